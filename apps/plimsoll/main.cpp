@@ -1,0 +1,6 @@
+#include <cstdio>
+
+int main() {
+  std::puts("plimsoll " PLIMSOLL_VERSION);
+  return 0;
+}

@@ -1,0 +1,123 @@
+#pragma once
+
+#include "plimsoll/async/scope.hpp"
+#include "plimsoll/async/wheel.hpp"
+#include "plimsoll/base/clock.hpp"
+
+#include <coroutine>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace plimsoll {
+
+/// One thread's event loop: the sockets, timers and lines of work of that thread. Asio is behind `context()`.
+class Loop {
+ public:
+  Loop();
+  ~Loop();
+  Loop(const Loop&) = delete;
+
+  /// Starts `work` in `scope` at the next turn. Safe from any thread.
+  void spawn(Scope& scope, Task<> work);
+  /// Runs until nothing is left to do. A loop is never destroyed with work on it: stop the scopes, then run to the end.
+  void run();
+
+  /// Resumes a coroutine of this loop; safe from any thread. Each `expect` is matched by one `resume`.
+  void expect();
+  void resume(std::coroutine_handle<> who);
+
+  boost::asio::io_context& context();
+  Wheel& wheel() { return wheel_; }
+  std::uint64_t tick_in(Nanoseconds span);
+  std::size_t running() const { return running_; }
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+  Wheel wheel_;
+  std::size_t running_ = 0;
+};
+
+/// `work`, told to stop at the deadline. Ends when the work has ended: a Result of `deadline-exceeded` when it was cut.
+template <class T>
+Task<Result<T>> within(Loop& loop, Nanoseconds span, Task<Result<T>> work) {
+  struct Cut : Alarm {
+    Scope scope;
+  } cut;
+  cut.ring = [](Alarm& alarm) { static_cast<Cut&>(alarm).scope.stop(Stop::deadline); };
+  loop.wheel().arm(cut, loop.tick_in(span));
+  auto result = co_await in(cut.scope, std::move(work));
+  co_return result;
+}
+
+/// Runs one line of work to its end; its frame frees itself.
+struct Line {
+  struct promise_type : PromiseBase {
+    Line get_return_object() noexcept { return {std::coroutine_handle<promise_type>::from_promise(*this)}; }
+    std::suspend_never final_suspend() const noexcept { return {}; }
+    void return_void() const noexcept {}
+    void unhandled_exception() const noexcept { std::terminate(); }
+  };
+  std::coroutine_handle<promise_type> handle;
+};
+
+/// The first to succeed; the other is told to stop, and waited for. For hedging, and for a deadline of a different
+/// kind.
+template <class T>
+class FirstOf final : public Waiting {
+ public:
+  FirstOf(Task<Result<T>> a, Task<Result<T>> b) : tasks_{std::move(a), std::move(b)} {}
+  bool await_ready() const noexcept { return false; }
+  template <class P>
+  bool await_suspend(std::coroutine_handle<P> parent) {
+    outer_ = parent.promise().scope;
+    if (outer_) {
+      if (outer_->stopped() != Stop::none) stop(outer_->stopped());
+      outer_->wait_at(*this);
+    }
+    for (int i = 0; i < 2; ++i) {
+      auto line = branch(*this, i).handle;
+      line.promise().scope = &scopes_[i];
+      line.resume();
+    }
+    if (left_ == 0) return false;
+    parent_ = parent;
+    return true;
+  }
+  Result<T> await_resume() {
+    if (outer_) outer_->go_on();
+    return std::move(winner_ ? *winner_ : *last_);
+  }
+  void stop(Stop why) noexcept override {
+    for (auto& scope : scopes_) scope.stop(why);
+  }
+
+ private:
+  static Line branch(FirstOf& race, int i) {
+    auto result = co_await std::move(race.tasks_[i]);
+    if (result && !race.winner_) {
+      race.winner_.emplace(std::move(result));
+      race.scopes_[1 - i].stop(Stop::lost_race);
+    } else {
+      race.last_.emplace(std::move(result));
+    }
+    if (--race.left_ == 0 && race.parent_) race.parent_.resume();
+  }
+  Task<Result<T>> tasks_[2];
+  Scope scopes_[2];
+  Scope* outer_ = nullptr;
+  std::coroutine_handle<> parent_;
+  std::optional<Result<T>> winner_, last_;
+  int left_ = 2;
+};
+template <class T>
+FirstOf<T> first_of(Task<Result<T>> a, Task<Result<T>> b) {
+  return {std::move(a), std::move(b)};
+}
+
+}  // namespace plimsoll

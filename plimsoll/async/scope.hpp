@@ -1,0 +1,96 @@
+#pragma once
+
+#include "plimsoll/base/task.hpp"
+
+#include <cstdint>
+
+namespace plimsoll {
+
+/// Why a line of work has to end.
+enum class Stop : std::uint8_t { none, deadline, client_gone, lost_race, drain };
+
+/// An operation at which a line of work stands still and which can be asked to end early. Asked, it still ends in its
+/// own time and only then resumes: what it refers to stays alive until then.
+class Waiting {
+ public:
+  virtual void stop(Stop why) noexcept = 0;
+
+ protected:
+  ~Waiting() = default;
+};
+
+/// One line of work that can be told to stop. It waits in at most one place at a time, so one pointer is all it needs;
+/// a scope within a scope is such a place. Lives in the frame that opens it; used by one thread.
+class Scope final : public Waiting {
+ public:
+  void stop(Stop why) noexcept override {
+    if (why_ != Stop::none) return;
+    why_ = why;
+    if (at_) at_->stop(why);
+  }
+  Stop stopped() const noexcept { return why_; }
+
+  void wait_at(Waiting& place) noexcept { at_ = &place; }
+  void go_on() noexcept { at_ = nullptr; }
+
+ private:
+  Waiting* at_ = nullptr;
+  Stop why_ = Stop::none;
+};
+
+inline constexpr Problem kDeadlineExceeded{"deadline-exceeded", 504, "The deadline passed", "Ask for less, or later.",
+                                           true};
+inline constexpr Problem kClientGone{"client-gone", 499, "The client left", ""};
+inline constexpr Problem kDraining{"draining", 503, "The server is going down", "Ask again; another instance answers.",
+                                   true};
+inline constexpr Problem kCancelled{"cancelled", 500, "Cancelled", ""};
+
+inline Error error_of(Stop why) {
+  switch (why) {
+    case Stop::deadline: return {&kDeadlineExceeded};
+    case Stop::client_gone: return {&kClientGone};
+    case Stop::drain: return {&kDraining};
+    default: return {&kCancelled};
+  }
+}
+
+/// `co_await in(scope, task)`: the task runs in `scope`, which stops when the surrounding one does.
+template <class T>
+struct InScope {
+  Scope& scope;
+  Task<T> task;
+  Scope* outer = nullptr;
+
+  bool await_ready() const noexcept { return false; }
+  template <class P>
+  bool await_suspend(std::coroutine_handle<P> parent) {
+    outer = parent.promise().scope;
+    if (outer) {
+      if (outer->stopped() != Stop::none) scope.stop(outer->stopped());
+      outer->wait_at(scope);
+    }
+    return Task<T>::start(task.handle(), parent, &scope);
+  }
+  T await_resume() {
+    if (outer) outer->go_on();
+    return task.handle().promise().take();
+  }
+};
+template <class T>
+InScope<T> in(Scope& scope, Task<T> task) {
+  return {scope, std::move(task)};
+}
+
+/// `Scope* scope = co_await this_scope();`
+struct this_scope {
+  Scope* scope = nullptr;
+  bool await_ready() const noexcept { return false; }
+  template <class P>
+  bool await_suspend(std::coroutine_handle<P> self) noexcept {
+    scope = self.promise().scope;
+    return false;
+  }
+  Scope* await_resume() const noexcept { return scope; }
+};
+
+}  // namespace plimsoll

@@ -1,0 +1,54 @@
+#include "plimsoll/base/arena.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace plimsoll {
+
+struct Arena::Block {
+  Block* before;
+  std::size_t size;
+};
+
+Arena::Arena(std::size_t block) : block_(block) {}
+
+Arena::~Arena() {
+  release();
+  ::operator delete(blocks_);
+}
+
+void Arena::release() {
+  while (auto* end = ends_) {  // a destructor may make something itself
+    ends_ = end->before;
+    end->destroy(end->object);
+  }
+  if (!blocks_) return;
+  while (blocks_->before) {
+    held_ -= blocks_->size;
+    ::operator delete(std::exchange(blocks_, blocks_->before));
+  }
+  at_ = reinterpret_cast<std::byte*>(blocks_) + sizeof(Block);
+  end_ = reinterpret_cast<std::byte*>(blocks_) + blocks_->size;
+}
+
+void* Arena::take(std::size_t size) {
+  size = (size + 15) & ~std::size_t{15};
+  if (static_cast<std::size_t>(end_ - at_) < size) {
+    const auto room = std::max(block_, size + sizeof(Block));
+    auto* block = static_cast<std::byte*>(::operator new(room));
+    blocks_ = ::new (block) Block{blocks_, room};
+    held_ += room;
+    at_ = block + sizeof(Block);
+    end_ = block + room;
+  }
+  return std::exchange(at_, at_ + size);
+}
+
+std::string_view Arena::keep(std::string_view text) {
+  if (text.empty()) return {};
+  auto* copy = static_cast<char*>(take(text.size()));
+  std::memcpy(copy, text.data(), text.size());
+  return {copy, text.size()};
+}
+
+}  // namespace plimsoll

@@ -1,0 +1,61 @@
+#pragma once
+
+#include "plimsoll/base/problem.hpp"
+
+#include <expected>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace plimsoll {
+
+inline constexpr Problem kInternal{"internal", 500, "Internal error", "Give the trace id to whoever runs this server."};
+
+/// One field of a request that is wrong. All of them are told at once, up to a cap.
+struct FieldError {
+  std::string in;       ///< `body`, `query`, `path`, `header`, `cookie`
+  std::string pointer;  ///< JSON pointer into that part, or `/name` of the parameter
+  std::string keyword;  ///< the keyword of JSON Schema that failed, or a word of ours
+  std::string message;  ///< a sentence for people
+};
+
+/// What went wrong: which declared problem, what to tell the caller, what only an operator may see, may it be repeated.
+struct Error {
+  /// What few errors have, kept apart so that a Result stays small.
+  struct More {
+    std::vector<FieldError> fields;
+    std::string cause;              ///< for the log only, never for the caller
+    std::string_view policy;        ///< the policy that refused; static
+    std::int64_t retry_after = -1;  ///< seconds; negative: says nothing
+  };
+
+  const Problem* problem = &kInternal;
+  std::string detail{};
+  bool retryable = problem->retryable;
+  std::shared_ptr<More> more_{};
+
+  More& more() {
+    if (!more_) more_ = std::make_shared<More>();
+    return *more_;
+  }
+  /// Tells the operator, and only the operator, what is behind it.
+  Error because(std::string cause) && {
+    more().cause = std::move(cause);
+    return std::move(*this);
+  }
+};
+
+template <class T = void>
+using Result = std::expected<T, Error>;
+
+inline std::unexpected<Error> fail(const Problem& problem, std::string detail = {}) {
+  return std::unexpected<Error>(Error{&problem, std::move(detail)});
+}
+
+template <class T>
+inline constexpr bool is_result = false;
+template <class T>
+inline constexpr bool is_result<std::expected<T, Error>> = true;
+
+}  // namespace plimsoll

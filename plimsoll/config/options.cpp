@@ -1,0 +1,240 @@
+#include "plimsoll/config/options.hpp"
+
+#include "plimsoll/json/write.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+namespace plimsoll::config {
+namespace {
+
+std::size_t distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    auto diagonal = std::exchange(row[0], i);
+    for (std::size_t j = 1; j <= b.size(); ++j)
+      diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])}));
+  }
+  return row[b.size()];
+}
+
+std::string quoted(std::string_view text) {
+  std::string out;
+  json::append_string(out, text);
+  return out;
+}
+
+/// A whole number at the start of `text`, taken off it.
+std::optional<std::int64_t> take_number(std::string_view& text) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || value < 0) return std::nullopt;
+  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  return value;
+}
+
+struct Unit {
+  std::string_view name;
+  std::int64_t size;
+};
+constexpr Unit kTimes[] = {{"d", 86400 * kSecond},
+                           {"h", 3600 * kSecond},
+                           {"m", 60 * kSecond},
+                           {"s", kSecond},
+                           {"ms", kMillisecond},
+                           {"us", 1000},
+                           {"ns", 1}};
+constexpr Unit kSizes[] = {{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}};
+constexpr Unit kPeriods[] = {
+    {"second", kSecond}, {"minute", 60 * kSecond}, {"hour", 3600 * kSecond}, {"day", 86400 * kSecond}};
+
+std::optional<std::int64_t> amount(std::string_view text, std::span<const Unit> units) {
+  const auto number = take_number(text);
+  if (!number) return std::nullopt;
+  for (const auto& unit : units)
+    if (unit.name == text) {
+      std::int64_t product = 0;
+      if (__builtin_mul_overflow(*number, unit.size, &product)) return std::nullopt;
+      return product;
+    }
+  return std::nullopt;
+}
+
+std::string in_largest(std::int64_t value, std::span<const Unit> units) {
+  for (const auto& unit : units)
+    if (value % unit.size == 0 && (value != 0 || unit.size == 1))
+      return std::to_string(value / unit.size) + std::string(unit.name);
+  return std::to_string(value);
+}
+
+}  // namespace
+
+std::unexpected<Error> wrong(const json::Value& at, std::string_view what) {
+  const auto place = at.position();
+  std::string text;
+  if (place.line) text = "line " + std::to_string(place.line) + ", column " + std::to_string(place.column) + ": ";
+  return fail(kConfiguration, text + std::string(what));
+}
+
+std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates) {
+  std::string_view best;
+  std::size_t least = std::max<std::size_t>(2, word.size() / 3) + 1;
+  for (auto candidate : candidates)
+    if (const auto d = distance(word, candidate); d < least) least = d, best = candidate;
+  return best;
+}
+
+Result<> read(const json::Value& from, std::span<const Field> fields, void* options,
+              std::span<const std::string_view> ignored) {
+  if (!from.is(json::Type::object)) return wrong(from, "an object is expected here");
+  for (const auto& [key, value, at] : from.object()) {
+    if (std::ranges::find(ignored, key) != ignored.end()) continue;
+    const auto field = std::ranges::find(fields, key, &Field::name);
+    if (field == fields.end()) {
+      std::vector<std::string_view> names(ignored.begin(), ignored.end());
+      for (const auto& f : fields) names.push_back(f.name);
+      const auto near = nearest(key, names);
+      json::Value place = value;
+      if (at.line) place.set_position(at);
+      return wrong(place, "unknown key \"" + std::string(key) + "\"" +
+                              (near.empty() ? std::string{} : "; did you mean \"" + std::string(near) + "\"?"));
+    }
+    if (auto done = field->read(value, options); !done) {
+      auto error = std::move(done).error();
+      error.detail += " for \"" + std::string(key) + "\"";
+      return std::unexpected(std::move(error));
+    }
+  }
+  return {};
+}
+
+std::string schema(std::span<const Field> fields, const void* defaults) {
+  std::string out = R"({"type":"object","additionalProperties":false,"properties":{)";
+  bool first = true;
+  for (const auto& field : fields) {
+    if (!std::exchange(first, false)) out += ',';
+    json::append_string(out, field.name);
+    out += ":{";
+    out += field.schema;
+    if (defaults) out += ",\"default\":" + field.show(defaults);
+    if (!field.schema.contains("\"description\"")) out += ",\"description\":" + quoted(field.sentence);
+    out += '}';
+  }
+  return out + "}}";
+}
+
+std::optional<Duration> parse_duration(std::string_view text) {
+  if (const auto n = amount(text, kTimes)) return Duration{*n};
+  return std::nullopt;
+}
+std::string to_string(Duration d) { return d.nanoseconds == 0 ? "0s" : in_largest(d.nanoseconds, kTimes); }
+
+std::optional<Size> parse_size(std::string_view text) {
+  if (const auto n = amount(text, kSizes)) return Size{static_cast<std::uint64_t>(*n)};
+  return std::nullopt;
+}
+std::string to_string(Size s) { return in_largest(static_cast<std::int64_t>(s.bytes), kSizes); }
+
+std::optional<Rate> parse_rate(std::string_view text) {
+  const auto limit = take_number(text);
+  if (!limit || !text.starts_with('/')) return std::nullopt;
+  text.remove_prefix(1);
+  for (const auto& period : kPeriods)
+    if (period.name == text) return Rate{*limit, {period.size}};
+  const auto span = parse_duration(text);
+  if (!span || span->nanoseconds <= 0) return std::nullopt;
+  return Rate{*limit, *span};
+}
+std::string to_string(const Rate& r) {
+  for (const auto& period : kPeriods)
+    if (period.size == r.per.nanoseconds) return std::to_string(r.limit) + "/" + std::string(period.name);
+  return std::to_string(r.limit) + "/" + to_string(r.per);
+}
+
+Result<std::size_t> read_word(const json::Value& v, std::span<const std::string_view> words) {
+  if (v.is(json::Type::string))
+    if (const auto found = std::ranges::find(words, v.string()); found != words.end())
+      return static_cast<std::size_t>(found - words.begin());
+  std::string all;
+  for (auto word : words) all += (all.empty() ? "" : ", ") + std::string(word);
+  return wrong(v, "one of " + all + " is expected");
+}
+
+Result<bool> Form<bool>::read(const json::Value& v) {
+  if (v.is(json::Type::boolean)) return v.boolean();
+  return wrong(v, "true or false is expected");
+}
+std::string Form<bool>::show(const bool& b) { return b ? "true" : "false"; }
+
+Result<std::string> Form<std::string>::read(const json::Value& v) {
+  if (v.is(json::Type::string)) return std::string(v.string());
+  return wrong(v, "text is expected");
+}
+std::string Form<std::string>::show(const std::string& s) { return quoted(s); }
+
+Result<std::int64_t> Form<std::int64_t>::read(const json::Value& v) {
+  if (v.is(json::Type::number))
+    if (const auto n = v.integer()) return *n;
+  return wrong(v, "a whole number is expected");
+}
+std::string Form<std::int64_t>::show(const std::int64_t& i) { return std::to_string(i); }
+
+Result<Duration> Form<Duration>::read(const json::Value& v) {
+  if (v.is(json::Type::string))
+    if (const auto d = parse_duration(v.string())) return *d;
+  return wrong(v, "a duration with its unit is expected, such as 250ms, 30s, 5m, 1h or 7d");
+}
+std::string Form<Duration>::show(const Duration& d) { return quoted(to_string(d)); }
+
+Result<Size> Form<Size>::read(const json::Value& v) {
+  if (v.is(json::Type::string))
+    if (const auto s = parse_size(v.string())) return *s;
+  return wrong(v, "a size with its unit is expected, such as 512B, 64KiB or 10MiB");
+}
+std::string Form<Size>::show(const Size& s) { return quoted(to_string(s)); }
+
+Result<Rate> Form<Rate>::read(const json::Value& v) {
+  if (v.is(json::Type::string))
+    if (const auto r = parse_rate(v.string())) return *r;
+  return wrong(v, "a rate is expected, such as 100/minute or 20/10s");
+}
+std::string Form<Rate>::show(const Rate& r) { return quoted(to_string(r)); }
+
+Result<Ratio> Form<Ratio>::read(const json::Value& v) {
+  if (v.is(json::Type::string) && v.string().ends_with('%')) {
+    const auto text = v.string().substr(0, v.string().size() - 1);
+    double value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
+    if (error == std::errc{} && end == text.data() + text.size() && value >= 0 && value <= 100)
+      return Ratio{value / 100};
+  }
+  return wrong(v, "a ratio is expected, such as 5%");
+}
+std::string Form<Ratio>::show(const Ratio& r) {
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof text, r.value * 100).ptr;
+  return '"' + std::string(text, end) + "%\"";
+}
+
+Result<std::vector<std::string>> Form<std::vector<std::string>>::read(const json::Value& v) {
+  if (v.is(json::Type::string)) return std::vector<std::string>{std::string(v.string())};
+  std::vector<std::string> out;
+  if (!v.is(json::Type::array)) return wrong(v, "a text or a list of texts is expected");
+  for (const auto& item : v.array()) {
+    if (!item.is(json::Type::string)) return wrong(item, "text is expected");
+    out.emplace_back(item.string());
+  }
+  return out;
+}
+std::string Form<std::vector<std::string>>::show(const std::vector<std::string>& list) {
+  std::string out = "[";
+  for (const auto& text : list) out += (out.size() > 1 ? "," : "") + quoted(text);
+  return out + "]";
+}
+
+Result<Raw> Form<Raw>::read(const json::Value& v) { return &v; }
+std::string Form<Raw>::show(const Raw& v) { return v ? json::to_string(*v) : "null"; }
+
+}  // namespace plimsoll::config

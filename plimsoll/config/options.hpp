@@ -1,0 +1,153 @@
+#pragma once
+
+#include "plimsoll/base/clock.hpp"
+#include "plimsoll/base/result.hpp"
+#include "plimsoll/json/value.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace plimsoll::config {
+
+/// A configuration that cannot be used. `detail` is "line 7, column 3: …".
+inline constexpr Problem kConfiguration{"configuration", 500, "The configuration is wrong", "Correct the line named."};
+
+/// How a type of option is written: `Form<T>::schema`, `read`, `show`. Specialised once per type of the language
+/// (duration, size, rate, ratio, text, list, choice), not per option.
+template <class T>
+struct Form;
+
+/// One option of a struct, for the check of unknown keys, the JSON Schema, the documentation and `config --explain`.
+struct Field {
+  std::string_view name, sentence, schema;
+  Result<> (*read)(const json::Value&, void* options);
+  std::string (*show)(const void* options);
+};
+
+template <class Owner, class T>
+Owner owner_of(T Owner::*);
+template <class Owner, class T>
+T type_of(T Owner::*);
+
+/// `field<&Options::max_age>("max-age", "How long …")`: name and sentence here, default in the struct, the rest from
+/// the type.
+template <auto Member>
+constexpr Field field(std::string_view name, std::string_view sentence) {
+  using Owner = decltype(owner_of(Member));
+  using T = decltype(type_of(Member));
+  return {name, sentence, Form<T>::schema,
+          [](const json::Value& from, void* options) -> Result<> {
+            auto value = Form<T>::read(from);
+            if (!value) return std::unexpected(value.error());
+            static_cast<Owner*>(options)->*Member = std::move(*value);
+            return {};
+          },
+          [](const void* options) { return Form<T>::show(static_cast<const Owner*>(options)->*Member); }};
+}
+
+/// A key of the contract or the deployment, with its options: all that the elder rooms (`contract`, `config`) need to
+/// check it, complete it and document it, without knowing whose it is.
+struct Key {
+  std::string_view name, sentence;
+  std::span<const Field> fields;
+  const void* (*defaults)() = nullptr;
+  std::string_view short_form{};  ///< schema of the short form, as members of a JSON object; empty: none
+};
+
+/// Reads an object into an options struct; an unknown key is an error with line and suggestion. `ignored` names are
+/// skipped.
+Result<> read(const json::Value& from, std::span<const Field> fields, void* options,
+              std::span<const std::string_view> ignored = {});
+/// The JSON Schema of such an object.
+std::string schema(std::span<const Field> fields, const void* defaults);
+/// The candidate nearest to `word` by edit distance, or empty when none is near.
+std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates);
+/// `line 7, column 3: <what>` as an error.
+std::unexpected<Error> wrong(const json::Value& at, std::string_view what);
+
+/// `250ms`, `30s`, `5m`, `1h`, `7d`; never a bare number.
+struct Duration {
+  Nanoseconds nanoseconds = 0;
+  friend constexpr bool operator==(Duration, Duration) = default;
+};
+constexpr Duration milliseconds(std::int64_t n) { return {n * kMillisecond}; }
+constexpr Duration seconds(std::int64_t n) { return {n * kSecond}; }
+constexpr Duration minutes(std::int64_t n) { return {n * 60 * kSecond}; }
+constexpr Duration hours(std::int64_t n) { return {n * 3600 * kSecond}; }
+constexpr Duration days(std::int64_t n) { return {n * 86400 * kSecond}; }
+std::optional<Duration> parse_duration(std::string_view text);
+std::string to_string(Duration);
+
+/// `512B`, `64KiB`, `10MiB`, `1GiB`.
+struct Size {
+  std::uint64_t bytes = 0;
+  friend constexpr bool operator==(Size, Size) = default;
+};
+constexpr Size kibibytes(std::uint64_t n) { return {n << 10}; }
+constexpr Size mebibytes(std::uint64_t n) { return {n << 20}; }
+std::optional<Size> parse_size(std::string_view text);
+std::string to_string(Size);
+
+/// `100/minute`, `10/second`, `5000/hour`, `1/day`, `20/10s`.
+struct Rate {
+  std::int64_t limit = 0;
+  Duration per{60 * kSecond};
+  friend constexpr bool operator==(const Rate&, const Rate&) = default;
+};
+std::optional<Rate> parse_rate(std::string_view text);
+std::string to_string(const Rate&);
+
+/// `5%`, `0.5%`: 0 to 1.
+struct Ratio {
+  double value = 0;
+  friend constexpr bool operator==(Ratio, Ratio) = default;
+};
+
+#define PLIMSOLL_FORM(T, ...)                               \
+  template <>                                               \
+  struct Form<T> {                                          \
+    static constexpr std::string_view schema = __VA_ARGS__; \
+    static Result<T> read(const json::Value&);              \
+    static std::string show(const T&);                      \
+  };
+PLIMSOLL_FORM(bool, R"("type":"boolean")")
+PLIMSOLL_FORM(std::string, R"("type":"string")")
+PLIMSOLL_FORM(std::int64_t, R"("type":"integer")")
+PLIMSOLL_FORM(Duration, R"("type":"string","pattern":"^[0-9]+(ns|us|ms|s|m|h|d)$")")
+PLIMSOLL_FORM(Size, R"("type":"string","pattern":"^[0-9]+(B|KiB|MiB|GiB)$")")
+PLIMSOLL_FORM(Rate, R"("type":"string","pattern":"^[0-9]+/(second|minute|hour|day|[0-9]+(ms|s|m|h|d))$")")
+PLIMSOLL_FORM(Ratio, R"("type":"string","pattern":"^[0-9]+(\\.[0-9]+)?%$")")
+PLIMSOLL_FORM(std::vector<std::string>, R"("anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}])")
+#undef PLIMSOLL_FORM
+
+/// Read by its owner: the value as it stands; null when absent.
+using Raw = const json::Value*;
+template <>
+struct Form<Raw> {
+  static constexpr std::string_view schema = R"("description":"")";
+  static Result<Raw> read(const json::Value&);
+  static std::string show(const Raw&);
+};
+
+/// A choice of words: specialise `Words<E>::words` (in the order of the enumerators) for an enum and use it as an
+/// option.
+template <class E>
+struct Words;
+Result<std::size_t> read_word(const json::Value&, std::span<const std::string_view> words);
+template <class E>
+  requires requires { Words<E>::words; }
+struct Form<E> {
+  static constexpr std::string_view schema = R"("type":"string")";
+  static Result<E> read(const json::Value& from) {
+    auto index = read_word(from, Words<E>::words);
+    if (!index) return std::unexpected(index.error());
+    return static_cast<E>(*index);
+  }
+  static std::string show(E value) { return '"' + std::string(Words<E>::words[static_cast<std::size_t>(value)]) + '"'; }
+};
+
+}  // namespace plimsoll::config

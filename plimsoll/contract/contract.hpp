@@ -1,0 +1,171 @@
+#pragma once
+
+#include "plimsoll/config/options.hpp"
+#include "plimsoll/json/value.hpp"
+#include "plimsoll/schema/validator.hpp"
+
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace plimsoll::contract {
+
+/// Something to say about a document: what, where, and what to do.
+struct Complaint {
+  enum class Severity : std::uint8_t { error, warning } severity = Severity::error;
+  std::string code;     ///< kebab-case, an entry of the table of load errors
+  std::string file;     ///< as given by the user
+  json::Position at{};  ///< line and column, from 1
+  std::string pointer;  ///< JSON pointer into the document
+  std::string what;     ///< what is wrong, with the offending text
+  std::string remedy;   ///< what to do
+};
+/// The readable block: `shop.yaml:14:7: error: …`, the pointer, the remedy.
+std::string to_string(const Complaint&);
+
+enum class In : std::uint8_t { path, query, header, cookie };
+enum class Style : std::uint8_t { simple, label, matrix, form, space_delimited, pipe_delimited, deep_object };
+
+struct Parameter {
+  std::string name;
+  In in = In::query;
+  Style style = Style::form;
+  bool explode = true, required = false, allow_reserved = false, allow_empty = false, deprecated = false;
+  const json::Value* schema = nullptr;  ///< null when `content` is used
+  std::string content_type;             ///< of a `content` parameter
+  std::shared_ptr<const schema::Validator> validator;
+  const json::Value* default_value = nullptr;  ///< filled in when absent
+  const json::Value* raw = nullptr;
+};
+
+struct MediaType {
+  std::string name;  ///< `application/json`, `text/*`
+  const json::Value* schema = nullptr;
+  std::shared_ptr<const schema::Validator> validator;
+  const json::Value* raw = nullptr;  ///< with `example`, `examples`, `encoding`
+};
+
+struct RequestBody {
+  bool required = false;
+  std::vector<MediaType> content;
+};
+
+struct ResponseSpec {
+  std::string status;  ///< `200`, `4XX`, `default`
+  std::vector<MediaType> content;
+  std::vector<Parameter> headers;
+  const json::Value* raw = nullptr;
+};
+
+struct SecurityScheme {
+  std::string name;       ///< as in `components/securitySchemes`
+  std::string type;       ///< apiKey, http, oauth2, openIdConnect, mutualTLS
+  std::string scheme;     ///< of http: `bearer`, `basic`
+  In in = In::header;     ///< of apiKey
+  std::string parameter;  ///< of apiKey: the header's, query parameter's or cookie's name
+  const json::Value* raw = nullptr;
+};
+/// All of these must hold; an operation has a list of alternatives of which one must. An empty list of schemes: anyone.
+struct SecurityRequirement {
+  struct Needed {
+    const SecurityScheme* scheme;
+    std::vector<std::string> scopes;
+  };
+  std::vector<Needed> all;
+};
+
+/// A key of `x-plimsoll` in force for an operation: the innermost scope that names it.
+struct Extension {
+  std::string_view key;
+  const json::Value* value;
+  std::string_view scope;  ///< `document`, `path`, `operation`
+};
+
+struct Operation {
+  std::uint32_t index = 0;  ///< in Contract::operations
+  std::string id;           ///< `operationId`, or made from method and path
+  std::string method;       ///< upper case
+  std::string path;         ///< the template with the base path of `servers`: `/v2/orders/{id}`
+  std::string summary;
+  bool deprecated = false;
+  std::vector<Parameter> parameters;  ///< path item's and its own, merged
+  std::optional<RequestBody> body;
+  std::vector<ResponseSpec> responses;
+  std::vector<SecurityRequirement> security;  ///< empty: no security at all (`security: []` or none declared)
+  std::vector<Extension> extensions;
+  const json::Value* raw = nullptr;  ///< the operation object
+  std::string pointer;               ///< `/paths/~1orders/get`
+  std::string file;
+
+  /// The value of that key of `x-plimsoll`, or null.
+  const json::Value* extension(std::string_view key) const {
+    for (auto& e : extensions)
+      if (e.key == key) return e.value;
+    return nullptr;
+  }
+};
+
+/// What a path leads to.
+struct Match {
+  enum class Kind : std::uint8_t { found, not_found, method_not_allowed } kind = Kind::not_found;
+  const Operation* operation = nullptr;
+  std::uint32_t count = 0;        ///< of captured path parameters
+  std::string_view captured[16];  ///< still percent-encoded, in the order of the template's names
+  std::string_view allow;         ///< for 405 and OPTIONS: `GET, HEAD, OPTIONS`
+};
+
+/// All the server knows of a document, compiled. Immutable.
+class Contract {
+ public:
+  virtual ~Contract() = default;
+  std::string title, version;
+  std::string file;
+  std::vector<Operation> operations;
+  std::vector<SecurityScheme> security_schemes;
+  const json::Value* root = nullptr;       ///< the effective document
+  const json::Value* extension = nullptr;  ///< `x-plimsoll` of the document (with `tables`), or null
+  std::vector<Complaint> warnings;
+
+  /// Finds the operation of a method and a percent-encoded path. HEAD finds GET's. Allocates nothing.
+  virtual Match match(std::string_view method, std::string_view path) const = 0;
+  /// Names of the path parameters of an operation, in template order.
+  virtual std::span<const std::string> path_parameters(const Operation&) const = 0;
+  /// Compiles a schema that stands in (or is referred to by) this document.
+  virtual Result<schema::Validator> compile(const json::Value& schema, schema::CompileOptions::Direction) const = 0;
+  /// Follows a `$ref`, if the value is one, to what it stands for.
+  virtual const json::Value& resolve(const json::Value&) const = 0;
+  virtual const Operation* find(std::string_view operation_id) const = 0;
+};
+
+/// The document while it is being prepared: merged with its overlays, references bundled into one tree, not compiled
+/// yet.
+struct Draft {
+  json::Value& root;
+  Arena& arena;
+  std::vector<Complaint>& complaints;
+  std::string_view file;
+};
+
+struct LoadOptions {
+  std::string file;                            ///< path of the document
+  std::vector<std::string> overlays;           ///< applied in order (Overlay 1.0)
+  std::span<const config::Key* const> keys{};  ///< of `x-plimsoll`, any scope: all others are refused with a suggestion
+  std::span<const std::string_view>
+      later_words{};  ///< words of the language this version does not implement: refused, saying so
+  /// Adds to the document what follows from it: a table's query parameters, for example. Runs before compilation.
+  std::vector<std::function<void(Draft&)>> augment{};
+  bool allow_network = false;
+};
+
+using Complaints = std::vector<Complaint>;
+
+/// Reads, checks and compiles a document. All errors at once, in the order of the text.
+std::expected<std::shared_ptr<const Contract>, Complaints> load(const LoadOptions& options);
+
+}  // namespace plimsoll::contract

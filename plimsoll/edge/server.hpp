@@ -1,0 +1,74 @@
+#pragma once
+
+#include "plimsoll/config/options.hpp"
+#include "plimsoll/exchange/context.hpp"
+#include "plimsoll/http/message.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace plimsoll::edge {
+
+/// What the edge hands requests to. One for all threads; calls come from any I/O thread, each exchange stays on its
+/// own.
+class Service {
+ public:
+  virtual ~Service() = default;
+  /// Answers one exchange; errors are rendered already. The edge adds Date, framing and connection headers, and drops
+  /// the body of an answer to HEAD. The request and the context outlive the task.
+  virtual Task<Response> serve(Request&, Context&) = 0;
+  /// A request that could not be read (malformed, over a limit): the problem document to send before the connection
+  /// closes.
+  virtual Response refused(const Error&, Context&) = 0;
+  /// The last byte is sent or the client is gone; `context.outcome` is filled. Not called for `refused` before a head
+  /// was read.
+  virtual void finished(const Request&, Context&) noexcept = 0;
+  virtual const Services& services() const = 0;
+};
+
+/// Limits of the listener and its connections. Each is on from the first connection.
+struct Limits {
+  config::Size head = config::kibibytes(32);
+  std::int64_t header_count = 100;
+  config::Size target = config::kibibytes(8);
+  config::Size body = config::mebibytes(1);
+  config::Duration first_byte = config::seconds(10);
+  config::Duration head_time = config::seconds(10);
+  config::Size body_rate = {500};  ///< bytes a second, over any 5 s
+  config::Size response_rate = {500};
+  config::Duration idle = config::seconds(60);
+  config::Duration lifetime = config::hours(1);
+  std::int64_t connections = 20'000;
+  std::int64_t connections_per_address = 1'000;
+  std::int64_t requests_per_connection = 100'000;
+  config::Duration drain = config::seconds(30);
+};
+extern const std::span<const config::Field> kLimitFields;
+
+struct Listen {
+  std::string address;           ///< `127.0.0.1:8080`, `[::1]:0`, `unix:/run/x.sock`
+  std::string certificate, key;  ///< PEM paths; empty: in clear
+};
+
+/// Listeners and their I/O threads. `start` binds all, or says which could not be bound and why.
+class Server {
+ public:
+  virtual ~Server() = default;
+  /// The addresses bound, in the order given, with the port the system chose.
+  virtual std::vector<std::string> addresses() const = 0;
+  /// Stops accepting, lets what is in flight finish within the limit, ends the threads. Safe from any thread; returns
+  /// at once.
+  virtual void drain() = 0;
+  /// Waits until every thread has ended.
+  virtual void wait() = 0;
+  /// Runs `f` on one of the loops (for background work of policies and handlers).
+  virtual Loop& any_loop() = 0;
+};
+
+/// `threads` 0: one per core.
+Result<std::unique_ptr<Server>> start(Service& service, const std::vector<Listen>& listen, const Limits& limits,
+                                      unsigned threads);
+
+}  // namespace plimsoll::edge

@@ -1,0 +1,92 @@
+#pragma once
+
+#include "plimsoll/base/clock.hpp"
+#include "plimsoll/exchange/policy.hpp"
+#include "plimsoll/exchange/principal.hpp"
+#include "plimsoll/exchange/services.hpp"
+#include "plimsoll/http/message.hpp"
+#include "plimsoll/json/value.hpp"
+
+#include <span>
+#include <string_view>
+
+namespace plimsoll::contract {
+struct Operation;
+enum class In : std::uint8_t;
+}  // namespace plimsoll::contract
+
+namespace plimsoll {
+
+class Scope;
+
+/// What the request says, checked against the contract: defaults filled in, types right.
+struct Input {
+  /// One value per parameter of the operation, in the contract's order; null where absent and without default.
+  std::span<const json::Value* const> parameters{};
+  const json::Value* body = nullptr;  ///< of a JSON (or form) body; null when there is none
+  std::string_view body_text{};       ///< raw bytes of a body that was read whole
+  std::string_view media_type{};      ///< of the body, without parameters
+};
+
+/// What is written about the exchange when its last byte has gone.
+struct Outcome {
+  std::uint16_t status = 0;
+  std::string_view problem{};            ///< code, empty: none
+  std::string_view policy{};             ///< that refused
+  std::string_view detail{};             ///< for the log
+  std::uint64_t sent = 0, received = 0;  ///< body bytes
+  bool client_gone = false;
+};
+
+/// What is known about one exchange. One per request, in its arena, used by one thread.
+class Context {
+ public:
+  Context(Arena& arena, Loop& loop, const Services& services)
+      : arena(arena), loop(loop), services(services), promised(arena) {}
+  Context(const Context&) = delete;
+
+  Arena& arena;
+  Loop& loop;
+  const Services& services;
+  Nanoseconds started = 0;  ///< steady
+  Nanoseconds now = 0;      ///< steady, of this turn of the loop
+  Nanoseconds wall = 0;     ///< Unix
+  const contract::Operation* operation = nullptr;
+  std::string_view path{};                          ///< of the request, percent-encoded
+  std::span<const std::string_view> path_values{};  ///< captured, percent-encoded, in template order
+  Input input;
+  const Principal* principal = nullptr;  ///< null: nobody has vouched
+  std::string_view trace_id{}, span_id{}, request_id{};
+  bool trace_sampled = false;
+  Outcome outcome;
+  Scope* scope = nullptr;  ///< of the exchange's line of work
+
+  /// The parameter's value, or null.
+  const json::Value* parameter(std::string_view name) const;
+  const json::Value* parameter(std::string_view name, contract::In in) const;
+
+  /// A header of whatever answer leaves, be it a refusal: known before the answer is, so no policy has to wait for one.
+  void promise(std::string_view name, std::string_view value) { promised.set(name, value); }
+  /// Kept until the last byte of the answer is sent or the client is gone: permits, leases, what a log line needs.
+  template <class T, class... A>
+  T& keep(A&&... arguments) {
+    return arena.make<T>(std::forward<A>(arguments)...);
+  }
+  /// Shortens the exchange: at that instant (steady) its scope is told to stop. Only ever earlier.
+  void deadline(Nanoseconds at) {
+    if (deadline_ == 0 || at < deadline_) deadline_ = at;
+  }
+  Nanoseconds deadline() const { return deadline_; }  ///< 0: none
+
+  /// What becomes durable together with the answer. Made at the first call.
+  Unit& unit();
+  Unit* begun_unit() const { return unit_; }
+
+  Headers promised;
+
+ private:
+  Nanoseconds deadline_ = 0;
+  Unit* unit_ = nullptr;
+};
+
+}  // namespace plimsoll

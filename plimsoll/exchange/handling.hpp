@@ -1,0 +1,24 @@
+#pragma once
+
+#include "plimsoll/contract/contract.hpp"
+#include "plimsoll/exchange/part.hpp"
+
+namespace plimsoll {
+
+/// All the house knows of a way to answer an operation (`table`, `mock`, `job`, …), declared in its own file;
+/// server/handlers.cpp lists them. The key of `x-plimsoll` with that name chooses it.
+struct Handling {
+  config::Key key;
+  std::span<const Problem* const> problems;
+  std::span<const Metric> metrics{};
+  /// Other keys of `x-plimsoll` it owns (the document's `tables`), all scopes.
+  std::span<const config::Key> more_keys{};
+  /// Adds to the document what follows from its keys, before it is compiled; null: nothing.
+  void (*augment)(contract::Draft&) = nullptr;
+  /// Once per start, before any operation is built: makes or checks what all its operations share. Complaints refuse
+  /// the start.
+  void (*prepare)(const contract::Contract&, const Services&, contract::Complaints&) = nullptr;
+  Result<std::unique_ptr<Handler>> (*build)(const json::Value& options, const Build&) = nullptr;
+};
+
+}  // namespace plimsoll

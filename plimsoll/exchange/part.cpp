@@ -1,0 +1,41 @@
+#include "plimsoll/exchange/part.hpp"
+
+#include "plimsoll/contract/contract.hpp"
+#include "plimsoll/telemetry/metrics.hpp"
+
+namespace plimsoll {
+
+Result<Mode> Part::mode_of(const json::Value* options) {
+  if (!options) return Mode::enforce;
+  const json::Value* word = options;
+  if (options->is(json::Type::object)) {
+    word = options->find("mode");
+    if (!word) return Mode::enforce;
+  } else if (options->is(json::Type::boolean) && !options->boolean()) {
+    return Mode::off;  // `off` is false to readers of YAML 1.1
+  } else if (!options->is(json::Type::string) || options->string() != "off") {
+    return Mode::enforce;
+  }
+  if (word->is(json::Type::string)) {
+    if (word->string() == "off") return Mode::off;
+    if (word->string() == "shadow") return Mode::shadow;
+    if (word->string() == "enforce") return Mode::enforce;
+  }
+  return config::wrong(*word, "`mode` is one of off, shadow, enforce");
+}
+
+void Part::dress(const Part& part, Policy& policy, Mode mode, const Build& build) {
+  policy.name_ = part.key.name;
+  policy.mode_ = mode;
+  if (!build.services.metrics) return;
+  auto count = [&](std::string_view decision) {
+    const telemetry::Label labels[] = {
+        {"policy", part.key.name}, {"operation", build.operation.id}, {"decision", decision}};
+    return &build.services.metrics->counter("plimsoll_policy_decisions_total",
+                                            "Requests a policy refused, or would have refused in shadow.", labels);
+  };
+  policy.refused_ = count("refused");
+  policy.shadowed_ = count("shadowed");
+}
+
+}  // namespace plimsoll

@@ -1,0 +1,84 @@
+#pragma once
+
+#include "plimsoll/base/problem.hpp"
+#include "plimsoll/config/options.hpp"
+#include "plimsoll/exchange/policy.hpp"
+#include "plimsoll/exchange/services.hpp"
+
+#include <memory>
+#include <span>
+
+namespace plimsoll::contract {
+struct Operation;
+class Contract;
+}  // namespace plimsoll::contract
+
+namespace plimsoll {
+
+/// A number that is watched; `labels` beside the operation. Counting itself is `telemetry`.
+struct Metric {
+  std::string_view name, unit, sentence;
+};
+
+/// What a part may use to build itself for one operation: the operation, the deployment, clocks, stores, counters.
+struct Build {
+  const contract::Contract& contract;
+  const contract::Operation& operation;
+  const Services& services;
+};
+
+/// All the house knows of a policy, declared in the policy's own file: its key, options, problems, metrics, and how it
+/// is built for an operation. A row in server/chain.cpp puts it in its place; schema, docs, problem pages, unknown-key
+/// checks, metric registry and `config --explain` are loops over the rows.
+///
+/// A policy class P has `struct Options` (each default in it), `static constexpr config::Field fields[]`, `problems[]`,
+/// perhaps `metrics[]`, and `static Result<std::unique_ptr<Policy>> build(Options, const Build&)`, which gives null
+/// when there is nothing to do for the operation. Where there is a short form it has `static Result<Options> read(const
+/// json::Value&)` and `short_form`, the JSON Schema members of it; `read` hands an object on to config::read.
+struct Part {
+  config::Key key;
+  std::span<const Problem* const> problems;
+  std::span<const Metric> metrics;
+  /// `options`: the value of the key in force, or null. Obeys `off` and `mode`. Null: nothing to do here.
+  Result<std::unique_ptr<Policy>> (*build)(const Part&, const json::Value* options, const Build&);
+
+  /// `off`, or `mode` of the long form; enforce when nothing is said.
+  static Result<Mode> mode_of(const json::Value* options);
+  /// Names the policy, sets its mode and counters.
+  static void dress(const Part&, Policy&, Mode, const Build&);
+};
+
+/// Keys every policy understands beside its own.
+inline constexpr std::string_view kEveryPolicy[] = {"mode"};
+
+template <class P>
+consteval Part part(std::string_view name, std::string_view sentence) {
+  Part made{.key = {name, sentence, P::fields, nullptr}, .problems = P::problems, .metrics = {}, .build = nullptr};
+  made.key.defaults = []() -> const void* {
+    static const typename P::Options defaults{};
+    return &defaults;
+  };
+  if constexpr (requires { P::metrics; }) made.metrics = P::metrics;
+  if constexpr (requires { P::short_form; }) made.key.short_form = P::short_form;
+  made.build = [](const Part& self, const json::Value* from, const Build& build) -> Result<std::unique_ptr<Policy>> {
+    auto mode = Part::mode_of(from);
+    if (!mode) return std::unexpected(std::move(mode).error());
+    if (*mode == Mode::off) return nullptr;
+    typename P::Options options{};
+    if (from) {
+      if constexpr (requires { P::read(*from); }) {
+        auto read = P::read(*from);
+        if (!read) return std::unexpected(std::move(read).error());
+        options = std::move(*read);
+      } else if (auto read = config::read(*from, P::fields, &options, kEveryPolicy); !read) {
+        return std::unexpected(std::move(read).error());
+      }
+    }
+    auto policy = P::build(std::move(options), build);
+    if (policy && *policy) Part::dress(self, **policy, *mode, build);
+    return policy;
+  };
+  return made;
+}
+
+}  // namespace plimsoll

@@ -1,0 +1,84 @@
+#pragma once
+
+#include "plimsoll/http/message.hpp"
+
+#include <cstdint>
+#include <string_view>
+
+namespace plimsoll::telemetry {
+class Counter;
+}
+
+namespace plimsoll {
+
+class Unit;     // exchange/unit.hpp
+class Loop;     // async/loop.hpp
+class Context;  // exchange/context.hpp
+
+/// Answers an operation.
+class Handler {
+ public:
+  virtual ~Handler() = default;
+  virtual Task<Result<Response>> handle(Request&, Context&) = 0;
+};
+
+class Check;
+class Policy;
+/// One place of an operation's chain: exactly one of the three.
+struct Link {
+  Check* check = nullptr;
+  Policy* policy = nullptr;
+  Handler* handler = nullptr;
+};
+
+/// What stands behind a policy: one pointer into the operation's chain. May be called again (a retry), and copied.
+class Next {
+ public:
+  explicit Next(const Link* link) : link_(link) {}
+  PLIMSOLL_KEEPS_NOTHING Task<Result<Response>> operator()(Request&, Context&) const noexcept;
+
+ private:
+  const Link* link_;
+};
+
+enum class Mode : std::uint8_t { off, shadow, enforce };
+
+/// Something that is done around an operation.
+class Policy {
+ public:
+  virtual ~Policy() = default;
+  /// Answers itself, or hands on to `next`. When nothing is done with the answer, `return next(request, context)`
+  /// without being a coroutine; the function is then marked PLIMSOLL_FORWARDS.
+  virtual Task<Result<Response>> apply(Request&, Context&, Next) = 0;
+  virtual Check* as_check() noexcept { return nullptr; }
+  Link link() noexcept {
+    if (auto* check = as_check()) return {.check = check};
+    return {.policy = this};
+  }
+  std::string_view name() const noexcept { return name_; }
+  Mode mode() const noexcept { return mode_; }
+
+ protected:
+  /// Counts and logs the refusal, and says whether it is to be obeyed (`enforce`) or only seen (`shadow`).
+  bool refuses(Context&, Error&) const noexcept;
+
+ private:
+  friend class Next;
+  friend struct Part;
+  std::string_view name_;
+  Mode mode_ = Mode::enforce;
+  telemetry::Counter* refused_ = nullptr;
+  telemetry::Counter* shadowed_ = nullptr;
+};
+
+/// A policy that only looks ahead: passes, or refuses with a problem. `mode` is obeyed here, once for all of them.
+class Check : public Policy {
+ public:
+  virtual Result<> check(Request&, Context&) = 0;
+  Check* as_check() noexcept final { return this; }
+  PLIMSOLL_FORWARDS Task<Result<Response>> apply(Request&, Context&, Next) final;
+};
+
+Task<Result<Response>> refuse(Error error);
+
+}  // namespace plimsoll

@@ -1,0 +1,43 @@
+#pragma once
+
+#include "plimsoll/base/clock.hpp"
+
+namespace plimsoll::database {
+class Database;
+}
+namespace plimsoll::store {
+class Store;
+}
+namespace plimsoll::queue {
+class Queue;
+}
+namespace plimsoll::telemetry {
+class Registry;
+class Log;
+}  // namespace plimsoll::telemetry
+namespace plimsoll::contract {
+class Contract;
+}
+namespace plimsoll::json {
+class Value;
+}
+
+namespace plimsoll {
+
+class Threads;  // async/blocking.hpp
+
+/// What the process has to offer to policies and handlers; the same for all threads. Null where the deployment has
+/// none.
+struct Services {
+  database::Database* database = nullptr;
+  store::Store* store = nullptr;
+  queue::Queue* queue = nullptr;
+  Threads* threads = nullptr;  ///< for what blocks
+  telemetry::Registry* metrics = nullptr;
+  telemetry::Log* log = nullptr;
+  const Clock* clock = nullptr;
+  const json::Value* deployment = nullptr;  ///< `plimsoll.yaml` as read, secrets filled in; null when there is none
+  bool development = false;                 ///< `--dev`
+};
+
+}  // namespace plimsoll

@@ -1,0 +1,88 @@
+#include "plimsoll/exchange/unit.hpp"
+
+#include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/problem_document.hpp"
+
+namespace plimsoll {
+
+Unit& Context::unit() {
+  if (!unit_) unit_ = &keep<Unit>(*services.database, *this);
+  return *unit_;
+}
+
+void Unit::render(Result<Response>& answer) {
+  if (answer || answer.error().problem->status >= 500 || answer.error().retryable) return;
+  answer = problem_document(answer.error(), context_);
+}
+
+Task<Result<>> Unit::settle(database::Session& session, const Response& response) {
+  for (auto* participant : participants_)
+    if (auto done = co_await participant->settle(session, response); !done) co_return done;
+  co_return Result<>{};
+}
+
+void Unit::tell(bool committed) noexcept {
+  for (auto* participant : participants_) participant->settled(committed);
+}
+
+Task<Result<Response>> Unit::answer(Work work) {
+  Result<Response> answer = fail(kInternal);
+  bool kept = false;
+  auto written = co_await database_.write(context_.loop, [&](database::Session& session) -> Task<Result<>> {
+    auto nested = co_await session.query("SAVEPOINT handler", {});
+    if (!nested) co_return std::unexpected(std::move(nested).error());
+    answer = co_await work(session);
+    render(answer);
+    if (!answer) co_return std::unexpected(answer.error());
+    if (answer->status >= 400) {
+      auto undone = co_await session.query("ROLLBACK TO handler", {});
+      if (!undone) co_return std::unexpected(std::move(undone).error());
+    }
+    if (answer->status >= 500) co_return Result<>{};
+    kept = true;
+    co_return co_await settle(session, *answer);
+  });
+  settled_ = true;
+  tell(written && kept);
+  if (!written && answer) co_return std::unexpected(std::move(written).error());
+  co_return answer;
+}
+
+Task<Result<database::Session*>> Unit::transaction() {
+  if (!open_) {
+    auto begun = co_await database_.begin(context_.loop);
+    if (!begun) co_return std::unexpected(std::move(begun).error());
+    open_ = std::move(*begun);
+    auto nested = co_await open_->query("SAVEPOINT handler", {});
+    if (!nested) co_return std::unexpected(std::move(nested).error());
+  }
+  co_return open_.get();
+}
+
+Task<Result<Response>> Unit::close(Result<Response> answer) {
+  render(answer);
+  const bool keep = answer && answer->status < 500;
+  if (open_) {
+    auto transaction = std::move(open_);
+    Result<> done{};
+    if (keep && answer->status >= 400)
+      if (auto undone = co_await transaction->query("ROLLBACK TO handler", {}); !undone)
+        done = std::unexpected(undone.error());
+    if (keep && done) done = co_await settle(*transaction, *answer);
+    auto ended = co_await transaction->end(keep && done);
+    tell(keep && done && ended);
+    if (!done) co_return std::unexpected(std::move(done).error());
+    if (keep && !ended) co_return std::unexpected(std::move(ended).error());
+  } else if (keep && !settled_ && !participants_.empty()) {
+    auto written = co_await database_.write(context_.loop, [&](database::Session& session) -> Task<Result<>> {
+      co_return co_await settle(session, *answer);
+    });
+    tell(written.has_value());
+    if (!written) co_return std::unexpected(std::move(written).error());
+  } else if (!settled_) {
+    tell(false);
+  }
+  co_return answer;
+}
+
+}  // namespace plimsoll

@@ -1,0 +1,133 @@
+#include "plimsoll/http/message.hpp"
+
+#include <cstring>
+
+namespace plimsoll {
+namespace {
+
+constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+
+bool same(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    if (lower(a[i]) != lower(b[i])) return false;
+  return true;
+}
+
+}  // namespace
+
+void Headers::add(std::string_view name, std::string_view value) {
+  if (size_ == room_) {
+    room_ = room_ ? room_ * 2 : 8;
+    auto* data = static_cast<Header*>(arena_->take(room_ * sizeof(Header)));
+    if (size_) std::memcpy(static_cast<void*>(data), data_, size_ * sizeof(Header));
+    data_ = data;
+  }
+  data_[size_++] = {name, value};
+}
+
+void Headers::set(std::string_view name, std::string_view value) {
+  bool done = false;
+  std::uint32_t kept = 0;
+  for (std::uint32_t i = 0; i < size_; ++i) {
+    if (same(data_[i].name, name)) {
+      if (done) continue;
+      done = true;
+      data_[i].value = value;
+    }
+    data_[kept++] = data_[i];
+  }
+  size_ = kept;
+  if (!done) add(name, value);
+}
+
+void Headers::remove(std::string_view name) {
+  std::uint32_t kept = 0;
+  for (std::uint32_t i = 0; i < size_; ++i)
+    if (!same(data_[i].name, name)) data_[kept++] = data_[i];
+  size_ = kept;
+}
+
+std::string_view Headers::find(std::string_view name) const {
+  for (auto& h : *this)
+    if (same(h.name, name)) return h.value;
+  return {};
+}
+
+bool Headers::contains(std::string_view name) const { return count(name) != 0; }
+
+std::size_t Headers::count(std::string_view name) const {
+  std::size_t n = 0;
+  for (auto& h : *this) n += same(h.name, name);
+  return n;
+}
+
+std::string_view Headers::joined(std::string_view name) const {
+  if (count(name) < 2) return find(name);
+  std::size_t size = 0;
+  for (auto& h : *this)
+    if (same(h.name, name)) size += h.value.size() + 2;
+  auto* text = static_cast<char*>(arena_->take(size));
+  auto* at = text;
+  for (auto& h : *this)
+    if (same(h.name, name)) {
+      if (at != text) *at++ = ',', *at++ = ' ';
+      if (!h.value.empty()) std::memcpy(at, h.value.data(), h.value.size());
+      at += h.value.size();
+    }
+  return {text, static_cast<std::size_t>(at - text)};
+}
+
+std::string_view reason(std::uint16_t status) {
+  switch (status) {
+    case 100: return "Continue";
+    case 101: return "Switching Protocols";
+    case 200: return "OK";
+    case 201: return "Created";
+    case 202: return "Accepted";
+    case 203: return "Non-Authoritative Information";
+    case 204: return "No Content";
+    case 205: return "Reset Content";
+    case 206: return "Partial Content";
+    case 207: return "Multi-Status";
+    case 300: return "Multiple Choices";
+    case 301: return "Moved Permanently";
+    case 302: return "Found";
+    case 303: return "See Other";
+    case 304: return "Not Modified";
+    case 307: return "Temporary Redirect";
+    case 308: return "Permanent Redirect";
+    case 400: return "Bad Request";
+    case 401: return "Unauthorized";
+    case 402: return "Payment Required";
+    case 403: return "Forbidden";
+    case 404: return "Not Found";
+    case 405: return "Method Not Allowed";
+    case 406: return "Not Acceptable";
+    case 408: return "Request Timeout";
+    case 409: return "Conflict";
+    case 410: return "Gone";
+    case 411: return "Length Required";
+    case 412: return "Precondition Failed";
+    case 413: return "Content Too Large";
+    case 414: return "URI Too Long";
+    case 415: return "Unsupported Media Type";
+    case 416: return "Range Not Satisfiable";
+    case 417: return "Expectation Failed";
+    case 421: return "Misdirected Request";
+    case 422: return "Unprocessable Content";
+    case 425: return "Too Early";
+    case 428: return "Precondition Required";
+    case 429: return "Too Many Requests";
+    case 431: return "Request Header Fields Too Large";
+    case 500: return "Internal Server Error";
+    case 501: return "Not Implemented";
+    case 502: return "Bad Gateway";
+    case 503: return "Service Unavailable";
+    case 504: return "Gateway Timeout";
+    case 505: return "HTTP Version Not Supported";
+    default: return {};
+  }
+}
+
+}  // namespace plimsoll

@@ -1,0 +1,103 @@
+#pragma once
+
+#include "plimsoll/base/arena.hpp"
+#include "plimsoll/base/task.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <variant>
+
+namespace plimsoll {
+
+using Bytes = std::span<const std::byte>;
+
+inline Bytes as_bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
+inline std::string_view as_text(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+
+struct Header {
+  std::string_view name, value;
+};
+
+/// Field lines in the order given, in the exchange's arena. Names of requests are lower case; names are compared
+/// without regard to case all the same.
+class Headers {
+ public:
+  explicit Headers(Arena& arena) noexcept : arena_(&arena) {}
+  /// Neither name nor value is copied: give static text or Arena::keep it first.
+  void add(std::string_view name, std::string_view value);
+  /// Replaces the first of that name and removes others, or adds.
+  void set(std::string_view name, std::string_view value);
+  void remove(std::string_view name);
+  /// The value of the first field line of that name; empty when there is none (see `contains`).
+  std::string_view find(std::string_view name) const;
+  bool contains(std::string_view name) const;
+  std::size_t count(std::string_view name) const;
+  /// All values of that name joined by ", " (RFC 9110, section 5.3).
+  std::string_view joined(std::string_view name) const;
+  const Header* begin() const { return data_; }
+  const Header* end() const { return data_ + size_; }
+  std::size_t size() const { return size_; }
+  Arena& arena() const { return *arena_; }
+
+ private:
+  Arena* arena_;
+  Header* data_ = nullptr;
+  std::uint32_t size_ = 0, room_ = 0;
+};
+
+/// A body that comes or goes piece by piece. The piece is a view, good until the next call; an empty piece is the end.
+/// Nobody reads ahead: the next piece is fetched when it is asked for, and that is the back-pressure.
+class Stream {
+ public:
+  virtual ~Stream() = default;
+  virtual Task<Result<Bytes>> read() = 0;
+};
+
+struct Buffer {
+  std::shared_ptr<const void> owner;
+  Bytes bytes;
+};  ///< shared: cached bodies
+struct File {
+  int descriptor;
+  std::uint64_t offset, length;
+};  ///< the descriptor is kept open by who gave it (Context::keep)
+
+/// What is sent: nothing, bytes in the arena or static, shared bytes, a file, a stream (owned by the arena).
+using Body = std::variant<std::monostate, std::string_view, Buffer, File, Stream*>;
+
+/// Who is at the other end of the connection.
+struct Peer {
+  std::string_view address;  ///< without port, IPv6 without brackets; `unix` for a Unix socket
+  std::uint16_t port = 0;
+  bool tls = false;
+  std::string_view certificate_subject;  ///< of a verified client certificate (RFC 4514), else empty
+};
+
+struct Request {
+  std::string_view method;  ///< as sent; methods are case-sensitive
+  std::string_view target;  ///< as sent
+  Headers headers;
+  Stream* body = nullptr;  ///< null when there is none
+  std::optional<std::uint64_t> content_length{};
+  std::string_view path{};   ///< of the target, still percent-encoded
+  std::string_view query{};  ///< without the `?`
+  bool has_query = false;
+  std::string_view scheme = "http", authority{};
+  int version = 11;  ///< 10, 11, 20
+  Peer peer{};
+};
+
+struct Response {
+  std::uint16_t status = 200;
+  Headers headers;
+  Body body{};
+};
+
+/// The reason phrase of a status; empty when it has none.
+std::string_view reason(std::uint16_t status);
+
+}  // namespace plimsoll
