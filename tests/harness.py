@@ -1,0 +1,434 @@
+"""What whole-server tests stand on: a server of one's own on free ports, in a folder of its own, always ended again.
+
+    import harness
+
+    class Orders(harness.ServerTest):
+        def test_a_new_order_is_found_by_its_id(self):
+            server = self.serve(CONTRACT)
+            created = server.post("/orders", {"total": "9.90"})
+            self.assertEqual(created.status, 201)
+            self.assertEqual(server.get(created.headers["location"]).json(), created.json())
+
+    if __name__ == "__main__":
+        harness.main()
+
+The program is $PLIMSOLL, or the newest of build/release/bin/plimsoll and build/dev/bin/plimsoll. Only the standard library is
+used. Waiting is always for something, with a deadline; nothing sleeps to be right.
+"""
+import atexit
+import ctypes
+import fcntl
+import http.client
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import urllib.parse
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+REAL = ROOT.parent / "shared" / "real"
+PATIENCE = float(os.environ.get("PLIMSOLL_PATIENCE", "60"))  # seconds a start, an answer or an end may take; sanitizers are slow
+
+
+def program():
+    """The path of the plimsoll program under test."""
+    if os.environ.get("PLIMSOLL"):
+        return pathlib.Path(os.environ["PLIMSOLL"])
+    built = [path for path in (ROOT / "build/release/bin/plimsoll", ROOT / "build/dev/bin/plimsoll") if path.exists()]
+    if not built:
+        raise FileNotFoundError("no program to test: run `make build`, or set PLIMSOLL to the path of the binary")
+    return max(built, key=lambda path: path.stat().st_mtime)
+
+
+def real(path):
+    """A file of real data, or the test is skipped, saying so."""
+    found = REAL / path
+    if not found.exists():
+        raise unittest.SkipTest(f"real data is not here: {found}")
+    return found
+
+
+def needs(*commands):
+    """Skips the test, saying so, where a program it drives is not installed."""
+    for command in commands:
+        if not shutil.which(command):
+            raise unittest.SkipTest(f"{command} is not installed: scripts/install-dependencies test")
+
+
+def seed():
+    """A seed for the random generators of a test, printed so that a failure can be repeated with PLIMSOLL_SEED."""
+    value = int(os.environ.get("PLIMSOLL_SEED", random.SystemRandom().randrange(2**32)))
+    print(f"PLIMSOLL_SEED={value}", file=sys.stderr, flush=True)
+    return value
+
+
+def until(ready, what, patience=None):
+    """Asks `ready()` until it gives something true, and returns that. Fails with `what` when the patience ends."""
+    deadline = time.monotonic() + (patience or PATIENCE)
+    while True:
+        found = ready()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {patience or PATIENCE:g} s: {what() if callable(what) else what}")
+        time.sleep(0.01)
+
+
+class Ports:
+    """Free ports of the loopback interface. A port is locked by a file while a test holds it: two servers of tests that run
+    side by side could otherwise share one, since listeners set SO_REUSEPORT."""
+
+    # Per user, and outside the range from which the system takes the ports of outgoing connections.
+    folder = pathlib.Path(tempfile.gettempdir()) / f"plimsoll-test-ports-{os.getuid()}"
+    held = {}
+
+    @classmethod
+    def take(cls):
+        cls.folder.mkdir(exist_ok=True)
+        for _ in range(1000):
+            port = random.SystemRandom().randrange(10_000, 30_000)
+            if port in cls.held:
+                continue
+            lock = open(cls.folder / str(port), "w")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+            except OSError:
+                lock.close()
+                continue
+            cls.held[port] = lock
+            return port
+        raise RuntimeError("no free port between 10000 and 30000")
+
+    @classmethod
+    def give_back(cls, port):
+        lock = cls.held.pop(port, None)
+        if lock:
+            lock.close()
+
+
+class Headers:
+    """Headers of an answer: names in any case, several values of one name joined by a comma."""
+
+    def __init__(self, pairs):
+        self.pairs = [(name.lower(), value) for name, value in pairs]
+
+    def all(self, name):
+        return [value for key, value in self.pairs if key == name.lower()]
+
+    def get(self, name, otherwise=None):
+        return ", ".join(self.all(name)) if name in self else otherwise
+
+    def __contains__(self, name):
+        return bool(self.all(name))
+
+    def __getitem__(self, name):
+        if name not in self:
+            raise KeyError(f"no header {name}; there are {', '.join(sorted({key for key, _ in self.pairs}))}")
+        return self.get(name)
+
+    def __repr__(self):
+        return "\n".join(f"{name}: {value}" for name, value in self.pairs)
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def text(self):
+        return self.body.decode()
+
+    def json(self):
+        try:
+            return json.loads(self.body)
+        except ValueError as error:
+            raise AssertionError(f"not JSON ({error}): {self!r}") from None
+
+    @property
+    def code(self):
+        """The `code` of a problem document."""
+        return self.json().get("code")
+
+    def __repr__(self):
+        return f"{self.status}\n{self.headers!r}\n\n{self.body[:2000]!r}"
+
+
+def fetch(address, method="GET", target="/", body=None, headers=None, connection=None, patience=None):
+    """One request to `host:port`. A `dict` or `list` body is sent as JSON. `connection` (http.client) is used again if given."""
+    headers = dict(headers or {})
+    if isinstance(body, (dict, list)):
+        body = json.dumps(body)
+        if not any(name.lower() == "content-type" for name in headers):
+            headers["Content-Type"] = "application/json"
+    if isinstance(body, str):
+        body = body.encode()
+    line = connection or http.client.HTTPConnection(address, timeout=patience or PATIENCE)
+    try:
+        line.request(method, target, body=body, headers=headers)
+        answer = line.getresponse()
+        return Answer(answer.status, Headers(answer.getheaders()), answer.read())
+    finally:
+        if not connection:
+            line.close()
+
+
+class Process:
+    """A program that runs beside a test and is ended with it, come what may: by `stop`, at the end of the interpreter, or by the
+    kernel when the test is killed. It must be started by a thread that outlives it (the main one)."""
+
+    running = []
+
+    def __init__(self, arguments, directory, environment=None, name=None):
+        self.arguments = [str(argument) for argument in arguments]
+        self.directory = pathlib.Path(directory)
+        self.environment = {**os.environ, **{key: str(value) for key, value in (environment or {}).items()}}
+        self.output_path = self.directory / f"{name or pathlib.Path(self.arguments[0]).name}.log"
+        self.popen = None
+
+    def start(self):
+        with open(self.output_path, "ab") as output:
+            self.popen = subprocess.Popen(self.arguments, cwd=self.directory, env=self.environment, stdin=subprocess.DEVNULL,
+                                          stdout=output, stderr=subprocess.STDOUT, preexec_fn=_die_with_parent)
+        Process.running.append(self)
+        return self
+
+    @property
+    def pid(self):
+        return self.popen.pid
+
+    @property
+    def output(self):
+        """All that was printed so far, both streams."""
+        return self.output_path.read_text(errors="replace") if self.output_path.exists() else ""
+
+    @property
+    def alive(self):
+        return self.popen is not None and self.popen.poll() is None
+
+    def signal(self, number):
+        self.popen.send_signal(number)
+
+    def wait(self, patience=None):
+        """The exit status, once it has ended."""
+        try:
+            status = self.popen.wait(patience or PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"still running after {patience or PATIENCE:g} s: {self.describe()}") from None
+        if self in Process.running:
+            Process.running.remove(self)
+        return status
+
+    def kill(self):
+        """SIGKILL: what a power cut does to a process."""
+        if self.alive:
+            self.popen.kill()
+        return self.wait()
+
+    def stop(self):
+        """SIGTERM, then SIGKILL when that is ignored. Returns the exit status."""
+        if self.popen is None:
+            return None
+        if self.alive:
+            self.popen.terminate()
+            try:
+                self.popen.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                self.popen.kill()
+        return self.wait()
+
+    def describe(self):
+        return f"{' '.join(self.arguments)}\n--- its output:\n{self.output[-4000:]}"
+
+
+def _die_with_parent():
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+
+
+@atexit.register
+def _end_all():
+    for process in list(Process.running):
+        if process.alive:
+            process.popen.kill()
+            process.popen.wait()
+
+
+class Server(Process):
+    """`plimsoll serve` on two free ports."""
+
+    def __init__(self, contract, directory, config=None, arguments=(), environment=None, management=True, executable=None, verb=("serve",)):
+        self.port = Ports.take()
+        self.management_port = Ports.take() if management else None
+        self.address = f"127.0.0.1:{self.port}"
+        self.management = f"127.0.0.1:{self.management_port}" if management else "off"
+        command = [executable or program(), *verb, contract, "--listen", self.address, "--management", self.management]
+        if config:
+            command += ["--config", config]
+        super().__init__([*command, *arguments], directory, environment, name="plimsoll")
+
+    @property
+    def url(self):
+        return f"http://{self.address}"
+
+    def start(self):
+        """Returns once requests are answered; fails with what the server printed when it ends before."""
+        super().start()
+
+        def answering():
+            if not self.alive:
+                raise AssertionError(f"ended with status {self.popen.returncode} instead of serving: {self.describe()}")
+            try:
+                return fetch(self.address, target="/livez", patience=5).status == 200
+            except (OSError, http.client.HTTPException):
+                return False
+
+        until(answering, lambda: f"/livez of {self.describe()}")
+        return self
+
+    def request(self, method, target, body=None, headers=None, connection=None, patience=None):
+        return fetch(self.address, method, target, body, headers, connection, patience)
+
+    def get(self, target, headers=None, **more):
+        """`more` becomes the query, properly encoded: `get("/orders", limit=2, **{"total[ge]": 10})`."""
+        query = urllib.parse.urlencode(more)
+        return self.request("GET", target + ("?" + query if query else ""), headers=headers)
+
+    def post(self, target, body=None, headers=None):
+        return self.request("POST", target, body, headers)
+
+    def put(self, target, body=None, headers=None):
+        return self.request("PUT", target, body, headers)
+
+    def patch(self, target, body=None, headers=None):
+        return self.request("PATCH", target, body, {"Content-Type": "application/merge-patch+json", **(headers or {})})
+
+    def delete(self, target, headers=None):
+        return self.request("DELETE", target, headers=headers)
+
+    def connection(self):
+        """A keep-alive connection to give to `request`; the caller closes it."""
+        return http.client.HTTPConnection(self.address, timeout=PATIENCE)
+
+    def raw(self, data, patience=5):
+        """Sends these bytes and returns all that comes back until the server closes or `patience` seconds bring nothing."""
+        received = b""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as line:
+            line.sendall(data)
+            line.settimeout(patience)
+            try:
+                while piece := line.recv(65536):
+                    received += piece
+            except (TimeoutError, ConnectionResetError):
+                pass
+        return received
+
+    def metrics(self):
+        """`{'name{label="value"}': number}` as the management listener says now."""
+        found = {}
+        for line in fetch(self.management, target="/metrics").text.splitlines():
+            sample = re.match(r"([a-zA-Z_:][\w:]*(?:\{.*\})?)\s+(\S+)", line)
+            if sample and not line.startswith("#"):
+                found[sample[1]] = float(sample[2])
+        return found
+
+    def logged(self):
+        """The JSON lines of the log so far, as dictionaries."""
+        lines = []
+        for line in self.output.splitlines():
+            if line.startswith("{"):
+                try:
+                    lines.append(json.loads(line))
+                except ValueError:
+                    pass  # the last line may be half written
+        return lines
+
+    def restart(self):
+        """Starts again on the same ports and files, after `kill` or `stop`."""
+        return self.start()
+
+    def give_back_ports(self):
+        Ports.give_back(self.port)
+        if self.management_port:
+            Ports.give_back(self.management_port)
+
+
+class ServerTest(unittest.TestCase):
+    """A test with a folder of its own; whatever it starts is ended with it, and a sanitizer's report in a log is a failure."""
+
+    maxDiff = None
+
+    def directory(self):
+        """A new empty folder, removed with the test."""
+        made = tempfile.mkdtemp(prefix="plimsoll-test-")
+        self.addCleanup(shutil.rmtree, made, ignore_errors=True)
+        return pathlib.Path(made)
+
+    def server(self, contract, config=None, files=None, arguments=(), environment=None, directory=None, management=True, executable=None):
+        """A server that is not started yet. `contract` and `config` are paths, or the texts of such files. `files` maps names to
+        texts that are laid beside them."""
+        directory = directory or self.directory()
+        for name, text in (files or {}).items():
+            path = directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text) if isinstance(text, str) else path.write_bytes(text)
+        server = Server(_laid(contract, directory / "contract.yaml"), directory, config and _laid(config, directory / "plimsoll.yaml"),
+                        arguments, environment, management, executable)
+        self.addCleanup(self._end, server)
+        return server
+
+    def serve(self, contract, config=None, **more):
+        """A server that answers. Its folder is `server.directory`."""
+        return self.server(contract, config, **more).start()
+
+    def process(self, arguments, directory=None, environment=None, name=None):
+        """Any other program that runs beside the test."""
+        process = Process(arguments, directory or self.directory(), environment, name)
+        self.addCleanup(process.stop)
+        return process.start()
+
+    def port(self):
+        """A free port, held for this test."""
+        port = Ports.take()
+        self.addCleanup(Ports.give_back, port)
+        return port
+
+    def plimsoll(self, *arguments, directory=None, environment=None, patience=None):
+        """Runs the command to its end: `returncode`, `stdout`, `stderr`."""
+        return subprocess.run([str(program()), *map(str, arguments)], cwd=directory or self.directory(), stdin=subprocess.DEVNULL,
+                              env={**os.environ, **(environment or {})}, capture_output=True, text=True, timeout=patience or PATIENCE)
+
+    def refused(self, contract, config=None, **more):
+        """What a start that must be refused prints. Fails when the server starts, or does not exit with 2."""
+        server = self.server(contract, config, **more)
+        Process.start(server)
+        self.assertEqual(server.wait(), 2, server.describe())
+        return server.output
+
+    def _end(self, server):
+        server.stop()
+        server.give_back_ports()
+        for sign in ("ERROR: AddressSanitizer", "WARNING: ThreadSanitizer", "runtime error:", "ERROR: LeakSanitizer"):
+            self.assertNotIn(sign, server.output, server.describe())
+
+
+def _laid(source, path):
+    """`source` itself when it is a path, else the path of a file that now holds it."""
+    if isinstance(source, pathlib.Path):
+        return source
+    path.write_text(source)
+    return path
+
+
+def main():
+    """Runs the tests of the calling module. Prints each test's name and outcome, which scripts/check-coverage reads."""
+    unittest.main(verbosity=2)
