@@ -68,6 +68,8 @@ function(plimsoll_finish)
       if(tests)
         add_executable(${name}_test ${tests})
         target_link_libraries(${name}_test PRIVATE plimsoll_everything plimsoll_flags GTest::gtest_main GTest::gmock)
+        # First, or the linker takes the templates of std::string from some room's object, and with it all that needs.
+        target_link_options(${name}_test PRIVATE -lstdc++)
         target_compile_definitions(${name}_test PRIVATE PLIMSOLL_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
         target_precompile_headers(${name}_test PRIVATE ${CMAKE_SOURCE_DIR}/cmake/precompiled.hpp <gtest/gtest.h>)
         add_test(NAME ${name} COMMAND ${name}_test --gtest_brief=1 WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
