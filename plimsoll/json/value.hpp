@@ -31,6 +31,9 @@ class Value {
   bool is(Type type) const { return type_ == type; }
   Position position() const { return {line_, column_}; }
   void set_position(Position at) { line_ = at.line, column_ = at.column; }
+  /// Which text it stood in, where a document is made of several: an index that its owner gives meaning to.
+  std::uint16_t source() const { return source_; }
+  void set_source(std::uint16_t source) { source_ = source; }
 
   bool boolean() const { return integer_ != 0; }
   std::string_view string() const { return {text_, size_}; }
@@ -91,7 +94,7 @@ class Value {
   std::uint32_t size_ = 0;
   Type type_ = Type::null;
   Kind kind_ = Kind::none;
-  std::uint16_t spare_ = 0;
+  std::uint16_t source_ = 0;
   std::uint32_t line_ = 0, column_ = 0;
 };
 
