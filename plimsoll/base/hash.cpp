@@ -1,0 +1,19 @@
+#include "plimsoll/base/hash.hpp"
+
+#include "plimsoll/base/digest.hpp"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace plimsoll {
+
+std::uint64_t hash64(std::string_view data) noexcept {
+  static const std::uint64_t seed = [] {
+    std::uint64_t made;
+    random_bytes(&made, sizeof made);
+    return made;
+  }();
+  return XXH3_64bits_withSeed(data.data(), data.size(), seed);
+}
+
+}  // namespace plimsoll

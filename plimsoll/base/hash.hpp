@@ -1,0 +1,18 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace plimsoll {
+
+/// A 64-bit hash for tables (XXH3) under a seed drawn once per process, so that nobody outside can choose keys that
+/// collide. Not the same in another process: never store it, never send it.
+std::uint64_t hash64(std::string_view data) noexcept;
+
+/// For the unordered containers of the standard library: `std::unordered_map<std::string, T, Hash64, std::equal_to<>>`.
+struct Hash64 {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view data) const noexcept { return hash64(data); }
+};
+
+}  // namespace plimsoll
