@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/base/function_ref.hpp"
+#include "plimsoll/database/versions.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -54,6 +55,12 @@ class Database {
   /// A read outside any transaction: sees every commit acknowledged before. `quick`: the plan knows it to be short (a
   /// key, an indexed page), and it may run where it stands, under a step budget.
   virtual Task<Result<Rows>> read(Loop&, std::string_view sql, std::span<const Cell> parameters, bool quick) = 0;
+  /// Which tables were written when. Kept by whoever commits: the unit of work for the tables its exchange names
+  /// (Context::wrote), an implementation for those it sees by itself.
+  TableVersions& versions() noexcept { return versions_; }
+
+ private:
+  TableVersions versions_;
 };
 
 }  // namespace plimsoll::database

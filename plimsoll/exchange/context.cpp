@@ -2,7 +2,20 @@
 
 #include "plimsoll/contract/contract.hpp"
 
+#include <algorithm>
+
 namespace plimsoll {
+
+void Context::Names::add(Arena& arena, std::string_view name) {
+  if (std::ranges::find(all(), name) != all().end()) return;
+  if (size == room) {
+    room = room ? room * 2 : 4;
+    auto* more = arena.array<std::string_view>(room);
+    std::copy_n(names, size, more);
+    names = more;
+  }
+  names[size++] = name;
+}
 
 const json::Value* Context::parameter(std::string_view name) const {
   if (!operation) return nullptr;

@@ -78,6 +78,13 @@ class Context {
   }
   Nanoseconds deadline() const { return deadline_; }  ///< 0: none
 
+  /// The answer was read from this table: a cached answer is old once that is written. The name outlives the exchange.
+  void read(std::string_view table) { tables_read_.add(arena, table); }
+  /// The unit of work writes this table: known to caches when it has committed.
+  void wrote(std::string_view table) { tables_written_.add(arena, table); }
+  std::span<const std::string_view> tables_read() const { return tables_read_.all(); }
+  std::span<const std::string_view> tables_written() const { return tables_written_.all(); }
+
   /// What becomes durable together with the answer. Made at the first call.
   Unit& unit();
   Unit* begun_unit() const { return unit_; }
@@ -85,7 +92,14 @@ class Context {
   Headers promised;
 
  private:
+  struct Names {  // few, each once
+    std::string_view* names = nullptr;
+    std::uint32_t size = 0, room = 0;
+    std::span<const std::string_view> all() const { return {names, size}; }
+    void add(Arena& arena, std::string_view name);
+  };
   Nanoseconds deadline_ = 0;
+  Names tables_read_, tables_written_;
   Unit* unit_ = nullptr;
 };
 

@@ -25,6 +25,7 @@ struct Build {
   const contract::Contract& contract;
   const contract::Operation& operation;
   const Services& services;
+  const Handler* handler = nullptr;  ///< that answers it; null where it is not known yet
 };
 
 /// All the house knows of a policy, declared in the policy's own file: its key, options, problems, metrics, and how it

@@ -15,11 +15,20 @@ class Unit;     // exchange/unit.hpp
 class Loop;     // async/loop.hpp
 class Context;  // exchange/context.hpp
 
+/// What of the caller an answer depends on, beyond whether the caller was let in: what a cached answer is keyed by.
+struct Audience {
+  bool subject = true, tenant = true;
+  bool grants = true;  ///< scopes and roles
+  bool claims = true;  ///< any other claim of the token
+};
+
 /// Answers an operation.
 class Handler {
  public:
   virtual ~Handler() = default;
   virtual Task<Result<Response>> handle(Request&, Context&) = 0;
+  /// Everything, unless the handler knows better (`table`: what its owner and tenant conditions read).
+  virtual Audience audience() const noexcept { return {}; }
 };
 
 class Check;

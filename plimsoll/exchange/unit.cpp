@@ -22,6 +22,8 @@ Task<Result<>> Unit::settle(database::Session& session, const Response& response
 }
 
 void Unit::tell(bool committed) noexcept {
+  if (committed)
+    for (auto table : context_.tables_written()) database_.versions().wrote(table);
   for (auto* participant : participants_) participant->settled(committed);
 }
 
