@@ -1,6 +1,58 @@
-#include <cstdio>
+#include "apps/plimsoll/commands.hpp"
 
-int main() {
-  std::puts("plimsoll " PLIMSOLL_VERSION);
-  return 0;
+#include <algorithm>
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <vector>
+
+namespace plimsoll::command {
+namespace {
+
+constinit const Subcommand* first = nullptr;
+
+}  // namespace
+
+Subcommand::Subcommand(const char* name, const char* sentence, Run (*declare)(CLI::App&))
+    : name(name), sentence(sentence), declare(declare), next(std::exchange(first, this)) {}
+
+const Subcommand* first_subcommand() { return first; }
+
+int complain(std::string_view what, std::string_view where, std::string_view remedy) {
+  std::string block = "plimsoll: " + std::string(what) + "\n";
+  if (!where.empty()) block += "  where:  " + std::string(where) + "\n";
+  if (!remedy.empty()) block += "  remedy: " + std::string(remedy) + "\n";
+  std::fwrite(block.data(), 1, block.size(), stderr);
+  return 2;
+}
+
+int complain(const Error& error) {
+  return complain(error.detail.empty() ? error.problem->title : error.detail, {}, error.problem->remedy);
+}
+
+}  // namespace plimsoll::command
+
+int main(int argc, char** argv) {
+  using namespace plimsoll::command;
+  try {
+    CLI::App app{"Turns an OpenAPI document into a running HTTP API.", "plimsoll"};
+    app.set_version_flag("--version", "plimsoll " PLIMSOLL_VERSION);
+    app.require_subcommand(1);
+    std::vector<const Subcommand*> all;
+    for (auto* command = first_subcommand(); command; command = command->next) all.push_back(command);
+    std::ranges::sort(all, {}, [](auto* command) { return std::string_view(command->name); });
+    int status = 0;
+    for (auto* command : all) {
+      auto* sub = app.add_subcommand(command->name, command->sentence);
+      sub->callback([&status, run = command->declare(*sub)] { status = run(); });
+    }
+    try {
+      app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+      return app.exit(error) == 0 ? 0 : 2;
+    }
+    return status;
+  } catch (const std::exception& error) {
+    return complain(error.what(), {}, "This is a fault of the program; please report it.");
+  }
 }

@@ -31,4 +31,13 @@ const json::Value* Context::parameter(std::string_view name, contract::In in) co
   return nullptr;
 }
 
+void Context::deadline(Nanoseconds at) {
+  if (deadline_ != 0 && at >= deadline_) return;
+  deadline_ = at;
+  if (!scope) return;
+  cut_.context = this;
+  cut_.ring = [](Alarm& alarm) { static_cast<Cut&>(alarm).context->scope->stop(Stop::deadline); };
+  loop.wheel().arm(cut_, loop.tick_in(std::max<Nanoseconds>(at - now, 0)));
+}
+
 }  // namespace plimsoll

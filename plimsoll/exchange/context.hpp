@@ -1,5 +1,6 @@
 #pragma once
 
+#include "plimsoll/async/loop.hpp"
 #include "plimsoll/base/clock.hpp"
 #include "plimsoll/exchange/policy.hpp"
 #include "plimsoll/exchange/principal.hpp"
@@ -16,8 +17,6 @@ enum class In : std::uint8_t;
 }  // namespace plimsoll::contract
 
 namespace plimsoll {
-
-class Scope;
 
 /// What the request says, checked against the contract: defaults filled in, types right.
 struct Input {
@@ -66,17 +65,22 @@ class Context {
   const json::Value* parameter(std::string_view name, contract::In in) const;
 
   /// A header of whatever answer leaves, be it a refusal: known before the answer is, so no policy has to wait for one.
-  void promise(std::string_view name, std::string_view value) { promised.set(name, value); }
-  /// Kept until the last byte of the answer is sent or the client is gone: permits, leases, what a log line needs.
+  /// A header of the same name that the answer brings itself wins; `vary` is gathered from all who promise it.
+  void promise(std::string_view name, std::string_view value) {
+    if (name == "vary") promised.add(name, value);
+    else promised.set(name, value);
+  }
+  /// Kept until the last byte of the answer is sent or the client is gone: permits, leases, what a log line needs. Ended,
+  /// last made first, while the request and this context (with its `outcome`) are still there.
   template <class T, class... A>
   T& keep(A&&... arguments) {
     return arena.make<T>(std::forward<A>(arguments)...);
   }
-  /// Shortens the exchange: at that instant (steady) its scope is told to stop. Only ever earlier.
-  void deadline(Nanoseconds at) {
-    if (deadline_ == 0 || at < deadline_) deadline_ = at;
-  }
+  /// Shortens the exchange: at that instant (steady) its scope is told to stop. Only ever earlier. Arms itself.
+  void deadline(Nanoseconds at);
   Nanoseconds deadline() const { return deadline_; }  ///< 0: none
+  /// Called by the edge when the answer is whole: what is sent has limits of its own.
+  void answered() { cut_.disarm(); }
 
   /// The answer was read from this table: a cached answer is old once that is written. The name outlives the exchange.
   void read(std::string_view table) { tables_read_.add(arena, table); }
@@ -98,8 +102,12 @@ class Context {
     std::span<const std::string_view> all() const { return {names, size}; }
     void add(Arena& arena, std::string_view name);
   };
-  Nanoseconds deadline_ = 0;
   Names tables_read_, tables_written_;
+  struct Cut : Alarm {
+    Context* context = nullptr;
+  };
+  Nanoseconds deadline_ = 0;
+  Cut cut_;
   Unit* unit_ = nullptr;
 };
 

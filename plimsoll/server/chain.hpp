@@ -2,10 +2,17 @@
 
 #include "plimsoll/exchange/part.hpp"
 
+#include <vector>
+
 namespace plimsoll::server {
+
+/// Which exchanges a policy belongs to: only those of an operation, or also those that no operation answers (404, 405,
+/// preflights, `/docs`, health).
+enum class Reach : std::uint8_t { operations, everything };
 
 struct Row {
   const Part* part;
+  Reach reach;
   std::string_view why_here;
 };
 std::span<const Row> rows();
@@ -15,6 +22,7 @@ struct Plan {
   std::vector<std::unique_ptr<Policy>> policies;
   std::vector<Link> links;
 };
-Result<Plan> plan(Handler& handler, const Build& build);
+/// `reach` everything: only the rows that reach everything (for what answers beside the operations).
+Result<Plan> plan(Handler& handler, const Build& build, Reach reach = Reach::operations);
 
 }  // namespace plimsoll::server

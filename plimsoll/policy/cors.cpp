@@ -1,0 +1,93 @@
+#include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/part.hpp"
+
+namespace plimsoll::policy {
+namespace {
+
+/// Lets pages of other origins call, as the contract says (Fetch standard, section 3.2). Without the key no origin may. No I/O.
+class Cors final : public Check {
+ public:
+  struct Options {
+    std::vector<std::string> origins;
+    std::vector<std::string> headers = {"authorization", "content-type", "if-match", "if-none-match", "idempotency-key", "x-request-id", "traceparent"};
+    std::vector<std::string> expose = {"etag", "location", "link", "retry-after", "ratelimit", "ratelimit-policy", "x-request-id", "idempotent-replayed"};
+    bool credentials = false;
+    config::Duration max_age = config::minutes(10);
+  };
+  static constexpr config::Field fields[] = {
+      config::field<&Options::origins>("origins", "Origins that may call, such as `https://app.example.com`; `*` is any, without credentials."),
+      config::field<&Options::headers>("headers", "Request headers a page may set."),
+      config::field<&Options::expose>("expose", "Answer headers a page may read."),
+      config::field<&Options::credentials>("credentials", "Whether cookies and client certificates may be sent along."),
+      config::field<&Options::max_age>("max-age", "How long a browser may remember a preflight."),
+  };
+  static constexpr std::string_view short_form = R"("type":"string")";
+  static constexpr Problem kRefused{"cors-refused", 403, "Origin not allowed", "Add the origin to `cors` in the contract, or call from an allowed one."};
+  static constexpr const Problem* problems[] = {&kRefused};
+
+  /// `cors: https://app.example.com`, a list of origins, or the long form.
+  static Result<Options> read(const json::Value& from) {
+    Options options;
+    if (from.is(json::Type::object)) {
+      if (auto done = config::read(from, fields, &options, kEveryPolicy); !done) return std::unexpected(std::move(done).error());
+    } else {
+      auto origins = config::Form<std::vector<std::string>>::read(from);
+      if (!origins) return std::unexpected(std::move(origins).error());
+      options.origins = std::move(*origins);
+    }
+    if (options.credentials && std::ranges::find(options.origins, "*") != options.origins.end())
+      return config::wrong(from, "`credentials: true` needs named origins: with `*` any site could act as its visitor");
+    for (const auto& origin : options.origins)
+      if (origin != "*" && (!origin.contains("://") || origin.ends_with('/')))
+        return config::wrong(from, "an origin is scheme and host, such as https://app.example.com, without a path: \"" + origin + "\"");
+    return options;
+  }
+  static Result<std::unique_ptr<Policy>> build(Options options, const Build&) {
+    if (options.origins.empty()) return nullptr;
+    return std::make_unique<Cors>(std::move(options));
+  }
+  explicit Cors(Options options) : options_(std::move(options)) {
+    headers_ = joined(options_.headers);
+    expose_ = joined(options_.expose);
+    max_age_ = std::to_string(options_.max_age.nanoseconds / kSecond);
+    any_ = std::ranges::find(options_.origins, "*") != options_.origins.end();
+  }
+
+  Result<> check(Request& request, Context& context) override {
+    if (!any_) context.promise("vary", "origin");
+    const auto origin = request.headers.find("origin");
+    if (origin.empty()) return {};
+    const bool preflight = request.method == "OPTIONS" && request.headers.contains("access-control-request-method");
+    if (!any_ && std::ranges::find(options_.origins, origin) == options_.origins.end()) {
+      // Without the header the browser keeps the answer from the page; a preflight can be told why.
+      if (preflight) return fail(kRefused, "The origin " + std::string(origin.substr(0, 256)) + " may not call here.");
+      return {};
+    }
+    context.promise("access-control-allow-origin", any_ ? std::string_view("*") : origin);
+    if (options_.credentials) context.promise("access-control-allow-credentials", "true");
+    if (preflight) {
+      context.promise("access-control-allow-methods", request.headers.find("access-control-request-method"));
+      context.promise("access-control-allow-headers", headers_);
+      context.promise("access-control-max-age", max_age_);
+    } else {
+      context.promise("access-control-expose-headers", expose_);
+    }
+    return {};
+  }
+
+ private:
+  static std::string joined(const std::vector<std::string>& list) {
+    std::string out;
+    for (const auto& item : list) out += (out.empty() ? "" : ", ") + item;
+    return out;
+  }
+  Options options_;
+  std::string headers_, expose_, max_age_;
+  bool any_ = false;
+};
+
+}  // namespace
+
+extern constinit const Part cors = part<Cors>("cors", "Lets browsers call from other origins.");
+
+}  // namespace plimsoll::policy

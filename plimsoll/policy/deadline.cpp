@@ -1,0 +1,57 @@
+#include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/part.hpp"
+
+namespace plimsoll::policy {
+namespace {
+
+/// Bounds the time of an exchange. At the deadline its scope is told to stop, every wait below ends, and the answer is 504.
+class Deadline final : public Check {
+ public:
+  struct Options {
+    config::Duration after = config::seconds(30);
+    std::string header;
+  };
+  static constexpr config::Field fields[] = {
+      config::field<&Options::after>("after", "Time from the arrival of the head to the answer."),
+      config::field<&Options::header>("header", "Request header, in seconds, by which a trusted caller may shorten it; empty: none."),
+  };
+  static constexpr std::string_view short_form = R"("type":"string","pattern":"^[0-9]+(ms|s|m|h)$")";
+  static constexpr const Problem* problems[] = {&kDeadlineExceeded};
+
+  static Result<Options> read(const json::Value& from) {
+    Options options;
+    if (from.is(json::Type::object)) {
+      if (auto done = config::read(from, fields, &options, kEveryPolicy); !done) return std::unexpected(std::move(done).error());
+    } else {
+      auto after = config::Form<config::Duration>::read(from);
+      if (!after) return std::unexpected(std::move(after).error());
+      options.after = *after;
+    }
+    if (options.after.nanoseconds <= 0) return config::wrong(from, "a deadline is longer than zero; `off` removes it");
+    return options;
+  }
+  static Result<std::unique_ptr<Policy>> build(Options options, const Build&) { return std::make_unique<Deadline>(std::move(options)); }
+  explicit Deadline(Options options) : options_(std::move(options)) {}
+
+  Result<> check(Request& request, Context& context) override {
+    auto span = options_.after.nanoseconds;
+    if (!options_.header.empty())
+      if (const auto text = request.headers.find(options_.header); !text.empty()) {
+        double seconds = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds, std::chars_format::fixed);
+        if (error == std::errc{} && end == text.data() + text.size() && seconds > 0 && seconds < 86400)
+          span = std::min(span, static_cast<Nanoseconds>(seconds * 1e9));
+      }
+    context.deadline(context.started + span);
+    return {};
+  }
+
+ private:
+  Options options_;
+};
+
+}  // namespace
+
+extern constinit const Part deadline = part<Deadline>("deadline", "Bounds the time an answer may take.");
+
+}  // namespace plimsoll::policy

@@ -1,0 +1,72 @@
+#include "plimsoll/contract/contract.hpp"
+#include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/part.hpp"
+#include "plimsoll/telemetry/metrics.hpp"
+
+namespace plimsoll::policy {
+namespace {
+
+/// Latency, traffic, errors and what is under way, by operation, named after OpenTelemetry's semantic conventions for HTTP
+/// servers. The route is the template, never the path: labels stay bounded.
+class Measure final : public Check {
+ public:
+  struct Options {};
+  static constexpr std::span<const config::Field> fields{};
+  static constexpr std::span<const Problem* const> problems{};
+  static constexpr std::string_view kDuration = "http_server_request_duration_seconds";
+  static constexpr std::string_view kActive = "http_server_active_requests";
+  static constexpr Metric metrics[] = {
+      {kDuration, "s", "Time from the head of a request to the last byte of its answer."},
+      {kActive, "1", "Requests under way."},
+  };
+
+  static Result<std::unique_ptr<Policy>> build(Options, const Build& build) {
+    if (!build.services.metrics) return nullptr;
+    return std::make_unique<Measure>(*build.services.metrics, build.operation);
+  }
+  Measure(telemetry::Registry& registry, const contract::Operation& operation)
+      : registry_(registry), method_(operation.method), route_(operation.path), id_(operation.id) {
+    const telemetry::Label labels[] = {{"http_request_method", method_}, {"http_route", route_}};
+    active_ = &registry.gauge(kActive, metrics[1].sentence, labels);
+  }
+
+  Result<> check(Request&, Context& context) override {
+    active_->add(1);
+    context.keep<Entry>(*this, context);
+    return {};
+  }
+
+ private:
+  struct Entry {
+    Measure& policy;
+    const Context& context;
+    Entry(Measure& policy, const Context& context) : policy(policy), context(context) {}
+    ~Entry() {
+      policy.active_->add(-1);
+      policy.of(context.outcome.status).record(context.services.clock->steady() - context.started);
+    }
+  };
+
+  /// The histogram of a status: registered when it is seen first, found without a lock after that.
+  telemetry::Histogram& of(std::uint16_t status) {
+    auto& slot = by_status_[status < by_status_.size() ? status : 0];
+    if (auto* known = slot.load(std::memory_order_acquire)) [[likely]] return *known;
+    const auto text = std::to_string(status);
+    const telemetry::Label labels[] = {
+        {"http_request_method", method_}, {"http_route", route_}, {"http_response_status_code", text}, {"operation", id_}};
+    auto& made = registry_.histogram(kDuration, metrics[0].sentence, labels);
+    slot.store(&made, std::memory_order_release);
+    return made;
+  }
+
+  telemetry::Registry& registry_;
+  std::string method_, route_, id_;
+  telemetry::Gauge* active_;
+  std::array<std::atomic<telemetry::Histogram*>, 600> by_status_{};
+};
+
+}  // namespace
+
+extern constinit const Part measure = part<Measure>("measure", "Counts and times each request by operation and status.");
+
+}  // namespace plimsoll::policy

@@ -1,0 +1,45 @@
+#include "plimsoll/server/chain.hpp"
+
+#include "plimsoll/contract/contract.hpp"
+#include "plimsoll/exchange/handling.hpp"
+
+namespace plimsoll::policy {
+// Each is defined in the file of its name.
+extern const Part trace, access_log, measure, security_headers, cors, deadline;
+}  // namespace plimsoll::policy
+
+namespace plimsoll::server {
+
+using enum Reach;
+
+// The one order in which policies stand. A new policy is its own file and one row here.
+constexpr Row kChain[] = {
+    {&policy::trace, everything, "first: every line and every answer that follows carries its ids"},
+    {&policy::access_log, everything, "refusals are logged like any other answer"},
+    {&policy::measure, everything, "rejections are measured like any other answer"},
+    {&policy::security_headers, everything, "on every answer, refusals too"},
+    {&policy::cors, everything, "before authentication: a preflight carries no credentials, and a refusal must be readable to the page"},
+    {&policy::deadline, everything, "before anything that may wait"},
+};
+
+std::span<const Row> rows() { return kChain; }
+
+Result<Plan> plan(Handler& handler, const Build& build, Reach reach) {
+  Plan made;
+  for (const auto& row : kChain) {
+    if (reach == everything && row.reach == operations) continue;
+    auto policy = row.part->build(*row.part, build.operation.extension(row.part->key.name), build);
+    if (!policy) {
+      auto error = std::move(policy).error();
+      error.detail = "operation " + build.operation.id + ", policy " + std::string(row.part->key.name) + ": " + error.detail;
+      return std::unexpected(std::move(error));
+    }
+    if (!*policy) continue;
+    made.links.push_back((*policy)->link());
+    made.policies.push_back(std::move(*policy));
+  }
+  made.links.push_back({.handler = &handler});
+  return made;
+}
+
+}  // namespace plimsoll::server

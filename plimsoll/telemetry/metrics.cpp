@@ -1,0 +1,219 @@
+#include "plimsoll/telemetry/metrics.hpp"
+
+#include <bit>
+#include <charconv>
+#include <cmath>
+#include <map>
+
+namespace plimsoll::telemetry {
+namespace {
+
+constexpr Nanoseconds kFirst = 1024;  // upper bound of the first bucket, about a microsecond
+constexpr std::size_t kSub = 16;
+
+/// Octaves above 1,024 ns, each in sixteen equal steps.
+std::size_t bucket_of(Nanoseconds span) {
+  if (span < kFirst) return 0;
+  const auto value = static_cast<std::uint64_t>(span);
+  const auto octave = static_cast<std::size_t>(std::bit_width(value)) - 11;  // 0 for 1024..2047
+  const auto step = static_cast<std::size_t>((value >> (octave + 6)) & (kSub - 1));
+  return std::min(1 + octave * kSub + step, Histogram::kBuckets - 1);
+}
+
+/// Exclusive upper bound in nanoseconds.
+double upper(std::size_t bucket) {
+  if (bucket == 0) return kFirst;
+  const auto octave = (bucket - 1) / kSub, step = (bucket - 1) % kSub;
+  return std::ldexp(static_cast<double>(kSub + step + 1), static_cast<int>(octave) + 6);
+}
+
+void append(std::string& out, double value) {
+  char text[32];
+  out.append(text, std::to_chars(text, text + sizeof text, value).ptr);
+}
+
+void append_escaped(std::string& out, std::string_view text) {
+  for (char c : text) {
+    if (c == '\\' || c == '"') out += '\\';
+    if (c == '\n') out += "\\n";
+    else out += c;
+  }
+}
+
+std::string label_text(std::span<const Label> labels) {
+  std::string out;
+  for (const auto& label : labels) {
+    if (!out.empty()) out += ',';
+    out += label.name;
+    out += "=\"";
+    append_escaped(out, label.value);
+    out += '"';
+  }
+  return out;
+}
+
+}  // namespace
+
+std::size_t cell_of_this_thread() {
+  static std::atomic<std::size_t> next{0};
+  thread_local const std::size_t mine = next.fetch_add(1, std::memory_order_relaxed) % kCells;
+  return mine;
+}
+
+std::uint64_t Counter::value() const noexcept {
+  std::uint64_t sum = 0;
+  for (const auto& cell : cells_) sum += cell.value.load(std::memory_order_relaxed);
+  return sum;
+}
+
+std::int64_t Gauge::value() const noexcept {
+  std::int64_t sum = 0;
+  for (const auto& cell : cells_) sum += cell.value.load(std::memory_order_relaxed);
+  return sum;
+}
+
+struct Histogram::Cell {
+  std::array<std::atomic<std::uint64_t>, kBuckets> buckets{};
+  std::atomic<std::uint64_t> nanoseconds{0};
+};
+
+Histogram::Histogram() {
+  for (auto& cell : cells_) cell.store(nullptr, std::memory_order_relaxed);
+}
+Histogram::~Histogram() = default;
+
+Histogram::Cell& Histogram::mine() {
+  auto& slot = cells_[cell_of_this_thread()];
+  if (auto* cell = slot.load(std::memory_order_acquire)) [[likely]] return *cell;
+  std::lock_guard lock(mutex_);
+  if (auto* cell = slot.load(std::memory_order_acquire)) return *cell;
+  auto* cell = owned_.emplace_back(std::make_unique<Cell>()).get();
+  slot.store(cell, std::memory_order_release);
+  return *cell;
+}
+
+void Histogram::record(Nanoseconds span) noexcept {
+  auto& cell = mine();
+  cell.buckets[bucket_of(span)].fetch_add(1, std::memory_order_relaxed);
+  cell.nanoseconds.fetch_add(static_cast<std::uint64_t>(std::max<Nanoseconds>(span, 0)), std::memory_order_relaxed);
+}
+
+Histogram::Sum Histogram::sum() const {
+  Sum sum;
+  for (const auto& slot : cells_)
+    if (const auto* cell = slot.load(std::memory_order_acquire)) {
+      for (std::size_t i = 0; i < kBuckets; ++i) {
+        const auto n = cell->buckets[i].load(std::memory_order_relaxed);
+        sum.buckets[i] += n;
+        sum.count += n;
+      }
+      sum.seconds += static_cast<double>(cell->nanoseconds.load(std::memory_order_relaxed)) / 1e9;
+    }
+  return sum;
+}
+
+double Histogram::quantile(double q) const {
+  const auto all = sum();
+  if (all.count == 0) return 0;
+  const double rank = q * static_cast<double>(all.count);
+  double before = 0;
+  for (std::size_t i = 0; i < kBuckets; ++i) {
+    const auto here = static_cast<double>(all.buckets[i]);
+    if (here > 0 && before + here >= rank) {
+      const double low = i == 0 ? 0 : upper(i - 1);
+      return low + (upper(i) - low) * (rank - before) / here;
+    }
+    before += here;
+  }
+  return upper(kBuckets - 1);
+}
+
+struct Registry::State {
+  struct Series {
+    std::unique_ptr<Counter> counter;
+    std::unique_ptr<Gauge> gauge;
+    std::unique_ptr<Histogram> histogram;
+  };
+  struct Family {
+    std::string help, type;
+    std::map<std::string, Series> series;  // by label text
+  };
+  mutable std::mutex mutex;
+  std::map<std::string, Family, std::less<>> families;
+
+  Series& find(std::string_view name, std::string_view help, std::string_view type, std::span<const Label> labels) {
+    auto& family = families[std::string(name)];
+    if (family.type.empty()) family.help = help, family.type = type;
+    return family.series[label_text(labels)];
+  }
+};
+
+Registry::Registry() : state_(std::make_unique<State>()) {}
+Registry::~Registry() = default;
+
+Counter& Registry::counter(std::string_view name, std::string_view help, std::span<const Label> labels) {
+  std::lock_guard lock(state_->mutex);
+  auto& series = state_->find(name, help, "counter", labels);
+  if (!series.counter) series.counter = std::make_unique<Counter>();
+  return *series.counter;
+}
+
+Gauge& Registry::gauge(std::string_view name, std::string_view help, std::span<const Label> labels) {
+  std::lock_guard lock(state_->mutex);
+  auto& series = state_->find(name, help, "gauge", labels);
+  if (!series.gauge) series.gauge = std::make_unique<Gauge>();
+  return *series.gauge;
+}
+
+Histogram& Registry::histogram(std::string_view name, std::string_view help, std::span<const Label> labels) {
+  std::lock_guard lock(state_->mutex);
+  auto& series = state_->find(name, help, "histogram", labels);
+  if (!series.histogram) series.histogram = std::make_unique<Histogram>();
+  return *series.histogram;
+}
+
+namespace {
+
+void expose_histogram(std::string& out, const std::string& name, const std::string& labels, const Histogram::Sum& sum) {
+  const auto line = [&](std::string_view le, std::uint64_t count) {
+    out += name + "_bucket{" + labels + (labels.empty() ? "" : ",") + "le=\"";
+    out += le;
+    out += "\"} " + std::to_string(count) + '\n';
+  };
+  std::uint64_t cumulative = 0;
+  for (std::size_t i = 0; i < Histogram::kBuckets; ++i) {
+    const bool edge = i + 1 < Histogram::kBuckets && sum.buckets[i + 1] != 0;  // the lower bound of what follows
+    cumulative += sum.buckets[i];
+    if (sum.buckets[i] == 0 && !edge) continue;
+    std::string le;
+    append(le, upper(i) / 1e9);
+    line(le, cumulative);
+  }
+  line("+Inf", sum.count);
+  const auto braces = labels.empty() ? std::string{} : '{' + labels + '}';
+  out += name + "_sum" + braces + ' ';
+  append(out, sum.seconds);
+  out += '\n' + name + "_count" + braces + ' ' + std::to_string(sum.count) + '\n';
+}
+
+}  // namespace
+
+std::string Registry::expose() const {
+  std::lock_guard lock(state_->mutex);
+  std::string out;
+  for (const auto& [name, family] : state_->families) {
+    out += "# HELP " + name + ' ' + family.help + "\n# TYPE " + name + ' ' + family.type + '\n';
+    for (const auto& [labels, series] : family.series) {
+      if (series.histogram) {
+        expose_histogram(out, name, labels, series.histogram->sum());
+        continue;
+      }
+      out += name;
+      if (!labels.empty()) out += '{' + labels + '}';
+      out += ' ' + (series.counter ? std::to_string(series.counter->value()) : std::to_string(series.gauge->value())) + '\n';
+    }
+  }
+  return out;
+}
+
+}  // namespace plimsoll::telemetry
