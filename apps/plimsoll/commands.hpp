@@ -14,8 +14,8 @@ namespace plimsoll::command {
 
 /// A subcommand: one file, which declares it by a constant of this type; main finds them all.
 ///
-/// `declare` adds options to the subcommand and gives what is to be run after parsing. That returns the exit status: 0, or
-/// 2 after `complain`. Nothing else ends the process.
+/// `declare` adds options to the subcommand and gives what is to be run after parsing. That returns the exit status: 0,
+/// or 2 after `complain`. Nothing else ends the process.
 class Subcommand {
  public:
   using Run = std::function<int()>;

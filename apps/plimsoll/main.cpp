@@ -48,9 +48,7 @@ int main(int argc, char** argv) {
     }
     try {
       app.parse(argc, argv);
-    } catch (const CLI::ParseError& error) {
-      return app.exit(error) == 0 ? 0 : 2;
-    }
+    } catch (const CLI::ParseError& error) { return app.exit(error) == 0 ? 0 : 2; }
     return status;
   } catch (const std::exception& error) {
     return complain(error.what(), {}, "This is a fault of the program; please report it.");

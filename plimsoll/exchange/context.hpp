@@ -67,11 +67,13 @@ class Context {
   /// A header of whatever answer leaves, be it a refusal: known before the answer is, so no policy has to wait for one.
   /// A header of the same name that the answer brings itself wins; `vary` is gathered from all who promise it.
   void promise(std::string_view name, std::string_view value) {
-    if (name == "vary") promised.add(name, value);
-    else promised.set(name, value);
+    if (name == "vary")
+      promised.add(name, value);
+    else
+      promised.set(name, value);
   }
-  /// Kept until the last byte of the answer is sent or the client is gone: permits, leases, what a log line needs. Ended,
-  /// last made first, while the request and this context (with its `outcome`) are still there.
+  /// Kept until the last byte of the answer is sent or the client is gone: permits, leases, what a log line needs.
+  /// Ended, last made first, while the request and this context (with its `outcome`) are still there.
   template <class T, class... A>
   T& keep(A&&... arguments) {
     return arena.make<T>(std::forward<A>(arguments)...);

@@ -13,7 +13,8 @@ class AccessLog final : public Check {
     bool successes = true;
   };
   static constexpr config::Field fields[] = {
-      config::field<&Options::successes>("successes", "Whether answers below 400 are logged too; false logs only failures."),
+      config::field<&Options::successes>("successes",
+                                         "Whether answers below 400 are logged too; false logs only failures."),
   };
   static constexpr std::span<const Problem* const> problems{};
 
@@ -33,7 +34,8 @@ class AccessLog final : public Check {
     const AccessLog& policy;
     const Request& request;
     const Context& context;
-    Entry(const AccessLog& policy, const Request& request, const Context& context) : policy(policy), request(request), context(context) {}
+    Entry(const AccessLog& policy, const Request& request, const Context& context)
+        : policy(policy), request(request), context(context) {}
     ~Entry() { policy.write(request, context); }
   };
 

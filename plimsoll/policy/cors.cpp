@@ -4,32 +4,38 @@
 namespace plimsoll::policy {
 namespace {
 
-/// Lets pages of other origins call, as the contract says (Fetch standard, section 3.2). Without the key no origin may. No I/O.
+/// Lets pages of other origins call, as the contract says (Fetch standard, section 3.2). Without the key no origin may.
+/// No I/O.
 class Cors final : public Check {
  public:
   struct Options {
     std::vector<std::string> origins;
-    std::vector<std::string> headers = {"authorization", "content-type", "if-match", "if-none-match", "idempotency-key", "x-request-id", "traceparent"};
-    std::vector<std::string> expose = {"etag", "location", "link", "retry-after", "ratelimit", "ratelimit-policy", "x-request-id", "idempotent-replayed"};
+    std::vector<std::string> headers = {"authorization",   "content-type", "if-match",   "if-none-match",
+                                        "idempotency-key", "x-request-id", "traceparent"};
+    std::vector<std::string> expose = {"etag",      "location",         "link",         "retry-after",
+                                       "ratelimit", "ratelimit-policy", "x-request-id", "idempotent-replayed"};
     bool credentials = false;
     config::Duration max_age = config::minutes(10);
   };
   static constexpr config::Field fields[] = {
-      config::field<&Options::origins>("origins", "Origins that may call, such as `https://app.example.com`; `*` is any, without credentials."),
+      config::field<&Options::origins>(
+          "origins", "Origins that may call, such as `https://app.example.com`; `*` is any, without credentials."),
       config::field<&Options::headers>("headers", "Request headers a page may set."),
       config::field<&Options::expose>("expose", "Answer headers a page may read."),
       config::field<&Options::credentials>("credentials", "Whether cookies and client certificates may be sent along."),
       config::field<&Options::max_age>("max-age", "How long a browser may remember a preflight."),
   };
   static constexpr std::string_view short_form = R"("type":"string")";
-  static constexpr Problem kRefused{"cors-refused", 403, "Origin not allowed", "Add the origin to `cors` in the contract, or call from an allowed one."};
+  static constexpr Problem kRefused{"cors-refused", 403, "Origin not allowed",
+                                    "Add the origin to `cors` in the contract, or call from an allowed one."};
   static constexpr const Problem* problems[] = {&kRefused};
 
   /// `cors: https://app.example.com`, a list of origins, or the long form.
   static Result<Options> read(const json::Value& from) {
     Options options;
     if (from.is(json::Type::object)) {
-      if (auto done = config::read(from, fields, &options, kEveryPolicy); !done) return std::unexpected(std::move(done).error());
+      if (auto done = config::read(from, fields, &options, kEveryPolicy); !done)
+        return std::unexpected(std::move(done).error());
     } else {
       auto origins = config::Form<std::vector<std::string>>::read(from);
       if (!origins) return std::unexpected(std::move(origins).error());
@@ -39,7 +45,8 @@ class Cors final : public Check {
       return config::wrong(from, "`credentials: true` needs named origins: with `*` any site could act as its visitor");
     for (const auto& origin : options.origins)
       if (origin != "*" && (!origin.contains("://") || origin.ends_with('/')))
-        return config::wrong(from, "an origin is scheme and host, such as https://app.example.com, without a path: \"" + origin + "\"");
+        return config::wrong(
+            from, "an origin is scheme and host, such as https://app.example.com, without a path: \"" + origin + "\"");
     return options;
   }
   static Result<std::unique_ptr<Policy>> build(Options options, const Build&) {

@@ -4,7 +4,8 @@
 namespace plimsoll::policy {
 namespace {
 
-/// Bounds the time of an exchange. At the deadline its scope is told to stop, every wait below ends, and the answer is 504.
+/// Bounds the time of an exchange. At the deadline its scope is told to stop, every wait below ends, and the answer is
+/// 504.
 class Deadline final : public Check {
  public:
   struct Options {
@@ -13,7 +14,8 @@ class Deadline final : public Check {
   };
   static constexpr config::Field fields[] = {
       config::field<&Options::after>("after", "Time from the arrival of the head to the answer."),
-      config::field<&Options::header>("header", "Request header, in seconds, by which a trusted caller may shorten it; empty: none."),
+      config::field<&Options::header>(
+          "header", "Request header, in seconds, by which a trusted caller may shorten it; empty: none."),
   };
   static constexpr std::string_view short_form = R"("type":"string","pattern":"^[0-9]+(ms|s|m|h)$")";
   static constexpr const Problem* problems[] = {&kDeadlineExceeded};
@@ -21,7 +23,8 @@ class Deadline final : public Check {
   static Result<Options> read(const json::Value& from) {
     Options options;
     if (from.is(json::Type::object)) {
-      if (auto done = config::read(from, fields, &options, kEveryPolicy); !done) return std::unexpected(std::move(done).error());
+      if (auto done = config::read(from, fields, &options, kEveryPolicy); !done)
+        return std::unexpected(std::move(done).error());
     } else {
       auto after = config::Form<config::Duration>::read(from);
       if (!after) return std::unexpected(std::move(after).error());
@@ -30,7 +33,9 @@ class Deadline final : public Check {
     if (options.after.nanoseconds <= 0) return config::wrong(from, "a deadline is longer than zero; `off` removes it");
     return options;
   }
-  static Result<std::unique_ptr<Policy>> build(Options options, const Build&) { return std::make_unique<Deadline>(std::move(options)); }
+  static Result<std::unique_ptr<Policy>> build(Options options, const Build&) {
+    return std::make_unique<Deadline>(std::move(options));
+  }
   explicit Deadline(Options options) : options_(std::move(options)) {}
 
   Result<> check(Request& request, Context& context) override {
@@ -38,7 +43,8 @@ class Deadline final : public Check {
     if (!options_.header.empty())
       if (const auto text = request.headers.find(options_.header); !text.empty()) {
         double seconds = 0;
-        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds, std::chars_format::fixed);
+        const auto [end, error] =
+            std::from_chars(text.data(), text.data() + text.size(), seconds, std::chars_format::fixed);
         if (error == std::errc{} && end == text.data() + text.size() && seconds > 0 && seconds < 86400)
           span = std::min(span, static_cast<Nanoseconds>(seconds * 1e9));
       }

@@ -6,8 +6,8 @@
 namespace plimsoll::policy {
 namespace {
 
-/// Latency, traffic, errors and what is under way, by operation, named after OpenTelemetry's semantic conventions for HTTP
-/// servers. The route is the template, never the path: labels stay bounded.
+/// Latency, traffic, errors and what is under way, by operation, named after OpenTelemetry's semantic conventions for
+/// HTTP servers. The route is the template, never the path: labels stay bounded.
 class Measure final : public Check {
  public:
   struct Options {};
@@ -50,10 +50,13 @@ class Measure final : public Check {
   /// The histogram of a status: registered when it is seen first, found without a lock after that.
   telemetry::Histogram& of(std::uint16_t status) {
     auto& slot = by_status_[status < by_status_.size() ? status : 0];
-    if (auto* known = slot.load(std::memory_order_acquire)) [[likely]] return *known;
+    if (auto* known = slot.load(std::memory_order_acquire)) [[likely]]
+      return *known;
     const auto text = std::to_string(status);
-    const telemetry::Label labels[] = {
-        {"http_request_method", method_}, {"http_route", route_}, {"http_response_status_code", text}, {"operation", id_}};
+    const telemetry::Label labels[] = {{"http_request_method", method_},
+                                       {"http_route", route_},
+                                       {"http_response_status_code", text},
+                                       {"operation", id_}};
     auto& made = registry_.histogram(kDuration, metrics[0].sentence, labels);
     slot.store(&made, std::memory_order_release);
     return made;
@@ -67,6 +70,7 @@ class Measure final : public Check {
 
 }  // namespace
 
-extern constinit const Part measure = part<Measure>("measure", "Counts and times each request by operation and status.");
+extern constinit const Part measure =
+    part<Measure>("measure", "Counts and times each request by operation and status.");
 
 }  // namespace plimsoll::policy

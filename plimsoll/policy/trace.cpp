@@ -6,19 +6,22 @@
 namespace plimsoll::policy {
 namespace {
 
-/// Gives the exchange its ids: the trace of the caller continued (W3C Trace Context, level 1, section 3.2), or a new one;
-/// the request id taken as given, or the trace id. No I/O.
+/// Gives the exchange its ids: the trace of the caller continued (W3C Trace Context, level 1, section 3.2), or a new
+/// one; the request id taken as given, or the trace id. No I/O.
 class Trace final : public Check {
  public:
   struct Options {
     bool accept = true;
   };
   static constexpr config::Field fields[] = {
-      config::field<&Options::accept>("accept", "Whether a caller's `traceparent` and `X-Request-Id` are continued; false makes new ids always."),
+      config::field<&Options::accept>(
+          "accept", "Whether a caller's `traceparent` and `X-Request-Id` are continued; false makes new ids always."),
   };
   static constexpr std::span<const Problem* const> problems{};
 
-  static Result<std::unique_ptr<Policy>> build(Options options, const Build&) { return std::make_unique<Trace>(options); }
+  static Result<std::unique_ptr<Policy>> build(Options options, const Build&) {
+    return std::make_unique<Trace>(options);
+  }
   explicit Trace(Options options) : options_(options) {}
 
   Result<> check(Request& request, Context& context) override {
@@ -53,7 +56,8 @@ class Trace final : public Check {
     if (text.size() < 55 || text[2] != '-' || text[35] != '-' || text[52] != '-') return false;
     if (text.size() > 55 && (text.starts_with("00") || text[55] != '-')) return false;
     const auto version = text.substr(0, 2), trace = text.substr(3, 32), parent = text.substr(36, 16);
-    return hex(version) && version != "ff" && hex(trace) && !zero(trace) && hex(parent) && !zero(parent) && hex(text.substr(53, 2));
+    return hex(version) && version != "ff" && hex(trace) && !zero(trace) && hex(parent) && !zero(parent) &&
+           hex(text.substr(53, 2));
   }
 
   /// What may stand in a log line and a header without thinking about it.
@@ -81,6 +85,7 @@ class Trace final : public Check {
 
 }  // namespace
 
-extern constinit const Part trace = part<Trace>("trace", "Continues the caller's trace, or begins one; takes and returns `X-Request-Id`.");
+extern constinit const Part trace =
+    part<Trace>("trace", "Continues the caller's trace, or begins one; takes and returns `X-Request-Id`.");
 
 }  // namespace plimsoll::policy

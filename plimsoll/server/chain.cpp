@@ -18,7 +18,8 @@ constexpr Row kChain[] = {
     {&policy::access_log, everything, "refusals are logged like any other answer"},
     {&policy::measure, everything, "rejections are measured like any other answer"},
     {&policy::security_headers, everything, "on every answer, refusals too"},
-    {&policy::cors, everything, "before authentication: a preflight carries no credentials, and a refusal must be readable to the page"},
+    {&policy::cors, everything,
+     "before authentication: a preflight carries no credentials, and a refusal must be readable to the page"},
     {&policy::deadline, everything, "before anything that may wait"},
 };
 
@@ -31,7 +32,8 @@ Result<Plan> plan(Handler& handler, const Build& build, Reach reach) {
     auto policy = row.part->build(*row.part, build.operation.extension(row.part->key.name), build);
     if (!policy) {
       auto error = std::move(policy).error();
-      error.detail = "operation " + build.operation.id + ", policy " + std::string(row.part->key.name) + ": " + error.detail;
+      error.detail =
+          "operation " + build.operation.id + ", policy " + std::string(row.part->key.name) + ": " + error.detail;
       return std::unexpected(std::move(error));
     }
     if (!*policy) continue;

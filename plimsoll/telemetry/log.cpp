@@ -1,5 +1,6 @@
 #include "plimsoll/telemetry/log.hpp"
 
+#include <unistd.h>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -8,7 +9,6 @@
 #include <ctime>
 #include <mutex>
 #include <thread>
-#include <unistd.h>
 #include <vector>
 
 #include "plimsoll/json/write.hpp"
@@ -16,7 +16,8 @@
 namespace plimsoll::telemetry {
 namespace {
 
-constexpr std::size_t kBuffer = 1 << 20;   // a thread that is this far ahead of the writer loses lines, and says how many
+constexpr std::size_t kBuffer =
+    1 << 20;  // a thread that is this far ahead of the writer loses lines, and says how many
 constexpr std::size_t kWakeAt = 64 << 10;  // filled this far the writer is woken; else it looks every kPause
 constexpr auto kPause = std::chrono::milliseconds{50};
 
@@ -44,7 +45,8 @@ void append_time(Buffer& buffer, Nanoseconds wall) {
     buffer.second = second;
   }
   const auto milli = static_cast<int>(wall % kSecond / kMillisecond);
-  const char tail[] = {'.', static_cast<char>('0' + milli / 100), static_cast<char>('0' + milli / 10 % 10), static_cast<char>('0' + milli % 10), 'Z'};
+  const char tail[] = {'.', static_cast<char>('0' + milli / 100), static_cast<char>('0' + milli / 10 % 10),
+                       static_cast<char>('0' + milli % 10), 'Z'};
   buffer.filling.append(buffer.stamp, 19).append(tail, 5);
 }
 
@@ -78,10 +80,13 @@ void append_name(std::string& out, std::string_view name) {
 }  // namespace
 
 bool redacted(std::string_view name) noexcept {
-  static constexpr std::string_view kSecret[] = {"authorization", "cookie", "password", "passwd", "secret", "token", "api-key", "api_key", "apikey", "signature", "credential"};
+  static constexpr std::string_view kSecret[] = {"authorization", "cookie",    "password",  "passwd",
+                                                 "secret",        "token",     "api-key",   "api_key",
+                                                 "apikey",        "signature", "credential"};
   std::array<char, 64> lower;
   if (name.size() > lower.size()) name = name.substr(0, lower.size());
-  for (std::size_t i = 0; i < name.size(); ++i) lower[i] = name[i] >= 'A' && name[i] <= 'Z' ? static_cast<char>(name[i] + 32) : name[i];
+  for (std::size_t i = 0; i < name.size(); ++i)
+    lower[i] = name[i] >= 'A' && name[i] <= 'Z' ? static_cast<char>(name[i] + 32) : name[i];
   const std::string_view word{lower.data(), name.size()};
   for (auto secret : kSecret)
     if (word.contains(secret)) return true;
@@ -91,8 +96,10 @@ bool redacted(std::string_view name) noexcept {
 Line& Line::add(std::string_view name, std::string_view value) {
   append_name(out_, name);
   if (redacted(name)) value = "[redacted]";
-  if (text_lines && plain(value)) out_ += value;
-  else json::append_string(out_, value);
+  if (text_lines && plain(value))
+    out_ += value;
+  else
+    json::append_string(out_, value);
   return *this;
 }
 Line& Line::add(std::string_view name, std::int64_t value) {
@@ -125,7 +132,8 @@ struct Log::State {
   std::atomic<bool> hurry{false};
   std::thread writer;
 
-  State(int descriptor, Level level, Format format, const Clock& clock) : descriptor(descriptor), level(level), format(format), clock(clock) {
+  State(int descriptor, Level level, Format format, const Clock& clock)
+      : descriptor(descriptor), level(level), format(format), clock(clock) {
     static std::atomic<std::uint64_t> next{1};
     id = next++;
     writer = std::thread([this] { run(); });
@@ -193,7 +201,8 @@ struct Log::State {
   }
 };
 
-Log::Log(int descriptor, Level level, Format format, const Clock& clock) : state_(std::make_unique<State>(descriptor, level, format, clock)) {}
+Log::Log(int descriptor, Level level, Format format, const Clock& clock)
+    : state_(std::make_unique<State>(descriptor, level, format, clock)) {}
 
 Log::~Log() {
   {

@@ -35,8 +35,10 @@ void append(std::string& out, double value) {
 void append_escaped(std::string& out, std::string_view text) {
   for (char c : text) {
     if (c == '\\' || c == '"') out += '\\';
-    if (c == '\n') out += "\\n";
-    else out += c;
+    if (c == '\n')
+      out += "\\n";
+    else
+      out += c;
   }
 }
 
@@ -84,7 +86,8 @@ Histogram::~Histogram() = default;
 
 Histogram::Cell& Histogram::mine() {
   auto& slot = cells_[cell_of_this_thread()];
-  if (auto* cell = slot.load(std::memory_order_acquire)) [[likely]] return *cell;
+  if (auto* cell = slot.load(std::memory_order_acquire)) [[likely]]
+    return *cell;
   std::lock_guard lock(mutex_);
   if (auto* cell = slot.load(std::memory_order_acquire)) return *cell;
   auto* cell = owned_.emplace_back(std::make_unique<Cell>()).get();
@@ -210,7 +213,8 @@ std::string Registry::expose() const {
       }
       out += name;
       if (!labels.empty()) out += '{' + labels + '}';
-      out += ' ' + (series.counter ? std::to_string(series.counter->value()) : std::to_string(series.gauge->value())) + '\n';
+      out += ' ' + (series.counter ? std::to_string(series.counter->value()) : std::to_string(series.gauge->value())) +
+             '\n';
     }
   }
   return out;

@@ -47,8 +47,8 @@ class Gauge {
   std::array<Cell, kCells> cells_;
 };
 
-/// Durations in buckets a sixteenth of an octave wide: any quantile within 5 %. Exposed as a Prometheus histogram of those
-/// buckets that hold something.
+/// Durations in buckets a sixteenth of an octave wide: any quantile within 5 %. Exposed as a Prometheus histogram of
+/// those buckets that hold something.
 class Histogram {
  public:
   static constexpr std::size_t kBuckets = 33 * 16;  ///< 16 an octave, from 1 µs to over an hour
