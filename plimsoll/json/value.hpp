@@ -2,6 +2,7 @@
 
 #include "plimsoll/base/arena.hpp"
 
+#include <concepts>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -11,7 +12,7 @@ namespace plimsoll::json {
 
 enum class Type : std::uint8_t { null, boolean, number, string, array, object };
 
-/// Where a value stood in its text, both from 1; 0: nowhere.
+/// Where a value stood in its text, both from 1, columns in bytes; 0: nowhere.
 struct Position {
   std::uint32_t line = 0, column = 0;
 };
@@ -68,9 +69,17 @@ class Value {
   static Value of(bool);
   static Value of(std::int64_t, Arena&);
   static Value of(double, Arena&);
+  template <std::integral I>
+    requires(!std::same_as<I, bool>)
+  static Value of(I number, Arena& arena) {
+    return of(static_cast<std::int64_t>(number), arena);
+  }
   static Value of(std::string_view text);
+  static Value of(const char* text) { return of(std::string_view(text)); }
   /// From the text of a JSON number, which must be one.
   static Value number(std::string_view text);
+  /// The same where the integer is known already.
+  static Value integer_of(std::string_view text, std::int64_t number);
   static Value array(std::span<Value>);
   static Value object(std::span<Member>);
   /// Replaces the member of that name or adds it at the end.
@@ -81,14 +90,16 @@ class Value {
   Value clone(Arena&) const;
 
  private:
-  enum class Kind : std::uint8_t { none, integer, real };
+  enum class Kind : std::uint8_t { none, integer, real, free };
+  template <class Item>
+  Item* grow(Arena&, Item* items);
   union {
     const char* text_ = nullptr;  // string, number
     Value* values_;               // array
     Member* members_;             // object
   };
   union {
-    std::int64_t integer_ = 0;
+    std::int64_t integer_ = 0;  // of a container: slots it has, where it was grown
     double double_;
   };
   std::uint32_t size_ = 0;
