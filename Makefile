@@ -1,5 +1,86 @@
-# Every target installs what it needs (scripts/install-dependencies says what), and each can be run first.
-BUILD := build
-CMAKE := cmake -G Ninja -DCMAKE_CXX_COMPILER=clang++-19 -DCMAKE_C_COMPILER=clang-19
+# Each target installs what is missing (scripts/install-dependencies says what, and why) and can be run first on a fresh Debian 12.
+#
+#   make demo           serve examples/shop on 127.0.0.1:8080, with commands to try
+#   make build          the optimised program, build/release/bin/plimsoll
+#   make test           build with tests, run all of them
+#   make sanitize       the tests under Address-, UndefinedBehaviour- and ThreadSanitizer
+#   make bench          measure, nginx beside us
+#   make fuzz           each fuzz target for FUZZ_SECONDS (default 60)
+#   make torture        the long versions of the durability and fault tests
+#   make format         format the sources; format-check only looks
+#
+# JOBS sets how many compilers run at once (default: one per core).
 
-.PHONY: demo test build bench fuzz torture sanitize format format-check dependencies
+SHELL := /bin/bash
+JOBS ?= $(shell nproc)
+FUZZ_SECONDS ?= 60
+CONFIGURE := cmake -S . -G Ninja -DCMAKE_CXX_COMPILER=clang++-19 -DCMAKE_C_COMPILER=clang-19
+NINJA := nice ninja -j$(JOBS)
+# Rooms in which threads meet: these run under ThreadSanitizer.
+THREADED := async;database;queue;store;edge;telemetry
+FORMATTED = $(shell git ls-files '*.cpp' '*.hpp')
+
+.DELETE_ON_ERROR:
+.PHONY: help demo build test sanitize sanitize-memory sanitize-threads bench fuzz torture format format-check coverage-check install
+
+help:
+	@sed -n 's/^#  \{0,1\} \(make .*\)/\1/p' Makefile
+
+demo: build
+	@scripts/demo
+
+build:
+	@scripts/install-dependencies build
+	@$(CONFIGURE) -B build/release -DCMAKE_BUILD_TYPE=Release -DPLIMSOLL_TESTS=OFF
+	@$(NINJA) -C build/release plimsoll
+
+test:
+	@scripts/install-dependencies test
+	@$(CONFIGURE) -B build/test -DCMAKE_BUILD_TYPE=Test
+	@$(NINJA) -C build/test
+	@ctest --test-dir build/test --output-on-failure -j$(JOBS) --no-tests=error
+	@scripts/check-coverage build/test
+
+sanitize: sanitize-memory sanitize-threads
+
+sanitize-memory:
+	@scripts/install-dependencies test
+	@$(CONFIGURE) -B build/asan -DCMAKE_BUILD_TYPE=Test -DPLIMSOLL_SANITIZE=address,undefined
+	@$(NINJA) -C build/asan
+	@ctest --test-dir build/asan --output-on-failure -j$(JOBS) --no-tests=error -LE slow
+
+sanitize-threads:
+	@scripts/install-dependencies test
+	@$(CONFIGURE) -B build/tsan -DCMAKE_BUILD_TYPE=Test -DPLIMSOLL_SANITIZE=thread "-DPLIMSOLL_TEST_ROOMS=$(THREADED)"
+	@$(NINJA) -C build/tsan
+	@ctest --test-dir build/tsan --output-on-failure -j$(JOBS) --no-tests=error -E '^server\.'
+
+bench:
+	@scripts/install-dependencies bench
+	@$(CONFIGURE) -B build/bench -DCMAKE_BUILD_TYPE=Release -DPLIMSOLL_TESTS=OFF -DPLIMSOLL_BENCH=ON
+	@$(NINJA) -C build/bench
+	@scripts/bench build/bench
+
+fuzz:
+	@scripts/install-dependencies test
+	@$(CONFIGURE) -B build/fuzz -DCMAKE_BUILD_TYPE=Test -DPLIMSOLL_TESTS=OFF -DPLIMSOLL_FUZZ=ON
+	@$(NINJA) -C build/fuzz
+	@scripts/fuzz build/fuzz $(FUZZ_SECONDS)
+
+# The same tests as `make test`, asked by PLIMSOLL_TORTURE for many more rounds.
+torture:
+	@scripts/install-dependencies test
+	@$(CONFIGURE) -B build/test -DCMAKE_BUILD_TYPE=Test
+	@$(NINJA) -C build/test
+	@PLIMSOLL_TORTURE=1 ctest --test-dir build/test --output-on-failure --timeout 14400 --no-tests=error -R '^server\.(durability|.*torture).*'
+
+format:
+	@scripts/install-dependencies test
+	@clang-format-19 -i $(FORMATTED)
+
+format-check:
+	@scripts/install-dependencies test
+	@clang-format-19 --dry-run -Werror $(FORMATTED)
+
+install: build
+	@cmake --install build/release

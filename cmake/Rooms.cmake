@@ -65,7 +65,7 @@ function(plimsoll_finish)
     foreach(library ${PLIMSOLL_ROOMS})
       string(REPLACE "plimsoll_" "" name ${library})
       get_property(tests GLOBAL PROPERTY plimsoll_tests_${name})
-      if(tests)
+      if(tests AND (NOT PLIMSOLL_TEST_ROOMS OR name IN_LIST PLIMSOLL_TEST_ROOMS))
         add_executable(${name}_test ${tests})
         target_link_libraries(${name}_test PRIVATE plimsoll_everything plimsoll_flags GTest::gtest_main GTest::gmock)
         # First, or the linker takes the templates of std::string from some room's object, and with it all that needs.
