@@ -21,30 +21,70 @@ inline constexpr Problem kUnavailable{"database-unavailable", 503, "The database
                                       true};
 inline constexpr Problem kConflict{"conflict", 409, "The data says otherwise",
                                    "Read the current state and decide anew."};
+inline constexpr Problem kConstraint{"constraint", 422, "The data breaks a rule of the database",
+                                     "Correct the fields named and send it again."};
+
+/// All a database can refuse with.
+inline constexpr const Problem* kProblems[] = {&kUnavailable, &kConflict, &kConstraint};
 
 using Cell = std::variant<std::monostate, std::int64_t, double, std::string>;
 using Rows = std::vector<std::vector<Cell>>;
+/// A value of a row while it is read: a text is a view, good until the next row.
+using Field = std::variant<std::monostate, std::int64_t, double, std::string_view>;
+
+/// Takes rows as they come, without a copy in between. May be called on another thread while its owner waits: it
+/// touches nothing but its own, least of all an exchange's arena.
+class RowSink {
+ public:
+  /// Before the first row, and again where a read starts over: forget what came before.
+  virtual void begin() = 0;
+  virtual void row(std::span<const Field> fields) = 0;
+
+ protected:
+  ~RowSink() = default;
+};
+
+/// Keeps rows as `Rows`.
+class RowKeeper final : public RowSink {
+ public:
+  void begin() override { rows.clear(); }
+  void row(std::span<const Field> fields) override;
+  Rows rows;
+};
 
 /// Statements inside a transaction that somebody else begins and ends. On PostgreSQL a query waits on the I/O thread;
 /// on SQLite it is answered at once, on the writer's thread. Whoever writes the statements does not see the difference.
-/// Parameters are `?` in order; statements are prepared once and kept.
+/// Parameters are `?` in order; statements are prepared once and kept. The number of rows a statement changed is what
+/// its `RETURNING` gives.
 class Session {
  public:
   virtual ~Session() = default;
   virtual Task<Result<Rows>> query(std::string_view sql, std::span<const Cell> parameters) = 0;
 };
 
-/// One unit of work: all of it becomes durable, or none. Must wait for nothing but its session.
+/// One unit of work: all of it becomes durable, or none. Must wait for nothing but its session: other waits are
+/// refused where they can be, and the work then fails.
 using Work = FunctionRef<Task<Result<>>(Session&)>;
 
-/// A transaction over several waits; rolls back unless committed. On SQLite it holds the one writer: keep it short.
+/// A transaction over several waits; rolls back unless committed. On SQLite it holds the one writer: keep it short. It
+/// is rolled back when it stays open too long.
 class Transaction : public Session {
  public:
   virtual Task<Result<>> end(bool commit) = 0;
 };
 
-/// A database. Constraint violations are `conflict` (409) or `invalid` (422) and name the column in the error's fields;
-/// a database that is locked, full, read-only or gone is `database-unavailable`.
+/// What a database has done so far, for metrics and tests.
+struct Counts {
+  std::uint64_t commits = 0;       ///< of units and transactions
+  std::uint64_t units = 0;         ///< pieces of work, several to a commit
+  std::uint64_t reads_inline = 0;  ///< on the thread that asked
+  std::uint64_t reads_moved = 0;   ///< begun inline, over budget, run again on a reader's thread
+  std::uint64_t reads_queued = 0;  ///< on a reader's thread
+};
+
+/// A database. Constraint violations are `conflict` (409: unique) or `constraint` (422: not null, check, foreign key,
+/// type) and name the column in the error's fields where the database does; a database that is locked, full, read-only
+/// or gone is `database-unavailable`.
 class Database {
  public:
   virtual ~Database() = default;
@@ -54,7 +94,10 @@ class Database {
   virtual Task<Result<std::unique_ptr<Transaction>>> begin(Loop&) = 0;
   /// A read outside any transaction: sees every commit acknowledged before. `quick`: the plan knows it to be short (a
   /// key, an indexed page), and it may run where it stands, under a step budget.
-  virtual Task<Result<Rows>> read(Loop&, std::string_view sql, std::span<const Cell> parameters, bool quick) = 0;
+  virtual Task<Result<>> read(Loop&, std::string_view sql, std::span<const Cell> parameters, bool quick,
+                              RowSink& into) = 0;
+  Task<Result<Rows>> read(Loop&, std::string_view sql, std::span<const Cell> parameters, bool quick);
+  virtual Counts counts() const = 0;
   /// Which tables were written when. Kept by whoever commits: the unit of work for the tables its exchange names
   /// (Context::wrote), an implementation for those it sees by itself.
   TableVersions& versions() noexcept { return versions_; }

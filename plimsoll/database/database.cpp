@@ -1,0 +1,26 @@
+#include "plimsoll/database/database.hpp"
+
+namespace plimsoll::database {
+
+void RowKeeper::row(std::span<const Field> fields) {
+  auto& row = rows.emplace_back();
+  row.reserve(fields.size());
+  for (const auto& field : fields)
+    std::visit(
+        [&]<class T>(const T& value) {
+          if constexpr (std::is_same_v<T, std::string_view>)
+            row.emplace_back(std::in_place_type<std::string>, value);
+          else
+            row.emplace_back(value);
+        },
+        field);
+}
+
+Task<Result<Rows>> Database::read(Loop& loop, std::string_view sql, std::span<const Cell> parameters, bool quick) {
+  RowKeeper keeper;
+  auto done = co_await read(loop, sql, parameters, quick, keeper);
+  if (!done) co_return std::unexpected(std::move(done).error());
+  co_return std::move(keeper.rows);
+}
+
+}  // namespace plimsoll::database

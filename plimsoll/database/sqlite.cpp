@@ -1,0 +1,73 @@
+#include "plimsoll/database/sqlite.hpp"
+
+#include "plimsoll/database/sqlite_readers.hpp"
+#include "plimsoll/database/sqlite_writer.hpp"
+
+namespace plimsoll::config {
+template <>
+struct Words<database::SqliteOptions::Synchronous> {
+  static constexpr std::string_view words[] = {"off", "normal", "full"};
+};
+}  // namespace plimsoll::config
+
+namespace plimsoll::database {
+namespace {
+
+using config::field;
+
+constexpr config::Field kFields[] = {
+    field<&SqliteOptions::path>("path", "The file. Beside it stand `-wal` and `-shm` while it is open."),
+    field<&SqliteOptions::synchronous>(
+        "synchronous",
+        "`full`: an acknowledged write survives a power failure. `normal`: only a crash of the process."),
+    field<&SqliteOptions::readers>("readers", "Threads for reads that are not known to be short."),
+    field<&SqliteOptions::cache>("cache", "Memory for pages, per connection."),
+    field<&SqliteOptions::checkpoint>("checkpoint", "Size of the log at which it is written back into the file."),
+    field<&SqliteOptions::busy>("busy", "How long to wait for another process that writes."),
+    field<&SqliteOptions::transaction>("transaction", "How long a transaction of a handler may hold the only writer."),
+    field<&SqliteOptions::inline_steps>(
+        "inline-steps",
+        "Steps a short read may take on the thread that asked, before it is moved to a reader; 0: none."),
+    field<&SqliteOptions::group>("group", "The most pieces of work in one commit."),
+};
+
+class Sqlite final : public Database {
+ public:
+  Sqlite(std::unique_ptr<SqliteConnection> connection, const SqliteOptions& options)
+      : readers_(options), writer_(std::move(connection), options) {}
+
+  Result<> start() { return readers_.start(); }
+  PLIMSOLL_FORWARDS Task<Result<>> write(Loop& loop, Work work) override { return writer_.write(loop, work); }
+  PLIMSOLL_FORWARDS Task<Result<std::unique_ptr<Transaction>>> begin(Loop& loop) override {
+    return writer_.begin(loop);
+  }
+  PLIMSOLL_FORWARDS Task<Result<>> read(Loop& loop, std::string_view sql, std::span<const Cell> parameters, bool quick,
+                                        RowSink& into) override {
+    return readers_.read(loop, sql, parameters, quick, into);
+  }
+  Counts counts() const override {
+    Counts counts{.commits = writer_.commits(), .units = writer_.units()};
+    readers_.count(counts);
+    return counts;
+  }
+
+ private:
+  SqliteReaders readers_;
+  SqliteWriter writer_;
+};
+
+}  // namespace
+
+constinit const std::span<const config::Field> kSqliteFields = kFields;
+
+Result<std::unique_ptr<Database>> open_sqlite(const SqliteOptions& options) {
+  if (options.path.empty() || options.path == ":memory:")
+    return fail(kUnavailable, "a database in memory has no readers beside its writer; name a file");
+  auto connection = SqliteConnection::open(options, SqliteConnection::Role::writer);
+  if (!connection) return std::unexpected(std::move(connection).error());
+  auto made = std::make_unique<Sqlite>(std::move(*connection), options);
+  if (auto started = made->start(); !started) return std::unexpected(std::move(started).error());
+  return std::unique_ptr<Database>(std::move(made));
+}
+
+}  // namespace plimsoll::database

@@ -1,0 +1,34 @@
+#pragma once
+
+#include "plimsoll/config/options.hpp"
+#include "plimsoll/database/database.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace plimsoll::database {
+
+/// How a SQLite file is used. WAL always: readers never wait for the writer.
+struct SqliteOptions {
+  enum class Synchronous : std::uint8_t { off, normal, full };
+
+  std::string path = "plimsoll.db";
+  Synchronous synchronous = Synchronous::full;
+  std::int64_t readers = 2;
+  config::Size cache = config::mebibytes(16);
+  config::Size checkpoint = config::mebibytes(16);
+  config::Duration busy = config::seconds(2);
+  config::Duration transaction = config::seconds(5);
+  std::int64_t inline_steps = 20'000;
+  std::int64_t group = 1'024;
+  std::string vfs{};  ///< of SQLite; empty: the system's. For tests
+};
+extern const std::span<const config::Field> kSqliteFields;
+
+/// Opens (or makes) the file and starts its writer and readers. A file that cannot be opened, is no database, or cannot
+/// be read is an error that says why.
+Result<std::unique_ptr<Database>> open_sqlite(const SqliteOptions& options);
+
+}  // namespace plimsoll::database

@@ -1,0 +1,257 @@
+#include "plimsoll/database/sqlite_connection.hpp"
+
+#include "plimsoll/database/decimal.hpp"
+
+#include <sqlite3.h>
+
+#include <cctype>
+
+namespace plimsoll::database {
+namespace {
+
+/// Steps between two looks at the budget.
+constexpr int kStride = 1'000;
+
+/// `UNIQUE constraint failed: orders.number, orders.year` names columns; `index 'orders_total'` an index on
+/// expressions.
+std::vector<FieldError> fields_of(std::string_view message, std::string_view keyword, std::string_view sentence) {
+  std::vector<FieldError> fields;
+  const auto colon = message.find("failed: ");
+  if (colon == message.npos) return fields;
+  auto rest = message.substr(colon + 8);
+  while (!rest.empty()) {
+    const auto comma = rest.find(", ");
+    auto name = rest.substr(0, comma);
+    rest = comma == rest.npos ? std::string_view{} : rest.substr(comma + 2);
+    if (const auto dot = name.find('.'); dot != name.npos) {
+      name = name.substr(dot + 1);
+    } else if (keyword == "check") {
+      // The name of the constraint: ours are `<table>.<column>…`; the expression itself when it has none.
+      if (name.empty() || !std::isalpha(static_cast<unsigned char>(name[0]))) return fields;
+      if (name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != name.npos)
+        return fields;
+    } else {
+      return fields;
+    }
+    name = name.substr(0, name.find(':'));
+    fields.push_back({"body", "/" + std::string(name), std::string(keyword), std::string(sentence)});
+  }
+  return fields;
+}
+
+Error violation(const Problem& problem, std::string detail, std::string_view message, std::string_view keyword,
+                std::string_view sentence) {
+  Error error{&problem, std::move(detail)};
+  error.more().cause = message;
+  error.more().fields = fields_of(message, keyword, sentence);
+  return error;
+}
+
+Error constraint_error(int code, std::string_view message) {
+  switch (code) {
+    case SQLITE_CONSTRAINT_UNIQUE:
+    case SQLITE_CONSTRAINT_PRIMARYKEY:
+    case SQLITE_CONSTRAINT_ROWID:
+      return violation(kConflict, "Another row has this value already.", message, "unique", "is taken already");
+    case SQLITE_CONSTRAINT_NOTNULL:
+      return violation(kConstraint, "A value is missing.", message, "required", "must not be null");
+    case SQLITE_CONSTRAINT_CHECK:
+      return violation(kConstraint, "A value breaks a rule of its column.", message, "check", "breaks a rule");
+    case SQLITE_CONSTRAINT_FOREIGNKEY:
+      return violation(kConstraint, "What is referred to does not exist, or is still referred to.", message,
+                       "foreign-key", "refers to nothing");
+    case SQLITE_CONSTRAINT_DATATYPE: {
+      // "cannot store TEXT value in INTEGER column orders.total"
+      Error error{&kConstraint, "A value has the wrong type."};
+      error.more().cause = message;
+      if (const auto dot = message.rfind('.'); dot != message.npos)
+        error.more().fields.push_back(
+            {"body", "/" + std::string(message.substr(dot + 1)), "type", "has the wrong type for its column"});
+      return error;
+    }
+    default:  // RAISE() of a trigger, and what virtual tables say
+      return violation(kConflict, "The database refuses the change.", message, "constraint", "is refused");
+  }
+}
+
+int decimal_collation(void*, int a_size, const void* a, int b_size, const void* b) {
+  return compare_decimals({static_cast<const char*>(a), static_cast<std::size_t>(a_size)},
+                          {static_cast<const char*>(b), static_cast<std::size_t>(b_size)});
+}
+
+std::string_view pragma_of(SqliteOptions::Synchronous how) {
+  switch (how) {
+    case SqliteOptions::Synchronous::off: return "OFF";
+    case SqliteOptions::Synchronous::normal: return "NORMAL";
+    default: return "FULL";
+  }
+}
+
+int bind(sqlite3_stmt* statement, int index, const Cell& cell) {
+  if (auto* text = std::get_if<std::string>(&cell))
+    return sqlite3_bind_text64(statement, index, text->data(), text->size(), SQLITE_STATIC, SQLITE_UTF8);
+  if (auto* integer = std::get_if<std::int64_t>(&cell)) return sqlite3_bind_int64(statement, index, *integer);
+  if (auto* real = std::get_if<double>(&cell)) return sqlite3_bind_double(statement, index, *real);
+  return sqlite3_bind_null(statement, index);
+}
+
+Field field_at(sqlite3_stmt* statement, int column) {
+  switch (sqlite3_column_type(statement, column)) {
+    case SQLITE_INTEGER: return std::int64_t{sqlite3_column_int64(statement, column)};
+    case SQLITE_FLOAT: return sqlite3_column_double(statement, column);
+    case SQLITE_NULL: return {};
+    default: {  // a blob is given as the bytes it holds
+      auto* text = static_cast<const char*>(sqlite3_column_blob(statement, column));
+      return std::string_view{text ? text : "", static_cast<std::size_t>(sqlite3_column_bytes(statement, column))};
+    }
+  }
+}
+
+}  // namespace
+
+Error sqlite_error(int code, std::string_view message) {
+  const auto unavailable = [&] { return Error{&kUnavailable}.because("sqlite: " + std::string(message)); };
+  switch (code & 0xff) {
+    case SQLITE_CONSTRAINT: return constraint_error(code, message);
+    case SQLITE_MISMATCH: return Error{&kConstraint, "A value has the wrong type."}.because(std::string(message));
+    case SQLITE_TOOBIG: return Error{&kConstraint, "A value is too large."}.because(std::string(message));
+    case SQLITE_INTERRUPT: return Error{&kOverBudget};
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+    case SQLITE_FULL:
+    case SQLITE_READONLY:
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+    case SQLITE_NOMEM:
+    case SQLITE_PROTOCOL:
+    case SQLITE_PERM:
+    case SQLITE_NOLFS: return unavailable();
+    default: return Error{&kInternal}.because("sqlite " + std::to_string(code) + ": " + std::string(message));
+  }
+}
+
+Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteOptions& options, Role role) {
+  std::unique_ptr<SqliteConnection> made{new SqliteConnection(options)};
+  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
+                    (role == Role::writer ? SQLITE_OPEN_CREATE : 0);
+  const int code =
+      sqlite3_open_v2(options.path.c_str(), &made->db_, flags, options.vfs.empty() ? nullptr : options.vfs.c_str());
+  if (code != SQLITE_OK)
+    return fail(kUnavailable, "cannot open `" + options.path +
+                                  "`: " + (made->db_ ? sqlite3_errmsg(made->db_) : sqlite3_errstr(code)));
+  auto* db = made->db_;
+  sqlite3_busy_timeout(db, static_cast<int>(options.busy.nanoseconds / kMillisecond));
+  sqlite3_create_collation(db, "decimal", SQLITE_UTF8, nullptr, decimal_collation);
+  // Schemas of files that others wrote must not run functions with side effects; nor is a double-quoted typo a text.
+  sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+  sqlite3_db_config(db, SQLITE_DBCONFIG_DQS_DML, 0, nullptr);
+  std::string pragmas =
+      "PRAGMA cache_size=-" + std::to_string(options.cache.bytes >> 10) + ";PRAGMA temp_store=MEMORY;";
+  if (role == Role::writer) {
+    pragmas += "PRAGMA journal_mode=WAL;PRAGMA foreign_keys=ON;PRAGMA synchronous=";
+    pragmas += pragma_of(options.synchronous);
+    pragmas +=
+        ";PRAGMA wal_autocheckpoint=" + std::to_string(std::max<std::uint64_t>(1, options.checkpoint.bytes / 4096));
+    pragmas += ";PRAGMA journal_size_limit=" + std::to_string(options.checkpoint.bytes * 4);
+    pragmas += ";";
+  } else {
+    pragmas += "PRAGMA query_only=ON;";
+  }
+  pragmas += "SELECT count(*) FROM sqlite_schema;";  // says now what is no database, or cannot be read
+  if (sqlite3_exec(db, pragmas.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK)
+    return fail(kUnavailable, "cannot use `" + options.path + "`: " + sqlite3_errmsg(db));
+  sqlite3_progress_handler(db, kStride, &SqliteConnection::progress, made.get());
+  return made;
+}
+
+SqliteConnection::~SqliteConnection() {
+  for (auto& kept : kept_) sqlite3_finalize(kept.statement);
+  sqlite3_close_v2(db_);
+}
+
+int SqliteConnection::progress(void* self) {
+  auto& connection = *static_cast<SqliteConnection*>(self);
+  connection.spent_ += kStride;
+  if (connection.limit_.steps && connection.spent_ > connection.limit_.steps) return 1;
+  return connection.limit_.stop && connection.limit_.stop->load(std::memory_order_relaxed);
+}
+
+Result<sqlite3_stmt*> SqliteConnection::prepare(std::string_view sql) {
+  if (auto found = by_sql_.find(sql); found != by_sql_.end()) {
+    kept_.splice(kept_.begin(), kept_, found->second);
+    return kept_.front().statement;
+  }
+  sqlite3_stmt* statement = nullptr;
+  const char* rest = nullptr;
+  if (sqlite3_prepare_v3(db_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &statement, &rest) !=
+      SQLITE_OK)
+    return std::unexpected(error_now(sql));
+  if (!statement) return fail(kInternal, "no statement");
+  if (kept_.size() >= kStatements) {
+    by_sql_.erase(kept_.back().sql);
+    sqlite3_finalize(kept_.back().statement);
+    kept_.pop_back();
+  }
+  kept_.push_front({std::string(sql), statement});
+  by_sql_.emplace(kept_.front().sql, kept_.begin());
+  return statement;
+}
+
+Error SqliteConnection::error_now(std::string_view sql) const {
+  auto error = sqlite_error(sqlite3_extended_errcode(db_), sqlite3_errmsg(db_));
+  if (error.problem == &kInternal) error.more().cause += " in: " + std::string(sql.substr(0, 500));
+  return error;
+}
+
+Result<> SqliteConnection::run(std::string_view sql, std::span<const Cell> parameters, RowSink* into, StepLimit limit) {
+  auto prepared = prepare(sql);
+  if (!prepared) return std::unexpected(std::move(prepared).error());
+  auto* statement = *prepared;
+  struct Reset {
+    sqlite3_stmt* statement;
+    bool bound;
+    ~Reset() {
+      sqlite3_reset(statement);
+      if (bound) sqlite3_clear_bindings(statement);
+    }
+  } reset{statement, !parameters.empty()};
+  if (static_cast<int>(parameters.size()) != sqlite3_bind_parameter_count(statement))
+    return std::unexpected(Error{&kInternal}.because("parameters do not fit: " + std::string(sql.substr(0, 500))));
+  for (std::size_t i = 0; i < parameters.size(); ++i)
+    if (bind(statement, static_cast<int>(i) + 1, parameters[i]) != SQLITE_OK) return std::unexpected(error_now(sql));
+  limit_ = limit;
+  spent_ = 0;
+  if (into) into->begin();
+  const int columns = sqlite3_column_count(statement);
+  constexpr int kFew = 64;
+  Field few[kFew];
+  std::vector<Field> many;
+  if (columns > kFew) many.resize(static_cast<std::size_t>(columns));
+  auto* fields = columns > kFew ? many.data() : few;
+  for (;;) {
+    const int code = sqlite3_step(statement);
+    if (code == SQLITE_DONE) return {};
+    if (code != SQLITE_ROW) return std::unexpected(error_now(sql));
+    if (!into) continue;
+    for (int c = 0; c < columns; ++c) fields[c] = field_at(statement, c);
+    into->row({fields, static_cast<std::size_t>(columns)});
+  }
+}
+
+Result<> SqliteConnection::script(const char* sql) {
+  limit_ = {};
+  if (sqlite3_exec(db_, sql, nullptr, nullptr, nullptr) != SQLITE_OK) return std::unexpected(error_now(sql));
+  return {};
+}
+
+bool SqliteConnection::idle() const { return sqlite3_get_autocommit(db_) != 0; }
+
+bool SqliteConnection::moved() const {
+  int moved = 0;
+  return sqlite3_file_control(db_, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved != 0;
+}
+
+}  // namespace plimsoll::database

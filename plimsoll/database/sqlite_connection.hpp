@@ -1,0 +1,66 @@
+#pragma once
+
+#include "plimsoll/database/database.hpp"
+#include "plimsoll/database/sqlite.hpp"
+
+#include <atomic>
+#include <list>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace plimsoll::database {
+
+/// A read that took more steps than it may where it stands. Never leaves the database.
+inline constexpr Problem kOverBudget{"over-budget", 500, "The read takes more steps than allowed", ""};
+
+/// What may end a statement early.
+struct StepLimit {
+  std::int64_t steps = 0;                   ///< of SQLite's virtual machine, to the thousand; 0: any number
+  const std::atomic<bool>* stop = nullptr;  ///< asked to end
+};
+
+/// One connection to a SQLite file, used by one thread at a time, with the statements it has prepared.
+class SqliteConnection {
+ public:
+  enum class Role : std::uint8_t { writer, reader };
+  static Result<std::unique_ptr<SqliteConnection>> open(const SqliteOptions& options, Role role);
+  ~SqliteConnection();
+  SqliteConnection(const SqliteConnection&) = delete;
+
+  /// Runs one statement to its end. `into` may be null.
+  Result<> run(std::string_view sql, std::span<const Cell> parameters, RowSink* into, StepLimit limit = {});
+  /// Statements without parameters, several of them, result ignored.
+  Result<> script(const char* sql);
+  /// No transaction is open: SQLite has rolled it back by itself after some errors (disk full, I/O error).
+  bool idle() const;
+  /// The file under our name is no longer the one that was opened.
+  bool moved() const;
+  sqlite3* handle() const { return db_; }
+
+ private:
+  explicit SqliteConnection(const SqliteOptions& options) : busy_(options.busy) {}
+  struct Kept {
+    std::string sql;
+    sqlite3_stmt* statement;
+  };
+  Result<sqlite3_stmt*> prepare(std::string_view sql);
+  Error error_now(std::string_view sql) const;
+  static int progress(void* self);
+
+  static constexpr std::size_t kStatements = 256;
+  sqlite3* db_ = nullptr;
+  config::Duration busy_;
+  std::list<Kept> kept_;  ///< most recently used first
+  std::unordered_map<std::string_view, std::list<Kept>::iterator> by_sql_;
+  StepLimit limit_{};
+  std::int64_t spent_ = 0;
+};
+
+/// What a caller may know of SQLite's result: `code` extended, `message` as sqlite3_errmsg gives it.
+Error sqlite_error(int code, std::string_view message);
+
+}  // namespace plimsoll::database

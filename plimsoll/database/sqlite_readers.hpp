@@ -1,0 +1,43 @@
+#pragma once
+
+#include "plimsoll/database/sqlite_ask.hpp"
+#include "plimsoll/database/sqlite_connection.hpp"
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace plimsoll::database {
+
+/// A few threads for reads of unknown length, and one connection for each thread that reads where it stands.
+class SqliteReaders {
+ public:
+  explicit SqliteReaders(const SqliteOptions& options);
+  ~SqliteReaders();
+
+  /// Opens the readers' connections.
+  Result<> start();
+  Task<Result<>> read(Loop& loop, std::string_view sql, std::span<const Cell> parameters, bool quick, RowSink& into);
+  void count(Counts& counts) const;
+
+ private:
+  struct Query;
+  void serve(SqliteConnection& connection);
+  void execute(Query& query, SqliteConnection& connection);
+  /// The calling thread's own connection, opened at its first read.
+  Result<SqliteConnection*> own();
+
+  SqliteOptions options_;
+  std::uint64_t id_;
+  std::mutex mutex_;
+  std::condition_variable ready_;
+  std::deque<Query*> queries_;
+  bool closing_ = false;
+  std::vector<std::unique_ptr<SqliteConnection>> connections_;
+  std::vector<std::thread> threads_;
+  std::atomic<std::uint64_t> inline_{0}, moved_{0}, queued_{0};
+};
+
+}  // namespace plimsoll::database

@@ -1,0 +1,192 @@
+#include "plimsoll/database/sqlite.hpp"
+#include "plimsoll/async/asio.hpp"
+#include "plimsoll/database/conformance.hpp"
+#include "plimsoll/database/test_folder.hpp"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <unistd.h>
+#include <boost/asio/steady_timer.hpp>
+
+namespace plimsoll::database {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct SqliteMaker {
+  TestFolder folder;
+  SqliteOptions options{.path = folder / "test.db", .busy = config::milliseconds(50)};
+  std::unique_ptr<Database> open() {
+    auto opened = open_sqlite(options);
+    EXPECT_TRUE(opened) << opened.error().detail;
+    return opened ? std::move(*opened) : nullptr;
+  }
+};
+INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, DatabaseConformance, SqliteMaker);
+
+class Sqlite : public DatabaseConformance<SqliteMaker> {};
+
+/// A wait of another kind than the database's.
+struct Hop {
+  Loop& loop;
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> who) const {
+    loop.expect();
+    loop.resume(who);
+  }
+  void await_resume() const noexcept {}
+};
+
+TEST_F(Sqlite, WorkThatWaitsForSomethingElseFailsAndTheWriterLives) {
+  wait_for([&](Loop& loop) -> Task<Result<>> {
+    auto strayed = co_await database->write(loop, [&](Session& session) -> Task<Result<>> {
+      auto put = co_await session.query("INSERT INTO thing(id,name) VALUES(1,'a')", {});
+      EXPECT_TRUE(put);
+      co_await Hop{loop};
+      auto late = co_await session.query("INSERT INTO thing(id,name) VALUES(2,'b')", {});
+      EXPECT_FALSE(late);
+      co_return Result<>{};
+    });
+    EXPECT_FALSE(strayed);
+    if (!strayed) EXPECT_EQ(strayed.error().problem, &kInternal);
+    co_return Result<>{};
+  });
+  EXPECT_EQ(count("thing"), 0);
+  EXPECT_TRUE(write("INSERT INTO thing(id,name) VALUES(1,'a')"));
+}
+
+TEST_F(Sqlite, WorkThatWaitsForATimerIsRefusedAtOnce) {
+  wait_for([&](Loop& loop) -> Task<Result<>> {
+    boost::asio::steady_timer timer{loop.context(), 1h};
+    auto strayed = co_await database->write(loop, [&](Session&) -> Task<Result<>> {
+      Result<> waited = co_await timer.async_wait(use_task);
+      co_return waited;
+    });
+    EXPECT_FALSE(strayed);
+    co_return Result<>{};
+  });
+}
+
+TEST_F(Sqlite, ATransactionThatStaysOpenTooLongIsRolledBackAndTheWriterGoesOn) {
+  database.reset();
+  maker.options.transaction = config::milliseconds(20);
+  database = maker.open();
+  wait_for([&](Loop& loop) -> Task<Result<>> {
+    auto transaction = co_await database->begin(loop);
+    auto put = co_await (*transaction)->query("INSERT INTO thing(id,name) VALUES(1,'a')", {});
+    EXPECT_TRUE(put);
+    auto other = co_await database->write(loop, [&](Session& session) -> Task<Result<>> {
+      auto done = co_await session.query("INSERT INTO thing(id,name) VALUES(2,'b')", {});
+      EXPECT_TRUE(done);
+      co_return Result<>{};
+    });
+    EXPECT_TRUE(other);  // got the writer though the transaction was never ended
+    auto late = co_await (*transaction)->query("SELECT 1", {});
+    EXPECT_EQ(late.error().problem, &kUnavailable);
+    auto ended = co_await (*transaction)->end(true);
+    EXPECT_EQ(ended.error().problem, &kUnavailable);
+    co_return Result<>{};
+  });
+  EXPECT_EQ(count("thing"), 1);
+}
+
+TEST_F(Sqlite, WritesThatArriveTogetherAreCommittedTogether) {
+  const auto before = database->counts();
+  Loop loop;
+  std::vector<Scope> scopes(200);
+  int done = 0;
+  auto unit = [&](std::int64_t i) -> Task<> {
+    auto written = co_await database->write(loop, [&](Session& session) -> Task<Result<>> {
+      const Cell cells[] = {i, std::to_string(i)};
+      auto rows = co_await session.query("INSERT INTO thing(id,name) VALUES(?,?)", cells);
+      if (!rows) co_return std::unexpected(std::move(rows).error());
+      co_return Result<>{};
+    });
+    done += written.has_value();
+  };
+  for (std::size_t i = 0; i < scopes.size(); ++i) loop.spawn(scopes[i], unit(static_cast<std::int64_t>(i)));
+  loop.run();
+  const auto after = database->counts();
+  EXPECT_EQ(done, 200);
+  EXPECT_EQ(after.units - before.units, 200u);
+  EXPECT_LT(after.commits - before.commits, 100u);
+}
+
+TEST_F(Sqlite, AReadOverItsStepBudgetMovesToAReader) {
+  const auto before = database->counts();
+  auto rows = read("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<50000) SELECT sum(i) FROM n");
+  ASSERT_TRUE(rows);
+  EXPECT_EQ(std::get<std::int64_t>((*rows)[0][0]), 1'250'025'000);
+  const auto after = database->counts();
+  EXPECT_EQ(after.reads_moved - before.reads_moved, 1u);
+  EXPECT_EQ(after.reads_queued - before.reads_queued, 1u);
+}
+
+TEST_F(Sqlite, ARunningReadEndsWhenItsLineOfWorkIsToldToStop) {
+  auto result = wait_for([&](Loop& loop) -> Task<Result<Rows>> {
+    auto rows = co_await within(
+        loop, 20 * kMillisecond,
+        database->read(loop, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT count(*) FROM n", {},
+                       false));
+    co_return rows;
+  });
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().problem, &kDeadlineExceeded);
+}
+
+TEST_F(Sqlite, ReadsCannotWrite) {
+  auto rows = read("DELETE FROM thing");
+  ASSERT_FALSE(rows);
+  EXPECT_EQ(rows.error().problem, &kUnavailable);  // read-only
+}
+
+TEST_F(Sqlite, ALockedDatabaseIsUnavailableUntilItIsFree) {
+  sqlite3* other = nullptr;
+  ASSERT_EQ(sqlite3_open(maker.options.path.c_str(), &other), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr), SQLITE_OK);
+  auto refused = write("INSERT INTO thing(id,name) VALUES(1,'a')");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().problem, &kUnavailable);
+  EXPECT_TRUE(refused.error().retryable);
+  EXPECT_EQ(count("thing"), 0);  // reads go on
+  sqlite3_exec(other, "COMMIT", nullptr, nullptr, nullptr);
+  sqlite3_close(other);
+  EXPECT_TRUE(write("INSERT INTO thing(id,name) VALUES(1,'a')"));
+}
+
+TEST_F(Sqlite, AFullDatabaseIsUnavailableForWritesAndServesReads) {
+  ASSERT_TRUE(write("PRAGMA max_page_count=12"));
+  Result<> done{};
+  for (std::int64_t i = 0; done && i < 100; ++i)
+    done = write("INSERT INTO thing(id,name,note) VALUES(?,?,?)", {i, std::to_string(i), std::string(2000, 'x')});
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().problem, &kUnavailable);
+  EXPECT_GT(count("thing"), 0);
+  ASSERT_TRUE(write("PRAGMA max_page_count=100000"));
+  EXPECT_TRUE(write("INSERT INTO thing(id,name) VALUES(1000,'a')"));
+}
+
+TEST_F(Sqlite, ADatabaseThatIsGoneIsUnavailableForWrites) {
+  std::filesystem::remove(maker.options.path);
+  auto refused = write("INSERT INTO thing(id,name) VALUES(1,'a')");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().problem, &kUnavailable);
+}
+
+TEST(SqliteOpening, SaysWhyAFileCannotBeUsed) {
+  TestFolder folder;
+  const auto path = folder / "no.db";
+  const int file = ::open(path.c_str(), O_CREAT | O_WRONLY, 0600);
+  const std::string noise(8192, 'n');
+  ASSERT_EQ(::write(file, noise.data(), noise.size()), 8192);
+  ::close(file);
+  auto garbage = open_sqlite({.path = path});
+  ASSERT_FALSE(garbage);
+  EXPECT_NE(garbage.error().detail.find("not a database"), std::string::npos) << garbage.error().detail;
+  auto nowhere = open_sqlite({.path = folder / "none/x.db"});
+  ASSERT_FALSE(nowhere);
+  EXPECT_NE(nowhere.error().detail.find("cannot open"), std::string::npos) << nowhere.error().detail;
+}
+
+}  // namespace
+}  // namespace plimsoll::database
