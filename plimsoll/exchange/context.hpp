@@ -78,6 +78,19 @@ class Context {
   T& keep(A&&... arguments) {
     return arena.make<T>(std::forward<A>(arguments)...);
   }
+  /// What a part leaves for its own later place in the chain, one T per exchange; `noted` gives null before.
+  template <class T, class... A>
+  T& note(A&&... arguments) {
+    auto& made = arena.make<T>(std::forward<A>(arguments)...);
+    notes_ = &arena.make<Note>(&type_key<T>, &made, notes_);
+    return made;
+  }
+  template <class T>
+  T* noted() const {
+    for (auto* at = notes_; at; at = at->before)
+      if (at->key == &type_key<T>) return static_cast<T*>(at->value);
+    return nullptr;
+  }
   /// Shortens the exchange: at that instant (steady) its scope is told to stop. Only ever earlier. Arms itself.
   void deadline(Nanoseconds at);
   Nanoseconds deadline() const { return deadline_; }  ///< 0: none
@@ -104,6 +117,12 @@ class Context {
     std::span<const std::string_view> all() const { return {names, size}; }
     void add(Arena& arena, std::string_view name);
   };
+  struct Note {
+    const void* key;
+    void* value;
+    Note* before;
+  };
+  Note* notes_ = nullptr;
   Names tables_read_, tables_written_;
   struct Cut : Alarm {
     Context* context = nullptr;

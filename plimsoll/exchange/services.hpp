@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/base/clock.hpp"
+#include "plimsoll/exchange/shared.hpp"
 
 namespace plimsoll::database {
 class Database;
@@ -38,6 +39,8 @@ struct Services {
   const Clock* clock = nullptr;
   const json::Value* deployment = nullptr;  ///< `plimsoll.yaml` as read, secrets filled in; null when there is none
   bool development = false;                 ///< `--dev`
+  /// What parts have made for all operations and threads. Never null; the same in copies.
+  std::shared_ptr<Shared> shared = std::make_shared<Shared>();
 };
 
 }  // namespace plimsoll
