@@ -56,6 +56,7 @@ struct RequestBody {
   std::vector<MediaType> content;
 };
 
+/// Validators of responses are made by who asks for them: Contract::compile, Contract::validator.
 struct ResponseSpec {
   std::string status;  ///< `200`, `4XX`, `default`
   std::vector<MediaType> content;
@@ -94,6 +95,7 @@ struct Operation {
   std::string path;         ///< the template with the base path of `servers`: `/v2/orders/{id}`
   std::string summary;
   bool deprecated = false;
+  bool reachable = true;              ///< false: its path holds `#` or `?`, so that no request leads here
   std::vector<Parameter> parameters;  ///< path item's and its own, merged
   std::optional<RequestBody> body;
   std::vector<ResponseSpec> responses;
@@ -136,8 +138,14 @@ class Contract {
   virtual Match match(std::string_view method, std::string_view path) const = 0;
   /// Names of the path parameters of an operation, in template order.
   virtual std::span<const std::string> path_parameters(const Operation&) const = 0;
+  /// Every base path of `servers`, without trailing slash; the first is part of Operation::path, all of them lead to
+  /// it.
+  std::vector<std::string> base_paths;
   /// Compiles a schema that stands in (or is referred to by) this document.
   virtual Result<schema::Validator> compile(const json::Value& schema, schema::CompileOptions::Direction) const = 0;
+  /// The same, shared: one validator for all who refer to one schema. For use while a plan is built; takes a lock.
+  virtual Result<std::shared_ptr<const schema::Validator>> validator(const json::Value& schema,
+                                                                     schema::CompileOptions::Direction) const = 0;
   /// Follows a `$ref`, if the value is one, to what it stands for.
   virtual const json::Value& resolve(const json::Value&) const = 0;
   virtual const Operation* find(std::string_view operation_id) const = 0;

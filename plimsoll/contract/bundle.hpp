@@ -1,0 +1,39 @@
+#pragma once
+
+#include "plimsoll/contract/report.hpp"
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace plimsoll::contract {
+
+/// Reads the files of a document. Texts and values live as long as `sources` and `arena`.
+class Reader {
+ public:
+  static constexpr std::size_t kLargest = 64 << 20;
+  static constexpr std::size_t kMostFiles = 1000;
+  Reader(Sources& sources, Arena& arena, Report& report) : sources_(sources), arena_(arena), report_(report) {}
+
+  /// Reads and parses a file that is not read yet; its index in `sources`. `referrer`: who asks, for the complaint.
+  std::optional<std::size_t> open(const std::string& file, const json::Value* referrer, std::string pointer,
+                                  bool overlay = false);
+
+ private:
+  Sources& sources_;
+  Arena& arena_;
+  Report& report_;
+};
+
+/// Makes one tree of a document of several files: schemas that stand elsewhere become entries of `components/schemas`,
+/// other objects are put in the place of their reference. Every reference that is left is local and leads somewhere,
+/// or there is a complaint. Nothing is fetched from the network.
+void bundle(Sources& sources, Arena& arena, Reader& reader, Report& report);
+
+/// Checks that local references lead somewhere and do not go in circles.
+void check_references(const json::Value& root, Report& report);
+
+/// Follows local references of an object, at most 32 of them; null when one leads nowhere.
+const json::Value* dereference(const json::Value& root, const json::Value& from);
+
+}  // namespace plimsoll::contract

@@ -1,0 +1,543 @@
+#include "plimsoll/contract/compiled.hpp"
+#include "plimsoll/contract/extensions.hpp"
+#include "plimsoll/contract/servers.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace plimsoll::contract {
+namespace {
+
+using json::Type;
+using json::Value;
+using Direction = schema::CompileOptions::Direction;
+
+constexpr std::string_view kMethods[] = {"get", "put", "post", "delete", "options", "head", "patch", "trace"};
+
+std::string text_of(const Value& object, std::string_view key) {
+  const auto* value = object.find(key);
+  return value && value->is(Type::string) ? std::string(value->string()) : std::string{};
+}
+bool flag_of(const Value& object, std::string_view key, bool otherwise = false) {
+  const auto* value = object.find(key);
+  return value && value->is(Type::boolean) ? value->boolean() : otherwise;
+}
+
+/// type/subtype with parameters, or a range of them (RFC 9110, section 8.3.1).
+bool is_media_type(std::string_view name) {
+  name = name.substr(0, name.find(';'));
+  while (name.ends_with(' ')) name.remove_suffix(1);
+  const auto slash = name.find('/');
+  if (slash == 0 || slash == name.npos || slash + 1 == name.size()) return false;
+  for (const char c : name.substr(0, slash))
+    if (!std::isalnum(static_cast<unsigned char>(c)) && !std::strchr("!#$%&'*+-.^_`|~", c)) return false;
+  for (const char c : name.substr(slash + 1))
+    if (!std::isalnum(static_cast<unsigned char>(c)) && !std::strchr("!#$%&'*+-.^_`|~", c)) return false;
+  return true;
+}
+
+bool is_status(std::string_view key) {
+  if (key == "default") return true;
+  if (key.size() != 3 || key[0] < '1' || key[0] > '5') return false;
+  return key.substr(1) == "XX" ||
+         (std::isdigit(static_cast<unsigned char>(key[1])) && std::isdigit(static_cast<unsigned char>(key[2])));
+}
+
+class Compiler {
+ public:
+  Compiler(Compiled& made, const LoadOptions& options, Report& report)
+      : made_(made), root_(*made.root), options_(options), report_(report) {}
+
+  void run() {
+    if (const auto* info = root_.find("info"))
+      made_.title = text_of(*info, "title"), made_.version = text_of(*info, "version");
+    made_.extension = root_.find("x-plimsoll");
+    const Trail top;
+    made_.base_paths = base_paths(root_.find("servers"), "/servers", report_);
+    security_schemes(top);
+    if (made_.extension) check_extension(*made_.extension, "/x-plimsoll", options_, report_);
+    const auto* paths = root_.find("paths");
+    if (paths && paths->is(Type::object)) {
+      const Trail at{&top, {"paths"}};
+      for (auto& member : paths->object())
+        if (!member.key.starts_with("x-")) path(member, at);
+    }
+    webhooks();
+    if (made_.operations.empty()) nothing_to_serve(paths);
+    route();
+  }
+
+ private:
+  void nothing_to_serve(const Value* paths) {
+    if (!paths && !root_.find("components") && !root_.find("webhooks"))
+      report_.add(load_error::kMissingField, &root_, "", "the document has none of `paths`, `webhooks`, `components`");
+  }
+
+  void security_schemes(const Trail& top) {
+    const auto* schemes = root_.at("components", "securitySchemes");
+    if (!schemes || !schemes->is(Type::object)) return;
+    const Trail components{&top, {"components"}};
+    for (auto& member : schemes->object()) {
+      const Trail at{&components, {"securitySchemes", member.key}};
+      const auto& raw = made_.resolve(member.value);
+      SecurityScheme scheme{.name = std::string(member.key), .type = text_of(raw, "type"), .raw = &raw};
+      const auto lacks = [&](std::string what) {
+        report_.add(load_error::kInvalidSecurityScheme, &member.value, at.pointer(),
+                    "the security scheme \"" + scheme.name + "\" " + what);
+      };
+      if (scheme.type == "apiKey") {
+        scheme.parameter = text_of(raw, "name");
+        const auto in = text_of(raw, "in");
+        if (scheme.parameter.empty()) lacks("has no `name`");
+        if (in == "query")
+          scheme.in = In::query;
+        else if (in == "header")
+          scheme.in = In::header;
+        else if (in == "cookie")
+          scheme.in = In::cookie;
+        else
+          lacks("must have `in`: query, header or cookie");
+      } else if (scheme.type == "http") {
+        scheme.scheme = text_of(raw, "scheme");
+        std::ranges::transform(scheme.scheme, scheme.scheme.begin(), [](unsigned char c) { return std::tolower(c); });
+        if (scheme.scheme.empty()) lacks("has no `scheme`");
+      } else if (scheme.type == "oauth2") {
+        if (!raw.find("flows")) lacks("has no `flows`");
+      } else if (scheme.type == "openIdConnect") {
+        if (text_of(raw, "openIdConnectUrl").empty()) lacks("has no `openIdConnectUrl`");
+      } else if (scheme.type != "mutualTLS") {
+        lacks("has the type \"" + scheme.type + "\"; apiKey, http, oauth2, openIdConnect and mutualTLS are known");
+      }
+      made_.security_schemes.push_back(std::move(scheme));
+    }
+  }
+
+  std::vector<SecurityRequirement> security(const Value* list, const Trail& trail) {
+    std::vector<SecurityRequirement> out;
+    if (!list || !list->is(Type::array)) return out;
+    std::int64_t index = 0;
+    for (auto& item : list->array()) {
+      const Trail at{&trail, {"security", {}, index++}};
+      auto& alternative = out.emplace_back();
+      if (!item.is(Type::object))
+        report_.add(load_error::kWrongType, &item, at.pointer(), "a security requirement must be an object");
+      for (auto& member : item.object()) {
+        const auto scheme = std::ranges::find(made_.security_schemes, member.key, &SecurityScheme::name);
+        if (scheme == made_.security_schemes.end()) {
+          report_.add(load_error::kUnknownSecurityScheme, member, at.pointer(),
+                      "the security scheme \"" + std::string(member.key) + "\" is not declared");
+          continue;
+        }
+        auto& needed = alternative.all.emplace_back(&*scheme);
+        if (!member.value.is(Type::array))
+          report_.add(load_error::kWrongType, &member.value, at.pointer(), "the scopes must be a list of texts");
+        for (auto& scope : member.value.array()) {
+          if (scope.is(Type::string))
+            needed.scopes.emplace_back(scope.string());
+          else
+            report_.add(load_error::kWrongType, &scope, at.pointer(), "a scope must be text");
+        }
+      }
+    }
+    return out;
+  }
+
+  void path(const json::Member& member, const Trail& paths) {
+    const Trail at{&paths, {{}, member.key}};
+    const auto& item = made_.resolve(member.value);
+    if (!item.is(Type::object)) return;
+    const auto* extension = item.find("x-plimsoll");
+    if (extension) check_extension(*extension, at.pointer() + "/x-plimsoll", options_, report_);
+    for (auto& child : item.object()) {
+      if (!contains(kMethods, child.key) || !child.value.is(Type::object)) continue;
+      operation(member, item, extension, child, at);
+    }
+  }
+
+  void operation(const json::Member& path, const Value& item, const Value* path_extension, const json::Member& child,
+                 const Trail& at_path) {
+    const Trail at{&at_path, {child.key}};
+    auto& op = made_.operations.emplace_back();
+    op.index = static_cast<std::uint32_t>(made_.operations.size() - 1);
+    op.raw = &child.value;
+    op.method = child.key;
+    std::ranges::transform(op.method, op.method.begin(), [](unsigned char c) { return std::toupper(c); });
+    op.path = path.key;
+    op.pointer = at.pointer();
+    op.file = report_.sources()[child.value.source()].file;
+    op.summary = text_of(child.value, "summary");
+    op.deprecated = flag_of(child.value, "deprecated");
+    if (const auto* own = child.value.find("x-plimsoll"))
+      check_extension(*own, op.pointer + "/x-plimsoll", options_, report_);
+    op.extensions = merge_extensions(made_.extension, path_extension, child.value.find("x-plimsoll"));
+    name(op, child.value, at);
+    parameters(op, item.find("parameters"), at_path);
+    parameters(op, child.value.find("parameters"), at);
+    if (const auto* body = child.value.find("requestBody")) request_body(op, *body, at);
+    if (const auto* responses = child.value.find("responses")) this->responses(op, *responses, at);
+    const auto* required = child.value.find("security");
+    op.security = required ? security(required, at) : security(root_.find("security"), Trail{});
+    const auto* servers = child.value.find("servers");
+    const Trail& of = servers ? at : at_path;
+    if (!servers) servers = item.find("servers");
+    bases_.push_back(servers ? base_paths(servers, of.pointer() + "/servers", report_) : made_.base_paths);
+    key_of_path_.push_back(&path);
+    at_.push_back(at_path.pointer());
+  }
+
+  void name(Operation& op, const Value& raw, const Trail& at) {
+    op.id = text_of(raw, "operationId");
+    if (op.id.empty()) {
+      std::string made(op.method);
+      std::ranges::transform(made, made.begin(), [](unsigned char c) { return std::tolower(c); });
+      for (const char c : op.path) {
+        if (std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '.')
+          made += c;
+        else if (!made.ends_with('_'))
+          made += '_';
+      }
+      while (made.ends_with('_')) made.pop_back();
+      op.id = made;
+      for (int n = 2; ids_.contains(op.id); ++n) op.id = made + std::to_string(n);
+      ids_.emplace(op.id, &raw);
+      return;
+    }
+    if (const auto [known, fresh] = ids_.emplace(op.id, &raw); !fresh)
+      report_.add(load_error::kDuplicateOperationId, raw.find("operationId"), at.pointer() + "/operationId",
+                  "the operationId \"" + op.id + "\" is taken by the operation in line " +
+                      std::to_string(known->second->position().line));
+  }
+
+  void parameters(Operation& op, const Value* list, const Trail& trail) {
+    if (!list || !list->is(Type::array)) return;
+    std::set<std::pair<In, std::string>> seen;
+    std::int64_t index = 0;
+    for (auto& item : list->array()) {
+      const Trail at{&trail, {"parameters", {}, index++}};
+      const auto& raw = made_.resolve(item);
+      if (!raw.is(Type::object) || raw.find("$ref")) continue;
+      auto made = parameter(raw, at);
+      if (!made) continue;
+      if (!seen.emplace(made->in, made->name).second) {
+        report_.add(load_error::kDuplicateParameter, &item, at.pointer(),
+                    "the parameter \"" + made->name + "\" is declared twice");
+        continue;
+      }
+      const auto same =
+          std::ranges::find_if(op.parameters, [&](auto& p) { return p.in == made->in && p.name == made->name; });
+      if (same != op.parameters.end())
+        *same = std::move(*made);
+      else
+        op.parameters.push_back(std::move(*made));
+    }
+  }
+
+  std::optional<Parameter> parameter(const Value& raw, const Trail& at) {
+    Parameter p{.name = text_of(raw, "name"), .raw = &raw};
+    const auto in = text_of(raw, "in");
+    const auto invalid = [&](const LoadError& error, std::string what) -> std::optional<Parameter> {
+      report_.add(error, &raw, at.pointer(), "the parameter \"" + p.name + "\" " + what);
+      return std::nullopt;
+    };
+    if (p.name.empty()) return std::nullopt;  // missing-field has been said
+    if (in == "path")
+      p.in = In::path;
+    else if (in == "query")
+      p.in = In::query;
+    else if (in == "header")
+      p.in = In::header;
+    else if (in == "cookie")
+      p.in = In::cookie;
+    else
+      return in.empty() ? std::nullopt
+                        : invalid(load_error::kInvalidParameter,
+                                  "is in \"" + in + "\"; path, query, header and cookie are known");
+    if (p.in == In::header) {
+      std::ranges::transform(p.name, p.name.begin(), [](unsigned char c) { return std::tolower(c); });
+      if (p.name == "accept" || p.name == "content-type" || p.name == "authorization")
+        return std::nullopt;  // OpenAPI 4.8.12
+    }
+    p.required = flag_of(raw, "required");
+    p.deprecated = flag_of(raw, "deprecated");
+    p.allow_reserved = flag_of(raw, "allowReserved");
+    p.allow_empty = flag_of(raw, "allowEmptyValue");
+    if (p.in == In::path && !p.required)
+      return invalid(load_error::kInvalidParameter, "is part of the path and must say `required: true`");
+    if (!style(p, raw, at)) return std::nullopt;
+    const auto* schema = raw.find("schema");
+    const auto* content = raw.find("content");
+    if (!schema == !content)
+      return invalid(load_error::kInvalidParameter,
+                     schema ? "has both `schema` and `content`" : "has neither `schema` nor `content`");
+    if (content) {
+      if (content->object().size() != 1)
+        return invalid(load_error::kInvalidParameter, "must have exactly one media type in `content`");
+      p.content_type = content->object()[0].key;
+      if (!is_json(p.content_type) && !p.content_type.starts_with("text/"))
+        return invalid(load_error::kInvalidParameter,
+                       "has the media type " + p.content_type + "; JSON and text can be read from a parameter");
+      schema = content->object()[0].value.find("schema");
+    } else {
+      p.schema = schema;
+    }
+    if (schema) {
+      const Trail below{&at, {"schema"}};
+      p.validator = validator(*schema, below);
+      if (const auto* value = made_.resolve(*schema).find("default")) {
+        p.default_value = value;
+        if (p.validator && !p.validator->valid(*value))
+          report_.add(load_error::kInvalidDefault, value, below.pointer() + "/default",
+                      "the default of the parameter \"" + p.name + "\" does not satisfy its schema");
+      }
+    }
+    return p;
+  }
+
+  bool style(Parameter& p, const Value& raw, const Trail& at) {
+    static constexpr std::pair<std::string_view, Style> kStyles[] = {{"simple", Style::simple},
+                                                                     {"label", Style::label},
+                                                                     {"matrix", Style::matrix},
+                                                                     {"form", Style::form},
+                                                                     {"spaceDelimited", Style::space_delimited},
+                                                                     {"pipeDelimited", Style::pipe_delimited},
+                                                                     {"deepObject", Style::deep_object}};
+    p.style = p.in == In::path || p.in == In::header ? Style::simple : Style::form;
+    if (const auto text = text_of(raw, "style"); !text.empty()) {
+      const auto found = std::ranges::find(kStyles, text, &std::pair<std::string_view, Style>::first);
+      const auto allowed = [&](Style s) {
+        switch (p.in) {
+          case In::path: return s == Style::simple || s == Style::label || s == Style::matrix;
+          case In::query: return s != Style::simple && s != Style::label && s != Style::matrix;
+          case In::header: return s == Style::simple;
+          case In::cookie: return s == Style::form;
+        }
+        return false;
+      };
+      if (found == std::end(kStyles) || !allowed(found->second)) {
+        report_.add(
+            load_error::kUnsupportedStyle, raw.find("style"), at.pointer() + "/style",
+            "the parameter \"" + p.name + "\" in " + text_of(raw, "in") + " cannot have the style \"" + text + "\"");
+        return false;
+      }
+      p.style = found->second;
+    }
+    p.explode = flag_of(raw, "explode", p.style == Style::form || p.style == Style::deep_object);
+    return true;
+  }
+
+  static bool is_json(std::string_view type) {
+    type = type.substr(0, type.find(';'));
+    return type == "application/json" || type.ends_with("+json");
+  }
+  /// Which bodies are read into a value that a schema can judge.
+  static bool is_checkable(std::string_view type) {
+    type = type.substr(0, type.find(';'));
+    return is_json(type) || type == "application/x-www-form-urlencoded" || type.starts_with("multipart/") ||
+           type.starts_with("text/") || type == "application/x-ndjson" || type == "application/jsonl" ||
+           type == "*/*" || type == "application/*" || type == "application/octet-stream" ||
+           type.starts_with("image/") || type.starts_with("audio/") || type.starts_with("video/");
+  }
+
+  void request_body(Operation& op, const Value& from, const Trail& trail) {
+    const Trail at{&trail, {"requestBody"}};
+    const auto& raw = made_.resolve(from);
+    const auto* content = raw.find("content");
+    if (!content || !content->is(Type::object)) return;
+    auto& body = op.body.emplace();
+    body.required = flag_of(raw, "required");
+    std::vector<const json::Member*> unchecked;
+    for (auto& member : content->object()) {
+      const Trail here{&at, {"content", member.key}};
+      if (!is_media_type(member.key)) {
+        report_.add(load_error::kInvalidMediaType, member, here.pointer(),
+                    "\"" + std::string(member.key) + "\" is no media type");
+        continue;
+      }
+      const auto* schema = member.value.find("schema");
+      if (schema && !is_checkable(member.key) && !(schema->is(Type::object) && schema->object().empty())) {
+        unchecked.push_back(&member);
+        continue;
+      }
+      auto media = media_type(member);
+      if (schema) {
+        const Trail below{&here, {"schema"}};
+        media.validator = validator(*schema, below);
+      }
+      body.content.push_back(std::move(media));
+    }
+    for (const auto* member : unchecked) {
+      const Trail here{&at, {"content", member->key}};
+      report_.add(body.content.empty() ? load_error::kUncheckableBody : load_error::kUncheckedAlternative, *member,
+                  here.pointer(),
+                  "a body of the type " + std::string(member->key) + " cannot be checked against a schema");
+    }
+  }
+
+  MediaType media_type(const json::Member& member) {
+    MediaType media{.name = std::string(member.key), .schema = member.value.find("schema"), .raw = &member.value};
+    std::ranges::transform(media.name, media.name.begin(), [](unsigned char c) { return std::tolower(c); });
+    return media;
+  }
+
+  void responses(Operation& op, const Value& from, const Trail& trail) {
+    for (auto& member : from.object()) {
+      if (member.key.starts_with("x-")) continue;
+      const Trail at{&trail, {"responses", member.key}};
+      if (!is_status(member.key)) {
+        report_.add(load_error::kInvalidStatus, member, at.pointer(),
+                    "\"" + std::string(member.key) + "\" is no status");
+        continue;
+      }
+      const auto& raw = made_.resolve(member.value);
+      auto& spec = op.responses.emplace_back();
+      spec.status = member.key;
+      spec.raw = &raw;
+      if (const auto* content = raw.find("content"))
+        for (auto& type : content->object()) {
+          if (is_media_type(type.key))
+            spec.content.push_back(media_type(type));
+          else
+            report_.add(load_error::kInvalidMediaType, type, at.pointer() + "/content",
+                        "\"" + std::string(type.key) + "\" is no media type");
+        }
+      if (const auto* headers = raw.find("headers"))
+        for (auto& header : headers->object()) {
+          const auto& declared = made_.resolve(header.value);
+          spec.headers.push_back({.name = std::string(header.key),
+                                  .in = In::header,
+                                  .style = Style::simple,
+                                  .explode = flag_of(declared, "explode"),
+                                  .required = flag_of(declared, "required"),
+                                  .schema = declared.find("schema"),
+                                  .raw = &declared});
+        }
+    }
+  }
+
+  std::shared_ptr<const schema::Validator> validator(const Value& schema, const Trail& at) {
+    auto compiled = made_.validator(schema, Direction::request);
+    if (compiled) return std::move(*compiled);
+    const auto& place = made_.resolve(schema);
+    if (!refused_.insert(&place).second) return nullptr;
+    if (!dereference(root_, schema)) return nullptr;  // broken-reference has been said
+    report_.add(load_error::kInvalidSchema, &place, at.pointer(),
+                "the schema cannot be compiled: " + compiled.error().detail);
+    return nullptr;
+  }
+
+  void webhooks() {}
+
+  void route() {
+    made_.names.resize(made_.operations.size());
+    for (auto& op : made_.operations) made_.by_id.emplace(op.id, op.index);
+    for (auto& op : made_.operations) route(op);
+    made_.router.finish();
+  }
+
+  void route(Operation& op) {
+    const auto& key = *key_of_path_[op.index];
+    const auto& pointer = at_[op.index];
+    const std::string template_text = op.path;
+    auto& names = made_.names[op.index];
+    if (template_text.find_first_of("#?") != template_text.npos) {
+      op.reachable = false;
+      report_.add(load_error::kUnreachablePath, key, pointer,
+                  "no request can reach the path \"" + template_text + "\"");
+    }
+    bool first = true;
+    for (auto& base : bases_[op.index]) {
+      const auto whole = base + template_text;
+      if (std::exchange(first, false)) op.path = whole;
+      const auto added = template_text.starts_with('/')
+                             ? (op.reachable ? made_.router : unreachable_).add(op.method, whole, &op, names)
+                             : std::unexpected(Router::Refusal::malformed);
+      if (!added) {
+        refused(added.error(), op, key, pointer);
+        return;
+      }
+    }
+    declared(op, key, pointer, names);
+  }
+
+  void refused(Router::Refusal refusal, const Operation& op, const json::Member& key, const std::string& pointer) {
+    const auto name = "the path \"" + std::string(key.key) + "\" ";
+    switch (refusal) {
+      case Router::Refusal::malformed:
+        if (said_.insert(pointer).second)
+          report_.add(load_error::kInvalidPath, key, pointer, name + "is no template of a path");
+        break;
+      case Router::Refusal::duplicate_name:
+        if (said_.insert(pointer).second)
+          report_.add(load_error::kInvalidPath, key, pointer, name + "names a parameter twice");
+        break;
+      case Router::Refusal::adjacent:
+        if (said_.insert(pointer).second)
+          report_.add(load_error::kInvalidPath, key, pointer, name + "has two parameters with nothing between them",
+                      "Put a character between them: nobody could tell where one ends.");
+        break;
+      case Router::Refusal::too_many:
+        if (said_.insert(pointer).second) report_.add(load_error::kTooManyParameters, key, pointer);
+        break;
+      case Router::Refusal::ambiguous:
+        if (op.reachable)
+          report_.add(load_error::kAmbiguousPath, key, pointer,
+                      op.method + " of " + name + "matches what another path of the document matches");
+        break;
+    }
+  }
+
+  /// What the template names and what is declared must be the same.
+  void declared(const Operation& op, const json::Member& key, const std::string& pointer,
+                const std::vector<std::string>& names) {
+    for (auto& name : names)
+      if (std::ranges::none_of(op.parameters, [&](auto& p) { return p.in == In::path && p.name == name; }))
+        report_.add(load_error::kUndeclaredPathParameter, key, op.pointer,
+                    op.method + " " + std::string(key.key) + " does not declare the parameter {" + name + "}");
+    for (auto& p : op.parameters)
+      if (p.in == In::path && !contains(names, p.name))
+        report_.add(load_error::kUnusedPathParameter, p.raw, op.pointer,
+                    op.method + " " + std::string(key.key) + " has no {" + p.name + "} in its path");
+    (void)pointer;
+  }
+
+  Compiled& made_;
+  const Value& root_;
+  const LoadOptions& options_;
+  Report& report_;
+  Router unreachable_;  ///< finds what is wrong with templates that are not served
+  std::vector<std::vector<std::string>> bases_;
+  std::vector<const json::Member*> key_of_path_;
+  std::vector<std::string> at_;
+  std::map<std::string, const Value*> ids_;
+  std::set<const Value*> refused_;
+  std::set<std::string> said_;
+};
+
+}  // namespace
+
+void compile(Compiled& made, const LoadOptions& options, Report& report) { Compiler{made, options, report}.run(); }
+
+Result<schema::Validator> Compiled::compile(const json::Value& schema, Direction direction) const {
+  return schema::compile(schema, {.dialect = dialect,
+                                  .assert_formats = direction == Direction::request,
+                                  .document = root,
+                                  .direction = direction});
+}
+
+Result<std::shared_ptr<const schema::Validator>> Compiled::validator(const json::Value& schema,
+                                                                     Direction direction) const {
+  const auto* target = &schema;
+  if (const auto* ref = schema.find("$ref");
+      ref && (schema.object().size() == 1 || dialect == schema::CompileOptions::Dialect::openapi30))
+    if (const auto* found = dereference(*root, schema)) target = found;
+  const std::scoped_lock lock(mutex_);
+  auto& shared = shared_[{target, direction}];
+  if (!shared) {
+    auto compiled = compile(*target, direction);
+    if (!compiled) return std::unexpected(std::move(compiled).error());
+    shared = std::make_shared<const schema::Validator>(std::move(*compiled));
+  }
+  return shared;
+}
+
+}  // namespace plimsoll::contract

@@ -1,0 +1,51 @@
+#pragma once
+
+#include "plimsoll/contract/bundle.hpp"
+#include "plimsoll/contract/router.hpp"
+
+#include <map>
+#include <mutex>
+#include <unordered_map>
+
+namespace plimsoll::contract {
+
+/// The contract as `load` makes it: owner of the texts, the values and the compiled parts.
+class Compiled final : public Contract {
+ public:
+  Match match(std::string_view method, std::string_view path) const override { return router.match(method, path); }
+  std::span<const std::string> path_parameters(const Operation& operation) const override {
+    return names.at(operation.index);
+  }
+  Result<schema::Validator> compile(const json::Value& schema, schema::CompileOptions::Direction) const override;
+  Result<std::shared_ptr<const schema::Validator>> validator(const json::Value& schema,
+                                                             schema::CompileOptions::Direction) const override;
+  const json::Value& resolve(const json::Value& value) const override {
+    const auto* found = dereference(*root, value);
+    return found ? *found : value;
+  }
+  const Operation* find(std::string_view operation_id) const override {
+    const auto found = by_id.find(operation_id);
+    return found == by_id.end() ? nullptr : &operations[found->second];
+  }
+
+  Arena arena{256 * 1024};
+  Sources sources;
+  Router router;
+  std::vector<std::vector<std::string>> names;
+  std::unordered_map<std::string_view, std::uint32_t> by_id;
+  schema::CompileOptions::Dialect dialect = schema::CompileOptions::Dialect::openapi31;
+
+ private:
+  mutable std::mutex mutex_;
+  mutable std::map<std::pair<const json::Value*, schema::CompileOptions::Direction>,
+                   std::shared_ptr<const schema::Validator>>
+      shared_;
+};
+
+/// Fills in `made` (root, title, operations, routes) from its bundled document.
+void compile(Compiled& made, const LoadOptions& options, Report& report);
+
+/// Checks types, required fields and names of fields against the table of the structure.
+void check_structure(const json::Value& root, Report& report);
+
+}  // namespace plimsoll::contract

@@ -1,0 +1,17 @@
+#pragma once
+
+#include "plimsoll/contract/report.hpp"
+
+#include <vector>
+
+namespace plimsoll::contract {
+
+/// Checks the keys of one `x-plimsoll`: unknown ones are refused with a suggestion, later words saying so.
+void check_extension(const json::Value& extension, const std::string& pointer, const LoadOptions& options,
+                     Report& report);
+
+/// The keys in force for an operation: the innermost scope that names one wins. Each may be null.
+std::vector<Extension> merge_extensions(const json::Value* document, const json::Value* path,
+                                        const json::Value* operation);
+
+}  // namespace plimsoll::contract

@@ -1,0 +1,72 @@
+#include "plimsoll/contract/compiled.hpp"
+
+#include <algorithm>
+
+namespace plimsoll::contract {
+namespace {
+
+using json::Type;
+
+/// Is it OpenAPI, and of which version?
+bool recognise(Compiled& made, Report& report) {
+  const auto& root = made.sources[0].root;
+  const auto* version = root.find("openapi");
+  if (!version || !version->is(Type::string)) {
+    report.add(load_error::kNotOpenapi, &root, {},
+               root.find("swagger") ? "this is Swagger 2.0, not OpenAPI"
+               : version            ? "`openapi` must be text, such as '3.1.0'"
+                                    : "there is no `openapi` at the top of the document");
+    return false;
+  }
+  if (version->string().starts_with("3.0.")) {
+    made.dialect = schema::CompileOptions::Dialect::openapi30;
+  } else if (!version->string().starts_with("3.1.")) {
+    report.add(load_error::kUnsupportedVersion, version, "/openapi",
+               "OpenAPI " + std::string(version->string()) + " is not read");
+    return false;
+  }
+  return true;
+}
+
+/// In the order of the text, the document's own first.
+void sort(Complaints& complaints, const Sources& sources) {
+  using Place = std::tuple<std::ptrdiff_t, std::uint32_t, std::uint32_t, std::size_t>;
+  std::vector<Place> order;
+  for (const auto& c : complaints)
+    order.emplace_back(std::ranges::find(sources, c.file, &Source::file) - sources.begin(), c.at.line, c.at.column,
+                       order.size());
+  std::ranges::sort(order);
+  Complaints sorted;
+  for (const auto& place : order) sorted.push_back(std::move(complaints[std::get<3>(place)]));
+  complaints = std::move(sorted);
+}
+
+void prepare(Compiled& made, const LoadOptions& options, Complaints& complaints, Report& report) {
+  Reader reader{made.sources, made.arena, report};
+  if (!reader.open(options.file, nullptr, {}) || !recognise(made, report)) return;
+  bundle(made.sources, made.arena, reader, report);
+  auto& root = made.sources[0].root;
+  Draft draft{.root = root, .arena = made.arena, .complaints = complaints, .file = options.file};
+  for (auto& augment : options.augment) augment(draft);
+  made.root = &root;
+  check_structure(root, report);
+  check_references(root, report);
+  compile(made, options, report);
+}
+
+}  // namespace
+
+std::expected<std::shared_ptr<const Contract>, Complaints> load(const LoadOptions& options) {
+  auto made = std::make_shared<Compiled>();
+  made->file = options.file;
+  Complaints complaints;
+  Report report{made->sources, complaints};
+  prepare(*made, options, complaints, report);
+  sort(complaints, made->sources);
+  if (std::ranges::any_of(complaints, [](auto& c) { return c.severity == Complaint::Severity::error; }))
+    return std::unexpected(std::move(complaints));
+  made->warnings = std::move(complaints);
+  return made;
+}
+
+}  // namespace plimsoll::contract

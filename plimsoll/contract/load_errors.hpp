@@ -1,0 +1,141 @@
+#pragma once
+
+#include "plimsoll/contract/contract.hpp"
+
+#include <string_view>
+
+namespace plimsoll::contract {
+
+/// One way in which a document can be refused (or warned about) while it is loaded.
+struct LoadError {
+  std::string_view code;    ///< kebab-case; the name of its fixture in tests/fixtures/load
+  std::string_view what;    ///< what is wrong, in general
+  std::string_view remedy;  ///< what to do, unless the place knows better
+  Complaint::Severity severity = Complaint::Severity::error;
+};
+
+/// All of them. A complaint of the loader names an entry of this table; a test fails when an entry has no fixture.
+namespace load_error {
+inline constexpr auto kWarning = Complaint::Severity::warning;
+
+inline constexpr LoadError kFileUnreadable{"file-unreadable", "The file cannot be read",
+                                           "Give the path of a file that exists and can be read."};
+inline constexpr LoadError kMalformedDocument{"malformed-document", "The file is neither YAML nor JSON",
+                                              "Correct the text at the place named."};
+inline constexpr LoadError kDocumentTooLarge{"document-too-large", "The document is too large",
+                                             "Split it, or leave out what is not served: 64 MiB are read at most."};
+inline constexpr LoadError kNotOpenapi{"not-openapi", "The file is no OpenAPI document",
+                                       "An OpenAPI document is an object that begins with `openapi: 3.1.0`."};
+inline constexpr LoadError kUnsupportedVersion{"unsupported-version", "This version of OpenAPI is not read",
+                                               "Write the document in OpenAPI 3.0 or 3.1."};
+inline constexpr LoadError kMissingField{"missing-field", "A field that must be there is missing",
+                                         "Add the field; the OpenAPI specification says what it holds."};
+inline constexpr LoadError kWrongType{"wrong-type", "A value has the wrong type", "Write a value of the type named."};
+inline constexpr LoadError kMisspeltField{"misspelt-field", "A field is misspelt",
+                                          "Correct the name, or begin it with `x-` if it is meant as an extension."};
+inline constexpr LoadError kUnknownField{"unknown-field", "OpenAPI knows no such field here",
+                                         "Remove it, or begin its name with `x-`: it has no effect.", kWarning};
+inline constexpr LoadError kBrokenReference{"broken-reference", "The reference leads nowhere",
+                                            "Correct the `$ref`, or add what it names."};
+inline constexpr LoadError kReferenceCycle{"reference-cycle", "The reference leads back to itself",
+                                           "Only schemas may refer to themselves; break the circle."};
+inline constexpr LoadError kNetworkReference{
+    "network-reference", "The reference leads to the network",
+    "Nothing is fetched while a server starts: store the file beside the document."};
+inline constexpr LoadError kDuplicateOperationId{"duplicate-operation-id", "Two operations have the same operationId",
+                                                 "Give each operation an `operationId` of its own."};
+inline constexpr LoadError kInvalidPath{"invalid-path", "The path is no template of a path",
+                                        "A path begins with `/`, and each `{name}` in it is closed and named once."};
+inline constexpr LoadError kAmbiguousPath{"ambiguous-path", "Two paths match the same requests",
+                                          "Give both one template; the names in braces make no difference."};
+inline constexpr LoadError kUnreachablePath{
+    "unreachable-path", "No request can reach this path",
+    "A path holds no `#` and no `?`: what stands behind them is not part of it.", kWarning};
+inline constexpr LoadError kUndeclaredPathParameter{
+    "undeclared-path-parameter", "The path names a parameter that is not declared",
+    "Declare it under `parameters` with `in: path`, `required: true` and a schema."};
+inline constexpr LoadError kUnusedPathParameter{"unused-path-parameter",
+                                                "A path parameter is declared that the path does not name",
+                                                "Write it into the path in braces, or remove it."};
+inline constexpr LoadError kDuplicateParameter{"duplicate-parameter", "The parameter is declared twice",
+                                               "Keep one parameter of each name and place."};
+inline constexpr LoadError kInvalidParameter{
+    "invalid-parameter", "The parameter cannot be read from a request",
+    "A parameter has `name`, `in`, and either `schema` or a `content` of one type."};
+inline constexpr LoadError kUnsupportedStyle{"unsupported-style", "The parameter cannot have this style",
+                                             "Path: simple, label, matrix. Query: form, spaceDelimited, pipeDelimited, "
+                                             "deepObject. Header: simple. Cookie: form."};
+inline constexpr LoadError kInvalidSchema{"invalid-schema", "The schema cannot be compiled",
+                                          "Correct the keyword named."};
+inline constexpr LoadError kInvalidDefault{"invalid-default", "The default does not satisfy its own schema",
+                                           "Correct the default or the schema: it is what a handler would receive."};
+inline constexpr LoadError kInvalidStatus{"invalid-status", "The key is no status",
+                                          "Write a status such as '200', a class such as 4XX, or default."};
+inline constexpr LoadError kInvalidMediaType{"invalid-media-type", "The key is no media type",
+                                             "Write a media type or range such as application/json or text/*."};
+inline constexpr LoadError kUncheckableBody{
+    "uncheckable-body", "Bodies of this type cannot be checked against a schema",
+    "Offer a JSON, form or text body, or remove the schema and take the body as it is."};
+inline constexpr LoadError kUncheckedAlternative{"unchecked-alternative",
+                                                 "Bodies of this type cannot be checked and are answered with 415",
+                                                 "Nothing, if callers may send one of the other types.", kWarning};
+inline constexpr LoadError kUnknownSecurityScheme{"unknown-security-scheme", "The security scheme is not declared",
+                                                  "Declare it under `components/securitySchemes`."};
+inline constexpr LoadError kInvalidSecurityScheme{"invalid-security-scheme", "The security scheme is incomplete",
+                                                  "apiKey needs `name` and `in`; http needs `scheme`; "
+                                                  "openIdConnect needs `openIdConnectUrl`; oauth2 needs `flows`."};
+inline constexpr LoadError kInvalidServer{"invalid-server", "The server's URL cannot be used",
+                                          "Write a URL or a path; each `{variable}` in it needs a `default`."};
+inline constexpr LoadError kUnknownExtension{"unknown-extension", "x-plimsoll knows no such key",
+                                             "Correct the key; docs/contract.md lists them all."};
+inline constexpr LoadError kLaterWord{"later-word", "This version does not implement the key yet",
+                                      "Remove it: nothing is ignored silently."};
+inline constexpr LoadError kInvalidOverlay{"invalid-overlay", "The file is no Overlay 1.0 document",
+                                           "An overlay has `overlay: 1.0.0`, `info` and a list of `actions`."};
+inline constexpr LoadError kInvalidTarget{"invalid-target", "The overlay's target is no JSONPath that is understood",
+                                          "docs/overlays.md lists what a target may hold."};
+inline constexpr LoadError kTargetMatchesNothing{"target-matches-nothing", "The overlay's target matches nothing",
+                                                 "Correct the target, or remove the action.", kWarning};
+inline constexpr LoadError kTooManyParameters{"too-many-parameters", "The path has too many parameters",
+                                              "A path has at most 16 parameters and 128 segments."};
+
+inline constexpr const LoadError* kAll[] = {
+    &kFileUnreadable,
+    &kMalformedDocument,
+    &kDocumentTooLarge,
+    &kNotOpenapi,
+    &kUnsupportedVersion,
+    &kMissingField,
+    &kWrongType,
+    &kMisspeltField,
+    &kUnknownField,
+    &kBrokenReference,
+    &kReferenceCycle,
+    &kNetworkReference,
+    &kDuplicateOperationId,
+    &kInvalidPath,
+    &kAmbiguousPath,
+    &kUnreachablePath,
+    &kUndeclaredPathParameter,
+    &kUnusedPathParameter,
+    &kDuplicateParameter,
+    &kInvalidParameter,
+    &kUnsupportedStyle,
+    &kInvalidSchema,
+    &kInvalidDefault,
+    &kInvalidStatus,
+    &kInvalidMediaType,
+    &kUncheckableBody,
+    &kUncheckedAlternative,
+    &kUnknownSecurityScheme,
+    &kInvalidSecurityScheme,
+    &kInvalidServer,
+    &kUnknownExtension,
+    &kLaterWord,
+    &kInvalidOverlay,
+    &kInvalidTarget,
+    &kTargetMatchesNothing,
+    &kTooManyParameters,
+};
+}  // namespace load_error
+}  // namespace plimsoll::contract

@@ -1,0 +1,63 @@
+#pragma once
+
+#include "plimsoll/contract/load_errors.hpp"
+#include "plimsoll/contract/structure.hpp"
+#include "plimsoll/json/pointer.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <string>
+
+namespace plimsoll::contract {
+
+/// std::ranges::contains, which libstdc++ 12 does not have.
+template <class Range, class T>
+bool contains(const Range& range, const T& value) {
+  return std::ranges::find(range, value) != std::ranges::end(range);
+}
+
+/// The way from the root to a value, kept on the stack while a document is walked; becomes a pointer when there is
+/// something to say.
+struct Trail {
+  const Trail* up = nullptr;
+  Step step{};
+  std::string pointer() const {
+    if (!up) return {};
+    auto text = up->pointer();
+    if (!step.field.empty()) json::append_token(text, step.field);
+    if (step.index >= 0)
+      json::append_token(text, static_cast<std::size_t>(step.index));
+    else if (step.key.data())
+      json::append_token(text, step.key);
+    return text;
+  }
+};
+
+/// A file the document is made of. Values know theirs by index (json::Value::source); 0 is the document itself.
+struct Source {
+  std::string file;  ///< as it is named to people
+  std::string text;
+  json::Value root;
+  bool overlay = false;  ///< part of the document itself: references are relative to the document
+};
+using Sources = std::deque<Source>;
+
+/// Collects complaints, with the place of the value they are about.
+class Report {
+ public:
+  static constexpr std::size_t kMost = 500;
+  Report(const Sources& sources, Complaints& out) : sources_(sources), out_(out) {}
+
+  void add(const LoadError& error, const json::Value* at, std::string pointer, std::string what = {},
+           std::string remedy = {});
+  /// At the key rather than at the value.
+  void add(const LoadError& error, const json::Member& at, std::string pointer, std::string what = {},
+           std::string remedy = {});
+  const Sources& sources() const { return sources_; }
+
+ private:
+  const Sources& sources_;
+  Complaints& out_;
+};
+
+}  // namespace plimsoll::contract
