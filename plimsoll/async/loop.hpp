@@ -6,6 +6,7 @@
 
 #include <coroutine>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -14,6 +15,21 @@ class io_context;
 }
 
 namespace plimsoll {
+
+class Descriptor;  // async/descriptor.hpp
+struct Line;
+
+/// Something a loop does at its next turn, without memory of its own. Not destroyed while it is deferred.
+class Deferred {
+ public:
+  bool deferred() const noexcept { return pending_; }
+  void (*run)(Deferred&) = nullptr;
+
+ private:
+  friend class Loop;
+  Deferred* next_ = nullptr;
+  bool pending_ = false;
+};
 
 /// One thread's event loop: the sockets, timers and lines of work of that thread. Asio is behind `context()`.
 class Loop {
@@ -31,6 +47,19 @@ class Loop {
   void expect();
   void resume(std::coroutine_handle<> who);
 
+  /// Runs `f` at the next turn. Safe from any thread.
+  void post(std::move_only_function<void()> f);
+  /// Runs it at the next turn; by this loop's own thread.
+  void defer(Deferred& what) noexcept;
+
+  /// The clock as it was read when this turn began: steady, and wall (Unix).
+  Nanoseconds now() const noexcept { return now_; }
+  Nanoseconds wall() const noexcept { return wall_; }
+
+  /// For Descriptor: false when it cannot be watched.
+  bool watch(int descriptor, Descriptor& who) noexcept;
+  void forget(Descriptor& who) noexcept;
+
   boost::asio::io_context& context();
   Wheel& wheel() { return wheel_; }
   std::uint64_t tick_in(Nanoseconds span);
@@ -38,9 +67,13 @@ class Loop {
 
  private:
   struct Impl;
+  void begin_turn() noexcept;
+  void work_ended() noexcept;
+  friend Line line(Loop& loop, Task<> work);
   std::unique_ptr<Impl> impl_;
   Wheel wheel_;
   std::size_t running_ = 0;
+  Nanoseconds now_ = 0, wall_ = 0;
 };
 
 /// `work`, told to stop at the deadline. Ends when the work has ended: a Result of `deadline-exceeded` when it was cut.

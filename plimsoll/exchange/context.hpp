@@ -59,6 +59,9 @@ class Context {
   bool trace_sampled = false;
   Outcome outcome;
   Scope* scope = nullptr;  ///< of the exchange's line of work
+  /// Bytes of body that are read before the caller is refused (413): the listener's limit, or the operation's own once
+  /// somebody sets it.
+  std::uint64_t body_limit = UINT64_MAX;
 
   /// The parameter's value, or null.
   const json::Value* parameter(std::string_view name) const;

@@ -1,0 +1,102 @@
+#pragma once
+
+#include "plimsoll/async/loop.hpp"
+#include "plimsoll/async/scope.hpp"
+
+#include <coroutine>
+#include <cstdint>
+
+namespace plimsoll {
+
+/// How a wait for a descriptor ended.
+enum class Wake : std::uint8_t {
+  ready,    ///< try again now
+  late,     ///< the wait's own deadline passed
+  stopped,  ///< the scope was told to stop
+};
+
+/// Told when the other end of a descriptor is gone, or has said that it will send no more.
+class HangUp {
+ public:
+  virtual void hung_up() noexcept = 0;
+
+ protected:
+  ~HangUp() = default;
+};
+
+/// A non-blocking descriptor that a loop watches, edge by edge (epoll(7)): whoever uses it reads and writes by system
+/// calls of its own and says when there is nothing more, so that no call is made in vain. Closes the descriptor. At
+/// most one line of work waits to read and one to write.
+class Descriptor {
+ public:
+  class Wait;
+  Descriptor(Loop& loop, int descriptor);
+  ~Descriptor();
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+
+  int get() const noexcept { return descriptor_; }
+  Loop& loop() const noexcept { return loop_; }
+
+  /// Whether a read (write) may find something; false until the next edge after `read_all` (`write_full`).
+  bool can_read() const noexcept { return reading_.ready; }
+  bool can_write() const noexcept { return writing_.ready; }
+  /// A read found nothing, or less than it asked for. After the other end has hung up there is always its end to read.
+  void read_all() noexcept { reading_.ready = hung_up_; }
+  void write_full() noexcept { writing_.ready = broken_; }
+  /// The other end sends no more, or is gone.
+  bool hung_up() const noexcept { return hung_up_; }
+
+  /// `Wake woken = co_await descriptor.readable(within);` `within` 0: no deadline of its own.
+  Wait readable(Nanoseconds within) noexcept;
+  Wait writable(Nanoseconds within) noexcept;
+  /// Null: nobody. Called from the loop, never from within a call to this object.
+  void watch(HangUp* watcher) noexcept { watcher_ = watcher; }
+
+  /// By the loop: what epoll said.
+  void happened(std::uint32_t events);
+
+ private:
+  struct Side {
+    bool ready = false;
+    Wait* waiter = nullptr;
+  };
+  Loop& loop_;
+  int descriptor_;
+  bool hung_up_ = false, broken_ = false;
+  Side reading_, writing_;
+  HangUp* watcher_ = nullptr;
+};
+
+class Descriptor::Wait final : public Waiting, public Alarm, public Deferred {
+ public:
+  Wait(Loop& loop, Side& side, Nanoseconds within) : loop_(loop), side_(side), within_(within) {}
+  bool await_ready() const noexcept { return side_.ready; }
+  template <class P>
+  bool await_suspend(std::coroutine_handle<P> waiting) noexcept {
+    scope_ = waiting.promise().scope;
+    waiting_ = waiting;
+    return begin();
+  }
+  Wake await_resume() const noexcept { return wake_; }
+
+  void stop(Stop) noexcept override;
+
+ private:
+  friend class Descriptor;
+  bool begin() noexcept;
+  void end(Wake) noexcept;
+  void defer() noexcept;
+  void resume() noexcept;
+  Loop& loop_;
+  Side& side_;
+  Nanoseconds within_;
+  Scope* scope_ = nullptr;
+  std::coroutine_handle<> waiting_;
+  Wake wake_ = Wake::ready;
+};
+
+inline Descriptor::Wait Descriptor::readable(Nanoseconds within) noexcept { return {loop_, reading_, within}; }
+inline Descriptor::Wait Descriptor::writable(Nanoseconds within) noexcept { return {loop_, writing_, within}; }
+
+}  // namespace plimsoll

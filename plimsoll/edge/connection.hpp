@@ -1,0 +1,62 @@
+#pragma once
+
+#include "plimsoll/async/scope.hpp"
+#include "plimsoll/edge/worker.hpp"
+#include "plimsoll/exchange/context.hpp"
+#include "plimsoll/http/message.hpp"
+#include "plimsoll/net/transport.hpp"
+
+#include <memory>
+#include <string>
+
+namespace plimsoll::edge {
+
+/// What speaks on a connection: HTTP/1 or HTTP/2. Replaceable; the connection knows no more of it than this.
+class Protocol {
+ public:
+  virtual ~Protocol() = default;
+  /// From the first byte (what has been read already is in `connection.inbox`) to the last.
+  virtual Task<> run() = 0;
+  /// The server goes down: end what is idle, say so with the next answer (`Connection: close`, GOAWAY).
+  virtual void drain() = 0;
+};
+
+class Connection;
+std::unique_ptr<Protocol> http1(Connection& connection);
+
+/// One accepted connection of a worker: its transport, who is at the other end, and the protocol they speak.
+class Connection {
+ public:
+  Connection(Worker& worker, std::unique_ptr<net::Transport> transport, net::Accepted from);
+  ~Connection();
+  Connection(const Connection&) = delete;
+
+  Task<> run();
+  void drain();
+
+  Worker& worker;
+  std::unique_ptr<net::Transport> transport;
+  std::string address;
+  std::uint16_t port;
+  Scope scope;                   ///< of everything on it
+  std::unique_ptr<Inbox> inbox;  ///< bytes read before the protocol was known, then the protocol's
+  Nanoseconds accepted;          ///< steady
+  std::uint64_t requests = 0;    ///< begun on it
+
+  Peer peer() const { return {address, port, transport->secure(), transport->certificate_subject()}; }
+
+ private:
+  friend class Worker;
+  Connection *next_ = nullptr, *previous_ = nullptr;
+  std::unique_ptr<Protocol> protocol_;
+};
+
+/// One request and all that is known of it; lives in its arena and is over when that is released.
+struct Exchange {
+  Exchange(Arena& arena, Connection& connection);
+  Request request;
+  Context context;
+  Scope scope;
+};
+
+}  // namespace plimsoll::edge

@@ -1,0 +1,91 @@
+#include "plimsoll/edge/server.hpp"
+
+#include "plimsoll/edge/connection.hpp"
+#include "plimsoll/edge/worker.hpp"
+
+#include <thread>
+
+namespace plimsoll::edge {
+namespace {
+
+using config::field;
+
+constexpr config::Field kFields[] = {
+    field<&Limits::head>("head", "Bytes of a request's head, request line and header fields."),
+    field<&Limits::header_count>("header-count", "Header fields of a request."),
+    field<&Limits::target>("target", "Bytes of the request target."),
+    field<&Limits::body>("body", "Bytes of a request body, where the operation does not say otherwise."),
+    field<&Limits::first_byte>("first-byte", "Time from the connection to its first byte."),
+    field<&Limits::head_time>("head-time", "Time from the first byte of a head to its last."),
+    field<&Limits::body_rate>("body-rate", "Bytes a second a body must come at, over any 5 s of waiting for it."),
+    field<&Limits::response_rate>("response-rate",
+                                  "Bytes a second an answer must be taken at, over any 5 s of waiting."),
+    field<&Limits::idle>("idle", "Time a connection may stay open between requests."),
+    field<&Limits::lifetime>("lifetime", "Age at which a connection ends with its next answer."),
+    field<&Limits::connections>("connections", "Connections in all."),
+    field<&Limits::connections_per_address>("connections-per-address", "Connections of one client address."),
+    field<&Limits::requests_per_connection>("requests-per-connection", "Requests after which a connection ends."),
+    field<&Limits::drain>("drain", "Time that requests under way have when the server goes down."),
+};
+
+class Threaded final : public Server {
+ public:
+  Threaded(Service& service, const Limits& limits) : shared_{service, limits} {}
+  ~Threaded() override {
+    drain();
+    wait();
+  }
+
+  Result<> open(const std::vector<Listen>& listens, unsigned threads) {
+    for (unsigned i = 0; i < threads; ++i) workers_.push_back(std::make_unique<Worker>(shared_));
+    for (const auto& listen : listens) {
+      auto first = net::Listener::open(listen.address, true);
+      if (!first) return std::unexpected(std::move(first).error());
+      const auto address = first->address();
+      addresses_.push_back(address);
+      // All listen before any accepts: what the system divides among sockets is divided among all of them.
+      for (unsigned i = 1; i < threads; ++i) {
+        auto further = first->is_unix() ? first->again() : net::Listener::open(address, true);
+        if (!further) return std::unexpected(std::move(further).error());
+        workers_[i]->listen(std::move(*further));
+      }
+      workers_[0]->listen(std::move(*first));
+    }
+    for (auto& worker : workers_) threads_.emplace_back([&worker] { worker->run(); });
+    return {};
+  }
+
+  std::vector<std::string> addresses() const override { return addresses_; }
+  void drain() override {
+    for (auto& worker : workers_) worker->loop.post([&worker] { worker->drain(); });
+  }
+  void wait() override {
+    for (auto& thread : threads_)
+      if (thread.joinable()) thread.join();
+  }
+  Loop& any_loop() override { return workers_[next_.fetch_add(1, std::memory_order_relaxed) % workers_.size()]->loop; }
+
+ private:
+  Shared shared_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<std::thread> threads_;
+  std::vector<std::string> addresses_;
+  std::atomic<unsigned> next_{0};
+};
+
+}  // namespace
+
+const std::span<const config::Field> kLimitFields = kFields;
+
+Result<std::unique_ptr<Server>> start(Service& service, const std::vector<Listen>& listen, const Limits& limits,
+                                      unsigned threads) {
+  if (!threads) threads = std::max(1u, std::thread::hardware_concurrency());
+  for (const auto& one : listen)
+    if (!one.certificate.empty()) return fail(net::kCannotListen, one.address + ": TLS is not served yet");
+  auto server = std::make_unique<Threaded>(service, limits);
+  auto opened = server->open(listen, threads);
+  if (!opened) return std::unexpected(std::move(opened).error());
+  return server;
+}
+
+}  // namespace plimsoll::edge

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+namespace plimsoll {
+
+/// Character classes of HTTP and URIs, a bit each.
+namespace characters {
+
+inline constexpr std::uint8_t kToken = 1;  ///< tchar (RFC 9110, section 5.6.2)
+inline constexpr std::uint8_t kHost = 2;   ///< reg-name without `%` (RFC 3986, section 3.2.2), lenient to `_`
+inline constexpr std::uint8_t kPath = 4;   ///< pchar, `/`, `%`; and `[ ] ^ |`, which browsers send as they are
+inline constexpr std::uint8_t kQuery = 8;  ///< the same, `?`, and `{ } \ backquote`, which browsers send as they are
+inline constexpr std::uint8_t kDigit = 16, kHex = 32;
+
+consteval std::array<std::uint8_t, 256> make_table() {
+  std::array<std::uint8_t, 256> table{};
+  auto add = [&](std::string_view members, int mask) {
+    for (unsigned char c : members) table[c] = static_cast<std::uint8_t>(table[c] | mask);
+  };
+  for (int c = 'a'; c <= 'z'; ++c) table[static_cast<std::size_t>(c)] = kToken | kHost | kPath | kQuery;
+  for (int c = 'A'; c <= 'Z'; ++c) table[static_cast<std::size_t>(c)] = kToken | kHost | kPath | kQuery;
+  add("0123456789", kToken | kHost | kPath | kQuery | kDigit | kHex);
+  add("abcdefABCDEF", kHex);
+  add("!#$%&'*+-.^_`|~", kToken);
+  add("-._~!$&'()*+,;=", kHost | kPath | kQuery);
+  add(":@/%[]^|", kPath | kQuery);
+  add("?{}\\`", kQuery);
+  return table;
+}
+inline constexpr auto kTable = make_table();
+
+}  // namespace characters
+
+constexpr bool is(std::uint8_t classes, char c) {
+  return (characters::kTable[static_cast<unsigned char>(c)] & classes) != 0;
+}
+constexpr bool all_are(std::uint8_t classes, std::string_view text) {
+  for (char c : text)
+    if (!is(classes, c)) return false;
+  return true;
+}
+constexpr bool is_token(std::string_view text) { return !text.empty() && all_are(characters::kToken, text); }
+
+/// The first control character other than a tab (DEL included) at or after `at`; `end` when there is none. Lines of
+/// HTTP end at one, and must not contain another.
+inline std::size_t find_control(const char* data, std::size_t at, std::size_t end) {
+#if defined(__SSE2__)
+  const auto tab = _mm_set1_epi8('\t'), del = _mm_set1_epi8(0x7f), last = _mm_set1_epi8(0x1f);
+  for (; at + 16 <= end; at += 16) {
+    const auto bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(data + at));
+    const auto low = _mm_cmpeq_epi8(_mm_min_epu8(bytes, last), bytes);
+    const auto wrong = _mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(bytes, tab), low), _mm_cmpeq_epi8(bytes, del));
+    if (const auto mask = _mm_movemask_epi8(wrong))
+      return at + static_cast<std::size_t>(__builtin_ctz(static_cast<unsigned>(mask)));
+  }
+#endif
+  for (; at < end; ++at)
+    if (const auto c = static_cast<unsigned char>(data[at]); (c < 0x20 && c != '\t') || c == 0x7f) return at;
+  return end;
+}
+
+constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+/// Equal without regard to the case of ASCII letters; `lowered` is lower case already.
+constexpr bool same_as_lower(std::string_view text, std::string_view lowered) {
+  if (text.size() != lowered.size()) return false;
+  for (std::size_t i = 0; i < text.size(); ++i)
+    if (lower(text[i]) != lowered[i]) return false;
+  return true;
+}
+/// Without blanks and tabs at both ends (OWS).
+constexpr std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+}  // namespace plimsoll

@@ -1,0 +1,70 @@
+#pragma once
+
+#include "plimsoll/http/h1_head.hpp"
+
+namespace plimsoll::h1 {
+
+/// The body of a request, cut out of the bytes that follow its head (RFC 9112, sections 6 and 7). Copies nothing: the
+/// data is a view into what it was given.
+class BodyReader {
+ public:
+  enum class State : std::uint8_t { incomplete, complete, refused };
+  struct Step {
+    State state = State::incomplete;
+    std::size_t consumed = 0;  ///< bytes of `input` that are done with, `data` included
+    std::string_view data{};
+  };
+  /// Bytes of chunk extensions and trailers that are taken in all; they are read, checked and dropped.
+  static constexpr std::size_t kOverhead = 16 * 1024;
+
+  void begin(Framing framing, std::uint64_t length) {
+    *this = {};
+    framing_ = framing;
+    left_ = length;
+    if (framing == Framing::none || (framing == Framing::length && length == 0)) where_ = Where::end;
+  }
+  /// The next piece. Asked again with the rest, it gives the same pieces of body however the input was cut.
+  Step read(std::string_view input);
+  bool complete() const { return where_ == Where::end; }
+  /// Bytes that are known to come still; of a chunked body those of this chunk.
+  std::uint64_t left() const { return left_; }
+  Framing framing() const { return framing_; }
+  Error error() const { return {&kMalformed, std::string(detail_)}; }
+  std::string_view detail() const { return detail_; }
+
+ private:
+  enum class Where : std::uint8_t {
+    size_first,
+    size,
+    extension_blank,
+    extension_start,
+    extension_name,
+    extension_equals,
+    extension_value_start,
+    extension_value,
+    extension_quoted,
+    extension_escape,
+    extension_after,
+    size_lf,
+    data,
+    data_cr,
+    data_lf,
+    trailer_start,
+    trailer_name,
+    trailer_value,
+    trailer_lf,
+    last_lf,
+    end,
+    refused
+  };
+  bool control(char c);
+  bool wrong(std::string_view detail);
+
+  Framing framing_ = Framing::none;
+  Where where_ = Where::size_first;
+  std::uint64_t left_ = 0;
+  std::size_t overhead_ = 0;
+  std::string_view detail_;
+};
+
+}  // namespace plimsoll::h1

@@ -1,0 +1,162 @@
+#include "plimsoll/net/listener.hpp"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+namespace plimsoll::net {
+namespace {
+
+std::unexpected<Error> cannot(std::string_view address, std::string_view why) {
+  return fail(kCannotListen, std::string(address) + ": " + std::string(why));
+}
+std::string text_of(int error) { return std::strerror(error); }
+
+struct Closing {
+  int descriptor;
+  ~Closing() {
+    if (descriptor >= 0) ::close(descriptor);
+  }
+  int release() { return std::exchange(descriptor, -1); }
+};
+
+/// Address without port, and port, of what the system gave.
+std::pair<std::string, std::uint16_t> name_of(const sockaddr_storage& from) {
+  char text[INET6_ADDRSTRLEN];
+  if (from.ss_family == AF_INET) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(from);
+    ::inet_ntop(AF_INET, &v4.sin_addr, text, sizeof text);
+    return {text, ntohs(v4.sin_port)};
+  }
+  if (from.ss_family == AF_INET6) {
+    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(from);
+    if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr))
+      ::inet_ntop(AF_INET, v6.sin6_addr.s6_addr + 12, text, sizeof text);
+    else
+      ::inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
+    return {text, ntohs(v6.sin6_port)};
+  }
+  return {"unix", 0};
+}
+
+Result<int> listen_on(const sockaddr* to, socklen_t size, std::string_view address, bool shared, bool dual) {
+  Closing socket{::socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+  if (socket.descriptor < 0) return cannot(address, text_of(errno));
+  const int on = 1, off = 0;
+  if (to->sa_family != AF_UNIX) {
+    ::setsockopt(socket.descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (shared) ::setsockopt(socket.descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    // Inherited by what is accepted: no answer waits for another segment, and no connection pays a call for it.
+    ::setsockopt(socket.descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  }
+  if (to->sa_family == AF_INET6)
+    ::setsockopt(socket.descriptor, IPPROTO_IPV6, IPV6_V6ONLY, dual ? &off : &on, sizeof on);
+  if (::bind(socket.descriptor, to, size) != 0) return cannot(address, text_of(errno));
+  if (::listen(socket.descriptor, 4096) != 0) return cannot(address, text_of(errno));
+  return socket.release();
+}
+
+Result<int> listen_unix(std::string_view address) {
+  const auto path = address.substr(5);
+  sockaddr_un to{};
+  to.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof to.sun_path) return cannot(address, "the path is empty or too long");
+  path.copy(to.sun_path, path.size());
+  // A socket that nobody answers is left over from a process that has died; any other file is not ours to remove.
+  struct stat there{};
+  if (::stat(to.sun_path, &there) == 0) {
+    if (!S_ISSOCK(there.st_mode)) return cannot(address, "a file that is no socket is in the way");
+    Closing probe{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    if (probe.descriptor >= 0 && ::connect(probe.descriptor, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0)
+      return cannot(address, "another process listens there");
+    ::unlink(to.sun_path);
+  }
+  return listen_on(reinterpret_cast<sockaddr*>(&to), sizeof to, address, false, false);
+}
+
+}  // namespace
+
+Result<Listener> Listener::open(std::string_view address, bool shared) {
+  if (address.starts_with("unix:")) {
+    auto socket = listen_unix(address);
+    if (!socket) return std::unexpected(std::move(socket).error());
+    return Listener{*socket, std::string(address)};
+  }
+  const auto colon = address.rfind(':');
+  if (colon == address.npos) return cannot(address, "write ADDRESS:PORT, [IPv6]:PORT or unix:PATH");
+  auto host = std::string(address.substr(0, colon));
+  const auto port = address.substr(colon + 1);
+  std::uint16_t number = 0;
+  if (auto [end, code] = std::from_chars(port.data(), port.data() + port.size(), number);
+      code != std::errc{} || end != port.data() + port.size())
+    return cannot(address, "the port is not a number from 0 to 65535");
+  const bool dual = host.empty() || host == "*";
+  if (dual) host = "::";
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  addrinfo hints{};
+  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (const int code = ::getaddrinfo(host.c_str(), std::string(port).c_str(), &hints, &found); code != 0)
+    return cannot(address, ::gai_strerror(code));
+  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner{found, &::freeaddrinfo};
+  auto socket = listen_on(found->ai_addr, found->ai_addrlen, address, shared, dual);
+  if (!socket && dual) {  // a machine without IPv6
+    sockaddr_in any{};
+    any.sin_family = AF_INET;
+    any.sin_port = htons(number);
+    socket = listen_on(reinterpret_cast<sockaddr*>(&any), sizeof any, address, shared, false);
+  }
+  if (!socket) return std::unexpected(std::move(socket).error());
+  sockaddr_storage bound{};
+  socklen_t size = sizeof bound;
+  ::getsockname(*socket, reinterpret_cast<sockaddr*>(&bound), &size);
+  auto [name, chosen] = name_of(bound);
+  if (name.find(':') != name.npos) name = "[" + name + "]";
+  return Listener{*socket, name + ":" + std::to_string(chosen)};
+}
+
+Result<Listener> Listener::again() const {
+  const int copy = ::fcntl(descriptor_, F_DUPFD_CLOEXEC, 0);
+  if (copy < 0) return cannot(address_, text_of(errno));
+  return Listener{copy, address_};
+}
+
+Listener::Listener(Listener&& other) noexcept
+    : descriptor_(std::exchange(other.descriptor_, -1)), address_(std::move(other.address_)) {}
+Listener& Listener::operator=(Listener&& other) noexcept {
+  std::swap(descriptor_, other.descriptor_);
+  std::swap(address_, other.address_);
+  return *this;
+}
+Listener::~Listener() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+int Listener::release() { return std::exchange(descriptor_, -1); }
+
+Accepted accept(int listener, int& error) {
+  sockaddr_storage from{};
+  socklen_t size = sizeof from;
+  const int socket = ::accept4(listener, reinterpret_cast<sockaddr*>(&from), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (socket < 0) {
+    error = errno;
+    return {};
+  }
+  error = 0;
+  auto [address, port] = name_of(from);
+  return {socket, std::move(address), port};
+}
+
+}  // namespace plimsoll::net

@@ -1,0 +1,50 @@
+#pragma once
+
+#include "plimsoll/base/result.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace plimsoll::net {
+
+inline constexpr Problem kCannotListen{"cannot-listen", 500, "The address cannot be listened on",
+                                       "Choose an address of this machine and a port that is free."};
+
+/// Who has connected.
+struct Accepted {
+  int socket = -1;      ///< non-blocking; the taker closes it
+  std::string address;  ///< without port, IPv6 without brackets (an IPv4 client of an IPv6 socket as IPv4); `unix`
+  std::uint16_t port = 0;
+};
+
+/// A listening socket. `127.0.0.1:8080`, `[::1]:0`, `:8080` (all addresses, IPv4 and IPv6), `unix:/run/x.sock`.
+class Listener {
+ public:
+  /// `shared`: several of them, in one or more processes, listen on the same address and the system divides what comes
+  /// (SO_REUSEPORT). A Unix socket cannot be divided: `again` gives further threads the same one.
+  static Result<Listener> open(std::string_view address, bool shared);
+  /// Another descriptor of the same socket.
+  Result<Listener> again() const;
+
+  Listener(Listener&& other) noexcept;
+  Listener& operator=(Listener&& other) noexcept;
+  ~Listener();
+
+  /// As bound: with the port the system chose.
+  const std::string& address() const { return address_; }
+  bool is_unix() const { return address_.starts_with("unix:"); }
+  int get() const { return descriptor_; }
+  /// Gives the descriptor away.
+  int release();
+
+ private:
+  Listener(int descriptor, std::string address) : descriptor_(descriptor), address_(std::move(address)) {}
+  int descriptor_ = -1;
+  std::string address_;
+};
+
+/// The next connection that waits; `socket` is -1 and `error` (errno) says why when there is none.
+Accepted accept(int listener, int& error);
+
+}  // namespace plimsoll::net

@@ -1,0 +1,68 @@
+#pragma once
+
+#include "plimsoll/async/descriptor.hpp"
+#include "plimsoll/base/result.hpp"
+#include "plimsoll/base/task.hpp"
+
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+namespace plimsoll::net {
+
+/// What must happen before a call is worth making again.
+enum class Want : std::uint8_t { nothing, read, write };
+
+/// What a call that never waits has done.
+struct Moved {
+  std::size_t bytes = 0;
+  Want want = Want::nothing;  ///< not `nothing`: no byte moved; wait for this, then call again
+  bool ended = false;         ///< of a read: the other end has said that it sends no more
+  int error = 0;              ///< errno; the connection is broken (TLS: EPROTO for a fault of the protocol)
+
+  bool failed() const { return error != 0; }
+};
+
+/// A stream of bytes over a descriptor, in clear or TLS. No call waits: who has to, waits at `descriptor()`.
+///
+///     auto moved = transport.read(into);
+///     while (moved.want != Want::nothing) { Wake woken = co_await transport.wait(moved.want, within); …; }
+class Transport {
+ public:
+  explicit Transport(Loop& loop, int descriptor) : descriptor_(loop, descriptor) {}
+  virtual ~Transport() = default;
+
+  virtual Moved read(std::span<char> into) noexcept = 0;
+  virtual Moved write(std::span<const iovec> pieces) noexcept = 0;
+  /// Bytes of a file; in clear without passing through this process.
+  virtual Moved send_file(int file, std::uint64_t offset, std::size_t size) noexcept = 0;
+  /// Nothing more will be written: the other end reads an end. Reading goes on.
+  virtual void finish() noexcept = 0;
+  /// Bytes that `read` can give without the descriptor becoming readable again.
+  virtual bool buffered() const noexcept { return false; }
+
+  /// Before anything else is done (the handshake of TLS), within that time.
+  virtual Task<Result<>> open(Nanoseconds within) = 0;
+  /// What was agreed by ALPN: `h2`, `http/1.1`, or empty.
+  virtual std::string_view protocol() const noexcept { return {}; }
+  virtual bool secure() const noexcept { return false; }
+  /// Of a verified client certificate (RFC 4514), else empty.
+  virtual std::string_view certificate_subject() const noexcept { return {}; }
+
+  Descriptor& descriptor() noexcept { return descriptor_; }
+  Descriptor::Wait wait(Want want, Nanoseconds within) noexcept {
+    return want == Want::write ? descriptor_.writable(within) : descriptor_.readable(within);
+  }
+
+ protected:
+  Descriptor descriptor_;
+};
+
+/// In clear, over a connected non-blocking socket, which it owns.
+std::unique_ptr<Transport> clear_transport(Loop& loop, int socket);
+
+}  // namespace plimsoll::net
