@@ -1,0 +1,429 @@
+#include "plimsoll/queue/sql_queue.hpp"
+
+#include "plimsoll/base/arena.hpp"
+#include "plimsoll/base/crash_point.hpp"
+#include "plimsoll/base/uuid.hpp"
+#include "plimsoll/json/parse.hpp"
+#include "plimsoll/json/write.hpp"
+
+#include <algorithm>
+#include <random>
+
+namespace plimsoll::queue {
+namespace {
+
+using database::Cell;
+using database::Rows;
+using database::Session;
+
+// `due` is set exactly while a job may be claimed, `lease` while it runs, `live_key` until it has ended: so each index
+// holds only the rows its question is about.
+constexpr std::string_view kSchema[] = {
+    "CREATE TABLE IF NOT EXISTS plimsoll_jobs("
+    "id TEXT PRIMARY KEY, kind TEXT NOT NULL, queue TEXT NOT NULL, payload TEXT NOT NULL, owner TEXT NOT NULL,"
+    " unique_key TEXT, live_key TEXT, priority INTEGER NOT NULL, state TEXT NOT NULL, due INTEGER, lease INTEGER,"
+    " token INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, failures INTEGER NOT NULL DEFAULT 0,"
+    " crashes INTEGER NOT NULL DEFAULT 0, progress INTEGER NOT NULL DEFAULT 0, enqueued_at INTEGER NOT NULL,"
+    " started_at INTEGER, finished_at INTEGER, error TEXT NOT NULL DEFAULT '', history TEXT NOT NULL DEFAULT '[]')",
+    "CREATE INDEX IF NOT EXISTS plimsoll_jobs_due ON plimsoll_jobs(queue, priority, due, id) WHERE due IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS plimsoll_jobs_lease ON plimsoll_jobs(lease, queue) WHERE lease IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS plimsoll_jobs_state ON plimsoll_jobs(state, id)",
+    "CREATE INDEX IF NOT EXISTS plimsoll_jobs_finished ON plimsoll_jobs(finished_at) WHERE finished_at IS NOT NULL",
+    "CREATE UNIQUE INDEX IF NOT EXISTS plimsoll_jobs_unique ON plimsoll_jobs(kind, live_key)"
+    " WHERE live_key IS NOT NULL",
+    "CREATE TABLE IF NOT EXISTS plimsoll_job_results(job_id TEXT PRIMARY KEY, media_type TEXT NOT NULL,"
+    " file_name TEXT NOT NULL, bytes BLOB NOT NULL)",
+};
+
+constexpr std::string_view kColumns =
+    "id, kind, queue, payload, owner, priority, state, due, lease, token, attempts, failures, crashes, progress,"
+    " enqueued_at, started_at, finished_at, error, history,"
+    " EXISTS(SELECT 1 FROM plimsoll_job_results r WHERE r.job_id = plimsoll_jobs.id)";
+
+constexpr std::size_t kHistory = 20;        ///< attempts whose error is kept
+constexpr std::size_t kErrorBytes = 2'000;  ///< of one error
+constexpr std::size_t kResultBytes = 64u << 20;
+
+std::int64_t integer(const Cell& cell) {
+  auto* value = std::get_if<std::int64_t>(&cell);
+  return value ? *value : 0;
+}
+std::string text(const Cell& cell) {
+  auto* value = std::get_if<std::string>(&cell);
+  return value ? *value : std::string{};
+}
+Cell optional(Nanoseconds at) { return at ? Cell{at} : Cell{}; }
+
+Record record_of(const std::vector<Cell>& row) {
+  Record job;
+  job.id = text(row[0]), job.kind = text(row[1]), job.queue = text(row[2]);
+  job.payload = text(row[3]), job.owner = text(row[4]);
+  job.priority = static_cast<int>(integer(row[5]));
+  job.standing = {.state = parse_state(text(row[6])).value_or(State::dead),
+                  .due = integer(row[7]),
+                  .attempts = static_cast<int>(integer(row[10])),
+                  .failures = static_cast<int>(integer(row[11])),
+                  .crashes = static_cast<int>(integer(row[12])),
+                  .token = integer(row[9]),
+                  .lease = integer(row[8])};
+  job.progress = static_cast<int>(integer(row[13]));
+  job.enqueued_at = integer(row[14]), job.started_at = integer(row[15]), job.finished_at = integer(row[16]);
+  job.error = text(row[17]), job.history = text(row[18]);
+  job.has_result = integer(row[19]) != 0;
+  return job;
+}
+
+double random_fraction() {
+  thread_local std::mt19937_64 engine{std::random_device{}()};
+  return std::uniform_real_distribution<double>{0, 1}(engine);
+}
+
+/// Appends to the history, of which the last entries stay.
+void note(Record& job, std::string_view error, Nanoseconds now) {
+  job.error = error.substr(0, kErrorBytes);
+  Arena arena;
+  auto old = json::parse(job.history, arena);
+  auto entries = old ? old->array() : std::span<json::Value>{};
+  if (entries.size() >= kHistory) entries = entries.subspan(entries.size() - kHistory + 1);
+  std::string out;
+  json::Writer writer{out};
+  writer.begin_array();
+  for (auto& entry : entries) writer.value(entry);
+  writer.begin_object().key("attempt").integer(job.standing.attempts).key("at").integer(now / kMillisecond);
+  writer.key("error").string(job.error).end_object().end_array();
+  job.history = std::move(out);
+}
+
+}  // namespace
+
+SqlQueue::SqlQueue(database::Database& database, const Clock& clock, std::vector<Kind> kinds, Retention retention)
+    : database_(database), clock_(clock), kinds_(std::move(kinds)), retention_(retention) {}
+
+Task<Result<>> SqlQueue::prepare(Loop& loop) {
+  co_return co_await database_.write(loop, [&](Session& session) -> Task<Result<>> {
+    for (auto statement : kSchema)
+      if (auto made = co_await session.query(statement, {}); !made) co_return std::unexpected(std::move(made).error());
+    co_return Result<>{};
+  });
+}
+
+void SqlQueue::on_notify(std::function<void()> wake) {
+  std::lock_guard lock(mutex_);
+  wake_ = std::move(wake);
+}
+
+void SqlQueue::notify() noexcept {
+  std::lock_guard lock(mutex_);
+  if (wake_) wake_();
+}
+
+const Kind* SqlQueue::kind(std::string_view name) const noexcept {
+  auto found = std::ranges::find(kinds_, name, &Kind::name);
+  return found == kinds_.end() ? nullptr : &*found;
+}
+
+const RetryRule& SqlQueue::rule(std::string_view name) const noexcept {
+  static constexpr RetryRule kDefault{};
+  auto* known = kind(name);
+  return known ? known->retry : kDefault;
+}
+
+Task<Result<std::string>> SqlQueue::enqueue(Session& session, const Job& job) {
+  auto* known = kind(job.kind);
+  if (!known) co_return plimsoll::fail(kUnknownKind, "`" + job.kind + "`");
+  if (!job.unique_key.empty()) {
+    const Cell key[] = {job.kind, job.unique_key};
+    auto same = co_await session.query("SELECT id FROM plimsoll_jobs WHERE kind = ? AND live_key = ?", key);
+    if (!same) co_return std::unexpected(std::move(same).error());
+    if (!same->empty()) co_return text((*same)[0][0]);
+  }
+  const auto now = clock_.wall();
+  auto id = uuid7(now).to_string();
+  const auto unique = job.unique_key.empty() ? Cell{} : Cell{job.unique_key};
+  const int priority = job.priority ? std::clamp(job.priority, 1, 9) : known->priority;
+  const Cell row[] = {id,
+                      job.kind,
+                      known->queue,
+                      job.payload,
+                      job.owner,
+                      unique,
+                      unique,
+                      std::int64_t{priority},
+                      std::string(to_string(job.delay > 0 ? State::scheduled : State::available)),
+                      now + std::max<Nanoseconds>(job.delay, 0),
+                      now};
+  auto made = co_await session.query(
+      "INSERT INTO plimsoll_jobs(id, kind, queue, payload, owner, unique_key, live_key, priority, state, due,"
+      " enqueued_at) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      row);
+  if (!made) co_return std::unexpected(std::move(made).error());
+  co_return id;
+}
+
+Task<Result<std::optional<Record>>> SqlQueue::load(Session& session, std::string_view id) {
+  static const auto kSelect = "SELECT " + std::string(kColumns) + " FROM plimsoll_jobs WHERE id = ?";
+  const Cell key[] = {std::string(id)};
+  auto rows = co_await session.query(kSelect, key);
+  if (!rows) co_return std::unexpected(std::move(rows).error());
+  if (rows->empty()) co_return std::optional<Record>{};
+  co_return record_of((*rows)[0]);
+}
+
+Task<Result<>> SqlQueue::store(Session& session, const Record& job) {
+  const auto& at = job.standing;
+  const bool waits = at.state == State::scheduled || at.state == State::available || at.state == State::retryable;
+  const Cell row[] = {std::string(to_string(at.state)),
+                      waits ? Cell{at.due} : Cell{},
+                      at.state == State::running ? Cell{at.lease} : Cell{},
+                      at.token,
+                      std::int64_t{at.attempts},
+                      std::int64_t{at.failures},
+                      std::int64_t{at.crashes},
+                      std::int64_t{job.progress},
+                      optional(job.started_at),
+                      optional(job.finished_at),
+                      job.error,
+                      job.history,
+                      std::int64_t{ended(at.state)},
+                      job.id};
+  auto stored = co_await session.query(
+      "UPDATE plimsoll_jobs SET state = ?, due = ?, lease = ?, token = ?, attempts = ?, failures = ?, crashes = ?,"
+      " progress = ?, started_at = ?, finished_at = ?, error = ?, history = ?,"
+      " live_key = CASE WHEN ? THEN NULL ELSE unique_key END WHERE id = ?",
+      row);
+  if (!stored) co_return std::unexpected(std::move(stored).error());
+  co_return Result<>{};
+}
+
+template <class F>
+Task<Result<bool>> SqlQueue::change(Loop& loop, std::string_view id, F move) {
+  bool changed = false;
+  auto written = co_await database_.write(loop, [&](Session& session) -> Task<Result<>> {
+    auto job = co_await load(session, id);
+    if (!job) co_return std::unexpected(std::move(job).error());
+    if (!*job || !move(**job)) co_return Result<>{};
+    changed = true;
+    co_return co_await store(session, **job);
+  });
+  if (!written) co_return std::unexpected(std::move(written).error());
+  co_return changed;
+}
+
+Task<Result<std::optional<Record>>> SqlQueue::find(Loop& loop, std::string_view id) {
+  static const auto kSelect = "SELECT " + std::string(kColumns) + " FROM plimsoll_jobs WHERE id = ?";
+  const Cell key[] = {std::string(id)};
+  auto rows = co_await database_.read(loop, kSelect, key, true);
+  if (!rows) co_return std::unexpected(std::move(rows).error());
+  if (rows->empty()) co_return std::optional<Record>{};
+  co_return record_of((*rows)[0]);
+}
+
+Task<Result<std::optional<Output>>> SqlQueue::result(Loop& loop, std::string_view id) {
+  const Cell key[] = {std::string(id)};
+  auto rows = co_await database_.read(
+      loop, "SELECT media_type, bytes, file_name FROM plimsoll_job_results WHERE job_id = ?", key, false);
+  if (!rows) co_return std::unexpected(std::move(rows).error());
+  if (rows->empty()) co_return std::optional<Output>{};
+  auto& row = (*rows)[0];
+  co_return Output{.media_type = text(row[0]), .bytes = text(row[1]), .file_name = text(row[2])};
+}
+
+Task<Result<std::vector<Record>>> SqlQueue::list(Loop& loop, const Filter& filter) {
+  std::string sql = "SELECT " + std::string(kColumns) + " FROM plimsoll_jobs WHERE 1 = 1";
+  std::vector<Cell> values;
+  auto narrow = [&](std::string_view condition, std::string value) {
+    sql += condition;
+    values.emplace_back(std::move(value));
+  };
+  if (filter.state) narrow(" AND state = ?", std::string(to_string(*filter.state)));
+  if (!filter.kind.empty()) narrow(" AND kind = ?", filter.kind);
+  if (!filter.before.empty()) narrow(" AND id < ?", filter.before);
+  sql += " ORDER BY id DESC LIMIT ?";
+  values.emplace_back(std::int64_t{std::clamp(filter.limit, 1, 1000)});
+  auto rows = co_await database_.read(loop, sql, values, false);
+  if (!rows) co_return std::unexpected(std::move(rows).error());
+  std::vector<Record> jobs;
+  for (auto& row : *rows) jobs.push_back(record_of(row));
+  co_return jobs;
+}
+
+Task<Result<bool>> SqlQueue::cancel(Loop& loop, std::string_view id) {
+  const auto now = clock_.wall();
+  auto done = co_await change(loop, id, [&](Record& job) {
+    if (!job.standing.cancel()) return false;
+    job.finished_at = now;
+    return true;
+  });
+  co_return done;
+}
+
+Task<Result<bool>> SqlQueue::requeue(Loop& loop, std::string_view id) {
+  const auto now = clock_.wall();
+  auto done = co_await change(loop, id, [&](Record& job) {
+    if (!job.standing.requeue(now)) return false;
+    job.started_at = job.finished_at = 0;
+    job.progress = 0;
+    return true;
+  });
+  if (done && *done) notify();
+  co_return done;
+}
+
+Task<Result<std::vector<Record>>> SqlQueue::claim(Loop& loop, std::string_view queue, int limit) {
+  static const auto kSelect = "SELECT " + std::string(kColumns) +
+                              " FROM plimsoll_jobs WHERE queue = ? AND priority = ? AND due <= ?"
+                              " ORDER BY due, id LIMIT ?";
+  auto shared = std::ranges::find(kinds_, queue, &Kind::queue);
+  const int allowed = shared == kinds_.end() ? limit : shared->concurrency;
+  const auto now = clock_.wall();
+  const std::string name(queue);
+  std::vector<Record> claimed;
+  auto written = co_await database_.write(loop, [&](Session& session) -> Task<Result<>> {
+    claimed.clear();
+    const Cell which[] = {name};
+    auto running =
+        co_await session.query("SELECT count(*) FROM plimsoll_jobs WHERE lease IS NOT NULL AND queue = ?", which);
+    if (!running) co_return std::unexpected(std::move(running).error());
+    const auto most = std::min<std::int64_t>(limit, allowed - integer((*running)[0][0]));
+    for (std::int64_t priority = 1; priority <= 9 && std::ssize(claimed) < most; ++priority) {
+      const Cell due[] = {name, priority, now, most - std::ssize(claimed)};
+      auto rows = co_await session.query(kSelect, due);
+      if (!rows) co_return std::unexpected(std::move(rows).error());
+      for (auto& row : *rows) claimed.push_back(record_of(row));
+    }
+    for (auto& job : claimed) {
+      job.standing.claim(now);
+      job.started_at = now;
+      if (auto stored = co_await store(session, job); !stored) co_return stored;
+    }
+    co_return Result<>{};
+  });
+  if (!written) co_return std::unexpected(std::move(written).error());
+  if (!claimed.empty()) crash_point("job.claimed");
+  co_return claimed;
+}
+
+Task<Result<std::vector<std::string>>> SqlQueue::renew(Loop& loop, std::span<const Claim> claims) {
+  std::vector<std::string> lost;
+  const auto lease = clock_.wall() + kLease;
+  auto written = co_await database_.write(loop, [&](Session& session) -> Task<Result<>> {
+    lost.clear();
+    for (auto& claim : claims) {
+      const Cell row[] = {lease, std::string(claim.id), claim.token};
+      auto kept = co_await session.query(
+          "UPDATE plimsoll_jobs SET lease = ? WHERE id = ? AND token = ? AND lease IS NOT NULL RETURNING 1", row);
+      if (!kept) co_return std::unexpected(std::move(kept).error());
+      if (kept->empty()) lost.emplace_back(claim.id);
+    }
+    co_return Result<>{};
+  });
+  if (!written) co_return std::unexpected(std::move(written).error());
+  co_return lost;
+}
+
+Task<Result<>> SqlQueue::complete(Session& session, const Claim& claim, const Output& output) {
+  if (output.bytes.size() > kResultBytes)
+    co_return plimsoll::fail(kInternal, "the result of a job is larger than 64 MiB");
+  const Cell row[] = {clock_.wall(), std::string(claim.id), claim.token};
+  auto held = co_await session.query(
+      "UPDATE plimsoll_jobs SET state = 'completed', progress = 100, lease = NULL, live_key = NULL, finished_at = ?,"
+      " error = '' WHERE id = ? AND token = ? AND state = 'running' RETURNING 1",
+      row);
+  if (!held) co_return std::unexpected(std::move(held).error());
+  if (held->empty()) co_return plimsoll::fail(kStaleClaim);
+  if (!output.media_type.empty()) {
+    const Cell result[] = {std::string(claim.id), output.media_type, output.file_name, output.bytes};
+    auto kept = co_await session.query(
+        "INSERT INTO plimsoll_job_results(job_id, media_type, file_name, bytes) VALUES(?, ?, ?, ?)"
+        " ON CONFLICT(job_id) DO UPDATE SET media_type = excluded.media_type, file_name = excluded.file_name,"
+        " bytes = excluded.bytes",
+        result);
+    if (!kept) co_return std::unexpected(std::move(kept).error());
+  }
+  crash_point("job.completing");
+  co_return Result<>{};
+}
+
+Task<Result<>> SqlQueue::fail(Loop& loop, const Claim& claim, const Failure& failure) {
+  const auto now = clock_.wall();
+  auto failed = co_await change(loop, claim.id, [&](Record& job) {
+    if (!job.standing.fail(claim.token, rule(job.kind), now, random_fraction(), failure.retryable, failure.retry_after))
+      return false;
+    note(job, failure.error, now);
+    if (job.standing.state == State::dead) job.finished_at = now;
+    return true;
+  });
+  if (!failed) co_return std::unexpected(std::move(failed).error());
+  if (!*failed) co_return plimsoll::fail(kStaleClaim);
+  co_return Result<>{};
+}
+
+Task<Result<>> SqlQueue::release(Loop& loop, const Claim& claim) {
+  const auto now = clock_.wall();
+  auto freed = co_await change(loop, claim.id, [&](Record& job) { return job.standing.release(claim.token, now); });
+  if (!freed) co_return std::unexpected(std::move(freed).error());
+  if (!*freed) co_return plimsoll::fail(kStaleClaim);
+  co_return Result<>{};
+}
+
+Task<Result<>> SqlQueue::progress(Loop& loop, const Claim& claim, int percent) {
+  const Cell row[] = {std::int64_t{std::clamp(percent, 0, 100)}, std::string(claim.id), claim.token};
+  bool held = false;
+  auto written = co_await database_.write(loop, [&](Session& session) -> Task<Result<>> {
+    auto kept = co_await session.query(
+        "UPDATE plimsoll_jobs SET progress = ? WHERE id = ? AND token = ? AND state = 'running' RETURNING 1", row);
+    if (!kept) co_return std::unexpected(std::move(kept).error());
+    held = !kept->empty();
+    co_return Result<>{};
+  });
+  if (!written) co_return written;
+  if (!held) co_return plimsoll::fail(kStaleClaim);
+  co_return Result<>{};
+}
+
+Task<Result<int>> SqlQueue::expire(Loop& loop) {
+  const auto now = clock_.wall();
+  const Cell before[] = {now};
+  // Asked outside a transaction first: mostly there is nothing, and then nothing is written.
+  auto stuck = co_await database_.read(
+      loop, "SELECT id FROM plimsoll_jobs WHERE lease IS NOT NULL AND lease <= ? LIMIT 100", before, true);
+  if (!stuck) co_return std::unexpected(std::move(stuck).error());
+  int freed = 0;
+  for (auto& row : *stuck) {
+    const auto id = text(row[0]);
+    auto moved = co_await change(loop, id, [&](Record& job) {
+      if (!job.standing.expire(rule(job.kind), now)) return false;
+      note(job, "the worker was not heard of again (crashed, killed or cut off)", now);
+      if (job.standing.state == State::dead) job.finished_at = now;
+      return true;
+    });
+    if (!moved) co_return std::unexpected(std::move(moved).error());
+    freed += *moved;
+  }
+  co_return freed;
+}
+
+Task<Result<int>> SqlQueue::prune(Loop& loop) {
+  const auto now = clock_.wall();
+  const Cell limits[] = {now - std::min(retention_.completed, retention_.dead), now - retention_.dead,
+                         now - retention_.completed};
+  int removed = 0;
+  auto written = co_await database_.write(loop, [&](Session& session) -> Task<Result<>> {
+    auto gone = co_await session.query(
+        "DELETE FROM plimsoll_jobs WHERE id IN (SELECT id FROM plimsoll_jobs WHERE finished_at < ?"
+        " AND finished_at < CASE state WHEN 'dead' THEN ? ELSE ? END ORDER BY finished_at LIMIT 500) RETURNING id",
+        limits);
+    if (!gone) co_return std::unexpected(std::move(gone).error());
+    removed = static_cast<int>(gone->size());
+    for (auto& row : *gone) {
+      const Cell id[] = {row[0]};
+      auto result = co_await session.query("DELETE FROM plimsoll_job_results WHERE job_id = ?", id);
+      if (!result) co_return std::unexpected(std::move(result).error());
+    }
+    co_return Result<>{};
+  });
+  if (!written) co_return std::unexpected(std::move(written).error());
+  co_return removed;
+}
+
+}  // namespace plimsoll::queue

@@ -1,0 +1,261 @@
+#include "plimsoll/queue/workers.hpp"
+
+#include "plimsoll/async/loop.hpp"
+#include "plimsoll/base/crash_point.hpp"
+#include "plimsoll/telemetry/log.hpp"
+#include "plimsoll/telemetry/metrics.hpp"
+
+#include <algorithm>
+
+namespace plimsoll::queue {
+namespace {
+
+constexpr int kBatch = 16;                       ///< jobs of one claim
+constexpr Nanoseconds kExpiry = kSecond;         ///< between two looks for leases that ran out
+constexpr Nanoseconds kPruning = 60 * kSecond;   ///< between two removals of old jobs
+constexpr Nanoseconds kReminder = 10 * kSecond;  ///< between two words about jobs that do not stop
+constexpr int kTries = 5;                        ///< to write a completion while the database is not available
+
+bool never() { return false; }
+
+/// What a job says is wrong with itself is not repeated; everything else may pass.
+bool worth_repeating(const Error& error) { return error.retryable || error.problem->status >= 500; }
+
+std::string describe(const Error& error) {
+  std::string text(error.problem->code);
+  if (!error.detail.empty()) text += ": " + error.detail;
+  if (error.more_ && !error.more_->cause.empty()) text += " (" + error.more_->cause + ")";
+  return text;
+}
+
+}  // namespace
+
+struct Workers::Running {
+  Running(Workers& workers, Record taken)
+      : job(std::move(taken)), execution(workers.loop_, workers.database_, workers.queue_, job) {}
+  Record job;
+  Execution execution;
+  Scope line;  ///< of the attempt and its settling: never told to stop
+  Scope work;  ///< of the attempt
+  Nanoseconds started = system_clock().steady();
+};
+
+Task<Result<>> Execution::complete(FunctionRef<Task<Result<Output>>(database::Session&)> work) {
+  auto written = co_await database.write(loop, [&](database::Session& session) -> Task<Result<>> {
+    auto output = co_await work(session);
+    if (!output) co_return std::unexpected(std::move(output).error());
+    auto held = co_await queue_.complete(session, claim(), *output);
+    co_return held;
+  });
+  if (written) {
+    completed_ = true;
+    crash_point("job.completed");
+  }
+  co_return written;
+}
+
+Workers::Workers(Queue& queue, database::Database& database, std::span<const Kind> kinds, telemetry::Registry* metrics,
+                 telemetry::Log* log, WorkersOptions options)
+    : queue_(queue),
+      database_(database),
+      kinds_(kinds.begin(), kinds.end()),
+      log_(log),
+      metrics_(metrics),
+      options_(options) {}
+
+Workers::~Workers() {
+  stop();
+  wait();
+}
+
+void Workers::on(std::string_view kind, std::unique_ptr<Runner> runner) {
+  runners_[std::string(kind)] = std::move(runner);
+  auto& counts = counts_[std::string(kind)];
+  if (!metrics_) return;
+  auto count = [&](std::string_view outcome) {
+    const telemetry::Label labels[] = {{"kind", kind}, {"outcome", outcome}};
+    return &metrics_->counter("plimsoll_jobs_total", "Attempts of jobs by how they ended.", labels);
+  };
+  const telemetry::Label labels[] = {{"kind", kind}};
+  counts = {
+      .completed = count("completed"),
+      .failed = count("failed"),
+      .lost = count("lost"),
+      .released = count("released"),
+      .duration = &metrics_->histogram("plimsoll_job_duration_seconds", "How long attempts of jobs took.", labels)};
+}
+
+void Workers::start() {
+  for (auto& kind : kinds_)
+    if (runs(kind.name)) queues_.try_emplace(kind.queue, 0);
+  loop_.spawn(serving_, serve());
+  loop_.spawn(tending_, tend());
+  thread_ = std::thread([this] { loop_.run(); });
+}
+
+void Workers::stop() noexcept {
+  stopping_ = true;
+  wake();
+}
+
+void Workers::wait() {
+  if (thread_.joinable()) thread_.join();
+}
+
+void Workers::wake() noexcept {
+  waiting_.wake_all([this] { woken_ = true; });
+}
+
+Task<> Workers::serve() {
+  Nanoseconds expired = 0, pruned = 0;
+  while (!stopping_) {
+    const auto now = system_clock().steady();
+    if (now - expired >= kExpiry) {
+      expired = now;
+      if (auto freed = co_await queue_.expire(loop_); freed && *freed && log_)
+        log_->write(telemetry::Level::warning, "jobs of lost workers",
+                    [&](telemetry::Line& line) { line.add("count", std::int64_t{*freed}); });
+    }
+    if (now - pruned >= kPruning) {
+      pruned = now;
+      (void)co_await queue_.prune(loop_);
+    }
+    const int claimed = co_await claim_due();
+    if (claimed) continue;
+    auto woken = co_await waiting_.wait(loop_, options_.poll, [this] { return woken_ || stopping_; });
+    waiting_.look([this] { woken_ = false; });
+    (void)woken;
+  }
+  auto empty = [this] { return running_.empty(); };
+  (void)co_await ended_.wait(loop_, options_.grace, empty);
+  for (auto& running : running_) running.work.stop(Stop::drain);
+  while (!running_.empty()) {
+    auto done = co_await ended_.wait(loop_, kReminder, empty);
+    if (done && !*done)
+      for (auto& running : running_) report(running, "job does not stop", "it waits for something without its scope");
+  }
+  tending_.stop(Stop::drain);
+}
+
+Task<int> Workers::claim_due() {
+  int sum = 0;
+  for (auto& [queue, here] : queues_) {
+    auto of_queue = std::ranges::find(kinds_, queue, &Kind::queue);
+    const int free = std::min(of_queue->concurrency - here, kBatch);
+    if (free <= 0 || stopping_) continue;
+    auto claimed = co_await queue_.claim(loop_, queue, free);
+    if (!claimed) {
+      if (log_)
+        log_->write(telemetry::Level::error, "jobs cannot be claimed",
+                    [&](telemetry::Line& line) { line.add("queue", queue).add("error", describe(claimed.error())); });
+      continue;
+    }
+    for (auto& job : *claimed) {
+      auto& running = running_.emplace_back(*this, std::move(job));
+      ++here, ++sum;
+      loop_.spawn(running.line, run(running));
+    }
+  }
+  co_return sum;
+}
+
+Task<> Workers::tend() {
+  WaitList idle;
+  while (true) {
+    auto told = co_await idle.wait(loop_, kRenewal, never);
+    if (!told) co_return;
+    std::vector<Claim> claims;
+    std::vector<std::string> ids;  // a job may end while the claims are written
+    ids.reserve(running_.size());
+    for (auto& running : running_) {
+      ids.push_back(running.job.id);
+      claims.push_back({ids.back(), running.job.standing.token});
+    }
+    if (claims.empty()) continue;
+    auto lost = co_await queue_.renew(loop_, claims);
+    if (!lost) continue;  // tried again: a lease lasts for three renewals
+    for (auto& running : running_)
+      if (std::ranges::find(*lost, running.job.id) != lost->end()) running.work.stop(Stop::lost_race);
+  }
+}
+
+Task<> Workers::run(Running& running) {
+  crash_point("job.started");
+  auto found = runners_.find(running.job.kind);
+  auto kind = std::ranges::find(kinds_, running.job.kind, &Kind::name);
+  if (found == runners_.end() || kind == kinds_.end()) {
+    co_await settle(running, plimsoll::fail(kUnknownKind, running.job.kind));
+  } else {
+    auto outcome = co_await in(running.work, within(loop_, kind->timeout, found->second->run(running.execution)));
+    co_await settle(running, std::move(outcome));
+  }
+  --queues_[running.job.queue];
+  running_.remove_if([&](const Running& other) { return &other == &running; });
+  ended_.wake_all();
+  wake();
+}
+
+Task<Result<>> Workers::write_completion(const Claim& claim, const Output& output) {
+  WaitList idle;
+  for (int tried = 1;; ++tried) {
+    auto written = co_await database_.write(loop_, [&](database::Session& session) -> Task<Result<>> {
+      auto held = co_await queue_.complete(session, claim, output);
+      co_return held;
+    });
+    if (written || !written.error().retryable || tried == kTries) co_return written;
+    (void)co_await idle.wait(loop_, kSecond, never);
+  }
+}
+
+Task<> Workers::settle(Running& running, Result<Output> outcome) {
+  static const Counts kNone{};
+  auto found = counts_.find(running.job.kind);
+  auto& counts = found == counts_.end() ? kNone : found->second;
+  const auto claim = running.execution.claim();
+  auto add = [](telemetry::Counter* counter) {
+    if (counter) counter->add();
+  };
+  if (counts.duration) counts.duration->record(system_clock().steady() - running.started);
+
+  Result<> written{};
+  if (running.execution.completed()) {
+    add(counts.completed);
+  } else if (outcome) {
+    crash_point("job.finished");
+    written = co_await write_completion(claim, *outcome);
+    if (written) {
+      crash_point("job.completed");
+      add(counts.completed);
+    }
+  } else if (running.work.stopped() == Stop::lost_race || outcome.error().problem == &kStaleClaim) {
+    written = plimsoll::fail(kStaleClaim);
+  } else if (running.work.stopped() == Stop::drain) {
+    written = co_await queue_.release(loop_, claim);
+    add(counts.released);
+  } else {
+    auto& error = outcome.error();
+    const auto wish = error.more_ ? std::max<std::int64_t>(error.more_->retry_after, 0) : 0;
+    const auto text = describe(error);
+    report(running, "job failed", text);
+    const Failure failure{.error = text, .retryable = worth_repeating(error), .retry_after = wish * kSecond};
+    written = co_await queue_.fail(loop_, claim, failure);
+    add(counts.failed);
+  }
+  if (written) co_return;
+  // Nothing more can be done here: the lease runs out, and another attempt is made.
+  if (written.error().problem == &kStaleClaim) add(counts.lost);
+  report(running, written.error().problem == &kStaleClaim ? "job lost to another" : "job's end not written",
+         describe(written.error()));
+}
+
+void Workers::report(const Running& running, std::string_view what, std::string_view error) {
+  if (!log_) return;
+  log_->write(telemetry::Level::warning, what, [&](telemetry::Line& line) {
+    line.add("job", running.job.id)
+        .add("kind", running.job.kind)
+        .add("attempt", std::int64_t{running.job.standing.attempts})
+        .add("error", error);
+  });
+}
+
+}  // namespace plimsoll::queue
