@@ -1,0 +1,329 @@
+#include "plimsoll/base/hash.hpp"
+#include "plimsoll/contract/contract.hpp"
+#include "plimsoll/exchange/part.hpp"
+#include "plimsoll/policy/client_key.hpp"
+#include "plimsoll/policy/limit.hpp"
+#include "plimsoll/policy/limit_table.hpp"
+#include "plimsoll/telemetry/log.hpp"
+
+#include <charconv>
+
+namespace plimsoll::policy {
+namespace {
+
+constexpr Problem kRateLimited{"rate-limited", 429, "Too many requests",
+                               "Wait for the seconds in Retry-After; the RateLimit header tells what is left.", true};
+
+/// What the limits have taken for an exchange, over both places in the chain: noted in its context.
+struct Charges {
+  struct One {
+    const Limit* limit = nullptr;
+    const Allowance* allowance = nullptr;
+    std::uint64_t key = 0;
+    std::int64_t taken = 0;
+    RateDecision decision{};
+  };
+  One all[2 * kMostLimits];
+  std::size_t count = 0;
+
+  void give_back(LimitTable& table, std::size_t from = 0) {
+    for (std::size_t i = from; i < count; ++i)
+      if (const auto taken = std::exchange(all[i].taken, 0)) table.give_back(all[i].key, all[i].allowance->rate, taken);
+  }
+};
+
+/// Gives the units of an exchange back when its answer turns out to be of a class that costs nothing.
+class Refund {
+ public:
+  Refund(LimitTable& table, std::uint32_t classes, Charges& charges, std::size_t from, const Context& context)
+      : table_(table), classes_(classes), charges_(charges), from_(from), context_(context) {}
+  ~Refund() {
+    if (classes_ & (1u << (context_.outcome.status / 100))) charges_.give_back(table_, from_);
+  }
+
+ private:
+  LimitTable& table_;
+  std::uint32_t classes_;
+  Charges& charges_;
+  std::size_t from_;
+  const Context& context_;
+};
+
+std::uint32_t classes_of(std::span<const std::string> words) {
+  std::uint32_t classes = 0;
+  for (const auto& word : words) classes |= 1u << (word[0] - '0');
+  return classes;
+}
+
+/// `rate-limit` of the operation's path item, or null.
+const json::Value* value_of_path(const Build& build) {
+  const auto* paths = build.contract.root ? build.contract.root->find("paths") : nullptr;
+  if (!paths) return nullptr;
+  for (const auto& [path, item, at] : paths->object()) {
+    std::string pointer = "/paths/";
+    for (const char c : path) c == '~' ? pointer += "~0" : c == '/' ? pointer += "~1" : pointer += c;
+    if (build.operation.pointer.starts_with(pointer + "/")) return item.at("x-plimsoll", "rate-limit");
+  }
+  return nullptr;
+}
+
+/// The limits that hold for an operation, and the scope they come from. A value that names none (`{cost: 5}`) leaves
+/// those of the scope around it.
+Result<std::pair<std::vector<Limit>, std::string_view>> limits_around(const RateLimitOptions& options,
+                                                                      const Build& build) {
+  std::string_view scope = "document";
+  for (const auto& extension : build.operation.extensions)
+    if (extension.key == "rate-limit") scope = extension.scope;
+  if (!options.limits.empty()) return std::pair{options.limits, scope};
+  const std::pair<const json::Value*, std::string_view> outer[] = {
+      {scope == "operation" ? value_of_path(build) : nullptr, "path"},
+      {scope != "document" && build.contract.root ? build.contract.root->at("x-plimsoll", "rate-limit") : nullptr,
+       "document"}};
+  for (const auto& [value, its] : outer) {
+    if (!value) continue;
+    const auto mode = Part::mode_of(value);
+    if (!mode) return std::unexpected(mode.error());
+    if (*mode == Mode::off) return std::pair{std::vector<Limit>{}, its};
+    auto read = read_rate_limit(*value);
+    if (!read) return std::unexpected(std::move(read).error());
+    if (!read->limits.empty()) return std::pair{std::move(read->limits), its};
+  }
+  return std::pair{default_limits(), std::string_view("document")};
+}
+
+/// The same with their identities: a limit that several operations have from one place counts them together.
+Result<std::vector<Limit>> limits_in_force(const RateLimitOptions& options, const Build& build) {
+  auto found = limits_around(options, build);
+  if (!found) return std::unexpected(std::move(found).error());
+  auto& [limits, scope] = *found;
+  for (auto& limit : limits) {
+    std::string identity;
+    if (scope == "path") identity = build.operation.path;
+    if (scope == "operation" || limit.per_operation) identity = build.operation.id;
+    limit.identity = hash64(identity + '\n' + limit.name);
+  }
+  return std::move(limits);
+}
+
+struct Announced {
+  bool done = false;
+};
+/// Limits nobody asked for are said aloud, once.
+void announce(const Services& services, std::span<const Limit> limits) {
+  if (!services.log || std::ranges::none_of(limits, [](auto& limit) { return limit.by == By::stranger; })) return;
+  if (std::exchange(services.shared->of<Announced>()->done, true)) return;
+  services.log->write(telemetry::Level::info, "default rate limits", [&](telemetry::Line& line) {
+    std::string all;
+    for (const auto& limit : limits) all += (all.empty() ? "" : ", ") + to_string(limit);
+    line.add("limits", all).add("remedy", "`rate-limit` in x-plimsoll says otherwise; `rate-limit: off` removes them");
+  });
+}
+
+/// Counts requests and refuses those above a limit. Stands in two places of the chain: limits by address before
+/// anything is known of the caller, limits by caller or header after authentication. All limits are asked before any is
+/// charged; what the first place took is given back when the second refuses.
+class RateLimit : public Check {
+ public:
+  using Options = RateLimitOptions;
+  static constexpr std::span<const config::Field> fields = kRateLimitFields;
+  static constexpr std::string_view short_form =
+      R"("anyOf":[{"type":"string"},{"type":"array","items":{"type":["string","object"]}}])";
+  static constexpr const Problem* problems[] = {&kRateLimited};
+  static Result<Options> read(const json::Value& from) { return read_rate_limit(from); }
+
+  enum class Place : std::uint8_t { before_authentication, after_authentication };
+
+  RateLimit(Place place, std::vector<Limit> limits, const Options& options, const Build& build, TrustedProxies trusted)
+      : place_(place),
+        limits_(std::move(limits)),
+        cost_(options.cost),
+        refunds_(classes_of(options.refund)),
+        table_(build.services.shared->of<LimitTable>()),
+        trusted_(std::move(trusted)),
+        operation_(build.operation) {}
+
+  Result<> check(Request& request, Context& context) override {
+    auto* charges = context.noted<Charges>();
+    if (!charges) charges = &context.note<Charges>();
+    const auto first = charges->count;
+    for (const auto& limit : limits_) add(limit, request, context, *charges);
+    if (charges->count == 0) return {};
+    const bool allowed = charge(*charges, first, context.now);
+    const auto& tightest = most_restrictive(*charges, first, allowed);
+    promise(context, *charges, tightest);
+    if (!allowed) return refusal(tightest);
+    if (refunds_) context.keep<Refund>(*table_, refunds_, *charges, first, context);
+    return {};
+  }
+
+ protected:
+  static Result<std::unique_ptr<Policy>> build_at(Place place, const Options& options, const Build& build) {
+    auto limits = limits_in_force(options, build);
+    if (!limits) return std::unexpected(std::move(limits).error());
+    announce(build.services, *limits);
+    std::erase_if(*limits, [&](const Limit& limit) {
+      if (limit.by == By::stranger) return false;
+      return (limit.by == By::address) != (place == Place::before_authentication);
+    });
+    if (limits->empty()) return nullptr;
+    auto trusted = trusted_proxies(build.services);
+    if (!trusted) return std::unexpected(std::move(trusted).error());
+    return std::make_unique<RateLimit>(place, std::move(*limits), options, build, std::move(*trusted));
+  }
+
+ private:
+  void add(const Limit& limit, const Request& request, Context& context, Charges& charges) const {
+    std::uint64_t who = 0;
+    const auto* allowance = &limit.allowance;
+    if (const auto* principal = context.principal) {
+      allowance = limit.allowance_for(principal->subject, principal->roles);
+      if (!allowance) return;
+    }
+    if (limit.known_only && !context.principal) return;
+    if (limit.by == By::stranger) {  // where the first place could not tell, the second does
+      const bool before = place_ == Place::before_authentication;
+      if (before ? brings_credentials(request) : context.principal || charges.count > 0) return;
+    }
+    if (const auto value = limit.by == By::header ? request.headers.find(limit.header) : std::string_view{};
+        !value.empty())
+      who = mixed(hash64(value), 3);
+    else if (limit.by == By::caller && context.principal)
+      who = mixed(hash64(context.principal->subject), hash64(context.principal->scheme));
+    else
+      who = client_key(request, context, trusted_);
+    charges.all[charges.count++] = {&limit, allowance, mixed(limit.identity, who)};
+  }
+
+  /// Whether the request carries what the operation's security would look at; never whether it is any good.
+  bool brings_credentials(const Request& request) const {
+    if (request.headers.contains("authorization")) return !operation_.security.empty();
+    for (const auto& requirement : operation_.security)
+      for (const auto& needed : requirement.all) {
+        const auto& scheme = *needed.scheme;
+        if (scheme.type != "apiKey") continue;
+        if (scheme.in == contract::In::header && request.headers.contains(scheme.parameter)) return true;
+        if (scheme.in == contract::In::cookie && request.headers.contains("cookie")) return true;
+        if (scheme.in == contract::In::query && request.query.contains(scheme.parameter)) return true;
+      }
+    return false;
+  }
+
+  /// Takes from all limits of this place, or from none and not from those of the earlier place either.
+  bool charge(Charges& charges, std::size_t first, Nanoseconds now) const {
+    bool allowed = true;
+    if (charges.count - first > 1)
+      for (auto i = first; i < charges.count; ++i) {
+        auto& one = charges.all[i];
+        one.decision = table_->peek(one.key, one.allowance->rate, now, cost_);
+        allowed &= one.decision.allowed;
+      }
+    for (auto i = first; allowed && i < charges.count; ++i) {
+      auto& one = charges.all[i];
+      one.decision = table_->take(one.key, one.allowance->rate, now, cost_);
+      allowed = one.decision.allowed;  // false: after a peek that allowed it another thread was quicker
+      if (allowed) one.taken = cost_;
+    }
+    if (!allowed) charges.give_back(*table_);
+    return allowed;
+  }
+
+  static const Charges::One& most_restrictive(const Charges& charges, std::size_t first, bool allowed) {
+    const auto* found = &charges.all[allowed ? 0 : first];
+    for (const auto* one = found + 1; one < charges.all + charges.count; ++one) {
+      const auto &a = one->decision, &b = found->decision;
+      const bool tighter = allowed ? a.remaining < b.remaining : a.retry_after > b.retry_after;
+      if (tighter) found = one;
+    }
+    return *found;
+  }
+
+  static std::int64_t in_seconds(Nanoseconds span) { return (span + kSecond - 1) / kSecond; }
+
+  /// `t` of the RateLimit header: until all is back, or, when nothing is left, until something is.
+  static std::int64_t seconds_left(const RateDecision& decision) {
+    if (!decision.allowed) return std::max<std::int64_t>(in_seconds(decision.retry_after), 1);
+    return in_seconds(decision.remaining > 0 ? decision.reset_after : decision.next_after);
+  }
+
+  /// The headers, written into the exchange's arena: no heap.
+  static void promise(Context& context, const Charges& charges, const Charges::One& tightest) {
+    const auto& decision = tightest.decision;
+    const auto seconds = seconds_left(decision);
+    std::string_view policies = charges.all[0].allowance->policy;
+    if (charges.count > 1) {
+      std::size_t size = 0;
+      for (std::size_t i = 0; i < charges.count; ++i) size += charges.all[i].allowance->policy.size() + 2;
+      auto* text = context.arena.array<char>(size);
+      auto* at = text;
+      for (std::size_t i = 0; i < charges.count; ++i) {
+        if (i > 0) *at++ = ',', *at++ = ' ';
+        at = std::ranges::copy(charges.all[i].allowance->policy, at).out;
+      }
+      policies = {text, at};
+    }
+    context.promise("ratelimit-policy", policies);
+
+    constexpr std::size_t kRoom = 160;  // the name, at most 64 characters, and five numbers
+    auto* at = context.arena.array<char>(kRoom);
+    const auto* end = at + kRoom;
+    const auto number = [&](std::int64_t value) { at = std::to_chars(at, const_cast<char*>(end), value).ptr; };
+    const auto word = [&](std::string_view text) { at = std::ranges::copy(text, at).out; };
+    auto* from = at;
+    word("\"");
+    word(tightest.limit->name);
+    word("\";r=");
+    auto* digits = at;
+    number(decision.remaining);
+    const std::string_view remaining{digits, at};
+    word(";t=");
+    number(seconds);
+    context.promise("ratelimit", {from, at});
+    context.promise("x-ratelimit-remaining", remaining);
+    from = at;
+    number(tightest.allowance->rate.limit);
+    context.promise("x-ratelimit-limit", {from, at});
+    from = at;
+    number(in_seconds(context.wall) + seconds);
+    context.promise("x-ratelimit-reset", {from, at});
+  }
+
+  static std::unexpected<Error> refusal(const Charges::One& tightest) {
+    const auto seconds = seconds_left(tightest.decision);
+    const auto& rate = tightest.allowance->rate;
+    Error error{&kRateLimited, config::to_string(config::Rate{rate.limit, {rate.period}}) +
+                                   " are allowed by the limit \"" + tightest.limit->name + "\"; ask again in " +
+                                   std::to_string(seconds) + " s."};
+    error.more().retry_after = seconds;
+    return std::unexpected(std::move(error));
+  }
+
+  Place place_;
+  std::vector<Limit> limits_;
+  std::int64_t cost_;
+  std::uint32_t refunds_;
+  std::shared_ptr<LimitTable> table_;
+  TrustedProxies trusted_;
+  const contract::Operation& operation_;
+};
+
+struct RateLimitByAddress final : RateLimit {
+  static Result<std::unique_ptr<Policy>> build(const Options& options, const Build& build) {
+    return build_at(Place::before_authentication, options, build);
+  }
+};
+struct RateLimitByCaller final : RateLimit {
+  static Result<std::unique_ptr<Policy>> build(const Options& options, const Build& build) {
+    return build_at(Place::after_authentication, options, build);
+  }
+};
+
+constexpr std::string_view kSentence =
+    "Refuses requests above a limit by caller, address or header, and tells all what is left.";
+
+}  // namespace
+
+// One key of the contract, two places in the chain.
+extern constinit const Part rate_limit_by_address = part<RateLimitByAddress>("rate-limit", kSentence);
+extern constinit const Part rate_limit = part<RateLimitByCaller>("rate-limit", kSentence);
+
+}  // namespace plimsoll::policy
