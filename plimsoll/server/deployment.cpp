@@ -1,0 +1,211 @@
+#include "plimsoll/server/deployment.hpp"
+
+#include "plimsoll/json/write.hpp"
+#include "plimsoll/json/yaml.hpp"
+
+#include <cstdlib>
+#include <fcntl.h>
+#include <fstream>
+#include <sstream>
+#include <sys/stat.h>
+
+namespace plimsoll::config {
+
+template <>
+struct Words<telemetry::Level> {
+  static constexpr std::string_view words[] = {"debug", "info", "warning", "error", "off"};
+};
+
+}  // namespace plimsoll::config
+
+namespace plimsoll::server {
+namespace {
+
+using config::field;
+
+constexpr config::Field kDatabase[] = {
+    field<&DatabaseOptions::url>("url", "Where the rows are: `sqlite:PATH`. Empty: `sqlite:<name of the contract>.db` in the working directory."),
+    field<&DatabaseOptions::migrations>("migrations", "Folder of `*.sql` migrations that must have been applied; empty: `migrations` beside the contract, when it is there."),
+    field<&DatabaseOptions::synchronous>("synchronous", "SQLite: `full` syncs every commit; `normal` may lose the last ones with the machine's power; `off` is for tests."),
+};
+constexpr config::Field kTelemetry[] = {
+    field<&TelemetryOptions::log>("log", "Least level of the lines that are logged: debug, info, warning, error or off."),
+    field<&TelemetryOptions::format>("format", "`json`, `text`, or `auto`: text on a terminal, else JSON."),
+};
+constexpr config::Field kTls[] = {
+    field<&TlsOptions::certificate>("certificate", "PEM file of the certificate and its chain; empty: the listeners speak in clear."),
+    field<&TlsOptions::key>("key", "PEM file of the private key."),
+};
+constexpr config::Field kFields[] = {
+    field<&Deployment::listen>("listen", "Addresses of the public listener, `ADDRESS:PORT`, `[IPV6]:PORT` or `unix:PATH`; port 0 takes a free one."),
+    field<&Deployment::management>("management", "Address of the management listener (metrics, health), or `off`."),
+    field<&Deployment::threads>("threads", "I/O threads; 0: one for each core."),
+};
+/// Keys with options of their own, or read by the part that owns them.
+constexpr config::Field kNested[] = {
+    field<&Deployment::limits>("limits", "Limits of the listeners and their connections."),
+    field<&Deployment::store>("store", "Where shared state is kept; nothing: in this process."),
+    field<&Deployment::authentication>("authentication", "How credentials are verified."),
+    field<&Deployment::upstreams>("upstreams", "Services behind this one."),
+    field<&Deployment::roles>("roles", "Roles and the scopes each has."),
+    field<&Deployment::jobs>("jobs", "Background jobs and how each is run."),
+    field<&Deployment::credentials>("credentials", "Secrets by the names the contract uses."),
+    field<&Deployment::trusted_proxies>("trusted-proxies", "Addresses or networks whose forwarding headers are believed."),
+};
+constexpr std::string_view kOwn[] = {"database", "telemetry", "tls"};
+
+contract::Complaint complaint(const std::string& file, json::Position at, std::string code, std::string what, std::string remedy) {
+  return {.code = std::move(code), .file = file, .at = at, .what = std::move(what), .remedy = std::move(remedy)};
+}
+
+std::optional<std::string> contents(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return std::nullopt;
+  std::ostringstream out;
+  out << in.rdbuf();
+  if (in.bad()) return std::nullopt;
+  return std::move(out).str();
+}
+
+/// Fills `${NAME}` and `${file:PATH}` into every text of the document.
+class Secrets {
+ public:
+  Secrets(const std::string& file, Arena& arena, contract::Complaints& complaints) : file_(file), arena_(arena), complaints_(complaints) {}
+
+  void fill(json::Value& value) {
+    if (value.is(json::Type::string)) return fill_text(value);
+    for (auto& item : value.array()) fill(item);
+    for (auto& member : value.object()) fill(member.value);
+  }
+
+ private:
+  void fill_text(json::Value& value) {
+    const auto text = value.string();
+    if (!text.contains("${")) return;
+    std::string out;
+    for (std::size_t at = 0; at < text.size();) {
+      const auto begin = text.find("${", at), end = begin == text.npos ? text.npos : text.find('}', begin);
+      if (end == text.npos) {
+        out += text.substr(at);
+        break;
+      }
+      out += text.substr(at, begin - at);
+      out += look_up(text.substr(begin + 2, end - begin - 2), value.position());
+      at = end + 1;
+    }
+    const auto where = value.position();
+    value = json::Value::of(arena_.keep(out));
+    value.set_position(where);
+  }
+
+  std::string look_up(std::string_view name, json::Position at) {
+    if (name.starts_with("file:")) {
+      const std::string path(name.substr(5));
+      auto text = contents(path);
+      if (!text) {
+        complaints_.push_back(complaint(file_, at, "missing-secret", "the secret file " + path + " cannot be read", "Mount the file, or correct the path in `${file:…}`."));
+        return {};
+      }
+      while (text->ends_with('\n') || text->ends_with('\r')) text->pop_back();
+      return std::move(*text);
+    }
+    const std::string variable(name);
+    const char* found = std::getenv(variable.c_str());
+    if (!found || !*found) {
+      complaints_.push_back(complaint(file_, at, "missing-secret", "the environment variable " + variable + " is not set", "Set " + variable + " before starting, or use `${file:PATH}`."));
+      return {};
+    }
+    return found;
+  }
+
+  const std::string& file_;
+  Arena& arena_;
+  contract::Complaints& complaints_;
+};
+
+void read_part(const json::Value& root, std::string_view key, std::span<const config::Field> fields, void* options, const std::string& file,
+               contract::Complaints& complaints) {
+  const auto* value = root.find(key);
+  if (!value) return;
+  if (auto done = config::read(*value, fields, options); !done)
+    complaints.push_back(complaint(file, value->position(), "configuration", "`" + std::string(key) + "`: " + done.error().detail, "`plimsoll config --explain` lists every option."));
+}
+
+}  // namespace
+
+const std::span<const config::Field> kDatabaseFields = kDatabase;
+const std::span<const config::Field> kTelemetryFields = kTelemetry;
+const std::span<const config::Field> kTlsFields = kTls;
+const std::span<const config::Field> kDeploymentFields = kFields;
+
+std::expected<Deployment, contract::Complaints> read_deployment(const std::string& given) {
+  Deployment made;
+  made.file = given;
+  if (given.empty()) {
+    struct stat info{};
+    if (::stat("plimsoll.yaml", &info) != 0) return made;
+    made.file = "plimsoll.yaml";
+  }
+  contract::Complaints complaints;
+  auto text = contents(made.file);
+  if (!text) {
+    complaints.push_back(complaint(made.file, {}, "unreadable-file", "the configuration cannot be read", "Give the path of a readable file with --config."));
+    return std::unexpected(std::move(complaints));
+  }
+  made.text = std::make_unique<std::string>(std::move(*text));
+  made.memory = std::make_unique<Arena>();
+  auto parsed = json::parse_yaml(*made.text, *made.memory);
+  if (!parsed) {
+    complaints.push_back(complaint(made.file, {}, "malformed-document", parsed.error().detail, "Correct the line."));
+    return std::unexpected(std::move(complaints));
+  }
+  auto& root = made.memory->make<json::Value>(*parsed);
+  if (root.is(json::Type::null)) root = json::Value::object({});
+  Secrets{made.file, *made.memory, complaints}.fill(root);
+  made.root = &root;
+
+  std::vector<config::Field> all(std::begin(kFields), std::end(kFields));
+  all.insert(all.end(), std::begin(kNested), std::end(kNested));
+  if (auto done = config::read(root, all, &made, kOwn); !done)
+    complaints.push_back(complaint(made.file, {}, "configuration", done.error().detail, "`plimsoll config --explain` lists every option."));
+  read_part(root, "database", kDatabase, &made.database, made.file, complaints);
+  read_part(root, "telemetry", kTelemetry, &made.telemetry, made.file, complaints);
+  read_part(root, "tls", kTls, &made.tls, made.file, complaints);
+  made.names_database = root.find("database") != nullptr;
+  if (!made.database.url.empty() && !made.database.url.starts_with("sqlite:"))
+    complaints.push_back(complaint(made.file, root.find("database")->position(), "configuration", "only `sqlite:PATH` is served by this version", "Use `sqlite:PATH`."));
+  for (const char* later : {"store", "upstreams"})
+    if (const auto* value = root.find(later))
+      complaints.push_back(complaint(made.file, value->position(), "not-implemented", "`" + std::string(later) + "` is not implemented in this version", "Remove it: state is kept in this process."));
+  if (!complaints.empty()) return std::unexpected(std::move(complaints));
+  return made;
+}
+
+namespace {
+
+void explain_fields(std::vector<Explained>& out, const std::string& prefix, std::span<const config::Field> fields, const void* values,
+                    const void* standards, const json::Value* from, const std::string& file) {
+  for (const auto& option : fields) {
+    const auto* given = from ? from->find(option.name) : nullptr;
+    const auto origin = given ? file + ":" + std::to_string(given->position().line) : std::string("default");
+    out.push_back({prefix + std::string(option.name), option.show(values), origin, option.show(standards), std::string(option.sentence)});
+  }
+}
+
+}  // namespace
+
+std::vector<Explained> explain(const Deployment& deployment) {
+  const Deployment standard;
+  std::vector<Explained> out;
+  const auto part = [&](std::string_view key) { return deployment.root ? deployment.root->find(key) : nullptr; };
+  explain_fields(out, "", kFields, &deployment, &standard, deployment.root, deployment.file);
+  explain_fields(out, "database.", kDatabase, &deployment.database, &standard.database, part("database"), deployment.file);
+  explain_fields(out, "telemetry.", kTelemetry, &deployment.telemetry, &standard.telemetry, part("telemetry"), deployment.file);
+  explain_fields(out, "tls.", kTls, &deployment.tls, &standard.tls, part("tls"), deployment.file);
+  explain_fields(out, "", kNested, &deployment, &standard, deployment.root, deployment.file);
+  for (auto& row : out)
+    if (row.name == "credentials" && row.value != "null") row.value = "\"[redacted]\"";
+  return out;
+}
+
+}  // namespace plimsoll::server

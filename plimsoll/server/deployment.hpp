@@ -1,0 +1,60 @@
+#pragma once
+
+#include "plimsoll/config/options.hpp"
+#include "plimsoll/contract/contract.hpp"
+#include "plimsoll/telemetry/log.hpp"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace plimsoll::server {
+
+struct DatabaseOptions {
+  std::string url;
+  std::string migrations;
+  std::string synchronous = "full";
+};
+extern const std::span<const config::Field> kDatabaseFields;
+
+struct TelemetryOptions {
+  telemetry::Level log = telemetry::Level::info;
+  std::string format = "auto";
+};
+extern const std::span<const config::Field> kTelemetryFields;
+
+struct TlsOptions {
+  std::string certificate, key;
+};
+extern const std::span<const config::Field> kTlsFields;
+
+/// Where and with what a contract is run: `plimsoll.yaml`, read, secrets filled in, checked.
+struct Deployment {
+  std::string file;  ///< empty: none was given
+  std::vector<std::string> listen = {"127.0.0.1:8080"};
+  std::string management = "127.0.0.1:9180";
+  std::int64_t threads = 0;
+  DatabaseOptions database;
+  TelemetryOptions telemetry;
+  TlsOptions tls;
+  config::Raw limits = nullptr, store = nullptr, authentication = nullptr, upstreams = nullptr, roles = nullptr, jobs = nullptr,
+              credentials = nullptr, trusted_proxies = nullptr;
+  bool names_database = false;  ///< somebody said which
+
+  const json::Value* root = nullptr;       ///< the document, or null
+  std::unique_ptr<Arena> memory;           ///< of `root`
+  std::unique_ptr<std::string> text;
+};
+extern const std::span<const config::Field> kDeploymentFields;
+
+/// Reads a deployment; `file` empty: `plimsoll.yaml` in the working directory when there is one, else the defaults.
+/// `${NAME}` is taken from the environment and `${file:PATH}` from a file; one that is missing is a complaint.
+std::expected<Deployment, contract::Complaints> read_deployment(const std::string& file);
+
+/// One option, for `config --explain`.
+struct Explained {
+  std::string name, value, origin, standard, sentence;
+};
+std::vector<Explained> explain(const Deployment&);
+
+}  // namespace plimsoll::server

@@ -1,0 +1,19 @@
+#include "plimsoll/server/handlers.hpp"
+
+namespace plimsoll::handler {
+// Each is defined in the file or folder of its name.
+}  // namespace plimsoll::handler
+
+namespace plimsoll::server {
+
+constexpr std::array<const Handling*, 0> kHandlings{};
+
+std::span<const Handling* const> handlings() { return kHandlings; }
+
+const Handling* handling(std::string_view name) {
+  for (const auto* each : kHandlings)
+    if (each->key.name == name) return each;
+  return nullptr;
+}
+
+}  // namespace plimsoll::server

@@ -1,0 +1,219 @@
+#include "plimsoll/server/instance.hpp"
+
+#include "plimsoll/async/blocking.hpp"
+#include "plimsoll/database/sqlite.hpp"
+#include "plimsoll/json/write.hpp"
+#include "plimsoll/server/handlers.hpp"
+#include "plimsoll/server/health.hpp"
+#include "plimsoll/server/problems.hpp"
+#include "plimsoll/server/site.hpp"
+#include "plimsoll/server/words.hpp"
+#include "plimsoll/store/memory.hpp"
+#include "plimsoll/telemetry/log.hpp"
+#include "plimsoll/telemetry/metrics.hpp"
+
+#include <filesystem>
+#include <unistd.h>
+
+namespace plimsoll::server {
+namespace {
+
+constexpr unsigned kBlockingThreads = 4;
+
+contract::Complaint complaint(const contract::Contract& contract, const contract::Operation& operation, std::string code, std::string what, std::string remedy) {
+  return {.code = std::move(code),
+          .file = operation.file.empty() ? contract.file : operation.file,
+          .at = operation.raw ? operation.raw->position() : json::Position{},
+          .pointer = operation.pointer,
+          .what = std::move(what),
+          .remedy = std::move(remedy)};
+}
+
+}  // namespace
+
+struct Instance::State {
+  Settings settings;
+  Deployment deployment;
+  std::shared_ptr<const contract::Contract> contract;
+  telemetry::Registry metrics;
+  std::unique_ptr<telemetry::Log> log;
+  std::unique_ptr<Threads> threads;
+  std::unique_ptr<database::Database> database;
+  std::unique_ptr<store::Store> store;
+  Services services;
+  Health health;
+  std::vector<std::string> remarks;
+  std::unique_ptr<Site> site, management;  // last: their policies and handlers use all of the above
+
+  contract::Complaints open();
+  contract::Complaints open_database();
+  contract::Complaints build(Handlers handlers);
+  contract::Complaints mount();
+  Result<std::unique_ptr<Handler>> handler_of(const contract::Operation& operation, Handlers& bound, contract::Complaints& complaints);
+  bool needs_database(const Handlers& handlers) const;
+};
+
+Instance::Instance() : state_(std::make_unique<State>()) {}
+Instance::~Instance() = default;
+
+std::expected<std::shared_ptr<const contract::Contract>, contract::Complaints> load_contract(const std::string& file, const std::vector<std::string>& overlays) {
+  const auto keys = contract_keys();
+  const auto later = later_words();
+  contract::LoadOptions options{.file = file, .overlays = overlays, .keys = keys, .later_words = later};
+  for (const auto* each : handlings())
+    if (each->augment) options.augment.emplace_back(each->augment);
+  return contract::load(options);
+}
+
+std::expected<std::unique_ptr<Instance>, contract::Complaints> Instance::create(const Settings& settings, Handlers handlers) {
+  std::unique_ptr<Instance> made{new Instance};
+  auto& state = *made->state_;
+  state.settings = settings;
+  auto deployment = read_deployment(settings.config);
+  auto contract = load_contract(settings.contract, settings.overlays);
+  if (!deployment || !contract) {  // both are told: whoever starts it corrects them in one go
+    contract::Complaints all;
+    if (!contract) all = std::move(contract).error();
+    if (!deployment) all.insert(all.end(), deployment.error().begin(), deployment.error().end());
+    return std::unexpected(std::move(all));
+  }
+  state.deployment = std::move(*deployment);
+  state.contract = std::move(*contract);
+  if (!settings.listen.empty()) state.deployment.listen = settings.listen;
+  if (!settings.management.empty()) state.deployment.management = settings.management;
+  auto complaints = state.open();
+  if (complaints.empty() && state.needs_database(handlers)) complaints = state.open_database();
+  if (complaints.empty()) complaints = state.build(std::move(handlers));
+  if (complaints.empty()) complaints = state.mount();
+  if (!complaints.empty()) return std::unexpected(std::move(complaints));
+  for (const auto& warning : state.contract->warnings) state.remarks.push_back(contract::to_string(warning));
+  return made;
+}
+
+contract::Complaints Instance::State::open() {
+  const auto& clock = settings.clock ? *settings.clock : system_clock();
+  const bool text = deployment.telemetry.format == "text" || (deployment.telemetry.format == "auto" && ::isatty(settings.log_descriptor));
+  const auto level = settings.quiet ? telemetry::Level::off : deployment.telemetry.log;
+  log = std::make_unique<telemetry::Log>(settings.log_descriptor, level, text ? telemetry::Log::Format::text : telemetry::Log::Format::json, clock);
+  threads = std::make_unique<Threads>(kBlockingThreads);
+  store = store::make_memory_store(clock);
+  services = {.store = store.get(),
+              .threads = threads.get(),
+              .metrics = &metrics,
+              .log = log.get(),
+              .clock = &clock,
+              .deployment = deployment.root,
+              .development = settings.development};
+  return {};
+}
+
+/// Nothing is opened, and no file is made, for a contract that only answers from its examples.
+bool Instance::State::needs_database(const Handlers& handlers) const {
+  if (deployment.names_database || !handlers.empty()) return true;
+  if (settings.mock_all) return false;
+  for (const auto& operation : contract->operations)
+    for (const auto& extension : operation.extensions)
+      if (const auto* way = handling(extension.key); way && way->key.name != "mock") return true;
+  return false;
+}
+
+contract::Complaints Instance::State::open_database() {
+  namespace fs = std::filesystem;
+  database::SqliteOptions options;
+  options.path = deployment.database.url.empty() ? fs::path(settings.contract).stem().string() + ".db" : deployment.database.url.substr(std::string_view("sqlite:").size());
+  options.synchronous = deployment.database.synchronous;
+  auto opened = database::open_sqlite(options);
+  if (!opened)
+    return {{.code = "database",
+             .file = deployment.file.empty() ? settings.contract : deployment.file,
+             .what = "the database " + options.path + " cannot be opened: " + (opened.error().more_ && !opened.error().more_->cause.empty() ? opened.error().more_->cause : opened.error().detail),
+             .remedy = "Make its folder writable, or name another with `database: {url: 'sqlite:PATH'}` in plimsoll.yaml."}};
+  database = std::move(*opened);
+  services.database = database.get();
+  return {};
+}
+
+Result<std::unique_ptr<Handler>> Instance::State::handler_of(const contract::Operation& operation, Handlers& bound, contract::Complaints& complaints) {
+  const Build build{*contract, operation, services};
+  const auto* mock = handling("mock");
+  static const json::Value nothing = json::Value::object({});
+  if (settings.mock_all) return mock->build(nothing, build);
+
+  const Handling* way = nullptr;
+  const json::Value* options = nullptr;
+  for (const auto& extension : operation.extensions)
+    if (const auto* found = handling(extension.key)) {
+      if (way) {
+        complaints.push_back(complaint(*contract, operation, "two-handlers", "operation " + operation.id + " is answered by both `" + std::string(way->key.name) + "` and `" + std::string(found->key.name) + "`", "Keep one of them."));
+        return nullptr;
+      }
+      way = found;
+      options = extension.value;
+    }
+  if (const auto own = bound.find(operation.id); own != bound.end()) {
+    auto handler = std::move(own->second);
+    bound.erase(own);
+    if (!way) return handler;
+    complaints.push_back(complaint(*contract, operation, "two-handlers", "operation " + operation.id + " is answered by `" + std::string(way->key.name) + "` and by the program", "Keep one of them."));
+    return nullptr;
+  }
+  if (way) return way->build(*options, build);
+  if (settings.mock_unbound && mock) return mock->build(nothing, build);
+  complaints.push_back(complaint(*contract, operation, "unbound-operation", "operation " + operation.id + " (" + operation.method + " " + operation.path + ") has nothing that answers it",
+                                 "Give it `table`, `job` or `mock` in `x-plimsoll`, bind a handler in C++, or start with --mock-unbound."));
+  return nullptr;
+}
+
+contract::Complaints Instance::State::build(Handlers bound) {
+  contract::Complaints complaints;
+  if (!settings.mock_all)
+    for (const auto* each : handlings())
+      if (each->prepare) each->prepare(*contract, services, complaints);
+  if (!complaints.empty()) return complaints;
+  std::vector<std::unique_ptr<Handler>> handlers;
+  for (const auto& operation : contract->operations) {
+    const auto before = complaints.size();
+    auto handler = handler_of(operation, bound, complaints);
+    if (!handler)
+      complaints.push_back(complaint(*contract, operation, std::string(handler.error().problem->code), "operation " + operation.id + ": " + handler.error().detail, std::string(handler.error().problem->remedy)));
+    else if (!*handler && complaints.size() == before)
+      complaints.push_back(complaint(*contract, operation, "unbound-operation", "operation " + operation.id + " has no handler", "Correct its `x-plimsoll`."));
+    handlers.push_back(handler ? std::move(*handler) : nullptr);
+  }
+  for (const auto& [id, handler] : bound)
+    complaints.push_back({.code = "unknown-operation", .file = contract->file, .what = "the program binds operation " + id + ", which the contract does not have", .remedy = "Correct the operationId in the program or in the contract."});
+  if (!complaints.empty()) return complaints;
+  site = std::make_unique<Site>(services, contract);
+  return site->operations(std::move(handlers));
+}
+
+contract::Complaints Instance::State::mount() {
+  contract::Complaints complaints;
+  const auto add = [&](Site& to, std::string path, std::unique_ptr<Handler> handler) {
+    auto more = to.page(std::move(path), std::move(handler));
+    complaints.insert(complaints.end(), more.begin(), more.end());
+  };
+  health.watch(services);
+  static const std::shared_ptr<const contract::Contract> nothing = empty_contract();
+  management = std::make_unique<Site>(services, nothing);
+  auto more = management->operations({});
+  complaints.insert(complaints.end(), more.begin(), more.end());
+  for (auto* to : {site.get(), management.get()})
+    for (const auto kind : {Health::Kind::health, Health::Kind::ready, Health::Kind::live}) add(*to, std::string(Health::path(kind)), health.handler(kind));
+  add(*management, "/metrics", metrics_page());
+  add(*site, "/openapi.json", fixed("application/json", json::to_string(*contract->root)));
+  constexpr auto kPagePolicy = "default-src 'none'; frame-ancestors 'none'";
+  add(*site, "/problems", fixed("text/html; charset=utf-8", problem_index(), kPagePolicy));
+  for (const auto* problem : all_problems()) add(*site, "/problems/" + std::string(problem->code), fixed("text/html; charset=utf-8", problem_page(*problem), kPagePolicy));
+  return complaints;
+}
+
+Site& Instance::site() { return *state_->site; }
+Site& Instance::management() { return *state_->management; }
+const Services& Instance::services() const { return state_->services; }
+const contract::Contract& Instance::contract() const { return *state_->contract; }
+const Deployment& Instance::deployment() const { return state_->deployment; }
+const std::vector<std::string>& Instance::remarks() const { return state_->remarks; }
+void Instance::draining() { state_->health.draining(); }
+
+}  // namespace plimsoll::server

@@ -1,0 +1,62 @@
+#pragma once
+
+#include "plimsoll/contract/contract.hpp"
+#include "plimsoll/exchange/policy.hpp"
+#include "plimsoll/exchange/services.hpp"
+#include "plimsoll/server/deployment.hpp"
+
+#include <expected>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace plimsoll::server {
+
+class Site;
+
+/// What is said on the command line; it wins over the deployment.
+struct Settings {
+  std::string contract;
+  std::vector<std::string> overlays;
+  std::string config;                ///< empty: `plimsoll.yaml` when there is one
+  std::vector<std::string> listen;   ///< empty: the deployment's
+  std::string management;            ///< empty: the deployment's
+  bool mock_unbound = false;
+  bool mock_all = false;             ///< every operation answers from its examples
+  bool development = false;
+  const Clock* clock = nullptr;      ///< null: the machine's
+  int log_descriptor = 2;
+  bool quiet = false;                ///< no log at all (tests in process)
+};
+
+using Handlers = std::map<std::string, std::unique_ptr<Handler>, std::less<>>;
+
+/// A contract with everything it needs to be served, without a listener: what `serve`, the test kit and a program that
+/// links the library have in common.
+class Instance {
+ public:
+  /// Reads, checks, opens and compiles. All that is wrong is told at once.
+  static std::expected<std::unique_ptr<Instance>, contract::Complaints> create(const Settings& settings, Handlers handlers);
+  ~Instance();
+
+  Site& site();
+  Site& management();
+  const Services& services() const;
+  const contract::Contract& contract() const;
+  const Deployment& deployment() const;
+  /// Sentences for whoever starts it: defaults that are on, warnings.
+  const std::vector<std::string>& remarks() const;
+  /// Readiness as /readyz tells it.
+  void draining();
+
+ private:
+  Instance();
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// The contract alone, loaded with the keys of all parts: for `lint`, `routes`, `bundle`.
+std::expected<std::shared_ptr<const contract::Contract>, contract::Complaints> load_contract(const std::string& file, const std::vector<std::string>& overlays);
+
+}  // namespace plimsoll::server

@@ -1,0 +1,190 @@
+#include "plimsoll/server/site.hpp"
+
+#include "plimsoll/base/digest.hpp"
+#include "plimsoll/base/encoding.hpp"
+#include "plimsoll/exchange/problem_document.hpp"
+#include "plimsoll/http/conditional.hpp"
+
+namespace plimsoll::server {
+namespace {
+
+/// `OPTIONS` where the contract has no operation of its own for it (RFC 9110, section 9.3.7), preflights included.
+class Options final : public Handler {
+  Task<Result<Response>> handle(Request&, Context& context) override {
+    co_return Response{.status = 204, .headers = Headers{context.arena}};
+  }
+};
+
+class Refusal final : public Handler {
+ public:
+  explicit Refusal(const Problem& problem) : problem_(problem) {}
+  Task<Result<Response>> handle(Request&, Context&) override { co_return fail(problem_); }
+
+ private:
+  const Problem& problem_;
+};
+
+}  // namespace
+
+struct Site::Mounted : Page {
+  Plan plan;
+};
+
+Site::Site(const Services& services, std::shared_ptr<const contract::Contract> contract)
+    : services_(services),
+      contract_(std::move(contract)),
+      options_(std::make_unique<Options>()),
+      not_found_(std::make_unique<Refusal>(kNotFound)),
+      wrong_method_(std::make_unique<Refusal>(kMethodNotAllowed)) {
+  unmatched_.path = "unmatched";
+}
+Site::~Site() = default;
+
+namespace {
+
+/// What has no operation obeys the scope of the document.
+void inherit(contract::Operation& operation, const contract::Contract& contract) {
+  if (!contract.extension) return;
+  for (const auto& member : contract.extension->object()) operation.extensions.push_back({member.key, &member.value, "document"});
+}
+
+void complain(contract::Complaints& complaints, const contract::Contract& contract, const contract::Operation& operation, const Error& error) {
+  complaints.push_back({.code = "configuration",
+                        .file = operation.file.empty() ? contract.file : operation.file,
+                        .at = operation.raw ? operation.raw->position() : json::Position{},
+                        .pointer = operation.pointer,
+                        .what = error.detail,
+                        .remedy = std::string(error.problem->remedy)});
+}
+
+}  // namespace
+
+contract::Complaints Site::operations(std::vector<std::unique_ptr<Handler>> handlers) {
+  contract::Complaints complaints;
+  inherit(unmatched_, *contract_);
+  const auto build = [&](Handler& handler, const contract::Operation& operation, Reach reach, Plan& into) {
+    auto made = plan(handler, Build{*contract_, operation, services_}, reach);
+    if (made) into = std::move(*made);
+    else complain(complaints, *contract_, operation, made.error());
+  };
+  build(*not_found_, unmatched_, Reach::everything, unmatched_plan_);
+  build(*wrong_method_, unmatched_, Reach::everything, wrong_method_plan_);
+  routes_.resize(contract_->operations.size());
+  for (std::size_t i = 0; i < routes_.size(); ++i) {
+    auto& route = routes_[i];
+    route.handler = std::move(handlers[i]);
+    build(*route.handler, contract_->operations[i], Reach::operations, route.plan);
+    build(*options_, contract_->operations[i], Reach::everything, route.beside);
+  }
+  return complaints;
+}
+
+contract::Complaints Site::page(std::string path, std::unique_ptr<Handler> handler) {
+  contract::Complaints complaints;
+  auto& mounted = *pages_.emplace_back(std::make_unique<Mounted>());
+  mounted.path = std::move(path);
+  mounted.handler = std::move(handler);
+  mounted.operation.method = "GET";
+  mounted.operation.path = mounted.path;
+  inherit(mounted.operation, *contract_);
+  auto made = plan(*mounted.handler, Build{*contract_, mounted.operation, services_}, Reach::everything);
+  if (made) mounted.plan = std::move(*made);
+  else complain(complaints, *contract_, mounted.operation, made.error());
+  return complaints;
+}
+
+const Link* Site::choose(Request& request, Context& context) {
+  const auto match = contract_->match(request.method, request.path);
+  if (match.kind == contract::Match::Kind::found) {
+    context.operation = match.operation;
+    if (match.count) {
+      auto* captured = context.arena.array<std::string_view>(match.count);
+      std::copy_n(match.captured, match.count, captured);
+      context.path_values = {captured, match.count};
+    }
+    return routes_[match.operation->index].plan.links.data();
+  }
+  if (match.kind == contract::Match::Kind::method_not_allowed) {
+    context.promise("allow", match.allow);
+    context.operation = &unmatched_;
+    if (request.method != "OPTIONS") return wrong_method_plan_.links.data();
+    // The operation that a preflight asks for says which origins may call it; else the first that is there.
+    auto wanted = request.headers.find("access-control-request-method");
+    if (wanted.empty()) wanted = match.allow.substr(0, match.allow.find(','));
+    auto meant = contract_->match(wanted, request.path);
+    if (meant.kind != contract::Match::Kind::found) meant = contract_->match(match.allow.substr(0, match.allow.find(',')), request.path);
+    if (meant.kind != contract::Match::Kind::found) return wrong_method_plan_.links.data();
+    context.operation = meant.operation;
+    return routes_[meant.operation->index].beside.links.data();
+  }
+  for (const auto& page : pages_)
+    if (page->path == request.path) {
+      context.operation = &page->operation;
+      if (request.method == "GET" || request.method == "HEAD") return page->plan.links.data();
+      context.promise("allow", "GET, HEAD");
+      return wrong_method_plan_.links.data();
+    }
+  context.operation = &unmatched_;
+  return unmatched_plan_.links.data();
+}
+
+Task<Response> Site::serve(Request& request, Context& context) {
+  context.path = request.path;
+  auto answer = co_await Next{choose(request, context)}(request, context);
+  if (answer) co_return finish(std::move(*answer), context);
+  co_return finish(problem_document(answer.error(), context), context);
+}
+
+Response Site::finish(Response response, Context& context) const {
+  std::string_view vary;
+  for (const auto& [name, value] : context.promised) {
+    if (name == "vary") {
+      if (vary.empty()) vary = value;
+      else if (!vary.contains(value)) vary = context.arena.keep(std::string(vary) + ", " + std::string(value));
+    } else if (!response.headers.contains(name)) {
+      response.headers.add(name, value);
+    }
+  }
+  if (!vary.empty()) {
+    const auto own = response.headers.find("vary");
+    response.headers.set("vary", own.empty() ? vary : context.arena.keep(std::string(own) + ", " + std::string(vary)));
+  }
+  return response;
+}
+
+Response Site::refused(const Error& error, Context& context) { return finish(problem_document(error, context), context); }
+
+namespace {
+
+class Fixed final : public Handler {
+ public:
+  Fixed(std::string type, std::string bytes, std::string policy) : type_(std::move(type)), bytes_(std::move(bytes)), policy_(std::move(policy)) {
+    tag_ = '"' + to_hex(as_text(sha256(bytes_)).substr(0, 16)) + '"';
+  }
+
+  Task<Result<Response>> handle(Request& request, Context& context) override {
+    Response response{.status = 200, .headers = Headers{context.arena}, .body = std::string_view(bytes_)};
+    const auto verdict = http::evaluate(request.method, request.headers, {.etag = tag_}, context.wall / kSecond);
+    if (verdict == http::Precondition::not_modified) {
+      response.status = 304;
+      response.body = {};
+    } else {
+      response.headers.add("content-type", type_);
+    }
+    response.headers.add("etag", tag_);
+    response.headers.add("cache-control", "no-cache");
+    if (!policy_.empty()) response.headers.add("content-security-policy", policy_);
+    co_return response;
+  }
+
+ private:
+  std::string type_, bytes_, policy_, tag_;
+};
+
+}  // namespace
+
+std::unique_ptr<Handler> fixed(std::string type, std::string bytes, std::string policy) {
+  return std::make_unique<Fixed>(std::move(type), std::move(bytes), std::move(policy));
+}
+
+}  // namespace plimsoll::server

@@ -1,0 +1,63 @@
+#pragma once
+
+#include "plimsoll/contract/contract.hpp"
+#include "plimsoll/edge/server.hpp"
+#include "plimsoll/server/chain.hpp"
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace plimsoll::server {
+
+inline constexpr Problem kNotFound{"not-found", 404, "Not found", "Check the path; what exists is listed at /openapi.json."};
+inline constexpr Problem kMethodNotAllowed{"method-not-allowed", 405, "Method not allowed", "Use one of the methods in the `Allow` header."};
+inline constexpr Problem kUnavailable{"unavailable", 503, "Not ready", "Ask again later, or another instance.", true};
+
+/// A document of ours beside the contract's operations: the API description, problem pages, health.
+struct Page {
+  std::string path;                         ///< exact
+  std::unique_ptr<Handler> handler;
+  contract::Operation operation{};          ///< so that logs and metrics have a name for it
+};
+
+/// A contract with its chains and pages, compiled: what one listener serves. Immutable while it serves.
+class Site final : public edge::Service {
+ public:
+  Site(const Services& services, std::shared_ptr<const contract::Contract> contract);
+  ~Site() override;
+
+  /// One handler per operation, in the contract's order. A policy that cannot be built is a complaint.
+  contract::Complaints operations(std::vector<std::unique_ptr<Handler>> handlers);
+  /// Adds a page; an operation of the contract with the same path hides it.
+  contract::Complaints page(std::string path, std::unique_ptr<Handler> handler);
+
+  Task<Response> serve(Request&, Context&) override;
+  Response refused(const Error&, Context&) override;
+  void finished(const Request&, Context&) noexcept override {}
+  const Services& services() const override { return services_; }
+
+ private:
+  struct Route {
+    std::unique_ptr<Handler> handler;
+    Plan plan;       ///< of the operation itself
+    Plan beside;     ///< of preflights and of OPTIONS
+  };
+  const Link* choose(Request&, Context&);
+  Response finish(Response, Context&) const;
+
+  const Services& services_;
+  std::shared_ptr<const contract::Contract> contract_;
+  std::vector<Route> routes_;
+  struct Mounted;
+  std::vector<std::unique_ptr<Mounted>> pages_;
+  std::unique_ptr<Handler> options_, not_found_, wrong_method_;
+  contract::Operation unmatched_;
+  Plan unmatched_plan_, wrong_method_plan_;
+};
+
+/// Answers with fixed bytes that live as long as the site, with an ETag and 304.
+std::unique_ptr<Handler> fixed(std::string type, std::string bytes, std::string content_security_policy = {});
+
+}  // namespace plimsoll::server

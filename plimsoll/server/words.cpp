@@ -1,0 +1,40 @@
+#include "plimsoll/server/words.hpp"
+
+#include "plimsoll/server/chain.hpp"
+#include "plimsoll/server/handlers.hpp"
+
+#include <algorithm>
+
+namespace plimsoll::server {
+namespace {
+
+/// Every word the language has for the contract, implemented or not.
+constexpr std::string_view kLanguage[] = {
+    "after",   "authorization", "batch", "cache",   "circuit-breaker", "compression", "cors",      "deadline",    "deprecated-since", "event",
+    "fallback", "fields",       "files", "idempotency", "job",         "mock",        "naming",    "priority",    "rate-limit",       "responses",
+    "rollout", "successor",     "sunset", "table",  "tables",          "upstream",    "validate",  "webhook",     "write",            "write-behind",
+    "require-match", "flags",   "webhooks", "subscriptions",
+};
+
+}  // namespace
+
+std::vector<const config::Key*> contract_keys() {
+  std::vector<const config::Key*> keys;
+  for (const auto& row : rows())
+    if (std::ranges::find(keys, row.part->key.name, &config::Key::name) == keys.end()) keys.push_back(&row.part->key);
+  for (const auto* each : handlings()) {
+    keys.push_back(&each->key);
+    for (const auto& key : each->more_keys) keys.push_back(&key);
+  }
+  return keys;
+}
+
+std::vector<std::string_view> later_words() {
+  const auto keys = contract_keys();
+  std::vector<std::string_view> later;
+  for (const auto word : kLanguage)
+    if (std::ranges::find(keys, word, &config::Key::name) == keys.end()) later.push_back(word);
+  return later;
+}
+
+}  // namespace plimsoll::server
