@@ -5,7 +5,7 @@
 
 namespace plimsoll::policy {
 // Each is defined in the file of its name.
-extern const Part trace, access_log, measure, security_headers, cors, deadline;
+extern const Part trace, access_log, measure, security_headers, cors, deadline, fields;
 }  // namespace plimsoll::policy
 
 namespace plimsoll::server {
@@ -21,6 +21,7 @@ constexpr Row kChain[] = {
     {&policy::cors, everything,
      "before authentication: a preflight carries no credentials, and a refusal must be readable to the page"},
     {&policy::deadline, everything, "before anything that may wait"},
+    {&policy::fields, operations, "just around the answer: what is cached and validated is whole"},
 };
 
 std::span<const Row> rows() { return kChain; }

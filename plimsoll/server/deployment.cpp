@@ -26,7 +26,6 @@ using config::field;
 constexpr config::Field kDatabase[] = {
     field<&DatabaseOptions::url>("url", "Where the rows are: `sqlite:PATH`. Empty: `sqlite:<name of the contract>.db` in the working directory."),
     field<&DatabaseOptions::migrations>("migrations", "Folder of `*.sql` migrations that must have been applied; empty: `migrations` beside the contract, when it is there."),
-    field<&DatabaseOptions::synchronous>("synchronous", "SQLite: `full` syncs every commit; `normal` may lose the last ones with the machine's power; `off` is for tests."),
 };
 constexpr config::Field kTelemetry[] = {
     field<&TelemetryOptions::log>("log", "Least level of the lines that are logged: debug, info, warning, error or off."),
@@ -131,6 +130,25 @@ void read_part(const json::Value& root, std::string_view key, std::span<const co
     complaints.push_back(complaint(file, value->position(), "configuration", "`" + std::string(key) + "`: " + done.error().detail, "`plimsoll config --explain` lists every option."));
 }
 
+/// `path` belongs to `url`; the others of SQLite's options stand beside it.
+std::vector<config::Field> sqlite_fields() {
+  std::vector<config::Field> fields(database::kSqliteFields.begin(), database::kSqliteFields.end());
+  std::erase_if(fields, [](const auto& field) { return field.name == "path"; });
+  return fields;
+}
+
+void read_database(const json::Value& root, Deployment& made, contract::Complaints& complaints) {
+  const auto* value = root.find("database");
+  if (!value) return;
+  const auto sqlite = sqlite_fields();
+  std::vector<std::string_view> others;
+  for (const auto& field : sqlite) others.push_back(field.name);
+  auto done = config::read(*value, kDatabase, &made.database, others);
+  if (done) done = config::read(*value, sqlite, &made.database.sqlite, std::array<std::string_view, 2>{"url", "migrations"});
+  if (!done)
+    complaints.push_back(complaint(made.file, value->position(), "configuration", "`database`: " + done.error().detail, "`plimsoll config --explain` lists every option."));
+}
+
 }  // namespace
 
 const std::span<const config::Field> kDatabaseFields = kDatabase;
@@ -168,7 +186,7 @@ std::expected<Deployment, contract::Complaints> read_deployment(const std::strin
   all.insert(all.end(), std::begin(kNested), std::end(kNested));
   if (auto done = config::read(root, all, &made, kOwn); !done)
     complaints.push_back(complaint(made.file, {}, "configuration", done.error().detail, "`plimsoll config --explain` lists every option."));
-  read_part(root, "database", kDatabase, &made.database, made.file, complaints);
+  read_database(root, made, complaints);
   read_part(root, "telemetry", kTelemetry, &made.telemetry, made.file, complaints);
   read_part(root, "tls", kTls, &made.tls, made.file, complaints);
   made.names_database = root.find("database") != nullptr;
@@ -200,6 +218,7 @@ std::vector<Explained> explain(const Deployment& deployment) {
   const auto part = [&](std::string_view key) { return deployment.root ? deployment.root->find(key) : nullptr; };
   explain_fields(out, "", kFields, &deployment, &standard, deployment.root, deployment.file);
   explain_fields(out, "database.", kDatabase, &deployment.database, &standard.database, part("database"), deployment.file);
+  explain_fields(out, "database.", sqlite_fields(), &deployment.database.sqlite, &standard.database.sqlite, part("database"), deployment.file);
   explain_fields(out, "telemetry.", kTelemetry, &deployment.telemetry, &standard.telemetry, part("telemetry"), deployment.file);
   explain_fields(out, "tls.", kTls, &deployment.tls, &standard.tls, part("tls"), deployment.file);
   explain_fields(out, "", kNested, &deployment, &standard, deployment.root, deployment.file);

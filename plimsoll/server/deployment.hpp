@@ -2,6 +2,7 @@
 
 #include "plimsoll/config/options.hpp"
 #include "plimsoll/contract/contract.hpp"
+#include "plimsoll/database/sqlite.hpp"
 #include "plimsoll/telemetry/log.hpp"
 
 #include <memory>
@@ -13,7 +14,7 @@ namespace plimsoll::server {
 struct DatabaseOptions {
   std::string url;
   std::string migrations;
-  std::string synchronous = "full";
+  database::SqliteOptions sqlite;
 };
 extern const std::span<const config::Field> kDatabaseFields;
 

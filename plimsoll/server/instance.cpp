@@ -96,7 +96,7 @@ contract::Complaints Instance::State::open() {
   const auto level = settings.quiet ? telemetry::Level::off : deployment.telemetry.log;
   log = std::make_unique<telemetry::Log>(settings.log_descriptor, level, text ? telemetry::Log::Format::text : telemetry::Log::Format::json, clock);
   threads = std::make_unique<Threads>(kBlockingThreads);
-  store = store::make_memory_store(clock);
+  store = std::make_unique<store::Memory>(store::MemoryOptions{}, clock);
   services = {.store = store.get(),
               .threads = threads.get(),
               .metrics = &metrics,
@@ -119,9 +119,8 @@ bool Instance::State::needs_database(const Handlers& handlers) const {
 
 contract::Complaints Instance::State::open_database() {
   namespace fs = std::filesystem;
-  database::SqliteOptions options;
+  auto options = deployment.database.sqlite;
   options.path = deployment.database.url.empty() ? fs::path(settings.contract).stem().string() + ".db" : deployment.database.url.substr(std::string_view("sqlite:").size());
-  options.synchronous = deployment.database.synchronous;
   auto opened = database::open_sqlite(options);
   if (!opened)
     return {{.code = "database",

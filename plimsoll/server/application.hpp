@@ -1,0 +1,53 @@
+#pragma once
+
+#include "plimsoll/exchange/context.hpp"
+#include "plimsoll/server/instance.hpp"
+
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace plimsoll {
+
+/// A program that serves a contract, with operations of its own in C++.
+///
+///     plimsoll::Application application{"shop.yaml"};
+///     application.on("createOrder", [](Request& request, Context& context) -> Task<Result<Response>> { … });
+///     return application.run(argc, argv);
+///
+/// An operation without a handler, or a handler without an operation, refuses to start.
+class Application {
+ public:
+  explicit Application(std::string contract);
+  ~Application();
+
+  /// Answers the operation of that `operationId` by `function(Request&, Context&) -> Task<Result<Response>>`. The function
+  /// lives as long as the server and is called from every I/O thread.
+  template <class F>
+  Application& on(std::string operation_id, F function) {
+    return on(std::move(operation_id), std::unique_ptr<Handler>(std::make_unique<Function<F>>(std::move(function))));
+  }
+  Application& on(std::string operation_id, std::unique_ptr<Handler> handler);
+
+  /// Serves until SIGTERM or SIGINT, with the options of `plimsoll serve` (the contract is the program's). The exit status.
+  int run(int argc, char** argv);
+  /// The same with settings that are read already; says on standard output where it listens.
+  int serve(server::Settings settings);
+  /// The instance without a listener, for tests without sockets (testkit/client.hpp). May be called once.
+  std::expected<std::unique_ptr<server::Instance>, contract::Complaints> instance(server::Settings settings = {});
+
+ private:
+  template <class F>
+  class Function final : public Handler {
+   public:
+    explicit Function(F function) : function_(std::move(function)) {}
+    PLIMSOLL_FORWARDS Task<Result<Response>> handle(Request& request, Context& context) override { return function_(request, context); }
+
+   private:
+    F function_;
+  };
+  std::string contract_;
+  server::Handlers handlers_;
+};
+
+}  // namespace plimsoll

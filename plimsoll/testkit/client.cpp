@@ -1,0 +1,127 @@
+#include "plimsoll/testkit/client.hpp"
+
+#include "plimsoll/async/loop.hpp"
+#include "plimsoll/exchange/context.hpp"
+#include "plimsoll/server/problems.hpp"
+#include "plimsoll/server/site.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+#include <unistd.h>
+
+namespace plimsoll::testkit {
+namespace {
+
+/// A body that is there already, given in one piece.
+class Whole final : public Stream {
+ public:
+  explicit Whole(std::string_view text) : text_(text) {}
+  Task<Result<Bytes>> read() override { co_return as_bytes(std::exchange(text_, {})); }
+
+ private:
+  std::string_view text_;
+};
+
+Task<Result<std::string>> gathered(const Body& body) {
+  std::string out;
+  if (const auto* text = std::get_if<std::string_view>(&body)) out = *text;
+  if (const auto* buffer = std::get_if<Buffer>(&body)) out = as_text(buffer->bytes);
+  if (const auto* file = std::get_if<File>(&body)) {
+    out.resize(file->length);
+    const auto got = ::pread(file->descriptor, out.data(), out.size(), static_cast<off_t>(file->offset));
+    if (got != static_cast<ssize_t>(out.size())) co_return fail(kInternal, "the file of the answer is shorter than it says");
+  }
+  if (const auto* stream = std::get_if<Stream*>(&body))
+    for (;;) {
+      auto piece = co_await (*stream)->read();
+      if (!piece) co_return std::unexpected(std::move(piece).error());
+      if (piece->empty()) break;
+      out += as_text(*piece);
+    }
+  co_return out;
+}
+
+}  // namespace
+
+std::string_view Answer::header(std::string_view name) const {
+  const auto found = std::ranges::find(headers, name, [](const auto& pair) { return std::string_view(pair.first); });
+  return found == headers.end() ? std::string_view{} : std::string_view(found->second);
+}
+
+struct Client::State {
+  server::Instance& instance;
+  Loop loop;
+
+  Task<> exchange(Request& request, Context& context, Answer& answer) {
+    auto response = co_await instance.site().serve(request, context);
+    context.answered();
+    answer.status = context.outcome.status = response.status;
+    for (const auto& [name, value] : response.headers) {
+      std::string lower(name);
+      std::ranges::transform(lower, lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+      answer.headers.emplace_back(std::move(lower), value);
+    }
+    auto body = co_await gathered(response.body);
+    if (!body) throw std::runtime_error("the answer's stream failed: " + body.error().detail);
+    answer.body = request.method == "HEAD" ? std::string{} : std::move(*body);
+    answer.problem = context.outcome.problem;
+    context.outcome.sent = answer.body.size();
+    instance.site().finished(request, context);
+  }
+};
+
+Client::Client(server::Instance& instance) : state_(new State{instance, {}}) {}
+Client::~Client() = default;
+
+Answer Client::request(std::string_view method, std::string_view target, const HeaderList& headers, std::string_view body) {
+  Arena arena;
+  Scope scope;
+  Whole whole{body};
+  Context context{arena, state_->loop, state_->instance.services()};
+  context.scope = &scope;
+  context.started = context.now = context.services.clock->steady();
+  context.wall = context.services.clock->wall();
+  const auto question = target.find('?');
+  Request request{.method = method,
+                  .target = target,
+                  .headers = Headers{arena},
+                  .body = body.empty() ? nullptr : &whole,
+                  .content_length = body.empty() ? std::nullopt : std::optional<std::uint64_t>{body.size()},
+                  .path = target.substr(0, question),
+                  .query = question == target.npos ? std::string_view{} : target.substr(question + 1),
+                  .has_query = question != target.npos,
+                  .authority = "localhost",
+                  .peer = {.address = "127.0.0.1", .port = 1}};
+  request.headers.add("host", "localhost");
+  for (const auto& [name, value] : headers) request.headers.add(name, value);
+  Answer answer;
+  state_->loop.spawn(scope, state_->exchange(request, context, answer));
+  state_->loop.run();
+  if (answer.status == 0) throw std::runtime_error("the exchange did not end with an answer");
+  if (!answer.problem.empty()) {
+    const auto known = server::all_problems();
+    if (std::ranges::none_of(known, [&](const auto* each) { return each->code == answer.problem; }))
+      throw std::runtime_error("the answer carries the problem \"" + answer.problem + "\", which no part declares");
+  }
+  arena.release();
+  return answer;
+}
+
+namespace {
+
+HeaderList with_type(const HeaderList& headers, const char* type) {
+  auto all = headers;
+  if (std::ranges::none_of(headers, [](const auto& h) { return h.first == "content-type"; })) all.emplace_back("content-type", type);
+  return all;
+}
+
+}  // namespace
+
+Answer Client::post(std::string_view target, std::string_view body, const HeaderList& headers) {
+  return request("POST", target, with_type(headers, "application/json"), body);
+}
+Answer Client::patch(std::string_view target, std::string_view body, const HeaderList& headers) {
+  return request("PATCH", target, with_type(headers, "application/merge-patch+json"), body);
+}
+
+}  // namespace plimsoll::testkit
