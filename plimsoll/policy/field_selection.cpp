@@ -72,8 +72,10 @@ void write_selected(json::Writer& out, const json::Value& value, const std::vect
   out.begin_object();
   for (const auto& member : value.object()) {
     out.key(member.key);
-    if (&member.value == data) write(out, member.value, selection);
-    else out.value(member.value);
+    if (&member.value == data)
+      write(out, member.value, selection);
+    else
+      out.value(member.value);
   }
   out.end_object();
 }

@@ -19,16 +19,19 @@ std::string selected(std::string_view text, std::string_view fields) {
 }
 
 TEST(FieldSelection, KeepsWhatIsNamedAndNothingElse) {
-  EXPECT_EQ(selected(R"({"id":1,"name":"a","items":[{"sku":"x","price":2}]})", "id,items(sku)"), R"({"id":1,"items":[{"sku":"x"}]})");
+  EXPECT_EQ(selected(R"({"id":1,"name":"a","items":[{"sku":"x","price":2}]})", "id,items(sku)"),
+            R"({"id":1,"items":[{"sku":"x"}]})");
   EXPECT_EQ(selected(R"({"id":1,"items":[{"sku":"x","price":2}]})", "items"), R"({"items":[{"sku":"x","price":2}]})");
 }
 
 TEST(FieldSelection, OfAPageSelectsInItsItems) {
-  EXPECT_EQ(selected(R"({"data":[{"id":1,"a":2}],"next_cursor":null})", "id"), R"({"data":[{"id":1}],"next_cursor":null})");
+  EXPECT_EQ(selected(R"({"data":[{"id":1,"a":2}],"next_cursor":null})", "id"),
+            R"({"data":[{"id":1}],"next_cursor":null})");
 }
 
 TEST(FieldSelection, RefusesWhatIsMalformedOrUnbounded) {
-  for (const auto* text : {"", ",", "a,", "a(", "a()", "a)", "(a)", "a(b", "a,,b"}) EXPECT_FALSE(parse_fields(text)) << text;
+  for (const auto* text : {"", ",", "a,", "a(", "a()", "a)", "(a)", "a(b", "a,,b"})
+    EXPECT_FALSE(parse_fields(text)) << text;
   std::string deep;
   for (int i = 0; i < 9; ++i) deep += "a(";
   EXPECT_FALSE(parse_fields(deep + "a" + std::string(9, ')')));

@@ -15,12 +15,14 @@ class Fields final : public Policy {
   struct Options {};
   static constexpr std::span<const config::Field> fields{};
   static constexpr std::string_view short_form = R"("type":"boolean")";
-  static constexpr Problem kInvalid{"invalid-fields", 400, "The selection of fields is malformed", "Write names separated by commas, nested ones in brackets: fields=id,items(sku)."};
+  static constexpr Problem kInvalid{"invalid-fields", 400, "The selection of fields is malformed",
+                                    "Write names separated by commas, nested ones in brackets: fields=id,items(sku)."};
   static constexpr const Problem* problems[] = {&kInvalid};
 
   static Result<Options> read(const json::Value& from) {
     if (from.is(json::Type::boolean)) return Options{};
-    if (auto done = config::read(from, fields, nullptr, kEveryPolicy); !done) return std::unexpected(std::move(done).error());
+    if (auto done = config::read(from, fields, nullptr, kEveryPolicy); !done)
+      return std::unexpected(std::move(done).error());
     return Options{};
   }
   static Result<std::unique_ptr<Policy>> build(Options, const Build& build) {
@@ -45,7 +47,8 @@ class Fields final : public Policy {
     const auto selection = parse_fields(text);
     if (!selection) {
       Error error{&kInvalid, "`" + text.substr(0, 200) + "` cannot be read as a selection of fields."};
-      error.more().fields.push_back({"query", "/fields", "fields", "must be names separated by commas, nested ones in brackets"});
+      error.more().fields.push_back(
+          {"query", "/fields", "fields", "must be names separated by commas, nested ones in brackets"});
       co_return std::unexpected(std::move(error));
     }
     auto answer = co_await next(request, context);
@@ -65,6 +68,7 @@ class Fields final : public Policy {
 
 }  // namespace
 
-extern constinit const Part fields = part<Fields>("fields", "Answers only with the fields a caller names in `fields=`.");
+extern constinit const Part fields =
+    part<Fields>("fields", "Answers only with the fields a caller names in `fields=`.");
 
 }  // namespace plimsoll::policy

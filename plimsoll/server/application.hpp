@@ -21,15 +21,16 @@ class Application {
   explicit Application(std::string contract);
   ~Application();
 
-  /// Answers the operation of that `operationId` by `function(Request&, Context&) -> Task<Result<Response>>`. The function
-  /// lives as long as the server and is called from every I/O thread.
+  /// Answers the operation of that `operationId` by `function(Request&, Context&) -> Task<Result<Response>>`. The
+  /// function lives as long as the server and is called from every I/O thread.
   template <class F>
   Application& on(std::string operation_id, F function) {
     return on(std::move(operation_id), std::unique_ptr<Handler>(std::make_unique<Function<F>>(std::move(function))));
   }
   Application& on(std::string operation_id, std::unique_ptr<Handler> handler);
 
-  /// Serves until SIGTERM or SIGINT, with the options of `plimsoll serve` (the contract is the program's). The exit status.
+  /// Serves until SIGTERM or SIGINT, with the options of `plimsoll serve` (the contract is the program's). The exit
+  /// status.
   int run(int argc, char** argv);
   /// The same with settings that are read already; says on standard output where it listens.
   int serve(server::Settings settings);
@@ -41,7 +42,9 @@ class Application {
   class Function final : public Handler {
    public:
     explicit Function(F function) : function_(std::move(function)) {}
-    PLIMSOLL_FORWARDS Task<Result<Response>> handle(Request& request, Context& context) override { return function_(request, context); }
+    PLIMSOLL_FORWARDS Task<Result<Response>> handle(Request& request, Context& context) override {
+      return function_(request, context);
+    }
 
    private:
     F function_;

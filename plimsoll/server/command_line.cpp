@@ -7,10 +7,15 @@
 namespace plimsoll::server {
 
 void add_options(CLI::App& app, Settings& settings) {
-  app.add_option("--config", settings.config, "Deployment; without it plimsoll.yaml in the working directory, when there is one")->type_name("FILE");
-  app.add_option("--overlay", settings.overlays, "Overlay applied to the contract; may be given several times")->type_name("FILE");
-  app.add_option("--listen", settings.listen, "Address of the public listener; port 0 takes a free one")->type_name("ADDR:PORT");
-  app.add_option("--management", settings.management, "Address of metrics and health, or off")->type_name("ADDR:PORT|off");
+  app.add_option("--config", settings.config,
+                 "Deployment; without it plimsoll.yaml in the working directory, when there is one")
+      ->type_name("FILE");
+  app.add_option("--overlay", settings.overlays, "Overlay applied to the contract; may be given several times")
+      ->type_name("FILE");
+  app.add_option("--listen", settings.listen, "Address of the public listener; port 0 takes a free one")
+      ->type_name("ADDR:PORT");
+  app.add_option("--management", settings.management, "Address of metrics and health, or off")
+      ->type_name("ADDR:PORT|off");
   app.add_flag("--mock-unbound", settings.mock_unbound, "Answer operations without a handler from their examples");
   app.add_flag("--dev", settings.development, "For a laptop: makes what only a person can give, and says so");
 }

@@ -3,11 +3,11 @@
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/json/yaml.hpp"
 
-#include <cstdlib>
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
-#include <sys/stat.h>
 
 namespace plimsoll::config {
 
@@ -24,19 +24,27 @@ namespace {
 using config::field;
 
 constexpr config::Field kDatabase[] = {
-    field<&DatabaseOptions::url>("url", "Where the rows are: `sqlite:PATH`. Empty: `sqlite:<name of the contract>.db` in the working directory."),
-    field<&DatabaseOptions::migrations>("migrations", "Folder of `*.sql` migrations that must have been applied; empty: `migrations` beside the contract, when it is there."),
+    field<&DatabaseOptions::url>(
+        "url",
+        "Where the rows are: `sqlite:PATH`. Empty: `sqlite:<name of the contract>.db` in the working directory."),
+    field<&DatabaseOptions::migrations>("migrations",
+                                        "Folder of `*.sql` migrations that must have been applied; empty: `migrations` "
+                                        "beside the contract, when it is there."),
 };
 constexpr config::Field kTelemetry[] = {
-    field<&TelemetryOptions::log>("log", "Least level of the lines that are logged: debug, info, warning, error or off."),
+    field<&TelemetryOptions::log>("log",
+                                  "Least level of the lines that are logged: debug, info, warning, error or off."),
     field<&TelemetryOptions::format>("format", "`json`, `text`, or `auto`: text on a terminal, else JSON."),
 };
 constexpr config::Field kTls[] = {
-    field<&TlsOptions::certificate>("certificate", "PEM file of the certificate and its chain; empty: the listeners speak in clear."),
+    field<&TlsOptions::certificate>("certificate",
+                                    "PEM file of the certificate and its chain; empty: the listeners speak in clear."),
     field<&TlsOptions::key>("key", "PEM file of the private key."),
 };
 constexpr config::Field kFields[] = {
-    field<&Deployment::listen>("listen", "Addresses of the public listener, `ADDRESS:PORT`, `[IPV6]:PORT` or `unix:PATH`; port 0 takes a free one."),
+    field<&Deployment::listen>(
+        "listen",
+        "Addresses of the public listener, `ADDRESS:PORT`, `[IPV6]:PORT` or `unix:PATH`; port 0 takes a free one."),
     field<&Deployment::management>("management", "Address of the management listener (metrics, health), or `off`."),
     field<&Deployment::threads>("threads", "I/O threads; 0: one for each core."),
 };
@@ -49,11 +57,13 @@ constexpr config::Field kNested[] = {
     field<&Deployment::roles>("roles", "Roles and the scopes each has."),
     field<&Deployment::jobs>("jobs", "Background jobs and how each is run."),
     field<&Deployment::credentials>("credentials", "Secrets by the names the contract uses."),
-    field<&Deployment::trusted_proxies>("trusted-proxies", "Addresses or networks whose forwarding headers are believed."),
+    field<&Deployment::trusted_proxies>("trusted-proxies",
+                                        "Addresses or networks whose forwarding headers are believed."),
 };
 constexpr std::string_view kOwn[] = {"database", "telemetry", "tls"};
 
-contract::Complaint complaint(const std::string& file, json::Position at, std::string code, std::string what, std::string remedy) {
+contract::Complaint complaint(const std::string& file, json::Position at, std::string code, std::string what,
+                              std::string remedy) {
   return {.code = std::move(code), .file = file, .at = at, .what = std::move(what), .remedy = std::move(remedy)};
 }
 
@@ -69,7 +79,8 @@ std::optional<std::string> contents(const std::string& path) {
 /// Fills `${NAME}` and `${file:PATH}` into every text of the document.
 class Secrets {
  public:
-  Secrets(const std::string& file, Arena& arena, contract::Complaints& complaints) : file_(file), arena_(arena), complaints_(complaints) {}
+  Secrets(const std::string& file, Arena& arena, contract::Complaints& complaints)
+      : file_(file), arena_(arena), complaints_(complaints) {}
 
   void fill(json::Value& value) {
     if (value.is(json::Type::string)) return fill_text(value);
@@ -102,7 +113,8 @@ class Secrets {
       const std::string path(name.substr(5));
       auto text = contents(path);
       if (!text) {
-        complaints_.push_back(complaint(file_, at, "missing-secret", "the secret file " + path + " cannot be read", "Mount the file, or correct the path in `${file:…}`."));
+        complaints_.push_back(complaint(file_, at, "missing-secret", "the secret file " + path + " cannot be read",
+                                        "Mount the file, or correct the path in `${file:…}`."));
         return {};
       }
       while (text->ends_with('\n') || text->ends_with('\r')) text->pop_back();
@@ -111,7 +123,9 @@ class Secrets {
     const std::string variable(name);
     const char* found = std::getenv(variable.c_str());
     if (!found || !*found) {
-      complaints_.push_back(complaint(file_, at, "missing-secret", "the environment variable " + variable + " is not set", "Set " + variable + " before starting, or use `${file:PATH}`."));
+      complaints_.push_back(complaint(file_, at, "missing-secret",
+                                      "the environment variable " + variable + " is not set",
+                                      "Set " + variable + " before starting, or use `${file:PATH}`."));
       return {};
     }
     return found;
@@ -122,12 +136,14 @@ class Secrets {
   contract::Complaints& complaints_;
 };
 
-void read_part(const json::Value& root, std::string_view key, std::span<const config::Field> fields, void* options, const std::string& file,
-               contract::Complaints& complaints) {
+void read_part(const json::Value& root, std::string_view key, std::span<const config::Field> fields, void* options,
+               const std::string& file, contract::Complaints& complaints) {
   const auto* value = root.find(key);
   if (!value) return;
   if (auto done = config::read(*value, fields, options); !done)
-    complaints.push_back(complaint(file, value->position(), "configuration", "`" + std::string(key) + "`: " + done.error().detail, "`plimsoll config --explain` lists every option."));
+    complaints.push_back(complaint(file, value->position(), "configuration",
+                                   "`" + std::string(key) + "`: " + done.error().detail,
+                                   "`plimsoll config --explain` lists every option."));
 }
 
 /// `path` belongs to `url`; the others of SQLite's options stand beside it.
@@ -144,9 +160,11 @@ void read_database(const json::Value& root, Deployment& made, contract::Complain
   std::vector<std::string_view> others;
   for (const auto& field : sqlite) others.push_back(field.name);
   auto done = config::read(*value, kDatabase, &made.database, others);
-  if (done) done = config::read(*value, sqlite, &made.database.sqlite, std::array<std::string_view, 2>{"url", "migrations"});
+  if (done)
+    done = config::read(*value, sqlite, &made.database.sqlite, std::array<std::string_view, 2>{"url", "migrations"});
   if (!done)
-    complaints.push_back(complaint(made.file, value->position(), "configuration", "`database`: " + done.error().detail, "`plimsoll config --explain` lists every option."));
+    complaints.push_back(complaint(made.file, value->position(), "configuration", "`database`: " + done.error().detail,
+                                   "`plimsoll config --explain` lists every option."));
 }
 
 }  // namespace
@@ -167,7 +185,8 @@ std::expected<Deployment, contract::Complaints> read_deployment(const std::strin
   contract::Complaints complaints;
   auto text = contents(made.file);
   if (!text) {
-    complaints.push_back(complaint(made.file, {}, "unreadable-file", "the configuration cannot be read", "Give the path of a readable file with --config."));
+    complaints.push_back(complaint(made.file, {}, "unreadable-file", "the configuration cannot be read",
+                                   "Give the path of a readable file with --config."));
     return std::unexpected(std::move(complaints));
   }
   made.text = std::make_unique<std::string>(std::move(*text));
@@ -185,28 +204,33 @@ std::expected<Deployment, contract::Complaints> read_deployment(const std::strin
   std::vector<config::Field> all(std::begin(kFields), std::end(kFields));
   all.insert(all.end(), std::begin(kNested), std::end(kNested));
   if (auto done = config::read(root, all, &made, kOwn); !done)
-    complaints.push_back(complaint(made.file, {}, "configuration", done.error().detail, "`plimsoll config --explain` lists every option."));
+    complaints.push_back(complaint(made.file, {}, "configuration", done.error().detail,
+                                   "`plimsoll config --explain` lists every option."));
   read_database(root, made, complaints);
   read_part(root, "telemetry", kTelemetry, &made.telemetry, made.file, complaints);
   read_part(root, "tls", kTls, &made.tls, made.file, complaints);
   made.names_database = root.find("database") != nullptr;
   if (!made.database.url.empty() && !made.database.url.starts_with("sqlite:"))
-    complaints.push_back(complaint(made.file, root.find("database")->position(), "configuration", "only `sqlite:PATH` is served by this version", "Use `sqlite:PATH`."));
+    complaints.push_back(complaint(made.file, root.find("database")->position(), "configuration",
+                                   "only `sqlite:PATH` is served by this version", "Use `sqlite:PATH`."));
   for (const char* later : {"store", "upstreams"})
     if (const auto* value = root.find(later))
-      complaints.push_back(complaint(made.file, value->position(), "not-implemented", "`" + std::string(later) + "` is not implemented in this version", "Remove it: state is kept in this process."));
+      complaints.push_back(complaint(made.file, value->position(), "not-implemented",
+                                     "`" + std::string(later) + "` is not implemented in this version",
+                                     "Remove it: state is kept in this process."));
   if (!complaints.empty()) return std::unexpected(std::move(complaints));
   return made;
 }
 
 namespace {
 
-void explain_fields(std::vector<Explained>& out, const std::string& prefix, std::span<const config::Field> fields, const void* values,
-                    const void* standards, const json::Value* from, const std::string& file) {
+void explain_fields(std::vector<Explained>& out, const std::string& prefix, std::span<const config::Field> fields,
+                    const void* values, const void* standards, const json::Value* from, const std::string& file) {
   for (const auto& option : fields) {
     const auto* given = from ? from->find(option.name) : nullptr;
     const auto origin = given ? file + ":" + std::to_string(given->position().line) : std::string("default");
-    out.push_back({prefix + std::string(option.name), option.show(values), origin, option.show(standards), std::string(option.sentence)});
+    out.push_back({prefix + std::string(option.name), option.show(values), origin, option.show(standards),
+                   std::string(option.sentence)});
   }
 }
 
@@ -217,9 +241,12 @@ std::vector<Explained> explain(const Deployment& deployment) {
   std::vector<Explained> out;
   const auto part = [&](std::string_view key) { return deployment.root ? deployment.root->find(key) : nullptr; };
   explain_fields(out, "", kFields, &deployment, &standard, deployment.root, deployment.file);
-  explain_fields(out, "database.", kDatabase, &deployment.database, &standard.database, part("database"), deployment.file);
-  explain_fields(out, "database.", sqlite_fields(), &deployment.database.sqlite, &standard.database.sqlite, part("database"), deployment.file);
-  explain_fields(out, "telemetry.", kTelemetry, &deployment.telemetry, &standard.telemetry, part("telemetry"), deployment.file);
+  explain_fields(out, "database.", kDatabase, &deployment.database, &standard.database, part("database"),
+                 deployment.file);
+  explain_fields(out, "database.", sqlite_fields(), &deployment.database.sqlite, &standard.database.sqlite,
+                 part("database"), deployment.file);
+  explain_fields(out, "telemetry.", kTelemetry, &deployment.telemetry, &standard.telemetry, part("telemetry"),
+                 deployment.file);
   explain_fields(out, "tls.", kTls, &deployment.tls, &standard.tls, part("tls"), deployment.file);
   explain_fields(out, "", kNested, &deployment, &standard, deployment.root, deployment.file);
   for (auto& row : out)

@@ -38,12 +38,12 @@ struct Deployment {
   DatabaseOptions database;
   TelemetryOptions telemetry;
   TlsOptions tls;
-  config::Raw limits = nullptr, store = nullptr, authentication = nullptr, upstreams = nullptr, roles = nullptr, jobs = nullptr,
-              credentials = nullptr, trusted_proxies = nullptr;
+  config::Raw limits = nullptr, store = nullptr, authentication = nullptr, upstreams = nullptr, roles = nullptr,
+              jobs = nullptr, credentials = nullptr, trusted_proxies = nullptr;
   bool names_database = false;  ///< somebody said which
 
-  const json::Value* root = nullptr;       ///< the document, or null
-  std::unique_ptr<Arena> memory;           ///< of `root`
+  const json::Value* root = nullptr;  ///< the document, or null
+  std::unique_ptr<Arena> memory;      ///< of `root`
   std::unique_ptr<std::string> text;
 };
 extern const std::span<const config::Field> kDeploymentFields;

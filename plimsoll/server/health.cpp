@@ -38,7 +38,9 @@ class Health::Answer final : public Handler {
     }
     out.key("status").string(well ? "ok" : "unavailable");
     out.end_object();
-    Response response{.status = static_cast<std::uint16_t>(well ? 200 : 503), .headers = Headers{context.arena}, .body = context.arena.keep(text)};
+    Response response{.status = static_cast<std::uint16_t>(well ? 200 : 503),
+                      .headers = Headers{context.arena},
+                      .body = context.arena.keep(text)};
     response.headers.add("content-type", "application/json");
     response.headers.add("cache-control", "no-store");
     co_return response;
@@ -55,7 +57,9 @@ namespace {
 
 class Metrics final : public Handler {
   Task<Result<Response>> handle(Request&, Context& context) override {
-    Response response{.status = 200, .headers = Headers{context.arena}, .body = context.arena.keep(context.services.metrics->expose())};
+    Response response{.status = 200,
+                      .headers = Headers{context.arena},
+                      .body = context.arena.keep(context.services.metrics->expose())};
     response.headers.add("content-type", "text/plain; version=0.0.4; charset=utf-8");
     response.headers.add("cache-control", "no-store");
     co_return response;
@@ -65,7 +69,13 @@ class Metrics final : public Handler {
 class Empty final : public contract::Contract {
   contract::Match match(std::string_view, std::string_view) const override { return {}; }
   std::span<const std::string> path_parameters(const contract::Operation&) const override { return {}; }
-  Result<schema::Validator> compile(const json::Value&, schema::CompileOptions::Direction) const override { return fail(kInternal, "no schemas here"); }
+  Result<schema::Validator> compile(const json::Value&, schema::CompileOptions::Direction) const override {
+    return fail(kInternal, "no schemas here");
+  }
+  Result<std::shared_ptr<const schema::Validator>> validator(const json::Value&,
+                                                             schema::CompileOptions::Direction) const override {
+    return fail(kInternal, "no schemas here");
+  }
   const json::Value& resolve(const json::Value& value) const override { return value; }
   const contract::Operation* find(std::string_view) const override { return nullptr; }
 };

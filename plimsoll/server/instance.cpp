@@ -12,15 +12,16 @@
 #include "plimsoll/telemetry/log.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
 
-#include <filesystem>
 #include <unistd.h>
+#include <filesystem>
 
 namespace plimsoll::server {
 namespace {
 
 constexpr unsigned kBlockingThreads = 4;
 
-contract::Complaint complaint(const contract::Contract& contract, const contract::Operation& operation, std::string code, std::string what, std::string remedy) {
+contract::Complaint complaint(const contract::Contract& contract, const contract::Operation& operation,
+                              std::string code, std::string what, std::string remedy) {
   return {.code = std::move(code),
           .file = operation.file.empty() ? contract.file : operation.file,
           .at = operation.raw ? operation.raw->position() : json::Position{},
@@ -49,14 +50,16 @@ struct Instance::State {
   contract::Complaints open_database();
   contract::Complaints build(Handlers handlers);
   contract::Complaints mount();
-  Result<std::unique_ptr<Handler>> handler_of(const contract::Operation& operation, Handlers& bound, contract::Complaints& complaints);
+  Result<std::unique_ptr<Handler>> handler_of(const contract::Operation& operation, Handlers& bound,
+                                              contract::Complaints& complaints);
   bool needs_database(const Handlers& handlers) const;
 };
 
 Instance::Instance() : state_(std::make_unique<State>()) {}
 Instance::~Instance() = default;
 
-std::expected<std::shared_ptr<const contract::Contract>, contract::Complaints> load_contract(const std::string& file, const std::vector<std::string>& overlays) {
+std::expected<std::shared_ptr<const contract::Contract>, contract::Complaints> load_contract(
+    const std::string& file, const std::vector<std::string>& overlays) {
   const auto keys = contract_keys();
   const auto later = later_words();
   contract::LoadOptions options{.file = file, .overlays = overlays, .keys = keys, .later_words = later};
@@ -65,7 +68,8 @@ std::expected<std::shared_ptr<const contract::Contract>, contract::Complaints> l
   return contract::load(options);
 }
 
-std::expected<std::unique_ptr<Instance>, contract::Complaints> Instance::create(const Settings& settings, Handlers handlers) {
+std::expected<std::unique_ptr<Instance>, contract::Complaints> Instance::create(const Settings& settings,
+                                                                                Handlers handlers) {
   std::unique_ptr<Instance> made{new Instance};
   auto& state = *made->state_;
   state.settings = settings;
@@ -92,9 +96,11 @@ std::expected<std::unique_ptr<Instance>, contract::Complaints> Instance::create(
 
 contract::Complaints Instance::State::open() {
   const auto& clock = settings.clock ? *settings.clock : system_clock();
-  const bool text = deployment.telemetry.format == "text" || (deployment.telemetry.format == "auto" && ::isatty(settings.log_descriptor));
+  const bool text = deployment.telemetry.format == "text" ||
+                    (deployment.telemetry.format == "auto" && ::isatty(settings.log_descriptor));
   const auto level = settings.quiet ? telemetry::Level::off : deployment.telemetry.log;
-  log = std::make_unique<telemetry::Log>(settings.log_descriptor, level, text ? telemetry::Log::Format::text : telemetry::Log::Format::json, clock);
+  log = std::make_unique<telemetry::Log>(settings.log_descriptor, level,
+                                         text ? telemetry::Log::Format::text : telemetry::Log::Format::json, clock);
   threads = std::make_unique<Threads>(kBlockingThreads);
   store = std::make_unique<store::Memory>(store::MemoryOptions{}, clock);
   services = {.store = store.get(),
@@ -120,19 +126,24 @@ bool Instance::State::needs_database(const Handlers& handlers) const {
 contract::Complaints Instance::State::open_database() {
   namespace fs = std::filesystem;
   auto options = deployment.database.sqlite;
-  options.path = deployment.database.url.empty() ? fs::path(settings.contract).stem().string() + ".db" : deployment.database.url.substr(std::string_view("sqlite:").size());
+  options.path = deployment.database.url.empty() ? fs::path(settings.contract).stem().string() + ".db"
+                                                 : deployment.database.url.substr(std::string_view("sqlite:").size());
   auto opened = database::open_sqlite(options);
   if (!opened)
     return {{.code = "database",
              .file = deployment.file.empty() ? settings.contract : deployment.file,
-             .what = "the database " + options.path + " cannot be opened: " + (opened.error().more_ && !opened.error().more_->cause.empty() ? opened.error().more_->cause : opened.error().detail),
-             .remedy = "Make its folder writable, or name another with `database: {url: 'sqlite:PATH'}` in plimsoll.yaml."}};
+             .what = "the database " + options.path + " cannot be opened: " +
+                     (opened.error().more_ && !opened.error().more_->cause.empty() ? opened.error().more_->cause
+                                                                                   : opened.error().detail),
+             .remedy =
+                 "Make its folder writable, or name another with `database: {url: 'sqlite:PATH'}` in plimsoll.yaml."}};
   database = std::move(*opened);
   services.database = database.get();
   return {};
 }
 
-Result<std::unique_ptr<Handler>> Instance::State::handler_of(const contract::Operation& operation, Handlers& bound, contract::Complaints& complaints) {
+Result<std::unique_ptr<Handler>> Instance::State::handler_of(const contract::Operation& operation, Handlers& bound,
+                                                             contract::Complaints& complaints) {
   const Build build{*contract, operation, services};
   const auto* mock = handling("mock");
   static const json::Value nothing = json::Value::object({});
@@ -143,7 +154,10 @@ Result<std::unique_ptr<Handler>> Instance::State::handler_of(const contract::Ope
   for (const auto& extension : operation.extensions)
     if (const auto* found = handling(extension.key)) {
       if (way) {
-        complaints.push_back(complaint(*contract, operation, "two-handlers", "operation " + operation.id + " is answered by both `" + std::string(way->key.name) + "` and `" + std::string(found->key.name) + "`", "Keep one of them."));
+        complaints.push_back(complaint(*contract, operation, "two-handlers",
+                                       "operation " + operation.id + " is answered by both `" +
+                                           std::string(way->key.name) + "` and `" + std::string(found->key.name) + "`",
+                                       "Keep one of them."));
         return nullptr;
       }
       way = found;
@@ -153,13 +167,18 @@ Result<std::unique_ptr<Handler>> Instance::State::handler_of(const contract::Ope
     auto handler = std::move(own->second);
     bound.erase(own);
     if (!way) return handler;
-    complaints.push_back(complaint(*contract, operation, "two-handlers", "operation " + operation.id + " is answered by `" + std::string(way->key.name) + "` and by the program", "Keep one of them."));
+    complaints.push_back(complaint(
+        *contract, operation, "two-handlers",
+        "operation " + operation.id + " is answered by `" + std::string(way->key.name) + "` and by the program",
+        "Keep one of them."));
     return nullptr;
   }
   if (way) return way->build(*options, build);
   if (settings.mock_unbound && mock) return mock->build(nothing, build);
-  complaints.push_back(complaint(*contract, operation, "unbound-operation", "operation " + operation.id + " (" + operation.method + " " + operation.path + ") has nothing that answers it",
-                                 "Give it `table`, `job` or `mock` in `x-plimsoll`, bind a handler in C++, or start with --mock-unbound."));
+  complaints.push_back(complaint(
+      *contract, operation, "unbound-operation",
+      "operation " + operation.id + " (" + operation.method + " " + operation.path + ") has nothing that answers it",
+      "Give it `table`, `job` or `mock` in `x-plimsoll`, bind a handler in C++, or start with --mock-unbound."));
   return nullptr;
 }
 
@@ -174,13 +193,19 @@ contract::Complaints Instance::State::build(Handlers bound) {
     const auto before = complaints.size();
     auto handler = handler_of(operation, bound, complaints);
     if (!handler)
-      complaints.push_back(complaint(*contract, operation, std::string(handler.error().problem->code), "operation " + operation.id + ": " + handler.error().detail, std::string(handler.error().problem->remedy)));
+      complaints.push_back(complaint(*contract, operation, std::string(handler.error().problem->code),
+                                     "operation " + operation.id + ": " + handler.error().detail,
+                                     std::string(handler.error().problem->remedy)));
     else if (!*handler && complaints.size() == before)
-      complaints.push_back(complaint(*contract, operation, "unbound-operation", "operation " + operation.id + " has no handler", "Correct its `x-plimsoll`."));
+      complaints.push_back(complaint(*contract, operation, "unbound-operation",
+                                     "operation " + operation.id + " has no handler", "Correct its `x-plimsoll`."));
     handlers.push_back(handler ? std::move(*handler) : nullptr);
   }
   for (const auto& [id, handler] : bound)
-    complaints.push_back({.code = "unknown-operation", .file = contract->file, .what = "the program binds operation " + id + ", which the contract does not have", .remedy = "Correct the operationId in the program or in the contract."});
+    complaints.push_back({.code = "unknown-operation",
+                          .file = contract->file,
+                          .what = "the program binds operation " + id + ", which the contract does not have",
+                          .remedy = "Correct the operationId in the program or in the contract."});
   if (!complaints.empty()) return complaints;
   site = std::make_unique<Site>(services, contract);
   return site->operations(std::move(handlers));
@@ -198,12 +223,15 @@ contract::Complaints Instance::State::mount() {
   auto more = management->operations({});
   complaints.insert(complaints.end(), more.begin(), more.end());
   for (auto* to : {site.get(), management.get()})
-    for (const auto kind : {Health::Kind::health, Health::Kind::ready, Health::Kind::live}) add(*to, std::string(Health::path(kind)), health.handler(kind));
+    for (const auto kind : {Health::Kind::health, Health::Kind::ready, Health::Kind::live})
+      add(*to, std::string(Health::path(kind)), health.handler(kind));
   add(*management, "/metrics", metrics_page());
   add(*site, "/openapi.json", fixed("application/json", json::to_string(*contract->root)));
   constexpr auto kPagePolicy = "default-src 'none'; frame-ancestors 'none'";
   add(*site, "/problems", fixed("text/html; charset=utf-8", problem_index(), kPagePolicy));
-  for (const auto* problem : all_problems()) add(*site, "/problems/" + std::string(problem->code), fixed("text/html; charset=utf-8", problem_page(*problem), kPagePolicy));
+  for (const auto* problem : all_problems())
+    add(*site, "/problems/" + std::string(problem->code),
+        fixed("text/html; charset=utf-8", problem_page(*problem), kPagePolicy));
   return complaints;
 }
 

@@ -19,15 +19,15 @@ class Site;
 struct Settings {
   std::string contract;
   std::vector<std::string> overlays;
-  std::string config;                ///< empty: `plimsoll.yaml` when there is one
-  std::vector<std::string> listen;   ///< empty: the deployment's
-  std::string management;            ///< empty: the deployment's
+  std::string config;               ///< empty: `plimsoll.yaml` when there is one
+  std::vector<std::string> listen;  ///< empty: the deployment's
+  std::string management;           ///< empty: the deployment's
   bool mock_unbound = false;
-  bool mock_all = false;             ///< every operation answers from its examples
+  bool mock_all = false;  ///< every operation answers from its examples
   bool development = false;
-  const Clock* clock = nullptr;      ///< null: the machine's
+  const Clock* clock = nullptr;  ///< null: the machine's
   int log_descriptor = 2;
-  bool quiet = false;                ///< no log at all (tests in process)
+  bool quiet = false;  ///< no log at all (tests in process)
 };
 
 using Handlers = std::map<std::string, std::unique_ptr<Handler>, std::less<>>;
@@ -37,7 +37,8 @@ using Handlers = std::map<std::string, std::unique_ptr<Handler>, std::less<>>;
 class Instance {
  public:
   /// Reads, checks, opens and compiles. All that is wrong is told at once.
-  static std::expected<std::unique_ptr<Instance>, contract::Complaints> create(const Settings& settings, Handlers handlers);
+  static std::expected<std::unique_ptr<Instance>, contract::Complaints> create(const Settings& settings,
+                                                                               Handlers handlers);
   ~Instance();
 
   Site& site();
@@ -57,6 +58,7 @@ class Instance {
 };
 
 /// The contract alone, loaded with the keys of all parts: for `lint`, `routes`, `bundle`.
-std::expected<std::shared_ptr<const contract::Contract>, contract::Complaints> load_contract(const std::string& file, const std::vector<std::string>& overlays);
+std::expected<std::shared_ptr<const contract::Contract>, contract::Complaints> load_contract(
+    const std::string& file, const std::vector<std::string>& overlays);
 
 }  // namespace plimsoll::server

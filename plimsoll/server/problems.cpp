@@ -14,8 +14,10 @@ namespace plimsoll::server {
 namespace {
 
 /// Problems of the rooms that are no parts.
-constexpr const Problem* kHouse[] = {&kInternal,     &kNotFound, &kMethodNotAllowed,      &kDeadlineExceeded,   &kDraining,
-                                     &kUnavailable, &database::kUnavailable, &database::kConflict, &json::kMalformed, &store::kUnavailable};
+constexpr const Problem* kHouse[] = {
+    &kInternal,        &kNotFound,          &kMethodNotAllowed,      &kDeadlineExceeded,
+    &kDraining,        &kUnavailable,       &database::kUnavailable, &database::kConflict,
+    &json::kMalformed, &store::kUnavailable};
 
 std::string escaped(std::string_view text) {
   std::string out;
@@ -32,7 +34,8 @@ std::string escaped(std::string_view text) {
 }
 
 std::string page(std::string_view title, const std::string& body) {
-  return "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>" +
+  return "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
+         "content=\"width=device-width\"><title>" +
          escaped(title) + "</title></head>\n<body>\n" + body + "</body></html>\n";
 }
 
@@ -49,8 +52,9 @@ std::vector<const Problem*> all_problems() {
 }
 
 std::string problem_page(const Problem& problem) {
-  std::string body = "<h1>" + escaped(problem.title) + "</h1>\n<p>Code <code>" + escaped(problem.code) + "</code>, status " +
-                     std::to_string(problem.status) + (problem.retryable ? "; the same request may succeed later" : "") + ".</p>\n";
+  std::string body = "<h1>" + escaped(problem.title) + "</h1>\n<p>Code <code>" + escaped(problem.code) +
+                     "</code>, status " + std::to_string(problem.status) +
+                     (problem.retryable ? "; the same request may succeed later" : "") + ".</p>\n";
   if (!problem.remedy.empty()) body += "<h2>What to do</h2>\n<p>" + escaped(problem.remedy) + "</p>\n";
   return page(problem.title, body + "<p><a href=\"/problems\">All problems</a></p>\n");
 }
@@ -58,8 +62,8 @@ std::string problem_page(const Problem& problem) {
 std::string problem_index() {
   std::string body = "<h1>Problems</h1>\n<table><tr><th>Status</th><th>Code</th><th>Title</th></tr>\n";
   for (const auto* problem : all_problems())
-    body += "<tr><td>" + std::to_string(problem->status) + "</td><td><a href=\"/problems/" + escaped(problem->code) + "\"><code>" +
-            escaped(problem->code) + "</code></a></td><td>" + escaped(problem->title) + "</td></tr>\n";
+    body += "<tr><td>" + std::to_string(problem->status) + "</td><td><a href=\"/problems/" + escaped(problem->code) +
+            "\"><code>" + escaped(problem->code) + "</code></a></td><td>" + escaped(problem->title) + "</td></tr>\n";
   return page("Problems", body + "</table>\n");
 }
 

@@ -45,10 +45,12 @@ namespace {
 /// What has no operation obeys the scope of the document.
 void inherit(contract::Operation& operation, const contract::Contract& contract) {
   if (!contract.extension) return;
-  for (const auto& member : contract.extension->object()) operation.extensions.push_back({member.key, &member.value, "document"});
+  for (const auto& member : contract.extension->object())
+    operation.extensions.push_back({member.key, &member.value, "document"});
 }
 
-void complain(contract::Complaints& complaints, const contract::Contract& contract, const contract::Operation& operation, const Error& error) {
+void complain(contract::Complaints& complaints, const contract::Contract& contract,
+              const contract::Operation& operation, const Error& error) {
   complaints.push_back({.code = "configuration",
                         .file = operation.file.empty() ? contract.file : operation.file,
                         .at = operation.raw ? operation.raw->position() : json::Position{},
@@ -64,8 +66,10 @@ contract::Complaints Site::operations(std::vector<std::unique_ptr<Handler>> hand
   inherit(unmatched_, *contract_);
   const auto build = [&](Handler& handler, const contract::Operation& operation, Reach reach, Plan& into) {
     auto made = plan(handler, Build{*contract_, operation, services_}, reach);
-    if (made) into = std::move(*made);
-    else complain(complaints, *contract_, operation, made.error());
+    if (made)
+      into = std::move(*made);
+    else
+      complain(complaints, *contract_, operation, made.error());
   };
   build(*not_found_, unmatched_, Reach::everything, unmatched_plan_);
   build(*wrong_method_, unmatched_, Reach::everything, wrong_method_plan_);
@@ -88,8 +92,10 @@ contract::Complaints Site::page(std::string path, std::unique_ptr<Handler> handl
   mounted.operation.path = mounted.path;
   inherit(mounted.operation, *contract_);
   auto made = plan(*mounted.handler, Build{*contract_, mounted.operation, services_}, Reach::everything);
-  if (made) mounted.plan = std::move(*made);
-  else complain(complaints, *contract_, mounted.operation, made.error());
+  if (made)
+    mounted.plan = std::move(*made);
+  else
+    complain(complaints, *contract_, mounted.operation, made.error());
   return complaints;
 }
 
@@ -112,7 +118,8 @@ const Link* Site::choose(Request& request, Context& context) {
     auto wanted = request.headers.find("access-control-request-method");
     if (wanted.empty()) wanted = match.allow.substr(0, match.allow.find(','));
     auto meant = contract_->match(wanted, request.path);
-    if (meant.kind != contract::Match::Kind::found) meant = contract_->match(match.allow.substr(0, match.allow.find(',')), request.path);
+    if (meant.kind != contract::Match::Kind::found)
+      meant = contract_->match(match.allow.substr(0, match.allow.find(',')), request.path);
     if (meant.kind != contract::Match::Kind::found) return wrong_method_plan_.links.data();
     context.operation = meant.operation;
     return routes_[meant.operation->index].beside.links.data();
@@ -139,8 +146,10 @@ Response Site::finish(Response response, Context& context) const {
   std::string_view vary;
   for (const auto& [name, value] : context.promised) {
     if (name == "vary") {
-      if (vary.empty()) vary = value;
-      else if (!vary.contains(value)) vary = context.arena.keep(std::string(vary) + ", " + std::string(value));
+      if (vary.empty())
+        vary = value;
+      else if (!vary.contains(value))
+        vary = context.arena.keep(std::string(vary) + ", " + std::string(value));
     } else if (!response.headers.contains(name)) {
       response.headers.add(name, value);
     }
@@ -152,13 +161,16 @@ Response Site::finish(Response response, Context& context) const {
   return response;
 }
 
-Response Site::refused(const Error& error, Context& context) { return finish(problem_document(error, context), context); }
+Response Site::refused(const Error& error, Context& context) {
+  return finish(problem_document(error, context), context);
+}
 
 namespace {
 
 class Fixed final : public Handler {
  public:
-  Fixed(std::string type, std::string bytes, std::string policy) : type_(std::move(type)), bytes_(std::move(bytes)), policy_(std::move(policy)) {
+  Fixed(std::string type, std::string bytes, std::string policy)
+      : type_(std::move(type)), bytes_(std::move(bytes)), policy_(std::move(policy)) {
     tag_ = '"' + to_hex(as_text(sha256(bytes_)).substr(0, 16)) + '"';
   }
 

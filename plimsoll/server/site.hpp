@@ -11,15 +11,17 @@
 
 namespace plimsoll::server {
 
-inline constexpr Problem kNotFound{"not-found", 404, "Not found", "Check the path; what exists is listed at /openapi.json."};
-inline constexpr Problem kMethodNotAllowed{"method-not-allowed", 405, "Method not allowed", "Use one of the methods in the `Allow` header."};
+inline constexpr Problem kNotFound{"not-found", 404, "Not found",
+                                   "Check the path; what exists is listed at /openapi.json."};
+inline constexpr Problem kMethodNotAllowed{"method-not-allowed", 405, "Method not allowed",
+                                           "Use one of the methods in the `Allow` header."};
 inline constexpr Problem kUnavailable{"unavailable", 503, "Not ready", "Ask again later, or another instance.", true};
 
 /// A document of ours beside the contract's operations: the API description, problem pages, health.
 struct Page {
-  std::string path;                         ///< exact
+  std::string path;  ///< exact
   std::unique_ptr<Handler> handler;
-  contract::Operation operation{};          ///< so that logs and metrics have a name for it
+  contract::Operation operation{};  ///< so that logs and metrics have a name for it
 };
 
 /// A contract with its chains and pages, compiled: what one listener serves. Immutable while it serves.
@@ -41,8 +43,8 @@ class Site final : public edge::Service {
  private:
   struct Route {
     std::unique_ptr<Handler> handler;
-    Plan plan;       ///< of the operation itself
-    Plan beside;     ///< of preflights and of OPTIONS
+    Plan plan;    ///< of the operation itself
+    Plan beside;  ///< of preflights and of OPTIONS
   };
   const Link* choose(Request&, Context&);
   Response finish(Response, Context&) const;

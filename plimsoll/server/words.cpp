@@ -10,10 +10,18 @@ namespace {
 
 /// Every word the language has for the contract, implemented or not.
 constexpr std::string_view kLanguage[] = {
-    "after",   "authorization", "batch", "cache",   "circuit-breaker", "compression", "cors",      "deadline",    "deprecated-since", "event",
-    "fallback", "fields",       "files", "idempotency", "job",         "mock",        "naming",    "priority",    "rate-limit",       "responses",
-    "rollout", "successor",     "sunset", "table",  "tables",          "upstream",    "validate",  "webhook",     "write",            "write-behind",
-    "require-match", "flags",   "webhooks", "subscriptions",
+    "after",         "authorization",   "batch",
+    "cache",         "circuit-breaker", "compression",
+    "cors",          "deadline",        "deprecated-since",
+    "event",         "fallback",        "fields",
+    "files",         "idempotency",     "job",
+    "mock",          "naming",          "priority",
+    "rate-limit",    "responses",       "rollout",
+    "successor",     "sunset",          "table",
+    "tables",        "upstream",        "validate",
+    "webhook",       "write",           "write-behind",
+    "require-match", "flags",           "webhooks",
+    "subscriptions",
 };
 
 }  // namespace

@@ -5,9 +5,9 @@
 #include "plimsoll/server/problems.hpp"
 #include "plimsoll/server/site.hpp"
 
+#include <unistd.h>
 #include <algorithm>
 #include <stdexcept>
-#include <unistd.h>
 
 namespace plimsoll::testkit {
 namespace {
@@ -29,7 +29,8 @@ Task<Result<std::string>> gathered(const Body& body) {
   if (const auto* file = std::get_if<File>(&body)) {
     out.resize(file->length);
     const auto got = ::pread(file->descriptor, out.data(), out.size(), static_cast<off_t>(file->offset));
-    if (got != static_cast<ssize_t>(out.size())) co_return fail(kInternal, "the file of the answer is shorter than it says");
+    if (got != static_cast<ssize_t>(out.size()))
+      co_return fail(kInternal, "the file of the answer is shorter than it says");
   }
   if (const auto* stream = std::get_if<Stream*>(&body))
     for (;;) {
@@ -58,7 +59,8 @@ struct Client::State {
     answer.status = context.outcome.status = response.status;
     for (const auto& [name, value] : response.headers) {
       std::string lower(name);
-      std::ranges::transform(lower, lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+      std::ranges::transform(lower, lower.begin(),
+                             [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
       answer.headers.emplace_back(std::move(lower), value);
     }
     auto body = co_await gathered(response.body);
@@ -73,7 +75,8 @@ struct Client::State {
 Client::Client(server::Instance& instance) : state_(new State{instance, {}}) {}
 Client::~Client() = default;
 
-Answer Client::request(std::string_view method, std::string_view target, const HeaderList& headers, std::string_view body) {
+Answer Client::request(std::string_view method, std::string_view target, const HeaderList& headers,
+                       std::string_view body) {
   Arena arena;
   Scope scope;
   Whole whole{body};
@@ -111,7 +114,8 @@ namespace {
 
 HeaderList with_type(const HeaderList& headers, const char* type) {
   auto all = headers;
-  if (std::ranges::none_of(headers, [](const auto& h) { return h.first == "content-type"; })) all.emplace_back("content-type", type);
+  if (std::ranges::none_of(headers, [](const auto& h) { return h.first == "content-type"; }))
+    all.emplace_back("content-type", type);
   return all;
 }
 

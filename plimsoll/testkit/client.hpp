@@ -30,7 +30,8 @@ class Client {
   explicit Client(server::Instance& instance);
   ~Client();
 
-  Answer request(std::string_view method, std::string_view target, const HeaderList& headers = {}, std::string_view body = {});
+  Answer request(std::string_view method, std::string_view target, const HeaderList& headers = {},
+                 std::string_view body = {});
   Answer get(std::string_view target, const HeaderList& headers = {}) { return request("GET", target, headers); }
   /// With `content-type: application/json`, unless `headers` name another.
   Answer post(std::string_view target, std::string_view body, const HeaderList& headers = {});

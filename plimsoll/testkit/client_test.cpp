@@ -3,10 +3,10 @@
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/server/application.hpp"
 
-#include <filesystem>
-#include <fstream>
 #include <gtest/gtest.h>
 #include <unistd.h>
+#include <filesystem>
+#include <fstream>
 
 namespace plimsoll::testkit {
 namespace {
@@ -17,10 +17,10 @@ x-plimsoll:
   cors: https://app.example.com
 paths:
   /hello/{name}:
+    parameters:
+      - {name: name, in: path, required: true, schema: {type: string}}
     get:
       operationId: hello
-      parameters:
-        - {name: name, in: path, required: true, schema: {type: string}}
       responses: {'200': {description: ok}}
     post:
       operationId: refuse
@@ -67,7 +67,10 @@ class ServerTest : public testing::Test {
       response.headers.add("content-type", "text/plain");
       co_return response;
     });
-    application.on("refuse", [](Request&, Context&) -> Task<Result<Response>> { throw std::runtime_error("secret inside"); });
+    application.on("refuse", [](Request&, Context&) -> Task<Result<Response>> {
+      throw std::runtime_error("secret inside");
+      co_return fail(kInternal);
+    });
     application.on("slow", [](Request&, Context&) -> Task<Result<Response>> {
       const auto why = co_await ForEver{};
       co_return std::unexpected(error_of(why));
@@ -126,17 +129,21 @@ TEST_F(ServerTest, PreflightsAreAnsweredForOriginsTheContractNames) {
   EXPECT_EQ(granted.status, 204);
   EXPECT_EQ(granted.header("access-control-allow-origin"), "https://app.example.com");
   EXPECT_EQ(granted.header("access-control-allow-methods"), "POST");
-  const auto refused = client->request("OPTIONS", "/hello/world", {{"origin", "https://evil.example"}, {"access-control-request-method", "POST"}});
+  const auto refused = client->request("OPTIONS", "/hello/world",
+                                       {{"origin", "https://evil.example"}, {"access-control-request-method", "POST"}});
   EXPECT_EQ(refused.problem, "cors-refused");
   EXPECT_EQ(refused.header("access-control-allow-origin"), "");
 }
 
 TEST_F(ServerTest, ContinuesTheCallersTrace) {
   const auto trace = "0af7651916cd43dd8448eb211c80319c";
-  const auto answer = client->get("/nowhere", {{"traceparent", "00-" + std::string(trace) + "-b7ad6b7169203331-01"}, {"x-request-id", "mine-1"}});
+  const auto answer = client->get(
+      "/nowhere", {{"traceparent", "00-" + std::string(trace) + "-b7ad6b7169203331-01"}, {"x-request-id", "mine-1"}});
   EXPECT_EQ(answer.header("x-request-id"), "mine-1");
   EXPECT_NE(answer.body.find(trace), std::string::npos);
-  const auto forged = client->get("/nowhere", {{"x-request-id", "a\"b"}, {"traceparent", "00-00000000000000000000000000000000-b7ad6b7169203331-01"}});
+  const auto forged = client->get(
+      "/nowhere",
+      {{"x-request-id", "a\"b"}, {"traceparent", "00-00000000000000000000000000000000-b7ad6b7169203331-01"}});
   EXPECT_EQ(forged.header("x-request-id").size(), 32u);
 }
 

@@ -1,0 +1,125 @@
+#include "apps/plimsoll/commands.hpp"
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <system_error>
+#include <unistd.h>
+
+namespace plimsoll::command {
+namespace {
+
+constexpr std::string_view kContract = R"(openapi: 3.1.0
+info: {title: Notes, version: 1.0.0}
+
+x-plimsoll:
+  tables:
+    notes:
+      schema: '#/components/schemas/Note'   # its properties are the columns
+      key: id
+      filters: {title: [eq, like], created_at: [ge, lt]}
+      sort: [created_at, title]
+
+paths:
+  /notes:
+    get:
+      operationId: listNotes
+      summary: Notes, a page at a time
+      security: []
+      x-plimsoll: {table: notes}
+      responses: {'200': {description: A page of notes}}
+    post:
+      operationId: createNote
+      summary: Writes a note
+      security: []
+      x-plimsoll: {table: notes, authorization: any-caller}
+      requestBody:
+        required: true
+        content: {application/json: {schema: {$ref: '#/components/schemas/Note'}}}
+      responses: {'201': {description: The note}}
+  /notes/{id}:
+    parameters:
+      - {name: id, in: path, required: true, schema: {type: string, format: uuid}}
+    get:
+      operationId: readNote
+      summary: One note
+      security: []
+      x-plimsoll: {table: notes}
+      responses: {'200': {description: The note}}
+    patch:
+      operationId: updateNote
+      summary: Changes a note
+      security: []
+      x-plimsoll: {table: notes, authorization: any-caller}
+      requestBody:
+        required: true
+        content: {application/merge-patch+json: {schema: {type: object}}}
+      responses: {'200': {description: The note}}
+    delete:
+      operationId: deleteNote
+      summary: Removes a note
+      security: []
+      x-plimsoll: {table: notes, authorization: any-caller}
+      responses: {'204': {description: It is gone}}
+
+components:
+  schemas:
+    Note:
+      type: object
+      required: [title]
+      properties:
+        id: {type: string, format: uuid, readOnly: true}
+        title: {type: string, minLength: 1, maxLength: 200}
+        text: {type: [string, 'null'], maxLength: 10000}
+        created_at: {type: string, format: date-time, readOnly: true}
+)";
+
+constexpr std::string_view kDeployment = R"(# Where and with what the contract is run. `plimsoll config --explain` lists every option.
+listen: ['127.0.0.1:8080']
+management: '127.0.0.1:9180'
+database: {url: 'sqlite:notes.db'}
+telemetry: {log: info}
+)";
+
+/// Never over a file that is there.
+bool write_new(const std::filesystem::path& path, std::string_view text, int& status) {
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (file < 0) {
+    const bool exists = errno == EEXIST;
+    status = complain(path.string() + (exists ? " is there already" : std::string(" cannot be written: ") + std::strerror(errno)), {},
+                      exists ? "Choose another folder: `plimsoll init FOLDER`." : "Choose a folder that can be written.");
+    return false;
+  }
+  const auto written = ::write(file, text.data(), text.size());
+  ::close(file);
+  if (written == static_cast<ssize_t>(text.size())) return true;
+  status = complain(path.string() + " cannot be written whole", {}, "Is the disk full?");
+  return false;
+}
+
+int begin(const std::string& name) {
+  const std::filesystem::path folder(name);
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) return complain("the folder " + name + " cannot be made: " + error.message(), {}, "Choose a folder that can be written.");
+  int status = 0;
+  if (!write_new(folder / "notes.yaml", kContract, status) || !write_new(folder / "plimsoll.yaml", kDeployment, status)) return status;
+  std::printf("Wrote %s and %s. Now:\n\n", (folder / "notes.yaml").c_str(), (folder / "plimsoll.yaml").c_str());
+  if (name != ".") std::printf("  cd %s\n", name.c_str());
+  std::printf("  plimsoll serve notes.yaml\n  curl http://127.0.0.1:8080/notes\n");
+  return 0;
+}
+
+Subcommand::Run declare(CLI::App& app) {
+  auto folder = std::make_shared<std::string>(".");
+  app.add_option("FOLDER", *folder, "Where to write; made when it is not there");
+  return [folder] { return begin(*folder); };
+}
+
+const Subcommand init{"init", "Writes a small contract and configuration to start from", declare};
+
+}  // namespace
+}  // namespace plimsoll::command
