@@ -1,13 +1,13 @@
 #include "apps/plimsoll/commands.hpp"
 
-#include <CLI/CLI.hpp>
+#include <fcntl.h>
+#include <unistd.h>
 #include <cerrno>
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstring>
-#include <fcntl.h>
 #include <filesystem>
 #include <system_error>
-#include <unistd.h>
 
 namespace plimsoll::command {
 namespace {
@@ -77,7 +77,8 @@ components:
         created_at: {type: string, format: date-time, readOnly: true}
 )";
 
-constexpr std::string_view kDeployment = R"(# Where and with what the contract is run. `plimsoll config --explain` lists every option.
+constexpr std::string_view kDeployment =
+    R"(# Where and with what the contract is run. `plimsoll config --explain` lists every option.
 listen: ['127.0.0.1:8080']
 management: '127.0.0.1:9180'
 database: {url: 'sqlite:notes.db'}
@@ -89,8 +90,9 @@ bool write_new(const std::filesystem::path& path, std::string_view text, int& st
   const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (file < 0) {
     const bool exists = errno == EEXIST;
-    status = complain(path.string() + (exists ? " is there already" : std::string(" cannot be written: ") + std::strerror(errno)), {},
-                      exists ? "Choose another folder: `plimsoll init FOLDER`." : "Choose a folder that can be written.");
+    status = complain(
+        path.string() + (exists ? " is there already" : std::string(" cannot be written: ") + std::strerror(errno)), {},
+        exists ? "Choose another folder: `plimsoll init FOLDER`." : "Choose a folder that can be written.");
     return false;
   }
   const auto written = ::write(file, text.data(), text.size());
@@ -104,9 +106,12 @@ int begin(const std::string& name) {
   const std::filesystem::path folder(name);
   std::error_code error;
   std::filesystem::create_directories(folder, error);
-  if (error) return complain("the folder " + name + " cannot be made: " + error.message(), {}, "Choose a folder that can be written.");
+  if (error)
+    return complain("the folder " + name + " cannot be made: " + error.message(), {},
+                    "Choose a folder that can be written.");
   int status = 0;
-  if (!write_new(folder / "notes.yaml", kContract, status) || !write_new(folder / "plimsoll.yaml", kDeployment, status)) return status;
+  if (!write_new(folder / "notes.yaml", kContract, status) || !write_new(folder / "plimsoll.yaml", kDeployment, status))
+    return status;
   std::printf("Wrote %s and %s. Now:\n\n", (folder / "notes.yaml").c_str(), (folder / "plimsoll.yaml").c_str());
   if (name != ".") std::printf("  cd %s\n", name.c_str());
   std::printf("  plimsoll serve notes.yaml\n  curl http://127.0.0.1:8080/notes\n");

@@ -5,20 +5,23 @@
 #include "plimsoll/server/site.hpp"
 #include "plimsoll/telemetry/log.hpp"
 
+#include <unistd.h>
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
-#include <unistd.h>
 
 namespace plimsoll {
 namespace {
 
-void say(const std::string& line) { std::fwrite((line + '\n').data(), 1, line.size() + 1, stdout), std::fflush(stdout); }
+void say(const std::string& line) {
+  std::fwrite((line + '\n').data(), 1, line.size() + 1, stdout), std::fflush(stdout);
+}
 
 int complain(const contract::Complaints& complaints) {
   std::string text;
   for (const auto& each : complaints) text += contract::to_string(each) + '\n';
-  text += "plimsoll: not started: " + std::to_string(complaints.size()) + (complaints.size() == 1 ? " error" : " errors") + '\n';
+  text += "plimsoll: not started: " + std::to_string(complaints.size()) +
+          (complaints.size() == 1 ? " error" : " errors") + '\n';
   std::fwrite(text.data(), 1, text.size(), stderr);
   return 2;
 }
@@ -42,12 +45,15 @@ class Signals {
   sigset_t set_, before_;
 };
 
-Result<std::unique_ptr<edge::Server>> listen(edge::Service& service, const std::vector<std::string>& addresses, const server::Deployment& deployment, unsigned threads) {
+Result<std::unique_ptr<edge::Server>> listen(edge::Service& service, const std::vector<std::string>& addresses,
+                                             const server::Deployment& deployment, unsigned threads) {
   std::vector<edge::Listen> all;
-  for (const auto& address : addresses) all.push_back({.address = address, .certificate = deployment.tls.certificate, .key = deployment.tls.key});
+  for (const auto& address : addresses)
+    all.push_back({.address = address, .certificate = deployment.tls.certificate, .key = deployment.tls.key});
   edge::Limits limits;
   if (deployment.limits)
-    if (auto read = config::read(*deployment.limits, edge::kLimitFields, &limits); !read) return std::unexpected(std::move(read).error());
+    if (auto read = config::read(*deployment.limits, edge::kLimitFields, &limits); !read)
+      return std::unexpected(std::move(read).error());
   return edge::start(service, all, limits, threads);
 }
 
@@ -61,16 +67,21 @@ int Application::serve(server::Settings settings) {
   const auto& deployment = running.deployment();
 
   auto open = listen(running.site(), deployment.listen, deployment, static_cast<unsigned>(deployment.threads));
-  if (!open) return complain({{.code = "listen", .what = open.error().detail, .remedy = std::string(open.error().problem->remedy)}});
+  if (!open)
+    return complain(
+        {{.code = "listen", .what = open.error().detail, .remedy = std::string(open.error().problem->remedy)}});
   std::unique_ptr<edge::Server> management;
   if (deployment.management != "off") {
     auto second = listen(running.management(), {deployment.management}, server::Deployment{}, 1);
     if (!second)
-      return complain({{.code = "listen", .what = second.error().detail, .remedy = "Choose another with `--management ADDRESS:PORT`, or `--management off`."}});
+      return complain({{.code = "listen",
+                        .what = second.error().detail,
+                        .remedy = "Choose another with `--management ADDRESS:PORT`, or `--management off`."}});
     management = std::move(*second);
   }
   for (const auto& remark : running.remarks()) say(remark);
-  for (const auto& address : (*open)->addresses()) say("plimsoll: " + running.contract().title + " " + running.contract().version + " at " + address);
+  for (const auto& address : (*open)->addresses())
+    say("plimsoll: " + running.contract().title + " " + running.contract().version + " at " + address);
   if (management)
     for (const auto& address : management->addresses()) say("plimsoll: management at " + address);
 
@@ -93,12 +104,11 @@ int Application::run(int argc, char** argv) {
     server::add_options(app, settings);
     try {
       app.parse(argc, argv);
-    } catch (const CLI::ParseError& error) {
-      return app.exit(error) == 0 ? 0 : 2;
-    }
+    } catch (const CLI::ParseError& error) { return app.exit(error) == 0 ? 0 : 2; }
     return serve(std::move(settings));
   } catch (const std::exception& error) {
-    return complain({{.code = "internal", .what = error.what(), .remedy = "This is a fault of the program; please report it."}});
+    return complain(
+        {{.code = "internal", .what = error.what(), .remedy = "This is a fault of the program; please report it."}});
   }
 }
 
