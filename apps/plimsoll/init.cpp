@@ -102,7 +102,7 @@ bool write_new(const std::filesystem::path& path, std::string_view text, int& st
   return false;
 }
 
-int begin(const std::string& name) {
+int write_files(const std::string& name) {
   const std::filesystem::path folder(name);
   std::error_code error;
   std::filesystem::create_directories(folder, error);
@@ -121,7 +121,7 @@ int begin(const std::string& name) {
 Subcommand::Run declare(CLI::App& app) {
   auto folder = std::make_shared<std::string>(".");
   app.add_option("FOLDER", *folder, "Where to write; made when it is not there");
-  return [folder] { return begin(*folder); };
+  return [folder] { return write_files(*folder); };
 }
 
 const Subcommand init{"init", "Writes a small contract and configuration to start from", declare};
