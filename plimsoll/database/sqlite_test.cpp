@@ -26,35 +26,6 @@ INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, DatabaseConformance, SqliteMaker);
 
 class Sqlite : public DatabaseConformance<SqliteMaker> {};
 
-/// A wait of another kind than the database's.
-struct Hop {
-  Loop& loop;
-  bool await_ready() const noexcept { return false; }
-  void await_suspend(std::coroutine_handle<> who) const {
-    loop.expect();
-    loop.resume(who);
-  }
-  void await_resume() const noexcept {}
-};
-
-TEST_F(Sqlite, WorkThatWaitsForSomethingElseFailsAndTheWriterLives) {
-  wait_for([&](Loop& loop) -> Task<Result<>> {
-    auto strayed = co_await database->write(loop, [&](Session& session) -> Task<Result<>> {
-      auto put = co_await session.query("INSERT INTO thing(id,name) VALUES(1,'a')", {});
-      EXPECT_TRUE(put);
-      co_await Hop{loop};
-      auto late = co_await session.query("INSERT INTO thing(id,name) VALUES(2,'b')", {});
-      EXPECT_FALSE(late);
-      co_return Result<>{};
-    });
-    EXPECT_FALSE(strayed);
-    if (!strayed) EXPECT_EQ(strayed.error().problem, &kInternal);
-    co_return Result<>{};
-  });
-  EXPECT_EQ(count("thing"), 0);
-  EXPECT_TRUE(write("INSERT INTO thing(id,name) VALUES(1,'a')"));
-}
-
 TEST_F(Sqlite, WorkThatWaitsForATimerIsRefusedAtOnce) {
   wait_for([&](Loop& loop) -> Task<Result<>> {
     boost::asio::steady_timer timer{loop.context(), 1h};

@@ -2,6 +2,7 @@
 
 #include "plimsoll/async/blocking.hpp"
 #include "plimsoll/database/sqlite.hpp"
+#include "plimsoll/handler/docs/assets.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/server/handlers.hpp"
 #include "plimsoll/server/health.hpp"
@@ -227,6 +228,13 @@ contract::Complaints Instance::State::mount() {
       add(*to, std::string(Health::path(kind)), health.handler(kind));
   add(*management, "/metrics", metrics_page());
   add(*site, "/openapi.json", fixed("application/json", json::to_string(*contract->root)));
+  constexpr auto kDocsPolicy =
+      "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-ancestors "
+      "'none'; base-uri 'none'";
+  for (const auto& asset : handler::docs::assets()) {
+    const auto path = asset.name == "index.html" ? std::string("/docs") : "/docs/" + std::string(asset.name);
+    add(*site, path, fixed(std::string(asset.media_type), std::string(asset.bytes), kDocsPolicy));
+  }
   constexpr auto kPagePolicy = "default-src 'none'; frame-ancestors 'none'";
   add(*site, "/problems", fixed("text/html; charset=utf-8", problem_index(), kPagePolicy));
   for (const auto* problem : all_problems())

@@ -2,6 +2,8 @@
 
 #include "plimsoll/async/scope.hpp"
 #include "plimsoll/database/database.hpp"
+#include "plimsoll/edge/problems.hpp"
+#include "plimsoll/http/h1_head.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/server/chain.hpp"
 #include "plimsoll/server/handlers.hpp"
@@ -14,10 +16,27 @@ namespace plimsoll::server {
 namespace {
 
 /// Problems of the rooms that are no parts.
-constexpr const Problem* kHouse[] = {
-    &kInternal,        &kNotFound,          &kMethodNotAllowed,      &kDeadlineExceeded,
-    &kDraining,        &kUnavailable,       &database::kUnavailable, &database::kConflict,
-    &json::kMalformed, &store::kUnavailable};
+constexpr const Problem* kHouse[] = {&kInternal,
+                                     &kNotFound,
+                                     &kMethodNotAllowed,
+                                     &kDeadlineExceeded,
+                                     &kDraining,
+                                     &kUnavailable,
+                                     &database::kUnavailable,
+                                     &database::kConflict,
+                                     &json::kMalformed,
+                                     &store::kUnavailable,
+                                     &edge::kHeadTooSlow,
+                                     &edge::kBodyTooSlow,
+                                     &edge::kBodyTooLarge,
+                                     &edge::kBodyBroken,
+                                     &http::kMalformed,
+                                     &http::kTargetTooLong,
+                                     &http::kHeadTooLarge,
+                                     &http::kUnknownCoding,
+                                     &http::kMethodUnknown,
+                                     &http::kVersionUnknown,
+                                     &http::kExpectationUnknown};
 
 std::string escaped(std::string_view text) {
   std::string out;
