@@ -30,13 +30,13 @@ constexpr const Problem* kHouse[] = {&kInternal,
                                      &edge::kBodyTooSlow,
                                      &edge::kBodyTooLarge,
                                      &edge::kBodyBroken,
-                                     &http::kMalformed,
-                                     &http::kTargetTooLong,
-                                     &http::kHeadTooLarge,
-                                     &http::kUnknownCoding,
-                                     &http::kMethodUnknown,
-                                     &http::kVersionUnknown,
-                                     &http::kExpectationUnknown};
+                                     &h1::kMalformed,
+                                     &h1::kTargetTooLong,
+                                     &h1::kHeadTooLarge,
+                                     &h1::kUnknownCoding,
+                                     &h1::kMethodUnknown,
+                                     &h1::kVersionUnknown,
+                                     &h1::kExpectationUnknown};
 
 std::string escaped(std::string_view text) {
   std::string out;
