@@ -1,5 +1,6 @@
 #include "plimsoll/exchange/unit.hpp"
 
+#include "plimsoll/base/crash_point.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/problem_document.hpp"
 
@@ -16,18 +17,22 @@ void Unit::render(Result<Response>& answer) {
 }
 
 Task<Result<>> Unit::settle(database::Session& session, const Response& response) {
+  crash_point("unit.settling");
   for (auto* participant : participants_)
     if (auto done = co_await participant->settle(session, response); !done) co_return done;
   co_return Result<>{};
 }
 
 void Unit::tell(bool committed) noexcept {
+  if (committed) crash_point("unit.committed");
   if (committed)
     for (auto table : context_.tables_written()) database_.versions().wrote(table);
   for (auto* participant : participants_) participant->settled(committed);
 }
 
 Task<Result<Response>> Unit::answer(Work work) {
+  if (settled_ || open_)
+    co_return std::unexpected(Error{&kInternal}.because("a unit of work is answered once: settled, or open, already"));
   Result<Response> answer = fail(kInternal);
   bool kept = false;
   auto written = co_await database_.write(context_.loop, [&](database::Session& session) -> Task<Result<>> {

@@ -5,7 +5,7 @@
 
 namespace plimsoll::policy {
 // Each is defined in the file of its name.
-extern const Part trace, access_log, measure, security_headers, cors, deadline, fields;
+extern const Part trace, access_log, measure, security_headers, cors, deadline, fields, idempotency, settle;
 }  // namespace plimsoll::policy
 
 namespace plimsoll::server {
@@ -22,6 +22,9 @@ constexpr Row kChain[] = {
      "before authentication: a preflight carries no credentials, and a refusal must be readable to the page"},
     {&policy::deadline, everything, "before anything that may wait"},
     {&policy::fields, operations, "just around the answer: what is cached and validated is whole"},
+    {&policy::idempotency, operations,
+     "behind all refusals: what was refused never occupies a key; before the handler, whose transaction it joins"},
+    {&policy::settle, operations, "last: commits what handler and policies wrote, before the answer leaves"},
 };
 
 std::span<const Row> rows() { return kChain; }

@@ -1,0 +1,180 @@
+#include "plimsoll/policy/idempotency_record.hpp"
+
+#include "plimsoll/base/encoding.hpp"
+#include "plimsoll/exchange/context.hpp"
+#include "plimsoll/json/parse.hpp"
+#include "plimsoll/json/write.hpp"
+
+namespace plimsoll::policy {
+namespace {
+
+using database::Cell;
+
+/// Parts of a digest, each behind its length, so that none can be moved into the next.
+class Parts {
+ public:
+  Parts& add(std::string_view part) {
+    const auto size = std::uint64_t{part.size()};
+    hash_.update({reinterpret_cast<const char*>(&size), sizeof size});
+    hash_.update(part);
+    return *this;
+  }
+  Digest finish() { return hash_.finish(); }
+
+ private:
+  Sha256 hash_;
+};
+
+std::string_view body_of(const Response& response) {
+  if (auto* text = std::get_if<std::string_view>(&response.body)) return *text;
+  if (auto* buffer = std::get_if<Buffer>(&response.body)) return as_text(buffer->bytes);
+  return {};
+}
+
+/// A body that was read already, for whoever wants to read it again.
+class Again final : public Stream {
+ public:
+  explicit Again(std::string_view text) : text_(text) {}
+  Task<Result<Bytes>> read() override { co_return as_bytes(std::exchange(text_, {})); }
+
+ private:
+  std::string_view text_;
+};
+
+}  // namespace
+
+IdempotencyKey read_idempotency_key(const Headers& headers) {
+  IdempotencyKey key;
+  const auto count = headers.count("idempotency-key");
+  if (count == 0) return key;
+  key.given = true;
+  key.text = headers.find("idempotency-key");
+  const bool quoted = key.text.size() >= 2 && key.text.starts_with('"') && key.text.ends_with('"');
+  if (quoted) key.text = key.text.substr(1, key.text.size() - 2);
+  // Within quotes neither a quote nor a backslash: RFC 8941 would have them escaped, and no key needs them.
+  for (const char c : key.text)
+    if (c <= ' ' || c > '~' || c == '"' || (quoted && c == '\\')) return key;
+  key.valid = count == 1 && !key.text.empty() && key.text.size() <= 255;
+  return key;
+}
+
+std::string record_key(const Principal* principal, std::string_view operation, std::string_view key) {
+  Parts parts;
+  parts.add(principal ? principal->tenant : "").add(principal ? principal->scheme : "");
+  parts.add(principal ? principal->subject : "").add(operation).add(key);
+  const auto digest = parts.finish();
+  return to_base64url(as_text(digest));
+}
+
+Digest fingerprint_of(const Request& request, const Context& context) {
+  return Parts{}.add(request.method).add(request.path).add(request.query).add(context.input.body_text).finish();
+}
+
+Task<Result<>> read_whole_body(Request& request, Context& context) {
+  if (!request.body || context.input.body_text.data()) co_return Result<>{};
+  std::string text;
+  while (true) {
+    auto piece = co_await request.body->read();
+    if (!piece) co_return std::unexpected(std::move(piece).error());
+    if (piece->empty()) break;
+    text.append(as_text(*piece));
+  }
+  context.input.body_text = context.arena.keep(text);
+  request.body = &context.arena.make<Again>(context.input.body_text);
+  co_return Result<>{};
+}
+
+std::shared_ptr<RecordedAnswer> record_of(const Response& response) {
+  const bool whole = !std::holds_alternative<Stream*>(response.body) && !std::holds_alternative<File>(response.body);
+  if (!whole || response.status >= 500 || response.status == 408 || response.status == 425 || response.status == 429)
+    return nullptr;
+  auto made = std::make_shared<RecordedAnswer>();
+  made->status = response.status;
+  for (auto& [name, value] : response.headers) made->headers.emplace_back(name, value);
+  made->body = body_of(response);
+  return made;
+}
+
+Response replay_of(const RecordedAnswer& recorded, Arena& arena) {
+  Response response{.status = recorded.status, .headers = Headers{arena}};
+  for (auto& [name, value] : recorded.headers) response.headers.add(arena.keep(name), arena.keep(value));
+  response.headers.add("idempotent-replayed", "true");
+  if (!recorded.body.empty()) response.body = arena.keep(recorded.body);
+  return response;
+}
+
+Task<Result<>> IdempotencyRecords::prepare(Loop& loop) const {
+  auto written = co_await database_.write(loop, [](database::Session& session) -> Task<Result<>> {
+    for (auto statement :
+         {"CREATE TABLE IF NOT EXISTS plimsoll_idempotency(key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL,"
+          " operation TEXT NOT NULL, status INTEGER NOT NULL, headers TEXT NOT NULL, body BLOB NOT NULL,"
+          " created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL)",
+          "CREATE INDEX IF NOT EXISTS plimsoll_idempotency_expires ON plimsoll_idempotency(expires_at)"})
+      if (auto made = co_await session.query(statement, {}); !made) co_return std::unexpected(std::move(made).error());
+    co_return Result<>{};
+  });
+  co_return written;
+}
+
+Task<Result<std::shared_ptr<const RecordedAnswer>>> IdempotencyRecords::find(Loop& loop, std::string_view key,
+                                                                             Nanoseconds wall) const {
+  const Cell which[] = {std::string(key), wall};
+  auto rows = co_await database_.read(
+      loop, "SELECT fingerprint, status, headers, body FROM plimsoll_idempotency WHERE key = ? AND expires_at > ?",
+      which, true);
+  if (!rows) co_return std::unexpected(std::move(rows).error());
+  if (rows->empty()) co_return std::shared_ptr<const RecordedAnswer>{};
+  auto& row = (*rows)[0];
+  auto text = [&](std::size_t column) -> std::string_view {
+    auto* value = std::get_if<std::string>(&row[column]);
+    return value ? std::string_view(*value) : std::string_view{};
+  };
+  auto found = std::make_shared<RecordedAnswer>();
+  auto fingerprint = from_base64url(text(0));
+  Arena arena;
+  auto headers = json::parse(text(2), arena);
+  if (!fingerprint || fingerprint->size() != found->fingerprint.size() || !headers)
+    co_return std::unexpected(Error{&kInternal}.because("a recorded answer cannot be read"));
+  std::copy(fingerprint->begin(), fingerprint->end(), found->fingerprint.begin());
+  found->status = static_cast<std::uint16_t>(std::get<std::int64_t>(row[1]));
+  for (auto& header : headers->array())
+    if (header.array().size() == 2) found->headers.emplace_back(header.array()[0].string(), header.array()[1].string());
+  found->body = text(3);
+  co_return std::shared_ptr<const RecordedAnswer>(std::move(found));
+}
+
+Task<Result<bool>> IdempotencyRecords::insert(database::Session& session, std::string_view key,
+                                              std::string_view operation, const RecordedAnswer& answer,
+                                              Nanoseconds wall, Nanoseconds keep) const {
+  std::string headers;
+  json::Writer out{headers};
+  out.begin_array();
+  for (auto& [name, value] : answer.headers) out.begin_array().string(name).string(value).end_array();
+  out.end_array();
+  const Cell row[] = {std::string(key),
+                      to_base64url(as_text(answer.fingerprint)),
+                      std::string(operation),
+                      std::int64_t{answer.status},
+                      std::move(headers),
+                      answer.body,
+                      wall,
+                      wall + keep};
+  auto inserted = co_await session.query(
+      "INSERT INTO plimsoll_idempotency(key, fingerprint, operation, status, headers, body, created_at, expires_at)"
+      " VALUES(?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(key) DO UPDATE SET fingerprint = excluded.fingerprint,"
+      " operation = excluded.operation, status = excluded.status, headers = excluded.headers, body = excluded.body,"
+      " created_at = excluded.created_at, expires_at = excluded.expires_at"
+      " WHERE plimsoll_idempotency.expires_at <= excluded.created_at RETURNING 1",
+      row);
+  if (!inserted) co_return std::unexpected(std::move(inserted).error());
+  if (inserted->empty()) co_return false;
+  const Cell now[] = {wall};
+  auto pruned = co_await session.query(
+      "DELETE FROM plimsoll_idempotency WHERE key IN (SELECT key FROM plimsoll_idempotency WHERE expires_at <= ?"
+      " ORDER BY expires_at LIMIT 2)",
+      now);
+  if (!pruned) co_return std::unexpected(std::move(pruned).error());
+  co_return true;
+}
+
+}  // namespace plimsoll::policy

@@ -1,0 +1,61 @@
+#pragma once
+
+#include "plimsoll/base/clock.hpp"
+#include "plimsoll/base/digest.hpp"
+#include "plimsoll/database/database.hpp"
+#include "plimsoll/exchange/principal.hpp"
+#include "plimsoll/http/message.hpp"
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace plimsoll {
+class Context;
+}
+
+namespace plimsoll::policy {
+
+/// `Idempotency-Key` of a request: quoted (a structured field string) or bare.
+struct IdempotencyKey {
+  bool given = false, valid = false;
+  std::string_view text{};
+};
+IdempotencyKey read_idempotency_key(const Headers&);
+
+/// Whose key it is: tenant, principal, operation and key, as 43 characters that tell nothing of them.
+std::string record_key(const Principal* principal, std::string_view operation, std::string_view key);
+/// What was asked: method, path, query and raw body.
+Digest fingerprint_of(const Request&, const Context&);
+/// Reads a body that nobody has read yet into the arena, so that it can be fingerprinted and still be read.
+Task<Result<>> read_whole_body(Request&, Context&);
+
+/// An answer as it was given.
+struct RecordedAnswer {
+  Digest fingerprint{};
+  std::uint16_t status = 0;
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body;
+};
+/// Null when the answer must not or cannot be kept: it asks to be repeated (408, 425, 429, 5xx), or is not whole.
+std::shared_ptr<RecordedAnswer> record_of(const Response&);
+Response replay_of(const RecordedAnswer&, Arena&);
+
+/// The table of recorded answers.
+class IdempotencyRecords {
+ public:
+  explicit IdempotencyRecords(database::Database& database) : database_(database) {}
+  Task<Result<>> prepare(Loop&) const;
+  /// Null when there is none, or it has expired. `wall`: Unix nanoseconds.
+  Task<Result<std::shared_ptr<const RecordedAnswer>>> find(Loop&, std::string_view key, Nanoseconds wall) const;
+  /// False when a live record of that key is there already. Takes up to two expired ones away, so that the table never
+  /// holds more than what is live and a little, without anybody to sweep it.
+  Task<Result<bool>> insert(database::Session&, std::string_view key, std::string_view operation, const RecordedAnswer&,
+                            Nanoseconds wall, Nanoseconds keep) const;
+
+ private:
+  database::Database& database_;
+};
+
+}  // namespace plimsoll::policy
