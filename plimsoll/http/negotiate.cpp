@@ -1,0 +1,173 @@
+#include "plimsoll/http/negotiate.hpp"
+
+#include <algorithm>
+
+namespace plimsoll::http {
+namespace {
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+bool same(std::string_view a, std::string_view b) {
+  return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
+}
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+/// Where the next `separator` stands that is not within quotes.
+std::size_t find_outside_quotes(std::string_view text, char separator) {
+  bool quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (quoted && text[i] == '\\')
+      ++i;
+    else if (text[i] == '"')
+      quoted = !quoted;
+    else if (!quoted && text[i] == separator)
+      return i;
+  }
+  return text.size();
+}
+
+/// `0`, `0.5`, `1.000`: thousandths; 0 for anything else.
+int weight_of(std::string_view text) {
+  if (text.empty() || text.size() > 5 || (text[0] != '0' && text[0] != '1')) return 0;
+  if (text.size() > 1 && text[1] != '.') return 0;
+  int value = (text[0] - '0') * 1000, unit = 100;
+  for (char c : text.substr(std::min<std::size_t>(2, text.size()))) {
+    if (c < '0' || c > '9') return 0;
+    value += (c - '0') * unit;
+    unit /= 10;
+  }
+  return value > 1000 ? 0 : value;
+}
+
+struct Parameter {
+  std::string_view name, value;
+};
+bool next_parameter(std::string_view& text, Parameter& out) {
+  while (!text.empty()) {
+    if (text.front() == ';') text.remove_prefix(1);
+    const auto end = find_outside_quotes(text, ';');
+    const auto one = trimmed(text.substr(0, end));
+    text.remove_prefix(end);
+    if (one.empty()) continue;
+    const auto equals = std::min(one.find('='), one.size());
+    out = {trimmed(one.substr(0, equals)), equals < one.size() ? trimmed(one.substr(equals + 1)) : ""};
+    if (out.value.size() > 1 && out.value.front() == '"' && out.value.back() == '"')
+      out.value = out.value.substr(1, out.value.size() - 2);
+    return true;
+  }
+  return false;
+}
+
+struct MediaType {
+  std::string_view type, subtype, parameters;
+};
+MediaType split(std::string_view text) {
+  const auto end = std::min(text.find(';'), text.size());
+  const auto name = trimmed(text.substr(0, end));
+  const auto slash = std::min(name.find('/'), name.size());
+  return {name.substr(0, slash), slash < name.size() ? name.substr(slash + 1) : "", text.substr(end)};
+}
+
+/// How exactly a range names the offer: -1 not at all, then by type, subtype and parameters that agree.
+int specificity(const Preference& range, const MediaType& offer) {
+  const auto wanted = split(range.value);
+  if (wanted.type == "*" && (wanted.subtype == "*" || wanted.subtype.empty())) return 0;
+  if (!same(wanted.type, offer.type)) return -1;
+  if (wanted.subtype == "*") return 1;
+  if (!same(wanted.subtype, offer.subtype)) return -1;
+  int agreed = 2;
+  Parameter asked;
+  for (auto rest = range.parameters; next_parameter(rest, asked);) {
+    bool found = false;
+    Parameter own;
+    for (auto theirs = offer.parameters; next_parameter(theirs, own);)
+      found |= same(asked.name, own.name) && same(asked.value, own.value);
+    // A charset an offer does not speak of cannot tell against it: our texts are UTF-8, and JSON has no such parameter.
+    if (!found && !(same(asked.name, "charset") && same(asked.value, "utf-8"))) return -1;
+    ++agreed;
+  }
+  return agreed;
+}
+
+}  // namespace
+
+bool next_preference(std::string_view& list, Preference& out) {
+  while (!list.empty()) {
+    const auto end = find_outside_quotes(list, ',');
+    auto member = trimmed(list.substr(0, end));
+    list.remove_prefix(std::min(end + 1, list.size()));
+    if (member.empty()) continue;
+    const auto value_end = find_outside_quotes(member, ';');
+    out = {.value = trimmed(member.substr(0, value_end)), .parameters = {}};
+    if (out.value.empty() || out.value.find_first_of(" \t\"") != std::string_view::npos) continue;
+    // The weight ends the parameters of the value; what follows it once were extensions, and means nothing (RFC 9110,
+    // section 12.5.1).
+    const auto parameters = member.substr(value_end);
+    auto rest = parameters;
+    out.parameters = parameters;
+    for (Parameter one; !rest.empty();) {
+      const auto before = parameters.size() - rest.size();
+      if (!next_parameter(rest, one)) break;
+      if (!same(one.name, "q")) continue;
+      out.weight = weight_of(one.value);
+      out.parameters = parameters.substr(0, before);
+      break;
+    }
+    return true;
+  }
+  return false;
+}
+
+int media_type_weight(std::string_view accept, std::string_view offer) {
+  if (trimmed(accept).empty()) return 1000;
+  const auto offered = split(offer);
+  int best = -1, weight = 0;
+  Preference range;
+  while (next_preference(accept, range)) {
+    const auto exact = specificity(range, offered);
+    if (exact > best || (exact == best && exact >= 0 && range.weight > weight)) best = exact, weight = range.weight;
+  }
+  return weight;
+}
+
+std::optional<std::size_t> best_media_type(std::string_view accept, std::span<const std::string_view> offers) {
+  std::optional<std::size_t> best;
+  int most = 0;
+  for (std::size_t i = 0; i < offers.size(); ++i)
+    if (const auto weight = media_type_weight(accept, offers[i]); weight > most) best = i, most = weight;
+  return best;
+}
+
+std::string_view name_of(Coding coding) {
+  constexpr std::string_view kNames[] = {"identity", "gzip", "br", "zstd"};
+  return kNames[static_cast<std::size_t>(coding)];
+}
+
+Coding best_coding(const std::string_view* accept_encoding, std::span<const Coding> offers) {
+  if (!accept_encoding) return Coding::identity;
+  constexpr int kUnsaid = -1;
+  int weights[4] = {kUnsaid, kUnsaid, kUnsaid, kUnsaid}, others = kUnsaid;
+  Preference one;
+  for (auto list = *accept_encoding; next_preference(list, one);) {
+    if (one.value == "*") others = std::max(others, one.weight);
+    if (same(one.value, "x-gzip")) one.value = "gzip";  // RFC 9110, section 8.4.1.3
+    for (std::size_t i = 0; i < std::size(weights); ++i)
+      if (same(one.value, name_of(static_cast<Coding>(i)))) weights[i] = std::max(weights[i], one.weight);
+  }
+  const auto weight = [&](Coding coding) {
+    const auto said = weights[static_cast<std::size_t>(coding)];
+    return said == kUnsaid ? std::max(0, others) : said;
+  };
+  // Identity is acceptable unless it is excluded; unnamed, it is what is left.
+  auto best = Coding::identity;
+  int most = weights[0] == kUnsaid ? 0 : weights[0];
+  for (auto offer : offers)
+    if (const auto w = weight(offer); w > 0 && (w > most || (w == most && best == Coding::identity)))
+      best = offer, most = w;
+  return best;
+}
+
+}  // namespace plimsoll::http

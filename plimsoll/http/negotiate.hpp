@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+namespace plimsoll::http {
+
+/// One member of `Accept`, `Accept-Encoding` or `Accept-Language` (RFC 9110, section 12.4.2).
+struct Preference {
+  std::string_view value;       ///< `text/*`, `gzip`, `de-CH`, without parameters
+  std::string_view parameters;  ///< what stands between the value and its weight, from the first `;`
+  int weight = 1000;            ///< thousandths; 0: not acceptable
+};
+/// Takes the next member off the front of `list`; false at the end. Members that cannot be read are passed over; a
+/// weight that cannot be read is 0.
+bool next_preference(std::string_view& list, Preference& out);
+
+/// How much the caller wants `offer` (`application/json`, perhaps with parameters), in thousandths: the weight of the
+/// most specific range that matches it (RFC 9110, section 12.5.1). An empty `accept` takes everything.
+int media_type_weight(std::string_view accept, std::string_view offer);
+/// The offer the caller wants most, the earlier of equals; nothing when none is acceptable (406).
+std::optional<std::size_t> best_media_type(std::string_view accept, std::span<const std::string_view> offers);
+
+enum class Coding : std::uint8_t { identity, gzip, br, zstd };
+std::string_view name_of(Coding coding);
+/// The coding the caller wants most among `offers`, the earlier of equals; `identity` where nothing better is
+/// acceptable, and where there is no `Accept-Encoding` (null), which says nothing of what the caller can read.
+Coding best_coding(const std::string_view* accept_encoding, std::span<const Coding> offers);
+
+}  // namespace plimsoll::http
