@@ -1,0 +1,474 @@
+#include "plimsoll/http/h2.hpp"
+
+#include "plimsoll/http/characters.hpp"
+#include "plimsoll/http/h1_head.hpp"
+#include "plimsoll/http/target.hpp"
+
+#include <nghttp2/nghttp2.h>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <vector>
+
+namespace plimsoll::http {
+namespace {
+
+constexpr std::size_t kFrameHeader = 9;  // bytes (RFC 9113, section 4.1)
+constexpr std::uint8_t kDrainPing[8] = {'g', 'o', 'i', 'n', 'g', ' ', 'u', 'p'};
+
+/// Fields that mean something to one HTTP/1 connection only (RFC 9113, section 8.2.2).
+bool connection_specific(std::string_view name) {
+  for (auto other : {"connection", "transfer-encoding", "keep-alive", "upgrade", "proxy-connection"})
+    if (same_as_lower(name, other)) return true;
+  return false;
+}
+
+/// What may stand in a field line; a handler's mistake must not become a second field.
+bool sendable(const Header& field) {
+  return is_token(field.name) && find_control(field.value.data(), 0, field.value.size()) == field.value.size();
+}
+
+nghttp2_nv pair(std::string_view name, std::string_view value) {
+  return {reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
+          reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(),
+          NGHTTP2_NV_FLAG_NONE};
+}
+
+std::string_view view(const std::uint8_t* data, std::size_t size) {
+  return {reinterpret_cast<const char*>(data), size};
+}
+
+bool peers_fault(std::uint32_t code) {
+  switch (code) {
+    case NGHTTP2_PROTOCOL_ERROR:
+    case NGHTTP2_FLOW_CONTROL_ERROR:
+    case NGHTTP2_STREAM_CLOSED:
+    case NGHTTP2_FRAME_SIZE_ERROR:
+    case NGHTTP2_REFUSED_STREAM:
+    case NGHTTP2_COMPRESSION_ERROR: return true;
+    default: return false;
+  }
+}
+
+/// The fields of one header block while they are decoded. Only one block is under way on a connection at a time, so
+/// this is kept and used again.
+struct Block {
+  struct Field {
+    std::size_t at, name, value;
+  };
+  std::string text, cookies;
+  std::vector<Field> fields;
+  std::vector<Header> views;
+  std::size_t size = 0, count = 0;  ///< of all fields, stored or not, as RFC 9113, section 6.5.2 counts
+  const Problem* refusal = nullptr;
+
+  void begin() {
+    constexpr std::size_t kKept = 8 << 10;
+    if (text.capacity() > kKept) text = {}, cookies = {}, fields = {}, views = {};
+    text.clear(), cookies.clear(), fields.clear(), views.clear();
+    size = count = 0;
+    refusal = nullptr;
+  }
+  void add(std::string_view name, std::string_view value) {
+    fields.push_back({text.size(), name.size(), value.size()});
+    text += name;
+    text += value;
+  }
+  Header field(const Field& f) const {
+    const std::string_view all = text;
+    return {all.substr(f.at, f.name), all.substr(f.at + f.name, f.value)};
+  }
+};
+
+}  // namespace
+
+H2Preface h2_preface(std::string_view first_bytes) {
+  const auto size = std::min(first_bytes.size(), kH2Preface.size());
+  if (first_bytes.substr(0, size) != kH2Preface.substr(0, size)) return H2Preface::no;
+  return size == kH2Preface.size() ? H2Preface::yes : H2Preface::not_yet;
+}
+
+struct H2Session::State {
+  const H2Options options;
+  H2Requests& requests;
+  H2Guard guard;
+  nghttp2_session* session = nullptr;
+  Nanoseconds now = 0;
+  bool failed = false, draining = false, drained = false;
+  std::string complaint;
+  Block block;
+  std::size_t to_skip = kH2Preface.size();  ///< bytes until the next frame header
+  std::uint8_t frame_header[kFrameHeader];
+  std::size_t frame_header_size = 0;
+  std::vector<nghttp2_nv> answer;
+  std::string* out = nullptr;
+  std::size_t out_limit = 0;
+
+  State(const H2Options& o, H2Requests& r) : options(o), requests(r), guard(o.allowances) {}
+  ~State() { nghttp2_session_del(session); }
+  State(const State&) = delete;
+
+  void begin();
+  void fail(H2Error why, std::string_view debug);
+  void flood(std::string_view what) {
+    if (!what.empty()) fail(H2Error::enhance_your_calm, what);
+  }
+  void watch(std::string_view bytes);
+  int field(std::string_view name, std::string_view value);
+  void head(std::int32_t id, bool ended);
+  bool read_head(H2Head& out);
+  void abandon(std::int32_t id, std::uint32_t why) { nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, why); }
+  H2Stream* stream(std::int32_t id) {
+    return static_cast<H2Stream*>(nghttp2_session_get_stream_user_data(session, id));
+  }
+  void submit(H2Stream& stream, bool content);
+  void finish_drain();
+  ssize_t offer(H2Stream& stream, std::size_t room, std::uint32_t* flags);
+  int take(H2Stream& stream, const std::uint8_t* frame_header, std::size_t size);
+  void closed(std::int32_t id, std::uint32_t why);
+
+  static State& of(void* user) { return *static_cast<State*>(user); }
+  static const nghttp2_session_callbacks* callbacks();
+};
+
+const nghttp2_session_callbacks* H2Session::State::callbacks() {
+  static const auto* made = [] {
+    nghttp2_session_callbacks* c = nullptr;
+    nghttp2_session_callbacks_new(&c);
+    nghttp2_session_callbacks_set_on_begin_headers_callback(c, [](nghttp2_session*, const nghttp2_frame*, void* u) {
+      of(u).block.begin();
+      return 0;
+    });
+    nghttp2_session_callbacks_set_on_header_callback(
+        c, [](nghttp2_session*, const nghttp2_frame* frame, const std::uint8_t* name, std::size_t name_size,
+              const std::uint8_t* value, std::size_t value_size, std::uint8_t, void* u) {
+          auto& s = of(u);
+          auto& block = s.block;
+          block.size += name_size + value_size + 32;
+          ++block.count;
+          // A block that goes on and on beyond what was told is not a mistake any more.
+          if (block.size > s.options.header_list * 8) s.fail(H2Error::enhance_your_calm, "header list too large");
+          if (s.failed) return int{NGHTTP2_ERR_CALLBACK_FAILURE};
+          if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;  // trailers are read and forgotten
+          return s.field(view(name, name_size), view(value, value_size));
+        });
+    // Without this nghttp2 would leave out an invalid field and go on; the request is malformed (section 8.2.1).
+    nghttp2_session_callbacks_set_on_invalid_header_callback(
+        c, [](nghttp2_session*, const nghttp2_frame*, const std::uint8_t*, std::size_t, const std::uint8_t*,
+              std::size_t, std::uint8_t, void*) { return int{NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE}; });
+    nghttp2_session_callbacks_set_on_frame_recv_callback(c, [](nghttp2_session*, const nghttp2_frame* frame, void* u) {
+      auto& s = of(u);
+      const bool ended = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+      if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+        s.head(frame->hd.stream_id, ended);
+      } else if ((frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) && ended) {
+        if (auto* stream = s.stream(frame->hd.stream_id)) stream->body_ended();
+      } else if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) && s.draining) {
+        if (std::memcmp(frame->ping.opaque_data, kDrainPing, sizeof kDrainPing) == 0) s.finish_drain();
+      }
+      return s.failed ? int{NGHTTP2_ERR_CALLBACK_FAILURE} : 0;
+    });
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(
+        c, [](nghttp2_session* session, std::uint8_t, std::int32_t id, const std::uint8_t* data, std::size_t size,
+              void* u) {
+          if (auto* stream = of(u).stream(id)) {
+            stream->unconsumed_ += size;
+            stream->body(std::as_bytes(std::span(data, size)));
+          } else {
+            nghttp2_session_consume(session, id, size);
+          }
+          return 0;
+        });
+    nghttp2_session_callbacks_set_on_stream_close_callback(
+        c, [](nghttp2_session*, std::int32_t id, std::uint32_t why, void* u) {
+          of(u).closed(id, why);
+          return 0;
+        });
+    nghttp2_session_callbacks_set_on_frame_send_callback(
+        c, [](nghttp2_session* session, const nghttp2_frame* frame, void* u) {
+          auto& s = of(u);
+          const auto id = frame->hd.stream_id;
+          const bool content = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
+          if (content && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) {
+            // The answer is complete and the rest of the request is of no use (section 8.1).
+            if (nghttp2_session_get_stream_remote_close(session, id) == 0) s.abandon(id, NGHTTP2_NO_ERROR);
+          } else if (frame->hd.type == NGHTTP2_RST_STREAM && peers_fault(frame->rst_stream.error_code)) {
+            s.flood(s.guard.reset(s.now));
+          } else if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code) {
+            s.failed = true;
+            if (s.complaint.empty()) s.complaint = view(frame->goaway.opaque_data, frame->goaway.opaque_data_len);
+            if (s.complaint.empty()) s.complaint = nghttp2_http2_strerror(frame->goaway.error_code);
+          } else if (frame->hd.type == NGHTTP2_GOAWAY && s.draining && !s.drained) {
+            // Its answer says that whatever the peer began before it knew is here.
+            nghttp2_submit_ping(session, NGHTTP2_FLAG_NONE, kDrainPing);
+          }
+          return 0;
+        });
+    nghttp2_session_callbacks_set_send_data_callback(
+        c, [](nghttp2_session*, nghttp2_frame*, const std::uint8_t* frame_header, std::size_t size,
+              nghttp2_data_source* source,
+              void* u) { return of(u).take(*static_cast<H2Stream*>(source->ptr), frame_header, size); });
+    return c;
+  }();
+  return made;
+}
+
+void H2Session::State::begin() {
+  nghttp2_option* option = nullptr;
+  if (nghttp2_option_new(&option)) throw std::bad_alloc();
+  nghttp2_option_set_no_auto_window_update(option, 1);  // windows open by what is consumed
+  nghttp2_option_set_no_closed_streams(option, 1);
+  nghttp2_option_set_max_reserved_remote_streams(option, 0);
+  nghttp2_option_set_max_outbound_ack(option, 256);
+  const auto made = nghttp2_session_server_new2(&session, callbacks(), this, option);
+  nghttp2_option_del(option);
+  if (made) throw std::bad_alloc();
+  const nghttp2_settings_entry settings[] = {
+      {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, options.streams},
+      {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, options.stream_window},
+      {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<std::uint32_t>(options.header_list)},
+      {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+  };
+  if (nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, std::size(settings)) ||
+      nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0,
+                                            static_cast<std::int32_t>(options.connection_window)))
+    throw std::bad_alloc();
+}
+
+void H2Session::State::fail(H2Error why, std::string_view debug) {
+  if (failed) return;
+  failed = true;
+  complaint = debug;
+  // A shutdown that was under way must not stand in the way of this last word.
+  nghttp2_session_terminate_session2(session, nghttp2_session_get_last_proc_stream_id(session),
+                                     static_cast<std::uint32_t>(why));
+}
+
+/// Shows each frame header to the guard. nghttp2 tells of those it knows only, and not before it has dealt with them.
+void H2Session::State::watch(std::string_view bytes) {
+  while (!bytes.empty() && !failed) {
+    const auto skipped = std::min(to_skip, bytes.size());
+    to_skip -= skipped;
+    bytes.remove_prefix(skipped);
+    const auto part = std::min(kFrameHeader - frame_header_size, bytes.size());
+    std::memcpy(frame_header + frame_header_size, bytes.data(), part);
+    frame_header_size += part;
+    bytes.remove_prefix(part);
+    if (frame_header_size < kFrameHeader) return;
+    frame_header_size = 0;
+    to_skip = static_cast<std::size_t>(frame_header[0] << 16 | frame_header[1] << 8 | frame_header[2]);
+    flood(guard.arrived(frame_header[3], frame_header[4], to_skip, now));
+  }
+}
+
+int H2Session::State::field(std::string_view name, std::string_view value) {
+  if (block.size > options.header_list || block.count > options.header_count) block.refusal = &h1::kHeadTooLarge;
+  if (name == ":path" && value.size() > options.target && !block.refusal) block.refusal = &h1::kTargetTooLong;
+  if (!block.refusal || name.starts_with(':')) block.add(name, value);
+  return 0;
+}
+
+/// Checks what nghttp2 does not, and fills `out`. False: malformed (section 8.1.1).
+bool H2Session::State::read_head(H2Head& out) {
+  bool has_authority = false, has_cookie = false;
+  std::string_view host;
+  std::size_t hosts = 0, cookie_at = 0;
+  for (auto& stored : block.fields) {
+    const auto field = block.field(stored);
+    if (field.name == ":method") {
+      out.method = field.value;
+    } else if (field.name == ":scheme") {
+      out.scheme = field.value;
+    } else if (field.name == ":authority") {
+      out.authority = field.value, has_authority = true;
+    } else if (field.name == ":path") {
+      out.path = field.value;
+    } else if (field.name == "cookie") {  // crumbs are one field again (section 8.2.3)
+      if (!has_cookie) has_cookie = true, cookie_at = block.views.size(), block.views.push_back({"cookie", {}});
+      if (!block.cookies.empty()) block.cookies += "; ";
+      block.cookies += field.value;
+    } else {
+      if (field.name == "host") host = field.value, ++hosts;
+      block.views.push_back(field);
+    }
+  }
+  if (has_cookie) block.views[cookie_at].value = block.cookies;
+  out.fields = block.views;
+
+  if (!is_token(out.method) || hosts > 1) return false;
+  if (!has_authority) out.authority = host;
+  if (hosts == 1 && has_authority &&
+      !std::ranges::equal(host, out.authority, [](char a, char b) { return lower(a) == lower(b); }))
+    return false;
+  // User information is refused here with everything else that is no host and port (section 8.3.1).
+  if (!is_authority(out.authority)) return false;
+  if (out.method == "CONNECT") return out.refusal = &h1::kMethodUnknown, true;
+  if (out.scheme != "http" && out.scheme != "https") return false;
+  if (out.refusal == &h1::kTargetTooLong) return true;
+  const auto target = split_target(out.path);
+  if (!target || target->form == Target::Form::absolute) return false;
+  return target->form == Target::Form::origin || out.method == "OPTIONS";
+}
+
+void H2Session::State::head(std::int32_t id, bool ended) {
+  H2Head head;
+  head.ended = ended;
+  head.refusal = block.refusal;
+  if (!read_head(head)) return abandon(id, NGHTTP2_PROTOCOL_ERROR);
+  auto* stream = requests.request(head);
+  if (!stream) return abandon(id, NGHTTP2_REFUSED_STREAM);
+  stream->id_ = id;
+  nghttp2_session_set_stream_user_data(session, id, stream);
+}
+
+ssize_t H2Session::State::offer(H2Stream& stream, std::size_t room, std::uint32_t* flags) {
+  if (stream.piece_.empty() && !stream.last_) {
+    stream.waits_ = true;
+    return NGHTTP2_ERR_DEFERRED;
+  }
+  const auto size = std::min(room, stream.piece_.size());
+  *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+  if (stream.last_ && size == stream.piece_.size()) *flags |= NGHTTP2_DATA_FLAG_EOF;
+  return static_cast<ssize_t>(size);
+}
+
+int H2Session::State::take(H2Stream& stream, const std::uint8_t* frame_header, std::size_t size) {
+  if (out->size() >= out_limit) return NGHTTP2_ERR_WOULDBLOCK;
+  out->append(reinterpret_cast<const char*>(frame_header), kFrameHeader);
+  out->append(as_text(stream.piece_.first(size)));
+  stream.piece_ = stream.piece_.subspan(size);
+  guard.sent_data();
+  if (size && stream.piece_.empty() && !stream.last_) stream.drained();
+  return 0;
+}
+
+void H2Session::State::closed(std::int32_t id, std::uint32_t why) {
+  auto* gone = stream(id);
+  if (!gone) return;
+  nghttp2_session_set_stream_user_data(session, id, nullptr);
+  // What nobody will read any more must not keep the window of the others shut.
+  if (gone->unconsumed_) nghttp2_session_consume_connection(session, gone->unconsumed_);
+  gone->unconsumed_ = 0;
+  gone->id_ = 0;
+  gone->piece_ = {};
+  gone->closed(static_cast<H2Error>(why));
+}
+
+void H2Session::State::finish_drain() {
+  if (drained || failed) return;
+  drained = true;
+  nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session), NGHTTP2_NO_ERROR,
+                        nullptr, 0);
+}
+
+H2Session::H2Session(const H2Options& options, H2Requests& requests)
+    : state_(std::make_unique<State>(options, requests)) {
+  state_->begin();
+}
+H2Session::~H2Session() = default;
+
+bool H2Session::receive(Bytes bytes, Nanoseconds now) {
+  auto& s = *state_;
+  if (s.failed) return false;
+  s.now = now;
+  s.watch(as_text(bytes));
+  if (s.failed) return false;
+  const auto read =
+      nghttp2_session_mem_recv(s.session, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+  if (read < 0 && !s.failed) {
+    // Floods that nghttp2 sees itself, a wrong preface, or no memory.
+    const bool flood = read != NGHTTP2_ERR_BAD_CLIENT_MAGIC && read != NGHTTP2_ERR_NOMEM;
+    s.fail(flood ? H2Error::enhance_your_calm : H2Error::protocol_error, nghttp2_strerror(static_cast<int>(read)));
+  }
+  return !s.failed;
+}
+
+void H2Session::go_on(H2Stream& stream) {
+  if (!stream.id_) return;
+  const auto status = pair(":status", "100");
+  nghttp2_submit_headers(state_->session, NGHTTP2_FLAG_NONE, stream.id_, nullptr, &status, 1, nullptr);
+}
+
+void H2Session::respond(H2Stream& stream, std::uint16_t status, const Headers& headers, std::span<const Header> more,
+                        bool content) {
+  if (!stream.id_) return;
+  auto& s = *state_;
+  const char digits[] = {static_cast<char>('0' + status / 100), static_cast<char>('0' + status / 10 % 10),
+                         static_cast<char>('0' + status % 10)};
+  s.answer.clear();
+  s.answer.push_back(pair(":status", {digits, sizeof digits}));
+  const auto add = [&](const Header& field) {
+    if (!connection_specific(field.name) && sendable(field)) s.answer.push_back(pair(field.name, field.value));
+  };
+  for (auto& field : headers) add(field);
+  for (auto& field : more) add(field);
+  s.submit(stream, content);
+}
+
+void H2Session::State::submit(H2Stream& stream, bool content) {
+  nghttp2_data_provider provider{};
+  provider.source.ptr = &stream;
+  provider.read_callback = [](nghttp2_session*, std::int32_t, std::uint8_t*, std::size_t room, std::uint32_t* flags,
+                              nghttp2_data_source* source,
+                              void* u) { return of(u).offer(*static_cast<H2Stream*>(source->ptr), room, flags); };
+  // Names are made lower case by nghttp2 as it copies them.
+  if (nghttp2_submit_response(session, stream.id_, answer.data(), answer.size(), content ? &provider : nullptr))
+    abandon(stream.id_, NGHTTP2_INTERNAL_ERROR);
+}
+
+void H2Session::supply(H2Stream& stream, Bytes piece, bool last) {
+  if (!stream.id_) return;
+  stream.piece_ = piece;
+  stream.last_ = last;
+  if (stream.waits_) {
+    stream.waits_ = false;
+    nghttp2_session_resume_data(state_->session, stream.id_);
+  }
+}
+
+void H2Session::reset(H2Stream& stream, H2Error why) {
+  if (stream.id_) state_->abandon(stream.id_, static_cast<std::uint32_t>(why));
+}
+
+void H2Session::consumed(H2Stream& stream, std::size_t bytes) {
+  if (!stream.id_) return;
+  bytes = std::min(bytes, stream.unconsumed_);
+  stream.unconsumed_ -= bytes;
+  nghttp2_session_consume(state_->session, stream.id_, bytes);
+}
+
+void H2Session::drain() {
+  auto& s = *state_;
+  if (s.draining || s.failed) return;
+  s.draining = true;
+  nghttp2_submit_shutdown_notice(s.session);
+}
+
+void H2Session::drain_now() {
+  state_->draining = true;
+  state_->finish_drain();
+}
+
+void H2Session::terminate(H2Error why, std::string_view debug) { state_->fail(why, debug); }
+
+void H2Session::gather(std::string& out, std::size_t limit) {
+  auto& s = *state_;
+  s.out = &out;
+  s.out_limit = limit;
+  while (out.size() < limit) {
+    const std::uint8_t* data = nullptr;
+    const auto size = nghttp2_session_mem_send(s.session, &data);
+    if (size <= 0) break;
+    out.append(reinterpret_cast<const char*>(data), static_cast<std::size_t>(size));
+  }
+  s.out = nullptr;
+}
+
+bool H2Session::wants_write() const { return nghttp2_session_want_write(state_->session); }
+bool H2Session::done() const {
+  return !nghttp2_session_want_read(state_->session) && !nghttp2_session_want_write(state_->session);
+}
+std::string_view H2Session::complaint() const { return state_->complaint; }
+
+}  // namespace plimsoll::http

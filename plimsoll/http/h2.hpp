@@ -1,0 +1,134 @@
+#pragma once
+
+#include "plimsoll/http/h2_guard.hpp"
+#include "plimsoll/http/message.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace plimsoll::http {
+
+/// The 24 bytes every HTTP/2 client begins with (RFC 9113, section 3.4).
+inline constexpr std::string_view kH2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+enum class H2Preface : std::uint8_t { no, not_yet, yes };
+/// Whether a connection in clear, of which these are the first bytes, speaks HTTP/2 by prior knowledge.
+H2Preface h2_preface(std::string_view first_bytes);
+
+/// Error codes of RFC 9113, section 7.
+enum class H2Error : std::uint32_t {
+  no_error = 0,
+  protocol_error = 1,
+  internal_error = 2,
+  flow_control_error = 3,
+  refused_stream = 7,
+  cancel = 8,
+  enhance_your_calm = 11,
+};
+
+struct H2Options {
+  std::uint32_t streams = 100;                  ///< open at once, told to the peer
+  std::uint32_t stream_window = 64 << 10;       ///< bytes of one body that may come unasked
+  std::uint32_t connection_window = 256 << 10;  ///< bytes of all bodies that may come unasked
+  std::size_t header_list = 32 << 10;           ///< bytes of a head as RFC 9113, section 6.5.2 counts them
+  std::size_t header_count = 100;
+  std::size_t target = 8 << 10;
+  H2Allowances allowances{};
+};
+
+/// The head of a request as it was decoded. Views are good during the call only. Cookies are one field again.
+struct H2Head {
+  std::string_view method, scheme, authority, path;
+  std::span<const Header> fields;
+  bool ended = false;                ///< there is no body
+  const Problem* refusal = nullptr;  ///< well-formed, but not to be served: answer with this
+};
+
+class H2Session;
+
+/// One request and its answer, as the session sees it: who serves requests derives from it and owns it until `closed`.
+/// All calls come from within H2Session::receive or ::gather: note them, and act when that has returned.
+class H2Stream {
+ public:
+  virtual ~H2Stream() = default;
+  /// A piece of the request's body. What is kept is copied; each byte is given back by H2Session::consumed.
+  virtual void body(Bytes piece) = 0;
+  virtual void body_ended() = 0;
+  /// The piece that was supplied is in the output: the next may be supplied.
+  virtual void drained() = 0;
+  /// The last call: the answer is in the output whole (`no_error`), or the stream was reset by one of the two.
+  virtual void closed(H2Error why) = 0;
+
+  /// 0 before it was opened and after it was closed.
+  std::int32_t id() const { return id_; }
+
+ private:
+  friend class H2Session;
+  std::int32_t id_ = 0;
+  Bytes piece_{};
+  bool last_ = false, waits_ = false;
+  std::size_t unconsumed_ = 0;
+};
+
+/// Where requests go.
+class H2Requests {
+ public:
+  /// Answers the stream that will carry it, or null to refuse it with REFUSED_STREAM (it may be sent again elsewhere).
+  virtual H2Stream* request(const H2Head& head) = 0;
+
+ protected:
+  ~H2Requests() = default;
+};
+
+/// The server's side of one HTTP/2 connection (RFC 9113), without socket or clock: bytes in, requests out; answers in,
+/// bytes out. Framing and HPACK are nghttp2's.
+///
+/// What is malformed never reaches `requests`: the stream is reset or the connection ended with GOAWAY, as RFC 9113
+/// wants it. So are floods, by H2Guard.
+class H2Session {
+ public:
+  H2Session(const H2Options& options, H2Requests& requests);
+  ~H2Session();
+  H2Session(const H2Session&) = delete;
+
+  /// What came from the peer, preface included. False: the connection has failed; what `gather` still gives (GOAWAY)
+  /// is to be sent, and then it is to be closed.
+  bool receive(Bytes bytes, Nanoseconds now);
+
+  /// `100 Continue`, before the final answer.
+  void go_on(H2Stream& stream);
+  /// The head of the answer. Connection-specific fields are left out (section 8.2.2). `content`: pieces follow by
+  /// `supply`; without it the answer ends here.
+  void respond(H2Stream& stream, std::uint16_t status, const Headers& headers, std::span<const Header> more,
+               bool content);
+  /// The next piece of content, a view that stays good until `drained` or `closed`; `last`: nothing follows. Only after
+  /// `respond` with content, and only when the piece before was drained.
+  void supply(H2Stream& stream, Bytes piece, bool last);
+  /// Ends the stream at once.
+  void reset(H2Stream& stream, H2Error why);
+  /// So many bytes of the request's body have been read by who serves it: the peer may send as many again.
+  void consumed(H2Stream& stream, std::size_t bytes);
+
+  /// No new requests: tells the peer by GOAWAY in two steps, so that nothing that is under way is lost (section 6.8).
+  void drain();
+  /// The second step, where the peer does not answer: streams not opened by now are not served.
+  void drain_now();
+  /// Ends the connection with GOAWAY.
+  void terminate(H2Error why, std::string_view debug = {});
+
+  /// Appends frames to `out` until it holds `limit` bytes or there is nothing to send.
+  void gather(std::string& out, std::size_t limit);
+  bool wants_write() const;
+  /// Nothing is open and nothing more will come: close.
+  bool done() const;
+  /// What we told the peer when we ended the connection, for the log; empty: we did not.
+  std::string_view complaint() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace plimsoll::http

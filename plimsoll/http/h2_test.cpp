@@ -1,0 +1,515 @@
+#include "plimsoll/http/h2.hpp"
+
+#include <gtest/gtest.h>
+#include <nghttp2/nghttp2.h>
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace plimsoll::http {
+namespace {
+
+/// A frame in bytes, written here by hand so that nothing of nghttp2 stands on both sides.
+std::string frame(int type, int flags, std::uint32_t stream, std::string_view payload) {
+  std::string out;
+  for (int shift : {16, 8, 0}) out += static_cast<char>(payload.size() >> shift);
+  out += static_cast<char>(type);
+  out += static_cast<char>(flags);
+  for (int shift : {24, 16, 8, 0}) out += static_cast<char>(stream >> shift);
+  return out.append(payload);
+}
+constexpr int kData = 0, kHeaders = 1, kPriority = 2, kReset = 3, kSettings = 4, kPing = 6, kGoaway = 7, kWindow = 8,
+              kContinuation = 9;
+constexpr int kEndStream = 1, kAck = 1, kEndHeaders = 4;
+
+std::string number(std::uint32_t value) {
+  std::string out;
+  for (int shift : {24, 16, 8, 0}) out += static_cast<char>(value >> shift);
+  return out;
+}
+/// A literal field without indexing, its texts not compressed (RFC 7541, section 6.2.2); both shorter than 127.
+std::string literal(std::string_view name, std::string_view value) {
+  std::string out(1, '\0');
+  out += static_cast<char>(name.size());
+  out += name;
+  out += static_cast<char>(value.size());
+  return out.append(value);
+}
+std::string head(std::string_view method, std::string_view path, std::string_view more = {}) {
+  return literal(":method", method) + literal(":scheme", "http") + literal(":path", path) +
+         literal(":authority", "example.com") + std::string(more);
+}
+std::string get(std::uint32_t stream, std::string_view path = "/") {
+  return frame(kHeaders, kEndStream | kEndHeaders, stream, head("GET", path));
+}
+
+struct Frame {
+  int type, flags;
+  std::uint32_t stream;
+  std::string payload;
+  std::uint32_t code(std::size_t at = 0) const {
+    std::uint32_t out = 0;
+    for (std::size_t i = at; i < at + 4; ++i) out = out << 8 | static_cast<std::uint8_t>(payload.at(i));
+    return out;
+  }
+};
+std::vector<Frame> frames(std::string_view bytes) {
+  std::vector<Frame> out;
+  const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(bytes[i]); };
+  while (bytes.size() >= 9) {
+    const std::size_t size = byte(0) << 16 | byte(1) << 8 | byte(2);
+    const std::uint32_t stream = (byte(5) & 0x7fu) << 24 | byte(6) << 16 | byte(7) << 8 | byte(8);
+    out.push_back({byte(3), byte(4), stream, std::string(bytes.substr(9, size))});
+    bytes.remove_prefix(9 + size);
+  }
+  EXPECT_TRUE(bytes.empty());
+  return out;
+}
+
+/// The server's side with everything it was told, and answers when told to.
+struct Peer : H2Requests {
+  struct Stream : H2Stream {
+    std::string method, path, authority, fields, content;
+    bool ended = false, over = false;
+    int drains = 0;
+    const Problem* refusal = nullptr;
+    H2Error why = H2Error::no_error;
+    void body(Bytes piece) override { content += as_text(piece); }
+    void body_ended() override { ended = true; }
+    void drained() override { ++drains; }
+    void closed(H2Error error) override { over = true, why = error; }
+  };
+  H2Options options;
+  Arena arena;
+  std::deque<Stream> streams;
+  std::unique_ptr<H2Session> session;
+  Nanoseconds now = kSecond;
+  bool takes = true;
+
+  explicit Peer(H2Options o = {}) : options(o), session(std::make_unique<H2Session>(o, *this)) {}
+
+  H2Stream* request(const H2Head& head) override {
+    if (!takes) return nullptr;
+    auto& s = streams.emplace_back();
+    s.method = head.method, s.path = head.path, s.authority = head.authority;
+    s.ended = head.ended, s.refusal = head.refusal;
+    for (auto& field : head.fields) s.fields.append(field.name).append("=").append(field.value).append("\n");
+    return &s;
+  }
+  bool receive(std::string_view bytes) { return session->receive(plimsoll::as_bytes(bytes), now); }
+  bool greet() { return receive(std::string(kH2Preface) + frame(kSettings, 0, 0, "")); }
+  std::string sent(std::size_t limit = 1 << 20) {
+    std::string out;
+    session->gather(out, limit);
+    return out;
+  }
+  std::vector<Frame> said(int type) {
+    auto all = frames(sent());
+    std::erase_if(all, [&](const Frame& f) { return f.type != type; });
+    return all;
+  }
+  void answer(Stream& s, std::string_view content = {}) {
+    Headers headers{arena};
+    headers.add("Content-Type", "text/plain");
+    headers.add("Connection", "close");
+    session->respond(s, 200, headers, {}, !content.empty());
+    if (!content.empty()) session->supply(s, plimsoll::as_bytes(content), true);
+  }
+};
+
+TEST(H2, PrefaceIsKnownFromItsFirstBytes) {
+  EXPECT_EQ(h2_preface(""), H2Preface::not_yet);
+  EXPECT_EQ(h2_preface("PRI * HTTP/2.0\r\n"), H2Preface::not_yet);
+  EXPECT_EQ(h2_preface(std::string(kH2Preface) + "x"), H2Preface::yes);
+  EXPECT_EQ(h2_preface("PRX"), H2Preface::no);
+  EXPECT_EQ(h2_preface("PRI * HTTP/1.1\r\n"), H2Preface::no);
+}
+
+TEST(H2, TellsItsLimitsFirst) {
+  Peer peer;
+  const auto said = frames(peer.sent());
+  ASSERT_FALSE(said.empty());
+  EXPECT_EQ(said[0].type, kSettings);
+  std::map<int, std::uint32_t> settings;
+  for (std::size_t i = 0; i + 6 <= said[0].payload.size(); i += 6)
+    settings[static_cast<std::uint8_t>(said[0].payload[i + 1])] = said[0].code(i + 2);
+  EXPECT_EQ(settings[3], 100u);
+  EXPECT_EQ(settings[6], 32u << 10);
+}
+
+TEST(H2, ARequestComesOutAndItsAnswerGoesIn) {
+  Peer peer;
+  ASSERT_TRUE(peer.greet());
+  ASSERT_TRUE(peer.receive(
+      frame(kHeaders, kEndStream | kEndHeaders, 1,
+            head("GET", "/a?b=1", literal("cookie", "a=1") + literal("x-y", "z") + literal("cookie", "b=2")))));
+  ASSERT_EQ(peer.streams.size(), 1u);
+  auto& s = peer.streams[0];
+  EXPECT_EQ(s.method, "GET");
+  EXPECT_EQ(s.path, "/a?b=1");
+  EXPECT_EQ(s.authority, "example.com");
+  EXPECT_EQ(s.fields, "cookie=a=1; b=2\nx-y=z\n");
+  EXPECT_TRUE(s.ended);
+  peer.sent();
+  peer.answer(s, "hello");
+  const auto said = frames(peer.sent());
+  ASSERT_EQ(said.size(), 2u);
+  EXPECT_EQ(said[0].type, kHeaders);
+  EXPECT_EQ(said[0].payload.find("onnection"), std::string::npos);
+  EXPECT_EQ(said[1].type, kData);
+  EXPECT_EQ(said[1].payload, "hello");
+  EXPECT_TRUE(said[1].flags & kEndStream);
+  EXPECT_TRUE(s.over);
+  EXPECT_EQ(s.id(), 0);
+}
+
+TEST(H2, TheSameBytesInAnyCutsGiveTheSame) {
+  std::string all(kH2Preface);
+  all += frame(kSettings, 0, 0, "");
+  for (std::uint32_t id = 1; id < 20; id += 2) {
+    all += frame(kHeaders, kEndHeaders, id, head("POST", "/" + std::to_string(id)));
+    all += frame(kData, 0, id, std::string(id * 10, 'x')) + frame(kData, kEndStream, id, "end");
+  }
+  const auto run = [&](auto next) {
+    Peer peer;
+    for (std::string_view rest = all; !rest.empty();) {
+      const auto size = std::min<std::size_t>(next(), rest.size());
+      EXPECT_TRUE(peer.receive(rest.substr(0, size)));
+      rest.remove_prefix(size);
+    }
+    std::string out;
+    for (auto& s : peer.streams) out += s.path + s.content + (s.ended ? "." : "?");
+    return out;
+  };
+  const auto whole = run([] { return std::string::npos; });
+  EXPECT_EQ(run([] { return 1; }), whole);
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE(seed);
+  std::mt19937 random{seed};
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(run([&] { return 1 + random() % 40; }), whole);
+}
+
+TEST(H2, AMalformedRequestIsResetAndNeverSeen) {
+  const std::string authority = literal(":authority", "a");
+  const std::string good = literal(":method", "GET") + literal(":scheme", "http") + literal(":path", "/") + authority;
+  const std::pair<const char*, std::string> cases[] = {
+      {"upper case", good + literal("X-A", "b")},
+      {"connection field", good + literal("connection", "close")},
+      {"transfer-encoding", good + literal("transfer-encoding", "chunked")},
+      {"te", good + literal("te", "gzip")},
+      {"no method", literal(":scheme", "http") + literal(":path", "/") + authority},
+      {"no scheme", literal(":method", "GET") + literal(":path", "/") + authority},
+      {"no path", literal(":method", "GET") + literal(":scheme", "http") + authority},
+      {"empty path", literal(":method", "GET") + literal(":scheme", "http") + literal(":path", "") + authority},
+      {"path without slash",
+       literal(":method", "GET") + literal(":scheme", "http") + literal(":path", "a") + authority},
+      {"star for GET", literal(":method", "GET") + literal(":scheme", "http") + literal(":path", "*") + authority},
+      {"fragment", literal(":method", "GET") + literal(":scheme", "http") + literal(":path", "/#a") + authority},
+      {"blank in path", literal(":method", "GET") + literal(":scheme", "http") + literal(":path", "/a b") + authority},
+      {"two paths", good + literal(":path", "/")},
+      {"pseudo after field", literal("a", "b") + good},
+      {"unknown pseudo", good + literal(":x", "y")},
+      {"response pseudo", good + literal(":status", "200")},
+      {"userinfo",
+       literal(":method", "GET") + literal(":scheme", "http") + literal(":path", "/") + literal(":authority", "u:p@a")},
+      {"host differs", good + literal("host", "b")},
+      {"two hosts", good + literal("host", "a") + literal("host", "a")},
+      {"no host", literal(":method", "GET") + literal(":scheme", "http") + literal(":path", "/")},
+      {"line feed in value", good + literal("a", "b\nc")},
+      {"nul in value", good + literal("a", std::string_view("b\0c", 3))},
+      {"leading blank", good + literal("a", " b")},
+      {"trailing tab", good + literal("a", "b\t")},
+      {"blank in name", good + literal("a b", "c")},
+      {"method no token", literal(":method", "G T") + literal(":scheme", "http") + literal(":path", "/") + authority},
+      {"scheme", literal(":method", "GET") + literal(":scheme", "ftp") + literal(":path", "/") + authority},
+      {"content-length beside no body", good + literal("content-length", "5")},
+      {"two lengths", good + literal("content-length", "0") + literal("content-length", "0")},
+  };
+  for (auto& [name, block] : cases) {
+    SCOPED_TRACE(name);
+    Peer peer;
+    ASSERT_TRUE(peer.greet());
+    ASSERT_TRUE(peer.receive(frame(kHeaders, kEndStream | kEndHeaders, 1, block)));
+    const auto resets = peer.said(kReset);
+    ASSERT_EQ(resets.size(), 1u);
+    EXPECT_EQ(resets[0].code(), 1u);
+    const bool reached = !peer.streams.empty() && !peer.streams[0].over;
+    EXPECT_FALSE(reached);
+    ASSERT_TRUE(peer.receive(get(3, "/next")));  // and the connection goes on
+    EXPECT_EQ(peer.streams.back().path, "/next");
+  }
+}
+
+TEST(H2, ContentThatIsNotAsLongAsSaidNeverEnds) {
+  Peer peer;
+  ASSERT_TRUE(peer.greet());
+  ASSERT_TRUE(peer.receive(frame(kHeaders, kEndHeaders, 1, head("POST", "/", literal("content-length", "5")))));
+  ASSERT_TRUE(peer.receive(frame(kData, kEndStream, 1, "1234")));
+  EXPECT_FALSE(peer.streams[0].ended);
+  peer.sent();
+  EXPECT_TRUE(peer.streams[0].over);
+  EXPECT_EQ(peer.streams[0].why, H2Error::protocol_error);
+}
+
+TEST(H2, AHeadTooLargeIsAnsweredNotServed) {
+  Peer peer({.header_list = 4000});
+  ASSERT_TRUE(peer.greet());
+  std::string more;
+  for (int i = 0; i < 40; ++i) more += literal("a" + std::to_string(i), std::string(100, 'x'));
+  ASSERT_TRUE(peer.receive(frame(kHeaders, kEndStream | kEndHeaders, 1, head("GET", "/", more))));
+  ASSERT_EQ(peer.streams.size(), 1u);
+  ASSERT_TRUE(peer.streams[0].refusal);
+  EXPECT_EQ(peer.streams[0].refusal->status, 431);
+}
+
+TEST(H2, AHeaderBombEndsTheConnection) {
+  Peer peer({.header_list = 4000});
+  ASSERT_TRUE(peer.greet());
+  // One field put into the table, then named a thousand times by one byte each.
+  auto block = head("GET", "/");
+  block += std::string("\x40\x01", 2) + "b" + std::string(1, '\x64') + std::string(100, 'x');
+  block += std::string(1000, '\xbe');
+  EXPECT_FALSE(peer.receive(frame(kHeaders, kEndStream | kEndHeaders, 1, block)));
+  const auto goaway = peer.said(kGoaway);
+  ASSERT_EQ(goaway.size(), 1u);
+  EXPECT_EQ(goaway[0].code(4), 11u);
+  EXPECT_TRUE(peer.streams.empty());
+}
+
+TEST(H2, FloodsEndTheConnectionAndWhatIsBelowTheLimitDoesNot) {
+  const auto open = frame(kHeaders, kEndHeaders, 1, head("POST", "/"));
+  struct Flood {
+    const char* name;
+    std::string first, one;
+    int allowed;
+  };
+  const Flood floods[] = {
+      {"PING", "", frame(kPing, 0, 0, "12345678"), 100},
+      {"SETTINGS", "", frame(kSettings, 0, 0, ""), 15},  // the preface had one
+      {"PRIORITY", "", frame(kPriority, 0, 3, number(0) + "\x10"), 200},
+      {"unknown", "", frame(200, 0, 0, "x"), 200},
+      {"empty DATA", open, frame(kData, 0, 1, ""), 100},
+      {"WINDOW_UPDATE", "", frame(kWindow, 0, 0, number(1)), 2000},
+  };
+  for (auto& flood : floods) {
+    SCOPED_TRACE(flood.name);
+    Peer peer;
+    ASSERT_TRUE(peer.greet());
+    ASSERT_TRUE(peer.receive(flood.first));
+    for (int i = 0; i < flood.allowed; ++i) {
+      ASSERT_TRUE(peer.receive(flood.one)) << i;
+      peer.sent();
+    }
+    EXPECT_FALSE(peer.receive(flood.one));
+    const auto goaway = peer.said(kGoaway);
+    ASSERT_EQ(goaway.size(), 1u);
+    EXPECT_EQ(goaway[0].code(4), 11u);
+    EXPECT_FALSE(peer.session->complaint().empty());
+  }
+}
+
+TEST(H2, RapidResetsEndTheConnectionAndSlowOnesDoNot) {
+  for (const bool slow : {false, true}) {
+    Peer peer;
+    ASSERT_TRUE(peer.greet());
+    int survived = 0;
+    for (std::uint32_t id = 1; id < 2001; id += 2, ++survived) {
+      if (slow) peer.now += kSecond / 40;
+      if (!peer.receive(get(id) + frame(kReset, 0, id, number(8)))) break;
+      peer.sent();
+    }
+    EXPECT_EQ(survived, slow ? 1000 : 100);
+  }
+}
+
+TEST(H2, ResetsThatWeAreMadeToSendCountAsWell) {
+  Peer peer;
+  ASSERT_TRUE(peer.greet());
+  std::uint32_t id = 1;
+  for (bool alive = true; alive && id < 2001; id += 2) {
+    alive = peer.receive(frame(kHeaders, kEndStream | kEndHeaders, id, head("GET", "/", literal("X", "y"))));
+    peer.sent();
+  }
+  EXPECT_LT(id, 220u);
+}
+
+TEST(H2, AConnectionErrorEndsItWithGoaway) {
+  const std::pair<const char*, std::string> cases[] = {
+      {"DATA on stream 0", frame(kData, 0, 0, "x")},
+      {"HEADERS on an even stream", frame(kHeaders, kEndStream | kEndHeaders, 2, head("GET", "/"))},
+      {"PING of 7 bytes", frame(kPing, 0, 0, "1234567")},
+      {"block that cannot be decoded", frame(kHeaders, kEndStream | kEndHeaders, 1, "\xff\xff\xff\xff\xff\xff")},
+      {"frame within a block", frame(kHeaders, kEndStream, 1, head("GET", "/")) + frame(kPing, 0, 0, "12345678")},
+      {"frame too long", frame(kData, 0, 1, std::string(16385, 'x'))},
+  };
+  for (auto& [name, bytes] : cases) {
+    SCOPED_TRACE(name);
+    Peer peer;
+    ASSERT_TRUE(peer.greet());
+    peer.receive(bytes);
+    EXPECT_EQ(peer.said(kGoaway).size(), 1u);
+    EXPECT_TRUE(peer.session->done());
+    EXPECT_FALSE(peer.receive(get(3)));
+    EXPECT_TRUE(peer.streams.empty());
+  }
+}
+
+TEST(H2, ContinuationsAreCounted) {
+  for (const int pieces : {8, 9}) {
+    Peer peer;
+    ASSERT_TRUE(peer.greet());
+    std::string bytes = frame(kHeaders, kEndStream, 1, head("GET", "/"));
+    for (int i = 1; i <= pieces; ++i)
+      bytes += frame(kContinuation, i == pieces ? kEndHeaders : 0, 1, literal("a", "b"));
+    EXPECT_EQ(peer.receive(bytes), pieces == 8);
+    EXPECT_EQ(peer.streams.size(), pieces == 8 ? 1u : 0u);
+  }
+}
+
+TEST(H2, TheWindowOpensByWhatWasConsumed) {
+  Peer peer({.stream_window = 1000, .connection_window = 65535});
+  ASSERT_TRUE(peer.greet());
+  peer.sent();
+  ASSERT_TRUE(peer.receive(frame(kSettings, kAck, 0, "")));
+  ASSERT_TRUE(peer.receive(frame(kHeaders, kEndHeaders, 1, head("POST", "/"))));
+  ASSERT_TRUE(peer.receive(frame(kData, 0, 1, std::string(1000, 'x'))));
+  EXPECT_TRUE(peer.said(kWindow).empty());
+  peer.session->consumed(peer.streams[0], 1000);
+  const auto updates = peer.said(kWindow);
+  ASSERT_EQ(updates.size(), 1u);
+  EXPECT_EQ(updates[0].stream, 1u);
+  EXPECT_EQ(updates[0].code(), 1000u);
+  ASSERT_TRUE(peer.receive(frame(kData, 0, 1, std::string(1001, 'x'))));  // one byte more than was opened
+  EXPECT_EQ(peer.said(kReset).size(), 1u);
+}
+
+TEST(H2, WhatNobodyReadDoesNotCloseTheWindowOfOthers) {
+  Peer peer({.stream_window = 60000, .connection_window = 65535});
+  ASSERT_TRUE(peer.greet());
+  peer.sent();
+  for (std::uint32_t id = 1; id < 101; id += 2) {
+    ASSERT_TRUE(peer.receive(frame(kHeaders, kEndHeaders, id, head("POST", "/"))));
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(peer.receive(frame(kData, 0, id, std::string(10000, 'x'))));
+    peer.session->reset(peer.streams.back(), H2Error::cancel);
+    peer.sent();
+  }
+  EXPECT_TRUE(peer.session->receive({}, peer.now));
+}
+
+TEST(H2, PiecesGoOutAsTheyAreSuppliedAndTheWindowHoldsThem) {
+  Peer peer;
+  ASSERT_TRUE(peer.greet());
+  ASSERT_TRUE(peer.receive(get(1)));
+  auto& s = peer.streams[0];
+  Headers headers{peer.arena};
+  peer.session->respond(s, 200, headers, {}, true);
+  peer.sent();
+  EXPECT_EQ(s.drains, 0);
+  peer.session->supply(s, plimsoll::as_bytes("one"), false);
+  EXPECT_EQ(peer.said(kData).at(0).payload, "one");
+  EXPECT_EQ(s.drains, 1);
+  const std::string big(100'000, 'x');
+  peer.session->supply(s, plimsoll::as_bytes(big), true);
+  std::size_t got = 0;
+  for (auto& f : peer.said(kData)) got += f.payload.size();
+  EXPECT_EQ(got, 65535u - 3);
+  ASSERT_TRUE(peer.receive(frame(kWindow, 0, 0, number(100'000)) + frame(kWindow, 0, 1, number(100'000))));
+  for (auto& f : peer.said(kData)) got += f.payload.size();
+  EXPECT_EQ(got, big.size());
+  EXPECT_TRUE(s.over);
+}
+
+TEST(H2, OutputStopsAtTheLimitAndGoesOn) {
+  Peer peer;
+  ASSERT_TRUE(peer.greet());
+  ASSERT_TRUE(peer.receive(get(1)));
+  peer.sent();
+  const std::string big(60'000, 'x');
+  peer.answer(peer.streams[0], big);
+  std::string out;
+  for (int i = 0; i < 10; ++i) {
+    const auto piece = peer.sent(20'000);
+    EXPECT_LT(piece.size(), 40'000u);
+    out += piece;
+  }
+  std::size_t got = 0;
+  for (auto& f : frames(out))
+    if (f.type == kData) got += f.payload.size();
+  EXPECT_EQ(got, big.size());
+}
+
+TEST(H2, AnAnswerBeforeTheEndOfTheRequestEndsTheRequest) {
+  Peer peer;
+  ASSERT_TRUE(peer.greet());
+  ASSERT_TRUE(peer.receive(frame(kHeaders, kEndHeaders, 1, head("POST", "/"))));
+  peer.answer(peer.streams[0], "no");
+  const auto resets = peer.said(kReset);
+  ASSERT_EQ(resets.size(), 1u);
+  EXPECT_EQ(resets[0].code(), 0u);
+  EXPECT_TRUE(peer.streams[0].over);
+  EXPECT_TRUE(peer.receive(frame(kData, kEndStream, 1, "late")));  // what was under way is passed over
+}
+
+TEST(H2, DrainsInTwoSteps) {
+  Peer peer;
+  ASSERT_TRUE(peer.greet());
+  ASSERT_TRUE(peer.receive(get(1)));
+  peer.sent();
+  peer.session->drain();
+  const auto first = frames(peer.sent());
+  ASSERT_EQ(first.size(), 2u);
+  EXPECT_EQ(first[0].type, kGoaway);
+  EXPECT_EQ(first[0].code(), 0x7fffffffu);
+  EXPECT_EQ(first[1].type, kPing);
+  ASSERT_TRUE(peer.receive(get(3)));  // was under way: served
+  EXPECT_EQ(peer.streams.size(), 2u);
+  ASSERT_TRUE(peer.receive(frame(kPing, kAck, 0, first[1].payload)));
+  const auto second = peer.said(kGoaway);
+  ASSERT_EQ(second.size(), 1u);
+  EXPECT_EQ(second[0].code(), 3u);
+  ASSERT_TRUE(peer.receive(get(5)));  // too late
+  EXPECT_EQ(peer.streams.size(), 2u);
+  EXPECT_FALSE(peer.session->done());
+  for (auto& s : peer.streams) peer.answer(s, "bye");
+  peer.sent();
+  EXPECT_TRUE(peer.session->done());
+}
+
+TEST(H2, StreamsNobodyTakesAreRefused) {
+  Peer peer;
+  ASSERT_TRUE(peer.greet());
+  peer.takes = false;
+  ASSERT_TRUE(peer.receive(get(1)));
+  const auto resets = peer.said(kReset);
+  ASSERT_EQ(resets.size(), 1u);
+  EXPECT_EQ(resets[0].code(), 7u);
+}
+
+TEST(H2, MoreStreamsThanToldAreNotServed) {
+  Peer peer({.streams = 3});
+  ASSERT_TRUE(peer.greet());
+  peer.sent();
+  ASSERT_TRUE(peer.receive(frame(kSettings, kAck, 0, "")));
+  for (std::uint32_t id = 1; id < 11; id += 2) peer.receive(get(id));
+  EXPECT_EQ(peer.streams.size(), 3u);
+}
+
+TEST(H2, AHandlersLineFeedBecomesNoField) {
+  Peer peer;
+  ASSERT_TRUE(peer.greet());
+  ASSERT_TRUE(peer.receive(get(1)));
+  peer.sent();
+  Headers headers{peer.arena};
+  headers.add("x-evil", "a\r\nset-cookie: b");
+  peer.session->respond(peer.streams[0], 200, headers, {}, false);
+  const auto said = frames(peer.sent());
+  ASSERT_EQ(said.size(), 1u);
+  EXPECT_LT(said[0].payload.size(), 10u);
+}
+
+}  // namespace
+}  // namespace plimsoll::http
