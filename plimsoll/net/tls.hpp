@@ -1,0 +1,66 @@
+#pragma once
+
+#include "plimsoll/base/clock.hpp"
+#include "plimsoll/config/options.hpp"
+#include "plimsoll/net/transport.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace plimsoll::net {
+
+inline constexpr Problem kTls{"tls", 500, "TLS is not usable", "Correct the certificate, key or option named."};
+
+/// What a caller has to show of itself.
+enum class ClientCertificate : std::uint8_t { off, optional, required };
+enum class TlsVersion : std::uint8_t { v1_2, v1_3 };
+
+/// A certificate with its chain, and its key: PEM files.
+struct Certificate {
+  std::string certificate, key;
+};
+
+/// TLS of a listener. Always: versions 1.2 (suites with forward secrecy and authenticated encryption only) and 1.3; no
+/// renegotiation, no compression, no early data.
+struct TlsOptions {
+  std::vector<Certificate> certificates{};  ///< chosen by server name (SNI); the first where none fits
+  TlsVersion minimum_version = TlsVersion::v1_2;
+  ClientCertificate client_certificate = ClientCertificate::off;
+  std::string client_authorities{};                      ///< PEM file: who may sign callers' certificates
+  config::Duration ticket_lifetime = config::hours(12);  ///< how long a session can be resumed
+  config::Duration reload = config::seconds(5);          ///< how often the files are looked at; 0: only when told
+};
+/// All but `certificates`, which have a form of their own.
+extern const std::span<const config::Field> kTlsFields;
+
+/// Certificates and keys of a listener, shared by its threads. A connection keeps what it began with, so that files are
+/// exchanged under load and no connection notices.
+class TlsContext {
+ public:
+  /// Reads the files, or says which cannot be used and why. Looks at them again as often as the options say, on a
+  /// thread of its own; `told` is called there after each change, with what went wrong when it could not be used.
+  static Result<std::shared_ptr<TlsContext>> load(TlsOptions options,
+                                                  std::move_only_function<void(const Result<>&)> told = {},
+                                                  const Clock& clock = system_clock());
+  virtual ~TlsContext() = default;
+  /// Reads the files again. When one cannot be used all stay as they were. Safe from any thread.
+  virtual Result<> reload() = 0;
+  /// TLS over a connected non-blocking socket, which it owns; the handshake is in `open`. Safe from any thread.
+  virtual std::unique_ptr<Transport> transport(Loop& loop, int socket) = 0;
+  /// When the first of the certificates in use expires, Unix seconds.
+  virtual std::int64_t expires() const = 0;
+};
+
+}  // namespace plimsoll::net
+
+template <>
+struct plimsoll::config::Words<plimsoll::net::ClientCertificate> {
+  static constexpr std::string_view words[] = {"off", "optional", "required"};
+};
+template <>
+struct plimsoll::config::Words<plimsoll::net::TlsVersion> {
+  static constexpr std::string_view words[] = {"1.2", "1.3"};
+};
