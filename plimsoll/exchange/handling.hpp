@@ -15,6 +15,8 @@ struct Handling {
   std::span<const config::Key> more_keys{};
   /// Adds to the document what follows from its keys, before it is compiled; null: nothing.
   void (*augment)(contract::Draft&) = nullptr;
+  /// Once per start, before all else: brings a service of its own (the queue of `job`) into the process.
+  void (*provide)(const contract::Contract&, Services&, contract::Complaints&) = nullptr;
   /// Once per start, before any operation is built: makes or checks what all its operations share. Complaints refuse
   /// the start.
   void (*prepare)(const contract::Contract&, const Services&, contract::Complaints&) = nullptr;

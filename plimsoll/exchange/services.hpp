@@ -1,7 +1,13 @@
 #pragma once
 
 #include "plimsoll/base/clock.hpp"
+#include "plimsoll/exchange/background.hpp"
 #include "plimsoll/exchange/shared.hpp"
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
 
 namespace plimsoll::database {
 class Database;
@@ -11,7 +17,8 @@ class Store;
 }
 namespace plimsoll::queue {
 class Queue;
-}
+class Runner;
+}  // namespace plimsoll::queue
 namespace plimsoll::telemetry {
 class Registry;
 class Log;
@@ -41,6 +48,10 @@ struct Services {
   bool development = false;                 ///< `--dev`
   /// What parts have made for all operations and threads. Never null; the same in copies.
   std::shared_ptr<Shared> shared = std::make_shared<Shared>();
+  /// What runs beside the requests; parts add to it while a plan is built.
+  std::shared_ptr<Backgrounds> backgrounds = std::make_shared<Backgrounds>();
+  /// The program's own jobs by kind (Application::job); the queue's workers take them from here.
+  std::shared_ptr<std::map<std::string, std::unique_ptr<queue::Runner>, std::less<>>> runners;
 };
 
 }  // namespace plimsoll

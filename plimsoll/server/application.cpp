@@ -1,5 +1,7 @@
 #include "plimsoll/server/application.hpp"
 
+#include "plimsoll/queue/workers.hpp"
+
 namespace plimsoll {
 
 Application::Application(std::string contract) : contract_(std::move(contract)) {}
@@ -10,10 +12,15 @@ Application& Application::on(std::string operation_id, std::unique_ptr<Handler> 
   return *this;
 }
 
+Application& Application::job(std::string kind, std::unique_ptr<queue::Runner> runner) {
+  runners_[std::move(kind)] = std::move(runner);
+  return *this;
+}
+
 std::expected<std::unique_ptr<server::Instance>, contract::Complaints> Application::instance(
     server::Settings settings) {
   if (settings.contract.empty()) settings.contract = contract_;
-  return server::Instance::create(settings, std::exchange(handlers_, {}));
+  return server::Instance::create(settings, std::exchange(handlers_, {}), std::exchange(runners_, {}));
 }
 
 }  // namespace plimsoll

@@ -29,6 +29,9 @@ class Application {
   }
   Application& on(std::string operation_id, std::unique_ptr<Handler> handler);
 
+  /// Runs the jobs of that kind, which the deployment says `run: c++` of.
+  Application& job(std::string kind, std::unique_ptr<queue::Runner> runner);
+
   /// Serves until SIGTERM or SIGINT, with the options of `plimsoll serve` (the contract is the program's). The exit
   /// status.
   int run(int argc, char** argv);
@@ -51,6 +54,7 @@ class Application {
   };
   std::string contract_;
   server::Handlers handlers_;
+  server::Runners runners_;
 };
 
 }  // namespace plimsoll

@@ -4,6 +4,7 @@
 #include "plimsoll/database/sqlite.hpp"
 #include "plimsoll/handler/docs/assets.hpp"
 #include "plimsoll/json/write.hpp"
+#include "plimsoll/queue/workers.hpp"
 #include "plimsoll/server/handlers.hpp"
 #include "plimsoll/server/health.hpp"
 #include "plimsoll/server/problems.hpp"
@@ -57,7 +58,7 @@ struct Instance::State {
 };
 
 Instance::Instance() : state_(std::make_unique<State>()) {}
-Instance::~Instance() = default;
+Instance::~Instance() { stop(); }
 
 std::expected<std::shared_ptr<const contract::Contract>, contract::Complaints> load_contract(
     const std::string& file, const std::vector<std::string>& overlays) {
@@ -70,7 +71,7 @@ std::expected<std::shared_ptr<const contract::Contract>, contract::Complaints> l
 }
 
 std::expected<std::unique_ptr<Instance>, contract::Complaints> Instance::create(const Settings& settings,
-                                                                                Handlers handlers) {
+                                                                                Handlers handlers, Runners runners) {
   std::unique_ptr<Instance> made{new Instance};
   auto& state = *made->state_;
   state.settings = settings;
@@ -87,6 +88,7 @@ std::expected<std::unique_ptr<Instance>, contract::Complaints> Instance::create(
   if (!settings.listen.empty()) state.deployment.listen = settings.listen;
   if (!settings.management.empty()) state.deployment.management = settings.management;
   auto complaints = state.open();
+  state.services.runners = std::make_shared<Runners>(std::move(runners));
   if (complaints.empty() && state.needs_database(handlers)) complaints = state.open_database();
   if (complaints.empty()) complaints = state.build(std::move(handlers));
   if (complaints.empty()) complaints = state.mount();
@@ -187,6 +189,10 @@ contract::Complaints Instance::State::build(Handlers bound) {
   contract::Complaints complaints;
   if (!settings.mock_all)
     for (const auto* each : handlings())
+      if (each->provide) each->provide(*contract, services, complaints);
+  if (!complaints.empty()) return complaints;
+  if (!settings.mock_all)
+    for (const auto* each : handlings())
       if (each->prepare) each->prepare(*contract, services, complaints);
   if (!complaints.empty()) return complaints;
   std::vector<std::unique_ptr<Handler>> handlers;
@@ -243,6 +249,8 @@ contract::Complaints Instance::State::mount() {
   return complaints;
 }
 
+Result<> Instance::start() { return state_->services.backgrounds->start(); }
+void Instance::stop() { state_->services.backgrounds->stop(); }
 Site& Instance::site() { return *state_->site; }
 Site& Instance::management() { return *state_->management; }
 const Services& Instance::services() const { return state_->services; }

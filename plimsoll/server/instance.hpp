@@ -30,6 +30,7 @@ struct Settings {
   bool quiet = false;  ///< no log at all (tests in process)
 };
 
+using Runners = std::map<std::string, std::unique_ptr<queue::Runner>, std::less<>>;
 using Handlers = std::map<std::string, std::unique_ptr<Handler>, std::less<>>;
 
 /// A contract with everything it needs to be served, without a listener: what `serve`, the test kit and a program that
@@ -38,8 +39,12 @@ class Instance {
  public:
   /// Reads, checks, opens and compiles. All that is wrong is told at once.
   static std::expected<std::unique_ptr<Instance>, contract::Complaints> create(const Settings& settings,
-                                                                               Handlers handlers);
+                                                                               Handlers handlers, Runners runners);
   ~Instance();
+
+  /// Begins what runs beside the requests; `stop` ends it (the destructor does too).
+  Result<> start();
+  void stop();
 
   Site& site();
   Site& management();

@@ -79,6 +79,10 @@ int Application::serve(server::Settings settings) {
                         .remedy = "Choose another with `--management ADDRESS:PORT`, or `--management off`."}});
     management = std::move(*second);
   }
+  if (auto begun = running.start(); !begun)
+    return complain({{.code = std::string(begun.error().problem->code),
+                      .what = begun.error().detail,
+                      .remedy = std::string(begun.error().problem->remedy)}});
   for (const auto& remark : running.remarks()) say(remark);
   for (const auto& address : (*open)->addresses())
     say("plimsoll: " + running.contract().title + " " + running.contract().version + " at " + address);
@@ -90,6 +94,7 @@ int Application::serve(server::Settings settings) {
   if (auto* log = running.services().log) log->write(telemetry::Level::info, "draining");
   (*open)->drain();
   (*open)->wait();
+  running.stop();
   if (management) {
     management->drain();
     management->wait();

@@ -1,0 +1,44 @@
+#pragma once
+
+#include "plimsoll/base/result.hpp"
+
+#include <memory>
+#include <vector>
+
+namespace plimsoll {
+
+/// Something that runs beside the requests: the workers of a queue, the refresh of a key set. It has a thread or a loop
+/// of its own, so that no answer waits for it.
+class Background {
+ public:
+  virtual ~Background() = default;
+  /// After everything is built and before the first request. An error refuses the start.
+  virtual Result<> start() = 0;
+  /// After the last request. Hands back what is unfinished; returns when it has ended, within a bound of its own.
+  virtual void stop() noexcept = 0;
+};
+
+/// All that runs beside the requests of one process.
+class Backgrounds {
+ public:
+  void add(std::unique_ptr<Background> one) { all_.push_back(std::move(one)); }
+  /// In the order added; those that began are stopped again when one fails.
+  Result<> start() {
+    for (; started_ < all_.size(); ++started_)
+      if (auto done = all_[started_]->start(); !done) {
+        stop();
+        return done;
+      }
+    return {};
+  }
+  /// Last begun, first stopped.
+  void stop() noexcept {
+    while (started_ > 0) all_[--started_]->stop();
+  }
+
+ private:
+  std::vector<std::unique_ptr<Background>> all_;
+  std::size_t started_ = 0;
+};
+
+}  // namespace plimsoll
