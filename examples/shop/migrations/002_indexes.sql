@@ -1,0 +1,21 @@
+-- One index for each declared filter and sort of shop.yaml.
+CREATE INDEX products_category ON products (category, id);
+CREATE INDEX products_name ON products (name, id);
+CREATE INDEX products_price ON products (price, id);
+CREATE INDEX products_stock ON products (stock, id);
+CREATE INDEX products_discontinued_at ON products (discontinued_at, id);
+CREATE INDEX products_created_at ON products (created_at, id);
+CREATE INDEX customers_country ON customers (country, id);
+CREATE INDEX customers_name ON customers (name, id);
+CREATE INDEX customers_created_at ON customers (created_at, id);
+CREATE INDEX orders_status ON orders (status, id);
+CREATE INDEX orders_customer_id ON orders (customer_id, id);
+CREATE INDEX orders_total ON orders (total, id);
+CREATE INDEX orders_created_at ON orders (created_at, id);
+CREATE INDEX order_items_product_id ON order_items (product_id, id);
+CREATE INDEX order_items_line ON order_items (line, id);
+CREATE INDEX payments_order_id ON payments (order_id, id);
+CREATE INDEX payments_status ON payments (status, id);
+CREATE INDEX payments_method ON payments (method, id);
+CREATE INDEX payments_created_at ON payments (created_at, id);
+CREATE INDEX payments_amount ON payments (amount, id);
