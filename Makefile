@@ -21,7 +21,7 @@ THREADED := async;database;queue;store;edge;telemetry
 FORMATTED = $(shell git ls-files '*.cpp' '*.hpp')
 
 .DELETE_ON_ERROR:
-.PHONY: help demo build test sanitize sanitize-memory sanitize-threads bench fuzz torture format format-check coverage-check install
+.PHONY: help demo build test sanitize sanitize-memory sanitize-threads bench fuzz torture format format-check headers install
 
 help:
 	@sed -n 's/^#  \{0,1\} \(make .*\)/\1/p' Makefile
@@ -81,6 +81,11 @@ format:
 format-check:
 	@scripts/install-dependencies test
 	@clang-format-19 --dry-run -Werror $(FORMATTED)
+
+# Each header compiles alone.
+headers:
+	@scripts/install-dependencies build
+	@scripts/check-headers $(JOBS)
 
 install: build
 	@cmake --install build/release
