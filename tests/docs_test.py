@@ -1,0 +1,104 @@
+"""The API reference page in a real browser: it shows every operation, runs under our own strict policy, and asks nobody else for anything."""
+import json
+import os
+import re
+import subprocess
+
+import harness
+
+CONTRACT = """
+openapi: 3.1.0
+info: {title: Lighthouse, version: '2.1', description: 'Lamps, and **who** keeps them.'}
+servers: [{url: /v2}]
+tags: [{name: Lamps, description: All that shines.}]
+paths:
+  /lamps:
+    parameters: [{name: colour, in: query, schema: {type: string, enum: [red, green]}, description: Which colour.}]
+    get:
+      tags: [Lamps]
+      operationId: listLamps
+      summary: List lamps
+      security: []
+      responses: {'200': {description: 'The lamps.', content: {application/json: {schema: {type: array, items: {$ref: '#/components/schemas/Lamp'}}, example: []}}}}
+  /lamps/{id}:
+    get:
+      tags: [Lamps]
+      operationId: getLamp
+      summary: '<img src=x onerror=alert(1)>'
+      description: "A [link](javascript:alert(1)), <script>alert(1)</script> and `code`."
+      security: []
+      parameters: [{name: id, in: path, required: true, schema: {type: integer}}]
+      responses: {'200': {description: The lamp., content: {application/json: {schema: {$ref: '#/components/schemas/Lamp'}, example: {id: 1}}}}}
+components:
+  schemas:
+    Lamp:
+      type: object
+      required: [id]
+      properties:
+        id: {type: integer, minimum: 1}
+        colour: {type: string, description: What sailors see.}
+        beside: {$ref: '#/components/schemas/Lamp'}
+"""
+
+
+class Docs(harness.ServerTest):
+    def setUp(self):
+        harness.needs("chromium")
+
+    def browse(self, url):
+        """Opens a page in a new headless browser: its DOM once scripts have run, and every address that was asked for."""
+        folder = self.directory()
+        done = subprocess.run([
+            "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+            "--disable-sync", "--disable-extensions", "--disable-default-apps", "--no-pings", "--disable-dev-shm-usage", "--enable-logging=stderr",
+            f"--user-data-dir={folder}/profile", f"--log-net-log={folder}/net.json", "--virtual-time-budget=10000", "--window-size=1280,1000",
+            f"--screenshot={os.environ.get('PLIMSOLL_SCREENSHOT', folder / 'page.png')}", "--dump-dom", url],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=harness.PATIENCE * 2, env={**os.environ, "HOME": str(folder)})
+        self.assertEqual(done.returncode, 0, done.stderr[-2000:])
+        log = json.loads((folder / "net.json").read_text())
+        asked = {event["params"]["url"] for event in log["events"] if "url" in event.get("params", {})}
+        looked_up = {event["params"]["host"] for event in log["events"] if "host" in event.get("params", {})}
+        complaints = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+        return done.stdout, asked, looked_up, complaints
+
+    def test_the_page_shows_every_operation_and_asks_nobody_else(self):
+        server = self.serve(CONTRACT, arguments=["--mock-unbound"])
+        dom, asked, looked_up, complaints = self.browse(f"{server.url}/docs#getLamp")
+        self.assertIn('data-ready="2"', dom)
+        for text in ("Lighthouse", "version 2.1", "/lamps", "List lamps", "All that shines.", "<strong>who</strong>"):
+            self.assertIn(text, dom)
+        self.assertIn("What sailors see.", dom)  # of the operation that the address names, which is open
+        self.assertIn(f"curl '{server.url}/v2/lamps/1'", dom)
+        self.assertEqual(complaints, [])
+        web = {url for url in asked if re.match(r"(https?|wss?)://", url)}
+        self.assertIn(f"{server.url}/openapi.json", web)
+        self.assertEqual({url for url in web if not url.startswith(server.url + "/")}, set())
+        self.assertEqual({host for host in looked_up if not re.match(r"(https?://)?127\.0\.0\.1", host)}, set())
+
+    def test_text_of_the_contract_is_never_markup(self):
+        server = self.serve(CONTRACT, arguments=["--mock-unbound"])
+        dom, _, _, complaints = self.browse(f"{server.url}/docs#getLamp")
+        self.assertNotIn("<img src=x", dom)
+        self.assertNotIn("<script>alert", dom)
+        self.assertNotIn('href="javascript:', dom)
+        self.assertIn("&lt;script&gt;alert(1)&lt;/script&gt;", dom)
+        self.assertEqual(complaints, [])
+
+    def test_the_policy_of_the_page_allows_nothing_inline(self):
+        server = self.serve(CONTRACT, arguments=["--mock-unbound"])
+        page = server.get("/docs")
+        self.assertEqual((page.status, page.headers["content-type"]), (200, "text/html; charset=utf-8"))
+        policy = page.headers["content-security-policy"]
+        self.assertIn("default-src 'none'", policy)
+        self.assertIn("script-src 'self'", policy)
+        self.assertNotIn("unsafe", policy)
+        self.assertEqual(page.headers["x-content-type-options"], "nosniff")
+        for name in re.findall(r'(?:src|href)="(docs/[^"]+)"', page.text):
+            answer = server.get("/" + name)
+            self.assertEqual(answer.status, 200, name)
+            again = server.get("/" + name, {"If-None-Match": answer.headers["etag"]})
+            self.assertEqual((again.status, again.body), (304, b""), name)
+
+
+if __name__ == "__main__":
+    harness.main()
