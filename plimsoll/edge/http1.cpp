@@ -30,7 +30,8 @@ class Http1 final : public Protocol, public HangUp, public Stream {
   Task<> run() override;
   void drain() override;
   void hung_up() noexcept override {
-    if (waiting_) exchange_->scope.stop(Stop::client_gone);
+    // While the body is read its end will be seen behind it: what came before the end still counts.
+    if (waiting_ && !reading_) exchange_->scope.stop(Stop::client_gone);
   }
   /// The body of the request, for whoever serves it.
   Task<Result<Bytes>> read() override;
@@ -46,6 +47,7 @@ class Http1 final : public Protocol, public HangUp, public Stream {
   void fill(Exchange& exchange, Arena& arena);
   Task<> refuse(Error error);
   Task<Result<>> more_body();
+  void look_again();
   Task<bool> discard_body();
   Task<> linger();
 
@@ -64,6 +66,7 @@ class Http1 final : public Protocol, public HangUp, public Stream {
   Worker& worker_;
   const Limits& limits_;
   Exchange* exchange_ = nullptr;  ///< under way
+  bool reading_ = false;          ///< it waits for the body
   bool waiting_ = false;          ///< the service waits: the client may leave meanwhile
   Nanoseconds head_began_ = 0;
   bool client_ended_ = false;    ///< it sends no more
@@ -74,6 +77,9 @@ class Http1 final : public Protocol, public HangUp, public Stream {
   struct Grace : Alarm {
     Scope* scope = nullptr;
   } grace_;
+  struct Look : Alarm {
+    Http1* http = nullptr;
+  } look_;
 };
 
 /// Serves within the exchange's scope, and learns whether the service really waits: only then can a client leave.
@@ -108,6 +114,7 @@ struct Http1::Closing {
   Exchange* exchange;
   ~Closing() {
     http.exchange_ = nullptr;
+    http.look_.disarm();
     http.worker_.shared.service.finished(exchange->request, exchange->context);
     arena->release();
     http.worker_.arenas.give(std::move(arena));
@@ -481,14 +488,19 @@ Task<Result<>> Http1::more_body() {
   for (;;) {
     const auto moved = transport().read(inbox().room());
     inbox().filled(moved.bytes);
-    if (moved.bytes) co_return Result<>{};
+    if (moved.bytes) {
+      if (transport().descriptor().hung_up()) look_again();
+      co_return Result<>{};
+    }
     if (moved.ended) {
       client_ended_ = true;
       co_return fail(kBodyBroken);
     }
     if (moved.failed()) co_return fail(kClientGone);
     const auto since = worker_.loop.now();
+    reading_ = true;
     const auto woken = co_await transport().wait(moved.want, body_pace_.patience());
+    reading_ = false;
     const bool fast = body_pace_.waited(worker_.loop.now() - since);
     if (woken == Wake::stopped) {
       const Scope* scope = co_await this_scope();
@@ -496,6 +508,13 @@ Task<Result<>> Http1::more_body() {
     }
     if (!fast) co_return fail(kBodyTooSlow);
   }
+}
+
+/// The client has ended while its body was read: when the service waits for something else, nobody waits for it.
+void Http1::look_again() {
+  look_.http = this;
+  look_.ring = [](Alarm& alarm) { static_cast<Look&>(alarm).http->hung_up(); };
+  worker_.loop.wheel().arm(look_, worker_.loop.tick_in(0));
 }
 
 /// What nobody read of the body is thrown away, so that the next request can be found behind it.

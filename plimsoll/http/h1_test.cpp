@@ -1,0 +1,122 @@
+#include "plimsoll/http/h1_drive.hpp"
+#include "plimsoll/http/h1_refused_cases.hpp"
+#include "plimsoll/http/h1_response.hpp"
+#include "plimsoll/http/h1_served_cases.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+#include <set>
+
+namespace plimsoll::h1 {
+namespace {
+
+/// In one piece, byte by byte, and in random cuts: the same.
+template <class Expect>
+void in_all_cuts(const std::string& name, const std::string& bytes, Expect expect) {
+  const auto whole = drive(bytes);
+  expect(whole);
+  const std::size_t one[] = {1};
+  EXPECT_EQ(drive(bytes, one), whole) << name << " byte by byte";
+  const auto seed = std::random_device{}();
+  std::mt19937 random{seed};
+  for (int round = 0; round < 8; ++round) {
+    std::vector<std::size_t> cuts(16);
+    for (auto& cut : cuts) cut = 1 + random() % (round < 4 ? 9 : 1 + bytes.size());
+    EXPECT_EQ(drive(bytes, cuts), whole) << name << " in cuts of seed " << seed << ", round " << round;
+  }
+}
+
+TEST(Http1Machine, RefusesWhatRfc9112Forbids) {
+  const auto cases = refused_cases();
+  EXPECT_GE(cases.size(), 150u);
+  for (const auto& each : cases) {
+    in_all_cuts(each.name, each.bytes, [&](const Seen& seen) {
+      EXPECT_EQ(seen.status, each.status) << each.name;
+      EXPECT_TRUE(seen.messages.empty()) << each.name << ": " << seen.messages.front();
+      EXPECT_EQ(seen.incomplete, each.status == 0) << each.name;
+    });
+  }
+}
+
+TEST(Http1Machine, ServesWhatIsOddButRight) {
+  const auto cases = served_cases();
+  EXPECT_GE(cases.size(), 75u);
+  for (const auto& each : cases) {
+    in_all_cuts(each.name, each.bytes, [&](const Seen& seen) {
+      EXPECT_EQ(seen.messages, each.messages) << each.name;
+      EXPECT_EQ(seen.status, 0) << each.name;
+      EXPECT_FALSE(seen.incomplete) << each.name;
+    });
+  }
+}
+
+TEST(Http1Machine, CasesHaveNamesOfTheirOwn) {
+  std::set<std::string> names;
+  for (const auto& each : refused_cases()) EXPECT_TRUE(names.insert("refused/" + each.name).second) << each.name;
+  for (const auto& each : served_cases()) EXPECT_TRUE(names.insert("served/" + each.name).second) << each.name;
+}
+
+Head read(const std::string& bytes) {
+  Head head{{}};
+  EXPECT_EQ(head.read(bytes), Head::State::complete) << bytes;
+  return head;
+}
+
+TEST(Http1Machine, ConnectionSaysWhetherItStays) {
+  EXPECT_TRUE(read("GET / HTTP/1.1\r\nHost: a\r\n\r\n").keep_alive);
+  EXPECT_FALSE(read("GET / HTTP/1.1\r\nHost: a\r\nConnection: x, CLOSE\r\n\r\n").keep_alive);
+  EXPECT_FALSE(read("GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\nConnection: close\r\n\r\n").keep_alive);
+  EXPECT_FALSE(read("GET / HTTP/1.0\r\n\r\n").keep_alive);
+  EXPECT_TRUE(read("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n").keep_alive);
+  EXPECT_FALSE(read("GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n").keep_alive);
+}
+
+TEST(Http1Machine, TheTargetsAuthorityReplacesHost) {
+  const std::string bytes = "GET http://right:81/x HTTP/1.1\r\nHost: wrong\r\n\r\n";
+  EXPECT_EQ(read(bytes).authority.in(bytes), "right:81");
+}
+
+TEST(Http1Machine, OneOverALimitIsRefusedAndOneUnderIsNot) {
+  const HeadLimits limits{.head = 200, .target = 20, .fields = 3};
+  const auto request = [](std::size_t target, std::size_t fields, std::size_t pad) {
+    std::string bytes = "GET /" + std::string(target - 1, 'a') + " HTTP/1.1\r\nHost: a\r\n";
+    for (std::size_t i = 1; i < fields; ++i) bytes += "X: y\r\n";
+    bytes += "\r\n";
+    if (pad) bytes.insert(bytes.size() - 4, pad - bytes.size(), 'z');
+    return bytes;
+  };
+  EXPECT_EQ(drive(request(20, 3, 0), {}, limits).status, 0);
+  EXPECT_EQ(drive(request(21, 3, 0), {}, limits).status, 414);
+  EXPECT_EQ(drive(request(20, 4, 0), {}, limits).status, 431);
+  EXPECT_EQ(drive(request(1, 2, 199), {}, limits).status, 0);
+  EXPECT_EQ(drive(request(1, 2, 201), {}, limits).status, 431);
+}
+
+TEST(Http1Machine, AnAnswerCannotBeSplitByItsFields) {
+  Arena arena;
+  Response response{.status = 200, .headers = Headers{arena}};
+  response.headers.add("good", "value");
+  response.headers.add("bad", "a\r\nset-cookie: b");
+  response.headers.add("bad\r\nname", "x");
+  response.headers.add("bad name", "x");
+  response.headers.add("nul", std::string_view("\0", 1));
+  response.headers.add("Content-Length", "99");
+  response.headers.add("transfer-encoding", "chunked");
+  response.headers.add("connection", "upgrade");
+  Outbox out;
+  write_head(out, response, {.size = 7, .date = "now"});
+  EXPECT_EQ(out.text(), "HTTP/1.1 200 OK\r\ngood: value\r\ndate: now\r\ncontent-length: 7\r\n\r\n");
+}
+
+TEST(Http1Machine, AnUnknownStatusHasNoReasonPhrase) {
+  Arena arena;
+  const Response response{.status = 299, .headers = Headers{arena}};
+  Outbox out;
+  write_head(out, response, {.keep_alive = false});
+  EXPECT_EQ(out.text(), "HTTP/1.1 299 \r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+}
+
+}  // namespace
+}  // namespace plimsoll::h1
