@@ -1,0 +1,205 @@
+#include "plimsoll/contract/body.hpp"
+
+#include "plimsoll/json/parse.hpp"
+#include "plimsoll/json/utf8.hpp"
+
+#include <algorithm>
+
+namespace plimsoll::contract {
+namespace {
+
+using json::Type;
+using json::Value;
+
+std::string_view essence(std::string_view content_type) {
+  content_type = content_type.substr(0, content_type.find(';'));
+  while (content_type.ends_with(' ')) content_type.remove_suffix(1);
+  return content_type;
+}
+
+std::optional<Style> form_style(std::string_view name) {
+  if (name == "form") return Style::form;
+  if (name == "spaceDelimited") return Style::space_delimited;
+  if (name == "pipeDelimited") return Style::pipe_delimited;
+  if (name == "deepObject") return Style::deep_object;
+  return std::nullopt;
+}
+
+}  // namespace
+
+BodyKind body_kind(std::string_view type) {
+  if (type == "application/json" || type.ends_with("+json")) return BodyKind::json;
+  if (type == "application/x-ndjson" || type == "application/jsonl" || type == "application/json-lines")
+    return BodyKind::json_lines;
+  if (type == "application/x-www-form-urlencoded") return BodyKind::form;
+  if (type.starts_with("multipart/")) return BodyKind::multipart;
+  if (type.starts_with("text/")) return BodyKind::text;
+  return BodyKind::binary;
+}
+
+BodyReader::BodyReader(const Contract& contract, const MediaType& media) : media_(media) {
+  if (!media.schema) return;
+  shape_ = shape_of(contract, *media.schema);
+  const auto* encodings = media.raw ? media.raw->find("encoding") : nullptr;
+  for (auto& [name, shape] : shape_.properties) {
+    const auto* encoding = encodings ? encodings->find(name) : nullptr;
+    const auto* style = encoding ? encoding->find("style") : nullptr;
+    const auto* explode = encoding ? encoding->find("explode") : nullptr;
+    const auto* types = encoding ? encoding->find("contentType") : nullptr;
+    ValueReader::How how{.name = name};
+    bool said = explode != nullptr;
+    if (style && style->is(Type::string))
+      if (const auto known = form_style(style->string())) how.style = *known, said = true;
+    how.explode = explode && explode->is(Type::boolean) ? explode->boolean()
+                                                        : how.style == Style::form || how.style == Style::deep_object;
+    Property made{.reader = {{}, {}}};
+    if (types && types->is(Type::string)) made.content_types = types->string();
+    // Unless a style says otherwise, an object is one JSON text (OpenAPI 3.1.1, section 4.8.15.1.1).
+    const bool object =
+        shape->may(ValueShape::object) && !shape->may(ValueShape::text) && !shape->may(ValueShape::array);
+    made.json =
+        body_kind(essence(made.content_types)) == BodyKind::json || (object && !said && made.content_types.empty());
+    how.json = made.json;
+    made.reader = ValueReader{std::move(how), *shape};
+    properties_.push_back(std::move(made));
+  }
+}
+
+const BodyReader::Property* BodyReader::property(std::string_view name) const {
+  const auto found = std::ranges::find_if(properties_, [&](auto& p) { return p.reader.name() == name; });
+  return found == properties_.end() ? nullptr : &*found;
+}
+
+Result<const Value*> BodyReader::read(std::string_view bytes, std::string_view content_type, Arena& arena,
+                                      std::vector<FieldError>& errors) const {
+  std::string type(essence(content_type));
+  std::ranges::transform(type, type.begin(), [](unsigned char c) { return std::tolower(c); });
+  Result<Value> value = Value{};
+  const auto kind = body_kind(type);
+  switch (kind) {
+    case BodyKind::json: value = json::parse(bytes, arena); break;
+    case BodyKind::json_lines: value = lines(bytes, arena); break;
+    case BodyKind::form: value = form(bytes, arena, errors); break;
+    case BodyKind::multipart: value = multipart(bytes, content_type, arena, errors); break;
+    case BodyKind::text:
+      if (!json::valid_utf8(bytes)) return fail(kMalformedBody, "the text is not UTF-8");
+      value = Value::of(bytes);
+      break;
+    case BodyKind::binary: return nullptr;
+  }
+  if (!value) return std::unexpected(std::move(value).error());
+  const Value* made = &arena.make<Value>(*value);
+  if (!media_.validator || !errors.empty()) return made;
+  if (kind == BodyKind::json_lines && !shape_.may(ValueShape::array)) {  // the schema is of one line
+    for (std::size_t i = 0; i < made->array().size(); ++i)
+      if (!media_.validator->valid(made->array()[i]))
+        append_failures(errors, "body", "/" + std::to_string(i), *media_.validator, made->array()[i]);
+  } else if (!media_.validator->valid(*made)) {
+    append_failures(errors, "body", "", *media_.validator, *made);
+  }
+  return made;
+}
+
+Result<Value> BodyReader::lines(std::string_view bytes, Arena& arena) const {
+  std::vector<Value> items;
+  for (std::size_t line = 1; !bytes.empty(); ++line) {
+    const auto end = std::min(bytes.find('\n'), bytes.size());
+    const auto text = bytes.substr(0, end);
+    bytes.remove_prefix(std::min(end + 1, bytes.size()));
+    if (text.find_first_not_of(" \t\r") == text.npos) continue;
+    auto item = json::parse(text, arena);
+    if (!item) {
+      auto error = std::move(item).error();
+      error.detail = "line " + std::to_string(line) + " of the body: " + error.detail;
+      return std::unexpected(std::move(error));
+    }
+    items.push_back(*item);
+  }
+  auto* kept = arena.array<Value>(items.size());
+  std::ranges::copy(items, kept);
+  return Value::array({kept, items.size()});
+}
+
+Result<Value> BodyReader::form(std::string_view bytes, Arena& arena, std::vector<FieldError>& errors) const {
+  const auto pairs = split_pairs(bytes, arena);
+  Value object = Value::object({});
+  for (auto& property : properties_) {
+    auto found = property.reader.from_pairs(pairs, arena);
+    if (!found.wrong.empty())
+      errors.push_back({"body", "/" + property.reader.name() + found.pointer, "type", std::string(found.wrong)});
+    else if (found.value)
+      object.set(arena, property.reader.name(), *found.value);
+  }
+  for (auto& pair : pairs) {
+    if (pair.used) continue;
+    const auto name = decode(pair.name, arena, true), value = decode(pair.value, arena, true);
+    if (!name || !value) return fail(kMalformedBody, "the form is not percent-encoded UTF-8");
+    auto read = coerce(*value, shape_.additional.get());
+    if (!read || object.find(*name))
+      errors.push_back({"body", "/" + std::string(*name), read ? "unique" : "type",
+                        read ? "is given twice" : std::string(read.error())});
+    else
+      object.set(arena, *name, *read);
+  }
+  return object;
+}
+
+Value BodyReader::part_value(const Part& part, const Property* property, Arena& arena,
+                             std::vector<FieldError>& errors) const {
+  const auto wrong = [&](std::string_view keyword, std::string what) {
+    errors.push_back({"body", "/" + std::string(part.name), std::string(keyword), std::move(what)});
+    return Value{};
+  };
+  const auto type = essence(part.content_type);
+  if (property && !property->content_types.empty() && !type.empty()) {
+    bool known = false;
+    for (std::string_view rest = property->content_types; !rest.empty();) {
+      auto one = rest.substr(0, rest.find(','));
+      rest.remove_prefix(std::min(one.size() + 1, rest.size()));
+      while (one.starts_with(' ')) one.remove_prefix(1);
+      known |= one == type || one == "*/*" || (one.ends_with("/*") && type.starts_with(one.substr(0, one.size() - 1)));
+    }
+    if (!known) return wrong("contentType", "must be of the type " + property->content_types);
+  }
+  if (body_kind(type) == BodyKind::json || (property && property->json && type.empty())) {
+    auto parsed = json::parse(part.body, arena);
+    if (!parsed) return wrong("type", "must be a JSON text");
+    return *parsed;
+  }
+  if (part.filename.data() || (!type.empty() && body_kind(type) != BodyKind::text)) return Value::of(part.body);
+  if (!json::valid_utf8(part.body)) return wrong("type", "must be UTF-8");
+  const auto* shape = property ? &property->reader.shape() : shape_.additional.get();
+  if (shape && shape->may(ValueShape::array) && !shape->may(ValueShape::text)) shape = shape->items.get();
+  auto value = coerce(part.body, shape);
+  return value ? *value : wrong("type", std::string(value.error()));
+}
+
+Result<Value> BodyReader::multipart(std::string_view bytes, std::string_view content_type, Arena& arena,
+                                    std::vector<FieldError>& errors) const {
+  const auto boundary = header_parameter(content_type, "boundary");
+  if (!boundary) return fail(kMalformedBody, "the Content-Type names no boundary");
+  const bool names = essence(content_type).ends_with("form-data");
+  const auto parts = read_multipart(bytes, *boundary, names);
+  if (!parts) return fail(kMalformedBody, "the body is not multipart with that boundary");
+  Value object = names ? Value::object({}) : Value::array({});
+  for (auto& part : *parts) {
+    const auto* known = property(part.name);
+    const auto value = part_value(part, known, arena, errors);
+    if (!names) {
+      object.push(arena, value);
+    } else if (known && known->reader.shape().may(ValueShape::array) && !known->reader.shape().may(ValueShape::text) &&
+               !value.is(Type::array)) {
+      auto* items = object.find(part.name);
+      Value list = items ? *items : Value::array({});
+      list.push(arena, value);
+      object.set(arena, part.name, list);
+    } else if (object.find(part.name)) {
+      errors.push_back({"body", "/" + std::string(part.name), "unique", "is given twice"});
+    } else {
+      object.set(arena, part.name, value);
+    }
+  }
+  return object;
+}
+
+}  // namespace plimsoll::contract

@@ -1,0 +1,44 @@
+#pragma once
+
+#include "plimsoll/contract/multipart.hpp"
+#include "plimsoll/contract/parameters.hpp"
+
+namespace plimsoll::contract {
+
+/// How a body is read into a value that a schema can judge.
+enum class BodyKind : std::uint8_t { json, json_lines, form, multipart, text, binary };
+/// Of a media type without parameters, lower case.
+BodyKind body_kind(std::string_view media_type);
+
+/// Reads the bodies of one declared media type. Made once, used for each request.
+class BodyReader {
+ public:
+  BodyReader(const Contract&, const MediaType&);
+  /// The value, valid; null for a binary body. What does not satisfy the schema is appended to `errors`, and what
+  /// cannot be read at all is an Error (`malformed-json`, `malformed-body`). `content_type`: the header as sent.
+  Result<const json::Value*> read(std::string_view bytes, std::string_view content_type, Arena&,
+                                  std::vector<FieldError>& errors) const;
+  const MediaType& media_type() const { return media_; }
+
+ private:
+  struct Property {
+    ValueReader reader;
+    bool json = false;
+    std::string content_types;  ///< of `encoding`: what a part may be, comma-separated; empty: anything
+  };
+  Result<json::Value> lines(std::string_view, Arena&) const;
+  Result<json::Value> form(std::string_view, Arena&, std::vector<FieldError>&) const;
+  Result<json::Value> multipart(std::string_view, std::string_view content_type, Arena&,
+                                std::vector<FieldError>&) const;
+  json::Value part_value(const Part&, const Property*, Arena&, std::vector<FieldError>&) const;
+  const Property* property(std::string_view name) const;
+
+  const MediaType& media_;
+  ValueShape shape_;
+  std::vector<Property> properties_;
+};
+
+inline constexpr Problem kMalformedBody{"malformed-body", 400, "The body is not of its media type",
+                                        "Send the body as its Content-Type says."};
+
+}  // namespace plimsoll::contract

@@ -1,0 +1,128 @@
+#include "plimsoll/contract/parameters.hpp"
+
+#include "plimsoll/json/pointer.hpp"
+
+#include <algorithm>
+
+namespace plimsoll::contract {
+namespace {
+
+using json::Value;
+
+constexpr std::size_t kMostErrors = 64;
+
+ValueReader reader_of(const Contract& contract, const Parameter& p) {
+  const Value* schema = p.schema;
+  ValueReader::How how{.name = p.name,
+                       .style = p.style,
+                       .explode = p.explode,
+                       .plus = p.in == In::query && !p.allow_reserved,
+                       .allow_empty = p.allow_empty && p.in == In::query,
+                       .encoded = p.in != In::header};
+  if (!p.content_type.empty()) {
+    how.text = p.content_type.starts_with("text/");
+    how.json = !how.text;
+  }
+  return {std::move(how), schema ? shape_of(contract, *schema) : ValueShape{}};
+}
+
+void complain(std::vector<FieldError>& errors, In in, const std::string& name, std::string below,
+              std::string_view keyword, std::string message) {
+  if (errors.size() >= kMostErrors) return;
+  std::string pointer;
+  json::append_token(pointer, name);
+  errors.push_back({std::string(to_string(in)), pointer + below, std::string(keyword), std::move(message)});
+}
+
+}  // namespace
+
+std::string_view to_string(In in) {
+  constexpr std::string_view names[] = {"path", "query", "header", "cookie"};
+  return names[static_cast<std::size_t>(in)];
+}
+
+void append_failures(std::vector<FieldError>& errors, std::string_view in, const std::string& prefix,
+                     const schema::Validator& validator, const Value& value) {
+  for (auto& failure : validator.validate(value, kMostErrors)) {
+    if (errors.size() >= kMostErrors) return;
+    errors.push_back({std::string(in), prefix + failure.instance, failure.keyword, failure.message});
+  }
+}
+
+Parameters::Parameters(const Contract& contract, const Operation& operation, Rules rules)
+    : operation_(operation), rules_(std::move(rules)) {
+  const auto names = contract.path_parameters(operation);
+  for (auto& p : operation.parameters) {
+    readers_.push_back(reader_of(contract, p));
+    in_path_.push_back(static_cast<std::uint32_t>(std::ranges::find(names, p.name) - names.begin()));
+    any_query_ |= p.in == In::query;
+    any_cookie_ |= p.in == In::cookie;
+  }
+}
+
+std::span<const Value* const> Parameters::read(std::span<const std::string_view> path, const Request& request,
+                                               Arena& arena, std::vector<FieldError>& errors) const {
+  std::span<RawPair> query, cookies;
+  if (!request.query.empty() && (any_query_ || rules_.refuse_unknown_query)) query = split_pairs(request.query, arena);
+  if (any_cookie_) cookies = split_pairs(request.headers.joined("cookie"), arena, ";");
+  auto* values = arena.array<const Value*>(readers_.size());
+  // Named parameters first: a spread object takes what they leave.
+  for (const bool spreading : {false, true})
+    for (std::size_t i = 0; i < readers_.size(); ++i) {
+      const auto& p = operation_.parameters[i];
+      const auto& reader = readers_[i];
+      if ((p.in == In::query && reader.spreads()) != spreading) continue;
+      values[i] = nullptr;
+      ValueReader::Found found;
+      switch (p.in) {
+        case In::path:
+          if (in_path_[i] < path.size()) found = reader.from_path(path[in_path_[i]], arena);
+          break;
+        case In::query: found = reader.from_pairs(query, arena); break;
+        case In::header: found = reader.from_header(request.headers, arena); break;
+        case In::cookie: found = reader.from_pairs(cookies, arena); break;
+      }
+      if (!found.wrong.empty()) {
+        complain(errors, p.in, p.name, found.pointer, "type", std::string(found.wrong));
+        continue;
+      }
+      if (!found.value) {
+        values[i] = p.default_value;
+        if (p.required) complain(errors, p.in, p.name, {}, "required", "is required");
+        continue;
+      }
+      values[i] = found.value;
+      if (found.empty || !p.validator || p.validator->valid(*found.value)) continue;
+      if (found.plain.data()) {  // text by choice: another reading may be what the schema wants
+        const auto others =
+            reader.shape().may(ValueShape::text) ? alternatives(found.plain, reader.shape()) : std::vector<Value>{};
+        const auto fits = std::ranges::find_if(others, [&](auto& other) { return p.validator->valid(other); });
+        if (fits != others.end()) {
+          values[i] = &arena.make<Value>(*fits);
+          continue;
+        }
+      }
+      std::string prefix;
+      json::append_token(prefix, p.name);
+      append_failures(errors, to_string(p.in), prefix, *p.validator, *found.value);
+    }
+  if (rules_.refuse_unknown_query) unknown(query, arena, errors);
+  return {values, readers_.size()};
+}
+
+void Parameters::unknown(std::span<RawPair> query, Arena& arena, std::vector<FieldError>& errors) const {
+  for (auto& pair : query) {
+    if (pair.used) continue;
+    const auto name = std::string(decode(pair.name, arena, true).value_or(pair.name));
+    if (std::ranges::find(rules_.also_in_query, name) != rules_.also_in_query.end()) continue;
+    std::vector<std::string_view> known;
+    for (auto& p : operation_.parameters)
+      if (p.in == In::query) known.push_back(p.name);
+    const auto near = config::nearest(name, known);
+    complain(errors, In::query, name, {}, "unknown",
+             "this operation has no such parameter" +
+                 (near.empty() ? std::string{} : "; did you mean \"" + std::string(near) + "\"?"));
+  }
+}
+
+}  // namespace plimsoll::contract

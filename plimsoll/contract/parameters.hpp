@@ -1,0 +1,94 @@
+#pragma once
+
+#include "plimsoll/base/result.hpp"
+#include "plimsoll/contract/shape.hpp"
+#include "plimsoll/http/message.hpp"
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace plimsoll::contract {
+
+/// A name and its value as they were sent: of a query, a form, a cookie header.
+struct RawPair {
+  std::string_view name, value;  ///< still encoded
+  bool used = false;
+};
+
+/// Takes `a=1&b=2` apart at `&` and the first `=`, in the arena.
+std::span<RawPair> split_pairs(std::string_view text, Arena& arena, std::string_view separator = "&");
+
+/// How one value is written (OpenAPI 3.1.1, section 4.8.12.6, after RFC 6570). Made once, used for each request; also
+/// for the properties of a form.
+class ValueReader {
+ public:
+  struct How {
+    std::string name;
+    Style style = Style::form;
+    bool explode = true, plus = true, allow_empty = false;
+    bool json = false, text = false;  ///< `content`: the value is a JSON text, or a text
+    bool encoded = true;              ///< percent-encoded; false for headers
+  };
+  ValueReader(How how, ValueShape shape) : how_(std::move(how)), shape_(std::move(shape)) {}
+
+  /// What was found: absent, wrong (a sentence), or a value.
+  struct Found {
+    const json::Value* value = nullptr;
+    std::string_view wrong{};
+    std::string pointer{};     ///< below the parameter, where it is wrong
+    std::string_view plain{};  ///< the decoded text of a plain value, for other readings of it
+    bool empty = false;        ///< present and empty, which `allowEmptyValue` allows
+  };
+  Found from_path(std::string_view segment, Arena&) const;
+  Found from_header(const Headers&, Arena&) const;
+  /// Marks the pairs it has used.
+  Found from_pairs(std::span<RawPair>, Arena&) const;
+
+  const ValueShape& shape() const { return shape_; }
+  const std::string& name() const { return how_.name; }
+  /// A form-exploded object takes pairs that bear the names of its properties.
+  bool spreads() const {
+    return how_.style == Style::form && how_.explode && !how_.json && !how_.text && shape_.may(ValueShape::object) &&
+           !shape_.may(ValueShape::text) && !shape_.may(ValueShape::array);
+  }
+
+ private:
+  class Reading;
+  How how_;
+  ValueShape shape_;
+};
+
+/// All parameters of an operation.
+class Parameters {
+ public:
+  struct Rules {
+    bool refuse_unknown_query = true;
+    std::vector<std::string> also_in_query{};  ///< of security schemes, for example
+  };
+  Parameters(const Contract&, const Operation&, Rules rules);
+  /// Nothing to read, and nothing to refuse.
+  bool idle() const { return readers_.empty() && !rules_.refuse_unknown_query; }
+
+  /// One value per parameter of the operation, in the contract's order: null where absent and without default. What is
+  /// wrong is appended to `errors`. Values live in the arena, or as long as the request.
+  std::span<const json::Value* const> read(std::span<const std::string_view> path, const Request&, Arena&,
+                                           std::vector<FieldError>& errors) const;
+
+ private:
+  void unknown(std::span<RawPair>, Arena&, std::vector<FieldError>&) const;
+  const Operation& operation_;
+  std::vector<ValueReader> readers_;
+  std::vector<std::uint32_t> in_path_;  ///< for each parameter: its place among the captured segments
+  bool any_query_ = false, any_cookie_ = false;
+  Rules rules_;
+};
+
+std::string_view to_string(In in);
+/// Appends the failures of a validator as errors of that part of the request.
+void append_failures(std::vector<FieldError>& errors, std::string_view in, const std::string& prefix,
+                     const schema::Validator&, const json::Value&);
+
+}  // namespace plimsoll::contract

@@ -1,0 +1,309 @@
+#include "plimsoll/contract/parameters.hpp"
+#include "plimsoll/json/parse.hpp"
+#include "plimsoll/json/pointer.hpp"
+#include "plimsoll/json/utf8.hpp"
+
+#include <algorithm>
+
+namespace plimsoll::contract {
+
+using json::Member;
+using json::Value;
+
+namespace {
+
+constexpr std::size_t kMostItems = 10'000;
+
+std::string_view trim(std::string_view text) {
+  while (text.starts_with(' ') || text.starts_with('\t')) text.remove_prefix(1);
+  while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
+  return text;
+}
+
+/// Parts at a delimiter, which may also be written percent-encoded (`%20`, `%7C`) where it is no reserved character.
+std::vector<std::string_view> split(std::string_view text, char at, std::string_view also = {}) {
+  std::vector<std::string_view> parts;
+  std::size_t from = 0;
+  for (std::size_t i = 0; i < text.size() && parts.size() < kMostItems;) {
+    std::size_t width = text[i] == at ? 1 : 0;
+    if (!width && !also.empty() && text.size() - i >= also.size()) {
+      width = also.size();
+      for (std::size_t k = 0; k < also.size(); ++k)
+        if (std::toupper(static_cast<unsigned char>(text[i + k])) != also[k]) width = 0;
+    }
+    if (!width) {
+      ++i;
+      continue;
+    }
+    parts.push_back(text.substr(from, i - from));
+    from = i += width;
+  }
+  parts.push_back(text.substr(from));
+  return parts;
+}
+
+}  // namespace
+
+std::span<RawPair> split_pairs(std::string_view text, Arena& arena, std::string_view separator) {
+  if (text.empty()) return {};
+  const auto most = static_cast<std::size_t>(std::ranges::count(text, separator[0])) + 1;
+  auto* pairs = arena.array<RawPair>(most);
+  std::size_t size = 0;
+  while (!text.empty()) {
+    const auto end = std::min(text.find(separator[0]), text.size());
+    auto part = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (separator[0] == ';') part = trim(part);
+    if (part.empty()) continue;
+    const auto equals = std::min(part.find('='), part.size());
+    pairs[size++] = {part.substr(0, equals), part.substr(std::min(equals + 1, part.size()))};
+  }
+  return {pairs, size};
+}
+
+/// One value under construction.
+class ValueReader::Reading {
+ public:
+  Reading(const ValueReader& reader, Arena& arena) : how_(reader.how_), shape_(reader.shape_), arena_(arena) {}
+  Found found;
+
+  Found give(Value value) {
+    if (found.wrong.empty()) found.value = &arena_.make<Value>(value);
+    return std::move(found);
+  }
+  /// The first thing that is wrong is the one told.
+  void blame(std::string_view sentence, std::string pointer = {}) {
+    if (found.wrong.empty()) found.wrong = sentence, found.pointer = std::move(pointer);
+  }
+  Found wrong(std::string_view sentence, std::string pointer = {}) {
+    blame(sentence, std::move(pointer));
+    found.value = nullptr;
+    return std::move(found);
+  }
+
+  std::string_view text(std::string_view raw) {
+    if (!how_.encoded) {
+      if (json::valid_utf8(raw)) return raw;
+      blame("is not UTF-8");
+      return {};
+    }
+    if (auto decoded = decode(raw, arena_, how_.plus)) { return *decoded; }
+    blame("is not percent-encoded UTF-8");
+    return {};
+  }
+  Value plain(std::string_view raw, const ValueShape* shape, std::string pointer = {}) {
+    const auto decoded = text(raw);
+    auto value = coerce(decoded, shape);
+    if (value) return *value;
+    blame(value.error(), std::move(pointer));
+    return {};
+  }
+  Found primitive(std::string_view raw) {
+    const auto decoded = text(raw);
+    if (!found.wrong.empty()) return wrong(found.wrong);
+    found.plain = decoded;
+    if (shape_.types == ValueShape::null && decoded.empty()) return give({});
+    auto value = coerce(decoded, &shape_);
+    if (!value) return wrong(value.error());
+    return give(*value);
+  }
+  Found content(std::string_view raw) {
+    const auto decoded = text(raw);
+    if (!found.wrong.empty()) return wrong(found.wrong);
+    if (how_.text) return give(Value::of(decoded));
+    auto parsed = json::parse(decoded, arena_);
+    if (!parsed) return wrong("must be a JSON text");
+    return give(*parsed);
+  }
+  Found list(std::span<const std::string_view> parts) {
+    auto* items = arena_.array<Value>(parts.size());
+    for (std::size_t i = 0; i < parts.size(); ++i)
+      items[i] = plain(parts[i], shape_.items.get(), "/" + std::to_string(i));
+    return give(Value::array({items, parts.size()}));
+  }
+  void member(Value& object, std::string_view name, Value value) {
+    if (object.find(name)) blame("is given twice", "/" + std::string(name));
+    object.set(arena_, name, value);
+  }
+  Value property(std::string_view name, std::string_view raw) {
+    return plain(raw, shape_.property(name), "/" + std::string(name));
+  }
+  /// `k,v,k,v`
+  Found alternating(std::span<const std::string_view> parts) {
+    if (parts.size() % 2) return wrong("must alternate names and values");
+    Value object = Value::object({});
+    for (std::size_t i = 0; i < parts.size(); i += 2) {
+      const auto name = text(parts[i]);
+      member(object, name, property(name, parts[i + 1]));
+    }
+    return give(object);
+  }
+  /// `k=v,k=v`
+  Found assignments(std::span<const std::string_view> parts) {
+    Value object = Value::object({});
+    for (auto part : parts) {
+      const auto equals = part.find('=');
+      if (equals == part.npos) return wrong("must consist of names and values joined by =");
+      const auto name = text(part.substr(0, equals));
+      member(object, name, property(name, part.substr(equals + 1)));
+    }
+    return give(object);
+  }
+  bool list_shaped() const { return shape_.may(ValueShape::array) && !shape_.may(ValueShape::text); }
+  bool object_shaped() const {
+    return shape_.may(ValueShape::object) && !shape_.may(ValueShape::text) && !shape_.may(ValueShape::array);
+  }
+
+ private:
+  const How& how_;
+  const ValueShape& shape_;
+  Arena& arena_;
+};
+
+ValueReader::Found ValueReader::from_path(std::string_view raw, Arena& arena) const {
+  Reading reading{*this, arena};
+  if (how_.json || how_.text) return reading.content(raw);
+  char between = ',';
+  if (how_.style == Style::label) {
+    if (!raw.starts_with('.')) return reading.wrong("must begin with a dot");
+    raw.remove_prefix(1);
+    if (how_.explode) between = '.';
+  } else if (how_.style == Style::matrix) {
+    if (!raw.starts_with(';')) return reading.wrong("must begin with a semicolon");
+    raw.remove_prefix(1);
+    if (how_.explode && reading.object_shaped()) return reading.assignments(split(raw, ';'));
+    auto parts = how_.explode ? split(raw, ';') : std::vector{raw};
+    for (auto& part : parts) {  // each begins with the name
+      if (!part.starts_with(how_.name) || (part.size() > how_.name.size() && part[how_.name.size()] != '='))
+        return reading.wrong("must be written as ;name=value");
+      part.remove_prefix(std::min(how_.name.size() + 1, part.size()));
+    }
+    if (how_.explode && reading.list_shaped()) return reading.list(parts);
+    if (parts.size() != 1) return reading.wrong("is given twice");
+    raw = parts[0];
+  }
+  if (reading.list_shaped()) return reading.list(split(raw, between));
+  if (!reading.object_shaped()) return reading.primitive(raw);
+  const auto parts = split(raw, between);
+  return how_.explode ? reading.assignments(parts) : reading.alternating(parts);
+}
+
+ValueReader::Found ValueReader::from_header(const Headers& headers, Arena& arena) const {
+  if (!headers.contains(how_.name)) return {};
+  Reading reading{*this, arena};
+  const auto raw = headers.joined(how_.name);
+  if (how_.json || how_.text) return reading.content(trim(raw));
+  if (!reading.list_shaped() && !reading.object_shaped()) return reading.primitive(trim(raw));
+  std::vector<std::string_view> parts;
+  if (!trim(raw).empty())
+    for (auto part : split(raw, ',')) parts.push_back(trim(part));
+  if (reading.list_shaped()) return reading.list(parts);
+  return how_.explode ? reading.assignments(parts) : reading.alternating(parts);
+}
+
+namespace {
+
+/// `filter[status][eq]` → `status`, `eq`; nothing when it is not of that form.
+std::optional<std::vector<std::string_view>> brackets(std::string_view name, std::string_view base) {
+  if (!name.starts_with(base) || name.size() == base.size() || name[base.size()] != '[') return std::nullopt;
+  name.remove_prefix(base.size());
+  std::vector<std::string_view> keys;
+  while (!name.empty()) {
+    const auto close = name.find(']');
+    if (name[0] != '[' || close == name.npos || close == 1 || keys.size() == 8) return std::nullopt;
+    keys.push_back(name.substr(1, close - 1));
+    name.remove_prefix(close + 1);
+  }
+  return keys;
+}
+
+}  // namespace
+
+ValueReader::Found ValueReader::from_pairs(std::span<RawPair> pairs, Arena& arena) const {
+  Reading reading{*this, arena};
+  const auto name_of = [&](const RawPair& pair) {
+    return how_.encoded ? decode(pair.name, arena, true).value_or(pair.name) : pair.name;
+  };
+  if (spreads()) {
+    Value object = Value::object({});
+    for (auto& pair : pairs) {
+      const auto name = name_of(pair);
+      if (pair.used || !(shape_.declares(name) || shape_.open)) continue;
+      pair.used = true;
+      const auto* shape = shape_.property(name);
+      if (shape && shape->may(ValueShape::array) && !shape->may(ValueShape::text)) {  // repeated names, each an item
+        auto* known = object.find(name);
+        Value items = known ? *known : Value::array({});
+        items.push(arena, reading.plain(pair.value, shape->items.get(), "/" + std::string(name)));
+        object.set(arena, name, items);
+      } else {
+        reading.member(object, name, reading.property(name, pair.value));
+      }
+    }
+    return object.object().empty() && reading.found.wrong.empty() ? Found{} : reading.give(object);
+  }
+
+  std::vector<std::string_view> values;
+  Value deep = Value::object({});
+  bool any_deep = false;
+  for (auto& pair : pairs) {
+    if (pair.used) continue;
+    const auto name = name_of(pair);
+    if (name == how_.name) {
+      pair.used = true;
+      if (values.size() < kMostItems) values.push_back(pair.value);
+    } else if (how_.style == Style::deep_object) {
+      const auto keys = brackets(name, how_.name);
+      if (!keys) continue;
+      pair.used = any_deep = true;
+      Value* at = &deep;
+      const ValueShape* shape = &shape_;
+      std::string pointer;
+      for (std::size_t i = 0; i < keys->size(); ++i) {
+        const auto key = (*keys)[i];
+        json::append_token(pointer, key);
+        shape = shape ? shape->property(key) : nullptr;
+        const bool last = i + 1 == keys->size();
+        auto* child = at->find(key);
+        const bool list = last && shape && shape->may(ValueShape::array) && !shape->may(ValueShape::text);
+        if (list) {
+          Value items = child ? *child : Value::array({});
+          for (auto part : split(pair.value, ',')) items.push(arena, reading.plain(part, shape->items.get(), pointer));
+          at->set(arena, key, items);
+        } else if (last) {
+          if (child) return reading.wrong("is given twice", pointer);
+          at->set(arena, key, reading.plain(pair.value, shape, pointer));
+        } else {
+          if (!child) at->set(arena, key, Value::object({})), child = at->find(key);
+          if (!child->is(json::Type::object)) return reading.wrong("is both a value and an object", pointer);
+          at = child;
+        }
+      }
+    }
+  }
+  if (any_deep) return values.empty() ? reading.give(deep) : reading.wrong("is both a value and an object");
+  if (values.empty()) return {};
+  if (how_.json || how_.text) return values.size() > 1 ? reading.wrong("is given twice") : reading.content(values[0]);
+  if (how_.allow_empty && values.size() == 1 && values[0].empty()) {
+    reading.found.empty = true;
+    return reading.give(Value::of(""));
+  }
+  char between = ',';
+  std::string_view also;
+  if (how_.style == Style::space_delimited) between = how_.plus ? '+' : ' ', also = "%20";
+  if (how_.style == Style::pipe_delimited) between = '|', also = "%7C";
+  if (reading.list_shaped()) {
+    if (how_.explode) return reading.list(values);
+    if (values.size() > 1) return reading.wrong("is given twice");
+    return reading.list(values[0].empty() ? std::vector<std::string_view>{} : split(values[0], between, also));
+  }
+  if (values.size() > 1)
+    return how_.explode && shape_.may(ValueShape::array) ? reading.list(values) : reading.wrong("is given twice");
+  if (reading.object_shaped()) {
+    if (how_.style == Style::deep_object) return reading.wrong("must be written as name[property]=value");
+    return reading.alternating(split(values[0], between, also));
+  }
+  return reading.primitive(values[0]);
+}
+
+}  // namespace plimsoll::contract

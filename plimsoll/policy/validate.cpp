@@ -1,0 +1,266 @@
+#include "plimsoll/contract/body.hpp"
+#include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/part.hpp"
+#include "plimsoll/http/negotiate.hpp"
+#include "plimsoll/json/parse.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace plimsoll::config {
+enum class UnknownQuery : std::uint8_t { refuse, ignore };
+template <>
+struct Words<UnknownQuery> {
+  static constexpr std::string_view words[] = {"refuse", "ignore"};
+};
+enum class BodyReading : std::uint8_t { whole, stream };
+template <>
+struct Words<BodyReading> {
+  static constexpr std::string_view words[] = {"whole", "stream"};
+};
+}  // namespace plimsoll::config
+
+namespace plimsoll::policy {
+namespace {
+
+using contract::BodyKind;
+
+constexpr std::size_t kFirstPiece = 4096;
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  std::ranges::transform(out, out.begin(), [](unsigned char c) { return std::tolower(c); });
+  return out;
+}
+
+/// type/subtype of a Content-Type, lower case, in the arena only where it must be changed.
+std::string_view essence(std::string_view content_type, Arena& arena) {
+  content_type = content_type.substr(0, content_type.find(';'));
+  while (content_type.ends_with(' ') || content_type.ends_with('\t')) content_type.remove_suffix(1);
+  if (std::ranges::none_of(content_type, [](char c) { return c >= 'A' && c <= 'Z'; })) return content_type;
+  return arena.keep(lower(content_type));
+}
+
+/// Decodes what a request says and holds it against the contract: parameters, media types, body. What passes is in
+/// Context::input, typed and with defaults; all that is wrong is told at once.
+///
+/// The body of a JSON, form or text type is read whole and bounded. One of a binary type, or of an operation with
+/// `body: stream`, is left to the handler unread.
+class Validate final : public Policy {
+ public:
+  struct Options {
+    config::UnknownQuery unknown_query = config::UnknownQuery::refuse;
+    config::BodyReading body = config::BodyReading::whole;
+    config::Size body_limit = config::mebibytes(1);
+  };
+  static constexpr config::Field fields[] = {
+      config::field<&Options::unknown_query>(
+          "unknown-query", "What becomes of query parameters that the contract does not declare: refuse or ignore."),
+      config::field<&Options::body>("body",
+                                    "whole: the body is read and checked before the handler; stream: the handler reads "
+                                    "it, and only its media type is checked."),
+      config::field<&Options::body_limit>("body-limit", "The longest body that is read whole."),
+  };
+  static constexpr Problem kInvalid{"invalid", 400, "The request does not satisfy the contract",
+                                    "Correct what `errors` names; the contract is at /openapi.json."};
+  static constexpr Problem kUnsupported{
+      "unsupported-media-type", 415, "The media type of the body is not taken here",
+      "Send one of the media types that the contract declares, and say so in Content-Type."};
+  static constexpr Problem kNotAcceptable{"not-acceptable", 406, "No acceptable representation",
+                                          "Accept one of the media types that the contract declares."};
+  static constexpr Problem kTooLarge{"payload-too-large", 413, "The body is larger than is taken here",
+                                     "Send less at once."};
+  static constexpr const Problem* problems[] = {&kInvalid,  &kUnsupported,     &kNotAcceptable,
+                                                &kTooLarge, &json::kMalformed, &contract::kMalformedBody};
+
+  static Result<std::unique_ptr<Policy>> build(Options options, const Build& build) {
+    auto made = std::make_unique<Validate>(std::move(options), build);
+    if (made->idle()) return nullptr;
+    return made;
+  }
+  Validate(Options options, const Build& build)
+      : options_(std::move(options)),
+        operation_(build.operation),
+        parameters_(build.contract, build.operation, rules(options_, build.contract)) {
+    for (auto& spec : operation_.responses)
+      if (spec.status.starts_with('2'))
+        for (auto& media : spec.content) offer(media.name);
+    for (auto offer : offers_) any_offer_ |= offer.contains('*');
+    takes_any_body_ = operation_.extension("webhook") != nullptr;  // its scheme, not the contract, says what it is
+    if (!operation_.body) return;
+    for (auto& media : operation_.body->content) {
+      readers_.emplace_back(build.contract, media);
+      accepted_ += (accepted_.empty() ? "" : ", ") + media.name;
+    }
+  }
+
+  PLIMSOLL_FORWARDS Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
+    std::vector<FieldError> errors;
+    if (auto head = check_head(request, context, errors); !head) [[unlikely]]
+      if (refuses(context, head.error())) return refuse(std::move(head).error());
+    const contract::BodyReader* reader = nullptr;
+    if (auto found = find_reader(request, context, errors); found) {
+      reader = *found;
+    } else if (refuses(context, found.error())) {
+      return refuse(std::move(found).error());
+    }
+    if (reader && request.body && options_.body == config::BodyReading::whole)
+      return with_body(request, context, next, *reader, std::move(errors));
+    if (!errors.empty()) [[unlikely]] {
+      auto error = invalid(std::move(errors));
+      if (refuses(context, error)) return refuse(std::move(error));
+    }
+    return next(request, context);
+  }
+
+ private:
+  static contract::Parameters::Rules rules(const Options& options, const contract::Contract& contract) {
+    contract::Parameters::Rules rules{.refuse_unknown_query = options.unknown_query == config::UnknownQuery::refuse};
+    for (auto& scheme : contract.security_schemes)
+      if (scheme.type == "apiKey" && scheme.in == contract::In::query) rules.also_in_query.push_back(scheme.parameter);
+    return rules;
+  }
+  void offer(const std::string& name) {
+    if (std::ranges::find(offers_, name) == offers_.end()) offers_.push_back(name);
+  }
+  bool idle() const { return parameters_.idle() && !operation_.body && takes_any_body_ && offers_.empty(); }
+
+  static Error invalid(std::vector<FieldError> errors) {
+    const auto count = errors.size();
+    std::string detail = errors[0].in + " " + errors[0].pointer + ": " + errors[0].message;
+    if (count > 1) detail += " (and " + std::to_string(count - 1) + " more)";
+    Error error{&kInvalid, std::move(detail)};
+    error.more().fields = std::move(errors);
+    return error;
+  }
+
+  Result<> check_head(Request& request, Context& context, std::vector<FieldError>& errors) {
+    if (!offers_.empty() && !any_offer_)
+      if (const auto accept = request.headers.joined("accept"); !accept.empty() && accept != "*/*")
+        if (!http::best_media_type(accept, offers_)) {
+          std::string all;
+          for (auto offer : offers_) all += (all.empty() ? "" : ", ") + std::string(offer);
+          return fail(kNotAcceptable, "the answer is of the type " + all);
+        }
+    context.input.parameters = parameters_.read(context.path_values, request, context.arena, errors);
+    return {};
+  }
+
+  /// Who reads the body: null when there is nothing to read, or the handler reads it.
+  Result<const contract::BodyReader*> find_reader(Request& request, Context& context, std::vector<FieldError>& errors) {
+    const bool there = request.body && request.content_length != std::optional<std::uint64_t>{0};
+    if (!operation_.body) {
+      if (there && !takes_any_body_) errors.push_back({"body", "", "unexpected", "this operation takes no body"});
+      return nullptr;
+    }
+    if (!there) {
+      if (operation_.body->required) errors.push_back({"body", "", "required", "a body is required"});
+      return nullptr;
+    }
+    const auto content_type = request.headers.find("content-type");
+    if (const auto coding = request.headers.find("content-encoding"); !coding.empty() && coding != "identity")
+      return unsupported(context, "bodies with the content coding \"" + std::string(coding) + "\" are not taken");
+    if (content_type.empty()) return unsupported(context, "the request has a body and no Content-Type");
+    const auto type = essence(content_type, context.arena);
+    const auto* reader = reader_for(type);
+    if (!reader) return unsupported(context, "bodies of the type \"" + std::string(type) + "\" are not taken");
+    const auto kind = contract::body_kind(type);
+    if (kind != BodyKind::binary && kind != BodyKind::multipart)
+      if (const auto charset = contract::header_parameter(content_type, "charset"))
+        if (const auto name = lower(*charset); name != "utf-8" && name != "us-ascii")
+          return unsupported(context, "the character set \"" + name + "\" is not taken; UTF-8 is");
+    context.input.media_type = type;
+    if (options_.body == config::BodyReading::whole) context.body_limit = options_.body_limit.bytes;
+    return kind == BodyKind::binary ? nullptr : reader;
+  }
+  std::unexpected<Error> unsupported(Context& context, std::string detail) {
+    if (!accepted_.empty()) context.promise("accept", accepted_);  // RFC 9110, section 15.5.16
+    return fail(kUnsupported, std::move(detail));
+  }
+  /// The most specific of the declared types.
+  const contract::BodyReader* reader_for(std::string_view type) const {
+    const contract::BodyReader* found = nullptr;
+    int best = 0;
+    for (auto& reader : readers_) {
+      const auto name = std::string_view(reader.media_type().name).substr(0, reader.media_type().name.find(';'));
+      int rank = 0;
+      if (name == type)
+        rank = 3;
+      else if (name == "*/*")
+        rank = 1;
+      else if (name.ends_with("/*") && type.starts_with(name.substr(0, name.size() - 1)))
+        rank = 2;
+      if (rank > best) best = rank, found = &reader;
+    }
+    return found;
+  }
+
+  Task<Result<Response>> with_body(Request& request, Context& context, Next next, const contract::BodyReader& reader,
+                                   std::vector<FieldError> errors) {
+    auto bytes = co_await read_whole(request, context);
+    if (!bytes) {  // refused even in shadow: what is too long or broken cannot be handed on
+      bytes.error().more().policy = name();
+      co_return std::unexpected(std::move(bytes).error());
+    }
+    context.input.body_text = *bytes;
+    if (bytes->empty() && operation_.body->required) {
+      errors.push_back({"body", "", "required", "a body is required"});
+    } else if (!bytes->empty()) {
+      std::vector<FieldError> wrong;
+      auto body = reader.read(*bytes, request.headers.find("content-type"), context.arena, wrong);
+      if (!body) {
+        if (refuses(context, body.error())) co_return std::unexpected(std::move(body).error());
+      } else {
+        context.input.body = *body;
+      }
+      errors.insert(errors.end(), std::make_move_iterator(wrong.begin()), std::make_move_iterator(wrong.end()));
+    }
+    if (!errors.empty()) {
+      auto error = invalid(std::move(errors));
+      if (refuses(context, error)) co_return std::unexpected(std::move(error));
+    }
+    auto answer = co_await next(request, context);
+    co_return answer;
+  }
+
+  /// The body in one piece of the arena, bounded before it is stored.
+  Task<Result<std::string_view>> read_whole(Request& request, Context& context) {
+    const auto limit = options_.body_limit.bytes;
+    const auto too_large = [&] {
+      return fail(kTooLarge, "bodies of at most " + config::to_string(options_.body_limit) + " are taken");
+    };
+    if (request.content_length && *request.content_length > limit) co_return too_large();
+    std::size_t room = std::min<std::uint64_t>(request.content_length.value_or(kFirstPiece), limit), size = 0;
+    char* text = context.arena.array<char>(room);
+    for (;;) {
+      auto piece = co_await request.body->read();
+      if (!piece) co_return std::unexpected(std::move(piece).error());
+      if (piece->empty()) break;
+      if (piece->size() > limit - size) co_return too_large();
+      if (piece->size() > room - size) {
+        room = std::min<std::uint64_t>(std::max(room * 2, size + piece->size()), limit);
+        char* larger = context.arena.array<char>(room);
+        std::memcpy(larger, text, size);
+        text = larger;
+      }
+      std::memcpy(text + size, piece->data(), piece->size());
+      size += piece->size();
+    }
+    request.body = nullptr;  // read
+    co_return std::string_view(text, size);
+  }
+
+  Options options_;
+  const contract::Operation& operation_;
+  contract::Parameters parameters_;
+  std::vector<contract::BodyReader> readers_;
+  std::vector<std::string_view> offers_;  ///< of the successful answers
+  std::string accepted_;
+  bool any_offer_ = false, takes_any_body_ = false;
+};
+
+}  // namespace
+
+extern constinit const Part validate = part<Validate>("validate", "Holds requests against the contract.");
+
+}  // namespace plimsoll::policy
