@@ -1,3 +1,4 @@
+# What the library links. Installed with its CMake package, which finds the same.
 find_package(Threads REQUIRED)
 find_package(OpenSSL 3.0 REQUIRED)
 find_package(ZLIB REQUIRED)
@@ -12,9 +13,3 @@ pkg_check_modules(nghttp2 REQUIRED IMPORTED_TARGET libnghttp2)
 pkg_check_modules(deflate REQUIRED IMPORTED_TARGET libdeflate)
 pkg_check_modules(brotli REQUIRED IMPORTED_TARGET libbrotlienc libbrotlidec)
 pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
-
-add_library(simdjson INTERFACE)
-target_link_libraries(simdjson INTERFACE simdjson::simdjson)
-add_library(plimsoll_boost INTERFACE)
-target_link_libraries(plimsoll_boost INTERFACE Boost::headers)
-target_compile_definitions(plimsoll_boost INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_DISABLE_BOOST_COROUTINE BOOST_ASIO_HAS_STD_INVOKE_RESULT)

@@ -17,9 +17,15 @@ Application& Application::job(std::string kind, std::unique_ptr<queue::Runner> r
   return *this;
 }
 
+Application& Application::overlay(std::string file) {
+  overlays_.push_back(std::move(file));
+  return *this;
+}
+
 std::expected<std::unique_ptr<server::Instance>, contract::Complaints> Application::instance(
     server::Settings settings) {
   if (settings.contract.empty()) settings.contract = contract_;
+  settings.overlays.insert(settings.overlays.begin(), overlays_.begin(), overlays_.end());
   return server::Instance::create(settings, std::exchange(handlers_, {}), std::exchange(runners_, {}));
 }
 

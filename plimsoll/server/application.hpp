@@ -32,6 +32,9 @@ class Application {
   /// Runs the jobs of that kind, which the deployment says `run: c++` of.
   Application& job(std::string kind, std::unique_ptr<queue::Runner> runner);
 
+  /// Lays an overlay over the contract (Overlay 1.0), before those of the command line.
+  Application& overlay(std::string file);
+
   /// Serves until SIGTERM or SIGINT, with the options of `plimsoll serve` (the contract is the program's). The exit
   /// status.
   int run(int argc, char** argv);
@@ -53,6 +56,7 @@ class Application {
     F function_;
   };
   std::string contract_;
+  std::vector<std::string> overlays_;
   server::Handlers handlers_;
   server::Runners runners_;
 };
