@@ -5,7 +5,8 @@
 
 namespace plimsoll::policy {
 // Each is defined in the file of its name.
-extern const Part trace, access_log, measure, security_headers, cors, deadline, fields, idempotency, settle;
+extern const Part trace, access_log, measure, security_headers, cors, deadline, rate_limit_by_address, rate_limit,
+    fields, idempotency, settle;
 }  // namespace plimsoll::policy
 
 namespace plimsoll::server {
@@ -21,6 +22,8 @@ constexpr Row kChain[] = {
     {&policy::cors, everything,
      "before authentication: a preflight carries no credentials, and a refusal must be readable to the page"},
     {&policy::deadline, everything, "before anything that may wait"},
+    {&policy::rate_limit_by_address, operations, "before a key is looked at: strangers cost nothing more than this"},
+    {&policy::rate_limit, operations, "the caller is known: what is counted by caller is counted here"},
     {&policy::fields, operations, "just around the answer: what is cached and validated is whole"},
     {&policy::idempotency, operations,
      "behind all refusals: what was refused never occupies a key; before the handler, whose transaction it joins"},
