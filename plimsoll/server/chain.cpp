@@ -6,7 +6,7 @@
 namespace plimsoll::policy {
 // Each is defined in the file of its name.
 extern const Part trace, access_log, measure, security_headers, cors, deadline, rate_limit_by_address, rate_limit,
-    fields, idempotency, settle;
+    validate, fields, idempotency, settle;
 }  // namespace plimsoll::policy
 
 namespace plimsoll::server {
@@ -24,6 +24,9 @@ constexpr Row kChain[] = {
     {&policy::deadline, everything, "before anything that may wait"},
     {&policy::rate_limit_by_address, operations, "before a key is looked at: strangers cost nothing more than this"},
     {&policy::rate_limit, operations, "the caller is known: what is counted by caller is counted here"},
+    {&policy::validate, operations,
+     "behind all that knows callers: strangers learn nothing of the schema; before all that stores: a failure occupies "
+     "no key"},
     {&policy::fields, operations, "just around the answer: what is cached and validated is whole"},
     {&policy::idempotency, operations,
      "behind all refusals: what was refused never occupies a key; before the handler, whose transaction it joins"},

@@ -113,7 +113,7 @@ TEST_F(ServerTest, TellsWhatIsNotThere) {
 }
 
 TEST_F(ServerTest, AnExceptionIsA500ThatTellsNothingOfTheInside) {
-  const auto answer = client->post("/hello/world", "{}");
+  const auto answer = client->request("POST", "/hello/world");
   EXPECT_EQ(answer.status, 500);
   EXPECT_EQ(answer.body.find("secret"), std::string::npos);
   Arena arena;
