@@ -68,6 +68,14 @@ function(plimsoll_finish)
   target_compile_definitions(plimsoll PRIVATE PLIMSOLL_VERSION="${PROJECT_VERSION}")
   target_precompile_headers(plimsoll REUSE_FROM plimsoll_precompiled)
 
+  # Small servers that are measured and counted from outside: bench/x_server.cpp.
+  file(GLOB servers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/bench/*_server.cpp)
+  foreach(server ${servers})
+    get_filename_component(name ${server} NAME_WE)
+    add_executable(${name} ${server})
+    target_link_libraries(${name} PRIVATE plimsoll_edge plimsoll_flags)
+  endforeach()
+
   if(PLIMSOLL_TESTS)
     foreach(library ${PLIMSOLL_ROOMS})
       string(REPLACE "plimsoll_" "" name ${library})

@@ -1,0 +1,67 @@
+// The engine alone: a tiny JSON answer from a C++ service, no contract, no policies, no log. Measured by bench/engines
+// and counted by tests/hot_path_test.py.
+//
+//   bare_server ADDRESS [THREADS]      prints the address it listens on; ends by SIGTERM
+
+#include "plimsoll/edge/server.hpp"
+#include "plimsoll/exchange/problem_document.hpp"
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+
+namespace {
+
+using namespace plimsoll;
+
+class Bare final : public edge::Service {
+ public:
+  Task<Response> serve(Request& request, Context& context) override {
+    while (request.body) {
+      const auto piece = co_await request.body->read();
+      if (!piece) co_return problem_document(piece.error(), context);
+      if (piece->empty()) break;
+    }
+    Response response{.headers = Headers{context.arena}};
+    response.headers.add("content-type", "application/json");
+    response.body = std::string_view(R"({"message":"hello"})");
+    co_return response;
+  }
+  Response refused(const Error& error, Context& context) override { return problem_document(error, context); }
+  void finished(const Request&, Context&) noexcept override {}
+  const Services& services() const override { return services_; }
+
+ private:
+  Services services_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2) {
+    std::fputs("usage: bare_server ADDRESS [THREADS]\n", stderr);
+    return 2;
+  }
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // inherited by the I/O threads
+  Bare bare;
+  edge::Limits limits;
+  limits.connections_per_address = limits.connections;
+  limits.requests_per_connection = INT64_MAX;
+  auto server = edge::start(bare, {{.address = argv[1], .certificate = {}, .key = {}}}, limits,
+                            argc > 2 ? static_cast<unsigned>(std::atoi(argv[2])) : 1);
+  if (!server) {
+    std::fprintf(stderr, "%s\n", server.error().detail.c_str());
+    return 1;
+  }
+  std::printf("%s\n", (*server)->addresses().front().c_str());
+  std::fflush(stdout);
+  int signal = 0;
+  sigwait(&signals, &signal);
+  (*server)->drain();
+  (*server)->wait();
+  return 0;
+}
