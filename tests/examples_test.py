@@ -1,0 +1,168 @@
+"""The things people copy: each example is served, and asked what its page says it answers."""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+import harness
+
+EXAMPLES = harness.ROOT / "examples"
+
+
+class Shop(harness.ServerTest):
+    """No code: products, customers, orders with items, payments."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.test = cls("test_pages_hold_every_order_once")
+        cls.shop = cls.test.serve(EXAMPLES / "shop/shop.yaml", shop_deployment(EXAMPLES / "shop/migrations"))
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.test.doCleanups()
+
+    def test_pages_hold_every_order_once(self):
+        seen, target, pages = [], "/v1/orders?sort=-total,created_at&limit=200&fields=id,total", 0
+        while target:
+            page = self.shop.get(target)
+            self.assertEqual(page.status, 200, page)
+            seen += [(float(row["total"]), row["id"]) for row in page.json()["data"]]
+            cursor = page.json()["next_cursor"]
+            self.assertEqual(page.json()["has_more"], cursor is not None)
+            target = cursor and f"/v1/orders?sort=-total,created_at&limit=200&fields=id,total&cursor={cursor}"
+            pages += 1
+        self.assertGreaterEqual(len(seen), 5000)
+        self.assertEqual(len(seen), len({row for _, row in seen}))
+        self.assertEqual([total for total, _ in seen], sorted((total for total, _ in seen), reverse=True))
+        self.assertGreaterEqual(pages, 25)
+
+    def test_filters_search_and_count(self):
+        found = self.shop.get("/v1/products", category="kitchen", **{"price[ge]": "100", "price[le]": "120", "count": "exact", "sort": "price"}).json()
+        self.assertGreater(found["total"], 0)
+        prices = [float(row["price"]) for row in found["data"]]
+        self.assertEqual(prices, sorted(prices))
+        self.assertTrue(all(100 <= price <= 120 for price in prices), prices)
+        words = self.shop.get("/v1/products", q="copper kettle").json()["data"]
+        self.assertTrue(words)
+        self.assertTrue(all("copper" in (row["name"] + row["description"]).lower() for row in words))
+
+    def test_an_order_is_shown_with_its_customer_and_items(self):
+        rows = self.shop.get("/v1/orders", embed="customer,items,payments", limit=3).json()["data"]
+        for row in rows:
+            self.assertEqual(row["customer"]["id"], row["customer_id"])
+            self.assertTrue(row["items"])
+            self.assertEqual({item["order_id"] for item in row["items"]}, {row["id"]})
+            cents = sum(item["quantity"] * round(float(item["price"]) * 100) for item in row["items"])
+            self.assertEqual(round(float(row["total"]) * 100), cents)
+
+    def test_an_order_is_placed_changed_and_removed(self):
+        customer = self.shop.get("/v1/customers?limit=1").json()["data"][0]["id"]
+        created = self.shop.post("/v1/orders", {"customer_id": customer, "note": "By the back door."})
+        self.assertEqual(created.status, 201, created)
+        place = created.headers["location"]
+        read = self.shop.get(place)
+        self.assertEqual(read.json(), created.json())
+        self.assertEqual(self.shop.get(place, {"If-None-Match": read.headers["etag"]}).status, 304)
+        changed = self.shop.patch(place, {"status": "cancelled"}, {"If-Match": read.headers["etag"]})
+        self.assertEqual((changed.status, changed.json()["status"]), (200, "cancelled"), changed)
+        self.assertEqual(self.shop.patch(place, {"status": "open"}, {"If-Match": read.headers["etag"]}).status, 412)
+        self.assertEqual(self.shop.delete(place).status, 204)
+        self.assertEqual(self.shop.get(place).status, 404)
+
+    def test_what_breaks_the_contract_is_told_field_by_field(self):
+        refused = self.shop.post("/v1/products", {"name": "", "category": "spaceships", "price": "cheap"})
+        self.assertEqual(refused.status, 400, refused)
+        self.assertEqual({error["pointer"] for error in refused.json()["errors"]}, {"/name", "/category", "/price"})
+
+
+class Packages(harness.ServerTest):
+    """Real data: the package index of this machine."""
+
+    @classmethod
+    def setUpClass(cls):
+        harness.needs("apt-cache")
+        cls.test = cls("test_the_largest_libraries_with_their_dependencies")
+        folder = cls.test.directory()
+        loaded = subprocess.run([EXAMPLES / "packages/load", folder / "packages.db"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600)
+        if "No packages are known" in loaded.stderr:
+            raise cls.skipTest(cls.test, "this machine has no package index: apt-get update")
+        assert loaded.returncode == 0, loaded.stderr
+        cls.count = int(re.search(r"(\d+) packages", loaded.stdout)[1])
+        cls.server_ = cls.test.serve(EXAMPLES / "packages/packages.yaml", f"database: {{url: 'sqlite:{folder}/packages.db'}}\n")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.test.doCleanups()
+
+    def test_the_largest_libraries_with_their_dependencies(self):
+        page = self.server_.get("/packages?section=libs&sort=-installed_size,name&limit=50&fields=name,version&embed=dependencies")
+        self.assertEqual(page.status, 200, page)
+        rows = page.json()["data"]
+        self.assertEqual(len(rows), 50)
+        for row in rows:
+            self.assertEqual(set(row), {"name", "version", "dependencies"})
+        self.assertTrue(any(row["dependencies"] for row in rows))
+
+    def test_every_package_is_on_one_page(self):
+        seen, cursor = set(), None
+        while True:
+            page = self.server_.get("/packages", sort="installed_size,-section", limit=200, fields="name", **({"cursor": cursor} if cursor else {})).json()
+            names = [row["name"] for row in page["data"]]
+            self.assertFalse(seen & set(names))
+            seen.update(names)
+            cursor = page["next_cursor"]
+            if not cursor:
+                break
+        self.assertEqual(len(seen), self.count)
+
+    def test_who_depends_on_libc(self):
+        page = self.server_.get("/dependencies", name="libc6", kind="depends", embed="of", limit=5, count="exact").json()
+        self.assertGreater(page["total"], 1000)
+        self.assertTrue(all(row["of"]["name"] == row["package"] for row in page["data"]))
+
+    def test_search(self):
+        rows = self.server_.get("/packages", q="relational database server", limit=10).json()["data"]
+        self.assertTrue(rows)
+
+
+class ShopInCpp(harness.ServerTest):
+    """A program outside the tree that links the installed library."""
+
+    def command(self, *arguments):
+        done = subprocess.run([str(argument) for argument in arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              timeout=900)
+        self.assertEqual(done.returncode, 0, done.stdout[-4000:])
+        return done.stdout
+
+    def test_a_program_outside_the_tree_links_the_installed_library(self):
+        build = pathlib.Path(os.environ.get("PLIMSOLL_BUILD", harness.ROOT / "build/dev"))
+        said = dict(re.findall(r"^(CMAKE_CXX_COMPILER|CMAKE_BUILD_TYPE|PLIMSOLL_SANITIZE):\w+=(.*)$", (build / "CMakeCache.txt").read_text(), re.M))
+        folder = self.directory()
+        shutil.copytree(EXAMPLES, folder / "examples")
+        self.command("cmake", "--install", build, "--prefix", folder / "installed")
+        sanitize = f"-fsanitize={said['PLIMSOLL_SANITIZE']}" if said.get("PLIMSOLL_SANITIZE") else ""
+        self.command("cmake", "-S", folder / "examples/shop-cpp", "-B", folder / "build", "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={folder}/installed",
+                     f"-DCMAKE_CXX_COMPILER={said['CMAKE_CXX_COMPILER']}", f"-DCMAKE_CXX_FLAGS={sanitize}", "-DCMAKE_BUILD_TYPE=Debug")
+        self.command("ninja", "-j2", "-C", folder / "build")
+        self.assertIn("[  PASSED  ]", self.command(folder / "build/shop_test"))
+
+        server = harness.Server("", folder, arguments=(), executable=folder / "build/shop", verb=())
+        server.arguments.remove("")
+        (folder / "plimsoll.yaml").write_text(shop_deployment(EXAMPLES / "shop/migrations"))
+        self.addCleanup(self._end, server)
+        server.start()
+        product = server.get("/v1/products?limit=1&sort=price").json()["data"][0]
+        quote = server.post("/v1/quotes", {"items": [{"product_id": product["id"], "quantity": 3}]})
+        self.assertEqual(quote.status, 200, quote)
+        self.assertAlmostEqual(float(quote.json()["total"]), 3 * float(product["price"]), 2)
+        self.assertEqual(server.get("/v1/exports/orders").body.count(b"\n"), 5000)
+        self.assertIn("/v1/quotes", server.get("/openapi.json").text)
+
+
+def shop_deployment(migrations):
+    return f"database: {{url: 'sqlite:shop.db', migrations: '{migrations}'}}\n"
+
+
+if __name__ == "__main__":
+    harness.main()
