@@ -1,0 +1,37 @@
+"""`make demo` says where it serves and six commands to try; each of them works."""
+import re
+import signal
+import subprocess
+
+import harness
+
+
+class Demo(harness.ServerTest):
+    def test_each_command_that_the_demo_prints_works(self):
+        harness.needs("curl")
+        listen, management = (f"127.0.0.1:{self.port()}" for _ in range(2))
+        demo = self.process([harness.ROOT / "scripts/demo"], environment={
+            "LISTEN": listen, "MANAGEMENT": management, "PLIMSOLL": harness.program(), "DEMO": self.directory()})
+        output = harness.until(lambda: "Ctrl-C ends it." in demo.output and demo.output or (not demo.alive and self.fail(demo.describe())), demo.describe)
+        commands = re.findall(r"^  (curl .*)$", output, re.M)
+        self.assertEqual(len(commands), 6, output)
+        for address in (f"http://{listen}/v1", f"http://{listen}/docs", f"http://{management}/metrics"):
+            self.assertIn(address, output)
+        answers = [subprocess.run(["bash", "-c", command], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60).stdout for command in commands]
+        expected = ['"name"', '"total"', '"id"', '"/category"', "Leave it at the door.", "http_server_request_duration"]
+        for command, answer, part in zip(commands, answers, expected):
+            self.assertIn(part, answer, command)
+
+    def test_the_demo_ends_when_it_is_told_to(self):
+        listen, management = (f"127.0.0.1:{self.port()}" for _ in range(2))
+        demo = self.process([harness.ROOT / "scripts/demo"], environment={
+            "LISTEN": listen, "MANAGEMENT": management, "PLIMSOLL": harness.program(), "DEMO": self.directory()})
+        harness.until(lambda: "Ctrl-C ends it." in demo.output or not demo.alive, demo.describe)
+        demo.signal(signal.SIGTERM)
+        self.assertEqual(demo.wait(), 0, demo.describe())
+        with self.assertRaises(OSError):
+            harness.fetch(listen, target="/livez", patience=5)
+
+
+if __name__ == "__main__":
+    harness.main()
