@@ -23,6 +23,7 @@ class Protocol {
 
 class Connection;
 std::unique_ptr<Protocol> http1(Connection& connection);
+std::unique_ptr<Protocol> http2(Connection& connection);
 
 /// One accepted connection of a worker: its transport, who is at the other end, and the protocol they speak.
 class Connection {
@@ -47,6 +48,11 @@ class Connection {
 
  private:
   friend class Worker;
+  enum class Spoken : std::uint8_t { http1, http2, nothing };
+  Task<Spoken> spoken();
+  struct Grace : Alarm {
+    Scope* scope = nullptr;
+  } grace_;
   Connection *next_ = nullptr, *previous_ = nullptr;
   std::unique_ptr<Protocol> protocol_;
 };

@@ -2,6 +2,7 @@
 
 #include "plimsoll/edge/connection.hpp"
 #include "plimsoll/edge/worker.hpp"
+#include "plimsoll/telemetry/log.hpp"
 
 #include <thread>
 
@@ -39,6 +40,8 @@ class Threaded final : public Server {
   Result<> open(const std::vector<Listen>& listens, unsigned threads) {
     for (unsigned i = 0; i < threads; ++i) workers_.push_back(std::make_unique<Worker>(shared_));
     for (const auto& listen : listens) {
+      auto tls = secured(listen);
+      if (!tls) return std::unexpected(std::move(tls).error());
       auto first = net::Listener::open(listen.address, true);
       if (!first) return std::unexpected(std::move(first).error());
       const auto address = first->address();
@@ -47,9 +50,9 @@ class Threaded final : public Server {
       for (unsigned i = 1; i < threads; ++i) {
         auto further = first->is_unix() ? first->again() : net::Listener::open(address, true);
         if (!further) return std::unexpected(std::move(further).error());
-        workers_[i]->listen(std::move(*further));
+        workers_[i]->listen(std::move(*further), *tls);
       }
-      workers_[0]->listen(std::move(*first));
+      workers_[0]->listen(std::move(*first), *tls);
     }
     for (auto& worker : workers_) threads_.emplace_back([&worker] { worker->run(); });
     return {};
@@ -66,6 +69,25 @@ class Threaded final : public Server {
   Loop& any_loop() override { return workers_[next_.fetch_add(1, std::memory_order_relaxed) % workers_.size()]->loop; }
 
  private:
+  /// Null: in clear.
+  Result<std::shared_ptr<net::TlsContext>> secured(const Listen& listen) {
+    auto options = listen.tls;
+    if (!listen.certificate.empty())
+      options.certificates.insert(options.certificates.begin(), {listen.certificate, listen.key});
+    if (options.certificates.empty()) return nullptr;
+    return net::TlsContext::load(
+        std::move(options), [log = shared_.service.services().log, address = listen.address](const Result<>& done) {
+          if (!log) return;
+          using telemetry::Level, telemetry::Line;
+          if (done) {
+            log->write(Level::info, "certificates-reloaded", [&](Line& line) { line.add("address", address); });
+          } else {
+            log->write(Level::warning, "certificates-not-reloaded",
+                       [&](Line& line) { line.add("address", address).add("detail", done.error().detail); });
+          }
+        });
+  }
+
   Shared shared_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::thread> threads_;
@@ -80,8 +102,6 @@ const std::span<const config::Field> kLimitFields = kFields;
 Result<std::unique_ptr<Server>> start(Service& service, const std::vector<Listen>& listen, const Limits& limits,
                                       unsigned threads) {
   if (!threads) threads = std::max(1u, std::thread::hardware_concurrency());
-  for (const auto& one : listen)
-    if (!one.certificate.empty()) return fail(net::kCannotListen, one.address + ": TLS is not served yet");
   auto server = std::make_unique<Threaded>(service, limits);
   auto opened = server->open(listen, threads);
   if (!opened) return std::unexpected(std::move(opened).error());

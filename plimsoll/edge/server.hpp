@@ -3,6 +3,7 @@
 #include "plimsoll/config/options.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/http/message.hpp"
+#include "plimsoll/net/tls.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -50,6 +51,7 @@ extern const std::span<const config::Field> kLimitFields;
 struct Listen {
   std::string address;           ///< `127.0.0.1:8080`, `[::1]:0`, `unix:/run/x.sock`
   std::string certificate, key;  ///< PEM paths; empty: in clear
+  net::TlsOptions tls{};         ///< the rest of TLS; further certificates are chosen by server name
 };
 
 /// Listeners and their I/O threads. `start` binds all, or says which could not be bound and why.

@@ -8,18 +8,19 @@
 namespace plimsoll::edge {
 
 struct Worker::Accepting {
-  Accepting(Loop& loop, net::Listener from)
-      : address(from.address()), descriptor(std::make_unique<Descriptor>(loop, from.release())) {}
+  Accepting(Loop& loop, net::Listener from, std::shared_ptr<net::TlsContext> with)
+      : address(from.address()), descriptor(std::make_unique<Descriptor>(loop, from.release())), tls(std::move(with)) {}
   std::string address;
   std::unique_ptr<Descriptor> descriptor;
+  std::shared_ptr<net::TlsContext> tls;
   Scope scope;
 };
 
 Worker::Worker(Shared& shared) : shared(shared) {}
 Worker::~Worker() = default;
 
-void Worker::listen(net::Listener listener) {
-  auto& accepting = *accepting_.emplace_back(std::make_unique<Accepting>(loop, std::move(listener)));
+void Worker::listen(net::Listener listener, std::shared_ptr<net::TlsContext> tls) {
+  auto& accepting = *accepting_.emplace_back(std::make_unique<Accepting>(loop, std::move(listener), std::move(tls)));
   loop.spawn(accepting.scope, accept(accepting));
 }
 
@@ -31,7 +32,7 @@ Task<> Worker::accept(Accepting& from) {
     int error = 0;
     auto accepted = net::accept(from.descriptor->get(), error);
     if (!error) {
-      greet(std::move(accepted));
+      greet(std::move(accepted), from.tls.get());
       continue;
     }
     if (error == EINTR || error == ECONNABORTED || error == EPROTO) continue;
@@ -47,8 +48,8 @@ Task<> Worker::accept(Accepting& from) {
   from.descriptor.reset();
 }
 
-void Worker::greet(net::Accepted accepted) {
-  auto transport = net::clear_transport(loop, accepted.socket);
+void Worker::greet(net::Accepted accepted, net::TlsContext* tls) {
+  auto transport = tls ? tls->transport(loop, accepted.socket) : net::clear_transport(loop, accepted.socket);
   auto* connection = new Connection(*this, std::move(transport), std::move(accepted));
   loop.spawn(connection->scope, connection->run());  // which deletes it
 }

@@ -5,6 +5,7 @@
 #include "plimsoll/edge/server.hpp"
 #include "plimsoll/http/date.hpp"
 #include "plimsoll/net/listener.hpp"
+#include "plimsoll/net/tls.hpp"
 
 #include <atomic>
 #include <memory>
@@ -28,8 +29,8 @@ class Worker {
   explicit Worker(Shared& shared);
   ~Worker();
 
-  /// Before `run`: accepts what comes to it.
-  void listen(net::Listener listener);
+  /// Before `run`: accepts what comes to it; `tls` null: in clear.
+  void listen(net::Listener listener, std::shared_ptr<net::TlsContext> tls);
   /// Until drained.
   void run();
   /// By the loop's thread: accepts no more; what is under way has until the limit.
@@ -52,7 +53,7 @@ class Worker {
     Worker* worker = nullptr;
   };
   Task<> accept(Accepting& from);
-  void greet(net::Accepted accepted);
+  void greet(net::Accepted accepted, net::TlsContext* tls);
   std::vector<std::unique_ptr<Accepting>> accepting_;
   Connection* first_ = nullptr;
   bool draining_ = false;

@@ -101,6 +101,7 @@ struct H2Session::State {
   std::size_t to_skip = kH2Preface.size();  ///< bytes until the next frame header
   std::uint8_t frame_header[kFrameHeader];
   std::size_t frame_header_size = 0;
+  bool in_block = false;
   std::vector<nghttp2_nv> answer;
   std::string* out = nullptr;
   std::size_t out_limit = 0;
@@ -258,6 +259,8 @@ void H2Session::State::watch(std::string_view bytes) {
     if (frame_header_size < kFrameHeader) return;
     frame_header_size = 0;
     to_skip = static_cast<std::size_t>(frame_header[0] << 16 | frame_header[1] << 8 | frame_header[2]);
+    if (frame_header[3] == NGHTTP2_HEADERS || frame_header[3] == NGHTTP2_CONTINUATION)
+      in_block = !(frame_header[4] & NGHTTP2_FLAG_END_HEADERS);
     flood(guard.arrived(frame_header[3], frame_header[4], to_skip, now));
   }
 }
@@ -338,6 +341,7 @@ int H2Session::State::take(H2Stream& stream, const std::uint8_t* frame_header, s
   out->append(reinterpret_cast<const char*>(frame_header), kFrameHeader);
   out->append(as_text(stream.piece_.first(size)));
   stream.piece_ = stream.piece_.subspan(size);
+  stream.sent_ += size;
   guard.sent_data();
   if (size && stream.piece_.empty() && !stream.last_) stream.drained();
   return 0;
@@ -398,11 +402,10 @@ void H2Session::respond(H2Stream& stream, std::uint16_t status, const Headers& h
                          static_cast<char>('0' + status % 10)};
   s.answer.clear();
   s.answer.push_back(pair(":status", {digits, sizeof digits}));
-  const auto add = [&](const Header& field) {
-    if (!connection_specific(field.name) && sendable(field)) s.answer.push_back(pair(field.name, field.value));
-  };
-  for (auto& field : headers) add(field);
-  for (auto& field : more) add(field);
+  for (auto& field : headers)
+    if (!connection_specific(field.name) && !same_as_lower(field.name, "content-length") && sendable(field))
+      s.answer.push_back(pair(field.name, field.value));
+  for (auto& field : more) s.answer.push_back(pair(field.name, field.value));
   s.submit(stream, content);
 }
 
@@ -466,6 +469,7 @@ void H2Session::gather(std::string& out, std::size_t limit) {
 }
 
 bool H2Session::wants_write() const { return nghttp2_session_want_write(state_->session); }
+bool H2Session::partial() const { return state_->to_skip || state_->frame_header_size || state_->in_block; }
 bool H2Session::done() const {
   return !nghttp2_session_want_read(state_->session) && !nghttp2_session_want_write(state_->session);
 }

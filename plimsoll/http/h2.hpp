@@ -63,6 +63,10 @@ class H2Stream {
 
   /// 0 before it was opened and after it was closed.
   std::int32_t id() const { return id_; }
+  /// Bytes supplied that are not in the output yet.
+  std::size_t pending() const { return piece_.size(); }
+  /// Bytes of content that are in the output.
+  std::uint64_t sent() const { return sent_; }
 
  private:
   friend class H2Session;
@@ -70,6 +74,7 @@ class H2Stream {
   Bytes piece_{};
   bool last_ = false, waits_ = false;
   std::size_t unconsumed_ = 0;
+  std::uint64_t sent_ = 0;
 };
 
 /// Where requests go.
@@ -99,8 +104,8 @@ class H2Session {
 
   /// `100 Continue`, before the final answer.
   void go_on(H2Stream& stream);
-  /// The head of the answer. Connection-specific fields are left out (section 8.2.2). `content`: pieces follow by
-  /// `supply`; without it the answer ends here.
+  /// The head of the answer: `headers` without connection-specific fields (section 8.2.2) and Content-Length, then
+  /// `more`. `content`: pieces follow by `supply`; without it the answer ends here.
   void respond(H2Stream& stream, std::uint16_t status, const Headers& headers, std::span<const Header> more,
                bool content);
   /// The next piece of content, a view that stays good until `drained` or `closed`; `last`: nothing follows. Only after
@@ -121,6 +126,8 @@ class H2Session {
   /// Appends frames to `out` until it holds `limit` bytes or there is nothing to send.
   void gather(std::string& out, std::size_t limit);
   bool wants_write() const;
+  /// The preface, a frame or a header block has begun to come and is not whole.
+  bool partial() const;
   /// Nothing is open and nothing more will come: close.
   bool done() const;
   /// What we told the peer when we ended the connection, for the log; empty: we did not.

@@ -1,5 +1,7 @@
 #include "plimsoll/http/h2.hpp"
 
+#include "plimsoll/http/h2_frames.hpp"
+
 #include <gtest/gtest.h>
 #include <nghttp2/nghttp2.h>
 
@@ -13,59 +15,10 @@
 namespace plimsoll::http {
 namespace {
 
-/// A frame in bytes, written here by hand so that nothing of nghttp2 stands on both sides.
-std::string frame(int type, int flags, std::uint32_t stream, std::string_view payload) {
-  std::string out;
-  for (int shift : {16, 8, 0}) out += static_cast<char>(payload.size() >> shift);
-  out += static_cast<char>(type);
-  out += static_cast<char>(flags);
-  for (int shift : {24, 16, 8, 0}) out += static_cast<char>(stream >> shift);
-  return out.append(payload);
-}
-constexpr int kData = 0, kHeaders = 1, kPriority = 2, kReset = 3, kSettings = 4, kPing = 6, kGoaway = 7, kWindow = 8,
-              kContinuation = 9;
-constexpr int kEndStream = 1, kAck = 1, kEndHeaders = 4;
+using namespace frames;
 
-std::string number(std::uint32_t value) {
-  std::string out;
-  for (int shift : {24, 16, 8, 0}) out += static_cast<char>(value >> shift);
-  return out;
-}
-/// A literal field without indexing, its texts not compressed (RFC 7541, section 6.2.2); both shorter than 127.
-std::string literal(std::string_view name, std::string_view value) {
-  std::string out(1, '\0');
-  out += static_cast<char>(name.size());
-  out += name;
-  out += static_cast<char>(value.size());
-  return out.append(value);
-}
-std::string head(std::string_view method, std::string_view path, std::string_view more = {}) {
-  return literal(":method", method) + literal(":scheme", "http") + literal(":path", path) +
-         literal(":authority", "example.com") + std::string(more);
-}
-std::string get(std::uint32_t stream, std::string_view path = "/") {
-  return frame(kHeaders, kEndStream | kEndHeaders, stream, head("GET", path));
-}
-
-struct Frame {
-  int type, flags;
-  std::uint32_t stream;
-  std::string payload;
-  std::uint32_t code(std::size_t at = 0) const {
-    std::uint32_t out = 0;
-    for (std::size_t i = at; i < at + 4; ++i) out = out << 8 | static_cast<std::uint8_t>(payload.at(i));
-    return out;
-  }
-};
-std::vector<Frame> frames(std::string_view bytes) {
-  std::vector<Frame> out;
-  const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(bytes[i]); };
-  while (bytes.size() >= 9) {
-    const std::size_t size = byte(0) << 16 | byte(1) << 8 | byte(2);
-    const std::uint32_t stream = (byte(5) & 0x7fu) << 24 | byte(6) << 16 | byte(7) << 8 | byte(8);
-    out.push_back({byte(3), byte(4), stream, std::string(bytes.substr(9, size))});
-    bytes.remove_prefix(9 + size);
-  }
+std::vector<Frame> frames_of(std::string_view bytes) {
+  auto out = take_frames(bytes);
   EXPECT_TRUE(bytes.empty());
   return out;
 }
@@ -108,7 +61,8 @@ struct Peer : H2Requests {
     return out;
   }
   std::vector<Frame> said(int type) {
-    auto all = frames(sent());
+    const auto bytes = sent();
+    auto all = frames_of(bytes);
     std::erase_if(all, [&](const Frame& f) { return f.type != type; });
     return all;
   }
@@ -131,7 +85,7 @@ TEST(H2, PrefaceIsKnownFromItsFirstBytes) {
 
 TEST(H2, TellsItsLimitsFirst) {
   Peer peer;
-  const auto said = frames(peer.sent());
+  const auto said = frames_of(peer.sent());
   ASSERT_FALSE(said.empty());
   EXPECT_EQ(said[0].type, kSettings);
   std::map<int, std::uint32_t> settings;
@@ -156,7 +110,7 @@ TEST(H2, ARequestComesOutAndItsAnswerGoesIn) {
   EXPECT_TRUE(s.ended);
   peer.sent();
   peer.answer(s, "hello");
-  const auto said = frames(peer.sent());
+  const auto said = frames_of(peer.sent());
   ASSERT_EQ(said.size(), 2u);
   EXPECT_EQ(said[0].type, kHeaders);
   EXPECT_EQ(said[0].payload.find("onnection"), std::string::npos);
@@ -437,7 +391,7 @@ TEST(H2, OutputStopsAtTheLimitAndGoesOn) {
     out += piece;
   }
   std::size_t got = 0;
-  for (auto& f : frames(out))
+  for (auto& f : frames_of(out))
     if (f.type == kData) got += f.payload.size();
   EXPECT_EQ(got, big.size());
 }
@@ -460,7 +414,7 @@ TEST(H2, DrainsInTwoSteps) {
   ASSERT_TRUE(peer.receive(get(1)));
   peer.sent();
   peer.session->drain();
-  const auto first = frames(peer.sent());
+  const auto first = frames_of(peer.sent());
   ASSERT_EQ(first.size(), 2u);
   EXPECT_EQ(first[0].type, kGoaway);
   EXPECT_EQ(first[0].code(), 0x7fffffffu);
@@ -506,7 +460,7 @@ TEST(H2, AHandlersLineFeedBecomesNoField) {
   Headers headers{peer.arena};
   headers.add("x-evil", "a\r\nset-cookie: b");
   peer.session->respond(peer.streams[0], 200, headers, {}, false);
-  const auto said = frames(peer.sent());
+  const auto said = frames_of(peer.sent());
   ASSERT_EQ(said.size(), 1u);
   EXPECT_LT(said[0].payload.size(), 10u);
 }

@@ -1,0 +1,66 @@
+#pragma once
+
+#include "plimsoll/async/loop.hpp"
+
+#include <coroutine>
+#include <utility>
+
+namespace plimsoll::edge {
+
+/// Something one line of work waits for, on one thread: `const bool happened = co_await event;`, false when its scope
+/// was told to stop before. Happening once is enough for the next to wait; it is then forgotten.
+class Event final : public Waiting, public Deferred {
+ public:
+  explicit Event(Loop& loop) : loop_(loop) {
+    run = [](Deferred& deferred) { static_cast<Event&>(deferred).resume(); };
+  }
+  bool waited_for() const noexcept { return static_cast<bool>(waiting_); }
+  /// Whoever waits goes on at the loop's next turn.
+  void happen() noexcept {
+    happened_ = true;
+    if (waiting_ && !deferred()) loop_.defer(*this);
+  }
+
+  /// `co_await event.regardless();` waits whatever its scope is told: for the end of work that others have been told to
+  /// end.
+  auto regardless() noexcept {
+    struct Regardless {
+      Event& event;
+      bool await_ready() const noexcept { return event.happened_; }
+      void await_suspend(std::coroutine_handle<> waiting) noexcept {
+        event.scope_ = nullptr;
+        event.waiting_ = waiting;
+      }
+      void await_resume() noexcept { event.happened_ = false; }
+    };
+    return Regardless{*this};
+  }
+
+  bool await_ready() const noexcept { return happened_; }
+  template <class P>
+  bool await_suspend(std::coroutine_handle<P> waiting) noexcept {
+    scope_ = waiting.promise().scope;
+    if (scope_) {
+      if (scope_->stopped() != Stop::none) return false;
+      scope_->wait_at(*this);
+    }
+    waiting_ = waiting;
+    return true;
+  }
+  bool await_resume() noexcept { return std::exchange(happened_, false); }
+  void stop(Stop) noexcept override {
+    if (waiting_ && !deferred()) loop_.defer(*this);
+  }
+
+ private:
+  void resume() {
+    if (scope_) scope_->go_on();
+    if (auto waiting = std::exchange(waiting_, {})) waiting.resume();
+  }
+  Loop& loop_;
+  Scope* scope_ = nullptr;
+  std::coroutine_handle<> waiting_;
+  bool happened_ = false;
+};
+
+}  // namespace plimsoll::edge

@@ -1,0 +1,288 @@
+#include "plimsoll/edge/http2_exchange.hpp"
+
+#include "plimsoll/edge/problems.hpp"
+#include "plimsoll/http/characters.hpp"
+#include "plimsoll/http/target.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+
+namespace plimsoll::edge {
+namespace {
+
+constexpr std::size_t kFilePiece = 64 * 1024;
+
+std::optional<std::uint64_t> number(std::string_view text) {
+  std::uint64_t value = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || code != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+}  // namespace
+
+Http2Exchange::Http2Exchange(Http2Connection& http2, std::unique_ptr<Arena> arena, const http::H2Head& head)
+    : http2_(http2),
+      arena_(std::move(arena)),
+      exchange_(arena_->make<Exchange>(*arena_, http2.connection())),
+      refusal_(head.refusal),
+      came_(http2.connection().worker.loop),
+      drained_(http2.connection().worker.loop),
+      in_pace_(http2.connection().worker.shared.limits.body_rate.bytes),
+      out_pace_(http2.connection().worker.shared.limits.response_rate.bytes) {
+  fill(head);
+}
+
+/// Copies the head, which is gone when the session's call returns, into the arena in one piece.
+void Http2Exchange::fill(const http::H2Head& head) {
+  std::size_t size = head.method.size() + head.path.size() + head.authority.size();
+  for (auto& field : head.fields) size += field.name.size() + field.value.size();
+  auto* to = static_cast<char*>(arena_->take(size + 1));
+  const auto copy = [&](std::string_view text) {
+    if (!text.empty()) std::memcpy(to, text.data(), text.size());
+    const std::string_view made{to, text.size()};
+    to += text.size();
+    return made;
+  };
+  auto& request = exchange_.request;
+  request.version = 20;
+  request.method = copy(head.method);
+  request.target = request.path = copy(head.path);
+  request.authority = copy(head.authority);
+  if (request.peer.tls) request.scheme = "https";
+  for (auto& field : head.fields) {
+    const auto name = copy(field.name);
+    request.headers.add(name, copy(field.value));
+  }
+  if (const auto target = split_target(request.target)) {
+    request.path = target->path;
+    request.query = target->query;
+    request.has_query = target->has_query;
+  }
+  exchange_.context.path = request.path;
+  body_ended_ = head.ended;
+  if (!head.ended) {
+    request.body = this;
+    request.content_length = number(request.headers.find("content-length"));
+    continue_due_ = same_as_lower(request.headers.find("expect"), "100-continue");
+  }
+}
+
+void Http2Exchange::begin() {
+  const auto line = run().handle;
+  line.promise().scope = &exchange_.scope;
+  line.resume();
+}
+
+Line Http2Exchange::run() {
+  try {
+    auto response = co_await respond();
+    exchange_.context.answered();
+    auto& outcome = exchange_.context.outcome;
+    outcome.status = response.status;
+    outcome.received = body_read_;
+    answered_ = true;
+    if (!closed_) co_await answer(response);
+  } catch (...) {  // no memory for the answer itself
+    http2_.session().reset(*this, http::H2Error::internal_error);
+  }
+  line_ended_ = true;
+  http2_.wake();
+  http2_.ended(*this);
+}
+
+Task<Response> Http2Exchange::respond() {
+  auto& service = http2_.connection().worker.shared.service;
+  if (refusal_) co_return service.refused({refusal_}, exchange_.context);
+  std::optional<Response> response;
+  try {
+    response.emplace(co_await service.serve(exchange_.request, exchange_.context));
+  } catch (...) {  // the service renders its errors; what comes here is its own
+    response.emplace(service.refused(error_from_current_exception(), exchange_.context));
+  }
+  co_return std::move(*response);
+}
+
+/// Hands the answer to the session. Bytes that stay where they are until the stream ends need no line of work.
+Task<> Http2Exchange::answer(Response& response) {
+  auto& session = http2_.session();
+  const auto status = response.status;
+  const bool bodiless = status < 200 || status == 204 || status == 304 || exchange_.request.method == "HEAD";
+  auto declared = number(response.headers.find("content-length"));
+  std::optional<std::uint64_t> size = 0;
+  Bytes whole;
+  if (const auto* text = std::get_if<std::string_view>(&response.body)) whole = as_bytes(*text);
+  if (const auto* buffer = std::get_if<Buffer>(&response.body)) {
+    whole = exchange_.context.keep<Buffer>(*buffer).bytes;  // until the last byte is sent
+  }
+  const auto* file = std::get_if<File>(&response.body);
+  const auto* stream = std::get_if<Stream*>(&response.body);
+  if (!whole.empty()) size = whole.size();
+  if (file) size = file->length;
+  if (stream || (bodiless && declared)) size = declared;
+
+  std::array<Header, 2> more{Header{"date", http2_.connection().worker.date()}};
+  std::size_t count = 1;
+  if (size && status >= 200 && status != 204 && status != 304) {
+    auto* digits = static_cast<char*>(arena_->take(20));
+    const auto end = std::to_chars(digits, digits + 20, *size).ptr;
+    more[count++] = {"content-length", {digits, static_cast<std::size_t>(end - digits)}};
+  }
+  const bool content = !bodiless && (stream || (size && *size > 0));
+  session.respond(*this, status, response.headers, {more.data(), count}, content);
+  http2_.wake();
+  if (!content) co_return;
+  if (stream) {
+    co_await send_stream(**stream, size);
+  } else if (file) {
+    co_await send_file(*file);
+  } else {
+    session.supply(*this, whole, true);
+  }
+}
+
+/// Supplies a piece and waits until it is taken; false when the stream has ended instead.
+Task<bool> Http2Exchange::send(Bytes piece, bool last) {
+  if (closed_) co_return false;
+  http2_.session().supply(*this, piece, last);
+  http2_.wake();
+  if (last || piece.empty()) co_return true;
+  const bool taken = co_await drained_;
+  co_return taken && !closed_;
+}
+
+/// A stream that fails, or is longer or shorter than was said, is reset, so that no receiver takes the part for the
+/// whole.
+Task<> Http2Exchange::send_stream(Stream& stream, std::optional<std::uint64_t> size) {
+  auto& session = http2_.session();
+  for (;;) {
+    const auto piece = co_await stream.read();
+    if (!piece) {
+      exchange_.context.outcome.detail = arena_->keep(piece.error().detail);
+      session.reset(*this, http::H2Error::internal_error);
+      co_return;
+    }
+    const bool last = piece->empty();
+    if (size && (sent() + piece->size() > *size || (last && sent() < *size))) {
+      session.reset(*this, http::H2Error::internal_error);
+      co_return;
+    }
+    const bool taken = co_await send(*piece, last);
+    if (last) co_return;
+    if (!taken) {
+      session.reset(*this, http::H2Error::cancel);
+      co_return;
+    }
+  }
+}
+
+Task<> Http2Exchange::send_file(const File& file) {
+  const auto piece = std::make_unique_for_overwrite<std::byte[]>(std::min<std::uint64_t>(file.length, kFilePiece));
+  for (std::uint64_t at = 0; at < file.length;) {
+    const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(file.length - at, kFilePiece));
+    ssize_t n = 0;
+    do n = ::pread(file.descriptor, piece.get(), wanted, static_cast<off_t>(file.offset + at));
+    while (n < 0 && errno == EINTR);
+    bool taken = n > 0;  // else it is shorter than was said
+    if (taken) taken = co_await send({piece.get(), static_cast<std::size_t>(n)}, false);
+    if (!taken) {
+      http2_.session().reset(*this, http::H2Error::internal_error);
+      co_return;
+    }
+    at += static_cast<std::uint64_t>(n);
+  }
+  (void)co_await send({}, true);
+}
+
+Task<Result<Bytes>> Http2Exchange::read() {
+  if (!reading_.empty()) {
+    http2_.session().consumed(*this, reading_.size());
+    http2_.wake();
+    reading_.clear();
+  }
+  const auto limit = exchange_.context.body_limit;
+  const auto too_large = [limit] { return fail(kBodyTooLarge, "The limit is " + std::to_string(limit) + " bytes."); };
+  if (body_read_ == 0 && exchange_.request.content_length.value_or(0) > limit) co_return too_large();
+  for (;;) {
+    if (!incoming_.empty()) {
+      std::swap(reading_, incoming_);
+      body_read_ += reading_.size();
+      if (body_read_ > limit) co_return too_large();
+      co_return as_bytes(reading_);
+    }
+    if (body_ended_) co_return Bytes{};
+    if (closed_) co_return fail(kBodyBroken);
+    if (too_slow_) co_return fail(kBodyTooSlow);
+    if (continue_due_) {
+      continue_due_ = false;
+      http2_.session().go_on(*this);
+      http2_.wake();
+    }
+    const bool came = co_await came_;
+    if (!came) {
+      const Scope* scope = co_await this_scope();
+      co_return std::unexpected(error_of(scope ? scope->stopped() : Stop::drain));
+    }
+  }
+}
+
+void Http2Exchange::body(Bytes piece) {
+  if (answered_) {  // nobody reads it any more
+    http2_.session().consumed(*this, piece.size());
+    return;
+  }
+  incoming_.append(as_text(piece));
+  in_pace_.moved(piece.size());
+  continue_due_ = false;  // a body that has begun to come needs no invitation
+  came_.happen();
+}
+
+void Http2Exchange::body_ended() {
+  body_ended_ = true;
+  came_.happen();
+}
+
+void Http2Exchange::drained() { drained_.happen(); }
+
+void Http2Exchange::closed(http::H2Error why) {
+  closed_ = true;
+  why_closed_ = why;
+  if (line_ended_) return;
+  // The client does not want the answer any more: whoever works on it is told.
+  if (why != http::H2Error::no_error) stop(Stop::client_gone);
+  came_.happen();
+  drained_.happen();
+}
+
+void Http2Exchange::stop(Stop why) { exchange_.scope.stop(why); }
+
+void Http2Exchange::judge(Nanoseconds span) {
+  if (closed_) return;
+  if (came_.waited_for() && !in_pace_.waited(span)) {
+    too_slow_ = true;
+    came_.happen();
+  }
+  out_pace_.moved(sent() - judged_);
+  judged_ = sent();
+  if (pending() > 0 && !out_pace_.waited(span)) {
+    http2_.session().reset(*this, http::H2Error::cancel);
+    http2_.wake();
+  }
+}
+
+void Http2Exchange::release() {
+  auto& outcome = exchange_.context.outcome;
+  outcome.sent = sent();
+  if (why_closed_ != http::H2Error::no_error || !answered_) outcome.client_gone = true;
+  auto& worker = http2_.connection().worker;
+  if (!refusal_) worker.shared.service.finished(exchange_.request, exchange_.context);
+  auto arena = std::move(arena_);
+  arena->release();  // ends this exchange too
+  worker.arenas.give(std::move(arena));
+}
+
+}  // namespace plimsoll::edge
