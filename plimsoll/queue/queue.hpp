@@ -66,7 +66,8 @@ struct Claim {
 };
 
 struct Failure {
-  std::string error;
+  std::string error;    ///< for whoever asked for the job
+  std::string cause{};  ///< for operators only, in the history
   bool retryable = true;
   Nanoseconds retry_after = 0;
 };

@@ -79,7 +79,7 @@ double random_fraction() {
 }
 
 /// Appends to the history, of which the last entries stay.
-void note(Record& job, std::string_view error, Nanoseconds now) {
+void note(Record& job, std::string_view error, std::string_view cause, Nanoseconds now) {
   job.error = error.substr(0, kErrorBytes);
   Arena arena;
   auto old = json::parse(job.history, arena);
@@ -90,7 +90,9 @@ void note(Record& job, std::string_view error, Nanoseconds now) {
   writer.begin_array();
   for (auto& entry : entries) writer.value(entry);
   writer.begin_object().key("attempt").integer(job.standing.attempts).key("at").integer(now / kMillisecond);
-  writer.key("error").string(job.error).end_object().end_array();
+  writer.key("error").string(job.error);
+  if (!cause.empty()) writer.key("cause").string(cause.substr(0, kErrorBytes));
+  writer.end_object().end_array();
   job.history = std::move(out);
 }
 
@@ -349,7 +351,7 @@ Task<Result<>> SqlQueue::fail(Loop& loop, const Claim& claim, const Failure& fai
   auto failed = co_await change(loop, claim.id, [&](Record& job) {
     if (!job.standing.fail(claim.token, rule(job.kind), now, random_fraction(), failure.retryable, failure.retry_after))
       return false;
-    note(job, failure.error, now);
+    note(job, failure.error, failure.cause, now);
     if (job.standing.state == State::dead) job.finished_at = now;
     return true;
   });
@@ -393,7 +395,7 @@ Task<Result<int>> SqlQueue::expire(Loop& loop) {
     const auto id = text(row[0]);
     auto moved = co_await change(loop, id, [&](Record& job) {
       if (!job.standing.expire(rule(job.kind), now)) return false;
-      note(job, "the worker was not heard of again (crashed, killed or cut off)", now);
+      note(job, "the worker was not heard of again", "crashed, killed or cut off", now);
       if (job.standing.state == State::dead) job.finished_at = now;
       return true;
     });

@@ -21,11 +21,16 @@ bool never() { return false; }
 /// What a job says is wrong with itself is not repeated; everything else may pass.
 bool worth_repeating(const Error& error) { return error.retryable || error.problem->status >= 500; }
 
+/// For whoever asked for the job; what is inside of an internal error is not for them.
 std::string describe(const Error& error) {
   std::string text(error.problem->code);
-  if (!error.detail.empty()) text += ": " + error.detail;
-  if (error.more_ && !error.more_->cause.empty()) text += " (" + error.more_->cause + ")";
+  if (!error.detail.empty() && error.problem != &kInternal) text += ": " + error.detail;
   return text;
+}
+/// For operators.
+std::string cause_of(const Error& error) {
+  if (error.more_ && !error.more_->cause.empty()) return error.more_->cause;
+  return error.problem == &kInternal ? error.detail : std::string{};
 }
 
 }  // namespace
@@ -146,8 +151,9 @@ Task<int> Workers::claim_due() {
     auto claimed = co_await queue_.claim(loop_, queue, free);
     if (!claimed) {
       if (log_)
-        log_->write(telemetry::Level::error, "jobs cannot be claimed",
-                    [&](telemetry::Line& line) { line.add("queue", queue).add("error", describe(claimed.error())); });
+        log_->write(telemetry::Level::error, "jobs cannot be claimed", [&](telemetry::Line& line) {
+          line.add("queue", queue).add("error", describe(claimed.error())).add("cause", cause_of(claimed.error()));
+        });
       continue;
     }
     for (auto& job : *claimed) {
@@ -235,9 +241,11 @@ Task<> Workers::settle(Running& running, Result<Output> outcome) {
   } else {
     auto& error = outcome.error();
     const auto wish = error.more_ ? std::max<std::int64_t>(error.more_->retry_after, 0) : 0;
-    const auto text = describe(error);
-    report(running, "job failed", text);
-    const Failure failure{.error = text, .retryable = worth_repeating(error), .retry_after = wish * kSecond};
+    const Failure failure{.error = describe(error),
+                          .cause = cause_of(error),
+                          .retryable = worth_repeating(error),
+                          .retry_after = wish * kSecond};
+    report(running, "job failed", failure.cause.empty() ? failure.error : failure.cause);
     written = co_await queue_.fail(loop_, claim, failure);
     add(counts.failed);
   }

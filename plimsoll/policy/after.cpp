@@ -1,0 +1,75 @@
+#include "plimsoll/contract/contract.hpp"
+#include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/job_payload.hpp"
+#include "plimsoll/exchange/part.hpp"
+#include "plimsoll/exchange/unit.hpp"
+#include "plimsoll/queue/queue.hpp"
+
+namespace plimsoll::policy {
+namespace {
+
+/// Enqueues a job in the transaction of the operation's effect: either both are there or neither is. One row more to
+/// the commit.
+class After final : public Check {
+ public:
+  struct Options {
+    std::string job;
+    config::Duration delay{};
+  };
+  static constexpr config::Field fields[] = {
+      config::field<&Options::job>("job", "Kind of the job, as `jobs:` of the deployment names it."),
+      config::field<&Options::delay>("delay", "How long after the answer it may run at the earliest."),
+  };
+  static constexpr std::span<const Problem* const> problems{};
+
+  static Result<std::unique_ptr<Policy>> build(Options options, const Build& build) {
+    if (options.job.empty()) return nullptr;
+    const std::string_view method = build.operation.method;
+    if (method == "GET" || method == "HEAD" || method == "OPTIONS")
+      return fail(config::kConfiguration,
+                  "`after` needs an operation that changes something; this is a " + std::string(method));
+    auto* queue = build.services.queue;
+    if (!queue || !build.services.database)
+      return fail(config::kConfiguration, "`after` needs a database to keep jobs in");
+    if (!queue->kind(options.job))
+      return fail(config::kConfiguration,
+                  "`after` names the job `" + options.job + "`, which `jobs:` of the deployment does not have");
+    return std::make_unique<After>(std::move(options), *queue);
+  }
+  After(Options options, queue::Queue& queue) : options_(std::move(options)), queue_(queue) {}
+
+  Result<> check(Request&, Context& context) override {
+    context.unit().join(context.keep<Enqueue>(*this, context));
+    return {};
+  }
+
+ private:
+  struct Enqueue final : Participant {
+    Enqueue(const After& policy, Context& context) : policy(policy), context(context) {}
+    Task<Result<>> settle(database::Session& session, const Response& response) override {
+      if (response.status >= 400) co_return Result<>{};  // nothing happened that anything could follow
+      const queue::Job job{.kind = policy.options_.job,
+                           .payload = job_payload(context, &response),
+                           .owner = job_owner(context.principal),
+                           .delay = policy.options_.delay.nanoseconds};
+      auto made = co_await policy.queue_.enqueue(session, job);
+      if (!made) co_return std::unexpected(std::move(made).error());
+      enqueued = true;
+      co_return Result<>{};
+    }
+    void settled(bool committed) noexcept override {
+      if (committed && enqueued) policy.queue_.notify();
+    }
+    const After& policy;
+    Context& context;
+    bool enqueued = false;
+  };
+  const Options options_;
+  queue::Queue& queue_;
+};
+
+}  // namespace
+
+extern constinit const Part after = part<After>("after", "What is done later once the operation has succeeded.");
+
+}  // namespace plimsoll::policy
