@@ -100,10 +100,10 @@ class Workers {
   telemetry::Log* log_;
   telemetry::Registry* metrics_;
   const WorkersOptions options_;
-  std::map<std::string, std::unique_ptr<Runner>, std::less<>> runners_;
   std::map<std::string, Counts, std::less<>> counts_;
   std::map<std::string, int, std::less<>> queues_;  ///< with a runner here, and how many jobs of it run here
   Loop loop_;
+  std::map<std::string, std::unique_ptr<Runner>, std::less<>> runners_;  ///< may hold what lives on the loop
   Scope serving_, tending_;
   WaitList waiting_, ended_;
   std::list<Running> running_;

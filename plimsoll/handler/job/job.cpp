@@ -3,6 +3,8 @@
 #include "plimsoll/exchange/job_payload.hpp"
 #include "plimsoll/exchange/unit.hpp"
 #include "plimsoll/handler/job/declaration.hpp"
+#include "plimsoll/handler/job/provide.hpp"
+#include "plimsoll/handler/job/run.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/queue/queue.hpp"
 
@@ -296,7 +298,7 @@ Result<std::unique_ptr<Handler>> build(const json::Value& options, const Build& 
   return std::make_unique<Status>(*queue, std::move(declared->kind), parameter, std::move(download), names);
 }
 
-constexpr const Problem* kProblems[] = {&kNotFound, &kNoResult, &kEnded};
+constexpr const Problem* kProblems[] = {&kNotFound, &kNoResult, &kEnded, &kRefused, &kServiceFailed};
 
 constexpr Handling make() {
   Handling made{.key = {"job", "Work that is done later: answered 202 with a status document.", {}, nullptr},
@@ -305,6 +307,7 @@ constexpr Handling make() {
   made.key.defaults = defaults;
   made.key.short_form = kShortForm;
   made.augment = augment;
+  made.provide = provide;
   made.build = build;
   return made;
 }

@@ -1,0 +1,168 @@
+#include "plimsoll/client/response_reader.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+namespace plimsoll::client {
+namespace {
+
+constexpr std::size_t kHead = 64 * 1024;
+
+std::string_view trim(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (auto& c : out)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+  return out;
+}
+
+bool is_token(std::string_view text) {
+  return !text.empty() && std::ranges::all_of(text, [](char c) {
+    return c > ' ' && c < 127 && std::string_view("\"(),/:;<=>?@[\\]{}").find(c) == std::string_view::npos;
+  });
+}
+
+std::unexpected<Error> bad(std::string why) { return fail(kBadAnswer, std::move(why)); }
+
+}  // namespace
+
+std::string_view Answer::find(std::string_view name) const {
+  for (auto& [key, value] : headers)
+    if (key == name) return value;
+  return {};
+}
+
+Result<std::size_t> ResponseReader::feed(std::string_view bytes) {
+  const auto all = bytes.size();
+  begun_ = begun_ || all > 0;
+  while (!bytes.empty() && state_ != State::whole) {
+    if (state_ == State::body || state_ == State::chunk || state_ == State::until_close) {
+      const auto size = state_ == State::until_close
+                            ? bytes.size()
+                            : static_cast<std::size_t>(std::min<std::uint64_t>(left_, bytes.size()));
+      if (auto done = append(bytes.substr(0, size)); !done) return std::unexpected(std::move(done).error());
+      bytes.remove_prefix(size);
+      if (state_ == State::until_close) continue;
+      left_ -= size;
+      if (left_ == 0) state_ = state_ == State::body ? State::whole : State::chunk_end;
+      continue;
+    }
+    const auto end = bytes.find('\n');
+    const auto piece = bytes.substr(0, end);
+    if (head_ += piece.size() + 1; head_ > kHead) return bad("its head is larger than 64 KiB");
+    partial_ += piece;
+    if (end == bytes.npos) return all;
+    bytes.remove_prefix(end + 1);
+    if (!partial_.empty() && partial_.back() == '\r') partial_.pop_back();
+    if (auto done = line(partial_); !done) return std::unexpected(std::move(done).error());
+    partial_.clear();
+  }
+  return all - bytes.size();
+}
+
+Result<> ResponseReader::line(std::string_view text) {
+  if (text.find('\r') != text.npos || text.find('\0') != text.npos) return bad("a line holds CR or NUL");
+  switch (state_) {
+    case State::status_line: return status_line(text);
+    case State::fields: return text.empty() ? head_done() : field(text);
+    case State::chunk_size: return chunk_size(text);
+    case State::chunk_end:
+      if (!text.empty()) return bad("a chunk does not end where it says");
+      state_ = State::chunk_size;
+      return {};
+    default:  // trailers: passed over
+      if (text.empty()) state_ = State::whole;
+      return {};
+  }
+}
+
+Result<> ResponseReader::status_line(std::string_view text) {
+  if (!text.starts_with("HTTP/1.") || text.size() < 12 || text[8] != ' ') return bad("no HTTP/1 status line");
+  if (text[7] != '0' && text[7] != '1') return bad("an unknown version of HTTP");
+  keep_alive_ = text[7] == '1';
+  unsigned status = 0;
+  const auto [end, error] = std::from_chars(text.data() + 9, text.data() + 12, status);
+  if (error != std::errc{} || end != text.data() + 12 || status < 100 || status > 599 ||
+      (text.size() > 12 && text[12] != ' '))
+    return bad("no status code");
+  answer_ = {.status = static_cast<std::uint16_t>(status)};
+  chunked_ = has_length_ = false;
+  left_ = 0;
+  state_ = State::fields;
+  return {};
+}
+
+Result<> ResponseReader::field(std::string_view text) {
+  const auto colon = text.find(':');
+  if (colon == text.npos || !is_token(text.substr(0, colon))) return bad("a header that is none");
+  auto name = lower(text.substr(0, colon));
+  const auto value = trim(text.substr(colon + 1));
+  if (name == "content-length") {
+    std::uint64_t length = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), length);
+    if (value.empty() || error != std::errc{} || end != value.data() + value.size()) return bad("no length");
+    if (has_length_ && length != left_) return bad("two different lengths");
+    has_length_ = true;
+    left_ = length;
+  } else if (name == "transfer-encoding") {
+    if (chunked_ || lower(value) != "chunked") return bad("an unknown transfer coding");
+    chunked_ = true;
+  } else if (name == "connection") {
+    const auto options = lower(value);
+    if (options.find("close") != options.npos) keep_alive_ = false;
+    if (options.find("keep-alive") != options.npos) keep_alive_ = true;
+  }
+  answer_.headers.emplace_back(std::move(name), value);
+  return {};
+}
+
+Result<> ResponseReader::head_done() {
+  if (chunked_ && has_length_) return bad("a length beside a transfer coding");
+  if (answer_.status == 101) return bad("it changes the protocol without being asked");
+  if (answer_.status < 200) {  // an interim answer; the final one follows
+    state_ = State::status_line;
+    return {};
+  }
+  if (head_request_ || answer_.status == 204 || answer_.status == 304) {
+    state_ = State::whole;
+  } else if (chunked_) {
+    state_ = State::chunk_size;
+  } else if (has_length_) {
+    if (left_ > limit_) return fail(kAnswerTooLarge);
+    state_ = left_ == 0 ? State::whole : State::body;
+  } else {
+    keep_alive_ = false;
+    state_ = State::until_close;
+  }
+  return {};
+}
+
+Result<> ResponseReader::chunk_size(std::string_view text) {
+  text = trim(text.substr(0, text.find(';')));
+  std::uint64_t size = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), size, 16);
+  if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return bad("no size of a chunk");
+  head_ = 0;  // each line of framing has the bound anew; the body is bounded besides
+  left_ = size;
+  state_ = size == 0 ? State::trailers : State::chunk;
+  return {};
+}
+
+Result<> ResponseReader::append(std::string_view bytes) {
+  if (bytes.size() > limit_ - std::min(limit_, answer_.body.size())) return fail(kAnswerTooLarge);
+  answer_.body += bytes;
+  return {};
+}
+
+Result<> ResponseReader::end() {
+  if (state_ == State::until_close) state_ = State::whole;
+  if (state_ != State::whole) return bad(begun_ ? "it ends in the middle" : "nothing came");
+  return {};
+}
+
+}  // namespace plimsoll::client

@@ -1,0 +1,76 @@
+#pragma once
+
+#include "plimsoll/base/result.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace plimsoll::client {
+
+inline constexpr Problem kBadAnswer{"bad-answer", 502, "The other side's answer cannot be read",
+                                    "Look at the service that was called.", true};
+inline constexpr Problem kAnswerTooLarge{"answer-too-large", 502, "The other side's answer is too large",
+                                         "Ask for less, or raise the limit."};
+
+/// What was answered.
+struct Answer {
+  std::uint16_t status = 0;
+  std::vector<std::pair<std::string, std::string>> headers;  ///< names in lower case, in the order received
+  std::string body;
+
+  /// The first of that (lower case) name; empty when there is none.
+  std::string_view find(std::string_view name) const;
+};
+
+/// Reads one HTTP/1.x answer (RFC 9112) from bytes as they come; opens no socket. Strict where laxness lets answers be
+/// confused with one another: two different lengths, a length beside a transfer coding, an unknown coding are errors.
+class ResponseReader {
+ public:
+  /// `head_request`: the answer has no body whatever its headers say.
+  ResponseReader(bool head_request, std::size_t limit) : head_request_(head_request), limit_(limit) {}
+
+  /// Takes what was read; gives how much of it belongs to this answer. The rest is nobody's: the other side said more
+  /// than it was asked.
+  Result<std::size_t> feed(std::string_view bytes);
+  /// The connection has ended: whole only where that is how the answer ends.
+  Result<> end();
+  bool whole() const noexcept { return state_ == State::whole; }
+  /// Anything of it arrived.
+  bool begun() const noexcept { return begun_; }
+  /// The connection can carry another request.
+  bool reusable() const noexcept { return whole() && keep_alive_; }
+  Answer take() { return std::move(answer_); }
+
+ private:
+  enum class State : std::uint8_t {
+    status_line,
+    fields,
+    body,
+    until_close,
+    chunk_size,
+    chunk,
+    chunk_end,
+    trailers,
+    whole
+  };
+  Result<> line(std::string_view text);
+  Result<> status_line(std::string_view text);
+  Result<> field(std::string_view text);
+  Result<> head_done();
+  Result<> chunk_size(std::string_view text);
+  Result<> append(std::string_view bytes);
+
+  const bool head_request_;
+  const std::size_t limit_;
+  State state_ = State::status_line;
+  bool begun_ = false, keep_alive_ = true, chunked_ = false, has_length_ = false;
+  std::uint64_t left_ = 0;  ///< of the body or chunk
+  std::size_t head_ = 0;    ///< bytes of status line, fields and trailers so far
+  std::string partial_;     ///< a line of which the end has not come
+  Answer answer_;
+};
+
+}  // namespace plimsoll::client

@@ -1,0 +1,99 @@
+#include "plimsoll/client/response_reader.hpp"
+
+#include <gtest/gtest.h>
+
+namespace plimsoll::client {
+namespace {
+
+/// The answer, whatever the cuts between the pieces.
+Result<Answer> read(std::string_view text, std::size_t piece, bool head = false, bool ended = false) {
+  ResponseReader reader{head, 1000};
+  while (!text.empty() && !reader.whole()) {
+    auto taken = reader.feed(text.substr(0, piece));
+    if (!taken) return std::unexpected(taken.error());
+    text.remove_prefix(*taken);
+  }
+  if (ended)
+    if (auto done = reader.end(); !done) return std::unexpected(done.error());
+  if (!reader.whole()) return fail(kInternal, "not whole");
+  return reader.take();
+}
+
+TEST(ResponseReader, ReadsALengthAChunkedBodyAndOneThatEndsWithTheConnectionInAnyCuts) {
+  for (std::size_t piece : {1, 2, 3, 7, 1000}) {
+    auto plain = read("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: y \r\n\r\nhello", piece);
+    ASSERT_TRUE(plain) << piece;
+    EXPECT_EQ(plain->body, "hello");
+    EXPECT_EQ(plain->find("x"), "y");
+    auto chunked = read(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2;ext=1\r\nlo\r\n0\r\nTrailer: 1\r\n\r\n",
+        piece);
+    ASSERT_TRUE(chunked) << piece;
+    EXPECT_EQ(chunked->body, "hello");
+    auto closed = read("HTTP/1.0 200 OK\r\n\r\nhello", piece, false, true);
+    ASSERT_TRUE(closed) << piece;
+    EXPECT_EQ(closed->body, "hello");
+  }
+}
+
+TEST(ResponseReader, PassesInterimAnswersOver) {
+  auto answer =
+      read("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n", 5);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 201);
+  EXPECT_EQ(answer->find("link"), "");
+}
+
+TEST(ResponseReader, SomeAnswersHaveNoBodyWhateverTheySay) {
+  EXPECT_TRUE(read("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", 100, true));
+  EXPECT_TRUE(read("HTTP/1.1 204 No Content\r\n\r\n", 100));
+  EXPECT_TRUE(read("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", 100));
+}
+
+TEST(ResponseReader, RefusesWhatCouldBeReadInTwoWays) {
+  for (auto* text :
+       {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nhello", "HTTP/1.1 200 OK\r\nContent-Length: 0x5\r\n\r\nhello",
+        "HTTP/1.1 200 OK\r\nA b: c\r\n\r\n", "HTTP/1.1 200 OK\r\n folded: c\r\n\r\n", "HTTP/1.1 99 No\r\n\r\n",
+        "HTTP/2 200\r\n\r\n", "ICY 200 OK\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhello\r\n0\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\n\r\n"}) {
+    auto answer = read(text, 1000);
+    ASSERT_FALSE(answer) << text;
+    EXPECT_EQ(answer.error().problem, &kBadAnswer) << text;
+  }
+}
+
+TEST(ResponseReader, EverythingIsBounded) {
+  EXPECT_EQ(read("HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n", 100).error().problem, &kAnswerTooLarge);
+  EXPECT_EQ(read("HTTP/1.1 200 OK\r\n\r\n" + std::string(1001, 'x'), 100).error().problem, &kAnswerTooLarge);
+  EXPECT_EQ(read("HTTP/1.1 200 OK\r\nX: " + std::string(70'000, 'x'), 100).error().problem, &kBadAnswer);
+  EXPECT_EQ(read("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n" + std::string(2000, 'x'), 100)
+                .error()
+                .problem,
+            &kAnswerTooLarge);
+}
+
+TEST(ResponseReader, AnAnswerThatBreaksOffIsNoAnswer) {
+  for (auto* text : {"", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel",
+                     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", "HTTP/1.1 200 OK\r\nX: y"})
+    EXPECT_FALSE(read(text, 1000, false, true)) << text;
+}
+
+TEST(ResponseReader, KnowsWhetherTheConnectionCanBeUsedAgain) {
+  auto reusable = [](std::string_view text) {
+    ResponseReader reader{false, 1000};
+    EXPECT_TRUE(reader.feed(text));
+    return reader.reusable();
+  };
+  EXPECT_TRUE(reusable("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+  EXPECT_FALSE(reusable("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"));
+  EXPECT_FALSE(reusable("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n"));
+  EXPECT_TRUE(reusable("HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n"));
+}
+
+}  // namespace
+}  // namespace plimsoll::client

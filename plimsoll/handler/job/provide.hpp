@@ -1,0 +1,27 @@
+#pragma once
+
+#include "plimsoll/contract/contract.hpp"
+#include "plimsoll/exchange/services.hpp"
+#include "plimsoll/queue/queue.hpp"
+
+#include <memory>
+#include <vector>
+
+namespace plimsoll::queue {
+class Runner;
+}
+
+namespace plimsoll::handler::job {
+
+/// `jobs:` of a deployment: what each kind is and what runs it. A kind of the program that the deployment does not name
+/// has all defaults.
+struct Declared {
+  queue::Kind kind;
+  std::unique_ptr<queue::Runner> runner;
+};
+std::vector<Declared> declared_jobs(const Services&, contract::Complaints&);
+
+/// Brings the queue and its workers into the process, where a job is declared.
+void provide(const contract::Contract&, Services&, contract::Complaints&);
+
+}  // namespace plimsoll::handler::job

@@ -1,0 +1,34 @@
+#pragma once
+
+#include "plimsoll/client/client.hpp"
+#include "plimsoll/json/value.hpp"
+#include "plimsoll/queue/workers.hpp"
+
+#include <memory>
+
+namespace plimsoll::handler::job {
+
+/// The service that was called says that the job is wrong in itself; it is not repeated.
+inline constexpr Problem kRefused{"job-refused", 422, "The job was refused by the service that runs it",
+                                  "Look at the job's error, correct it, and ask anew."};
+/// The service that was called failed; it is called again.
+inline constexpr Problem kServiceFailed{"job-service-failed", 502, "The service that runs the job failed",
+                                        "Nothing: the job is repeated.", true};
+
+/// `run: {http: URL}`: POSTs the payload. 2xx completes the job and its body is the result; 408, 429, 5xx and a broken
+/// connection are repeated, not before `Retry-After`; other answers make the job dead. The job's id goes along as
+/// `Idempotency-Key`, so that the service can tell a repetition.
+Result<std::unique_ptr<queue::Runner>> run_http(const json::Value& options);
+
+/// `run: {sql: STATEMENT}`, or a list of them: in the transaction in which the job completes. `:name` is a member of
+/// the payload's `body`, `parameters` or `response`, or of the payload itself.
+Result<std::unique_ptr<queue::Runner>> run_sql(const json::Value& options);
+
+/// A statement with `:name` parameters as one with `?`, and the names in their order.
+struct NamedStatement {
+  std::string sql;
+  std::vector<std::string> names;
+};
+Result<NamedStatement> named_statement(std::string_view text);
+
+}  // namespace plimsoll::handler::job

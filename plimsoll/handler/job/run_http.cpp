@@ -1,0 +1,97 @@
+#include "plimsoll/config/options.hpp"
+#include "plimsoll/handler/job/run.hpp"
+
+#include <charconv>
+
+namespace plimsoll::handler::job {
+namespace {
+
+struct Options {
+  std::string url;
+  config::Raw headers = nullptr;
+  config::Duration timeout = config::seconds(30);
+  std::string authorities;
+};
+constexpr config::Field kFields[] = {
+    config::field<&Options::url>("url", "Where the payload is posted."),
+    config::field<&Options::headers>("headers", "Further headers of the request, such as `authorization`."),
+    config::field<&Options::timeout>("timeout", "Until the answer is whole."),
+    config::field<&Options::authorities>("authorities", "PEM file of those who sign the service's certificate."),
+};
+
+constexpr Nanoseconds kLongestWish = 86'400 * kSecond;
+
+/// Seconds; a date is not read, the usual delay then counts.
+Nanoseconds retry_after(std::string_view value) {
+  std::int64_t seconds = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), seconds);
+  if (error != std::errc{} || end != value.data() + value.size() || seconds < 0) return 0;
+  return std::min(seconds * kSecond, kLongestWish);
+}
+
+class HttpRun final : public queue::Runner {
+ public:
+  HttpRun(Options options, std::vector<std::pair<std::string, std::string>> headers)
+      : options_(std::move(options)), headers_(std::move(headers)) {}
+
+  Task<Result<queue::Output>> run(queue::Execution& execution) override {
+    if (!client_)  // all attempts run on the one loop of the workers
+      client_ =
+          std::make_unique<client::Client>(execution.loop, client::ClientOptions{.authorities = options_.authorities});
+    const auto& job = execution.job;
+    client::Call call{.method = "POST",
+                      .url = options_.url,
+                      .headers = headers_,
+                      .body = job.payload,
+                      .first_byte = options_.timeout.nanoseconds,
+                      .total = options_.timeout.nanoseconds,
+                      .repeatable = true};
+    call.headers.emplace_back("content-type", "application/json");
+    call.headers.emplace_back("idempotency-key", '"' + job.id + '"');
+    call.headers.emplace_back("plimsoll-job-id", job.id);
+    call.headers.emplace_back("plimsoll-job-kind", job.kind);
+    call.headers.emplace_back("plimsoll-job-attempt", std::to_string(job.standing.attempts));
+    auto answer = co_await client_->call(call);
+    if (!answer) co_return std::unexpected(std::move(answer).error());
+    if (answer->status / 100 == 2) {
+      queue::Output output;
+      if (!answer->body.empty()) {
+        const auto type = answer->find("content-type");
+        output.media_type = type.empty() ? "application/octet-stream" : std::string(type);
+        output.bytes = std::move(answer->body);
+      }
+      co_return output;
+    }
+    const bool again = answer->status == 408 || answer->status == 425 || answer->status == 429 || answer->status >= 500;
+    Error error{again ? &kServiceFailed : &kRefused, "it answered " + std::to_string(answer->status)};
+    error.more().cause = answer->body.substr(0, 500);
+    if (again) error.more().retry_after = retry_after(answer->find("retry-after")) / kSecond;
+    co_return std::unexpected(std::move(error));
+  }
+
+ private:
+  const Options options_;
+  const std::vector<std::pair<std::string, std::string>> headers_;
+  std::unique_ptr<client::Client> client_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<queue::Runner>> run_http(const json::Value& from) {
+  Options options;
+  if (from.is(json::Type::string)) {
+    options.url = from.string();
+  } else if (auto done = config::read(from, kFields, &options); !done) {
+    return std::unexpected(std::move(done).error());
+  }
+  if (auto url = client::parse_url(options.url); !url) return config::wrong(from, url.error().detail);
+  std::vector<std::pair<std::string, std::string>> headers;
+  if (options.headers)
+    for (auto& header : options.headers->object()) {
+      if (!header.value.is(json::Type::string)) return config::wrong(header.value, "a header's value is text");
+      headers.emplace_back(header.key, header.value.string());
+    }
+  return std::make_unique<HttpRun>(std::move(options), std::move(headers));
+}
+
+}  // namespace plimsoll::handler::job
