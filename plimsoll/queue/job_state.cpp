@@ -31,16 +31,16 @@ bool Standing::claimable(Nanoseconds now) const noexcept {
   return (state == State::scheduled || state == State::available || state == State::retryable) && due <= now;
 }
 
-void Standing::claim(Nanoseconds now) noexcept {
+void Standing::claim(Nanoseconds now, Nanoseconds lease_for) noexcept {
   state = State::running;
   ++attempts;
   ++token;
-  lease = now + kLease;
+  lease = now + lease_for;
 }
 
-bool Standing::renew(std::int64_t by, Nanoseconds now) noexcept {
+bool Standing::renew(std::int64_t by, Nanoseconds now, Nanoseconds lease_for) noexcept {
   if (!held(by)) return false;
-  lease = now + kLease;
+  lease = now + lease_for;
   return true;
 }
 

@@ -33,8 +33,9 @@ struct RetryRule {
   Nanoseconds cap = 21600 * kSecond;  ///< 6 h, the longest delay
 };
 
-/// A claim is a lease of this length, renewed long before it ends.
-inline constexpr Nanoseconds kLease = 30 * kSecond, kRenewal = 10 * kSecond;
+/// A claim is a lease of this length unless its kind says otherwise, renewed when a third of it has passed.
+inline constexpr Nanoseconds kLease = 30 * kSecond;
+constexpr Nanoseconds renewal(Nanoseconds lease) { return lease / 3; }
 
 /// `min(cap, base·2^n)` after `failures` failures (n from 0), of which half is random. `random` in [0, 1).
 Nanoseconds retry_delay(const RetryRule&, int failures, double random) noexcept;
@@ -53,8 +54,8 @@ struct Standing {
   /// True when `token` is the claim that holds the job: only then may its worker renew, complete or fail it.
   bool held(std::int64_t by) const noexcept { return state == State::running && token == by; }
 
-  void claim(Nanoseconds now) noexcept;  ///< must be claimable
-  bool renew(std::int64_t by, Nanoseconds now) noexcept;
+  void claim(Nanoseconds now, Nanoseconds lease_for = kLease) noexcept;  ///< must be claimable
+  bool renew(std::int64_t by, Nanoseconds now, Nanoseconds lease_for = kLease) noexcept;
   bool complete(std::int64_t by) noexcept;
   /// The attempt told an error. `retryable` false: dead at once. `retry_after` is what the other side asked for, 0 when
   /// it asked for nothing; the delay is never shorter.

@@ -80,9 +80,9 @@ TEST(JobState, AWorkerThatWasPausedCannotFinishWhatAnotherHasTakenOver) {
 
 TEST(JobState, RenewalKeepsTheLease) {
   auto job = running();
-  EXPECT_TRUE(job.renew(job.token, kNow + kRenewal));
+  EXPECT_TRUE(job.renew(job.token, kNow + renewal(kLease)));
   EXPECT_FALSE(job.expire(kRule, kNow + kLease));
-  EXPECT_TRUE(job.expire(kRule, kNow + kRenewal + kLease));
+  EXPECT_TRUE(job.expire(kRule, kNow + renewal(kLease) + kLease));
 }
 
 TEST(JobState, ThreeCrashesMakeItDeadThoughItNeverFailed) {

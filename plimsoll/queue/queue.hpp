@@ -36,6 +36,7 @@ struct Kind {
   std::string queue = "default";
   RetryRule retry{};
   Nanoseconds timeout = 300 * kSecond;  ///< of one attempt
+  Nanoseconds lease = kLease;           ///< how long a worker that is not heard of keeps the job
   int priority = 5;
   int concurrency = 10;  ///< of its queue, over all instances
 };
@@ -63,6 +64,7 @@ struct Output {
 struct Claim {
   std::string_view id;
   std::int64_t token = 0;
+  Nanoseconds lease = kLease;  ///< for how long it is renewed
 };
 
 struct Failure {

@@ -294,7 +294,8 @@ Task<Result<std::vector<Record>>> SqlQueue::claim(Loop& loop, std::string_view q
       for (auto& row : *rows) claimed.push_back(record_of(row));
     }
     for (auto& job : claimed) {
-      job.standing.claim(now);
+      auto* known = kind(job.kind);
+      job.standing.claim(now, known ? known->lease : kLease);
       job.started_at = now;
       if (auto stored = co_await store(session, job); !stored) co_return stored;
     }
@@ -307,11 +308,11 @@ Task<Result<std::vector<Record>>> SqlQueue::claim(Loop& loop, std::string_view q
 
 Task<Result<std::vector<std::string>>> SqlQueue::renew(Loop& loop, std::span<const Claim> claims) {
   std::vector<std::string> lost;
-  const auto lease = clock_.wall() + kLease;
+  const auto now = clock_.wall();
   auto written = co_await database_.write(loop, [&](Session& session) -> Task<Result<>> {
     lost.clear();
     for (auto& claim : claims) {
-      const Cell row[] = {lease, std::string(claim.id), claim.token};
+      const Cell row[] = {now + claim.lease, std::string(claim.id), claim.token};
       auto kept = co_await session.query(
           "UPDATE plimsoll_jobs SET lease = ? WHERE id = ? AND token = ? AND lease IS NOT NULL RETURNING 1", row);
       if (!kept) co_return std::unexpected(std::move(kept).error());

@@ -1,6 +1,6 @@
 #include "plimsoll/queue/workers.hpp"
 
-#include "plimsoll/async/loop.hpp"
+#include "plimsoll/async/pause.hpp"
 #include "plimsoll/base/crash_point.hpp"
 #include "plimsoll/telemetry/log.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
@@ -15,8 +15,6 @@ constexpr Nanoseconds kExpiry = kSecond;         ///< between two looks for leas
 constexpr Nanoseconds kPruning = 60 * kSecond;   ///< between two removals of old jobs
 constexpr Nanoseconds kReminder = 10 * kSecond;  ///< between two words about jobs that do not stop
 constexpr int kTries = 5;                        ///< to write a completion while the database is not available
-
-bool never() { return false; }
 
 /// What a job says is wrong with itself is not repeated; everything else may pass.
 bool worth_repeating(const Error& error) { return error.retryable || error.problem->status >= 500; }
@@ -166,16 +164,18 @@ Task<int> Workers::claim_due() {
 }
 
 Task<> Workers::tend() {
-  WaitList idle;
+  auto period = renewal(kLease);
+  for (auto& kind : kinds_) period = std::min(period, renewal(kind.lease));
   while (true) {
-    auto told = co_await idle.wait(loop_, kRenewal, never);
-    if (!told) co_return;
+    const bool rested = co_await pause(loop_, period);
+    if (!rested) co_return;
     std::vector<Claim> claims;
     std::vector<std::string> ids;  // a job may end while the claims are written
     ids.reserve(running_.size());
     for (auto& running : running_) {
       ids.push_back(running.job.id);
-      claims.push_back({ids.back(), running.job.standing.token});
+      auto kind = std::ranges::find(kinds_, running.job.kind, &Kind::name);
+      claims.push_back({ids.back(), running.job.standing.token, kind == kinds_.end() ? kLease : kind->lease});
     }
     if (claims.empty()) continue;
     auto lost = co_await queue_.renew(loop_, claims);
@@ -202,14 +202,13 @@ Task<> Workers::run(Running& running) {
 }
 
 Task<Result<>> Workers::write_completion(const Claim& claim, const Output& output) {
-  WaitList idle;
   for (int tried = 1;; ++tried) {
     auto written = co_await database_.write(loop_, [&](database::Session& session) -> Task<Result<>> {
       auto held = co_await queue_.complete(session, claim, output);
       co_return held;
     });
     if (written || !written.error().retryable || tried == kTries) co_return written;
-    (void)co_await idle.wait(loop_, kSecond, never);
+    co_await pause(loop_, kSecond);
   }
 }
 

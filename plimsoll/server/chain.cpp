@@ -6,7 +6,7 @@
 namespace plimsoll::policy {
 // Each is defined in the file of its name.
 extern const Part trace, access_log, measure, security_headers, cors, deadline, rate_limit_by_address, rate_limit,
-    validate, fields, idempotency, settle;
+    validate, fields, idempotency, after, settle;
 }  // namespace plimsoll::policy
 
 namespace plimsoll::server {
@@ -30,6 +30,7 @@ constexpr Row kChain[] = {
     {&policy::fields, operations, "just around the answer: what is cached and validated is whole"},
     {&policy::idempotency, operations,
      "behind all refusals: what was refused never occupies a key; before the handler, whose transaction it joins"},
+    {&policy::after, operations, "joins the transaction of what it follows"},
     {&policy::settle, operations, "last: commits what handler and policies wrote, before the answer leaves"},
 };
 

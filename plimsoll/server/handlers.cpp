@@ -2,11 +2,12 @@
 
 namespace plimsoll::handler {
 // Each is defined in the file or folder of its name.
+extern const Handling job_handling;
 }  // namespace plimsoll::handler
 
 namespace plimsoll::server {
 
-constexpr std::array<const Handling*, 0> kHandlings{};
+constexpr const Handling* kHandlings[] = {&handler::job_handling};
 
 std::span<const Handling* const> handlings() { return kHandlings; }
 

@@ -65,7 +65,7 @@ contract::Complaints Site::operations(std::vector<std::unique_ptr<Handler>> hand
   contract::Complaints complaints;
   inherit(unmatched_, *contract_);
   const auto build = [&](Handler& handler, const contract::Operation& operation, Reach reach, Plan& into) {
-    auto made = plan(handler, Build{*contract_, operation, services_}, reach);
+    auto made = plan(handler, Build{*contract_, operation, services_, &handler}, reach);
     if (made)
       into = std::move(*made);
     else

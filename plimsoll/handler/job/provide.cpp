@@ -14,6 +14,7 @@ struct Options {
   config::Raw run = nullptr;
   std::int64_t attempts = 12;
   config::Duration timeout = config::minutes(5);
+  config::Duration lease = config::seconds(30);
   std::string queue = "default";
   std::int64_t concurrency = 0;
   std::int64_t priority = 5;
@@ -22,6 +23,7 @@ constexpr config::Field kFields[] = {
     config::field<&Options::run>("run", "`c++`, `{http: URL}` or `{sql: STATEMENT}`."),
     config::field<&Options::attempts>("attempts", "Failures until the job is dead."),
     config::field<&Options::timeout>("timeout", "Of one attempt."),
+    config::field<&Options::lease>("lease", "How long a worker that is not heard of keeps its job."),
     config::field<&Options::queue>("queue", "Jobs of one queue share its concurrency."),
     config::field<&Options::concurrency>("concurrency",
                                          "How many of its queue run at once, over all instances; 0: 10."),
@@ -56,14 +58,15 @@ class Reading {
     if (!runner) return complain(*options.run, runner.error());
     if (options.attempts < 1 || options.attempts > 1000 || options.priority < 1 || options.priority > 9 ||
         options.concurrency < 0 || options.concurrency > 10'000 || options.timeout.nanoseconds <= 0 ||
-        options.queue.empty())
+        options.lease.nanoseconds < kSecond || options.queue.empty())
       return complain(member.value, Error{&config::kConfiguration,
                                           "attempts are 1 to 1000, priorities 1 to 9, concurrency up to "
-                                          "10000, and the timeout is more than nothing"});
+                                          "10000, the lease at least 1s, and the timeout is more than nothing"});
     made_.push_back({{.name = std::string(member.key),
                       .queue = std::move(options.queue),
                       .retry = {.attempts = static_cast<int>(options.attempts)},
                       .timeout = options.timeout.nanoseconds,
+                      .lease = options.lease.nanoseconds,
                       .priority = static_cast<int>(options.priority),
                       .concurrency = static_cast<int>(options.concurrency)},
                      std::move(*runner)});

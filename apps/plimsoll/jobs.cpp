@@ -1,0 +1,185 @@
+#include "apps/plimsoll/commands.hpp"
+#include "plimsoll/database/sqlite.hpp"
+#include "plimsoll/database/wait.hpp"
+#include "plimsoll/json/write.hpp"
+#include "plimsoll/queue/sql_queue.hpp"
+#include "plimsoll/server/deployment.hpp"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <ctime>
+#include <filesystem>
+
+namespace plimsoll::command {
+namespace {
+
+struct Options {
+  std::string database, config, state, kind;
+  std::vector<std::string> ids;
+  int limit = 50;
+  bool json = false;
+};
+
+void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+std::string instant(Nanoseconds wall) {
+  if (!wall) return "-";
+  const auto seconds = static_cast<std::time_t>(wall / kSecond);
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  char text[32];
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
+
+/// The path of the database: as said, or as the deployment says.
+Result<std::string> path_of(const Options& options) {
+  auto url = options.database;
+  if (url.empty()) {
+    auto deployment = server::read_deployment(options.config);
+    if (!deployment) return fail(config::kConfiguration, contract::to_string(deployment.error()[0]));
+    url = deployment->database.url;
+  }
+  if (url.empty())
+    return fail(config::kConfiguration,
+                "no database is named: say `--database sqlite:PATH`, or `database: {url: …}` in plimsoll.yaml");
+  if (!url.starts_with("sqlite:")) return fail(config::kConfiguration, "only sqlite: databases hold jobs: " + url);
+  auto path = url.substr(std::string_view("sqlite:").size());
+  if (!std::filesystem::exists(path)) return fail(config::kConfiguration, "there is no database at " + path);
+  return path;
+}
+
+/// The queue of a database, seen from outside of the server that runs it.
+struct Opened {
+  std::unique_ptr<database::Database> database;
+  std::unique_ptr<queue::SqlQueue> queue;
+};
+Result<Opened> open(const Options& options) {
+  auto path = path_of(options);
+  if (!path) return std::unexpected(std::move(path).error());
+  auto database = database::open_sqlite({.path = *path, .readers = 1});
+  if (!database) return std::unexpected(std::move(database).error());
+  Opened made{.database = std::move(*database), .queue = nullptr};
+  made.queue = std::make_unique<queue::SqlQueue>(*made.database, system_clock(), std::vector<queue::Kind>{});
+  auto ready = database::wait_for([&](Loop& loop) -> Task<Result<>> {
+    auto done = co_await made.queue->prepare(loop);
+    co_return done;
+  });
+  if (!ready) return std::unexpected(std::move(ready).error());
+  return made;
+}
+
+void write(json::Writer& out, const queue::Record& job, bool whole) {
+  out.begin_object().key("job_id").string(job.id).key("kind").string(job.kind);
+  out.key("queue").string(job.queue).key("status").string(to_string(job.standing.state));
+  out.key("priority").integer(job.priority).key("attempts").integer(job.standing.attempts);
+  out.key("failures").integer(job.standing.failures).key("crashes").integer(job.standing.crashes);
+  out.key("progress").integer(job.progress).key("enqueued_at").string(instant(job.enqueued_at));
+  if (job.started_at) out.key("started_at").string(instant(job.started_at));
+  if (job.finished_at) out.key("finished_at").string(instant(job.finished_at));
+  if (!job.error.empty()) out.key("error").string(job.error);
+  if (whole) out.key("owner").string(job.owner).key("payload").raw(job.payload).key("history").raw(job.history);
+  out.end_object();
+}
+
+int list(const Options& options) {
+  queue::Filter filter{.kind = options.kind, .limit = options.limit};
+  if (!options.state.empty()) {
+    filter.state = queue::parse_state(options.state);
+    if (!filter.state)
+      return complain("no state is called \"" + options.state + "\"", {},
+                      "One of scheduled, available, running, retryable, completed, cancelled, dead.");
+  }
+  auto opened = open(options);
+  if (!opened) return complain(opened.error());
+  auto jobs = database::wait_for([&](Loop& loop) -> Task<Result<std::vector<queue::Record>>> {
+    auto found = co_await opened->queue->list(loop, filter);
+    co_return found;
+  });
+  if (!jobs) return complain(jobs.error());
+  for (auto& job : *jobs) {
+    if (options.json) {
+      std::string line;
+      json::Writer out{line};
+      write(out, job, false);
+      print(line + '\n');
+      continue;
+    }
+    char line[256];
+    std::snprintf(line, sizeof line, "%s  %-9s  %-20s  %3d attempts  %s", job.id.c_str(),
+                  std::string(to_string(job.standing.state)).c_str(), job.kind.c_str(), job.standing.attempts,
+                  instant(job.enqueued_at).c_str());
+    print(line + (job.error.empty() ? std::string{} : "  " + job.error) + '\n');
+  }
+  if (!options.json && jobs->empty()) print("no jobs\n");
+  return 0;
+}
+
+int show(const Options& options) {
+  auto opened = open(options);
+  if (!opened) return complain(opened.error());
+  for (auto& id : options.ids) {
+    auto job = database::wait_for([&](Loop& loop) -> Task<Result<std::optional<queue::Record>>> {
+      auto found = co_await opened->queue->find(loop, id);
+      co_return found;
+    });
+    if (!job) return complain(job.error());
+    if (!*job) return complain("there is no job " + id, {}, "`plimsoll jobs list` shows those there are.");
+    std::string text;
+    json::Writer out{text};
+    write(out, **job, true);
+    print(text + '\n');
+  }
+  return 0;
+}
+
+/// Requeues or cancels each; says of which it could not be done.
+template <class M>
+int move(const Options& options, M method, const char* done, const char* why_not) {
+  auto opened = open(options);
+  if (!opened) return complain(opened.error());
+  int status = 0;
+  for (auto& id : options.ids) {
+    auto moved = database::wait_for([&](Loop& loop) -> Task<Result<bool>> {
+      auto changed = co_await (opened->queue.get()->*method)(loop, id);
+      co_return changed;
+    });
+    if (!moved) return complain(moved.error());
+    if (*moved)
+      print(std::string(done) + ' ' + id + '\n');
+    else
+      status = complain(id + " is not changed: " + why_not, {}, "`plimsoll jobs show " + id + "` tells more.");
+  }
+  return status;
+}
+
+Subcommand::Run declare(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  app.require_subcommand(1);
+  auto common = [&](CLI::App* sub) {
+    sub->add_option("--database", options->database, "Where the jobs are, such as sqlite:shop.db");
+    sub->add_option("--config", options->config, "Deployment that names the database")->type_name("FILE");
+    return sub;
+  };
+  auto* listing = common(app.add_subcommand("list", "Jobs, newest first"));
+  listing->add_option("--state", options->state, "Only those in this state, such as dead");
+  listing->add_option("--kind", options->kind, "Only those of this kind");
+  listing->add_option("--limit", options->limit, "How many")->check(CLI::Range(1, 1000));
+  listing->add_flag("--json", options->json, "A line of JSON for each");
+  auto ids = [&](CLI::App* sub) { sub->add_option("ID", options->ids, "Which")->required(); };
+  auto* showing = common(app.add_subcommand("show", "All of a job: payload, history of attempts"));
+  auto* requeueing = common(app.add_subcommand("requeue", "Gives dead or cancelled jobs all their attempts again"));
+  auto* cancelling = common(app.add_subcommand("cancel", "Cancels jobs that have not ended"));
+  for (auto* sub : {showing, requeueing, cancelling}) ids(sub);
+  return [=] {
+    if (listing->parsed()) return list(*options);
+    if (showing->parsed()) return show(*options);
+    if (requeueing->parsed())
+      return move(*options, &queue::SqlQueue::requeue, "requeued", "it is neither dead nor cancelled");
+    return move(*options, &queue::SqlQueue::cancel, "cancelled", "it has ended, or never was");
+  };
+}
+
+const Subcommand jobs{"jobs", "Shows the jobs of a server and gives dead ones another life", declare};
+
+}  // namespace
+}  // namespace plimsoll::command

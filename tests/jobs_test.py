@@ -1,0 +1,299 @@
+"""Work that is done later: 202 and a status document, retries, dead letters, cancellation, and what a kill leaves behind."""
+import http.server
+import json
+import os
+import random
+import signal
+import sqlite3
+import threading
+import time
+import unittest
+
+import harness
+
+CONTRACT = """
+openapi: 3.1.0
+info: {title: Jobs, version: '1'}
+paths:
+  /effects:
+    post:
+      operationId: makeEffect
+      x-plimsoll: {job: effect}
+      requestBody: {content: {application/json: {schema: {type: object, properties: {what: {type: string}}}}}}
+      responses: {'202': {description: accepted}}
+  /calls:
+    post:
+      operationId: call
+      x-plimsoll: {job: call}
+      requestBody: {content: {application/json: {schema: {type: object}}}}
+      responses: {'202': {description: accepted}}
+  /shops/{shop}/reports:
+    parameters: [{name: shop, in: path, required: true, schema: {type: string}}]
+    post:
+      operationId: report
+      x-plimsoll: {job: report}
+      responses: {'202': {description: accepted}}
+"""
+
+CONFIG = """
+jobs:
+  effect: {{run: {{sql: "INSERT INTO effect(job, what) VALUES(:job_id, :what)"}}, lease: 1s}}
+  call: {{run: {{http: 'http://127.0.0.1:{port}/call'}}, attempts: 3, lease: 1s, queue: calls}}
+  report: {{run: {{http: 'http://127.0.0.1:{port}/report'}}, queue: calls}}
+"""
+
+
+class Service:
+    """A service that jobs call, which answers as the test says."""
+
+    def __init__(self):
+        service = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                service.seen.append((self.path, {name.lower(): value for name, value in self.headers.items()}, json.loads(body)))
+                status, headers, answer = service.answer(self.path, json.loads(body))
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_):
+                pass
+
+        self.seen = []
+        self.answer = lambda path, body: (200, {"Content-Type": "text/csv"}, b"a,b\n1,2\n")
+        class Listener(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_):
+                pass  # whoever called was killed: that is what these tests are for
+
+        self.server = Listener(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class JobsTest(harness.ServerTest):
+    def setUp(self):
+        self.service = Service()
+        self.addCleanup(self.service.close)
+        self.folder = self.directory()
+        with sqlite3.connect(self.folder / "contract.db") as database:
+            database.execute("CREATE TABLE effect(job TEXT, what TEXT)")
+
+    def begin(self, **more):
+        return self.serve(CONTRACT, CONFIG.format(port=self.service.port), directory=self.folder, **more)
+
+    def effects(self, job=None):
+        with sqlite3.connect(self.folder / "contract.db", timeout=30) as database:
+            if job:
+                return database.execute("SELECT count(*) FROM effect WHERE job = ?", (job,)).fetchone()[0]
+            return database.execute("SELECT count(*) FROM effect").fetchone()[0]
+
+    def ended(self, server, status_url):
+        def look():
+            document = server.get(status_url).json()
+            return document["status"] in ("completed", "dead", "cancelled") and document
+
+        return harness.until(look, lambda: f"{server.get(status_url)!r} {server.output[-2000:]}")
+
+
+class Jobs(JobsTest):
+    def test_answers_202_with_a_status_document_that_comes_to_its_end(self):
+        server = self.begin()
+        accepted = server.post("/effects", {"what": "a"})
+        self.assertEqual(accepted.status, 202, accepted)
+        self.assertEqual(accepted.headers["location"], accepted.json()["status_url"])
+        document = self.ended(server, accepted.json()["status_url"])
+        self.assertEqual(document["status"], "completed")
+        self.assertEqual(document["job_id"], accepted.json()["job_id"])
+        self.assertEqual((document["progress"], document["attempts"], document["error"]), (100, 1, None))
+        for instant in ("enqueued_at", "started_at", "finished_at"):
+            self.assertRegex(document[instant], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+        self.assertEqual(self.effects(document["job_id"]), 1)
+
+    def test_the_result_can_be_downloaded_from_a_path_with_its_own_parameters(self):
+        server = self.begin()
+        accepted = server.post("/shops/north/reports").json()
+        self.assertTrue(accepted["status_url"].startswith("/shops/north/reports/"), accepted)
+        document = self.ended(server, accepted["status_url"])
+        download = server.get(document["download_url"])
+        self.assertEqual((download.status, download.headers["content-type"], download.body), (200, "text/csv", b"a,b\n1,2\n"))
+        path, headers, payload = self.service.seen[0]
+        self.assertEqual(headers["plimsoll-job-id"], accepted["job_id"])
+        self.assertEqual(headers["idempotency-key"], f'"{accepted["job_id"]}"')
+        self.assertEqual(payload["operation"], "report")
+        self.assertEqual(payload["parameters"], {"shop": "north"})
+
+    def test_what_the_contract_does_not_write_is_in_the_document_that_is_served(self):
+        paths = self.begin().get("/openapi.json").json()["paths"]
+        self.assertIn("get", paths["/effects/{job_id}/status"])
+        self.assertIn("get", paths["/shops/{shop}/reports/{job_id}/result"])
+        self.assertIn("delete", paths["/effects/{job_id}"])
+
+    def test_a_job_that_nobody_knows_is_404(self):
+        server = self.begin()
+        answer = server.get("/effects/0190f5e2-0000-7000-8000-000000000000/status")
+        self.assertEqual((answer.status, answer.code), (404, "job-not-found"))
+        other = server.post("/effects", {"what": "a"}).json()["job_id"]
+        self.assertEqual(server.get(f"/calls/{other}/status").status, 404)
+
+    def test_a_refusal_makes_the_job_dead_at_once_and_requeue_gives_it_another_life(self):
+        self.service.answer = lambda path, body: (422, {}, b"no such customer")
+        server = self.begin()
+        accepted = server.post("/calls", {"x": 1}).json()
+        document = self.ended(server, accepted["status_url"])
+        self.assertEqual((document["status"], document["attempts"]), ("dead", 1))
+        self.assertIn("422", document["error"])
+        self.assertNotIn("customer", document["error"])
+        self.service.answer = lambda path, body: (204, {}, b"")
+        listed = self.plimsoll("jobs", "list", "--state", "dead", "--database", "sqlite:contract.db", directory=self.folder)
+        self.assertIn(accepted["job_id"], listed.stdout, listed.stderr)
+        shown = self.plimsoll("jobs", "show", accepted["job_id"], "--database", "sqlite:contract.db", directory=self.folder)
+        self.assertIn("no such customer", shown.stdout, shown.stderr)
+        again = self.plimsoll("jobs", "requeue", accepted["job_id"], "--database", "sqlite:contract.db", directory=self.folder)
+        self.assertEqual(again.returncode, 0, again.stderr)
+        self.assertEqual(self.ended(server, accepted["status_url"])["status"], "completed")
+
+    def test_a_failing_service_is_called_again_but_not_before_it_wants(self):
+        calls = []
+
+        def answer(path, body):
+            calls.append(time.monotonic())
+            return (503, {"Retry-After": "3"}, b"") if len(calls) == 1 else (204, {}, b"")
+
+        self.service.answer = answer
+        server = self.begin()
+        accepted = server.post("/calls", {}).json()
+        document = self.ended(server, accepted["status_url"])
+        self.assertEqual((document["status"], document["attempts"]), ("completed", 2))
+        self.assertGreaterEqual(calls[1] - calls[0], 3)
+
+    def test_a_cancelled_job_is_not_finished_by_its_worker(self):
+        called, go = threading.Event(), threading.Event()
+
+        def answer(path, body):
+            called.set()
+            go.wait(30)
+            return (200, {}, b"late")
+
+        self.service.answer = answer
+        server = self.begin()
+        accepted = server.post("/calls", {}).json()
+        self.assertTrue(called.wait(30))
+        self.assertEqual(server.delete(f"/calls/{accepted['job_id']}").status, 204)
+        go.set()
+        harness.until(lambda: "job lost to another" in server.output, "the worker finds its claim lost")
+        self.assertEqual(server.get(accepted["status_url"]).json()["status"], "cancelled")
+        ended = server.delete(f"/calls/{accepted['job_id']}")
+        self.assertEqual((ended.status, ended.code), (409, "job-ended"))
+
+    def test_a_running_job_is_handed_back_at_sigterm_and_runs_after_the_restart(self):
+        server = self.begin()
+        ids = [server.post("/effects", {"what": str(i)}).json() for i in range(30)]
+        self.assertEqual(server.stop(), 0)
+        server.restart()
+        for accepted in ids:
+            self.assertEqual(self.ended(server, accepted["status_url"])["status"], "completed")
+            self.assertEqual(self.effects(accepted["job_id"]), 1)
+
+    def test_a_worker_stopped_past_its_lease_and_woken_changes_nothing(self):
+        called, go = threading.Event(), threading.Event()
+
+        def answer(path, body):
+            if not called.is_set():
+                called.set()
+                go.wait(60)
+            return (200, {"Content-Type": "text/plain"}, b"x")
+
+        self.service.answer = answer
+        first = self.begin()
+        accepted = first.post("/calls", {}).json()
+        self.assertTrue(called.wait(30))
+        first.signal(signal.SIGSTOP)
+        second = self.begin()  # another process on the same database takes the job over
+        document = self.ended(second, accepted["status_url"])
+        self.assertEqual((document["status"], document["attempts"]), ("completed", 2))
+        first.signal(signal.SIGCONT)
+        go.set()
+        harness.until(lambda: "job lost to another" in first.output, "the woken worker finds its claim lost")
+        self.assertEqual(second.get(accepted["status_url"]).json(), document)
+
+    def test_a_job_that_kills_the_process_is_dead_after_three_crashes_and_the_others_run_on(self):
+        servers = []
+
+        def answer(path, body):
+            if body["body"].get("poison"):
+                servers[0].popen.kill()
+            return (204, {}, b"")
+
+        self.service.answer = answer
+        server = self.begin()
+        servers.append(server)
+        poison = server.post("/calls", {"poison": True}).json()
+        others = []
+        for crash in range(3):
+            server.wait()
+            server.restart()
+            others.append(server.post("/effects", {"what": "x"}).json())
+        document = self.ended(server, poison["status_url"])
+        self.assertEqual((document["status"], document["attempts"]), ("dead", 3), document)
+        for other in others:
+            self.assertEqual(self.ended(server, other["status_url"])["status"], "completed")
+            self.assertEqual(self.effects(other["job_id"]), 1)
+
+
+CRASH_POINTS = ("job.claimed", "job.started", "job.completing", "job.completed", "unit.settling", "unit.committed")
+
+
+class Killed(JobsTest):
+    def test_no_acknowledged_job_is_lost_and_no_effect_is_doubled_by_kills(self):
+        rng = random.Random(harness.seed())
+        rounds = int(os.environ.get("PLIMSOLL_KILLS", "20"))
+        points = CRASH_POINTS if b"PLIMSOLL_CRASH" in harness.program().read_bytes() else ()
+        if not points:
+            print("this program has no crash points: killed at random only")
+        acknowledged, at_points = [], 0
+        server = self.begin()
+        for round in range(rounds):
+            server.kill()
+            point = points[round // 2 % len(points)] if points and round % 2 else None
+            server.environment.pop("PLIMSOLL_CRASH", None)
+            if point:
+                server.environment["PLIMSOLL_CRASH"] = f"{point}:{rng.randint(1, 4)}"
+            try:
+                server.start()
+                death = time.monotonic() + (5 if point else rng.uniform(0, 0.3))
+                while time.monotonic() < death and server.alive:
+                    answer = server.post("/effects", {"what": "x"})
+                    if answer.status == 202:
+                        acknowledged.append(answer.json())
+            except (OSError, AssertionError, harness.http.client.HTTPException):
+                pass  # it died under a request: nothing was acknowledged
+            at_points += bool(point) and not server.alive
+        server.kill()
+        server.environment.pop("PLIMSOLL_CRASH", None)
+        server.restart()
+        for job in acknowledged:
+            document = self.ended(server, job["status_url"])
+            self.assertIn(document["status"], ("completed", "dead"), document)
+            self.assertEqual(self.effects(job["job_id"]), document["status"] == "completed", document)
+        with sqlite3.connect(self.folder / "contract.db", timeout=30) as database:
+            doubled = database.execute("SELECT job, count(*) FROM effect GROUP BY job HAVING count(*) > 1").fetchall()
+            lost = database.execute("SELECT count(*) FROM plimsoll_jobs WHERE state = 'completed' AND id NOT IN (SELECT job FROM effect)").fetchone()
+        self.assertEqual((doubled, lost), ([], (0,)))
+        print(f"{rounds} kills ({at_points} at crash points): {len(acknowledged)} acknowledged jobs, none lost, no effect doubled")
+
+
+if __name__ == "__main__":
+    harness.main()
