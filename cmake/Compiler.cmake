@@ -27,7 +27,7 @@ target_compile_options(plimsoll_flags INTERFACE -Wall -Wextra -Wpedantic -Wno-mi
 if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
   # Threads a Task's lifetime through the compiler: a Task that outlives its arguments is an error in our own build.
   target_compile_definitions(plimsoll_flags INTERFACE PLIMSOLL_CHECK_TASKS)
-  target_compile_definitions(plimsoll_flags INTERFACE $<$<CONFIG:Debug>:PLIMSOLL_CRASH_POINTS>)
+  target_compile_definitions(plimsoll_flags INTERFACE $<$<CONFIG:Debug,Test>:PLIMSOLL_CRASH_POINTS>)
   target_compile_options(plimsoll_flags INTERFACE -Werror=dangling -Wno-missing-designated-field-initializers
     $<$<COMPILE_LANGUAGE:CXX>:-Xclang> $<$<COMPILE_LANGUAGE:CXX>:-fno-pch-timestamp>)
   find_program(LLD NAMES ld.lld-19 ld.lld)
