@@ -7,8 +7,10 @@ namespace {
 
 constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
-bool same(std::string_view a, std::string_view b) {
+inline bool same(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return false;
+  if (std::memcmp(a.data(), b.data(), a.size()) == 0) return true;
+  if (a.empty() || (a.front() | 32) != (b.front() | 32)) return false;
   for (std::size_t i = 0; i < a.size(); ++i)
     if (lower(a[i]) != lower(b[i])) return false;
   return true;
@@ -16,14 +18,11 @@ bool same(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-void Headers::add(std::string_view name, std::string_view value) {
-  if (size_ == room_) {
-    room_ = room_ ? room_ * 2 : 8;
-    auto* data = static_cast<Header*>(arena_->take(room_ * sizeof(Header)));
-    if (size_) std::memcpy(static_cast<void*>(data), data_, size_ * sizeof(Header));
-    data_ = data;
-  }
-  data_[size_++] = {name, value};
+void Headers::grow() {
+  room_ = room_ ? room_ * 2 : 16;
+  auto* data = static_cast<Header*>(arena_->take(room_ * sizeof(Header)));
+  if (size_) std::memcpy(static_cast<void*>(data), data_, size_ * sizeof(Header));
+  data_ = data;
 }
 
 void Headers::set(std::string_view name, std::string_view value) {
@@ -54,7 +53,11 @@ std::string_view Headers::find(std::string_view name) const {
   return {};
 }
 
-bool Headers::contains(std::string_view name) const { return count(name) != 0; }
+bool Headers::contains(std::string_view name) const {
+  for (auto& h : *this)
+    if (same(h.name, name)) return true;
+  return false;
+}
 
 std::size_t Headers::count(std::string_view name) const {
   std::size_t n = 0;

@@ -28,7 +28,11 @@ class Headers {
  public:
   explicit Headers(Arena& arena) noexcept : arena_(&arena) {}
   /// Neither name nor value is copied: give static text or Arena::keep it first.
-  void add(std::string_view name, std::string_view value);
+  void add(std::string_view name, std::string_view value) {
+    if (size_ == room_) [[unlikely]]
+      grow();
+    data_[size_++] = {name, value};
+  }
   /// Replaces the first of that name and removes others, or adds.
   void set(std::string_view name, std::string_view value);
   void remove(std::string_view name);
@@ -44,6 +48,7 @@ class Headers {
   Arena& arena() const { return *arena_; }
 
  private:
+  void grow();
   Arena* arena_;
   Header* data_ = nullptr;
   std::uint32_t size_ = 0, room_ = 0;

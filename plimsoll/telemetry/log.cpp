@@ -1,7 +1,7 @@
 #include "plimsoll/telemetry/log.hpp"
 
 #include <unistd.h>
-#include <array>
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <charconv>
@@ -23,32 +23,35 @@ constexpr auto kPause = std::chrono::milliseconds{50};
 
 constexpr std::string_view kNames[] = {"debug", "info", "warning", "error", "off"};
 
+/// Lines of one thread, and those its writer takes away.
+struct Block {
+  std::unique_ptr<char[]> bytes;
+  std::size_t size = 0;
+};
+
 /// One per thread and log. The lock is contended only while the writer swaps.
 struct Buffer {
   std::mutex mutex;
-  std::string filling, writing;
+  Block filling{std::make_unique_for_overwrite<char[]>(kBuffer)};
+  Block writing{std::make_unique_for_overwrite<char[]>(kBuffer)};
   std::uint64_t lost = 0;
-  std::size_t line_begin = 0;
   std::int64_t second = -1;
   char stamp[32];
   std::thread::id owner;
-};
 
-/// `2026-01-31T12:00:00.123Z`; the part before the dot is formatted once a second.
-void append_time(Buffer& buffer, Nanoseconds wall) {
-  const auto second = wall / kSecond;
-  if (second != buffer.second) {
-    const std::time_t t = second;
-    std::tm parts{};
-    gmtime_r(&t, &parts);
-    std::strftime(buffer.stamp, sizeof buffer.stamp, "%Y-%m-%dT%H:%M:%S", &parts);
-    buffer.second = second;
+  /// `2026-01-31T12:00:00`, formatted once a second.
+  std::string_view time(Nanoseconds wall) {
+    const auto now = wall / kSecond;
+    if (now != second) {
+      const std::time_t t = now;
+      std::tm parts{};
+      gmtime_r(&t, &parts);
+      std::strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &parts);
+      second = now;
+    }
+    return {stamp, 19};
   }
-  const auto milli = static_cast<int>(wall % kSecond / kMillisecond);
-  const char tail[] = {'.', static_cast<char>('0' + milli / 100), static_cast<char>('0' + milli / 10 % 10),
-                       static_cast<char>('0' + milli % 10), 'Z'};
-  buffer.filling.append(buffer.stamp, 19).append(tail, 5);
-}
+};
 
 bool plain(std::string_view text) {
   if (text.empty()) return false;
@@ -57,64 +60,84 @@ bool plain(std::string_view text) {
   return true;
 }
 
-template <class N>
-void append_number(std::string& out, N value) {
-  char text[32];
-  out.append(text, std::to_chars(text, text + sizeof text, value).ptr);
+/// Of eight bytes at once: none is a control, a quote, a backslash or outside ASCII.
+bool harmless(std::uint64_t word) {
+  constexpr std::uint64_t kOnes = 0x0101010101010101, kHigh = 0x8080808080808080;
+  const auto zero = [](std::uint64_t x) { return (x - kOnes) & ~x; };
+  return ((word | (word - kOnes * 0x20) | zero(word ^ kOnes * '"') | zero(word ^ kOnes * '\\')) & kHigh) == 0;
 }
 
-thread_local bool text_lines = false;  // the format of the line this thread is writing
-
-void append_name(std::string& out, std::string_view name) {
-  if (text_lines) {
-    out += ' ';
-    out += name;
-    out += '=';
-  } else {
-    out += ",\"";
-    out += name;
-    out += "\":";
+bool needs_no_escape(std::string_view text) {
+  std::uint64_t word = 0;
+  while (text.size() >= 8) {
+    std::memcpy(&word, text.data(), 8);
+    if (!harmless(word)) return false;
+    text.remove_prefix(8);
   }
+  word = 0x2020202020202020;
+  std::memcpy(&word, text.data(), text.size());
+  return harmless(word);
 }
 
 }  // namespace
 
-bool redacted(std::string_view name) noexcept {
-  static constexpr std::string_view kSecret[] = {"authorization", "cookie",    "password",  "passwd",
-                                                 "secret",        "token",     "api-key",   "api_key",
-                                                 "apikey",        "signature", "credential"};
-  std::array<char, 64> lower;
-  if (name.size() > lower.size()) name = name.substr(0, lower.size());
-  for (std::size_t i = 0; i < name.size(); ++i)
-    lower[i] = name[i] >= 'A' && name[i] <= 'Z' ? static_cast<char>(name[i] + 32) : name[i];
-  const std::string_view word{lower.data(), name.size()};
-  for (auto secret : kSecret)
-    if (word.contains(secret)) return true;
-  return false;
+bool Line::room(std::size_t size) {
+  if (static_cast<std::size_t>(end_ - at_) < size) full_ = true;
+  return !full_;
 }
 
-Line& Line::add(std::string_view name, std::string_view value) {
-  append_name(out_, name);
-  if (redacted(name)) value = "[redacted]";
-  if (text_lines && plain(value))
-    out_ += value;
+void Line::put(std::string_view text) {
+  std::memcpy(at_, text.data(), text.size());
+  at_ += text.size();
+}
+
+void Line::name(std::string_view name) {
+  put(text_ ? " " : ",\"");
+  put(name);
+  put(text_ ? "=" : "\":");
+}
+
+void Line::string(std::string_view value) {
+  if (needs_no_escape(value)) {
+    *at_++ = '"';
+    put(value);
+    *at_++ = '"';
+    return;
+  }
+  std::string escaped;
+  json::append_string(escaped, value);
+  if (room(escaped.size())) put(escaped);
+}
+
+Line& Line::add(Name name, std::string_view value) {
+  if (name.secret) value = "[redacted]";
+  if (!room(name.text.size() + value.size() + 8)) return *this;
+  this->name(name.text);
+  if (text_ && plain(value))
+    put(value);
   else
-    json::append_string(out_, value);
+    string(value);
   return *this;
 }
-Line& Line::add(std::string_view name, std::int64_t value) {
-  append_name(out_, name);
-  append_number(out_, value);
+
+Line& Line::add(Name name, std::int64_t value) {
+  if (!room(name.text.size() + 32)) return *this;
+  this->name(name.text);
+  at_ = std::to_chars(at_, at_ + 24, value).ptr;
   return *this;
 }
-Line& Line::add(std::string_view name, double value) {
-  append_name(out_, name);
-  append_number(out_, value);
+
+Line& Line::add(Name name, double value) {
+  if (!room(name.text.size() + 48)) return *this;
+  this->name(name.text);
+  at_ = std::to_chars(at_, at_ + 40, value).ptr;
   return *this;
 }
-Line& Line::add(std::string_view name, bool value) {
-  append_name(out_, name);
-  out_ += value ? "true" : "false";
+
+Line& Line::add(Name name, bool value) {
+  if (!room(name.text.size() + 16)) return *this;
+  this->name(name.text);
+  put(value ? "true" : "false");
   return *this;
 }
 
@@ -154,8 +177,6 @@ struct Log::State {
     for (auto& buffer : buffers)
       if (buffer->owner == thread) return *buffer;
     auto& made = *buffers.emplace_back(std::make_unique<Buffer>());
-    made.filling.reserve(2 * kWakeAt);
-    made.writing.reserve(2 * kWakeAt);
     made.owner = thread;
     return made;
   }
@@ -175,14 +196,14 @@ struct Log::State {
       std::uint64_t lost;
       {
         std::lock_guard held(buffer.mutex);
-        buffer.filling.swap(buffer.writing);
+        std::swap(buffer.filling, buffer.writing);
         lost = std::exchange(buffer.lost, 0);
       }
-      if (buffer.writing.empty() && lost == 0) continue;
+      if (buffer.writing.size == 0 && lost == 0) continue;
       lock.unlock();
-      put(buffer.writing);
+      put({buffer.writing.bytes.get(), buffer.writing.size});
       if (lost) put("{\"level\":\"warning\",\"event\":\"log lines lost\",\"count\":" + std::to_string(lost) + "}\n");
-      buffer.writing.clear();
+      buffer.writing.size = 0;
       lock.lock();
     }
   }
@@ -216,35 +237,45 @@ Log::~Log() {
 bool Log::enabled(Level level) const noexcept { return level >= state_->level.load(std::memory_order_relaxed); }
 void Log::level(Level level) noexcept { state_->level.store(level, std::memory_order_relaxed); }
 
-std::string& Log::begin(Level level, std::string_view event) {
+Line Log::begin(Level level, std::string_view event) {
   auto& buffer = state_->mine();
   buffer.mutex.lock();
-  auto& out = buffer.filling;
-  buffer.line_begin = out.size();
-  text_lines = state_->format == Format::text;
+  const bool text = state_->format == Format::text;
+  auto* at = buffer.filling.bytes.get() + buffer.filling.size;
+  Line line{&buffer, at, buffer.filling.bytes.get() + kBuffer - 2, text};
+  if (!line.room(64 + event.size())) return line;
+  const auto wall = state_->clock.wall();
+  const auto milli = static_cast<int>(wall % kSecond / kMillisecond);
+  const char fraction[] = {'.', static_cast<char>('0' + milli / 100), static_cast<char>('0' + milli / 10 % 10),
+                           static_cast<char>('0' + milli % 10), 'Z'};
   const auto name = kNames[static_cast<std::size_t>(level)];
-  if (text_lines) {
-    append_time(buffer, state_->clock.wall());
-    out.append(" ").append(name).append(name.size() < 7 ? 8 - name.size() : 1, ' ');
-    out += event;
+  if (!text) line.put("{\"time\":\"");
+  line.put(buffer.time(wall));
+  line.put({fraction, sizeof fraction});
+  if (text) {
+    line.put(" ");
+    line.put(name);
+    line.put(std::string_view("        ").substr(0, 8 - std::min<std::size_t>(name.size(), 7)));
+    line.put(event);
   } else {
-    out += "{\"time\":\"";
-    append_time(buffer, state_->clock.wall());
-    out.append("\",\"level\":\"").append(name).append("\",\"event\":");
-    json::append_string(out, event);
+    line.put("\",\"level\":\"");
+    line.put(name);
+    line.put("\",\"event\":");
+    line.string(event);
   }
-  return out;
+  return line;
 }
 
-void Log::end(std::string& out) {
-  auto& buffer = state_->mine();
-  if (!text_lines) out += '}';
-  out += '\n';
-  if (out.size() > kBuffer) {
-    out.resize(buffer.line_begin);
+void Log::end(Line& line) {
+  auto& buffer = *static_cast<Buffer*>(line.buffer_);
+  if (line.full_) {
     ++buffer.lost;
+  } else {
+    if (!line.text_) *line.at_++ = '}';
+    *line.at_++ = '\n';
+    buffer.filling.size = static_cast<std::size_t>(line.at_ - buffer.filling.bytes.get());
   }
-  const bool full = out.size() > kWakeAt;
+  const bool full = buffer.filling.size > kWakeAt;
   buffer.mutex.unlock();
   if (full && !state_->hurry.exchange(true, std::memory_order_relaxed)) state_->wake.notify_one();
 }

@@ -4,26 +4,60 @@
 
 #include <cstdint>
 #include <memory>
-#include <string>
 #include <string_view>
 
 namespace plimsoll::telemetry {
 
 enum class Level : std::uint8_t { debug, info, warning, error, off };
 
-/// A line of log under construction: members are added, then it is handed over. JSON is escaped here; a name that is
-/// redacted (authorization, cookie, password, secret, token and their like) never has its value formatted.
-class Line {
- public:
-  explicit Line(std::string& out) : out_(out) {}
-  Line& add(std::string_view name, std::string_view value);
-  Line& add(std::string_view name, const char* value) { return add(name, std::string_view(value)); }
-  Line& add(std::string_view name, std::int64_t value);
-  Line& add(std::string_view name, double value);
-  Line& add(std::string_view name, bool value);
+/// True for names whose values are never logged: authorization, cookie, password, secret, token and their like.
+constexpr bool redacted(std::string_view name) noexcept {
+  constexpr std::string_view kSecret[] = {"authorization", "cookie",  "passw",  "secret",    "token",
+                                          "api-key",       "api_key", "apikey", "signature", "credential"};
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  for (const auto secret : kSecret)
+    for (std::size_t at = 0; at + secret.size() <= name.size(); ++at) {
+      std::size_t same = 0;
+      while (same < secret.size() && lower(name[at + same]) == secret[same]) ++same;
+      if (same == secret.size()) return true;
+    }
+  return false;
+}
+
+/// The name of a member. Whether its value may be written is decided where it is compiled.
+struct Name {
+  std::string_view text;
+  bool secret;
+  template <std::size_t N>
+  consteval Name(const char (&name)[N]) : text(name, N - 1), secret(redacted(text)) {}  // NOLINT: implicit on purpose
+  /// A name that is known only at run time: plain letters, as header names are.
+  static Name of(std::string_view name) { return {name, redacted(name)}; }
 
  private:
-  std::string& out_;
+  Name(std::string_view text, bool secret) : text(text), secret(secret) {}
+};
+
+/// A line of log under construction: members are added, then it is handed over. JSON is escaped here; a value under a
+/// name that is redacted is never formatted.
+class Line {
+ public:
+  Line& add(Name name, std::string_view value);
+  Line& add(Name name, const char* value) { return add(name, std::string_view(value)); }
+  Line& add(Name name, std::int64_t value);
+  Line& add(Name name, double value);
+  Line& add(Name name, bool value);
+
+ private:
+  friend class Log;
+  Line(void* buffer, char* at, char* end, bool text) : buffer_(buffer), at_(at), end_(end), text_(text) {}
+  bool room(std::size_t size);
+  void name(std::string_view name);
+  void put(std::string_view text);
+  void string(std::string_view value);
+  void* buffer_;
+  char *at_, *end_;
+  bool text_;
+  bool full_ = false;
 };
 
 /// Where lines go: one background writer, per-thread buffers, never a wait on the caller's thread. When the writer
@@ -40,10 +74,9 @@ class Log {
   template <class F>
   void write(Level level, std::string_view event, F&& members) {
     if (!enabled(level)) return;
-    auto& out = begin(level, event);
-    Line line{out};
+    auto line = begin(level, event);
     members(line);
-    end(out);
+    end(line);
   }
   void write(Level level, std::string_view event) {
     write(level, event, [](Line&) {});
@@ -51,13 +84,10 @@ class Log {
   void flush();
 
  private:
-  std::string& begin(Level level, std::string_view event);
-  void end(std::string& out);
+  Line begin(Level level, std::string_view event);
+  void end(Line& line);
   struct State;
   std::unique_ptr<State> state_;
 };
-
-/// True for names whose values are never logged.
-bool redacted(std::string_view name) noexcept;
 
 }  // namespace plimsoll::telemetry
