@@ -16,8 +16,8 @@ namespace fs = std::filesystem;
 using json::Type;
 using json::Value;
 
-constexpr int kDeepest = 64;                    // references within references
-constexpr std::size_t kMostClones = 2'000'000;  // values copied into the places of references
+constexpr int kDeepest = 64;                  // references within references
+constexpr std::size_t kMostClones = 500'000;  // values copied into the places of references
 
 /// "line 3, column 14: what" taken apart.
 std::pair<json::Position, std::string> place_of(std::string_view detail) {
@@ -32,12 +32,6 @@ std::pair<json::Position, std::string> place_of(std::string_view detail) {
   };
   if (number("line ", at.line) && number(", column ", at.column) && detail.starts_with(": ")) detail.remove_prefix(2);
   return {at, std::string(detail)};
-}
-
-void mark(Value& value, std::uint16_t source) {
-  value.set_source(source);
-  for (auto& item : value.array()) mark(item, source);
-  for (auto& member : value.object()) mark(member.value, source);
 }
 
 std::size_t count(const Value& value) {
@@ -94,7 +88,8 @@ class Bundler {
       ids_ = version->string().starts_with("3.1");
   }
 
-  void run() {
+  /// False when it was given up.
+  bool run() {
     const Trail top;
     walk(root_, Kind::document, top, 0);
     while (!pending_.empty()) {  // walking one may add others
@@ -104,12 +99,14 @@ class Bundler {
       walk(value, Kind::schema, at, 0);
       added_.emplace_back(arena_.keep(name), value);
     }
-    if (added_.empty()) return;
+    if (cloned_ > kMostClones) return false;
+    if (added_.empty()) return true;
     if (!root_.find("components")) root_.set(arena_, "components", Value::object({}));
     auto& components = *root_.find("components");
     if (!components.find("schemas")) components.set(arena_, "schemas", Value::object({}));
     auto& schemas = *components.find("schemas");
     for (auto& [name, value] : added_) schemas.set(arena_, name, value);
+    return true;
   }
 
  private:
@@ -273,7 +270,9 @@ void check(const Value& root, const Value& value, Kind kind, const Trail& trail,
   if (referable(kind)) {
     if (const auto* ref = value.find("$ref"); ref && ref->is(Type::string)) {
       const auto text = ref->string();
-      if (text.starts_with("#/") || text == "#") {
+      if (report.said_at(*ref)) {
+        // What is wrong with it has been said while it was followed.
+      } else if (text.starts_with("#/") || text == "#") {
         if (const auto* found = dereference(root, value); !found)
           report.add(load_error::kBrokenReference, ref, trail.pointer() + "/$ref",
                      "the reference \"" + std::string(text) + "\" leads nowhere");
@@ -336,8 +335,14 @@ std::optional<std::size_t> Reader::open(const std::string& file, const Value* re
   return index;
 }
 
-void bundle(Sources& sources, Arena& arena, Reader& reader, Report& report) {
-  Bundler{sources, arena, reader, report}.run();
+void mark(Value& value, std::uint16_t source) {
+  value.set_source(source);
+  for (auto& item : value.array()) mark(item, source);
+  for (auto& member : value.object()) mark(member.value, source);
+}
+
+bool bundle(Sources& sources, Arena& arena, Reader& reader, Report& report) {
+  return Bundler{sources, arena, reader, report}.run();
 }
 
 void check_references(const Value& root, Report& report) {

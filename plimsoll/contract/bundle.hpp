@@ -25,10 +25,13 @@ class Reader {
   Report& report_;
 };
 
+/// Tells a value and all below it which text they stand in.
+void mark(json::Value& value, std::uint16_t source);
+
 /// Makes one tree of a document of several files: schemas that stand elsewhere become entries of `components/schemas`,
 /// other objects are put in the place of their reference. Every reference that is left is local and leads somewhere,
-/// or there is a complaint. Nothing is fetched from the network.
-void bundle(Sources& sources, Arena& arena, Reader& reader, Report& report);
+/// or there is a complaint. Nothing is fetched from the network. False when it was given up.
+bool bundle(Sources& sources, Arena& arena, Reader& reader, Report& report);
 
 /// Checks that local references lead somewhere and do not go in circles.
 void check_references(const json::Value& root, Report& report);

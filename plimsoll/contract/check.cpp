@@ -52,11 +52,11 @@ void check_fields(const Value& value, Kind kind, const Trail& trail, Report& rep
     if (field == fields.end()) {
       if (const auto near = slip(member.key, fields); !near.empty() && !value.find(near))
         report.add(load_error::kMisspeltField, member, here.pointer(),
-                   "a " + std::string(name_of(kind)) + " has no field \"" + std::string(member.key) +
-                       "\"; did you mean \"" + std::string(near) + "\"?");
+                   std::string(name_of(kind)) + " has no field \"" + std::string(member.key) + "\"; did you mean \"" +
+                       std::string(near) + "\"?");
       else
         report.add(load_error::kUnknownField, member, here.pointer(),
-                   "a " + std::string(name_of(kind)) + " has no field \"" + std::string(member.key) + "\"");
+                   std::string(name_of(kind)) + " has no field \"" + std::string(member.key) + "\"");
     } else if (!fits(member.value, *field)) {
       report.add(load_error::kWrongType, &member.value, here.pointer(),
                  "`" + std::string(member.key) + "` must be " + std::string(expected(field->shape)));
@@ -65,15 +65,14 @@ void check_fields(const Value& value, Kind kind, const Trail& trail, Report& rep
   for (auto& field : fields)
     if (field.required && !value.find(field.name))
       report.add(load_error::kMissingField, &value, trail.pointer(),
-                 "the " + std::string(name_of(kind)) + " has no `" + std::string(field.name) + "`");
+                 std::string(name_of(kind)) + " needs `" + std::string(field.name) + "`, and there is none");
 }
 
 void check(const Value& value, Kind kind, const Trail& trail, Report& report) {
   if (kind == Kind::schema) return;  // the schema compiler's
   if (!value.is(Type::object)) {
     if (trail.step.key.data() || trail.step.index >= 0)  // of a map or list; a field has been looked at already
-      report.add(load_error::kWrongType, &value, trail.pointer(),
-                 "the " + std::string(name_of(kind)) + " must be an object");
+      report.add(load_error::kWrongType, &value, trail.pointer(), std::string(name_of(kind)) + " must be an object");
     return;
   }
   if (!fields_of(kind).empty()) check_fields(value, kind, trail, report);

@@ -262,7 +262,7 @@ class Compiler {
     p.allow_reserved = flag_of(raw, "allowReserved");
     p.allow_empty = flag_of(raw, "allowEmptyValue");
     if (p.in == In::path && !p.required)
-      return invalid(load_error::kInvalidParameter, "is part of the path and must say `required: true`");
+      invalid(load_error::kInvalidParameter, "is part of the path and must say `required: true`");
     if (!style(p, raw, at)) return std::nullopt;
     const auto* schema = raw.find("schema");
     const auto* content = raw.find("content");

@@ -1,4 +1,5 @@
 #include "plimsoll/contract/compiled.hpp"
+#include "plimsoll/contract/overlay.hpp"
 
 #include <algorithm>
 
@@ -44,7 +45,12 @@ void sort(Complaints& complaints, const Sources& sources) {
 void prepare(Compiled& made, const LoadOptions& options, Complaints& complaints, Report& report) {
   Reader reader{made.sources, made.arena, report};
   if (!reader.open(options.file, nullptr, {}) || !recognise(made, report)) return;
-  bundle(made.sources, made.arena, reader, report);
+  for (auto& overlay : options.overlays)
+    if (const auto index = reader.open(overlay, nullptr, {}, true)) {
+      mark(made.sources[*index].root, static_cast<std::uint16_t>(*index));
+      apply_overlay(made.sources, *index, made.arena, report);
+    }
+  if (!bundle(made.sources, made.arena, reader, report)) return;
   auto& root = made.sources[0].root;
   Draft draft{.root = root, .arena = made.arena, .complaints = complaints, .file = options.file};
   for (auto& augment : options.augment) augment(draft);

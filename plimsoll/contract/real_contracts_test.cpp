@@ -64,5 +64,30 @@ INSTANTIATE_TEST_SUITE_P(All, RealContracts,
                            return name;
                          });
 
+TEST(TrainTravel, LoadsWithItsOverlay) {
+  const auto file = folder() + "train-travel.yaml";
+  if (!std::filesystem::exists(file)) GTEST_SKIP() << file << " is not there";
+  const auto plain = load({.file = file});
+  const auto loaded = load({.file = file, .overlays = {folder() + "train-travel.overlay.yaml"}});
+  ASSERT_TRUE(plain);
+  ASSERT_TRUE(loaded) << all(loaded.error());
+  EXPECT_TRUE((*plain)->root->find("x-topics"));
+  EXPECT_FALSE((*loaded)->root->find("x-topics"));
+  const auto* media =
+      (*loaded)->root->at("paths", "/stations", "get", "responses", "200", "content", "application/json");
+  ASSERT_TRUE(media);
+  EXPECT_FALSE(media->find("example"));
+  EXPECT_EQ(media->find("examples")->object().size(), 3u);
+  const auto* parameters = (*loaded)->root->at("paths", "/stations", "get", "parameters");
+  for (auto& parameter : parameters->array())
+    if (const auto* name = parameter.find("name"); name && name->string() == "search") {
+      EXPECT_FALSE(parameter.find("example"));
+      EXPECT_EQ(parameter.find("examples")->object().size(), 3u);
+    }
+  std::size_t unmatched = 0;  // the overlay removes one example that the document does not have
+  for (auto& warning : (*loaded)->warnings) unmatched += warning.code == "target-matches-nothing";
+  EXPECT_EQ(unmatched, 1u);
+}
+
 }  // namespace
 }  // namespace plimsoll::contract

@@ -19,6 +19,7 @@ void Report::add(const LoadError& error, const json::Value* at, std::string poin
   const std::size_t source = at ? at->source() : 0;
   made.file = source < sources_.size() ? sources_[source].file : std::string{};
   if (at) made.at = at->position();
+  if (at && at->position().line) said_.insert(place_of(*at));
   made.pointer = std::move(pointer);
   made.what = what.empty() ? std::string(error.what) : std::move(what);
   made.remedy = remedy.empty() ? std::string(error.remedy) : std::move(remedy);

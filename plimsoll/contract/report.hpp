@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <deque>
+#include <set>
 #include <string>
+#include <tuple>
 
 namespace plimsoll::contract {
 
@@ -53,11 +55,16 @@ class Report {
   /// At the key rather than at the value.
   void add(const LoadError& error, const json::Member& at, std::string pointer, std::string what = {},
            std::string remedy = {});
+  /// Has anything been said at that very place? Then what follows from it need not be.
+  bool said_at(const json::Value& at) const { return said_.contains(place_of(at)); }
   const Sources& sources() const { return sources_; }
 
  private:
+  using Place = std::tuple<std::uint16_t, std::uint32_t, std::uint32_t>;
+  static Place place_of(const json::Value& at) { return {at.source(), at.position().line, at.position().column}; }
   const Sources& sources_;
   Complaints& out_;
+  std::set<Place> said_;
 };
 
 }  // namespace plimsoll::contract

@@ -197,10 +197,27 @@ std::span<const FieldSpec> fields_of(Kind kind) {
 std::span<const FieldSpec> schema_keywords() { return kSchemaKeywords; }
 
 std::string_view name_of(Kind kind) {
-  constexpr std::string_view names[] = {
-      "value",     "document",  "info",         "server",   "server variable", "components", "path item",
-      "operation", "parameter", "request body", "response", "header",          "media type", "encoding",
-      "schema",    "example",   "link",         "callback", "security scheme", "tag",        "external documentation"};
+  constexpr std::string_view names[] = {"a value",
+                                        "a document",
+                                        "an info",
+                                        "a server",
+                                        "a server variable",
+                                        "a components object",
+                                        "a path item",
+                                        "an operation",
+                                        "a parameter",
+                                        "a request body",
+                                        "a response",
+                                        "a header",
+                                        "a media type",
+                                        "an encoding",
+                                        "a schema",
+                                        "an example",
+                                        "a link",
+                                        "a callback",
+                                        "a security scheme",
+                                        "a tag",
+                                        "an external documentation"};
   return names[static_cast<std::size_t>(kind)];
 }
 

@@ -46,6 +46,7 @@ struct FieldSpec {
 /// The fixed fields of an object (OpenAPI 3.0.4 and 3.1.1, section 4.8), in one table for the resolver of references,
 /// the check of the structure and the linter. Empty for schemas and callbacks, whose keys have rules of their own.
 std::span<const FieldSpec> fields_of(Kind kind);
+/// With its article: `an operation`.
 std::string_view name_of(Kind kind);
 /// May a `$ref` stand in the place of such an object?
 bool referable(Kind kind);

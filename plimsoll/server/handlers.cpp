@@ -2,12 +2,12 @@
 
 namespace plimsoll::handler {
 // Each is defined in the file or folder of its name.
-extern const Handling job_handling;
+extern const Handling job_handling, mock_handling;
 }  // namespace plimsoll::handler
 
 namespace plimsoll::server {
 
-constexpr const Handling* kHandlings[] = {&handler::job_handling};
+constexpr const Handling* kHandlings[] = {&handler::job_handling, &handler::mock_handling};
 
 std::span<const Handling* const> handlings() { return kHandlings; }
 

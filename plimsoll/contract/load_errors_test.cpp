@@ -1,0 +1,108 @@
+#include "plimsoll/contract/load_errors.hpp"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+
+namespace plimsoll::contract {
+namespace {
+
+const std::string kFolder = PLIMSOLL_SOURCE_DIR "/tests/fixtures/load/";
+
+constexpr config::Key kIdempotency{"idempotency", "Makes repeats harmless.", {}};
+
+/// All that is said about a fixture, with paths as if it had been loaded from its own folder. Its name, up to `--`, is
+/// the code that must be among it.
+Complaints complaints_of(const std::string& fixture) {
+  static constexpr const config::Key* keys[] = {&kIdempotency};
+  static constexpr std::string_view later[] = {"teleport"};
+  LoadOptions options{.file = kFolder + fixture, .keys = keys, .later_words = later};
+  std::ifstream in(options.file);
+  constexpr std::string_view mark = "# overlay: ";
+  if (std::string first; std::getline(in, first) && first.starts_with(mark))
+    options.overlays.push_back(kFolder + first.substr(mark.size()));
+  auto loaded = load(options);
+  auto complaints = loaded ? (*loaded)->warnings : std::move(loaded.error());
+  for (auto& complaint : complaints)
+    for (auto* text : {&complaint.file, &complaint.what})
+      for (auto at = text->find(kFolder); at != text->npos; at = text->find(kFolder)) text->erase(at, kFolder.size());
+  return complaints;
+}
+
+std::map<std::string, std::string> expected() {
+  std::map<std::string, std::string> sections;
+  std::ifstream in(kFolder + "expected.txt");
+  std::string name;
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with("== "))
+      name = line.substr(3);
+    else if (!name.empty())
+      sections[name] += line + "\n";
+  }
+  return sections;
+}
+
+std::string code_of(const std::string& fixture) {
+  const auto stem = fixture.substr(0, fixture.rfind('.'));
+  return stem.substr(0, stem.find("--"));
+}
+
+/// What is said to a user, word for word: file, line, column, pointer and remedy. After a deliberate change,
+/// PLIMSOLL_UPDATE_FIXTURES=1 writes the file anew, to be read before it is committed.
+TEST(LoadErrors, EachFixtureGivesItsComplaintWithPlaceAndRemedy) {
+  const auto wanted = expected();
+  std::string all;
+  std::set<std::string> fixtures;
+  for (auto& entry : std::filesystem::directory_iterator(kFolder))
+    if (entry.is_regular_file() && entry.path().extension() != ".txt") fixtures.insert(entry.path().filename());
+  const auto never = schema::compile(json::Value::of(false), {});
+  const bool judged = !never || !never->valid({});
+  for (auto& fixture : fixtures) {
+    if (!judged && (code_of(fixture) == "invalid-schema" || code_of(fixture) == "invalid-default")) continue;
+    const auto complaints = complaints_of(fixture);
+    std::string said;
+    bool meant = false;
+    for (auto& complaint : complaints) {
+      said += to_string(complaint) + "\n";
+      meant |= complaint.code == code_of(fixture);
+      EXPECT_FALSE(complaint.remedy.empty()) << fixture;
+      EXPECT_TRUE(complaint.at.line > 0 || complaint.code == "file-unreadable") << fixture << ": " << said;
+    }
+    all += "== " + fixture + "\n" + said;
+    EXPECT_TRUE(meant) << fixture << " does not give what its name says:\n" << said;
+    const auto found = wanted.find(fixture);
+    EXPECT_EQ(said, found == wanted.end() ? "" : found->second) << fixture;
+  }
+  if (std::getenv("PLIMSOLL_UPDATE_FIXTURES")) std::ofstream(kFolder + "expected.txt") << all;
+  for (auto& [name, text] : wanted) EXPECT_TRUE(fixtures.contains(name)) << name << " is expected but not there";
+}
+
+TEST(LoadErrors, EachEntryOfTheTableHasAFixture) {
+  std::set<std::string> codes;
+  for (auto& entry : std::filesystem::directory_iterator(kFolder))
+    if (entry.is_regular_file()) codes.insert(code_of(entry.path().filename()));
+  for (const auto* error : load_error::kAll) EXPECT_TRUE(codes.contains(std::string(error->code))) << error->code;
+}
+
+TEST(LoadErrors, EachSaysWhatAndWhatToDo) {
+  std::set<std::string_view> codes;
+  for (const auto* error : load_error::kAll) {
+    EXPECT_TRUE(codes.insert(error->code).second) << error->code;
+    EXPECT_FALSE(error->what.empty());
+    EXPECT_FALSE(error->remedy.empty());
+  }
+}
+
+TEST(LoadErrors, AFileThatIsNotThereIsToldByName) {
+  const auto loaded = load({.file = "/nowhere/shop.yaml"});
+  ASSERT_FALSE(loaded);
+  ASSERT_EQ(loaded.error().size(), 1u);
+  EXPECT_EQ(loaded.error()[0].code, "file-unreadable");
+  EXPECT_EQ(loaded.error()[0].file, "/nowhere/shop.yaml");
+}
+
+}  // namespace
+}  // namespace plimsoll::contract

@@ -1,0 +1,16 @@
+#pragma once
+
+#include "plimsoll/handler/mock/random.hpp"
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace plimsoll::handler::mocking {
+
+/// A text of that `format` of JSON Schema or OpenAPI; nothing for one that is not known.
+std::optional<std::string> text_of_format(std::string_view format, Random& random);
+/// Words, from `least` to `most` characters.
+std::string words(Random& random, std::size_t least, std::size_t most);
+
+}  // namespace plimsoll::handler::mocking
