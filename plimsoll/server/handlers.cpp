@@ -2,12 +2,17 @@
 
 namespace plimsoll::handler {
 // Each is defined in the file or folder of its name.
-extern const Handling job_handling, mock_handling;
+extern const Handling table, job_handling, mock_handling;
 }  // namespace plimsoll::handler
 
 namespace plimsoll::server {
 
-constexpr const Handling* kHandlings[] = {&handler::job_handling, &handler::mock_handling};
+// One row for each way to answer.
+constexpr const Handling* kHandlings[] = {
+    &handler::table,
+    &handler::job_handling,
+    &handler::mock_handling,
+};
 
 std::span<const Handling* const> handlings() { return kHandlings; }
 
