@@ -1,0 +1,350 @@
+#include "plimsoll/contract/contract.hpp"
+#include "plimsoll/exchange/part.hpp"
+#include "plimsoll/policy/client_key.hpp"
+#include "plimsoll/policy/limit_table.hpp"
+#include "plimsoll/policy/verifiers.hpp"
+
+#include <algorithm>
+
+namespace plimsoll::policy {
+namespace {
+
+constexpr Problem kUnauthenticated{"unauthenticated", 401, "Credentials are needed",
+                                   "Send what WWW-Authenticate asks for; /docs tells where to get it."};
+constexpr Problem kInvalid{"invalid-credentials", 401, "The credentials are not valid",
+                           "Get a fresh token or key and repeat the request."};
+constexpr Problem kThrottled{"authentication-throttled", 429, "Too many bad credentials from this address",
+                             "Wait for the seconds in Retry-After, and correct the credentials first.", true};
+
+constexpr std::size_t kMostSchemes = 8;
+
+/// A security scheme the operation names, and who verifies it.
+struct Door {
+  const contract::SecurityScheme* scheme;
+  Verifier verifier;
+};
+
+/// What one exchange has shown so far.
+struct Attempt {
+  std::string_view shown[kMostSchemes]{};  ///< the credential of each door; empty: none
+  Principal principals[kMostSchemes]{};
+  bool vouched[kMostSchemes]{};
+  std::string_view fault{};  ///< of the first bad one
+  bool any = false;
+};
+
+bool equal_ignoring_case(std::string_view a, std::string_view b) {
+  return std::ranges::equal(a, b, [](char x, char y) { return (x | 32) == (y | 32); });
+}
+
+/// The value of `name` in pieces `name=value` parted by `between`.
+std::string_view value_in(std::string_view text, std::string_view name, char between) {
+  while (!text.empty()) {
+    const auto end = std::min(text.find(between), text.size());
+    auto piece = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    while (piece.starts_with(' ')) piece.remove_prefix(1);
+    if (piece.size() > name.size() && piece.starts_with(name) && piece[name.size()] == '=')
+      return piece.substr(name.size() + 1);
+  }
+  return {};
+}
+
+std::string_view credential(const contract::SecurityScheme& scheme, const Request& request) {
+  if (scheme.type != "apiKey") {
+    constexpr std::string_view kBearer = "bearer ";
+    auto text = request.headers.find("authorization");
+    if (text.size() <= kBearer.size() || !equal_ignoring_case(text.substr(0, kBearer.size()), kBearer)) return {};
+    text.remove_prefix(kBearer.size());
+    while (text.starts_with(' ')) text.remove_prefix(1);
+    return request.headers.count("authorization") == 1 ? text : "two";  // two of them: neither is believed
+  }
+  switch (scheme.in) {
+    case contract::In::header: return request.headers.find(scheme.parameter);
+    case contract::In::query: return value_in(request.query, scheme.parameter, '&');
+    default: return value_in(request.headers.find("cookie"), scheme.parameter, ';');
+  }
+}
+
+std::string challenge(const contract::SecurityScheme& scheme, const std::string& realm) {
+  if (scheme.type != "apiKey") return "Bearer realm=\"" + realm + "\"";
+  static constexpr std::string_view kPlaces[] = {"path", "query", "header", "cookie"};
+  return "ApiKey realm=\"" + realm + "\", in=\"" + std::string(kPlaces[static_cast<std::size_t>(scheme.in)]) +
+         "\", name=\"" + scheme.parameter + "\"";
+}
+
+/// What both shapes of the policy share: the doors of an operation and the rules of passing through them.
+class Doors {
+ public:
+  static Result<std::shared_ptr<Doors>> make(const Build& build) {
+    auto made = std::make_shared<Doors>(build);
+    for (const auto& requirement : build.operation.security)
+      for (const auto& needed : requirement.all) {
+        if (made->index_of(needed.scheme) < made->doors_.size()) continue;
+        if (made->doors_.size() == kMostSchemes)
+          return fail(config::kConfiguration, "more than 8 security schemes for one operation");
+        auto verifier = verifier_of(*needed.scheme, build.contract, build.services);
+        if (!verifier) return std::unexpected(std::move(verifier).error());
+        made->doors_.push_back({needed.scheme, std::move(*verifier)});
+      }
+    auto trusted = trusted_proxies(build.services);
+    if (!trusted) return std::unexpected(std::move(trusted).error());
+    made->trusted_ = std::move(*trusted);
+    auto failures = failures_allowed(build.services);
+    if (!failures) return std::unexpected(std::move(failures).error());
+    if (*failures) made->failures_ = Rate{(*failures)->limit, (*failures)->per.nanoseconds, (*failures)->limit};
+    std::string realm;
+    for (const char c : build.contract.title)
+      if (c >= ' ' && c <= '~' && c != '"' && c != '\\') realm += c;
+    for (const auto& door : made->doors_) {
+      if (!made->challenge_.empty()) made->challenge_ += ", ";
+      if (door.verifier.tokens)
+        made->token_challenge_ = made->challenge_.size() + challenge(*door.scheme, realm).size();
+      made->challenge_ += challenge(*door.scheme, realm);
+    }
+    return made;
+  }
+  explicit Doors(const Build& build) : operation_(build.operation), table_(build.services.shared->of<LimitTable>()) {}
+
+  bool look_up_keys() const {
+    return std::ranges::any_of(doors_, [](const Door& door) { return door.verifier.keys != nullptr; });
+  }
+
+  /// Everything that can be judged where it stands. A credential that must be looked up is left in `shown` unvouched.
+  Result<> begin(const Request& request, Context& context, Attempt& attempt) const {
+    for (std::size_t i = 0; i < doors_.size(); ++i) {
+      attempt.shown[i] = credential(*doors_[i].scheme, request);
+      attempt.any |= !attempt.shown[i].empty();
+    }
+    if (!attempt.any) return {};
+    if (failures_) {
+      const auto left = table_->peek(failure_key(request, context), *failures_, context.now);
+      if (!left.allowed) return throttled(left);
+    }
+    for (std::size_t i = 0; i < doors_.size(); ++i) {
+      if (attempt.shown[i].empty()) continue;
+      if (doors_[i].verifier.tokens)
+        judge_token(i, context, attempt);
+      else
+        judge_key(i, context, attempt);
+    }
+    return {};
+  }
+
+  /// The key behind door `i` must be looked up in the database; else it is judged already.
+  bool pending(const Attempt& attempt, std::size_t i) const {
+    return doors_[i].verifier.keys && !attempt.shown[i].empty() && !attempt.vouched[i];
+  }
+  bool pending(const Attempt& attempt) const {
+    for (std::size_t i = 0; i < doors_.size(); ++i)
+      if (pending(attempt, i)) return true;
+    return false;
+  }
+
+  Task<Result<>> look_up(Context& context, Attempt& attempt) const {
+    for (std::size_t i = 0; i < doors_.size(); ++i) {
+      if (!pending(attempt, i)) continue;
+      auto& keys = *doors_[i].verifier.keys;
+      const auto digest = sha256(attempt.shown[i]);
+      auto found = co_await keys.table->find(context.loop, digest, keys.roles, context.wall);
+      if (!found) co_return std::unexpected(std::move(found).error());
+      if (*found) {
+        keys.cache.put(digest, *found, context.now);
+        vouch(i, *found, context, attempt);
+      } else {
+        fault(i, "the key is unknown, revoked or expired", attempt);
+      }
+    }
+    co_return Result<>{};
+  }
+
+  /// Passes with a principal, or without one where the contract lets anybody in; else 401.
+  Result<> finish(const Request& request, Context& context, const Attempt& attempt, bool enforced) const {
+    const contract::SecurityRequirement* through = nullptr;
+    bool granted = false, anybody = false;
+    for (const auto& requirement : operation_.security) {
+      anybody |= requirement.all.empty();
+      if (requirement.all.empty() ||
+          !std::ranges::all_of(requirement.all, [&](auto& needed) { return attempt.vouched[index_of(needed.scheme)]; }))
+        continue;
+      const bool all_scopes = std::ranges::all_of(requirement.all, [&](auto& needed) {
+        return std::ranges::all_of(
+            needed.scopes, [&](auto& scope) { return attempt.principals[index_of(needed.scheme)].has_scope(scope); });
+      });
+      if (!through || (all_scopes && !granted)) through = &requirement, granted = all_scopes;
+    }
+    if (through) {
+      admit(*through, context, attempt);
+      return {};
+    }
+    if (anybody && attempt.fault.empty()) return {};
+    return refuse(request, context, attempt, enforced);
+  }
+
+ private:
+  std::size_t index_of(const contract::SecurityScheme* scheme) const {
+    return static_cast<std::size_t>(std::ranges::find(doors_, scheme, &Door::scheme) - doors_.begin());
+  }
+  std::uint64_t failure_key(const Request& request, Context& context) const {
+    return mixed(client_key(request, context, trusted_), 0xfa11ed);
+  }
+
+  void vouch(std::size_t i, const IdentityPointer& identity, Context& context, Attempt& attempt) const {
+    context.keep<IdentityPointer>(identity);  // the principal is made of views
+    attempt.principals[i] = identity->principal(doors_[i].scheme->name);
+    attempt.vouched[i] = true;
+  }
+  void fault(std::size_t i, std::string_view what, Attempt& attempt) const {
+    if (attempt.fault.empty()) attempt.fault = what;
+    attempt.shown[i] = {};
+  }
+
+  void judge_token(std::size_t i, Context& context, Attempt& attempt) const {
+    auto identity = doors_[i].verifier.tokens->verify(attempt.shown[i], context.wall);
+    if (identity)
+      vouch(i, *identity, context, attempt);
+    else
+      fault(i, sentence_of(identity.error()), attempt);
+  }
+
+  void judge_key(std::size_t i, Context& context, Attempt& attempt) const {
+    auto& keys = *doors_[i].verifier.keys;
+    const auto text = attempt.shown[i];
+    if (!looks_like_api_key(text)) return fault(i, "the key is mistyped", attempt);
+    if (!keys.development.empty() && equal_in_constant_time(text, keys.development))
+      return vouch(i, keys.developer, context, attempt);
+    if (!keys.table) return fault(i, "the key is unknown", attempt);
+    if (const auto known = keys.cache.find(sha256(text), context.now, context.wall)) vouch(i, known, context, attempt);
+  }
+
+  void admit(const contract::SecurityRequirement& through, Context& context, const Attempt& attempt) const {
+    auto* by = context.arena.array<Vouched::By>(doors_.size());
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < doors_.size(); ++i)
+      if (attempt.vouched[i]) by[count++] = {doors_[i].scheme, attempt.principals[i]};
+    context.note<Vouched>(std::span<const Vouched::By>(by, count));
+    auto& principal = context.arena.make<Principal>(attempt.principals[index_of(through.all[0].scheme)]);
+    if (through.all.size() > 1) {  // several vouch together: what each grants, the caller has
+      std::size_t scopes = 0;
+      for (const auto& needed : through.all) scopes += attempt.principals[index_of(needed.scheme)].scopes.size();
+      auto* all = context.arena.array<std::string_view>(scopes);
+      auto* at = all;
+      for (const auto& needed : through.all)
+        at = std::ranges::copy(attempt.principals[index_of(needed.scheme)].scopes, at).out;
+      principal.scopes = {all, at};
+    }
+    context.principal = &principal;
+  }
+
+  Result<> refuse(const Request& request, Context& context, const Attempt& attempt, bool enforced) const {
+    if (attempt.fault.empty()) {
+      if (enforced) context.promise("www-authenticate", challenge_);
+      return fail(kUnauthenticated);
+    }
+    if (failures_) table_->take(failure_key(request, context), *failures_, context.now);
+    if (enforced) {
+      auto text = challenge_;
+      if (token_challenge_)
+        text.insert(token_challenge_,
+                    ", error=\"invalid_token\", error_description=\"" + std::string(attempt.fault) + "\"");
+      context.promise("www-authenticate", context.arena.keep(text));
+    }
+    return fail(kInvalid, std::string(attempt.fault));
+  }
+
+  static Result<> throttled(const RateDecision& left) {
+    Error error{&kThrottled};
+    error.more().retry_after = std::max<std::int64_t>((left.retry_after + kSecond - 1) / kSecond, 1);
+    return std::unexpected(std::move(error));
+  }
+
+  static std::string_view sentence_of(JwtFault fault) {
+    switch (fault) {
+      case JwtFault::too_large: return "the token is too large";
+      case JwtFault::malformed: return "the token is malformed";
+      case JwtFault::algorithm_not_allowed: return "the token's algorithm is not allowed";
+      case JwtFault::critical_extension: return "the token needs an extension that is not understood";
+      case JwtFault::unknown_key: return "the token is signed by an unknown key";
+      case JwtFault::bad_signature: return "the token's signature is wrong";
+      case JwtFault::bad_claims: return "the token's claims are malformed";
+      case JwtFault::no_expiry: return "the token never expires";
+      case JwtFault::expired: return "the token has expired";
+      case JwtFault::not_yet_valid: return "the token is not valid yet";
+      case JwtFault::wrong_issuer: return "the token is from another issuer";
+      case JwtFault::wrong_audience: return "the token is for another audience";
+    }
+    return "the token is not valid";
+  }
+
+  const contract::Operation& operation_;
+  std::vector<Door> doors_;
+  TrustedProxies trusted_;
+  std::optional<Rate> failures_;
+  std::shared_ptr<LimitTable> table_;
+  std::string challenge_;
+  std::size_t token_challenge_ = 0;  ///< where in it an error of a token goes; 0: nowhere
+};
+
+/// Finds out who asks. Tokens are judged where they stand.
+class AuthenticateTokens final : public Check {
+ public:
+  explicit AuthenticateTokens(std::shared_ptr<Doors> doors) : doors_(std::move(doors)) {}
+  Result<> check(Request& request, Context& context) override {
+    Attempt attempt;
+    if (auto begun = doors_->begin(request, context, attempt); !begun) return begun;
+    return doors_->finish(request, context, attempt, mode() == Mode::enforce);
+  }
+
+ private:
+  std::shared_ptr<Doors> doors_;
+};
+
+/// The same where keys are looked up in the database: waits only for one that was not met lately.
+class AuthenticateKeys final : public Policy {
+ public:
+  explicit AuthenticateKeys(std::shared_ptr<Doors> doors) : doors_(std::move(doors)) {}
+  PLIMSOLL_FORWARDS Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
+    auto& attempt = context.arena.make<Attempt>();
+    auto begun = doors_->begin(request, context, attempt);
+    if (begun && doors_->pending(attempt)) return wait(request, context, attempt, next);
+    return pass(std::move(begun), request, context, attempt, next);
+  }
+
+ private:
+  Task<Result<Response>> wait(Request& request, Context& context, Attempt& attempt, Next next) {
+    auto looked_up = co_await doors_->look_up(context, attempt);
+    // A database that is gone is no fault of the caller's, and nothing that `shadow` could let pass.
+    if (!looked_up) co_return std::unexpected(std::move(looked_up).error());
+    auto answer = co_await pass(std::move(looked_up), request, context, attempt, next);
+    co_return answer;
+  }
+
+  PLIMSOLL_FORWARDS Task<Result<Response>> pass(Result<> verdict, Request& request, Context& context,
+                                                const Attempt& attempt, Next next) {
+    if (verdict) verdict = doors_->finish(request, context, attempt, mode() == Mode::enforce);
+    if (!verdict && refuses(context, verdict.error())) return refuse(std::move(verdict).error());
+    return next(request, context);
+  }
+  std::shared_ptr<Doors> doors_;
+};
+
+/// Finds out who asks, by the security schemes of the contract: tokens and API keys in all their combinations.
+struct Authenticate {
+  struct Options {};
+  static constexpr std::span<const config::Field> fields{};
+  static constexpr const Problem* problems[] = {&kUnauthenticated, &kInvalid, &kThrottled};
+  static Result<std::unique_ptr<Policy>> build(Options, const Build& build) {
+    if (build.operation.security.empty()) return nullptr;
+    auto doors = Doors::make(build);
+    if (!doors) return std::unexpected(std::move(doors).error());
+    if ((*doors)->look_up_keys()) return std::make_unique<AuthenticateKeys>(std::move(*doors));
+    return std::make_unique<AuthenticateTokens>(std::move(*doors));
+  }
+};
+
+}  // namespace
+
+extern constinit const Part authenticate =
+    part<Authenticate>("authentication", "Finds out who asks, by the security schemes of the contract.");
+
+}  // namespace plimsoll::policy

@@ -1,0 +1,70 @@
+#pragma once
+
+#include "plimsoll/base/arena.hpp"
+#include "plimsoll/base/clock.hpp"
+#include "plimsoll/base/result.hpp"
+#include "plimsoll/exchange/principal.hpp"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace plimsoll::contract {
+struct SecurityScheme;
+}
+
+namespace plimsoll::policy {
+
+/// Who a verified credential names and what it grants. Immutable, shared by the exchanges that present it.
+struct Identity {
+  std::string subject, tenant;
+  std::vector<std::string> scopes, roles;  ///< scopes with those of the roles
+  Arena arena{1024};                       ///< of the claims
+  json::Value claims;
+  bool has_claims = false;
+  Nanoseconds expires = 0;  ///< Unix; 0: never
+  std::vector<std::string_view> scope_views, role_views;
+
+  /// Once all is filled in.
+  void seal() {
+    scope_views.assign(scopes.begin(), scopes.end());
+    role_views.assign(roles.begin(), roles.end());
+  }
+  Principal principal(std::string_view scheme) const {
+    return {.subject = subject,
+            .scheme = scheme,
+            .tenant = tenant,
+            .scopes = scope_views,
+            .roles = role_views,
+            .claims = has_claims ? &claims : nullptr};
+  }
+};
+using IdentityPointer = std::shared_ptr<const Identity>;
+
+/// `roles:` of the deployment: each role with its scopes.
+class Roles {
+ public:
+  static Result<Roles> read(const json::Value* deployment);
+  /// Adds the scopes of the identity's roles to its own.
+  void expand(Identity&) const;
+
+ private:
+  std::map<std::string, std::vector<std::string>, std::less<>> scopes_;
+};
+
+/// What authentication found, noted for authorization: who vouched, by security scheme.
+struct Vouched {
+  struct By {
+    const contract::SecurityScheme* scheme;
+    Principal principal;
+  };
+  std::span<const By> by;
+  const Principal* find(const contract::SecurityScheme* scheme) const {
+    for (const auto& each : by)
+      if (each.scheme == scheme) return &each.principal;
+    return nullptr;
+  }
+};
+
+}  // namespace plimsoll::policy

@@ -1,0 +1,37 @@
+#pragma once
+
+#include "plimsoll/contract/contract.hpp"
+#include "plimsoll/exchange/services.hpp"
+#include "plimsoll/policy/api_key.hpp"
+#include "plimsoll/policy/token_verifier.hpp"
+
+namespace plimsoll::policy {
+
+/// Verifies API keys of one security scheme.
+struct KeyVerifier {
+  std::unique_ptr<ApiKeys> table;  ///< null: only the development key
+  Roles roles;
+  ApiKeyCache cache;
+  std::string development;  ///< made by `--dev`; empty: none
+  IdentityPointer developer;
+};
+
+/// Whatever verifies the credentials of a security scheme: exactly one of the two.
+struct Verifier {
+  std::shared_ptr<TokenVerifier> tokens;
+  std::shared_ptr<KeyVerifier> keys;
+};
+
+inline constexpr Problem kNoVerifier{"no-verifier", 500, "Nothing verifies these credentials",
+                                     "Say in plimsoll.yaml who issues them, `authentication: {SCHEME: {issuer: URL, "
+                                     "audience: NAME, jwks: FILE}}`, or start with "
+                                     "--dev, which makes a key."};
+
+/// The verifier of a scheme, made from `authentication.<scheme>` of the deployment at its first use and shared by all
+/// operations. Without any the start is refused, unless it is a development's, which gets a key of its own.
+Result<Verifier> verifier_of(const contract::SecurityScheme&, const contract::Contract&, const Services&);
+
+/// `authentication.failures`: how many bad credentials an address may present. Nullopt: as many as it likes.
+Result<std::optional<config::Rate>> failures_allowed(const Services&);
+
+}  // namespace plimsoll::policy
