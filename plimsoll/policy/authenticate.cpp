@@ -334,7 +334,7 @@ struct Authenticate {
   static constexpr std::span<const config::Field> fields{};
   static constexpr const Problem* problems[] = {&kUnauthenticated, &kInvalid, &kThrottled};
   static Result<std::unique_ptr<Policy>> build(Options, const Build& build) {
-    if (build.operation.security.empty()) return nullptr;
+    if (build.operation.security.empty() || build.services.mock) return nullptr;
     auto doors = Doors::make(build);
     if (!doors) return std::unexpected(std::move(doors).error());
     if ((*doors)->look_up_keys()) return std::make_unique<AuthenticateKeys>(std::move(*doors));

@@ -5,8 +5,20 @@
 
 namespace plimsoll::policy {
 // Each is defined in the file of its name.
-extern const Part trace, access_log, measure, security_headers, cors, deadline, rate_limit_by_address, rate_limit,
-    validate, fields, idempotency, after, settle;
+extern const Part trace;
+extern const Part access_log;
+extern const Part measure;
+extern const Part security_headers;
+extern const Part cors;
+extern const Part deadline;
+extern const Part rate_limit_by_address;
+extern const Part authenticate;
+extern const Part rate_limit;
+extern const Part validate;
+extern const Part fields;
+extern const Part idempotency;
+extern const Part after;
+extern const Part settle;
 }  // namespace plimsoll::policy
 
 namespace plimsoll::server {
@@ -23,6 +35,7 @@ constexpr Row kChain[] = {
      "before authentication: a preflight carries no credentials, and a refusal must be readable to the page"},
     {&policy::deadline, everything, "before anything that may wait"},
     {&policy::rate_limit_by_address, operations, "before a key is looked at: strangers cost nothing more than this"},
+    {&policy::authenticate, operations, "before anything that depends on the caller, and before the body is read"},
     {&policy::rate_limit, operations, "the caller is known: what is counted by caller is counted here"},
     {&policy::validate, operations,
      "behind all that knows callers: strangers learn nothing of the schema; before all that stores: a failure occupies "

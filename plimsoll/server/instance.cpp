@@ -1,5 +1,7 @@
 #include "plimsoll/server/instance.hpp"
 
+#include "plimsoll/policy/development_key.hpp"
+
 #include "plimsoll/async/blocking.hpp"
 #include "plimsoll/database/sqlite.hpp"
 #include "plimsoll/handler/docs/assets.hpp"
@@ -94,6 +96,10 @@ std::expected<std::unique_ptr<Instance>, contract::Complaints> Instance::create(
   if (complaints.empty()) complaints = state.mount();
   if (!complaints.empty()) return std::unexpected(std::move(complaints));
   for (const auto& warning : state.contract->warnings) state.remarks.push_back(contract::to_string(warning));
+  for (const auto& each : policy::development_credentials(*state.contract, state.services))
+    state.remarks.push_back("plimsoll: DEVELOPMENT ONLY: --dev made a key for \"" + each.scheme +
+                            "\". Whoever sends this may do everything, for 12 hours or until this process ends:\n  " +
+                            each.header);
   return made;
 }
 
@@ -112,7 +118,8 @@ contract::Complaints Instance::State::open() {
               .log = log.get(),
               .clock = &clock,
               .deployment = deployment.root,
-              .development = settings.development};
+              .development = settings.development,
+              .mock = settings.mock_all};
   return {};
 }
 
