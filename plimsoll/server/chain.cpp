@@ -15,6 +15,7 @@ extern const Part rate_limit_by_address;
 extern const Part authenticate;
 extern const Part rate_limit;
 extern const Part validate;
+extern const Part compression;
 extern const Part fields;
 extern const Part idempotency;
 extern const Part after;
@@ -40,6 +41,8 @@ constexpr Row kChain[] = {
     {&policy::validate, operations,
      "behind all that knows callers: strangers learn nothing of the schema; before all that stores: a failure occupies "
      "no key"},
+    {&policy::compression, everything,
+     "around all that changes a body; within what stores answers, so that a stored one is ready to send"},
     {&policy::fields, operations, "just around the answer: what is cached and validated is whole"},
     {&policy::idempotency, operations,
      "behind all refusals: what was refused never occupies a key; before the handler, whose transaction it joins"},
