@@ -42,7 +42,7 @@ PATIENCE = float(os.environ.get("PLIMSOLL_PATIENCE", "60"))  # seconds a start, 
 def program():
     """The path of the plimsoll program under test."""
     if os.environ.get("PLIMSOLL"):
-        return pathlib.Path(os.environ["PLIMSOLL"])
+        return pathlib.Path(os.environ["PLIMSOLL"]).resolve()
     built = [path for path in (ROOT / "build/release/bin/plimsoll", ROOT / "build/dev/bin/plimsoll") if path.exists()]
     if not built:
         raise FileNotFoundError("no program to test: run `make build`, or set PLIMSOLL to the path of the binary")
