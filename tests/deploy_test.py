@@ -14,16 +14,12 @@ class Deploy(harness.ServerTest):
         harness.needs("dpkg", "ldd")
         linked = subprocess.run(["ldd", harness.program()], capture_output=True, text=True, check=True).stdout
         paths = [path for path in re.findall(r"=> (/\S+)", linked) if not re.search(r"lib(asan|ubsan|tsan|clang_rt)", path)]
-        names = set()
-        for path in paths:
-            # Files of merged /usr are known to dpkg by either name.
-            for known in (path, "/usr" + path, path.removeprefix("/usr")):
-                found = subprocess.run(["dpkg", "-S", known], capture_output=True, text=True)
-                if found.returncode == 0:
-                    names.add(found.stdout.split(":")[0])
-                    break
-            else:
-                self.fail(f"{path} is of no package")
+        # Files of merged /usr are known to dpkg by either name.
+        known = [name for path in paths for name in {path, "/usr" + path, path.removeprefix("/usr")}]
+        owners = dict(reversed(line.split(": ")) for line in subprocess.run(["dpkg", "-S", *known], capture_output=True, text=True).stdout.splitlines())
+        names = {owner.split(":")[0] for owner in owners.values()}
+        found = {path.removeprefix("/usr") for path in owners}
+        self.assertEqual([path for path in paths if path.removeprefix("/usr") not in found], [], "of no package")
         basic = {"libc6", "libgcc-s1"}  # of every Debian
         listed = set(re.search(r"no-install-recommends \\\n(.*?)&& \\\n", (DEPLOY / "Containerfile").read_text(), re.S)[1].replace("\\", "").split())
         self.assertEqual(names - basic - listed, set())
