@@ -3,6 +3,7 @@ import os
 import pathlib
 import re
 import shutil
+import sqlite3
 import subprocess
 
 import harness
@@ -16,7 +17,7 @@ class Shop(harness.ServerTest):
     @classmethod
     def setUpClass(cls):
         cls.test = cls("test_pages_hold_every_order_once")
-        cls.shop = cls.test.serve(EXAMPLES / "shop/shop.yaml", shop_deployment(EXAMPLES / "shop/migrations"))
+        cls.shop = serve_shop(cls.test)
 
     @classmethod
     def tearDownClass(cls):
@@ -48,7 +49,7 @@ class Shop(harness.ServerTest):
         self.assertTrue(all("copper" in (row["name"] + row["description"]).lower() for row in words))
 
     def test_an_order_is_shown_with_its_customer_and_items(self):
-        rows = self.shop.get("/v1/orders", embed="customer,items,payments", limit=3).json()["data"]
+        rows = self.shop.get("/v1/orders", embed=["customer", "items", "payments"], limit=3).json()["data"]
         for row in rows:
             self.assertEqual(row["customer"]["id"], row["customer_id"])
             self.assertTrue(row["items"])
@@ -89,14 +90,15 @@ class Packages(harness.ServerTest):
             raise cls.skipTest(cls.test, "this machine has no package index: apt-get update")
         assert loaded.returncode == 0, loaded.stderr
         cls.count = int(re.search(r"(\d+) packages", loaded.stdout)[1])
-        cls.server_ = cls.test.serve(EXAMPLES / "packages/packages.yaml", f"database: {{url: 'sqlite:{folder}/packages.db'}}\n")
+        cls.packages = cls.test.serve(EXAMPLES / "packages/packages.yaml", f"database: {{url: 'sqlite:{folder}/packages.db'}}\n")
+        cls.packages.database = folder / "packages.db"
 
     @classmethod
     def tearDownClass(cls):
         cls.test.doCleanups()
 
     def test_the_largest_libraries_with_their_dependencies(self):
-        page = self.server_.get("/packages?section=libs&sort=-installed_size,name&limit=50&fields=name,version&embed=dependencies")
+        page = self.packages.get("/packages?section=libs&sort=-installed_size,name&limit=50&fields=name,version&embed=dependencies")
         self.assertEqual(page.status, 200, page)
         rows = page.json()["data"]
         self.assertEqual(len(rows), 50)
@@ -107,7 +109,7 @@ class Packages(harness.ServerTest):
     def test_every_package_is_on_one_page(self):
         seen, cursor = set(), None
         while True:
-            page = self.server_.get("/packages", sort="installed_size,-section", limit=200, fields="name", **({"cursor": cursor} if cursor else {})).json()
+            page = self.packages.get("/packages", sort="installed_size", limit=200, fields="name", **({"cursor": cursor} if cursor else {})).json()
             names = [row["name"] for row in page["data"]]
             self.assertFalse(seen & set(names))
             seen.update(names)
@@ -117,20 +119,24 @@ class Packages(harness.ServerTest):
         self.assertEqual(len(seen), self.count)
 
     def test_who_depends_on_libc(self):
-        page = self.server_.get("/dependencies", name="libc6", kind="depends", embed="of", limit=5, count="exact").json()
+        page = self.packages.get("/dependencies", name="libc6", kind="depends", embed="of", limit=5, count="exact").json()
         self.assertGreater(page["total"], 1000)
         self.assertTrue(all(row["of"]["name"] == row["package"] for row in page["data"]))
 
     def test_search(self):
-        rows = self.server_.get("/packages", q="relational database server", limit=10).json()["data"]
-        self.assertTrue(rows)
+        page = self.packages.get("/packages", q="chess", limit=200, count="exact").json()
+        with sqlite3.connect(f"file:{self.packages.database}?mode=ro", uri=True) as database:
+            told = {name for name, summary in database.execute("SELECT name, summary FROM packages") if "chess" in re.split(r"[^a-z0-9]+", f"{name} {summary}".lower())}
+        self.assertGreater(len(told), 10)
+        self.assertEqual({row["name"] for row in page["data"]}, told)
+        self.assertEqual(page["total"], len(told))
 
 
 class ShopInCpp(harness.ServerTest):
     """A program outside the tree that links the installed library."""
 
-    def command(self, *arguments):
-        done = subprocess.run([str(argument) for argument in arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    def command(self, *arguments, directory=None):
+        done = subprocess.run([str(argument) for argument in arguments], cwd=directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                               timeout=900)
         self.assertEqual(done.returncode, 0, done.stdout[-4000:])
         return done.stdout
@@ -147,9 +153,9 @@ class ShopInCpp(harness.ServerTest):
         self.command("ninja", "-j2", "-C", folder / "build")
         self.assertIn("[  PASSED  ]", self.command(folder / "build/shop_test"))
 
-        server = harness.Server("", folder, arguments=(), executable=folder / "build/shop", verb=())
-        server.arguments.remove("")
-        (folder / "plimsoll.yaml").write_text(shop_deployment(EXAMPLES / "shop/migrations"))
+        server = harness.Server(EXAMPLES / "shop/shop.yaml", folder, EXAMPLES / "shop/plimsoll.yaml", executable=folder / "build/shop", verb=())
+        server.arguments.remove(str(EXAMPLES / "shop/shop.yaml"))  # the program knows its contract
+        self.command(harness.program(), "migrate", "up", EXAMPLES / "shop/shop.yaml", "--config", EXAMPLES / "shop/plimsoll.yaml", directory=folder)
         self.addCleanup(self._end, server)
         server.start()
         product = server.get("/v1/products?limit=1&sort=price").json()["data"][0]
@@ -160,8 +166,12 @@ class ShopInCpp(harness.ServerTest):
         self.assertIn("/v1/quotes", server.get("/openapi.json").text)
 
 
-def shop_deployment(migrations):
-    return f"database: {{url: 'sqlite:shop.db', migrations: '{migrations}'}}\n"
+def serve_shop(test):
+    """The shop with its seed, in a folder of the test's."""
+    folder = test.directory()
+    migrated = test.plimsoll("migrate", "up", EXAMPLES / "shop/shop.yaml", "--config", EXAMPLES / "shop/plimsoll.yaml", directory=folder)
+    assert migrated.returncode == 0, migrated.stderr
+    return test.serve(EXAMPLES / "shop/shop.yaml", EXAMPLES / "shop/plimsoll.yaml", directory=folder)
 
 
 if __name__ == "__main__":

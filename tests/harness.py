@@ -299,8 +299,10 @@ class Server(Process):
         return fetch(self.address, method, target, body, headers, connection, patience)
 
     def get(self, target, headers=None, **more):
-        """`more` becomes the query, properly encoded: `get("/orders", limit=2, **{"total[ge]": 10})`."""
-        query = urllib.parse.urlencode(more)
+        """`more` becomes the query, properly encoded: `get("/orders", limit=2, status=["open", "paid"], **{"total[ge]": 10})`. The commas
+        between the values of a list stay as they are; one inside a value is encoded, and is no separator."""
+        query = "&".join(f"{urllib.parse.quote(name)}={','.join(urllib.parse.quote(str(one), safe='') for one in (value if isinstance(value, (list, tuple)) else [value]))}"
+                         for name, value in more.items())
         return self.request("GET", target + ("?" + query if query else ""), headers=headers)
 
     def post(self, target, body=None, headers=None):

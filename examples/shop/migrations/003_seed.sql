@@ -58,7 +58,7 @@ UPDATE orders SET total = (
 INSERT INTO payments (id, order_id, method, amount, status, created_at)
 SELECT '0192f0c1-0005' || substr(id, 14),
        id,
-       CASE rowid % 3 WHEN 0 THEN 'transfer' ELSE 'card' END,
+       CASE abs(unicode(substr(id, -1))) % 3 WHEN 0 THEN 'transfer' ELSE 'card' END,
        total,
        CASE status WHEN 'cancelled' THEN 'failed' ELSE 'settled' END,
        strftime('%Y-%m-%dT%H:%M:%SZ', unixepoch(created_at) + 600, 'unixepoch')
