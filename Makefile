@@ -18,7 +18,7 @@ CONFIGURE := cmake -S . -G Ninja -DCMAKE_CXX_COMPILER=clang++-19 -DCMAKE_C_COMPI
 NINJA := nice ninja -j$(JOBS)
 # Rooms in which threads meet: these run under ThreadSanitizer.
 THREADED := async;database;queue;store;edge;telemetry
-FORMATTED = $(shell git ls-files '*.cpp' '*.hpp')
+FORMATTED = $(shell find . -path ./build -prune -o -name '*.[ch]pp' -print)
 
 .DELETE_ON_ERROR:
 .PHONY: help demo build test sanitize sanitize-memory sanitize-threads bench fuzz torture format format-check headers install
