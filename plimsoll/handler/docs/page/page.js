@@ -140,7 +140,7 @@ function details(entry) {
       ...content(response.content)].filter(Boolean);
     parts.push(h('div', {class: 'response'}, headers.length || response.content ? lazily(head, more, status[0] === '2') : head));
   }
-  parts.push(h('h3', null, 'Example'), code(curl(entry)));
+  parts.push(h('h3', null, 'Example'), code(curl(entry)), lazily(['Try it here'], () => [trial(entry)]));
   return parts;
 }
 
