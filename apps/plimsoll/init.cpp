@@ -35,7 +35,7 @@ paths:
       operationId: createNote
       summary: Writes a note
       security: []
-      x-plimsoll: {table: notes, authorization: any-caller}
+      x-plimsoll: {table: notes}
       requestBody:
         required: true
         content: {application/json: {schema: {$ref: '#/components/schemas/Note'}}}
@@ -53,7 +53,7 @@ paths:
       operationId: updateNote
       summary: Changes a note
       security: []
-      x-plimsoll: {table: notes, authorization: any-caller}
+      x-plimsoll: {table: notes}
       requestBody:
         required: true
         content: {application/merge-patch+json: {schema: {type: object}}}
@@ -62,7 +62,7 @@ paths:
       operationId: deleteNote
       summary: Removes a note
       security: []
-      x-plimsoll: {table: notes, authorization: any-caller}
+      x-plimsoll: {table: notes}
       responses: {'204': {description: It is gone}}
 
 components:

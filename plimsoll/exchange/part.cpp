@@ -27,7 +27,7 @@ Result<Mode> Part::mode_of(const json::Value* options) {
 void Part::dress(const Part& part, Policy& policy, Mode mode, const Build& build) {
   policy.name_ = part.key.name;
   policy.mode_ = mode;
-  if (!build.services.metrics) return;
+  if (!build.services.metrics || part.problems.empty()) return;  // what refuses nothing counts nothing
   auto count = [&](std::string_view decision) {
     const telemetry::Label labels[] = {
         {"policy", part.key.name}, {"operation", build.operation.id}, {"decision", decision}};

@@ -233,8 +233,8 @@ contract::Complaints Instance::State::build(Handlers bound) {
 
 contract::Complaints Instance::State::mount() {
   contract::Complaints complaints;
-  const auto add = [&](Site& to, std::string path, std::unique_ptr<Handler> handler) {
-    auto more = to.page(std::move(path), std::move(handler));
+  const auto add = [&](Site& to, std::string path, std::unique_ptr<Handler> handler, std::string route = {}) {
+    auto more = to.page(std::move(path), std::move(handler), std::move(route));
     complaints.insert(complaints.end(), more.begin(), more.end());
   };
   health.watch(services);
@@ -252,13 +252,13 @@ contract::Complaints Instance::State::mount() {
       "'none'; base-uri 'none'";
   for (const auto& asset : handler::docs::assets()) {
     const auto path = asset.name == "index.html" ? std::string("/docs") : "/docs/" + std::string(asset.name);
-    add(*site, path, fixed(std::string(asset.media_type), std::string(asset.bytes), kDocsPolicy));
+    add(*site, path, fixed(std::string(asset.media_type), std::string(asset.bytes), kDocsPolicy), "/docs");
   }
   constexpr auto kPagePolicy = "default-src 'none'; frame-ancestors 'none'";
   add(*site, "/problems", fixed("text/html; charset=utf-8", problem_index(), kPagePolicy));
   for (const auto* problem : all_problems())
     add(*site, "/problems/" + std::string(problem->code),
-        fixed("text/html; charset=utf-8", problem_page(*problem), kPagePolicy));
+        fixed("text/html; charset=utf-8", problem_page(*problem), kPagePolicy), "/problems/{code}");
   return complaints;
 }
 

@@ -83,13 +83,13 @@ contract::Complaints Site::operations(std::vector<std::unique_ptr<Handler>> hand
   return complaints;
 }
 
-contract::Complaints Site::page(std::string path, std::unique_ptr<Handler> handler) {
+contract::Complaints Site::page(std::string path, std::unique_ptr<Handler> handler, std::string route) {
   contract::Complaints complaints;
   auto& mounted = *pages_.emplace_back(std::make_unique<Mounted>());
   mounted.path = std::move(path);
   mounted.handler = std::move(handler);
   mounted.operation.method = "GET";
-  mounted.operation.path = mounted.path;
+  mounted.operation.path = route.empty() ? mounted.path : std::move(route);
   inherit(mounted.operation, *contract_);
   auto made = plan(*mounted.handler, Build{*contract_, mounted.operation, services_}, Reach::everything);
   if (made)

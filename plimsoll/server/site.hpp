@@ -32,8 +32,9 @@ class Site final : public edge::Service {
 
   /// One handler per operation, in the contract's order. A policy that cannot be built is a complaint.
   contract::Complaints operations(std::vector<std::unique_ptr<Handler>> handlers);
-  /// Adds a page; an operation of the contract with the same path hides it.
-  contract::Complaints page(std::string path, std::unique_ptr<Handler> handler);
+  /// Adds a page; an operation of the contract with the same path hides it. `route` is its name in
+  /// metrics, when several pages share one.
+  contract::Complaints page(std::string path, std::unique_ptr<Handler> handler, std::string route = {});
 
   Task<Response> serve(Request&, Context&) override;
   Response refused(const Error&, Context&) override;

@@ -1,0 +1,190 @@
+"""What whoever runs the server sees: its start and end, its log, its metrics, its refusals."""
+import json
+import re
+import signal
+import socket
+
+import harness
+
+CONTRACT = """
+openapi: 3.1.0
+info: {title: Notes, version: 1.0.0}
+x-plimsoll:
+  cors: https://app.example.com
+  tables:
+    notes:
+      schema: '#/components/schemas/Note'
+      key: id
+paths:
+  /notes:
+    get:
+      operationId: listNotes
+      security: []
+      x-plimsoll: {table: notes}
+      responses: {'200': {description: ok}}
+    post:
+      operationId: createNote
+      security: []
+      x-plimsoll: {table: notes}
+      requestBody: {required: true, content: {application/json: {schema: {$ref: '#/components/schemas/Note'}}}}
+      responses: {'201': {description: ok}}
+components:
+  schemas:
+    Note:
+      type: object
+      required: [title]
+      properties:
+        id: {type: string, format: uuid, readOnly: true}
+        title: {type: string, minLength: 1, maxLength: 200}
+"""
+
+
+class Starting(harness.ServerTest):
+    def test_a_taken_port_is_named_with_a_remedy(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            done = self.plimsoll("serve", self.laid(), "--listen", f"127.0.0.1:{port}", "--management", "off")
+        self.assertEqual(done.returncode, 2, done)
+        self.assertIn(str(port), done.stderr)
+        self.assertRegex(done.stderr, "in use")
+
+    def test_a_contract_that_is_not_there(self):
+        done = self.plimsoll("serve", "nowhere.yaml")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("nowhere.yaml", done.stderr)
+
+    def test_a_folder_that_cannot_be_written(self):
+        done = self.plimsoll("serve", self.laid(), "--config", self.laid("database: {url: 'sqlite:/proc/nowhere/x.db'}", "c.yaml"))
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("/proc/nowhere/x.db", done.stderr)
+
+    def test_an_unknown_configuration_key_is_refused_with_a_suggestion(self):
+        output = self.refused(CONTRACT, "lisen: ['127.0.0.1:0']")
+        self.assertIn('did you mean "listen"?', output)
+        self.assertIn("line 1", output)
+
+    def test_a_missing_secret_is_refused_by_name(self):
+        output = self.refused(CONTRACT, "credentials: {zoho: '${PLIMSOLL_TEST_NO_SUCH_SECRET}'}")
+        self.assertIn("PLIMSOLL_TEST_NO_SUCH_SECRET", output)
+        self.assertRegex(output, r"plimsoll\.yaml:1:\d+")
+
+    def test_a_word_of_a_later_version_is_refused_saying_so(self):
+        output = self.refused(CONTRACT.replace("x-plimsoll: {table: notes}", "x-plimsoll: {table: notes, rollout: 5%}"))
+        self.assertRegex(output, "does not implement \"rollout\"")
+
+    def test_config_explains_each_option_with_its_origin(self):
+        folder = self.directory()
+        (folder / "plimsoll.yaml").write_text("telemetry: {log: warning}\ncredentials: {a: very-secret}\n")
+        done = self.plimsoll("config", "--explain", directory=folder)
+        self.assertEqual(done.returncode, 0, done)
+        self.assertRegex(done.stdout, r'telemetry\.log: "warning"\n  from:    plimsoll\.yaml:1\n  default: "info"\n  \w')
+        self.assertNotIn("very-secret", done.stdout)
+
+    def test_what_init_writes_is_served(self):
+        folder = self.directory()
+        done = self.plimsoll("init", "mine", directory=folder)
+        self.assertEqual(done.returncode, 0, done)
+        again = self.plimsoll("init", "mine", directory=folder)
+        self.assertEqual(again.returncode, 2)
+        server = self.serve(folder / "mine" / "notes.yaml", directory=folder / "mine")
+        self.assertEqual(server.post("/notes", {"title": "first"}).status, 201)
+        self.assertEqual([note["title"] for note in server.get("/notes").json()["data"]], ["first"])
+
+    def test_version_and_help(self):
+        self.assertRegex(self.plimsoll("--version").stdout, r"plimsoll \d+\.\d+\.\d+")
+        self.assertIn("serve", self.plimsoll("--help").stdout)
+        self.assertEqual(self.plimsoll("sevre").returncode, 2)
+
+    def laid(self, text=CONTRACT, name="contract.yaml"):
+        path = self.directory() / name
+        path.write_text(text)
+        return path
+
+
+class Seeing(harness.ServerTest):
+    def test_each_request_is_one_line_with_the_ids_of_its_answer(self):
+        server = self.serve(CONTRACT)
+        trace = "0af7651916cd43dd8448eb211c80319c"
+        answer = server.get("/notes", {"traceparent": f"00-{trace}-b7ad6b7169203331-01", "X-Request-Id": "mine-7"})
+        self.assertEqual(answer.headers["x-request-id"], "mine-7")
+        line = harness.until(lambda: [l for l in server.logged() if l.get("trace_id") == trace], "a line of log")[0]
+        self.assertEqual((line["operation"], line["status"], line["request_id"]), ("listNotes", 200, "mine-7"))
+
+    def test_no_secret_reaches_the_log(self):
+        server = self.serve(CONTRACT)
+        server.get("/notes?limit=1", {"Authorization": "Bearer hush-hush", "Cookie": "session=hush-hush"})
+        server.get("/nowhere?token=hush-hush")
+        server.stop()
+        self.assertIn('"status":404', server.output)
+        self.assertNotIn("hush-hush", server.output)
+
+    def test_metrics_count_by_operation_route_and_status(self):
+        server = self.serve(CONTRACT)
+        for _ in range(3):
+            server.get("/notes")
+        server.get("/nowhere")
+        name = 'http_server_request_duration_seconds_count{http_request_method="%s",http_route="%s",http_response_status_code="%s",operation="%s"}'
+        harness.until(lambda: server.metrics().get(name % ("GET", "/notes", 200, "listNotes")) == 3, "three requests counted")
+        harness.until(lambda: server.metrics().get(name % ("", "unmatched", 404, "")) == 1, "one stray request counted")
+
+    def test_management_is_never_on_the_public_listener(self):
+        server = self.serve(CONTRACT)
+        self.assertEqual(server.get("/metrics").status, 404)
+        self.assertEqual(harness.fetch(server.management, target="/notes").status, 404)
+
+    def test_security_headers_are_on_every_answer(self):
+        server = self.serve(CONTRACT)
+        for target in ("/notes", "/nowhere", "/docs", "/problems"):
+            headers = server.get(target).headers
+            self.assertEqual(headers["x-content-type-options"], "nosniff", target)
+            self.assertIn("default-src 'none'", headers["content-security-policy"], target)
+
+    def test_browsers_of_named_origins_may_call(self):
+        server = self.serve(CONTRACT)
+        ask = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "POST"}
+        self.assertEqual(server.request("OPTIONS", "/notes", headers=ask).headers["access-control-allow-origin"], "https://app.example.com")
+        self.assertEqual(server.request("OPTIONS", "/notes", headers={**ask, "Origin": "https://evil.example"}).status, 403)
+        self.assertNotIn("access-control-allow-origin", server.get("/notes", {"Origin": "https://evil.example"}).headers)
+
+    def test_every_problem_has_a_page_and_the_effective_contract_is_served(self):
+        server = self.serve(CONTRACT)
+        answer = server.get("/nowhere")
+        self.assertEqual(answer.headers["content-type"], "application/problem+json")
+        page = server.get(answer.json()["type"])
+        self.assertEqual(page.status, 200)
+        for link in re.findall(r'href="(/problems/[^"]+)"', server.get("/problems").text):
+            self.assertEqual(server.get(link).status, 200, link)
+        parameters = server.get("/openapi.json").json()["paths"]["/notes"]["get"]["parameters"]
+        self.assertIn("cursor", [parameter["name"] for parameter in parameters])
+
+
+class Ending(harness.ServerTest):
+    def test_sigterm_lets_what_is_under_way_finish_and_ends_with_0(self):
+        server = self.serve(CONTRACT)
+        body = json.dumps({"title": "under way"}).encode()
+        with socket.create_connection(("127.0.0.1", server.port), timeout=harness.PATIENCE) as line:
+            line.sendall(b"POST /notes HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:5])
+            # Another request is answered: the server has read what was sent before it, on whichever thread.
+            self.assertEqual(server.get("/notes").status, 200)
+            server.signal(signal.SIGTERM)
+            harness.until(lambda: any(l.get("event") == "draining" for l in server.logged()), "the drain")
+            line.sendall(body[5:])
+            answer = b""
+            while piece := line.recv(65536):
+                answer += piece
+        self.assertTrue(answer.startswith(b"HTTP/1.1 201"), answer)
+        self.assertIn(b"connection: close", answer.lower())
+        self.assertEqual(server.wait(), 0)
+
+    def test_an_idle_server_ends_at_once_and_starts_again_with_its_rows(self):
+        server = self.serve(CONTRACT)
+        server.post("/notes", {"title": "kept"})
+        self.assertEqual(server.stop(), 0)
+        server.restart()
+        self.assertEqual([note["title"] for note in server.get("/notes").json()["data"]], ["kept"])
+
+
+if __name__ == "__main__":
+    harness.main()
