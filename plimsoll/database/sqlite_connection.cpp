@@ -144,9 +144,9 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteOpt
   auto* db = made->db_;
   sqlite3_busy_timeout(db, static_cast<int>(options.busy.nanoseconds / kMillisecond));
   sqlite3_create_collation(db, "decimal", SQLITE_UTF8, nullptr, decimal_collation);
-  // Schemas of files that others wrote must not run functions with side effects; nor is a double-quoted typo a text.
+  // Shadow tables stay as FTS5 wrote them, and a double-quoted typo is no text. The schema is trusted: triggers write
+  // to FTS5's tables.
   sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
-  sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
   sqlite3_db_config(db, SQLITE_DBCONFIG_DQS_DML, 0, nullptr);
   std::string pragmas =
       "PRAGMA cache_size=-" + std::to_string(options.cache.bytes >> 10) + ";PRAGMA temp_store=MEMORY;";

@@ -2,12 +2,12 @@
 
 namespace plimsoll::handler {
 // Each is defined in the file or folder of its name.
-extern const Handling job_handling;
+extern const Handling table, job_handling;
 }  // namespace plimsoll::handler
 
 namespace plimsoll::server {
 
-constexpr const Handling* kHandlings[] = {&handler::job_handling};
+constexpr const Handling* kHandlings[] = {&handler::table, &handler::job_handling};
 
 std::span<const Handling* const> handlings() { return kHandlings; }
 

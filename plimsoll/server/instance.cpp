@@ -194,6 +194,12 @@ contract::Complaints Instance::State::build(Handlers bound) {
   if (!settings.mock_all)
     for (const auto* each : handlings())
       if (each->prepare) each->prepare(*contract, services, complaints);
+  // Advice is said, and refuses nothing.
+  std::erase_if(complaints, [&](const contract::Complaint& each) {
+    const bool advice = each.severity == contract::Complaint::Severity::warning;
+    if (advice) remarks.push_back(to_string(each));
+    return advice;
+  });
   if (!complaints.empty()) return complaints;
   std::vector<std::unique_ptr<Handler>> handlers;
   for (const auto& operation : contract->operations) {

@@ -1,0 +1,149 @@
+#include "plimsoll/handler/table/write.hpp"
+#include "plimsoll/json/write.hpp"
+
+#include <algorithm>
+
+namespace plimsoll::table {
+namespace {
+
+using database::Cell;
+using database::Session;
+
+/// Many changes in one transaction. All or nothing: the rows, or the first failure with the place of its item. Else 207
+/// with a result for each item, every one in a savepoint of its own.
+class BatchOf final : public Writing {
+ public:
+  using Writing::Writing;
+
+  Task<Result<Response>> handle(Request&, Context& context) override {
+    auto who = caller(context);
+    if (!who) co_return std::unexpected(std::move(who).error());
+    auto fixed = path_conditions(context);
+    if (!fixed) co_return fail(kNoSuchRow);
+    const auto items = items_of(context.input.body);
+    if (!items) co_return std::unexpected(wrong(kInvalidRow, "body", "", "type", "must be an array of items"));
+    if (static_cast<std::int64_t>(items->array().size()) > plan_.batch->max)
+      co_return fail(kBatchTooLarge, "at most " + std::to_string(plan_.batch->max) + " items");
+    context.wrote(table().name);
+    auto answer = co_await context.unit().answer([&](Session& session) -> Task<Result<Response>> {
+      auto done = co_await in_transaction(context, session, items->array(), *who, *fixed);
+      co_return done;
+    });
+    co_return answer;
+  }
+
+ private:
+  static const json::Value* items_of(const json::Value* body) {
+    if (body && body->is(json::Type::object)) body = body->find("data");
+    return body && body->is(json::Type::array) ? body : nullptr;
+  }
+
+  /// JSON of the row that came out; empty for one that is gone.
+  Task<Result<std::string>> one(Session& session, const Context& context, const json::Value& item, const Caller& who,
+                                const std::vector<Condition>& fixed, const std::string& prefix) const {
+    auto conditions = fixed;
+    const auto action = plan_.batch->action;
+    if (action != Action::create) {
+      auto key = key_in(item, prefix);
+      if (!key) co_return std::unexpected(std::move(key).error());
+      conditions.push_back({.column = table().key, .values = {std::move(*key)}});
+    }
+    const Wanted wanted{
+        .model = model_.get(), .table = &table(), .conditions = conditions, .search = {}, .caller = &who};
+    if (action == Action::remove) {
+      auto gone = co_await erase(session, wanted);
+      if (!gone) co_return std::unexpected(std::move(gone).error());
+      co_return std::string{};
+    }
+    const ChangeBy by{.caller = &who, .fixed = conditions, .wall = context.wall, .prefix = prefix};
+    auto asked = action == Action::create ? new_row(table(), item, by) : merge_patch(table(), item, by);
+    if (!asked) co_return std::unexpected(std::move(asked).error());
+    if (action == Action::create) {
+      auto row = co_await insert(session, *asked, prefix);
+      if (!row) co_return std::unexpected(std::move(row).error());
+      co_return shown(*row);
+    }
+    auto before = co_await current(session, wanted);
+    if (!before) co_return std::unexpected(std::move(before).error());
+    if (!*before) co_return fail(kNoSuchRow, prefix);
+    auto row = co_await change(session, wanted, std::move(*asked), &**before, prefix);
+    if (!row) co_return std::unexpected(std::move(row).error());
+    co_return shown(*row);
+  }
+
+  Result<Cell> key_in(const json::Value& item, const std::string& prefix) const {
+    const auto& column = table().key_column();
+    const auto* said = item.is(json::Type::object) ? item.find(column.name) : &item;
+    if (!said)
+      return std::unexpected(wrong(kInvalidRow, "body", prefix + "/" + column.name, "required", "names no row"));
+    auto cell = to_cell(column, *said);
+    if (!cell)
+      return std::unexpected(
+          wrong(kInvalidRow, "body", prefix + "/" + column.name, cell.error().keyword, cell.error().sentence));
+    return std::move(*cell);
+  }
+
+  static void write_error(json::Writer& out, const Error& error) {
+    out.begin_object().key("status").integer(error.problem->status).key("error").begin_object();
+    out.key("code").string(error.problem->code).key("title").string(error.problem->title);
+    if (!error.detail.empty() && error.problem != &kInternal) out.key("detail").string(error.detail);
+    if (error.more_ && !error.more_->fields.empty()) {
+      out.key("errors").begin_array();
+      for (auto& field : error.more_->fields) {
+        out.begin_object().key("in").string(field.in).key("pointer").string(field.pointer);
+        out.key("keyword").string(field.keyword).key("message").string(field.message).end_object();
+      }
+      out.end_array();
+    }
+    out.end_object().end_object();
+  }
+
+  Task<Result<Response>> in_transaction(Context& context, Session& session, std::span<const json::Value> items,
+                                        const Caller& who, const std::vector<Condition>& fixed) const {
+    const bool together = plan_.batch->all_or_nothing;
+    const auto action = plan_.batch->action;
+    std::string text;
+    json::Writer out{text};
+    out.begin_object().key(together ? "data" : "results").begin_array();
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      const auto prefix = "/" + std::to_string(i);
+      if (!together)
+        if (auto nested = co_await session.query("SAVEPOINT item", {}); !nested)
+          co_return std::unexpected(std::move(nested).error());
+      auto made = co_await one(session, context, items[i], who, fixed, prefix);
+      if (!made && (together || made.error().problem->status >= 500)) {
+        auto error = std::move(made).error();
+        if (error.detail.empty()) error.detail = "item " + std::to_string(i);
+        co_return std::unexpected(std::move(error));
+      }
+      if (!together) {
+        if (!made)
+          if (auto undone = co_await session.query("ROLLBACK TO item", {}); !undone)
+            co_return std::unexpected(std::move(undone).error());
+        if (auto released = co_await session.query("RELEASE item", {}); !released)
+          co_return std::unexpected(std::move(released).error());
+        if (!made) {
+          write_error(out, made.error());
+          continue;
+        }
+        out.begin_object().key("status").integer(action == Action::create ? 201 : made->empty() ? 204 : 200);
+        if (!made->empty()) out.key("data").raw(*made);
+        out.end_object();
+      } else if (!made->empty()) {
+        out.raw(*made);
+      }
+    }
+    out.end_array().end_object();
+    if (together && action == Action::remove) co_return Response{.status = 204, .headers = Headers{context.arena}};
+    const std::uint16_t status = !together ? 207 : action == Action::create ? 201 : 200;
+    co_return json_response(context, status, std::move(text));
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Handler> make_batch(std::shared_ptr<const Model> model, Plan plan, const Build& build) {
+  return std::make_unique<BatchOf>(std::move(model), std::move(plan), build);
+}
+
+}  // namespace plimsoll::table

@@ -1,0 +1,219 @@
+#include "plimsoll/handler/table/change.hpp"
+
+#include "plimsoll/base/uuid.hpp"
+#include "plimsoll/handler/table/operation.hpp"
+#include "plimsoll/json/parse.hpp"
+#include "plimsoll/json/pointer.hpp"
+#include "plimsoll/json/write.hpp"
+
+#include <algorithm>
+
+namespace plimsoll::table {
+namespace {
+
+using database::Cell;
+using json::Type;
+using json::Value;
+
+/// Reads a body into a Change, gathering all that is wrong.
+class Reader {
+ public:
+  Reader(const Table& table, const ChangeBy& by) : table_(table), by_(by) {
+    change_.cells.resize(table.columns.size());
+  }
+
+  bool open(const Value& body) {
+    if (body.is(Type::object)) return true;
+    complain({}, "type", "must be an object");
+    return false;
+  }
+  void members(const Value& body, bool creating, bool merging) {
+    for (auto& member : body.object()) {
+      const auto index = table_.column(member.key);
+      if (!index) {
+        complain(member.key, "additionalProperties", "the table has no such column");
+        continue;
+      }
+      const auto& column = table_.columns[*index];
+      if (column.filled == Filled::owner || column.filled == Filled::tenant) {
+        said_caller(*index, member.value);
+      } else if (*index == table_.key) {
+        if (creating && table_.key_from_client) put(*index, member.value);
+        if (!creating) said_key_ = &member.value;
+      } else if (!column.read_only) {
+        if (merging && column.kind == Kind::json && member.value.is(Type::object)) change_.merged.push_back(*index);
+        put(*index, member.value);
+      }
+    }
+  }
+  /// The path wins over nothing: a body that says otherwise is an error.
+  void fixed() {
+    for (auto& condition : by_.fixed) {
+      auto& cell = change_.cells[condition.column];
+      if (cell && *cell != condition.values[0])
+        complain(table_.columns[condition.column].name, "const", "is not what the path says");
+      cell = condition.values[0];
+    }
+  }
+  void fill(bool creating) {
+    for (std::size_t i = 0; i < table_.columns.size(); ++i) {
+      const auto& column = table_.columns[i];
+      auto& cell = change_.cells[i];
+      switch (column.filled) {
+        case Filled::key:
+          if (creating && !cell && column.kind == Kind::text) cell = Cell{uuid7(by_.wall).to_string()};
+          break;
+        case Filled::created:
+          if (creating) cell = Cell{rfc3339(by_.wall)};
+          break;
+        case Filled::updated: cell = Cell{rfc3339(by_.wall)}; break;
+        case Filled::owner:
+          if (creating && !cell) cell = own(column, by_.caller->subject);
+          break;
+        case Filled::tenant:
+          if (creating) cell = own(column, by_.caller->tenant);
+          break;
+        case Filled::no: break;
+      }
+    }
+  }
+  /// What a whole row must have: defaults, and what is required.
+  void complete(bool creating) {
+    for (std::size_t i = 0; i < table_.columns.size(); ++i) {
+      const auto& column = table_.columns[i];
+      auto& cell = change_.cells[i];
+      if (cell || (!creating && (column.read_only || column.filled != Filled::no))) continue;
+      if (column.default_value)
+        put(i, *column.default_value);
+      else if (!creating)
+        put(i, Value{});
+      else if (column.required && column.filled == Filled::no && !column.read_only)
+        complain(column.name, "required", "is required");
+    }
+  }
+  /// A key that is sent along must be that of the path.
+  void same_key(const std::optional<Cell>& key) {
+    if (!said_key_ || !key) return;
+    const auto said = to_cell(table_.key_column(), *said_key_);
+    if (!said || *said != *key) complain(table_.key_column().name, "const", "the key of a row does not change");
+  }
+  const Value* said_key() const { return said_key_; }
+  Result<Change> take() {
+    if (errors_.empty()) return std::move(change_);
+    Error error{&kInvalidRow, errors_[0].pointer + " " + errors_[0].message};
+    error.more().fields = std::move(errors_);
+    return std::unexpected(std::move(error));
+  }
+
+ private:
+  void complain(std::string_view name, std::string_view keyword, std::string message) {
+    if (errors_.size() >= 64) return;
+    std::string pointer{by_.prefix};
+    if (!name.empty()) json::append_token(pointer, name);
+    errors_.push_back({"body", std::move(pointer), std::string(keyword), std::move(message)});
+  }
+  void put(std::size_t index, const Value& value) {
+    const auto& column = table_.columns[index];
+    if (value.is(Type::null) && column.required && column.kind != Kind::json) {
+      complain(column.name, "required", "must not be null");
+      return;
+    }
+    auto cell = value.is(Type::null) && !column.required ? std::expected<Cell, Misfit>{Cell{}} : to_cell(column, value);
+    if (cell)
+      change_.cells[index] = std::move(*cell);
+    else
+      complain(column.name, cell.error().keyword, cell.error().sentence);
+  }
+  /// Nobody makes rows for others, or gives them away, unless the table excepts the caller.
+  void said_caller(std::size_t index, const Value& value) {
+    const auto& column = table_.columns[index];
+    const bool owner = column.filled == Filled::owner;
+    if (owner && by_.caller->all_owners) return put(index, value);
+    const auto said = to_cell(column, value);
+    const auto own = caller_cell(column, owner ? by_.caller->subject : by_.caller->tenant);
+    if (!said || !own || *said != *own)
+      complain(column.name, "const", owner ? "must be yourself" : "must be your tenant");
+  }
+  std::optional<Cell> own(const Column& column, std::string_view caller) {
+    auto cell = caller_cell(column, caller);
+    if (!cell) complain(column.name, "const", "you cannot own a row of this table");
+    return cell;
+  }
+
+  const Table& table_;
+  const ChangeBy& by_;
+  Change change_;
+  const Value* said_key_ = nullptr;
+  std::vector<FieldError> errors_;
+};
+
+std::optional<Cell> key_condition(const Table& table, const ChangeBy& by) {
+  for (auto& condition : by.fixed)
+    if (condition.column == table.key) return condition.values[0];
+  return std::nullopt;
+}
+
+void merge(Value& target, const Value& patch, Arena& arena) {
+  for (auto& member : patch.object()) {
+    if (member.value.is(Type::null)) {
+      target.remove(member.key);
+    } else if (member.value.is(Type::object)) {
+      auto* inner = target.find(member.key);
+      if (!inner || !inner->is(Type::object)) {
+        target.set(arena, member.key, Value::object({}));
+        inner = target.find(member.key);
+      }
+      merge(*inner, member.value, arena);
+    } else {
+      target.set(arena, member.key, member.value);
+    }
+  }
+}
+
+}  // namespace
+
+Result<Change> new_row(const Table& table, const Value& body, const ChangeBy& by) {
+  Reader reader{table, by};
+  if (reader.open(body)) {
+    reader.members(body, true, false);
+    reader.fixed();
+    reader.fill(true);
+    reader.complete(true);
+  }
+  return reader.take();
+}
+
+Result<Change> merge_patch(const Table& table, const Value& body, const ChangeBy& by) {
+  Reader reader{table, by};
+  if (reader.open(body)) {
+    reader.members(body, false, true);
+    reader.same_key(key_condition(table, by));
+    reader.fixed();
+    reader.fill(false);
+  }
+  return reader.take();
+}
+
+Result<Change> replacement(const Table& table, const Value& body, const ChangeBy& by) {
+  Reader reader{table, by};
+  if (reader.open(body)) {
+    reader.members(body, false, false);
+    reader.same_key(key_condition(table, by));
+    reader.fixed();
+    reader.complete(false);
+    reader.fill(false);
+  }
+  return reader.take();
+}
+
+std::string merged_json(std::string_view current, std::string_view patch) {
+  Arena arena{1024};
+  auto target = json::parse(current, arena);
+  auto change = json::parse(patch, arena);
+  if (!change) return std::string(current);
+  Value made = target && target->is(Type::object) ? target->clone(arena) : Value::object({});
+  merge(made, *change, arena);
+  return json::to_string(made);
+}
+
+}  // namespace plimsoll::table

@@ -1,0 +1,232 @@
+#include "plimsoll/handler/table/ddl.hpp"
+
+#include "plimsoll/handler/table/statement.hpp"
+
+#include <algorithm>
+#include <cctype>
+
+namespace plimsoll::table {
+namespace {
+
+constexpr std::size_t kMostIndexes = 32;
+/// Of tables whose key is text and that `q` looks through: FTS5 refers to rows by an integer that never changes.
+constexpr std::string_view kRowNumber = "row_number";
+
+std::string_view type_of(Kind kind) {
+  switch (kind) {
+    case Kind::integer:
+    case Kind::boolean: return "INTEGER";
+    case Kind::real: return "REAL";
+    case Kind::decimal:
+    case Kind::number: return "TEXT COLLATE decimal";
+    default: return "TEXT";
+  }
+}
+
+/// The affinity SQLite derives from a declared type (datatype3.html, section 3.1).
+std::string_view affinity_of(std::string type) {
+  std::ranges::transform(type, type.begin(), [](unsigned char c) { return std::toupper(c); });
+  const auto has = [&](std::string_view part) { return type.find(part) != type.npos; };
+  if (has("INT")) return "INTEGER";
+  if (has("CHAR") || has("CLOB") || has("TEXT")) return "TEXT";
+  if (has("BLOB") || type.empty()) return "BLOB";
+  if (has("REAL") || has("FLOA") || has("DOUB")) return "REAL";
+  return "NUMERIC";
+}
+
+bool fits(Kind kind, std::string_view affinity) {
+  if (affinity == "BLOB") return true;  // holds whatever it is given
+  switch (kind) {
+    case Kind::integer:
+    case Kind::boolean: return affinity == "INTEGER" || affinity == "NUMERIC";
+    case Kind::real: return affinity == "REAL" || affinity == "NUMERIC";
+    default: return affinity == "TEXT";
+  }
+}
+
+std::string names(const Table& table, const IndexColumns& columns, std::string_view between, bool quote) {
+  std::string text;
+  for (auto column : columns) {
+    const auto& name = table.columns[column].name;
+    (text += text.empty() ? "" : between) += quote ? quoted(name) : name;
+  }
+  return text;
+}
+
+/// The other table and column that a column refers to, as the embeds say.
+const Table* refers_to(const Model& model, const Table& table, std::size_t column) {
+  const auto& name = table.columns[column].name;
+  for (auto& embed : table.embeds)
+    if (!embed.many() && embed.on == name) return model.find(embed.table);
+  for (auto& other : model.tables)
+    for (auto& embed : other.embeds)
+      if (embed.many() && embed.table == table.name && embed.by == name) return &other;
+  return nullptr;
+}
+
+std::string column_definition(const Model& model, const Table& table, std::size_t index, bool rowid) {
+  const auto& column = table.columns[index];
+  std::string text = quoted(column.name) + " " + std::string(type_of(column.kind));
+  if (index == table.key) {
+    if (column.kind == Kind::integer) return text + " PRIMARY KEY";
+    return text + (rowid ? " NOT NULL UNIQUE" : " PRIMARY KEY NOT NULL");
+  }
+  if (column.required) text += " NOT NULL";
+  if (auto* other = refers_to(model, table, index); other && other->key_column().kind == column.kind)
+    text += " REFERENCES " + quoted(other->name) + "(" + quoted(other->key_column().name) + ")";
+  return text;
+}
+
+}  // namespace
+
+std::vector<IndexColumns> needed_indexes(const Model& model, const Table& table) {
+  std::vector<IndexColumns> needed;
+  IndexColumns prefix;
+  if (table.tenant) prefix.push_back(*table.tenant);
+  if (table.owner) prefix.push_back(*table.owner);
+  const auto add = [&](IndexColumns columns) {
+    auto all = prefix;
+    for (auto column : columns)
+      if (std::ranges::find(all, column) == all.end()) all.push_back(column);
+    const auto key = std::ranges::find(all, table.key);
+    if (key != all.end()) all.erase(key + 1, all.end());
+    if (all == IndexColumns{table.key} || needed.size() >= kMostIndexes) return;
+    const auto covers = [&](const IndexColumns& other) {
+      return other.size() >= all.size() && std::equal(all.begin(), all.end(), other.begin());
+    };
+    if (std::ranges::none_of(needed, covers)) needed.push_back(std::move(all));
+  };
+  for (auto& sort : table.sort) add({sort, table.key});
+  for (auto& filter : table.filters) {
+    const bool equality = filter.has(Operator::eq) || filter.has(Operator::in) || filter.has(Operator::is_null);
+    if (equality)
+      for (auto& sort : table.sort) add({filter.column, sort, table.key});
+    add({filter.column, table.key});
+  }
+  if (!prefix.empty()) add({table.key});
+  for (std::size_t i = 0; i < table.columns.size(); ++i) {
+    if (i == table.key || !refers_to(model, table, i)) continue;
+    // Reached from the other table, whoever asks: without the prefix.
+    const IndexColumns alone{i, table.key};
+    const auto covers = [&](const IndexColumns& other) { return !other.empty() && other[0] == i; };
+    if (std::ranges::none_of(needed, covers)) needed.push_back(alone);
+  }
+  return needed;
+}
+
+std::string create_index(const Table& table, const IndexColumns& columns) {
+  return "CREATE INDEX " + quoted(table.name + "_by_" + names(table, columns, "_", false)) + " ON " +
+         quoted(table.name) + "(" + names(table, columns, ",", true) + ")";
+}
+
+std::vector<std::string> create_search(const Table& table, std::string_view rowid) {
+  const auto search = quoted(table.name + "_search"), name = quoted(table.name);
+  const auto columns = names(table, table.search, ",", true);
+  const auto prefixed = [&](std::string_view prefix) {
+    std::string text;
+    for (auto column : table.search)
+      (text += text.empty() ? "" : ",") += std::string(prefix) + quoted(table.columns[column].name);
+    return text;
+  };
+  const auto id = quoted(rowid);
+  const auto put = "INSERT INTO " + search + "(rowid," + columns + ") VALUES(new." + id + "," + prefixed("new.") + ");";
+  const auto drop = "INSERT INTO " + search + "(" + search + ",rowid," + columns + ") VALUES('delete',old." + id + "," +
+                    prefixed("old.") + ");";
+  const auto trigger = [&](std::string_view what, std::string_view when, const std::string& body) {
+    return "CREATE TRIGGER " + quoted(table.name + "_search_" + std::string(what)) + " AFTER " + std::string(when) +
+           " ON " + name + " BEGIN " + body + " END";
+  };
+  std::string of;
+  for (auto column : table.search) (of += of.empty() ? "" : ",") += quoted(table.columns[column].name);
+  return {"CREATE VIRTUAL TABLE " + search + " USING fts5(" + columns + ", content=" + name + ", content_rowid=" + id +
+              ", tokenize='unicode61 remove_diacritics 2')",
+          trigger("insert", "INSERT", put), trigger("delete", "DELETE", drop),
+          trigger("update", "UPDATE OF " + of, drop + " " + put)};
+}
+
+std::vector<std::string> create_table(const Model& model, const Table& table) {
+  const bool integer_key = table.key_column().kind == Kind::integer;
+  const bool row_number = !table.search.empty() && !integer_key;
+  std::string text = "CREATE TABLE " + quoted(table.name) + "(";
+  if (row_number) text += quoted(kRowNumber) + " INTEGER PRIMARY KEY,";
+  for (std::size_t i = 0; i < table.columns.size(); ++i)
+    text += (i ? "," : "") + column_definition(model, table, i, row_number);
+  text += integer_key || row_number ? ") STRICT" : ") STRICT, WITHOUT ROWID";
+  std::vector<std::string> statements{std::move(text)};
+  for (auto& columns : needed_indexes(model, table)) statements.push_back(create_index(table, columns));
+  if (!table.search.empty())
+    for (auto& statement : create_search(table, row_number ? kRowNumber : std::string_view(table.key_column().name)))
+      statements.push_back(std::move(statement));
+  return statements;
+}
+
+std::vector<Disagreement> compare(const Model& model, const Table& table, const FoundTable& found) {
+  std::vector<Disagreement> all;
+  const auto name = quoted(table.name);
+  for (std::size_t i = 0; i < table.columns.size(); ++i) {
+    const auto& column = table.columns[i];
+    const auto there = std::ranges::find(found.columns, column.name, &FoundColumn::name);
+    if (there == found.columns.end()) {
+      auto definition = column_definition(model, table, i, false);
+      if (column.required)
+        definition += column.kind == Kind::integer || column.kind == Kind::boolean ? " DEFAULT 0" : " DEFAULT ''";
+      all.push_back({"table " + name + " has no column " + quoted(column.name),
+                     "ALTER TABLE " + name + " ADD COLUMN " + definition + ";"});
+      continue;
+    }
+    if (const auto affinity = affinity_of(there->type); !found.view && !fits(column.kind, affinity))
+      all.push_back({"column " + quoted(column.name) + " of table " + name + " is " + there->type +
+                         ", which cannot hold the contract's values",
+                     "ALTER TABLE " + name + " RENAME COLUMN " + quoted(column.name) + " TO " +
+                         quoted(column.name + "_old") + ";\nALTER TABLE " + name + " ADD COLUMN " +
+                         quoted(column.name) + " " + std::string(type_of(column.kind)) + ";\nUPDATE " + name + " SET " +
+                         quoted(column.name) + "=" + quoted(column.name + "_old") + ";"});
+    if (there->not_null && !column.required && !there->has_default && !there->primary)
+      all.push_back({"column " + quoted(column.name) + " of table " + name +
+                         " is NOT NULL, and the contract lets it be null or absent",
+                     "-- in the contract: list \"" + column.name + "\" under `required` and take null from its type"});
+    else if (!there->not_null && column.required && !there->primary && !found.view)
+      all.push_back(
+          {"column " + quoted(column.name) + " of table " + name + " can be null, and the contract says it cannot",
+           "-- rebuild the table with " + quoted(column.name) + " NOT NULL", true});
+  }
+  for (auto& column : found.columns)
+    if (column.not_null && !column.has_default && !column.primary && !table.column(column.name))
+      all.push_back({"column " + quoted(column.name) + " of table " + name +
+                         " is NOT NULL without a default and not in the contract: rows cannot be created",
+                     "-- add \"" + column.name + "\" to the schema, or give the column a default", true});
+  if (found.view) return all;
+  const auto indexed = [&](const IndexColumns& columns) {
+    return std::ranges::any_of(found.indexes, [&](const std::vector<std::string>& index) {
+      // The key at the end may be implied: an integer key and that of a table WITHOUT ROWID end every index.
+      auto wanted = columns.size();
+      if (wanted > 1 && columns.back() == table.key) --wanted;
+      if (index.size() < wanted) return false;
+      for (std::size_t i = 0; i < wanted; ++i)
+        if (index[i] != table.columns[columns[i]].name) return false;
+      return true;
+    });
+  };
+  if (!indexed({table.key}))
+    all.push_back({"the key " + quoted(table.key_column().name) + " of table " + name + " is not unique",
+                   "CREATE UNIQUE INDEX " + quoted(table.name + "_key") + " ON " + name + "(" +
+                       quoted(table.key_column().name) + ");"});
+  for (auto& columns : needed_indexes(model, table))
+    if (!indexed(columns))
+      all.push_back({"table " + name + " has no index on " + names(table, columns, ", ", false) +
+                         ": lists that need it read the whole table",
+                     create_index(table, columns) + ";", true});
+  if (!table.search.empty() && !found.search) {
+    std::string migration;
+    const auto integer =
+        std::ranges::find_if(found.columns, [](auto& c) { return c.primary == 1 && affinity_of(c.type) == "INTEGER"; });
+    for (auto& statement : create_search(table, integer == found.columns.end() ? "rowid" : integer->name))
+      migration += statement + ";\n";
+    const auto search = quoted(table.name + "_search");
+    migration += "INSERT INTO " + search + "(" + search + ") VALUES('rebuild');";
+    all.push_back({"table " + name + " has no index for `q`", std::move(migration)});
+  }
+  return all;
+}
+
+}  // namespace plimsoll::table

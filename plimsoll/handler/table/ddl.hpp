@@ -1,0 +1,39 @@
+#pragma once
+
+#include "plimsoll/handler/table/declaration.hpp"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace plimsoll::table {
+
+/// An index that the declared filters, sorts, owners or embeds need: its columns, in order.
+using IndexColumns = std::vector<std::size_t>;
+std::vector<IndexColumns> needed_indexes(const Model& model, const Table& table);
+
+std::string create_index(const Table& table, const IndexColumns& columns);
+/// The index of `q`: an FTS5 table that triggers keep in step. Its rows are those of the table by rowid.
+std::vector<std::string> create_search(const Table& table, std::string_view rowid);
+/// All statements that make a table from its schema, with its indexes.
+std::vector<std::string> create_table(const Model& model, const Table& table);
+
+/// A column of a table that is there already.
+struct FoundColumn {
+  std::string name, type;
+  bool not_null = false, has_default = false;
+  int primary = 0;  ///< place in the primary key, from 1; 0: not in it
+};
+struct FoundTable {
+  std::vector<FoundColumn> columns;
+  std::vector<std::vector<std::string>> indexes;  ///< names of columns, in order; the primary key is one
+  bool view = false, search = false;
+};
+struct Disagreement {
+  std::string what, migration;
+  bool warning = false;
+};
+/// Where the contract and a table disagree, each with the migration to write.
+std::vector<Disagreement> compare(const Model& model, const Table& table, const FoundTable& found);
+
+}  // namespace plimsoll::table

@@ -1,0 +1,126 @@
+#pragma once
+
+#include "plimsoll/config/options.hpp"
+#include "plimsoll/contract/contract.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace plimsoll::table {
+
+/// How a value stands in its column, and how it is written in JSON.
+enum class Kind : std::uint8_t {
+  text,     ///< text; JSON string
+  instant,  ///< text, RFC 3339 in UTC; JSON string
+  integer,  ///< 64-bit integer; JSON number
+  real,     ///< double; JSON number
+  boolean,  ///< 0 or 1; true or false
+  decimal,  ///< text compared as a number; JSON string
+  number,   ///< text compared as a number; JSON number with all its digits
+  json,     ///< text that is JSON; any JSON value
+};
+
+/// What the server itself writes into a column.
+enum class Filled : std::uint8_t { no, key, created, updated, owner, tenant };
+
+/// A property of the table's schema.
+struct Column {
+  std::string name;
+  Kind kind = Kind::text;
+  bool required = false;    ///< must be there and not null
+  bool read_only = false;   ///< clients cannot write it
+  bool write_only = false;  ///< never shown
+  Filled filled = Filled::no;
+  const json::Value* schema = nullptr;         ///< resolved
+  const json::Value* default_value = nullptr;  ///< where a client says nothing
+};
+
+enum class Operator : std::uint8_t { eq, ne, lt, le, gt, ge, in, like, is_null };
+inline constexpr std::string_view kOperatorNames[] = {"eq", "ne", "lt", "le", "gt", "ge", "in", "like", "is-null"};
+
+struct Filter {
+  std::size_t column;
+  std::vector<Operator> operators;
+  bool has(Operator op) const {
+    for (auto o : operators)
+      if (o == op) return true;
+    return false;
+  }
+};
+
+/// Rows of another table shown inside: the one that `on` refers to, or the many that refer here `by` a column.
+struct Embed {
+  std::string name;
+  std::string table;
+  std::string on;  ///< a column of this table holding the other's key
+  std::string by;  ///< a column of the other table holding this key
+  std::int64_t limit = 100;
+  bool many() const { return on.empty(); }
+};
+
+/// An entry of `tables`, checked against its schema.
+struct Table {
+  std::string name;
+  std::vector<Column> columns;
+  std::size_t key = 0;
+  bool key_from_client = false;  ///< the key may be sent; else the server makes it
+  std::optional<std::size_t> owner, tenant;
+  std::vector<std::string> owner_except;  ///< roles that see all owners' rows
+  std::vector<Filter> filters;
+  std::vector<std::size_t> sort;
+  std::vector<std::size_t> search;
+  std::vector<Embed> embeds;
+  std::int64_t page_default = 50, page_max = 100;
+  bool camel = false;
+  bool require_match = false;
+  const json::Value* schema = nullptr;
+  const json::Value* at = nullptr;  ///< where it is declared
+  std::string pointer;
+
+  std::optional<std::size_t> column(std::string_view name) const {
+    for (std::size_t i = 0; i < columns.size(); ++i)
+      if (columns[i].name == name) return i;
+    return std::nullopt;
+  }
+  const Filter* filter(std::size_t column) const {
+    for (auto& f : filters)
+      if (f.column == column) return &f;
+    return nullptr;
+  }
+  const Column& key_column() const { return columns[key]; }
+};
+
+/// All tables of a document. Refers to the document.
+struct Model {
+  std::vector<Table> tables;
+  const Table* find(std::string_view name) const {
+    for (auto& t : tables)
+      if (t.name == name) return &t;
+    return nullptr;
+  }
+};
+
+/// What is wrong with a declaration, before it is known in which file it stands.
+struct Wrong {
+  const json::Value* at;
+  std::string pointer;
+  std::string what, remedy;
+};
+
+/// Reads `x-plimsoll.tables` of a document whose references lead into itself.
+Model read_model(const json::Value& root, std::vector<Wrong>& wrong);
+
+/// Follows `$ref`s into the document.
+const json::Value& follow(const json::Value& root, const json::Value& value);
+
+/// The options of an entry, for the schema of the language and its documentation.
+extern const std::span<const config::Field> kTableFields;
+
+/// Words of the query string that mean something else than a filter.
+inline constexpr std::string_view kReservedParameters[] = {"sort",   "limit", "cursor", "page",
+                                                           "fields", "embed", "count",  "q"};
+
+}  // namespace plimsoll::table

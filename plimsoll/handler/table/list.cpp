@@ -1,0 +1,310 @@
+#include "plimsoll/handler/table/operation.hpp"
+#include "plimsoll/handler/table/parameters.hpp"
+#include "plimsoll/http/conditional.hpp"
+#include "plimsoll/json/write.hpp"
+
+#include <algorithm>
+
+namespace plimsoll::table {
+namespace {
+
+constexpr std::int64_t kDeepest = 10'000;  ///< the last row that `page` reaches
+constexpr std::int64_t kQuickPage = 100;   ///< rows that may be read where the request stands
+constexpr int kMostWildcards = 8;          ///< SQLite's LIKE backtracks at each
+
+/// Takes a page: the rows as JSON, and the values of the first and the last for cursors.
+class PageRows final : public database::RowSink {
+ public:
+  PageRows(const RowWriter& writer, std::vector<std::size_t> sort_places, std::size_t limit)
+      : writer_(writer), places_(std::move(sort_places)), limit_(limit) {}
+
+  void begin() override {
+    text.clear();
+    ends.clear();
+    first.clear();
+    last.clear();
+    more = false;
+  }
+  void row(std::span<const database::Field> fields) override {
+    if (ends.size() == limit_) {
+      more = true;
+      return;
+    }
+    if (ends.empty()) remember(first, fields);
+    if (ends.size() + 1 == limit_) remember(last, fields);
+    writer_.append(text, fields);
+    ends.push_back(text.size());
+  }
+  /// The rows separated by commas, the last first when they were read backward.
+  void append_to(std::string& out, bool reversed) const {
+    for (std::size_t n = 0; n < ends.size(); ++n) {
+      const auto i = reversed ? ends.size() - 1 - n : n;
+      const auto begin = i ? ends[i - 1] : 0;
+      if (n) out += ',';
+      out.append(text, begin, ends[i] - begin);
+    }
+  }
+
+  std::string text;
+  std::vector<std::size_t> ends;
+  std::vector<database::Cell> first, last;  ///< as read; `last` only of a full page
+  bool more = false;                        ///< there is a row behind
+
+ private:
+  void remember(std::vector<database::Cell>& values, std::span<const database::Field> fields) const {
+    database::RowKeeper keeper;
+    for (auto place : places_) keeper.row(fields.subspan(place, 1));
+    values.clear();
+    for (auto& row : keeper.rows) values.push_back(std::move(row[0]));
+  }
+  const RowWriter& writer_;
+  std::vector<std::size_t> places_;
+  std::size_t limit_;
+};
+
+class List final : public Operation {
+ public:
+  List(std::shared_ptr<const Model> model, Plan plan, const Build& build, std::shared_ptr<const CursorKey> key)
+      : Operation(std::move(model), std::move(plan), build), key_(std::move(key)) {
+    const auto& parameters = build.operation.parameters;
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      if (parameters[i].in != contract::In::query) continue;
+      for (auto& filter : table().filters)
+        for (auto op : filter.operators)
+          if (parameters[i].name == filter_parameter(table().columns[filter.column], op))
+            if (std::ranges::none_of(filters_, [&](auto& f) { return f.parameter == i; }))
+              filters_.push_back(
+                  {i, filter.column, op == Operator::eq && filter.has(Operator::in) ? Operator::in : op});
+    }
+  }
+
+  Task<Result<Response>> handle(Request& request, Context& context) override {
+    auto who = caller(context);
+    if (!who) co_return std::unexpected(std::move(who).error());
+    auto selection = selection_of(*model_, table(), context);
+    if (!selection) co_return std::unexpected(std::move(selection).error());
+    auto wanted = wanted_of(context, *who);
+    if (!wanted) co_return std::unexpected(std::move(wanted).error());
+    auto page = page_of(context, *wanted);
+    if (!page) co_return std::unexpected(std::move(page).error());
+
+    const RowWriter writer{table(), *selection};
+    PageRows rows{writer, sort_places(*selection, page->sort), static_cast<std::size_t>(page->limit)};
+    auto asked = *page;
+    ++asked.limit;  // one more tells whether there is more
+    const auto statement = list_statement(*wanted, *selection, asked);
+    if (statement) {
+      const bool quick = page->limit <= kQuickPage && page->offset == 0;
+      auto done = co_await database_.read(context.loop, statement->sql, statement->cells, quick, rows);
+      if (!done) co_return std::unexpected(std::move(done).error());
+    }
+    std::optional<std::int64_t> total;
+    if (context.parameter("count", contract::In::query)) {
+      total = 0;
+      if (const auto counting = count_statement(*wanted)) {
+        auto counted = co_await database_.read(context.loop, counting->sql, counting->cells, false);
+        if (!counted) co_return std::unexpected(std::move(counted).error());
+        total = std::get<std::int64_t>(counted->at(0).at(0));
+      }
+    }
+    note_read(context, *selection);
+    co_return answer(request, context, *wanted, *page, rows, total);
+  }
+
+ private:
+  struct Filtering {
+    std::size_t parameter, column;
+    Operator op;
+  };
+
+  static std::unexpected<Error> refuse_query(const std::string& parameter, std::string_view keyword,
+                                             std::string message) {
+    return std::unexpected(wrong(kInvalidQuery, "query", "/" + parameter, keyword, std::move(message)));
+  }
+
+  Result<database::Cell> value_of(const Column& column, const json::Value& value, const std::string& name) const {
+    if (column.kind == Kind::instant && value.is(json::Type::string) && value.string().size() == 10)
+      return database::Cell{std::string(value.string())};  // a date: the beginning of all its instants
+    auto cell = to_cell(column, value);
+    if (!cell) return refuse_query(name, cell.error().keyword, cell.error().sentence);
+    return std::move(*cell);
+  }
+
+  Result<Condition> condition_of(const Filtering& filtering, const json::Value& value) const {
+    const auto& column = table().columns[filtering.column];
+    const auto name = filter_parameter(column, filtering.op);
+    Condition made{.column = filtering.column, .op = filtering.op, .values = {}};
+    if (filtering.op == Operator::is_null) {
+      made.negated = value.is(json::Type::boolean) ? !value.boolean() : value.string() == "false";
+      return made;
+    }
+    if (filtering.op == Operator::like) {
+      if (!value.is(json::Type::string)) return refuse_query(name, "type", "must be a string");
+      auto pattern = like_pattern(value.string());
+      if (pattern.find('\0') != pattern.npos) return refuse_query(name, "pattern", "must not contain U+0000");
+      if (std::ranges::count(pattern, '%') > kMostWildcards)
+        return refuse_query(name, "like", "has more than 8 wildcards");
+      // A backslash escapes; one at the end would escape nothing.
+      std::size_t slashes = 0;
+      while (slashes < pattern.size() && pattern[pattern.size() - 1 - slashes] == '\\') ++slashes;
+      if (slashes % 2) pattern += '\\';
+      made.values.push_back(std::move(pattern));
+      return made;
+    }
+    const auto add = [&](const json::Value& one) -> Result<> {
+      auto cell = value_of(column, one, name);
+      if (!cell) return std::unexpected(std::move(cell).error());
+      made.values.push_back(std::move(*cell));
+      return {};
+    };
+    if (value.is(json::Type::array)) {
+      for (auto& one : value.array())
+        if (auto done = add(one); !done) return std::unexpected(std::move(done).error());
+    } else if (auto done = add(value); !done) {
+      return std::unexpected(std::move(done).error());
+    }
+    if (made.values.empty()) return refuse_query(name, "minItems", "names no value");
+    if (made.op == Operator::in && made.values.size() == 1) made.op = Operator::eq;
+    return made;
+  }
+
+  Result<Wanted> wanted_of(const Context& context, const Caller& who) const {
+    Wanted wanted{.model = model_.get(), .table = &table(), .conditions = {}, .search = {}, .caller = &who};
+    auto fixed = path_conditions(context);
+    if (!fixed) return fail(kNoSuchRow);
+    wanted.conditions = std::move(*fixed);
+    for (auto& filtering : filters_) {
+      const auto* value = filtering.parameter < context.input.parameters.size()
+                              ? context.input.parameters[filtering.parameter]
+                              : nullptr;
+      if (!value) continue;
+      auto condition = condition_of(filtering, *value);
+      if (!condition) return std::unexpected(std::move(condition).error());
+      wanted.conditions.push_back(std::move(*condition));
+    }
+    if (const auto* words = table().search.empty() ? nullptr : context.parameter("q", contract::In::query)) {
+      wanted.search = search_expression(words->string());
+      if (wanted.search.empty()) return refuse_query("q", "q", "has no words");
+    }
+    return wanted;
+  }
+
+  Result<Page> page_of(const Context& context, const Wanted& wanted) const {
+    Page page{.sort = {}, .from = {}, .limit = table().page_default};
+    for (auto word : words_of(context.parameter("sort", contract::In::query))) {
+      const bool descending = word.starts_with('-');
+      const auto column = table().column(descending ? word.substr(1) : word);
+      const bool known =
+          column && (*column == table().key || std::ranges::find(table().sort, *column) != table().sort.end());
+      if (!known) return refuse_query("sort", "sort", "there is no order by \"" + std::string(word) + "\"");
+      if (std::ranges::any_of(page.sort, [&](auto& by) { return by.column == *column; }))
+        return refuse_query("sort", "sort", "names \"" + table().columns[*column].name + "\" twice");
+      page.sort.push_back({*column, descending});
+    }
+    page.sort = total_order(table(), std::move(page.sort));
+    if (const auto* limit = context.parameter("limit", contract::In::query)) page.limit = limit->integer().value_or(0);
+    if (page.limit < 1 || page.limit > table().page_max)
+      return refuse_query("limit", "maximum", "must be from 1 to " + std::to_string(table().page_max));
+    const auto* cursor = context.parameter("cursor", contract::In::query);
+    const auto* number = context.parameter("page", contract::In::query);
+    if (cursor && number) return refuse_query("page", "page", "cannot stand beside `cursor`");
+    if (number) {
+      const auto n = number->integer().value_or(0);
+      if (n < 1 || n > kDeepest || n * page.limit > kDeepest)
+        return refuse_query("page", "maximum", "reaches beyond row 10,000; go on with `cursor`");
+      page.offset = (n - 1) * page.limit;
+    }
+    if (cursor) {
+      page.from = key_->open(cursor->string(), query_identity(wanted, page.sort), page.sort.size());
+      if (!page.from) return fail(kInvalidCursor);
+    }
+    return page;
+  }
+
+  Response answer(Request& request, Context& context, const Wanted& wanted, const Page& page, const PageRows& rows,
+                  std::optional<std::int64_t> total) const {
+    const bool backward = page.from && page.from->backward;
+    const bool first_page = !page.from && page.offset == 0;
+    std::string next, previous;
+    const auto identity = query_identity(wanted, page.sort);
+    const auto seal = [&](const std::vector<database::Cell>& values, bool back, bool inclusive) {
+      return key_->seal({.values = values, .backward = back, .inclusive = inclusive}, identity);
+    };
+    // As read: behind the last row is `more`; before the first is where we came from.
+    auto& onward = backward ? previous : next;
+    auto& return_way = backward ? next : previous;
+    if (rows.more) onward = seal(rows.last, backward, false);
+    if (!first_page) {
+      if (!rows.ends.empty())
+        return_way = seal(rows.first, !backward, false);
+      else if (page.from)
+        return_way = seal(page.from->values, !backward, !page.from->inclusive);
+    }
+    std::string body;
+    body.reserve(rows.text.size() + 256);
+    body += "{\"data\":[";
+    rows.append_to(body, backward);
+    body += ']';
+    const auto member = [&](std::string_view snake, std::string_view camel) {
+      ((body += ",\"") += table().camel ? camel : snake) += "\":";
+    };
+    const auto cursor = [&](std::string_view snake, std::string_view camel, const std::string& text) {
+      member(snake, camel);
+      body += text.empty() ? "null" : "\"" + text + "\"";
+    };
+    cursor("next_cursor", "nextCursor", next);
+    cursor("prev_cursor", "prevCursor", previous);
+    member("has_more", "hasMore");
+    body += next.empty() ? "false" : "true";
+    if (total) {
+      member("total", "total");
+      body += std::to_string(*total);
+    }
+    body += '}';
+    const auto tag = context.arena.keep(entity_tag(body));
+    const bool unchanged = http::evaluate(request.method, request.headers, {.etag = tag}, context.wall / kSecond) ==
+                           http::Precondition::not_modified;
+    auto response = unchanged ? Response{.status = 304, .headers = Headers{context.arena}}
+                              : json_response(context, 200, std::move(body));
+    response.headers.add("etag", tag);
+    response.headers.add("cache-control", "private, no-cache");
+    if (const auto links = link_header(request, next, previous); !links.empty())
+      response.headers.add("link", context.arena.keep(links));
+    return response;
+  }
+
+  /// RFC 8288: the same query with another cursor.
+  static std::string link_header(const Request& request, const std::string& next, const std::string& previous) {
+    std::string rest;
+    for (auto query = request.query; !query.empty();) {
+      const auto pair = query.substr(0, query.find('&'));
+      query.remove_prefix(std::min(pair.size() + 1, query.size()));
+      const auto name = pair.substr(0, pair.find('='));
+      if (name == "cursor" || name == "page" || pair.empty()) continue;
+      for (char c : pair) rest += c == '<' ? "%3C" : c == '>' ? "%3E" : c == '"' ? "%22" : std::string(1, c);
+      rest += '&';
+    }
+    std::string links;
+    const auto add = [&](const std::string& cursor, std::string_view relation) {
+      if (cursor.empty()) return;
+      if (!links.empty()) links += ", ";
+      (((links += "<") += request.path) += "?") +=
+          rest + "cursor=" + cursor + ">; rel=\"" + std::string(relation) + "\"";
+    };
+    add(next, "next");
+    add(previous, "prev");
+    return links;
+  }
+
+  std::shared_ptr<const CursorKey> key_;
+  std::vector<Filtering> filters_;
+};
+
+}  // namespace
+
+std::unique_ptr<Handler> make_list(std::shared_ptr<const Model> model, Plan plan, const Build& build,
+                                   std::shared_ptr<const CursorKey> key) {
+  return std::make_unique<List>(std::move(model), std::move(plan), build, std::move(key));
+}
+
+}  // namespace plimsoll::table

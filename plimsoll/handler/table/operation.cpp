@@ -1,0 +1,112 @@
+#include "plimsoll/handler/table/operation.hpp"
+
+#include "plimsoll/contract/percent.hpp"
+
+#include <algorithm>
+
+namespace plimsoll::table {
+
+Operation::Operation(std::shared_ptr<const Model> model, Plan plan, const Build& build)
+    : model_(std::move(model)), plan_(std::move(plan)), database_(*build.services.database) {}
+
+Audience Operation::audience() const noexcept {
+  bool owner = false, tenant = false, roles = false;
+  // Embeds may show rows of other tables, which have owners of their own.
+  for (auto& table : model_->tables) {
+    owner |= table.owner.has_value();
+    tenant |= table.tenant.has_value();
+    roles |= !table.owner_except.empty();
+  }
+  return {.subject = owner, .tenant = tenant, .grants = roles, .claims = false};
+}
+
+Result<Caller> Operation::caller(const Context& context) const {
+  Caller caller;
+  const bool needed = table().owner || table().tenant;
+  if (!context.principal) {
+    // Refused at the start; should it happen all the same, no row exists.
+    if (needed) return std::unexpected(Error{&kInternal}.because("a table with an owner was asked without a caller"));
+    return caller;
+  }
+  caller.subject = context.principal->subject;
+  caller.tenant = context.principal->tenant;
+  for (auto& role : table().owner_except)
+    if (std::ranges::find(context.principal->roles, std::string_view(role)) != context.principal->roles.end())
+      caller.all_owners = true;
+  return caller;
+}
+
+std::optional<std::string> decoded(std::string_view segment) {
+  std::string text;
+  if (!contract::append_decoded(text, segment)) return std::nullopt;
+  return text;
+}
+
+std::optional<std::vector<Condition>> Operation::path_conditions(const Context& context) const {
+  std::vector<Condition> conditions;
+  for (auto& fixed : plan_.fixed) {
+    if (fixed.parameter >= context.path_values.size()) return std::nullopt;
+    const auto text = decoded(context.path_values[fixed.parameter]);
+    const auto cell = text ? to_cell(table().columns[fixed.column], *text) : std::nullopt;
+    if (!cell) return std::nullopt;
+    conditions.push_back({.column = fixed.column, .values = {*cell}});
+  }
+  return conditions;
+}
+
+std::optional<database::Cell> Operation::key_of(const Context& context) const {
+  if (!plan_.key || *plan_.key >= context.path_values.size()) return std::nullopt;
+  const auto text = decoded(context.path_values[*plan_.key]);
+  return text ? to_cell(table().key_column(), *text) : std::nullopt;
+}
+
+Error Operation::wrong(const Problem& problem, std::string_view in, std::string pointer, std::string_view keyword,
+                       std::string message) {
+  Error error{&problem, std::string(in) + " " + pointer + ": " + message};
+  error.more().fields.push_back({std::string(in), std::move(pointer), std::string(keyword), std::move(message)});
+  return error;
+}
+
+void Operation::note_read(Context& context, const Selection& selection) const {
+  context.read(table().name);
+  for (auto& embedded : selection.embeds) {
+    context.read(embedded.table->name);
+    for (auto& inner : embedded.selection.embeds) context.read(inner.table->name);
+  }
+}
+
+Response Operation::json_response(Context& context, std::uint16_t status, std::string body) {
+  auto& kept = context.keep<std::string>(std::move(body));
+  Response response{.status = status, .headers = Headers{context.arena}, .body = std::string_view(kept)};
+  response.headers.add("content-type", "application/json");
+  return response;
+}
+
+std::vector<std::string_view> words_of(const json::Value* value) {
+  std::vector<std::string_view> words;
+  if (!value) return words;
+  if (value->is(json::Type::array)) {
+    for (auto& word : value->array())
+      if (word.is(json::Type::string)) words.push_back(word.string());
+  } else if (value->is(json::Type::string)) {
+    for (auto rest = value->string();;) {
+      const auto comma = rest.find(',');
+      words.push_back(rest.substr(0, comma));
+      if (comma == rest.npos) break;
+      rest.remove_prefix(comma + 1);
+    }
+  }
+  return words;
+}
+
+Result<Selection> selection_of(const Model& model, const Table& table, const Context& context) {
+  const auto* fields = context.parameter("fields", contract::In::query);
+  const auto text = fields && fields->is(json::Type::string) ? fields->string() : std::string_view{};
+  auto made = select(model, table, text, words_of(context.parameter("embed", contract::In::query)));
+  if (made) return std::move(*made);
+  Error error{&kInvalidQuery, made.error()};
+  error.more().fields.push_back({"query", "/fields", "fields", made.error()});
+  return std::unexpected(std::move(error));
+}
+
+}  // namespace plimsoll::table

@@ -1,0 +1,68 @@
+#pragma once
+
+#include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/part.hpp"
+#include "plimsoll/exchange/unit.hpp"
+#include "plimsoll/handler/table/plan.hpp"
+#include "plimsoll/handler/table/row_writer.hpp"
+#include "plimsoll/handler/table/statement.hpp"
+
+#include <memory>
+
+namespace plimsoll::table {
+
+inline constexpr Problem kNoSuchRow{"no-such-row", 404, "There is no such row",
+                                    "Check the key; a row of somebody else does not exist for you."};
+inline constexpr Problem kInvalidQuery{"invalid-query", 400, "The query cannot be answered",
+                                       "Correct the parameters that `errors` names."};
+inline constexpr Problem kInvalidCursor{"invalid-cursor", 400, "The cursor does not belong to this list",
+                                        "Begin again without `cursor`, or use one from a page of the very same query."};
+inline constexpr Problem kPreconditionFailed{"precondition-failed", 412, "The row has changed meanwhile",
+                                             "Read it again and decide anew."};
+inline constexpr Problem kPreconditionRequired{"precondition-required", 428, "The change must say what it is based on",
+                                               "Send `If-Match` with the ETag of the row that was read."};
+inline constexpr Problem kInvalidRow{"invalid-row", 422, "The row would not be valid",
+                                     "Correct the fields that `errors` names."};
+inline constexpr Problem kBatchTooLarge{"batch-too-large", 413, "The batch has too many items",
+                                        "Send several batches."};
+
+/// What all operations on tables have: the table, the way to the row, the caller.
+class Operation : public Handler {
+ public:
+  Operation(std::shared_ptr<const Model> model, Plan plan, const Build& build);
+  Audience audience() const noexcept override;
+
+ protected:
+  /// Whose rows exist; an error where the table needs a caller and nobody has vouched for one.
+  Result<Caller> caller(const Context& context) const;
+  /// Conditions that the path says (without the key). Nothing: no row can be meant.
+  std::optional<std::vector<Condition>> path_conditions(const Context& context) const;
+  /// The key in the path.
+  std::optional<database::Cell> key_of(const Context& context) const;
+  const Table& table() const { return *plan_.table; }
+  /// A field of the request's body or query that is wrong.
+  static Error wrong(const Problem& problem, std::string_view in, std::string pointer, std::string_view keyword,
+                     std::string message);
+  /// Notes for caches which tables the answer was read from.
+  void note_read(Context& context, const Selection& selection) const;
+  static Response json_response(Context& context, std::uint16_t status, std::string body);
+
+  std::shared_ptr<const Model> model_;
+  Plan plan_;
+  database::Database& database_;
+};
+
+/// A path segment, percent-decoded; nothing when it is malformed.
+std::optional<std::string> decoded(std::string_view segment);
+/// The selection that `fields` and `embed` of a request ask for.
+Result<Selection> selection_of(const Model& model, const Table& table, const Context& context);
+/// A list parameter: an array, or a text with commas.
+std::vector<std::string_view> words_of(const json::Value* value);
+
+using MakeHandler = std::unique_ptr<Handler>(std::shared_ptr<const Model>, Plan, const Build&);
+std::unique_ptr<Handler> make_read(std::shared_ptr<const Model> model, Plan plan, const Build& build);
+std::unique_ptr<Handler> make_list(std::shared_ptr<const Model> model, Plan plan, const Build& build,
+                                   std::shared_ptr<const CursorKey> key);
+Result<std::unique_ptr<Handler>> make_write(std::shared_ptr<const Model> model, Plan plan, const Build& build);
+
+}  // namespace plimsoll::table

@@ -1,0 +1,17 @@
+#pragma once
+
+#include "plimsoll/handler/table/plan.hpp"
+
+namespace plimsoll::table {
+
+/// Writes into a document what its tables add to it: the query parameters of lists and rows. Complains of what cannot
+/// be served.
+void augment(contract::Draft& draft);
+
+/// Name of the query parameter that filters a column by an operator: `total[ge]`; equality and lists are the bare name.
+std::string filter_parameter(const Column& column, Operator op);
+
+/// A declaration's fault as a complaint of a document.
+contract::Complaint complaint(const Wrong& wrong, std::string_view file);
+
+}  // namespace plimsoll::table

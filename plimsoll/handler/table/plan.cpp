@@ -1,0 +1,155 @@
+#include "plimsoll/handler/table/plan.hpp"
+
+#include <algorithm>
+
+namespace plimsoll::config {
+template <>
+struct Words<plimsoll::table::Action> {
+  static constexpr std::span<const std::string_view> words = plimsoll::table::kActionNames;
+};
+}  // namespace plimsoll::config
+
+namespace plimsoll::table {
+namespace {
+
+using config::field;
+using json::Type;
+
+struct Options {
+  std::string name;
+  config::Raw action = nullptr, path = nullptr;
+};
+constexpr config::Field kOptions[] = {
+    field<&Options::name>("name", "The table, an entry of the document's `tables`."),
+    field<&Options::action>(
+        "action", "list, read, create, update, replace, delete or batch, where method and path do not say it."),
+    field<&Options::path>("path", "Columns that path parameters stand for, `{order: order_id}`, where names differ."),
+};
+
+struct BatchOptions {
+  config::Raw create = nullptr, update = nullptr, remove = nullptr;
+};
+constexpr config::Field kBatch[] = {
+    field<&BatchOptions::create>("create", "Rows to create: {max, on-error: abort | continue}."),
+    field<&BatchOptions::update>("update", "Merge patches, each with its key: {max, on-error: abort | continue}."),
+    field<&BatchOptions::remove>("delete", "Keys of rows to delete: {max, on-error: abort | continue}."),
+};
+
+struct ItemOptions {
+  std::int64_t max = 100;
+  std::string on_error = "abort";
+};
+constexpr config::Field kItem[] = {
+    field<&ItemOptions::max>("max", "The most items of one request."),
+    field<&ItemOptions::on_error>("on-error", "abort: one failure undoes all; continue: each item has its own result."),
+};
+
+std::expected<Batch, std::string> read_batch(const json::Value& from) {
+  BatchOptions options;
+  if (auto read = config::read(from, kBatch, &options); !read) return std::unexpected(read.error().detail);
+  std::optional<Batch> made;
+  const std::pair<config::Raw, Action> kinds[] = {
+      {options.create, Action::create}, {options.update, Action::update}, {options.remove, Action::remove}};
+  for (auto& [raw, action] : kinds) {
+    if (!raw) continue;
+    if (made) return std::unexpected("a batch is one of create, update and delete; give each a path of its own");
+    ItemOptions item;
+    if (auto read = config::read(*raw, kItem, &item); !read) return std::unexpected(read.error().detail);
+    if (item.max < 1 || item.max > 100'000) return std::unexpected("`max` of a batch is from 1 to 100000");
+    if (item.on_error != "abort" && item.on_error != "continue")
+      return std::unexpected("`on-error` is one of abort, continue");
+    made = Batch{.action = action, .max = item.max, .all_or_nothing = item.on_error == "abort"};
+  }
+  if (!made) return std::unexpected("a batch names one of create, update and delete");
+  return *made;
+}
+
+std::expected<Action, std::string> action_of(std::string_view method, bool item, bool batch, const Options& options) {
+  if (batch) return Action::batch;
+  if (options.action) {
+    auto word = config::read_word(*options.action, kActionNames);
+    if (!word) return std::unexpected(word.error().detail);
+    return static_cast<Action>(*word);
+  }
+  if (method == "GET") return item ? Action::read : Action::list;
+  if (method == "POST" && !item) return Action::create;
+  if (item && method == "PATCH") return Action::update;
+  if (item && method == "PUT") return Action::replace;
+  if (item && method == "DELETE") return Action::remove;
+  return std::unexpected("a table does not answer " + std::string(method) +
+                         (item ? " on one row" : " on the collection") + "; say `action` or use another method");
+}
+
+/// The column a path parameter stands for: by the mapping, by its own name, or `orderId` for `order_id`.
+std::optional<std::size_t> column_for(const Table& table, std::string_view parameter, const Options& options) {
+  if (options.path)
+    if (auto* column = options.path->find(parameter))
+      return column->is(Type::string) ? table.column(column->string()) : std::nullopt;
+  return table.column(parameter);
+}
+
+}  // namespace
+
+constinit const std::span<const config::Field> kOptionFields = kOptions;
+constinit const std::span<const config::Field> kBatchFields = kBatch;
+
+std::vector<std::string_view> path_parameters(std::string_view path) {
+  std::vector<std::string_view> names;
+  for (auto open = path.find('{'); open != path.npos; open = path.find('{', open + 1)) {
+    const auto close = path.find('}', open);
+    if (close == path.npos) break;
+    names.push_back(path.substr(open + 1, close - open - 1));
+  }
+  return names;
+}
+
+std::expected<Plan, std::string> plan(const Model& model, std::string_view method, std::string_view path,
+                                      const json::Value& from, const json::Value* batch) {
+  Options options;
+  if (from.is(Type::string))
+    options.name = from.string();
+  else if (auto read = config::read(from, kOptions, &options); !read)
+    return std::unexpected(read.error().detail);
+  Plan made{.table = model.find(options.name)};
+  if (!made.table) {
+    std::vector<std::string_view> names;
+    for (auto& table : model.tables) names.push_back(table.name);
+    const auto near = config::nearest(options.name, names);
+    return std::unexpected("there is no table \"" + options.name + "\"" +
+                           (near.empty() ? "" : "; did you mean \"" + std::string(near) + "\"?"));
+  }
+  if (batch) {
+    auto read = read_batch(*batch);
+    if (!read) return std::unexpected(std::move(read).error());
+    made.batch = *read;
+  }
+  const auto names = path_parameters(path);
+  const bool item = path.ends_with('}');
+  auto action = action_of(method, item, made.batch.has_value(), options);
+  if (!action) return std::unexpected(std::move(action).error());
+  made.action = *action;
+  const bool one = made.action == Action::read || made.action == Action::update || made.action == Action::replace ||
+                   made.action == Action::remove;
+  if (one && names.empty()) return std::unexpected("the path names no row: it has no parameter");
+  if (made.action == Action::batch && !made.batch)
+    return std::unexpected("a batch says what it does: `batch: {create: {max: 1000}}`");
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (one && i + 1 == names.size() && !(options.path && options.path->find(names[i]))) {
+      made.key = i;
+      continue;
+    }
+    const auto column = column_for(*made.table, names[i], options);
+    if (!column)
+      return std::unexpected("path parameter \"" + std::string(names[i]) + "\" is no column of table \"" +
+                             options.name + "\"; say which: `table: {name: " + options.name + ", path: {" +
+                             std::string(names[i]) + ": …}}`");
+    if (*column == made.table->key && one)
+      made.key = i;
+    else
+      made.fixed.push_back({i, *column});
+  }
+  if (one && !made.key) return std::unexpected("no path parameter stands for the key of the row");
+  return made;
+}
+
+}  // namespace plimsoll::table

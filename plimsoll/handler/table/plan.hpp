@@ -1,0 +1,44 @@
+#pragma once
+
+#include "plimsoll/handler/table/declaration.hpp"
+
+#include <expected>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace plimsoll::table {
+
+/// What an operation does with its table.
+enum class Action : std::uint8_t { list, read, create, update, replace, remove, batch };
+inline constexpr std::string_view kActionNames[] = {"list", "read", "create", "update", "replace", "delete", "batch"};
+
+/// Many changes in one request. `all_or_nothing`: the first failure undoes all; else each item has a result of its own.
+struct Batch {
+  Action action = Action::create;
+  std::int64_t max = 100;
+  bool all_or_nothing = true;
+};
+
+/// An operation on a table, as its `table` key, method and path say.
+struct Plan {
+  const Table* table = nullptr;
+  Action action = Action::list;
+  std::optional<std::size_t> key;  ///< which path parameter names the row, in template order
+  struct Fixed {
+    std::size_t parameter, column;
+  };
+  std::vector<Fixed> fixed;  ///< path parameters that are columns: `/customers/{customer_id}/orders`
+  std::optional<Batch> batch;
+};
+
+/// `path` is a template; `options` the value of `table`, `batch` that of `batch` or null. The error is a sentence.
+std::expected<Plan, std::string> plan(const Model& model, std::string_view method, std::string_view path,
+                                      const json::Value& options, const json::Value* batch);
+
+/// Names in the braces of a template, in order.
+std::vector<std::string_view> path_parameters(std::string_view path);
+
+extern const std::span<const config::Field> kOptionFields, kBatchFields;
+
+}  // namespace plimsoll::table

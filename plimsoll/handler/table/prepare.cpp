@@ -1,0 +1,115 @@
+#include "plimsoll/handler/table/prepare.hpp"
+
+#include "plimsoll/base/digest.hpp"
+#include "plimsoll/base/encoding.hpp"
+#include "plimsoll/database/wait.hpp"
+
+namespace plimsoll::table {
+namespace {
+
+using database::Cell;
+using database::Rows;
+using database::Session;
+
+std::string text_at(const std::vector<Cell>& row, std::size_t i) {
+  auto* text = std::get_if<std::string>(&row.at(i));
+  return text ? *text : std::string{};
+}
+std::int64_t number_at(const std::vector<Cell>& row, std::size_t i) {
+  auto* number = std::get_if<std::int64_t>(&row.at(i));
+  return number ? *number : 0;
+}
+
+/// What stands in the database under the table's name; nothing when there is none.
+Task<Result<std::optional<FoundTable>>> find(Session& session, const Table& table) {
+  const Cell name[] = {table.name};
+  auto known = co_await session.query("SELECT type FROM sqlite_schema WHERE name=? AND type IN ('table','view')", name);
+  if (!known) co_return std::unexpected(std::move(known).error());
+  if (known->empty()) co_return std::nullopt;
+  FoundTable found{.columns = {}, .indexes = {}, .view = text_at(known->front(), 0) == "view"};
+  auto columns = co_await session.query(
+      "SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk FROM pragma_table_info(?)", name);
+  if (!columns) co_return std::unexpected(std::move(columns).error());
+  std::vector<std::string> primary;
+  for (auto& row : *columns) {
+    found.columns.push_back({.name = text_at(row, 0),
+                             .type = text_at(row, 1),
+                             .not_null = number_at(row, 2) != 0,
+                             .has_default = number_at(row, 3) != 0,
+                             .primary = static_cast<int>(number_at(row, 4))});
+    if (number_at(row, 4) == 1) primary.push_back(text_at(row, 0));
+  }
+  if (!primary.empty()) found.indexes.push_back(primary);
+  auto indexes = co_await session.query(
+      "SELECT l.name, i.name FROM pragma_index_list(?) l JOIN pragma_index_info(l.name) i WHERE l.partial=0 "
+      "ORDER BY l.seq, i.seqno",
+      name);
+  if (!indexes) co_return std::unexpected(std::move(indexes).error());
+  std::string last;
+  for (auto& row : *indexes) {
+    if (text_at(row, 0) != last || found.indexes.empty()) found.indexes.emplace_back();
+    last = text_at(row, 0);
+    found.indexes.back().push_back(text_at(row, 1));
+  }
+  const Cell search[] = {table.name + "_search"};
+  auto searching = co_await session.query("SELECT 1 FROM sqlite_schema WHERE name=? AND type='table'", search);
+  if (!searching) co_return std::unexpected(std::move(searching).error());
+  found.search = !searching->empty();
+  co_return found;
+}
+
+Task<Result<>> prepare_in(Session& session, const Model& model, std::vector<Disagreement>& all) {
+  for (auto& table : model.tables) {
+    auto found = co_await find(session, table);
+    if (!found) co_return std::unexpected(std::move(found).error());
+    if (*found) {
+      for (auto& one : compare(model, table, **found)) all.push_back(std::move(one));
+      continue;
+    }
+    for (auto& statement : create_table(model, table)) {
+      auto made = co_await session.query(statement, {});
+      if (!made) co_return std::unexpected(std::move(made).error());
+    }
+  }
+  co_return Result<>{};
+}
+
+}  // namespace
+
+Result<std::vector<Disagreement>> prepare_tables(database::Database& database, const Model& model) {
+  std::vector<Disagreement> all;
+  auto done = database::wait_for([&](Loop& loop) -> Task<Result<>> {
+    auto written = co_await database.write(loop, [&](Session& session) -> Task<Result<>> {
+      auto prepared = co_await prepare_in(session, model, all);
+      co_return prepared;
+    });
+    co_return written;
+  });
+  if (!done) return std::unexpected(std::move(done).error());
+  return all;
+}
+
+Result<std::string> database_secret(database::Database& database, std::string_view name) {
+  std::string secret;
+  auto done = database::wait_for([&](Loop& loop) -> Task<Result<>> {
+    auto written = co_await database.write(loop, [&](Session& session) -> Task<Result<>> {
+      auto made = co_await session.query(
+          "CREATE TABLE IF NOT EXISTS plimsoll_secrets(name TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) STRICT",
+          {});
+      if (!made) co_return std::unexpected(std::move(made).error());
+      const Cell cells[] = {std::string(name), to_hex(random_bytes(32))};
+      auto put = co_await session.query(
+          "INSERT INTO plimsoll_secrets(name,value) VALUES(?,?) ON CONFLICT(name) DO UPDATE SET value=value RETURNING "
+          "value",
+          cells);
+      if (!put) co_return std::unexpected(std::move(put).error());
+      secret = text_at(put->at(0), 0);
+      co_return Result<>{};
+    });
+    co_return written;
+  });
+  if (!done) return std::unexpected(std::move(done).error());
+  return secret;
+}
+
+}  // namespace plimsoll::table

@@ -1,0 +1,90 @@
+#include "plimsoll/handler/table/operation.hpp"
+#include "plimsoll/http/conditional.hpp"
+
+namespace plimsoll::table {
+namespace {
+
+/// GET of a row by its key: the whole row with a statement made at the start, parts of it with one made now.
+class Read final : public Operation {
+ public:
+  Read(std::shared_ptr<const Model> model, Plan plan, const Build& build)
+      : Operation(std::move(model), std::move(plan), build),
+        whole_(everything(table())),
+        writer_(table(), whole_),
+        plain_(plan_.fixed.empty() && !table().owner && !table().tenant) {
+    for (std::size_t i = 0; i < build.operation.parameters.size(); ++i) {
+      const auto& parameter = build.operation.parameters[i];
+      if (parameter.in == contract::In::query && (parameter.name == "fields" || parameter.name == "embed"))
+        shaping_.push_back(i);
+    }
+    const Wanted wanted{.model = model_.get(),
+                        .table = &table(),
+                        .conditions = {{.column = table().key, .values = {std::int64_t{0}}}},
+                        .search = {}};
+    if (plain_) sql_ = row_statement(wanted, whole_)->sql;
+  }
+
+  Task<Result<Response>> handle(Request& request, Context& context) override {
+    auto key = key_of(context);
+    if (!key) co_return fail(kNoSuchRow);
+    bool shaped = false;
+    for (auto index : shaping_) shaped |= index < context.input.parameters.size() && context.input.parameters[index];
+    if (plain_ && !shaped) {
+      const database::Cell cells[] = {std::move(*key)};
+      OneRow row{writer_};
+      auto done = co_await database_.read(context.loop, sql_, cells, true, row);
+      if (!done) co_return std::unexpected(std::move(done).error());
+      co_return answer(request, context, whole_, std::move(row.text));
+    }
+    auto answered = co_await read_part(request, context, std::move(*key));
+    co_return answered;
+  }
+
+ private:
+  Task<Result<Response>> read_part(Request& request, Context& context, database::Cell key) {
+    auto who = caller(context);
+    if (!who) co_return std::unexpected(std::move(who).error());
+    auto selection = selection_of(*model_, table(), context);
+    if (!selection) co_return std::unexpected(std::move(selection).error());
+    auto conditions = path_conditions(context);
+    if (!conditions) co_return fail(kNoSuchRow);
+    conditions->push_back({.column = table().key, .values = {std::move(key)}});
+    const Wanted wanted{
+        .model = model_.get(), .table = &table(), .conditions = std::move(*conditions), .search = {}, .caller = &*who};
+    auto statement = row_statement(wanted, *selection);
+    if (!statement) co_return fail(kNoSuchRow);
+    const RowWriter writer{table(), *selection};
+    OneRow row{writer};
+    auto done = co_await database_.read(context.loop, statement->sql, statement->cells, true, row);
+    if (!done) co_return std::unexpected(std::move(done).error());
+    co_return answer(request, context, *selection, std::move(row.text));
+  }
+
+  Result<Response> answer(Request& request, Context& context, const Selection& selection, std::string text) const {
+    note_read(context, selection);
+    if (text.empty()) return fail(kNoSuchRow);
+    const auto tag = context.arena.keep(entity_tag(text));
+    const auto condition = http::evaluate(request.method, request.headers, {.etag = tag}, context.wall / kSecond);
+    if (condition == http::Precondition::failed) return fail(kPreconditionFailed);
+    auto response = condition == http::Precondition::not_modified
+                        ? Response{.status = 304, .headers = Headers{context.arena}}
+                        : json_response(context, 200, std::move(text));
+    response.headers.add("etag", tag);
+    response.headers.add("cache-control", "private, no-cache");
+    return response;
+  }
+
+  Selection whole_;
+  RowWriter writer_;
+  bool plain_;
+  std::string sql_;
+  std::vector<std::size_t> shaping_;
+};
+
+}  // namespace
+
+std::unique_ptr<Handler> make_read(std::shared_ptr<const Model> model, Plan plan, const Build& build) {
+  return std::make_unique<Read>(std::move(model), std::move(plan), build);
+}
+
+}  // namespace plimsoll::table

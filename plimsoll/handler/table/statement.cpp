@@ -1,0 +1,426 @@
+#include "plimsoll/handler/table/statement.hpp"
+
+#include "plimsoll/handler/table/value.hpp"
+
+#include <algorithm>
+
+namespace plimsoll::table {
+namespace {
+
+using database::Cell;
+
+std::string column_of(const Table& table, std::size_t column, std::string_view alias) {
+  std::string text;
+  if (!alias.empty()) (text += alias) += '.';
+  return text + quoted(table.columns[column].name);
+}
+
+/// Collects `a AND b AND …`.
+class And {
+ public:
+  explicit And(Statement& out, std::string_view before = " WHERE ") : out_(out), before_(before) {}
+  Statement& next() {
+    out_.sql += before_;
+    before_ = " AND ";
+    return out_;
+  }
+  void equal(const std::string& column, Cell value) {
+    if (value.index() == 0) {
+      next().sql += column + " IS NULL";
+    } else {
+      next().sql += column + "=?";
+      out_.cells.push_back(std::move(value));
+    }
+  }
+
+ private:
+  Statement& out_;
+  std::string_view before_;
+};
+
+/// The rows that exist for the caller; false when there are none.
+bool append_caller(And& where, const Table& table, const Caller* caller, std::string_view alias) {
+  if (table.tenant) {
+    const auto cell = caller ? caller_cell(table.columns[*table.tenant], caller->tenant) : std::nullopt;
+    if (!cell) return false;
+    where.equal(column_of(table, *table.tenant, alias), *cell);
+  }
+  if (table.owner && !(caller && caller->all_owners)) {
+    const auto cell = caller ? caller_cell(table.columns[*table.owner], caller->subject) : std::nullopt;
+    if (!cell) return false;
+    where.equal(column_of(table, *table.owner, alias), *cell);
+  }
+  return true;
+}
+
+/// `?,?,…` of a number from a short list, so that few statements differ by it; the last value is repeated.
+void append_list(Statement& out, const std::vector<Cell>& values) {
+  std::size_t room = 1;
+  while (room < values.size()) room *= 2;
+  for (std::size_t i = 0; i < room; ++i) {
+    out.sql += i ? ",?" : "?";
+    out.cells.push_back(values[std::min(i, values.size() - 1)]);
+  }
+}
+
+void append_condition(Statement& out, const Table& table, const Condition& condition, std::string_view alias) {
+  const auto column = column_of(table, condition.column, alias);
+  switch (condition.op) {
+    case Operator::eq: out.sql += column + "=?"; break;
+    case Operator::ne: out.sql += column + " IS NOT ?"; break;
+    case Operator::lt: out.sql += column + "<?"; break;
+    case Operator::le: out.sql += column + "<=?"; break;
+    case Operator::gt: out.sql += column + ">?"; break;
+    case Operator::ge: out.sql += column + ">=?"; break;
+    case Operator::like: out.sql += column + " LIKE ? ESCAPE '\\'"; break;
+    case Operator::is_null: out.sql += column + (condition.negated ? " IS NOT NULL" : " IS NULL"); return;
+    case Operator::in:
+      out.sql += column + " IN (";
+      append_list(out, condition.values);
+      out.sql += ')';
+      return;
+  }
+  out.cells.push_back(condition.values.at(0));
+}
+
+bool append_where(And& where, Statement& out, const Wanted& rows, std::string_view alias) {
+  if (!append_caller(where, *rows.table, rows.caller, alias)) return false;
+  for (auto& condition : rows.conditions) {
+    where.next();
+    append_condition(out, *rows.table, condition, alias);
+  }
+  if (!rows.search.empty()) {
+    const auto index = quoted(rows.table->name + "_search");
+    where.next().sql += std::string(alias) + (alias.empty() ? "" : ".") + "rowid IN (SELECT rowid FROM " + index +
+                        " WHERE " + index + " MATCH ?)";
+    out.cells.push_back(rows.search);
+  }
+  return true;
+}
+
+/// A column at the top: written as JSON by ourselves, so only whole JSON values need care.
+std::string plain_column(const Table& table, std::size_t column, std::string_view alias) {
+  const auto name = column_of(table, column, alias);
+  if (table.columns[column].kind != Kind::json) return name;
+  return "iif(json_valid(" + name + ")," + name + ",json_quote(" + name + "))";
+}
+
+/// Writes what is selected; embeds are correlated subqueries that give one JSON text each.
+class Columns {
+ public:
+  Columns(Statement& out, const Wanted& rows) : out_(out), rows_(rows) {}
+
+  bool append(const Table& table, const Selection& selection, const std::string& alias) {
+    std::string_view before;
+    for (auto column : selection.columns) {
+      (out_.sql += before) += plain_column(table, column, alias);
+      before = ",";
+    }
+    for (auto& embedded : selection.embeds) {
+      out_.sql += before;
+      if (!append_embed(table, embedded, alias)) return false;
+      before = ",";
+    }
+    return true;
+  }
+
+ private:
+  /// A column inside an embed: an argument of json_object.
+  static std::string inner(const Table& table, std::size_t column, const std::string& alias) {
+    const auto name = column_of(table, column, alias);
+    switch (table.columns[column].kind) {
+      case Kind::boolean: return "json(iif(" + name + " IS NULL,'null',iif(" + name + ",'true','false')))";
+      case Kind::json: return "json(iif(json_valid(" + name + ")," + name + ",json_quote(" + name + ")))";
+      case Kind::number: return "json(iif(json_valid(" + name + ")," + name + ",json_quote(" + name + ")))";
+      case Kind::real:
+        // json_object writes doubles with 15 digits; 17 lose nothing. Infinities are null, as at the top.
+        return "json(iif(abs(" + name + ")<=1.7976931348623157e308,iif(CAST(printf('%!.15g'," + name +
+               ") AS REAL)=" + name + ",printf('%!.15g'," + name + "),printf('%!.17g'," + name + ")),'null'))";
+      case Kind::integer: return name;
+      default: return "CAST(" + name + " AS TEXT)";
+    }
+  }
+  bool append_embed(const Table& table, const Selection::Embedded& embedded, const std::string& alias) {
+    const auto& other = *embedded.table;
+    const auto& embed = *embedded.embed;
+    const auto inside = "e" + std::to_string(++aliases_);
+    out_.sql += embed.many() ? "(SELECT json_group_array(json(j)) FROM (SELECT " : "(SELECT ";
+    if (!append_object(other, embedded.selection, inside)) return false;
+    out_.sql += embed.many() ? " AS j FROM " : " FROM ";
+    out_.sql += quoted(other.name) + " " + inside;
+    And where{out_};
+    where.next().sql +=
+        embed.many() ? column_of(other, *other.column(embed.by), inside) + "=" + column_of(table, table.key, alias)
+                     : column_of(other, other.key, inside) + "=" + column_of(table, *table.column(embed.on), alias);
+    if (!append_caller(where, other, rows_.caller, inside)) where.next().sql += "0";
+    if (embed.many()) {
+      out_.sql += " ORDER BY " + column_of(other, other.key, inside) + " LIMIT ?)";
+      out_.cells.push_back(embed.limit);
+    }
+    out_.sql += ')';
+    return true;
+  }
+  /// json_object takes at most 63 pairs (127 arguments); wider rows are joined as text.
+  bool append_object(const Table& table, const Selection& selection, const std::string& alias) {
+    constexpr std::size_t kPairs = 60;
+    const auto total = selection.columns.size() + selection.embeds.size();
+    const bool wide = total > kPairs;
+    out_.sql += wide ? "json('{'" : "json_object(";
+    for (std::size_t i = 0; i < total; ++i) {
+      const bool plain = i < selection.columns.size();
+      const auto& name =
+          plain ? table.columns[selection.columns[i]].name : selection.embeds[i - selection.columns.size()].embed->name;
+      out_.sql += wide ? "||json_quote(" : i ? "," : "";
+      out_.sql += text(name);
+      out_.sql += wide ? ")||':'||json_quote(" : ",";
+      if (plain) {
+        out_.sql += inner(table, selection.columns[i], alias);
+      } else {
+        out_.sql += "json(";
+        if (!append_embed(table, selection.embeds[i - selection.columns.size()], alias)) return false;
+        out_.sql += ')';
+      }
+      if (wide) out_.sql += i + 1 < total ? ")||','" : ")";
+    }
+    out_.sql += wide ? "||'}')" : ")";
+    return true;
+  }
+  static std::string text(std::string_view name) {
+    std::string made = "'";
+    for (char c : name) made += c == '\'' ? "''" : std::string(1, c);
+    return made + "'";
+  }
+
+  Statement& out_;
+  const Wanted& rows_;
+  int aliases_ = 0;
+};
+
+/// What stands between SELECT and FROM.
+bool append_columns(Statement& out, const Wanted& rows, const Selection& selection, const std::vector<Sort>& sort) {
+  Columns columns{out, rows};
+  if (!columns.append(*rows.table, selection, "t")) return false;
+  bool any = !selection.columns.empty() || !selection.embeds.empty();
+  for (auto& by : sort)
+    if (std::ranges::find(selection.columns, by.column) == selection.columns.end()) {
+      out.sql += (any ? "," : "") + column_of(*rows.table, by.column, "t");
+      any = true;
+    }
+  if (!any) out.sql += "1";
+  return true;
+}
+
+/// The order in which rows are walked: as asked, or the other way round.
+struct Walk {
+  const Table& table;
+  const std::vector<Sort>& sort;
+  bool backward;
+
+  bool ascending(std::size_t i) const { return sort[i].descending == backward; }
+  bool nullable(std::size_t i) const { return !table.columns[sort[i].column].required; }
+  std::string column(std::size_t i) const { return column_of(table, sort[i].column, "t"); }
+  /// ` ORDER BY` the columns from `first` on; that of `plain` cannot be null here.
+  void append_order(std::string& sql, std::size_t first, std::size_t plain) const {
+    std::string_view before = " ORDER BY ";
+    for (auto i = first; i < sort.size(); ++i) {
+      (sql += before) += column(i) + (ascending(i) ? "" : " DESC");
+      // Nulls are last in the order as asked: SQLite has them first, ascending, unless told.
+      if (nullable(i) && i != plain && !sort[i].descending) sql += backward ? " NULLS FIRST" : " NULLS LAST";
+      before = ",";
+    }
+  }
+};
+
+/// A range of the index: rows equal to the position in the first columns and beyond it in the next.
+struct Range {
+  enum class Beyond : std::uint8_t { at, after, after_pair, null, not_null } beyond;
+  std::size_t level;
+};
+
+/// All rows behind the position, as ranges in the order of the walk.
+std::vector<Range> ranges_behind(const Walk& walk, const Position& from) {
+  using enum Range::Beyond;
+  std::vector<Range> ranges;
+  if (from.inclusive) ranges.push_back({at, walk.sort.size()});
+  for (auto i = walk.sort.size(); i-- > 0;) {
+    const bool null = from.values[i].index() == 0;
+    const bool last = i + 1 == walk.sort.size();
+    if (last && i > 0 && walk.ascending(i) == walk.ascending(i - 1) && from.values[i - 1].index() != 0 && !null) {
+      ranges.push_back({after_pair, --i});  // one range for both: (a, b) > (?, ?)
+    } else if (null) {
+      if (walk.backward) ranges.push_back({not_null, i});
+      continue;
+    } else {
+      ranges.push_back({after, i});
+    }
+    if (walk.nullable(i) && !walk.backward) ranges.push_back({Range::Beyond::null, i});
+  }
+  return ranges;
+}
+
+void append_range(And& where, Statement& out, const Walk& walk, const Position& from, const Range& range) {
+  using enum Range::Beyond;
+  for (std::size_t i = 0; i < range.level; ++i) where.equal(walk.column(i), from.values[i]);
+  const auto i = range.level;
+  const auto compare = [&] { return walk.ascending(i) ? ">" : "<"; };
+  switch (range.beyond) {
+    case at: break;
+    case null: where.next().sql += walk.column(i) + " IS NULL"; break;
+    case not_null: where.next().sql += walk.column(i) + " IS NOT NULL"; break;
+    case after:
+      where.next().sql += walk.column(i) + compare() + "?";
+      out.cells.push_back(from.values[i]);
+      break;
+    case after_pair:
+      where.next().sql += "(" + walk.column(i) + "," + walk.column(i + 1) + ")" + compare() + "(?,?)";
+      out.cells.push_back(from.values[i]);
+      out.cells.push_back(from.values[i + 1]);
+      break;
+  }
+}
+
+bool append_select(Statement& out, const Wanted& rows, const Selection& selection, const std::vector<Sort>& sort) {
+  out.sql += "SELECT ";
+  if (!append_columns(out, rows, selection, sort)) return false;
+  out.sql += " FROM " + quoted(rows.table->name) + " t";
+  return true;
+}
+
+}  // namespace
+
+std::string quoted(std::string_view name) {
+  std::string made = "\"";
+  for (char c : name) made += c == '"' ? "\"\"" : std::string(1, c);
+  return made + "\"";
+}
+
+std::vector<Sort> total_order(const Table& table, std::vector<Sort> sort) {
+  for (std::size_t i = 0; i < sort.size(); ++i)
+    if (sort[i].column == table.key) {
+      sort.resize(i + 1);  // what stands behind the key changes nothing
+      return sort;
+    }
+  sort.push_back({table.key, !sort.empty() && sort.back().descending});
+  return sort;
+}
+
+std::optional<Statement> list_statement(const Wanted& rows, const Selection& selection, const Page& page) {
+  Statement out;
+  const Walk walk{*rows.table, page.sort, page.from && page.from->backward};
+  std::vector<Range> ranges;
+  if (page.from) ranges = ranges_behind(walk, *page.from);
+  const auto arm = [&](const Range* range) {
+    if (!append_select(out, rows, selection, page.sort)) return false;
+    And where{out};
+    if (!append_where(where, out, rows, "t")) return false;
+    using enum Range::Beyond;
+    if (range) append_range(where, out, walk, *page.from, *range);
+    const bool fixed = range && (range->beyond == null);
+    const auto first = !range ? 0 : range->level + (fixed ? 1 : 0);
+    walk.append_order(out.sql, first, range && !fixed ? range->level : walk.sort.size());
+    out.sql += " LIMIT ?";
+    out.cells.push_back(page.limit);
+    return true;
+  };
+  if (ranges.size() < 2) {
+    if (!arm(ranges.empty() ? nullptr : &ranges[0])) return std::nullopt;
+    if (page.from && ranges.empty()) return std::nullopt;
+    if (page.offset > 0) {
+      out.sql += " OFFSET ?";
+      out.cells.push_back(page.offset);
+    }
+    return out;
+  }
+  for (std::size_t i = 0; i < ranges.size(); ++i) {
+    out.sql += i ? " UNION ALL SELECT * FROM (" : "SELECT * FROM (";
+    if (!arm(&ranges[i])) return std::nullopt;
+    out.sql += ')';
+  }
+  out.sql += " LIMIT ?";
+  out.cells.push_back(page.limit);
+  return out;
+}
+
+std::optional<Statement> count_statement(const Wanted& rows) {
+  Statement out{"SELECT count(*) FROM " + quoted(rows.table->name) + " t", {}};
+  And where{out};
+  if (!append_where(where, out, rows, "t")) return std::nullopt;
+  return out;
+}
+
+std::optional<Statement> row_statement(const Wanted& rows, const Selection& selection) {
+  Statement out;
+  if (!append_select(out, rows, selection, {})) return std::nullopt;
+  And where{out};
+  if (!append_where(where, out, rows, "t")) return std::nullopt;
+  return out;
+}
+
+bool append_where(Statement& statement, const Wanted& rows, std::string_view alias) {
+  And where{statement};
+  return append_where(where, statement, rows, alias);
+}
+
+void append_returning(Statement& statement, const Table& table, const Selection& selection) {
+  std::string_view before = " RETURNING ";
+  for (auto column : selection.columns) {
+    (statement.sql += before) += plain_column(table, column, {});
+    before = ",";
+  }
+}
+
+std::vector<std::size_t> sort_places(const Selection& selection, const std::vector<Sort>& sort) {
+  std::vector<std::size_t> places;
+  auto next = selection.columns.size() + selection.embeds.size();
+  for (auto& by : sort) {
+    const auto shown = std::ranges::find(selection.columns, by.column);
+    places.push_back(shown == selection.columns.end() ? next++
+                                                      : static_cast<std::size_t>(shown - selection.columns.begin()));
+  }
+  return places;
+}
+
+std::string query_identity(const Wanted& rows, const std::vector<Sort>& sort) {
+  Statement identity{rows.table->name, {}};
+  for (auto& by : sort) identity.sql += (by.descending ? " -" : " +") + rows.table->columns[by.column].name;
+  And where{identity};
+  (void)append_where(where, identity, rows, "t");
+  for (auto& cell : identity.cells) {
+    identity.sql += '\0';
+    std::visit(
+        [&]<class T>(const T& value) {
+          if constexpr (std::is_same_v<T, std::string>)
+            identity.sql += std::to_string(value.size()) + ":" + value;
+          else if constexpr (!std::is_same_v<T, std::monostate>)
+            identity.sql += std::to_string(value);
+        },
+        cell);
+  }
+  return std::move(identity.sql);
+}
+
+std::string search_expression(std::string_view words) {
+  std::string made;
+  while (!words.empty()) {
+    const auto start = words.find_first_not_of(" \t\r\n");
+    if (start == words.npos) break;
+    words.remove_prefix(start);
+    auto word = words.substr(0, words.find_first_of(" \t\r\n"));
+    words.remove_prefix(word.size());
+    const bool beginning = word.size() > 1 && word.ends_with('*');
+    if (beginning) word.remove_suffix(1);
+    if (word.find('\0') != word.npos) return {};
+    if (!made.empty()) made += ' ';
+    made += quoted(word);
+    if (beginning) made += '*';
+  }
+  return made;
+}
+
+std::string like_pattern(std::string_view pattern) {
+  std::string made{pattern};
+  std::ranges::replace(made, '*', '%');
+  return made;
+}
+
+}  // namespace plimsoll::table

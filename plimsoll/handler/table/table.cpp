@@ -1,0 +1,120 @@
+#include "plimsoll/handler/table/operation.hpp"
+#include "plimsoll/handler/table/parameters.hpp"
+#include "plimsoll/handler/table/prepare.hpp"
+
+#include "plimsoll/exchange/handling.hpp"
+
+namespace plimsoll::table {
+namespace {
+
+/// The key of cursors, read from the database once per process.
+struct Cursors {
+  std::mutex mutex;
+  std::shared_ptr<const CursorKey> key;
+};
+
+Result<std::shared_ptr<const CursorKey>> cursor_key(const Services& services) {
+  auto shared = services.shared->of<Cursors>();
+  const std::scoped_lock lock(shared->mutex);
+  if (!shared->key) {
+    auto secret = database_secret(*services.database, "cursor");
+    if (!secret) return std::unexpected(std::move(secret).error());
+    shared->key = std::make_shared<const CursorKey>(*secret);
+  }
+  return shared->key;
+}
+
+void complain(contract::Complaints& complaints, const contract::Contract& contract,
+              contract::Complaint::Severity severity, std::string_view code, const Table* table, std::string what,
+              std::string remedy) {
+  complaints.push_back({.severity = severity,
+                        .code = std::string(code),
+                        .file = contract.file,
+                        .at = table && table->at ? table->at->position() : json::Position{},
+                        .pointer = table ? table->pointer : std::string{},
+                        .what = std::move(what),
+                        .remedy = std::move(remedy)});
+}
+
+void prepare(const contract::Contract& contract, const Services& services, contract::Complaints& complaints) {
+  using enum contract::Complaint::Severity;
+  std::vector<Wrong> wrong;
+  const auto model = read_model(*contract.root, wrong);
+  for (auto& fault : wrong) complaints.push_back(complaint(fault, contract.file));
+  if (!wrong.empty() || model.tables.empty()) return;
+  if (!services.database) {
+    complain(complaints, contract, error, "no-database", &model.tables[0],
+             "tables are declared and there is no database",
+             "Name one in the deployment: `database: {url: 'sqlite:shop.db'}`.");
+    return;
+  }
+  auto disagreements = prepare_tables(*services.database, model);
+  if (!disagreements) {
+    const auto& failed = disagreements.error();
+    complain(complaints, contract, error, "tables-not-prepared", nullptr,
+             "the tables could not be prepared: " + failed.detail + (failed.more_ ? " " + failed.more_->cause : ""),
+             "Check the database and its rights.");
+    return;
+  }
+  for (auto& one : *disagreements)
+    complain(complaints, contract, one.warning ? warning : error, one.warning ? "table-advice" : "table-disagrees",
+             nullptr, std::move(one.what), "Write a migration (migrations/*.sql):\n" + one.migration);
+}
+
+/// Nobody reads a table with an owner without being somebody.
+Result<> check_security(const Plan& plan, const contract::Operation& operation) {
+  if (!plan.table->owner && !plan.table->tenant) return {};
+  bool anybody = operation.security.empty();
+  for (auto& alternative : operation.security) anybody |= alternative.all.empty();
+  if (!anybody) return {};
+  return std::unexpected(
+      Error{&config::kConfiguration,
+            "operation " + operation.id + ": table \"" + plan.table->name +
+                "\" has an owner or tenant, and the operation lets in callers that nobody knows; give "
+                "it a `security` that authenticates"});
+}
+
+Result<std::unique_ptr<Handler>> build(const json::Value& options, const Build& build) {
+  if (!build.services.database)
+    return fail(config::kConfiguration, "operation " + build.operation.id + ": there is no database");
+  std::vector<Wrong> wrong;
+  auto model = std::make_shared<const Model>(read_model(*build.contract.root, wrong));
+  if (!wrong.empty()) return config::wrong(*wrong[0].at, wrong[0].what);
+  auto made = plan(*model, build.operation.method, build.operation.path, options, build.operation.extension("batch"));
+  if (!made) return config::wrong(options, "operation " + build.operation.id + ": " + made.error());
+  if (auto secure = check_security(*made, build.operation); !secure) return std::unexpected(std::move(secure).error());
+  if (made->action == Action::read) return make_read(std::move(model), std::move(*made), build);
+  if (made->action != Action::list) return make_write(std::move(model), std::move(*made), build);
+  auto key = cursor_key(build.services);
+  if (!key) return std::unexpected(std::move(key).error());
+  return make_list(std::move(model), std::move(*made), build, std::move(*key));
+}
+
+constexpr const Problem* kTableProblems[] = {
+    &kNoSuchRow,  &kInvalidQuery,  &kInvalidCursor,         &kPreconditionFailed, &kPreconditionRequired,
+    &kInvalidRow, &kBatchTooLarge, &database::kUnavailable, &database::kConflict, &database::kConstraint};
+
+constexpr std::string_view kShortForm = R"("type":"string","description":"The table.")";
+
+constexpr config::Key kTables{"tables", "Tables that operations are answered from, by name.", {}, nullptr};
+constexpr config::Key kBatch{"batch", "Many changes of a table in one request.", {}, nullptr};
+constexpr config::Key kMoreKeys[] = {kTables, kBatch};
+
+}  // namespace
+}  // namespace plimsoll::table
+
+namespace plimsoll::handler {
+
+extern constinit const Handling table = {
+    .key = {"table",
+            "Answers from a table of the database; method and path say what is done.",
+            {},
+            nullptr,
+            plimsoll::table::kShortForm},
+    .problems = plimsoll::table::kTableProblems,
+    .more_keys = plimsoll::table::kMoreKeys,
+    .augment = plimsoll::table::augment,
+    .prepare = plimsoll::table::prepare,
+    .build = plimsoll::table::build};
+
+}  // namespace plimsoll::handler

@@ -1,0 +1,344 @@
+#include "plimsoll/handler/table/write.hpp"
+
+#include "plimsoll/http/conditional.hpp"
+#include "plimsoll/json/parse.hpp"
+#include "plimsoll/json/write.hpp"
+
+#include <algorithm>
+
+namespace plimsoll::table {
+
+using database::Cell;
+using database::Session;
+
+namespace {
+
+/// The whole row, hidden columns too: what is checked against the schema.
+Selection all_columns(const Table& table) {
+  Selection made;
+  for (std::size_t i = 0; i < table.columns.size(); ++i) made.columns.push_back(i);
+  return made;
+}
+
+void percent_encode(std::string& out, std::string_view text) {
+  constexpr std::string_view plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+  constexpr std::string_view hex = "0123456789ABCDEF";
+  for (unsigned char c : text) {
+    if (plain.find(static_cast<char>(c)) != plain.npos)
+      out += static_cast<char>(c);
+    else
+      ((out += '%') += hex[c >> 4]) += hex[c & 15];
+  }
+}
+
+std::string text_of(const Cell& cell) {
+  if (auto* text = std::get_if<std::string>(&cell)) return *text;
+  if (auto* integer = std::get_if<std::int64_t>(&cell)) return std::to_string(*integer);
+  return {};
+}
+
+}  // namespace
+
+Writing::Writing(std::shared_ptr<const Model> model, Plan plan, const Build& build)
+    : Operation(std::move(model), std::move(plan), build),
+      shown_(everything(table())),
+      all_(all_columns(table())),
+      writer_(table(), shown_),
+      whole_(table(), all_) {
+  auto compiled = build.contract.compile(*table().schema, schema::CompileOptions::Direction::none);
+  if (compiled) validator_ = std::make_shared<const schema::Validator>(std::move(*compiled));
+  for (auto& other : build.contract.operations) {
+    auto* options = other.extension("table");
+    if (!options || other.method != "GET") continue;
+    auto made = table::plan(*model_, other.method, other.path, *options, nullptr);
+    if (!made || made->action != Action::read || made->table != plan_.table) continue;
+    location_ = other.path;
+    break;
+  }
+}
+
+Task<Result<std::optional<Row>>> Writing::current(Session& session, const Wanted& wanted) const {
+  auto statement = row_statement(wanted, all_);
+  if (!statement) co_return std::nullopt;
+  auto rows = co_await session.query(statement->sql, statement->cells);
+  if (!rows) co_return std::unexpected(std::move(rows).error());
+  if (rows->empty()) co_return std::nullopt;
+  co_return std::optional<Row>(std::move(rows->front()));
+}
+
+std::string Writing::shown(const Row& row) const {
+  if (shown_.columns.size() == all_.columns.size()) return to_json(writer_, row);
+  Row visible;
+  for (auto column : shown_.columns) visible.push_back(row[column]);
+  return to_json(writer_, visible);
+}
+
+Result<> Writing::check(const Row& row, const Row* before, std::string_view prefix) const {
+  if (!validator_) return {};
+  Arena arena{4096};
+  const auto text = to_json(whole_, row);
+  auto value = json::parse(text, arena);
+  if (!value || validator_->valid(*value)) return {};
+  auto failures = validator_->validate(*value);
+  if (before) {  // what was wrong before is not this change's fault
+    const auto old_text = to_json(whole_, *before);
+    if (auto old = json::parse(old_text, arena))
+      for (auto& known : validator_->validate(*old))
+        std::erase_if(failures, [&](auto& f) { return f.instance == known.instance && f.keyword == known.keyword; });
+  }
+  // Absent and null are one in a table: a column that may be absent may be null.
+  std::erase_if(failures, [&](auto& failure) {
+    const auto column =
+        failure.instance.starts_with('/') ? table().column(std::string_view(failure.instance).substr(1)) : std::nullopt;
+    return column && !table().columns[*column].required && row[*column].index() == 0;
+  });
+  if (failures.empty()) return {};
+  Error error{&kInvalidRow, failures[0].instance + " " + failures[0].message};
+  for (auto& failure : failures)
+    error.more().fields.push_back({"body", std::string(prefix) + failure.instance, failure.keyword, failure.message});
+  return std::unexpected(std::move(error));
+}
+
+Task<Result<Row>> Writing::explained(Session& session, Error error, const Change* change,
+                                     std::string_view prefix) const {
+  if (error.more_)
+    for (auto& field : error.more_->fields) field.pointer.insert(0, prefix);
+  const bool reference = error.problem == &database::kConstraint && error.more_ &&
+                         error.more_->cause.find("FOREIGN KEY") != std::string::npos;
+  if (!reference) co_return std::unexpected(std::move(error));
+  if (!change) {
+    Error conflict{&database::kConflict, "Other rows still refer to this one."};
+    co_return std::unexpected(std::move(conflict));
+  }
+  // SQLite does not say which reference is broken: look.
+  for (std::size_t i = 0; i < table().columns.size(); ++i) {
+    if (!change->cells[i] || change->cells[i]->index() == 0) continue;
+    const auto* other = referred(i);
+    if (!other) continue;
+    const auto sql = "SELECT 1 FROM " + quoted(other->name) + " WHERE " + quoted(other->key_column().name) + "=?";
+    const Cell cells[] = {*change->cells[i]};
+    auto found = co_await session.query(sql, cells);
+    if (!found) co_return std::unexpected(std::move(found).error());
+    if (!found->empty()) continue;
+    error.detail = "/" + table().columns[i].name + " refers to a row that does not exist";
+    error.more().fields.push_back({"body", std::string(prefix) + "/" + table().columns[i].name, "foreign-key",
+                                   "refers to a row that does not exist"});
+  }
+  co_return std::unexpected(std::move(error));
+}
+
+const Table* Writing::referred(std::size_t column) const {
+  const auto& name = table().columns[column].name;
+  for (auto& embed : table().embeds)
+    if (!embed.many() && embed.on == name) return model_->find(embed.table);
+  for (auto& other : model_->tables)
+    for (auto& embed : other.embeds)
+      if (embed.many() && embed.table == table().name && embed.by == name) return &other;
+  return nullptr;
+}
+
+Task<Result<Row>> Writing::insert(Session& session, const Change& change, std::string_view prefix) const {
+  Statement statement;
+  std::string places;
+  for (std::size_t i = 0; i < change.cells.size(); ++i) {
+    if (!change.cells[i]) continue;
+    statement.sql += (statement.cells.empty() ? "" : ",") + quoted(table().columns[i].name);
+    places += statement.cells.empty() ? "?" : ",?";
+    statement.cells.push_back(*change.cells[i]);
+  }
+  statement.sql = statement.cells.empty()
+                      ? "INSERT INTO " + quoted(table().name) + " DEFAULT VALUES"
+                      : "INSERT INTO " + quoted(table().name) + "(" + statement.sql + ") VALUES(" + places + ")";
+  append_returning(statement, table(), all_);
+  auto rows = co_await session.query(statement.sql, statement.cells);
+  if (!rows) {
+    auto told = co_await explained(session, std::move(rows).error(), &change, prefix);
+    co_return told;
+  }
+  if (rows->empty()) co_return fail(kInternal, "nothing was inserted");
+  if (auto valid = check(rows->front(), nullptr, prefix); !valid) co_return std::unexpected(std::move(valid).error());
+  co_return std::move(rows->front());
+}
+
+Task<Result<Row>> Writing::change(Session& session, const Wanted& wanted, Change change, const Row* before,
+                                  std::string_view prefix) const {
+  for (auto column : change.merged)
+    if (before) {
+      const auto& there = (*before)[column];
+      change.cells[column] = merged_json(there.index() == 3 ? std::get<std::string>(there) : std::string("{}"),
+                                         std::get<std::string>(*change.cells[column]));
+    }
+  Statement statement;
+  bool meant = false;  // something beside the time of the change
+  for (std::size_t i = 0; i < change.cells.size(); ++i)
+    meant |= change.cells[i].has_value() && table().columns[i].filled != Filled::updated && i != table().key;
+  for (std::size_t i = 0; meant && i < change.cells.size(); ++i) {
+    if (!change.cells[i] || i == table().key) continue;
+    statement.sql += (statement.cells.empty() ? "" : ",") + quoted(table().columns[i].name) + "=?";
+    statement.cells.push_back(*change.cells[i]);
+  }
+  if (!meant) {
+    auto same = co_await current(session, wanted);
+    if (!same) co_return std::unexpected(std::move(same).error());
+    if (!*same) co_return fail(kNoSuchRow);
+    co_return std::move(**same);
+  }
+  statement.sql = "UPDATE " + quoted(table().name) + " SET " + statement.sql;
+  if (!append_where(statement, wanted, {})) co_return fail(kNoSuchRow);
+  append_returning(statement, table(), all_);
+  auto rows = co_await session.query(statement.sql, statement.cells);
+  if (!rows) {
+    auto told = co_await explained(session, std::move(rows).error(), &change, prefix);
+    co_return told;
+  }
+  if (rows->empty()) co_return fail(kNoSuchRow);
+  if (auto valid = check(rows->front(), before, prefix); !valid) co_return std::unexpected(std::move(valid).error());
+  co_return std::move(rows->front());
+}
+
+Task<Result<>> Writing::erase(Session& session, const Wanted& wanted) const {
+  Statement statement{"DELETE FROM " + quoted(table().name), {}};
+  if (!append_where(statement, wanted, {})) co_return fail(kNoSuchRow);
+  statement.sql += " RETURNING 1";
+  auto rows = co_await session.query(statement.sql, statement.cells);
+  if (!rows) {
+    auto told = co_await explained(session, std::move(rows).error(), nullptr, {});
+    co_return std::unexpected(std::move(told).error());
+  }
+  if (rows->empty()) co_return fail(kNoSuchRow);
+  co_return Result<>{};
+}
+
+Result<> Writing::precondition(const Request& request, const Context& context, const Row& row) const {
+  const auto tag = entity_tag(shown(row));
+  const auto verdict = http::evaluate(request.method, request.headers, {.etag = tag}, context.wall / kSecond);
+  if (verdict == http::Precondition::failed || verdict == http::Precondition::not_modified)
+    return fail(kPreconditionFailed);
+  return {};
+}
+
+bool Writing::conditional(const Request& request) {
+  return request.headers.contains("if-match") || request.headers.contains("if-none-match");
+}
+
+std::string Writing::location_of(const Row& row, const Context& context) const {
+  std::string location;
+  if (location_.empty()) {
+    location = std::string(context.path);
+    if (!location.ends_with('/')) location += '/';
+    percent_encode(location, text_of(row[table().key]));
+    return location;
+  }
+  const auto names = path_parameters(location_);
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const auto open = static_cast<std::size_t>(names[i].data() - location_.data()) - 1;
+    location.append(location_, at, open - at);
+    const auto column = i + 1 == names.size() ? std::optional(table().key) : table().column(names[i]);
+    percent_encode(location, column ? text_of(row[*column]) : std::string{});
+    at = open + names[i].size() + 2;
+  }
+  return location.append(location_, at);
+}
+
+namespace {
+
+/// POST on the collection: 201, `Location` and the row.
+class Create final : public Writing {
+ public:
+  using Writing::Writing;
+  Task<Result<Response>> handle(Request&, Context& context) override {
+    auto who = caller(context);
+    if (!who) co_return std::unexpected(std::move(who).error());
+    auto fixed = path_conditions(context);
+    if (!fixed) co_return fail(kNoSuchRow);
+    if (!context.input.body) co_return std::unexpected(wrong(kInvalidRow, "body", "", "required", "a row is required"));
+    auto change = new_row(table(), *context.input.body, {.caller = &*who, .fixed = *fixed, .wall = context.wall});
+    if (!change) co_return std::unexpected(std::move(change).error());
+    context.wrote(table().name);
+    auto answer = co_await context.unit().answer([&](Session& session) -> Task<Result<Response>> {
+      auto row = co_await insert(session, *change, {});
+      if (!row) co_return std::unexpected(std::move(row).error());
+      auto text = shown(*row);
+      const auto tag = context.arena.keep(entity_tag(text));
+      auto response = json_response(context, 201, std::move(text));
+      response.headers.add("location", context.arena.keep(location_of(*row, context)));
+      response.headers.add("etag", tag);
+      co_return response;
+    });
+    co_return answer;
+  }
+};
+
+/// PATCH (RFC 7396), PUT and DELETE of a row.
+class ChangeOne final : public Writing {
+ public:
+  using Writing::Writing;
+  Task<Result<Response>> handle(Request& request, Context& context) override {
+    auto who = caller(context);
+    if (!who) co_return std::unexpected(std::move(who).error());
+    auto fixed = path_conditions(context);
+    auto key = key_of(context);
+    if (!fixed || !key) co_return fail(kNoSuchRow);
+    const bool matched = request.headers.contains("if-match");
+    if (table().require_match && !matched) co_return fail(kPreconditionRequired);
+    auto conditions = *fixed;
+    conditions.push_back({.column = table().key, .values = {*key}});
+    const Wanted wanted{
+        .model = model_.get(), .table = &table(), .conditions = conditions, .search = {}, .caller = &*who};
+    Change change;
+    if (plan_.action != Action::remove) {
+      if (!context.input.body)
+        co_return std::unexpected(wrong(kInvalidRow, "body", "", "required", "a body is required"));
+      const ChangeBy by{.caller = &*who, .fixed = conditions, .wall = context.wall};
+      auto read = plan_.action == Action::update ? merge_patch(table(), *context.input.body, by)
+                                                 : replacement(table(), *context.input.body, by);
+      if (!read) co_return std::unexpected(std::move(read).error());
+      change = std::move(*read);
+    }
+    context.wrote(table().name);
+    auto answer = co_await context.unit().answer([&](Session& session) -> Task<Result<Response>> {
+      auto done = co_await in_transaction(request, context, session, wanted, change);
+      co_return done;
+    });
+    co_return answer;
+  }
+
+ private:
+  Task<Result<Response>> in_transaction(const Request& request, Context& context, Session& session,
+                                        const Wanted& wanted, const Change& asked) const {
+    std::optional<Row> before;
+    if (conditional(request) || (plan_.action != Action::remove && (validates() || !asked.merged.empty()))) {
+      auto there = co_await current(session, wanted);
+      if (!there) co_return std::unexpected(std::move(there).error());
+      if (!*there) co_return fail(kNoSuchRow);
+      before = std::move(*there);
+      if (auto holds = precondition(request, context, *before); !holds)
+        co_return std::unexpected(std::move(holds).error());
+    }
+    if (plan_.action == Action::remove) {
+      auto done = co_await erase(session, wanted);
+      if (!done) co_return std::unexpected(std::move(done).error());
+      co_return Response{.status = 204, .headers = Headers{context.arena}};
+    }
+    auto row = co_await change(session, wanted, asked, before ? &*before : nullptr, {});
+    if (!row) co_return std::unexpected(std::move(row).error());
+    auto text = shown(*row);
+    const auto tag = context.arena.keep(entity_tag(text));
+    auto response = json_response(context, 200, std::move(text));
+    response.headers.add("etag", tag);
+    co_return response;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Handler> make_batch(std::shared_ptr<const Model> model, Plan plan, const Build& build);
+
+Result<std::unique_ptr<Handler>> make_write(std::shared_ptr<const Model> model, Plan plan, const Build& build) {
+  if (plan.action == Action::batch) return make_batch(std::move(model), std::move(plan), build);
+  if (plan.action == Action::create) return std::make_unique<Create>(std::move(model), std::move(plan), build);
+  return std::make_unique<ChangeOne>(std::move(model), std::move(plan), build);
+}
+
+}  // namespace plimsoll::table

@@ -1,0 +1,48 @@
+#pragma once
+
+#include "plimsoll/handler/table/change.hpp"
+#include "plimsoll/handler/table/operation.hpp"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace plimsoll::table {
+
+using Row = std::vector<database::Cell>;  ///< every column of the table, in its order
+
+/// What all operations that change rows share: the statements, the check of the row that comes out, and the answer.
+class Writing : public Operation {
+ public:
+  Writing(std::shared_ptr<const Model> model, Plan plan, const Build& build);
+
+ protected:
+  Task<Result<std::optional<Row>>> current(database::Session& session, const Wanted& wanted) const;
+  Task<Result<Row>> insert(database::Session& session, const Change& change, std::string_view prefix) const;
+  /// `before` is needed where whole JSON values are merged; without it they are replaced.
+  Task<Result<Row>> change(database::Session& session, const Wanted& wanted, Change change, const Row* before,
+                           std::string_view prefix) const;
+  Task<Result<>> erase(database::Session& session, const Wanted& wanted) const;
+
+  /// The row must satisfy the table's schema; what was wrong in `before` already is not held against a change.
+  Result<> check(const Row& row, const Row* before, std::string_view prefix) const;
+  Result<> precondition(const Request& request, const Context& context, const Row& row) const;
+  static bool conditional(const Request& request);
+  bool validates() const { return validator_ != nullptr; }
+  std::string shown(const Row& row) const;
+  std::string location_of(const Row& row, const Context& context) const;
+
+ private:
+  /// Which reference is broken; whether a row is still referred to.
+  Task<Result<Row>> explained(database::Session& session, Error error, const Change* change,
+                              std::string_view prefix) const;
+  const Table* referred(std::size_t column) const;
+
+  Selection shown_, all_;
+  RowWriter writer_, whole_;
+  std::shared_ptr<const schema::Validator> validator_;
+  std::string location_;  ///< path template of the row; empty: below the collection
+};
+
+}  // namespace plimsoll::table

@@ -1,0 +1,92 @@
+#pragma once
+
+#include "plimsoll/database/database.hpp"
+#include "plimsoll/database/test_folder.hpp"
+#include "plimsoll/database/wait.hpp"
+#include "plimsoll/json/parse.hpp"
+#include "plimsoll/json/write.hpp"
+#include "plimsoll/server/application.hpp"
+#include "plimsoll/testkit/client.hpp"
+
+#include <fstream>
+#include <stdexcept>
+
+namespace plimsoll::testkit {
+
+/// An API served in this process from a contract, on a database of its own.
+class Api {
+ public:
+  /// Statements that are run on the database before it is served.
+  explicit Api(const std::string& contract, const std::vector<std::string>& before = {}) : contract_(contract) {
+    if (!before.empty()) {
+      auto database = database::open_sqlite({.path = folder_ / "api.db"});
+      if (!database) throw std::runtime_error(database.error().detail);
+      for (auto& sql : before)
+        if (auto done = run(**database, sql); !done) throw std::runtime_error(sql + ": " + done.error().more().cause);
+    }
+    start();
+  }
+  bool start() {
+    client.reset();
+    instance.reset();
+    std::ofstream(folder_ / "api.yaml") << contract_;
+    std::ofstream(folder_ / "plimsoll.yaml") << "database: {url: 'sqlite:" << folder_ / "api.db" << "'}\n";
+    server::Settings settings;
+    settings.quiet = std::getenv("PLIMSOLL_TEST_LOG") == nullptr;
+    settings.config = folder_ / "plimsoll.yaml";
+    settings.contract = folder_ / "api.yaml";
+    Application application{settings.contract};
+    auto made = application.instance(settings);
+    complaints.clear();
+    if (!made) {
+      for (auto& complaint : made.error()) complaints += contract::to_string(complaint) + "\n";
+      return false;
+    }
+    instance = std::move(*made);
+    client = std::make_unique<Client>(*instance);
+    return true;
+  }
+  bool start(const std::string& contract) {
+    contract_ = contract;
+    return start();
+  }
+
+  static Result<database::Rows> run(database::Database& database, std::string_view sql,
+                                    std::vector<database::Cell> cells = {}) {
+    return database::wait_for([&](Loop& loop) -> Task<Result<database::Rows>> {
+      database::Rows kept;
+      auto done = co_await database.write(loop, [&](database::Session& session) -> Task<Result<>> {
+        auto rows = co_await session.query(sql, cells);
+        if (!rows) co_return std::unexpected(std::move(rows).error());
+        kept = std::move(*rows);
+        co_return Result<>{};
+      });
+      if (!done) co_return std::unexpected(std::move(done).error());
+      co_return kept;
+    });
+  }
+  Result<database::Rows> sql(std::string_view sql, std::vector<database::Cell> cells = {}) {
+    return run(*instance->services().database, sql, std::move(cells));
+  }
+  std::string path(const char* name) const { return folder_ / name; }
+
+  std::unique_ptr<server::Instance> instance;
+  std::unique_ptr<Client> client;
+  std::string complaints;
+
+ private:
+  database::TestFolder folder_;
+  std::string contract_;
+};
+
+/// The value of a member of a JSON object, as JSON text.
+inline std::string member(const std::string& body, std::string_view name) {
+  static thread_local Arena arena;
+  auto value = json::parse(arena.keep(body), arena);
+  if (!value || !value->find(name)) return {};
+  const auto& found = *value->find(name);
+  if (found.is(json::Type::string)) return std::string(found.string());
+  return json::to_string(found);
+}
+
+}  // namespace plimsoll::testkit
