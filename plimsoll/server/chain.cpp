@@ -6,7 +6,7 @@
 namespace plimsoll::policy {
 // Each is defined in the file of its name.
 extern const Part trace, access_log, measure, security_headers, cors, deadline, rate_limit_by_address, rate_limit,
-    validate, fields, idempotency, after, settle;
+    validate, compression, fields, idempotency, after, settle;
 }  // namespace plimsoll::policy
 
 namespace plimsoll::server {
@@ -27,6 +27,8 @@ constexpr Row kChain[] = {
     {&policy::validate, operations,
      "behind all that knows callers: strangers learn nothing of the schema; before all that stores: a failure occupies "
      "no key"},
+    {&policy::compression, everything,
+     "around all that changes a body; within what stores answers, so that a stored one is ready to send"},
     {&policy::fields, operations, "just around the answer: what is cached and validated is whole"},
     {&policy::idempotency, operations,
      "behind all refusals: what was refused never occupies a key; before the handler, whose transaction it joins"},

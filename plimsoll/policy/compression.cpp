@@ -1,0 +1,175 @@
+#include "plimsoll/async/blocking.hpp"
+#include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/part.hpp"
+#include "plimsoll/http/cache_control.hpp"
+#include "plimsoll/http/characters.hpp"
+#include "plimsoll/http/conditional.hpp"
+#include "plimsoll/http/encoding.hpp"
+
+namespace plimsoll::policy {
+namespace {
+
+using http::Coding;
+
+/// Compresses answers as the caller accepts it (RFC 9110, section 12.5.3): whole bodies at once, streams piece by
+/// piece.
+class Compression final : public Policy {
+ public:
+  struct Options {
+    config::Size minimum = {1024};
+    std::vector<std::string> types{"text/*",
+                                   "application/json",
+                                   "application/*+json",
+                                   "application/xml",
+                                   "application/*+xml",
+                                   "application/javascript",
+                                   "application/x-ndjson",
+                                   "image/svg+xml"};
+    std::vector<std::string> codings{"zstd", "br", "gzip"};
+  };
+  static constexpr config::Field fields[] = {
+      config::field<&Options::minimum>("minimum", "Bodies smaller than this are sent as they are."),
+      config::field<&Options::types>("types", "Media types worth compressing; `*` stands for any part of a type."),
+      config::field<&Options::codings>(
+          "codings", "What is offered, the preferred first, where the caller has no preference: zstd, br, gzip."),
+  };
+  static constexpr std::span<const Problem* const> problems{};
+
+  static Result<std::unique_ptr<Policy>> build(Options options, const Build& build) {
+    std::vector<Coding> offers;
+    for (auto& name : options.codings) {
+      const auto known = {Coding::gzip, Coding::br, Coding::zstd};
+      const auto* found = std::ranges::find(known, std::string_view(name), http::name_of);
+      if (found == known.end())
+        return fail(config::kConfiguration, "codings: `" + name + "` is not one of zstd, br, gzip");
+      offers.push_back(*found);
+    }
+    if (offers.empty()) return nullptr;
+    return std::make_unique<Compression>(std::move(options), std::move(offers), build.services.threads);
+  }
+  Compression(Options options, std::vector<Coding> offers, Threads* threads)
+      : options_(std::move(options)), offers_(std::move(offers)), threads_(threads) {}
+
+  PLIMSOLL_FORWARDS Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
+    // Whatever is answered now would perhaps be answered otherwise to another caller.
+    context.promise("vary", "accept-encoding");
+    const auto accepted = request.headers.joined("accept-encoding");
+    const auto coding = http::best_coding(request.headers.contains("accept-encoding") ? &accepted : nullptr, offers_);
+    if (coding == Coding::identity || mode() == Mode::shadow) return next(request, context);
+    return encode(request, context, next, coding);
+  }
+
+ private:
+  /// Above this a body is compressed on a thread of its own: the loop has others to serve.
+  static constexpr std::size_t kAside = 128 * 1024;
+
+  Task<Result<Response>> encode(Request& request, Context& context, Next next, Coding coding) {
+    auto answer = co_await next(request, context);
+    if (!answer) co_return answer;
+    auto& response = *answer;
+    if (response.status == 304) {
+      confirm(request, response, context, coding);
+      co_return answer;
+    }
+    if (!worth(response)) co_return answer;
+    const auto whole = whole_body(response);
+    if (whole) {
+      if (whole->size() < options_.minimum.bytes) co_return answer;
+      auto& out = context.keep<std::string>();
+      bool smaller = false;
+      if (whole->size() > kAside && threads_) {
+        smaller = co_await blocking(context.loop, *threads_, [&] { return http::compress(coding, *whole, out); });
+      } else {
+        smaller = http::compress(coding, *whole, out);
+      }
+      if (!smaller) co_return answer;
+      if (auto* shared = std::get_if<Buffer>(&response.body))
+        context.keep<Buffer>(*shared);  // views into it may remain
+      response.body = std::string_view(out);
+    } else if (auto* source = streamed(response, context)) {
+      auto made = http::encoder(coding);
+      if (!made) co_return answer;
+      response.body = &context.keep<http::EncodedStream>(*source, std::move(made));
+    } else {
+      co_return answer;
+    }
+    mark(response, context, coding);
+    co_return answer;
+  }
+
+  static std::optional<Bytes> whole_body(const Response& response) {
+    if (const auto* text = std::get_if<std::string_view>(&response.body)) return as_bytes(*text);
+    if (const auto* buffer = std::get_if<Buffer>(&response.body)) return buffer->bytes;
+    return std::nullopt;
+  }
+  Stream* streamed(Response& response, Context& context) const {
+    if (auto* stream = std::get_if<Stream*>(&response.body)) return *stream;
+    if (auto* file = std::get_if<File>(&response.body))
+      if (file->length >= options_.minimum.bytes) return &context.keep<http::FileStream>(*file);
+    return nullptr;
+  }
+
+  /// Whether the answer may and should be compressed, as far as its head tells.
+  bool worth(const Response& response) const {
+    if (response.status < 200 || response.status == 204 || response.status == 206) return false;
+    auto& headers = response.headers;
+    if (headers.contains("content-encoding") || headers.contains("content-range")) return false;
+    // A digest of the bytes sent (RFC 9530) would no longer be theirs.
+    if (headers.contains("content-digest")) return false;
+    if (http::parse_cache_control(headers.joined("cache-control")).no_transform) return false;
+    const auto type = trimmed(headers.find("content-type").substr(0, headers.find("content-type").find(';')));
+    return std::ranges::any_of(options_.types, [&](const std::string& pattern) { return fits(pattern, type); });
+  }
+  /// `*` is any run of characters; once per pattern.
+  static bool fits(std::string_view pattern, std::string_view type) {
+    const auto star = pattern.find('*');
+    const auto same = [](std::string_view a, std::string_view b) {
+      return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
+    };
+    if (star == std::string_view::npos) return same(pattern, type);
+    const auto head = pattern.substr(0, star), tail = pattern.substr(star + 1);
+    return type.size() >= head.size() + tail.size() && same(head, type.substr(0, head.size())) &&
+           same(tail, type.substr(type.size() - tail.size()));
+  }
+
+  /// A strong tag names bytes, and these are others (RFC 9110, section 8.8.1).
+  static void tag(Response& response, Context& context, Coding coding) {
+    const auto tag = http::parse_entity_tag(response.headers.find("etag"));
+    if (!tag || tag->weak) return;
+    std::string text = "\"";
+    text.append(http::without_coding(*tag).opaque).append(";").append(http::name_of(coding)).append("\"");
+    response.headers.set("etag", context.arena.keep(text));
+  }
+  static void mark(Response& response, Context& context, Coding coding) {
+    response.headers.set("content-encoding", http::name_of(coding));
+    response.headers.remove("content-length");
+    response.headers.remove("accept-ranges");
+    tag(response, context, coding);
+  }
+  /// A 304 names the very representation the caller holds: the one it would get now if it has that, else the first it
+  /// named.
+  static void confirm(const Request& request, Response& response, Context& context, Coding coding) {
+    const auto own = http::parse_entity_tag(response.headers.find("etag"));
+    if (!own || own->weak) return;
+    auto list = request.headers.joined("if-none-match");
+    std::optional<http::EntityTag> held;
+    while (const auto named = http::next_entity_tag(list)) {
+      if (http::without_coding(*named).opaque != http::without_coding(*own).opaque) continue;
+      if (!held || http::coding_of(*named) == http::name_of(coding)) held = named;
+    }
+    if (!held || http::coding_of(*held).empty()) return;
+    const auto text = "\"" + std::string(held->opaque) + "\"";
+    response.headers.set("etag", context.arena.keep(text));
+  }
+
+  Options options_;
+  std::vector<Coding> offers_;
+  Threads* threads_;
+};
+
+}  // namespace
+
+extern constinit const Part compression =
+    part<Compression>("compression", "Compresses answers as the caller accepts it: zstd, br, gzip.");
+
+}  // namespace plimsoll::policy
