@@ -55,4 +55,21 @@ std::strong_ordering compare(const Value& a, const Value& b) {
   return Decimal(a.number_text()) <=> Decimal(b.number_text());
 }
 
+bool is_multiple(const Value& number, const Value& divisor) {
+  const auto x = number.integer(), y = divisor.integer();
+  if (x && y) return *y == 1 || *x % *y == 0;  // y is positive
+  const Decimal dividend(number.number_text()), by(divisor.number_text());
+  if (dividend.zero()) return true;
+  // Both as integers times powers of ten: V·10^a over D·10^b. V does not end in 0, so that no power of ten divides it.
+  auto tens = dividend.lowest() - by.lowest();
+  if (tens < 0) return false;
+  unsigned __int128 rest = 0, size = 0;
+  by.digits([&](int digit) { size = size * 10 + static_cast<unsigned>(digit); });
+  // The tens on top cancel twos and fives below.
+  for (auto twos = tens; twos > 0 && size % 2 == 0; --twos) size /= 2;
+  for (auto fives = tens; fives > 0 && size % 5 == 0; --fives) size /= 5;
+  dividend.digits([&](int digit) { rest = (rest * 10 + static_cast<unsigned>(digit)) % size; });
+  return rest == 0;
+}
+
 }  // namespace plimsoll::json

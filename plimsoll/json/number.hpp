@@ -47,4 +47,9 @@ inline bool is_integer(const Value& number) { return number.integer() || Decimal
 /// The exact order of two numbers.
 std::strong_ordering compare(const Value& a, const Value& b);
 
+/// Whether `number` divided by `divisor`, which is greater than 0 and has at most kMostDivisorDigits significant
+/// digits, is an integer; exactly.
+bool is_multiple(const Value& number, const Value& divisor);
+inline constexpr std::size_t kMostDivisorDigits = 37;
+
 }  // namespace plimsoll::json

@@ -25,6 +25,9 @@ struct Failure {
 
 struct Program;
 
+/// The output formats of JSON Schema 2020-12 (Core, section 12.4).
+enum class Output : std::uint8_t { flag, basic, detailed };
+
 /// A compiled schema: immutable, shared by all threads.
 class Validator {
  public:
@@ -37,6 +40,8 @@ class Validator {
   bool valid(const json::Value& instance) const;
   /// Every failure, up to `cap`; empty when valid.
   std::vector<Failure> validate(const json::Value& instance, std::size_t cap = 32) const;
+  /// Appends the outcome as JSON.
+  void write(std::string& out, const json::Value& instance, Output format, std::size_t cap = 32) const;
 
  private:
   std::unique_ptr<const Program> program_;
@@ -52,11 +57,12 @@ struct CompileOptions {
   /// The document in which the schema stands, for references such as `#/components/schemas/Pet`; null: the schema
   /// itself.
   const json::Value* document = nullptr;
-  enum class Direction : std::uint8_t {
-    none,
-    request,
-    response
-  } direction = Direction::none;  ///< `readOnly`/`writeOnly`
+  enum class Direction : std::uint8_t { none, request, response } direction = Direction::none;
+  /// `readOnly` properties in a request and `writeOnly` ones in a response are never required. They are let through and
+  /// checked like others, because clients send back what they have read; this refuses them.
+  bool refuse_misplaced = false;
+  /// JSON pointer of the schema in its document, for messages.
+  std::string_view pointer{};
 };
 
 /// Compiles a schema. `schema` and all it refers to must outlive the validator.

@@ -1,0 +1,567 @@
+#include "plimsoll/json/number.hpp"
+#include "plimsoll/json/pointer.hpp"
+#include "plimsoll/json/utf8.hpp"
+#include "plimsoll/json/write.hpp"
+#include "plimsoll/schema/operations.hpp"
+
+#include <algorithm>
+#include <optional>
+
+// Says why an instance is invalid. It walks the schemas themselves, not the program made for speed, in which what can
+// no longer matter is left out: the slow way is taken only when the fast one has said no.
+
+namespace plimsoll::schema {
+namespace {
+
+using json::Type;
+using json::Value;
+
+/// The way into the instance, on the stack; it becomes text only where something fails.
+struct Place {
+  const Place* above = nullptr;
+  std::string_view name{};
+  std::size_t index = 0;
+  bool in_array = false;
+
+  void append(std::string& pointer) const {
+    if (!above) return;
+    above->append(pointer);
+    if (in_array)
+      json::append_token(pointer, index);
+    else
+      json::append_token(pointer, name);
+  }
+};
+
+/// Which members or items a schema has evaluated.
+using Evaluated = std::vector<bool>;
+
+std::string shortened(std::string text) {
+  constexpr std::size_t kLongest = 100;
+  if (text.size() <= kLongest) return text;
+  auto end = kLongest;
+  while (end > 0 && (text[end] & 0xC0) == 0x80) --end;
+  return text.substr(0, end) + "…";
+}
+
+std::string quoted(std::string_view name) {
+  std::string out;
+  json::append_string(out, name);
+  return shortened(std::move(out));
+}
+
+std::string type_names(std::uint8_t types) {
+  constexpr std::pair<std::uint8_t, std::string_view> kNames[] = {
+      {bit(Type::null), "null"},       {bit(Type::boolean), "a boolean"}, {kInteger, "an integer"},
+      {bit(Type::number), "a number"}, {bit(Type::string), "a string"},   {bit(Type::array), "an array"},
+      {bit(Type::object), "an object"}};
+  std::vector<std::string_view> found;
+  for (const auto& [bits, name] : kNames)
+    if (types & bits) found.push_back(name);
+  std::string out;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    if (i > 0) out += i + 1 == found.size() ? " or " : ", ";
+    out += found[i];
+  }
+  return out;
+}
+
+std::string plural(const Value& count, std::string_view one, std::string_view many) {
+  return std::string(count.number_text()) + ' ' + std::string(count.integer() == 1 ? one : many);
+}
+
+std::size_t leaves(const std::vector<Unit>& units) {
+  std::size_t count = 0;
+  for (const auto& unit : units) count += (unit.message.empty() ? 0 : 1) + leaves(unit.below);
+  return count;
+}
+
+class Explainer {
+ public:
+  Explainer(const Graph& graph, std::size_t cap) : graph_(graph), cap_(cap) {}
+
+  std::vector<Unit> run(const Value& instance) {
+    std::vector<Unit> units;
+    Evaluated evaluated;
+    const Place root;
+    check(0, graph_.entered(graph_.outermost(), 0), instance, root, evaluated, units);
+    return units;
+  }
+
+ private:
+  struct Here {
+    NodeId node;
+    const DynamicScope& scope;
+    const Value& value;
+    const Place& place;
+    Evaluated& evaluated;
+    std::vector<Unit>& units;
+  };
+
+  bool full() const { return failures_ >= cap_; }
+
+  Unit unit(const Here& here, std::string_view keyword, std::string message) const {
+    Unit made{.path = path_,
+              .location = graph_.location(here.node),
+              .keyword = std::string(keyword),
+              .message = std::move(message)};
+    here.place.append(made.instance);
+    if (!keyword.empty()) {
+      json::append_token(made.path, keyword);
+      json::append_token(made.location, keyword);
+    }
+    return made;
+  }
+
+  bool fail(const Here& here, std::string_view keyword, std::string message) {
+    ++failures_;
+    here.units.push_back(unit(here, keyword, std::move(message)));
+    return false;
+  }
+
+  bool check(NodeId node, const DynamicScope& scope, const Value& value, const Place& place, Evaluated& evaluated,
+             std::vector<Unit>& units) {
+    evaluated.assign(value.is(Type::object) ? value.object().size() : value.array().size(), false);
+    const Here here{node, scope, value, place, evaluated, units};
+    const auto& schema = graph_.nodes[node];
+    if (schema.value->is(Type::boolean)) return schema.value->boolean() || refuse(here);
+    bool valid = true;
+    for (const auto& keyword : graph_.of(schema)) {
+      if (full()) return false;
+      valid = check(here, keyword) && valid;
+    }
+    return valid;
+  }
+
+  /// `false`: nothing is allowed here.
+  bool refuse(const Here& here) {
+    ++failures_;
+    auto made = unit(here, {}, "must not be there");
+    made.keyword = graph_.nodes[here.node].word;
+    here.units.push_back(std::move(made));
+    return false;
+  }
+
+  /// A subschema; what fails below it is gathered under the keyword.
+  bool below(const Here& here, const Keyword& keyword, const Edge& edge, const Value& value, const Place& place,
+             Evaluated& evaluated, std::vector<Unit>& found) {
+    const auto target = graph_.target(keyword, edge, here.scope);
+    const auto length = path_.size();
+    json::append_token(path_, keyword.name);
+    const auto& node = graph_.nodes[target];
+    if (keyword.word != Word::ref && keyword.word != Word::dynamic_ref) {
+      if (node.name.data()) json::append_token(path_, node.name);
+      if (node.index >= 0) json::append_token(path_, static_cast<std::size_t>(node.index));
+    }
+    const bool valid = check(target, graph_.entered(here.scope, target), value, place, evaluated, found);
+    path_.resize(length);
+    return valid;
+  }
+
+  bool gather(const Here& here, const Keyword& keyword, std::vector<Unit> found) {
+    if (found.empty()) return true;
+    auto made = unit(here, keyword.name, {});
+    made.below = std::move(found);
+    here.units.push_back(std::move(made));
+    return false;
+  }
+
+  /// Whether a subschema takes a value, without a word why.
+  bool takes(const Here& here, const Keyword& keyword, const Edge& edge, const Value& value, Evaluated& evaluated) {
+    std::vector<Unit> found;
+    const auto before = std::exchange(failures_, 0);
+    const auto cap = std::exchange(cap_, 1);
+    const auto quiet = std::exchange(quiet_, true);
+    const bool valid = below(here, keyword, edge, value, here.place, evaluated, found);
+    failures_ = before;
+    cap_ = cap;
+    quiet_ = quiet;
+    return valid;
+  }
+
+  static void add(Evaluated& to, const Evaluated& from) {
+    for (std::size_t i = 0; i < from.size() && i < to.size(); ++i)
+      if (from[i]) to[i] = true;
+  }
+
+  bool check(const Here& here, const Keyword& keyword) {
+    switch (here.value.type()) {
+      case Type::number:
+        if (keyword.word >= Word::multiple_of && keyword.word <= Word::exclusive_minimum) return number(here, keyword);
+        break;
+      case Type::string:
+        if (keyword.word >= Word::max_length && keyword.word <= Word::pattern) return string(here, keyword);
+        break;
+      case Type::array:
+        if (auto done = array(here, keyword)) return *done;
+        break;
+      case Type::object:
+        if (auto done = object(here, keyword)) return *done;
+        break;
+      default: break;
+    }
+    return any(here, keyword);
+  }
+
+  bool any(const Here& here, const Keyword& keyword) {
+    const auto& value = here.value;
+    switch (keyword.word) {
+      case Word::type: {
+        const bool fits = (keyword.types & bit(value.type())) ||
+                          (value.is(Type::number) && (keyword.types & kInteger) && json::is_integer(value));
+        return fits || fail(here, keyword.name, "must be " + type_names(keyword.types));
+      }
+      case Word::constant:
+        return json::equal(value, *keyword.value) ||
+               fail(here, keyword.name, "must be " + shortened(json::to_string(*keyword.value)));
+      case Word::enumeration: return enumeration(here, keyword);
+      case Word::ref:
+      case Word::dynamic_ref:
+      case Word::all_of: return all_of(here, keyword);
+      case Word::any_of: return any_of(here, keyword);
+      case Word::one_of: return one_of(here, keyword);
+      case Word::negation: {
+        Evaluated ignored;
+        return !takes(here, keyword, graph_.of(keyword)[0], value, ignored) ||
+               fail(here, keyword.name, "must not match the schema under not");
+      }
+      case Word::condition: return condition(here, keyword);
+      case Word::misplaced:
+        return fail(here, keyword.name,
+                    keyword.name == "readOnly" ? "is read-only: it may not be sent in a request"
+                                               : "is write-only: it may not be sent in a response");
+      default: return true;
+    }
+  }
+
+  bool enumeration(const Here& here, const Keyword& keyword) {
+    for (const auto& value : keyword.value->array())
+      if (json::equal(value, here.value)) return true;
+    std::string list;
+    constexpr std::size_t kShown = 10;
+    const auto values = keyword.value->array();
+    for (std::size_t i = 0; i < values.size() && i < kShown; ++i)
+      list += (i > 0 ? ", " : "") + shortened(json::to_string(values[i]));
+    if (values.size() > kShown) list += ", … (" + std::to_string(values.size()) + " in all)";
+    return fail(here, keyword.name, "must be one of " + list);
+  }
+
+  bool number(const Here& here, const Keyword& keyword) {
+    const auto& bound = *keyword.value;
+    const std::string text(bound.number_text());
+    if (keyword.word == Word::multiple_of)
+      return json::is_multiple(here.value, bound) || fail(here, keyword.name, "must be a multiple of " + text);
+    const auto order = json::compare(here.value, bound);
+    switch (keyword.word) {
+      case Word::minimum: return order >= 0 || fail(here, keyword.name, "must be at least " + text);
+      case Word::maximum: return order <= 0 || fail(here, keyword.name, "must be at most " + text);
+      case Word::exclusive_minimum: return order > 0 || fail(here, keyword.name, "must be greater than " + text);
+      default: return order < 0 || fail(here, keyword.name, "must be less than " + text);
+    }
+  }
+
+  /// `size` against the number of a keyword, which may be greater than any integer of ours.
+  static int order(std::size_t size, const Value& bound) {
+    const auto integer = bound.integer();
+    if (!integer) return -1;
+    const auto limit = static_cast<std::uint64_t>(*integer);
+    return size < limit ? -1 : size > limit;
+  }
+
+  bool string(const Here& here, const Keyword& keyword) {
+    const auto text = here.value.string();
+    switch (keyword.word) {
+      case Word::min_length:
+        return order(json::utf8_count(text), *keyword.value) >= 0 ||
+               fail(here, keyword.name,
+                    "must be at least " + plural(*keyword.value, "character", "characters") + " long");
+      case Word::max_length:
+        return order(json::utf8_count(text), *keyword.value) <= 0 ||
+               fail(here, keyword.name,
+                    "must be at most " + plural(*keyword.value, "character", "characters") + " long");
+      case Word::format:
+        return keyword.format(text) ||
+               fail(here, keyword.name, "must be of the format " + std::string(keyword.value->string()));
+      default:
+        return graph_.regexes[keyword.first_regex].search(text) ||
+               fail(here, keyword.name, "must match the pattern " + shortened(std::string(keyword.value->string())));
+    }
+  }
+
+  // --- arrays ---
+
+  std::optional<bool> array(const Here& here, const Keyword& keyword) {
+    const auto items = here.value.array();
+    switch (keyword.word) {
+      case Word::min_items:
+        return order(items.size(), *keyword.value) >= 0 ||
+               fail(here, keyword.name, "must have at least " + plural(*keyword.value, "item", "items"));
+      case Word::max_items:
+        return order(items.size(), *keyword.value) <= 0 ||
+               fail(here, keyword.name, "must have at most " + plural(*keyword.value, "item", "items"));
+      case Word::unique_items: return is_unique(items) || fail(here, keyword.name, "must not hold the same item twice");
+      case Word::prefix_items: {
+        std::vector<Unit> found;
+        for (std::size_t i = 0; i < items.size() && i < keyword.edge_count; ++i)
+          item(here, keyword, graph_.of(keyword)[i], i, found);
+        return gather(here, keyword, std::move(found));
+      }
+      case Word::items: {
+        std::vector<Unit> found;
+        const auto* prefix = graph_.find(here.node, Word::prefix_items);
+        for (std::size_t i = prefix ? prefix->edge_count : 0; i < items.size() && !full(); ++i)
+          item(here, keyword, graph_.of(keyword)[0], i, found);
+        return gather(here, keyword, std::move(found));
+      }
+      case Word::contains: return contains(here, keyword);
+      case Word::unevaluated_items: {
+        std::vector<Unit> found;
+        for (std::size_t i = 0; i < items.size() && !full(); ++i)
+          if (!here.evaluated[i]) item(here, keyword, graph_.of(keyword)[0], i, found);
+        return gather(here, keyword, std::move(found));
+      }
+      default: return std::nullopt;
+    }
+  }
+
+  void item(const Here& here, const Keyword& keyword, const Edge& edge, std::size_t i, std::vector<Unit>& found) {
+    const Place place{&here.place, {}, i, true};
+    Evaluated ignored;
+    below(here, keyword, edge, here.value.array()[i], place, ignored, found);
+    here.evaluated[i] = true;
+  }
+
+  bool contains(const Here& here, const Keyword& keyword) {
+    const auto items = here.value.array();
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      Evaluated ignored;
+      if (!takes(here, keyword, graph_.of(keyword)[0], items[i], ignored)) continue;
+      here.evaluated[i] = true;
+      ++count;
+    }
+    const auto *least = graph_.find(here.node, Word::min_contains), *most = graph_.find(here.node, Word::max_contains);
+    bool valid = true;
+    if (!least && count == 0)
+      valid = fail(here, keyword.name, "must hold an item that matches the schema under contains");
+    if (least && order(count, *least->value) < 0)
+      valid = fail(
+          here, least->name,
+          "must hold at least " + plural(*least->value, "item", "items") + " that match the schema under contains");
+    if (most && order(count, *most->value) > 0)
+      valid =
+          fail(here, most->name,
+               "must hold at most " + plural(*most->value, "item", "items") + " that match the schema under contains");
+    return valid;
+  }
+
+  // --- objects ---
+
+  std::optional<bool> object(const Here& here, const Keyword& keyword) {
+    const auto members = here.value.object();
+    switch (keyword.word) {
+      case Word::min_properties:
+        return order(members.size(), *keyword.value) >= 0 ||
+               fail(here, keyword.name, "must have at least " + plural(*keyword.value, "property", "properties"));
+      case Word::max_properties:
+        return order(members.size(), *keyword.value) <= 0 ||
+               fail(here, keyword.name, "must have at most " + plural(*keyword.value, "property", "properties"));
+      case Word::required: {
+        bool valid = true;
+        for (const auto& name : keyword.value->array())
+          if (!full() && !here.value.find(name.string()) && !graph_.exempt(here.node, name.string()))
+            valid = fail(here, keyword.name, "must have the property " + quoted(name.string()));
+        return valid;
+      }
+      case Word::dependent_required: {
+        bool valid = true;
+        for (const auto& member : keyword.value->object())
+          valid = dependent(here, keyword, member.key, member.value) && valid;
+        return valid;
+      }
+      case Word::dependent_schemas: return dependent_schemas(here, keyword);
+      case Word::property_names: return property_names(here, keyword);
+      case Word::properties: {
+        std::vector<Unit> found;
+        for (const auto& edge : graph_.of(keyword))
+          for (std::size_t i = 0; i < members.size(); ++i)
+            if (members[i].key == edge.name) member(here, keyword, edge, i, found);
+        return gather(here, keyword, std::move(found));
+      }
+      case Word::pattern_properties: {
+        std::vector<Unit> found;
+        for (std::uint32_t e = 0; e < keyword.edge_count; ++e)
+          for (std::size_t i = 0; i < members.size(); ++i)
+            if (graph_.regexes[keyword.first_regex + e].search(members[i].key))
+              member(here, keyword, graph_.of(keyword)[e], i, found);
+        return gather(here, keyword, std::move(found));
+      }
+      case Word::additional_properties: {
+        std::vector<Unit> found;
+        for (std::size_t i = 0; i < members.size(); ++i)
+          if (!declared(here.node, members[i].key)) member(here, keyword, graph_.of(keyword)[0], i, found);
+        return gather(here, keyword, std::move(found));
+      }
+      case Word::unevaluated_properties: {
+        std::vector<Unit> found;
+        for (std::size_t i = 0; i < members.size(); ++i)
+          if (!here.evaluated[i]) member(here, keyword, graph_.of(keyword)[0], i, found);
+        return gather(here, keyword, std::move(found));
+      }
+      default: return std::nullopt;
+    }
+  }
+
+  void member(const Here& here, const Keyword& keyword, const Edge& edge, std::size_t i, std::vector<Unit>& found) {
+    if (full()) return;
+    const auto& entry = here.value.object()[i];
+    const Place place{&here.place, entry.key, 0, false};
+    Evaluated ignored;
+    below(here, keyword, edge, entry.value, place, ignored, found);
+    here.evaluated[i] = true;
+  }
+
+  /// Whether `properties` or `patternProperties` speak of a name.
+  bool declared(NodeId node, std::string_view name) const {
+    for (const auto& keyword : graph_.of(graph_.nodes[node])) {
+      if (keyword.word == Word::properties &&
+          std::ranges::any_of(graph_.of(keyword), [&](const Edge& edge) { return edge.name == name; }))
+        return true;
+      if (keyword.word != Word::pattern_properties) continue;
+      for (std::uint32_t e = 0; e < keyword.edge_count; ++e)
+        if (graph_.regexes[keyword.first_regex + e].search(name)) return true;
+    }
+    return false;
+  }
+
+  bool property_names(const Here& here, const Keyword& keyword) {
+    std::vector<Unit> found;
+    for (const auto& member : here.value.object()) {
+      if (full()) break;
+      const Place place{&here.place, member.key, 0, false};
+      Evaluated ignored;
+      below(here, keyword, graph_.of(keyword)[0], Value::of(member.key), place, ignored, found);
+    }
+    return gather(here, keyword, std::move(found));
+  }
+
+  bool dependent(const Here& here, const Keyword& keyword, std::string_view name, const Value& required) {
+    if (!here.value.find(name)) return true;
+    bool valid = true;
+    for (const auto& other : required.array())
+      if (!here.value.find(other.string()))
+        valid = fail(here, keyword.name,
+                     "must have the property " + quoted(other.string()) + " because it has " + quoted(name));
+    return valid;
+  }
+
+  bool dependent_schemas(const Here& here, const Keyword& keyword) {
+    std::vector<Unit> found;
+    bool valid = true;
+    for (const auto& edge : graph_.of(keyword)) {
+      if (edge.node == kNoNode) {
+        valid = dependent(here, keyword, edge.name, *keyword.value->find(edge.name)) && valid;
+        continue;
+      }
+      if (!here.value.find(edge.name)) continue;
+      Evaluated evaluated;
+      if (below(here, keyword, edge, here.value, here.place, evaluated, found)) add(here.evaluated, evaluated);
+    }
+    return gather(here, keyword, std::move(found)) && valid;
+  }
+
+  // --- several schemas for one instance ---
+
+  bool all_of(const Here& here, const Keyword& keyword) {
+    std::vector<Unit> found;
+    for (const auto& edge : graph_.of(keyword)) {
+      Evaluated evaluated;
+      if (below(here, keyword, edge, here.value, here.place, evaluated, found)) add(here.evaluated, evaluated);
+    }
+    return gather(here, keyword, std::move(found));
+  }
+
+  bool any_of(const Here& here, const Keyword& keyword) {
+    bool valid = false;
+    for (const auto& edge : graph_.of(keyword)) {
+      Evaluated evaluated;
+      if (takes(here, keyword, edge, here.value, evaluated)) add(here.evaluated, evaluated), valid = true;
+    }
+    if (valid) return true;
+    fail(here, keyword.name, "must match at least one of the schemas under anyOf");
+    closest(here, keyword);
+    return false;
+  }
+
+  bool one_of(const Here& here, const Keyword& keyword) {
+    std::size_t count = 0;
+    std::string which;
+    for (std::size_t i = 0; i < keyword.edge_count; ++i) {
+      Evaluated evaluated;
+      if (!takes(here, keyword, graph_.of(keyword)[i], here.value, evaluated)) continue;
+      add(here.evaluated, evaluated);
+      which += (count++ > 0 ? ", " : "") + std::to_string(i);
+    }
+    if (count == 1) return true;
+    if (count > 1)
+      return fail(here, keyword.name, "must match only one of the schemas under oneOf, but matches those at " + which);
+    fail(here, keyword.name, "must match one of the schemas under oneOf");
+    closest(here, keyword);
+    return false;
+  }
+
+  /// Of the schemas that all fail, what the one with the fewest failures says: most likely it was meant.
+  void closest(const Here& here, const Keyword& keyword) {
+    if (quiet_) return;
+    std::vector<Unit> best;
+    std::size_t fewest = ~std::size_t{0};
+    const auto before = failures_;
+    for (const auto& edge : graph_.of(keyword)) {
+      std::vector<Unit> found;
+      Evaluated ignored;
+      failures_ = before;
+      below(here, keyword, edge, here.value, here.place, ignored, found);
+      auto count = leaves(found);
+      if (fails_at(found, here)) count += 1000;  // of another type altogether
+      if (count >= fewest) continue;
+      fewest = count;
+      best = std::move(found);
+    }
+    failures_ = before + leaves(best);
+    here.units.back().below = std::move(best);
+  }
+
+  static bool fails_at(const std::vector<Unit>& units, const Here& here) {
+    std::string pointer;
+    here.place.append(pointer);
+    return std::ranges::any_of(units, [&](const Unit& unit) {
+      return (unit.keyword == "type" && unit.instance == pointer) || fails_at(unit.below, here);
+    });
+  }
+
+  bool condition(const Here& here, const Keyword& keyword) {
+    Evaluated evaluated;
+    const bool holds = takes(here, keyword, graph_.of(keyword)[0], here.value, evaluated);
+    if (holds) add(here.evaluated, evaluated);
+    const auto* next = graph_.find(here.node, holds ? Word::consequence : Word::alternative);
+    return !next || all_of(here, *next);
+  }
+
+  const Graph& graph_;
+  std::size_t cap_;
+  std::size_t failures_ = 0;
+  bool quiet_ = false;  // only whether, not why
+  std::string path_;
+};
+
+}  // namespace
+
+std::vector<Unit> explain(const Program& program, const Value& instance, std::size_t cap) {
+  auto units = Explainer(program.graph, cap).run(instance);
+  if (leaves(units) == 0)  // a search that was given up refuses without an ordinary reason
+    units.push_back(
+        {.keyword = "pattern", .message = "cannot be checked: a regular expression takes too many steps on it"});
+  return units;
+}
+
+}  // namespace plimsoll::schema

@@ -1,0 +1,41 @@
+#pragma once
+
+#include "plimsoll/base/result.hpp"
+#include "plimsoll/schema/ecma.hpp"
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace plimsoll::schema {
+
+/// A regular expression of ECMA-262 (with the `u` flag, as JSON Schema recommends), searched for anywhere in a text.
+class Regex {
+ public:
+  /// `detail` of the error says what cannot be read or translated, and at which byte.
+  static Result<Regex> compile(std::string_view pattern);
+
+  /// Whether the pattern occurs in `text`, which must be UTF-8. A search that goes beyond the step limit finds
+  /// nothing and sets exhausted(), so that a pattern which backtracks without end refuses instead of standing still.
+  bool search(std::string_view text) const { return shortcut_ ? shortcut(text) : run(text); }
+
+  /// Whether a search of this thread went beyond its limit; the caller resets it.
+  static bool& exhausted();
+
+  ~Regex();
+  Regex(Regex&&) noexcept;
+  Regex& operator=(Regex&&) noexcept;
+
+ private:
+  struct Code;
+  Regex();
+  bool run(std::string_view text) const;
+  bool shortcut(std::string_view text) const;
+  std::unique_ptr<Code> code_;
+  std::unique_ptr<Translation> shortcut_;
+};
+
+/// Whether `text` is a regular expression of ECMA-262 that can be matched here.
+bool is_regex(std::string_view text);
+
+}  // namespace plimsoll::schema
