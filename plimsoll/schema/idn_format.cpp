@@ -56,8 +56,14 @@ bool read_label(std::string_view text, Label& label) {
   return label.ascii.size() <= 63 && (!lower.starts_with("xn--") || label.ascii == lower);
 }
 
-/// Whether a label holds characters written from right to left, by their blocks.
-bool is_right_to_left(std::string_view text) {
+/// Which directions the characters of a label have, as far as the rules below ask.
+struct Directions {
+  bool right_to_left = false, european_digits = false, arabic_digits = false;
+};
+
+/// By their blocks.
+Directions directions(std::string_view text) {
+  Directions found;
   for (std::size_t at = 0; at < text.size();) {
     const auto length = std::max<std::size_t>(1, json::utf8_length(text.substr(at)));
     std::uint32_t code = static_cast<unsigned char>(text[at]);
@@ -65,10 +71,12 @@ bool is_right_to_left(std::string_view text) {
     for (std::size_t i = 1; i < length; ++i) code = code << 6 | (static_cast<unsigned char>(text[at + i]) & 0x3F);
     if ((code >= 0x590 && code <= 0x8FF) || (code >= 0xFB1D && code <= 0xFDFF) || (code >= 0xFE70 && code <= 0xFEFF) ||
         (code >= 0x10800 && code <= 0x10FFF) || (code >= 0x1E800 && code <= 0x1EFFF))
-      return true;
+      found.right_to_left = true;
+    if ((code >= '0' && code <= '9') || (code >= 0x6F0 && code <= 0x6F9)) found.european_digits = true;
+    if (code >= 0x660 && code <= 0x669) found.arabic_digits = true;
     at += length;
   }
-  return false;
+  return found;
 }
 
 }  // namespace
@@ -94,7 +102,9 @@ bool is_idn_hostname(std::string_view text) {
       return false;
     }
     length += label.ascii.size() + 1;
-    right_to_left = right_to_left || is_right_to_left(label.unicode);
+    const auto seen = directions(label.unicode);
+    if (seen.right_to_left && seen.european_digits && seen.arabic_digits) return false;  // RFC 5893, section 2, rule 4
+    right_to_left = right_to_left || seen.right_to_left;
     all.push_back(std::move(label));
   }
   // In a name with right-to-left labels the others begin with a letter (RFC 5893, section 2, rule 1).

@@ -118,6 +118,6 @@ bool Regex::shortcut(std::string_view text) const {
   return !shortcut_->to_end || at == end;
 }
 
-bool is_regex(std::string_view text) { return Regex::compile(text).has_value(); }
+bool is_regex(std::string_view text) { return translate_ecma(text).has_value(); }
 
 }  // namespace plimsoll::schema

@@ -35,7 +35,7 @@ class Regex {
   std::unique_ptr<Translation> shortcut_;
 };
 
-/// Whether `text` is a regular expression of ECMA-262 that can be matched here.
+/// Whether `text` is a regular expression of ECMA-262, be it one that cannot be matched here.
 bool is_regex(std::string_view text);
 
 }  // namespace plimsoll::schema
