@@ -513,6 +513,7 @@ class Explainer {
   /// Of the schemas that all fail, what the one with the fewest failures says: most likely it was meant.
   void closest(const Here& here, const Keyword& keyword) {
     if (quiet_) return;
+    if (!here.value.is(Type::object) && !here.value.is(Type::array)) return alternatives(here, keyword);
     std::vector<Unit> best;
     std::size_t fewest = ~std::size_t{0};
     const auto before = failures_;
@@ -529,6 +530,30 @@ class Explainer {
     }
     failures_ = before + leaves(best);
     here.units.back().below = std::move(best);
+  }
+
+  /// For a scalar what each schema says is short enough for one sentence.
+  void alternatives(const Here& here, const Keyword& keyword) {
+    constexpr std::size_t kShown = 4;
+    auto& message = here.units.back().message;
+    const auto before = failures_;
+    const char* separator = ": ";
+    for (std::size_t i = 0; i < keyword.edge_count && i < kShown; ++i) {
+      std::vector<Unit> found;
+      Evaluated ignored;
+      failures_ = 0;
+      below(here, keyword, graph_.of(keyword)[i], here.value, here.place, ignored, found);
+      if (const auto* leaf = first_leaf(found)) { message += std::exchange(separator, "; or ") + leaf->message; }
+    }
+    failures_ = before;
+  }
+
+  static const Unit* first_leaf(const std::vector<Unit>& units) {
+    for (const auto& unit : units) {
+      if (!unit.message.empty()) return &unit;
+      if (const auto* below = first_leaf(unit.below)) return below;
+    }
+    return nullptr;
   }
 
   static bool fails_at(const std::vector<Unit>& units, const Here& here) {
