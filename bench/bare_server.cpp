@@ -1,14 +1,19 @@
 // The engine alone: a tiny JSON answer from a C++ service, no contract, no policies, no log. Measured by bench/engines
 // and counted by tests/hot_path_test.py.
 //
-//   bare_server ADDRESS [THREADS]      prints the address it listens on; ends by SIGTERM
+//   bare_server ADDRESS [THREADS [LIMITS]]
+//
+// prints the address it listens on; ends by SIGTERM. LIMITS: JSON, with the names of the listener's limits. `/large`
+// answers with 16 MiB; a body is read to its end.
 
 #include "plimsoll/edge/server.hpp"
 #include "plimsoll/exchange/problem_document.hpp"
+#include "plimsoll/json/parse.hpp"
 
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
 
 namespace {
 
@@ -23,6 +28,10 @@ class Bare final : public edge::Service {
       if (piece->empty()) break;
     }
     Response response{.headers = Headers{context.arena}};
+    if (request.path == "/large") {
+      response.body = std::string_view(large_);
+      co_return response;
+    }
     response.headers.add("content-type", "application/json");
     response.body = std::string_view(R"({"message":"hello"})");
     co_return response;
@@ -32,6 +41,7 @@ class Bare final : public edge::Service {
   const Services& services() const override { return services_; }
 
  private:
+  std::string large_ = std::string(16 << 20, 'x');
   Services services_;
 };
 
@@ -51,6 +61,15 @@ int main(int argc, char** argv) {
   edge::Limits limits;
   limits.connections_per_address = limits.connections;
   limits.requests_per_connection = INT64_MAX;
+  if (argc > 3) {
+    Arena arena;
+    const auto text = json::parse(argv[3], arena);
+    const auto read = text ? config::read(*text, edge::kLimitFields, &limits) : Result<>{std::unexpected(text.error())};
+    if (!read) {
+      std::fprintf(stderr, "%s\n", read.error().detail.c_str());
+      return 2;
+    }
+  }
   auto server = edge::start(bare, {{.address = argv[1], .certificate = {}, .key = {}}}, limits,
                             argc > 2 ? static_cast<unsigned>(std::atoi(argv[2])) : 1);
   if (!server) {

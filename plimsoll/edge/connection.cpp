@@ -13,13 +13,12 @@ Connection::Connection(Worker& worker, std::unique_ptr<net::Transport> over, net
   next_ = worker.first_;
   if (next_) next_->previous_ = this;
   worker.first_ = this;
-  worker.shared.connections.fetch_add(1, std::memory_order_relaxed);
 }
 
 Connection::~Connection() {
   if (next_) next_->previous_ = previous_;
   (previous_ ? previous_->next_ : worker.first_) = next_;
-  worker.shared.connections.fetch_sub(1, std::memory_order_relaxed);
+  worker.shared.census.leave(address);
 }
 
 Task<> Connection::run() {

@@ -73,7 +73,7 @@ class Http1 final : public Protocol, public HangUp, public Stream {
   bool broken_ = false;          ///< nothing can be written
   bool continue_due_ = false;    ///< the client waits for 100 before it sends the body
   std::uint64_t body_read_ = 0;  ///< bytes of this body
-  Pace body_pace_{0};
+  Pace body_pace_{0, kBodyWindow};
   struct Grace : Alarm {
     Scope* scope = nullptr;
   } grace_;
@@ -223,7 +223,7 @@ void Http1::fill(Exchange& exchange, Arena& arena) {
   if (head.framing == h1::Framing::length) request.content_length = head.content_length;
   inbox().body.begin(head.framing, head.content_length);
   body_read_ = 0;
-  body_pace_ = Pace{limits_.body_rate.bytes};
+  body_pace_ = Pace{limits_.body_rate.bytes, kBodyWindow};
   continue_due_ = head.expects_continue && !inbox().body.complete();
   if (!inbox().body.complete()) request.body = this;
   inbox().used(head.size);
@@ -332,7 +332,7 @@ Task<bool> Http1::answer(Exchange& exchange, Response& response) {
   } out{worker_, worker_.outboxes.take()};
   h1::write_head(*out.box, response, framed);
 
-  Pace pace{limits_.response_rate.bytes};
+  Pace pace{limits_.response_rate.bytes, kResponseWindow};
   std::string_view body;
   if (const auto* text = std::get_if<std::string_view>(&response.body)) body = *text;
   if (const auto* buffer = std::get_if<Buffer>(&response.body)) body = as_text(buffer->bytes);
@@ -481,7 +481,7 @@ Task<Result<>> Http1::more_body() {
   if (continue_due_) {
     continue_due_ = false;
     iovec line{const_cast<char*>(h1::kContinue.data()), h1::kContinue.size()};
-    Pace pace{limits_.response_rate.bytes};
+    Pace pace{limits_.response_rate.bytes, kResponseWindow};
     const bool sent = co_await send({&line, 1}, pace);
     if (!sent) co_return fail(kClientGone);
   }
@@ -544,7 +544,7 @@ Task<> Http1::refuse(Error error) {
     h1::write_head(*out, response, {.size = text ? text->size() : 0, .keep_alive = false, .date = worker_.date()});
     if (text) out->append(*text);
     iovec piece{const_cast<char*>(out->text().data()), out->size()};
-    Pace pace{limits_.response_rate.bytes};
+    Pace pace{limits_.response_rate.bytes, kResponseWindow};
     const bool sent = co_await send({&piece, 1}, pace);
     if (!sent) broken_ = true;
   }

@@ -6,20 +6,26 @@
 
 namespace plimsoll::edge {
 
+/// Over which a body's rate is judged.
+inline constexpr Nanoseconds kBodyWindow = 5 * kSecond;
+/// Over which the taking of an answer is judged: longer, because a slow reader's system tells of free room in lumps.
+inline constexpr Nanoseconds kResponseWindow = 20 * kSecond;
+
 /// Whether bytes move fast enough: `rate` bytes a second over any window in which somebody had to wait for the other
 /// end. Time in which nobody waited for it (a handler thinking, a stream without news) does not count.
 class Pace {
  public:
-  static constexpr Nanoseconds kWindow = 5 * kSecond;
-  explicit Pace(std::uint64_t rate) : least_(rate * (kWindow / kSecond)) {}
+  /// `window`: whole seconds.
+  Pace(std::uint64_t rate, Nanoseconds window)
+      : window_(window), least_(rate * static_cast<std::uint64_t>(window / kSecond)) {}
 
   /// How long the next wait may last before the window has to be judged.
-  Nanoseconds patience() const { return kWindow - waited_; }
+  Nanoseconds patience() const { return window_ - waited_; }
   void moved(std::uint64_t bytes) { moved_ += bytes; }
   /// After a wait of `span`: false when the other end has been too slow.
   bool waited(Nanoseconds span) {
     waited_ += span;
-    if (waited_ < kWindow) return true;
+    if (waited_ < window_) return true;
     const bool enough = moved_ >= least_;
     waited_ = 0;
     moved_ = 0;
@@ -27,6 +33,7 @@ class Pace {
   }
 
  private:
+  Nanoseconds window_;
   std::uint64_t least_, moved_ = 0;
   Nanoseconds waited_ = 0;
 };

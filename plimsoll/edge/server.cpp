@@ -4,6 +4,8 @@
 #include "plimsoll/edge/worker.hpp"
 #include "plimsoll/telemetry/log.hpp"
 
+#include <sys/resource.h>
+
 #include <thread>
 
 namespace plimsoll::edge {
@@ -20,14 +22,23 @@ constexpr config::Field kFields[] = {
     field<&Limits::head_time>("head-time", "Time from the first byte of a head to its last."),
     field<&Limits::body_rate>("body-rate", "Bytes a second a body must come at, over any 5 s of waiting for it."),
     field<&Limits::response_rate>("response-rate",
-                                  "Bytes a second an answer must be taken at, over any 5 s of waiting."),
+                                  "Bytes a second an answer must be taken at, over any 20 s of waiting."),
     field<&Limits::idle>("idle", "Time a connection may stay open between requests."),
     field<&Limits::lifetime>("lifetime", "Age at which a connection ends with its next answer."),
     field<&Limits::connections>("connections", "Connections in all."),
-    field<&Limits::connections_per_address>("connections-per-address", "Connections of one client address."),
+    field<&Limits::connections_per_address>("connections-per-address",
+                                            "Connections of one client address (IPv6: one /64)."),
     field<&Limits::requests_per_connection>("requests-per-connection", "Requests after which a connection ends."),
     field<&Limits::drain>("drain", "Time that requests under way have when the server goes down."),
 };
+
+/// As many descriptors as the system lets this process have: connections have a limit of their own.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 class Threaded final : public Server {
  public:
@@ -101,6 +112,7 @@ const std::span<const config::Field> kLimitFields = kFields;
 
 Result<std::unique_ptr<Server>> start(Service& service, const std::vector<Listen>& listen, const Limits& limits,
                                       unsigned threads) {
+  raise_descriptor_limit();
   if (!threads) threads = std::max(1u, std::thread::hardware_concurrency());
   auto server = std::make_unique<Threaded>(service, limits);
   auto opened = server->open(listen, threads);

@@ -3,6 +3,8 @@
 #include "plimsoll/async/pause.hpp"
 #include "plimsoll/edge/connection.hpp"
 
+#include <unistd.h>
+
 #include <cerrno>
 
 namespace plimsoll::edge {
@@ -49,6 +51,11 @@ Task<> Worker::accept(Accepting& from) {
 }
 
 void Worker::greet(net::Accepted accepted, net::TlsContext* tls) {
+  const auto& limits = shared.limits;
+  if (!shared.census.enter(accepted.address, limits.connections, limits.connections_per_address)) {
+    ::close(accepted.socket);
+    return;
+  }
   auto transport = tls ? tls->transport(loop, accepted.socket) : net::clear_transport(loop, accepted.socket);
   auto* connection = new Connection(*this, std::move(transport), std::move(accepted));
   loop.spawn(connection->scope, connection->run());  // which deletes it

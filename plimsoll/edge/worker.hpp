@@ -2,12 +2,12 @@
 
 #include "plimsoll/async/loop.hpp"
 #include "plimsoll/edge/buffers.hpp"
+#include "plimsoll/edge/census.hpp"
 #include "plimsoll/edge/server.hpp"
 #include "plimsoll/http/date.hpp"
 #include "plimsoll/net/listener.hpp"
 #include "plimsoll/net/tls.hpp"
 
-#include <atomic>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -20,7 +20,7 @@ class Connection;
 struct Shared {
   Service& service;
   const Limits limits;
-  std::atomic<std::int64_t> connections{0};
+  Census census{};
 };
 
 /// One I/O thread: its loop, its listeners, its connections, and the memory they use in turn.

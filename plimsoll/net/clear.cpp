@@ -72,6 +72,11 @@ class Clear final : public Transport {
 
 }  // namespace
 
+void Transport::abort() noexcept {
+  const linger now{.l_onoff = 1, .l_linger = 0};
+  ::setsockopt(descriptor_.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
 std::unique_ptr<Transport> clear_transport(Loop& loop, int socket) { return std::make_unique<Clear>(loop, socket); }
 
 }  // namespace plimsoll::net

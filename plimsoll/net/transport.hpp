@@ -42,6 +42,8 @@ class Transport {
   virtual Moved send_file(int file, std::uint64_t offset, std::size_t size) noexcept = 0;
   /// Nothing more will be written: the other end reads an end. Reading goes on.
   virtual void finish() noexcept = 0;
+  /// The close that follows is a reset: what has not been taken is thrown away, here and in the system's buffers.
+  void abort() noexcept;
   /// Bytes that `read` can give without the descriptor becoming readable again.
   virtual bool buffered() const noexcept { return false; }
 

@@ -1,0 +1,227 @@
+"""Slow and greedy clients, 200 at a time, each just beyond and just within a limit, over HTTP/1.1: those within are served, those
+beyond are cut off in time; meanwhile a well-behaved client is answered within a second, memory hardly grows, and all
+descriptors come back."""
+import asyncio
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import time
+import unittest
+
+import harness
+
+CLIENTS = 200
+LIMITS = {"first-byte": "3s", "head-time": "4s", "idle": "4s", "body-rate": "500B", "response-rate": "500B", "body": "10MiB",
+          "connections-per-address": 5000}
+HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+# In a process of its own, so that what it measures is the server and not this one.
+POLITE = """
+import socket, sys, time
+worst, served = 0, 0
+until = time.monotonic() + float(sys.argv[2])
+while time.monotonic() < until:
+    began = time.monotonic()
+    with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10) as s:
+        s.sendall(b"GET / HTTP/1.1\\r\\nHost: a\\r\\nConnection: close\\r\\n\\r\\n")
+        answer = b""
+        while piece := s.recv(4096):
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 200"), answer
+    worst, served = max(worst, time.monotonic() - began), served + 1
+    time.sleep(0.02)
+print(worst, served)
+"""
+
+
+class SlowClients(unittest.IsolatedAsyncioTestCase):
+    def setUp(self):
+        server = harness.program().parent / "bare_server"
+        self.process = subprocess.Popen([server, "127.0.0.1:0", "2", json.dumps(LIMITS)], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(self.process.stdout.close)
+        self.addCleanup(self.process.wait)
+        self.addCleanup(self.process.kill)
+        self.port = int(self.process.stdout.readline().rsplit(":", 1)[1])
+
+    def proc(self, what):
+        return pathlib.Path(f"/proc/{self.process.pid}/{what}")
+
+    def descriptors(self):
+        return len(os.listdir(self.proc("fd")))
+
+    def peak_memory(self):
+        for line in self.proc("status").read_text().splitlines():
+            if line.startswith("VmHWM"):
+                return int(line.split()[1]) * 1024
+
+    async def connect(self, small=False):
+        if not small:
+            return await asyncio.open_connection("127.0.0.1", self.port)
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(s, ("127.0.0.1", self.port))
+        return await asyncio.open_connection(sock=s, limit=4096)
+
+    async def trickle(self, writer, pieces, pause):
+        """Sends piece after piece; ends early when the server has had enough."""
+        try:
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(pause)
+        except OSError:
+            pass
+
+    async def rest(self, reader, within):
+        """All that comes until the server closes; None when it does not in time."""
+        got = b""
+        try:
+            async with asyncio.timeout(within):
+                while piece := await reader.read(65536):
+                    got += piece
+        except TimeoutError:
+            return None
+        except OSError:
+            pass
+        return got
+
+    async def head(self, reader, within=20):
+        async with asyncio.timeout(within):
+            return (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0]
+
+    # Each gives None when all went as it should, else what went wrong.
+
+    async def beyond(self, pieces, pause, answer, seconds, small=False):
+        reader, writer = await self.connect(small)
+        began = time.monotonic()
+        sender = asyncio.create_task(self.trickle(writer, pieces, pause))
+        got = await self.rest(reader, 30)
+        took = time.monotonic() - began
+        sender.cancel()
+        writer.close()
+        if got is None:
+            return "not closed within 30 s"
+        if not got.startswith(answer) or (not answer and got):
+            return f"answered {got[:80]!r}"
+        if not seconds[0] <= took <= seconds[1]:
+            return f"closed after {took:.1f} s"
+
+    async def within(self, pieces, pause, first=0):
+        reader, writer = await self.connect()
+        await asyncio.sleep(first)
+        sender = asyncio.create_task(self.trickle(writer, pieces, pause))
+        line = await self.head(reader, 30)
+        sender.cancel()
+        writer.close()
+        if line != b"HTTP/1.1 200 OK":
+            return f"answered {line!r}"
+
+    async def idle(self, pause, alive):
+        reader, writer = await self.connect()
+        writer.write(HEAD)
+        await reader.readuntil(b"hello\"}")
+        if alive:
+            await asyncio.sleep(pause)
+            writer.write(HEAD)
+            line = await self.head(reader)
+            writer.close()
+            return None if line == b"HTTP/1.1 200 OK" else f"answered {line!r}"
+        began = time.monotonic()
+        got = await self.rest(reader, 30)
+        writer.close()
+        took = time.monotonic() - began
+        return None if got == b"" and pause <= took <= pause + 4 else f"{got!r} after {took:.1f} s"
+
+    async def slow_reader(self, size, pause, request, alive):
+        """Reads `size` bytes each `pause`; within 30 s it is reset, or still served."""
+        reader, writer = await self.connect(small=True)
+        writer.write(request)
+        until = time.monotonic() + 29
+        try:
+            while time.monotonic() < until:
+                if not await reader.read(size):
+                    break
+                await asyncio.sleep(pause)
+            else:
+                return None if alive else "still served after 29 s"
+        except OSError:
+            pass
+        finally:
+            writer.transport.abort()
+        return "cut off" if alive else None
+
+    async def test_no_client_stalls_another(self):
+        body = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9600\r\n\r\n"
+        chunked = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        large = b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n"
+        slow = b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 200
+        many_fields = b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 10_000 + b"\r\n"
+        scenarios = {
+            "nothing sent": lambda: self.beyond([], 0, b"", (2.9, 7)),
+            "first byte in time": lambda: self.within([HEAD], 0, first=2),
+            "head too slow": lambda: self.beyond([slow[i:i + 1] for i in range(200)], 0.25, b"HTTP/1.1 408", (3.9, 9)),
+            "head in time": lambda: self.within([HEAD[:5], HEAD[5:10], HEAD[10:20], HEAD[20:]], 0.8),
+            "idle too long": lambda: self.idle(4, False),
+            "idle in time": lambda: self.idle(3, True),
+            "body too slow": lambda: self.beyond([body] + [b"x" * 100] * 96, 0.25, b"HTTP/1.1 408", (4.5, 20)),
+            "body in time": lambda: self.within([body] + [b"x" * 200] * 48, 0.25),
+            "chunks too slow": lambda: self.beyond([chunked] + [b"1\r\nx\r\n"] * 400, 0.1, b"HTTP/1.1 408", (4.5, 20)),
+            "chunks in time": lambda: self.within([chunked] + [b"c8\r\n" + b"x" * 200 + b"\r\n"] * 20 + [b"0\r\n\r\n"], 0.25),
+            "ten thousand fields": lambda: self.beyond([many_fields], 0, b"HTTP/1.1 431", (0, 5)),
+            "answer read too slowly": lambda: self.slow_reader(50, 0.25, large, False),
+            "answer read in time": lambda: self.slow_reader(2000, 0.25, large, True),
+            "asks and never reads": lambda: self.slow_reader(1, 5, large * 50, False),
+        }
+        # One connection before: what the first request allocates is not growth.
+        reader, writer = await self.connect()
+        writer.write(HEAD)
+        await self.head(reader)
+        writer.close()
+        descriptors, memory = self.descriptors(), self.peak_memory()
+        polite = subprocess.Popen([sys.executable, "-c", POLITE, str(self.port), "28"], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(polite.stdout.close)
+
+        runs = [(name, asyncio.create_task(scenario())) for name, scenario in scenarios.items()
+                for _ in range(max(1, CLIENTS // (4 if "slowly" in name or "read" in name else 1)))]
+        wrong = {}
+        for name, run in runs:
+            try:
+                problem = await run
+            except Exception as error:  # noqa: BLE001: whatever it is, it is what went wrong
+                problem = repr(error)
+            if problem:
+                wrong.setdefault(name, []).append(problem)
+        grown = self.peak_memory() - memory
+        await asyncio.to_thread(polite.wait)
+        worst, served = polite.stdout.read().split()
+        print(f"{len(runs)} clients; worst polite answer {float(worst) * 1000:.0f} ms of {served}; peak memory grew {grown >> 20} MiB")
+        self.assertEqual({name: (len(problems), problems[0]) for name, problems in wrong.items()}, {})
+        self.assertLess(float(worst), 1)
+        self.assertLess(grown, 64 << 20)
+        harness.until(lambda: self.descriptors() <= descriptors, "descriptors come back", 30)
+
+    async def test_where_descriptors_run_short_the_listener_pauses_and_the_rest_goes_on(self):
+        reader, writer = await self.connect()
+        writer.write(HEAD)
+        await self.head(reader)
+        room = self.descriptors() + 20
+        subprocess.run(["prlimit", "--pid", str(self.process.pid), f"--nofile={room}:{room}"], check=True)
+        flood = [await self.connect() for _ in range(60)]  # the system accepts them; the server cannot take all
+        await reader.readexactly(len(b'{"message":"hello"}'))
+        writer.write(HEAD)
+        self.assertEqual(await self.head(reader, 1), b"HTTP/1.1 200 OK")
+        for _, w in flood:
+            w.close()
+        again, w = await self.connect()
+        w.write(HEAD)
+        self.assertEqual(await self.head(again, 5), b"HTTP/1.1 200 OK")
+        w.close()
+        writer.close()
+
+
+if __name__ == "__main__":
+    harness.main()
