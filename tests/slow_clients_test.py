@@ -14,7 +14,7 @@ import unittest
 import harness
 
 CLIENTS = 200
-LIMITS = {"first-byte": "3s", "head-time": "4s", "idle": "4s", "body-rate": "500B", "response-rate": "500B", "body": "10MiB",
+LIMITS = {"first-byte": "6s", "head-time": "6s", "idle": "6s", "body-rate": "500B", "response-rate": "500B", "body": "10MiB",
           "connections-per-address": 5000}
 HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -97,7 +97,7 @@ class SlowClients(unittest.IsolatedAsyncioTestCase):
 
     async def beyond(self, pieces, pause, answer, seconds, small=False):
         reader, writer = await self.connect(small)
-        began = time.monotonic()
+        began = time.monotonic()  # later than the server's clock when this process is behind
         sender = asyncio.create_task(self.trickle(writer, pieces, pause))
         got = await self.rest(reader, 30)
         took = time.monotonic() - began
@@ -134,43 +134,44 @@ class SlowClients(unittest.IsolatedAsyncioTestCase):
         got = await self.rest(reader, 30)
         writer.close()
         took = time.monotonic() - began
-        return None if got == b"" and pause <= took <= pause + 4 else f"{got!r} after {took:.1f} s"
+        return None if got == b"" and pause - 2 <= took <= pause + 6 else f"{got!r} after {took:.1f} s"
 
     async def slow_reader(self, size, pause, request, alive):
-        """Reads `size` bytes each `pause`; within 30 s it is reset, or still served."""
+        """Reads `size` bytes each `pause` for 29 s; then it has been reset, or is still served. (Asked of the system, because bytes
+        that had come before the reset can be read after it.)"""
         reader, writer = await self.connect(small=True)
         writer.write(request)
         until = time.monotonic() + 29
         try:
-            while time.monotonic() < until:
-                if not await reader.read(size):
-                    break
+            while time.monotonic() < until and await reader.read(size):
                 await asyncio.sleep(pause)
-            else:
-                return None if alive else "still served after 29 s"
         except OSError:
             pass
-        finally:
-            writer.transport.abort()
-        return "cut off" if alive else None
+        state = writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+        writer.transport.abort()
+        established = state == 1
+        if established != alive:
+            return "still served after 29 s" if established else "cut off"
 
     async def test_no_client_stalls_another(self):
-        body = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9600\r\n\r\n"
+        asyncio.get_running_loop().set_debug(False)
+        self.maxDiff = None
+        body = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 19200\r\n\r\n"
         chunked = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
         large = b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n"
         slow = b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 200
         many_fields = b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 10_000 + b"\r\n"
         scenarios = {
-            "nothing sent": lambda: self.beyond([], 0, b"", (2.9, 7)),
+            "nothing sent": lambda: self.beyond([], 0, b"", (4, 12)),
             "first byte in time": lambda: self.within([HEAD], 0, first=2),
-            "head too slow": lambda: self.beyond([slow[i:i + 1] for i in range(200)], 0.25, b"HTTP/1.1 408", (3.9, 9)),
-            "head in time": lambda: self.within([HEAD[:5], HEAD[5:10], HEAD[10:20], HEAD[20:]], 0.8),
-            "idle too long": lambda: self.idle(4, False),
+            "head too slow": lambda: self.beyond([slow[i:i + 1] for i in range(200)], 0.4, b"HTTP/1.1 408", (4, 14)),
+            "head in time": lambda: self.within([HEAD[:5], HEAD[5:10], HEAD[10:20], HEAD[20:]], 1),
+            "idle too long": lambda: self.idle(6, False),
             "idle in time": lambda: self.idle(3, True),
-            "body too slow": lambda: self.beyond([body] + [b"x" * 100] * 96, 0.25, b"HTTP/1.1 408", (4.5, 20)),
-            "body in time": lambda: self.within([body] + [b"x" * 200] * 48, 0.25),
-            "chunks too slow": lambda: self.beyond([chunked] + [b"1\r\nx\r\n"] * 400, 0.1, b"HTTP/1.1 408", (4.5, 20)),
-            "chunks in time": lambda: self.within([chunked] + [b"c8\r\n" + b"x" * 200 + b"\r\n"] * 20 + [b"0\r\n\r\n"], 0.25),
+            "body too slow": lambda: self.beyond([body] + [b"x" * 100] * 96, 0.25, b"HTTP/1.1 408", (3, 20)),
+            "body in time": lambda: self.within([body] + [b"x" * 400] * 48, 0.25),
+            "chunks too slow": lambda: self.beyond([chunked] + [b"1\r\nx\r\n"] * 400, 0.1, b"HTTP/1.1 408", (3, 20)),
+            "chunks in time": lambda: self.within([chunked] + [b"190\r\n" + b"x" * 400 + b"\r\n"] * 20 + [b"0\r\n\r\n"], 0.25),
             "ten thousand fields": lambda: self.beyond([many_fields], 0, b"HTTP/1.1 431", (0, 5)),
             "answer read too slowly": lambda: self.slow_reader(50, 0.25, large, False),
             "answer read in time": lambda: self.slow_reader(2000, 0.25, large, True),
@@ -185,8 +186,11 @@ class SlowClients(unittest.IsolatedAsyncioTestCase):
         polite = subprocess.Popen([sys.executable, "-c", POLITE, str(self.port), "28"], stdout=subprocess.PIPE, text=True)
         self.addCleanup(polite.stdout.close)
 
-        runs = [(name, asyncio.create_task(scenario())) for name, scenario in scenarios.items()
-                for _ in range(max(1, CLIENTS // (4 if "slowly" in name or "read" in name else 1)))]
+        runs = []
+        for name, scenario in scenarios.items():
+            for _ in range(CLIENTS):
+                runs.append((name, asyncio.create_task(scenario())))
+                await asyncio.sleep(0.001)  # this process must keep up with what it does
         wrong = {}
         for name, run in runs:
             try:

@@ -1,6 +1,7 @@
 #include "plimsoll/edge/connection.hpp"
 #include "plimsoll/edge/pace.hpp"
 #include "plimsoll/edge/problems.hpp"
+#include "plimsoll/edge/taking.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/target.hpp"
 
@@ -54,10 +55,10 @@ class Http1 final : public Protocol, public HangUp, public Stream {
   h1::Framed framing(const Exchange& exchange, const Response& response, bool last) const;
   bool last_answer() const;
   Task<bool> answer(Exchange& exchange, Response& response);
-  Task<bool> send(std::span<iovec> pieces, Pace& pace);
-  Task<bool> send_file(const File& file, Pace& pace, Outcome& outcome);
-  Task<bool> send_stream(Stream& stream, const h1::Framed& framed, h1::Outbox& out, Pace& pace, Outcome& outcome);
-  Task<bool> wait(Want want, Pace& pace);
+  Task<bool> send(std::span<iovec> pieces, Taking& taking);
+  Task<bool> send_file(const File& file, Taking& taking, Outcome& outcome);
+  Task<bool> send_stream(Stream& stream, const h1::Framed& framed, h1::Outbox& out, Taking& taking, Outcome& outcome);
+  Task<bool> wait(Want want, Taking& taking);
 
   net::Transport& transport() { return *connection_.transport; }
   Inbox& inbox() { return *connection_.inbox; }
@@ -332,14 +333,14 @@ Task<bool> Http1::answer(Exchange& exchange, Response& response) {
   } out{worker_, worker_.outboxes.take()};
   h1::write_head(*out.box, response, framed);
 
-  Pace pace{limits_.response_rate.bytes, kResponseWindow};
+  Taking taking{transport(), limits_.response_rate.bytes};
   std::string_view body;
   if (const auto* text = std::get_if<std::string_view>(&response.body)) body = *text;
   if (const auto* buffer = std::get_if<Buffer>(&response.body)) body = as_text(buffer->bytes);
   const bool bodiless = framed.length == h1::Framed::Length::none || exchange.request.method == "HEAD";
   if (!bodiless) {
     if (auto* stream = std::get_if<Stream*>(&response.body))
-      co_return co_await send_stream(**stream, framed, *out.box, pace, outcome);
+      co_return co_await send_stream(**stream, framed, *out.box, taking, outcome);
     if (body.size() <= kCopied) {
       out.box->append(body);
       outcome.sent = body.size();
@@ -354,6 +355,7 @@ Task<bool> Http1::answer(Exchange& exchange, Response& response) {
   const std::span<iovec> all{pieces.data(), body.empty() ? 1u : 2u};
   const auto moved = broken_ ? Moved{.error = EPIPE} : transport().write(all);
   if (moved.failed()) co_return false;
+  taking.wrote(moved.bytes);
   if (moved.bytes < head.size() + body.size()) {  // seldom: the rest waits for the client
     auto left = moved.bytes;
     for (auto& piece : all) {
@@ -361,24 +363,26 @@ Task<bool> Http1::answer(Exchange& exchange, Response& response) {
       piece = {static_cast<char*>(piece.iov_base) + done, piece.iov_len - done};
       left -= done;
     }
-    const bool sent = co_await send(all, pace);
+    const bool sent = co_await send(all, taking);
     if (!sent) co_return false;
   }
   outcome.sent += body.size();
   if (!bodiless)
-    if (const auto* file = std::get_if<File>(&response.body)) co_return co_await send_file(*file, pace, outcome);
+    if (const auto* file = std::get_if<File>(&response.body)) co_return co_await send_file(*file, taking, outcome);
   co_return true;
 }
 
 /// Waits for the client to take or give bytes; false when it is too slow, gone, or the work must end.
-Task<bool> Http1::wait(Want want, Pace& pace) {
+Task<bool> Http1::wait(Want want, Taking& taking) {
   const auto since = worker_.loop.now();
-  const auto woken = co_await transport().wait(want, pace.patience());
-  const bool fast = pace.waited(worker_.loop.now() - since);
-  co_return woken != Wake::stopped&& fast;
+  const auto woken = co_await transport().wait(want, taking.patience());
+  const bool fast = taking.waited(worker_.loop.now() - since);
+  if (!fast) transport().abort();
+  const bool go_on = fast && woken != Wake::stopped;
+  co_return go_on;
 }
 
-Task<bool> Http1::send(std::span<iovec> pieces, Pace& pace) {
+Task<bool> Http1::send(std::span<iovec> pieces, Taking& taking) {
   while (!pieces.empty()) {
     if (pieces.front().iov_len == 0) {
       pieces = pieces.subspan(1);
@@ -387,11 +391,11 @@ Task<bool> Http1::send(std::span<iovec> pieces, Pace& pace) {
     const auto moved = transport().write(pieces);
     if (moved.failed()) co_return false;
     if (moved.want != Want::nothing) {
-      const bool go_on = co_await wait(moved.want, pace);
+      const bool go_on = co_await wait(moved.want, taking);
       if (!go_on) co_return false;
       continue;
     }
-    pace.moved(moved.bytes);
+    taking.wrote(moved.bytes);
     auto left = moved.bytes;
     for (auto& piece : pieces) {
       const auto done = std::min(left, piece.iov_len);
@@ -402,17 +406,17 @@ Task<bool> Http1::send(std::span<iovec> pieces, Pace& pace) {
   co_return true;
 }
 
-Task<bool> Http1::send_file(const File& file, Pace& pace, Outcome& outcome) {
+Task<bool> Http1::send_file(const File& file, Taking& taking, Outcome& outcome) {
   for (std::uint64_t at = 0; at < file.length;) {
     const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(file.length - at, 1 << 20));
     const auto moved = transport().send_file(file.descriptor, file.offset + at, size);
     if (moved.failed()) co_return false;
     if (moved.want != Want::nothing) {
-      const bool go_on = co_await wait(moved.want, pace);
+      const bool go_on = co_await wait(moved.want, taking);
       if (!go_on) co_return false;
       continue;
     }
-    pace.moved(moved.bytes);
+    taking.wrote(moved.bytes);
     at += moved.bytes;
     outcome.sent += moved.bytes;
   }
@@ -421,7 +425,8 @@ Task<bool> Http1::send_file(const File& file, Pace& pace, Outcome& outcome) {
 
 /// The head goes with the first piece. A stream that fails, or is longer or shorter than was said, ends the connection,
 /// so that no receiver takes the part for the whole.
-Task<bool> Http1::send_stream(Stream& stream, const h1::Framed& framed, h1::Outbox& out, Pace& pace, Outcome& outcome) {
+Task<bool> Http1::send_stream(Stream& stream, const h1::Framed& framed, h1::Outbox& out, Taking& taking,
+                              Outcome& outcome) {
   const bool chunked = framed.length == h1::Framed::Length::chunked;
   const bool known = framed.length == h1::Framed::Length::known;
   for (bool last = false; !last;) {
@@ -445,7 +450,7 @@ Task<bool> Http1::send_stream(Stream& stream, const h1::Framed& framed, h1::Outb
     std::array<iovec, 3> pieces{{{const_cast<char*>(before.data()), before.size()},
                                  {const_cast<std::byte*>(piece->data()), piece->size()},
                                  {const_cast<char*>(after.data()), after.size()}}};
-    const bool sent = co_await send(pieces, pace);
+    const bool sent = co_await send(pieces, taking);
     if (!sent) co_return false;
     outcome.sent += piece->size();
     out.clear();
@@ -481,8 +486,8 @@ Task<Result<>> Http1::more_body() {
   if (continue_due_) {
     continue_due_ = false;
     iovec line{const_cast<char*>(h1::kContinue.data()), h1::kContinue.size()};
-    Pace pace{limits_.response_rate.bytes, kResponseWindow};
-    const bool sent = co_await send({&line, 1}, pace);
+    Taking taking{transport(), limits_.response_rate.bytes};
+    const bool sent = co_await send({&line, 1}, taking);
     if (!sent) co_return fail(kClientGone);
   }
   for (;;) {
@@ -544,8 +549,8 @@ Task<> Http1::refuse(Error error) {
     h1::write_head(*out, response, {.size = text ? text->size() : 0, .keep_alive = false, .date = worker_.date()});
     if (text) out->append(*text);
     iovec piece{const_cast<char*>(out->text().data()), out->size()};
-    Pace pace{limits_.response_rate.bytes, kResponseWindow};
-    const bool sent = co_await send({&piece, 1}, pace);
+    Taking taking{transport(), limits_.response_rate.bytes};
+    const bool sent = co_await send({&piece, 1}, taking);
     if (!sent) broken_ = true;
   }
   arena->release();

@@ -22,7 +22,7 @@ constexpr config::Field kFields[] = {
     field<&Limits::head_time>("head-time", "Time from the first byte of a head to its last."),
     field<&Limits::body_rate>("body-rate", "Bytes a second a body must come at, over any 5 s of waiting for it."),
     field<&Limits::response_rate>("response-rate",
-                                  "Bytes a second an answer must be taken at, over any 20 s of waiting."),
+                                  "Bytes a second an answer must be taken at, over any 12 s of waiting."),
     field<&Limits::idle>("idle", "Time a connection may stay open between requests."),
     field<&Limits::lifetime>("lifetime", "Age at which a connection ends with its next answer."),
     field<&Limits::connections>("connections", "Connections in all."),

@@ -38,7 +38,7 @@ struct Limits {
   config::Duration first_byte = config::seconds(10);
   config::Duration head_time = config::seconds(10);
   config::Size body_rate = {500};      ///< bytes a second, over any 5 s in which we wait for it
-  config::Size response_rate = {500};  ///< bytes a second, over any 20 s in which we wait for the reader
+  config::Size response_rate = {500};  ///< bytes a second, over any 12 s in which we wait for the reader
   config::Duration idle = config::seconds(60);
   config::Duration lifetime = config::hours(1);
   std::int64_t connections = 20'000;

@@ -1,5 +1,7 @@
 #include "plimsoll/net/transport.hpp"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <cerrno>
@@ -75,6 +77,11 @@ class Clear final : public Transport {
 void Transport::abort() noexcept {
   const linger now{.l_onoff = 1, .l_linger = 0};
   ::setsockopt(descriptor_.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
+std::uint64_t Transport::unsent() const noexcept {
+  int bytes = 0;
+  return ::ioctl(descriptor_.get(), SIOCOUTQ, &bytes) == 0 && bytes > 0 ? static_cast<std::uint64_t>(bytes) : 0;
 }
 
 std::unique_ptr<Transport> clear_transport(Loop& loop, int socket) { return std::make_unique<Clear>(loop, socket); }

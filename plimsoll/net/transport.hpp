@@ -44,6 +44,8 @@ class Transport {
   virtual void finish() noexcept = 0;
   /// The close that follows is a reset: what has not been taken is thrown away, here and in the system's buffers.
   void abort() noexcept;
+  /// Bytes written that the other end's system has not yet taken.
+  std::uint64_t unsent() const noexcept;
   /// Bytes that `read` can give without the descriptor becoming readable again.
   virtual bool buffered() const noexcept { return false; }
 
