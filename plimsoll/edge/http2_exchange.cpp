@@ -32,8 +32,8 @@ Http2Exchange::Http2Exchange(Http2Connection& http2, std::unique_ptr<Arena> aren
       refusal_(head.refusal),
       came_(http2.connection().worker.loop),
       drained_(http2.connection().worker.loop),
-      in_pace_(http2.connection().worker.shared.limits.body_rate.bytes),
-      out_pace_(http2.connection().worker.shared.limits.response_rate.bytes) {
+      in_pace_(http2.connection().worker.shared.limits.body_rate.bytes, kBodyWindow),
+      out_pace_(http2.connection().worker.shared.limits.response_rate.bytes, kResponseWindow) {
   fill(head);
 }
 
