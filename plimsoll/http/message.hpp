@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <variant>
 
@@ -62,9 +63,20 @@ class Stream {
   virtual Task<Result<Bytes>> read() = 0;
 };
 
+/// Encodings of a shared body by content coding, so that it is compressed once and not for each who asks. Any thread.
+class Encodings {
+ public:
+  virtual std::shared_ptr<const std::string> find(std::string_view coding) const = 0;
+  virtual void keep(std::string_view coding, std::shared_ptr<const std::string> encoded) const = 0;
+
+ protected:
+  ~Encodings() = default;
+};
+
 struct Buffer {
   std::shared_ptr<const void> owner;
   Bytes bytes;
+  const Encodings* encodings = nullptr;  ///< lives as long as the owner; null: nobody keeps any
 };  ///< shared: cached bodies
 struct File {
   int descriptor;

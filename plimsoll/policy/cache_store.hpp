@@ -1,0 +1,117 @@
+#pragma once
+
+#include "plimsoll/base/clock.hpp"
+#include "plimsoll/database/versions.hpp"
+#include "plimsoll/http/message.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+namespace plimsoll::policy {
+
+/// When each resource was last changed by an unsafe request, by a hash of its path (RFC 9111, section 4.4). Two that
+/// share a slot are invalidated together, which costs a fill and nothing else.
+class ResourceVersions {
+ public:
+  std::uint64_t of(std::string_view path) const noexcept { return slot(path).load(std::memory_order_acquire); }
+  void changed(std::string_view path) noexcept { slot(path).fetch_add(1, std::memory_order_acq_rel); }
+
+ private:
+  static std::size_t index(std::string_view path) noexcept { return std::hash<std::string_view>{}(path) % 4096; }
+  std::atomic<std::uint64_t>& slot(std::string_view path) noexcept { return slots_[index(path)]; }
+  const std::atomic<std::uint64_t>& slot(std::string_view path) const noexcept { return slots_[index(path)]; }
+  std::array<std::atomic<std::uint64_t>, 4096> slots_{};
+};
+
+/// What the world was like when an answer was begun to be made, and what it was made of.
+struct Basis {
+  std::uint64_t tables_at = 0;  ///< TableVersions::now
+  std::vector<const database::TableVersions::Table*> tables{};
+  std::uint64_t resource_at = 0;  ///< ResourceVersions::of the path
+
+  bool tables_written() const noexcept {
+    for (auto* table : tables)
+      if (table->written_since(tables_at)) return true;
+    return false;
+  }
+};
+
+/// An answer as it is kept, or a word about answers to requests of that key. Constant but for the encodings of its
+/// body, which are added as they are asked for.
+struct CachedAnswer final : Encodings {
+  enum class Kind : std::uint8_t {
+    answer,
+    varies,  ///< the answers differ by the request headers of `vary`
+    pass,    ///< not to be kept, nor waited for: each asks for itself
+  } kind = Kind::answer;
+  std::uint16_t status = 200;
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body;
+  std::vector<std::string> vary;
+  Basis basis;
+  Nanoseconds made = 0;                                       ///< steady
+  Nanoseconds fresh = 0, while_revalidate = 0, if_error = 0;  ///< steady: until when it may be used for what
+
+  std::size_t bytes() const noexcept;
+  std::shared_ptr<const std::string> find(std::string_view coding) const override;
+  void keep(std::string_view coding, std::shared_ptr<const std::string> encoded) const override;
+
+ private:
+  mutable std::mutex mutex_;
+  mutable std::vector<std::pair<std::string, std::shared_ptr<const std::string>>> encoded_;
+};
+
+/// Answers by key, bounded by bytes. S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP
+/// 2023): what is new waits in a small queue and comes to the main one only when it is asked for again, so that a scan
+/// of things asked for once passes through without driving out what is used. A hit moves nothing, it adds one to a
+/// count.
+class CacheStore {
+ public:
+  explicit CacheStore(std::size_t bytes, std::size_t shards = 16);
+
+  std::shared_ptr<const CachedAnswer> find(std::string_view key);
+  /// Replaces what is there. What is larger than an eighth of a shard is not kept: false.
+  bool put(std::string_view key, std::shared_ptr<const CachedAnswer> answer);
+  void remove(std::string_view key);
+  std::size_t bytes() const;
+  std::size_t size() const;
+
+ private:
+  struct Entry {
+    std::string key;
+    std::shared_ptr<const CachedAnswer> answer;
+    std::size_t bytes = 0;
+    std::uint8_t used = 0;  ///< 0 to 3
+    bool main = false;
+  };
+  using Queue = std::list<Entry>;
+  struct alignas(64) Shard {
+    mutable std::mutex mutex;
+    Queue small, main;  ///< newest first
+    std::size_t small_bytes = 0, main_bytes = 0;
+    std::unordered_map<std::string_view, Queue::iterator> index;
+    std::list<std::size_t> ghosts;  ///< hashes of what was driven out of `small`, newest first
+    std::unordered_map<std::size_t, std::list<std::size_t>::iterator> ghost_index;
+  };
+  Shard& of(std::size_t hash) { return shards_[hash % shards_.size()]; }
+  void evict(Shard&);
+  void evict_small(Shard&);
+  void evict_main(Shard&);
+  static void drop(Shard&, Queue&, std::size_t& bytes, Queue::iterator);
+  static void remember(Shard&, std::size_t hash);
+
+  const std::size_t capacity_;  ///< of a shard
+  std::vector<Shard> shards_;
+};
+
+}  // namespace plimsoll::policy
