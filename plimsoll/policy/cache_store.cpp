@@ -1,5 +1,7 @@
 #include "plimsoll/policy/cache_store.hpp"
 
+#include "plimsoll/base/hash.hpp"
+
 #include <algorithm>
 
 namespace plimsoll::policy {
@@ -8,7 +10,7 @@ namespace {
 constexpr std::size_t kOverhead = 256;  ///< of an entry beside what it holds: nodes, index, pointers
 constexpr std::size_t kMost = 3;        ///< uses that are counted
 
-std::size_t hash_of(std::string_view key) { return std::hash<std::string_view>{}(key); }
+std::size_t hash_of(std::string_view key) { return hash64(key); }
 
 }  // namespace
 

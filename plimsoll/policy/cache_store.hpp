@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/base/clock.hpp"
+#include "plimsoll/base/hash.hpp"
 #include "plimsoll/database/versions.hpp"
 #include "plimsoll/http/message.hpp"
 
@@ -27,7 +28,7 @@ class ResourceVersions {
   void changed(std::string_view path) noexcept { slot(path).fetch_add(1, std::memory_order_acq_rel); }
 
  private:
-  static std::size_t index(std::string_view path) noexcept { return std::hash<std::string_view>{}(path) % 4096; }
+  static std::size_t index(std::string_view path) noexcept { return hash64(path) % 4096; }
   std::atomic<std::uint64_t>& slot(std::string_view path) noexcept { return slots_[index(path)]; }
   const std::atomic<std::uint64_t>& slot(std::string_view path) const noexcept { return slots_[index(path)]; }
   std::array<std::atomic<std::uint64_t>, 4096> slots_{};

@@ -73,7 +73,13 @@ class Compression final : public Policy {
     }
     if (!worth(response)) co_return answer;
     const auto whole = whole_body(response);
-    if (whole) {
+    const auto* shared = std::get_if<Buffer>(&response.body);
+    const auto* encodings = shared ? shared->encodings : nullptr;  // of a cached body: made once for all who ask
+    if (auto ready = encodings ? encodings->find(http::name_of(coding)) : nullptr) {
+      context.keep<Buffer>(*shared);  // the headers may be views into it
+      const auto bytes = as_bytes(*ready);
+      response.body = Buffer{std::move(ready), bytes};
+    } else if (whole) {
       if (whole->size() < options_.minimum.bytes) co_return answer;
       auto& out = context.keep<std::string>();
       bool smaller = false;
@@ -83,8 +89,8 @@ class Compression final : public Policy {
         smaller = http::compress(coding, *whole, out);
       }
       if (!smaller) co_return answer;
-      if (auto* shared = std::get_if<Buffer>(&response.body))
-        context.keep<Buffer>(*shared);  // views into it may remain
+      if (encodings) encodings->keep(http::name_of(coding), std::make_shared<const std::string>(out));
+      if (shared) context.keep<Buffer>(*shared);  // views into it may remain
       response.body = std::string_view(out);
     } else if (auto* source = streamed(response, context)) {
       auto made = http::encoder(coding);

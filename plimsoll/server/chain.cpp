@@ -16,7 +16,9 @@ extern const Part authenticate;
 extern const Part rate_limit;
 extern const Part validate;
 extern const Part compression;
+extern const Part conditional;
 extern const Part fields;
+extern const Part cache;
 extern const Part idempotency;
 extern const Part after;
 extern const Part settle;
@@ -42,8 +44,11 @@ constexpr Row kChain[] = {
      "behind all that knows callers: strangers learn nothing of the schema; before all that stores: a failure occupies "
      "no key"},
     {&policy::compression, everything,
-     "around all that changes a body; within what stores answers, so that a stored one is ready to send"},
+     "around all that changes a body; a cached one brings its encodings along, so that it is compressed once"},
+    {&policy::conditional, operations, "around the cache, whose hits are confirmed like any other answer"},
     {&policy::fields, operations, "just around the answer: what is cached and validated is whole"},
+    {&policy::cache, operations,
+     "behind authorization and validation: a cached answer cannot leak past them; before the work it saves"},
     {&policy::idempotency, operations,
      "behind all refusals: what was refused never occupies a key; before the handler, whose transaction it joins"},
     {&policy::after, operations, "joins the transaction of what it follows"},

@@ -1,0 +1,188 @@
+#include "plimsoll/policy/cache_fill.hpp"
+
+#include "plimsoll/base/digest.hpp"
+#include "plimsoll/base/encoding.hpp"
+#include "plimsoll/http/cache_control.hpp"
+#include "plimsoll/json/parse.hpp"
+#include "plimsoll/json/write.hpp"
+
+namespace plimsoll::policy {
+namespace {
+
+/// Said by handlers of answers that nobody declared cacheable: for an operation with `cache` it says nothing.
+constexpr std::string_view kUndeclared = "private, no-cache";
+
+constexpr std::string_view kDropped[] = {
+    "if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range", "range", "accept-encoding"};
+
+/// Texts included, which may be views into the request.
+const json::Value* deep_copy(const json::Value* value, Arena& arena) {
+  if (!value) return nullptr;
+  auto copy = json::parse(arena.keep(json::to_string(*value)), arena);
+  return copy ? &arena.make<json::Value>(*copy) : nullptr;
+}
+
+std::span<const std::string_view> copied(std::span<const std::string_view> texts, Arena& arena) {
+  auto* copy = arena.array<std::string_view>(texts.size() + 1);
+  for (std::size_t i = 0; i < texts.size(); ++i) copy[i] = arena.keep(texts[i]);
+  return {copy, texts.size()};
+}
+
+bool storable_status(std::uint16_t status) {
+  return status == 200 || status == 203 || status == 204 || status == 300 || status == 301 || status == 308 ||
+         status == 410;
+}
+
+std::optional<std::string_view> whole_body(const Response& response) {
+  if (std::holds_alternative<std::monostate>(response.body)) return std::string_view{};
+  if (auto* text = std::get_if<std::string_view>(&response.body)) return *text;
+  if (auto* buffer = std::get_if<Buffer>(&response.body)) return as_text(buffer->bytes);
+  return std::nullopt;
+}
+
+constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (auto& c : out) c = lower(c);
+  return out;
+}
+
+/// Lower case names of `Vary`, in order and each once; false for `*`.
+bool read_vary(const Headers& headers, std::vector<std::string>& names) {
+  for (auto& [name, value] : headers) {
+    if (lower(name) != "vary") continue;
+    std::string one;
+    for (const char c : std::string(value) + ',') {
+      if (c == ',') {
+        if (one == "*") return false;
+        // The bodies' encodings are made behind the cache, for each caller.
+        if (!one.empty() && one != "accept-encoding") names.push_back(one);
+        one.clear();
+      } else if (c != ' ' && c != '\t') {
+        one += lower(c);
+      }
+    }
+  }
+  std::ranges::sort(names);
+  const auto twice = std::ranges::unique(names);
+  names.erase(twice.begin(), twice.end());
+  return true;
+}
+
+}  // namespace
+
+CacheFill::CacheFill(const Request& from, const Context& asked)
+    : request{.method = "GET", .target = {}, .headers = Headers{arena}}, context(arena, asked.loop, asked.services) {
+  request.target = arena.keep(from.target);
+  request.path = arena.keep(from.path);
+  request.query = arena.keep(from.query);
+  request.has_query = from.has_query;
+  request.scheme = arena.keep(from.scheme);
+  request.authority = arena.keep(from.authority);
+  request.version = from.version;
+  request.peer = from.peer;
+  request.peer.address = arena.keep(from.peer.address);
+  request.peer.certificate_subject = arena.keep(from.peer.certificate_subject);
+  for (auto& [name, value] : from.headers)
+    if (std::ranges::find(kDropped, name) == std::end(kDropped))
+      request.headers.add(arena.keep(name), arena.keep(value));
+
+  context.scope = &scope;
+  context.started = context.now = asked.services.clock->steady();
+  context.wall = asked.services.clock->wall();
+  context.operation = asked.operation;
+  context.path = request.path;
+  context.path_values = copied(asked.path_values, arena);
+  context.trace_id = arena.keep(asked.trace_id);
+  context.span_id = arena.keep(asked.span_id);
+  context.request_id = arena.keep(asked.request_id);
+  context.trace_sampled = asked.trace_sampled;
+  auto* values = arena.array<const json::Value*>(asked.input.parameters.size() + 1);
+  for (std::size_t i = 0; i < asked.input.parameters.size(); ++i)
+    values[i] = deep_copy(asked.input.parameters[i], arena);
+  context.input.parameters = {values, asked.input.parameters.size()};
+  if (auto* caller = asked.principal) {
+    principal = {.subject = arena.keep(caller->subject),
+                 .scheme = arena.keep(caller->scheme),
+                 .tenant = arena.keep(caller->tenant),
+                 .scopes = copied(caller->scopes, arena),
+                 .roles = copied(caller->roles, arena),
+                 .claims = deep_copy(caller->claims, arena)};
+    context.principal = &principal;
+  }
+}
+
+Brought brought_of(const Result<Response>& answer, const Headers& promised, const Keeping& keeping, Basis basis,
+                   Nanoseconds now) {
+  Brought brought;
+  if (!answer) {
+    brought.error = answer.error();
+    return brought;
+  }
+  const auto& headers = answer->headers;
+  const auto body = whole_body(*answer);
+  if (!body || body->size() > keeping.largest) return brought;
+  const auto said = headers.joined("cache-control");
+  const auto control = said == kUndeclared ? http::CacheControl{} : http::parse_cache_control(said);
+
+  auto made = std::make_shared<CachedAnswer>();
+  made->status = answer->status;
+  made->body = *body;
+  made->basis = std::move(basis);
+  made->made = now;
+  const auto seconds = [](std::optional<std::int64_t> span, Nanoseconds otherwise) {
+    return span ? std::min(*span, http::CacheControl::kForever) * kSecond : otherwise;
+  };
+  made->fresh = now + seconds(control.s_maxage, seconds(control.max_age, keeping.ttl));
+  made->while_revalidate = made->fresh + seconds(control.stale_while_revalidate, keeping.while_revalidate);
+  made->if_error = std::max(made->while_revalidate, made->fresh + seconds(control.stale_if_error, keeping.if_error));
+  const bool varies_by_all = !read_vary(headers, made->vary);
+  brought.storable = storable_status(answer->status) && !control.no_store && !control.is_private && !control.no_cache &&
+                     !varies_by_all && !headers.contains("set-cookie") && made->fresh > now;
+  if (!brought.storable) made->fresh = made->while_revalidate = made->if_error = 0;
+  for (auto& [name, value] : headers) {
+    auto lowered = lower(name);
+    // Of what is kept the cache says these itself.
+    if (brought.storable && (lowered == "cache-control" || lowered == "age")) continue;
+    made->headers.emplace_back(std::move(lowered), value);
+  }
+  for (auto& [name, value] : promised)
+    if (!headers.contains(name)) made->headers.emplace_back(name, value);
+  if (!headers.contains("etag") && answer->status == 200) {
+    const auto digest = sha256(*body);
+    made->headers.emplace_back("etag", '"' + to_base64url(as_text(digest).substr(0, 16)) + '"');
+  }
+  // What is not for all may still be for the one who asked.
+  brought.answer = std::move(made);
+  return brought;
+}
+
+Response answer_from(std::shared_ptr<const CachedAnswer> kept, Context& context, const Keeping& keeping,
+                     Nanoseconds now) {
+  auto& arena = context.arena;
+  Response made{.status = kept->status, .headers = Headers{arena}};
+  const auto& from = *kept;
+  for (auto& [name, value] : from.headers) made.headers.add(name, value);
+  if (!from.body.empty()) made.body = Buffer{kept, as_bytes(from.body), &from};
+  arena.make<std::shared_ptr<const CachedAnswer>>(std::move(kept));  // the headers are views into it
+  if (from.fresh == 0) return made;
+  const auto age = std::max<std::int64_t>((now - from.made) / kSecond, 0);
+  made.headers.add("age", arena.keep(std::to_string(age)));
+  // A browser counts our `Age` against its own span (RFC 9111, section 4.2.3), so that is added.
+  std::string control = keeping.is_private ? "private" : "public";
+  if (keeping.browser_ttl > 0)
+    control += ", max-age=" + std::to_string(age + keeping.browser_ttl / kSecond);
+  else
+    control += ", no-cache";
+  made.headers.add("cache-control", arena.keep(control));
+  if (!keeping.is_private) {
+    std::string cdn = "max-age=" + std::to_string(std::max<std::int64_t>((from.fresh - from.made) / kSecond, 0));
+    if (keeping.while_revalidate)
+      cdn += ", stale-while-revalidate=" + std::to_string(keeping.while_revalidate / kSecond);
+    if (keeping.if_error) cdn += ", stale-if-error=" + std::to_string(keeping.if_error / kSecond);
+    made.headers.add("cdn-cache-control", arena.keep(cdn));
+  }
+  return made;
+}
+
+}  // namespace plimsoll::policy

@@ -1,0 +1,66 @@
+#include "plimsoll/http/conditional.hpp"
+#include "plimsoll/base/digest.hpp"
+#include "plimsoll/base/encoding.hpp"
+#include "plimsoll/contract/contract.hpp"
+#include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/part.hpp"
+#include "plimsoll/http/date.hpp"
+
+namespace plimsoll::policy {
+namespace {
+
+/// Gives every whole answer to a GET an entity tag and answers 304 to who has it already (RFC 9110, section 13), so
+/// that a client that asks again pays for a head instead of a body. What nobody declared cacheable is `private,
+/// no-cache`. Costs a SHA-256 of the body where the handler brings no tag.
+class Conditional final : public Policy {
+ public:
+  struct Options {};
+  static constexpr std::span<const config::Field> fields{};
+  static constexpr std::span<const Problem* const> problems{};
+
+  static Result<std::unique_ptr<Policy>> build(Options, const Build& build) {
+    if (build.operation.method != "GET") return nullptr;
+    return std::make_unique<Conditional>();
+  }
+
+  Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
+    auto answer = co_await next(request, context);
+    if (!answer || answer->status != 200 || mode() == Mode::shadow) co_return answer;
+    auto& response = *answer;
+    auto& headers = response.headers;
+    if (!headers.contains("cache-control")) headers.add("cache-control", "private, no-cache");
+    const auto said = headers.find("cache-control");
+    if (said.find("no-store") != said.npos) co_return answer;
+    if (!headers.contains("etag")) {
+      const auto body = whole(response);
+      if (!body) co_return answer;
+      const auto digest = sha256(*body);
+      headers.add("etag", context.arena.keep('"' + to_base64url(as_text(digest).substr(0, 16)) + '"'));
+    }
+    const auto now = context.wall / kSecond;
+    http::Validators current{.etag = headers.find("etag")};
+    if (const auto date = headers.find("last-modified"); !date.empty())
+      current.last_modified = http::parse_date(date, now);
+    if (http::evaluate(request.method, request.headers, current, now) == http::Precondition::not_modified) {
+      response.status = 304;
+      response.body = {};
+      for (auto* name : {"content-type", "content-length", "content-encoding", "content-language", "content-range"})
+        headers.remove(name);
+    }
+    co_return answer;
+  }
+
+ private:
+  static std::optional<std::string_view> whole(const Response& response) {
+    if (auto* text = std::get_if<std::string_view>(&response.body)) return *text;
+    if (auto* buffer = std::get_if<Buffer>(&response.body)) return as_text(buffer->bytes);
+    return std::nullopt;
+  }
+};
+
+}  // namespace
+
+extern constinit const Part conditional =
+    part<Conditional>("conditional", "Entity tags for every whole answer, and 304 for who has it already.");
+
+}  // namespace plimsoll::policy
