@@ -60,6 +60,9 @@ class Session {
  public:
   virtual ~Session() = default;
   virtual Task<Result<Rows>> query(std::string_view sql, std::span<const Cell> parameters) = 0;
+  /// Several statements without parameters, as they stand in a file; what they give is dropped. They must not end the
+  /// transaction.
+  virtual Task<Result<>> script(std::string_view sql) = 0;
 };
 
 /// One unit of work: all of it becomes durable, or none. Must wait for nothing but its session: other waits are

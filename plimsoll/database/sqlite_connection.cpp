@@ -190,6 +190,10 @@ Result<sqlite3_stmt*> SqliteConnection::prepare(std::string_view sql) {
       SQLITE_OK)
     return std::unexpected(error_now(sql));
   if (!statement) return fail(kInternal, "no statement");
+  if (sql.substr(static_cast<std::size_t>(rest - sql.data())).find_first_not_of(" \t\r\n;") != sql.npos) {
+    sqlite3_finalize(statement);
+    return std::unexpected(Error{&kInternal}.because("more than one statement: " + std::string(sql.substr(0, 500))));
+  }
   if (kept_.size() >= kStatements) {
     by_sql_.erase(kept_.back().sql);
     sqlite3_finalize(kept_.back().statement);
@@ -241,9 +245,21 @@ Result<> SqliteConnection::run(std::string_view sql, std::span<const Cell> param
   }
 }
 
-Result<> SqliteConnection::script(const char* sql) {
+Result<> SqliteConnection::script(std::string_view sql) {
   limit_ = {};
-  if (sqlite3_exec(db_, sql, nullptr, nullptr, nullptr) != SQLITE_OK) return std::unexpected(error_now(sql));
+  const std::string text(sql);
+  const bool inside = !idle();
+  for (const char* at = text.c_str(); *at;) {
+    sqlite3_stmt* statement = nullptr;
+    if (sqlite3_prepare_v2(db_, at, -1, &statement, &at) != SQLITE_OK) return std::unexpected(error_now(at));
+    if (!statement) continue;  // blanks or a comment
+    int code = SQLITE_ROW;
+    while (code == SQLITE_ROW) code = sqlite3_step(statement);
+    const std::string failed = code == SQLITE_DONE ? "" : sqlite3_sql(statement);
+    sqlite3_finalize(statement);
+    if (code != SQLITE_DONE) return std::unexpected(error_now(failed));
+    if (inside && idle()) return std::unexpected(Error{&kInternal}.because("a script ended its transaction"));
+  }
   return {};
 }
 

@@ -33,8 +33,8 @@ class SqliteConnection {
 
   /// Runs one statement to its end. `into` may be null.
   Result<> run(std::string_view sql, std::span<const Cell> parameters, RowSink* into, StepLimit limit = {});
-  /// Statements without parameters, several of them, result ignored.
-  Result<> script(const char* sql);
+  /// Statements without parameters, several of them, result ignored. Inside a transaction none may end it.
+  Result<> script(std::string_view sql);
   /// No transaction is open: SQLite has rolled it back by itself after some errors (disk full, I/O error).
   bool idle() const;
   /// The file under our name is no longer the one that was opened.

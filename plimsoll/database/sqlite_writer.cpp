@@ -17,6 +17,10 @@ class SqliteWriter::UnitSession final : public Session {
       co_return std::unexpected(std::move(done).error());
     co_return std::move(keeper.rows);
   }
+  Task<Result<>> script(std::string_view sql) override {
+    if (!writer_.here()) co_return std::unexpected(strayed());
+    co_return writer_.connection_->script(sql);
+  }
   static Error strayed() {
     return Error{&kInternal}.because("a unit of work waited for something else than its session");
   }
@@ -75,9 +79,9 @@ struct SqliteWriter::Opening final : Ask {
 };
 
 struct SqliteWriter::Statement final : Ask {
-  enum class Kind : std::uint8_t { query, commit, roll_back };
+  enum class Kind : std::uint8_t { query, script, commit, roll_back };
   Statement(SqliteWriter& writer, Loop& loop, Lease& lease, Kind kind)
-      : Ask(loop, kind == Kind::query), writer(writer), lease(lease), kind(kind) {}
+      : Ask(loop, kind == Kind::query || kind == Kind::script), writer(writer), lease(lease), kind(kind) {}
   void hand_over() override {
     {
       std::lock_guard lock(writer.mutex_);
@@ -124,6 +128,12 @@ class SqliteWriter::Held final : public Transaction {
     co_await static_cast<Ask&>(statement);
     if (!statement.result) co_return std::unexpected(std::move(statement.result).error());
     co_return std::move(statement.keeper.rows);
+  }
+  Task<Result<>> script(std::string_view sql) override {
+    Statement statement{writer_, loop_, *lease_, Statement::Kind::script};
+    statement.sql = sql;
+    co_await static_cast<Ask&>(statement);
+    co_return std::move(statement.result);
   }
   Task<Result<>> end(bool commit) override {
     if (!open_) co_return fail(kInternal, "the transaction has ended");
@@ -259,6 +269,7 @@ void SqliteWriter::execute(Statement& statement) {
       if (connection_->idle() && statement.result)
         statement.result = std::unexpected(Error{&kInternal}.because("a transaction is ended by whoever began it"));
       break;
+    case script: statement.result = connection_->script(statement.sql); break;
     case commit:
       statement.result = connection_->idle()
                              ? std::unexpected(Error{&kUnavailable}.because("sqlite: the transaction was rolled back"))
@@ -277,7 +288,7 @@ void SqliteWriter::hold(std::shared_ptr<Lease> lease, std::unique_lock<std::mute
     if (!woken || lease->abandoned) break;
     auto* statement = std::exchange(lease->next, nullptr);
     lock.unlock();
-    ends = statement->kind != Statement::Kind::query;
+    ends = statement->kind == Statement::Kind::commit || statement->kind == Statement::Kind::roll_back;
     execute(*statement);
     if (ends && !connection_->idle()) (void)connection_->run("ROLLBACK", {}, nullptr);
     statement->answer();  // gone from here on

@@ -18,11 +18,16 @@ class PageRows final : public database::RowSink {
   PageRows(const RowWriter& writer, std::vector<std::size_t> sort_places, std::size_t limit)
       : writer_(writer), places_(std::move(sort_places)), limit_(limit) {}
 
+  /// What comes now belongs behind what is there.
+  void next_range() {
+    kept_rows_ = ends.size();
+    kept_text_ = text.size();
+  }
   void begin() override {
-    text.clear();
-    ends.clear();
-    first.clear();
-    last.clear();
+    text.resize(kept_text_);
+    ends.resize(kept_rows_);
+    if (ends.empty()) first.clear();
+    if (ends.size() < limit_) last.clear();
     more = false;
   }
   void row(std::span<const database::Field> fields) override {
@@ -60,6 +65,7 @@ class PageRows final : public database::RowSink {
   const RowWriter& writer_;
   std::vector<std::size_t> places_;
   std::size_t limit_;
+  std::size_t kept_rows_ = 0, kept_text_ = 0;
 };
 
 class List final : public Operation {
@@ -92,11 +98,16 @@ class List final : public Operation {
     PageRows rows{writer, sort_places(*selection, page->sort), static_cast<std::size_t>(page->limit)};
     auto asked = *page;
     ++asked.limit;  // one more tells whether there is more
-    const auto statement = list_statement(*wanted, *selection, asked);
-    if (statement) {
+    auto statements = list_statements(*wanted, *selection, asked);
+    if (statements) {
       const bool quick = page->limit <= kQuickPage && page->offset == 0;
-      auto done = co_await database_.read(context.loop, statement->sql, statement->cells, quick, rows);
-      if (!done) co_return std::unexpected(std::move(done).error());
+      for (auto& statement : *statements) {
+        if (rows.more) break;
+        if (page->offset == 0) statement.cells.back() = asked.limit - static_cast<std::int64_t>(rows.ends.size());
+        rows.next_range();
+        auto done = co_await database_.read(context.loop, statement.sql, statement.cells, quick, rows);
+        if (!done) co_return std::unexpected(std::move(done).error());
+      }
     }
     std::optional<std::int64_t> total;
     if (context.parameter("count", contract::In::query)) {

@@ -59,10 +59,13 @@ std::string quoted(std::string_view name);
 /// serves both ways.
 std::vector<Sort> total_order(const Table& table, std::vector<Sort> sort);
 
-/// A page of rows in one statement: the columns shown, each embed as one JSON text, then the values of the sort columns
-/// that are not shown. A page behind a position is a chain of index ranges, one per column of the order and one per
-/// group of nulls, so that its cost does not depend on its depth. Nothing when the caller can have no rows.
-std::optional<Statement> list_statement(const Wanted& rows, const Selection& selection, const Page& page);
+/// A page of rows: the columns shown, each embed as one JSON text, then the values of the sort columns that are not
+/// shown. The last parameter of each statement is its LIMIT (but for `offset`, which stands behind it).
+///
+/// A page is a chain of index ranges, run one after the other until the page is full: those behind a position, one per
+/// column of the order and one per group of nulls. Nearly always the first fills the page. So its cost does not depend
+/// on its depth, and nothing is sorted. Nothing when the caller can have no rows.
+std::optional<std::vector<Statement>> list_statements(const Wanted& rows, const Selection& selection, const Page& page);
 /// `SELECT count(*)` of the same rows.
 std::optional<Statement> count_statement(const Wanted& rows);
 /// Rows without order: those of a key.

@@ -1,0 +1,161 @@
+#include "plimsoll/database/migrations.hpp"
+
+#include "plimsoll/base/digest.hpp"
+#include "plimsoll/base/encoding.hpp"
+#include "plimsoll/database/wait.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+namespace plimsoll::database {
+namespace {
+
+using State = MigrationStatus::State;
+
+constexpr std::string_view kTable =
+    "CREATE TABLE IF NOT EXISTS plimsoll_migrations(name TEXT PRIMARY KEY NOT NULL, checksum TEXT NOT NULL, "
+    "applied_at TEXT NOT NULL)";
+constexpr std::string_view kApplied = "SELECT name, checksum, applied_at FROM plimsoll_migrations ORDER BY name";
+
+Task<Result<std::vector<AppliedMigration>>> applied_in(Session& session) {
+  auto made = co_await session.query(kTable, {});
+  if (!made) co_return std::unexpected(std::move(made).error());
+  auto rows = co_await session.query(kApplied, {});
+  if (!rows) co_return std::unexpected(std::move(rows).error());
+  std::vector<AppliedMigration> applied;
+  for (auto& row : *rows)
+    applied.push_back({std::get<std::string>(row[0]), std::get<std::string>(row[1]), std::get<std::string>(row[2])});
+  co_return applied;
+}
+
+/// The first thing that forbids applying anything.
+Result<> sound(const std::vector<MigrationStatus>& all) {
+  for (auto& one : all) {
+    if (one.state == State::changed)
+      return fail(kMigration, "migration " + one.name + " was edited after it had been applied");
+    if (one.state == State::missing)
+      return fail(kMigration, "migration " + one.name + " was applied and its file is gone");
+    if (one.state == State::out_of_order)
+      return fail(kMigration, "migration " + one.name + " comes before one that is applied already; rename it");
+  }
+  return {};
+}
+
+/// Applies the first pending file; its name, or empty when there is none.
+Task<Result<std::string>> apply_next(Session& session, const std::vector<Migration>& files, const std::string& now) {
+  auto applied = co_await applied_in(session);
+  if (!applied) co_return std::unexpected(std::move(applied).error());
+  const auto all = compare_migrations(files, *applied);
+  if (auto good = sound(all); !good) co_return std::unexpected(std::move(good).error());
+  const auto next = std::ranges::find(all, State::pending, &MigrationStatus::state);
+  if (next == all.end()) co_return std::string{};
+  const auto file = std::ranges::find(files, next->name, &Migration::name);
+  auto done = co_await session.script(file->sql);
+  if (!done) {
+    auto error = std::move(done).error();
+    co_return std::unexpected(
+        Error{&kMigration, "migration " + file->name + " failed and was rolled back: " +
+                               (error.more_ && !error.more_->cause.empty() ? error.more_->cause : error.detail)});
+  }
+  const Cell cells[] = {file->name, file->checksum, now};
+  auto noted = co_await session.query("INSERT INTO plimsoll_migrations(name,checksum,applied_at) VALUES(?,?,?)", cells);
+  if (!noted) co_return std::unexpected(std::move(noted).error());
+  co_return file->name;
+}
+
+std::string time_text(std::int64_t wall) {
+  const auto seconds = static_cast<std::time_t>(wall / 1'000'000'000);
+  std::tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  char text[32];
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
+
+}  // namespace
+
+std::string_view to_string(State state) {
+  constexpr std::string_view names[] = {"applied", "pending", "changed", "missing", "out of order"};
+  return names[static_cast<std::size_t>(state)];
+}
+
+std::vector<MigrationStatus> compare_migrations(const std::vector<Migration>& files,
+                                                const std::vector<AppliedMigration>& applied) {
+  std::vector<MigrationStatus> all;
+  std::string last;
+  for (auto& known : applied) last = std::max(last, known.name);
+  for (auto& file : files) {
+    const auto known = std::ranges::find(applied, file.name, &AppliedMigration::name);
+    if (known == applied.end())
+      all.push_back({file.name < last ? State::out_of_order : State::pending, file.name});
+    else
+      all.push_back({known->checksum == file.checksum ? State::applied : State::changed, file.name, known->applied_at});
+  }
+  for (auto& known : applied)
+    if (std::ranges::find(files, known.name, &Migration::name) == files.end())
+      all.push_back({State::missing, known.name, known.applied_at});
+  std::ranges::sort(all, {}, &MigrationStatus::name);
+  return all;
+}
+
+Result<std::vector<Migration>> read_migrations(const std::string& folder) {
+  namespace fs = std::filesystem;
+  std::vector<Migration> files;
+  std::error_code code;
+  if (!fs::exists(folder, code)) return files;
+  fs::directory_iterator entries{folder, code};
+  if (code) return fail(kMigration, "the folder " + folder + " cannot be read: " + code.message());
+  for (auto& entry : entries) {
+    if (entry.path().extension() != ".sql") continue;
+    std::ifstream in{entry.path(), std::ios::binary};
+    std::stringstream text;
+    text << in.rdbuf();
+    if (!in) return fail(kMigration, "the file " + entry.path().string() + " cannot be read");
+    files.push_back({.name = entry.path().stem().string(), .sql = text.str(), .checksum = {}});
+    files.back().checksum = to_hex(as_text(sha256(files.back().sql)));
+  }
+  std::ranges::sort(files, {}, &Migration::name);
+  return files;
+}
+
+Result<std::vector<MigrationStatus>> migration_status(Database& database, const std::vector<Migration>& files) {
+  return wait_for([&](Loop& loop) -> Task<Result<std::vector<MigrationStatus>>> {
+    std::vector<AppliedMigration> applied;
+    auto known =
+        co_await database.read(loop, "SELECT 1 FROM sqlite_schema WHERE name='plimsoll_migrations'", {}, false);
+    if (!known) co_return std::unexpected(std::move(known).error());
+    if (!known->empty()) {
+      auto rows = co_await database.read(loop, kApplied, {}, false);
+      if (!rows) co_return std::unexpected(std::move(rows).error());
+      for (auto& row : *rows)
+        applied.push_back(
+            {std::get<std::string>(row[0]), std::get<std::string>(row[1]), std::get<std::string>(row[2])});
+    }
+    co_return compare_migrations(files, applied);
+  });
+}
+
+Result<std::vector<std::string>> apply_migrations(Database& database, const std::vector<Migration>& files,
+                                                  std::int64_t wall) {
+  std::vector<std::string> names;
+  const auto now = time_text(wall);
+  for (;;) {
+    std::string name;
+    auto done = wait_for([&](Loop& loop) -> Task<Result<>> {
+      auto written = co_await database.write(loop, [&](Session& session) -> Task<Result<>> {
+        auto applied = co_await apply_next(session, files, now);
+        if (!applied) co_return std::unexpected(std::move(applied).error());
+        name = std::move(*applied);
+        co_return Result<>{};
+      });
+      co_return written;
+    });
+    if (!done) return std::unexpected(std::move(done).error());
+    if (name.empty()) return names;
+    names.push_back(std::move(name));
+  }
+}
+
+}  // namespace plimsoll::database

@@ -1,0 +1,233 @@
+#include "plimsoll/testkit/api.hpp"
+
+#include <gtest/gtest.h>
+#include <algorithm>
+#include <map>
+#include <random>
+
+namespace plimsoll::table {
+namespace {
+
+using testkit::Api;
+using testkit::member;
+
+constexpr auto kContract = R"(openapi: 3.1.0
+info: {title: Hostile, version: 1.0.0}
+x-plimsoll:
+  rate-limit: off
+  tables:
+    things:
+      schema: '#/components/schemas/Thing'
+      filters:
+        name: [eq, ne, lt, le, gt, ge, in, like, is-null]
+        size: [eq, ne, lt, le, gt, ge, in, is-null]
+        ratio: [eq, lt, ge]
+        price: [eq, lt, ge, in]
+        hot: [eq, ne, is-null]
+        at: [eq, lt, ge]
+      sort: [name, size, price]
+      search: [name]
+    others:
+      schema: '#/components/schemas/Thing'
+      sort: [name, size]
+components:
+  schemas:
+    Thing:
+      type: object
+      required: [id]
+      properties:
+        id: {type: integer, readOnly: true}
+        name: {type: [string, 'null']}
+        size: {type: [integer, 'null']}
+        ratio: {type: [number, 'null']}
+        price: {type: [string, 'null'], format: decimal}
+        hot: {type: [boolean, 'null']}
+        at: {type: [string, 'null'], format: date-time}
+        data: {type: [object, 'null']}
+paths:
+  /things:
+    get:
+      operationId: listThings
+      x-plimsoll: {table: things}
+      responses: {'200': {description: ok}}
+    post:
+      operationId: createThing
+      x-plimsoll: {table: things}
+      requestBody: {required: true, content: {application/json: {schema: {}}}}
+      responses: {'201': {description: made}}
+  /others:
+    get:
+      operationId: listOthers
+      x-plimsoll: {table: others}
+      responses: {'200': {description: ok}}
+  /things/{id}:
+    parameters: [{name: id, in: path, required: true, schema: {type: string}}]
+    get:
+      operationId: getThing
+      x-plimsoll: {table: things}
+      responses: {'200': {description: ok}}
+    patch:
+      operationId: patchThing
+      x-plimsoll: {table: things}
+      requestBody: {required: true, content: {application/json: {schema: {}}}}
+      responses: {'200': {description: ok}}
+)";
+
+std::string encoded(std::string_view text) {
+  constexpr std::string_view hex = "0123456789ABCDEF";
+  std::string out;
+  for (unsigned char c : text)
+    if (std::isalnum(c))
+      out += static_cast<char>(c);
+    else
+      ((out += '%') += hex[c >> 4]) += hex[c & 15];
+  return out;
+}
+
+struct Thing {
+  std::int64_t id;
+  std::optional<std::string> name;
+  std::optional<std::int64_t> size;
+};
+
+/// Attacks by class; each is tried in every position of a query and of a body.
+const std::map<std::string, std::vector<std::string>>& attacks() {
+  static const std::map<std::string, std::vector<std::string>> all = {
+      {"sql in values",
+       {"' OR '1'='1", "1; DROP TABLE things", "x' UNION SELECT * FROM plimsoll_secrets --", "\" OR 1=1 --"}},
+      {"sql in names", {"id) OR (1=1", "name\" FROM things--", "rowid", "_rowid_", "sqlite_schema.sql", "*"}},
+      {"operators", {"[eq]", "name[xx]", "name[eq][eq]", "name[", "ge:5", ">=5", "$ne"}},
+      {"type confusion", {"true", "null", "[1,2]", "{\"a\":1}", "1e3", "0x10", "1.0", "\"5\"", "NaN", "Infinity"}},
+      {"overflow",
+       {"9223372036854775807", "9223372036854775808", "-9223372036854775809", "1e400", "-1e400", std::string(400, '9'),
+        "0." + std::string(400, '3')}},
+      {"encodings", {"\xff\xfe", "\xc0\xaf", "\xed\xa0\x80", "%27", "%2527", "\xe2\x80\xae"}},
+      {"nul", {std::string("a\0b", 3), std::string("\0", 1)}},
+      {"deep nesting",
+       {std::string(5'000, '('), "items" + std::string(300, '(') + "id" + std::string(300, ')'),
+        std::string(2'000, '[')}},
+      {"huge lists", {[] {
+         std::string list;
+         for (int i = 0; i < 1'500; ++i) list += (i ? "," : "") + std::to_string(i);
+         return list;
+       }()}},
+      {"patterns", {"%%%%%%%%%%%%%%%%a", "********************b", "_\\", "\\", "\\\\\\", "[a-z]*"}},
+      {"full text", {"\"", "a\"b", "NEAR(a b)", "name:a", "a OR b", "^a", "-a", "(", "*", "a*b*", "AND"}},
+      {"white space", {" ", "\t", "\r\n", "a\nb", "  1  "}},
+      {"forged cursors",
+       {"AAAA", "AQ", std::string(8'000, 'A'), "AQEBAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "-", "_", "eyJpZCI6MX0"}},
+  };
+  return all;
+}
+
+class Hostile : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(api.client) << api.complaints;
+    const char* names[] = {"a", "b", "ab", "A", "a b", "' OR '1'='1", "100%", "x_y", "\\", "", "true", "null", "5"};
+    for (auto* name : names) put(name, std::nullopt);
+    for (std::int64_t size : {std::int64_t{0}, std::int64_t{5}, std::int64_t{-5}, INT64_MAX, INT64_MIN})
+      put(std::nullopt, size);
+  }
+  void put(std::optional<std::string> name, std::optional<std::int64_t> size) {
+    const auto id = static_cast<std::int64_t>(things.size()) + 1;
+    ASSERT_TRUE(api.sql(
+        "INSERT INTO things(id,name,size) VALUES(?,?,?)",
+        {id, name ? database::Cell{*name} : database::Cell{}, size ? database::Cell{*size} : database::Cell{}}));
+    things.push_back({id, name, size});
+  }
+  std::vector<std::int64_t> ids(const std::string& body) {
+    std::vector<std::int64_t> found;
+    Arena arena;
+    auto value = json::parse(body, arena);
+    for (auto& row : value->find("data")->array()) found.push_back(*row.find("id")->integer());
+    return found;
+  }
+  Api api{kContract};
+  std::vector<Thing> things;
+};
+
+TEST_F(Hostile, NoQueryIsEverAFaultOfTheServer) {
+  const std::vector<std::string> positions = {
+      "name=",   "name[ne]=",  "name[like]=", "name[is-null]=", "size=", "size[ge]=", "ratio[lt]=",
+      "price=",  "price[ge]=", "hot=",        "at[ge]=",        "sort=", "limit=",    "page=",
+      "cursor=", "fields=",    "embed=",      "count=",         "q="};
+  int asked = 0;
+  for (auto& [kind, values] : attacks())
+    for (auto& value : values) {
+      for (auto& position : positions) {
+        const auto answer = api.client->get("/things?" + position + encoded(value));
+        ++asked;
+        EXPECT_TRUE(answer.status == 200 || answer.status == 400 || answer.status == 414)
+            << kind << ": " << position << value.substr(0, 60) << " gives " << answer.status << answer.body;
+      }
+      for (auto target : {"/things?" + encoded(value) + "=1", "/things/" + encoded(value)}) {
+        const auto status = api.client->get(target).status;
+        EXPECT_TRUE(status < 500) << kind << ": " << target.substr(0, 80) << " gives " << status;
+      }
+    }
+  EXPECT_GE(attacks().size(), 10u);
+  EXPECT_GT(asked, 1'000);
+  EXPECT_EQ(std::get<std::int64_t>((*api.sql("SELECT count(*) FROM things"))[0][0]),
+            static_cast<std::int64_t>(things.size()));
+}
+
+TEST_F(Hostile, NoBodyIsEverAFaultOfTheServer) {
+  for (auto& [kind, values] : attacks())
+    for (auto& value : values) {
+      std::string text;
+      json::append_string(text, value);
+      for (auto body : {"{\"name\":" + text + "}", "{\"size\":" + text + "}", "{\"price\":" + text + "}",
+                        "{" + text + ":1}", "{\"data\":{" + text + ":" + text + "}}", "{\"size\":" + value + "}",
+                        "{\"data\":" + value + "}", "{\"at\":" + text + "}", text, value}) {
+        const auto made = api.client->post("/things", body);
+        EXPECT_TRUE(made.status == 201 || (made.status >= 400 && made.status < 500))
+            << kind << ": " << body.substr(0, 80) << " gives " << made.status << made.body;
+        const auto patched = api.client->patch("/things/1", body);
+        EXPECT_LT(patched.status, 500) << kind << ": " << body.substr(0, 80) << patched.body;
+      }
+    }
+}
+
+TEST_F(Hostile, WhatIsAcceptedGivesTheRowsOfAnIndependentFilter) {
+  int accepted = 0;
+  const auto check = [&](const std::string& query, auto keep) {
+    const auto answer = api.client->get("/things?fields=id&limit=100&" + query);
+    if (answer.status != 200) return;
+    ++accepted;
+    std::vector<std::int64_t> expected;
+    for (auto& thing : things)
+      if (keep(thing)) expected.push_back(thing.id);
+    EXPECT_EQ(ids(answer.body), expected) << query.substr(0, 100);
+  };
+  for (auto& [kind, values] : attacks())
+    for (auto& value : values) {
+      if (value.find(',') == value.npos) check("name=" + encoded(value), [&](auto& t) { return t.name == value; });
+      check("name[ne]=" + encoded(value), [&](auto& t) { return t.name != value; });
+      check("name[lt]=" + encoded(value), [&](auto& t) { return t.name && *t.name < value; });
+      check("name[ge]=" + encoded(value), [&](auto& t) { return t.name && *t.name >= value; });
+      std::int64_t number = 0;
+      const auto read = std::from_chars(value.data(), value.data() + value.size(), number);
+      if (read.ec == std::errc{} && read.ptr == value.data() + value.size()) {
+        check("size=" + encoded(value), [&](auto& t) { return t.size == number; });
+        check("size[ge]=" + encoded(value), [&](auto& t) { return t.size && *t.size >= number; });
+        check("size[ne]=" + encoded(value), [&](auto& t) { return t.size != number; });
+      }
+    }
+  check("name[is-null]=true", [](auto& t) { return !t.name; });
+  check("size[is-null]=false", [](auto& t) { return t.size.has_value(); });
+  EXPECT_GT(accepted, 100);
+}
+
+TEST_F(Hostile, CursorsAreRefusedUnderAnotherSortFilterOrTable) {
+  ASSERT_TRUE(api.sql("INSERT INTO others SELECT * FROM things"));
+  const auto cursor = member(api.client->get("/things?sort=name&limit=2").body, "next_cursor");
+  ASSERT_NE(cursor, "null");
+  EXPECT_EQ(api.client->get("/things?sort=name&cursor=" + cursor).status, 200);
+  for (auto target : {"/others?sort=name&cursor=", "/things?sort=-name&cursor=", "/things?sort=size&cursor=",
+                      "/things?cursor=", "/things?sort=name&name=a&cursor=", "/things?sort=name&q=a&cursor="})
+    EXPECT_EQ(api.client->get(target + cursor).problem, "invalid-cursor") << target;
+}
+
+}  // namespace
+}  // namespace plimsoll::table

@@ -1,0 +1,189 @@
+#include "plimsoll/async/loop.hpp"
+#include "plimsoll/database/sqlite.hpp"
+#include "plimsoll/database/test_folder.hpp"
+#include "plimsoll/database/wait.hpp"
+#include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/handling.hpp"
+#include "plimsoll/exchange/problem_document.hpp"
+#include "plimsoll/json/parse.hpp"
+#include "plimsoll/json/write.hpp"
+
+#include <gtest/gtest.h>
+#include <fstream>
+
+namespace plimsoll::handler {
+extern const Handling table;
+}
+
+namespace plimsoll::table {
+namespace {
+
+constexpr auto kNotes = R"(openapi: 3.1.0
+info: {title: Notes, version: 1.0.0}
+security: [{key: []}]
+x-plimsoll:
+  tables:
+    notes:
+      schema: '#/components/schemas/Note'
+      owner: {column: author, except-roles: [support]}
+      tenant: firm
+      filters: {author: eq}
+      embeds: {lines: {table: lines, by: note_id}}
+    lines:
+      schema: '#/components/schemas/Line'
+      owner: author
+components:
+  securitySchemes: {key: {type: apiKey, in: header, name: x-key}}
+  schemas:
+    Note:
+      type: object
+      required: [id, author, firm, text]
+      properties:
+        id: {type: integer, readOnly: true}
+        author: {type: string}
+        firm: {type: string}
+        text: {type: string}
+    Line:
+      type: object
+      required: [id, note_id, author]
+      properties:
+        id: {type: integer, readOnly: true}
+        note_id: {type: integer}
+        author: {type: string}
+paths:
+  /notes:
+    get: {operationId: list, x-plimsoll: {table: notes}, responses: {'200': {description: ok}}}
+    post:
+      operationId: create
+      x-plimsoll: {table: notes}
+      requestBody: {content: {application/json: {schema: {type: object}}}}
+      responses: {'201': {description: made}}
+  /notes/{id}:
+    parameters: [{name: id, in: path, required: true, schema: {type: integer}}]
+    get: {operationId: read, x-plimsoll: {table: notes}, responses: {'200': {description: ok}}}
+    patch:
+      operationId: update
+      x-plimsoll: {table: notes}
+      requestBody: {content: {application/json: {schema: {type: object}}}}
+      responses: {'200': {description: ok}}
+    put:
+      operationId: replace
+      x-plimsoll: {table: notes}
+      requestBody: {content: {application/json: {schema: {type: object}}}}
+      responses: {'200': {description: ok}}
+    delete: {operationId: remove, x-plimsoll: {table: notes}, responses: {'204': {description: gone}}}
+  /notes/batch:
+    post:
+      operationId: removeMany
+      x-plimsoll: {table: notes, batch: {delete: {max: 10}}}
+      requestBody: {content: {application/json: {schema: {type: array}}}}
+      responses: {'204': {description: gone}}
+)";
+
+/// Calls handlers as the chain would, with a caller that authentication has vouched for.
+class Owners : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::ofstream(folder / "notes.yaml") << kNotes;
+    const config::Key* keys[] = {&handler::table.key, &handler::table.more_keys[0], &handler::table.more_keys[1]};
+    contract::LoadOptions options{.file = folder / "notes.yaml", .keys = keys};
+    options.augment.emplace_back(handler::table.augment);
+    auto loaded = contract::load(options);
+    ASSERT_TRUE(loaded) << to_string(loaded.error()[0]);
+    contract = *loaded;
+    auto opened = database::open_sqlite({.path = folder / "notes.db"});
+    ASSERT_TRUE(opened);
+    database = std::move(*opened);
+    services.database = database.get();
+    contract::Complaints complaints;
+    handler::table.prepare(*contract, services, complaints);
+    for (auto& complaint : complaints) ADD_FAILURE() << to_string(complaint);
+    for (auto& operation : contract->operations) {
+      auto made = handler::table.build(*operation.extension("table"), {*contract, operation, services});
+      ASSERT_TRUE(made) << made.error().detail;
+      handlers[operation.id] = std::move(*made);
+    }
+  }
+  struct Told {
+    std::uint16_t status;
+    std::string body;
+  };
+  Told ask(const Principal* who, const std::string& id, const std::string& row = {}, const std::string& body = {}) {
+    Loop loop;
+    Scope scope;
+    Told told{};
+    auto work = [&]() -> Task<> {
+      Arena arena;
+      Context context{arena, loop, services};
+      context.operation = contract->find(id);
+      context.path = "/notes";
+      context.principal = who;
+      const std::string_view values[] = {row};
+      if (!row.empty()) context.path_values = values;
+      auto parsed = body.empty() ? Result<json::Value>{json::Value{}} : json::parse(body, arena);
+      if (!body.empty()) context.input.body = &*parsed;
+      std::vector<const json::Value*> parameters(context.operation->parameters.size());
+      context.input.parameters = parameters;
+      Request request{.method = context.operation->method, .headers = Headers{arena}};
+      auto answer = co_await handlers[id]->handle(request, context);
+      if (!answer) answer = problem_document(answer.error(), context);
+      told.status = answer->status;
+      if (auto* text = std::get_if<std::string_view>(&answer->body)) told.body = *text;
+    };
+    loop.spawn(scope, work());
+    loop.run();
+    return told;
+  }
+
+  database::TestFolder folder;
+  std::shared_ptr<const contract::Contract> contract;
+  std::unique_ptr<database::Database> database;
+  Services services;
+  std::map<std::string, std::unique_ptr<Handler>> handlers;
+  const std::string_view support[1] = {"support"};
+  const Principal ada{.subject = "ada", .scheme = "key", .tenant = "acme"};
+  const Principal bob{.subject = "bob", .scheme = "key", .tenant = "acme"};
+  const Principal helper{.subject = "sue", .scheme = "key", .tenant = "acme", .roles = support};
+  const Principal elsewhere{.subject = "ada", .scheme = "key", .tenant = "other"};
+  const Principal homeless{.subject = "ada", .scheme = "key"};
+};
+
+TEST_F(Owners, ANewRowBelongsToItsMaker) {
+  const auto made = ask(&ada, "create", {}, R"({"text":"mine"})");
+  ASSERT_EQ(made.status, 201) << made.body;
+  EXPECT_EQ(made.body, R"({"id":1,"author":"ada","firm":"acme","text":"mine"})");
+  EXPECT_EQ(ask(&ada, "create", {}, R"({"text":"his","author":"bob"})").status, 422);
+  EXPECT_EQ(ask(&ada, "create", {}, R"({"text":"theirs","firm":"other"})").status, 422);
+  EXPECT_EQ(ask(&helper, "create", {}, R"({"text":"for bob","author":"bob"})").status, 201);
+}
+
+TEST_F(Owners, AnothersRowDoesNotExist) {
+  ASSERT_EQ(ask(&ada, "create", {}, R"({"text":"mine"})").status, 201);
+  for (auto* who : {&bob, &elsewhere, &homeless}) {
+    EXPECT_EQ(ask(who, "read", "1").status, 404);
+    EXPECT_EQ(ask(who, "update", "1", R"({"text":"stolen"})").status, 404);
+    EXPECT_EQ(ask(who, "replace", "1", R"({"text":"stolen"})").status, 404);
+    EXPECT_EQ(ask(who, "remove", "1").status, 404);
+    EXPECT_EQ(ask(who, "removeMany", {}, "[1]").status, 404);
+    EXPECT_NE(ask(who, "list").body.find(R"("data":[])"), std::string::npos);
+  }
+  EXPECT_EQ(ask(&ada, "read", "1").status, 200);
+  EXPECT_EQ(ask(&helper, "read", "1").status, 200);
+  EXPECT_EQ(ask(&ada, "update", "1", R"({"author":"bob"})").status, 422);  // nor is a row given away
+  EXPECT_EQ(ask(&ada, "update", "1", R"({"text":"changed"})").status, 200);
+  EXPECT_EQ(ask(&ada, "remove", "1").status, 204);
+}
+
+TEST_F(Owners, WithoutACallerNothingIsServed) {
+  for (auto* id : {"list", "read", "remove"})
+    EXPECT_EQ(ask(nullptr, id, std::string_view(id) == "list" ? "" : "1").status, 500);
+}
+
+TEST_F(Owners, WhatAnAnswerDependsOnIsSaid) {
+  const auto audience = handlers["list"]->audience();
+  EXPECT_TRUE(audience.subject && audience.tenant && audience.grants);
+  EXPECT_FALSE(audience.claims);
+}
+
+}  // namespace
+}  // namespace plimsoll::table

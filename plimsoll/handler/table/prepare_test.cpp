@@ -1,0 +1,117 @@
+#include "plimsoll/testkit/api.hpp"
+
+#include <gtest/gtest.h>
+
+namespace plimsoll::table {
+namespace {
+
+using testkit::Api;
+using testkit::member;
+
+std::string contract(const std::string& table, const std::string& properties, const std::string& required = "[id]") {
+  return R"(openapi: 3.1.0
+info: {title: T, version: 1.0.0}
+x-plimsoll:
+  rate-limit: off
+  tables:
+    things:
+)" + table +
+         R"(
+components:
+  schemas:
+    Thing:
+      type: object
+      required: )" +
+         required + R"(
+      properties:
+)" + properties +
+         R"(
+paths:
+  /things:
+    get:
+      operationId: listThings
+      x-plimsoll: {table: things}
+      responses: {'200': {description: ok}}
+)";
+}
+
+const std::string kPlain = "      schema: '#/components/schemas/Thing'\n";
+const std::string kColumns = "        id: {type: integer, readOnly: true}\n        name: {type: string}\n";
+
+TEST(TablePreparing, ServesATableItFinds) {
+  Api api{
+      contract(kPlain, kColumns),
+      {"CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT, more TEXT)", "INSERT INTO things VALUES(1,'a','b')"}};
+  ASSERT_TRUE(api.client) << api.complaints;
+  EXPECT_EQ(member(api.client->get("/things").body, "data"), R"([{"id":1,"name":"a"}])");
+}
+
+TEST(TablePreparing, RefusesTheStartWithTheMigrationToWrite) {
+  Api missing{contract(kPlain, kColumns + "        size: {type: integer}\n"),
+              {"CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT)"}};
+  EXPECT_FALSE(missing.client);
+  EXPECT_NE(missing.complaints.find("has no column \"size\""), std::string::npos) << missing.complaints;
+  EXPECT_NE(missing.complaints.find("ALTER TABLE \"things\" ADD COLUMN \"size\" INTEGER"), std::string::npos);
+  Api type{contract(kPlain, kColumns), {"CREATE TABLE things(id INTEGER PRIMARY KEY, name INTEGER)"}};
+  EXPECT_FALSE(type.client);
+  EXPECT_NE(type.complaints.find("cannot hold"), std::string::npos) << type.complaints;
+  Api null{contract(kPlain, kColumns), {"CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT NOT NULL)"}};
+  EXPECT_FALSE(null.client);
+  EXPECT_NE(null.complaints.find("NOT NULL"), std::string::npos) << null.complaints;
+  Api key{contract(kPlain, kColumns), {"CREATE TABLE things(id INTEGER, name TEXT)"}};
+  EXPECT_FALSE(key.client);
+  EXPECT_NE(key.complaints.find("not unique"), std::string::npos) << key.complaints;
+}
+
+TEST(TablePreparing, AdvisesOnIndexesThatAreMissing) {
+  Api api{contract(kPlain + "      sort: [name]\n", kColumns),
+          {"CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT)"}};
+  ASSERT_TRUE(api.client) << api.complaints;
+  std::string all;
+  for (auto& remark : api.instance->remarks()) all += remark;
+  EXPECT_NE(all.find("CREATE INDEX \"things_by_name_id\""), std::string::npos) << all;
+  Api indexed{contract(kPlain + "      sort: [name]\n", kColumns),
+              {"CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT)", "CREATE INDEX n ON things(name)"}};
+  ASSERT_TRUE(indexed.client);
+  for (auto& remark : indexed.instance->remarks()) EXPECT_EQ(remark.find("no index"), std::string::npos) << remark;
+}
+
+TEST(TablePreparing, AnAddedPropertyIsAskedForAsAMigration) {
+  Api api{contract(kPlain, kColumns)};
+  ASSERT_TRUE(api.client) << api.complaints;
+  EXPECT_FALSE(api.start(contract(kPlain, kColumns + "        size: {type: integer}\n")));
+  EXPECT_NE(api.complaints.find("ALTER TABLE"), std::string::npos);
+}
+
+TEST(TablePreparing, SaysWhatIsWrongWithADeclaration) {
+  const std::pair<std::string, std::string> cases[] = {
+      {kPlain + "      filters: {nam: eq}\n", "did you mean \"name\"?"},
+      {kPlain + "      filters: {name: [equals]}\n", "one of eq, ne"},
+      {kPlain + "      sort: [siez]\n", "no column \"siez\""},
+      {kPlain + "      key: uuid\n", "no column \"uuid\""},
+      {kPlain + "      embeds: {x: {table: nowhere, on: name}}\n", "not declared"},
+      {kPlain + "      embeds: {x: {table: things}}\n", "either `on` or `by`"},
+      {kPlain + "      page: {default: 0}\n", "from 1 to 10000"},
+      {kPlain + "      filtres: {name: eq}\n", "did you mean \"filters\"?"},
+      {"      schema: '#/components/schemas/Thong'\n", "leads nowhere"},
+      {"      key: id\n", "has no `schema`"},
+      {kPlain + "      search: [id]\n", "is no text"},
+      {kPlain + "      naming: shouting\n", "snake"},
+  };
+  for (auto& [table, said] : cases) {
+    Api api{contract(table, kColumns)};
+    EXPECT_FALSE(api.client) << table;
+    EXPECT_NE(api.complaints.find(said), std::string::npos) << table << api.complaints;
+  }
+}
+
+TEST(TablePreparing, NothingIsServedAsIfOwnersWereAbsent) {
+  for (std::string key : {"owner", "tenant"}) {
+    Api api{contract(kPlain + "      " + key + ": name\n", kColumns)};
+    EXPECT_FALSE(api.client);
+    EXPECT_NE(api.complaints.find("has an owner or tenant"), std::string::npos) << api.complaints;
+  }
+}
+
+}  // namespace
+}  // namespace plimsoll::table
