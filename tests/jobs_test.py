@@ -5,6 +5,8 @@ import os
 import random
 import signal
 import sqlite3
+import ssl
+import subprocess
 import threading
 import time
 import unittest
@@ -178,6 +180,31 @@ class Jobs(JobsTest):
         document = self.ended(server, accepted["status_url"])
         self.assertEqual((document["status"], document["attempts"]), ("completed", 2))
         self.assertGreaterEqual(calls[1] - calls[0], 3)
+
+    def test_a_call_over_tls_is_made_only_to_who_it_is_meant_for(self):
+        harness.needs("openssl")
+        certificate, key = self.folder / "tls.crt", self.folder / "tls.key"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                        "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate], check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        secure = Service()
+        self.addCleanup(secure.close)
+        secure.server.socket = context.wrap_socket(secure.server.socket, server_side=True)
+        config = """
+jobs:
+  effect: {run: {http: {url: 'https://localhost:%d/known', authorities: %s}}}
+  call: {run: {http: 'https://localhost:%d/stranger'}, attempts: 1}
+  report: {run: {http: {url: 'https://127.0.0.1:%d/wrong-name', authorities: %s}}, attempts: 1}
+""" % (secure.port, certificate, secure.port, secure.port, certificate)
+        server = self.serve(CONTRACT, config, directory=self.folder)
+        known = self.ended(server, server.post("/effects", {"what": "a"}).json()["status_url"])
+        self.assertEqual(known["status"], "completed", known)
+        for target in ("/calls", "/shops/north/reports"):
+            document = self.ended(server, server.post(target, {} if target == "/calls" else None).json()["status_url"])
+            self.assertEqual(document["status"], "dead", document)
+            self.assertIn("unreachable", document["error"])
+        self.assertEqual([path for path, _, _ in secure.seen], ["/known"])
 
     def test_a_cancelled_job_is_not_finished_by_its_worker(self):
         called, go = threading.Event(), threading.Event()

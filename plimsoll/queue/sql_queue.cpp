@@ -78,9 +78,16 @@ double random_fraction() {
   return std::uniform_real_distribution<double>{0, 1}(engine);
 }
 
+/// At most `size` bytes, not cut within a character (UTF-8).
+std::string_view clipped(std::string_view text, std::size_t size) {
+  if (text.size() <= size) return text;
+  while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80) --size;
+  return text.substr(0, size);
+}
+
 /// Appends to the history, of which the last entries stay.
 void note(Record& job, std::string_view error, std::string_view cause, Nanoseconds now) {
-  job.error = error.substr(0, kErrorBytes);
+  job.error = clipped(error, kErrorBytes);
   Arena arena;
   auto old = json::parse(job.history, arena);
   auto entries = old ? old->array() : std::span<json::Value>{};
@@ -91,7 +98,7 @@ void note(Record& job, std::string_view error, std::string_view cause, Nanosecon
   for (auto& entry : entries) writer.value(entry);
   writer.begin_object().key("attempt").integer(job.standing.attempts).key("at").integer(now / kMillisecond);
   writer.key("error").string(job.error);
-  if (!cause.empty()) writer.key("cause").string(cause.substr(0, kErrorBytes));
+  if (!cause.empty()) writer.key("cause").string(clipped(cause, kErrorBytes));
   writer.end_object().end_array();
   job.history = std::move(out);
 }
