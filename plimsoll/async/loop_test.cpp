@@ -1,0 +1,291 @@
+#include "plimsoll/async/loop.hpp"
+
+#include "plimsoll/async/asio.hpp"
+#include "plimsoll/async/blocking.hpp"
+#include "plimsoll/async/descriptor.hpp"
+#include "plimsoll/async/pause.hpp"
+#include "plimsoll/async/watched.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <chrono>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+namespace plimsoll {
+namespace {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr Nanoseconds kLong = 3600 * kSecond;
+
+Task<Result<int>> ready(int value) { co_return value; }
+/// `value` after `span`, or the reason why it was stopped; counts in `ended` either way.
+Task<Result<int>> later(Loop& loop, Nanoseconds span, int value, int* ended = nullptr) {
+  const bool rested = co_await pause(loop, span);
+  if (ended) ++*ended;
+  if (!rested) {
+    const Scope* scope = co_await this_scope();
+    co_return std::unexpected(error_of(scope->stopped()));
+  }
+  co_return value;
+}
+/// The same by a timer of Asio.
+Task<Result<int>> asio_later(Loop& loop, std::chrono::nanoseconds span, int value, int* ended = nullptr) {
+  asio::steady_timer timer{loop.context(), span};
+  auto waited = co_await timer.async_wait(use_task);
+  if (ended) ++*ended;
+  if (!waited) co_return std::unexpected(waited.error());
+  co_return value;
+}
+Task<Result<int>> throws() {
+  throw std::runtime_error("boom");
+  co_return 1;
+}
+Task<Result<int>> throws_late(Loop& loop) {
+  (void)co_await later(loop, kMillisecond, 1);
+  throw 42;
+}
+std::string_view code_of(const Result<int>& result) { return result ? "none" : result.error().problem->code; }
+
+/// Runs one line of work to its end; a loop that does not end fails by the test's timeout.
+void run(Task<> (*work)(Loop&)) {
+  Loop loop;
+  Scope scope;
+  loop.spawn(scope, work(loop));
+  loop.run();
+  EXPECT_EQ(loop.running(), 0u);
+}
+
+TEST(Loop, AMillionReadyAwaitsDoNotGrowTheStack) {
+  run([](Loop&) -> Task<> {
+    long sum = 0;
+    for (int i = 0; i < 1'000'000; ++i) {
+      const auto one = co_await ready(1);
+      sum += *one;
+    }
+    EXPECT_EQ(sum, 1'000'000);
+  });
+}
+
+TEST(Loop, ExceptionsBecomeErrors) {
+  run([](Loop& loop) -> Task<> {
+    const auto early = co_await throws();
+    EXPECT_EQ(code_of(early), "internal");
+    EXPECT_EQ(early.error().detail, "boom");
+    const auto late = co_await throws_late(loop);
+    EXPECT_EQ(code_of(late), "internal");
+  });
+}
+
+TEST(Loop, ADeadlineCutsWorkAndWaitsForItsEnd) {
+  run([](Loop& loop) -> Task<> {
+    const auto began = Clock::now();
+    int ended = 0;
+    const auto cut = co_await within(loop, 20 * kMillisecond, later(loop, kLong, 1, &ended));
+    EXPECT_EQ(code_of(cut), "deadline-exceeded");
+    EXPECT_EQ(ended, 1);
+    EXPECT_GE(Clock::now() - began, 20ms);
+    const auto asio_cut = co_await within(loop, 20 * kMillisecond, asio_later(loop, 1h, 1, &ended));
+    EXPECT_EQ(code_of(asio_cut), "deadline-exceeded");
+    EXPECT_EQ(ended, 2);
+    const auto in_time = co_await within(loop, kLong, later(loop, kMillisecond, 7));
+    EXPECT_EQ(in_time.value_or(0), 7);
+    const auto nested = co_await within(loop, 20 * kMillisecond, within(loop, kLong, later(loop, kLong, 1)));
+    EXPECT_EQ(code_of(nested), "deadline-exceeded");
+    const auto inner = co_await within(loop, kLong, within(loop, 20 * kMillisecond, later(loop, kLong, 1)));
+    EXPECT_EQ(code_of(inner), "deadline-exceeded");
+    const auto after = co_await later(loop, kMillisecond, 3);  // the outer scope goes on
+    EXPECT_EQ(after.value_or(0), 3);
+  });
+}
+
+TEST(Loop, TheFirstAnswerWinsAndTheOtherHasEnded) {
+  run([](Loop& loop) -> Task<> {
+    int ended = 0;
+    const auto first = co_await first_of(later(loop, kLong, 1, &ended), later(loop, 5 * kMillisecond, 2, &ended));
+    EXPECT_EQ(first.value_or(0), 2);
+    EXPECT_EQ(ended, 2);
+    const auto at_once = co_await first_of(ready(4), later(loop, kLong, 1));
+    EXPECT_EQ(at_once.value_or(0), 4);
+    const auto not_the_failed = co_await first_of(throws(), later(loop, 5 * kMillisecond, 9));
+    EXPECT_EQ(not_the_failed.value_or(0), 9);
+  });
+}
+
+TEST(Loop, BlockingWorkComesBackToItsThread) {
+  run([](Loop& loop) -> Task<> {
+    Threads threads{2};
+    const auto here = std::this_thread::get_id();
+    std::thread::id there;
+    const auto value = co_await blocking(loop, threads, [&] {
+      there = std::this_thread::get_id();
+      return 5;
+    });
+    EXPECT_EQ(value, 5);
+    EXPECT_EQ(here, std::this_thread::get_id());
+    EXPECT_NE(here, there);
+  });
+}
+
+TEST(Loop, PostedWorkOfOtherThreadsIsRun) {
+  Loop loop;
+  Scope scope;
+  int runs = 0;
+  loop.spawn(scope, [](Loop& loop, Scope& scope) -> Task<> {
+    (void)co_await later(loop, kLong, 1);
+    EXPECT_EQ(scope.stopped(), Stop::drain);
+  }(loop, scope));
+  std::thread other([&] {
+    for (int i = 0; i < 1000; ++i) loop.post([&] { ++runs; });
+    loop.post([&] { scope.stop(Stop::drain); });
+  });
+  loop.run();
+  other.join();
+  EXPECT_EQ(runs, 1000);
+}
+
+TEST(Loop, StoppingEndsEveryLine) {
+  Loop loop;
+  std::vector<Scope> scopes(1000);
+  int ended = 0;
+  for (auto& scope : scopes)
+    loop.spawn(scope,
+               [](Loop& loop, int& ended) -> Task<> { (void)co_await later(loop, kLong, 1, &ended); }(loop, ended));
+  Scope stopper;
+  loop.spawn(stopper, [](Loop& loop, std::vector<Scope>& scopes) -> Task<> {
+    (void)co_await later(loop, 20 * kMillisecond, 1);
+    for (auto& scope : scopes) scope.stop(Stop::drain);
+  }(loop, scopes));
+  loop.run();
+  EXPECT_EQ(ended, 1000);
+}
+
+TEST(Loop, RunsAgainAfterItHasEnded) {
+  Loop loop;
+  for (int i = 0; i < 3; ++i) {
+    Scope scope;
+    int ended = 0;
+    loop.spawn(scope, [](Loop& loop, int& ended) -> Task<> {
+      (void)co_await later(loop, 5 * kMillisecond, 1, &ended);
+    }(loop, ended));
+    loop.run();
+    EXPECT_EQ(ended, 1);
+  }
+}
+
+struct Pair {
+  int ends[2];
+  Pair() { EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0); }
+};
+
+TEST(Descriptors, WakeAtTheEdgeAtTheDeadlineAndWhenStopped) {
+  run([](Loop& loop) -> Task<> {
+    const Pair pair;
+    Descriptor mine{loop, pair.ends[0]};
+    EXPECT_FALSE(mine.can_read());
+    const auto late = co_await mine.readable(10 * kMillisecond);
+    EXPECT_EQ(late, Wake::late);
+    EXPECT_EQ(::send(pair.ends[1], "x", 1, 0), 1);
+    const auto ready = co_await mine.readable(kLong);
+    EXPECT_EQ(ready, Wake::ready);
+    char byte;
+    EXPECT_EQ(::recv(mine.get(), &byte, 1, 0), 1);
+    mine.read_all();
+    struct Wait {
+      static Task<Result<int>> of(Descriptor& descriptor) {
+        const auto woken = co_await descriptor.readable(0);
+        co_return woken == Wake::stopped ? 1 : 2;
+      }
+    };
+    const auto stopped = co_await within(loop, 10 * kMillisecond, Wait::of(mine));
+    EXPECT_EQ(stopped.value_or(0), 1);
+    EXPECT_FALSE(mine.hung_up());
+    ::close(pair.ends[1]);
+    const auto gone = co_await mine.readable(kLong);
+    EXPECT_EQ(gone, Wake::ready);
+    EXPECT_TRUE(mine.hung_up());
+  });
+}
+
+TEST(Descriptors, AWriterWaitsUntilThereIsRoom) {
+  run([](Loop& loop) -> Task<> {
+    const Pair pair;
+    Descriptor mine{loop, pair.ends[0]};
+    const std::string much(1 << 20, 'x');
+    std::size_t sent = 0;
+    for (ssize_t n; (n = ::send(mine.get(), much.data(), much.size(), 0)) > 0;) sent += static_cast<std::size_t>(n);
+    mine.write_full();
+    const auto full = co_await mine.writable(10 * kMillisecond);
+    EXPECT_EQ(full, Wake::late);
+    std::string sink(1 << 20, 0);
+    while (sent > 0) sent -= static_cast<std::size_t>(::recv(pair.ends[1], sink.data(), sink.size(), 0));
+    const auto room = co_await mine.writable(kLong);
+    EXPECT_EQ(room, Wake::ready);
+    ::close(pair.ends[1]);
+  });
+}
+
+/// Ends when the other end hangs up; counts how often it is begun.
+Task<> leaves(Descriptor& descriptor, int& begun) {
+  ++begun;
+  while (!descriptor.hung_up()) {
+    descriptor.read_all();
+    const auto woken = co_await descriptor.readable(0);
+    if (woken == Wake::stopped) co_return;
+  }
+}
+
+TEST(Watched, AClientThatLeavesEndsTheWorkAndOneThatStaysDoesNot) {
+  run([](Loop& loop) -> Task<> {
+    const Pair pair;
+    Descriptor mine{loop, pair.ends[0]};
+    int begun = 0;
+    const auto at_once = co_await watched(ready(204), leaves(mine, begun), Stop::client_gone);
+    EXPECT_EQ(at_once.value_or(0), 204);
+    EXPECT_EQ(begun, 0);  // work that never waits pays for no watch
+    const auto stays = co_await watched(later(loop, 20 * kMillisecond, 200), leaves(mine, begun), Stop::client_gone);
+    EXPECT_EQ(stays.value_or(0), 200);
+    EXPECT_EQ(begun, 1);
+    EXPECT_EQ(::send(pair.ends[1], "next", 4, 0), 4);  // the next request, early: it is still there
+    const auto early = co_await watched(later(loop, 20 * kMillisecond, 200), leaves(mine, begun), Stop::client_gone);
+    EXPECT_EQ(early.value_or(0), 200);
+    ::close(pair.ends[1]);
+    int ended = 0;
+    const auto gone = co_await watched(later(loop, kLong, 1, &ended), leaves(mine, begun), Stop::client_gone);
+    EXPECT_EQ(code_of(gone), "client-gone");
+    EXPECT_EQ(ended, 1);
+  });
+}
+
+TEST(Wheel, RingsAtTheTickAndNeverBefore) {
+  Wheel wheel;
+  struct Bell : Alarm {
+    int rung = 0;
+  };
+  std::array<Bell, 4> bells;
+  for (auto& bell : bells) bell.ring = [](Alarm& alarm) { ++static_cast<Bell&>(alarm).rung; };
+  wheel.arm(bells[0], 1);
+  wheel.arm(bells[1], 1025);  // the same slot, one turn later
+  wheel.arm(bells[2], 5);
+  wheel.arm(bells[3], 5);
+  bells[3].disarm();
+  wheel.advance(4);
+  EXPECT_EQ(bells[0].rung, 1);
+  EXPECT_EQ(bells[1].rung + bells[2].rung, 0);
+  wheel.advance(1024);
+  EXPECT_EQ(bells[2].rung, 1);
+  EXPECT_EQ(bells[1].rung + bells[3].rung, 0);
+  wheel.advance(1025);
+  EXPECT_EQ(bells[1].rung, 1);
+}
+
+}  // namespace
+}  // namespace plimsoll
