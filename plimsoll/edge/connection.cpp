@@ -1,15 +1,26 @@
 #include "plimsoll/edge/connection.hpp"
 
 #include "plimsoll/http/h2.hpp"
+#include "plimsoll/http/proxy_protocol.hpp"
+
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
 
 namespace plimsoll::edge {
 
-Connection::Connection(Worker& worker, std::unique_ptr<net::Transport> over, net::Accepted from)
+static constexpr Problem kUntrusted{"untrusted-peer", 400, "The peer is no proxy of ours", ""};
+
+Connection::Connection(Worker& worker, std::unique_ptr<net::Transport> over, net::Accepted from,
+                       std::shared_ptr<const Trust> trust)
     : worker(worker),
       transport(std::move(over)),
       address(std::move(from.address)),
       port(from.port),
-      accepted(worker.loop.now()) {
+      accepted(worker.loop.now()),
+      from_(address),
+      trust_(std::move(trust)) {
   next_ = worker.first_;
   if (next_) next_->previous_ = this;
   worker.first_ = this;
@@ -18,11 +29,15 @@ Connection::Connection(Worker& worker, std::unique_ptr<net::Transport> over, net
 Connection::~Connection() {
   if (next_) next_->previous_ = previous_;
   (previous_ ? previous_->next_ : worker.first_) = next_;
-  worker.shared.census.leave(address);
+  worker.shared.census.leave(from_);
 }
 
 Task<> Connection::run() {
   const std::unique_ptr<Connection> self{this};
+  if (trust_->protocol) {
+    const auto introduced = co_await introduction();
+    if (!introduced) co_return;
+  }
   const auto opened = co_await transport->open(worker.shared.limits.first_byte.nanoseconds);
   if (!opened) co_return;
   const auto language = co_await spoken();
@@ -31,6 +46,58 @@ Task<> Connection::run() {
   protocol_ = language == Spoken::http2 ? http2(*this) : http1(*this);
   if (worker.draining()) protocol_->drain();
   co_await protocol_->run();
+}
+
+/// The PROXY header that stands before everything else, TLS included. It is looked at before it is taken, because what
+/// follows is not ours to read.
+Task<Result<>> Connection::introduction() {
+  if (!trust_->networks.contains(from_)) {
+    worker.warn_of_claim(from_, "a connection with a PROXY header");
+    co_return fail(kUntrusted);
+  }
+  auto& descriptor = transport->descriptor();
+  const auto until = worker.loop.now() + worker.shared.limits.first_byte.nanoseconds;
+  std::array<char, kProxyHeaderLimit> bytes;
+  std::size_t before = 0;
+  for (;;) {
+    const auto n = ::recv(descriptor.get(), bytes.data(), bytes.size(), MSG_PEEK);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) co_return fail(kUntrusted);
+    if (n > 0) {
+      const auto size = static_cast<std::size_t>(n);
+      const auto header = read_proxy_header({bytes.data(), size});
+      if (header.state == ProxyHeader::State::refused) {
+        worker.warn_of_claim(from_, header.problem);
+        co_return fail(kUntrusted);
+      }
+      if (header.state == ProxyHeader::State::complete) {
+        if (::recv(descriptor.get(), bytes.data(), header.size, 0) != static_cast<ssize_t>(header.size))
+          co_return fail(kUntrusted);
+        if (header.known) {
+          address = header.address;
+          port = header.port;
+        }
+        co_return Result<>{};
+      }
+      if (descriptor.hung_up() && size == before) co_return fail(kUntrusted);
+      before = size;
+    }
+    descriptor.read_all();
+    const auto left = until - worker.loop.now();
+    const auto woken = left > 0 ? co_await descriptor.readable(left) : Wake::late;
+    if (woken != Wake::ready) co_return fail(kUntrusted);
+  }
+}
+
+void Connection::identify(Request& request) {
+  auto& peer = request.peer;
+  if (trust_->networks.contains(peer.address)) {
+    const auto client = client_behind(peer.address, request.headers, trust_->networks, trust_->forwarded);
+    if (client.address.data() != peer.address.data()) peer.port = 0;
+    peer.address = client.address;
+    if (!client.scheme.empty()) request.scheme = client.scheme;
+  } else if (request.headers.contains("x-forwarded-for") || request.headers.contains("forwarded")) {
+    worker.warn_of_claim(peer.address, "a forwarding header");
+  }
 }
 
 /// Agreed by ALPN; in clear the first bytes tell (RFC 9113, section 3.3). What is read for that stays in the inbox.

@@ -28,16 +28,19 @@ std::unique_ptr<Protocol> http2(Connection& connection);
 /// One accepted connection of a worker: its transport, who is at the other end, and the protocol they speak.
 class Connection {
  public:
-  Connection(Worker& worker, std::unique_ptr<net::Transport> transport, net::Accepted from);
+  Connection(Worker& worker, std::unique_ptr<net::Transport> transport, net::Accepted from,
+             std::shared_ptr<const Trust> trust);
   ~Connection();
   Connection(const Connection&) = delete;
 
   Task<> run();
+  /// Who asks, as far as trusted proxies say: in the request's peer, scheme included. By the protocol, head read.
+  void identify(Request& request);
   void drain();
 
   Worker& worker;
   std::unique_ptr<net::Transport> transport;
-  std::string address;
+  std::string address;  ///< of the client: the peer, or whom a trusted proxy named by its PROXY header
   std::uint16_t port;
   Scope scope;                   ///< of everything on it
   std::unique_ptr<Inbox> inbox;  ///< bytes read before the protocol was known, then the protocol's
@@ -54,7 +57,10 @@ class Connection {
     Scope* scope = nullptr;
   } grace_;
   Connection *next_ = nullptr, *previous_ = nullptr;
+  Task<Result<>> introduction();
   std::unique_ptr<Protocol> protocol_;
+  std::string from_;  ///< of the socket
+  std::shared_ptr<const Trust> trust_;
 };
 
 /// One request and all that is known of it; lives in its arena and is over when that is released.

@@ -219,6 +219,7 @@ void Http1::fill(Exchange& exchange, Arena& arena) {
   }
   if (head.authority.size) request.authority = view(head.authority);
   if (request.peer.tls) request.scheme = "https";
+  connection_.identify(request);
   exchange.context.path = request.path;
 
   if (head.framing == h1::Framing::length) request.content_length = head.content_length;

@@ -58,6 +58,7 @@ void Http2Exchange::fill(const http::H2Head& head) {
     const auto name = copy(field.name);
     request.headers.add(name, copy(field.value));
   }
+  http2_.connection().identify(request);
   if (const auto target = split_target(request.target)) {
     request.path = target->path;
     request.query = target->query;

@@ -32,6 +32,14 @@ constexpr config::Field kFields[] = {
     field<&Limits::drain>("drain", "Time that requests under way have when the server goes down."),
 };
 
+constexpr Problem kProxiesWrong{"configuration", 500, "The configuration is wrong", "Correct `trusted-proxies`."};
+
+constexpr config::Field kProxies[] = {
+    field<&Proxies::networks>("networks", "Addresses, networks (10.0.0.0/8) or `unix`: the proxies that are believed."),
+    field<&Proxies::header>("header", "The field they write: `x-forwarded-for` or `forwarded`. The other is not read."),
+    field<&Proxies::protocol>("protocol", "Their connections begin with a PROXY protocol header, version 1 or 2."),
+};
+
 /// As many descriptors as the system lets this process have: connections have a limit of their own.
 void raise_descriptor_limit() {
   rlimit limit{};
@@ -53,17 +61,19 @@ class Threaded final : public Server {
     for (const auto& listen : listens) {
       auto tls = secured(listen);
       if (!tls) return std::unexpected(std::move(tls).error());
+      auto trust = trusted(listen);
+      if (!trust) return std::unexpected(std::move(trust).error());
       auto first = net::Listener::open(listen.address, true);
       if (!first) return std::unexpected(std::move(first).error());
       const auto address = first->address();
       addresses_.push_back(address);
       // All listen before any accepts: what the system divides among sockets is divided among all of them.
       for (unsigned i = 1; i < threads; ++i) {
-        auto further = first->is_unix() ? first->again() : net::Listener::open(address, true);
+        auto further = first->undivided() ? first->again() : net::Listener::open(address, true);
         if (!further) return std::unexpected(std::move(further).error());
-        workers_[i]->listen(std::move(*further), *tls);
+        workers_[i]->listen(std::move(*further), *tls, *trust);
       }
-      workers_[0]->listen(std::move(*first), *tls);
+      workers_[0]->listen(std::move(*first), *tls, *trust);
     }
     for (auto& worker : workers_) threads_.emplace_back([&worker] { worker->run(); });
     return {};
@@ -80,6 +90,16 @@ class Threaded final : public Server {
   Loop& any_loop() override { return workers_[next_.fetch_add(1, std::memory_order_relaxed) % workers_.size()]->loop; }
 
  private:
+  static Result<std::shared_ptr<const Trust>> trusted(const Listen& listen) {
+    const auto& proxies = listen.proxies;
+    auto networks = TrustedProxies::parse(proxies.networks);
+    if (!networks) return std::unexpected(std::move(networks).error());
+    if (proxies.header != "x-forwarded-for" && proxies.header != "forwarded")
+      return fail(kProxiesWrong, "trusted-proxies: `header` is x-forwarded-for or forwarded");
+    if (proxies.protocol && networks->empty())
+      return fail(kProxiesWrong, "trusted-proxies: `protocol` needs `networks`, or nobody could connect");
+    return std::make_shared<const Trust>(std::move(*networks), proxies.header == "forwarded", proxies.protocol);
+  }
   /// Null: in clear.
   Result<std::shared_ptr<net::TlsContext>> secured(const Listen& listen) {
     auto options = listen.tls;
@@ -109,6 +129,21 @@ class Threaded final : public Server {
 }  // namespace
 
 const std::span<const config::Field> kLimitFields = kFields;
+const std::span<const config::Field> kProxyFields = kProxies;
+
+Result<Proxies> read_proxies(const json::Value* from) {
+  Proxies proxies;
+  if (!from) return proxies;
+  if (from->is(json::Type::object)) {
+    auto read = config::read(*from, kProxyFields, &proxies);
+    if (!read) return std::unexpected(std::move(read).error());
+    return proxies;
+  }
+  auto networks = config::Form<std::vector<std::string>>::read(*from);
+  if (!networks) return std::unexpected(std::move(networks).error());
+  proxies.networks = std::move(*networks);
+  return proxies;
+}
 
 Result<std::unique_ptr<Server>> start(Service& service, const std::vector<Listen>& listen, const Limits& limits,
                                       unsigned threads) {

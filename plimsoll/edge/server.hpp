@@ -48,10 +48,22 @@ struct Limits {
 };
 extern const std::span<const config::Field> kLimitFields;
 
+/// Proxies in front of a listener, and how they tell who the client is. Of others nothing is believed.
+struct Proxies {
+  std::vector<std::string> networks;
+  std::string header = "x-forwarded-for";  ///< or `forwarded`
+  bool protocol = false;
+};
+extern const std::span<const config::Field> kProxyFields;
+/// Null: none. A list of networks, or an object with the fields.
+Result<Proxies> read_proxies(const json::Value*);
+
 struct Listen {
-  std::string address;           ///< `127.0.0.1:8080`, `[::1]:0`, `unix:/run/x.sock`
+  /// `127.0.0.1:8080`, `[::1]:0`, `:8080` (IPv4 and IPv6), `unix:/run/x.sock`, `systemd` or `systemd:NAME` (inherited)
+  std::string address;
   std::string certificate, key;  ///< PEM paths; empty: in clear
   net::TlsOptions tls{};         ///< the rest of TLS; further certificates are chosen by server name
+  Proxies proxies{};
 };
 
 /// Listeners and their I/O threads. `start` binds all, or says which could not be bound and why.

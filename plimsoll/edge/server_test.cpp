@@ -207,6 +207,60 @@ TEST(Edge, DrainStopsWhatDoesNotFinish) {
   running.server->wait();
 }
 
+struct Behind {
+  explicit Behind(Proxies proxies) {
+    Listen listen{.address = "127.0.0.1:0"};
+    listen.proxies = std::move(proxies);
+    auto started = start(service, {listen}, {}, 1);
+    EXPECT_TRUE(started);
+    if (started) server = std::move(*started);
+  }
+  std::string ask(const std::string& before, const std::string& fields) {
+    TestClient client{server->addresses().front()};
+    client.send(before + get("/who", fields + "Connection: close\r\n"));
+    return client.all();
+  }
+  TestService service;
+  std::unique_ptr<Server> server;
+};
+
+TEST(Edge, ATrustedProxySaysWhoTheClientIs) {
+  Behind trusted{{.networks = {"127.0.0.0/8"}}};
+  EXPECT_THAT(trusted.ask("", "X-Forwarded-For: 6.6.6.6, 192.0.2.9\r\nX-Forwarded-Proto: https\r\n"),
+              HasSubstr("\r\n\r\nhttps 192.0.2.9"));
+  Behind nobody{{}};
+  EXPECT_THAT(nobody.ask("", "X-Forwarded-For: 192.0.2.9\r\n"), HasSubstr("\r\n\r\nhttp 127.0.0.1"));
+}
+
+TEST(Edge, AProxyHeaderSaysWhoTheClientIs) {
+  Behind trusted{{.networks = {"127.0.0.1"}, .protocol = true}};
+  EXPECT_THAT(trusted.ask("PROXY TCP4 192.0.2.9 198.51.100.1 56324 443\r\n", ""), HasSubstr("\r\n\r\nhttp 192.0.2.9"));
+  EXPECT_THAT(trusted.ask("", ""), ::testing::Not(HasSubstr("HTTP/1.1")));
+  Behind others{{.networks = {"10.0.0.0/8"}, .protocol = true}};
+  EXPECT_THAT(others.ask("PROXY TCP4 192.0.2.9 198.51.100.1 56324 443\r\n", ""), ::testing::Not(HasSubstr("HTTP/1.1")));
+}
+
+TEST(Edge, AProxyHeaderInPiecesIsReadWhole) {
+  Behind trusted{{.networks = {"127.0.0.1"}, .protocol = true}};
+  TestClient client{trusted.server->addresses().front()};
+  for (const auto* piece :
+       {"PRO", "XY TCP6 2001:db8::1 2001:db8::2", " 1 2\r", "\nGET /who HTTP/1.1\r\nHost: a\r\n\r\n"}) {
+    client.send(piece);
+    std::this_thread::sleep_for(20ms);  // so that the pieces arrive apart; the result is the same if they do not
+  }
+  EXPECT_THAT(client.until("2001"), HasSubstr("\r\n\r\nhttp 2001:db8::1"));
+}
+
+TEST(Edge, WrongProxySettingsAreRefusedAtStart) {
+  TestService service;
+  Listen listen{.address = "127.0.0.1:0"};
+  for (auto proxies : {Proxies{.networks = {"nonsense"}}, Proxies{.networks = {"10.0.0.0/8"}, .header = "x-real-ip"},
+                       Proxies{.protocol = true}}) {
+    listen.proxies = proxies;
+    EXPECT_FALSE(start(service, {listen}, {}, 1));
+  }
+}
+
 TEST(Edge, ManyConnectionsOnSeveralThreads) {
   Running running{{}, 2};
   std::vector<std::unique_ptr<TestClient>> clients;

@@ -46,6 +46,10 @@ class TestService : public Service {
         text.append(as_text(*piece));
       }
       response.body = std::string_view(text);
+    } else if (request.path == "/who") {
+      auto& text = context.keep<std::string>(request.scheme);
+      text.append(" ").append(request.peer.address);
+      response.body = std::string_view(text);
     } else if (request.path == "/stream") {
       response.body = &context.keep<Pieces>();
     } else if (request.path == "/large") {

@@ -2,6 +2,7 @@
 
 #include "plimsoll/async/pause.hpp"
 #include "plimsoll/edge/connection.hpp"
+#include "plimsoll/telemetry/log.hpp"
 
 #include <unistd.h>
 
@@ -10,19 +11,24 @@
 namespace plimsoll::edge {
 
 struct Worker::Accepting {
-  Accepting(Loop& loop, net::Listener from, std::shared_ptr<net::TlsContext> with)
-      : address(from.address()), descriptor(std::make_unique<Descriptor>(loop, from.release())), tls(std::move(with)) {}
+  Accepting(Loop& loop, net::Listener from, std::shared_ptr<net::TlsContext> with, std::shared_ptr<const Trust> whom)
+      : address(from.address()),
+        descriptor(std::make_unique<Descriptor>(loop, from.release())),
+        tls(std::move(with)),
+        trust(std::move(whom)) {}
   std::string address;
   std::unique_ptr<Descriptor> descriptor;
   std::shared_ptr<net::TlsContext> tls;
+  std::shared_ptr<const Trust> trust;
   Scope scope;
 };
 
 Worker::Worker(Shared& shared) : shared(shared) {}
 Worker::~Worker() = default;
 
-void Worker::listen(net::Listener listener, std::shared_ptr<net::TlsContext> tls) {
-  auto& accepting = *accepting_.emplace_back(std::make_unique<Accepting>(loop, std::move(listener), std::move(tls)));
+void Worker::listen(net::Listener listener, std::shared_ptr<net::TlsContext> tls, std::shared_ptr<const Trust> trust) {
+  auto& accepting = *accepting_.emplace_back(
+      std::make_unique<Accepting>(loop, std::move(listener), std::move(tls), std::move(trust)));
   loop.spawn(accepting.scope, accept(accepting));
 }
 
@@ -34,7 +40,7 @@ Task<> Worker::accept(Accepting& from) {
     int error = 0;
     auto accepted = net::accept(from.descriptor->get(), error);
     if (!error) {
-      greet(std::move(accepted), from.tls.get());
+      greet(std::move(accepted), from);
       continue;
     }
     if (error == EINTR || error == ECONNABORTED || error == EPROTO) continue;
@@ -50,14 +56,14 @@ Task<> Worker::accept(Accepting& from) {
   from.descriptor.reset();
 }
 
-void Worker::greet(net::Accepted accepted, net::TlsContext* tls) {
+void Worker::greet(net::Accepted accepted, const Accepting& by) {
   const auto& limits = shared.limits;
   if (!shared.census.enter(accepted.address, limits.connections, limits.connections_per_address)) {
     ::close(accepted.socket);
     return;
   }
-  auto transport = tls ? tls->transport(loop, accepted.socket) : net::clear_transport(loop, accepted.socket);
-  auto* connection = new Connection(*this, std::move(transport), std::move(accepted));
+  auto transport = by.tls ? by.tls->transport(loop, accepted.socket) : net::clear_transport(loop, accepted.socket);
+  auto* connection = new Connection(*this, std::move(transport), std::move(accepted), by.trust);
   loop.spawn(connection->scope, connection->run());  // which deletes it
 }
 
@@ -75,6 +81,17 @@ void Worker::drain() {
       connection->scope.stop(Stop::drain);
   };
   loop.wheel().arm(drain_limit_, loop.tick_in(shared.limits.drain.nanoseconds));
+}
+
+void Worker::warn_of_claim(std::string_view address, std::string_view what) {
+  auto* log = shared.service.services().log;
+  if (!log || (warned_ && loop.now() - warned_ < 60 * kSecond)) return;
+  warned_ = loop.now();
+  log->write(telemetry::Level::warning, "untrusted-proxy", [&](telemetry::Line& line) {
+    line.add("address", address)
+        .add("claims", what)
+        .add("remedy", "name it under trusted-proxies, if it is a proxy of yours");
+  });
 }
 
 std::string_view Worker::date() {

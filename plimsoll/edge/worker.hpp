@@ -5,6 +5,7 @@
 #include "plimsoll/edge/census.hpp"
 #include "plimsoll/edge/server.hpp"
 #include "plimsoll/http/date.hpp"
+#include "plimsoll/http/proxies.hpp"
 #include "plimsoll/net/listener.hpp"
 #include "plimsoll/net/tls.hpp"
 
@@ -15,6 +16,13 @@
 namespace plimsoll::edge {
 
 class Connection;
+
+/// Of one listener: whom it believes, and about what.
+struct Trust {
+  TrustedProxies networks;
+  bool forwarded = false;  ///< the Forwarded field, else X-Forwarded-For
+  bool protocol = false;   ///< connections of trusted peers begin with a PROXY header
+};
 
 /// What all threads of a server share. Touched when a connection comes or goes, never by a request.
 struct Shared {
@@ -30,12 +38,15 @@ class Worker {
   ~Worker();
 
   /// Before `run`: accepts what comes to it; `tls` null: in clear.
-  void listen(net::Listener listener, std::shared_ptr<net::TlsContext> tls);
+  void listen(net::Listener listener, std::shared_ptr<net::TlsContext> tls, std::shared_ptr<const Trust> trust);
   /// Until drained.
   void run();
   /// By the loop's thread: accepts no more; what is under way has until the limit.
   void drain();
   bool draining() const { return draining_; }
+
+  /// Says at most once a minute that somebody claims to be a proxy who is none.
+  void warn_of_claim(std::string_view address, std::string_view what);
 
   /// The Date of this second (RFC 9110, section 6.6.1).
   std::string_view date();
@@ -53,11 +64,12 @@ class Worker {
     Worker* worker = nullptr;
   };
   Task<> accept(Accepting& from);
-  void greet(net::Accepted accepted, net::TlsContext* tls);
+  void greet(net::Accepted accepted, const Accepting& by);
   std::vector<std::unique_ptr<Accepting>> accepting_;
   Connection* first_ = nullptr;
   bool draining_ = false;
   Limit drain_limit_;
+  Nanoseconds warned_ = 0;
   std::int64_t second_ = -1;
   http::DateText date_{};
 };

@@ -12,6 +12,7 @@
 
 #include <cerrno>
 #include <charconv>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <utility>
@@ -86,9 +87,50 @@ Result<int> listen_unix(std::string_view address) {
   return listen_on(reinterpret_cast<sockaddr*>(&to), sizeof to, address, false, false);
 }
 
+/// The descriptor that the service manager has left for us (sd_listen_fds(3)).
+Result<int> inherited(std::string_view address) {
+  constexpr int kFirst = 3;
+  const auto number = [](const char* name) {
+    const char* text = std::getenv(name);
+    return text ? std::atoi(text) : 0;
+  };
+  const int count = number("LISTEN_FDS");
+  if (number("LISTEN_PID") != ::getpid() || count < 1) return cannot(address, "no socket was inherited (LISTEN_FDS)");
+  if (address == "systemd") return kFirst;
+  const auto wanted = address.substr(std::string_view("systemd:").size());
+  const char* names = std::getenv("LISTEN_FDNAMES");
+  std::string_view rest = names ? names : "";
+  for (int i = 0; i < count; ++i) {
+    const auto end = std::min(rest.find(':'), rest.size());
+    if (rest.substr(0, end) == wanted) return kFirst + i;
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return cannot(address, "no inherited socket has that name (LISTEN_FDNAMES)");
+}
+
+std::string address_of(int socket) {
+  sockaddr_storage bound{};
+  socklen_t size = sizeof bound;
+  ::getsockname(socket, reinterpret_cast<sockaddr*>(&bound), &size);
+  if (bound.ss_family == AF_UNIX) return "unix:" + std::string(reinterpret_cast<sockaddr_un&>(bound).sun_path);
+  auto [name, port] = name_of(bound);
+  if (name.find(':') != name.npos) name = "[" + name + "]";
+  return name + ":" + std::to_string(port);
+}
+
 }  // namespace
 
 Result<Listener> Listener::open(std::string_view address, bool shared) {
+  if (address == "systemd" || address.starts_with("systemd:")) {
+    auto socket = inherited(address);
+    if (!socket) return std::unexpected(std::move(socket).error());
+    const int copy = ::fcntl(*socket, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0) return cannot(address, text_of(errno));
+    ::fcntl(copy, F_SETFL, ::fcntl(copy, F_GETFL) | O_NONBLOCK);
+    Listener listener{copy, address_of(copy)};
+    listener.inherited_ = true;
+    return listener;
+  }
   if (address.starts_with("unix:")) {
     auto socket = listen_unix(address);
     if (!socket) return std::unexpected(std::move(socket).error());
@@ -120,25 +162,25 @@ Result<Listener> Listener::open(std::string_view address, bool shared) {
     socket = listen_on(reinterpret_cast<sockaddr*>(&any), sizeof any, address, shared, false);
   }
   if (!socket) return std::unexpected(std::move(socket).error());
-  sockaddr_storage bound{};
-  socklen_t size = sizeof bound;
-  ::getsockname(*socket, reinterpret_cast<sockaddr*>(&bound), &size);
-  auto [name, chosen] = name_of(bound);
-  if (name.find(':') != name.npos) name = "[" + name + "]";
-  return Listener{*socket, name + ":" + std::to_string(chosen)};
+  return Listener{*socket, address_of(*socket)};
 }
 
 Result<Listener> Listener::again() const {
   const int copy = ::fcntl(descriptor_, F_DUPFD_CLOEXEC, 0);
   if (copy < 0) return cannot(address_, text_of(errno));
-  return Listener{copy, address_};
+  Listener listener{copy, address_};
+  listener.inherited_ = inherited_;
+  return listener;
 }
 
 Listener::Listener(Listener&& other) noexcept
-    : descriptor_(std::exchange(other.descriptor_, -1)), address_(std::move(other.address_)) {}
+    : descriptor_(std::exchange(other.descriptor_, -1)),
+      address_(std::move(other.address_)),
+      inherited_(other.inherited_) {}
 Listener& Listener::operator=(Listener&& other) noexcept {
   std::swap(descriptor_, other.descriptor_);
   std::swap(address_, other.address_);
+  std::swap(inherited_, other.inherited_);
   return *this;
 }
 Listener::~Listener() {

@@ -18,11 +18,12 @@ struct Accepted {
   std::uint16_t port = 0;
 };
 
-/// A listening socket. `127.0.0.1:8080`, `[::1]:0`, `:8080` (all addresses, IPv4 and IPv6), `unix:/run/x.sock`.
+/// A listening socket. `127.0.0.1:8080`, `[::1]:0`, `:8080` (all addresses, IPv4 and IPv6), `unix:/run/x.sock`, and one
+/// that was inherited by socket activation (sd_listen_fds(3)): `systemd` (the first) or `systemd:NAME`.
 class Listener {
  public:
   /// `shared`: several of them, in one or more processes, listen on the same address and the system divides what comes
-  /// (SO_REUSEPORT). A Unix socket cannot be divided: `again` gives further threads the same one.
+  /// (SO_REUSEPORT).
   static Result<Listener> open(std::string_view address, bool shared);
   /// Another descriptor of the same socket.
   Result<Listener> again() const;
@@ -33,7 +34,8 @@ class Listener {
 
   /// As bound: with the port the system chose.
   const std::string& address() const { return address_; }
-  bool is_unix() const { return address_.starts_with("unix:"); }
+  /// The system does not divide what comes among several: `again` gives further threads the same socket.
+  bool undivided() const { return inherited_ || address_.starts_with("unix:"); }
   int get() const { return descriptor_; }
   /// Gives the descriptor away.
   int release();
@@ -42,6 +44,7 @@ class Listener {
   Listener(int descriptor, std::string address) : descriptor_(descriptor), address_(std::move(address)) {}
   int descriptor_ = -1;
   std::string address_;
+  bool inherited_ = false;
 };
 
 /// The next connection that waits; `socket` is -1 and `error` (errno) says why when there is none.

@@ -14,6 +14,7 @@ struct ClientKey {
 
 Result<TrustedProxies> trusted_proxies(const Services& services) {
   const auto* said = services.deployment ? services.deployment->find("trusted-proxies") : nullptr;
+  if (said && said->is(json::Type::object)) said = said->find("networks");  // the rest of it is the listener's
   if (!said) return TrustedProxies{};
   auto networks = config::Form<std::vector<std::string>>::read(*said);
   if (!networks) return std::unexpected(std::move(networks).error());

@@ -48,8 +48,13 @@ class Signals {
 Result<std::unique_ptr<edge::Server>> listen(edge::Service& service, const std::vector<std::string>& addresses,
                                              const server::Deployment& deployment, unsigned threads) {
   std::vector<edge::Listen> all;
+  auto proxies = edge::read_proxies(deployment.trusted_proxies);
+  if (!proxies) return std::unexpected(std::move(proxies).error());
   for (const auto& address : addresses)
-    all.push_back({.address = address, .certificate = deployment.tls.certificate, .key = deployment.tls.key});
+    all.push_back({.address = address,
+                   .certificate = deployment.tls.certificate,
+                   .key = deployment.tls.key,
+                   .proxies = *proxies});
   edge::Limits limits;
   if (deployment.limits)
     if (auto read = config::read(*deployment.limits, edge::kLimitFields, &limits); !read)
