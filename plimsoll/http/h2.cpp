@@ -7,6 +7,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <new>
 #include <vector>
@@ -102,6 +103,9 @@ struct H2Session::State {
   std::uint8_t frame_header[kFrameHeader];
   std::size_t frame_header_size = 0;
   bool in_block = false;
+  std::int32_t highest = 0;                    ///< stream opened by the peer
+  std::array<std::int32_t, 64> reset_by_us{};  ///< the last of them
+  std::size_t resets_by_us = 0;
   std::vector<nghttp2_nv> answer;
   std::string* out = nullptr;
   std::size_t out_limit = 0;
@@ -116,6 +120,7 @@ struct H2Session::State {
     if (!what.empty()) fail(H2Error::enhance_your_calm, what);
   }
   void watch(std::string_view bytes);
+  void stream_named(std::int32_t id);
   int field(std::string_view name, std::string_view value);
   void head(std::int32_t id, bool ended);
   bool read_head(H2Head& out);
@@ -137,6 +142,11 @@ const nghttp2_session_callbacks* H2Session::State::callbacks() {
   static const auto* made = [] {
     nghttp2_session_callbacks* c = nullptr;
     nghttp2_session_callbacks_new(&c);
+    nghttp2_session_callbacks_set_on_begin_frame_callback(c, [](nghttp2_session*, const nghttp2_frame_hd* hd, void* u) {
+      auto& s = of(u);
+      if (hd->type == NGHTTP2_HEADERS) s.stream_named(hd->stream_id);
+      return s.failed ? int{NGHTTP2_ERR_CALLBACK_FAILURE} : 0;
+    });
     nghttp2_session_callbacks_set_on_begin_headers_callback(c, [](nghttp2_session*, const nghttp2_frame*, void* u) {
       of(u).block.begin();
       return 0;
@@ -194,8 +204,13 @@ const nghttp2_session_callbacks* H2Session::State::callbacks() {
           if (content && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) {
             // The answer is complete and the rest of the request is of no use (section 8.1).
             if (nghttp2_session_get_stream_remote_close(session, id) == 0) s.abandon(id, NGHTTP2_NO_ERROR);
-          } else if (frame->hd.type == NGHTTP2_RST_STREAM && peers_fault(frame->rst_stream.error_code)) {
-            s.flood(s.guard.reset(s.now));
+          } else if (frame->hd.type == NGHTTP2_RST_STREAM) {
+            s.reset_by_us[s.resets_by_us++ % s.reset_by_us.size()] = id;
+            if (peers_fault(frame->rst_stream.error_code)) s.flood(s.guard.reset(s.now));
+            // Whoever breaks flow control once breaks it for all: section 6.9.2 wants the connection ended where a
+            // setting did it, and nghttp2 does not tell which it was.
+            if (frame->rst_stream.error_code == NGHTTP2_FLOW_CONTROL_ERROR)
+              s.fail(H2Error::flow_control_error, "flow control broken");
           } else if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code) {
             s.failed = true;
             if (s.complaint.empty()) s.complaint = view(frame->goaway.opaque_data, frame->goaway.opaque_data_len);
@@ -261,7 +276,20 @@ void H2Session::State::watch(std::string_view bytes) {
     to_skip = static_cast<std::size_t>(frame_header[0] << 16 | frame_header[1] << 8 | frame_header[2]);
     if (frame_header[3] == NGHTTP2_HEADERS || frame_header[3] == NGHTTP2_CONTINUATION)
       in_block = !(frame_header[4] & NGHTTP2_FLAG_END_HEADERS);
+    const bool on_connection = !(frame_header[5] & 0x7f) && !frame_header[6] && !frame_header[7] && !frame_header[8];
+    if (frame_header[3] == NGHTTP2_PRIORITY && on_connection)  // nghttp2 passes over this frame (section 6.3)
+      return fail(H2Error::protocol_error, "PRIORITY: stream 0");
     flood(guard.arrived(frame_header[3], frame_header[4], to_skip, now));
+  }
+}
+
+/// nghttp2 passes over HEADERS of streams that are closed. That is right only where the peer may not know it yet,
+/// because we reset the stream; else it reuses an identifier (sections 5.1 and 5.1.1).
+void H2Session::State::stream_named(std::int32_t id) {
+  if (id > highest) {
+    highest = id;
+  } else if (!nghttp2_session_find_stream(session, id) && std::ranges::find(reset_by_us, id) == reset_by_us.end()) {
+    fail(H2Error::stream_closed, "HEADERS: stream closed");
   }
 }
 

@@ -23,6 +23,7 @@ enum class H2Error : std::uint32_t {
   protocol_error = 1,
   internal_error = 2,
   flow_control_error = 3,
+  stream_closed = 5,
   refused_stream = 7,
   cancel = 8,
   enhance_your_calm = 11,
