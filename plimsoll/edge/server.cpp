@@ -103,9 +103,8 @@ class Threaded final : public Server {
   /// Null: in clear.
   Result<std::shared_ptr<net::TlsContext>> secured(const Listen& listen) {
     auto options = listen.tls;
-    if (!listen.certificate.empty())
-      options.certificates.insert(options.certificates.begin(), {listen.certificate, listen.key});
-    if (options.certificates.empty()) return nullptr;
+    if (!listen.certificate.empty()) options.certificate = listen.certificate, options.key = listen.key;
+    if (options.certificate.empty() && options.certificates.empty()) return nullptr;
     return net::TlsContext::load(
         std::move(options), [log = shared_.service.services().log, address = listen.address](const Result<>& done) {
           if (!log) return;

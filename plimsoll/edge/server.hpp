@@ -61,8 +61,8 @@ Result<Proxies> read_proxies(const json::Value*);
 struct Listen {
   /// `127.0.0.1:8080`, `[::1]:0`, `:8080` (IPv4 and IPv6), `unix:/run/x.sock`, `systemd` or `systemd:NAME` (inherited)
   std::string address;
-  std::string certificate, key;  ///< PEM paths; empty: in clear
-  net::TlsOptions tls{};         ///< the rest of TLS; further certificates are chosen by server name
+  std::string certificate, key;  ///< short for those of `tls`; empty there too: in clear
+  net::TlsOptions tls{};
   Proxies proxies{};
 };
 

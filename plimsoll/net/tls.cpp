@@ -7,6 +7,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
+#include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -23,6 +24,11 @@ namespace plimsoll::net {
 namespace {
 
 constexpr config::Field kFields[] = {
+    config::field<&TlsOptions::certificate>(
+        "certificate", "PEM file of the certificate and its chain; empty: the listeners speak in clear."),
+    config::field<&TlsOptions::key>("key", "PEM file of the private key; empty: it stands in the certificate's file."),
+    config::field<&TlsOptions::certificates>(
+        "certificates", "Further certificates, each with `certificate` and `key`, chosen by server name."),
     config::field<&TlsOptions::minimum_version>("minimum-version", "The oldest version spoken: 1.2 or 1.3."),
     config::field<&TlsOptions::client_certificate>(
         "client-certificate", "Whether callers show a certificate: off, optional (verified when shown) or required."),
@@ -65,6 +71,41 @@ std::string lowered(std::string_view text) {
   std::string out(text);
   std::ranges::transform(out, out.begin(), lower);
   return out;
+}
+
+bool is_pem(std::string_view text) { return text.find("-----BEGIN") != std::string_view::npos; }
+
+using Bio = std::unique_ptr<BIO, Freed<BIO_free_all>>;
+/// Of a path, or of the text itself.
+Bio open_pem(const std::string& source) {
+  if (is_pem(source)) return Bio{BIO_new_mem_buf(source.data(), static_cast<int>(source.size()))};
+  return Bio{BIO_new_file(source.c_str(), "r")};
+}
+std::string name_of(const std::string& source) { return is_pem(source) ? "the text given" : source; }
+
+/// A key behind a passphrase would make the start wait for a terminal.
+int no_passphrase(char*, int, int, void*) { return -1; }
+
+bool use_chain(SSL_CTX* context, const std::string& source) {
+  const auto from = open_pem(source);
+  if (!from) return false;
+  using X509Owner = std::unique_ptr<X509, Freed<X509_free>>;
+  const X509Owner own{PEM_read_bio_X509_AUX(from.get(), nullptr, no_passphrase, nullptr)};
+  if (!own || SSL_CTX_use_certificate(context, own.get()) != 1) return false;
+  while (X509Owner next{PEM_read_bio_X509(from.get(), nullptr, no_passphrase, nullptr)}) {
+    if (SSL_CTX_add0_chain_cert(context, next.get()) != 1) return false;
+    (void)next.release();
+  }
+  ERR_clear_error();  // the end of the text
+  return true;
+}
+
+bool use_key(SSL_CTX* context, const std::string& source) {
+  const auto from = open_pem(source);
+  if (!from) return false;
+  const std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>> key{
+      PEM_read_bio_PrivateKey(from.get(), nullptr, no_passphrase, nullptr)};
+  return key && SSL_CTX_use_PrivateKey(context, key.get()) == 1;
 }
 
 /// A file as it was when it was read.
@@ -209,12 +250,14 @@ Result<std::shared_ptr<const Generation>> Loaded::read() {
   auto made = std::make_shared<Generation>();
   made->expires = std::numeric_limits<std::int64_t>::max();
   const auto note = [&](const std::string& path) {
-    if (!path.empty()) made->files.emplace_back(path);
+    if (!path.empty() && !is_pem(path)) made->files.emplace_back(path);
   };
+  auto all = options_.certificates;
+  if (!options_.certificate.empty()) all.insert(all.begin(), {options_.certificate, options_.key});
   // Looked at before they are read: a change in between is then seen at the next look.
   note(options_.client_authorities);
-  for (auto& files : options_.certificates) note(files.certificate), note(files.key);
-  for (auto& files : options_.certificates) {
+  for (auto& files : all) note(files.certificate), note(files.key);
+  for (auto& files : all) {
     auto identity = read(files);
     if (!identity) return std::unexpected(std::move(identity).error());
     made->expires = std::min(made->expires, identity->expires);
@@ -248,15 +291,11 @@ Result<Identity> Loaded::read(const Certificate& files) {
   SSL_CTX_set_tlsext_servername_callback(c, &Loaded::choose_identity);
   SSL_CTX_set_tlsext_servername_arg(c, this);
   SSL_CTX_set_alpn_select_cb(c, choose_protocol, nullptr);
-  // A key behind a passphrase would make the start wait for a terminal.
-  SSL_CTX_set_default_passwd_cb(c, [](char*, int, int, void*) { return -1; });
-
-  if (SSL_CTX_use_certificate_chain_file(c, files.certificate.c_str()) != 1)
-    return cannot(files.certificate, "no certificate could be read");
+  if (!use_chain(c, files.certificate)) return cannot(name_of(files.certificate), "no certificate could be read");
   const auto& key = files.key.empty() ? files.certificate : files.key;
-  if (SSL_CTX_use_PrivateKey_file(c, key.c_str(), SSL_FILETYPE_PEM) != 1)
-    return cannot(key, "no key without passphrase could be read");
-  if (SSL_CTX_check_private_key(c) != 1) return cannot(key, "the key is not that of " + files.certificate);
+  if (!use_key(c, key)) return cannot(name_of(key), "no key without passphrase could be read");
+  if (SSL_CTX_check_private_key(c) != 1)
+    return cannot(name_of(key), "the key is not that of " + name_of(files.certificate));
   if (auto able = verify_callers(c); !able) return std::unexpected(std::move(able).error());
 
   auto* certificate = SSL_CTX_get0_certificate(c);
@@ -330,3 +369,30 @@ Result<std::shared_ptr<TlsContext>> TlsContext::load(TlsOptions options,
 }
 
 }  // namespace plimsoll::net
+
+namespace plimsoll::config {
+
+Result<std::vector<net::Certificate>> Form<std::vector<net::Certificate>>::read(const json::Value& from) {
+  static constexpr Field kOne[] = {
+      field<&net::Certificate::certificate>("certificate", "PEM file of it and its chain."),
+      field<&net::Certificate::key>("key", "PEM file of its key.")};
+  if (!from.is(json::Type::array)) return wrong(from, "a list of `{certificate, key}` is expected");
+  std::vector<net::Certificate> out;
+  for (auto& one : from.array()) {
+    auto& made = out.emplace_back();
+    if (auto done = config::read(one, kOne, &made); !done) return std::unexpected(std::move(done).error());
+    if (made.certificate.empty()) return wrong(one, "`certificate` is missing");
+  }
+  return out;
+}
+
+std::string Form<std::vector<net::Certificate>>::show(const std::vector<net::Certificate>& value) {
+  std::string out = "[";
+  for (auto& one : value) {
+    if (out.size() > 1) out += ',';
+    out += Form<std::string>::show(net::is_pem(one.certificate) ? "PEM" : one.certificate);
+  }
+  return out + "]";
+}
+
+}  // namespace plimsoll::config

@@ -18,7 +18,7 @@ inline constexpr Problem kTls{"tls", 500, "TLS is not usable", "Correct the cert
 enum class ClientCertificate : std::uint8_t { off, optional, required };
 enum class TlsVersion : std::uint8_t { v1_2, v1_3 };
 
-/// A certificate with its chain, and its key: PEM files.
+/// A certificate with its chain, and its key: paths of PEM files, or the PEM text itself.
 struct Certificate {
   std::string certificate, key;
 };
@@ -26,14 +26,14 @@ struct Certificate {
 /// TLS of a listener. Always: versions 1.2 (suites with forward secrecy and authenticated encryption only) and 1.3; no
 /// renegotiation, no compression, no early data.
 struct TlsOptions {
-  std::vector<Certificate> certificates{};  ///< chosen by server name (SNI); the first where none fits
+  std::string certificate{}, key{};         ///< the first, shown where no server name fits
+  std::vector<Certificate> certificates{};  ///< further ones, chosen by server name (SNI)
   TlsVersion minimum_version = TlsVersion::v1_2;
   ClientCertificate client_certificate = ClientCertificate::off;
   std::string client_authorities{};                      ///< PEM file: who may sign callers' certificates
   config::Duration ticket_lifetime = config::hours(12);  ///< how long a session can be resumed
   config::Duration reload = config::seconds(5);          ///< how often the files are looked at; 0: only when told
 };
-/// All but `certificates`, which have a form of their own.
 extern const std::span<const config::Field> kTlsFields;
 
 /// Certificates and keys of a listener, shared by its threads. A connection keeps what it began with, so that files are
@@ -56,6 +56,13 @@ class TlsContext {
 
 }  // namespace plimsoll::net
 
+template <>
+struct plimsoll::config::Form<std::vector<plimsoll::net::Certificate>> {
+  static constexpr std::string_view schema =
+      R"("type":"array","items":{"type":"object","properties":{"certificate":{"type":"string"},"key":{"type":"string"}},"required":["certificate"],"additionalProperties":false})";
+  static Result<std::vector<net::Certificate>> read(const json::Value&);
+  static std::string show(const std::vector<net::Certificate>&);
+};
 template <>
 struct plimsoll::config::Words<plimsoll::net::ClientCertificate> {
   static constexpr std::string_view words[] = {"off", "optional", "required"};

@@ -36,11 +36,6 @@ constexpr config::Field kTelemetry[] = {
                                   "Least level of the lines that are logged: debug, info, warning, error or off."),
     field<&TelemetryOptions::format>("format", "`json`, `text`, or `auto`: text on a terminal, else JSON."),
 };
-constexpr config::Field kTls[] = {
-    field<&TlsOptions::certificate>("certificate",
-                                    "PEM file of the certificate and its chain; empty: the listeners speak in clear."),
-    field<&TlsOptions::key>("key", "PEM file of the private key."),
-};
 constexpr config::Field kFields[] = {
     field<&Deployment::listen>(
         "listen",
@@ -171,7 +166,6 @@ void read_database(const json::Value& root, Deployment& made, contract::Complain
 
 const std::span<const config::Field> kDatabaseFields = kDatabase;
 const std::span<const config::Field> kTelemetryFields = kTelemetry;
-const std::span<const config::Field> kTlsFields = kTls;
 const std::span<const config::Field> kDeploymentFields = kFields;
 
 std::expected<Deployment, contract::Complaints> read_deployment(const std::string& given) {
@@ -208,7 +202,7 @@ std::expected<Deployment, contract::Complaints> read_deployment(const std::strin
                                    "`plimsoll config --explain` lists every option."));
   read_database(root, made, complaints);
   read_part(root, "telemetry", kTelemetry, &made.telemetry, made.file, complaints);
-  read_part(root, "tls", kTls, &made.tls, made.file, complaints);
+  read_part(root, "tls", net::kTlsFields, &made.tls, made.file, complaints);
   made.names_database = root.find("database") != nullptr;
   if (!made.database.url.empty() && !made.database.url.starts_with("sqlite:"))
     complaints.push_back(complaint(made.file, root.find("database")->position(), "configuration",
@@ -247,8 +241,11 @@ std::vector<Explained> explain(const Deployment& deployment) {
                  part("database"), deployment.file);
   explain_fields(out, "telemetry.", kTelemetry, &deployment.telemetry, &standard.telemetry, part("telemetry"),
                  deployment.file);
-  explain_fields(out, "tls.", kTls, &deployment.tls, &standard.tls, part("tls"), deployment.file);
+  explain_fields(out, "tls.", net::kTlsFields, &deployment.tls, &standard.tls, part("tls"), deployment.file);
   explain_fields(out, "", kNested, &deployment, &standard, deployment.root, deployment.file);
+  for (auto& row : out)
+    // A key may be the text of a mounted secret instead of a path.
+    if (row.name == "tls.key" && row.value.find("BEGIN") != std::string::npos) row.value = "\"[redacted]\"";
   for (auto& row : out)
     if (row.name == "credentials" && row.value != "null") row.value = "\"[redacted]\"";
   return out;

@@ -3,6 +3,7 @@
 #include "plimsoll/config/options.hpp"
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/database/sqlite.hpp"
+#include "plimsoll/net/tls.hpp"
 #include "plimsoll/telemetry/log.hpp"
 
 #include <memory>
@@ -24,11 +25,6 @@ struct TelemetryOptions {
 };
 extern const std::span<const config::Field> kTelemetryFields;
 
-struct TlsOptions {
-  std::string certificate, key;
-};
-extern const std::span<const config::Field> kTlsFields;
-
 /// Where and with what a contract is run: `plimsoll.yaml`, read, secrets filled in, checked.
 struct Deployment {
   std::string file;  ///< empty: none was given
@@ -37,7 +33,7 @@ struct Deployment {
   std::int64_t threads = 0;
   DatabaseOptions database;
   TelemetryOptions telemetry;
-  TlsOptions tls;
+  net::TlsOptions tls;
   config::Raw limits = nullptr, store = nullptr, authentication = nullptr, upstreams = nullptr, roles = nullptr,
               jobs = nullptr, credentials = nullptr, trusted_proxies = nullptr;
   bool names_database = false;  ///< somebody said which
