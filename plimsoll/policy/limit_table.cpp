@@ -7,7 +7,9 @@ namespace plimsoll::policy {
 namespace {
 
 #if defined(__x86_64__)
-#define PLIMSOLL_WIDE_SWAP __attribute__((target("cx16")))
+// Never inlined: in a caller without the instruction the exchange would become a call into a library that is not
+// linked.
+#define PLIMSOLL_WIDE_SWAP __attribute__((target("cx16"), noinline))
 #else
 #define PLIMSOLL_WIDE_SWAP
 #endif
