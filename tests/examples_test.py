@@ -1,4 +1,5 @@
 """The things people copy: each example is served, and asked what its page says it answers."""
+import decimal
 import os
 import pathlib
 import re
@@ -70,6 +71,42 @@ class Shop(harness.ServerTest):
         self.assertEqual(self.shop.patch(place, {"status": "open"}, {"If-Match": read.headers["etag"]}).status, 412)
         self.assertEqual(self.shop.delete(place).status, 204)
         self.assertEqual(self.shop.get(place).status, 404)
+
+    def test_a_payment_sent_twice_with_a_key_is_made_once(self):
+        order = self.shop.get("/v1/orders?status=open&limit=1").json()["data"][0]
+        body = {"order_id": order["id"], "method": "card", "amount": order["total"]}
+        refused = self.shop.post("/v1/payments", body)
+        self.assertEqual((refused.status, refused.json()["policy"]), (400, "idempotency"), refused)
+        first = self.shop.post("/v1/payments", body, {"Idempotency-Key": '"a-7"'})
+        again = self.shop.post("/v1/payments", body, {"Idempotency-Key": '"a-7"'})
+        self.assertEqual((first.status, again.status, again.body), (201, 201, first.body), again)
+        self.assertEqual(again.headers["idempotent-replayed"], "true")
+        self.assertEqual(self.shop.get("/v1/payments", order_id=order["id"], count="exact").json()["total"], 1)
+        other = self.shop.post("/v1/payments", {**body, "amount": "0.01"}, {"Idempotency-Key": '"a-7"'})
+        self.assertEqual(other.status, 422)
+
+    def test_a_report_is_made_later_and_downloaded(self):
+        accepted = self.shop.post("/v1/reports/sales")
+        self.assertEqual(accepted.status, 202, accepted)
+        status = harness.until(lambda: (found := self.shop.get(accepted.headers["location"]).json())["status"] == "completed" and found,
+                               lambda: repr(self.shop.get(accepted.headers["location"])))
+        report = self.shop.get(status["download_url"])
+        self.assertEqual(report.headers["content-type"], "text/csv")
+        months = {}
+        with sqlite3.connect(f"file:{self.shop.directory}/shop.db?mode=ro", uri=True) as database:
+            for month, total in database.execute("SELECT substr(created_at, 1, 7), total FROM orders WHERE status IN ('paid', 'shipped')"):
+                orders, revenue = months.get(month, (0, decimal.Decimal()))
+                months[month] = orders + 1, revenue + decimal.Decimal(total)
+        self.assertEqual(report.text.splitlines(), ["month,orders,revenue", *(f"{month},{orders},{revenue}" for month, (orders, revenue) in sorted(months.items()))])
+
+    def test_a_burst_is_refused_before_it_hurts(self):
+        shop = serve_shop(self)
+        answers = [shop.post("/v1/reports/sales", headers={"X-Forwarded-For": f"192.0.2.{i}"}) for i in range(12)]
+        refused = [answer for answer in answers if answer.status == 429]
+        self.assertGreaterEqual(len(refused), 6)
+        self.assertGreater(int(refused[0].headers["retry-after"]), 0)
+        self.assertEqual(refused[0].json()["policy"], "rate-limit")
+        self.assertEqual(shop.get("/v1/products?limit=1").status, 200)
 
     def test_what_breaks_the_contract_is_told_field_by_field(self):
         refused = self.shop.post("/v1/products", {"name": "", "category": "spaceships", "price": "cheap"})

@@ -20,7 +20,10 @@ struct Options {
   std::int64_t priority = 5;
 };
 constexpr config::Field kFields[] = {
-    config::field<&Options::run>("run", "`c++`, `{http: URL}` or `{sql: STATEMENT}`."),
+    config::field<&Options::run>(
+        "run",
+        "`c++`, `{http: URL}`, or `{sql: STATEMENT}` with `result: {type, file}` where its rows are to be "
+        "downloaded as lines."),
     config::field<&Options::attempts>("attempts", "Failures until the job is dead."),
     config::field<&Options::timeout>("timeout", "Of one attempt."),
     config::field<&Options::lease>("lease", "How long a worker that is not heard of keeps its job."),
@@ -82,9 +85,9 @@ class Reading {
                         std::string(kind) + "\", …)");
       return std::move(found->second);
     }
+    if (run.find("sql") && run.object().size() == (run.find("result") ? 2 : 1)) return run_sql(run);
     if (run.is(json::Type::object) && run.object().size() == 1) {
       if (auto* http = run.find("http")) return run_http(*http);
-      if (auto* sql = run.find("sql")) return run_sql(*sql);
       if (run.find("email")) return fail(config::kConfiguration, "`email` is not implemented in this version");
     }
     return fail(config::kConfiguration, "`run` is `c++`, `{http: URL}` or `{sql: STATEMENT}`");

@@ -45,22 +45,45 @@ const json::Value* find(const json::Value& payload, std::string_view name) {
   return payload.find(name);
 }
 
+struct ResultOptions {
+  std::string type, file;
+};
+constexpr config::Field kResultFields[] = {
+    config::field<&ResultOptions::type>("type", "Media type of the lines that can be downloaded, such as `text/csv`."),
+    config::field<&ResultOptions::file>("file", "Name of the file that is downloaded."),
+};
+
+/// The first column, a line each.
+std::string lines(const database::Rows& rows) {
+  std::string text;
+  for (const auto& row : rows) {
+    if (row.empty()) continue;
+    if (auto* line = std::get_if<std::string>(&row[0])) text += *line;
+    if (auto* number = std::get_if<std::int64_t>(&row[0])) text += std::to_string(*number);
+    text += '\n';
+  }
+  return text;
+}
+
 class SqlRun final : public queue::Runner {
  public:
-  explicit SqlRun(std::vector<NamedStatement> statements) : statements_(std::move(statements)) {}
+  SqlRun(std::vector<NamedStatement> statements, ResultOptions result)
+      : statements_(std::move(statements)), result_(std::move(result)) {}
   Task<Result<queue::Output>> run(queue::Execution& execution) override {
     Arena arena;
     auto payload = json::parse(execution.job.payload, arena);
     if (!payload) co_return fail(kRefused, "the payload is not JSON");
     auto done = co_await execution.complete([&](database::Session& session) -> Task<Result<queue::Output>> {
+      queue::Output output{.media_type = result_.type, .file_name = result_.file};
       for (auto& statement : statements_) {
         std::vector<Cell> cells;
         for (auto& name : statement.names)
           cells.push_back(name == "job_id" ? Cell{execution.job.id} : cell_of(find(*payload, name)));
         auto rows = co_await session.query(statement.sql, cells);
         if (!rows) co_return std::unexpected(std::move(rows).error());
+        if (!result_.type.empty() && &statement == &statements_.back()) output.bytes = lines(*rows);
       }
-      co_return queue::Output{};
+      co_return output;
     });
     if (!done) co_return std::unexpected(std::move(done).error());
     co_return queue::Output{};
@@ -68,6 +91,7 @@ class SqlRun final : public queue::Runner {
 
  private:
   const std::vector<NamedStatement> statements_;
+  const ResultOptions result_;
 };
 
 }  // namespace
@@ -96,8 +120,16 @@ Result<NamedStatement> named_statement(std::string_view text) {
   return made;
 }
 
-Result<std::unique_ptr<queue::Runner>> run_sql(const json::Value& from) {
+Result<std::unique_ptr<queue::Runner>> run_sql(const json::Value& run) {
+  const auto& from = *run.find("sql");
+  const auto* result = run.find("result");
   std::vector<NamedStatement> statements;
+  ResultOptions wanted;
+  if (result) {
+    if (auto read = config::read(*result, kResultFields, &wanted); !read)
+      return std::unexpected(std::move(read).error());
+    if (wanted.type.empty()) return config::wrong(*result, "`result` names the `type` of what is downloaded");
+  }
   auto add = [&](const json::Value& one) -> Result<> {
     if (!one.is(json::Type::string)) return config::wrong(one, "`sql` is a statement or a list of them");
     auto read = named_statement(one.string());
@@ -111,7 +143,7 @@ Result<std::unique_ptr<queue::Runner>> run_sql(const json::Value& from) {
   } else if (auto done = add(from); !done) {
     return std::unexpected(std::move(done).error());
   }
-  return std::make_unique<SqlRun>(std::move(statements));
+  return std::make_unique<SqlRun>(std::move(statements), std::move(wanted));
 }
 
 }  // namespace plimsoll::handler::job
