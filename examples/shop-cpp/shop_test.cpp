@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <plimsoll/database/migrations.hpp>
+#include <plimsoll/database/sqlite.hpp>
 #include <plimsoll/testkit/client.hpp>
 
 namespace {
@@ -24,13 +26,26 @@ class Shop : public testing::Test {
   void SetUp() override {
     auto pattern = (std::filesystem::temp_directory_path() / "shop-XXXXXX").string();
     folder = ::mkdtemp(pattern.data());
-    plimsoll::Application application{shop::contract()};
-    shop::bind(application);
+    const auto path = (folder / "shop.db").string();
+    {
+      auto database = plimsoll::database::open_sqlite({.path = path});
+      ASSERT_TRUE(database);
+      auto files = plimsoll::database::read_migrations(SHOP_CONTRACT "/migrations");
+      ASSERT_TRUE(files);
+      ASSERT_TRUE(plimsoll::database::apply_migrations(**database, *files, 0));
+    }
+
+    // The deployment of the shop, with a database of this test.
+    std::ifstream deployment(SHOP_CONTRACT "/plimsoll.yaml");
+    std::string text{std::istreambuf_iterator<char>(deployment), {}};
+    text.replace(text.find("shop.db"), 7, path);
     plimsoll::server::Settings settings;
     settings.quiet = true;
     settings.config = folder / "plimsoll.yaml";
-    std::ofstream(settings.config) << "database: {url: 'sqlite:" << (folder / "shop.db").string() << "', migrations: '"
-                                   << SHOP_CONTRACT "/migrations" << "'}\n";
+    std::ofstream(settings.config) << text;
+
+    plimsoll::Application application{shop::contract()};
+    shop::bind(application);
     auto made = application.instance(settings);
     ASSERT_TRUE(made) << plimsoll::contract::to_string(made.error().front());
     instance = std::move(*made);
