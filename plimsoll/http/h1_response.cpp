@@ -23,6 +23,7 @@ bool is_framing(std::string_view name) {
 struct Flat {
   char* at;
   void put(std::string_view text) {
+    if (text.empty()) return;
     std::memcpy(at, text.data(), text.size());
     at += text.size();
   }
@@ -58,7 +59,7 @@ void write_head(Outbox& out, const Response& response, const Framed& framed) {
     flat.put("\r\n");
     flat.put(field.name);
     flat.put(": ");
-    if (!field.value.empty()) flat.put(field.value);
+    flat.put(field.value);
   }
   if (!dated && !framed.date.empty()) {
     flat.put("\r\ndate: ");
