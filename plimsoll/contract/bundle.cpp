@@ -19,21 +19,6 @@ using json::Value;
 constexpr int kDeepest = 64;                  // references within references
 constexpr std::size_t kMostClones = 500'000;  // values copied into the places of references
 
-/// "line 3, column 14: what" taken apart.
-std::pair<json::Position, std::string> place_of(std::string_view detail) {
-  json::Position at{};
-  const auto number = [&](std::string_view word, std::uint32_t& out) {
-    if (!detail.starts_with(word)) return false;
-    const auto* begin = detail.data() + word.size();
-    const auto [end, error] = std::from_chars(begin, detail.data() + detail.size(), out);
-    if (error != std::errc{}) return false;
-    detail.remove_prefix(static_cast<std::size_t>(end - detail.data()));
-    return true;
-  };
-  if (number("line ", at.line) && number(", column ", at.column) && detail.starts_with(": ")) detail.remove_prefix(2);
-  return {at, std::string(detail)};
-}
-
 std::size_t count(const Value& value) {
   std::size_t n = 1;
   for (auto& item : value.array()) n += count(item);
@@ -295,6 +280,20 @@ void check(const Value& root, const Value& value, Kind kind, const Trail& trail,
 
 }  // namespace
 
+std::pair<json::Position, std::string> place_in_text(std::string_view detail) {
+  json::Position at{};
+  const auto number = [&](std::string_view word, std::uint32_t& out) {
+    if (!detail.starts_with(word)) return false;
+    const auto* begin = detail.data() + word.size();
+    const auto [end, error] = std::from_chars(begin, detail.data() + detail.size(), out);
+    if (error != std::errc{}) return false;
+    detail.remove_prefix(static_cast<std::size_t>(end - detail.data()));
+    return true;
+  };
+  if (number("line ", at.line) && number(", column ", at.column) && detail.starts_with(": ")) detail.remove_prefix(2);
+  return {at, std::string(detail)};
+}
+
 std::optional<std::size_t> Reader::open(const std::string& file, const Value* referrer, std::string pointer,
                                         bool overlay) {
   const auto unreadable = [&](std::string what) {
@@ -326,7 +325,7 @@ std::optional<std::size_t> Reader::open(const std::string& file, const Value* re
   }
   auto parsed = json::parse_yaml(source.text, arena_);
   if (!parsed) {
-    auto [at, what] = place_of(parsed.error().detail);
+    auto [at, what] = place_in_text(parsed.error().detail);
     whole.set_position(at);
     report_.add(load_error::kMalformedDocument, &whole, {}, std::move(what));
     return std::nullopt;

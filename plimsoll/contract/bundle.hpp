@@ -25,6 +25,9 @@ class Reader {
   Report& report_;
 };
 
+/// `line 3, column 14: what` taken apart; position 0 when the text does not begin so.
+std::pair<json::Position, std::string> place_in_text(std::string_view detail);
+
 /// Tells a value and all below it which text they stand in.
 void mark(json::Value& value, std::uint16_t source);
 

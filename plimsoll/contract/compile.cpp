@@ -62,7 +62,6 @@ class Compiler {
       for (auto& member : paths->object())
         if (!member.key.starts_with("x-")) path(member, at);
     }
-    webhooks();
     if (made_.operations.empty()) nothing_to_serve(paths);
     route();
   }
@@ -394,9 +393,11 @@ class Compiler {
       spec.raw = &raw;
       if (const auto* content = raw.find("content"))
         for (auto& type : content->object()) {
-          if (is_media_type(type.key))
-            spec.content.push_back(media_type(type));
-          else
+          if (is_media_type(type.key)) {
+            const auto& media = spec.content.emplace_back(media_type(type));
+            const Trail here{&at, {"content", type.key}}, below{&here, {"schema"}};
+            if (media.schema) validator(*media.schema, below, Direction::response);
+          } else
             report_.add(load_error::kInvalidMediaType, type, at.pointer() + "/content",
                         "\"" + std::string(type.key) + "\" is no media type");
         }
@@ -414,18 +415,19 @@ class Compiler {
     }
   }
 
-  std::shared_ptr<const schema::Validator> validator(const Value& schema, const Trail& at) {
-    auto compiled = made_.validator(schema, Direction::request);
+  std::shared_ptr<const schema::Validator> validator(const Value& schema, const Trail& at,
+                                                     Direction direction = Direction::request) {
+    auto compiled = made_.validator(schema, direction);
     if (compiled) return std::move(*compiled);
     const auto& place = made_.resolve(schema);
     if (!refused_.insert(&place).second) return nullptr;
     if (!dereference(root_, schema)) return nullptr;  // broken-reference has been said
-    report_.add(load_error::kInvalidSchema, &place, at.pointer(),
-                "the schema cannot be compiled: " + compiled.error().detail);
+    auto [position, what] = place_in_text(compiled.error().detail);
+    Value keyword = place;
+    if (position.line) keyword.set_position(position);
+    report_.add(load_error::kInvalidSchema, &keyword, at.pointer(), "the schema cannot be compiled: " + what);
     return nullptr;
   }
-
-  void webhooks() {}
 
   void route() {
     made_.names.resize(made_.operations.size());

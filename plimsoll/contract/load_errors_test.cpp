@@ -58,10 +58,7 @@ TEST(LoadErrors, EachFixtureGivesItsComplaintWithPlaceAndRemedy) {
   std::set<std::string> fixtures;
   for (auto& entry : std::filesystem::directory_iterator(kFolder))
     if (entry.is_regular_file() && entry.path().extension() != ".txt") fixtures.insert(entry.path().filename());
-  const auto never = schema::compile(json::Value::of(false), {});
-  const bool judged = !never || !never->valid({});
   for (auto& fixture : fixtures) {
-    if (!judged && (code_of(fixture) == "invalid-schema" || code_of(fixture) == "invalid-default")) continue;
     const auto complaints = complaints_of(fixture);
     std::string said;
     bool meant = false;

@@ -13,7 +13,8 @@ Result<Mode> Part::mode_of(const json::Value* options) {
     if (!word) return Mode::enforce;
   } else if (options->is(json::Type::boolean) && !options->boolean()) {
     return Mode::off;  // `off` is false to readers of YAML 1.1
-  } else if (!options->is(json::Type::string) || options->string() != "off") {
+  } else if (!options->is(json::Type::string) ||
+             (options->string() != "off" && options->string() != "shadow" && options->string() != "enforce")) {
     return Mode::enforce;
   }
   if (word->is(json::Type::string)) {

@@ -189,8 +189,6 @@ class Requests : public testing::TestWithParam<const char*> {
 };
 
 TEST_P(Requests, AreAcceptedWithTheirValuesOrRefusedWithTheReason) {
-  if (auto never = schema::compile(json::Value::of(false), {}); never && never->valid({}))
-    GTEST_SKIP() << "schemas are not judged yet";
   std::ifstream in(PLIMSOLL_SOURCE_DIR "/tests/fixtures/requests/" + std::string(GetParam()));
   ASSERT_TRUE(in);
   ASSERT_TRUE(contract_);

@@ -19,6 +19,7 @@ extern const Part compression;
 extern const Part conditional;
 extern const Part fields;
 extern const Part cache;
+extern const Part responses;
 extern const Part idempotency;
 extern const Part after;
 extern const Part settle;
@@ -49,6 +50,9 @@ constexpr Row kChain[] = {
     {&policy::fields, operations, "just around the answer: what is cached and validated is whole"},
     {&policy::cache, operations,
      "behind authorization and validation: a cached answer cannot leak past them; before the work it saves"},
+    {&policy::responses, operations,
+     "behind the cache: what is stored has been held against the contract, and is not twice; within the selection of "
+     "fields: what it looks at is whole"},
     {&policy::idempotency, operations,
      "behind all refusals: what was refused never occupies a key; before the handler, whose transaction it joins"},
     {&policy::after, operations, "joins the transaction of what it follows"},

@@ -1,0 +1,49 @@
+#include "plimsoll/contract/lint.hpp"
+
+#include "apps/plimsoll/commands.hpp"
+#include "plimsoll/server/instance.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+
+namespace plimsoll::command {
+namespace {
+
+struct Wishes {
+  std::string contract, format = "text", fail_on = "error";
+  std::vector<std::string> overlays;
+};
+
+int run(const Wishes& wishes) {
+  std::vector<contract::Finding> findings;
+  if (const auto loaded = server::load_contract(wishes.contract, wishes.overlays))
+    findings = contract::lint(**loaded);
+  else
+    findings = contract::findings_of(loaded.error());
+  const auto text = wishes.format == "json"    ? contract::to_json(findings)
+                    : wishes.format == "sarif" ? contract::to_sarif(findings, PLIMSOLL_VERSION)
+                                               : contract::to_text(findings);
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  using Severity = contract::LintRule::Severity;
+  const auto worst = wishes.fail_on == "warning" ? Severity::warning : Severity::error;
+  if (wishes.fail_on == "never") return 0;
+  for (auto& finding : findings)
+    if (finding.severity <= worst) return 1;
+  return 0;
+}
+
+Subcommand::Run declare(CLI::App& app) {
+  auto wishes = std::make_shared<Wishes>();
+  app.add_option("CONTRACT", wishes->contract, "OpenAPI document, YAML or JSON")->required();
+  app.add_option("--overlay", wishes->overlays, "Overlay 1.0 laid over the document; may be repeated");
+  app.add_option("--format", wishes->format, "text, json, or sarif")->check(CLI::IsMember({"text", "json", "sarif"}));
+  app.add_option("--fail-on", wishes->fail_on, "Findings for which the exit status is 1: error, warning, or never")
+      ->check(CLI::IsMember({"error", "warning", "never"}));
+  return [wishes] { return run(*wishes); };
+}
+
+const Subcommand lint{"lint", "Says what a contract should do better, with places and remedies", declare};
+
+}  // namespace
+}  // namespace plimsoll::command

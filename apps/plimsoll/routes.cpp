@@ -1,0 +1,92 @@
+#include "apps/plimsoll/commands.hpp"
+#include "plimsoll/json/write.hpp"
+#include "plimsoll/server/handlers.hpp"
+#include "plimsoll/server/instance.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <cstdio>
+
+namespace plimsoll::command {
+namespace {
+
+std::string answered_by(const contract::Operation& operation) {
+  for (auto& extension : operation.extensions)
+    if (server::handling(extension.key)) return std::string(extension.key);
+  return "c++";
+}
+
+std::string security_of(const contract::Operation& operation) {
+  std::string text;
+  for (auto& alternative : operation.security) {
+    if (!text.empty()) text += " or ";
+    if (alternative.all.empty()) text += "anyone";
+    bool first = true;
+    for (auto& needed : alternative.all) {
+      text += (std::exchange(first, false) ? "" : "+") + needed.scheme->name;
+      if (needed.scopes.empty()) continue;
+      text += "(";
+      for (auto& scope : needed.scopes) text += (text.ends_with('(') ? "" : " ") + scope;
+      text += ")";
+    }
+  }
+  return text.empty() ? "none" : text;
+}
+
+void print_table(const contract::Contract& contract) {
+  std::size_t path = 4, id = 9;
+  for (auto& op : contract.operations) path = std::max(path, op.path.size()), id = std::max(id, op.id.size());
+  path = std::min<std::size_t>(path, 72), id = std::min<std::size_t>(id, 40);
+  std::printf("%-7s %-*s %-*s %-9s %s\n", "METHOD", static_cast<int>(path), "PATH", static_cast<int>(id), "OPERATION",
+              "ANSWERED", "SECURITY");
+  for (auto& op : contract.operations)
+    std::printf("%-7s %-*s %-*s %-9s %s%s\n", op.method.c_str(), static_cast<int>(path), op.path.c_str(),
+                static_cast<int>(id), op.id.c_str(), answered_by(op).c_str(), security_of(op).c_str(),
+                op.reachable ? "" : "  (unreachable)");
+}
+
+void print_json(const contract::Contract& contract) {
+  std::string text;
+  json::Writer out{text};
+  out.begin_array();
+  for (auto& op : contract.operations) {
+    out.begin_object().key("method").string(op.method).key("path").string(op.path).key("operation").string(op.id);
+    out.key("answered_by").string(answered_by(op)).key("security").string(security_of(op));
+    out.key("reachable")
+        .boolean(op.reachable)
+        .key("deprecated")
+        .boolean(op.deprecated)
+        .key("pointer")
+        .string(op.pointer);
+    out.end_object();
+  }
+  out.end_array();
+  std::puts(text.c_str());
+}
+
+Subcommand::Run declare(CLI::App& app) {
+  struct Wishes {
+    std::string contract;
+    std::vector<std::string> overlays;
+    bool json = false;
+  };
+  auto wishes = std::make_shared<Wishes>();
+  app.add_option("CONTRACT", wishes->contract, "OpenAPI document, YAML or JSON")->required();
+  app.add_option("--overlay", wishes->overlays, "Overlay 1.0 laid over the document; may be repeated");
+  app.add_flag("--json", wishes->json, "As JSON");
+  return [wishes] {
+    const auto loaded = server::load_contract(wishes->contract, wishes->overlays);
+    if (!loaded) {
+      for (auto& complaint : loaded.error()) std::fprintf(stderr, "%s\n", contract::to_string(complaint).c_str());
+      return 2;
+    }
+    wishes->json ? print_json(**loaded) : print_table(**loaded);
+    return 0;
+  };
+}
+
+const Subcommand routes{"routes", "Lists the operations of a contract, with their paths and who answers them", declare};
+
+}  // namespace
+}  // namespace plimsoll::command
