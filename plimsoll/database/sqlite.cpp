@@ -34,7 +34,7 @@ constexpr config::Field kFields[] = {
 class Sqlite final : public Database {
  public:
   Sqlite(std::unique_ptr<SqliteConnection> connection, const SqliteOptions& options)
-      : readers_(options), writer_(std::move(connection), options) {}
+      : readers_(options), writer_(std::move(connection), options, versions()) {}
 
   Result<> start() { return readers_.start(); }
   PLIMSOLL_FORWARDS Task<Result<>> write(Loop& loop, Work work) override { return writer_.write(loop, work); }

@@ -143,6 +143,7 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteOpt
                                   "`: " + (made->db_ ? sqlite3_errmsg(made->db_) : sqlite3_errstr(code)));
   auto* db = made->db_;
   sqlite3_busy_timeout(db, static_cast<int>(options.busy.nanoseconds / kMillisecond));
+  if (role == Role::writer) sqlite3_set_authorizer(db, authorize, made.get());
   sqlite3_create_collation(db, "decimal", SQLITE_UTF8, nullptr, decimal_collation);
   // Shadow tables stay as FTS5 wrote them, and a double-quoted typo is no text. The schema is trusted: triggers write
   // to FTS5's tables.
@@ -179,6 +180,18 @@ int SqliteConnection::progress(void* self) {
   return connection.limit_.stop && connection.limit_.stop->load(std::memory_order_relaxed);
 }
 
+void SqliteConnection::add(std::vector<std::string>& tables, std::string_view table) {
+  if (std::ranges::find(tables, table) == tables.end()) tables.emplace_back(table);
+}
+
+/// Allows everything; it is SQLite's way of telling which tables a statement writes.
+int SqliteConnection::authorize(void* self, int action, const char* table, const char*, const char*, const char*) {
+  const bool writes = action == SQLITE_INSERT || action == SQLITE_UPDATE || action == SQLITE_DELETE;
+  if (writes && table && !std::string_view(table).starts_with("sqlite_"))
+    add(*static_cast<SqliteConnection*>(self)->compiled_, table);
+  return SQLITE_OK;
+}
+
 Result<sqlite3_stmt*> SqliteConnection::prepare(std::string_view sql) {
   if (auto found = by_sql_.find(sql); found != by_sql_.end()) {
     kept_.splice(kept_.begin(), kept_, found->second);
@@ -186,9 +199,12 @@ Result<sqlite3_stmt*> SqliteConnection::prepare(std::string_view sql) {
   }
   sqlite3_stmt* statement = nullptr;
   const char* rest = nullptr;
-  if (sqlite3_prepare_v3(db_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &statement, &rest) !=
-      SQLITE_OK)
-    return std::unexpected(error_now(sql));
+  std::vector<std::string> writes;
+  compiled_ = &writes;
+  const int code =
+      sqlite3_prepare_v3(db_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &statement, &rest);
+  compiled_ = &written_;
+  if (code != SQLITE_OK) return std::unexpected(error_now(sql));
   if (!statement) return fail(kInternal, "no statement");
   if (sql.substr(static_cast<std::size_t>(rest - sql.data())).find_first_not_of(" \t\r\n;") != sql.npos) {
     sqlite3_finalize(statement);
@@ -199,7 +215,7 @@ Result<sqlite3_stmt*> SqliteConnection::prepare(std::string_view sql) {
     sqlite3_finalize(kept_.back().statement);
     kept_.pop_back();
   }
-  kept_.push_front({std::string(sql), statement});
+  kept_.push_front({std::string(sql), statement, std::move(writes)});
   by_sql_.emplace(kept_.front().sql, kept_.begin());
   return statement;
 }
@@ -214,6 +230,7 @@ Result<> SqliteConnection::run(std::string_view sql, std::span<const Cell> param
   auto prepared = prepare(sql);
   if (!prepared) return std::unexpected(std::move(prepared).error());
   auto* statement = *prepared;
+  for (auto& table : kept_.front().writes) add(written_, table);
   struct Reset {
     sqlite3_stmt* statement;
     bool bound;

@@ -40,22 +40,31 @@ class SqliteConnection {
   /// The file under our name is no longer the one that was opened.
   bool moved() const;
   sqlite3* handle() const { return db_; }
+  /// Tables that statements of the writer may have changed since `forget_written`, each once: what SQLite names when it
+  /// compiles them, triggers and cascades included.
+  std::span<const std::string> written() const { return written_; }
+  void forget_written() { written_.clear(); }
 
  private:
   explicit SqliteConnection(const SqliteOptions& options) : busy_(options.busy) {}
   struct Kept {
     std::string sql;
     sqlite3_stmt* statement;
+    std::vector<std::string> writes;  ///< tables
   };
   Result<sqlite3_stmt*> prepare(std::string_view sql);
   Error error_now(std::string_view sql) const;
   static int progress(void* self);
+  static int authorize(void* self, int action, const char* table, const char*, const char*, const char*);
+  static void add(std::vector<std::string>& tables, std::string_view table);
 
   static constexpr std::size_t kStatements = 256;
   sqlite3* db_ = nullptr;
   config::Duration busy_;
   std::list<Kept> kept_;  ///< most recently used first
   std::unordered_map<std::string_view, std::list<Kept>::iterator> by_sql_;
+  std::vector<std::string> written_;
+  std::vector<std::string>* compiled_ = &written_;  ///< where the tables of what is being compiled go
   StepLimit limit_{};
   std::int64_t spent_ = 0;
 };

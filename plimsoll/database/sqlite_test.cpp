@@ -26,6 +26,42 @@ INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, DatabaseConformance, SqliteMaker);
 
 class Sqlite : public DatabaseConformance<SqliteMaker> {};
 
+TEST_F(Sqlite, EveryCommittedWriteIsKnownByItsTableAndNoOther) {
+  auto& versions = database->versions();
+  const auto& things = versions.of("thing");
+  const auto& parts = versions.of("part");
+  auto before = versions.now();
+  ASSERT_TRUE(write("INSERT INTO thing(id,name) VALUES(1,'a')"));
+  EXPECT_TRUE(things.written_since(before));
+  EXPECT_FALSE(parts.written_since(before));
+  before = versions.now();
+  ASSERT_TRUE(write("UPDATE thing SET size = 2"));
+  EXPECT_TRUE(things.written_since(before));
+  // A key that is no row number, a trigger, a truncation.
+  ASSERT_TRUE(write("CREATE TABLE keyed(key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID"));
+  ASSERT_TRUE(write("CREATE TRIGGER beside AFTER INSERT ON keyed BEGIN DELETE FROM part; END"));
+  const auto& keyed = versions.of("keyed");
+  before = versions.now();
+  ASSERT_TRUE(write("INSERT INTO keyed(key) VALUES('a')"));
+  EXPECT_TRUE(keyed.written_since(before) && parts.written_since(before));
+  before = versions.now();
+  ASSERT_TRUE(write("DELETE FROM keyed"));
+  EXPECT_TRUE(keyed.written_since(before));
+  before = versions.now();
+  for (const bool commit : {false, true}) {
+    wait_for([&](Loop& loop) -> Task<Result<>> {
+      auto transaction = co_await database->begin(loop);
+      if (!transaction) co_return std::unexpected(std::move(transaction).error());
+      auto put = co_await (*transaction)->query("INSERT INTO part(id,thing) VALUES(1,1)", {});
+      EXPECT_TRUE(put);
+      EXPECT_FALSE(parts.written_since(before));
+      auto ended = co_await (*transaction)->end(commit);
+      co_return ended;
+    });
+    EXPECT_EQ(parts.written_since(before), commit);
+  }
+}
+
 TEST_F(Sqlite, WorkThatWaitsForATimerIsRefusedAtOnce) {
   wait_for([&](Loop& loop) -> Task<Result<>> {
     boost::asio::steady_timer timer{loop.context(), 1h};

@@ -150,11 +150,20 @@ class SqliteWriter::Held final : public Transaction {
   bool open_ = true;
 };
 
-SqliteWriter::SqliteWriter(std::unique_ptr<SqliteConnection> connection, const SqliteOptions& options)
+SqliteWriter::SqliteWriter(std::unique_ptr<SqliteConnection> connection, const SqliteOptions& options,
+                           TableVersions& versions)
     : connection_(std::move(connection)),
+      versions_(versions),
       group_(static_cast<std::size_t>(std::max<std::int64_t>(1, options.group))),
       transaction_limit_(options.transaction.nanoseconds),
       thread_([this] { serve(); }) {}
+
+/// Tells which tables the transaction has written, or forgets them.
+void SqliteWriter::ended(bool committed) {
+  if (committed)
+    for (auto& table : connection_->written()) versions_.wrote(table);
+  connection_->forget_written();
+}
 
 SqliteWriter::~SqliteWriter() {
   {
@@ -255,6 +264,7 @@ void SqliteWriter::commit_together(std::vector<Unit*>& units) {
   for (; group && run < units.size(); ++run) group = run_unit(*units[run]);
   if (group) group = connection_->run("COMMIT", {}, nullptr);
   if (!connection_->idle()) (void)connection_->run("ROLLBACK", {}, nullptr);
+  ended(group.has_value());
   if (group) commits_.fetch_add(1, std::memory_order_relaxed);
   units_done_.fetch_add(run, std::memory_order_relaxed);
   for (auto* unit : std::span(units).subspan(run)) unit->ended = true;  // never begun
@@ -291,12 +301,14 @@ void SqliteWriter::hold(std::shared_ptr<Lease> lease, std::unique_lock<std::mute
     ends = statement->kind == Statement::Kind::commit || statement->kind == Statement::Kind::roll_back;
     execute(*statement);
     if (ends && !connection_->idle()) (void)connection_->run("ROLLBACK", {}, nullptr);
+    if (ends) this->ended(statement->kind == Statement::Kind::commit && statement->result.has_value());
     statement->answer();  // gone from here on
     lock.lock();
   }
   lease->over = true;
   lock.unlock();
   if (!connection_->idle()) (void)connection_->run("ROLLBACK", {}, nullptr);
+  ended(false);
   lock.lock();
 }
 

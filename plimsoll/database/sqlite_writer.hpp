@@ -15,7 +15,8 @@ namespace plimsoll::database {
 /// savepoint of its own; between two groups an interactive transaction may hold it, for a bounded time.
 class SqliteWriter {
  public:
-  SqliteWriter(std::unique_ptr<SqliteConnection> connection, const SqliteOptions& options);
+  /// `versions` is told of every table written, by whatever statement, after the commit and before anybody is answered.
+  SqliteWriter(std::unique_ptr<SqliteConnection> connection, const SqliteOptions& options, TableVersions& versions);
   ~SqliteWriter();
 
   Task<Result<>> write(Loop& loop, Work work);
@@ -41,7 +42,10 @@ class SqliteWriter {
   void hold(std::shared_ptr<Lease> lease, std::unique_lock<std::mutex>& lock);
   void execute(Statement& statement);
 
+  void ended(bool committed);
+
   std::unique_ptr<SqliteConnection> connection_;
+  TableVersions& versions_;
   std::size_t group_;
   std::chrono::nanoseconds transaction_limit_;
   std::mutex mutex_;
