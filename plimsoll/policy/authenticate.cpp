@@ -169,7 +169,7 @@ class Doors {
         continue;
       const bool all_scopes = std::ranges::all_of(requirement.all, [&](auto& needed) {
         return std::ranges::all_of(
-            needed.scopes, [&](auto& scope) { return attempt.principals[index_of(needed.scheme)].has_scope(scope); });
+            needed.scopes, [&](auto& scope) { return grants(attempt.principals[index_of(needed.scheme)], scope); });
       });
       if (!through || (all_scopes && !granted)) through = &requirement, granted = all_scopes;
     }

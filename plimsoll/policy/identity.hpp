@@ -5,6 +5,7 @@
 #include "plimsoll/base/result.hpp"
 #include "plimsoll/exchange/principal.hpp"
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
@@ -52,6 +53,12 @@ class Roles {
  private:
   std::map<std::string, std::vector<std::string>, std::less<>> scopes_;
 };
+
+/// Whether the caller has a scope that `security` names; of schemes without scopes these are roles (OpenAPI 3.1,
+/// Security Requirement Object).
+inline bool grants(const Principal& principal, std::string_view scope) {
+  return principal.has_scope(scope) || std::ranges::find(principal.roles, scope) != principal.roles.end();
+}
 
 /// What authentication found, noted for authorization: who vouched, by security scheme.
 struct Vouched {

@@ -11,9 +11,11 @@ extern const Part measure;
 extern const Part security_headers;
 extern const Part cors;
 extern const Part deadline;
+extern const Part shed;
 extern const Part rate_limit_by_address;
 extern const Part authenticate;
 extern const Part rate_limit;
+extern const Part authorize;
 extern const Part validate;
 extern const Part compression;
 extern const Part conditional;
@@ -38,9 +40,12 @@ constexpr Row kChain[] = {
     {&policy::cors, everything,
      "before authentication: a preflight carries no credentials, and a refusal must be readable to the page"},
     {&policy::deadline, everything, "before anything that may wait"},
+    {&policy::shed, operations, "what cannot be served costs least when it is refused first, before the body is read"},
     {&policy::rate_limit_by_address, operations, "before a key is looked at: strangers cost nothing more than this"},
     {&policy::authenticate, operations, "before anything that depends on the caller, and before the body is read"},
     {&policy::rate_limit, operations, "the caller is known: what is counted by caller is counted here"},
+    {&policy::authorize, operations,
+     "after the caller's limit, so that probing counts; before anything tells of the schema"},
     {&policy::validate, operations,
      "behind all that knows callers: strangers learn nothing of the schema; before all that stores: a failure occupies "
      "no key"},

@@ -52,6 +52,7 @@ constexpr config::Field kNested[] = {
     field<&Deployment::roles>("roles", "Roles and the scopes each has."),
     field<&Deployment::jobs>("jobs", "Background jobs and how each is run."),
     field<&Deployment::credentials>("credentials", "Secrets by the names the contract uses."),
+    field<&Deployment::shed>("shed", "How much is done at once before requests are refused."),
     field<&Deployment::trusted_proxies>("trusted-proxies",
                                         "Addresses or networks whose forwarding headers are believed."),
 };

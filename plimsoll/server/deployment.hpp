@@ -35,7 +35,7 @@ struct Deployment {
   TelemetryOptions telemetry;
   net::TlsOptions tls;
   config::Raw limits = nullptr, store = nullptr, authentication = nullptr, upstreams = nullptr, roles = nullptr,
-              jobs = nullptr, credentials = nullptr, trusted_proxies = nullptr;
+              jobs = nullptr, credentials = nullptr, trusted_proxies = nullptr, shed = nullptr;
   bool names_database = false;  ///< somebody said which
 
   const json::Value* root = nullptr;  ///< the document, or null

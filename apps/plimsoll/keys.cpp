@@ -1,0 +1,197 @@
+#include "apps/plimsoll/commands.hpp"
+#include "plimsoll/config/options.hpp"
+#include "plimsoll/database/sqlite.hpp"
+#include "plimsoll/database/wait.hpp"
+#include "plimsoll/json/write.hpp"
+#include "plimsoll/policy/api_key.hpp"
+#include "plimsoll/server/deployment.hpp"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <ctime>
+
+namespace plimsoll::command {
+namespace {
+
+using policy::ApiKey;
+using policy::ApiKeys;
+
+struct Options {
+  std::string config, database, name, subject, tenant, expires, overlap = "24h", id, prefix = "pk";
+  std::vector<std::string> scopes, roles;
+  bool json = false;
+};
+
+std::string instant(Nanoseconds wall) {
+  if (wall == 0) return "never";
+  const auto seconds = static_cast<std::time_t>(wall / kSecond);
+  std::tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string out;
+  for (const auto& word : words) out += (out.empty() ? "" : ",") + word;
+  return out.empty() ? "-" : out;
+}
+
+/// The database the server uses: --database, or that of the deployment.
+Result<std::unique_ptr<database::Database>> open(const Options& options) {
+  auto deployment = server::read_deployment(options.config);
+  if (!deployment) return fail(config::kConfiguration, contract::to_string(deployment.error().front()));
+  auto sqlite = deployment->database.sqlite;
+  auto url = options.database.empty() ? deployment->database.url : options.database;
+  if (url.empty())
+    return fail(config::kConfiguration,
+                "no database was named: say --database sqlite:PATH, or have `database: {url: …}` in plimsoll.yaml");
+  constexpr std::string_view kScheme = "sqlite:";
+  sqlite.path = url.starts_with(kScheme) ? url.substr(kScheme.size()) : url;
+  return database::open_sqlite(sqlite);
+}
+
+/// Opens, prepares the table, and does `work(keys, loop, now)`.
+template <class F>
+int with_keys(const Options& options, F work) {
+  auto opened = open(options);
+  if (!opened) return complain(opened.error());
+  ApiKeys keys(**opened);
+  const auto ready = database::wait_for([&](Loop& loop) -> Task<Result<>> {
+    auto done = co_await keys.prepare(loop);
+    co_return done;
+  });
+  if (!ready) return complain(ready.error());
+  return work(keys, system_clock().wall());
+}
+
+int create(const Options& options) {
+  ApiKey key{.name = options.name,
+             .subject = options.subject.empty() ? options.name : options.subject,
+             .tenant = options.tenant,
+             .scopes = options.scopes,
+             .roles = options.roles};
+  Nanoseconds life = 0;
+  if (!options.expires.empty()) {
+    const auto span = config::parse_duration(options.expires);
+    if (!span || span->nanoseconds <= 0)
+      return complain("\"" + options.expires + "\" is no duration", "--expires", "Write 90d or 12h.");
+    life = span->nanoseconds;
+  }
+  for (const char c : options.prefix)
+    if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_') || options.prefix.size() > 32)
+      return complain("\"" + options.prefix + "\" is no prefix", "--prefix",
+                      "Use lower case letters, digits and _, at most 32.");
+  return with_keys(options, [&](ApiKeys& keys, Nanoseconds now) {
+    if (life > 0) key.expires = now + life;
+    const auto made = database::wait_for([&](Loop& loop) -> Task<Result<std::string>> {
+      auto secret = co_await keys.create(loop, key, options.prefix, now);
+      co_return secret;
+    });
+    if (!made) return complain(made.error());
+    std::fprintf(stderr, "This is the only time the key is shown:\n");
+    std::puts(made->c_str());
+    return 0;
+  });
+}
+
+int list(const Options& options) {
+  return with_keys(options, [&](ApiKeys& keys, Nanoseconds now) {
+    const auto all = database::wait_for([&](Loop& loop) -> Task<Result<std::vector<ApiKey>>> {
+      auto found = co_await keys.list(loop);
+      co_return found;
+    });
+    if (!all) return complain(all.error());
+    std::string text;
+    json::Writer out(text);
+    if (options.json) out.begin_array();
+    for (const auto& key : *all) {
+      const auto state = key.revoked != 0 ? "revoked" : key.expires != 0 && key.expires <= now ? "expired" : "valid";
+      if (!options.json) {
+        text += key.id + "  " + key.hint + "…  " + state + "  expires " + instant(key.expires) + "  " + key.name +
+                "  subject " + key.subject + "  scopes " + joined(key.scopes) + "  roles " + joined(key.roles) + "\n";
+        continue;
+      }
+      out.begin_object().key("id").string(key.id).key("hint").string(key.hint).key("state").string(state);
+      out.key("name").string(key.name).key("subject").string(key.subject).key("tenant").string(key.tenant);
+      for (const auto& [name, words] : {std::pair{"scopes", &key.scopes}, std::pair{"roles", &key.roles}}) {
+        out.key(name).begin_array();
+        for (const auto& word : *words) out.string(word);
+        out.end_array();
+      }
+      out.key("created_at").string(instant(key.created)).key("expires_at");
+      key.expires ? out.string(instant(key.expires)) : out.null();
+      out.end_object();
+    }
+    if (options.json) out.end_array(), text += '\n';
+    std::fputs(text.c_str(), stdout);
+    return 0;
+  });
+}
+
+int rotate(const Options& options) {
+  const auto span = config::parse_duration(options.overlap);
+  if (!span || span->nanoseconds < 0)
+    return complain("\"" + options.overlap + "\" is no duration", "--overlap", "Write 24h or 0s.");
+  return with_keys(options, [&](ApiKeys& keys, Nanoseconds now) {
+    const auto made = database::wait_for([&](Loop& loop) -> Task<Result<std::string>> {
+      auto secret = co_await keys.rotate(loop, options.id, span->nanoseconds, now);
+      co_return secret;
+    });
+    if (!made) return complain(made.error());
+    std::fprintf(stderr, "The old key ends at %s. This is the only time the new one is shown:\n",
+                 instant(now + span->nanoseconds).c_str());
+    std::puts(made->c_str());
+    return 0;
+  });
+}
+
+int revoke(const Options& options) {
+  return with_keys(options, [&](ApiKeys& keys, Nanoseconds now) {
+    const auto done = database::wait_for([&](Loop& loop) -> Task<Result<bool>> {
+      auto found = co_await keys.revoke(loop, options.id, now);
+      co_return found;
+    });
+    if (!done) return complain(done.error());
+    if (!*done)
+      return complain("there is no key " + options.id + " that is not revoked", {}, "`plimsoll keys list` shows them.");
+    std::puts(("revoked " + options.id + "; servers refuse it within 5 s").c_str());
+    return 0;
+  });
+}
+
+Subcommand::Run declare(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  auto which = std::make_shared<int (*)(const Options&)>(nullptr);
+  app.require_subcommand(1);
+  const auto add = [&](const char* name, const char* sentence, int (*run)(const Options&)) {
+    auto* sub = app.add_subcommand(name, sentence);
+    sub->add_option("--config", options->config, "Deployment; without it plimsoll.yaml in the working directory")
+        ->type_name("FILE");
+    sub->add_option("--database", options->database, "Instead of the deployment's")->type_name("sqlite:PATH");
+    sub->callback([which, run] { *which = run; });
+    return sub;
+  };
+  auto* creates = add("create", "Makes a key and prints it, once", create);
+  creates->add_option("--name", options->name, "What it is for")->required();
+  creates->add_option("--subject", options->subject, "Whom it names; without it the name");
+  creates->add_option("--tenant", options->tenant, "Tenant of the caller");
+  creates->add_option("--scope", options->scopes, "Granted scope; may be repeated");
+  creates->add_option("--role", options->roles, "Role; may be repeated");
+  creates->add_option("--expires", options->expires, "From now, such as 90d; without it never");
+  creates->add_option("--prefix", options->prefix, "What it begins with")->capture_default_str();
+  auto* lists = add("list", "Shows all keys, never their secrets", list);
+  lists->add_flag("--json", options->json, "As JSON");
+  auto* rotates = add("rotate", "Makes the successor of a key, which itself ends after the overlap", rotate);
+  rotates->add_option("id", options->id, "Of `keys list`")->required();
+  rotates->add_option("--overlap", options->overlap, "How long both are valid")->capture_default_str();
+  auto* revokes = add("revoke", "Ends a key at once", revoke);
+  revokes->add_option("id", options->id, "Of `keys list`")->required();
+  return [options, which] { return (*which)(*options); };
+}
+
+const Subcommand keys{"keys", "Makes, lists, rotates and revokes API keys", declare};
+
+}  // namespace
+}  // namespace plimsoll::command

@@ -1,0 +1,95 @@
+#include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/part.hpp"
+#include "plimsoll/policy/shed_gate.hpp"
+
+template <>
+struct plimsoll::config::Words<plimsoll::policy::Priority> {
+  static constexpr std::string_view words[] = {"critical", "default", "sheddable"};
+};
+
+namespace plimsoll::policy {
+namespace {
+
+constexpr Problem kOverloaded{"overloaded", 503, "Too much to do at once", "Repeat the request after Retry-After.",
+                              true};
+
+/// `shed:` of the deployment.
+struct Capacity {
+  std::int64_t concurrency = 4096;
+};
+constexpr config::Field kCapacityFields[] = {
+    config::field<&Capacity::concurrency>("concurrency", "Requests under way at the same time, over all threads."),
+};
+
+Result<Capacity> capacity(const Services& services) {
+  Capacity made;
+  const auto* said = services.deployment ? services.deployment->find("shed") : nullptr;
+  if (!said) return made;
+  if (auto done = config::read(*said, kCapacityFields, &made); !done) return std::unexpected(std::move(done).error());
+  if (made.concurrency < 4) return config::wrong(*said, "`concurrency` is at least 4");
+  return made;
+}
+
+/// Refuses work above what the process can hold, before the body is read: what can wait first, what is critical last.
+class Shed final : public Check {
+ public:
+  struct Options {
+    Priority priority = Priority::normal;
+  };
+  static constexpr config::Field fields[] = {
+      config::field<&Options::priority>("class", "critical is refused last, sheddable first."),
+  };
+  static constexpr std::string_view short_form = R"("enum":["critical","default","sheddable","off"])";
+  static constexpr const Problem* problems[] = {&kOverloaded};
+
+  static Result<Options> read(const json::Value& from) {
+    Options options;
+    if (from.is(json::Type::object)) {
+      if (auto done = config::read(from, fields, &options, kEveryPolicy); !done)
+        return std::unexpected(std::move(done).error());
+      return options;
+    }
+    auto priority = config::Form<Priority>::read(from);
+    if (!priority) return std::unexpected(std::move(priority).error());
+    options.priority = *priority;
+    return options;
+  }
+  static Result<std::unique_ptr<Policy>> build(Options options, const Build& build) {
+    auto bound = capacity(build.services);
+    if (!bound) return std::unexpected(std::move(bound).error());
+    auto gate = build.services.shared->of<ShedGate>(bound->concurrency);
+    gate->bound(bound->concurrency);
+    return std::make_unique<Shed>(options, std::move(gate));
+  }
+  Shed(Options options, std::shared_ptr<ShedGate> gate) : options_(options), gate_(std::move(gate)) {}
+
+  Result<> check(Request&, Context& context) override {
+    if (gate_->enter(options_.priority)) {
+      context.keep<Permit>(*gate_);
+      return {};
+    }
+    Error error{&kOverloaded};
+    error.more().retry_after = 1 + (context.now >> 10) % 3;  // not all at the same second
+    return std::unexpected(std::move(error));
+  }
+
+ private:
+  /// Held until the last byte is sent or the client is gone.
+  class Permit {
+   public:
+    explicit Permit(ShedGate& gate) : gate_(gate) {}
+    ~Permit() { gate_.leave(); }
+
+   private:
+    ShedGate& gate_;
+  };
+  Options options_;
+  std::shared_ptr<ShedGate> gate_;
+};
+
+}  // namespace
+
+extern constinit const Part shed =
+    part<Shed>("priority", "Refuses work above what the process can hold, the least important first.");
+
+}  // namespace plimsoll::policy
