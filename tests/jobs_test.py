@@ -16,6 +16,7 @@ import harness
 CONTRACT = """
 openapi: 3.1.0
 info: {title: Jobs, version: '1'}
+x-plimsoll: {authorization: any-caller}
 paths:
   /effects:
     post:

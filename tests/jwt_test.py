@@ -156,7 +156,7 @@ def corpus():
     message = b64(json.dumps({"alg": "ES256"})) + "." + b64(json.dumps({"sub": "ada", "exp": NOW + 3600}))
     wide = keys["ES384"]
     r, s = decode_dss_signature(wide.private.sign(message.encode(), ec.ECDSA(hashes.SHA256())))
-    add("P-384 under the name ES256", wide, message + "." + b64(r.to_bytes(48, "big") + s.to_bytes(48, "big")), False)
+    add("P-384 under the name ES256", wide, message + "." + b64(r.to_bytes(48, "big") + s.to_bytes(48, "big")), False, "own")
 
     add("a key for encryption", rs, rs.token(), False, use="enc")
     add("a key of another use", es, es.token(), False, use="Sig")

@@ -14,6 +14,7 @@ namespace {
 constexpr auto kContract = R"(openapi: 3.1.0
 info: {title: Greeter, version: 1.2.3}
 x-plimsoll:
+  authorization: any-caller
   cors: https://app.example.com
 paths:
   /hello/{name}:

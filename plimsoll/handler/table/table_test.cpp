@@ -11,6 +11,7 @@ constexpr auto kShop = R"(openapi: 3.1.0
 info: {title: Shop, version: 1.0.0}
 x-plimsoll:
   rate-limit: off
+  authorization: any-caller
   tables:
     customers:
       schema: '#/components/schemas/Customer'
