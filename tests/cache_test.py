@@ -10,6 +10,7 @@ CONTRACT = """
 openapi: 3.1.0
 info: {title: Shop, version: '1'}
 x-plimsoll:
+  authorization: any-caller
   rate-limit: off
   tables:
     products:

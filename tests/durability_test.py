@@ -15,6 +15,7 @@ CONTRACT = """
 openapi: 3.1.0
 info: {title: Ledger, version: 1.0.0}
 x-plimsoll:
+  authorization: any-caller
   rate-limit: off
   tables:
     entries:

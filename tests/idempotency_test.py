@@ -9,6 +9,7 @@ CONTRACT = """
 openapi: 3.1.0
 info: {title: Payments, version: '1'}
 x-plimsoll:
+  authorization: any-caller
   rate-limit: off
   tables:
     payments:

@@ -10,6 +10,7 @@ CONTRACT = """
 openapi: 3.1.0
 info: {title: Notes, version: 1.0.0}
 x-plimsoll:
+  authorization: any-caller
   cors: https://app.example.com
   tables:
     notes:

@@ -16,6 +16,7 @@ constexpr std::string_view kContract = R"(openapi: 3.1.0
 info: {title: Notes, version: 1.0.0}
 
 x-plimsoll:
+  authorization: any-caller
   tables:
     notes:
       schema: '#/components/schemas/Note'   # its properties are the columns

@@ -14,6 +14,7 @@ using testkit::member;
 constexpr auto kContract = R"(openapi: 3.1.0
 info: {title: Hostile, version: 1.0.0}
 x-plimsoll:
+  authorization: any-caller
   rate-limit: off
   tables:
     things:
