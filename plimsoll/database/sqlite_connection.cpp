@@ -133,7 +133,7 @@ Error sqlite_error(int code, std::string_view message) {
 }
 
 Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteOptions& options, Role role) {
-  std::unique_ptr<SqliteConnection> made{new SqliteConnection(options)};
+  std::unique_ptr<SqliteConnection> made{new SqliteConnection(role)};
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
                     (role == Role::writer ? SQLITE_OPEN_CREATE : 0);
   const int code =
@@ -227,6 +227,8 @@ Error SqliteConnection::error_now(std::string_view sql) const {
 }
 
 Result<> SqliteConnection::run(std::string_view sql, std::span<const Cell> parameters, RowSink* into, StepLimit limit) {
+  if (role_ == Role::reader && gone())
+    return std::unexpected(Error{&kUnavailable}.because("sqlite: the database file was moved or deleted"));
   auto prepared = prepare(sql);
   if (!prepared) return std::unexpected(std::move(prepared).error());
   auto* statement = *prepared;
@@ -281,6 +283,14 @@ Result<> SqliteConnection::script(std::string_view sql) {
 }
 
 bool SqliteConnection::idle() const { return sqlite3_get_autocommit(db_) != 0; }
+
+bool SqliteConnection::gone() {
+  using namespace std::chrono_literals;
+  const auto now = std::chrono::steady_clock::now();
+  if (now - looked_ < 500ms) return gone_;
+  looked_ = now;
+  return gone_ = moved();
+}
 
 bool SqliteConnection::moved() const {
   int moved = 0;

@@ -4,6 +4,7 @@
 #include "plimsoll/database/sqlite.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <list>
 #include <string>
 #include <string_view>
@@ -46,12 +47,14 @@ class SqliteConnection {
   void forget_written() { written_.clear(); }
 
  private:
-  explicit SqliteConnection(const SqliteOptions& options) : busy_(options.busy) {}
+  explicit SqliteConnection(Role role) : role_(role) {}
   struct Kept {
     std::string sql;
     sqlite3_stmt* statement;
     std::vector<std::string> writes;  ///< tables
   };
+  /// Readers: the file was moved or deleted. Asks the file system twice a second at most.
+  bool gone();
   Result<sqlite3_stmt*> prepare(std::string_view sql);
   Error error_now(std::string_view sql) const;
   static int progress(void* self);
@@ -60,7 +63,9 @@ class SqliteConnection {
 
   static constexpr std::size_t kStatements = 256;
   sqlite3* db_ = nullptr;
-  config::Duration busy_;
+  Role role_;
+  std::chrono::steady_clock::time_point looked_{};  ///< when a reader last saw the file under its name
+  bool gone_ = false;
   std::list<Kept> kept_;  ///< most recently used first
   std::unordered_map<std::string_view, std::list<Kept>::iterator> by_sql_;
   std::vector<std::string> written_;

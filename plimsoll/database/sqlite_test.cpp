@@ -173,11 +173,21 @@ TEST_F(Sqlite, AFullDatabaseIsUnavailableForWritesAndServesReads) {
   EXPECT_TRUE(write("INSERT INTO thing(id,name) VALUES(1000,'a')"));
 }
 
-TEST_F(Sqlite, ADatabaseThatIsGoneIsUnavailableForWrites) {
-  std::filesystem::remove(maker.options.path);
+TEST_F(Sqlite, ADatabaseThatIsGoneIsUnavailableUntilItIsBack) {
+  const auto elsewhere = maker.options.path + ".elsewhere";
+  std::filesystem::rename(maker.options.path, elsewhere);
   auto refused = write("INSERT INTO thing(id,name) VALUES(1,'a')");
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().problem, &kUnavailable);
+  const auto until = std::chrono::steady_clock::now() + 10s;
+  while (read("SELECT 1") && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+  auto unread = read("SELECT 1");
+  ASSERT_FALSE(unread);
+  EXPECT_EQ(unread.error().problem, &kUnavailable);
+  std::filesystem::rename(elsewhere, maker.options.path);
+  EXPECT_TRUE(write("INSERT INTO thing(id,name) VALUES(1,'a')"));
+  while (!read("SELECT 1") && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+  EXPECT_TRUE(read("SELECT 1"));
 }
 
 TEST(SqliteOpening, SaysWhyAFileCannotBeUsed) {

@@ -34,11 +34,12 @@ Task<Result<Response>> Unit::answer(Work work) {
   if (settled_ || open_)
     co_return std::unexpected(Error{&kInternal}.because("a unit of work is answered once: settled, or open, already"));
   Result<Response> answer = fail(kInternal);
-  bool kept = false;
+  bool ran = false, kept = false;
   auto written = co_await database_.write(context_.loop, [&](database::Session& session) -> Task<Result<>> {
     auto nested = co_await session.query("SAVEPOINT handler", {});
     if (!nested) co_return std::unexpected(std::move(nested).error());
     answer = co_await work(session);
+    ran = true;
     render(answer);
     if (!answer) co_return std::unexpected(answer.error());
     if (answer->status >= 400) {
@@ -51,7 +52,7 @@ Task<Result<Response>> Unit::answer(Work work) {
   });
   settled_ = true;
   tell(written && kept);
-  if (!written && answer) co_return std::unexpected(std::move(written).error());
+  if (!written && (answer || !ran)) co_return std::unexpected(std::move(written).error());
   co_return answer;
 }
 

@@ -222,5 +222,22 @@ TEST_F(UnitOfWork, EffectRecordAndAnswerCommitTogetherOrNotAtAllUnderRacingClien
     }
 }
 
+TEST_F(UnitOfWork, ADatabaseThatIsGoneIsToldAsThat) {
+  std::filesystem::remove(folder_ / "unit.db");
+  Ways ways;
+  const Link chain[] = {{.handler = &ways}};
+  for (std::string_view target : {"/short", "/long"}) {
+    auto answer = database::wait_for([&](Loop& loop) -> Task<Result<Response>> {
+      Arena arena;
+      Context context{arena, loop, services_};
+      Request request{.method = "POST", .target = target, .headers = Headers{arena}};
+      request.headers.add("idempotency-key", "k");
+      auto told = co_await Next{chain}(request, context);
+      co_return std::unexpected(told ? Error{&kInternal, "answered"} : told.error());
+    });
+    EXPECT_EQ(answer.error().problem, &database::kUnavailable) << target;
+  }
+}
+
 }  // namespace
 }  // namespace plimsoll

@@ -27,9 +27,10 @@ constexpr config::Field kDatabase[] = {
     field<&DatabaseOptions::url>(
         "url",
         "Where the rows are: `sqlite:PATH`. Empty: `sqlite:<name of the contract>.db` in the working directory."),
-    field<&DatabaseOptions::migrations>("migrations",
-                                        "Folder of `*.sql` migrations that must have been applied; empty: `migrations` "
-                                        "beside the contract, when it is there."),
+    field<&DatabaseOptions::migrations>(
+        "migrations",
+        "Folder of `*.sql` migrations, applied at the start; empty: `migrations` beside the "
+        "contract, when it is there."),
 };
 constexpr config::Field kTelemetry[] = {
     field<&TelemetryOptions::log>("log",

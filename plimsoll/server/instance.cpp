@@ -3,6 +3,7 @@
 #include "plimsoll/policy/development_key.hpp"
 
 #include "plimsoll/async/blocking.hpp"
+#include "plimsoll/database/migrations.hpp"
 #include "plimsoll/database/sqlite.hpp"
 #include "plimsoll/handler/docs/assets.hpp"
 #include "plimsoll/json/write.hpp"
@@ -52,6 +53,7 @@ struct Instance::State {
 
   contract::Complaints open();
   contract::Complaints open_database();
+  contract::Complaints migrate();
   contract::Complaints build(Handlers handlers);
   contract::Complaints mount();
   Result<std::unique_ptr<Handler>> handler_of(const contract::Operation& operation, Handlers& bound,
@@ -149,6 +151,26 @@ contract::Complaints Instance::State::open_database() {
                  "Make its folder writable, or name another with `database: {url: 'sqlite:PATH'}` in plimsoll.yaml."}};
   database = std::move(*opened);
   services.database = database.get();
+  return migrate();
+}
+
+/// Brings the database to where its migrations lead. Instances that start at once apply each file once.
+contract::Complaints Instance::State::migrate() {
+  namespace fs = std::filesystem;
+  auto folder = deployment.database.migrations;
+  if (folder.empty()) folder = (fs::path(settings.contract).parent_path() / "migrations").string();
+  const auto refused = [&](const Error& error) -> contract::Complaints {
+    return {{.code = "migration",
+             .file = folder,
+             .what = error.detail,
+             .remedy = "Correct the migrations; `plimsoll migrate status` tells what is applied."}};
+  };
+  auto files = database::read_migrations(folder);
+  if (!files) return refused(files.error());
+  if (files->empty()) return {};
+  auto applied = database::apply_migrations(*database, *files, services.clock->wall());
+  if (!applied) return refused(applied.error());
+  for (const auto& name : *applied) remarks.push_back("applied migration " + name);
   return {};
 }
 

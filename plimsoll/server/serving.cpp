@@ -34,6 +34,7 @@ class Signals {
     for (const int each : {SIGTERM, SIGINT}) sigaddset(&set_, each);
     pthread_sigmask(SIG_BLOCK, &set_, &before_);
     std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of that file, not the end of the process
   }
   ~Signals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
   void wait() {

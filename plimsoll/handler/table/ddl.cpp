@@ -9,8 +9,6 @@ namespace plimsoll::table {
 namespace {
 
 constexpr std::size_t kMostIndexes = 32;
-/// Of tables whose key is text and that `q` looks through: FTS5 refers to rows by an integer that never changes.
-constexpr std::string_view kRowNumber = "row_number";
 
 std::string_view type_of(Kind kind) {
   switch (kind) {
@@ -64,12 +62,12 @@ const Table* refers_to(const Model& model, const Table& table, std::size_t colum
   return nullptr;
 }
 
-std::string column_definition(const Model& model, const Table& table, std::size_t index, bool rowid) {
+std::string column_definition(const Model& model, const Table& table, std::size_t index) {
   const auto& column = table.columns[index];
   std::string text = quoted(column.name) + " " + std::string(type_of(column.kind));
   if (index == table.key) {
     if (column.kind == Kind::integer) return text + " PRIMARY KEY";
-    return text + (rowid ? " NOT NULL UNIQUE" : " PRIMARY KEY NOT NULL");
+    return text + " PRIMARY KEY NOT NULL";
   }
   if (column.required) text += " NOT NULL";
   if (auto* other = refers_to(model, table, index); other && other->key_column().kind == column.kind)
@@ -119,44 +117,58 @@ std::string create_index(const Table& table, const IndexColumns& columns) {
          quoted(table.name) + "(" + names(table, columns, ",", true) + ")";
 }
 
-std::vector<std::string> create_search(const Table& table, std::string_view rowid) {
-  const auto search = quoted(table.name + "_search"), name = quoted(table.name);
-  const auto columns = names(table, table.search, ",", true);
-  const auto prefixed = [&](std::string_view prefix) {
+std::vector<std::string> create_search(const Table& table) {
+  const auto name = quoted(table.name), search = quoted(table.name + "_search"),
+             rows = quoted(table.name + "_search_rows");
+  const auto key = quoted(table.key_column().name);
+  const bool numbered = table.key_column().kind == Kind::integer;
+  const auto values = [&](std::string_view prefix) {
     std::string text;
-    for (auto column : table.search)
-      (text += text.empty() ? "" : ",") += std::string(prefix) + quoted(table.columns[column].name);
+    for (auto column : table.search) text += "," + std::string(prefix) + quoted(table.columns[column].name);
     return text;
   };
-  const auto id = quoted(rowid);
-  const auto put = "INSERT INTO " + search + "(rowid," + columns + ") VALUES(new." + id + "," + prefixed("new.") + ");";
-  const auto drop = "INSERT INTO " + search + "(" + search + ",rowid," + columns + ") VALUES('delete',old." + id + "," +
-                    prefixed("old.") + ");";
-  const auto trigger = [&](std::string_view what, std::string_view when, const std::string& body) {
-    return "CREATE TRIGGER " + quoted(table.name + "_search_" + std::string(what)) + " AFTER " + std::string(when) +
-           " ON " + name + " BEGIN " + body + " END";
+  const auto columns = names(table, table.search, ",", true);
+  const auto number = [&](const std::string& of) {
+    return numbered ? of + key : "(SELECT number FROM " + rows + " WHERE key=" + of + key + ")";
   };
-  std::string of;
-  for (auto column : table.search) (of += of.empty() ? "" : ",") += quoted(table.columns[column].name);
-  return {"CREATE VIRTUAL TABLE " + search + " USING fts5(" + columns + ", content=" + name + ", content_rowid=" + id +
-              ", tokenize='unicode61 remove_diacritics 2')",
-          trigger("insert", "INSERT", put), trigger("delete", "DELETE", drop),
-          trigger("update", "UPDATE OF " + of, drop + " " + put)};
+  const auto put = "INSERT INTO " + search + "(rowid," + columns + ") VALUES(" + number("new.") + values("new.") + ");";
+  const auto drop = "INSERT INTO " + search + "(" + search + ",rowid," + columns + ") VALUES('delete'," +
+                    number("old.") + values("old.") + ");";
+  const auto note = numbered ? std::string{} : "INSERT INTO " + rows + "(key) VALUES(new." + key + ");";
+  const auto unnote = numbered ? std::string{} : "DELETE FROM " + rows + " WHERE key=old." + key + ";";
+  const auto trigger = [&](std::string_view what, const std::string& when, const std::string& body) {
+    return "CREATE TRIGGER " + quoted(table.name + "_search_" + std::string(what)) + " AFTER " + when + " ON " + name +
+           " BEGIN " + body + " END";
+  };
+  std::vector<std::string> all;
+  if (!numbered)
+    all.push_back("CREATE TABLE " + rows + "(number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE) STRICT");
+  all.push_back("CREATE VIRTUAL TABLE " + search + " USING fts5(" + columns +
+                ", content='', tokenize='unicode61 remove_diacritics 2')");
+  all.push_back(trigger("insert", "INSERT", note + put));
+  all.push_back(trigger("delete", "DELETE", drop + unnote));
+  all.push_back(trigger("update", "UPDATE OF " + key + "," + columns, drop + unnote + note + put));
+  return all;
+}
+
+std::string fill_search(const Table& table) {
+  const auto name = quoted(table.name), search = quoted(table.name + "_search"),
+             rows = quoted(table.name + "_search_rows");
+  const auto key = quoted(table.key_column().name), columns = names(table, table.search, ",", true);
+  if (table.key_column().kind == Kind::integer)
+    return "INSERT INTO " + search + "(rowid," + columns + ") SELECT " + key + "," + columns + " FROM " + name;
+  return "INSERT INTO " + rows + "(key) SELECT " + key + " FROM " + name + ";INSERT INTO " + search + "(rowid," +
+         columns + ") SELECT number," + columns + " FROM " + name + " JOIN " + rows + " ON key=" + name + "." + key;
 }
 
 std::vector<std::string> create_table(const Model& model, const Table& table) {
-  const bool integer_key = table.key_column().kind == Kind::integer;
-  const bool row_number = !table.search.empty() && !integer_key;
   std::string text = "CREATE TABLE " + quoted(table.name) + "(";
-  if (row_number) text += quoted(kRowNumber) + " INTEGER PRIMARY KEY,";
-  for (std::size_t i = 0; i < table.columns.size(); ++i)
-    text += (i ? "," : "") + column_definition(model, table, i, row_number);
-  text += integer_key || row_number ? ") STRICT" : ") STRICT, WITHOUT ROWID";
+  for (std::size_t i = 0; i < table.columns.size(); ++i) text += (i ? "," : "") + column_definition(model, table, i);
+  text += table.key_column().kind == Kind::integer ? ") STRICT" : ") STRICT, WITHOUT ROWID";
   std::vector<std::string> statements{std::move(text)};
   for (auto& columns : needed_indexes(model, table)) statements.push_back(create_index(table, columns));
   if (!table.search.empty())
-    for (auto& statement : create_search(table, row_number ? kRowNumber : std::string_view(table.key_column().name)))
-      statements.push_back(std::move(statement));
+    for (auto& statement : create_search(table)) statements.push_back(std::move(statement));
   return statements;
 }
 
@@ -167,7 +179,7 @@ std::vector<Disagreement> compare(const Model& model, const Table& table, const 
     const auto& column = table.columns[i];
     const auto there = std::ranges::find(found.columns, column.name, &FoundColumn::name);
     if (there == found.columns.end()) {
-      auto definition = column_definition(model, table, i, false);
+      auto definition = column_definition(model, table, i);
       if (column.required)
         definition += column.kind == Kind::integer || column.kind == Kind::boolean ? " DEFAULT 0" : " DEFAULT ''";
       all.push_back({"table " + name + " has no column " + quoted(column.name),
@@ -216,16 +228,6 @@ std::vector<Disagreement> compare(const Model& model, const Table& table, const 
       all.push_back({"table " + name + " has no index on " + names(table, columns, ", ", false) +
                          ": lists that need it read the whole table",
                      create_index(table, columns) + ";", true});
-  if (!table.search.empty() && !found.search) {
-    std::string migration;
-    const auto integer =
-        std::ranges::find_if(found.columns, [](auto& c) { return c.primary == 1 && affinity_of(c.type) == "INTEGER"; });
-    for (auto& statement : create_search(table, integer == found.columns.end() ? "rowid" : integer->name))
-      migration += statement + ";\n";
-    const auto search = quoted(table.name + "_search");
-    migration += "INSERT INTO " + search + "(" + search + ") VALUES('rebuild');";
-    all.push_back({"table " + name + " has no index for `q`", std::move(migration)});
-  }
   return all;
 }
 

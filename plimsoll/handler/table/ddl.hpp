@@ -13,8 +13,11 @@ using IndexColumns = std::vector<std::size_t>;
 std::vector<IndexColumns> needed_indexes(const Model& model, const Table& table);
 
 std::string create_index(const Table& table, const IndexColumns& columns);
-/// The index of `q`: an FTS5 table that triggers keep in step. Its rows are those of the table by rowid.
-std::vector<std::string> create_search(const Table& table, std::string_view rowid);
+/// The index of `q`: an FTS5 table without content, which triggers keep in step, and for keys that are text a table of
+/// the numbers by which FTS5 knows the rows (rowids of the table itself change with VACUUM).
+std::vector<std::string> create_search(const Table& table);
+/// Fills the index of a table that has rows already.
+std::string fill_search(const Table& table);
 /// All statements that make a table from its schema, with its indexes.
 std::vector<std::string> create_table(const Model& model, const Table& table);
 

@@ -3,6 +3,9 @@
 #include "plimsoll/base/digest.hpp"
 #include "plimsoll/base/encoding.hpp"
 #include "plimsoll/database/wait.hpp"
+#include "plimsoll/handler/table/statement.hpp"
+
+#include <algorithm>
 
 namespace plimsoll::table {
 namespace {
@@ -63,7 +66,20 @@ Task<Result<>> prepare_in(Session& session, const Model& model, std::vector<Disa
     auto found = co_await find(session, table);
     if (!found) co_return std::unexpected(std::move(found).error());
     if (*found) {
-      for (auto& one : compare(model, table, **found)) all.push_back(std::move(one));
+      auto differences = compare(model, table, **found);
+      const bool sound = std::ranges::all_of(differences, &Disagreement::warning);
+      for (auto& one : differences) all.push_back(std::move(one));
+      if (!sound || table.search.empty() || (*found)->search) continue;
+      if ((*found)->view) {
+        all.push_back({"`q` cannot look through the view " + quoted(table.name), "-- search a table instead"});
+        continue;
+      }
+      for (auto& statement : create_search(table)) {
+        auto made = co_await session.query(statement, {});
+        if (!made) co_return std::unexpected(std::move(made).error());
+      }
+      auto filled = co_await session.script(fill_search(table));
+      if (!filled) co_return filled;
       continue;
     }
     for (auto& statement : create_table(model, table)) {

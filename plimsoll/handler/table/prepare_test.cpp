@@ -76,6 +76,23 @@ TEST(TablePreparing, AdvisesOnIndexesThatAreMissing) {
   for (auto& remark : indexed.instance->remarks()) EXPECT_EQ(remark.find("no index"), std::string::npos) << remark;
 }
 
+TEST(TablePreparing, MakesAndFillsTheSearchOfATableItFinds) {
+  const std::string text_key = "        id: {type: string}\n        name: {type: string}\n";
+  for (auto& [columns, table] : {std::pair{kColumns, "INTEGER"}, std::pair{text_key, "TEXT"}}) {
+    Api api{contract(kPlain + "      search: [name]\n", columns),
+            {"CREATE TABLE things(id " + std::string(table) + " PRIMARY KEY, name TEXT)",
+             "INSERT INTO things VALUES('1','green door'),('2','blue door'),('3',NULL)"}};
+    ASSERT_TRUE(api.client) << api.complaints;
+    const auto data = member(api.client->get("/things?fields=name&q=blue").body, "data");
+    EXPECT_EQ(data, R"([{"name":"blue door"}])");
+    ASSERT_TRUE(api.sql("UPDATE things SET name='red door' WHERE name='blue door'"));
+    EXPECT_EQ(member(api.client->get("/things?fields=name&q=blue").body, "data"), "[]");
+    EXPECT_EQ(member(api.client->get("/things?fields=name&q=red").body, "data"), R"([{"name":"red door"}])");
+    ASSERT_TRUE(api.start());
+    EXPECT_EQ(member(api.client->get("/things?fields=name&q=door&limit=1").body, "has_more"), "true");
+  }
+}
+
 TEST(TablePreparing, AnAddedPropertyIsAskedForAsAMigration) {
   Api api{contract(kPlain, kColumns)};
   ASSERT_TRUE(api.client) << api.complaints;

@@ -91,7 +91,11 @@ bool append_where(And& where, Statement& out, const Wanted& rows, std::string_vi
   }
   if (!rows.search.empty()) {
     const auto index = quoted(rows.table->name + "_search");
-    where.next().sql += std::string(alias) + (alias.empty() ? "" : ".") + "rowid IN (SELECT rowid FROM " + index +
+    const bool numbered = rows.table->key_column().kind == Kind::integer;
+    where.next().sql += column_of(*rows.table, rows.table->key, alias) + " IN (SELECT " +
+                        (numbered ? "rowid FROM " + index
+                                  : "key FROM " + index + " JOIN " + quoted(rows.table->name + "_search_rows") +
+                                        " ON number=" + index + ".rowid") +
                         " WHERE " + index + " MATCH ?)";
     out.cells.push_back(rows.search);
   }

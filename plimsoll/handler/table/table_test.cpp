@@ -16,6 +16,7 @@ x-plimsoll:
     customers:
       schema: '#/components/schemas/Customer'
       embeds: {orders: {table: orders, by: customer_id, limit: 2}}
+      search: [name]
     orders:
       schema: '#/components/schemas/Order'
       filters: {status: [eq, in, ne], total: [ge, le, eq], note: [is-null, like], rush: eq}
@@ -49,6 +50,10 @@ components:
         created_at: {type: string, format: date-time, readOnly: true}
 paths:
   /customers:
+    get:
+      operationId: listCustomers
+      x-plimsoll: {table: customers}
+      responses: {'200': {description: ok}}
     post: &create
       operationId: createCustomer
       x-plimsoll: {table: customers}
@@ -272,6 +277,27 @@ TEST_F(TableTest, FiltersAndSearches) {
   EXPECT_EQ(ids("q=chair*+blue"), R"([{"id":1}])");
   EXPECT_EQ(ids("q=%22+OR+1"), "[]");
   EXPECT_EQ(api.client->get("/orders?totl=1").status, 400);
+}
+
+TEST_F(TableTest, TheSearchFollowsEveryChangeAndKeysOfEitherKind) {
+  const auto found = [&](const std::string& q) {
+    return member(api.client->get("/orders?fields=id&q=" + q).body, "data");
+  };
+  const auto named = [&](const std::string& q) {
+    return member(api.client->get("/customers?fields=name&q=" + q).body, "data");
+  };
+  (void)create(R"("total":"5","note":"walnut table")");
+  EXPECT_EQ(found("walnut"), R"([{"id":1}])");
+  (void)api.client->patch("/orders/1", R"({"note":"oak table"})");
+  EXPECT_EQ(found("walnut"), "[]");
+  EXPECT_EQ(found("oak"), R"([{"id":1}])");
+  (void)api.client->request("DELETE", "/orders/1");
+  EXPECT_EQ(found("oak"), "[]");
+  EXPECT_EQ(named("ada"), R"([{"name":"Ada"}])");
+  ASSERT_TRUE(api.sql("INSERT INTO customers(id,name) VALUES('x','Grete Ada'),('y','Blaise')"));
+  ASSERT_TRUE(api.sql("DELETE FROM customers WHERE id='y'"));
+  EXPECT_EQ(named("ada&count=exact").size(), std::string(R"([{"name":"Ada"},{"name":"Grete Ada"}])").size());
+  EXPECT_EQ(named("blaise"), "[]");
 }
 
 TEST_F(TableTest, EmbedsOtherTablesBothWays) {

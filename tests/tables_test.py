@@ -1,0 +1,242 @@
+"""Tables on the running server: what a client sees, and what whoever starts it is told."""
+import os
+import sqlite3
+
+import harness
+
+CONFIG = "database: {url: 'sqlite:things.db', busy: 50ms}\n"
+
+
+def contract(table="", columns="", security="", filters="filters: {size: [ge, in], name: [eq, like]}", required="[id, name]"):
+    return f"""
+openapi: 3.1.0
+info: {{title: Things, version: 1.0.0}}
+{security}
+x-plimsoll:
+  rate-limit: off
+  tables:
+    things:
+      schema: '#/components/schemas/Thing'
+      {filters}
+      sort: [size, name]
+      {table}
+components:
+  schemas:
+    Thing:
+      type: object
+      required: {required}
+      properties:
+        id: {{type: integer, readOnly: true}}
+        name: {{type: string, minLength: 1}}
+        size: {{type: [integer, 'null']}}
+        price: {{type: [string, 'null'], format: decimal}}
+        {columns}
+paths:
+  /things:
+    get:
+      operationId: listThings
+      x-plimsoll: {{table: things}}
+      responses: {{'200': {{description: ok}}}}
+    post:
+      operationId: createThing
+      x-plimsoll: {{table: things}}
+      requestBody: {{required: true, content: {{application/json: {{schema: {{type: object}}}}}}}}
+      responses: {{'201': {{description: made}}}}
+  /things/batch:
+    post:
+      operationId: createThings
+      x-plimsoll: {{table: things, batch: {{create: {{max: 1000}}}}}}
+      requestBody: {{required: true, content: {{application/json: {{schema: {{type: array}}}}}}}}
+      responses: {{'201': {{description: made}}}}
+  /things/import:
+    post:
+      operationId: importThings
+      x-plimsoll: {{table: things, batch: {{create: {{max: 1000, on-error: continue}}}}}}
+      requestBody: {{required: true, content: {{application/json: {{schema: {{type: array}}}}}}}}
+      responses: {{'207': {{description: results}}}}
+  /things/{{id}}:
+    parameters: [{{name: id, in: path, required: true, schema: {{type: integer}}}}]
+    get:
+      operationId: getThing
+      x-plimsoll: {{table: things}}
+      responses: {{'200': {{description: ok}}}}
+    put:
+      operationId: putThing
+      x-plimsoll: {{table: things}}
+      requestBody: {{required: true, content: {{application/json: {{schema: {{type: object}}}}}}}}
+      responses: {{'200': {{description: ok}}}}
+    delete:
+      operationId: deleteThing
+      x-plimsoll: {{table: things}}
+      responses: {{'204': {{description: gone}}}}
+"""
+
+
+def pointers(answer):
+    return {error["pointer"] for error in answer.json().get("errors", [])}
+
+
+class Tables(harness.ServerTest):
+    def things(self, **more):
+        return self.serve(contract(**more), CONFIG)
+
+    def test_a_row_is_replaced_whole(self):
+        server = self.things()
+        server.post("/things", {"name": "a", "size": 3, "price": "1.50"})
+        replaced = server.put("/things/1", {"name": "b"})
+        self.assertEqual((replaced.status, replaced.json()), (200, {"id": 1, "name": "b", "size": None, "price": None}))
+        self.assertEqual(server.put("/things/2", {"name": "b"}).status, 404)
+
+    def test_pages_by_number_end_at_row_10000(self):
+        server = self.things(table="page: {max: 100}")
+        server.post("/things/batch", [{"name": f"n{i:03}", "size": i % 7} for i in range(250)])
+        names = [row["name"] for page in (1, 2, 3) for row in server.get("/things", sort="name", limit=100, page=page).json()["data"]]
+        self.assertEqual(names, [f"n{i:03}" for i in range(250)])
+        self.assertEqual(server.get("/things", limit=100, page=100).status, 200)
+        beyond = server.get("/things", limit=100, page=101)
+        self.assertEqual((beyond.status, beyond.code, pointers(beyond)), (400, "invalid-query", {"/page"}))
+        too_many = server.get("/things", limit=101)
+        self.assertEqual((too_many.status, pointers(too_many)), (400, {"/limit"}))
+
+    def test_batches_are_all_or_nothing_or_tell_each_result(self):
+        server = self.things()
+        self.assertEqual(server.post("/things/batch", [{"name": "a"}, {"name": "b"}]).status, 201)
+        broken = server.post("/things/batch", [{"name": "c"}, {"size": 1}])
+        self.assertEqual((broken.status, pointers(broken)), (422, {"/1/name"}))
+        mixed = server.post("/things/import", [{"name": "d"}, {"size": 1}, {"name": "e"}])
+        self.assertEqual((mixed.status, [item["status"] for item in mixed.json()["results"]]), (207, [201, 422, 201]))
+        self.assertEqual([row["name"] for row in server.get("/things", sort="name").json()["data"]], ["a", "b", "d", "e"])
+
+    def test_violations_name_the_field(self):
+        server = self.server(contract(), CONFIG)
+        database = sqlite3.connect(server.directory / "things.db")
+        database.execute("CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, size INTEGER CONSTRAINT size CHECK(size < 100), price TEXT)")
+        database.close()
+        server.start()
+        self.assertEqual(server.post("/things", {"name": "a"}).status, 201)
+        taken = server.post("/things", {"name": "a"})
+        self.assertEqual((taken.status, taken.code, pointers(taken)), (409, "conflict", {"/name"}))
+        checked = server.post("/things", {"name": "b", "size": 100})
+        self.assertEqual((checked.status, checked.code, pointers(checked)), (422, "constraint", {"/size"}))
+        invalid = server.post("/things", {"name": ""})
+        self.assertEqual((invalid.status, invalid.code, pointers(invalid)), (422, "invalid-row", {"/name"}))
+
+    def test_decimals_are_exact_and_ordered_by_value(self):
+        server = self.things(filters="filters: {price: [ge, eq]}")
+        prices = ["9.50", "10", "0.1", "0.30000000000000000001", "100000000000000000000.01"]
+        for price in prices:
+            self.assertEqual(server.post("/things", {"name": price, "price": price}).json()["price"], price)
+        found = [row["price"] for row in server.get("/things", **{"price[ge]": "9.5"}).json()["data"]]
+        self.assertEqual(found, ["9.50", "10", "100000000000000000000.01"])
+        self.assertEqual(len(server.get("/things", price="9.5").json()["data"]), 1)
+
+    def test_indexes_are_made_with_a_table_and_missed_in_one_that_is_found(self):
+        server = self.things()
+        server.stop()
+        database = sqlite3.connect(server.directory / "things.db")
+        made = {row[0] for row in database.execute("SELECT name FROM sqlite_schema WHERE type='index' AND tbl_name='things'")}
+        self.assertLessEqual({"things_by_size_id", "things_by_name_id", "things_by_name_size_id", "things_by_size_name_id"}, made)
+        database.execute("DROP INDEX things_by_name_size_id")
+        database.commit()
+        database.close()
+        server.restart()
+        self.assertIn('CREATE INDEX "things_by_name_size_id"', server.output)
+
+    def test_a_start_is_refused_where_contract_and_table_disagree_with_the_migration_to_write(self):
+        folder = self.directory()
+        database = sqlite3.connect(folder / "things.db")
+        database.execute("CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT NOT NULL, size INTEGER)")
+        database.close()
+        said = self.refused(contract(), CONFIG, directory=folder)
+        self.assertIn('has no column "price"', said)
+        self.assertIn('ALTER TABLE "things" ADD COLUMN "price" TEXT COLLATE decimal;', said)
+
+    def test_migrations_are_applied_once_in_order_and_edits_are_refused(self):
+        folder = self.directory()
+        (folder / "migrations").mkdir()
+        first, second = folder / "migrations/001_things.sql", folder / "migrations/002_price.sql"
+        first.write_text("CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT NOT NULL, size INTEGER);\n")
+        second.write_text("ALTER TABLE things ADD COLUMN price TEXT COLLATE decimal;\n")
+        (folder / "contract.yaml").write_text(contract())
+        (folder / "plimsoll.yaml").write_text(CONFIG)
+        pending = self.plimsoll("migrate", "status", "contract.yaml", directory=folder)
+        self.assertEqual((pending.returncode, pending.stdout.split()), (0, ["pending", "001_things", "pending", "002_price"]), pending.stderr)
+        up = self.plimsoll("migrate", "up", "contract.yaml", directory=folder)
+        self.assertEqual((up.returncode, up.stdout), (0, "applied 001_things\napplied 002_price\n"), up.stderr)
+        again = self.plimsoll("migrate", "up", "contract.yaml", directory=folder)
+        self.assertEqual((again.returncode, again.stdout), (0, "nothing to do: all are applied\n"))
+        first.write_text("CREATE TABLE things(id INTEGER PRIMARY KEY);\n")
+        edited = self.plimsoll("migrate", "up", "contract.yaml", directory=folder)
+        self.assertEqual(edited.returncode, 2)
+        self.assertIn("001_things was edited after it had been applied", edited.stderr)
+        self.assertIn("001_things was edited", self.refused(folder / "contract.yaml", folder / "plimsoll.yaml", directory=folder))
+
+    def test_a_start_applies_what_is_pending(self):
+        server = self.server(contract(), CONFIG, files={
+            "migrations/1.sql": "CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT NOT NULL, size INTEGER, price TEXT);",
+            "migrations/2.sql": "INSERT INTO things(name) VALUES('seed'); -- one; row"}).start()
+        self.assertEqual([row["name"] for row in server.get("/things").json()["data"]], ["seed"])
+
+    def test_owner_and_tenant_are_never_served_as_if_they_were_absent(self):
+        for word in ("owner", "tenant"):
+            said = self.refused(contract(table=f"{word}: name"), CONFIG)
+            self.assertIn("has an owner or tenant", said)
+
+    def test_a_database_that_is_locked_is_503_for_writes_and_serves_reads(self):
+        server = self.things()
+        self.assertEqual(server.post("/things", {"name": "a"}).status, 201)
+        other = sqlite3.connect(server.directory / "things.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        locked = server.post("/things", {"name": "b"})
+        self.assertEqual((locked.status, locked.code), (503, "database-unavailable"))
+        self.assertEqual(server.get("/things/1").status, 200)
+        other.execute("ROLLBACK")
+        self.assertEqual(server.post("/things", {"name": "b"}).status, 201)
+        other.close()
+
+    def test_a_database_that_is_full_is_503_and_the_process_lives(self):
+        server = self.server(contract(), CONFIG)
+        server.start()
+        server.stop()
+        # A file may not grow beyond this: what a full disk is to a process (EFBIG instead of ENOSPC).
+        server.arguments = ["prlimit", f"--fsize={400 * 1024}", "--", *server.arguments]
+        harness.needs("prlimit")
+        server.start()
+        statuses = set()
+        for i in range(200):
+            statuses.add(server.post("/things", {"name": "x" * 5000}).status)
+            if 503 in statuses:
+                break
+        self.assertIn(503, statuses)
+        self.assertLessEqual(statuses, {201, 503})
+        self.assertEqual(server.get("/things/1").status, 200)
+        self.assertTrue(server.alive)
+
+    def test_a_database_that_is_gone_is_503_and_the_process_lives(self):
+        server = self.things()
+        self.assertEqual(server.post("/things", {"name": "a"}).status, 201)
+        place = server.directory / "things.db"
+        os.rename(place, server.directory / "elsewhere.db")
+        gone = server.post("/things", {"name": "b"})
+        self.assertEqual((gone.status, gone.code), (503, "database-unavailable"))
+        harness.until(lambda: server.get("/things/1").status == 503, "reads see that the file is gone")
+        os.rename(server.directory / "elsewhere.db", place)
+        harness.until(lambda: server.get("/things/1").status == 200, "the file is back")
+        self.assertEqual(server.post("/things", {"name": "b"}).status, 201)
+
+    def test_hostile_queries_are_answered_or_refused_and_never_a_fault(self):
+        server = self.things()
+        server.post("/things", {"name": "a", "size": 1})
+        line = server.connection()
+        for attack in ("' OR 1=1 --", "1; DROP TABLE things", "\0", "%", "[ge]", "9" * 400, "1e400", "\udcff".encode("utf-8", "surrogateescape"), "(" * 3000,
+                       ",".join(map(str, range(500))), "AAAA", "true", "null", "{}", "\r\n"):
+            for position in ("name", "size[ge]", "size", "sort", "limit", "page", "cursor", "fields", "count", "nothing"):
+                query = harness.urllib.parse.urlencode({position: attack})
+                answer = server.request("GET", "/things?" + query, connection=line)
+                self.assertIn(answer.status, (200, 400, 414), (position, attack, answer))
+        line.close()
+        self.assertEqual(len(server.get("/things").json()["data"]), 1)
+
+
+if __name__ == "__main__":
+    harness.main()
