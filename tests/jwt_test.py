@@ -9,6 +9,7 @@ import hmac
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -263,7 +264,7 @@ class Jwt(harness.ServerTest):
 
     def test_token_verify_judges_each_as_it_must(self):
         self.assertGreaterEqual(len(self.corpus), 150)
-        lines = "".join(json.dumps({**keys, "token": token, "issuer": "us" if kind == "claims" else "", "audience": "shop"
+        lines = "".join(json.dumps({**keys, "token": token, "now": NOW, "issuer": "us" if kind == "claims" else "", "audience": "shop"
                                     if kind == "claims" else ""}) + "\n" for _, keys, token, _, kind in self.corpus)
         ran = subprocess.run([harness.program(), "token", "verify", "--json-lines"], input=lines, capture_output=True, text=True,
                              timeout=120)
@@ -272,6 +273,7 @@ class Jwt(harness.ServerTest):
         self.assertEqual(len(answers), len(self.corpus))
         wrong = [(name, answer) for (name, _, _, valid, _), answer in zip(self.corpus, answers) if answer["valid"] != valid]
         self.assertEqual(wrong, [])
+        print(f"{len(answers)} tokens judged, {sum(answer['valid'] for answer in answers)} of them valid", file=sys.stderr)
         for answer in answers:
             self.assertEqual(answer["reason"] is None, answer["valid"])
 
@@ -279,7 +281,7 @@ class Jwt(harness.ServerTest):
         by_keys = {}
         for name, keys, token, valid, _ in self.corpus:
             sendable = token and len(token) < 6000 and all("!" <= c <= "~" for c in token)
-            if sendable and not name.startswith("a weak"):
+            if sendable and not name.startswith("a weak") and "leeway" not in name:  # by the time they arrive it has passed
                 keys = {"keys": [keys["jwk"]]} if "jwk" in keys else keys["jwks"]
                 by_keys.setdefault(json.dumps(keys), []).append((name, token, valid))
         asked = 0
@@ -287,13 +289,14 @@ class Jwt(harness.ServerTest):
             server = self.serve(CONTRACT, config=DEPLOYMENT, files={"jwks.json": text})
             for name, token, valid in cases:
                 with self.subTest(name):
-                    answer = server.get("/thing", headers={"Authorization": "Bearer " + token})
+                    answer = server.get("/things", headers={"Authorization": "Bearer " + token})
                     self.assertEqual(answer.status, 200 if valid else 401)
                     if not valid:
                         self.assertIn("invalid_token", answer.headers["www-authenticate"])
                         self.assertEqual(answer.json()["code"], "invalid-credentials")
                     asked += 1
         self.assertGreater(asked, 100)
+        print(f"{asked} tokens sent to a server", file=sys.stderr)
 
     def test_rhonabwy_agrees_where_it_knows_the_algorithm(self):
         """Signatures only: rnbyc looks at no claims, is lenient with base64 and duplicates, and takes any key for `use`."""
@@ -314,20 +317,25 @@ class Jwt(harness.ServerTest):
                 disagreed.append((name, valid, (ran.stdout + ran.stderr)[-200:]))
         self.assertEqual(disagreed, [])
         self.assertGreater(asked, 100)
+        print(f"rhonabwy agrees on {asked} tokens", file=sys.stderr)
 
 
 CONTRACT = """
 openapi: 3.1.0
-info: {title: T, version: '1'}
-components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
-x-plimsoll: {rate-limit: off}
+info: {title: Things, version: '1'}
+x-plimsoll:
+  rate-limit: off
+  tables: {things: {schema: '#/components/schemas/Thing', key: id}}
+components:
+  securitySchemes: {bearer: {type: http, scheme: bearer}}
+  schemas: {Thing: {type: object, required: [id], properties: {id: {type: string, maxLength: 40}}}}
 paths:
-  /thing:
+  /things:
     get:
-      operationId: getThing
+      operationId: listThings
       security: [{bearer: []}]
-      x-plimsoll: {mock: {}}
-      responses: {'200': {description: ok, content: {application/json: {example: {a: 1}}}}}
+      x-plimsoll: {table: things}
+      responses: {'200': {description: ok}}
 """
 DEPLOYMENT = """
 authentication: {failures: off, bearer: {issuer: us, audience: shop, jwks: jwks.json}}

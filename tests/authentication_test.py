@@ -1,0 +1,179 @@
+"""Who may do what, on the running server: keys and tokens made by the commands, roles, the limit of bad credentials, --dev."""
+import json
+import re
+import subprocess
+import unittest
+
+import harness
+
+CONTRACT = """
+openapi: 3.1.0
+info: {title: Shop, version: '1'}
+x-plimsoll:
+  tables: {orders: {schema: '#/components/schemas/Order', key: id}}
+components:
+  securitySchemes:
+    bearer: {type: http, scheme: bearer}
+    key: {type: apiKey, in: header, name: X-API-Key}
+  schemas:
+    Order: {type: object, required: [id], properties: {id: {type: string, maxLength: 40}}}
+paths:
+  /orders:
+    get:
+      operationId: listOrders
+      security: [{bearer: ['orders:read']}, {key: ['orders:read']}]
+      x-plimsoll: {table: orders}
+      responses: {'200': {description: ok}}
+    post:
+      operationId: createOrder
+      security: [{bearer: ['orders:write']}, {key: ['orders:write']}]
+      x-plimsoll: {table: orders}
+      requestBody: {required: true, content: {application/json: {schema: {$ref: '#/components/schemas/Order'}}}}
+      responses: {'201': {description: made}}
+  /public:
+    get:
+      operationId: public
+      security: []
+      x-plimsoll: {table: orders}
+      responses: {'200': {description: ok}}
+"""
+CONFIG = """
+database: {url: 'sqlite:shop.db'}
+authentication: {bearer: {issuer: us, audience: shop, jwks: jwks.json}}
+roles: {support: ['orders:read'], admin: ['*']}
+"""
+
+
+class Authentication(harness.ServerTest):
+    def setUp(self):
+        super().setUp()
+        self.folder = self.directory()
+        self.command("token", "key", "--private", "private.jwk", "--public", "jwks.json")
+
+    def command(self, *arguments, status=0):
+        ran = subprocess.run([harness.program(), *arguments], cwd=self.folder, capture_output=True, text=True, timeout=60)
+        self.assertEqual(ran.returncode, status, ran.stderr)
+        return ran.stdout.strip()
+
+    def token(self, *more):
+        return "Bearer " + self.command("token", "issue", "--key", "private.jwk", "--subject", "ada", "--issuer", "us", "--audience",
+                                         "shop", *more)
+
+    def start(self, config=CONFIG, **more):
+        return self.serve(CONTRACT, config=config, directory=self.folder, **more)
+
+    def test_every_role_on_every_operation(self):
+        server = self.start()
+        callers = {None: {}, "support": {"Authorization": self.token("--role", "support")},
+                   "admin": {"Authorization": self.token("--role", "admin")}, "nobody": {"Authorization": self.token()},
+                   "writer": {"Authorization": self.token("--scope", "orders:write")}}
+        expected = {"listOrders": {None: 401, "support": 200, "admin": 200, "nobody": 403, "writer": 403},
+                    "createOrder": {None: 401, "support": 403, "admin": 201, "nobody": 403, "writer": 201},
+                    "public": {None: 200, "support": 200, "admin": 200, "nobody": 200, "writer": 200}}
+        for operation, by_role in expected.items():
+            for role, status in by_role.items():
+                with self.subTest(operation=operation, role=role):
+                    if operation == "createOrder":
+                        answer = server.post("/orders", {"id": f"by-{role}"}, callers[role])
+                    else:
+                        answer = server.get("/orders" if operation == "listOrders" else "/public", headers=callers[role])
+                    self.assertEqual(answer.status, status)
+                    if status == 401:
+                        self.assertIn('Bearer realm="Shop"', answer.headers["www-authenticate"])
+                        self.assertEqual(answer.json()["code"], "unauthenticated")
+                    if status == 403:
+                        self.assertEqual(answer.json()["code"], "forbidden")
+                        self.assertIn("insufficient_scope", answer.headers["www-authenticate"])
+
+    def test_a_stranger_learns_nothing_of_the_schema(self):
+        server = self.start()
+        self.assertEqual(server.post("/orders", {"nonsense": True}).status, 401)
+        self.assertEqual(server.post("/orders", {"nonsense": True}, {"Authorization": self.token()}).status, 403)
+
+    def test_a_key_is_made_listed_rotated_and_revoked(self):
+        server = self.start()
+        key = self.command("keys", "create", "--name", "nightly", "--scope", "orders:read", "--prefix", "shop", "--expires", "90d")
+        self.assertRegex(key, r"^shop_[0-9A-Za-z]{36}$")
+        self.assertEqual(server.get("/orders", headers={"X-API-Key": key}).status, 200)
+        self.assertEqual(server.post("/orders", {"id": "a"}, {"X-API-Key": key}).status, 403)
+        (listed,) = json.loads(self.command("keys", "list", "--json"))
+        self.assertEqual((listed["name"], listed["state"], listed["scopes"]), ("nightly", "valid", ["orders:read"]))
+        self.assertTrue(key.startswith(listed["hint"]))
+        self.assertNotIn(key.encode(), (self.folder / "shop.db").read_bytes() + (self.folder / "shop.db-wal").read_bytes())
+
+        fresh = self.command("keys", "rotate", listed["id"])
+        self.assertEqual(server.get("/orders", headers={"X-API-Key": key}).status, 200)  # they overlap
+        self.assertEqual(server.get("/orders", headers={"X-API-Key": fresh}).status, 200)
+        self.command("keys", "revoke", listed["id"])
+        harness.until(lambda: server.get("/orders", headers={"X-API-Key": key}).status == 401, "the revoked key is refused")
+        self.assertEqual(server.get("/orders", headers={"X-API-Key": fresh}).status, 200)
+        self.command("keys", "revoke", listed["id"], status=2)
+
+    def test_ten_bad_credentials_then_429_and_an_answer_to_who_presents_none(self):
+        server = self.start()
+        statuses = [server.get("/orders", headers={"Authorization": "Bearer nonsense"}).status for _ in range(12)]
+        self.assertEqual(statuses[:10], [401] * 10)
+        self.assertIn(429, statuses[10:])
+        refused = server.get("/orders", headers={"Authorization": self.token("--role", "admin")})
+        self.assertEqual((refused.status, refused.json()["code"]), (429, "authentication-throttled"))
+        self.assertGreaterEqual(int(refused.headers["retry-after"]), 1)
+        self.assertEqual(server.get("/orders").status, 401)
+
+    def test_without_a_verifier_the_start_is_refused_and_dev_makes_a_key(self):
+        ran = subprocess.run([harness.program(), "serve", self.write("contract.yaml", CONTRACT), "--listen", "127.0.0.1:0", "--management",
+                              "off"], cwd=self.folder, capture_output=True, text=True, timeout=60)
+        self.assertEqual(ran.returncode, 2)
+        self.assertIn("nothing that verifies its tokens", ran.stderr)
+        self.assertIn("--dev", ran.stderr)
+
+        server = self.start(config="database: {url: 'sqlite:shop.db'}", arguments=["--dev"])
+        self.assertEqual(server.get("/orders").status, 401)
+        said = server.output
+        self.assertIn("DEVELOPMENT ONLY", said)
+        token = re.search(r"Authorization: (Bearer \S+)", said).group(1)
+        key = re.search(r"X-API-Key: (\S+)", said).group(1)
+        self.assertEqual(server.post("/orders", {"id": "dev"}, {"Authorization": token}).status, 201)
+        self.assertEqual(server.get("/orders", headers={"X-API-Key": key}).status, 200)
+
+    def test_a_change_that_says_for_nobody_refuses_the_start(self):
+        contract = CONTRACT.replace("security: [{bearer: ['orders:write']}, {key: ['orders:write']}]", "security: [{bearer: []}]")
+        ran = subprocess.run([harness.program(), "serve", self.write("contract.yaml", contract), "--listen", "127.0.0.1:0", "--management",
+                              "off", "--config", self.write("plimsoll.yaml", CONFIG)], cwd=self.folder, capture_output=True, text=True, timeout=60)
+        self.assertEqual(ran.returncode, 2)
+        self.assertIn("authorization: any-caller", ran.stderr)
+
+    def write(self, name, text):
+        (self.folder / name).write_text(text)
+        return name
+
+
+class RateLimit(harness.ServerTest):
+    def test_a_burst_until_429_with_all_headers(self):
+        contract = CONTRACT.replace("security: []\n      x-plimsoll: {table: orders}",
+                                    "security: []\n      x-plimsoll: {table: orders, rate-limit: 5/minute by address}")
+        server = self.serve(contract, config="database: {url: 'sqlite:shop.db'}", arguments=["--dev"])
+        for left in (4, 3, 2, 1, 0):
+            answer = server.get("/public")
+            self.assertEqual(answer.status, 200)
+            self.assertEqual(answer.headers["ratelimit-policy"], '"address";q=5;w=60')
+            self.assertTrue(answer.headers["ratelimit"].startswith(f'"address";r={left};t='), answer.headers["ratelimit"])
+            self.assertEqual(answer.headers["x-ratelimit-remaining"], str(left))
+        refused = server.get("/public")
+        self.assertEqual((refused.status, refused.json()["code"]), (429, "rate-limited"))
+        wait = int(refused.headers["retry-after"])
+        self.assertEqual(refused.headers["ratelimit"], f'"address";r=0;t={wait}')
+        self.assertEqual(refused.json()["retry_after"], wait)
+        self.assertEqual(server.get("/problems/rate-limited").status, 200)
+
+    def test_shadow_counts_and_serves(self):
+        contract = CONTRACT.replace("security: []\n      x-plimsoll: {table: orders}",
+                                    "security: []\n      x-plimsoll: {table: orders, rate-limit: {limit: 1/minute, by: address, mode: shadow}}")
+        server = self.serve(contract, config="database: {url: 'sqlite:shop.db'}", arguments=["--dev"])
+        self.assertEqual([server.get("/public").status for _ in range(4)], [200] * 4)
+        counted = [value for name, value in server.metrics().items()
+                   if all(label in name for label in ('policy="rate-limit"', 'operation="public"', 'decision="shadowed"'))]
+        self.assertEqual(counted, [3])
+
+
+if __name__ == "__main__":
+    harness.main()
