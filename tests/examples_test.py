@@ -192,7 +192,6 @@ class ShopInCpp(harness.ServerTest):
 
         server = harness.Server(EXAMPLES / "shop/shop.yaml", folder, EXAMPLES / "shop/plimsoll.yaml", executable=folder / "build/shop", verb=())
         server.arguments.remove(str(EXAMPLES / "shop/shop.yaml"))  # the program knows its contract
-        self.command(harness.program(), "migrate", "up", EXAMPLES / "shop/shop.yaml", "--config", EXAMPLES / "shop/plimsoll.yaml", directory=folder)
         self.addCleanup(self._end, server)
         server.start()
         product = server.get("/v1/products?limit=1&sort=price").json()["data"][0]
@@ -205,10 +204,7 @@ class ShopInCpp(harness.ServerTest):
 
 def serve_shop(test):
     """The shop with its seed, in a folder of the test's."""
-    folder = test.directory()
-    migrated = test.plimsoll("migrate", "up", EXAMPLES / "shop/shop.yaml", "--config", EXAMPLES / "shop/plimsoll.yaml", directory=folder)
-    assert migrated.returncode == 0, migrated.stderr
-    return test.serve(EXAMPLES / "shop/shop.yaml", EXAMPLES / "shop/plimsoll.yaml", directory=folder)
+    return test.serve(EXAMPLES / "shop/shop.yaml", EXAMPLES / "shop/plimsoll.yaml")
 
 
 if __name__ == "__main__":
