@@ -61,7 +61,7 @@ void from_the_right(const Headers& headers, std::string_view name, F visit) {
 std::optional<Address> Address::parse(std::string_view text) {
   text = text.substr(0, text.find('%'));
   char terminated[INET6_ADDRSTRLEN];
-  if (text.empty() || text.size() >= sizeof terminated) return std::nullopt;
+  if (text.empty() || text.size() >= sizeof terminated || text.contains('\0')) return std::nullopt;
   std::memcpy(terminated, text.data(), text.size());
   terminated[text.size()] = 0;
   Address made;

@@ -34,7 +34,7 @@ bool read_port(std::string_view text, std::uint16_t& port) {
 }
 bool is_address(int family, std::string_view text) {
   char copy[INET6_ADDRSTRLEN] = {}, parsed[16];
-  if (text.size() >= sizeof copy) return false;
+  if (text.size() >= sizeof copy || text.contains('\0')) return false;  // it would end there for inet_pton
   text.copy(copy, text.size());
   return ::inet_pton(family, copy, parsed) == 1;
 }

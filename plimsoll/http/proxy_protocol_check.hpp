@@ -17,6 +17,7 @@ inline std::string proxy_header_fault(std::string_view bytes) {
   if (whole.state == State::complete) {
     if (whole.size == 0 || whole.size > bytes.size() || whole.size > kProxyHeaderLimit) return "the size is wrong";
     if (whole.known && whole.address != "unix" && !Address::parse(whole.address)) return "the address is none";
+    if (whole.address.contains('\0')) return "the address holds a NUL";
     if (!whole.known && !whole.address.empty()) return "an unknown client has an address";
   }
   for (std::size_t size = 0; size < bytes.size(); ++size) {

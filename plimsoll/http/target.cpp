@@ -28,7 +28,7 @@ bool is_address_literal(std::string_view text) {  // what stands between [ and ]
   }
   char copy[INET6_ADDRSTRLEN];
   in6_addr address;
-  if (text.size() >= sizeof copy) return false;
+  if (text.size() >= sizeof copy || text.contains('\0')) return false;  // it would end there for inet_pton
   *std::ranges::copy(text, copy).out = '\0';
   return ::inet_pton(AF_INET6, copy, &address) == 1;
 }
