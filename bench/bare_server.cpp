@@ -1,10 +1,11 @@
 // The engine alone: a tiny JSON answer from a C++ service, no contract, no policies, no log. Measured by bench/engines
 // and counted by tests/hot_path_test.py.
 //
-//   bare_server ADDRESS [THREADS [LIMITS]]
+//   bare_server ADDRESS [THREADS [LIMITS [FILE]]]
 //
 // prints the address it listens on; ends by SIGTERM. LIMITS: JSON, with the names of the listener's limits. `/large`
-// answers with 16 MiB; a body is read to its end.
+// answers with 16 MiB; a body is read to its end. FILE: a
+// line for each message that was read whole.
 
 #include "plimsoll/edge/server.hpp"
 #include "plimsoll/exchange/problem_document.hpp"
@@ -21,11 +22,17 @@ using namespace plimsoll;
 
 class Bare final : public edge::Service {
  public:
+  explicit Bare(std::FILE* seen) : seen_(seen) {}
   Task<Response> serve(Request& request, Context& context) override {
     while (request.body) {
       const auto piece = co_await request.body->read();
       if (!piece) co_return problem_document(piece.error(), context);
       if (piece->empty()) break;
+    }
+    if (seen_) {
+      std::fprintf(seen_, "%.*s %.*s\n", static_cast<int>(request.method.size()), request.method.data(),
+                   static_cast<int>(request.target.size()), request.target.data());
+      std::fflush(seen_);
     }
     Response response{.headers = Headers{context.arena}};
     if (request.path == "/large") {
@@ -41,6 +48,7 @@ class Bare final : public edge::Service {
   const Services& services() const override { return services_; }
 
  private:
+  std::FILE* seen_;
   std::string large_ = std::string(16 << 20, 'x');
   Services services_;
 };
@@ -57,7 +65,7 @@ int main(int argc, char** argv) {
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // inherited by the I/O threads
-  Bare bare;
+  Bare bare{argc > 4 ? std::fopen(argv[4], "w") : nullptr};
   edge::Limits limits;
   limits.connections_per_address = limits.connections;
   limits.requests_per_connection = INT64_MAX;
