@@ -1,5 +1,7 @@
 #include "plimsoll/json/number.hpp"
 
+#include <algorithm>
+
 namespace plimsoll::json {
 
 Decimal::Decimal(std::string_view text) {

@@ -3,6 +3,7 @@
 #include "plimsoll/json/number.hpp"
 #include "plimsoll/json/utf8.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <string>

@@ -2,9 +2,12 @@
 
 #include "plimsoll/json/number.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <memory>
+#include <vector>
 
 namespace plimsoll::json {
 namespace {

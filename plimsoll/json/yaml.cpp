@@ -6,6 +6,9 @@
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
+#include <algorithm>
+#include <charconv>
+#include <memory>
 #include <sstream>
 #include <string>
 #include <unordered_map>
