@@ -17,7 +17,7 @@ class Demo(harness.ServerTest):
         self.assertEqual(len(commands), 6, output)
         for address in (f"http://{listen}/v1", f"http://{listen}/docs", f"http://{management}/metrics"):
             self.assertIn(address, output)
-        answers = [subprocess.run(["bash", "-c", command], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60).stdout for command in commands]
+        answers = [subprocess.run(["bash", "-c", command], cwd=harness.ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60).stdout for command in commands]
         expected = ['"name"', '"total"', '"id"', '"/category"', "Leave it at the door.", "http_server_request_duration"]
         for command, answer, part in zip(commands, answers, expected):
             self.assertIn(part, answer, command)

@@ -58,6 +58,41 @@ class Shop(harness.ServerTest):
             cents = sum(item["quantity"] * round(float(item["price"]) * 100) for item in row["items"])
             self.assertEqual(round(float(row["total"]) * 100), cents)
 
+    def test_strangers_see_the_catalogue_only_and_customers_their_own_orders(self):
+        folder = self.directory()
+        made = self.plimsoll("token", "key", "--private", "private.jwk", "--public", "jwks.json", directory=folder)
+        self.assertEqual(made.returncode, 0, made.stderr)
+        deployment = (EXAMPLES / "shop/plimsoll.yaml").read_text() + "authentication: {bearer: {issuer: shop-test, audience: shop, jwks: jwks.json}}\n"
+        shop = self.serve(EXAMPLES / "shop/shop.yaml", deployment, directory=folder)
+
+        def caller(subject, role):
+            issued = self.plimsoll("token", "issue", "--key", "private.jwk", "--subject", subject, "--issuer", "shop-test", "--audience", "shop", "--role", role, directory=folder)
+            self.assertEqual(issued.returncode, 0, issued.stderr)
+            return {"Authorization": "Bearer " + issued.stdout.strip()}
+
+        ada, support = "0192f0c1-0002-7000-8000-000000000007", caller("someone-of-support", "support")
+        customer = caller(ada, "customer")
+        self.assertEqual(shop.get("/v1/products").status, 200)
+        self.assertEqual(shop.get("/v1/orders").status, 401)
+        own = shop.get("/v1/orders?limit=200", customer).json()["data"]
+        self.assertTrue(own)
+        self.assertEqual({order["customer_id"] for order in own}, {ada})
+        self.assertGreater(len({order["customer_id"] for order in shop.get("/v1/orders?limit=200", support).json()["data"]}), 10)
+        another = next(order["id"] for order in shop.get("/v1/orders?limit=200", support).json()["data"] if order["customer_id"] != ada)
+        self.assertEqual([shop.get(f"/v1/orders/{another}", who).status for who in (customer, support)], [404, 200])
+        self.assertEqual(shop.patch(f"/v1/orders/{another}", {"note": "mine"}, customer).status, 404)
+        for target in ("/v1/customers", "/v1/payments", "/v1/order-items"):
+            self.assertEqual([shop.get(target, who).status for who in (customer, support)], [403, 200], target)
+        self.assertEqual(shop.post("/v1/reports/sales", headers=support).status, 403)
+        self.assertEqual(shop.post("/v1/reports/sales", headers=caller("boss", "admin")).status, 202)
+
+    def test_the_catalogue_comes_from_memory_and_a_write_is_seen(self):
+        target = "/v1/products?limit=5&sort=-created_at"
+        seen = [self.shop.get(target).headers["cache-status"] for _ in range(2)]
+        self.assertIn("hit", seen[1])
+        created = self.shop.post("/v1/products", {"name": "Tin whistle", "category": "toys", "price": "4.00"})
+        self.assertEqual(self.shop.get(target).json()["data"][0]["id"], created.json()["id"])
+
     def test_an_order_is_placed_changed_and_removed(self):
         customer = self.shop.get("/v1/customers?limit=1").json()["data"][0]["id"]
         created = self.shop.post("/v1/orders", {"customer_id": customer, "note": "By the back door."})
@@ -190,10 +225,10 @@ class ShopInCpp(harness.ServerTest):
         self.command("ninja", "-j2", "-C", folder / "build")
         self.assertIn("[  PASSED  ]", self.command(folder / "build/shop_test"))
 
-        server = harness.Server(EXAMPLES / "shop/shop.yaml", folder, EXAMPLES / "shop/plimsoll.yaml", executable=folder / "build/shop", verb=())
+        server = harness.Server(EXAMPLES / "shop/shop.yaml", folder, EXAMPLES / "shop/plimsoll.yaml", ["--dev"], executable=folder / "build/shop", verb=())
         server.arguments.remove(str(EXAMPLES / "shop/shop.yaml"))  # the program knows its contract
         self.addCleanup(self._end, server)
-        server.start()
+        server.start().authorize()
         product = server.get("/v1/products?limit=1&sort=price").json()["data"][0]
         quote = server.post("/v1/quotes", {"items": [{"product_id": product["id"], "quantity": 3}]})
         self.assertEqual(quote.status, 200, quote)
@@ -204,7 +239,7 @@ class ShopInCpp(harness.ServerTest):
 
 def serve_shop(test):
     """The shop with its seed, in a folder of the test's."""
-    return test.serve(EXAMPLES / "shop/shop.yaml", EXAMPLES / "shop/plimsoll.yaml")
+    return test.serve(EXAMPLES / "shop/shop.yaml", EXAMPLES / "shop/plimsoll.yaml", arguments=["--dev"]).authorize()
 
 
 if __name__ == "__main__":

@@ -270,6 +270,7 @@ class Server(Process):
         self.port = Ports.take()
         self.management_port = Ports.take() if management else None
         self.address = f"127.0.0.1:{self.port}"
+        self.headers = {}  # of every request that does not say otherwise
         self.management = f"127.0.0.1:{self.management_port}" if management else "off"
         command = [executable or program(), *verb, contract, "--listen", self.address, "--management", self.management]
         if config:
@@ -296,7 +297,7 @@ class Server(Process):
         return self
 
     def request(self, method, target, body=None, headers=None, connection=None, patience=None):
-        return fetch(self.address, method, target, body, headers, connection, patience)
+        return fetch(self.address, method, target, body, {**self.headers, **(headers or {})}, connection, patience)
 
     def get(self, target, headers=None, **more):
         """`more` becomes the query, properly encoded: `get("/orders", limit=2, status=["open", "paid"], **{"total[ge]": 10})`. The commas
@@ -316,6 +317,12 @@ class Server(Process):
 
     def delete(self, target, headers=None):
         return self.request("DELETE", target, headers=headers)
+
+    def authorize(self):
+        """From now on requests carry the credential that `--dev` has made."""
+        said = until(lambda: re.search(r"^\s*(Authorization): (.*)$", self.output, re.M), lambda: f"a credential of {self.describe()}")
+        self.headers[said[1]] = said[2]
+        return self
 
     def connection(self):
         """A keep-alive connection to give to `request`; the caller closes it."""

@@ -25,11 +25,12 @@ class Tour(harness.ServerTest):
         text = (harness.ROOT / "README.md").read_text()
         self.assertEqual(len(steps()), text.count("```sh\n"), "a block of commands has no bold title before it")
         listen, management, own = (f"127.0.0.1:{self.port()}" for _ in range(3))
+        folder = self.directory()
+        (folder / "build/demo").mkdir(parents=True)
         demo = self.process([harness.ROOT / "scripts/demo"], environment={
-            "LISTEN": listen, "MANAGEMENT": management, "PLIMSOLL": harness.program(), "DEMO": self.directory()})
+            "LISTEN": listen, "MANAGEMENT": management, "PLIMSOLL": harness.program(), "DEMO": folder / "build/demo"})
         harness.until(lambda: "Ctrl-C ends it." in demo.output or not demo.alive, demo.describe)
         self.assertTrue(demo.alive, demo.describe())
-        folder = self.directory()
         (folder / "bin").mkdir()
         (folder / "bin/plimsoll").symlink_to(harness.program())
         for title, commands, output in steps():

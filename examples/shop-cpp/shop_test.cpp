@@ -9,6 +9,7 @@
 #include <fstream>
 #include <plimsoll/database/migrations.hpp>
 #include <plimsoll/database/sqlite.hpp>
+#include <plimsoll/policy/development_key.hpp>
 #include <plimsoll/testkit/client.hpp>
 
 namespace {
@@ -41,6 +42,7 @@ class Shop : public testing::Test {
     text.replace(text.find("shop.db"), 7, path);
     plimsoll::server::Settings settings;
     settings.quiet = true;
+    settings.development = true;
     settings.config = folder / "plimsoll.yaml";
     std::ofstream(settings.config) << text;
 
@@ -50,6 +52,9 @@ class Shop : public testing::Test {
     ASSERT_TRUE(made) << plimsoll::contract::to_string(made.error().front());
     instance = std::move(*made);
     client = std::make_unique<plimsoll::testkit::Client>(*instance);
+    const auto made_up = plimsoll::policy::development_credentials(instance->contract(), instance->services());
+    ASSERT_EQ(made_up.size(), 1u);
+    token = made_up[0].header.substr(made_up[0].header.find(' ') + 1);  // behind `Authorization: `
   }
   void TearDown() override {
     client.reset();
@@ -57,7 +62,10 @@ class Shop : public testing::Test {
     std::filesystem::remove_all(folder);
   }
 
+  plimsoll::testkit::HeaderList developer() const { return {{"authorization", token}}; }
+
   std::filesystem::path folder;
+  std::string token;
   std::unique_ptr<plimsoll::server::Instance> instance;
   std::unique_ptr<plimsoll::testkit::Client> client;
 };
@@ -86,23 +94,30 @@ TEST_F(Shop, ACartThatBreaksTheContractNeverReachesTheHandler) {
 
 TEST_F(Shop, CheckingOutPaysAndMarksTheOrderOnce) {
   const auto path = std::string(kOpenOrder) + "/checkout";
-  const auto paid = client->post(path, R"({"method":"card"})");
+  const auto paid = client->post(path, R"({"method":"card"})", developer());
   ASSERT_EQ(paid.status, 201) << paid.body;
   EXPECT_NE(paid.body.find(R"("status":"settled")"), std::string::npos);
-  EXPECT_NE(client->get(kOpenOrder).body.find(R"("status":"paid")"), std::string::npos);
-  EXPECT_EQ(client->post(path, R"({"method":"card"})").problem, "conflict");
-  const auto payments = client->get("/v1/payments?order_id=0192f0c1-0003-7000-8000-000000001388&count=exact");
+  EXPECT_NE(client->get(kOpenOrder, developer()).body.find(R"("status":"paid")"), std::string::npos);
+  EXPECT_EQ(client->post(path, R"({"method":"card"})", developer()).problem, "conflict");
+  const auto payments =
+      client->get("/v1/payments?order_id=0192f0c1-0003-7000-8000-000000001388&count=exact", developer());
   EXPECT_NE(payments.body.find(R"("total":1)"), std::string::npos) << payments.body;
 }
 
+TEST_F(Shop, AStrangerPaysForNothing) {
+  EXPECT_EQ(client->post(std::string(kOpenOrder) + "/checkout", R"({"method":"card"})").status, 401);
+}
+
 TEST_F(Shop, APaidOrderCannotBeCheckedOut) {
-  EXPECT_EQ(client->post(std::string(kPaidOrder) + "/checkout", R"({"method":"card"})").status, 409);
-  EXPECT_EQ(client->post("/v1/orders/0192f0c1-0003-7000-8000-00000000ffff/checkout", R"({"method":"card"})").status,
-            404);
+  EXPECT_EQ(client->post(std::string(kPaidOrder) + "/checkout", R"({"method":"card"})", developer()).status, 409);
+  EXPECT_EQ(
+      client->post("/v1/orders/0192f0c1-0003-7000-8000-00000000ffff/checkout", R"({"method":"card"})", developer())
+          .status,
+      404);
 }
 
 TEST_F(Shop, ExportsEveryOrderAsALine) {
-  const auto answer = client->get("/v1/exports/orders");
+  const auto answer = client->get("/v1/exports/orders", developer());
   EXPECT_EQ(answer.status, 200);
   EXPECT_EQ(std::ranges::count(answer.body, '\n'), 5000);
 }

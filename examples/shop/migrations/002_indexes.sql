@@ -1,4 +1,4 @@
--- For each declared filter an index for each declared sort, so that any page is a walk along one of them; and the index of `q`.
+-- For each declared filter an index for each declared sort, so that any page is a walk along one of them. (The index of `q` is made by the server.)
 CREATE INDEX products_by_name_id ON products (name, id);
 CREATE INDEX products_by_price_id ON products (price, id);
 CREATE INDEX products_by_stock_id ON products (stock, id);
@@ -53,15 +53,3 @@ CREATE INDEX payments_by_status_id ON payments (status, id);
 CREATE INDEX payments_by_method_created_at_id ON payments (method, created_at, id);
 CREATE INDEX payments_by_method_amount_id ON payments (method, amount, id);
 CREATE INDEX payments_by_method_id ON payments (method, id);
-
-CREATE VIRTUAL TABLE products_search USING fts5 (name, description, content='products', content_rowid='row_number', tokenize='unicode61 remove_diacritics 2');
-CREATE TRIGGER products_search_insert AFTER INSERT ON products BEGIN
-  INSERT INTO products_search (rowid, name, description) VALUES (new.row_number, new.name, new.description);
-END;
-CREATE TRIGGER products_search_delete AFTER DELETE ON products BEGIN
-  INSERT INTO products_search (products_search, rowid, name, description) VALUES ('delete', old.row_number, old.name, old.description);
-END;
-CREATE TRIGGER products_search_update AFTER UPDATE OF name, description ON products BEGIN
-  INSERT INTO products_search (products_search, rowid, name, description) VALUES ('delete', old.row_number, old.name, old.description);
-  INSERT INTO products_search (rowid, name, description) VALUES (new.row_number, new.name, new.description);
-END;
