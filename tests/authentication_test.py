@@ -1,7 +1,9 @@
 """Who may do what, on the running server: keys and tokens made by the commands, roles, the limit of bad credentials, --dev."""
+import http.server
 import json
 import re
 import subprocess
+import threading
 import unittest
 
 import harness
@@ -134,6 +136,45 @@ class Authentication(harness.ServerTest):
         key = re.search(r"X-API-Key: (\S+)", said).group(1)
         self.assertEqual(server.post("/orders", {"id": "dev"}, {"Authorization": token}).status, 201)
         self.assertEqual(server.get("/orders", headers={"X-API-Key": key}).status, 200)
+
+    def test_keys_come_from_a_url_and_are_fetched_anew(self):
+        published = {"keys": (self.folder / "jwks.json").read_bytes(), "status": 200}
+
+        class Issuer(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(published["status"])
+                self.end_headers()
+                self.wfile.write(published["keys"])
+
+            def log_message(self, *_):
+                pass
+
+        issuer = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Issuer)
+        threading.Thread(target=issuer.serve_forever, daemon=True).start()
+        self.addCleanup(issuer.server_close)
+        self.addCleanup(issuer.shutdown)
+        config = CONFIG.replace("jwks: jwks.json", f"jwks: 'http://127.0.0.1:{issuer.server_port}/jwks', refresh: 1s")
+        server = self.start(config)
+        old = {"Authorization": self.token("--role", "admin")}
+        self.assertEqual(server.get("/orders", headers=old).status, 200)
+        published["status"] = 500  # the issuer is ill: the keys at hand stay in force
+        harness.until(lambda: "keys not refreshed" in server.output, "the failure is logged")
+        self.assertEqual(server.get("/orders", headers=old).status, 200)
+
+        server.stop()
+        refused = self.server(CONTRACT, config=config, directory=self.folder)
+        with self.assertRaisesRegex(AssertionError, "cannot be had: it answered 500"):
+            refused.start()
+
+        published["status"] = 200
+        server = self.start(config)
+        (self.folder / "private.jwk").unlink()
+        self.command("token", "key", "--private", "private.jwk", "--public", "jwks.json")
+        fresh = {"Authorization": self.token("--role", "admin")}
+        self.assertEqual(server.get("/orders", headers=fresh).status, 401)
+        published["keys"] = (self.folder / "jwks.json").read_bytes()
+        harness.until(lambda: server.get("/orders", headers=old).status != 200, "the old key is gone")
+        self.assertEqual(server.get("/orders", headers=fresh).status, 200)
 
     def test_a_change_that_says_for_nobody_refuses_the_start(self):
         contract = CONTRACT.replace("security: [{bearer: ['orders:write']}, {key: ['orders:write']}]", "security: [{bearer: []}]")

@@ -290,7 +290,7 @@ TEST(Authenticate, WhatIsWrongInTheDeploymentIsRefused) {
       {"{bearer: {secret: short}}", "shorter than 32 bytes"},
       {"{bearer: {issuer: us}}", "neither `jwks` nor `secret`"},
       {"{bearer: {jwks: /nowhere.json}}", "cannot be read"},
-      {"{bearer: {jwks: 'https://id.example.com/jwks.json'}}", "from a file only"},
+      {"{bearer: {jwks: 'http://id.example.com/jwks.json'}}", "plain http is for this machine only"},
       {"{bearer: {isuer: us}}", "did you mean \"issuer\"?"},
       {"{bearer: {secret: " + kSecret + ", algorithms: [none]}}", "no algorithm that can be allowed"},
       {"{failures: 0/minute, bearer: {secret: " + kSecret + "}}", "at least 1"},

@@ -68,6 +68,8 @@ Result<std::shared_ptr<TokenVerifier>> TokenVerifier::make(TokenOptions options,
   }
   made->options_ = std::move(options);
   made->roles_ = std::move(roles);
+  made->keys_ = std::make_shared<const JwkSet>();
+  if (made->remote()) return made;
   if (auto done = made->load(now); !done) return std::unexpected(std::move(done).error());
   return made;
 }
@@ -88,6 +90,10 @@ Result<> TokenVerifier::load(Nanoseconds now) {
     if (!read) return std::unexpected(std::move(read).error());
     set = std::move(*read);
   }
+  return adopt(std::move(set), now);
+}
+
+Result<> TokenVerifier::adopt(JwkSet set, Nanoseconds now) {
   for (const auto& secret : options_.secret) {
     auto key = Jwk::of_secret(secret);
     if (!key) return std::unexpected(std::move(key).error());
@@ -108,7 +114,8 @@ Result<> TokenVerifier::load(Nanoseconds now) {
 /// Keys that cannot be read leave those we have in force.
 void TokenVerifier::refresh(Nanoseconds now, Nanoseconds least) {
   auto looked = looked_.load();
-  if (options_.jwks.empty() || now - looked < least || !looked_.compare_exchange_strong(looked, now)) return;
+  if (options_.jwks.empty() || remote() || now - looked < least || !looked_.compare_exchange_strong(looked, now))
+    return;
   if (changed_at(options_.jwks) != changed_) (void)load(now);
 }
 
@@ -140,6 +147,7 @@ std::expected<IdentityPointer, JwtFault> TokenVerifier::verify(std::string_view 
   auto identity = std::make_shared<Identity>();
   auto jwt = verify_jwt(token, keys()->keys, rules_, now, identity->arena);
   if (!jwt && jwt.error() == JwtFault::unknown_key) {
+    wants_keys_ = remote();
     refresh(now, kLeastRefresh);
     jwt = verify_jwt(token, keys()->keys, rules_, now, identity->arena);
   }

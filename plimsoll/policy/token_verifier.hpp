@@ -16,6 +16,7 @@ struct TokenOptions {
   std::string issuer;
   std::vector<std::string> audience;
   std::string jwks;
+  std::string authorities;
   std::vector<std::string> secret;
   std::vector<std::string> algorithms;
   config::Duration leeway = config::seconds(30);
@@ -25,7 +26,10 @@ struct TokenOptions {
 inline constexpr config::Field kTokenFields[] = {
     config::field<&TokenOptions::issuer>("issuer", "`iss` that tokens must carry."),
     config::field<&TokenOptions::audience>("audience", "`aud` must name one of these."),
-    config::field<&TokenOptions::jwks>("jwks", "File with the keys, a JWK set. Read anew when it changes."),
+    config::field<&TokenOptions::jwks>("jwks",
+                                       "The keys, a JWK set: a file, or an https URL. Fetched anew as it changes."),
+    config::field<&TokenOptions::authorities>(
+        "authorities", "PEM file of those who sign the certificate of the URL; empty: the system's."),
     config::field<&TokenOptions::secret>("secret",
                                          "Shared secrets for HS256, HS384 and HS512, at least 32 bytes; all verify."),
     config::field<&TokenOptions::algorithms>("algorithms", "Algorithms allowed; empty: all that fit the keys."),
@@ -50,6 +54,12 @@ class TokenVerifier {
   std::expected<IdentityPointer, JwtFault> verify(std::string_view token, Nanoseconds now);
   /// What was wrong with keys that are passed over.
   std::vector<std::string> complaints() const { return keys()->complaints; }
+  const TokenOptions& options() const { return options_; }
+  /// The keys are at a URL: somebody else fetches them (KeyRefresh) and has them adopted.
+  bool remote() const { return options_.jwks.starts_with("https://") || options_.jwks.starts_with("http://"); }
+  Result<> adopt(JwkSet set, Nanoseconds now);
+  /// A token named a key that is not known. Asking forgets it.
+  bool wants_keys() { return wants_keys_.exchange(false); }
   std::size_t key_count() const { return keys()->keys.size(); }
 
  private:
@@ -76,6 +86,7 @@ class TokenVerifier {
   std::atomic<std::shared_ptr<const JwkSet>> keys_;
   std::atomic<std::uint64_t> generation_{1};
   std::atomic<Nanoseconds> looked_{0};
+  std::atomic<bool> wants_keys_{false};
   std::int64_t changed_ = 0;  ///< of the file, when it was read; written by whoever won `looked_`
   std::unique_ptr<Shard[]> shards_ = std::make_unique<Shard[]>(kShards);
 };

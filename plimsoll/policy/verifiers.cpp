@@ -1,8 +1,10 @@
 #include "plimsoll/policy/verifiers.hpp"
 
+#include "plimsoll/client/client.hpp"
 #include "plimsoll/database/wait.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/policy/development_key.hpp"
+#include "plimsoll/policy/key_refresh.hpp"
 #include "plimsoll/telemetry/log.hpp"
 
 #include <algorithm>
@@ -83,17 +85,21 @@ Result<Verifier> make_tokens(const contract::SecurityScheme& scheme, const contr
   TokenOptions options;
   if (auto done = config::read(**section, kTokenFields, &options); !done)
     return std::unexpected(std::move(done).error());
-  if (options.jwks.starts_with("http://") || options.jwks.starts_with("https://"))
-    return config::wrong(
-        *(*section)->find("jwks"),
-        "this version reads `jwks` from a file only: let a job fetch the URL into one, it is read anew when "
-        "it changes");
+  if (options.jwks.starts_with("http://") || options.jwks.starts_with("https://")) {
+    const auto url = client::parse_url(options.jwks);
+    const auto& where = *(*section)->find("jwks");
+    if (!url) return config::wrong(where, url.error().detail);
+    if (!url->tls && url->host != "localhost" && url->host != "127.0.0.1" && url->host != "::1")
+      return config::wrong(where, "keys are fetched by https; plain http is for this machine only");
+    if (options.refresh.nanoseconds < kSecond) return config::wrong(**section, "`refresh` is at least 1s");
+  }
   if (services.log && (options.issuer.empty() || options.audience.empty()))
     services.log->write(telemetry::Level::warning, "tokens of any origin are accepted", [&](telemetry::Line& line) {
       line.add("scheme", scheme.name).add("missing", options.issuer.empty() ? "issuer" : "audience");
     });
   auto made = TokenVerifier::make(std::move(options), std::move(roles), services.clock->wall());
   if (!made) return config::wrong(**section, made.error().detail);
+  if ((*made)->remote()) services.backgrounds->add(std::make_unique<KeyRefresh>(*made, *services.clock, services.log));
   if (services.log)
     for (const auto& complaint : (*made)->complaints())
       services.log->write(telemetry::Level::warning, "a key is passed over",

@@ -69,6 +69,11 @@ int Application::serve(server::Settings settings) {
   auto& running = **made;
   const auto& deployment = running.deployment();
 
+  // Before the first request can arrive: a start that is refused has answered nobody.
+  if (auto begun = running.start(); !begun)
+    return complain({{.code = std::string(begun.error().problem->code),
+                      .what = begun.error().detail,
+                      .remedy = std::string(begun.error().problem->remedy)}});
   auto open = listen(running.site(), deployment.listen, deployment, static_cast<unsigned>(deployment.threads));
   if (!open)
     return complain(
@@ -82,10 +87,6 @@ int Application::serve(server::Settings settings) {
                         .remedy = "Choose another with `--management ADDRESS:PORT`, or `--management off`."}});
     management = std::move(*second);
   }
-  if (auto begun = running.start(); !begun)
-    return complain({{.code = std::string(begun.error().problem->code),
-                      .what = begun.error().detail,
-                      .remedy = std::string(begun.error().problem->remedy)}});
   for (const auto& remark : running.remarks()) say(remark);
   for (const auto& address : (*open)->addresses())
     say("plimsoll: " + running.contract().title + " " + running.contract().version + " at " + address);

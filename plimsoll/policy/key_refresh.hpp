@@ -1,0 +1,40 @@
+#pragma once
+
+#include "plimsoll/exchange/background.hpp"
+#include "plimsoll/policy/token_verifier.hpp"
+
+#include <condition_variable>
+#include <thread>
+
+namespace plimsoll::telemetry {
+class Log;
+}
+
+namespace plimsoll::policy {
+
+/// Fetches a verifier's keys from their URL: once before the first request (or the start is refused), then every
+/// `refresh`, and when a token named a key that is not known, but then at most every 30 s. It has a thread of its own,
+/// so that no request waits. When the issuer cannot be reached the keys at hand stay in force.
+class KeyRefresh final : public Background {
+ public:
+  KeyRefresh(std::shared_ptr<TokenVerifier> verifier, const Clock& clock, telemetry::Log* log)
+      : verifier_(std::move(verifier)), clock_(clock), log_(log) {}
+  ~KeyRefresh() override { stop(); }
+  Result<> start() override;
+  void stop() noexcept override;
+
+ private:
+  static constexpr Nanoseconds kLeast = 30 * kSecond;  ///< between fetches for an unknown key, or after a failed one
+  Result<> fetch();
+  void work();
+
+  std::shared_ptr<TokenVerifier> verifier_;
+  const Clock& clock_;
+  telemetry::Log* log_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace plimsoll::policy
