@@ -130,6 +130,7 @@ class Authentication(harness.ServerTest):
 
         server = self.start(config="database: {url: 'sqlite:shop.db'}", arguments=["--dev"])
         self.assertEqual(server.get("/orders").status, 401)
+        harness.until(lambda: "X-API-Key: dev_" in server.output, "what was made is printed")
         said = server.output
         self.assertIn("DEVELOPMENT ONLY", said)
         token = re.search(r"Authorization: (Bearer \S+)", said).group(1)
