@@ -12,11 +12,11 @@ namespace plimsoll::edge {
 
 struct Worker::Accepting {
   Accepting(Loop& loop, net::Listener from, std::shared_ptr<net::TlsContext> with, std::shared_ptr<const Trust> whom)
-      : address(from.address()),
+      : divided(!from.undivided()),
         descriptor(std::make_unique<Descriptor>(loop, from.release())),
         tls(std::move(with)),
         trust(std::move(whom)) {}
-  std::string address;
+  bool divided;  ///< a socket of this thread alone
   std::unique_ptr<Descriptor> descriptor;
   std::shared_ptr<net::TlsContext> tls;
   std::shared_ptr<const Trust> trust;
@@ -72,7 +72,15 @@ void Worker::run() { loop.run(); }
 void Worker::drain() {
   if (draining_) return;
   draining_ = true;
-  for (auto& accepting : accepting_) accepting->scope.stop(Stop::drain);
+  // Handshakes under way come to their end first: a listener that is closed resets them.
+  constexpr auto kHandshakes = 50 * kMillisecond;
+  for (auto& accepting : accepting_)
+    if (accepting->divided) net::Listener::turn_away(accepting->descriptor->get());
+  close_listeners_.worker = this;
+  close_listeners_.ring = [](Alarm& alarm) {
+    for (auto& accepting : static_cast<Limit&>(alarm).worker->accepting_) accepting->scope.stop(Stop::drain);
+  };
+  loop.wheel().arm(close_listeners_, loop.tick_in(kHandshakes));
   for (auto* connection = first_; connection; connection = connection->next_) connection->drain();
   drain_limit_.worker = this;
   drain_limit_.ring = [](Alarm& alarm) {

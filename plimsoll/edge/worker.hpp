@@ -68,7 +68,7 @@ class Worker {
   std::vector<std::unique_ptr<Accepting>> accepting_;
   Connection* first_ = nullptr;
   bool draining_ = false;
-  Limit drain_limit_;
+  Limit drain_limit_, close_listeners_;
   Nanoseconds warned_ = 0;
   std::int64_t second_ = -1;
   http::DateText date_{};

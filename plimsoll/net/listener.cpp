@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -14,6 +15,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <memory>
 #include <utility>
 
@@ -185,6 +187,17 @@ Listener& Listener::operator=(Listener&& other) noexcept {
 }
 Listener::~Listener() {
   if (descriptor_ >= 0) ::close(descriptor_);
+}
+void Listener::turn_away(int listener) {
+  // Drops segments with SYN and without ACK (byte 13 of the TCP header), takes all others (socket(7),
+  // SO_ATTACH_FILTER).
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),          BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0),
+      BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
+  };
+  const sock_fprog filter{.len = std::size(program), .filter = program};
+  ::setsockopt(listener, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
 }
 int Listener::release() { return std::exchange(descriptor_, -1); }
 

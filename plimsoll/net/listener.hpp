@@ -37,6 +37,9 @@ class Listener {
   /// The system does not divide what comes among several: `again` gives further threads the same socket.
   bool undivided() const { return inherited_ || address_.starts_with("unix:"); }
   int get() const { return descriptor_; }
+  /// No new connection comes to this socket; those whose handshake is under way still do. A client that is turned away
+  /// so asks again after a second, and finds whoever else listens there: a reset would have cost it its request.
+  static void turn_away(int listener);
   /// Gives the descriptor away.
   int release();
 
