@@ -308,6 +308,9 @@ std::optional<std::size_t> Reader::open(const std::string& file, const Value* re
   std::error_code error;
   if (sources_.size() >= kMostFiles) return unreadable("more than 1000 files are referred to");
   if (fs::is_directory(file, error)) return unreadable("\"" + file + "\" is a directory");
+  // A reference never waits: at a pipe, a terminal or /dev/zero. The document itself may come through a pipe.
+  if (referrer && fs::exists(file, error) && !fs::is_regular_file(file, error))
+    return unreadable("\"" + file + "\" is no regular file");
   std::ifstream in(file, std::ios::binary);
   if (!in) return unreadable("\"" + file + "\" cannot be read: " + std::strerror(errno));
   std::string text;

@@ -93,6 +93,26 @@ TEST(LoadErrors, EachSaysWhatAndWhatToDo) {
   }
 }
 
+TEST(LoadErrors, AReferenceNeverWaitsForADevice) {
+  const auto file = testing::TempDir() + "device-" + std::to_string(::getpid()) + ".yaml";
+  std::ofstream(file) << "openapi: 3.1.0\ninfo: {title: T, version: '1'}\npaths: {/a: {$ref: /dev/zero}}\n";
+  const auto loaded = load({.file = file});
+  std::filesystem::remove(file);
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error()[0].code, "file-unreadable");
+}
+
+/// The documents the fuzzer starts from, and those it once found: none of them crashes or hangs the loader.
+TEST(LoadErrors, EveryDocumentOfTheCorpusIsLoadedOrRefused) {
+  std::size_t documents = 0;
+  for (auto& entry : std::filesystem::directory_iterator(PLIMSOLL_SOURCE_DIR "/fuzz/contract_fuzz")) {
+    const auto loaded = load({.file = entry.path().string()});
+    if (!loaded) EXPECT_FALSE(loaded.error().empty()) << entry.path();
+    ++documents;
+  }
+  EXPECT_GT(documents, 40u);
+}
+
 TEST(LoadErrors, AFileThatIsNotThereIsToldByName) {
   const auto loaded = load({.file = "/nowhere/shop.yaml"});
   ASSERT_FALSE(loaded);

@@ -1,0 +1,140 @@
+#include "plimsoll/async/loop.hpp"
+#include "plimsoll/contract/contract.hpp"
+#include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/part.hpp"
+#include "plimsoll/json/parse.hpp"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace plimsoll::policy {
+extern const Part responses;
+namespace {
+
+constexpr std::string_view kContract = R"(
+openapi: 3.1.0
+info: {title: Answers, version: '1'}
+paths:
+  /a:
+    get:
+      operationId: a
+      responses:
+        '200':
+          description: ok
+          headers: {X-Total: {required: true, schema: {type: integer}}}
+          content: {application/json: {schema: {type: object, required: [id], properties: {id: {type: integer}}}}}
+        4XX: {description: bad, content: {text/plain: {}}}
+)";
+
+class Answers final : public Handler {
+ public:
+  Task<Result<Response>> handle(Request&, Context& context) override {
+    Response made{.status = status, .headers = Headers{context.arena}, .body = std::string_view(body)};
+    if (!type.empty()) made.headers.add("content-type", type);
+    if (total) made.headers.add("x-total", "1");
+    co_return made;
+  }
+  std::uint16_t status = 200;
+  std::string type = "application/json", body = R"({"id":1})";
+  bool total = true;
+};
+
+class ResponsesTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    const auto file = testing::TempDir() + "responses-" + std::to_string(::getpid()) + ".yaml";
+    std::ofstream(file) << kContract;
+    auto loaded = contract::load({.file = file});
+    std::filesystem::remove(file);
+    ASSERT_TRUE(loaded);
+    contract = *loaded;
+  }
+  Result<std::unique_ptr<Policy>> build(std::string_view options) {
+    if (options.empty()) return responses.build(responses, nullptr, {*contract, contract->operations[0], services});
+    auto value = json::parse(options, arena);
+    return responses.build(responses, &*value, {*contract, contract->operations[0], services});
+  }
+  std::string ask(std::string_view options) {
+    auto policy = build(options);
+    if (!policy || !*policy) return "no policy";
+    Loop loop;
+    Request request{.method = "GET", .target = "/a", .headers = Headers{arena}};
+    Context context{arena, loop, services};
+    context.operation = &contract->operations[0];
+    Link links[] = {(*policy)->link(), {.handler = &handler}};
+    std::string told;
+    Scope scope;
+    loop.spawn(scope, run(links, request, context, told));
+    loop.run();
+    return told;
+  }
+  static Task<> run(const Link* links, Request& request, Context& context, std::string& told) {
+    Next next{links};
+    auto answer = co_await next(request, context);
+    told = answer ? std::to_string(answer->status)
+                  : std::string(answer.error().problem->code) + ": " + answer.error().more().cause;
+  }
+  Arena arena;
+  Services services{};
+  std::shared_ptr<const contract::Contract> contract;
+  Answers handler;
+};
+
+TEST_F(ResponsesTest, IsOffUnlessTheContractAsksForIt) {
+  EXPECT_EQ(ask(""), "no policy");
+  EXPECT_EQ(ask("\"off\""), "no policy");
+  EXPECT_EQ(ask("false"), "no policy");
+  EXPECT_FALSE(build("\"sometimes\""));
+  EXPECT_FALSE(build("{\"samples\":\"5%\"}"));
+}
+
+TEST_F(ResponsesTest, WhatSatisfiesTheContractPasses) { EXPECT_EQ(ask("\"enforce\""), "200"); }
+
+TEST_F(ResponsesTest, WhatDoesNotIsRefusedAndTheReasonIsForTheLog) {
+  handler.body = R"({"id":"x"})";
+  EXPECT_TRUE(ask("\"enforce\"").starts_with("invalid-response: /id ")) << ask("\"enforce\"");
+  handler.body = "{";
+  EXPECT_TRUE(ask("\"enforce\"").starts_with("invalid-response: the body is not JSON"));
+  handler.body = "{}";
+  handler.total = false;
+  EXPECT_EQ(ask("\"enforce\""), "invalid-response: the header X-Total is missing");
+  handler.total = true;
+  handler.type = "text/html";
+  EXPECT_EQ(ask("\"enforce\""), "invalid-response: the media type \"text/html\" is not declared for status 200");
+  handler.status = 500;
+  EXPECT_EQ(ask("\"enforce\""), "invalid-response: status 500 is not declared");
+  handler.status = 404, handler.type = "text/plain";
+  EXPECT_EQ(ask("\"enforce\""), "404");
+  handler.status = 304;
+  EXPECT_EQ(ask("\"enforce\""), "304");
+}
+
+TEST_F(ResponsesTest, ShadowOnlyLooks) {
+  handler.body = "[]";
+  EXPECT_EQ(ask("\"shadow\""), "200");
+  EXPECT_EQ(ask(R"({"mode":"shadow","sample":"50%"})"), "200");
+}
+
+TEST_F(ResponsesTest, ASampleIsItsShareOfTheAnswers) {
+  handler.body = "[]";
+  auto policy = build(R"({"sample":"25%"})");
+  ASSERT_TRUE(policy && *policy);
+  int refused = 0;
+  for (int i = 0; i < 100; ++i) {
+    Loop loop;
+    Request request{.method = "GET", .target = "/a", .headers = Headers{arena}};
+    Context context{arena, loop, services};
+    Link links[] = {(*policy)->link(), {.handler = &handler}};
+    std::string told;
+    Scope scope;
+    loop.spawn(scope, run(links, request, context, told));
+    loop.run();
+    refused += told.starts_with("invalid-response");
+  }
+  EXPECT_EQ(refused, 25);
+}
+
+}  // namespace
+}  // namespace plimsoll::policy

@@ -1,0 +1,145 @@
+"""A contract on the command line and on the running server: mock, lint, routes, bundle, and the refusal to start."""
+import json
+import os
+import pathlib
+import subprocess
+import time
+import unittest
+
+import harness
+
+CONTRACT = """
+openapi: 3.1.0
+info: {title: Orders, version: '1'}
+servers: [{url: /v1}]
+components: {securitySchemes: {key: {type: apiKey, in: header, name: X-Key}}}
+paths:
+  /orders:
+    get:
+      operationId: listOrders
+      summary: Lists
+      security: []
+      parameters: [{name: limit, in: query, schema: {type: integer, minimum: 1, maximum: 100, default: 20}}]
+      responses:
+        '200':
+          description: ok
+          content:
+            application/json:
+              schema: {type: array, maxItems: 100, items: {$ref: 'parts/order.yaml'}}
+              examples: {two: {value: [{id: 1}, {id: 2}]}, none: {value: []}}
+        4XX: {description: wrong, content: {application/problem+json: {schema: {type: object}}}}
+    post:
+      operationId: createOrder
+      summary: Creates
+      security: [{key: []}]
+      requestBody: {required: true, content: {application/json: {schema: {$ref: 'parts/order.yaml'}}}}
+      responses: {'201': {description: made}, 4XX: {description: wrong, content: {application/problem+json: {}}}}
+"""
+ORDER = "type: object\nrequired: [id]\nadditionalProperties: false\nproperties: {id: {type: integer, minimum: 1, maximum: 9999}}\n"
+
+
+class Contracts(harness.ServerTest):
+    def folder(self, contract=CONTRACT):
+        folder = self.directory()
+        (folder / "parts").mkdir()
+        (folder / "parts/order.yaml").write_text(ORDER)
+        (folder / "contract.yaml").write_text(contract)
+        return folder
+
+    def mock(self, contract, folder, *arguments):
+        server = harness.Server(contract, folder, arguments=arguments, verb=("mock",))
+        self.addCleanup(self._end, server)
+        return server.start()
+
+    def test_mock_answers_from_examples_and_checks_requests(self):
+        folder = self.folder()
+        server = self.mock(folder / "contract.yaml", folder)
+        self.assertEqual(server.get("/v1/orders").json(), [{"id": 1}, {"id": 2}])
+        self.assertEqual(server.get("/v1/orders", {"Prefer": "example=none"}).json(), [])
+        made = server.get("/v1/orders", {"Prefer": "dynamic=true"})
+        self.assertTrue(all(1 <= order["id"] <= 9999 for order in made.json()), made)
+        self.assertEqual(server.get("/v1/orders", {"Prefer": "dynamic=true"}).json(), made.json())
+        self.assertEqual(server.get("/v1/orders", {"Prefer": "code=503"}).code, "mock-no-such-answer")
+        self.assertEqual(server.get("/v1/orders?limit=0").code, "invalid")
+        self.assertEqual(server.get("/orders").status, 404)
+        self.assertEqual(server.request("PUT", "/v1/orders").headers["allow"], "GET, HEAD, OPTIONS, POST")
+        refused = server.post("/v1/orders", {"id": 1})
+        self.assertEqual(refused.status, 401)
+        self.assertIn("www-authenticate", refused.headers)
+        self.assertEqual(server.post("/v1/orders", {"id": 1}, {"X-Key": "k"}).status, 201)
+        wrong = server.post("/v1/orders", {"id": 0, "more": 1}, {"X-Key": "k"})
+        self.assertEqual(wrong.status, 400)
+        self.assertEqual({error["pointer"] for error in wrong.json()["errors"]}, {"/id", "/more"})
+
+    def test_large_contracts_serve_soon_and_within_their_memory(self):
+        """1.7 MB each: 300 ms from the start of the process, 80 MiB. Asserted of the optimised program only."""
+        optimised = "release" in str(harness.program())
+        for name, target in (("box.json", "/2.0/users/me"), ("twilio-api-v2010.yaml", "/2010-04-01/Accounts.json")):
+            contract = harness.real(f"contracts/{name}")
+            best, memory = float("inf"), 0
+            for _ in range(3):
+                server = harness.Server(contract, self.directory(), verb=("mock",))
+                self.addCleanup(self._end, server)
+                began = time.monotonic()
+                harness.Process.start(server)
+                while True:
+                    try:
+                        status = harness.fetch(server.address, target=target, headers={"Authorization": "Bearer t"}, patience=5).status
+                        break
+                    except (OSError, ConnectionError):
+                        self.assertTrue(server.alive, server.describe())
+                        time.sleep(0.002)
+                best = min(best, time.monotonic() - began)
+                self.assertIn(status, (200, 401))
+                lines = pathlib.Path(f"/proc/{server.pid}/status").read_text().splitlines()
+                memory = max(memory, *(int(line.split()[1]) for line in lines if line.startswith("VmHWM")))
+                server.stop()
+            print(f"{name}: first answer after {best * 1000:.0f} ms, at most {memory / 1024:.0f} MiB")
+            if optimised:
+                self.assertLess(best, 0.3, name)
+                self.assertLess(memory, 80 * 1024, name)
+
+    def test_lint_says_what_where_and_what_to_do(self):
+        folder = self.folder()
+        clean = self.plimsoll("lint", folder / "contract.yaml")
+        self.assertEqual(clean.returncode, 0, clean.stdout)
+        (folder / "contract.yaml").write_text(CONTRACT.replace("[{id: 1}, {id: 2}]", "[{id: 0}]"))
+        wrong = self.plimsoll("lint", folder / "contract.yaml", "--format", "json")
+        self.assertEqual(wrong.returncode, 1)
+        found = [finding for finding in json.loads(wrong.stdout) if finding["rule"] == "example-valid"]
+        self.assertEqual(len(found), 1)
+        self.assertEqual(found[0]["line"], 19)
+        sarif = json.loads(self.plimsoll("lint", folder / "contract.yaml", "--format", "sarif").stdout)
+        self.assertEqual(sarif["version"], "2.1.0")
+        self.assertEqual(self.plimsoll("lint", folder / "contract.yaml", "--fail-on", "never").returncode, 0)
+
+    def test_routes_lists_every_operation(self):
+        folder = self.folder()
+        told = self.plimsoll("routes", folder / "contract.yaml", "--json")
+        self.assertEqual([(route["method"], route["path"], route["operation"], route["security"]) for route in json.loads(told.stdout)],
+                         [("GET", "/v1/orders", "listOrders", "none"), ("POST", "/v1/orders", "createOrder", "key")])
+        self.assertIn("listOrders", self.plimsoll("routes", folder / "contract.yaml").stdout)
+
+    def test_bundle_makes_one_file_that_is_the_same_contract(self):
+        folder = self.folder()
+        (folder / "overlay.yaml").write_text("overlay: 1.0.0\ninfo: {title: T, version: '1'}\nactions:\n"
+                                             "  - {target: $.paths.*.post, remove: true}\n")
+        told = self.plimsoll("bundle", folder / "contract.yaml", "--overlay", folder / "overlay.yaml")
+        self.assertEqual(told.returncode, 0, told.stderr)
+        bundled = json.loads(told.stdout)
+        self.assertEqual(list(bundled["paths"]["/orders"]), ["get"])
+        self.assertEqual(bundled["components"]["schemas"]["order"]["required"], ["id"])
+        alone = self.directory() / "bundled.json"
+        alone.write_text(told.stdout)
+        self.assertEqual(json.loads(self.plimsoll("bundle", alone).stdout), bundled)
+
+    def test_a_faulty_contract_is_refused_with_place_and_remedy(self):
+        folder = self.folder(CONTRACT.replace("parts/order.yaml'}}", "parts/ordr.yaml'}}"))
+        for command in ("serve", "mock", "routes", "bundle"):
+            told = self.plimsoll(command, folder / "contract.yaml")
+            self.assertEqual(told.returncode, 2, command)
+            self.assertRegex(told.stderr + told.stdout, r"contract\.yaml:\d+:\d+: error: .*ordr\.yaml", command)
+
+
+if __name__ == "__main__":
+    harness.main()
