@@ -182,6 +182,32 @@ class Jobs(JobsTest):
         self.assertEqual((document["status"], document["attempts"]), ("completed", 2))
         self.assertGreaterEqual(calls[1] - calls[0], 3)
 
+    def test_only_who_asked_for_a_job_sees_it(self):
+        def plimsoll(*arguments):
+            done = self.plimsoll(*arguments, directory=self.folder)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return done.stdout.strip()
+
+        plimsoll("token", "key", "--private", "key.json", "--public", "keys.json")
+        caller = {name: {"Authorization": "Bearer " + plimsoll("token", "issue", "--key", "key.json", "--subject", name, "--issuer", "https://id.test/",
+                                                               "--audience", "jobs", "--scope", "run")} for name in ("ada", "bob")}
+        contract = CONTRACT.replace("paths:", "security: [{bearer: [run]}]\npaths:", 1) + "components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}\n"
+        config = CONFIG.format(port=self.service.port) + """
+authentication:
+  bearer: {issuer: 'https://id.test/', audience: jobs, jwks: %s}
+""" % (self.folder / "keys.json")
+        server = self.serve(contract, config, directory=self.folder)
+        self.assertEqual(server.post("/effects", {"what": "a"}).status, 401)
+        accepted = server.post("/effects", {"what": "a"}, caller["ada"])
+        self.assertEqual(accepted.status, 202, accepted)
+        url = accepted.json()["status_url"]
+        harness.until(lambda: server.get(url, caller["ada"]).json()["status"] == "completed", "the job")
+        stranger = server.get(url, caller["bob"])
+        self.assertEqual((stranger.status, stranger.code), (404, "job-not-found"))
+        self.assertEqual(server.delete(url.removesuffix("/status"), caller["bob"]).status, 404)
+        self.assertEqual(server.get(url.replace("/status", "/result"), caller["bob"]).status, 404)
+        self.assertEqual(server.get(url).status, 401)
+
     def test_a_call_over_tls_is_made_only_to_who_it_is_meant_for(self):
         harness.needs("openssl")
         certificate, key = self.folder / "tls.crt", self.folder / "tls.key"
