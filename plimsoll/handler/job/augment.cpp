@@ -78,8 +78,10 @@ class Writing {
     auto extension = Value::object({});
     put(extension, "job", job);
     // It asks nothing of its caller that the operation which starts it does not ask; the owner is checked besides.
-    if (auto* rule = start.operation->find("x-plimsoll")->find("authorization"))
-      put(extension, "authorization", rule->clone(arena_));
+    auto* rule = start.operation->find("x-plimsoll")->find("authorization");
+    auto* item_extension = draft_.root.find("paths")->find(start.path)->find("x-plimsoll");
+    if (!rule && item_extension) rule = item_extension->find("authorization");
+    if (rule) put(extension, "authorization", rule->clone(arena_));
     put(operation, "x-plimsoll", extension);
     operation.set_position(start.operation->position());
 
