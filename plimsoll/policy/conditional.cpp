@@ -33,7 +33,7 @@ class Conditional final : public Policy {
     if (said.find("no-store") != said.npos) co_return answer;
     if (!headers.contains("etag")) {
       const auto body = whole(response);
-      if (!body) co_return answer;
+      if (!body || body->size() > kLargest) co_return answer;
       const auto digest = sha256(*body);
       headers.add("etag", context.arena.keep('"' + to_base64url(as_text(digest).substr(0, 16)) + '"'));
     }
@@ -51,6 +51,8 @@ class Conditional final : public Policy {
   }
 
  private:
+  static constexpr std::size_t kLargest = 1 << 20;  ///< bytes that are hashed where the loop has others to serve
+
   static std::optional<std::string_view> whole(const Response& response) {
     if (auto* text = std::get_if<std::string_view>(&response.body)) return *text;
     if (auto* buffer = std::get_if<Buffer>(&response.body)) return as_text(buffer->bytes);
