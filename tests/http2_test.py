@@ -17,6 +17,7 @@ openapi: 3.1.0
 info: {title: Two, version: '1'}
 security: []
 x-plimsoll:
+  authorization: any-caller
   rate-limit: off
   tables:
     items: {schema: '#/components/schemas/Item', key: id}

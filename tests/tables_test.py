@@ -13,6 +13,7 @@ openapi: 3.1.0
 info: {{title: Things, version: 1.0.0}}
 {security}
 x-plimsoll:
+  authorization: any-caller
   rate-limit: off
   tables:
     things:
