@@ -20,6 +20,9 @@ NINJA := nice ninja -j$(JOBS)
 THREADED := async;database;queue;store;edge;telemetry
 FORMATTED = $(shell find . -path ./build -prune -o -name '*.[ch]pp' -print)
 
+# Seconds that a test waits for a start, an answer or an end before it gives up.
+export PLIMSOLL_PATIENCE ?= 120
+
 .DELETE_ON_ERROR:
 .PHONY: help demo build test sanitize sanitize-memory sanitize-threads bench fuzz torture format format-check headers install
 

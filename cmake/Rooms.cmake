@@ -88,16 +88,23 @@ function(plimsoll_finish)
         target_compile_definitions(${name}_test PRIVATE PLIMSOLL_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
         target_precompile_headers(${name}_test REUSE_FROM plimsoll_precompiled_test)
         add_test(NAME ${name} COMMAND ${name}_test --gtest_brief=1 WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-        set_tests_properties(${name} PROPERTIES TIMEOUT 600)
+        # scripts/check-coverage reads there which tests ran and which were skipped.
+        set_tests_properties(${name} PROPERTIES TIMEOUT 600 ENVIRONMENT "GTEST_OUTPUT=json:${CMAKE_BINARY_DIR}/results/${name}.json")
       endif()
     endforeach()
-    # Whole-server tests: each starts the real program on free ports of the loopback interface and ends it again.
+    # Whole-server tests: each starts the real program on free ports of the loopback interface and ends it again. Those that build, open a
+    # browser, count what a sanitizer adds, or kill in numbers are `slow`: a build under sanitizers passes them over.
+    set(slow rooms_test examples_test tour_test demo_test docs_test deploy_test hot_path_test durability_test jobs_test jwt_test
+      http2_abuse_test slow_clients_test)
     file(GLOB server_tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/*_test.py)
     foreach(test ${server_tests})
       get_filename_component(name ${test} NAME_WE)
       add_test(NAME server.${name} COMMAND /usr/bin/python3 ${test} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
       set_tests_properties(server.${name} PROPERTIES TIMEOUT 900
         ENVIRONMENT "PLIMSOLL=$<TARGET_FILE:plimsoll>;PLIMSOLL_BUILD=${CMAKE_BINARY_DIR};PYTHONPATH=${CMAKE_SOURCE_DIR}/tests;PYTHONDONTWRITEBYTECODE=1")
+      if(name IN_LIST slow)
+        set_tests_properties(server.${name} PROPERTIES LABELS slow COST 100)  # the long ones begin first
+      endif()
     endforeach()
   endif()
   if(PLIMSOLL_BENCH)

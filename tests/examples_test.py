@@ -234,7 +234,7 @@ class ShopInCpp(harness.ServerTest):
         self.assertEqual(quote.status, 200, quote)
         self.assertAlmostEqual(float(quote.json()["total"]), 3 * float(product["price"]), 2)
         self.assertEqual(server.get("/v1/exports/orders").body.count(b"\n"), 5000)
-        self.assertIn("/v1/quotes", server.get("/openapi.json").text)
+        self.assertLessEqual({"/quotes", "/orders/{id}/checkout", "/exports/orders"}, set(server.get("/openapi.json").json()["paths"]))
 
 
 def serve_shop(test):
