@@ -347,14 +347,23 @@ class Differential(unittest.TestCase):
 
     def test_a_compiler_without_any_one_keyword_would_be_noticed(self):
         lines = self.lines(8_000, self.seed + 1, per_schema=4)
-        right = ours(lines)
-        words = sorted(set().union(*(words_in(line["schema"], set()) for line in lines)) - {"$defs", "$anchor", "$dynamicAnchor"})
+        with_word = collections.defaultdict(list)
+        for line, answer in zip(lines, ours(lines)):
+            for word in words_in(line["schema"], set()):
+                with_word[word].append((line, answer["valid"]))
+        words = sorted(set(with_word) - {"$defs", "$anchor", "$dynamicAnchor"})
         self.assertGreaterEqual(len(words), 36)
         for word in words:
-            chosen = [(line, answer) for line, answer in zip(lines, right) if word in words_in(line["schema"], set())]
-            blind = ours([{**line, "schema": without(line["schema"], word)} for line, _ in chosen])
-            noticed = sum(a["valid"] != b["valid"] for (_, a), b in zip(chosen, blind))
-            self.assertGreater(noticed, 0, f"seed {self.seed}: nobody notices that {word} is not looked at")
+            self.assertTrue(self.is_noticed(word, with_word[word]), f"seed {self.seed}: nobody notices that {word} is not looked at")
+
+    def is_noticed(self, word, chosen):
+        """Whether some instance is judged otherwise when `word` is taken out of the schema; a few at a time, because the first mostly do."""
+        for start in range(0, len(chosen), 200):
+            some = chosen[start:start + 200]
+            blind = ours([{**line, "schema": without(line["schema"], word)} for line, _ in some])
+            if any(valid != answer["valid"] for (_, valid), answer in zip(some, blind)):
+                return True
+        return False
 
     def test_where_ajv_differs_the_standard_is_with_us(self):
         kept = json.loads(FIXTURE.read_text())

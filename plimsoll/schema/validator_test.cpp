@@ -1,0 +1,141 @@
+#include "plimsoll/schema/validator.hpp"
+
+#include "plimsoll/json/parse.hpp"
+#include "plimsoll/schema/regex.hpp"
+
+#include <gtest/gtest.h>
+
+namespace plimsoll::schema {
+namespace {
+
+using Direction = CompileOptions::Direction;
+using Dialect = CompileOptions::Dialect;
+
+/// The failures of an instance, a line each: "pointer keyword: message"; or why the schema is refused.
+std::string failures(std::string_view schema, std::string_view instance, const CompileOptions& options = {}) {
+  Arena arena;
+  const auto read = json::parse(schema, arena);
+  const auto validator = compile(*read, options);
+  if (!validator) return "refused: " + validator.error().detail;
+  std::string out;
+  for (const auto& failure : validator->validate(*json::parse(instance, arena)))
+    out += failure.instance + ' ' + failure.schema + ": " + failure.message + '\n';
+  return out;
+}
+
+TEST(Validator, NamesEveryFailureWithItsPlace) {
+  EXPECT_EQ(
+      failures(R"({"type":"object","required":["id","at"],"properties":{"id":{},"n":{"type":"integer","minimum":5},
+                         "s":{"maxLength":2},"l":{"items":{"enum":["a","b"]}}},"additionalProperties":false})",
+               R"({"n":3,"s":"abc","l":["a","c"],"x/y":1,"id":1})"),
+      " /required: must have the property \"at\"\n"
+      "/n /properties/n/minimum: must be at least 5\n"
+      "/s /properties/s/maxLength: must be at most 2 characters long\n"
+      "/l/1 /properties/l/items/enum: must be one of \"a\", \"b\"\n"
+      "/x~1y /additionalProperties: must not be there\n");
+}
+
+TEST(Validator, FollowsReferencesInWhatItNames) {
+  EXPECT_EQ(failures(R"({"$defs":{"p":{"type":"string"}},"items":{"$ref":"#/$defs/p"}})", "[1]"),
+            "/0 /$defs/p/type: must be a string\n");
+}
+
+TEST(Validator, SaysWhatEachAlternativeOfAScalarWanted) {
+  EXPECT_EQ(failures(R"({"anyOf":[{"type":"null"},{"type":"integer","minimum":3}]})", "1"),
+            " /anyOf: must match at least one of the schemas under anyOf: must be null; or must be at least 3\n");
+}
+
+TEST(Validator, StopsAtTheCap) {
+  Arena arena;
+  const auto schema = *json::parse(R"({"items":{"type":"string"}})", arena);
+  const auto validator = compile(schema, {});
+  EXPECT_EQ(validator->validate(*json::parse("[1,2,3,4,5,6]", arena), 4).size(), 4u);
+}
+
+TEST(Validator, WritesTheOutputFormats) {
+  Arena arena;
+  const auto schema = *json::parse(R"({"properties":{"a":{"type":"string"}}})", arena);
+  const auto instance = *json::parse(R"({"a":1})", arena);
+  const auto validator = compile(schema, {});
+  std::string flag, basic, detailed;
+  validator->write(flag, instance, Output::flag);
+  validator->write(basic, instance, Output::basic);
+  validator->write(detailed, instance, Output::detailed);
+  const std::string leaf =
+      R"({"valid":false,"keywordLocation":"/properties/a/type","absoluteKeywordLocation":"/properties/a/type","instanceLocation":"/a","error":"must be a string"})";
+  EXPECT_EQ(flag, R"({"valid":false})");
+  EXPECT_EQ(basic, R"({"valid":false,"errors":[)" + leaf + "]}");
+  EXPECT_EQ(
+      detailed,
+      R"({"valid":false,"errors":[{"valid":false,"keywordLocation":"/properties","absoluteKeywordLocation":"/properties","instanceLocation":"","errors":[)" +
+          leaf + "]}]}");
+}
+
+TEST(Validator, RefusesSchemasThatCannotBeEnforced) {
+  const std::pair<std::string_view, std::string_view> cases[] = {
+      {R"({"type":5})", "/type: must name a type: null, boolean, integer, number, string, array or object"},
+      {R"({"properties":{"a":{"minimum":"1"}}})", "/properties/a/minimum: must be a number"},
+      {R"({"items":{"$ref":"#/$defs/x"}})", "/items/$ref: there is nothing at /$defs/x"},
+      {R"({"$ref":"http://example.com/x"})", "/$ref: nothing is known under http://example.com/x"},
+      {R"({"pattern":"(a"})", "/pattern: \"(a\": byte 3: ')' is missing"},
+      {R"({"multipleOf":0})", "/multipleOf: must be greater than 0"},
+      {R"({"$ref":"#"})", "the schema: the schema refers to itself without going deeper into the instance"},
+      {R"({"allOf":[{"anyOf":[{"$ref":"#/allOf/0"}]}]})",
+       "/allOf/0: the schema refers to itself without going deeper into the instance"},
+      {R"({"$schema":"http://example.com/s"})", "$schema: the dialect http://example.com/s is not known"},
+      {R"({"items":3})", "/items: a schema is an object or a boolean"},
+  };
+  for (const auto& [schema, message] : cases)
+    EXPECT_EQ(failures(schema, "1"), "refused: " + std::string(message)) << schema;
+}
+
+TEST(Validator, SpeaksOpenApi30) {
+  const CompileOptions options{.dialect = Dialect::openapi30};
+  EXPECT_EQ(failures(R"({"type":"string","nullable":true})", "null", options), "");
+  EXPECT_EQ(failures(R"({"minimum":1,"exclusiveMinimum":true})", "1", options),
+            " /exclusiveMinimum: must be greater than 1\n");
+  EXPECT_EQ(failures(R"({"minimum":1,"exclusiveMinimum":false})", "1", options), "");
+  EXPECT_EQ(failures(R"({"$id":"x","properties":{"$id":{"type":"string"}}})", R"({"$id":1})", options),
+            "/$id /properties/$id/type: must be a string\n");
+  EXPECT_EQ(failures(R"({"const":1})", "1", options), "refused: /const: OpenAPI 3.0 has no such keyword; 3.1 has");
+}
+
+TEST(Validator, ReadOnlyIsNotRequiredInARequest) {
+  constexpr std::string_view kSchema =
+      R"({"allOf":[{"$ref":"#/$defs/base"}],"required":["id","name"],"$defs":{"base":{"properties":{"id":{"type":"integer","readOnly":true}}}}})";
+  EXPECT_EQ(failures(kSchema, R"({"name":1})", {.direction = Direction::request}), "");
+  EXPECT_EQ(failures(kSchema, R"({"name":1})", {.direction = Direction::response}),
+            " /required: must have the property \"id\"\n");
+  EXPECT_EQ(failures(kSchema, R"({"name":1,"id":2})", {.direction = Direction::request}), "");
+  EXPECT_EQ(failures(kSchema, R"({"name":1,"id":2})", {.direction = Direction::request, .refuse_misplaced = true}),
+            "/id /$defs/base/properties/id/readOnly: is read-only: it may not be sent in a request\n");
+}
+
+TEST(Validator, ACatastrophicPatternRefusesInsteadOfStandingStill) {
+  const std::string text = '"' + std::string(5000, 'a') + "!\"";
+  EXPECT_NE(failures(R"({"pattern":"^(a+)+$"})", text), "");
+  EXPECT_NE(failures(R"({"not":{"pattern":"^(a|a)*$"}})", text), "") << "given up is never valid";
+}
+
+TEST(Regex, ShortcutsAgreeWithTheLibrary) {
+  const std::string_view texts[] = {"",   "a",  "ab",  "abc", "aab", "é",  "aé",
+                                    "b1", "1b", "A-1", "xx",  "aaa", "\n", "a\n"};
+  // The second of each pair says the same, but in a form that has no shortcut.
+  const std::pair<std::string_view, std::string_view> pairs[] = {{"^a", "^(?:a)"},
+                                                                 {"^a*b+$", "^(?:a*b+)$"},
+                                                                 {"^[a-z]{2}$", "^(?:[a-z]{2})$"},
+                                                                 {"[0-9]", "(?:[0-9])"},
+                                                                 {"^[^a]$", "^(?:[^a])$"},
+                                                                 {"^a?b?$", "^(?:a?b?)$"},
+                                                                 {"^[A-Z]-\\d$", "^(?:[A-Z]-\\d)$"},
+                                                                 {"^\\w+$", "^(?:\\w+)$"},
+                                                                 {"^[^b]*b$", "^(?:[^b]*b)$"},
+                                                                 {"^a{2,}", "^(?:a{2,})"}};
+  for (const auto& [quick, slow] : pairs) {
+    const auto one = Regex::compile(quick), other = Regex::compile(slow);
+    for (const auto text : texts) EXPECT_EQ(one->search(text), other->search(text)) << quick << " on " << text;
+  }
+}
+
+}  // namespace
+}  // namespace plimsoll::schema
