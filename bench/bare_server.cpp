@@ -57,7 +57,7 @@ class Bare final : public edge::Service {
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    std::fputs("usage: bare_server ADDRESS [THREADS]\n", stderr);
+    std::fputs("usage: bare_server ADDRESS [THREADS [LIMITS [CERTIFICATE KEY]]]\n", stderr);
     return 2;
   }
   sigset_t signals;
@@ -78,8 +78,9 @@ int main(int argc, char** argv) {
       return 2;
     }
   }
-  auto server = edge::start(bare, {{.address = argv[1], .certificate = {}, .key = {}}}, limits,
-                            argc > 2 ? static_cast<unsigned>(std::atoi(argv[2])) : 1);
+  auto server =
+      edge::start(bare, {{.address = argv[1], .certificate = argc > 5 ? argv[4] : "", .key = argc > 5 ? argv[5] : ""}},
+                  limits, argc > 2 ? static_cast<unsigned>(std::atoi(argv[2])) : 1);
   if (!server) {
     std::fprintf(stderr, "%s\n", server.error().detail.c_str());
     return 1;

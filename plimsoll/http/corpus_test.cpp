@@ -3,6 +3,9 @@
 #include "plimsoll/http/h1_plain.hpp"
 #include "plimsoll/http/h1_refused_cases.hpp"
 #include "plimsoll/http/h1_served_cases.hpp"
+#include "plimsoll/http/h2_check.hpp"
+#include "plimsoll/http/headers_check.hpp"
+#include "plimsoll/http/multipart_check.hpp"
 #include "plimsoll/http/proxy_protocol_check.hpp"
 #include "plimsoll/http/target_check.hpp"
 
@@ -33,6 +36,15 @@ TEST(Corpus, Http1) {
 }
 TEST(Corpus, Target) {
   replay("target_fuzz", [](const std::string& bytes) { return target_fault(bytes); });
+}
+TEST(Corpus, Http2) {
+  replay("h2_fuzz", [](const std::string& bytes) { return http::h2_fault(bytes); });
+}
+TEST(Corpus, Multipart) {
+  replay("multipart_fuzz", [](const std::string& bytes) { return http::multipart_fault(bytes); });
+}
+TEST(Corpus, HeaderValues) {
+  replay("headers_fuzz", [](const std::string& bytes) { return http::headers_fault(bytes); });
 }
 TEST(Corpus, ProxyProtocol) {
   replay("proxy_protocol_fuzz", [](const std::string& bytes) { return proxy_header_fault(bytes); });

@@ -13,6 +13,9 @@
 namespace plimsoll::http {
 namespace {
 
+/// Blanks between a delimiter and the end of its line.
+constexpr std::size_t kBlanks = 256;
+
 std::unexpected<Error> malformed(std::string_view what) { return fail(kMultipartMalformed, std::string(what)); }
 
 struct Parameter {
@@ -168,11 +171,9 @@ Result<bool> MultipartParser::after_delimiter() {
     state_ = State::epilogue;
     return true;
   }
-  const auto end = buffer_.find_first_not_of(" \t");
-  if (end == std::string::npos || end + 1 >= buffer_.size()) {
-    if (buffer_.size() > 256) return malformed("a delimiter does not end");
-    return false;
-  }
+  const auto end = std::min(buffer_.find_first_not_of(" \t"), buffer_.size());
+  if (end > kBlanks) return malformed("a delimiter does not end");
+  if (end + 1 >= buffer_.size()) return false;
   if (buffer_.compare(end, 2, "\r\n") != 0) return malformed("a delimiter is followed by something else");
   if (++parts_ > limits_.parts)
     return fail(kMultipartTooLarge, "The limit is " + std::to_string(limits_.parts) + " parts.");
@@ -183,7 +184,8 @@ Result<bool> MultipartParser::after_delimiter() {
 
 Result<bool> MultipartParser::head() {
   const auto end = buffer_.find("\r\n\r\n");
-  if (end == std::string::npos ? buffer_.size() > limits_.part_head : end > limits_.part_head)
+  // Before the empty line is whole it may stand at the limit: three bytes more tell that it does not.
+  if (end == std::string::npos ? buffer_.size() > limits_.part_head + 3 : end > limits_.part_head)
     return fail(kMultipartTooLarge,
                 "The limit of a part's header fields is " + std::to_string(limits_.part_head) + " bytes.");
   if (end == std::string::npos) return false;

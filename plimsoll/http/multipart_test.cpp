@@ -105,6 +105,20 @@ TEST(Multipart, LimitsAre413) {
   EXPECT_TRUE(read(part("a", "1234567890") + part("b", "") + "--X--", limits));
 }
 
+TEST(Multipart, LimitsAreTheSameHoweverItIsCut) {
+  for (std::size_t more = 0; more < 12; ++more) {
+    const auto text = part("a", "1", "; x=" + std::string(140 + more, 'y')) + "--X--";
+    const auto whole = read(text, {.part_head = 200}), cut = read(text, {.part_head = 200}, [] { return 1; });
+    EXPECT_EQ(whole.has_value(), cut.has_value()) << more;
+  }
+  const auto blanks = [](std::size_t n) {
+    auto text = part("a", "1") + "--X--";
+    return text.insert(3, std::string(n, ' '));
+  };
+  for (const std::size_t n : {256, 257})
+    for (const std::size_t size : {1, 1000}) EXPECT_EQ(read(blanks(n), {}, [=] { return size; }).has_value(), n == 256);
+}
+
 TEST(Multipart, WhatCannotBeReadIs400) {
   for (auto text : std::initializer_list<std::string>{
            "", "--X", "--X--x", part("a", "1"), "--X\r\n\r\n1\r\n--X--", "--Xx\r\n",
