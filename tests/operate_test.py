@@ -51,6 +51,13 @@ class Starting(harness.ServerTest):
         self.assertIn(str(port), done.stderr)
         self.assertRegex(done.stderr, "in use")
 
+    def test_a_port_of_another_of_us_is_taken_too_unless_they_are_to_overlap(self):
+        server = self.serve(CONTRACT)
+        output = self.refused(CONTRACT, arguments=("--listen", server.address))
+        self.assertIn(str(server.port), output)
+        second = self.serve(CONTRACT, "overlap: true", arguments=("--listen", server.address))
+        self.assertTrue(server.alive and second.alive)
+
     def test_a_contract_that_is_not_there(self):
         done = self.plimsoll("serve", "nowhere.yaml")
         self.assertEqual(done.returncode, 2)

@@ -63,6 +63,9 @@ class Threaded final : public Server {
       if (!tls) return std::unexpected(std::move(tls).error());
       auto trust = trusted(listen);
       if (!trust) return std::unexpected(std::move(trust).error());
+      if (!listen.overlap)
+        if (auto alone = net::Listener::open(listen.address, false); !alone)
+          return std::unexpected(std::move(alone).error());
       auto first = net::Listener::open(listen.address, true);
       if (!first) return std::unexpected(std::move(first).error());
       const auto address = first->address();

@@ -64,6 +64,9 @@ struct Listen {
   std::string certificate, key;  ///< short for those of `tls`; empty there too: in clear
   net::TlsOptions tls{};
   Proxies proxies{};
+  /// Another process may listen there too, for a restart in which the old and the new one overlap; otherwise an address
+  /// that is taken is an error, though the system could divide what comes.
+  bool overlap = false;
 };
 
 /// Listeners and their I/O threads. `start` binds all, or says which could not be bound and why.

@@ -43,6 +43,9 @@ constexpr config::Field kFields[] = {
         "Addresses of the public listener, `ADDRESS:PORT`, `[IPV6]:PORT` or `unix:PATH`; port 0 takes a free one."),
     field<&Deployment::management>("management", "Address of the management listener (metrics, health), or `off`."),
     field<&Deployment::threads>("threads", "I/O threads; 0: one for each core."),
+    field<&Deployment::overlap>("overlap",
+                                "Whether another process may listen on the same addresses: for a restart in which the "
+                                "old and the new one overlap."),
 };
 /// Keys with options of their own, or read by the part that owns them.
 constexpr config::Field kNested[] = {

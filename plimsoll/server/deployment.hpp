@@ -31,6 +31,7 @@ struct Deployment {
   std::vector<std::string> listen = {"127.0.0.1:8080"};
   std::string management = "127.0.0.1:9180";
   std::int64_t threads = 0;
+  bool overlap = false;
   DatabaseOptions database;
   TelemetryOptions telemetry;
   net::TlsOptions tls;

@@ -52,7 +52,12 @@ Result<std::unique_ptr<edge::Server>> listen(edge::Service& service, const std::
   auto proxies = edge::read_proxies(deployment.trusted_proxies);
   if (!proxies) return std::unexpected(std::move(proxies).error());
   for (const auto& address : addresses)
-    all.push_back({.address = address, .certificate = {}, .key = {}, .tls = deployment.tls, .proxies = *proxies});
+    all.push_back({.address = address,
+                   .certificate = {},
+                   .key = {},
+                   .tls = deployment.tls,
+                   .proxies = *proxies,
+                   .overlap = deployment.overlap});
   edge::Limits limits;
   if (deployment.limits)
     if (auto read = config::read(*deployment.limits, edge::kLimitFields, &limits); !read)
