@@ -19,7 +19,6 @@ security: []
 x-plimsoll:
   authorization: any-caller
   rate-limit: off
-  authorization: any-caller
   tables:
     items: {schema: '#/components/schemas/Item', key: id}
 paths:
