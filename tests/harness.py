@@ -35,7 +35,7 @@ import unittest
 import urllib.parse
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-REAL = ROOT.parent / "shared" / "real"
+REAL = pathlib.Path(os.environ.get("PLIMSOLL_REAL_DATA", ROOT.parent / "shared" / "real"))
 PATIENCE = float(os.environ.get("PLIMSOLL_PATIENCE", "60"))  # seconds a start, an answer or an end may take; sanitizers are slow
 
 
