@@ -328,6 +328,7 @@ class Differential(unittest.TestCase):
                     continue
                 judged += 1
                 valid += mine["valid"]
+                self.assertNotIn("too many steps", str(mine["errors"]), f"seed {self.seed}: refused, but no reason is found: {json.dumps(line)}")
                 key = id(line["schema"])
                 if key not in words:
                     words[key] = words_in(line["schema"], set())
