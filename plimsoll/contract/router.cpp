@@ -16,21 +16,34 @@ std::size_t index_of(std::string_view method) {
   return static_cast<std::size_t>(std::ranges::find(kNames, method) - std::begin(kNames));
 }
 
+/// Both halves of the product: a difference in any bit reaches all of them.
+std::uint64_t mix(std::uint64_t h, std::uint64_t word) {
+  const auto product = static_cast<unsigned __int128>(h ^ word) * 0x9E3779B97F4A7C15;
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+}
+
 std::uint64_t hash(std::uint32_t from, std::string_view text) {
-  constexpr std::uint64_t kMix = 0x9E3779B97F4A7C15;
-  std::uint64_t h = (from + 1) * kMix ^ text.size();
+  auto h = mix(from + 1, text.size());
   const char* at = text.data();
   std::size_t left = text.size();
   for (; left >= 8; at += 8, left -= 8) {
     std::uint64_t word;
     std::memcpy(&word, at, 8);
-    h = (h ^ word) * kMix;
-    h ^= h >> 29;
+    h = mix(h, word);
   }
   std::uint64_t word = 0;
-  for (std::size_t i = 0; i < left; ++i) word = word << 8 | static_cast<unsigned char>(at[i]);
-  h = (h ^ word) * kMix;
-  return h ^ h >> 32;
+  if (left > 0 && text.size() >= 8) {
+    std::memcpy(&word, text.data() + text.size() - 8, 8);  // with some of what was taken already
+  } else if (left >= 4) {
+    std::uint32_t first, last;
+    std::memcpy(&first, at, 4);
+    std::memcpy(&last, at + left - 4, 4);
+    word = static_cast<std::uint64_t>(first) << 32 | last;
+  } else if (left > 0) {
+    const auto byte = [&](std::size_t i) { return static_cast<std::uint64_t>(static_cast<unsigned char>(at[i])); };
+    word = byte(0) << 16 | byte(left / 2) << 8 | byte(left - 1);
+  }
+  return mix(h, word);
 }
 
 /// A segment as literals are stored: percent-decoded, except for what would change its meaning: `/`, `%` and controls.

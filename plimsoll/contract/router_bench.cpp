@@ -83,8 +83,8 @@ void match(benchmark::State& state) {
   }
   const auto after = counter.read();
   state.SetItemsProcessed(matches);
-  state.counters["ns/match"] =
-      benchmark::Counter(static_cast<double>(matches) / 1e9, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  state.counters["per_match"] =
+      benchmark::Counter(static_cast<double>(matches), benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
   if (before >= 0)
     state.counters["instructions/match"] = static_cast<double>(after - before) / static_cast<double>(matches);
 }
