@@ -105,9 +105,7 @@ Task<Connection::Spoken> Connection::spoken() {
   if (transport->secure()) co_return transport->protocol() == "h2" ? Spoken::http2 : Spoken::http1;
   const auto& limits = worker.shared.limits;
   for (;;) {
-    if (!inbox)
-      inbox = worker.inboxes.take(
-          h1::HeadLimits{limits.head.bytes, limits.target.bytes, static_cast<std::size_t>(limits.header_count)});
+    if (!inbox) inbox = worker.take_inbox();
     const auto moved = transport->read(inbox->room());
     inbox->filled(moved.bytes);
     if (moved.bytes) {
@@ -116,7 +114,7 @@ Task<Connection::Spoken> Connection::spoken() {
       co_return preface == http::H2Preface::yes ? Spoken::http2 : Spoken::http1;
     }
     const bool begun = !inbox->empty();
-    if (!begun) worker.inboxes.give(std::move(inbox));
+    if (!begun) worker.give_inbox(std::move(inbox));
     if (moved.ended || moved.failed()) co_return begun ? Spoken::http1 : Spoken::nothing;
     const auto woken = co_await transport->wait(moved.want, limits.first_byte.nanoseconds);
     // What began like the preface and goes no further is HTTP/1's to refuse.

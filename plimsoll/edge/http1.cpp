@@ -164,9 +164,7 @@ Task<Http1::Next> Http1::next_head() {
       if (state == State::refused) co_return Next::refused;
       if (!head_began_) head_began_ = worker_.loop.now();
     }
-    if (!connection_.inbox)
-      connection_.inbox = worker_.inboxes.take(
-          h1::HeadLimits{limits_.head.bytes, limits_.target.bytes, static_cast<std::size_t>(limits_.header_count)});
+    if (!connection_.inbox) connection_.inbox = worker_.take_inbox();
     const auto moved = transport().read(inbox().room());
     inbox().filled(moved.bytes);
     if (moved.bytes) continue;
@@ -178,7 +176,7 @@ Task<Http1::Next> Http1::next_head() {
     }
     if (moved.ended || moved.failed()) co_return Next::over;
     if (inbox().empty()) {  // an idle connection holds no buffer
-      worker_.inboxes.give(std::move(connection_.inbox));
+      worker_.give_inbox(std::move(connection_.inbox));
     }
     const auto span = patience();
     const auto woken = span > 0 ? co_await transport().wait(moved.want, span) : Wake::late;
@@ -563,7 +561,7 @@ Task<> Http1::refuse(Error error) {
 Task<> Http1::linger() {
   if (!broken_) {
     transport().finish();
-    if (!connection_.inbox) connection_.inbox = worker_.inboxes.take(h1::HeadLimits{});
+    if (!connection_.inbox) connection_.inbox = worker_.take_inbox();
     const auto until = worker_.loop.now() + kLinger;
     std::uint64_t thrown = 0;
     while (!client_ended_ && thrown <= kDiscarded) {
@@ -578,11 +576,7 @@ Task<> Http1::linger() {
       if (woken != Wake::ready) break;
     }
   }
-  if (connection_.inbox && inbox().usual()) {
-    inbox().used(inbox().unread().size());
-    inbox().head.reset();
-    worker_.inboxes.give(std::move(connection_.inbox));
-  }
+  if (connection_.inbox) worker_.give_inbox(std::move(connection_.inbox));
 }
 
 }  // namespace

@@ -125,7 +125,7 @@ Task<> Http2::serve() {
     const auto first = connection_.inbox->unread();
     const bool good = receive(first);
     connection_.inbox->used(first.size());
-    if (connection_.inbox->usual()) worker_.inboxes.give(std::move(connection_.inbox));
+    worker_.give_inbox(std::move(connection_.inbox));
     connection_.inbox.reset();
     if (!good) {
       flush();

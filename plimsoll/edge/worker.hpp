@@ -48,12 +48,24 @@ class Worker {
   /// Says at most once a minute that somebody claims to be a proxy who is none.
   void warn_of_claim(std::string_view address, std::string_view what);
 
+  std::unique_ptr<Inbox> take_inbox() {
+    const auto& limits = shared.limits;
+    return inboxes_.take(
+        h1::HeadLimits{limits.head.bytes, limits.target.bytes, static_cast<std::size_t>(limits.header_count)});
+  }
+  /// Emptied; one that had to grow is not kept.
+  void give_inbox(std::unique_ptr<Inbox> inbox) noexcept {
+    if (!inbox->usual()) return;
+    inbox->used(inbox->unread().size());
+    inbox->head.reset();
+    inboxes_.give(std::move(inbox));
+  }
+
   /// The Date of this second (RFC 9110, section 6.6.1).
   std::string_view date();
 
   Shared& shared;
   Loop loop;
-  Pool<Inbox> inboxes{1024};
   Pool<h1::Outbox> outboxes{1024};
   Pool<Arena> arenas{1024};
 
@@ -67,6 +79,7 @@ class Worker {
   void greet(net::Accepted accepted, const Accepting& by);
   std::vector<std::unique_ptr<Accepting>> accepting_;
   Connection* first_ = nullptr;
+  Pool<Inbox> inboxes_{1024};
   bool draining_ = false;
   Limit drain_limit_, close_listeners_;
   Nanoseconds warned_ = 0;
