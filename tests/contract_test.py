@@ -133,6 +133,17 @@ class Contracts(harness.ServerTest):
         alone.write_text(told.stdout)
         self.assertEqual(json.loads(self.plimsoll("bundle", alone).stdout), bundled)
 
+    def test_bundle_effective_writes_out_what_follows_from_the_tables(self):
+        shop = harness.ROOT / "examples/shop/shop.yaml"
+
+        def parameters(*arguments):
+            told = self.plimsoll("bundle", shop, *arguments)
+            self.assertEqual(told.returncode, 0, told.stderr)
+            return {each["name"] for each in json.loads(told.stdout)["paths"]["/customers"]["get"].get("parameters", [])}
+
+        self.assertTrue({"sort", "limit", "cursor"} <= parameters("--effective"))
+        self.assertFalse({"sort", "cursor"} & parameters())
+
     def test_a_faulty_contract_is_refused_with_place_and_remedy(self):
         folder = self.folder(CONTRACT.replace("parts/order.yaml'}}", "parts/ordr.yaml'}}"))
         for command in ("serve", "mock", "routes", "bundle"):
