@@ -207,6 +207,7 @@ http::H2Stream* Http2::request(const http::H2Head& head) {
 void Http2::begin_streams() {
   for (std::size_t i = 0; i < begun_.size(); ++i) {
     auto* exchange = begun_[i];
+    if (exchange->skipped()) continue;
     ++lines_;
     exchange->begin();
   }

@@ -73,7 +73,13 @@ void Http2Exchange::fill(const http::H2Head& head) {
   }
 }
 
+bool Http2Exchange::skipped() {
+  if (closed_) line_ended_ = true;
+  return closed_;
+}
+
 void Http2Exchange::begin() {
+  served_ = !refusal_;
   const auto line = run().handle;
   line.promise().scope = &exchange_.scope;
   line.resume();
@@ -280,7 +286,7 @@ void Http2Exchange::release() {
   outcome.sent = sent();
   if (why_closed_ != http::H2Error::no_error || !answered_) outcome.client_gone = true;
   auto& worker = http2_.connection().worker;
-  if (!refusal_) worker.shared.service.finished(exchange_.request, exchange_.context);
+  if (served_) worker.shared.service.finished(exchange_.request, exchange_.context);
   auto arena = std::move(arena_);
   arena->release();  // ends this exchange too
   worker.arenas.give(std::move(arena));

@@ -37,6 +37,8 @@ class Http2Exchange final : public http::H2Stream, public Stream {
 
   /// Begins to serve the request; the answer goes to the session.
   void begin();
+  /// The stream was reset in the very turn it came: nobody begins to work on it.
+  bool skipped();
   Task<Result<Bytes>> read() override;
 
   // From the session, while it works on bytes:
@@ -79,7 +81,7 @@ class Http2Exchange final : public http::H2Stream, public Stream {
 
   Event drained_;
   std::uint64_t judged_ = 0;  ///< bytes of the answer that had gone at the last judgement
-  bool closed_ = false, line_ended_ = false, answered_ = false;
+  bool closed_ = false, line_ended_ = false, answered_ = false, served_ = false;
   http::H2Error why_closed_ = http::H2Error::no_error;
   Pace in_pace_, out_pace_;
 };

@@ -110,6 +110,15 @@ TEST(Http2, AResetStreamStopsWhoWorksOnIt) {
   })) << testing::PrintToString(talk.service.log);
 }
 
+TEST(Http2, AStreamResetInTheTurnItCameIsNotServed) {
+  Talk talk;
+  std::string all = std::string(http::kH2Preface) + frame(kSettings, 0, 0, "");
+  for (std::uint32_t id = 1; id < 81; id += 2) all += get(id, "/slow") + frame(kReset, 0, id, number(8));
+  talk.client->send(all + get(101, "/hello"));
+  ASSERT_TRUE(talk.until([&] { return talk.ended[101]; }));
+  EXPECT_EQ(talk.service.served, 1);
+}
+
 TEST(Http2, AClientThatLeavesStopsAllItsStreams) {
   Talk talk;
   talk.greet();
