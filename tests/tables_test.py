@@ -15,7 +15,6 @@ info: {{title: Things, version: 1.0.0}}
 x-plimsoll:
   authorization: any-caller
   rate-limit: off
-  authorization: any-caller
   tables:
     things:
       schema: '#/components/schemas/Thing'
