@@ -128,7 +128,7 @@ class Reader {
   void said_caller(std::size_t index, const Value& value) {
     const auto& column = table_.columns[index];
     const bool owner = column.filled == Filled::owner;
-    if (owner && by_.caller->all_owners) return put(index, value);
+    if (owner && by_.caller->sees_all_owners(table_)) return put(index, value);
     const auto said = to_cell(column, value);
     const auto own = caller_cell(column, owner ? by_.caller->subject : by_.caller->tenant);
     if (!said || !own || *said != *own)

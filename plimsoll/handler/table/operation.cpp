@@ -30,9 +30,7 @@ Result<Caller> Operation::caller(const Context& context) const {
   }
   caller.subject = context.principal->subject;
   caller.tenant = context.principal->tenant;
-  for (auto& role : table().owner_except)
-    if (std::ranges::find(context.principal->roles, std::string_view(role)) != context.principal->roles.end())
-      caller.all_owners = true;
+  for (auto role : context.principal->roles) caller.roles.emplace_back(role);
   return caller;
 }
 

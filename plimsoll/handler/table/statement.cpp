@@ -45,7 +45,7 @@ bool append_caller(And& where, const Table& table, const Caller* caller, std::st
     if (!cell) return false;
     where.equal(column_of(table, *table.tenant, alias), *cell);
   }
-  if (table.owner && !(caller && caller->all_owners)) {
+  if (table.owner && !(caller && caller->sees_all_owners(table))) {
     const auto cell = caller ? caller_cell(table.columns[*table.owner], caller->subject) : std::nullopt;
     if (!cell) return false;
     where.equal(column_of(table, *table.owner, alias), *cell);
@@ -284,6 +284,11 @@ bool append_select(Statement& out, const Wanted& rows, const Selection& selectio
 }
 
 }  // namespace
+
+bool Caller::sees_all_owners(const Table& table) const {
+  return std::ranges::any_of(table.owner_except,
+                             [&](auto& role) { return std::ranges::find(roles, role) != roles.end(); });
+}
 
 std::string quoted(std::string_view name) {
   std::string made = "\"";

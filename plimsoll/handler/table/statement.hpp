@@ -27,7 +27,9 @@ struct Condition {
 /// Whose rows exist for the caller. A table with an owner or tenant is not read without the values it needs.
 struct Caller {
   std::string subject, tenant;
-  bool all_owners = false;  ///< has a role that the table excepts
+  std::vector<std::string> roles{};
+  /// Has a role that this table excepts: each table says for itself whom it shows the rows of all owners.
+  bool sees_all_owners(const Table& table) const;
 };
 
 struct Sort {

@@ -61,17 +61,27 @@ void prepare(const contract::Contract& contract, const Services& services, contr
              nullptr, std::move(one.what), "Write a migration (migrations/*.sql):\n" + one.migration);
 }
 
+/// The first table with an owner or tenant that an answer may show rows of: the table itself, or one of its embeds.
+const Table* owned(const Model& model, const Table& table, int depth = 0) {
+  if (table.owner || table.tenant) return &table;
+  if (depth > 3) return nullptr;  // as deep as `fields` may nest
+  for (auto& embed : table.embeds)
+    if (auto* other = model.find(embed.table))
+      if (auto* found = owned(model, *other, depth + 1)) return found;
+  return nullptr;
+}
+
 /// Nobody reads a table with an owner without being somebody.
-Result<> check_security(const Plan& plan, const contract::Operation& operation) {
-  if (!plan.table->owner && !plan.table->tenant) return {};
+Result<> check_security(const Model& model, const Plan& plan, const contract::Operation& operation) {
+  const auto* table = owned(model, *plan.table);
+  if (!table) return {};
   bool anybody = operation.security.empty();
   for (auto& alternative : operation.security) anybody |= alternative.all.empty();
   if (!anybody) return {};
   return std::unexpected(
-      Error{&config::kConfiguration,
-            "operation " + operation.id + ": table \"" + plan.table->name +
-                "\" has an owner or tenant, and the operation lets in callers that nobody knows; give "
-                "it a `security` that authenticates"});
+      Error{&config::kConfiguration, "operation " + operation.id + ": table \"" + table->name +
+                                         "\" has an owner or tenant, and the operation lets in callers that nobody "
+                                         "knows; give it a `security` that authenticates"});
 }
 
 Result<std::unique_ptr<Handler>> build(const json::Value& options, const Build& build) {
@@ -82,7 +92,8 @@ Result<std::unique_ptr<Handler>> build(const json::Value& options, const Build& 
   if (!wrong.empty()) return config::wrong(*wrong[0].at, wrong[0].what);
   auto made = plan(*model, build.operation.method, build.operation.path, options, build.operation.extension("batch"));
   if (!made) return config::wrong(options, "operation " + build.operation.id + ": " + made.error());
-  if (auto secure = check_security(*made, build.operation); !secure) return std::unexpected(std::move(secure).error());
+  if (auto secure = check_security(*model, *made, build.operation); !secure)
+    return std::unexpected(std::move(secure).error());
   if (made->action == Action::read) return make_read(std::move(model), std::move(*made), build);
   if (made->action != Action::list) return make_write(std::move(model), std::move(*made), build);
   auto key = cursor_key(build.services);
