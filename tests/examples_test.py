@@ -6,6 +6,7 @@ import re
 import shutil
 import sqlite3
 import subprocess
+import unittest
 
 import harness
 
@@ -157,13 +158,23 @@ class Packages(harness.ServerTest):
         harness.needs("apt-cache")
         cls.test = cls("test_the_largest_libraries_with_their_dependencies")
         folder = cls.test.directory()
-        loaded = subprocess.run([EXAMPLES / "packages/load", folder / "packages.db"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600)
-        if "No packages are known" in loaded.stderr:
-            raise cls.skipTest(cls.test, "this machine has no package index: apt-get update")
-        assert loaded.returncode == 0, loaded.stderr
-        cls.count = int(re.search(r"(\d+) packages", loaded.stdout)[1])
+        cls.count = cls.load(folder)
+        if cls.count < 10_000 and os.getuid() == 0:  # only what is installed is known here
+            subprocess.run(["apt-get", "update"], stdin=subprocess.DEVNULL, capture_output=True, timeout=300)
+            cls.count = cls.load(folder)
+        if cls.count < 10_000:
+            raise unittest.SkipTest("this machine has no package index: apt-get update")
         cls.packages = cls.test.serve(EXAMPLES / "packages/packages.yaml", f"database: {{url: 'sqlite:{folder}/packages.db'}}\n")
         cls.packages.database = folder / "packages.db"
+
+    @staticmethod
+    def load(folder):
+        """The number of packages loaded."""
+        loaded = subprocess.run([EXAMPLES / "packages/load", folder / "packages.db"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600)
+        if "No packages are known" in loaded.stderr:
+            return 0
+        assert loaded.returncode == 0, loaded.stderr
+        return int(re.search(r"(\d+) packages", loaded.stdout)[1])
 
     @classmethod
     def tearDownClass(cls):
