@@ -59,7 +59,8 @@ class Shop(harness.ServerTest):
             cents = sum(item["quantity"] * round(float(item["price"]) * 100) for item in row["items"])
             self.assertEqual(round(float(row["total"]) * 100), cents)
 
-    def test_strangers_see_the_catalogue_only_and_customers_their_own_orders(self):
+    def with_tokens(self):
+        """The shop that trusts a key of this test, and `caller(subject, role)`, which gives the header of a token of it."""
         folder = self.directory()
         made = self.plimsoll("token", "key", "--private", "private.jwk", "--public", "jwks.json", directory=folder)
         self.assertEqual(made.returncode, 0, made.stderr)
@@ -71,6 +72,36 @@ class Shop(harness.ServerTest):
             self.assertEqual(issued.returncode, 0, issued.stderr)
             return {"Authorization": "Bearer " + issued.stdout.strip()}
 
+        return shop, caller
+
+    def test_every_role_on_every_operation(self):
+        """What each may do follows from the contract's scopes and the deployment's roles alone; here it is worked out a second time."""
+        shop, caller = self.with_tokens()
+        roles = {"customer": {"orders:read", "orders:write"},
+                 "support": {"orders:read", "orders:write", "items:read", "items:write", "customers:read", "payments:read", "payments:write"},
+                 "admin": None, "unheard-of": set()}
+        contract = shop.get("/openapi.json").json()
+        nobody = "0192f0c1-ffff-7000-8000-000000000000"
+        callers = {role: caller(nobody, role) for role in roles}
+        asked, wrong = 0, []
+        for path, item in contract["paths"].items():
+            for method in item.keys() & {"get", "put", "post", "patch", "delete"}:
+                security = item[method].get("security", contract["security"])
+                scopes = security[0]["bearer"] if security else None
+                target = "/v1" + re.sub(r"\{\w+\}", nobody, path)
+                body = {} if "requestBody" in item[method] else None
+                for role in (None, *roles):
+                    status = shop.request(method.upper(), target, body, callers.get(role)).status
+                    allowed = scopes is None or role is not None and (roles[role] is None or set(scopes) <= roles[role])
+                    expected = status not in (401, 403) if allowed else status == (401 if role is None else 403)
+                    asked += 1
+                    if not expected or status >= 500:
+                        wrong.append(f"{role} {method} {path}: {status}")
+        self.assertEqual(wrong, [])
+        self.assertGreater(asked, 100)
+
+    def test_strangers_see_the_catalogue_only_and_customers_their_own_orders(self):
+        shop, caller = self.with_tokens()
         ada, support = "0192f0c1-0002-7000-8000-000000000007", caller("someone-of-support", "support")
         customer = caller(ada, "customer")
         self.assertEqual(shop.get("/v1/products").status, 200)
