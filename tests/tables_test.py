@@ -141,7 +141,7 @@ class Tables(harness.ServerTest):
         database.commit()
         database.close()
         server.restart()
-        self.assertIn('CREATE INDEX "things_by_name_size_id"', server.output)
+        harness.until(lambda: 'CREATE INDEX "things_by_name_size_id"' in server.output, "the missing index is told")
 
     def test_a_start_is_refused_where_contract_and_table_disagree_with_the_migration_to_write(self):
         folder = self.directory()
