@@ -78,9 +78,10 @@ int main(int argc, char** argv) {
       return 2;
     }
   }
-  auto server =
-      edge::start(bare, {{.address = argv[1], .certificate = argc > 5 ? argv[4] : "", .key = argc > 5 ? argv[5] : ""}},
-                  limits, argc > 2 ? static_cast<unsigned>(std::atoi(argv[2])) : 1);
+  auto server = edge::start(
+      bare,
+      {{.address = argv[1], .certificate = argc > 5 ? argv[4] : "", .key = argc > 5 ? argv[5] : "", .overlap = true}},
+      limits, argc > 2 ? static_cast<unsigned>(std::atoi(argv[2])) : 1);
   if (!server) {
     std::fprintf(stderr, "%s\n", server.error().detail.c_str());
     return 1;
