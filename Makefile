@@ -23,6 +23,9 @@ FORMATTED = $(shell find . -path ./build -prune -o -name '*.[ch]pp' -print)
 # Seconds that a test waits for a start, an answer or an end before it gives up.
 export PLIMSOLL_PATIENCE ?= 120
 
+# On a shared machine a whole-server test may meet its patience's end: there, a test that fails runs once more, and the output says so.
+AGAIN = $(if $(CI),--repeat until-pass:2)
+
 .DELETE_ON_ERROR:
 .PHONY: help demo build test sanitize sanitize-memory sanitize-threads bench fuzz torture format format-check headers install
 
@@ -41,7 +44,7 @@ test:
 	@scripts/install-dependencies test
 	@$(CONFIGURE) -B build/test -DCMAKE_BUILD_TYPE=Test
 	@$(NINJA) -C build/test
-	@ctest --test-dir build/test --output-on-failure -j$(JOBS) --no-tests=error
+	@ctest --test-dir build/test --output-on-failure -j$(JOBS) --no-tests=error $(AGAIN)
 	@scripts/check-coverage build/test
 
 sanitize: sanitize-memory sanitize-threads
@@ -50,7 +53,7 @@ sanitize-memory:
 	@scripts/install-dependencies test
 	@$(CONFIGURE) -B build/asan -DCMAKE_BUILD_TYPE=Test -DPLIMSOLL_SANITIZE=address,undefined
 	@$(NINJA) -C build/asan
-	@ctest --test-dir build/asan --output-on-failure -j$(JOBS) --no-tests=error -LE slow
+	@ctest --test-dir build/asan --output-on-failure -j$(JOBS) --no-tests=error $(AGAIN) -LE slow
 
 sanitize-threads:
 	@scripts/install-dependencies test
