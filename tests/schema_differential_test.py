@@ -378,8 +378,8 @@ class Differential(unittest.TestCase):
 def settled(line):
     """Whether a disagreement is of a kind that is kept in the fixture, with the sentence that settles it."""
     words = words_in(line["schema"], set())
-    items, properties = "unevaluatedItems" in words, "unevaluatedProperties" in words
-    return (items and bool({"contains", "if", "oneOf", "anyOf"} & words)) or (properties and bool({"contains", "if"} & words)) or {"contains", "prefixItems"} <= words
+    unevaluated = bool({"unevaluatedItems", "unevaluatedProperties"} & words)
+    return (unevaluated and bool({"contains", "if", "oneOf", "anyOf"} & words)) or {"contains", "prefixItems"} <= words
 
 
 
