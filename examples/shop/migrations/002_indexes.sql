@@ -33,6 +33,8 @@ CREATE INDEX orders_by_status_created_at_id ON orders (status, created_at, id);
 CREATE INDEX orders_by_status_total_id ON orders (status, total, id);
 CREATE INDEX orders_by_customer_id_created_at_id ON orders (customer_id, created_at, id);
 CREATE INDEX orders_by_customer_id_total_id ON orders (customer_id, total, id);
+CREATE INDEX orders_by_customer_id_status_created_at_id ON orders (customer_id, status, created_at, id);
+CREATE INDEX orders_by_customer_id_status_total_id ON orders (customer_id, status, total, id);
 CREATE INDEX orders_by_customer_id_status_id ON orders (customer_id, status, id);
 CREATE INDEX orders_by_customer_id_id ON orders (customer_id, id);
 
