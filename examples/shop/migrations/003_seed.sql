@@ -11,7 +11,7 @@ SELECT printf('0192f0c1-0001-7000-8000-%012x', i),
        category,
        printf('%d.%02d', 3 + i * 7919 % 190, i * 31 % 100),
        i * 104729 % 250,
-       'A ' || lower(made.word) || ' ' || thing.word || ', number ' || i || ' of the catalogue.',
+       CASE WHEN made.word = 'Oak' THEN 'An ' ELSE 'A ' END || lower(made.word) || ' ' || thing.word || ', number ' || i || ' of the catalogue.',
        CASE WHEN i % 17 = 0 THEN strftime('%Y-%m-%dT%H:%M:%SZ', 1764547200 + i * 3600, 'unixepoch') END,
        strftime('%Y-%m-%dT%H:%M:%SZ', 1735689600 + i * 40000, 'unixepoch')
 FROM n JOIN made ON made.position = i % 10 JOIN thing ON thing.position = i / 10 % 10;
