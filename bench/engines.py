@@ -77,6 +77,9 @@ class Server:
 def contenders(build, folder, cpu):
     port = free_port()
     yield Server("plimsoll, bare handler", [str(build / "bin/bare_server"), f"127.0.0.1:{port}", "1"], port, cpu)
+    port = free_port()
+    log = folder / "chain.log"  # a line for each request into a file, as nginx writes it
+    yield Server("plimsoll, default chain and log", ["sh", "-c", f"exec {build}/bin/chain_server 127.0.0.1:{port} 1 2>{log}"], port, cpu)
     if shutil.which("nginx"):
         for name, log in (("nginx return 200", f"{folder}/access.log"), ("nginx, access log off", "off")):
             port = free_port()
@@ -130,7 +133,7 @@ def load(port, seconds, connections, cpu):
     return requests, quantiles
 
 
-def instructions(build, count=4000):
+def instructions(build, server, count=4000):
     """Instructions in user space a request, by callgrind: the difference of two runs, so that the start costs nothing."""
     if not shutil.which("valgrind"):
         return None
@@ -138,9 +141,9 @@ def instructions(build, count=4000):
     for requests in (1000, 1000 + count):
         port = free_port()
         with tempfile.TemporaryDirectory() as folder:
-            process = subprocess.Popen(["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out",
-                                        str(build / "bin/bare_server"), f"127.0.0.1:{port}", "1"],
-                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            process = subprocess.Popen(["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out", f"--log-file={folder}/said",
+                                        str(build / "bin" / server), f"127.0.0.1:{port}", "1"],
+                                       stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
             process.stdout.readline()
             with socket.create_connection(("127.0.0.1", port), 30) as s:
                 s.settimeout(60)
@@ -151,8 +154,8 @@ def instructions(build, count=4000):
                     while not answer.endswith(BODY.encode()):
                         answer += s.recv(4096)
             process.send_signal(signal.SIGTERM)
-            _, err = process.communicate(timeout=60)
-            totals.append(int(re.search(r"Collected : (\d+)", err)[1]))
+            process.communicate(timeout=60)
+            totals.append(int(re.search(r"Collected : (\d+)", pathlib.Path(f"{folder}/said").read_text())[1]))
     return (totals[1] - totals[0]) / count
 
 
@@ -204,9 +207,9 @@ def main():
         print(f"{name:32} {middle / reference:6.2f} {middle:24.0f} {spread:7.0%} {statistics.median(rates[name]):11.0f} "
               f"{latency[name].get('50', '?'):>9} {latency[name].get('99', '?'):>9}")
     if not chosen.no_callgrind:
-        count = instructions(build)
-        if count:
-            print(f"instructions a request in user space, bare handler (callgrind): {count:.0f}")
+        for name, server in (("bare handler", "bare_server"), ("default chain and log", "chain_server")):
+            if count := instructions(build, server):
+                print(f"instructions a request in user space, {name} (callgrind): {count:.0f}")
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ function(plimsoll_finish)
   foreach(server ${servers})
     get_filename_component(name ${server} NAME_WE)
     add_executable(${name} ${server})
-    target_link_libraries(${name} PRIVATE plimsoll_edge plimsoll_flags)
+    target_link_libraries(${name} PRIVATE plimsoll_everything plimsoll_flags)
   endforeach()
 
   if(PLIMSOLL_TESTS)

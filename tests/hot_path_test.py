@@ -68,7 +68,16 @@ class HotPath(unittest.TestCase):
     def bare(self):
         return harness.program().parent / "bare_server"
 
+    def chain(self):
+        return harness.program().parent / "chain_server"
+
     def test_a_request_allocates_nothing(self):
+        self.allocates_nothing(self.bare())
+
+    def test_a_request_through_the_default_chain_allocates_nothing(self):
+        self.allocates_nothing(self.chain())
+
+    def allocates_nothing(self, server):
         compiler = shutil.which("clang-19") or shutil.which("cc")
         if not compiler:
             self.skipTest("no C compiler")
@@ -77,7 +86,7 @@ class HotPath(unittest.TestCase):
             subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-fno-builtin", "-o", library,
                             harness.ROOT / "tests/programs/count_allocations.c"], check=True)
             out = pathlib.Path(folder) / "count"
-            process, port = self.start([self.bare(), "127.0.0.1:0", "1"], {"LD_PRELOAD": library, "COUNT_ALLOCATIONS": str(out)})
+            process, port = self.start([server, "127.0.0.1:0", "1"], {"LD_PRELOAD": library, "COUNT_ALLOCATIONS": str(out)})
 
             def count():
                 lines = len(out.read_text().splitlines()) if out.exists() else 0
@@ -103,10 +112,16 @@ class HotPath(unittest.TestCase):
             self.assertEqual(after - before, 0)
 
     def test_a_request_costs_few_system_calls(self):
+        self.costs_few_system_calls(self.bare())
+
+    def test_a_request_through_the_default_chain_costs_few_system_calls(self):
+        self.costs_few_system_calls(self.chain())
+
+    def costs_few_system_calls(self, server):
         harness.needs("strace")
         with tempfile.TemporaryDirectory() as folder:
             summary = f"{folder}/calls"
-            process, port = self.start(["strace", "-f", "-c", "-o", summary, self.bare(), "127.0.0.1:0", "1"])
+            process, port = self.start(["strace", "-f", "-c", "-o", summary, server, "127.0.0.1:0", "1"])
             drive(port, REQUESTS)
             child = int(pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0])
             os.kill(child, signal.SIGTERM)

@@ -16,4 +16,9 @@ std::uint64_t hash64(std::string_view data) noexcept {
   return XXH3_64bits_withSeed(data.data(), data.size(), seed);
 }
 
+ContentHash content_hash(std::string_view data) noexcept {
+  const auto hash = XXH3_128bits(data.data(), data.size());
+  return {hash.high64, hash.low64};
+}
+
 }  // namespace plimsoll

@@ -1,6 +1,5 @@
 #include "plimsoll/http/conditional.hpp"
-#include "plimsoll/base/digest.hpp"
-#include "plimsoll/base/encoding.hpp"
+#include "plimsoll/base/hash.hpp"
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
@@ -11,7 +10,7 @@ namespace {
 
 /// Gives every whole answer to a GET an entity tag and answers 304 to who has it already (RFC 9110, section 13), so
 /// that a client that asks again pays for a head instead of a body. What nobody declared cacheable is `private,
-/// no-cache`. Costs a SHA-256 of the body where the handler brings no tag.
+/// no-cache`. Costs a hash of the body where the handler brings no tag.
 class Conditional final : public Policy {
  public:
   struct Options {};
@@ -34,8 +33,7 @@ class Conditional final : public Policy {
     if (!headers.contains("etag")) {
       const auto body = whole(response);
       if (!body || body->size() > kLargest) co_return answer;
-      const auto digest = sha256(*body);
-      headers.add("etag", context.arena.keep('"' + to_base64url(as_text(digest).substr(0, 16)) + '"'));
+      headers.add("etag", tag_of(*body, context.arena));
     }
     const auto now = context.wall / kSecond;
     http::Validators current{.etag = headers.find("etag")};
@@ -52,6 +50,18 @@ class Conditional final : public Policy {
 
  private:
   static constexpr std::size_t kLargest = 1 << 20;  ///< bytes that are hashed where the loop has others to serve
+
+  /// A strong tag: 128 bits of the content, in hexadecimal.
+  static std::string_view tag_of(std::string_view body, Arena& arena) {
+    const auto hash = content_hash(body);
+    auto* text = arena.array<char>(34);
+    auto* at = text;
+    *at++ = '"';
+    for (const auto word : {hash.high, hash.low})
+      for (int shift = 60; shift >= 0; shift -= 4) *at++ = "0123456789abcdef"[(word >> shift) & 15];
+    *at++ = '"';
+    return {text, 34};
+  }
 
   static std::optional<std::string_view> whole(const Response& response) {
     if (auto* text = std::get_if<std::string_view>(&response.body)) return *text;

@@ -1,0 +1,68 @@
+// The engine with what every operation has: a contract, the default chain, a line of log for each request, and a tiny
+// JSON answer from a C++ handler. Measured by bench/engines.py and counted by tests/hot_path_test.py.
+//
+//   chain_server ADDRESS [THREADS]
+//
+// prints the address it listens on; ends by SIGTERM.
+
+#include "plimsoll/server/application.hpp"
+
+#include <unistd.h>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+namespace {
+
+using namespace plimsoll;
+
+// The limit is of the default kind and is looked at for every request; it is only higher than any load here.
+constexpr auto kContract = R"(openapi: 3.1.0
+info: {title: Hello, version: 1.0.0}
+x-plimsoll:
+  rate-limit: 100000000/second by address
+paths:
+  /:
+    get:
+      operationId: hello
+      security: []
+      responses:
+        '200':
+          description: A greeting
+          content: {application/json: {schema: {type: object}}}
+)";
+
+Task<Result<Response>> hello(Request&, Context& context) {
+  Response response{.headers = Headers{context.arena}, .body = std::string_view(R"({"message":"hello"})")};
+  response.headers.add("content-type", "application/json");
+  co_return response;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2) {
+    std::fputs("usage: chain_server ADDRESS [THREADS]\n", stderr);
+    return 2;
+  }
+  namespace fs = std::filesystem;
+  auto pattern = (fs::temp_directory_path() / "plimsoll-chain-XXXXXX").string();
+  if (!::mkdtemp(pattern.data())) {
+    std::perror("mkdtemp");
+    return 1;
+  }
+  const fs::path folder = pattern;
+  std::ofstream(folder / "hello.yaml") << kContract;
+  std::ofstream(folder / "plimsoll.yaml") << "management: 'off'\nthreads: " << (argc > 2 ? std::atoi(argv[2]) : 1)
+                                          << "\ndatabase: {url: 'sqlite:" << (folder / "hello.db").string() << "'}\n";
+  Application application{(folder / "hello.yaml").string()};
+  application.on("hello", hello);
+  server::Settings settings;
+  settings.config = (folder / "plimsoll.yaml").string();
+  settings.listen = {argv[1]};
+  const int status = application.serve(std::move(settings));
+  std::error_code ignored;
+  fs::remove_all(folder, ignored);
+  return status;
+}
