@@ -17,6 +17,8 @@ FUZZ_SECONDS ?= 60
 CONFIGURE := cmake -S . -G Ninja -DCMAKE_CXX_COMPILER=clang++-19 -DCMAKE_C_COMPILER=clang-19
 NINJA := nice ninja -j$(JOBS)
 # Rooms in which threads meet: these run under ThreadSanitizer.
+# Whole-server tests that run under AddressSanitizer too: between them they ask for most of what a server does.
+SANITIZED := authentication|authorization|cache|contract|http2|idempotency|operate|tables|tls_reload
 THREADED := async;database;queue;store;edge;telemetry
 FORMATTED = $(shell find . -path ./build -prune -o -name '*.[ch]pp' -print)
 
@@ -53,6 +55,7 @@ sanitize-memory:
 	@scripts/install-dependencies test
 	@$(CONFIGURE) -B build/asan -DCMAKE_BUILD_TYPE=Test -DPLIMSOLL_SANITIZE=address,undefined
 	@$(NINJA) -C build/asan
+	@ctest --test-dir build/asan --output-on-failure -j$(JOBS) --no-tests=error $(AGAIN) -R '^server\.($(SANITIZED))_test$$'
 	@ctest --test-dir build/asan --output-on-failure -j$(JOBS) --no-tests=error $(AGAIN) -E '^server\.'
 
 sanitize-threads:

@@ -335,6 +335,7 @@ class Conformance(harness.ServerTest):
                 with Client(server.port) as client:
                     client.send(sent)
                     check(client)
+        server.stop()  # which writes the last lines of the log
         ours = [line for line in server.logged() if line.get("event") == "request" and line.get("path") != "/livez"]
         self.assertTrue(ours)
         self.assertEqual([line for line in ours if line.get("status") != 200], [])  # the requests that show that it goes on
