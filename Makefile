@@ -16,9 +16,9 @@ JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
 CONFIGURE := cmake -S . -G Ninja -DCMAKE_CXX_COMPILER=clang++-19 -DCMAKE_C_COMPILER=clang-19
 NINJA := nice ninja -j$(JOBS)
-# Rooms in which threads meet: these run under ThreadSanitizer.
 # Whole-server tests that run under AddressSanitizer too: between them they ask for most of what a server does.
 SANITIZED := authentication|authorization|cache|contract|http2|idempotency|operate|tables|tls_reload
+# Rooms in which threads meet: these run under ThreadSanitizer.
 THREADED := async;database;queue;store;edge;telemetry
 FORMATTED = $(shell find . -path ./build -prune -o -name '*.[ch]pp' -print)
 
