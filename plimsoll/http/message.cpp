@@ -7,10 +7,12 @@ namespace {
 
 constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
+/// Nearly all names that are compared differ in their length or their first letter.
 inline bool same(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return false;
+  if (a.empty() || a.data() == b.data()) return true;
+  if ((a.front() | 32) != (b.front() | 32)) return false;
   if (std::memcmp(a.data(), b.data(), a.size()) == 0) return true;
-  if (a.empty() || (a.front() | 32) != (b.front() | 32)) return false;
   for (std::size_t i = 0; i < a.size(); ++i)
     if (lower(a[i]) != lower(b[i])) return false;
   return true;
@@ -26,18 +28,14 @@ void Headers::grow() {
 }
 
 void Headers::set(std::string_view name, std::string_view value) {
-  bool done = false;
-  std::uint32_t kept = 0;
-  for (std::uint32_t i = 0; i < size_; ++i) {
-    if (same(data_[i].name, name)) {
-      if (done) continue;
-      done = true;
-      data_[i].value = value;
-    }
-    data_[kept++] = data_[i];
-  }
+  std::uint32_t at = 0;
+  while (at < size_ && !same(data_[at].name, name)) ++at;
+  if (at == size_) return add(name, value);
+  data_[at].value = value;
+  auto kept = at + 1;
+  for (auto i = kept; i < size_; ++i)
+    if (!same(data_[i].name, name)) data_[kept++] = data_[i];
   size_ = kept;
-  if (!done) add(name, value);
 }
 
 void Headers::remove(std::string_view name) {
