@@ -87,9 +87,6 @@ class Doors {
         if (!verifier) return std::unexpected(std::move(verifier).error());
         made->doors_.push_back({needed.scheme, std::move(*verifier)});
       }
-    auto trusted = trusted_proxies(build.services);
-    if (!trusted) return std::unexpected(std::move(trusted).error());
-    made->trusted_ = std::move(*trusted);
     auto failures = failures_allowed(build.services);
     if (!failures) return std::unexpected(std::move(failures).error());
     if (*failures) made->failures_ = Rate{(*failures)->limit, (*failures)->per.nanoseconds, (*failures)->limit};
@@ -186,7 +183,7 @@ class Doors {
     return static_cast<std::size_t>(std::ranges::find(doors_, scheme, &Door::scheme) - doors_.begin());
   }
   std::uint64_t failure_key(const Request& request, Context& context) const {
-    return mixed(client_key(request, context, trusted_), 0xfa11ed);
+    return mixed(client_key(request, context), 0xfa11ed);
   }
 
   void vouch(std::size_t i, const IdentityPointer& identity, Context& context, Attempt& attempt) const {
@@ -278,7 +275,6 @@ class Doors {
 
   const contract::Operation& operation_;
   std::vector<Door> doors_;
-  TrustedProxies trusted_;
   std::optional<Rate> failures_;
   std::shared_ptr<LimitTable> table_;
   std::string challenge_;

@@ -1,15 +1,13 @@
 #pragma once
 
 #include "plimsoll/exchange/context.hpp"
-#include "plimsoll/http/client_address.hpp"
 
 namespace plimsoll::policy {
 
-/// `trusted-proxies` of the deployment.
-Result<TrustedProxies> trusted_proxies(const Services&);
-
 /// A hash of where the client is (its address, IPv6 by /64): what limits by address count by. Found once per exchange.
-std::uint64_t client_key(const Request&, Context&, const TrustedProxies&);
+/// The address is the peer's as the edge has found it: who stands behind trusted proxies is decided there, once, and no
+/// header is looked at again.
+std::uint64_t client_key(const Request&, Context&);
 
 /// Two hashes into one.
 constexpr std::uint64_t mixed(std::uint64_t a, std::uint64_t b) {

@@ -133,13 +133,12 @@ class RateLimit : public Check {
 
   enum class Place : std::uint8_t { before_authentication, after_authentication };
 
-  RateLimit(Place place, std::vector<Limit> limits, const Options& options, const Build& build, TrustedProxies trusted)
+  RateLimit(Place place, std::vector<Limit> limits, const Options& options, const Build& build)
       : place_(place),
         limits_(std::move(limits)),
         cost_(options.cost),
         refunds_(classes_of(options.refund)),
         table_(build.services.shared->of<LimitTable>()),
-        trusted_(std::move(trusted)),
         operation_(build.operation) {}
 
   Result<> check(Request& request, Context& context) override {
@@ -166,9 +165,7 @@ class RateLimit : public Check {
       return (limit.by == By::address) != (place == Place::before_authentication);
     });
     if (limits->empty()) return nullptr;
-    auto trusted = trusted_proxies(build.services);
-    if (!trusted) return std::unexpected(std::move(trusted).error());
-    return std::make_unique<RateLimit>(place, std::move(*limits), options, build, std::move(*trusted));
+    return std::make_unique<RateLimit>(place, std::move(*limits), options, build);
   }
 
  private:
@@ -190,7 +187,7 @@ class RateLimit : public Check {
     else if (limit.by == By::caller && context.principal)
       who = mixed(hash64(context.principal->subject), hash64(context.principal->scheme));
     else
-      who = client_key(request, context, trusted_);
+      who = client_key(request, context);
     charges.all[charges.count++] = {&limit, allowance, mixed(limit.identity, who)};
   }
 
@@ -302,7 +299,6 @@ class RateLimit : public Check {
   std::int64_t cost_;
   std::uint32_t refunds_;
   std::shared_ptr<LimitTable> table_;
-  TrustedProxies trusted_;
   const contract::Operation& operation_;
 };
 

@@ -4,6 +4,7 @@
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
+#include "plimsoll/http/proxies.hpp"
 #include "plimsoll/json/yaml.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
 
@@ -42,6 +43,8 @@ class Trial {
       deployment_text_ = deployment;
       deployment_ = json::parse_yaml(deployment_text_, arena_).value();
       services.deployment = &deployment_;
+      if (const auto* networks = deployment_.find("trusted-proxies"))
+        trusted = TrustedProxies::parse(config::Form<std::vector<std::string>>::read(*networks).value()).value();
     }
   }
 
@@ -63,8 +66,8 @@ class Trial {
       context.operation = trial.contract->find(operation);
       request.method = context.operation->method;
       request.path = context.operation->path;
-      request.peer.address = address;
       for (auto header : headers) request.headers.add(header.name, header.value);
+      request.peer.address = client_behind(address, request.headers, trial.trusted, false).address;  // as the edge does
     }
     Result<> check(Policy& policy) { return policy.as_check()->check(request, context); }
     std::string promised(std::string_view name) const { return std::string(context.promised.find(name)); }
@@ -77,6 +80,7 @@ class Trial {
   Hand clock;
   telemetry::Registry metrics;
   Services services;
+  TrustedProxies trusted;
   std::shared_ptr<const contract::Contract> contract;
 
  private:
