@@ -52,6 +52,22 @@ struct Part {
 /// Keys every policy understands beside its own.
 inline constexpr std::string_view kEveryPolicy[] = {"mode"};
 
+/// The long form, an object with the options of `fields`; or the short one, the value of one of them alone:
+/// `deadline: 200ms`.
+template <auto Short, std::size_t N>
+Result<decltype(config::owner_of(Short))> read_either(const json::Value& from, const config::Field (&fields)[N]) {
+  decltype(config::owner_of(Short)) options;
+  if (from.is(json::Type::object)) {
+    if (auto done = config::read(from, fields, &options, kEveryPolicy); !done)
+      return std::unexpected(std::move(done).error());
+  } else {
+    auto value = config::Form<decltype(config::type_of(Short))>::read(from);
+    if (!value) return std::unexpected(std::move(value).error());
+    options.*Short = std::move(*value);
+  }
+  return options;
+}
+
 template <class P>
 consteval Part part(std::string_view name, std::string_view sentence) {
   Part made{.key = {name, sentence, P::fields, nullptr}, .problems = P::problems, .metrics = {}, .build = nullptr};

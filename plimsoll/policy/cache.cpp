@@ -53,17 +53,11 @@ class Cache final : public Policy {
       {"plimsoll_cache_answers_total", "answers", "Answers of cacheable operations by where they came from."}};
 
   static Result<Options> read(const json::Value& from) {
-    Options options;
-    if (from.is(json::Type::object)) {
-      if (auto done = config::read(from, fields, &options, kEveryPolicy); !done)
-        return std::unexpected(std::move(done).error());
-    } else {
-      auto ttl = config::Form<config::Duration>::read(from);
-      if (!ttl) return std::unexpected(std::move(ttl).error());
-      options.ttl = *ttl;
-    }
+    auto read = read_either<&Options::ttl>(from, fields);
+    if (!read) return read;
+    const auto& options = *read;
     if (options.ttl.nanoseconds <= 0) return config::wrong(from, "`cache` needs a `ttl`, such as `cache: 5m`");
-    return options;
+    return read;
   }
   static Result<std::unique_ptr<Policy>> build(Options options, const Build& build);
 

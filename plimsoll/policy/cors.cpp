@@ -32,22 +32,16 @@ class Cors final : public Check {
 
   /// `cors: https://app.example.com`, a list of origins, or the long form.
   static Result<Options> read(const json::Value& from) {
-    Options options;
-    if (from.is(json::Type::object)) {
-      if (auto done = config::read(from, fields, &options, kEveryPolicy); !done)
-        return std::unexpected(std::move(done).error());
-    } else {
-      auto origins = config::Form<std::vector<std::string>>::read(from);
-      if (!origins) return std::unexpected(std::move(origins).error());
-      options.origins = std::move(*origins);
-    }
+    auto read = read_either<&Options::origins>(from, fields);
+    if (!read) return read;
+    const auto& options = *read;
     if (options.credentials && std::ranges::find(options.origins, "*") != options.origins.end())
       return config::wrong(from, "`credentials: true` needs named origins: with `*` any site could act as its visitor");
     for (const auto& origin : options.origins)
       if (origin != "*" && (!origin.contains("://") || origin.ends_with('/')))
         return config::wrong(
             from, "an origin is scheme and host, such as https://app.example.com, without a path: \"" + origin + "\"");
-    return options;
+    return read;
   }
   static Result<std::unique_ptr<Policy>> build(Options options, const Build&) {
     if (options.origins.empty()) return nullptr;

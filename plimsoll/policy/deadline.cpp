@@ -21,17 +21,11 @@ class Deadline final : public Check {
   static constexpr const Problem* problems[] = {&kDeadlineExceeded};
 
   static Result<Options> read(const json::Value& from) {
-    Options options;
-    if (from.is(json::Type::object)) {
-      if (auto done = config::read(from, fields, &options, kEveryPolicy); !done)
-        return std::unexpected(std::move(done).error());
-    } else {
-      auto after = config::Form<config::Duration>::read(from);
-      if (!after) return std::unexpected(std::move(after).error());
-      options.after = *after;
-    }
+    auto read = read_either<&Options::after>(from, fields);
+    if (!read) return read;
+    const auto& options = *read;
     if (options.after.nanoseconds <= 0) return config::wrong(from, "a deadline is longer than zero; `off` removes it");
-    return options;
+    return read;
   }
   static Result<std::unique_ptr<Policy>> build(Options options, const Build&) {
     return std::make_unique<Deadline>(std::move(options));
