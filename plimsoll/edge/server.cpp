@@ -70,6 +70,7 @@ class Threaded final : public Server {
       if (!first) return std::unexpected(std::move(first).error());
       const auto address = first->address();
       addresses_.push_back(address);
+      socket_files_.emplace_back(address);
       // All listen before any accepts: what the system divides among sockets is divided among all of them.
       for (unsigned i = 1; i < threads; ++i) {
         auto further = first->undivided() ? first->again() : net::Listener::open(address, true);
@@ -125,6 +126,7 @@ class Threaded final : public Server {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::thread> threads_;
   std::vector<std::string> addresses_;
+  std::vector<net::SocketFile> socket_files_;
   std::atomic<unsigned> next_{0};
 };
 

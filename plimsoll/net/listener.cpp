@@ -199,6 +199,24 @@ void Listener::turn_away(int listener) {
   const sock_fprog filter{.len = std::size(program), .filter = program};
   ::setsockopt(listener, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
 }
+
+SocketFile::SocketFile(std::string_view address) {
+  if (!address.starts_with("unix:")) return;
+  struct stat bound{};
+  const std::string path(address.substr(5));
+  if (::stat(path.c_str(), &bound) != 0) return;
+  path_ = path;
+  device_ = bound.st_dev;
+  inode_ = bound.st_ino;
+}
+SocketFile::SocketFile(SocketFile&& other) noexcept
+    : path_(std::exchange(other.path_, {})), device_(other.device_), inode_(other.inode_) {}
+SocketFile::~SocketFile() {
+  struct stat there{};
+  if (path_.empty() || ::stat(path_.c_str(), &there) != 0) return;
+  if (there.st_dev == device_ && there.st_ino == inode_) ::unlink(path_.c_str());
+}
+
 int Listener::release() { return std::exchange(descriptor_, -1); }
 
 Accepted accept(int listener, int& error) {

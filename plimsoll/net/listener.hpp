@@ -50,6 +50,20 @@ class Listener {
   bool inherited_ = false;
 };
 
+/// The file of a Unix socket we have bound: removed with this, unless another process has put its own there meanwhile.
+class SocketFile {
+ public:
+  /// Nothing to remove where `address` is not `unix:PATH`.
+  explicit SocketFile(std::string_view address);
+  SocketFile(SocketFile&& other) noexcept;
+  SocketFile& operator=(SocketFile&&) = delete;
+  ~SocketFile();
+
+ private:
+  std::string path_;
+  std::uint64_t device_ = 0, inode_ = 0;
+};
+
 /// The next connection that waits; `socket` is -1 and `error` (errno) says why when there is none.
 Accepted accept(int listener, int& error);
 
