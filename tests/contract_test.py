@@ -2,8 +2,6 @@
 import json
 import os
 import pathlib
-import subprocess
-import time
 import unittest
 
 import harness
@@ -72,32 +70,27 @@ class Contracts(harness.ServerTest):
         self.assertEqual({error["pointer"] for error in wrong.json()["errors"]}, {"/id", "/more"})
 
     def test_large_contracts_serve_soon_and_within_their_memory(self):
-        """1.7 MB each: 300 ms from the start of the process, 80 MiB. Asserted of the optimised program only."""
-        optimised = "release" in str(harness.program())
+        """1.7 MB each: 300 ms of processor time from the start of the process to the first answer, and 80 MiB. The clock on the wall is
+        bench/startup.py's: here other tests run beside."""
+        sanitized = any(sign in harness.program().read_bytes() for sign in (b"__asan_init", b"__tsan_init"))
         for name, target in (("box.json", "/2.0/users/me"), ("twilio-api-v2010.yaml", "/2010-04-01/Accounts.json")):
             contract = harness.real(f"contracts/{name}")
-            best, memory = float("inf"), 0
+            spent = []
             for _ in range(3):
                 server = harness.Server(contract, self.directory(), verb=("mock",))
                 self.addCleanup(self._end, server)
-                began = time.monotonic()
-                harness.Process.start(server)
-                while True:
-                    try:
-                        status = harness.fetch(server.address, target=target, headers={"Authorization": "Bearer t"}, patience=5).status
-                        break
-                    except (OSError, ConnectionError):
-                        self.assertTrue(server.alive, server.describe())
-                        time.sleep(0.002)
-                best = min(best, time.monotonic() - began)
-                self.assertIn(status, (200, 401))
+                server.start()
+                self.assertIn(server.get(target, {"Authorization": "Bearer t"}).status, (200, 401))
+                processor = pathlib.Path(f"/proc/{server.pid}/stat").read_text().rsplit(")", 1)[1].split()
+                spent.append(sum(map(int, processor[11:13])) / os.sysconf("SC_CLK_TCK"))
                 lines = pathlib.Path(f"/proc/{server.pid}/status").read_text().splitlines()
-                memory = max(memory, *(int(line.split()[1]) for line in lines if line.startswith("VmHWM")))
+                memory = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
                 server.stop()
-            print(f"{name}: first answer after {best * 1000:.0f} ms, at most {memory / 1024:.0f} MiB")
-            if optimised:
-                self.assertLess(best, 0.3, name)
-                self.assertLess(memory, 80 * 1024, name)
+                if not sanitized:
+                    self.assertLess(memory, 80 * 1024, name)
+            print(f"{name}: first answer after {min(spent) * 1000:.0f} ms of processor time, {memory / 1024:.0f} MiB")
+            if not sanitized:
+                self.assertLess(min(spent), 0.3, name)
 
     def test_lint_says_what_where_and_what_to_do(self):
         folder = self.folder()
