@@ -1,6 +1,7 @@
 #include "plimsoll/database/sqlite_connection.hpp"
 
 #include "plimsoll/database/decimal.hpp"
+#include "plimsoll/database/instant.hpp"
 
 #include <sqlite3.h>
 
@@ -75,9 +76,10 @@ Error constraint_error(int code, std::string_view message) {
   }
 }
 
-int decimal_collation(void*, int a_size, const void* a, int b_size, const void* b) {
-  return compare_decimals({static_cast<const char*>(a), static_cast<std::size_t>(a_size)},
-                          {static_cast<const char*>(b), static_cast<std::size_t>(b_size)});
+template <int (*compare)(std::string_view, std::string_view)>
+int collation(void*, int a_size, const void* a, int b_size, const void* b) {
+  return compare({static_cast<const char*>(a), static_cast<std::size_t>(a_size)},
+                 {static_cast<const char*>(b), static_cast<std::size_t>(b_size)});
 }
 
 std::string_view pragma_of(SqliteOptions::Synchronous how) {
@@ -145,7 +147,8 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteOpt
   auto* db = made->db_;
   sqlite3_busy_timeout(db, static_cast<int>(options.busy.nanoseconds / kMillisecond));
   if (role == Role::writer) sqlite3_set_authorizer(db, authorize, made.get());
-  sqlite3_create_collation(db, "decimal", SQLITE_UTF8, nullptr, decimal_collation);
+  sqlite3_create_collation(db, "decimal", SQLITE_UTF8, nullptr, collation<compare_decimals>);
+  sqlite3_create_collation(db, "instant", SQLITE_UTF8, nullptr, collation<compare_instants>);
   // Shadow tables stay as FTS5 wrote them, and a double-quoted typo is no text. The schema is trusted: triggers write
   // to FTS5's tables.
   sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);

@@ -17,6 +17,7 @@ std::string_view type_of(Kind kind) {
     case Kind::real: return "REAL";
     case Kind::decimal:
     case Kind::number: return "TEXT COLLATE decimal";
+    case Kind::instant: return "TEXT COLLATE instant";
     default: return "TEXT";
   }
 }

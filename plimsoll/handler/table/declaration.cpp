@@ -277,6 +277,9 @@ void Reader::filters(Table& table, const json::Value* from) {
       auto op = config::read_word(word, kOperatorNames);
       if (!op)
         complain(&word, "filters", op.error().detail, "Operators are eq ne lt le gt ge in like is-null.");
+      else if (static_cast<Operator>(*op) == Operator::like && table.columns[*column].kind != Kind::text)
+        complain(&word, "filters", "`like` compares text, and \"" + std::string(member.key) + "\" is none",
+                 "Compare it by eq ne lt le gt ge in.");
       else
         made.operators.push_back(static_cast<Operator>(*op));
     };

@@ -134,8 +134,10 @@ class List final : public Operation {
   }
 
   Result<database::Cell> value_of(const Column& column, const json::Value& value, const std::string& name) const {
-    if (column.kind == Kind::instant && value.is(json::Type::string) && value.string().size() == 10)
-      return database::Cell{std::string(value.string())};  // a date: the beginning of all its instants
+    if (column.kind == Kind::instant && value.is(json::Type::string) && value.string().size() == 10) {
+      if (auto first = to_utc(std::string(value.string()) + "T00:00:00Z")) return database::Cell{std::move(*first)};
+      return refuse_query(name, "format", "must be a date or a date-time (RFC 3339)");
+    }
     auto cell = to_cell(column, value);
     if (!cell) return refuse_query(name, cell.error().keyword, cell.error().sentence);
     return std::move(*cell);
@@ -155,10 +157,6 @@ class List final : public Operation {
       if (pattern.find('\0') != pattern.npos) return refuse_query(name, "pattern", "must not contain U+0000");
       if (std::ranges::count(pattern, '%') > kMostWildcards)
         return refuse_query(name, "like", "has more than 8 wildcards");
-      // A backslash escapes; one at the end would escape nothing.
-      std::size_t slashes = 0;
-      while (slashes < pattern.size() && pattern[pattern.size() - 1 - slashes] == '\\') ++slashes;
-      if (slashes % 2) pattern += '\\';
       made.values.push_back(std::move(pattern));
       return made;
     }

@@ -414,8 +414,12 @@ std::string search_expression(std::string_view words) {
 }
 
 std::string like_pattern(std::string_view pattern) {
-  std::string made{pattern};
-  std::ranges::replace(made, '*', '%');
+  std::string made;
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    made += pattern[i] == '*' ? '%' : pattern[i];
+    if (pattern[i] != '\\') continue;
+    made += ++i < pattern.size() ? pattern[i] : '\\';  // one at the end stands for itself
+  }
   return made;
 }
 

@@ -87,7 +87,7 @@ std::string query_identity(const Wanted& rows, const std::vector<Sort>& sort);
 /// What somebody typed, as an FTS5 expression: all words, the last as a beginning when it ends with `*`. Empty when
 /// there is no word in it.
 std::string search_expression(std::string_view words);
-/// A `like` pattern as SQL reads it: `*` is `%`.
+/// A `like` pattern as SQL reads it: `*` is `%`; what stands behind `\` is itself.
 std::string like_pattern(std::string_view pattern);
 
 }  // namespace plimsoll::table
