@@ -152,6 +152,15 @@ class Tables(harness.ServerTest):
         self.assertIn('has no column "price"', said)
         self.assertIn('ALTER TABLE "things" ADD COLUMN "price" TEXT COLLATE decimal;', said)
 
+    def test_a_start_is_refused_where_another_index_stands_in_the_place_of_that_of_q(self):
+        folder = self.directory()
+        database = sqlite3.connect(folder / "things.db")
+        database.execute("CREATE VIRTUAL TABLE things_search USING fts5(title, body)")
+        database.close()
+        said = self.refused(contract(table="search: [name]"), CONFIG, directory=folder)
+        self.assertIn('table "things_search" is not the index that this server keeps for `q` of table "things"', said)
+        self.assertIn('ALTER TABLE "things_search" RENAME TO "things_search_old";', said)
+
     def test_migrations_are_applied_once_in_order_and_edits_are_refused(self):
         folder = self.directory()
         (folder / "migrations").mkdir()

@@ -118,58 +118,12 @@ std::string create_index(const Table& table, const IndexColumns& columns) {
          quoted(table.name) + "(" + names(table, columns, ",", true) + ")";
 }
 
-std::vector<std::string> create_search(const Table& table) {
-  const auto name = quoted(table.name), search = quoted(table.name + "_search"),
-             rows = quoted(table.name + "_search_rows");
-  const auto key = quoted(table.key_column().name);
-  const bool numbered = table.key_column().kind == Kind::integer;
-  const auto values = [&](std::string_view prefix) {
-    std::string text;
-    for (auto column : table.search) text += "," + std::string(prefix) + quoted(table.columns[column].name);
-    return text;
-  };
-  const auto columns = names(table, table.search, ",", true);
-  const auto number = [&](const std::string& of) {
-    return numbered ? of + key : "(SELECT number FROM " + rows + " WHERE key=" + of + key + ")";
-  };
-  const auto put = "INSERT INTO " + search + "(rowid," + columns + ") VALUES(" + number("new.") + values("new.") + ");";
-  const auto drop = "INSERT INTO " + search + "(" + search + ",rowid," + columns + ") VALUES('delete'," +
-                    number("old.") + values("old.") + ");";
-  const auto note = numbered ? std::string{} : "INSERT INTO " + rows + "(key) VALUES(new." + key + ");";
-  const auto unnote = numbered ? std::string{} : "DELETE FROM " + rows + " WHERE key=old." + key + ";";
-  const auto trigger = [&](std::string_view what, const std::string& when, const std::string& body) {
-    return "CREATE TRIGGER " + quoted(table.name + "_search_" + std::string(what)) + " AFTER " + when + " ON " + name +
-           " BEGIN " + body + " END";
-  };
-  std::vector<std::string> all;
-  if (!numbered)
-    all.push_back("CREATE TABLE " + rows + "(number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE) STRICT");
-  all.push_back("CREATE VIRTUAL TABLE " + search + " USING fts5(" + columns +
-                ", content='', tokenize='unicode61 remove_diacritics 2')");
-  all.push_back(trigger("insert", "INSERT", note + put));
-  all.push_back(trigger("delete", "DELETE", drop + unnote));
-  all.push_back(trigger("update", "UPDATE OF " + key + "," + columns, drop + unnote + note + put));
-  return all;
-}
-
-std::string fill_search(const Table& table) {
-  const auto name = quoted(table.name), search = quoted(table.name + "_search"),
-             rows = quoted(table.name + "_search_rows");
-  const auto key = quoted(table.key_column().name), columns = names(table, table.search, ",", true);
-  if (table.key_column().kind == Kind::integer)
-    return "INSERT INTO " + search + "(rowid," + columns + ") SELECT " + key + "," + columns + " FROM " + name;
-  return "INSERT INTO " + rows + "(key) SELECT " + key + " FROM " + name + ";INSERT INTO " + search + "(rowid," +
-         columns + ") SELECT number," + columns + " FROM " + name + " JOIN " + rows + " ON key=" + name + "." + key;
-}
-
 std::vector<std::string> create_table(const Model& model, const Table& table) {
   std::string text = "CREATE TABLE " + quoted(table.name) + "(";
   for (std::size_t i = 0; i < table.columns.size(); ++i) text += (i ? "," : "") + column_definition(model, table, i);
   text += table.key_column().kind == Kind::integer ? ") STRICT" : ") STRICT, WITHOUT ROWID";
   std::vector<std::string> statements{std::move(text)};
   for (auto& columns : needed_indexes(model, table)) statements.push_back(create_index(table, columns));
-  if (!table.search.empty())
-    for (auto& statement : create_search(table)) statements.push_back(std::move(statement));
   return statements;
 }
 

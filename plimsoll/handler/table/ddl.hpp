@@ -13,12 +13,7 @@ using IndexColumns = std::vector<std::size_t>;
 std::vector<IndexColumns> needed_indexes(const Model& model, const Table& table);
 
 std::string create_index(const Table& table, const IndexColumns& columns);
-/// The index of `q`: an FTS5 table without content, which triggers keep in step, and for keys that are text a table of
-/// the numbers by which FTS5 knows the rows (rowids of the table itself change with VACUUM).
-std::vector<std::string> create_search(const Table& table);
-/// Fills the index of a table that has rows already.
-std::string fill_search(const Table& table);
-/// All statements that make a table from its schema, with its indexes.
+/// All statements that make a table from its schema, with its indexes (but for that of `q`).
 std::vector<std::string> create_table(const Model& model, const Table& table);
 
 /// A column of a table that is there already.
@@ -30,7 +25,7 @@ struct FoundColumn {
 struct FoundTable {
   std::vector<FoundColumn> columns;
   std::vector<std::vector<std::string>> indexes;  ///< names of columns, in order; the primary key is one
-  bool view = false, search = false;
+  bool view = false;
 };
 struct Disagreement {
   std::string what, migration;

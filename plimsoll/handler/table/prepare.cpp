@@ -3,6 +3,7 @@
 #include "plimsoll/base/digest.hpp"
 #include "plimsoll/base/encoding.hpp"
 #include "plimsoll/database/wait.hpp"
+#include "plimsoll/handler/table/search_index.hpp"
 #include "plimsoll/handler/table/statement.hpp"
 
 #include <algorithm>
@@ -54,11 +55,41 @@ Task<Result<std::optional<FoundTable>>> find(Session& session, const Table& tabl
     last = text_at(row, 0);
     found.indexes.back().push_back(text_at(row, 1));
   }
-  const Cell search[] = {table.name + "_search"};
-  auto searching = co_await session.query("SELECT 1 FROM sqlite_schema WHERE name=? AND type='table'", search);
-  if (!searching) co_return std::unexpected(std::move(searching).error());
-  found.search = !searching->empty();
   co_return found;
+}
+
+/// Makes the index of `q`, or makes it anew where it was made for something else; `fill`: the table has rows.
+Task<Result<>> prepare_search(Session& session, const Table& table, bool fill, std::vector<Disagreement>& all) {
+  FoundSearch found;
+  for (auto& name : search_names(table)) {
+    const Cell cells[] = {name};
+    auto rows = co_await session.query("SELECT type,name,sql FROM sqlite_schema WHERE name=?", cells);
+    if (!rows) co_return std::unexpected(std::move(rows).error());
+    if (!rows->empty())
+      found.push_back({text_at(rows->front(), 0), text_at(rows->front(), 1), text_at(rows->front(), 2)});
+  }
+  auto state = compare_search(table, found);
+  if (state.current && fill) co_return Result<>{};
+  if (state.foreign) {
+    const auto& [type, taken, sql] = *state.foreign;
+    all.push_back({type + " " + quoted(taken) + " is not the index that this server keeps for `q` of table " +
+                       quoted(table.name) + ", and stands where that belongs",
+                   (type == "table" ? "ALTER TABLE " + quoted(taken) + " RENAME TO " + quoted(taken + "_old")
+                                    : "DROP " + type + " " + quoted(taken)) +
+                       "; -- the index is then made, and filled, at the next start"});
+    co_return Result<>{};
+  }
+  auto statements = std::move(state.drop);
+  for (auto& statement : create_search(table)) statements.push_back(std::move(statement));
+  for (auto& statement : statements) {
+    auto made = co_await session.query(statement, {});
+    if (!made) co_return std::unexpected(std::move(made).error());
+  }
+  if (fill) {
+    auto filled = co_await session.script(fill_search(table));
+    if (!filled) co_return filled;
+  }
+  co_return Result<>{};
 }
 
 Task<Result<>> prepare_in(Session& session, const Model& model, std::vector<Disagreement>& all) {
@@ -69,23 +100,22 @@ Task<Result<>> prepare_in(Session& session, const Model& model, std::vector<Disa
       auto differences = compare(model, table, **found);
       const bool sound = std::ranges::all_of(differences, &Disagreement::warning);
       for (auto& one : differences) all.push_back(std::move(one));
-      if (!sound || table.search.empty() || (*found)->search) continue;
+      if (!sound || table.search.empty()) continue;
       if ((*found)->view) {
         all.push_back({"`q` cannot look through the view " + quoted(table.name), "-- search a table instead"});
         continue;
       }
-      for (auto& statement : create_search(table)) {
-        auto made = co_await session.query(statement, {});
-        if (!made) co_return std::unexpected(std::move(made).error());
-      }
-      auto filled = co_await session.script(fill_search(table));
-      if (!filled) co_return filled;
+      auto searchable = co_await prepare_search(session, table, true, all);
+      if (!searchable) co_return searchable;
       continue;
     }
     for (auto& statement : create_table(model, table)) {
       auto made = co_await session.query(statement, {});
       if (!made) co_return std::unexpected(std::move(made).error());
     }
+    if (table.search.empty()) continue;
+    auto searchable = co_await prepare_search(session, table, false, all);
+    if (!searchable) co_return searchable;
   }
   co_return Result<>{};
 }

@@ -93,6 +93,54 @@ TEST(TablePreparing, MakesAndFillsTheSearchOfATableItFinds) {
   }
 }
 
+const std::string kTwoTexts = kColumns + "        note: {type: string}\n";
+const std::vector<std::string> kDoors = {"CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT, note TEXT)",
+                                         "INSERT INTO things VALUES(1,'green','door'),(2,'blue','door')"};
+
+/// A name of the index that somebody else uses is told at the start, not by a failing `q`.
+TEST(TablePreparing, RefusesASearchThatSomebodyElseMade) {
+  const std::pair<std::string, std::string> cases[] = {
+      {"CREATE VIRTUAL TABLE things_search USING fts5(name, content=things, content_rowid=id)",
+       "ALTER TABLE \"things_search\" RENAME TO \"things_search_old\";"},
+      {"CREATE VIRTUAL TABLE things_search USING fts5(title, body)", "table \"things_search\" is not the index"},
+      {"CREATE TABLE things_search(rowid INTEGER, name TEXT)", "table \"things_search\" is not the index"},
+      {"CREATE VIEW things_search AS SELECT name FROM things", "DROP view \"things_search\";"},
+      {"CREATE TRIGGER things_search_insert AFTER INSERT ON things BEGIN SELECT 1; END",
+       "DROP trigger \"things_search_insert\";"},
+      {"CREATE TABLE things_search_rows(a)", "table \"things_search_rows\" is not the index"},
+  };
+  for (auto& [made, said] : cases) {
+    auto before = kDoors;
+    before.push_back(made);
+    Api api{contract(kPlain + "      search: [name, note]\n", kTwoTexts), before};
+    EXPECT_FALSE(api.client) << made;
+    EXPECT_NE(api.complaints.find(said), std::string::npos) << made << api.complaints;
+    EXPECT_NE(api.complaints.find("for `q` of table \"things\""), std::string::npos) << api.complaints;
+  }
+}
+
+TEST(TablePreparing, MakesTheSearchAnewThatItMadeForSomethingElse) {
+  const auto found = [](Api& api, std::string_view word) {
+    const auto answer = api.client->get("/things?fields=id&q=" + std::string(word));
+    return std::to_string(answer.status) + member(answer.body, "data");
+  };
+  Api api{contract(kPlain + "      search: [name]\n", kTwoTexts), kDoors};
+  ASSERT_TRUE(api.client) << api.complaints;
+  EXPECT_EQ(found(api, "blue"), R"(200[{"id":2}])");
+  EXPECT_EQ(found(api, "door"), "200[]");
+  ASSERT_TRUE(api.start(contract(kPlain + "      search: [note, name]\n", kTwoTexts))) << api.complaints;
+  EXPECT_EQ(found(api, "door"), R"(200[{"id":1},{"id":2}])");
+  // What is lost is made up for: a table that a migration rebuilt has no triggers any more.
+  ASSERT_TRUE(api.sql("DROP TRIGGER things_search_update"));
+  ASSERT_TRUE(api.sql("UPDATE things SET name='red' WHERE id=2"));
+  ASSERT_TRUE(api.start()) << api.complaints;
+  EXPECT_EQ(found(api, "blue"), "200[]");
+  EXPECT_EQ(found(api, "red"), R"(200[{"id":2}])");
+  ASSERT_TRUE(api.sql("DROP TABLE things"));  // its search stays behind
+  ASSERT_TRUE(api.start()) << api.complaints;
+  EXPECT_EQ(found(api, "red"), "200[]");
+}
+
 TEST(TablePreparing, AnAddedPropertyIsAskedForAsAMigration) {
   Api api{contract(kPlain, kColumns)};
   ASSERT_TRUE(api.client) << api.complaints;
