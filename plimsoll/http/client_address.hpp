@@ -44,9 +44,4 @@ class TrustedProxies {
   bool unix_ = false;
 };
 
-/// The address of the client: the peer, or, when the peer is a trusted proxy, the first address from the right of
-/// `Forwarded` (RFC 7239) or else `X-Forwarded-For` that is none. What an untrusted peer says is never looked at. A
-/// view of the request.
-std::string_view client_address(const Request& request, const TrustedProxies& trusted);
-
 }  // namespace plimsoll

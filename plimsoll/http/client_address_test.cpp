@@ -1,5 +1,7 @@
 #include "plimsoll/http/client_address.hpp"
 
+#include "plimsoll/http/proxies.hpp"
+
 #include <gtest/gtest.h>
 
 namespace plimsoll {
@@ -16,8 +18,10 @@ struct Asked {
   }
 };
 
-std::string_view client(std::string_view peer, std::initializer_list<Header> headers, const TrustedProxies& trusted) {
-  return client_address(Asked(peer, headers).request, trusted);
+std::string client(std::string_view peer, std::initializer_list<Header> headers, const TrustedProxies& trusted) {
+  const Asked asked(peer, headers);
+  const auto& fields = asked.request.headers;
+  return std::string{client_behind(peer, fields, trusted, fields.contains("forwarded")).address};
 }
 
 TEST(ClientAddress, AnUntrustedPeersWordIsNeverTaken) {
