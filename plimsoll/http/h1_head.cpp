@@ -147,9 +147,10 @@ State Head::note(std::string_view name, std::string_view value, Slice at) {
       if (value.empty()) return refuse(kMalformed, "Content-Length is empty.");
       for (const char c : value) {
         if (!is(characters::kDigit, c)) return refuse(kMalformed, "Content-Length is not a number.");
-        if (content_length > (UINT64_MAX >> 1) / 10 - 1)
+        const auto digit = static_cast<std::uint64_t>(c - '0');
+        if (content_length > (INT64_MAX - digit) / 10)
           return refuse(kMalformed, "Content-Length is too large a number.");
-        content_length = content_length * 10 + static_cast<std::uint64_t>(c - '0');
+        content_length = content_length * 10 + digit;
       }
       break;
     case 17:

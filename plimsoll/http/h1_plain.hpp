@@ -224,7 +224,9 @@ class PlainReading {
     if (length) {
       if (length->empty() || length->find_first_not_of("0123456789") != std::string::npos) return refuse();
       auto digits = length->substr(std::min(length->find_first_not_of('0'), length->size() - 1));
-      if (digits.size() > 18) return refuse();
+      // A number that a signed word of 64 bits holds.
+      const std::string most = "9223372036854775807";
+      if (digits.size() > most.size() || (digits.size() == most.size() && digits > most)) return refuse();
       size = std::stoull(digits);
     }
     if (rest_.size() < size) return cut_off();
