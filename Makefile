@@ -6,6 +6,7 @@
 #   make sanitize       the tests under Address-, UndefinedBehaviour- and ThreadSanitizer
 #   make bench          measure, nginx beside us
 #   make fuzz           each fuzz target for FUZZ_SECONDS (default 60)
+#   make fuzz-coverage  how many lines of its module each fuzz target reaches
 #   make torture        the long versions of the durability and fault tests
 #   make format         format the sources; format-check only looks
 #
@@ -20,6 +21,7 @@ NINJA := nice ninja -j$(JOBS)
 SANITIZED := authentication|authorization|cache|contract|http2|idempotency|operate|tables|tls_reload
 # Rooms in which threads meet: these run under ThreadSanitizer.
 THREADED := async;database;queue;store;edge;telemetry
+FUZZERS = $(basename $(notdir $(shell find plimsoll -name '*_fuzz.cpp')))
 FORMATTED = $(shell find . -path ./build -prune -o -name '*.[ch]pp' -print)
 
 # Seconds that a test waits for a start, an answer or an end before it gives up.
@@ -29,7 +31,7 @@ export PLIMSOLL_PATIENCE ?= 120
 AGAIN = $(if $(CI),--repeat until-pass:2)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo build test sanitize sanitize-memory sanitize-threads bench fuzz torture format format-check headers install
+.PHONY: help demo build test sanitize sanitize-memory sanitize-threads bench fuzz fuzz-coverage torture format format-check headers install
 
 help:
 	@sed -n 's/^#  \{0,1\} \(make .*\)/\1/p' Makefile
@@ -73,15 +75,21 @@ bench:
 fuzz:
 	@scripts/install-dependencies test
 	@$(CONFIGURE) -B build/fuzz -DCMAKE_BUILD_TYPE=Test -DPLIMSOLL_TESTS=OFF -DPLIMSOLL_FUZZ=ON
-	@$(NINJA) -C build/fuzz
+	@$(NINJA) -C build/fuzz $(FUZZERS)
 	@scripts/fuzz build/fuzz $(FUZZ_SECONDS)
+
+fuzz-coverage:
+	@scripts/install-dependencies fuzz
+	@$(CONFIGURE) -B build/coverage -DCMAKE_BUILD_TYPE=Test -DPLIMSOLL_TESTS=OFF -DPLIMSOLL_FUZZ=ON -DPLIMSOLL_COVERAGE=ON
+	@$(NINJA) -C build/coverage $(FUZZERS)
+	@scripts/fuzz-coverage build/coverage build/fuzz/corpus
 
 # The same tests as `make test`, asked by PLIMSOLL_TORTURE for many more rounds.
 torture:
 	@scripts/install-dependencies test
 	@$(CONFIGURE) -B build/test -DCMAKE_BUILD_TYPE=Test
 	@$(NINJA) -C build/test
-	@PLIMSOLL_TORTURE=1 ctest --test-dir build/test --output-on-failure --timeout 14400 --no-tests=error -R '^server\.(durability|.*torture).*'
+	@PLIMSOLL_TORTURE=1 ctest --test-dir build/test --output-on-failure --timeout 14400 --no-tests=error -R '^server\.(durability|schema_differential|.*torture).*'
 
 format:
 	@scripts/install-dependencies test
