@@ -6,6 +6,7 @@
 #include "plimsoll/schema/uri.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <deque>
 #include <optional>
 #include <set>
@@ -27,6 +28,22 @@ struct Dialect {
   Edition edition = Edition::draft2020_12;
   std::uint8_t vocabularies = kAllVocabularies;
 };
+
+/// Whether this build was told to pass over a keyword: PLIMSOLL_BLIND names one, so that a test of the compiler can be
+/// seen to notice. Builds for tests only.
+bool blind_to([[maybe_unused]] std::string_view keyword) {
+#ifdef PLIMSOLL_BLINDNESS
+  static const char* const word = std::getenv("PLIMSOLL_BLIND");
+  return word && keyword == word;
+#else
+  return false;
+#endif
+}
+
+/// The value of a keyword that is looked at.
+const Value* find_keyword(const Value& schema, std::string_view keyword) {
+  return blind_to(keyword) ? nullptr : schema.find(keyword);
+}
 
 std::uint8_t type_bits(std::string_view name) {
   constexpr std::pair<std::string_view, std::uint8_t> kNames[] = {
@@ -100,7 +117,7 @@ class Reader {
     resource = enter(schema, resource);
     const auto edition = dialects_[resource].edition;
     const auto anchor = [&](std::string_view keyword, bool dynamic) {
-      const auto* name = schema.find(keyword);
+      const auto* name = find_keyword(schema, keyword);
       if (!name || !name->is(Type::string)) return;
       auto& of = graph_.resources[resource];
       of.anchors.try_emplace(name->string(), &schema);
@@ -111,7 +128,8 @@ class Reader {
       if (edition == Edition::draft2020_12) anchor("$dynamicAnchor", true);
     }
     for (const auto& member : schema.object())
-      if (const auto* rule = find_rule(member.key, edition)) index_below(*rule, member.value, resource);
+      if (const auto* rule = find_rule(member.key, edition); rule && !blind_to(member.key))
+        index_below(*rule, member.value, resource);
   }
 
   void index_below(const KeywordRule& rule, const Value& value, std::uint32_t resource) {
@@ -134,7 +152,7 @@ class Reader {
   /// A schema with an `$id` is a resource of its own; one with a `$schema` speaks that dialect.
   std::uint32_t enter(const Value& schema, std::uint32_t resource) {
     if (dialects_[resource].edition == Edition::openapi30) return resource;
-    const auto *id = schema.find("$id"), *dialect = schema.find("$schema");
+    const auto *id = find_keyword(schema, "$id"), *dialect = schema.find("$schema");
     const bool root = graph_.resources[resource].root == &schema;
     if (id && id->is(Type::string) && !id->string().starts_with('#')) {
       const auto uri = std::string(split_fragment(resolve_uri(graph_.resources[resource].uri, id->string())).first);
@@ -302,7 +320,7 @@ class Reader {
     for (const auto& member : value.object()) {
       if (alone && member.key != "$ref") continue;
       const auto* rule = find_rule(member.key, dialect.edition);
-      if (!rule || !(dialect.vocabularies & rule->vocabulary)) continue;
+      if (!rule || !(dialect.vocabularies & rule->vocabulary) || blind_to(member.key)) continue;
       if (dialect.edition == Edition::openapi30 && !rule->openapi30) refuse_in_openapi30(id, *rule);
       if (auto keyword = read_keyword(id, *rule, member.value, dialect); keyword.word != Word::none)
         found.push_back(keyword);
