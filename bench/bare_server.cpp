@@ -2,10 +2,10 @@
 // and counted by tests/hot_path_test.py.
 //
 //   bare_server ADDRESS [THREADS [LIMITS [FILE]]]
+//   bare_server ADDRESS THREADS LIMITS CERTIFICATE KEY
 //
 // prints the address it listens on; ends by SIGTERM. LIMITS: JSON, with the names of the listener's limits. `/large`
-// answers with 16 MiB; a body is read to its end. FILE: a
-// line for each message that was read whole.
+// answers with 16 MiB; a body is read to its end. FILE: a line for each message that was read whole.
 
 #include "plimsoll/edge/server.hpp"
 #include "plimsoll/exchange/problem_document.hpp"
@@ -57,7 +57,7 @@ class Bare final : public edge::Service {
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    std::fputs("usage: bare_server ADDRESS [THREADS [LIMITS [CERTIFICATE KEY]]]\n", stderr);
+    std::fputs("usage: bare_server ADDRESS [THREADS [LIMITS [FILE | CERTIFICATE KEY]]]\n", stderr);
     return 2;
   }
   sigset_t signals;
@@ -65,7 +65,7 @@ int main(int argc, char** argv) {
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // inherited by the I/O threads
-  Bare bare{argc > 4 ? std::fopen(argv[4], "w") : nullptr};
+  Bare bare{argc == 5 ? std::fopen(argv[4], "w") : nullptr};
   edge::Limits limits;
   limits.connections_per_address = limits.connections;
   limits.requests_per_connection = INT64_MAX;

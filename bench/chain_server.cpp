@@ -1,9 +1,10 @@
 // The engine with what every operation has: a contract, the default chain, a line of log for each request, and a tiny
-// JSON answer from a C++ handler. Measured by bench/engines.py and counted by tests/hot_path_test.py.
+// JSON answer from a C++ handler. Measured by bench/*.py and counted by tests/hot_path_test.py.
 //
-//   chain_server ADDRESS [THREADS]
+//   chain_server ADDRESS [THREADS [CONTRACT CONFIG OPERATION...]]
 //
-// prints the address it listens on; ends by SIGTERM.
+// prints the address it listens on; ends by SIGTERM. Given a contract, a deployment and the ids of its operations, it
+// answers each of those with the same JSON.
 
 #include "plimsoll/server/application.hpp"
 
@@ -43,8 +44,16 @@ Task<Result<Response>> hello(Request&, Context& context) {
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    std::fputs("usage: chain_server ADDRESS [THREADS]\n", stderr);
+    std::fputs("usage: chain_server ADDRESS [THREADS [CONTRACT CONFIG OPERATION...]]\n", stderr);
     return 2;
+  }
+  if (argc > 4) {
+    Application application{argv[3]};
+    for (int i = 5; i < argc; ++i) application.on(argv[i], hello);
+    server::Settings settings;
+    settings.config = argv[4];
+    settings.listen = {argv[1]};
+    return application.serve(std::move(settings));
   }
   namespace fs = std::filesystem;
   auto pattern = (fs::temp_directory_path() / "plimsoll-chain-XXXXXX").string();

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Validation and compilation of JSON Schemas, ajv 8 beside us in the same run.
 
 Both sides get the same questions as lines: the cases of JSON Schema's suite (PLIMSOLL_REAL_DATA, by default ../shared/real), and one body of
@@ -13,10 +14,12 @@ import pathlib
 import subprocess
 import sys
 
+import measure
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 REAL = pathlib.Path(os.environ.get("PLIMSOLL_REAL_DATA", ROOT / ".." / "shared" / "real"))
 PROGRAM = os.environ.get("PLIMSOLL", str(ROOT / "build/release/bin/plimsoll"))
-REPEAT = int(os.environ.get("PLIMSOLL_BENCH_REPEAT", "20000"))
+REPEAT = int(os.environ.get("PLIMSOLL_BENCH_REPEAT", "5000"))
 COMPILE = 5
 
 ADDRESS = {
@@ -128,10 +131,13 @@ def geometric_mean(values):
 
 def main():
     bench = ROOT / "bench"
-    if not (bench / "node_modules" / "ajv").exists():
-        if subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--silent"], cwd=bench).returncode:
-            print("ajv cannot be installed here (npm install in bench/ failed): nothing is measured")
-            return 1
+    try:
+        there = (measure.packages() / "ajv").exists()
+    except measure.Missing:
+        there = False
+    if not there:
+        measure.missing("schemas beside ajv", "npm could not install ajv (bench/package.json)")
+        return 0
     ours_command = [PROGRAM, "schema", "validate", "--json-lines"]
     theirs_command = ["node", str(bench / "ajv_lines.mjs")]
 
@@ -141,10 +147,11 @@ def main():
     for line, a, b in zip(body, ours, theirs):
         assert a["valid"] and b["valid"], (a, b)
         print(f"a body of {size} bytes{', formats asserted' if line['format'] else '':24}: {a['ns'] / line['repeat']:8.0f} ns, ajv {b['ns'] / line['repeat']:8.0f} ns, "
-              f"ratio {b['ns'] / a['ns']:.2f}; compile and validate {a['compile_ns'] / line['compile'] / 1e3:.1f} µs, ajv {b['compile_ns'] / line['compile'] / 1e3:.0f} µs")
+              f"ratio {b['ns'] / a['ns']:.2f}; compile and validate {a['compile_ns'] / line['compile'] / 1e3:.1f} µs, ajv {b['compile_ns'] / line['compile'] / 1e3:.0f} µs", flush=True)
+        measure.row(f"ajv's time / ours, a body of {size} bytes{', formats asserted' if line['format'] else ''}", b["ns"] / a["ns"], 2, least=True)
 
     if not (REAL / "json-schema").exists():
-        print(f"JSON Schema's suite is not at {REAL}: only the body was measured")
+        measure.missing("ajv's time / ours, JSON Schema's suite", f"it is not at {REAL} (PLIMSOLL_REAL_DATA)")
         return 0
     cases = list(suite())
     lines = [line for _, _, line in cases]
@@ -155,10 +162,12 @@ def main():
     for kind, expected in (("all", (True, False)), ("valid instances", (True,)), ("invalid instances", (False,))):
         chosen = [b["ns"] / a["ns"] for _, _, a, b in both if a["valid"] in expected]
         print(f"  validation, {kind:18} geometric mean of ajv's time over ours: {geometric_mean(chosen):.2f}")
+    measure.row(f"ajv's time / ours, {len(both)} cases of the suite, geometric mean", geometric_mean([one[0] for one in ratios]), 2, least=True)
     print(f"  slowest against ajv: " + "; ".join(f"{ratio:.2f} {name} ({a:.0f} ns, ajv {b:.0f})" for ratio, name, a, b in ratios[:5]))
     a, b = (sum(side["compile_ns"] for side in sides) for sides in zip(*((a, b) for _, _, a, b in both)))
     count = len(both) * COMPILE
     print(f"  compile and validate: {count / a * 1e9:,.0f} cases/s, ajv {count / b * 1e9:,.0f} cases/s, ratio {b / a:.0f}")
+    measure.row("cases of the suite compiled and validated in a second / ajv", b / a, 20, least=True)
     return 0
 
 
