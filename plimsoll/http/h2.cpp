@@ -2,6 +2,7 @@
 
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/h1_head.hpp"
+#include "plimsoll/http/h2_memory.hpp"
 #include "plimsoll/http/target.hpp"
 
 #include <nghttp2/nghttp2.h>
@@ -237,7 +238,7 @@ void H2Session::State::begin() {
   nghttp2_option_set_no_closed_streams(option, 1);
   nghttp2_option_set_max_reserved_remote_streams(option, 0);
   nghttp2_option_set_max_outbound_ack(option, 256);
-  const auto made = nghttp2_session_server_new2(&session, callbacks(), this, option);
+  const auto made = nghttp2_session_server_new3(&session, callbacks(), this, option, h2_memory());
   nghttp2_option_del(option);
   if (made) throw std::bad_alloc();
   const nghttp2_settings_entry settings[] = {
