@@ -31,9 +31,10 @@ const json::Value* Context::parameter(std::string_view name, contract::In in) co
   return nullptr;
 }
 
-void Context::deadline(Nanoseconds at) {
+void Context::deadline(Nanoseconds at, const Policy* by) {
   if (deadline_ != 0 && at >= deadline_) return;
   deadline_ = at;
+  deadline_by_ = by;
   if (!scope) return;
   cut_.context = this;
   cut_.ring = [](Alarm& alarm) { static_cast<Cut&>(alarm).context->scope->stop(Stop::deadline); };

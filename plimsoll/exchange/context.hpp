@@ -95,8 +95,10 @@ class Context {
     return nullptr;
   }
   /// Shortens the exchange: at that instant (steady) its scope is told to stop. Only ever earlier. Arms itself.
-  void deadline(Nanoseconds at);
+  /// `by` answers for it when it has passed.
+  void deadline(Nanoseconds at, const Policy* by = nullptr);
   Nanoseconds deadline() const { return deadline_; }  ///< 0: none
+  const Policy* deadline_by() const { return deadline_by_; }
   /// Called by the edge when the answer is whole: what is sent has limits of its own.
   void answered() { cut_.disarm(); }
 
@@ -131,6 +133,7 @@ class Context {
     Context* context = nullptr;
   };
   Nanoseconds deadline_ = 0;
+  const Policy* deadline_by_ = nullptr;
   Cut cut_;
   Unit* unit_ = nullptr;
 };

@@ -1,7 +1,6 @@
 #include "plimsoll/exchange/part.hpp"
 
 #include "plimsoll/contract/contract.hpp"
-#include "plimsoll/telemetry/metrics.hpp"
 
 namespace plimsoll {
 
@@ -29,14 +28,7 @@ void Part::dress(const Part& part, Policy& policy, Mode mode, const Build& build
   policy.name_ = part.key.name;
   policy.mode_ = mode;
   if (!build.services.metrics || part.problems.empty()) return;  // what refuses nothing counts nothing
-  auto count = [&](std::string_view decision) {
-    const telemetry::Label labels[] = {
-        {"policy", part.key.name}, {"operation", build.operation.id}, {"decision", decision}};
-    return &build.services.metrics->counter("plimsoll_policy_decisions_total",
-                                            "Requests a policy refused, or would have refused in shadow.", labels);
-  };
-  policy.refused_ = count("refused");
-  policy.shadowed_ = count("shadowed");
+  policy.count(part.problems, *build.services.metrics, build.operation.id);
 }
 
 }  // namespace plimsoll

@@ -3,10 +3,12 @@
 #include "plimsoll/http/message.hpp"
 
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <string_view>
 
 namespace plimsoll::telemetry {
-class Counter;
+class Registry;
 }
 
 namespace plimsoll {
@@ -66,6 +68,9 @@ class Policy {
   }
   std::string_view name() const noexcept { return name_; }
   Mode mode() const noexcept { return mode_; }
+  /// Puts its name to a refusal that every mode obeys, and counts it: what cannot be let pass at all, or what came of
+  /// the policy elsewhere (a deadline that passed while somebody waited).
+  void answers_for(Error&) const noexcept;
 
  protected:
   /// Counts and logs the refusal, and says whether it is to be obeyed (`enforce`) or only seen (`shadow`).
@@ -74,10 +79,11 @@ class Policy {
  private:
   friend class Next;
   friend struct Part;
+  class Decisions;
+  void count(std::span<const Problem* const> problems, telemetry::Registry& registry, std::string_view operation);
   std::string_view name_;
   Mode mode_ = Mode::enforce;
-  telemetry::Counter* refused_ = nullptr;
-  telemetry::Counter* shadowed_ = nullptr;
+  std::shared_ptr<Decisions> decisions_;
 };
 
 /// A policy that only looks ahead: passes, or refuses with a problem. `mode` is obeyed here, once for all of them.

@@ -118,7 +118,10 @@ class Cache final : public Policy {
                       : brought.storable ? "; fwd=uri-miss; stored"
                                          : "; fwd=uri-miss");
     }
-    if (only_if_cached(request)) co_return fail(kNotCached, "nothing fresh is kept");
+    if (only_if_cached(request)) {
+      Error error{&kNotCached, "nothing fresh is kept"};
+      if (refuses(context, error)) co_return std::unexpected(std::move(error));
+    }
     count(bypass);
     auto answer = co_await next(request, context);
     if (answer) answer->headers.set("cache-status", "plimsoll; fwd=bypass");
@@ -240,6 +243,7 @@ class Cache final : public Policy {
     const bool would_hit = kept && kept->kind == CachedAnswer::Kind::answer && clock_.steady() < kept->fresh &&
                            !outdated(*kept, request.path);
     count(would_hit ? hit : miss);
+    if (Error error{&kNotCached}; !would_hit && only_if_cached(request)) (void)refuses(context, error);
     auto basis = basis_at(request.path);
     auto answer = co_await next(request, context);
     Brought brought;

@@ -5,7 +5,7 @@ namespace plimsoll::policy {
 namespace {
 
 /// Bounds the time of an exchange. At the deadline its scope is told to stop, every wait below ends, and the answer is
-/// 504.
+/// 504. In `shadow` it only looks whether the answer was there.
 class Deadline final : public Check {
  public:
   struct Options {
@@ -42,11 +42,27 @@ class Deadline final : public Check {
         if (error == std::errc{} && end == text.data() + text.size() && seconds > 0 && seconds < 86400)
           span = std::min(span, static_cast<Nanoseconds>(seconds * 1e9));
       }
-    context.deadline(context.started + span);
+    if (mode() == Mode::shadow)
+      context.keep<Watch>(*this, context, context.started + span);
+    else
+      context.deadline(context.started + span, this);
     return {};
   }
 
  private:
+  /// Rings when the answer would have been cut off.
+  struct Watch : Alarm {
+    Watch(const Deadline& policy, Context& context, Nanoseconds at) : policy(policy), context(context) {
+      ring = [](Alarm& alarm) {
+        auto& self = static_cast<Watch&>(alarm);
+        Error error{&kDeadlineExceeded};
+        if (self.context.outcome.status == 0) (void)self.policy.refuses(self.context, error);
+      };
+      context.loop.wheel().arm(*this, context.loop.tick_in(std::max<Nanoseconds>(at - context.now, 0)));
+    }
+    const Deadline& policy;
+    Context& context;
+  };
   Options options_;
 };
 

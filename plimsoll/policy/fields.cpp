@@ -40,7 +40,7 @@ class Fields final : public Policy {
   }
 
  private:
-  static Task<Result<Response>> select(const json::Value& asked, Request& request, Context& context, Next next) {
+  Task<Result<Response>> select(const json::Value& asked, Request& request, Context& context, Next next) {
     std::string text;
     if (asked.is(json::Type::string)) text = asked.string();
     for (const auto& item : asked.array()) text += (text.empty() ? "" : ",") + std::string(item.string());
@@ -49,10 +49,10 @@ class Fields final : public Policy {
       Error error{&kInvalid, "`" + text.substr(0, 200) + "` cannot be read as a selection of fields."};
       error.more().fields.push_back(
           {"query", "/fields", "fields", "must be names separated by commas, nested ones in brackets"});
-      co_return std::unexpected(std::move(error));
+      if (refuses(context, error)) co_return std::unexpected(std::move(error));
     }
     auto answer = co_await next(request, context);
-    if (!answer || answer->status >= 300) co_return answer;
+    if (!answer || answer->status >= 300 || !selection || mode() == Mode::shadow) co_return answer;
     const auto* body = std::get_if<std::string_view>(&answer->body);
     if (!body || !answer->headers.find("content-type").contains("json")) co_return answer;
     const auto parsed = json::parse(*body, context.arena);

@@ -145,7 +145,9 @@ class Idempotency final : public Policy {
         recorded = std::move(answer);
       } else if (policy.mode() == Mode::enforce) {
         overtaken = true;  // by another process: what this one did must not stay
-        co_return fail(kInFlight);
+        Error error{&kInFlight};
+        policy.answers_for(error);
+        co_return std::unexpected(std::move(error));
       }
       co_return Result<>{};
     }
@@ -229,7 +231,11 @@ class Idempotency final : public Policy {
     auto theirs = co_await records_.find(context.loop, id, context.wall);
     if (!theirs) co_return std::unexpected(std::move(theirs).error());
     if (!*theirs) co_return answer;
-    if ((*theirs)->fingerprint != fingerprint) co_return fail(kReused);
+    if ((*theirs)->fingerprint != fingerprint) {
+      Error error{&kReused};
+      answers_for(error);
+      co_return std::unexpected(std::move(error));
+    }
     landing.brings = *theirs;
     co_return replay(**theirs, context);
   }
