@@ -43,7 +43,7 @@ class Bare final : public edge::Service {
     response.body = std::string_view(R"({"message":"hello"})");
     co_return response;
   }
-  Response refused(const Error& error, Context& context) override { return problem_document(error, context); }
+  Response refused(const Error& error, Request&, Context& context) override { return problem_document(error, context); }
   void finished(const Request&, Context&) noexcept override {}
   const Services& services() const override { return services_; }
 

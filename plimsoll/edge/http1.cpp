@@ -2,6 +2,7 @@
 #include "plimsoll/edge/pace.hpp"
 #include "plimsoll/edge/problems.hpp"
 #include "plimsoll/edge/taking.hpp"
+#include "plimsoll/http/body_problems.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/target.hpp"
 
@@ -245,7 +246,7 @@ Task<bool> Http1::exchange() {
   try {
     response.emplace(co_await Serving{*this, exchange, service.serve(exchange.request, exchange.context)});
   } catch (...) {  // the service renders its errors; what comes here is its own
-    response.emplace(service.refused(error_from_current_exception(), exchange.context));
+    response.emplace(service.refused(error_from_current_exception(), exchange.request, exchange.context));
   }
   exchange.context.answered();
   auto& outcome = exchange.context.outcome;
@@ -460,7 +461,7 @@ Task<bool> Http1::send_stream(Stream& stream, const h1::Framed& framed, h1::Outb
 Task<Result<Bytes>> Http1::read() {
   auto& body = inbox().body;
   if (body.framing() == h1::Framing::length && body_read_ == 0 && body.left() > exchange_->context.body_limit) {
-    co_return fail(kBodyTooLarge, "The limit is " + std::to_string(exchange_->context.body_limit) + " bytes.");
+    co_return fail(http::kBodyTooLarge, "The limit is " + std::to_string(exchange_->context.body_limit) + " bytes.");
   }
   for (;;) {
     const auto step = body.read(inbox().unread());
@@ -468,7 +469,8 @@ Task<Result<Bytes>> Http1::read() {
     if (!step.data.empty()) {
       body_read_ += step.data.size();
       if (body_read_ > exchange_->context.body_limit)
-        co_return fail(kBodyTooLarge, "The limit is " + std::to_string(exchange_->context.body_limit) + " bytes.");
+        co_return fail(http::kBodyTooLarge,
+                       "The limit is " + std::to_string(exchange_->context.body_limit) + " bytes.");
       body_pace_.moved(step.data.size());
       co_return as_bytes(step.data);
     }
@@ -542,11 +544,14 @@ Task<> Http1::refuse(Error error) {
   auto arena = worker_.arenas.take();
   {
     auto& exchange = arena->make<Exchange>(*arena, connection_);
-    auto response = worker_.shared.service.refused(error, exchange.context);
+    auto response = worker_.shared.service.refused(error, exchange.request, exchange.context);
+    exchange.context.answered();
+    exchange.context.outcome.status = response.status;
     const auto out = worker_.outboxes.take();
     const auto* text = std::get_if<std::string_view>(&response.body);
     h1::write_head(*out, response, {.size = text ? text->size() : 0, .keep_alive = false, .date = worker_.date()});
     if (text) out->append(*text);
+    if (text) exchange.context.outcome.sent = text->size();
     iovec piece{const_cast<char*>(out->text().data()), out->size()};
     Taking taking{transport(), limits_.response_rate.bytes};
     const bool sent = co_await send({&piece, 1}, taking);

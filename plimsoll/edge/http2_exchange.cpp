@@ -1,6 +1,7 @@
 #include "plimsoll/edge/http2_exchange.hpp"
 
 #include "plimsoll/edge/problems.hpp"
+#include "plimsoll/http/body_problems.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/target.hpp"
 
@@ -104,12 +105,12 @@ Line Http2Exchange::run() {
 
 Task<Response> Http2Exchange::respond() {
   auto& service = http2_.connection().worker.shared.service;
-  if (refusal_) co_return service.refused({refusal_}, exchange_.context);
+  if (refusal_) co_return service.refused({refusal_}, exchange_.request, exchange_.context);
   std::optional<Response> response;
   try {
     response.emplace(co_await service.serve(exchange_.request, exchange_.context));
   } catch (...) {  // the service renders its errors; what comes here is its own
-    response.emplace(service.refused(error_from_current_exception(), exchange_.context));
+    response.emplace(service.refused(error_from_current_exception(), exchange_.request, exchange_.context));
   }
   co_return std::move(*response);
 }
@@ -212,7 +213,9 @@ Task<Result<Bytes>> Http2Exchange::read() {
     reading_.clear();
   }
   const auto limit = exchange_.context.body_limit;
-  const auto too_large = [limit] { return fail(kBodyTooLarge, "The limit is " + std::to_string(limit) + " bytes."); };
+  const auto too_large = [limit] {
+    return fail(http::kBodyTooLarge, "The limit is " + std::to_string(limit) + " bytes.");
+  };
   if (body_read_ == 0 && exchange_.request.content_length.value_or(0) > limit) co_return too_large();
   for (;;) {
     if (!incoming_.empty()) {

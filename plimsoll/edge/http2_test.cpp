@@ -156,7 +156,7 @@ TEST(Http2, ABodyOverTheLimitIs413AndTheConnectionGoesOn) {
   ASSERT_TRUE(talk.until([&] { return talk.ended[1]; }));
   talk.client->send(get(3, "/hello"));
   EXPECT_TRUE(talk.until([&] { return talk.ended[3]; }));
-  EXPECT_NE(talk.content[1].find("body-too-large"), std::string::npos) << talk.content[1];
+  EXPECT_NE(talk.content[1].find("payload-too-large"), std::string::npos) << talk.content[1];
 }
 
 TEST(Http2, StreamsAndLargeBodiesFollowTheWindow) {

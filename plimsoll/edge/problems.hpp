@@ -8,8 +8,6 @@ inline constexpr Problem kHeadTooSlow{"head-too-slow", 408, "The request took to
                                       "Send the whole head at once.", true};
 inline constexpr Problem kBodyTooSlow{"body-too-slow", 408, "The body took too long to arrive",
                                       "Send faster, or in smaller requests.", true};
-inline constexpr Problem kBodyTooLarge{"body-too-large", 413, "The body is larger than is taken here",
-                                       "Send less at once."};
 inline constexpr Problem kBodyBroken{"body-broken", 400, "The body ended before its end", "Send the whole body."};
 
 }  // namespace plimsoll::edge

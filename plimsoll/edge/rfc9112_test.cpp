@@ -33,7 +33,7 @@ class WholeService final : public Service {
     handled.push_back(text);
     co_return Response{.headers = Headers{context.arena}};
   }
-  Response refused(const Error& error, Context& context) override { return problem_document(error, context); }
+  Response refused(const Error& error, Request&, Context& context) override { return problem_document(error, context); }
   void finished(const Request&, Context&) noexcept override {}
   const Services& services() const override { return services_; }
   std::vector<std::string> take() {

@@ -21,8 +21,8 @@ class Service {
   /// the body of an answer to HEAD. The request and the context outlive the task.
   virtual Task<Response> serve(Request&, Context&) = 0;
   /// A request that could not be read (malformed, over a limit): the problem document to send before the connection
-  /// closes.
-  virtual Response refused(const Error&, Context&) = 0;
+  /// closes. What was read of the request is in it, at least the peer.
+  virtual Response refused(const Error&, Request&, Context&) = 0;
   /// The last byte is sent or the client is gone; `context.outcome` is filled. Not called for `refused` before a head
   /// was read.
   virtual void finished(const Request&, Context&) noexcept = 0;

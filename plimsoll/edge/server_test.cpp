@@ -167,7 +167,7 @@ TEST(Edge, ABodyOverTheLimitIsRefused) {
   Running running{{.body = config::kibibytes(1)}};
   TestClient client{running.address()};
   client.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n");
-  EXPECT_THAT(client.until("body-too-large"), StartsWith("HTTP/1.1 413"));
+  EXPECT_THAT(client.until("payload-too-large"), StartsWith("HTTP/1.1 413"));
   TestClient chunked{running.address()};
   chunked.send("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n7d0\r\n" + std::string(2000, 'x'));
   EXPECT_THAT(chunked.all(), StartsWith("HTTP/1.1 413"));

@@ -61,7 +61,7 @@ class TestService : public Service {
     }
     co_return response;
   }
-  Response refused(const Error& error, Context& context) override { return problem_document(error, context); }
+  Response refused(const Error& error, Request&, Context& context) override { return problem_document(error, context); }
   void finished(const Request& request, Context& context) noexcept override {
     const std::lock_guard lock(mutex);
     log.push_back(std::string(request.method) + " " + std::string(request.target) + " " +

@@ -1,6 +1,7 @@
 #include "plimsoll/contract/body.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
+#include "plimsoll/http/body_problems.hpp"
 #include "plimsoll/http/negotiate.hpp"
 #include "plimsoll/json/parse.hpp"
 
@@ -68,10 +69,8 @@ class Validate final : public Policy {
       "Send one of the media types that the contract declares, and say so in Content-Type."};
   static constexpr Problem kNotAcceptable{"not-acceptable", 406, "No acceptable representation",
                                           "Accept one of the media types that the contract declares."};
-  static constexpr Problem kTooLarge{"payload-too-large", 413, "The body is larger than is taken here",
-                                     "Send less at once."};
-  static constexpr const Problem* problems[] = {&kInvalid,  &kUnsupported,     &kNotAcceptable,
-                                                &kTooLarge, &json::kMalformed, &contract::kMalformedBody};
+  static constexpr const Problem* problems[] = {
+      &kInvalid, &kUnsupported, &kNotAcceptable, &http::kBodyTooLarge, &json::kMalformed, &contract::kMalformedBody};
 
   static Result<std::unique_ptr<Policy>> build(Options options, const Build& build) {
     auto made = std::make_unique<Validate>(std::move(options), build);
@@ -199,7 +198,7 @@ class Validate final : public Policy {
                                    std::vector<FieldError> errors) {
     auto bytes = co_await read_whole(request, context);
     if (!bytes) {  // refused even in shadow: what is too long or broken cannot be handed on
-      bytes.error().more().policy = name();
+      if (bytes.error().problem == &http::kBodyTooLarge) answers_for(bytes.error());
       co_return std::unexpected(std::move(bytes).error());
     }
     context.input.body_text = *bytes;
@@ -227,7 +226,7 @@ class Validate final : public Policy {
   Task<Result<std::string_view>> read_whole(Request& request, Context& context) {
     const auto limit = options_.body_limit.bytes;
     const auto too_large = [&] {
-      return fail(kTooLarge, "bodies of at most " + config::to_string(options_.body_limit) + " are taken");
+      return fail(http::kBodyTooLarge, "bodies of at most " + config::to_string(options_.body_limit) + " are taken");
     };
     if (request.content_length && *request.content_length > limit) co_return too_large();
     std::size_t room = std::min<std::uint64_t>(request.content_length.value_or(kFirstPiece), limit), size = 0;

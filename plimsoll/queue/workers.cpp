@@ -244,7 +244,8 @@ Task<> Workers::settle(Running& running, Result<Output> outcome) {
                           .cause = cause_of(error),
                           .retryable = worth_repeating(error),
                           .retry_after = wish * kSecond};
-    report(running, "job failed", failure.cause.empty() ? failure.error : failure.cause);
+    report(running, "job failed", failure.cause.empty() ? failure.error : failure.cause, error.problem->code);
+    if (metrics_) telemetry::problem_counter(*metrics_, error.problem->code).add();
     written = co_await queue_.fail(loop_, claim, failure);
     add(counts.failed);
   }
@@ -255,13 +256,14 @@ Task<> Workers::settle(Running& running, Result<Output> outcome) {
          describe(written.error()));
 }
 
-void Workers::report(const Running& running, std::string_view what, std::string_view error) {
+void Workers::report(const Running& running, std::string_view what, std::string_view error, std::string_view problem) {
   if (!log_) return;
   log_->write(telemetry::Level::warning, what, [&](telemetry::Line& line) {
     line.add("job", running.job.id)
         .add("kind", running.job.kind)
         .add("attempt", std::int64_t{running.job.standing.attempts})
         .add("error", error);
+    if (!problem.empty()) line.add("problem", problem);
   });
 }
 

@@ -92,7 +92,7 @@ class Workers {
   Task<> run(Running& running);
   Task<> settle(Running& running, Result<Output> outcome);
   Task<Result<>> write_completion(const Claim& claim, const Output& output);
-  void report(const Running& running, std::string_view what, std::string_view error);
+  void report(const Running& running, std::string_view what, std::string_view error, std::string_view problem = {});
 
   Queue& queue_;
   database::Database& database_;

@@ -278,9 +278,9 @@ contract::Complaints Instance::State::mount() {
   }
   constexpr auto kPagePolicy = "default-src 'none'; frame-ancestors 'none'";
   add(*site, "/problems", fixed("text/html; charset=utf-8", problem_index(), kPagePolicy));
-  for (const auto* problem : all_problems())
-    add(*site, "/problems/" + std::string(problem->code),
-        fixed("text/html; charset=utf-8", problem_page(*problem), kPagePolicy), "/problems/{code}");
+  for (const auto& entry : problem_table())
+    add(*site, "/problems/" + std::string(entry.problem->code),
+        fixed("text/html; charset=utf-8", problem_page(entry), kPagePolicy), "/problems/{code}");
   return complaints;
 }
 

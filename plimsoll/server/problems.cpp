@@ -1,42 +1,32 @@
 #include "plimsoll/server/problems.hpp"
 
 #include "plimsoll/async/scope.hpp"
+#include "plimsoll/client/client.hpp"
+#include "plimsoll/client/response_reader.hpp"
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/edge/problems.hpp"
+#include "plimsoll/http/body_problems.hpp"
 #include "plimsoll/http/h1_head.hpp"
-#include "plimsoll/json/parse.hpp"
+#include "plimsoll/http/multipart.hpp"
 #include "plimsoll/server/chain.hpp"
 #include "plimsoll/server/handlers.hpp"
 #include "plimsoll/server/site.hpp"
-#include "plimsoll/store/store.hpp"
+#include "plimsoll/telemetry/metrics.hpp"
 
 #include <algorithm>
+#include <map>
 
 namespace plimsoll::server {
 namespace {
 
 /// Problems of the rooms that are no parts.
-constexpr const Problem* kHouse[] = {&kInternal,
-                                     &kNotFound,
-                                     &kMethodNotAllowed,
-                                     &kDeadlineExceeded,
-                                     &kDraining,
-                                     &kUnavailable,
-                                     &database::kUnavailable,
-                                     &database::kConflict,
-                                     &json::kMalformed,
-                                     &store::kUnavailable,
-                                     &edge::kHeadTooSlow,
-                                     &edge::kBodyTooSlow,
-                                     &edge::kBodyTooLarge,
-                                     &edge::kBodyBroken,
-                                     &h1::kMalformed,
-                                     &h1::kTargetTooLong,
-                                     &h1::kHeadTooLarge,
-                                     &h1::kUnknownCoding,
-                                     &h1::kMethodUnknown,
-                                     &h1::kVersionUnknown,
-                                     &h1::kExpectationUnknown};
+constexpr const Problem* kHouse[] = {
+    &kInternal, &kNotFound, &kMethodNotAllowed, &kDeadlineExceeded, &kDraining,
+    // For handlers in C++ that read such bodies, or call others, themselves.
+    &http::kMultipartMalformed, &http::kMultipartTooLarge, &http::kMultipartStorage, &client::kUnreachable,
+    &client::kBadAnswer, &client::kAnswerTooLarge, &database::kUnavailable, &edge::kHeadTooSlow, &edge::kBodyTooSlow,
+    &http::kBodyTooLarge, &edge::kBodyBroken, &h1::kMalformed, &h1::kTargetTooLong, &h1::kHeadTooLarge,
+    &h1::kUnknownCoding, &h1::kMethodUnknown, &h1::kVersionUnknown, &h1::kExpectationUnknown};
 
 std::string escaped(std::string_view text) {
   std::string out;
@@ -60,20 +50,63 @@ std::string page(std::string_view title, const std::string& body) {
 
 }  // namespace
 
+std::vector<ProblemEntry> problem_table() {
+  std::map<std::string_view, ProblemEntry> all;
+  const auto entry = [&](const Problem* problem) -> ProblemEntry& {
+    return all.try_emplace(problem->code, ProblemEntry{problem, {}, {}}).first->second;
+  };
+  const auto name = [](std::vector<std::string_view>& names, std::string_view one) {
+    if (std::ranges::find(names, one) == names.end()) names.push_back(one);
+  };
+  for (const auto* problem : kHouse) entry(problem);
+  for (const auto& row : rows())
+    for (const auto* problem : row.part->problems) name(entry(problem).policies, row.part->key.name);
+  for (const auto* each : handlings())
+    for (const auto* problem : each->problems) name(entry(problem).handlers, each->key.name);
+  std::vector<ProblemEntry> table;
+  for (auto& [code, one] : all) table.push_back(std::move(one));
+  return table;
+}
+
 std::vector<const Problem*> all_problems() {
-  std::vector<const Problem*> all(std::begin(kHouse), std::end(kHouse));
-  for (const auto& row : rows()) all.insert(all.end(), row.part->problems.begin(), row.part->problems.end());
-  for (const auto* each : handlings()) all.insert(all.end(), each->problems.begin(), each->problems.end());
-  std::ranges::sort(all, {}, &Problem::code);
-  const auto [first, last] = std::ranges::unique(all, {}, &Problem::code);
-  all.erase(first, last);
+  std::vector<const Problem*> all;
+  for (const auto& entry : problem_table()) all.push_back(entry.problem);
   return all;
 }
 
-std::string problem_page(const Problem& problem) {
+ProblemCounts::ProblemCounts(telemetry::Registry* registry) : registry_(registry) {
+  if (!registry_) return;
+  for (const auto* problem : all_problems())
+    counters_.emplace_back(problem->code, &telemetry::problem_counter(*registry_, problem->code));
+}
+
+void ProblemCounts::add(std::string_view code) noexcept {
+  const auto found =
+      std::ranges::lower_bound(counters_, code, {}, &std::pair<std::string_view, telemetry::Counter*>::first);
+  if (found != counters_.end() && found->first == code) return found->second->add();
+  try {  // of a program that links the library
+    if (registry_) telemetry::problem_counter(*registry_, code).add();
+  } catch (...) {}  // no memory: this one is not counted
+}
+
+namespace {
+
+/// `<code>rate-limit</code>, <code>shed</code>`
+std::string listed(const std::vector<std::string_view>& names) {
+  std::string out;
+  for (const auto name : names) out += (out.empty() ? "<code>" : ", <code>") + escaped(name) + "</code>";
+  return out;
+}
+
+}  // namespace
+
+std::string problem_page(const ProblemEntry& entry) {
+  const auto& problem = *entry.problem;
   std::string body = "<h1>" + escaped(problem.title) + "</h1>\n<p>Code <code>" + escaped(problem.code) +
                      "</code>, status " + std::to_string(problem.status) +
                      (problem.retryable ? "; the same request may succeed later" : "") + ".</p>\n";
+  if (!entry.policies.empty()) body += "<p>Told by the policy " + listed(entry.policies) + ".</p>\n";
+  if (!entry.handlers.empty()) body += "<p>Told by operations of " + listed(entry.handlers) + ".</p>\n";
   if (!problem.remedy.empty()) body += "<h2>What to do</h2>\n<p>" + escaped(problem.remedy) + "</p>\n";
   return page(problem.title, body + "<p><a href=\"/problems\">All problems</a></p>\n");
 }

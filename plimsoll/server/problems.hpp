@@ -3,15 +3,39 @@
 #include "plimsoll/base/problem.hpp"
 
 #include <string>
+#include <string_view>
 #include <vector>
+
+namespace plimsoll::telemetry {
+class Counter;
+class Registry;
+}  // namespace plimsoll::telemetry
 
 namespace plimsoll::server {
 
-/// Every problem this server can answer with: the house's own and those of all parts, each once, by code.
+/// A problem and who tells it.
+struct ProblemEntry {
+  const Problem* problem;
+  std::vector<std::string_view> policies;  ///< by their keys
+  std::vector<std::string_view> handlers;  ///< `table`, `job`, …; a problem of neither is of the server as a whole
+};
+/// The table of problems: every one this server can tell, the house's own and those of all parts, each once, by code.
+std::vector<ProblemEntry> problem_table();
 std::vector<const Problem*> all_problems();
 
+/// Counts answers by the problem they tell. Every problem of the table is there from the beginning, at zero.
+class ProblemCounts {
+ public:
+  explicit ProblemCounts(telemetry::Registry* registry);
+  void add(std::string_view code) noexcept;
+
+ private:
+  telemetry::Registry* registry_;
+  std::vector<std::pair<std::string_view, telemetry::Counter*>> counters_;  ///< by code
+};
+
 /// The page under /problems/<code>: what it means and what to do.
-std::string problem_page(const Problem&);
+std::string problem_page(const ProblemEntry&);
 /// The page under /problems: all of them.
 std::string problem_index();
 

@@ -32,6 +32,7 @@ struct Site::Mounted : Page {
 
 Site::Site(const Services& services, std::shared_ptr<const contract::Contract> contract)
     : services_(services),
+      problems_(services.metrics),
       contract_(std::move(contract)),
       options_(std::make_unique<Options>()),
       not_found_(std::make_unique<Refusal>(kNotFound)),
@@ -139,10 +140,18 @@ Task<Response> Site::serve(Request& request, Context& context) {
   context.path = request.path;
   auto answer = co_await Next{choose(request, context)}(request, context);
   if (answer) co_return finish(std::move(*answer), context);
-  co_return finish(problem_document(answer.error(), context), context);
+  co_return told(std::move(answer).error(), context);
 }
 
-Response Site::finish(Response response, Context& context) const {
+Response Site::told(Error error, Context& context) {
+  const bool late = error.problem == &kDeadlineExceeded && context.scope && context.scope->stopped() == Stop::deadline;
+  if (late && context.deadline_by()) context.deadline_by()->answers_for(error);
+  return finish(problem_document(error, context), context);
+}
+
+Response Site::finish(Response response, Context& context) {
+  if (response.status >= 400 && !context.outcome.problem.empty()) [[unlikely]]
+    problems_.add(context.outcome.problem);
   std::string_view vary;
   for (const auto& [name, value] : context.promised) {
     if (name == "vary") {
@@ -161,8 +170,15 @@ Response Site::finish(Response response, Context& context) const {
   return response;
 }
 
-Response Site::refused(const Error& error, Context& context) {
-  return finish(problem_document(error, context), context);
+/// What could not be read as a request has a trace, a line of log and its numbers like any other: the checks that stand
+/// before every answer see it, and none of them decides any more.
+Response Site::refused(const Error& error, Request& request, Context& context) {
+  if (!context.operation) {
+    context.operation = &unmatched_;
+    for (const auto* link = unmatched_plan_.links.data(); link->check; ++link)
+      (void)link->check->check(request, context);
+  }
+  return told(error, context);
 }
 
 namespace {

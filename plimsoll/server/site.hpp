@@ -3,6 +3,7 @@
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/edge/server.hpp"
 #include "plimsoll/server/chain.hpp"
+#include "plimsoll/server/problems.hpp"
 
 #include <atomic>
 #include <memory>
@@ -15,7 +16,6 @@ inline constexpr Problem kNotFound{"not-found", 404, "Not found",
                                    "Check the path; what exists is listed at /openapi.json."};
 inline constexpr Problem kMethodNotAllowed{"method-not-allowed", 405, "Method not allowed",
                                            "Use one of the methods in the `Allow` header."};
-inline constexpr Problem kUnavailable{"unavailable", 503, "Not ready", "Ask again later, or another instance.", true};
 
 /// A document of ours beside the contract's operations: the API description, problem pages, health.
 struct Page {
@@ -37,7 +37,7 @@ class Site final : public edge::Service {
   contract::Complaints page(std::string path, std::unique_ptr<Handler> handler, std::string route = {});
 
   Task<Response> serve(Request&, Context&) override;
-  Response refused(const Error&, Context&) override;
+  Response refused(const Error&, Request&, Context&) override;
   void finished(const Request&, Context&) noexcept override {}
   const Services& services() const override { return services_; }
 
@@ -48,9 +48,11 @@ class Site final : public edge::Service {
     Plan beside;  ///< of preflights and of OPTIONS
   };
   const Link* choose(Request&, Context&);
-  Response finish(Response, Context&) const;
+  Response finish(Response, Context&);
+  Response told(Error, Context&);
 
   const Services& services_;
+  ProblemCounts problems_;
   std::shared_ptr<const contract::Contract> contract_;
   std::vector<Route> routes_;
   struct Mounted;

@@ -161,6 +161,12 @@ Counter& Registry::counter(std::string_view name, std::string_view help, std::sp
   return *series.counter;
 }
 
+Counter& problem_counter(Registry& registry, std::string_view code) {
+  const Label labels[] = {{"problem", code}};
+  return registry.counter("plimsoll_problems_total", "Answers and ends of jobs that told a problem, by its code.",
+                          labels);
+}
+
 Gauge& Registry::gauge(std::string_view name, std::string_view help, std::span<const Label> labels) {
   std::lock_guard lock(state_->mutex);
   auto& series = state_->find(name, help, "gauge", labels);

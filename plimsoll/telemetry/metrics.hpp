@@ -94,4 +94,8 @@ class Registry {
   std::unique_ptr<State> state_;
 };
 
+/// `plimsoll_problems_total{problem="<code>"}`: answers that told this problem, and attempts of jobs that ended in it.
+/// Takes the registry's lock; refusals are seldom, and whoever counts many keeps the counter.
+Counter& problem_counter(Registry& registry, std::string_view code);
+
 }  // namespace plimsoll::telemetry

@@ -1,3 +1,5 @@
+#include "plimsoll/client/response_reader.hpp"
+#include "plimsoll/database/database.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/handling.hpp"
 #include "plimsoll/exchange/job_payload.hpp"
@@ -298,7 +300,18 @@ Result<std::unique_ptr<Handler>> build(const json::Value& options, const Build& 
   return std::make_unique<Status>(*queue, std::move(declared->kind), parameter, std::move(download), names);
 }
 
-constexpr const Problem* kProblems[] = {&kNotFound, &kNoResult, &kEnded, &kRefused, &kServiceFailed};
+// The later ones are told by the status document, as the `error` of a job.
+constexpr const Problem* kProblems[] = {&kNotFound,
+                                        &kNoResult,
+                                        &kEnded,
+                                        &kRefused,
+                                        &kServiceFailed,
+                                        &kDeadlineExceeded,
+                                        &client::kUnreachable,
+                                        &client::kBadAnswer,
+                                        &client::kAnswerTooLarge,
+                                        &database::kConflict,
+                                        &database::kConstraint};
 
 constexpr Handling make() {
   Handling made{.key = {"job", "Work that is done later: answered 202 with a status document.", {}, nullptr},
