@@ -68,8 +68,12 @@ function(plimsoll_finish)
   target_compile_definitions(plimsoll PRIVATE PLIMSOLL_VERSION="${PROJECT_VERSION}")
   target_precompile_headers(plimsoll REUSE_FROM plimsoll_precompiled)
 
-  # Small servers that are measured and counted from outside: bench/x_server.cpp.
+  # Small servers that are measured, counted and made to fail from outside: bench/x_server.cpp, tests/programs/x_server.cpp.
   file(GLOB servers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/bench/*_server.cpp)
+  if(PLIMSOLL_TESTS)
+    file(GLOB test_servers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/programs/*_server.cpp)
+    list(APPEND servers ${test_servers})
+  endif()
   foreach(server ${servers})
     get_filename_component(name ${server} NAME_WE)
     add_executable(${name} ${server})

@@ -1,0 +1,92 @@
+// A program that links the library and serves what a test says, with handlers that can be made to fail:
+//
+//   FAULTY="operationId=behaviour …" faulty_server CONTRACT [the options of `plimsoll serve`]
+//
+// Behaviours: `answers` reads the body and says so; `throws`; `strays` breaks its contract; `waits` rests as long as
+// the query says in milliseconds; `calls` the URL of the query; `form` reads a multipart body into the folder of the
+// query.
+
+#include "plimsoll/async/pause.hpp"
+#include "plimsoll/client/client.hpp"
+#include "plimsoll/http/multipart.hpp"
+#include "plimsoll/server/application.hpp"
+
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <sstream>
+#include <stdexcept>
+
+namespace {
+
+using namespace plimsoll;
+
+Response said(Context& context, std::string_view text) {
+  Response made{.status = 200, .headers = Headers{context.arena}, .body = text};
+  made.headers.add("content-type", "application/json");
+  return made;
+}
+
+Task<Result<Response>> answers(Request& request, Context& context) {
+  while (request.body) {
+    const auto piece = co_await request.body->read();
+    if (!piece) co_return std::unexpected(piece.error());
+    if (piece->empty()) break;
+  }
+  co_return said(context, R"({"message":"served"})");
+}
+
+Task<Result<Response>> throws(Request&, Context&) {
+  throw std::runtime_error("thrown by a handler");
+  co_return fail(kInternal);
+}
+
+Task<Result<Response>> strays(Request&, Context& context) { co_return said(context, R"({"message":7})"); }
+
+Task<Result<Response>> waits(Request& request, Context& context) {
+  std::int64_t span = 0;
+  std::from_chars(request.query.data(), request.query.data() + request.query.size(), span);
+  const bool rested = co_await pause(context.loop, span * kMillisecond);
+  if (!rested) co_return std::unexpected(error_of(context.scope->stopped()));
+  co_return said(context, R"({"message":"rested"})");
+}
+
+Task<Result<Response>> calls(Request& request, Context& context) {
+  client::Client client(context.loop);
+  const client::Call call{.url = std::string(request.query), .limit = 1024};
+  const auto answer = co_await client.call(call);
+  if (!answer) co_return std::unexpected(answer.error());
+  co_return said(context, R"({"message":"called"})");
+}
+
+Task<Result<Response>> form(Request& request, Context& context) {
+  auto boundary = http::multipart_boundary(request.headers.find("content-type"));
+  if (!boundary || !request.body) co_return fail(http::kMultipartMalformed);
+  const http::MultipartLimits limits{.part = 4096, .in_memory = 64};
+  auto parts = co_await http::read_form(*request.body, std::move(*boundary), limits, std::string(request.query));
+  if (!parts) co_return std::unexpected(std::move(parts).error());
+  co_return said(context, R"({"message":"read"})");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2) {
+    std::fputs("usage: FAULTY=\"operation=behaviour …\" faulty_server CONTRACT [OPTIONS]\n", stderr);
+    return 2;
+  }
+  Application application{argv[1]};
+  const char* bindings = std::getenv("FAULTY");
+  std::istringstream all(bindings ? bindings : "");
+  for (std::string each; all >> each;) {
+    const auto at = each.find('=');
+    const auto id = each.substr(0, at), how = each.substr(at + 1);
+    if (how == "answers") application.on(id, answers);
+    if (how == "throws") application.on(id, throws);
+    if (how == "strays") application.on(id, strays);
+    if (how == "waits") application.on(id, waits);
+    if (how == "calls") application.on(id, calls);
+    if (how == "form") application.on(id, form);
+  }
+  return application.run(argc - 1, argv + 1);
+}
