@@ -266,9 +266,9 @@ class Reader {
     const auto fragment = percent_decode(encoded);
     if (!fragment) stop(from, keyword, "the fragment is not well-formed");
     if (!fragment->empty() && fragment->front() != '/') {
-      auto& anchors = graph_.resources[*resource].anchors;
-      auto found = anchors.find(*fragment);
-      if (found == anchors.end()) index_components(), found = anchors.find(*fragment);
+      if (!graph_.resources[*resource].anchors.contains(*fragment)) index_components();  // which may add resources
+      const auto& anchors = graph_.resources[*resource].anchors;
+      const auto found = anchors.find(*fragment);
       if (found == anchors.end()) stop(from, keyword, "there is no anchor " + *fragment);
       if (anchor) *anchor = found->first, *anchor_resource = *resource;
       return request(*found->second, resource_of(*found->second, *resource),

@@ -23,6 +23,19 @@ std::string failures(std::string_view schema, std::string_view instance, const C
   return out;
 }
 
+TEST(Validator, AnAnchorIsFoundInComponentsThatAreResourcesOfTheirOwn) {
+  Arena arena;
+  const auto document =
+      json::parse(R"({"schema":{"$ref":"#named"},"components":{"schemas":{"A":{"$id":"urn:a"},"B":{"$id":"urn:b"},
+    "C":{"$id":"urn:c"},"D":{"$id":"urn:d"},"E":{"$anchor":"named","type":"string"}}}})",
+                  arena);
+  const auto* schema = document->find("schema");
+  const auto validator = compile(*schema, {.base_uri = "urn:document", .document = &*document});
+  ASSERT_TRUE(validator) << validator.error().detail;
+  EXPECT_FALSE(validator->valid(*json::parse("1", arena)));
+  EXPECT_TRUE(validator->valid(*json::parse("\"a\"", arena)));
+}
+
 TEST(Validator, NamesEveryFailureWithItsPlace) {
   EXPECT_EQ(
       failures(R"({"type":"object","required":["id","at"],"properties":{"id":{},"n":{"type":"integer","minimum":5},
