@@ -62,6 +62,12 @@ const Value* find_target(const Value& root, std::string_view fragment) {
   return find_anchor(root, fragment);
 }
 
+/// A reference within the document itself, its fragment as it was written.
+std::string local(std::string_view reference) {
+  const auto hash = reference.find('#');
+  return hash == reference.npos ? "#" : std::string(reference.substr(hash));
+}
+
 class Bundler {
  public:
   Bundler(Sources& sources, Arena& arena, Reader& reader, Report& report)
@@ -141,7 +147,7 @@ class Bundler {
     if (!target) return false;
     auto& [source, fragment] = *target;
     if (source == 0) {
-      value.set(arena_, "$ref", at_place_of(ref, "#" + fragment));
+      value.set(arena_, "$ref", at_place_of(ref, local(ref.string())));
       return false;
     }
     const Value* found = find_target(sources_[source].root, fragment);
@@ -208,7 +214,7 @@ class Bundler {
       if (!target) continue;
       const auto& [source, fragment] = *target;
       if (source == 0) {
-        member.value = at_place_of(member.value, "#" + fragment);
+        member.value = at_place_of(member.value, local(text));
       } else if (const auto* found = find_target(sources_[source].root, fragment)) {
         member.value = at_place_of(member.value, "#/components/schemas/" + adopt(source, fragment, *found));
       } else {
