@@ -14,6 +14,12 @@
 #define LLVMFuzzerTestOneInput fuzz_schema
 #include "plimsoll/schema/schema_fuzz.cpp"
 #undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_validator
+#include "plimsoll/schema/validator_fuzz.cpp"
+#undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_format
+#include "plimsoll/schema/format_fuzz.cpp"
+#undef LLVMFuzzerTestOneInput
 
 namespace {
 
@@ -37,5 +43,7 @@ std::size_t replay(const char* name, Target target) {
 TEST(Corpus, ParsesJson) { EXPECT_GE(replay("parse_fuzz", fuzz_parse), 10u); }
 TEST(Corpus, ReadsYaml) { EXPECT_GE(replay("yaml_fuzz", fuzz_yaml), 10u); }
 TEST(Corpus, CompilesAndValidates) { EXPECT_GE(replay("schema_fuzz", fuzz_schema), 15u); }
+TEST(Corpus, JudgesAlikeInOtherWords) { EXPECT_GE(replay("validator_fuzz", fuzz_validator), 5u); }
+TEST(Corpus, FormatsAndPatterns) { EXPECT_GE(replay("format_fuzz", fuzz_format), 10u); }
 
 }  // namespace
