@@ -395,9 +395,11 @@ class Differential(unittest.TestCase):
         install()
         page, counts, given_up, traced = Page(), collections.Counter(), collections.Counter(), collections.Counter()
         judged, valid = 0, 0
-        batch = 10_000
-        for start in range(0, PAIRS, batch):
-            lines = self.lines(min(batch, PAIRS - start), self.seed + start)
+        batch = min(PAIRS, 10_000)
+        for start in itertools.count(0, batch):  # until ajv, too, has judged so many
+            if judged >= PAIRS:
+                break
+            lines = self.lines(batch, self.seed + start)
             mine, other, (right, reached) = ours(lines), theirs(lines), judged_by_reference(lines)
             wrong = [line for line, answer, verdict in zip(lines, mine, right) if answer["valid"] is not verdict]
             self.assertFalse(wrong, f"seed {self.seed}: {len(wrong)} pairs are not judged as the standard has it, the smallest:\n{smallest(wrong)}")
@@ -419,7 +421,7 @@ class Differential(unittest.TestCase):
               + (", ".join(f"{' and '.join(words)} {count}" for words, count in traced.most_common()) or "none"))
         print(f"  ajv gives up on {sum(given_up.values())} more: " + (", ".join(f"{count} × {error}" for error, count in given_up.most_common(3)) or "none"))
         print("  pairs in which a keyword had something to say: " + ", ".join(f"{word} {count}" for word, count in sorted(counts.items())))
-        self.assertGreaterEqual(judged, 0.97 * PAIRS)
+        self.assertLess(sum(given_up.values()), 0.03 * PAIRS)
         self.assertTrue(0.3 < valid / judged < 0.7, valid / judged)
         self.assertEqual(set(rules()) - counts.keys(), set())
         self.assertGreaterEqual(min(counts.values()) * 200_000 / PAIRS, 1000, "a keyword comes too seldom")
