@@ -65,6 +65,8 @@ std::size_t Headers::count(std::string_view name) const {
 
 std::string_view Headers::joined(std::string_view name) const {
   if (count(name) < 2) return find(name);
+  // Crumbs of a cookie are parted as its pairs are (RFC 9113, section 8.2.3); any other list by commas.
+  const char between = same(name, "cookie") ? ';' : ',';
   std::size_t size = 0;
   for (auto& h : *this)
     if (same(h.name, name)) size += h.value.size() + 2;
@@ -72,7 +74,7 @@ std::string_view Headers::joined(std::string_view name) const {
   auto* at = text;
   for (auto& h : *this)
     if (same(h.name, name)) {
-      if (at != text) *at++ = ',', *at++ = ' ';
+      if (at != text) *at++ = between, *at++ = ' ';
       if (!h.value.empty()) std::memcpy(at, h.value.data(), h.value.size());
       at += h.value.size();
     }

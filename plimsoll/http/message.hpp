@@ -41,7 +41,7 @@ class Headers {
   std::string_view find(std::string_view name) const;
   bool contains(std::string_view name) const;
   std::size_t count(std::string_view name) const;
-  /// All values of that name joined by ", " (RFC 9110, section 5.3).
+  /// All values of that name joined by ", " (RFC 9110, section 5.3), those of `cookie` by "; ".
   std::string_view joined(std::string_view name) const;
   const Header* begin() const { return data_; }
   const Header* end() const { return data_ + size_; }

@@ -1,4 +1,5 @@
 #include "plimsoll/contract/contract.hpp"
+#include "plimsoll/contract/parameters.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/policy/client_key.hpp"
 #include "plimsoll/policy/limit_table.hpp"
@@ -37,32 +38,38 @@ bool equal_ignoring_case(std::string_view a, std::string_view b) {
   return std::ranges::equal(a, b, [](char x, char y) { return (x | 32) == (y | 32); });
 }
 
-/// The value of `name` in pieces `name=value` parted by `between`.
-std::string_view value_in(std::string_view text, std::string_view name, char between) {
-  while (!text.empty()) {
-    const auto end = std::min(text.find(between), text.size());
-    auto piece = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    while (piece.starts_with(' ')) piece.remove_prefix(1);
-    if (piece.size() > name.size() && piece.starts_with(name) && piece[name.size()] == '=')
-      return piece.substr(name.size() + 1);
+/// What stands in the place of a credential that comes twice: neither is believed, and nothing verifies this.
+constexpr std::string_view kTwo = "two";
+
+/// The value of `name` in pieces `name=value`; names and values of a query are percent-decoded.
+std::string_view value_in(std::string_view text, std::string_view name, contract::In in, Arena& arena) {
+  const bool query = in == contract::In::query;
+  const auto plain = [&](std::string_view raw) {
+    return query ? contract::decode(raw, arena, true).value_or(raw) : raw;
+  };
+  std::string_view found;
+  for (const auto& pair : contract::split_pairs(text, arena, query ? "&" : ";")) {
+    if (plain(pair.name) != name || pair.value.empty()) continue;
+    if (!found.empty()) return kTwo;
+    found = plain(pair.value);
   }
-  return {};
+  return found;
 }
 
 std::string_view credential(const contract::SecurityScheme& scheme, const Request& request) {
+  const auto& headers = request.headers;
   if (scheme.type != "apiKey") {
     constexpr std::string_view kBearer = "bearer ";
-    auto text = request.headers.find("authorization");
+    auto text = headers.find("authorization");
     if (text.size() <= kBearer.size() || !equal_ignoring_case(text.substr(0, kBearer.size()), kBearer)) return {};
     text.remove_prefix(kBearer.size());
     while (text.starts_with(' ')) text.remove_prefix(1);
-    return request.headers.count("authorization") == 1 ? text : "two";  // two of them: neither is believed
+    return headers.count("authorization") == 1 ? text : kTwo;
   }
   switch (scheme.in) {
-    case contract::In::header: return request.headers.find(scheme.parameter);
-    case contract::In::query: return value_in(request.query, scheme.parameter, '&');
-    default: return value_in(request.headers.find("cookie"), scheme.parameter, ';');
+    case contract::In::header: return headers.count(scheme.parameter) > 1 ? kTwo : headers.find(scheme.parameter);
+    case contract::In::query: return value_in(request.query, scheme.parameter, scheme.in, headers.arena());
+    default: return value_in(headers.joined("cookie"), scheme.parameter, contract::In::cookie, headers.arena());
   }
 }
 
