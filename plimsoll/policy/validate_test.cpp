@@ -4,7 +4,7 @@
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/exchange/problem_document.hpp"
 #include "plimsoll/json/parse.hpp"
-#include "plimsoll/json/write.hpp"
+#include "plimsoll/policy/request_cases.hpp"
 
 #include <gtest/gtest.h>
 
@@ -14,106 +14,6 @@
 namespace plimsoll::policy {
 extern const Part validate;
 namespace {
-
-/// A body in pieces of `piece` bytes.
-class Pieces final : public Stream {
- public:
-  Pieces(std::string_view text, std::size_t piece) : text_(text), piece_(piece) {}
-  Task<Result<Bytes>> read() override {
-    const auto next = text_.substr(0, piece_);
-    text_.remove_prefix(next.size());
-    co_return as_bytes(next);
-  }
-
- private:
-  std::string_view text_;
-  std::size_t piece_;
-};
-
-/// Answers with what reached it.
-class Echo final : public Handler {
- public:
-  Task<Result<Response>> handle(Request& request, Context& context) override {
-    std::string text;
-    json::Writer out{text};
-    if (const auto* id = context.operation->raw->find("operationId")) text += std::string(id->string()) + " ";
-    out.begin_object();
-    for (std::size_t i = 0; i < context.operation->parameters.size(); ++i)
-      if (const auto* value = context.input.parameters[i]) out.key(context.operation->parameters[i].name).value(*value);
-    if (context.input.body) out.key("body").value(*context.input.body);
-    if (request.body) {
-      std::size_t size = 0;
-      for (;;) {
-        auto piece = co_await request.body->read();
-        if (!piece || piece->empty()) break;
-        size += piece->size();
-      }
-      out.key("raw").integer(static_cast<std::int64_t>(size));
-    }
-    out.end_object();
-    co_return Response{.headers = Headers{context.arena}, .body = context.arena.keep(text)};
-  }
-};
-
-std::string unescape(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '\\' || i + 1 == text.size()) {
-      out += text[i];
-      continue;
-    }
-    switch (text[++i]) {
-      case 'r': out += '\r'; break;
-      case 'n': out += '\n'; break;
-      case 't': out += '\t'; break;
-      case '0': out += '\0'; break;
-      case '\\': out += '\\'; break;
-      case 'x':
-        out += static_cast<char>(std::stoi(std::string(text.substr(i + 1, 2)), nullptr, 16));
-        i += 2;
-        break;
-      default: out += text[i];
-    }
-  }
-  return out;
-}
-
-std::string_view trim(std::string_view text) {
-  while (text.starts_with(' ')) text.remove_prefix(1);
-  while (text.ends_with(' ')) text.remove_suffix(1);
-  return text;
-}
-
-struct Case {
-  std::string method, target, body, expected;
-  std::vector<std::pair<std::string, std::string>> headers;
-  bool has_body = false;
-};
-
-Case parse(std::string_view line) {
-  Case made;
-  const auto arrow = line.rfind(" => ");
-  made.expected = unescape(line.substr(arrow + 4));
-  line = line.substr(0, arrow);
-  if (const auto bars = line.find(" || "); bars != line.npos) {
-    made.body = unescape(line.substr(bars + 4));
-    made.has_body = true;
-    line = line.substr(0, bars);
-  }
-  const auto space = line.find(' ');
-  made.method = line.substr(0, space);
-  line.remove_prefix(space + 1);
-  auto next = line.find(" | ");
-  made.target = trim(line.substr(0, next));
-  while (next != line.npos) {
-    line.remove_prefix(next + 3);
-    next = line.find(" | ");
-    const auto field = line.substr(0, next);
-    const auto colon = field.find(':');
-    made.headers.emplace_back(field.substr(0, colon), trim(field.substr(colon + 1)));
-  }
-  return made;
-}
 
 class Requests : public testing::TestWithParam<const char*> {
  protected:
@@ -169,18 +69,7 @@ class Requests : public testing::TestWithParam<const char*> {
   static Task<> run(const Link* links, Request& request, Context& context, std::string& text) {
     Next next{links};
     auto answer = co_await next(request, context);
-    if (answer) {
-      text = std::to_string(answer->status) + " " + std::string(std::get<std::string_view>(answer->body));
-      co_return;
-    }
-    const auto& error = answer.error();
-    text = std::to_string(error.problem->status) + " " + std::string(error.problem->code);
-    const char* between = " ";
-    if (error.more_)
-      for (auto& field : error.more_->fields) {
-        text += between + field.in + " " + field.pointer + " " + field.keyword;
-        between = "; ";
-      }
+    text = told(answer);
   }
 
   static inline std::shared_ptr<const contract::Contract> contract_;
