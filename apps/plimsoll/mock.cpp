@@ -11,6 +11,13 @@ Subcommand::Run declare(CLI::App& app) {
   auto settings = std::make_shared<server::Settings>();
   settings->mock_all = true;
   app.add_option("CONTRACT", settings->contract, "OpenAPI document, YAML or JSON")->required();
+  app.add_option("--upstream", settings->upstream,
+                 "Pass valid requests on to this server, and its answers back, held against the document")
+      ->type_name("URL");
+  app.add_option("--responses", settings->responses,
+                 "What becomes of answers of that server which the document does not allow; its own `responses` wins")
+      ->check(CLI::IsMember({"off", "shadow", "enforce"}))
+      ->capture_default_str();
   server::add_options(app, *settings);
   return [settings] { return Application{settings->contract}.serve(*settings); };
 }

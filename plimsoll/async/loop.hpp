@@ -9,6 +9,8 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
+#include <vector>
 
 namespace boost::asio {
 class io_context;
@@ -60,6 +62,17 @@ class Loop {
   bool watch(int descriptor, Descriptor& who) noexcept;
   void forget(Descriptor& who) noexcept;
 
+  /// The T of this loop, made from the loop by the first who asks; by this loop's own thread. For what is one per
+  /// thread and holds its sockets (the connections of a client): it ends before they do.
+  template <class T>
+  T& own() {
+    for (const auto& [key, object] : owned_)
+      if (key == &key_of<T>) return *static_cast<T*>(object.get());
+    auto made = std::make_shared<T>(*this);
+    owned_.emplace_back(&key_of<T>, made);
+    return *made;
+  }
+
   boost::asio::io_context& context();
   Wheel& wheel() { return wheel_; }
   std::uint64_t tick_in(Nanoseconds span);
@@ -74,6 +87,9 @@ class Loop {
   Wheel wheel_;
   std::size_t running_ = 0;
   Nanoseconds now_ = 0, wall_ = 0;
+  template <class T>
+  static inline char key_of = 0;
+  std::vector<std::pair<const void*, std::shared_ptr<void>>> owned_;  // last: ended first
 };
 
 /// `work`, told to stop at the deadline. Ends when the work has ended: a Result of `deadline-exceeded` when it was cut.

@@ -8,6 +8,8 @@
 #include <boost/asio/ssl.hpp>
 #include <boost/asio/write.hpp>
 
+#include <sys/socket.h>
+#include <cerrno>
 #include <map>
 
 namespace plimsoll::client {
@@ -51,6 +53,13 @@ class Connection {
     else
       got = co_await socket_.async_read_some(asio::buffer(into, size), use_task);
     co_return got;
+  }
+  /// Whether an idle connection can still be used, as far as can be known here: the other side has neither closed it
+  /// nor said something nobody asked for. In TLS something may stand there that is no answer (a ticket for resumption).
+  bool open() {
+    char byte = 0;
+    const auto got = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return got < 0 ? errno == EAGAIN || errno == EWOULDBLOCK : got > 0 && stream_.has_value();
   }
   Nanoseconds idle_since = 0;
 
@@ -158,7 +167,7 @@ struct Client::State {
     while (!found->second.empty()) {
       auto last = std::move(found->second.back());
       found->second.pop_back();
-      if (now - last->idle_since < options.idle_for) return last;
+      if (now - last->idle_since < options.idle_for && last->open()) return last;
     }
     return nullptr;
   }

@@ -85,7 +85,7 @@ bool Policy::refuses(Context& context, Error& error) const noexcept {
     log->write(telemetry::Level::warning, "would refuse", [&](telemetry::Line& line) {
       line.add("policy", name_)
           .add("problem", error.problem->code)
-          .add("detail", error.detail)
+          .add("detail", error.more().cause.empty() ? error.detail : error.more().cause)
           .add("trace_id", context.trace_id);
       if (context.operation) line.add("operation", context.operation->id);
     });

@@ -127,6 +127,8 @@ class Responses final : public Policy {
       return "the media type \"" + type + "\" is not declared for status " + std::to_string(answer.status);
     if (!found->validator || contract::body_kind(type) != contract::BodyKind::json || request.method == "HEAD")
       return {};
+    if (const auto coding = answer.headers.find("content-encoding"); !coding.empty() && coding != "identity")
+      return "the body has the content coding \"" + std::string(coding) + "\" and cannot be looked at";
     const auto body = json::parse(text, arena);
     if (!body) return "the body is not JSON: " + body.error().detail;
     if (found->validator->valid(*body)) return {};

@@ -6,6 +6,8 @@
 #include "plimsoll/database/migrations.hpp"
 #include "plimsoll/database/sqlite.hpp"
 #include "plimsoll/handler/docs/assets.hpp"
+#include "plimsoll/handler/mock/credentials.hpp"
+#include "plimsoll/handler/upstream/upstream.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/queue/workers.hpp"
 #include "plimsoll/server/handlers.hpp"
@@ -64,14 +66,37 @@ struct Instance::State {
 Instance::Instance() : state_(std::make_unique<State>()) {}
 Instance::~Instance() { stop(); }
 
+namespace {
+
+using Augment = std::function<void(contract::Draft&)>;
+
 std::expected<std::shared_ptr<const contract::Contract>, contract::Complaints> load_contract(
-    const std::string& file, const std::vector<std::string>& overlays) {
+    const std::string& file, const std::vector<std::string>& overlays, Augment more) {
   const auto keys = contract_keys();
   const auto later = later_words();
   contract::LoadOptions options{.file = file, .overlays = overlays, .keys = keys, .later_words = later};
   for (const auto* each : handlings())
     if (each->augment) options.augment.emplace_back(each->augment);
+  if (more) options.augment.push_back(std::move(more));
   return contract::load(options);
+}
+
+/// How answers are held against the contract, where its document does not say so itself.
+void say_responses(contract::Draft& draft, std::string_view how) {
+  auto* extension = draft.root.find("x-plimsoll");
+  if (!extension) {
+    draft.root.set(draft.arena, "x-plimsoll", json::Value::object({}));
+    extension = draft.root.find("x-plimsoll");
+  }
+  if (extension->is(json::Type::object) && !extension->find("responses"))
+    extension->set(draft.arena, "responses", json::Value::of(draft.arena.keep(how)));
+}
+
+}  // namespace
+
+std::expected<std::shared_ptr<const contract::Contract>, contract::Complaints> load_contract(
+    const std::string& file, const std::vector<std::string>& overlays) {
+  return load_contract(file, overlays, nullptr);
 }
 
 std::expected<std::unique_ptr<Instance>, contract::Complaints> Instance::create(const Settings& settings,
@@ -80,7 +105,9 @@ std::expected<std::unique_ptr<Instance>, contract::Complaints> Instance::create(
   auto& state = *made->state_;
   state.settings = settings;
   auto deployment = read_deployment(settings.config);
-  auto contract = load_contract(settings.contract, settings.overlays);
+  Augment more;
+  if (!settings.upstream.empty()) more = [&](contract::Draft& draft) { say_responses(draft, settings.responses); };
+  auto contract = load_contract(settings.contract, settings.overlays, std::move(more));
   if (!deployment || !contract) {  // both are told: whoever starts it corrects them in one go
     contract::Complaints all;
     if (!contract) all = std::move(contract).error();
@@ -91,6 +118,11 @@ std::expected<std::unique_ptr<Instance>, contract::Complaints> Instance::create(
   state.contract = std::move(*contract);
   if (!settings.listen.empty()) state.deployment.listen = settings.listen;
   if (!settings.management.empty()) state.deployment.management = settings.management;
+  if (!settings.upstream.empty())
+    if (auto behind = handler::upstream(settings.upstream); !behind)
+      return std::unexpected(contract::Complaints{{.code = std::string(behind.error().problem->code),
+                                                   .what = "--upstream: " + behind.error().detail,
+                                                   .remedy = std::string(behind.error().problem->remedy)}});
   auto complaints = state.open();
   state.services.runners = std::make_shared<Runners>(std::move(runners));
   if (complaints.empty() && state.needs_database(handlers)) complaints = state.open_database();
@@ -98,6 +130,8 @@ std::expected<std::unique_ptr<Instance>, contract::Complaints> Instance::create(
   if (complaints.empty()) complaints = state.mount();
   if (!complaints.empty()) return std::unexpected(std::move(complaints));
   for (const auto& warning : state.contract->warnings) state.remarks.push_back(contract::to_string(warning));
+  if (!settings.upstream.empty())
+    state.remarks.push_back("plimsoll: what the contract allows goes to " + settings.upstream);
   for (const auto& each : policy::development_credentials(*state.contract, state.services))
     state.remarks.push_back("plimsoll: DEVELOPMENT ONLY: --dev made a key for \"" + each.scheme +
                             "\". Whoever sends this may do everything, for 12 hours or until this process ends:\n  " +
@@ -179,7 +213,12 @@ Result<std::unique_ptr<Handler>> Instance::State::handler_of(const contract::Ope
   const Build build{*contract, operation, services};
   const auto* mock = handling("mock");
   static const json::Value nothing = json::Value::object({});
-  if (settings.mock_all) return mock->build(nothing, build);
+  if (settings.mock_all) {
+    if (settings.upstream.empty()) return mock->build(nothing, build);
+    auto behind = handler::upstream(settings.upstream);
+    if (!behind) return behind;
+    return handler::mocking::with_credentials(operation, std::move(*behind));
+  }
 
   const Handling* way = nullptr;
   const json::Value* options = nullptr;

@@ -23,7 +23,9 @@ struct Settings {
   std::vector<std::string> listen;  ///< empty: the deployment's
   std::string management;           ///< empty: the deployment's
   bool mock_unbound = false;
-  bool mock_all = false;  ///< every operation answers from its examples
+  bool mock_all = false;              ///< every operation answers from its examples
+  std::string upstream;               ///< URL: with `mock_all`, that server answers instead of the examples
+  std::string responses = "enforce";  ///< how its answers are held against a contract that does not say so itself
   bool development = false;
   const Clock* clock = nullptr;  ///< null: the machine's
   int log_descriptor = 2;

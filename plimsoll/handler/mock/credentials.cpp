@@ -80,4 +80,36 @@ CredentialCheck check_credentials(const contract::Operation& operation, const Re
   return failed;
 }
 
+Result<> require_credentials(const contract::Operation& operation, const Request& request, Context& context) {
+  if (context.principal) return {};
+  const auto found = check_credentials(operation, request);
+  if (found.present) return {};
+  context.promise("www-authenticate", context.arena.keep(found.challenge));
+  return fail(kUnauthorized);
+}
+
+namespace {
+
+class Guarded final : public Handler {
+ public:
+  Guarded(const contract::Operation& operation, std::unique_ptr<Handler> inner)
+      : operation_(operation), inner_(std::move(inner)) {}
+  Task<Result<Response>> handle(Request& request, Context& context) override {
+    if (auto there = require_credentials(operation_, request, context); !there)
+      co_return std::unexpected(std::move(there).error());
+    auto answer = co_await inner_->handle(request, context);
+    co_return answer;
+  }
+
+ private:
+  const contract::Operation& operation_;
+  std::unique_ptr<Handler> inner_;
+};
+
+}  // namespace
+
+std::unique_ptr<Handler> with_credentials(const contract::Operation& operation, std::unique_ptr<Handler> inner) {
+  return std::make_unique<Guarded>(operation, std::move(inner));
+}
+
 }  // namespace plimsoll::handler::mocking

@@ -1,8 +1,9 @@
 #pragma once
 
 #include "plimsoll/contract/contract.hpp"
-#include "plimsoll/http/message.hpp"
+#include "plimsoll/exchange/context.hpp"
 
+#include <memory>
 #include <string>
 
 namespace plimsoll::handler::mocking {
@@ -14,5 +15,13 @@ struct CredentialCheck {
   std::string challenge;
 };
 CredentialCheck check_credentials(const contract::Operation&, const Request&);
+
+inline constexpr Problem kUnauthorized{"unauthorized", 401, "Credentials are missing",
+                                       "Send the credentials that the contract asks for; the mock only looks whether "
+                                       "they are there and well-formed."};
+/// The same as a refusal with its challenge. Where somebody has vouched there is nothing to look at.
+Result<> require_credentials(const contract::Operation&, const Request&, Context&);
+/// `inner`, asked only by those whose credentials are there and well-formed.
+std::unique_ptr<Handler> with_credentials(const contract::Operation&, std::unique_ptr<Handler> inner);
 
 }  // namespace plimsoll::handler::mocking

@@ -26,9 +26,6 @@ constexpr Problem kNotAcceptable{"mock-not-acceptable", 406, "No acceptable repr
                                  "Accept one of the media types that the contract declares for this answer."};
 constexpr Problem kNotGenerated{"mock-not-generated", 500, "No data satisfies the schema of the answer",
                                 "Give the answer an example that satisfies its schema."};
-constexpr Problem kUnauthorized{"unauthorized", 401, "Credentials are missing",
-                                "Send the credentials that the contract asks for; the mock only looks whether they are "
-                                "there and well-formed."};
 constexpr const Problem* kProblems[] = {&kNoSuchAnswer, &kNotAcceptable, &kNotGenerated, &kUnauthorized};
 
 bool is_json(std::string_view type) {
@@ -107,11 +104,8 @@ class Mock final : public Handler {
   }
 
   Task<Result<Response>> handle(Request& request, Context& context) override {
-    if (!context.principal)  // where somebody has vouched there is nothing to add
-      if (const auto found = check_credentials(operation_, request); !found.present) {
-        context.promise("www-authenticate", context.arena.keep(found.challenge));
-        co_return fail(kUnauthorized);
-      }
+    if (auto there = require_credentials(operation_, request, context); !there)
+      co_return std::unexpected(std::move(there).error());
     const auto wish = read_preference(request.headers.joined("prefer"));
     auto* answer = choose(wish.code);
     if (!answer) co_return fail(kNoSuchAnswer, "status " + std::to_string(wish.code) + " is not declared");

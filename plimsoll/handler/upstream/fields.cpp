@@ -1,0 +1,100 @@
+#include "plimsoll/handler/upstream/fields.hpp"
+
+#include <algorithm>
+
+namespace plimsoll::handler::forwarding {
+namespace {
+
+using Names = std::vector<std::string>;
+
+bool is_any(std::string_view name, std::initializer_list<std::string_view> names) {
+  return std::ranges::find(names, name) != names.end();
+}
+
+/// What belongs to one connection (RFC 9110, section 7.6.1) and never goes further.
+bool is_hop_by_hop(std::string_view name) {
+  return is_any(name, {"connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization",
+                       "te", "trailer", "transfer-encoding", "upgrade"});
+}
+
+/// What is said anew on the way: by the client that calls, or below.
+bool is_made_here(std::string_view name) {
+  return is_any(name, {"host", "content-length", "expect", "accept-encoding", "forwarded", "x-forwarded-for",
+                       "x-forwarded-proto", "x-forwarded-host", "via", "cookie", "traceparent", "x-request-id"});
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  std::ranges::transform(out, out.begin(), [](unsigned char c) { return std::tolower(c); });
+  return out;
+}
+
+/// Adds the names that a Connection field lists.
+void list(std::string_view connection, Names& names) {
+  while (!connection.empty()) {
+    const auto comma = std::min(connection.find(','), connection.size());
+    auto name = connection.substr(0, comma);
+    connection.remove_prefix(std::min(comma + 1, connection.size()));
+    while (name.starts_with(' ') || name.starts_with('\t')) name.remove_prefix(1);
+    while (name.ends_with(' ') || name.ends_with('\t')) name.remove_suffix(1);
+    if (!name.empty()) names.push_back(lower(name));
+  }
+}
+
+bool named(const Names& names, std::string_view name) { return std::ranges::find(names, name) != names.end(); }
+
+/// A tab within a value is as good as a blank (RFC 9110, section 5.5).
+std::string value_of(std::string_view text) {
+  std::string out(text);
+  std::ranges::replace(out, '\t', ' ');
+  return out;
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, std::string>> request_fields(const Request& request, const Context& context) {
+  std::vector<std::pair<std::string, std::string>> fields;
+  Names of_the_connection;
+  std::string cookies, via;
+  const auto join = [](std::string& all, std::string_view separator, std::string_view one) {
+    if (!all.empty()) all += separator;
+    all += value_of(one);
+  };
+  for (const auto& [name, value] : request.headers)
+    if (lower(name) == "connection") list(value, of_the_connection);
+  for (const auto& field : request.headers) {
+    auto name = lower(field.name);
+    if (name == "cookie") join(cookies, "; ", field.value);  // HTTP/2 may split it (RFC 9113, section 8.2.3)
+    if (name == "via") join(via, ", ", field.value);
+    if (is_hop_by_hop(name) || is_made_here(name) || named(of_the_connection, name)) continue;
+    fields.emplace_back(std::move(name), value_of(field.value));
+  }
+  if (!cookies.empty() && !named(of_the_connection, "cookie")) fields.emplace_back("cookie", std::move(cookies));
+  join(via, ", ", request.version == 20 ? "2 plimsoll" : request.version == 10 ? "1.0 plimsoll" : "1.1 plimsoll");
+  fields.emplace_back("via", std::move(via));
+  // A body in a coding could not be held against the contract, and what our own caller accepts is ours to serve.
+  fields.emplace_back("accept-encoding", "identity");
+  // The peer is the client, or who a trusted proxy said it is; what the client itself says of it is not passed on.
+  if (request.peer.address != "unix") fields.emplace_back("x-forwarded-for", request.peer.address);
+  fields.emplace_back("x-forwarded-proto", request.scheme);
+  if (!request.authority.empty()) fields.emplace_back("x-forwarded-host", request.authority);
+  if (!context.trace_id.empty()) {
+    fields.emplace_back("traceparent", "00-" + std::string(context.trace_id) + "-" + std::string(context.span_id) +
+                                           (context.trace_sampled ? "-01" : "-00"));
+    fields.emplace_back("x-request-id", context.request_id);
+  }
+  return fields;
+}
+
+void response_fields(const client::Answer& answer, bool head, Headers& out) {
+  Names of_the_connection;
+  for (const auto& [name, value] : answer.headers)
+    if (name == "connection") list(value, of_the_connection);
+  for (const auto& [name, value] : answer.headers) {
+    if (is_hop_by_hop(name) || named(of_the_connection, name)) continue;
+    if (name == "content-length" && !head) continue;
+    out.add(name, value);
+  }
+}
+
+}  // namespace plimsoll::handler::forwarding
