@@ -1,17 +1,35 @@
 """JSON is read strictly and exactly: random documents, sound and broken, read by the program and by Python's own parser (made strict: duplicate
-names, lone surrogates, NaN and Infinity refused; numbers as decimals). PLIMSOLL_SEED repeats a run.
+names, lone surrogates, NaN and Infinity refused; numbers as decimals), from lines of a file and as bodies of requests. PLIMSOLL_SEED repeats a run.
 """
 import decimal
+import fcntl
 import json
 import os
 import random
+import socket
+import struct
 import subprocess
+import termios
 import time
 import unittest
 
 import harness
 
 DOCUMENTS = 1000
+BODIES = 3000 if os.environ.get("PLIMSOLL_TORTURE") else 300
+CONTRACT = """
+openapi: 3.1.0
+info: {title: Echo, version: '1'}
+security: []
+x-plimsoll: {rate-limit: off}
+paths:
+  /echo:
+    post:
+      operationId: echo
+      x-plimsoll: {authorization: any-caller}
+      requestBody: {required: true, content: {application/json: {schema: true}}}
+      responses: {'200': {description: what was read}}
+"""
 decimal.getcontext().prec = 2000
 
 
@@ -183,6 +201,113 @@ class StrictJson(unittest.TestCase):
             if other is not None:
                 lines.append(b'{"schema":{"const":' + plain(other).encode() + b'},"instance":' + raw + b"}")
         self.assertEqual(set(judge(lines)), {False}, f"seed {seed}")
+
+
+def heard(value):
+    """What tests/programs/echo_server.cpp tells, as `oracle` gives it; a number's text, integer and double must agree."""
+    if not isinstance(value, list):
+        return value
+    kind, *told = value
+    if kind == "a":
+        return [heard(each) for each in told[0]]
+    if kind == "o":
+        assert len({name for name, _ in told[0]}) == len(told[0])
+        return {name: heard(each) for name, each in told[0]}
+    text, integer, double = told
+    number = decimal.Decimal(text)
+    if integer is not None:
+        assert decimal.Decimal(integer) == number, value
+    elif number.adjusted() <= 18 and number == number.to_integral_value() and abs(number) <= 2**63 - 1:
+        raise AssertionError(f"an integer of 64 bits was not read as one: {value}")
+    assert float.fromhex(double) == float(text), value
+    return number
+
+
+def same(one, other):
+    """Equal, digit for digit and in the order of the text."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, decimal.Decimal):
+        return one.as_tuple() == other.as_tuple()
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(same(each, other[name]) for name, each in one.items())
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+class Line:
+    """A connection on which a request can be sent in pieces: the server has read each before the next is sent, which only a Unix socket tells."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(harness.PATIENCE)
+        self.socket.connect(str(path))
+        self.reader = self.socket.makefile("rb")
+
+    def close(self):
+        self.reader.close()
+        self.socket.close()
+
+    def send(self, data, cuts=()):
+        for start, end in zip([0, *cuts], [*cuts, len(data)]):
+            self.socket.sendall(data[start:end])
+            deadline = time.monotonic() + harness.PATIENCE
+            while struct.unpack("i", fcntl.ioctl(self.socket, termios.TIOCOUTQ, b"\0" * 4))[0]:
+                assert time.monotonic() < deadline, "the server reads nothing"
+
+    def answer(self):
+        status, headers = int(self.reader.readline().split()[1]), {}
+        while line := self.reader.readline().strip():
+            name, _, value = line.partition(b":")
+            headers[name.lower()] = value.strip()
+        return status, self.reader.read(int(headers[b"content-length"])), headers.get(b"connection", b"").lower() == b"close"
+
+
+class Bodies(harness.ServerTest):
+    def request(self, raw, chunked, random_):
+        head = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        if not chunked:
+            return head + b"Content-Length: %d\r\n\r\n" % len(raw) + raw
+        body, at = b"", 0
+        while at < len(raw):
+            piece = raw[at:at + random_.randrange(1, len(raw) + 1)]
+            body, at = body + b"%x\r\n" % len(piece) + piece + b"\r\n", at + len(piece)
+        return head + b"Transfer-Encoding: chunked\r\n\r\n" + body + b"0\r\n\r\n"
+
+    def test_bodies_whole_and_in_random_cuts_are_read_as_another_parser_reads_them(self):
+        seed = int(os.environ.get("PLIMSOLL_SEED", time.time_ns() % 1_000_000_007))
+        documents, random_ = Documents(seed), random.Random(seed + 1)
+        folder = self.directory()
+        (folder / "contract.yaml").write_text(CONTRACT)
+        server = harness.Server(folder / "contract.yaml", folder, executable=harness.program().parent / "echo_server", verb=(),
+                                arguments=["--listen", f"unix:{folder / 'socket'}"])
+        self.addCleanup(self._end, server)
+        server.start()
+        lines, accepted, cut = {}, 0, 0
+        self.addCleanup(lambda: [line.close() for line in lines.values()])
+        for number in range(BODIES):
+            raw = documents.sound() if number % 2 else documents.broken()
+            good, expected = oracle(raw)
+            accepted += good
+            for way in ("whole", "cut", "chunked and cut"):
+                line = lines.get(way) or lines.setdefault(way, Line(folder / "socket"))
+                data = self.request(raw, way == "chunked and cut", random_)
+                cuts = [] if way == "whole" else sorted(random_.sample(range(1, len(data)), min(random_.randint(1, 8), len(data) - 1)))
+                cut += bool(cuts)
+                line.send(data, cuts)
+                status, body, closed = line.answer()
+                where = f"seed {seed}: {raw!r}, {way} at {cuts}: {status} {body[:300]!r}"
+                if closed:
+                    lines.pop(way).close()
+                if good:
+                    self.assertEqual(status, 200, where)
+                    self.assertTrue(same(heard(json.loads(body)), expected), where)
+                else:
+                    self.assertEqual(status, 400, where)
+                    self.assertEqual(json.loads(body)["code"], "malformed-json" if raw.strip() else json.loads(body)["code"], where)
+        print(f"seed {seed}: {BODIES} documents as bodies, whole and in {cut} ways cut, {accepted} accepted and equal, {BODIES - accepted} refused", flush=True)
+        self.assertGreaterEqual(accepted, 0.4 * BODIES)
 
 
 if __name__ == "__main__":
