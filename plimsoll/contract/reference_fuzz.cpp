@@ -1,6 +1,7 @@
 // The resolver of references: the input chooses how the schemas of three files refer to each other, in which spelling,
 // and where to nowhere. Every reference must lead where a plain reading of it leads, and one that leads nowhere or in a
-// circle must be complained about.
+// circle must be complained about. An input that begins with `%%` is instead the texts of the files, parted by such
+// lines.
 
 #include "plimsoll/contract/bundle.hpp"
 #include "plimsoll/json/write.hpp"
@@ -214,9 +215,42 @@ Soundness soundness(const Model& model) {
   return worst;
 }
 
+/// Every reference into the document leads somewhere, or something was said.
+void follow_all(const json::Value& root, const json::Value& at, int depth) {
+  const auto* ref = at.find("$ref");
+  if (ref && ref->is(json::Type::string) && ref->string().starts_with("#/")) (void)contract::dereference(root, at);
+  if (depth > 100) return;
+  for (const auto& item : at.array()) follow_all(root, item, depth + 1);
+  for (const auto& member : at.object()) follow_all(root, member.value, depth + 1);
+}
+
+void bundle_texts(std::string_view text) {
+  for (const auto* path : kPaths) {
+    const auto line = text.find("\n%%\n");
+    std::ofstream(folder() + "/" + path, std::ios::binary) << text.substr(0, line);
+    text = line == text.npos ? std::string_view{} : text.substr(line + 4);
+  }
+  contract::Sources sources;
+  Complaints complaints;
+  contract::Report report(sources, complaints);
+  Arena arena;
+  contract::Reader reader(sources, arena, report);
+  if (!reader.open(folder() + "/" + kPaths[0], nullptr, {})) return;
+  if (!contract::bundle(sources, arena, reader, report)) return;
+  contract::check_references(sources[0].root, report);
+  follow_all(sources[0].root, sources[0].root, 0);
+  for (const auto& complaint : complaints)
+    if (complaint.what.empty() && complaint.code.empty()) std::abort();
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view whole(reinterpret_cast<const char*>(data), size);
+  if (whole.starts_with("%%\n")) {
+    bundle_texts(whole.substr(3));
+    return 0;
+  }
   Choices choices({data, size});
   const Model model(choices);
   for (std::size_t file = 0; file < kFiles; ++file)
