@@ -2,6 +2,7 @@
 
 #include "plimsoll/async/asio.hpp"
 #include "plimsoll/async/loop.hpp"
+#include "plimsoll/http/characters.hpp"
 
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -9,7 +10,9 @@
 #include <boost/asio/write.hpp>
 
 #include <sys/socket.h>
+#include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <map>
 
 namespace plimsoll::client {
@@ -17,6 +20,19 @@ namespace {
 
 namespace asio = boost::asio;
 using asio::ip::tcp;
+
+/// The addresses of `localhost` and of names below it, which are this machine's whatever a resolver would say (RFC
+/// 6761, section 6.3). Empty: another name.
+tcp::resolver::results_type loopback(const Url& url) {
+  std::uint16_t port = 0;
+  std::from_chars(url.port.data(), url.port.data() + url.port.size(), port);
+  constexpr std::string_view kName = "localhost";
+  std::string name = url.host;
+  std::ranges::transform(name, name.begin(), lower);
+  if (name != kName && !name.ends_with("." + std::string(kName))) return {};
+  const tcp::endpoint both[] = {{asio::ip::address_v6::loopback(), port}, {asio::ip::address_v4::loopback(), port}};
+  return tcp::resolver::results_type::create(std::begin(both), std::end(both), url.host, url.port);
+}
 
 /// A connection in clear or in TLS; which of the two, only the first lines know.
 class Connection {
@@ -185,8 +201,11 @@ struct Client::State {
       if (!context) co_return std::unexpected(std::move(context).error());
       secured = *context;
     }
-    tcp::resolver resolver{loop.context()};
-    Result<tcp::resolver::results_type> found = co_await resolver.async_resolve(url.host, url.port, use_task);
+    Result<tcp::resolver::results_type> found = loopback(url);
+    if (found->empty()) {
+      tcp::resolver resolver{loop.context()};
+      found = co_await resolver.async_resolve(url.host, url.port, use_task);
+    }
     if (!found) co_return std::unexpected(std::move(found).error());
     auto made = std::make_unique<Connection>(loop.context(), secured);
     Result<tcp::endpoint> connected = co_await asio::async_connect(made->socket(), *found, use_task);
