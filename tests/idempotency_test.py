@@ -1,4 +1,5 @@
 """Requests with an Idempotency-Key: one effect and one answer, whoever races and wherever the process is killed."""
+import re
 import sqlite3
 import threading
 import unittest
@@ -104,6 +105,11 @@ class Idempotency(harness.ServerTest):
         self.assertEqual(sum("idempotent-replayed" in answer.headers for answer in answers), clients - 1)
         self.assertEqual(self.count("payments"), 1)
         print(f"{len(answers)} clients, 1 execution, 1 distinct answer")
+
+    def test_every_crash_point_on_the_way_is_among_those_at_which_it_is_killed(self):
+        found = {point for folder in ("policy", "exchange") for path in (harness.ROOT / "plimsoll" / folder).rglob("*.cpp")
+                 for point in re.findall(r'crash_point\("([\w.]+)"\)', path.read_text())}
+        self.assertEqual(found, set(CRASH_POINTS))
 
     def test_killed_at_every_crash_point_and_retried_there_are_never_two_effects_and_never_none(self):
         if b"PLIMSOLL_CRASH" not in harness.program().read_bytes():
