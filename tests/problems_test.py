@@ -46,7 +46,7 @@ NEVER_TOLD = {
 }
 
 OPERATIONS = {  # what `faulty_server` does for them
-    "answers": "deadline held throttled admitted allowed limited shared checked typed negotiated small selected cached paid plain streamed",
+    "answers": "deadline held throttled admitted unverified allowed limited shared checked typed negotiated small selected cached paid plain streamed",
     "throws": "broken", "strays": "strayed", "waits": "slow", "calls": "called", "form": "uploaded",
 }
 
@@ -60,6 +60,7 @@ POLICIES = [
     ("held", "post", {"priority": {"class": "default"}}, {"requestBody": ANY_JSON}),
     ("throttled", "get", {"authentication": {}}, {"security": [{"bearer": []}]}),
     ("admitted", "get", {"authentication": {}}, {"security": [{"bearer": []}]}),
+    ("unverified", "get", {"authentication": {}}, {"security": [{"remote": []}]}),
     ("allowed", "get", {"authorization": {}}, {"security": [{"bearer": ["walk"]}]}),
     ("limited", "get", {"rate-limit": {"limit": "1/hour", "by": "address"}}, {}),
     ("shared", "get", {"cors": {"origins": ["https://app.example.com"]}}, {}),
@@ -110,16 +111,20 @@ def contract(mode):
     operation("locked", "get", {"mock": {}, "authentication": "off"}, {"security": [{"bearer": []}]})
     thing = {"type": "object", "required": ["id", "name"],
              "properties": {"id": {"type": "integer", "readOnly": True}, "name": {"type": "string", "minLength": 1}, "size": {"type": ["integer", "null"]}}}
+    bearer = {"type": "http", "scheme": "bearer"}
     return json.dumps({
         "openapi": "3.1.0", "info": {"title": "Walk", "version": "1"}, "paths": paths,
-        "components": {"schemas": {"Thing": thing}, "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
+        "components": {"schemas": {"Thing": thing}, "securitySchemes": {"bearer": bearer, "remote": bearer}},
         "x-plimsoll": {"authorization": "any-caller", "rate-limit": "off",
                        "tables": {"things": {"schema": "#/components/schemas/Thing", "sort": ["name"], "require-match": True}}}})
 
 
 CONFIG = """
 database: {{url: 'sqlite:walk.db', busy: 50ms}}
-authentication: {{bearer: {{issuer: us, audience: walk, jwks: keys.json}}, failures: 2/hour}}
+authentication:
+  bearer: {{issuer: us, audience: walk, jwks: keys.json}}
+  remote: {{issuer: them, audience: walk, jwks: 'http://127.0.0.1:{port}/no-keys'}}
+  failures: 2/hour
 shed: {{concurrency: 4}}
 trusted-proxies: [127.0.0.1]
 limits: {{head-time: 1s, body: 64KiB, drain: 1s}}
@@ -468,6 +473,10 @@ class Walk:
         for _ in range(2):
             self.server.get("/throttled", bad)
         return self.server.get("/throttled", bad)
+
+    @provokes("keys-unavailable", "authentication", "unverified")
+    def no_keys(self):
+        return self.server.get("/unverified", self.token())
 
     @provokes("forbidden", "authorization", "allowed")
     def without_scope(self):

@@ -3,6 +3,7 @@
 #include "plimsoll/base/result.hpp"
 
 #include <memory>
+#include <string_view>
 #include <vector>
 
 namespace plimsoll {
@@ -14,6 +15,9 @@ class Background {
   virtual ~Background() = default;
   /// After everything is built and before the first request. An error refuses the start.
   virtual Result<> start() = 0;
+  /// What it has not got yet and requests need: the server is not ready, and /readyz tells this. Empty: nothing. Asked
+  /// from any thread.
+  virtual std::string_view lacks() const noexcept { return {}; }
   /// After the last request. Hands back what is unfinished; returns when it has ended, within a bound of its own.
   virtual void stop() noexcept = 0;
 };
@@ -29,6 +33,12 @@ class Backgrounds {
         stop();
         return done;
       }
+    return {};
+  }
+  /// What the first that lacks something lacks; empty: all have what they need.
+  std::string_view lacks() const noexcept {
+    for (const auto& one : all_)
+      if (const auto what = one->lacks(); !what.empty()) return what;
     return {};
   }
   /// Last begun, first stopped.

@@ -14,6 +14,8 @@ constexpr Problem kUnauthenticated{"unauthenticated", 401, "Credentials are need
                                    "Send what WWW-Authenticate asks for; /docs tells where to get it."};
 constexpr Problem kInvalid{"invalid-credentials", 401, "The credentials are not valid",
                            "Get a fresh token or key and repeat the request."};
+constexpr Problem kNoKeys{"keys-unavailable", 503, "Tokens cannot be verified yet",
+                          "Repeat the request after Retry-After: the keys of the issuer are being fetched.", true};
 constexpr Problem kThrottled{"authentication-throttled", 429, "Too many bad credentials from this address",
                              "Wait for the seconds in Retry-After, and correct the credentials first.", true};
 
@@ -127,6 +129,7 @@ class Doors {
     }
     for (std::size_t i = 0; i < doors_.size(); ++i) {
       if (attempt.shown[i].empty()) continue;
+      if (const auto& tokens = doors_[i].verifier.tokens; tokens && tokens->lacks_keys()) return no_keys();
       if (doors_[i].verifier.tokens)
         judge_token(i, context, attempt);
       else
@@ -256,6 +259,12 @@ class Doors {
     return fail(kInvalid, std::string(attempt.fault));
   }
 
+  /// No fault of the caller's, who is not counted among those with bad credentials.
+  static Result<> no_keys() {
+    Error error{&kNoKeys};
+    error.more().retry_after = 5;
+    return std::unexpected(std::move(error));
+  }
   static Result<> throttled(const RateDecision& left) {
     Error error{&kThrottled};
     error.more().retry_after = std::max<std::int64_t>((left.retry_after + kSecond - 1) / kSecond, 1);
@@ -335,7 +344,7 @@ class AuthenticateKeys final : public Policy {
 struct Authenticate {
   struct Options {};
   static constexpr std::span<const config::Field> fields{};
-  static constexpr const Problem* problems[] = {&kUnauthenticated, &kInvalid, &kThrottled};
+  static constexpr const Problem* problems[] = {&kUnauthenticated, &kInvalid, &kThrottled, &kNoKeys};
   static Result<std::unique_ptr<Policy>> build(Options, const Build& build) {
     if (build.operation.security.empty() || build.services.mock) return nullptr;
     auto doors = Doors::make(build);

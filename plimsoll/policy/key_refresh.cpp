@@ -5,6 +5,7 @@
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/telemetry/log.hpp"
 
+#include <algorithm>
 #include <chrono>
 
 namespace plimsoll::policy {
@@ -16,7 +17,7 @@ constexpr Nanoseconds kPatience = 5 * kSecond;
 }  // namespace
 
 Result<> KeyRefresh::start() {
-  if (auto done = fetch(); !done) return done;
+  if (const auto done = fetch(); !done) failed(done.error(), kSecond);
   thread_ = std::thread([this] { work(); });
   return {};
 }
@@ -58,20 +59,38 @@ Result<> KeyRefresh::fetch() {
   return verifier_->adopt(std::move(*set), clock_.wall());
 }
 
+std::string_view KeyRefresh::lacks() const noexcept {
+  return verifier_->lacks_keys() ? "the keys that verify tokens" : std::string_view{};
+}
+
+void KeyRefresh::failed(const Error& why, Nanoseconds again) {
+  if (!log_) return;
+  const bool none = verifier_->lacks_keys();
+  log_->write(none ? telemetry::Level::error : telemetry::Level::warning,
+              none ? "no keys to verify tokens" : "keys not refreshed", [&](telemetry::Line& line) {
+                line.add("why", why.detail);
+                if (none) line.add("effect", "tokens are answered with 503, and the server is not ready");
+                if (none) line.add("again_in_s", again / kSecond);
+              });
+}
+
 void KeyRefresh::work() {
   constexpr auto kLook = std::chrono::seconds(1);  // how often it is asked whether anything is due
   auto last = clock_.steady();
   bool failing = false;
+  Nanoseconds patience = kSecond;  // while there are no keys at all
   for (std::unique_lock lock(mutex_); !changed_.wait_for(lock, kLook, [&] { return stopping_; });) {
     const auto since = clock_.steady() - last;
-    const bool due = since >= verifier_->options().refresh.nanoseconds && (!failing || since >= kLeast);
-    if (!due && !(since >= kLeast && verifier_->wants_keys())) continue;
+    const bool none = verifier_->lacks_keys();
+    const bool due =
+        none ? since >= patience : since >= verifier_->options().refresh.nanoseconds && (!failing || since >= kLeast);
+    if (!due && (none || since < kLeast || !verifier_->wants_keys())) continue;
     lock.unlock();
     const auto done = fetch();
     last = clock_.steady();
-    if (!done && !failing && log_)
-      log_->write(telemetry::Level::warning, "keys not refreshed",
-                  [&](telemetry::Line& line) { line.add("why", done.error().detail); });
+    if (none) patience = std::min(2 * patience, kLeast);
+    if (!done && (none || !failing)) failed(done.error(), patience);
+    if (done && none && log_) log_->write(telemetry::Level::info, "keys to verify tokens are there");
     failing = !done;
     lock.lock();
   }

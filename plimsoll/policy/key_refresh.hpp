@@ -12,9 +12,11 @@ class Log;
 
 namespace plimsoll::policy {
 
-/// Fetches a verifier's keys from their URL: once before the first request (or the start is refused), then every
-/// `refresh`, and when a token named a key that is not known, but then at most every 30 s. It has a thread of its own,
-/// so that no request waits. When the issuer cannot be reached the keys at hand stay in force.
+/// Fetches a verifier's keys from their URL: once before the first request, then every `refresh`, and when a token
+/// named a key that is not known, but then at most every 30 s. It has a thread of its own, so that no request waits.
+/// When the issuer cannot be reached the keys at hand stay in force. Where none are at hand yet, because it was down
+/// when this process began, it is asked again after 1 s, 2 s, 4 s … 30 s; until it answers the server is not ready, and
+/// tokens are answered with 503.
 class KeyRefresh final : public Background {
  public:
   KeyRefresh(std::shared_ptr<TokenVerifier> verifier, const Clock& clock, telemetry::Log* log)
@@ -22,10 +24,12 @@ class KeyRefresh final : public Background {
   ~KeyRefresh() override { stop(); }
   Result<> start() override;
   void stop() noexcept override;
+  std::string_view lacks() const noexcept override;
 
  private:
   static constexpr Nanoseconds kLeast = 30 * kSecond;  ///< between fetches for an unknown key, or after a failed one
   Result<> fetch();
+  void failed(const Error& why, Nanoseconds again);
   void work();
 
   std::shared_ptr<TokenVerifier> verifier_;

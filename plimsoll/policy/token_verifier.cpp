@@ -107,6 +107,7 @@ Result<> TokenVerifier::adopt(JwkSet set, Nanoseconds now) {
   }
   looked_ = now;
   keys_ = std::make_shared<const JwkSet>(std::move(set));
+  adopted_.store(true, std::memory_order_release);
   generation_.fetch_add(1);
   return {};
 }

@@ -60,7 +60,8 @@ class TokenVerifier {
   Result<> adopt(JwkSet set, Nanoseconds now);
   /// A token named a key that is not known. Asking forgets it.
   bool wants_keys() { return wants_keys_.exchange(false); }
-  std::size_t key_count() const { return keys()->keys.size(); }
+  /// They have never been had.
+  bool lacks_keys() const { return remote() && !adopted_.load(std::memory_order_acquire); }
 
  private:
   static constexpr std::size_t kShards = 32, kSlots = 128;
@@ -86,7 +87,7 @@ class TokenVerifier {
   std::atomic<std::shared_ptr<const JwkSet>> keys_;
   std::atomic<std::uint64_t> generation_{1};
   std::atomic<Nanoseconds> looked_{0};
-  std::atomic<bool> wants_keys_{false};
+  std::atomic<bool> wants_keys_{false}, adopted_{false};
   std::int64_t changed_ = 0;  ///< of the file, when it was read; written by whoever won `looked_`
   std::unique_ptr<Shard[]> shards_ = std::make_unique<Shard[]>(kShards);
 };

@@ -30,6 +30,10 @@ class Health::Answer final : public Handler {
       const bool draining = health_.draining_.load(std::memory_order_relaxed);
       well = !draining;
       if (draining) out.key("draining").boolean(true);
+      if (const auto lacks = health_.services_->backgrounds->lacks(); !lacks.empty()) {
+        well = false;
+        out.key("lacks").string(lacks);
+      }
       if (auto* database = health_.services_->database) {
         auto row = co_await within(context.loop, kSecond, database->read(context.loop, "SELECT 1", {}, true));
         well = well && row.has_value();
