@@ -17,6 +17,12 @@ namespace {
 
 constexpr Problem kNoGreeting{"no-greeting", 400, "No greeting", "Send `X-Greeting`."};
 
+struct Manners {
+  std::string tone = "plain";
+};
+constexpr config::Field kMannersFields[] = {config::field<&Manners::tone>("tone", "How it is said.")};
+constexpr config::Section kManners = config::section<Manners, kMannersFields>("manners", "How callers are spoken to.");
+
 class Greeting final : public Check {
  public:
   struct Options {
@@ -24,20 +30,25 @@ class Greeting final : public Check {
   };
   static constexpr config::Field fields[] = {config::field<&Options::word>("word", "What is said back.")};
   static constexpr const Problem* problems[] = {&kNoGreeting};
+  static constexpr config::Section deployment[] = {kManners};
   static Result<std::unique_ptr<Policy>> build(Options options, const Build& build) {
     if (!build.operation.extension("greeting")) return nullptr;
-    return std::make_unique<Greeting>(std::move(options));
+    auto manners = read_section<Manners>(build.services, kManners);
+    if (!manners) return std::unexpected(manners.error());
+    return std::make_unique<Greeting>(std::move(options), std::move(manners->tone));
   }
-  explicit Greeting(Options options) : options_(std::move(options)) {}
+  Greeting(Options options, std::string tone) : options_(std::move(options)), tone_(std::move(tone)) {}
 
   Result<> check(Request& request, Context& context) override {
     if (request.headers.find("x-greeting").empty()) return fail(kNoGreeting);
     context.promise("x-greeting", options_.word);
+    context.promise("x-tone", tone_);
     return {};
   }
 
  private:
   Options options_;
+  std::string tone_;
 };
 
 }  // namespace
@@ -108,6 +119,18 @@ class Rooms(harness.ServerTest):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("room json uses edge, which stands after it", done.stdout)
 
+    def test_the_server_knows_policies_by_their_rows_only(self):
+        rows = (harness.ROOT / "plimsoll/server/chain.cpp").read_text()
+        names = re.findall(r"^extern const Part (\w+);", rows, re.M)
+        self.assertGreater(len(names), 15)
+        for path in sorted((harness.ROOT / "plimsoll/server").glob("*.[ch]pp")):
+            if path.name.endswith("_test.cpp"):
+                continue
+            text = path.read_text()
+            self.assertNotIn('"plimsoll/policy/', text, path.name)
+            if path.name != "chain.cpp":
+                self.assertNotIn("policy::", text, path.name)
+
     def test_a_policy_is_one_file_and_one_row(self):
         copy, build = self.tree()
         (copy / "plimsoll/policy/greeting.cpp").write_text(POLICY)
@@ -121,14 +144,19 @@ class Rooms(harness.ServerTest):
         self.assertEqual(done.returncode, 0, done.stdout[-5000:])
 
         more = {"executable": build / "bin/plimsoll", "arguments": ["--mock-unbound"]}
-        server = self.serve(CONTRACT, **more)
-        self.assertEqual(server.get("/greeted", {"X-Greeting": "hi"}).headers["x-greeting"], "ahoy")
+        server = self.serve(CONTRACT, "manners: {tone: polite}", **more)
+        greeted = server.get("/greeted", {"X-Greeting": "hi"}).headers
+        self.assertEqual((greeted["x-greeting"], greeted["x-tone"]), ("ahoy", "polite"))
         refusal = server.get("/greeted")
         self.assertEqual((refusal.status, refusal.code, refusal.json()["policy"]), (400, "no-greeting", "greeting"))
         self.assertEqual(server.get("/problems/no-greeting").status, 200)
         self.assertEqual(server.get("/silent").status, 200)
 
-        # The vocabulary, its checks and `mode` know it without a further word.
+        # The vocabulary of the contract and of the deployment, its checks and `mode` know it without a further word.
+        self.assertIn('did you mean "manners"', self.refused(CONTRACT, "maners: {tone: polite}", **more))
+        self.assertRegex(self.refused(CONTRACT, "manners: {tune: polite}", **more), r'plimsoll\.yaml:1:\d+.*did you mean "tone"')
+        explained = self.command([more["executable"], "config", "--explain", "--config", server.directory / "plimsoll.yaml"], server.directory).stdout
+        self.assertRegex(explained, r'manners\.tone: "polite"\n  from:    \S*plimsoll\.yaml:1\n  default: "plain"\n  How it is said\.')
         self.assertIn('did you mean "greeting"', self.refused(CONTRACT.replace("greeting:", "greetin:"), **more))
         self.assertIn("wrod", self.refused(CONTRACT.replace("word:", "wrod:"), **more))
         shadow = self.serve(CONTRACT.replace("word: ahoy", "mode: shadow"), **more)

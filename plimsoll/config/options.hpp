@@ -62,6 +62,27 @@ struct Key {
 /// skipped.
 Result<> read(const json::Value& from, std::span<const Field> fields, void* options,
               std::span<const std::string_view> ignored = {});
+
+/// A section of the deployment, declared by the part that reads it (`shed`, `jobs`). Without fields its members have
+/// names of the user's own: its owner reads it.
+struct Section {
+  Key key;
+  Result<> (*check)(const json::Value&) = nullptr;
+};
+template <class T, const auto& Fields>
+constexpr Section section(std::string_view name, std::string_view sentence) {
+  Section made{.key = {name, sentence, Fields}};
+  made.key.defaults = []() -> const void* {
+    static const T defaults{};
+    return &defaults;
+  };
+  made.check = [](const json::Value& from) -> Result<> {
+    T made{};
+    return read(from, Fields, &made);
+  };
+  return made;
+}
+
 /// The JSON Schema of such an object.
 std::string schema(std::span<const Field> fields, const void* defaults);
 /// The candidate nearest to `word` by edit distance, or empty when none is near.

@@ -13,6 +13,8 @@ struct Handling {
   std::span<const Metric> metrics{};
   /// Other keys of `x-plimsoll` it owns (the document's `tables`), all scopes.
   std::span<const config::Key> more_keys{};
+  /// Sections of `plimsoll.yaml` that are its own.
+  std::span<const config::Section> deployment{};
   /// Adds to the document what follows from its keys, before it is compiled; null: nothing.
   void (*augment)(contract::Draft&) = nullptr;
   /// Once per start, before all else: brings a service of its own (the queue of `job`) into the process.

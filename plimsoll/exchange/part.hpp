@@ -26,6 +26,7 @@ struct Build {
   const contract::Operation& operation;
   const Services& services;
   const Handler* handler = nullptr;  ///< that answers it; null where it is not known yet
+  unsigned place = 0;                ///< of the policy in the chain, when it stands there more than once: 0, 1, …
 };
 
 /// All the house knows of a policy, declared in the policy's own file: its key, options, problems, metrics, and how it
@@ -33,15 +34,18 @@ struct Build {
 /// checks, metric registry and `config --explain` are loops over the rows.
 ///
 /// A policy class P has `struct Options` (each default in it), `static constexpr config::Field fields[]`, `problems[]`,
-/// perhaps `metrics[]`, and `static Result<std::unique_ptr<Policy>> build(Options, const Build&)`, which gives null
-/// when there is nothing to do for the operation. Where there is a short form it has `static Result<Options> read(const
-/// json::Value&)` and `short_form`, the JSON Schema members of it; `read` hands an object on to config::read.
+/// perhaps `metrics[]` and `deployment[]` (its sections of plimsoll.yaml, read by `read_section`), and `static
+/// Result<std::unique_ptr<Policy>> build(Options, const Build&)`, which gives null when there is nothing to do for the
+/// operation. Where there is a short form it has `static Result<Options> read(const json::Value&)` and `short_form`,
+/// the JSON Schema members of it; `read` hands an object on to config::read.
 struct Part {
   config::Key key;
   std::span<const Problem* const> problems;
   std::span<const Metric> metrics;
   /// `options`: the value of the key in force, or null. Obeys `off` and `mode`. Null: nothing to do here.
   Result<std::unique_ptr<Policy>> (*build)(const Part&, const json::Value* options, const Build&);
+  /// Sections of `plimsoll.yaml` that are its own.
+  std::span<const config::Section> deployment{};
 
   /// `off`, or `mode` of the long form; enforce when nothing is said.
   static Result<Mode> mode_of(const json::Value* options);
@@ -68,6 +72,17 @@ Result<decltype(config::owner_of(Short))> read_either(const json::Value& from, c
   return options;
 }
 
+/// The options of a section of the deployment; all defaults where nothing is said.
+template <class T>
+Result<T> read_section(const Services& services, const config::Section& section) {
+  T options{};
+  const auto* said = services.deployment ? services.deployment->find(section.key.name) : nullptr;
+  if (said)
+    if (auto done = config::read(*said, section.key.fields, &options); !done)
+      return std::unexpected(std::move(done).error());
+  return options;
+}
+
 template <class P>
 consteval Part part(std::string_view name, std::string_view sentence) {
   Part made{.key = {name, sentence, P::fields, nullptr}, .problems = P::problems, .metrics = {}, .build = nullptr};
@@ -76,6 +91,7 @@ consteval Part part(std::string_view name, std::string_view sentence) {
     return &defaults;
   };
   if constexpr (requires { P::metrics; }) made.metrics = P::metrics;
+  if constexpr (requires { P::deployment; }) made.deployment = P::deployment;
   if constexpr (requires { P::short_form; }) made.key.short_form = P::short_form;
   made.build = [](const Part& self, const json::Value* from, const Build& build) -> Result<std::unique_ptr<Policy>> {
     auto mode = Part::mode_of(from);

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace plimsoll::database {
 class Database;
@@ -51,6 +52,8 @@ struct Services {
   std::shared_ptr<Shared> shared = std::make_shared<Shared>();
   /// What runs beside the requests; parts add to it while a plan is built.
   std::shared_ptr<Backgrounds> backgrounds = std::make_shared<Backgrounds>();
+  /// Sentences for whoever starts the server; parts add to them while a plan is built. Never null.
+  std::shared_ptr<std::vector<std::string>> remarks = std::make_shared<std::vector<std::string>>();
   /// The program's own jobs by kind (Application::job); the queue's workers take them from here.
   std::shared_ptr<std::map<std::string, std::unique_ptr<queue::Runner>, std::less<>>> runners;
 };

@@ -345,6 +345,8 @@ struct Authenticate {
   struct Options {};
   static constexpr std::span<const config::Field> fields{};
   static constexpr const Problem* problems[] = {&kUnauthenticated, &kInvalid, &kThrottled, &kNoKeys};
+  static constexpr config::Section deployment[] = {{.key = {"authentication", "How credentials are verified.", {}}},
+                                                   {.key = {"roles", "Roles and the scopes each has.", {}}}};
   static Result<std::unique_ptr<Policy>> build(Options, const Build& build) {
     if (build.operation.security.empty() || build.services.mock) return nullptr;
     auto doors = Doors::make(build);

@@ -11,16 +11,25 @@
 namespace plimsoll::policy {
 namespace {
 
-constexpr std::size_t kMemory = 64u << 20;       ///< of all cached answers of the process
 constexpr Nanoseconds kFillTime = 30 * kSecond;  ///< of one fill
 constexpr Nanoseconds kPassing = 10 * kSecond;   ///< for which it is remembered that an answer cannot be kept
 constexpr int kRounds = 4;                       ///< fills that are overtaken by writes until one asks for oneself
 
 bool is_safe(std::string_view method) { return method == "GET" || method == "HEAD" || method == "OPTIONS"; }
 
+/// `cache:` of the deployment.
+struct Room {
+  config::Size memory = config::mebibytes(64);
+};
+constexpr config::Field kRoomFields[] = {
+    config::field<&Room::memory>("memory", "Bytes that all cached answers of this process may take."),
+};
+constexpr config::Section kCache = config::section<Room, kRoomFields>("cache", "Where answers are kept.");
+
 /// What all operations of a process share.
 struct Shared {
-  CacheStore store{kMemory};
+  explicit Shared(std::size_t memory) : store(memory) {}
+  CacheStore store;
   SingleFlight<std::shared_ptr<const Brought>> flights;
   ResourceVersions resources;
 };
@@ -49,6 +58,7 @@ class Cache final : public Policy {
   static constexpr Problem kNotCached{"not-cached", 504, "Nothing fresh is cached",
                                       "Ask without `Cache-Control: only-if-cached`."};
   static constexpr const Problem* problems[] = {&kNotCached};
+  static constexpr config::Section deployment[] = {kCache};
   static constexpr Metric metrics[] = {
       {"plimsoll_cache_answers_total", "answers", "Answers of cacheable operations by where they came from."}};
 
@@ -277,17 +287,27 @@ class Invalidation final : public Policy {
   const std::shared_ptr<Shared> shared_;
 };
 
+Result<std::shared_ptr<Shared>> shared_of(const Services& services) {
+  const auto room = read_section<Room>(services, kCache);
+  if (!room) return std::unexpected(room.error());
+  if (room->memory.bytes < config::mebibytes(1).bytes)
+    return config::wrong(*services.deployment->find(kCache.key.name), "`memory` is at least 1MiB");
+  return services.shared->of<Shared>(static_cast<std::size_t>(room->memory.bytes));
+}
+
 Result<std::unique_ptr<Policy>> Cache::build(Options options, const Build& build) {
+  auto shared = shared_of(build.services);
+  if (!shared) return std::unexpected(std::move(shared).error());
   const std::string_view method = build.operation.method;
   if (!is_safe(method)) {
     bool any = false;
     for (auto& operation : build.contract.operations)
       any = any || (is_safe(operation.method) && operation.extension("cache"));
     if (!any) return nullptr;
-    return std::make_unique<Invalidation>(build.services.shared->of<Shared>());
+    return std::make_unique<Invalidation>(std::move(*shared));
   }
   if (options.ttl.nanoseconds == 0 || method != "GET") return nullptr;
-  return std::make_unique<Cache>(options, build, build.services.shared->of<Shared>());
+  return std::make_unique<Cache>(options, build, std::move(*shared));
 }
 
 }  // namespace

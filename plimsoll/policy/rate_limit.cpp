@@ -122,7 +122,7 @@ void announce(const Services& services, std::span<const Limit> limits) {
 /// Counts requests and refuses those above a limit. Stands in two places of the chain: limits by address before
 /// anything is known of the caller, limits by caller or header after authentication. All limits are asked before any is
 /// charged; what the first place took is given back when the second refuses.
-class RateLimit : public Check {
+class RateLimit final : public Check {
  public:
   using Options = RateLimitOptions;
   static constexpr std::span<const config::Field> fields = kRateLimitFields;
@@ -155,8 +155,8 @@ class RateLimit : public Check {
     return {};
   }
 
- protected:
-  static Result<std::unique_ptr<Policy>> build_at(Place place, const Options& options, const Build& build) {
+  static Result<std::unique_ptr<Policy>> build(const Options& options, const Build& build) {
+    const auto place = build.place == 0 ? Place::before_authentication : Place::after_authentication;
     auto limits = limits_in_force(options, build);
     if (!limits) return std::unexpected(std::move(limits).error());
     announce(build.services, *limits);
@@ -302,24 +302,9 @@ class RateLimit : public Check {
   const contract::Operation& operation_;
 };
 
-struct RateLimitByAddress final : RateLimit {
-  static Result<std::unique_ptr<Policy>> build(const Options& options, const Build& build) {
-    return build_at(Place::before_authentication, options, build);
-  }
-};
-struct RateLimitByCaller final : RateLimit {
-  static Result<std::unique_ptr<Policy>> build(const Options& options, const Build& build) {
-    return build_at(Place::after_authentication, options, build);
-  }
-};
-
-constexpr std::string_view kSentence =
-    "Refuses requests above a limit by caller, address or header, and tells all what is left.";
-
 }  // namespace
 
-// One key of the contract, two places in the chain.
-extern constinit const Part rate_limit_by_address = part<RateLimitByAddress>("rate-limit", kSentence);
-extern constinit const Part rate_limit = part<RateLimitByCaller>("rate-limit", kSentence);
+extern constinit const Part rate_limit = part<RateLimit>(
+    "rate-limit", "Refuses requests above a limit by caller, address or header, and tells all what is left.");
 
 }  // namespace plimsoll::policy

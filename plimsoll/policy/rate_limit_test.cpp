@@ -1,7 +1,7 @@
 #include "plimsoll/policy/trial.hpp"
 
 namespace plimsoll::policy {
-extern const Part rate_limit, rate_limit_by_address;
+extern const Part rate_limit;
 namespace {
 
 constexpr const Part* kParts[] = {&rate_limit};
@@ -26,10 +26,10 @@ paths:
             std::span<const std::string_view> roles = {}) {
     last = std::make_unique<Exchange>(*this, operation, address, headers);
     refusal.reset();
-    for (const auto* part : {&rate_limit_by_address, &rate_limit}) {
-      auto& policy = built[{part, std::string(operation)}];
-      if (!policy) policy = build(*part, operation).value();
-      if (part == &rate_limit && !caller.empty()) last->principal(caller, roles);
+    for (const unsigned place : {0u, 1u}) {
+      auto& policy = built[{place, std::string(operation)}];
+      if (!policy) policy = build(rate_limit, operation, place).value();
+      if (place == 1 && !caller.empty()) last->principal(caller, roles);
       if (!policy) continue;
       if (auto verdict = last->check(*policy); !verdict) {
         refusal = std::move(verdict).error();
@@ -38,7 +38,7 @@ paths:
     }
     return true;
   }
-  std::map<std::pair<const Part*, std::string>, std::unique_ptr<Policy>> built;
+  std::map<std::pair<unsigned, std::string>, std::unique_ptr<Policy>> built;
   std::unique_ptr<Exchange> last;
   std::optional<Error> refusal;
 };

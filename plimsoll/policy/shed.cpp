@@ -20,15 +20,8 @@ struct Capacity {
 constexpr config::Field kCapacityFields[] = {
     config::field<&Capacity::concurrency>("concurrency", "Requests under way at the same time, over all threads."),
 };
-
-Result<Capacity> capacity(const Services& services) {
-  Capacity made;
-  const auto* said = services.deployment ? services.deployment->find("shed") : nullptr;
-  if (!said) return made;
-  if (auto done = config::read(*said, kCapacityFields, &made); !done) return std::unexpected(std::move(done).error());
-  if (made.concurrency < 4) return config::wrong(*said, "`concurrency` is at least 4");
-  return made;
-}
+constexpr config::Section kShed =
+    config::section<Capacity, kCapacityFields>("shed", "How much is done at once before requests are refused.");
 
 /// Refuses work above what the process can hold, before the body is read: what can wait first, what is critical last.
 class Shed final : public Check {
@@ -41,6 +34,7 @@ class Shed final : public Check {
   };
   static constexpr std::string_view short_form = R"("enum":["critical","default","sheddable","off"])";
   static constexpr const Problem* problems[] = {&kOverloaded};
+  static constexpr config::Section deployment[] = {kShed};
 
   static Result<Options> read(const json::Value& from) {
     Options options;
@@ -55,8 +49,10 @@ class Shed final : public Check {
     return options;
   }
   static Result<std::unique_ptr<Policy>> build(Options options, const Build& build) {
-    auto bound = capacity(build.services);
-    if (!bound) return std::unexpected(std::move(bound).error());
+    const auto bound = read_section<Capacity>(build.services, kShed);
+    if (!bound) return std::unexpected(bound.error());
+    if (bound->concurrency < 4)
+      return config::wrong(*build.services.deployment->find(kShed.key.name), "`concurrency` is at least 4");
     auto gate = build.services.shared->of<ShedGate>(bound->concurrency);
     gate->bound(bound->concurrency);
     return std::make_unique<Shed>(options, std::move(gate));

@@ -48,9 +48,9 @@ class Trial {
     }
   }
 
-  Result<std::unique_ptr<Policy>> build(const Part& part, std::string_view operation) {
+  Result<std::unique_ptr<Policy>> build(const Part& part, std::string_view operation, unsigned place = 0) {
     const auto& found = *contract->find(operation);
-    return part.build(part, found.extension(part.key.name), {*contract, found, services});
+    return part.build(part, found.extension(part.key.name), {*contract, found, services, nullptr, place});
   }
 
   /// One exchange: what the test says of the request, then what each check answers.

@@ -59,6 +59,21 @@ std::vector<std::string> all_roles(const Services& services) {
   return names;
 }
 
+std::string header_of(const contract::SecurityScheme& scheme, const std::string& credential) {
+  if (scheme.type != "apiKey") return "Authorization: Bearer " + credential;
+  const char* shape = scheme.in == contract::In::query ? "?" : scheme.in == contract::In::cookie ? "Cookie: " : "";
+  return shape + scheme.parameter + (*shape ? "=" : ": ") + credential;
+}
+
+/// Keeps it for those who ask, and tells whoever starts the server.
+void made_for_development(const contract::SecurityScheme& scheme, Verifiers& all, std::string credential,
+                          const Services& services) {
+  services.remarks->push_back("plimsoll: DEVELOPMENT ONLY: --dev made a key for \"" + scheme.name +
+                              "\". Whoever sends this may do everything, for 12 hours or until this process ends:\n  " +
+                              header_of(scheme, credential));
+  all.development[scheme.name] = std::move(credential);
+}
+
 Result<Verifier> development_tokens(const contract::SecurityScheme& scheme, Verifiers& all, Roles roles,
                                     const Services& services) {
   auto key = Jwk::generate(Algorithm::hs256);
@@ -70,7 +85,7 @@ Result<Verifier> development_tokens(const contract::SecurityScheme& scheme, Veri
   out.end_array().key("exp").integer((services.clock->wall() + kDevelopmentLife) / kSecond).end_object();
   auto token = issue_jwt(*key, claims);
   if (!token) return std::unexpected(std::move(token).error());
-  all.development[scheme.name] = std::move(*token);
+  made_for_development(scheme, all, std::move(*token), services);
   return Verifier{TokenVerifier::of_keys({std::move(*key)}, {}, std::move(roles)), nullptr};
 }
 
@@ -131,7 +146,8 @@ Result<Verifier> make_keys(const contract::SecurityScheme& scheme, const contrac
     developer->roles = all_roles(services);
     developer->seal();
     made->developer = std::move(developer);
-    made->development = all.development[scheme.name] = make_api_key("dev");
+    made->development = make_api_key("dev");
+    made_for_development(scheme, all, made->development, services);
   } else if (!made->table) {
     return fail(kNoVerifier,
                 "the security scheme \"" + scheme.name +
@@ -182,12 +198,7 @@ std::vector<DevelopmentCredential> development_credentials(const contract::Contr
   for (const auto& scheme : contract.security_schemes) {
     const auto found = all->development.find(scheme.name);
     if (found == all->development.end()) continue;
-    std::string header = "Authorization: Bearer " + found->second;
-    if (scheme.type == "apiKey") {
-      const char* shape = scheme.in == contract::In::query ? "?" : scheme.in == contract::In::cookie ? "Cookie: " : "";
-      header = shape + scheme.parameter + (*shape ? "=" : ": ") + found->second;
-    }
-    made.push_back({scheme.name, std::move(header), std::string(kDeveloper)});
+    made.push_back({scheme.name, header_of(scheme, found->second), std::string(kDeveloper)});
   }
   return made;
 }

@@ -3,6 +3,8 @@
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/exchange/handling.hpp"
 
+#include <algorithm>
+
 namespace plimsoll::policy {
 // Each is defined in the file of its name.
 extern const Part trace;
@@ -12,7 +14,6 @@ extern const Part security_headers;
 extern const Part cors;
 extern const Part deadline;
 extern const Part shed;
-extern const Part rate_limit_by_address;
 extern const Part authenticate;
 extern const Part rate_limit;
 extern const Part authorize;
@@ -41,9 +42,11 @@ constexpr Row kChain[] = {
      "before authentication: a preflight carries no credentials, and a refusal must be readable to the page"},
     {&policy::deadline, everything, "before anything that may wait"},
     {&policy::shed, operations, "what cannot be served costs least when it is refused first, before the body is read"},
-    {&policy::rate_limit_by_address, operations, "before a key is looked at: strangers cost nothing more than this"},
+    {&policy::rate_limit, operations,
+     "what is counted by address, before a key is looked at: strangers cost nothing more than this"},
     {&policy::authenticate, operations, "before anything that depends on the caller, and before the body is read"},
-    {&policy::rate_limit, operations, "the caller is known: what is counted by caller is counted here"},
+    {&policy::rate_limit, operations,
+     "the same again, now that the caller is known: what is counted by caller is counted here"},
     {&policy::authorize, operations,
      "after the caller's limit, so that probing counts; before anything tells of the schema"},
     {&policy::validate, operations,
@@ -70,7 +73,10 @@ Result<Plan> plan(Handler& handler, const Build& build, Reach reach) {
   Plan made;
   for (const auto& row : kChain) {
     if (reach == everything && row.reach == operations) continue;
-    auto policy = row.part->build(*row.part, build.operation.extension(row.part->key.name), build);
+    auto at_its_place = build;
+    at_its_place.place = static_cast<unsigned>(
+        std::count_if(std::begin(kChain), &row, [&](const Row& before) { return before.part == row.part; }));
+    auto policy = row.part->build(*row.part, build.operation.extension(row.part->key.name), at_its_place);
     if (!policy) {
       auto error = std::move(policy).error();
       error.detail =

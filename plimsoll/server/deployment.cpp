@@ -2,6 +2,7 @@
 
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/json/yaml.hpp"
+#include "plimsoll/server/words.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -47,16 +48,12 @@ constexpr config::Field kFields[] = {
                                 "Whether another process may listen on the same addresses: for a restart in which the "
                                 "old and the new one overlap."),
 };
-/// Keys with options of their own, or read by the part that owns them.
+/// Keys whose options are read elsewhere in the house.
 constexpr config::Field kNested[] = {
     field<&Deployment::limits>("limits", "Limits of the listeners and their connections."),
     field<&Deployment::store>("store", "Where shared state is kept; nothing: in this process."),
-    field<&Deployment::authentication>("authentication", "How credentials are verified."),
     field<&Deployment::upstreams>("upstreams", "Services behind this one."),
-    field<&Deployment::roles>("roles", "Roles and the scopes each has."),
-    field<&Deployment::jobs>("jobs", "Background jobs and how each is run."),
     field<&Deployment::credentials>("credentials", "Secrets by the names the contract uses."),
-    field<&Deployment::shed>("shed", "How much is done at once before requests are refused."),
     field<&Deployment::trusted_proxies>("trusted-proxies",
                                         "Addresses or networks whose forwarding headers are believed."),
 };
@@ -136,14 +133,18 @@ class Secrets {
   contract::Complaints& complaints_;
 };
 
+contract::Complaint misread(std::string_view key, const json::Value& value, const Error& error,
+                            const std::string& file) {
+  return complaint(file, value.position(), "configuration", "`" + std::string(key) + "`: " + error.detail,
+                   "`plimsoll config --explain` lists every option.");
+}
+
 void read_part(const json::Value& root, std::string_view key, std::span<const config::Field> fields, void* options,
                const std::string& file, contract::Complaints& complaints) {
   const auto* value = root.find(key);
   if (!value) return;
   if (auto done = config::read(*value, fields, options); !done)
-    complaints.push_back(complaint(file, value->position(), "configuration",
-                                   "`" + std::string(key) + "`: " + done.error().detail,
-                                   "`plimsoll config --explain` lists every option."));
+    complaints.push_back(misread(key, *value, done.error(), file));
 }
 
 /// `path` belongs to `url`; the others of SQLite's options stand beside it.
@@ -162,9 +163,7 @@ void read_database(const json::Value& root, Deployment& made, contract::Complain
   auto done = config::read(*value, kDatabase, &made.database, others);
   if (done)
     done = config::read(*value, sqlite, &made.database.sqlite, std::array<std::string_view, 2>{"url", "migrations"});
-  if (!done)
-    complaints.push_back(complaint(made.file, value->position(), "configuration", "`database`: " + done.error().detail,
-                                   "`plimsoll config --explain` lists every option."));
+  if (!done) complaints.push_back(misread("database", *value, done.error(), made.file));
 }
 
 }  // namespace
@@ -202,9 +201,16 @@ std::expected<Deployment, contract::Complaints> read_deployment(const std::strin
 
   std::vector<config::Field> all(std::begin(kFields), std::end(kFields));
   all.insert(all.end(), std::begin(kNested), std::end(kNested));
-  if (auto done = config::read(root, all, &made, kOwn); !done)
+  std::vector<std::string_view> others(std::begin(kOwn), std::end(kOwn));
+  const auto sections = deployment_sections();
+  for (const auto* section : sections) others.push_back(section->key.name);
+  if (auto done = config::read(root, all, &made, others); !done)
     complaints.push_back(complaint(made.file, {}, "configuration", done.error().detail,
                                    "`plimsoll config --explain` lists every option."));
+  for (const auto* section : sections)
+    if (const auto* value = root.find(section->key.name); value && section->check)
+      if (auto done = section->check(*value); !done)
+        complaints.push_back(misread(section->key.name, *value, done.error(), made.file));
   read_database(root, made, complaints);
   read_part(root, "telemetry", kTelemetry, &made.telemetry, made.file, complaints);
   read_part(root, "tls", net::kTlsFields, &made.tls, made.file, complaints);
@@ -233,6 +239,37 @@ void explain_fields(std::vector<Explained>& out, const std::string& prefix, std:
   }
 }
 
+/// What stands under `secret` in the file itself, though it should not.
+void redact(json::Value& value) {
+  for (auto& item : value.array()) redact(item);
+  for (auto& member : value.object())
+    if (member.key != "secret")
+      redact(member.value);
+    else if (!member.value.is(json::Type::string) || !member.value.string().starts_with("${"))
+      member.value = json::Value::of("[redacted]");
+}
+
+/// Sections of policies and handlers, as they are written in the file: what is filled in for `${…}` may be a secret.
+void explain_sections(std::vector<Explained>& out, const Deployment& deployment) {
+  Arena arena;
+  std::optional<json::Value> written;
+  if (deployment.text)
+    if (auto parsed = json::parse_yaml(*deployment.text, arena)) redact(written.emplace(*parsed));
+  const auto row = [&](std::string name, const json::Value* value, std::string standard, std::string_view sentence) {
+    const auto origin = value ? deployment.file + ":" + std::to_string(value->position().line) : std::string("default");
+    out.push_back(
+        {std::move(name), value ? json::to_string(*value) : standard, origin, standard, std::string(sentence)});
+  };
+  for (const auto* section : deployment_sections()) {
+    const auto& key = section->key;
+    const auto* value = written ? written->find(key.name) : nullptr;
+    if (key.fields.empty()) row(std::string(key.name), value, "null", key.sentence);
+    for (const auto& option : key.fields)
+      row(std::string(key.name) + "." + std::string(option.name), value ? value->find(option.name) : nullptr,
+          option.show(key.defaults()), option.sentence);
+  }
+}
+
 }  // namespace
 
 std::vector<Explained> explain(const Deployment& deployment) {
@@ -248,6 +285,7 @@ std::vector<Explained> explain(const Deployment& deployment) {
                  deployment.file);
   explain_fields(out, "tls.", net::kTlsFields, &deployment.tls, &standard.tls, part("tls"), deployment.file);
   explain_fields(out, "", kNested, &deployment, &standard, deployment.root, deployment.file);
+  explain_sections(out, deployment);
   for (auto& row : out)
     // A key may be the text of a mounted secret instead of a path.
     if (row.name == "tls.key" && row.value.find("BEGIN") != std::string::npos) row.value = "\"[redacted]\"";

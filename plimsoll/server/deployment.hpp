@@ -25,7 +25,8 @@ struct TelemetryOptions {
 };
 extern const std::span<const config::Field> kTelemetryFields;
 
-/// Where and with what a contract is run: `plimsoll.yaml`, read, secrets filled in, checked.
+/// Where and with what a contract is run: `plimsoll.yaml`, read, secrets filled in, checked. Sections that belong to
+/// policies and handlers (server/words.hpp) are checked here and read by their owners.
 struct Deployment {
   std::string file;  ///< empty: none was given
   std::vector<std::string> listen = {"127.0.0.1:8080"};
@@ -35,8 +36,7 @@ struct Deployment {
   DatabaseOptions database;
   TelemetryOptions telemetry;
   net::TlsOptions tls;
-  config::Raw limits = nullptr, store = nullptr, authentication = nullptr, upstreams = nullptr, roles = nullptr,
-              jobs = nullptr, credentials = nullptr, trusted_proxies = nullptr, shed = nullptr;
+  config::Raw limits = nullptr, store = nullptr, upstreams = nullptr, credentials = nullptr, trusted_proxies = nullptr;
   bool names_database = false;  ///< somebody said which
 
   const json::Value* root = nullptr;  ///< the document, or null

@@ -1,7 +1,5 @@
 #include "plimsoll/server/instance.hpp"
 
-#include "plimsoll/policy/development_key.hpp"
-
 #include "plimsoll/async/blocking.hpp"
 #include "plimsoll/database/migrations.hpp"
 #include "plimsoll/database/sqlite.hpp"
@@ -132,10 +130,8 @@ std::expected<std::unique_ptr<Instance>, contract::Complaints> Instance::create(
   for (const auto& warning : state.contract->warnings) state.remarks.push_back(contract::to_string(warning));
   if (!settings.upstream.empty())
     state.remarks.push_back("plimsoll: what the contract allows goes to " + settings.upstream);
-  for (const auto& each : policy::development_credentials(*state.contract, state.services))
-    state.remarks.push_back("plimsoll: DEVELOPMENT ONLY: --dev made a key for \"" + each.scheme +
-                            "\". Whoever sends this may do everything, for 12 hours or until this process ends:\n  " +
-                            each.header);
+  const auto& said = *state.services.remarks;
+  state.remarks.insert(state.remarks.end(), said.begin(), said.end());
   return made;
 }
 

@@ -37,6 +37,18 @@ std::vector<const config::Key*> contract_keys() {
   return keys;
 }
 
+std::vector<const config::Section*> deployment_sections() {
+  std::vector<const config::Section*> sections;
+  const auto add = [&](std::span<const config::Section> more) {
+    for (const auto& section : more)
+      if (std::ranges::none_of(sections, [&](auto* known) { return known->key.name == section.key.name; }))
+        sections.push_back(&section);
+  };
+  for (const auto& row : rows()) add(row.part->deployment);
+  for (const auto* each : handlings()) add(each->deployment);
+  return sections;
+}
+
 std::vector<std::string_view> later_words() {
   const auto keys = contract_keys();
   std::vector<std::string_view> later;

@@ -10,6 +10,8 @@ namespace plimsoll::server {
 
 /// The keys of `x-plimsoll` that this version understands: those of all policies and handlers.
 std::vector<const config::Key*> contract_keys();
+/// The sections of `plimsoll.yaml` that policies and handlers read, each once.
+std::vector<const config::Section*> deployment_sections();
 /// Words of the language that it does not implement yet: refused, saying so.
 std::vector<std::string_view> later_words();
 

@@ -313,12 +313,15 @@ constexpr const Problem* kProblems[] = {&kNotFound,
                                         &database::kConflict,
                                         &database::kConstraint};
 
+constexpr config::Section kSections[] = {{.key = {"jobs", "Background jobs and how each is run.", {}}}};
+
 constexpr Handling make() {
   Handling made{.key = {"job", "Work that is done later: answered 202 with a status document.", {}, nullptr},
                 .problems = kProblems};
   made.key.fields = kDeclarationFields;
   made.key.defaults = defaults;
   made.key.short_form = kShortForm;
+  made.deployment = kSections;
   made.augment = augment;
   made.provide = provide;
   made.build = build;
