@@ -54,7 +54,7 @@ Result<std::size_t> ResponseReader::feed(std::string_view bytes) {
     }
     const auto end = bytes.find('\n');
     const auto piece = bytes.substr(0, end);
-    if (head_ += piece.size() + 1; head_ > kHead) return bad("its head is larger than 64 KiB");
+    if (head_ += piece.size() + (end != bytes.npos); head_ > kHead) return bad("its head is larger than 64 KiB");
     partial_ += piece;
     if (end == bytes.npos) return all;
     bytes.remove_prefix(end + 1);
