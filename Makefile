@@ -7,7 +7,7 @@
 #   make bench          measure, nginx beside us
 #   make fuzz           each fuzz target for FUZZ_SECONDS (default 60)
 #   make fuzz-coverage  how many lines of its module each fuzz target reaches
-#   make torture        the long versions of the durability and fault tests
+#   make torture        the long versions of tests, and whether each fuzz target finds a planted bug
 #   make format         format the sources; format-check only looks
 #
 # JOBS sets how many compilers run at once (default: one per core).
@@ -90,6 +90,7 @@ torture:
 	@$(CONFIGURE) -B build/test -DCMAKE_BUILD_TYPE=Test
 	@$(NINJA) -C build/test
 	@PLIMSOLL_TORTURE=1 ctest --test-dir build/test --output-on-failure --timeout 14400 --no-tests=error -R '^server\.(durability|schema_differential|strict_json|.*torture).*'
+	@scripts/fuzz-planted build/planted
 
 format:
 	@scripts/install-dependencies test
