@@ -323,7 +323,7 @@ class Killed(JobsTest):
         points = CRASH_POINTS if b"PLIMSOLL_CRASH" in harness.program().read_bytes() else ()
         if not points:
             print("this program has no crash points: killed at random only")
-        acknowledged, calls, at_points = [], [], 0
+        acknowledged, calls, reached = [], [], dict.fromkeys(points, 0)
         server = self.begin()
         for round in range(rounds):
             server.kill()
@@ -343,7 +343,8 @@ class Killed(JobsTest):
                         calls.append(answer.json())
             except (OSError, AssertionError, harness.http.client.HTTPException):
                 pass  # it died under a request: nothing was acknowledged
-            at_points += bool(point) and not server.alive
+            if point and not server.alive:
+                reached[point] += 1
         server.kill()
         server.environment.pop("PLIMSOLL_CRASH", None)
         server.restart()
@@ -365,7 +366,9 @@ class Killed(JobsTest):
             self.assertEqual(server.get(job["status_url"]).json()["status"], states[job["job_id"]])
         dead = sum(state == "dead" for state in states.values())
         self.assertLessEqual(dead, rounds * 20 // 3, "dead of fewer than three crashes: a kill is one of each of the twenty that may run at once")
-        print(f"{rounds} kills ({at_points} at crash points): {len(acknowledged) + len(calls)} acknowledged jobs, none lost, no effect of {len(acknowledged)} doubled, {dead} dead of crashes")
+        if rounds >= 100:
+            self.assertNotIn(0, reached.values(), reached)
+        print(f"{rounds} kills ({sum(reached.values())} at crash points, {reached}): {len(acknowledged) + len(calls)} acknowledged jobs, none lost, no effect of {len(acknowledged)} doubled, {dead} dead of crashes")
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ class TokenVerifier {
   /// A token named a key that is not known. Asking forgets it.
   bool wants_keys() { return wants_keys_.exchange(false); }
   /// They have never been had.
-  bool lacks_keys() const { return remote() && !adopted_.load(std::memory_order_acquire); }
+  bool lacks_keys() const { return !adopted_.load(std::memory_order_acquire) && remote(); }
 
  private:
   static constexpr std::size_t kShards = 32, kSlots = 128;
