@@ -6,19 +6,18 @@ PLIMSOLL_PAIRS sets how many pairs (default 4,000; 200,000 with PLIMSOLL_TORTURE
 the tests that ask it are skipped.
 """
 import collections
-import fcntl
 import itertools
 import json
 import os
 import pathlib
 import random
 import re
-import shutil
 import subprocess
 import time
 import unittest
 
 import harness
+import npm
 import schema_reference
 
 BENCH = harness.ROOT / "bench"
@@ -355,18 +354,6 @@ class Page:
         return traced
 
 
-def install():
-    """ajv in bench/node_modules, or the test is skipped, saying so."""
-    if not shutil.which("node") or not shutil.which("npm"):
-        raise unittest.SkipTest("node and npm are not here: ajv cannot be asked (scripts/install-dependencies bench)")
-    with open(BENCH / "package.json") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (BENCH / "node_modules" / "ajv").exists():
-            done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--silent"], cwd=BENCH, capture_output=True, text=True, timeout=300)
-            if done.returncode:
-                raise unittest.SkipTest(f"npm install in bench/ failed: {done.stderr.strip()[-300:]}")
-
-
 def rules():
     """The keywords that the compiler has rules for, and the identifiers that it looks for."""
     text = (harness.ROOT / "plimsoll" / "schema" / "keywords.cpp").read_text()
@@ -392,7 +379,7 @@ class Differential(unittest.TestCase):
         return made
 
     def test_every_pair_is_judged_as_the_standard_has_it(self):
-        install()
+        npm.needs("ajv", "ajv-formats")
         page, counts, given_up, traced = Page(), collections.Counter(), collections.Counter(), collections.Counter()
         judged, valid = 0, 0
         batch = min(PAIRS, 10_000)
@@ -446,7 +433,7 @@ class Differential(unittest.TestCase):
         return False
 
     def test_where_ajv_differs_the_standard_is_with_us(self):
-        install()
+        npm.needs("ajv", "ajv-formats")
         page = Page()
         lines = [{"schema": each["schema"], "instance": each["instance"], "format": True} for each in page.pairs]
         self.assertGreaterEqual(len(lines), len(page.words))

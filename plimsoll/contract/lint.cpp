@@ -2,6 +2,7 @@
 
 #include "plimsoll/contract/body.hpp"
 #include "plimsoll/contract/compiled.hpp"
+#include "plimsoll/contract/example_validator.hpp"
 #include "plimsoll/contract/percent.hpp"
 
 #include <algorithm>
@@ -12,7 +13,6 @@ namespace {
 
 using json::Type;
 using json::Value;
-using Direction = schema::CompileOptions::Direction;
 using enum LintRule::Severity;
 
 constexpr LintRule kOperationId{"operation-id", warning, "Each operation has an operationId.",
@@ -135,7 +135,7 @@ class Linter {
         const auto here = at + "/content/" + escaped(media.name);
         std::shared_ptr<const schema::Validator> validator;
         if (media.schema) {
-          auto made = contract_.validator(*media.schema, Direction::response);
+          auto made = example_validator(contract_, *media.schema);
           if (made)
             validator = std::move(*made);
           else

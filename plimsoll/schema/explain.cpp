@@ -514,6 +514,7 @@ class Explainer {
   void closest(const Here& here, const Keyword& keyword) {
     if (quiet_) return;
     if (!here.value.is(Type::object) && !here.value.is(Type::array)) return alternatives(here, keyword);
+    if (discriminated(here, keyword)) return;
     std::vector<Unit> best;
     std::size_t fewest = ~std::size_t{0};
     const auto before = failures_;
@@ -530,6 +531,34 @@ class Explainer {
     }
     failures_ = before + leaves(best);
     here.units.back().below = std::move(best);
+  }
+
+  /// OpenAPI's `discriminator` says which schema was meant (3.1, section 4.8.25): then what that one says. It is a
+  /// hint, and never changes what is valid.
+  bool discriminated(const Here& here, const Keyword& keyword) {
+    const auto text = [](const Value* value) {
+      return value && value->is(Type::string) ? value->string() : std::string_view();
+    };
+    const auto* discriminator = graph_.nodes[here.node].value->find("discriminator");
+    if (!discriminator) return false;
+    const auto property = text(discriminator->find("propertyName"));
+    const auto* named = here.value.find(property);
+    if (property.empty() || !named || !named->is(Type::string)) return false;
+    const auto mapped = text(discriminator->at("mapping", named->string()));
+    const auto wanted = mapped.empty() ? named->string() : mapped;
+    auto& message = here.units.back().message;
+    for (const auto& edge : graph_.of(keyword)) {
+      const auto reference = text(graph_.nodes[edge.node].value->find("$ref"));
+      if (reference != wanted && reference != "#/components/schemas/" + std::string(wanted)) continue;
+      message += ": " + quoted(property) + " chooses " + quoted(named->string());
+      std::vector<Unit> found;
+      Evaluated ignored;
+      below(here, keyword, edge, here.value, here.place, ignored, found);
+      here.units.back().below = std::move(found);
+      return true;
+    }
+    message += ", and " + quoted(property) + " chooses none of them: " + quoted(named->string());
+    return true;
   }
 
   /// For a scalar what each schema says is short enough for one sentence.

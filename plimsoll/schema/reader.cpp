@@ -324,6 +324,7 @@ class Reader {
       if (dialect.edition == Edition::openapi30 && !rule->openapi30) refuse_in_openapi30(id, *rule);
       if (auto keyword = read_keyword(id, *rule, member.value, dialect); keyword.word != Word::none)
         found.push_back(keyword);
+      if (rule->word == Word::format) integer_range(member.value, found);
     }
     if (misplaced(value)) found.push_back({.word = Word::misplaced, .value = &value, .name = misplaced_name()});
     std::ranges::sort(found, {}, &Keyword::word);
@@ -331,6 +332,21 @@ class Reader {
     node.first_keyword = static_cast<std::uint32_t>(graph_.keywords.size());
     node.keyword_count = static_cast<std::uint32_t>(found.size());
     graph_.keywords.insert(graph_.keywords.end(), found.begin(), found.end());
+  }
+
+  /// In OpenAPI `int32` and `int64` are formats of numbers (3.1, section 4.4; 3.0, section 4.4): integers in a range.
+  void integer_range(const Value& format, std::vector<Keyword>& found) const {
+    if (!options_.assert_formats || options_.dialect == CompileOptions::Dialect::draft2020_12) return;
+    static const struct {
+      std::string_view name;
+      Value least, most;
+    } kRanges[] = {{"int32", Value::number("-2147483648"), Value::number("2147483647")},
+                   {"int64", Value::number("-9223372036854775808"), Value::number("9223372036854775807")}};
+    for (const auto& range : kRanges) {
+      if (!format.is(Type::string) || format.string() != range.name) continue;
+      found.push_back({.word = Word::minimum, .value = &range.least, .name = "format"});
+      found.push_back({.word = Word::maximum, .value = &range.most, .name = "format"});
+    }
   }
 
   std::string_view misplaced_name() const {

@@ -36,6 +36,49 @@ TEST(Validator, AnAnchorIsFoundInComponentsThatAreResourcesOfTheirOwn) {
   EXPECT_TRUE(validator->valid(*json::parse("\"a\"", arena)));
 }
 
+/// OpenAPI's formats of integers; JSON Schema knows none of numbers.
+TEST(Validator, IntegerFormatsOfOpenapiAreRanges) {
+  constexpr auto k32 = R"({"type":"integer","format":"int32"})", k64 = R"({"format":"int64","maximum":100})";
+  for (const auto dialect : {Dialect::openapi30, Dialect::openapi31}) {
+    const CompileOptions options{.dialect = dialect, .assert_formats = true};
+    EXPECT_EQ(failures(k32, "2147483647", options) + failures(k32, "-2147483648", options), "");
+    EXPECT_EQ(failures(k32, "2147483648", options), " /format: must be at most 2147483647\n");
+    EXPECT_EQ(failures(k32, "-2147483649", options), " /format: must be at least -2147483648\n");
+    EXPECT_EQ(failures(k64, "-9223372036854775809", options), " /format: must be at least -9223372036854775808\n");
+    EXPECT_EQ(failures(k64, "101", options), " /maximum: must be at most 100\n");
+    EXPECT_EQ(failures(R"({"format":"int64"})", "9223372036854775807", options), "");
+    EXPECT_EQ(failures(R"({"format":"int64"})", "9223372036854775808", options),
+              " /format: must be at most 9223372036854775807\n");
+    EXPECT_EQ(failures(k32, "99999999999", {.dialect = dialect}), "");
+  }
+  EXPECT_EQ(failures(k32, "99999999999", {.assert_formats = true}), "");
+}
+
+TEST(Validator, ADiscriminatorSaysWhichSchemaWasMeant) {
+  Arena arena;
+  const auto document =
+      json::parse(R"({"pet":{"oneOf":[{"$ref":"#/components/schemas/Cat"},{"$ref":"#/components/schemas/Dog"}],
+    "discriminator":{"propertyName":"kind","mapping":{"hound":"#/components/schemas/Dog"}}},
+    "components":{"schemas":{"Cat":{"required":["claws"]},"Dog":{"required":["name","size","age"]}}}})",
+                  arena);
+  const auto validator = compile(*document->find("pet"), {.dialect = Dialect::openapi31, .document = &*document});
+  ASSERT_TRUE(validator) << validator.error().detail;
+  const auto said = [&](std::string_view instance) {
+    std::string out;
+    for (const auto& failure : validator->validate(*json::parse(instance, arena))) out += failure.message + "; ";
+    return out;
+  };
+  // The nearest would be Cat, of which only one property is missing.
+  EXPECT_EQ(said(R"({"kind":"hound","name":"a"})"),
+            "must match one of the schemas under oneOf: \"kind\" chooses \"hound\"; must have the property \"size\"; "
+            "must have the property \"age\"; ");
+  EXPECT_EQ(said(R"({"kind":"Dog","name":"a","size":1})"),
+            "must match one of the schemas under oneOf: \"kind\" chooses \"Dog\"; must have the property \"age\"; ");
+  EXPECT_EQ(said(R"({"kind":"bird"})"),
+            "must match one of the schemas under oneOf, and \"kind\" chooses none of them: \"bird\"; ");
+  EXPECT_EQ(said(R"({"kind":"hound","claws":1})"), "");  // a hint only: a cat is a cat
+}
+
 TEST(Validator, NamesEveryFailureWithItsPlace) {
   EXPECT_EQ(
       failures(R"({"type":"object","required":["id","at"],"properties":{"id":{},"n":{"type":"integer","minimum":5},

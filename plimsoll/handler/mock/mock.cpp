@@ -1,3 +1,4 @@
+#include "plimsoll/contract/example_validator.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/handling.hpp"
 #include "plimsoll/handler/mock/credentials.hpp"
@@ -17,7 +18,6 @@ namespace {
 
 using contract::MediaType;
 using contract::ResponseSpec;
-using Direction = schema::CompileOptions::Direction;
 using json::Value;
 
 constexpr Problem kNoSuchAnswer{"mock-no-such-answer", 404, "The contract declares no such answer",
@@ -57,7 +57,7 @@ class Representation {
  private:
   void prepare() {
     if (media_.schema)
-      if (auto made = contract_.validator(*media_.schema, Direction::response)) validator_ = std::move(*made);
+      if (auto made = contract::example_validator(contract_, *media_.schema)) validator_ = std::move(*made);
     const auto offer = [&](std::string_view name, const Value* value) {
       if (value && (!validator_ || validator_->valid(*value))) examples_.push_back({name, value});
     };
@@ -203,7 +203,7 @@ class Mock final : public Handler {
       const Value* value = header.raw->find("example");
       Value made;
       if (!value && header.schema) {
-        const auto validator = contract_.validator(*header.schema, Direction::response);
+        const auto validator = contract::example_validator(contract_, *header.schema);
         if (!validator) continue;
         Wish own = wish;
         own.seed = mix(wish.seed, header.name);
