@@ -185,6 +185,9 @@ const nghttp2_session_callbacks* H2Session::State::callbacks() {
         c, [](nghttp2_session* session, std::uint8_t, std::int32_t id, const std::uint8_t* data, std::size_t size,
               void* u) {
           if (auto* stream = of(u).stream(id)) {
+            // nghttp2 gives even what breaks flow control, and resets the stream then: nobody has room for it.
+            const auto window = nghttp2_session_get_stream_effective_local_window_size(session, id);
+            if (stream->unconsumed_ + size > static_cast<std::size_t>(std::max(window, 0))) return 0;
             stream->unconsumed_ += size;
             stream->body(std::as_bytes(std::span(data, size)));
           } else {

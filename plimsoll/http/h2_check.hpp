@@ -57,7 +57,7 @@ struct CheckedServer final : H2Requests {
 };
 
 /// What a session promised and did not keep, or empty. The first bytes choose how the rest is cut and what is answered;
-/// the preface is put in front.
+/// before it, the preface was sent and settings exchanged, so that our windows are those in force.
 inline std::string h2_fault(std::string_view input) {
   const auto* data = reinterpret_cast<const std::uint8_t*>(input.data());
   const auto size = input.size();
@@ -71,7 +71,11 @@ inline std::string h2_fault(std::string_view input) {
   std::string out;
   const std::string content(9000, 'x');
   Nanoseconds now = kSecond;
+  constexpr std::string_view kSettings{"\0\0\0\4\0\0\0\0\0", 9}, kAcknowledged{"\0\0\0\4\1\0\0\0\0", 9};
   bool alive = session.receive(plimsoll::as_bytes(kH2Preface), now);
+  alive = alive && session.receive(plimsoll::as_bytes(kSettings), now);
+  session.gather(out, 1 << 16);
+  alive = alive && session.receive(plimsoll::as_bytes(kAcknowledged), now);
   for (std::size_t turn = 0; alive && !rest.empty(); ++turn) {
     const auto piece = rest.substr(0, cut);
     rest.remove_prefix(piece.size());
