@@ -7,6 +7,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace plimsoll {
 
@@ -21,9 +22,12 @@ inline std::string proxy_header_fault(std::string_view bytes) {
     if (!whole.known && !whole.address.empty()) return "an unknown client has an address";
   }
   for (std::size_t size = 0; size < bytes.size(); ++size) {
-    const auto part = read_proxy_header(bytes.substr(0, size));
+    // A copy that ends where it ends: what is read behind it would be noticed.
+    const std::vector<char> copy(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
+    const auto part = read_proxy_header({copy.data(), copy.size()});
     if (part.state == State::refused && whole.state != State::refused) return "what is refused in part is taken whole";
-    if (part.state == State::complete && (whole.state != State::complete || part.size != whole.size))
+    if (part.state == State::complete &&
+        (whole.state != State::complete || part.size != whole.size || part.port != whole.port))
       return "what follows a header changes it";
     if (whole.state == State::complete && size < whole.size && part.state != State::incomplete)
       return "a part of a header is taken for a header";
