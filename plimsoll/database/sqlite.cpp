@@ -29,6 +29,9 @@ constexpr config::Field kFields[] = {
         "inline-steps",
         "Steps a short read may take on the thread that asked, before it is moved to a reader; 0: none."),
     field<&SqliteOptions::group>("group", "The most pieces of work in one commit."),
+    field<&SqliteOptions::gather>("gather",
+                                  "How long a commit waits at most for those who write at the same time, and never "
+                                  "longer than a commit takes; 0: not at all."),
 };
 
 class Sqlite final : public Database {

@@ -23,6 +23,7 @@ struct SqliteOptions {
   config::Duration transaction = config::seconds(5);
   std::int64_t inline_steps = 20'000;
   std::int64_t group = 1'024;
+  config::Duration gather = config::milliseconds(2);
   std::string vfs{};  ///< of SQLite; empty: the system's. For tests
 };
 extern const std::span<const config::Field> kSqliteFields;

@@ -32,11 +32,13 @@ class SqliteWriter::UnitSession final : public Session {
 struct SqliteWriter::Unit final : Ask {
   Unit(SqliteWriter& writer, Loop& loop, Work& work) : Ask(loop), writer(writer), work(work), session(writer) {}
   void hand_over() override {
+    bool wake;
     {
       std::lock_guard lock(writer.mutex_);
       writer.units_.push_back(this);
+      wake = writer.units_.size() >= writer.wake_at_;
     }
-    writer.ready_.notify_one();
+    if (wake) writer.ready_.notify_one();
   }
   bool withdraw() noexcept override {
     std::lock_guard lock(writer.mutex_);
@@ -156,6 +158,7 @@ SqliteWriter::SqliteWriter(std::unique_ptr<SqliteConnection> connection, const S
       versions_(versions),
       group_(static_cast<std::size_t>(std::max<std::int64_t>(1, options.group))),
       transaction_limit_(options.transaction.nanoseconds),
+      gathering_(std::chrono::nanoseconds(options.gather.nanoseconds)),
       thread_([this] { serve(); }) {}
 
 /// Tells which tables the transaction has written, or forgets them.
@@ -192,6 +195,7 @@ void SqliteWriter::serve() {
   for (std::unique_lock lock(mutex_);;) {
     ready_.wait(lock, [&] { return closing_ || !units_.empty() || !openings_.empty(); });
     if (closing_ && units_.empty() && openings_.empty()) return;
+    gather(lock);
     while (!units_.empty() && units.size() < group_) {
       units.push_back(units_.front());
       units_.pop_front();
@@ -213,6 +217,15 @@ void SqliteWriter::serve() {
     lock.lock();
     if (open) hold(std::move(lease), lock);
   }
+}
+
+void SqliteWriter::gather(std::unique_lock<std::mutex>& lock) {
+  const auto enough = std::min(gathering_.enough(), group_);
+  if (units_.empty() || units_.size() >= enough) return;
+  wake_at_ = enough;
+  ready_.wait_until(lock, Clock::now() + gathering_.patience(),
+                    [&] { return closing_ || !openings_.empty() || units_.size() >= enough; });
+  wake_at_ = 1;
 }
 
 Result<> SqliteWriter::begin_now() {
@@ -262,9 +275,15 @@ void SqliteWriter::commit_together(std::vector<Unit*>& units) {
   auto group = begin_now();
   std::size_t run = 0;
   for (; group && run < units.size(); ++run) group = run_unit(*units[run]);
+  const auto begun = Clock::now();
   if (group) group = connection_->run("COMMIT", {}, nullptr);
+  const auto took = Clock::now() - begun;
   if (!connection_->idle()) (void)connection_->run("ROLLBACK", {}, nullptr);
   ended(group.has_value());
+  {
+    std::lock_guard lock(mutex_);  // before anybody is answered: who is here now writes beside those of this group
+    gathering_.committed(units.size(), units_.size(), took);
+  }
   if (group) commits_.fetch_add(1, std::memory_order_relaxed);
   units_done_.fetch_add(run, std::memory_order_relaxed);
   for (auto* unit : std::span(units).subspan(run)) unit->ended = true;  // never begun

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "plimsoll/database/gathering.hpp"
 #include "plimsoll/database/sqlite_ask.hpp"
 #include "plimsoll/database/sqlite_connection.hpp"
 
@@ -11,8 +12,9 @@
 
 namespace plimsoll::database {
 
-/// The one thread that writes. What arrives while it commits is committed together by the next commit, each piece in a
-/// savepoint of its own; between two groups an interactive transaction may hold it, for a bounded time.
+/// The one thread that writes. What arrives while it commits is committed together by the next commit, which may wait a
+/// little for more (Gathering), each piece in a savepoint of its own; between two groups an interactive transaction may
+/// hold it, for a bounded time.
 class SqliteWriter {
  public:
   /// `versions` is told of every table written, by whatever statement, after the commit and before anybody is answered.
@@ -33,6 +35,7 @@ class SqliteWriter {
   class UnitSession;
 
   void serve();
+  void gather(std::unique_lock<std::mutex>& lock);
   void commit_together(std::vector<Unit*>& units);
   Result<> run_unit(Unit& unit);
   static Line finish(Unit& unit, Task<Result<>> work);
@@ -51,6 +54,8 @@ class SqliteWriter {
   std::mutex mutex_;
   std::condition_variable ready_;
   std::deque<Unit*> units_;
+  std::size_t wake_at_ = 1;  ///< units for which the thread is woken
+  Gathering gathering_;
   std::deque<Opening*> openings_;
   bool closing_ = false;
   std::atomic<std::uint64_t> commits_{0}, units_done_{0};
