@@ -1,6 +1,8 @@
 """Tables on the running server: what a client sees, and what whoever starts it is told."""
 import os
+import socket
 import sqlite3
+import threading
 
 import harness
 
@@ -233,6 +235,39 @@ class Tables(harness.ServerTest):
         os.rename(server.directory / "elsewhere.db", place)
         harness.until(lambda: server.get("/things/1").status == 200, "the file is back")
         self.assertEqual(server.post("/things", {"name": "b"}).status, 201)
+
+    def test_a_read_sees_every_write_that_was_acknowledged_before_it(self):
+        server = self.things()
+        server.post("/things", {"name": "first"})
+        other = sqlite3.connect(server.directory / "things.db", isolation_level=None, timeout=10)
+        stop = threading.Event()
+
+        def keep_reading():  # so that turns of the server's loops hold many reads, and one is always under way
+            with socket.create_connection(("127.0.0.1", server.port), timeout=harness.PATIENCE) as line:
+                while not stop.is_set():
+                    line.sendall(b"GET /things/1?fields=id HTTP/1.1\r\nHost: x\r\n\r\n" * 8)
+                    answered = b""
+                    while answered.count(b'{"id":1}') < 8:
+                        answered += line.recv(65536)
+
+        readers = [threading.Thread(target=keep_reading, daemon=True) for _ in range(4)]
+        for reader in readers:
+            reader.start()
+        writing, reading = server.connection(), server.connection()
+        try:
+            for n in range(30):
+                written = server.request("PUT", "/things/1", {"name": f"by the server {n}"}, connection=writing)
+                self.assertEqual(written.status, 200)
+                self.assertEqual(server.request("GET", "/things/1", connection=reading).json()["name"], f"by the server {n}")
+                other.execute("UPDATE things SET name=? WHERE id=1", (f"by another process {n}",))
+                self.assertEqual(server.request("GET", "/things/1", connection=reading).json()["name"], f"by another process {n}")
+        finally:
+            stop.set()
+            for reader in readers:
+                reader.join(harness.PATIENCE)
+            writing.close()
+            reading.close()
+            other.close()
 
     def test_hostile_queries_are_answered_or_refused_and_never_a_fault(self):
         server = self.things()

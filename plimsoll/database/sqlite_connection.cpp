@@ -112,6 +112,10 @@ Field field_at(sqlite3_stmt* statement, int column) {
 
 }  // namespace
 
+std::uint32_t pages_of(config::Size size) {
+  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(size.bytes / 4096, 1, 1u << 30));
+}
+
 Error sqlite_error(int code, std::string_view message) {
   const auto unavailable = [&] { return Error{&kUnavailable}.because("sqlite: " + std::string(message)); };
   switch (code & 0xff) {
@@ -136,6 +140,10 @@ Error sqlite_error(int code, std::string_view message) {
 }
 
 Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteOptions& options, Role role) {
+  // Nobody reads SQLite's statistics, and each of its allocations takes a lock to keep them. Too late, and without
+  // effect, where something else of the process has begun to use it.
+  static const int quiet = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+  (void)quiet;
   std::unique_ptr<SqliteConnection> made{new SqliteConnection(role)};
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
                     (role == Role::writer ? SQLITE_OPEN_CREATE : 0);
@@ -158,8 +166,7 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteOpt
   if (role == Role::writer) {
     pragmas += "PRAGMA journal_mode=WAL;PRAGMA foreign_keys=ON;PRAGMA synchronous=";
     pragmas += pragma_of(options.synchronous);
-    pragmas +=
-        ";PRAGMA wal_autocheckpoint=" + std::to_string(std::max<std::uint64_t>(1, options.checkpoint.bytes / 4096));
+    pragmas += ";PRAGMA wal_autocheckpoint=" + std::to_string(pages_of(options.checkpoint));
     pragmas += ";PRAGMA journal_size_limit=" + std::to_string(options.checkpoint.bytes * 4);
     pragmas += ";";
   } else {
@@ -231,7 +238,7 @@ Error SqliteConnection::error_now(std::string_view sql) const {
 }
 
 Result<> SqliteConnection::run(std::string_view sql, std::span<const Cell> parameters, RowSink* into, StepLimit limit) {
-  if (role_ == Role::reader && gone())
+  if (role_ == Role::reader && idle() && gone())
     return std::unexpected(Error{&kUnavailable}.because("sqlite: the database file was moved or deleted"));
   auto prepared = prepare(sql);
   if (!prepared) return std::unexpected(std::move(prepared).error());

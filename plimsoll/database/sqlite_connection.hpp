@@ -74,6 +74,9 @@ class SqliteConnection {
   std::int64_t spent_ = 0;
 };
 
+/// Pages of a size, at least one: how SQLite counts its log.
+std::uint32_t pages_of(config::Size size);
+
 /// What a caller may know of SQLite's result: `code` extended, `message` as sqlite3_errmsg gives it.
 Error sqlite_error(int code, std::string_view message);
 

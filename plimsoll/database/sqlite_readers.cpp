@@ -9,7 +9,7 @@ std::atomic<std::uint64_t> next_id{1};
 /// found.
 struct Own {
   std::uint64_t database;
-  SqliteConnection* connection;
+  SqliteTurnReader* reader;
 };
 thread_local std::vector<Own> owned;
 
@@ -77,28 +77,30 @@ void SqliteReaders::execute(Query& query, SqliteConnection& connection) {
   query.answer();
 }
 
-Result<SqliteConnection*> SqliteReaders::own() {
+Result<SqliteTurnReader*> SqliteReaders::own() {
   for (auto& own : owned)
-    if (own.database == id_) return own.connection;
+    if (own.database == id_) return own.reader;
   auto opened = SqliteConnection::open(options_, SqliteConnection::Role::reader);
   if (!opened) return std::unexpected(std::move(opened).error());
-  auto* connection = opened->get();
+  auto made = std::make_shared<SqliteTurnReader>(std::move(*opened), pages_of(options_.checkpoint));
+  auto* reader = made.get();
   {
     std::lock_guard lock(mutex_);
-    connections_.push_back(std::move(*opened));
+    turn_readers_.push_back(std::move(made));
   }
-  owned.push_back({id_, connection});
-  return connection;
+  owned.push_back({id_, reader});
+  return reader;
 }
 
 Task<Result<>> SqliteReaders::read(Loop& loop, std::string_view sql, std::span<const Cell> parameters, bool quick,
                                    RowSink& into) {
   if (quick && options_.inline_steps > 0) {
-    auto connection = own();
-    if (!connection) co_return std::unexpected(std::move(connection).error());
-    auto done = (*connection)->run(sql, parameters, &into, {.steps = options_.inline_steps});
+    auto reader = own();
+    if (!reader) co_return std::unexpected(std::move(reader).error());
+    auto done = (*reader)->read(loop, sql, parameters, into, {.steps = options_.inline_steps});
     if (done || done.error().problem != &kOverBudget) {
       inline_.fetch_add(1, std::memory_order_relaxed);
+      if ((*reader)->sharing()) shared_.fetch_add(1, std::memory_order_relaxed);
       co_return done;
     }
     moved_.fetch_add(1, std::memory_order_relaxed);

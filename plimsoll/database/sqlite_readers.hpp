@@ -1,7 +1,7 @@
 #pragma once
 
 #include "plimsoll/database/sqlite_ask.hpp"
-#include "plimsoll/database/sqlite_connection.hpp"
+#include "plimsoll/database/sqlite_turn_reader.hpp"
 
 #include <condition_variable>
 #include <deque>
@@ -21,13 +21,15 @@ class SqliteReaders {
   Result<> start();
   Task<Result<>> read(Loop& loop, std::string_view sql, std::span<const Cell> parameters, bool quick, RowSink& into);
   void count(Counts& counts) const;
+  /// How many reads were made on the snapshot of another read of the same turn, or began one for those behind.
+  std::uint64_t shared() const { return shared_.load(std::memory_order_relaxed); }
 
  private:
   struct Query;
   void serve(SqliteConnection& connection);
   void execute(Query& query, SqliteConnection& connection);
   /// The calling thread's own connection, opened at its first read.
-  Result<SqliteConnection*> own();
+  Result<SqliteTurnReader*> own();
 
   SqliteOptions options_;
   std::uint64_t id_;
@@ -36,8 +38,9 @@ class SqliteReaders {
   std::deque<Query*> queries_;
   bool closing_ = false;
   std::vector<std::unique_ptr<SqliteConnection>> connections_;
+  std::vector<std::shared_ptr<SqliteTurnReader>> turn_readers_;
   std::vector<std::thread> threads_;
-  std::atomic<std::uint64_t> inline_{0}, moved_{0}, queued_{0};
+  std::atomic<std::uint64_t> inline_{0}, shared_{0}, moved_{0}, queued_{0};
 };
 
 }  // namespace plimsoll::database

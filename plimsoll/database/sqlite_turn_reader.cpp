@@ -1,0 +1,66 @@
+#include "plimsoll/database/sqlite_turn_reader.hpp"
+
+#include <sqlite3.h>
+
+#include <atomic>
+
+namespace plimsoll::database {
+namespace {
+
+constexpr int kIndexRegion = 32 * 1024;  ///< bytes in which the WAL index is mapped
+
+/// Where the WAL index is mapped; it stays there as long as the connection is open.
+std::uint64_t* wal_index(sqlite3* db) {
+  sqlite3_file* file = nullptr;
+  if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file || !file->pMethods)
+    return nullptr;
+  void volatile* region = nullptr;
+  if (file->pMethods->iVersion < 2 || file->pMethods->xShmMap(file, 0, kIndexRegion, 0, &region) != SQLITE_OK)
+    return nullptr;
+  return static_cast<std::uint64_t*>(const_cast<void*>(region));
+}
+
+}  // namespace
+
+SqliteTurnReader::SqliteTurnReader(std::unique_ptr<SqliteConnection> connection, std::uint32_t most_frames)
+    : connection_(std::move(connection)), most_frames_(most_frames), index_(wal_index(connection_->handle())) {
+  Deferred::run = [](Deferred& self) {
+    auto& reader = static_cast<SqliteTurnReader&>(self);
+    const auto last = std::move(reader.until_deferred_);  // perhaps the last that holds it
+    reader.end();
+  };
+}
+
+Result<> SqliteTurnReader::read(Loop& loop, std::string_view sql, std::span<const Cell> parameters, RowSink& into,
+                                StepLimit limit) {
+  if (open_ && !newest()) end();
+  if (!open_ && index_ && turn_ == loop.now()) begin(loop);
+  turn_ = loop.now();
+  auto done = connection_->run(sql, parameters, &into, limit);
+  if (!done && done.error().problem != &kOverBudget) end();
+  return done;
+}
+
+SqliteTurnReader::Header SqliteTurnReader::header() const {
+  // Another thread or process may be writing it: what is torn is simply not what it was.
+  Header now;
+  for (std::size_t i = 0; i < now.size(); ++i) now[i] = std::atomic_ref(index_[i]).load(std::memory_order_acquire);
+  return now;
+}
+
+void SqliteTurnReader::begin(Loop& loop) {
+  // Noted before the snapshot is taken: a commit in between has it taken once more, and none is missed.
+  seen_ = header();
+  const auto frames = static_cast<std::uint32_t>(seen_[2]);  // `mxFrame`
+  if (frames > most_frames_ || !connection_->run("BEGIN", {}, nullptr)) return;
+  open_ = true;
+  if (deferred()) return;
+  until_deferred_ = shared_from_this();
+  loop.defer(*this);
+}
+
+void SqliteTurnReader::end() {
+  if (std::exchange(open_, false)) (void)connection_->run("COMMIT", {}, nullptr);
+}
+
+}  // namespace plimsoll::database
