@@ -270,7 +270,7 @@ class List final : public Operation {
       body += std::to_string(*total);
     }
     body += '}';
-    const auto tag = context.arena.keep(entity_tag(body));
+    const auto tag = context.arena.keep(tags_.of(body));
     const bool unchanged = http::evaluate(request.method, request.headers, {.etag = tag}, context.wall / kSecond) ==
                            http::Precondition::not_modified;
     auto response = unchanged ? Response{.status = 304, .headers = Headers{context.arena}}

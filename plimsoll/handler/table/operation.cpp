@@ -7,7 +7,10 @@
 namespace plimsoll::table {
 
 Operation::Operation(std::shared_ptr<const Model> model, Plan plan, const Build& build)
-    : model_(std::move(model)), plan_(std::move(plan)), database_(*build.services.database) {}
+    : model_(std::move(model)),
+      plan_(std::move(plan)),
+      database_(*build.services.database),
+      tags_(build.services.shared->of<Secrets>()->tags) {}
 
 Audience Operation::audience() const noexcept {
   bool owner = false, tenant = false, roles = false;
@@ -35,6 +38,7 @@ Result<Caller> Operation::caller(const Context& context) const {
 }
 
 std::optional<std::string> decoded(std::string_view segment) {
+  if (segment.find('%') == segment.npos) return std::string(segment);
   std::string text;
   if (!contract::append_decoded(text, segment)) return std::nullopt;
   return text;

@@ -3,11 +3,14 @@
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/exchange/unit.hpp"
+#include "plimsoll/handler/table/cursor.hpp"
+#include "plimsoll/handler/table/entity_tag.hpp"
 #include "plimsoll/handler/table/plan.hpp"
 #include "plimsoll/handler/table/row_writer.hpp"
 #include "plimsoll/handler/table/statement.hpp"
 
 #include <memory>
+#include <mutex>
 
 namespace plimsoll::table {
 
@@ -25,6 +28,14 @@ inline constexpr Problem kInvalidRow{"invalid-row", 422, "The row would not be v
                                      "Correct the fields that `errors` names."};
 inline constexpr Problem kBatchTooLarge{"batch-too-large", 413, "The batch has too many items",
                                         "Send several batches."};
+
+/// What is read from the database once per process, before the first operation is built: other instances on it take
+/// the cursors and tags of this one.
+struct Secrets {
+  std::mutex mutex;
+  std::shared_ptr<const CursorKey> cursors;
+  EntityTags tags;
+};
 
 /// What all operations on tables have: the table, the way to the row, the caller.
 class Operation : public Handler {
@@ -50,6 +61,7 @@ class Operation : public Handler {
   std::shared_ptr<const Model> model_;
   Plan plan_;
   database::Database& database_;
+  EntityTags tags_;
 };
 
 /// A path segment, percent-decoded; nothing when it is malformed.

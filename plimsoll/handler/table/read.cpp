@@ -63,7 +63,7 @@ class Read final : public Operation {
   Result<Response> answer(Request& request, Context& context, const Selection& selection, std::string text) const {
     note_read(context, selection);
     if (text.empty()) return fail(kNoSuchRow);
-    const auto tag = context.arena.keep(entity_tag(text));
+    const auto tag = context.arena.keep(tags_.of(text));
     const auto condition = http::evaluate(request.method, request.headers, {.etag = tag}, context.wall / kSecond);
     if (condition == http::Precondition::failed) return fail(kPreconditionFailed);
     auto response = condition == http::Precondition::not_modified

@@ -1,7 +1,5 @@
 #include "plimsoll/handler/table/row_writer.hpp"
 
-#include "plimsoll/base/digest.hpp"
-#include "plimsoll/base/encoding.hpp"
 #include "plimsoll/json/write.hpp"
 
 namespace plimsoll::table {
@@ -40,11 +38,6 @@ std::string to_json(const RowWriter& writer, const std::vector<database::Cell>& 
   std::string out;
   writer.append(out, fields);
   return out;
-}
-
-std::string entity_tag(std::string_view representation) {
-  const auto digest = sha256(representation);
-  return '"' + to_base64url(as_text(digest).substr(0, 15)) + '"';
 }
 
 }  // namespace plimsoll::table

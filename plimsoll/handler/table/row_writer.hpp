@@ -28,7 +28,7 @@ class RowWriter {
 /// A row by key, as JSON.
 class OneRow final : public database::RowSink {
  public:
-  explicit OneRow(const RowWriter& writer) : writer_(writer) {}
+  explicit OneRow(const RowWriter& writer) : writer_(writer) { text.reserve(kUsual); }
   void begin() override { text.clear(); }
   void row(std::span<const database::Field> fields) override {
     if (text.empty()) writer_.append(text, fields);
@@ -36,13 +36,11 @@ class OneRow final : public database::RowSink {
   std::string text;  ///< empty: there is none
 
  private:
+  static constexpr std::size_t kUsual = 512;
   const RowWriter& writer_;
 };
 
 /// A row that a session gave.
 std::string to_json(const RowWriter& writer, const std::vector<database::Cell>& row);
-
-/// A strong entity tag of a representation, quotes included.
-std::string entity_tag(std::string_view representation);
 
 }  // namespace plimsoll::table

@@ -7,21 +7,16 @@
 namespace plimsoll::table {
 namespace {
 
-/// The key of cursors, read from the database once per process.
-struct Cursors {
-  std::mutex mutex;
-  std::shared_ptr<const CursorKey> key;
-};
-
-Result<std::shared_ptr<const CursorKey>> cursor_key(const Services& services) {
-  auto shared = services.shared->of<Cursors>();
+Result<std::shared_ptr<const CursorKey>> read_secrets(const Services& services) {
+  auto shared = services.shared->of<Secrets>();
   const std::scoped_lock lock(shared->mutex);
-  if (!shared->key) {
+  if (!shared->cursors) {
     auto secret = database_secret(*services.database, "cursor");
     if (!secret) return std::unexpected(std::move(secret).error());
-    shared->key = std::make_shared<const CursorKey>(*secret);
+    shared->cursors = std::make_shared<const CursorKey>(*secret);
+    shared->tags = EntityTags{*secret};
   }
-  return shared->key;
+  return shared->cursors;
 }
 
 void complain(contract::Complaints& complaints, const contract::Contract& contract,
@@ -94,11 +89,11 @@ Result<std::unique_ptr<Handler>> build(const json::Value& options, const Build& 
   if (!made) return config::wrong(options, "operation " + build.operation.id + ": " + made.error());
   if (auto secure = check_security(*model, *made, build.operation); !secure)
     return std::unexpected(std::move(secure).error());
+  auto cursors = read_secrets(build.services);
+  if (!cursors) return std::unexpected(std::move(cursors).error());
   if (made->action == Action::read) return make_read(std::move(model), std::move(*made), build);
   if (made->action != Action::list) return make_write(std::move(model), std::move(*made), build);
-  auto key = cursor_key(build.services);
-  if (!key) return std::unexpected(std::move(key).error());
-  return make_list(std::move(model), std::move(*made), build, std::move(*key));
+  return make_list(std::move(model), std::move(*made), build, std::move(*cursors));
 }
 
 constexpr const Problem* kTableProblems[] = {

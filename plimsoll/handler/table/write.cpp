@@ -210,7 +210,7 @@ Task<Result<>> Writing::erase(Session& session, const Wanted& wanted) const {
 }
 
 Result<> Writing::precondition(const Request& request, const Context& context, const Row& row) const {
-  const auto tag = entity_tag(shown(row));
+  const auto tag = tags_.of(shown(row));
   const auto verdict = http::evaluate(request.method, request.headers, {.etag = tag}, context.wall / kSecond);
   if (verdict == http::Precondition::failed || verdict == http::Precondition::not_modified)
     return fail(kPreconditionFailed);
@@ -260,7 +260,7 @@ class Create final : public Writing {
       auto row = co_await insert(session, *change, {});
       if (!row) co_return std::unexpected(std::move(row).error());
       auto text = shown(*row);
-      const auto tag = context.arena.keep(entity_tag(text));
+      const auto tag = context.arena.keep(tags_.of(text));
       auto response = json_response(context, 201, std::move(text));
       response.headers.add("location", context.arena.keep(location_of(*row, context)));
       response.headers.add("etag", tag);
@@ -324,7 +324,7 @@ class ChangeOne final : public Writing {
     auto row = co_await change(session, wanted, asked, before ? &*before : nullptr, {});
     if (!row) co_return std::unexpected(std::move(row).error());
     auto text = shown(*row);
-    const auto tag = context.arena.keep(entity_tag(text));
+    const auto tag = context.arena.keep(tags_.of(text));
     auto response = json_response(context, 200, std::move(text));
     response.headers.add("etag", tag);
     co_return response;

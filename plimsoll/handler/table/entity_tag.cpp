@@ -1,0 +1,27 @@
+#include "plimsoll/handler/table/entity_tag.hpp"
+
+#include "plimsoll/base/digest.hpp"
+#include "plimsoll/base/keyed_hash.hpp"
+
+#include <cstring>
+
+namespace plimsoll::table {
+
+EntityTags::EntityTags(std::string_view secret) {
+  const auto digest = sha256({"entity tags", secret});
+  std::memcpy(&key_, digest.data(), sizeof key_);
+}
+
+EntityTag EntityTags::of(std::string_view representation) const noexcept {
+  constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  const auto hash = content_hash(representation, key_);
+  EntityTag tag;
+  auto* at = tag.text_.data();
+  *at++ = '"';
+  for (auto half : {hash.high, hash.low})
+    for (int i = 0; i < 11; ++i, half >>= 6) *at++ = kDigits[half & 63];  // 11 times 6 bits hold 64
+  *at = '"';
+  return tag;
+}
+
+}  // namespace plimsoll::table
