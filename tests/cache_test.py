@@ -130,6 +130,22 @@ class Cache(harness.ServerTest):
         self.assertGreater(collapsed, 500, "most came while the fill was under way")
         print(f"{clients} requests, {collapsed} waited for the one fill")
 
+    def test_all_answers_together_take_what_the_deployment_says(self):
+        hits, many = {}, 300
+        for config in ("cache: {memory: 1MiB}\n", "cache: {memory: 8MiB}\n"):
+            server = self.serve(CONTRACT, config)
+            line = server.connection()
+            ids = [server.request("POST", "/products", {"name": "x" * 4900}, connection=line).json()["id"] for _ in range(many)]
+            for _ in range(2):  # 1.5 MB of answers
+                hits[config] = sum("; hit" in server.request("GET", f"/products/{each}", connection=line).headers["cache-status"] for each in ids)
+            line.close()
+            server.stop()
+        little, enough = hits.values()
+        self.assertLess(little, many * 3 // 4)
+        self.assertEqual(enough, many)
+        self.assertIn("at least 1MiB", self.refused(CONTRACT, "cache: {memory: 1KiB}\n"))
+        self.assertIn('did you mean "memory"', self.refused(CONTRACT, "cache: {memry: 1MiB}\n"))
+
     def test_each_encoding_is_the_same_answer_and_unknown_parameters_share_it(self):
         server = self.serve(CONTRACT)
         server.post("/products", {"name": "tea " * 1000})

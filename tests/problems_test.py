@@ -47,7 +47,7 @@ NEVER_TOLD = {
 
 OPERATIONS = {  # what `faulty_server` does for them
     "answers": "deadline held throttled admitted unverified allowed limited shared checked typed negotiated small selected cached paid plain streamed",
-    "throws": "broken", "strays": "strayed", "waits": "slow", "calls": "called", "form": "uploaded",
+    "throws": "broken", "strays": "strayed", "waits": "slow", "calls": "called", "form": "uploaded", "refuses": "dry",
 }
 
 # Operations whose x-plimsoll has one policy, of which the mode is under test: path, method, x-plimsoll, more members.
@@ -88,7 +88,7 @@ def contract(mode):
     for name, method, extension, more in POLICIES:
         ((policy, options),) = extension.items()
         operation(name, method, {policy: {**options, "mode": mode}}, more)
-    for name, method in (("plain", "get"), ("broken", "get"), ("called", "get"), ("uploaded", "post"), ("streamed", "post")):
+    for name, method in (("plain", "get"), ("broken", "get"), ("dry", "get"), ("called", "get"), ("uploaded", "post"), ("streamed", "post")):
         operation(name, method, {}, {"requestBody": {"content": {"*/*": {}}}} if method == "post" else {})
     paths["/called"]["get"]["x-plimsoll"]["validate"] = paths["/uploaded"]["post"]["x-plimsoll"]["validate"] = {"unknown-query": "ignore", "body": "stream"}
     paths["/streamed"]["post"]["x-plimsoll"]["validate"] = {"body": "stream"}
@@ -642,8 +642,21 @@ class Problems(harness.ServerTest):
         walk.elsewhere.go.set()
         self.assertEqual(walk.server.wait(), 0)
 
+    def test_a_problem_of_the_programs_own_has_a_page_a_number_and_a_line_too(self):
+        walk = Walk(self, "enforce")
+        answer = walk.server.get("/dry")
+        self.assertEqual((answer.status, answer.code, answer.json()["detail"]), (409, "out-of-tea", "the pot is empty"))
+        self.assertEqual(walk.told("out-of-tea"), 1)
+        walk.line_of_log("request", problem="out-of-tea", trace_id=answer.json()["trace_id"])
+        page = walk.server.get(answer.json()["type"])
+        self.assertEqual(page.status, 200)
+        self.assertIn("Ask for coffee.", page.text)
+        self.assertIn('href="/problems/out-of-tea"', walk.server.get("/problems").text)
+
     def test_each_problem_of_the_table_is_provoked_and_documented(self):
         provoked = {code for code, *_ in PROVOCATIONS} | {"draining"}
+        plain = subprocess.run([harness.program(), "problems"], check=True, capture_output=True, text=True, timeout=60).stdout
+        self.assertEqual([line.split(None, 2) for line in plain.splitlines()], [[str(e["status"]), code, e["title"]] for code, e in table().items()])
         self.assertEqual(sorted(table().keys() - provoked), [], "problems that nobody provokes here")
         self.assertEqual(sorted(provoked - table().keys()), [], "problems that the program does not have")
         for code, entry in table().items():

@@ -17,6 +17,11 @@ Application& Application::job(std::string kind, std::unique_ptr<queue::Runner> r
   return *this;
 }
 
+Application& Application::problem(const Problem& problem) {
+  problems_.push_back(&problem);
+  return *this;
+}
+
 Application& Application::overlay(std::string file) {
   overlays_.push_back(std::move(file));
   return *this;
@@ -26,7 +31,7 @@ std::expected<std::unique_ptr<server::Instance>, contract::Complaints> Applicati
     server::Settings settings) {
   if (settings.contract.empty()) settings.contract = contract_;
   settings.overlays.insert(settings.overlays.begin(), overlays_.begin(), overlays_.end());
-  return server::Instance::create(settings, std::exchange(handlers_, {}), std::exchange(runners_, {}));
+  return server::Instance::create(settings, std::exchange(handlers_, {}), std::exchange(runners_, {}), problems_);
 }
 
 }  // namespace plimsoll

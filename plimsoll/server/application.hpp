@@ -32,6 +32,10 @@ class Application {
   /// Runs the jobs of that kind, which the deployment says `run: c++` of.
   Application& job(std::string kind, std::unique_ptr<queue::Runner> runner);
 
+  /// Declares a problem that handlers of the program answer with, so that it has its page under /problems. Its code is
+  /// none of the server's (`plimsoll problems`).
+  Application& problem(const Problem& problem);
+
   /// Lays an overlay over the contract (Overlay 1.0), before those of the command line.
   Application& overlay(std::string file);
 
@@ -59,6 +63,7 @@ class Application {
   std::vector<std::string> overlays_;
   server::Handlers handlers_;
   server::Runners runners_;
+  server::Problems problems_;
 };
 
 }  // namespace plimsoll

@@ -49,6 +49,7 @@ struct Instance::State {
   Services services;
   Health health;
   std::vector<std::string> remarks;
+  Problems problems;                       ///< of the program's own handlers
   std::unique_ptr<Site> site, management;  // last: their policies and handlers use all of the above
 
   contract::Complaints open();
@@ -98,10 +99,12 @@ std::expected<std::shared_ptr<const contract::Contract>, contract::Complaints> l
 }
 
 std::expected<std::unique_ptr<Instance>, contract::Complaints> Instance::create(const Settings& settings,
-                                                                                Handlers handlers, Runners runners) {
+                                                                                Handlers handlers, Runners runners,
+                                                                                Problems problems) {
   std::unique_ptr<Instance> made{new Instance};
   auto& state = *made->state_;
   state.settings = settings;
+  state.problems = std::move(problems);
   auto deployment = read_deployment(settings.config);
   Augment more;
   if (!settings.upstream.empty()) more = [&](contract::Draft& draft) { say_responses(draft, settings.responses); };
@@ -122,6 +125,14 @@ std::expected<std::unique_ptr<Instance>, contract::Complaints> Instance::create(
                                                    .what = "--upstream: " + behind.error().detail,
                                                    .remedy = std::string(behind.error().problem->remedy)}});
   auto complaints = state.open();
+  for (const auto& entry : problem_table())
+    for (const auto* own : state.problems)
+      if (own->code == entry.problem->code && own != entry.problem)
+        complaints.push_back(
+            {.code = "problem-declared-twice",
+             .file = settings.contract,
+             .what = "the program declares the problem " + std::string(own->code) + ", which is the server's",
+             .remedy = "Give it another code; `plimsoll problems` lists those that are taken."});
   state.services.runners = std::make_shared<Runners>(std::move(runners));
   if (complaints.empty() && state.needs_database(handlers)) complaints = state.open_database();
   if (complaints.empty()) complaints = state.build(std::move(handlers));
@@ -312,8 +323,9 @@ contract::Complaints Instance::State::mount() {
     add(*site, path, fixed(std::string(asset.media_type), std::string(asset.bytes), kDocsPolicy), "/docs");
   }
   constexpr auto kPagePolicy = "default-src 'none'; frame-ancestors 'none'";
-  add(*site, "/problems", fixed("text/html; charset=utf-8", problem_index(), kPagePolicy));
-  for (const auto& entry : problem_table())
+  const auto table = problem_table(problems);
+  add(*site, "/problems", fixed("text/html; charset=utf-8", problem_index(table), kPagePolicy));
+  for (const auto& entry : table)
     add(*site, "/problems/" + std::string(entry.problem->code),
         fixed("text/html; charset=utf-8", problem_page(entry), kPagePolicy), "/problems/{code}");
   return complaints;
@@ -326,6 +338,7 @@ Site& Instance::management() { return *state_->management; }
 const Services& Instance::services() const { return state_->services; }
 const contract::Contract& Instance::contract() const { return *state_->contract; }
 const Deployment& Instance::deployment() const { return state_->deployment; }
+const Problems& Instance::own_problems() const { return state_->problems; }
 const std::vector<std::string>& Instance::remarks() const { return state_->remarks; }
 void Instance::draining() { state_->health.draining(); }
 

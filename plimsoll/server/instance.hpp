@@ -32,6 +32,7 @@ struct Settings {
   bool quiet = false;  ///< no log at all (tests in process)
 };
 
+using Problems = std::vector<const Problem*>;
 using Runners = std::map<std::string, std::unique_ptr<queue::Runner>, std::less<>>;
 using Handlers = std::map<std::string, std::unique_ptr<Handler>, std::less<>>;
 
@@ -39,9 +40,11 @@ using Handlers = std::map<std::string, std::unique_ptr<Handler>, std::less<>>;
 /// links the library have in common.
 class Instance {
  public:
-  /// Reads, checks, opens and compiles. All that is wrong is told at once.
+  /// Reads, checks, opens and compiles. All that is wrong is told at once. `problems`: what the handlers tell beside
+  /// those of the house.
   static std::expected<std::unique_ptr<Instance>, contract::Complaints> create(const Settings& settings,
-                                                                               Handlers handlers, Runners runners);
+                                                                               Handlers handlers, Runners runners,
+                                                                               Problems problems = {});
   ~Instance();
 
   /// Begins what runs beside the requests; `stop` ends it (the destructor does too).
@@ -53,6 +56,8 @@ class Instance {
   const Services& services() const;
   const contract::Contract& contract() const;
   const Deployment& deployment() const;
+  /// What the program's own handlers tell, beside the table of the house (server/problems.hpp).
+  const Problems& own_problems() const;
   /// Sentences for whoever starts it: defaults that are on, warnings.
   const std::vector<std::string>& remarks() const;
   /// Readiness as /readyz tells it.

@@ -50,7 +50,7 @@ std::string page(std::string_view title, const std::string& body) {
 
 }  // namespace
 
-std::vector<ProblemEntry> problem_table() {
+std::vector<ProblemEntry> problem_table(std::span<const Problem* const> more) {
   std::map<std::string_view, ProblemEntry> all;
   const auto entry = [&](const Problem* problem) -> ProblemEntry& {
     return all.try_emplace(problem->code, ProblemEntry{problem, {}, {}}).first->second;
@@ -63,20 +63,15 @@ std::vector<ProblemEntry> problem_table() {
     for (const auto* problem : row.part->problems) name(entry(problem).policies, row.part->key.name);
   for (const auto* each : handlings())
     for (const auto* problem : each->problems) name(entry(problem).handlers, each->key.name);
+  for (const auto* problem : more) name(entry(problem).handlers, "c++");
   std::vector<ProblemEntry> table;
   for (auto& [code, one] : all) table.push_back(std::move(one));
   return table;
 }
 
-std::vector<const Problem*> all_problems() {
-  std::vector<const Problem*> all;
-  for (const auto& entry : problem_table()) all.push_back(entry.problem);
-  return all;
-}
-
 ProblemCounts::ProblemCounts(telemetry::Registry* registry) : registry_(registry) {
   if (!registry_) return;
-  for (const auto* problem : all_problems())
+  for (const auto& [problem, policies, handlers] : problem_table())
     counters_.emplace_back(problem->code, &telemetry::problem_counter(*registry_, problem->code));
 }
 
@@ -111,9 +106,9 @@ std::string problem_page(const ProblemEntry& entry) {
   return page(problem.title, body + "<p><a href=\"/problems\">All problems</a></p>\n");
 }
 
-std::string problem_index() {
+std::string problem_index(std::span<const ProblemEntry> table) {
   std::string body = "<h1>Problems</h1>\n<table><tr><th>Status</th><th>Code</th><th>Title</th></tr>\n";
-  for (const auto* problem : all_problems())
+  for (const auto& [problem, policies, handlers] : table)
     body += "<tr><td>" + std::to_string(problem->status) + "</td><td><a href=\"/problems/" + escaped(problem->code) +
             "\"><code>" + escaped(problem->code) + "</code></a></td><td>" + escaped(problem->title) + "</td></tr>\n";
   return page("Problems", body + "</table>\n");

@@ -2,6 +2,7 @@
 
 #include "plimsoll/base/problem.hpp"
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,8 +21,8 @@ struct ProblemEntry {
   std::vector<std::string_view> handlers;  ///< `table`, `job`, …; a problem of neither is of the server as a whole
 };
 /// The table of problems: every one this server can tell, the house's own and those of all parts, each once, by code.
-std::vector<ProblemEntry> problem_table();
-std::vector<const Problem*> all_problems();
+/// `more`: those of the handlers in C++ of a program.
+std::vector<ProblemEntry> problem_table(std::span<const Problem* const> more = {});
 
 /// Counts answers by the problem they tell. Every problem of the table is there from the beginning, at zero.
 class ProblemCounts {
@@ -37,6 +38,6 @@ class ProblemCounts {
 /// The page under /problems/<code>: what it means and what to do.
 std::string problem_page(const ProblemEntry&);
 /// The page under /problems: all of them.
-std::string problem_index();
+std::string problem_index(std::span<const ProblemEntry>);
 
 }  // namespace plimsoll::server

@@ -102,8 +102,8 @@ Answer Client::request(std::string_view method, std::string_view target, const H
   state_->loop.run();
   if (answer.status == 0) throw std::runtime_error("the exchange did not end with an answer");
   if (!answer.problem.empty()) {
-    const auto known = server::all_problems();
-    if (std::ranges::none_of(known, [&](const auto* each) { return each->code == answer.problem; }))
+    const auto known = server::problem_table(state_->instance.own_problems());
+    if (std::ranges::none_of(known, [&](const auto& each) { return each.problem->code == answer.problem; }))
       throw std::runtime_error("the answer carries the problem \"" + answer.problem + "\", which no part declares");
   }
   arena.release();

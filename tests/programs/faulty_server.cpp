@@ -2,7 +2,8 @@
 //
 //   FAULTY="operationId=behaviour …" faulty_server CONTRACT [the options of `plimsoll serve`]
 //
-// Behaviours: `answers` reads the body and says so; `throws`; `strays` breaks its contract; `waits` rests as long as
+// Behaviours: `answers` reads the body and says so; `throws`; `refuses` for a reason of its own; `strays` breaks its
+// contract; `waits` rests as long as
 // the query says in milliseconds; `calls` the URL of the query; `form` reads a multipart body into the folder of the
 // query.
 
@@ -43,6 +44,9 @@ Task<Result<Response>> throws(Request&, Context&) {
 
 Task<Result<Response>> strays(Request&, Context& context) { co_return said(context, R"({"message":7})"); }
 
+constexpr Problem kOutOfTea{"out-of-tea", 409, "There is no tea", "Ask for coffee."};
+Task<Result<Response>> refuses(Request&, Context&) { co_return fail(kOutOfTea, "the pot is empty"); }
+
 Task<Result<Response>> waits(Request& request, Context& context) {
   std::int64_t span = 0;
   std::from_chars(request.query.data(), request.query.data() + request.query.size(), span);
@@ -76,6 +80,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   Application application{argv[1]};
+  application.problem(kOutOfTea);
   const char* bindings = std::getenv("FAULTY");
   std::istringstream all(bindings ? bindings : "");
   for (std::string each; all >> each;) {
@@ -83,6 +88,7 @@ int main(int argc, char** argv) {
     const auto id = each.substr(0, at), how = each.substr(at + 1);
     if (how == "answers") application.on(id, answers);
     if (how == "throws") application.on(id, throws);
+    if (how == "refuses") application.on(id, refuses);
     if (how == "strays") application.on(id, strays);
     if (how == "waits") application.on(id, waits);
     if (how == "calls") application.on(id, calls);
