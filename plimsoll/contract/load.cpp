@@ -1,4 +1,5 @@
 #include "plimsoll/contract/compiled.hpp"
+#include "plimsoll/contract/links.hpp"
 #include "plimsoll/contract/overlay.hpp"
 
 #include <algorithm>
@@ -58,6 +59,7 @@ void prepare(Compiled& made, const LoadOptions& options, Complaints& complaints,
   check_structure(root, report);
   check_references(root, report);
   compile(made, options, report);
+  check_links(made, report);
 }
 
 }  // namespace

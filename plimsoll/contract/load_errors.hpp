@@ -84,6 +84,14 @@ inline constexpr LoadError kUnknownSecurityScheme{"unknown-security-scheme", "Th
 inline constexpr LoadError kInvalidSecurityScheme{"invalid-security-scheme", "The security scheme is incomplete",
                                                   "apiKey needs `name` and `in`; http needs `scheme`; "
                                                   "openIdConnect needs `openIdConnectUrl`; oauth2 needs `flows`."};
+inline constexpr LoadError kInvalidLink{"invalid-link", "The link cannot be followed",
+                                        "Name an operation of the document, and write values as constants or runtime "
+                                        "expressions such as $response.body#/id.",
+                                        kWarning};
+inline constexpr LoadError kInvalidCallback{"invalid-callback", "The callback goes nowhere",
+                                            "Its key is a URL, with runtime expressions in braces: "
+                                            "{$request.body#/callbackUrl}.",
+                                            kWarning};
 inline constexpr LoadError kInvalidServer{"invalid-server", "The server's URL cannot be used",
                                           "Write a URL or a path; each `{variable}` in it needs a `default`."};
 inline constexpr LoadError kUnknownExtension{"unknown-extension", "x-plimsoll knows no such key",
@@ -129,6 +137,8 @@ inline constexpr const LoadError* kAll[] = {
     &kUncheckedAlternative,
     &kUnknownSecurityScheme,
     &kInvalidSecurityScheme,
+    &kInvalidLink,
+    &kInvalidCallback,
     &kInvalidServer,
     &kUnknownExtension,
     &kLaterWord,
