@@ -3,6 +3,7 @@
 // What the fuzz targets of schemas check, and the replay of their corpora.
 
 #include "plimsoll/json/parse.hpp"
+#include "plimsoll/schema/program.hpp"
 #include "plimsoll/schema/regex.hpp"
 #include "plimsoll/schema/validator.hpp"
 
@@ -25,11 +26,32 @@ inline Verdict judge(const Validator& validator, const json::Value& instance) {
   return verdict;
 }
 
+/// A compiled schema, and the program behind it.
+struct Judge {
+  const Program* program;
+  Validator validator;
+};
+
+inline Result<Judge> compile_to_judge(const json::Value& schema, const CompileOptions& options) {
+  auto graph = read_graph(schema, options);
+  if (!graph) return std::unexpected(std::move(graph.error()));
+  auto made = generate(std::move(*graph));
+  if (!made) return std::unexpected(std::move(made.error()));
+  const auto* program = made->get();
+  return Judge{program, Validator(std::move(*made))};
+}
+
 /// Where the fast way, the one that explains and the three outputs do not say the same; empty: nowhere.
-inline std::string verdict_fault(const Validator& validator, const json::Value& instance) {
-  const bool valid = validator.valid(instance);
+inline std::string verdict_fault(const Judge& by, const json::Value& instance) {
+  const auto& validator = by.validator;
+  const auto verdict = judge(validator, instance);
+  const bool valid = verdict.valid;
+  const auto reasons = explain(*by.program, instance, 8);
+  // Where it finds none it says that a search was given up, the only way then to come to be asked.
+  const bool none = reasons.size() == 1 && reasons[0].message.starts_with("cannot be checked");
+  if (!verdict.given_up && valid != none) return valid ? "valid, with reasons" : "invalid, without a reason";
   const auto failures = validator.validate(instance, 8);
-  if (valid != failures.empty()) return valid ? "valid, with failures" : "invalid, without a reason";
+  if (valid != failures.empty()) return valid ? "valid, with failures" : "invalid, without a failure";
   if (failures.size() > 8) return "more failures than asked for";
   for (const auto format : {Output::flag, Output::basic, Output::detailed}) {
     std::string out;

@@ -55,9 +55,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     options.dialect = kDialects[way % 3];
     options.direction = kDirections[way / 3];
     options.refuse_misplaced = way / 3 == 2;
-    const auto validator = schema::compile(*schema, options);
-    if (!validator) continue;
-    for (const auto& instance : instances) check(schema::verdict_fault(*validator, instance));
+    const auto judge = schema::compile_to_judge(*schema, options);
+    if (!judge) continue;
+    for (const auto& instance : instances) check(schema::verdict_fault(*judge, instance));
   }
   return 0;
 }

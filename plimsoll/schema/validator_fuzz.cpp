@@ -208,15 +208,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto all = json::parse(text, arena, {.depth = 64});
   if (!all) std::abort();
   const auto& schema = all->array()[0];
-  const auto validator = schema::compile(schema, {.assert_formats = true});
-  if (!validator) return 0;
+  const auto judge = schema::compile_to_judge(schema, {.assert_formats = true});
+  if (!judge) return 0;
   const auto instances = all->array().subspan(1);
   std::string fault;
   for (const auto& instance : instances)
-    if (fault.empty()) fault = schema::verdict_fault(*validator, instance);
+    if (fault.empty()) fault = schema::verdict_fault(*judge, instance);
   for (unsigned i = 0, first = size ? data[size - 1] : 0; i < 3 && fault.empty(); ++i)
-    fault = schema::wrapping_fault(schema, *validator, schema::kWrappings[(first + i * 7) % schema::kWrappings.size()],
-                                   instances);
+    fault = schema::wrapping_fault(schema, judge->validator,
+                                   schema::kWrappings[(first + i * 7) % schema::kWrappings.size()], instances);
   if (fault.empty()) return 0;
   std::fprintf(stderr, "%s\n%s\n", fault.c_str(), text.c_str());
   std::abort();
