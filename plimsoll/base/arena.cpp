@@ -31,17 +31,13 @@ void Arena::release() {
   end_ = reinterpret_cast<std::byte*>(blocks_) + blocks_->size;
 }
 
-void* Arena::take(std::size_t size) {
-  size = (size + 15) & ~std::size_t{15};
-  if (static_cast<std::size_t>(end_ - at_) < size) {
-    const auto room = std::max(block_, size + sizeof(Block));
-    auto* block = static_cast<std::byte*>(::operator new(room));
-    blocks_ = ::new (block) Block{blocks_, room};
-    held_ += room;
-    at_ = block + sizeof(Block);
-    end_ = block + room;
-  }
-  return std::exchange(at_, at_ + size);
+void Arena::more(std::size_t size) {
+  const auto room = std::max(block_, size + sizeof(Block));
+  auto* block = static_cast<std::byte*>(::operator new(room));
+  blocks_ = ::new (block) Block{blocks_, room};
+  held_ += room;
+  at_ = block + sizeof(Block);
+  end_ = block + room;
 }
 
 std::string_view Arena::keep(std::string_view text) {

@@ -17,7 +17,12 @@ class Arena {
   Arena& operator=(const Arena&) = delete;
 
   /// `size` bytes, aligned to 16; never null (throws bad_alloc).
-  void* take(std::size_t size);
+  void* take(std::size_t size) {
+    size = (size + 15) & ~std::size_t{15};
+    if (static_cast<std::size_t>(end_ - at_) < size) [[unlikely]]
+      more(size);
+    return std::exchange(at_, at_ + size);
+  }
   /// An array of trivial T, uninitialised.
   template <class T>
   T* array(std::size_t count) {
@@ -40,6 +45,7 @@ class Arena {
   std::size_t held() const { return held_; }
 
  private:
+  void more(std::size_t size);
   struct Block;
   struct End {
     End* before;

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <bit>
+#include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -8,6 +11,18 @@ namespace plimsoll {
 
 /// Lower case hexadecimal.
 std::string to_hex(std::string_view bytes);
+/// The sixteen digits of a word, the most significant first, without a loop.
+inline void put_hex(std::uint64_t word, char* to) {
+  using Digits = unsigned char __attribute__((vector_size(16)));
+  const std::uint64_t in_order[] = {std::endian::native == std::endian::little ? std::byteswap(word) : word, 0};
+  Digits bytes;
+  std::memcpy(&bytes, in_order, sizeof bytes);
+  const Digits high = bytes >> 4, low = bytes & 15;
+  const Digits value = __builtin_shufflevector(high, low, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  const auto letter = reinterpret_cast<Digits>(value > 9);  // all ones where it is one
+  const Digits digits = value + '0' + (letter & ('a' - '0' - 10));
+  std::memcpy(to, &digits, sizeof digits);
+}
 /// Both cases; nullopt when it is not hexadecimal or of odd length.
 std::optional<std::string> from_hex(std::string_view text);
 

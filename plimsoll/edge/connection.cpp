@@ -38,6 +38,8 @@ Task<> Connection::run() {
     const auto introduced = co_await introduction();
     if (!introduced) co_return;
   }
+  site_ = site_key(address);
+  trusted_ = trust_->networks.contains(address);
   const auto opened = co_await transport->open(worker.shared.limits.first_byte.nanoseconds);
   if (!opened) co_return;
   const auto language = co_await spoken();
@@ -90,9 +92,9 @@ Task<Result<>> Connection::introduction() {
 
 void Connection::identify(Request& request) {
   auto& peer = request.peer;
-  if (trust_->networks.contains(peer.address)) {
+  if (trusted_) {
     const auto client = client_behind(peer.address, request.headers, trust_->networks, trust_->forwarded);
-    if (client.address.data() != peer.address.data()) peer.port = 0;
+    if (client.address.data() != peer.address.data()) peer.port = 0, peer.site = 0;
     peer.address = client.address;
     if (!client.scheme.empty()) request.scheme = client.scheme;
   } else if (request.headers.contains("x-forwarded-for") || request.headers.contains("forwarded")) {

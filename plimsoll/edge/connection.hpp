@@ -47,7 +47,7 @@ class Connection {
   Nanoseconds accepted;          ///< steady
   std::uint64_t requests = 0;    ///< begun on it
 
-  Peer peer() const { return {address, port, transport->secure(), transport->certificate_subject()}; }
+  Peer peer() const { return {address, port, transport->secure(), transport->certificate_subject(), site_}; }
 
  private:
   friend class Worker;
@@ -61,6 +61,9 @@ class Connection {
   std::unique_ptr<Protocol> protocol_;
   std::string from_;  ///< of the socket
   std::shared_ptr<const Trust> trust_;
+  // Of the address, once it is known:
+  std::uint64_t site_ = 0;
+  bool trusted_ = false;  ///< what it says of others is believed
 };
 
 /// One request and all that is known of it; lives in its arena and is over when that is released.

@@ -1,3 +1,4 @@
+#include "plimsoll/base/copy.hpp"
 #include "plimsoll/edge/connection.hpp"
 #include "plimsoll/edge/pace.hpp"
 #include "plimsoll/edge/problems.hpp"
@@ -207,14 +208,18 @@ void Http1::fill(Exchange& exchange, Arena& arena) {
   request.version = head.version;
   for (const auto& field : head.fields) {
     auto* name = copy + (field.name.at - begin);
-    for (std::uint32_t i = 0; i < field.name.size; ++i) name[i] = lower(name[i]);
+    lower_in_place(name, field.name.size);
     request.headers.add({name, field.name.size}, view(field.value));
   }
-  if (const auto target = split_target(request.target)) {
+  if (!head.absolute) {
+    request.path = view(head.path);
+    request.has_query = head.has_query;
+    if (head.has_query) request.query = view(head.query);
+  } else if (const auto target = split_target(request.target)) {
     request.path = target->path;
     request.query = target->query;
     request.has_query = target->has_query;
-    if (!target->scheme.empty()) request.scheme = target->scheme;
+    request.scheme = target->scheme;
   }
   if (head.authority.size) request.authority = view(head.authority);
   if (request.peer.tls) request.scheme = "https";

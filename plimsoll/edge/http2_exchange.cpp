@@ -141,7 +141,7 @@ Task<> Http2Exchange::answer(Response& response) {
     more[count++] = {"content-length", {digits, static_cast<std::size_t>(end - digits)}};
   }
   const bool content = !bodiless && (stream || (size && *size > 0));
-  session.respond(*this, status, response.headers, {more.data(), count}, content);
+  session.respond(*this, status, response.headers, {more.data(), count}, content, response.block);
   http2_.wake();
   if (!content) co_return;
   if (stream) {

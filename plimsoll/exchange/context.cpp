@@ -1,6 +1,7 @@
 #include "plimsoll/exchange/context.hpp"
 
 #include "plimsoll/contract/contract.hpp"
+#include "plimsoll/http/field_block.hpp"
 
 #include <algorithm>
 
@@ -15,6 +16,10 @@ void Context::Names::add(Arena& arena, std::string_view name) {
     names = more;
   }
   names[size++] = name;
+}
+
+void Context::promise_each(const FieldBlock& block) {
+  for (const auto& [name, value] : block.fields()) promise(name, value);
 }
 
 const json::Value* Context::parameter(std::string_view name) const {

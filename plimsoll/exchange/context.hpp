@@ -69,17 +69,30 @@ class Context {
 
   /// A header of whatever answer leaves, be it a refusal: known before the answer is, so no policy has to wait for one.
   /// A header of the same name that the answer brings itself wins; `vary` is gathered from all who promise it.
-  void promise(std::string_view name, std::string_view value) {
+  [[gnu::always_inline]] void promise(std::string_view name, std::string_view value) {
     if (name == "vary")
       promised.add(name, value);
     else
       promised.set(name, value);
+  }
+  /// The same for fields that never change; the block outlives the exchange. All of it is sent at once where the answer
+  /// brings no name of it.
+  void promise(const FieldBlock& block) {
+    if (!promised_block)
+      promised_block = &block;
+    else
+      promise_each(block);
   }
   /// Kept until the last byte of the answer is sent or the client is gone: permits, leases, what a log line needs.
   /// Ended, last made first, while the request and this context (with its `outcome`) are still there.
   template <class T, class... A>
   T& keep(A&&... arguments) {
     return arena.make<T>(std::forward<A>(arguments)...);
+  }
+  /// The instant (steady) at which the exchange ended: the first time somebody asks, once its last byte is sent.
+  Nanoseconds ended() const {
+    if (ended_ == 0) ended_ = services.clock->steady();
+    return ended_;
   }
   /// What a part leaves for its own later place in the chain, one T per exchange; `noted` gives null before.
   template <class T, class... A>
@@ -114,8 +127,10 @@ class Context {
   Unit* begun_unit() const { return unit_; }
 
   Headers promised;
+  const FieldBlock* promised_block = nullptr;
 
  private:
+  void promise_each(const FieldBlock& block);
   struct Names {  // few, each once
     std::string_view* names = nullptr;
     std::uint32_t size = 0, room = 0;
@@ -134,6 +149,7 @@ class Context {
   };
   Nanoseconds deadline_ = 0;
   const Policy* deadline_by_ = nullptr;
+  mutable Nanoseconds ended_ = 0;
   Cut cut_;
   Unit* unit_ = nullptr;
 };

@@ -67,6 +67,26 @@ inline std::size_t find_control(const char* data, std::size_t at, std::size_t en
   return end;
 }
 
+/// The first character at or after `at` that is no tchar; `end` when there is none. Names are nearly always of letters,
+/// digits and dashes, and shorter than 16.
+inline std::size_t find_not_token(const char* data, std::size_t at, std::size_t end) {
+#if defined(__SSE2__)
+  if (at + 16 <= end) {
+    const auto bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(data + at));
+    const auto between = [](__m128i text, char low, char high) {
+      return _mm_and_si128(_mm_cmpgt_epi8(text, _mm_set1_epi8(static_cast<char>(low - 1))),
+                           _mm_cmplt_epi8(text, _mm_set1_epi8(static_cast<char>(high + 1))));
+    };
+    const auto letter = between(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), 'a', 'z');
+    const auto usual =
+        _mm_or_si128(_mm_or_si128(letter, between(bytes, '0', '9')), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('-')));
+    at += static_cast<std::size_t>(__builtin_ctz(static_cast<unsigned>(~_mm_movemask_epi8(usual))));
+  }
+#endif
+  while (at < end && is(characters::kToken, data[at])) ++at;
+  return at;
+}
+
 constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 /// Equal without regard to the case of ASCII letters; `lowered` is lower case already.
 constexpr bool same_as_lower(std::string_view text, std::string_view lowered) {

@@ -1,5 +1,7 @@
 #include "plimsoll/http/client_address.hpp"
 
+#include "plimsoll/base/hash.hpp"
+
 #include <arpa/inet.h>
 #include <algorithm>
 #include <charconv>
@@ -29,6 +31,12 @@ std::optional<Address> Address::parse(std::string_view text) {
 }
 
 bool Address::is_v4() const { return std::equal(kMapped.begin(), kMapped.end(), bytes.begin()); }
+
+std::uint64_t site_key(std::string_view text) noexcept {
+  const auto address = Address::parse(text);
+  const auto key = hash64(address ? address->site() : text);
+  return key ? key : 1;
+}
 
 Result<TrustedProxies> TrustedProxies::parse(std::span<const std::string> networks) {
   TrustedProxies made;

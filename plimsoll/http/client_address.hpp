@@ -24,6 +24,10 @@ struct Address {
   friend bool operator==(const Address&, const Address&) = default;
 };
 
+/// A hash of the site of an address, or of a text that is none: by which clients are told apart. Never 0; not the same
+/// in another process.
+std::uint64_t site_key(std::string_view address) noexcept;
+
 inline constexpr Problem kBadNetwork{"bad-network", 500, "No address or network", "Write 10.0.0.0/8, ::1 or `unix`."};
 
 /// The proxies whose word on who stands behind them is believed.

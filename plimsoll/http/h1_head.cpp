@@ -10,7 +10,7 @@ using State = Head::State;
 void Head::reset() {
   fields.clear();
   begin = size = 0;
-  method = target = authority = host_ = {};
+  method = target = authority = path = query = host_ = {};
   version = 11;
   framing = Framing::none;
   content_length = 0;
@@ -18,7 +18,7 @@ void Head::reset() {
   has_content_length = expects_continue = false;
   keep_alive = true;
   begun_ = have_line_ = refused_ = has_host_ = has_coding_ = chunked_ = unknown_coding_ = false;
-  close_ = asked_keep_alive_ = expects_other_ = empty_coding_ = absolute_ = false;
+  close_ = asked_keep_alive_ = expects_other_ = empty_coding_ = absolute = has_query = false;
 }
 
 State Head::refuse(const Problem& problem, std::string_view detail) {
@@ -93,10 +93,17 @@ State Head::target_form(std::string_view buffer) {
   if (!split) return refuse(kMalformed, split.error());
   if (split->form == Target::Form::asterisk && verb != "OPTIONS")
     return refuse(kMalformed, "The target * is for OPTIONS only.");
+  const auto slice = [&](std::string_view part) {
+    return Slice{target.at + static_cast<std::uint32_t>(part.data() - text.data()),
+                 static_cast<std::uint32_t>(part.size())};
+  };
   if (split->form == Target::Form::absolute) {
-    absolute_ = true;
-    authority = {target.at + static_cast<std::uint32_t>(split->authority.data() - text.data()),
-                 static_cast<std::uint32_t>(split->authority.size())};
+    absolute = true;
+    authority = slice(split->authority);
+  } else {
+    path = slice(split->path);
+    has_query = split->has_query;
+    if (has_query) query = slice(split->query);
   }
   return State::incomplete;
 }
@@ -107,8 +114,7 @@ State Head::field_line(std::string_view buffer, std::size_t end) {
   const auto line = buffer.substr(line_, end - line_);
   if (line.front() == ' ' || line.front() == '\t')
     return refuse(kMalformed, "A header line begins with a blank; folded lines are obsolete.");
-  std::size_t colon = 0;
-  while (colon < line.size() && is(characters::kToken, line[colon])) ++colon;
+  const auto colon = find_not_token(buffer.data(), line_, end) - line_;
   if (colon == line.size() || line[colon] != ':')
     return refuse(kMalformed, "A header line has no name followed by a colon.");
   if (colon == 0) return refuse(kMalformed, "A header field has no name.");
@@ -197,7 +203,7 @@ State Head::host(std::string_view buffer) {
   if (has_host_ && !value.empty() && !is_authority(value))
     return refuse(kMalformed, "Host is not a host with an optional port.");
   // The authority of an absolute target replaces Host (RFC 9112, section 3.2.2).
-  if (!absolute_) authority = host_;
+  if (!absolute) authority = host_;
   return State::incomplete;
 }
 

@@ -62,6 +62,9 @@ class Head {
   std::size_t begin = 0;  ///< where the request line begins in the buffer
   std::size_t size = 0;   ///< where the head ends in the buffer, empty line included: there the body begins
   Slice method, target, authority;
+  bool absolute = false;  ///< the target is an absolute URI; then its parts are not told here (split_target)
+  Slice path, query;
+  bool has_query = false;
   std::vector<FieldLine> fields;
   int version = 11;  ///< 10 or 11
   Framing framing = Framing::none;
@@ -91,7 +94,6 @@ class Head {
   bool begun_ = false, have_line_ = false, refused_ = false;
   bool has_host_ = false, has_coding_ = false, chunked_ = false, unknown_coding_ = false;
   bool close_ = false, asked_keep_alive_ = false, expects_other_ = false, empty_coding_ = false;
-  bool absolute_ = false;
   Slice host_;
   const Problem* problem_ = &kMalformed;
   std::string_view detail_;

@@ -1,24 +1,14 @@
 #include "plimsoll/http/h1_response.hpp"
 
+#include "plimsoll/base/copy.hpp"
 #include "plimsoll/http/characters.hpp"
+#include "plimsoll/http/field_block.hpp"
 
 #include <algorithm>
 #include <charconv>
 
 namespace plimsoll::h1 {
 namespace {
-
-/// Fields that are the connection's to say.
-bool is_framing(std::string_view name) {
-  switch (name.size()) {
-    case 7: return same_as_lower(name, "upgrade");
-    case 10: return same_as_lower(name, "connection") || same_as_lower(name, "keep-alive");
-    case 14: return same_as_lower(name, "content-length");
-    case 16: return same_as_lower(name, "proxy-connection");
-    case 17: return same_as_lower(name, "transfer-encoding");
-    default: return false;
-  }
-}
 
 struct Flat {
   char* at;
@@ -28,6 +18,18 @@ struct Flat {
     at += text.size();
   }
   void number(std::uint64_t value) { at = std::to_chars(at, at + 20, value).ptr; }
+  /// Written first and looked at on the way: what would not be one field line is not taken, and the next one is written
+  /// over it.
+  void field(const Header& field) {
+    auto* to = at;
+    *to++ = '\r', *to++ = '\n';
+    if (!copy_unless(bytes16::outside_lower_case_names, field.name, to) && !is_token(field.name)) return;
+    if (field.name.empty()) return;
+    to += field.name.size();
+    *to++ = ':', *to++ = ' ';
+    if (!copy_unless(bytes16::line_breaking, field.value, to)) return;
+    at = to + field.value.size();
+  }
 };
 
 }  // namespace
@@ -41,7 +43,8 @@ void Outbox::grow(std::size_t size) {
 }
 
 void write_head(Outbox& out, const Response& response, const Framed& framed) {
-  std::size_t size = 256;
+  const auto block = response.block ? response.block->lines() : std::string_view{};
+  std::size_t size = 256 + block.size();
   for (const auto& field : response.headers) size += field.name.size() + field.value.size() + 4;
   auto* const begin = out.room(size);
   Flat flat{begin};
@@ -50,18 +53,10 @@ void write_head(Outbox& out, const Response& response, const Framed& framed) {
   flat.number(status);
   flat.put(" ");
   flat.put(reason(status));
-  bool dated = false;
-  for (const auto& field : response.headers) {
-    if (is_framing(field.name)) continue;
-    if (!is_token(field.name)) continue;
-    if (find_control(field.value.data(), 0, field.value.size()) != field.value.size()) continue;
-    dated |= field.name.size() == 4 && same_as_lower(field.name, "date");
-    flat.put("\r\n");
-    flat.put(field.name);
-    flat.put(": ");
-    flat.put(field.value);
-  }
-  if (!dated && !framed.date.empty()) {
+  for (const auto& field : response.headers)
+    if (!is_framing(field.name)) flat.field(field);
+  flat.put(block);
+  if (!framed.date.empty() && !response.headers.contains("date")) {
     flat.put("\r\ndate: ");
     flat.put(framed.date);
   }

@@ -44,9 +44,9 @@ struct Framed {
   std::string_view date{};  ///< IMF-fixdate
 };
 
-/// Writes status line, fields and empty line. The answer's own Connection, Keep-Alive, Transfer-Encoding, Upgrade and
-/// Content-Length are left out, because framing is the connection's; a field whose name or value would end its line is
-/// left out too, so that no answer can be split.
+/// Writes status line, fields and empty line, all in one piece. The answer's own Connection, Keep-Alive,
+/// Transfer-Encoding, Upgrade and Content-Length are left out, because framing is the connection's; a field whose name
+/// or value would end its line is left out too, so that no answer can be split.
 void write_head(Outbox& out, const Response& response, const Framed& framed);
 
 /// The line before a chunk of `size` bytes, into `out` (at least 20 bytes); gives its length.

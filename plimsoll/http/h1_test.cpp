@@ -1,3 +1,4 @@
+#include "plimsoll/http/field_block.hpp"
 #include "plimsoll/http/h1_drive.hpp"
 #include "plimsoll/http/h1_refused_cases.hpp"
 #include "plimsoll/http/h1_response.hpp"
@@ -108,6 +109,35 @@ TEST(Http1Machine, AnAnswerCannotBeSplitByItsFields) {
   Outbox out;
   write_head(out, response, {.size = 7, .date = "now"});
   EXPECT_EQ(out.text(), "HTTP/1.1 200 OK\r\ngood: value\r\ndate: now\r\ncontent-length: 7\r\n\r\n");
+}
+
+TEST(Http1Machine, ABreakIsFoundWhereverInAFieldItStands) {
+  Arena arena;
+  for (std::size_t size : {1, 3, 4, 7, 8, 15, 16, 17, 33})
+    for (std::size_t place = 0; place < size; ++place)
+      for (char c : {'\r', '\n', '\0'}) {
+        std::string text(size, 'x');
+        text[place] = c;
+        Response response{.status = 200, .headers = Headers{arena}};
+        response.headers.add("a", text);
+        response.headers.add(text, "b");
+        response.headers.add("c", "d");
+        Outbox out;
+        write_head(out, response, {});
+        EXPECT_EQ(out.text(), "HTTP/1.1 200 OK\r\nc: d\r\ncontent-length: 0\r\n\r\n") << place << " of " << size;
+      }
+}
+
+TEST(Http1Machine, ABlockOfFieldsIsSentBehindTheOthers) {
+  Arena arena;
+  FieldBlock block;
+  ASSERT_TRUE(block.add("x-frame-options", "DENY") && block.add("referrer-policy", "no-referrer"));
+  Response response{.status = 204, .headers = Headers{arena}, .block = &block};
+  response.headers.add("ETag", "\"1\"");
+  Outbox out;
+  write_head(out, response, {.length = Framed::Length::none});
+  EXPECT_EQ(out.text(),
+            "HTTP/1.1 204 No Content\r\nETag: \"1\"\r\nx-frame-options: DENY\r\nreferrer-policy: no-referrer\r\n\r\n");
 }
 
 TEST(Http1Machine, AnUnknownStatusHasNoReasonPhrase) {

@@ -1,6 +1,7 @@
 #include "plimsoll/http/h2.hpp"
 
 #include "plimsoll/http/characters.hpp"
+#include "plimsoll/http/field_block.hpp"
 #include "plimsoll/http/h1_head.hpp"
 #include "plimsoll/http/h2_memory.hpp"
 #include "plimsoll/http/target.hpp"
@@ -19,16 +20,11 @@ namespace {
 constexpr std::size_t kFrameHeader = 9;  // bytes (RFC 9113, section 4.1)
 constexpr std::uint8_t kDrainPing[8] = {'g', 'o', 'i', 'n', 'g', ' ', 'u', 'p'};
 
-/// Fields that mean something to one HTTP/1 connection only (RFC 9113, section 8.2.2).
-bool connection_specific(std::string_view name) {
-  for (auto other : {"connection", "transfer-encoding", "keep-alive", "upgrade", "proxy-connection"})
-    if (same_as_lower(name, other)) return true;
-  return false;
-}
-
-/// What may stand in a field line; a handler's mistake must not become a second field.
+/// What may stand in a field line; a handler's mistake must not become a second field. Fields that mean something to
+/// one HTTP/1 connection only are left out (RFC 9113, section 8.2.2).
 bool sendable(const Header& field) {
-  return is_token(field.name) && find_control(field.value.data(), 0, field.value.size()) == field.value.size();
+  return !is_framing(field.name) && is_token(field.name) &&
+         find_control(field.value.data(), 0, field.value.size()) == field.value.size();
 }
 
 nghttp2_nv pair(std::string_view name, std::string_view value) {
@@ -427,7 +423,7 @@ void H2Session::go_on(H2Stream& stream) {
 }
 
 void H2Session::respond(H2Stream& stream, std::uint16_t status, const Headers& headers, std::span<const Header> more,
-                        bool content) {
+                        bool content, const FieldBlock* block) {
   if (!stream.id_) return;
   auto& s = *state_;
   const char digits[] = {static_cast<char>('0' + status / 100), static_cast<char>('0' + status / 10 % 10),
@@ -435,8 +431,9 @@ void H2Session::respond(H2Stream& stream, std::uint16_t status, const Headers& h
   s.answer.clear();
   s.answer.push_back(pair(":status", {digits, sizeof digits}));
   for (auto& field : headers)
-    if (!connection_specific(field.name) && !same_as_lower(field.name, "content-length") && sendable(field))
-      s.answer.push_back(pair(field.name, field.value));
+    if (sendable(field)) s.answer.push_back(pair(field.name, field.value));
+  if (block)
+    for (auto& field : block->fields()) s.answer.push_back(pair(field.name, field.value));
   for (auto& field : more) s.answer.push_back(pair(field.name, field.value));
   s.submit(stream, content);
 }

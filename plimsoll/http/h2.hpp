@@ -106,9 +106,9 @@ class H2Session {
   /// `100 Continue`, before the final answer.
   void go_on(H2Stream& stream);
   /// The head of the answer: `headers` without connection-specific fields (section 8.2.2) and Content-Length, then
-  /// `more`. `content`: pieces follow by `supply`; without it the answer ends here.
+  /// those of `block` and `more`. `content`: pieces follow by `supply`; without it the answer ends here.
   void respond(H2Stream& stream, std::uint16_t status, const Headers& headers, std::span<const Header> more,
-               bool content);
+               bool content, const FieldBlock* block = nullptr);
   /// The next piece of content, a view that stays good until `drained` or `closed`; `last`: nothing follows. Only after
   /// `respond` with content, and only when the piece before was drained.
   void supply(H2Stream& stream, Bytes piece, bool last);

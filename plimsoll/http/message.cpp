@@ -27,7 +27,21 @@ void Headers::grow() {
   data_ = data;
 }
 
-void Headers::set(std::string_view name, std::string_view value) {
+void Headers::add_absent(const Headers& others) {
+  if (others.size_ == 0) return;
+  if ((marks_ & others.marks_) == 0) {  // nothing in common: all of them at once
+    while (room_ - size_ < others.size_) grow();
+    std::memcpy(static_cast<void*>(data_ + size_), others.data_, others.size_ * sizeof(Header));
+    size_ += others.size_;
+    marks_ |= others.marks_;
+    return;
+  }
+  const Headers before = *this;
+  for (const auto& [name, value] : others)
+    if (!before.contains(name)) add(name, value);
+}
+
+void Headers::replace(std::string_view name, std::string_view value) {
   std::uint32_t at = 0;
   while (at < size_ && !same(data_[at].name, name)) ++at;
   if (at == size_) return add(name, value);
@@ -38,45 +52,41 @@ void Headers::set(std::string_view name, std::string_view value) {
   size_ = kept;
 }
 
-void Headers::remove(std::string_view name) {
+void Headers::erase(std::string_view name) {
   std::uint32_t kept = 0;
   for (std::uint32_t i = 0; i < size_; ++i)
     if (!same(data_[i].name, name)) data_[kept++] = data_[i];
   size_ = kept;
 }
 
-std::string_view Headers::find(std::string_view name) const {
+const Header* Headers::first(std::string_view name) const {
   for (auto& h : *this)
-    if (same(h.name, name)) return h.value;
-  return {};
+    if (same(h.name, name)) return &h;
+  return nullptr;
 }
 
-bool Headers::contains(std::string_view name) const {
-  for (auto& h : *this)
-    if (same(h.name, name)) return true;
-  return false;
-}
-
-std::size_t Headers::count(std::string_view name) const {
+std::size_t Headers::count_all(std::string_view name) const {
   std::size_t n = 0;
   for (auto& h : *this) n += same(h.name, name);
   return n;
 }
 
-std::string_view Headers::joined(std::string_view name) const {
-  if (count(name) < 2) return find(name);
+std::string_view Headers::join(std::string_view name) const {
+  const auto* only = first(name);
+  if (!only) return {};
+  std::size_t size = 0, count = 0;
+  for (auto* h = only; h != end(); ++h)
+    if (same(h->name, name)) size += h->value.size() + 2, ++count;
+  if (count == 1) return only->value;
   // Crumbs of a cookie are parted as its pairs are (RFC 9113, section 8.2.3); any other list by commas.
   const char between = same(name, "cookie") ? ';' : ',';
-  std::size_t size = 0;
-  for (auto& h : *this)
-    if (same(h.name, name)) size += h.value.size() + 2;
   auto* text = static_cast<char*>(arena_->take(size));
   auto* at = text;
-  for (auto& h : *this)
-    if (same(h.name, name)) {
+  for (auto* h = only; h != end(); ++h)
+    if (same(h->name, name)) {
       if (at != text) *at++ = between, *at++ = ' ';
-      if (!h.value.empty()) std::memcpy(at, h.value.data(), h.value.size());
-      at += h.value.size();
+      if (!h->value.empty()) std::memcpy(at, h->value.data(), h->value.size());
+      at += h->value.size();
     }
   return {text, static_cast<std::size_t>(at - text)};
 }

@@ -33,25 +33,57 @@ class Headers {
     if (size_ == room_) [[unlikely]]
       grow();
     data_[size_++] = {name, value};
+    marks_ |= mark(name);
   }
+  /// Those of `others` whose names are not there yet.
+  void add_absent(const Headers& others);
   /// Replaces the first of that name and removes others, or adds.
-  void set(std::string_view name, std::string_view value);
-  void remove(std::string_view name);
+  [[gnu::always_inline]] void set(std::string_view name, std::string_view value) {
+    if (perhaps(name))
+      replace(name, value);
+    else
+      add(name, value);
+  }
+  void remove(std::string_view name) {
+    if (perhaps(name)) erase(name);
+  }
   /// The value of the first field line of that name; empty when there is none (see `contains`).
-  std::string_view find(std::string_view name) const;
-  bool contains(std::string_view name) const;
-  std::size_t count(std::string_view name) const;
+  std::string_view find(std::string_view name) const {
+    const auto* field = perhaps(name) ? first(name) : nullptr;
+    return field ? field->value : std::string_view{};
+  }
+  bool contains(std::string_view name) const { return perhaps(name) && first(name); }
+  std::size_t count(std::string_view name) const { return perhaps(name) ? count_all(name) : 0; }
   /// All values of that name joined by ", " (RFC 9110, section 5.3), those of `cookie` by "; ".
-  std::string_view joined(std::string_view name) const;
+  std::string_view joined(std::string_view name) const { return perhaps(name) ? join(name) : std::string_view{}; }
   const Header* begin() const { return data_; }
   const Header* end() const { return data_ + size_; }
   std::size_t size() const { return size_; }
   Arena& arena() const { return *arena_; }
 
+  /// One bit of 64 for a name, by its length and three of its letters, whatever their case. Most names that are asked
+  /// for are not there, and a bit that nobody has set says so at once; that of a literal is worked out by the compiler.
+  /// The factors were chosen so that names often asked for stay apart from those often there.
+  static constexpr std::uint64_t mark(std::string_view name) {
+    if (name.empty()) return 1;
+    const auto letter = [&](std::size_t at) { return static_cast<unsigned char>(name[at]) | 32u; };
+    const auto size = name.size();
+    return std::uint64_t{1} << ((size * 35 + letter(0) + letter(size * 3 / 4) + letter(size - 1) * 23) & 63);
+  }
+  /// The marks of all names that are there, perhaps of more.
+  std::uint64_t marks() const { return marks_; }
+
  private:
+  bool perhaps(std::string_view name) const { return (marks_ & mark(name)) != 0; }
   void grow();
+  void replace(std::string_view name, std::string_view value);
+  void erase(std::string_view name);
+  const Header* first(std::string_view name) const;
+  std::size_t count_all(std::string_view name) const;
+  std::string_view join(std::string_view name) const;
   Arena* arena_;
   Header* data_ = nullptr;
+  std::uint64_t marks_ = 0;
   std::uint32_t size_ = 0, room_ = 0;
 };
 
@@ -92,6 +124,7 @@ struct Peer {
   std::uint16_t port = 0;
   bool tls = false;
   std::string_view certificate_subject;  ///< of a verified client certificate (RFC 4514), else empty
+  std::uint64_t site = 0;                ///< site_key(address) where it is known already; 0: nobody has asked
 };
 
 struct Request {
@@ -108,10 +141,13 @@ struct Request {
   Peer peer{};
 };
 
+class FieldBlock;  // http/field_block.hpp
+
 struct Response {
   std::uint16_t status = 200;
   Headers headers;
   Body body{};
+  const FieldBlock* block = nullptr;  ///< fields sent behind the others, whose names are not among them
 };
 
 /// The reason phrase of a status; empty when it has none.

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cctype>
+#include <string>
+#include <vector>
+
 namespace plimsoll {
 namespace {
 
@@ -47,6 +51,49 @@ TEST(Headers, JoinsWhatStandsInSeveralLines) {
   EXPECT_EQ(headers.count("VARY"), 2u);
   headers.remove("vary");
   EXPECT_EQ(headers.size(), 0u);
+}
+
+std::string listed(const Headers& headers) {
+  std::string all;
+  for (const auto& [name, value] : headers) all += std::string(name) + '=' + std::string(value) + ' ';
+  return all;
+}
+
+TEST(Headers, TakeOverWhatTheyDoNotHave) {
+  Arena arena;
+  Headers promised{arena}, answer{arena}, empty{arena};
+  promised.add("x-request-id", "1");
+  promised.add("vary", "origin");
+  promised.add("vary", "accept-encoding");
+  answer.add("content-type", "a/b");
+  answer.add_absent(empty);
+  answer.add_absent(promised);  // nothing in common
+  EXPECT_EQ(listed(answer), "content-type=a/b x-request-id=1 vary=origin vary=accept-encoding ");
+  EXPECT_EQ(answer.count("vary"), 2u);
+
+  Headers other{arena};
+  other.add("X-Request-Id", "own");
+  other.add_absent(promised);
+  EXPECT_EQ(listed(other), "X-Request-Id=own vary=origin vary=accept-encoding ");
+  empty.add_absent(promised);
+  EXPECT_EQ(empty.size(), 3u);
+}
+
+TEST(Headers, FindEveryNameWhateverOthersAreThere) {
+  // Names whose marks are the same, and those that differ in case only, are told apart by the names themselves.
+  Arena arena;
+  Headers headers{arena};
+  std::vector<std::string> names;
+  for (int i = 0; i < 300; ++i)
+    names.push_back("x-" + std::string(static_cast<std::size_t>(i % 7), 'y') + std::to_string(i));
+  for (std::size_t i = 0; i < names.size(); i += 2) headers.add(names[i], names[i]);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    auto upper = names[i];
+    for (auto& c : upper) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    EXPECT_EQ(headers.contains(names[i]), i % 2 == 0) << names[i];
+    EXPECT_EQ(headers.find(upper), i % 2 == 0 ? names[i] : "") << names[i];
+    EXPECT_EQ(Headers::mark(names[i]), Headers::mark(upper));
+  }
 }
 
 TEST(Headers, HoldManyAndKeepTheirOrder) {

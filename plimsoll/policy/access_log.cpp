@@ -43,10 +43,11 @@ class AccessLog final : public Check {
     const auto& outcome = context.outcome;
     if (outcome.status < 400 && !options_.successes) return;
     const auto level = outcome.status >= 500 ? telemetry::Level::error : telemetry::Level::info;
-    log_.write(level, "request", [&](telemetry::Line& line) {
+    const auto duration = context.ended() - context.started;
+    log_.write_at(context.wall + duration, level, "request", [&](telemetry::Line& line) {
       line.add("method", request.method).add("path", request.path).add("status", std::int64_t{outcome.status});
       if (context.operation && !context.operation->id.empty()) line.add("operation", context.operation->id);
-      line.add("duration_us", (context.services.clock->steady() - context.started) / 1000);
+      line.add("duration_us", duration / 1000);
       line.add("bytes", static_cast<std::int64_t>(outcome.sent));
       line.add("client", request.peer.address);
       if (context.principal) line.add("principal", context.principal->subject);

@@ -1,6 +1,5 @@
 #include "plimsoll/policy/client_key.hpp"
 
-#include "plimsoll/base/hash.hpp"
 #include "plimsoll/http/client_address.hpp"
 
 namespace plimsoll::policy {
@@ -13,10 +12,9 @@ struct ClientKey {
 }  // namespace
 
 std::uint64_t client_key(const Request& request, Context& context) {
+  if (request.peer.site) return request.peer.site;  // of the connection
   if (const auto* known = context.noted<ClientKey>()) return known->value;
-  const auto text = request.peer.address;
-  const auto address = Address::parse(text);
-  return context.note<ClientKey>(hash64(address ? address->site() : text)).value;
+  return context.note<ClientKey>(site_key(request.peer.address)).value;
 }
 
 }  // namespace plimsoll::policy

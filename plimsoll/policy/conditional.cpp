@@ -1,4 +1,5 @@
 #include "plimsoll/http/conditional.hpp"
+#include "plimsoll/base/encoding.hpp"
 #include "plimsoll/base/hash.hpp"
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/exchange/context.hpp"
@@ -27,16 +28,18 @@ class Conditional final : public Policy {
     if (!answer || answer->status != 200 || mode() == Mode::shadow) co_return answer;
     auto& response = *answer;
     auto& headers = response.headers;
-    if (!headers.contains("cache-control")) headers.add("cache-control", "private, no-cache");
-    const auto said = headers.find("cache-control");
-    if (said.find("no-store") != said.npos) co_return answer;
-    if (!headers.contains("etag")) {
+    if (!headers.contains("cache-control"))
+      headers.add("cache-control", "private, no-cache");
+    else if (headers.find("cache-control").contains("no-store"))
+      co_return answer;
+    http::Validators current{.etag = headers.find("etag")};
+    if (current.etag.empty()) {
       const auto body = whole(response);
       if (!body || body->size() > kLargest) co_return answer;
-      headers.add("etag", tag_of(*body, context.arena));
+      current.etag = tag_of(*body, context.arena);
+      headers.set("etag", current.etag);
     }
     const auto now = context.wall / kSecond;
-    http::Validators current{.etag = headers.find("etag")};
     if (const auto date = headers.find("last-modified"); !date.empty())
       current.last_modified = http::parse_date(date, now);
     if (http::evaluate(request.method, request.headers, current, now) == http::Precondition::not_modified) {
@@ -55,11 +58,9 @@ class Conditional final : public Policy {
   static std::string_view tag_of(std::string_view body, Arena& arena) {
     const auto hash = content_hash(body);
     auto* text = arena.array<char>(34);
-    auto* at = text;
-    *at++ = '"';
-    for (const auto word : {hash.high, hash.low})
-      for (int shift = 60; shift >= 0; shift -= 4) *at++ = "0123456789abcdef"[(word >> shift) & 15];
-    *at++ = '"';
+    text[0] = text[33] = '"';
+    put_hex(hash.high, text + 1);
+    put_hex(hash.low, text + 17);
     return {text, 34};
   }
 

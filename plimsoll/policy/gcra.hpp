@@ -21,11 +21,11 @@ struct Rate {
 
 /// What the limiter decided, and what the caller is told.
 struct RateDecision {
-  bool allowed = false;
-  std::int64_t remaining = 0;   ///< units that could be spent right now
-  Nanoseconds retry_after = 0;  ///< zero when allowed
-  Nanoseconds next_after = 0;   ///< until one more unit can be spent than now; zero when the bucket is full
-  Nanoseconds reset_after = 0;  ///< until the full burst is available again
+  bool allowed;
+  std::int64_t remaining;   ///< units that could be spent right now
+  Nanoseconds retry_after;  ///< zero when allowed
+  Nanoseconds next_after;   ///< until one more unit can be spent than now; zero when the bucket is full
+  Nanoseconds reset_after;  ///< until the full burst is available again
 };
 
 /// Token bucket in one number: the generic cell rate algorithm (ITU-T I.371).
@@ -59,6 +59,7 @@ class Gcra {
     const auto over = std::max<Nanoseconds>(reset - rate.capacity(), 0);  // after a limit was lowered
     return {.allowed = true,
             .remaining = left / rate.interval(),
+            .retry_after = 0,
             .next_after = reset == 0 ? 0 : over + rate.interval() - left % rate.interval(),
             .reset_after = reset};
   }

@@ -86,7 +86,7 @@ Result<Limit> limit_of(const json::Value& from, const RateLimitOptions& options)
     if (amount) {
       auto its = rate_of(from, *amount, rate->period, 0);
       if (!its) return std::unexpected(std::move(its).error());
-      tier.allowance = Allowance{*its, {}};
+      tier.allowance = Allowance{.rate = *its};
     }
     limit.tiers.push_back(std::move(tier));
   }
@@ -130,9 +130,13 @@ void name_all(std::vector<Limit>& limits) {
                                         [&](auto& other) { return other.by == limit.by; });
       if (before > 0) limit.name += "-" + std::to_string(before + 1);
     }
-    limit.allowance.policy = policy_item(limit.name, limit.allowance.rate);
+    const auto write_out = [&](Allowance& allowance) {
+      allowance.policy = policy_item(limit.name, allowance.rate);
+      allowance.limit = std::to_string(allowance.rate.limit);
+    };
+    write_out(limit.allowance);
     for (auto& tier : limit.tiers)
-      if (tier.allowance) tier.allowance->policy = policy_item(limit.name, tier.allowance->rate);
+      if (tier.allowance) write_out(*tier.allowance);
   }
 }
 

@@ -17,10 +17,11 @@ enum class By : std::uint8_t {
   stranger,  ///< by address those that bring no credentials: the limit that is there when nobody names one
 };
 
-/// A rate with the text of its item in `RateLimit-Policy`.
+/// A rate with what headers say of it.
 struct Allowance {
   Rate rate;
-  std::string policy;  ///< `"caller";q=1000;w=60`
+  std::string policy;  ///< its item in `RateLimit-Policy`: `"caller";q=1000;w=60`
+  std::string limit;   ///< `1000`
 };
 
 /// Another allowance for callers of a role, or for one caller by subject; none: they are not limited.

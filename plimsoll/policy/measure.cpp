@@ -43,7 +43,7 @@ class Measure final : public Check {
     Entry(Measure& policy, const Context& context) : policy(policy), context(context) {}
     ~Entry() {
       policy.active_->add(-1);
-      policy.of(context.outcome.status).record(context.services.clock->steady() - context.started);
+      policy.of(context.outcome.status).record(context.ended() - context.started);
     }
   };
 

@@ -7,6 +7,7 @@
 #include "plimsoll/telemetry/log.hpp"
 
 #include <charconv>
+#include <cstring>
 
 namespace plimsoll::policy {
 namespace {
@@ -17,14 +18,15 @@ constexpr Problem kRateLimited{"rate-limited", 429, "Too many requests",
 /// What the limits have taken for an exchange, over both places in the chain: noted in its context.
 struct Charges {
   struct One {
-    const Limit* limit = nullptr;
-    const Allowance* allowance = nullptr;
-    std::uint64_t key = 0;
-    std::int64_t taken = 0;
-    RateDecision decision{};
+    const Limit* limit;
+    const Allowance* allowance;
+    std::uint64_t key;
+    std::int64_t taken;
+    RateDecision decision;
   };
-  One all[2 * kMostLimits];
+  One all[2 * kMostLimits];  // a kilobyte of which little is used: not cleared for every request
   std::size_t count = 0;
+  Charges() {}
 
   void give_back(LimitTable& table, std::size_t from = 0) {
     for (std::size_t i = from; i < count; ++i)
@@ -188,7 +190,7 @@ class RateLimit final : public Check {
       who = mixed(hash64(context.principal->subject), hash64(context.principal->scheme));
     else
       who = client_key(request, context);
-    charges.all[charges.count++] = {&limit, allowance, mixed(limit.identity, who)};
+    charges.all[charges.count++] = {&limit, allowance, mixed(limit.identity, who), 0, {}};
   }
 
   /// Whether the request carries what the operation's security would look at; never whether it is any good.
@@ -260,28 +262,29 @@ class RateLimit final : public Check {
     }
     context.promise("ratelimit-policy", policies);
 
-    constexpr std::size_t kRoom = 160;  // the name, at most 64 characters, and five numbers
+    constexpr std::size_t kRoom = 160;  // the name, at most 64 characters, and three numbers
     auto* at = context.arena.array<char>(kRoom);
-    const auto* end = at + kRoom;
-    const auto number = [&](std::int64_t value) { at = std::to_chars(at, const_cast<char*>(end), value).ptr; };
-    const auto word = [&](std::string_view text) { at = std::ranges::copy(text, at).out; };
-    auto* from = at;
+    auto* const end = at + kRoom;
+    const auto number = [&](std::int64_t value) {
+      auto* const from = at;
+      at = std::to_chars(at, end, value).ptr;
+      return std::string_view{from, at};
+    };
+    const auto word = [&](std::string_view text) {
+      std::memcpy(at, text.data(), text.size());
+      at += text.size();
+    };
+    auto* const from = at;
     word("\"");
     word(tightest.limit->name);
     word("\";r=");
-    auto* digits = at;
-    number(decision.remaining);
-    const std::string_view remaining{digits, at};
+    const auto remaining = number(decision.remaining);
     word(";t=");
     number(seconds);
     context.promise("ratelimit", {from, at});
     context.promise("x-ratelimit-remaining", remaining);
-    from = at;
-    number(tightest.allowance->rate.limit);
-    context.promise("x-ratelimit-limit", {from, at});
-    from = at;
-    number(in_seconds(context.wall) + seconds);
-    context.promise("x-ratelimit-reset", {from, at});
+    context.promise("x-ratelimit-limit", tightest.allowance->limit);
+    context.promise("x-ratelimit-reset", number(in_seconds(context.wall) + seconds));
   }
 
   static std::unexpected<Error> refusal(const Charges::One& tightest) {

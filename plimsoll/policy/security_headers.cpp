@@ -1,5 +1,6 @@
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
+#include "plimsoll/http/field_block.hpp"
 
 namespace plimsoll::policy {
 namespace {
@@ -29,30 +30,28 @@ class SecurityHeaders final : public Check {
   static constexpr std::span<const Problem* const> problems{};
 
   static Result<std::unique_ptr<Policy>> build(Options options, const Build&) {
-    return std::make_unique<SecurityHeaders>(std::move(options));
+    FieldBlock clear, tls;
+    const auto add = [&](std::string_view name, std::string_view value) {
+      return value.empty() || (clear.add(name, value) && tls.add(name, value));
+    };
+    const bool sound =
+        add("x-content-type-options", "nosniff") && add("content-security-policy", options.content_security_policy) &&
+        add("x-frame-options", options.frame_options) && add("referrer-policy", options.referrer_policy) &&
+        add("cross-origin-resource-policy", options.cross_origin_resource_policy);
+    if (!sound) return fail(config::kConfiguration, "a value contains a control character");
+    if (const auto seconds = options.strict_transport_security.nanoseconds / kSecond; seconds > 0)
+      tls.add("strict-transport-security", "max-age=" + std::to_string(seconds) + "; includeSubDomains");
+    return std::make_unique<SecurityHeaders>(std::move(clear), std::move(tls));
   }
-  explicit SecurityHeaders(Options options) : options_(std::move(options)) {
-    sts_ =
-        "max-age=" + std::to_string(options_.strict_transport_security.nanoseconds / kSecond) + "; includeSubDomains";
-  }
+  SecurityHeaders(FieldBlock clear, FieldBlock tls) : clear_(std::move(clear)), tls_(std::move(tls)) {}
 
   Result<> check(Request& request, Context& context) override {
-    context.promise("x-content-type-options", "nosniff");
-    promise(context, "content-security-policy", options_.content_security_policy);
-    promise(context, "x-frame-options", options_.frame_options);
-    promise(context, "referrer-policy", options_.referrer_policy);
-    promise(context, "cross-origin-resource-policy", options_.cross_origin_resource_policy);
-    if (request.peer.tls && options_.strict_transport_security.nanoseconds > 0)
-      context.promise("strict-transport-security", sts_);
+    context.promise(request.peer.tls ? tls_ : clear_);
     return {};
   }
 
  private:
-  static void promise(Context& context, std::string_view name, const std::string& value) {
-    if (!value.empty()) context.promise(name, value);
-  }
-  Options options_;
-  std::string sts_;
+  FieldBlock clear_, tls_;
 };
 
 }  // namespace

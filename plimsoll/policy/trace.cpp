@@ -1,10 +1,30 @@
+#include "plimsoll/base/digest.hpp"
+#include "plimsoll/base/encoding.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
 
-#include <random>
+#include <bit>
 
 namespace plimsoll::policy {
 namespace {
+
+/// Ids must differ, not be secret: xoshiro256++ (Blackman and Vigna, 2019), one for each thread, whose 256 bits of
+/// state come from the system.
+class Xoshiro256 {
+ public:
+  Xoshiro256() { random_bytes(state_, sizeof state_); }
+  std::uint64_t operator()() {
+    auto& [a, b, c, d] = state_;
+    const auto made = std::rotl(a + d, 23) + a;
+    const auto shifted = b << 17;
+    c ^= a, d ^= b, b ^= c, a ^= d, c ^= shifted;
+    d = std::rotl(d, 45);
+    return made;
+  }
+
+ private:
+  std::uint64_t state_[4];
+};
 
 /// Gives the exchange its ids: the trace of the caller continued (W3C Trace Context, level 1, section 3.2), or a new
 /// one; the request id taken as given, or the trace id. No I/O.
@@ -25,6 +45,7 @@ class Trace final : public Check {
   explicit Trace(Options options) : options_(options) {}
 
   Result<> check(Request& request, Context& context) override {
+    thread_local Xoshiro256 random;
     const auto parent = options_.accept ? request.headers.find("traceparent") : std::string_view{};
     auto* ids = context.arena.array<char>(48);
     if (valid(parent)) {
@@ -32,10 +53,11 @@ class Trace final : public Check {
       const char flags = parent[54];  // the lowest bit of a hexadecimal digit
       context.trace_sampled = (flags <= '9' ? flags - '0' : flags - 'a' + 10) & 1;
     } else {
-      random_hex(ids, 32);
+      put_hex(random() | 1, ids);  // all zero is invalid
+      put_hex(random(), ids + 16);
       context.trace_id = {ids, 32};
     }
-    random_hex(ids + 32, 16);
+    put_hex(random() | 1, ids + 32);
     context.span_id = {ids + 32, 16};
     const auto given = options_.accept ? request.headers.find("x-request-id") : std::string_view{};
     context.request_id = harmless(given) ? given : context.trace_id;
@@ -68,16 +90,6 @@ class Trace final : public Check {
       if (!word && !std::string_view("-_.:/+=").contains(c)) return false;
     }
     return true;
-  }
-
-  /// Ids must differ, not be secret: a generator per thread, seeded from the system.
-  static void random_hex(char* out, std::size_t digits) {
-    thread_local std::mt19937_64 generator{std::random_device{}() | std::uint64_t{std::random_device{}()} << 32};
-    for (std::size_t i = 0; i < digits; i += 16) {
-      auto word = generator();
-      for (std::size_t k = 0; k < 16; ++k, word >>= 4) out[i + k] = "0123456789abcdef"[word & 15];
-    }
-    if (out[0] == '0') out[0] = '1';  // all zero is invalid
   }
 
   Options options_;

@@ -4,6 +4,7 @@
 #include "plimsoll/base/encoding.hpp"
 #include "plimsoll/exchange/problem_document.hpp"
 #include "plimsoll/http/conditional.hpp"
+#include "plimsoll/http/field_block.hpp"
 
 namespace plimsoll::server {
 namespace {
@@ -139,35 +140,50 @@ const Link* Site::choose(Request& request, Context& context) {
 Task<Response> Site::serve(Request& request, Context& context) {
   context.path = request.path;
   auto answer = co_await Next{choose(request, context)}(request, context);
-  if (answer) co_return finish(std::move(*answer), context);
-  co_return told(std::move(answer).error(), context);
+  if (!answer) co_return told(std::move(answer).error(), context);
+  finish(*answer, context);
+  co_return std::move(*answer);
 }
 
 Response Site::told(Error error, Context& context) {
   const bool late = error.problem == &kDeadlineExceeded && context.scope && context.scope->stopped() == Stop::deadline;
   if (late && context.deadline_by()) context.deadline_by()->answers_for(error);
-  return finish(problem_document(error, context), context);
+  auto response = problem_document(error, context);
+  finish(response, context);
+  return response;
 }
 
-Response Site::finish(Response response, Context& context) {
+namespace {
+
+/// What all who promised `vary` depend on, and the answer itself.
+std::string_view vary_of(const Response& response, const Context& context) {
+  auto all = response.headers.joined("vary");
+  for (const auto& [name, value] : context.promised)
+    if (name == "vary" && !all.contains(value))
+      all = all.empty() ? value : context.arena.keep(std::string(all) + ", " + std::string(value));
+  return all;
+}
+
+}  // namespace
+
+/// Adds what was promised of whatever answer leaves, except where the answer has said it itself.
+void Site::finish(Response& response, Context& context) {
   if (response.status >= 400 && !context.outcome.problem.empty()) [[unlikely]]
     problems_.add(context.outcome.problem);
-  std::string_view vary;
-  for (const auto& [name, value] : context.promised) {
-    if (name == "vary") {
-      if (vary.empty())
-        vary = value;
-      else if (!vary.contains(value))
-        vary = context.arena.keep(std::string(vary) + ", " + std::string(value));
-    } else if (!response.headers.contains(name)) {
-      response.headers.add(name, value);
-    }
+  auto& headers = response.headers;
+  const auto promises_to_vary = context.promised.count("vary");
+  if (promises_to_vary > 1 || (promises_to_vary && headers.contains("vary")))
+    headers.set("vary", vary_of(response, context));
+  headers.add_absent(context.promised);
+  const auto* block = context.promised_block;
+  if (!block) return;
+  const auto brought = [&](const Header& field) { return headers.contains(field.name); };
+  if (!(headers.marks() & block->marks()) || std::ranges::none_of(block->fields(), brought)) {
+    response.block = block;
+  } else {
+    for (const auto& field : block->fields())
+      if (!brought(field)) headers.add(field.name, field.value);
   }
-  if (!vary.empty()) {
-    const auto own = response.headers.find("vary");
-    response.headers.set("vary", own.empty() ? vary : context.arena.keep(std::string(own) + ", " + std::string(vary)));
-  }
-  return response;
 }
 
 /// What could not be read as a request has a trace, a line of log and its numbers like any other: the checks that stand

@@ -48,7 +48,7 @@ class Site final : public edge::Service {
     Plan beside;  ///< of preflights and of OPTIONS
   };
   const Link* choose(Request&, Context&);
-  Response finish(Response, Context&);
+  void finish(Response&, Context&);
   Response told(Error, Context&);
 
   const Services& services_;

@@ -3,6 +3,7 @@
 #include "plimsoll/base/clock.hpp"
 
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <string_view>
 
@@ -41,19 +42,43 @@ struct Name {
 /// name that is redacted is never formatted.
 class Line {
  public:
-  Line& add(Name name, std::string_view value);
+  Line& add(Name name, std::string_view value) {
+    if (name.secret) value = "[redacted]";
+    if (begin(name.text, value.size())) string(value);
+    return *this;
+  }
   Line& add(Name name, const char* value) { return add(name, std::string_view(value)); }
-  Line& add(Name name, std::int64_t value);
+  Line& add(Name name, std::int64_t value) {
+    if (begin(name.text, 0)) number(value);
+    return *this;
+  }
   Line& add(Name name, double value);
   Line& add(Name name, bool value);
 
  private:
   friend class Log;
   Line(void* buffer, char* at, char* end, bool text) : buffer_(buffer), at_(at), end_(end), text_(text) {}
-  bool room(std::size_t size);
-  void name(std::string_view name);
-  void put(std::string_view text);
+  static constexpr std::size_t kRoom = 48;  ///< for a number, and what stands around a member
+  bool room(std::size_t size) {
+    if (static_cast<std::size_t>(end_ - at_) < size) full_ = true;
+    return !full_;
+  }
+  /// The name of a member; false when there is no room for it and its value of so many bytes. Here, because the name
+  /// is known where it is compiled, and a copy of known length costs next to nothing.
+  bool begin(std::string_view name, std::size_t value) {
+    if (!room(name.size() + value + kRoom)) return false;
+    put(text_ ? " " : ",\"");
+    put(name);
+    put(text_ ? "=" : "\":");
+    return true;
+  }
+  void put(std::string_view text) {
+    std::memcpy(at_, text.data(), text.size());
+    at_ += text.size();
+  }
   void string(std::string_view value);
+  void quoted(std::string_view value);
+  void number(std::int64_t value);
   void* buffer_;
   char *at_, *end_;
   bool text_;
@@ -73,8 +98,13 @@ class Log {
   /// `write(Level::info, "listening", [&](Line& line) { line.add("address", address); });`
   template <class F>
   void write(Level level, std::string_view event, F&& members) {
+    if (enabled(level)) write_at(now(), level, event, members);
+  }
+  /// The same where the time (Unix, nanoseconds) is known already.
+  template <class F>
+  void write_at(Nanoseconds wall, Level level, std::string_view event, F&& members) {
     if (!enabled(level)) return;
-    auto line = begin(level, event);
+    auto line = begin(wall, level, event);
     members(line);
     end(line);
   }
@@ -84,7 +114,8 @@ class Log {
   void flush();
 
  private:
-  Line begin(Level level, std::string_view event);
+  Nanoseconds now() const noexcept;
+  Line begin(Nanoseconds wall, Level level, std::string_view event);
   void end(Line& line);
   struct State;
   std::unique_ptr<State> state_;

@@ -2,6 +2,7 @@
 
 #include "plimsoll/async/loop.hpp"
 #include "plimsoll/exchange/context.hpp"
+#include "plimsoll/http/field_block.hpp"
 #include "plimsoll/server/problems.hpp"
 #include "plimsoll/server/site.hpp"
 
@@ -63,6 +64,8 @@ struct Client::State {
                              [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
       answer.headers.emplace_back(std::move(lower), value);
     }
+    if (response.block)
+      for (const auto& [name, value] : response.block->fields()) answer.headers.emplace_back(name, value);
     auto body = co_await gathered(response.body);
     if (!body) throw std::runtime_error("the answer's stream failed: " + body.error().detail);
     answer.body = request.method == "HEAD" ? std::string{} : std::move(*body);
