@@ -27,7 +27,8 @@ static std::uint64_t tick_of(Nanoseconds since_start) {
 struct Loop::Impl {
   explicit Impl(Loop& loop) : loop(loop) {}
   Loop& loop;
-  asio::io_context context{1};
+  // Descriptors and timers are touched by the loop's own thread alone; others only post, and that stays locked.
+  asio::io_context context{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO};
   asio::steady_timer tick{context};
   asio::posix::stream_descriptor epoll{context, ::epoll_create1(EPOLL_CLOEXEC)};
   Nanoseconds started = system_clock().steady();

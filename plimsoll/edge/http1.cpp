@@ -270,8 +270,10 @@ Task<bool> Http1::exchange() {
     co_return false;
   }
   if (last) co_return false;
-  const bool clean = co_await discard_body();
-  if (!clean) co_return false;
+  if (!inbox().body.complete()) {
+    const bool clean = co_await discard_body();
+    if (!clean) co_return false;
+  }
   inbox().head.reset();
   co_return true;
 }

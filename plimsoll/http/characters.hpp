@@ -54,12 +54,18 @@ constexpr bool is_token(std::string_view text) { return !text.empty() && all_are
 inline std::size_t find_control(const char* data, std::size_t at, std::size_t end) {
 #if defined(__SSE2__)
   const auto tab = _mm_set1_epi8('\t'), del = _mm_set1_epi8(0x7f), last = _mm_set1_epi8(0x1f);
-  for (; at + 16 <= end; at += 16) {
-    const auto bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(data + at));
+  const auto found = [&](std::size_t from) {
+    const auto bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(data + from));
     const auto low = _mm_cmpeq_epi8(_mm_min_epu8(bytes, last), bytes);
     const auto wrong = _mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(bytes, tab), low), _mm_cmpeq_epi8(bytes, del));
-    if (const auto mask = _mm_movemask_epi8(wrong))
-      return at + static_cast<std::size_t>(__builtin_ctz(static_cast<unsigned>(mask)));
+    return static_cast<unsigned>(_mm_movemask_epi8(wrong));
+  };
+  for (; at + 16 <= end; at += 16)
+    if (const auto mask = found(at)) return at + static_cast<std::size_t>(__builtin_ctz(mask));
+  if (at < end && end >= 16) {  // the last few: with some before them, which are left out again
+    const auto from = end - 16;
+    const auto mask = found(from) >> (at - from);
+    return mask ? at + static_cast<std::size_t>(__builtin_ctz(mask)) : end;
   }
 #endif
   for (; at < end; ++at)
@@ -97,9 +103,12 @@ constexpr bool same_as_lower(std::string_view text, std::string_view lowered) {
 }
 /// Without blanks and tabs at both ends (OWS).
 constexpr std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
+  const auto blank = [](char c) { return c == ' ' || c == '\t'; };
+  const auto* begin = text.data();
+  const auto* end = begin + text.size();
+  while (begin != end && blank(*begin)) ++begin;
+  while (begin != end && blank(end[-1])) --end;
+  return {begin, static_cast<std::size_t>(end - begin)};
 }
 
 }  // namespace plimsoll

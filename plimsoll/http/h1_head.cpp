@@ -67,9 +67,9 @@ State Head::request_line(std::string_view buffer, std::size_t end) {
   begin = line_;
   have_line_ = true;
   const auto line = buffer.substr(begin, end - begin);
-  const auto first = line.find(' ');
-  if (first == line.npos) return refuse(kMalformed, "The request line has no target.");
-  if (!is_token(line.substr(0, first))) return refuse(kMalformed, "The method is not a token.");
+  const auto first = find_not_token(buffer.data(), begin, end) - begin;
+  if (first == line.size() || line[first] != ' ' || first == 0)
+    return refuse(kMalformed, line.contains(' ') ? "The method is not a token." : "The request line has no target.");
   const auto last = line.find(' ', first + 1);
   if (last == line.npos) return refuse(kMalformed, "The request line has no HTTP version.");
   const auto word = line.substr(last + 1);

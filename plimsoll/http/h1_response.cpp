@@ -48,11 +48,15 @@ void write_head(Outbox& out, const Response& response, const Framed& framed) {
   for (const auto& field : response.headers) size += field.name.size() + field.value.size() + 4;
   auto* const begin = out.room(size);
   Flat flat{begin};
-  const auto status = response.status >= 100 && response.status <= 999 ? response.status : std::uint16_t{500};
-  flat.put("HTTP/1.1 ");
-  flat.number(status);
-  flat.put(" ");
-  flat.put(reason(status));
+  if (response.status == 200) {  // nearly always
+    flat.put("HTTP/1.1 200 OK");
+  } else {
+    const auto status = response.status >= 100 && response.status <= 999 ? response.status : std::uint16_t{500};
+    flat.put("HTTP/1.1 ");
+    flat.number(status);
+    flat.put(" ");
+    flat.put(reason(status));
+  }
   for (const auto& field : response.headers)
     if (!is_framing(field.name)) flat.field(field);
   flat.put(block);

@@ -46,6 +46,7 @@ bool is_authority(std::string_view text) {
     has_port = !rest.empty();
     port = has_port ? rest.substr(1) : rest;
   } else {
+    if (!text.empty() && all_are(characters::kHost, text)) return true;  // a name or an IPv4 address without port
     const auto colon = text.find(':');
     host = text.substr(0, colon);
     has_port = colon != text.npos;

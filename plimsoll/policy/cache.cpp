@@ -1,4 +1,5 @@
 #include "plimsoll/async/single_flight.hpp"
+#include "plimsoll/base/arena_text.hpp"
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/exchange/context.hpp"
@@ -176,12 +177,10 @@ class Cache final : public Policy {
     const bool storable = kept->fresh != 0;
     const auto left = (kept->fresh - now) / kSecond;
     auto answer = answer_from(std::move(kept), context, keeping_, now);
-    char text[96];
-    int size = std::snprintf(text, sizeof text, "plimsoll%.*s", static_cast<int>(how.size()), how.data());
-    if (storable)
-      size += std::snprintf(text + size, sizeof text - static_cast<std::size_t>(size), "; ttl=%lld",
-                            static_cast<long long>(left));
-    answer.headers.add("cache-status", context.arena.keep({text, static_cast<std::size_t>(size)}));
+    ArenaText status{context.arena, how.size() + 64};
+    status << "plimsoll" << how;
+    if (storable) status << "; ttl=" << left;
+    answer.headers.add("cache-status", status.text());
     return answer;
   }
 

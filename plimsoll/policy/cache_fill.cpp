@@ -1,5 +1,6 @@
 #include "plimsoll/policy/cache_fill.hpp"
 
+#include "plimsoll/base/arena_text.hpp"
 #include "plimsoll/base/digest.hpp"
 #include "plimsoll/base/encoding.hpp"
 #include "plimsoll/http/cache_control.hpp"
@@ -167,20 +168,22 @@ Response answer_from(std::shared_ptr<const CachedAnswer> kept, Context& context,
   arena.make<std::shared_ptr<const CachedAnswer>>(std::move(kept));  // the headers are views into it
   if (from.fresh == 0) return made;
   const auto age = std::max<std::int64_t>((now - from.made) / kSecond, 0);
-  made.headers.add("age", arena.keep(std::to_string(age)));
+  ArenaText seconds{arena, ArenaText::kNumber};
+  made.headers.add("age", (seconds << age).text());
   // A browser counts our `Age` against its own span (RFC 9111, section 4.2.3), so that is added.
-  std::string control = keeping.is_private ? "private" : "public";
+  ArenaText control{arena, 64};
+  control << (keeping.is_private ? "private" : "public");
   if (keeping.browser_ttl > 0)
-    control += ", max-age=" + std::to_string(age + keeping.browser_ttl / kSecond);
+    control << ", max-age=" << age + keeping.browser_ttl / kSecond;
   else
-    control += ", no-cache";
-  made.headers.add("cache-control", arena.keep(control));
+    control << ", no-cache";
+  made.headers.add("cache-control", control.text());
   if (!keeping.is_private) {
-    std::string cdn = "max-age=" + std::to_string(std::max<std::int64_t>((from.fresh - from.made) / kSecond, 0));
-    if (keeping.while_revalidate)
-      cdn += ", stale-while-revalidate=" + std::to_string(keeping.while_revalidate / kSecond);
-    if (keeping.if_error) cdn += ", stale-if-error=" + std::to_string(keeping.if_error / kSecond);
-    made.headers.add("cdn-cache-control", arena.keep(cdn));
+    ArenaText cdn{arena, 128};
+    cdn << "max-age=" << std::max<std::int64_t>((from.fresh - from.made) / kSecond, 0);
+    if (keeping.while_revalidate) cdn << ", stale-while-revalidate=" << keeping.while_revalidate / kSecond;
+    if (keeping.if_error) cdn << ", stale-if-error=" << keeping.if_error / kSecond;
+    made.headers.add("cdn-cache-control", cdn.text());
   }
   return made;
 }

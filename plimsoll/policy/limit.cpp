@@ -102,7 +102,7 @@ Result<> read_long(const json::Value& from, RateLimitOptions& options) {
                          later ? "this version does not implement that algorithm yet; token-bucket is there"
                                : "`algorithm` is token-bucket");
   }
-  if (options.name.size() > 64 || !std::ranges::all_of(options.name, [](char c) {
+  if (options.name.size() > kLongestName || !std::ranges::all_of(options.name, [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
       }))
     return config::wrong(from, "a name is of lower case letters, digits and dashes, at most 64");

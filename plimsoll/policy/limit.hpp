@@ -17,6 +17,8 @@ enum class By : std::uint8_t {
   stranger,  ///< by address those that bring no credentials: the limit that is there when nobody names one
 };
 
+inline constexpr std::size_t kLongestName = 64;  ///< of a limit
+
 /// A rate with what headers say of it.
 struct Allowance {
   Rate rate;

@@ -1,3 +1,4 @@
+#include "plimsoll/base/arena_text.hpp"
 #include "plimsoll/base/hash.hpp"
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/exchange/part.hpp"
@@ -5,9 +6,6 @@
 #include "plimsoll/policy/limit.hpp"
 #include "plimsoll/policy/limit_table.hpp"
 #include "plimsoll/telemetry/log.hpp"
-
-#include <charconv>
-#include <cstring>
 
 namespace plimsoll::policy {
 namespace {
@@ -250,38 +248,22 @@ class RateLimit final : public Check {
     const auto seconds = seconds_left(decision);
     std::string_view policies = charges.all[0].allowance->policy;
     if (charges.count > 1) {
-      std::size_t size = 0;
-      for (std::size_t i = 0; i < charges.count; ++i) size += charges.all[i].allowance->policy.size() + 2;
-      auto* text = context.arena.array<char>(size);
-      auto* at = text;
-      for (std::size_t i = 0; i < charges.count; ++i) {
-        if (i > 0) *at++ = ',', *at++ = ' ';
-        at = std::ranges::copy(charges.all[i].allowance->policy, at).out;
-      }
-      policies = {text, at};
+      std::size_t room = 0;
+      for (std::size_t i = 0; i < charges.count; ++i) room += charges.all[i].allowance->policy.size() + 2;
+      ArenaText all{context.arena, room};
+      for (std::size_t i = 0; i < charges.count; ++i) all << (i > 0 ? ", " : "") << charges.all[i].allowance->policy;
+      policies = all.text();
     }
     context.promise("ratelimit-policy", policies);
 
-    constexpr std::size_t kRoom = 160;  // the name, at most 64 characters, and three numbers
-    auto* at = context.arena.array<char>(kRoom);
-    auto* const end = at + kRoom;
     const auto number = [&](std::int64_t value) {
-      auto* const from = at;
-      at = std::to_chars(at, end, value).ptr;
-      return std::string_view{from, at};
+      ArenaText text{context.arena, ArenaText::kNumber};
+      return (text << value).text();
     };
-    const auto word = [&](std::string_view text) {
-      std::memcpy(at, text.data(), text.size());
-      at += text.size();
-    };
-    auto* const from = at;
-    word("\"");
-    word(tightest.limit->name);
-    word("\";r=");
     const auto remaining = number(decision.remaining);
-    word(";t=");
-    number(seconds);
-    context.promise("ratelimit", {from, at});
+    ArenaText state{context.arena, 2 * kLongestName};
+    state << "\"" << tightest.limit->name << "\";r=" << remaining << ";t=" << seconds;
+    context.promise("ratelimit", state.text());
     context.promise("x-ratelimit-remaining", remaining);
     context.promise("x-ratelimit-limit", tightest.allowance->limit);
     context.promise("x-ratelimit-reset", number(in_seconds(context.wall) + seconds));

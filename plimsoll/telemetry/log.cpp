@@ -76,6 +76,12 @@ bool plain(std::string_view text) {
 
 }  // namespace
 
+void Line::in_text(std::string_view name) {
+  put(" ");
+  put(name);
+  put("=");
+}
+
 void Line::string(std::string_view value) {
   if (text_ && plain(value))
     put(value);

@@ -67,15 +67,23 @@ class Line {
   /// is known where it is compiled, and a copy of known length costs next to nothing.
   bool begin(std::string_view name, std::size_t value) {
     if (!room(name.size() + value + kRoom)) return false;
-    put(text_ ? " " : ",\"");
-    put(name);
-    put(text_ ? "=" : "\":");
+    if (text_) [[unlikely]] {
+      in_text(name);
+      return true;
+    }
+    auto* at = at_;  // not the member: the compiler must think that each character written may change it
+    *at++ = ',', *at++ = '"';
+    std::memcpy(at, name.data(), name.size());
+    at += name.size();
+    *at++ = '"', *at++ = ':';
+    at_ = at;
     return true;
   }
   void put(std::string_view text) {
     std::memcpy(at_, text.data(), text.size());
     at_ += text.size();
   }
+  void in_text(std::string_view name);
   void string(std::string_view value);
   void quoted(std::string_view value);
   void number(std::int64_t value);

@@ -1,0 +1,34 @@
+#pragma once
+
+#include "plimsoll/base/arena.hpp"
+
+#include <charconv>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+namespace plimsoll {
+
+/// Text put together in an arena: the value of a header. Who begins it knows how much it can become at most.
+class ArenaText {
+ public:
+  static constexpr std::size_t kNumber = 20;  ///< characters of a number, at most
+
+  ArenaText(Arena& arena, std::size_t room) : begin_(arena.array<char>(room)), at_(begin_) {}
+  ArenaText& operator<<(std::string_view text) {
+    std::memcpy(at_, text.data(), text.size());
+    at_ += text.size();
+    return *this;
+  }
+  ArenaText& operator<<(std::int64_t number) {
+    at_ = std::to_chars(at_, at_ + kNumber, number).ptr;
+    return *this;
+  }
+  /// What has been put together so far.
+  std::string_view text() const { return {begin_, at_}; }
+
+ private:
+  char *begin_, *at_;
+};
+
+}  // namespace plimsoll
