@@ -19,7 +19,7 @@ void Context::Names::add(Arena& arena, std::string_view name) {
 }
 
 void Context::promise_each(const FieldBlock& block) {
-  for (const auto& [name, value] : block.fields()) promise(name, value);
+  block.each([&](const Header& field) { promise(field.name, field.value); });
 }
 
 const json::Value* Context::parameter(std::string_view name) const {

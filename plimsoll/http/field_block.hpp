@@ -1,6 +1,5 @@
 #pragma once
 
-#include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/message.hpp"
 
 #include <span>
@@ -9,42 +8,46 @@
 
 namespace plimsoll {
 
-/// Field lines that are the same for every answer: looked at and written out once, when the chain is built, so that an
-/// answer pays for one copy of them all.
+/// Field lines that are sent as they stand, looked at by whoever wrote them: they name each field once, in lower case,
+/// and no value ends its line.
 class FieldBlock {
  public:
-  FieldBlock() = default;
-  FieldBlock(FieldBlock&&) noexcept = default;
-  FieldBlock& operator=(FieldBlock&&) noexcept = default;
+  std::string_view lines{};            ///< `\r\nname: value` for each, as HTTP/1 sends them
+  std::span<const Header> fields{};    ///< the same one by one, for HTTP/2 and for whoever asks for a name
+  std::uint64_t marks = 0;             ///< of their names (Headers::mark)
+  const FieldBlock* before = nullptr;  ///< others that are sent too
+
+  /// Calls `visit` with each field of this block and those before it.
+  template <class F>
+  void each(F visit) const {
+    for (const auto* block = this; block; block = block->before)
+      for (const auto& field : block->fields) visit(field);
+  }
+};
+
+/// Fields that are the same for every answer: looked at and written out once, when the chain is built.
+class FixedFields : public FieldBlock {
+ public:
+  FixedFields() = default;
+  FixedFields(FixedFields&&) noexcept = default;
+  FixedFields& operator=(FixedFields&&) noexcept = default;
 
   /// Copies both; false, and nothing is added, where the name is no token in lower case, is the connection's to say, or
   /// where the value would end its line.
   bool add(std::string_view name, std::string_view value);
 
-  std::span<const Header> fields() const { return fields_; }
-  /// Of their names (Headers::mark).
-  std::uint64_t marks() const { return marks_; }
-  /// `\r\nname: value` for each, as HTTP/1 sends them.
-  std::string_view lines() const { return {lines_.data(), lines_.size()}; }
-
  private:
-  std::vector<char> lines_;
-  std::vector<Header> fields_;  ///< views into the lines
-  std::uint64_t marks_ = 0;
+  std::vector<char> text_;
+  std::vector<Header> views_;
 };
 
-/// Fields that are the connection's to say, not the answer's.
-constexpr bool is_framing(std::string_view name) {
-  const auto size = name.size();
-  if (size != 7 && size != 10 && size != 14 && size != 16 && size != 17) return false;
-  switch (size) {
-    case 7: return same_as_lower(name, "upgrade");
-    case 10: return same_as_lower(name, "connection") || same_as_lower(name, "keep-alive");
-    case 14: return same_as_lower(name, "content-length");
-    case 16: return same_as_lower(name, "proxy-connection");
-    case 17: return same_as_lower(name, "transfer-encoding");
-    default: return false;
-  }
+namespace details {
+bool is_framing_of_that_length(std::string_view name);
+}
+/// Fields that are the connection's to say, not the answer's. Most names are told apart by their length.
+inline bool is_framing(std::string_view name) {
+  constexpr unsigned kLengths = 1u << 7 | 1u << 10 | 1u << 14 | 1u << 16 | 1u << 17;
+  return name.size() <= 17 && (kLengths >> name.size() & 1) && details::is_framing_of_that_length(name);
 }
 
 }  // namespace plimsoll

@@ -7,22 +7,22 @@
 namespace plimsoll {
 namespace {
 
-TEST(FieldBlock, IsItsFieldsAndTheirLines) {
-  FieldBlock block;
-  EXPECT_EQ(block.lines(), "");
+TEST(FixedFields, IsItsFieldsAndTheirLines) {
+  FixedFields block;
+  EXPECT_EQ(block.lines, "");
   EXPECT_TRUE(block.add("x-frame-options", std::string("DENY")));
   EXPECT_TRUE(block.add("empty", ""));
   EXPECT_TRUE(block.add("a", "with\ttab"));
   const auto moved = std::move(block);
-  EXPECT_EQ(moved.lines(), "\r\nx-frame-options: DENY\r\nempty: \r\na: with\ttab");
-  ASSERT_EQ(moved.fields().size(), 3u);
-  EXPECT_EQ(moved.fields()[0].name, "x-frame-options");
-  EXPECT_EQ(moved.fields()[0].value, "DENY");
-  EXPECT_EQ(moved.fields()[2].value, "with\ttab");
+  EXPECT_EQ(moved.lines, "\r\nx-frame-options: DENY\r\nempty: \r\na: with\ttab");
+  ASSERT_EQ(moved.fields.size(), 3u);
+  EXPECT_EQ(moved.fields[0].name, "x-frame-options");
+  EXPECT_EQ(moved.fields[0].value, "DENY");
+  EXPECT_EQ(moved.fields[2].value, "with\ttab");
 }
 
-TEST(FieldBlock, TakesNothingThatWouldSplitAnAnswerOrFrameIt) {
-  FieldBlock block;
+TEST(FixedFields, TakesNothingThatWouldSplitAnAnswerOrFrameIt) {
+  FixedFields block;
   EXPECT_FALSE(block.add("", "x"));
   EXPECT_FALSE(block.add("a b", "x"));
   EXPECT_FALSE(block.add("a\r\nb", "x"));
@@ -35,8 +35,8 @@ TEST(FieldBlock, TakesNothingThatWouldSplitAnAnswerOrFrameIt) {
     }
   for (auto name : {"connection", "keep-alive", "content-length", "transfer-encoding", "upgrade", "proxy-connection"})
     EXPECT_FALSE(block.add(name, "1")) << name;
-  EXPECT_TRUE(block.fields().empty());
-  EXPECT_EQ(block.lines(), "");
+  EXPECT_TRUE(block.fields.empty());
+  EXPECT_EQ(block.lines, "");
 }
 
 }  // namespace

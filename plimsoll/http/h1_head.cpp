@@ -70,10 +70,11 @@ State Head::request_line(std::string_view buffer, std::size_t end) {
   const auto first = find_not_token(buffer.data(), begin, end) - begin;
   if (first == line.size() || line[first] != ' ' || first == 0)
     return refuse(kMalformed, line.contains(' ') ? "The method is not a token." : "The request line has no target.");
-  const auto last = line.find(' ', first + 1);
-  if (last == line.npos) return refuse(kMalformed, "The request line has no HTTP version.");
+  // The version is always as long; a blank before that is refused as a part of the target.
+  const auto last = line.size() - std::min<std::size_t>(line.size(), 9);
+  if (last <= first || line[last] != ' ') return refuse(kMalformed, "The request line has no HTTP version.");
   const auto word = line.substr(last + 1);
-  if (word.size() != 8 || !word.starts_with("HTTP/") || !is(characters::kDigit, word[5]) || word[6] != '.' ||
+  if (!word.starts_with("HTTP/") || !is(characters::kDigit, word[5]) || word[6] != '.' ||
       !is(characters::kDigit, word[7]))
     return refuse(kMalformed, "The request line does not end with an HTTP version.");
   method = {static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(first)};
@@ -114,7 +115,7 @@ State Head::field_line(std::string_view buffer, std::size_t end) {
   const auto line = buffer.substr(line_, end - line_);
   if (line.front() == ' ' || line.front() == '\t')
     return refuse(kMalformed, "A header line begins with a blank; folded lines are obsolete.");
-  const auto colon = find_not_token(buffer.data(), line_, end) - line_;
+  const auto colon = find_not_token(buffer.data(), line_, buffer.size()) - line_;  // the line's CR is none either
   if (colon == line.size() || line[colon] != ':')
     return refuse(kMalformed, "A header line has no name followed by a colon.");
   if (colon == 0) return refuse(kMalformed, "A header field has no name.");

@@ -43,8 +43,8 @@ void Outbox::grow(std::size_t size) {
 }
 
 void write_head(Outbox& out, const Response& response, const Framed& framed) {
-  const auto block = response.block ? response.block->lines() : std::string_view{};
-  std::size_t size = 256 + block.size();
+  std::size_t size = 256;
+  for (const auto* block = response.block; block; block = block->before) size += block->lines.size();
   for (const auto& field : response.headers) size += field.name.size() + field.value.size() + 4;
   auto* const begin = out.room(size);
   Flat flat{begin};
@@ -59,7 +59,7 @@ void write_head(Outbox& out, const Response& response, const Framed& framed) {
   }
   for (const auto& field : response.headers)
     if (!is_framing(field.name)) flat.field(field);
-  flat.put(block);
+  for (const auto* block = response.block; block; block = block->before) flat.put(block->lines);
   if (!framed.date.empty() && !response.headers.contains("date")) {
     flat.put("\r\ndate: ");
     flat.put(framed.date);

@@ -130,8 +130,9 @@ TEST(Http1Machine, ABreakIsFoundWhereverInAFieldItStands) {
 
 TEST(Http1Machine, ABlockOfFieldsIsSentBehindTheOthers) {
   Arena arena;
-  FieldBlock block;
-  ASSERT_TRUE(block.add("x-frame-options", "DENY") && block.add("referrer-policy", "no-referrer"));
+  FixedFields block, before;
+  ASSERT_TRUE(block.add("x-frame-options", "DENY") && before.add("referrer-policy", "no-referrer"));
+  block.before = &before;
   Response response{.status = 204, .headers = Headers{arena}, .block = &block};
   response.headers.add("ETag", "\"1\"");
   Outbox out;

@@ -432,8 +432,7 @@ void H2Session::respond(H2Stream& stream, std::uint16_t status, const Headers& h
   s.answer.push_back(pair(":status", {digits, sizeof digits}));
   for (auto& field : headers)
     if (sendable(field)) s.answer.push_back(pair(field.name, field.value));
-  if (block)
-    for (auto& field : block->fields()) s.answer.push_back(pair(field.name, field.value));
+  if (block) block->each([&](const Header& field) { s.answer.push_back(pair(field.name, field.value)); });
   for (auto& field : more) s.answer.push_back(pair(field.name, field.value));
   s.submit(stream, content);
 }

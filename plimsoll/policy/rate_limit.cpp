@@ -2,6 +2,7 @@
 #include "plimsoll/base/hash.hpp"
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/exchange/part.hpp"
+#include "plimsoll/http/field_block.hpp"
 #include "plimsoll/policy/client_key.hpp"
 #include "plimsoll/policy/limit.hpp"
 #include "plimsoll/policy/limit_table.hpp"
@@ -22,6 +23,17 @@ struct Charges {
     std::int64_t taken;
     RateDecision decision;
   };
+  /// What the client is told.
+  struct Told : FieldBlock {
+    Header values[5];
+    bool promised = false;
+    Told() {
+      fields = values;
+      marks = Headers::mark("ratelimit-policy") | Headers::mark("ratelimit") | Headers::mark("x-ratelimit-remaining") |
+              Headers::mark("x-ratelimit-limit") | Headers::mark("x-ratelimit-reset");
+    }
+  };
+  Told told;
   One all[2 * kMostLimits];  // a kilobyte of which little is used: not cleared for every request
   std::size_t count = 0;
   Charges() {}
@@ -242,32 +254,55 @@ class RateLimit final : public Check {
     return in_seconds(decision.remaining > 0 ? decision.reset_after : decision.next_after);
   }
 
-  /// The headers, written into the exchange's arena: no heap.
-  static void promise(Context& context, const Charges& charges, const Charges::One& tightest) {
-    const auto& decision = tightest.decision;
-    const auto seconds = seconds_left(decision);
-    std::string_view policies = charges.all[0].allowance->policy;
-    if (charges.count > 1) {
-      std::size_t room = 0;
-      for (std::size_t i = 0; i < charges.count; ++i) room += charges.all[i].allowance->policy.size() + 2;
-      ArenaText all{context.arena, room};
-      for (std::size_t i = 0; i < charges.count; ++i) all << (i > 0 ? ", " : "") << charges.all[i].allowance->policy;
-      policies = all.text();
-    }
-    context.promise("ratelimit-policy", policies);
+  /// The headers, written into the exchange's arena as they are sent. All they consist of are numbers and what was
+  /// looked at when the contract was read.
+  static void promise(Context& context, Charges& charges, const Charges::One& tightest) {
+    std::size_t room = kOtherLines + tightest.limit->name.size();
+    for (std::size_t i = 0; i < charges.count; ++i) room += charges.all[i].allowance->policy.size() + 2;
+    ArenaText lines{context.arena, room};
+    const auto begun = [&] { return lines.text().size(); };
+    const auto since = [&](std::size_t from) { return lines.text().substr(from); };
+    auto& fields = charges.told.values;
 
-    const auto number = [&](std::int64_t value) {
-      ArenaText text{context.arena, ArenaText::kNumber};
-      return (text << value).text();
-    };
-    const auto remaining = number(decision.remaining);
-    ArenaText state{context.arena, 2 * kLongestName};
-    state << "\"" << tightest.limit->name << "\";r=" << remaining << ";t=" << seconds;
-    context.promise("ratelimit", state.text());
-    context.promise("x-ratelimit-remaining", remaining);
-    context.promise("x-ratelimit-limit", tightest.allowance->limit);
-    context.promise("x-ratelimit-reset", number(in_seconds(context.wall) + seconds));
+    lines << "\r\nratelimit-policy: ";
+    auto at = begun();
+    for (std::size_t i = 0; i < charges.count; ++i) {
+      if (i > 0) lines << ", ";
+      lines << charges.all[i].allowance->policy;
+    }
+    fields[0] = {"ratelimit-policy", since(at)};
+
+    const auto seconds = seconds_left(tightest.decision);
+    lines << "\r\nratelimit: ";
+    at = begun();
+    lines << "\"" << tightest.limit->name << "\";r=";
+    const auto number_at = begun();
+    lines << tightest.decision.remaining;
+    const auto remaining = since(number_at);
+    lines << ";t=" << seconds;
+    fields[1] = {"ratelimit", since(at)};
+
+    lines << "\r\nx-ratelimit-remaining: ";
+    at = begun();
+    lines << remaining;
+    fields[2] = {"x-ratelimit-remaining", since(at)};
+
+    lines << "\r\nx-ratelimit-limit: ";
+    at = begun();
+    lines << tightest.allowance->limit;
+    fields[3] = {"x-ratelimit-limit", since(at)};
+
+    lines << "\r\nx-ratelimit-reset: ";
+    at = begun();
+    lines << in_seconds(context.wall) + seconds;
+    fields[4] = {"x-ratelimit-reset", since(at)};
+
+    charges.told.lines = lines.text();
+    if (charges.told.promised) return;  // by the earlier place, whose words these replace
+    charges.told.promised = true;
+    charges.told.before = std::exchange(context.promised_block, &charges.told);
   }
+  static constexpr std::size_t kOtherLines = 256;  ///< names of the fields, and numbers
 
   static std::unexpected<Error> refusal(const Charges::One& tightest) {
     const auto seconds = seconds_left(tightest.decision);

@@ -30,7 +30,7 @@ class SecurityHeaders final : public Check {
   static constexpr std::span<const Problem* const> problems{};
 
   static Result<std::unique_ptr<Policy>> build(Options options, const Build&) {
-    FieldBlock clear, tls;
+    FixedFields clear, tls;
     const auto add = [&](std::string_view name, std::string_view value) {
       return value.empty() || (clear.add(name, value) && tls.add(name, value));
     };
@@ -43,7 +43,7 @@ class SecurityHeaders final : public Check {
       tls.add("strict-transport-security", "max-age=" + std::to_string(seconds) + "; includeSubDomains");
     return std::make_unique<SecurityHeaders>(std::move(clear), std::move(tls));
   }
-  SecurityHeaders(FieldBlock clear, FieldBlock tls) : clear_(std::move(clear)), tls_(std::move(tls)) {}
+  SecurityHeaders(FixedFields clear, FixedFields tls) : clear_(std::move(clear)), tls_(std::move(tls)) {}
 
   Result<> check(Request& request, Context& context) override {
     context.promise(request.peer.tls ? tls_ : clear_);
@@ -51,7 +51,7 @@ class SecurityHeaders final : public Check {
   }
 
  private:
-  FieldBlock clear_, tls_;
+  FixedFields clear_, tls_;
 };
 
 }  // namespace

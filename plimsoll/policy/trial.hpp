@@ -4,6 +4,7 @@
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
+#include "plimsoll/http/field_block.hpp"
 #include "plimsoll/http/proxies.hpp"
 #include "plimsoll/json/yaml.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
@@ -70,7 +71,14 @@ class Trial {
       request.peer.address = client_behind(address, request.headers, trial.trusted, false).address;  // as the edge does
     }
     Result<> check(Policy& policy) { return policy.as_check()->check(request, context); }
-    std::string promised(std::string_view name) const { return std::string(context.promised.find(name)); }
+    std::string promised(std::string_view name) const {
+      std::string found(context.promised.find(name));
+      if (context.promised_block)
+        context.promised_block->each([&](const Header& field) {
+          if (field.name == name) found = field.value;
+        });
+      return found;
+    }
     void principal(std::string_view subject, std::span<const std::string_view> roles = {}) {
       context.principal = &arena.make<Principal>(Principal{.subject = subject, .scheme = "test", .roles = roles});
     }

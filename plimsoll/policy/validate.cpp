@@ -141,7 +141,8 @@ class Validate final : public Policy {
           for (auto offer : offers_) all += (all.empty() ? "" : ", ") + std::string(offer);
           return fail(kNotAcceptable, "the answer is of the type " + all);
         }
-    context.input.parameters = parameters_.read(context.path_values, request, context.arena, errors);
+    if (!operation_.parameters.empty() || !request.query.empty())
+      context.input.parameters = parameters_.read(context.path_values, request, context.arena, errors);
     return {};
   }
 

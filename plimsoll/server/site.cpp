@@ -175,15 +175,16 @@ void Site::finish(Response& response, Context& context) {
   if (promises_to_vary > 1 || (promises_to_vary && headers.contains("vary")))
     headers.set("vary", vary_of(response, context));
   headers.add_absent(context.promised);
-  const auto* block = context.promised_block;
-  if (!block) return;
-  const auto brought = [&](const Header& field) { return headers.contains(field.name); };
-  if (!(headers.marks() & block->marks()) || std::ranges::none_of(block->fields(), brought)) {
-    response.block = block;
-  } else {
-    for (const auto& field : block->fields())
-      if (!brought(field)) headers.add(field.name, field.value);
-  }
+  bool apart = true;
+  for (const auto* block = context.promised_block; block; block = block->before)
+    if (headers.marks() & block->marks)
+      for (const auto& field : block->fields) apart = apart && !headers.contains(field.name);
+  if (apart)
+    response.block = context.promised_block;
+  else
+    context.promised_block->each([&](const Header& field) {
+      if (!headers.contains(field.name)) headers.add(field.name, field.value);
+    });
 }
 
 /// What could not be read as a request has a trace, a line of log and its numbers like any other: the checks that stand

@@ -65,7 +65,7 @@ struct Client::State {
       answer.headers.emplace_back(std::move(lower), value);
     }
     if (response.block)
-      for (const auto& [name, value] : response.block->fields()) answer.headers.emplace_back(name, value);
+      response.block->each([&](const Header& field) { answer.headers.emplace_back(field.name, field.value); });
     auto body = co_await gathered(response.body);
     if (!body) throw std::runtime_error("the answer's stream failed: " + body.error().detail);
     answer.body = request.method == "HEAD" ? std::string{} : std::move(*body);
