@@ -1,5 +1,8 @@
 #include "plimsoll/contract/compiled.hpp"
 #include "plimsoll/contract/extensions.hpp"
+#include "plimsoll/contract/fields.hpp"
+#include "plimsoll/contract/routes.hpp"
+#include "plimsoll/contract/security.hpp"
 #include "plimsoll/contract/servers.hpp"
 
 #include <algorithm>
@@ -13,15 +16,6 @@ using json::Value;
 using Direction = schema::CompileOptions::Direction;
 
 constexpr std::string_view kMethods[] = {"get", "put", "post", "delete", "options", "head", "patch", "trace"};
-
-std::string text_of(const Value& object, std::string_view key) {
-  const auto* value = object.find(key);
-  return value && value->is(Type::string) ? std::string(value->string()) : std::string{};
-}
-bool flag_of(const Value& object, std::string_view key, bool otherwise = false) {
-  const auto* value = object.find(key);
-  return value && value->is(Type::boolean) ? value->boolean() : otherwise;
-}
 
 /// type/subtype with parameters, or a range of them (RFC 9110, section 8.3.1).
 bool is_media_type(std::string_view name) {
@@ -54,7 +48,7 @@ class Compiler {
     made_.extension = root_.find("x-plimsoll");
     const Trail top;
     made_.base_paths = base_paths(root_.find("servers"), "/servers", report_);
-    security_schemes(top);
+    read_security_schemes(made_, report_);
     if (made_.extension) check_extension(*made_.extension, "/x-plimsoll", options_, report_);
     const auto* paths = root_.find("paths");
     if (paths && paths->is(Type::object)) {
@@ -63,82 +57,13 @@ class Compiler {
         if (!member.key.starts_with("x-")) path(member, at);
     }
     if (made_.operations.empty()) nothing_to_serve(paths);
-    route();
+    add_routes(made_, routes_, report_);
   }
 
  private:
   void nothing_to_serve(const Value* paths) {
     if (!paths && !root_.find("components") && !root_.find("webhooks"))
       report_.add(load_error::kMissingField, &root_, "", "the document has none of `paths`, `webhooks`, `components`");
-  }
-
-  void security_schemes(const Trail& top) {
-    const auto* schemes = root_.at("components", "securitySchemes");
-    if (!schemes || !schemes->is(Type::object)) return;
-    const Trail components{&top, {"components"}};
-    for (auto& member : schemes->object()) {
-      const Trail at{&components, {"securitySchemes", member.key}};
-      const auto& raw = made_.resolve(member.value);
-      SecurityScheme scheme{.name = std::string(member.key), .type = text_of(raw, "type"), .raw = &raw};
-      const auto lacks = [&](std::string what) {
-        report_.add(load_error::kInvalidSecurityScheme, &member.value, at.pointer(),
-                    "the security scheme \"" + scheme.name + "\" " + what);
-      };
-      if (scheme.type == "apiKey") {
-        scheme.parameter = text_of(raw, "name");
-        const auto in = text_of(raw, "in");
-        if (scheme.parameter.empty()) lacks("has no `name`");
-        if (in == "query")
-          scheme.in = In::query;
-        else if (in == "header")
-          scheme.in = In::header;
-        else if (in == "cookie")
-          scheme.in = In::cookie;
-        else
-          lacks("must have `in`: query, header or cookie");
-      } else if (scheme.type == "http") {
-        scheme.scheme = text_of(raw, "scheme");
-        std::ranges::transform(scheme.scheme, scheme.scheme.begin(), [](unsigned char c) { return std::tolower(c); });
-        if (scheme.scheme.empty()) lacks("has no `scheme`");
-      } else if (scheme.type == "oauth2") {
-        if (!raw.find("flows")) lacks("has no `flows`");
-      } else if (scheme.type == "openIdConnect") {
-        if (text_of(raw, "openIdConnectUrl").empty()) lacks("has no `openIdConnectUrl`");
-      } else if (scheme.type != "mutualTLS") {
-        lacks("has the type \"" + scheme.type + "\"; apiKey, http, oauth2, openIdConnect and mutualTLS are known");
-      }
-      made_.security_schemes.push_back(std::move(scheme));
-    }
-  }
-
-  std::vector<SecurityRequirement> security(const Value* list, const Trail& trail) {
-    std::vector<SecurityRequirement> out;
-    if (!list || !list->is(Type::array)) return out;
-    std::int64_t index = 0;
-    for (auto& item : list->array()) {
-      const Trail at{&trail, {"security", {}, index++}};
-      auto& alternative = out.emplace_back();
-      if (!item.is(Type::object))
-        report_.add(load_error::kWrongType, &item, at.pointer(), "a security requirement must be an object");
-      for (auto& member : item.object()) {
-        const auto scheme = std::ranges::find(made_.security_schemes, member.key, &SecurityScheme::name);
-        if (scheme == made_.security_schemes.end()) {
-          report_.add(load_error::kUnknownSecurityScheme, member, at.pointer(),
-                      "the security scheme \"" + std::string(member.key) + "\" is not declared");
-          continue;
-        }
-        auto& needed = alternative.all.emplace_back(&*scheme);
-        if (!member.value.is(Type::array))
-          report_.add(load_error::kWrongType, &member.value, at.pointer(), "the scopes must be a list of texts");
-        for (auto& scope : member.value.array()) {
-          if (scope.is(Type::string))
-            needed.scopes.emplace_back(scope.string());
-          else
-            report_.add(load_error::kWrongType, &scope, at.pointer(), "a scope must be text");
-        }
-      }
-    }
-    return out;
   }
 
   void path(const json::Member& member, const Trail& paths) {
@@ -175,13 +100,14 @@ class Compiler {
     if (const auto* body = child.value.find("requestBody")) request_body(op, *body, at);
     if (const auto* responses = child.value.find("responses")) this->responses(op, *responses, at);
     const auto* required = child.value.find("security");
-    op.security = required ? security(required, at) : security(root_.find("security"), Trail{});
+    op.security = required ? read_security(required, made_, at, report_)
+                           : read_security(root_.find("security"), made_, Trail{}, report_);
     const auto* servers = child.value.find("servers");
     const Trail& of = servers ? at : at_path;
     if (!servers) servers = item.find("servers");
-    bases_.push_back(servers ? base_paths(servers, of.pointer() + "/servers", report_) : made_.base_paths);
-    key_of_path_.push_back(&path);
-    at_.push_back(at_path.pointer());
+    routes_.push_back({.bases = servers ? base_paths(servers, of.pointer() + "/servers", report_) : made_.base_paths,
+                       .path = &path,
+                       .pointer = at_path.pointer()});
   }
 
   void name(Operation& op, const Value& raw, const Trail& at) {
@@ -429,90 +355,13 @@ class Compiler {
     return nullptr;
   }
 
-  void route() {
-    made_.names.resize(made_.operations.size());
-    for (auto& op : made_.operations) made_.by_id.emplace(op.id, op.index);
-    for (auto& op : made_.operations) route(op);
-    made_.router.finish();
-  }
-
-  void route(Operation& op) {
-    const auto& key = *key_of_path_[op.index];
-    const auto& pointer = at_[op.index];
-    const std::string template_text = op.path;
-    auto& names = made_.names[op.index];
-    if (template_text.find_first_of("#?") != template_text.npos) {
-      op.reachable = false;
-      report_.add(load_error::kUnreachablePath, key, pointer,
-                  "no request can reach the path \"" + template_text + "\"");
-    }
-    bool first = true;
-    for (auto& base : bases_[op.index]) {
-      const auto whole = base + template_text;
-      if (std::exchange(first, false)) op.path = whole;
-      const auto added = template_text.starts_with('/')
-                             ? (op.reachable ? made_.router : unreachable_).add(op.method, whole, &op, names)
-                             : std::unexpected(Router::Refusal::malformed);
-      if (!added) {
-        refused(added.error(), op, key, pointer);
-        return;
-      }
-    }
-    declared(op, key, pointer, names);
-  }
-
-  void refused(Router::Refusal refusal, const Operation& op, const json::Member& key, const std::string& pointer) {
-    const auto name = "the path \"" + std::string(key.key) + "\" ";
-    switch (refusal) {
-      case Router::Refusal::malformed:
-        if (said_.insert(pointer).second)
-          report_.add(load_error::kInvalidPath, key, pointer, name + "is no template of a path");
-        break;
-      case Router::Refusal::duplicate_name:
-        if (said_.insert(pointer).second)
-          report_.add(load_error::kInvalidPath, key, pointer, name + "names a parameter twice");
-        break;
-      case Router::Refusal::adjacent:
-        if (said_.insert(pointer).second)
-          report_.add(load_error::kInvalidPath, key, pointer, name + "has two parameters with nothing between them",
-                      "Put a character between them: nobody could tell where one ends.");
-        break;
-      case Router::Refusal::too_many:
-        if (said_.insert(pointer).second) report_.add(load_error::kTooManyParameters, key, pointer);
-        break;
-      case Router::Refusal::ambiguous:
-        if (op.reachable)
-          report_.add(load_error::kAmbiguousPath, key, pointer,
-                      op.method + " of " + name + "matches what another path of the document matches");
-        break;
-    }
-  }
-
-  /// What the template names and what is declared must be the same.
-  void declared(const Operation& op, const json::Member& key, const std::string& pointer,
-                const std::vector<std::string>& names) {
-    for (auto& name : names)
-      if (std::ranges::none_of(op.parameters, [&](auto& p) { return p.in == In::path && p.name == name; }))
-        report_.add(load_error::kUndeclaredPathParameter, key, op.pointer,
-                    op.method + " " + std::string(key.key) + " does not declare the parameter {" + name + "}");
-    for (auto& p : op.parameters)
-      if (p.in == In::path && !contains(names, p.name))
-        report_.add(load_error::kUnusedPathParameter, p.raw, op.pointer,
-                    op.method + " " + std::string(key.key) + " has no {" + p.name + "} in its path");
-    (void)pointer;
-  }
-
   Compiled& made_;
   const Value& root_;
   const LoadOptions& options_;
   Report& report_;
-  Router unreachable_;  ///< finds what is wrong with templates that are not served
-  std::vector<std::vector<std::string>> bases_;
-  std::vector<const json::Member*> key_of_path_;
-  std::vector<std::string> at_;
+  std::vector<Route> routes_;  // of each operation
   std::map<std::string, const Value*> ids_;
   std::set<const Value*> refused_;
-  std::set<std::string> said_;
 };
 
 }  // namespace
