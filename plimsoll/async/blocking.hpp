@@ -53,8 +53,8 @@ class Threads {
   std::vector<std::thread> threads_;
 };
 
-/// `co_await blocking(loop, threads, [&] { … })`: runs there, resumes here. Told to stop, it still waits for the real
-/// end.
+/// `co_await blocking(loop, threads, [&] { … })`: runs there, resumes here, throws here what was thrown there. Told to
+/// stop, it still waits for the real end.
 template <class F>
 class Blocking {
  public:
@@ -64,17 +64,23 @@ class Blocking {
   void await_suspend(std::coroutine_handle<> parent) {
     loop_.expect();
     threads_.post([this, parent] {
-      value_.emplace(f_());
+      try {
+        value_.emplace(f_());
+      } catch (...) { thrown_ = std::current_exception(); }
       loop_.resume(parent);
     });
   }
-  Value await_resume() { return std::move(*value_); }
+  Value await_resume() {
+    if (thrown_) std::rethrow_exception(thrown_);
+    return std::move(*value_);
+  }
 
  private:
   Loop& loop_;
   Threads& threads_;
   F f_;
   std::optional<Value> value_;
+  std::exception_ptr thrown_;
 };
 template <class F>
 Blocking<F> blocking(Loop& loop, Threads& threads, F f) {

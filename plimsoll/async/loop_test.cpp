@@ -135,6 +135,17 @@ TEST(Loop, BlockingWorkComesBackToItsThread) {
   });
 }
 
+TEST(Loop, WhatIsThrownByBlockingWorkIsThrownWhereItIsWaitedFor) {
+  run([](Loop& loop) -> Task<> {
+    Threads threads{1};
+    std::string said;
+    try {
+      (void)co_await blocking(loop, threads, []() -> int { throw std::runtime_error("no disk"); });
+    } catch (const std::exception& error) { said = error.what(); }
+    EXPECT_EQ(said, "no disk");
+  });
+}
+
 TEST(Loop, PostedWorkOfOtherThreadsIsRun) {
   Loop loop;
   Scope scope;
