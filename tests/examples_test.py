@@ -1,5 +1,6 @@
 """The things people copy: each example is served, and asked what its page says it answers."""
 import decimal
+import json
 import os
 import pathlib
 import re
@@ -277,6 +278,41 @@ class ShopInCpp(harness.ServerTest):
         self.assertAlmostEqual(float(quote.json()["total"]), 3 * float(product["price"]), 2)
         self.assertEqual(server.get("/v1/exports/orders").body.count(b"\n"), 5000)
         self.assertLessEqual({"/quotes", "/orders/{id}/checkout", "/exports/orders"}, set(server.get("/openapi.json").json()["paths"]))
+        self.put_a_photo(server, product["id"])
+
+    def put_a_photo(self, server, product):
+        """A C++ handler reads a body as it comes, of any length, and leaves the disk to threads that serve nobody; `fields` is obeyed."""
+        harness.needs("strace")
+        photo, photos = os.urandom(1 << 20) * 40, server.directory / "photos"
+        trace = server.directory / "strace.out"
+        tracer = subprocess.Popen(["strace", "-f", "-y", "-e", "trace=fsync,epoll_wait", "-o", str(trace), "-p", str(server.pid)], stderr=subprocess.PIPE, text=True)
+        said = tracer.stderr.readline()
+        if "attached" not in said:
+            tracer.kill()
+            self.skipTest(f"strace cannot attach: {said.strip()}")
+        resident = lambda: int(re.search(r"VmRSS:\s+(\d+) kB", pathlib.Path(f"/proc/{server.pid}/status").read_text())[1]) >> 10
+        memory = resident()
+        line = server.connection()
+        line.putrequest("PUT", f"/v1/products/{product}/photo?fields=bytes")
+        for name, value in {**server.headers, "Content-Type": "image/jpeg", "Content-Length": str(len(photo))}.items():
+            line.putheader(name, value)
+        line.endheaders()
+        line.send(photo[:1 << 20])
+        harness.until(lambda: photos.exists() and any(file.stat().st_size for file in photos.iterdir()), "the first piece is written before the rest is sent")
+        self.assertEqual(server.get(f"/v1/products/{product}").status, 200)
+        line.send(photo[1 << 20:])
+        answer = line.getresponse()
+        self.assertEqual((answer.status, json.loads(answer.read())), (200, {"bytes": len(photo)}))
+        line.close()
+        tracer.terminate()
+        tracer.communicate(timeout=harness.PATIENCE)
+        self.assertEqual((photos / f"{product}.jpg").read_bytes(), photo)
+        self.assertEqual(len(list(photos.iterdir())), 1)
+        self.assertLess(resident() - memory, 20, f"MiB more for a body of {len(photo) >> 20}")
+        calls = re.findall(r"^(\d+) +(fsync|epoll_wait)\((.*)", trace.read_text(), re.M)
+        blocked = {thread for thread, call, rest in calls if call == "fsync" and "/photos/" in rest}
+        serving = {thread for thread, call, _ in calls if call == "epoll_wait"}
+        self.assertTrue(blocked and serving and not blocked & serving, f"fsync on {blocked}, served by {serving}")
 
 
 def serve_shop(test):

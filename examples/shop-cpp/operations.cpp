@@ -1,5 +1,6 @@
 #include "operations.hpp"
 
+#include "photos.hpp"
 #include "pricing.hpp"
 
 #include <map>
@@ -131,7 +132,11 @@ Task<Result<Response>> export_orders(Request&, Context& context) {
 std::string contract() { return SHOP_CONTRACT "/shop.yaml"; }
 
 void bind(Application& application) {
-  application.overlay(SHOP_OVERLAY).on("quote", quote).on("checkOut", check_out).on("exportOrders", export_orders);
+  application.overlay(SHOP_OVERLAY)
+      .on("quote", quote)
+      .on("checkOut", check_out)
+      .on("exportOrders", export_orders)
+      .on("putPhoto", put_photo());
 }
 
 }  // namespace shop

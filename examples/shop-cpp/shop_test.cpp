@@ -122,4 +122,11 @@ TEST_F(Shop, ExportsEveryOrderAsALine) {
   EXPECT_EQ(std::ranges::count(answer.body, '\n'), 5000);
 }
 
+TEST_F(Shop, AProductThatIsNotThereHasNoPhoto) {
+  auto headers = developer();
+  headers.emplace_back("content-type", "image/jpeg");
+  const auto path = "/v1/products/0192f0c1-0001-7000-8000-00000000ffff/photo";
+  EXPECT_EQ(client->request("PUT", path, headers, "a photo").status, 404);
+}
+
 }  // namespace
