@@ -1,5 +1,6 @@
 #include "plimsoll/policy/token_verifier.hpp"
 
+#include "plimsoll/base/hash.hpp"
 #include "plimsoll/json/parse.hpp"
 
 #include <sys/stat.h>
@@ -120,30 +121,29 @@ void TokenVerifier::refresh(Nanoseconds now, Nanoseconds least) {
   if (changed_at(options_.jwks) != changed_) (void)load(now);
 }
 
-IdentityPointer TokenVerifier::remembered(const Digest& digest, Nanoseconds now) {
-  auto& shard = shards_[digest[0] % kShards];
+IdentityPointer TokenVerifier::remembered(std::uint64_t key, std::string_view token, Nanoseconds now) {
+  auto& shard = shards_[key % kShards];
   const std::unique_lock lock(shard.mutex, std::try_to_lock);
   if (!lock) return nullptr;
-  const auto& slot = shard.slots[digest[1] % kSlots];
-  if (!slot.identity || slot.generation != generation_.load(std::memory_order_relaxed) || slot.digest != digest)
-    return nullptr;
+  const auto& slot = shard.slots[key / kShards % kSlots];
+  if (!slot.identity || slot.generation != generation_.load(std::memory_order_relaxed)) return nullptr;
+  if (slot.key != key || slot.token != token) return nullptr;
   return now - rules_.leeway < slot.identity->expires ? slot.identity : nullptr;
 }
 
-void TokenVerifier::remember(const Digest& digest, const IdentityPointer& identity, std::uint64_t generation) {
-  auto& shard = shards_[digest[0] % kShards];
+void TokenVerifier::remember(std::uint64_t key, std::string_view token, const IdentityPointer& identity,
+                             std::uint64_t generation) {
+  auto& shard = shards_[key % kShards];
   const std::unique_lock lock(shard.mutex, std::try_to_lock);
-  if (lock) shard.slots[digest[1] % kSlots] = {digest, identity, generation};
+  if (lock) shard.slots[key / kShards % kSlots] = {key, std::string(token), identity, generation};
 }
 
 std::expected<IdentityPointer, JwtFault> TokenVerifier::verify(std::string_view token, Nanoseconds now) {
   refresh(now, options_.refresh.nanoseconds);
   const bool small = token.size() <= kMostCached;
-  Digest digest{};
-  if (small) {
-    digest = sha256(token);
-    if (auto known = remembered(digest, now)) return known;
-  }
+  const auto key = small ? hash64(token) : 0;
+  if (small)
+    if (auto known = remembered(key, token, now)) return known;
   const auto generation = generation_.load();
   auto identity = std::make_shared<Identity>();
   auto jwt = verify_jwt(token, keys()->keys, rules_, now, identity->arena);
@@ -165,7 +165,7 @@ std::expected<IdentityPointer, JwtFault> TokenVerifier::verify(std::string_view 
   identity->has_claims = true;
   roles_.expand(*identity);
   identity->seal();
-  if (small) remember(digest, identity, generation);
+  if (small) remember(key, token, identity, generation);
   return identity;
 }
 

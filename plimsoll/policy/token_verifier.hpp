@@ -1,6 +1,5 @@
 #pragma once
 
-#include "plimsoll/base/digest.hpp"
 #include "plimsoll/config/options.hpp"
 #include "plimsoll/policy/identity.hpp"
 #include "plimsoll/policy/jwt.hpp"
@@ -67,7 +66,8 @@ class TokenVerifier {
   static constexpr std::size_t kShards = 32, kSlots = 128;
   static constexpr std::size_t kMostCached = 4096;  ///< bytes of a token that is remembered
   struct Slot {
-    Digest digest;
+    std::uint64_t key = 0;  ///< a hash of the token, seeded: nobody outside can say which tokens share a place
+    std::string token;      ///< compared whole: a hash alone proves nothing
     IdentityPointer identity;
     std::uint64_t generation = 0;
   };
@@ -78,8 +78,8 @@ class TokenVerifier {
   std::shared_ptr<const JwkSet> keys() const { return keys_.load(); }
   Result<> load(Nanoseconds now);
   void refresh(Nanoseconds now, Nanoseconds least);
-  IdentityPointer remembered(const Digest&, Nanoseconds now);
-  void remember(const Digest&, const IdentityPointer&, std::uint64_t generation);
+  IdentityPointer remembered(std::uint64_t key, std::string_view token, Nanoseconds now);
+  void remember(std::uint64_t key, std::string_view token, const IdentityPointer&, std::uint64_t generation);
 
   TokenOptions options_;
   JwtRules rules_;
