@@ -55,8 +55,16 @@ class Loop {
   void defer(Deferred& what) noexcept;
 
   /// The clock as it was read when this turn began: steady, and wall (Unix).
-  Nanoseconds now() const noexcept { return now_; }
-  Nanoseconds wall() const noexcept { return wall_; }
+  Nanoseconds now() const noexcept {
+    if (asleep_) [[unlikely]]
+      begin_turn();
+    return now_;
+  }
+  Nanoseconds wall() const noexcept {
+    if (asleep_) [[unlikely]]
+      begin_turn();
+    return wall_;
+  }
 
   /// For Descriptor: false when it cannot be watched.
   bool watch(int descriptor, Descriptor& who) noexcept;
@@ -80,13 +88,14 @@ class Loop {
 
  private:
   struct Impl;
-  void begin_turn() noexcept;
+  void begin_turn() const noexcept;
   void work_ended() noexcept;
   friend Line line(Loop& loop, Task<> work);
   std::unique_ptr<Impl> impl_;
   Wheel wheel_;
   std::size_t running_ = 0;
-  Nanoseconds now_ = 0, wall_ = 0;
+  mutable Nanoseconds now_ = 0, wall_ = 0;
+  mutable bool asleep_ = false;  ///< until the next alarm: the first turn in between sets the tick going again
   template <class T>
   static inline char key_of = 0;
   std::vector<std::pair<const void*, std::shared_ptr<void>>> owned_;  // last: ended first

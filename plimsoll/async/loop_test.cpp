@@ -7,6 +7,7 @@
 #include "plimsoll/async/watched.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <boost/asio/io_context.hpp>
@@ -296,6 +297,51 @@ TEST(Wheel, RingsAtTheTickAndNeverBefore) {
   EXPECT_EQ(bells[1].rung + bells[3].rung, 0);
   wheel.advance(1025);
   EXPECT_EQ(bells[1].rung, 1);
+}
+
+TEST(Wheel, TellsUntilWhenNothingIsDue) {
+  Wheel wheel;
+  struct Bell : Alarm {};
+  std::array<Bell, 3> bells;
+  for (auto& bell : bells) bell.ring = [](Alarm&) {};
+  EXPECT_EQ(wheel.next_due(), Wheel::kSlots);
+  wheel.arm(bells[0], 700);
+  wheel.arm(bells[1], 300 + Wheel::kSlots);  // in slot 300, one turn later
+  EXPECT_EQ(wheel.next_due(), 700u);
+  wheel.arm(bells[2], 20);
+  EXPECT_EQ(wheel.next_due(), 20u);
+  wheel.advance(20);
+  EXPECT_EQ(wheel.next_due(), 700u);
+  std::vector<Bell> many(1000);
+  for (auto& bell : many) {
+    bell.ring = [](Alarm&) {};
+    wheel.arm(bell, 50 + 2 * Wheel::kSlots);
+  }
+  EXPECT_EQ(wheel.next_due(), 50u) << "it does not look at all of them";
+  many.clear();
+  wheel.advance(700);
+  EXPECT_EQ(wheel.next_due(), 300u + Wheel::kSlots);
+}
+
+/// Waits four times as long as it may take to fall asleep, and once with something of Asio's own in between.
+TEST(Loop, SleepsWhileNothingIsDueAndIsInTimeAllTheSame) {
+  run([](Loop& loop) -> Task<> {
+    rusage before{}, after{};
+    ::getrusage(RUSAGE_THREAD, &before);
+    const auto begin = Clock::now();
+    const auto first = co_await later(loop, kSecond, 1);
+    EXPECT_TRUE(first);
+    EXPECT_GE(Clock::now() - begin, 1s);
+    ::getrusage(RUSAGE_THREAD, &after);
+    EXPECT_LT(after.ru_nvcsw - before.ru_nvcsw, 50) << "a tick each 5 ms were 200";
+    // An alarm is armed by the time that it is, not by the time at which the loop fell asleep.
+    const auto rested = co_await asio_later(loop, 300ms, 1);
+    EXPECT_TRUE(rested);
+    const auto again = Clock::now();
+    const auto second = co_await later(loop, 200 * kMillisecond, 1);
+    EXPECT_TRUE(second);
+    EXPECT_GE(Clock::now() - again, 200ms);
+  });
 }
 
 }  // namespace

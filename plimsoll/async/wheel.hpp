@@ -71,6 +71,18 @@ class Wheel {
     }
   }
   std::uint64_t now() const { return now_; }
+  /// A tick before which nothing is due, at most kSlots ahead. Where many alarms stand in the way it gives up looking
+  /// further, and the tick is one at which nothing may be due either.
+  std::uint64_t next_due() const {
+    constexpr int kLooks = 256;
+    int looks = 0;
+    for (auto tick = now_ + 1; tick < now_ + kSlots; ++tick) {
+      const auto& slot = slots_[tick % kSlots];
+      for (auto* a = slot.next_; a != &slot; a = a->next_)
+        if (a->tick_ <= tick || ++looks == kLooks) return tick;
+    }
+    return now_ + kSlots;
+  }
 
  private:
   Alarm slots_[kSlots];
