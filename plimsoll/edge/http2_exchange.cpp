@@ -133,7 +133,9 @@ Task<> Http2Exchange::answer(Response& response) {
   if (file) size = file->length;
   if (stream || (bodiless && declared)) size = declared;
 
-  std::array<Header, 2> more{Header{"date", http2_.connection().worker.date()}};
+  // In the arena, like all that the session looks at until the head is sent.
+  auto& more = arena_->make<std::array<Header, 2>>();
+  more[0] = {"date", arena_->keep(http2_.connection().worker.date())};
   std::size_t count = 1;
   if (size && status >= 200 && status != 204 && status != 304) {
     auto* digits = static_cast<char*>(arena_->take(20));

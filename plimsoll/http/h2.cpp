@@ -2,8 +2,10 @@
 
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/field_block.hpp"
+#include "plimsoll/http/field_check.hpp"
 #include "plimsoll/http/h1_head.hpp"
 #include "plimsoll/http/h2_memory.hpp"
+#include "plimsoll/http/hpack_writer.hpp"
 #include "plimsoll/http/target.hpp"
 
 #include <nghttp2/nghttp2.h>
@@ -20,17 +22,10 @@ namespace {
 constexpr std::size_t kFrameHeader = 9;  // bytes (RFC 9113, section 4.1)
 constexpr std::uint8_t kDrainPing[8] = {'g', 'o', 'i', 'n', 'g', ' ', 'u', 'p'};
 
-/// What may stand in a field line; a handler's mistake must not become a second field. Fields that mean something to
-/// one HTTP/1 connection only are left out (RFC 9113, section 8.2.2).
-bool sendable(const Header& field) {
-  return !is_framing(field.name) && is_token(field.name) &&
-         find_control(field.value.data(), 0, field.value.size()) == field.value.size();
-}
-
-nghttp2_nv pair(std::string_view name, std::string_view value) {
-  return {reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
-          reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(),
-          NGHTTP2_NV_FLAG_NONE};
+/// The one field that nghttp2 is told of: what it makes of it is replaced (State::write_head).
+nghttp2_nv any_status() {
+  static std::uint8_t name[] = ":status", value[] = "200";
+  return {name, value, sizeof name - 1, sizeof value - 1, NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE};
 }
 
 std::string_view view(const std::uint8_t* data, std::size_t size) {
@@ -103,7 +98,8 @@ struct H2Session::State {
   std::int32_t highest = 0;                    ///< stream opened by the peer
   std::array<std::int32_t, 64> reset_by_us{};  ///< the last of them
   std::size_t resets_by_us = 0;
-  std::vector<nghttp2_nv> answer;
+  HpackWriter writer;
+  std::string lower_name, block_out;
   std::string* out = nullptr;
   std::size_t out_limit = 0;
 
@@ -126,6 +122,8 @@ struct H2Session::State {
     return static_cast<H2Stream*>(nghttp2_session_get_stream_user_data(session, id));
   }
   void submit(H2Stream& stream, bool content);
+  void write_head(const std::uint8_t* frame_header);
+  void write_fields(std::span<const Header> fields, std::string& to);
   void finish_drain();
   ssize_t offer(H2Stream& stream, std::size_t room, std::uint32_t* flags);
   int take(H2Stream& stream, const std::uint8_t* frame_header, std::size_t size);
@@ -172,6 +170,10 @@ const nghttp2_session_callbacks* H2Session::State::callbacks() {
         s.head(frame->hd.stream_id, ended);
       } else if ((frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) && ended) {
         if (auto* stream = s.stream(frame->hd.stream_id)) stream->body_ended();
+      } else if (frame->hd.type == NGHTTP2_SETTINGS && !(frame->hd.flags & NGHTTP2_FLAG_ACK)) {
+        for (std::size_t i = 0; i < frame->settings.niv; ++i)
+          if (frame->settings.iv[i].settings_id == NGHTTP2_SETTINGS_HEADER_TABLE_SIZE)
+            s.writer.allow(frame->settings.iv[i].value);
       } else if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) && s.draining) {
         if (std::memcmp(frame->ping.opaque_data, kDrainPing, sizeof kDrainPing) == 0) s.finish_drain();
       }
@@ -384,6 +386,8 @@ void H2Session::State::closed(std::int32_t id, std::uint32_t why) {
   gone->unconsumed_ = 0;
   gone->id_ = 0;
   gone->piece_ = {};
+  gone->fields_ = gone->more_ = {};
+  gone->block_ = nullptr;
   gone->closed(static_cast<H2Error>(why));
 }
 
@@ -417,24 +421,66 @@ bool H2Session::receive(Bytes bytes, Nanoseconds now) {
 }
 
 void H2Session::go_on(H2Stream& stream) {
-  if (!stream.id_) return;
-  const auto status = pair(":status", "100");
-  nghttp2_submit_headers(state_->session, NGHTTP2_FLAG_NONE, stream.id_, nullptr, &status, 1, nullptr);
+  if (!stream.id_ || stream.go_on_) return;
+  const auto status = any_status();
+  stream.go_on_ =
+      nghttp2_submit_headers(state_->session, NGHTTP2_FLAG_NONE, stream.id_, nullptr, &status, 1, nullptr) == 0;
 }
 
 void H2Session::respond(H2Stream& stream, std::uint16_t status, const Headers& headers, std::span<const Header> more,
                         bool content, const FieldBlock* block) {
   if (!stream.id_) return;
-  auto& s = *state_;
-  const char digits[] = {static_cast<char>('0' + status / 100), static_cast<char>('0' + status / 10 % 10),
-                         static_cast<char>('0' + status % 10)};
-  s.answer.clear();
-  s.answer.push_back(pair(":status", {digits, sizeof digits}));
-  for (auto& field : headers)
-    if (sendable(field)) s.answer.push_back(pair(field.name, field.value));
-  if (block) block->each([&](const Header& field) { s.answer.push_back(pair(field.name, field.value)); });
-  for (auto& field : more) s.answer.push_back(pair(field.name, field.value));
-  s.submit(stream, content);
+  stream.status_ = status;
+  stream.fields_ = {headers.begin(), headers.end()};
+  stream.more_ = more;
+  stream.block_ = block;
+  state_->submit(stream, content);
+}
+
+/// In place of the HEADERS frame that nghttp2 has made: frames are its own, heads are ours. They are written here,
+/// where it is certain that they are sent, and in which order.
+void H2Session::State::write_head(const std::uint8_t* frame_header) {
+  constexpr std::size_t kFrame = 16'384;  // what every peer takes (RFC 9113, section 4.2)
+  const auto number = [&](int at) { return std::int32_t{frame_header[at]}; };
+  const auto id = (number(5) & 0x7f) << 24 | number(6) << 16 | number(7) << 8 | number(8);
+  block_out.clear();
+  writer.begin(block_out);
+  if (auto* of = stream(id); of && of->go_on_) {
+    of->go_on_ = false;
+    writer.status(100, block_out);
+  } else if (of) {
+    writer.status(of->status_, block_out);
+    write_fields(of->fields_, block_out);
+    if (of->block_) of->block_->each([&](const Header& field) { writer.field(field.name, field.value, block_out); });
+    for (const auto& field : of->more_) writer.field(field.name, field.value, block_out);
+  }
+  std::string_view left = block_out;
+  for (auto type = std::uint8_t{NGHTTP2_HEADERS}; type; type = left.empty() ? 0 : std::uint8_t{NGHTTP2_CONTINUATION}) {
+    const auto piece = left.substr(0, kFrame);
+    left.remove_prefix(piece.size());
+    const auto kept = type == NGHTTP2_HEADERS ? frame_header[4] & NGHTTP2_FLAG_END_STREAM : 0;
+    const char begin[] = {static_cast<char>(piece.size() >> 16), static_cast<char>(piece.size() >> 8),
+                          static_cast<char>(piece.size()), static_cast<char>(type),
+                          static_cast<char>(kept | (left.empty() ? NGHTTP2_FLAG_END_HEADERS : 0))};
+    out->append(begin, sizeof begin);
+    out->append(reinterpret_cast<const char*>(frame_header) + sizeof begin, 4);
+    out->append(piece);
+  }
+}
+
+/// Without what must not stand there; a handler's mistake must not become a second field.
+void H2Session::State::write_fields(std::span<const Header> fields, std::string& to) {
+  for (const auto& field : fields) {
+    const auto form = form_of(field.name);
+    if (form == NameForm::wrong || is_framing(field.name) || !is_one_line(field.value)) continue;
+    if (form == NameForm::lower) {
+      writer.field(field.name, field.value, to);
+    } else {
+      lower_name.assign(field.name);
+      for (auto& c : lower_name) c = lower(c);
+      writer.field(lower_name, field.value, to);
+    }
+  }
 }
 
 void H2Session::State::submit(H2Stream& stream, bool content) {
@@ -443,8 +489,8 @@ void H2Session::State::submit(H2Stream& stream, bool content) {
   provider.read_callback = [](nghttp2_session*, std::int32_t, std::uint8_t*, std::size_t room, std::uint32_t* flags,
                               nghttp2_data_source* source,
                               void* u) { return of(u).offer(*static_cast<H2Stream*>(source->ptr), room, flags); };
-  // Names are made lower case by nghttp2 as it copies them.
-  if (nghttp2_submit_response(session, stream.id_, answer.data(), answer.size(), content ? &provider : nullptr))
+  const auto status = any_status();
+  if (nghttp2_submit_response(session, stream.id_, &status, 1, content ? &provider : nullptr))
     abandon(stream.id_, NGHTTP2_INTERNAL_ERROR);
 }
 
@@ -491,7 +537,10 @@ void H2Session::gather(std::string& out, std::size_t limit) {
     const std::uint8_t* data = nullptr;
     const auto size = nghttp2_session_mem_send(s.session, &data);
     if (size <= 0) break;
-    out.append(reinterpret_cast<const char*>(data), static_cast<std::size_t>(size));
+    if (data[3] == NGHTTP2_HEADERS)
+      s.write_head(data);
+    else
+      out.append(reinterpret_cast<const char*>(data), static_cast<std::size_t>(size));
   }
   s.out = nullptr;
 }

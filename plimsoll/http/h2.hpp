@@ -73,6 +73,10 @@ class H2Stream {
   friend class H2Session;
   std::int32_t id_ = 0;
   Bytes piece_{};
+  std::span<const Header> fields_{}, more_{};  ///< of the answer, until its head is written
+  const FieldBlock* block_ = nullptr;
+  std::uint16_t status_ = 0;
+  bool go_on_ = false;  ///< `100 Continue` is to be written first
   bool last_ = false, waits_ = false;
   std::size_t unconsumed_ = 0;
   std::uint64_t sent_ = 0;
@@ -89,7 +93,7 @@ class H2Requests {
 };
 
 /// The server's side of one HTTP/2 connection (RFC 9113), without socket or clock: bytes in, requests out; answers in,
-/// bytes out. Framing and HPACK are nghttp2's.
+/// bytes out. Framing, flow control and what comes in HPACK are nghttp2's; the heads of answers are HpackWriter's.
 ///
 /// What is malformed never reaches `requests`: the stream is reset or the connection ended with GOAWAY, as RFC 9113
 /// wants it. So are floods, by H2Guard.
@@ -106,7 +110,8 @@ class H2Session {
   /// `100 Continue`, before the final answer.
   void go_on(H2Stream& stream);
   /// The head of the answer: `headers` without connection-specific fields (section 8.2.2) and Content-Length, then
-  /// those of `block` and `more`. `content`: pieces follow by `supply`; without it the answer ends here.
+  /// those of `block` and `more`. What they are views of stays as it is until `closed`. `content`: pieces follow by
+  /// `supply`; without it the answer ends here.
   void respond(H2Stream& stream, std::uint16_t status, const Headers& headers, std::span<const Header> more,
                bool content, const FieldBlock* block = nullptr);
   /// The next piece of content, a view that stays good until `drained` or `closed`; `last`: nothing follows. Only after

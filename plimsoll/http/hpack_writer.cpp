@@ -1,0 +1,200 @@
+#include "plimsoll/http/hpack_writer.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace plimsoll::http {
+namespace {
+
+// First bytes of a field (section 6), and the bits that are left in them for a number.
+constexpr std::uint8_t kIndexed = 0x80, kInserted = 0x40, kSize = 0x20, kNever = 0x10, kPlain = 0x00;
+
+/// A number behind `first`, in `bits` of its first byte and as many further ones as it takes (section 5.1).
+void number(std::string& out, std::uint8_t first, int bits, std::uint32_t value) {
+  const auto most = (1u << bits) - 1;
+  if (value < most) {
+    out += static_cast<char>(first | value);
+    return;
+  }
+  out += static_cast<char>(first | most);
+  for (value -= most; value >= 0x80; value >>= 7) out += static_cast<char>(value | 0x80);
+  out += static_cast<char>(value);
+}
+
+void text(std::string& out, std::string_view value) {
+  number(out, 0, 7, static_cast<std::uint32_t>(value.size()));
+  out += value;
+}
+
+void literal(std::string& out, std::uint8_t form, std::uint32_t named_at, std::string_view name,
+             std::string_view value) {
+  number(out, form, form == kInserted ? 6 : 4, named_at);
+  if (!named_at) text(out, name);
+  text(out, value);
+}
+
+/// Where the static table has this name (appendix A); 0: nowhere.
+std::uint32_t in_static_table(std::string_view name) {
+  struct Named {
+    std::string_view name;
+    std::uint32_t index;
+  };
+  static constexpr Named kNames[] = {{"age", 21},
+                                     {"date", 33},
+                                     {"etag", 34},
+                                     {"link", 45},
+                                     {"vary", 59},
+                                     {"allow", 22},
+                                     {"server", 54},
+                                     {"expires", 36},
+                                     {"location", 46},
+                                     {"set-cookie", 55},
+                                     {"retry-after", 53},
+                                     {"content-type", 31},
+                                     {"accept-ranges", 18},
+                                     {"cache-control", 24},
+                                     {"content-range", 30},
+                                     {"last-modified", 44},
+                                     {"content-length", 28},
+                                     {"content-encoding", 26},
+                                     {"content-language", 27},
+                                     {"content-location", 29},
+                                     {"www-authenticate", 61},
+                                     {"content-disposition", 25},
+                                     {"strict-transport-security", 56},
+                                     {"access-control-allow-origin", 20}};
+  for (const auto& known : kNames)
+    if (known.name.size() == name.size() && known.name.front() == name.front() && known.name == name)
+      return known.index;
+  return 0;
+}
+
+/// A few bytes of a text that tell it from others of its kind: the first and the last.
+std::uint64_t sample(std::string_view of) {
+  std::uint64_t first = 0, last = 0;
+  const auto size = of.size();
+  if (size >= 8) {
+    std::memcpy(&first, of.data(), 8);
+    std::memcpy(&last, of.data() + size - 8, 8);
+  } else if (size >= 4) {
+    std::memcpy(&first, of.data(), 4);
+    std::memcpy(&last, of.data() + size - 4, 4);
+  } else {
+    for (const char c : of) first = first << 8 | static_cast<unsigned char>(c);
+  }
+  return (first ^ (last << 23 | last >> 41)) + size * 0x9e3779b97f4a7c15;
+}
+std::uint32_t mixed(std::uint64_t a, std::uint64_t b) {
+  auto x = (a * 0xff51afd7ed558ccd) ^ (b * 0xc4ceb9fe1a85ec53);
+  x ^= x >> 32;
+  return static_cast<std::uint32_t>((x * 0x9e3779b97f4a7c15) >> 40);
+}
+
+}  // namespace
+
+void HpackWriter::allow(std::uint32_t bytes) {
+  allowed_ = std::min(bytes, kMost);
+  lowest_ = std::min(lowest_, allowed_);
+}
+
+void HpackWriter::begin(std::string& out) {
+  for (const auto size : {lowest_, allowed_}) {
+    if (size == limit_) continue;
+    number(out, kSize, 5, limit_ = size);
+    shrink(size);
+  }
+  lowest_ = allowed_;
+}
+
+void HpackWriter::status(std::uint16_t status, std::string& out) {
+  static constexpr std::uint16_t kKnown[] = {200, 204, 206, 304, 400, 404, 500};  // from 8 on in the static table
+  if (const auto* found = std::ranges::find(kKnown, status); found != std::end(kKnown)) {
+    out += static_cast<char>(kIndexed | (8 + (found - kKnown)));
+    return;
+  }
+  const char digits[] = {static_cast<char>('0' + status / 100), static_cast<char>('0' + status / 10 % 10),
+                         static_cast<char>('0' + status % 10)};
+  literal(out, kPlain, 8, {}, {digits, sizeof digits});
+}
+
+bool HpackWriter::is(std::uint32_t number, std::string_view name, std::string_view value) {
+  if (!there(number)) return false;
+  const auto& e = entry(number);
+  return e.name == name.size() && e.value == value.size() && std::memcmp(e.text.get(), name.data(), name.size()) == 0 &&
+         (value.empty() || std::memcmp(e.text.get() + e.name, value.data(), value.size()) == 0);
+}
+
+bool HpackWriter::is_named(std::uint32_t number, std::string_view name) {
+  return there(number) && std::string_view(entry(number).text.get(), entry(number).name) == name;
+}
+
+/// What is known of a name; where nothing is, a place for it.
+HpackWriter::Name& HpackWriter::named(std::string_view name) {
+  const auto begin = mixed(sample(name), 0);
+  Name* free = nullptr;
+  for (std::uint32_t i = 0; i < kProbes; ++i) {
+    auto& place = names_[(begin + i) % kNames];
+    if (is_named(place.latest, name)) return place;
+    if (!free || (there(free->latest) && (!there(place.latest) || place.latest < free->latest))) free = &place;
+  }
+  *free = {};
+  return *free;
+}
+
+void HpackWriter::field(std::string_view name, std::string_view value, std::string& out) {
+  // Nobody between may keep what is a secret (section 7.1.3).
+  if (name == "set-cookie") return literal(out, kNever, 55, name, value);
+  const auto begin = mixed(sample(name), sample(value));
+  auto slot = begin % kSlots;
+  for (std::uint32_t i = 0; i < kProbes; ++i) {
+    const auto at = (begin + i) % kSlots;
+    const auto number_there = slots_[at];
+    if (is(number_there, name, value)) {
+      ++entry(number_there).hits;
+      return number(out, kIndexed, 7, index(number_there));
+    }
+    if (there(slots_[slot]) && (!there(number_there) || number_there < slots_[slot])) slot = at;
+  }
+
+  auto& known = named(name);
+  auto named_at = in_static_table(name);
+  bool worth = true;
+  if (known.latest) {
+    if (!named_at) named_at = index(known.latest);
+    // That it was inserted before was of use, or was not tried often yet.
+    constexpr std::uint32_t kUse = 4, kTries = 8;
+    known.fruitless = entry(known.latest).hits >= kUse ? 0 : known.fruitless + 1;
+    worth = known.fruitless < kTries;
+  }
+  worth = worth && name.size() + value.size() + 32 <= limit_ / 4;
+  literal(out, worth ? kInserted : kPlain, named_at, name, value);
+  if (worth) insert(name, value, slot, known);
+}
+
+/// Drops the oldest until no more than so many bytes are left (section 4.3).
+void HpackWriter::shrink(std::uint32_t bytes) {
+  while (size_ > bytes) {
+    auto& oldest = entry(inserted_ - count_ + 1);
+    size_ -= oldest.cost();
+    oldest.text.reset();
+    --count_;
+  }
+}
+
+void HpackWriter::insert(std::string_view name, std::string_view value, std::uint32_t slot, Name& of) {
+  if (ring_.empty()) ring_.resize(kEntries);
+  const auto cost = static_cast<std::uint32_t>(name.size() + value.size() + 32);
+  shrink(limit_ - cost);
+  auto text = std::make_unique_for_overwrite<char[]>(name.size() + value.size());
+  std::memcpy(text.get(), name.data(), name.size());
+  if (!value.empty()) std::memcpy(text.get() + name.size(), value.data(), value.size());
+  ++inserted_;
+  ++count_;
+  size_ += cost;
+  entry(inserted_) = {std::move(text), static_cast<std::uint32_t>(name.size()),
+                      static_cast<std::uint32_t>(value.size()), 0};
+  slots_[slot] = inserted_;
+  of.latest = inserted_;
+}
+
+}  // namespace plimsoll::http

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace plimsoll::http {
+
+/// The heads of our answers on one HTTP/2 connection, as HPACK (RFC 7541). Made for heads that are nearly the same each
+/// time: a field seen before is found by a few loads and written as one byte, and one whose value is always another one
+/// is soon kept out of the table, where it would push out the others. Texts are not Huffman-coded: that costs more here
+/// than the bytes it saves.
+///
+/// Blocks are written in the order in which they are sent, and each that is written is sent, because both ends keep the
+/// same table.
+class HpackWriter {
+ public:
+  static constexpr std::uint32_t kMost = 4096;  ///< bytes of the table, as section 4.1 counts them
+
+  /// The peer's SETTINGS_HEADER_TABLE_SIZE: each value in turn, in force from the next block on.
+  void allow(std::uint32_t bytes);
+  /// A block begins: says how large the table is, where that has changed (section 4.2).
+  void begin(std::string& out);
+  void status(std::uint16_t status, std::string& out);
+  /// `name` in lower case.
+  void field(std::string_view name, std::string_view value, std::string& out);
+
+ private:
+  struct Entry {
+    std::unique_ptr<char[]> text;  ///< name and value
+    std::uint32_t name = 0, value = 0;
+    std::uint32_t hits = 0;
+    std::uint32_t cost() const { return name + value + 32; }
+  };
+  struct Name {
+    std::uint32_t latest = 0;  ///< the entry that was inserted last under it
+    std::uint32_t fruitless = 0;
+  };
+  static constexpr std::uint32_t kEntries = kMost / 32, kSlots = 256, kNames = 64, kProbes = 4;
+
+  /// Entries are numbered as they are inserted, from 1; the last of them are there.
+  bool there(std::uint32_t number) const { return number && inserted_ - number < count_; }
+  Entry& entry(std::uint32_t number) { return ring_[number % kEntries]; }
+  std::uint32_t index(std::uint32_t number) const { return 62 + inserted_ - number; }
+  bool is(std::uint32_t number, std::string_view name, std::string_view value);
+  bool is_named(std::uint32_t number, std::string_view name);
+  void shrink(std::uint32_t bytes);
+  void insert(std::string_view name, std::string_view value, std::uint32_t slot, Name& of);
+  Name& named(std::string_view name);
+
+  std::vector<Entry> ring_;
+  std::array<std::uint32_t, kSlots> slots_{};
+  std::array<Name, kNames> names_{};
+  std::uint32_t inserted_ = 0, count_ = 0, size_ = 0;
+  std::uint32_t limit_ = kMost, allowed_ = kMost, lowest_ = kMost;
+};
+
+}  // namespace plimsoll::http
