@@ -148,6 +148,50 @@ class Abuse(harness.ServerTest):
             client.send(frame(SETTINGS, 0, 0, struct.pack("!HI", 4, 0)), *[request(n) for n in range(1, 200, 2)])
         self.crowd(attack, lambda client: client.ended or len(client.of(RST_STREAM)) >= 100, 30)
 
+    def test_windows_opened_just_in_time(self):
+        """The same, and the windows are opened when the patience with a reader (12 s) is nearly over."""
+        def attack(client):
+            client.send(frame(SETTINGS, 0, 0, struct.pack("!HI", 4, 0)), *[request(n) for n in (1, 3)])
+            client.asked, client.opened = time.monotonic(), False
+
+        def over(client):
+            self.assertFalse(client.ended or client.goaway() or client.of(RST_STREAM), f"cut off: {client!r}")
+            if not client.opened and time.monotonic() - client.asked > 7:
+                client.opened = True
+                client.send(*[frame(WINDOW_UPDATE, 0, n, struct.pack("!I", 65_535)) for n in (1, 3)])
+            return client.opened and all(client.over(n) == "ended" for n in (1, 3))
+        self.crowd(attack, over, 20)
+
+    def test_heads_that_end_just_in_time(self):
+        """The second half comes when the patience with a head (10 s) is nearly over."""
+        def attack(client):
+            client.send(frame(HEADERS, END_STREAM, 1, head()))
+            client.asked, client.whole = time.monotonic(), False
+
+        def over(client):
+            self.assertFalse(client.ended or client.goaway(), f"cut off: {client!r}")
+            if not client.whole and time.monotonic() - client.asked > 6:
+                client.whole = True
+                client.send(frame(CONTINUATION, END_HEADERS, 1))
+            return client.whole and client.over(1) == "ended"
+        self.crowd(attack, over, 20)
+
+    def test_the_limits_are_options(self):
+        """What is a flood by the defaults is none where more is allowed, and less is one where less is."""
+        config = "limits: {http2-pings: 10000/second, http2-settings: 2/10s, http2-streams: 7}\n"
+        server = self.serve(CONTRACT, config)
+        with Client(server.port) as client:
+            client.until(lambda: client.of(SETTINGS))
+            streams = [struct.unpack("!HI", payload[at:at + 6])[1] for _, flags, _, payload in client.of(SETTINGS) if not flags & ACK
+                       for at in range(0, len(payload), 6) if payload[at:at + 2] == b"\0\3"]
+            self.assertEqual(streams, [7])
+            client.send(frame(PING, 0, 0, b"12345678") * 5000, request(1))
+            self.assertEqual(client.answer(1, 10)[0], 200, repr(client))
+            client.send(frame(SETTINGS) * 4)
+            self.assertTrue(client.until(lambda: client.goaway() == "ENHANCE_YOUR_CALM", 10), repr(client))
+        for wrong in ("http2-streams: 0", "http2-connection-window: 1KiB", "http2-resets: 0/second", "http2-pings: 100"):
+            self.assertIn("http2-", self.refused(CONTRACT, f"limits: {{{wrong}}}\n"))
+
     def test_bodies_that_never_come(self):
         def attack(client):
             client.send(*[request(n, POST, end=False) for n in range(1, 200, 2)])

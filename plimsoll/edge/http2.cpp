@@ -28,9 +28,21 @@ thread_local std::size_t shared_streams = 0;
 thread_local std::array<char, 64 * 1024> arrived;
 
 http::H2Options options(const Limits& limits) {
-  return {.header_list = limits.head.bytes,
+  const auto allowance = [](const config::Rate& rate) { return http::H2Allowance{rate.limit, rate.per.nanoseconds}; };
+  return {.streams = static_cast<std::uint32_t>(limits.http2_streams),
+          .stream_window = static_cast<std::uint32_t>(limits.http2_stream_window.bytes),
+          .connection_window = static_cast<std::uint32_t>(limits.http2_connection_window.bytes),
+          .header_list = limits.head.bytes,
           .header_count = static_cast<std::size_t>(limits.header_count),
-          .target = limits.target.bytes};
+          .target = limits.target.bytes,
+          .allowances = {.resets = allowance(limits.http2_resets),
+                         .settings = allowance(limits.http2_settings),
+                         .pings = allowance(limits.http2_pings),
+                         .window_updates = allowance(limits.http2_window_updates),
+                         .empty_data = allowance(limits.http2_empty_data),
+                         .others = allowance(limits.http2_other_frames),
+                         .continuations = limits.http2_continuations,
+                         .header_block = static_cast<std::int64_t>(limits.http2_header_block.bytes)}};
 }
 
 /// HTTP/2 on one connection. One line of work reads; a second writes where the socket is full; each stream has its own.
@@ -186,8 +198,7 @@ bool Http2::receive(std::string_view bytes) {
 
 http::H2Stream* Http2::request(const http::H2Head& head) {
   // Lines of work that outlive their stream count as well, or resets would buy more than the limit.
-  const auto limit = options(limits_).streams;
-  if (ending_ || alive_ >= limit) return nullptr;
+  if (ending_ || alive_ >= static_cast<std::size_t>(limits_.http2_streams)) return nullptr;
   const bool extra = alive_ >= kOwnStreams;
   if (extra && shared_streams >= kSharedStreams) return nullptr;
   auto arena = worker_.arenas.take();

@@ -30,7 +30,43 @@ constexpr config::Field kFields[] = {
                                             "Connections of one client address (IPv6: one /64)."),
     field<&Limits::requests_per_connection>("requests-per-connection", "Requests after which a connection ends."),
     field<&Limits::drain>("drain", "Time that requests under way have when the server goes down."),
+    field<&Limits::http2_streams>("http2-streams", "Streams of one HTTP/2 connection that are open at once."),
+    field<&Limits::http2_stream_window>("http2-stream-window", "Bytes of one body that may come before they are read."),
+    field<&Limits::http2_connection_window>("http2-connection-window",
+                                            "Bytes of all bodies of a connection that may come before they are read."),
+    field<&Limits::http2_continuations>("http2-continuations", "CONTINUATION frames of one head."),
+    field<&Limits::http2_header_block>("http2-header-block", "Bytes of one head as they come, compressed."),
+    field<&Limits::http2_resets>("http2-resets",
+                                 "RST_STREAM frames that come, or that a client's errors make us send."),
+    field<&Limits::http2_settings>("http2-settings", "SETTINGS frames: each is answered."),
+    field<&Limits::http2_pings>("http2-pings", "PING frames: each is answered."),
+    field<&Limits::http2_window_updates>("http2-window-updates",
+                                         "WINDOW_UPDATE frames, beside four for each DATA frame that was sent."),
+    field<&Limits::http2_empty_data>("http2-empty-data", "DATA frames without content that end nothing."),
+    field<&Limits::http2_other_frames>("http2-other-frames", "PRIORITY frames and those of unknown types."),
 };
+
+constexpr Problem kLimitsWrong{"configuration", 500, "The configuration is wrong", "Correct `limits`."};
+
+/// What RFC 9113 and our own arithmetic can bear.
+Result<> check(const Limits& limits) {
+  constexpr std::int64_t kMostStreams = 10'000;
+  constexpr std::uint64_t kMostWindow = 1 << 30, kLeastConnectionWindow = 65'535;
+  if (limits.http2_streams < 1 || limits.http2_streams > kMostStreams)
+    return fail(kLimitsWrong, "limits: `http2-streams` is 1 to 10000");
+  if (limits.http2_stream_window.bytes < 1 || limits.http2_stream_window.bytes > kMostWindow)
+    return fail(kLimitsWrong, "limits: `http2-stream-window` is 1B to 1GiB");
+  if (limits.http2_connection_window.bytes < kLeastConnectionWindow ||
+      limits.http2_connection_window.bytes > kMostWindow)
+    return fail(kLimitsWrong, "limits: `http2-connection-window` is 64KiB to 1GiB");
+  if (limits.http2_continuations < 0 || limits.http2_header_block.bytes > kMostWindow)
+    return fail(kLimitsWrong, "limits: `http2-continuations` is 0 or more, `http2-header-block` at most 1GiB");
+  for (const auto& rate : {limits.http2_resets, limits.http2_settings, limits.http2_pings, limits.http2_window_updates,
+                           limits.http2_empty_data, limits.http2_other_frames})
+    if (rate.limit < 1 || rate.per.nanoseconds < rate.limit)
+      return fail(kLimitsWrong, "limits: a rate of `http2-…` allows at least one, and at most one each nanosecond");
+  return {};
+}
 
 constexpr Problem kProxiesWrong{"configuration", 500, "The configuration is wrong", "Correct `trusted-proxies`."};
 
@@ -151,6 +187,7 @@ Result<Proxies> read_proxies(const json::Value* from) {
 
 Result<std::unique_ptr<Server>> start(Service& service, const std::vector<Listen>& listen, const Limits& limits,
                                       unsigned threads) {
+  if (auto good = check(limits); !good) return std::unexpected(std::move(good).error());
   raise_descriptor_limit();
   if (!threads) threads = std::max(1u, std::thread::hardware_concurrency());
   auto server = std::make_unique<Threaded>(service, limits);

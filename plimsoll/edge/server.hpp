@@ -45,6 +45,18 @@ struct Limits {
   std::int64_t connections_per_address = 1'000;
   std::int64_t requests_per_connection = 100'000;
   config::Duration drain = config::seconds(30);
+  // Of one HTTP/2 connection:
+  std::int64_t http2_streams = 100;
+  config::Size http2_stream_window = config::kibibytes(64);
+  config::Size http2_connection_window = config::kibibytes(256);
+  std::int64_t http2_continuations = 8;
+  config::Size http2_header_block = config::kibibytes(48);
+  config::Rate http2_resets{100, config::seconds(2)};
+  config::Rate http2_settings{16, config::seconds(8)};
+  config::Rate http2_pings{100, config::seconds(5)};
+  config::Rate http2_window_updates{2000, config::seconds(4)};
+  config::Rate http2_empty_data{100, config::seconds(10)};
+  config::Rate http2_other_frames{200, config::seconds(4)};
 };
 extern const std::span<const config::Field> kLimitFields;
 

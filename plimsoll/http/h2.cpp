@@ -238,7 +238,9 @@ void H2Session::State::begin() {
   nghttp2_option_set_no_auto_window_update(option, 1);  // windows open by what is consumed
   nghttp2_option_set_no_closed_streams(option, 1);
   nghttp2_option_set_max_reserved_remote_streams(option, 0);
-  nghttp2_option_set_max_outbound_ack(option, 256);
+  // What waits to be acknowledged: never fewer than may come at once.
+  const auto at_once = options.allowances.pings.limit + options.allowances.settings.limit;
+  nghttp2_option_set_max_outbound_ack(option, static_cast<std::size_t>(std::max<std::int64_t>(256, at_once)));
   const auto made = nghttp2_session_server_new3(&session, callbacks(), this, option, h2_memory());
   nghttp2_option_del(option);
   if (made) throw std::bad_alloc();

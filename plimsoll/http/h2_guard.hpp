@@ -8,22 +8,23 @@
 
 namespace plimsoll::http {
 
-/// So many at once, and so many a second ever after.
+/// So many each period, and all of them at once where none came before.
 struct H2Allowance {
-  std::int64_t burst = 0, per_second = 0;
+  std::int64_t limit = 0;
+  Nanoseconds per = kSecond;
 };
 
 /// What one HTTP/2 connection may ask of us beside requests and bodies. Frames of these kinds cost their sender
 /// nothing and us an answer, a wake-up or a cancelled handler.
 struct H2Allowances {
-  H2Allowance resets{100, 50};            ///< RST_STREAM that comes, or that the peer's own errors make us send
-  H2Allowance settings{16, 2};            ///< each is answered
-  H2Allowance pings{100, 20};             ///< each is answered
-  H2Allowance window_updates{2000, 500};  ///< beside four for each DATA frame we sent
-  H2Allowance empty_data{100, 10};        ///< DATA without content that does not end its stream
-  H2Allowance others{200, 50};            ///< PRIORITY and frames of unknown types
-  std::int64_t continuations = 8;         ///< of one header block
-  std::int64_t header_block = 48 << 10;   ///< compressed bytes of one header block
+  H2Allowance resets{100, 2 * kSecond};           ///< RST_STREAM that comes, or that the peer's errors make us send
+  H2Allowance settings{16, 8 * kSecond};          ///< each is answered
+  H2Allowance pings{100, 5 * kSecond};            ///< each is answered
+  H2Allowance window_updates{2000, 4 * kSecond};  ///< beside four for each DATA frame we sent
+  H2Allowance empty_data{100, 10 * kSecond};      ///< DATA without content that does not end its stream
+  H2Allowance others{200, 4 * kSecond};           ///< PRIORITY and frames of unknown types
+  std::int64_t continuations = 8;                 ///< of one header block
+  std::int64_t header_block = 48 << 10;           ///< compressed bytes of one header block
 };
 
 /// Watches the frame headers of a connection, and says when there is too much of one kind. Pure: it takes the time and
@@ -69,9 +70,9 @@ class H2Guard {
   struct Bucket {
     Nanoseconds full_at = 0;
     bool take(const H2Allowance& allowed, Nanoseconds now) {
-      const auto interval = kSecond / allowed.per_second;
+      const auto interval = allowed.per / allowed.limit;
       const auto after = std::max(full_at, now) + interval;
-      if (after - now > interval * allowed.burst) return false;
+      if (after - now > interval * allowed.limit) return false;
       full_at = after;
       return true;
     }
