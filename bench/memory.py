@@ -16,7 +16,7 @@ import measure
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: idle/1\r\nAccept: */*\r\n\r\n"
 # Preface, SETTINGS, and a GET of / by names and values of HPACK's static table.
-GET2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0" + b"\0\0\7\1\5\0\0\0\1" + b"\x82\x86\x84\x41\x01a\x90"[:7]
+GET2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0" + b"\0\0\7\1\5\0\0\0\1" + b"\x82\x86\x84\x41\x01a\x90"
 LIMITS = {"idle": "600s", "first-byte": "60s"}
 
 
