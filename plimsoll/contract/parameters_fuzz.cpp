@@ -27,6 +27,7 @@ constexpr std::string_view kTypes[] = {
     "{type: object, properties: {a: {type: integer}, b: {type: array, items: {type: string}}}, additionalProperties: "
     "{type: number}}",
     "{oneOf: [{type: integer}, {type: string, pattern: '^[a-z]+$'}]}",
+    "{enum: [1, true, null, 1.5, abc, [1], {a: 1}]}",
     "{}",
 };
 struct Place {
