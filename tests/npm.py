@@ -12,11 +12,11 @@ FOLDER = harness.ROOT / "bench"
 def needs(*packages):
     """The packages in bench/node_modules, or the test is skipped, saying so."""
     if not shutil.which("node") or not shutil.which("npm"):
-        raise unittest.SkipTest(f"node and npm are not here: {', '.join(packages)} cannot be asked (scripts/install-dependencies bench)")
+        raise unittest.SkipTest(f"node and npm are not here: {', '.join(packages)} cannot be asked (scripts/install-dependencies test)")
     with open(FOLDER / "package.json") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if all((FOLDER / "node_modules" / package).exists() for package in packages):
             return
-        done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--silent"], cwd=FOLDER, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(["npm", "install", "--omit=optional", "--no-audit", "--no-fund", "--silent"], cwd=FOLDER, capture_output=True, text=True, timeout=300)
         if done.returncode:
             raise unittest.SkipTest(f"npm install in bench/ failed: {done.stderr.strip()[-300:]}")
