@@ -234,54 +234,54 @@ void Router::finish() {
   }
 }
 
-bool Router::into(std::uint32_t child, std::string_view rest, std::uint32_t& found, Match& match) const {
-  if (!rest.empty()) return walk(child, rest.substr(1), found, match);
+bool Router::into(std::uint32_t child, std::string_view rest, Search& search) const {
+  if (!rest.empty()) return walk(child, rest.substr(1), search);
   if (!nodes_[child].ends) return false;
-  found = child;
+  search.found = child;
   return true;
 }
 
-bool Router::walk(std::uint32_t at, std::string_view rest, std::uint32_t& found, Match& match) const {
+bool Router::walk(std::uint32_t at, std::string_view rest, Search& search) const {
+  auto& match = search.match;
   for (;;) {
     const auto* slash = static_cast<const char*>(rest.empty() ? nullptr : std::memchr(rest.data(), '/', rest.size()));
     const auto segment = slash ? rest.substr(0, static_cast<std::size_t>(slash - rest.data())) : rest;
     rest.remove_prefix(segment.size());
     char room[kLongestLiteral];
-    std::string_view plain = segment;
-    if (!segment.empty() && std::memchr(segment.data(), '%', segment.size())) [[unlikely]] {
-      const auto decoded = canonical(segment, room);
-      if (!decoded && segment.size() <= kLongestLiteral) return false;
-      plain = decoded.value_or(std::string_view{});
+    std::optional<std::string_view> plain = segment;
+    if (search.encoded) [[unlikely]] {
+      plain = canonical(segment, room);
+      if (!plain && segment.size() <= kLongestLiteral) return false;
     }
-    if (is_dots(plain)) return false;
+    if (plain && is_dots(*plain)) return false;
     const auto& node = nodes_[at];
-    const auto literal = literal_child(at, plain);
+    const auto literal = plain ? literal_child(at, *plain) : kNone;
     if (!node.branches) {  // no choice: no way back is needed
       if (literal == kNone) return false;
       if (rest.empty()) {
-        found = literal;
+        search.found = literal;
         return nodes_[literal].ends;
       }
       at = literal;
       rest.remove_prefix(1);
       continue;
     }
-    if (literal != kNone && into(literal, rest, found, match)) return true;
+    if (literal != kNone && into(literal, rest, search)) return true;
     if (segment.empty()) return false;
     const auto count = match.count;
     for (const auto& partial : node.partials)
       if (capture(partial, segment, match)) {
-        if (into(partial.child, rest, found, match)) return true;
+        if (into(partial.child, rest, search)) return true;
         match.count = count;
       }
     if (node.whole == kNone) return false;
     match.captured[match.count++] = segment;
     if (rest.empty()) {
       if (nodes_[node.whole].ends) {
-        found = node.whole;
+        search.found = node.whole;
         return true;
       }
-    } else if (walk(node.whole, rest.substr(1), found, match)) {
+    } else if (walk(node.whole, rest.substr(1), search)) {
       return true;
     }
     match.count = count;
@@ -291,12 +291,12 @@ bool Router::walk(std::uint32_t at, std::string_view rest, std::uint32_t& found,
 
 Match Router::match(std::string_view method, std::string_view path) const {
   Match match;
-  std::uint32_t found = kNone;
-  if (!path.starts_with('/') || !walk(0, path.substr(1), found, match)) {
+  Search search{match, path.contains('%')};
+  if (!path.starts_with('/') || !walk(0, path.substr(1), search)) {
     match.count = 0;
     return match;
   }
-  const auto& node = nodes_[found];
+  const auto& node = nodes_[search.found];
   match.allow = node.allow;
   const auto index = index_of(method);
   if (index < kMethods) {

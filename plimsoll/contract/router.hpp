@@ -56,8 +56,14 @@ class Router {
   std::uint32_t add_partial(std::uint32_t from, Partial partial);
   void insert(std::vector<Literal>& table, Literal entry) const;
   std::uint32_t new_node();
-  bool walk(std::uint32_t node, std::string_view rest, std::uint32_t& found, Match& match) const;
-  bool into(std::uint32_t child, std::string_view rest, std::uint32_t& found, Match& match) const;
+  /// What one match is after, and what it knows of its path.
+  struct Search {
+    Match& match;
+    bool encoded;  ///< there is a percent sign somewhere
+    std::uint32_t found = kNone;
+  };
+  bool walk(std::uint32_t node, std::string_view rest, Search& search) const;
+  bool into(std::uint32_t child, std::string_view rest, Search& search) const;
 
   std::vector<Node> nodes_;
   std::vector<Literal> literals_;  ///< open addressing; the size is a power of two

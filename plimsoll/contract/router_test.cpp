@@ -79,6 +79,16 @@ TEST_F(RouterTest, EncodedSlashesStayInTheirSegment) {
   EXPECT_EQ(get("/files/a%zz"), "404");
 }
 
+TEST_F(RouterTest, ASegmentLongerThanAnyLiteralIsNoLiteral) {
+  add("GET", "/items/");
+  add("GET", "/things/{id}/%41");
+  const std::string encoded = "%41" + std::string(2000, 'a');
+  EXPECT_EQ(get("/items/"), "GET /items/");
+  EXPECT_EQ(get("/items/" + encoded), "404") << "and not the one that ends with nothing";
+  EXPECT_EQ(get("/things/" + encoded + "/A"), "GET /things/{id}/%41: " + encoded);
+  EXPECT_EQ(get("/things/" + std::string(2000, 'a') + "/%41"), "GET /things/{id}/%41: " + std::string(2000, 'a'));
+}
+
 TEST_F(RouterTest, EmptyAndDotSegmentsMatchNoTemplate) {
   add("GET", "/a/{x}");
   add("GET", "/a/{x}/b");
