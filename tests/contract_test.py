@@ -1,7 +1,9 @@
 """A contract on the command line and on the running server: mock, lint, routes, bundle, and the refusal to start."""
+import http.server
 import json
 import os
 import pathlib
+import threading
 import unittest
 
 import harness
@@ -125,6 +127,52 @@ class Contracts(harness.ServerTest):
         alone = self.directory() / "bundled.json"
         alone.write_text(told.stdout)
         self.assertEqual(json.loads(self.plimsoll("bundle", alone).stdout), bundled)
+
+    def test_bundle_fetches_what_is_referred_to_when_it_may(self):
+        texts = {"/api/common.yaml": "Order: {type: object, required: [id], properties: {id: {$ref: 'types/id.yaml#/Id'}}}\n",
+                 "/api/types/id.yaml": "Id: {type: string, maxLength: 36}\n",
+                 "/api/file.yaml": "Secret: {$ref: 'file:///etc/hostname'}\n"}
+
+        class Answer(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                text = texts.get(self.path)
+                self.send_response(200 if text else 404)
+                self.send_header("Content-Length", str(len(text or "")))
+                self.end_headers()
+                self.wfile.write((text or "").encode())
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        folder = self.directory()
+
+        def bundled(reference, *arguments):
+            (folder / "api.yaml").write_text("openapi: 3.1.0\ninfo: {title: T, version: '1'}\npaths:\n  /a:\n    get:\n      operationId: a\n"
+                                             "      responses:\n        '200': {description: d, content: {application/json: {schema: {$ref: '%s'}}}}\n"
+                                             % reference.format(port=server.server_port))
+            return self.plimsoll("bundle", folder / "api.yaml", *arguments)
+
+        there = "http://127.0.0.1:{port}/api/common.yaml#/Order"
+        refused = bundled(there)
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("leads to the network [network-reference]", refused.stderr)
+        self.assertIn("plimsoll bundle --allow-network", refused.stderr)
+        made = bundled(there, "--allow-network")
+        self.assertEqual(made.returncode, 0, made.stderr)
+        schemas = json.loads(made.stdout)["components"]["schemas"]
+        self.assertEqual(schemas["Id"]["maxLength"], 36, "what was fetched refers to what lies beside it")
+        for reference, said in (("http://127.0.0.1:{port}/api/none.yaml", "cannot be fetched: the answer is 404"),
+                                ("http://127.0.0.1:1/api.yaml", "cannot be fetched: "),
+                                ("http://127.0.0.1:{port}/api/common.yaml#/None", "leads nowhere"),
+                                ("http://127.0.0.1:{port}/api/file.yaml#/Secret", 'the reference "file:///etc/hostname" leads from the network to a file')):
+            with self.subTest(reference):
+                told = bundled(reference, "--allow-network")
+                self.assertEqual(told.returncode, 2, told.stdout)
+                self.assertIn(said, told.stderr)
 
     def test_bundle_effective_writes_out_what_follows_from_the_tables(self):
         shop = harness.ROOT / "examples/shop/shop.yaml"

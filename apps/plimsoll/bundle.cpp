@@ -1,4 +1,6 @@
 #include "apps/plimsoll/commands.hpp"
+#include "plimsoll/async/loop.hpp"
+#include "plimsoll/client/client.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/server/instance.hpp"
 #include "plimsoll/server/words.hpp"
@@ -13,22 +15,50 @@ namespace {
 struct Wishes {
   std::string contract;
   std::vector<std::string> overlays;
-  bool effective = false;
+  bool effective = false, network = false;
 };
+
+Task<> get(client::Client& client, const std::string& url, Result<client::Answer>& answer) {
+  const client::Call call{.url = url, .limit = 64u << 20};
+  auto came = co_await client.call(call);
+  answer = std::move(came);
+}
+
+/// What is behind a URL, waited for.
+std::expected<std::string, std::string> fetch(const std::string& url) {
+  Loop loop;
+  client::Client client{loop};
+  Scope scope;
+  Result<client::Answer> answer = fail(client::kUnreachable);
+  loop.spawn(scope, get(client, url, answer));
+  loop.run();
+  const auto cannot = [&](const std::string& why) {
+    return std::unexpected("\"" + url + "\" cannot be fetched: " + why);
+  };
+  if (!answer)
+    return cannot(answer.error().detail.empty() ? std::string(answer.error().problem->title) : answer.error().detail);
+  if (answer->status != 200) return cannot("the answer is " + std::to_string(answer->status));
+  return std::move(answer->body);
+}
 
 auto load(const Wishes& wishes) {
   if (wishes.effective) return server::load_contract(wishes.contract, wishes.overlays);
   const auto keys = server::contract_keys();
   const auto later = server::later_words();
-  return contract::load({.file = wishes.contract, .overlays = wishes.overlays, .keys = keys, .later_words = later});
+  contract::LoadOptions options{
+      .file = wishes.contract, .overlays = wishes.overlays, .keys = keys, .later_words = later};
+  if (wishes.network) options.fetch = fetch;
+  return contract::load(options);
 }
 
 Subcommand::Run declare(CLI::App& app) {
   auto wishes = std::make_shared<Wishes>();
   app.add_option("CONTRACT", wishes->contract, "OpenAPI document, YAML or JSON")->required();
   app.add_option("--overlay", wishes->overlays, "Overlay 1.0 laid over the document; may be repeated");
-  app.add_flag("--effective", wishes->effective,
-               "With what follows from x-plimsoll written out, as it is served at /openapi.json");
+  auto* effective = app.add_flag("--effective", wishes->effective,
+                                 "With what follows from x-plimsoll written out, as it is served at /openapi.json");
+  app.add_flag("--allow-network", wishes->network, "References to http: and https: URLs are fetched")
+      ->excludes(effective);
   return [wishes] {
     const auto loaded = load(*wishes);
     if (!loaded) {

@@ -2,6 +2,7 @@
 
 #include "plimsoll/contract/percent.hpp"
 #include "plimsoll/json/yaml.hpp"
+#include "plimsoll/schema/uri.hpp"
 
 #include <charconv>
 #include <filesystem>
@@ -118,16 +119,17 @@ class Bundler {
     auto [file, fragment] = split(ref.string());
     const std::size_t here = sources_[ref.source()].overlay ? 0 : ref.source();
     if (file.empty() && here == 0) return std::nullopt;
-    if (has_scheme(file) && !file.starts_with("file:")) {
+    const bool from_network = is_url(sources_[here].file);
+    if (has_scheme(file) && (from_network || !file.starts_with("file:")) && !(is_url(file) && reader_.may_fetch())) {
       if (!ids_ || !known_id(file))
         report_.add(load_error::kNetworkReference, &ref, trail.pointer() + "/$ref",
-                    "the reference \"" + std::string(ref.string()) + "\" leads to the network");
+                    "the reference \"" + std::string(ref.string()) + "\" leads " +
+                        (file.starts_with("file:") ? "from the network to a file" : "to the network"));
       return std::nullopt;
     }
     std::size_t index = here;
     if (!file.empty()) {
-      if (file.starts_with("file://")) file.erase(0, 7);
-      const auto path = (fs::path(sources_[here].file).parent_path() / file).lexically_normal().string();
+      const auto path = place(file, ref, here);
       if (const auto known = files_.find(path); known != files_.end()) {
         index = known->second;
       } else {
@@ -139,6 +141,17 @@ class Bundler {
       if (index == kFailed) return std::nullopt;
     }
     return std::pair{index, std::move(fragment)};
+  }
+
+  /// The path or URL of a file that is named in another one. What came from the network names only what is there too.
+  std::string place(std::string file, const Value& ref, std::size_t here) const {
+    const auto& base = sources_[here].file;
+    if (is_url(file) || is_url(base)) {
+      const auto written = ref.string().substr(0, ref.string().find('#'));
+      return is_url(file) ? std::string(written) : schema::resolve_uri(base, written);
+    }
+    if (file.starts_with("file://")) file.erase(0, 7);
+    return (fs::path(base).parent_path() / file).lexically_normal().string();
   }
 
   /// True when what it refers to stands in its place now.
@@ -300,6 +313,26 @@ std::pair<json::Position, std::string> place_in_text(std::string_view detail) {
   return {at, std::string(detail)};
 }
 
+bool is_url(std::string_view file) { return file.starts_with("https://") || file.starts_with("http://"); }
+
+/// What stands in a file, with one character more than is allowed where it is too long.
+Reader::Text Reader::text_of(const std::string& file, bool referred) const {
+  if (referred && is_url(file)) return fetch_(file);
+  const auto no = [&](std::string_view why) { return std::unexpected("\"" + file + "\" " + std::string(why)); };
+  std::error_code error;
+  if (fs::is_directory(file, error)) return no("is a directory");
+  // A reference never waits: at a pipe, a terminal or /dev/zero. The document itself may come through a pipe.
+  if (referred && fs::exists(file, error) && !fs::is_regular_file(file, error)) return no("is no regular file");
+  std::ifstream in(file, std::ios::binary);
+  if (!in) return no(std::string("cannot be read: ") + std::strerror(errno));
+  std::string text;
+  for (char piece[65536]; in.read(piece, sizeof piece) || in.gcount() > 0;) {
+    text.append(piece, static_cast<std::size_t>(in.gcount()));
+    if (text.size() > kLargest) break;
+  }
+  return text;
+}
+
 std::optional<std::size_t> Reader::open(const std::string& file, const Value* referrer, std::string pointer,
                                         bool overlay) {
   const auto unreadable = [&](std::string what) {
@@ -311,21 +344,11 @@ std::optional<std::size_t> Reader::open(const std::string& file, const Value* re
     }
     return std::nullopt;
   };
-  std::error_code error;
   if (sources_.size() >= kMostFiles) return unreadable("more than 1000 files are referred to");
-  if (fs::is_directory(file, error)) return unreadable("\"" + file + "\" is a directory");
-  // A reference never waits: at a pipe, a terminal or /dev/zero. The document itself may come through a pipe.
-  if (referrer && fs::exists(file, error) && !fs::is_regular_file(file, error))
-    return unreadable("\"" + file + "\" is no regular file");
-  std::ifstream in(file, std::ios::binary);
-  if (!in) return unreadable("\"" + file + "\" cannot be read: " + std::strerror(errno));
-  std::string text;
-  for (char piece[65536]; in.read(piece, sizeof piece) || in.gcount() > 0;) {
-    text.append(piece, static_cast<std::size_t>(in.gcount()));
-    if (text.size() > kLargest) break;
-  }
+  auto text = text_of(file, referrer);
+  if (!text) return unreadable(std::move(text).error());
   const auto index = sources_.size();
-  auto& source = sources_.emplace_back(Source{.file = file, .text = std::move(text), .overlay = overlay});
+  auto& source = sources_.emplace_back(Source{.file = file, .text = *std::move(text), .overlay = overlay});
   Value whole;
   whole.set_source(static_cast<std::uint16_t>(index));
   if (source.text.size() > kLargest) {

@@ -2,6 +2,8 @@
 
 #include "plimsoll/contract/report.hpp"
 
+#include <expected>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,17 +15,29 @@ class Reader {
  public:
   static constexpr std::size_t kLargest = 64 << 20;
   static constexpr std::size_t kMostFiles = 1000;
-  Reader(Sources& sources, Arena& arena, Report& report) : sources_(sources), arena_(arena), report_(report) {}
+  using Text = std::expected<std::string, std::string>;  ///< or why there is none
+  using Fetch = std::function<Text(const std::string& url)>;
+  /// `fetch`: see LoadOptions.
+  Reader(Sources& sources, Arena& arena, Report& report, Fetch fetch = {})
+      : sources_(sources), arena_(arena), report_(report), fetch_(std::move(fetch)) {}
 
-  /// Reads and parses a file that is not read yet; its index in `sources`. `referrer`: who asks, for the complaint.
+  bool may_fetch() const { return fetch_ != nullptr; }
+  /// Reads and parses a file, or what is behind a URL, that is not read yet; its index in `sources`. `referrer`: who
+  /// asks, for the complaint.
   std::optional<std::size_t> open(const std::string& file, const json::Value* referrer, std::string pointer,
                                   bool overlay = false);
 
  private:
+  Text text_of(const std::string& file, bool referred) const;
+
   Sources& sources_;
   Arena& arena_;
   Report& report_;
+  Fetch fetch_;
 };
+
+/// `https://…` or `http://…`.
+bool is_url(std::string_view file);
 
 /// `line 3, column 14: what` taken apart; position 0 when the text does not begin so.
 std::pair<json::Position, std::string> place_in_text(std::string_view detail);
@@ -33,7 +47,7 @@ void mark(json::Value& value, std::uint16_t source);
 
 /// Makes one tree of a document of several files: schemas that stand elsewhere become entries of `components/schemas`,
 /// other objects are put in the place of their reference. Every reference that is left is local and leads somewhere,
-/// or there is a complaint. Nothing is fetched from the network. False when it was given up.
+/// or there is a complaint. False when it was given up.
 bool bundle(Sources& sources, Arena& arena, Reader& reader, Report& report);
 
 /// Checks that local references lead somewhere and do not go in circles.

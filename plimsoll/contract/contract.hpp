@@ -168,7 +168,9 @@ struct LoadOptions {
       later_words{};  ///< words of the language this version does not implement: refused, saying so
   /// Adds to the document what follows from it: a table's query parameters, for example. Runs before compilation.
   std::vector<std::function<void(Draft&)>> augment{};
-  bool allow_network = false;
+  /// Gives the text behind an `http:` or `https:` URL that a reference names, or says why not. Without it such
+  /// references are refused.
+  std::function<std::expected<std::string, std::string>(const std::string& url)> fetch{};
 };
 
 using Complaints = std::vector<Complaint>;

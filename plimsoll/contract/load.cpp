@@ -44,7 +44,7 @@ void sort(Complaints& complaints, const Sources& sources) {
 }
 
 void prepare(Compiled& made, const LoadOptions& options, Complaints& complaints, Report& report) {
-  Reader reader{made.sources, made.arena, report};
+  Reader reader{made.sources, made.arena, report, options.fetch};
   if (!reader.open(options.file, nullptr, {}) || !recognise(made, report)) return;
   for (auto& overlay : options.overlays)
     if (const auto index = reader.open(overlay, nullptr, {}, true)) {

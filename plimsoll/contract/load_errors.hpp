@@ -39,9 +39,9 @@ inline constexpr LoadError kBrokenReference{"broken-reference", "The reference l
                                             "Correct the `$ref`, or add what it names."};
 inline constexpr LoadError kReferenceCycle{"reference-cycle", "The reference leads back to itself",
                                            "Only schemas may refer to themselves; break the circle."};
-inline constexpr LoadError kNetworkReference{
-    "network-reference", "The reference leads to the network",
-    "Nothing is fetched while a server starts: store the file beside the document."};
+inline constexpr LoadError kNetworkReference{"network-reference", "The reference leads to the network",
+                                             "Nothing is fetched while a server starts: store the file beside the "
+                                             "document, or make one of both with `plimsoll bundle --allow-network`."};
 inline constexpr LoadError kDuplicateOperationId{"duplicate-operation-id", "Two operations have the same operationId",
                                                  "Give each operation an `operationId` of its own."};
 inline constexpr LoadError kInvalidPath{"invalid-path", "The path is no template of a path",
