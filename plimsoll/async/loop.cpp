@@ -115,7 +115,10 @@ struct Loop::Impl {
 };
 
 Loop::Loop() : impl_(std::make_unique<Impl>(*this)) { begin_turn(); }
-Loop::~Loop() = default;
+/// What is deferred still may hold itself until it is run.
+Loop::~Loop() {
+  while (impl_->deferred) impl_->run_deferred();
+}
 asio::io_context& Loop::context() { return impl_->context; }
 std::uint64_t Loop::tick_in(Nanoseconds span) { return tick_of(now() + span - impl_->started) + 1; }
 
