@@ -22,6 +22,11 @@ void Context::promise_each(const FieldBlock& block) {
   block.each([&](const Header& field) { promise(field.name, field.value); });
 }
 
+const FieldBlock* Context::promised_fields() {
+  for (auto* fields = late_; fields; fields = fields->next) fields->write(arena);
+  return promised_block_;
+}
+
 const json::Value* Context::parameter(std::string_view name) const {
   if (!operation) return nullptr;
   for (std::size_t i = 0; i < operation->parameters.size() && i < input.parameters.size(); ++i)

@@ -5,6 +5,7 @@
 #include "plimsoll/exchange/policy.hpp"
 #include "plimsoll/exchange/principal.hpp"
 #include "plimsoll/exchange/services.hpp"
+#include "plimsoll/http/field_block.hpp"
 #include "plimsoll/http/message.hpp"
 #include "plimsoll/json/value.hpp"
 
@@ -78,11 +79,18 @@ class Context {
   /// The same for fields that never change; the block outlives the exchange. All of it is sent at once where the answer
   /// brings no name of it.
   void promise(const FieldBlock& block) {
-    if (!promised_block)
-      promised_block = &block;
+    if (!promised_block_)
+      promised_block_ = &block;
     else
       promise_each(block);
   }
+  /// The same for fields whose values are worked out when the answer leaves; they live in the exchange's arena.
+  void promise_late(LateFields& fields) {
+    fields.next = std::exchange(late_, &fields);
+    fields.before = std::exchange(promised_block_, &fields);
+  }
+  /// All promised blocks, now that the answer leaves: those that are late are written.
+  const FieldBlock* promised_fields();
   /// Kept until the last byte of the answer is sent or the client is gone: permits, leases, what a log line needs.
   /// Ended, last made first, while the request and this context (with its `outcome`) are still there.
   template <class T, class... A>
@@ -127,10 +135,11 @@ class Context {
   Unit* begun_unit() const { return unit_; }
 
   Headers promised;
-  const FieldBlock* promised_block = nullptr;
 
  private:
+  const FieldBlock* promised_block_ = nullptr;
   void promise_each(const FieldBlock& block);
+  LateFields* late_ = nullptr;
   struct Names {  // few, each once
     std::string_view* names = nullptr;
     std::uint32_t size = 0, room = 0;

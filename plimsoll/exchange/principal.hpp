@@ -15,6 +15,9 @@ struct Principal {
   std::span<const std::string_view> scopes;  ///< granted, roles expanded
   std::span<const std::string_view> roles;
   const json::Value* claims = nullptr;  ///< of a token; null for keys
+  /// What is granted (scopes and roles) and claimed, each written out once by who verified the credential so that two
+  /// are equal just when these are: for keys that depend on them. Empty: nobody has, whoever needs them does it anew.
+  std::string_view grants_key{}, claims_key{};
 
   bool has_scope(std::string_view scope) const {
     for (auto s : scopes)

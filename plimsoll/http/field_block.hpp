@@ -25,6 +25,17 @@ class FieldBlock {
   }
 };
 
+/// Fields that are written when an answer leaves, however often what they tell has changed before.
+class LateFields : public FieldBlock {
+ public:
+  /// Fills in lines, fields and marks.
+  virtual void write(Arena&) = 0;
+  LateFields* next = nullptr;  ///< others that are late
+
+ protected:
+  ~LateFields() = default;
+};
+
 /// Fields that are the same for every answer: looked at and written out once, when the chain is built.
 class FixedFields : public FieldBlock {
  public:

@@ -239,6 +239,7 @@ class Doors {
       for (const auto& needed : through.all)
         at = std::ranges::copy(attempt.principals[index_of(needed.scheme)].scopes, at).out;
       principal.scopes = {all, at};
+      principal.grants_key = {};
     }
     context.principal = &principal;
   }

@@ -14,6 +14,7 @@ namespace {
 
 constexpr Nanoseconds kFillTime = 30 * kSecond;  ///< of one fill
 constexpr Nanoseconds kPassing = 10 * kSecond;   ///< for which it is remembered that an answer cannot be kept
+constexpr std::size_t kKey = 768;                ///< bytes of a key for which one allocation is enough
 constexpr int kRounds = 4;                       ///< fills that are overtaken by writes until one asks for oneself
 
 bool is_safe(std::string_view method) { return method == "GET" || method == "HEAD" || method == "OPTIONS"; }
@@ -92,7 +93,7 @@ class Cache final : public Policy {
 
   Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
     std::string key;
-    key.reserve(256);
+    key.reserve(kKey);
     key_.write(key, request, context);
     if (mode() == Mode::shadow) {
       auto answer = co_await watched_only(request, context, next, key);

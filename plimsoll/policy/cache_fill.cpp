@@ -108,7 +108,9 @@ CacheFill::CacheFill(const Request& from, const Context& asked)
                  .tenant = arena.keep(caller->tenant),
                  .scopes = copied(caller->scopes, arena),
                  .roles = copied(caller->roles, arena),
-                 .claims = deep_copy(caller->claims, arena)};
+                 .claims = deep_copy(caller->claims, arena),
+                 .grants_key = arena.keep(caller->grants_key),
+                 .claims_key = arena.keep(caller->claims_key)};
     context.principal = &principal;
   }
 }

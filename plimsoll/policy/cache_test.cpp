@@ -7,6 +7,7 @@
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/write.hpp"
+#include "plimsoll/policy/identity.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
 
 #include <gtest/gtest.h>
@@ -65,6 +66,7 @@ struct Asking {
   std::vector<std::string> scopes{};
   std::string scheme{}, claims{};  ///< claims: a JSON text, or empty: none
   std::vector<std::string> roles{};
+  bool sealed = true;  ///< what it grants and claims is written out already, as authentication does
 };
 struct Said {
   int status = 0;
@@ -117,11 +119,12 @@ class CacheTest : public testing::Test {
     context.scope = scope;
     context.operation = operation_;
     context.now = clock_.steady(), context.wall = clock_.wall();
-    std::vector<std::string_view> scopes(what.scopes.begin(), what.scopes.end());
-    std::vector<std::string_view> roles(what.roles.begin(), what.roles.end());
-    Principal principal{
-        .subject = what.subject, .scheme = what.scheme, .tenant = what.tenant, .scopes = scopes, .roles = roles};
-    if (!what.claims.empty()) principal.claims = &arena.make<json::Value>(json::parse(what.claims, arena).value());
+    Identity caller{.subject = what.subject, .tenant = what.tenant, .scopes = what.scopes, .roles = what.roles};
+    caller.has_claims = !what.claims.empty();
+    if (caller.has_claims) caller.claims = json::parse(what.claims, arena).value();
+    caller.seal();
+    auto principal = caller.principal(what.scheme);
+    if (!what.sealed) principal.grants_key = principal.claims_key = {};
     if (!what.subject.empty()) context.principal = &principal;
     Request request{.method = what.method, .target = "/things", .headers = Headers{arena}, .path = "/things"};
     context.path = request.path;
@@ -423,6 +426,7 @@ TEST_F(CacheTest, OneCallersAnswerNeverReachesAnother) {
       if (random() % 3 == 0) what.scopes.push_back("write");
       if (random() % 3 == 0) what.roles = {one_of({"read", "support"})};
       what.scheme = one_of({"bearer", "key"});
+      what.sealed = random() % 2;
       what.claims =
           one_of({"", R"({})", R"({"sub":"ada"})", R"({"sub":"ada","plan":"free"})", R"({"sub":"ada","plan":"paid"})",
                   R"({"plan":["free"]})", R"({"plan":1})", R"({"plan":"1"})", R"({"plan":null})"});

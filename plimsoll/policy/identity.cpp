@@ -1,10 +1,19 @@
 #include "plimsoll/policy/identity.hpp"
 
 #include "plimsoll/config/options.hpp"
+#include "plimsoll/policy/key_text.hpp"
 
 #include <algorithm>
 
 namespace plimsoll::policy {
+
+void Identity::seal() {
+  scope_views.assign(scopes.begin(), scopes.end());
+  role_views.assign(roles.begin(), roles.end());
+  put_sorted(grants_key, 'g', scope_views);
+  put_sorted(grants_key, 'r', role_views);
+  put_value(claims_key, has_claims ? &claims : nullptr);
+}
 
 Result<Roles> Roles::read(const json::Value* deployment) {
   Roles made;

@@ -26,19 +26,19 @@ struct Identity {
   bool has_claims = false;
   Nanoseconds expires = 0;  ///< Unix; 0: never
   std::vector<std::string_view> scope_views, role_views;
+  std::string grants_key, claims_key;  ///< as Principal's
 
   /// Once all is filled in.
-  void seal() {
-    scope_views.assign(scopes.begin(), scopes.end());
-    role_views.assign(roles.begin(), roles.end());
-  }
+  void seal();
   Principal principal(std::string_view scheme) const {
     return {.subject = subject,
             .scheme = scheme,
             .tenant = tenant,
             .scopes = scope_views,
             .roles = role_views,
-            .claims = has_claims ? &claims : nullptr};
+            .claims = has_claims ? &claims : nullptr,
+            .grants_key = grants_key,
+            .claims_key = claims_key};
   }
 };
 using IdentityPointer = std::shared_ptr<const Identity>;

@@ -23,15 +23,13 @@ struct Charges {
     std::int64_t taken;
     RateDecision decision;
   };
-  /// What the client is told.
-  struct Told : FieldBlock {
+  /// What the client is told: of all of them, and of the one that leaves the least.
+  struct Told final : LateFields {
+    const Charges* charges = nullptr;
+    const One* tightest = nullptr;  ///< null: nothing is promised yet
+    Nanoseconds wall = 0;
     Header values[5];
-    bool promised = false;
-    Told() {
-      fields = values;
-      marks = Headers::mark("ratelimit-policy") | Headers::mark("ratelimit") | Headers::mark("x-ratelimit-remaining") |
-              Headers::mark("x-ratelimit-limit") | Headers::mark("x-ratelimit-reset");
-    }
+    void write(Arena&) override;
   };
   Told told;
   One all[2 * kMostLimits];  // a kilobyte of which little is used: not cleared for every request
@@ -43,6 +41,58 @@ struct Charges {
       if (const auto taken = std::exchange(all[i].taken, 0)) table.give_back(all[i].key, all[i].allowance->rate, taken);
   }
 };
+
+std::int64_t in_seconds(Nanoseconds span) { return (span + kSecond - 1) / kSecond; }
+
+/// `t` of the RateLimit header: until all is back, or, when nothing is left, until something is.
+std::int64_t seconds_left(const RateDecision& decision) {
+  if (!decision.allowed) return std::max<std::int64_t>(in_seconds(decision.retry_after), 1);
+  return in_seconds(decision.remaining > 0 ? decision.reset_after : decision.next_after);
+}
+
+/// As they are sent. All they consist of are numbers and what was looked at when the contract was read.
+void Charges::Told::write(Arena& arena) {
+  constexpr std::size_t kOtherLines = 256;  // names of the fields, and numbers
+  auto room = kOtherLines + tightest->limit->name.size();
+  for (std::size_t i = 0; i < charges->count; ++i) room += charges->all[i].allowance->policy.size() + 2;
+  ArenaText text{arena, room};
+  auto* field = values;
+  std::size_t from = 0;
+  const auto name = [&](std::string_view line) {  // `\r\nname: `
+    text << line;
+    field->name = line.substr(2, line.size() - 4);
+    from = text.text().size();
+  };
+  const auto end = [&] { field++->value = text.text().substr(from); };
+
+  name("\r\nratelimit-policy: ");
+  for (std::size_t i = 0; i < charges->count; ++i) {
+    if (i > 0) text << ", ";
+    text << charges->all[i].allowance->policy;
+  }
+  end();
+  const auto seconds = seconds_left(tightest->decision);
+  name("\r\nratelimit: ");
+  text << "\"" << tightest->limit->name << "\";r=";
+  const auto number = text.text().size();
+  text << tightest->decision.remaining;
+  const auto remaining = text.text().substr(number);
+  text << ";t=" << seconds;
+  end();
+  name("\r\nx-ratelimit-remaining: ");
+  text << remaining;
+  end();
+  name("\r\nx-ratelimit-limit: ");
+  text << tightest->allowance->limit;
+  end();
+  name("\r\nx-ratelimit-reset: ");
+  text << in_seconds(wall) + seconds;
+  end();
+  lines = text.text();
+  fields = values;
+  marks = Headers::mark("ratelimit-policy") | Headers::mark("ratelimit") | Headers::mark("x-ratelimit-remaining") |
+          Headers::mark("x-ratelimit-limit") | Headers::mark("x-ratelimit-reset");
+}
 
 /// Gives the units of an exchange back when its answer turns out to be of a class that costs nothing.
 class Refund {
@@ -161,7 +211,9 @@ class RateLimit final : public Check {
     if (charges->count == 0) return {};
     const bool allowed = charge(*charges, first, context.now);
     const auto& tightest = most_restrictive(*charges, first, allowed);
-    promise(context, *charges, tightest);
+    auto& told = charges->told;
+    if (!told.tightest) context.promise_late(told);
+    told.charges = charges, told.tightest = &tightest, told.wall = context.wall;
     if (!allowed) return refusal(tightest);
     if (refunds_) context.keep<Refund>(*table_, refunds_, *charges, first, context);
     return {};
@@ -245,64 +297,6 @@ class RateLimit final : public Check {
     }
     return *found;
   }
-
-  static std::int64_t in_seconds(Nanoseconds span) { return (span + kSecond - 1) / kSecond; }
-
-  /// `t` of the RateLimit header: until all is back, or, when nothing is left, until something is.
-  static std::int64_t seconds_left(const RateDecision& decision) {
-    if (!decision.allowed) return std::max<std::int64_t>(in_seconds(decision.retry_after), 1);
-    return in_seconds(decision.remaining > 0 ? decision.reset_after : decision.next_after);
-  }
-
-  /// The headers, written into the exchange's arena as they are sent. All they consist of are numbers and what was
-  /// looked at when the contract was read.
-  static void promise(Context& context, Charges& charges, const Charges::One& tightest) {
-    std::size_t room = kOtherLines + tightest.limit->name.size();
-    for (std::size_t i = 0; i < charges.count; ++i) room += charges.all[i].allowance->policy.size() + 2;
-    ArenaText lines{context.arena, room};
-    const auto begun = [&] { return lines.text().size(); };
-    const auto since = [&](std::size_t from) { return lines.text().substr(from); };
-    auto& fields = charges.told.values;
-
-    lines << "\r\nratelimit-policy: ";
-    auto at = begun();
-    for (std::size_t i = 0; i < charges.count; ++i) {
-      if (i > 0) lines << ", ";
-      lines << charges.all[i].allowance->policy;
-    }
-    fields[0] = {"ratelimit-policy", since(at)};
-
-    const auto seconds = seconds_left(tightest.decision);
-    lines << "\r\nratelimit: ";
-    at = begun();
-    lines << "\"" << tightest.limit->name << "\";r=";
-    const auto number_at = begun();
-    lines << tightest.decision.remaining;
-    const auto remaining = since(number_at);
-    lines << ";t=" << seconds;
-    fields[1] = {"ratelimit", since(at)};
-
-    lines << "\r\nx-ratelimit-remaining: ";
-    at = begun();
-    lines << remaining;
-    fields[2] = {"x-ratelimit-remaining", since(at)};
-
-    lines << "\r\nx-ratelimit-limit: ";
-    at = begun();
-    lines << tightest.allowance->limit;
-    fields[3] = {"x-ratelimit-limit", since(at)};
-
-    lines << "\r\nx-ratelimit-reset: ";
-    at = begun();
-    lines << in_seconds(context.wall) + seconds;
-    fields[4] = {"x-ratelimit-reset", since(at)};
-
-    charges.told.lines = lines.text();
-    if (charges.told.promised) return;  // by the earlier place, whose words these replace
-    charges.told.promised = true;
-    charges.told.before = std::exchange(context.promised_block, &charges.told);
-  }
-  static constexpr std::size_t kOtherLines = 256;  ///< names of the fields, and numbers
 
   static std::unexpected<Error> refusal(const Charges::One& tightest) {
     const auto seconds = seconds_left(tightest.decision);

@@ -141,7 +141,7 @@ void TokenVerifier::remember(std::uint64_t key, std::string_view token, const Id
 std::expected<IdentityPointer, JwtFault> TokenVerifier::verify(std::string_view token, Nanoseconds now) {
   refresh(now, options_.refresh.nanoseconds);
   const bool small = token.size() <= kMostCached;
-  const auto key = small ? hash64(token) : 0;
+  const auto key = small ? hash64(token.substr(token.size() - std::min(token.size(), kHashed))) : 0;
   if (small)
     if (auto known = remembered(key, token, now)) return known;
   const auto generation = generation_.load();

@@ -65,8 +65,9 @@ class TokenVerifier {
  private:
   static constexpr std::size_t kShards = 32, kSlots = 128;
   static constexpr std::size_t kMostCached = 4096;  ///< bytes of a token that is remembered
+  static constexpr std::size_t kHashed = 32;        ///< bytes at its end, of the signature, that tell where
   struct Slot {
-    std::uint64_t key = 0;  ///< a hash of the token, seeded: nobody outside can say which tokens share a place
+    std::uint64_t key = 0;  ///< a hash of the token's end, seeded: nobody outside can say which tokens share a place
     std::string token;      ///< compared whole: a hash alone proves nothing
     IdentityPointer identity;
     std::uint64_t generation = 0;

@@ -71,10 +71,10 @@ class Trial {
       request.peer.address = client_behind(address, request.headers, trial.trusted, false).address;  // as the edge does
     }
     Result<> check(Policy& policy) { return policy.as_check()->check(request, context); }
-    std::string promised(std::string_view name) const {
+    std::string promised(std::string_view name) {
       std::string found(context.promised.find(name));
-      if (context.promised_block)
-        context.promised_block->each([&](const Header& field) {
+      if (const auto* block = context.promised_fields())
+        block->each([&](const Header& field) {
           if (field.name == name) found = field.value;
         });
       return found;

@@ -1,5 +1,6 @@
 #include "plimsoll/server/site.hpp"
 
+#include "plimsoll/base/arena_text.hpp"
 #include "plimsoll/base/digest.hpp"
 #include "plimsoll/base/encoding.hpp"
 #include "plimsoll/exchange/problem_document.hpp"
@@ -157,11 +158,17 @@ namespace {
 
 /// What all who promised `vary` depend on, and the answer itself.
 std::string_view vary_of(const Response& response, const Context& context) {
-  auto all = response.headers.joined("vary");
+  const auto own = response.headers.joined("vary");
+  auto room = own.size();
+  for (const auto& [name, value] : context.promised) room += value.size() + 2;
+  ArenaText all{context.arena, room};
+  all << own;
   for (const auto& [name, value] : context.promised)
-    if (name == "vary" && !all.contains(value))
-      all = all.empty() ? value : context.arena.keep(std::string(all) + ", " + std::string(value));
-  return all;
+    if (name == "vary" && !all.text().contains(value)) {
+      if (!all.text().empty()) all << ", ";
+      all << value;
+    }
+  return all.text();
 }
 
 }  // namespace
@@ -175,14 +182,15 @@ void Site::finish(Response& response, Context& context) {
   if (promises_to_vary > 1 || (promises_to_vary && headers.contains("vary")))
     headers.set("vary", vary_of(response, context));
   headers.add_absent(context.promised);
+  const auto* promised = context.promised_fields();
   bool apart = true;
-  for (const auto* block = context.promised_block; block; block = block->before)
+  for (const auto* block = promised; block; block = block->before)
     if (headers.marks() & block->marks)
       for (const auto& field : block->fields) apart = apart && !headers.contains(field.name);
   if (apart)
-    response.block = context.promised_block;
+    response.block = promised;
   else
-    context.promised_block->each([&](const Header& field) {
+    promised->each([&](const Header& field) {
       if (!headers.contains(field.name)) headers.add(field.name, field.value);
     });
 }
