@@ -9,11 +9,17 @@
 #include <boost/asio/error.hpp>
 #include <boost/system/error_code.hpp>
 
+#include <cstddef>
 #include <optional>
 #include <tuple>
 #include <utility>
 
 namespace plimsoll {
+
+namespace details {
+/// Operations of Asio under way in the loop of this thread: while there are any, it waits where Asio does.
+extern thread_local std::size_t asio_operations;
+}  // namespace details
 
 /// `Result<std::size_t> n = co_await socket.async_read_some(buffer, use_task);`
 /// Any Asio operation that completes with (error_code) or (error_code, T): failures are values, and the scope can stop
@@ -36,6 +42,7 @@ struct AsioOperation : Waiting {
 
   void stop(Stop) noexcept override { signal.emit(boost::asio::cancellation_type::all); }
   void done(const boost::system::error_code& code) {
+    --details::asio_operations;
     if (scope) {
       scope->go_on();
       if (code && scope->stopped() != Stop::none)
@@ -81,6 +88,7 @@ struct Awaited final : AsioOperation<T> {
       }
       this->scope->wait_at(*this);
     }
+    ++details::asio_operations;
     auto slot = this->scope ? this->signal.slot() : boost::asio::cancellation_slot{};
     std::apply([&](auto&&... a) { std::move(initiation)(AsioHandler<T>{this, slot}, std::move(a)...); },
                std::move(arguments));

@@ -1,18 +1,21 @@
 #include "plimsoll/async/loop.hpp"
 
+#include "plimsoll/async/asio.hpp"
 #include "plimsoll/async/descriptor.hpp"
 
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
-#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/post.hpp>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
+#include <mutex>
 #include <system_error>
+#include <vector>
 
 namespace plimsoll {
 namespace asio = boost::asio;
@@ -21,27 +24,45 @@ constexpr Nanoseconds kTick = 5 * kMillisecond;
 
 static std::uint64_t tick_of(Nanoseconds since_start) { return static_cast<std::uint64_t>(since_start / kTick); }
 
-/// Descriptors of ours stand in an epoll of their own, which Asio sees as one more descriptor: edges are registered
-/// once for the life of a connection, and a turn costs three system calls however many connections it serves. So does a
-/// timer: it is set when a loop falls asleep and when it wakes, never for an alarm.
+namespace details {
+thread_local std::size_t asio_operations = 0;
+}
+
+/// Descriptors of ours stand in an epoll of their own: edges are registered once for the life of a connection, and a
+/// turn costs one system call however many connections it serves. So does a timer: it is set when a loop falls asleep
+/// and when it wakes, never for an alarm. While something of Asio's is under way (a call to another service) the epoll
+/// is one more descriptor to Asio, and the loop waits there.
 struct Loop::Impl {
   explicit Impl(Loop& loop) : loop(loop) {
-    epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.ptr = this}};
-    if (timer < 0 || ::epoll_ctl(epoll.native_handle(), EPOLL_CTL_ADD, timer, &event) != 0)
-      throw std::system_error(errno, std::system_category(), "a timer");
+    if (!add(timer, EPOLLET, this) || !add(bell, EPOLLET, &bell))
+      throw std::system_error(errno, std::system_category(), "the descriptors of a loop");
   }
-  ~Impl() { ::close(timer); }
+  ~Impl() {
+    ::close(timer);
+    ::close(bell);
+  }
   Loop& loop;
   // Descriptors are touched by the loop's own thread alone; others only post, and that stays locked.
   asio::io_context context{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO};
   asio::posix::stream_descriptor epoll{context, ::epoll_create1(EPOLL_CLOEXEC)};
   int timer = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+  int bell = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);  ///< rung by other threads that post while the loop waits
   Nanoseconds started = system_clock().steady();
   bool listening = false, ticking = false;
   std::uint64_t turns = 0, turns_at_tick = 0;
   Deferred *deferred = nullptr, **deferred_end = &deferred;
   std::array<epoll_event, 256> events;
   int event = 0, event_count = 0;
+
+  std::mutex mutex;
+  std::vector<std::move_only_function<void()>> posted, running;  ///< `posted` under the mutex
+  std::atomic<bool> any_posted{false}, waiting{false};
+  std::atomic<std::size_t> expected{0};
+
+  bool add(int descriptor, std::uint32_t how, void* who) noexcept {
+    epoll_event event{.events = EPOLLIN | how, .data = {.ptr = who}};
+    return descriptor >= 0 && ::epoll_ctl(epoll.native_handle(), EPOLL_CTL_ADD, descriptor, &event) == 0;
+  }
 
   /// After `first`, then each `again`; zero: not.
   void set_timer(Nanoseconds first, Nanoseconds again) noexcept {
@@ -75,16 +96,53 @@ struct Loop::Impl {
     else
       tick_on();
   }
-  void wait_for_events() {
-    listening = true;
-    epoll.async_wait(asio::posix::stream_descriptor::wait_read, [this](boost::system::error_code code) {
-      listening = false;
-      if (!code) take_events();
-      if (loop.running_ && !listening) wait_for_events();
-    });
+
+  /// Another thread that posts while we are on the way to wait either sees that we wait, and rings, or is seen by us.
+  void post(std::move_only_function<void()> f) {
+    {
+      const std::lock_guard lock(mutex);
+      posted.push_back(std::move(f));
+    }
+    any_posted.store(true);
+    if (!waiting.exchange(false)) return;
+    const std::uint64_t one = 1;
+    (void)!::write(bell, &one, sizeof one);
   }
-  void take_events() {
-    event_count = ::epoll_wait(epoll.native_handle(), events.data(), static_cast<int>(events.size()), 0);
+  bool nothing_to_do() const { return !any_posted.load() && !deferred; }
+  bool over() const {
+    return nothing_to_do() && !loop.running_ && !details::asio_operations && !expected.load(std::memory_order_acquire);
+  }
+
+  void turn() {
+    if (details::asio_operations)
+      wait_in_asio();
+    else
+      wait();
+    run_posted();
+    if (deferred) run_deferred();
+  }
+  void wait() {
+    waiting.store(true);
+    take_events(nothing_to_do() ? -1 : 0);
+  }
+  void wait_in_asio() {
+    if (!listening) {
+      listening = true;
+      epoll.async_wait(asio::posix::stream_descriptor::wait_read,
+                       [this](boost::system::error_code) { listening = false; });
+    }
+    waiting.store(true);
+    if (nothing_to_do())
+      context.run_one();
+    else
+      context.poll();
+    loop.begin_turn();
+    take_events(0);
+  }
+  void take_events(int patience) {
+    event_count = ::epoll_wait(epoll.native_handle(), events.data(), static_cast<int>(events.size()), patience);
+    waiting.store(false, std::memory_order_relaxed);
+    if (event_count <= 0) return;
     const bool alone = event_count == 1 && events[0].data.ptr == this;
     const bool quiet = alone && turns == turns_at_tick;
     if (alone) loop.asleep_ = false;
@@ -94,13 +152,26 @@ struct Loop::Impl {
       const auto& happened = events[static_cast<std::size_t>(event++)];
       if (happened.data.ptr == this)
         due = true;
-      else if (happened.data.ptr)
+      else if (happened.data.ptr && happened.data.ptr != &bell)
         static_cast<Descriptor*>(happened.data.ptr)->happened(happened.events);
     }
     event_count = 0;
     if (!due) return;
     read_timer();
     advance(quiet);
+  }
+  void run_posted() {
+    if (!any_posted.load(std::memory_order_acquire)) return;
+    any_posted.store(false);
+    {
+      const std::lock_guard lock(mutex);
+      running.swap(posted);
+    }
+    for (auto& f : running) {
+      loop.begin_turn();
+      f();
+    }
+    running.clear();
   }
   void run_deferred() {
     loop.begin_turn();
@@ -111,6 +182,13 @@ struct Loop::Impl {
       what->pending_ = false;
       what->run(*what);
     }
+  }
+  /// Lets go of what Asio holds of ours.
+  void leave_asio() {
+    if (!listening) return;
+    epoll.cancel();
+    while (listening && context.run_one()) {}
+    context.restart();
   }
 };
 
@@ -139,18 +217,12 @@ Line line(Loop& loop, Task<> work) {
 }
 
 void Loop::work_ended() noexcept {
-  if (--running_ != 0) return;
-  impl_->set_timer(0, 0);
-  impl_->epoll.cancel();
+  if (--running_ == 0) impl_->set_timer(0, 0);
 }
 
 void Loop::spawn(Scope& scope, Task<> work) {
-  asio::post(impl_->context, [this, &scope, work = std::move(work)]() mutable {
-    if (running_++ == 0) {
-      begin_turn();
-      impl_->tick_on();
-      if (!impl_->listening) impl_->wait_for_events();
-    }
+  impl_->post([this, &scope, work = std::move(work)]() mutable {
+    if (running_++ == 0) impl_->tick_on();
     auto handle = line(*this, std::move(work)).handle;
     handle.promise().scope = &scope;
     handle.resume();
@@ -158,33 +230,25 @@ void Loop::spawn(Scope& scope, Task<> work) {
 }
 
 void Loop::run() {
-  impl_->context.run();
-  impl_->context.restart();
+  while (!impl_->over()) impl_->turn();
+  impl_->leave_asio();
 }
 
-void Loop::expect() { impl_->context.get_executor().on_work_started(); }
+void Loop::expect() { impl_->expected.fetch_add(1, std::memory_order_relaxed); }
 void Loop::resume(std::coroutine_handle<> who) {
-  asio::post(impl_->context, [this, who] {
-    impl_->context.get_executor().on_work_finished();
-    begin_turn();
+  impl_->post([this, who] {
+    impl_->expected.fetch_sub(1, std::memory_order_relaxed);
     who.resume();
   });
 }
 
-void Loop::post(std::move_only_function<void()> f) {
-  asio::post(impl_->context, [this, f = std::move(f)]() mutable {
-    begin_turn();
-    f();
-  });
-}
+void Loop::post(std::move_only_function<void()> f) { impl_->post(std::move(f)); }
 
 void Loop::defer(Deferred& what) noexcept {
-  const bool first = !impl_->deferred;
   what.pending_ = true;
   what.next_ = nullptr;
   *impl_->deferred_end = &what;
   impl_->deferred_end = &what.next_;
-  if (first) asio::post(impl_->context, [impl = impl_.get()] { impl->run_deferred(); });
 }
 
 bool Loop::watch(int descriptor, Descriptor& who) noexcept {
