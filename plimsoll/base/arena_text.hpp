@@ -1,8 +1,8 @@
 #pragma once
 
 #include "plimsoll/base/arena.hpp"
+#include "plimsoll/base/digits.hpp"
 
-#include <charconv>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
@@ -12,7 +12,7 @@ namespace plimsoll {
 /// Text put together in an arena: the value of a header. Who begins it knows how much it can become at most.
 class ArenaText {
  public:
-  static constexpr std::size_t kNumber = 20;  ///< characters of a number, at most
+  static constexpr std::size_t kNumber = kMostDigits;  ///< characters of a number, at most
 
   ArenaText(Arena& arena, std::size_t room) : begin_(arena.array<char>(room)), at_(begin_) {}
   ArenaText& operator<<(std::string_view text) {
@@ -21,7 +21,7 @@ class ArenaText {
     return *this;
   }
   ArenaText& operator<<(std::int64_t number) {
-    at_ = std::to_chars(at_, at_ + kNumber, number).ptr;
+    at_ = put_digits(at_, number);
     return *this;
   }
   /// What has been put together so far.

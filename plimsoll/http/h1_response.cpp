@@ -1,6 +1,7 @@
 #include "plimsoll/http/h1_response.hpp"
 
 #include "plimsoll/base/copy.hpp"
+#include "plimsoll/base/digits.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/field_block.hpp"
 
@@ -17,7 +18,7 @@ struct Flat {
     std::memcpy(at, text.data(), text.size());
     at += text.size();
   }
-  void number(std::uint64_t value) { at = std::to_chars(at, at + 20, value).ptr; }
+  void number(std::uint64_t value) { at = put_digits(at, value); }
   /// Written first and looked at on the way: what would not be one field line is not taken, and the next one is written
   /// over it.
   void field(const Header& field) {
@@ -53,7 +54,7 @@ void write_head(Outbox& out, const Response& response, const Framed& framed) {
   } else {
     const auto status = response.status >= 100 && response.status <= 999 ? response.status : std::uint16_t{500};
     flat.put("HTTP/1.1 ");
-    flat.number(status);
+    flat.number(std::uint64_t{status});
     flat.put(" ");
     flat.put(reason(status));
   }

@@ -79,12 +79,14 @@ std::size_t Headers::count_all(std::string_view name) const {
 }
 
 std::string_view Headers::join(std::string_view name) const {
-  const auto* only = first(name);
-  if (!only) return {};
+  const Header* only = nullptr;
   std::size_t size = 0, count = 0;
-  for (auto* h = only; h != end(); ++h)
-    if (same(h->name, name)) size += h->value.size() + 2, ++count;
-  if (count == 1) return only->value;
+  for (const auto& h : *this)
+    if (same(h.name, name)) {
+      if (count++ == 0) only = &h;
+      size += h.value.size() + 2;
+    }
+  if (count < 2) return only ? only->value : std::string_view{};
   // Crumbs of a cookie are parted as its pairs are (RFC 9113, section 8.2.3); any other list by commas.
   const char between = same(name, "cookie") ? ';' : ',';
   auto* text = static_cast<char*>(arena_->take(size));

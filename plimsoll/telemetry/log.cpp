@@ -1,6 +1,7 @@
 #include "plimsoll/telemetry/log.hpp"
 
 #include "plimsoll/base/copy.hpp"
+#include "plimsoll/base/digits.hpp"
 
 #include <unistd.h>
 #include <algorithm>
@@ -102,7 +103,7 @@ void Line::quoted(std::string_view value) {
   if (room(escaped.size())) put(escaped);
 }
 
-void Line::number(std::int64_t value) { at_ = std::to_chars(at_, at_ + 24, value).ptr; }
+void Line::number(std::int64_t value) { at_ = put_digits(at_, value); }
 
 Line& Line::add(Name name, double value) {
   if (begin(name.text, 0)) at_ = std::to_chars(at_, at_ + 40, value).ptr;
