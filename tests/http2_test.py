@@ -95,6 +95,17 @@ def answered(status, number=1, then=None):
     return check
 
 
+def contentless(status, *names):
+    """Answered with these fields, each once, by a head that ends the stream."""
+    def check(client):
+        found, _, content = client.answer(1, 5)
+        present = [name for name, _ in client.heads[1][0]]
+        if found != status or content or client.of(DATA, 1) or any(present.count(name) != 1 for name in names):
+            return f"{found} with {present} and {content!r}"
+    check.says = f"answered {status}"
+    return check
+
+
 def acknowledged(client):
     client.until(lambda: any(f[1] & ACK for f in client.of(SETTINGS)), 2)
     return None if any(f[1] & ACK for f in client.of(SETTINGS)) else "SETTINGS not acknowledged"
@@ -233,6 +244,9 @@ CASES = [
     ("8.1", "HEADERS in the middle of a request without END_STREAM is malformed", opened + frame(HEADERS, END_HEADERS, 1, field("a", "b")) + frame(DATA, END_STREAM, 1, BODY), malformed),
     ("8.1", "trailers end a request", opened + frame(DATA, 0, 1, BODY) + frame(HEADERS, END_HEADERS | END_STREAM, 1, field("a", "b")), answered(201)),
     ("8.1", "pseudo-header fields in trailers are malformed", opened + frame(DATA, 0, 1, BODY) + frame(HEADERS, END_HEADERS | END_STREAM, 1, field(":method", "GET")), malformed),
+    ("8.1", "an answer to HEAD has its whole head and no content", request(1, head("HEAD")), contentless(200, "content-type", "content-length", "etag", "date")),
+    ("8.1", "an answer of 204 has its whole head and no content", request(1, head("OPTIONS")), contentless(204, "allow", "date")),
+    ("8.1", "an answer of 304 has its whole head and no content", request(1, head(more=[("if-none-match", "*")])), contentless(304, "etag", "date")),
     ("8.1.1", "content longer than content-length is malformed", request(1, head("POST", more=[("content-type", "application/json"), ("content-length", "3")]), end=False) + frame(DATA, END_STREAM, 1, BODY), malformed),
     ("8.1.1", "content shorter than content-length is malformed", request(1, head("POST", more=[("content-type", "application/json"), ("content-length", "300")]), end=False) + frame(DATA, END_STREAM, 1, BODY), malformed),
     ("8.1.1", "content-length without content is malformed", block(("content-length", "3")), malformed),

@@ -122,6 +122,7 @@ struct H2Session::State {
     return static_cast<H2Stream*>(nghttp2_session_get_stream_user_data(session, id));
   }
   void submit(H2Stream& stream, bool content);
+  void encode_head(std::int32_t id);
   void write_head(const std::uint8_t* frame_header);
   void write_fields(std::span<const Header> fields, std::string& to);
   void finish_drain();
@@ -198,6 +199,13 @@ const nghttp2_session_callbacks* H2Session::State::callbacks() {
           of(u).closed(id, why);
           return 0;
         });
+    // Once a frame without content is handed out its stream may be closed, and what its head is made of be gone.
+    nghttp2_session_callbacks_set_before_frame_send_callback(c,
+                                                             [](nghttp2_session*, const nghttp2_frame* frame, void* u) {
+                                                               if (frame->hd.type == NGHTTP2_HEADERS)
+                                                                 of(u).encode_head(frame->hd.stream_id);
+                                                               return 0;
+                                                             });
     nghttp2_session_callbacks_set_on_frame_send_callback(
         c, [](nghttp2_session* session, const nghttp2_frame* frame, void* u) {
           auto& s = of(u);
@@ -439,12 +447,9 @@ void H2Session::respond(H2Stream& stream, std::uint16_t status, const Headers& h
   state_->submit(stream, content);
 }
 
-/// In place of the HEADERS frame that nghttp2 has made: frames are its own, heads are ours. They are written here,
-/// where it is certain that they are sent, and in which order.
-void H2Session::State::write_head(const std::uint8_t* frame_header) {
-  constexpr std::size_t kFrame = 16'384;  // what every peer takes (RFC 9113, section 4.2)
-  const auto number = [&](int at) { return std::int32_t{frame_header[at]}; };
-  const auto id = (number(5) & 0x7f) << 24 | number(6) << 16 | number(7) << 8 | number(8);
+/// Frames are nghttp2's own, heads are ours. They are encoded here, where it is certain that they are sent, and in
+/// which order.
+void H2Session::State::encode_head(std::int32_t id) {
   block_out.clear();
   writer.begin(block_out);
   if (auto* of = stream(id); of && of->go_on_) {
@@ -456,6 +461,11 @@ void H2Session::State::write_head(const std::uint8_t* frame_header) {
     if (of->block_) of->block_->each([&](const Header& field) { writer.field(field.name, field.value, block_out); });
     for (const auto& field : of->more_) writer.field(field.name, field.value, block_out);
   }
+}
+
+/// In place of the HEADERS frame that nghttp2 has made.
+void H2Session::State::write_head(const std::uint8_t* frame_header) {
+  constexpr std::size_t kFrame = 16'384;  // what every peer takes (RFC 9113, section 4.2)
   std::string_view left = block_out;
   for (auto type = std::uint8_t{NGHTTP2_HEADERS}; type; type = left.empty() ? 0 : std::uint8_t{NGHTTP2_CONTINUATION}) {
     const auto piece = left.substr(0, kFrame);

@@ -121,6 +121,19 @@ TEST(H2, ARequestComesOutAndItsAnswerGoesIn) {
   EXPECT_EQ(s.id(), 0);
 }
 
+TEST(H2, AnAnswerWithoutContentHasItsHead) {
+  Peer peer;
+  ASSERT_TRUE(peer.greet());
+  ASSERT_TRUE(peer.receive(frame(kHeaders, kEndStream | kEndHeaders, 1, head("HEAD", "/a"))));
+  peer.sent();
+  peer.answer(peer.streams[0]);
+  const auto said = frames_of(peer.sent());
+  ASSERT_EQ(said.size(), 1u);
+  EXPECT_TRUE(said[0].flags & kEndStream);
+  EXPECT_TRUE(said[0].payload.contains('\x88')) << "`:status 200` is one byte (RFC 7541, appendix A)";
+  EXPECT_TRUE(peer.streams[0].over);
+}
+
 TEST(H2, TheSameBytesInAnyCutsGiveTheSame) {
   std::string all(kH2Preface);
   all += frame(kSettings, 0, 0, "");
