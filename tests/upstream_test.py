@@ -8,6 +8,7 @@ import threading
 import unittest
 
 import harness
+import http2_client
 
 CONTRACT = """
 openapi: 3.1.0
@@ -142,6 +143,16 @@ class Upstream(harness.ServerTest):
         self.behind.answer = answer([])
         self.assertEqual(front.request("GET", "/v1/orders?limit=%31").status, 200)
         self.assertEqual([line for line, *_ in self.behind.seen], ["GET /inner/v1/orders/a%2Fb%20c;d=1", "GET /inner/v1/orders?limit=%31"])
+
+    def test_a_date_of_the_server_behind_stays_the_only_one(self):
+        date = "Mon, 01 Jan 2024 00:00:00 GMT"
+        self.behind.answer = answer([], more=f"Date: {date}\r\n")
+        server = self.front()
+        self.assertEqual(server.get("/v1/orders").headers.all("date"), [date])
+        with http2_client.Client(server.port) as client:
+            client.send(http2_client.request(1, http2_client.head(path="/v1/orders")))
+            self.assertEqual(client.answer(1)[0], 200)
+            self.assertEqual([value for name, value in client.heads[1][0] if name == "date"], [date])
 
     def test_what_the_contract_refuses_reaches_nobody(self):
         front = self.front()

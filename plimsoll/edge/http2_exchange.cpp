@@ -135,8 +135,8 @@ Task<> Http2Exchange::answer(Response& response) {
 
   // In the arena, like all that the session looks at until the head is sent.
   auto& more = arena_->make<std::array<Header, 2>>();
-  more[0] = {"date", arena_->keep(http2_.connection().worker.date())};
-  std::size_t count = 1;
+  std::size_t count = 0;
+  if (!response.headers.contains("date")) more[count++] = {"date", arena_->keep(http2_.connection().worker.date())};
   if (size && status >= 200 && status != 204 && status != 304) {
     auto* digits = static_cast<char*>(arena_->take(20));
     const auto end = std::to_chars(digits, digits + 20, *size).ptr;
