@@ -106,11 +106,13 @@ void Connection::identify(Request& request) {
 Task<Connection::Spoken> Connection::spoken() {
   if (transport->secure()) co_return transport->protocol() == "h2" ? Spoken::http2 : Spoken::http1;
   const auto& limits = worker.shared.limits;
+  const auto until = worker.loop.now() + limits.first_byte.nanoseconds;
   for (;;) {
     if (!inbox) inbox = worker.take_inbox();
     const auto moved = transport->read(inbox->room());
     inbox->filled(moved.bytes);
     if (moved.bytes) {
+      if (!began) began = worker.loop.now();
       const auto preface = http::h2_preface(inbox->unread());
       if (preface == http::H2Preface::not_yet) continue;
       co_return preface == http::H2Preface::yes ? Spoken::http2 : Spoken::http1;
@@ -118,7 +120,8 @@ Task<Connection::Spoken> Connection::spoken() {
     const bool begun = !inbox->empty();
     if (!begun) worker.give_inbox(std::move(inbox));
     if (moved.ended || moved.failed()) co_return begun ? Spoken::http1 : Spoken::nothing;
-    const auto woken = co_await transport->wait(moved.want, limits.first_byte.nanoseconds);
+    const auto left = (begun ? began + limits.head_time.nanoseconds : until) - worker.loop.now();
+    const auto woken = left > 0 ? co_await transport->wait(moved.want, left) : Wake::late;
     // What began like the preface and goes no further is HTTP/1's to refuse.
     if (woken != Wake::ready) co_return begun ? Spoken::http1 : Spoken::nothing;
   }

@@ -45,6 +45,7 @@ class Connection {
   Scope scope;                   ///< of everything on it
   std::unique_ptr<Inbox> inbox;  ///< bytes read before the protocol was known, then the protocol's
   Nanoseconds accepted;          ///< steady
+  Nanoseconds began = 0;         ///< when the first byte of that came
   std::uint64_t requests = 0;    ///< begun on it
 
   Peer peer() const { return {address, port, transport->secure(), transport->certificate_subject(), site_}; }

@@ -157,7 +157,7 @@ Nanoseconds Http1::patience() const {
 }
 
 Task<Http1::Next> Http1::next_head() {
-  head_began_ = 0;
+  head_began_ = std::exchange(connection_.began, 0);
   for (;;) {
     if (connection_.inbox && !inbox().empty()) {
       using State = h1::Head::State;

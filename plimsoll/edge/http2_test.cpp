@@ -86,6 +86,16 @@ TEST(Http2, APrefaceThatComesByteByByteIsKnown) {
   EXPECT_TRUE(talk.until([&] { return talk.ended[1]; }));
 }
 
+TEST(Http2, APrefaceThatDripsIsCutOffWhereAHeadWouldBe) {
+  Talk talk{{.head_time = config::milliseconds(100)}};
+  for (const char c : http::kH2Preface) {  // each byte well within `first-byte`
+    talk.client->send(std::string(1, c));
+    talk.client->until("never", 20ms);
+  }
+  EXPECT_TRUE(talk.client->ended);
+  EXPECT_FALSE(talk.until([&] { return talk.said(kSettings); }));
+}
+
 TEST(Http2, StreamsDoNotWaitForEachOther) {
   Talk talk;
   talk.greet();
