@@ -158,8 +158,14 @@ class Validate final : public Policy {
       return nullptr;
     }
     const auto content_type = request.headers.find("content-type");
-    if (const auto coding = request.headers.find("content-encoding"); !coding.empty() && coding != "identity")
-      return unsupported(context, "bodies with the content coding \"" + std::string(coding) + "\" are not taken");
+    // Who reads the body behind us could take the other one.
+    if (request.headers.count("content-type") > 1)
+      return unsupported(context, "the request has more than one Content-Type");
+    if (const auto coding = request.headers.joined("content-encoding");
+        !coding.empty() && lower(coding) != "identity") {
+      context.promise("accept-encoding", "identity");  // RFC 9110, section 12.5.3
+      return fail(kUnsupported, "bodies with the content coding \"" + std::string(coding) + "\" are not taken");
+    }
     if (content_type.empty()) return unsupported(context, "the request has a body and no Content-Type");
     const auto type = essence(content_type, context.arena);
     const auto* reader = reader_for(type);
