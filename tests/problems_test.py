@@ -46,7 +46,7 @@ NEVER_TOLD = {
 }
 
 OPERATIONS = {  # what `faulty_server` does for them
-    "answers": "deadline held throttled admitted unverified allowed limited shared checked typed negotiated small selected cached paid plain streamed",
+    "answers": "deadline held throttled admitted unverified allowed limited shared checked typed negotiated small selected watched cached paid plain streamed",
     "throws": "broken", "strays": "strayed", "waits": "slow", "calls": "called", "form": "uploaded", "refuses": "dry",
 }
 
@@ -69,6 +69,7 @@ POLICIES = [
     ("negotiated", "get", {"validate": {}}, {}),
     ("small", "post", {"validate": {"body-limit": "16B"}}, {"requestBody": JSON_BODY}),
     ("selected", "get", {"fields": {}}, {"parameters": [{"name": "fields", "in": "query", "schema": {"type": "string"}}]}),
+    ("watched", "get", {"conditional": {}}, {}),
     ("cached", "get", {"cache": {"ttl": "1m"}}, {}),
     ("strayed", "get", {"responses": {}}, {}),
     ("paid", "post", {"idempotency": {"key": "required"}}, {"requestBody": ANY_JSON}),
@@ -514,6 +515,10 @@ class Walk:
     @provokes("payload-too-large", "validate", "small", lets_pass=False)
     def operation_limit(self):
         return self.server.post("/small", {"a": 1, "b": "more than is taken"})
+
+    @provokes("precondition-failed", "conditional", "watched")
+    def another_tag(self):
+        return self.server.get("/watched", {"If-Match": '"older"'})
 
     @provokes("invalid-fields", "fields", "selected")
     def open_bracket(self):

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "plimsoll/base/result.hpp"
 #include "plimsoll/http/message.hpp"
 
 #include <cstdint>
@@ -7,6 +8,9 @@
 #include <string_view>
 
 namespace plimsoll::http {
+
+inline constexpr Problem kPreconditionFailed{"precondition-failed", 412, "What is there is not what the request names",
+                                             "Read it again and decide anew."};
 
 /// An entity tag: what stands between the quotes, and whether it is weak (RFC 9110, section 8.8.3).
 struct EntityTag {

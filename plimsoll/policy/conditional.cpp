@@ -10,13 +10,13 @@ namespace plimsoll::policy {
 namespace {
 
 /// Gives every whole answer to a GET an entity tag and answers 304 to who has it already (RFC 9110, section 13), so
-/// that a client that asks again pays for a head instead of a body. What nobody declared cacheable is `private,
-/// no-cache`. Costs a hash of the body where the handler brings no tag.
+/// that a client that asks again pays for a head instead of a body; 412 to who wants another one only. What nobody
+/// declared cacheable is `private, no-cache`. Costs a hash of the body where the handler brings no tag.
 class Conditional final : public Policy {
  public:
   struct Options {};
   static constexpr std::span<const config::Field> fields{};
-  static constexpr std::span<const Problem* const> problems{};
+  static constexpr const Problem* problems[] = {&http::kPreconditionFailed};
 
   static Result<std::unique_ptr<Policy>> build(Options, const Build& build) {
     if (build.operation.method != "GET") return nullptr;
@@ -25,24 +25,27 @@ class Conditional final : public Policy {
 
   Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
     auto answer = co_await next(request, context);
-    if (!answer || answer->status != 200 || mode() == Mode::shadow) co_return answer;
+    if (!answer || answer->status != 200) co_return answer;
     auto& response = *answer;
     auto& headers = response.headers;
-    if (!headers.contains("cache-control"))
-      headers.add("cache-control", "private, no-cache");
-    else if (headers.find("cache-control").contains("no-store"))
-      co_return answer;
+    const bool changes = mode() != Mode::shadow;
+    if (headers.find("cache-control").contains("no-store")) co_return answer;
+    if (changes && !headers.contains("cache-control")) headers.add("cache-control", "private, no-cache");
     http::Validators current{.etag = headers.find("etag")};
     if (current.etag.empty()) {
-      const auto body = whole(response);
-      if (!body || body->size() > kLargest) co_return answer;
-      current.etag = tag_of(*body, context.arena);
-      headers.set("etag", current.etag);
+      if (const auto body = whole(response); body && body->size() <= kLargest) {
+        current.etag = tag_of(*body, context.arena);
+        if (changes) headers.set("etag", current.etag);
+      }
     }
     const auto now = context.wall / kSecond;
     if (const auto date = headers.find("last-modified"); !date.empty())
       current.last_modified = http::parse_date(date, now);
-    if (http::evaluate(request.method, request.headers, current, now) == http::Precondition::not_modified) {
+    const auto condition = http::evaluate(request.method, request.headers, current, now);
+    if (condition == http::Precondition::failed) {
+      Error error{&http::kPreconditionFailed};
+      if (refuses(context, error)) co_return std::unexpected(std::move(error));
+    } else if (condition == http::Precondition::not_modified && changes) {
       response.status = 304;
       response.body = {};
       for (auto* name : {"content-type", "content-length", "content-encoding", "content-language", "content-range"})

@@ -10,7 +10,8 @@
 namespace plimsoll::server {
 namespace {
 
-/// `OPTIONS` where the contract has no operation of its own for it (RFC 9110, section 9.3.7), preflights included.
+/// `OPTIONS` where the contract has no operation of its own for it (RFC 9110, section 9.3.7), preflights and `*`
+/// included.
 class Options final : public Handler {
   Task<Result<Response>> handle(Request&, Context& context) override {
     co_return Response{.status = 204, .headers = Headers{context.arena}};
@@ -76,6 +77,7 @@ contract::Complaints Site::operations(std::vector<std::unique_ptr<Handler>> hand
   };
   build(*not_found_, unmatched_, Reach::everything, unmatched_plan_);
   build(*wrong_method_, unmatched_, Reach::everything, wrong_method_plan_);
+  build(*options_, unmatched_, Reach::everything, asterisk_plan_);
   routes_.resize(contract_->operations.size());
   for (std::size_t i = 0; i < routes_.size(); ++i) {
     auto& route = routes_[i];
@@ -135,6 +137,8 @@ const Link* Site::choose(Request& request, Context& context) {
       return wrong_method_plan_.links.data();
     }
   context.operation = &unmatched_;
+  // Of the server as a whole: a ping, or what it can do in general (RFC 9110, section 9.3.7).
+  if (request.target == "*") return asterisk_plan_.links.data();
   return unmatched_plan_.links.data();
 }
 

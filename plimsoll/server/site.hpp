@@ -59,7 +59,7 @@ class Site final : public edge::Service {
   std::vector<std::unique_ptr<Mounted>> pages_;
   std::unique_ptr<Handler> options_, not_found_, wrong_method_;
   contract::Operation unmatched_;
-  Plan unmatched_plan_, wrong_method_plan_;
+  Plan unmatched_plan_, wrong_method_plan_, asterisk_plan_;
 };
 
 /// Answers with fixed bytes that live as long as the site, with an ETag and 304.

@@ -8,6 +8,7 @@
 #include "plimsoll/handler/table/plan.hpp"
 #include "plimsoll/handler/table/row_writer.hpp"
 #include "plimsoll/handler/table/statement.hpp"
+#include "plimsoll/http/conditional.hpp"
 
 #include <memory>
 #include <mutex>
@@ -20,8 +21,7 @@ inline constexpr Problem kInvalidQuery{"invalid-query", 400, "The query cannot b
                                        "Correct the parameters that `errors` names."};
 inline constexpr Problem kInvalidCursor{"invalid-cursor", 400, "The cursor does not belong to this list",
                                         "Begin again without `cursor`, or use one from a page of the very same query."};
-inline constexpr Problem kPreconditionFailed{"precondition-failed", 412, "The row has changed meanwhile",
-                                             "Read it again and decide anew."};
+using http::kPreconditionFailed;
 inline constexpr Problem kPreconditionRequired{"precondition-required", 428, "The change must say what it is based on",
                                                "Send `If-Match` with the ETag of the row that was read."};
 inline constexpr Problem kInvalidRow{"invalid-row", 422, "The row would not be valid",
