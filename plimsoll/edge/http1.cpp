@@ -152,8 +152,9 @@ void Http1::drain() {
 Nanoseconds Http1::patience() const {
   const auto now = worker_.loop.now();
   if (head_began_) return head_began_ + limits_.head_time.nanoseconds - now;
-  const auto end_of_life = connection_.accepted + limits_.lifetime.nanoseconds - now;
-  return std::min(connection_.requests ? limits_.idle.nanoseconds : limits_.first_byte.nanoseconds, end_of_life);
+  // A connection whose lifetime is over ends with its next answer, which says so: an end between two requests would
+  // meet one that is on its way.
+  return (connection_.requests ? limits_.idle : limits_.first_byte).nanoseconds;
 }
 
 Task<Http1::Next> Http1::next_head() {

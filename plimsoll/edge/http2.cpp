@@ -216,6 +216,7 @@ http::H2Stream* Http2::request(const http::H2Head& head) {
 }
 
 void Http2::begin_streams() {
+  if (begun_.empty()) return;
   for (std::size_t i = 0; i < begun_.size(); ++i) {
     auto* exchange = begun_[i];
     if (exchange->skipped()) continue;
@@ -223,7 +224,8 @@ void Http2::begin_streams() {
     exchange->begin();
   }
   begun_.clear();
-  if (connection_.requests >= static_cast<std::uint64_t>(limits_.requests_per_connection)) drain();
+  const bool old = worker_.loop.now() - connection_.accepted > limits_.lifetime.nanoseconds;
+  if (old || connection_.requests >= static_cast<std::uint64_t>(limits_.requests_per_connection)) drain();
 }
 
 void Http2::ended(Http2Exchange&) {

@@ -38,8 +38,8 @@ struct Talk {
   }
   void greet() { client->send(std::string(http::kH2Preface) + frame(kSettings, 0, 0, "")); }
   /// Reads until `done`, answering settings and opening windows as a client does.
-  bool until(std::function<bool()> done, bool opens = true) {
-    const auto end = std::chrono::steady_clock::now() + 5s;
+  bool until(std::function<bool()> done, bool opens = true, std::chrono::milliseconds span = 5s) {
+    const auto end = std::chrono::steady_clock::now() + span;
     while (!done() && std::chrono::steady_clock::now() < end) {
       const auto before = client->received.size();
       client->until(std::string(1, '\0') + "never", 20ms);
@@ -214,6 +214,16 @@ TEST(Http2, DrainFinishesWhatIsUnderWay) {
   EXPECT_TRUE(talk.said(kGoaway));
   EXPECT_EQ(talk.content[1], "rested");
   talk.server->wait();
+}
+
+TEST(Http2, AnOldConnectionEndsThoughItsRequestsAreShort) {
+  Talk talk{{.lifetime = config::milliseconds(50)}};
+  talk.greet();
+  talk.client->send(get(1, "/hello"));
+  ASSERT_TRUE(talk.until([&] { return talk.ended[1]; }));
+  EXPECT_FALSE(talk.until([&] { return talk.client->ended || talk.said(kGoaway); }, true, 150ms));
+  talk.client->send(get(3, "/hello"));
+  EXPECT_TRUE(talk.until([&] { return talk.ended[3] && talk.said(kGoaway) && talk.client->ended; }));
 }
 
 TEST(Http2, AnIdleConnectionEnds) {

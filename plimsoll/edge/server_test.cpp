@@ -149,6 +149,19 @@ TEST(Edge, ADeadlineStopsTheWorkAndIsAnswered) {
   EXPECT_EQ(running.service.stopped, 1);
 }
 
+TEST(Edge, AnOldConnectionEndsWithItsNextAnswerNotBetweenTwo) {
+  Running running{{.lifetime = config::milliseconds(50)}};
+  TestClient client{running.address()};
+  client.send(kHello);
+  client.until("hello");
+  client.all(150ms);  // its lifetime passes
+  EXPECT_FALSE(client.ended);
+  client.received.clear();
+  client.send(kHello);
+  EXPECT_THAT(client.all(), HasSubstr("connection: close\r\n\r\nhello"));
+  EXPECT_TRUE(client.ended);
+}
+
 TEST(Edge, AClientThatLeavesStopsTheWork) {
   Running running;
   {
