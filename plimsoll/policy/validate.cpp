@@ -52,7 +52,7 @@ class Validate final : public Policy {
   struct Options {
     config::UnknownQuery unknown_query = config::UnknownQuery::refuse;
     config::BodyReading body = config::BodyReading::whole;
-    config::Size body_limit = config::mebibytes(1);
+    config::Size body_limit{};
   };
   static constexpr config::Field fields[] = {
       config::field<&Options::unknown_query>(
@@ -60,7 +60,8 @@ class Validate final : public Policy {
       config::field<&Options::body>("body",
                                     "whole: the body is read and checked before the handler; stream: the handler reads "
                                     "it, and only its media type is checked."),
-      config::field<&Options::body_limit>("body-limit", "The longest body that is read whole."),
+      config::field<&Options::body_limit>("body-limit",
+                                          "The longest body that is read whole; 0: the deployment's `limits.body`."),
   };
   static constexpr Problem kInvalid{"invalid", 400, "The request does not satisfy the contract",
                                     "Correct what `errors` names; the contract is at /openapi.json."};
@@ -176,7 +177,8 @@ class Validate final : public Policy {
         if (const auto name = lower(*charset); name != "utf-8" && name != "us-ascii")
           return unsupported(context, "the character set \"" + name + "\" is not taken; UTF-8 is");
     context.input.media_type = type;
-    if (options_.body == config::BodyReading::whole) context.body_limit = options_.body_limit.bytes;
+    if (options_.body == config::BodyReading::whole && options_.body_limit.bytes)
+      context.body_limit = options_.body_limit.bytes;
     return kind == BodyKind::binary ? nullptr : reader;
   }
   std::unexpected<Error> unsupported(Context& context, std::string detail) {
@@ -231,9 +233,9 @@ class Validate final : public Policy {
 
   /// The body in one piece of the arena, bounded before it is stored.
   Task<Result<std::string_view>> read_whole(Request& request, Context& context) {
-    const auto limit = options_.body_limit.bytes;
+    const auto limit = context.body_limit;
     const auto too_large = [&] {
-      return fail(http::kBodyTooLarge, "bodies of at most " + config::to_string(options_.body_limit) + " are taken");
+      return fail(http::kBodyTooLarge, "bodies of at most " + config::to_string(config::Size{limit}) + " are taken");
     };
     if (request.content_length && *request.content_length > limit) co_return too_large();
     std::size_t room = std::min<std::uint64_t>(request.content_length.value_or(kFirstPiece), limit), size = 0;
