@@ -10,6 +10,16 @@
 
 namespace plimsoll::edge {
 
+namespace {
+
+/// Names are lower case.
+bool speaks_for_others(std::string_view name) {
+  constexpr std::string_view kPrefix = "x-forwarded-";
+  return name.size() == 9 ? name == "forwarded" : name.size() > kPrefix.size() && name.starts_with(kPrefix);
+}
+
+}  // namespace
+
 static constexpr Problem kUntrusted{"untrusted-peer", 400, "The peer is no proxy of ours", ""};
 
 Connection::Connection(Worker& worker, std::unique_ptr<net::Transport> over, net::Accepted from,
@@ -97,8 +107,9 @@ void Connection::identify(Request& request) {
     if (client.address.data() != peer.address.data()) peer.port = 0, peer.site = 0;
     peer.address = client.address;
     if (!client.scheme.empty()) request.scheme = client.scheme;
-  } else if (request.headers.contains("x-forwarded-for") || request.headers.contains("forwarded")) {
-    worker.warn_of_claim(peer.address, "a forwarding header");
+  } else {
+    for (const auto& field : request.headers)
+      if (speaks_for_others(field.name)) return worker.warn_of_claim(peer.address, "a forwarding header");
   }
 }
 
