@@ -130,7 +130,12 @@ Task<> Workers::serve() {
     (void)woken;
   }
   auto empty = [this] { return running_.empty(); };
-  (void)co_await ended_.wait(loop_, options_.grace, empty);
+  const auto until = system_clock().steady() + options_.grace;
+  while (!running_.empty()) {  // each one that ends wakes this line; the others have the rest of the grace
+    const auto left = until - system_clock().steady();
+    if (left <= 0) break;
+    (void)co_await ended_.wait(loop_, left, empty);
+  }
   for (auto& running : running_) running.work.stop(Stop::drain);
   while (!running_.empty()) {
     auto done = co_await ended_.wait(loop_, kReminder, empty);

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <condition_variable>
+#include <set>
 
 namespace plimsoll::queue {
 namespace {
@@ -214,6 +215,32 @@ TEST_F(WorkersTest, AtTheEndARunningJobIsHandedBackUncounted) {
   auto job = find(id);
   EXPECT_EQ(job.standing.state, State::available);
   EXPECT_EQ(job.standing.attempts, 0);
+}
+
+TEST_F(WorkersTest, AtTheEndEachRunningJobHasTheWholeGraceWhoeverFinishesFirst) {
+  workers_ = std::make_unique<Workers>(*queue_, *database_, queue_->kinds(), nullptr, nullptr,
+                                       WorkersOptions{.poll = 5 * kMillisecond, .grace = 60 * kSecond});
+  WaitList let_go;
+  std::set<std::string> allowed;  // under the lock of `let_go`
+  workers_->on("fine", calls([&](Execution& execution) -> Task<Result<Output>> {
+                 seen_.add(execution.job.id);
+                 while (true) {
+                   auto woken = co_await let_go.wait(execution.loop, 60 * kSecond,
+                                                     [&] { return allowed.contains(execution.job.id); });
+                   if (!woken) co_return std::unexpected(std::move(woken).error());
+                   if (let_go.look([&] { return allowed.contains(execution.job.id); })) break;
+                 }
+                 co_return Output{};
+               }));
+  workers_->start();
+  const auto first = enqueue({.kind = "fine"}), second = enqueue({.kind = "fine"}), third = enqueue({.kind = "fine"});
+  ASSERT_TRUE(seen_.wait_for_count(3));
+  workers_->stop();
+  for (const auto& id : {first, second, third}) {
+    let_go.wake_all([&] { allowed.insert(id); });
+    EXPECT_EQ(ended_job(id).standing.state, State::completed) << id;
+  }
+  workers_->wait();
 }
 
 TEST_F(WorkersTest, ACancelledJobsWorkerCannotFinishIt) {
