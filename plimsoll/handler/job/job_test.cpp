@@ -1,8 +1,15 @@
+#include "plimsoll/database/sqlite.hpp"
+#include "plimsoll/database/test_folder.hpp"
+#include "plimsoll/database/wait.hpp"
 #include "plimsoll/handler/job/declaration.hpp"
 #include "plimsoll/handler/job/run.hpp"
 #include "plimsoll/json/parse.hpp"
+#include "plimsoll/queue/sql_queue.hpp"
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 namespace plimsoll::handler::job {
 namespace {
@@ -58,10 +65,60 @@ TEST(HttpRun, AUrlThatIsNoneIsRefusedAtTheStart) {
   for (auto* text :
        {R"("ftp://x")", R"("http://")", R"("http://user@x/")", R"({"url":"http://x:0/"})", R"({"uri":"http://x"})"}) {
     auto value = json::parse(text, arena);
-    EXPECT_FALSE(run_http(*value)) << text;
+    EXPECT_FALSE(run_http(*value, kSecond)) << text;
   }
   auto fine = json::parse(R"({"url":"https://[::1]:9/x?y","headers":{"authorization":"Bearer t"}})", arena);
-  EXPECT_TRUE(run_http(*fine));
+  EXPECT_TRUE(run_http(*fine, kSecond));
+}
+
+/// A service that takes connections and never answers.
+class Silent {
+ public:
+  Silent() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
+    socklen_t size = sizeof address;
+    EXPECT_EQ(::bind(socket_, reinterpret_cast<sockaddr*>(&address), size), 0);
+    EXPECT_EQ(::listen(socket_, 8), 0);
+    EXPECT_EQ(::getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size), 0);
+    url = "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port)) + "/";
+  }
+  ~Silent() { ::close(socket_); }
+  std::string url;
+
+ private:
+  int socket_;
+};
+
+/// How long a call of the silent service takes until it is given up.
+Nanoseconds patience(const std::string& options, Nanoseconds attempt) {
+  const database::TestFolder folder;
+  auto database = database::open_sqlite({.path = folder / "jobs.db"}).value();
+  queue::SqlQueue queue(*database, system_clock(), {});
+  Arena arena;
+  auto value = json::parse(options, arena);
+  auto runner = run_http(*value, attempt).value();
+  const auto begun = system_clock().steady();
+  const auto answered = database::wait_for([&](Loop& loop) -> Task<Result<queue::Output>> {
+    const queue::Record job{.id = "1", .kind = "call", .payload = "{}"};
+    queue::Execution execution(loop, *database, queue, job);
+    auto outcome = co_await runner->run(execution);
+    runner.reset();  // it holds what lives on the loop
+    co_return outcome;
+  });
+  EXPECT_FALSE(answered);
+  if (!answered) EXPECT_EQ(answered.error().problem, &kDeadlineExceeded);
+  return system_clock().steady() - begun;
+}
+
+TEST(HttpRun, TheServiceHasTheTimeOfTheAttemptUnlessItIsGivenLess) {
+  const Silent service;
+  const auto url = '"' + service.url + '"';
+  for (const auto& options : {url, "{\"url\":" + url + "}"}) {
+    const auto given = patience(options, 200 * kMillisecond);
+    EXPECT_GE(given, 190 * kMillisecond) << options;
+    EXPECT_LT(given, 20 * kSecond) << options;
+  }
+  EXPECT_LT(patience("{\"url\":" + url + ",\"timeout\":\"100ms\"}", 3600 * kSecond), 60 * kSecond);
 }
 
 }  // namespace

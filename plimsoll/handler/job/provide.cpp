@@ -57,7 +57,7 @@ class Reading {
     Options options;
     if (auto done = config::read(member.value, kFields, &options); !done) return complain(member.value, done.error());
     if (!options.run) return complain(member.value, Error{&config::kConfiguration, "it says nothing to `run`"});
-    auto runner = runner_of(member.key, *options.run);
+    auto runner = runner_of(member.key, *options.run, options.timeout.nanoseconds);
     if (!runner) return complain(*options.run, runner.error());
     if (options.attempts < 1 || options.attempts > 1000 || options.priority < 1 || options.priority > 9 ||
         options.concurrency < 0 || options.concurrency > 10'000 || options.timeout.nanoseconds <= 0 ||
@@ -75,7 +75,7 @@ class Reading {
                      std::move(*runner)});
   }
 
-  Result<std::unique_ptr<queue::Runner>> runner_of(std::string_view kind, const json::Value& run) {
+  Result<std::unique_ptr<queue::Runner>> runner_of(std::string_view kind, const json::Value& run, Nanoseconds attempt) {
     if (run.is(json::Type::string) && run.string() == "c++") {
       auto found = services_.runners ? services_.runners->find(kind) : decltype(services_.runners->end()){};
       if (!services_.runners || found == services_.runners->end() || !found->second)
@@ -87,7 +87,7 @@ class Reading {
     }
     if (run.find("sql") && run.object().size() == (run.find("result") ? 2 : 1)) return run_sql(run);
     if (run.is(json::Type::object) && run.object().size() == 1) {
-      if (auto* http = run.find("http")) return run_http(*http);
+      if (auto* http = run.find("http")) return run_http(*http, attempt);
       if (run.find("email")) return fail(config::kConfiguration, "`email` is not implemented in this version");
     }
     return fail(config::kConfiguration, "`run` is `c++`, `{http: URL}` or `{sql: STATEMENT}`");

@@ -17,8 +17,9 @@ inline constexpr Problem kServiceFailed{"job-service-failed", 502, "The service 
 
 /// `run: {http: URL}`: POSTs the payload. 2xx completes the job and its body is the result; 408, 429, 5xx and a broken
 /// connection are repeated, not before `Retry-After`; other answers make the job dead. The job's id goes along as
-/// `Idempotency-Key`, so that the service can tell a repetition.
-Result<std::unique_ptr<queue::Runner>> run_http(const json::Value& options);
+/// `Idempotency-Key`, so that the service can tell a repetition. The service has the time of the `attempt`, unless the
+/// options give it less.
+Result<std::unique_ptr<queue::Runner>> run_http(const json::Value& options, Nanoseconds attempt);
 
 /// `run: {sql: STATEMENT}`, or a list of them: in the transaction in which the job completes. `:name` is a member of
 /// the payload's `body`, `parameters` or `response`, or of the payload itself.

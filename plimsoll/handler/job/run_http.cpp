@@ -9,13 +9,14 @@ namespace {
 struct Options {
   std::string url;
   config::Raw headers = nullptr;
-  config::Duration timeout = config::seconds(30);
+  config::Duration timeout{};
   std::string authorities;
 };
 constexpr config::Field kFields[] = {
     config::field<&Options::url>("url", "Where the payload is posted."),
     config::field<&Options::headers>("headers", "Further headers of the request, such as `authorization`."),
-    config::field<&Options::timeout>("timeout", "Until the answer is whole."),
+    config::field<&Options::timeout>("timeout",
+                                     "Until the answer is whole; the `timeout` of the job when nothing is said."),
     config::field<&Options::authorities>("authorities", "PEM file of those who sign the service's certificate."),
 };
 
@@ -77,8 +78,8 @@ class HttpRun final : public queue::Runner {
 
 }  // namespace
 
-Result<std::unique_ptr<queue::Runner>> run_http(const json::Value& from) {
-  Options options;
+Result<std::unique_ptr<queue::Runner>> run_http(const json::Value& from, Nanoseconds attempt) {
+  Options options{.timeout = {attempt}};
   if (from.is(json::Type::string)) {
     options.url = from.string();
   } else if (auto done = config::read(from, kFields, &options); !done) {
