@@ -4,6 +4,7 @@
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/http/field_block.hpp"
 #include "plimsoll/policy/client_key.hpp"
+#include "plimsoll/policy/credential.hpp"
 #include "plimsoll/policy/limit.hpp"
 #include "plimsoll/policy/limit_table.hpp"
 #include "plimsoll/telemetry/log.hpp"
@@ -255,17 +256,12 @@ class RateLimit final : public Check {
     charges.all[charges.count++] = {&limit, allowance, mixed(limit.identity, who), 0, {}};
   }
 
-  /// Whether the request carries what the operation's security would look at; never whether it is any good.
+  /// Whether the request carries what the operation's security would look at; never whether it is any good. Another
+  /// `Authorization`, or a cookie of another name, is none: who sends it is a stranger all the same.
   bool brings_credentials(const Request& request) const {
-    if (request.headers.contains("authorization")) return !operation_.security.empty();
     for (const auto& requirement : operation_.security)
-      for (const auto& needed : requirement.all) {
-        const auto& scheme = *needed.scheme;
-        if (scheme.type != "apiKey") continue;
-        if (scheme.in == contract::In::header && request.headers.contains(scheme.parameter)) return true;
-        if (scheme.in == contract::In::cookie && request.headers.contains("cookie")) return true;
-        if (scheme.in == contract::In::query && request.query.contains(scheme.parameter)) return true;
-      }
+      for (const auto& needed : requirement.all)
+        if (!credential(*needed.scheme, request).empty()) return true;
     return false;
   }
 

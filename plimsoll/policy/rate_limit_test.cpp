@@ -11,7 +11,11 @@ struct Limited : Trial {
   explicit Limited(std::string extension, std::string document = "", std::string security = "",
                    std::string deployment = "")
       : Trial("openapi: 3.1.0\ninfo: {title: T, version: '1'}\n" + document + R"(
-components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
+components:
+  securitySchemes:
+    bearer: {type: http, scheme: bearer}
+    session: {type: apiKey, in: cookie, name: session}
+    key: {type: apiKey, in: query, name: key}
 paths:
   /a:
     get: {operationId: a, )" +
@@ -174,6 +178,22 @@ TEST(RateLimit, CredentialsNobodyVouchesForAreAStrangers) {
   Limited server("", "", "security: [{bearer: []}, {}],");
   for (int i = 0; i < 600; ++i) ASSERT_TRUE(server.pass("192.0.2.1", {}, {{"authorization", "Basic x"}})) << i;
   EXPECT_FALSE(server.pass("192.0.2.1", {}, {{"authorization", "Basic y"}}));
+}
+
+TEST(RateLimit, WhatTheOperationDoesNotTakeForACredentialIsNone) {
+  for (const Header useless : {Header{"authorization", "Basic x"}, Header{"authorization", "Bearer "},
+                               Header{"cookie", "theme=dark; session="}}) {
+    Limited server("", "", "security: [{bearer: []}, {session: []}, {key: []}],");
+    // Only the first place: authentication refuses what gets past it, and the second never sees it.
+    auto before = server.build(rate_limit, "a", 0).value();
+    const auto passes = [&] {
+      Trial::Exchange exchange(server, "a", "192.0.2.1", {useless});
+      exchange.request.query = "monkey=1";
+      return exchange.check(*before).has_value();
+    };
+    for (int i = 0; i < 600; ++i) ASSERT_TRUE(passes()) << useless.value << i;
+    EXPECT_FALSE(passes()) << useless.value;
+  }
 }
 
 TEST(RateLimit, AnswersOfARefundedClassCostNothing) {
