@@ -4,6 +4,7 @@
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
+#include "plimsoll/http/cache_control.hpp"
 #include "plimsoll/policy/cache_fill.hpp"
 #include "plimsoll/policy/cache_key.hpp"
 #include "plimsoll/policy/cache_store.hpp"
@@ -118,7 +119,7 @@ class Cache final : public Policy {
       if (!*landed) co_return fail(kDeadlineExceeded);
       const auto& brought = ***landed;
       const auto then = clock_.steady();
-      if (brought.failed() && kept && kept->kind == CachedAnswer::Kind::answer && then < kept->if_error)
+      if (brought.failed() && current && then < kept->if_error && !outdated(*kept, request.path))
         co_return serve(stale, std::move(kept), context, then, "; fwd=stale; detail=stale-if-error");
       if (brought.error) co_return std::unexpected(*brought.error);
       if (!brought.answer || (!brought.storable && !ticket.leads && brought.answer->status < 400)) break;
@@ -148,7 +149,8 @@ class Cache final : public Policy {
     if (counts_[source]) counts_[source]->add();
   }
   static bool only_if_cached(const Request& request) {
-    return request.headers.find("cache-control") == "only-if-cached";
+    const auto said = request.headers.joined("cache-control");
+    return !said.empty() && http::parse_cache_control(said).only_if_cached;
   }
 
   Basis basis_at(std::string_view path) const {

@@ -308,6 +308,29 @@ TEST_F(CacheTest, StaleIsServedWithinItsGraceWhileTheHandlerFails) {
   EXPECT_EQ(say().status, 500);
 }
 
+// RFC 9111, section 4.4: what was invalidated must not be sent before the origin has confirmed it.
+TEST_F(CacheTest, WhatAWriteHasMadeOldIsNotServedThoughTheHandlerFails) {
+  begin(R"({"ttl":"10s","stale-if-error":"1h"})");
+  const auto reads = [](Request&, Context& context, int run) {
+    context.read("things");
+    return text(context, "run " + std::to_string(run));
+  };
+  origin_.says = reads;
+  EXPECT_EQ(say().body, "run 1");
+  database_->versions().wrote("things");
+  origin_.says = [](Request&, Context&, int) { return fail(kInternal); };
+  EXPECT_EQ(say().status, 500);
+  origin_.says = reads;
+  EXPECT_EQ(say().body, "run 3");
+  // A write while the fill is under way counts too.
+  clock_.at += 30 * kSecond;
+  origin_.says = [&](Request&, Context&, int) {
+    database_->versions().wrote("things");
+    return fail(kInternal);
+  };
+  EXPECT_EQ(say().status, 500);
+}
+
 TEST_F(CacheTest, WhatIsNotForAllIsGivenToNobodyElse) {
   for (auto* word : {"no-store", "private", "no-cache"}) {
     origin_.says = [&](Request&, Context& context, int run) {
@@ -350,6 +373,10 @@ TEST_F(CacheTest, OnlyIfCachedIsObeyed) {
   EXPECT_EQ(say({.control = "only-if-cached"}).problem, "not-cached");
   say();
   EXPECT_EQ(say({.control = "only-if-cached"}).body, "run 1");
+  // RFC 9111, section 5.2: names in any case, several directives.
+  for (auto* control : {"Only-If-Cached", "max-age=60, only-if-cached", "only-if-cached , no-transform"})
+    EXPECT_EQ(say({.n = "7", .control = control}).problem, "not-cached") << control;
+  EXPECT_EQ(say({.n = "7", .control = "x-only-if-cached"}).body, "run 2");
 }
 
 TEST_F(CacheTest, ShadowServesEverybodyFreshlyAndCountsWhatItWouldHaveServed) {
