@@ -558,7 +558,7 @@ class Walk:
 
     def decisions(self, policy, operation, code, decision="shadowed", metrics=None):
         name = f'plimsoll_policy_decisions_total{{policy="{policy}",operation="{operation}",problem="{code}",decision="{decision}"}}'
-        return (metrics or self.server.metrics()).get(name, 0)
+        return (metrics or self.server.metrics()).get(name)
 
     def told(self, code, metrics=None):
         return (metrics or self.server.metrics()).get(f'plimsoll_problems_total{{problem="{code}"}}')
@@ -598,6 +598,7 @@ class Problems(harness.ServerTest):
         if policy:
             self.assertIn(policy, entry["policies"])
             told = [walk.decisions(policy, operation, code, "refused", metrics) for metrics in (before, after)]
+            self.assertIsNotNone(told[0], f"{policy} has no number before it refuses: a rate would not see the first")
             self.assertEqual(told[1] - told[0], 1, f"{policy} counts what it refuses")
 
     def test_each_problem_is_told_counted_and_logged(self):
@@ -619,6 +620,7 @@ class Problems(harness.ServerTest):
                 walk.close_lines()
                 after = walk.server.metrics()
                 would = [walk.decisions(policy, operation, code, "shadowed", metrics) for metrics in (before, after)]
+                self.assertIsNotNone(would[0], f"{policy} has no number before it would refuse")
                 if not lets_pass:
                     self.assertEqual((answer.status, answer.code, would), (table()[code]["status"], code, [0, 0]), answer)
                     continue

@@ -6,21 +6,25 @@
 #include "plimsoll/telemetry/metrics.hpp"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 
 namespace plimsoll {
 
-/// How often it refused or would have refused, by problem. A counter is registered when it is needed first: most
-/// operations never refuse for most reasons.
+/// How often it refused or would have refused, by problem. All are told from the start, as zeros; a counter's cells are
+/// made when it counts first: most operations never refuse for most reasons.
 class Policy::Decisions {
  public:
-  Decisions(std::span<const Problem* const> problems, telemetry::Registry& registry, std::string_view policy,
+  Decisions(std::span<const Problem* const> problems, telemetry::Registry& registry, const Policy& policy,
             std::string_view operation)
       : problems_(problems),
         registry_(registry),
-        policy_(policy),
+        policy_(policy.name_),
         operation_(operation),
-        counters_(2 * problems.size()) {}
+        counters_(2 * problems.size()) {
+    for (const auto* problem : problems)
+      registry.expect(kName, kHelp, labels_of(*problem, policy.mode_ == Mode::enforce));
+  }
 
   void count(const Problem& problem, bool obeyed) noexcept {
     const auto at = static_cast<std::size_t>(std::ranges::find(problems_, &problem) - problems_.begin());
@@ -33,14 +37,18 @@ class Policy::Decisions {
   }
 
  private:
+  static constexpr std::string_view kName = "plimsoll_policy_decisions_total";
+  static constexpr std::string_view kHelp = "Requests a policy refused, or would have refused in shadow.";
+
+  std::array<telemetry::Label, 4> labels_of(const Problem& problem, bool obeyed) const {
+    return {{{"policy", policy_},
+             {"operation", operation_},
+             {"problem", problem.code},
+             {"decision", obeyed ? "refused" : "shadowed"}}};
+  }
   telemetry::Counter* registered(const Problem& problem, bool obeyed) noexcept {
-    const telemetry::Label labels[] = {{"policy", policy_},
-                                       {"operation", operation_},
-                                       {"problem", problem.code},
-                                       {"decision", obeyed ? "refused" : "shadowed"}};
     try {
-      return &registry_.counter("plimsoll_policy_decisions_total",
-                                "Requests a policy refused, or would have refused in shadow.", labels);
+      return &registry_.counter(kName, kHelp, labels_of(problem, obeyed));
     } catch (...) { return nullptr; }  // no memory: this one is not counted
   }
 
@@ -53,7 +61,7 @@ class Policy::Decisions {
 
 void Policy::count(std::span<const Problem* const> problems, telemetry::Registry& registry,
                    std::string_view operation) {
-  decisions_ = std::make_shared<Decisions>(problems, registry, name_, operation);
+  decisions_ = std::make_shared<Decisions>(problems, registry, *this, operation);
 }
 
 Task<Result<Response>> refuse(Error error) { co_return std::unexpected(std::move(error)); }

@@ -161,6 +161,11 @@ Counter& Registry::counter(std::string_view name, std::string_view help, std::sp
   return *series.counter;
 }
 
+void Registry::expect(std::string_view name, std::string_view help, std::span<const Label> labels) {
+  std::lock_guard lock(state_->mutex);
+  state_->find(name, help, "counter", labels);
+}
+
 Counter& problem_counter(Registry& registry, std::string_view code) {
   const Label labels[] = {{"problem", code}};
   return registry.counter("plimsoll_problems_total", "Answers and ends of jobs that told a problem, by its code.",
@@ -219,8 +224,12 @@ std::string Registry::expose() const {
       }
       out += name;
       if (!labels.empty()) out += '{' + labels + '}';
-      out += ' ' + (series.counter ? std::to_string(series.counter->value()) : std::to_string(series.gauge->value())) +
-             '\n';
+      out += ' ';
+      if (series.gauge)
+        out += std::to_string(series.gauge->value());
+      else
+        out += std::to_string(series.counter ? series.counter->value() : 0);
+      out += '\n';
     }
   }
   return out;

@@ -84,6 +84,9 @@ class Registry {
   ~Registry();
   /// Names in Prometheus form, unit included: `http_server_request_duration_seconds`.
   Counter& counter(std::string_view name, std::string_view help, std::span<const Label> labels = {});
+  /// A counter that is told as 0 until it is counted: without a first 0 a rate misses the first thing that happens. It
+  /// costs its text, not a counter's cells, so that there may be one for whatever could happen.
+  void expect(std::string_view name, std::string_view help, std::span<const Label> labels);
   Gauge& gauge(std::string_view name, std::string_view help, std::span<const Label> labels = {});
   Histogram& histogram(std::string_view name, std::string_view help, std::span<const Label> labels = {});
   /// The Prometheus text format, version 0.0.4.

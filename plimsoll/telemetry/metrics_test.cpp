@@ -51,5 +51,18 @@ TEST(Registry, ExposesPrometheusText) {
   EXPECT_NE(text.find("span_seconds_count 1\n"), std::string::npos) << text;
 }
 
+TEST(Registry, WhatIsExpectedIsZeroUntilItIsCounted) {
+  Registry registry;
+  const Label expected[] = {{"route", "/a"}}, other[] = {{"route", "/b"}};
+  registry.expect("things_total", "Things.", expected);
+  registry.counter("things_total", "Things.", other).add(2);
+  registry.expect("things_total", "Things.", other);
+  EXPECT_EQ(registry.expose(),
+            "# HELP things_total Things.\n# TYPE things_total counter\n"
+            "things_total{route=\"/a\"} 0\nthings_total{route=\"/b\"} 2\n");
+  registry.counter("things_total", "Things.", expected).add();
+  EXPECT_NE(registry.expose().find("things_total{route=\"/a\"} 1\n"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace plimsoll::telemetry
