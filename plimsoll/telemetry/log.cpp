@@ -21,7 +21,8 @@ namespace {
 
 constexpr std::size_t kBuffer =
     1 << 20;  // a thread that is this far ahead of the writer loses lines, and says how many
-constexpr std::size_t kWakeAt = 64 << 10;  // filled this far the writer is woken; else it looks every kPause
+constexpr std::size_t kWakeAt = 64 << 10;  // filled this far the writer is woken; else it looks every kPause,
+                                           // and sleeps while there is nothing to write
 constexpr auto kPause = std::chrono::milliseconds{50};
 
 constexpr std::string_view kNames[] = {"debug", "info", "warning", "error", "off"};
@@ -118,6 +119,7 @@ Line& Line::add(Name name, bool value) {
 struct Log::State {
   int descriptor;
   std::atomic<Level> level;
+  std::atomic<bool> resting{false};  // the writer sleeps until somebody has something to say
   Format format;
   const Clock& clock;
   std::uint64_t id;
@@ -164,7 +166,9 @@ struct Log::State {
     }
   }
 
-  void write_all(std::unique_lock<std::mutex>& lock) {
+  /// False when there was nothing to write.
+  bool write_all(std::unique_lock<std::mutex>& lock) {
+    bool any = false;
     for (std::size_t i = 0; i < buffers.size(); ++i) {
       auto& buffer = *buffers[i];
       std::uint64_t lost;
@@ -174,12 +178,31 @@ struct Log::State {
         lost = std::exchange(buffer.lost, 0);
       }
       if (buffer.writing.size == 0 && lost == 0) continue;
+      any = true;
       lock.unlock();
       put({buffer.writing.bytes.get(), buffer.writing.size});
       if (lost) put("{\"level\":\"warning\",\"event\":\"log lines lost\",\"count\":" + std::to_string(lost) + "}\n");
       buffer.writing.size = 0;
       lock.lock();
     }
+    return any;
+  }
+
+  /// Until the next line. Whoever writes one holds its buffer's lock before it looks at `resting`, and each of these
+  /// locks is taken here after `resting` is set: a line is either seen here, or its writer sees that it must wake.
+  void rest(std::unique_lock<std::mutex>& lock) {
+    resting.store(true, std::memory_order_relaxed);
+    const bool empty = std::ranges::all_of(buffers, [](auto& buffer) {
+      std::lock_guard held(buffer->lock);
+      return buffer->filling.size == 0 && buffer->lost == 0;
+    });
+    if (empty) wake.wait(lock, [&] { return closing || asked != done || !resting.load(std::memory_order_relaxed); });
+    resting.store(false, std::memory_order_relaxed);
+  }
+
+  void rouse() {
+    std::lock_guard lock(mutex);
+    if (resting.exchange(false, std::memory_order_relaxed)) wake.notify_one();
   }
 
   void run() {
@@ -189,9 +212,10 @@ struct Log::State {
       last = closing;
       hurry.store(false, std::memory_order_relaxed);
       const auto flushing = asked;
-      write_all(lock);
+      const bool any = write_all(lock);
       done = flushing;
       written.notify_all();
+      if (!any && !last) rest(lock);
     }
   }
 };
@@ -253,6 +277,8 @@ void Log::end(Line& line) {
   }
   const bool full = buffer.filling.size > kWakeAt;
   buffer.lock.unlock();
+  if (state_->resting.load(std::memory_order_relaxed)) [[unlikely]]
+    state_->rouse();
   if (full && !state_->hurry.exchange(true, std::memory_order_relaxed)) state_->wake.notify_one();
 }
 

@@ -3,8 +3,10 @@
 #include "plimsoll/json/parse.hpp"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <unistd.h>
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <thread>
@@ -28,6 +30,15 @@ class Written {
     char piece[65536];
     for (ssize_t n; (n = ::read(ends_[0], piece, sizeof piece)) > 0;) text.append(piece, static_cast<std::size_t>(n));
     return text;
+  }
+  /// Something more, appended; false when nothing comes in time.
+  bool more(std::string& text, std::chrono::milliseconds patience) {
+    pollfd waiting{.fd = ends_[0], .events = POLLIN, .revents = 0};
+    if (::poll(&waiting, 1, static_cast<int>(patience.count())) != 1) return false;
+    char piece[4096];
+    const auto n = ::read(ends_[0], piece, sizeof piece);
+    if (n > 0) text.append(piece, static_cast<std::size_t>(n));
+    return n > 0;
   }
 
  private:
@@ -83,6 +94,21 @@ TEST(Log, LosesNothingOfManyThreadsWithinItsBuffers) {
   }
   written.close();
   EXPECT_EQ(std::ranges::count(written.all(), '\n'), 400);
+}
+
+// The writer sleeps while there is nothing to write. Lines come one by one with pauses around the time after which it
+// falls asleep, from threads that take turns; nobody flushes, and each is there before the next is written.
+TEST(Log, ALineAfterARestIsWrittenThoughNobodyAsksForIt) {
+  Written written;
+  Log log{written.descriptor(), Level::info, Log::Format::json};
+  std::string text;
+  for (int i = 0; i < 60; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(i % 3 * 50));
+    std::thread([&] { log.write(Level::info, "line", [&](Line& line) { line.add("n", std::int64_t{i}); }); }).join();
+    while (!text.ends_with("\"n\":" + std::to_string(i) + "}\n")) {
+      ASSERT_TRUE(written.more(text, std::chrono::seconds(20))) << "line " << i << " behind " << text;
+    }
+  }
 }
 
 TEST(Log, SaysHowManyLinesItLost) {
