@@ -1,6 +1,7 @@
 #include "plimsoll/policy/api_key.hpp"
 
 #include "plimsoll/base/encoding.hpp"
+#include "plimsoll/base/hash.hpp"
 #include "plimsoll/base/uuid.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/write.hpp"
@@ -207,20 +208,22 @@ Task<Result<IdentityPointer>> ApiKeys::find(Loop& loop, const Digest& digest, co
   co_return IdentityPointer{std::move(identity)};
 }
 
-IdentityPointer ApiKeyCache::find(const Digest& digest, Nanoseconds steady, Nanoseconds wall) {
-  auto& shard = shards_[digest[0] % kShards];
+IdentityPointer ApiKeyCache::find(std::string_view key, Nanoseconds steady, Nanoseconds wall) {
+  const auto hash = hash64(key);
+  auto& shard = shards_[hash % kShards];
   const std::unique_lock lock(shard.mutex, std::try_to_lock);
   if (!lock) return nullptr;
-  const auto& slot = shard.slots[digest[1] % kSlots];
-  if (!slot.identity || slot.digest != digest || steady - slot.found >= kFresh) return nullptr;
+  const auto& slot = shard.slots[hash / kShards % kSlots];
+  if (!slot.identity || steady - slot.found >= kFresh || !equal_in_constant_time(slot.key, key)) return nullptr;
   if (slot.identity->expires != 0 && slot.identity->expires <= wall) return nullptr;
   return slot.identity;
 }
 
-void ApiKeyCache::put(const Digest& digest, IdentityPointer identity, Nanoseconds steady) {
-  auto& shard = shards_[digest[0] % kShards];
+void ApiKeyCache::put(std::string_view key, IdentityPointer identity, Nanoseconds steady) {
+  const auto hash = hash64(key);
+  auto& shard = shards_[hash % kShards];
   const std::unique_lock lock(shard.mutex, std::try_to_lock);
-  if (lock) shard.slots[digest[1] % kSlots] = {digest, std::move(identity), steady};
+  if (lock) shard.slots[hash / kShards % kSlots] = {std::string(key), std::move(identity), steady};
 }
 
 }  // namespace plimsoll::policy

@@ -45,17 +45,18 @@ class ApiKeys {
 };
 
 /// What was found lately, so that a key is looked up once per `kFresh`, not once per request: a key that is revoked is
-/// accepted for that long at most.
+/// accepted for that long at most. By its text, compared in constant time: to digest it for every request would cost
+/// more than all else that is done with it.
 class ApiKeyCache {
  public:
   static constexpr Nanoseconds kFresh = 5 * kSecond;
-  IdentityPointer find(const Digest&, Nanoseconds steady, Nanoseconds wall);
-  void put(const Digest&, IdentityPointer, Nanoseconds steady);
+  IdentityPointer find(std::string_view key, Nanoseconds steady, Nanoseconds wall);
+  void put(std::string_view key, IdentityPointer, Nanoseconds steady);
 
  private:
   static constexpr std::size_t kShards = 32, kSlots = 64;
   struct Slot {
-    Digest digest;
+    std::string key;
     IdentityPointer identity;
     Nanoseconds found = 0;
   };
