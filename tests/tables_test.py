@@ -193,6 +193,14 @@ class Tables(harness.ServerTest):
         for word in ("owner", "tenant"):
             said = self.refused(contract(table=f"{word}: name"), CONFIG)
             self.assertIn("has an owner or tenant", said)
+        secured = "security: [{key: []}]"
+        for word in ("off", "{mode: off}", "{mode: shadow}"):
+            open_door = contract(table="owner: name").replace(
+                "components:\n", "components:\n  securitySchemes: {key: {type: apiKey, in: header, name: X-Key}}\n").replace(
+                "  authorization: any-caller\n", f"  authorization: any-caller\n  authentication: {word}\n").replace("\nx-plimsoll:\n", f"\n{secured}\nx-plimsoll:\n", 1)
+            said = self.refused(open_door, CONFIG)
+            self.assertIn("has an owner or tenant, and `authentication` is not enforced", said)
+        self.serve(open_door.replace("  authentication: {mode: shadow}\n", ""), CONFIG)
 
     def test_a_database_that_is_locked_is_503_for_writes_and_serves_reads(self):
         server = self.things()

@@ -72,11 +72,16 @@ Result<> check_security(const Model& model, const Plan& plan, const contract::Op
   if (!table) return {};
   bool anybody = operation.security.empty();
   for (auto& alternative : operation.security) anybody |= alternative.all.empty();
-  if (!anybody) return {};
-  return std::unexpected(
-      Error{&config::kConfiguration, "operation " + operation.id + ": table \"" + table->name +
-                                         "\" has an owner or tenant, and the operation lets in callers that nobody "
-                                         "knows; give it a `security` that authenticates"});
+  const auto refuse = [&](const char* why) {
+    return fail(config::kConfiguration,
+                "operation " + operation.id + ": table \"" + table->name + "\" has an owner or tenant, and " + why);
+  };
+  if (anybody)
+    return refuse("the operation lets in callers that nobody knows; give it a `security` that authenticates");
+  const auto mode = Part::mode_of(operation.extension("authentication"));
+  if (mode && *mode != Mode::enforce)
+    return refuse("`authentication` is not enforced: it would let in callers that nobody knows; `mode: enforce`");
+  return {};
 }
 
 Result<std::unique_ptr<Handler>> build(const json::Value& options, const Build& build) {
