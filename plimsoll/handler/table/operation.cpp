@@ -69,12 +69,20 @@ Error Operation::wrong(const Problem& problem, std::string_view in, std::string 
   return error;
 }
 
-void Operation::note_read(Context& context, const Selection& selection) const {
-  context.read(table().name);
+namespace {
+
+void note_embedded(Context& context, const Selection& selection) {
   for (auto& embedded : selection.embeds) {
     context.read(embedded.table->name);
-    for (auto& inner : embedded.selection.embeds) context.read(inner.table->name);
+    note_embedded(context, embedded.selection);
   }
+}
+
+}  // namespace
+
+void Operation::note_read(Context& context, const Selection& selection) const {
+  context.read(table().name);
+  note_embedded(context, selection);
 }
 
 Response Operation::json_response(Context& context, std::uint16_t status, std::string body) {

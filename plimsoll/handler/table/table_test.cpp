@@ -336,5 +336,49 @@ TEST_F(TableTest, AppliesWithoutBodyOrRowsCleanly) {
   EXPECT_EQ(member(api.client->get("/orders").body, "next_cursor"), "null");
 }
 
+/// Four tables, each row of which shows one of the next.
+std::string chain_of_tables() {
+  std::string tables, schemas, paths;
+  for (int i = 1; i <= 4; ++i) {
+    const auto name = "t" + std::to_string(i), next = "t" + std::to_string(i + 1);
+    const auto schema = "{type: object, required: [id], properties: {id: {type: integer}, name: {type: string}, " +
+                        next + "_id: {type: integer}}}";
+    schemas += "    " + name + ": " + schema + "\n";
+    tables += "    " + name + ": {schema: '#/components/schemas/" + name + "'" +
+              (i < 4 ? ", embeds: {" + next + ": {table: " + next + ", on: " + next + "_id}}" : "") + "}\n";
+    paths += "  /" + name + ":\n    get: {operationId: list" + name + ", x-plimsoll: {table: " + name +
+             ", cache: {ttl: 1h}}, responses: {'200': {description: ok}}}\n    post:\n      operationId: create" +
+             name + "\n      x-plimsoll: {table: " + name +
+             "}\n      requestBody: {required: true, content: {application/json: {schema: {type: object}}}}\n"
+             "      responses: {'201': {description: made}}\n  /" +
+             name +
+             "/{id}:\n    parameters: [{name: id, in: path, required: true, schema: {type: integer}}]\n    patch:\n" +
+             "      operationId: patch" + name + "\n      x-plimsoll: {table: " + name +
+             "}\n      requestBody: {required: true, content: {application/json: {schema: {type: object}}}}\n"
+             "      responses: {'200': {description: ok}}\n";
+  }
+  return "openapi: 3.1.0\ninfo: {title: Chain, version: 1.0.0}\nx-plimsoll:\n  rate-limit: off\n  authorization: "
+         "any-caller\n"
+         "  tables:\n" +
+         tables + "components:\n  schemas:\n" + schemas + "paths:\n" + paths;
+}
+
+TEST(TableEmbeds, AnAnswerFromMemoryEndsWithAWriteToAnyTableThatItShows) {
+  Api api{chain_of_tables()};
+  ASSERT_TRUE(api.client) << api.complaints;
+  for (int i = 4; i >= 1; --i) {
+    const auto made = api.client->post(
+        "/t" + std::to_string(i),
+        R"({"id":1,"name":"old")" + (i < 4 ? ",\"t" + std::to_string(i + 1) + "_id\":1" : std::string{}) + "}");
+    ASSERT_EQ(made.status, 201) << made.body;
+  }
+  const auto* list = "/t1?fields=t2(t3(t4(name)))";
+  const auto data = [&] { return member(api.client->get(list).body, "data"); };
+  EXPECT_EQ(data(), R"([{"t2":{"t3":{"t4":{"name":"old"}}}}])");
+  EXPECT_TRUE(api.client->get(list).header("cache-status").starts_with("plimsoll; hit"));
+  EXPECT_EQ(api.client->patch("/t4/1", R"({"name":"new"})").status, 200);
+  EXPECT_EQ(data(), R"([{"t2":{"t3":{"t4":{"name":"new"}}}}])");
+}
+
 }  // namespace
 }  // namespace plimsoll::table
