@@ -20,6 +20,16 @@ struct FieldError {
   std::string message;  ///< a sentence for people
 };
 
+/// The first of the fields that are wrong, and how many more there are: `body /price: must be a string; 2 more are in
+/// errors`.
+inline std::string summary(const std::vector<FieldError>& fields) {
+  if (fields.empty()) return {};
+  auto text = fields[0].in + (fields[0].pointer.empty() ? "" : " ") + fields[0].pointer + ": " + fields[0].message;
+  if (const auto more = fields.size() - 1)
+    text += "; " + std::to_string(more) + (more == 1 ? " more is" : " more are") + " in errors";
+  return text;
+}
+
 /// What went wrong: which declared problem, what to tell the caller, what only an operator may see, may it be repeated.
 struct Error {
   /// What few errors have, kept apart so that a Result stays small.

@@ -126,10 +126,7 @@ class Validate final : public Policy {
   bool idle() const { return parameters_.idle() && !operation_.body && takes_any_body_ && offers_.empty(); }
 
   static Error invalid(std::vector<FieldError> errors) {
-    const auto count = errors.size();
-    std::string detail = errors[0].in + " " + errors[0].pointer + ": " + errors[0].message;
-    if (count > 1) detail += " (and " + std::to_string(count - 1) + " more)";
-    Error error{&kInvalid, std::move(detail)};
+    Error error{&kInvalid, summary(errors)};
     error.more().fields = std::move(errors);
     return error;
   }

@@ -57,7 +57,7 @@ class BatchOf final : public Writing {
     }
     const ChangeBy by{.caller = &who, .fixed = conditions, .wall = context.wall, .prefix = prefix};
     auto asked = action == Action::create ? new_row(table(), item, by) : merge_patch(table(), item, by);
-    if (!asked) co_return std::unexpected(std::move(asked).error());
+    if (!asked) co_return std::unexpected(all_told(std::move(asked).error(), item, prefix));
     if (action == Action::create) {
       auto row = co_await insert(session, *asked, prefix);
       if (!row) co_return std::unexpected(std::move(row).error());
@@ -76,10 +76,10 @@ class BatchOf final : public Writing {
     const auto* said = item.is(json::Type::object) ? item.find(column.name) : &item;
     if (!said)
       return std::unexpected(wrong(kInvalidRow, "body", prefix + "/" + column.name, "required", "names no row"));
+    const auto pointer = said == &item ? prefix : prefix + "/" + column.name;
+    if (said->is(json::Type::null)) return std::unexpected(wrong(kInvalidRow, "body", pointer, "type", "names no row"));
     auto cell = to_cell(column, *said);
-    if (!cell)
-      return std::unexpected(
-          wrong(kInvalidRow, "body", prefix + "/" + column.name, cell.error().keyword, cell.error().sentence));
+    if (!cell) return std::unexpected(wrong(kInvalidRow, "body", pointer, cell.error().keyword, cell.error().sentence));
     return std::move(*cell);
   }
 

@@ -38,11 +38,11 @@ class Reader {
       if (column.filled == Filled::owner || column.filled == Filled::tenant) {
         said_caller(*index, member.value);
       } else if (*index == table_.key) {
-        if (creating && table_.key_from_client) put(*index, member.value);
+        if (creating && table_.key_from_client) put(*index, member.value, merging);
         if (!creating) said_key_ = &member.value;
       } else if (!column.read_only) {
         if (merging && column.kind == Kind::json && member.value.is(Type::object)) change_.merged.push_back(*index);
-        put(*index, member.value);
+        put(*index, member.value, merging);
       }
     }
   }
@@ -83,12 +83,13 @@ class Reader {
       const auto& column = table_.columns[i];
       auto& cell = change_.cells[i];
       if (cell || (!creating && (column.read_only || column.filled != Filled::no))) continue;
-      if (column.default_value)
-        put(i, *column.default_value);
-      else if (!creating)
-        put(i, Value{});
+      if (complained(i)) continue;
+      if (column.default_value && (column.nullable || !column.default_value->is(Type::null)))
+        put(i, *column.default_value, false);
       else if (column.required && column.filled == Filled::no && !column.read_only)
         complain(column.name, "required", "is required");
+      else if (!creating)
+        cell = Cell{};
     }
   }
   /// A key that is sent along must be that of the path.
@@ -100,9 +101,7 @@ class Reader {
   const Value* said_key() const { return said_key_; }
   Result<Change> take() {
     if (errors_.empty()) return std::move(change_);
-    Error error{&kInvalidRow, errors_[0].pointer + " " + errors_[0].message};
-    error.more().fields = std::move(errors_);
-    return std::unexpected(std::move(error));
+    return std::unexpected(wrong_fields(kInvalidRow, std::move(errors_)));
   }
 
  private:
@@ -112,13 +111,19 @@ class Reader {
     if (!name.empty()) json::append_token(pointer, name);
     errors_.push_back({"body", std::move(pointer), std::string(keyword), std::move(message)});
   }
-  void put(std::size_t index, const Value& value) {
+  bool complained(std::size_t index) const {
+    std::string pointer{by_.prefix};
+    json::append_token(pointer, table_.columns[index].name);
+    return std::ranges::any_of(errors_, [&](auto& error) { return error.pointer == pointer; });
+  }
+  /// Null in a merge patch takes the member away (RFC 7396), which is no question of the member's type.
+  void put(std::size_t index, const Value& value, bool merging) {
     const auto& column = table_.columns[index];
-    if (value.is(Type::null) && column.required && column.kind != Kind::json) {
-      complain(column.name, "required", "must not be null");
+    if (value.is(Type::null) && (merging ? column.required : !column.nullable)) {
+      complain(column.name, merging ? "required" : "type", "must not be null");
       return;
     }
-    auto cell = value.is(Type::null) && !column.required ? std::expected<Cell, Misfit>{Cell{}} : to_cell(column, value);
+    auto cell = value.is(Type::null) ? std::expected<Cell, Misfit>{Cell{}} : to_cell(column, value);
     if (cell)
       change_.cells[index] = std::move(*cell);
     else
@@ -128,7 +133,7 @@ class Reader {
   void said_caller(std::size_t index, const Value& value) {
     const auto& column = table_.columns[index];
     const bool owner = column.filled == Filled::owner;
-    if (owner && by_.caller->sees_all_owners(table_)) return put(index, value);
+    if (owner && by_.caller->sees_all_owners(table_)) return put(index, value, false);
     const auto said = to_cell(column, value);
     const auto own = caller_cell(column, owner ? by_.caller->subject : by_.caller->tenant);
     if (!said || !own || *said != *own)

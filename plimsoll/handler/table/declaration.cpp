@@ -146,6 +146,23 @@ Types types_of(const json::Value& schema) {
   return types;
 }
 
+/// Whether null is valid, as far as types, listed values and combinations of schemas say.
+bool admits_null(const json::Value& root, const json::Value& declared, int depth = 0) {
+  const auto& schema = follow(root, declared);
+  if (depth > 8) return true;
+  if (schema.is(Type::boolean)) return schema.boolean();
+  const auto types = types_of(schema);
+  if (!types.names.empty() && !types.null) return false;
+  if (auto* one = schema.find("const"); one && !one->is(Type::null)) return false;
+  const auto is_null = [](auto& word) { return word.is(Type::null); };
+  if (auto* words = schema.find("enum"); words && std::ranges::none_of(words->array(), is_null)) return false;
+  const auto admits = [&](auto& part) { return admits_null(root, part, depth + 1); };
+  if (auto* parts = schema.find("allOf"); parts && !std::ranges::all_of(parts->array(), admits)) return false;
+  for (std::string_view keyword : {"anyOf", "oneOf"})
+    if (auto* parts = schema.find(keyword); parts && std::ranges::none_of(parts->array(), admits)) return false;
+  return true;
+}
+
 bool says(const json::Value& schema, std::string_view keyword) {
   auto* value = schema.find(keyword);
   return value && value->is(Type::boolean) && value->boolean();
@@ -184,19 +201,17 @@ std::optional<std::size_t> Reader::known(const Table& table, std::string_view co
 
 Column Reader::column(std::string_view name, const json::Value& declared) {
   const json::Value* schema = &follow(root_, declared);
-  bool null = false;
   // `anyOf: [X, {type: null}]` is how 3.1 says that a reference may be null.
   for (std::string_view keyword : {"anyOf", "oneOf"})
     if (auto* choices = schema->find(keyword); choices && choices->array().size() == 2)
       for (std::size_t i = 0; i < 2; ++i)
         if (auto* type = follow(root_, choices->array()[i]).find("type"); type && is_kind_word(*type, "null")) {
           schema = &follow(root_, choices->array()[1 - i]);
-          null = true;
           break;
         }
   const auto types = types_of(*schema);
   Column made{.name = std::string(name), .kind = kind_of(*schema, types), .schema = schema};
-  made.required = !(null || types.null || (made.kind == Kind::json && types.names.empty()));
+  made.nullable = admits_null(root_, declared);
   made.read_only = says(*schema, "readOnly") || says(declared, "readOnly");
   made.write_only = says(*schema, "writeOnly") || says(declared, "writeOnly");
   made.default_value = declared.find("default") ? declared.find("default") : schema->find("default");
@@ -347,7 +362,7 @@ std::optional<Table> Reader::read(std::string_view name) {
   std::vector<std::string_view> required;
   require(root_, *schema, required);
   for (auto& column : table.columns)
-    column.required = column.required && std::ranges::find(required, column.name) != required.end();
+    column.required = !column.nullable && std::ranges::find(required, column.name) != required.end();
   if (table.columns.empty()) {
     complain(options.schema, "schema", "the schema of table \"" + table.name + "\" has no properties",
              "Its properties are the columns; list them.");

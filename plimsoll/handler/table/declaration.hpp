@@ -31,11 +31,14 @@ struct Column {
   std::string name;
   Kind kind = Kind::text;
   bool required = false;    ///< must be there and not null
+  bool nullable = false;    ///< null is a value of its schema; else what is null in the database is absent
   bool read_only = false;   ///< clients cannot write it
   bool write_only = false;  ///< never shown
   Filled filled = Filled::no;
   const json::Value* schema = nullptr;         ///< resolved
   const json::Value* default_value = nullptr;  ///< where a client says nothing
+  /// A row without it is valid, one in which it is null is not: it is left out of rows in which it is NULL.
+  bool absent_when_null() const { return !required && !nullable; }
 };
 
 enum class Operator : std::uint8_t { eq, ne, lt, le, gt, ge, in, like, is_null };

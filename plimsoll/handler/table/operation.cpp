@@ -64,8 +64,12 @@ std::optional<database::Cell> Operation::key_of(const Context& context) const {
 
 Error Operation::wrong(const Problem& problem, std::string_view in, std::string pointer, std::string_view keyword,
                        std::string message) {
-  Error error{&problem, std::string(in) + " " + pointer + ": " + message};
-  error.more().fields.push_back({std::string(in), std::move(pointer), std::string(keyword), std::move(message)});
+  return wrong_fields(problem, {{std::string(in), std::move(pointer), std::string(keyword), std::move(message)}});
+}
+
+Error wrong_fields(const Problem& problem, std::vector<FieldError> fields) {
+  Error error{&problem, summary(fields)};
+  error.more().fields = std::move(fields);
   return error;
 }
 
@@ -114,9 +118,7 @@ Result<Selection> selection_of(const Model& model, const Table& table, const Con
   const auto text = fields && fields->is(json::Type::string) ? fields->string() : std::string_view{};
   auto made = select(model, table, text, words_of(context.parameter("embed", contract::In::query)));
   if (made) return std::move(*made);
-  Error error{&kInvalidQuery, made.error()};
-  error.more().fields.push_back({"query", "/fields", "fields", made.error()});
-  return std::unexpected(std::move(error));
+  return std::unexpected(wrong_fields(kInvalidQuery, {{"query", "/fields", "fields", std::move(made).error()}}));
 }
 
 }  // namespace plimsoll::table

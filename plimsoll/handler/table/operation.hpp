@@ -64,6 +64,8 @@ class Operation : public Handler {
   EntityTags tags_;
 };
 
+/// Fields of a request that are wrong, all of them.
+Error wrong_fields(const Problem& problem, std::vector<FieldError> fields);
 /// A path segment, percent-decoded; nothing when it is malformed.
 std::optional<std::string> decoded(std::string_view segment);
 /// The selection that `fields` and `embed` of a request ask for.

@@ -5,21 +5,29 @@
 namespace plimsoll::table {
 
 RowWriter::RowWriter(const Table& table, const Selection& selection) {
-  const auto add = [&](std::string_view name, Kind kind) {
-    std::string before = columns_.empty() ? "{" : ",";
+  const auto add = [&](std::string_view name, Kind kind, bool absent_when_null) {
+    std::string before = ",";
     json::append_string(before, name);
-    columns_.push_back({before + ":", kind});
+    columns_.push_back({before + ":", kind, absent_when_null});
   };
-  for (auto column : selection.columns) add(table.columns[column].name, table.columns[column].kind);
-  for (auto& embedded : selection.embeds) add(embedded.embed->name, Kind::json);
+  for (auto index : selection.columns) {
+    const auto& column = table.columns[index];
+    add(column.name, column.kind, column.absent_when_null());
+  }
+  for (auto& embedded : selection.embeds) add(embedded.embed->name, Kind::json, false);
 }
 
 void RowWriter::append(std::string& out, std::span<const database::Field> fields) const {
-  if (columns_.empty()) out += '{';
+  const auto start = out.size();
   for (std::size_t i = 0; i < columns_.size() && i < fields.size(); ++i) {
+    if (columns_[i].absent_when_null && fields[i].index() == 0) continue;
     out += columns_[i].before;
     append_json(out, columns_[i].kind, fields[i]);
   }
+  if (out.size() == start)
+    out += '{';
+  else
+    out[start] = '{';  // in place of the first member's comma
   out += '}';
 }
 

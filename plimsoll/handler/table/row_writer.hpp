@@ -8,8 +8,8 @@
 
 namespace plimsoll::table {
 
-/// Writes rows of `list_statement` and `row_statement` as JSON objects, and remembers where the values stand that a
-/// cursor needs.
+/// Writes rows of `list_statements` and `row_statement` as JSON objects. What is NULL is null where the column's schema
+/// has that value, and absent where it has not.
 class RowWriter {
  public:
   RowWriter(const Table& table, const Selection& selection);
@@ -19,8 +19,9 @@ class RowWriter {
 
  private:
   struct Column {
-    std::string before;  ///< `{"id":` or `,"total":`
+    std::string before;  ///< `,"total":`
     Kind kind;
+    bool absent_when_null;
   };
   std::vector<Column> columns_;
 };

@@ -106,7 +106,8 @@ bool append_where(And& where, Statement& out, const Wanted& rows, std::string_vi
 std::string plain_column(const Table& table, std::size_t column, std::string_view alias) {
   const auto name = column_of(table, column, alias);
   if (table.columns[column].kind != Kind::json) return name;
-  return "iif(json_valid(" + name + ")," + name + ",json_quote(" + name + "))";
+  // NULL stays NULL. (In RETURNING of a table without rowid SQLite 3.40 takes `IS NOT NULL` for true.)
+  return "iif(json_valid(" + name + ")," + name + ",nullif(json_quote(" + name + "),'null'))";
 }
 
 /// Writes what is selected; embeds are correlated subqueries that give one JSON text each.
@@ -164,29 +165,47 @@ class Columns {
     out_.sql += ')';
     return true;
   }
-  /// json_object takes at most 63 pairs (127 arguments); wider rows are joined as text.
+  /// json_object takes at most 63 pairs (127 arguments), and leaves none out: rows that are wider, or have columns that
+  /// may be absent, are joined as text.
   bool append_object(const Table& table, const Selection& selection, const std::string& alias) {
     constexpr std::size_t kPairs = 60;
     const auto total = selection.columns.size() + selection.embeds.size();
-    const bool wide = total > kPairs;
-    out_.sql += wide ? "json('{'" : "json_object(";
-    for (std::size_t i = 0; i < total; ++i) {
-      const bool plain = i < selection.columns.size();
-      const auto& name =
-          plain ? table.columns[selection.columns[i]].name : selection.embeds[i - selection.columns.size()].embed->name;
-      out_.sql += wide ? "||json_quote(" : i ? "," : "";
-      out_.sql += text(name);
-      out_.sql += wide ? ")||':'||json_quote(" : ",";
-      if (plain) {
-        out_.sql += inner(table, selection.columns[i], alias);
-      } else {
-        out_.sql += "json(";
-        if (!append_embed(table, selection.embeds[i - selection.columns.size()], alias)) return false;
-        out_.sql += ')';
-      }
-      if (wide) out_.sql += i + 1 < total ? ")||','" : ")";
+    const bool joined = total > kPairs || std::ranges::any_of(selection.columns, [&](auto column) {
+                          return table.columns[column].absent_when_null();
+                        });
+    if (joined) return append_joined(table, selection, alias);
+    std::string_view before = "json_object(";
+    for (auto index : selection.columns) {
+      const auto& column = table.columns[index];
+      ((((out_.sql += before) += text(column.name)) += ',') += inner(table, index, alias));
+      before = ",";
     }
-    out_.sql += wide ? "||'}')" : ")";
+    for (auto& embedded : selection.embeds) {
+      (((out_.sql += before) += text(embedded.embed->name)) += ",json(");
+      if (!append_embed(table, embedded, alias)) return false;
+      out_.sql += ')';
+      before = ",";
+    }
+    out_.sql += total ? ")" : "json_object()";
+    return true;
+  }
+  /// Every member brings its comma; that of the first is cut off.
+  bool append_joined(const Table& table, const Selection& selection, const std::string& alias) {
+    out_.sql += "json('{'||substr(''";
+    for (auto index : selection.columns) {
+      const auto& column = table.columns[index];
+      const auto member =
+          "','||json_quote(" + text(column.name) + ")||':'||json_quote(" + inner(table, index, alias) + ")";
+      out_.sql +=
+          "||" + (column.absent_when_null() ? "iif(" + column_of(table, index, alias) + " IS NULL,''," + member + ")"
+                                            : member);
+    }
+    for (auto& embedded : selection.embeds) {
+      out_.sql += "||','||json_quote(" + text(embedded.embed->name) + ")||':'||json_quote(json(";
+      if (!append_embed(table, embedded, alias)) return false;
+      out_.sql += "))";
+    }
+    out_.sql += ",2)||'}')";
     return true;
   }
   static std::string text(std::string_view name) {

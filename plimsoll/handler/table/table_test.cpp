@@ -33,6 +33,9 @@ components:
         id: {type: string, format: uuid, readOnly: true}
         name: {type: string, minLength: 1}
         born: {type: string, format: date-time}
+        address: {type: object}
+        labels: {type: array, items: {type: string}}
+        mood: {type: [string, 'null'], enum: [glad, sad]}
     Order:
       type: object
       required: [id, customer_id, status, total, created_at]
@@ -65,6 +68,16 @@ paths:
       operationId: getCustomer
       x-plimsoll: {table: customers}
       responses: {'200': {description: ok}}
+    patch:
+      operationId: patchCustomer
+      x-plimsoll: {table: customers}
+      requestBody: {required: true, content: {application/json: {schema: {type: object}}}}
+      responses: {'200': {description: ok}}
+    put:
+      operationId: putCustomer
+      x-plimsoll: {table: customers}
+      requestBody: {required: true, content: {application/json: {schema: {$ref: '#/components/schemas/Customer'}}}}
+      responses: {'200': {description: ok}}
     delete:
       operationId: deleteCustomer
       x-plimsoll: {table: customers}
@@ -95,6 +108,12 @@ paths:
     post:
       operationId: importOrders
       x-plimsoll: {table: orders, batch: {create: {max: 5, on-error: continue}}}
+      requestBody: {required: true, content: {application/json: {schema: {type: array}}}}
+      responses: {'207': {description: results}}
+  /orders/removal:
+    post:
+      operationId: removeOrders
+      x-plimsoll: {table: orders, batch: {delete: {max: 5, on-error: continue}}}
       requestBody: {required: true, content: {application/json: {schema: {type: array}}}}
       responses: {'207': {description: results}}
   /orders/{id}:
@@ -212,6 +231,55 @@ TEST_F(TableTest, NamesWhatIsWrongWithARow) {
   EXPECT_EQ(pointer_of(reference), "/customer_id");
   (void)create();
   EXPECT_EQ(api.client->request("DELETE", "/customers/" + customer).problem, "conflict");
+}
+
+/// A row keeps to its schema: null is told where null is a value of it, and nothing where it is none.
+TEST_F(TableTest, WhatTheSchemaDoesNotLetBeNullIsAbsent) {
+  const auto path = "/customers/" + customer;
+  const auto lone = api.client->get(path);
+  EXPECT_EQ(lone.body, R"({"id":")" + customer + R"(","name":"Ada"})");
+  const auto back = api.client->request("PUT", path, {{"content-type", "application/json"}}, lone.body);
+  EXPECT_EQ(back.status, 200) << back.body;
+  EXPECT_EQ(back.body, lone.body);
+  const auto whole = api.client->patch(
+      path, R"({"born":"2000-01-01T00:00:00Z","address":{"city":"Rome","street":"x"},"labels":["a"],"mood":"glad"})");
+  EXPECT_EQ(member(whole.body, "address"), R"({"city":"Rome","street":"x"})") << whole.body;
+  EXPECT_EQ(api.client->patch(path, R"({"address":{"street":null}})").status, 200);
+  EXPECT_EQ(member(api.client->get(path).body, "address"), R"({"city":"Rome"})");
+  (void)create();
+  const auto embedded = api.client->get("/orders?fields=id,customer");
+  EXPECT_EQ(
+      member(embedded.body, "data"),
+      R"([{"id":1,"customer":{"id":")" + customer +
+          R"(","name":"Ada","born":"2000-01-01T00:00:00Z","address":{"city":"Rome"},"labels":["a"],"mood":"glad"}}])");
+  const auto bare = api.client->patch(path, R"({"born":null,"address":null,"labels":null,"mood":null})");
+  EXPECT_EQ(bare.body, lone.body) << "null takes a member away (RFC 7396)";
+  EXPECT_EQ(member(api.client->get("/orders?fields=customer").body, "data"), R"([{"customer":)" + lone.body + "}]");
+  EXPECT_EQ(member(api.client->get("/orders?fields=customer(born)").body, "data"), R"([{"customer":{}}])");
+  EXPECT_EQ(member(api.client->get("/customers?fields=born").body, "data"), "[{}]");
+  const auto null = api.client->post("/customers", R"({"name":"Bob","born":null,"labels":null})");
+  EXPECT_EQ(null.status, 422);
+  EXPECT_NE(null.body.find("/born"), std::string::npos) << null.body;
+  EXPECT_NE(null.body.find("/labels"), std::string::npos) << null.body;
+}
+
+TEST_F(TableTest, TellsAllFailuresOfARowAtOnceAndEachOnce) {
+  const auto made = create(R"("total":"1","totl":1,"note":"a\u0000b","weight":-1,"status":"lost")");
+  EXPECT_EQ(made.status, 422);
+  for (std::string_view pointer : {"/totl", "/note", "/weight", "/status"})
+    EXPECT_NE(made.body.find("\"pointer\":\"" + std::string(pointer) + "\""), std::string::npos)
+        << pointer << " in " << made.body;
+  const auto required = api.client->post("/customers", R"({"name":"a\u0000b"})");
+  EXPECT_EQ(required.body.find("is required"), std::string::npos) << "it is there, and wrong: " << required.body;
+  EXPECT_EQ(member(required.body, "detail"), "body /name: must not contain U+0000");
+  const auto batch = api.client->post(
+      "/orders/batch", R"([{"customer_id":")" + customer + R"(","total":"1"},{"customer_id":"nobody","total":"1"}])");
+  EXPECT_EQ(member(batch.body, "detail"), "body /1/customer_id: refers to a row that does not exist");
+  const auto removal = api.client->post("/orders/removal", R"(["x",null,77])");
+  EXPECT_EQ(removal.status, 207);
+  EXPECT_NE(removal.body.find(R"("pointer":"/0","keyword":"type")"), std::string::npos) << removal.body;
+  EXPECT_NE(removal.body.find(R"("pointer":"/1","keyword":"type")"), std::string::npos) << removal.body;
+  EXPECT_NE(removal.body.find(R"({"status":404)"), std::string::npos) << removal.body;
 }
 
 TEST_F(TableTest, ListsPageByPageBothWays) {

@@ -2,6 +2,7 @@
 
 #include "plimsoll/http/conditional.hpp"
 #include "plimsoll/json/parse.hpp"
+#include "plimsoll/json/pointer.hpp"
 #include "plimsoll/json/write.hpp"
 
 #include <algorithm>
@@ -86,23 +87,39 @@ Result<> Writing::check(const Row& row, const Row* before, std::string_view pref
       for (auto& known : validator_->validate(*old))
         std::erase_if(failures, [&](auto& f) { return f.instance == known.instance && f.keyword == known.keyword; });
   }
-  // Absent and null are one in a table: a column that may be absent may be null.
-  std::erase_if(failures, [&](auto& failure) {
-    const auto column =
-        failure.instance.starts_with('/') ? table().column(std::string_view(failure.instance).substr(1)) : std::nullopt;
-    return column && !table().columns[*column].required && row[*column].index() == 0;
-  });
   if (failures.empty()) return {};
-  Error error{&kInvalidRow, failures[0].instance + " " + failures[0].message};
+  std::vector<FieldError> fields;
   for (auto& failure : failures)
-    error.more().fields.push_back({"body", std::string(prefix) + failure.instance, failure.keyword, failure.message});
-  return std::unexpected(std::move(error));
+    fields.push_back({"body", std::string(prefix) + failure.instance, failure.keyword, failure.message});
+  return std::unexpected(wrong_fields(kInvalidRow, std::move(fields)));
+}
+
+Error Writing::all_told(Error error, const json::Value& body, std::string_view prefix) const {
+  if (!validator_ || !error.more_ || !body.is(json::Type::object)) return error;
+  auto fields = std::move(error.more_->fields);
+  const auto known = fields.size();
+  for (auto& failure : validator_->validate(body)) {
+    const auto token = std::string_view(failure.instance).substr(0, failure.instance.find('/', 1));
+    const auto name = token.empty() ? std::nullopt : json::unescape_token(token.substr(1));
+    const auto column = name ? table().column(*name) : std::nullopt;
+    // Whole JSON values may yet be merged, and null may take a member away.
+    if (!column || table().columns[*column].kind == Kind::json || table().columns[*column].read_only) continue;
+    if (const auto* member = body.find(table().columns[*column].name); !member || member->is(json::Type::null))
+      continue;
+    const auto pointer = std::string(prefix) + failure.instance;
+    const auto told = std::span(fields).first(known);
+    if (std::ranges::none_of(told, [&](auto& field) { return field.pointer == pointer; }))
+      fields.push_back({"body", pointer, failure.keyword, failure.message});
+  }
+  return wrong_fields(*error.problem, std::move(fields));
 }
 
 Task<Result<Row>> Writing::explained(Session& session, Error error, const Change* change,
                                      std::string_view prefix) const {
-  if (error.more_)
+  if (error.more_ && !error.more_->fields.empty()) {
     for (auto& field : error.more_->fields) field.pointer.insert(0, prefix);
+    error.detail = summary(error.more_->fields);
+  }
   const bool reference = error.problem == &database::kConstraint && error.more_ &&
                          error.more_->cause.find("FOREIGN KEY") != std::string::npos;
   if (!reference) co_return std::unexpected(std::move(error));
@@ -120,9 +137,9 @@ Task<Result<Row>> Writing::explained(Session& session, Error error, const Change
     auto found = co_await session.query(sql, cells);
     if (!found) co_return std::unexpected(std::move(found).error());
     if (!found->empty()) continue;
-    error.detail = "/" + table().columns[i].name + " refers to a row that does not exist";
     error.more().fields.push_back({"body", std::string(prefix) + "/" + table().columns[i].name, "foreign-key",
                                    "refers to a row that does not exist"});
+    error.detail = summary(error.more().fields);
   }
   co_return std::unexpected(std::move(error));
 }
@@ -254,7 +271,7 @@ class Create final : public Writing {
     if (!fixed) co_return fail(kNoSuchRow);
     if (!context.input.body) co_return std::unexpected(wrong(kInvalidRow, "body", "", "required", "a row is required"));
     auto change = new_row(table(), *context.input.body, {.caller = &*who, .fixed = *fixed, .wall = context.wall});
-    if (!change) co_return std::unexpected(std::move(change).error());
+    if (!change) co_return std::unexpected(all_told(std::move(change).error(), *context.input.body, {}));
     context.wrote(table().name);
     auto answer = co_await context.unit().answer([&](Session& session) -> Task<Result<Response>> {
       auto row = co_await insert(session, *change, {});
@@ -293,7 +310,7 @@ class ChangeOne final : public Writing {
       const ChangeBy by{.caller = &*who, .fixed = conditions, .wall = context.wall};
       auto read = plan_.action == Action::update ? merge_patch(table(), *context.input.body, by)
                                                  : replacement(table(), *context.input.body, by);
-      if (!read) co_return std::unexpected(std::move(read).error());
+      if (!read) co_return std::unexpected(all_told(std::move(read).error(), *context.input.body, {}));
       change = std::move(*read);
     }
     context.wrote(table().name);

@@ -27,6 +27,8 @@ class Writing : public Operation {
 
   /// The row must satisfy the table's schema; what was wrong in `before` already is not held against a change.
   Result<> check(const Row& row, const Row* before, std::string_view prefix) const;
+  /// A body that could not be read into a change: with what the schema says against its other members.
+  Error all_told(Error error, const json::Value& body, std::string_view prefix) const;
   Result<> precondition(const Request& request, const Context& context, const Row& row) const;
   static bool conditional(const Request& request);
   bool validates() const { return validator_ != nullptr; }
