@@ -49,7 +49,8 @@ class Starting(harness.ServerTest):
             done = self.plimsoll("serve", self.laid(), "--listen", f"127.0.0.1:{port}", "--management", "off")
         self.assertEqual(done.returncode, 2, done)
         self.assertIn(str(port), done.stderr)
-        self.assertRegex(done.stderr, "in use")
+        self.assertRegex(done.stderr, "^plimsoll: error: .* in use")
+        self.assertEqual((done.stdout, len(done.stderr.splitlines())), ("", 3), "one block, and nothing else")
 
     def test_a_port_of_another_of_us_is_taken_too_unless_they_are_to_overlap(self):
         server = self.serve(CONTRACT)
@@ -71,7 +72,7 @@ class Starting(harness.ServerTest):
     def test_an_unknown_configuration_key_is_refused_with_a_suggestion(self):
         output = self.refused(CONTRACT, "lisen: ['127.0.0.1:0']")
         self.assertIn('did you mean "listen"?', output)
-        self.assertIn("line 1", output)
+        self.assertIn("plimsoll.yaml:1:1: error: ", output)
 
     def test_a_missing_secret_is_refused_by_name(self):
         output = self.refused(CONTRACT, "credentials: {zoho: '${PLIMSOLL_TEST_NO_SUCH_SECRET}'}")
@@ -82,6 +83,27 @@ class Starting(harness.ServerTest):
         output = self.refused(CONTRACT.replace("x-plimsoll: {table: notes}", "x-plimsoll: {table: notes, rollout: 5%}"))
         self.assertRegex(output, "does not implement \"rollout\"")
 
+    def test_words_of_the_deployment_of_a_later_version_are_refused_saying_so(self):
+        for config, word in (("database: {pool: {max: 20}}", "database.pool"), ("database: {replicas: ['sqlite:b.db']}", "database.replicas"),
+                             ("store: {url: 'redis://cache'}", "store"), ("upstreams: {a: {targets: ['http://a']}}", "upstreams"),
+                             ("telemetry: {traces: 'http://otel:4318'}", "telemetry.traces"), ("jobs: {mail: {run: {email: {to: a}}}}", "email")):
+            output = self.refused(CONTRACT, config)
+            self.assertRegex(output, rf"plimsoll\.yaml:1:\d+: error: this version does not implement `{word}` yet \[not-implemented\]\n")
+        self.assertRegex(self.refused(CONTRACT, "database: {url: 'postgres://shop@db/shop'}"), r"plimsoll\.yaml:1:17: error: only `sqlite:PATH` is served")
+
+    def test_a_mistake_in_the_deployment_is_told_with_its_own_place(self):
+        for config, place in (("listen: [a]\nlimits: {hed: 4KiB}", "2:10"), ("telemetry:\n  lg: info", "2:3"), ("database: {\n  reders: 4}", "2:3"), ("listen: [\n", "2:1")):
+            self.assertIn(f"plimsoll.yaml:{place}: error: ", self.refused(CONTRACT, config))
+        server = self.server(CONTRACT, files={"other.yaml": "jobs: {mail: {run: nothing}}\n"}, arguments=("--config", "other.yaml"))
+        harness.Process.start(server)
+        self.assertEqual(server.wait(), 2)
+        self.assertIn("other.yaml:1:20: error: ", server.output)
+
+    def test_one_reason_is_told_once_for_all_the_operations_it_stops(self):
+        output = self.refused(CONTRACT.replace("security: []", "security: [{bearer: []}]") + "  securitySchemes: {bearer: {type: http, scheme: bearer}}\n")
+        self.assertEqual(output.count("has nothing that verifies its tokens"), 1, output)
+        self.assertIn("operation listNotes and 1 other, policy authentication", output)
+
     def test_config_explains_each_option_with_its_origin(self):
         folder = self.directory()
         (folder / "plimsoll.yaml").write_text("telemetry: {log: warning}\ncredentials: {a: very-secret}\n")
@@ -89,6 +111,7 @@ class Starting(harness.ServerTest):
         self.assertEqual(done.returncode, 0, done)
         self.assertRegex(done.stdout, r'telemetry\.log: "warning"\n  from:    plimsoll\.yaml:1\n  default: "info"\n  \w')
         self.assertNotIn("very-secret", done.stdout)
+        self.assertRegex(done.stdout, r'limits\.head: "32KiB"\n  from:    default\n')
 
     def test_what_init_writes_is_served(self):
         folder = self.directory()
@@ -103,7 +126,10 @@ class Starting(harness.ServerTest):
     def test_version_and_help(self):
         self.assertRegex(self.plimsoll("--version").stdout, r"plimsoll \d+\.\d+\.\d+")
         self.assertIn("serve", self.plimsoll("--help").stdout)
-        self.assertEqual(self.plimsoll("sevre").returncode, 2)
+        unknown = self.plimsoll("sevre")
+        self.assertEqual(unknown.returncode, 2)
+        self.assertIn('there is no command "sevre"; did you mean "serve"?', unknown.stderr)
+        self.assertIn("there is no command", self.plimsoll("frobnicate", "--help").stderr)
 
     def laid(self, text=CONTRACT, name="contract.yaml"):
         path = self.directory() / name

@@ -183,6 +183,10 @@ class Tables(harness.ServerTest):
         self.assertIn("001_things was edited after it had been applied", edited.stderr)
         self.assertIn("001_things was edited", self.refused(folder / "contract.yaml", folder / "plimsoll.yaml", directory=folder))
 
+    def test_migrations_of_a_contract_that_is_not_there_are_not_looked_for(self):
+        done = self.plimsoll("migrate", "up", "thngs.yaml")
+        self.assertEqual((done.returncode, "thngs.yaml" in done.stderr, "no migrations" in done.stderr), (2, True, False), done.stderr)
+
     def test_a_start_applies_what_is_pending(self):
         server = self.server(contract(), CONFIG, files={
             "migrations/1.sql": "CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT NOT NULL, size INTEGER, price TEXT);",
@@ -276,6 +280,15 @@ class Tables(harness.ServerTest):
             writing.close()
             reading.close()
             other.close()
+
+    def test_a_query_that_is_refused_is_told_what_to_write(self):
+        server = self.things(columns="tags: {type: array, items: {type: string}}")
+        for query, said in (("fields=tags(a)", '"tags" is shown as a whole'), ("fields=name,,id", "a field's name is missing before `,`"),
+                            ("fields=name,", "a field's name is missing at the end"), ("fields=name)", "a comma is expected before `)`"),
+                            ("size[in]=1,2", 'did you mean "size"?'), ("name[eq]=a", 'did you mean "name"?'), ("size[gt]=1", 'did you mean "size[ge]"?')):
+            refused = server.get("/things?" + query)
+            self.assertEqual(refused.status, 400, query)
+            self.assertIn(said, refused.json()["detail"], query)
 
     def test_hostile_queries_are_answered_or_refused_and_never_a_fault(self):
         server = self.things()

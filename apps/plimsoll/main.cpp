@@ -1,4 +1,5 @@
 #include "apps/plimsoll/commands.hpp"
+#include "plimsoll/config/options.hpp"
 
 #include <algorithm>
 #include <CLI/CLI.hpp>
@@ -32,8 +33,23 @@ int complain(const Error& error) {
 
 }  // namespace plimsoll::command
 
+namespace {
+
+using namespace plimsoll::command;
+
+/// What the parser would call missing, though it is there and unknown.
+int unknown_command(std::string_view word, const std::vector<const Subcommand*>& all) {
+  std::vector<std::string_view> names;
+  for (auto* command : all) names.push_back(command->name);
+  const auto near = plimsoll::config::nearest(word, names);
+  return complain("there is no command \"" + std::string(word) + "\"" +
+                      (near.empty() ? "" : "; did you mean \"" + std::string(near) + "\"?"),
+                  {}, "`plimsoll --help` lists them.");
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
-  using namespace plimsoll::command;
   try {
     CLI::App app{"Turns an OpenAPI document into a running HTTP API.", "plimsoll"};
     app.set_version_flag("--version", "plimsoll " PLIMSOLL_VERSION);
@@ -41,6 +57,10 @@ int main(int argc, char** argv) {
     std::vector<const Subcommand*> all;
     for (auto* command = first_subcommand(); command; command = command->next) all.push_back(command);
     std::ranges::sort(all, {}, [](auto* command) { return std::string_view(command->name); });
+    const auto word = argc > 1 ? std::string_view(argv[1]) : std::string_view{};
+    if (!word.empty() && word[0] != '-' &&
+        std::ranges::find(all, word, [](auto* each) { return std::string_view(each->name); }) == all.end())
+      return unknown_command(word, all);
     int status = 0;
     for (auto* command : all) {
       auto* sub = app.add_subcommand(command->name, command->sentence);

@@ -25,6 +25,9 @@ int run(const Options& options) {
     for (const auto& each : deployment.error()) std::fprintf(stderr, "%s\n", contract::to_string(each).c_str());
     return 2;
   }
+  if (!options.contract.empty() && !fs::is_regular_file(options.contract))
+    return complain("the contract cannot be read", options.contract,
+                    "Give the path of a file that exists and can be read.");
   auto& at = deployment->database;
   if (at.url.empty() && options.contract.empty())
     return complain(

@@ -78,6 +78,22 @@ std::unexpected<Error> wrong(const json::Value& at, std::string_view what) {
   return fail(kConfiguration, text + std::string(what));
 }
 
+Located located(std::string_view sentence) {
+  constexpr std::string_view line = "line ", column = ", column ", end = ": ";
+  Located made{.at = {}, .what = std::string(sentence)};
+  const auto number = [&](std::string_view before, std::uint32_t& into) {
+    if (!sentence.starts_with(before)) return false;
+    sentence.remove_prefix(before.size());
+    const auto read = std::from_chars(sentence.data(), sentence.data() + sentence.size(), into);
+    sentence.remove_prefix(static_cast<std::size_t>(read.ptr - sentence.data()));
+    return read.ec == std::errc{};
+  };
+  json::Position at;
+  if (number(line, at.line) && number(column, at.column) && sentence.starts_with(end))
+    made = {.at = at, .what = std::string(sentence.substr(end.size()))};
+  return made;
+}
+
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates) {
   std::string_view best;
   std::size_t least = std::max<std::size_t>(2, word.size() / 3) + 1;

@@ -89,6 +89,12 @@ std::string schema(std::span<const Field> fields, const void* defaults);
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates);
 /// `line 7, column 3: <what>` as an error.
 std::unexpected<Error> wrong(const json::Value& at, std::string_view what);
+/// Such a sentence, taken apart again by who names the file; the position is empty where the sentence has none.
+struct Located {
+  json::Position at;
+  std::string what;
+};
+Located located(std::string_view sentence);
 
 /// `250ms`, `30s`, `5m`, `1h`, `7d`; never a bare number.
 struct Duration {

@@ -118,7 +118,11 @@ void Parameters::unknown(std::span<RawPair> query, Arena& arena, std::vector<Fie
     std::vector<std::string_view> known;
     for (auto& p : operation_.parameters)
       if (p.in == In::query) known.push_back(p.name);
-    const auto near = config::nearest(name, known);
+    // `status[eq]` and `status[in]` are written `status=open,paid`.
+    const auto bare = std::string_view(name).substr(0, name.find('['));
+    const bool plain =
+        (name.ends_with("[eq]") || name.ends_with("[in]")) && std::ranges::find(known, bare) != known.end();
+    const auto near = plain ? bare : config::nearest(name, known);
     complain(errors, In::query, name, {}, "unknown",
              "this operation has no such parameter" +
                  (near.empty() ? std::string{} : "; did you mean \"" + std::string(near) + "\"?"));

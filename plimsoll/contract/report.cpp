@@ -3,7 +3,7 @@
 namespace plimsoll::contract {
 
 std::string to_string(const Complaint& c) {
-  std::string text = c.file;
+  std::string text = c.file.empty() ? "plimsoll" : c.file;
   if (c.at.line) text += ":" + std::to_string(c.at.line) + ":" + std::to_string(c.at.column);
   text += c.severity == Complaint::Severity::error ? ": error: " : ": warning: ";
   text += c.what + " [" + c.code + "]";

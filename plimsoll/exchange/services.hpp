@@ -46,8 +46,9 @@ struct Services {
   telemetry::Log* log = nullptr;
   const Clock* clock = nullptr;
   const json::Value* deployment = nullptr;  ///< `plimsoll.yaml` as read, secrets filled in; null when there is none
-  bool development = false;                 ///< `--dev`
-  bool mock = false;                        ///< every operation answers from its examples: nobody is asked who they are
+  std::string deployment_file = "plimsoll.yaml";  ///< as it was named
+  bool development = false;                       ///< `--dev`
+  bool mock = false;  ///< every operation answers from its examples: nobody is asked who they are
   /// What parts have made for all operations and threads. Never null; the same in copies.
   std::shared_ptr<Shared> shared = std::make_shared<Shared>();
   /// What runs beside the requests; parts add to it while a plan is built.

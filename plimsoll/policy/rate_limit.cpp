@@ -171,15 +171,14 @@ Result<std::vector<Limit>> limits_in_force(const RateLimitOptions& options, cons
 struct Announced {
   bool done = false;
 };
-/// Limits nobody asked for are said aloud, once.
+/// Limits nobody asked for are said aloud, once, to whoever starts the server.
 void announce(const Services& services, std::span<const Limit> limits) {
-  if (!services.log || std::ranges::none_of(limits, [](auto& limit) { return limit.by == By::stranger; })) return;
+  if (std::ranges::none_of(limits, [](auto& limit) { return limit.by == By::stranger; })) return;
   if (std::exchange(services.shared->of<Announced>()->done, true)) return;
-  services.log->write(telemetry::Level::info, "default rate limits", [&](telemetry::Line& line) {
-    std::string all;
-    for (const auto& limit : limits) all += (all.empty() ? "" : ", ") + to_string(limit);
-    line.add("limits", all).add("remedy", "`rate-limit` in x-plimsoll says otherwise; `rate-limit: off` removes them");
-  });
+  std::string all;
+  for (const auto& limit : limits) all += (all.empty() ? "" : ", ") + to_string(limit);
+  services.remarks->push_back("plimsoll: default rate limits: " + all +
+                              "; `rate-limit` in x-plimsoll says otherwise, `rate-limit: off` removes them");
 }
 
 /// Counts requests and refuses those above a limit. Stands in two places of the chain: limits by address before

@@ -1,5 +1,6 @@
 #include "plimsoll/server/deployment.hpp"
 
+#include "plimsoll/edge/server.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/json/yaml.hpp"
 #include "plimsoll/server/words.hpp"
@@ -48,7 +49,7 @@ constexpr config::Field kFields[] = {
                                 "Whether another process may listen on the same addresses: for a restart in which the "
                                 "old and the new one overlap."),
 };
-/// Keys whose options are read elsewhere in the house.
+/// Keys whose options are read elsewhere in the house; the first has options of its own.
 constexpr config::Field kNested[] = {
     field<&Deployment::limits>("limits", "Limits of the listeners and their connections."),
     field<&Deployment::store>("store", "Where shared state is kept; nothing: in this process."),
@@ -135,15 +136,50 @@ class Secrets {
 
 contract::Complaint misread(std::string_view key, const json::Value& value, const Error& error,
                             const std::string& file) {
-  return complaint(file, value.position(), "configuration", "`" + std::string(key) + "`: " + error.detail,
+  auto [at, what] = config::located(error.detail);
+  return complaint(file, at.line ? at : value.position(), "configuration", "`" + std::string(key) + "`: " + what,
                    "`plimsoll config --explain` lists every option.");
+}
+
+/// Words of the language that this version does not have yet, and what there is instead.
+struct Later {
+  std::string_view section, key, remedy;
+};
+constexpr Later kLater[] = {
+    {{}, "store", "Remove it: state is kept in this process."},
+    {{}, "upstreams", "Remove it: operations are answered by `table`, `job`, `mock` and by C++."},
+    {"database", "pool", "Remove it: SQLite has one writer, and `readers` says how many threads read."},
+    {"database", "replicas", "Remove it: rows are read where they are written."},
+    {"telemetry", "traces", "Remove it: trace ids are taken, logged and handed on, and nothing is exported."},
+};
+
+void refuse_later_words(const json::Value& root, const std::string& file, contract::Complaints& complaints) {
+  for (const auto& later : kLater) {
+    const auto* section = later.section.empty() ? &root : root.find(later.section);
+    if (!section) continue;
+    for (const auto& member : section->object())
+      if (member.key == later.key)
+        complaints.push_back(complaint(file, member.at, "not-implemented",
+                                       "this version does not implement `" +
+                                           (later.section.empty() ? std::string{} : std::string(later.section) + ".") +
+                                           std::string(later.key) + "` yet",
+                                       std::string(later.remedy)));
+  }
+}
+
+/// Known words of a section that are read, or refused, elsewhere.
+void also_known(std::string_view section, std::vector<std::string_view>& words) {
+  for (const auto& later : kLater)
+    if (later.section == section) words.push_back(later.key);
 }
 
 void read_part(const json::Value& root, std::string_view key, std::span<const config::Field> fields, void* options,
                const std::string& file, contract::Complaints& complaints) {
   const auto* value = root.find(key);
   if (!value) return;
-  if (auto done = config::read(*value, fields, options); !done)
+  std::vector<std::string_view> others;
+  also_known(key, others);
+  if (auto done = config::read(*value, fields, options, others); !done)
     complaints.push_back(misread(key, *value, done.error(), file));
 }
 
@@ -159,10 +195,12 @@ void read_database(const json::Value& root, Deployment& made, contract::Complain
   if (!value) return;
   const auto sqlite = sqlite_fields();
   std::vector<std::string_view> others;
+  also_known("database", others);
+  auto own = others;
   for (const auto& field : sqlite) others.push_back(field.name);
+  for (const auto& field : kDatabase) own.push_back(field.name);
   auto done = config::read(*value, kDatabase, &made.database, others);
-  if (done)
-    done = config::read(*value, sqlite, &made.database.sqlite, std::array<std::string_view, 2>{"url", "migrations"});
+  if (done) done = config::read(*value, sqlite, &made.database.sqlite, own);
   if (!done) complaints.push_back(misread("database", *value, done.error(), made.file));
 }
 
@@ -191,7 +229,8 @@ std::expected<Deployment, contract::Complaints> read_deployment(const std::strin
   made.memory = std::make_unique<Arena>();
   auto parsed = json::parse_yaml(*made.text, *made.memory);
   if (!parsed) {
-    complaints.push_back(complaint(made.file, {}, "malformed-document", parsed.error().detail, "Correct the line."));
+    auto [at, what] = config::located(parsed.error().detail);
+    complaints.push_back(complaint(made.file, at, "malformed-document", std::move(what), "Correct the line."));
     return std::unexpected(std::move(complaints));
   }
   auto& root = made.memory->make<json::Value>(*parsed);
@@ -204,9 +243,11 @@ std::expected<Deployment, contract::Complaints> read_deployment(const std::strin
   std::vector<std::string_view> others(std::begin(kOwn), std::end(kOwn));
   const auto sections = deployment_sections();
   for (const auto* section : sections) others.push_back(section->key.name);
-  if (auto done = config::read(root, all, &made, others); !done)
-    complaints.push_back(complaint(made.file, {}, "configuration", done.error().detail,
-                                   "`plimsoll config --explain` lists every option."));
+  if (auto done = config::read(root, all, &made, others); !done) {
+    auto [at, what] = config::located(done.error().detail);
+    complaints.push_back(
+        complaint(made.file, at, "configuration", std::move(what), "`plimsoll config --explain` lists every option."));
+  }
   for (const auto* section : sections)
     if (const auto* value = root.find(section->key.name); value && section->check)
       if (auto done = section->check(*value); !done)
@@ -216,13 +257,13 @@ std::expected<Deployment, contract::Complaints> read_deployment(const std::strin
   read_part(root, "tls", net::kTlsFields, &made.tls, made.file, complaints);
   made.names_database = root.find("database") != nullptr;
   if (!made.database.url.empty() && !made.database.url.starts_with("sqlite:"))
-    complaints.push_back(complaint(made.file, root.find("database")->position(), "configuration",
+    complaints.push_back(complaint(made.file, root.at("database", "url")->position(), "not-implemented",
                                    "only `sqlite:PATH` is served by this version", "Use `sqlite:PATH`."));
-  for (const char* later : {"store", "upstreams"})
-    if (const auto* value = root.find(later))
-      complaints.push_back(complaint(made.file, value->position(), "not-implemented",
-                                     "`" + std::string(later) + "` is not implemented in this version",
-                                     "Remove it: state is kept in this process."));
+  if (made.limits) {
+    edge::Limits limits;
+    read_part(root, "limits", edge::kLimitFields, &limits, made.file, complaints);
+  }
+  refuse_later_words(root, made.file, complaints);
   if (!complaints.empty()) return std::unexpected(std::move(complaints));
   return made;
 }
@@ -284,7 +325,11 @@ std::vector<Explained> explain(const Deployment& deployment) {
   explain_fields(out, "telemetry.", kTelemetry, &deployment.telemetry, &standard.telemetry, part("telemetry"),
                  deployment.file);
   explain_fields(out, "tls.", net::kTlsFields, &deployment.tls, &standard.tls, part("tls"), deployment.file);
-  explain_fields(out, "", kNested, &deployment, &standard, deployment.root, deployment.file);
+  edge::Limits limits;
+  const edge::Limits usual;
+  if (deployment.limits) (void)config::read(*deployment.limits, edge::kLimitFields, &limits);
+  explain_fields(out, "limits.", edge::kLimitFields, &limits, &usual, part("limits"), deployment.file);
+  explain_fields(out, "", std::span(kNested).subspan(1), &deployment, &standard, deployment.root, deployment.file);
   explain_sections(out, deployment);
   for (auto& row : out)
     // A key may be the text of a mounted secret instead of a path.

@@ -161,6 +161,7 @@ contract::Complaints Instance::State::open() {
               .log = log.get(),
               .clock = &clock,
               .deployment = deployment.root,
+              .deployment_file = deployment.file.empty() ? "plimsoll.yaml" : deployment.file,
               .development = settings.development,
               .mock = settings.mock_all};
   return {};

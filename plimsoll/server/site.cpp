@@ -7,6 +7,8 @@
 #include "plimsoll/http/conditional.hpp"
 #include "plimsoll/http/field_block.hpp"
 
+#include <map>
+
 namespace plimsoll::server {
 namespace {
 
@@ -53,6 +55,25 @@ void inherit(contract::Operation& operation, const contract::Contract& contract)
     operation.extensions.push_back({member.key, &member.value, "document"});
 }
 
+/// What is wrong with many operations for one reason is told at the first of them, with the number of the others.
+contract::Complaints told_once(contract::Complaints all) {
+  contract::Complaints kept;
+  std::map<std::string, std::pair<std::size_t, std::size_t>, std::less<>>
+      places;  // reason → where it is kept, how often
+  for (auto& each : all) {
+    const auto comma = each.what.starts_with("operation ") ? each.what.find(", policy ") : std::string::npos;
+    auto reason = comma == std::string::npos ? each.what : each.what.substr(comma);
+    auto [place, fresh] = places.try_emplace(std::move(reason), kept.size(), 0);
+    ++place->second.second;
+    if (fresh) kept.push_back(std::move(each));
+  }
+  for (const auto& [reason, place] : places)
+    if (const auto others = place.second - 1; others && reason.starts_with(", policy "))
+      kept[place.first].what.insert(kept[place.first].what.size() - reason.size(),
+                                    " and " + std::to_string(others) + (others == 1 ? " other" : " others"));
+  return kept;
+}
+
 void complain(contract::Complaints& complaints, const contract::Contract& contract,
               const contract::Operation& operation, const Error& error) {
   complaints.push_back({.code = "configuration",
@@ -85,7 +106,7 @@ contract::Complaints Site::operations(std::vector<std::unique_ptr<Handler>> hand
     build(*route.handler, contract_->operations[i], Reach::operations, route.plan);
     build(*options_, contract_->operations[i], Reach::everything, route.beside);
   }
-  return complaints;
+  return told_once(std::move(complaints));
 }
 
 contract::Complaints Site::page(std::string path, std::unique_ptr<Handler> handler, std::string route) {

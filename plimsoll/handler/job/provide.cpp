@@ -10,6 +10,10 @@
 namespace plimsoll::handler::job {
 namespace {
 
+/// Never told over HTTP: it refuses the start.
+constexpr Problem kLaterRun{"not-implemented", 500, "This version has no such way to run a job",
+                            "Run it in C++ or by `{http: URL}` or `{sql: STATEMENT}`."};
+
 struct Options {
   config::Raw run = nullptr;
   std::int64_t attempts = 12;
@@ -88,7 +92,7 @@ class Reading {
     if (run.find("sql") && run.object().size() == (run.find("result") ? 2 : 1)) return run_sql(run);
     if (run.is(json::Type::object) && run.object().size() == 1) {
       if (auto* http = run.find("http")) return run_http(*http, attempt);
-      if (run.find("email")) return fail(config::kConfiguration, "`email` is not implemented in this version");
+      if (run.find("email")) return fail(kLaterRun, "this version does not implement `email` yet");
     }
     return fail(config::kConfiguration, "`run` is `c++`, `{http: URL}` or `{sql: STATEMENT}`");
   }
@@ -101,7 +105,7 @@ class Reading {
         auto [known, fresh] = of_queue.emplace(job.kind.queue, job.kind.concurrency);
         if (!fresh && known->second != job.kind.concurrency)
           complaints_.push_back({.code = "configuration",
-                                 .file = "plimsoll.yaml",
+                                 .file = services_.deployment_file,
                                  .pointer = "/jobs/" + job.kind.name,
                                  .what = "queue `" + job.kind.queue + "` is given two concurrencies",
                                  .remedy = "Give the same to all jobs of a queue, or queues of their own."});
@@ -113,8 +117,8 @@ class Reading {
   }
 
   void complain(const json::Value& at, const Error& error) {
-    complaints_.push_back({.code = "configuration",
-                           .file = "plimsoll.yaml",
+    complaints_.push_back({.code = std::string(error.problem->code),
+                           .file = services_.deployment_file,
                            .at = at.position(),
                            .pointer = "/jobs",
                            .what = error.detail,

@@ -24,7 +24,12 @@ class Reader {
       if (embed != table.embeds.end()) {
         if (auto done = read_embed(made, *embed, depth); !done) return std::unexpected(std::move(done).error());
       } else if (auto column = table.column(name); column && !table.columns[*column].write_only) {
+        if (rest_.starts_with('('))
+          return std::unexpected("\"" + std::string(name) + "\" is shown as a whole: it has no parenthesis");
         shown[*column] = true;
+      } else if (name.empty()) {
+        return std::unexpected("a field's name is missing" +
+                               (rest_.empty() ? " at the end" : " before `" + std::string(rest_.substr(0, 1)) + "`"));
       } else {
         return std::unexpected("there is no field \"" + std::string(name) + "\"");
       }
@@ -35,7 +40,7 @@ class Reader {
       if (shown[i]) made.columns.push_back(i);
     return made;
   }
-  bool at_end() const { return rest_.empty(); }
+  std::string_view rest() const { return rest_; }
 
  private:
   std::expected<void, std::string> read_embed(Selection& into, const Embed& embed, int depth) {
@@ -79,7 +84,8 @@ std::expected<Selection, std::string> select(const Model& model, const Table& ta
     Reader reader{model, fields};
     auto read = reader.read(table);
     if (!read) return read;
-    if (!reader.at_end()) return std::unexpected("a parenthesis is not closed, or closed twice");
+    if (!reader.rest().empty())
+      return std::unexpected("a comma is expected before `" + std::string(reader.rest().substr(0, 1)) + "`");
     made = std::move(*read);
   }
   for (auto name : embeds) {
