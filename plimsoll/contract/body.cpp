@@ -1,5 +1,7 @@
 #include "plimsoll/contract/body.hpp"
 
+#include "plimsoll/http/characters.hpp"
+#include "plimsoll/http/multipart.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/utf8.hpp"
 
@@ -11,10 +13,22 @@ namespace {
 using json::Type;
 using json::Value;
 
-std::string_view essence(std::string_view content_type) {
-  content_type = content_type.substr(0, content_type.find(';'));
-  while (content_type.ends_with(' ')) content_type.remove_suffix(1);
-  return content_type;
+constexpr std::size_t kMostParts = 1000;
+constexpr std::size_t kPiece = 4096;  // of a body that is fed to the parser: what it moves stays small
+
+/// type/subtype without parameters, lower case.
+std::string essence(std::string_view content_type) {
+  std::string type(trimmed(content_type.substr(0, content_type.find(';'))));
+  std::ranges::transform(type, type.begin(), [](unsigned char c) { return std::tolower(c); });
+  return type;
+}
+
+/// Only an object will do: written in a form, it is a JSON text.
+bool is_object(const ValueShape* shape) {
+  return shape && shape->may(ValueShape::object) && !shape->may(ValueShape::text) && !shape->may(ValueShape::array);
+}
+bool is_list(const ValueShape* shape) {
+  return shape && shape->may(ValueShape::array) && !shape->may(ValueShape::text);
 }
 
 std::optional<Style> form_style(std::string_view name) {
@@ -54,12 +68,13 @@ BodyReader::BodyReader(const Contract& contract, const MediaType& media) : media
                                                         : how.style == Style::form || how.style == Style::deep_object;
     Property made{.reader = {{}, {}}};
     if (types && types->is(Type::string)) made.content_types = types->string();
-    // Unless a style says otherwise, an object is one JSON text (OpenAPI 3.1.1, section 4.8.15.1.1).
-    const bool object =
-        shape->may(ValueShape::object) && !shape->may(ValueShape::text) && !shape->may(ValueShape::array);
-    made.json =
-        body_kind(essence(made.content_types)) == BodyKind::json || (object && !said && made.content_types.empty());
+    // Unless a style says otherwise, an object is one JSON text, and of a list each item that is one (OpenAPI 3.1.1,
+    // section 4.8.15.1.1).
+    const bool unsaid = !said && made.content_types.empty();
+    made.json = body_kind(essence(made.content_types)) == BodyKind::json || (unsaid && is_object(shape.get()));
+    made.json_items = unsaid && is_list(shape.get()) && is_object(shape->items.get());
     how.json = made.json;
+    how.json_items = made.json_items;
     made.reader = ValueReader{std::move(how), *shape};
     properties_.push_back(std::move(made));
   }
@@ -72,8 +87,7 @@ const BodyReader::Property* BodyReader::property(std::string_view name) const {
 
 Result<const Value*> BodyReader::read(std::string_view bytes, std::string_view content_type, Arena& arena,
                                       std::vector<FieldError>& errors) const {
-  std::string type(essence(content_type));
-  std::ranges::transform(type, type.begin(), [](unsigned char c) { return std::tolower(c); });
+  const auto type = essence(content_type);
   Result<Value> value = Value{};
   const auto kind = body_kind(type);
   switch (kind) {
@@ -83,7 +97,10 @@ Result<const Value*> BodyReader::read(std::string_view bytes, std::string_view c
     case BodyKind::multipart: value = multipart(bytes, content_type, arena, errors); break;
     case BodyKind::text:
       if (!json::valid_utf8(bytes)) return fail(kMalformedBody, "the text is not UTF-8");
-      value = Value::of(bytes);
+      if (auto read = coerce(bytes, &shape_); read)
+        value = *read;
+      else
+        errors.push_back({"body", "", "type", std::string(read.error())});
       break;
     case BodyKind::binary: return nullptr;
   }
@@ -144,6 +161,46 @@ Result<Value> BodyReader::form(std::string_view bytes, Arena& arena, std::vector
   return object;
 }
 
+/// Takes what the parser tells into the arena.
+class BodyReader::Parts final : public http::MultipartParts {
+ public:
+  explicit Parts(Arena& arena) : arena_(arena) {}
+  std::vector<Part> parts;
+
+  Result<> begin(http::PartHead head) override {
+    if (!json::valid_utf8(head.name)) return fail(kMalformedBody, "the name of a part is not UTF-8");
+    parts.push_back({arena_.keep(head.name), arena_.keep(head.content_type), {}, head.has_filename});
+    content_.clear();
+    return {};
+  }
+  Result<> data(std::string_view piece) override {
+    content_ += piece;
+    return {};
+  }
+  Result<> end() override {
+    parts.back().body = arena_.keep(content_);
+    return {};
+  }
+
+ private:
+  Arena& arena_;
+  std::string content_;
+};
+
+/// Is that type among those of `encoding`? A part that says nothing is text (RFC 7578, section 4.4), which JSON is too.
+bool BodyReader::Property::takes(std::string_view type) const {
+  if (type.empty() && json) return true;
+  if (type.empty()) type = "text/plain";
+  for (std::string_view rest = content_types; !rest.empty();) {
+    const auto written = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(written.size() + 1, rest.size()));
+    const auto one = essence(written);
+    if (one == type || one == "*/*" || (one.ends_with("/*") && type.starts_with(one.substr(0, one.size() - 1))))
+      return true;
+  }
+  return content_types.empty();
+}
+
 Value BodyReader::part_value(const Part& part, const Property* property, Arena& arena,
                              std::vector<FieldError>& errors) const {
   const auto wrong = [&](std::string_view keyword, std::string what) {
@@ -151,44 +208,40 @@ Value BodyReader::part_value(const Part& part, const Property* property, Arena& 
     return Value{};
   };
   const auto type = essence(part.content_type);
-  if (property && !property->content_types.empty() && !type.empty()) {
-    bool known = false;
-    for (std::string_view rest = property->content_types; !rest.empty();) {
-      auto one = rest.substr(0, rest.find(','));
-      rest.remove_prefix(std::min(one.size() + 1, rest.size()));
-      while (one.starts_with(' ')) one.remove_prefix(1);
-      known |= one == type || one == "*/*" || (one.ends_with("/*") && type.starts_with(one.substr(0, one.size() - 1)));
-    }
-    if (!known) return wrong("contentType", "must be of the type " + property->content_types);
-  }
-  if (body_kind(type) == BodyKind::json || (property && property->json && type.empty())) {
+  if (property && !property->takes(type)) return wrong("contentType", "must be of the type " + property->content_types);
+  const bool said_json = property && (property->json || property->json_items);
+  if (body_kind(type) == BodyKind::json || (said_json && type.empty())) {
     auto parsed = json::parse(part.body, arena);
     if (!parsed) return wrong("type", "must be a JSON text");
     return *parsed;
   }
-  if (part.filename.data() || (!type.empty() && body_kind(type) != BodyKind::text)) return Value::of(part.body);
+  if (part.is_file || (!type.empty() && body_kind(type) != BodyKind::text)) return Value::of(part.body);
   if (!json::valid_utf8(part.body)) return wrong("type", "must be UTF-8");
   const auto* shape = property ? &property->reader.shape() : shape_.additional.get();
-  if (shape && shape->may(ValueShape::array) && !shape->may(ValueShape::text)) shape = shape->items.get();
+  if (is_list(shape)) shape = shape->items.get();
   auto value = coerce(part.body, shape);
   return value ? *value : wrong("type", std::string(value.error()));
 }
 
 Result<Value> BodyReader::multipart(std::string_view bytes, std::string_view content_type, Arena& arena,
                                     std::vector<FieldError>& errors) const {
-  const auto boundary = header_parameter(content_type, "boundary");
+  const bool names = essence(content_type) == "multipart/form-data";
+  const auto boundary = http::multipart_boundary(content_type, names);
   if (!boundary) return fail(kMalformedBody, "the Content-Type names no boundary");
-  const bool names = essence(content_type).ends_with("form-data");
-  const auto parts = read_multipart(bytes, *boundary, names);
-  if (!parts) return fail(kMalformedBody, "the body is not multipart with that boundary");
+  Parts taken{arena};
+  http::MultipartParser parser{*boundary, {.parts = kMostParts, .part = bytes.size(), .form = names}, taken};
+  Result<> read;
+  for (; read && !bytes.empty(); bytes.remove_prefix(std::min(kPiece, bytes.size())))
+    read = parser.feed(bytes.substr(0, kPiece));
+  if (read) read = parser.finish();
+  if (!read) return fail(kMalformedBody, "the multipart body cannot be read: " + read.error().detail);
   Value object = names ? Value::object({}) : Value::array({});
-  for (auto& part : *parts) {
-    const auto* known = property(part.name);
+  for (auto& part : taken.parts) {
+    const auto* known = names ? property(part.name) : nullptr;
     const auto value = part_value(part, known, arena, errors);
     if (!names) {
       object.push(arena, value);
-    } else if (known && known->reader.shape().may(ValueShape::array) && !known->reader.shape().may(ValueShape::text) &&
-               !value.is(Type::array)) {
+    } else if (known && is_list(&known->reader.shape()) && !value.is(Type::array)) {
       auto* items = object.find(part.name);
       Value list = items ? *items : Value::array({});
       list.push(arena, value);

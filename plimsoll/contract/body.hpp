@@ -1,6 +1,5 @@
 #pragma once
 
-#include "plimsoll/contract/multipart.hpp"
 #include "plimsoll/contract/parameters.hpp"
 
 namespace plimsoll::contract {
@@ -21,10 +20,18 @@ class BodyReader {
   const MediaType& media_type() const { return media_; }
 
  private:
+  /// One part of a multipart body.
+  struct Part {
+    std::string_view name, content_type, body;
+    bool is_file = false;  ///< it has a file name
+  };
+  class Parts;
   struct Property {
     ValueReader reader;
     bool json = false;
+    bool json_items = false;    ///< it is a list, of which each item is a JSON text
     std::string content_types;  ///< of `encoding`: what a part may be, comma-separated; empty: anything
+    bool takes(std::string_view type) const;
   };
   Result<json::Value> lines(std::string_view, Arena&) const;
   Result<json::Value> form(std::string_view, Arena&, std::vector<FieldError>&) const;

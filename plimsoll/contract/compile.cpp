@@ -197,7 +197,7 @@ class Compiler {
     if (content) {
       if (content->object().size() != 1)
         return invalid(load_error::kInvalidParameter, "must have exactly one media type in `content`");
-      p.content_type = content->object()[0].key;
+      p.content_type = essence(content->object()[0].key);
       if (!is_json(p.content_type) && !p.content_type.starts_with("text/"))
         return invalid(load_error::kInvalidParameter,
                        "has the media type " + p.content_type + "; JSON and text can be read from a parameter");
@@ -250,13 +250,20 @@ class Compiler {
     return true;
   }
 
-  static bool is_json(std::string_view type) {
-    type = type.substr(0, type.find(';'));
+  /// type/subtype, as they are compared.
+  static std::string essence(std::string_view name) {
+    std::string type(name.substr(0, name.find(';')));
+    while (type.ends_with(' ')) type.pop_back();
+    std::ranges::transform(type, type.begin(), [](unsigned char c) { return std::tolower(c); });
+    return type;
+  }
+  static bool is_json(std::string_view name) {
+    const auto type = essence(name);
     return type == "application/json" || type.ends_with("+json");
   }
   /// Which bodies are read into a value that a schema can judge.
-  static bool is_checkable(std::string_view type) {
-    type = type.substr(0, type.find(';'));
+  static bool is_checkable(std::string_view name) {
+    const auto type = essence(name);
     return is_json(type) || type == "application/x-www-form-urlencoded" || type.starts_with("multipart/") ||
            type.starts_with("text/") || type == "application/x-ndjson" || type == "application/jsonl" ||
            type == "*/*" || type == "application/*" || type == "application/octet-stream" ||

@@ -3,7 +3,6 @@
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/contract/json_path.hpp"
 #include "plimsoll/contract/lint.hpp"
-#include "plimsoll/contract/multipart.hpp"
 #include "plimsoll/contract/parameters.hpp"
 #include "plimsoll/json/yaml.hpp"
 
@@ -56,7 +55,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     plimsoll::Arena arena;
     if (auto root = plimsoll::json::parse_yaml(text, arena)) path->select(*root);
   }
-  const auto line = text.substr(0, text.find('\n'));
-  plimsoll::contract::read_multipart(text, plimsoll::contract::header_parameter(line, "boundary").value_or("B"), true);
   return 0;
 }

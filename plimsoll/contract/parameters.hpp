@@ -30,6 +30,7 @@ class ValueReader {
     Style style = Style::form;
     bool explode = true, plus = true, allow_empty = false;
     bool json = false, text = false;  ///< `content`: the value is a JSON text, or a text
+    bool json_items = false;          ///< each item of the list is a JSON text
     bool encoded = true;              ///< percent-encoded; false for headers
   };
   ValueReader(How how, ValueShape shape) : how_(std::move(how)), shape_(std::move(shape)) {}

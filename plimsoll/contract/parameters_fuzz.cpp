@@ -1,9 +1,8 @@
 // Parameters in every style and bodies of every kind, from any bytes: what is read without complaint satisfies its
-// schema, reading it again gives the same, and multipart bodies are taken apart as the parser of streams does.
+// schema, and reading it again gives the same.
 
 #include "plimsoll/contract/body.hpp"
 #include "plimsoll/contract/contract.hpp"
-#include "plimsoll/http/multipart.hpp"
 #include "plimsoll/json/write.hpp"
 
 #include <unistd.h>
@@ -109,30 +108,6 @@ void read_parameters(const Contract& contract, const Operation& operation, std::
   }
 }
 
-/// What the parser of streams finds.
-struct Contents final : http::MultipartParts {
-  std::vector<std::pair<std::string, std::string>> parts;
-  Result<> begin(http::PartHead head) override {
-    parts.emplace_back(std::move(head.name), "");
-    return {};
-  }
-  Result<> data(std::string_view piece) override {
-    parts.back().second += piece;
-    return {};
-  }
-  Result<> end() override { return {}; }
-};
-
-void compare_multipart(std::string_view bytes, const Operation& operation) {
-  Contents contents;
-  http::MultipartParser parser("B", {}, contents);
-  if (!parser.feed(bytes) || !parser.finish()) return;  // stricter than the other
-  const auto parts = read_multipart(bytes, "B", true);
-  if (!parts || parts->size() != contents.parts.size()) fault("another number of parts", operation);
-  for (std::size_t i = 0; i < parts->size(); ++i)
-    if ((*parts)[i].body != contents.parts[i].second) fault("another content of a part", operation);
-}
-
 void read_body(const Contract& contract, const Operation& operation, std::string_view bytes) {
   const auto& media = operation.body->content[0];
   const BodyReader reader(contract, media);
@@ -140,7 +115,6 @@ void read_body(const Contract& contract, const Operation& operation, std::string
   std::vector<FieldError> errors;
   const auto type = media.name + (media.name.starts_with("multipart/") ? "; boundary=B" : "");
   const auto value = reader.read(bytes, type, arena, errors);
-  if (media.name == "multipart/form-data") compare_multipart(bytes, operation);
   if (!value || !*value || !errors.empty() || media.name == "application/x-ndjson") return;
   if (media.validator && !media.validator->valid(**value)) fault("read without complaint, but not valid", operation);
 }

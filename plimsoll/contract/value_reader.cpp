@@ -115,10 +115,16 @@ class ValueReader::Reading {
     if (!parsed) return wrong("must be a JSON text");
     return give(*parsed);
   }
+  Value item(std::string_view raw, std::string pointer) {
+    if (!how_.json_items) return plain(raw, shape_.items.get(), std::move(pointer));
+    auto parsed = json::parse(text(raw), arena_);
+    if (parsed) return *parsed;
+    blame("must be a JSON text", std::move(pointer));
+    return {};
+  }
   Found list(std::span<const std::string_view> parts) {
     auto* items = arena_.array<Value>(parts.size());
-    for (std::size_t i = 0; i < parts.size(); ++i)
-      items[i] = plain(parts[i], shape_.items.get(), "/" + std::to_string(i));
+    for (std::size_t i = 0; i < parts.size(); ++i) items[i] = item(parts[i], "/" + std::to_string(i));
     return give(Value::array({items, parts.size()}));
   }
   void member(Value& object, std::string_view name, Value value) {

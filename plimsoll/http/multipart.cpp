@@ -67,7 +67,7 @@ Result<> read_disposition(std::string_view value, PartHead& head, bool& named) {
   return {};
 }
 
-Result<PartHead> read_head(std::string_view text) {
+Result<PartHead> read_head(std::string_view text, bool form) {
   PartHead out;
   bool named = false, disposed = false;
   while (!text.empty()) {
@@ -78,7 +78,7 @@ Result<PartHead> read_head(std::string_view text) {
     if (colon == std::string_view::npos || !is_token(line.substr(0, colon))) return malformed("a part's field is none");
     const auto value = trimmed(line.substr(colon + 1));
     if (find_control(value.data(), 0, value.size()) != value.size()) return malformed("a control character in a field");
-    if (same_as_lower(line.substr(0, colon), "content-disposition")) {
+    if (form && same_as_lower(line.substr(0, colon), "content-disposition")) {
       if (std::exchange(disposed, true)) return malformed("a part has two Content-Dispositions");
       if (auto read = read_disposition(value, out, named); !read) return std::unexpected(read.error());
     } else if (same_as_lower(line.substr(0, colon), "content-type")) {
@@ -88,15 +88,19 @@ Result<PartHead> read_head(std::string_view text) {
         return malformed("a part is encoded: RFC 7578, section 4.7 has no such thing");
     }
   }
-  if (!named) return malformed("a part has no name");
+  if (form && !named) return malformed("a part has no name");
   return out;
 }
 
 }  // namespace
 
-std::optional<std::string> multipart_boundary(std::string_view content_type) {
+std::optional<std::string> multipart_boundary(std::string_view content_type, bool form) {
+  constexpr std::string_view kAny = "multipart/";
   const auto end = std::min(content_type.find(';'), content_type.size());
-  if (!same_as_lower(trimmed(content_type.substr(0, end)), "multipart/form-data")) return std::nullopt;
+  const auto type = trimmed(content_type.substr(0, end));
+  if (form ? !same_as_lower(type, "multipart/form-data")
+           : type.size() <= kAny.size() || !same_as_lower(type.substr(0, kAny.size()), kAny))
+    return std::nullopt;
   content_type.remove_prefix(end);
   while (auto parameter = next_parameter(content_type)) {
     if (parameter->name != "boundary") continue;
@@ -189,7 +193,7 @@ Result<bool> MultipartParser::head() {
     return fail(kMultipartTooLarge,
                 "The limit of a part's header fields is " + std::to_string(limits_.part_head) + " bytes.");
   if (end == std::string::npos) return false;
-  auto read = read_head(std::string_view(buffer_).substr(2, end > 2 ? end - 2 : 0));
+  auto read = read_head(std::string_view(buffer_).substr(2, end > 2 ? end - 2 : 0), limits_.form);
   if (!read) return std::unexpected(read.error());
   buffer_.erase(0, end + 4);
   size_ = 0;

@@ -23,11 +23,12 @@ struct MultipartLimits {
   std::size_t part_head = 8 << 10;               ///< bytes of the header fields of one part
   std::uint64_t part = std::uint64_t{64} << 20;  ///< bytes of one part's content
   std::size_t in_memory = 64 << 10;              ///< content of one part that is kept in memory; more goes to disk
+  bool form = true;                              ///< form-data, each part of which has a name; else any multipart
 };
 
-/// The boundary of a `multipart/form-data` Content-Type; nothing when it is another type or the boundary is not 1 to 70
-/// characters of RFC 2046, section 5.1.1.
-std::optional<std::string> multipart_boundary(std::string_view content_type);
+/// The boundary of a `multipart/form-data` Content-Type (with `form` false: of any multipart type); nothing when it is
+/// another type or the boundary is not 1 to 70 characters of RFC 2046, section 5.1.1.
+std::optional<std::string> multipart_boundary(std::string_view content_type, bool form = true);
 
 /// What a part says of itself (RFC 7578, section 4).
 struct PartHead {

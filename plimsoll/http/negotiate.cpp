@@ -87,7 +87,7 @@ int specificity(const Preference& range, const MediaType& offer) {
       found |= same(asked.name, own.name) && same(asked.value, own.value);
     // A charset an offer does not speak of cannot tell against it: our texts are UTF-8, and JSON has no such parameter.
     if (!found && !(same(asked.name, "charset") && same(asked.value, "utf-8"))) return -1;
-    ++agreed;
+    agreed += found;
   }
   return agreed;
 }
@@ -139,6 +139,26 @@ std::optional<std::size_t> best_media_type(std::string_view accept, std::span<co
   for (std::size_t i = 0; i < offers.size(); ++i)
     if (const auto weight = media_type_weight(accept, offers[i]); weight > most) best = i, most = weight;
   return best;
+}
+
+int media_type_coverage(std::string_view declared, std::string_view content_type) {
+  const auto range = split(declared), offered = split(content_type);
+  if (range.subtype.starts_with("*+")) {  // of no RFC, and written all the same
+    const auto suffix = range.subtype.substr(1);
+    const bool ends = offered.subtype.size() > suffix.size() &&
+                      same(offered.subtype.substr(offered.subtype.size() - suffix.size()), suffix);
+    return ends && same(range.type, offered.type) ? 3 : -1;
+  }
+  const auto end = std::min(declared.find(';'), declared.size());
+  const auto exact = specificity({.value = trimmed(declared.substr(0, end)), .parameters = range.parameters}, offered);
+  return exact < 0 ? exact : 2 * exact;
+}
+
+std::optional<std::string_view> media_type_parameter(std::string_view media_type, std::string_view name) {
+  Parameter one;
+  for (auto rest = split(media_type).parameters; next_parameter(rest, one);)
+    if (same(one.name, name)) return one.value;
+  return std::nullopt;
 }
 
 std::string_view name_of(Coding coding) {

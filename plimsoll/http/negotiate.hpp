@@ -24,6 +24,13 @@ int media_type_weight(std::string_view accept, std::string_view offer);
 /// The offer the caller wants most, the earlier of equals; nothing when none is acceptable (406).
 std::optional<std::size_t> best_media_type(std::string_view accept, std::span<const std::string_view> offers);
 
+/// How closely a declared media type or range (`application/json; version=2`, `application/*+json`, `*/*`) covers a
+/// Content-Type: -1 not at all, else more for the more specific.
+int media_type_coverage(std::string_view declared, std::string_view content_type);
+/// The value of a parameter of a media type, without its quotes: `utf-8` of `text/plain; charset="utf-8"`. Escapes
+/// within quotes are left as they are.
+std::optional<std::string_view> media_type_parameter(std::string_view media_type, std::string_view name);
+
 enum class Coding : std::uint8_t { identity, gzip, br, zstd };
 std::string_view name_of(Coding coding);
 /// The coding the caller wants most among `offers`, the earlier of equals; `identity` where nothing better is

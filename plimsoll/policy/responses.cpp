@@ -1,6 +1,7 @@
 #include "plimsoll/contract/body.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
+#include "plimsoll/http/negotiate.hpp"
 #include "plimsoll/json/parse.hpp"
 
 #include <algorithm>
@@ -115,16 +116,18 @@ class Responses final : public Policy {
     else if (!std::holds_alternative<std::monostate>(answer.body))
       return {};
     if (text.empty()) return {};
-    std::string type(answer.headers.find("content-type").substr(0, answer.headers.find("content-type").find(';')));
+    const auto content_type = answer.headers.find("content-type");
+    const Type* found = nullptr;
+    int best = -1;
+    for (auto& each : wanted->types)
+      if (const auto closeness = http::media_type_coverage(each.name, content_type); closeness > best)
+        best = closeness, found = &each;
+    std::string type(content_type.substr(0, content_type.find(';')));
+    while (type.ends_with(' ') || type.ends_with('\t')) type.pop_back();
     std::ranges::transform(type, type.begin(), [](unsigned char c) { return std::tolower(c); });
-    const auto covers = [&](const Type& each) {
-      return each.name == type || each.name == "*/*" ||
-             (each.name.ends_with("/*") &&
-              type.starts_with(std::string_view(each.name).substr(0, each.name.size() - 1)));
-    };
-    const auto found = std::ranges::find_if(wanted->types, covers);
-    if (found == wanted->types.end())
-      return "the media type \"" + type + "\" is not declared for status " + std::to_string(answer.status);
+    if (!found)
+      return "the media type \"" + std::string(content_type) + "\" is not declared for status " +
+             std::to_string(answer.status);
     if (!found->validator || contract::body_kind(type) != contract::BodyKind::json || request.method == "HEAD")
       return {};
     if (const auto coding = answer.headers.find("content-encoding"); !coding.empty() && coding != "identity")

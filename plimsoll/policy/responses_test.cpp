@@ -25,6 +25,13 @@ paths:
           description: ok
           headers: {X-Total: {required: true, schema: {type: integer}}}
           content: {application/json: {schema: {type: object, required: [id], properties: {id: {type: integer}}}}}
+        '201':
+          description: made
+          content:
+            '*/*': {}
+            application/json; charset=utf-8: {schema: {const: 1}}
+            application/json; version=2: {schema: {const: 2}}
+            application/*+json: {schema: {const: 3}}
         4XX: {description: bad, content: {text/plain: {}}}
 )";
 
@@ -109,6 +116,21 @@ TEST_F(ResponsesTest, WhatDoesNotIsRefusedAndTheReasonIsForTheLog) {
   EXPECT_EQ(ask("\"enforce\""), "404");
   handler.status = 304;
   EXPECT_EQ(ask("\"enforce\""), "304");
+}
+
+TEST_F(ResponsesTest, TheMostSpecificDeclaredTypeSaysWhatTheBodyMustBe) {
+  handler.status = 201;
+  const auto of = [&](std::string type, std::string body) {
+    handler.type = std::move(type), handler.body = std::move(body);
+    return ask("\"enforce\"");
+  };
+  EXPECT_EQ(of("application/json; charset=UTF-8", "1"), "201");
+  EXPECT_EQ(of("application/json", "1"), "201");
+  EXPECT_EQ(of("application/json; version=2", "2"), "201");
+  EXPECT_EQ(of("application/json; version=2", "1"), "invalid-response: body must be 2");
+  EXPECT_EQ(of("Application/HAL+JSON", "3"), "201");
+  EXPECT_EQ(of("application/hal+json", "1"), "invalid-response: body must be 3");
+  EXPECT_EQ(of("text/plain", "1"), "201");
 }
 
 TEST_F(ResponsesTest, ShadowOnlyLooks) {

@@ -90,6 +90,7 @@ class Validate final : public Policy {
     if (!operation_.body) return;
     for (auto& media : operation_.body->content) {
       readers_.emplace_back(build.contract, media);
+      any_parameters_ |= media.name.contains(';');
       accepted_ += (accepted_.empty() ? "" : ", ") + media.name;
     }
   }
@@ -166,11 +167,11 @@ class Validate final : public Policy {
     }
     if (content_type.empty()) return unsupported(context, "the request has a body and no Content-Type");
     const auto type = essence(content_type, context.arena);
-    const auto* reader = reader_for(type);
+    const auto* reader = reader_for(type, content_type);
     if (!reader) return unsupported(context, "bodies of the type \"" + std::string(type) + "\" are not taken");
     const auto kind = contract::body_kind(type);
     if (kind != BodyKind::binary && kind != BodyKind::multipart)
-      if (const auto charset = contract::header_parameter(content_type, "charset"))
+      if (const auto charset = http::media_type_parameter(content_type, "charset"))
         if (const auto name = lower(*charset); name != "utf-8" && name != "us-ascii")
           return unsupported(context, "the character set \"" + name + "\" is not taken; UTF-8 is");
     context.input.media_type = type;
@@ -183,19 +184,14 @@ class Validate final : public Policy {
     return fail(kUnsupported, std::move(detail));
   }
   /// The most specific of the declared types.
-  const contract::BodyReader* reader_for(std::string_view type) const {
+  const contract::BodyReader* reader_for(std::string_view type, std::string_view content_type) const {
     const contract::BodyReader* found = nullptr;
-    int best = 0;
+    int best = -1;
     for (auto& reader : readers_) {
-      const auto name = std::string_view(reader.media_type().name).substr(0, reader.media_type().name.find(';'));
-      int rank = 0;
-      if (name == type)
-        rank = 3;
-      else if (name == "*/*")
-        rank = 1;
-      else if (name.ends_with("/*") && type.starts_with(name.substr(0, name.size() - 1)))
-        rank = 2;
-      if (rank > best) best = rank, found = &reader;
+      const std::string_view name = reader.media_type().name;
+      if (name == type && !any_parameters_) return &reader;
+      const auto closeness = http::media_type_coverage(name, content_type);
+      if (closeness > best) best = closeness, found = &reader;
     }
     return found;
   }
@@ -262,6 +258,7 @@ class Validate final : public Policy {
   std::vector<std::string_view> offers_;  ///< of the successful answers
   std::string accepted_;
   bool any_offer_ = false, takes_any_body_ = false;
+  bool any_parameters_ = false;  ///< of a declared media type: `application/json; version=2`
 };
 
 }  // namespace
