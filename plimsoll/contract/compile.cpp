@@ -2,6 +2,7 @@
 #include "plimsoll/contract/extensions.hpp"
 #include "plimsoll/contract/fields.hpp"
 #include "plimsoll/contract/routes.hpp"
+#include "plimsoll/contract/schemas.hpp"
 #include "plimsoll/contract/security.hpp"
 #include "plimsoll/contract/servers.hpp"
 
@@ -40,7 +41,7 @@ bool is_status(std::string_view key) {
 class Compiler {
  public:
   Compiler(Compiled& made, const LoadOptions& options, Report& report)
-      : made_(made), root_(*made.root), options_(options), report_(report) {}
+      : made_(made), root_(*made.root), options_(options), report_(report), schemas_(made, report) {}
 
   void run() {
     if (const auto* info = root_.find("info"))
@@ -56,6 +57,9 @@ class Compiler {
       for (auto& member : paths->object())
         if (!member.key.starts_with("x-")) path(member, at);
     }
+    if (const auto* webhooks = root_.find("webhooks"))
+      for (auto& webhook : webhooks->object())
+        schemas_.compile_all(webhook.value, Kind::path_item, {&top, {"webhooks", webhook.key}});
     if (made_.operations.empty()) nothing_to_serve(paths);
     add_routes(made_, routes_, report_);
   }
@@ -99,6 +103,9 @@ class Compiler {
     parameters(op, child.value.find("parameters"), at);
     if (const auto* body = child.value.find("requestBody")) request_body(op, *body, at);
     if (const auto* responses = child.value.find("responses")) this->responses(op, *responses, at);
+    if (const auto* callbacks = child.value.find("callbacks"))
+      for (auto& callback : callbacks->object())
+        schemas_.compile_all(callback.value, Kind::callback, {&at, {"callbacks", callback.key}});
     const auto* required = child.value.find("security");
     op.security = required ? read_security(required, made_, at, report_)
                            : read_security(root_.find("security"), made_, Trail{}, report_);
@@ -207,7 +214,7 @@ class Compiler {
     }
     if (schema) {
       const Trail below{&at, {"schema"}};
-      p.validator = validator(*schema, below);
+      p.validator = schemas_.compile(*schema, below);
       if (const auto* value = made_.resolve(*schema).find("default")) {
         p.default_value = value;
         if (p.validator && !p.validator->valid(*value))
@@ -293,7 +300,7 @@ class Compiler {
       auto media = media_type(member);
       if (schema) {
         const Trail below{&here, {"schema"}};
-        media.validator = validator(*schema, below);
+        media.validator = schemas_.compile(*schema, below);
       }
       body.content.push_back(std::move(media));
     }
@@ -329,7 +336,7 @@ class Compiler {
           if (is_media_type(type.key)) {
             const auto& media = spec.content.emplace_back(media_type(type));
             const Trail here{&at, {"content", type.key}}, below{&here, {"schema"}};
-            if (media.schema) validator(*media.schema, below, Direction::response);
+            if (media.schema) schemas_.compile(*media.schema, below, Direction::response);
           } else
             report_.add(load_error::kInvalidMediaType, type, at.pointer() + "/content",
                         "\"" + std::string(type.key) + "\" is no media type");
@@ -337,6 +344,8 @@ class Compiler {
       if (const auto* headers = raw.find("headers"))
         for (auto& header : headers->object()) {
           const auto& declared = made_.resolve(header.value);
+          const Trail here{&at, {"headers", header.key}};
+          schemas_.compile_all(declared, Kind::header, here);
           spec.headers.push_back({.name = std::string(header.key),
                                   .in = In::header,
                                   .style = Style::simple,
@@ -348,27 +357,13 @@ class Compiler {
     }
   }
 
-  std::shared_ptr<const schema::Validator> validator(const Value& schema, const Trail& at,
-                                                     Direction direction = Direction::request) {
-    auto compiled = made_.validator(schema, direction);
-    if (compiled) return std::move(*compiled);
-    const auto& place = made_.resolve(schema);
-    if (!refused_.insert(&place).second) return nullptr;
-    if (!dereference(root_, schema)) return nullptr;  // broken-reference has been said
-    auto [position, what] = place_in_text(compiled.error().detail);
-    Value keyword = place;
-    if (position.line) keyword.set_position(position);
-    report_.add(load_error::kInvalidSchema, &keyword, at.pointer(), "the schema cannot be compiled: " + what);
-    return nullptr;
-  }
-
   Compiled& made_;
   const Value& root_;
   const LoadOptions& options_;
   Report& report_;
   std::vector<Route> routes_;  // of each operation
   std::map<std::string, const Value*> ids_;
-  std::set<const Value*> refused_;
+  Schemas schemas_;
 };
 
 }  // namespace
