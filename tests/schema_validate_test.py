@@ -56,6 +56,10 @@ class SchemaValidate(unittest.TestCase):
         self.assertEqual(answers[0]["errors"], [{"instance": "", "schema": "http://example.com/s#/type", "keyword": "type", "message": "must be an integer"}])
         self.assertGreaterEqual(answers[4]["ns"], 0)
 
+    def test_every_line_is_answered_also_one_that_says_nothing(self):
+        done = self.run_it("--json-lines", text='\n{"schema":{},"instance":1}\n \n[]\n{"schema":1,"instance":1}')
+        self.assertEqual([json.loads(line)["valid"] for line in done.stdout.splitlines()], [None, True, None, None, None])
+
 
 if __name__ == "__main__":
     harness.main()

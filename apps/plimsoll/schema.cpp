@@ -119,7 +119,6 @@ int validate_lines() {
   std::string line;
   Arena arena;
   while (std::getline(std::cin, line)) {
-    if (line.empty()) continue;
     auto out = answer(line, arena);
     out += '\n';
     std::fwrite(out.data(), 1, out.size(), stdout);

@@ -269,6 +269,18 @@ class Bundler {
   std::deque<std::pair<std::string_view, Value>> added_;
 };
 
+/// Is that value of a discriminator's mapping the name of a schema, or a reference that leads to one?
+bool is_mapped(const Value& root, const Value& target) {
+  if (!target.is(Type::string)) return false;
+  const auto text = target.string();
+  if (text.starts_with('#')) {
+    json::Member member{"$ref", target};
+    return (text.size() > 1 && text[1] != '/') || dereference(root, Value::object({&member, 1})) != nullptr;
+  }
+  const auto* schemas = root.at("components", "schemas");
+  return (schemas && schemas->find(text)) || text.find_first_of("./:#") != text.npos;  // another document's
+}
+
 void check(const Value& root, const Value& value, Kind kind, const Trail& trail, bool ids, Report& report) {
   if (ids && kind == Kind::schema && value.find("$id")) return;
   if (referable(kind)) {
@@ -291,6 +303,11 @@ void check(const Value& root, const Value& value, Kind kind, const Trail& trail,
       report.add(load_error::kWrongType, ref, trail.pointer() + "/$ref", "`$ref` must be text");
     }
   }
+  if (const auto* mapping = kind == Kind::schema ? value.at("discriminator", "mapping") : nullptr)
+    for (auto& member : mapping->object())
+      if (!is_mapped(root, member.value))
+        report.add(load_error::kBrokenReference, &member.value, trail.pointer() + "/discriminator/mapping",
+                   "\"" + std::string(member.key) + "\" of the discriminator leads nowhere");
   for_each_child(value, kind, [&](const Value& child, Kind of, const Step& step) {
     const Trail here{&trail, step};
     check(root, child, of, here, ids, report);

@@ -1,4 +1,5 @@
 #include "plimsoll/contract/compiled.hpp"
+#include "plimsoll/schema/keywords.hpp"
 
 namespace plimsoll::contract {
 namespace {
@@ -68,8 +69,46 @@ void check_fields(const Value& value, Kind kind, const Trail& trail, Report& rep
                  std::string(name_of(kind)) + " needs `" + std::string(field.name) + "`, and there is none");
 }
 
-void check(const Value& value, Kind kind, const Trail& trail, Report& report) {
-  if (kind == Kind::schema) return;  // the schema compiler's
+/// What the schema compiler passes over without a word, because an unknown keyword is an annotation: names that are
+/// near to those of keywords, and what is meant for another version.
+void check_keywords(const Value& schema, bool openapi30, const Trail& trail, Report& report) {
+  for (auto& member : schema.object()) {
+    const Trail here{&trail, {member.key}};
+    if (!openapi30 && member.key == "nullable" && member.value.is(Type::boolean) && member.value.boolean())
+      report.add(load_error::kUnknownField, member, here.pointer(), "OpenAPI 3.1 has no `nullable`: null is refused",
+                 "List the types: `type: [string, 'null']`.");
+    if (member.key.starts_with("x-")) continue;
+    if (const auto meant = schema::meant_keyword(member.key); !meant.empty() && !schema.find(meant))
+      report.add(
+          load_error::kMisspeltField, member, here.pointer(),
+          "a schema has no keyword \"" + std::string(member.key) + "\"; did you mean \"" + std::string(meant) + "\"?");
+  }
+}
+
+/// `discriminator` names a property, and what its values choose.
+void check_discriminator(const Value& discriminator, const Trail& trail, Report& report) {
+  const auto* property = discriminator.find("propertyName");
+  const auto* mapping = discriminator.find("mapping");
+  if (!discriminator.is(Type::object))
+    report.add(load_error::kWrongType, &discriminator, trail.pointer(), "`discriminator` must be an object");
+  else if (!property)
+    report.add(load_error::kMissingField, &discriminator, trail.pointer(),
+               "a discriminator needs `propertyName`, and there is none");
+  else if (!property->is(Type::string))
+    report.add(load_error::kWrongType, property, trail.pointer() + "/propertyName", "`propertyName` must be text");
+  if (mapping && !mapping->is(Type::object))
+    report.add(load_error::kWrongType, mapping, trail.pointer() + "/mapping", "`mapping` must be an object");
+}
+
+void check(const Value& value, Kind kind, const Trail& trail, bool openapi30, Report& report) {
+  if (kind == Kind::schema) {
+    if (!value.is(Type::object)) return;  // the schema compiler's
+    check_keywords(value, openapi30, trail, report);
+    if (const auto* discriminator = value.find("discriminator")) {
+      const Trail here{&trail, {"discriminator"}};
+      check_discriminator(*discriminator, here, report);
+    }
+  }
   if (!value.is(Type::object)) {
     if (trail.step.key.data() || trail.step.index >= 0)  // of a map or list; a field has been looked at already
       report.add(load_error::kWrongType, &value, trail.pointer(), std::string(name_of(kind)) + " must be an object");
@@ -78,12 +117,14 @@ void check(const Value& value, Kind kind, const Trail& trail, Report& report) {
   if (!fields_of(kind).empty()) check_fields(value, kind, trail, report);
   for_each_child(value, kind, [&](const Value& child, Kind of, const Step& step) {
     const Trail here{&trail, step};
-    check(child, of, here, report);
+    check(child, of, here, openapi30, report);
   });
 }
 
 }  // namespace
 
-void check_structure(const Value& root, Report& report) { check(root, Kind::document, {}, report); }
+void check_structure(const Value& root, bool openapi30, Report& report) {
+  check(root, Kind::document, {}, openapi30, report);
+}
 
 }  // namespace plimsoll::contract

@@ -47,6 +47,7 @@ class Compiler {
     if (const auto* info = root_.find("info"))
       made_.title = text_of(*info, "title"), made_.version = text_of(*info, "version");
     made_.extension = root_.find("x-plimsoll");
+    if (!knows_dialect()) return;
     const Trail top;
     made_.base_paths = base_paths(root_.find("servers"), "/servers", report_);
     read_security_schemes(made_, report_);
@@ -65,6 +66,15 @@ class Compiler {
   }
 
  private:
+  /// The dialect that the document chooses for its schemas: none of them means anything before it is known.
+  bool knows_dialect() {
+    const auto* dialect = root_.find("jsonSchemaDialect");
+    if (!dialect || made_.compile(Value::of(true), Direction::request)) return true;
+    report_.add(load_error::kUnknownDialect, dialect, "/jsonSchemaDialect",
+                "the dialect \"" + std::string(dialect->string()) + "\" is not known");
+    return false;
+  }
+
   void nothing_to_serve(const Value* paths) {
     if (!paths && !root_.find("components") && !root_.find("webhooks"))
       report_.add(load_error::kMissingField, &root_, "", "the document has none of `paths`, `webhooks`, `components`");
@@ -298,6 +308,8 @@ class Compiler {
         continue;
       }
       auto media = media_type(member);
+      if (const auto* encoding = member.value.find("encoding"))
+        for (auto& property : encoding->object()) form_style(property, here);
       if (schema) {
         const Trail below{&here, {"schema"}};
         media.validator = schemas_.compile(*schema, below);
@@ -310,6 +322,15 @@ class Compiler {
                   here.pointer(),
                   "a body of the type " + std::string(member->key) + " cannot be checked against a schema");
     }
+  }
+
+  void form_style(const json::Member& property, const Trail& media) {
+    static constexpr std::string_view kStyles[] = {"form", "spaceDelimited", "pipeDelimited", "deepObject"};
+    const auto style = text_of(property.value, "style");
+    if (style.empty() || contains(kStyles, style)) return;
+    report_.add(load_error::kUnsupportedStyle, property.value.find("style"),
+                Trail{&media, {"encoding", property.key}}.pointer() + "/style",
+                "the property \"" + std::string(property.key) + "\" of a form cannot have the style \"" + style + "\"");
   }
 
   MediaType media_type(const json::Member& member) {

@@ -45,7 +45,7 @@ class Compiled final : public Contract {
 /// Fills in `made` (root, title, operations, routes) from its bundled document.
 void compile(Compiled& made, const LoadOptions& options, Report& report);
 
-/// Checks types, required fields and names of fields against the table of the structure.
-void check_structure(const json::Value& root, Report& report);
+/// Checks types, required fields and names of fields against the table of the structure, and the names of keywords.
+void check_structure(const json::Value& root, bool openapi30, Report& report);
 
 }  // namespace plimsoll::contract

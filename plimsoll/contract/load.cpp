@@ -56,7 +56,7 @@ void prepare(Compiled& made, const LoadOptions& options, Complaints& complaints,
   Draft draft{.root = root, .arena = made.arena, .complaints = complaints, .file = options.file};
   for (auto& augment : options.augment) augment(draft);
   made.root = &root;
-  check_structure(root, report);
+  check_structure(root, made.dialect == schema::CompileOptions::Dialect::openapi30, report);
   check_references(root, report);
   compile(made, options, report);
   check_links(made, report);

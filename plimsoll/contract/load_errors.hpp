@@ -67,6 +67,9 @@ inline constexpr LoadError kUnsupportedStyle{"unsupported-style", "The parameter
                                              "deepObject. Header: simple. Cookie: form."};
 inline constexpr LoadError kInvalidSchema{"invalid-schema", "The schema cannot be compiled",
                                           "Correct the keyword named."};
+inline constexpr LoadError kUnknownDialect{"unknown-dialect", "The dialect of the schemas is not known",
+                                           "Remove `jsonSchemaDialect`, or name JSON Schema 2020-12, 2019-09 or "
+                                           "draft 7."};
 inline constexpr LoadError kInvalidDefault{"invalid-default", "The default does not satisfy its own schema",
                                            "Correct the default or the schema: it is what a handler would receive."};
 inline constexpr LoadError kInvalidStatus{"invalid-status", "The key is no status",
@@ -130,6 +133,7 @@ inline constexpr const LoadError* kAll[] = {
     &kInvalidParameter,
     &kUnsupportedStyle,
     &kInvalidSchema,
+    &kUnknownDialect,
     &kInvalidDefault,
     &kInvalidStatus,
     &kInvalidMediaType,

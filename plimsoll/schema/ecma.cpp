@@ -315,6 +315,7 @@ class Translator {
     } else if (take("(?<")) {
       const auto close = in_.find('>', at_);
       if (close == in_.npos || close == at_) stop("a group's name is missing");
+      if (!is_name(in_.substr(at_, close - at_))) stop("a group's name is an identifier");
       at_ = close + 1;
       out() += '(';
     } else if (starts("(?")) {
@@ -330,6 +331,15 @@ class Translator {
       quantifier();
     else if (starts("*") || starts("+") || starts("?"))
       stop("a look-around cannot be repeated");
+  }
+
+  /// An identifier: letters, digits, `$`, `_`, and beyond ASCII whatever is written there.
+  static bool is_name(std::string_view text) {
+    const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+    return !is_digit(text.front()) && std::ranges::all_of(text, [&](char c) {
+      return is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '_' || c == '$' ||
+             static_cast<unsigned char>(c) >= 128;
+    });
   }
 
   void back_reference() {
@@ -483,7 +493,7 @@ class Translator {
       case 'p':
       case 'P': return property(c == 'P');
       default:
-        if (c > 0x20 && c < 0x7F && !((c | 0x20) >= 'a' && (c | 0x20) <= 'z') && !(c >= '0' && c <= '9') && c != '_')
+        if (c >= 0x20 && c < 0x7F && !((c | 0x20) >= 'a' && (c | 0x20) <= 'z') && !(c >= '0' && c <= '9'))
           return single(static_cast<std::uint32_t>(c));
     }
     stop(std::string("\\") + c + " is no escape of ECMA-262");

@@ -41,6 +41,9 @@ NodeId Graph::target(const Keyword& keyword, const Edge& edge, const DynamicScop
 bool Graph::exempt(NodeId id, std::string_view property, int depth) const {
   constexpr int kDeepest = 16;  // a property is declared near by; references that go round end here
   if (direction == CompileOptions::Direction::none || depth > kDeepest) return false;
+  // Of an `allOf` the parts are one schema: what one requires, another may declare.
+  if (depth == 0)
+    while (nodes[id].parent != kNoNode && nodes[id].word == "allOf") id = nodes[id].parent;
   const std::string_view mark = direction == CompileOptions::Direction::request ? "readOnly" : "writeOnly";
   const auto marked = [&](NodeId of_property) {
     for (int step = 0; step < kDeepest; ++step) {

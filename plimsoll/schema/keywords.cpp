@@ -1,5 +1,7 @@
 #include "plimsoll/schema/keywords.hpp"
 
+#include <algorithm>
+
 namespace plimsoll::schema {
 namespace {
 
@@ -50,6 +52,30 @@ constexpr KeywordRule kRules[] = {
     {"contentSchema", Word::content_schema, Shape::schema, kContent, false},
 };
 
+/// Keywords without a rule, which are told from misspelt ones.
+constexpr std::string_view kRemarks[] = {
+    "$id",      "$schema",      "$anchor",         "$dynamicAnchor",   "$comment", "$vocabulary",
+    "title",    "description",  "default",         "deprecated",       "readOnly", "writeOnly",
+    "examples", "example",      "contentEncoding", "contentMediaType", "nullable", "discriminator",
+    "xml",      "externalDocs", "additionalItems"};
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+
+/// Whether one slip of the pen lies between two names; capitals are none.
+bool slipped(std::string_view written, std::string_view meant) {
+  const auto same = [](char a, char b) { return lower(a) == lower(b); };
+  const auto apart = std::ranges::mismatch(written, meant, same);
+  const std::string_view left(apart.in1, written.end()), right(apart.in2, meant.end());
+  const auto equal = [&](std::string_view a, std::string_view b) { return std::ranges::equal(a, b, same); };
+  if (left.empty() && right.empty()) return true;
+  if (left.size() > 1 && right.size() > 1 && same(left[0], right[1]) && same(left[1], right[0]) &&
+      equal(left.substr(2), right.substr(2)))
+    return true;
+  if (meant.size() < 5) return false;  // `note` is not `not`
+  return (!left.empty() && equal(left.substr(1), right)) || (!right.empty() && equal(left, right.substr(1))) ||
+         (!left.empty() && !right.empty() && equal(left.substr(1), right.substr(1)));
+}
+
 constexpr KeywordRule kAdditionalItems{"additionalItems", Word::items, Shape::schema, kApplicator, false};
 
 const std::unordered_map<std::string_view, const KeywordRule*>& index() {
@@ -83,6 +109,13 @@ const KeywordRule* find_rule(std::string_view name, Edition edition) {
   if (found != index().end()) return known_in(*found->second, edition) ? found->second : nullptr;
   const bool earlier = edition == Edition::draft7 || edition == Edition::draft2019_09;
   return earlier && name == kAdditionalItems.name ? &kAdditionalItems : nullptr;
+}
+
+std::string_view meant_keyword(std::string_view name) {
+  if (index().contains(name) || std::ranges::find(kRemarks, name) != std::end(kRemarks)) return {};
+  for (const auto& rule : kRules)
+    if (slipped(name, rule.name)) return rule.name;
+  return {};
 }
 
 }  // namespace plimsoll::schema

@@ -50,5 +50,8 @@ struct KeywordRule {
 
 /// The rule of a keyword that says something in this edition; null for all others.
 const KeywordRule* find_rule(std::string_view name, Edition edition);
+/// The keyword that was meant by a name that is none: one letter is missing, too much or another, or two have changed
+/// places. Empty where nothing is as near as that.
+std::string_view meant_keyword(std::string_view name);
 
 }  // namespace plimsoll::schema

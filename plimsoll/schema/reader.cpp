@@ -27,6 +27,7 @@ struct Invalid {
 struct Dialect {
   Edition edition = Edition::draft2020_12;
   std::uint8_t vocabularies = kAllVocabularies;
+  bool operator==(const Dialect&) const = default;
 };
 
 /// Whether this build was told to pass over a keyword: PLIMSOLL_BLIND names one, so that a test of the compiler can be
@@ -59,10 +60,12 @@ class Reader {
  public:
   Reader(const Value& schema, const CompileOptions& options) : options_(options) {
     graph_.direction = options.direction;
-    const Dialect dialect{
-        options.dialect == CompileOptions::Dialect::openapi30 ? Edition::openapi30 : Edition::draft2020_12,
-        kAllVocabularies};
+    Dialect dialect{options.dialect == CompileOptions::Dialect::openapi30 ? Edition::openapi30 : Edition::draft2020_12,
+                    kAllVocabularies};
     const auto* document = options.document ? options.document : &schema;
+    const auto* named =
+        options.dialect == CompileOptions::Dialect::openapi31 ? document->find("jsonSchemaDialect") : nullptr;
+    if (named && named->is(Type::string)) dialect = read_dialect(named->string(), "jsonSchemaDialect");
     const auto home = add_resource(std::string(split_fragment(options.base_uri).first), document, dialect);
     index(schema, home);
     request(schema, resource_of(schema, home), std::string(options.pointer));
@@ -123,6 +126,9 @@ class Reader {
       of.anchors.try_emplace(name->string(), &schema);
       if (dynamic) of.dynamic_anchors.try_emplace(name->string(), &schema);
     };
+    if (const auto* id = find_keyword(schema, "$id"); edition == Edition::draft7 && id && id->is(Type::string))
+      if (id->string().starts_with('#'))
+        graph_.resources[resource].anchors.try_emplace(id->string().substr(1), &schema);
     if (edition != Edition::openapi30) {
       anchor("$anchor", false);
       if (edition == Edition::draft2020_12) anchor("$dynamicAnchor", true);
@@ -163,12 +169,19 @@ class Reader {
         resource = add_resource(uri, &schema, dialects_[resource]);
       }
     }
-    if (dialect && dialect->is(Type::string) && graph_.resources[resource].root == &schema)
-      dialects_[resource] = read_dialect(dialect->string());
+    if (dialect && dialect->is(Type::string)) {
+      const auto named = read_dialect(dialect->string());
+      if (graph_.resources[resource].root == &schema)
+        dialects_[resource] = named;
+      else if (named != dialects_[resource])
+        throw Invalid{"$schema: the dialect " + std::string(dialect->string()) +
+                      " is another than the document's, which needs an `$id` beside it"};
+    }
     return resource;
   }
 
-  Dialect read_dialect(std::string_view uri) {
+  /// `keyword` names it: `$schema`, or of an OpenAPI document `jsonSchemaDialect`.
+  Dialect read_dialect(std::string_view uri, std::string_view keyword = "$schema") {
     uri = split_fragment(uri).first;
     if (uri == "https://json-schema.org/draft/2020-12/schema" || uri.starts_with("https://spec.openapis.org/oas/3.1/"))
       return {};
@@ -176,7 +189,7 @@ class Reader {
     if (uri == "http://json-schema.org/draft-07/schema" || uri == "http://json-schema.org/draft-06/schema")
       return {Edition::draft7, kAllVocabularies};
     const auto* metaschema = fetch(uri);
-    if (!metaschema) throw Invalid{"$schema: the dialect " + std::string(uri) + " is not known"};
+    if (!metaschema) throw Invalid{std::string(keyword) + ": the dialect " + std::string(uri) + " is not known"};
     const auto* vocabularies = metaschema->find("$vocabulary");
     if (!vocabularies || !vocabularies->is(Type::object)) return {};
     Dialect dialect{Edition::draft2020_12, kCore};
@@ -196,8 +209,8 @@ class Reader {
       if (known != std::end(kKnown))
         dialect.vocabularies |= static_cast<std::uint8_t>(known->second);
       else if (needed.is(Type::boolean) && needed.boolean())
-        throw Invalid{"$schema: the dialect " + std::string(uri) + " needs the vocabulary " + std::string(name) +
-                      ", which is not known"};
+        throw Invalid{std::string(keyword) + ": the dialect " + std::string(uri) + " needs the vocabulary " +
+                      std::string(name) + ", which is not known"};
     }
     return dialect;
   }
@@ -316,6 +329,8 @@ class Reader {
     const auto dialect = dialects_[graph_.nodes[id].resource];
     const auto* reference = value.find("$ref");
     const bool alone = reference && (dialect.edition == Edition::openapi30 || dialect.edition == Edition::draft7);
+    if (dialect.edition == Edition::draft2019_09 && value.find("$recursiveRef"))
+      stop(id, "$recursiveRef", "is not known; 2020-12 has $dynamicRef");
     std::vector<Keyword> found;
     for (const auto& member : value.object()) {
       if (alone && member.key != "$ref") continue;

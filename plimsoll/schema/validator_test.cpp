@@ -140,6 +140,13 @@ TEST(Validator, RefusesSchemasThatCannotBeEnforced) {
        "/allOf/0: the schema refers to itself without going deeper into the instance"},
       {R"({"$schema":"http://example.com/s"})", "$schema: the dialect http://example.com/s is not known"},
       {R"({"items":3})", "/items: a schema is an object or a boolean"},
+      {R"({"$schema":"https://json-schema.org/draft/2019-09/schema","items":{"$recursiveRef":"#"}})",
+       "/items/$recursiveRef: is not known; 2020-12 has $dynamicRef"},
+      {R"({"items":{"$schema":"http://json-schema.org/draft-07/schema#"}})",
+       "$schema: the dialect http://json-schema.org/draft-07/schema# is another than the document's, which needs an "
+       "`$id` beside it"},
+      {R"j({"pattern":"(?<1a>b)"})j", "/pattern: \"(?<1a>b)\": byte 4: a group's name is an identifier"},
+      {R"j({"pattern":"(?<a-b>b)"})j", "/pattern: \"(?<a-b>b)\": byte 4: a group's name is an identifier"},
   };
   for (const auto& [schema, message] : cases)
     EXPECT_EQ(failures(schema, "1"), "refused: " + std::string(message)) << schema;
@@ -167,10 +174,56 @@ TEST(Validator, ReadOnlyIsNotRequiredInARequest) {
             "/id /$defs/base/properties/id/readOnly: is read-only: it may not be sent in a request\n");
 }
 
+TEST(Validator, ReadOnlyOfOnePartOfAllOfIsNotRequiredByAnother) {
+  constexpr std::string_view kSchema =
+      R"({"allOf":[{"$ref":"#/$defs/base"},{"required":["id","name"]}],"$defs":{"base":{"properties":{"id":{"readOnly":true}}}}})";
+  EXPECT_EQ(failures(kSchema, R"({"name":1})", {.direction = Direction::request}), "");
+  EXPECT_EQ(failures(kSchema, R"({"id":1})", {.direction = Direction::request}),
+            " /allOf/1/required: must have the property \"name\"\n");
+  EXPECT_EQ(failures(kSchema, R"({"name":1})", {.direction = Direction::response}),
+            " /allOf/1/required: must have the property \"id\"\n");
+  EXPECT_EQ(failures(R"({"properties":{"id":{"readOnly":true}},"anyOf":[{"required":["id"]}]})", "{}",
+                     {.direction = Direction::request}),
+            " /anyOf: must match at least one of the schemas under anyOf\n"
+            " /anyOf/0/required: must have the property \"id\"\n")
+      << "an alternative is a schema of its own";
+}
+
+TEST(Validator, ReadsTheDialectThatAnOpenapiDocumentNames) {
+  Arena arena;
+  const auto document = *json::parse(
+      R"({"jsonSchemaDialect":"http://json-schema.org/draft-07/schema#","components":{"schemas":{"A":{"items":[{"type":"integer"}],"additionalItems":false},
+          "B":{"$id":"b","$schema":"https://json-schema.org/draft/2020-12/schema","prefixItems":[{"type":"integer"}]}}}})",
+      arena);
+  const auto valid = [&](std::string_view name, std::string_view instance) {
+    const auto made = compile(*document.at("components", "schemas")->find(name),
+                              {.dialect = Dialect::openapi31, .document = &document});
+    return made ? made->valid(*json::parse(instance, arena)) ? "valid" : "invalid" : "refused";
+  };
+  EXPECT_STREQ(valid("A", "[1]"), "valid");
+  EXPECT_STREQ(valid("A", "[1,2]"), "invalid");
+  EXPECT_STREQ(valid("B", "[1,2]"), "valid");
+  EXPECT_STREQ(valid("B", "[\"a\"]"), "invalid");
+}
+
+TEST(Validator, Draft7NamesSchemasByFragmentIds) {
+  constexpr std::string_view kSchema =
+      R"({"$schema":"http://json-schema.org/draft-07/schema#","definitions":{"a":{"$id":"#text","type":"string"}},"items":{"$ref":"#text"}})";
+  EXPECT_EQ(failures(kSchema, R"(["a"])"), "");
+  EXPECT_EQ(failures(kSchema, "[1]"), "/0 #text/type: must be a string\n");
+}
+
 TEST(Validator, ACatastrophicPatternRefusesInsteadOfStandingStill) {
   const std::string text = '"' + std::string(5000, 'a') + "!\"";
   EXPECT_NE(failures(R"({"pattern":"^(a+)+$"})", text), "");
   EXPECT_NE(failures(R"({"not":{"pattern":"^(a|a)*$"}})", text), "") << "given up is never valid";
+}
+
+TEST(Regex, TakesEscapesThatNeedNone) {
+  const auto made = Regex::compile(R"(^[a-z\_\-\ ]+\_\@$)");
+  ASSERT_TRUE(made) << made.error().detail;
+  EXPECT_TRUE(made->search("a_- b_@"));
+  EXPECT_FALSE(made->search("a\\_@"));
 }
 
 TEST(Regex, ShortcutsAgreeWithTheLibrary) {
