@@ -1,6 +1,7 @@
 #include "plimsoll/json/yaml.hpp"
 
 #include "plimsoll/json/utf8.hpp"
+#include "plimsoll/json/yaml_breaks.hpp"
 #include "plimsoll/json/yaml_scalar.hpp"
 
 #include <yaml.h>
@@ -11,7 +12,8 @@
 #include <vector>
 
 // The parser of libyaml gives events; here they become values. It reads YAML 1.1, which for documents differs in what
-// plain scalars mean (decided here, by 1.2's core schema), and in three line breaks that 1.2 no longer has.
+// plain scalars mean (decided here, by 1.2's core schema), and in three line breaks that 1.2 has as characters like
+// any other: it is shown others in their place.
 namespace plimsoll::json {
 namespace {
 
@@ -73,7 +75,8 @@ std::string_view view(const yaml_char_t* text) {
 /// Makes a value of events. Each of its functions returns false when it refuses, and then `complaint` says why.
 class Builder {
  public:
-  Builder(std::string_view text, Arena& arena, std::size_t depth) : places_(text), arena_(arena), depth_(depth) {}
+  Builder(std::string_view text, const StandIns& stand_ins, Arena& arena, std::size_t depth)
+      : places_(text), stand_ins_(stand_ins), arena_(arena), depth_(depth) {}
 
   const Value& value() const { return root_; }
   const Complaint& complaint() const { return complaint_; }
@@ -145,7 +148,8 @@ class Builder {
   bool scalar(const yaml_event_t& event) {
     const auto& scalar = event.data.scalar;
     const auto where = at(event);
-    const std::string_view text(reinterpret_cast<const char*>(scalar.value), scalar.length);
+    std::string_view text(reinterpret_cast<const char*>(scalar.value), scalar.length);
+    if (stand_ins_.any()) text = arena_.keep(stand_ins_.shown(text));
     const auto tag = view(scalar.tag);
     const bool plain = tag.empty() && scalar.style == YAML_PLAIN_SCALAR_STYLE;
     if (wants_key()) {
@@ -274,6 +278,7 @@ class Builder {
   }
 
   Places places_;
+  const StandIns& stand_ins_;
   Arena& arena_;
   std::size_t depth_;
   std::vector<Frame> frames_;
@@ -355,9 +360,11 @@ struct Event {
   ~Event() { yaml_event_delete(&event); }
 };
 
-Result<Value> read(std::string_view text, Arena& arena, std::size_t depth) {
+Result<Value> read(std::string_view given, Arena& arena, std::size_t depth) {
+  StandIns stand_ins;
+  const auto text = stand_ins.hide(given);
   Parser parser(text);
-  Builder builder(text, arena, depth);
+  Builder builder(text, stand_ins, arena, depth);
   for (;;) {
     Event event;
     if (!yaml_parser_parse(&parser.parser, &event.event)) {
@@ -369,32 +376,25 @@ Result<Value> read(std::string_view text, Arena& arena, std::size_t depth) {
   }
 }
 
-/// The first byte that is no UTF-8, or of a line break that YAML 1.1 had and 1.2 has not: libyaml would end the line
-/// there.
-std::optional<Complaint> refused_character(std::string_view text) {
-  if (!valid_utf8(text)) {
-    std::size_t at = 0;
-    while (const auto length = utf8_length(text.substr(at))) at += length;
-    return Complaint{position_of(text, at), "this is no UTF-8"};
-  }
-  struct Break {
-    std::string_view bytes, name;
-  };
-  constexpr Break kBreaks[] = {{"\xC2\x85", "U+0085"}, {"\xE2\x80\xA8", "U+2028"}, {"\xE2\x80\xA9", "U+2029"}};
-  for (const auto& [bytes, name] : kBreaks)
-    if (const auto at = text.find(bytes); at != text.npos)
-      return Complaint{position_of(text, at), std::string(name) + " stands here: remove it, or write \"\\u" +
-                                                  std::string(name.substr(2)) + "\" in double quotes"};
-  return std::nullopt;
+/// A map in braces is JSON when its first key stands in quotes, or it has none.
+bool is_json(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t\r\n";
+  const auto first = text.find_first_not_of(kBlanks);
+  if (first == text.npos || (text[first] != '{' && text[first] != '[')) return false;
+  const auto second = text.find_first_not_of(kBlanks, first + 1);
+  return text[first] == '[' || second == text.npos || text[second] == '"' || text[second] == '}';
 }
 
 }  // namespace
 
 Result<Value> parse_yaml(std::string_view text, Arena& arena, const ParseLimits& limits) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
-  const auto first = text.find_first_not_of(" \t\r\n");
-  if (first != text.npos && (text[first] == '{' || text[first] == '[')) return parse(text, arena, limits);
-  if (const auto refused = refused_character(text)) return malformed(*refused);
+  if (is_json(text)) return parse(text, arena, limits);
+  if (!valid_utf8(text)) {
+    std::size_t at = 0;
+    while (const auto length = utf8_length(text.substr(at))) at += length;
+    return malformed({position_of(text, at), "this is no UTF-8"});
+  }
   return read(text, arena, std::min<std::size_t>(limits.depth, 200));
 }
 

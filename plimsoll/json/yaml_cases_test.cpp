@@ -141,10 +141,25 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"- a\nb: 1\n", "line 2, column 1: '-' is expected: is the line indented as those before it?"},
         Case{"a: 1\nb: {c: 1, d: 2, c: 3}\n", "line 2, column 17: the key \"c\" stands already in line 2"},
         Case{"'a': 1\na: 2\n", "line 2, column 1: the key \"a\" stands already in line 1"},
-        Case{"a: \x01\n", "line 1, column 4: a control character must be escaped in double quotes"},
-        Case{"a: b\xE2\x80\xA8"
-             "c\n",
-             "line 1, column 5: U+2028 stands here: remove it, or write \"\\u2028\" in double quotes"}));
+        Case{"a: \x01\n", "line 1, column 4: a control character must be escaped in double quotes"}));
+
+// Chapter 5.4: what 1.1 took for line breaks are characters like any other.
+INSTANTIATE_TEST_SUITE_P(
+    FormerBreaks, YamlCase,
+    testing::Values(Case{"a: b\u2028c\n", "{\"a\":\"b\u2028c\"}"}, Case{"a: \u2029\n", "{\"a\":\"\u2029\"}"},
+                    Case{"'a\xC2\x85': \"b\xC2\x85\\L\u2028\"\n", "{\"a\xC2\x85\":\"b\xC2\x85\u2028\u2028\"}"},
+                    Case{"a: |\n  b\u2028c\n  d\xC2\x85\n", "{\"a\":\"b\u2028c\\nd\xC2\x85\\n\"}"},
+                    Case{"# \u2028 a: 1\nb: >-\n  c\u2029\n  d\n", "{\"b\":\"c\u2029 d\"}"},
+                    Case{"a: \"\u2028\\uE000\uE001\"\n", "{\"a\":\"\u2028\uE000\uE001\"}"},
+                    Case{"a: \u2028: 1\n",
+                         "line 1, column 7: a key may not stand here; quote a text in which \": \" stands"},
+                    Case{"a\u2028: 1\nb: [\u2028\n", "line 3, column 1: ',' or ']' is expected"}));
+
+INSTANTIATE_TEST_SUITE_P(Braces, YamlCase,
+                         testing::Values(Case{"{a: 1, b: [c, d]}\n", R"({"a":1,"b":["c","d"]})"},
+                                         Case{"{# first\n a: 1}\n", R"({"a":1})"}, Case{" {\n}\n", "{}"},
+                                         Case{"{\"a\": 1,}\n",
+                                              "line 1, column 9: a member's name in quotes is expected"}));
 
 // Chapter 7.1.
 INSTANTIATE_TEST_SUITE_P(
