@@ -24,7 +24,10 @@ struct Flat {
   void field(const Header& field) {
     auto* to = at;
     *to++ = '\r', *to++ = '\n';
-    if (!copy_unless(bytes16::outside_lower_case_names, field.name, to) && !is_token(field.name)) return;
+    if (!copy_unless(bytes16::outside_lower_case_names, field.name, to)) {
+      if (!is_token(field.name)) return;
+      std::memcpy(to, field.name.data(), field.name.size());  // a name with capitals: perhaps only begun
+    }
     if (field.name.empty()) return;
     to += field.name.size();
     *to++ = ':', *to++ = ' ';

@@ -111,6 +111,21 @@ TEST(Http1Machine, AnAnswerCannotBeSplitByItsFields) {
   EXPECT_EQ(out.text(), "HTTP/1.1 200 OK\r\ngood: value\r\ndate: now\r\ncontent-length: 7\r\n\r\n");
 }
 
+TEST(Http1Machine, NamesWithCapitalsArriveWholeWhateverTheirLength) {
+  for (std::size_t size = 1; size <= 50; ++size)
+    for (std::size_t place = 0; place < size; ++place)
+      for (char c : {'A', 'Z', '_', '~'}) {
+        Arena arena;
+        std::string name(size, 'x');
+        name[place] = c;
+        Response response{.status = 200, .headers = Headers{arena}};
+        response.headers.add(name, "value");
+        Outbox out;
+        write_head(out, response, {.length = Framed::Length::none});
+        EXPECT_EQ(out.text(), "HTTP/1.1 200 OK\r\n" + name + ": value\r\n\r\n") << place << " of " << size;
+      }
+}
+
 TEST(Http1Machine, ABreakIsFoundWhereverInAFieldItStands) {
   Arena arena;
   for (std::size_t size : {1, 3, 4, 7, 8, 15, 16, 17, 33})
