@@ -45,8 +45,25 @@ bool numeric(Asked& asked, const Value& schema, std::string_view key, const Valu
     asked.multiples.push_back(&value);
   else
     return false;
+  if ((key == "minimum" || key == "maximum") && !open(key == "minimum" ? "exclusiveMinimum" : "exclusiveMaximum"))
+    asked.bound = &value;
   asked.hinted |= kInteger | kNumber;
   return true;
+}
+/// What is simple to stay away from: types and names. For the rest of `not` there is the next attempt.
+void negated(Asked& asked, const Value& schema) {
+  if (!schema.is(Type::object) || schema.object().size() != 1) return;
+  if (const auto* type = schema.find("type")) {
+    const auto exclude = [&](const Value& name) {
+      if (name.is(Type::string))
+        asked.types &= ~(name.string() == "number" ? kNumber | kInteger : bit_of(name.string()));
+    };
+    exclude(*type);
+    for (auto& name : type->array()) exclude(name);
+    asked.hinted &= asked.types;
+  }
+  if (const auto* names = schema.find("required"); names && names->array().size() == 1)
+    if (const auto& name = names->array()[0]; name.is(Type::string)) asked.forbidden.insert(name.string());
 }
 bool textual(Asked& asked, std::string_view key, const Value& value) {
   if (key == "minLength")
@@ -166,6 +183,8 @@ void Asking::keyword(Asked& asked, const Value& schema, std::string_view key, co
     if (!asked.example && !value.array().empty()) asked.example = &value.array()[0];
   } else if (key == "default") {
     if (!asked.example) asked.example = &value;
+  } else if (key == "not") {
+    negated(asked, value);
   } else if (key == "allOf") {
     for (auto& part : value.array()) absorb(asked, part, depth + 1);
   } else if (key == "anyOf" || key == "oneOf") {

@@ -38,7 +38,8 @@ struct Asked {
   bool has_values = false;
   const json::Value* example = nullptr;
   double least = -std::numeric_limits<double>::infinity(), most = std::numeric_limits<double>::infinity();
-  bool above = false, below = false;  ///< the bound itself is not allowed
+  bool above = false, below = false;   ///< the bound itself is not allowed
+  const json::Value* bound = nullptr;  ///< an inclusive one, as it is written: doubles end at 2^53
   Schemas multiples;
   std::size_t min_length = 0, max_length = SIZE_MAX, min_items = 0, max_items = SIZE_MAX, min_members = 0,
               max_members = SIZE_MAX;
@@ -50,7 +51,7 @@ struct Asked {
   bool unique = false, closed = false;
   std::vector<std::pair<std::string_view, Schemas>> properties;
   std::vector<std::pair<std::string_view, const json::Value*>> pattern_properties;
-  std::set<std::string_view> required;
+  std::set<std::string_view> required, forbidden;
   std::vector<const json::Value*> dependents;  ///< objects of `dependentRequired`
   std::vector<const json::Value*> dependent_schemas;
   unsigned hinted = 0;  ///< types that keywords speak of, where no `type` is given

@@ -63,21 +63,34 @@ class Generator {
       const auto size = json::utf8_count(made);
       return size >= asked.min_length && size <= asked.max_length;
     };
-    if (!asked.patterns.empty()) {
-      std::string last;
-      for (const std::size_t extra : {4, 0, 1, 12, 40, 2, 100, 8}) {
-        const auto made = text_for(asked.patterns[random_.below(asked.patterns.size())], random_, extra);
-        if (!made) break;
-        last = *made;
-        if (fits(last)) break;
-      }
-      while (json::utf8_count(last) < asked.min_length) last += 'a';
-      return Value::of(arena_.keep(last));
-    }
+    if (!asked.patterns.empty()) return Value::of(arena_.keep(patterned(asked, fits)));
     if (!asked.format.empty())
-      if (const auto made = text_of_format(asked.format, random_); made && fits(*made))
+      if (const auto made = text_of_format(asked.format, random_, asked.min_length, asked.max_length);
+          made && fits(*made))
         return Value::of(arena_.keep(*made));
     return Value::of(arena_.keep(words(random_, asked.min_length, asked.max_length)));
+  }
+
+  /// Tries repetitions of several lengths until the text is of a length that is allowed.
+  template <class Fits>
+  std::string patterned(const Asked& asked, Fits fits) {
+    const auto pattern = asked.patterns[random_.below(asked.patterns.size())];
+    const auto room = std::min<std::size_t>(asked.max_length, 4096) - std::min<std::size_t>(asked.min_length, 4096);
+    std::string last;
+    for (int tries = 0; tries < 24; ++tries) {
+      constexpr std::size_t kExtra[] = {4, 0, 1, 12, 40, 2, 100, 8};
+      const auto extra =
+          tries < 8 ? kExtra[tries] : std::min<std::size_t>(asked.min_length, 4096) + random_.below(room + 8);
+      const auto made = text_for(pattern, random_, extra);
+      if (!made) break;
+      last = *made;
+      // A pattern that leaves its end open takes the rest of a text of the format.
+      if (const auto whole = text_of_format(asked.format, random_); whole && !pattern.ends_with('$'))
+        if (whole->size() > last.size()) last += whole->substr(last.size());
+      if (fits(last)) return last;
+    }
+    while (json::utf8_count(last) < asked.min_length) last += 'a';
+    return last;
   }
 
   std::optional<Value> list(const Asked& asked, int depth) {
@@ -118,7 +131,7 @@ class Generator {
     const bool all = examples_ && depth < kShallow;  // the whole picture first; over the seeds also less
     std::set<std::string_view> wanted(asked.required.begin(), asked.required.end());
     for (auto& [name, schemas] : asked.properties)
-      if (depth < kShallow && (all || !random_.one_in(3))) wanted.insert(name);
+      if (!asked.forbidden.contains(name) && depth < kShallow && (all || !random_.one_in(3))) wanted.insert(name);
     for (std::size_t before = 0; before != wanted.size();) {  // until nothing more follows from what is there
       before = wanted.size();
       for (const auto* dependent : asked.dependents)
@@ -167,7 +180,8 @@ class Generator {
     }
     if (!asked.pattern_properties.empty() && (asked.closed || random_.one_in(2))) {
       const auto pattern = asked.pattern_properties[random_.below(asked.pattern_properties.size())].first;
-      const auto made = text_for(pattern, random_, 3);
+      auto made = text_for(pattern, random_, 3);
+      if (made && !pattern.ends_with('$')) *made += words(random_, 3, 8);  // its end is open
       return made ? arena_.keep(*made) : std::string_view{};
     }
     if (asked.closed) return {};

@@ -1,3 +1,4 @@
+#include "plimsoll/contract/body.hpp"
 #include "plimsoll/contract/example_validator.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/handling.hpp"
@@ -5,6 +6,8 @@
 #include "plimsoll/handler/mock/generate.hpp"
 #include "plimsoll/handler/mock/preference.hpp"
 #include "plimsoll/handler/mock/text.hpp"
+#include "plimsoll/handler/mock/write.hpp"
+#include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/negotiate.hpp"
 #include "plimsoll/json/write.hpp"
 
@@ -28,11 +31,6 @@ constexpr Problem kNotGenerated{"mock-not-generated", 500, "No data satisfies th
                                 "Give the answer an example that satisfies its schema."};
 constexpr const Problem* kProblems[] = {&kNoSuchAnswer, &kNotAcceptable, &kNotGenerated, &kUnauthorized};
 
-bool is_json(std::string_view type) {
-  type = type.substr(0, type.find(';'));
-  return type == "application/json" || type.ends_with("+json") || type.ends_with("/*");
-}
-
 /// One media type of one answer: its examples that satisfy the schema, made ready at the first use.
 class Representation {
  public:
@@ -47,6 +45,11 @@ class Representation {
   const std::vector<Example>& examples() {
     std::call_once(once_, [this] { prepare(); });
     return examples_;
+  }
+  /// The example of that name; null where there is none.
+  const Value* example(std::string_view name) {
+    const auto found = std::ranges::find(examples(), name, &Example::name);
+    return found == examples_.end() ? nullptr : found->value;
   }
   std::optional<Value> generate(const Wish& wish, Arena& arena) {
     examples();
@@ -75,12 +78,12 @@ class Representation {
 struct Answer {
   Answer(const contract::Contract& contract, const ResponseSpec& spec) : spec(spec) {
     for (auto& media : spec.content) representations.emplace_back(contract, media);
-    for (auto& each : representations) offers.push_back(each.name());
   }
   const ResponseSpec& spec;
   std::deque<Representation> representations;
-  std::vector<std::string_view> offers;
 
+  /// Interim: no answer ends with it.
+  bool interim() const { return spec.status.starts_with('1'); }
   bool covers(std::uint16_t code) const {
     if (spec.status == "default") return true;
     const auto text = std::to_string(code);
@@ -113,38 +116,27 @@ class Mock final : public Handler {
     if (wish.code || !wish.example.empty() || wish.dynamic) applied(wish, response, context.arena);
     Wish seed{.seed = seed_of(request, context), .examples = !wish.dynamic};
     headers(*answer, seed, response, context.arena);
-    if (answer->representations.empty() || response.status == 204 || response.status == 304) {
+    if (answer->representations.empty() || response.status == 204 || response.status == 205 || response.status == 304) {
       if (!wish.example.empty()) co_return fail(kNoSuchAnswer, "this answer has no examples");
       co_return response;
     }
-    auto* chosen = represent(*answer, request, wish);
-    if (!chosen) co_return fail(kNotAcceptable);
-    const Value* value = nullptr;
-    if (!wish.example.empty()) {
-      for (auto& example : chosen->examples())
-        if (example.name == wish.example) value = example.value;
-      if (!value)
-        co_return fail(kNoSuchAnswer,
-                       "there is no example \"" + std::string(wish.example) + "\" that satisfies the schema");
-    } else if (!wish.dynamic && !chosen->examples().empty()) {
-      value = chosen->examples()[0].value;
+    const auto acceptable = represent(*answer, response.status, request, wish);
+    if (!acceptable) co_return std::unexpected(acceptable.error());
+    std::string why;
+    for (auto* each : *acceptable) {
+      const auto type = concrete(each->name());
+      auto value = value_of(*each, wish, seed, context.arena);
+      if (!value) continue;
+      auto text = written(*value, type);
+      if (!text) {
+        why = "what was made up is no " + type + ": only an example that is text can be sent";
+        continue;
+      }
+      response.headers.add("content-type", context.arena.keep(type));
+      response.body = context.arena.keep(*text);
+      co_return response;
     }
-    Value made;
-    if (!value) {
-      auto generated = chosen->generate(seed, context.arena);
-      if (!generated) co_return fail(kNotGenerated);
-      made = *generated;
-      value = &made;
-    }
-    auto type = chosen->name();
-    if (type == "*/*" || type == "application/*")
-      type = "application/json";
-    else if (type == "text/*")
-      type = "text/plain";
-    response.headers.add("content-type", type);
-    response.body = context.arena.keep(value->is(json::Type::string) && !is_json(type) ? std::string(value->string())
-                                                                                       : json::to_string(*value));
-    co_return response;
+    co_return fail(kNotGenerated, std::move(why));
   }
 
  private:
@@ -155,28 +147,41 @@ class Mock final : public Handler {
       return a.spec.status == "default" ? 1 : a.spec.status.ends_with("XX") ? 2 : 3;
     };
     for (auto& answer : answers_) {
-      if (code ? !answer.covers(code) : !answer.spec.status.starts_with('2')) continue;
+      if (answer.interim() || (code ? !answer.covers(code) : !answer.spec.status.starts_with('2'))) continue;
       if (!best || (code ? rank(answer) > rank(*best) : answer.code() < best->code())) best = &answer;
     }
     if (best || code) return best;
     for (auto& answer : answers_)
       if (answer.spec.status == "default") return &answer;
-    return answers_.empty() ? nullptr : &answers_.front();
+    const auto first = std::ranges::find_if(answers_, [](auto& answer) { return !answer.interim(); });
+    return first == answers_.end() ? nullptr : &*first;
   }
 
-  /// What the caller accepts most, preferably one that has the example asked for.
-  static Representation* represent(Answer& answer, Request& request, const Preference& wish) {
-    const auto best = http::best_media_type(request.headers.joined("accept"), answer.offers);
-    if (!best) return nullptr;
-    auto* chosen = &answer.representations[*best];
-    if (wish.example.empty()) return chosen;
-    const auto has = [&](Representation& r) {
-      return std::ranges::any_of(r.examples(), [&](auto& example) { return example.name == wish.example; });
-    };
-    if (!has(*chosen) && request.headers.joined("accept").empty())
-      for (auto& other : answer.representations)
-        if (has(other)) return &other;
-    return chosen;
+  /// What the caller accepts, the most wanted first, of equals the earlier; those only that have the example asked for.
+  static Result<std::vector<Representation*>> represent(Answer& answer, std::uint16_t status, const Request& request,
+                                                        const Preference& wish) {
+    const auto accept = request.headers.joined("accept");
+    std::vector<std::pair<int, Representation*>> weighed;
+    for (auto& each : answer.representations)
+      if (const auto weight = http::media_type_weight(accept, concrete(each.name())); weight > 0)
+        weighed.emplace_back(-weight, &each);
+    // A refusal may come in another type than asked for (RFC 9110, section 15.5.7), as those of real servers do.
+    if (weighed.empty() && request.headers.contains("accept") && status >= 400)
+      for (auto& each : answer.representations) weighed.emplace_back(0, &each);
+    if (weighed.empty()) return fail(kNotAcceptable);
+    std::ranges::stable_sort(weighed, {}, &std::pair<int, Representation*>::first);
+    std::vector<Representation*> found;
+    for (auto& [weight, each] : weighed)
+      if (wish.example.empty() || each->example(wish.example)) found.push_back(each);
+    if (found.empty())
+      return fail(kNoSuchAnswer, "there is no example \"" + std::string(wish.example) + "\" that satisfies the schema");
+    return found;
+  }
+
+  static std::optional<Value> value_of(Representation& of, const Preference& wish, const Wish& seed, Arena& arena) {
+    if (!wish.example.empty()) return *of.example(wish.example);
+    if (!wish.dynamic && !of.examples().empty()) return *of.examples()[0].value;
+    return of.generate(seed, arena);
   }
 
   static void applied(const Preference& wish, Response& response, Arena& arena) {
@@ -198,33 +203,32 @@ class Mock final : public Handler {
   /// The declared headers: their example, or a value made up for their schema.
   void headers(const Answer& answer, const Wish& wish, Response& response, Arena& arena) const {
     for (auto& header : answer.spec.headers) {
-      if (header.name.size() == 12 && (header.name[0] == 'C' || header.name[0] == 'c') && header.name.ends_with("ype"))
-        continue;
-      const Value* value = header.raw->find("example");
-      Value made;
-      if (!value && header.schema) {
-        const auto validator = contract::example_validator(contract_, *header.schema);
-        if (!validator) continue;
-        Wish own = wish;
-        own.seed = mix(wish.seed, header.name);
-        const auto generated = generate(contract_, *header.schema, **validator, own, arena);
-        if (!generated) continue;
-        made = *generated;
-        value = &made;
-      }
+      if (same_as_lower(header.name, "content-type")) continue;
+      const auto* content = header.raw->find("content");
+      const bool by_content = content && !content->object().empty();
+      const Value& declared = by_content ? content->object()[0].value : *header.raw;
+      auto own = wish;
+      own.seed = mix(wish.seed, header.name);
+      const auto value = header_value(declared, own, arena);
       if (!value) continue;
-      std::string text;
-      if (value->is(json::Type::string))
-        text = value->string();
-      else if (value->is(json::Type::array))
-        for (auto& item : value->array())
-          text += (text.empty() ? "" : ",") +
-                  (item.is(json::Type::string) ? std::string(item.string()) : json::to_string(item));
-      else if (!value->is(json::Type::object))
-        text = json::to_string(*value);
-      std::erase_if(text, [](unsigned char c) { return c < 0x20 || c == 0x7F; });
+      const bool json = by_content && contract::body_kind(content->object()[0].key) == contract::BodyKind::json;
+      const auto text = header_text(*value, header.explode, json);
       if (!text.empty()) response.headers.add(arena.keep(header.name), arena.keep(text));
     }
+  }
+
+  std::optional<Value> header_value(const Value& declared, const Wish& wish, Arena& arena) const {
+    const auto* schema = declared.find("schema");
+    std::shared_ptr<const schema::Validator> validator;
+    if (schema)
+      if (auto made = contract::example_validator(contract_, *schema)) validator = std::move(*made);
+    const auto fits = [&](const Value* value) { return value && (!validator || validator->valid(*value)); };
+    if (const auto* example = declared.find("example"); fits(example)) return *example;
+    if (const auto* named = declared.find("examples"))
+      for (auto& member : named->object())
+        if (const auto* example = contract_.resolve(member.value).find("value"); fits(example)) return *example;
+    if (!validator) return std::nullopt;
+    return generate(contract_, *schema, *validator, wish, arena);
   }
 
   const contract::Contract& contract_;

@@ -50,6 +50,40 @@ paths:
       parameters: [{name: v, in: path, required: true, schema: {type: string}}]
       responses: {'200': {description: ok, content: {application/json: {schema: {type: object, required: [id], properties: {id: {type: integer}}}}}}}
   /impossible: {get: {operationId: impossible, responses: {'200': {description: ok, content: {application/json: {schema: false}}}}}}
+  /types:
+    get:
+      operationId: types
+      responses:
+        '200':
+          description: ok
+          content:
+            application/xml: {schema: &point {type: object, required: [x], properties: {x: {const: 1}}}}
+            application/json: {schema: *point}
+            application/x-ndjson: {schema: {type: array, items: *point, minItems: 2, maxItems: 2}}
+            image/*: {example: picture}
+            text/plain: {examples: {short: {value: hi}}}
+            application/*+json: {schema: {const: 2}}
+        '404': {description: none, content: {application/problem+json: {schema: {const: {}}}}}
+  /statuses:
+    get:
+      operationId: statuses
+      responses:
+        '100': {description: more}
+        '205': {description: reset, content: {application/json: {schema: {const: 1}}}}
+        default: {description: any, content: {application/json: {schema: {const: d}}}}
+  /only-interim: {get: {operationId: only_interim, responses: {'103': {description: hints}}}}
+  /headers:
+    get:
+      operationId: headers
+      responses:
+        '204':
+          description: ok
+          headers:
+            X-List: {schema: {const: [1, a]}}
+            X-Object: {schema: {const: {a: 1, b: c}}}
+            X-Pairs: {explode: true, schema: {const: {a: 1, b: c}}}
+            X-Json: {content: {application/json: {schema: {const: {a: [1]}}}}}
+            X-Named: {schema: {type: integer}, examples: {wrong: {value: a}, right: {value: 5}}}
   /secure/key: {get: {operationId: s_key, security: [{key: []}], responses: {'204': {description: ok}}}}
   /secure/query: {get: {operationId: s_query, security: [{query: []}], responses: {'204': {description: ok}}}}
   /secure/cookie: {get: {operationId: s_cookie, security: [{cookie: []}], responses: {'204': {description: ok}}}}
@@ -156,6 +190,44 @@ TEST_F(MockTest, AcceptChoosesTheMediaType) {
   EXPECT_EQ(get("list", {{"accept", "image/png"}}).status, 406);
 }
 
+TEST_F(MockTest, WhatATypeCannotHoldIsNotSentAsIfItWere) {
+  EXPECT_EQ(get("types").headers.at("content-type"), "application/json") << "an object is no XML";
+  EXPECT_EQ(get("types", {{"accept", "application/xml"}}).problem, "mock-not-generated");
+  EXPECT_EQ(get("types", {{"accept", "application/x-ndjson"}}).body, "{\"x\":1}\n{\"x\":1}\n");
+  const auto image = get("types", {{"accept", "image/*"}});
+  EXPECT_EQ(image.headers.at("content-type"), "image/png") << "a range is no type";
+  EXPECT_EQ(image.body, "picture");
+}
+
+TEST_F(MockTest, AnExampleIsFoundInWhicheverTypeHasIt) {
+  EXPECT_EQ(get("types", {{"prefer", "example=short"}, {"accept", "*/*"}}).body, "hi");
+  EXPECT_EQ(get("types", {{"prefer", "example=short"}}).headers.at("content-type"), "text/plain");
+  EXPECT_EQ(get("types", {{"prefer", "example=short"}, {"accept", "image/png"}}).problem, "mock-no-such-answer");
+}
+
+TEST_F(MockTest, ARefusalIsSentWhateverIsAccepted) {
+  const auto told = get("types", {{"prefer", "code=404"}, {"accept", "application/json"}});
+  EXPECT_EQ(told.status, 404);
+  EXPECT_EQ(told.headers.at("content-type"), "application/problem+json");
+}
+
+TEST_F(MockTest, NoAnswerIsInterimAndNoneHasABodyWhereNoneMayBe) {
+  EXPECT_EQ(get("statuses").status, 205);
+  EXPECT_EQ(get("statuses").body, "");
+  EXPECT_EQ(get("statuses", {{"prefer", "code=100"}}).status, 205) << "passed over";
+  EXPECT_EQ(get("statuses", {{"prefer", "code=503"}}).body, "\"d\"");
+  EXPECT_EQ(get("only_interim").problem, "mock-no-such-answer");
+}
+
+TEST_F(MockTest, HeadersAreWrittenInTheirStyle) {
+  const auto told = get("headers");
+  EXPECT_EQ(told.headers.at("X-List"), "1,a");
+  EXPECT_EQ(told.headers.at("X-Object"), "a,1,b,c");
+  EXPECT_EQ(told.headers.at("X-Pairs"), "a=1,b=c");
+  EXPECT_EQ(told.headers.at("X-Json"), R"({"a":[1]})");
+  EXPECT_EQ(told.headers.at("X-Named"), "5");
+}
+
 TEST_F(MockTest, MakesUpTheSameDataForTheSameRequest) {
   const auto once = get("made_up", {}, "/any/1");
   EXPECT_EQ(once.status, 200);
@@ -215,6 +287,8 @@ TEST(MockPreference, IsReadLeniently) {
   EXPECT_EQ(wish.code, 201);
   EXPECT_EQ(wish.example, "a, b");
   EXPECT_TRUE(wish.dynamic);
+  EXPECT_EQ(mocking::read_preference("Code=404, code=503").code, 404) << "the first counts (RFC 7240, section 2)";
+  EXPECT_EQ(mocking::read_preference("code=101").code, 0);
   EXPECT_EQ(mocking::read_preference("code=99999").code, 0);
   EXPECT_EQ(mocking::read_preference("code=\"").code, 0);
 }

@@ -65,6 +65,8 @@ std::optional<Value> number(const Asked& asked, bool whole, Random& random, Aren
     if (asked.above && from == asked.least) ++from;
     if (asked.below && to == asked.most) --to;
     if (from > to || std::abs(from) > 9e18 || std::abs(to) > 9e18) return std::nullopt;
+    constexpr double kExact = 9007199254740992;  // beyond it a double is near to what was asked, and not it
+    if (asked.bound && (from >= kExact || to <= -kExact) && random.one_in(2)) return asked.bound->clone(arena);
     return Value::of(random.between(static_cast<std::int64_t>(from), static_cast<std::int64_t>(to)), arena);
   }
   for (const double scale : {100.0, 1e6, 1e12}) {  // short decimals, where the bounds leave room for them

@@ -33,6 +33,8 @@ class Parser {
     auto node = choice(0);
     return ok_ && text_.empty() ? std::optional(std::move(node)) : std::nullopt;
   }
+  /// What must be ahead somewhere: `(?=.*\d)`.
+  const std::vector<Node>& looks() const { return looks_; }
 
  private:
   Node fail() {
@@ -69,7 +71,8 @@ class Parser {
     return of(character());
   }
   Node group(int depth) {
-    const bool skipped = take("?=") || take("?!") || take("?<=") || take("?<!");
+    const bool ahead = take("?=");
+    const bool skipped = ahead || take("?!") || take("?<=") || take("?<!");
     Node node{.kind = Node::Kind::group};
     if (!skipped && !take("?:")) {
       node.number = ++groups_;
@@ -77,6 +80,7 @@ class Parser {
     }
     node.parts.push_back(choice(depth + 1));
     if (!take(")")) return fail();
+    if (ahead) looks_.push_back(std::move(node.parts[0]));
     return skipped ? Node{} : node;
   }
   static Node of(std::vector<Range> set) { return {.kind = Node::Kind::set, .set = std::move(set)}; }
@@ -209,6 +213,7 @@ class Parser {
   }
 
   std::string_view text_;
+  std::vector<Node> looks_;
   std::size_t groups_ = 0;
   bool ok_ = true;
 };
@@ -258,10 +263,16 @@ class Writer {
 }  // namespace
 
 std::optional<std::string> text_for(std::string_view pattern, Random& random, std::size_t extra) {
-  const auto node = Parser{pattern}.run();
+  Parser parser{pattern};
+  const auto node = parser.run();
   if (!node) return std::nullopt;
   Writer writer{random, extra};
   if (!writer.write(*node)) return std::nullopt;
+  // What is looked for ahead is put at the beginning, at its shortest; now and then not, where that is right already.
+  Writer ahead{random, 0};
+  for (auto& look : parser.looks())
+    if (!ahead.write(look)) return std::nullopt;
+  if (ahead.out.size() <= writer.out.size() && !random.one_in(4)) writer.out.replace(0, ahead.out.size(), ahead.out);
   return std::move(writer.out);
 }
 

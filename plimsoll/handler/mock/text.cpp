@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 namespace plimsoll::handler::mocking {
 namespace {
@@ -35,9 +36,7 @@ std::string uuid(Random& r) {
 }
 std::string host(Random& r) { return std::string(word(r)) + ".example.com"; }
 
-}  // namespace
-
-std::optional<std::string> text_of_format(std::string_view format, Random& r) {
+std::optional<std::string> text_of(std::string_view format, Random& r) {
   if (format == "date-time") return date(r) + "T" + time(r);
   if (format == "date") return date(r);
   if (format == "time") return time(r);
@@ -56,6 +55,57 @@ std::optional<std::string> text_of_format(std::string_view format, Random& r) {
   if (format == "regex") return "^" + std::string(word(r)) + "$";
   if (format == "byte") return "cGxpbXNvbGw=";
   return std::nullopt;
+}
+
+/// The shortest text of a format whose texts are of any length.
+std::string_view shortest(std::string_view format) {
+  constexpr std::pair<std::string_view, std::string_view> kShortest[] = {{"email", "a@b.example"},
+                                                                         {"idn-email", "a@b.example"},
+                                                                         {"hostname", "a"},
+                                                                         {"idn-hostname", "a"},
+                                                                         {"uri", "a:b"},
+                                                                         {"iri", "a:b"},
+                                                                         {"uri-reference", "/"},
+                                                                         {"iri-reference", "/"},
+                                                                         {"uri-template", "a"},
+                                                                         {"ipv4", "1.1.1.1"},
+                                                                         {"ipv6", "::1"},
+                                                                         {"duration", "P1D"},
+                                                                         {"json-pointer", "/"},
+                                                                         {"relative-json-pointer", "0"},
+                                                                         {"regex", "a"}};
+  const auto* found = std::ranges::find(kShortest, format, &std::pair<std::string_view, std::string_view>::first);
+  return found == std::end(kShortest) ? std::string_view{} : found->second;
+}
+
+/// Longer by `more` characters, where that is easy.
+void lengthen(std::string_view format, std::string& text, std::size_t more) {
+  if (format.ends_with("email"))
+    text.insert(0, std::min<std::size_t>(more, 50), 'a');
+  else if (format.ends_with("hostname"))
+    for (std::size_t i = 0; i < more; ++i) text.insert(0, 1, i % 20 == 19 && i + 1 < more ? '.' : 'a');
+  else if (format.starts_with("uri") || format.starts_with("iri") || format == "url" || format.ends_with("pointer"))
+    text.append(more, 'a');
+  else if (format == "regex")
+    text.insert(1, more, 'a');
+  else if (format == "duration")
+    text.insert(1, more, '0');
+  else if ((format == "date-time" || format == "time") && more > 1)
+    text.insert(text.size() - 1, "." + std::string(more - 1, '0'));
+}
+
+}  // namespace
+
+std::optional<std::string> text_of_format(std::string_view format, Random& random, std::size_t least,
+                                          std::size_t most) {
+  auto text = text_of(format, random);
+  if (!text) return text;
+  if (text->size() > most) {
+    const auto shorter = shortest(format);
+    if (!shorter.empty()) text = shorter;
+  }
+  if (text->size() < least && least < 10'000) lengthen(format, *text, least - text->size());
+  return text;
 }
 
 std::string words(Random& random, std::size_t least, std::size_t most) {
