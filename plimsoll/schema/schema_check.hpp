@@ -8,6 +8,7 @@
 #include "plimsoll/schema/validator.hpp"
 
 #include <array>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -65,6 +66,28 @@ inline std::string verdict_fault(const Judge& by, const json::Value& instance) {
     if (format != Output::flag && !valid && (!errors || errors->array().empty())) return "no errors: " + out;
   }
   return {};
+}
+
+/// A bound at the root of a schema of the 2020-12 dialect, read here without the compiler, beyond which an instance is
+/// that was found valid; empty: none.
+inline std::string bound_fault(const json::Value& schema, const json::Value& instance) {
+  const auto beyond = [&](std::string_view keyword, std::int64_t is, auto wrong) {
+    const auto* bound = schema.find(keyword);
+    return bound && bound->is(json::Type::number) && bound->integer() && wrong(is, *bound->integer());
+  };
+  const auto faults = [&](std::int64_t is, std::string_view least, std::string_view most) -> std::string {
+    if (beyond(least, is, std::less{})) return "valid below " + std::string(least);
+    if (beyond(most, is, std::greater{})) return "valid above " + std::string(most);
+    return {};
+  };
+  const auto counted = [](const auto& members) { return static_cast<std::int64_t>(members.size()); };
+  if (instance.is(json::Type::array)) return faults(counted(instance.array()), "minItems", "maxItems");
+  if (instance.is(json::Type::object)) return faults(counted(instance.object()), "minProperties", "maxProperties");
+  if (!instance.is(json::Type::number) || !instance.integer()) return {};
+  const auto is = *instance.integer();
+  if (beyond("exclusiveMinimum", is, std::less_equal{})) return "valid at or below exclusiveMinimum";
+  if (beyond("exclusiveMaximum", is, std::greater_equal{})) return "valid at or above exclusiveMaximum";
+  return faults(is, "minimum", "maximum");
 }
 
 /// A schema that says the same as the one under `urn:s`, or its contrary, of the instance or of what holds it.

@@ -1,5 +1,5 @@
 // The schema compiler: any schema, in every dialect and direction, is compiled or refused; what is compiled judges
-// alike whichever way it is asked.
+// alike whichever way it is asked, and by the plain bounds that stand at its root.
 
 #include "plimsoll/schema/schema_check.hpp"
 
@@ -57,7 +57,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     options.refuse_misplaced = way / 3 == 2;
     const auto judge = schema::compile_to_judge(*schema, options);
     if (!judge) continue;
-    for (const auto& instance : instances) check(schema::verdict_fault(*judge, instance));
+    for (const auto& instance : instances) {
+      check(schema::verdict_fault(*judge, instance));
+      if (way == 0 && schema->is(json::Type::object) && !schema->find("$schema") && judge->validator.valid(instance))
+        check(schema::bound_fault(*schema, instance));
+    }
   }
   return 0;
 }
