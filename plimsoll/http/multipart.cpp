@@ -193,9 +193,15 @@ Result<bool> MultipartParser::head() {
     return fail(kMultipartTooLarge,
                 "The limit of a part's header fields is " + std::to_string(limits_.part_head) + " bytes.");
   if (end == std::string::npos) return false;
+  // A part without content ends with its head: the line end of the empty line is that of the delimiter (RFC 2046,
+  // section 5.1.1).
+  const auto behind = std::string_view(buffer_).substr(end + 2);
+  if (behind.size() < delimiter_.size() && delimiter_.starts_with(behind)) return false;
+  const bool bare = behind.starts_with(delimiter_);
+  if (buffer_.find(delimiter_) < end) return malformed("a delimiter stands in a part's head");
   auto read = read_head(std::string_view(buffer_).substr(2, end > 2 ? end - 2 : 0), limits_.form);
   if (!read) return std::unexpected(read.error());
-  buffer_.erase(0, end + 4);
+  buffer_.erase(0, bare ? end + 2 : end + 4);
   size_ = 0;
   if (auto begun = to_.begin(std::move(*read)); !begun) return std::unexpected(begun.error());
   state_ = State::content;

@@ -54,9 +54,9 @@ inline std::optional<std::vector<std::string>> plain_contents(std::string_view b
     const auto head = text.find("\r\n", at);
     const auto begin = head == std::string::npos ? head : text.find("\r\n\r\n", head);
     if (begin == std::string::npos) break;
-    const auto end = text.find(delimiter, begin + 4);
+    const auto end = text.find(delimiter, begin + 2);  // the empty line may be the delimiter's own
     if (end == std::string::npos) break;
-    contents.push_back(text.substr(begin + 4, end - begin - 4));
+    contents.push_back(end < begin + 4 ? "" : text.substr(begin + 4, end - begin - 4));
     at = end;
   }
   return std::nullopt;

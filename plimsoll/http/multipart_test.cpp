@@ -68,8 +68,19 @@ TEST(Multipart, FieldsAndFilesAreRead) {
   EXPECT_EQ((*form)[2].text(), "");
 }
 
+TEST(Multipart, APartWithoutContentDoesNotSwallowTheNext) {
+  const auto form = read("--X\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n" + part("b", "1") + "--X--");
+  ASSERT_TRUE(form) << form.error().detail;
+  ASSERT_EQ(form->size(), 2u);
+  EXPECT_EQ((*form)[0].text(), "");
+  EXPECT_EQ((*form)[1].head.name, "b");
+  EXPECT_EQ((*form)[1].text(), "1");
+}
+
 TEST(Multipart, TheSameInAnyCuts) {
-  const auto text = part("a", std::string(300, '\r')) + part("b", "\r\n--\r\n--Y\r\n--") + part("c", "x") + "--X--";
+  const auto bare = "--X\r\nContent-Disposition: form-data; name=\"n\"\r\n\r\n";
+  const auto text =
+      bare + part("a", std::string(300, '\r')) + part("b", "\r\n--\r\n--Y\r\n--") + part("c", "x") + "--X--";
   const auto whole = read(text);
   ASSERT_TRUE(whole);
   const auto seed = std::random_device{}();
@@ -129,6 +140,8 @@ TEST(Multipart, WhatCannotBeReadIs400) {
            "--X\r\nContent-Disposition: form-data; name=a\r\nContent-Disposition: form-data; name=b\r\n\r\n1\r\n--X--",
            "--X\r\nContent-Disposition: form-data; name=a\r\nContent-Transfer-Encoding: base64\r\n\r\n1\r\n--X--",
            "--X\r\nContent Disposition: form-data; name=a\r\n\r\n1\r\n--X--",
+           "--X\r\nContent-Disposition: form-data; name=a\r\n--X: y\r\n\r\n1\r\n--X--",
+           "--X\r\nContent-Disposition: form-data; name=a\r\n--X\r\n\r\n1\r\n--X--",
            "--X\nContent-Disposition: form-data; name=a\n\n1\n--X--"}) {
     const auto form = read(text);
     if (text == "--X--x") {
