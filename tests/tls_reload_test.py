@@ -169,6 +169,28 @@ class Tls(harness.ServerTest):
                     session = tls.session
                     self.assertEqual(tls.session_reused, resumed, version)
 
+    def test_tickets_end_with_their_lifetime_and_others_are_given(self):
+        import socket
+        directory = self.directory()
+        crt, key = make(directory, "tls")
+        server = self.secure(f"tls: {{certificate: '{crt}', key: '{key}', ticket-lifetime: 3s}}", directory)
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            context = trusting()
+            context.minimum_version = context.maximum_version = version
+
+            def asks(session=None):
+                """Whether the session was resumed, and the one that can be."""
+                with socket.create_connection(("127.0.0.1", server.port), timeout=10) as line, \
+                        context.wrap_socket(line, server_hostname="localhost", session=session) as tls:
+                    tls.sendall(b"GET /items HTTP/1.1\r\nHost: a\r\n\r\n")
+                    self.assertTrue(tls.recv(100).startswith(b"HTTP/1.1 200"))
+                    return tls.session_reused, tls.session
+
+            for _ in range(2):  # the second time with keys that were not there at first
+                _, first = asks()
+                self.assertTrue(asks(first)[0], version)
+                harness.until(lambda: not asks(first)[0], "the ticket ends")
+
 
 if __name__ == "__main__":
     harness.main()
