@@ -220,7 +220,6 @@ void Http1::fill(Exchange& exchange, Arena& arena) {
     request.path = target->path;
     request.query = target->query;
     request.has_query = target->has_query;
-    request.scheme = target->scheme;
   }
   if (head.authority.size) request.authority = view(head.authority);
   if (request.peer.tls) request.scheme = "https";

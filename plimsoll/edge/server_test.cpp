@@ -245,6 +245,13 @@ TEST(Edge, ATrustedProxySaysWhoTheClientIs) {
   EXPECT_THAT(nobody.ask("", "X-Forwarded-For: 192.0.2.9\r\n"), HasSubstr("\r\n\r\nhttp 127.0.0.1"));
 }
 
+TEST(Edge, ATargetDoesNotSayThatItCameOverTls) {
+  Running running;
+  TestClient client{running.address()};
+  client.send("GET https://a/who HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  EXPECT_THAT(client.all(), HasSubstr("\r\n\r\nhttp 127.0.0.1"));
+}
+
 TEST(Edge, AProxyHeaderSaysWhoTheClientIs) {
   Behind trusted{{.networks = {"127.0.0.1"}, .protocol = true}};
   EXPECT_THAT(trusted.ask("PROXY TCP4 192.0.2.9 198.51.100.1 56324 443\r\n", ""), HasSubstr("\r\n\r\nhttp 192.0.2.9"));
