@@ -4,6 +4,7 @@
 #include "plimsoll/policy/identity.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 namespace plimsoll::policy {
 namespace {
@@ -98,11 +99,15 @@ class Authorize final : public Check {
 
   Result<> check(Request&, Context& context) override {
     if (!let_through(context)) return refuse_scopes(context);
-    for (const auto& scope : options_.scopes)
-      if (!context.principal || !grants(*context.principal, scope))
-        return refuse(context, options_.scopes, "the scope ");
-    if (!options_.roles.empty() && !has_role(context.principal))
-      return refuse(context, options_.roles, "one of the roles ");
+    if (const auto* caller = context.principal;
+        std::ranges::any_of(options_.scopes, [&](auto& scope) { return !caller || !grants(*caller, scope); })) {
+      if (bearer_) challenge(context, options_.scopes);
+      std::vector<std::string> missing;
+      std::ranges::copy_if(options_.scopes, std::back_inserter(missing),
+                           [&](auto& scope) { return !caller || !grants(*caller, scope); });
+      return refuse(missing, "the scope ");
+    }
+    if (!options_.roles.empty() && !has_role(context.principal)) return refuse(options_.roles, "one of the roles ");
     return {};
   }
 
@@ -124,16 +129,33 @@ class Authorize final : public Check {
            });
   }
 
+  /// Names what is missing on the way that the caller came: others do not concern them.
   Result<> refuse_scopes(Context& context) const {
-    for (const auto& requirement : operation_.security)
-      for (const auto& needed : requirement.all)
-        if (!needed.scopes.empty()) return refuse(context, needed.scopes, "the scope ");
-    return fail(kForbidden);
+    const auto* vouched = context.noted<Vouched>();
+    const auto stands = [&](const contract::SecurityRequirement& requirement) {
+      return !requirement.all.empty() && std::ranges::all_of(requirement.all, [&](auto& needed) {
+        return vouched && vouched->find(needed.scheme);
+      });
+    };
+    auto way = std::ranges::find_if(operation_.security, stands);
+    if (way == operation_.security.end()) way = operation_.security.begin();  // authentication is off, or only looks
+    std::vector<std::string> missing;
+    for (const auto& needed : way->all) {
+      const auto before = missing.size();
+      const auto* principal = vouched ? vouched->find(needed.scheme) : nullptr;
+      std::ranges::copy_if(needed.scopes, std::back_inserter(missing),
+                           [&](auto& scope) { return !principal || !grants(*principal, scope); });
+      if (missing.size() > before && needed.scheme->type != "apiKey") challenge(context, needed.scopes);
+    }
+    return missing.empty() ? fail(kForbidden) : refuse(missing, "the scope ");
   }
-  Result<> refuse(Context& context, std::span<const std::string> wanted, std::string_view what) const {
-    if (bearer_ && mode() == Mode::enforce && what == "the scope ")  // RFC 6750, section 3.1
-      context.promise("www-authenticate",
-                      context.arena.keep("Bearer error=\"insufficient_scope\", scope=\"" + joined(wanted, " ") + "\""));
+  /// RFC 6750, section 3.1.
+  void challenge(Context& context, std::span<const std::string> scopes) const {
+    if (mode() != Mode::enforce) return;
+    context.promise("www-authenticate",
+                    context.arena.keep("Bearer error=\"insufficient_scope\", scope=\"" + joined(scopes, " ") + "\""));
+  }
+  static Result<> refuse(std::span<const std::string> wanted, std::string_view what) {
     return fail(kForbidden, "This needs " + std::string(what) + joined(wanted, ", ") + ".");
   }
 

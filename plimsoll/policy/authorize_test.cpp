@@ -38,10 +38,28 @@ paths:
       last->context.principal = &by[0].principal;
       last->context.note<Vouched>(std::span<const Vouched::By>(by));
     }
-    auto verdict = last->check(*built);
+    return decided(*built);
+  }
+  /// A caller for whom several schemes vouch, each with its scopes.
+  bool lets_both(std::vector<std::string_view> by_key, std::vector<std::string_view> by_bearer) {
+    last = std::make_unique<Exchange>(*this, "a", "192.0.2.1");
+    auto built = build(authorize, "a").value();
+    Vouched::By by[2];
+    for (const auto& each : contract->security_schemes)
+      by[each.name == "bearer"] = {
+          &each,
+          Principal{.subject = "ada", .scheme = each.name, .scopes = each.name == "bearer" ? by_bearer : by_key}};
+    last->context.principal = &by[0].principal;
+    last->context.note<Vouched>(std::span<const Vouched::By>(by));
+    return decided(*built);
+  }
+  bool decided(Policy& policy) {
+    auto verdict = last->check(policy);
+    detail = verdict ? "" : verdict.error().detail;
     if (!verdict) EXPECT_EQ(verdict.error().problem->status, 403);
     return verdict.has_value();
   }
+  std::string detail;
   bool starts() { return build(authorize, "a").has_value(); }
   std::unique_ptr<Exchange> last;
 };
@@ -56,6 +74,25 @@ TEST(Authorize, AllScopesOfOneAlternativeAreNeeded) {
   EXPECT_TRUE(gate.lets({"*"}));
   EXPECT_FALSE(gate.lets({}));
   EXPECT_FALSE(gate.lets({"read", "write"}, {}, ""));
+}
+
+TEST(Authorize, WhatIsMissingIsNamedAndNothingElse) {
+  Gate either("security: [{key: [all]}, {bearer: [read, write]}],");
+  EXPECT_FALSE(either.lets({"read"}));  // by bearer: the way of the key is not theirs
+  EXPECT_EQ(either.detail, "This needs the scope write.");
+  EXPECT_EQ(either.last->promised("www-authenticate"), "Bearer error=\"insufficient_scope\", scope=\"read write\"");
+  EXPECT_FALSE(either.lets({"read"}, {}, "key"));
+  EXPECT_EQ(either.detail, "This needs the scope all.");
+  EXPECT_EQ(either.last->promised("www-authenticate"), "") << "a key is not what RFC 6750 challenges";
+  Gate both("security: [{key: [read], bearer: [write, send]}],");
+  EXPECT_TRUE(both.lets_both({"read"}, {"write", "send"}));
+  EXPECT_FALSE(both.lets_both({"read"}, {"send"}));
+  EXPECT_EQ(both.detail, "This needs the scope write.");
+  EXPECT_FALSE(both.lets_both({}, {"read"}));
+  EXPECT_EQ(both.detail, "This needs the scope read, write, send.");
+  Gate more("security: [{bearer: []}], x-plimsoll: {authorization: {scopes: [a, b]}},");
+  EXPECT_FALSE(more.lets({"a"}));
+  EXPECT_EQ(more.detail, "This needs the scope b.");
 }
 
 TEST(Authorize, AScopeOfSecurityMayBeARole) {  // OpenAPI 3.1, Security Requirement Object
