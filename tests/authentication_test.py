@@ -111,6 +111,19 @@ class Authentication(harness.ServerTest):
         self.assertEqual(server.get("/orders", headers={"X-API-Key": fresh}).status, 200)
         self.command("keys", "revoke", listed["id"], status=2)
 
+    def test_keys_that_nobody_could_use_are_not_made_and_a_mistyped_database_is_none(self):
+        for wrong, why in ((("--prefix", ""), "never accepted"), (("--name", ""), "nobody's"), (("--prefix", "Ab-"), "no prefix"), (("--expires", "-1d"), "no duration")):
+            said = self.plimsoll("keys", "create", "--database", "sqlite:shop.db", *wrong, *(() if "--name" in wrong else ("--name", "n")), directory=self.folder)
+            self.assertEqual((said.returncode, said.stdout), (2, ""), wrong)
+            self.assertIn(why, said.stderr)
+        for command in (("keys", "list"), ("keys", "revoke", "x"), ("keys", "rotate", "x"), ("jobs", "list")):
+            for database, why in (("sqlite:shpo.db", "there is no database at shpo.db"), ("postgres://db/shop", "only sqlite:")):
+                said = self.plimsoll(*command, "--database", database, directory=self.folder)
+                self.assertEqual((said.returncode, said.stdout), (2, ""), command)
+                self.assertIn(why, said.stderr)
+                self.assertIn("remedy: Name it: --database sqlite:PATH", said.stderr)
+        self.assertEqual(list(self.folder.glob("*.db")), [])
+
     def test_ten_bad_credentials_then_429_and_an_answer_to_who_presents_none(self):
         server = self.start()
         statuses = [server.get("/orders", headers={"Authorization": "Bearer nonsense"}).status for _ in range(12)]

@@ -1,14 +1,13 @@
 #include "apps/plimsoll/commands.hpp"
+#include "apps/plimsoll/database_path.hpp"
 #include "plimsoll/database/sqlite.hpp"
 #include "plimsoll/database/wait.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/queue/sql_queue.hpp"
-#include "plimsoll/server/deployment.hpp"
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <ctime>
-#include <filesystem>
 
 namespace plimsoll::command {
 namespace {
@@ -31,30 +30,13 @@ std::string instant(Nanoseconds wall) {
   return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
 }
 
-/// The path of the database: as said, or as the deployment says.
-Result<std::string> path_of(const Options& options) {
-  auto url = options.database;
-  if (url.empty()) {
-    auto deployment = server::read_deployment(options.config);
-    if (!deployment) return fail(config::kConfiguration, contract::to_string(deployment.error()[0]));
-    url = deployment->database.url;
-  }
-  if (url.empty())
-    return fail(config::kConfiguration,
-                "no database is named: say `--database sqlite:PATH`, or `database: {url: …}` in plimsoll.yaml");
-  if (!url.starts_with("sqlite:")) return fail(config::kConfiguration, "only sqlite: databases hold jobs: " + url);
-  auto path = url.substr(std::string_view("sqlite:").size());
-  if (!std::filesystem::exists(path)) return fail(config::kConfiguration, "there is no database at " + path);
-  return path;
-}
-
 /// The queue of a database, seen from outside of the server that runs it.
 struct Opened {
   std::unique_ptr<database::Database> database;
   std::unique_ptr<queue::SqlQueue> queue;
 };
 Result<Opened> open(const Options& options) {
-  auto path = path_of(options);
+  auto path = database_path(options.database, options.config, true);
   if (!path) return std::unexpected(std::move(path).error());
   auto database = database::open_sqlite({.path = *path, .readers = 1});
   if (!database) return std::unexpected(std::move(database).error());

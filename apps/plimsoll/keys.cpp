@@ -1,4 +1,5 @@
 #include "apps/plimsoll/commands.hpp"
+#include "apps/plimsoll/database_path.hpp"
 #include "plimsoll/config/options.hpp"
 #include "plimsoll/database/sqlite.hpp"
 #include "plimsoll/database/wait.hpp"
@@ -39,23 +40,20 @@ std::string joined(const std::vector<std::string>& words) {
 }
 
 /// The database the server uses: --database, or that of the deployment.
-Result<std::unique_ptr<database::Database>> open(const Options& options) {
+Result<std::unique_ptr<database::Database>> open(const Options& options, bool existing) {
+  auto path = database_path(options.database, options.config, existing);
+  if (!path) return std::unexpected(std::move(path).error());
   auto deployment = server::read_deployment(options.config);
   if (!deployment) return fail(config::kConfiguration, contract::to_string(deployment.error().front()));
   auto sqlite = deployment->database.sqlite;
-  auto url = options.database.empty() ? deployment->database.url : options.database;
-  if (url.empty())
-    return fail(config::kConfiguration,
-                "no database was named: say --database sqlite:PATH, or have `database: {url: …}` in plimsoll.yaml");
-  constexpr std::string_view kScheme = "sqlite:";
-  sqlite.path = url.starts_with(kScheme) ? url.substr(kScheme.size()) : url;
+  sqlite.path = std::move(*path);
   return database::open_sqlite(sqlite);
 }
 
 /// Opens, prepares the table, and does `work(keys, loop, now)`.
 template <class F>
-int with_keys(const Options& options, F work) {
-  auto opened = open(options);
+int with_keys(const Options& options, bool existing, F work) {
+  auto opened = open(options, existing);
   if (!opened) return complain(opened.error());
   ApiKeys keys(**opened);
   const auto ready = database::wait_for([&](Loop& loop) -> Task<Result<>> {
@@ -79,11 +77,14 @@ int create(const Options& options) {
       return complain("\"" + options.expires + "\" is no duration", "--expires", "Write 90d or 12h.");
     life = span->nanoseconds;
   }
+  if (options.name.empty()) return complain("a key without a name is nobody's", "--name", "Say what it is for.");
+  if (options.prefix.empty())
+    return complain("a key without a prefix is never accepted", "--prefix", "Leave it out, or give it a few letters.");
   for (const char c : options.prefix)
     if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_') || options.prefix.size() > 32)
       return complain("\"" + options.prefix + "\" is no prefix", "--prefix",
                       "Use lower case letters, digits and _, at most 32.");
-  return with_keys(options, [&](ApiKeys& keys, Nanoseconds now) {
+  return with_keys(options, false, [&](ApiKeys& keys, Nanoseconds now) {
     if (life > 0) key.expires = now + life;
     const auto made = database::wait_for([&](Loop& loop) -> Task<Result<std::string>> {
       auto secret = co_await keys.create(loop, key, options.prefix, now);
@@ -97,7 +98,7 @@ int create(const Options& options) {
 }
 
 int list(const Options& options) {
-  return with_keys(options, [&](ApiKeys& keys, Nanoseconds now) {
+  return with_keys(options, true, [&](ApiKeys& keys, Nanoseconds now) {
     const auto all = database::wait_for([&](Loop& loop) -> Task<Result<std::vector<ApiKey>>> {
       auto found = co_await keys.list(loop);
       co_return found;
@@ -134,7 +135,7 @@ int rotate(const Options& options) {
   const auto span = config::parse_duration(options.overlap);
   if (!span || span->nanoseconds < 0)
     return complain("\"" + options.overlap + "\" is no duration", "--overlap", "Write 24h or 0s.");
-  return with_keys(options, [&](ApiKeys& keys, Nanoseconds now) {
+  return with_keys(options, true, [&](ApiKeys& keys, Nanoseconds now) {
     const auto made = database::wait_for([&](Loop& loop) -> Task<Result<std::string>> {
       auto secret = co_await keys.rotate(loop, options.id, span->nanoseconds, now);
       co_return secret;
@@ -148,7 +149,7 @@ int rotate(const Options& options) {
 }
 
 int revoke(const Options& options) {
-  return with_keys(options, [&](ApiKeys& keys, Nanoseconds now) {
+  return with_keys(options, true, [&](ApiKeys& keys, Nanoseconds now) {
     const auto done = database::wait_for([&](Loop& loop) -> Task<Result<bool>> {
       auto found = co_await keys.revoke(loop, options.id, now);
       co_return found;
