@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 
@@ -44,6 +45,8 @@ struct Loop::Impl {
   Loop& loop;
   // Descriptors are touched by the loop's own thread alone; others only post, and that stays locked.
   asio::io_context context{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO};
+  // Without it the context stops, and answers at once for ever after, when all it waits for comes in one turn.
+  asio::executor_work_guard<asio::io_context::executor_type> in_use{context.get_executor()};
   asio::posix::stream_descriptor epoll{context, ::epoll_create1(EPOLL_CLOEXEC)};
   int timer = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
   int bell = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);  ///< rung by other threads that post while the loop waits

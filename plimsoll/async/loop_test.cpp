@@ -227,6 +227,28 @@ TEST(Descriptors, WakeAtTheEdgeAtTheDeadlineAndWhenStopped) {
   });
 }
 
+// Asio's context stops for good when it runs out of work. Here both that it waits for, the last operation of Asio and
+// the loop's own descriptors, come at once, in a turn that does not wait because something was posted.
+TEST(Loop, AsioGoesOnThoughAllThatItWaitedForCameAtOnce) {
+  run([](Loop& loop) -> Task<> {
+    const Pair pair;
+    Descriptor mine{loop, pair.ends[0]};
+    asio::steady_timer timer{loop.context(), 1ms};
+    loop.post([&] {
+      EXPECT_EQ(::send(pair.ends[1], "x", 1, 0), 1);
+      while (Clock::now() < timer.expiry()) {}
+      loop.post([] {});
+    });
+    auto first = co_await timer.async_wait(use_task);
+    EXPECT_TRUE(first);
+    (void)co_await later(loop, 10 * kMillisecond, 1);  // after the turn, which is where it stopped
+    EXPECT_FALSE(loop.context().stopped());            // if it is, what follows never ends
+    const auto second = co_await asio_later(loop, 1ms, 7);
+    EXPECT_EQ(second.value_or(0), 7);
+    ::close(pair.ends[1]);
+  });
+}
+
 TEST(Descriptors, AWriterWaitsUntilThereIsRoom) {
   run([](Loop& loop) -> Task<> {
     const Pair pair;
