@@ -279,15 +279,24 @@ Result<> SqliteConnection::script(std::string_view sql) {
   limit_ = {};
   const std::string text(sql);
   const bool inside = !idle();
+  const auto failed = [&](const char* statement, int offset) {
+    std::string_view before(text.c_str(), static_cast<std::size_t>(statement - text.c_str()));
+    const auto blank = text.find_first_not_of(" \t\r\n", before.size());
+    before = std::string_view(text).substr(0, offset < 0 ? blank : before.size() + static_cast<std::size_t>(offset));
+    auto error = sqlite_error(sqlite3_extended_errcode(db_), sqlite3_errmsg(db_));
+    error.more().cause = "line " + std::to_string(1 + std::ranges::count(before, '\n')) + ": " + sqlite3_errmsg(db_);
+    return std::unexpected(std::move(error));
+  };
   for (const char* at = text.c_str(); *at;) {
     sqlite3_stmt* statement = nullptr;
-    if (sqlite3_prepare_v2(db_, at, -1, &statement, &at) != SQLITE_OK) return std::unexpected(error_now(at));
+    const char* begin = at;
+    if (sqlite3_prepare_v2(db_, begin, -1, &statement, &at) != SQLITE_OK)
+      return failed(begin, sqlite3_error_offset(db_));
     if (!statement) continue;  // blanks or a comment
     int code = SQLITE_ROW;
     while (code == SQLITE_ROW) code = sqlite3_step(statement);
-    const std::string failed = code == SQLITE_DONE ? "" : sqlite3_sql(statement);
     sqlite3_finalize(statement);
-    if (code != SQLITE_DONE) return std::unexpected(error_now(failed));
+    if (code != SQLITE_DONE) return failed(begin, -1);
     if (inside && idle()) return std::unexpected(Error{&kInternal}.because("a script ended its transaction"));
   }
   return {};

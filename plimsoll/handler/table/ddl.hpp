@@ -30,6 +30,7 @@ struct FoundTable {
 struct Disagreement {
   std::string what, migration;
   bool warning = false;
+  const Table* table = nullptr;
 };
 /// Where the contract and a table disagree, each with the migration to write.
 std::vector<Disagreement> compare(const Model& model, const Table& table, const FoundTable& found);

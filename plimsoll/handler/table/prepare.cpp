@@ -92,30 +92,36 @@ Task<Result<>> prepare_search(Session& session, const Table& table, bool fill, s
   co_return Result<>{};
 }
 
-Task<Result<>> prepare_in(Session& session, const Model& model, std::vector<Disagreement>& all) {
-  for (auto& table : model.tables) {
-    auto found = co_await find(session, table);
-    if (!found) co_return std::unexpected(std::move(found).error());
-    if (*found) {
-      auto differences = compare(model, table, **found);
-      const bool sound = std::ranges::all_of(differences, &Disagreement::warning);
-      for (auto& one : differences) all.push_back(std::move(one));
-      if (!sound || table.search.empty()) continue;
-      if ((*found)->view) {
-        all.push_back({"`q` cannot look through the view " + quoted(table.name), "-- search a table instead"});
-        continue;
-      }
-      auto searchable = co_await prepare_search(session, table, true, all);
-      if (!searchable) co_return searchable;
-      continue;
+Task<Result<>> prepare_table(Session& session, const Model& model, const Table& table, std::vector<Disagreement>& all) {
+  auto found = co_await find(session, table);
+  if (!found) co_return std::unexpected(std::move(found).error());
+  const bool there = found->has_value();
+  if (there) {
+    auto differences = compare(model, table, **found);
+    const bool sound = std::ranges::all_of(differences, &Disagreement::warning);
+    for (auto& one : differences) all.push_back(std::move(one));
+    if (!sound || table.search.empty()) co_return Result<>{};
+    if ((*found)->view) {
+      all.push_back({"`q` cannot look through the view " + quoted(table.name), "-- search a table instead"});
+      co_return Result<>{};
     }
+  } else {
     for (auto& statement : create_table(model, table)) {
       auto made = co_await session.query(statement, {});
       if (!made) co_return std::unexpected(std::move(made).error());
     }
-    if (table.search.empty()) continue;
-    auto searchable = co_await prepare_search(session, table, false, all);
-    if (!searchable) co_return searchable;
+    if (table.search.empty()) co_return Result<>{};
+  }
+  auto searchable = co_await prepare_search(session, table, there, all);
+  co_return searchable;
+}
+
+Task<Result<>> prepare_in(Session& session, const Model& model, std::vector<Disagreement>& all) {
+  for (auto& table : model.tables) {
+    const auto before = all.size();
+    auto prepared = co_await prepare_table(session, model, table, all);
+    if (!prepared) co_return prepared;
+    for (auto i = before; i < all.size(); ++i) all[i].table = &table;
   }
   co_return Result<>{};
 }

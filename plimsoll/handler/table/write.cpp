@@ -114,46 +114,6 @@ Error Writing::all_told(Error error, const json::Value& body, std::string_view p
   return wrong_fields(*error.problem, std::move(fields));
 }
 
-Task<Result<Row>> Writing::explained(Session& session, Error error, const Change* change,
-                                     std::string_view prefix) const {
-  if (error.more_ && !error.more_->fields.empty()) {
-    for (auto& field : error.more_->fields) field.pointer.insert(0, prefix);
-    error.detail = summary(error.more_->fields);
-  }
-  const bool reference = error.problem == &database::kConstraint && error.more_ &&
-                         error.more_->cause.find("FOREIGN KEY") != std::string::npos;
-  if (!reference) co_return std::unexpected(std::move(error));
-  if (!change) {
-    Error conflict{&database::kConflict, "Other rows still refer to this one."};
-    co_return std::unexpected(std::move(conflict));
-  }
-  // SQLite does not say which reference is broken: look.
-  for (std::size_t i = 0; i < table().columns.size(); ++i) {
-    if (!change->cells[i] || change->cells[i]->index() == 0) continue;
-    const auto* other = referred(i);
-    if (!other) continue;
-    const auto sql = "SELECT 1 FROM " + quoted(other->name) + " WHERE " + quoted(other->key_column().name) + "=?";
-    const Cell cells[] = {*change->cells[i]};
-    auto found = co_await session.query(sql, cells);
-    if (!found) co_return std::unexpected(std::move(found).error());
-    if (!found->empty()) continue;
-    error.more().fields.push_back({"body", std::string(prefix) + "/" + table().columns[i].name, "foreign-key",
-                                   "refers to a row that does not exist"});
-    error.detail = summary(error.more().fields);
-  }
-  co_return std::unexpected(std::move(error));
-}
-
-const Table* Writing::referred(std::size_t column) const {
-  const auto& name = table().columns[column].name;
-  for (auto& embed : table().embeds)
-    if (!embed.many() && embed.on == name) return model_->find(embed.table);
-  for (auto& other : model_->tables)
-    for (auto& embed : other.embeds)
-      if (embed.many() && embed.table == table().name && embed.by == name) return &other;
-  return nullptr;
-}
-
 Task<Result<Row>> Writing::insert(Session& session, const Change& change, std::string_view prefix) const {
   Statement statement;
   std::string places;

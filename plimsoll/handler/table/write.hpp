@@ -36,10 +36,11 @@ class Writing : public Operation {
   std::string location_of(const Row& row, const Context& context) const;
 
  private:
-  /// Which reference is broken; whether a row is still referred to.
+  /// A refusal of the database (violations.cpp) with the fields that are to blame; `change` null: a row was to go.
   Task<Result<Row>> explained(database::Session& session, Error error, const Change* change,
                               std::string_view prefix) const;
-  const Table* referred(std::size_t column) const;
+  /// The columns of a change that refer to no row.
+  Task<Result<std::vector<std::size_t>>> broken_references(database::Session& session, const Change& change) const;
 
   Selection shown_, all_;
   RowWriter writer_, whole_;
