@@ -71,16 +71,21 @@ void write_text(Writer& out, std::string_view name, std::string_view description
 }
 
 void write_filter(Writer& out, const Column& column, const Filter& filter) {
+  const auto rows = [&](std::string_view sentence) {
+    auto text = "Rows whose `" + column.name + "` " + std::string(sentence) + ".";
+    if (column.kind == Kind::instant) text += " A date is its first instant in UTC.";
+    return text;
+  };
   // Equality and lists share the bare name: a list of one is equality.
   if (filter.has(Operator::in)) {
-    begin_parameter(out, column.name, "Rows whose " + column.name + " is one of these, separated by commas.");
+    begin_parameter(out, column.name, rows("is one of these, separated by commas"));
     out.key("style").string("form").key("explode").boolean(false);
     out.key("schema").begin_object().key("type").string("array").key("minItems").integer(1);
     out.key("maxItems").integer(kMostListed).key("items");
     write_value_schema(out, column, true);
     out.end_object().end_object();
   } else if (filter.has(Operator::eq)) {
-    begin_parameter(out, column.name, "Rows with this " + column.name + ".");
+    begin_parameter(out, column.name, rows("is this"));
     out.key("schema");
     write_value_schema(out, column, true);
     out.end_object();
@@ -91,11 +96,11 @@ void write_filter(Writer& out, const Column& column, const Filter& filter) {
       {Operator::le, "is at most this"},
       {Operator::gt, "is greater than this"},
       {Operator::ge, "is at least this"},
-      {Operator::like, "matches this pattern: % and * any text, _ one character"},
-      {Operator::is_null, "is null, or is not"}};
+      {Operator::like, "matches this pattern: `%` and `*` any text, `_` one character"},
+      {Operator::is_null, "is null (`true`), or is not (`false`)"}};
   for (auto& [op, sentence] : kSentences) {
     if (!filter.has(op)) continue;
-    begin_parameter(out, filter_parameter(column, op), "Rows whose " + column.name + " " + std::string(sentence) + ".");
+    begin_parameter(out, filter_parameter(column, op), rows(sentence));
     out.key("schema");
     if (op == Operator::is_null)
       out.begin_object().key("type").string("boolean").end_object();
