@@ -31,6 +31,7 @@ NEVER_TOLD = {
     "malformed-yaml": "refuses a start",
     "migration": "refuses a start",
     "no-verifier": "refuses a start",
+    "not-implemented": "refuses a start",
     "tls": "refuses a start",
     "no-such-key": "of the command `keys`",
     "unknown-job-kind": "a contract that names one is refused at the start",
