@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <set>
+#include <unordered_map>
 
 namespace plimsoll::contract {
 namespace {
@@ -66,7 +67,33 @@ class Linter {
   }
 
  private:
+  /// Where a value stands: from its parent, by name or index.
+  struct Place {
+    const Value* parent;
+    std::string_view name;
+    std::size_t index;
+  };
+  void place(const Value& value) {
+    std::size_t index = 0;
+    for (auto& item : value.array()) places_.try_emplace(&item, Place{&value, {}, index++}), place(item);
+    for (auto& member : value.object())
+      places_.try_emplace(&member.value, Place{&value, member.key, 0}), place(member.value);
+  }
+  /// What a reference leads to has its own place, however it was come by.
+  std::string pointer_to(const Value* value, std::string otherwise) {
+    if (places_.empty()) place(root_);
+    const auto found = places_.find(value);
+    if (found == places_.end()) return value == &root_ ? std::string() : otherwise;
+    auto pointer = pointer_to(found->second.parent, {});
+    if (found->second.parent->is(Type::array))
+      json::append_token(pointer, found->second.index);
+    else
+      json::append_token(pointer, found->second.name);
+    return pointer;
+  }
+
   void add(const LintRule& rule, const Value* at, std::string pointer, std::string message) {
+    pointer = pointer_to(at, std::move(pointer));
     if (!said_.emplace(&rule, pointer).second) return;
     Finding made{.rule = std::string(rule.id),
                  .severity = rule.severity,
@@ -231,9 +258,23 @@ class Linter {
       if (kind.key == "securitySchemes" || kind.key.starts_with("x-")) continue;
       for (auto& member : kind.value.object()) {
         const auto pointer = "/components/" + std::string(kind.key) + "/" + escaped(member.key);
-        if (!used.contains("#" + pointer) && !used.contains(std::string(member.key)))
-          add(kUnused, &member.value, pointer, "nothing refers to the component \"" + std::string(member.key) + "\"");
+        if (used.contains("#" + pointer) || used.contains(std::string(member.key))) continue;
+        add(kUnused, &member.value, pointer, "nothing refers to the component \"" + std::string(member.key) + "\"");
+        const auto field = std::ranges::find(fields_of(Kind::components), kind.key, &FieldSpec::name);
+        if (field != fields_of(Kind::components).end()) compiles(member.value, field->kind);
       }
+    }
+  }
+  /// Schemas that no operation leads to; those of the others have been compiled when the document was loaded.
+  void compiles(const Value& value, Kind kind) {
+    if (kind != Kind::schema) {
+      for_each_child(value, kind, [&](const Value& child, Kind of, const Step&) { compiles(child, of); });
+    } else if (value.is(Type::object)) {
+      auto made = example_validator(contract_, value);
+      if (made) return;
+      auto [at, what] = place_in_text(made.error().detail);
+      add(kSchema, &value, {}, "the schema cannot be compiled: " + what);
+      if (at.line && !findings_.empty()) findings_.back().at = at;
     }
   }
   static void collect(const Value& value, std::set<std::string>& used) {
@@ -258,6 +299,7 @@ class Linter {
   const Contract& contract_;
   const Compiled* sources_;
   const Value& root_;
+  std::unordered_map<const Value*, Place> places_;
   std::set<std::string_view> tags_;
   std::set<const Value*> looked_;
   std::set<std::pair<const LintRule*, std::string>> said_;

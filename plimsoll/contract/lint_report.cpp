@@ -45,6 +45,26 @@ std::string to_json(std::span<const Finding> findings) {
   return text + "\n";
 }
 
+namespace {
+
+/// A path as a URI reference, which SARIF asks for (2.1.0, section 3.4.3).
+std::string uri_of(std::string_view path) {
+  std::string uri;
+  char escape[4];
+  for (const char c : path) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 128 && (std::isalnum(byte) || std::strchr("-._~/:@!$&'()*+,;=", c))) {
+      uri += c;
+    } else {
+      std::snprintf(escape, sizeof escape, "%%%02X", static_cast<unsigned>(byte));
+      uri += escape;
+    }
+  }
+  return uri;
+}
+
+}  // namespace
+
 std::string to_sarif(std::span<const Finding> findings, std::string_view version) {
   std::string text;
   json::Writer out{text};
@@ -71,7 +91,7 @@ std::string to_sarif(std::span<const Finding> findings, std::string_view version
     out.key("level").string(f.severity == LintRule::Severity::info ? "note" : name_of(f.severity));
     out.key("message").begin_object().key("text").string(f.message + ". " + f.remedy).end_object();
     out.key("locations").begin_array().begin_object().key("physicalLocation").begin_object();
-    out.key("artifactLocation").begin_object().key("uri").string(f.file).end_object();
+    out.key("artifactLocation").begin_object().key("uri").string(uri_of(f.file)).end_object();
     if (f.at.line) {
       out.key("region").begin_object().key("startLine").integer(f.at.line);
       out.key("startColumn").integer(f.at.column).end_object();

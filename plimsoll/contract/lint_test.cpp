@@ -1,6 +1,7 @@
 #include "plimsoll/contract/lint.hpp"
 
 #include "plimsoll/json/parse.hpp"
+#include "plimsoll/json/pointer.hpp"
 
 #include <gtest/gtest.h>
 
@@ -37,6 +38,9 @@ paths:
 components:
   securitySchemes: {key: {type: apiKey, in: query, name: key}}
   schemas: {Unused: {type: object}}
+  responses: {Broken: {description: bad, content: {application/json: {schema: {type: [object, money]}}}}}
+  parameters:
+    Text: {name: t, in: query, schema: {type: string}}
 )";
 
 class LintTest : public testing::Test {
@@ -65,9 +69,24 @@ TEST_F(LintTest, EachRuleFindsItsFaultAtItsPlace) {
        {"server-secure:3", "path-slash:8", "operation-id:8", "operation-summary:8", "success-response:8",
         "problem-response:8", "security-declared:8", "tag-declared:8", "page-size-bounded:10", "string-bounded:11",
         "number-bounded:12", "array-bounded:13", "body-meaningful:14", "list-paged:18", "example-valid:21",
-        "key-not-in-query:24", "component-used:25"})
+        "key-not-in-query:24", "component-used:25", "component-used:26", "schema-valid:26"})
     EXPECT_TRUE(found.contains(wanted)) << wanted << "\n" << to_text(findings);
   EXPECT_FALSE(found.contains("problem-response:18"));
+}
+
+TEST_F(LintTest, EachPointerLeadsToThePlaceThatIsNamed) {
+  const auto loaded = load({.file = file});
+  for (auto& finding : findings) {
+    const auto* found = json::resolve(*(*loaded)->root, finding.pointer);
+    ASSERT_TRUE(found) << finding.rule << ": " << finding.pointer;
+    EXPECT_EQ(found->position().line, finding.at.line) << finding.rule << ": " << finding.pointer;
+  }
+}
+
+TEST_F(LintTest, FilesAreUrisInSarif) {
+  Finding finding = findings[0];
+  finding.file = "my api/\xC3\xA9.yaml";
+  EXPECT_NE(to_sarif({&finding, 1}, "1").find(R"("uri":"my%20api/%C3%A9.yaml")"), std::string::npos);
 }
 
 TEST_F(LintTest, IsPrintedAsJsonAndSarif) {
