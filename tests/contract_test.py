@@ -128,6 +128,16 @@ class Contracts(harness.ServerTest):
         alone.write_text(told.stdout)
         self.assertEqual(json.loads(self.plimsoll("bundle", alone).stdout), bundled)
 
+    def test_what_is_warned_about_is_said_beside_what_is_printed(self):
+        folder = self.folder()
+        (folder / "overlay.yaml").write_text("overlay: 1.0.0\ninfo: {title: T, version: '1'}\nactions:\n"
+                                             "  - {target: $.paths.*.patch, remove: true}\n")
+        for command in ("bundle", "routes"):
+            told = self.plimsoll(command, folder / "contract.yaml", "--overlay", folder / "overlay.yaml")
+            self.assertEqual(told.returncode, 0, told.stderr)
+            self.assertIn("overlay.yaml:4:14: warning: the target \"$.paths.*.patch\" matches nothing [target-matches-nothing]", told.stderr)
+            self.assertNotIn("warning", told.stdout)
+
     def test_bundle_fetches_what_is_referred_to_when_it_may(self):
         texts = {"/api/common.yaml": "Order: {type: object, required: [id], properties: {id: {$ref: 'types/id.yaml#/Id'}}}\n",
                  "/api/types/id.yaml": "Id: {type: string, maxLength: 36}\n",

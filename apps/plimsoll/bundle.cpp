@@ -65,6 +65,7 @@ Subcommand::Run declare(CLI::App& app) {
       for (auto& complaint : loaded.error()) std::fprintf(stderr, "%s\n", contract::to_string(complaint).c_str());
       return 2;
     }
+    for (auto& warning : (*loaded)->warnings) std::fprintf(stderr, "%s\n", contract::to_string(warning).c_str());
     const auto text = json::to_pretty_string(*(*loaded)->root) + "\n";
     std::fwrite(text.data(), 1, text.size(), stdout);
     return 0;

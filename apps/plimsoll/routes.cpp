@@ -81,6 +81,7 @@ Subcommand::Run declare(CLI::App& app) {
       for (auto& complaint : loaded.error()) std::fprintf(stderr, "%s\n", contract::to_string(complaint).c_str());
       return 2;
     }
+    for (auto& warning : (*loaded)->warnings) std::fprintf(stderr, "%s\n", contract::to_string(warning).c_str());
     wishes->json ? print_json(**loaded) : print_table(**loaded);
     return 0;
   };
