@@ -1,7 +1,7 @@
 #include "plimsoll/contract/body.hpp"
 
-#include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/multipart.hpp"
+#include "plimsoll/http/negotiate.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/utf8.hpp"
 
@@ -10,18 +10,12 @@
 namespace plimsoll::contract {
 namespace {
 
+using http::essence;
 using json::Type;
 using json::Value;
 
 constexpr std::size_t kMostParts = 1000;
 constexpr std::size_t kPiece = 4096;  // of a body that is fed to the parser: what it moves stays small
-
-/// type/subtype without parameters, lower case.
-std::string essence(std::string_view content_type) {
-  std::string type(trimmed(content_type.substr(0, content_type.find(';'))));
-  std::ranges::transform(type, type.begin(), [](unsigned char c) { return std::tolower(c); });
-  return type;
-}
 
 /// Only an object will do: written in a form, it is a JSON text.
 bool is_object(const ValueShape* shape) {

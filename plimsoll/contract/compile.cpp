@@ -5,6 +5,7 @@
 #include "plimsoll/contract/schemas.hpp"
 #include "plimsoll/contract/security.hpp"
 #include "plimsoll/contract/servers.hpp"
+#include "plimsoll/http/negotiate.hpp"
 
 #include <algorithm>
 #include <set>
@@ -12,6 +13,7 @@
 namespace plimsoll::contract {
 namespace {
 
+using http::essence;
 using json::Type;
 using json::Value;
 using Direction = schema::CompileOptions::Direction;
@@ -267,13 +269,6 @@ class Compiler {
     return true;
   }
 
-  /// type/subtype, as they are compared.
-  static std::string essence(std::string_view name) {
-    std::string type(name.substr(0, name.find(';')));
-    while (type.ends_with(' ')) type.pop_back();
-    std::ranges::transform(type, type.begin(), [](unsigned char c) { return std::tolower(c); });
-    return type;
-  }
   static bool is_json(std::string_view name) {
     const auto type = essence(name);
     return type == "application/json" || type.ends_with("+json");

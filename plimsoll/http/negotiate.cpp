@@ -154,6 +154,12 @@ int media_type_coverage(std::string_view declared, std::string_view content_type
   return exact < 0 ? exact : 2 * exact;
 }
 
+std::string essence(std::string_view content_type) {
+  std::string type(trimmed(content_type.substr(0, content_type.find(';'))));
+  std::ranges::transform(type, type.begin(), lower);
+  return type;
+}
+
 std::optional<std::string_view> media_type_parameter(std::string_view media_type, std::string_view name) {
   Parameter one;
   for (auto rest = split(media_type).parameters; next_parameter(rest, one);)

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace plimsoll::http {
@@ -27,6 +28,8 @@ std::optional<std::size_t> best_media_type(std::string_view accept, std::span<co
 /// How closely a declared media type or range (`application/json; version=2`, `application/*+json`, `*/*`) covers a
 /// Content-Type: -1 not at all, else more for the more specific.
 int media_type_coverage(std::string_view declared, std::string_view content_type);
+/// type/subtype without parameters, lower case.
+std::string essence(std::string_view content_type);
 /// The value of a parameter of a media type, without its quotes: `utf-8` of `text/plain; charset="utf-8"`. Escapes
 /// within quotes are left as they are.
 std::optional<std::string_view> media_type_parameter(std::string_view media_type, std::string_view name);

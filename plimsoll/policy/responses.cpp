@@ -1,19 +1,24 @@
 #include "plimsoll/contract/body.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
+#include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/negotiate.hpp"
 #include "plimsoll/json/parse.hpp"
 
 #include <algorithm>
 #include <atomic>
+#include <deque>
+#include <span>
 
 namespace plimsoll::policy {
 namespace {
 
+using contract::BodyKind;
 using contract::ResponseSpec;
 using Direction = schema::CompileOptions::Direction;
 
-/// Holds what leaves against the contract: status, media type, required headers, JSON body. Off unless the contract
+/// Holds what leaves against the contract: status, media type, headers, and bodies of JSON, lines of it and text. Off
+/// unless the contract
 /// says otherwise. In `shadow` what is wrong is counted and logged; in `enforce` it becomes a 500 whose reason is only
 /// in the log. Streams and files pass unread, and so do refusals, which are problem documents of our own.
 class Responses final : public Policy {
@@ -45,14 +50,19 @@ class Responses final : public Policy {
     if (!options.on || build.operation.responses.empty()) return nullptr;
     auto made = std::make_unique<Responses>(std::move(options));
     for (auto& spec : build.operation.responses) {
-      auto& expected = made->expected_.emplace_back(Expected{.spec = &spec});
+      auto& expected = made->expected_.emplace_back();
+      expected.spec = &spec;
       for (auto& media : spec.content) {
-        auto& type = expected.types.emplace_back(Type{.name = media.name});
+        auto& type = expected.types.emplace_back();
+        type.media = media;
         if (!media.schema) continue;
         auto validator = build.contract.validator(*media.schema, Direction::response);
         if (!validator) return std::unexpected(std::move(validator).error());
-        type.validator = std::move(*validator);
+        type.media.validator = std::move(*validator);
+        type.reader = std::make_unique<contract::BodyReader>(build.contract, type.media);
       }
+      for (auto& header : spec.headers)
+        if (auto field = field_of(build.contract, header)) expected.fields.push_back(std::move(*field));
     }
     return made;
   }
@@ -71,13 +81,34 @@ class Responses final : public Policy {
 
  private:
   struct Type {
-    std::string name;
+    contract::MediaType media;
+    std::unique_ptr<contract::BodyReader> reader;  ///< null without a schema
+  };
+  /// A declared header whose value can be held against something.
+  struct Field {
+    contract::ValueReader reader;
     std::shared_ptr<const schema::Validator> validator;
   };
   struct Expected {
-    const ResponseSpec* spec;
-    std::vector<Type> types;
+    const ResponseSpec* spec = nullptr;
+    std::deque<Type> types;  // their readers look at them
+    std::vector<Field> fields;
   };
+
+  static std::optional<Field> field_of(const contract::Contract& contract, const contract::Parameter& header) {
+    contract::ValueReader::How how{
+        .name = header.name, .style = contract::Style::simple, .explode = header.explode, .encoded = false};
+    const auto* schema = header.schema;
+    if (const auto* content = header.raw->find("content"); content && !content->object().empty()) {
+      how.json = contract::body_kind(content->object()[0].key) == BodyKind::json;
+      how.text = !how.json;
+      schema = content->object()[0].value.find("schema");
+    }
+    if (!schema || same_as_lower(header.name, "content-type")) return std::nullopt;  // OpenAPI 3.1.1, 4.8.17.1
+    auto validator = contract.validator(*schema, Direction::response);
+    if (!validator) return std::nullopt;
+    return Field{{std::move(how), contract::shape_of(contract, *schema)}, std::move(*validator)};
+  }
 
   bool sampled() {
     if (options_.sample.value >= 1) return true;
@@ -108,6 +139,8 @@ class Responses final : public Policy {
     if (!wanted) return "status " + std::to_string(answer.status) + " is not declared";
     for (auto& header : wanted->spec->headers)
       if (header.required && !answer.headers.contains(header.name)) return "the header " + header.name + " is missing";
+    for (auto& field : wanted->fields)
+      if (auto wrong = fault_of_field(field, answer.headers, arena); !wrong.empty()) return wrong;
     std::string_view text;
     if (const auto* view = std::get_if<std::string_view>(&answer.body))
       text = *view;
@@ -115,34 +148,59 @@ class Responses final : public Policy {
       text = as_text(buffer->bytes);
     else if (!std::holds_alternative<std::monostate>(answer.body))
       return {};
-    if (text.empty()) return {};
     const auto content_type = answer.headers.find("content-type");
-    const Type* found = nullptr;
-    int best = -1;
-    for (auto& each : wanted->types)
-      if (const auto closeness = http::media_type_coverage(each.name, content_type); closeness > best)
-        best = closeness, found = &each;
-    std::string type(content_type.substr(0, content_type.find(';')));
-    while (type.ends_with(' ') || type.ends_with('\t')) type.pop_back();
-    std::ranges::transform(type, type.begin(), [](unsigned char c) { return std::tolower(c); });
+    if (text.empty() &&
+        (content_type.empty() || request.method == "HEAD" || answer.status == 204 || answer.status == 205))
+      return {};
+    const auto* found = type_of(*wanted, content_type);
     if (!found)
       return "the media type \"" + std::string(content_type) + "\" is not declared for status " +
              std::to_string(answer.status);
-    if (!found->validator || contract::body_kind(type) != contract::BodyKind::json || request.method == "HEAD")
-      return {};
-    if (const auto coding = answer.headers.find("content-encoding"); !coding.empty() && coding != "identity")
+    if (!found->reader || request.method == "HEAD") return {};
+    const auto coding = answer.headers.find("content-encoding");
+    return fault_of_body(*found->reader, text, content_type, coding, arena);
+  }
+
+  /// The most specific of the declared types.
+  static const Type* type_of(const Expected& wanted, std::string_view content_type) {
+    const Type* found = nullptr;
+    int best = -1;
+    for (auto& each : wanted.types)
+      if (const auto closeness = http::media_type_coverage(each.media.name, content_type); closeness > best)
+        best = closeness, found = &each;
+    return found;
+  }
+
+  static std::string fault_of_field(const Field& field, const Headers& headers, Arena& arena) {
+    const auto found = field.reader.from_header(headers, arena);
+    const auto begin = "the header " + field.reader.name() + " ";
+    if (!found.wrong.empty()) return begin + std::string(found.wrong);
+    if (!found.value || field.validator->valid(*found.value)) return {};
+    if (found.plain.data())  // text by choice: another reading may be what the schema wants
+      for (auto& other : contract::alternatives(found.plain, field.reader.shape()))
+        if (field.validator->valid(other)) return {};
+    const auto failures = field.validator->validate(*found.value, 1);
+    return begin + (failures.empty() ? std::string("is invalid") : failures[0].message);
+  }
+
+  static std::string fault_of_body(const contract::BodyReader& reader, std::string_view text,
+                                   std::string_view content_type, std::string_view coding, Arena& arena) {
+    const auto kind = contract::body_kind(http::essence(content_type));
+    if (kind != BodyKind::json && kind != BodyKind::json_lines && kind != BodyKind::text) return {};
+    if (!coding.empty() && coding != "identity")
       return "the body has the content coding \"" + std::string(coding) + "\" and cannot be looked at";
-    const auto body = json::parse(text, arena);
-    if (!body) return "the body is not JSON: " + body.error().detail;
-    if (found->validator->valid(*body)) return {};
+    std::vector<FieldError> errors;
+    const auto body = reader.read(text, content_type, arena, errors);
+    if (!body) return (kind == BodyKind::json ? "the body is not JSON: " : "") + body.error().detail;
     std::string all;
-    for (auto& failure : found->validator->validate(*body, 8))
-      all += (all.empty() ? "" : "; ") + (failure.instance.empty() ? "body" : failure.instance) + " " + failure.message;
+    constexpr std::size_t kTold = 8;
+    for (auto& error : std::span(errors).first(std::min(errors.size(), kTold)))
+      all += (all.empty() ? "" : "; ") + (error.pointer.empty() ? "body" : error.pointer) + " " + error.message;
     return all;
   }
 
   Options options_;
-  std::vector<Expected> expected_;
+  std::deque<Expected> expected_;
   std::atomic<std::uint64_t> seen_{0};
 };
 

@@ -32,6 +32,19 @@ paths:
             application/json; charset=utf-8: {schema: {const: 1}}
             application/json; version=2: {schema: {const: 2}}
             application/*+json: {schema: {const: 3}}
+        '202':
+          description: taken
+          headers:
+            X-Count: {schema: {type: integer, maximum: 9}}
+            X-List: {schema: {type: array, items: {type: integer}}}
+            X-Pairs: {explode: true, schema: {type: object, properties: {a: {type: integer}}}}
+            X-Either: {schema: {type: [string, integer], minimum: 5, maxLength: 3}}
+            X-Json: {content: {application/json: {schema: {type: object, required: [a]}}}}
+          content:
+            application/json: {schema: {type: object}}
+            application/x-ndjson: {schema: {type: object, required: [a]}}
+            text/plain: {schema: {type: integer, minimum: 3}}
+            image/png: {schema: {type: string, maxLength: 1}}
         4XX: {description: bad, content: {text/plain: {}}}
 )";
 
@@ -41,11 +54,13 @@ class Answers final : public Handler {
     Response made{.status = status, .headers = Headers{context.arena}, .body = std::string_view(body)};
     if (!type.empty()) made.headers.add("content-type", type);
     if (total) made.headers.add("x-total", "1");
+    for (auto& [name, value] : more) made.headers.add(name, value);
     co_return made;
   }
   std::uint16_t status = 200;
   std::string type = "application/json", body = R"({"id":1})";
   bool total = true;
+  std::vector<std::pair<std::string, std::string>> more;
 };
 
 class ResponsesTest : public testing::Test {
@@ -131,6 +146,46 @@ TEST_F(ResponsesTest, TheMostSpecificDeclaredTypeSaysWhatTheBodyMustBe) {
   EXPECT_EQ(of("Application/HAL+JSON", "3"), "201");
   EXPECT_EQ(of("application/hal+json", "1"), "invalid-response: body must be 3");
   EXPECT_EQ(of("text/plain", "1"), "201");
+}
+
+TEST_F(ResponsesTest, HeadersAreReadInTheirStyleAndHeldAgainstTheirSchemas) {
+  handler.status = 202, handler.body = "{}";
+  const auto with = [&](std::string name, std::string value) {
+    handler.more = {{std::move(name), std::move(value)}};
+    return ask("\"enforce\"");
+  };
+  EXPECT_EQ(with("x-count", "9"), "202");
+  EXPECT_EQ(with("x-count", "10"), "invalid-response: the header X-Count must be at most 9");
+  EXPECT_EQ(with("X-COUNT", "a"), "invalid-response: the header X-Count must be a whole number of at most 64 bits");
+  EXPECT_EQ(with("x-list", "1, 2"), "202");
+  EXPECT_EQ(with("x-list", "1, a"), "invalid-response: the header X-List must be a whole number of at most 64 bits");
+  EXPECT_EQ(with("x-pairs", "a=1"), "202");
+  EXPECT_EQ(with("x-pairs", "a,1"),
+            "invalid-response: the header X-Pairs must consist of names and values joined by =");
+  EXPECT_EQ(with("x-either", "1234"), "202") << "too long a text, and a number that is large enough";
+  EXPECT_EQ(with("x-json", "{\"a\":1}"), "202");
+  EXPECT_EQ(with("x-json", "{}"), "invalid-response: the header X-Json must have the property \"a\"");
+  EXPECT_EQ(with("x-json", "{"), "invalid-response: the header X-Json must be a JSON text");
+  EXPECT_EQ(with("x-other", "{"), "202");
+}
+
+TEST_F(ResponsesTest, BodiesAreReadAsTheirTypeSays) {
+  handler.status = 202;
+  const auto of = [&](std::string type, std::string body) {
+    handler.type = std::move(type), handler.body = std::move(body);
+    return ask("\"enforce\"");
+  };
+  EXPECT_EQ(of("application/x-ndjson", "{\"a\":1}\n{\"a\":2}\n"), "202");
+  EXPECT_EQ(of("application/x-ndjson", "{\"a\":1}\n{}\n"), "invalid-response: /1 must have the property \"a\"");
+  EXPECT_TRUE(of("application/x-ndjson", "{\"a\":1}\n{").starts_with("invalid-response: line 2 of the body: "));
+  EXPECT_EQ(of("text/plain", "3"), "202");
+  EXPECT_EQ(of("text/plain", "2"), "invalid-response: body must be at least 3");
+  EXPECT_EQ(of("text/plain", "\xFF"), "invalid-response: the text is not UTF-8");
+  EXPECT_EQ(of("image/png", "long"), "202") << "not looked into";
+  EXPECT_EQ(of("", ""), "202");
+  EXPECT_EQ(of("application/json", ""), "invalid-response: the body is not JSON: line 1, column 1: a value is missing");
+  EXPECT_EQ(of("application/json", "{\"a\":1,\"a\":2}"),
+            "invalid-response: the body is not JSON: line 1, column 8: this name stands twice in its object");
 }
 
 TEST_F(ResponsesTest, ShadowOnlyLooks) {
