@@ -108,7 +108,7 @@ def contract(mode):
         operation(name, "post", {"job": name}, {"responses": {"202": {"description": "accepted"}}}, f"/jobs/{name}")
 
     text = {"description": "none", "content": {"text/plain": {"example": "none"}}}
-    operation("mocked", "get", {"mock": {}}, {"responses": {"200": {"description": "ok", "content": {"application/json": {"example": {}}}}, "404": text}})
+    operation("mocked", "get", {"mock": {}}, {"responses": {"200": {"description": "ok", "content": {"application/json": {"example": {}}}}, "203": text}})
     operation("unmade", "get", {"mock": {}}, {"responses": {"200": {"description": "ok", "content": {"application/json": {"schema": {"not": {}}}}}}})
     operation("locked", "get", {"mock": {}, "authentication": "off"}, {"security": [{"bearer": []}]})
     thing = {"type": "object", "required": ["id", "name"],
@@ -432,7 +432,7 @@ class Walk:
 
     @provokes("mock-not-acceptable")
     def other_type(self):
-        return self.server.get("/mocked", {"Prefer": "code=404", "Accept": "application/json"})
+        return self.server.get("/mocked", {"Prefer": "code=203", "Accept": "application/json"})
 
     @provokes("mock-not-generated")
     def impossible(self):
