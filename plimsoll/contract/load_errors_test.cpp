@@ -102,6 +102,24 @@ TEST(LoadErrors, AReferenceNeverWaitsForADevice) {
   EXPECT_EQ(loaded.error()[0].code, "file-unreadable");
 }
 
+TEST(LoadErrors, MoreThanAThousandFilesAreTooMany) {
+  const auto folder = std::filesystem::path(testing::TempDir()) / ("files-" + std::to_string(::getpid()));
+  std::filesystem::create_directory(folder);
+  std::string paths;
+  for (int i = 0; i < 1001; ++i) {
+    const auto name = std::to_string(i) + ".yaml";
+    std::ofstream(folder / name) << "get: {responses: {'200': {description: ok}}}\n";
+    paths += "  /" + std::to_string(i) + ": {$ref: " + name + "}\n";
+  }
+  std::ofstream(folder / "all.yaml") << "openapi: 3.1.0\ninfo: {title: T, version: '1'}\npaths:\n" << paths;
+  const auto loaded = load({.file = folder / "all.yaml"});
+  std::filesystem::remove_all(folder);
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error()[0].code, "file-unreadable");
+  EXPECT_NE(loaded.error()[0].what.find("more than 1000 files"), std::string::npos);
+  EXPECT_GT(loaded.error()[0].at.line, 1000u);
+}
+
 /// The documents the fuzzer starts from, and those it once found: none of them crashes or hangs the loader.
 TEST(LoadErrors, EveryDocumentOfTheCorpusIsLoadedOrRefused) {
   std::size_t documents = 0;
