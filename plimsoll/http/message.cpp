@@ -1,6 +1,7 @@
 #include "plimsoll/http/message.hpp"
 
 #include <cstring>
+#include <utility>
 
 namespace plimsoll {
 namespace {
@@ -76,6 +77,17 @@ std::size_t Headers::count_all(std::string_view name) const {
   std::size_t n = 0;
   for (auto& h : *this) n += same(h.name, name);
   return n;
+}
+
+std::optional<std::string_view> Headers::only_one(std::string_view name) const {
+  std::string_view found;
+  bool any = false;
+  for (const auto& h : *this)
+    if (same(h.name, name)) {
+      if (std::exchange(any, true)) return std::nullopt;
+      found = h.value;
+    }
+  return found;
 }
 
 std::string_view Headers::join(std::string_view name) const {

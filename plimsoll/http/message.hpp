@@ -52,6 +52,10 @@ class Headers {
     const auto* field = perhaps(name) ? first(name) : nullptr;
     return field ? field->value : std::string_view{};
   }
+  /// The same where there is one line of that name or none; nothing where there are several.
+  std::optional<std::string_view> only(std::string_view name) const {
+    return perhaps(name) ? only_one(name) : std::string_view{};
+  }
   bool contains(std::string_view name) const { return perhaps(name) && first(name); }
   std::size_t count(std::string_view name) const { return perhaps(name) ? count_all(name) : 0; }
   /// All values of that name joined by ", " (RFC 9110, section 5.3), those of `cookie` by "; ".
@@ -80,6 +84,7 @@ class Headers {
   void erase(std::string_view name);
   const Header* first(std::string_view name) const;
   std::size_t count_all(std::string_view name) const;
+  std::optional<std::string_view> only_one(std::string_view name) const;
   std::string_view join(std::string_view name) const;
   Arena* arena_;
   Header* data_ = nullptr;

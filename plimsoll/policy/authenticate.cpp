@@ -29,10 +29,9 @@ struct Door {
 
 /// What one exchange has shown so far.
 struct Attempt {
-  std::string_view shown[kMostSchemes]{};  ///< the credential of each door; empty: none
-  Principal principals[kMostSchemes]{};
-  bool vouched[kMostSchemes]{};
-  std::string_view fault{};  ///< of the first bad one
+  std::string_view shown[kMostSchemes]{};   ///< the credential of each door; empty: none
+  const Identity* vouched[kMostSchemes]{};  ///< whom each vouches for; null: nobody
+  std::string_view fault{};                 ///< of the first bad one
   bool any = false;
 };
 
@@ -132,12 +131,13 @@ class Doors {
     bool granted = false, anybody = false;
     for (const auto& requirement : operation_.security) {
       anybody |= requirement.all.empty();
-      if (requirement.all.empty() ||
-          !std::ranges::all_of(requirement.all, [&](auto& needed) { return attempt.vouched[index_of(needed.scheme)]; }))
+      if (requirement.all.empty() || !std::ranges::all_of(requirement.all, [&](auto& needed) {
+            return attempt.vouched[index_of(needed.scheme)] != nullptr;
+          }))
         continue;
       const bool all_scopes = std::ranges::all_of(requirement.all, [&](auto& needed) {
         return std::ranges::all_of(
-            needed.scopes, [&](auto& scope) { return grants(attempt.principals[index_of(needed.scheme)], scope); });
+            needed.scopes, [&](auto& scope) { return grants(*attempt.vouched[index_of(needed.scheme)], scope); });
       });
       if (!through || (all_scopes && !granted)) through = &requirement, granted = all_scopes;
     }
@@ -159,8 +159,7 @@ class Doors {
 
   void vouch(std::size_t i, const IdentityPointer& identity, Context& context, Attempt& attempt) const {
     context.keep<IdentityPointer>(identity);  // the principal is made of views
-    attempt.principals[i] = identity->principal(doors_[i].scheme->name);
-    attempt.vouched[i] = true;
+    attempt.vouched[i] = identity.get();
   }
   void fault(std::size_t i, std::string_view what, Attempt& attempt) const {
     if (attempt.fault.empty()) attempt.fault = what;
@@ -190,16 +189,17 @@ class Doors {
     auto* by = context.arena.array<Vouched::By>(doors_.size());
     std::size_t count = 0;
     for (std::size_t i = 0; i < doors_.size(); ++i)
-      if (attempt.vouched[i]) by[count++] = {doors_[i].scheme, attempt.principals[i]};
+      if (const auto* who = attempt.vouched[i])
+        by[count++] = {doors_[i].scheme, who->principal(doors_[i].scheme->name)};
     context.note<Vouched>(std::span<const Vouched::By>(by, count));
-    auto& principal = context.arena.make<Principal>(attempt.principals[index_of(through.all[0].scheme)]);
+    const auto who = [&](const auto& needed) -> const Identity& { return *attempt.vouched[index_of(needed.scheme)]; };
+    auto& principal = context.arena.make<Principal>(who(through.all[0]).principal(through.all[0].scheme->name));
     if (through.all.size() > 1) {  // several vouch together: what each grants, the caller has
       std::size_t scopes = 0;
-      for (const auto& needed : through.all) scopes += attempt.principals[index_of(needed.scheme)].scopes.size();
+      for (const auto& needed : through.all) scopes += who(needed).scope_views.size();
       auto* all = context.arena.array<std::string_view>(scopes);
       auto* at = all;
-      for (const auto& needed : through.all)
-        at = std::ranges::copy(attempt.principals[index_of(needed.scheme)].scopes, at).out;
+      for (const auto& needed : through.all) at = std::ranges::copy(who(needed).scope_views, at).out;
       principal.scopes = {all, at};
       principal.grants_key = {};
     }

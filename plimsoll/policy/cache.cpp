@@ -107,7 +107,7 @@ class Cache final : public Policy {
       auto kept = find(key, request);
       const auto now = clock_.steady();
       if (kept && kept->kind == CachedAnswer::Kind::pass && now < kept->fresh) break;
-      const bool current = kept && kept->kind == CachedAnswer::Kind::answer && !outdated(*kept, request.path);
+      const bool current = kept && kept->kind == CachedAnswer::Kind::answer && !outdated(*kept, arrived.resource_at);
       if (current && now < kept->fresh) co_return serve(hit, std::move(kept), context, now, "; hit");
       if (request.method == "HEAD" || only_if_cached(request)) break;
 
@@ -119,7 +119,7 @@ class Cache final : public Policy {
       if (!*landed) co_return fail(kDeadlineExceeded);
       const auto& brought = ***landed;
       const auto then = clock_.steady();
-      if (brought.failed() && current && then < kept->if_error && !outdated(*kept, request.path))
+      if (brought.failed() && current && then < kept->if_error && !outdated(*kept, shared_->resources.of(request.path)))
         co_return serve(stale, std::move(kept), context, then, "; fwd=stale; detail=stale-if-error");
       if (brought.error) co_return std::unexpected(*brought.error);
       if (!brought.answer || (!brought.storable && !ticket.leads && brought.answer->status < 400)) break;
@@ -156,8 +156,9 @@ class Cache final : public Policy {
   Basis basis_at(std::string_view path) const {
     return {.tables_at = tables_ ? tables_->now() : 0, .tables = {}, .resource_at = shared_->resources.of(path)};
   }
-  bool outdated(const CachedAnswer& kept, std::string_view path) const {
-    return kept.basis.tables_written() || kept.basis.resource_at != shared_->resources.of(path);
+  /// Whether something that it shows was changed since it was begun to be made, as far as is known at `resource_at`.
+  static bool outdated(const CachedAnswer& kept, std::uint64_t resource_at) {
+    return kept.basis.tables_written() || kept.basis.resource_at < resource_at;
   }
   /// Whether nothing was written between the beginning of a fill and the arrival of who waited for it. A fill that
   /// began later than that is recent enough whatever was written meanwhile.
@@ -204,7 +205,7 @@ class Cache final : public Policy {
     // It may have been filled between the question and the boarding.
     auto kept = shared_->store.find(key);
     if (kept && kept->kind == CachedAnswer::Kind::answer && clock_.steady() < kept->fresh &&
-        !outdated(*kept, exchange.request.path)) {
+        !outdated(*kept, shared_->resources.of(exchange.request.path))) {
       *brought = {.answer = std::move(kept), .error = {}, .storable = true};
       shared_->flights.land(key, *flight, std::move(brought));
       co_return;
@@ -253,7 +254,7 @@ class Cache final : public Policy {
     const auto primary = key.size();
     auto kept = find(key, request);
     const bool would_hit = kept && kept->kind == CachedAnswer::Kind::answer && clock_.steady() < kept->fresh &&
-                           !outdated(*kept, request.path);
+                           !outdated(*kept, shared_->resources.of(request.path));
     count(would_hit ? hit : miss);
     if (Error error{&kNotCached}; !would_hit && only_if_cached(request)) (void)refuses(context, error);
     auto basis = basis_at(request.path);

@@ -35,14 +35,16 @@ std::string_view credential(const contract::SecurityScheme& scheme, const Reques
   const auto& headers = request.headers;
   if (scheme.type != "apiKey") {
     constexpr std::string_view kBearer = "bearer ";
-    auto text = headers.find("authorization");
+    const auto line = headers.only("authorization");
+    if (!line) return kTwo;
+    auto text = *line;
     if (text.size() <= kBearer.size() || !equal_ignoring_case(text.substr(0, kBearer.size()), kBearer)) return {};
     text.remove_prefix(kBearer.size());
     while (text.starts_with(' ')) text.remove_prefix(1);
-    return headers.count("authorization") == 1 ? text : kTwo;
+    return text;
   }
   switch (scheme.in) {
-    case contract::In::header: return headers.count(scheme.parameter) > 1 ? kTwo : headers.find(scheme.parameter);
+    case contract::In::header: return headers.only(scheme.parameter).value_or(kTwo);
     case contract::In::query: return value_in(request.query, scheme.parameter, scheme.in, headers.arena());
     default: return value_in(headers.joined("cookie"), scheme.parameter, contract::In::cookie, headers.arena());
   }

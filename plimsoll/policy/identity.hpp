@@ -59,6 +59,7 @@ class Roles {
 inline bool grants(const Principal& principal, std::string_view scope) {
   return principal.has_scope(scope) || std::ranges::find(principal.roles, scope) != principal.roles.end();
 }
+inline bool grants(const Identity& identity, std::string_view scope) { return grants(identity.principal({}), scope); }
 
 /// What authentication found, noted for authorization: who vouched, by security scheme.
 struct Vouched {
