@@ -483,6 +483,7 @@ void H2Session::State::write_head(const std::uint8_t* frame_header) {
 /// Without what must not stand there; a handler's mistake must not become a second field.
 void H2Session::State::write_fields(std::span<const Header> fields, std::string& to) {
   for (const auto& field : fields) {
+    if (writer.again(field.name, field.value, to)) continue;
     const auto form = form_of(field.name);
     if (form == NameForm::wrong || is_framing(field.name) || !is_one_line(field.value)) continue;
     if (form == NameForm::lower) {

@@ -1,10 +1,33 @@
 #include "plimsoll/http/hpack_writer.hpp"
 
+#include "plimsoll/base/copy.hpp"
+
 #include <algorithm>
 #include <cstring>
 
 namespace plimsoll::http {
 namespace {
+
+/// Whether `size` bytes are the same. Texts are short here, and told apart without a call.
+inline bool same(const char* a, const char* b, std::size_t size) {
+  const auto differ = [&]<class Word>(Word, std::size_t at) {
+    Word x, y;
+    std::memcpy(&x, a + at, sizeof x);
+    std::memcpy(&y, b + at, sizeof y);
+    return x ^ y;
+  };
+  if (size >= 16) {
+    const auto equal = [&](std::size_t at) { return !bytes16::any(bytes16::load(a + at) != bytes16::load(b + at)); };
+    for (std::size_t at = 0; at + 16 < size; at += 16)
+      if (!equal(at)) return false;
+    return equal(size - 16);
+  }
+  if (size >= 8) return (differ(std::uint64_t{}, 0) | differ(std::uint64_t{}, size - 8)) == 0;
+  if (size >= 4) return (differ(std::uint32_t{}, 0) | differ(std::uint32_t{}, size - 4)) == 0;
+  for (std::size_t at = 0; at < size; ++at)
+    if (a[at] != b[at]) return false;
+  return true;
+}
 
 // First bytes of a field (section 6), and the bits that are left in them for a number.
 constexpr std::uint8_t kIndexed = 0x80, kInserted = 0x40, kSize = 0x20, kNever = 0x10, kPlain = 0x00;
@@ -98,6 +121,7 @@ void HpackWriter::allow(std::uint32_t bytes) {
 }
 
 void HpackWriter::begin(std::string& out) {
+  place_ = 0;
   for (const auto size : {lowest_, allowed_}) {
     if (size == limit_) continue;
     number(out, kSize, 5, limit_ = size);
@@ -120,12 +144,34 @@ void HpackWriter::status(std::uint16_t status, std::string& out) {
 bool HpackWriter::is(std::uint32_t number, std::string_view name, std::string_view value) {
   if (!there(number)) return false;
   const auto& e = entry(number);
-  return e.name == name.size() && e.value == value.size() && std::memcmp(e.text.get(), name.data(), name.size()) == 0 &&
-         (value.empty() || std::memcmp(e.text.get() + e.name, value.data(), value.size()) == 0);
+  return e.name == name.size() && e.value == value.size() && same(e.text.get(), name.data(), name.size()) &&
+         same(e.text.get() + e.name, value.data(), value.size());
 }
 
 bool HpackWriter::is_named(std::uint32_t number, std::string_view name) {
-  return there(number) && std::string_view(entry(number).text.get(), entry(number).name) == name;
+  return there(number) && entry(number).name == name.size() && same(entry(number).text.get(), name.data(), name.size());
+}
+
+bool HpackWriter::again(std::string_view name, std::string_view value, std::string& out) {
+  if (place_ == kPlaces) return false;
+  const auto& place = places_[place_];
+  if (place.literal || !is(place.number, name, value)) return false;
+  ++place_;
+  ++entry(place.number).hits;
+  const auto at = index(place.number);
+  if (at < 0x7f)
+    out += static_cast<char>(kIndexed | at);
+  else
+    number(out, kIndexed, 7, at);
+  return true;
+}
+
+/// Writes a field whose value is always another one as that was written before, if it stands at its place.
+bool HpackWriter::literal_again(Place& place, std::string_view name, std::string_view value, std::string& out) {
+  if (!place.literal || !is_named(place.number, name)) return false;
+  ++place_;
+  literal(out, kPlain, place.named_at ? place.named_at : index(place.number), name, value);
+  return true;
 }
 
 /// What is known of a name; where nothing is, a place for it.
@@ -141,7 +187,8 @@ HpackWriter::Name& HpackWriter::named(std::string_view name) {
   return *free;
 }
 
-void HpackWriter::field(std::string_view name, std::string_view value, std::string& out) {
+void HpackWriter::look_up(std::string_view name, std::string_view value, std::string& out) {
+  if (place_ < kPlaces && literal_again(places_[place_], name, value, out)) return;
   // Nobody between may keep what is a secret (section 7.1.3).
   if (name == "set-cookie") return literal(out, kNever, 55, name, value);
   const auto begin = mixed(sample(name), sample(value));
@@ -151,13 +198,15 @@ void HpackWriter::field(std::string_view name, std::string_view value, std::stri
     const auto number_there = slots_[at];
     if (is(number_there, name, value)) {
       ++entry(number_there).hits;
+      note({.number = number_there});
       return number(out, kIndexed, 7, index(number_there));
     }
     if (there(slots_[slot]) && (!there(number_there) || number_there < slots_[slot])) slot = at;
   }
 
   auto& known = named(name);
-  auto named_at = in_static_table(name);
+  const auto in_static = in_static_table(name);
+  auto named_at = in_static;
   bool worth = true;
   if (known.latest) {
     if (!named_at) named_at = index(known.latest);
@@ -165,10 +214,13 @@ void HpackWriter::field(std::string_view name, std::string_view value, std::stri
     constexpr std::uint32_t kUse = 4, kTries = 8;
     known.fruitless = entry(known.latest).hits >= kUse ? 0 : known.fruitless + 1;
     worth = known.fruitless < kTries;
+    if (!worth) note({.number = known.latest, .named_at = in_static, .literal = true});
   }
   worth = worth && name.size() + value.size() + 32 <= limit_ / 4;
   literal(out, worth ? kInserted : kPlain, named_at, name, value);
-  if (worth) insert(name, value, slot, known);
+  if (!worth) return;
+  insert(name, value, slot, known);
+  note({.number = inserted_});
 }
 
 /// Drops the oldest until no more than so many bytes are left (section 4.3).

@@ -14,6 +14,8 @@ namespace plimsoll::http {
 /// is soon kept out of the table, where it would push out the others. Texts are not Huffman-coded: that costs more here
 /// than the bytes it saves.
 ///
+/// The fields of a head stand where they stood in the head before, mostly, and are looked for there first.
+///
 /// Blocks are written in the order in which they are sent, and each that is written is sent, because both ends keep the
 /// same table.
 class HpackWriter {
@@ -26,7 +28,12 @@ class HpackWriter {
   void begin(std::string& out);
   void status(std::uint16_t status, std::string& out);
   /// `name` in lower case.
-  void field(std::string_view name, std::string_view value, std::string& out);
+  void field(std::string_view name, std::string_view value, std::string& out) {
+    if (!again(name, value, out)) look_up(name, value, out);
+  }
+  /// Writes the field if it stood at this place in the block before with this very value; false: nothing was written.
+  /// What was written before needs no second look at its characters.
+  bool again(std::string_view name, std::string_view value, std::string& out);
 
  private:
   struct Entry {
@@ -39,7 +46,13 @@ class HpackWriter {
     std::uint32_t latest = 0;  ///< the entry that was inserted last under it
     std::uint32_t fruitless = 0;
   };
-  static constexpr std::uint32_t kEntries = kMost / 32, kSlots = 256, kNames = 64, kProbes = 4;
+  /// What was written at a place of the block before.
+  struct Place {
+    std::uint32_t number = 0;    ///< the entry; where it was a literal, the one its name was taken from
+    std::uint32_t named_at = 0;  ///< of a literal: where the static table has its name, 0: nowhere
+    bool literal = false;
+  };
+  static constexpr std::uint32_t kEntries = kMost / 32, kSlots = 256, kNames = 64, kProbes = 4, kPlaces = 32;
 
   /// Entries are numbered as they are inserted, from 1; the last of them are there.
   bool there(std::uint32_t number) const { return number && inserted_ - number < count_; }
@@ -47,6 +60,11 @@ class HpackWriter {
   std::uint32_t index(std::uint32_t number) const { return 62 + inserted_ - number; }
   bool is(std::uint32_t number, std::string_view name, std::string_view value);
   bool is_named(std::uint32_t number, std::string_view name);
+  void look_up(std::string_view name, std::string_view value, std::string& out);
+  bool literal_again(Place& place, std::string_view name, std::string_view value, std::string& out);
+  void note(Place place) {
+    if (place_ < kPlaces) places_[place_++] = place;
+  }
   void shrink(std::uint32_t bytes);
   void insert(std::string_view name, std::string_view value, std::uint32_t slot, Name& of);
   Name& named(std::string_view name);
@@ -54,6 +72,8 @@ class HpackWriter {
   std::vector<Entry> ring_;
   std::array<std::uint32_t, kSlots> slots_{};
   std::array<Name, kNames> names_{};
+  std::array<Place, kPlaces> places_{};
+  std::uint32_t place_ = 0;  ///< of the field that comes next
   std::uint32_t inserted_ = 0, count_ = 0, size_ = 0;
   std::uint32_t limit_ = kMost, allowed_ = kMost, lowest_ = kMost;
 };
