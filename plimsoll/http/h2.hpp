@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,8 +25,10 @@ enum class H2Error : std::uint32_t {
   internal_error = 2,
   flow_control_error = 3,
   stream_closed = 5,
+  frame_size_error = 6,
   refused_stream = 7,
   cancel = 8,
+  compression_error = 9,
   enhance_your_calm = 11,
 };
 
@@ -43,6 +46,7 @@ struct H2Options {
 struct H2Head {
   std::string_view method, scheme, authority, path;
   std::span<const Header> fields;
+  std::optional<std::uint64_t> content_length{};
   bool ended = false;                ///< there is no body
   const Problem* refusal = nullptr;  ///< well-formed, but not to be served: answer with this
 };
@@ -71,15 +75,32 @@ class H2Stream {
 
  private:
   friend class H2Session;
+  /// Where it waits to be written.
+  enum class Queue : std::uint8_t { none, heads, content };
   std::int32_t id_ = 0;
+  H2Stream* same_slot_ = nullptr;  ///< of the session's table
+  H2Stream *queue_next_ = nullptr, *queue_previous_ = nullptr;
+  Queue queue_ = Queue::none;
+
+  // The request:
+  std::int64_t in_window_ = 0;  ///< bytes that may still come
+  std::size_t unconsumed_ = 0;  ///< bytes that came and were not given back
+  std::size_t returned_ = 0;    ///< bytes given back of which the peer was not told yet
+  std::int64_t declared_ = -1;  ///< its Content-Length
+  std::int64_t received_ = 0;
+  bool in_ended_ = false;
+
+  // The answer:
   Bytes piece_{};
-  std::span<const Header> fields_{}, more_{};  ///< of the answer, until its head is written
+  std::span<const Header> fields_{}, more_{};  ///< until its head is written
   const FieldBlock* block_ = nullptr;
-  std::uint16_t status_ = 0;
-  bool go_on_ = false;  ///< `100 Continue` is to be written first
-  bool last_ = false, waits_ = false;
-  std::size_t unconsumed_ = 0;
+  std::int64_t out_window_ = 0;  ///< bytes that may still go
   std::uint64_t sent_ = 0;
+  std::uint16_t status_ = 0;  ///< 0: there is none yet
+  bool go_on_ = false;        ///< `100 Continue` is to be written first
+  bool head_due_ = false, content_ = false, last_ = false;
+  bool doomed_ = false;  ///< it is to be reset
+  H2Error why_ = H2Error::no_error;
 };
 
 /// Where requests go.
@@ -93,7 +114,7 @@ class H2Requests {
 };
 
 /// The server's side of one HTTP/2 connection (RFC 9113), without socket or clock: bytes in, requests out; answers in,
-/// bytes out. Framing, flow control and what comes in HPACK are nghttp2's; the heads of answers are HpackWriter's.
+/// bytes out. Heads that come are H2HeadReader's, those that go HpackWriter's; frames, streams and windows are here.
 ///
 /// What is malformed never reaches `requests`: the stream is reset or the connection ended with GOAWAY, as RFC 9113
 /// wants it. So are floods, by H2Guard.

@@ -1,7 +1,8 @@
 #include "plimsoll/http/hpack_writer.hpp"
 
+#include "plimsoll/http/hpack_check.hpp"
+
 #include <gtest/gtest.h>
-#include <nghttp2/nghttp2.h>
 
 #include <cstdlib>
 #include <random>
@@ -9,37 +10,16 @@
 namespace plimsoll::http {
 namespace {
 
-using Fields = std::vector<std::pair<std::string, std::string>>;
+using Fields = FieldList;
 
 /// The other end: nghttp2's decoder.
-class Reader {
- public:
-  Reader() { nghttp2_hd_inflate_new(&inflater_); }
-  ~Reader() { nghttp2_hd_inflate_del(inflater_); }
-  void allows(std::uint32_t bytes) { nghttp2_hd_inflate_change_table_size(inflater_, bytes); }
-  Fields read(const std::string& block) {
+struct Reader : JudgeOfBlocks {
+  using JudgeOfBlocks::read;
+  Fields read(std::string_view block) {
     Fields out;
-    auto* data = reinterpret_cast<const std::uint8_t*>(block.data());
-    auto left = block.size();
-    for (;;) {
-      nghttp2_nv nv;
-      int flags = 0;
-      const auto used = nghttp2_hd_inflate_hd2(inflater_, &nv, &flags, data, left, 1);
-      if (used < 0) return {{"broken", nghttp2_strerror(static_cast<int>(used))}};
-      data += used;
-      left -= static_cast<std::size_t>(used);
-      if (flags & NGHTTP2_HD_INFLATE_EMIT)
-        out.emplace_back(std::string(reinterpret_cast<char*>(nv.name), nv.namelen),
-                         std::string(reinterpret_cast<char*>(nv.value), nv.valuelen));
-      if (flags & NGHTTP2_HD_INFLATE_FINAL) break;
-      if (!(flags & NGHTTP2_HD_INFLATE_EMIT) && left == 0) break;
-    }
-    nghttp2_hd_inflate_end_headers(inflater_);
+    if (!read(block, out)) return {{"broken", ""}};
     return out;
   }
-
- private:
-  nghttp2_hd_inflater* inflater_ = nullptr;
 };
 
 std::string written(HpackWriter& writer, const Fields& fields) {
