@@ -322,7 +322,7 @@ void H2Session::State::setting(std::uint32_t id, std::uint32_t value) {
 
 /// The peer has taken our settings: from here on the window of streams is the one we told (section 6.9.2).
 void H2Session::State::told_settings_in_force() {
-  if (told_in_force) return;
+  if (told_in_force) return fail(H2Error::protocol_error, "SETTINGS: acknowledged twice");
   told_in_force = true;
   const auto more = std::int64_t{options.stream_window} - h2::kFirstWindow;
   each_stream([&](H2Stream& stream) { stream.in_window_ += more; });
