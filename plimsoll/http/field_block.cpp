@@ -3,6 +3,7 @@
 #include "plimsoll/http/characters.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 namespace plimsoll {
 
@@ -38,6 +39,8 @@ bool FixedFields::add(std::string_view name, std::string_view value) {
   lines = {text_.data(), text_.size()};
   fields = views_;
   marks |= Headers::mark(name);
+  static std::atomic<std::uint64_t> numbered = 0;
+  unchanging = ++numbered;
   return true;
 }
 

@@ -16,6 +16,8 @@ class FieldBlock {
   std::span<const Header> fields{};    ///< the same one by one, for HTTP/2 and for whoever asks for a name
   std::uint64_t marks = 0;             ///< of their names (Headers::mark)
   const FieldBlock* before = nullptr;  ///< others that are sent too
+  /// Of fields that stay as they are: blocks of the same number are the same, always. 0: they may change.
+  std::uint64_t unchanging = 0;
 
   /// Calls `visit` with each field of this block and those before it.
   template <class F>

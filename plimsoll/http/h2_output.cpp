@@ -70,7 +70,12 @@ void H2Session::State::write_head(H2Stream& stream, std::string& out) {
   writer.begin(out);
   writer.status(stream.status_, out);
   write_fields(stream.fields_, out);
-  if (stream.block_) stream.block_->each([&](const Header& field) { writer.field(field.name, field.value, out); });
+  for (const auto* block = stream.block_; block; block = block->before) {
+    if (block->unchanging)
+      writer.fields(block->unchanging, block->fields, out);
+    else
+      for (const auto& field : block->fields) writer.field(field.name, field.value, out);
+  }
   for (const auto& field : stream.more_) writer.field(field.name, field.value, out);
   end_block(out, begin, stream.id_, stream.content_ ? 0 : h2::kEndStream);
 }

@@ -465,6 +465,24 @@ TEST(H2, MoreStreamsThanToldAreNotServed) {
   EXPECT_EQ(peer.streams.size(), 3u);
 }
 
+TEST(H2, AValueThatChangesIsLookedAtEachTime) {
+  Peer peer;
+  ASSERT_TRUE(peer.greet());
+  peer.sent();
+  for (std::uint32_t id = 1; id < 101; id += 2) {  // long enough to be kept out of the table
+    ASSERT_TRUE(peer.receive(get(id)));
+    Headers headers{peer.arena};
+    const bool evil = id == 99;
+    headers.add("x-n", peer.arena.keep(std::to_string(id * 7919) + (evil ? "\r\nset-cookie: b" : "")));
+    headers.add("x-last", "z");
+    peer.session->respond(peer.streams.back(), 200, headers, {}, false);
+    const auto said = peer.said(kHeaders);
+    ASSERT_EQ(said.size(), 1u);
+    EXPECT_EQ(said[0].payload.find("cookie"), std::string::npos);
+    EXPECT_EQ(said[0].payload.find(std::to_string(id * 7919)) == std::string::npos, evil) << id;
+  }
+}
+
 TEST(H2, AHandlersLineFeedBecomesNoField) {
   Peer peer;
   ASSERT_TRUE(peer.greet());

@@ -1,6 +1,7 @@
 #include "plimsoll/http/hpack_writer.hpp"
 
 #include "plimsoll/base/copy.hpp"
+#include "plimsoll/http/field_check.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -32,16 +33,20 @@ inline bool same(const char* a, const char* b, std::size_t size) {
 // First bytes of a field (section 6), and the bits that are left in them for a number.
 constexpr std::uint8_t kIndexed = 0x80, kInserted = 0x40, kSize = 0x20, kNever = 0x10, kPlain = 0x00;
 
-/// A number behind `first`, in `bits` of its first byte and as many further ones as it takes (section 5.1).
-void number(std::string& out, std::uint8_t first, int bits, std::uint32_t value) {
+/// A number behind `first`, in `bits` of its first byte and as many further ones as it takes (section 5.1): one that
+/// does not go into the first.
+void long_number(std::string& out, std::uint8_t first, int bits, std::uint32_t value) {
   const auto most = (1u << bits) - 1;
-  if (value < most) {
-    out += static_cast<char>(first | value);
-    return;
-  }
   out += static_cast<char>(first | most);
   for (value -= most; value >= 0x80; value >>= 7) out += static_cast<char>(value | 0x80);
   out += static_cast<char>(value);
+}
+
+inline void number(std::string& out, std::uint8_t first, int bits, std::uint32_t value) {
+  if (value < (1u << bits) - 1)
+    out += static_cast<char>(first | value);
+  else
+    long_number(out, first, bits, value);
 }
 
 void text(std::string& out, std::string_view value) {
@@ -155,23 +160,33 @@ bool HpackWriter::is_named(std::uint32_t number, std::string_view name) {
 bool HpackWriter::again(std::string_view name, std::string_view value, std::string& out) {
   if (place_ == kPlaces) return false;
   const auto& place = places_[place_];
-  if (place.literal || !is(place.number, name, value)) return false;
+  if (!there(place.number)) return false;
+  auto& e = entry(place.number);
+  if (e.name != name.size() || !same(e.text.get(), name.data(), name.size())) return false;
+  if (place.literal) {
+    if (!is_one_line(value)) return false;
+    literal(out, kPlain, place.named_at ? place.named_at : index(place.number), {}, value);
+  } else {
+    if (e.value != value.size() || !same(e.text.get() + e.name, value.data(), value.size())) return false;
+    ++e.hits;
+    number(out, kIndexed, 7, index(place.number));
+  }
   ++place_;
-  ++entry(place.number).hits;
-  const auto at = index(place.number);
-  if (at < 0x7f)
-    out += static_cast<char>(kIndexed | at);
-  else
-    number(out, kIndexed, 7, at);
   return true;
 }
 
-/// Writes a field whose value is always another one as that was written before, if it stands at its place.
-bool HpackWriter::literal_again(Place& place, std::string_view name, std::string_view value, std::string& out) {
-  if (!place.literal || !is_named(place.number, name)) return false;
-  ++place_;
-  literal(out, kPlain, place.named_at ? place.named_at : index(place.number), name, value);
-  return true;
+void HpackWriter::fields(std::uint64_t number, std::span<const Header> fields, std::string& out) {
+  // As long as nothing was inserted or dropped, what was written says the same.
+  if (run_.number == number && run_.inserted == inserted_ && run_.count == count_) {
+    out += run_.written;
+    place_ = std::min(kPlaces, place_ + run_.fields);
+    return;
+  }
+  const auto begin = out.size();
+  const auto inserted = inserted_;
+  for (const auto& each : fields) field(each.name, each.value, out);
+  if (inserted == inserted_)
+    run_ = {number, inserted_, count_, static_cast<std::uint32_t>(fields.size()), out.substr(begin)};
 }
 
 /// What is known of a name; where nothing is, a place for it.
@@ -188,7 +203,6 @@ HpackWriter::Name& HpackWriter::named(std::string_view name) {
 }
 
 void HpackWriter::look_up(std::string_view name, std::string_view value, std::string& out) {
-  if (place_ < kPlaces && literal_again(places_[place_], name, value, out)) return;
   // Nobody between may keep what is a secret (section 7.1.3).
   if (name == "set-cookie") return literal(out, kNever, 55, name, value);
   const auto begin = mixed(sample(name), sample(value));

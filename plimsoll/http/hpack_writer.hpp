@@ -1,8 +1,11 @@
 #pragma once
 
+#include "plimsoll/http/message.hpp"
+
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,9 +34,12 @@ class HpackWriter {
   void field(std::string_view name, std::string_view value, std::string& out) {
     if (!again(name, value, out)) look_up(name, value, out);
   }
-  /// Writes the field if it stood at this place in the block before with this very value; false: nothing was written.
-  /// What was written before needs no second look at its characters.
+  /// Writes the field if it stood at this place in the block before with this value, or with always another one; false:
+  /// nothing was written. What was written before needs no second look at its characters, a new value has one here: it
+  /// ends no line.
   bool again(std::string_view name, std::string_view value, std::string& out);
+  /// Fields in lower case that stay as they are (`number`, FieldBlock::unchanging).
+  void fields(std::uint64_t number, std::span<const Header> fields, std::string& out);
 
  private:
   struct Entry {
@@ -52,6 +58,13 @@ class HpackWriter {
     std::uint32_t named_at = 0;  ///< of a literal: where the static table has its name, 0: nowhere
     bool literal = false;
   };
+  /// Fields that stay as they are, as they were written, and when.
+  struct Run {
+    std::uint64_t number = 0;
+    std::uint32_t inserted = 0, count = 0;  ///< of the table
+    std::uint32_t fields = 0;
+    std::string written;
+  };
   static constexpr std::uint32_t kEntries = kMost / 32, kSlots = 256, kNames = 64, kProbes = 4, kPlaces = 32;
 
   /// Entries are numbered as they are inserted, from 1; the last of them are there.
@@ -61,7 +74,6 @@ class HpackWriter {
   bool is(std::uint32_t number, std::string_view name, std::string_view value);
   bool is_named(std::uint32_t number, std::string_view name);
   void look_up(std::string_view name, std::string_view value, std::string& out);
-  bool literal_again(Place& place, std::string_view name, std::string_view value, std::string& out);
   void note(Place place) {
     if (place_ < kPlaces) places_[place_++] = place;
   }
@@ -73,6 +85,7 @@ class HpackWriter {
   std::array<std::uint32_t, kSlots> slots_{};
   std::array<Name, kNames> names_{};
   std::array<Place, kPlaces> places_{};
+  Run run_;
   std::uint32_t place_ = 0;  ///< of the field that comes next
   std::uint32_t inserted_ = 0, count_ = 0, size_ = 0;
   std::uint32_t limit_ = kMost, allowed_ = kMost, lowest_ = kMost;
