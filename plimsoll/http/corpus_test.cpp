@@ -5,6 +5,7 @@
 #include "plimsoll/http/h1_served_cases.hpp"
 #include "plimsoll/http/h2_check.hpp"
 #include "plimsoll/http/headers_check.hpp"
+#include "plimsoll/http/hpack_check.hpp"
 #include "plimsoll/http/multipart_check.hpp"
 #include "plimsoll/http/proxy_protocol_check.hpp"
 #include "plimsoll/http/target_check.hpp"
@@ -39,6 +40,9 @@ TEST(Corpus, Target) {
 }
 TEST(Corpus, Http2) {
   replay("h2_fuzz", [](const std::string& bytes) { return http::h2_fault(bytes); });
+}
+TEST(Corpus, Hpack) {
+  replay("hpack_fuzz", [](const std::string& bytes) { return http::hpack_disagreement(bytes); });
 }
 TEST(Corpus, Multipart) {
   replay("multipart_fuzz", [](const std::string& bytes) { return http::multipart_fault(bytes); });
