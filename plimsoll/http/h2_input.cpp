@@ -31,6 +31,7 @@ bool H2Session::State::read_preface(std::string_view& bytes) {
 }
 
 bool H2Session::State::read_header(std::string_view& bytes) {
+  if (bytes.empty()) return false;
   const char* at = bytes.data();
   if (header_size || bytes.size() < h2::kFrameHeader) {
     const auto part = std::min(h2::kFrameHeader - header_size, bytes.size());
