@@ -7,37 +7,19 @@ Each server has one thread on one core, the load (wrk) another. Where callgrind 
 repeat exactly.
 """
 import functools
-import pathlib
-import re
 import shutil
-import signal
-import socket
-import subprocess
 
 import measure
 
 
-def instructions(build, server, folder, count=4000):
-    """Instructions in user space a request, by callgrind: the difference of two runs, so that the start costs nothing."""
-    totals = []
-    for requests in (1000, 1000 + count):
-        port = measure.free_port()
-        process = subprocess.Popen(["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out", f"--log-file={folder}/said",
-                                    str(build / "bin" / server), f"127.0.0.1:{port}", "1"],
-                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        process.stdout.readline()
-        with socket.create_connection(("127.0.0.1", port), 30) as s:
-            s.settimeout(60)
-            request = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: wrk/4.1.0\r\nAccept: */*\r\n\r\n"
-            for _ in range(requests):
-                s.sendall(request)
-                answer = b""
-                while not answer.endswith(measure.BODY.encode()):
-                    answer += s.recv(4096)
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
-        totals.append(int(re.search(r"Collected : (\d+)", pathlib.Path(f"{folder}/said").read_text())[1]))
-    return (totals[1] - totals[0]) / count
+def ask(s, requests):
+    """That many requests on one connection, one after another."""
+    request = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: wrk/4.1.0\r\nAccept: */*\r\n\r\n"
+    for _ in range(requests):
+        s.sendall(request)
+        answer = b""
+        while not answer.endswith(measure.BODY.encode()):
+            answer += s.recv(4096)
 
 
 def main():
@@ -56,7 +38,7 @@ def main():
             if chosen.no_callgrind or not shutil.which("valgrind"):
                 measure.missing(f"instructions a request, {name}", "without callgrind")
             else:
-                measure.row(f"instructions a request, {name}", instructions(chosen.build, server, folder), target, counted=True)
+                measure.row(f"instructions a request, {name}", measure.instructions(chosen.build, server, folder, ask), target, counted=True)
 
 
 if __name__ == "__main__":

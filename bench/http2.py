@@ -3,11 +3,13 @@
 
   bench/http2.py [--build build/release] [--rounds 5] [--seconds 1]
 
-Rows: HTTP/2 in clear and over TLS with one and with 32 streams on a connection, HTTP/1.1 keep-alive over TLS 1.3, and full TLS 1.3
+Rows: instructions a request by callgrind; HTTP/2 in clear and over TLS with one and with 32 streams on a connection, HTTP/1.1 keep-alive over TLS 1.3, and full TLS 1.3
 handshakes (no resumption) with the same key and certificate on both sides.
 """
 import functools
 import re
+import shutil
+import socket
 import subprocess
 
 import measure
@@ -20,6 +22,36 @@ def handshakes(server, seconds):
     out = subprocess.run(["taskset", "-c", str(measure.LOAD_CORE), "openssl", "s_time", "-connect", f"127.0.0.1:{server.port}", "-new", "-tls1_3",
                           "-time", str(seconds)], capture_output=True, text=True, check=True, timeout=seconds + 60).stdout
     return int(re.search(r"(\d+) connections in", out)[1])
+
+
+def frame(kind, flags, stream, payload=b""):
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+
+def ask(s, requests, streams):
+    """That many requests on one connection, so many streams at once, with heads as h2load sends them: a byte a field."""
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    s.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0) + frame(4, 1, 0) + frame(8, 0, 0, b"\x3f\xff\x00\x00"))
+    head = b"\x82\x84\x86\x41\x0e127.0.0.1:8080\x7a\x0dh2load/1.52.0"
+    stream, buffer = 1, b""
+    while requests > 0:
+        left = min(requests, streams) if stream > 1 else 1
+        requests -= left
+        asked = b""
+        for _ in range(left):
+            asked += frame(1, 5, stream, head)
+            head = b"\x82\x84\x86\xbf\xbe"
+            stream += 2
+        s.sendall(asked)
+        while left:
+            buffer += s.recv(65536)
+            while len(buffer) >= 9 and len(buffer) >= 9 + int.from_bytes(buffer[:3], "big"):
+                size = 9 + int.from_bytes(buffer[:3], "big")
+                if buffer[3] == 0:
+                    assert buffer[9:size] == measure.BODY.encode(), buffer[9:size]
+                    left -= 1
+                assert buffer[3] not in (3, 7), buffer[:size]
+                buffer = buffer[size:]
 
 
 ROWS = [
@@ -37,6 +69,11 @@ def main():
     chosen = measure.chosen(parser)
     measure.needs("h2load", "curl", "openssl")
     with measure.a_folder() as folder:
+        for streams in (1, 32):
+            for name, server in (("bare handler", "bare_server"), ("default chain and log", "chain_server")):
+                title = f"instructions a request, HTTP/2, {streams} streams, {name}"
+                if chosen.only in title and shutil.which("valgrind"):
+                    measure.row(title, measure.instructions(chosen.build, server, folder, functools.partial(ask, streams=streams)), counted=True)
         for title, tls, http2, load, targets in ROWS:
             if chosen.only not in title:
                 continue

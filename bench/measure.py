@@ -359,6 +359,25 @@ def ratios(found, name, to=NGINX):
     return [ours / theirs for ours, theirs in zip(found[name], found[to])]
 
 
+def instructions(build, server, folder, ask, count=4000):
+    """Instructions in user space a request, by callgrind: the difference of two runs, so that the start costs nothing. `ask` makes that many
+    requests on a connection."""
+    totals = []
+    for requests in (1000, 1000 + count):
+        port = free_port()
+        process = subprocess.Popen(["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out", f"--log-file={folder}/said",
+                                    str(build / "bin" / server), f"127.0.0.1:{port}", "1"],
+                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        process.stdout.readline()
+        with socket.create_connection(("127.0.0.1", port), 30) as s:
+            s.settimeout(60)
+            ask(s, requests)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+        totals.append(int(re.search(r"Collected : (\d+)", pathlib.Path(f"{folder}/said").read_text())[1]))
+    return (totals[1] - totals[0]) / count
+
+
 def show(found, reference=NGINX):
     print(f"  {'':34} {'ratio':>6} {'per CPU-second':>15} {'lowest':>9} {'highest':>9}")
     for name, values in found.items():
