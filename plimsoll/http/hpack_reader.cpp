@@ -5,6 +5,7 @@
 #include "plimsoll/http/huffman.hpp"
 #include "plimsoll/http/target.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -140,7 +141,7 @@ void HpackReader::begin(std::string_view block) {
 void HpackReader::end() {
   constexpr std::size_t kKept = 4096;
   dropped_.clear();
-  if (dropped_.capacity() > kEntries) dropped_.shrink_to_fit();
+  if (dropped_.capacity() > kMost / 32) dropped_.shrink_to_fit();
   if (decoded_room_ > kKept) decoded_.reset(), decoded_room_ = 0;
 }
 
@@ -187,7 +188,7 @@ const HpackReader::Field* HpackReader::indexed(std::uint32_t index) const {
   if (index == 0) return nullptr;
   if (index <= kStatics) return &kStaticFields[index - 1];
   const auto back = index - kStatics - 1;
-  return back < count_ ? &ring_[(inserted_ - back) % kEntries].field : nullptr;
+  return back < count_ ? &ring_[(inserted_ - back) & mask_].field : nullptr;
 }
 
 HpackReader::Step HpackReader::next(Field& field) {
@@ -246,11 +247,20 @@ bool HpackReader::resize() {
 /// Drops the oldest until no more than so many bytes are left (section 4.3).
 void HpackReader::shrink(std::size_t bytes) {
   while (size_ > bytes) {
-    auto& oldest = ring_[(inserted_ - count_ + 1) % kEntries];
+    auto& oldest = entry(inserted_ - count_ + 1);
     size_ -= oldest.cost();
     dropped_.push_back(std::move(oldest.text));
     --count_;
   }
+}
+
+void HpackReader::grow() {
+  std::vector<Entry> larger(std::max<std::size_t>(8, ring_.size() * 2));
+  const auto mask = static_cast<std::uint32_t>(larger.size() - 1);
+  for (auto number = inserted_ - count_ + 1; number != inserted_ + 1; ++number)
+    larger[number & mask] = std::move(entry(number));
+  ring_ = std::move(larger);
+  mask_ = mask;
 }
 
 /// One that is larger than the table empties it (section 4.4).
@@ -258,7 +268,7 @@ void HpackReader::insert(Field& field) {
   const auto cost = field.name.size() + field.value.size() + 32;
   if (cost > limit_) return shrink(0);
   shrink(limit_ - cost);
-  if (ring_.empty()) ring_.resize(kEntries);
+  if (count_ == ring_.size()) grow();
   auto text = std::make_unique_for_overwrite<char[]>(field.name.size() + field.value.size());
   std::memcpy(text.get(), field.name.data(), field.name.size());
   if (!field.value.empty()) std::memcpy(text.get() + field.name.size(), field.value.data(), field.value.size());
@@ -267,7 +277,7 @@ void HpackReader::insert(Field& field) {
   ++inserted_;
   ++count_;
   size_ += cost;
-  ring_[inserted_ % kEntries] = {std::move(text), field};
+  entry(inserted_) = {std::move(text), field};
 }
 
 }  // namespace plimsoll::http

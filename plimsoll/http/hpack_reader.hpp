@@ -53,7 +53,7 @@ class HpackReader {
     Field field;
     std::size_t cost() const { return field.name.size() + field.value.size() + 32; }
   };
-  static constexpr std::uint32_t kEntries = kMost / 32;
+  Entry& entry(std::uint32_t number) { return ring_[number & mask_]; }
 
   bool number(int bits, std::uint32_t& value);
   bool text(std::string_view& text);
@@ -61,11 +61,13 @@ class HpackReader {
   const Field* indexed(std::uint32_t index) const;
   bool resize();
   void shrink(std::size_t bytes);
+  void grow();
   void insert(Field& field);
 
   std::string_view rest_;
   bool may_resize_ = false;
-  std::vector<Entry> ring_;
+  std::vector<Entry> ring_;  ///< a power of two of them: no more than were needed
+  std::uint32_t mask_ = 0;
   std::uint32_t inserted_ = 0, count_ = 0;
   std::size_t size_ = 0, limit_ = kMost;
   // Views of a block's fields outlive the entries that the same block drove out.

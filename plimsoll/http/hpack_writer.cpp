@@ -10,7 +10,7 @@ namespace plimsoll::http {
 namespace {
 
 /// Whether `size` bytes are the same. Texts are short here, and told apart without a call.
-inline bool same(const char* a, const char* b, std::size_t size) {
+[[gnu::always_inline]] inline bool same(const char* a, const char* b, std::size_t size) {
   const auto differ = [&]<class Word>(Word, std::size_t at) {
     Word x, y;
     std::memcpy(&x, a + at, sizeof x);
@@ -42,7 +42,7 @@ void long_number(std::string& out, std::uint8_t first, int bits, std::uint32_t v
   out += static_cast<char>(value);
 }
 
-inline void number(std::string& out, std::uint8_t first, int bits, std::uint32_t value) {
+[[gnu::always_inline]] inline void number(std::string& out, std::uint8_t first, int bits, std::uint32_t value) {
   if (value < (1u << bits) - 1)
     out += static_cast<char>(first | value);
   else
@@ -247,10 +247,19 @@ void HpackWriter::shrink(std::uint32_t bytes) {
   }
 }
 
+void HpackWriter::grow() {
+  std::vector<Entry> larger(std::max<std::size_t>(16, ring_.size() * 2));
+  const auto mask = static_cast<std::uint32_t>(larger.size() - 1);
+  for (auto number = inserted_ - count_ + 1; number != inserted_ + 1; ++number)
+    larger[number & mask] = std::move(entry(number));
+  ring_ = std::move(larger);
+  mask_ = mask;
+}
+
 void HpackWriter::insert(std::string_view name, std::string_view value, std::uint32_t slot, Name& of) {
-  if (ring_.empty()) ring_.resize(kEntries);
   const auto cost = static_cast<std::uint32_t>(name.size() + value.size() + 32);
   shrink(limit_ - cost);
+  if (count_ == ring_.size()) grow();
   auto text = std::make_unique_for_overwrite<char[]>(name.size() + value.size());
   std::memcpy(text.get(), name.data(), name.size());
   if (!value.empty()) std::memcpy(text.get() + name.size(), value.data(), value.size());

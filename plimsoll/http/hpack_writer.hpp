@@ -65,11 +65,11 @@ class HpackWriter {
     std::uint32_t fields = 0;
     std::string written;
   };
-  static constexpr std::uint32_t kEntries = kMost / 32, kSlots = 256, kNames = 64, kProbes = 4, kPlaces = 32;
+  static constexpr std::uint32_t kSlots = 256, kNames = 64, kProbes = 4, kPlaces = 32;
 
   /// Entries are numbered as they are inserted, from 1; the last of them are there.
   bool there(std::uint32_t number) const { return number && inserted_ - number < count_; }
-  Entry& entry(std::uint32_t number) { return ring_[number % kEntries]; }
+  Entry& entry(std::uint32_t number) { return ring_[number & mask_]; }
   std::uint32_t index(std::uint32_t number) const { return 62 + inserted_ - number; }
   bool is(std::uint32_t number, std::string_view name, std::string_view value);
   bool is_named(std::uint32_t number, std::string_view name);
@@ -78,10 +78,12 @@ class HpackWriter {
     if (place_ < kPlaces) places_[place_++] = place;
   }
   void shrink(std::uint32_t bytes);
+  void grow();
   void insert(std::string_view name, std::string_view value, std::uint32_t slot, Name& of);
   Name& named(std::string_view name);
 
-  std::vector<Entry> ring_;
+  std::vector<Entry> ring_;  ///< a power of two of them: no more than were needed
+  std::uint32_t mask_ = 0;
   std::array<std::uint32_t, kSlots> slots_{};
   std::array<Name, kNames> names_{};
   std::array<Place, kPlaces> places_{};
