@@ -1,6 +1,7 @@
 #include "plimsoll/json/parse.hpp"
 
 #include "plimsoll/json/number.hpp"
+#include "plimsoll/json/scratch.hpp"
 #include "plimsoll/json/utf8.hpp"
 
 #include <algorithm>
@@ -8,7 +9,6 @@
 #include <cstring>
 #include <string>
 #include <unordered_set>
-#include <vector>
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
@@ -16,23 +16,11 @@
 namespace plimsoll::json {
 namespace {
 
-/// Items of the containers that are open. They move into the arena when a container ends, so that each is one piece.
-struct Scratch {
-  std::vector<Value> values;
-  std::vector<Member> members;
-  /// A request may be large once; the thread does not stay so.
-  void shrink() {
-    constexpr std::size_t kKept = 16 * 1024;
-    if (values.capacity() > kKept) std::vector<Value>().swap(values);
-    if (members.capacity() > kKept) std::vector<Member>().swap(members);
-  }
-};
-
-constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
+constexpr bool is_digit(char c) { return static_cast<unsigned char>(c - '0') <= 9; }
 constexpr bool is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
 /// The first of `"`, `\` and control characters at or after `at`.
-const char* string_end(const char* at, const char* end) {
+inline const char* string_end(const char* at, const char* end) {
 #if defined(__SSE2__)
   const auto quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), control = _mm_set1_epi8(0x1F);
   for (; end - at >= 16; at += 16) {
@@ -46,14 +34,7 @@ const char* string_end(const char* at, const char* end) {
   return at;
 }
 
-/// Whether the last member repeats a key of those before it.
 bool repeated(std::span<const Member> members) {
-  if (members.size() <= 16) {
-    for (std::size_t i = 1; i < members.size(); ++i)
-      for (std::size_t j = 0; j < i; ++j)
-        if (members[i].key == members[j].key) return true;
-    return false;
-  }
   std::unordered_set<std::string_view> seen;
   seen.reserve(members.size());
   for (const auto& member : members)
@@ -61,12 +42,13 @@ bool repeated(std::span<const Member> members) {
   return false;
 }
 
+/// Each function is given where to read and gives where to read on, or null when the text is wrong: a place that is
+/// handed on stays in a register.
 template <bool kPositions>
 class Parser {
  public:
   Parser(std::string_view text, Arena& arena, std::size_t depth, Scratch& scratch)
       : begin_(text.data()),
-        at_(begin_),
         end_(begin_ + text.size()),
         line_start_(begin_),
         arena_(arena),
@@ -74,218 +56,243 @@ class Parser {
         scratch_(scratch) {}
 
   bool document(Value& value) {
-    space();
-    if (!parse(value, 0)) return false;
-    space();
-    return at_ == end_ || stop("nothing may follow the value");
+    const char* at = parse(space(begin_), value, 0);
+    if (!at) return false;
+    at = space(at);
+    return at == end_ || stop(at, "nothing may follow the value");
   }
 
   const char* message() const { return message_; }
-  const char* where() const { return at_; }
+  const char* where() const { return where_; }
 
  private:
-  bool stop(const char* message) {
+  const char* stop(const char* at, const char* message) {
+    where_ = at;
     message_ = message;
-    return false;
-  }
-  bool stop_at(const char* at, const char* message) {
-    at_ = at;
-    return stop(message);
+    return nullptr;
   }
 
-  void space() {
-    while (at_ != end_ && is_space(*at_)) {
+  [[gnu::always_inline]] const char* space(const char* at) {
+    if (at == end_ || static_cast<unsigned char>(*at) > ' ') [[likely]]
+      return at;
+    return spaces(at);
+  }
+  [[gnu::noinline]] const char* spaces(const char* at) {
+#if defined(__SSE2__)
+    const auto all = [](char c) { return _mm_set1_epi8(c); };
+    for (; !kPositions && end_ - at >= 16; at += 16) {
+      const auto bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+      const auto hit = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, all(' ')), _mm_cmpeq_epi8(bytes, all('\n'))),
+                                    _mm_or_si128(_mm_cmpeq_epi8(bytes, all('\r')), _mm_cmpeq_epi8(bytes, all('\t'))));
+      if (const auto mask = static_cast<unsigned>(_mm_movemask_epi8(hit)); mask != 0xFFFF)
+        return at + std::countr_one(mask);
+    }
+#endif
+    for (; at != end_ && is_space(*at); ++at)
       if constexpr (kPositions)
-        if (*at_ == '\n') ++line_, line_start_ = at_ + 1;
-      ++at_;
+        if (*at == '\n') ++line_, line_start_ = at + 1;
+    return at;
+  }
+  /// Whether `c` is here, or behind spaces: then `at` moves there.
+  [[gnu::always_inline]] bool meets(const char*& at, char c) {
+    if (at != end_ && *at == c) [[likely]]
+      return true;
+    at = space(at);
+    return at != end_ && *at == c;
+  }
+
+  Position position(const char* at) const { return {line_, static_cast<std::uint32_t>(at - line_start_) + 1}; }
+
+  const char* parse(const char* at, Value& value, std::size_t depth) {
+    if (at == end_) return stop(at, "a value is missing");
+    Position place;
+    if constexpr (kPositions) place = position(at);
+    switch (*at) {
+      case '"': at = text(at, value); break;
+      case '{': at = depth < depth_ ? object(at, value, depth + 1) : stop(at, "it is nested too deeply"); break;
+      case '[': at = depth < depth_ ? array(at, value, depth + 1) : stop(at, "it is nested too deeply"); break;
+      case 't': at = word(at, "true", Value::of(true), value); break;
+      case 'f': at = word(at, "false", Value::of(false), value); break;
+      case 'n': at = word(at, "null", Value(), value); break;
+      default: at = number(at, value);
     }
+    if constexpr (kPositions) value.set_position(place);
+    return at;
   }
 
-  Position here() const { return {line_, static_cast<std::uint32_t>(at_ - line_start_) + 1}; }
-
-  bool parse(Value& value, std::size_t depth) {
-    Position at;
-    if constexpr (kPositions) at = here();
-    if (!parse_any(value, depth)) return false;
-    if constexpr (kPositions) value.set_position(at);
-    return true;
+  [[gnu::always_inline]] const char* text(const char* at, Value& value) {
+    std::string_view read;
+    at = string(at, read);
+    value = Value::of(read);
+    return at;
   }
 
-  bool parse_any(Value& value, std::size_t depth) {
-    if (at_ == end_) return stop("a value is missing");
-    switch (*at_) {
-      case '{': return depth < depth_ ? object(value, depth + 1) : stop("it is nested too deeply");
-      case '[': return depth < depth_ ? array(value, depth + 1) : stop("it is nested too deeply");
-      case '"': {
-        std::string_view text;
-        if (!string(text)) return false;
-        value = Value::of(text);
-        return true;
-      }
-      case 't': return word("true", Value::of(true), value);
-      case 'f': return word("false", Value::of(false), value);
-      case 'n': return word("null", Value(), value);
-      default: return number(value);
-    }
-  }
-
-  bool word(std::string_view text, const Value& meaning, Value& value) {
-    if (!std::string_view(at_, end_).starts_with(text)) return stop("no value starts so");
-    at_ += text.size();
+  const char* word(const char* at, std::string_view text, const Value& meaning, Value& value) {
+    if (!std::string_view(at, end_).starts_with(text)) return stop(at, "no value starts so");
     value = meaning;
-    return true;
+    return at + text.size();
   }
 
-  bool object(Value& value, std::size_t depth) {
-    const auto base = scratch_.members.size();
-    ++at_;
-    space();
-    if (at_ != end_ && *at_ == '}') {
-      ++at_;
+  [[gnu::noinline]] const char* object(const char* at, Value& value, std::size_t depth) {
+    auto& members = scratch_.members;
+    const auto base = members.size();
+    if (meets(++at, '}')) {
       value = Value::object({});
-      return true;
+      return at + 1;
     }
+    Names names;
     for (;;) {
-      Member member;
-      if constexpr (kPositions) member.at = here();
-      const char* const key_at = at_;
-      if (at_ == end_ || *at_ != '"') return stop("a member's name in quotes is expected");
-      if (!string(member.key)) return false;
-      space();
-      if (at_ == end_ || *at_ != ':') return stop("':' is expected");
-      ++at_;
-      space();
-      if (!parse(member.value, depth)) return false;
-      scratch_.members.push_back(member);
-      const auto count = scratch_.members.size() - base;
-      if (count <= 16 && repeats_last(base)) return stop_at(key_at, "this name stands twice in its object");
-      space();
-      if (at_ == end_) return stop("'}' is missing");
-      const char c = *at_;
-      if (c != ',' && c != '}') return stop("',' or '}' is expected");
-      ++at_;
-      if (c == '}') break;
-      space();
+      if (!meets(at, '"')) return stop(at, "a member's name in quotes is expected");
+      const char* const quote = at;
+      std::string_view name;
+      if (at = string(at, name); !at) return nullptr;
+      const bool escaped = name.data() != quote + 1;
+      if (names.add(name, escaped ? 0 : end_ - name.data()) && stands_twice(name, base))
+        return stop(quote, "this name stands twice in its object");
+      auto* member = members.add();
+      member->key = name;
+      if constexpr (kPositions)
+        member->at = position(quote);
+      else
+        member->at = {};
+      if (!meets(at, ':')) return stop(at, "':' is expected");
+      at = space(at + 1);
+      if (!kPositions && at != end_ && *at == '"') {
+        if (at = text(at, member->value); !at) return nullptr;
+      } else {
+        Value inner;  // the members of what is read here stand above this one, and may move it
+        if (at = parse(at, inner, depth); !at) return nullptr;
+        members.last()->value = inner;
+      }
+      if (meets(at, ',')) [[likely]] {
+        ++at;
+        continue;
+      }
+      if (at == end_) return stop(at, "'}' is missing");
+      if (*at != '}') return stop(at, "',' or '}' is expected");
+      break;
     }
-    const std::span<const Member> members(scratch_.members.data() + base, scratch_.members.size() - base);
-    if (members.size() > 16 && repeated(members)) return stop("a name stands twice in this object");
-    auto* kept = arena_.array<Member>(members.size());
-    std::uninitialized_copy(members.begin(), members.end(), kept);
-    value = Value::object({kept, members.size()});
-    scratch_.members.resize(base);
-    return true;
+    const auto kept = members.move(base, arena_);
+    if (kept.size() > kFewMembers && repeated(kept)) return stop(at + 1, "a name stands twice in this object");
+    value = Value::object(kept);
+    return at + 1;
   }
 
-  bool repeats_last(std::size_t base) const {
-    const auto& last = scratch_.members.back();
-    for (auto i = base; i + 1 < scratch_.members.size(); ++i)
-      if (scratch_.members[i].key == last.key) return true;
-    return false;
+  /// Among the first ones: what is beyond is held against all when the object ends.
+  bool stands_twice(std::string_view name, std::size_t base) const {
+    const auto members = scratch_.members.since(base);
+    return members.size() < kFewMembers && std::ranges::find(members, name, &Member::key) != members.end();
   }
 
-  bool array(Value& value, std::size_t depth) {
-    const auto base = scratch_.values.size();
-    ++at_;
-    space();
-    if (at_ != end_ && *at_ == ']') {
-      ++at_;
+  [[gnu::noinline]] const char* array(const char* at, Value& value, std::size_t depth) {
+    auto& values = scratch_.values;
+    const auto base = values.size();
+    if (meets(++at, ']')) {
       value = Value::array({});
-      return true;
+      return at + 1;
     }
     for (;;) {
       Value item;
-      if (!parse(item, depth)) return false;
-      scratch_.values.push_back(item);
-      space();
-      if (at_ == end_) return stop("']' is missing");
-      const char c = *at_;
-      if (c != ',' && c != ']') return stop("',' or ']' is expected");
-      ++at_;
-      if (c == ']') break;
-      space();
+      at = space(at);
+      at = at != end_ && *at == '"' && !kPositions ? text(at, item) : parse(at, item, depth);
+      if (!at) return nullptr;
+      *values.add() = item;
+      if (meets(at, ',')) [[likely]] {
+        ++at;
+        continue;
+      }
+      if (at == end_) return stop(at, "']' is missing");
+      if (*at != ']') return stop(at, "',' or ']' is expected");
+      break;
     }
-    const auto count = scratch_.values.size() - base;
-    auto* kept = arena_.array<Value>(count);
-    std::uninitialized_copy_n(scratch_.values.begin() + static_cast<std::ptrdiff_t>(base), count, kept);
-    value = Value::array({kept, count});
-    scratch_.values.resize(base);
-    return true;
+    value = Value::array(values.move(base, arena_));
+    return at + 1;
   }
 
-  bool number(Value& value) {
-    const char* const start = at_;
-    if (*at_ == '-') ++at_;
-    if (at_ == end_ || !is_digit(*at_)) return stop_at(start, "no value starts so");
-    std::uint64_t whole = 0;
-    if (*at_ == '0') {
-      ++at_;
-      if (at_ != end_ && is_digit(*at_)) return stop("a number does not start with 0");
+  [[gnu::noinline]] const char* number(const char* at, Value& value) {
+    const char* const start = at;
+    const bool negative = *at == '-';
+    if (negative) ++at;
+    if (at == end_ || !is_digit(*at)) return stop(start, "no value starts so");
+    std::uint64_t digits = 0;
+    if (*at == '0') {
+      ++at;
+      if (at != end_ && is_digit(*at)) return stop(at, "a number does not start with 0");
     } else {
-      for (; at_ != end_ && is_digit(*at_); ++at_) whole = whole * 10 + static_cast<unsigned>(*at_ - '0');
+      for (; at != end_ && is_digit(*at); ++at) digits = digits * 10 + static_cast<unsigned>(*at - '0');
     }
-    bool plain = at_ - start <= 18;
-    if (at_ != end_ && *at_ == '.') {
+    bool plain = true;
+    std::size_t places = 0;
+    if (at != end_ && *at == '.') {
+      const char* const point = at++;
+      if (at == end_ || !is_digit(*at)) return stop(at, "a digit is expected");
+      for (; at != end_ && is_digit(*at); ++at) digits = digits * 10 + static_cast<unsigned>(*at - '0');
+      places = static_cast<std::size_t>(at - point - 1);
+    }
+    if (at != end_ && (*at == 'e' || *at == 'E')) {
       plain = false;
-      ++at_;
-      if (at_ == end_ || !is_digit(*at_)) return stop("a digit is expected");
-      while (at_ != end_ && is_digit(*at_)) ++at_;
+      if (at = exponent(at); !at) return nullptr;
     }
-    if (at_ != end_ && (*at_ == 'e' || *at_ == 'E')) {
-      plain = false;
-      if (!exponent()) return false;
-    }
-    const std::string_view text(start, at_);
-    if (plain)
-      value =
-          Value::integer_of(text, *start == '-' ? -static_cast<std::int64_t>(whole) : static_cast<std::int64_t>(whole));
-    else
+    const std::string_view text(start, at);
+    if (!plain || text.size() > 18) {
       value = Value::number(text);
-    return true;
-  }
-
-  bool exponent() {
-    ++at_;
-    if (at_ != end_ && (*at_ == '+' || *at_ == '-')) ++at_;
-    if (at_ == end_ || !is_digit(*at_)) return stop("a digit is expected");
-    std::int64_t size = 0;
-    for (; at_ != end_ && is_digit(*at_); ++at_)
-      if (size <= kExponentLimit) size = size * 10 + (*at_ - '0');
-    return size <= kExponentLimit || stop("the exponent is beyond 999999999");
-  }
-
-  bool string(std::string_view& text) {
-    const char* const start = ++at_;
-    at_ = string_end(at_, end_);
-    if (at_ != end_ && *at_ == '"') {
-      text = {start, at_++};
-      return true;
+    } else if (places == 0) {
+      const auto size = static_cast<std::int64_t>(digits);
+      value = Value::integer_of(text, negative ? -size : size);
+    } else if (digits % 10 != 0 && digits < kExactDigits) {
+      const auto size = static_cast<double>(digits) / kPowersOfTen[places];
+      value = Value::fraction_of(text, negative ? -size : size);
+    } else {
+      value = Value::number(text);
     }
-    return escaped_string(start, text);
+    return at;
+  }
+  /// A quotient of two numbers that a double holds exactly is the nearest double.
+  static constexpr std::uint64_t kExactDigits = std::uint64_t{1} << 53;
+  static constexpr double kPowersOfTen[] = {1e0, 1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,
+                                            1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17};
+
+  const char* exponent(const char* at) {
+    ++at;
+    if (at != end_ && (*at == '+' || *at == '-')) ++at;
+    if (at == end_ || !is_digit(*at)) return stop(at, "a digit is expected");
+    std::int64_t size = 0;
+    for (; at != end_ && is_digit(*at); ++at)
+      if (size <= kExponentLimit) size = size * 10 + (*at - '0');
+    return size <= kExponentLimit ? at : stop(at, "the exponent is beyond 999999999");
   }
 
-  /// From the first escape on the text is copied; what it becomes is never longer than what was written.
-  bool escaped_string(const char* start, std::string_view& text) {
-    const char* close = at_;
+  [[gnu::always_inline]] const char* string(const char* at, std::string_view& text) {
+    const char* const start = at + 1;
+    at = string_end(start, end_);
+    if (at == end_ || *at != '"') [[unlikely]]
+      return escaped_string(start, at, text);
+    text = {start, at};
+    return at + 1;
+  }
+
+  /// From the first escape on, at `at`, the text is copied; what it becomes is never longer than what was written.
+  const char* escaped_string(const char* start, const char* at, std::string_view& text) {
+    const char* close = at;
     while (close != end_ && *close == '\\') close = string_end(std::min(close + 2, end_), end_);
     auto* const copy = arena_.array<char>(static_cast<std::size_t>(close - start));
-    auto* out = std::copy(start, at_, copy);
+    auto* out = std::copy(start, at, copy);
     for (;;) {
-      if (at_ == end_) return stop("the string does not end");
-      if (*at_ == '"') break;
-      if (*at_ != '\\') return stop("a control character in a string must be escaped");
-      if (!escape(out)) return false;
-      const char* const next = string_end(at_, end_);
-      out = std::copy(at_, next, out);
-      at_ = next;
+      if (at == end_) return stop(at, "the string does not end");
+      if (*at == '"') break;
+      if (*at != '\\') return stop(at, "a control character in a string must be escaped");
+      if (at = escape(at, out); !at) return nullptr;
+      const char* const next = string_end(at, end_);
+      out = std::copy(at, next, out);
+      at = next;
     }
-    ++at_;
     text = {copy, out};
-    return true;
+    return at + 1;
   }
 
-  bool escape(char*& out) {
-    if (end_ - at_ < 2) return stop_at(end_, "the string does not end");
-    switch (at_[1]) {
+  const char* escape(const char* at, char*& out) {
+    if (end_ - at < 2) return stop(end_, "the string does not end");
+    switch (at[1]) {
       case '"': *out++ = '"'; break;
       case '\\': *out++ = '\\'; break;
       case '/': *out++ = '/'; break;
@@ -294,30 +301,28 @@ class Parser {
       case 'n': *out++ = '\n'; break;
       case 'r': *out++ = '\r'; break;
       case 't': *out++ = '\t'; break;
-      case 'u': return unicode_escape(out);
-      default: return stop("this is no escape of JSON");
+      case 'u': return unicode_escape(at, out);
+      default: return stop(at, "this is no escape of JSON");
     }
-    at_ += 2;
-    return true;
+    return at + 2;
   }
 
-  bool unicode_escape(char*& out) {
+  const char* unicode_escape(const char* at, char*& out) {
     std::uint32_t code = 0, low = 0;
-    if (!hex(at_ + 2, code)) return stop("four hexadecimal digits are expected after \\u");
-    const char* next = at_ + 6;
+    if (!hex(at + 2, code)) return stop(at, "four hexadecimal digits are expected after \\u");
+    const char* next = at + 6;
     if (code >= 0xD800 && code < 0xDC00) {
       if (end_ - next < 6 || next[0] != '\\' || next[1] != 'u' || !hex(next + 2, low) || low < 0xDC00 || low > 0xDFFF)
-        return stop("half of a surrogate pair stands alone");
+        return stop(at, "half of a surrogate pair stands alone");
       code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
       next += 6;
     } else if (code >= 0xDC00 && code < 0xE000) {
-      return stop("half of a surrogate pair stands alone");
+      return stop(at, "half of a surrogate pair stands alone");
     }
     std::string bytes;
     append_utf8(bytes, code);
     out = std::ranges::copy(bytes, out).out;
-    at_ = next;
-    return true;
+    return next;
   }
 
   bool hex(const char* digits, std::uint32_t& code) const {
@@ -331,13 +336,13 @@ class Parser {
     return true;
   }
 
-  const char *begin_, *at_, *end_;
+  const char *const begin_, *const end_;
   const char* line_start_;
   std::uint32_t line_ = 1;
   Arena& arena_;
-  std::size_t depth_;
+  const std::size_t depth_;
   Scratch& scratch_;
-  const char* message_ = "";
+  const char *where_ = nullptr, *message_ = "";
 };
 
 std::unexpected<Error> malformed(std::string_view text, std::size_t offset, std::string_view message) {
@@ -358,13 +363,17 @@ std::unexpected<Error> no_utf8(std::string_view text) {
 template <bool kPositions>
 Result<Value> run(std::string_view text, Arena& arena, std::size_t depth) {
   static thread_local Scratch scratch;
-  scratch.values.clear();
-  scratch.members.clear();
+  struct Cleared {
+    Scratch& scratch;
+    ~Cleared() {
+      scratch.values.clear();
+      scratch.members.clear();
+    }
+  } const cleared{scratch};
   Parser<kPositions> parser(text, arena, depth, scratch);
   Value value;
-  const bool good = parser.document(value);
-  scratch.shrink();
-  if (good) return value;
+  if (parser.document(value)) [[likely]]
+    return value;
   return malformed(text, static_cast<std::size_t>(parser.where() - text.data()), parser.message());
 }
 

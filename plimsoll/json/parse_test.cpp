@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <charconv>
+#include <random>
+
 namespace plimsoll::json {
 namespace {
 
@@ -91,6 +94,60 @@ TEST(Parse, RefusesARepeatedNameInALargeObjectToo) {
   for (int i = 0; i < 1000; ++i) text += "\"k" + std::to_string(i) + "\":1,";
   EXPECT_FALSE(read(text + "\"k1000\":1}").starts_with("refused"));
   EXPECT_TRUE(read(text + "\"k500\":1}").starts_with("refused"));
+}
+
+TEST(Parse, ARepeatedNameIsFoundHoweverManyStandAround) {
+  for (const int others : {0, 1, 14, 15, 16, 31, 32, 33, 64}) {
+    for (const std::string name : {"", "a", "created_at", "created_at_by_whom", "\\u0061"}) {
+      std::string before, after;
+      for (int i = 0; i < others; ++i) {
+        before += "\"created_" + std::to_string(i) + "\":{\"" + name + "\":1},";
+        after += ",\"updated_" + std::to_string(i) + "\":[]";
+      }
+      const auto member = '"' + name + "\":0";
+      EXPECT_FALSE(read('{' + before + member + after + '}').starts_with("refused")) << others << name;
+      EXPECT_TRUE(read('{' + member + ',' + before + member + after + '}').starts_with("refused")) << others << name;
+      EXPECT_TRUE(read('{' + before + member + ',' + member + after + '}').starts_with("refused")) << others << name;
+    }
+  }
+  std::string text = "{";
+  for (int i = 0; i < 31; ++i) text += "\"k" + std::to_string(i) + "\":1,";
+  EXPECT_EQ(read(text + "\"k7\":1}"),
+            "refused: line 1, column " + std::to_string(text.size() + 1) + ": this name stands twice in its object");
+}
+
+TEST(Parse, TheNearestDoubleOfAnyDecimalIsThatOfTheLibrary) {
+  std::mt19937_64 random(20261128);
+  Arena arena;
+  for (int i = 0; i < 20000; ++i) {
+    auto text = std::to_string(random() >> random() % 64);
+    text.insert(1 + random() % text.size(), ".");
+    text += std::to_string(random() % 1000);
+    if (text[0] == '0' && text[1] != '.') continue;
+    if (i % 2) text = '-' + text;
+    double nearest = 0;
+    std::from_chars(text.data(), text.data() + text.size(), nearest);
+    const auto value = parse(text, arena);
+    ASSERT_TRUE(value) << text;
+    EXPECT_EQ(value->number(), nearest) << text;
+    EXPECT_EQ(value->number_text(), text);
+    EXPECT_EQ(value->integer().has_value(),
+              text.find_last_not_of('0') == text.find('.') && nearest < 9e18 && nearest > -9e18)
+        << text;
+  }
+}
+
+TEST(Parse, SpacesOfAnyLengthStandBetweenTokens) {
+  for (std::size_t length = 0; length < 40; ++length) {
+    for (const char c : {' ', '\n', '\t', '\r'}) {
+      const std::string s(length, c);
+      const auto text =
+          s + '{' + s + "\"a\"" + s + ':' + s + '[' + s + '1' + s + ',' + s + "\"b\"" + s + ']' + s + '}' + s;
+      EXPECT_EQ(read(text), R"({"a":[1,"b"]})") << length;
+      EXPECT_EQ(read(text, {.positions = true}), R"({"a":[1,"b"]})") << length;
+    }
+    EXPECT_TRUE(read(std::string(length, ' ') + '\v' + std::string(20, ' ') + '1').ends_with("no value starts so"));
+  }
 }
 
 TEST(Parse, BoundsTheDepth) {

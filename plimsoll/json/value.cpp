@@ -67,58 +67,18 @@ Value Value::of(bool b) {
 
 Value Value::of(std::int64_t number, Arena& arena) { return integer_of(keep_number(number, arena), number); }
 
-Value Value::integer_of(std::string_view text, std::int64_t number) {
-  Value value;
-  value.type_ = Type::number;
-  value.kind_ = Kind::integer;
-  value.text_ = text.data();
-  value.size_ = static_cast<std::uint32_t>(text.size());
-  value.integer_ = number;
-  return value;
-}
-
 Value Value::of(double number, Arena& arena) {
   if (!std::isfinite(number)) return {};
   return Value::number(keep_number(number, arena));
 }
 
-Value Value::of(std::string_view text) {
-  Value value;
-  value.type_ = Type::string;
-  value.text_ = text.data();
-  value.size_ = static_cast<std::uint32_t>(text.size());
-  return value;
-}
-
 Value Value::number(std::string_view text) {
   const Decimal decimal(text);
   if (const auto integer = small_integer(decimal)) return integer_of(text, *integer);
-  Value value;
-  value.type_ = Type::number;
-  value.kind_ = Kind::real;
-  value.text_ = text.data();
-  value.size_ = static_cast<std::uint32_t>(text.size());
   double nearest = 0;
   if (std::from_chars(text.data(), text.data() + text.size(), nearest).ec == std::errc::result_out_of_range)
     nearest = decimal.magnitude() < 0 ? 0.0 : std::numeric_limits<double>::infinity();
-  value.double_ = decimal.negative() ? -std::abs(nearest) : nearest;
-  return value;
-}
-
-Value Value::array(std::span<Value> items) {
-  Value value;
-  value.type_ = Type::array;
-  value.values_ = items.data();
-  value.size_ = static_cast<std::uint32_t>(items.size());
-  return value;
-}
-
-Value Value::object(std::span<Member> members) {
-  Value value;
-  value.type_ = Type::object;
-  value.members_ = members.data();
-  value.size_ = static_cast<std::uint32_t>(members.size());
-  return value;
+  return fraction_of(text, decimal.negative() ? -std::abs(nearest) : nearest);
 }
 
 // Containers that were grown keep room for more. Copies of a Value share their items, so a slot is taken only while it

@@ -74,14 +74,40 @@ class Value {
   static Value of(I number, Arena& arena) {
     return of(static_cast<std::int64_t>(number), arena);
   }
-  static Value of(std::string_view text);
+  static Value of(std::string_view text) {
+    Value value;
+    value.text_ = text.data();
+    value.size_ = static_cast<std::uint32_t>(text.size());
+    value.type_ = Type::string;
+    return value;
+  }
   static Value of(const char* text) { return of(std::string_view(text)); }
   /// From the text of a JSON number, which must be one.
   static Value number(std::string_view text);
   /// The same where the integer is known already.
-  static Value integer_of(std::string_view text, std::int64_t number);
-  static Value array(std::span<Value>);
-  static Value object(std::span<Member>);
+  static Value integer_of(std::string_view text, std::int64_t number) {
+    Value value = of(text);
+    value.integer_ = number;
+    value.type_ = Type::number;
+    value.kind_ = Kind::integer;
+    return value;
+  }
+  /// The same where it is known to be no integer, and which double is the nearest.
+  static Value fraction_of(std::string_view text, double nearest) {
+    Value value = of(text);
+    value.double_ = nearest;
+    value.type_ = Type::number;
+    value.kind_ = Kind::real;
+    return value;
+  }
+  static Value array(std::span<Value> items) {
+    Value value;
+    value.values_ = items.data();
+    value.size_ = static_cast<std::uint32_t>(items.size());
+    value.type_ = Type::array;
+    return value;
+  }
+  static Value object(std::span<Member> members);
   /// Replaces the member of that name or adds it at the end.
   void set(Arena&, std::string_view key, Value);
   void remove(std::string_view key);
@@ -117,6 +143,13 @@ struct Member {
 
 inline std::span<const Member> Value::object() const { return {members_, type_ == Type::object ? size_ : 0}; }
 inline std::span<Member> Value::object() { return {members_, type_ == Type::object ? size_ : 0}; }
+inline Value Value::object(std::span<Member> members) {
+  Value value;
+  value.members_ = members.data();
+  value.size_ = static_cast<std::uint32_t>(members.size());
+  value.type_ = Type::object;
+  return value;
+}
 inline const Value* Value::find(std::string_view key) const {
   for (auto& member : object())
     if (member.key == key) return &member.value;
