@@ -1,6 +1,7 @@
 #include "plimsoll/json/number.hpp"
 
 #include <algorithm>
+#include <limits>
 
 namespace plimsoll::json {
 
@@ -57,20 +58,36 @@ std::strong_ordering compare(const Value& a, const Value& b) {
   return Decimal(a.number_text()) <=> Decimal(b.number_text());
 }
 
-bool is_multiple(const Value& number, const Value& divisor) {
-  const auto x = number.integer(), y = divisor.integer();
-  if (x && y) return *y == 1 || *x % *y == 0;  // y is positive
-  const Decimal dividend(number.number_text()), by(divisor.number_text());
-  if (dividend.zero()) return true;
-  // Both as integers times powers of ten: V·10^a over D·10^b. V does not end in 0, so that no power of ten divides it.
-  auto tens = dividend.lowest() - by.lowest();
-  if (tens < 0) return false;
-  unsigned __int128 rest = 0, size = 0;
-  by.digits([&](int digit) { size = size * 10 + static_cast<unsigned>(digit); });
-  // The tens on top cancel twos and fives below.
+namespace {
+
+/// The digits of `number` without the twos and fives that 10^`tens` has too.
+unsigned __int128 reduced(const Decimal& number, std::int64_t tens) {
+  unsigned __int128 size = 0;
+  number.digits([&](int digit) { size = size * 10 + static_cast<unsigned>(digit); });
   for (auto twos = tens; twos > 0 && size % 2 == 0; --twos) size /= 2;
   for (auto fives = tens; fives > 0 && size % 5 == 0; --fives) size /= 5;
-  dividend.digits([&](int digit) { rest = (rest * 10 + static_cast<unsigned>(digit)) % size; });
+  return size;
+}
+
+}  // namespace
+
+Divisor::Divisor(const Value& value) : decimal_(value.number_text()) {
+  constexpr auto kMost = static_cast<unsigned __int128>(std::numeric_limits<std::int64_t>::max());
+  auto size = reduced(decimal_, -decimal_.lowest());
+  for (auto tens = decimal_.lowest(); tens > 0 && size <= kMost; --tens) size *= 10;
+  if (size <= kMost) step_ = static_cast<std::int64_t>(size);
+}
+
+bool Divisor::divides(const Decimal& number) const {
+  if (number.zero()) return true;
+  // Both as integers times powers of ten: V·10^a over D·10^b. V does not end in 0, so that no power of ten divides it;
+  // the tens on top cancel twos and fives below.
+  const auto tens = number.lowest() - decimal_.lowest();
+  if (tens < 0) return false;
+  const auto size = reduced(decimal_, tens);
+  if (size == 1) return true;
+  unsigned __int128 rest = 0;
+  number.digits([&](int digit) { rest = (rest * 10 + static_cast<unsigned>(digit)) % size; });
   return rest == 0;
 }
 

@@ -47,9 +47,25 @@ inline bool is_integer(const Value& number) { return number.integer() || Decimal
 /// The exact order of two numbers.
 std::strong_ordering compare(const Value& a, const Value& b);
 
-/// Whether `number` divided by `divisor`, which is greater than 0 and has at most kMostDivisorDigits significant
-/// digits, is an integer; exactly.
-bool is_multiple(const Value& number, const Value& divisor);
+/// What `multipleOf` holds numbers against, taken apart once: greater than 0, of at most kMostDivisorDigits significant
+/// digits.
+class Divisor {
+ public:
+  /// A view into the text of `value`.
+  explicit Divisor(const Value& value);
+  /// Whether `number` divided by this is an integer; exactly.
+  bool divides(const Value& number) const {
+    if (const auto integer = number.integer(); integer && step_ > 0) return step_ == 1 || *integer % step_ == 0;
+    return divides(Decimal(number.number_text()));
+  }
+
+ private:
+  bool divides(const Decimal& number) const;
+  Decimal decimal_;
+  std::int64_t step_ = 0;  ///< the least integer that is a multiple; 0: beyond 64 bits
+};
 inline constexpr std::size_t kMostDivisorDigits = 37;
+/// The same for once.
+inline bool is_multiple(const Value& number, const Value& divisor) { return Divisor(divisor).divides(number); }
 
 }  // namespace plimsoll::json

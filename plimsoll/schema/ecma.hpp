@@ -18,6 +18,7 @@ struct CharacterSet {
   void add(std::uint32_t from, std::uint32_t to);
   void add(const CharacterSet& other);
   void invert();
+  friend bool operator==(const CharacterSet&, const CharacterSet&) = default;
   bool has(unsigned char c) const { return c < 64 ? low >> c & 1 : c < 128 ? high >> (c - 64) & 1 : beyond; }
   bool overlaps(const CharacterSet& other) const {
     return (low & other.low) || (high & other.high) || (beyond && other.beyond);

@@ -3,6 +3,7 @@
 #include "plimsoll/schema/regex.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <utility>
 
@@ -115,12 +116,18 @@ bool is_duration(std::string_view text) {
 }
 
 bool is_uuid(std::string_view text) {
-  if (text.size() != 36) return false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const bool hyphen = i == 8 || i == 13 || i == 18 || i == 23;
-    if (hyphen ? text[i] != '-' : !is_hex(text[i])) return false;
-  }
-  return true;
+  static constexpr auto kNoHex = [] {
+    std::array<bool, 256> table{};
+    for (int c = 0; c < 256; ++c) table[static_cast<std::size_t>(c)] = !is_hex(static_cast<char>(c));
+    return table;
+  }();
+  if (text.size() != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-') return false;
+  bool wrong = false;
+  const auto digits = [&](std::size_t from, std::size_t to) {
+    for (auto i = from; i < to; ++i) wrong |= kNoHex[static_cast<unsigned char>(text[i])];
+  };
+  digits(0, 8), digits(9, 13), digits(14, 18), digits(19, 23), digits(24, 36);
+  return !wrong;
 }
 
 bool is_json_pointer(std::string_view text) {

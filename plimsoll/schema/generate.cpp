@@ -166,7 +166,7 @@ class Generator {
       case Word::type: return emit_type(keyword.types);
       case Word::constant: return emit_values({&value});
       case Word::enumeration: return emit_enumeration(value);
-      case Word::multiple_of: return put(Type::number, kMultipleOf, &value);
+      case Word::multiple_of: return put_plan(Type::number, kMultipleOf, json::Divisor(value));
       case Word::minimum: return emit_bound(kMinimum, value);
       case Word::maximum: return emit_bound(kMaximum, value);
       case Word::exclusive_minimum: return emit_bound(kExclusiveMinimum, value);
@@ -290,11 +290,14 @@ class Generator {
     std::size_t collisions = 0;
     made.multiplier = multiplier;
     for (std::size_t i = 0; i <= made.mask; ++i) ::new (&made.slots[i]) Slot;
+    auto* before = &made.first;
     for (const auto& slot : slots) {
       auto at = static_cast<std::uint32_t>(slot.name.hash(multiplier) >> made.shift);
       for (; made.slots[at].name.size != Slot::kEmpty; at = (at + 1) & made.mask) ++collisions;
       made.slots[at] = slot;
+      *std::exchange(before, &made.slots[at].next) = at;
     }
+    *before = made.first;
     return collisions;
   }
 
@@ -311,19 +314,20 @@ class Generator {
     ObjectPlan plan{.collects = collects};
     const auto scope = now().scope;
     const auto anything = always();
+    if (const auto* properties = neighbour(Word::properties))
+      for (const auto& edge : graph_.of(*properties)) {
+        auto& found = slot(slots, edge.name);
+        found.declared = true;
+        found.entries = child(edge.node, scope);
+      }
     for (const auto& k : all) {
       if (k.word == Word::required) {
         for (const auto& name : k.value->array()) {
           if (graph_.exempt(now().node, name.string())) continue;
           auto& found = slot(slots, name.string());
-          if (!found.required) ++plan.required, found.entries = anything;
+          if (!found.declared) found.entries = anything;
+          if (!found.required) ++plan.required;
           found.required = true;
-        }
-      } else if (k.word == Word::properties) {
-        for (const auto& edge : graph_.of(k)) {
-          auto& found = slot(slots, edge.name);
-          found.declared = true;
-          found.entries = child(edge.node, scope);
         }
       } else if (k.word == Word::pattern_properties) {
         program_.searches = true;
@@ -350,7 +354,8 @@ class Generator {
     }
     for (auto& pattern : kept->patterns) fix(pattern.entries);
     if (kept->has_additional) fix(kept->additional);
-    put(Type::object, few ? kObjectFew : kObject, kept);
+    const bool plain = kept->patterns.empty() && !collects;
+    put(Type::object, few ? kObjectFew : plain ? kObjectPlain : kObject, kept);
   }
 
   std::span<const Keyword> keywords_of_current() { return graph_.of(graph_.nodes[now().node]); }

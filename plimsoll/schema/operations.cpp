@@ -127,7 +127,7 @@ struct ExclusiveMaximum {
   }
 };
 struct MultipleOf {
-  static bool holds(const Instruction* at, const Value& v, Run&) { return json::is_multiple(v, plan<Value>(at)); }
+  static bool holds(const Instruction* at, const Value& v, Run&) { return plan<json::Divisor>(at).divides(v); }
 };
 
 // --- strings ---
@@ -269,6 +269,30 @@ struct Object {
     return required == object.required;
   }
 };
+/// Without patterns, and with nobody who asks which members were evaluated. Members mostly come in the order of the
+/// schema: the name behind the last one is tried before it is looked for.
+struct ObjectPlain {
+  static bool holds(const Instruction* at, const Value& v, Run& run) {
+    const auto& object = plan<ObjectPlan>(at);
+    const auto& table = object.table;
+    const auto members = v.object();
+    if (members.size() < object.required) return false;
+    std::uint32_t required = 0;
+    const auto* slot = &table.slots[table.first];
+    for (const auto& member : members) {
+      const auto name = Fingerprint::of(member.key);
+      const auto* found = slot->matches(name, member.key) ? slot : table.find(member.key, name);
+      if (found) {
+        slot = &table.slots[found->next];
+        required += found->required;
+        if (!enter(found->entries, member.value, run)) return false;
+      }
+      if ((!found || !found->declared) && object.has_additional && !enter(object.additional, member.value, run))
+        return false;
+    }
+    return required == object.required;
+  }
+};
 /// A handful of names, and nothing said of others: they are looked for in the instance.
 struct ObjectFew {
   static bool holds(const Instruction* at, const Value& v, Run& run) {
@@ -368,10 +392,10 @@ const OperationPair kIntegerOnly = kPair<IntegerOnly>, kMinimum = kPair<Minimum>
                     kIntegers = kPair<Integers>, kValues = kPair<Values>, kTrue = kPair<True>, kFalse = kPair<False>,
                     kItemCount = kPair<ItemCount>, kItems = kPair<Items>, kContains = kPair<Contains>,
                     kUnique = kPair<Unique>, kMemberCount = kPair<MemberCount>, kObject = kPair<Object>,
-                    kObjectFew = kPair<ObjectFew>, kPropertyNames = kPair<PropertyNames>,
-                    kDependencies = kPair<Dependencies>, kCall = kPair<Call>, kNegation = kPair<Negation>,
-                    kAnyOf = kPair<AnyOf>, kOneOf = kPair<OneOf>, kCondition = kPair<Condition>,
-                    kUnevaluated = kPair<Unevaluated>;
+                    kObjectPlain = kPair<ObjectPlain>, kObjectFew = kPair<ObjectFew>,
+                    kPropertyNames = kPair<PropertyNames>, kDependencies = kPair<Dependencies>, kCall = kPair<Call>,
+                    kNegation = kPair<Negation>, kAnyOf = kPair<AnyOf>, kOneOf = kPair<OneOf>,
+                    kCondition = kPair<Condition>, kUnevaluated = kPair<Unevaluated>;
 
 bool fail_operation(const Instruction*, const Value&, Run&) { return false; }
 bool pass_operation(const Instruction*, const Value&, Run&) { return true; }

@@ -11,8 +11,8 @@ struct OperationPair {
 
 extern const OperationPair kIntegerOnly, kMinimum, kMaximum, kExclusiveMinimum, kExclusiveMaximum, kMultipleOf, kLength,
     kPattern, kFormatted, kOneString, kStrings, kIntegers, kValues, kTrue, kFalse, kItemCount, kItems, kContains,
-    kUnique, kMemberCount, kObject, kObjectFew, kPropertyNames, kDependencies, kCall, kNegation, kAnyOf, kOneOf,
-    kCondition, kUnevaluated;
+    kUnique, kMemberCount, kObject, kObjectPlain, kObjectFew, kPropertyNames, kDependencies, kCall, kNegation, kAnyOf,
+    kOneOf, kCondition, kUnevaluated;
 
 bool fail_operation(const Instruction*, const json::Value&, Run&);
 bool pass_operation(const Instruction*, const json::Value&, Run&);

@@ -3,6 +3,11 @@
 
 #include <pcre2.h>
 
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <optional>
+
 namespace plimsoll::schema {
 namespace {
 
@@ -61,6 +66,70 @@ struct Regex::Code {
   ~Code() { pcre2_code_free(code); }
 };
 
+/// A pattern that is nothing but sets of characters one after the other, as a table of the sets that hold each byte.
+struct Regex::Shortcut {
+  using Sets = std::uint16_t;
+  struct Atom {
+    Sets set;     ///< one bit
+    bool beyond;  ///< it takes characters of several bytes, of which the first tells
+    std::uint32_t least, most;
+  };
+  std::vector<Atom> atoms;
+  std::array<Sets, 256> holding{};
+  bool from_start, to_end;
+
+  /// Nothing where there are more different sets than bits.
+  static std::optional<Shortcut> of(const Translation& pattern) {
+    Shortcut made{.from_start = pattern.from_start, .to_end = pattern.to_end};
+    std::vector<CharacterSet> sets;
+    for (const auto& atom : pattern.atoms) {
+      const auto index = static_cast<std::size_t>(std::ranges::find(sets, atom.set) - sets.begin());
+      if (index == sizeof(Sets) * 8) return std::nullopt;
+      const auto set = static_cast<Sets>(1u << index);
+      if (index == sets.size()) {
+        sets.push_back(atom.set);
+        for (std::size_t c = 0; c < made.holding.size(); ++c)
+          if (atom.set.has(static_cast<unsigned char>(c))) made.holding[c] |= set;
+      }
+      made.atoms.push_back({set, atom.set.beyond, atom.least, atom.most});
+    }
+    return made;
+  }
+
+  bool has(const Atom& atom, const char* at) const { return holding[static_cast<unsigned char>(*at)] & atom.set; }
+
+  bool search(std::string_view text) const {
+    const char *at = text.data(), *const end = at + text.size();
+    if (!from_start) {
+      if (atoms[0].least == 0) return true;
+      for (; at != end; at += character_length(static_cast<unsigned char>(*at)))
+        if (has(atoms[0], at)) return true;
+      return false;
+    }
+    for (const auto& atom : atoms)
+      if (!(atom.beyond ? take_any(atom, at, end) : take(atom, at, end))) return false;
+    return !to_end || at == end;
+  }
+  /// As many as there are of characters of one byte.
+  bool take(const Atom& atom, const char*& at, const char* end) const {
+    const auto left = static_cast<std::size_t>(end - at);
+    if (left < atom.least) return false;
+    for (const auto* const sure = at + atom.least; at != sure; ++at)
+      if (!has(atom, at)) return false;
+    for (const auto* const last = at + std::min<std::size_t>(left, atom.most) - atom.least; at != last; ++at)
+      if (!has(atom, at)) break;
+    return true;
+  }
+  bool take_any(const Atom& atom, const char*& at, const char* end) const {
+    std::uint32_t count = 0;
+    for (; count < atom.most && at != end && has(atom, at); ++count)
+      at += character_length(static_cast<unsigned char>(*at));
+    return count >= atom.least;
+  }
+};
+
+bool Regex::search(std::string_view text) const { return shortcut_ ? shortcut_->search(text) : run(text); }
+
 Regex::Regex() = default;
 Regex::~Regex() = default;
 Regex::Regex(Regex&&) noexcept = default;
@@ -72,10 +141,11 @@ Result<Regex> Regex::compile(std::string_view pattern) {
   auto translation = translate_ecma(pattern);
   if (!translation) return std::unexpected(std::move(translation.error()));
   Regex regex;
-  if (has_shortcut(*translation)) {
-    regex.shortcut_ = std::make_unique<Translation>(std::move(*translation));
-    return regex;
-  }
+  if (has_shortcut(*translation))
+    if (auto shortcut = Shortcut::of(*translation)) {
+      regex.shortcut_ = std::make_unique<const Shortcut>(*std::move(shortcut));
+      return regex;
+    }
   int error = 0;
   PCRE2_SIZE offset = 0;
   const auto& text = translation->pcre;
@@ -98,24 +168,6 @@ bool Regex::run(std::string_view text) const {
                                  text.size(), 0, PCRE2_NO_UTF_CHECK, mine.data, mine.context);
   if (found < 0 && found != PCRE2_ERROR_NOMATCH) mine.exhausted = true;
   return found >= 0;
-}
-
-bool Regex::shortcut(std::string_view text) const {
-  const auto& atoms = shortcut_->atoms;
-  const char *at = text.data(), *const end = at + text.size();
-  if (!shortcut_->from_start) {
-    if (atoms[0].least == 0) return true;
-    for (; at != end; at += character_length(static_cast<unsigned char>(*at)))
-      if (atoms[0].set.has(static_cast<unsigned char>(*at))) return true;
-    return false;
-  }
-  for (const auto& atom : atoms) {
-    std::uint32_t count = 0;
-    for (; count < atom.most && at != end && atom.set.has(static_cast<unsigned char>(*at)); ++count)
-      at += character_length(static_cast<unsigned char>(*at));
-    if (count < atom.least) return false;
-  }
-  return !shortcut_->to_end || at == end;
 }
 
 bool is_regex(std::string_view text) { return translate_ecma(text).has_value(); }

@@ -17,7 +17,7 @@ class Regex {
 
   /// Whether the pattern occurs in `text`, which must be UTF-8. A search that goes beyond the step limit finds
   /// nothing and sets exhausted(), so that a pattern which backtracks without end refuses instead of standing still.
-  bool search(std::string_view text) const { return shortcut_ ? shortcut(text) : run(text); }
+  bool search(std::string_view text) const;
 
   /// Whether a search of this thread went beyond its limit; the caller resets it.
   static bool& exhausted();
@@ -28,11 +28,11 @@ class Regex {
 
  private:
   struct Code;
+  struct Shortcut;
   Regex();
   bool run(std::string_view text) const;
-  bool shortcut(std::string_view text) const;
   std::unique_ptr<Code> code_;
-  std::unique_ptr<Translation> shortcut_;
+  std::unique_ptr<const Shortcut> shortcut_;
 };
 
 /// Whether `text` is a regular expression of ECMA-262, be it one that cannot be matched here.

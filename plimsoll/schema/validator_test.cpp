@@ -5,6 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <span>
+
 namespace plimsoll::schema {
 namespace {
 
@@ -226,9 +229,85 @@ TEST(Regex, TakesEscapesThatNeedNone) {
   EXPECT_FALSE(made->search("a\\_@"));
 }
 
+TEST(Validator, MembersAreFoundInWhateverOrderTheyCome) {
+  constexpr std::string_view kSchema = R"({"required":["a","of a name longer than sixteen"],"properties":{
+    "a":{"const":1},"b":{"const":2},"c":{"const":3},"of a name longer than sixteen":{"const":4},
+    "of a name langer than sixteen":{"const":5}},"additionalProperties":{"const":9}})";
+  std::vector<std::string> members{R"("a":1)",
+                                   R"("b":2)",
+                                   R"("c":3)",
+                                   R"("of a name longer than sixteen":4)",
+                                   R"("of a name langer than sixteen":5)",
+                                   R"("d":9)"};
+  const auto object = [](std::span<const std::string> members) {
+    std::string text = "{";
+    for (const auto& member : members) text += (text.size() > 1 ? "," : "") + member;
+    return text + '}';
+  };
+  std::ranges::sort(members);
+  do {
+    EXPECT_EQ(failures(kSchema, object(members)), "") << object(members);
+    const auto at = static_cast<std::size_t>(std::ranges::find(members, R"("b":2)") - members.begin());
+    auto others = members;
+    others.erase(others.begin() + static_cast<std::ptrdiff_t>(at));
+    EXPECT_EQ(failures(kSchema, object(others)), "");
+    others = members;
+    others[at] = R"("b":9)";
+    EXPECT_NE(failures(kSchema, object(others)), "");
+    others[at] = R"("e":2)";
+    EXPECT_NE(failures(kSchema, object(others)), "");
+  } while (std::ranges::next_permutation(members).found);
+  EXPECT_NE(failures(kSchema, R"({"a":1,"of a name langer than sixteen":5})"), "") << "one that is required is missing";
+}
+
+TEST(Validator, MultiplesAreExact) {
+  const auto divides = [](std::string_view divisor, std::string_view number) {
+    return failures(R"({"multipleOf":)" + std::string(divisor) + '}', number).empty();
+  };
+  const std::pair<std::string_view, std::string_view> multiples[] = {
+      {"0.01", "4"},     {"0.01", "4.17"},
+      {"0.01", "-4.10"}, {"0.01", "1e30"},
+      {"0.25", "3"},     {"0.3", "3"},
+      {"0.3", "0.9"},    {"0.3", "-6"},
+      {"7", "49"},       {"7", "4.9e1"},
+      {"1e3", "5000"},   {"1e20", "3e20"},
+      {"2.5", "10"},     {"0.75", "3"},
+      {"1e20", "0"},     {"9223372036854775807", "9223372036854775807"},
+      {"1e-30", "1"},    {"1", "-9223372036854775808"}};
+  for (const auto& [divisor, number] : multiples) EXPECT_TRUE(divides(divisor, number)) << number << " by " << divisor;
+  const std::pair<std::string_view, std::string_view> others[] = {{"0.01", "4.175"},
+                                                                  {"0.3", "1"},
+                                                                  {"0.3", "4"},
+                                                                  {"7", "50"},
+                                                                  {"7", "1e30"},
+                                                                  {"1e3", "5001"},
+                                                                  {"1e20", "300000"},
+                                                                  {"2.5", "4"},
+                                                                  {"0.75", "1"},
+                                                                  {"2", "1.0000000000000000000000000001"},
+                                                                  {"9223372036854775807", "1"}};
+  for (const auto& [divisor, number] : others) EXPECT_FALSE(divides(divisor, number)) << number << " by " << divisor;
+}
+
 TEST(Regex, ShortcutsAgreeWithTheLibrary) {
-  const std::string_view texts[] = {"",   "a",  "ab",  "abc", "aab", "é",  "aé",
-                                    "b1", "1b", "A-1", "xx",  "aaa", "\n", "a\n"};
+  const std::string_view texts[] = {"",
+                                    "a",
+                                    "ab",
+                                    "abc",
+                                    "aab",
+                                    "é",
+                                    "aé",
+                                    "b1",
+                                    "1b",
+                                    "A-1",
+                                    "xx",
+                                    "aaa",
+                                    "\n",
+                                    "a\n",
+                                    "éé",
+                                    "abcdefghijklmnopq",
+                                    "abcdefghijklmnopqr",
+                                    "abcdefghijklmnop"};
   // The second of each pair says the same, but in a form that has no shortcut.
   const std::pair<std::string_view, std::string_view> pairs[] = {{"^a", "^(?:a)"},
                                                                  {"^a*b+$", "^(?:a*b+)$"},
@@ -239,7 +318,10 @@ TEST(Regex, ShortcutsAgreeWithTheLibrary) {
                                                                  {"^[A-Z]-\\d$", "^(?:[A-Z]-\\d)$"},
                                                                  {"^\\w+$", "^(?:\\w+)$"},
                                                                  {"^[^b]*b$", "^(?:[^b]*b)$"},
-                                                                 {"^a{2,}", "^(?:a{2,})"}};
+                                                                 {"^a{2,}", "^(?:a{2,})"},
+                                                                 {"^a{1,2}b", "^(?:a{1,2}b)"},
+                                                                 {"^.{2}$", "^(?:.{2})$"},
+                                                                 {"^abcdefghijklmnopq", "^(?:abcdefghijklmnopq)"}};
   for (const auto& [quick, slow] : pairs) {
     const auto one = Regex::compile(quick), other = Regex::compile(slow);
     for (const auto text : texts) EXPECT_EQ(one->search(text), other->search(text)) << quick << " on " << text;
