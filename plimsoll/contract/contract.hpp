@@ -117,9 +117,13 @@ struct Operation {
 struct Match {
   enum class Kind : std::uint8_t { found, not_found, method_not_allowed } kind = Kind::not_found;
   const Operation* operation = nullptr;
-  std::uint32_t count = 0;        ///< of captured path parameters
-  std::string_view captured[16];  ///< still percent-encoded, in the order of the template's names
-  std::string_view allow;         ///< for 405 and OPTIONS: `GET, HEAD, OPTIONS`
+  std::uint32_t count = 0;  ///< of captured path parameters
+  union {
+    std::string_view captured[16];  ///< `count` of them, still percent-encoded, in the order of the template's names
+  };
+  std::string_view allow;  ///< for 405 and OPTIONS: `GET, HEAD, OPTIONS`
+
+  Match() noexcept {}  // most paths have few parameters, and room for all of them need not be cleared
 };
 
 /// All the server knows of a document, compiled. Immutable.

@@ -3,8 +3,12 @@
 #include "plimsoll/contract/percent.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <optional>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 namespace plimsoll::contract {
 namespace {
@@ -12,39 +16,43 @@ namespace {
 constexpr std::string_view kNames[] = {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"};
 constexpr std::size_t kGet = 1, kHead = 2, kOptions = 3;
 
-std::size_t index_of(std::string_view method) {
-  return static_cast<std::size_t>(std::ranges::find(kNames, method) - std::begin(kNames));
+/// Among kNames; their number when it is none of them.
+inline std::size_t index_of(std::string_view method) {
+  switch (method.size()) {
+    case 3: return method == "GET" ? 1 : method == "PUT" ? 6 : std::size(kNames);
+    case 4: return method == "POST" ? 5 : method == "HEAD" ? 2 : std::size(kNames);
+    case 5: return method == "PATCH" ? 4 : method == "QUERY" ? 7 : method == "TRACE" ? 8 : std::size(kNames);
+    case 6: return method == "DELETE" ? 0 : std::size(kNames);
+    case 7: return method == "OPTIONS" ? 3 : std::size(kNames);
+    default: return std::size(kNames);
+  }
 }
 
 /// Both halves of the product: a difference in any bit reaches all of them.
-std::uint64_t mix(std::uint64_t h, std::uint64_t word) {
-  const auto product = static_cast<unsigned __int128>(h ^ word) * 0x9E3779B97F4A7C15;
+std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
+  const auto product = static_cast<unsigned __int128>(a) * b;
   return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
 }
 
-std::uint64_t hash(std::uint32_t from, std::string_view text) {
-  auto h = mix(from + 1, text.size());
-  const char* at = text.data();
-  std::size_t left = text.size();
-  for (; left >= 8; at += 8, left -= 8) {
+/// Of what `print` does not hold.
+[[gnu::noinline]] std::uint64_t middle(std::string_view text) {
+  std::uint64_t h = 0;
+  for (std::size_t at = 8; at + 8 < text.size(); at += 8) {
     std::uint64_t word;
-    std::memcpy(&word, at, 8);
-    h = mix(h, word);
+    std::memcpy(&word, text.data() + at, 8);
+    h = mix(h ^ word, 0x9E3779B97F4A7C15);
   }
-  std::uint64_t word = 0;
-  if (left > 0 && text.size() >= 8) {
-    std::memcpy(&word, text.data() + text.size() - 8, 8);  // with some of what was taken already
-  } else if (left >= 4) {
-    std::uint32_t first, last;
-    std::memcpy(&first, at, 4);
-    std::memcpy(&last, at + left - 4, 4);
-    word = static_cast<std::uint64_t>(first) << 32 | last;
-  } else if (left > 0) {
-    const auto byte = [&](std::size_t i) { return static_cast<std::uint64_t>(static_cast<unsigned char>(at[i])); };
-    word = byte(0) << 16 | byte(left / 2) << 8 | byte(left - 1);
-  }
-  return mix(h, word);
+  return h;
 }
+
+std::uint64_t hash(std::uint32_t from, std::string_view text, const Fingerprint& print) {
+  auto first = print.first ^ (from + 1) * 0x9E3779B97F4A7C15;
+  if (print.size > 16) [[unlikely]]
+    first ^= middle(text);
+  return mix(first, print.last ^ print.size ^ 0xD6E8FEB86659FD93);
+}
+
+[[gnu::noinline]] bool same(std::string_view a, std::string_view b) { return a == b; }
 
 /// A segment as literals are stored: percent-decoded, except for what would change its meaning: `/`, `%` and controls.
 /// Null: malformed, or longer than `room`.
@@ -126,11 +134,43 @@ bool capture(const P& partial, std::string_view segment, Match& match) {
   return true;
 }
 
-bool is_dots(std::string_view canonical_segment) { return canonical_segment == "." || canonical_segment == ".."; }
+bool is_dots(std::string_view segment) {
+  return segment.size() - 1 <= 1 && segment.front() == '.' && segment.back() == '.';
+}
+
+/// Takes a path apart, sixteen bytes at a time where they can be read.
+class Segments {
+ public:
+  explicit Segments(std::string_view path) : begin_(path.data()), end_(path.data() + path.size()) {}
+  /// The first slash at or behind `at`, or the end; `encoded`: whether there is a percent sign before it.
+  const char* next(const char* at, bool& encoded) const {
+#if defined(__SSE2__)
+    if (end_ - begin_ >= 16) [[likely]] {
+      const char* const from = std::min(at, end_ - 16);  // what lies before `at` is shifted out
+      const auto bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+      const auto all = [&](char c) {
+        return static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(c)))) >> (at - from);
+      };
+      const auto index = std::countr_zero(all('/') | 0x80000000);  // of the first, or beyond what was read
+      encoded = (all('%') & ((1u << index) - 1)) != 0;
+      if (at + index < from + 16) return at + index;
+      if (from + 16 == end_) [[likely]]
+        return end_;
+    }
+#endif
+    const auto rest = std::string_view(at, end_);
+    const auto segment = rest.substr(0, rest.find('/'));
+    encoded = segment.contains('%');
+    return segment.data() + segment.size();
+  }
+
+ private:
+  const char *begin_, *end_;
+};
 
 }  // namespace
 
-Router::Router() : literals_(16) { new_node(); }
+Router::Router() : literals_(16), mask_(literals_.size() - 1) { new_node(); }
 
 std::uint32_t Router::new_node() {
   nodes_.emplace_back();
@@ -143,12 +183,12 @@ void Router::insert(std::vector<Literal>& table, Literal entry) const {
   table[at] = std::move(entry);
 }
 
-std::uint32_t Router::literal_child(std::uint32_t from, std::string_view segment) const {
-  const auto h = hash(from, segment);
-  for (auto at = h & (literals_.size() - 1);; at = (at + 1) & (literals_.size() - 1)) {
+[[gnu::always_inline]] inline std::uint32_t Router::literal_child(std::uint32_t from, std::string_view segment) const {
+  const auto print = Fingerprint::of(segment);
+  for (auto at = hash(from, segment, print) & mask_;; at = (at + 1) & mask_) {
     const auto& entry = literals_[at];
+    if (entry.from == from && entry.print == print && (print.size <= 16 || same(entry.text, segment))) return entry.to;
     if (entry.to == kNone) return kNone;
-    if (entry.hash == h && entry.from == from && entry.text == segment) return entry.to;
   }
 }
 
@@ -159,9 +199,12 @@ std::uint32_t Router::add_literal(std::uint32_t from, std::string_view segment) 
     for (auto& entry : literals_)
       if (entry.to != kNone) insert(larger, std::move(entry));
     literals_ = std::move(larger);
+    mask_ = literals_.size() - 1;
   }
   const auto child = new_node();
-  insert(literals_, {from, child, hash(from, segment), std::string(segment)});
+  ++nodes_[from].literals;
+  const auto print = Fingerprint::of(segment);
+  insert(literals_, {from, child, hash(from, segment, print), print, std::string(segment)});
   return child;
 }
 
@@ -232,71 +275,101 @@ void Router::finish() {
       if (node.operations[i] || (node.ends && i == kOptions) || (i == kHead && node.operations[kGet]))
         node.allow += (node.allow.empty() ? "" : ", ") + std::string(kNames[i]);
   }
+  find_prefixes();
 }
 
-bool Router::into(std::uint32_t child, std::string_view rest, Search& search) const {
-  if (!rest.empty()) return walk(child, rest.substr(1), search);
-  if (!nodes_[child].ends) return false;
-  search.found = child;
-  return true;
+/// Where one literal segment is all that can come, it need not be looked up.
+void Router::find_prefixes() {
+  std::vector<const Literal*> only(nodes_.size());
+  for (const auto& literal : literals_)
+    if (literal.to != kNone && nodes_[literal.from].literals == 1 && !nodes_[literal.from].branches &&
+        !is_dots(literal.text))
+      only[literal.from] = &literal;
+  for (std::size_t from = 0; from < nodes_.size(); ++from) {
+    auto& node = nodes_[from];
+    node.prefix.clear();
+    for (node.behind = static_cast<std::uint32_t>(from); const auto* literal = only[node.behind];
+         node.behind = literal->to)
+      node.prefix += literal->text + '/';
+  }
 }
 
-bool Router::walk(std::uint32_t at, std::string_view rest, Search& search) const {
+struct Router::Search {
+  explicit Search(Match& match) : match(match) {}
+  Match& match;
+  std::size_t open = 0;
+  Choice choices[kDeepest];  ///< one for each segment at most
+};
+
+/// The next of the templates of a node that a segment fits, or none; what is left of them remains a choice.
+inline std::uint32_t Router::take(const Choice& choice, Search& search) const {
+  const auto& node = nodes_[choice.node];
   auto& match = search.match;
-  for (;;) {
-    const auto* slash = static_cast<const char*>(rest.empty() ? nullptr : std::memchr(rest.data(), '/', rest.size()));
-    const auto segment = slash ? rest.substr(0, static_cast<std::size_t>(slash - rest.data())) : rest;
-    rest.remove_prefix(segment.size());
+  match.count = choice.count;
+  const std::string_view segment(choice.at, choice.end);
+  for (auto next = choice.next; next < node.partials.size(); ++next) {
+    if (!capture(node.partials[next], segment, match)) continue;
+    search.choices[search.open] = choice;
+    search.choices[search.open++].next = next + 1;
+    return node.partials[next].child;
+  }
+  if (node.whole != kNone) match.captured[match.count++] = segment;
+  return node.whole;
+}
+
+/// The node at the end of `path`, or none.
+std::uint32_t Router::walk(std::string_view path, Match& match) const {
+  const Segments segments(path);
+  const auto* const nodes = nodes_.data();
+  const char *at = path.data() + 1, *const end = path.data() + path.size();
+  Search search(match);
+  for (std::uint32_t from = 0;;) {
+    if (const auto& node = nodes[from]; !node.prefix.empty() && std::string_view(at, end).starts_with(node.prefix)) {
+      at += node.prefix.size();
+      from = node.behind;
+    }
+    const auto& node = nodes[from];
+    bool encoded = false, literal = node.literals != 0;
+    const char* slash = segments.next(at, encoded);
+    const std::string_view segment(at, slash);
+    std::string_view plain = segment;
     char room[kLongestLiteral];
-    std::optional<std::string_view> plain = segment;
-    if (search.encoded) [[unlikely]] {
-      plain = canonical(segment, room);
-      if (!plain && segment.size() <= kLongestLiteral) return false;
+    if (encoded) [[unlikely]] {
+      const auto decoded = canonical(segment, room);
+      if (!decoded && segment.size() <= kLongestLiteral) return kNone;
+      literal = literal && decoded;
+      plain = decoded.value_or("");
     }
-    if (plain && is_dots(*plain)) return false;
-    const auto& node = nodes_[at];
-    const auto literal = plain ? literal_child(at, *plain) : kNone;
-    if (!node.branches) {  // no choice: no way back is needed
-      if (literal == kNone) return false;
-      if (rest.empty()) {
-        search.found = literal;
-        return nodes_[literal].ends;
-      }
-      at = literal;
-      rest.remove_prefix(1);
-      continue;
+    if (is_dots(plain)) return kNone;
+    auto child = literal ? literal_child(from, plain) : kNone;
+    if (node.branches && !segment.empty()) {
+      if (child != kNone)
+        search.choices[search.open++] = {from, 0, match.count, at, slash};
+      else if (node.partials.empty())
+        match.captured[match.count++] = segment, child = node.whole;
+      else
+        child = take({from, 0, match.count, at, slash}, search);
     }
-    if (literal != kNone && into(literal, rest, search)) return true;
-    if (segment.empty()) return false;
-    const auto count = match.count;
-    for (const auto& partial : node.partials)
-      if (capture(partial, segment, match)) {
-        if (into(partial.child, rest, search)) return true;
-        match.count = count;
-      }
-    if (node.whole == kNone) return false;
-    match.captured[match.count++] = segment;
-    if (rest.empty()) {
-      if (nodes_[node.whole].ends) {
-        search.found = node.whole;
-        return true;
-      }
-    } else if (walk(node.whole, rest.substr(1), search)) {
-      return true;
+    while (child == kNone || (slash == end && !nodes[child].ends)) {
+      if (search.open == 0) return kNone;  // else back to where another way can be taken
+      const auto choice = search.choices[--search.open];
+      child = take(choice, search);
+      slash = choice.end;
     }
-    match.count = count;
-    return false;
+    if (slash == end) return child;
+    from = child;
+    at = slash + 1;
   }
 }
 
 Match Router::match(std::string_view method, std::string_view path) const {
   Match match;
-  Search search{match, path.contains('%')};
-  if (!path.starts_with('/') || !walk(0, path.substr(1), search)) {
+  const auto found = path.starts_with('/') ? walk(path, match) : kNone;
+  if (found == kNone) {
     match.count = 0;
     return match;
   }
-  const auto& node = nodes_[search.found];
+  const auto& node = nodes_[found];
   match.allow = node.allow;
   const auto index = index_of(method);
   if (index < kMethods) {

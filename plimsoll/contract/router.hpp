@@ -1,5 +1,6 @@
 #pragma once
 
+#include "plimsoll/base/fingerprint.hpp"
 #include "plimsoll/contract/contract.hpp"
 
 #include <array>
@@ -12,7 +13,8 @@
 namespace plimsoll::contract {
 
 /// Templates of paths as a trie of segments. A match costs the same however many operations there are: all literal
-/// segments stand in one hash table keyed by where one comes from, and templates are tried behind literals.
+/// segments stand in one hash table keyed by where one comes from, and templates are tried behind literals. What begins
+/// all paths alike is passed over at once.
 ///
 /// A literal segment goes before one that is partly a template (`{Sid}.json`, more literal characters first), and that
 /// before one that is wholly one. Segments are compared percent-decoded, but an encoded slash never parts them. Empty
@@ -40,33 +42,39 @@ class Router {
     std::uint32_t child = kNone;
   };
   struct Node {
+    std::string prefix;            ///< literal segments behind which there is no choice, each with its slash; or none
+    std::uint32_t behind = kNone;  ///< where the prefix leads
+    std::uint32_t whole = kNone;   ///< behind `{name}`
+    std::uint32_t literals = 0;    ///< literal segments that may come here
+    bool ends = false, branches = false;
     std::vector<Partial> partials;
-    std::uint32_t whole = kNone;  ///< behind `{name}`
     std::array<const Operation*, kMethods> operations{};
     std::string allow;
-    bool ends = false, branches = false;
   };
   struct Literal {
     std::uint32_t from = kNone, to = kNone;
     std::uint64_t hash = 0;
+    Fingerprint print{};
     std::string text;
   };
+  /// A place where another way could be taken: the templates of a node from `next` on, the last of them the whole one.
+  struct Choice {
+    std::uint32_t node, next, count;
+    const char *at, *end;
+  };
+  struct Search;
   std::uint32_t literal_child(std::uint32_t from, std::string_view segment) const;
   std::uint32_t add_literal(std::uint32_t from, std::string_view segment);
   std::uint32_t add_partial(std::uint32_t from, Partial partial);
   void insert(std::vector<Literal>& table, Literal entry) const;
   std::uint32_t new_node();
-  /// What one match is after, and what it knows of its path.
-  struct Search {
-    Match& match;
-    bool encoded;  ///< there is a percent sign somewhere
-    std::uint32_t found = kNone;
-  };
-  bool walk(std::uint32_t node, std::string_view rest, Search& search) const;
-  bool into(std::uint32_t child, std::string_view rest, Search& search) const;
+  void find_prefixes();
+  std::uint32_t walk(std::string_view path, Match& match) const;
+  std::uint32_t take(const Choice& choice, Search& search) const;
 
   std::vector<Node> nodes_;
   std::vector<Literal> literals_;  ///< open addressing; the size is a power of two
+  std::size_t mask_ = 0;           ///< their number less one
   std::size_t used_ = 0;
 };
 

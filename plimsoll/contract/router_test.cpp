@@ -89,6 +89,42 @@ TEST_F(RouterTest, ASegmentLongerThanAnyLiteralIsNoLiteral) {
   EXPECT_EQ(get("/things/" + std::string(2000, 'a') + "/%41"), "GET /things/{id}/%41: " + std::string(2000, 'a'));
 }
 
+TEST_F(RouterTest, WhatAllPathsBeginWithIsComparedAsAnyOther) {
+  add("GET", "/api/v1/things");
+  add("GET", "/api/v1/things/{id}");
+  add("POST", "/api/v1");
+  EXPECT_EQ(get("/api/v1/things/7"), "GET /api/v1/things/{id}: 7");
+  EXPECT_EQ(get("/%61pi/v%31/things/7"), "GET /api/v1/things/{id}: 7");
+  EXPECT_EQ(get("/api/v1/things/%37"), "GET /api/v1/things/{id}: %37");
+  EXPECT_EQ(get("/api/v1", "POST"), "POST /api/v1");
+  for (const auto* path :
+       {"/api", "/api/", "/api/v1/", "/api/v2/things", "/api/v1/things/", "/api/v1/thing", "/apiv1/things"})
+    EXPECT_EQ(get(path), "404") << path;
+}
+
+TEST_F(RouterTest, SegmentsOfAnyLengthAreToldApart) {
+  const auto filled = [](std::size_t size, char middle) {
+    std::string text(size, 'x');
+    text[size / 2] = middle;
+    return text;
+  };
+  for (std::size_t size = 1; size < 40; ++size)
+    for (const char c : {'a', 'b'}) {
+      add("GET", "/" + filled(size, c));
+      add("GET", "/in/" + filled(size, c) + "/{id}/" + filled(size, c));
+    }
+  for (std::size_t size = 1; size < 40; ++size) {
+    for (const char c : {'a', 'b'}) {
+      const auto text = filled(size, c);
+      EXPECT_EQ(get("/" + text), "GET /" + text);
+      EXPECT_EQ(get("/in/" + text + "/" + text + "/" + text), "GET /in/" + text + "/{id}/" + text + ": " + text);
+      EXPECT_EQ(get("/in/" + text + "/%" + "41/" + text), "GET /in/" + text + "/{id}/" + text + ": %41");
+    }
+    EXPECT_EQ(get("/" + filled(size, 'c')), "404");
+    EXPECT_EQ(get("/" + filled(size, '%')), "404");
+  }
+}
+
 TEST_F(RouterTest, EmptyAndDotSegmentsMatchNoTemplate) {
   add("GET", "/a/{x}");
   add("GET", "/a/{x}/b");
