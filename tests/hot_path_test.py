@@ -153,8 +153,8 @@ class HotPath(unittest.TestCase):
                 s.close()
             requests = turns * 32 if http2 else REQUESTS // CONNECTIONS * CONNECTIONS
             print(f"heap allocations: {after - before} in {requests} requests")
-            # Over HTTP/2 the date of each second is kept in the connection's table of fields, and its text with it.
-            self.assertLessEqual(after - before, 2 + (time.monotonic() - began) if http2 else 0)
+            # Over HTTP/2 what is another one each second, the date and when a limit is reset, is kept in the connection's table of fields.
+            self.assertLessEqual(after - before, 4 * (1 + time.monotonic() - began) if http2 else 0)
 
     def test_a_request_costs_few_system_calls(self):
         self.costs_few_system_calls(self.bare())

@@ -185,8 +185,12 @@ void HpackWriter::fields(std::uint64_t number, std::span<const Header> fields, s
   const auto begin = out.size();
   const auto inserted = inserted_;
   for (const auto& each : fields) field(each.name, each.value, out);
-  if (inserted == inserted_)
-    run_ = {number, inserted_, count_, static_cast<std::uint32_t>(fields.size()), out.substr(begin)};
+  if (inserted != inserted_) return;
+  run_.number = number;
+  run_.inserted = inserted_;
+  run_.count = count_;
+  run_.fields = static_cast<std::uint32_t>(fields.size());
+  run_.written.assign(out, begin);
 }
 
 /// What is known of a name; where nothing is, a place for it.
