@@ -79,11 +79,9 @@ const BodyReader::Property* BodyReader::property(std::string_view name) const {
   return found == properties_.end() ? nullptr : &*found;
 }
 
-Result<const Value*> BodyReader::read(std::string_view bytes, std::string_view content_type, Arena& arena,
-                                      std::vector<FieldError>& errors) const {
-  const auto type = essence(content_type);
+Result<const Value*> BodyReader::read(std::string_view bytes, BodyKind kind, std::string_view content_type,
+                                      Arena& arena, std::vector<FieldError>& errors) const {
   Result<Value> value = Value{};
-  const auto kind = body_kind(type);
   switch (kind) {
     case BodyKind::json: value = json::parse(bytes, arena); break;
     case BodyKind::json_lines: value = lines(bytes, arena); break;

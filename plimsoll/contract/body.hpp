@@ -15,7 +15,8 @@ class BodyReader {
   BodyReader(const Contract&, const MediaType&);
   /// The value, valid; null for a binary body. What does not satisfy the schema is appended to `errors`, and what
   /// cannot be read at all is an Error (`malformed-json`, `malformed-body`). `content_type`: the header as sent.
-  Result<const json::Value*> read(std::string_view bytes, std::string_view content_type, Arena&,
+  /// `kind` is that of the type that was sent, which may be one of many that the declared one stands for.
+  Result<const json::Value*> read(std::string_view bytes, BodyKind kind, std::string_view content_type, Arena&,
                                   std::vector<FieldError>& errors) const;
   const MediaType& media_type() const { return media_; }
 

@@ -3,6 +3,7 @@
 
 #include "plimsoll/contract/body.hpp"
 #include "plimsoll/contract/contract.hpp"
+#include "plimsoll/http/negotiate.hpp"
 #include "plimsoll/json/write.hpp"
 
 #include <unistd.h>
@@ -114,7 +115,7 @@ void read_body(const Contract& contract, const Operation& operation, std::string
   Arena arena;
   std::vector<FieldError> errors;
   const auto type = media.name + (media.name.starts_with("multipart/") ? "; boundary=B" : "");
-  const auto value = reader.read(bytes, type, arena, errors);
+  const auto value = reader.read(bytes, body_kind(http::essence(media.name)), type, arena, errors);
   if (!value || !*value || !errors.empty() || media.name == "application/x-ndjson") return;
   if (media.validator && !media.validator->valid(**value)) fault("read without complaint, but not valid", operation);
 }

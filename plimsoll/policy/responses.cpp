@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <charconv>
 #include <deque>
 #include <span>
 
@@ -52,9 +53,12 @@ class Responses final : public Policy {
     for (auto& spec : build.operation.responses) {
       auto& expected = made->expected_.emplace_back();
       expected.spec = &spec;
+      expected.status = number_of(spec.status);
       for (auto& media : spec.content) {
         auto& type = expected.types.emplace_back();
         type.media = media;
+        type.kind = contract::body_kind(media.name);
+        expected.any_parameters |= media.name.contains(';');
         if (!media.schema) continue;
         auto validator = build.contract.validator(*media.schema, Direction::response);
         if (!validator) return std::unexpected(std::move(validator).error());
@@ -68,20 +72,15 @@ class Responses final : public Policy {
   }
   explicit Responses(Options options) : options_(options) {}
 
-  Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
-    auto answer = co_await next(request, context);
-    if (!answer || !sampled()) co_return answer;
-    auto wrong = fault(request, *answer, context.arena);
-    if (!wrong.empty()) {
-      auto error = Error{&kInvalid, "the answer does not satisfy the contract"}.because(std::move(wrong));
-      if (refuses(context, error)) co_return std::unexpected(std::move(error));
-    }
-    co_return answer;
+  PLIMSOLL_FORWARDS Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
+    if (!sampled()) return next(request, context);
+    return look(request, context, next);
   }
 
  private:
   struct Type {
     contract::MediaType media;
+    BodyKind kind = BodyKind::binary;              ///< of what is named just so
     std::unique_ptr<contract::BodyReader> reader;  ///< null without a schema
   };
   /// A declared header whose value can be held against something.
@@ -91,7 +90,9 @@ class Responses final : public Policy {
   };
   struct Expected {
     const ResponseSpec* spec = nullptr;
-    std::deque<Type> types;  // their readers look at them
+    std::uint16_t status = 0;     ///< 1 to 5: all that begin with it; 0: all others
+    bool any_parameters = false;  ///< of a declared media type
+    std::deque<Type> types;       // their readers look at them
     std::vector<Field> fields;
   };
 
@@ -110,6 +111,26 @@ class Responses final : public Policy {
     return Field{{std::move(how), contract::shape_of(contract, *schema)}, std::move(*validator)};
   }
 
+  /// Of `200`, `4XX` or `default`.
+  static std::uint16_t number_of(std::string_view status) {
+    if (status == "default") return 0;
+    std::uint16_t number = 0;
+    const auto* const end = status.data() + (status.ends_with("XX") ? 1 : status.size());
+    const auto read = std::from_chars(status.data(), end, number);
+    return read.ec == std::errc{} && read.ptr == end ? number : 0xFFFF;  // which no answer has
+  }
+
+  Task<Result<Response>> look(Request& request, Context& context, Next next) {
+    auto answer = co_await next(request, context);
+    if (!answer) co_return answer;
+    auto wrong = fault(request, *answer, context.arena);
+    if (!wrong.empty()) {
+      auto error = Error{&kInvalid, "the answer does not satisfy the contract"}.because(std::move(wrong));
+      if (refuses(context, error)) co_return std::unexpected(std::move(error));
+    }
+    co_return answer;
+  }
+
   bool sampled() {
     if (options_.sample.value >= 1) return true;
     const auto before = seen_.fetch_add(1, std::memory_order_relaxed);
@@ -120,13 +141,12 @@ class Responses final : public Policy {
   }
 
   const Expected* expected(std::uint16_t status) const {
-    const auto text = std::to_string(status);
     const Expected *by_class = nullptr, *otherwise = nullptr;
     for (auto& each : expected_) {
-      if (each.spec->status == text) return &each;
-      if (each.spec->status == "default")
+      if (each.status == status) return &each;
+      if (each.status == 0)
         otherwise = &each;
-      else if (each.spec->status.ends_with("XX") && each.spec->status[0] == text[0])
+      else if (each.status == status / 100)
         by_class = &each;
     }
     return by_class ? by_class : otherwise;
@@ -152,13 +172,24 @@ class Responses final : public Policy {
     if (text.empty() &&
         (content_type.empty() || request.method == "HEAD" || answer.status == 204 || answer.status == 205))
       return {};
-    const auto* found = type_of(*wanted, content_type);
+    const auto* found = named(*wanted, content_type);
+    const bool just_so = found != nullptr;
+    if (!found) found = type_of(*wanted, content_type);
     if (!found)
       return "the media type \"" + std::string(content_type) + "\" is not declared for status " +
              std::to_string(answer.status);
     if (!found->reader || request.method == "HEAD") return {};
     const auto coding = answer.headers.find("content-encoding");
-    return fault_of_body(*found->reader, text, content_type, coding, arena);
+    const auto kind = just_so ? found->kind : contract::body_kind(http::essence(content_type));
+    return fault_of_body(*found->reader, text, kind, content_type, coding, arena);
+  }
+
+  /// What is mostly sent: a type just as it is declared.
+  static const Type* named(const Expected& wanted, std::string_view content_type) {
+    if (!wanted.any_parameters)
+      for (auto& each : wanted.types)
+        if (each.media.name == content_type) return &each;
+    return nullptr;
   }
 
   /// The most specific of the declared types.
@@ -183,14 +214,13 @@ class Responses final : public Policy {
     return begin + (failures.empty() ? std::string("is invalid") : failures[0].message);
   }
 
-  static std::string fault_of_body(const contract::BodyReader& reader, std::string_view text,
+  static std::string fault_of_body(const contract::BodyReader& reader, std::string_view text, BodyKind kind,
                                    std::string_view content_type, std::string_view coding, Arena& arena) {
-    const auto kind = contract::body_kind(http::essence(content_type));
     if (kind != BodyKind::json && kind != BodyKind::json_lines && kind != BodyKind::text) return {};
     if (!coding.empty() && coding != "identity")
       return "the body has the content coding \"" + std::string(coding) + "\" and cannot be looked at";
     std::vector<FieldError> errors;
-    const auto body = reader.read(text, content_type, arena, errors);
+    const auto body = reader.read(text, kind, content_type, arena, errors);
     if (!body) return (kind == BodyKind::json ? "the body is not JSON: " : "") + body.error().detail;
     std::string all;
     constexpr std::size_t kTold = 8;

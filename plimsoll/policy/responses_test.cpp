@@ -131,6 +131,18 @@ TEST_F(ResponsesTest, WhatDoesNotIsRefusedAndTheReasonIsForTheLog) {
   EXPECT_EQ(ask("\"enforce\""), "404");
   handler.status = 304;
   EXPECT_EQ(ask("\"enforce\""), "304");
+  handler.status = 502;
+  EXPECT_EQ(ask("\"enforce\""), "invalid-response: status 502 is not declared");
+}
+
+TEST_F(ResponsesTest, AMediaTypeIsComparedWithoutItsCaseAndParameters) {
+  handler.type = "Application/JSON; charset=utf-8";
+  EXPECT_EQ(ask("\"enforce\""), "200");
+  handler.body = R"({"id":"x"})";
+  EXPECT_TRUE(ask("\"enforce\"").starts_with("invalid-response: /id "));
+  handler.type = "application/jsonx";
+  EXPECT_EQ(ask("\"enforce\""),
+            "invalid-response: the media type \"application/jsonx\" is not declared for status 200");
 }
 
 TEST_F(ResponsesTest, TheMostSpecificDeclaredTypeSaysWhatTheBodyMustBe) {

@@ -89,7 +89,7 @@ class Validate final : public Policy {
     takes_any_body_ = operation_.extension("webhook") != nullptr;  // its scheme, not the contract, says what it is
     if (!operation_.body) return;
     for (auto& media : operation_.body->content) {
-      readers_.emplace_back(build.contract, media);
+      readers_.push_back({{build.contract, media}, contract::body_kind(media.name)});
       any_parameters_ |= media.name.contains(';');
       accepted_ += (accepted_.empty() ? "" : ", ") + media.name;
     }
@@ -99,14 +99,14 @@ class Validate final : public Policy {
     std::vector<FieldError> errors;
     if (auto head = check_head(request, context, errors); !head) [[unlikely]]
       if (refuses(context, head.error())) return refuse(std::move(head).error());
-    const contract::BodyReader* reader = nullptr;
+    Reading reading;
     if (auto found = find_reader(request, context, errors); found) {
-      reader = *found;
+      reading = *found;
     } else if (refuses(context, found.error())) {
       return refuse(std::move(found).error());
     }
-    if (reader && request.body && options_.body == config::BodyReading::whole)
-      return with_body(request, context, next, *reader, std::move(errors));
+    if (reading.reader && request.body && options_.body == config::BodyReading::whole)
+      return with_body(request, context, next, reading, std::move(errors));
     if (!errors.empty()) [[unlikely]] {
       auto error = invalid(std::move(errors));
       if (refuses(context, error)) return refuse(std::move(error));
@@ -115,6 +115,17 @@ class Validate final : public Policy {
   }
 
  private:
+  struct Declared {
+    contract::BodyReader reader;
+    BodyKind kind;
+  };
+  /// How a body is read; no reader: there is nothing to read, or the handler reads it.
+  struct Reading {
+    const contract::BodyReader* reader = nullptr;
+    BodyKind kind = BodyKind::binary;
+    std::string_view content_type{};
+  };
+
   static contract::Parameters::Rules rules(const Options& options, const contract::Contract& contract) {
     contract::Parameters::Rules rules{.refuse_unknown_query = options.unknown_query == config::UnknownQuery::refuse};
     for (auto& scheme : contract.security_schemes)
@@ -145,16 +156,15 @@ class Validate final : public Policy {
     return {};
   }
 
-  /// Who reads the body: null when there is nothing to read, or the handler reads it.
-  Result<const contract::BodyReader*> find_reader(Request& request, Context& context, std::vector<FieldError>& errors) {
+  Result<Reading> find_reader(Request& request, Context& context, std::vector<FieldError>& errors) {
     const bool there = request.body && request.content_length != std::optional<std::uint64_t>{0};
     if (!operation_.body) {
       if (there && !takes_any_body_) errors.push_back({"body", "", "unexpected", "this operation takes no body"});
-      return nullptr;
+      return Reading{};
     }
     if (!there) {
       if (operation_.body->required) errors.push_back({"body", "", "required", "a body is required"});
-      return nullptr;
+      return Reading{};
     }
     const auto content_type = request.headers.find("content-type");
     // Who reads the body behind us could take the other one.
@@ -166,6 +176,10 @@ class Validate final : public Policy {
       return fail(kUnsupported, "bodies with the content coding \"" + std::string(coding) + "\" are not taken");
     }
     if (content_type.empty()) return unsupported(context, "the request has a body and no Content-Type");
+    if (!any_parameters_)  // mostly just what is declared is sent
+      for (const auto& declared : readers_)
+        if (declared.reader.media_type().name == content_type)
+          return taken(declared.reader, declared.kind, content_type, content_type, context);
     const auto type = essence(content_type, context.arena);
     const auto* reader = reader_for(type, content_type);
     if (!reader) return unsupported(context, "bodies of the type \"" + std::string(type) + "\" are not taken");
@@ -174,10 +188,14 @@ class Validate final : public Policy {
       if (const auto charset = http::media_type_parameter(content_type, "charset"))
         if (const auto name = lower(*charset); name != "utf-8" && name != "us-ascii")
           return unsupported(context, "the character set \"" + name + "\" is not taken; UTF-8 is");
+    return taken(*reader, kind, type, content_type, context);
+  }
+  Reading taken(const contract::BodyReader& reader, BodyKind kind, std::string_view type, std::string_view content_type,
+                Context& context) const {
     context.input.media_type = type;
     if (options_.body == config::BodyReading::whole && options_.body_limit.bytes)
       context.body_limit = options_.body_limit.bytes;
-    return kind == BodyKind::binary ? nullptr : reader;
+    return {kind == BodyKind::binary ? nullptr : &reader, kind, content_type};
   }
   std::unexpected<Error> unsupported(Context& context, std::string detail) {
     if (!accepted_.empty()) context.promise("accept", accepted_);  // RFC 9110, section 15.5.16
@@ -187,7 +205,7 @@ class Validate final : public Policy {
   const contract::BodyReader* reader_for(std::string_view type, std::string_view content_type) const {
     const contract::BodyReader* found = nullptr;
     int best = -1;
-    for (auto& reader : readers_) {
+    for (auto& [reader, kind] : readers_) {
       const std::string_view name = reader.media_type().name;
       if (name == type && !any_parameters_) return &reader;
       const auto closeness = http::media_type_coverage(name, content_type);
@@ -196,19 +214,32 @@ class Validate final : public Policy {
     return found;
   }
 
-  Task<Result<Response>> with_body(Request& request, Context& context, Next next, const contract::BodyReader& reader,
+  Task<Result<Response>> with_body(Request& request, Context& context, Next next, Reading reading,
                                    std::vector<FieldError> errors) {
-    auto bytes = co_await read_whole(request, context);
-    if (!bytes) {  // refused even in shadow: what is too long or broken cannot be handed on
-      if (bytes.error().problem == &http::kBodyTooLarge) answers_for(bytes.error());
-      co_return std::unexpected(std::move(bytes).error());
+    Whole whole{context.arena, context.body_limit, request.content_length};
+    while (whole.fits()) {
+      auto piece = co_await request.body->read();
+      // Refused even in shadow: what is too long or broken cannot be handed on.
+      if (!piece) {
+        if (piece.error().problem == &http::kBodyTooLarge) answers_for(piece.error());
+        co_return std::unexpected(std::move(piece).error());
+      }
+      if (piece->empty()) break;
+      whole.add(*piece);
     }
-    context.input.body_text = *bytes;
-    if (bytes->empty() && operation_.body->required) {
+    if (!whole.fits()) {
+      auto error = whole.too_large();
+      answers_for(error);
+      co_return std::unexpected(std::move(error));
+    }
+    request.body = nullptr;  // read
+    const auto bytes = whole.text();
+    context.input.body_text = bytes;
+    if (bytes.empty() && operation_.body->required) {
       errors.push_back({"body", "", "required", "a body is required"});
-    } else if (!bytes->empty()) {
+    } else if (!bytes.empty()) {
       std::vector<FieldError> wrong;
-      auto body = reader.read(*bytes, request.headers.find("content-type"), context.arena, wrong);
+      auto body = reading.reader->read(bytes, reading.kind, reading.content_type, context.arena, wrong);
       if (!body) {
         if (refuses(context, body.error())) co_return std::unexpected(std::move(body).error());
       } else {
@@ -225,36 +256,42 @@ class Validate final : public Policy {
   }
 
   /// The body in one piece of the arena, bounded before it is stored.
-  Task<Result<std::string_view>> read_whole(Request& request, Context& context) {
-    const auto limit = context.body_limit;
-    const auto too_large = [&] {
-      return fail(http::kBodyTooLarge, "bodies of at most " + config::to_string(config::Size{limit}) + " are taken");
-    };
-    if (request.content_length && *request.content_length > limit) co_return too_large();
-    std::size_t room = std::min<std::uint64_t>(request.content_length.value_or(kFirstPiece), limit), size = 0;
-    char* text = context.arena.array<char>(room);
-    for (;;) {
-      auto piece = co_await request.body->read();
-      if (!piece) co_return std::unexpected(std::move(piece).error());
-      if (piece->empty()) break;
-      if (piece->size() > limit - size) co_return too_large();
-      if (piece->size() > room - size) {
-        room = std::min<std::uint64_t>(std::max(room * 2, size + piece->size()), limit);
-        char* larger = context.arena.array<char>(room);
-        std::memcpy(larger, text, size);
-        text = larger;
-      }
-      std::memcpy(text + size, piece->data(), piece->size());
-      size += piece->size();
+  class Whole {
+   public:
+    Whole(Arena& arena, std::uint64_t limit, std::optional<std::uint64_t> length)
+        : arena_(arena), limit_(limit), fits_(length.value_or(0) <= limit) {
+      if (fits_) room_ = std::min<std::uint64_t>(length.value_or(kFirstPiece), limit);
+      text_ = arena.array<char>(room_);
     }
-    request.body = nullptr;  // read
-    co_return std::string_view(text, size);
-  }
+    bool fits() const { return fits_; }
+    std::string_view text() const { return {text_, size_}; }
+    void add(Bytes piece) {
+      if (fits_ = piece.size() <= limit_ - size_; !fits_) return;
+      if (piece.size() > room_ - size_) {
+        room_ = std::min<std::uint64_t>(std::max(room_ * 2, size_ + piece.size()), limit_);
+        char* larger = arena_.array<char>(room_);
+        std::memcpy(larger, text_, size_);
+        text_ = larger;
+      }
+      std::memcpy(text_ + size_, piece.data(), piece.size());
+      size_ += piece.size();
+    }
+    Error too_large() const {
+      return {&http::kBodyTooLarge, "bodies of at most " + config::to_string(config::Size{limit_}) + " are taken"};
+    }
+
+   private:
+    Arena& arena_;
+    const std::uint64_t limit_;
+    bool fits_;
+    char* text_ = nullptr;
+    std::size_t room_ = 0, size_ = 0;
+  };
 
   Options options_;
   const contract::Operation& operation_;
   contract::Parameters parameters_;
-  std::vector<contract::BodyReader> readers_;
+  std::vector<Declared> readers_;
   std::vector<std::string_view> offers_;  ///< of the successful answers
   std::string accepted_;
   bool any_offer_ = false, takes_any_body_ = false;
