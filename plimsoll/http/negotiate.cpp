@@ -172,24 +172,63 @@ std::string_view name_of(Coding coding) {
   return kNames[static_cast<std::size_t>(coding)];
 }
 
+namespace {
+
+std::optional<Coding> coding_named(std::string_view name) {
+  switch (name.size()) {
+    case 2: return same(name, "br") ? std::optional(Coding::br) : std::nullopt;
+    case 4: return same(name, "gzip") ? Coding::gzip : same(name, "zstd") ? std::optional(Coding::zstd) : std::nullopt;
+    case 6: return same(name, "x-gzip") ? std::optional(Coding::gzip) : std::nullopt;  // RFC 9110, section 8.4.1.3
+    case 8: return same(name, "identity") ? std::optional(Coding::identity) : std::nullopt;
+    default: return std::nullopt;
+  }
+}
+
+constexpr int kUnsaid = -1;
+/// How much each coding is wanted, in thousandths.
+struct Weights {
+  int named[4] = {kUnsaid, kUnsaid, kUnsaid, kUnsaid};
+  int others = kUnsaid;  ///< `*`
+
+  void add(std::string_view name, int weight) {
+    if (name == "*") others = std::max(others, weight);
+    if (const auto coding = coding_named(name)) {
+      auto& known = named[static_cast<std::size_t>(*coding)];
+      known = std::max(known, weight);
+    }
+  }
+};
+
+/// The common list of nothing but names; false: there is more in it than that.
+bool read_names(std::string_view list, Weights& weights) {
+  for (std::size_t begin = 0; begin < list.size();) {
+    auto end = begin;
+    for (; end < list.size() && list[end] != ','; ++end)
+      if (list[end] == ';' || list[end] == '"') return false;
+    const auto name = trimmed(list.substr(begin, end - begin));
+    weights.add(name, 1000);
+    begin = end + 1;
+  }
+  return true;
+}
+
+}  // namespace
+
 Coding best_coding(const std::string_view* accept_encoding, std::span<const Coding> offers) {
-  if (!accept_encoding) return Coding::identity;
-  constexpr int kUnsaid = -1;
-  int weights[4] = {kUnsaid, kUnsaid, kUnsaid, kUnsaid}, others = kUnsaid;
-  Preference one;
-  for (auto list = *accept_encoding; next_preference(list, one);) {
-    if (one.value == "*") others = std::max(others, one.weight);
-    if (same(one.value, "x-gzip")) one.value = "gzip";  // RFC 9110, section 8.4.1.3
-    for (std::size_t i = 0; i < std::size(weights); ++i)
-      if (same(one.value, name_of(static_cast<Coding>(i)))) weights[i] = std::max(weights[i], one.weight);
+  if (!accept_encoding || *accept_encoding == "identity") return Coding::identity;
+  Weights weights;
+  if (!read_names(*accept_encoding, weights)) {
+    weights = {};
+    Preference one;
+    for (auto list = *accept_encoding; next_preference(list, one);) weights.add(one.value, one.weight);
   }
   const auto weight = [&](Coding coding) {
-    const auto said = weights[static_cast<std::size_t>(coding)];
-    return said == kUnsaid ? std::max(0, others) : said;
+    const auto said = weights.named[static_cast<std::size_t>(coding)];
+    return said == kUnsaid ? std::max(0, weights.others) : said;
   };
   // Identity is acceptable unless it is excluded; unnamed, it is what is left.
   auto best = Coding::identity;
-  int most = weights[0] == kUnsaid ? 0 : weights[0];
+  int most = std::max(0, weights.named[0]);
   for (auto offer : offers)
     if (const auto w = weight(offer); w > 0 && (w > most || (w == most && best == Coding::identity)))
       best = offer, most = w;

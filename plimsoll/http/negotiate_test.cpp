@@ -76,6 +76,12 @@ TEST(Coding, FollowsWeightsThenOurOrder) {
   EXPECT_EQ(best("identity;q=0.5, gzip;q=0.5"), Coding::gzip);
   EXPECT_EQ(best("deflate"), Coding::identity);
   EXPECT_EQ(best("gzip;q=nonsense"), Coding::identity);
+  EXPECT_EQ(best("identity"), Coding::identity);
+  EXPECT_EQ(best("identity, gzip"), Coding::gzip);
+  EXPECT_EQ(best(" GZip ,\tBR,"), Coding::br);
+  EXPECT_EQ(best("gzip br, , zst"), Coding::identity);
+  EXPECT_EQ(best("gzip, br;q=0.1"), Coding::gzip) << "a weight anywhere is read";
+  EXPECT_EQ(best("\"a,gzip\", deflate"), Coding::identity) << "what is quoted is no name";
 }
 
 }  // namespace

@@ -54,8 +54,9 @@ class Compression final : public Policy {
     // Whatever is answered now would perhaps be answered otherwise to another caller.
     context.promise("vary", "accept-encoding");
     const auto accepted = request.headers.joined("accept-encoding");
-    const auto coding = http::best_coding(request.headers.contains("accept-encoding") ? &accepted : nullptr, offers_);
-    if (coding == Coding::identity || mode() == Mode::shadow) return next(request, context);
+    if (accepted.empty() || mode() == Mode::shadow) return next(request, context);
+    const auto coding = http::best_coding(&accepted, offers_);
+    if (coding == Coding::identity) return next(request, context);
     return encode(request, context, next, coding);
   }
 
@@ -71,8 +72,9 @@ class Compression final : public Policy {
       confirm(request, response, context, coding);
       co_return answer;
     }
-    if (!worth(response)) co_return answer;
     const auto whole = whole_body(response);
+    if (whole && whole->size() < options_.minimum.bytes) co_return answer;
+    if (!worth(response)) co_return answer;
     const auto* shared = std::get_if<Buffer>(&response.body);
     const auto* encodings = shared ? shared->encodings : nullptr;  // of a cached body: made once for all who ask
     if (auto ready = encodings ? encodings->find(http::name_of(coding)) : nullptr) {
@@ -80,7 +82,6 @@ class Compression final : public Policy {
       const auto bytes = as_bytes(*ready);
       response.body = Buffer{std::move(ready), bytes};
     } else if (whole) {
-      if (whole->size() < options_.minimum.bytes) co_return answer;
       auto& out = context.keep<std::string>();
       bool smaller = false;
       if (whole->size() > kAside && threads_) {
