@@ -27,7 +27,9 @@ paths:
       summary: '<img src=x onerror=alert(1)>'
       description: "A [link](javascript:alert(1)), <script>alert(1)</script> and `code`."
       security: []
-      parameters: [{name: id, in: path, required: true, schema: {type: integer}}]
+      parameters:
+        - {name: id, in: path, required: true, schema: {type: integer}}
+        - {name: sort, in: query, schema: {type: array, minItems: 1, maxItems: 2, items: {type: string, enum: [height, -height]}}}
       responses: {'200': {description: The lamp., content: {application/json: {schema: {$ref: '#/components/schemas/Lamp'}, example: {id: 1}}}}}
 components:
   schemas:
@@ -69,6 +71,7 @@ class Docs(harness.ServerTest):
         self.assertIn('data-ready="2"', dom)
         for text in ("Lighthouse", "version 2.1", "/lamps", "List lamps", "All that shines.", "<strong>who</strong>"):
             self.assertIn(text, dom)
+        self.assertIn("at least 1 item · at most 2 items · each one of height, -height", dom)
         self.assertIn("What sailors see.", dom)  # of the operation that the address names, which is open
         self.assertIn(f"curl '{server.url}/v2/lamps/1'", dom)
         self.assertEqual(complaints, [])

@@ -75,6 +75,47 @@ paths:
 """
 
 
+ENFORCED = """
+openapi: 3.1.0
+info: {title: Enforced, version: 1.0.0}
+x-plimsoll:
+  authorization: any-caller
+  rate-limit: off
+  responses: enforce
+  tables:
+    shelves: {schema: '#/components/schemas/Shelf', sort: [name], naming: camel, embeds: {books: {table: books, by: shelf_id}}}
+    books: {schema: '#/components/schemas/Book', embeds: {shelf: {table: shelves, on: shelf_id}}}
+components:
+  schemas:
+    Shelf:
+      type: object
+      additionalProperties: false
+      required: [id, name]
+      properties: {id: {type: integer, readOnly: true}, name: {type: string}, room: {type: string}, tags: {type: array, items: {type: string}}}
+    Book:
+      type: object
+      required: [id, shelf_id]
+      properties: {id: {type: integer, readOnly: true}, shelf_id: {type: integer}, pages: {type: integer}}
+  responses:
+    Ok: {description: As the table has it.}
+paths:
+  /shelves:
+    get: {operationId: listShelves, x-plimsoll: {table: shelves}, responses: {'200': {$ref: '#/components/responses/Ok'}}}
+    post: {operationId: createShelf, x-plimsoll: {table: shelves}, requestBody: {content: {application/json: {schema: {type: object}}}}, responses: {'201': {description: made}}}
+  /shelves/many:
+    post: {operationId: createShelves, x-plimsoll: {table: shelves, batch: {create: {max: 9}}}, requestBody: {content: {application/json: {schema: {type: array}}}}, responses: {'201': {description: made}}}
+    patch: {operationId: changeShelves, x-plimsoll: {table: shelves, batch: {update: {max: 9, on-error: continue}}}, requestBody: {content: {application/json: {schema: {type: array}}}}, responses: {'207': {description: results}}}
+  /shelves/{id}:
+    parameters: [{name: id, in: path, required: true, schema: {type: integer}}]
+    get: {operationId: getShelf, x-plimsoll: {table: shelves}, responses: {'200': {$ref: '#/components/responses/Ok'}}}
+    patch: {operationId: changeShelf, x-plimsoll: {table: shelves}, requestBody: {content: {application/json: {schema: {type: object}}}}, responses: {'200': {description: changed}}}
+    put: {operationId: putShelf, x-plimsoll: {table: shelves}, requestBody: {content: {application/json: {schema: {type: object}}}}, responses: {'200': {description: put}}}
+    delete: {operationId: removeShelf, x-plimsoll: {table: shelves}, responses: {'204': {description: gone}}}
+  /books:
+    post: {operationId: createBook, x-plimsoll: {table: books}, requestBody: {content: {application/json: {schema: {type: object}}}}, responses: {'201': {description: made}}}
+"""
+
+
 def pointers(answer):
     return {error["pointer"] for error in answer.json().get("errors", [])}
 
@@ -320,6 +361,24 @@ class Tables(harness.ServerTest):
             refused = server.get("/things?" + query)
             self.assertEqual(refused.status, 400, query)
             self.assertIn(said, refused.json()["detail"], query)
+
+    def test_every_answer_of_a_table_keeps_the_contract_whatever_the_caller_has_chosen(self):
+        server = self.serve(ENFORCED, CONFIG)
+        statuses = [answer.status for answer in (
+            server.post("/shelves", {"name": "a"}), server.post("/shelves/many", [{"name": "b", "room": "north"}, {"name": "c"}]), server.post("/books", {"shelf_id": 1}),
+            server.request("PATCH", "/shelves/many", [{"id": 1, "tags": ["old"]}, {"id": 9}]), server.patch("/shelves/1", {"room": "south"}),
+            server.put("/shelves/1", {"name": "d"}), server.get("/shelves/1"), server.get("/shelves"), server.get("/shelves?count=exact&limit=1&sort=-name"),
+            server.get("/shelves/1?fields=room"), server.get("/shelves/1?embed=books"), server.get("/shelves?fields=room,books(pages)"), server.get("/shelves?embed=books"),
+            server.delete("/shelves/3"))]
+        self.assertEqual(statuses, [201, 201, 201, 207, 200, 200, 200, 200, 200, 200, 200, 200, 200, 204], server.output)
+        paths = server.get("/openapi.json").json()["paths"]
+        schema = lambda path, method, status: paths[path][method]["responses"][status]["content"]["application/json"]["schema"]
+        row = {"$ref": "#/components/schemas/Shelf"}
+        page = schema("/shelves", "get", "200")
+        self.assertEqual((page["required"], page["properties"]["data"]["items"]), (["data", "nextCursor", "prevCursor", "hasMore"], row))
+        self.assertEqual([schema("/shelves/{id}", "get", "200"), schema("/shelves", "post", "201"), schema("/shelves/{id}", "put", "200")], [row] * 3)
+        self.assertEqual(schema("/shelves/many", "patch", "207")["properties"]["results"]["items"]["properties"]["data"], row)
+        self.assertNotIn("content", paths["/shelves/{id}"]["delete"]["responses"]["204"])
 
     def test_hostile_queries_are_answered_or_refused_and_never_a_fault(self):
         server = self.things()

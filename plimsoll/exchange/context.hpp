@@ -64,6 +64,10 @@ class Context {
   /// somebody sets it.
   std::uint64_t body_limit = UINT64_MAX;
 
+  /// The handler has left out of the body, or put into it, what the caller asked for: the declared schema does not say
+  /// which members there are.
+  bool shaped = false;
+
   /// The parameter's value, or null.
   const json::Value* parameter(std::string_view name) const;
   const json::Value* parameter(std::string_view name, contract::In in) const;

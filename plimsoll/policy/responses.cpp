@@ -78,6 +78,9 @@ class Responses final : public Policy {
   }
 
  private:
+  /// What a schema says of which members there are: nothing where the caller has chosen them.
+  static constexpr std::string_view kMembership[] = {"required",      "additionalProperties", "unevaluatedProperties",
+                                                     "minProperties", "maxProperties",        "dependentRequired"};
   struct Type {
     contract::MediaType media;
     BodyKind kind = BodyKind::binary;              ///< of what is named just so
@@ -123,7 +126,7 @@ class Responses final : public Policy {
   Task<Result<Response>> look(Request& request, Context& context, Next next) {
     auto answer = co_await next(request, context);
     if (!answer) co_return answer;
-    auto wrong = fault(request, *answer, context.arena);
+    auto wrong = fault(request, *answer, context);
     if (!wrong.empty()) {
       auto error = Error{&kInvalid, "the answer does not satisfy the contract"}.because(std::move(wrong));
       if (refuses(context, error)) co_return std::unexpected(std::move(error));
@@ -153,14 +156,14 @@ class Responses final : public Policy {
   }
 
   /// What is wrong; empty: nothing.
-  std::string fault(const Request& request, const Response& answer, Arena& arena) const {
+  std::string fault(const Request& request, const Response& answer, Context& context) const {
     if (answer.status == 304 || answer.status == 206) return {};  // of a representation that was declared as 200
     const auto* wanted = expected(answer.status);
     if (!wanted) return "status " + std::to_string(answer.status) + " is not declared";
     for (auto& header : wanted->spec->headers)
       if (header.required && !answer.headers.contains(header.name)) return "the header " + header.name + " is missing";
     for (auto& field : wanted->fields)
-      if (auto wrong = fault_of_field(field, answer.headers, arena); !wrong.empty()) return wrong;
+      if (auto wrong = fault_of_field(field, answer.headers, context.arena); !wrong.empty()) return wrong;
     std::string_view text;
     if (const auto* view = std::get_if<std::string_view>(&answer.body))
       text = *view;
@@ -181,7 +184,7 @@ class Responses final : public Policy {
     if (!found->reader || request.method == "HEAD") return {};
     const auto coding = answer.headers.find("content-encoding");
     const auto kind = just_so ? found->kind : contract::body_kind(http::essence(content_type));
-    return fault_of_body(*found->reader, text, kind, content_type, coding, arena);
+    return fault_of_body(*found->reader, text, kind, content_type, coding, context);
   }
 
   /// What is mostly sent: a type just as it is declared.
@@ -215,13 +218,16 @@ class Responses final : public Policy {
   }
 
   static std::string fault_of_body(const contract::BodyReader& reader, std::string_view text, BodyKind kind,
-                                   std::string_view content_type, std::string_view coding, Arena& arena) {
+                                   std::string_view content_type, std::string_view coding, Context& context) {
     if (kind != BodyKind::json && kind != BodyKind::json_lines && kind != BodyKind::text) return {};
     if (!coding.empty() && coding != "identity")
       return "the body has the content coding \"" + std::string(coding) + "\" and cannot be looked at";
     std::vector<FieldError> errors;
-    const auto body = reader.read(text, kind, content_type, arena, errors);
+    const auto body = reader.read(text, kind, content_type, context.arena, errors);
     if (!body) return (kind == BodyKind::json ? "the body is not JSON: " : "") + body.error().detail;
+    if (context.shaped)
+      std::erase_if(errors,
+                    [](auto& error) { return std::ranges::find(kMembership, error.keyword) != std::end(kMembership); });
     std::string all;
     constexpr std::size_t kTold = 8;
     for (auto& error : std::span(errors).first(std::min(errors.size(), kTold)))

@@ -119,6 +119,7 @@ class List final : public Operation {
       }
     }
     note_read(context, *selection);
+    context.shaped = shapes(context);
     co_return answer(request, context, *wanted, *page, rows, total);
   }
 

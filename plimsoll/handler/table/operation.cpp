@@ -113,6 +113,10 @@ std::vector<std::string_view> words_of(const json::Value* value) {
   return words;
 }
 
+bool shapes(const Context& context) {
+  return context.parameter("fields", contract::In::query) || context.parameter("embed", contract::In::query);
+}
+
 Result<Selection> selection_of(const Model& model, const Table& table, const Context& context) {
   const auto* fields = context.parameter("fields", contract::In::query);
   const auto text = fields && fields->is(json::Type::string) ? fields->string() : std::string_view{};

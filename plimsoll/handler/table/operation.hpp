@@ -70,6 +70,8 @@ Error wrong_fields(const Problem& problem, std::vector<FieldError> fields);
 std::optional<std::string> decoded(std::string_view segment);
 /// The selection that `fields` and `embed` of a request ask for.
 Result<Selection> selection_of(const Model& model, const Table& table, const Context& context);
+/// Whether the request has a word for which members are shown.
+bool shapes(const Context& context);
 /// A list parameter: an array, or a text with commas.
 std::vector<std::string_view> words_of(const json::Value* value);
 

@@ -1,5 +1,6 @@
 #include "plimsoll/handler/table/parameters.hpp"
 
+#include "plimsoll/handler/table/answers.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/pointer.hpp"
 #include "plimsoll/json/write.hpp"
@@ -250,6 +251,7 @@ void augment(contract::Draft& draft) {
       }
       add_parameters(draft, *operation, path.value.find("parameters"), *made);
       if (made->action == Action::update) accept_merge_patch(draft, *operation);
+      add_answer(draft, *operation, *made);
     }
   }
 }

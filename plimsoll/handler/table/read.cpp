@@ -53,6 +53,7 @@ class Read final : public Operation {
         .model = model_.get(), .table = &table(), .conditions = std::move(*conditions), .search = {}, .caller = &*who};
     auto statement = row_statement(wanted, *selection);
     if (!statement) co_return fail(kNoSuchRow);
+    context.shaped = shapes(context);
     const RowWriter writer{table(), *selection};
     OneRow row{writer};
     auto done = co_await database_.read(context.loop, statement->sql, statement->cells, true, row);

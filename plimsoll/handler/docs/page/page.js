@@ -51,7 +51,7 @@ function security(operation) {
 const schemaOf = (parameter) => parameter.schema || Object.values(parameter.content || {})[0]?.schema || {};
 
 function parameterTable(list) {
-  return h('table', null,
+  return h('table', {class: 'stacked'},
     h('tr', null, ['name', 'in', 'type', ''].map((title) => h('th', {scope: 'col'}, title))),
     list.map((each) => h('tr', null,
       h('td', null, h('span', {class: 'name'}, each.name), each.required ? h('div', {class: 'required'}, 'required') : null),
@@ -168,9 +168,9 @@ function card(entry) {
 function schemes() {
   const all = Object.entries(contract.components?.securitySchemes || {});
   if (!all.length) return [];
-  return [h('h2', {class: 'group'}, 'Authentication'), h('table', null, all.map(([name, one]) => {
+  return [h('h2', {class: 'group'}, 'Authentication'), h('table', {class: 'stacked'}, all.map(([name, one]) => {
     const scheme = resolve(one);
-    const how = scheme.type === 'apiKey' ? `${scheme.in} ${scheme.name}` : scheme.type === 'http' ? `Authorization: ${scheme.scheme}` : scheme.type;
+    const how = scheme.type === 'apiKey' ? `${scheme.in} ${scheme.name}` : scheme.type === 'http' ? `Authorization: ${scheme.scheme[0].toUpperCase()}${scheme.scheme.slice(1)}` : scheme.type;
     return h('tr', null, h('td', null, h('span', {class: 'name'}, name)), h('td', null, how), h('td', null, ...markdown(scheme.description)));
   }))];
 }

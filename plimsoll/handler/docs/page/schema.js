@@ -50,6 +50,8 @@ function limits(schema) {
   const said = [];
   const say = (key, phrase) => { if (own[key] !== undefined) said.push(phrase(own[key])); };
   const shown = (value) => (typeof value === 'string' ? value : JSON.stringify(value));
+  const many = (count, thing) => `${count} ${thing}${count === 1 ? '' : 's'}`;
+  const listed = (words) => words.slice(0, 12).map(shown).join(', ') + (words.length > 12 ? ', …' : '');
   say('const', (value) => `always ${shown(value)}`);
   say('default', (value) => `default ${shown(value)}`);
   say('minimum', (value) => `≥ ${value}`);
@@ -57,16 +59,18 @@ function limits(schema) {
   say('maximum', (value) => `≤ ${value}`);
   say('exclusiveMaximum', (value) => (value === true ? 'exclusive' : `< ${value}`));
   say('multipleOf', (value) => `multiple of ${value}`);
-  say('minLength', (value) => `at least ${value} characters`);
-  say('maxLength', (value) => `at most ${value} characters`);
+  say('minLength', (value) => `at least ${many(value, 'character')}`);
+  say('maxLength', (value) => `at most ${many(value, 'character')}`);
   say('pattern', (value) => `matches ${value}`);
-  say('minItems', (value) => `at least ${value} items`);
-  say('maxItems', (value) => `at most ${value} items`);
+  say('minItems', (value) => `at least ${many(value, 'item')}`);
+  say('maxItems', (value) => `at most ${many(value, 'item')}`);
   if (own.uniqueItems) said.push('no two alike');
   if (own.readOnly) said.push('read only');
   if (own.writeOnly) said.push('write only');
   if (own.deprecated) said.push('deprecated');
-  if (own.enum) said.push('one of ' + own.enum.slice(0, 12).map(shown).join(', ') + (own.enum.length > 12 ? ', …' : ''));
+  if (own.enum) said.push('one of ' + listed(own.enum));
+  const each = own.items && folded(own.items);
+  if (each?.enum) said.push('each one of ' + listed(each.enum));
   return said.length ? h('div', {class: 'limits'}, said.join(' · ')) : null;
 }
 
