@@ -16,6 +16,7 @@ class ArenaText {
 
   ArenaText(Arena& arena, std::size_t room) : begin_(arena.array<char>(room)), at_(begin_) {}
   ArenaText& operator<<(std::string_view text) {
+    if (text.empty()) return *this;  // which may be nowhere
     std::memcpy(at_, text.data(), text.size());
     at_ += text.size();
     return *this;
