@@ -127,6 +127,36 @@ std::vector<std::string> create_table(const Model& model, const Table& table) {
   return statements;
 }
 
+namespace {
+
+/// A row is addressed, changed and paged past by its key alone, so no two rows may share one. An index that is not
+/// unique, is partial, or has the key beside other columns does not show that.
+void check_key(const Table& table, const FoundTable& found, std::vector<Disagreement>& all) {
+  const auto& key = table.key_column().name;
+  const auto name = quoted(table.name);
+  if (std::ranges::find(found.columns, key, &FoundColumn::name) == found.columns.end()) return;  // reported already
+  if (found.keys_missing)
+    all.push_back(
+        {"table " + name + " has rows whose key " + quoted(key) + " is NULL: no request can address them",
+         "-- give each of these rows a key: SELECT rowid, * FROM " + name + " WHERE " + quoted(key) + " IS NULL;"});
+  if (found.view) {
+    if (found.keys_repeated)
+      all.push_back(
+          {"the key " + quoted(key) + " of view " + name + " is not unique: several rows share one",
+           "-- name a column under `key` that differs in each row of the view, or make the view such: SELECT " +
+               quoted(key) + ", count(*) FROM " + name + " GROUP BY 1 HAVING count(*)>1;"});
+    return;
+  }
+  if (std::ranges::find(found.unique, std::vector<std::string>{key}) != found.unique.end()) return;
+  all.push_back({"the key " + quoted(key) + " of table " + name +
+                     " is not unique by itself: no PRIMARY KEY and no UNIQUE index is on exactly this column, so one "
+                     "key could name several rows",
+                 "CREATE UNIQUE INDEX " + quoted(table.name + "_key") + " ON " + name + "(" + quoted(key) +
+                     "); -- where rows share a key now, name another column under `key`, such as a new one"});
+}
+
+}  // namespace
+
 std::vector<Disagreement> compare(const Model& model, const Table& table, const FoundTable& found) {
   std::vector<Disagreement> all;
   const auto name = quoted(table.name);
@@ -162,6 +192,7 @@ std::vector<Disagreement> compare(const Model& model, const Table& table, const 
       all.push_back({"column " + quoted(column.name) + " of table " + name +
                          " is NOT NULL without a default and not in the contract: rows cannot be created",
                      "-- add \"" + column.name + "\" to the schema, or give the column a default", true});
+  check_key(table, found, all);
   if (found.view) return all;
   const auto indexed = [&](const IndexColumns& columns) {
     return std::ranges::any_of(found.indexes, [&](const std::vector<std::string>& index) {
@@ -174,10 +205,6 @@ std::vector<Disagreement> compare(const Model& model, const Table& table, const 
       return true;
     });
   };
-  if (!indexed({table.key}))
-    all.push_back({"the key " + quoted(table.key_column().name) + " of table " + name + " is not unique",
-                   "CREATE UNIQUE INDEX " + quoted(table.name + "_key") + " ON " + name + "(" +
-                       quoted(table.key_column().name) + ");"});
   for (auto& columns : needed_indexes(model, table))
     if (!indexed(columns))
       all.push_back({"table " + name + " has no index on " + names(table, columns, ", ", false) +

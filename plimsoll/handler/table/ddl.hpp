@@ -25,7 +25,10 @@ struct FoundColumn {
 struct FoundTable {
   std::vector<FoundColumn> columns;
   std::vector<std::vector<std::string>> indexes;  ///< names of columns, in order; the primary key is one
+  std::vector<std::vector<std::string>> unique;   ///< those of `indexes` that admit no two equal rows
   bool view = false;
+  bool keys_missing = false;   ///< rows whose key is NULL are there
+  bool keys_repeated = false;  ///< rows with the same key are there (asked of views only)
 };
 struct Disagreement {
   std::string what, migration;

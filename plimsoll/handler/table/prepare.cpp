@@ -7,6 +7,7 @@
 #include "plimsoll/handler/table/statement.hpp"
 
 #include <algorithm>
+#include <map>
 
 namespace plimsoll::table {
 namespace {
@@ -24,37 +25,68 @@ std::int64_t number_at(const std::vector<Cell>& row, std::size_t i) {
   return number ? *number : 0;
 }
 
+/// Rows that the key cannot name: those without one, and in a view, which has no unique index, those that share one.
+Task<Result<>> look_at_keys(Session& session, const Table& table, FoundTable& found) {
+  const auto& name = table.key_column().name;
+  const auto column = std::ranges::find(found.columns, name, &FoundColumn::name);
+  if (column == found.columns.end()) co_return Result<>{};
+  const auto from = " FROM " + quoted(table.name), key = quoted(name);
+  if (!column->not_null) {
+    auto missing = co_await session.query("SELECT 1" + from + " WHERE " + key + " IS NULL LIMIT 1", {});
+    if (!missing) co_return std::unexpected(std::move(missing).error());
+    found.keys_missing = !missing->empty();
+  }
+  if (found.view) {
+    auto repeated = co_await session.query("SELECT 1" + from + " GROUP BY " + key + " HAVING count(*)>1 LIMIT 1", {});
+    if (!repeated) co_return std::unexpected(std::move(repeated).error());
+    found.keys_repeated = !repeated->empty();
+  }
+  co_return Result<>{};
+}
+
 /// What stands in the database under the table's name; nothing when there is none.
 Task<Result<std::optional<FoundTable>>> find(Session& session, const Table& table) {
   const Cell name[] = {table.name};
   auto known = co_await session.query("SELECT type FROM sqlite_schema WHERE name=? AND type IN ('table','view')", name);
   if (!known) co_return std::unexpected(std::move(known).error());
   if (known->empty()) co_return std::nullopt;
-  FoundTable found{.columns = {}, .indexes = {}, .view = text_at(known->front(), 0) == "view"};
+  FoundTable found;
+  found.view = text_at(known->front(), 0) == "view";
   auto columns = co_await session.query(
       "SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk FROM pragma_table_info(?)", name);
   if (!columns) co_return std::unexpected(std::move(columns).error());
-  std::vector<std::string> primary;
+  std::map<std::int64_t, std::string> primary;  // by the place in the primary key
   for (auto& row : *columns) {
     found.columns.push_back({.name = text_at(row, 0),
                              .type = text_at(row, 1),
                              .not_null = number_at(row, 2) != 0,
                              .has_default = number_at(row, 3) != 0,
                              .primary = static_cast<int>(number_at(row, 4))});
-    if (number_at(row, 4) == 1) primary.push_back(text_at(row, 0));
+    if (number_at(row, 4) > 0) primary[number_at(row, 4)] = text_at(row, 0);
   }
-  if (!primary.empty()) found.indexes.push_back(primary);
+  if (!primary.empty()) {
+    auto& whole = found.indexes.emplace_back();
+    for (auto& [place, column] : primary) whole.push_back(column);
+    found.unique.push_back(whole);
+  }
   auto indexes = co_await session.query(
-      "SELECT l.name, i.name FROM pragma_index_list(?) l JOIN pragma_index_info(l.name) i WHERE l.partial=0 "
-      "ORDER BY l.seq, i.seqno",
+      "SELECT l.name, i.name, l.\"unique\" FROM pragma_index_list(?) l JOIN pragma_index_info(l.name) i "
+      "WHERE l.partial=0 ORDER BY l.seq, i.seqno",
       name);
   if (!indexes) co_return std::unexpected(std::move(indexes).error());
   std::string last;
   for (auto& row : *indexes) {
-    if (text_at(row, 0) != last || found.indexes.empty()) found.indexes.emplace_back();
+    const bool unique = number_at(row, 2) != 0;
+    if (text_at(row, 0) != last) {
+      found.indexes.emplace_back();
+      if (unique) found.unique.emplace_back();
+    }
     last = text_at(row, 0);
     found.indexes.back().push_back(text_at(row, 1));
+    if (unique) found.unique.back().push_back(text_at(row, 1));
   }
+  auto keys = co_await look_at_keys(session, table, found);
+  if (!keys) co_return std::unexpected(std::move(keys).error());
   co_return found;
 }
 

@@ -60,7 +60,79 @@ TEST(TablePreparing, RefusesTheStartWithTheMigrationToWrite) {
   EXPECT_NE(null.complaints.find("NOT NULL"), std::string::npos) << null.complaints;
   Api key{contract(kPlain, kColumns), {"CREATE TABLE things(id INTEGER, name TEXT)"}};
   EXPECT_FALSE(key.client);
-  EXPECT_NE(key.complaints.find("not unique"), std::string::npos) << key.complaints;
+  EXPECT_NE(key.complaints.find("not unique by itself"), std::string::npos) << key.complaints;
+}
+
+/// The database itself says whether a key is unique: it takes two rows that differ in all but the key, or does not.
+TEST(TablePreparing, ServesATableJustWhereTheDatabaseAdmitsNoTwoRowsOfOneKey) {
+  const std::vector<std::string> shapes[] = {
+      {"CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT)"},
+      {"CREATE TABLE things(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT)"},
+      {"CREATE TABLE things(id INTEGER NOT NULL PRIMARY KEY, name TEXT) WITHOUT ROWID"},
+      {"CREATE TABLE things(id INTEGER UNIQUE, name TEXT)"},
+      {"CREATE TABLE things(id INTEGER, name TEXT PRIMARY KEY)", "CREATE UNIQUE INDEX u ON things(id DESC)"},
+      {"CREATE TABLE things(id INTEGER, name TEXT, UNIQUE(name, id), UNIQUE(id))"},
+      {"CREATE TABLE things(id INTEGER, name TEXT)"},
+      {"CREATE TABLE things(id INTEGER, name TEXT)", "CREATE INDEX i ON things(id)"},
+      {"CREATE TABLE things(id INTEGER, name TEXT, PRIMARY KEY(id, name))"},
+      {"CREATE TABLE things(id INTEGER, name TEXT, PRIMARY KEY(name, id))"},
+      {"CREATE TABLE things(id INTEGER NOT NULL, name TEXT, PRIMARY KEY(id, name)) WITHOUT ROWID"},
+      {"CREATE TABLE things(id INTEGER, name TEXT PRIMARY KEY)", "CREATE UNIQUE INDEX u ON things(id, name)"},
+      {"CREATE TABLE things(id INTEGER, name TEXT)", "CREATE UNIQUE INDEX u ON things(id) WHERE name='a'"},
+      {"CREATE TABLE things(id INTEGER, name TEXT)", "CREATE UNIQUE INDEX u ON things(abs(id), name)"},
+      {"CREATE TABLE things(id INTEGER, name TEXT UNIQUE)", "CREATE INDEX i ON things(id, name)"},
+  };
+  for (auto& shape : shapes) {
+    auto before = shape;
+    before.insert(before.end(), {"INSERT OR IGNORE INTO things(id,name) VALUES(1,'a'),(1,'b')",
+                                 "CREATE TABLE seen AS SELECT count(*) AS n FROM things", "DELETE FROM things"});
+    Api api{contract(kPlain, kColumns), before};
+    auto database = database::open_sqlite({.path = api.path("api.db")});
+    ASSERT_TRUE(database);
+    const auto rows = Api::run(**database, "SELECT n FROM seen");
+    ASSERT_TRUE(rows);
+    const bool unique = std::get<std::int64_t>(rows->at(0).at(0)) == 1;
+    EXPECT_EQ(api.client != nullptr, unique) << shape.back() << "\n" << api.complaints;
+    if (unique) continue;
+    for (std::string_view said : {"error: the key \"id\" of table \"things\" is not unique by itself",
+                                  "CREATE UNIQUE INDEX \"things_key\" ON \"things\"(\"id\")"})
+      EXPECT_NE(api.complaints.find(said), std::string::npos) << shape.back() << "\n" << api.complaints;
+  }
+}
+
+TEST(TablePreparing, RefusesRowsThatTheKeyCannotName) {
+  Api missing{contract(kPlain + "      key: name\n", kColumns, "[name]"),
+              {"CREATE TABLE things(id INTEGER, name TEXT PRIMARY KEY)", "INSERT INTO things VALUES(1,NULL),(2,NULL)"}};
+  EXPECT_FALSE(missing.client);
+  EXPECT_NE(missing.complaints.find("has rows whose key \"name\" is NULL"), std::string::npos) << missing.complaints;
+  Api repeated{contract(kPlain, kColumns),
+               {"CREATE VIEW things AS SELECT 1 AS id, 'a' AS name UNION ALL SELECT 1, 'b'"}};
+  EXPECT_FALSE(repeated.client);
+  EXPECT_NE(repeated.complaints.find("the key \"id\" of view \"things\" is not unique"), std::string::npos);
+  Api view{contract(kPlain, kColumns), {"CREATE VIEW things AS SELECT 1 AS id, 'a' AS name UNION ALL SELECT 2, 'b'"}};
+  EXPECT_TRUE(view.client) << view.complaints;
+}
+
+/// Another program may drop the index while the server runs.
+TEST(TablePreparing, AChangeOfOneRowNeverChangesSeveral) {
+  auto text = contract(kPlain, kColumns);
+  text += R"(  /things/{id}:
+    parameters: [{name: id, in: path, required: true, schema: {type: integer}}]
+    patch:
+      operationId: changeThing
+      x-plimsoll: {table: things, authorization: any-caller}
+      requestBody: {content: {application/json: {schema: {type: object}}}}
+      responses: {'200': {description: ok}}
+    delete: {operationId: removeThing, x-plimsoll: {table: things, authorization: any-caller}, responses: {'204': {description: gone}}}
+)";
+  Api api{text, {"CREATE TABLE things(id INTEGER, name TEXT)", "CREATE UNIQUE INDEX u ON things(id)"}};
+  ASSERT_TRUE(api.client) << api.complaints;
+  ASSERT_TRUE(api.sql("DROP INDEX u"));
+  ASSERT_TRUE(api.sql("INSERT INTO things VALUES(1,'a'),(1,'b'),(2,'c')"));
+  EXPECT_EQ(api.client->patch("/things/1", R"({"name":"d"})").status, 500);
+  EXPECT_EQ(api.client->request("DELETE", "/things/1").status, 500);
+  EXPECT_EQ(api.client->request("DELETE", "/things/2").status, 204);
+  EXPECT_EQ(member(api.client->get("/things").body, "data"), R"([{"id":1,"name":"a"},{"id":1,"name":"b"}])");
 }
 
 TEST(TablePreparing, AdvisesOnIndexesThatAreMissing) {

@@ -38,6 +38,12 @@ std::string text_of(const Cell& cell) {
   return {};
 }
 
+/// The start has seen that the key is unique; another program may have dropped that index since. Nothing is stored.
+std::unexpected<Error> several_rows() {
+  return std::unexpected(
+      Error{&kInternal}.because("several rows have this key: the index that made it unique is gone"));
+}
+
 }  // namespace
 
 Writing::Writing(std::shared_ptr<const Model> model, Plan plan, const Build& build)
@@ -169,6 +175,7 @@ Task<Result<Row>> Writing::change(Session& session, const Wanted& wanted, Change
     co_return told;
   }
   if (rows->empty()) co_return fail(kNoSuchRow);
+  if (rows->size() > 1) co_return several_rows();
   if (auto valid = check(rows->front(), before, prefix); !valid) co_return std::unexpected(std::move(valid).error());
   co_return std::move(rows->front());
 }
@@ -183,6 +190,7 @@ Task<Result<>> Writing::erase(Session& session, const Wanted& wanted) const {
     co_return std::unexpected(std::move(told).error());
   }
   if (rows->empty()) co_return fail(kNoSuchRow);
+  if (rows->size() > 1) co_return several_rows();
   co_return Result<>{};
 }
 
