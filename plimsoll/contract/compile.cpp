@@ -388,7 +388,7 @@ void compile(Compiled& made, const LoadOptions& options, Report& report) { Compi
 
 Result<schema::Validator> Compiled::compile(const json::Value& schema, Direction direction) const {
   return schema::compile(schema, {.dialect = dialect,
-                                  .assert_formats = direction == Direction::request,
+                                  .assert_formats = direction != Direction::response,
                                   .document = root,
                                   .direction = direction});
 }
@@ -407,6 +407,19 @@ Result<std::shared_ptr<const schema::Validator>> Compiled::validator(const json:
     shared = std::make_shared<const schema::Validator>(std::move(*compiled));
   }
   return shared;
+}
+
+std::shared_ptr<const Marked> Compiled::marked(const json::Value& schema, Mark mark) const {
+  const auto* target = &schema;
+  if (const auto* ref = schema.find("$ref"); ref && schema.object().size() == 1)
+    if (const auto* found = dereference(*root, schema)) target = found;
+  const std::scoped_lock lock(mutex_);
+  auto& any = any_mark_[static_cast<std::size_t>(mark)];
+  if (!any) any = has_mark(*root, mark);
+  // Most documents have none: then no schema is taken apart.
+  auto& found = marked_[{*any ? target : nullptr, mark}];
+  if (!found) found = std::make_shared<const Marked>(*root, *any ? *target : Value::of(true), mark);
+  return found;
 }
 
 }  // namespace plimsoll::contract

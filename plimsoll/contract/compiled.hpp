@@ -19,6 +19,7 @@ class Compiled final : public Contract {
   Result<schema::Validator> compile(const json::Value& schema, schema::CompileOptions::Direction) const override;
   Result<std::shared_ptr<const schema::Validator>> validator(const json::Value& schema,
                                                              schema::CompileOptions::Direction) const override;
+  std::shared_ptr<const Marked> marked(const json::Value& schema, Mark mark) const override;
   const json::Value& resolve(const json::Value& value) const override {
     const auto* found = dereference(*root, value);
     return found ? *found : value;
@@ -40,6 +41,8 @@ class Compiled final : public Contract {
   mutable std::map<std::pair<const json::Value*, schema::CompileOptions::Direction>,
                    std::shared_ptr<const schema::Validator>>
       shared_;
+  mutable std::map<std::pair<const json::Value*, Mark>, std::shared_ptr<const Marked>> marked_;
+  mutable std::optional<bool> any_mark_[2];  ///< anywhere in the document
 };
 
 /// Fills in `made` (root, title, operations, routes) from its bundled document.

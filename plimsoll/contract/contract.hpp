@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/config/options.hpp"
+#include "plimsoll/contract/marked.hpp"
 #include "plimsoll/json/value.hpp"
 #include "plimsoll/schema/validator.hpp"
 
@@ -150,6 +151,8 @@ class Contract {
   /// The same, shared: one validator for all who refer to one schema. For use while a plan is built; takes a lock.
   virtual Result<std::shared_ptr<const schema::Validator>> validator(const json::Value& schema,
                                                                      schema::CompileOptions::Direction) const = 0;
+  /// The members that a schema of this document marks, shared in the same way.
+  virtual std::shared_ptr<const Marked> marked(const json::Value& schema, Mark mark) const = 0;
   /// Follows a `$ref`, if the value is one, to what it stands for.
   virtual const json::Value& resolve(const json::Value&) const = 0;
   virtual const Operation* find(std::string_view operation_id) const = 0;

@@ -41,11 +41,19 @@ std::string_view to_string(In in) {
   return names[static_cast<std::size_t>(in)];
 }
 
+FieldError field_error(std::string_view in, std::string_view prefix, const schema::Failure& failure) {
+  FieldError made{std::string(in), std::string(prefix) + failure.instance, failure.keyword, failure.message};
+  if (failure.missing.empty()) return made;
+  json::append_token(made.pointer, failure.missing);
+  if (failure.keyword == "required") made.message = "is required";
+  return made;
+}
+
 void append_failures(std::vector<FieldError>& errors, std::string_view in, const std::string& prefix,
                      const schema::Validator& validator, const Value& value) {
   for (auto& failure : validator.validate(value, kMostErrors)) {
     if (errors.size() >= kMostErrors) return;
-    errors.push_back({std::string(in), prefix + failure.instance, failure.keyword, failure.message});
+    errors.push_back(field_error(in, prefix, failure));
   }
 }
 

@@ -88,6 +88,9 @@ class Parameters {
 };
 
 std::string_view to_string(In in);
+/// A failure of a validator as an error of that part of the request, below `prefix`. A missing member is told at its
+/// own place.
+FieldError field_error(std::string_view in, std::string_view prefix, const schema::Failure& failure);
 /// Appends the failures of a validator as errors of that part of the request.
 void append_failures(std::vector<FieldError>& errors, std::string_view in, const std::string& prefix,
                      const schema::Validator&, const json::Value&);

@@ -75,6 +75,7 @@ class Validate final : public Policy {
 
   static Result<std::unique_ptr<Policy>> build(Options options, const Build& build) {
     auto made = std::make_unique<Validate>(std::move(options), build);
+    if (auto found = made->find_read_only(build); !found) return std::unexpected(std::move(found).error());
     if (made->idle()) return nullptr;
     return made;
   }
@@ -89,7 +90,7 @@ class Validate final : public Policy {
     takes_any_body_ = operation_.extension("webhook") != nullptr;  // its scheme, not the contract, says what it is
     if (!operation_.body) return;
     for (auto& media : operation_.body->content) {
-      readers_.push_back({{build.contract, media}, contract::body_kind(media.name)});
+      readers_.push_back({{build.contract, media}, contract::body_kind(media.name), nullptr});
       any_parameters_ |= media.name.contains(';');
       accepted_ += (accepted_.empty() ? "" : ", ") + media.name;
     }
@@ -118,13 +119,33 @@ class Validate final : public Policy {
   struct Declared {
     contract::BodyReader reader;
     BodyKind kind;
+    std::shared_ptr<const contract::Marked> read_only;
   };
   /// How a body is read; no reader: there is nothing to read, or the handler reads it.
   struct Reading {
     const contract::BodyReader* reader = nullptr;
     BodyKind kind = BodyKind::binary;
     std::string_view content_type{};
+    const contract::MarkedPlace* read_only = nullptr;  ///< members that no handler is given
   };
+
+  /// Who reads the body takes what it says: a client could assign what the schema marks `readOnly`. It is taken out,
+  /// so that what was read can be sent back. Tables do that themselves, with the schema of their rows.
+  Result<> find_read_only(const Build& build) {
+    if (!operation_.body || build.services.mock || operation_.extension("table") || operation_.extension("mock"))
+      return {};
+    for (auto& declared : readers_) {
+      const auto& media = declared.reader.media_type();
+      if (!media.schema || declared.kind == BodyKind::binary || declared.kind == BodyKind::text) continue;
+      declared.read_only = build.contract.marked(*media.schema, contract::Mark::read_only);
+      if (const auto& undecided = declared.read_only->undecided())
+        return config::wrong(
+            undecided->at ? *undecided->at : *media.schema,
+            "\"readOnly\" of member \"" + undecided->member + "\" of the body depends on the data: " + undecided->what +
+                ". Mark the member in every alternative that declares it, or beside them, or in none.");
+    }
+    return {};
+  }
 
   static contract::Parameters::Rules rules(const Options& options, const contract::Contract& contract) {
     contract::Parameters::Rules rules{.refuse_unknown_query = options.unknown_query == config::UnknownQuery::refuse};
@@ -179,37 +200,38 @@ class Validate final : public Policy {
     if (!any_parameters_)  // mostly just what is declared is sent
       for (const auto& declared : readers_)
         if (declared.reader.media_type().name == content_type)
-          return taken(declared.reader, declared.kind, content_type, content_type, context);
+          return taken(declared, declared.kind, content_type, content_type, context);
     const auto type = essence(content_type, context.arena);
-    const auto* reader = reader_for(type, content_type);
-    if (!reader) return unsupported(context, "bodies of the type \"" + std::string(type) + "\" are not taken");
+    const auto* declared = reader_for(type, content_type);
+    if (!declared) return unsupported(context, "bodies of the type \"" + std::string(type) + "\" are not taken");
     const auto kind = contract::body_kind(type);
     if (kind != BodyKind::binary && kind != BodyKind::multipart)
       if (const auto charset = http::media_type_parameter(content_type, "charset"))
         if (const auto name = lower(*charset); name != "utf-8" && name != "us-ascii")
           return unsupported(context, "the character set \"" + name + "\" is not taken; UTF-8 is");
-    return taken(*reader, kind, type, content_type, context);
+    return taken(*declared, kind, type, content_type, context);
   }
-  Reading taken(const contract::BodyReader& reader, BodyKind kind, std::string_view type, std::string_view content_type,
+  Reading taken(const Declared& declared, BodyKind kind, std::string_view type, std::string_view content_type,
                 Context& context) const {
     context.input.media_type = type;
     if (options_.body == config::BodyReading::whole && options_.body_limit.bytes)
       context.body_limit = options_.body_limit.bytes;
-    return {kind == BodyKind::binary ? nullptr : &reader, kind, content_type};
+    return {kind == BodyKind::binary ? nullptr : &declared.reader, kind, content_type,
+            declared.read_only ? declared.read_only->place() : nullptr};
   }
   std::unexpected<Error> unsupported(Context& context, std::string detail) {
     if (!accepted_.empty()) context.promise("accept", accepted_);  // RFC 9110, section 15.5.16
     return fail(kUnsupported, std::move(detail));
   }
   /// The most specific of the declared types.
-  const contract::BodyReader* reader_for(std::string_view type, std::string_view content_type) const {
-    const contract::BodyReader* found = nullptr;
+  const Declared* reader_for(std::string_view type, std::string_view content_type) const {
+    const Declared* found = nullptr;
     int best = -1;
-    for (auto& [reader, kind] : readers_) {
-      const std::string_view name = reader.media_type().name;
-      if (name == type && !any_parameters_) return &reader;
+    for (auto& declared : readers_) {
+      const std::string_view name = declared.reader.media_type().name;
+      if (name == type && !any_parameters_) return &declared;
       const auto closeness = http::media_type_coverage(name, content_type);
-      if (closeness > best) best = closeness, found = &reader;
+      if (closeness > best) best = closeness, found = &declared;
     }
     return found;
   }
@@ -244,6 +266,7 @@ class Validate final : public Policy {
         if (refuses(context, body.error())) co_return std::unexpected(std::move(body).error());
       } else {
         context.input.body = *body;
+        if (reading.read_only) take_out(*reading.read_only, reading.kind, context);
       }
       errors.insert(errors.end(), std::make_move_iterator(wrong.begin()), std::make_move_iterator(wrong.end()));
     }
@@ -253,6 +276,17 @@ class Validate final : public Policy {
     }
     auto answer = co_await next(request, context);
     co_return answer;
+  }
+
+  static void take_out(const contract::MarkedPlace& read_only, BodyKind kind, Context& context) {
+    const auto* body = context.input.body;
+    if (!body) return;
+    // The schema of lines is that of each, or of all of them as a list.
+    const contract::MarkedPlace lines{.below = true, .items = &read_only};
+    const auto& place = kind == BodyKind::json_lines && !read_only.items ? lines : read_only;
+    if (!contract::has_marked(place, *body)) return;
+    const auto left = contract::without_marked(place, *body, context.arena);
+    context.input.body = left ? &context.arena.make<json::Value>(*left) : nullptr;
   }
 
   /// The body in one piece of the arena, bounded before it is stored.

@@ -2,6 +2,7 @@
 #include "plimsoll/json/pointer.hpp"
 #include "plimsoll/json/utf8.hpp"
 #include "plimsoll/json/write.hpp"
+#include "plimsoll/schema/format.hpp"
 #include "plimsoll/schema/operations.hpp"
 
 #include <algorithm>
@@ -116,6 +117,12 @@ class Explainer {
   bool fail(const Here& here, std::string_view keyword, std::string message) {
     ++failures_;
     here.units.push_back(unit(here, keyword, std::move(message)));
+    return false;
+  }
+
+  bool lacks(const Here& here, const Keyword& keyword, std::string_view name, const std::string& why) {
+    fail(here, keyword.name, "must have the property " + quoted(name) + why);
+    here.units.back().missing = name;
     return false;
   }
 
@@ -281,7 +288,7 @@ class Explainer {
                     "must be at most " + plural(*keyword.value, "character", "characters") + " long");
       case Word::format:
         return keyword.format(text) ||
-               fail(here, keyword.name, "must be of the format " + std::string(keyword.value->string()));
+               fail(here, keyword.name, "must be " + std::string(form_of(keyword.value->string())));
       default:
         return graph_.regexes[keyword.first_regex].search(text) ||
                fail(here, keyword.name, "must match the pattern " + shortened(std::string(keyword.value->string())));
@@ -370,7 +377,7 @@ class Explainer {
         bool valid = true;
         for (const auto& name : keyword.value->array())
           if (!full() && !here.value.find(name.string()) && !graph_.exempt(here.node, name.string()))
-            valid = fail(here, keyword.name, "must have the property " + quoted(name.string()));
+            valid = lacks(here, keyword, name.string(), {});
         return valid;
       }
       case Word::dependent_required: {
@@ -450,8 +457,7 @@ class Explainer {
     bool valid = true;
     for (const auto& other : required.array())
       if (!here.value.find(other.string()))
-        valid = fail(here, keyword.name,
-                     "must have the property " + quoted(other.string()) + " because it has " + quoted(name));
+        valid = lacks(here, keyword, other.string(), " because it has " + quoted(name));
     return valid;
   }
 

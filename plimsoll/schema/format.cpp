@@ -10,25 +10,31 @@
 namespace plimsoll::schema {
 namespace {
 
-constexpr std::pair<std::string_view, Format> kFormats[] = {{"date-time", is_date_time},
-                                                            {"date", is_date},
-                                                            {"time", is_time},
-                                                            {"duration", is_duration},
-                                                            {"email", is_email},
-                                                            {"idn-email", is_idn_email},
-                                                            {"hostname", is_hostname},
-                                                            {"idn-hostname", is_idn_hostname},
-                                                            {"ipv4", is_ipv4},
-                                                            {"ipv6", is_ipv6},
-                                                            {"uri", is_uri},
-                                                            {"uri-reference", is_uri_reference},
-                                                            {"iri", is_iri},
-                                                            {"iri-reference", is_iri_reference},
-                                                            {"uri-template", is_uri_template},
-                                                            {"uuid", is_uuid},
-                                                            {"json-pointer", is_json_pointer},
-                                                            {"relative-json-pointer", is_relative_json_pointer},
-                                                            {"regex", is_regex}};
+struct Named {
+  std::string_view name;
+  Format check;
+  std::string_view form;
+};
+constexpr Named kFormats[] = {
+    {"date-time", is_date_time, "a date-time such as 2026-01-31T09:30:00Z (RFC 3339)"},
+    {"date", is_date, "a date such as 2026-01-31 (RFC 3339)"},
+    {"time", is_time, "a time with its offset such as 09:30:00Z (RFC 3339)"},
+    {"duration", is_duration, "a duration such as P3DT4H (RFC 3339)"},
+    {"email", is_email, "an email address such as name@example.com"},
+    {"idn-email", is_idn_email, "an email address such as name@example.com"},
+    {"hostname", is_hostname, "a host name such as www.example.com"},
+    {"idn-hostname", is_idn_hostname, "a host name such as www.example.com"},
+    {"ipv4", is_ipv4, "an IPv4 address such as 192.0.2.1"},
+    {"ipv6", is_ipv6, "an IPv6 address such as 2001:db8::1"},
+    {"uri", is_uri, "a URI such as https://example.com/path"},
+    {"uri-reference", is_uri_reference, "a URI reference such as /path"},
+    {"iri", is_iri, "an IRI such as https://example.com/path"},
+    {"iri-reference", is_iri_reference, "an IRI reference such as /path"},
+    {"uri-template", is_uri_template, "a URI template such as /path/{name} (RFC 6570)"},
+    {"uuid", is_uuid, "a UUID such as 123e4567-e89b-12d3-a456-426614174000"},
+    {"json-pointer", is_json_pointer, "a JSON pointer such as /a/0 (RFC 6901)"},
+    {"relative-json-pointer", is_relative_json_pointer, "a relative JSON pointer such as 1/a"},
+    {"regex", is_regex, "a regular expression (ECMA-262)"}};
 
 constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
 constexpr bool is_hex(char c) { return is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f'); }
@@ -59,8 +65,13 @@ int elements(std::string_view& text, std::string_view units) {
 }  // namespace
 
 Format find_format(std::string_view name) {
-  const auto* found = std::ranges::find(kFormats, name, &std::pair<std::string_view, Format>::first);
-  return found == std::end(kFormats) ? nullptr : found->second;
+  const auto* found = std::ranges::find(kFormats, name, &Named::name);
+  return found == std::end(kFormats) ? nullptr : found->check;
+}
+
+std::string_view form_of(std::string_view name) {
+  const auto* found = std::ranges::find(kFormats, name, &Named::name);
+  return found == std::end(kFormats) ? std::string_view{} : found->form;
 }
 
 bool is_date(std::string_view text) {

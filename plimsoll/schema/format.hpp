@@ -9,6 +9,9 @@ using Format = bool (*)(std::string_view text);
 
 /// The check of a format of JSON Schema 2020-12 (Validation, section 7.3), or null when it is not known.
 Format find_format(std::string_view name);
+/// What a text of that format looks like, for messages: "a date such as 2026-01-31 (RFC 3339)"; empty when it is not
+/// known.
+std::string_view form_of(std::string_view name);
 
 // The standards behind each.
 bool is_date(std::string_view);                   ///< RFC 3339, full-date

@@ -118,6 +118,7 @@ struct Unit {
   std::string keyword;
   std::string message;  ///< empty: only what is below says something
   std::vector<Unit> below{};
+  std::string missing{};  ///< a member that must be there and is not
 };
 
 /// Why an instance is invalid: at most `cap` failures that say something.

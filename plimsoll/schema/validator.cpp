@@ -26,8 +26,8 @@ namespace {
 void flatten(std::vector<Unit>& units, std::vector<Failure>& failures) {
   for (auto& unit : units) {
     if (!unit.message.empty())
-      failures.push_back(
-          {std::move(unit.instance), std::move(unit.location), std::move(unit.keyword), std::move(unit.message)});
+      failures.push_back({std::move(unit.instance), std::move(unit.location), std::move(unit.keyword),
+                          std::move(unit.message), std::move(unit.missing)});
     flatten(unit.below, failures);
   }
 }

@@ -20,7 +20,8 @@ struct Failure {
   std::string instance;  ///< JSON pointer into the instance
   std::string schema;    ///< pointer (or absolute URI) of the keyword
   std::string keyword;
-  std::string message;  ///< a sentence: "must be at least 1"
+  std::string message;    ///< a sentence: "must be at least 1"
+  std::string missing{};  ///< a member of `instance` that must be there and is not
 };
 
 struct Program;

@@ -80,6 +80,9 @@ class Empty final : public contract::Contract {
                                                              schema::CompileOptions::Direction) const override {
     return fail(kInternal, "no schemas here");
   }
+  std::shared_ptr<const contract::Marked> marked(const json::Value& schema, contract::Mark mark) const override {
+    return std::make_shared<const contract::Marked>(schema, schema, mark);
+  }
   const json::Value& resolve(const json::Value& value) const override { return value; }
   const contract::Operation* find(std::string_view) const override { return nullptr; }
 };

@@ -4,6 +4,7 @@
 #include "plimsoll/database/migrations.hpp"
 #include "plimsoll/database/sqlite.hpp"
 #include "plimsoll/handler/docs/assets.hpp"
+#include "plimsoll/handler/hide.hpp"
 #include "plimsoll/handler/mock/credentials.hpp"
 #include "plimsoll/handler/upstream/upstream.hpp"
 #include "plimsoll/json/write.hpp"
@@ -281,6 +282,9 @@ contract::Complaints Instance::State::build(Handlers bound) {
   for (const auto& operation : contract->operations) {
     const auto before = complaints.size();
     auto handler = handler_of(operation, bound, complaints);
+    // Tables show what the schema of their rows allows; for all others it is seen to here.
+    if (handler && *handler && !operation.extension("table"))
+      handler = handler::hide_write_only(std::move(*handler), {*contract, operation, services});
     if (!handler)
       complaints.push_back(complaint(*contract, operation, std::string(handler.error().problem->code),
                                      "operation " + operation.id + ": " + handler.error().detail,

@@ -9,6 +9,7 @@
 #include "plimsoll/testkit/client.hpp"
 
 #include <fstream>
+#include <functional>
 #include <stdexcept>
 
 namespace plimsoll::testkit {
@@ -16,8 +17,10 @@ namespace plimsoll::testkit {
 /// An API served in this process from a contract, on a database of its own.
 class Api {
  public:
-  /// Statements that are run on the database before it is served.
-  explicit Api(const std::string& contract, const std::vector<std::string>& before = {}) : contract_(contract) {
+  /// `before`: statements that are run on the database before it is served; `bind` gives the program its handlers.
+  explicit Api(const std::string& contract, const std::vector<std::string>& before = {},
+               std::function<void(Application&)> bind = {})
+      : contract_(contract), bind_(std::move(bind)) {
     if (!before.empty()) {
       auto database = database::open_sqlite({.path = folder_ / "api.db"});
       if (!database) throw std::runtime_error(database.error().detail);
@@ -36,6 +39,7 @@ class Api {
     settings.config = folder_ / "plimsoll.yaml";
     settings.contract = folder_ / "api.yaml";
     Application application{settings.contract};
+    if (bind_) bind_(application);
     auto made = application.instance(settings);
     complaints.clear();
     if (!made) {
@@ -77,6 +81,7 @@ class Api {
  private:
   database::TestFolder folder_;
   std::string contract_;
+  std::function<void(Application&)> bind_;
 };
 
 /// The value of a member of a JSON object, as JSON text.

@@ -43,6 +43,8 @@ class Reader {
       } else if (!column.read_only) {
         if (merging && column.kind == Kind::json && member.value.is(Type::object)) change_.merged.push_back(*index);
         put(*index, member.value, merging);
+        auto& cell = change_.cells[*index];
+        if (creating && column.kept && cell) cell = keep_members(column, *cell, Cell{});
       }
     }
   }
@@ -219,6 +221,19 @@ std::string merged_json(std::string_view current, std::string_view patch) {
   Value made = target && target->is(Type::object) ? target->clone(arena) : Value::object({});
   merge(made, *change, arena);
   return json::to_string(made);
+}
+
+Cell keep_members(const Column& column, const Cell& wanted, const Cell& current) {
+  if (!column.kept) return wanted;
+  Arena arena{4096};
+  const auto read = [&](const Cell& cell) -> std::optional<Value> {
+    const auto* text = std::get_if<std::string>(&cell);
+    auto value = text ? json::parse(*text, arena) : Result<Value>(Value{});
+    return text && value ? std::optional(*value) : std::nullopt;
+  };
+  const auto sent = read(wanted), stored = read(current);
+  const auto kept = contract::keep_marked(*column.kept, sent ? &*sent : nullptr, stored ? &*stored : nullptr, arena);
+  return kept ? Cell{json::to_string(*kept)} : Cell{};
 }
 
 }  // namespace plimsoll::table

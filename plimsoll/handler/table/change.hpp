@@ -34,4 +34,7 @@ Result<Change> replacement(const Table& table, const json::Value& body, const Ch
 /// The merge of RFC 7396 on two JSON texts.
 std::string merged_json(std::string_view current, std::string_view patch);
 
+/// What a column is to hold where a client wants it to be `wanted`: members that clients cannot write stay as they are.
+database::Cell keep_members(const Column& column, const database::Cell& wanted, const database::Cell& current);
+
 }  // namespace plimsoll::table

@@ -78,8 +78,14 @@ constexpr config::Field kOwnerFields[] = {
     field<&OwnerOptions::except_roles>("except-roles", "Roles that see the rows of all owners."),
 };
 
-bool is_kind_word(const json::Value& type, std::string_view word) {
-  return type.is(Type::string) && type.string() == word;
+constexpr int kDeepest = 16;  ///< parts and references within each other
+
+/// What a `$ref` leads to, one step; the schema itself where there is none.
+const json::Value& follow_once(const json::Value& root, const json::Value& schema) {
+  auto* reference = schema.find("$ref");
+  if (!reference || !reference->is(Type::string) || !reference->string().starts_with("#")) return schema;
+  auto* target = json::resolve(root, reference->string().substr(1));
+  return target ? *target : schema;
 }
 
 /// Reads one entry, complaining into `wrong`.
@@ -107,11 +113,13 @@ class Reader {
   }
   std::optional<std::size_t> known(const Table& table, std::string_view column, const json::Value* at,
                                    std::string_view key);
-  void columns(Table& table, const json::Value& schema, int depth);
-  Column column(std::string_view name, const json::Value& declared);
+  void columns(Table& table, const json::Value& schema);
+  Column column(std::string_view name, std::span<const json::Value* const> declarations);
   void keys(Table& table, const TableOptions& options);
   void filters(Table& table, const json::Value* from);
   void embeds(Table& table, const json::Value* from);
+  void marks(Table& table, const json::Value& schema);
+  void check_hidden(const Table& table);
   void fill(Table& table);
 
   const json::Value& root_;
@@ -146,10 +154,83 @@ Types types_of(const json::Value& schema) {
   return types;
 }
 
+/// What all schemas that apply to a value say together: of `allOf` and `$ref` each part, of `anyOf` and `oneOf` what
+/// the alternatives have in common. `null` apart, which `admits_null` knows.
+struct Description {
+  std::optional<std::vector<std::string_view>> types;  ///< nothing: any
+  std::string_view format;
+  const json::Value* words = nullptr;  ///< `enum`
+  const json::Value* default_value = nullptr;
+
+  /// Both hold.
+  void and_also(Description other) {
+    if (!types)
+      types = std::move(other.types);
+    else if (other.types)
+      types = both(*types, *other.types);
+    if (format.empty()) format = other.format;
+    if (!words) words = other.words;
+    if (!default_value) default_value = other.default_value;
+  }
+  /// One of them holds.
+  void or_else(const Description& other) {
+    if (!types || !other.types) {
+      types.reset();
+    } else {
+      for (auto type : *other.types)
+        if (std::ranges::find(*types, type) == types->end()) types->push_back(type);
+    }
+    if (format != other.format) format = {};
+    if (words != other.words) words = nullptr;
+    if (default_value != other.default_value) default_value = nullptr;
+  }
+  static std::vector<std::string_view> both(const std::vector<std::string_view>& a,
+                                            const std::vector<std::string_view>& b) {
+    const auto takes = [](const std::vector<std::string_view>& types, std::string_view type) {
+      return std::ranges::any_of(types,
+                                 [&](auto one) { return one == type || (one == "number" && type == "integer"); });
+    };
+    std::vector<std::string_view> made;
+    for (auto* list : {&a, &b})
+      for (auto type : *list)
+        if (takes(a, type) && takes(b, type) && std::ranges::find(made, type) == made.end()) made.push_back(type);
+    return made;
+  }
+};
+
+Description describe(const json::Value& root, const json::Value& schema, int depth = 0) {
+  Description made;
+  if (depth > kDeepest || !schema.is(Type::object)) return made;
+  if (auto types = types_of(schema); !types.names.empty()) made.types = std::move(types.names);
+  if (auto* format = schema.find("format"); format && format->is(Type::string)) made.format = format->string();
+  made.words = schema.find("enum");
+  made.default_value = schema.find("default");
+  if (const auto& target = follow_once(root, schema); &target != &schema)
+    made.and_also(describe(root, target, depth + 1));
+  if (auto* parts = schema.find("allOf"))
+    for (auto& part : parts->array()) made.and_also(describe(root, part, depth + 1));
+  for (std::string_view keyword : {"anyOf", "oneOf"}) {
+    std::optional<Description> choice;
+    if (auto* parts = schema.find(keyword))
+      for (auto& part : parts->array()) {
+        // `anyOf: [X, {type: null}]` is how 3.1 says that a reference may be null.
+        if (auto types = types_of(follow(root, part)); types.names.empty() && types.null) continue;
+        auto one = describe(root, part, depth + 1);
+        if (choice)
+          choice->or_else(one);
+        else
+          choice = std::move(one);
+      }
+    if (choice) made.and_also(std::move(*choice));
+  }
+  return made;
+}
+
 /// Whether null is valid, as far as types, listed values and combinations of schemas say.
-bool admits_null(const json::Value& root, const json::Value& declared, int depth = 0) {
-  const auto& schema = follow(root, declared);
-  if (depth > 8) return true;
+bool admits_null(const json::Value& root, const json::Value& schema, int depth = 0) {
+  if (depth > kDeepest) return true;
+  if (const auto& target = follow_once(root, schema); &target != &schema && !admits_null(root, target, depth + 1))
+    return false;
   if (schema.is(Type::boolean)) return schema.boolean();
   const auto types = types_of(schema);
   if (!types.names.empty() && !types.null) return false;
@@ -163,22 +244,15 @@ bool admits_null(const json::Value& root, const json::Value& declared, int depth
   return true;
 }
 
-bool says(const json::Value& schema, std::string_view keyword) {
-  auto* value = schema.find(keyword);
-  return value && value->is(Type::boolean) && value->boolean();
-}
-
-Kind kind_of(const json::Value& schema, const Types& types) {
-  const auto* format_value = schema.find("format");
-  const auto format = format_value && format_value->is(Type::string) ? format_value->string() : std::string_view{};
-  if (types.names.size() != 1) {
-    if (auto* words = schema.find("enum");
-        types.names.empty() && words && !words->array().empty() &&
-        std::ranges::all_of(words->array(), [](auto& w) { return w.is(Type::string); }))
+Kind kind_of(const Description& described) {
+  const auto format = described.format;
+  if (!described.types || described.types->size() != 1) {
+    if (!described.types && described.words && !described.words->array().empty() &&
+        std::ranges::all_of(described.words->array(), [](auto& w) { return w.is(Type::string); }))
       return Kind::text;
     return Kind::json;
   }
-  const auto type = types.names[0];
+  const auto type = described.types->front();
   if (type == "string") return format == "decimal" ? Kind::decimal : format == "date-time" ? Kind::instant : Kind::text;
   if (type == "integer") return Kind::integer;
   if (type == "number") return format == "decimal" ? Kind::number : Kind::real;
@@ -199,48 +273,49 @@ std::optional<std::size_t> Reader::known(const Table& table, std::string_view co
   return std::nullopt;
 }
 
-Column Reader::column(std::string_view name, const json::Value& declared) {
-  const json::Value* schema = &follow(root_, declared);
-  // `anyOf: [X, {type: null}]` is how 3.1 says that a reference may be null.
-  for (std::string_view keyword : {"anyOf", "oneOf"})
-    if (auto* choices = schema->find(keyword); choices && choices->array().size() == 2)
-      for (std::size_t i = 0; i < 2; ++i)
-        if (auto* type = follow(root_, choices->array()[i]).find("type"); type && is_kind_word(*type, "null")) {
-          schema = &follow(root_, choices->array()[1 - i]);
-          break;
-        }
-  const auto types = types_of(*schema);
-  Column made{.name = std::string(name), .kind = kind_of(*schema, types), .schema = schema};
-  made.nullable = admits_null(root_, declared);
-  made.read_only = says(*schema, "readOnly") || says(declared, "readOnly");
-  made.write_only = says(*schema, "writeOnly") || says(declared, "writeOnly");
-  made.default_value = declared.find("default") ? declared.find("default") : schema->find("default");
-  return made;
-}
-
-void Reader::columns(Table& table, const json::Value& declared, int depth) {
-  const auto& schema = follow(root_, declared);
-  if (depth > 8) return;
+/// All that the parts of a schema declare for each property.
+using Declarations = std::vector<const json::Value*>;
+void gather(const json::Value& root, const json::Value& schema,
+            std::vector<std::pair<std::string_view, Declarations>>& into, int depth = 0) {
+  if (depth > kDeepest) return;
+  if (const auto& target = follow_once(root, schema); &target != &schema) gather(root, target, into, depth + 1);
   if (auto* parts = schema.find("allOf"))
-    for (auto& part : parts->array()) columns(table, part, depth + 1);
+    for (auto& part : parts->array()) gather(root, part, into, depth + 1);
   if (auto* properties = schema.find("properties"))
     for (auto& property : properties->object()) {
-      auto made = column(property.key, property.value);
-      if (auto known = table.column(property.key))
-        table.columns[*known] = std::move(made);
+      const auto known = std::ranges::find(into, property.key, &std::pair<std::string_view, Declarations>::first);
+      if (known != into.end())
+        known->second.push_back(&property.value);
       else
-        table.columns.push_back(std::move(made));
+        into.emplace_back(property.key, Declarations{&property.value});
     }
 }
 
-/// A property is required where any part says so; null where its type allows it.
-void require(const json::Value& root, const json::Value& declared, std::vector<std::string_view>& names,
-             int depth = 0) {
-  const auto& schema = follow(root, declared);
-  if (depth > 8) return;
+Column Reader::column(std::string_view name, std::span<const json::Value* const> declarations) {
+  Description described;
+  for (const auto* declared : declarations) described.and_also(describe(root_, *declared));
+  return {.name = std::string(name),
+          .kind = kind_of(described),
+          .nullable = std::ranges::all_of(declarations, [&](auto* declared) { return admits_null(root_, *declared); }),
+          .format = described.format,
+          .words = described.words,
+          .schema = declarations.front(),
+          .default_value = described.default_value};
+}
+
+void Reader::columns(Table& table, const json::Value& schema) {
+  std::vector<std::pair<std::string_view, Declarations>> found;
+  gather(root_, schema, found);
+  for (auto& [name, declarations] : found) table.columns.push_back(column(name, declarations));
+}
+
+/// A property is required where any part says so.
+void require(const json::Value& root, const json::Value& schema, std::vector<std::string_view>& names, int depth = 0) {
+  if (depth > kDeepest) return;
   if (auto* list = schema.find("required"))
     for (auto& name : list->array())
       if (name.is(Type::string)) names.push_back(name.string());
+  if (const auto& target = follow_once(root, schema); &target != &schema) require(root, target, names, depth + 1);
   if (auto* parts = schema.find("allOf"))
     for (auto& part : parts->array()) require(root, part, names, depth + 1);
 }
@@ -330,6 +405,48 @@ void Reader::embeds(Table& table, const json::Value* from) {
   }
 }
 
+/// What clients may write and see of each column, and of the members inside it.
+void Reader::marks(Table& table, const json::Value& schema) {
+  const auto find = [&](contract::Mark mark) {
+    auto found = std::make_shared<const contract::Marked>(root_, schema, mark);
+    if (const auto& undecided = found->undecided())
+      complain(undecided->at, "schema",
+               "\"" + std::string(contract::kMarkNames[static_cast<std::size_t>(mark)]) + "\" of member \"" +
+                   undecided->member + "\" of table \"" + table.name + "\" depends on the data: " + undecided->what,
+               "Mark the member in every alternative that declares it, or beside them, or in none.");
+    return found;
+  };
+  table.read_only = find(contract::Mark::read_only);
+  table.write_only = find(contract::Mark::write_only);
+  for (auto& column : table.columns) {
+    const auto look = [&](const contract::Marked& marked, bool& whole, const contract::MarkedPlace*& inside) {
+      const auto* row = marked.place();
+      const auto* place = row ? row->member(column.name) : nullptr;
+      whole = (row && row->marked) || (place && place->marked);
+      if (!whole && place && column.kind == Kind::json) inside = place;
+    };
+    look(*table.read_only, column.read_only, column.kept);
+    look(*table.write_only, column.write_only, column.hidden);
+  }
+}
+
+/// Who can filter or sort by what is never shown can find it out.
+void Reader::check_hidden(const Table& table) {
+  const auto look = [&](std::size_t column, std::string_view key) {
+    if (table.columns[column].write_only)
+      complain(at_.find(key), key,
+               "\"" + table.columns[column].name + "\" is `writeOnly`, and `" + std::string(key) +
+                   "` would show what it holds",
+               "Leave it out of `" + std::string(key) + "`, or take `writeOnly` from the schema.");
+  };
+  look(table.key, "key");
+  for (auto& filter : table.filters) look(filter.column, "filters");
+  for (auto column : table.sort) look(column, "sort");
+  for (auto column : table.search) look(column, "search");
+  for (auto& embed : table.embeds)
+    if (!embed.on.empty()) look(*table.column(embed.on), "embeds");
+}
+
 /// By name: `created_at` and `updated_at` (or camel case), where clients cannot write them.
 void Reader::fill(Table& table) {
   for (auto& column : table.columns) {
@@ -357,8 +474,8 @@ std::optional<Table> Reader::read(std::string_view name) {
       return std::nullopt;
     }
   }
-  table.schema = &follow(root_, *schema);
-  columns(table, *schema, 0);
+  table.schema = schema;
+  columns(table, *schema);
   std::vector<std::string_view> required;
   require(root_, *schema, required);
   for (auto& column : table.columns)
@@ -368,6 +485,7 @@ std::optional<Table> Reader::read(std::string_view name) {
              "Its properties are the columns; list them.");
     return std::nullopt;
   }
+  marks(table, *schema);
   keys(table, options);
   filters(table, options.filters);
   for (auto& column : options.sort)
@@ -384,6 +502,7 @@ std::optional<Table> Reader::read(std::string_view name) {
       table.search.push_back(*found);
     }
   embeds(table, options.embeds);
+  check_hidden(table);
   PageOptions page;
   if (options_of(options.page, "page", kPageFields, &page)) {
     if (page.standard > page.max) page.standard = page.max;
@@ -413,6 +532,10 @@ void check_embeds(Model& model, std::vector<Wrong>& wrong) {
       else if (embed.many() && !other->column(embed.by))
         complain("embed \"" + embed.name + "\": table \"" + embed.table + "\" has no column \"" + embed.by + "\"",
                  "Name the column there that holds this row's key.");
+      else if (embed.many() && other->columns[*other->column(embed.by)].write_only)
+        complain("embed \"" + embed.name + "\": \"" + embed.by + "\" of table \"" + embed.table +
+                     "\" is `writeOnly`, and the embed would show what it holds",
+                 "Leave the embed out, or take `writeOnly` from the schema.");
       else if (table.column(embed.name))
         complain("embed \"" + embed.name + "\" has the name of a column", "Give it another name.");
     }

@@ -34,8 +34,12 @@ struct Column {
   bool nullable = false;    ///< null is a value of its schema; else what is null in the database is absent
   bool read_only = false;   ///< clients cannot write it
   bool write_only = false;  ///< never shown
+  const contract::MarkedPlace* kept = nullptr;    ///< members of its JSON value that clients cannot write
+  const contract::MarkedPlace* hidden = nullptr;  ///< members of its JSON value that are never shown
   Filled filled = Filled::no;
-  const json::Value* schema = nullptr;         ///< resolved
+  std::string_view format;                     ///< that its values have
+  const json::Value* words = nullptr;          ///< the values that `enum` lists
+  const json::Value* schema = nullptr;         ///< as it is declared
   const json::Value* default_value = nullptr;  ///< where a client says nothing
   /// A row without it is valid, one in which it is null is not: it is left out of rows in which it is NULL.
   bool absent_when_null() const { return !required && !nullable; }
@@ -82,6 +86,7 @@ struct Table {
   const json::Value* schema = nullptr;
   const json::Value* at = nullptr;  ///< where it is declared
   std::string pointer;
+  std::shared_ptr<const contract::Marked> read_only, write_only;  ///< what `kept` and `hidden` of columns belong to
 
   std::optional<std::size_t> column(std::string_view name) const {
     for (std::size_t i = 0; i < columns.size(); ++i)
@@ -94,6 +99,12 @@ struct Table {
     return nullptr;
   }
   const Column& key_column() const { return columns[key]; }
+  /// Whether JSON values of it hold members that clients cannot write.
+  bool keeps_members() const {
+    for (auto& c : columns)
+      if (c.kept) return true;
+    return false;
+  }
 };
 
 /// All tables of a document. Refers to the document.

@@ -2,6 +2,7 @@
 #include "plimsoll/handler/table/parameters.hpp"
 #include "plimsoll/http/conditional.hpp"
 #include "plimsoll/json/write.hpp"
+#include "plimsoll/schema/format.hpp"
 
 #include <algorithm>
 
@@ -141,6 +142,9 @@ class List final : public Operation {
     }
     auto cell = to_cell(column, value);
     if (!cell) return refuse_query(name, cell.error().keyword, cell.error().sentence);
+    if (column.kind == Kind::text)
+      if (const auto is_right = schema::find_format(column.format); is_right && !is_right(value.string()))
+        return refuse_query(name, "format", "must be " + std::string(schema::form_of(column.format)));
     return std::move(*cell);
   }
 

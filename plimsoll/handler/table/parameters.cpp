@@ -4,6 +4,7 @@
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/pointer.hpp"
 #include "plimsoll/json/write.hpp"
+#include "plimsoll/schema/format.hpp"
 
 #include <algorithm>
 
@@ -29,13 +30,15 @@ void write_value_schema(Writer& out, const Column& column, bool with_words) {
       out.key("type").string("string").key("pattern").string("^-?[0-9]{1,100}(\\.[0-9]{1,100})?$");
       break;
     case Kind::instant:
-      out.key("type").string("string").key("pattern");
-      out.string(
-          "^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2}))?$");
+      out.key("type").string("string").key("anyOf").begin_array();
+      for (std::string_view format : {"date-time", "date"})
+        out.begin_object().key("format").string(format).end_object();
+      out.end_array();
       break;
     default:
       out.key("type").string("string").key("maxLength").integer(1'000);
-      if (auto* words = column.schema->find("enum"); with_words && words) {
+      if (schema::find_format(column.format)) out.key("format").string(column.format);
+      if (auto* words = column.words; with_words && words) {
         out.key("enum").begin_array();
         for (auto& word : words->array())
           if (word.is(Type::string)) out.value(word);

@@ -3,16 +3,19 @@
 #include "plimsoll/handler/table/selection.hpp"
 #include "plimsoll/handler/table/value.hpp"
 
+#include <memory>
 #include <string>
 #include <vector>
 
 namespace plimsoll::table {
 
 /// Writes rows of `list_statements` and `row_statement` as JSON objects. What is NULL is null where the column's schema
-/// has that value, and absent where it has not.
+/// has that value, and absent where it has not; members of JSON values that are never shown are left out.
 class RowWriter {
  public:
-  RowWriter(const Table& table, const Selection& selection);
+  /// What becomes of members that the schema marks `writeOnly`, inside columns that the selection has.
+  enum class Hidden : std::uint8_t { left_out, shown };
+  RowWriter(const Table& table, const Selection& selection, Hidden hidden = Hidden::left_out);
   void append(std::string& out, std::span<const database::Field> fields) const;
   /// The columns shown, embeds included.
   std::size_t size() const { return columns_.size(); }
@@ -22,8 +25,11 @@ class RowWriter {
     std::string before;  ///< `,"total":`
     Kind kind;
     bool absent_when_null;
+    const contract::MarkedPlace* hidden = nullptr;
   };
+  const contract::MarkedPlace* hidden_in(const Selection::Embedded& embedded);
   std::vector<Column> columns_;
+  std::vector<std::unique_ptr<contract::MarkedPlace>> places_;  ///< of embedded rows
 };
 
 /// A row by key, as JSON.

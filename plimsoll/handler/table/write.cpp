@@ -1,5 +1,6 @@
 #include "plimsoll/handler/table/write.hpp"
 
+#include "plimsoll/contract/parameters.hpp"
 #include "plimsoll/http/conditional.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/pointer.hpp"
@@ -51,7 +52,7 @@ Writing::Writing(std::shared_ptr<const Model> model, Plan plan, const Build& bui
       shown_(everything(table())),
       all_(all_columns(table())),
       writer_(table(), shown_),
-      whole_(table(), all_) {
+      whole_(table(), all_, RowWriter::Hidden::shown) {
   auto compiled = build.contract.compile(*table().schema, schema::CompileOptions::Direction::none);
   if (compiled) validator_ = std::make_shared<const schema::Validator>(std::move(*compiled));
   for (auto& other : build.contract.operations) {
@@ -91,12 +92,13 @@ Result<> Writing::check(const Row& row, const Row* before, std::string_view pref
     const auto old_text = to_json(whole_, *before);
     if (auto old = json::parse(old_text, arena))
       for (auto& known : validator_->validate(*old))
-        std::erase_if(failures, [&](auto& f) { return f.instance == known.instance && f.keyword == known.keyword; });
+        std::erase_if(failures, [&](auto& f) {
+          return f.instance == known.instance && f.keyword == known.keyword && f.missing == known.missing;
+        });
   }
   if (failures.empty()) return {};
   std::vector<FieldError> fields;
-  for (auto& failure : failures)
-    fields.push_back({"body", std::string(prefix) + failure.instance, failure.keyword, failure.message});
+  for (auto& failure : failures) fields.push_back(contract::field_error("body", prefix, failure));
   return std::unexpected(wrong_fields(kInvalidRow, std::move(fields)));
 }
 
@@ -115,7 +117,7 @@ Error Writing::all_told(Error error, const json::Value& body, std::string_view p
     const auto pointer = std::string(prefix) + failure.instance;
     const auto told = std::span(fields).first(known);
     if (std::ranges::none_of(told, [&](auto& field) { return field.pointer == pointer; }))
-      fields.push_back({"body", pointer, failure.keyword, failure.message});
+      fields.push_back(contract::field_error("body", prefix, failure));
   }
   return wrong_fields(*error.problem, std::move(fields));
 }
@@ -151,6 +153,9 @@ Task<Result<Row>> Writing::change(Session& session, const Wanted& wanted, Change
       change.cells[column] = merged_json(there.index() == 3 ? std::get<std::string>(there) : std::string("{}"),
                                          std::get<std::string>(*change.cells[column]));
     }
+  for (std::size_t i = 0; before && i < change.cells.size(); ++i)
+    if (change.cells[i] && table().columns[i].kept)
+      change.cells[i] = keep_members(table().columns[i], *change.cells[i], (*before)[i]);
   Statement statement;
   bool meant = false;  // something beside the time of the change
   for (std::size_t i = 0; i < change.cells.size(); ++i)
@@ -293,7 +298,8 @@ class ChangeOne final : public Writing {
   Task<Result<Response>> in_transaction(const Request& request, Context& context, Session& session,
                                         const Wanted& wanted, const Change& asked) const {
     std::optional<Row> before;
-    if (conditional(request) || (plan_.action != Action::remove && (validates() || !asked.merged.empty()))) {
+    const bool needed = validates() || !asked.merged.empty() || table().keeps_members();
+    if (conditional(request) || (plan_.action != Action::remove && needed)) {
       auto there = co_await current(session, wanted);
       if (!there) co_return std::unexpected(std::move(there).error());
       if (!*there) co_return fail(kNoSuchRow);
