@@ -6,10 +6,9 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set_target_properties(plimsoll_everything PROPERTIES EXPORT_NAME plimsoll)
-set_target_properties(plimsoll_boost PROPERTIES EXPORT_NAME boost)
 target_compile_features(plimsoll_everything INTERFACE cxx_std_23)
 install(TARGETS plimsoll RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(TARGETS plimsoll_everything plimsoll_boost ${PLIMSOLL_ROOMS} EXPORT plimsoll-targets
+install(TARGETS plimsoll_everything ${PLIMSOLL_ROOMS} EXPORT plimsoll-targets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY plimsoll DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.hpp")
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -1,11 +1,6 @@
 # A room is a folder below plimsoll/: a library of its own that links only its elders. Sources are globbed, so that a new
 # policy or backend is a new file and no line here. Beside a source stand its test (x_test.cpp), benchmark (x_bench.cpp)
 # and fuzz target (x_fuzz.cpp).
-# Boost, headers only, as every source of ours sees it.
-add_library(plimsoll_boost INTERFACE)
-target_link_libraries(plimsoll_boost INTERFACE Boost::headers)
-target_compile_definitions(plimsoll_boost INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_DISABLE_BOOST_COROUTINE BOOST_ASIO_HAS_STD_INVOKE_RESULT)
-
 set(PLIMSOLL_ROOMS "" CACHE INTERNAL "")
 
 set(Python3_EXECUTABLE /usr/bin/python3 CACHE FILEPATH "Python")

@@ -3,6 +3,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include <utility>
+
 namespace plimsoll {
 
 Descriptor::Descriptor(Loop& loop, int descriptor) : loop_(loop), descriptor_(descriptor) {
@@ -12,8 +14,14 @@ Descriptor::Descriptor(Loop& loop, int descriptor) : loop_(loop), descriptor_(de
 }
 
 Descriptor::~Descriptor() {
+  if (descriptor_ < 0) return;
   loop_.forget(*this);
   ::close(descriptor_);
+}
+
+int Descriptor::release() noexcept {
+  loop_.forget(*this);
+  return std::exchange(descriptor_, -1);
 }
 
 void Descriptor::happened(std::uint32_t events) {

@@ -36,6 +36,8 @@ class Descriptor {
   Descriptor& operator=(const Descriptor&) = delete;
 
   int get() const noexcept { return descriptor_; }
+  /// Lets go of it: no longer watched, and not closed. Nobody may wait.
+  int release() noexcept;
   Loop& loop() const noexcept { return loop_; }
 
   /// Whether a read (write) may find something; false until the next edge after `read_all` (`write_full`).

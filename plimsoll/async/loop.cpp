@@ -1,15 +1,11 @@
 #include "plimsoll/async/loop.hpp"
 
-#include "plimsoll/async/asio.hpp"
 #include "plimsoll/async/descriptor.hpp"
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 
 #include <array>
 #include <atomic>
@@ -19,20 +15,13 @@
 #include <vector>
 
 namespace plimsoll {
-namespace asio = boost::asio;
 
 constexpr Nanoseconds kTick = 5 * kMillisecond;
 
 static std::uint64_t tick_of(Nanoseconds since_start) { return static_cast<std::uint64_t>(since_start / kTick); }
 
-namespace details {
-thread_local std::size_t asio_operations = 0;
-}
-
-/// Descriptors of ours stand in an epoll of their own: edges are registered once for the life of a connection, and a
-/// turn costs one system call however many connections it serves. So does a timer: it is set when a loop falls asleep
-/// and when it wakes, never for an alarm. While something of Asio's is under way (a call to another service) the epoll
-/// is one more descriptor to Asio, and the loop waits there.
+/// Edges are registered once for the life of a connection, and a turn costs one system call however many connections it
+/// serves. The timer is one more descriptor: it is set when a loop falls asleep and when it wakes, never for an alarm.
 struct Loop::Impl {
   explicit Impl(Loop& loop) : loop(loop) {
     if (!add(timer, EPOLLET, this) || !add(bell, EPOLLET, &bell))
@@ -41,17 +30,14 @@ struct Loop::Impl {
   ~Impl() {
     ::close(timer);
     ::close(bell);
+    ::close(epoll);
   }
   Loop& loop;
-  // Descriptors are touched by the loop's own thread alone; others only post, and that stays locked.
-  asio::io_context context{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO};
-  // Without it the context stops, and answers at once for ever after, when all it waits for comes in one turn.
-  asio::executor_work_guard<asio::io_context::executor_type> in_use{context.get_executor()};
-  asio::posix::stream_descriptor epoll{context, ::epoll_create1(EPOLL_CLOEXEC)};
+  int epoll = ::epoll_create1(EPOLL_CLOEXEC);
   int timer = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
   int bell = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);  ///< rung by other threads that post while the loop waits
   Nanoseconds started = system_clock().steady();
-  bool listening = false, ticking = false;
+  bool ticking = false;
   std::uint64_t turns = 0, turns_at_tick = 0;
   Deferred *deferred = nullptr, **deferred_end = &deferred;
   std::array<epoll_event, 256> events;
@@ -64,7 +50,7 @@ struct Loop::Impl {
 
   bool add(int descriptor, std::uint32_t how, void* who) noexcept {
     epoll_event event{.events = EPOLLIN | how, .data = {.ptr = who}};
-    return descriptor >= 0 && ::epoll_ctl(epoll.native_handle(), EPOLL_CTL_ADD, descriptor, &event) == 0;
+    return descriptor >= 0 && ::epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event) == 0;
   }
 
   /// After `first`, then each `again`; zero: not.
@@ -112,38 +98,16 @@ struct Loop::Impl {
     (void)!::write(bell, &one, sizeof one);
   }
   bool nothing_to_do() const { return !any_posted.load() && !deferred; }
-  bool over() const {
-    return nothing_to_do() && !loop.running_ && !details::asio_operations && !expected.load(std::memory_order_acquire);
-  }
+  bool over() const { return nothing_to_do() && !loop.running_ && !expected.load(std::memory_order_acquire); }
 
   void turn() {
-    if (details::asio_operations)
-      wait_in_asio();
-    else
-      wait();
+    wait();
     run_posted();
     if (deferred) run_deferred();
   }
   void wait() {
     waiting.store(true);
-    take_events(nothing_to_do() ? -1 : 0);
-  }
-  void wait_in_asio() {
-    if (!listening) {
-      listening = true;
-      epoll.async_wait(asio::posix::stream_descriptor::wait_read,
-                       [this](boost::system::error_code) { listening = false; });
-    }
-    waiting.store(true);
-    if (nothing_to_do())
-      context.run_one();
-    else
-      context.poll();
-    loop.begin_turn();
-    take_events(0);
-  }
-  void take_events(int patience) {
-    event_count = ::epoll_wait(epoll.native_handle(), events.data(), static_cast<int>(events.size()), patience);
+    event_count = ::epoll_wait(epoll, events.data(), static_cast<int>(events.size()), nothing_to_do() ? -1 : 0);
     waiting.store(false, std::memory_order_relaxed);
     if (event_count <= 0) return;
     const bool alone = event_count == 1 && events[0].data.ptr == this;
@@ -186,13 +150,6 @@ struct Loop::Impl {
       what->run(*what);
     }
   }
-  /// Lets go of what Asio holds of ours.
-  void leave_asio() {
-    if (!listening) return;
-    epoll.cancel();
-    while (listening && context.run_one()) {}
-    context.restart();
-  }
 };
 
 Loop::Loop() : impl_(std::make_unique<Impl>(*this)) { begin_turn(); }
@@ -200,7 +157,6 @@ Loop::Loop() : impl_(std::make_unique<Impl>(*this)) { begin_turn(); }
 Loop::~Loop() {
   while (impl_->deferred) impl_->run_deferred();
 }
-asio::io_context& Loop::context() { return impl_->context; }
 std::uint64_t Loop::tick_in(Nanoseconds span) { return tick_of(now() + span - impl_->started) + 1; }
 
 void Loop::begin_turn() const noexcept {
@@ -234,7 +190,6 @@ void Loop::spawn(Scope& scope, Task<> work) {
 
 void Loop::run() {
   while (!impl_->over()) impl_->turn();
-  impl_->leave_asio();
 }
 
 void Loop::expect() { impl_->expected.fetch_add(1, std::memory_order_relaxed); }
@@ -256,12 +211,12 @@ void Loop::defer(Deferred& what) noexcept {
 
 bool Loop::watch(int descriptor, Descriptor& who) noexcept {
   epoll_event event{.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.ptr = &who}};
-  return ::epoll_ctl(impl_->epoll.native_handle(), EPOLL_CTL_ADD, descriptor, &event) == 0;
+  return ::epoll_ctl(impl_->epoll, EPOLL_CTL_ADD, descriptor, &event) == 0;
 }
 
 void Loop::forget(Descriptor& who) noexcept {
   // Said aloud, because a close does not do it while another process or thread holds a copy of the descriptor.
-  ::epoll_ctl(impl_->epoll.native_handle(), EPOLL_CTL_DEL, who.get(), nullptr);
+  ::epoll_ctl(impl_->epoll, EPOLL_CTL_DEL, who.get(), nullptr);
   // What has been fetched already must not be delivered.
   for (auto i = impl_->event; i < impl_->event_count; ++i)
     if (auto& event = impl_->events[static_cast<std::size_t>(i)]; event.data.ptr == &who) event.data.ptr = nullptr;

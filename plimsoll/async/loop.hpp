@@ -12,10 +12,6 @@
 #include <utility>
 #include <vector>
 
-namespace boost::asio {
-class io_context;
-}
-
 namespace plimsoll {
 
 class Descriptor;  // async/descriptor.hpp
@@ -33,7 +29,7 @@ class Deferred {
   bool pending_ = false;
 };
 
-/// One thread's event loop: the sockets, timers and lines of work of that thread. Asio is behind `context()`.
+/// One thread's event loop: the sockets, timers and lines of work of that thread.
 class Loop {
  public:
   Loop();
@@ -81,7 +77,6 @@ class Loop {
     return *made;
   }
 
-  boost::asio::io_context& context();
   Wheel& wheel() { return wheel_; }
   std::uint64_t tick_in(Nanoseconds span);
   std::size_t running() const { return running_; }

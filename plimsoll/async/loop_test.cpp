@@ -1,6 +1,5 @@
 #include "plimsoll/async/loop.hpp"
 
-#include "plimsoll/async/asio.hpp"
 #include "plimsoll/async/blocking.hpp"
 #include "plimsoll/async/descriptor.hpp"
 #include "plimsoll/async/pause.hpp"
@@ -10,8 +9,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include <chrono>
 #include <stdexcept>
@@ -21,7 +18,6 @@
 namespace plimsoll {
 namespace {
 
-namespace asio = boost::asio;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
@@ -36,14 +32,6 @@ Task<Result<int>> later(Loop& loop, Nanoseconds span, int value, int* ended = nu
     const Scope* scope = co_await this_scope();
     co_return std::unexpected(error_of(scope->stopped()));
   }
-  co_return value;
-}
-/// The same by a timer of Asio.
-Task<Result<int>> asio_later(Loop& loop, std::chrono::nanoseconds span, int value, int* ended = nullptr) {
-  asio::steady_timer timer{loop.context(), span};
-  auto waited = co_await timer.async_wait(use_task);
-  if (ended) ++*ended;
-  if (!waited) co_return std::unexpected(waited.error());
   co_return value;
 }
 Task<Result<int>> throws() {
@@ -94,9 +82,6 @@ TEST(Loop, ADeadlineCutsWorkAndWaitsForItsEnd) {
     EXPECT_EQ(code_of(cut), "deadline-exceeded");
     EXPECT_EQ(ended, 1);
     EXPECT_GE(Clock::now() - began, 20ms);
-    const auto asio_cut = co_await within(loop, 20 * kMillisecond, asio_later(loop, 1h, 1, &ended));
-    EXPECT_EQ(code_of(asio_cut), "deadline-exceeded");
-    EXPECT_EQ(ended, 2);
     const auto in_time = co_await within(loop, kLong, later(loop, kMillisecond, 7));
     EXPECT_EQ(in_time.value_or(0), 7);
     const auto nested = co_await within(loop, 20 * kMillisecond, within(loop, kLong, later(loop, kLong, 1)));
@@ -227,24 +212,20 @@ TEST(Descriptors, WakeAtTheEdgeAtTheDeadlineAndWhenStopped) {
   });
 }
 
-// Asio's context stops for good when it runs out of work. Here both that it waits for, the last operation of Asio and
-// the loop's own descriptors, come at once, in a turn that does not wait because something was posted.
-TEST(Loop, AsioGoesOnThoughAllThatItWaitedForCameAtOnce) {
+// What is let go of is no longer watched, and is watched anew by whoever takes it.
+TEST(Descriptors, OneThatIsReleasedStaysOpenAndCanBeWatchedAgain) {
   run([](Loop& loop) -> Task<> {
     const Pair pair;
-    Descriptor mine{loop, pair.ends[0]};
-    asio::steady_timer timer{loop.context(), 1ms};
-    loop.post([&] {
-      EXPECT_EQ(::send(pair.ends[1], "x", 1, 0), 1);
-      while (Clock::now() < timer.expiry()) {}
-      loop.post([] {});
-    });
-    auto first = co_await timer.async_wait(use_task);
-    EXPECT_TRUE(first);
-    (void)co_await later(loop, 10 * kMillisecond, 1);  // after the turn, which is where it stopped
-    EXPECT_FALSE(loop.context().stopped());            // if it is, what follows never ends
-    const auto second = co_await asio_later(loop, 1ms, 7);
-    EXPECT_EQ(second.value_or(0), 7);
+    int released = -1;
+    {
+      Descriptor first{loop, pair.ends[0]};
+      released = first.release();
+    }
+    EXPECT_EQ(released, pair.ends[0]);
+    EXPECT_EQ(::send(pair.ends[1], "x", 1, 0), 1);
+    Descriptor second{loop, released};
+    const auto ready = co_await second.readable(kLong);
+    EXPECT_EQ(ready, Wake::ready);
     ::close(pair.ends[1]);
   });
 }
@@ -345,7 +326,7 @@ TEST(Wheel, TellsUntilWhenNothingIsDue) {
   EXPECT_EQ(wheel.next_due(), 300u + Wheel::kSlots);
 }
 
-/// Waits four times as long as it may take to fall asleep, and once with something of Asio's own in between.
+/// Waits four times as long as it may take to fall asleep, and once for another thread in between.
 TEST(Loop, SleepsWhileNothingIsDueAndIsInTimeAllTheSame) {
   run([](Loop& loop) -> Task<> {
     rusage before{}, after{};
@@ -357,8 +338,11 @@ TEST(Loop, SleepsWhileNothingIsDueAndIsInTimeAllTheSame) {
     ::getrusage(RUSAGE_THREAD, &after);
     EXPECT_LT(after.ru_nvcsw - before.ru_nvcsw, 50) << "a tick each 5 ms were 200";
     // An alarm is armed by the time that it is, not by the time at which the loop fell asleep.
-    const auto rested = co_await asio_later(loop, 300ms, 1);
-    EXPECT_TRUE(rested);
+    Threads threads{1};
+    (void)co_await blocking(loop, threads, [] {
+      std::this_thread::sleep_for(300ms);
+      return 0;
+    });
     const auto again = Clock::now();
     const auto second = co_await later(loop, 200 * kMillisecond, 1);
     EXPECT_TRUE(second);

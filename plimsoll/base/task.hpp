@@ -97,7 +97,7 @@ struct PromiseOf<void> : PromiseBase {
   }
 };
 
-/// A coroutine that starts when it is awaited, is awaited once, and stays on its thread. Knows nothing of Asio.
+/// A coroutine that starts when it is awaited, is awaited once, and stays on its thread. Knows no event loop.
 template <class T = void>
 class PLIMSOLL_TASK Task {
  public:

@@ -37,32 +37,33 @@ std::string_view Answer::find(std::string_view name) const {
   return {};
 }
 
-Result<std::size_t> ResponseReader::feed(std::string_view bytes) {
+Result<ResponseReader::Step> ResponseReader::read(std::string_view bytes) {
   const auto all = bytes.size();
+  const bool had_head = head_complete_;
   begun_ = begun_ || all > 0;
   while (!bytes.empty() && state_ != State::whole) {
     if (state_ == State::body || state_ == State::chunk || state_ == State::until_close) {
       const auto size = state_ == State::until_close
                             ? bytes.size()
                             : static_cast<std::size_t>(std::min<std::uint64_t>(left_, bytes.size()));
-      if (auto done = append(bytes.substr(0, size)); !done) return std::unexpected(std::move(done).error());
-      bytes.remove_prefix(size);
-      if (state_ == State::until_close) continue;
+      const Step step{.consumed = all - bytes.size() + size, .data = bytes.substr(0, size)};
+      if (state_ == State::until_close) return step;
       left_ -= size;
       if (left_ == 0) state_ = state_ == State::body ? State::whole : State::chunk_end;
-      continue;
+      return step;
     }
     const auto end = bytes.find('\n');
     const auto piece = bytes.substr(0, end);
     if (head_ += piece.size() + (end != bytes.npos); head_ > kHead) return bad("its head is larger than 64 KiB");
     partial_ += piece;
-    if (end == bytes.npos) return all;
+    if (end == bytes.npos) return Step{.consumed = all};
     bytes.remove_prefix(end + 1);
     if (!partial_.empty() && partial_.back() == '\r') partial_.pop_back();
     if (auto done = line(partial_); !done) return std::unexpected(std::move(done).error());
     partial_.clear();
+    if (head_complete_ && !had_head) break;
   }
-  return all - bytes.size();
+  return Step{.consumed = all - bytes.size()};
 }
 
 Result<> ResponseReader::line(std::string_view text) {
@@ -91,8 +92,8 @@ Result<> ResponseReader::status_line(std::string_view text) {
       (text.size() > 12 && text[12] != ' '))
     return bad("no status code");
   answer_ = {.status = static_cast<std::uint16_t>(status)};
-  chunked_ = has_length_ = false;
-  left_ = 0;
+  chunked_ = false;
+  length_.reset();
   state_ = State::fields;
   return {};
 }
@@ -106,9 +107,8 @@ Result<> ResponseReader::field(std::string_view text) {
     std::uint64_t length = 0;
     const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), length);
     if (value.empty() || error != std::errc{} || end != value.data() + value.size()) return bad("no length");
-    if (has_length_ && length != left_) return bad("two different lengths");
-    has_length_ = true;
-    left_ = length;
+    if (length_ && length != *length_) return bad("two different lengths");
+    length_ = length;
   } else if (name == "transfer-encoding") {
     if (chunked_ || lower(value) != "chunked") return bad("an unknown transfer coding");
     chunked_ = true;
@@ -122,18 +122,19 @@ Result<> ResponseReader::field(std::string_view text) {
 }
 
 Result<> ResponseReader::head_done() {
-  if (chunked_ && has_length_) return bad("a length beside a transfer coding");
+  if (chunked_ && length_) return bad("a length beside a transfer coding");
   if (answer_.status == 101) return bad("it changes the protocol without being asked");
   if (answer_.status < 200) {  // an interim answer; the final one follows
     state_ = State::status_line;
     return {};
   }
+  head_complete_ = true;
   if (head_request_ || answer_.status == 204 || answer_.status == 304) {
     state_ = State::whole;
   } else if (chunked_) {
     state_ = State::chunk_size;
-  } else if (has_length_) {
-    if (left_ > limit_) return fail(kAnswerTooLarge);
+  } else if (length_) {
+    left_ = *length_;
     state_ = left_ == 0 ? State::whole : State::body;
   } else {
     keep_alive_ = false;
@@ -150,12 +151,6 @@ Result<> ResponseReader::chunk_size(std::string_view text) {
   head_ = 0;  // each line of framing has the bound anew; the body is bounded besides
   left_ = size;
   state_ = size == 0 ? State::trailers : State::chunk;
-  return {};
-}
-
-Result<> ResponseReader::append(std::string_view bytes) {
-  if (bytes.size() > limit_ - std::min(limit_, answer_.body.size())) return fail(kAnswerTooLarge);
-  answer_.body += bytes;
   return {};
 }
 

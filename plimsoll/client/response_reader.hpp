@@ -3,6 +3,7 @@
 #include "plimsoll/base/result.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -25,23 +26,33 @@ struct Answer {
   std::string_view find(std::string_view name) const;
 };
 
-/// Reads one HTTP/1.x answer (RFC 9112) from bytes as they come; opens no socket. Strict where laxness lets answers be
-/// confused with one another: two different lengths, a length beside a transfer coding, an unknown coding are errors.
+/// Reads one HTTP/1.x answer (RFC 9112) from bytes as they come; opens no socket and keeps no body. Strict where
+/// laxness lets answers be confused with one another: two different lengths, a length beside a transfer coding, an
+/// unknown coding are errors.
 class ResponseReader {
  public:
   /// `head_request`: the answer has no body whatever its headers say.
-  ResponseReader(bool head_request, std::size_t limit) : head_request_(head_request), limit_(limit) {}
+  explicit ResponseReader(bool head_request) : head_request_(head_request) {}
 
-  /// Takes what was read; gives how much of it belongs to this answer. The rest is nobody's: the other side said more
-  /// than it was asked.
-  Result<std::size_t> feed(std::string_view bytes);
+  struct Step {
+    std::size_t consumed = 0;  ///< bytes that are done with, `data` included
+    std::string_view data{};   ///< a piece of the body, within what was given
+  };
+  /// Takes bytes of this answer: to the end of its head, or one piece of its body. It is called again with the rest as
+  /// long as there is any and the answer is not whole; what is left then is nobody's.
+  Result<Step> read(std::string_view bytes);
   /// The connection has ended: whole only where that is how the answer ends.
   Result<> end();
   bool whole() const noexcept { return state_ == State::whole; }
   /// Anything of it arrived.
   bool begun() const noexcept { return begun_; }
+  /// The head of the final answer, interim ones passed over, is read.
+  bool head_complete() const noexcept { return head_complete_; }
+  /// As the head told it; nothing where it did not.
+  std::optional<std::uint64_t> content_length() const noexcept { return length_; }
   /// The connection can carry another request.
   bool reusable() const noexcept { return whole() && keep_alive_; }
+  /// Status and fields, once the head is complete; the body is empty.
   Answer take() { return std::move(answer_); }
 
  private:
@@ -61,12 +72,11 @@ class ResponseReader {
   Result<> field(std::string_view text);
   Result<> head_done();
   Result<> chunk_size(std::string_view text);
-  Result<> append(std::string_view bytes);
 
   const bool head_request_;
-  const std::size_t limit_;
   State state_ = State::status_line;
-  bool begun_ = false, keep_alive_ = true, chunked_ = false, has_length_ = false;
+  bool begun_ = false, head_complete_ = false, keep_alive_ = true, chunked_ = false;
+  std::optional<std::uint64_t> length_;
   std::uint64_t left_ = 0;  ///< of the body or chunk
   std::size_t head_ = 0;    ///< bytes of status line, fields and trailers so far
   std::string partial_;     ///< a line of which the end has not come

@@ -1,21 +1,45 @@
 #include "plimsoll/client/response_reader.hpp"
 
 #include <cstdlib>
+#include <optional>
+
+namespace {
+
+using namespace plimsoll::client;
+
+struct Outcome {
+  bool refused = false, whole = false;
+  std::optional<Answer> answer{};
+};
+
+/// The answer as it is read in pieces of `size` bytes.
+Outcome read(std::string_view text, std::size_t size) {
+  ResponseReader reader{false};
+  std::string body;
+  while (!text.empty() && !reader.whole()) {
+    const auto piece = text.substr(0, size);
+    const auto step = reader.read(piece);
+    if (!step) return {.refused = true};
+    if (step->consumed == 0 || step->consumed > piece.size() || step->data.size() > step->consumed) std::abort();
+    body += step->data;
+    text.remove_prefix(step->consumed);
+  }
+  if (!reader.whole()) return {};
+  if (!reader.head_complete()) std::abort();
+  auto answer = reader.take();
+  answer.body = std::move(body);
+  return {.whole = true, .answer = std::move(answer)};
+}
+
+}  // namespace
 
 /// Whole or byte by byte: the same answer, or refused both times.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace plimsoll::client;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  ResponseReader at_once{false, 4096}, in_pieces{false, 4096};
-  const bool read = at_once.feed(text).has_value();
-  bool also = true;
-  for (std::size_t i = 0; i < size && also && !in_pieces.whole(); ++i)
-    also = in_pieces.feed(text.substr(i, 1)).has_value();
-  if (read != also && !in_pieces.whole()) std::abort();
-  if (read && at_once.whole() != in_pieces.whole()) std::abort();
-  if (at_once.whole()) {
-    const auto a = at_once.take(), b = in_pieces.take();
-    if (a.status != b.status || a.headers != b.headers || a.body != b.body) std::abort();
-  }
+  const auto a = read(text, size), b = read(text, 1);
+  if (a.refused != b.refused || a.whole != b.whole) std::abort();
+  if (a.answer && (a.answer->status != b.answer->status || a.answer->headers != b.answer->headers ||
+                   a.answer->body != b.answer->body))
+    std::abort();
   return 0;
 }

@@ -1,10 +1,12 @@
 #include "plimsoll/net/tls_transport.hpp"
 
 #include "plimsoll/async/loop.hpp"
+#include "plimsoll/net/resolver.hpp"
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -99,20 +101,33 @@ class Tls final : public Transport {
     SSL_set_bio(ssl_, wire, wire);
     SSL_set_accept_state(ssl_);
   }
+  Tls(Loop& loop, int socket, SSL_CTX* context, const std::string& host) : Tls(loop, socket, context) {
+    SSL_set_connect_state(ssl_);
+    SSL_set_hostflags(ssl_, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    // A literal address is no server name (RFC 6066, section 3).
+    named_ = Address::parse(host)
+                 ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_), host.c_str()) == 1
+                 : SSL_set1_host(ssl_, host.c_str()) == 1 && SSL_set_tlsext_host_name(ssl_, host.c_str()) == 1;
+  }
   ~Tls() override { SSL_free(ssl_); }
 
   Task<Result<>> open(Nanoseconds within) override {
+    if (!named_) co_return handshake_failed("the server name cannot be used");
     const auto deadline = loop_.now() + within;
     for (;;) {
       ERR_clear_error();
       const int result = SSL_do_handshake(ssl_);
       if (result == 1) break;
       const auto moved = after(result);
-      if (moved.want == Want::nothing) co_return fail(kHandshake, std::string(why_));
+      if (moved.want == Want::nothing) co_return handshake_failed(why_);
       const auto left = deadline - loop_.now();
       if (left <= 0) co_return std::unexpected(error_of(Stop::deadline));
       const auto woken = co_await wait(moved.want, left);
-      if (woken != Wake::ready) co_return fail(kHandshake, "the client did not go on");
+      if (woken == Wake::late) co_return std::unexpected(error_of(Stop::deadline));
+      if (woken == Wake::stopped) {
+        const Scope* scope = co_await this_scope();
+        co_return std::unexpected(error_of(scope->stopped()));
+      }
     }
     subject_ = subject_of(ssl_);
     co_return Result<>{};
@@ -171,6 +186,15 @@ class Tls final : public Transport {
   std::string_view certificate_subject() const noexcept override { return subject_; }
 
  private:
+  Result<> handshake_failed(std::string_view why) const {
+    if (SSL_is_server(ssl_)) return fail(kHandshake, std::string(why));
+    const auto verified = SSL_get_verify_result(ssl_);
+    std::string detail = "TLS: ";
+    detail += why;
+    if (verified != X509_V_OK) detail.append(" (").append(X509_verify_cert_error_string(verified)).append(")");
+    return fail(kNetwork, std::move(detail));
+  }
+
   static constexpr std::size_t kRecord = 16 * 1024;  // RFC 8446, section 5.1
 
   Moved write(const char* data, std::size_t size) noexcept {
@@ -211,6 +235,7 @@ class Tls final : public Transport {
   Loop& loop_;
   SSL* ssl_;
   bool broken_ = false;
+  bool named_ = true;  ///< of a client: the name that is expected could be set
   std::string subject_;
   std::string_view why_ = "the connection broke";
 };
@@ -219,6 +244,10 @@ class Tls final : public Transport {
 
 std::unique_ptr<Transport> tls_transport(Loop& loop, int socket, ssl_ctx_st* context) {
   return std::make_unique<Tls>(loop, socket, context);
+}
+
+std::unique_ptr<Transport> tls_client_transport(Loop& loop, int socket, ssl_ctx_st* context, const std::string& host) {
+  return std::make_unique<Tls>(loop, socket, context, host);
 }
 
 }  // namespace plimsoll::net

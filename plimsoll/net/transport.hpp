@@ -14,6 +14,8 @@
 
 namespace plimsoll::net {
 
+inline constexpr Problem kNetwork{"network", 502, "The network failed", "", true};
+
 /// What must happen before a call is worth making again.
 enum class Want : std::uint8_t { nothing, read, write };
 

@@ -1,0 +1,191 @@
+#include "plimsoll/client/connection.hpp"
+
+#include "plimsoll/async/watched.hpp"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <system_error>
+
+namespace plimsoll::client {
+namespace {
+
+constexpr std::size_t kBuffer = 16 * 1024;
+
+std::unexpected<Error> broken(int error) { return fail(net::kNetwork, std::generic_category().message(error)); }
+
+iovec piece_of(std::string_view text) { return {const_cast<char*>(text.data()), text.size()}; }
+
+}  // namespace
+
+Connection::Connection(Loop& loop, std::unique_ptr<net::Transport> transport)
+    : loop_(loop), transport_(std::move(transport)) {}
+
+Task<Result<>> Connection::exchange(const Outgoing& request, const Timeouts& timeouts, Nanoseconds until) {
+  reader_.emplace(request.head_request);
+  head_.reset();
+  sent_ = body_failed_ = false;
+  buffer_.resize(kBuffer);
+  at_ = filled_ = 0;
+  idle_ = timeouts.idle;
+  until_ = until;
+  auto sent = co_await watched(send(request), watch_head(), Stop::lost_race);
+  sent_ = sent.has_value();
+  if (body_failed_) co_return std::unexpected(std::move(sent).error());
+  if (!head_) {
+    // Told to stop, or too late; a connection that broke may have brought an answer before.
+    if (!sent && sent.error().problem != &net::kNetwork) co_return std::unexpected(std::move(sent).error());
+    head_ = co_await receive_head(std::min(until, loop_.now() + timeouts.first_byte));
+  }
+  // A broken connection is told as it was first seen.
+  if (!*head_ && !begun() && !sent && sent.error().problem == &net::kNetwork) co_return sent;
+  co_return std::move(*head_);
+}
+
+Task<> Connection::watch_head() {
+  auto read = co_await receive_head(until_);
+  const Scope* scope = co_await this_scope();
+  if (read || scope->stopped() == Stop::none) head_ = std::move(read);
+}
+
+Task<Result<>> Connection::receive_head(Nanoseconds until) {
+  while (!reader_->head_complete()) {
+    if (at_ == filled_) {
+      auto more = co_await fill(until);
+      if (!more) co_return std::unexpected(std::move(more).error());
+      if (!*more) {
+        if (!reader_->begun()) co_return fail(net::kNetwork, "the connection ended");
+        co_return reader_->end();
+      }
+    }
+    auto step = reader_->read({buffer_.data() + at_, filled_ - at_});
+    if (!step) co_return std::unexpected(std::move(step).error());
+    at_ += step->consumed;
+  }
+  co_return Result<>{};
+}
+
+Task<Result<std::string_view>> Connection::piece() {
+  while (!reader_->whole()) {
+    if (at_ == filled_) {
+      auto more = co_await fill(std::min(until_, loop_.now() + idle_));
+      if (!more) co_return std::unexpected(std::move(more).error());
+      if (!*more) {
+        if (auto ended = reader_->end(); !ended) co_return std::unexpected(std::move(ended).error());
+        break;
+      }
+    }
+    auto step = reader_->read({buffer_.data() + at_, filled_ - at_});
+    if (!step) co_return std::unexpected(std::move(step).error());
+    at_ += step->consumed;
+    if (!step->data.empty()) co_return step->data;
+  }
+  co_return std::string_view{};
+}
+
+Task<Result<bool>> Connection::fill(Nanoseconds until) {
+  at_ = filled_ = 0;
+  for (;;) {
+    const auto moved = transport_->read(buffer_);
+    if (moved.failed()) co_return broken(moved.error);
+    if (moved.ended) co_return false;
+    if (moved.bytes > 0) {
+      filled_ = moved.bytes;
+      co_return true;
+    }
+    const auto left = until == kNever ? 0 : until - loop_.now();
+    if (until != kNever && left <= 0) co_return std::unexpected(error_of(Stop::deadline));
+    const auto woken = co_await transport_->wait(moved.want, left);
+    if (woken == Wake::late) co_return std::unexpected(error_of(Stop::deadline));
+    if (woken == Wake::stopped) {
+      const Scope* scope = co_await this_scope();
+      co_return std::unexpected(error_of(scope->stopped()));
+    }
+  }
+}
+
+Task<Result<>> Connection::send(const Outgoing& request) {
+  std::array<iovec, 2> pieces{piece_of(request.head), piece_of(request.body)};
+  auto written = co_await write(pieces);
+  if (!written || !request.rest) co_return written;
+  auto rest = co_await send_rest(request);
+  co_return rest;
+}
+
+Task<Result<>> Connection::send_rest(const Outgoing& request) {
+  for (auto left = request.rest_size;;) {
+    auto read = co_await request.rest->read();
+    if (!read) {
+      const Scope* scope = co_await this_scope();
+      body_failed_ = !scope || scope->stopped() == Stop::none;
+      co_return std::unexpected(std::move(read).error());
+    }
+    const auto text = as_text(*read);
+    if (!request.chunked && (text.size() > left || (text.empty() && left > 0))) {
+      body_failed_ = true;
+      co_return fail(kInternal, "the body of a request is not as long as was told");
+    }
+    if (!request.chunked) {
+      left -= text.size();
+      if (text.empty()) co_return Result<>{};
+      std::array<iovec, 1> pieces{piece_of(text)};
+      auto written = co_await write(pieces);
+      if (!written) co_return written;
+      continue;
+    }
+    char size[20];
+    auto* end = std::to_chars(size, size + 16, text.size(), 16).ptr;
+    *end++ = '\r';
+    *end++ = '\n';
+    std::array<iovec, 3> pieces{piece_of({size, static_cast<std::size_t>(end - size)}), piece_of(text),
+                                piece_of("\r\n")};
+    auto written = co_await write(pieces);
+    if (!written || text.empty()) co_return written;
+  }
+}
+
+Task<Result<>> Connection::write(std::span<iovec> pieces) {
+  for (;;) {
+    while (!pieces.empty() && pieces.front().iov_len == 0) pieces = pieces.subspan(1);
+    if (pieces.empty()) co_return Result<>{};
+    const auto moved = transport_->write(pieces);
+    if (moved.failed()) co_return broken(moved.error);
+    if (moved.want != net::Want::nothing) {
+      const auto left = std::min(idle_, until_ - loop_.now());
+      if (left <= 0) co_return std::unexpected(error_of(Stop::deadline));
+      const auto woken = co_await transport_->wait(moved.want, left);
+      if (woken == Wake::late) co_return std::unexpected(error_of(Stop::deadline));
+      if (woken == Wake::stopped) {
+        const Scope* scope = co_await this_scope();
+        co_return std::unexpected(error_of(scope->stopped()));
+      }
+      continue;
+    }
+    for (auto taken = moved.bytes; taken > 0;) {
+      auto& first = pieces.front();
+      const auto part = std::min(taken, first.iov_len);
+      first.iov_base = static_cast<char*>(first.iov_base) + part;
+      first.iov_len -= part;
+      taken -= part;
+      if (first.iov_len == 0) pieces = pieces.subspan(1);
+    }
+  }
+}
+
+/// The other side has neither closed it nor said something that nobody asked for. In TLS something may stand there that
+/// is no answer (a ticket for resumption).
+bool Connection::open() const noexcept {
+  char byte = 0;
+  const auto got = ::recv(transport_->descriptor().get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  return got < 0 ? errno == EAGAIN || errno == EWOULDBLOCK : got > 0 && transport_->secure();
+}
+
+void Connection::rest() noexcept {
+  buffer_ = {};
+  reader_.reset();
+  head_.reset();
+}
+
+}  // namespace plimsoll::client

@@ -1,0 +1,42 @@
+#pragma once
+
+#include "plimsoll/client/connection.hpp"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace plimsoll::client {
+
+/// The idle connections of one loop, by origin. Bounded: a connection beyond the bounds is closed. What has been idle
+/// too long, or was closed by the other side, is closed here within another half of that time.
+class Pool {
+ public:
+  static constexpr std::size_t kMostIdle = 256;  ///< of all origins
+
+  /// `idle`: connections kept for each origin; `idle_for`: how long.
+  Pool(Loop& loop, std::size_t idle, Nanoseconds idle_for);
+
+  /// The one that was used last and is still open, or null.
+  std::unique_ptr<Connection> take(const std::string& origin);
+  void give(const std::string& origin, std::unique_ptr<Connection> connection);
+  std::size_t size() const noexcept { return size_; }
+
+ private:
+  struct Sweep : Alarm {
+    Pool* pool = nullptr;
+  };
+  void sweep();
+  bool usable(const Connection& connection) const noexcept;
+
+  Loop& loop_;
+  const std::size_t idle_;
+  const Nanoseconds idle_for_;
+  std::map<std::string, std::vector<std::unique_ptr<Connection>>> by_origin_;
+  std::size_t size_ = 0;
+  bool sweeping_ = false;
+  Sweep sweep_;
+};
+
+}  // namespace plimsoll::client

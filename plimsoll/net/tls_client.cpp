@@ -1,0 +1,64 @@
+#include "plimsoll/net/tls_client.hpp"
+
+#include "plimsoll/net/tls.hpp"
+#include "plimsoll/net/tls_transport.hpp"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+namespace plimsoll::net {
+namespace {
+
+struct FreeContext {
+  void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
+};
+
+class Client final : public TlsClient {
+ public:
+  explicit Client(std::unique_ptr<SSL_CTX, FreeContext> context) : context_(std::move(context)) {}
+  std::unique_ptr<Transport> transport(Loop& loop, int socket, const std::string& host) override {
+    return tls_client_transport(loop, socket, context_.get(), host);
+  }
+
+ private:
+  const std::unique_ptr<SSL_CTX, FreeContext> context_;
+};
+
+/// As ALPN wants them: each behind its length (RFC 7301, section 3.1).
+std::string wire_form(const std::vector<std::string>& protocols) {
+  std::string all;
+  for (const auto& each : protocols) all.append(1, static_cast<char>(each.size())).append(each);
+  return all;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<TlsClient>> TlsClient::load(const TlsClientOptions& options) {
+  ERR_clear_error();
+  std::unique_ptr<SSL_CTX, FreeContext> context{SSL_CTX_new(TLS_client_method())};
+  auto* c = context.get();
+  if (!c) return fail(kTls, "no memory");
+  SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION);
+  SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+  SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_read_ahead(c, 1);
+  SSL_CTX_set_cipher_list(c, "ECDHE+AESGCM:ECDHE+CHACHA20");
+  SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_verify(c, SSL_VERIFY_PEER, nullptr);
+  const auto& file = options.authorities;
+  const int read = file.empty() ? SSL_CTX_set_default_verify_paths(c) : SSL_CTX_load_verify_file(c, file.c_str());
+  if (read != 1) {
+    const char* reason = ERR_reason_error_string(ERR_peek_error());
+    auto detail = (file.empty() ? "the system's authorities" : file) + ": no authority could be read (" +
+                  (reason ? reason : "unknown fault") + ")";
+    ERR_clear_error();
+    return fail(kTls, std::move(detail));
+  }
+  const auto protocols = wire_form(options.protocols);
+  if (!protocols.empty() && SSL_CTX_set_alpn_protos(c, reinterpret_cast<const unsigned char*>(protocols.data()),
+                                                    static_cast<unsigned>(protocols.size())) != 0)
+    return fail(kTls, "no memory");
+  return std::make_shared<Client>(std::move(context));
+}
+
+}  // namespace plimsoll::net

@@ -1,0 +1,28 @@
+#pragma once
+
+#include "plimsoll/net/transport.hpp"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace plimsoll::net {
+
+struct TlsClientOptions {
+  std::string authorities{};             ///< PEM file of those who sign servers' certificates; empty: the system's
+  std::vector<std::string> protocols{};  ///< offered by ALPN, preferred first; empty: none
+};
+
+/// TLS towards other servers: 1.2 (suites with forward secrecy and authenticated encryption only) and 1.3, chain and
+/// name always verified, no renegotiation, no compression, no early data. Safe from any thread.
+class TlsClient {
+ public:
+  /// Error: `tls`, when the file of authorities cannot be read.
+  static Result<std::shared_ptr<TlsClient>> load(const TlsClientOptions& options);
+  virtual ~TlsClient() = default;
+  /// TLS over a connected non-blocking socket, which it owns; the handshake is in `open`. `host`: the name or literal
+  /// address that was asked for.
+  virtual std::unique_ptr<Transport> transport(Loop& loop, int socket, const std::string& host) = 0;
+};
+
+}  // namespace plimsoll::net
