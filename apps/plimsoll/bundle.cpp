@@ -1,6 +1,6 @@
 #include "apps/plimsoll/commands.hpp"
 #include "plimsoll/async/loop.hpp"
-#include "plimsoll/client/client.hpp"
+#include "plimsoll/client/service.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/server/instance.hpp"
 #include "plimsoll/server/words.hpp"
@@ -18,20 +18,22 @@ struct Wishes {
   bool effective = false, network = false;
 };
 
-Task<> get(client::Client& client, const std::string& url, Result<client::Answer>& answer) {
-  const client::Call call{.url = url, .limit = 64u << 20};
-  auto came = co_await client.call(call);
-  answer = std::move(came);
-}
-
 /// What is behind a URL, waited for.
 std::expected<std::string, std::string> fetch(const std::string& url) {
-  Loop loop;
-  client::Client client{loop};
-  Scope scope;
+  const auto call = [](client::Service& service, Loop& loop, Result<client::Answer>& answer) -> Task<> {
+    const client::Call get{.limit = 64u << 20};
+    auto came = co_await client::fetch(service, loop, get);
+    answer = std::move(came);
+  };
   Result<client::Answer> answer = fail(client::kUnreachable);
-  loop.spawn(scope, get(client, url, answer));
-  loop.run();
+  if (auto service = client::Service::make({.url = url}, {}); service) {
+    Loop loop;
+    Scope scope;
+    loop.spawn(scope, call(**service, loop, answer));
+    loop.run();
+  } else {
+    answer = std::unexpected(std::move(service).error());
+  }
   const auto cannot = [&](const std::string& why) {
     return std::unexpected("\"" + url + "\" cannot be fetched: " + why);
   };

@@ -60,7 +60,7 @@ class Connection {
   /// While nobody uses it.
   void rest() noexcept;
 
-  Nanoseconds idle_since = 0;
+  Nanoseconds idle_until = 0;  ///< of the loop's clock, while nobody uses it
 
  private:
   Task<Result<>> send(const Outgoing& request);

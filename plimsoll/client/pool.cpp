@@ -2,13 +2,13 @@
 
 namespace plimsoll::client {
 
-Pool::Pool(Loop& loop, std::size_t idle, Nanoseconds idle_for) : loop_(loop), idle_(idle), idle_for_(idle_for) {
+Pool::Pool(Loop& loop) : loop_(loop) {
   sweep_.pool = this;
   sweep_.ring = [](Alarm& alarm) { static_cast<Sweep&>(alarm).pool->sweep(); };
 }
 
 bool Pool::usable(const Connection& connection) const noexcept {
-  return loop_.now() - connection.idle_since < idle_for_ && connection.open();
+  return loop_.now() < connection.idle_until && connection.open();
 }
 
 std::unique_ptr<Connection> Pool::take(const std::string& origin) {
@@ -25,15 +25,20 @@ std::unique_ptr<Connection> Pool::take(const std::string& origin) {
   return taken;
 }
 
-void Pool::give(const std::string& origin, std::unique_ptr<Connection> connection) {
-  if (size_ >= kMostIdle || idle_ == 0) return;
+void Pool::give(const std::string& origin, std::unique_ptr<Connection> connection, const IdleLimits& limits) {
+  if (size_ >= kMostIdle || limits.connections == 0) return;
   auto& of_origin = by_origin_[origin];
-  if (of_origin.size() >= idle_) return;
+  if (of_origin.size() >= limits.connections) return;
   connection->rest();
-  connection->idle_since = loop_.now();
+  connection->idle_until = loop_.now() + limits.time;
   of_origin.push_back(std::move(connection));
   ++size_;
-  if (!std::exchange(sweeping_, true)) loop_.wheel().arm(sweep_, loop_.tick_in(idle_for_ / 2));
+  if (const auto half = limits.time / 2; !sweep_every_ || half < sweep_every_) sweep_in(half);
+}
+
+void Pool::sweep_in(Nanoseconds span) {
+  sweep_every_ = span;
+  loop_.wheel().arm(sweep_, loop_.tick_in(span));
 }
 
 void Pool::sweep() {
@@ -41,8 +46,10 @@ void Pool::sweep() {
     size_ -= std::erase_if(at->second, [this](const auto& connection) { return !usable(*connection); });
     at = at->second.empty() ? by_origin_.erase(at) : std::next(at);
   }
-  sweeping_ = size_ > 0;
-  if (sweeping_) loop_.wheel().arm(sweep_, loop_.tick_in(idle_for_ / 2));
+  if (size_ > 0)
+    sweep_in(sweep_every_);
+  else
+    sweep_every_ = 0;
 }
 
 }  // namespace plimsoll::client

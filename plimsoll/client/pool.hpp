@@ -9,18 +9,22 @@
 
 namespace plimsoll::client {
 
+struct IdleLimits {
+  std::size_t connections = 8;  ///< kept for each origin
+  Nanoseconds time = 60 * kSecond;
+};
+
 /// The idle connections of one loop, by origin. Bounded: a connection beyond the bounds is closed. What has been idle
 /// too long, or was closed by the other side, is closed here within another half of that time.
 class Pool {
  public:
   static constexpr std::size_t kMostIdle = 256;  ///< of all origins
 
-  /// `idle`: connections kept for each origin; `idle_for`: how long.
-  Pool(Loop& loop, std::size_t idle, Nanoseconds idle_for);
+  explicit Pool(Loop& loop);
 
   /// The one that was used last and is still open, or null.
   std::unique_ptr<Connection> take(const std::string& origin);
-  void give(const std::string& origin, std::unique_ptr<Connection> connection);
+  void give(const std::string& origin, std::unique_ptr<Connection> connection, const IdleLimits& limits);
   std::size_t size() const noexcept { return size_; }
 
  private:
@@ -28,14 +32,13 @@ class Pool {
     Pool* pool = nullptr;
   };
   void sweep();
+  void sweep_in(Nanoseconds span);
   bool usable(const Connection& connection) const noexcept;
 
   Loop& loop_;
-  const std::size_t idle_;
-  const Nanoseconds idle_for_;
   std::map<std::string, std::vector<std::unique_ptr<Connection>>> by_origin_;
   std::size_t size_ = 0;
-  bool sweeping_ = false;
+  Nanoseconds sweep_every_ = 0;  ///< 0: not armed
   Sweep sweep_;
 };
 

@@ -13,8 +13,6 @@ namespace plimsoll::client {
 
 inline constexpr Problem kBadAnswer{"bad-answer", 502, "The other side's answer cannot be read",
                                     "Look at the service that was called.", true};
-inline constexpr Problem kAnswerTooLarge{"answer-too-large", 502, "The other side's answer is too large",
-                                         "Ask for less, or raise the limit."};
 
 /// What was answered.
 struct Answer {

@@ -6,6 +6,8 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include <atomic>
+
 namespace plimsoll::net {
 namespace {
 
@@ -19,9 +21,12 @@ class Client final : public TlsClient {
   std::unique_ptr<Transport> transport(Loop& loop, int socket, const std::string& host) override {
     return tls_client_transport(loop, socket, context_.get(), host);
   }
+  std::uint64_t number() const noexcept override { return number_; }
 
  private:
+  static inline std::atomic<std::uint64_t> loaded{0};
   const std::unique_ptr<SSL_CTX, FreeContext> context_;
+  const std::uint64_t number_ = ++loaded;
 };
 
 /// As ALPN wants them: each behind its length (RFC 7301, section 3.1).

@@ -20,6 +20,8 @@ class TlsClient {
   /// Error: `tls`, when the file of authorities cannot be read.
   static Result<std::shared_ptr<TlsClient>> load(const TlsClientOptions& options);
   virtual ~TlsClient() = default;
+  /// Different for each that was ever loaded.
+  virtual std::uint64_t number() const noexcept = 0;
   /// TLS over a connected non-blocking socket, which it owns; the handshake is in `open`. `host`: the name or literal
   /// address that was asked for.
   virtual std::unique_ptr<Transport> transport(Loop& loop, int socket, const std::string& host) = 0;

@@ -1,7 +1,6 @@
 #include "plimsoll/policy/key_refresh.hpp"
 
-#include "plimsoll/client/client.hpp"
-#include "plimsoll/database/wait.hpp"
+#include "plimsoll/client/service.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/telemetry/log.hpp"
 
@@ -26,6 +25,7 @@ void KeyRefresh::stop() noexcept {
   {
     const std::scoped_lock lock(mutex_);
     stopping_ = true;
+    if (end_call_) end_call_();
   }
   changed_.notify_all();
   if (thread_.joinable()) thread_.join();
@@ -33,16 +33,17 @@ void KeyRefresh::stop() noexcept {
 
 Result<> KeyRefresh::fetch() {
   const auto& options = verifier_->options();
-  const client::Call call{.url = options.jwks,
-                          .headers = {{"accept", "application/json"}},
-                          .first_byte = kPatience,
-                          .total = kPatience,
-                          .limit = kMostBytes};
-  const auto answer = database::wait_for([&](Loop& loop) -> Task<Result<client::Answer>> {
-    client::Client client(loop, {.authorities = options.authorities});
-    auto given = co_await client.call(call);
-    co_return given;
-  });
+  auto service = client::Service::make({.name = "jwks",
+                                        .url = options.jwks,
+                                        .authorities = options.authorities,
+                                        .timeouts = {.first_byte = kPatience, .idle = kPatience, .total = kPatience}},
+                                       {});
+  const client::Call call{.headers = {{"accept", "application/json"}}, .limit = kMostBytes};
+  Result<client::Answer> answer = fail(client::kUnreachable);
+  if (service)
+    answer = run_call(**service, call);
+  else
+    answer = std::unexpected(std::move(service).error());
   const auto failed = [&](std::string why) {
     return fail(kBadKey, "the keys at " + options.jwks + " cannot be had: " + why);
   };
@@ -57,6 +58,27 @@ Result<> KeyRefresh::fetch() {
   auto set = parse_jwk_set(*document);
   if (!set) return failed(set.error().detail);
   return verifier_->adopt(std::move(*set), clock_.wall());
+}
+
+/// On a loop of its own, which `stop` can end.
+Result<client::Answer> KeyRefresh::run_call(client::Service& service, const client::Call& call) {
+  Loop loop;
+  Scope scope;
+  Result<client::Answer> answer = fail(kInternal);
+  const auto work = [&]() -> Task<> {
+    auto fetched = co_await client::fetch(service, loop, call);
+    answer = std::move(fetched);
+  };
+  {
+    const std::scoped_lock lock(mutex_);
+    if (stopping_) return std::unexpected(error_of(Stop::drain));
+    loop.spawn(scope, work());
+    end_call_ = [&] { loop.post([&] { scope.stop(Stop::drain); }); };
+  }
+  loop.run();
+  const std::scoped_lock lock(mutex_);
+  end_call_ = nullptr;
+  return answer;
 }
 
 std::string_view KeyRefresh::lacks() const noexcept {
@@ -87,6 +109,9 @@ void KeyRefresh::work() {
     if (!due && (none || since < kLeast || !verifier_->wants_keys())) continue;
     lock.unlock();
     const auto done = fetch();
+    lock.lock();
+    if (stopping_) return;
+    lock.unlock();
     last = clock_.steady();
     if (none) patience = std::min(2 * patience, kLeast);
     if (!done && (none || !failing)) failed(done.error(), patience);

@@ -4,11 +4,17 @@
 #include "plimsoll/policy/token_verifier.hpp"
 
 #include <condition_variable>
+#include <functional>
 #include <thread>
 
 namespace plimsoll::telemetry {
 class Log;
 }
+namespace plimsoll::client {
+class Service;
+struct Answer;
+struct Call;
+}  // namespace plimsoll::client
 
 namespace plimsoll::policy {
 
@@ -29,6 +35,7 @@ class KeyRefresh final : public Background {
  private:
   static constexpr Nanoseconds kLeast = 30 * kSecond;  ///< between fetches for an unknown key, or after a failed one
   Result<> fetch();
+  Result<client::Answer> run_call(client::Service& service, const client::Call& call);
   void failed(const Error& why, Nanoseconds again);
   void work();
 
@@ -38,6 +45,7 @@ class KeyRefresh final : public Background {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool stopping_ = false;
+  std::function<void()> end_call_;  ///< of the fetch under way; under the mutex
   std::thread thread_;
 };
 

@@ -1,6 +1,6 @@
 #include "plimsoll/policy/verifiers.hpp"
 
-#include "plimsoll/client/client.hpp"
+#include "plimsoll/client/url.hpp"
 #include "plimsoll/database/wait.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/policy/development_key.hpp"

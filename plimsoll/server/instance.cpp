@@ -121,7 +121,7 @@ std::expected<std::unique_ptr<Instance>, contract::Complaints> Instance::create(
   if (!settings.listen.empty()) state.deployment.listen = settings.listen;
   if (!settings.management.empty()) state.deployment.management = settings.management;
   if (!settings.upstream.empty())
-    if (auto behind = handler::upstream(settings.upstream); !behind)
+    if (auto behind = handler::upstream(settings.upstream, state.services); !behind)
       return std::unexpected(contract::Complaints{{.code = std::string(behind.error().problem->code),
                                                    .what = "--upstream: " + behind.error().detail,
                                                    .remedy = std::string(behind.error().problem->remedy)}});
@@ -224,7 +224,7 @@ Result<std::unique_ptr<Handler>> Instance::State::handler_of(const contract::Ope
   static const json::Value nothing = json::Value::object({});
   if (settings.mock_all) {
     if (settings.upstream.empty()) return mock->build(nothing, build);
-    auto behind = handler::upstream(settings.upstream);
+    auto behind = handler::upstream(settings.upstream, services);
     if (!behind) return behind;
     return handler::mocking::with_credentials(operation, std::move(*behind));
   }

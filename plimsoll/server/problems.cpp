@@ -1,8 +1,8 @@
 #include "plimsoll/server/problems.hpp"
 
 #include "plimsoll/async/scope.hpp"
-#include "plimsoll/client/client.hpp"
 #include "plimsoll/client/response_reader.hpp"
+#include "plimsoll/client/service.hpp"
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/edge/problems.hpp"
 #include "plimsoll/http/body_problems.hpp"

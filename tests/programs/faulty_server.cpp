@@ -8,7 +8,7 @@
 // query.
 
 #include "plimsoll/async/pause.hpp"
-#include "plimsoll/client/client.hpp"
+#include "plimsoll/client/service.hpp"
 #include "plimsoll/http/multipart.hpp"
 #include "plimsoll/server/application.hpp"
 
@@ -56,10 +56,13 @@ Task<Result<Response>> waits(Request& request, Context& context) {
 }
 
 Task<Result<Response>> calls(Request& request, Context& context) {
-  client::Client client(context.loop);
-  const client::Call call{.url = std::string(request.query), .limit = 1024};
-  const auto answer = co_await client.call(call);
-  if (!answer) co_return std::unexpected(answer.error());
+  auto service = client::Service::make({.url = std::string(request.query)}, context.services);
+  if (!service) co_return std::unexpected(std::move(service).error());
+  Request call{.method = "GET", .target = {}, .headers = Headers{context.arena}};
+  auto answer = co_await (*service)->call(call, context);
+  if (!answer) co_return std::unexpected(std::move(answer).error());
+  const auto body = co_await client::whole_body(*answer, 1024);
+  if (!body) co_return std::unexpected(body.error());
   co_return said(context, R"({"message":"called"})");
 }
 

@@ -1,4 +1,4 @@
-#include "plimsoll/client/response_reader.hpp"
+#include "plimsoll/client/service.hpp"
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/handling.hpp"

@@ -65,10 +65,10 @@ TEST(HttpRun, AUrlThatIsNoneIsRefusedAtTheStart) {
   for (auto* text :
        {R"("ftp://x")", R"("http://")", R"("http://user@x/")", R"({"url":"http://x:0/"})", R"({"uri":"http://x"})"}) {
     auto value = json::parse(text, arena);
-    EXPECT_FALSE(run_http(*value, kSecond)) << text;
+    EXPECT_FALSE(run_http(*value, kSecond, "call", {})) << text;
   }
   auto fine = json::parse(R"({"url":"https://[::1]:9/x?y","headers":{"authorization":"Bearer t"}})", arena);
-  EXPECT_TRUE(run_http(*fine, kSecond));
+  EXPECT_TRUE(run_http(*fine, kSecond, "call", {}));
 }
 
 /// A service that takes connections and never answers.
@@ -96,7 +96,7 @@ Nanoseconds patience(const std::string& options, Nanoseconds attempt) {
   queue::SqlQueue queue(*database, system_clock(), {});
   Arena arena;
   auto value = json::parse(options, arena);
-  auto runner = run_http(*value, attempt).value();
+  auto runner = run_http(*value, attempt, "call", {}).value();
   const auto begun = system_clock().steady();
   const auto answered = database::wait_for([&](Loop& loop) -> Task<Result<queue::Output>> {
     const queue::Record job{.id = "1", .kind = "call", .payload = "{}"};

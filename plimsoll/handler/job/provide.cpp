@@ -91,7 +91,7 @@ class Reading {
     }
     if (run.find("sql") && run.object().size() == (run.find("result") ? 2 : 1)) return run_sql(run);
     if (run.is(json::Type::object) && run.object().size() == 1) {
-      if (auto* http = run.find("http")) return run_http(*http, attempt);
+      if (auto* http = run.find("http")) return run_http(*http, attempt, kind, services_);
       if (run.find("email")) return fail(kLaterRun, "this version does not implement `email` yet");
     }
     return fail(config::kConfiguration, "`run` is `c++`, `{http: URL}` or `{sql: STATEMENT}`");

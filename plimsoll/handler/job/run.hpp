@@ -1,6 +1,6 @@
 #pragma once
 
-#include "plimsoll/client/client.hpp"
+#include "plimsoll/exchange/services.hpp"
 #include "plimsoll/json/value.hpp"
 #include "plimsoll/queue/workers.hpp"
 
@@ -18,8 +18,9 @@ inline constexpr Problem kServiceFailed{"job-service-failed", 502, "The service 
 /// `run: {http: URL}`: POSTs the payload. 2xx completes the job and its body is the result; 408, 429, 5xx and a broken
 /// connection are repeated, not before `Retry-After`; other answers make the job dead. The job's id goes along as
 /// `Idempotency-Key`, so that the service can tell a repetition. The service has the time of the `attempt`, unless the
-/// options give it less.
-Result<std::unique_ptr<queue::Runner>> run_http(const json::Value& options, Nanoseconds attempt);
+/// options give it less. Beside its own options stand the keys of the policies around calls (client/chain.cpp).
+Result<std::unique_ptr<queue::Runner>> run_http(const json::Value& options, Nanoseconds attempt, std::string_view kind,
+                                                const Services& services);
 
 /// `run: {sql: STATEMENT}`, or a list of them: in the transaction in which the job completes. `:name` is a member of
 /// the payload's `body`, `parameters` or `response`, or of the payload itself.

@@ -1,6 +1,10 @@
+#include "plimsoll/client/chain.hpp"
+#include "plimsoll/client/service.hpp"
 #include "plimsoll/config/options.hpp"
 #include "plimsoll/handler/job/run.hpp"
+#include "plimsoll/http/characters.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 namespace plimsoll::handler::job {
@@ -9,14 +13,11 @@ namespace {
 struct Options {
   std::string url;
   config::Raw headers = nullptr;
-  config::Duration timeout{};
   std::string authorities;
 };
 constexpr config::Field kFields[] = {
     config::field<&Options::url>("url", "Where the payload is posted."),
     config::field<&Options::headers>("headers", "Further headers of the request, such as `authorization`."),
-    config::field<&Options::timeout>("timeout",
-                                     "Until the answer is whole; the `timeout` of the job when nothing is said."),
     config::field<&Options::authorities>("authorities", "PEM file of those who sign the service's certificate."),
 };
 
@@ -32,27 +33,18 @@ Nanoseconds retry_after(std::string_view value) {
 
 class HttpRun final : public queue::Runner {
  public:
-  HttpRun(Options options, std::vector<std::pair<std::string, std::string>> headers)
-      : options_(std::move(options)), headers_(std::move(headers)) {}
+  HttpRun(std::shared_ptr<client::Service> service, std::vector<std::pair<std::string, std::string>> headers)
+      : service_(std::move(service)), headers_(std::move(headers)) {}
 
   Task<Result<queue::Output>> run(queue::Execution& execution) override {
-    if (!client_)  // all attempts run on the one loop of the workers
-      client_ =
-          std::make_unique<client::Client>(execution.loop, client::ClientOptions{.authorities = options_.authorities});
     const auto& job = execution.job;
-    client::Call call{.method = "POST",
-                      .url = options_.url,
-                      .headers = headers_,
-                      .body = job.payload,
-                      .first_byte = options_.timeout.nanoseconds,
-                      .total = options_.timeout.nanoseconds,
-                      .repeatable = true};
+    client::Call call{.method = "POST", .headers = headers_, .body = job.payload};
     call.headers.emplace_back("content-type", "application/json");
     call.headers.emplace_back("idempotency-key", '"' + job.id + '"');
     call.headers.emplace_back("plimsoll-job-id", job.id);
     call.headers.emplace_back("plimsoll-job-kind", job.kind);
     call.headers.emplace_back("plimsoll-job-attempt", std::to_string(job.standing.attempts));
-    auto answer = co_await client_->call(call);
+    auto answer = co_await client::fetch(*service_, execution.loop, call);
     if (!answer) co_return std::unexpected(std::move(answer).error());
     if (answer->status / 100 == 2) {
       queue::Output output;
@@ -71,28 +63,40 @@ class HttpRun final : public queue::Runner {
   }
 
  private:
-  const Options options_;
+  const std::shared_ptr<client::Service> service_;
   const std::vector<std::pair<std::string, std::string>> headers_;
-  std::unique_ptr<client::Client> client_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<queue::Runner>> run_http(const json::Value& from, Nanoseconds attempt) {
-  Options options{.timeout = {attempt}};
+Result<std::unique_ptr<queue::Runner>> run_http(const json::Value& from, Nanoseconds attempt, std::string_view kind,
+                                                const Services& services) {
+  Options options;
   if (from.is(json::Type::string)) {
     options.url = from.string();
-  } else if (auto done = config::read(from, kFields, &options); !done) {
+  } else if (auto done = config::read(from, kFields, &options, client::keys()); !done) {
     return std::unexpected(std::move(done).error());
   }
-  if (auto url = client::parse_url(options.url); !url) return config::wrong(from, url.error().detail);
   std::vector<std::pair<std::string, std::string>> headers;
   if (options.headers)
     for (auto& header : options.headers->object()) {
       if (!header.value.is(json::Type::string)) return config::wrong(header.value, "a header's value is text");
-      headers.emplace_back(header.key, header.value.string());
+      std::string name(header.key);
+      std::ranges::transform(name, name.begin(), lower);
+      headers.emplace_back(std::move(name), header.value.string());
     }
-  return std::make_unique<HttpRun>(std::move(options), std::move(headers));
+  // A job's service has the time of the attempt, however it divides it.
+  const client::Timeouts timeouts{.first_byte = attempt, .idle = attempt, .total = attempt};
+  auto service = client::Service::make({.name = std::string(kind),
+                                        .url = std::move(options.url),
+                                        .authorities = std::move(options.authorities),
+                                        .timeouts = timeouts},
+                                       services, &from);
+  if (!service) {
+    if (service.error().problem == &client::kBadUrl) return config::wrong(from, service.error().detail);
+    return std::unexpected(std::move(service).error());
+  }
+  return std::make_unique<HttpRun>(std::move(*service), std::move(headers));
 }
 
 }  // namespace plimsoll::handler::job

@@ -17,7 +17,7 @@ bool is_hop_by_hop(std::string_view name) {
                        "te", "trailer", "transfer-encoding", "upgrade"});
 }
 
-/// What is said anew on the way: by the client that calls, or below.
+/// What is said anew on the way: by the policies around the call, the client that sends it, or below.
 bool is_made_here(std::string_view name) {
   return is_any(name, {"host", "content-length", "expect", "accept-encoding", "forwarded", "x-forwarded-for",
                        "x-forwarded-proto", "x-forwarded-host", "via", "cookie", "traceparent", "x-request-id"});
@@ -52,7 +52,7 @@ std::string value_of(std::string_view text) {
 
 }  // namespace
 
-std::vector<std::pair<std::string, std::string>> request_fields(const Request& request, const Context& context) {
+std::vector<std::pair<std::string, std::string>> request_fields(const Request& request) {
   std::vector<std::pair<std::string, std::string>> fields;
   Names of_the_connection;
   std::string cookies, via;
@@ -78,21 +78,16 @@ std::vector<std::pair<std::string, std::string>> request_fields(const Request& r
   if (request.peer.address != "unix") fields.emplace_back("x-forwarded-for", request.peer.address);
   fields.emplace_back("x-forwarded-proto", request.scheme);
   if (!request.authority.empty()) fields.emplace_back("x-forwarded-host", request.authority);
-  if (!context.trace_id.empty()) {
-    fields.emplace_back("traceparent", "00-" + std::string(context.trace_id) + "-" + std::string(context.span_id) +
-                                           (context.trace_sampled ? "-01" : "-00"));
-    fields.emplace_back("x-request-id", context.request_id);
-  }
   return fields;
 }
 
-void response_fields(const client::Answer& answer, bool head, Headers& out) {
+void response_fields(const Response& answer, bool length, Headers& out) {
   Names of_the_connection;
   for (const auto& [name, value] : answer.headers)
     if (name == "connection") list(value, of_the_connection);
   for (const auto& [name, value] : answer.headers) {
     if (is_hop_by_hop(name) || named(of_the_connection, name)) continue;
-    if (name == "content-length" && !head) continue;
+    if (name == "content-length" && !length) continue;
     out.add(name, value);
   }
 }

@@ -1,7 +1,6 @@
 #pragma once
 
-#include "plimsoll/client/client.hpp"
-#include "plimsoll/exchange/context.hpp"
+#include "plimsoll/http/message.hpp"
 
 #include <string>
 #include <utility>
@@ -10,10 +9,10 @@
 namespace plimsoll::handler::forwarding {
 
 /// The fields of a request as they are passed on.
-std::vector<std::pair<std::string, std::string>> request_fields(const Request& request, const Context& context);
+std::vector<std::pair<std::string, std::string>> request_fields(const Request& request);
 
-/// The fields of an answer as they are passed back: views of `answer`. Its length is kept only where there is no body
-/// to tell it (`HEAD`).
-void response_fields(const client::Answer& answer, bool head, Headers& out);
+/// The fields of an answer as they are passed back: views of `answer`. `length`: its length is kept, because there is
+/// no body to tell it.
+void response_fields(const Response& answer, bool length, Headers& out);
 
 }  // namespace plimsoll::handler::forwarding

@@ -1,0 +1,48 @@
+#include "plimsoll/client/chain.hpp"
+
+namespace plimsoll::client {
+
+// Each is defined in the file of its name.
+extern const Part trace;
+extern const Part metrics;
+extern const Part timeout;
+extern const Part authentication;
+
+namespace {
+
+// The one order in which policies stand around a call. A new policy is its own file and one row here.
+constexpr Row kChain[] = {
+    {&trace, "first: all attempts of a call carry one trace"},
+    {&metrics, "around everything that may fail or wait: what is measured is what the caller sees"},
+    {&timeout, "around all attempts: repetitions do not prolong a call"},
+    {&authentication, "last before the wire: each attempt carries a credential that is good now"},
+};
+
+}  // namespace
+
+std::span<const Row> rows() { return kChain; }
+
+std::span<const std::string_view> keys() {
+  static const auto all = [] {
+    std::vector<std::string_view> names;
+    for (const auto& row : kChain) names.push_back(row.part->key.name);
+    return names;
+  }();
+  return all;
+}
+
+Result<Plan> plan(Handler& wire, const json::Value* options, const Build& build) {
+  Plan made;
+  for (const auto& row : kChain) {
+    const auto* own = options && options->is(json::Type::object) ? options->find(row.part->key.name) : nullptr;
+    auto policy = row.part->build(own, build);
+    if (!policy) return std::unexpected(std::move(policy).error());
+    if (!*policy) continue;
+    made.links.push_back((*policy)->link());
+    made.policies.push_back(std::move(*policy));
+  }
+  made.links.push_back({.handler = &wire});
+  return made;
+}
+
+}  // namespace plimsoll::client

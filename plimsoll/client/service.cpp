@@ -1,0 +1,134 @@
+#include "plimsoll/client/service.hpp"
+
+#include "plimsoll/client/chain.hpp"
+#include "plimsoll/client/wire.hpp"
+#include "plimsoll/exchange/context.hpp"
+#include "plimsoll/net/resolver.hpp"
+#include "plimsoll/net/tls_client.hpp"
+
+#include <charconv>
+#include <map>
+#include <mutex>
+
+namespace plimsoll::client {
+namespace {
+
+/// One for each file of authorities, as long as anybody uses it, so that services share their connections.
+Result<std::shared_ptr<net::TlsClient>> tls_for(const std::string& authorities) {
+  static std::mutex mutex;
+  static std::map<std::string, std::weak_ptr<net::TlsClient>> known;
+  const std::scoped_lock lock(mutex);
+  std::erase_if(known, [](const auto& each) { return each.second.expired(); });
+  if (auto found = known.find(authorities); found != known.end())
+    if (auto tls = found->second.lock()) return tls;
+  auto loaded = net::TlsClient::load({.authorities = authorities, .protocols = {"http/1.1"}});
+  if (loaded) known[authorities] = *loaded;
+  return loaded;
+}
+
+std::string origin_of(const Peer& peer) {
+  auto text = peer.url.host + ' ' + std::to_string(peer.url.port);
+  if (peer.tls) text += " tls " + std::to_string(peer.tls->number());
+  return text;
+}
+
+/// A request body that is there already.
+class TextStream final : public Stream {
+ public:
+  explicit TextStream(std::string_view text) : text_(text) {}
+  Task<Result<Bytes>> read() override { co_return as_bytes(std::exchange(text_, {})); }
+
+ private:
+  std::string_view text_;
+};
+
+}  // namespace
+
+struct Service::State {
+  Services services;
+  Wire wire;
+  Plan plan;
+};
+
+Service::Service(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Service::~Service() = default;
+const Url& Service::url() const noexcept { return state_->wire.peer().url; }
+const Services& Service::services() const noexcept { return state_->services; }
+
+Result<std::shared_ptr<Service>> Service::make(ServiceOptions options, const Services& services,
+                                               const json::Value* parts) {
+  auto url = parse_url(options.url);
+  if (!url) return std::unexpected(std::move(url).error());
+  Peer peer{.url = std::move(*url),
+            .tls = nullptr,
+            .resolver = std::move(options.resolver),
+            .idle = options.idle,
+            .origin = {}};
+  if (!peer.resolver) peer.resolver = net::system_resolver();
+  if (peer.url.tls) {
+    auto tls = tls_for(options.authorities);
+    if (!tls) return std::unexpected(std::move(tls).error());
+    peer.tls = std::move(*tls);
+  }
+  peer.origin = origin_of(peer);
+  const auto name = options.name.empty() ? peer.url.authority : options.name;
+  // What its own background calls need, and no more: services hold what holds them.
+  auto state =
+      std::unique_ptr<State>(new State{.services = {.metrics = services.metrics,
+                                                    .log = services.log,
+                                                    .clock = services.clock ? services.clock : &system_clock()},
+                                       .wire = Wire(std::move(peer)),
+                                       .plan = {}});
+  auto made = plan(state->wire, parts, {.service = name, .timeouts = options.timeouts, .services = state->services});
+  if (!made) return std::unexpected(std::move(made).error());
+  state->plan = std::move(*made);
+  return std::shared_ptr<Service>(new Service(std::move(state)));
+}
+
+Task<Result<Response>> Service::call(Request& request, Context& context) {
+  auto answer = co_await Next{state_->plan.links.data()}(request, context);
+  co_return answer;
+}
+
+Task<Result<std::string>> whole_body(const Response& answer, std::size_t limit) {
+  std::string whole;
+  const auto* stream = std::get_if<Stream*>(&answer.body);
+  if (stream) {
+    const auto told = answer.headers.find("content-length");
+    std::uint64_t length = 0;
+    if (std::from_chars(told.data(), told.data() + told.size(), length).ec == std::errc{} && length > limit)
+      co_return fail(kAnswerTooLarge);
+  }
+  while (stream) {
+    auto piece = co_await (*stream)->read();
+    if (!piece) co_return std::unexpected(std::move(piece).error());
+    if (piece->empty()) break;
+    if (piece->size() > limit - whole.size()) co_return fail(kAnswerTooLarge);
+    whole += as_text(*piece);
+  }
+  co_return whole;
+}
+
+Task<Result<Answer>> fetch(Service& service, Loop& loop, const Call& call) {
+  Arena arena;
+  Context context(arena, loop, service.services());
+  context.scope = co_await this_scope();
+  context.started = context.now = loop.now();
+  TextStream body(call.body);
+  Request request{.method = call.method, .target = call.target, .headers = Headers{arena}};
+  for (const auto& [name, value] : call.headers) request.headers.add(name, value);
+  if (!call.body.empty()) {
+    request.body = &body;
+    request.content_length = call.body.size();
+  }
+  auto given = co_await service.call(request, context);
+  if (!given) co_return std::unexpected(std::move(given).error());
+  Answer answer{.status = given->status};
+  for (const auto& [name, value] : given->headers) answer.headers.emplace_back(name, value);
+  auto whole = co_await whole_body(*given, call.limit);
+  if (!whole) co_return std::unexpected(std::move(whole).error());
+  answer.body = std::move(*whole);
+  co_return answer;
+}
+
+}  // namespace plimsoll::client

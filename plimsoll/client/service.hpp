@@ -1,0 +1,70 @@
+#pragma once
+
+#include "plimsoll/client/connections.hpp"
+#include "plimsoll/exchange/policy.hpp"
+#include "plimsoll/exchange/services.hpp"
+#include "plimsoll/json/value.hpp"
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace plimsoll::client {
+
+inline constexpr Problem kAnswerTooLarge{"answer-too-large", 502, "The other side's answer is too large",
+                                         "Ask for less, or raise the limit."};
+
+struct ServiceOptions {
+  std::string name{};         ///< of metrics; empty: host and port
+  std::string url{};          ///< where a request without a target goes; its path stands before the target of others
+  std::string authorities{};  ///< PEM file of those who sign the server's certificate; empty: the system's
+  Timeouts timeouts{};        ///< where the key `timeout` says nothing
+  IdleLimits idle{};
+  std::shared_ptr<net::Resolver> resolver{};  ///< null: that of this process
+};
+
+/// Another server, called as an operation is: `call` has the interface of a handler and goes through the policies of
+/// client/chain.cpp. Any answer is an answer, a 500 too. Redirects are not followed. Safe from any thread.
+class Service final : public Handler {
+ public:
+  /// `parts`: an object with the keys of client/chain.cpp (other keys are not looked at), or null. Errors: `bad-url`,
+  /// `tls`, `configuration`.
+  static Result<std::shared_ptr<Service>> make(ServiceOptions options, const Services& services,
+                                               const json::Value* parts = nullptr);
+  ~Service() override;
+
+  /// Sends `request`: its method, target, fields and body; `host`, lengths and what belongs to one connection are made
+  /// here. The body of the answer is a stream that lives in the context's arena. The call ends when the context's line
+  /// of work is told to stop. Errors: `unreachable`, `bad-answer`, `deadline-exceeded`, and whatever the request's body
+  /// fails with.
+  Task<Result<Response>> call(Request& request, Context& context);
+  PLIMSOLL_FORWARDS Task<Result<Response>> handle(Request& request, Context& context) override {
+    return call(request, context);
+  }
+
+  const Url& url() const noexcept;
+  /// For calls that belong to no exchange.
+  const Services& services() const noexcept;
+
+ private:
+  struct State;
+  explicit Service(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+/// A call that belongs to no exchange, or whose answer is to be held whole.
+struct Call {
+  std::string method = "GET";
+  std::string target{};                                        ///< empty: that of the service's URL
+  std::vector<std::pair<std::string, std::string>> headers{};  ///< names in lower case
+  std::string body{};
+  std::size_t limit = 16u << 20;  ///< bytes of the answer's body
+};
+/// `Service::call`, the answer held whole. Error besides: `answer-too-large`.
+Task<Result<Answer>> fetch(Service& service, Loop& loop, const Call& call);
+
+/// The body of an answer, read to its end. Error: `answer-too-large`.
+Task<Result<std::string>> whole_body(const Response& answer, std::size_t limit);
+
+}  // namespace plimsoll::client

@@ -1,0 +1,63 @@
+#include "plimsoll/client/timeout.hpp"
+
+#include "plimsoll/client/part.hpp"
+#include "plimsoll/exchange/context.hpp"
+
+namespace plimsoll::client {
+namespace {
+
+/// How long a call may take, as a whole and in its parts. The deadline of the exchange that calls holds besides.
+class Timeout final : public Policy {
+ public:
+  struct Options {
+    config::Duration total{Timeouts{}.total}, connect{Timeouts{}.connect}, first_byte{Timeouts{}.first_byte},
+        idle{Timeouts{}.idle};
+  };
+  static constexpr config::Field fields[] = {
+      config::field<&Options::total>(
+          "total", "From the call to the last byte of the answer, repetitions included; 0s: no limit."),
+      config::field<&Options::connect>("connect", "Name lookup, connection and TLS handshake together."),
+      config::field<&Options::first_byte>("first-byte", "From the last byte of the request to the head of the answer."),
+      config::field<&Options::idle>("idle", "Between bytes of a body, in both directions."),
+  };
+  static constexpr std::string_view short_form = config::Form<config::Duration>::schema;
+
+  static Result<std::unique_ptr<Policy>> build(const json::Value* from, const Build& build) {
+    auto timeouts = build.timeouts;
+    if (from && from->is(json::Type::object)) {
+      Options options{{timeouts.total}, {timeouts.connect}, {timeouts.first_byte}, {timeouts.idle}};
+      if (auto done = config::read(*from, fields, &options); !done) return std::unexpected(std::move(done).error());
+      timeouts = {options.connect.nanoseconds, options.first_byte.nanoseconds, options.idle.nanoseconds,
+                  options.total.nanoseconds};
+    } else if (from) {
+      auto all = config::Form<config::Duration>::read(*from);
+      if (!all) return std::unexpected(std::move(all).error());
+      timeouts.total = timeouts.first_byte = timeouts.idle = all->nanoseconds;
+    }
+    if (timeouts.connect <= 0 || timeouts.first_byte <= 0 || timeouts.idle <= 0)
+      return fail(config::kConfiguration, "a timeout of a call is more than nothing; only `total` can be 0s");
+    return std::make_unique<Timeout>(timeouts);
+  }
+  explicit Timeout(const Timeouts& timeouts) : timeouts_(timeouts) {}
+
+  Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
+    const auto total = timeouts_.total;
+    context.note<CallLimits>(timeouts_, total ? context.loop.now() + total : Connection::kNever);
+    if (!total) {
+      auto answer = co_await next(request, context);
+      co_return answer;
+    }
+    auto answer = co_await within(context.loop, total, next(request, context));
+    co_return answer;
+  }
+
+ private:
+  const Timeouts timeouts_;
+};
+
+}  // namespace
+
+extern constinit const Part timeout =
+    part<Timeout>("timeout", "How long a call may take, as a whole and in its parts.");
+
+}  // namespace plimsoll::client

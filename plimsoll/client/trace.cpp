@@ -1,0 +1,60 @@
+#include "plimsoll/base/digest.hpp"
+#include "plimsoll/base/encoding.hpp"
+#include "plimsoll/client/part.hpp"
+#include "plimsoll/exchange/context.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace plimsoll::client {
+namespace {
+
+/// Passes the trace of the exchange on (W3C Trace Context, level 1): the called service sees the exchange's span as its
+/// parent. A call that belongs to no exchange begins a trace.
+class Trace final : public Check {
+ public:
+  struct Options {};
+  static constexpr std::span<const config::Field> fields{};
+
+  static Result<std::unique_ptr<Policy>> build(const json::Value* from, const Build&) {
+    if (from && from->is(json::Type::object)) {
+      Options none;
+      if (auto done = config::read(*from, fields, &none, kEveryPolicy); !done)
+        return std::unexpected(std::move(done).error());
+    }
+    return std::make_unique<Trace>();
+  }
+
+  Result<> check(Request& request, Context& context) override {
+    if (context.trace_id.empty()) begin(context);
+    // `00-` trace `-` span `-` flags
+    auto* text = context.arena.array<char>(55);
+    auto* at = std::ranges::copy(std::string_view("00-"), text).out;
+    at = std::ranges::copy(context.trace_id, at).out;
+    *at++ = '-';
+    at = std::ranges::copy(context.span_id, at).out;
+    std::ranges::copy(std::string_view(context.trace_sampled ? "-01" : "-00"), at);
+    request.headers.set("traceparent", {text, 55});
+    request.headers.set("x-request-id", context.request_id);
+    return {};
+  }
+
+ private:
+  static void begin(Context& context) {
+    std::uint64_t random[3];
+    random_bytes(random, sizeof random);
+    auto* ids = context.arena.array<char>(48);
+    put_hex(random[0] | 1, ids);  // all zero is invalid
+    put_hex(random[1], ids + 16);
+    put_hex(random[2] | 1, ids + 32);
+    context.trace_id = {ids, 32};
+    context.span_id = {ids + 32, 16};
+    context.request_id = context.trace_id;
+  }
+};
+
+}  // namespace
+
+extern constinit const Part trace = part<Trace>("trace", "Passes the trace on to the service that is called.");
+
+}  // namespace plimsoll::client

@@ -1,0 +1,24 @@
+#pragma once
+
+#include "plimsoll/base/result.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace plimsoll::client {
+
+inline constexpr Problem kBadUrl{"bad-url", 400, "That is no http or https URL", "Correct the URL."};
+
+/// Where a call goes.
+struct Url {
+  bool tls = false;
+  std::string host;  ///< name or address, IPv6 without brackets
+  std::uint16_t port = 0;
+  std::string authority;  ///< as `Host` says it
+  std::string target;     ///< path and query
+};
+/// `http://host[:port]/path?query`, or https. No user info, no fragment. Error: `bad-url`.
+Result<Url> parse_url(std::string_view text);
+
+}  // namespace plimsoll::client
