@@ -4,13 +4,14 @@
 //   chain_server ADDRESS [THREADS [CONTRACT CONFIG OPERATION...]]
 //
 // prints the address it listens on; ends by SIGTERM. Given a contract, a deployment and the ids of its operations, it
-// answers each of those with the same JSON.
+// answers each of those with the same JSON; one whose id begins with `busy` after 2 ms of CPU time.
 
 #include "plimsoll/server/application.hpp"
 
 #include <unistd.h>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 
@@ -40,6 +41,18 @@ Task<Result<Response>> hello(Request&, Context& context) {
   co_return response;
 }
 
+/// Two milliseconds of CPU time of this thread.
+Task<Result<Response>> busy(Request& request, Context& context) {
+  const auto spent = [] {
+    timespec time{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return time.tv_sec * kSecond + time.tv_nsec;
+  };
+  const auto until = spent() + 2 * kMillisecond;
+  while (spent() < until) {}
+  co_return co_await hello(request, context);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -49,7 +62,8 @@ int main(int argc, char** argv) {
   }
   if (argc > 4) {
     Application application{argv[3]};
-    for (int i = 5; i < argc; ++i) application.on(argv[i], hello);
+    for (int i = 5; i < argc; ++i)
+      application.on(argv[i], std::string_view(argv[i]).starts_with("busy") ? busy : hello);
     server::Settings settings;
     settings.config = argv[4];
     settings.listen = {argv[1]};

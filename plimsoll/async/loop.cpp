@@ -17,6 +17,8 @@
 namespace plimsoll {
 
 constexpr Nanoseconds kTick = 5 * kMillisecond;
+/// What other threads have posted is worked on so long before the loop looks at its sockets again.
+constexpr Nanoseconds kPosted = 2 * kMillisecond;
 
 static std::uint64_t tick_of(Nanoseconds since_start) { return static_cast<std::uint64_t>(since_start / kTick); }
 
@@ -40,11 +42,13 @@ struct Loop::Impl {
   bool ticking = false;
   std::uint64_t turns = 0, turns_at_tick = 0;
   Deferred *deferred = nullptr, **deferred_end = &deferred;
+  Work* work = nullptr;
   std::array<epoll_event, 256> events;
   int event = 0, event_count = 0;
 
   std::mutex mutex;
   std::vector<std::move_only_function<void()>> posted, running;  ///< `posted` under the mutex
+  std::size_t next_running = 0;
   std::atomic<bool> any_posted{false}, waiting{false};
   std::atomic<std::size_t> expected{0};
 
@@ -97,19 +101,23 @@ struct Loop::Impl {
     const std::uint64_t one = 1;
     (void)!::write(bell, &one, sizeof one);
   }
-  bool nothing_to_do() const { return !any_posted.load() && !deferred; }
+  bool nothing_to_do() const { return !any_posted.load() && !deferred && !work && next_running == running.size(); }
   bool over() const { return nothing_to_do() && !loop.running_ && !expected.load(std::memory_order_acquire); }
 
   void turn() {
     wait();
     run_posted();
+    if (work) run_work();
     if (deferred) run_deferred();
   }
   void wait() {
     waiting.store(true);
     event_count = ::epoll_wait(epoll, events.data(), static_cast<int>(events.size()), nothing_to_do() ? -1 : 0);
     waiting.store(false, std::memory_order_relaxed);
-    if (event_count <= 0) return;
+    if (event_count <= 0) {
+      if (work) loop.begin_turn();
+      return;
+    }
     const bool alone = event_count == 1 && events[0].data.ptr == this;
     const bool quiet = alone && turns == turns_at_tick;
     if (alone) loop.asleep_ = false;
@@ -117,6 +125,7 @@ struct Loop::Impl {
     bool due = false;
     for (event = 0; event < event_count;) {
       const auto& happened = events[static_cast<std::size_t>(event++)];
+      loop.ahead_ = static_cast<std::size_t>(event_count - event);
       if (happened.data.ptr == this)
         due = true;
       else if (happened.data.ptr && happened.data.ptr != &bell)
@@ -128,17 +137,33 @@ struct Loop::Impl {
     advance(quiet);
   }
   void run_posted() {
-    if (!any_posted.load(std::memory_order_acquire)) return;
-    any_posted.store(false);
-    {
+    if (next_running == running.size()) {
+      if (!any_posted.load(std::memory_order_acquire)) return;
+      any_posted.store(false);
+      next_running = 0;
+      running.clear();
       const std::lock_guard lock(mutex);
       running.swap(posted);
     }
-    for (auto& f : running) {
+    for (Nanoseconds until = 0; next_running < running.size();) {
       loop.begin_turn();
+      if (until == 0) until = loop.now_ + kPosted;
+      if (loop.now_ >= until) break;
+      auto f = std::move(running[next_running++]);
+      loop.ahead_ = running.size() - next_running;
       f();
     }
-    running.clear();
+    loop.ahead_ = 0;
+    if (next_running == running.size()) running.clear(), next_running = 0;
+  }
+  /// Each once; what has more to do stays.
+  void run_work() {
+    auto* next = std::exchange(work, nullptr);
+    while (auto* what = next) {
+      next = what->next_;
+      what->pending_ = false;
+      if (what->run(*what)) loop.begin(*what);
+    }
   }
   void run_deferred() {
     loop.begin_turn();
@@ -207,6 +232,12 @@ void Loop::defer(Deferred& what) noexcept {
   what.next_ = nullptr;
   *impl_->deferred_end = &what;
   impl_->deferred_end = &what.next_;
+}
+
+void Loop::begin(Work& what) noexcept {
+  if (what.pending_) return;
+  what.pending_ = true;
+  what.next_ = std::exchange(impl_->work, &what);
 }
 
 bool Loop::watch(int descriptor, Descriptor& who) noexcept {

@@ -29,6 +29,18 @@ class Deferred {
   bool pending_ = false;
 };
 
+/// What a loop does of its own choice between two looks at what has happened: once a turn, as long as it says that
+/// there is more. The loop does not wait meanwhile, so it is to end after a few milliseconds.
+class Work {
+ public:
+  bool (*run)(Work&) = nullptr;  ///< true: there is more to do
+
+ private:
+  friend class Loop;
+  Work* next_ = nullptr;
+  bool pending_ = false;
+};
+
 /// One thread's event loop: the sockets, timers and lines of work of that thread.
 class Loop {
  public:
@@ -49,6 +61,11 @@ class Loop {
   void post(std::move_only_function<void()> f);
   /// Runs it at the next turn; by this loop's own thread.
   void defer(Deferred& what) noexcept;
+  /// Runs it at the end of this turn and of those that follow, until it has no more to do; by this loop's own thread.
+  /// It lives until then.
+  void begin(Work& what) noexcept;
+  /// Whether something else has happened in this turn that has not been looked at yet.
+  bool more_to_come() const noexcept { return ahead_ > 0; }
 
   /// The clock as it was read when this turn began: steady, and wall (Unix).
   Nanoseconds now() const noexcept {
@@ -90,6 +107,7 @@ class Loop {
   Wheel wheel_;
   std::size_t running_ = 0;
   mutable Nanoseconds now_ = 0, wall_ = 0;
+  std::size_t ahead_ = 0;        ///< of what has happened and is known, not looked at yet
   mutable bool asleep_ = false;  ///< until the next alarm: the first turn in between sets the tick going again
   template <class T>
   static inline char key_of = 0;

@@ -46,4 +46,23 @@ class Pause final : public Waiting, public Alarm, public Deferred {
 };
 inline Pause pause(Loop& loop, Nanoseconds span) { return {loop, span}; }
 
+/// `co_await next_turn(loop);` for work without end: goes on once the loop has done what else there is to do in this
+/// turn. Not cut short.
+class NextTurn final : public Deferred {
+ public:
+  explicit NextTurn(Loop& loop) : loop_(loop) {}
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> waiting) noexcept {
+    waiting_ = waiting;
+    run = [](Deferred& deferred) { static_cast<NextTurn&>(deferred).waiting_.resume(); };
+    loop_.defer(*this);
+  }
+  void await_resume() const noexcept {}
+
+ private:
+  Loop& loop_;
+  std::coroutine_handle<> waiting_;
+};
+inline NextTurn next_turn(Loop& loop) { return NextTurn{loop}; }
+
 }  // namespace plimsoll

@@ -249,6 +249,8 @@ Task<bool> Http1::exchange() {
   auto& service = worker_.shared.service;
   std::optional<Response> response;
   try {
+    const auto importance = service.route(exchange.request, exchange.context);
+    co_await worker_.ready.turn(exchange.context, exchange.request.peer, importance);
     response.emplace(co_await Serving{*this, exchange, service.serve(exchange.request, exchange.context)});
   } catch (...) {  // the service renders its errors; what comes here is its own
     response.emplace(service.refused(error_from_current_exception(), exchange.request, exchange.context));
@@ -513,8 +515,9 @@ Task<Result<>> Http1::more_body() {
     const auto since = worker_.loop.now();
     reading_ = true;
     const auto woken = co_await transport().wait(moved.want, body_pace_.patience());
-    reading_ = false;
     const bool fast = body_pace_.waited(worker_.loop.now() - since);
+    if (woken == Wake::ready && fast) co_await worker_.ready.again();
+    reading_ = false;
     if (woken == Wake::stopped) {
       const Scope* scope = co_await this_scope();
       co_return std::unexpected(error_of(scope ? scope->stopped() : Stop::drain));

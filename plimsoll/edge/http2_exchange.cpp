@@ -108,6 +108,9 @@ Task<Response> Http2Exchange::respond() {
   if (refusal_) co_return service.refused({refusal_}, exchange_.request, exchange_.context);
   std::optional<Response> response;
   try {
+    const auto importance = service.route(exchange_.request, exchange_.context);
+    co_await http2_.connection().worker.ready.turn(exchange_.context, exchange_.request.peer, importance);
+    if (closed_) co_return Response{.status = kClientGone.status, .headers = Headers{*arena_}};
     response.emplace(co_await service.serve(exchange_.request, exchange_.context));
   } catch (...) {  // the service renders its errors; what comes here is its own
     response.emplace(service.refused(error_from_current_exception(), exchange_.request, exchange_.context));
@@ -239,6 +242,7 @@ Task<Result<Bytes>> Http2Exchange::read() {
       const Scope* scope = co_await this_scope();
       co_return std::unexpected(error_of(scope ? scope->stopped() : Stop::drain));
     }
+    co_await http2_.connection().worker.ready.again();
   }
 }
 

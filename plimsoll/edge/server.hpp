@@ -17,8 +17,10 @@ namespace plimsoll::edge {
 class Service {
  public:
   virtual ~Service() = default;
-  /// Answers one exchange; errors are rendered already. The edge adds Date, framing and connection headers, and drops
-  /// the body of an answer to HEAD. The request and the context outlive the task.
+  /// Finds out what the request is for, before anything is done for it: how important it is when there is much to do.
+  virtual Importance route(Request&, Context&) { return Importance::normal; }
+  /// Answers one exchange, routed before or not; errors are rendered already. The edge adds Date, framing and
+  /// connection headers, and drops the body of an answer to HEAD. The request and the context outlive the task.
   virtual Task<Response> serve(Request&, Context&) = 0;
   /// A request that could not be read (malformed, over a limit): the problem document to send before the connection
   /// closes. What was read of the request is in it, at least the peer.

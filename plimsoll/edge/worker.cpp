@@ -36,11 +36,13 @@ void Worker::listen(net::Listener listener, std::shared_ptr<net::TlsContext> tls
 /// under way goes on.
 Task<> Worker::accept(Accepting& from) {
   constexpr auto kShortage = 100 * kMillisecond;
-  for (;;) {
+  constexpr unsigned kInARow = 64;  // then the loop looks at its connections
+  for (unsigned in_a_row = 0;;) {
     int error = 0;
     auto accepted = net::accept(from.descriptor->get(), error);
     if (!error) {
       greet(std::move(accepted), from);
+      if (++in_a_row % kInARow == 0) co_await next_turn(loop);
       continue;
     }
     if (error == EINTR || error == ECONNABORTED || error == EPROTO) continue;

@@ -3,6 +3,7 @@
 #include "plimsoll/async/loop.hpp"
 #include "plimsoll/edge/buffers.hpp"
 #include "plimsoll/edge/census.hpp"
+#include "plimsoll/edge/ready_queue.hpp"
 #include "plimsoll/edge/server.hpp"
 #include "plimsoll/http/date.hpp"
 #include "plimsoll/http/proxies.hpp"
@@ -29,6 +30,7 @@ struct Shared {
   Service& service;
   const Limits limits;
   Census census{};
+  WaitingEverywhere waiting{};
 };
 
 /// One I/O thread: its loop, its listeners, its connections, and the memory they use in turn.
@@ -66,6 +68,7 @@ class Worker {
 
   Shared& shared;
   Loop loop;
+  ReadyQueue ready{loop, shared.waiting};
   Pool<h1::Outbox> outboxes{1024};
   Pool<Arena> arenas{1024};
 

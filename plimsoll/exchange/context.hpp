@@ -38,6 +38,15 @@ struct Outcome {
   bool client_gone = false;
 };
 
+/// How an exchange came to its turn on a loop that has much to do. Written by the edge, read by whoever refuses for
+/// load.
+struct Admission {
+  /// Requests that were ready as well and had not been begun, as important as this one or more.
+  std::int64_t waiting = 0;
+  /// Its loop has more to do than it can: this one is among those that should be refused.
+  bool refused = false;
+};
+
 /// What is known about one exchange. One per request, in its arena, used by one thread.
 class Context {
  public:
@@ -52,6 +61,8 @@ class Context {
   Nanoseconds now = 0;      ///< steady, of this turn of the loop
   Nanoseconds wall = 0;     ///< Unix
   const contract::Operation* operation = nullptr;
+  const Link* chain = nullptr;  ///< of the operation, once the request has been routed
+  Admission admission;
   std::string_view path{};                          ///< of the request, percent-encoded
   std::span<const std::string_view> path_values{};  ///< captured, percent-encoded, in template order
   Input input;

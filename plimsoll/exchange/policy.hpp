@@ -52,6 +52,15 @@ class Next {
   const Link* link_;
 };
 
+/// When there is too much to do: which of the requests that are ready is begun first, and which are refused.
+enum class Importance : std::uint8_t {
+  first,      ///< health, metrics, documents of the server: before all else, never refused
+  unbounded,  ///< an operation of which the contract says that it is never refused for load
+  critical,   ///< of those that may be refused, the last to be
+  normal,
+  sheddable,  ///< refused first
+};
+
 enum class Mode : std::uint8_t { off, shadow, enforce };
 
 /// Something that is done around an operation.
@@ -62,6 +71,8 @@ class Policy {
   /// without being a coroutine; the function is then marked PLIMSOLL_FORWARDS.
   virtual Task<Result<Response>> apply(Request&, Context&, Next) = 0;
   virtual Check* as_check() noexcept { return nullptr; }
+  /// Of a policy that refuses for load: how early it does. `unbounded`: it does not.
+  virtual Importance importance() const noexcept { return Importance::unbounded; }
   Link link() noexcept {
     if (auto* check = as_check()) return {.check = check};
     return {.policy = this};

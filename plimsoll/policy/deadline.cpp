@@ -42,6 +42,7 @@ class Deadline final : public Check {
         if (error == std::errc{} && end == text.data() + text.size() && seconds > 0 && seconds < 86400)
           span = std::min(span, static_cast<Nanoseconds>(seconds * 1e9));
       }
+    if (context.started + span <= context.now) return fail(kDeadlineExceeded);  // it waited for its turn so long
     if (mode() == Mode::shadow)
       context.keep<Watch>(*this, context, context.started + span);
     else

@@ -59,8 +59,17 @@ class Shed final : public Check {
   }
   Shed(Options options, std::shared_ptr<ShedGate> gate) : options_(options), gate_(std::move(gate)) {}
 
+  Importance importance() const noexcept override {
+    switch (options_.priority) {
+      case Priority::critical: return Importance::critical;
+      case Priority::normal: return Importance::normal;
+      case Priority::sheddable: return Importance::sheddable;
+    }
+    return Importance::normal;
+  }
   Result<> check(Request&, Context& context) override {
-    if (gate_->enter(options_.priority)) {
+    const auto& admission = context.admission;
+    if (!admission.refused && gate_->enter(options_.priority, admission.waiting)) {
       context.keep<Permit>(*gate_);
       return {};
     }

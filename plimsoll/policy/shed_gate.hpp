@@ -21,9 +21,11 @@ class ShedGate {
     }
     return bound;
   }
-  /// True: what was begun must be ended by `leave`.
-  bool enter(Priority priority) noexcept {
-    if (under_way_.fetch_add(1, std::memory_order_relaxed) < limit(bound_.load(std::memory_order_relaxed), priority))
+  /// True: what was begun must be ended by `leave`. `waiting`: requests that are as important or more and stand ready
+  /// to be begun, which count as if they were under way.
+  bool enter(Priority priority, std::int64_t waiting = 0) noexcept {
+    if (under_way_.fetch_add(1, std::memory_order_relaxed) + waiting <
+        limit(bound_.load(std::memory_order_relaxed), priority))
       return true;
     leave();
     return false;

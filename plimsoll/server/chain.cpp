@@ -70,7 +70,7 @@ constexpr Row kChain[] = {
 std::span<const Row> rows() { return kChain; }
 
 Result<Plan> plan(Handler& handler, const Build& build, Reach reach) {
-  Plan made;
+  Plan made{.policies = {}, .links = {}, .importance = reach == operations ? Importance::unbounded : Importance::first};
   for (const auto& row : kChain) {
     if (reach == everything && row.reach == operations) continue;
     auto at_its_place = build;
@@ -85,6 +85,7 @@ Result<Plan> plan(Handler& handler, const Build& build, Reach reach) {
     }
     if (!*policy) continue;
     made.links.push_back((*policy)->link());
+    made.importance = std::max(made.importance, (*policy)->importance());
     made.policies.push_back(std::move(*policy));
   }
   made.links.push_back({.handler = &handler});

@@ -21,6 +21,7 @@ std::span<const Row> rows();
 struct Plan {
   std::vector<std::unique_ptr<Policy>> policies;
   std::vector<Link> links;
+  Importance importance = Importance::first;
 };
 /// `reach` everything: only the rows that reach everything (for what answers beside the operations).
 Result<Plan> plan(Handler& handler, const Build& build, Reach reach = Reach::operations);

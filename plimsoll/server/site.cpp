@@ -125,7 +125,7 @@ contract::Complaints Site::page(std::string path, std::unique_ptr<Handler> handl
   return complaints;
 }
 
-const Link* Site::choose(Request& request, Context& context) {
+const Plan& Site::choose(Request& request, Context& context) {
   const auto match = contract_->match(request.method, request.path);
   if (match.kind == contract::Match::Kind::found) {
     context.operation = match.operation;
@@ -134,38 +134,45 @@ const Link* Site::choose(Request& request, Context& context) {
       std::copy_n(match.captured, match.count, captured);
       context.path_values = {captured, match.count};
     }
-    return routes_[match.operation->index].plan.links.data();
+    return routes_[match.operation->index].plan;
   }
   if (match.kind == contract::Match::Kind::method_not_allowed) {
     context.promise("allow", match.allow);
     context.operation = &unmatched_;
-    if (request.method != "OPTIONS") return wrong_method_plan_.links.data();
+    if (request.method != "OPTIONS") return wrong_method_plan_;
     // The operation that a preflight asks for says which origins may call it; else the first that is there.
     auto wanted = request.headers.find("access-control-request-method");
     if (wanted.empty()) wanted = match.allow.substr(0, match.allow.find(','));
     auto meant = contract_->match(wanted, request.path);
     if (meant.kind != contract::Match::Kind::found)
       meant = contract_->match(match.allow.substr(0, match.allow.find(',')), request.path);
-    if (meant.kind != contract::Match::Kind::found) return wrong_method_plan_.links.data();
+    if (meant.kind != contract::Match::Kind::found) return wrong_method_plan_;
     context.operation = meant.operation;
-    return routes_[meant.operation->index].beside.links.data();
+    return routes_[meant.operation->index].beside;
   }
   for (const auto& page : pages_)
     if (page->path == request.path) {
       context.operation = &page->operation;
-      if (request.method == "GET" || request.method == "HEAD") return page->plan.links.data();
+      if (request.method == "GET" || request.method == "HEAD") return page->plan;
       context.promise("allow", "GET, HEAD");
-      return wrong_method_plan_.links.data();
+      return wrong_method_plan_;
     }
   context.operation = &unmatched_;
   // Of the server as a whole: a ping, or what it can do in general (RFC 9110, section 9.3.7).
-  if (request.target == "*") return asterisk_plan_.links.data();
-  return unmatched_plan_.links.data();
+  if (request.target == "*") return asterisk_plan_;
+  return unmatched_plan_;
+}
+
+Importance Site::route(Request& request, Context& context) {
+  context.path = request.path;
+  const auto& plan = choose(request, context);
+  context.chain = plan.links.data();
+  return plan.importance;
 }
 
 Task<Response> Site::serve(Request& request, Context& context) {
-  context.path = request.path;
-  auto answer = co_await Next{choose(request, context)}(request, context);
+  if (!context.chain) route(request, context);
+  auto answer = co_await Next{context.chain}(request, context);
   if (!answer) co_return told(std::move(answer).error(), context);
   finish(*answer, context);
   co_return std::move(*answer);

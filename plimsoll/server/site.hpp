@@ -36,6 +36,7 @@ class Site final : public edge::Service {
   /// metrics, when several pages share one.
   contract::Complaints page(std::string path, std::unique_ptr<Handler> handler, std::string route = {});
 
+  Importance route(Request&, Context&) override;
   Task<Response> serve(Request&, Context&) override;
   Response refused(const Error&, Request&, Context&) override;
   void finished(const Request&, Context&) noexcept override {}
@@ -47,7 +48,7 @@ class Site final : public edge::Service {
     Plan plan;    ///< of the operation itself
     Plan beside;  ///< of preflights and of OPTIONS
   };
-  const Link* choose(Request&, Context&);
+  const Plan& choose(Request&, Context&);
   void finish(Response&, Context&);
   Response told(Error, Context&);
 

@@ -1,0 +1,131 @@
+#include "plimsoll/edge/ready_queue.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace plimsoll::edge {
+namespace {
+
+/// Requests without sockets: lines of work on a loop, each of which notes when its turn came and what was said of it.
+struct Requests {
+  Loop loop;
+  WaitingEverywhere everywhere;
+  ReadyQueue queue{loop, everywhere};
+  Services services;
+  Scope scope;
+  std::vector<std::string> order;
+  std::vector<std::int64_t> waiting;
+  int refused = 0;
+
+  Task<> one(std::string name, Importance importance) {
+    Arena arena;
+    Context context{arena, loop, services};
+    const Peer peer{.address = "192.0.2.1", .certificate_subject = {}, .site = 1};
+    co_await queue.turn(context, peer, importance);
+    order.push_back(std::move(name));
+    waiting.push_back(context.admission.waiting);
+    refused += context.admission.refused;
+  }
+  void ready(std::string name, Importance importance) { loop.spawn(scope, one(std::move(name), importance)); }
+};
+
+using Order = std::vector<std::string>;
+
+TEST(ReadyQueue, WhatIsImportantIsBegunFirstHoweverLateItCame) {
+  Requests requests;
+  for (const auto* name : {"sheddable", "sheddable"}) requests.ready(name, Importance::sheddable);
+  for (const auto* name : {"normal 1", "normal 2"}) requests.ready(name, Importance::normal);
+  requests.ready("critical", Importance::critical);
+  requests.ready("health", Importance::first);
+  requests.ready("last", Importance::normal);
+  requests.loop.run();
+  // The last one to be looked at sees that others wait.
+  EXPECT_EQ(requests.order, (Order{"health", "critical", "normal 1", "normal 2", "last", "sheddable", "sheddable"}));
+  EXPECT_EQ(requests.refused, 0);
+}
+
+TEST(ReadyQueue, TellsHowManyWaitThatAreAsImportant) {
+  Requests requests;
+  for (int i = 0; i < 3; ++i) requests.ready("s", Importance::sheddable);
+  for (int i = 0; i < 3; ++i) requests.ready("n", Importance::normal);
+  requests.ready("c", Importance::critical);
+  requests.loop.run();
+  EXPECT_EQ(requests.order, (Order{"c", "n", "n", "n", "s", "s", "s"}));
+  EXPECT_EQ(requests.waiting, (std::vector<std::int64_t>{0, 2, 1, 0, 2, 1, 0}));
+  for (const auto& count : requests.everywhere.count)
+    EXPECT_EQ(count, 0) << "what was told to other loops is taken back";
+}
+
+TEST(ReadyQueue, CountsThoseOfOtherLoops) {
+  Requests requests;
+  requests.everywhere.count[1] = 40;
+  for (int i = 0; i < 3; ++i) requests.ready("n", Importance::normal);
+  requests.ready("c", Importance::critical);
+  requests.loop.run();
+  EXPECT_EQ(requests.waiting, (std::vector<std::int64_t>{0, 42, 41, 40}));
+  EXPECT_EQ(requests.everywhere.count[1], 40);
+}
+
+TEST(ReadyQueue, ALoopThatHasNothingElseToDoKeepsNobodyWaiting) {
+  Requests requests;
+  requests.ready("alone", Importance::normal);
+  requests.loop.run();
+  EXPECT_EQ(requests.order, Order{"alone"});
+}
+
+/// A loop that works for long looks at what has come meanwhile after each round.
+TEST(ReadyQueue, TheLoopLooksAtOtherThingsWhileMuchIsLeftToDo) {
+  Requests requests;
+  int others = 0;
+  std::vector<int> seen;
+  struct Busy {
+    static Task<> one(Requests& requests, int& others, std::vector<int>& seen) {
+      Arena arena;
+      Context context{arena, requests.loop, requests.services};
+      const Peer peer{.address = "192.0.2.1", .certificate_subject = {}, .site = 1};
+      co_await requests.queue.turn(context, peer, Importance::normal);
+      seen.push_back(others);
+      requests.loop.post([&others] { ++others; });
+      const auto until = system_clock().steady() + ReadyQueue::kRound;
+      while (system_clock().steady() < until) {}
+    }
+  };
+  for (int i = 0; i < 8; ++i) requests.loop.spawn(requests.scope, Busy::one(requests, others, seen));
+  requests.loop.run();
+  ASSERT_EQ(seen.size(), 8u);
+  for (int i = 0; i < 8; ++i) EXPECT_EQ(seen[static_cast<std::size_t>(i)], i) << "each took a round of its own";
+}
+
+/// More than can be done, for long enough that it is no burst: the excess is refused, the least important first.
+TEST(ReadyQueue, TheExcessOfAStandingQueueIsRefusedBeforeItIsBegun) {
+  Requests requests;
+  struct Counts {
+    int served[2]{}, refused[2]{};
+  } counts;
+  struct Busy {
+    static Task<> one(Requests& requests, Counts& counts, bool critical) {
+      Arena arena;
+      Context context{arena, requests.loop, requests.services};
+      const Peer peer{.address = "192.0.2.1", .certificate_subject = {}, .site = 1};
+      co_await requests.queue.turn(context, peer, critical ? Importance::critical : Importance::normal);
+      if (context.admission.refused) {
+        ++counts.refused[critical];
+        co_return;
+      }
+      ++counts.served[critical];
+      const auto until = system_clock().steady() + kMillisecond;
+      while (system_clock().steady() < until) {}
+    }
+  };
+  for (int i = 0; i < 1000; ++i) requests.loop.spawn(requests.scope, Busy::one(requests, counts, i % 100 == 0));
+  requests.loop.run();
+  EXPECT_EQ(counts.served[true], 10);
+  EXPECT_EQ(counts.served[false] + counts.refused[false], 990);
+  EXPECT_GE(counts.served[false], 1) << "a burst is borne for an interval";
+  EXPECT_GE(counts.refused[false], 500) << "what stands behind it is not";
+}
+
+}  // namespace
+}  // namespace plimsoll::edge
