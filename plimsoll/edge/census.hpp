@@ -7,23 +7,33 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 
 namespace plimsoll::edge {
 
+/// Why a connection was not accepted, or could not be.
+enum class Rejection : std::uint8_t {
+  connections,  ///< as many as `limits: {connections}` allows are open
+  address,      ///< as many of its address as `connections-per-address` allows
+  descriptors,  ///< the process, or the system, has no descriptor left (EMFILE, ENFILE)
+  memory,       ///< too little memory
+  system,       ///< accept(2) failed otherwise
+};
+
 /// How many connections there are, in all and of each address. Asked when one comes or goes, by any thread; never by a
 /// request.
 class Census {
  public:
-  /// Counts one more, or says no.
-  bool enter(std::string_view address, std::int64_t in_all, std::int64_t of_address) {
+  /// Counts one more; or says why not.
+  std::optional<Rejection> enter(std::string_view address, std::int64_t in_all, std::int64_t of_address) {
     if (all_.fetch_add(1, std::memory_order_relaxed) >= in_all) {
       all_.fetch_sub(1, std::memory_order_relaxed);
-      return false;
+      return Rejection::connections;
     }
-    if (address == "unix") return true;  // who connects there is whoever may open the file
+    if (address == "unix") return std::nullopt;  // who connects there is whoever may open the file
     const auto key = group(address);
     auto& shard = shard_of(key);
     const std::lock_guard lock(shard.mutex);
@@ -31,10 +41,10 @@ class Census {
     if (count >= of_address) {
       if (count == 0) shard.counts.erase(key);
       all_.fetch_sub(1, std::memory_order_relaxed);
-      return false;
+      return Rejection::address;
     }
     ++count;
-    return true;
+    return std::nullopt;
   }
   void leave(std::string_view address) {
     all_.fetch_sub(1, std::memory_order_relaxed);

@@ -260,7 +260,7 @@ Task<bool> Http1::exchange() {
   outcome.status = response->status;
   outcome.received = body_read_;
   if (exchange.scope.stopped() == Stop::client_gone) {
-    outcome.client_gone = true;
+    outcome.left();
     broken_ = true;
     co_return false;
   }
@@ -363,7 +363,10 @@ Task<bool> Http1::answer(Exchange& exchange, Response& response) {
       {{const_cast<char*>(head.data()), head.size()}, {const_cast<char*>(body.data()), body.size()}}};
   const std::span<iovec> all{pieces.data(), body.empty() ? 1u : 2u};
   const auto moved = broken_ ? Moved{.error = EPIPE} : transport().write(all);
-  if (moved.failed()) co_return false;
+  if (moved.failed()) {  // not a byte of it has gone
+    outcome.left();
+    co_return false;
+  }
   taking.wrote(moved.bytes);
   if (moved.bytes < head.size() + body.size()) {  // seldom: the rest waits for the client
     auto left = moved.bytes;

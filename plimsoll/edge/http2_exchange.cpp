@@ -93,6 +93,7 @@ Line Http2Exchange::run() {
     auto& outcome = exchange_.context.outcome;
     outcome.status = response.status;
     outcome.received = body_read_;
+    if (exchange_.scope.stopped() == Stop::client_gone) outcome.left();
     answered_ = true;
     if (!closed_) co_await answer(response);
   } catch (...) {  // no memory for the answer itself

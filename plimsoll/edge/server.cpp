@@ -50,6 +50,9 @@ constexpr Problem kLimitsWrong{"configuration", 500, "The configuration is wrong
 
 /// What RFC 9113 and our own arithmetic can bear.
 Result<> check(const Limits& limits) {
+  if (limits.connections < 1 || limits.connections_per_address < 1 || limits.requests_per_connection < 1)
+    return fail(kLimitsWrong,
+                "limits: `connections`, `connections-per-address` and `requests-per-connection` are 1 or more");
   constexpr std::int64_t kMostStreams = 10'000;
   constexpr std::uint64_t kMostWindow = 1 << 30, kLeastConnectionWindow = 65'535;
   if (limits.http2_streams < 1 || limits.http2_streams > kMostStreams)
@@ -76,12 +79,27 @@ constexpr config::Field kProxies[] = {
     field<&Proxies::protocol>("protocol", "Their connections begin with a PROXY protocol header, version 1 or 2."),
 };
 
-/// As many descriptors as the system lets this process have: connections have a limit of their own.
-void raise_descriptor_limit() {
+constexpr Problem kTooFewDescriptors{
+    "configuration", 500, "The configuration is wrong",
+    "Raise the limit of open files (`ulimit -n`; LimitNOFILE= of systemd; nofile of a container), or lower `limits: "
+    "{connections}`."};
+
+/// As many descriptors as the system lets this process have. Each connection needs one, and there are others:
+/// listeners, loops, the database, files that are sent.
+Result<> descriptors_for(const Limits& limits, unsigned threads) {
+  constexpr rlim_t kOthers = 64, kOfThread = 8;
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return {};
+  if (limit.rlim_cur != limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+  }
+  const auto needed = static_cast<rlim_t>(limits.connections) + kOthers + kOfThread * threads;
+  if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= needed) return {};
+  return fail(kTooFewDescriptors, "limits: `connections` is " + std::to_string(limits.connections) +
+                                      ", for which the process needs " + std::to_string(needed) +
+                                      " descriptors; it may have " + std::to_string(limit.rlim_cur));
 }
 
 class Threaded final : public Server {
@@ -188,8 +206,8 @@ Result<Proxies> read_proxies(const json::Value* from) {
 Result<std::unique_ptr<Server>> start(Service& service, const std::vector<Listen>& listen, const Limits& limits,
                                       unsigned threads) {
   if (auto good = check(limits); !good) return std::unexpected(std::move(good).error());
-  raise_descriptor_limit();
   if (!threads) threads = std::max(1u, std::thread::hardware_concurrency());
+  if (auto enough = descriptors_for(limits, threads); !enough) return std::unexpected(std::move(enough).error());
   auto server = std::make_unique<Threaded>(service, limits);
   auto opened = server->open(listen, threads);
   if (!opened) return std::unexpected(std::move(opened).error());

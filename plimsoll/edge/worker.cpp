@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 
 namespace plimsoll::edge {
 
@@ -52,21 +53,42 @@ Task<> Worker::accept(Accepting& from) {
       (void)co_await from.descriptor->readable(0);
       continue;
     }
+    const bool full = error == EMFILE || error == ENFILE, short_of_memory = error == ENOMEM || error == ENOBUFS;
+    shared.rejections.add(full              ? Rejection::descriptors
+                          : short_of_memory ? Rejection::memory
+                                            : Rejection::system,
+                          {}, loop.now());
     const bool rested = co_await pause(loop, kShortage);
     if (!rested) break;
   }
   from.descriptor.reset();
 }
 
-void Worker::greet(net::Accepted accepted, const Accepting& by) {
+void Worker::greet(net::Accepted accepted, const Accepting& by) noexcept {
   const auto& limits = shared.limits;
-  if (!shared.census.enter(accepted.address, limits.connections, limits.connections_per_address)) {
-    ::close(accepted.socket);
-    return;
+  bool counted = false;
+  const auto address = accepted.address;
+  int socket = accepted.socket;
+  try {
+    // A proxy of ours brings the connections of many clients.
+    const bool proxy = !by.trust->networks.empty() && by.trust->networks.contains(address);
+    const auto of_address = proxy ? INT64_MAX : limits.connections_per_address;
+    if (const auto rejection = shared.census.enter(address, limits.connections, of_address)) {
+      ::close(socket);
+      return shared.rejections.add(*rejection, address, loop.now());
+    }
+    counted = true;
+    auto transport = by.tls ? by.tls->transport(loop, socket) : net::clear_transport(loop, socket);
+    socket = -1;  // the transport's
+    auto connection = std::make_unique<Connection>(*this, std::move(transport), std::move(accepted), by.trust);
+    counted = false;  // the connection leaves the census itself
+    loop.spawn(connection->scope, connection->run());
+    (void)connection.release();  // which deletes itself
+  } catch (...) {
+    if (socket >= 0) ::close(socket);
+    if (counted) shared.census.leave(address);
+    shared.rejections.add(Rejection::memory, address, loop.now());
   }
-  auto transport = by.tls ? by.tls->transport(loop, accepted.socket) : net::clear_transport(loop, accepted.socket);
-  auto* connection = new Connection(*this, std::move(transport), std::move(accepted), by.trust);
-  loop.spawn(connection->scope, connection->run());  // which deletes it
 }
 
 void Worker::run() { loop.run(); }

@@ -4,6 +4,7 @@
 #include "plimsoll/edge/buffers.hpp"
 #include "plimsoll/edge/census.hpp"
 #include "plimsoll/edge/ready_queue.hpp"
+#include "plimsoll/edge/rejections.hpp"
 #include "plimsoll/edge/server.hpp"
 #include "plimsoll/http/date.hpp"
 #include "plimsoll/http/proxies.hpp"
@@ -31,6 +32,7 @@ struct Shared {
   const Limits limits;
   Census census{};
   WaitingEverywhere waiting{};
+  Rejections rejections{service.services()};
 };
 
 /// One I/O thread: its loop, its listeners, its connections, and the memory they use in turn.
@@ -79,7 +81,7 @@ class Worker {
     Worker* worker = nullptr;
   };
   Task<> accept(Accepting& from);
-  void greet(net::Accepted accepted, const Accepting& by);
+  void greet(net::Accepted accepted, const Accepting& by) noexcept;
   std::vector<std::unique_ptr<Accepting>> accepting_;
   Connection* first_ = nullptr;
   Pool<Inbox> inboxes_{1024};

@@ -36,6 +36,15 @@ struct Outcome {
   std::string_view detail{};             ///< for the log
   std::uint64_t sent = 0, received = 0;  ///< body bytes
   bool client_gone = false;
+
+  /// The client left before anything was sent to it: whatever was made of that on the way is no error of the server.
+  void left() {
+    status = kClientGone.status;
+    problem = kClientGone.code;
+    policy = {};
+    sent = 0;
+    client_gone = true;
+  }
 };
 
 /// How an exchange came to its turn on a loop that has much to do. Written by the edge, read by whoever refuses for

@@ -47,7 +47,8 @@ class Signals {
 };
 
 Result<std::unique_ptr<edge::Server>> listen(edge::Service& service, const std::vector<std::string>& addresses,
-                                             const server::Deployment& deployment, unsigned threads) {
+                                             const server::Deployment& deployment, unsigned threads,
+                                             edge::Limits limits = {}) {
   std::vector<edge::Listen> all;
   auto proxies = edge::read_proxies(deployment.trusted_proxies);
   if (!proxies) return std::unexpected(std::move(proxies).error());
@@ -58,7 +59,6 @@ Result<std::unique_ptr<edge::Server>> listen(edge::Service& service, const std::
                    .tls = deployment.tls,
                    .proxies = *proxies,
                    .overlap = deployment.overlap});
-  edge::Limits limits;
   if (deployment.limits)
     if (auto read = config::read(*deployment.limits, edge::kLimitFields, &limits); !read)
       return std::unexpected(std::move(read).error());
@@ -85,7 +85,10 @@ int Application::serve(server::Settings settings) {
         {{.code = "listen", .what = open.error().detail, .remedy = std::string(open.error().problem->remedy)}});
   std::unique_ptr<edge::Server> management;
   if (deployment.management != "off") {
-    auto second = listen(running.management(), {deployment.management}, server::Deployment{}, 1);
+    // Few ask there; its connections are no part of what `limits` allows the public.
+    constexpr std::int64_t kManagementConnections = 256;
+    auto second = listen(running.management(), {deployment.management}, server::Deployment{}, 1,
+                         {.connections = kManagementConnections});
     if (!second)
       return complain({{.code = "listen",
                         .what = second.error().detail,

@@ -1,0 +1,37 @@
+#pragma once
+
+#include "plimsoll/edge/census.hpp"
+#include "plimsoll/exchange/services.hpp"
+
+#include <array>
+#include <atomic>
+#include <string_view>
+
+namespace plimsoll::telemetry {
+class Counter;
+}
+
+namespace plimsoll::edge {
+
+/// Connections that were not accepted: all are counted, and a line of log for each reason tells at most every ten
+/// seconds how many there were since the last one. Used by all threads.
+class Rejections {
+ public:
+  static constexpr Nanoseconds kBetweenLines = 10 * kSecond;
+
+  explicit Rejections(const Services& services);
+  /// `now`: steady. `address`: of the last one; empty when it is not known.
+  void add(Rejection reason, std::string_view address, Nanoseconds now) noexcept;
+
+ private:
+  static constexpr std::size_t kReasons = 5;
+  struct Reason {
+    telemetry::Counter* counter = nullptr;
+    std::atomic<std::uint64_t> untold{0};
+    std::atomic<Nanoseconds> told{0};
+  };
+  const Services& services_;
+  std::array<Reason, kReasons> reasons_;
+};
+
+}  // namespace plimsoll::edge
