@@ -10,8 +10,11 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <mutex>
+#include <new>
 #include <system_error>
+#include <thread>
 #include <vector>
 
 namespace plimsoll {
@@ -20,12 +23,17 @@ constexpr Nanoseconds kTick = 5 * kMillisecond;
 /// What other threads have posted is worked on so long before the loop looks at its sockets again.
 constexpr Nanoseconds kPosted = 2 * kMillisecond;
 
+/// Posted at once without taking memory.
+constexpr std::size_t kPostedRoom = 64;
+
 static std::uint64_t tick_of(Nanoseconds since_start) { return static_cast<std::uint64_t>(since_start / kTick); }
 
 /// Edges are registered once for the life of a connection, and a turn costs one system call however many connections it
 /// serves. The timer is one more descriptor: it is set when a loop falls asleep and when it wakes, never for an alarm.
 struct Loop::Impl {
   explicit Impl(Loop& loop) : loop(loop) {
+    posted.reserve(kPostedRoom);
+    running.reserve(kPostedRoom);
     if (!add(timer, EPOLLET, this) || !add(bell, EPOLLET, &bell))
       throw std::system_error(errno, std::system_category(), "the descriptors of a loop");
   }
@@ -204,12 +212,32 @@ void Loop::work_ended() noexcept {
   if (--running_ == 0) impl_->set_timer(0, 0);
 }
 
+namespace {
+
+/// A line of work that has not begun.
+class Unbegun {
+ public:
+  explicit Unbegun(std::coroutine_handle<> handle) : handle_(handle) {}
+  Unbegun(Unbegun&& other) noexcept : handle_(std::exchange(other.handle_, {})) {}
+  Unbegun& operator=(Unbegun&&) = delete;
+  ~Unbegun() {
+    if (handle_) handle_.destroy();
+  }
+  void begin() { std::exchange(handle_, {}).resume(); }
+
+ private:
+  std::coroutine_handle<> handle_;
+};
+
+}  // namespace
+
+/// All memory is taken here: where it is short, it is the caller who is told.
 void Loop::spawn(Scope& scope, Task<> work) {
-  impl_->post([this, &scope, work = std::move(work)]() mutable {
+  const auto handle = line(*this, std::move(work)).handle;
+  handle.promise().scope = &scope;
+  impl_->post([this, line = Unbegun{handle}]() mutable {
     if (running_++ == 0) impl_->tick_on();
-    auto handle = line(*this, std::move(work)).handle;
-    handle.promise().scope = &scope;
-    handle.resume();
+    line.begin();
   });
 }
 
@@ -218,11 +246,14 @@ void Loop::run() {
 }
 
 void Loop::expect() { impl_->expected.fetch_add(1, std::memory_order_relaxed); }
+/// Whoever waits is never lost: where there is no memory to say so, the loop makes room by working on what was posted.
 void Loop::resume(std::coroutine_handle<> who) {
-  impl_->post([this, who] {
-    impl_->expected.fetch_sub(1, std::memory_order_relaxed);
-    who.resume();
-  });
+  for (;;) try {
+      return impl_->post([this, who] {
+        impl_->expected.fetch_sub(1, std::memory_order_relaxed);
+        who.resume();
+      });
+    } catch (const std::bad_alloc&) { std::this_thread::sleep_for(std::chrono::milliseconds(1)); }
 }
 
 void Loop::post(std::move_only_function<void()> f) { impl_->post(std::move(f)); }

@@ -1,5 +1,7 @@
 #include "plimsoll/base/task.hpp"
 
+#include "plimsoll/base/out_of_memory.hpp"
+
 #include <string>
 
 namespace plimsoll {
@@ -7,9 +9,11 @@ namespace plimsoll {
 Error error_from_current_exception() noexcept {
   try {
     throw;
-  } catch (const std::exception& e) { return Error{&kInternal, e.what()}; } catch (...) {
-    return Error{&kInternal, "an exception that is no std::exception"};
-  }
+  } catch (const std::bad_alloc&) { return Error{&kOutOfMemory}; } catch (const std::exception& e) {
+    try {
+      return Error{&kInternal, e.what()};
+    } catch (...) { return Error{&kOutOfMemory}; }
+  } catch (...) { return Error{&kInternal}; }
 }
 
 }  // namespace plimsoll

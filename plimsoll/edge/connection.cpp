@@ -44,6 +44,15 @@ Connection::~Connection() {
 
 Task<> Connection::run() {
   const std::unique_ptr<Connection> self{this};
+  try {
+    co_await serve();
+  } catch (...) {  // no memory, most likely: this connection ends, the others go on
+    worker.shared.rejections.add(Rejection::memory, address, worker.loop.now());
+    transport->abort();
+  }
+}
+
+Task<> Connection::serve() {
   if (trust_->protocol) {
     const auto introduced = co_await introduction();
     if (!introduced) co_return;

@@ -53,6 +53,7 @@ class Connection {
  private:
   friend class Worker;
   enum class Spoken : std::uint8_t { http1, http2, nothing };
+  Task<> serve();
   Task<Spoken> spoken();
   struct Grace : Alarm {
     Scope* scope = nullptr;

@@ -1,5 +1,6 @@
 #include "plimsoll/edge/http2_exchange.hpp"
 
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -81,6 +82,8 @@ class Http2 final : public Protocol, public Http2Connection, public http::H2Requ
   void end_streams();
   void flush();
   void flush_deferred();
+  template <class F>
+  void guarded(F work) noexcept;
   Line write_rest();
   void judge();
   void grace_ended();
@@ -113,7 +116,12 @@ class Http2 final : public Protocol, public Http2Connection, public http::H2Requ
 
 Task<> Http2::run() {
   idle_since_ = worker_.loop.now();
-  co_await in(reading_, serve());
+  try {
+    co_await in(reading_, serve());
+  } catch (...) {  // no memory: what it has begun is ended in order
+    broken_ = true;
+    working_ = false;
+  }
   // Whoever still works for this connection is told, and waited for: what they refer to is here.
   ending_ = true;
   judge_.disarm();
@@ -121,6 +129,8 @@ Task<> Http2::run() {
     exchange->stop(connection_.scope.stopped() == Stop::drain ? Stop::drain : Stop::client_gone);
     exchange->closed(http::H2Error::cancel);
   }
+  for (auto* exchange : begun_) exchange->skipped();
+  begun_.clear();
   // The last word may still be on its way.
   worker_.loop.wheel().arm(grace_, worker_.loop.tick_in(kLinger));
   while (lines_ > 0 || writing_) co_await all_ended_.regardless();
@@ -217,13 +227,21 @@ http::H2Stream* Http2::request(const http::H2Head& head) {
 
 void Http2::begin_streams() {
   if (begun_.empty()) return;
-  for (std::size_t i = 0; i < begun_.size(); ++i) {
-    auto* exchange = begun_[i];
-    if (exchange->skipped()) continue;
-    ++lines_;
-    exchange->begin();
+  // In the order in which they came; what is taken out has begun, should there be no memory for the next.
+  std::ranges::reverse(begun_);
+  while (!begun_.empty()) {
+    auto* exchange = begun_.back();
+    if (!exchange->skipped()) {
+      ++lines_;
+      try {
+        exchange->begin();
+      } catch (...) {
+        --lines_;
+        throw;
+      }
+    }
+    begun_.pop_back();
   }
-  begun_.clear();
   const bool old = worker_.loop.now() - connection_.accepted > limits_.lifetime.nanoseconds;
   if (old || connection_.requests >= static_cast<std::uint64_t>(limits_.requests_per_connection)) drain();
 }
@@ -286,8 +304,22 @@ void Http2::flush() {
 
 void Http2::flush_deferred() {
   if (ending_) return flush_ended_.happen();
-  end_streams();
-  flush();
+  guarded([this] {
+    end_streams();
+    flush();
+  });
+}
+
+/// By the loop, which must not meet an exception: the connection ends instead.
+template <class F>
+void Http2::guarded(F work) noexcept {
+  try {
+    work();
+  } catch (...) {
+    broken_ = true;
+    working_ = false;
+    reading_.stop(Stop::client_gone);
+  }
 }
 
 /// The socket is full: waits for it, then goes on where it stopped.
@@ -326,12 +358,16 @@ void Http2::drain() {
 
 void Http2::grace_ended() {
   if (ending_) return writing_scope_.stop(Stop::client_gone);
-  session_->drain_now();
-  wake();
+  guarded([this] {
+    session_->drain_now();
+    wake();
+  });
 }
 
 void Http2::judge() {
-  for (auto* exchange = first_; exchange; exchange = exchange->next) exchange->judge(kJudgement);
+  guarded([this] {
+    for (auto* exchange = first_; exchange; exchange = exchange->next) exchange->judge(kJudgement);
+  });
   if (alive_ > 0) worker_.loop.wheel().arm(judge_, worker_.loop.tick_in(kJudgement));
 }
 

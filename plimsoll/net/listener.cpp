@@ -228,8 +228,14 @@ Accepted accept(int listener, int& error) {
     return {};
   }
   error = 0;
-  auto [address, port] = name_of(from);
-  return {socket, std::move(address), port};
+  try {
+    auto [address, port] = name_of(from);
+    return {socket, std::move(address), port};
+  } catch (const std::bad_alloc&) {
+    ::close(socket);
+    error = ENOMEM;
+    return {};
+  }
 }
 
 }  // namespace plimsoll::net

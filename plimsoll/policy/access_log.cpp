@@ -36,7 +36,12 @@ class AccessLog final : public Check {
     const Context& context;
     Entry(const AccessLog& policy, const Request& request, const Context& context)
         : policy(policy), request(request), context(context) {}
-    ~Entry() { policy.write(request, context); }
+    ~Entry() {
+      try {
+        policy.write(request, context);
+      } catch (const std::bad_alloc&) {  // no memory for the line
+      }
+    }
   };
 
   void write(const Request& request, const Context& context) const {

@@ -1,5 +1,6 @@
 #include "plimsoll/server/problems.hpp"
 
+#include "plimsoll/base/out_of_memory.hpp"
 #include "plimsoll/async/scope.hpp"
 #include "plimsoll/client/response_reader.hpp"
 #include "plimsoll/client/service.hpp"
@@ -21,7 +22,7 @@ namespace {
 
 /// Problems of the rooms that are no parts.
 constexpr const Problem* kHouse[] = {
-    &kInternal, &kNotFound, &kMethodNotAllowed, &kDeadlineExceeded, &kDraining,
+    &kInternal, &kNotFound, &kMethodNotAllowed, &kDeadlineExceeded, &kDraining, &kOutOfMemory,
     // For handlers in C++ that read such bodies, or call others, themselves.
     &http::kMultipartMalformed, &http::kMultipartTooLarge, &http::kMultipartStorage, &client::kUnreachable,
     &client::kBadAnswer, &client::kAnswerTooLarge, &database::kUnavailable, &edge::kHeadTooSlow, &edge::kBodyTooSlow,
