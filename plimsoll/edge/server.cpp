@@ -25,6 +25,12 @@ constexpr config::Field kFields[] = {
                                   "Bytes a second an answer must be taken at, over any 12 s of waiting."),
     field<&Limits::idle>("idle", "Time a connection may stay open between requests."),
     field<&Limits::lifetime>("lifetime", "Age at which a connection ends with its next answer."),
+    field<&Limits::bodies>("bodies",
+                           "Bytes in memory of all request bodies that are read whole, over all connections; what "
+                           "is more goes to disk."),
+    field<&Limits::bodies_on_disk>("bodies-on-disk",
+                                   "Bytes of such bodies in files without names in the folder TMPDIR, "
+                                   "else /tmp; when they are at their limit a body is refused (503)."),
     field<&Limits::connections>("connections", "Connections in all."),
     field<&Limits::connections_per_address>("connections-per-address",
                                             "Connections of one client address (IPv6: one /64)."),

@@ -43,6 +43,8 @@ struct Limits {
   config::Size response_rate = {500};  ///< bytes a second, over any 12 s in which we wait for the reader
   config::Duration idle = config::seconds(60);
   config::Duration lifetime = config::hours(1);
+  config::Size bodies = config::mebibytes(64);
+  config::Size bodies_on_disk = config::mebibytes(1024);
   std::int64_t connections = 20'000;
   std::int64_t connections_per_address = 1'000;
   std::int64_t requests_per_connection = 100'000;

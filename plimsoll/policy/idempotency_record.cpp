@@ -1,6 +1,7 @@
 #include "plimsoll/policy/idempotency_record.hpp"
 
 #include "plimsoll/base/encoding.hpp"
+#include "plimsoll/exchange/body_memory.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/write.hpp"
@@ -72,14 +73,18 @@ Digest fingerprint_of(const Request& request, const Context& context) {
 
 Task<Result<>> read_whole_body(Request& request, Context& context) {
   if (!request.body || context.input.body_text.data()) co_return Result<>{};
-  std::string text;
+  const auto memory = context.services.shared->of<BodyMemory>();
+  auto& whole = context.keep<WholeBody>(context, *memory, context.body_limit, request.content_length);
   while (true) {
     auto piece = co_await request.body->read();
     if (!piece) co_return std::unexpected(std::move(piece).error());
     if (piece->empty()) break;
-    text.append(as_text(*piece));
+    whole.add(*piece);
+    if (whole.spools()) co_await whole.spool();
+    if (whole.error()) co_return std::unexpected(*whole.error());
   }
-  context.input.body_text = context.arena.keep(text);
+  context.input.body_text = whole.text();
+  if (whole.error()) co_return std::unexpected(*whole.error());
   request.body = &context.arena.make<Again>(context.input.body_text);
   co_return Result<>{};
 }

@@ -1,4 +1,5 @@
 #include "plimsoll/contract/body.hpp"
+#include "plimsoll/exchange/body_memory.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/http/body_problems.hpp"
@@ -25,8 +26,6 @@ namespace plimsoll::policy {
 namespace {
 
 using contract::BodyKind;
-
-constexpr std::size_t kFirstPiece = 4096;
 
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -70,8 +69,10 @@ class Validate final : public Policy {
       "Send one of the media types that the contract declares, and say so in Content-Type."};
   static constexpr Problem kNotAcceptable{"not-acceptable", 406, "No acceptable representation",
                                           "Accept one of the media types that the contract declares."};
-  static constexpr const Problem* problems[] = {
-      &kInvalid, &kUnsupported, &kNotAcceptable, &http::kBodyTooLarge, &json::kMalformed, &contract::kMalformedBody};
+  static constexpr const Problem* problems[] = {&kInvalid,         &kUnsupported,
+                                                &kNotAcceptable,   &http::kBodyTooLarge,
+                                                &json::kMalformed, &contract::kMalformedBody,
+                                                &kTooManyBodies};
 
   static Result<std::unique_ptr<Policy>> build(Options options, const Build& build) {
     auto made = std::make_unique<Validate>(std::move(options), build);
@@ -81,6 +82,7 @@ class Validate final : public Policy {
   }
   Validate(Options options, const Build& build)
       : options_(std::move(options)),
+        bodies_(build.services.shared->of<BodyMemory>()),
         operation_(build.operation),
         parameters_(build.contract, build.operation, rules(options_, build.contract)) {
     for (auto& spec : operation_.responses)
@@ -238,7 +240,7 @@ class Validate final : public Policy {
 
   Task<Result<Response>> with_body(Request& request, Context& context, Next next, Reading reading,
                                    std::vector<FieldError> errors) {
-    Whole whole{context.arena, context.body_limit, request.content_length};
+    WholeBody whole{context, *bodies_, context.body_limit, request.content_length};
     while (whole.fits()) {
       auto piece = co_await request.body->read();
       // Refused even in shadow: what is too long or broken cannot be handed on.
@@ -248,14 +250,24 @@ class Validate final : public Policy {
       }
       if (piece->empty()) break;
       whole.add(*piece);
+      if (whole.spools()) [[unlikely]]
+        co_await whole.spool();
+      if (whole.error()) [[unlikely]]
+        break;
+    }
+    const auto bytes = whole.text();
+    if (auto* failed = whole.error()) {
+      auto error = *failed;
+      answers_for(error);
+      co_return std::unexpected(std::move(error));
     }
     if (!whole.fits()) {
-      auto error = whole.too_large();
+      Error error{&http::kBodyTooLarge,
+                  "bodies of at most " + config::to_string(config::Size{whole.limit()}) + " are taken"};
       answers_for(error);
       co_return std::unexpected(std::move(error));
     }
     request.body = nullptr;  // read
-    const auto bytes = whole.text();
     context.input.body_text = bytes;
     if (bytes.empty() && operation_.body->required) {
       errors.push_back({"body", "", "required", "a body is required"});
@@ -289,40 +301,8 @@ class Validate final : public Policy {
     context.input.body = left ? &context.arena.make<json::Value>(*left) : nullptr;
   }
 
-  /// The body in one piece of the arena, bounded before it is stored.
-  class Whole {
-   public:
-    Whole(Arena& arena, std::uint64_t limit, std::optional<std::uint64_t> length)
-        : arena_(arena), limit_(limit), fits_(length.value_or(0) <= limit) {
-      if (fits_) room_ = std::min<std::uint64_t>(length.value_or(kFirstPiece), limit);
-      text_ = arena.array<char>(room_);
-    }
-    bool fits() const { return fits_; }
-    std::string_view text() const { return {text_, size_}; }
-    void add(Bytes piece) {
-      if (fits_ = piece.size() <= limit_ - size_; !fits_) return;
-      if (piece.size() > room_ - size_) {
-        room_ = std::min<std::uint64_t>(std::max(room_ * 2, size_ + piece.size()), limit_);
-        char* larger = arena_.array<char>(room_);
-        std::memcpy(larger, text_, size_);
-        text_ = larger;
-      }
-      std::memcpy(text_ + size_, piece.data(), piece.size());
-      size_ += piece.size();
-    }
-    Error too_large() const {
-      return {&http::kBodyTooLarge, "bodies of at most " + config::to_string(config::Size{limit_}) + " are taken"};
-    }
-
-   private:
-    Arena& arena_;
-    const std::uint64_t limit_;
-    bool fits_;
-    char* text_ = nullptr;
-    std::size_t room_ = 0, size_ = 0;
-  };
-
   Options options_;
+  std::shared_ptr<BodyMemory> bodies_;
   const contract::Operation& operation_;
   contract::Parameters parameters_;
   std::vector<Declared> readers_;

@@ -1,7 +1,7 @@
 #include "plimsoll/server/problems.hpp"
 
-#include "plimsoll/base/out_of_memory.hpp"
 #include "plimsoll/async/scope.hpp"
+#include "plimsoll/base/out_of_memory.hpp"
 #include "plimsoll/client/response_reader.hpp"
 #include "plimsoll/client/service.hpp"
 #include "plimsoll/database/database.hpp"

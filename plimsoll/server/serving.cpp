@@ -1,6 +1,7 @@
 #include "plimsoll/server/application.hpp"
 
 #include "plimsoll/edge/server.hpp"
+#include "plimsoll/exchange/body_memory.hpp"
 #include "plimsoll/server/command_line.hpp"
 #include "plimsoll/server/site.hpp"
 #include "plimsoll/telemetry/log.hpp"
@@ -9,6 +10,7 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 
 namespace plimsoll {
 namespace {
@@ -46,6 +48,21 @@ class Signals {
   sigset_t set_, before_;
 };
 
+Result<> read_limits(const server::Deployment& deployment, edge::Limits& limits) {
+  if (!deployment.limits) return {};
+  return config::read(*deployment.limits, edge::kLimitFields, &limits);
+}
+
+/// What bodies may take, before the first comes.
+void bound_bodies(const Services& services, const server::Deployment& deployment) {
+  edge::Limits limits;
+  if (!read_limits(deployment, limits)) return;  // told when the listener is opened
+  const auto bodies = services.shared->of<BodyMemory>();
+  const char* folder = std::getenv("TMPDIR");
+  bodies->limit(limits.bodies.bytes, limits.bodies_on_disk.bytes, folder && *folder ? folder : "/tmp");
+  if (services.metrics) bodies->measure(*services.metrics);
+}
+
 Result<std::unique_ptr<edge::Server>> listen(edge::Service& service, const std::vector<std::string>& addresses,
                                              const server::Deployment& deployment, unsigned threads,
                                              edge::Limits limits = {}) {
@@ -59,9 +76,7 @@ Result<std::unique_ptr<edge::Server>> listen(edge::Service& service, const std::
                    .tls = deployment.tls,
                    .proxies = *proxies,
                    .overlap = deployment.overlap});
-  if (deployment.limits)
-    if (auto read = config::read(*deployment.limits, edge::kLimitFields, &limits); !read)
-      return std::unexpected(std::move(read).error());
+  if (auto read = read_limits(deployment, limits); !read) return std::unexpected(std::move(read).error());
   return edge::start(service, all, limits, threads);
 }
 
@@ -79,6 +94,7 @@ int Application::serve(server::Settings settings) {
     return complain({{.code = std::string(begun.error().problem->code),
                       .what = begun.error().detail,
                       .remedy = std::string(begun.error().problem->remedy)}});
+  bound_bodies(running.services(), deployment);
   auto open = listen(running.site(), deployment.listen, deployment, static_cast<unsigned>(deployment.threads));
   if (!open)
     return complain(

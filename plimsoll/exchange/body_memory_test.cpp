@@ -1,0 +1,108 @@
+#include "plimsoll/exchange/body_memory.hpp"
+
+#include "plimsoll/exchange/context.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace plimsoll {
+namespace {
+
+struct Exchange {
+  explicit Exchange(const Services& services) : context(arena, loop, services) {}
+  ~Exchange() { arena.release(); }
+  Loop loop;
+  Arena arena;
+  Context context;
+};
+
+std::string text_of(std::size_t size) {
+  std::string text(size, ' ');
+  for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>('a' + i * 7 % 26);
+  return text;
+}
+
+/// Adds it in pieces of so many bytes; without other threads, what goes to disk is written at once.
+void add(WholeBody& whole, std::string_view text, std::size_t piece) {
+  for (std::size_t at = 0; at < text.size() && !whole.error() && whole.fits(); at += piece)
+    whole.add(as_bytes(text.substr(at, piece)));
+}
+
+TEST(BodyMemory, ABodyIsTheSameInMemoryAndOnDisk) {
+  Services services;
+  for (const auto size : {0u, 1u, 4096u, 4097u, 65536u, 1000003u})
+    for (const auto piece : {1000u, 16384u})
+      for (const auto memory : {0u, 5000u, 100'000u, 10'000'000u})
+        for (const bool known : {false, true}) {
+          BodyMemory bodies;
+          bodies.limit(memory, 1 << 30, testing::TempDir());
+          const auto text = text_of(size);
+          {
+            Exchange exchange{services};
+            WholeBody whole{exchange.context, bodies, 2'000'000,
+                            known ? std::optional<std::uint64_t>{size} : std::nullopt};
+            add(whole, text, piece);
+            ASSERT_EQ(whole.error(), nullptr);
+            EXPECT_EQ(whole.text(), text) << size << " bytes in pieces of " << piece << ", memory " << memory;
+            EXPECT_LE(bodies.memory(), memory);
+            if (size > memory && size > BodyMemory::kUncounted) EXPECT_EQ(bodies.disk(), size);
+          }
+          EXPECT_EQ(bodies.memory(), 0u) << "given back with the exchange";
+          EXPECT_EQ(bodies.disk(), 0u);
+        }
+}
+
+TEST(BodyMemory, WhatHasRoomNeitherInMemoryNorOnDiskIsRefused) {
+  Services services;
+  BodyMemory bodies;
+  bodies.limit(100'000, 250'000, testing::TempDir());
+  std::vector<std::unique_ptr<Exchange>> exchanges;
+  const auto text = text_of(100'000);
+  int held = 0, refused = 0;
+  for (int i = 0; i < 5; ++i) {
+    auto& exchange = *exchanges.emplace_back(std::make_unique<Exchange>(services));
+    auto& whole = exchange.context.keep<WholeBody>(exchange.context, bodies, 1 << 20, text.size());
+    add(whole, text, 16384);
+    if (const auto* error = whole.error()) {
+      ++refused;
+      EXPECT_EQ(error->problem, &kTooManyBodies);
+      EXPECT_EQ(error->problem->status, 503);
+      EXPECT_GE(error->more_->retry_after, 1);
+    } else {
+      ++held;
+      EXPECT_EQ(whole.text(), text);
+    }
+  }
+  EXPECT_EQ(held, 3) << "one in memory, two on disk";
+  EXPECT_EQ(refused, 2);
+  exchanges.clear();
+  EXPECT_EQ(bodies.memory() + bodies.disk(), 0u);
+}
+
+TEST(BodyMemory, AFolderThatCannotBeWrittenIsARefusalThatSaysSo) {
+  Services services;
+  BodyMemory bodies;
+  bodies.limit(0, 1 << 20, "/nowhere");
+  Exchange exchange{services};
+  WholeBody whole{exchange.context, bodies, 1 << 20, std::nullopt};
+  add(whole, text_of(10'000), 10'000);
+  ASSERT_NE(whole.error(), nullptr);
+  EXPECT_TRUE(whole.error()->more_->cause.contains("/nowhere")) << whole.error()->more_->cause;
+}
+
+TEST(BodyMemory, SmallBodiesAreNotCounted) {
+  Services services;
+  BodyMemory bodies;
+  bodies.limit(0, 0, "/nowhere");
+  Exchange exchange{services};
+  for (const auto size : {0u, 1u, 4096u}) {
+    WholeBody whole{exchange.context, bodies, 1 << 20, size};
+    add(whole, text_of(size), 1000);
+    EXPECT_EQ(whole.error(), nullptr);
+    EXPECT_EQ(whole.text().size(), size);
+  }
+}
+
+}  // namespace
+}  // namespace plimsoll

@@ -1,0 +1,190 @@
+"""Too little memory: whatever cannot be allocated is one request that is refused, or one connection that is closed. The process lives and
+serves afterwards; and bodies that are withheld do not take the memory of all."""
+import http.client
+import json
+import mmap
+import os
+import pathlib
+import random
+import re
+import shutil
+import socket
+import struct
+import subprocess
+
+import harness
+
+SHOP = harness.ROOT / "examples/shop"
+TORTURE = os.environ.get("PLIMSOLL_TORTURE")
+MIB = 1 << 20
+
+
+class Allocations:
+    """Tells a server that has tests/programs/fail_allocations.c preloaded which of its allocations fail."""
+
+    def __init__(self, folder):
+        compiler = shutil.which("clang-19") or shutil.which("cc")
+        if not compiler:
+            raise harness.unittest.SkipTest("no C compiler")
+        library = folder / "fail.so"
+        subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-fno-builtin", "-o", library, harness.ROOT / "tests/programs/fail_allocations.c"], check=True)
+        path = folder / "control"
+        path.write_bytes(struct.pack("qqqq", -1, 0, 0, 0))
+        self.environment = {"LD_PRELOAD": library, "FAIL_ALLOCATIONS": path}
+        with open(path, "r+b") as file:
+            self.memory = mmap.mmap(file.fileno(), 32)
+
+    def fail(self, before, count=1, smallest=0):
+        """`before` allocations succeed, `count` fail."""
+        self.memory[0:32] = struct.pack("qqqq", -1, count, 0, smallest)
+        self.memory[0:8] = struct.pack("q", before)
+
+    def stop(self):
+        """How many have failed."""
+        self.memory[0:8] = struct.pack("q", -1)
+        return struct.unpack("q", self.memory[16:24])[0]
+
+
+class Memory(harness.ServerTest):
+    def shop(self, **more):
+        server = self.server(SHOP / "shop.yaml", "threads: 1\nroles: {admin: ['*']}\njobs: {sales_report: {run: {sql: 'SELECT 1', result: {type: text/csv, file: a.csv}}}}\n",
+                             arguments=["--dev"], **more)
+        server.start()
+        return server.authorize()
+
+    def operations(self, server):
+        """`(method, path)` of every operation, placeholders filled in."""
+        contract = json.loads(server.get("/openapi.json").text)
+        for path, item in contract["paths"].items():
+            for method, operation in item.items():
+                if method in ("get", "post", "put", "patch", "delete"):
+                    yield method.upper(), re.sub(r"\{\w+\}", "1", path), operation
+
+    def ask(self, server, method, path, body):
+        """The status; None where the connection was closed instead."""
+        headers = {"Content-Type": "application/merge-patch+json" if method == "PATCH" else "application/json", "Idempotency-Key": os.urandom(8).hex()} if body else {}
+        try:
+            return server.request(method, path, body, headers).status
+        except (OSError, http.client.HTTPException):
+            return None
+
+    def test_an_allocation_that_fails_is_at_most_one_request_that_fails(self):
+        """Each of the allocations of a request fails once, and once with all that follow it for a while."""
+        folder = self.directory()
+        allocations = Allocations(folder)
+        server = self.shop(environment=allocations.environment)
+        chosen = random.Random(harness.seed())
+        outcomes = {}
+        wanted = [("GET", "/healthz", None), ("GET", "/nothing", None)]
+        for method, path, operation in self.operations(server):
+            body = b"[{}]" if path.endswith("batch") else b"{}" if "requestBody" in operation else None
+            wanted.append((method, path, body))
+        for method, path, body in wanted:
+            usual = self.ask(server, method, path, body)
+            steps = range(0, 400) if TORTURE else sorted({*range(0, 12), *(chosen.randrange(12, 150) for _ in range(12))})
+            for before in steps:
+                for count in (1, 1000):
+                    allocations.fail(before, count)
+                    status = self.ask(server, method, path, body)
+                    failed = allocations.stop()
+                    self.assertTrue(server.alive, f"{method} {path}: allocation {before} and {count - 1} more failed: {server.describe()}")
+                    self.assertIn(status, {None, 503, 500, 202, 200, 201, usual}, f"{method} {path}, {before}, {count}")
+                    outcomes[(status, bool(failed))] = outcomes.get((status, bool(failed)), 0) + 1
+            self.assertEqual(server.get("/livez").status, 200)
+            self.assertEqual(self.ask(server, method, path, body), usual, f"{method} {path} afterwards")
+        print(outcomes)
+        self.assertGreater(outcomes.get((503, True), 0), 10, outcomes)
+
+    def test_under_a_limit_of_memory_just_above_its_need_the_largest_requests_leave_the_process_alive(self):
+        server = self.shop()
+        status = pathlib.Path(f"/proc/{server.pid}/status").read_text()
+        room = int(re.search(r"VmSize:\s+(\d+) kB", status)[1]) * 1024 + 8 * MIB
+        subprocess.run(["prlimit", "--pid", str(server.pid), f"--as={room}:{room}"], check=True)
+        statuses = {}
+        for method, path, operation in self.operations(server):
+            bodies = [None]
+            if "requestBody" in operation:
+                # As large as the limits admit: one long text, and many small members.
+                bodies = [json.dumps({"name": "x" * (MIB - 100)}).encode(), json.dumps([{"a": 1}] * (MIB // 12)).encode()[:MIB],
+                          b'{"a":' * 30 + b"[" + b"0," * (MIB // 2 - 200) + b"0]" + b"}" * 30]
+            for body in bodies:
+                for _ in range(2):
+                    got = self.ask(server, method, path + ("" if body else "?limit=100"), body)
+                    statuses[got] = statuses.get(got, 0) + 1
+                    self.assertTrue(server.alive, f"{method} {path}: {server.describe()}")
+        print(statuses)
+        self.assertEqual(server.get("/livez").status, 200)
+        self.assertEqual(server.get("/v1/products").status, 200)
+
+
+CONTRACT = """
+openapi: 3.1.0
+info: {title: Bodies, version: '1'}
+security: []
+x-plimsoll: {rate-limit: off, mock: {}, authorization: any-caller}
+paths:
+  /items:
+    post:
+      operationId: add
+      requestBody: {content: {application/json: {schema: {type: string}}}}
+      responses: {'201': {description: ok, content: {application/json: {example: {a: 1}}}}}
+"""
+
+
+class Bodies(harness.ServerTest):
+    def withheld(self, server, count, size):
+        """So many uploads that lack their last byte."""
+        body = b'"' + b"x" * (size - 2) + b'"'
+        head = f"POST /items HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n\r\n".encode()
+        lines = []
+        for _ in range(count):
+            line = socket.create_connection(("127.0.0.1", server.port), timeout=harness.PATIENCE)
+            self.addCleanup(line.close)
+            line.sendall(head + body[:-1])
+            lines.append(line)
+        return lines
+
+    @staticmethod
+    def status(line):
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            piece = line.recv(65536)
+            if not piece:
+                break
+            answer += piece
+        return int(answer.split(b" ")[1]) if answer else None
+
+    def test_bodies_that_are_withheld_at_the_end_are_bounded_in_memory_then_on_disk_then_refused(self):
+        server = self.serve(CONTRACT, "threads: 1\nlimits: {bodies: 2MiB, bodies-on-disk: 3MiB, body-rate: 1B}\n", environment={"TMPDIR": "/tmp"})
+        size = MIB // 4
+        lines = self.withheld(server, 8 + 12 + 4, size)
+        taken = lambda: {name: value for name, value in server.metrics().items() if name.startswith("plimsoll_bod")}
+        harness.until(lambda: taken().get("plimsoll_bodies_refused_total") == 4, lambda: str(taken()))
+        self.assertEqual(taken()['plimsoll_body_bytes{store="memory"}'], 2 * MIB)
+        self.assertLessEqual(taken()['plimsoll_body_bytes{store="disk"}'], 3 * MIB)
+        # A small body is still taken, and so is what has all its bytes now.
+        self.assertEqual(server.post("/items", b'"small"', {"Content-Type": "application/json"}).status, 201)
+        for line in lines:
+            try:
+                line.sendall(b'"')
+            except OSError:
+                pass  # refused and closed already
+        statuses = [self.status(line) for line in lines]
+        self.assertEqual(statuses.count(201), 20, statuses)
+        self.assertEqual(statuses.count(503), 4, statuses)
+        for line in lines:
+            line.close()
+        harness.until(lambda: sum(value for name, value in taken().items() if name.startswith("plimsoll_body_bytes")) == 0, lambda: str(taken()))
+        # All of it is free again.
+        self.assertEqual(server.post("/items", b'"' + b"y" * (MIB - 2) + b'"', {"Content-Type": "application/json"}).status, 201)
+
+    def test_a_body_that_went_to_disk_is_the_same_and_leaves_no_file(self):
+        folder = self.directory()
+        server = self.serve(CONTRACT, "threads: 1\nlimits: {bodies: 0B}\n", environment={"TMPDIR": folder})
+        self.assertEqual(server.post("/items", b'"' + b"z" * (MIB - 2) + b'"', {"Content-Type": "application/json"}).status, 201)
+        self.assertEqual(server.post("/items", b'{"' + b"z" * (MIB - 10) + b'":1}', {"Content-Type": "application/json"}).status, 400)
+        self.assertEqual(list(folder.iterdir()), [])
+
+
+if __name__ == "__main__":
+    harness.main()
