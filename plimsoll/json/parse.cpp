@@ -1,6 +1,7 @@
 #include "plimsoll/json/parse.hpp"
 
 #include "plimsoll/json/number.hpp"
+#include "plimsoll/json/object_builder.hpp"
 #include "plimsoll/json/scratch.hpp"
 #include "plimsoll/json/utf8.hpp"
 
@@ -8,7 +9,6 @@
 #include <bit>
 #include <cstring>
 #include <string>
-#include <unordered_set>
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
@@ -32,14 +32,6 @@ inline const char* string_end(const char* at, const char* end) {
 #endif
   while (at != end && *at != '"' && *at != '\\' && static_cast<unsigned char>(*at) > 0x1F) ++at;
   return at;
-}
-
-bool repeated(std::span<const Member> members) {
-  std::unordered_set<std::string_view> seen;
-  seen.reserve(members.size());
-  for (const auto& member : members)
-    if (!seen.insert(member.key).second) return true;
-  return false;
 }
 
 /// Each function is given where to read and gives where to read on, or null when the text is wrong: a place that is
@@ -173,7 +165,8 @@ class Parser {
       break;
     }
     const auto kept = members.move(base, arena_);
-    if (kept.size() > kFewMembers && repeated(kept)) return stop(at + 1, "a name stands twice in this object");
+    if (kept.size() > kFewMembers && has_repeated_names(kept))
+      return stop(at + 1, "a name stands twice in this object");
     value = Value::object(kept);
     return at + 1;
   }

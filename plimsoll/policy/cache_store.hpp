@@ -100,7 +100,7 @@ class CacheStore {
     mutable std::mutex mutex;
     Queue small, main;  ///< newest first
     std::size_t small_bytes = 0, main_bytes = 0;
-    std::unordered_map<std::string_view, Queue::iterator> index;
+    std::unordered_map<std::string_view, Queue::iterator, Hash64> index;  // callers choose what is in a key
     std::list<std::size_t> ghosts;  ///< hashes of what was driven out of `small`, newest first
     std::unordered_map<std::size_t, std::list<std::size_t>::iterator> ghost_index;
   };
