@@ -568,8 +568,10 @@ Model read_model(const json::Value& root, std::vector<Wrong>& wrong) {
   for (auto& member : tables->object()) {
     std::string pointer = "/x-plimsoll/tables";
     json::append_token(pointer, member.key);
-    if (auto table = Reader{root, pointer, member.value, wrong}.read(member.key))
+    if (auto table = Reader{root, pointer, member.value, wrong}.read(member.key)) {
+      model.places.try_emplace(table->name, model.tables.size());
       model.tables.push_back(std::move(*table));
+    }
   }
   if (wrong.empty()) check_embeds(model, wrong);
   return model;

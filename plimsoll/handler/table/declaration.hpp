@@ -4,6 +4,7 @@
 #include "plimsoll/contract/contract.hpp"
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -109,11 +110,13 @@ struct Table {
 
 /// All tables of a document. Refers to the document.
 struct Model {
-  std::vector<Table> tables;
+  std::vector<Table> tables{};
+  std::map<std::string, std::size_t, std::less<>> places{};  ///< of the tables, by name
+  /// By table, the path template of the operation that reads one row, where there is one.
+  std::map<std::string, std::string, std::less<>> locations{};
   const Table* find(std::string_view name) const {
-    for (auto& t : tables)
-      if (t.name == name) return &t;
-    return nullptr;
+    const auto place = places.find(name);
+    return place == places.end() ? nullptr : &tables[place->second];
   }
 };
 

@@ -19,6 +19,33 @@ Result<std::shared_ptr<const CursorKey>> read_secrets(const Services& services) 
   return shared->cursors;
 }
 
+/// The tables of the contract for which a plan is being made: read once for all its operations, which keep them.
+struct Models {
+  std::mutex mutex;
+  const json::Value* root = nullptr;
+  std::weak_ptr<const Model> model;
+};
+
+Result<std::shared_ptr<const Model>> model_of(const Build& build) {
+  const auto shared = build.services.shared->of<Models>();
+  const std::scoped_lock lock(shared->mutex);
+  const auto* root = &*build.contract.root;
+  if (auto known = shared->root == root ? shared->model.lock() : nullptr) return known;
+  std::vector<Wrong> wrong;
+  auto made = read_model(*root, wrong);
+  if (!wrong.empty()) return config::wrong(*wrong[0].at, wrong[0].what);
+  for (auto& operation : build.contract.operations) {
+    const auto* options = operation.extension("table");
+    if (!options || operation.method != "GET") continue;
+    const auto read = plan(made, operation.method, operation.path, *options, nullptr);
+    if (read && read->action == Action::read) made.locations.try_emplace(read->table->name, operation.path);
+  }
+  auto kept = std::make_shared<const Model>(std::move(made));
+  shared->root = root;
+  shared->model = kept;
+  return kept;
+}
+
 void complain(contract::Complaints& complaints, const contract::Contract& contract,
               contract::Complaint::Severity severity, std::string_view code, const Table* table, std::string what,
               std::string remedy) {
@@ -87,9 +114,9 @@ Result<> check_security(const Model& model, const Plan& plan, const contract::Op
 Result<std::unique_ptr<Handler>> build(const json::Value& options, const Build& build) {
   if (!build.services.database)
     return fail(config::kConfiguration, "operation " + build.operation.id + ": there is no database");
-  std::vector<Wrong> wrong;
-  auto model = std::make_shared<const Model>(read_model(*build.contract.root, wrong));
-  if (!wrong.empty()) return config::wrong(*wrong[0].at, wrong[0].what);
+  auto shared = model_of(build);
+  if (!shared) return std::unexpected(std::move(shared).error());
+  auto model = std::move(*shared);
   auto made = plan(*model, build.operation.method, build.operation.path, options, build.operation.extension("batch"));
   if (!made) return config::wrong(options, "operation " + build.operation.id + ": " + made.error());
   if (auto secure = check_security(*model, *made, build.operation); !secure)

@@ -55,14 +55,8 @@ Writing::Writing(std::shared_ptr<const Model> model, Plan plan, const Build& bui
       whole_(table(), all_, RowWriter::Hidden::shown) {
   auto compiled = build.contract.compile(*table().schema, schema::CompileOptions::Direction::none);
   if (compiled) validator_ = std::make_shared<const schema::Validator>(std::move(*compiled));
-  for (auto& other : build.contract.operations) {
-    auto* options = other.extension("table");
-    if (!options || other.method != "GET") continue;
-    auto made = table::plan(*model_, other.method, other.path, *options, nullptr);
-    if (!made || made->action != Action::read || made->table != plan_.table) continue;
-    location_ = other.path;
-    break;
-  }
+  if (const auto location = model_->locations.find(table().name); location != model_->locations.end())
+    location_ = location->second;
 }
 
 Task<Result<std::optional<Row>>> Writing::current(Session& session, const Wanted& wanted) const {
