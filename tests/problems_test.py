@@ -96,6 +96,8 @@ def contract(mode):
     paths["/streamed"]["post"]["x-plimsoll"]["validate"] = {"body": "stream"}
     paths["/slow"]["post"]["x-plimsoll"]["validate"] = {"unknown-query": "ignore"}
 
+    paths["/checked"]["post"]["x-plimsoll"]["budgets"] = {"steps": 200}
+
     any_object = {**ANY_JSON, "required": True}
     listed = {"content": {"application/json": {"schema": {"type": "array"}}}, "required": True}
     operation("listThings", "get", {"table": "things"}, {}, "/things")
@@ -496,6 +498,10 @@ class Walk:
     @provokes("invalid", "validate", "checked")
     def wrong_type(self):
         return self.server.post("/checked", {"a": "text"})
+
+    @provokes("too-complex", "validate", "checked")
+    def too_many_members(self):
+        return self.server.post("/checked", {"a": 1, **{f"m{i}": i for i in range(300)}})
 
     @provokes("malformed-json", "validate", "checked")
     def no_json(self):

@@ -2,10 +2,12 @@
 
 #include "plimsoll/http/multipart.hpp"
 #include "plimsoll/http/negotiate.hpp"
+#include "plimsoll/json/object_builder.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/utf8.hpp"
 
 #include <algorithm>
+#include <map>
 
 namespace plimsoll::contract {
 namespace {
@@ -46,7 +48,8 @@ BodyKind body_kind(std::string_view type) {
 }
 
 BodyReader::BodyReader(const Contract& contract, const MediaType& media) : media_(media) {
-  if (!media.schema) return;
+  // What is JSON is read without its shape, which may be large.
+  if (!media.schema || body_kind(essence(media.name)) == BodyKind::json) return;
   shape_ = shape_of(contract, *media.schema);
   const auto* encodings = media.raw ? media.raw->find("encoding") : nullptr;
   for (auto& [name, shape] : shape_.properties) {
@@ -80,7 +83,7 @@ const BodyReader::Property* BodyReader::property(std::string_view name) const {
 }
 
 Result<const Value*> BodyReader::read(std::string_view bytes, BodyKind kind, std::string_view content_type,
-                                      Arena& arena, std::vector<FieldError>& errors) const {
+                                      Arena& arena, Steps& steps, std::vector<FieldError>& errors) const {
   Result<Value> value = Value{};
   switch (kind) {
     case BodyKind::json: value = json::parse(bytes, arena); break;
@@ -100,13 +103,24 @@ Result<const Value*> BodyReader::read(std::string_view bytes, BodyKind kind, std
   const Value* made = &arena.make<Value>(*value);
   if (!media_.validator || !errors.empty()) return made;
   if (kind == BodyKind::json_lines && !shape_.may(ValueShape::array)) {  // the schema is of one line
-    for (std::size_t i = 0; i < made->array().size(); ++i)
-      if (!media_.validator->valid(made->array()[i]))
-        append_failures(errors, "body", "/" + std::to_string(i), *media_.validator, made->array()[i]);
-  } else if (!media_.validator->valid(*made)) {
-    append_failures(errors, "body", "", *media_.validator, *made);
+    for (std::size_t i = 0; i < made->array().size() && errors.size() < kMostErrors && !steps.exhausted(); ++i)
+      judge(made->array()[i], "/" + std::to_string(i), steps, errors);
+  } else {
+    judge(*made, "", steps, errors);
   }
+  if (steps.exhausted() && errors.empty()) return fail(schema::kTooComplex, "the body takes too many steps to check");
   return made;
+}
+
+void BodyReader::judge(const Value& value, const std::string& pointer, Steps& steps,
+                       std::vector<FieldError>& errors) const {
+  if (media_.validator->valid(value, steps) || steps.exhausted()) return;
+  std::vector<FieldError> found;
+  append_failures(found, "body", pointer, *media_.validator, value, steps);
+  if (steps.exhausted()) std::erase_if(found, [](auto& error) { return error.keyword == schema::kTooComplex.code; });
+  const auto room = kMostErrors - std::min(errors.size(), kMostErrors);
+  if (found.size() > room) found.resize(room);
+  errors.insert(errors.end(), std::make_move_iterator(found.begin()), std::make_move_iterator(found.end()));
 }
 
 Result<Value> BodyReader::lines(std::string_view bytes, Arena& arena) const {
@@ -131,26 +145,30 @@ Result<Value> BodyReader::lines(std::string_view bytes, Arena& arena) const {
 
 Result<Value> BodyReader::form(std::string_view bytes, Arena& arena, std::vector<FieldError>& errors) const {
   const auto pairs = split_pairs(bytes, arena);
-  Value object = Value::object({});
+  decode_names(pairs, arena);
+  json::ObjectBuilder object;
   for (auto& property : properties_) {
     auto found = property.reader.from_pairs(pairs, arena);
     if (!found.wrong.empty())
       errors.push_back({"body", "/" + property.reader.name() + found.pointer, "type", std::string(found.wrong)});
     else if (found.value)
-      object.set(arena, property.reader.name(), *found.value);
+      object.add(property.reader.name(), *found.value);
   }
   for (auto& pair : pairs) {
     if (pair.used) continue;
-    const auto name = decode(pair.name, arena, true), value = decode(pair.value, arena, true);
-    if (!name || !value) return fail(kMalformedBody, "the form is not percent-encoded UTF-8");
+    const auto value = decode(pair.value, arena, true);
+    if (pair.malformed || !value) return fail(kMalformedBody, "the form is not percent-encoded UTF-8");
     auto read = coerce(*value, shape_.additional.get());
-    if (!read || object.find(*name))
-      errors.push_back({"body", "/" + std::string(*name), read ? "unique" : "type",
-                        read ? "is given twice" : std::string(read.error())});
-    else
-      object.set(arena, *name, *read);
+    const bool twice = read && object.contains(pair.name);
+    if (read && !twice) {
+      object.add(pair.name, *read);
+      continue;
+    }
+    if (errors.size() >= kMostErrors) break;
+    errors.push_back({"body", "/" + std::string(pair.name), twice ? "unique" : "type",
+                      twice ? "is given twice" : std::string(read.error())});
   }
-  return object;
+  return object.finish(arena);
 }
 
 /// Takes what the parser tells into the arena.
@@ -227,24 +245,40 @@ Result<Value> BodyReader::multipart(std::string_view bytes, std::string_view con
     read = parser.feed(bytes.substr(0, kPiece));
   if (read) read = parser.finish();
   if (!read) return fail(kMalformedBody, "the multipart body cannot be read: " + read.error().detail);
-  Value object = names ? Value::object({}) : Value::array({});
+  std::vector<Value> items;
+  json::ObjectBuilder object;
+  std::map<std::size_t, std::vector<Value>> lists;  // by the member's place
   for (auto& part : taken.parts) {
+    if (errors.size() >= kMostErrors) break;
     const auto* known = names ? property(part.name) : nullptr;
     const auto value = part_value(part, known, arena, errors);
     if (!names) {
-      object.push(arena, value);
-    } else if (known && is_list(&known->reader.shape()) && !value.is(Type::array)) {
-      auto* items = object.find(part.name);
-      Value list = items ? *items : Value::array({});
-      list.push(arena, value);
-      object.set(arena, part.name, list);
-    } else if (object.find(part.name)) {
-      errors.push_back({"body", "/" + std::string(part.name), "unique", "is given twice"});
+      items.push_back(value);
+      continue;
+    }
+    const auto place = object.find(part.name);
+    const bool list = known && is_list(&known->reader.shape()) && !value.is(Type::array);
+    if (place == json::ObjectBuilder::npos) {
+      const auto added = object.add(part.name, value);
+      if (list) lists[added].push_back(value);
+    } else if (list && object.at(place).is(Type::array) && !lists.contains(place)) {  // it began as one JSON text
+      auto& values = lists[place];
+      values.assign(object.at(place).array().begin(), object.at(place).array().end());
+      values.push_back(value);
+    } else if (list && lists.contains(place)) {
+      lists[place].push_back(value);
     } else {
-      object.set(arena, part.name, value);
+      errors.push_back({"body", "/" + std::string(part.name), "unique", "is given twice"});
     }
   }
-  return object;
+  const auto kept = [&](const std::vector<Value>& from) {
+    auto* values = arena.array<Value>(from.size());
+    std::ranges::copy(from, values);
+    return Value::array({values, from.size()});
+  };
+  if (!names) return kept(items);
+  for (auto& [place, values] : lists) object.at(place) = kept(values);
+  return object.finish(arena);
 }
 
 }  // namespace plimsoll::contract

@@ -14,10 +14,11 @@ class BodyReader {
  public:
   BodyReader(const Contract&, const MediaType&);
   /// The value, valid; null for a binary body. What does not satisfy the schema is appended to `errors`, and what
-  /// cannot be read at all is an Error (`malformed-json`, `malformed-body`). `content_type`: the header as sent.
+  /// cannot be read at all is an Error (`malformed-json`, `malformed-body`), as is what the steps do not suffice for
+  /// (`too-complex`). `content_type`: the header as sent.
   /// `kind` is that of the type that was sent, which may be one of many that the declared one stands for.
   Result<const json::Value*> read(std::string_view bytes, BodyKind kind, std::string_view content_type, Arena&,
-                                  std::vector<FieldError>& errors) const;
+                                  Steps& steps, std::vector<FieldError>& errors) const;
   const MediaType& media_type() const { return media_; }
 
  private:
@@ -40,6 +41,7 @@ class BodyReader {
                                 std::vector<FieldError>&) const;
   json::Value part_value(const Part&, const Property*, Arena&, std::vector<FieldError>&) const;
   const Property* property(std::string_view name) const;
+  void judge(const json::Value&, const std::string& pointer, Steps&, std::vector<FieldError>&) const;
 
   const MediaType& media_;
   ValueShape shape_;

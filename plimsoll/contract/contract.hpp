@@ -85,8 +85,9 @@ struct SecurityRequirement {
 /// A key of `x-plimsoll` in force for an operation: the innermost scope that names it.
 struct Extension {
   std::string_view key;
-  const json::Value* value;
-  std::string_view scope;  ///< `document`, `path`, `operation`
+  const json::Value* value = nullptr;
+  std::string_view scope{};                  ///< `document`, `path`, `operation`
+  std::vector<const json::Value*> scopes{};  ///< what each scope says, the outermost first
 };
 
 struct Operation {
@@ -108,8 +109,12 @@ struct Operation {
 
   /// The value of that key of `x-plimsoll`, or null.
   const json::Value* extension(std::string_view key) const {
+    const auto* found = find_extension(key);
+    return found ? found->value : nullptr;
+  }
+  const Extension* find_extension(std::string_view key) const {
     for (auto& e : extensions)
-      if (e.key == key) return e.value;
+      if (e.key == key) return &e;
     return nullptr;
   }
 };

@@ -38,7 +38,9 @@ void route(const plimsoll::contract::Contract& contract, std::string_view text) 
     for (auto& parameter : operation.parameters)
       if (parameter.in == contract::In::header) request.headers.add(parameter.name, text);
     std::vector<FieldError> errors;
-    contract::Parameters{contract, *match.operation, {}}.read({match.captured, match.count}, request, arena, errors);
+    Steps steps;
+    contract::Parameters{contract, *match.operation, {}}.read({match.captured, match.count}, request, arena, steps,
+                                                              errors);
   }
 }
 

@@ -33,12 +33,11 @@ std::vector<Extension> merge_extensions(const json::Value* document, const json:
   const auto add = [&](const json::Value* scope, std::string_view name) {
     if (!scope) return;
     for (auto& member : scope->object()) {
-      const auto known = std::ranges::find(merged, member.key, &Extension::key);
-      const Extension made{member.key, &member.value, name};
-      if (known == merged.end())
-        merged.push_back(made);
-      else
-        *known = made;
+      auto known = std::ranges::find(merged, member.key, &Extension::key);
+      if (known == merged.end()) known = merged.insert(known, Extension{.key = member.key});
+      known->value = &member.value;
+      known->scope = name;
+      known->scopes.push_back(&member.value);
     }
   };
   add(document, "document");

@@ -9,8 +9,6 @@ namespace {
 
 using json::Value;
 
-constexpr std::size_t kMostErrors = 64;
-
 ValueReader reader_of(const Contract& contract, const Parameter& p) {
   const Value* schema = p.schema;
   ValueReader::How how{.name = p.name,
@@ -50,8 +48,9 @@ FieldError field_error(std::string_view in, std::string_view prefix, const schem
 }
 
 void append_failures(std::vector<FieldError>& errors, std::string_view in, const std::string& prefix,
-                     const schema::Validator& validator, const Value& value) {
-  for (auto& failure : validator.validate(value, kMostErrors)) {
+                     const schema::Validator& validator, const Value& value, Steps& steps) {
+  if (errors.size() >= kMostErrors) return;
+  for (auto& failure : validator.failures(value, steps, kMostErrors - errors.size())) {
     if (errors.size() >= kMostErrors) return;
     errors.push_back(field_error(in, prefix, failure));
   }
@@ -69,10 +68,12 @@ Parameters::Parameters(const Contract& contract, const Operation& operation, Rul
 }
 
 std::span<const Value* const> Parameters::read(std::span<const std::string_view> path, const Request& request,
-                                               Arena& arena, std::vector<FieldError>& errors) const {
+                                               Arena& arena, Steps& steps, std::vector<FieldError>& errors) const {
   std::span<RawPair> query, cookies;
   if (!request.query.empty() && (any_query_ || rules_.refuse_unknown_query)) query = split_pairs(request.query, arena);
   if (any_cookie_) cookies = split_pairs(request.headers.joined("cookie"), arena, ";");
+  decode_names(query, arena);
+  decode_names(cookies, arena);
   auto* values = arena.array<const Value*>(readers_.size());
   // Named parameters first: a spread object takes what they leave.
   for (const bool spreading : {false, true})
@@ -81,6 +82,7 @@ std::span<const Value* const> Parameters::read(std::span<const std::string_view>
       const auto& reader = readers_[i];
       if ((p.in == In::query && reader.spreads()) != spreading) continue;
       values[i] = nullptr;
+      if (steps.exhausted()) continue;
       ValueReader::Found found;
       switch (p.in) {
         case In::path:
@@ -100,11 +102,11 @@ std::span<const Value* const> Parameters::read(std::span<const std::string_view>
         continue;
       }
       values[i] = found.value;
-      if (found.empty || !p.validator || p.validator->valid(*found.value)) continue;
+      if (found.empty || !p.validator || p.validator->valid(*found.value, steps)) continue;
       if (found.plain.data()) {  // text by choice: another reading may be what the schema wants
         const auto others =
             reader.shape().may(ValueShape::text) ? alternatives(found.plain, reader.shape()) : std::vector<Value>{};
-        const auto fits = std::ranges::find_if(others, [&](auto& other) { return p.validator->valid(other); });
+        const auto fits = std::ranges::find_if(others, [&](auto& other) { return p.validator->valid(other, steps); });
         if (fits != others.end()) {
           values[i] = &arena.make<Value>(*fits);
           continue;
@@ -112,25 +114,28 @@ std::span<const Value* const> Parameters::read(std::span<const std::string_view>
       }
       std::string prefix;
       json::append_token(prefix, p.name);
-      append_failures(errors, to_string(p.in), prefix, *p.validator, *found.value);
+      append_failures(errors, to_string(p.in), prefix, *p.validator, *found.value, steps);
     }
-  if (rules_.refuse_unknown_query) unknown(query, arena, errors);
+  if (rules_.refuse_unknown_query) unknown(query, errors);
   return {values, readers_.size()};
 }
 
-void Parameters::unknown(std::span<RawPair> query, Arena& arena, std::vector<FieldError>& errors) const {
+void Parameters::unknown(std::span<RawPair> query, std::vector<FieldError>& errors) const {
+  std::vector<std::string_view> known;
   for (auto& pair : query) {
     if (pair.used) continue;
-    const auto name = std::string(decode(pair.name, arena, true).value_or(pair.name));
+    if (errors.size() >= kMostErrors) return;
+    const auto name = std::string(pair.name);
     if (std::ranges::find(rules_.also_in_query, name) != rules_.also_in_query.end()) continue;
-    std::vector<std::string_view> known;
-    for (auto& p : operation_.parameters)
-      if (p.in == In::query) known.push_back(p.name);
+    if (known.empty())
+      for (auto& p : operation_.parameters)
+        if (p.in == In::query) known.push_back(p.name);
     // `status[eq]` and `status[in]` are written `status=open,paid`.
     const auto bare = std::string_view(name).substr(0, name.find('['));
     const bool plain =
         (name.ends_with("[eq]") || name.ends_with("[in]")) && std::ranges::find(known, bare) != known.end();
-    const auto near = plain ? bare : config::nearest(name, known);
+    constexpr std::size_t kLongest = 64;  // that somebody may have meant otherwise
+    const auto near = plain ? bare : name.size() > kLongest ? std::string_view{} : config::nearest(name, known);
     complain(errors, In::query, name, {}, "unknown",
              "this operation has no such parameter" +
                  (near.empty() ? std::string{} : "; did you mean \"" + std::string(near) + "\"?"));

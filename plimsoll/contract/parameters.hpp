@@ -16,10 +16,13 @@ namespace plimsoll::contract {
 struct RawPair {
   std::string_view name, value;  ///< still encoded
   bool used = false;
+  bool malformed = false;  ///< the name cannot be decoded
 };
 
 /// Takes `a=1&b=2` apart at `&` and the first `=`, in the arena.
 std::span<RawPair> split_pairs(std::string_view text, Arena& arena, std::string_view separator = "&");
+/// Decodes the names, once for all who look for theirs; one that cannot be decoded stays as it was sent.
+void decode_names(std::span<RawPair> pairs, Arena& arena);
 
 /// How one value is written (OpenAPI 3.1.1, section 4.8.12.6, after RFC 6570). Made once, used for each request; also
 /// for the properties of a form.
@@ -45,7 +48,7 @@ class ValueReader {
   };
   Found from_path(std::string_view segment, Arena&) const;
   Found from_header(const Headers&, Arena&) const;
-  /// Marks the pairs it has used.
+  /// Of pairs whose names are decoded; marks those it has used.
   Found from_pairs(std::span<RawPair>, Arena&) const;
 
   const ValueShape& shape() const { return shape_; }
@@ -75,11 +78,12 @@ class Parameters {
 
   /// One value per parameter of the operation, in the contract's order: null where absent and without default. What is
   /// wrong is appended to `errors`. Values live in the arena, or as long as the request.
-  std::span<const json::Value* const> read(std::span<const std::string_view> path, const Request&, Arena&,
+  /// Once `steps` are exhausted, the rest is not read.
+  std::span<const json::Value* const> read(std::span<const std::string_view> path, const Request&, Arena&, Steps& steps,
                                            std::vector<FieldError>& errors) const;
 
  private:
-  void unknown(std::span<RawPair>, Arena&, std::vector<FieldError>&) const;
+  void unknown(std::span<RawPair>, std::vector<FieldError>&) const;
   const Operation& operation_;
   std::vector<ValueReader> readers_;
   std::vector<std::uint32_t> in_path_;  ///< for each parameter: its place among the captured segments
@@ -91,8 +95,11 @@ std::string_view to_string(In in);
 /// A failure of a validator as an error of that part of the request, below `prefix`. A missing member is told at its
 /// own place.
 FieldError field_error(std::string_view in, std::string_view prefix, const schema::Failure& failure);
-/// Appends the failures of a validator as errors of that part of the request.
+/// Appends what a validator says of a value that it has found invalid, as errors of that part of the request.
 void append_failures(std::vector<FieldError>& errors, std::string_view in, const std::string& prefix,
-                     const schema::Validator&, const json::Value&);
+                     const schema::Validator&, const json::Value&, Steps& steps);
+
+/// So many errors of one request are told; what is beyond is not looked at.
+inline constexpr std::size_t kMostErrors = 64;
 
 }  // namespace plimsoll::contract

@@ -95,7 +95,8 @@ void read_parameters(const Contract& contract, const Operation& operation, std::
     request.headers.add("cookie", bytes);
     const std::string_view captured[] = {bytes};
     std::vector<FieldError> errors;
-    const auto values = parameters.read(captured, request, arena, errors);
+    Steps steps;
+    const auto values = parameters.read(captured, request, arena, steps, errors);
     std::string told;
     for (std::size_t i = 0; i < values.size(); ++i) {
       const auto& validator = operation.parameters[i].validator;
@@ -114,8 +115,9 @@ void read_body(const Contract& contract, const Operation& operation, std::string
   const BodyReader reader(contract, media);
   Arena arena;
   std::vector<FieldError> errors;
+  Steps steps;
   const auto type = media.name + (media.name.starts_with("multipart/") ? "; boundary=B" : "");
-  const auto value = reader.read(bytes, body_kind(http::essence(media.name)), type, arena, errors);
+  const auto value = reader.read(bytes, body_kind(http::essence(media.name)), type, arena, steps, errors);
   if (!value || !*value || !errors.empty() || media.name == "application/x-ndjson") return;
   if (media.validator && !media.validator->valid(**value)) fault("read without complaint, but not valid", operation);
 }

@@ -14,6 +14,9 @@ using json::Type;
 using json::Value;
 
 constexpr int kDeepest = 8;
+/// Schemas behind one shape. What lies beyond may be anything: a schema that refers to itself has as many as there are
+/// ways through it.
+constexpr std::size_t kMostSchemas = 5'000;
 
 std::uint8_t type_bit(std::string_view name) {
   if (name == "string") return ValueShape::text;
@@ -38,7 +41,7 @@ std::uint8_t type_of(const Value& value) {
   return 0;
 }
 
-std::shared_ptr<const ValueShape> derive_shared(const Contract&, const Value&, int depth);
+std::shared_ptr<const ValueShape> derive_shared(const Contract&, const Value&, int depth, std::size_t& left);
 
 void absorb(ValueShape& into, const ValueShape& part) {
   if (!into.items) into.items = part.items;
@@ -48,10 +51,11 @@ void absorb(ValueShape& into, const ValueShape& part) {
     if (!into.declares(name)) into.properties.emplace_back(name, shape);
 }
 
-ValueShape derive(const Contract& contract, const Value& given, int depth) {
+ValueShape derive(const Contract& contract, const Value& given, int depth, std::size_t& left) {
   ValueShape shape;
   const auto& schema = contract.resolve(given);
-  if (!schema.is(Type::object) || depth > kDeepest) return shape;
+  if (!schema.is(Type::object) || depth > kDeepest || left == 0) return shape;
+  --left;
   if (const auto* type = schema.find("type")) {
     std::uint8_t types = 0;
     if (type->is(Type::string)) types = type_bit(type->string());
@@ -69,16 +73,16 @@ ValueShape derive(const Contract& contract, const Value& given, int depth) {
   if (const auto* value = schema.find("const")) shape.types &= type_of(*value);
   if (const auto* properties = schema.find("properties"))
     for (auto& member : properties->object())
-      shape.properties.emplace_back(member.key, derive_shared(contract, member.value, depth + 1));
+      shape.properties.emplace_back(member.key, derive_shared(contract, member.value, depth + 1, left));
   if (const auto* items = schema.find("items"); items && items->is(Type::object))
-    shape.items = derive_shared(contract, *items, depth + 1);
+    shape.items = derive_shared(contract, *items, depth + 1, left);
   if (const auto* more = schema.find("additionalProperties")) {
     shape.open = !more->is(Type::boolean) || more->boolean();
-    if (more->is(Type::object)) shape.additional = derive_shared(contract, *more, depth + 1);
+    if (more->is(Type::object)) shape.additional = derive_shared(contract, *more, depth + 1, left);
   }
   if (const auto* parts = schema.find("allOf"))
     for (auto& part : parts->array()) {
-      const auto other = derive(contract, part, depth + 1);
+      const auto other = derive(contract, part, depth + 1, left);
       shape.types &= other.types;
       absorb(shape, other);
     }
@@ -86,7 +90,7 @@ ValueShape derive(const Contract& contract, const Value& given, int depth) {
     if (const auto* parts = schema.find(keyword); parts && !parts->array().empty()) {
       std::uint8_t types = 0;
       for (auto& part : parts->array()) {
-        const auto other = derive(contract, part, depth + 1);
+        const auto other = derive(contract, part, depth + 1, left);
         types |= other.types;
         absorb(shape, other);
       }
@@ -95,8 +99,9 @@ ValueShape derive(const Contract& contract, const Value& given, int depth) {
   return shape;
 }
 
-std::shared_ptr<const ValueShape> derive_shared(const Contract& contract, const Value& schema, int depth) {
-  return std::make_shared<const ValueShape>(derive(contract, schema, depth));
+std::shared_ptr<const ValueShape> derive_shared(const Contract& contract, const Value& schema, int depth,
+                                                std::size_t& left) {
+  return std::make_shared<const ValueShape>(derive(contract, schema, depth, left));
 }
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -112,7 +117,10 @@ std::size_t whole(std::string_view text) {
 
 }  // namespace
 
-ValueShape shape_of(const Contract& contract, const Value& schema) { return derive(contract, schema, 0); }
+ValueShape shape_of(const Contract& contract, const Value& schema) {
+  auto left = kMostSchemas;
+  return derive(contract, schema, 0, left);
+}
 
 std::optional<std::string_view> decode(std::string_view raw, Arena& arena, bool plus) {
   const bool encoded = raw.contains('%');

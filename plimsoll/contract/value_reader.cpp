@@ -1,9 +1,12 @@
 #include "plimsoll/contract/parameters.hpp"
+#include "plimsoll/json/object_builder.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/pointer.hpp"
 #include "plimsoll/json/utf8.hpp"
 
 #include <algorithm>
+#include <deque>
+#include <memory>
 
 namespace plimsoll::contract {
 
@@ -59,6 +62,16 @@ std::span<RawPair> split_pairs(std::string_view text, Arena& arena, std::string_
     pairs[size++] = {part.substr(0, equals), part.substr(std::min(equals + 1, part.size()))};
   }
   return {pairs, size};
+}
+
+void decode_names(std::span<RawPair> pairs, Arena& arena) {
+  for (auto& pair : pairs) {
+    const auto decoded = decode(pair.name, arena, true);
+    if (decoded)
+      pair.name = *decoded;
+    else
+      pair.malformed = true;
+  }
 }
 
 /// One value under construction.
@@ -127,9 +140,11 @@ class ValueReader::Reading {
     for (std::size_t i = 0; i < parts.size(); ++i) items[i] = item(parts[i], "/" + std::to_string(i));
     return give(Value::array({items, parts.size()}));
   }
-  void member(Value& object, std::string_view name, Value value) {
-    if (object.find(name)) blame("is given twice", "/" + std::string(name));
-    object.set(arena_, name, value);
+  void member(json::ObjectBuilder& object, std::string_view name, Value value) {
+    if (object.contains(name))
+      blame("is given twice", "/" + std::string(name));
+    else
+      object.add(name, value);
   }
   Value property(std::string_view name, std::string_view raw) {
     return plain(raw, shape_.property(name), "/" + std::string(name));
@@ -137,23 +152,23 @@ class ValueReader::Reading {
   /// `k,v,k,v`
   Found alternating(std::span<const std::string_view> parts) {
     if (parts.size() % 2) return wrong("must alternate names and values");
-    Value object = Value::object({});
+    json::ObjectBuilder object;
     for (std::size_t i = 0; i < parts.size(); i += 2) {
       const auto name = text(parts[i]);
       member(object, name, property(name, parts[i + 1]));
     }
-    return give(object);
+    return give(object.finish(arena_));
   }
   /// `k=v,k=v`
   Found assignments(std::span<const std::string_view> parts) {
-    Value object = Value::object({});
+    json::ObjectBuilder object;
     for (auto part : parts) {
       const auto equals = part.find('=');
       if (equals == part.npos) return wrong("must consist of names and values joined by =");
       const auto name = text(part.substr(0, equals));
       member(object, name, property(name, part.substr(equals + 1)));
     }
-    return give(object);
+    return give(object.finish(arena_));
   }
   bool list_shaped() const { return shape_.may(ValueShape::array) && !shape_.may(ValueShape::text); }
   bool object_shaped() const {
@@ -209,6 +224,44 @@ ValueReader::Found ValueReader::from_header(const Headers& headers, Arena& arena
 
 namespace {
 
+/// An object of `deepObject` under construction: each member is a value, a list, or another object.
+class DeepObject {
+ public:
+  struct Entry {
+    std::unique_ptr<DeepObject> object{};
+    std::vector<Value> list{};
+    bool is_list = false;
+  };
+  /// The member, which may be new.
+  Entry& member(std::string_view name, bool& fresh) {
+    auto place = members_.find(name);
+    fresh = place == json::ObjectBuilder::npos;
+    if (fresh) {
+      place = members_.add(name, {});
+      entries_.emplace_back();
+    }
+    return entries_[place];
+  }
+  void set(std::string_view name, Value value) { members_.at(members_.find(name)) = value; }
+  Value finish(Arena& arena) {
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+      auto& entry = entries_[i];
+      if (entry.object) {
+        members_.at(i) = entry.object->finish(arena);
+      } else if (entry.is_list) {
+        auto* kept = arena.array<Value>(entry.list.size());
+        std::ranges::copy(entry.list, kept);
+        members_.at(i) = Value::array({kept, entry.list.size()});
+      }
+    }
+    return members_.finish(arena);
+  }
+
+ private:
+  json::ObjectBuilder members_;
+  std::deque<Entry> entries_;  // in the order of the members
+};
+
 /// `filter[status][eq]` → `status`, `eq`; nothing when it is not of that form.
 std::optional<std::vector<std::string_view>> brackets(std::string_view name, std::string_view base) {
   if (!name.starts_with(base) || name.size() == base.size() || name[base.size()] != '[') return std::nullopt;
@@ -227,34 +280,34 @@ std::optional<std::vector<std::string_view>> brackets(std::string_view name, std
 
 ValueReader::Found ValueReader::from_pairs(std::span<RawPair> pairs, Arena& arena) const {
   Reading reading{*this, arena};
-  const auto name_of = [&](const RawPair& pair) {
-    return how_.encoded ? decode(pair.name, arena, true).value_or(pair.name) : pair.name;
-  };
   if (spreads()) {
-    Value object = Value::object({});
+    DeepObject object;
+    bool any = false;
     for (auto& pair : pairs) {
-      const auto name = name_of(pair);
+      const auto name = pair.name;
       if (pair.used || !(shape_.declares(name) || shape_.open)) continue;
-      pair.used = true;
+      pair.used = any = true;
       const auto* shape = shape_.property(name);
+      bool fresh = false;
+      auto& member = object.member(name, fresh);
       if (shape && shape->may(ValueShape::array) && !shape->may(ValueShape::text)) {  // repeated names, each an item
-        auto* known = object.find(name);
-        Value items = known ? *known : Value::array({});
-        items.push(arena, reading.plain(pair.value, shape->items.get(), "/" + std::string(name)));
-        object.set(arena, name, items);
+        member.is_list = true;
+        member.list.push_back(reading.plain(pair.value, shape->items.get(), "/" + std::string(name)));
+      } else if (fresh) {
+        object.set(name, reading.property(name, pair.value));
       } else {
-        reading.member(object, name, reading.property(name, pair.value));
+        reading.blame("is given twice", "/" + std::string(name));
       }
     }
-    return object.object().empty() && reading.found.wrong.empty() ? Found{} : reading.give(object);
+    return any ? reading.give(object.finish(arena)) : Found{};
   }
 
   std::vector<std::string_view> values;
-  Value deep = Value::object({});
+  DeepObject deep;
   bool any_deep = false;
   for (auto& pair : pairs) {
     if (pair.used) continue;
-    const auto name = name_of(pair);
+    const auto name = pair.name;
     if (name == how_.name) {
       pair.used = true;
       if (values.size() < kMostItems) values.push_back(pair.value);
@@ -262,7 +315,7 @@ ValueReader::Found ValueReader::from_pairs(std::span<RawPair> pairs, Arena& aren
       const auto keys = brackets(name, how_.name);
       if (!keys) continue;
       pair.used = any_deep = true;
-      Value* at = &deep;
+      DeepObject* at = &deep;
       const ValueShape* shape = &shape_;
       std::string pointer;
       for (std::size_t i = 0; i < keys->size(); ++i) {
@@ -270,24 +323,27 @@ ValueReader::Found ValueReader::from_pairs(std::span<RawPair> pairs, Arena& aren
         json::append_token(pointer, key);
         shape = shape ? shape->property(key) : nullptr;
         const bool last = i + 1 == keys->size();
-        auto* child = at->find(key);
+        bool fresh = false;
+        auto& child = at->member(key, fresh);
         const bool list = last && shape && shape->may(ValueShape::array) && !shape->may(ValueShape::text);
         if (list) {
-          Value items = child ? *child : Value::array({});
-          for (auto part : split(pair.value, ',')) items.push(arena, reading.plain(part, shape->items.get(), pointer));
-          at->set(arena, key, items);
+          if (child.object) return reading.wrong("is both a value and an object", pointer);
+          child.is_list = true;
+          for (auto part : split(pair.value, ','))
+            child.list.push_back(reading.plain(part, shape->items.get(), pointer));
         } else if (last) {
-          if (child) return reading.wrong("is given twice", pointer);
-          at->set(arena, key, reading.plain(pair.value, shape, pointer));
+          if (!fresh) return reading.wrong("is given twice", pointer);
+          at->set(key, reading.plain(pair.value, shape, pointer));
         } else {
-          if (!child) at->set(arena, key, Value::object({})), child = at->find(key);
-          if (!child->is(json::Type::object)) return reading.wrong("is both a value and an object", pointer);
-          at = child;
+          if (fresh) child.object = std::make_unique<DeepObject>();
+          if (!child.object) return reading.wrong("is both a value and an object", pointer);
+          at = child.object.get();
         }
       }
     }
   }
-  if (any_deep) return values.empty() ? reading.give(deep) : reading.wrong("is both a value and an object");
+  if (any_deep)
+    return values.empty() ? reading.give(deep.finish(arena)) : reading.wrong("is both a value and an object");
   if (values.empty()) return {};
   if (how_.json || how_.text) return values.size() > 1 ? reading.wrong("is given twice") : reading.content(values[0]);
   if (how_.allow_empty && values.size() == 1 && values[0].empty()) {

@@ -2,6 +2,7 @@
 
 #include "plimsoll/async/loop.hpp"
 #include "plimsoll/base/clock.hpp"
+#include "plimsoll/base/steps.hpp"
 #include "plimsoll/exchange/policy.hpp"
 #include "plimsoll/exchange/principal.hpp"
 #include "plimsoll/exchange/services.hpp"
@@ -83,6 +84,8 @@ class Context {
   /// Bytes of body that are read before the caller is refused (413): the listener's limit, or the operation's own once
   /// somebody sets it.
   std::uint64_t body_limit = UINT64_MAX;
+  /// What holding this request against the contract may still cost, whoever does it.
+  Steps steps;
 
   /// The handler has left out of the body, or put into it, what the caller asked for: the declared schema does not say
   /// which members there are.

@@ -78,6 +78,8 @@ class Responses final : public Policy {
   }
 
  private:
+  /// For an answer of the largest size that is not streamed; the request has a budget of its own.
+  static constexpr std::uint64_t kSteps = 16 * Steps::kDefault;
   /// What a schema says of which members there are: nothing where the caller has chosen them.
   static constexpr std::string_view kMembership[] = {"required",      "additionalProperties", "unevaluatedProperties",
                                                      "minProperties", "maxProperties",        "dependentRequired"};
@@ -223,7 +225,8 @@ class Responses final : public Policy {
     if (!coding.empty() && coding != "identity")
       return "the body has the content coding \"" + std::string(coding) + "\" and cannot be looked at";
     std::vector<FieldError> errors;
-    const auto body = reader.read(text, kind, content_type, context.arena, errors);
+    Steps steps(kSteps);
+    const auto body = reader.read(text, kind, content_type, context.arena, steps, errors);
     if (!body) return (kind == BodyKind::json ? "the body is not JSON: " : "") + body.error().detail;
     if (context.shaped)
       std::erase_if(errors,

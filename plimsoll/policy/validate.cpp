@@ -69,10 +69,9 @@ class Validate final : public Policy {
       "Send one of the media types that the contract declares, and say so in Content-Type."};
   static constexpr Problem kNotAcceptable{"not-acceptable", 406, "No acceptable representation",
                                           "Accept one of the media types that the contract declares."};
-  static constexpr const Problem* problems[] = {&kInvalid,         &kUnsupported,
-                                                &kNotAcceptable,   &http::kBodyTooLarge,
-                                                &json::kMalformed, &contract::kMalformedBody,
-                                                &kTooManyBodies};
+  static constexpr const Problem* problems[] = {
+      &kInvalid,         &kUnsupported,        &kNotAcceptable,           &http::kBodyTooLarge,
+      &json::kMalformed, &schema::kTooComplex, &contract::kMalformedBody, &kTooManyBodies};
 
   static Result<std::unique_ptr<Policy>> build(Options options, const Build& build) {
     auto made = std::make_unique<Validate>(std::move(options), build);
@@ -175,7 +174,9 @@ class Validate final : public Policy {
           return fail(kNotAcceptable, "the answer is of the type " + all);
         }
     if (!operation_.parameters.empty() || !request.query.empty())
-      context.input.parameters = parameters_.read(context.path_values, request, context.arena, errors);
+      context.input.parameters = parameters_.read(context.path_values, request, context.arena, context.steps, errors);
+    if (context.steps.exhausted() && errors.empty())
+      return fail(schema::kTooComplex, "the parameters take too many steps to check");
     return {};
   }
 
@@ -273,7 +274,7 @@ class Validate final : public Policy {
       errors.push_back({"body", "", "required", "a body is required"});
     } else if (!bytes.empty()) {
       std::vector<FieldError> wrong;
-      auto body = reading.reader->read(bytes, reading.kind, reading.content_type, context.arena, wrong);
+      auto body = reading.reader->read(bytes, reading.kind, reading.content_type, context.arena, context.steps, wrong);
       if (!body) {
         if (refuses(context, body.error())) co_return std::unexpected(std::move(body).error());
       } else {

@@ -6,10 +6,15 @@
 #include "plimsoll/schema/operations.hpp"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 
 // Says why an instance is invalid. It walks the schemas themselves, not the program made for speed, in which what can
 // no longer matter is left out: the slow way is taken only when the fast one has said no.
+//
+// Where several schemas are tried on one instance, each is first assessed: how many failures, without a word. Then only
+// the closest is explained. What was assessed is remembered, so that each schema judges each part of the instance once,
+// however deep one stands within the other.
 
 namespace plimsoll::schema {
 namespace {
@@ -24,9 +29,16 @@ struct Place {
   std::size_t index = 0;
   bool in_array = false;
 
+  /// Names may be as long as the instance, and each of many failures repeats them: what is beyond is left out.
+  static constexpr std::size_t kLongest = 4'000;
+
   void append(std::string& pointer) const {
     if (!above) return;
     above->append(pointer);
+    if (pointer.size() + name.size() > kLongest) {
+      if (!pointer.ends_with("…")) pointer += "/…";
+      return;
+    }
     if (in_array)
       json::append_token(pointer, index);
     else
@@ -79,7 +91,7 @@ std::size_t leaves(const std::vector<Unit>& units) {
 
 class Explainer {
  public:
-  Explainer(const Graph& graph, std::size_t cap) : graph_(graph), cap_(cap) {}
+  Explainer(const Graph& graph, Steps& steps, std::size_t cap) : graph_(graph), steps_(steps), cap_(cap) {}
 
   std::vector<Unit> run(const Value& instance) {
     std::vector<Unit> units;
@@ -99,7 +111,23 @@ class Explainer {
     std::vector<Unit>& units;
   };
 
-  bool full() const { return failures_ >= cap_; }
+  /// What a schema says of an instance, without a word why.
+  struct Assessment {
+    std::uint32_t failures = 0;
+    bool other_type = false;  ///< the instance is not of its type
+    bool other_kind = false;  ///< a property with `const` or `enum`, by which it is told from others, has another value
+    Evaluated evaluated{};
+
+    /// The lower, the more likely it was meant.
+    std::uint64_t distance() const { return failures + (other_type ? 100'000u : 0u) + (other_kind ? 1'000u : 0u); }
+  };
+  struct Assessing {
+    const Value* value;
+    const Place* place;
+    Assessment& made;
+  };
+
+  bool full() const { return failures_ >= cap_ || steps_.exhausted(); }
 
   Unit unit(const Here& here, std::string_view keyword, std::string message) const {
     Unit made{.path = path_,
@@ -116,6 +144,13 @@ class Explainer {
 
   bool fail(const Here& here, std::string_view keyword, std::string message) {
     ++failures_;
+    if (assessing_) {
+      if (&here.value == assessing_->value)
+        assessing_->made.other_type |= keyword == "type";
+      else if (here.place.above == assessing_->place)
+        assessing_->made.other_kind |= keyword == "const" || keyword == "enum";
+      return false;
+    }
     here.units.push_back(unit(here, keyword, std::move(message)));
     return false;
   }
@@ -131,6 +166,7 @@ class Explainer {
     evaluated.assign(value.is(Type::object) ? value.object().size() : value.array().size(), false);
     const Here here{node, scope, value, place, evaluated, units};
     const auto& schema = graph_.nodes[node];
+    if (!steps_.spend(1 + schema.keyword_count + evaluated.size() / kNamesAStep)) return false;
     if (schema.value->is(Type::boolean)) return schema.value->boolean() || refuse(here);
     bool valid = true;
     for (const auto& keyword : graph_.of(schema)) {
@@ -143,6 +179,7 @@ class Explainer {
   /// `false`: nothing is allowed here.
   bool refuse(const Here& here) {
     ++failures_;
+    if (assessing_) return false;
     auto made = unit(here, {}, "must not be there");
     made.keyword = graph_.nodes[here.node].word;
     here.units.push_back(std::move(made));
@@ -165,25 +202,63 @@ class Explainer {
     return valid;
   }
 
-  bool gather(const Here& here, const Keyword& keyword, std::vector<Unit> found) {
-    if (found.empty()) return true;
+  /// The same for a part of the instance, where nobody asks what was evaluated.
+  void part(const Here& here, const Keyword& keyword, const Edge& edge, const Value& value, const Place& place,
+            std::vector<Unit>& found) {
+    Evaluated ignored;
+    if (!value.is(Type::object) && !value.is(Type::array)) {
+      below(here, keyword, edge, value, place, ignored, found);
+      return;
+    }
+    const auto schema = name_of(graph_.target(keyword, edge, here.scope), here.scope);
+    if (const auto known = parts_.find(schema, value); known == 0 || (assessing_ && known != Verdicts::kUnknown)) {
+      failures_ += known;
+      return;
+    }
+    const auto before = failures_;
+    below(here, keyword, edge, value, place, ignored, found);
+    if (!full()) parts_.add(schema, value, static_cast<std::uint32_t>(failures_ - before));
+  }
+
+  /// `before`: the failures when the keyword was begun.
+  bool gather(const Here& here, const Keyword& keyword, std::vector<Unit> found, std::size_t before) {
+    if (failures_ == before && found.empty()) return true;
+    if (assessing_ || found.empty()) return false;
     auto made = unit(here, keyword.name, {});
     made.below = std::move(found);
     here.units.push_back(std::move(made));
     return false;
   }
 
+  /// A schema in a dynamic scope, as a number.
+  std::uint64_t name_of(NodeId node, const DynamicScope& scope) {
+    if (scope.empty()) return node;
+    return node + graph_.nodes.size() * scopes_.try_emplace(scope, scopes_.size()).first->second;
+  }
+
+  /// What a subschema says of a value. The reference holds until the next call.
+  const Assessment& assess(const Here& here, const Keyword& keyword, const Edge& edge, const Value& value) {
+    const auto schema = name_of(graph_.target(keyword, edge, here.scope), here.scope);
+    const bool large = value.is(Type::object) || value.is(Type::array);
+    if (large)
+      if (const auto known = assessments_.find({&value, schema}); known != assessments_.end()) return known->second;
+    Assessment made;
+    Assessing now{&value, &here.place, made};
+    std::vector<Unit> none;
+    const auto before = std::exchange(failures_, 0);
+    auto* const outer = std::exchange(assessing_, &now);
+    below(here, keyword, edge, value, here.place, made.evaluated, none);
+    made.failures = static_cast<std::uint32_t>(std::exchange(failures_, before));
+    if (steps_.exhausted()) ++made.failures;  // not known to be valid
+    assessing_ = outer;
+    if (large && assessments_.size() < kMostAssessments) return assessments_[{&value, schema}] = std::move(made);
+    return passing_ = std::move(made);
+  }
   /// Whether a subschema takes a value, without a word why.
   bool takes(const Here& here, const Keyword& keyword, const Edge& edge, const Value& value, Evaluated& evaluated) {
-    std::vector<Unit> found;
-    const auto before = std::exchange(failures_, 0);
-    const auto cap = std::exchange(cap_, 1);
-    const auto quiet = std::exchange(quiet_, true);
-    const bool valid = below(here, keyword, edge, value, here.place, evaluated, found);
-    failures_ = before;
-    cap_ = cap;
-    quiet_ = quiet;
-    return valid;
+    const auto& made = assess(here, keyword, edge, value);
+    evaluated = made.evaluated;
+    return made.failures == 0;
   }
 
   static void add(Evaluated& to, const Evaluated& from) {
@@ -290,7 +365,7 @@ class Explainer {
         return keyword.format(text) ||
                fail(here, keyword.name, "must be " + std::string(form_of(keyword.value->string())));
       default:
-        return graph_.regexes[keyword.first_regex].search(text) ||
+        return graph_.regexes[keyword.first_regex].search(text, steps_) || steps_.exhausted() ||
                fail(here, keyword.name, "must match the pattern " + shortened(std::string(keyword.value->string())));
     }
   }
@@ -306,26 +381,31 @@ class Explainer {
       case Word::max_items:
         return order(items.size(), *keyword.value) <= 0 ||
                fail(here, keyword.name, "must have at most " + plural(*keyword.value, "item", "items"));
-      case Word::unique_items: return is_unique(items) || fail(here, keyword.name, "must not hold the same item twice");
+      case Word::unique_items:
+        return is_unique(items, steps_) || steps_.exhausted() ||
+               fail(here, keyword.name, "must not hold the same item twice");
       case Word::prefix_items: {
         std::vector<Unit> found;
-        for (std::size_t i = 0; i < items.size() && i < keyword.edge_count; ++i)
+        const auto before = failures_;
+        for (std::size_t i = 0; i < items.size() && i < keyword.edge_count && !full(); ++i)
           item(here, keyword, graph_.of(keyword)[i], i, found);
-        return gather(here, keyword, std::move(found));
+        return gather(here, keyword, std::move(found), before);
       }
       case Word::items: {
         std::vector<Unit> found;
+        const auto before = failures_;
         const auto* prefix = graph_.find(here.node, Word::prefix_items);
         for (std::size_t i = prefix ? prefix->edge_count : 0; i < items.size() && !full(); ++i)
           item(here, keyword, graph_.of(keyword)[0], i, found);
-        return gather(here, keyword, std::move(found));
+        return gather(here, keyword, std::move(found), before);
       }
       case Word::contains: return contains(here, keyword);
       case Word::unevaluated_items: {
         std::vector<Unit> found;
+        const auto before = failures_;
         for (std::size_t i = 0; i < items.size() && !full(); ++i)
           if (!here.evaluated[i]) item(here, keyword, graph_.of(keyword)[0], i, found);
-        return gather(here, keyword, std::move(found));
+        return gather(here, keyword, std::move(found), before);
       }
       default: return std::nullopt;
     }
@@ -333,20 +413,20 @@ class Explainer {
 
   void item(const Here& here, const Keyword& keyword, const Edge& edge, std::size_t i, std::vector<Unit>& found) {
     const Place place{&here.place, {}, i, true};
-    Evaluated ignored;
-    below(here, keyword, edge, here.value.array()[i], place, ignored, found);
+    part(here, keyword, edge, here.value.array()[i], place, found);
     here.evaluated[i] = true;
   }
 
   bool contains(const Here& here, const Keyword& keyword) {
     const auto items = here.value.array();
     std::size_t count = 0;
-    for (std::size_t i = 0; i < items.size(); ++i) {
+    for (std::size_t i = 0; i < items.size() && !full(); ++i) {
       Evaluated ignored;
       if (!takes(here, keyword, graph_.of(keyword)[0], items[i], ignored)) continue;
       here.evaluated[i] = true;
       ++count;
     }
+    if (full()) return false;
     const auto *least = graph_.find(here.node, Word::min_contains), *most = graph_.find(here.node, Word::max_contains);
     bool valid = true;
     if (!least && count == 0)
@@ -376,7 +456,8 @@ class Explainer {
       case Word::required: {
         bool valid = true;
         for (const auto& name : keyword.value->array())
-          if (!full() && !here.value.find(name.string()) && !graph_.exempt(here.node, name.string()))
+          if (!full() && looks_for_names(here) && !here.value.find(name.string()) &&
+              !graph_.exempt(here.node, name.string()))
             valid = lacks(here, keyword, name.string(), {});
         return valid;
       }
@@ -390,101 +471,120 @@ class Explainer {
       case Word::property_names: return property_names(here, keyword);
       case Word::properties: {
         std::vector<Unit> found;
-        for (const auto& edge : graph_.of(keyword))
-          for (std::size_t i = 0; i < members.size(); ++i)
-            if (members[i].key == edge.name) member(here, keyword, edge, i, found);
-        return gather(here, keyword, std::move(found));
+        const auto before = failures_;
+        // Of what is only counted, scalars first: by them one schema is told from another.
+        for (const bool scalars : {true, false})
+          for (const auto& edge : graph_.of(keyword)) {
+            if (full() || !looks_for_names(here)) break;
+            for (std::size_t i = 0; i < members.size(); ++i)
+              if (members[i].key == edge.name && (assessing_ ? is_scalar(members[i].value) == scalars : scalars))
+                member(here, keyword, edge, i, found);
+          }
+        return gather(here, keyword, std::move(found), before);
       }
       case Word::pattern_properties: {
         std::vector<Unit> found;
+        const auto before = failures_;
         for (std::uint32_t e = 0; e < keyword.edge_count; ++e)
-          for (std::size_t i = 0; i < members.size(); ++i)
-            if (graph_.regexes[keyword.first_regex + e].search(members[i].key))
+          for (std::size_t i = 0; i < members.size() && !full(); ++i)
+            if (graph_.regexes[keyword.first_regex + e].search(members[i].key, steps_))
               member(here, keyword, graph_.of(keyword)[e], i, found);
-        return gather(here, keyword, std::move(found));
+        return gather(here, keyword, std::move(found), before);
       }
       case Word::additional_properties: {
         std::vector<Unit> found;
-        for (std::size_t i = 0; i < members.size(); ++i)
+        const auto before = failures_;
+        for (std::size_t i = 0; i < members.size() && !full(); ++i)
           if (!declared(here.node, members[i].key)) member(here, keyword, graph_.of(keyword)[0], i, found);
-        return gather(here, keyword, std::move(found));
+        return gather(here, keyword, std::move(found), before);
       }
       case Word::unevaluated_properties: {
         std::vector<Unit> found;
-        for (std::size_t i = 0; i < members.size(); ++i)
+        const auto before = failures_;
+        for (std::size_t i = 0; i < members.size() && !full(); ++i)
           if (!here.evaluated[i]) member(here, keyword, graph_.of(keyword)[0], i, found);
-        return gather(here, keyword, std::move(found));
+        return gather(here, keyword, std::move(found), before);
       }
       default: return std::nullopt;
     }
   }
 
+  static bool is_scalar(const Value& value) { return !value.is(Type::object) && !value.is(Type::array); }
+
   void member(const Here& here, const Keyword& keyword, const Edge& edge, std::size_t i, std::vector<Unit>& found) {
     if (full()) return;
     const auto& entry = here.value.object()[i];
     const Place place{&here.place, entry.key, 0, false};
-    Evaluated ignored;
-    below(here, keyword, edge, entry.value, place, ignored, found);
+    part(here, keyword, edge, entry.value, place, found);
     here.evaluated[i] = true;
   }
 
+  /// What it costs to hold one name against those of an object.
+  bool looks_for_names(const Here& here) { return steps_.spend(here.value.object().size() / kNamesAStep); }
+
   /// Whether `properties` or `patternProperties` speak of a name.
-  bool declared(NodeId node, std::string_view name) const {
+  bool declared(NodeId node, std::string_view name) {
     for (const auto& keyword : graph_.of(graph_.nodes[node])) {
+      steps_.spend(keyword.edge_count / kNamesAStep);
       if (keyword.word == Word::properties &&
           std::ranges::any_of(graph_.of(keyword), [&](const Edge& edge) { return edge.name == name; }))
         return true;
       if (keyword.word != Word::pattern_properties) continue;
       for (std::uint32_t e = 0; e < keyword.edge_count; ++e)
-        if (graph_.regexes[keyword.first_regex + e].search(name)) return true;
+        if (graph_.regexes[keyword.first_regex + e].search(name, steps_)) return true;
     }
     return false;
   }
 
   bool property_names(const Here& here, const Keyword& keyword) {
     std::vector<Unit> found;
+    const auto before = failures_;
     for (const auto& member : here.value.object()) {
       if (full()) break;
       const Place place{&here.place, member.key, 0, false};
       Evaluated ignored;
       below(here, keyword, graph_.of(keyword)[0], Value::of(member.key), place, ignored, found);
     }
-    return gather(here, keyword, std::move(found));
+    return gather(here, keyword, std::move(found), before);
   }
 
   bool dependent(const Here& here, const Keyword& keyword, std::string_view name, const Value& required) {
-    if (!here.value.find(name)) return true;
+    if (full() || !looks_for_names(here) || !here.value.find(name)) return true;
     bool valid = true;
     for (const auto& other : required.array())
-      if (!here.value.find(other.string()))
+      if (!full() && looks_for_names(here) && !here.value.find(other.string()))
         valid = lacks(here, keyword, other.string(), " because it has " + quoted(name));
     return valid;
   }
 
   bool dependent_schemas(const Here& here, const Keyword& keyword) {
     std::vector<Unit> found;
+    const auto before = failures_;
     bool valid = true;
     for (const auto& edge : graph_.of(keyword)) {
+      if (full()) break;
       if (edge.node == kNoNode) {
         valid = dependent(here, keyword, edge.name, *keyword.value->find(edge.name)) && valid;
         continue;
       }
-      if (!here.value.find(edge.name)) continue;
+      if (!looks_for_names(here) || !here.value.find(edge.name)) continue;
       Evaluated evaluated;
       if (below(here, keyword, edge, here.value, here.place, evaluated, found)) add(here.evaluated, evaluated);
     }
-    return gather(here, keyword, std::move(found)) && valid;
+    return gather(here, keyword, std::move(found), before) && valid;
   }
 
   // --- several schemas for one instance ---
 
   bool all_of(const Here& here, const Keyword& keyword) {
     std::vector<Unit> found;
+    const auto before = failures_;
     for (const auto& edge : graph_.of(keyword)) {
+      if (full()) break;
       Evaluated evaluated;
       if (below(here, keyword, edge, here.value, here.place, evaluated, found)) add(here.evaluated, evaluated);
     }
-    return gather(here, keyword, std::move(found));
+    return gather(here, keyword, std::move(found), before);
   }
 
   bool any_of(const Here& here, const Keyword& keyword) {
@@ -493,7 +593,7 @@ class Explainer {
       Evaluated evaluated;
       if (takes(here, keyword, edge, here.value, evaluated)) add(here.evaluated, evaluated), valid = true;
     }
-    if (valid) return true;
+    if (valid || steps_.exhausted()) return valid;
     fail(here, keyword.name, "must match at least one of the schemas under anyOf");
     closest(here, keyword);
     return false;
@@ -509,6 +609,7 @@ class Explainer {
       which += (count++ > 0 ? ", " : "") + std::to_string(i);
     }
     if (count == 1) return true;
+    if (steps_.exhausted()) return false;
     if (count > 1)
       return fail(here, keyword.name, "must match only one of the schemas under oneOf, but matches those at " + which);
     fail(here, keyword.name, "must match one of the schemas under oneOf");
@@ -516,27 +617,42 @@ class Explainer {
     return false;
   }
 
-  /// Of the schemas that all fail, what the one with the fewest failures says: most likely it was meant.
+  /// Of the schemas that all fail, what the closest says: most likely it was meant. Where all others are of another
+  /// type or kind, only it can have been meant, and what it says is all there is to say.
   void closest(const Here& here, const Keyword& keyword) {
-    if (quiet_) return;
     if (!here.value.is(Type::object) && !here.value.is(Type::array)) return alternatives(here, keyword);
     if (discriminated(here, keyword)) return;
-    std::vector<Unit> best;
-    std::size_t fewest = ~std::size_t{0};
-    const auto before = failures_;
+    const Edge* best = nullptr;
+    std::uint64_t least = ~std::uint64_t{0};
+    std::size_t likely = 0;
     for (const auto& edge : graph_.of(keyword)) {
-      std::vector<Unit> found;
-      Evaluated ignored;
-      failures_ = before;
-      below(here, keyword, edge, here.value, here.place, ignored, found);
-      auto count = leaves(found);
-      if (fails_at(found, here)) count += 1000;  // of another type altogether
-      if (count >= fewest) continue;
-      fewest = count;
-      best = std::move(found);
+      const auto& made = assess(here, keyword, edge, here.value);
+      if (!made.other_type && !made.other_kind) ++likely;
+      if (made.distance() >= least) continue;
+      least = made.distance();
+      best = &edge;
     }
-    failures_ = before + leaves(best);
-    here.units.back().below = std::move(best);
+    if (!best || steps_.exhausted()) return;
+    const bool only = likely == 1 && keyword.edge_count > 1;
+    if (only) --failures_;
+    tell(here, keyword, *best);
+    if (only && !assessing_ && !here.units.back().below.empty()) here.units.back().message.clear();
+  }
+
+  /// What a schema says becomes part of what its keyword says.
+  void tell(const Here& here, const Keyword& keyword, const Edge& edge) {
+    if (assessing_) {
+      const auto& made = assess(here, keyword, edge, here.value);
+      failures_ += made.failures;
+      if (&here.value != assessing_->value) return;
+      assessing_->made.other_type |= made.other_type;
+      assessing_->made.other_kind |= made.other_kind;
+      return;
+    }
+    std::vector<Unit> found;
+    Evaluated ignored;
+    below(here, keyword, edge, here.value, here.place, ignored, found);
+    here.units.back().below = std::move(found);
   }
 
   /// OpenAPI's `discriminator` says which schema was meant (3.1, section 4.8.25): then what that one says. It is a
@@ -552,15 +668,13 @@ class Explainer {
     if (property.empty() || !named || !named->is(Type::string)) return false;
     const auto mapped = text(discriminator->at("mapping", named->string()));
     const auto wanted = mapped.empty() ? named->string() : mapped;
-    auto& message = here.units.back().message;
+    std::string nowhere;
+    auto& message = assessing_ ? nowhere : here.units.back().message;
     for (const auto& edge : graph_.of(keyword)) {
       const auto reference = text(graph_.nodes[edge.node].value->find("$ref"));
       if (reference != wanted && reference != "#/components/schemas/" + std::string(wanted)) continue;
       message += ": " + quoted(property) + " chooses " + quoted(named->string());
-      std::vector<Unit> found;
-      Evaluated ignored;
-      below(here, keyword, edge, here.value, here.place, ignored, found);
-      here.units.back().below = std::move(found);
+      tell(here, keyword, edge);
       return true;
     }
     message += ", and " + quoted(property) + " chooses none of them: " + quoted(named->string());
@@ -569,6 +683,7 @@ class Explainer {
 
   /// For a scalar what each schema says is short enough for one sentence.
   void alternatives(const Here& here, const Keyword& keyword) {
+    if (assessing_) return;
     constexpr std::size_t kShown = 4;
     auto& message = here.units.back().message;
     const auto before = failures_;
@@ -591,14 +706,6 @@ class Explainer {
     return nullptr;
   }
 
-  static bool fails_at(const std::vector<Unit>& units, const Here& here) {
-    std::string pointer;
-    here.place.append(pointer);
-    return std::ranges::any_of(units, [&](const Unit& unit) {
-      return (unit.keyword == "type" && unit.instance == pointer) || fails_at(unit.below, here);
-    });
-  }
-
   bool condition(const Here& here, const Keyword& keyword) {
     Evaluated evaluated;
     const bool holds = takes(here, keyword, graph_.of(keyword)[0], here.value, evaluated);
@@ -607,18 +714,28 @@ class Explainer {
     return !next || all_of(here, *next);
   }
 
+  static constexpr std::size_t kNamesAStep = 8;  // that are compared
+  static constexpr std::size_t kMostAssessments = std::size_t{1} << 16;
+
   const Graph& graph_;
+  Steps& steps_;
   std::size_t cap_;
   std::size_t failures_ = 0;
-  bool quiet_ = false;  // only whether, not why
+  Assessing* assessing_ = nullptr;  // null: what fails is put into words
+  std::map<std::pair<const Value*, std::uint64_t>, Assessment> assessments_;
+  Assessment passing_;
+  Verdicts parts_;
+  std::map<DynamicScope, std::uint64_t> scopes_;
   std::string path_;
 };
 
 }  // namespace
 
-std::vector<Unit> explain(const Program& program, const Value& instance, std::size_t cap) {
-  auto units = Explainer(program.graph, cap).run(instance);
-  if (leaves(units) == 0)  // a search that was given up refuses without an ordinary reason
+std::vector<Unit> explain(const Program& program, const Value& instance, Steps& steps, std::size_t cap) {
+  auto units = Explainer(program.graph, steps, cap).run(instance);
+  if (leaves(units) == 0 && steps.exhausted())
+    units.push_back({.keyword = "too-complex", .message = "cannot be checked: it takes too many steps"});
+  else if (leaves(units) == 0)  // a search that was given up refuses without an ordinary reason
     units.push_back(
         {.keyword = "pattern", .message = "cannot be checked: a regular expression takes too many steps on it"});
   return units;

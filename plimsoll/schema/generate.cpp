@@ -54,6 +54,7 @@ class Generator {
     const auto root = block(0, entered(0, 0), false);
     for (std::size_t next = 0; next < blocks_.size(); ++next)
       if (blocks_[next].state == Block::State::waiting) make(static_cast<std::uint32_t>(next));
+    mark_recursion();
     link(root);
   }
 
@@ -80,12 +81,18 @@ class Generator {
     return graph_.target(keyword, edge, scopes_[scope]);
   }
 
-  /// A part of the instance: made later, so that recursive schemas need nothing special.
-  Entries child(NodeId node, std::uint32_t scope) { return {{block(node, entered(scope, node), false)}}; }
+  /// A part of the instance: made later, so that recursive schemas need nothing special. Keywords of one `way` never
+  /// speak of the same part.
+  Entries child(NodeId node, std::uint32_t scope, std::uint32_t way = kParts) {
+    const auto id = block(node, entered(scope, node), false);
+    uses_.push_back({current_, id, way, true});
+    return {{id}};
+  }
 
   /// The same instance: made now, because what it can pass decides what becomes of the keyword.
-  std::uint32_t same(NodeId node, std::uint32_t scope, bool collects) {
+  std::uint32_t same(NodeId node, std::uint32_t scope, bool collects, std::uint32_t way) {
     const auto id = block(node, entered(scope, node), collects);
+    uses_.push_back({current_, id, way, false});
     if (blocks_[id].state == Block::State::open)
       throw TooMuch{place(node) + ": the schema refers to itself without going deeper into the instance"};
     if (blocks_[id].state == Block::State::waiting) make(id);
@@ -245,9 +252,9 @@ class Generator {
       if (!yes || !no) put(type, yes ? kTrue : kFalse);
     } else if (type == Type::string) {
       if (values.size() == 1) return put(type, kOneString, values[0]);
-      std::vector<Slot> slots;
-      for (const auto* value : values) slot(slots, value->string());
-      put_plan(type, kStrings, StringsPlan{table(slots)});
+      Slots slots;
+      for (const auto* value : values) slots[value->string()];
+      put_plan(type, kStrings, StringsPlan{table(slots.all)});
     } else if (type == Type::number &&
                std::ranges::all_of(values, [](const Value* v) { return v->integer().has_value(); })) {
       std::vector<std::int64_t> integers;
@@ -260,13 +267,17 @@ class Generator {
 
   // --- names ---
 
-  static Slot& slot(std::vector<Slot>& slots, std::string_view name) {
-    const auto found =
-        std::ranges::find_if(slots, [&](const Slot& s) { return std::string_view(s.text, s.name.size) == name; });
-    if (found != slots.end()) return *found;
-    slots.push_back({.name = Fingerprint::of(name), .text = name.data()});
-    return slots.back();
-  }
+  /// Names as a table will hold them, each once.
+  struct Slots {
+    std::vector<Slot> all;
+    std::map<std::string_view, std::size_t> places;
+
+    Slot& operator[](std::string_view name) {
+      const auto [found, fresh] = places.try_emplace(name, all.size());
+      if (fresh) all.push_back({.name = Fingerprint::of(name), .text = name.data()});
+      return all[found->second];
+    }
+  };
 
   /// Looks for a multiplier that keeps the names apart.
   PropertyTable table(const std::vector<Slot>& slots) {
@@ -309,14 +320,14 @@ class Generator {
              k.word == Word::additional_properties;
     });
     if (&*first != &keyword || !matters(static_cast<int>(Type::object))) return;
-    std::vector<Slot> slots;
+    Slots slots;
     std::vector<PatternPlan> patterns;
     ObjectPlan plan{.collects = collects};
     const auto scope = now().scope;
     const auto anything = always();
     if (const auto* properties = neighbour(Word::properties))
       for (const auto& edge : graph_.of(*properties)) {
-        auto& found = slot(slots, edge.name);
+        auto& found = slots[edge.name];
         found.declared = true;
         found.entries = child(edge.node, scope);
       }
@@ -324,7 +335,7 @@ class Generator {
       if (k.word == Word::required) {
         for (const auto& name : k.value->array()) {
           if (graph_.exempt(now().node, name.string())) continue;
-          auto& found = slot(slots, name.string());
+          auto& found = slots[name.string()];
           if (!found.declared) found.entries = anything;
           if (!found.required) ++plan.required;
           found.required = true;
@@ -332,18 +343,18 @@ class Generator {
       } else if (k.word == Word::pattern_properties) {
         program_.searches = true;
         for (std::uint32_t i = 0; i < k.edge_count; ++i)
-          patterns.push_back({&graph_.regexes[k.first_regex + i], child(graph_.of(k)[i].node, scope)});
+          patterns.push_back({&graph_.regexes[k.first_regex + i], child(graph_.of(k)[i].node, scope, another_way())});
       } else if (k.word == Word::additional_properties) {
         plan.has_additional = true;
         plan.additional = child(graph_.of(k)[0].node, scope);
       }
     }
     constexpr std::size_t kFew = 3;
-    const bool few = slots.size() <= kFew && patterns.empty() && !plan.has_additional && !collects;
+    const bool few = slots.all.size() <= kFew && patterns.empty() && !plan.has_additional && !collects;
     if (few)
-      plan.few = keep(slots);
+      plan.few = keep(slots.all);
     else
-      plan.table = table(slots);
+      plan.table = table(slots.all);
     plan.patterns = keep(patterns);
     auto* kept = const_cast<ObjectPlan*>(keep(plan));
     if (few) {
@@ -394,7 +405,7 @@ class Generator {
   }
 
   void emit_contains(const Keyword& keyword, bool collects) {
-    ContainsPlan plan{.entries = child(graph_.of(keyword)[0].node, now().scope), .collects = collects};
+    ContainsPlan plan{.entries = child(graph_.of(keyword)[0].node, now().scope, another_way()), .collects = collects};
     if (const auto* least = neighbour(Word::min_contains)) plan.least = count(*least->value);
     if (const auto* most = neighbour(Word::max_contains)) plan.most = count(*most->value);
     auto* kept = const_cast<ContainsPlan*>(keep(plan));
@@ -418,8 +429,9 @@ class Generator {
   Both forms(NodeId node, bool arrays_apart, bool objects_apart) {
     const auto scope = now().scope;
     const bool some = now().collects || arrays_apart || objects_apart;
-    const auto plain = same(node, scope, false);
-    return {plain, some ? same(node, scope, true) : plain};
+    const auto way = another_way();  // one of the forms is taken
+    const auto plain = same(node, scope, false, way);
+    return {plain, some ? same(node, scope, true, way) : plain};
   }
   std::uint32_t form(const Both& both, int type, bool arrays_apart, bool objects_apart) {
     return collects_on(type, arrays_apart, objects_apart) ? both.collecting : both.plain;
@@ -478,7 +490,7 @@ class Generator {
   }
 
   void emit_negation(const Keyword& keyword) {
-    const auto id = same(graph_.of(keyword)[0].node, now().scope, false);
+    const auto id = same(graph_.of(keyword)[0].node, now().scope, false, another_way());
     for (int type = 0; type < kTypes; ++type) {
       if (blocks_[id].passes(type))
         refuse(static_cast<std::uint8_t>(1 << type));
@@ -541,7 +553,7 @@ class Generator {
           all.push_back({edge.name, names(*keyword.value->find(edge.name)), kPass});
           continue;
         }
-        const auto target = outcome(same(edge.node, now().scope, collects), kObjectType);
+        const auto target = outcome(same(edge.node, now().scope, collects, another_way()), kObjectType);
         if (target != kPass) open.push_back(all.size());
         all.push_back({edge.name, {}, target});
       }
@@ -557,7 +569,7 @@ class Generator {
       if (keyword.word != Word::unevaluated_items && keyword.word != Word::unevaluated_properties) continue;
       const auto type = static_cast<int>(keyword.word == Word::unevaluated_items ? Type::array : Type::object);
       if (!matters(type)) continue;
-      const auto rest = child(graph_.of(keyword)[0].node, now().scope);
+      const auto rest = child(graph_.of(keyword)[0].node, now().scope, another_way());
       UnevaluatedPlan plan{.body = kPass, .rest = rest, .collects = now().collects};
       if (!blocks_[id].code[type].empty()) {
         const auto body = static_cast<std::uint32_t>(blocks_.size());
@@ -571,6 +583,79 @@ class Generator {
       if (kept->body != kPass) targets_.push_back(&kept->body);
       put(type, kUnevaluated, {.plan = kept});
     }
+  }
+
+  // --- recursion ---
+
+  /// From one block to another that it runs, for the same instance or for a part of it. Along two ways the same part
+  /// may be judged twice.
+  struct Use {
+    std::uint32_t from, to, way;
+    bool part;
+  };
+  static constexpr std::uint32_t kParts = 0;
+  std::uint32_t another_way() { return ++ways_; }
+
+  /// Blocks that reach each other are a circle. Where one of its blocks goes on in two ways, what is below is judged
+  /// twice at each turn: the blocks at which a turn begins then remember their verdicts.
+  void mark_recursion() {
+    const auto circles = find_circles();
+    std::vector<std::uint32_t> way(blocks_.size(), kNone);
+    std::vector<bool> doubles(blocks_.size());  // by circle
+    for (const auto& use : uses_) {
+      if (circles[use.from] != circles[use.to]) continue;
+      if (way[use.from] != kNone && way[use.from] != use.way) doubles[circles[use.from]] = true;
+      way[use.from] = use.way;
+    }
+    std::vector<bool> marked(blocks_.size());
+    for (const auto& use : uses_) {
+      if (!use.part || circles[use.from] != circles[use.to] || !doubles[circles[use.to]]) continue;
+      if (marked[use.to]) continue;
+      marked[use.to] = true;
+      for (const auto type : {Type::array, Type::object}) {
+        auto& code = blocks_[use.to].code[static_cast<int>(type)];
+        if (!code.empty()) code.insert(code.begin(), Draft{{}, &kRecursion});
+      }
+    }
+  }
+
+  /// For each block a number that it shares with the blocks of its circle (Tarjan, Depth-first search and linear graph
+  /// algorithms, 1972).
+  std::vector<std::uint32_t> find_circles() const {
+    const auto count = static_cast<std::uint32_t>(blocks_.size());
+    std::vector<std::uint32_t> first(count + 1), next(uses_.size());
+    for (const auto& use : uses_) ++first[use.from + 1];
+    for (std::uint32_t i = 0; i < count; ++i) first[i + 1] += first[i];
+    auto place = first;
+    for (const auto& use : uses_) next[place[use.from]++] = use.to;
+
+    std::vector<std::uint32_t> circle(count, kNone), order(count, kNone), lowest(count), open, at(first);
+    std::vector<std::uint32_t> path;
+    std::uint32_t seen = 0;
+    for (std::uint32_t root = 0; root < count; ++root) {
+      if (order[root] != kNone) continue;
+      path.push_back(root);
+      while (!path.empty()) {
+        const auto block = path.back();
+        if (order[block] == kNone) {
+          order[block] = lowest[block] = seen++;
+          open.push_back(block);
+        }
+        if (at[block] < first[block + 1]) {
+          const auto to = next[at[block]++];
+          if (order[to] == kNone)
+            path.push_back(to);
+          else if (circle[to] == kNone)
+            lowest[block] = std::min(lowest[block], order[to]);
+          continue;
+        }
+        path.pop_back();
+        if (!path.empty()) lowest[path.back()] = std::min(lowest[path.back()], lowest[block]);
+        if (lowest[block] != order[block]) continue;
+        for (std::uint32_t member = kNone; member != block; open.pop_back()) circle[member = open.back()] = block;
+      }
+    }
+    return circle;
   }
 
   // --- linking ---
@@ -616,7 +701,9 @@ class Generator {
   std::map<DynamicScope, std::uint32_t> scope_ids_;
   std::vector<Entries*> entries_;
   std::vector<std::uint32_t*> targets_;
-  std::uint32_t current_ = 0;
+  static constexpr std::uint32_t kNone = 0xFFFFFFFF;
+  std::vector<Use> uses_;
+  std::uint32_t current_ = 0, ways_ = kParts;
   std::size_t nested_ = 0, instructions_ = 0;
 };
 

@@ -18,6 +18,8 @@ namespace {
 using json::Type;
 using json::Value;
 
+constexpr std::size_t kNamesAStep = 8;  // that are compared
+
 bool jump(std::uint32_t target, const Value& instance, Run& run) {
   const auto* at = run.code + target;
   return at->operation(at, instance, run);
@@ -143,7 +145,9 @@ struct Length {
   }
 };
 struct Pattern {
-  static bool holds(const Instruction* at, const Value& v, Run&) { return plan<Regex>(at).search(v.string()); }
+  static bool holds(const Instruction* at, const Value& v, Run& run) {
+    return plan<Regex>(at).search(v.string(), run.steps);
+  }
 };
 struct Formatted {
   static bool holds(const Instruction* at, const Value& v, Run&) {
@@ -196,6 +200,7 @@ struct Items {
   static bool holds(const Instruction* at, const Value& v, Run& run) {
     const auto& items = plan<ItemsPlan>(at);
     const auto array = v.array();
+    if (!run.steps.spend(1 + array.size())) return false;
     const auto first = std::min(items.prefix.size(), array.size());
     for (std::size_t i = 0; i < first; ++i)
       if (!enter(items.prefix[i], array[i], run)) return false;
@@ -215,6 +220,7 @@ struct Contains {
   static bool holds(const Instruction* at, const Value& v, Run& run) {
     const auto& contains = plan<ContainsPlan>(at);
     const auto array = v.array();
+    if (!run.steps.spend(1 + array.size())) return false;
     const bool collects = contains.collects && run.marks;
     std::uint64_t count = 0;
     for (std::size_t i = 0; i < array.size(); ++i) {
@@ -229,7 +235,7 @@ struct Contains {
   }
 };
 struct Unique {
-  static bool holds(const Instruction*, const Value& v, Run&) { return is_unique(v.array()); }
+  static bool holds(const Instruction*, const Value& v, Run& run) { return is_unique(v.array(), run.steps); }
 };
 
 // --- objects ---
@@ -244,7 +250,7 @@ struct Object {
   static bool holds(const Instruction* at, const Value& v, Run& run) {
     const auto& object = plan<ObjectPlan>(at);
     const auto members = v.object();
-    if (members.size() < object.required) return false;
+    if (members.size() < object.required || !run.steps.spend(1 + members.size())) return false;
     const bool collects = object.collects && run.marks;
     std::uint32_t required = 0;
     for (std::size_t i = 0; i < members.size(); ++i) {
@@ -256,7 +262,7 @@ struct Object {
         if (!enter(slot->entries, value, run)) return false;
       }
       for (const auto& pattern : object.patterns)
-        if (pattern.regex->search(key)) {
+        if (pattern.regex->search(key, run.steps)) {
           evaluated = true;
           if (!enter(pattern.entries, value, run)) return false;
         }
@@ -276,7 +282,7 @@ struct ObjectPlain {
     const auto& object = plan<ObjectPlan>(at);
     const auto& table = object.table;
     const auto members = v.object();
-    if (members.size() < object.required) return false;
+    if (members.size() < object.required || !run.steps.spend(1 + members.size())) return false;
     std::uint32_t required = 0;
     const auto* slot = &table.slots[table.first];
     for (const auto& member : members) {
@@ -297,6 +303,7 @@ struct ObjectPlain {
 struct ObjectFew {
   static bool holds(const Instruction* at, const Value& v, Run& run) {
     const auto members = v.object();
+    if (!run.steps.spend(1 + members.size())) return false;
     for (const auto& slot : plan<ObjectPlan>(at).few) {
       const Value* found = nullptr;
       for (const auto& member : members)
@@ -311,7 +318,9 @@ struct ObjectFew {
 };
 struct PropertyNames {
   static bool holds(const Instruction* at, const Value& v, Run& run) {
-    for (const auto& member : v.object())
+    const auto members = v.object();
+    if (!run.steps.spend(1 + members.size())) return false;
+    for (const auto& member : members)
       if (!enter(plan<Entries>(at), Value::of(member.key), run)) return false;
     return true;
   }
@@ -320,6 +329,7 @@ struct Dependencies {
   static bool holds(const Instruction* at, const Value& v, Run& run) {
     const auto& all = plan<DependencyPlan>(at);
     for (const auto& dependency : all.dependencies) {
+      if (!run.steps.spend(1 + v.object().size() * (1 + dependency.required.size()) / kNamesAStep)) return false;
       if (!v.find(dependency.name)) continue;
       for (const auto name : dependency.required)
         if (!v.find(name)) return false;
@@ -340,6 +350,7 @@ struct Negation {
 struct AnyOf {
   static bool holds(const Instruction* at, const Value& v, Run& run) {
     const auto& branches = plan<BranchPlan>(at);
+    if (!run.steps.spend(branches.targets.size())) return false;
     const bool all = branches.collects && run.marks;
     bool valid = false;
     for (const auto target : branches.targets)
@@ -353,6 +364,7 @@ struct AnyOf {
 struct OneOf {
   static bool holds(const Instruction* at, const Value& v, Run& run) {
     const auto& branches = plan<BranchPlan>(at);
+    if (!run.steps.spend(branches.targets.size())) return false;
     std::uint32_t passed = branches.passed;
     for (const auto target : branches.targets)
       if (attempt(target, v, run, branches.collects) && ++passed > 1) return false;
@@ -372,6 +384,7 @@ struct Unevaluated {
     const auto& unevaluated = plan<UnevaluatedPlan>(at);
     const bool object = v.is(Type::object);
     const auto count = object ? v.object().size() : v.array().size();
+    if (!run.steps.spend(1 + count)) return false;
     {
       const Marks marks(run, count);
       if (unevaluated.body <= kPass ? unevaluated.body == kFail : !jump(unevaluated.body, v, run)) return false;
@@ -382,6 +395,24 @@ struct Unevaluated {
     return true;
   }
 };
+
+/// Stands before a sequence that can come to judge the same instance again and again: see Verdicts. Ordinary instances
+/// end long before anything is remembered.
+[[gnu::noinline]] bool judge_once(const Instruction* at, const Value& instance, Run& run) {
+  constexpr std::uint64_t kCost = 2;
+  if (!run.steps.spend(kCost)) return false;
+  if (!run.verdicts) run.verdicts = std::make_unique<Verdicts>();
+  const auto place = static_cast<std::uint64_t>(at - run.code);
+  if (const auto known = run.verdicts->find(place, instance); known != Verdicts::kUnknown) return known == 0;
+  const bool valid = at[1].operation(at + 1, instance, run);
+  if (!run.steps.exhausted()) run.verdicts->add(place, instance, valid ? 0 : 1);
+  return valid;
+}
+bool recursion(const Instruction* at, const Value& instance, Run& run) {
+  if (run.steps.left() < run.remember_below) [[unlikely]]
+    return judge_once(at, instance, run);
+  PLIMSOLL_TAIL_CALL return at[1].operation(at + 1, instance, run);
+}
 
 }  // namespace
 
@@ -395,7 +426,7 @@ const OperationPair kIntegerOnly = kPair<IntegerOnly>, kMinimum = kPair<Minimum>
                     kObjectPlain = kPair<ObjectPlain>, kObjectFew = kPair<ObjectFew>,
                     kPropertyNames = kPair<PropertyNames>, kDependencies = kPair<Dependencies>, kCall = kPair<Call>,
                     kNegation = kPair<Negation>, kAnyOf = kPair<AnyOf>, kOneOf = kPair<OneOf>,
-                    kCondition = kPair<Condition>, kUnevaluated = kPair<Unevaluated>;
+                    kCondition = kPair<Condition>, kUnevaluated = kPair<Unevaluated>, kRecursion{recursion, recursion};
 
 bool fail_operation(const Instruction*, const Value&, Run&) { return false; }
 bool pass_operation(const Instruction*, const Value&, Run&) { return true; }

@@ -12,12 +12,12 @@ struct OperationPair {
 extern const OperationPair kIntegerOnly, kMinimum, kMaximum, kExclusiveMinimum, kExclusiveMaximum, kMultipleOf, kLength,
     kPattern, kFormatted, kOneString, kStrings, kIntegers, kValues, kTrue, kFalse, kItemCount, kItems, kContains,
     kUnique, kMemberCount, kObject, kObjectPlain, kObjectFew, kPropertyNames, kDependencies, kCall, kNegation, kAnyOf,
-    kOneOf, kCondition, kUnevaluated;
+    kOneOf, kCondition, kUnevaluated, kRecursion;
 
 bool fail_operation(const Instruction*, const json::Value&, Run&);
 bool pass_operation(const Instruction*, const json::Value&, Run&);
 
 /// Whether no two items are equal.
-bool is_unique(std::span<const json::Value> items);
+bool is_unique(std::span<const json::Value> items, Steps& steps);
 
 }  // namespace plimsoll::schema

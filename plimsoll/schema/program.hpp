@@ -1,19 +1,29 @@
 #pragma once
 
 #include "plimsoll/base/arena.hpp"
+#include "plimsoll/base/steps.hpp"
 #include "plimsoll/schema/graph.hpp"
 #include "plimsoll/schema/property_table.hpp"
+#include "plimsoll/schema/verdicts.hpp"
 
 namespace plimsoll::schema {
 
 struct Instruction;
 
-/// What a run carries: the program, and which members or items of the present instance have been evaluated (one bit
-/// each), where a schema above asks for it.
+/// What a run carries: the program, its budget, and which members or items of the present instance have been evaluated
+/// (one bit each), where a schema above asks for it.
 struct Run {
   const Instruction* code = nullptr;
+  Steps steps;
+  std::uint64_t remember_below = 0;  ///< with fewer steps left, verdicts are remembered
   std::uint64_t* marks = nullptr;
   std::size_t words = 0;
+  std::unique_ptr<Verdicts> verdicts{};
+
+  /// A run that costs less never allocates for its verdicts.
+  static constexpr std::uint64_t kRememberAfter = 4096;
+  Run(const Instruction* code, Steps steps)
+      : code(code), steps(steps), remember_below(steps.left() > kRememberAfter ? steps.left() - kRememberAfter : 0) {}
 };
 
 /// An operation checks one thing and goes on with the next instruction. A schema becomes one sequence for each type of
@@ -121,7 +131,7 @@ struct Unit {
   std::string missing{};  ///< a member that must be there and is not
 };
 
-/// Why an instance is invalid: at most `cap` failures that say something.
-std::vector<Unit> explain(const Program& program, const json::Value& instance, std::size_t cap);
+/// Why an instance is invalid: at most `cap` failures that say something. Fewer, or none, when the steps are spent.
+std::vector<Unit> explain(const Program& program, const json::Value& instance, Steps& steps, std::size_t cap);
 
 }  // namespace plimsoll::schema

@@ -6,17 +6,42 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <mutex>
 #include <optional>
+#include <utility>
 
 namespace plimsoll::schema {
 namespace {
 
 constexpr std::uint32_t kMatchLimit = 100'000;  // a catastrophic pattern ends in about 0.1 ms
+constexpr std::size_t kBytesAStep = 32;
+
+/// The limit counts from anew at each place where a match may begin, and does not see how far a repeated character
+/// reaches: `(a|b)+c` takes a time that is quadratic in a long text, and stays below it. So longer texts are searched
+/// by a code that calls back before each item of the pattern, where both can be seen.
+constexpr std::size_t kUncounted = 128;  // bytes
+
+/// What the search at hand has cost: a few bytes for each item, and those that a repeated item took.
+struct Counting {
+  static constexpr std::uint64_t kItem = 16, kPart = 64 * kBytesAStep;
+  Steps& steps;
+  std::size_t position = 0;
+  std::uint64_t bytes = 0;
+
+  static int count(pcre2_callout_block* block, void* data) {
+    auto& self = *static_cast<Counting*>(data);
+    const auto position = block->current_position;
+    self.bytes += kItem + (position > self.position ? position - self.position : self.position - position);
+    self.position = position;
+    if (self.bytes < kPart) return 0;
+    return self.steps.spend(std::exchange(self.bytes, 0) / kBytesAStep) ? 0 : PCRE2_ERROR_CALLOUT;
+  }
+};
 
 /// What a search needs besides the code; one for each thread.
 struct Workspace {
   pcre2_match_data* data = pcre2_match_data_create(1, nullptr);
-  pcre2_match_context* context = pcre2_match_context_create(nullptr);
+  pcre2_match_context *context = pcre2_match_context_create(nullptr), *counted = nullptr;
   pcre2_jit_stack* stack = pcre2_jit_stack_create(32 * 1024, 1024 * 1024, nullptr);
   bool exhausted = false;
 
@@ -24,10 +49,12 @@ struct Workspace {
     pcre2_set_match_limit(context, kMatchLimit);
     pcre2_set_heap_limit(context, 8 * 1024);  // KiB
     pcre2_jit_stack_assign(context, nullptr, stack);
+    counted = pcre2_match_context_copy(context);
   }
   ~Workspace() {
     pcre2_match_data_free(data);
     pcre2_match_context_free(context);
+    pcre2_match_context_free(counted);
     pcre2_jit_stack_free(stack);
   }
 };
@@ -62,8 +89,26 @@ bool has_shortcut(const Translation& pattern) {
 }  // namespace
 
 struct Regex::Code {
-  pcre2_code* code = nullptr;
-  ~Code() { pcre2_code_free(code); }
+  static constexpr std::uint32_t kOptions =
+      PCRE2_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_MATCH_UNSET_BACKREF | PCRE2_NEVER_BACKSLASH_C;
+  std::string pattern;
+  pcre2_code *code = nullptr, *counted = nullptr;  ///< the second is made when it is needed
+  std::once_flag once;
+
+  ~Code() {
+    pcre2_code_free(code);
+    pcre2_code_free(counted);
+  }
+  /// What is wrong with the pattern; 0: nothing.
+  int compile(pcre2_code*& into, std::uint32_t options) const {
+    int error = 0;
+    PCRE2_SIZE offset = 0;
+    into = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), kOptions | options, &error,
+                         &offset, nullptr);
+    if (!into) return error;
+    pcre2_jit_compile(into, PCRE2_JIT_COMPLETE);  // without it the interpreter does the same, slower
+    return 0;
+  }
 };
 
 /// A pattern that is nothing but sets of characters one after the other, as a table of the sets that hold each byte.
@@ -130,6 +175,15 @@ struct Regex::Shortcut {
 
 bool Regex::search(std::string_view text) const { return shortcut_ ? shortcut_->search(text) : run(text); }
 
+bool Regex::search(std::string_view text, Steps& steps) const {
+  constexpr std::size_t kGivenUp = kMatchLimit / 10;
+  if (!steps.spend(1 + text.size() / kBytesAStep)) return false;
+  if (shortcut_) return shortcut_->search(text);
+  if (text.size() <= kUncounted ? run(text) : run_counted(text, steps)) return true;
+  if (exhausted()) steps.spend(kGivenUp);
+  return false;
+}
+
 Regex::Regex() = default;
 Regex::~Regex() = default;
 Regex::Regex(Regex&&) noexcept = default;
@@ -146,19 +200,13 @@ Result<Regex> Regex::compile(std::string_view pattern) {
       regex.shortcut_ = std::make_unique<const Shortcut>(*std::move(shortcut));
       return regex;
     }
-  int error = 0;
-  PCRE2_SIZE offset = 0;
-  const auto& text = translation->pcre;
   regex.code_ = std::make_unique<Code>();
-  regex.code_->code = pcre2_compile(
-      reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
-      PCRE2_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_MATCH_UNSET_BACKREF | PCRE2_NEVER_BACKSLASH_C, &error, &offset, nullptr);
-  if (!regex.code_->code) {
+  regex.code_->pattern = translation->pcre;
+  if (const int error = regex.code_->compile(regex.code_->code, 0)) {
     char message[256] = "";
     pcre2_get_error_message(error, reinterpret_cast<PCRE2_UCHAR*>(message), sizeof message);
     return fail(kInvalidPattern, message);
   }
-  pcre2_jit_compile(regex.code_->code, PCRE2_JIT_COMPLETE);  // without it the interpreter does the same, slower
   return regex;
 }
 
@@ -167,6 +215,18 @@ bool Regex::run(std::string_view text) const {
   const auto found = pcre2_match(code_->code, reinterpret_cast<PCRE2_SPTR>(text.empty() ? "" : text.data()),
                                  text.size(), 0, PCRE2_NO_UTF_CHECK, mine.data, mine.context);
   if (found < 0 && found != PCRE2_ERROR_NOMATCH) mine.exhausted = true;
+  return found >= 0;
+}
+
+bool Regex::run_counted(std::string_view text, Steps& steps) const {
+  std::call_once(code_->once, [&] { code_->compile(code_->counted, PCRE2_AUTO_CALLOUT); });
+  if (!code_->counted) return run(text);
+  auto& mine = workspace();
+  Counting counting{steps};
+  pcre2_set_callout(mine.counted, Counting::count, &counting);
+  const auto found = pcre2_match(code_->counted, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0,
+                                 PCRE2_NO_UTF_CHECK, mine.data, mine.counted);
+  if (found < 0 && found != PCRE2_ERROR_NOMATCH && !steps.exhausted()) mine.exhausted = true;
   return found >= 0;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/base/result.hpp"
+#include "plimsoll/base/steps.hpp"
 #include "plimsoll/schema/ecma.hpp"
 
 #include <memory>
@@ -18,6 +19,8 @@ class Regex {
   /// Whether the pattern occurs in `text`, which must be UTF-8. A search that goes beyond the step limit finds
   /// nothing and sets exhausted(), so that a pattern which backtracks without end refuses instead of standing still.
   bool search(std::string_view text) const;
+  /// The same at the cost of steps, many for a search that is given up.
+  bool search(std::string_view text, Steps& steps) const;
 
   /// Whether a search of this thread went beyond its limit; the caller resets it.
   static bool& exhausted();
@@ -31,6 +34,7 @@ class Regex {
   struct Shortcut;
   Regex();
   bool run(std::string_view text) const;
+  bool run_counted(std::string_view text, Steps& steps) const;
   std::unique_ptr<Code> code_;
   std::unique_ptr<const Shortcut> shortcut_;
 };

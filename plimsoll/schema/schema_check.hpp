@@ -47,7 +47,8 @@ inline std::string verdict_fault(const Judge& by, const json::Value& instance) {
   const auto& validator = by.validator;
   const auto verdict = judge(validator, instance);
   const bool valid = verdict.valid;
-  const auto reasons = explain(*by.program, instance, 8);
+  Steps steps;
+  const auto reasons = explain(*by.program, instance, steps, 8);
   // Where it finds none it says that a search was given up, the only way then to come to be asked.
   const bool none = reasons.size() == 1 && reasons[0].message.starts_with("cannot be checked");
   if (!verdict.given_up && valid != none) return valid ? "valid, with reasons" : "invalid, without a reason";

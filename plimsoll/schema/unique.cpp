@@ -37,6 +37,18 @@ std::uint64_t hash_text(std::string_view text) {
   return mix(hash, rest);
 }
 
+constexpr std::size_t kBytesAStep = 32;  // that are hashed or compared
+
+/// What it costs to look at all of a value.
+std::uint64_t weight(const Value& value) {
+  std::uint64_t sum = 1;
+  if (value.is(Type::string)) return sum + value.string().size() / kBytesAStep;
+  if (value.is(Type::number)) return sum + value.number_text().size() / kBytesAStep;
+  for (const auto& item : value.array()) sum += weight(item);
+  for (const auto& member : value.object()) sum += 1 + member.key.size() / kBytesAStep + weight(member.value);
+  return sum;
+}
+
 /// Equal values hash alike: numbers by their digits, objects regardless of order.
 std::uint64_t hash(const Value& value) {
   const auto type = static_cast<std::uint64_t>(value.type());
@@ -64,16 +76,22 @@ std::uint64_t hash(const Value& value) {
   return 0;
 }
 
-bool is_unique_by_hash(std::span<const Value> items) {
+bool is_unique_by_hash(std::span<const Value> items, Steps& steps) {
   struct Hashed {
     std::uint64_t hash;
     const Value* value;
   };
   static thread_local std::vector<Hashed> hashed;  // kept for the next, but not when it was huge
   hashed.clear();
-  for (const auto& item : items) hashed.push_back({hash(item), &item});
-  std::ranges::sort(hashed, {}, &Hashed::hash);
   bool unique = true;
+  for (const auto& item : items) {
+    if (!steps.spend(weight(item))) {
+      unique = false;
+      break;
+    }
+    hashed.push_back({hash(item), &item});
+  }
+  std::ranges::sort(hashed, {}, &Hashed::hash);
   for (std::size_t i = 0; unique && i < hashed.size(); ++i)
     for (auto j = i + 1; unique && j < hashed.size() && hashed[j].hash == hashed[i].hash; ++j)
       unique = !json::equal(*hashed[i].value, *hashed[j].value);
@@ -84,12 +102,15 @@ bool is_unique_by_hash(std::span<const Value> items) {
 
 }  // namespace
 
-bool is_unique(std::span<const Value> items) {
+bool is_unique(std::span<const Value> items, Steps& steps) {
   constexpr std::size_t kFew = 16;
-  if (items.size() > kFew) return is_unique_by_hash(items);
-  for (std::size_t i = 1; i < items.size(); ++i)
+  if (items.size() > kFew) return is_unique_by_hash(items, steps);
+  for (std::size_t i = 1; i < items.size(); ++i) {
+    // Each earlier one is looked at no further than this one goes.
+    if (!steps.spend(i * weight(items[i]) / 2)) return false;
     for (std::size_t j = 0; j < i; ++j)
       if (items[i].type() == items[j].type() && json::equal(items[i], items[j])) return false;
+  }
   return true;
 }
 

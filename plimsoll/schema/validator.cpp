@@ -10,15 +10,15 @@ Validator::~Validator() = default;
 Validator::Validator(Validator&&) noexcept = default;
 Validator& Validator::operator=(Validator&&) noexcept = default;
 
-bool Validator::valid(const json::Value& instance) const {
+bool Validator::valid(const json::Value& instance, Steps& steps) const {
   const auto target = program_->root.at[static_cast<int>(instance.type())];
   if (target <= kPass) return target == kPass;
-  Run run{program_->code.data()};
+  Run run(program_->code.data(), steps);
   const auto* const start = run.code + target;
-  if (!program_->searches) return start->operation(start, instance, run);
-  auto& exhausted = Regex::exhausted();
-  exhausted = false;
-  return start->operation(start, instance, run) && !exhausted;
+  if (program_->searches) Regex::exhausted() = false;
+  const bool valid = start->operation(start, instance, run);
+  steps = run.steps;
+  return valid && !steps.exhausted() && !(program_->searches && Regex::exhausted());
 }
 
 namespace {
@@ -47,6 +47,9 @@ void write_unit(json::Writer& writer, const Unit& unit, bool nested) {
   writer.end_object();
 }
 
+/// Who asks for an output has the document at hand: it may take long.
+constexpr std::uint64_t kStepsOfOutput = 100 * Steps::kDefault;
+
 void write_flat(json::Writer& writer, const std::vector<Unit>& units) {
   for (const auto& unit : units) {
     if (!unit.message.empty()) write_unit(writer, unit, false);
@@ -56,9 +59,13 @@ void write_flat(json::Writer& writer, const std::vector<Unit>& units) {
 
 }  // namespace
 
-std::vector<Failure> Validator::validate(const json::Value& instance, std::size_t cap) const {
-  if (valid(instance)) return {};
-  auto units = explain(*program_, instance, cap);
+std::vector<Failure> Validator::validate(const json::Value& instance, Steps& steps, std::size_t cap) const {
+  if (valid(instance, steps)) return {};
+  return failures(instance, steps, cap);
+}
+
+std::vector<Failure> Validator::failures(const json::Value& instance, Steps& steps, std::size_t cap) const {
+  auto units = explain(*program_, instance, steps, cap);
   std::vector<Failure> failures;
   flatten(units, failures);
   if (failures.size() > cap) failures.resize(cap);
@@ -67,10 +74,11 @@ std::vector<Failure> Validator::validate(const json::Value& instance, std::size_
 
 void Validator::write(std::string& out, const json::Value& instance, Output format, std::size_t cap) const {
   json::Writer writer(out);
-  const bool good = valid(instance);
+  Steps steps(kStepsOfOutput);
+  const bool good = valid(instance, steps);
   writer.begin_object().key("valid").boolean(good);
   if (!good && format != Output::flag) {
-    const auto units = explain(*program_, instance, cap);
+    const auto units = explain(*program_, instance, steps, cap);
     writer.key("errors").begin_array();
     if (format == Output::basic)
       write_flat(writer, units);

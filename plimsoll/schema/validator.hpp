@@ -2,6 +2,7 @@
 
 #include "plimsoll/base/function_ref.hpp"
 #include "plimsoll/base/result.hpp"
+#include "plimsoll/base/steps.hpp"
 #include "plimsoll/json/value.hpp"
 
 #include <memory>
@@ -14,6 +15,10 @@ namespace plimsoll::schema {
 /// A schema that cannot be compiled: `detail` names the keyword and its place.
 inline constexpr Problem kInvalidSchema{"invalid-schema", 500, "The schema is invalid",
                                         "Correct the schema at the place named."};
+
+/// The budget of steps ended before a verdict.
+inline constexpr Problem kTooComplex{"too-complex", 400, "The request takes too many steps to check",
+                                     "Send less at once, or nest it less deeply."};
 
 /// One way in which an instance fails.
 struct Failure {
@@ -37,10 +42,23 @@ class Validator {
   Validator(Validator&&) noexcept;
   Validator& operator=(Validator&&) noexcept;
 
-  /// Yes or no, as fast as it goes; nothing is allocated.
-  bool valid(const json::Value& instance) const;
+  /// Yes or no, as fast as it goes. Nothing is allocated, unless a schema that refers to itself takes thousands of
+  /// steps.
+  bool valid(const json::Value& instance) const {
+    Steps steps;
+    return valid(instance, steps);
+  }
+  /// The same out of a budget: false, and `steps.exhausted()`, when it did not suffice.
+  bool valid(const json::Value& instance, Steps& steps) const;
   /// Every failure, up to `cap`; empty when valid.
-  std::vector<Failure> validate(const json::Value& instance, std::size_t cap = 32) const;
+  std::vector<Failure> validate(const json::Value& instance, std::size_t cap = 32) const {
+    Steps steps;
+    return validate(instance, steps, cap);
+  }
+  /// The same out of a budget. Where it did not suffice to find even one failure, one says so (`too-complex`).
+  std::vector<Failure> validate(const json::Value& instance, Steps& steps, std::size_t cap = 32) const;
+  /// Every failure of an instance that is known to be invalid.
+  std::vector<Failure> failures(const json::Value& instance, Steps& steps, std::size_t cap = 32) const;
   /// Appends the outcome as JSON.
   void write(std::string& out, const json::Value& instance, Output format, std::size_t cap = 32) const;
 

@@ -13,6 +13,7 @@ extern const Part measure;
 extern const Part security_headers;
 extern const Part cors;
 extern const Part deadline;
+extern const Part budgets;
 extern const Part shed;
 extern const Part authenticate;
 extern const Part rate_limit;
@@ -41,6 +42,7 @@ constexpr Row kChain[] = {
     {&policy::cors, everything,
      "before authentication: a preflight carries no credentials, and a refusal must be readable to the page"},
     {&policy::deadline, everything, "before anything that may wait"},
+    {&policy::budgets, operations, "before anything that spends one"},
     {&policy::shed, operations, "what cannot be served costs least when it is refused first, before the body is read"},
     {&policy::rate_limit, operations,
      "what is counted by address, before a key is looked at: strangers cost nothing more than this"},
