@@ -36,7 +36,7 @@ components:
 
 CONFIG = """
 jobs:
-  receipt: {run: {sql: "INSERT INTO receipt(job, amount) VALUES(:job_id, :amount)"}, lease: 1s}
+  receipt: {run: {sql: "INSERT INTO receipt(job, amount) VALUES(:run.job_id, :body.amount)"}, lease: 1s}
 """
 
 # Between the arrival of a request and its answer, in their order.

@@ -41,7 +41,7 @@ paths:
 
 CONFIG = """
 jobs:
-  effect: {{run: {{sql: "INSERT INTO effect(job, what) VALUES(:job_id, :what)"}}, lease: 1s}}
+  effect: {{run: {{sql: "INSERT INTO effect(job, what) VALUES(:run.job_id, :body.what)"}}, lease: 1s}}
   call: {{run: {{http: 'http://127.0.0.1:{port}/call'}}, attempts: 3, lease: 1s, queue: calls}}
   report: {{run: {{http: 'http://127.0.0.1:{port}/report'}}, queue: calls}}
 """

@@ -2,6 +2,7 @@
 
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/exchange/context.hpp"
+#include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/write.hpp"
 
 namespace plimsoll {
@@ -27,9 +28,25 @@ void write_parameters(json::Writer& out, const Context& context) {
   out.end_object();
 }
 
+void write_claims(json::Writer& out, const json::Value* all, std::span<const std::string> wanted) {
+  if (!all || wanted.empty()) return;
+  out.key("claims").begin_object();
+  for (auto& name : wanted)
+    if (const auto* claim = all->find(name)) out.key(name).value(*claim);
+  out.end_object();
+}
+
+/// Parsed first: text that only begins as JSON could otherwise close the member and write another `caller`.
+void write_response(json::Writer& out, const Response& response) {
+  const auto body = text_of(response);
+  if (body.empty() || !is_json(response.headers.find("content-type"))) return;
+  Arena arena;
+  if (auto value = json::parse(body, arena)) out.key("response").value(*value);
+}
+
 }  // namespace
 
-std::string job_payload(const Context& context, const Response* response) {
+std::string job_payload(const Context& context, std::span<const std::string> claims, const Response* response) {
   std::string text;
   json::Writer out{text};
   out.begin_object();
@@ -40,12 +57,11 @@ std::string job_payload(const Context& context, const Response* response) {
   if (auto* caller = context.principal) {
     out.key("caller").begin_object().key("subject").string(caller->subject);
     if (!caller->tenant.empty()) out.key("tenant").string(caller->tenant);
+    write_claims(out, caller->claims, claims);
     out.end_object();
   }
   if (context.input.body) out.key("body").value(*context.input.body);
-  if (response)
-    if (const auto body = text_of(*response); !body.empty() && is_json(response->headers.find("content-type")))
-      out.key("response").raw(body);
+  if (response) write_response(out, *response);
   out.end_object();
   return text;
 }

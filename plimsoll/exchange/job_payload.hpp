@@ -2,6 +2,7 @@
 
 #include "plimsoll/http/message.hpp"
 
+#include <span>
 #include <string>
 
 namespace plimsoll {
@@ -10,9 +11,10 @@ class Context;
 struct Principal;
 
 /// What a job is told of the exchange that asked for it:
-/// `{"operation": …, "parameters": {…}, "caller": {"subject": …, "tenant": …}, "body": …}`, and `"response": …` where
-/// an answer is there already. Absent parts are left out.
-std::string job_payload(const Context&, const Response* response = nullptr);
+/// `{"operation": …, "parameters": {…}, "caller": {"subject": …, "tenant": …, "claims": {…}}, "body": …}`, and
+/// `"response": …` where there is a JSON response already. Absent parts are left out. `claims` names those of the
+/// caller's token that the job reads; no other is kept.
+std::string job_payload(const Context&, std::span<const std::string> claims, const Response* response = nullptr);
 
 /// Who may see a job: `["tenant","subject"]`, or `*` where nobody vouched for the caller, so that whoever knows the id
 /// sees it.

@@ -31,12 +31,14 @@ class After final : public Check {
     auto* queue = build.services.queue;
     if (!queue || !build.services.database)
       return fail(config::kConfiguration, "`after` needs a database to keep jobs in");
-    if (!queue->kind(options.job))
+    const auto* kind = queue->kind(options.job);
+    if (!kind)
       return fail(config::kConfiguration,
                   "`after` names the job `" + options.job + "`, which `jobs:` of the deployment does not have");
-    return std::make_unique<After>(std::move(options), *queue);
+    return std::make_unique<After>(std::move(options), *queue, kind->claims);
   }
-  After(Options options, queue::Queue& queue) : options_(std::move(options)), queue_(queue) {}
+  After(Options options, queue::Queue& queue, std::vector<std::string> claims)
+      : options_(std::move(options)), queue_(queue), claims_(std::move(claims)) {}
 
   Result<> check(Request&, Context& context) override {
     context.unit().join(context.keep<Enqueue>(*this, context));
@@ -49,7 +51,7 @@ class After final : public Check {
     Task<Result<>> settle(database::Session& session, const Response& response) override {
       if (response.status >= 400) co_return Result<>{};  // nothing happened that anything could follow
       const queue::Job job{.kind = policy.options_.job,
-                           .payload = job_payload(context, &response),
+                           .payload = job_payload(context, policy.claims_, &response),
                            .owner = job_owner(context.principal),
                            .delay = policy.options_.delay.nanoseconds};
       auto made = co_await policy.queue_.enqueue(session, job);
@@ -66,6 +68,7 @@ class After final : public Check {
   };
   const Options options_;
   queue::Queue& queue_;
+  const std::vector<std::string> claims_;
 };
 
 }  // namespace

@@ -38,7 +38,8 @@ struct Kind {
   Nanoseconds timeout = 300 * kSecond;  ///< of one attempt
   Nanoseconds lease = kLease;           ///< how long a worker that is not heard of keeps the job
   int priority = 5;
-  int concurrency = 10;  ///< of its queue, over all instances
+  int concurrency = 10;               ///< of its queue, over all instances
+  std::vector<std::string> claims{};  ///< of the caller's token, kept in the payload because the job reads them
 };
 
 /// A job as it is kept.

@@ -17,10 +17,11 @@ namespace plimsoll::testkit {
 /// An API served in this process from a contract, on a database of its own.
 class Api {
  public:
-  /// `before`: statements that are run on the database before it is served; `bind` gives the program its handlers.
+  /// `before`: statements that are run on the database before it is served; `bind` gives the program its handlers;
+  /// `deployment`: sections of `plimsoll.yaml`.
   explicit Api(const std::string& contract, const std::vector<std::string>& before = {},
-               std::function<void(Application&)> bind = {})
-      : contract_(contract), bind_(std::move(bind)) {
+               std::function<void(Application&)> bind = {}, std::string deployment = {}, const Clock* clock = nullptr)
+      : contract_(contract), deployment_(std::move(deployment)), bind_(std::move(bind)), clock_(clock) {
     if (!before.empty()) {
       auto database = database::open_sqlite({.path = folder_ / "api.db"});
       if (!database) throw std::runtime_error(database.error().detail);
@@ -29,15 +30,26 @@ class Api {
     }
     start();
   }
-  bool start() {
+  /// The same API with a copy of another's data, secrets included. The other must be stopped.
+  explicit Api(const Api& other, const Clock* clock = nullptr)
+      : contract_(other.contract_), deployment_(other.deployment_), clock_(clock) {
+    std::filesystem::copy_file(other.path("api.db"), folder_ / "api.db");
+    start();
+  }
+  void stop() {
     client.reset();
     instance.reset();
+  }
+  bool start() {
+    stop();
     std::ofstream(folder_ / "api.yaml") << contract_;
-    std::ofstream(folder_ / "plimsoll.yaml") << "database: {url: 'sqlite:" << folder_ / "api.db" << "'}\n";
+    std::ofstream(folder_ / "plimsoll.yaml") << "database: {url: 'sqlite:" << folder_ / "api.db" << "'}\n"
+                                             << deployment_;
     server::Settings settings;
     settings.quiet = std::getenv("PLIMSOLL_TEST_LOG") == nullptr;
     settings.config = folder_ / "plimsoll.yaml";
     settings.contract = folder_ / "api.yaml";
+    settings.clock = clock_;
     Application application{settings.contract};
     if (bind_) bind_(application);
     auto made = application.instance(settings);
@@ -80,8 +92,9 @@ class Api {
 
  private:
   database::TestFolder folder_;
-  std::string contract_;
+  std::string contract_, deployment_;
   std::function<void(Application&)> bind_;
+  const Clock* clock_ = nullptr;
 };
 
 /// The value of a member of a JSON object, as JSON text.

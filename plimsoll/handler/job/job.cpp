@@ -119,12 +119,13 @@ Response answer(Context& context, std::uint16_t status, std::string_view body) {
 /// Enqueues, and answers 202 with where to ask.
 class Start final : public Handler {
  public:
-  Start(queue::Queue& queue, std::string kind, Template status, const Names& names)
-      : queue_(queue), kind_(std::move(kind)), status_(std::move(status)), names_(names) {}
+  Start(queue::Queue& queue, const queue::Kind& kind, Template status, const Names& names)
+      : queue_(queue), kind_(kind.name), claims_(kind.claims), status_(std::move(status)), names_(names) {}
 
   Task<Result<Response>> handle(Request&, Context& context) override {
     context.unit().join(context.keep<Notice>(queue_));
-    const queue::Job job{.kind = kind_, .payload = job_payload(context), .owner = job_owner(context.principal)};
+    const queue::Job job{
+        .kind = kind_, .payload = job_payload(context, claims_), .owner = job_owner(context.principal)};
     auto done = co_await context.unit().answer([&](database::Session& session) -> Task<Result<Response>> {
       auto id = co_await queue_.enqueue(session, job);
       if (!id) co_return std::unexpected(std::move(id).error());
@@ -149,6 +150,7 @@ class Start final : public Handler {
   };
   queue::Queue& queue_;
   const std::string kind_;
+  const std::vector<std::string> claims_;
   const Template status_;
   const Names& names_;
 };
@@ -269,7 +271,8 @@ Result<std::unique_ptr<Handler>> build(const json::Value& options, const Build& 
   if (!declared) return std::unexpected(std::move(declared).error());
   auto* queue = build.services.queue;
   if (!queue || !build.services.database) return fail(config::kConfiguration, "`job` needs a database to keep jobs in");
-  if (!queue->kind(declared->kind))
+  const auto* kind = queue->kind(declared->kind);
+  if (!kind)
     return fail(config::kConfiguration,
                 "there is no job `" + declared->kind + "`: `jobs:` of the deployment must say what it runs");
   const auto& names = names_of(build.contract);
@@ -278,7 +281,7 @@ Result<std::unique_ptr<Handler>> build(const json::Value& options, const Build& 
     if (!status) return fail(config::kConfiguration, "no operation tells the status of `" + declared->kind + "`");
     auto path = Template::make(build.contract, build.operation, *status);
     if (!path) return std::unexpected(std::move(path).error());
-    return std::make_unique<Start>(*queue, std::move(declared->kind), std::move(*path), names);
+    return std::make_unique<Start>(*queue, *kind, std::move(*path), names);
   }
   const auto parameters = build.contract.path_parameters(build.operation);
   if (parameters.empty())
@@ -324,6 +327,7 @@ constexpr Handling make() {
   made.deployment = kSections;
   made.augment = augment;
   made.provide = provide;
+  made.prepare = prepare;
   made.build = build;
   return made;
 }

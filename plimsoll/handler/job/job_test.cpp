@@ -37,29 +37,6 @@ TEST(JobDeclaration, WhatChangesSomethingIsNoGet) {
   EXPECT_FALSE(declared(R"({"kind":"report","acton":"status"})", "GET"));
 }
 
-TEST(NamedStatement, NamesBecomeParametersInTheirOrder) {
-  auto read = named_statement("UPDATE orders SET status = :status, note = :note WHERE id = :id AND :status <> ''");
-  ASSERT_TRUE(read);
-  EXPECT_EQ(read->sql, "UPDATE orders SET status = ?, note = ? WHERE id = ? AND ? <> ''");
-  EXPECT_EQ(read->names, (std::vector<std::string>{"status", "note", "id", "status"}));
-}
-
-TEST(NamedStatement, TextsNamesCommentsAndCastsAreLeftAlone) {
-  for (auto* text : {"SELECT ':a', 'it''s :b', \":c\", `:d` -- :e\n FROM t", "SELECT 1 /* :a ? */", "SELECT x::text",
-                     "SELECT ':never ends"}) {
-    auto read = named_statement(text);
-    ASSERT_TRUE(read) << text;
-    EXPECT_EQ(read->sql, text);
-    EXPECT_TRUE(read->names.empty()) << text;
-  }
-  EXPECT_FALSE(named_statement("SELECT ?"));
-}
-
-TEST(NamedStatement, NoTextMakesItReadBeyondItsEnd) {
-  for (std::string_view text : {"'", "\"", ":", "::", "-", "--", "/*", "'a''", ":a:", "/"})
-    EXPECT_TRUE(named_statement(text)) << text;
-}
-
 TEST(HttpRun, AUrlThatIsNoneIsRefusedAtTheStart) {
   Arena arena;
   for (auto* text :

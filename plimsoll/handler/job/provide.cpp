@@ -5,6 +5,7 @@
 #include "plimsoll/queue/sql_queue.hpp"
 #include "plimsoll/queue/workers.hpp"
 
+#include <algorithm>
 #include <set>
 
 namespace plimsoll::handler::job {
@@ -39,7 +40,8 @@ constexpr config::Field kFields[] = {
 
 class Reading {
  public:
-  Reading(const Services& services, contract::Complaints& complaints) : services_(services), complaints_(complaints) {}
+  Reading(const contract::Contract& contract, const Services& services, contract::Complaints& complaints)
+      : contract_(contract), services_(services), complaints_(complaints) {}
 
   std::vector<Declared> all() {
     std::set<std::string, std::less<>> named;
@@ -51,7 +53,7 @@ class Reading {
       }
     if (services_.runners)
       for (auto& [kind, runner] : *services_.runners)
-        if (runner && !named.contains(kind)) made_.push_back({{.name = kind}, std::move(runner)});
+        if (runner && !named.contains(kind)) made_.push_back({.kind = {.name = kind}, .runner = std::move(runner)});
     share_concurrency();
     return std::move(made_);
   }
@@ -61,8 +63,8 @@ class Reading {
     Options options;
     if (auto done = config::read(member.value, kFields, &options); !done) return complain(member.value, done.error());
     if (!options.run) return complain(member.value, Error{&config::kConfiguration, "it says nothing to `run`"});
-    auto runner = runner_of(member.key, *options.run, options.timeout.nanoseconds);
-    if (!runner) return complain(*options.run, runner.error());
+    auto run = run_of(member.key, *options.run, options.timeout.nanoseconds);
+    if (!run) return complain(*options.run, run.error());
     if (options.attempts < 1 || options.attempts > 1000 || options.priority < 1 || options.priority > 9 ||
         options.concurrency < 0 || options.concurrency > 10'000 || options.timeout.nanoseconds <= 0 ||
         options.lease.nanoseconds < kSecond || options.queue.empty())
@@ -75,8 +77,18 @@ class Reading {
                       .timeout = options.timeout.nanoseconds,
                       .lease = options.lease.nanoseconds,
                       .priority = static_cast<int>(options.priority),
-                      .concurrency = static_cast<int>(options.concurrency)},
-                     std::move(*runner)});
+                      .concurrency = static_cast<int>(options.concurrency),
+                      .claims = std::move(run->claims)},
+                     std::move(run->runner),
+                     std::move(run->statements)});
+  }
+
+  Result<SqlJob> run_of(std::string_view kind, const json::Value& run, Nanoseconds attempt) {
+    if (run.find("sql") && run.object().size() == (run.find("result") ? 2 : 1))
+      return run_sql(run, RequestSources{contract_, kind});
+    auto runner = runner_of(kind, run, attempt);
+    if (!runner) return std::unexpected(std::move(runner).error());
+    return SqlJob{.runner = std::move(*runner), .claims = {}, .statements = {}};
   }
 
   Result<std::unique_ptr<queue::Runner>> runner_of(std::string_view kind, const json::Value& run, Nanoseconds attempt) {
@@ -89,7 +101,6 @@ class Reading {
                         std::string(kind) + "\", …)");
       return std::move(found->second);
     }
-    if (run.find("sql") && run.object().size() == (run.find("result") ? 2 : 1)) return run_sql(run);
     if (run.is(json::Type::object) && run.object().size() == 1) {
       if (auto* http = run.find("http")) return run_http(*http, attempt, kind, services_);
       if (run.find("email")) return fail(kLaterRun, "this version does not implement `email` yet");
@@ -125,10 +136,27 @@ class Reading {
                            .remedy = std::string(error.problem->remedy)});
   }
 
+  const contract::Contract& contract_;
   const Services& services_;
   contract::Complaints& complaints_;
   std::vector<Declared> made_;
 };
+
+/// Left by `provide` for `prepare`, which runs when the tables of the contract exist.
+struct SqlOfJobs {
+  std::vector<std::pair<std::string, std::vector<SqlStatement>>> by_kind;
+};
+
+/// EXPLAIN compiles a statement as running it does, and runs nothing.
+Result<> compile(database::Database& database, const SqlStatement& statement) {
+  const std::vector<database::Cell> none(statement.parameters);
+  auto explained = database::wait_for([&](Loop& loop) -> Task<Result<database::Rows>> {
+    auto rows = co_await database.read(loop, "EXPLAIN " + statement.sql, none, false);
+    co_return rows;
+  });
+  if (!explained) return std::unexpected(std::move(explained).error());
+  return {};
+}
 
 /// The queue and the thread that runs its jobs; the workers end before the queue they ask.
 class Jobs final : public Background {
@@ -156,18 +184,23 @@ class Jobs final : public Background {
 
 }  // namespace
 
-std::vector<Declared> declared_jobs(const Services& services, contract::Complaints& complaints) {
-  return Reading{services, complaints}.all();
+std::vector<Declared> declared_jobs(const contract::Contract& contract, const Services& services,
+                                    contract::Complaints& complaints) {
+  return Reading{contract, services, complaints}.all();
 }
 
-void provide(const contract::Contract&, Services& services, contract::Complaints& complaints) {
+void provide(const contract::Contract& contract, Services& services, contract::Complaints& complaints) {
   if (!services.database || services.queue) return;
-  auto declared = declared_jobs(services, complaints);
+  auto declared = declared_jobs(contract, services, complaints);
   if (declared.empty() || !complaints.empty()) return;
   std::vector<queue::Kind> kinds;
   for (auto& job : declared) kinds.push_back(job.kind);
   auto jobs = std::make_unique<Jobs>(services, std::move(kinds));
-  for (auto& job : declared) jobs->workers.on(job.kind.name, std::move(job.runner));
+  auto sql = services.shared->of<SqlOfJobs>();
+  for (auto& job : declared) {
+    jobs->workers.on(job.kind.name, std::move(job.runner));
+    sql->by_kind.emplace_back(job.kind.name, std::move(job.statements));
+  }
   auto ready = database::wait_for([&](Loop& loop) -> Task<Result<>> {
     auto made = co_await jobs->queue.prepare(loop);
     co_return made;
@@ -180,6 +213,26 @@ void provide(const contract::Contract&, Services& services, contract::Complaints
   }
   services.queue = &jobs->queue;
   services.backgrounds->add(std::move(jobs));
+}
+
+void prepare(const contract::Contract&, const Services& services, contract::Complaints& complaints) {
+  const bool failed =
+      std::ranges::any_of(complaints, [](auto& each) { return each.severity == contract::Complaint::Severity::error; });
+  if (failed || !services.database || !services.queue) return;
+  const auto sql = services.shared->of<SqlOfJobs>();
+  for (auto& [kind, statements] : sql->by_kind)
+    for (auto& statement : statements)
+      if (auto compiled = compile(*services.database, statement); !compiled) {
+        const auto& error = compiled.error();
+        const bool unavailable = error.problem == &database::kUnavailable;
+        complaints.push_back({.code = std::string((unavailable ? database::kUnavailable : kBadStatement).code),
+                              .file = services.deployment_file,
+                              .at = statement.at,
+                              .pointer = "/jobs/" + kind + "/run/sql",
+                              .what = "the SQL of the job `" + kind + "` cannot run: " +
+                                      (error.more_ && !error.more_->cause.empty() ? error.more_->cause : error.detail),
+                              .remedy = std::string((unavailable ? database::kUnavailable : kBadStatement).remedy)});
+      }
 }
 
 }  // namespace plimsoll::handler::job

@@ -2,14 +2,11 @@
 
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/exchange/services.hpp"
+#include "plimsoll/handler/job/run.hpp"
 #include "plimsoll/queue/queue.hpp"
 
 #include <memory>
 #include <vector>
-
-namespace plimsoll::queue {
-class Runner;
-}
 
 namespace plimsoll::handler::job {
 
@@ -18,10 +15,15 @@ namespace plimsoll::handler::job {
 struct Declared {
   queue::Kind kind;
   std::unique_ptr<queue::Runner> runner;
+  std::vector<SqlStatement> statements{};
 };
-std::vector<Declared> declared_jobs(const Services&, contract::Complaints&);
+std::vector<Declared> declared_jobs(const contract::Contract&, const Services&, contract::Complaints&);
 
 /// Brings the queue and its workers into the process, where a job is declared.
 void provide(const contract::Contract&, Services&, contract::Complaints&);
+
+/// Has the database compile the SQL of every job, without running it: a statement that cannot run stops the start.
+/// Once the tables of the contract exist.
+void prepare(const contract::Contract&, const Services&, contract::Complaints&);
 
 }  // namespace plimsoll::handler::job

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/exchange/services.hpp"
+#include "plimsoll/handler/job/sql_names.hpp"
 #include "plimsoll/json/value.hpp"
 #include "plimsoll/queue/workers.hpp"
 
@@ -22,15 +23,21 @@ inline constexpr Problem kServiceFailed{"job-service-failed", 502, "The service 
 Result<std::unique_ptr<queue::Runner>> run_http(const json::Value& options, Nanoseconds attempt, std::string_view kind,
                                                 const Services& services);
 
-/// `run: {sql: STATEMENT}`, or a list of them: in the transaction in which the job completes. `:name` is a member of
-/// the payload's `body`, `parameters` or `response`, or of the payload itself.
-Result<std::unique_ptr<queue::Runner>> run_sql(const json::Value& options);
-
-/// A statement with `:name` parameters as one with `?`, and the names in their order.
-struct NamedStatement {
+/// A statement of a job as the database gets it, for the check at start.
+struct SqlStatement {
   std::string sql;
-  std::vector<std::string> names;
+  std::size_t parameters = 0;
+  json::Position at{};  ///< in the deployment
 };
-Result<NamedStatement> named_statement(std::string_view text);
+
+struct SqlJob {
+  std::unique_ptr<queue::Runner> runner;
+  std::vector<std::string> claims;  ///< of the caller, which the payload must hold
+  std::vector<SqlStatement> statements;
+};
+
+/// `run: {sql: STATEMENT}`, or a list of them: in the transaction in which the job completes. What each `:name` stands
+/// for is decided here, see RequestSources.
+Result<SqlJob> run_sql(const json::Value& options, const RequestSources& sources);
 
 }  // namespace plimsoll::handler::job

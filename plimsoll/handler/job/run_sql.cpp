@@ -3,27 +3,12 @@
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/write.hpp"
 
+#include <algorithm>
+
 namespace plimsoll::handler::job {
 namespace {
 
 using database::Cell;
-
-bool is_name(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; }
-
-/// Behind what `text` has at `at`: a quoted text or name, or a comment; `at` itself when it is none of these.
-std::size_t skipped(std::string_view text, std::size_t at) {
-  const auto rest = text.substr(at);
-  if (rest.starts_with("--")) return std::min(text.find('\n', at), text.size());
-  if (rest.starts_with("/*")) {
-    const auto end = text.find("*/", at + 2);
-    return end == text.npos ? text.size() : end + 2;
-  }
-  const char quote = text[at];
-  if (quote != '\'' && quote != '"' && quote != '`') return at;
-  for (auto end = text.find(quote, at + 1); end != text.npos; end = text.find(quote, end + 2))
-    if (end + 1 >= text.size() || text[end + 1] != quote) return end + 1;
-  return text.size();
-}
 
 Cell cell_of(const json::Value* value) {
   if (!value) return {};
@@ -38,12 +23,35 @@ Cell cell_of(const json::Value* value) {
   }
 }
 
-const json::Value* find(const json::Value& payload, std::string_view name) {
-  for (auto* part : {"body", "parameters", "response", "caller"})
-    if (auto* inner = payload.find(part))
-      if (auto* value = inner->find(name)) return value;
-  return payload.find(name);
+const json::Value* find(const json::Value& payload, std::string_view part, std::span<const std::string> path) {
+  const auto* at = payload.find(part);
+  for (auto& segment : path) at = at ? at->find(segment) : nullptr;
+  return at;
 }
+
+/// The value of a name: exactly from the source that was decided at start. Absent values are NULL.
+Cell value_of(const ValueName& name, const json::Value& payload, const queue::Record& job) {
+  switch (name.source) {
+    case Source::body: return cell_of(find(payload, "body", name.path));
+    case Source::parameter: return cell_of(find(payload, "parameters", name.path));
+    case Source::response: return cell_of(find(payload, "response", name.path));
+    case Source::run:
+      if (name.path[0] == "job_id") return job.id;
+      if (name.path[0] == "kind") return job.kind;
+      return std::int64_t{job.standing.attempts};
+    default: break;
+  }
+  const auto* caller = payload.find("caller");
+  if (!caller) return {};
+  if (name.source == Source::subject) return cell_of(caller->find("subject"));
+  if (name.source == Source::tenant) return cell_of(caller->find("tenant"));
+  return cell_of(find(*caller, "claims", name.path));
+}
+
+struct Statement {
+  std::string sql;
+  std::vector<ValueName> names;
+};
 
 struct ResultOptions {
   std::string type, file;
@@ -67,7 +75,7 @@ std::string lines(const database::Rows& rows) {
 
 class SqlRun final : public queue::Runner {
  public:
-  SqlRun(std::vector<NamedStatement> statements, ResultOptions result)
+  SqlRun(std::vector<Statement> statements, ResultOptions result)
       : statements_(std::move(statements)), result_(std::move(result)) {}
   Task<Result<queue::Output>> run(queue::Execution& execution) override {
     Arena arena;
@@ -77,8 +85,7 @@ class SqlRun final : public queue::Runner {
       queue::Output output{.media_type = result_.type, .file_name = result_.file};
       for (auto& statement : statements_) {
         std::vector<Cell> cells;
-        for (auto& name : statement.names)
-          cells.push_back(name == "job_id" ? Cell{execution.job.id} : cell_of(find(*payload, name)));
+        for (auto& name : statement.names) cells.push_back(value_of(name, *payload, execution.job));
         auto rows = co_await session.query(statement.sql, cells);
         if (!rows) co_return std::unexpected(std::move(rows).error());
         if (!result_.type.empty() && &statement == &statements_.back()) output.bytes = lines(*rows);
@@ -90,41 +97,33 @@ class SqlRun final : public queue::Runner {
   }
 
  private:
-  const std::vector<NamedStatement> statements_;
+  const std::vector<Statement> statements_;
   const ResultOptions result_;
 };
 
-}  // namespace
-
-Result<NamedStatement> named_statement(std::string_view text) {
-  NamedStatement made;
-  for (std::size_t at = 0; at < text.size();) {
-    if (const auto behind = skipped(text, at); behind != at) {
-      made.sql += text.substr(at, behind - at);
-      at = behind;
-    } else if (text[at] == '?') {
-      return fail(config::kConfiguration, "`?` has no name: write `:name`");
-    } else if (text.substr(at).starts_with("::")) {  // a cast
-      made.sql += "::";
-      at += 2;
-    } else if (text[at] == ':' && at + 1 < text.size() && is_name(text[at + 1])) {
-      auto end = at + 1;
-      while (end < text.size() && is_name(text[end])) ++end;
-      made.names.emplace_back(text.substr(at + 1, end - at - 1));
-      made.sql += '?';
-      at = end;
-    } else {
-      made.sql += text[at++];
-    }
+/// What would end the transaction in which the job completes, or reach beyond its database.
+bool leaves_transaction(std::string_view sql) {
+  const auto begin = sql.find_first_not_of(" \t\r\n;");
+  if (begin == sql.npos) return false;
+  std::string word;
+  for (auto c : sql.substr(begin)) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    if (c < 'a' || c > 'z') break;
+    word += c;
   }
-  return made;
+  constexpr std::string_view kRefused[] = {"begin",   "commit", "end",    "rollback", "savepoint",
+                                           "release", "attach", "detach", "vacuum",   "pragma"};
+  return std::ranges::find(kRefused, word) != std::end(kRefused);
 }
 
-Result<std::unique_ptr<queue::Runner>> run_sql(const json::Value& run) {
+}  // namespace
+
+Result<SqlJob> run_sql(const json::Value& run, const RequestSources& sources) {
   const auto& from = *run.find("sql");
   const auto* result = run.find("result");
-  std::vector<NamedStatement> statements;
+  std::vector<Statement> statements;
   ResultOptions wanted;
+  SqlJob made;
   if (result) {
     if (auto read = config::read(*result, kResultFields, &wanted); !read)
       return std::unexpected(std::move(read).error());
@@ -132,9 +131,21 @@ Result<std::unique_ptr<queue::Runner>> run_sql(const json::Value& run) {
   }
   auto add = [&](const json::Value& one) -> Result<> {
     if (!one.is(json::Type::string)) return config::wrong(one, "`sql` is a statement or a list of them");
+    if (leaves_transaction(one.string()))
+      return fail(kBadStatement,
+                  "the statements of a job run in one transaction, which they must not begin, end or leave");
     auto read = named_statement(one.string());
-    if (!read) return config::wrong(one, read.error().detail);
-    statements.push_back(std::move(*read));
+    if (!read) return std::unexpected(std::move(read).error());
+    Statement statement{.sql = std::move(read->sql), .names = {}};
+    for (auto& written : read->names) {
+      auto name = sources.resolve(written);
+      if (!name) return std::unexpected(std::move(name).error());
+      if (name->source == Source::claims && std::ranges::find(made.claims, name->path[0]) == made.claims.end())
+        made.claims.push_back(name->path[0]);
+      statement.names.push_back(std::move(*name));
+    }
+    made.statements.push_back({statement.sql, statement.names.size(), one.position()});
+    statements.push_back(std::move(statement));
     return {};
   };
   if (from.is(json::Type::array)) {
@@ -143,7 +154,9 @@ Result<std::unique_ptr<queue::Runner>> run_sql(const json::Value& run) {
   } else if (auto done = add(from); !done) {
     return std::unexpected(std::move(done).error());
   }
-  return std::make_unique<SqlRun>(std::move(statements), std::move(wanted));
+  if (statements.empty()) return config::wrong(from, "`sql` holds no statement");
+  made.runner = std::make_unique<SqlRun>(std::move(statements), std::move(wanted));
+  return made;
 }
 
 }  // namespace plimsoll::handler::job
