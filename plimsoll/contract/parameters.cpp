@@ -32,6 +32,10 @@ void complain(std::vector<FieldError>& errors, In in, const std::string& name, s
   errors.push_back({std::string(to_string(in)), pointer + below, std::string(keyword), std::move(message)});
 }
 
+std::string_view name_of(const RawPair& pair, Arena& arena) {
+  return decode(pair.name, arena, true).value_or(pair.name);
+}
+
 }  // namespace
 
 std::string_view to_string(In in) {
@@ -65,6 +69,9 @@ Parameters::Parameters(const Contract& contract, const Operation& operation, Rul
     any_query_ |= p.in == In::query;
     any_cookie_ |= p.in == In::cookie;
   }
+  for (auto& name : rules_.also_in_query)
+    if (std::ranges::none_of(operation.parameters, [&](auto& p) { return p.in == In::query && p.name == name; }))
+      credentials_.push_back(name);
 }
 
 std::span<const Value* const> Parameters::read(std::span<const std::string_view> path, const Request& request,
@@ -74,6 +81,9 @@ std::span<const Value* const> Parameters::read(std::span<const std::string_view>
   if (any_cookie_) cookies = split_pairs(request.headers.joined("cookie"), arena, ";");
   decode_names(query, arena);
   decode_names(cookies, arena);
+  if (!credentials_.empty())
+    for (auto& pair : query)  // a credential belongs to no object that takes whatever it is given
+      if (std::ranges::find(credentials_, pair.name) != credentials_.end()) pair.used = true;
   auto* values = arena.array<const Value*>(readers_.size());
   // Named parameters first: a spread object takes what they leave.
   for (const bool spreading : {false, true})

@@ -70,7 +70,7 @@ class Parameters {
  public:
   struct Rules {
     bool refuse_unknown_query = true;
-    std::vector<std::string> also_in_query{};  ///< of security schemes, for example
+    std::vector<std::string> also_in_query{};  ///< names of credentials, which are allowed and belong to no parameter
   };
   Parameters(const Contract&, const Operation&, Rules rules);
   /// Nothing to read, and nothing to refuse.
@@ -89,6 +89,7 @@ class Parameters {
   std::vector<std::uint32_t> in_path_;  ///< for each parameter: its place among the captured segments
   bool any_query_ = false, any_cookie_ = false;
   Rules rules_;
+  std::vector<std::string> credentials_;  ///< of `also_in_query`: those that are no parameter's name
 };
 
 std::string_view to_string(In in);

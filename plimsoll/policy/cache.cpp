@@ -205,12 +205,12 @@ class Cache final : public Policy {
     // It may have been filled between the question and the boarding.
     auto kept = shared_->store.find(key);
     if (kept && kept->kind == CachedAnswer::Kind::answer && clock_.steady() < kept->fresh &&
-        !outdated(*kept, shared_->resources.of(exchange.request.path))) {
+        !outdated(*kept, shared_->resources.of(exchange.resource))) {
       *brought = {.answer = std::move(kept), .error = {}, .storable = true};
       shared_->flights.land(key, *flight, std::move(brought));
       co_return;
     }
-    auto basis = basis_at(exchange.request.path);
+    auto basis = basis_at(exchange.resource);
     auto answer = co_await next(exchange.request, exchange.context);
     keep(*brought, answer, exchange.request, exchange.context, exchange.context.promised, std::move(basis), key,
          primary);
@@ -310,6 +310,11 @@ Result<std::unique_ptr<Policy>> Cache::build(Options options, const Build& build
     return std::make_unique<Invalidation>(std::move(*shared));
   }
   if (options.ttl.nanoseconds == 0 || method != "GET") return nullptr;
+  // Where credentials are not verified (`plimsoll mock`, `authentication: off`), nobody can tell whose response is
+  // kept.
+  const auto authentication = Part::mode_of(build.operation.extension("authentication"));
+  const bool verified = !build.services.mock && authentication && *authentication == Mode::enforce;
+  if (!verified && !build.operation.security.empty()) return nullptr;
   return std::make_unique<Cache>(options, build, std::move(*shared));
 }
 

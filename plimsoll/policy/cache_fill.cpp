@@ -3,6 +3,8 @@
 #include "plimsoll/base/arena_text.hpp"
 #include "plimsoll/base/digest.hpp"
 #include "plimsoll/base/encoding.hpp"
+#include "plimsoll/contract/contract.hpp"
+#include "plimsoll/contract/parameter_writer.hpp"
 #include "plimsoll/http/cache_control.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/write.hpp"
@@ -14,7 +16,8 @@ namespace {
 constexpr std::string_view kUndeclared = "private, no-cache";
 
 constexpr std::string_view kDropped[] = {
-    "if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range", "range", "accept-encoding"};
+    "if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range",
+    "range",         "accept-encoding",   "prefer"};
 
 /// Texts included, which may be views into the request.
 const json::Value* deep_copy(const json::Value* value, Arena& arena) {
@@ -70,14 +73,39 @@ bool read_vary(const Headers& headers, std::vector<std::string>& names) {
   return true;
 }
 
+/// Whether a header tells who asks. The handler knows the caller by `Context::principal`, as far as the key holds it;
+/// what it copied from such a header would reach every caller that the response is kept for.
+bool is_credential(const contract::Operation& operation, std::string_view name) {
+  if (name == "authorization" || name == "proxy-authorization") return true;
+  if (name == "cookie")
+    return std::ranges::none_of(operation.parameters, [](auto& each) { return each.in == contract::In::cookie; });
+  for (auto& requirement : operation.security)
+    for (auto& needed : requirement.all)
+      if (needed.scheme->type == "apiKey" && needed.scheme->in == contract::In::header &&
+          lower(needed.scheme->parameter) == name)
+        return true;
+  return false;
+}
+
 }  // namespace
 
 CacheFill::CacheFill(const Request& from, const Context& asked)
     : request{.method = "GET", .target = {}, .headers = Headers{arena}}, context(arena, asked.loop, asked.services) {
-  request.target = arena.keep(from.target);
-  request.path = arena.keep(from.path);
-  request.query = arena.keep(from.query);
-  request.has_query = from.has_query;
+  resource = arena.keep(from.path);
+  const auto& operation = *asked.operation;
+  const auto& parameters = asked.input.parameters;
+  if (parameters.size() == operation.parameters.size()) {
+    request.path = arena.keep(contract::canonical_path(operation, parameters, asked.path_values));
+    request.query = arena.keep(contract::canonical_query(operation, parameters));
+    request.has_query = !request.query.empty();
+    request.target =
+        arena.keep(std::string(request.path) + (request.has_query ? "?" : "") + std::string(request.query));
+  } else {  // nobody has read them: the key holds them as they were sent
+    request.target = arena.keep(from.target);
+    request.path = resource;
+    request.query = arena.keep(from.query);
+    request.has_query = from.has_query;
+  }
   request.scheme = arena.keep(from.scheme);
   request.authority = arena.keep(from.authority);
   request.version = from.version;
@@ -85,7 +113,7 @@ CacheFill::CacheFill(const Request& from, const Context& asked)
   request.peer.address = arena.keep(from.peer.address);
   request.peer.certificate_subject = arena.keep(from.peer.certificate_subject);
   for (auto& [name, value] : from.headers)
-    if (std::ranges::find(kDropped, name) == std::end(kDropped))
+    if (std::ranges::find(kDropped, name) == std::end(kDropped) && !is_credential(operation, name))
       request.headers.add(arena.keep(name), arena.keep(value));
 
   context.scope = &scope;

@@ -8,8 +8,9 @@
 
 namespace plimsoll::policy {
 
-/// An exchange that fills the cache: nobody's but the cache's own, with its own memory and copies of all that the
-/// request said, so that it outlives whoever caused it.
+/// An exchange that fills the cache: nobody's but the cache's own, with its own memory, so that it outlives whoever
+/// caused it. It asks for what the cache key holds: the declared parameters in canonical form, without credentials and
+/// undeclared parameters.
 struct CacheFill {
   /// Without conditions and ranges: what is kept is whole.
   CacheFill(const Request& request, const Context& context);
@@ -20,6 +21,7 @@ struct CacheFill {
   Request request;
   Context context;
   Principal principal{};
+  std::string_view resource{};  ///< the path as it was asked for, which changes of the resource are known by
 };
 
 /// What an operation's answers may be used for, and for how long.

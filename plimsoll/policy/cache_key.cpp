@@ -31,7 +31,7 @@ void CacheKey::write(std::string& key, const Request& request, const Context& co
   const auto index = operation_.index;
   key.append(reinterpret_cast<const char*>(&index), sizeof index);
   const auto& values = context.input.parameters;
-  if (values.size() == operation_.parameters.size() && !values.empty()) {
+  if (values.size() == operation_.parameters.size() && (!values.empty() || context.path_values.empty())) {
     for (auto* each : values) put_value(key, each);
   } else {  // nobody has read them: as they were sent
     put_part(key, 'p', request.path);

@@ -98,7 +98,7 @@ class Purge {
 )",
             {"CREATE TABLE rows(owner_id TEXT, n INTEGER)",
              "INSERT INTO rows VALUES('ada', 1), ('ada', 2), ('cat', 3), ('cat', 4)"},
-            kAuthentication + "jobs: {" + run + ": {run: {sql: \"" + sql + "\"}}}\n") {}
+            {}, kAuthentication + "jobs: {" + run + ": {run: {sql: \"" + sql + "\"}}}\n") {}
   testkit::Api api;
 };
 

@@ -1,5 +1,6 @@
 #include "plimsoll/contract/body.hpp"
 #include "plimsoll/contract/example_validator.hpp"
+#include "plimsoll/contract/parameter_writer.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/handling.hpp"
 #include "plimsoll/handler/mock/credentials.hpp"
@@ -195,8 +196,14 @@ class Mock final : public Handler {
 
   std::uint64_t seed_of(const Request& request, const Context& context) const {
     auto seed = mix(0xCBF29CE484222325, operation_.id);
-    seed = mix(seed, request.path);
-    seed = mix(seed, request.query);
+    // Of the declared parameters: what they do not say changes nothing, and must not reach others through a cache.
+    const auto& values = context.input.parameters;
+    if (values.size() == operation_.parameters.size()) {
+      seed = mix(seed, contract::canonical_path(operation_, values, context.path_values));
+      seed = mix(seed, contract::canonical_query(operation_, values));
+    } else {  // nobody has read them
+      seed = mix(mix(seed, request.path), request.query);
+    }
     return mix(seed, context.input.body_text);
   }
 

@@ -1,3 +1,4 @@
+#include "plimsoll/contract/parameter_writer.hpp"
 #include "plimsoll/handler/table/operation.hpp"
 #include "plimsoll/handler/table/parameters.hpp"
 #include "plimsoll/http/conditional.hpp"
@@ -72,7 +73,11 @@ class PageRows final : public database::RowSink {
 class List final : public Operation {
  public:
   List(std::shared_ptr<const Model> model, Plan plan, const Build& build, std::shared_ptr<const CursorKey> key)
-      : Operation(std::move(model), std::move(plan), build), key_(std::move(key)) {
+      : Operation(std::move(model), std::move(plan), build),
+        unlinked_names_(contract::credential_parameters(build.contract)),
+        key_(std::move(key)) {
+    unlinked_names_.insert(unlinked_names_.end(), {"cursor", "page"});
+    unlinked_.assign(unlinked_names_.begin(), unlinked_names_.end());
     const auto& parameters = build.operation.parameters;
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       if (parameters[i].in != contract::In::query) continue;
@@ -282,34 +287,33 @@ class List final : public Operation {
                               : json_response(context, 200, std::move(body));
     response.headers.add("etag", tag);
     response.headers.add("cache-control", "private, no-cache");
-    if (const auto links = link_header(request, next, previous); !links.empty())
+    if (const auto links = link_header(context, next, previous); !links.empty())
       response.headers.add("link", context.arena.keep(links));
     return response;
   }
 
-  /// RFC 8288: the same query with another cursor.
-  static std::string link_header(const Request& request, const std::string& next, const std::string& previous) {
-    std::string rest;
-    for (auto query = request.query; !query.empty();) {
-      const auto pair = query.substr(0, query.find('&'));
-      query.remove_prefix(std::min(pair.size() + 1, query.size()));
-      const auto name = pair.substr(0, pair.find('='));
-      if (name == "cursor" || name == "page" || pair.empty()) continue;
-      for (char c : pair) rest += c == '<' ? "%3C" : c == '>' ? "%3E" : c == '"' ? "%22" : std::string(1, c);
-      rest += '&';
-    }
+  /// RFC 8288: the same query with another cursor. Made from the values of the declared parameters: the request's own
+  /// text may hold a credential or anything undeclared, and a cache may give this response to other callers.
+  std::string link_header(const Context& context, const std::string& next, const std::string& previous) const {
+    if (next.empty() && previous.empty()) return {};
+    const auto& operation = *context.operation;
+    const auto& values = context.input.parameters;
+    auto target = contract::canonical_path(operation, values, context.path_values) + '?';
+    if (const auto query = contract::canonical_query(operation, values, unlinked_); !query.empty())
+      (target += query) += '&';
     std::string links;
     const auto add = [&](const std::string& cursor, std::string_view relation) {
       if (cursor.empty()) return;
       if (!links.empty()) links += ", ";
-      (((links += "<") += request.path) += "?") +=
-          rest + "cursor=" + cursor + ">; rel=\"" + std::string(relation) + "\"";
+      (links += "<").append(target).append("cursor=").append(cursor).append(">; rel=\"").append(relation) += '"';
     };
     add(next, "next");
     add(previous, "prev");
     return links;
   }
 
+  std::vector<std::string> unlinked_names_;
+  std::vector<std::string_view> unlinked_;  ///< parameters that no link repeats
   std::shared_ptr<const CursorKey> key_;
   std::vector<Filtering> filters_;
 };
