@@ -32,10 +32,6 @@ void complain(std::vector<FieldError>& errors, In in, const std::string& name, s
   errors.push_back({std::string(to_string(in)), pointer + below, std::string(keyword), std::move(message)});
 }
 
-std::string_view name_of(const RawPair& pair, Arena& arena) {
-  return decode(pair.name, arena, true).value_or(pair.name);
-}
-
 }  // namespace
 
 std::string_view to_string(In in) {

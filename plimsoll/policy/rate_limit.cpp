@@ -249,7 +249,7 @@ class RateLimit final : public Check {
         !value.empty())
       who = mixed(hash64(value), 3);
     else if (limit.by == By::caller && context.principal)
-      who = mixed(hash64(context.principal->subject), hash64(context.principal->scheme));
+      who = caller_key(*context.principal);
     else
       who = client_key(request, context);
     charges.all[charges.count++] = {&limit, allowance, mixed(limit.identity, who), 0, {}};

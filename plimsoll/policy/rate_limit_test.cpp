@@ -27,13 +27,13 @@ paths:
   /// True when both places let it pass. The answer's headers are in `last`.
   bool pass(std::string_view address = "192.0.2.1", std::string_view caller = {},
             std::initializer_list<Header> headers = {}, std::string_view operation = "a",
-            std::span<const std::string_view> roles = {}) {
+            std::span<const std::string_view> roles = {}, std::string_view tenant = {}) {
     last = std::make_unique<Exchange>(*this, operation, address, headers);
     refusal.reset();
     for (const unsigned place : {0u, 1u}) {
       auto& policy = built[{place, std::string(operation)}];
       if (!policy) policy = build(rate_limit, operation, place).value();
-      if (place == 1 && !caller.empty()) last->principal(caller, roles);
+      if (place == 1 && !caller.empty()) last->principal(caller, roles, tenant);
       if (!policy) continue;
       if (auto verdict = last->check(*policy); !verdict) {
         refusal = std::move(verdict).error();
@@ -67,6 +67,19 @@ TEST(RateLimit, TellsWhatIsLeftOnEveryAnswerAndRefusesAboveTheLimit) {
   EXPECT_TRUE(server.pass("192.0.2.2"));
   server.clock.now += 15 * kSecond;
   EXPECT_TRUE(server.pass());
+}
+
+TEST(RateLimit, EqualSubjectsOfTwoTenantsAreCountedApart) {
+  Limited server(rates("1/minute by caller"));
+  const auto pass = [&](std::string_view subject, std::string_view tenant) {
+    return server.pass("192.0.2.1", subject, {}, "a", {}, tenant);
+  };
+  EXPECT_TRUE(pass("1", "acme"));
+  EXPECT_FALSE(pass("1", "acme"));
+  EXPECT_TRUE(pass("1", "umbra"));
+  EXPECT_TRUE(pass("1", ""));
+  EXPECT_FALSE(pass("1", "umbra"));
+  EXPECT_TRUE(pass("acme", "1"));  // not the same the other way round
 }
 
 TEST(RateLimit, CountsIpv6By64) {

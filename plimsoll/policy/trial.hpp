@@ -79,8 +79,10 @@ class Trial {
         });
       return found;
     }
-    void principal(std::string_view subject, std::span<const std::string_view> roles = {}) {
-      context.principal = &arena.make<Principal>(Principal{.subject = subject, .scheme = "test", .roles = roles});
+    void principal(std::string_view subject, std::span<const std::string_view> roles = {},
+                   std::string_view tenant = {}) {
+      context.principal =
+          &arena.make<Principal>(Principal{.subject = subject, .scheme = "test", .tenant = tenant, .roles = roles});
     }
   };
 

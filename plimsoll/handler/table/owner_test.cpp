@@ -5,8 +5,12 @@
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/handling.hpp"
 #include "plimsoll/exchange/problem_document.hpp"
+#include "plimsoll/handler/table/value.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/write.hpp"
+
+#include "plimsoll/policy/jwt.hpp"
+#include "plimsoll/testkit/api.hpp"
 
 #include <gtest/gtest.h>
 #include <fstream>
@@ -194,6 +198,57 @@ TEST_F(Owners, AnEmbeddedTableShowsOnlyWhatItsOwnOwnersAllow) {
   };
   EXPECT_EQ(lines(ada), R"("lines":[{"id":1,"note_id":1,"author":"ada"}]})");
   EXPECT_EQ(lines(helper), R"("lines":[]})");  // support sees all notes, which says nothing of lines
+}
+
+TEST(CallerCell, TheExactTextOfAClaimIsTheCaller) {
+  const Column integer{.name = "owner_id", .kind = Kind::integer}, text{.name = "owner", .kind = Kind::text},
+      number{.name = "n", .kind = Kind::number};
+  EXPECT_EQ(caller_cell(integer, "1"), database::Cell{std::int64_t{1}});
+  EXPECT_EQ(caller_cell(integer, "-7"), database::Cell{std::int64_t{-7}});
+  EXPECT_EQ(caller_cell(text, "01"), database::Cell{std::string("01")});
+  for (auto* other : {"01", "+1", " 1", "1 ", "1.0", "1e0", "-0", "0x1", "1\n", "١", ""})
+    EXPECT_FALSE(caller_cell(integer, other)) << other;
+  EXPECT_NE(caller_cell(number, "1"), caller_cell(number, "1.0"));
+}
+
+TEST(CallerCell, CallersWhoDifferOnlyInTheSpellingOfANumberOrInCaseAreTwo) {
+  testkit::Api api(R"(openapi: 3.1.0
+info: {title: Notes, version: '1'}
+security: [{bearer: []}]
+components:
+  securitySchemes: {bearer: {type: http, scheme: bearer}}
+  schemas:
+    Note: {type: object, properties: {id: {type: integer, readOnly: true}, owner_id: {type: integer, readOnly: true}}}
+    Memo: {type: object, required: [owner], properties: {id: {type: integer, readOnly: true}, owner: {type: string, readOnly: true}}}
+x-plimsoll:
+  tables:
+    notes: {schema: '#/components/schemas/Note', owner: owner_id}
+    memos: {schema: '#/components/schemas/Memo', owner: owner}
+paths:
+  /notes:
+    get: {operationId: listNotes, x-plimsoll: {table: notes}, responses: {'200': {description: ok}}}
+    post: {operationId: addNote, x-plimsoll: {table: notes, authorization: any-caller}, responses: {'201': {description: ok}}}
+  /memos:
+    get: {operationId: listMemos, x-plimsoll: {table: memos}, responses: {'200': {description: ok}}}
+)",
+                   {"CREATE TABLE memos(id INTEGER PRIMARY KEY, owner TEXT NOT NULL COLLATE NOCASE)",
+                    "INSERT INTO memos(owner) VALUES('ada')", "CREATE INDEX memos_owner ON memos(owner)"},
+                   "authentication: {bearer: {issuer: us, audience: notes, secret: " + std::string(32, 's') + "}}\n");
+  ASSERT_TRUE(api.instance) << api.complaints;
+  const auto token = [](const std::string& subject) -> testkit::HeaderList {
+    const auto key = policy::Jwk::of_secret(std::string(32, 's')).value();
+    const auto expires = std::to_string(system_clock().wall() / kSecond + 600);
+    return {{"authorization", "Bearer " + policy::issue_jwt(key, R"({"iss":"us","aud":"notes","sub":")" + subject +
+                                                                     R"(","exp":)" + expires + "}")
+                                              .value()}};
+  };
+  EXPECT_EQ(api.client->post("/notes", "{}", token("1")).status, 201);
+  EXPECT_EQ(api.client->post("/notes", "{}", token("01")).status, 422);
+  EXPECT_TRUE(api.client->get("/notes", token("1")).body.contains(R"("owner_id":1)"));
+  for (auto* other : {"01", "+1", "1.0", "2"})
+    EXPECT_TRUE(api.client->get("/notes", token(other)).body.contains(R"("data":[])")) << other;
+  EXPECT_TRUE(api.client->get("/memos", token("ada")).body.contains(R"("owner":"ada")"));
+  EXPECT_TRUE(api.client->get("/memos", token("ADA")).body.contains(R"("data":[])"));
 }
 
 TEST_F(Owners, WithoutACallerNothingIsServed) {

@@ -32,6 +32,11 @@ class And {
       out_.cells.push_back(std::move(value));
     }
   }
+  /// A text byte by byte, also where the column compares without regard to case, or as numbers.
+  void exactly(const Column& column, const std::string& name, Cell value) {
+    equal(name, std::move(value));
+    if (column.kind != Kind::integer) out_.sql += " COLLATE BINARY";
+  }
 
  private:
   Statement& out_;
@@ -43,12 +48,12 @@ bool append_caller(And& where, const Table& table, const Caller* caller, std::st
   if (table.tenant) {
     const auto cell = caller ? caller_cell(table.columns[*table.tenant], caller->tenant) : std::nullopt;
     if (!cell) return false;
-    where.equal(column_of(table, *table.tenant, alias), *cell);
+    where.exactly(table.columns[*table.tenant], column_of(table, *table.tenant, alias), *cell);
   }
   if (table.owner && !(caller && caller->sees_all_owners(table))) {
     const auto cell = caller ? caller_cell(table.columns[*table.owner], caller->subject) : std::nullopt;
     if (!cell) return false;
-    where.equal(column_of(table, *table.owner, alias), *cell);
+    where.exactly(table.columns[*table.owner], column_of(table, *table.owner, alias), *cell);
   }
   return true;
 }

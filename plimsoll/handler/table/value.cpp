@@ -115,6 +115,16 @@ std::string rfc3339(std::int64_t wall) {
   return made;
 }
 
+std::optional<Cell> caller_cell(const Column& column, std::string_view caller) {
+  if (caller.empty()) return std::nullopt;
+  auto cell = to_cell(column, caller);
+  if (!cell) return std::nullopt;
+  const auto* text = std::get_if<std::string>(&*cell);
+  const auto* integer = std::get_if<std::int64_t>(&*cell);
+  const bool exact = text ? *text == caller : integer && std::to_string(*integer) == caller;
+  return exact ? std::move(cell) : std::nullopt;
+}
+
 std::expected<Cell, Misfit> to_cell(const Column& column, const json::Value& value) {
   if (column.kind == Kind::json) return Cell{json::to_string(value)};
   if (value.is(Type::null)) return Cell{};
