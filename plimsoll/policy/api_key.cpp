@@ -226,4 +226,21 @@ void ApiKeyCache::put(std::string_view key, IdentityPointer identity, Nanosecond
   if (lock) shard.slots[hash / kShards % kSlots] = {std::string(key), std::move(identity), steady};
 }
 
+bool ApiKeyCache::knows(std::string_view key, Nanoseconds wall) {
+  const auto hash = hash64(key);
+  auto& shard = shards_[hash % kShards];
+  const std::scoped_lock lock(shard.mutex);
+  const auto& slot = shard.slots[hash / kShards % kSlots];
+  if (!slot.identity || !equal_in_constant_time(slot.key, key)) return false;
+  return slot.identity->expires == 0 || slot.identity->expires > wall;
+}
+
+void ApiKeyCache::forget(std::string_view key) {
+  const auto hash = hash64(key);
+  auto& shard = shards_[hash % kShards];
+  const std::scoped_lock lock(shard.mutex);
+  auto& slot = shard.slots[hash / kShards % kSlots];
+  if (slot.identity && equal_in_constant_time(slot.key, key)) slot = {};
+}
+
 }  // namespace plimsoll::policy

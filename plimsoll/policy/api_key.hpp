@@ -52,6 +52,11 @@ class ApiKeyCache {
   static constexpr Nanoseconds kFresh = 5 * kSecond;
   IdentityPointer find(std::string_view key, Nanoseconds steady, Nanoseconds wall);
   void put(std::string_view key, IdentityPointer, Nanoseconds steady);
+  /// Whether the key was found before and has not expired, however long ago: it is looked up again for its revocation,
+  /// and is no stranger where failures are limited.
+  bool knows(std::string_view key, Nanoseconds wall);
+  /// It was found no longer.
+  void forget(std::string_view key);
 
  private:
   static constexpr std::size_t kShards = 32, kSlots = 64;

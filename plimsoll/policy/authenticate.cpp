@@ -1,3 +1,4 @@
+#include "plimsoll/base/hash.hpp"
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/policy/client_key.hpp"
@@ -16,10 +17,14 @@ constexpr Problem kInvalid{"invalid-credentials", 401, "The credentials are not 
                            "Get a fresh token or key and repeat the request."};
 constexpr Problem kNoKeys{"keys-unavailable", 503, "Tokens cannot be verified yet",
                           "Repeat the request after Retry-After: the keys of the issuer are being fetched.", true};
-constexpr Problem kThrottled{"authentication-throttled", 429, "Too many bad credentials from this address",
+constexpr Problem kThrottled{"authentication-throttled", 429, "Too many invalid credentials",
                              "Wait for the seconds in Retry-After, and correct the credentials first.", true};
 
 constexpr std::size_t kMostSchemes = 8;
+
+/// Verifications that an address past its limit of failures still has. Callers behind one address share it with whoever
+/// sends bad credentials from there: a limit of failures alone would lock all of them out.
+constexpr Rate kVerifications{.limit = 200, .period = kSecond, .burst = 200};
 
 /// A security scheme the operation names, and who verifies it.
 struct Door {
@@ -32,6 +37,7 @@ struct Attempt {
   std::string_view shown[kMostSchemes]{};   ///< the credential of each door; empty: none
   const Identity* vouched[kMostSchemes]{};  ///< whom each vouches for; null: nobody
   std::string_view fault{};                 ///< of the first bad one
+  std::uint64_t faulty = 0;                 ///< a hash of that one
   bool any = false;
 };
 
@@ -83,10 +89,8 @@ class Doors {
       attempt.any |= !attempt.shown[i].empty();
     }
     if (!attempt.any) return {};
-    if (failures_) {
-      const auto left = table_->peek(failure_key(request, context), *failures_, context.now);
-      if (!left.allowed) return throttled(left);
-    }
+    if (failures_ && !table_->peek(failure_key(request, context), *failures_, context.now).allowed)
+      if (auto admitted = admit_strangers(request, context, attempt); !admitted) return admitted;
     for (std::size_t i = 0; i < doors_.size(); ++i) {
       if (attempt.shown[i].empty()) continue;
       if (const auto& tokens = doors_[i].verifier.tokens; tokens && tokens->lacks_keys()) return no_keys();
@@ -119,6 +123,7 @@ class Doors {
         keys.cache.put(attempt.shown[i], *found, context.now);
         vouch(i, *found, context, attempt);
       } else {
+        keys.cache.forget(attempt.shown[i]);
         fault(i, "the key is unknown, revoked or expired", attempt);
       }
     }
@@ -157,12 +162,31 @@ class Doors {
     return mixed(client_key(request, context), 0xfa11ed);
   }
 
+  /// A credential that was verified before, and still holds as far as that is known without asking.
+  bool remembered(std::size_t i, std::string_view shown, const Context& context) const {
+    const auto& verifier = doors_[i].verifier;
+    if (verifier.tokens) return verifier.tokens->knows(shown, context.wall);
+    auto& keys = *verifier.keys;
+    return keys.cache.knows(shown, context.wall) ||
+           (!keys.development.empty() && equal_in_constant_time(shown, keys.development));
+  }
+  /// Past the limit of failures: what is remembered is served, anything else is verified as often as kVerifications
+  /// says.
+  Result<> admit_strangers(const Request& request, Context& context, const Attempt& attempt) const {
+    for (std::size_t i = 0; i < doors_.size(); ++i) {
+      if (attempt.shown[i].empty() || remembered(i, attempt.shown[i], context)) continue;
+      const auto taken = table_->take(mixed(client_key(request, context), 0x7e51f1), kVerifications, context.now);
+      if (!taken.allowed) return throttled(taken);
+    }
+    return {};
+  }
+
   void vouch(std::size_t i, const IdentityPointer& identity, Context& context, Attempt& attempt) const {
     context.keep<IdentityPointer>(identity);  // the principal is made of views
     attempt.vouched[i] = identity.get();
   }
   void fault(std::size_t i, std::string_view what, Attempt& attempt) const {
-    if (attempt.fault.empty()) attempt.fault = what;
+    if (attempt.fault.empty()) attempt.fault = what, attempt.faulty = hash64(attempt.shown[i]);
     attempt.shown[i] = {};
   }
 
@@ -211,7 +235,12 @@ class Doors {
       if (enforced) context.promise("www-authenticate", challenge_);
       return fail(kUnauthenticated);
     }
-    if (failures_) table_->take(failure_key(request, context), *failures_, context.now);
+    if (failures_) {
+      table_->take(failure_key(request, context), *failures_, context.now);
+      // By the credential too, after it was verified: no valid one is ever refused for its failures.
+      const auto left = table_->take(mixed(attempt.faulty, 0xbadc0de), *failures_, context.now);
+      if (!left.allowed) return throttled(left);
+    }
     if (enforced) {
       auto text = challenge_;
       if (token_challenge_)

@@ -236,15 +236,67 @@ TEST(Authenticate, OptionalCredentialsMayBeAbsentButNotWrong) {
   EXPECT_EQ(house.ask("perhaps", {{"authorization", "Bearer nonsense"}}), 401);
 }
 
-TEST(Authenticate, TenFailuresAMinuteFromAnAddressThenNoKeyIsLookedAt) {
+TEST(Authenticate, InvalidCredentialsNeverLockOutTheCallersOfTheirAddress) {
   House house;
-  const auto good = bearer(house.token());
-  for (int i = 0; i < 10; ++i) EXPECT_EQ(house.ask("token", {{"authorization", "Bearer nonsense"}}), 401);
-  EXPECT_EQ(house.ask("token", {{"authorization", good}}), 429);
+  const auto known = bearer(house.token()), fresh = bearer(house.token("", "new")),
+             late = bearer(house.token("", "late"));
+  const auto remembered = house.key({.name = "k", .subject = "robot"}),
+             other = house.key({.name = "o", .subject = "other"});
+  EXPECT_EQ(house.ask("token", {{"authorization", known}}), 200);
+  EXPECT_EQ(house.ask("key", {{"x-api-key", remembered}}), 200);
+  int number = 0, verified = 0, refused = 0;
+  const auto bad = [&] {  // never the same twice
+    const auto status = house.ask("token", {{"authorization", "Bearer nonsense" + std::to_string(++number)}});
+    (status == 401 ? verified : refused) += 1;
+    EXPECT_TRUE(status == 401 || status == 429) << status;
+  };
+  for (int i = 0; i < 10; ++i) bad();
+  EXPECT_EQ(refused, 0);
+  EXPECT_EQ(house.ask("token", {{"authorization", fresh}}), 200);  // past the limit, unknown, and still verified
+  EXPECT_EQ(house.ask("key", {{"x-api-key", other}}), 200);
+  for (int i = 0; i < 1000; ++i) bad();
+  EXPECT_EQ(verified, 10 + 200 - 2);  // a burst of 200 verifications, and the clock stands still
+  EXPECT_EQ(refused, 1000 - 198);
+  EXPECT_EQ(house.ask("token", {{"authorization", late}}), 429);  // unknown, beyond the rate
+  EXPECT_EQ(house.ask("token", {{"authorization", known}}), 200);
+  EXPECT_EQ(house.ask("token", {{"authorization", fresh}}), 200);
+  EXPECT_EQ(house.ask("key", {{"x-api-key", remembered}}), 200);
   EXPECT_EQ(house.ask("token", {}), 401);  // who presents nothing guesses nothing
-  EXPECT_EQ(house.ask("token", {{"authorization", good}}, "192.0.2.2"), 200);
+  EXPECT_EQ(house.ask("token", {{"authorization", late}}, "192.0.2.2"), 200);
+  // For 20 seconds at 500 a second: known callers are served, and 200 unknown credentials a second are verified.
+  verified = refused = 0;
+  for (int second = 0; second < 20; ++second) {
+    for (int i = 0; i < 500; ++i) house.clock.now += kSecond / 500, bad();
+    ASSERT_EQ(house.ask("key", {{"x-api-key", remembered}}), 200) << second;  // also when it must be looked up anew
+    ASSERT_EQ(house.ask("token", {{"authorization", known}}), 200) << second;
+  }
+  EXPECT_NEAR(verified, 20 * 200, 20);
+}
+
+TEST(Authenticate, AKeyThatIsRevokedIsNoLongerRememberedWhereFailuresAreLimited) {
+  House house("authentication: {failures: 1/hour}");
+  const auto key = house.key({.name = "k", .subject = "robot"});
+  EXPECT_EQ(house.ask("key", {{"x-api-key", key}}), 200);
+  database::wait_for([&](Loop& loop) -> Task<Result<>> {
+    ApiKeys keys(*house.database);
+    auto all = co_await keys.list(loop);
+    if (!all) co_return std::unexpected(std::move(all).error());
+    auto revoked = co_await keys.revoke(loop, all->at(0).id, house.clock.wall());
+    if (!revoked) co_return std::unexpected(std::move(revoked).error());
+    co_return Result<>{};
+  }).value();
   house.clock.now += 6 * kSecond;
-  EXPECT_EQ(house.ask("token", {{"authorization", good}}), 200);
+  EXPECT_EQ(house.ask("key", {{"x-api-key", key}}), 401);
+  EXPECT_EQ(house.ask("key", {{"x-api-key", key}}), 429);  // the same again
+  EXPECT_EQ(house.ask("key", {{"x-api-key", key}}, "192.0.2.2"), 429);
+}
+
+TEST(Authenticate, OneInvalidCredentialIsLimitedWhateverAddressItComesFrom) {
+  House house;
+  int refused = 0;
+  for (int i = 0; i < 20; ++i)
+    refused += house.ask("token", {{"authorization", "Bearer stolen"}}, "192.0.2." + std::to_string(i)) == 429;
+  EXPECT_EQ(refused, 10);
 }
 
 TEST(Authenticate, TheLimitOfFailuresCanBeSetAndSwitchedOff) {

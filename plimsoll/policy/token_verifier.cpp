@@ -121,14 +121,24 @@ void TokenVerifier::refresh(Nanoseconds now, Nanoseconds least) {
   if (changed_at(options_.jwks) != changed_) (void)load(now);
 }
 
-IdentityPointer TokenVerifier::remembered(std::uint64_t key, std::string_view token, Nanoseconds now) {
-  auto& shard = shards_[key % kShards];
-  const std::unique_lock lock(shard.mutex, std::try_to_lock);
-  if (!lock) return nullptr;
+std::uint64_t TokenVerifier::place_of(std::string_view token) {
+  return hash64(token.substr(token.size() - std::min(token.size(), kHashed)));
+}
+
+IdentityPointer TokenVerifier::remembered(const Shard& shard, std::uint64_t key, std::string_view token,
+                                          Nanoseconds now) const {
   const auto& slot = shard.slots[key / kShards % kSlots];
   if (!slot.identity || slot.generation != generation_.load(std::memory_order_relaxed)) return nullptr;
   if (slot.key != key || slot.token != token) return nullptr;
   return now - rules_.leeway < slot.identity->expires ? slot.identity : nullptr;
+}
+
+bool TokenVerifier::knows(std::string_view token, Nanoseconds now) {
+  if (token.size() > kMostCached) return false;
+  const auto key = place_of(token);
+  auto& shard = shards_[key % kShards];
+  const std::scoped_lock lock(shard.mutex);
+  return remembered(shard, key, token, now) != nullptr;
 }
 
 void TokenVerifier::remember(std::uint64_t key, std::string_view token, const IdentityPointer& identity,
@@ -141,9 +151,13 @@ void TokenVerifier::remember(std::uint64_t key, std::string_view token, const Id
 std::expected<IdentityPointer, JwtFault> TokenVerifier::verify(std::string_view token, Nanoseconds now) {
   refresh(now, options_.refresh.nanoseconds);
   const bool small = token.size() <= kMostCached;
-  const auto key = small ? hash64(token.substr(token.size() - std::min(token.size(), kHashed))) : 0;
-  if (small)
-    if (auto known = remembered(key, token, now)) return known;
+  const auto key = small ? place_of(token) : 0;
+  if (small) {
+    auto& shard = shards_[key % kShards];
+    const std::unique_lock lock(shard.mutex, std::try_to_lock);
+    if (lock)
+      if (auto known = remembered(shard, key, token, now)) return known;
+  }
   const auto generation = generation_.load();
   auto identity = std::make_shared<Identity>();
   auto jwt = verify_jwt(token, keys()->keys, rules_, now, identity->arena);

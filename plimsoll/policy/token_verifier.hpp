@@ -51,6 +51,9 @@ class TokenVerifier {
 
   /// `now`: Unix.
   std::expected<IdentityPointer, JwtFault> verify(std::string_view token, Nanoseconds now);
+  /// Whether the token was verified before, and still holds: then `verify` costs nothing. Waits for the shard, since an
+  /// answer of "unknown" would cost a valid caller its request where failures are limited.
+  bool knows(std::string_view token, Nanoseconds now);
   /// What was wrong with keys that are passed over.
   std::vector<std::string> complaints() const { return keys()->complaints; }
   const TokenOptions& options() const { return options_; }
@@ -76,10 +79,11 @@ class TokenVerifier {
     std::mutex mutex;
     std::array<Slot, kSlots> slots;
   };
+  static std::uint64_t place_of(std::string_view token);
   std::shared_ptr<const JwkSet> keys() const { return keys_.load(); }
   Result<> load(Nanoseconds now);
   void refresh(Nanoseconds now, Nanoseconds least);
-  IdentityPointer remembered(std::uint64_t key, std::string_view token, Nanoseconds now);
+  IdentityPointer remembered(const Shard& shard, std::uint64_t key, std::string_view token, Nanoseconds now) const;
   void remember(std::uint64_t key, std::string_view token, const IdentityPointer&, std::uint64_t generation);
 
   TokenOptions options_;

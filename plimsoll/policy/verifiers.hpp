@@ -31,7 +31,8 @@ inline constexpr Problem kNoVerifier{"no-verifier", 500, "Nothing verifies these
 /// operations. Without any the start is refused, unless it is a development's, which gets a key of its own.
 Result<Verifier> verifier_of(const contract::SecurityScheme&, const contract::Contract&, const Services&);
 
-/// `authentication.failures`: how many bad credentials an address may present. Nullopt: as many as it likes.
+/// `authentication.failures`: how many invalid credentials an address may present, and how often one of them, before
+/// they are throttled. Nullopt: as many as it likes.
 Result<std::optional<config::Rate>> failures_allowed(const Services&);
 
 }  // namespace plimsoll::policy
