@@ -47,7 +47,7 @@ NEVER_TOLD = {
 }
 
 OPERATIONS = {  # what `faulty_server` does for them
-    "answers": "deadline held throttled admitted unverified allowed limited shared checked typed negotiated small selected watched cached paid plain streamed",
+    "answers": "deadline held throttled admitted visited unverified allowed limited shared checked typed negotiated small selected watched cached paid plain streamed",
     "throws": "broken", "strays": "strayed", "waits": "slow", "calls": "called", "form": "uploaded", "refuses": "dry",
 }
 
@@ -61,6 +61,7 @@ POLICIES = [
     ("held", "post", {"priority": {"class": "default"}}, {"requestBody": ANY_JSON}),
     ("throttled", "get", {"authentication": {}}, {"security": [{"bearer": []}]}),
     ("admitted", "get", {"authentication": {}}, {"security": [{"bearer": []}]}),
+    ("visited", "post", {"authentication": {}}, {"security": [{"cookie": []}], "requestBody": ANY_JSON}),
     ("unverified", "get", {"authentication": {}}, {"security": [{"remote": []}]}),
     ("allowed", "get", {"authorization": {}}, {"security": [{"bearer": ["walk"]}]}),
     ("limited", "get", {"rate-limit": {"limit": "1/hour", "by": "address"}}, {}),
@@ -118,7 +119,7 @@ def contract(mode):
     bearer = {"type": "http", "scheme": "bearer"}
     return json.dumps({
         "openapi": "3.1.0", "info": {"title": "Walk", "version": "1"}, "paths": paths,
-        "components": {"schemas": {"Thing": thing}, "securitySchemes": {"bearer": bearer, "remote": bearer}},
+        "components": {"schemas": {"Thing": thing}, "securitySchemes": {"bearer": bearer, "remote": bearer, "cookie": {"type": "apiKey", "in": "cookie", "name": "session"}}},
         "x-plimsoll": {"authorization": "any-caller", "rate-limit": "off",
                        "tables": {"things": {"schema": "#/components/schemas/Thing", "sort": ["name"], "require-match": True}}}})
 
@@ -256,6 +257,9 @@ class Walk:
 
     def token(self, *more):
         return {"Authorization": "Bearer " + self.command("token", "issue", "--key", "key.json", "--subject", "ada", "--issuer", "us", "--audience", "walk", *more)}
+
+    def key(self):
+        return self.command("keys", "create", "--database", "sqlite:walk.db", "--name", "ada", "--subject", "ada")
 
     def ended(self, target):
         """The status document of a job made by POST to `target`, at its end."""
@@ -477,6 +481,10 @@ class Walk:
         for _ in range(2):
             self.server.get("/throttled", bad)
         return self.server.get("/throttled", bad)
+
+    @provokes("cross-site-request", "authentication", "visited")
+    def cookie_from_another_site(self):
+        return self.server.post("/visited", {}, {"Cookie": f"session={self.key()}", "Sec-Fetch-Site": "cross-site"})
 
     @provokes("keys-unavailable", "authentication", "unverified")
     def no_keys(self):

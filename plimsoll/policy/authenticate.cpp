@@ -3,6 +3,7 @@
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/policy/client_key.hpp"
 #include "plimsoll/policy/credential.hpp"
+#include "plimsoll/policy/cross_site.hpp"
 #include "plimsoll/policy/limit_table.hpp"
 #include "plimsoll/policy/verifiers.hpp"
 
@@ -19,6 +20,11 @@ constexpr Problem kNoKeys{"keys-unavailable", 503, "Tokens cannot be verified ye
                           "Repeat the request after Retry-After: the keys of the issuer are being fetched.", true};
 constexpr Problem kThrottled{"authentication-throttled", 429, "Too many invalid credentials",
                              "Wait for the seconds in Retry-After, and correct the credentials first.", true};
+
+constexpr Problem kCrossSite{
+    "cross-site-request", 403, "Cross-site request with a cookie",
+    "Send the request from a page of the API's own origin, name the page's origin under `cors` "
+    "in the contract, or use credentials that a browser does not send by itself."};
 
 constexpr std::size_t kMostSchemes = 8;
 
@@ -68,6 +74,9 @@ class Doors {
     std::string realm;
     for (const char c : build.contract.title)
       if (c >= ' ' && c <= '~' && c != '"' && c != '\\') realm += c;
+    const std::string_view method = build.operation.method;
+    const bool unsafe = method != "GET" && method != "HEAD" && method != "OPTIONS" && method != "TRACE";
+    made->guards_cookies_ = unsafe && std::ranges::any_of(made->doors_, is_cookie, &Door::scheme);
     for (const auto& door : made->doors_) {
       if (!made->challenge_.empty()) made->challenge_ += ", ";
       if (door.verifier.tokens)
@@ -133,13 +142,18 @@ class Doors {
   /// Passes with a principal, or without one where the contract lets anybody in; else 401.
   Result<> finish(const Request& request, Context& context, const Attempt& attempt, bool enforced) const {
     const contract::SecurityRequirement* through = nullptr;
-    bool granted = false, anybody = false;
+    bool granted = false, anybody = false, blocked = false;
+    const bool distrusts = guards_cookies_ && attempt.any && !context.noted<AllowedOrigin>() && is_cross_site(request);
     for (const auto& requirement : operation_.security) {
       anybody |= requirement.all.empty();
       if (requirement.all.empty() || !std::ranges::all_of(requirement.all, [&](auto& needed) {
             return attempt.vouched[index_of(needed.scheme)] != nullptr;
           }))
         continue;
+      if (distrusts && std::ranges::any_of(requirement.all, [](auto& needed) { return is_cookie(needed.scheme); })) {
+        blocked = true;
+        continue;
+      }
       const bool all_scopes = std::ranges::all_of(requirement.all, [&](auto& needed) {
         return std::ranges::all_of(
             needed.scopes, [&](auto& scope) { return grants(*attempt.vouched[index_of(needed.scheme)], scope); });
@@ -150,11 +164,15 @@ class Doors {
       admit(*through, context, attempt);
       return {};
     }
+    if (blocked) return fail(kCrossSite);
     if (anybody && attempt.fault.empty()) return {};
     return refuse(request, context, attempt, enforced);
   }
 
  private:
+  static bool is_cookie(const contract::SecurityScheme* scheme) {
+    return scheme->type == "apiKey" && scheme->in == contract::In::cookie;
+  }
   std::size_t index_of(const contract::SecurityScheme* scheme) const {
     return static_cast<std::size_t>(std::ranges::find(doors_, scheme, &Door::scheme) - doors_.begin());
   }
@@ -286,6 +304,7 @@ class Doors {
   std::optional<Rate> failures_;
   std::shared_ptr<LimitTable> table_;
   std::string challenge_;
+  bool guards_cookies_ = false;      ///< the operation changes something, and a cookie may vouch for it
   std::size_t token_challenge_ = 0;  ///< where in it an error of a token goes; 0: nowhere
 };
 
@@ -336,7 +355,7 @@ class AuthenticateKeys final : public Policy {
 struct Authenticate {
   struct Options {};
   static constexpr std::span<const config::Field> fields{};
-  static constexpr const Problem* problems[] = {&kUnauthenticated, &kInvalid, &kThrottled, &kNoKeys};
+  static constexpr const Problem* problems[] = {&kUnauthenticated, &kInvalid, &kThrottled, &kNoKeys, &kCrossSite};
   static constexpr config::Section deployment[] = {{.key = {"authentication", "How credentials are verified.", {}}},
                                                    {.key = {"roles", "Roles and the scopes each has.", {}}}};
   static Result<std::unique_ptr<Policy>> build(Options, const Build& build) {

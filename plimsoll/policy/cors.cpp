@@ -1,5 +1,6 @@
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
+#include "plimsoll/policy/cross_site.hpp"
 
 namespace plimsoll::policy {
 namespace {
@@ -64,6 +65,7 @@ class Cors final : public Check {
       if (preflight) return fail(kRefused, "The origin " + std::string(origin.substr(0, 256)) + " may not call here.");
       return {};
     }
+    if (!any_) context.note<AllowedOrigin>();
     context.promise("access-control-allow-origin", any_ ? std::string_view("*") : origin);
     if (options_.credentials) context.promise("access-control-allow-credentials", "true");
     if (preflight) {
