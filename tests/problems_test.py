@@ -324,6 +324,10 @@ class Walk:
     def wrong_method(self):
         return self.server.delete("/plain")
 
+    @provokes("invalid-log-level")
+    def wrong_log_level(self):
+        return harness.fetch(self.server.management, "PUT", "/log?level=loud")
+
     @provokes("internal")
     def thrown(self):
         return self.server.get("/broken")

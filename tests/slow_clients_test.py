@@ -1,6 +1,6 @@
 """Slow and greedy clients, 200 at a time, each just beyond and just within a limit, over HTTP/1.1: those within are served, those
-beyond are cut off in time; meanwhile a well-behaved client is answered within a second, memory hardly grows, and all
-descriptors come back.
+beyond are cut off in time; meanwhile a well-behaved client is answered within a second, or hardly later than one of a server that nobody
+else uses (the machine may be busy with something else), memory hardly grows, and all descriptors come back.
 
 With shortened limits of time, and with PLIMSOLL_TORTURE at the limits that are the defaults."""
 import asyncio
@@ -42,12 +42,20 @@ print(worst, served)
 
 class SlowClients(unittest.IsolatedAsyncioTestCase):
     def start(self, limits):
+        self.process, self.port = self.bare_server(limits)
+
+    def bare_server(self, limits):
         server = harness.program().parent / "bare_server"
-        self.process = subprocess.Popen([server, "127.0.0.1:0", "2", json.dumps({**ALLOWED, **limits})], stdout=subprocess.PIPE, text=True)
-        self.addCleanup(self.process.stdout.close)
-        self.addCleanup(self.process.wait)
-        self.addCleanup(self.process.kill)
-        self.port = int(self.process.stdout.readline().rsplit(":", 1)[1])
+        process = subprocess.Popen([server, "127.0.0.1:0", "2", json.dumps({**ALLOWED, **limits})], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process, int(process.stdout.readline().rsplit(":", 1)[1])
+
+    def polite(self, port, seconds):
+        client = subprocess.Popen([sys.executable, "-c", POLITE, str(port), str(seconds)], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(client.stdout.close)
+        return client
 
     def proc(self, what):
         return pathlib.Path(f"/proc/{self.process.pid}/{what}")
@@ -196,8 +204,7 @@ class SlowClients(unittest.IsolatedAsyncioTestCase):
         await self.head(reader)
         writer.close()
         descriptors, memory = self.descriptors(), self.peak_memory()
-        polite = subprocess.Popen([sys.executable, "-c", POLITE, str(self.port), str(max(28, idle + 5))], stdout=subprocess.PIPE, text=True)
-        self.addCleanup(polite.stdout.close)
+        clients = [self.polite(port, max(28, idle + 5)) for port in (self.port, self.bare_server({})[1])]
 
         runs = []
         for name, scenario in scenarios.items():
@@ -213,11 +220,13 @@ class SlowClients(unittest.IsolatedAsyncioTestCase):
             if problem:
                 wrong.setdefault(name, []).append(problem)
         grown = self.peak_memory() - memory
-        await asyncio.to_thread(polite.wait)
-        worst, served = polite.stdout.read().split()
-        print(f"{len(runs)} clients; worst polite answer {float(worst) * 1000:.0f} ms of {served}; peak memory grew {grown >> 20} MiB")
+        for client in clients:
+            await asyncio.to_thread(client.wait)
+        (worst, served), (alone, _) = ([float(number) for number in client.stdout.read().split()] for client in clients)
+        print(f"{len(runs)} clients; worst polite answer {worst * 1000:.0f} ms of {served:.0f}, {alone * 1000:.0f} ms of a server without others; "
+              f"peak memory grew {grown >> 20} MiB")
         self.assertEqual({name: (len(problems), problems[0]) for name, problems in wrong.items()}, {})
-        self.assertLess(float(worst), 1)
+        self.assertLess(worst, max(1, 4 * alone))
         self.assertLess(grown, 64 << 20)
         harness.until(lambda: self.descriptors() <= descriptors, "descriptors come back", 30)
 

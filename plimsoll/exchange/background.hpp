@@ -1,12 +1,15 @@
 #pragma once
 
 #include "plimsoll/base/result.hpp"
+#include "plimsoll/base/task.hpp"
 
 #include <memory>
 #include <string_view>
 #include <vector>
 
 namespace plimsoll {
+
+class Loop;
 
 /// Something that runs beside the requests: the workers of a queue, the refresh of a key set. It has a thread or a loop
 /// of its own, so that no answer waits for it.
@@ -18,6 +21,8 @@ class Background {
   /// What it has not got yet and requests need: the server is not ready, and /readyz tells this. Empty: nothing. Asked
   /// from any thread.
   virtual std::string_view lacks() const noexcept { return {}; }
+  /// Brings its metrics up to date for whoever scrapes them. May wait; its caller bounds the time.
+  virtual Task<> sample(Loop&) { co_return; }
   /// After the last request. Hands back what is unfinished; returns when it has ended, within a bound of its own.
   virtual void stop() noexcept = 0;
 };
@@ -40,6 +45,9 @@ class Backgrounds {
     for (const auto& one : all_)
       if (const auto what = one->lacks(); !what.empty()) return what;
     return {};
+  }
+  Task<> sample(Loop& loop) {
+    for (const auto& one : all_) co_await one->sample(loop);
   }
   /// Last begun, first stopped.
   void stop() noexcept {

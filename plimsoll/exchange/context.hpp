@@ -37,6 +37,8 @@ struct Outcome {
   std::string_view detail{};             ///< for the log
   std::uint64_t sent = 0, received = 0;  ///< body bytes
   bool client_gone = false;
+  const Headers* failure_headers = nullptr;  ///< of a response with status 400 or above, else null
+  std::string_view failure_body{};           ///< of such a response where its bytes are in the arena, else empty
 
   /// The client left before anything was sent to it: whatever was made of that on the way is no error of the server.
   void left() {

@@ -261,6 +261,25 @@ TYPED_TEST_P(QueueConformance, ListsNewestFirstByPages) {
   EXPECT_TRUE(this->ask(&Queue::list, dead).value().empty());
 }
 
+TYPED_TEST_P(QueueConformance, TheBacklogCountsWhatHasNotEndedWellByKindAndState) {
+  const Nanoseconds start = this->maker.wall();
+  this->enqueue({.kind = "mail"});
+  this->enqueue({.kind = "flood", .delay = 60 * kSecond});
+  this->maker.wall() += 10 * kSecond;
+  this->enqueue({.kind = "flood"});
+  auto claimed = this->claim("default", 1);
+  ASSERT_TRUE(this->complete(this->held(claimed.at(0)), {}));
+  this->enqueue({.kind = "mail"});
+  const auto backlog = this->ask(&Queue::backlog).value();
+  ASSERT_EQ(backlog.size(), 3u);
+  std::map<std::pair<std::string, State>, Backlog> found;
+  for (const auto& each : backlog) found[{each.kind, each.state}] = each;
+  EXPECT_EQ((found[{"mail", State::available}].count), 1);
+  EXPECT_EQ((found[{"mail", State::available}].oldest), start + 10 * kSecond);
+  EXPECT_EQ((found[{"flood", State::scheduled}].oldest), start + 60 * kSecond);
+  EXPECT_EQ((found[{"flood", State::available}].count), 1);
+}
+
 TYPED_TEST_P(QueueConformance, OldJobsArePrunedAndLiveOnesAreNot) {
   this->enqueue({.kind = "mail"});
   auto claimed = this->claim("default");
@@ -302,6 +321,7 @@ REGISTER_TYPED_TEST_SUITE_P(QueueConformance, AJobIsClaimedOnceAndCompletes, AJo
                             FailuresAreRepeatedThenDeadAndRememberWhy, AStaleTokenChangesNothing,
                             TheEffectOfAStaleClaimRollsBackWithIt, ThreeLostLeasesMakeAJobDeadAndTheOthersRunOn,
                             ACancelledJobDoesNotRunAndARunningOneLosesItsClaim, ListsNewestFirstByPages,
-                            OldJobsArePrunedAndLiveOnesAreNot, RacingWorkersNeverClaimTheSameJob);
+                            TheBacklogCountsWhatHasNotEndedWellByKindAndState, OldJobsArePrunedAndLiveOnesAreNot,
+                            RacingWorkersNeverClaimTheSameJob);
 
 }  // namespace plimsoll::queue

@@ -82,6 +82,14 @@ struct Filter {
   int limit = 50;
 };
 
+/// Jobs of one kind in one state that have not ended well.
+struct Backlog {
+  std::string kind;
+  State state{};
+  std::int64_t count = 0;
+  Nanoseconds oldest = 0;  ///< when the first of them fell due, or was enqueued where none is due; wall
+};
+
 /// Background work that survives the process. Times are wall clock.
 class Queue {
  public:
@@ -97,6 +105,9 @@ class Queue {
   virtual Task<Result<std::optional<Output>>> result(Loop&, std::string_view id) = 0;
   /// Newest first, without payloads' results.
   virtual Task<Result<std::vector<Record>>> list(Loop&, const Filter&) = 0;
+  /// How much waits, runs or is dead, by kind and state, up to 100,000 jobs; what is completed or cancelled is not
+  /// counted.
+  virtual Task<Result<std::vector<Backlog>>> backlog(Loop&) = 0;
   /// False when there is nothing to cancel: it has ended, or never was.
   virtual Task<Result<bool>> cancel(Loop&, std::string_view id) = 0;
   /// False unless it was dead or cancelled.

@@ -256,6 +256,24 @@ Task<Result<std::vector<Record>>> SqlQueue::list(Loop& loop, const Filter& filte
   co_return jobs;
 }
 
+Task<Result<std::vector<Backlog>>> SqlQueue::backlog(Loop& loop) {
+  // Each state by its part of the index plimsoll_jobs_state: of what is completed nothing is read.
+  auto rows = co_await database_.read(
+      loop,
+      "SELECT kind, state, count(*), min(coalesce(due, enqueued_at)) FROM (SELECT kind, state, due, enqueued_at"
+      " FROM plimsoll_jobs WHERE state IN ('scheduled', 'available', 'running', 'retryable', 'dead') LIMIT 100000)"
+      " AS counted GROUP BY kind, state",
+      {}, false);
+  if (!rows) co_return std::unexpected(std::move(rows).error());
+  std::vector<Backlog> all;
+  for (auto& row : *rows)
+    all.push_back({.kind = text(row[0]),
+                   .state = parse_state(text(row[1])).value_or(State::dead),
+                   .count = integer(row[2]),
+                   .oldest = integer(row[3])});
+  co_return all;
+}
+
 Task<Result<bool>> SqlQueue::cancel(Loop& loop, std::string_view id) {
   const auto now = clock_.wall();
   auto done = co_await change(loop, id, [&](Record& job) {

@@ -33,6 +33,7 @@ class SqlQueue final : public Queue {
   Task<Result<std::optional<Record>>> find(Loop&, std::string_view id) override;
   Task<Result<std::optional<Output>>> result(Loop&, std::string_view id) override;
   Task<Result<std::vector<Record>>> list(Loop&, const Filter&) override;
+  Task<Result<std::vector<Backlog>>> backlog(Loop&) override;
   Task<Result<bool>> cancel(Loop&, std::string_view id) override;
   Task<Result<bool>> requeue(Loop&, std::string_view id) override;
   Task<Result<std::vector<Record>>> claim(Loop&, std::string_view queue, int limit) override;

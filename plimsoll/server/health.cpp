@@ -61,6 +61,13 @@ namespace {
 
 class Metrics final : public Handler {
   Task<Result<Response>> handle(Request&, Context& context) override {
+    auto& backgrounds = *context.services.backgrounds;
+    const auto sample = [](Backgrounds& all, Loop& loop) -> Task<Result<>> {
+      co_await all.sample(loop);
+      co_return Result<>{};
+    };
+    // What cannot be asked within the time keeps its last value.
+    (void)co_await within(context.loop, kSecond, sample(backgrounds, context.loop));
     Response response{.status = 200,
                       .headers = Headers{context.arena},
                       .body = context.arena.keep(context.services.metrics->expose())};

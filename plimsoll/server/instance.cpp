@@ -11,6 +11,8 @@
 #include "plimsoll/queue/workers.hpp"
 #include "plimsoll/server/handlers.hpp"
 #include "plimsoll/server/health.hpp"
+#include "plimsoll/server/log_level.hpp"
+#include "plimsoll/server/observe.hpp"
 #include "plimsoll/server/problems.hpp"
 #include "plimsoll/server/site.hpp"
 #include "plimsoll/server/words.hpp"
@@ -50,8 +52,9 @@ struct Instance::State {
   Services services;
   Health health;
   std::vector<std::string> remarks;
-  Problems problems;                       ///< of the program's own handlers
-  std::unique_ptr<Site> site, management;  // last: their policies and handlers use all of the above
+  Problems problems;                                 ///< of the program's own handlers
+  std::unique_ptr<Site> site, management;            // their policies and handlers use all of the above
+  std::vector<telemetry::Observation> observations;  // last: they read all of the above
 
   contract::Complaints open();
   contract::Complaints open_database();
@@ -311,6 +314,7 @@ contract::Complaints Instance::State::mount() {
     complaints.insert(complaints.end(), more.begin(), more.end());
   };
   health.watch(services);
+  observations = observe(services);
   static const std::shared_ptr<const contract::Contract> nothing = empty_contract();
   management = std::make_unique<Site>(services, nothing);
   auto more = management->operations({});
@@ -319,6 +323,8 @@ contract::Complaints Instance::State::mount() {
     for (const auto kind : {Health::Kind::health, Health::Kind::ready, Health::Kind::live})
       add(*to, std::string(Health::path(kind)), health.handler(kind));
   add(*management, "/metrics", metrics_page());
+  more = management->page("/log", log_level_page(), {}, "GET, HEAD, PUT");
+  complaints.insert(complaints.end(), more.begin(), more.end());
   add(*site, "/openapi.json", fixed("application/json", json::to_string(*contract->root)));
   constexpr auto kDocsPolicy =
       "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-ancestors "

@@ -11,6 +11,7 @@
 #include "plimsoll/http/multipart.hpp"
 #include "plimsoll/server/chain.hpp"
 #include "plimsoll/server/handlers.hpp"
+#include "plimsoll/server/log_level.hpp"
 #include "plimsoll/server/site.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
 
@@ -22,7 +23,7 @@ namespace {
 
 /// Problems of the rooms that are no parts.
 constexpr const Problem* kHouse[] = {
-    &kInternal, &kNotFound, &kMethodNotAllowed, &kDeadlineExceeded, &kDraining, &kOutOfMemory,
+    &kInternal, &kNotFound, &kMethodNotAllowed, &kDeadlineExceeded, &kDraining, &kOutOfMemory, &kBadLogLevel,
     // For handlers in C++ that read such bodies, or call others, themselves.
     &http::kMultipartMalformed, &http::kMultipartTooLarge, &http::kMultipartStorage, &client::kUnreachable,
     &client::kBadAnswer, &client::kAnswerTooLarge, &database::kUnavailable, &edge::kHeadTooSlow, &edge::kBodyTooSlow,

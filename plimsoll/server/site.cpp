@@ -109,11 +109,13 @@ contract::Complaints Site::operations(std::vector<std::unique_ptr<Handler>> hand
   return told_once(std::move(complaints));
 }
 
-contract::Complaints Site::page(std::string path, std::unique_ptr<Handler> handler, std::string route) {
+contract::Complaints Site::page(std::string path, std::unique_ptr<Handler> handler, std::string route,
+                                std::string allow) {
   contract::Complaints complaints;
   auto& mounted = *pages_.emplace_back(std::make_unique<Mounted>());
   mounted.path = std::move(path);
   mounted.handler = std::move(handler);
+  mounted.allow = std::move(allow);
   mounted.operation.method = "GET";
   mounted.operation.path = route.empty() ? mounted.path : std::move(route);
   inherit(mounted.operation, *contract_);
@@ -124,6 +126,20 @@ contract::Complaints Site::page(std::string path, std::unique_ptr<Handler> handl
     complain(complaints, *contract_, mounted.operation, made.error());
   return complaints;
 }
+
+namespace {
+
+/// Whether `Allow: <list>` has the method.
+bool allows(std::string_view list, std::string_view method) {
+  while (!list.empty()) {
+    const auto end = std::min(list.find(", "), list.size());
+    if (list.substr(0, end) == method) return true;
+    list.remove_prefix(std::min(end + 2, list.size()));
+  }
+  return false;
+}
+
+}  // namespace
 
 const Plan& Site::choose(Request& request, Context& context) {
   const auto match = contract_->match(request.method, request.path);
@@ -153,8 +169,8 @@ const Plan& Site::choose(Request& request, Context& context) {
   for (const auto& page : pages_)
     if (page->path == request.path) {
       context.operation = &page->operation;
-      if (request.method == "GET" || request.method == "HEAD") return page->plan;
-      context.promise("allow", "GET, HEAD");
+      if (allows(page->allow, request.method)) return page->plan;
+      context.promise("allow", page->allow);
       return wrong_method_plan_;
     }
   context.operation = &unmatched_;
@@ -207,8 +223,11 @@ std::string_view vary_of(const Response& response, const Context& context) {
 
 /// Adds what was promised of whatever answer leaves, except where the answer has said it itself.
 void Site::finish(Response& response, Context& context) {
-  if (response.status >= 400 && !context.outcome.problem.empty()) [[unlikely]]
-    problems_.add(context.outcome.problem);
+  if (response.status >= 400) [[unlikely]] {
+    if (!context.outcome.problem.empty()) problems_.add(context.outcome.problem);
+    context.outcome.failure_headers = &context.arena.make<Headers>(response.headers);
+    if (const auto* body = std::get_if<std::string_view>(&response.body)) context.outcome.failure_body = *body;
+  }
   auto& headers = response.headers;
   const auto promises_to_vary = context.promised.count("vary");
   if (promises_to_vary > 1 || (promises_to_vary && headers.contains("vary")))

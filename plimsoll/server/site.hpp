@@ -21,6 +21,7 @@ inline constexpr Problem kMethodNotAllowed{"method-not-allowed", 405, "Method no
 struct Page {
   std::string path;  ///< exact
   std::unique_ptr<Handler> handler;
+  std::string allow = "GET, HEAD";  ///< its methods, as `Allow` lists them
   contract::Operation operation{};  ///< so that logs and metrics have a name for it
 };
 
@@ -34,7 +35,8 @@ class Site final : public edge::Service {
   contract::Complaints operations(std::vector<std::unique_ptr<Handler>> handlers);
   /// Adds a page; an operation of the contract with the same path hides it. `route` is its name in
   /// metrics, when several pages share one.
-  contract::Complaints page(std::string path, std::unique_ptr<Handler> handler, std::string route = {});
+  contract::Complaints page(std::string path, std::unique_ptr<Handler> handler, std::string route = {},
+                            std::string allow = "GET, HEAD");
 
   Importance route(Request&, Context&) override;
   Task<Response> serve(Request&, Context&) override;

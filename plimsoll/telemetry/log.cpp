@@ -11,6 +11,7 @@
 #include <condition_variable>
 #include <ctime>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -24,8 +25,6 @@ constexpr std::size_t kBuffer =
 constexpr std::size_t kWakeAt = 64 << 10;  // filled this far the writer is woken; else it looks every kPause,
                                            // and sleeps while there is nothing to write
 constexpr auto kPause = std::chrono::milliseconds{50};
-
-constexpr std::string_view kNames[] = {"debug", "info", "warning", "error", "off"};
 
 /// Lines of one thread, and those its writer takes away.
 struct Block {
@@ -119,7 +118,8 @@ Line& Line::add(Name name, bool value) {
 struct Log::State {
   int descriptor;
   std::atomic<Level> level;
-  std::atomic<bool> resting{false};  // the writer sleeps until somebody has something to say
+  std::atomic<std::uint64_t> lost{0};  // in all
+  std::atomic<bool> resting{false};    // the writer sleeps until somebody has something to say
   Format format;
   const Clock& clock;
   std::uint64_t id;
@@ -128,6 +128,9 @@ struct Log::State {
   std::vector<std::unique_ptr<Buffer>> buffers;
   bool closing = false;
   std::uint64_t asked = 0, done = 0;  // flushes
+  using Steady = std::chrono::steady_clock;
+  std::optional<Steady::time_point> level_ends;  // of a level that was set for a while
+  Level level_after{};
   std::atomic<bool> hurry{false};
   std::thread writer;
 
@@ -181,7 +184,10 @@ struct Log::State {
       any = true;
       lock.unlock();
       put({buffer.writing.bytes.get(), buffer.writing.size});
-      if (lost) put("{\"level\":\"warning\",\"event\":\"log lines lost\",\"count\":" + std::to_string(lost) + "}\n");
+      if (lost && format == Format::json)
+        put("{\"level\":\"warning\",\"event\":\"log lines lost\",\"count\":" + std::to_string(lost) + "}\n");
+      else if (lost)
+        put("warning  log lines lost count=" + std::to_string(lost) + '\n');
       buffer.writing.size = 0;
       lock.lock();
     }
@@ -196,7 +202,11 @@ struct Log::State {
       std::lock_guard held(buffer->lock);
       return buffer->filling.size == 0 && buffer->lost == 0;
     });
-    if (empty) wake.wait(lock, [&] { return closing || asked != done || !resting.load(std::memory_order_relaxed); });
+    const auto over = [&] { return closing || asked != done || !resting.load(std::memory_order_relaxed); };
+    if (empty && level_ends)
+      wake.wait_until(lock, *level_ends, over);
+    else if (empty)
+      wake.wait(lock, over);
     resting.store(false, std::memory_order_relaxed);
   }
 
@@ -214,6 +224,10 @@ struct Log::State {
       const auto flushing = asked;
       const bool any = write_all(lock);
       done = flushing;
+      if (level_ends && Steady::now() >= *level_ends) {
+        level.store(level_after, std::memory_order_relaxed);
+        level_ends.reset();
+      }
       written.notify_all();
       if (!any && !last) rest(lock);
     }
@@ -233,7 +247,24 @@ Log::~Log() {
 }
 
 bool Log::enabled(Level level) const noexcept { return level >= state_->level.load(std::memory_order_relaxed); }
-void Log::level(Level level) noexcept { state_->level.store(level, std::memory_order_relaxed); }
+void Log::level(Level level) noexcept {
+  std::lock_guard lock(state_->mutex);
+  state_->level.store(level, std::memory_order_relaxed);
+  state_->level_ends.reset();
+}
+Level Log::level() const noexcept { return state_->level.load(std::memory_order_relaxed); }
+
+void Log::level(Level level, Nanoseconds span) {
+  {
+    std::lock_guard lock(state_->mutex);
+    if (!state_->level_ends) state_->level_after = state_->level.load(std::memory_order_relaxed);
+    state_->level.store(level, std::memory_order_relaxed);
+    state_->level_ends = State::Steady::now() + std::chrono::nanoseconds{span};
+  }
+  state_->rouse();  // so that the writer waits no longer than that
+}
+
+std::uint64_t Log::lost() const noexcept { return state_->lost.load(std::memory_order_relaxed); }
 
 Nanoseconds Log::now() const noexcept { return state_->clock.wall(); }
 
@@ -248,7 +279,7 @@ Line Log::begin(Nanoseconds wall, Level level, std::string_view event) {
   const auto milli = static_cast<int>((wall - second * kSecond) / kMillisecond);
   const char fraction[] = {'.', static_cast<char>('0' + milli / 100), static_cast<char>('0' + milli / 10 % 10),
                            static_cast<char>('0' + milli % 10), 'Z'};
-  const auto name = kNames[static_cast<std::size_t>(level)];
+  const auto name = kLevelNames[static_cast<std::size_t>(level)];
   if (!text) line.put("{\"time\":\"");
   line.put(buffer.time(second));
   line.put({fraction, sizeof fraction});
@@ -270,6 +301,7 @@ void Log::end(Line& line) {
   auto& buffer = *static_cast<Buffer*>(line.buffer_);
   if (line.full_) {
     ++buffer.lost;
+    state_->lost.fetch_add(1, std::memory_order_relaxed);
   } else {
     if (!line.text_) *line.at_++ = '}';
     *line.at_++ = '\n';

@@ -10,6 +10,8 @@
 namespace plimsoll::telemetry {
 
 enum class Level : std::uint8_t { debug, info, warning, error, off };
+/// The names of the levels, in their order.
+inline constexpr std::string_view kLevelNames[] = {"debug", "info", "warning", "error", "off"};
 
 /// True for names whose values are never logged: authorization, cookie, password, secret, token and their like.
 constexpr bool redacted(std::string_view name) noexcept {
@@ -103,6 +105,11 @@ class Log {
   ~Log();  ///< writes what is left
   bool enabled(Level level) const noexcept;
   void level(Level level) noexcept;
+  Level level() const noexcept;
+  /// Another level for a while, after which the one before is back; `span` is positive.
+  void level(Level level, Nanoseconds span);
+  /// Lines that were dropped because their buffer was full or the line was too long.
+  std::uint64_t lost() const noexcept;
   /// `write(Level::info, "listening", [&](Line& line) { line.add("address", address); });`
   template <class F>
   void write(Level level, std::string_view event, F&& members) {

@@ -27,6 +27,42 @@ double upper(std::size_t bucket) {
   return std::ldexp(static_cast<double>(kSub + step + 1), static_cast<int>(octave) + 6);
 }
 
+/// kBounds in nanoseconds.
+constexpr auto kLimits = [] {
+  std::array<Nanoseconds, Histogram::kBounds.size()> limits{};
+  for (std::size_t i = 0; i < limits.size(); ++i) {
+    Nanoseconds value = 0;
+    int decimals = -1;
+    for (const char c : Histogram::kBounds[i]) {
+      if (c == '.') {
+        decimals = 0;
+        continue;
+      }
+      value = value * 10 + (c - '0');
+      if (decimals >= 0) ++decimals;
+    }
+    for (int digit = std::max(decimals, 0); digit < 9; ++digit) value *= 10;
+    limits[i] = value;
+  }
+  return limits;
+}();
+
+/// The first exposed bucket that may hold a duration of each fine bucket. No fine bucket holds two bounds, so it is
+/// this one or the next.
+const auto kFirstExposed = [] {
+  std::array<std::uint8_t, Histogram::kBuckets> first{};
+  for (std::size_t i = 0; i < first.size(); ++i) {
+    const double low = i == 0 ? 0 : upper(i - 1);
+    while (first[i] < kLimits.size() && static_cast<double>(kLimits[first[i]]) < low) ++first[i];
+  }
+  return first;
+}();
+
+std::size_t exposed_of(Nanoseconds span, std::size_t bucket) {
+  const std::size_t first = kFirstExposed[bucket];
+  return first + (first < kLimits.size() && span > kLimits[first]);
+}
+
 void append(std::string& out, double value) {
   char text[32];
   out.append(text, std::to_chars(text, text + sizeof text, value).ptr);
@@ -76,6 +112,7 @@ std::int64_t Gauge::value() const noexcept {
 
 struct Histogram::Cell {
   std::array<std::atomic<std::uint64_t>, kBuckets> buckets{};
+  std::array<std::atomic<std::uint64_t>, kBounds.size() + 1> exposed{};
   std::atomic<std::uint64_t> nanoseconds{0};
 };
 
@@ -97,7 +134,9 @@ Histogram::Cell& Histogram::mine() {
 
 void Histogram::record(Nanoseconds span) noexcept {
   auto& cell = mine();
-  cell.buckets[bucket_of(span)].fetch_add(1, std::memory_order_relaxed);
+  const auto bucket = bucket_of(span);
+  cell.buckets[bucket].fetch_add(1, std::memory_order_relaxed);
+  cell.exposed[exposed_of(span, bucket)].fetch_add(1, std::memory_order_relaxed);
   cell.nanoseconds.fetch_add(static_cast<std::uint64_t>(std::max<Nanoseconds>(span, 0)), std::memory_order_relaxed);
 }
 
@@ -105,9 +144,10 @@ Histogram::Sum Histogram::sum() const {
   Sum sum;
   for (const auto& slot : cells_)
     if (const auto* cell = slot.load(std::memory_order_acquire)) {
-      for (std::size_t i = 0; i < kBuckets; ++i) {
-        const auto n = cell->buckets[i].load(std::memory_order_relaxed);
-        sum.buckets[i] += n;
+      for (std::size_t i = 0; i < kBuckets; ++i) sum.buckets[i] += cell->buckets[i].load(std::memory_order_relaxed);
+      for (std::size_t i = 0; i < sum.exposed.size(); ++i) {
+        const auto n = cell->exposed[i].load(std::memory_order_relaxed);
+        sum.exposed[i] += n;
         sum.count += n;
       }
       sum.seconds += static_cast<double>(cell->nanoseconds.load(std::memory_order_relaxed)) / 1e9;
@@ -118,8 +158,9 @@ Histogram::Sum Histogram::sum() const {
 double Histogram::quantile(double q) const {
   const auto all = sum();
   if (all.count == 0) return 0;
-  const double rank = q * static_cast<double>(all.count);
-  double before = 0;
+  double before = 0, in_buckets = 0;
+  for (const auto n : all.buckets) in_buckets += static_cast<double>(n);
+  const double rank = q * in_buckets;
   for (std::size_t i = 0; i < kBuckets; ++i) {
     const auto here = static_cast<double>(all.buckets[i]);
     if (here > 0 && before + here >= rank) {
@@ -136,6 +177,7 @@ struct Registry::State {
     std::unique_ptr<Counter> counter;
     std::unique_ptr<Gauge> gauge;
     std::unique_ptr<Histogram> histogram;
+    std::move_only_function<double() const> read;
   };
   struct Family {
     std::string help, type;
@@ -143,6 +185,14 @@ struct Registry::State {
   };
   mutable std::mutex mutex;
   std::map<std::string, Family, std::less<>> families;
+
+  void end_observation(const std::string& name, const std::string& labels) {
+    std::lock_guard lock(mutex);
+    const auto family = families.find(name);
+    if (family == families.end()) return;
+    family->second.series.erase(labels);
+    if (family->second.series.empty()) families.erase(family);
+  }
 
   Series& find(std::string_view name, std::string_view help, std::string_view type, std::span<const Label> labels) {
     auto& family = families[std::string(name)];
@@ -179,6 +229,15 @@ Gauge& Registry::gauge(std::string_view name, std::string_view help, std::span<c
   return *series.gauge;
 }
 
+Observation Registry::observe(Kind kind, std::string_view name, std::string_view help, std::span<const Label> labels,
+                              std::move_only_function<double() const> read) {
+  std::lock_guard lock(state_->mutex);
+  state_->find(name, help, kind == Kind::counter ? "counter" : "gauge", labels).read = std::move(read);
+  return Observation{[state = state_.get(), name = std::string(name), text = label_text(labels)] {
+    state->end_observation(name, text);
+  }};
+}
+
 Histogram& Registry::histogram(std::string_view name, std::string_view help, std::span<const Label> labels) {
   std::lock_guard lock(state_->mutex);
   auto& series = state_->find(name, help, "histogram", labels);
@@ -195,14 +254,7 @@ void expose_histogram(std::string& out, const std::string& name, const std::stri
     out += "\"} " + std::to_string(count) + '\n';
   };
   std::uint64_t cumulative = 0;
-  for (std::size_t i = 0; i < Histogram::kBuckets; ++i) {
-    const bool edge = i + 1 < Histogram::kBuckets && sum.buckets[i + 1] != 0;  // the lower bound of what follows
-    cumulative += sum.buckets[i];
-    if (sum.buckets[i] == 0 && !edge) continue;
-    std::string le;
-    append(le, upper(i) / 1e9);
-    line(le, cumulative);
-  }
+  for (std::size_t i = 0; i < Histogram::kBounds.size(); ++i) line(Histogram::kBounds[i], cumulative += sum.exposed[i]);
   line("+Inf", sum.count);
   const auto braces = labels.empty() ? std::string{} : '{' + labels + '}';
   out += name + "_sum" + braces + ' ';
@@ -225,7 +277,9 @@ std::string Registry::expose() const {
       out += name;
       if (!labels.empty()) out += '{' + labels + '}';
       out += ' ';
-      if (series.gauge)
+      if (series.read)
+        append(out, series.read());
+      else if (series.gauge)
         out += std::to_string(series.gauge->value());
       else
         out += std::to_string(series.counter ? series.counter->value() : 0);

@@ -5,11 +5,13 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace plimsoll::telemetry {
@@ -47,16 +49,23 @@ class Gauge {
   std::array<Cell, kCells> cells_;
 };
 
-/// Durations in buckets a sixteenth of an octave wide: any quantile within 5 %. Exposed as a Prometheus histogram of
-/// those buckets that hold something.
+/// Durations in buckets a sixteenth of an octave wide, so that a quantile of this process is within 5 %, and in the
+/// buckets that are exposed. Those have the same bounds in every series of every instance: only then may `sum by (le)`
+/// add them up.
 class Histogram {
  public:
   static constexpr std::size_t kBuckets = 33 * 16;  ///< 16 an octave, from 1 µs to over an hour
+  /// Upper bounds of the exposed buckets, inclusive, as written in `le`: what OpenTelemetry recommends for
+  /// `http.server.request.duration` and four below, for what a process answers by itself.
+  static constexpr std::array<std::string_view, 18> kBounds = {"0.00025", "0.0005", "0.001", "0.0025", "0.005", "0.01",
+                                                               "0.025",   "0.05",   "0.075", "0.1",    "0.25",  "0.5",
+                                                               "0.75",    "1",      "2.5",   "5",      "7.5",   "10"};
   Histogram();
   ~Histogram();
   void record(Nanoseconds span) noexcept;
   struct Sum {
     std::array<std::uint64_t, kBuckets> buckets{};
+    std::array<std::uint64_t, kBounds.size() + 1> exposed{};  ///< not cumulative; the last one is above all bounds
     std::uint64_t count = 0;
     double seconds = 0;
   };
@@ -76,6 +85,26 @@ struct Label {
   std::string_view name, value;
 };
 
+/// A value that is computed when somebody scrapes. It ends with this object.
+class Observation {
+ public:
+  Observation() = default;
+  explicit Observation(std::move_only_function<void()> end) : end_(std::move(end)) {}
+  Observation(Observation&& other) noexcept : end_(std::exchange(other.end_, nullptr)) {}
+  Observation& operator=(Observation&& other) noexcept {
+    std::swap(end_, other.end_);
+    return *this;
+  }
+  ~Observation() {
+    if (end_) end_();
+  }
+
+ private:
+  std::move_only_function<void()> end_;
+};
+
+enum class Kind : std::uint8_t { counter, gauge };
+
 /// All metrics of a process. Registering takes a lock and happens while a plan is built; recording never does. The same
 /// name and labels give the same cell again, so that a reload goes on counting.
 class Registry {
@@ -89,6 +118,10 @@ class Registry {
   void expect(std::string_view name, std::string_view help, std::span<const Label> labels);
   Gauge& gauge(std::string_view name, std::string_view help, std::span<const Label> labels = {});
   Histogram& histogram(std::string_view name, std::string_view help, std::span<const Label> labels = {});
+  /// A value that something else keeps: `read` is called by whoever scrapes, on its thread, and must neither wait nor
+  /// use the registry. Until the observation ends, which waits for a scrape under way.
+  [[nodiscard]] Observation observe(Kind kind, std::string_view name, std::string_view help,
+                                    std::span<const Label> labels, std::move_only_function<double() const> read);
   /// The Prometheus text format, version 0.0.4.
   std::string expose() const;
 

@@ -1,7 +1,9 @@
 #include "plimsoll/telemetry/metrics.hpp"
 
 #include <gtest/gtest.h>
+#include <algorithm>
 #include <cmath>
+#include <map>
 #include <random>
 #include <thread>
 
@@ -35,6 +37,71 @@ TEST(Histogram, KeepsQuantilesWithinFivePercent) {
     const double exact = all[static_cast<std::size_t>(q * static_cast<double>(all.size()))];
     EXPECT_NEAR(histogram.quantile(q), exact, exact * 0.05) << "seed " << seed << " quantile " << q;
   }
+}
+
+/// The numbers of a family's buckets by `le`, as they stand in the text.
+std::map<std::string, std::uint64_t> buckets_of(const std::string& text, const std::string& name) {
+  std::map<std::string, std::uint64_t> found;
+  const auto head = name + "_bucket{";
+  for (std::size_t at = text.find(head); at != text.npos; at = text.find(head, at + 1)) {
+    const auto le = text.find("le=\"", at) + 4, end = text.find('"', le);
+    found[text.substr(le, end - le)] = std::stoull(text.substr(text.find(' ', end)));
+  }
+  return found;
+}
+
+TEST(Histogram, EverySeriesHasTheSameBounds) {
+  Registry registry;
+  const Label fast[] = {{"route", "/fast"}};
+  registry.histogram("span_seconds", "Spans.", fast).record(400'000);
+  const auto buckets = buckets_of(registry.expose(), "span_seconds");
+  EXPECT_EQ(buckets.size(), 19u);
+  for (const auto le : Histogram::kBounds) EXPECT_TRUE(buckets.contains(std::string(le))) << le;
+  EXPECT_EQ(buckets.at("0.00025"), 0u);
+  EXPECT_EQ(buckets.at("0.0005"), 1u);
+  EXPECT_EQ(buckets.at("10"), 1u);
+  EXPECT_EQ(buckets.at("+Inf"), 1u);
+}
+
+TEST(Histogram, CountsADurationAtABoundBelowIt) {
+  for (const auto le : Histogram::kBounds) {
+    const auto bound = static_cast<Nanoseconds>(std::llround(std::stod(std::string(le)) * 1e9));
+    Registry registry;
+    auto& histogram = registry.histogram("span_seconds", "Spans.");
+    histogram.record(bound - 1), histogram.record(bound), histogram.record(bound + 1);
+    EXPECT_EQ(buckets_of(registry.expose(), "span_seconds").at(std::string(le)), 2u) << le;
+  }
+}
+
+TEST(Histogram, AgreesWithCountingForAnyDuration) {
+  const auto seed = std::random_device{}();
+  std::mt19937_64 random{seed};
+  std::lognormal_distribution<double> spans{15.0, 4.0};
+  Registry registry;
+  auto& histogram = registry.histogram("span_seconds", "Spans.");
+  std::vector<Nanoseconds> all;
+  for (int i = 0; i < 20'000; ++i)
+    histogram.record(all.emplace_back(static_cast<Nanoseconds>(std::min(spans(random), 1e15))));
+  const auto buckets = buckets_of(registry.expose(), "span_seconds");
+  for (const auto le : Histogram::kBounds) {
+    const auto bound = std::stod(std::string(le)) * 1e9;
+    const auto below =
+        std::ranges::count_if(all, [&](Nanoseconds each) { return static_cast<double>(each) <= bound + 1e-3; });
+    EXPECT_EQ(buckets.at(std::string(le)), static_cast<std::uint64_t>(below)) << le << " seed " << seed;
+  }
+}
+
+TEST(Registry, AsksForWhatIsObservedUntilTheObservationEnds) {
+  Registry registry;
+  double level = 1.5;
+  const Label labels[] = {{"pool", "a"}};
+  {
+    const auto seen = registry.observe(Kind::gauge, "level", "Level.", labels, [&] { return level; });
+    EXPECT_NE(registry.expose().find("# TYPE level gauge\nlevel{pool=\"a\"} 1.5\n"), std::string::npos);
+    level = 3;
+    EXPECT_NE(registry.expose().find("level{pool=\"a\"} 3\n"), std::string::npos);
+  }
+  EXPECT_EQ(registry.expose(), "");
 }
 
 TEST(Registry, ExposesPrometheusText) {

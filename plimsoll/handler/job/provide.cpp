@@ -4,8 +4,11 @@
 #include "plimsoll/handler/job/run.hpp"
 #include "plimsoll/queue/sql_queue.hpp"
 #include "plimsoll/queue/workers.hpp"
+#include "plimsoll/telemetry/metrics.hpp"
 
 #include <algorithm>
+#include <map>
+#include <mutex>
 #include <set>
 
 namespace plimsoll::handler::job {
@@ -163,7 +166,9 @@ class Jobs final : public Background {
  public:
   Jobs(Services& services, std::vector<queue::Kind> kinds)
       : queue(*services.database, *services.clock, std::move(kinds)),
-        workers(queue, *services.database, queue.kinds(), services.metrics, services.log) {
+        workers(queue, *services.database, queue.kinds(), services.metrics, services.log),
+        metrics_(services.metrics),
+        clock_(*services.clock) {
     queue.on_notify([this] { workers.wake(); });
   }
   ~Jobs() override {
@@ -174,12 +179,45 @@ class Jobs final : public Background {
     workers.start();
     return {};
   }
+  /// Every series stays once it was seen, so that a backlog that is gone reads 0.
+  Task<> sample(Loop& loop) override {
+    if (!metrics_) co_return;
+    auto backlog = co_await queue.backlog(loop);
+    if (!backlog) co_return;
+    std::map<std::string, Nanoseconds, std::less<>> oldest;  // by kind: of what is due and has not begun
+    const std::lock_guard lock(sampling_);
+    for (auto* gauge : seen_) gauge->set(0);
+    for (const auto& kind : queue.kinds()) oldest[kind.name] = 0;
+    const auto now = clock_.wall();
+    for (const auto& each : *backlog) {
+      const telemetry::Label labels[] = {{"kind", each.kind}, {"state", to_string(each.state)}};
+      auto& gauge = metrics_->gauge(kBacklog, "Jobs that wait, run or are dead, by kind and state.", labels);
+      gauge.set(each.count);
+      if (std::ranges::find(seen_, &gauge) == seen_.end()) seen_.push_back(&gauge);
+      if (each.state != queue::State::running && !ended(each.state))
+        oldest[each.kind] = std::max(oldest[each.kind], now - each.oldest);
+    }
+    for (const auto& [kind, age] : oldest) {
+      const telemetry::Label labels[] = {{"kind", kind}};
+      metrics_
+          ->gauge("plimsoll_job_oldest_age_seconds",
+                  "How long the oldest job that is due and has not begun has waited.", labels)
+          .set(age / kSecond);
+    }
+  }
   void stop() noexcept override {
     workers.stop();
     workers.wait();
   }
   queue::SqlQueue queue;
   queue::Workers workers;
+
+ private:
+  static constexpr std::string_view kBacklog = "plimsoll_job_backlog";
+  telemetry::Registry* metrics_;
+  const Clock& clock_;
+  std::mutex sampling_;
+  std::vector<telemetry::Gauge*> seen_;
 };
 
 }  // namespace
