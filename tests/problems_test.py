@@ -48,7 +48,7 @@ NEVER_TOLD = {
 
 OPERATIONS = {  # what `faulty_server` does for them
     "answers": "deadline held throttled admitted visited unverified allowed limited shared checked typed negotiated small selected watched cached paid plain streamed",
-    "throws": "broken", "strays": "strayed", "waits": "slow", "calls": "called", "form": "uploaded", "refuses": "dry",
+    "throws": "broken", "strays": "strayed", "waits": "slow", "calls": "called", "form": "uploaded", "refuses": "dry", "starves": "starved",
 }
 
 # Operations whose x-plimsoll has one policy, of which the mode is under test: path, method, x-plimsoll, more members.
@@ -91,7 +91,7 @@ def contract(mode):
     for name, method, extension, more in POLICIES:
         ((policy, options),) = extension.items()
         operation(name, method, {policy: {**options, "mode": mode}}, more)
-    for name, method in (("plain", "get"), ("broken", "get"), ("dry", "get"), ("called", "get"), ("uploaded", "post"), ("streamed", "post")):
+    for name, method in (("plain", "get"), ("broken", "get"), ("starved", "get"), ("dry", "get"), ("called", "get"), ("uploaded", "post"), ("streamed", "post")):
         operation(name, method, {}, {"requestBody": {"content": {"*/*": {}}}} if method == "post" else {})
     paths["/called"]["get"]["x-plimsoll"]["validate"] = paths["/uploaded"]["post"]["x-plimsoll"]["validate"] = {"unknown-query": "ignore", "body": "stream"}
     paths["/streamed"]["post"]["x-plimsoll"]["validate"] = {"body": "stream"}
@@ -132,7 +132,7 @@ authentication:
   failures: 2/hour
 shed: {{concurrency: 4}}
 trusted-proxies: [127.0.0.1]
-limits: {{head-time: 1s, body: 64KiB, drain: 1s}}
+limits: {{head-time: 1s, body: 64KiB, drain: 1s, bodies: 8KiB, bodies-on-disk: 20KiB}}
 jobs:
   refused: {{run: {{http: 'http://127.0.0.1:{port}/422'}}}}
   failed: {{run: {{http: 'http://127.0.0.1:{port}/503'}}, attempts: 1}}
@@ -331,6 +331,10 @@ class Walk:
     @provokes("internal")
     def thrown(self):
         return self.server.get("/broken")
+
+    @provokes("out-of-memory")
+    def starved(self):
+        return self.server.get("/starved")
 
     @provokes("unreachable")
     def nobody_there(self):
@@ -534,6 +538,10 @@ class Walk:
     @provokes("payload-too-large", "validate", "small", lets_pass=False)
     def operation_limit(self):
         return self.server.post("/small", {"a": 1, "b": "more than is taken"})
+
+    @provokes("too-many-bodies", "validate", "checked", lets_pass=False)
+    def more_than_all_bodies_may_take(self):
+        return self.server.post("/checked", {"a": 1, "b": "x" * 40_000})
 
     @provokes("precondition-failed", "conditional", "watched")
     def another_tag(self):

@@ -115,12 +115,7 @@ Result<const Value*> BodyReader::read(std::string_view bytes, BodyKind kind, std
 void BodyReader::judge(const Value& value, const std::string& pointer, Steps& steps,
                        std::vector<FieldError>& errors) const {
   if (media_.validator->valid(value, steps) || steps.exhausted()) return;
-  std::vector<FieldError> found;
-  append_failures(found, "body", pointer, *media_.validator, value, steps);
-  if (steps.exhausted()) std::erase_if(found, [](auto& error) { return error.keyword == schema::kTooComplex.code; });
-  const auto room = kMostErrors - std::min(errors.size(), kMostErrors);
-  if (found.size() > room) found.resize(room);
-  errors.insert(errors.end(), std::make_move_iterator(found.begin()), std::make_move_iterator(found.end()));
+  append_failures(errors, "body", pointer, *media_.validator, value, steps);
 }
 
 Result<Value> BodyReader::lines(std::string_view bytes, Arena& arena) const {

@@ -52,6 +52,7 @@ void append_failures(std::vector<FieldError>& errors, std::string_view in, const
   if (errors.size() >= kMostErrors) return;
   for (auto& failure : validator.failures(value, steps, kMostErrors - errors.size())) {
     if (errors.size() >= kMostErrors) return;
+    if (failure.keyword == schema::kTooComplex.code) continue;  // a refusal of its own
     errors.push_back(field_error(in, prefix, failure));
   }
 }

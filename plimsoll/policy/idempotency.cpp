@@ -3,7 +3,6 @@
 #include "plimsoll/base/digest.hpp"
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/database/wait.hpp"
-#include "plimsoll/exchange/body_memory.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/exchange/unit.hpp"
@@ -54,7 +53,7 @@ class Idempotency final : public Policy {
       config::field<&Options::wait>("wait", "How long a repeated request waits for the first one's answer."),
   };
   static constexpr std::string_view short_form = R"("enum":["required","optional","off"])";
-  static constexpr const Problem* problems[] = {&kMissing, &kInvalid, &kReused, &kInFlight, &kTooManyBodies};
+  static constexpr const Problem* problems[] = {&kMissing, &kInvalid, &kReused, &kInFlight};
   static constexpr Metric metrics[] = {
       {"plimsoll_idempotency_replays_total", "answers", "Answers replayed from a recorded one."}};
 

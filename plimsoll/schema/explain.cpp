@@ -147,7 +147,7 @@ class Explainer {
     if (assessing_) {
       if (&here.value == assessing_->value)
         assessing_->made.other_type |= keyword == "type";
-      else if (here.place.above == assessing_->place)
+      else if (here.place.above == assessing_->place && !here.place.in_array)
         assessing_->made.other_kind |= keyword == "const" || keyword == "enum";
       return false;
     }
@@ -166,7 +166,7 @@ class Explainer {
     evaluated.assign(value.is(Type::object) ? value.object().size() : value.array().size(), false);
     const Here here{node, scope, value, place, evaluated, units};
     const auto& schema = graph_.nodes[node];
-    if (!steps_.spend(1 + schema.keyword_count + evaluated.size() / kNamesAStep)) return false;
+    if (!steps_.spend(1 + (schema.keyword_count + evaluated.size()) / kNamesAStep)) return false;
     if (schema.value->is(Type::boolean)) return schema.value->boolean() || refuse(here);
     bool valid = true;
     for (const auto& keyword : graph_.of(schema)) {

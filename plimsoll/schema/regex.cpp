@@ -176,12 +176,8 @@ struct Regex::Shortcut {
 bool Regex::search(std::string_view text) const { return shortcut_ ? shortcut_->search(text) : run(text); }
 
 bool Regex::search(std::string_view text, Steps& steps) const {
-  constexpr std::size_t kGivenUp = kMatchLimit / 10;
-  if (!steps.spend(1 + text.size() / kBytesAStep)) return false;
-  if (shortcut_) return shortcut_->search(text);
-  if (text.size() <= kUncounted ? run(text) : run_counted(text, steps)) return true;
-  if (exhausted()) steps.spend(kGivenUp);
-  return false;
+  if (text.size() > kUncounted && !steps.spend(text.size() / kBytesAStep)) return false;
+  return shortcut_ ? shortcut_->search(text) : run(text, steps);
 }
 
 Regex::Regex() = default;
@@ -216,6 +212,14 @@ bool Regex::run(std::string_view text) const {
                                  text.size(), 0, PCRE2_NO_UTF_CHECK, mine.data, mine.context);
   if (found < 0 && found != PCRE2_ERROR_NOMATCH) mine.exhausted = true;
   return found >= 0;
+}
+
+bool Regex::run(std::string_view text, Steps& steps) const {
+  constexpr std::size_t kCost = 4, kGivenUp = kMatchLimit / 10;
+  if (!steps.spend(kCost)) return false;
+  if (text.size() <= kUncounted ? run(text) : run_counted(text, steps)) return true;
+  if (exhausted()) steps.spend(kGivenUp);
+  return false;
 }
 
 bool Regex::run_counted(std::string_view text, Steps& steps) const {

@@ -34,6 +34,7 @@ class Regex {
   struct Shortcut;
   Regex();
   bool run(std::string_view text) const;
+  bool run(std::string_view text, Steps& steps) const;
   bool run_counted(std::string_view text, Steps& steps) const;
   std::unique_ptr<Code> code_;
   std::unique_ptr<const Shortcut> shortcut_;

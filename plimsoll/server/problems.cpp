@@ -6,6 +6,7 @@
 #include "plimsoll/client/service.hpp"
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/edge/problems.hpp"
+#include "plimsoll/exchange/body_memory.hpp"
 #include "plimsoll/http/body_problems.hpp"
 #include "plimsoll/http/h1_head.hpp"
 #include "plimsoll/http/multipart.hpp"
@@ -23,7 +24,8 @@ namespace {
 
 /// Problems of the rooms that are no parts.
 constexpr const Problem* kHouse[] = {
-    &kInternal, &kNotFound, &kMethodNotAllowed, &kDeadlineExceeded, &kDraining, &kOutOfMemory, &kBadLogLevel,
+    &kInternal, &kNotFound, &kMethodNotAllowed, &kDeadlineExceeded, &kDraining, &kOutOfMemory, &kTooManyBodies,
+    &kBadLogLevel,
     // For handlers in C++ that read such bodies, or call others, themselves.
     &http::kMultipartMalformed, &http::kMultipartTooLarge, &http::kMultipartStorage, &client::kUnreachable,
     &client::kBadAnswer, &client::kAnswerTooLarge, &database::kUnavailable, &edge::kHeadTooSlow, &edge::kBodyTooSlow,

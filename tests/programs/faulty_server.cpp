@@ -2,10 +2,9 @@
 //
 //   FAULTY="operationId=behaviour …" faulty_server CONTRACT [the options of `plimsoll serve`]
 //
-// Behaviours: `answers` reads the body and says so; `throws`; `refuses` for a reason of its own; `strays` breaks its
-// contract; `waits` rests as long as
-// the query says in milliseconds; `calls` the URL of the query; `form` reads a multipart body into the folder of the
-// query.
+// Behaviours: `answers` reads the body and says so; `throws`; `starves` for want of memory; `refuses` for a reason of
+// its own; `strays` breaks its contract; `waits` rests as long as the query says in milliseconds; `calls` the URL of
+// the query; `form` reads a multipart body into the folder of the query.
 
 #include "plimsoll/async/pause.hpp"
 #include "plimsoll/client/service.hpp"
@@ -39,6 +38,11 @@ Task<Result<Response>> answers(Request& request, Context& context) {
 
 Task<Result<Response>> throws(Request&, Context&) {
   throw std::runtime_error("thrown by a handler");
+  co_return fail(kInternal);
+}
+
+Task<Result<Response>> starves(Request&, Context& context) {
+  context.arena.take(std::size_t{1} << 60);
   co_return fail(kInternal);
 }
 
@@ -91,6 +95,7 @@ int main(int argc, char** argv) {
     const auto id = each.substr(0, at), how = each.substr(at + 1);
     if (how == "answers") application.on(id, answers);
     if (how == "throws") application.on(id, throws);
+    if (how == "starves") application.on(id, starves);
     if (how == "refuses") application.on(id, refuses);
     if (how == "strays") application.on(id, strays);
     if (how == "waits") application.on(id, waits);
