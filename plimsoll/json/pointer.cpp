@@ -1,6 +1,13 @@
 #include "plimsoll/json/pointer.hpp"
 
+#include "plimsoll/base/hash.hpp"
+
+#include <bit>
 #include <charconv>
+#include <cstdint>
+#include <iterator>
+#include <span>
+#include <vector>
 
 namespace plimsoll::json {
 namespace {
@@ -13,11 +20,56 @@ const Value* item(const Value& array, std::string_view token) {
   return &array.array()[index];
 }
 
+/// The members of large objects by name: the references of a document lead through the same few, each reference once
+/// through all their members otherwise. A thread keeps an index of those it has seen last. It only says where to look:
+/// the name there is compared, so that an object that has changed since costs time and nothing else.
+class LargeObjects {
+ public:
+  static constexpr std::size_t kLarge = 64;
+
+  const Value* find(const Value& object, std::string_view name) {
+    const auto members = object.object();
+    auto& index = of(members);
+    const auto mask = index.slots.size() - 1;
+    for (auto at = hash64(name) & mask; index.slots[at] != 0; at = (at + 1) & mask)
+      if (const auto& member = members[index.slots[at] - 1]; member.key == name) return &member.value;
+    return object.find(name);
+  }
+
+ private:
+  struct Index {
+    const Member* members = nullptr;
+    std::size_t size = 0;
+    std::vector<std::uint32_t> slots{};  ///< open addressing: a member's place + 1
+  };
+  Index& of(std::span<const Member> members) {
+    for (auto& index : kept_)
+      if (index.members == members.data() && index.size == members.size()) return index;
+    auto& index = kept_[next_++ % std::size(kept_)];
+    index = {members.data(), members.size(), std::vector<std::uint32_t>(std::bit_ceil(2 * members.size()))};
+    const auto mask = index.slots.size() - 1;
+    for (std::uint32_t i = 0; i < members.size(); ++i) {
+      auto at = hash64(members[i].key) & mask;
+      while (index.slots[at] != 0) at = (at + 1) & mask;
+      index.slots[at] = i + 1;
+    }
+    return index;
+  }
+  Index kept_[4];
+  std::size_t next_ = 0;
+};
+
+const Value* named(const Value& object, std::string_view name) {
+  if (object.object().size() < LargeObjects::kLarge) return object.find(name);
+  static thread_local LargeObjects large;
+  return large.find(object, name);
+}
+
 const Value* step(const Value& from, std::string_view token) {
   if (from.is(Type::array)) return item(from, token);
-  if (!token.contains('~')) return from.find(token);
+  if (!token.contains('~')) return named(from, token);
   const auto name = unescape_token(token);
-  return name ? from.find(*name) : nullptr;
+  return name ? named(from, *name) : nullptr;
 }
 
 }  // namespace
