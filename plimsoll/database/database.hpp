@@ -85,6 +85,16 @@ struct Counts {
   std::uint64_t reads_queued = 0;  ///< on a reader's thread
 };
 
+/// What waits for a database and what it works on at this moment. Cheap: some atomic counters, read from any thread at
+/// any time, without a lock and without a system call. Load shedding counts it as load; metrics show it.
+struct Load {
+  std::int64_t reads_waiting = 0;   ///< in the queue of the reader threads
+  std::int64_t reads_running = 0;   ///< on reader threads; reads on I/O threads are not counted
+  std::int64_t readers = 0;         ///< reader threads: the most that run at the same time
+  std::int64_t writes_waiting = 0;  ///< units and transactions in the queue of the writer
+  std::int64_t writes_running = 0;  ///< units of the commit under way, or 1 for an open transaction
+};
+
 /// A database. Constraint violations are `conflict` (409: unique) or `constraint` (422: not null, check, foreign key,
 /// type) and name the column in the error's fields where the database does; a database that is locked, full, read-only
 /// or gone is `database-unavailable`.
@@ -101,6 +111,7 @@ class Database {
                               RowSink& into) = 0;
   Task<Result<Rows>> read(Loop&, std::string_view sql, std::span<const Cell> parameters, bool quick);
   virtual Counts counts() const = 0;
+  virtual Load load() const noexcept = 0;
   /// Which tables were written when. Kept by whoever commits: the unit of work for the tables its exchange names
   /// (Context::wrote), an implementation for those it sees by itself.
   TableVersions& versions() noexcept { return versions_; }

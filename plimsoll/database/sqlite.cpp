@@ -53,6 +53,12 @@ class Sqlite final : public Database {
     readers_.count(counts);
     return counts;
   }
+  Load load() const noexcept override {
+    Load load;
+    readers_.load(load);
+    writer_.load(load);
+    return load;
+  }
 
  private:
   SqliteReaders readers_;

@@ -22,13 +22,16 @@ struct SqliteReaders::Query final : Ask {
     {
       std::lock_guard lock(readers.mutex_);
       readers.queries_.push_back(this);
+      readers.waiting_.fetch_add(1, std::memory_order_relaxed);
     }
     readers.ready_.notify_one();
   }
   bool withdraw() noexcept override {
     stop_now.store(true, std::memory_order_relaxed);
     std::lock_guard lock(readers.mutex_);
-    return std::erase(readers.queries_, this) != 0;
+    const bool taken_back = std::erase(readers.queries_, this) != 0;
+    if (taken_back) readers.waiting_.fetch_sub(1, std::memory_order_relaxed);
+    return taken_back;
   }
 
   SqliteReaders& readers;
@@ -66,6 +69,8 @@ void SqliteReaders::serve(SqliteConnection& connection) {
     if (queries_.empty()) return;
     auto* query = queries_.front();
     queries_.pop_front();
+    running_.fetch_add(1, std::memory_order_relaxed);
+    waiting_.fetch_sub(1, std::memory_order_relaxed);
     lock.unlock();
     execute(*query, connection);
     lock.lock();
@@ -74,7 +79,8 @@ void SqliteReaders::serve(SqliteConnection& connection) {
 
 void SqliteReaders::execute(Query& query, SqliteConnection& connection) {
   query.result = connection.run(query.sql, query.parameters, &query.into, {.stop = &query.stop_now});
-  query.answer();
+  running_.fetch_sub(1, std::memory_order_relaxed);
+  query.answer();  // gone from here on
 }
 
 Result<SqliteTurnReader*> SqliteReaders::own() {
@@ -117,6 +123,12 @@ void SqliteReaders::count(Counts& counts) const {
   counts.reads_inline = inline_.load(std::memory_order_relaxed);
   counts.reads_moved = moved_.load(std::memory_order_relaxed);
   counts.reads_queued = queued_.load(std::memory_order_relaxed);
+}
+
+void SqliteReaders::load(Load& load) const noexcept {
+  load.reads_waiting = waiting_.load(std::memory_order_relaxed);
+  load.reads_running = running_.load(std::memory_order_relaxed);
+  load.readers = std::max<std::int64_t>(1, options_.readers);
 }
 
 }  // namespace plimsoll::database

@@ -21,6 +21,7 @@ class SqliteReaders {
   Result<> start();
   Task<Result<>> read(Loop& loop, std::string_view sql, std::span<const Cell> parameters, bool quick, RowSink& into);
   void count(Counts& counts) const;
+  void load(Load& load) const noexcept;
   /// How many reads were made on the snapshot of another read of the same turn, or began one for those behind.
   std::uint64_t shared() const { return shared_.load(std::memory_order_relaxed); }
 
@@ -41,6 +42,7 @@ class SqliteReaders {
   std::vector<std::shared_ptr<SqliteTurnReader>> turn_readers_;
   std::vector<std::thread> threads_;
   std::atomic<std::uint64_t> inline_{0}, shared_{0}, moved_{0}, queued_{0};
+  std::atomic<std::int64_t> waiting_{0}, running_{0};
 };
 
 }  // namespace plimsoll::database

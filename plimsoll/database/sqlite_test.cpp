@@ -1,4 +1,5 @@
 #include "plimsoll/database/sqlite.hpp"
+#include "plimsoll/async/pause.hpp"
 #include "plimsoll/database/conformance.hpp"
 #include "plimsoll/database/test_folder.hpp"
 
@@ -136,6 +137,37 @@ TEST_F(Sqlite, ARunningReadEndsWhenItsLineOfWorkIsToldToStop) {
   });
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().problem, &kDeadlineExceeded);
+}
+
+TEST_F(Sqlite, LoadCountsWhatWaitsAndWhatRunsAndNothingAfterwards) {
+  constexpr std::string_view kEndless =
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT count(*) FROM n";
+  const auto readers = database->load().readers;
+  const auto more = 3;
+  Loop loop;
+  std::vector<Scope> scopes(static_cast<std::size_t>(readers + more));
+  auto endless = [&](Scope& scope) -> Task<> {
+    auto rows = co_await in(scope, database->read(loop, kEndless, {}, false));
+    EXPECT_FALSE(rows);
+  };
+  auto watch = [&]() -> Task<> {
+    for (bool rested = true; rested && database->load().reads_running < readers;)
+      rested = co_await plimsoll::pause(loop, kMillisecond);
+    EXPECT_EQ(database->load().reads_waiting, more);
+    for (auto& scope : scopes) scope.stop(Stop::client_gone);
+  };
+  std::vector<Scope> outer(scopes.size() + 1);
+  for (std::size_t i = 0; i < scopes.size(); ++i) loop.spawn(outer[i], endless(scopes[i]));
+  loop.spawn(outer.back(), watch());
+  loop.run();
+  wait_for([&](Loop& own) -> Task<Result<>> {
+    auto transaction = co_await database->begin(own);
+    EXPECT_EQ(database->load().writes_running, 1);
+    auto ended = co_await (*transaction)->end(false);
+    co_return ended;
+  });
+  const auto load = database->load();
+  EXPECT_EQ(load.reads_waiting + load.reads_running + load.writes_waiting + load.writes_running, 0);
 }
 
 TEST_F(Sqlite, ReadsCannotWrite) {

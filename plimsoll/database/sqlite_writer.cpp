@@ -36,13 +36,14 @@ struct SqliteWriter::Unit final : Ask {
     {
       std::lock_guard lock(writer.mutex_);
       writer.units_.push_back(this);
+      writer.waiting_.fetch_add(1, std::memory_order_relaxed);
       wake = writer.units_.size() >= writer.wake_at_;
     }
     if (wake) writer.ready_.notify_one();
   }
   bool withdraw() noexcept override {
     std::lock_guard lock(writer.mutex_);
-    return std::erase(writer.units_, this) != 0;
+    return writer.taken_back(std::erase(writer.units_, this) != 0);
   }
 
   SqliteWriter& writer;
@@ -68,12 +69,13 @@ struct SqliteWriter::Opening final : Ask {
     {
       std::lock_guard lock(writer.mutex_);
       writer.openings_.push_back(this);
+      writer.waiting_.fetch_add(1, std::memory_order_relaxed);
     }
     writer.ready_.notify_one();
   }
   bool withdraw() noexcept override {
     std::lock_guard lock(writer.mutex_);
-    return std::erase(writer.openings_, this) != 0;
+    return writer.taken_back(std::erase(writer.openings_, this) != 0);
   }
 
   SqliteWriter& writer;
@@ -168,6 +170,21 @@ void SqliteWriter::ended(bool committed) {
   connection_->forget_written();
 }
 
+void SqliteWriter::load(Load& load) const noexcept {
+  load.writes_waiting = waiting_.load(std::memory_order_relaxed);
+  load.writes_running = running_.load(std::memory_order_relaxed);
+}
+
+void SqliteWriter::begun(std::int64_t units) {
+  running_.store(units, std::memory_order_relaxed);
+  waiting_.fetch_sub(units, std::memory_order_relaxed);
+}
+
+bool SqliteWriter::taken_back(bool found) {
+  if (found) waiting_.fetch_sub(1, std::memory_order_relaxed);
+  return found;
+}
+
 SqliteWriter::~SqliteWriter() {
   {
     std::lock_guard lock(mutex_);
@@ -201,6 +218,7 @@ void SqliteWriter::serve() {
       units_.pop_front();
     }
     if (!units.empty()) {
+      begun(static_cast<std::int64_t>(units.size()));
       lock.unlock();
       commit_together(units);
       units.clear();
@@ -209,10 +227,12 @@ void SqliteWriter::serve() {
     if (openings_.empty()) continue;
     auto* opening = openings_.front();
     openings_.pop_front();
+    begun(1);
     auto lease = opening->lease;
     lock.unlock();
     opening->result = begin_now();
     const bool open = opening->result.has_value();
+    if (!open) running_.store(0, std::memory_order_relaxed);
     opening->answer();  // gone from here on
     lock.lock();
     if (open) hold(std::move(lease), lock);
@@ -286,6 +306,7 @@ void SqliteWriter::commit_together(std::vector<Unit*>& units) {
   }
   if (group) commits_.fetch_add(1, std::memory_order_relaxed);
   units_done_.fetch_add(run, std::memory_order_relaxed);
+  running_.store(0, std::memory_order_relaxed);
   for (auto* unit : std::span(units).subspan(run)) unit->ended = true;  // never begun
   for (auto* unit : units) answer(*unit, group);
 }
@@ -320,6 +341,7 @@ void SqliteWriter::hold(std::shared_ptr<Lease> lease, std::unique_lock<std::mute
     ends = statement->kind == Statement::Kind::commit || statement->kind == Statement::Kind::roll_back;
     execute(*statement);
     if (ends && !connection_->idle()) (void)connection_->run("ROLLBACK", {}, nullptr);
+    if (ends) running_.store(0, std::memory_order_relaxed);
     if (ends) this->ended(statement->kind == Statement::Kind::commit && statement->result.has_value());
     statement->answer();  // gone from here on
     lock.lock();
@@ -328,6 +350,7 @@ void SqliteWriter::hold(std::shared_ptr<Lease> lease, std::unique_lock<std::mute
   lock.unlock();
   if (!connection_->idle()) (void)connection_->run("ROLLBACK", {}, nullptr);
   ended(false);
+  running_.store(0, std::memory_order_relaxed);
   lock.lock();
 }
 

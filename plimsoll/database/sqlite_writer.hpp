@@ -24,6 +24,7 @@ class SqliteWriter {
   Task<Result<>> write(Loop& loop, Work work);
   Task<Result<std::unique_ptr<Transaction>>> begin(Loop& loop);
   std::uint64_t commits() const { return commits_.load(std::memory_order_relaxed); }
+  void load(Load& load) const noexcept;
   std::uint64_t units() const { return units_done_.load(std::memory_order_relaxed); }
 
  private:
@@ -46,6 +47,9 @@ class SqliteWriter {
   void execute(Statement& statement);
 
   void ended(bool committed);
+  /// Both keep the counters of `load`, under the lock: work has left the queue, to be done or because nobody waits.
+  void begun(std::int64_t units);
+  bool taken_back(bool found);
 
   std::unique_ptr<SqliteConnection> connection_;
   TableVersions& versions_;
@@ -59,6 +63,7 @@ class SqliteWriter {
   std::deque<Opening*> openings_;
   bool closing_ = false;
   std::atomic<std::uint64_t> commits_{0}, units_done_{0};
+  std::atomic<std::int64_t> waiting_{0}, running_{0};
   std::thread thread_;
 };
 
