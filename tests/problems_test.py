@@ -106,6 +106,8 @@ def contract(mode):
     operation("addThings", "post", {"table": "things", "batch": {"create": {"max": 2}}}, {"requestBody": listed}, "/things/batch")
     paths["/things/{id}"] = {"parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "integer"}}]}
     operation("getThing", "get", {"table": "things"}, {}, "/things/{id}")
+    paths["/brief/{id}"] = paths["/things/{id}"].copy()
+    operation("getThingBriefly", "get", {"table": "things", "budgets": {"response": "1KiB"}}, {}, "/brief/{id}")
     operation("putThing", "put", {"table": "things"}, {"requestBody": any_object}, "/things/{id}")
     for name in ("refused", "failed", "done"):
         operation(name, "post", {"job": name}, {"responses": {"202": {"description": "accepted"}}}, f"/jobs/{name}")
@@ -125,7 +127,7 @@ def contract(mode):
 
 
 CONFIG = """
-database: {{url: 'sqlite:walk.db', busy: 50ms}}
+database: {{url: 'sqlite:walk.db', busy: 50ms, queue: 1}}
 authentication:
   bearer: {{issuer: us, audience: walk, jwks: keys.json}}
   remote: {{issuer: them, audience: walk, jwks: 'http://127.0.0.1:{port}/no-keys'}}
@@ -413,6 +415,29 @@ class Walk:
             return self.server.post("/things", {"name": "lost"})
         finally:
             os.rename(aside, place)
+
+    @provokes("response-too-large")
+    def long_row(self):
+        made = self.server.post("/things", {"name": "x" * 2000}).json()["id"]
+        return self.server.get(f"/brief/{made}")
+
+    @provokes("database-busy")
+    def full_queue(self):
+        """Somebody else holds the database: one write waits for it, one for the writer, and there is no room for a third."""
+        holder = sqlite3.connect(self.folder / "walk.db", isolation_level=None)
+        self.test.addCleanup(holder.close)
+
+        def refused():
+            lines = [self.line().post(b"/things", b'{"name":"%d"}' % i, 12) for i in range(3)]
+            answers = [line.answer() for line in lines]
+            self.close_lines()
+            return next((answer for answer in answers if answer.json().get("code") == "database-busy"), None)
+
+        holder.execute("BEGIN IMMEDIATE")
+        try:
+            return harness.until(refused, "a write is refused")
+        finally:
+            holder.execute("ROLLBACK")
 
     # Jobs.
 

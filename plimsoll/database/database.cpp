@@ -2,7 +2,7 @@
 
 namespace plimsoll::database {
 
-void RowKeeper::row(std::span<const Field> fields) {
+bool RowKeeper::row(std::span<const Field> fields) {
   auto& row = rows.emplace_back();
   row.reserve(fields.size());
   for (const auto& field : fields)
@@ -14,11 +14,24 @@ void RowKeeper::row(std::span<const Field> fields) {
             row.emplace_back(value);
         },
         field);
+  return true;
+}
+
+namespace {
+
+constexpr Reading kQuick{.quick = true, .order = ReadClass::key};
+constexpr Reading kSlow{.quick = false, .order = ReadClass::list};
+
+}  // namespace
+
+PLIMSOLL_FORWARDS Task<Result<>> Database::read(Loop& loop, std::string_view sql, std::span<const Cell> parameters,
+                                                bool quick, RowSink& into) {
+  return read(loop, sql, parameters, quick ? kQuick : kSlow, into);
 }
 
 Task<Result<Rows>> Database::read(Loop& loop, std::string_view sql, std::span<const Cell> parameters, bool quick) {
   RowKeeper keeper;
-  auto done = co_await read(loop, sql, parameters, quick, keeper);
+  auto done = co_await read(loop, sql, parameters, quick ? kQuick : kSlow, keeper);
   if (!done) co_return std::unexpected(std::move(done).error());
   co_return std::move(keeper.rows);
 }

@@ -24,8 +24,21 @@ inline constexpr Problem kConflict{"conflict", 409, "The data says otherwise",
 inline constexpr Problem kConstraint{"constraint", 422, "The data breaks a rule of the database",
                                      "Correct the fields named and send it again."};
 
+inline constexpr Problem kResponseTooLarge{
+    "response-too-large", 400, "The response would be larger than allowed",
+    "Request less: name the members you need in `fields`, embed fewer tables, or use a smaller `limit`."};
+inline constexpr Problem kBusy{"database-busy", 503, "The database has too much work waiting",
+                               "Repeat the request after Retry-After.", true};
+
+/// Too many wait already.
+inline Error busy() {
+  Error error{&kBusy};
+  error.more().retry_after = 1;
+  return error;
+}
+
 /// All a database can refuse with.
-inline constexpr const Problem* kProblems[] = {&kUnavailable, &kConflict, &kConstraint};
+inline constexpr const Problem* kProblems[] = {&kUnavailable, &kConflict, &kConstraint, &kResponseTooLarge, &kBusy};
 
 using Cell = std::variant<std::monostate, std::int64_t, double, std::string>;
 using Rows = std::vector<std::vector<Cell>>;
@@ -38,7 +51,8 @@ class RowSink {
  public:
   /// Before the first row, and again where a read starts over: forget what came before.
   virtual void begin() = 0;
-  virtual void row(std::span<const Field> fields) = 0;
+  /// False: enough, the read ends here and has succeeded.
+  virtual bool row(std::span<const Field> fields) = 0;
 
  protected:
   ~RowSink() = default;
@@ -48,7 +62,7 @@ class RowSink {
 class RowKeeper final : public RowSink {
  public:
   void begin() override { rows.clear(); }
-  void row(std::span<const Field> fields) override;
+  bool row(std::span<const Field> fields) override;
   Rows rows;
 };
 
@@ -76,13 +90,39 @@ class Transaction : public Session {
   virtual Task<Result<>> end(bool commit) = 0;
 };
 
+/// How much the reads of one exchange may give: rows, those embedded in others included, and bytes of the text that is
+/// made of embedded rows. A read that would exceed it ends with `response-too-large`, while it reads; what a read used
+/// is taken off `rows` when it has ended. A read that ended so has given only rows that are whole.
+struct ReadBudget {
+  std::int64_t rows = INT64_MAX;
+  std::int64_t bytes = INT64_MAX;
+};
+
+/// Which reads go first where reads wait: those of a row before those of a page, these before searches and counts.
+enum class ReadClass : std::uint8_t { key, list, search };
+
+/// How a read is scheduled, and what it may cost.
+struct Reading {
+  /// The plan knows it to be short (a key, an indexed page): it may run where it stands, under a step budget.
+  bool quick = false;
+  ReadClass order = ReadClass::list;
+  /// Who pays: the subject of the caller, or where nobody is authenticated the hash of the client's address. Callers
+  /// of one class take turns. All empty: the server itself.
+  std::string_view tenant{}, scheme{}, subject{};
+  std::uint64_t site = 0;
+  ReadBudget* budget = nullptr;  ///< null: none
+};
+
 /// What a database has done so far, for metrics and tests.
 struct Counts {
-  std::uint64_t commits = 0;       ///< of units and transactions
-  std::uint64_t units = 0;         ///< pieces of work, several to a commit
-  std::uint64_t reads_inline = 0;  ///< on the thread that asked
-  std::uint64_t reads_moved = 0;   ///< begun inline, over budget, run again on a reader's thread
-  std::uint64_t reads_queued = 0;  ///< on a reader's thread
+  std::uint64_t commits = 0;         ///< of units and transactions
+  std::uint64_t units = 0;           ///< pieces of work, several to a commit
+  std::uint64_t reads_inline = 0;    ///< on the thread that asked
+  std::uint64_t reads_moved = 0;     ///< begun inline, over budget, run again on a reader's thread
+  std::uint64_t reads_queued = 0;    ///< on a reader's thread
+  std::uint64_t reads_refused = 0;   ///< too many waited for a reader's thread
+  std::uint64_t writes_refused = 0;  ///< too many waited for the writer
+  std::uint64_t writes_ended = 0;    ///< took the writer for longer than allowed and were rolled back
 };
 
 /// What waits for a database and what it works on at this moment. Cheap: some atomic counters, read from any thread at
@@ -105,10 +145,12 @@ class Database {
   /// the commit.
   virtual Task<Result<>> write(Loop&, Work work) = 0;
   virtual Task<Result<std::unique_ptr<Transaction>>> begin(Loop&) = 0;
-  /// A read outside any transaction: sees every commit acknowledged before. `quick`: the plan knows it to be short (a
-  /// key, an indexed page), and it may run where it stands, under a step budget.
-  virtual Task<Result<>> read(Loop&, std::string_view sql, std::span<const Cell> parameters, bool quick,
+  /// A read outside any transaction: sees every commit acknowledged before. It ends when its exchange is told to stop.
+  /// `reading` outlives the wait.
+  virtual Task<Result<>> read(Loop&, std::string_view sql, std::span<const Cell> parameters, const Reading& reading,
                               RowSink& into) = 0;
+  /// The same for the server's own reads, and those of a program.
+  Task<Result<>> read(Loop&, std::string_view sql, std::span<const Cell> parameters, bool quick, RowSink& into);
   Task<Result<Rows>> read(Loop&, std::string_view sql, std::span<const Cell> parameters, bool quick);
   virtual Counts counts() const = 0;
   virtual Load load() const noexcept = 0;

@@ -20,7 +20,13 @@ constexpr config::Field kFields[] = {
     field<&SqliteOptions::synchronous>(
         "synchronous",
         "`full`: an acknowledged write survives a power failure. `normal`: only a crash of the process."),
-    field<&SqliteOptions::readers>("readers", "Threads for reads that are not known to be short."),
+    field<&SqliteOptions::readers>("readers",
+                                   "Threads for reads that are not known to be short. One caller has at most half of "
+                                   "them, and searches and counts "
+                                   "leave one free."),
+    field<&SqliteOptions::queue>("queue",
+                                 "The most reads, and the most writes, that wait for a thread; beyond it the response "
+                                 "is 503 `database-busy`."),
     field<&SqliteOptions::cache>("cache", "Memory for pages, per connection."),
     field<&SqliteOptions::checkpoint>("checkpoint", "Size of the log at which it is written back into the file."),
     field<&SqliteOptions::busy>("busy", "How long to wait for another process that writes."),
@@ -44,9 +50,9 @@ class Sqlite final : public Database {
   PLIMSOLL_FORWARDS Task<Result<std::unique_ptr<Transaction>>> begin(Loop& loop) override {
     return writer_.begin(loop);
   }
-  PLIMSOLL_FORWARDS Task<Result<>> read(Loop& loop, std::string_view sql, std::span<const Cell> parameters, bool quick,
-                                        RowSink& into) override {
-    return readers_.read(loop, sql, parameters, quick, into);
+  PLIMSOLL_FORWARDS Task<Result<>> read(Loop& loop, std::string_view sql, std::span<const Cell> parameters,
+                                        const Reading& reading, RowSink& into) override {
+    return readers_.read(loop, sql, parameters, reading, into);
   }
   Counts counts() const override {
     Counts counts{.commits = writer_.commits(), .units = writer_.units()};

@@ -16,7 +16,8 @@ struct SqliteOptions {
 
   std::string path = "plimsoll.db";
   Synchronous synchronous = Synchronous::full;
-  std::int64_t readers = 2;
+  std::int64_t readers = 4;
+  std::int64_t queue = 1'024;
   config::Size cache = config::mebibytes(16);
   config::Size checkpoint = config::mebibytes(16);
   config::Duration busy = config::seconds(2);

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdlib>
+#include <cstring>
 
 namespace plimsoll::database {
 namespace {
@@ -90,6 +92,56 @@ std::string_view pragma_of(SqliteOptions::Synchronous how) {
   }
 }
 
+/// The text of rows embedded in another, as a JSON array: what the aggregate below gathers.
+struct RowsText {
+  char* text;
+  std::size_t size, room;
+
+  bool add(const char* more, std::size_t length) {
+    const auto needed = size + length + 2;
+    if (needed > room) {
+      auto* grown = static_cast<char*>(std::realloc(text, std::max<std::size_t>(needed * 2, 256)));
+      if (!grown) return false;
+      text = grown;
+      room = std::max<std::size_t>(needed * 2, 256);
+    }
+    text[size] = size ? ',' : '[';
+    std::memcpy(text + size + 1, more, length);
+    size += length + 1;
+    return true;
+  }
+};
+
+/// False: the budget is spent, and the statement has been told to end.
+bool count_row(sqlite3_context* context, sqlite3_value** values) {
+  auto& embedded = *static_cast<EmbeddedRows*>(sqlite3_user_data(context));
+  const auto level = static_cast<std::size_t>(std::max(1, sqlite3_value_int(values[0])));
+  if (embedded.row(level, sqlite3_value_bytes(values[1]))) return true;
+  sqlite3_result_error(context, "more rows than allowed", -1);
+  return false;
+}
+
+/// `plimsoll_row(level, json)`: the text itself, counted.
+void one_row(sqlite3_context* context, int, sqlite3_value** values) {
+  if (count_row(context, values)) sqlite3_result_value(context, values[1]);
+}
+
+/// `plimsoll_rows(level, json)`: an aggregate, the texts as one JSON array, each counted as it comes.
+void add_row(sqlite3_context* context, int, sqlite3_value** values) {
+  if (!count_row(context, values)) return;
+  auto* rows = static_cast<RowsText*>(sqlite3_aggregate_context(context, sizeof(RowsText)));
+  const auto* text = reinterpret_cast<const char*>(sqlite3_value_text(values[1]));
+  if (!rows || !text || !rows->add(text, static_cast<std::size_t>(sqlite3_value_bytes(values[1]))))
+    sqlite3_result_error_nomem(context);
+}
+void all_rows(sqlite3_context* context) {
+  auto* rows = static_cast<RowsText*>(sqlite3_aggregate_context(context, 0));
+  if (!rows || !rows->text) return sqlite3_result_text(context, "[]", 2, SQLITE_STATIC);
+  rows->text[rows->size] = ']';  // `add` has left room for it
+  sqlite3_result_text64(context, rows->text, rows->size + 1, std::free, SQLITE_UTF8);
+  *rows = {};
+}
+
 int bind(sqlite3_stmt* statement, int index, const Cell& cell) {
   if (auto* text = std::get_if<std::string>(&cell))
     return sqlite3_bind_text64(statement, index, text->data(), text->size(), SQLITE_STATIC, SQLITE_UTF8);
@@ -111,6 +163,12 @@ Field field_at(sqlite3_stmt* statement, int column) {
 }
 
 }  // namespace
+
+void add_row_functions(sqlite3* db, EmbeddedRows& embedded) {
+  constexpr int kPure = SQLITE_UTF8 | SQLITE_INNOCUOUS;
+  sqlite3_create_function_v2(db, "plimsoll_row", 2, kPure, &embedded, one_row, nullptr, nullptr, nullptr);
+  sqlite3_create_function_v2(db, "plimsoll_rows", 2, kPure, &embedded, nullptr, add_row, all_rows, nullptr);
+}
 
 std::uint32_t pages_of(config::Size size) {
   return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(size.bytes / 4096, 1, 1u << 30));
@@ -157,6 +215,7 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteOpt
   if (role == Role::writer) sqlite3_set_authorizer(db, authorize, made.get());
   sqlite3_create_collation(db, "decimal", SQLITE_UTF8, nullptr, collation<compare_decimals>);
   sqlite3_create_collation(db, "instant", SQLITE_UTF8, nullptr, collation<compare_instants>);
+  add_row_functions(db, made->embedded_);
   // Shadow tables stay as FTS5 wrote them, and a double-quoted typo is no text. The schema is trusted: triggers write
   // to FTS5's tables.
   sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
@@ -198,8 +257,14 @@ void SqliteConnection::add(std::vector<std::string>& tables, std::string_view ta
 /// Allows everything; it is SQLite's way of telling which tables a statement writes.
 int SqliteConnection::authorize(void* self, int action, const char* table, const char*, const char*, const char*) {
   const bool writes = action == SQLITE_INSERT || action == SQLITE_UPDATE || action == SQLITE_DELETE;
-  if (writes && table && !std::string_view(table).starts_with("sqlite_"))
-    add(*static_cast<SqliteConnection*>(self)->compiled_, table);
+  auto& connection = *static_cast<SqliteConnection*>(self);
+  if (!writes || !table || std::string_view(table).starts_with("sqlite_")) return SQLITE_OK;
+  try {  // SQLite's frames know no exceptions
+    add(*connection.compiled_, table);
+  } catch (const std::bad_alloc&) {
+    connection.out_of_memory_ = true;
+    return SQLITE_DENY;
+  }
   return SQLITE_OK;
 }
 
@@ -215,6 +280,7 @@ Result<sqlite3_stmt*> SqliteConnection::prepare(std::string_view sql) {
   const int code =
       sqlite3_prepare_v3(db_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &statement, &rest);
   compiled_ = &written_;
+  if (std::exchange(out_of_memory_, false)) throw std::bad_alloc{};
   if (code != SQLITE_OK) return std::unexpected(error_now(sql));
   if (!statement) return fail(kInternal, "no statement");
   if (sql.substr(static_cast<std::size_t>(rest - sql.data())).find_first_not_of(" \t\r\n;") != sql.npos) {
@@ -226,8 +292,19 @@ Result<sqlite3_stmt*> SqliteConnection::prepare(std::string_view sql) {
     sqlite3_finalize(kept_.back().statement);
     kept_.pop_back();
   }
-  kept_.push_front({std::string(sql), statement, std::move(writes)});
-  by_sql_.emplace(kept_.front().sql, kept_.begin());
+  try {
+    kept_.push_front({std::string(sql), statement, std::move(writes)});
+  } catch (...) {
+    sqlite3_finalize(statement);
+    throw;
+  }
+  try {
+    by_sql_.emplace(kept_.front().sql, kept_.begin());
+  } catch (...) {
+    kept_.pop_front();
+    sqlite3_finalize(statement);
+    throw;
+  }
   return statement;
 }
 
@@ -238,6 +315,15 @@ Error SqliteConnection::error_now(std::string_view sql) const {
 }
 
 Result<> SqliteConnection::run(std::string_view sql, std::span<const Cell> parameters, RowSink* into, StepLimit limit) {
+  try {
+    return run_now(sql, parameters, into, limit);
+  } catch (const std::bad_alloc&) {
+    return fail(kUnavailable);  // without a cause, which would take memory too
+  }
+}
+
+Result<> SqliteConnection::run_now(std::string_view sql, std::span<const Cell> parameters, RowSink* into,
+                                   const StepLimit& limit) {
   if (role_ == Role::reader && idle() && gone())
     return std::unexpected(Error{&kUnavailable}.because("sqlite: the database file was moved or deleted"));
   auto prepared = prepare(sql);
@@ -258,6 +344,14 @@ Result<> SqliteConnection::run(std::string_view sql, std::span<const Cell> param
     if (bind(statement, static_cast<int>(i) + 1, parameters[i]) != SQLITE_OK) return std::unexpected(error_now(sql));
   limit_ = limit;
   spent_ = 0;
+  embedded_.begin(limit.budget);
+  struct Charge {
+    const EmbeddedRows& embedded;
+    ReadBudget* budget;
+    ~Charge() {
+      if (budget) budget->rows = std::max<std::int64_t>(0, budget->rows - embedded.rows());
+    }
+  } charge{embedded_, limit.budget};
   if (into) into->begin();
   const int columns = sqlite3_column_count(statement);
   constexpr int kFew = 64;
@@ -268,10 +362,12 @@ Result<> SqliteConnection::run(std::string_view sql, std::span<const Cell> param
   for (;;) {
     const int code = sqlite3_step(statement);
     if (code == SQLITE_DONE) return {};
-    if (code != SQLITE_ROW) return std::unexpected(error_now(sql));
+    if (code != SQLITE_ROW)
+      return embedded_.too_large() ? std::unexpected(Error{&kResponseTooLarge}) : std::unexpected(error_now(sql));
+    if (!embedded_.row()) return fail(kResponseTooLarge);
     if (!into) continue;
     for (int c = 0; c < columns; ++c) fields[c] = field_at(statement, c);
-    into->row({fields, static_cast<std::size_t>(columns)});
+    if (!into->row({fields, static_cast<std::size_t>(columns)})) return {};
   }
 }
 

@@ -3,6 +3,8 @@
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/database/sqlite.hpp"
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <list>
@@ -22,7 +24,50 @@ inline constexpr Problem kOverBudget{"over-budget", 500, "The read takes more st
 struct StepLimit {
   std::int64_t steps = 0;                   ///< of SQLite's virtual machine, to the thousand; 0: any number
   const std::atomic<bool>* stop = nullptr;  ///< asked to end
+  ReadBudget* budget = nullptr;             ///< what the rows may be; null: anything
 };
+
+/// What the rows of a statement have come to. Embedded rows are counted by the SQL functions through which their text
+/// goes (`plimsoll_rows`, `plimsoll_row`), so that a statement ends before it has made more text than allowed.
+class EmbeddedRows {
+ public:
+  static constexpr std::size_t kLevels = 8;  ///< more than lists can nest
+
+  void begin(const ReadBudget* budget) {
+    *this = {};
+    if (budget) budget_ = *budget;
+  }
+  /// A row of the statement itself: all text below it is part of it.
+  bool row() {
+    open_ = {};
+    return count();
+  }
+  /// A row of `level` (1: embedded in rows of the statement), as text: what was made below it is part of it.
+  bool row(std::size_t level, std::int64_t bytes) {
+    level = std::min(level, kLevels - 1);
+    open_[level] += bytes;
+    std::int64_t all = 0;
+    for (std::size_t i = 0; i < kLevels; ++i) all += i <= level ? open_[i] : open_[i] = 0;
+    too_large_ |= all > budget_.bytes;
+    return count();
+  }
+  bool too_large() const { return too_large_; }
+  std::int64_t rows() const { return rows_; }
+
+ private:
+  bool count() {
+    too_large_ |= ++rows_ > budget_.rows;
+    return !too_large_;
+  }
+  ReadBudget budget_{};
+  std::int64_t rows_ = 0;
+  std::array<std::int64_t, kLevels> open_{};  ///< text of each level that is not yet part of a row above it
+  bool too_large_ = false;
+};
+
+/// Adds `plimsoll_row(level, json)`, the text itself, and `plimsoll_rows(level, json)`, the texts of a group as a JSON
+/// array, which count into `embedded`.
+void add_row_functions(sqlite3* db, EmbeddedRows& embedded);
 
 /// One connection to a SQLite file, used by one thread at a time, with the statements it has prepared.
 class SqliteConnection {
@@ -32,7 +77,8 @@ class SqliteConnection {
   ~SqliteConnection();
   SqliteConnection(const SqliteConnection&) = delete;
 
-  /// Runs one statement to its end. `into` may be null.
+  /// Runs one statement to its end. `into` may be null. Where memory is not to be had it is `database-unavailable`, and
+  /// the connection goes on.
   Result<> run(std::string_view sql, std::span<const Cell> parameters, RowSink* into, StepLimit limit = {});
   /// Statements without parameters, several of them, result ignored. Inside a transaction none may end it.
   Result<> script(std::string_view sql);
@@ -55,6 +101,7 @@ class SqliteConnection {
   };
   /// Readers: the file was moved or deleted. Asks the file system twice a second at most.
   bool gone();
+  Result<> run_now(std::string_view sql, std::span<const Cell> parameters, RowSink* into, const StepLimit& limit);
   Result<sqlite3_stmt*> prepare(std::string_view sql);
   Error error_now(std::string_view sql) const;
   static int progress(void* self);
@@ -72,6 +119,8 @@ class SqliteConnection {
   std::vector<std::string>* compiled_ = &written_;  ///< where the tables of what is being compiled go
   StepLimit limit_{};
   std::int64_t spent_ = 0;
+  EmbeddedRows embedded_;
+  bool out_of_memory_ = false;  ///< in a call-back of SQLite
 };
 
 /// Pages of a size, at least one: how SQLite counts its log.

@@ -1,5 +1,7 @@
 #include "plimsoll/database/sqlite_readers.hpp"
 
+#include "plimsoll/base/hash.hpp"
+
 namespace plimsoll::database {
 namespace {
 
@@ -13,35 +15,59 @@ struct Own {
 };
 thread_local std::vector<Own> owned;
 
+std::uint64_t caller_of(const Reading& reading) {
+  if (reading.subject.empty() && reading.tenant.empty()) return reading.site;
+  const auto of = [](std::string_view text, std::uint64_t before) {
+    return (hash64(text) ^ before) * 0x9e3779b97f4a7c15ULL;
+  };
+  return of(reading.subject, of(reading.scheme, of(reading.tenant, 0))) | 1;
+}
+
 }  // namespace
 
-struct SqliteReaders::Query final : Ask {
-  Query(SqliteReaders& readers, Loop& loop, std::string_view sql, std::span<const Cell> parameters, RowSink& into)
-      : Ask(loop), readers(readers), sql(sql), parameters(parameters), into(into) {}
+struct SqliteReaders::Query final : Ask, FairQueue::Entry {
+  Query(SqliteReaders& readers, Loop& loop, std::string_view sql, std::span<const Cell> parameters,
+        const Reading& reading, RowSink& into)
+      : Ask(loop), readers(readers), sql(sql), parameters(parameters), budget(reading.budget), into(into) {
+    order = reading.order;
+    caller = caller_of(reading);
+  }
   void hand_over() override {
+    Query* refused;
     {
       std::lock_guard lock(readers.mutex_);
-      readers.queries_.push_back(this);
-      readers.waiting_.fetch_add(1, std::memory_order_relaxed);
+      refused = static_cast<Query*>(readers.queries_.push(*this));
+      readers.waiting_.store(static_cast<std::int64_t>(readers.queries_.size()), std::memory_order_relaxed);
     }
-    readers.ready_.notify_one();
+    if (refused != this) readers.ready_.notify_one();
+    if (refused) refused->refuse();  // perhaps this one, which is then gone
   }
   bool withdraw() noexcept override {
     stop_now.store(true, std::memory_order_relaxed);
     std::lock_guard lock(readers.mutex_);
-    const bool taken_back = std::erase(readers.queries_, this) != 0;
-    if (taken_back) readers.waiting_.fetch_sub(1, std::memory_order_relaxed);
-    return taken_back;
+    const bool waited = readers.queries_.remove(*this);
+    readers.waiting_.store(static_cast<std::int64_t>(readers.queries_.size()), std::memory_order_relaxed);
+    return waited;
+  }
+  void refuse() {
+    readers.refused_.fetch_add(1, std::memory_order_relaxed);
+    result = std::unexpected(busy());
+    answer();
   }
 
   SqliteReaders& readers;
   std::string_view sql;
   std::span<const Cell> parameters;
+  ReadBudget* budget;
   RowSink& into;
   std::atomic<bool> stop_now{false};
 };
 
-SqliteReaders::SqliteReaders(const SqliteOptions& options) : options_(options), id_(next_id++) {}
+SqliteReaders::SqliteReaders(const SqliteOptions& options)
+    : options_(options),
+      id_(next_id++),
+      queries_(static_cast<std::size_t>(std::max<std::int64_t>(1, options.readers)),
+               static_cast<std::size_t>(std::max<std::int64_t>(1, options.queue))) {}
 
 Result<> SqliteReaders::start() {
   for (std::int64_t i = 0; i < std::max<std::int64_t>(1, options_.readers); ++i) {
@@ -65,22 +91,26 @@ SqliteReaders::~SqliteReaders() {
 
 void SqliteReaders::serve(SqliteConnection& connection) {
   for (std::unique_lock lock(mutex_);;) {
-    ready_.wait(lock, [&] { return closing_ || !queries_.empty(); });
-    if (queries_.empty()) return;
-    auto* query = queries_.front();
-    queries_.pop_front();
+    Query* query = nullptr;
+    ready_.wait(lock, [&] {
+      query = static_cast<Query*>(queries_.take());
+      return query || closing_;
+    });
+    if (!query) return;
     running_.fetch_add(1, std::memory_order_relaxed);
-    waiting_.fetch_sub(1, std::memory_order_relaxed);
+    waiting_.store(static_cast<std::int64_t>(queries_.size()), std::memory_order_relaxed);
+    const auto order = query->order;
+    const auto caller = query->caller;
     lock.unlock();
-    execute(*query, connection);
+    query->result = connection.run(query->sql, query->parameters, &query->into,
+                                   {.stop = &query->stop_now, .budget = query->budget});
+    lock.lock();
+    queries_.ended(order, caller);  // before anybody is answered: what it asks next is not held against it
+    running_.fetch_sub(1, std::memory_order_relaxed);
+    lock.unlock();
+    query->answer();  // gone from here on
     lock.lock();
   }
-}
-
-void SqliteReaders::execute(Query& query, SqliteConnection& connection) {
-  query.result = connection.run(query.sql, query.parameters, &query.into, {.stop = &query.stop_now});
-  running_.fetch_sub(1, std::memory_order_relaxed);
-  query.answer();  // gone from here on
 }
 
 Result<SqliteTurnReader*> SqliteReaders::own() {
@@ -98,12 +128,13 @@ Result<SqliteTurnReader*> SqliteReaders::own() {
   return reader;
 }
 
-Task<Result<>> SqliteReaders::read(Loop& loop, std::string_view sql, std::span<const Cell> parameters, bool quick,
-                                   RowSink& into) {
-  if (quick && options_.inline_steps > 0) {
+Task<Result<>> SqliteReaders::read(Loop& loop, std::string_view sql, std::span<const Cell> parameters,
+                                   const Reading& reading, RowSink& into) {
+  if (reading.quick && options_.inline_steps > 0) {
     auto reader = own();
     if (!reader) co_return std::unexpected(std::move(reader).error());
-    auto done = (*reader)->read(loop, sql, parameters, into, {.steps = options_.inline_steps});
+    auto done =
+        (*reader)->read(loop, sql, parameters, into, {.steps = options_.inline_steps, .budget = reading.budget});
     if (done || done.error().problem != &kOverBudget) {
       inline_.fetch_add(1, std::memory_order_relaxed);
       if ((*reader)->sharing()) shared_.fetch_add(1, std::memory_order_relaxed);
@@ -112,7 +143,7 @@ Task<Result<>> SqliteReaders::read(Loop& loop, std::string_view sql, std::span<c
     moved_.fetch_add(1, std::memory_order_relaxed);
   }
   queued_.fetch_add(1, std::memory_order_relaxed);
-  Query query{*this, loop, sql, parameters, into};
+  Query query{*this, loop, sql, parameters, reading, into};
   co_await static_cast<Ask&>(query);
   if (!query.result && query.result.error().problem == &kOverBudget && query.stopped() != Stop::none)
     co_return std::unexpected(error_of(query.stopped()));
@@ -123,6 +154,7 @@ void SqliteReaders::count(Counts& counts) const {
   counts.reads_inline = inline_.load(std::memory_order_relaxed);
   counts.reads_moved = moved_.load(std::memory_order_relaxed);
   counts.reads_queued = queued_.load(std::memory_order_relaxed);
+  counts.reads_refused = refused_.load(std::memory_order_relaxed);
 }
 
 void SqliteReaders::load(Load& load) const noexcept {

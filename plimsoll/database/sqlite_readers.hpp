@@ -1,17 +1,18 @@
 #pragma once
 
+#include "plimsoll/database/fair_queue.hpp"
 #include "plimsoll/database/sqlite_ask.hpp"
 #include "plimsoll/database/sqlite_turn_reader.hpp"
 
 #include <condition_variable>
-#include <deque>
 #include <mutex>
 #include <thread>
 #include <vector>
 
 namespace plimsoll::database {
 
-/// A few threads for reads of unknown length, and one connection for each thread that reads where it stands.
+/// A few threads for reads of unknown length, which callers share fairly (FairQueue), and one connection for each
+/// thread that reads where it stands.
 class SqliteReaders {
  public:
   explicit SqliteReaders(const SqliteOptions& options);
@@ -19,7 +20,8 @@ class SqliteReaders {
 
   /// Opens the readers' connections.
   Result<> start();
-  Task<Result<>> read(Loop& loop, std::string_view sql, std::span<const Cell> parameters, bool quick, RowSink& into);
+  Task<Result<>> read(Loop& loop, std::string_view sql, std::span<const Cell> parameters, const Reading& reading,
+                      RowSink& into);
   void count(Counts& counts) const;
   void load(Load& load) const noexcept;
   /// How many reads were made on the snapshot of another read of the same turn, or began one for those behind.
@@ -36,12 +38,12 @@ class SqliteReaders {
   std::uint64_t id_;
   std::mutex mutex_;
   std::condition_variable ready_;
-  std::deque<Query*> queries_;
+  FairQueue queries_;
   bool closing_ = false;
   std::vector<std::unique_ptr<SqliteConnection>> connections_;
   std::vector<std::shared_ptr<SqliteTurnReader>> turn_readers_;
   std::vector<std::thread> threads_;
-  std::atomic<std::uint64_t> inline_{0}, shared_{0}, moved_{0}, queued_{0};
+  std::atomic<std::uint64_t> inline_{0}, shared_{0}, moved_{0}, queued_{0}, refused_{0};
   std::atomic<std::int64_t> waiting_{0}, running_{0};
 };
 

@@ -170,6 +170,117 @@ TEST_F(Sqlite, LoadCountsWhatWaitsAndWhatRunsAndNothingAfterwards) {
   EXPECT_EQ(load.reads_waiting + load.reads_running + load.writes_waiting + load.writes_running, 0);
 }
 
+TEST_F(Sqlite, ABudgetEndsAReadWhileItMakesEmbeddedRows) {
+  constexpr std::string_view kEndless =
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT plimsoll_rows(1, '{}') FROM n";
+  constexpr std::string_view kLong =
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT 0, (SELECT plimsoll_rows(1, "
+      "hex(zeroblob(500))) FROM n)";
+  for (auto sql : {kEndless, kLong})
+    for (const bool quick : {true, false}) {
+      ReadBudget budget{.rows = 5'000, .bytes = 1 << 20};
+      RowKeeper keeper;
+      const Reading reading{.quick = quick, .budget = &budget};
+      auto done = wait_for([&](Loop& loop) -> Task<Result<>> {
+        auto read = co_await database->read(loop, sql, {}, reading, keeper);
+        co_return read;
+      });
+      ASSERT_FALSE(done);
+      EXPECT_EQ(done.error().problem, &kResponseTooLarge);
+      EXPECT_TRUE(keeper.rows.empty());
+      EXPECT_EQ(budget.rows > 0, sql == kLong);
+    }
+}
+
+TEST_F(Sqlite, ABudgetIsSpentByOneReadAfterTheOther) {
+  ReadBudget budget{.rows = 10, .bytes = 1000};
+  RowKeeper keeper;
+  const Reading reading{.quick = true, .budget = &budget};
+  constexpr std::string_view kFour =
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<2) SELECT i, plimsoll_row(1, '{}') FROM n";
+  for (const std::int64_t left : {6, 2, 0}) {
+    auto done = wait_for([&](Loop& loop) -> Task<Result<>> {
+      auto read = co_await database->read(loop, kFour, {}, reading, keeper);
+      co_return read;
+    });
+    EXPECT_EQ(done.has_value(), left > 0);
+    EXPECT_EQ(budget.rows, left);
+    EXPECT_EQ(keeper.rows.size(), left > 0 ? 2u : 1u);  // rows that came are whole
+  }
+}
+
+/// Searches of one caller in the order in which they end, beside one of another.
+TEST_F(Sqlite, ManySearchesOfOneCallerDoNotKeepAnothersWaiting) {
+  constexpr std::string_view kCount =
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<20000) SELECT count(*) FROM n";
+  Loop loop;
+  std::vector<Scope> scopes(63);
+  std::vector<std::string> ended;
+  auto search = [&](std::string who) -> Task<> {
+    RowKeeper keeper;
+    const Reading reading{.order = ReadClass::search, .subject = who};
+    auto done = co_await database->read(loop, kCount, {}, reading, keeper);
+    EXPECT_TRUE(done);
+    ended.push_back(who);
+  };
+  for (std::size_t i = 0; i < 60; ++i) loop.spawn(scopes[i], search("many"));
+  for (std::size_t i = 60; i < 63; ++i) loop.spawn(scopes[i], search("few"));
+  loop.run();
+  ASSERT_EQ(ended.size(), 63u);
+  const auto last_of_few = std::ranges::find(ended.rbegin(), ended.rend(), "few");
+  EXPECT_LT(ended.rend() - last_of_few, 15) << "of 63, the last of the three was served so late";
+}
+
+TEST_F(Sqlite, ReadsThatNeverEndLeaveThreadsToOtherCallers) {
+  constexpr std::string_view kEndless =
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT count(*) FROM n";
+  Loop loop;
+  std::vector<Scope> inner(20), outer(21);
+  auto endless = [&](std::size_t i) -> Task<> {
+    RowKeeper keeper;
+    const Reading reading{.order = ReadClass::list, .site = 7};
+    auto done = co_await in(inner[i], database->read(loop, kEndless, {}, reading, keeper));
+    EXPECT_FALSE(done);
+  };
+  auto other = [&]() -> Task<> {
+    for (int i = 0; i < 20; ++i) {
+      RowKeeper keeper;
+      const Reading reading{.order = ReadClass::search, .site = 8};
+      auto done = co_await database->read(loop, "SELECT count(*) FROM thing", {}, reading, keeper);
+      EXPECT_TRUE(done);
+    }
+    for (auto& scope : inner) scope.stop(Stop::deadline);
+  };
+  for (std::size_t i = 0; i < inner.size(); ++i) loop.spawn(outer[i], endless(i));
+  loop.spawn(outer.back(), other());
+  loop.run();
+}
+
+TEST_F(Sqlite, AQueueThatIsFullRefusesAtOnceAndSaysWhenToComeBack) {
+  database.reset();
+  maker.options.queue = 5;
+  database = maker.open();
+  constexpr std::string_view kEndless =
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT count(*) FROM n";
+  Loop loop;
+  std::vector<Scope> inner(30), outer(30);
+  int refused = 0;
+  auto endless = [&](std::size_t i) -> Task<> {
+    RowKeeper keeper;
+    const Reading reading{.order = ReadClass::list, .site = 7};
+    auto done = co_await in(inner[i], database->read(loop, kEndless, {}, reading, keeper));
+    if (done.error().problem != &kBusy) co_return;
+    EXPECT_EQ(done.error().more().retry_after, 1);
+    if (++refused == 23)  // two run, five wait
+      for (auto& scope : inner) scope.stop(Stop::deadline);
+  };
+  for (std::size_t i = 0; i < inner.size(); ++i) loop.spawn(outer[i], endless(i));
+  loop.run();
+  EXPECT_GE(refused, 23);
+  EXPECT_LE(refused, 25);  // before any thread had taken one
+  EXPECT_EQ(database->counts().reads_refused, static_cast<std::uint64_t>(refused));
+}
+
 TEST_F(Sqlite, ReadsCannotWrite) {
   auto rows = read("DELETE FROM thing");
   ASSERT_FALSE(rows);

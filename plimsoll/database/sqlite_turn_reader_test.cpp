@@ -22,6 +22,8 @@ struct NextTurn {
   void await_resume() const noexcept {}
 };
 
+constexpr Reading kQuick{.quick = true, .order = ReadClass::key};
+
 /// A database with one row, and somebody else who writes to it as another process would.
 class TurnReader : public testing::Test {
  protected:
@@ -39,7 +41,7 @@ class TurnReader : public testing::Test {
   void set(int n) { change("UPDATE counter SET n=" + std::to_string(n)); }
   Task<std::int64_t> read(Loop& loop) {
     RowKeeper keeper;
-    auto done = co_await readers->read(loop, "SELECT n FROM counter WHERE id=1", {}, true, keeper);
+    auto done = co_await readers->read(loop, "SELECT n FROM counter WHERE id=1", {}, kQuick, keeper);
     co_return done ? std::get<std::int64_t>(keeper.rows.at(0).at(0)) : -1;
   }
 
@@ -119,11 +121,11 @@ TEST_F(TurnReader, AnErrorEndsTheSnapshotAndTheNextReadIsRight) {
     for (int n = 1; n <= 10; ++n) {
       for (int i = 0; i < 3; ++i) (void)co_await read(loop);
       RowKeeper keeper;
-      auto wrong = co_await readers->read(loop, "SELECT nothing FROM nowhere", {}, true, keeper);
+      auto wrong = co_await readers->read(loop, "SELECT nothing FROM nowhere", {}, kQuick, keeper);
       EXPECT_FALSE(wrong);
       auto much = co_await readers->read(
           loop, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<20000) SELECT sum(i) FROM n", {},
-          true, keeper);
+          kQuick, keeper);
       EXPECT_TRUE(much);
       set(n);
       const auto seen = co_await read(loop);

@@ -132,6 +132,7 @@ class BatchOf final : public Writing {
       } else if (!made->empty()) {
         out.raw(*made);
       }
+      if (auto fits = within_budget(text); !fits) co_return std::unexpected(std::move(fits).error());
     }
     out.end_array().end_object();
     if (together && action == Action::remove) co_return Response{.status = 204, .headers = Headers{context.arena}};

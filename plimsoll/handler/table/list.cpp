@@ -10,37 +10,46 @@
 namespace plimsoll::table {
 namespace {
 
-constexpr std::int64_t kDeepest = 10'000;  ///< the last row that `page` reaches
-constexpr std::int64_t kQuickPage = 100;   ///< rows that may be read where the request stands
-constexpr int kMostWildcards = 8;          ///< SQLite's LIKE backtracks at each
+constexpr std::int64_t kDeepest = 10'000;     ///< the last row that `page` reaches
+constexpr std::int64_t kQuickPage = 100;      ///< rows that may be read where the request stands
+constexpr std::uint64_t kAround = 64 * 1024;  ///< of the response's bytes: for what stands around the rows
+constexpr int kMostWildcards = 8;             ///< SQLite's LIKE backtracks at each
 
-/// Takes a page: the rows as JSON, and the values of the first and the last for cursors.
+/// Takes a page: the rows as JSON, and the values of the first and the last for cursors. A page ends early with the row
+/// that would make it larger than `bytes`.
 class PageRows final : public database::RowSink {
  public:
-  PageRows(const RowWriter& writer, std::vector<std::size_t> sort_places, std::size_t limit)
-      : writer_(writer), places_(std::move(sort_places)), limit_(limit) {}
+  PageRows(const RowWriter& writer, std::vector<std::size_t> sort_places, std::size_t limit, std::size_t bytes)
+      : writer_(writer), places_(std::move(sort_places)), limit_(limit), bytes_(bytes) {}
 
   /// What comes now belongs behind what is there.
   void next_range() {
     kept_rows_ = ends.size();
     kept_text_ = text.size();
+    kept_last_ = last;
   }
   void begin() override {
     text.resize(kept_text_);
     ends.resize(kept_rows_);
     if (ends.empty()) first.clear();
-    if (ends.size() < limit_) last.clear();
+    last = kept_last_;
     more = false;
   }
-  void row(std::span<const database::Field> fields) override {
+  bool row(std::span<const database::Field> fields) override {
     if (ends.size() == limit_) {
       more = true;
-      return;
+      return false;
+    }
+    writer_.append(text, fields);
+    if (text.size() + ends.size() > bytes_) {
+      text.resize(ends.empty() ? 0 : ends.back());
+      more = true;
+      return false;
     }
     if (ends.empty()) remember(first, fields);
-    if (ends.size() + 1 == limit_) remember(last, fields);
-    writer_.append(text, fields);
+    remember(last, fields);
     ends.push_back(text.size());
+    return true;
   }
   /// The rows separated by commas, the last first when they were read backward.
   void append_to(std::string& out, bool reversed) const {
@@ -54,20 +63,32 @@ class PageRows final : public database::RowSink {
 
   std::string text;
   std::vector<std::size_t> ends;
-  std::vector<database::Cell> first, last;  ///< as read; `last` only of a full page
+  std::vector<database::Cell> first, last;  ///< as read
   bool more = false;                        ///< there is a row behind
 
  private:
+  /// Into the cells that are there, so that a row of a page costs no allocation.
   void remember(std::vector<database::Cell>& values, std::span<const database::Field> fields) const {
-    database::RowKeeper keeper;
-    for (auto place : places_) keeper.row(fields.subspan(place, 1));
-    values.clear();
-    for (auto& row : keeper.rows) values.push_back(std::move(row[0]));
+    values.resize(places_.size());
+    for (std::size_t i = 0; i < places_.size(); ++i) {
+      auto& value = values[i];
+      std::visit(
+          [&]<class T>(const T& field) {
+            if constexpr (!std::is_same_v<T, std::string_view>)
+              value = field;
+            else if (auto* text = std::get_if<std::string>(&value))
+              text->assign(field);
+            else
+              value.emplace<std::string>(field);
+          },
+          fields[places_[i]]);
+    }
   }
   const RowWriter& writer_;
   std::vector<std::size_t> places_;
-  std::size_t limit_;
+  std::size_t limit_, bytes_;
   std::size_t kept_rows_ = 0, kept_text_ = 0;
+  std::vector<database::Cell> kept_last_;
 };
 
 class List final : public Operation {
@@ -101,32 +122,43 @@ class List final : public Operation {
     if (!page) co_return std::unexpected(std::move(page).error());
 
     const RowWriter writer{table(), *selection};
-    PageRows rows{writer, sort_places(*selection, page->sort), static_cast<std::size_t>(page->limit)};
+    const auto most = budgets_.response.bytes;
+    PageRows rows{writer, sort_places(*selection, page->sort), static_cast<std::size_t>(page->limit),
+                  most - std::min<std::uint64_t>(most / 8, kAround)};
+    auto budget = read_budget();
     auto asked = *page;
     ++asked.limit;  // one more tells whether there is more
     auto statements = list_statements(*wanted, *selection, asked);
     if (statements) {
       const bool quick = page->limit <= kQuickPage && page->offset == 0;
+      const auto reading = reading_of(request, context, class_of(*wanted), quick, budget);
       for (auto& statement : *statements) {
         if (rows.more) break;
         if (page->offset == 0) statement.cells.back() = asked.limit - static_cast<std::int64_t>(rows.ends.size());
         rows.next_range();
-        auto done = co_await database_.read(context.loop, statement.sql, statement.cells, quick, rows);
-        if (!done) co_return std::unexpected(std::move(done).error());
+        auto done = co_await database_.read(context.loop, statement.sql, statement.cells, reading, rows);
+        if (done) continue;
+        if (done.error().problem != &database::kResponseTooLarge) co_return std::unexpected(std::move(done).error());
+        rows.more = true;  // the page ends before the row that would be too much
       }
+      if (rows.more && rows.ends.empty()) co_return fail(database::kResponseTooLarge, "one row is more than allowed");
     }
     std::optional<std::int64_t> total;
     if (context.parameter("count", contract::In::query)) {
       total = 0;
       if (const auto counting = count_statement(*wanted)) {
-        auto counted = co_await database_.read(context.loop, counting->sql, counting->cells, false);
-        if (!counted) co_return std::unexpected(std::move(counted).error());
-        total = std::get<std::int64_t>(counted->at(0).at(0));
+        const auto reading = reading_of(request, context, database::ReadClass::search, false, budget);
+        database::RowKeeper counted;
+        budget = {};  // the one row of the count is not one of the response
+        auto done = co_await database_.read(context.loop, counting->sql, counting->cells, reading, counted);
+        if (!done) co_return std::unexpected(std::move(done).error());
+        total = std::get<std::int64_t>(counted.rows.at(0).at(0));
       }
     }
     note_read(context, *selection);
     context.shaped = shapes(context);
-    co_return answer(request, context, *wanted, *page, rows, total);
+    auto response = answer(request, context, *wanted, *page, rows, total);
+    co_return response;
   }
 
  private:
@@ -240,8 +272,14 @@ class List final : public Operation {
     return page;
   }
 
-  Response answer(Request& request, Context& context, const Wanted& wanted, const Page& page, const PageRows& rows,
-                  std::optional<std::int64_t> total) const {
+  /// Words are looked for in more rows than are found.
+  static database::ReadClass class_of(const Wanted& wanted) {
+    const bool like = std::ranges::any_of(wanted.conditions, [](auto& c) { return c.op == Operator::like; });
+    return like || !wanted.search.empty() ? database::ReadClass::search : database::ReadClass::list;
+  }
+
+  Result<Response> answer(Request& request, Context& context, const Wanted& wanted, const Page& page,
+                          const PageRows& rows, std::optional<std::int64_t> total) const {
     const bool backward = page.from && page.from->backward;
     const bool first_page = !page.from && page.offset == 0;
     std::string next, previous;
@@ -280,6 +318,7 @@ class List final : public Operation {
       body += std::to_string(*total);
     }
     body += '}';
+    if (auto fits = within_budget(body); !fits) return std::unexpected(std::move(fits).error());
     const auto tag = context.arena.keep(tags_.of(body));
     const bool unchanged = http::evaluate(request.method, request.headers, {.etag = tag}, context.wall / kSecond) ==
                            http::Precondition::not_modified;

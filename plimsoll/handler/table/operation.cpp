@@ -10,7 +10,8 @@ Operation::Operation(std::shared_ptr<const Model> model, Plan plan, const Build&
     : model_(std::move(model)),
       plan_(std::move(plan)),
       database_(*build.services.database),
-      tags_(build.services.shared->of<Secrets>()->tags) {}
+      tags_(build.services.shared->of<Secrets>()->tags),
+      budgets_(budgets_of(build.operation).value_or(Budgets{})) {}  // read once before: an error refused the start
 
 Audience Operation::audience() const noexcept {
   bool owner = false, tenant = false, roles = false;
@@ -87,6 +88,22 @@ void note_embedded(Context& context, const Selection& selection) {
 void Operation::note_read(Context& context, const Selection& selection) const {
   context.read(table().name);
   note_embedded(context, selection);
+}
+
+Result<> Operation::within_budget(const std::string& body) const {
+  if (body.size() <= budgets_.response.bytes) return {};
+  return fail(database::kResponseTooLarge, "at most " + config::to_string(budgets_.response));
+}
+
+database::Reading Operation::reading_of(const Request& request, const Context& context, database::ReadClass order,
+                                        bool quick, database::ReadBudget& budget) {
+  database::Reading reading{.quick = quick, .order = order, .site = request.peer.site, .budget = &budget};
+  if (const auto* who = context.principal) {
+    reading.tenant = who->tenant;
+    reading.scheme = who->scheme;
+    reading.subject = who->subject;
+  }
+  return reading;
 }
 
 Response Operation::json_response(Context& context, std::uint16_t status, std::string body) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "plimsoll/exchange/budgets.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/exchange/unit.hpp"
@@ -57,11 +58,21 @@ class Operation : public Handler {
   /// Notes for caches which tables the answer was read from.
   void note_read(Context& context, const Selection& selection) const;
   static Response json_response(Context& context, std::uint16_t status, std::string body);
+  /// A body that may be sent, or `response-too-large`.
+  Result<> within_budget(const std::string& body) const;
+  /// What the reads of one exchange may give.
+  database::ReadBudget read_budget() const {
+    return {.rows = budgets_.rows, .bytes = static_cast<std::int64_t>(budgets_.response.bytes)};
+  }
+  /// A read of this exchange, on the account of its caller.
+  static database::Reading reading_of(const Request& request, const Context& context, database::ReadClass order,
+                                      bool quick, database::ReadBudget& budget);
 
   std::shared_ptr<const Model> model_;
   Plan plan_;
   database::Database& database_;
   EntityTags tags_;
+  Budgets budgets_;
 };
 
 /// Fields of a request that are wrong, all of them.

@@ -32,7 +32,9 @@ class Read final : public Operation {
     if (plain_ && !shaped) {
       const database::Cell cells[] = {std::move(*key)};
       OneRow row{writer_};
-      auto done = co_await database_.read(context.loop, sql_, cells, true, row);
+      auto budget = read_budget();
+      const auto reading = reading_of(request, context, database::ReadClass::key, true, budget);
+      auto done = co_await database_.read(context.loop, sql_, cells, reading, row);
       if (!done) co_return std::unexpected(std::move(done).error());
       co_return answer(request, context, whole_, std::move(row.text));
     }
@@ -56,7 +58,9 @@ class Read final : public Operation {
     context.shaped = shapes(context);
     const RowWriter writer{table(), *selection};
     OneRow row{writer};
-    auto done = co_await database_.read(context.loop, statement->sql, statement->cells, true, row);
+    auto budget = read_budget();
+    const auto reading = reading_of(request, context, database::ReadClass::key, true, budget);
+    auto done = co_await database_.read(context.loop, statement->sql, statement->cells, reading, row);
     if (!done) co_return std::unexpected(std::move(done).error());
     co_return answer(request, context, *selection, std::move(row.text));
   }
@@ -64,6 +68,7 @@ class Read final : public Operation {
   Result<Response> answer(Request& request, Context& context, const Selection& selection, std::string text) const {
     note_read(context, selection);
     if (text.empty()) return fail(kNoSuchRow);
+    if (auto fits = within_budget(text); !fits) return std::unexpected(std::move(fits).error());
     const auto tag = context.arena.keep(tags_.of(text));
     const auto condition = http::evaluate(request.method, request.headers, {.etag = tag}, context.wall / kSecond);
     if (condition == http::Precondition::failed) return fail(kPreconditionFailed);

@@ -37,8 +37,9 @@ class OneRow final : public database::RowSink {
  public:
   explicit OneRow(const RowWriter& writer) : writer_(writer) { text.reserve(kUsual); }
   void begin() override { text.clear(); }
-  void row(std::span<const database::Field> fields) override {
+  bool row(std::span<const database::Field> fields) override {
     if (text.empty()) writer_.append(text, fields);
+    return true;
   }
   std::string text;  ///< empty: there is none
 

@@ -150,29 +150,53 @@ class Columns {
       default: return "CAST(" + name + " AS TEXT)";
     }
   }
+  /// The name under which an embed's text is selected beside the columns of its row.
+  static std::string name_beside(const Table& table, const Embed& embed) {
+    auto name = "embed " + embed.name;
+    while (table.column(name)) name += '_';
+    return quoted(name);
+  }
+  /// The rows are selected first, with their own embeds as columns, and made JSON around that: so what is embedded
+  /// stands in a FROM instead of an argument, and SQLite's parser, whose stack is 100 deep, reads six levels of it.
+  /// Each row goes through `plimsoll_row(s)`, which counts it against the budget of the exchange.
   bool append_embed(const Table& table, const Selection::Embedded& embedded, const std::string& alias) {
     const auto& other = *embedded.table;
     const auto& embed = *embedded.embed;
     const auto inside = "e" + std::to_string(++aliases_);
-    out_.sql += embed.many() ? "(SELECT json_group_array(json(j)) FROM (SELECT " : "(SELECT ";
-    if (!append_object(other, embedded.selection, inside)) return false;
-    out_.sql += embed.many() ? " AS j FROM " : " FROM ";
-    out_.sql += quoted(other.name) + " " + inside;
+    ++level_;
+    out_.sql += embed.many() ? "(SELECT plimsoll_rows(" : "(SELECT plimsoll_row(";
+    out_.sql += std::to_string(level_) + ",";
+    append_object(other, embedded.selection, inside);
+    out_.sql += ") FROM (SELECT ";
+    std::string_view before;
+    for (auto column : embedded.selection.columns) {
+      (out_.sql += before) += column_of(other, column, inside);
+      before = ",";
+    }
+    for (auto& deeper : embedded.selection.embeds) {
+      out_.sql += before;
+      if (!append_embed(other, deeper, inside)) return false;
+      out_.sql += " AS " + name_beside(other, *deeper.embed);
+      before = ",";
+    }
+    if (before.empty()) out_.sql += "1";
+    out_.sql += " FROM " + quoted(other.name) + " " + inside;
     And where{out_};
     where.next().sql +=
         embed.many() ? column_of(other, *other.column(embed.by), inside) + "=" + column_of(table, table.key, alias)
                      : column_of(other, other.key, inside) + "=" + column_of(table, *table.column(embed.on), alias);
     if (!append_caller(where, other, rows_.caller, inside)) where.next().sql += "0";
     if (embed.many()) {
-      out_.sql += " ORDER BY " + column_of(other, other.key, inside) + " LIMIT ?)";
+      out_.sql += " ORDER BY " + column_of(other, other.key, inside) + " LIMIT ?";
       out_.cells.push_back(embed.limit);
     }
-    out_.sql += ')';
+    out_.sql += ") " + inside + ")";
+    --level_;
     return true;
   }
   /// json_object takes at most 63 pairs (127 arguments), and leaves none out: rows that are wider, or have columns that
   /// may be absent, are joined as text.
-  bool append_object(const Table& table, const Selection& selection, const std::string& alias) {
+  void append_object(const Table& table, const Selection& selection, const std::string& alias) {
     constexpr std::size_t kPairs = 60;
     const auto total = selection.columns.size() + selection.embeds.size();
     const bool joined = total > kPairs || std::ranges::any_of(selection.columns, [&](auto column) {
@@ -186,17 +210,15 @@ class Columns {
       before = ",";
     }
     for (auto& embedded : selection.embeds) {
-      (((out_.sql += before) += text(embedded.embed->name)) += ",json(");
-      if (!append_embed(table, embedded, alias)) return false;
-      out_.sql += ')';
+      (((out_.sql += before) += text(embedded.embed->name)) += ",json(") +=
+          alias + "." + name_beside(table, *embedded.embed) + ")";
       before = ",";
     }
     out_.sql += total ? ")" : "json_object()";
-    return true;
   }
   /// Every member brings its comma; that of the first is cut off.
-  bool append_joined(const Table& table, const Selection& selection, const std::string& alias) {
-    out_.sql += "json('{'||substr(''";
+  void append_joined(const Table& table, const Selection& selection, const std::string& alias) {
+    out_.sql += "'{'||substr(''";
     for (auto index : selection.columns) {
       const auto& column = table.columns[index];
       const auto member =
@@ -205,13 +227,10 @@ class Columns {
           "||" + (column.absent_when_null() ? "iif(" + column_of(table, index, alias) + " IS NULL,''," + member + ")"
                                             : member);
     }
-    for (auto& embedded : selection.embeds) {
-      out_.sql += "||','||json_quote(" + text(embedded.embed->name) + ")||':'||json_quote(json(";
-      if (!append_embed(table, embedded, alias)) return false;
-      out_.sql += "))";
-    }
-    out_.sql += ",2)||'}')";
-    return true;
+    for (auto& embedded : selection.embeds)
+      out_.sql += "||','||json_quote(" + text(embedded.embed->name) + ")||':'||coalesce(" + alias + "." +
+                  name_beside(table, *embedded.embed) + ",'null')";
+    out_.sql += ",2)||'}'";
   }
   static std::string text(std::string_view name) {
     std::string made = "'";
@@ -221,7 +240,7 @@ class Columns {
 
   Statement& out_;
   const Wanted& rows_;
-  int aliases_ = 0;
+  int aliases_ = 0, level_ = 0;
 };
 
 /// What stands between SELECT and FROM.

@@ -1,5 +1,6 @@
 #include "plimsoll/handler/table/statement.hpp"
 
+#include "plimsoll/database/sqlite_connection.hpp"
 #include "plimsoll/handler/table/ddl.hpp"
 #include "plimsoll/json/yaml.hpp"
 
@@ -58,6 +59,7 @@ class Statements : public testing::Test {
     ASSERT_EQ(sqlite3_open(":memory:", &db), SQLITE_OK);
     sqlite3_create_collation(db, "decimal", SQLITE_UTF8, nullptr,
                              [](void*, int, const void*, int, const void*) { return 0; });
+    database::add_row_functions(db, embedded);
     for (auto& table : model.tables)
       for (auto& sql : create_table(model, table))
         ASSERT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sql << sqlite3_errmsg(db);
@@ -98,6 +100,7 @@ class Statements : public testing::Test {
   Model model;
   const Table* packages = nullptr;
   sqlite3* db = nullptr;
+  database::EmbeddedRows embedded;
 };
 
 TEST_F(Statements, AFilteredSortedPageWithEmbedsIsOneStatementThatReadsOnlyTheColumnsNeeded) {
@@ -106,9 +109,10 @@ TEST_F(Statements, AFilteredSortedPageWithEmbedsIsOneStatementThatReadsOnlyTheCo
   const auto statement = list("name,version", {"dependencies"}, {{size, true}, {packages->key, false}},
                               {{.column = *packages->column("section"), .values = {std::string("libs")}}});
   EXPECT_EQ(statement.sql,
-            R"(SELECT t."name",t."version",(SELECT json_group_array(json(j)) FROM (SELECT json_object('id',e1."id",)"
-            R"('package',CAST(e1."package" AS TEXT),'target',CAST(e1."target" AS TEXT)) AS j FROM "dependencies" e1 )"
-            R"(WHERE e1."package"=t."name" ORDER BY e1."id" LIMIT ?)),t."installed_size" FROM "packages" t )"
+            R"(SELECT t."name",t."version",(SELECT plimsoll_rows(1,json_object('id',e1."id",'package',)"
+            R"(CAST(e1."package" AS TEXT),'target',CAST(e1."target" AS TEXT))) FROM (SELECT e1."id",e1."package",)"
+            R"(e1."target" FROM "dependencies" e1 WHERE e1."package"=t."name" ORDER BY e1."id" LIMIT ?) e1),)"
+            R"(t."installed_size" FROM "packages" t )"
             R"(WHERE t."section"=? ORDER BY t."installed_size" DESC,t."name" LIMIT ?)");
   const auto plan = explain(statement);
   EXPECT_NE(plan.find("SEARCH t USING INDEX packages_by_section_installed_size_name (section=?)"), std::string::npos)

@@ -121,6 +121,7 @@ Result<std::unique_ptr<Handler>> build(const json::Value& options, const Build& 
   if (!made) return config::wrong(options, "operation " + build.operation.id + ": " + made.error());
   if (auto secure = check_security(*model, *made, build.operation); !secure)
     return std::unexpected(std::move(secure).error());
+  if (auto budgets = budgets_of(build.operation); !budgets) return std::unexpected(std::move(budgets).error());
   auto cursors = read_secrets(build.services);
   if (!cursors) return std::unexpected(std::move(cursors).error());
   if (made->action == Action::read) return make_read(std::move(model), std::move(*made), build);
@@ -128,9 +129,18 @@ Result<std::unique_ptr<Handler>> build(const json::Value& options, const Build& 
   return make_list(std::move(model), std::move(*made), build, std::move(*cursors));
 }
 
-constexpr const Problem* kTableProblems[] = {
-    &kNoSuchRow,  &kInvalidQuery,  &kInvalidCursor,         &kPreconditionFailed, &kPreconditionRequired,
-    &kInvalidRow, &kBatchTooLarge, &database::kUnavailable, &database::kConflict, &database::kConstraint};
+constexpr const Problem* kTableProblems[] = {&kNoSuchRow,
+                                             &kInvalidQuery,
+                                             &kInvalidCursor,
+                                             &kPreconditionFailed,
+                                             &kPreconditionRequired,
+                                             &kInvalidRow,
+                                             &kBatchTooLarge,
+                                             &database::kUnavailable,
+                                             &database::kConflict,
+                                             &database::kConstraint,
+                                             &database::kResponseTooLarge,
+                                             &database::kBusy};
 
 constexpr std::string_view kShortForm = R"("type":"string","description":"The table.")";
 

@@ -244,6 +244,7 @@ class Create final : public Writing {
       auto row = co_await insert(session, *change, {});
       if (!row) co_return std::unexpected(std::move(row).error());
       auto text = shown(*row);
+      if (auto fits = within_budget(text); !fits) co_return std::unexpected(std::move(fits).error());
       const auto tag = context.arena.keep(tags_.of(text));
       auto response = json_response(context, 201, std::move(text));
       response.headers.add("location", context.arena.keep(location_of(*row, context)));
@@ -309,6 +310,7 @@ class ChangeOne final : public Writing {
     auto row = co_await change(session, wanted, asked, before ? &*before : nullptr, {});
     if (!row) co_return std::unexpected(std::move(row).error());
     auto text = shown(*row);
+    if (auto fits = within_budget(text); !fits) co_return std::unexpected(std::move(fits).error());
     const auto tag = context.arena.keep(tags_.of(text));
     auto response = json_response(context, 200, std::move(text));
     response.headers.add("etag", tag);
