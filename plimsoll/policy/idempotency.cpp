@@ -245,7 +245,7 @@ class Idempotency final : public Policy {
     return replay_of(recorded, context.arena);
   }
   void not_recorded(Context& context, std::uint16_t status) const {
-    if (!context.services.log || status == 408 || status == 425 || status == 429) return;
+    if (!context.services.log || is_passing(status)) return;
     context.services.log->write(telemetry::Level::warning, "answer not recorded", [&](telemetry::Line& line) {
       line.add("operation", operation_).add("reason", "it is a stream or a file; only whole answers are replayed");
     });

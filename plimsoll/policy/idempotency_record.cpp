@@ -6,6 +6,8 @@
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/write.hpp"
 
+#include <algorithm>
+
 namespace plimsoll::policy {
 namespace {
 
@@ -67,8 +69,16 @@ std::string record_key(const Principal* principal, std::string_view operation, s
   return to_base64url(as_text(digest));
 }
 
+bool is_passing(std::uint16_t status) {
+  constexpr std::uint16_t kPassing[] = {408, 412, 425, 428, 429};
+  return std::ranges::find(kPassing, status) != std::end(kPassing);
+}
+
 Digest fingerprint_of(const Request& request, const Context& context) {
-  return Parts{}.add(request.method).add(request.path).add(request.query).add(context.input.body_text).finish();
+  Parts parts;
+  parts.add(request.method).add(request.path).add(request.query).add(context.input.body_text);
+  if (request.headers.contains("if-match")) parts.add(request.headers.joined("if-match"));
+  return parts.finish();
 }
 
 Task<Result<>> read_whole_body(Request& request, Context& context) {
@@ -91,8 +101,7 @@ Task<Result<>> read_whole_body(Request& request, Context& context) {
 
 std::shared_ptr<RecordedAnswer> record_of(const Response& response) {
   const bool whole = !std::holds_alternative<Stream*>(response.body) && !std::holds_alternative<File>(response.body);
-  if (!whole || response.status >= 500 || response.status == 408 || response.status == 425 || response.status == 429)
-    return nullptr;
+  if (!whole || response.status >= 500 || is_passing(response.status)) return nullptr;
   auto made = std::make_shared<RecordedAnswer>();
   made->status = response.status;
   for (auto& [name, value] : response.headers) made->headers.emplace_back(name, value);

@@ -26,7 +26,10 @@ IdempotencyKey read_idempotency_key(const Headers&);
 
 /// Whose key it is: tenant, principal, operation and key, as 43 characters that tell nothing of them.
 std::string record_key(const Principal* principal, std::string_view operation, std::string_view key);
-/// What was asked: method, path, query and raw body.
+/// Whether a refusal says nothing final of the request: it depends on the moment (408, 425, 429), or on what the caller
+/// has seen of the resource (412, 428).
+bool is_passing(std::uint16_t status);
+/// What was asked: method, path, query, raw body and `If-Match`.
 Digest fingerprint_of(const Request&, const Context&);
 /// Reads a body that nobody has read yet into the arena, so that it can be fingerprinted and still be read.
 Task<Result<>> read_whole_body(Request&, Context&);
@@ -38,7 +41,7 @@ struct RecordedAnswer {
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
 };
-/// Null when the answer must not or cannot be kept: it asks to be repeated (408, 425, 429, 5xx), or is not whole.
+/// Null when the answer must not or cannot be kept: a refusal that is passing (`is_passing`, 5xx), or not whole.
 std::shared_ptr<RecordedAnswer> record_of(const Response&);
 Response replay_of(const RecordedAnswer&, Arena&);
 

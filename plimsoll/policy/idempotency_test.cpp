@@ -26,6 +26,8 @@ using database::Cell;
 using database::Session;
 
 constexpr Problem kTaken{"taken", 409, "Taken", "Choose another."};
+constexpr Problem kStale{"stale", 412, "Stale", "Read again."};
+constexpr Problem kUnbased{"unbased", 428, "Unbased", "Send If-Match."};
 
 constexpr std::string_view kContract = R"(
 openapi: 3.1.0
@@ -60,6 +62,8 @@ class Pay final : public Handler {
       const Cell row[] = {std::string(context.input.body_text)};
       auto put = co_await session.query("INSERT INTO effect(what) VALUES(?)", row);
       if (!put) co_return std::unexpected(std::move(put).error());
+      if (path == "/based" && !request.headers.contains("if-match")) co_return fail(kUnbased);
+      if (path == "/based" && request.headers.find("if-match") != "\"now\"") co_return fail(kStale);
       if (path == "/refuses") co_return fail(kTaken, "run " + std::to_string(run));
       if (path == "/fails-once" && run == 1) co_return fail(kInternal, "no luck");
       if (path == "/busy") co_return answer(context, 429, run);
@@ -82,7 +86,7 @@ struct Said {
 };
 
 struct Ask {
-  std::string path = "/pay", body = "10 EUR", key = "k-1", subject = "ada";
+  std::string path = "/pay", body = "10 EUR", key = "k-1", subject = "ada", match = "";
 };
 
 class IdempotencyTest : public testing::Test {
@@ -135,6 +139,7 @@ class IdempotencyTest : public testing::Test {
     context.path = what.path;
     context.input.body_text = what.body;
     if (!what.key.empty()) request.headers.add("idempotency-key", what.key);
+    if (!what.match.empty()) request.headers.add("if-match", what.match);
     auto answer = co_await Next{links_.data()}(request, context);
     if (!answer) answer = problem_document(answer.error(), context);
     Said said{.status = answer->status,
@@ -249,6 +254,21 @@ TEST_F(IdempotencyTest, AFailureLeavesNothingAndTheRetryReallyRuns) {
 TEST_F(IdempotencyTest, AnAnswerThatAsksToBeRepeatedIsNotRemembered) {
   EXPECT_EQ(say({.path = "/busy"}).status, 429);
   EXPECT_EQ(say({.path = "/busy"}).replayed, "");
+}
+
+/// What the caller had seen of the resource is part of the request, and that it is out of date is no final answer.
+TEST_F(IdempotencyTest, ARefusedConditionIsNotRememberedAndAnotherConditionIsAnotherRequest) {
+  for (auto* match : {"", "\"then\"", "", "\"then\""}) {
+    const auto refused = say({.path = "/based", .match = match});
+    EXPECT_EQ(refused.status, *match ? 412 : 428);
+    EXPECT_EQ(refused.replayed, "");
+  }
+  EXPECT_EQ(count("plimsoll_idempotency"), 0);
+  EXPECT_EQ(say({.path = "/based", .match = "\"now\""}).status, 201);
+  EXPECT_EQ(say({.path = "/based", .match = "\"now\""}).replayed, "true");
+  for (auto* match : {"", "\"then\""})
+    EXPECT_EQ(say({.path = "/based", .match = match}).code, "idempotency-key-reused") << match;
+  EXPECT_EQ(count("effect"), 1);
 }
 
 TEST_F(IdempotencyTest, AHandlerThatUsesNoTransactionIsRememberedToo) {
