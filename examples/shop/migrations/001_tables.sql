@@ -36,7 +36,7 @@ CREATE TABLE order_items (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE payments (
   id TEXT NOT NULL PRIMARY KEY,
-  order_id TEXT NOT NULL REFERENCES orders (id) ON DELETE CASCADE,
+  order_id TEXT NOT NULL REFERENCES orders (id),  -- an order that was paid for cannot be removed
   method TEXT NOT NULL,
   amount TEXT NOT NULL COLLATE decimal,
   status TEXT NOT NULL DEFAULT 'pending',
