@@ -19,6 +19,8 @@ namespace {
 constexpr Problem kNoServer{"no-server", 503, "The management listener cannot be reached",
                             "Start the server, or name its management listener: --management ADDRESS:PORT."};
 
+constexpr std::size_t kLargestAnswer = 1 << 20;
+
 struct Options {
   std::string level, span, management, config;
 };
@@ -64,18 +66,27 @@ class Connection {
       if (sent <= 0) return fail(kNoServer, std::string("the request could not be sent: ") + std::strerror(errno));
       left.remove_prefix(static_cast<std::size_t>(sent));
     }
-    client::ResponseReader reader{false, 1 << 20};
+    client::ResponseReader reader{false};
+    std::string body;
     char bytes[4096];
     while (!reader.whole()) {
       const auto got = ::recv(socket_, bytes, sizeof bytes, 0);
       if (got < 0) return fail(kNoServer, std::string("no response came: ") + std::strerror(errno));
       if (got == 0) {
         if (auto ended = reader.end(); !ended) return std::unexpected(std::move(ended).error());
-      } else if (auto fed = reader.feed({bytes, static_cast<std::size_t>(got)}); !fed) {
-        return std::unexpected(std::move(fed).error());
+      }
+      for (std::string_view left{bytes, static_cast<std::size_t>(got)}; !left.empty() && !reader.whole();) {
+        auto step = reader.read(left);
+        if (!step) return std::unexpected(std::move(step).error());
+        body += step->data;
+        if (body.size() > kLargestAnswer)
+          return fail(kNoServer, "the answer is too large to be of a management listener");
+        left.remove_prefix(step->consumed);
       }
     }
-    return reader.take();
+    auto answer = reader.take();
+    answer.body = std::move(body);
+    return answer;
   }
 
  private:

@@ -233,6 +233,7 @@ paths:
 )",
                    {"CREATE TABLE memos(id INTEGER PRIMARY KEY, owner TEXT NOT NULL COLLATE NOCASE)",
                     "INSERT INTO memos(owner) VALUES('ada')", "CREATE INDEX memos_owner ON memos(owner)"},
+                   {},
                    "authentication: {bearer: {issuer: us, audience: notes, secret: " + std::string(32, 's') + "}}\n");
   ASSERT_TRUE(api.instance) << api.complaints;
   const auto token = [](const std::string& subject) -> testkit::HeaderList {

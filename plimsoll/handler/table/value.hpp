@@ -20,8 +20,8 @@ std::expected<database::Cell, Misfit> to_cell(const Column& column, const json::
 /// The same for the text of a path segment, which has no types of its own; nothing when it cannot be a value of the
 /// column, so that no row can have it.
 std::optional<database::Cell> to_cell(const Column& column, std::string_view text);
-/// The caller's name as an owner or tenant column holds it; nothing when it cannot be one. The exact text counts: `1` is
-/// the caller of the integer 1, and `01` is another caller, who has no rows there.
+/// The caller's name as an owner or tenant column holds it; nothing when it cannot be one. The exact text counts: `1`
+/// is the caller of the integer 1, and `01` is another caller, who has no rows there.
 std::optional<database::Cell> caller_cell(const Column& column, std::string_view caller);
 
 /// Appends what is stored as JSON.
