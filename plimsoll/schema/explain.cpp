@@ -149,6 +149,8 @@ class Explainer {
         assessing_->made.other_type |= keyword == "type";
       else if (here.place.above == assessing_->place && !here.place.in_array)
         assessing_->made.other_kind |= keyword == "const" || keyword == "enum";
+      if (here.units.empty())
+        here.units.emplace_back();  // who adds to the last failure finds one, though it is not told
       return false;
     }
     here.units.push_back(unit(here, keyword, std::move(message)));
