@@ -8,6 +8,8 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <string>
+#include <utility>
 
 namespace plimsoll::edge {
 
@@ -67,9 +69,10 @@ Task<> Worker::accept(Accepting& from) {
 void Worker::greet(net::Accepted accepted, const Accepting& by) noexcept {
   const auto& limits = shared.limits;
   bool counted = false;
-  const auto address = accepted.address;
+  std::string address;
   int socket = accepted.socket;
   try {
+    address = accepted.address;
     // A proxy of ours brings the connections of many clients.
     const bool proxy = !by.trust->networks.empty() && by.trust->networks.contains(address);
     const auto of_address = proxy ? INT64_MAX : limits.connections_per_address;
@@ -78,8 +81,8 @@ void Worker::greet(net::Accepted accepted, const Accepting& by) noexcept {
       return shared.rejections.add(*rejection, address, loop.now());
     }
     counted = true;
-    auto transport = by.tls ? by.tls->transport(loop, socket) : net::clear_transport(loop, socket);
-    socket = -1;  // the transport's
+    const int given = std::exchange(socket, -1);  // the transport closes it, made or not
+    auto transport = by.tls ? by.tls->transport(loop, given) : net::clear_transport(loop, given);
     auto connection = std::make_unique<Connection>(*this, std::move(transport), std::move(accepted), by.trust);
     counted = false;  // the connection leaves the census itself
     loop.spawn(connection->scope, connection->run());

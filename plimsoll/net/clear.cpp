@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <cerrno>
 
 namespace plimsoll::net {
@@ -11,7 +12,7 @@ namespace {
 
 class Clear final : public Transport {
  public:
-  using Transport::Transport;
+  Clear(Loop& loop, OwnedSocket& socket) : Transport(loop, socket.release()) {}
 
   Moved read(std::span<char> into) noexcept override {
     if (!descriptor_.can_read()) return {.want = Want::read};
@@ -74,6 +75,10 @@ class Clear final : public Transport {
 
 }  // namespace
 
+OwnedSocket::~OwnedSocket() {
+  if (socket_ >= 0) ::close(socket_);
+}
+
 void Transport::abort() noexcept {
   const linger now{.l_onoff = 1, .l_linger = 0};
   ::setsockopt(descriptor_.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
@@ -84,6 +89,9 @@ std::uint64_t Transport::unsent() const noexcept {
   return ::ioctl(descriptor_.get(), SIOCOUTQ, &bytes) == 0 && bytes > 0 ? static_cast<std::uint64_t>(bytes) : 0;
 }
 
-std::unique_ptr<Transport> clear_transport(Loop& loop, int socket) { return std::make_unique<Clear>(loop, socket); }
+std::unique_ptr<Transport> clear_transport(Loop& loop, int socket) {
+  OwnedSocket owned{socket};
+  return std::make_unique<Clear>(loop, owned);
+}
 
 }  // namespace plimsoll::net

@@ -91,7 +91,8 @@ struct Wire {
 
 class Tls final : public Transport {
  public:
-  Tls(Loop& loop, int socket, SSL_CTX* context) : Transport(loop, socket), loop_(loop), ssl_(SSL_new(context)) {
+  Tls(Loop& loop, OwnedSocket& socket, SSL_CTX* context)
+      : Transport(loop, socket.release()), loop_(loop), ssl_(SSL_new(context)) {
     auto* wire = ssl_ ? BIO_new(Wire::method()) : nullptr;
     if (!wire) {
       SSL_free(ssl_);
@@ -243,7 +244,8 @@ class Tls final : public Transport {
 }  // namespace
 
 std::unique_ptr<Transport> tls_transport(Loop& loop, int socket, ssl_ctx_st* context) {
-  return std::make_unique<Tls>(loop, socket, context);
+  OwnedSocket owned{socket};
+  return std::make_unique<Tls>(loop, owned, context);
 }
 
 std::unique_ptr<Transport> tls_client_transport(Loop& loop, int socket, ssl_ctx_st* context, const std::string& host) {

@@ -87,7 +87,7 @@ Result<Plan> plan(Handler& handler, const Build& build, Reach reach) {
     }
     if (!*policy) continue;
     made.links.push_back((*policy)->link());
-    made.importance = std::max(made.importance, (*policy)->importance());
+    if (reach == operations) made.importance = std::max(made.importance, (*policy)->importance());
     made.policies.push_back(std::move(*policy));
   }
   made.links.push_back({.handler = &handler});
