@@ -20,7 +20,7 @@ x-plimsoll:
   authorization: any-caller
   rate-limit: off
   tables:
-    things: {schema: '#/components/schemas/Thing', max-limit: 100}
+    things: {schema: '#/components/schemas/Thing'}
 components:
   schemas:
     Thing:

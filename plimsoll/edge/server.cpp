@@ -90,10 +90,11 @@ constexpr Problem kTooFewDescriptors{
     "Raise the limit of open files (`ulimit -n`; LimitNOFILE= of systemd; nofile of a container), or lower `limits: "
     "{connections}`."};
 
-/// As many descriptors as the system lets this process have. Each connection needs one, and there are others:
-/// listeners, loops, the database, files that are sent.
-Result<> descriptors_for(const Limits& limits, unsigned threads) {
-  constexpr rlim_t kOthers = 64, kOfThread = 8;
+/// As many descriptors as the system lets this process have: each connection needs one. A number of connections that
+/// somebody has chosen must fit; the default is made to, with room for what else is open (listeners, loops, the
+/// database, files that are sent).
+Result<> fit_descriptors(Limits& limits, unsigned threads) {
+  constexpr std::int64_t kOthers = 64, kOfThread = 8, kLeast = 16;
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return {};
   if (limit.rlim_cur != limit.rlim_max) {
@@ -101,11 +102,14 @@ Result<> descriptors_for(const Limits& limits, unsigned threads) {
     ::setrlimit(RLIMIT_NOFILE, &limit);
     ::getrlimit(RLIMIT_NOFILE, &limit);
   }
-  const auto needed = static_cast<rlim_t>(limits.connections) + kOthers + kOfThread * threads;
-  if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= needed) return {};
-  return fail(kTooFewDescriptors, "limits: `connections` is " + std::to_string(limits.connections) +
-                                      ", for which the process needs " + std::to_string(needed) +
-                                      " descriptors; it may have " + std::to_string(limit.rlim_cur));
+  if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur > static_cast<rlim_t>(INT64_MAX)) return {};
+  const auto there = static_cast<std::int64_t>(limit.rlim_cur);
+  if (limits.connections_chosen && there < limits.connections)
+    return fail(kTooFewDescriptors, "limits: `connections` is " + std::to_string(limits.connections) +
+                                        ", and this process may have only " + std::to_string(there) + " descriptors");
+  const auto room = std::max(kLeast, there - kOthers - kOfThread * static_cast<std::int64_t>(threads));
+  if (!limits.connections_chosen) limits.connections = std::min(limits.connections, room);
+  return {};
 }
 
 class Threaded final : public Server {
@@ -213,8 +217,9 @@ Result<std::unique_ptr<Server>> start(Service& service, const std::vector<Listen
                                       unsigned threads) {
   if (auto good = check(limits); !good) return std::unexpected(std::move(good).error());
   if (!threads) threads = std::max(1u, std::thread::hardware_concurrency());
-  if (auto enough = descriptors_for(limits, threads); !enough) return std::unexpected(std::move(enough).error());
-  auto server = std::make_unique<Threaded>(service, limits);
+  auto fitting = limits;
+  if (auto enough = fit_descriptors(fitting, threads); !enough) return std::unexpected(std::move(enough).error());
+  auto server = std::make_unique<Threaded>(service, fitting);
   auto opened = server->open(listen, threads);
   if (!opened) return std::unexpected(std::move(opened).error());
   return server;

@@ -46,6 +46,7 @@ struct Limits {
   config::Size bodies = config::mebibytes(64);
   config::Size bodies_on_disk = config::mebibytes(1024);
   std::int64_t connections = 20'000;
+  bool connections_chosen = false;  ///< no option: else they are fewer where the system has too few descriptors
   std::int64_t connections_per_address = 1'000;
   std::int64_t requests_per_connection = 100'000;
   config::Duration drain = config::seconds(30);

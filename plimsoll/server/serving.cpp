@@ -50,6 +50,7 @@ class Signals {
 
 Result<> read_limits(const server::Deployment& deployment, edge::Limits& limits) {
   if (!deployment.limits) return {};
+  limits.connections_chosen = deployment.limits->find("connections") != nullptr;
   return config::read(*deployment.limits, edge::kLimitFields, &limits);
 }
 
