@@ -1,4 +1,4 @@
-/* Preloaded into a server: makes heap allocations fail as the file named by FAIL_ALLOCATIONS says, which both map. Built by the test that
+/* Preloaded into a server: makes heap allocations of its event loops (threads that call epoll_wait) fail as the file named by FAIL_ALLOCATIONS says, which both map. Built by the test that
  * uses it. Words of the file: how many allocations succeed before the first that fails (negative: none fails), how many fail then, how many
  * have failed, and the smallest size that may fail. */
 #define _GNU_SOURCE
@@ -7,7 +7,9 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 struct control {
@@ -20,9 +22,16 @@ extern void* __libc_calloc(size_t, size_t);
 extern void* __libc_realloc(void*, size_t);
 extern void* __libc_memalign(size_t, size_t);
 
+static __thread int looping __attribute__((tls_model("initial-exec")));
+
+int epoll_wait(int epoll, struct epoll_event* events, int most, int patience) {
+  looping = 1;
+  return (int)syscall(SYS_epoll_pwait, epoll, events, most, patience, NULL, 8);
+}
+
 static int fails(size_t size) {
   struct control* c = control;
-  if (atomic_load(&c->before) < 0 || (long)size < atomic_load(&c->smallest)) return 0;
+  if (!looping || atomic_load(&c->before) < 0 || (long)size < atomic_load(&c->smallest)) return 0;
   if (atomic_load(&c->before) > 0) {
     atomic_fetch_sub(&c->before, 1);
     return 0;
