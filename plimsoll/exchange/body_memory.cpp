@@ -75,7 +75,8 @@ WholeBody::WholeBody(Context& context, BodyMemory& memory, std::uint64_t limit, 
       threads_(context.services.threads),
       memory_(memory),
       limit_(limit),
-      fits_(length.value_or(0) <= limit) {
+      declared_(length.value_or(0)),
+      fits_(declared_ <= limit) {
   if (!fits_) return;
   const auto room = std::min<std::uint64_t>(length.value_or(kFirstPiece), limit);
   if (!reserve(room)) return;
@@ -142,12 +143,15 @@ void WholeBody::write() noexcept {
       return true;
     };
     const bool first = share_->file < 0;
-    const auto more = last_.size() + (first ? size_ : 0);
-    if (!memory_.take_disk(more)) {
-      error_ = memory_.refused("the bodies on disk are at their limit");
-      return;
+    // All of a body whose length is known is reserved at once: one that cannot be finished keeps no room from others.
+    const auto needed = std::max(size_ + last_.size(), declared_);
+    if (const auto more = needed > share_->on_disk ? needed - share_->on_disk : 0; more > 0) {
+      if (!memory_.take_disk(more)) {
+        error_ = memory_.refused("the bodies on disk are at their limit");
+        return;
+      }
+      share_->on_disk += more;
     }
-    share_->on_disk += more;
     if ((first && !open()) || (first && !put(text_, size_, 0)) || !put(last_.data(), last_.size(), size_)) {
       error_ = memory_.refused("a body cannot be written to " + memory_.folder() + ": " +
                                std::system_category().message(errno));

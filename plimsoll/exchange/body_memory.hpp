@@ -98,7 +98,7 @@ class WholeBody {
   Context& context_;
   Threads* threads_;  ///< null: written by this one
   BodyMemory& memory_;
-  const std::uint64_t limit_;
+  const std::uint64_t limit_, declared_;
   bool fits_, spooling_ = false;
   Share* share_ = nullptr;
   char* text_ = nullptr;
