@@ -1,6 +1,5 @@
 #include "plimsoll/server/words.hpp"
 
-#include "plimsoll/exchange/budgets.hpp"
 #include "plimsoll/server/chain.hpp"
 #include "plimsoll/server/handlers.hpp"
 
@@ -35,7 +34,6 @@ std::vector<const config::Key*> contract_keys() {
     keys.push_back(&each->key);
     for (const auto& key : each->more_keys) keys.push_back(&key);
   }
-  keys.push_back(&kBudgets);
   return keys;
 }
 
