@@ -108,6 +108,7 @@ def contract(mode):
     operation("getThing", "get", {"table": "things"}, {}, "/things/{id}")
     paths["/brief/{id}"] = paths["/things/{id}"].copy()
     operation("getThingBriefly", "get", {"table": "things", "budgets": {"response": "1KiB"}}, {}, "/brief/{id}")
+    operation("listEndless", "get", {"table": "endless", "priority": "off"}, {}, "/endless")
     operation("putThing", "put", {"table": "things"}, {"requestBody": any_object}, "/things/{id}")
     for name in ("refused", "failed", "done"):
         operation(name, "post", {"job": name}, {"responses": {"202": {"description": "accepted"}}}, f"/jobs/{name}")
@@ -121,9 +122,10 @@ def contract(mode):
     bearer = {"type": "http", "scheme": "bearer"}
     return json.dumps({
         "openapi": "3.1.0", "info": {"title": "Walk", "version": "1"}, "paths": paths,
-        "components": {"schemas": {"Thing": thing}, "securitySchemes": {"bearer": bearer, "remote": bearer, "cookie": {"type": "apiKey", "in": "cookie", "name": "session"}}},
+        "components": {"schemas": {"Thing": thing, "Number": {"type": "object", "required": ["id"], "properties": {"id": {"type": "integer"}}}}, "securitySchemes": {"bearer": bearer, "remote": bearer, "cookie": {"type": "apiKey", "in": "cookie", "name": "session"}}},
         "x-plimsoll": {"authorization": "any-caller", "rate-limit": "off",
-                       "tables": {"things": {"schema": "#/components/schemas/Thing", "sort": ["name"], "require-match": True}}}})
+                       "tables": {"things": {"schema": "#/components/schemas/Thing", "sort": ["name"], "require-match": True},
+                                  "endless": {"schema": "#/components/schemas/Number"}}}})
 
 
 CONFIG = """
@@ -235,6 +237,8 @@ class Walk:
         self.command("token", "key", "--private", "key.json", "--public", "keys.json")
         database = sqlite3.connect(self.folder / "walk.db")
         database.execute("CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, size INTEGER CONSTRAINT size CHECK(size < 100))")
+        database.executescript("""CREATE TABLE many(i INTEGER);
+            CREATE VIEW endless AS SELECT a.i AS id FROM many a, many b, many c, many d WHERE a.i + b.i + c.i + d.i < 0""")
         database.close()
         bindings = " ".join(f"{name}={behaviour}" for behaviour, names in OPERATIONS.items() for name in names.split())
         (self.folder / "contract.yaml").write_text(contract(mode))
@@ -423,21 +427,16 @@ class Walk:
 
     @provokes("database-busy")
     def full_queue(self):
-        """Somebody else holds the database: one write waits for it, one for the writer, and there is no room for a third."""
-        holder = sqlite3.connect(self.folder / "walk.db", isolation_level=None)
-        self.test.addCleanup(holder.close)
-
-        def refused():
-            lines = [self.line().post(b"/things", b'{"name":"%d"}' % i, 12) for i in range(3)]
-            answers = [line.answer() for line in lines]
-            self.close_lines()
-            return next((answer for answer in answers if answer.json().get("code") == "database-busy"), None)
-
-        holder.execute("BEGIN IMMEDIATE")
-        try:
-            return harness.until(refused, "a write is refused")
-        finally:
-            holder.execute("ROLLBACK")
+        """Reads that find no end: two of them have the threads that one caller may have, one waits, and there is no room for a fourth."""
+        database = sqlite3.connect(self.folder / "walk.db")
+        with database:
+            database.execute("INSERT INTO many SELECT value FROM json_each('[' || substr(replace(hex(zeroblob(2000)), '00', ',1'), 2) || ']')")
+        database.close()
+        active = 'http_server_active_requests{http_request_method="GET",http_route="/endless"}'
+        for n in range(3):
+            self.line().send(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
+            harness.until(lambda: self.server.metrics().get(active) == n + 1, f"{n + 1} reads are under way")
+        return self.server.get("/endless")
 
     # Jobs.
 
