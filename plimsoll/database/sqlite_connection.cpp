@@ -362,6 +362,7 @@ Result<> SqliteConnection::run_now(std::string_view sql, std::span<const Cell> p
   for (;;) {
     const int code = sqlite3_step(statement);
     if (code == SQLITE_DONE) return {};
+    if ((code & 0xff) == SQLITE_INTERRUPT) charge.budget = nullptr;  // it starts over, or nobody waits for it
     if (code != SQLITE_ROW)
       return embedded_.too_large() ? std::unexpected(Error{&kResponseTooLarge}) : std::unexpected(error_now(sql));
     if (!embedded_.row()) return fail(kResponseTooLarge);
