@@ -64,8 +64,10 @@ TEST_F(Sqlite, EveryCommittedWriteIsKnownByItsTableAndNoOther) {
 TEST_F(Sqlite, WorkThatWaitsForSomethingElseIsRefusedAtOnce) {
   wait_for([&](Loop& loop) -> Task<Result<>> {
     auto strayed = co_await database->write(loop, [&](Session&) -> Task<Result<>> {
-      co_await std::suspend_always{};
-      co_return Result<>{};
+      const bool rested = co_await plimsoll::pause(loop, 3600 * kSecond);
+      EXPECT_FALSE(rested);
+      const Scope* scope = co_await this_scope();
+      co_return std::unexpected(error_of(scope->stopped()));
     });
     EXPECT_FALSE(strayed);
     co_return Result<>{};
