@@ -1,5 +1,6 @@
 #include "plimsoll/handler/table/change.hpp"
 
+#include "plimsoll/base/hash.hpp"
 #include "plimsoll/base/uuid.hpp"
 #include "plimsoll/handler/table/operation.hpp"
 #include "plimsoll/json/parse.hpp"
@@ -7,6 +8,7 @@
 #include "plimsoll/json/write.hpp"
 
 #include <algorithm>
+#include <unordered_map>
 
 namespace plimsoll::table {
 namespace {
@@ -160,21 +162,58 @@ std::optional<Cell> key_condition(const Table& table, const ChangeBy& by) {
   return std::nullopt;
 }
 
-void merge(Value& target, const Value& patch, Arena& arena) {
-  for (auto& member : patch.object()) {
-    if (member.value.is(Type::null)) {
-      target.remove(member.key);
-    } else if (member.value.is(Type::object)) {
-      auto* inner = target.find(member.key);
-      if (!inner || !inner->is(Type::object)) {
-        target.set(arena, member.key, Value::object({}));
-        inner = target.find(member.key);
-      }
-      merge(*inner, member.value, arena);
+/// Members of a patch by name, found in time that does not grow with their number.
+class PatchMembers {
+ public:
+  explicit PatchMembers(std::span<const json::Member> members) : members_(members) {
+    if (members.size() <= kFew) return;
+    by_name_.reserve(members.size());
+    for (std::size_t i = 0; i < members.size(); ++i) by_name_.insert_or_assign(members[i].key, i);
+  }
+  /// The last of that name, or the number of members.
+  std::size_t find(std::string_view name) const {
+    if (members_.size() > kFew) {
+      const auto found = by_name_.find(name);
+      return found == by_name_.end() ? members_.size() : found->second;
+    }
+    for (auto i = members_.size(); i-- > 0;)
+      if (members_[i].key == name) return i;
+    return members_.size();
+  }
+
+ private:
+  static constexpr std::size_t kFew = 8;
+  std::span<const json::Member> members_;
+  std::unordered_map<std::string_view, std::size_t, Hash64> by_name_;
+};
+
+/// RFC 7396, section 2; `target` null: there is no object. What both have is looked up once, so the time is that of
+/// reading both: the only writer waits for it.
+Value merged(const Value* target, const Value& patch, Arena& arena) {
+  const auto changes = patch.object();
+  const PatchMembers by_name{changes};
+  const auto there = target ? target->object() : std::span<const json::Member>{};
+  auto* members = arena.array<json::Member>(there.size() + changes.size());
+  std::size_t size = 0;
+  std::vector<bool> used(changes.size());
+  const auto apply = [&](std::string_view key, const Value* old, const Value& change) {
+    if (change.is(Type::null)) return;
+    auto& made = members[size++];
+    made.key = key;
+    made.value = change.is(Type::object) ? merged(old && old->is(Type::object) ? old : nullptr, change, arena) : change;
+  };
+  for (auto& member : there) {
+    const auto change = by_name.find(member.key);
+    if (change == changes.size()) {
+      members[size++] = member;
     } else {
-      target.set(arena, member.key, member.value);
+      used[change] = true;
+      apply(member.key, &member.value, changes[change].value);
     }
   }
+  for (std::size_t i = 0; i < changes.size(); ++i)
+    if (!used[i] && by_name.find(changes[i].key) == i) apply(changes[i].key, nullptr, changes[i].value);
+  return Value::object({members, size});
 }
 
 }  // namespace
@@ -218,8 +257,7 @@ std::string merged_json(std::string_view current, std::string_view patch) {
   auto target = json::parse(current, arena);
   auto change = json::parse(patch, arena);
   if (!change) return std::string(current);
-  Value made = target && target->is(Type::object) ? target->clone(arena) : Value::object({});
-  merge(made, *change, arena);
+  const auto made = merged(target && target->is(Type::object) ? &*target : nullptr, *change, arena);
   return json::to_string(made);
 }
 
