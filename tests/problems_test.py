@@ -238,7 +238,8 @@ class Walk:
         database = sqlite3.connect(self.folder / "walk.db")
         database.execute("CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, size INTEGER CONSTRAINT size CHECK(size < 100))")
         database.executescript("""CREATE TABLE many(i INTEGER);
-            CREATE VIEW endless AS SELECT a.i AS id FROM many a, many b, many c, many d WHERE a.i + b.i + c.i + d.i < 0""")
+            CREATE VIEW endless AS SELECT a.i AS id FROM many a, many b, many c, many d WHERE a.i + b.i + c.i + d.i < 0;
+            CREATE TRIGGER slowly AFTER INSERT ON things WHEN new.name = 'slow' BEGIN SELECT count(*) FROM endless; END""")
         database.close()
         bindings = " ".join(f"{name}={behaviour}" for behaviour, names in OPERATIONS.items() for name in names.split())
         (self.folder / "contract.yaml").write_text(contract(mode))
@@ -425,13 +426,21 @@ class Walk:
         made = self.server.post("/things", {"name": "x" * 2000}).json()["id"]
         return self.server.get(f"/brief/{made}")
 
-    @provokes("database-busy")
-    def full_queue(self):
-        """Reads that find no end: two of them have the threads that one caller may have, one waits, and there is no room for a fourth."""
+    def make_endless(self):
         database = sqlite3.connect(self.folder / "walk.db")
         with database:
             database.execute("INSERT INTO many SELECT value FROM json_each('[' || substr(replace(hex(zeroblob(2000)), '00', ',1'), 2) || ']')")
         database.close()
+
+    @provokes("write-too-long")
+    def slow_trigger(self):
+        self.make_endless()
+        return self.server.post("/things", {"name": "slow"})
+
+    @provokes("database-busy")
+    def full_queue(self):
+        """Reads that find no end: two of them have the threads that one caller may have, one waits, and there is no room for a fourth."""
+        self.make_endless()
         active = 'http_server_active_requests{http_request_method="GET",http_route="/endless"}'
         for n in range(3):
             self.line().send(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")

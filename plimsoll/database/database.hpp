@@ -30,6 +30,10 @@ inline constexpr Problem kResponseTooLarge{
 inline constexpr Problem kBusy{"database-busy", 503, "The database has too much work waiting",
                                "Repeat the request after Retry-After.", true};
 
+inline constexpr Problem kWriteTooLong{
+    "write-too-long", 503, "The change takes too long",
+    "Send less at once: fewer items in a batch, smaller values, or a filter that fewer rows pass."};
+
 /// Too many wait already.
 inline Error busy() {
   Error error{&kBusy};
@@ -38,7 +42,8 @@ inline Error busy() {
 }
 
 /// All a database can refuse with.
-inline constexpr const Problem* kProblems[] = {&kUnavailable, &kConflict, &kConstraint, &kResponseTooLarge, &kBusy};
+inline constexpr const Problem* kProblems[] = {&kUnavailable,      &kConflict, &kConstraint,
+                                               &kResponseTooLarge, &kBusy,     &kWriteTooLong};
 
 using Cell = std::variant<std::monostate, std::int64_t, double, std::string>;
 using Rows = std::vector<std::vector<Cell>>;
@@ -58,12 +63,22 @@ class RowSink {
   ~RowSink() = default;
 };
 
-/// Keeps rows as `Rows`.
+/// Keeps rows as `Rows`, as long as they take no more memory than `kMost`.
 class RowKeeper final : public RowSink {
  public:
-  void begin() override { rows.clear(); }
+  static constexpr std::size_t kMost = 256u << 20;  ///< bytes, texts and cells
+
+  void begin() override {
+    rows.clear();
+    bytes_ = 0;
+  }
   bool row(std::span<const Field> fields) override;
+  /// It has ended early: there are more rows than it keeps.
+  bool too_large() const { return bytes_ > kMost; }
   Rows rows;
+
+ private:
+  std::size_t bytes_ = 0;
 };
 
 /// Statements inside a transaction that somebody else begins and ends. On PostgreSQL a query waits on the I/O thread;
@@ -80,8 +95,14 @@ class Session {
 };
 
 /// One unit of work: all of it becomes durable, or none. Must wait for nothing but its session: other waits are
-/// refused where they can be, and the work then fails.
+/// refused where they can be, and the work then fails. It may be called again when what it did was lost through no
+/// fault of its own, so it keeps nothing from one call to the next.
 using Work = FunctionRef<Task<Result<>>(Session&)>;
+
+/// How long a piece of work may have the only writer: as long as `database.writer` says (every exchange), after which
+/// its statement is interrupted, it is rolled back and fails with `write-too-long`; or until it is done (the start,
+/// migrations, jobs). Either ends when its line of work is told that its deadline has passed.
+enum class Hold : std::uint8_t { brief, patient };
 
 /// A transaction over several waits; rolls back unless committed. On SQLite it holds the one writer: keep it short. It
 /// is rolled back when it stays open too long.
@@ -125,6 +146,13 @@ struct Counts {
   std::uint64_t writes_ended = 0;    ///< took the writer for longer than allowed and were rolled back
 };
 
+/// How long the log of committed changes is that is not yet written back into the file.
+struct LogState {
+  std::int64_t bytes = 0;
+  std::uint64_t restarts = 0;  ///< how often it was written back whole and began anew
+  std::uint64_t held = 0;      ///< how often readers, of this process or another, kept it from that
+};
+
 /// What waits for a database and what it works on at this moment. Cheap: some atomic counters, read from any thread at
 /// any time, without a lock and without a system call. Load shedding counts it as load; metrics show it.
 struct Load {
@@ -143,7 +171,8 @@ class Database {
   virtual ~Database() = default;
   /// Runs and commits `work`, perhaps in one commit with the work of others, each in its own savepoint. Resumes after
   /// the commit.
-  virtual Task<Result<>> write(Loop&, Work work) = 0;
+  virtual Task<Result<>> write(Loop&, Work work, Hold hold) = 0;
+  Task<Result<>> write(Loop&, Work work);  ///< patient
   virtual Task<Result<std::unique_ptr<Transaction>>> begin(Loop&) = 0;
   /// A read outside any transaction: sees every commit acknowledged before. It ends when its exchange is told to stop.
   /// `reading` outlives the wait.
@@ -152,8 +181,12 @@ class Database {
   /// The same for the server's own reads, and those of a program.
   Task<Result<>> read(Loop&, std::string_view sql, std::span<const Cell> parameters, bool quick, RowSink& into);
   Task<Result<Rows>> read(Loop&, std::string_view sql, std::span<const Cell> parameters, bool quick);
+  /// Whether a statement changes nothing, as the database sees it: it can then be read on any connection. An error
+  /// where it cannot be prepared. Answered at once.
+  virtual Result<bool> only_reads(std::string_view sql) = 0;
   virtual Counts counts() const = 0;
   virtual Load load() const noexcept = 0;
+  virtual LogState log_state() const noexcept { return {}; }
   /// Which tables were written when. Kept by whoever commits: the unit of work for the tables its exchange names
   /// (Context::wrote), an implementation for those it sees by itself.
   TableVersions& versions() noexcept { return versions_; }

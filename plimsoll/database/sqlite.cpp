@@ -28,9 +28,18 @@ constexpr config::Field kFields[] = {
                                  "The most reads, and the most writes, that wait for a thread; beyond it the response "
                                  "is 503 `database-busy`."),
     field<&SqliteOptions::cache>("cache", "Memory for pages, per connection."),
-    field<&SqliteOptions::checkpoint>("checkpoint", "Size of the log at which it is written back into the file."),
+    field<&SqliteOptions::checkpoint>(
+        "checkpoint",
+        "Size of the log at which it is written back into the file. Where readers keep it "
+        "from beginning anew, new reads of reader threads wait at 3 times that size, and "
+        "running ones are ended at 5 times."),
     field<&SqliteOptions::busy>("busy", "How long to wait for another process that writes."),
-    field<&SqliteOptions::transaction>("transaction", "How long a transaction of a handler may hold the only writer."),
+    field<&SqliteOptions::writer>("writer",
+                                  "How long the statements of one exchange may take on the only writer; then they are "
+                                  "interrupted and rolled back, and the response is 503 `write-too-long`."),
+    field<&SqliteOptions::transaction>("transaction",
+                                       "How long a transaction of a handler may stay open, waits of the handler "
+                                       "included."),
     field<&SqliteOptions::inline_steps>(
         "inline-steps",
         "Steps a short read may take on the thread that asked, before it is moved to a reader; 0: none."),
@@ -43,10 +52,12 @@ constexpr config::Field kFields[] = {
 class Sqlite final : public Database {
  public:
   Sqlite(std::unique_ptr<SqliteConnection> connection, const SqliteOptions& options)
-      : readers_(options), writer_(std::move(connection), options, versions()) {}
+      : readers_(options), writer_(std::move(connection), options, versions(), &readers_) {}
 
   Result<> start() { return readers_.start(); }
-  PLIMSOLL_FORWARDS Task<Result<>> write(Loop& loop, Work work) override { return writer_.write(loop, work); }
+  PLIMSOLL_FORWARDS Task<Result<>> write(Loop& loop, Work work, Hold hold) override {
+    return writer_.write(loop, work, hold);
+  }
   PLIMSOLL_FORWARDS Task<Result<std::unique_ptr<Transaction>>> begin(Loop& loop) override {
     return writer_.begin(loop);
   }
@@ -54,11 +65,14 @@ class Sqlite final : public Database {
                                         const Reading& reading, RowSink& into) override {
     return readers_.read(loop, sql, parameters, reading, into);
   }
+  Result<bool> only_reads(std::string_view sql) override { return readers_.only_reads(sql); }
   Counts counts() const override {
-    Counts counts{.commits = writer_.commits(), .units = writer_.units()};
+    Counts counts;
+    writer_.count(counts);
     readers_.count(counts);
     return counts;
   }
+  LogState log_state() const noexcept override { return writer_.log_state(); }
   Load load() const noexcept override {
     Load load;
     readers_.load(load);

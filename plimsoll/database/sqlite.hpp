@@ -8,6 +8,10 @@
 #include <span>
 #include <string>
 
+namespace plimsoll::telemetry {
+class Log;
+}
+
 namespace plimsoll::database {
 
 /// How a SQLite file is used. WAL always: readers never wait for the writer.
@@ -21,11 +25,13 @@ struct SqliteOptions {
   config::Size cache = config::mebibytes(16);
   config::Size checkpoint = config::mebibytes(16);
   config::Duration busy = config::seconds(2);
+  config::Duration writer = config::seconds(1);
   config::Duration transaction = config::seconds(5);
   std::int64_t inline_steps = 20'000;
   std::int64_t group = 1'024;
   config::Duration gather = config::milliseconds(2);
-  std::string vfs{};  ///< of SQLite; empty: the system's. For tests
+  std::string vfs{};              ///< of SQLite; empty: the system's. For tests
+  telemetry::Log* log = nullptr;  ///< for what an operator must know; null: none
 };
 extern const std::span<const config::Field> kSqliteFields;
 

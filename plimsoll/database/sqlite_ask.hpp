@@ -31,7 +31,7 @@ class Ask : public Waiting {
     if (scope_) scope_->go_on();
   }
   void stop(Stop why) noexcept override {
-    if (!withdraw()) return;
+    if (!withdraw()) return told_to_stop(why);
     result = std::unexpected(error_of(why));
     answer();
   }
@@ -46,6 +46,8 @@ class Ask : public Waiting {
   virtual void hand_over() = 0;
   /// Takes it back: false when it was begun, or must not be given up.
   virtual bool withdraw() noexcept = 0;
+  /// It was begun, and nobody waits for it any longer.
+  virtual void told_to_stop(Stop) noexcept {}
 
  private:
   Loop& loop_;

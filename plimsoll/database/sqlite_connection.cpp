@@ -1,5 +1,6 @@
 #include "plimsoll/database/sqlite_connection.hpp"
 
+#include "plimsoll/base/out_of_memory.hpp"
 #include "plimsoll/database/decimal.hpp"
 #include "plimsoll/database/instant.hpp"
 
@@ -9,6 +10,7 @@
 #include <cctype>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 
 namespace plimsoll::database {
 namespace {
@@ -181,6 +183,7 @@ Error sqlite_error(int code, std::string_view message) {
     case SQLITE_MISMATCH: return Error{&kConstraint, "A value has the wrong type."}.because(std::string(message));
     case SQLITE_TOOBIG: return Error{&kConstraint, "A value is too large."}.because(std::string(message));
     case SQLITE_INTERRUPT: return Error{&kOverBudget};
+    case SQLITE_NOMEM: return Error{&kOutOfMemory};
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
     case SQLITE_FULL:
@@ -189,7 +192,6 @@ Error sqlite_error(int code, std::string_view message) {
     case SQLITE_NOTADB:
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
-    case SQLITE_NOMEM:
     case SQLITE_PROTOCOL:
     case SQLITE_PERM:
     case SQLITE_NOLFS: return unavailable();
@@ -202,6 +204,14 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteOpt
   // effect, where something else of the process has begun to use it.
   static const int quiet = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   (void)quiet;
+  // Temporary files are made where the database is, which must be writable all the same: of several databases, where
+  // the first is. Without such a place SQLite looks for another by itself.
+  static const int placed = [&] {
+    const auto folder = std::filesystem::absolute(options.path).parent_path();
+    if (!sqlite3_temp_directory) sqlite3_temp_directory = sqlite3_mprintf("%s", folder.c_str());
+    return 0;
+  }();
+  (void)placed;
   std::unique_ptr<SqliteConnection> made{new SqliteConnection(role)};
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
                     (role == Role::writer ? SQLITE_OPEN_CREATE : 0);
@@ -211,7 +221,8 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteOpt
     return fail(kUnavailable, "cannot open `" + options.path +
                                   "`: " + (made->db_ ? sqlite3_errmsg(made->db_) : sqlite3_errstr(code)));
   auto* db = made->db_;
-  sqlite3_busy_timeout(db, static_cast<int>(options.busy.nanoseconds / kMillisecond));
+  made->busy_milliseconds_ = static_cast<int>(options.busy.nanoseconds / kMillisecond);
+  sqlite3_busy_timeout(db, made->busy_milliseconds_);
   if (role == Role::writer) sqlite3_set_authorizer(db, authorize, made.get());
   sqlite3_create_collation(db, "decimal", SQLITE_UTF8, nullptr, collation<compare_decimals>);
   sqlite3_create_collation(db, "instant", SQLITE_UTF8, nullptr, collation<compare_instants>);
@@ -220,13 +231,13 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteOpt
   // to FTS5's tables.
   sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   sqlite3_db_config(db, SQLITE_DBCONFIG_DQS_DML, 0, nullptr);
-  std::string pragmas =
-      "PRAGMA cache_size=-" + std::to_string(options.cache.bytes >> 10) + ";PRAGMA temp_store=MEMORY;";
+  // Temporary files, of which the first 64 KiB stay in memory: a large journal of savepoints in memory is a linked list
+  // that is walked from its beginning each time one of them is released, and a large sort in memory has no bound.
+  std::string pragmas = "PRAGMA cache_size=-" + std::to_string(options.cache.bytes >> 10) + ";PRAGMA temp_store=FILE;";
   if (role == Role::writer) {
     pragmas += "PRAGMA journal_mode=WAL;PRAGMA foreign_keys=ON;PRAGMA synchronous=";
     pragmas += pragma_of(options.synchronous);
-    pragmas += ";PRAGMA wal_autocheckpoint=" + std::to_string(pages_of(options.checkpoint));
-    pragmas += ";PRAGMA journal_size_limit=" + std::to_string(options.checkpoint.bytes * 4);
+    pragmas += ";PRAGMA wal_autocheckpoint=0;PRAGMA journal_size_limit=" + std::to_string(options.checkpoint.bytes * 4);
     pragmas += ";";
   } else {
     pragmas += "PRAGMA query_only=ON;";
@@ -235,6 +246,7 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteOpt
   if (sqlite3_exec(db, pragmas.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK)
     return fail(kUnavailable, "cannot use `" + options.path + "`: " + sqlite3_errmsg(db));
   sqlite3_progress_handler(db, kStride, &SqliteConnection::progress, made.get());
+  if (role == Role::writer) sqlite3_wal_hook(db, &SqliteConnection::committed, made.get());
   return made;
 }
 
@@ -245,9 +257,29 @@ SqliteConnection::~SqliteConnection() {
 
 int SqliteConnection::progress(void* self) {
   auto& connection = *static_cast<SqliteConnection*>(self);
+  auto& limit = connection.limit_;
   connection.spent_ += kStride;
-  if (connection.limit_.steps && connection.spent_ > connection.limit_.steps) return 1;
-  return connection.limit_.stop && connection.limit_.stop->load(std::memory_order_relaxed);
+  const bool ends = (limit.steps && connection.spent_ > limit.steps) ||
+                    (limit.stop && limit.stop->load(std::memory_order_relaxed)) ||
+                    (limit.until != limit.until.max() && std::chrono::steady_clock::now() >= limit.until);
+  connection.interrupted_ |= ends;
+  return ends;
+}
+
+int SqliteConnection::committed(void* self, sqlite3*, const char*, int frames) {
+  static_cast<SqliteConnection*>(self)->log_frames_ = static_cast<std::uint32_t>(std::max(0, frames));
+  return SQLITE_OK;
+}
+
+SqliteConnection::Restarted SqliteConnection::restart_log(std::chrono::milliseconds patience, bool shorten) {
+  limit_ = {};
+  int frames = 0, written = 0;
+  sqlite3_busy_timeout(db_, static_cast<int>(patience.count()));
+  const int mode = shorten ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_RESTART;
+  const int code = sqlite3_wal_checkpoint_v2(db_, "main", mode, &frames, &written);
+  sqlite3_busy_timeout(db_, busy_milliseconds_);
+  if (code == SQLITE_OK) log_frames_ = 0;
+  return {.anew = code == SQLITE_OK, .frames = code == SQLITE_OK ? 0 : log_frames_};
 }
 
 void SqliteConnection::add(std::vector<std::string>& tables, std::string_view table) {
@@ -317,9 +349,7 @@ Error SqliteConnection::error_now(std::string_view sql) const {
 Result<> SqliteConnection::run(std::string_view sql, std::span<const Cell> parameters, RowSink* into, StepLimit limit) {
   try {
     return run_now(sql, parameters, into, limit);
-  } catch (const std::bad_alloc&) {
-    return fail(kUnavailable);  // without a cause, which would take memory too
-  }
+  } catch (const std::bad_alloc&) { return fail(kOutOfMemory); }
 }
 
 Result<> SqliteConnection::run_now(std::string_view sql, std::span<const Cell> parameters, RowSink* into,
@@ -372,8 +402,15 @@ Result<> SqliteConnection::run_now(std::string_view sql, std::span<const Cell> p
   }
 }
 
-Result<> SqliteConnection::script(std::string_view sql) {
-  limit_ = {};
+Result<bool> SqliteConnection::only_reads(std::string_view sql) {
+  auto prepared = prepare(sql);
+  if (!prepared) return std::unexpected(std::move(prepared).error());
+  return sqlite3_stmt_readonly(*prepared) != 0;
+}
+
+Result<> SqliteConnection::script(std::string_view sql, StepLimit limit) {
+  limit_ = limit;
+  spent_ = 0;
   const std::string text(sql);
   const bool inside = !idle();
   const auto failed = [&](const char* statement, int offset) {

@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -24,7 +25,8 @@ inline constexpr Problem kOverBudget{"over-budget", 500, "The read takes more st
 struct StepLimit {
   std::int64_t steps = 0;                   ///< of SQLite's virtual machine, to the thousand; 0: any number
   const std::atomic<bool>* stop = nullptr;  ///< asked to end
-  ReadBudget* budget = nullptr;             ///< what the rows may be; null: anything
+  std::chrono::steady_clock::time_point until = std::chrono::steady_clock::time_point::max();
+  ReadBudget* budget = nullptr;  ///< what the rows may be; null: anything
 };
 
 /// What the rows of a statement have come to. Embedded rows are counted by the SQL functions through which their text
@@ -81,9 +83,21 @@ class SqliteConnection {
   /// the connection goes on.
   Result<> run(std::string_view sql, std::span<const Cell> parameters, RowSink* into, StepLimit limit = {});
   /// Statements without parameters, several of them, result ignored. Inside a transaction none may end it.
-  Result<> script(std::string_view sql);
+  Result<> script(std::string_view sql, StepLimit limit = {});
+  /// Whether the statement changes nothing; an error where it cannot be prepared.
+  Result<bool> only_reads(std::string_view sql);
+  /// A statement was ended early since the last call. One that changes rows has taken its transaction with it.
+  bool interrupted() { return std::exchange(interrupted_, false); }
   /// No transaction is open: SQLite has rolled it back by itself after some errors (disk full, I/O error).
   bool idle() const;
+  /// Frames in the log after the last commit of this connection.
+  std::uint32_t log_frames() const { return log_frames_; }
+  struct Restarted {
+    bool anew = false;         ///< the whole log is in the file and nobody reads it: the next commit begins it anew
+    std::uint32_t frames = 0;  ///< in the log
+  };
+  /// Writes the log back, waiting so long for readers to leave it. `shorten`: the file of the log is cut too.
+  Restarted restart_log(std::chrono::milliseconds patience, bool shorten);
   /// The file under our name is no longer the one that was opened.
   bool moved() const;
   sqlite3* handle() const { return db_; }
@@ -105,6 +119,7 @@ class SqliteConnection {
   Result<sqlite3_stmt*> prepare(std::string_view sql);
   Error error_now(std::string_view sql) const;
   static int progress(void* self);
+  static int committed(void* self, sqlite3*, const char* name, int frames);
   static int authorize(void* self, int action, const char* table, const char*, const char*, const char*);
   static void add(std::vector<std::string>& tables, std::string_view table);
 
@@ -121,6 +136,9 @@ class SqliteConnection {
   std::int64_t spent_ = 0;
   EmbeddedRows embedded_;
   bool out_of_memory_ = false;  ///< in a call-back of SQLite
+  bool interrupted_ = false;
+  std::uint32_t log_frames_ = 0;
+  int busy_milliseconds_ = 0;
 };
 
 /// Pages of a size, at least one: how SQLite counts its log.

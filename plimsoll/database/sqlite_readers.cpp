@@ -61,6 +61,7 @@ struct SqliteReaders::Query final : Ask, FairQueue::Entry {
   ReadBudget* budget;
   RowSink& into;
   std::atomic<bool> stop_now{false};
+  bool ended_for_the_log = false;
 };
 
 SqliteReaders::SqliteReaders(const SqliteOptions& options)
@@ -70,6 +71,7 @@ SqliteReaders::SqliteReaders(const SqliteOptions& options)
                static_cast<std::size_t>(std::max<std::int64_t>(1, options.queue))) {}
 
 Result<> SqliteReaders::start() {
+  on_threads_.reserve(static_cast<std::size_t>(std::max<std::int64_t>(1, options_.readers)));
   for (std::int64_t i = 0; i < std::max<std::int64_t>(1, options_.readers); ++i) {
     auto connection = SqliteConnection::open(options_, SqliteConnection::Role::reader);
     if (!connection) return std::unexpected(std::move(connection).error());
@@ -93,7 +95,7 @@ void SqliteReaders::serve(SqliteConnection& connection) {
   for (std::unique_lock lock(mutex_);;) {
     Query* query = nullptr;
     ready_.wait(lock, [&] {
-      query = static_cast<Query*>(queries_.take());
+      query = held_back_ && !closing_ ? nullptr : static_cast<Query*>(queries_.take());
       return query || closing_;
     });
     if (!query) return;
@@ -101,10 +103,13 @@ void SqliteReaders::serve(SqliteConnection& connection) {
     waiting_.store(static_cast<std::int64_t>(queries_.size()), std::memory_order_relaxed);
     const auto order = query->order;
     const auto caller = query->caller;
+    on_threads_.push_back(query);  // room for all was made at the start
     lock.unlock();
     query->result = connection.run(query->sql, query->parameters, &query->into,
                                    {.stop = &query->stop_now, .budget = query->budget});
     lock.lock();
+    std::erase(on_threads_, query);
+    if (query->ended_for_the_log && !query->result) query->result = std::unexpected(busy());
     queries_.ended(order, caller);  // before anybody is answered: what it asks next is not held against it
     running_.fetch_sub(1, std::memory_order_relaxed);
     lock.unlock();
@@ -148,6 +153,28 @@ Task<Result<>> SqliteReaders::read(Loop& loop, std::string_view sql, std::span<c
   if (!query.result && query.result.error().problem == &kOverBudget && query.stopped() != Stop::none)
     co_return std::unexpected(error_of(query.stopped()));
   co_return std::move(query.result);
+}
+
+Result<bool> SqliteReaders::only_reads(std::string_view sql) {
+  auto reader = own();
+  if (!reader) return std::unexpected(std::move(reader).error());
+  return (*reader)->only_reads(sql);
+}
+
+void SqliteReaders::hold_back(bool held) {
+  {
+    std::lock_guard lock(mutex_);
+    if (std::exchange(held_back_, held) == held) return;
+  }
+  if (!held) ready_.notify_all();
+}
+
+void SqliteReaders::end_running() {
+  std::lock_guard lock(mutex_);
+  for (auto* query : on_threads_) {
+    query->ended_for_the_log = true;
+    query->stop_now.store(true, std::memory_order_relaxed);
+  }
 }
 
 void SqliteReaders::count(Counts& counts) const {

@@ -22,6 +22,12 @@ class SqliteReaders {
   Result<> start();
   Task<Result<>> read(Loop& loop, std::string_view sql, std::span<const Cell> parameters, const Reading& reading,
                       RowSink& into);
+  /// On the calling thread's own connection.
+  Result<bool> only_reads(std::string_view sql);
+  /// Lets no more reads to the threads, or lets them again: what waits goes on waiting.
+  void hold_back(bool held);
+  /// Ends the reads that run on the threads: they are refused, to be repeated.
+  void end_running();
   void count(Counts& counts) const;
   void load(Load& load) const noexcept;
   /// How many reads were made on the snapshot of another read of the same turn, or began one for those behind.
@@ -39,7 +45,8 @@ class SqliteReaders {
   std::mutex mutex_;
   std::condition_variable ready_;
   FairQueue queries_;
-  bool closing_ = false;
+  bool closing_ = false, held_back_ = false;
+  std::vector<Query*> on_threads_;
   std::vector<std::unique_ptr<SqliteConnection>> connections_;
   std::vector<std::shared_ptr<SqliteTurnReader>> turn_readers_;
   std::vector<std::thread> threads_;

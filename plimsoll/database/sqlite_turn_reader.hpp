@@ -20,6 +20,7 @@ class SqliteTurnReader final : public Deferred, public std::enable_shared_from_t
   SqliteTurnReader(std::unique_ptr<SqliteConnection> connection, std::uint32_t most_frames);
 
   Result<> read(Loop& loop, std::string_view sql, std::span<const Cell> parameters, RowSink& into, StepLimit limit);
+  Result<bool> only_reads(std::string_view sql) { return connection_->only_reads(sql); }
   /// The last read was on a snapshot of its turn.
   bool sharing() const { return open_; }
 

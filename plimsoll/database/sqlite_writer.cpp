@@ -1,5 +1,9 @@
 #include "plimsoll/database/sqlite_writer.hpp"
 
+#include "plimsoll/base/out_of_memory.hpp"
+#include "plimsoll/database/sqlite_readers.hpp"
+#include "plimsoll/telemetry/log.hpp"
+
 #include <chrono>
 
 namespace plimsoll::database {
@@ -9,48 +13,85 @@ using Clock = std::chrono::steady_clock;
 /// What a unit may use, and only while it runs on the writer's thread.
 class SqliteWriter::UnitSession final : public Session {
  public:
-  explicit UnitSession(SqliteWriter& writer) : writer_(writer) {}
+  UnitSession(SqliteWriter& writer, Hold hold) : writer_(writer), hold_(hold) {}
   Task<Result<Rows>> query(std::string_view sql, std::span<const Cell> parameters) override {
-    if (!writer_.here()) co_return std::unexpected(strayed());
+    if (auto may = usable(); !may) co_return std::unexpected(std::move(may).error());
     RowKeeper keeper;
-    if (auto done = writer_.connection_->run(sql, parameters, &keeper); !done)
-      co_return std::unexpected(std::move(done).error());
+    if (auto done = writer_.connection_->run(sql, parameters, &keeper, limit()); !done)
+      co_return std::unexpected(told(std::move(done).error()));
+    if (keeper.too_large()) co_return fail(kResponseTooLarge);
     co_return std::move(keeper.rows);
   }
   Task<Result<>> script(std::string_view sql) override {
-    if (!writer_.here()) co_return std::unexpected(strayed());
-    co_return writer_.connection_->script(sql);
+    if (auto may = usable(); !may) co_return may;
+    auto done = writer_.connection_->script(sql, limit());
+    if (!done) co_return std::unexpected(told(std::move(done).error()));
+    co_return done;
   }
   static Error strayed() {
     return Error{&kInternal}.because("a unit of work waited for something else than its session");
   }
+  void begin() { until_ = hold_ == Hold::patient ? Clock::time_point::max() : Clock::now() + writer_.writer_limit_; }
+  void stop() noexcept { stop_now_.store(true, std::memory_order_relaxed); }
+  /// Why it may not go on.
+  Error why() const {
+    return stop_now_.load(std::memory_order_relaxed) ? error_of(Stop::deadline) : Error{&kWriteTooLong};
+  }
 
  private:
+  /// What it does between its statements counts too.
+  Result<> usable() const {
+    if (!writer_.here()) return std::unexpected(strayed());
+    const bool late = until_ != until_.max() && Clock::now() >= until_;
+    if (late || stop_now_.load(std::memory_order_relaxed)) return std::unexpected(why());
+    if (writer_.connection_->idle()) return std::unexpected(Error{&kUnavailable}.because("sqlite rolled back"));
+    return {};
+  }
+  StepLimit limit() const { return {.stop = &stop_now_, .until = until_}; }
+  Error told(Error error) const { return error.problem == &kOverBudget ? why() : std::move(error); }
+
   SqliteWriter& writer_;
+  Hold hold_;
+  Clock::time_point until_ = Clock::time_point::max();
+  std::atomic<bool> stop_now_{false};
 };
 
 struct SqliteWriter::Unit final : Ask {
-  Unit(SqliteWriter& writer, Loop& loop, Work& work) : Ask(loop), writer(writer), work(work), session(writer) {}
+  Unit(SqliteWriter& writer, Loop& loop, Work& work, Hold hold)
+      : Ask(loop), writer(writer), work(work), hold(hold), session(writer, hold) {}
   void hand_over() override {
-    bool wake;
+    bool wake, admitted;
     {
       std::lock_guard lock(writer.mutex_);
-      writer.units_.push_back(this);
-      writer.waiting_.fetch_add(1, std::memory_order_relaxed);
-      wake = writer.units_.size() >= writer.wake_at_;
+      admitted = writer.admits(hold);
+      if (admitted) writer.units_.push(*this);
+      wake = writer.units_.size >= writer.wake_at_;
     }
-    if (wake) writer.ready_.notify_one();
+    if (!admitted) {
+      result = std::unexpected(busy());
+      answer();  // gone from here on
+    } else if (wake) {
+      writer.ready_.notify_one();
+    }
   }
   bool withdraw() noexcept override {
     std::lock_guard lock(writer.mutex_);
-    return writer.taken_back(std::erase(writer.units_, this) != 0);
+    const bool waited = writer.units_.remove(*this);
+    if (waited) writer.left(hold);
+    return waited;
+  }
+  void told_to_stop(Stop why) noexcept override {
+    if (why == Stop::deadline) session.stop();
   }
 
   SqliteWriter& writer;
   Work& work;
+  Hold hold;
   UnitSession session;
   Scope scope;
-  bool ended = false;  ///< the work has, on the writer's thread, as it must
+  Unit* next = nullptr;
+  bool ended = false;    ///< the work has, on the writer's thread, as it must
+  bool strayed = false;  ///< it ends elsewhere, and cannot run again
   /// Work that waited for something else ends elsewhere. It and the writer tell each other by setting this, and the
   /// second of them answers, so that nothing is destroyed while it waits.
   std::atomic<bool> left_by_one{false};
@@ -58,28 +99,38 @@ struct SqliteWriter::Unit final : Ask {
 
 /// An interactive transaction's hold on the writer, shared by the two ends because either may end first.
 struct SqliteWriter::Lease {
-  Statement* next = nullptr;  ///< to be executed
-  bool abandoned = false;     ///< by its owner
-  bool over = false;          ///< on the writer's side
+  Statement* next = nullptr;         ///< to be executed
+  bool abandoned = false;            ///< by its owner
+  bool over = false;                 ///< on the writer's side
+  std::chrono::nanoseconds used{0};  ///< by its statements, on the writer's thread
 };
 
 struct SqliteWriter::Opening final : Ask {
   Opening(SqliteWriter& writer, Loop& loop) : Ask(loop), writer(writer) {}
   void hand_over() override {
+    bool admitted;
     {
       std::lock_guard lock(writer.mutex_);
-      writer.openings_.push_back(this);
-      writer.waiting_.fetch_add(1, std::memory_order_relaxed);
+      admitted = writer.admits(Hold::brief);
+      if (admitted) writer.openings_.push(*this);
     }
-    writer.ready_.notify_one();
+    if (admitted) {
+      writer.ready_.notify_one();
+    } else {
+      result = std::unexpected(busy());
+      answer();  // gone from here on
+    }
   }
   bool withdraw() noexcept override {
     std::lock_guard lock(writer.mutex_);
-    return writer.taken_back(std::erase(writer.openings_, this) != 0);
+    const bool waited = writer.openings_.remove(*this);
+    if (waited) writer.left(Hold::brief);
+    return waited;
   }
 
   SqliteWriter& writer;
   std::shared_ptr<Lease> lease = std::make_shared<Lease>();
+  Opening* next = nullptr;
 };
 
 struct SqliteWriter::Statement final : Ask {
@@ -104,6 +155,9 @@ struct SqliteWriter::Statement final : Ask {
     lease.next = nullptr;
     return true;
   }
+  void told_to_stop(Stop why) noexcept override {
+    if (why == Stop::deadline) stop_now.store(true, std::memory_order_relaxed);
+  }
 
   SqliteWriter& writer;
   Lease& lease;
@@ -111,6 +165,7 @@ struct SqliteWriter::Statement final : Ask {
   std::string_view sql{};
   std::span<const Cell> parameters{};
   RowKeeper keeper{};
+  std::atomic<bool> stop_now{false};
 };
 
 class SqliteWriter::Held final : public Transaction {
@@ -131,6 +186,7 @@ class SqliteWriter::Held final : public Transaction {
     statement.parameters = parameters;
     co_await static_cast<Ask&>(statement);
     if (!statement.result) co_return std::unexpected(std::move(statement.result).error());
+    if (statement.keeper.too_large()) co_return fail(kResponseTooLarge);
     co_return std::move(statement.keeper.rows);
   }
   Task<Result<>> script(std::string_view sql) override {
@@ -155,13 +211,20 @@ class SqliteWriter::Held final : public Transaction {
 };
 
 SqliteWriter::SqliteWriter(std::unique_ptr<SqliteConnection> connection, const SqliteOptions& options,
-                           TableVersions& versions)
+                           TableVersions& versions, SqliteReaders* readers)
     : connection_(std::move(connection)),
       versions_(versions),
       group_(static_cast<std::size_t>(std::max<std::int64_t>(1, options.group))),
+      room_(static_cast<std::size_t>(std::max<std::int64_t>(1, options.queue))),
+      writer_limit_(options.writer.nanoseconds),
       transaction_limit_(options.transaction.nanoseconds),
       gathering_(std::chrono::nanoseconds(options.gather.nanoseconds)),
-      thread_([this] { serve(); }) {}
+      upkeep_(pages_of(options.checkpoint)),
+      log_(options.log),
+      readers_(readers) {
+  group_units_.reserve(group_);
+  thread_ = std::thread([this] { serve(); });
+}
 
 /// Tells which tables the transaction has written, or forgets them.
 void SqliteWriter::ended(bool committed) {
@@ -175,14 +238,32 @@ void SqliteWriter::load(Load& load) const noexcept {
   load.writes_running = running_.load(std::memory_order_relaxed);
 }
 
-void SqliteWriter::begun(std::int64_t units) {
-  running_.store(units, std::memory_order_relaxed);
-  waiting_.fetch_sub(units, std::memory_order_relaxed);
+void SqliteWriter::count(Counts& counts) const noexcept {
+  counts.commits = commits_.load(std::memory_order_relaxed);
+  counts.units = units_done_.load(std::memory_order_relaxed);
+  counts.writes_refused = refused_.load(std::memory_order_relaxed);
+  counts.writes_ended = interrupted_.load(std::memory_order_relaxed);
 }
 
-bool SqliteWriter::taken_back(bool found) {
-  if (found) waiting_.fetch_sub(1, std::memory_order_relaxed);
-  return found;
+LogState SqliteWriter::log_state() const noexcept {
+  return {.bytes = log_bytes_.load(std::memory_order_relaxed),
+          .restarts = restarts_.load(std::memory_order_relaxed),
+          .held = held_.load(std::memory_order_relaxed)};
+}
+
+bool SqliteWriter::admits(Hold hold) {
+  if (hold == Hold::brief && exchanges_ >= room_) {
+    refused_.fetch_add(1, std::memory_order_relaxed);
+    return false;
+  }
+  exchanges_ += hold == Hold::brief ? 1 : 0;
+  waiting_.fetch_add(1, std::memory_order_relaxed);
+  return true;
+}
+
+void SqliteWriter::left(Hold hold) {
+  exchanges_ -= hold == Hold::brief ? 1 : 0;
+  waiting_.fetch_sub(1, std::memory_order_relaxed);
 }
 
 SqliteWriter::~SqliteWriter() {
@@ -194,8 +275,8 @@ SqliteWriter::~SqliteWriter() {
   thread_.join();
 }
 
-Task<Result<>> SqliteWriter::write(Loop& loop, Work work) {
-  Unit unit{*this, loop, work};
+Task<Result<>> SqliteWriter::write(Loop& loop, Work work, Hold hold) {
+  Unit unit{*this, loop, work, hold};
   co_await static_cast<Ask&>(unit);
   co_return std::move(unit.result);
 }
@@ -208,43 +289,69 @@ Task<Result<std::unique_ptr<Transaction>>> SqliteWriter::begin(Loop& loop) {
 }
 
 void SqliteWriter::serve() {
-  std::vector<Unit*> units;
+  auto& units = group_units_;
   for (std::unique_lock lock(mutex_);;) {
     ready_.wait(lock, [&] { return closing_ || !units_.empty() || !openings_.empty(); });
     if (closing_ && units_.empty() && openings_.empty()) return;
     gather(lock);
     while (!units_.empty() && units.size() < group_) {
-      units.push_back(units_.front());
-      units_.pop_front();
+      auto& unit = units_.pop();
+      left(unit.hold);
+      units.push_back(&unit);
     }
     if (!units.empty()) {
-      begun(static_cast<std::int64_t>(units.size()));
+      running_.fetch_add(static_cast<std::int64_t>(units.size()), std::memory_order_relaxed);
       lock.unlock();
       commit_together(units);
       units.clear();
+      keep_log_short();
       lock.lock();
     }
     if (openings_.empty()) continue;
-    auto* opening = openings_.front();
-    openings_.pop_front();
-    begun(1);
+    auto* opening = &openings_.pop();
+    left(Hold::brief);
+    running_.fetch_add(1, std::memory_order_relaxed);
     auto lease = opening->lease;
     lock.unlock();
     opening->result = begin_now();
     const bool open = opening->result.has_value();
-    if (!open) running_.store(0, std::memory_order_relaxed);
+    if (!open) running_.fetch_sub(1, std::memory_order_relaxed);
     opening->answer();  // gone from here on
     lock.lock();
-    if (open) hold(std::move(lease), lock);
+    if (!open) continue;
+    hold(std::move(lease), lock);
+    lock.unlock();
+    keep_log_short();
+    lock.lock();
   }
+}
+
+void SqliteWriter::keep_log_short() {
+  const auto frames = connection_->log_frames();
+  log_bytes_.store(std::int64_t{frames} * 4096, std::memory_order_relaxed);
+  const auto step = upkeep_.committed(frames, Clock::now());
+  if (!step.restart) return;
+  if (readers_ && step.hold_back) readers_->hold_back(true);
+  if (readers_ && step.end_reads) readers_->end_running();
+  const auto done = connection_->restart_log(step.patience, step.shorten);
+  if (readers_ && step.hold_back) readers_->hold_back(false);
+  (done.anew ? restarts_ : held_).fetch_add(1, std::memory_order_relaxed);
+  log_bytes_.store(std::int64_t{done.frames} * 4096, std::memory_order_relaxed);
+  if (!upkeep_.attempted(step, done.anew, done.frames, Clock::now()) || !log_) return;
+  log_->write(telemetry::Level::warning, "database-log-held", [&](telemetry::Line& line) {
+    line.add("bytes", std::int64_t{done.frames} * 4096);
+    line.add("detail",
+             "another process reads the database in a transaction that it keeps open: the write-ahead log cannot begin "
+             "anew and grows; end that transaction");
+  });
 }
 
 void SqliteWriter::gather(std::unique_lock<std::mutex>& lock) {
   const auto enough = std::min(gathering_.enough(), group_);
-  if (units_.empty() || units_.size() >= enough) return;
+  if (units_.empty() || units_.size >= enough) return;
   wake_at_ = enough;
   ready_.wait_until(lock, Clock::now() + gathering_.patience(),
-                    [&] { return closing_ || !openings_.empty() || units_.size() >= enough; });
+                    [&] { return closing_ || !openings_.empty() || units_.size >= enough; });
   wake_at_ = 1;
 }
 
@@ -265,23 +372,42 @@ Line SqliteWriter::finish(Unit& unit, Task<Result<>> work) {
   }
 }
 
-/// Runs the work in its savepoint; an error is that of the whole group.
-Result<> SqliteWriter::run_unit(Unit& unit) {
-  if (auto nested = connection_->run("SAVEPOINT unit", {}, nullptr); !nested) return nested;
+/// Runs the work in its savepoint. What it gives is in the unit; an error of the group is everybody's.
+SqliteWriter::Fate SqliteWriter::run_unit(Unit& unit, Result<>& group) {
+  if (unit.strayed) return Fate::ran;
+  group = connection_->run("SAVEPOINT unit", {}, nullptr);
+  if (!group) return Fate::group_failed;
+  (void)connection_->interrupted();
+  unit.ended = false;
+  unit.session.begin();
   unit.scope.stop(Stop::lost_race);  // waits that obey their scope are refused at once
-  auto line = finish(unit, unit.work(unit.session)).handle;
-  line.promise().scope = &unit.scope;
-  line.resume();
-  const bool failed = !unit.ended || !unit.result;
-  if (connection_->idle())  // disk full, I/O error: SQLite has rolled back everything
-    return std::unexpected(unit.ended && !unit.result ? unit.result.error()
-                                                      : Error{&kUnavailable}.because("sqlite rolled back"));
-  if (failed)
-    if (auto undone = connection_->run("ROLLBACK TO unit", {}, nullptr); !undone) return undone;
-  return connection_->run("RELEASE unit", {}, nullptr);
+  try {
+    auto line = finish(unit, unit.work(unit.session)).handle;
+    line.promise().scope = &unit.scope;
+    line.resume();
+  } catch (const std::bad_alloc&) {  // not even a frame
+    unit.ended = true;
+    unit.result = fail(kOutOfMemory);
+  }
+  const bool interrupted = connection_->interrupted();
+  unit.strayed = !unit.ended;
+  if (interrupted && unit.ended && unit.result) unit.result = std::unexpected(unit.session.why());
+  if (interrupted) interrupted_.fetch_add(1, std::memory_order_relaxed);
+  if (connection_->idle()) {
+    if (interrupted) return Fate::interrupted;
+    // Disk full, I/O error: SQLite has rolled back everything.
+    group = std::unexpected(unit.ended && !unit.result ? unit.result.error()
+                                                       : Error{&kUnavailable}.because("sqlite rolled back"));
+    return Fate::group_failed;
+  }
+  if (!unit.ended || !unit.result) group = connection_->run("ROLLBACK TO unit", {}, nullptr);
+  if (group) group = connection_->run("RELEASE unit", {}, nullptr);
+  return group ? Fate::ran : Fate::group_failed;
 }
 
 void SqliteWriter::answer(Unit& unit, const Result<>& group) {
+  running_.fetch_sub(1, std::memory_order_relaxed);
+  units_done_.fetch_add(1, std::memory_order_relaxed);
   if (unit.ended) {
     if (!group && unit.result) unit.result = group;
   } else {
@@ -291,10 +417,26 @@ void SqliteWriter::answer(Unit& unit, const Result<>& group) {
   unit.answer();
 }
 
-void SqliteWriter::commit_together(std::vector<Unit*>& units) {
+void SqliteWriter::commit_together(std::span<Unit*> units) {
+  while (!units.empty()) {
+    const auto lost = try_commit(units);
+    if (lost == units.size()) return;
+    auto before = units.first(lost);
+    auto* ended_early = units[lost];
+    units = units.subspan(lost + 1);
+    answer(*ended_early, {});
+    commit_together(before);  // what they did has gone with it
+  }
+}
+
+std::size_t SqliteWriter::try_commit(std::span<Unit*> units) {
   auto group = begin_now();
   std::size_t run = 0;
-  for (; group && run < units.size(); ++run) group = run_unit(*units[run]);
+  for (; group && run < units.size(); ++run)
+    if (run_unit(*units[run], group) == Fate::interrupted) {
+      ended(false);
+      return run;
+    }
   const auto begun = Clock::now();
   if (group) group = connection_->run("COMMIT", {}, nullptr);
   const auto took = Clock::now() - begun;
@@ -302,24 +444,26 @@ void SqliteWriter::commit_together(std::vector<Unit*>& units) {
   ended(group.has_value());
   {
     std::lock_guard lock(mutex_);  // before anybody is answered: who is here now writes beside those of this group
-    gathering_.committed(units.size(), units_.size(), took);
+    gathering_.committed(units.size(), units_.size, took);
   }
   if (group) commits_.fetch_add(1, std::memory_order_relaxed);
-  units_done_.fetch_add(run, std::memory_order_relaxed);
-  running_.store(0, std::memory_order_relaxed);
-  for (auto* unit : std::span(units).subspan(run)) unit->ended = true;  // never begun
+  for (auto* unit : units.subspan(run)) unit->ended = true;  // never begun
   for (auto* unit : units) answer(*unit, group);
+  return units.size();
 }
 
-void SqliteWriter::execute(Statement& statement) {
+void SqliteWriter::execute(Statement& statement, Lease& lease) {
   using enum Statement::Kind;
+  const auto begun = Clock::now();
+  const StepLimit limit{.stop = &statement.stop_now, .until = begun + writer_limit_ - lease.used};
+  (void)connection_->interrupted();
   switch (statement.kind) {
     case query:
-      statement.result = connection_->run(statement.sql, statement.parameters, &statement.keeper);
+      statement.result = connection_->run(statement.sql, statement.parameters, &statement.keeper, limit);
       if (connection_->idle() && statement.result)
         statement.result = std::unexpected(Error{&kInternal}.because("a transaction is ended by whoever began it"));
       break;
-    case script: statement.result = connection_->script(statement.sql); break;
+    case script: statement.result = connection_->script(statement.sql, limit); break;
     case commit:
       statement.result = connection_->idle()
                              ? std::unexpected(Error{&kUnavailable}.because("sqlite: the transaction was rolled back"))
@@ -329,28 +473,39 @@ void SqliteWriter::execute(Statement& statement) {
       break;
     case roll_back: break;
   }
+  lease.used += Clock::now() - begun;
+  if (!connection_->interrupted()) return;
+  interrupted_.fetch_add(1, std::memory_order_relaxed);
+  statement.result = std::unexpected(statement.stop_now.load(std::memory_order_relaxed) ? error_of(Stop::deadline)
+                                                                                        : Error{&kWriteTooLong});
 }
 
 void SqliteWriter::hold(std::shared_ptr<Lease> lease, std::unique_lock<std::mutex>& lock) {
   const auto until = Clock::now() + transaction_limit_;
-  for (bool ends = false; !ends;) {
+  for (bool ends = false;;) {
     const bool woken = ready_.wait_until(lock, until, [&] { return lease->next || lease->abandoned; });
     if (!woken || lease->abandoned) break;
     auto* statement = std::exchange(lease->next, nullptr);
     lock.unlock();
     ends = statement->kind == Statement::Kind::commit || statement->kind == Statement::Kind::roll_back;
-    execute(*statement);
+    execute(*statement, *lease);
     if (ends && !connection_->idle()) (void)connection_->run("ROLLBACK", {}, nullptr);
-    if (ends) running_.store(0, std::memory_order_relaxed);
+    const bool lost = !ends && connection_->idle();  // SQLite has rolled it back: nothing may follow
     if (ends) this->ended(statement->kind == Statement::Kind::commit && statement->result.has_value());
+    lock.lock();
+    if (ends || lost) lease->over = true;
+    if (ends) running_.fetch_sub(1, std::memory_order_relaxed);
+    lock.unlock();
     statement->answer();  // gone from here on
     lock.lock();
+    if (ends) return;
+    if (lost) break;
   }
   lease->over = true;
   lock.unlock();
   if (!connection_->idle()) (void)connection_->run("ROLLBACK", {}, nullptr);
   ended(false);
-  running_.store(0, std::memory_order_relaxed);
+  running_.fetch_sub(1, std::memory_order_relaxed);
   lock.lock();
 }
 

@@ -1,31 +1,72 @@
 #pragma once
 
 #include "plimsoll/database/gathering.hpp"
+#include "plimsoll/database/log_upkeep.hpp"
 #include "plimsoll/database/sqlite_ask.hpp"
 #include "plimsoll/database/sqlite_connection.hpp"
 
 #include <condition_variable>
-#include <deque>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <vector>
 
 namespace plimsoll::database {
 
+class SqliteReaders;
+
+/// Those who wait, in their order, linked through their own `next`: who waits allocates nothing.
+template <class T>
+struct WaitingLine {
+  T *first = nullptr, *last = nullptr;
+  std::size_t size = 0;
+
+  bool empty() const { return !first; }
+  void push(T& one) {
+    one.next = nullptr;
+    (last ? last->next : first) = &one;
+    last = &one;
+    ++size;
+  }
+  T& pop() {
+    auto& one = *first;
+    first = one.next;
+    if (!first) last = nullptr;
+    --size;
+    return one;
+  }
+  bool remove(T& one) {
+    T* before = nullptr;
+    for (auto* at = first; at; before = std::exchange(at, at->next)) {
+      if (at != &one) continue;
+      (before ? before->next : first) = one.next;
+      if (last == &one) last = before;
+      --size;
+      return true;
+    }
+    return false;
+  }
+};
+
 /// The one thread that writes. What arrives while it commits is committed together by the next commit, which may wait a
 /// little for more (Gathering), each piece in a savepoint of its own; between two groups an interactive transaction may
-/// hold it, for a bounded time.
+/// hold it, for a bounded time. A piece that takes longer than it may is interrupted. SQLite then rolls back the whole
+/// transaction: those that ran before it in the group run again, without it.
+///
+/// After each commit it keeps the log short (LogUpkeep).
 class SqliteWriter {
  public:
   /// `versions` is told of every table written, by whatever statement, after the commit and before anybody is answered.
-  SqliteWriter(std::unique_ptr<SqliteConnection> connection, const SqliteOptions& options, TableVersions& versions);
+  /// `readers` are held back, and in the end interrupted, where they keep the log from beginning anew; null: none.
+  SqliteWriter(std::unique_ptr<SqliteConnection> connection, const SqliteOptions& options, TableVersions& versions,
+               SqliteReaders* readers);
   ~SqliteWriter();
 
-  Task<Result<>> write(Loop& loop, Work work);
+  Task<Result<>> write(Loop& loop, Work work, Hold hold);
   Task<Result<std::unique_ptr<Transaction>>> begin(Loop& loop);
-  std::uint64_t commits() const { return commits_.load(std::memory_order_relaxed); }
+  void count(Counts& counts) const noexcept;
   void load(Load& load) const noexcept;
-  std::uint64_t units() const { return units_done_.load(std::memory_order_relaxed); }
+  LogState log_state() const noexcept;
 
  private:
   struct Unit;
@@ -35,35 +76,48 @@ class SqliteWriter {
   class Held;
   class UnitSession;
 
+  enum class Fate : std::uint8_t { ran, interrupted, group_failed };
+
   void serve();
   void gather(std::unique_lock<std::mutex>& lock);
-  void commit_together(std::vector<Unit*>& units);
-  Result<> run_unit(Unit& unit);
+  void commit_together(std::span<Unit*> units);
+  /// The place of a unit that was interrupted and took the transaction with it; the number of units when all are
+  /// answered.
+  std::size_t try_commit(std::span<Unit*> units);
+  Fate run_unit(Unit& unit, Result<>& group);
   static Line finish(Unit& unit, Task<Result<>> work);
-  static void answer(Unit& unit, const Result<>& group);
+  void answer(Unit& unit, const Result<>& group);
   bool here() const { return std::this_thread::get_id() == thread_.get_id(); }
   Result<> begin_now();
   void hold(std::shared_ptr<Lease> lease, std::unique_lock<std::mutex>& lock);
-  void execute(Statement& statement);
+  void execute(Statement& statement, Lease& lease);
+  void keep_log_short();
 
   void ended(bool committed);
-  /// Both keep the counters of `load`, under the lock: work has left the queue, to be done or because nobody waits.
-  void begun(std::int64_t units);
-  bool taken_back(bool found);
+  /// Under the lock, when something joins a queue: false where it is full. Only exchanges count: the server's own
+  /// writes are few, and must not be refused for them.
+  bool admits(Hold hold);
+  /// Under the lock, when it has left it: to be done, or because nobody waits any longer.
+  void left(Hold hold);
 
   std::unique_ptr<SqliteConnection> connection_;
   TableVersions& versions_;
   std::size_t group_;
-  std::chrono::nanoseconds transaction_limit_;
+  std::size_t room_, exchanges_ = 0;  ///< the most exchanges that wait, and those that do
+  std::chrono::nanoseconds writer_limit_, transaction_limit_;
   std::mutex mutex_;
   std::condition_variable ready_;
-  std::deque<Unit*> units_;
+  WaitingLine<Unit> units_;
   std::size_t wake_at_ = 1;  ///< units for which the thread is woken
   Gathering gathering_;
-  std::deque<Opening*> openings_;
+  WaitingLine<Opening> openings_;
   bool closing_ = false;
-  std::atomic<std::uint64_t> commits_{0}, units_done_{0};
-  std::atomic<std::int64_t> waiting_{0}, running_{0};
+  LogUpkeep upkeep_;
+  telemetry::Log* log_;
+  SqliteReaders* readers_;
+  std::vector<Unit*> group_units_;  ///< those being committed; room for all is made once
+  std::atomic<std::uint64_t> commits_{0}, units_done_{0}, refused_{0}, interrupted_{0}, restarts_{0}, held_{0};
+  std::atomic<std::int64_t> waiting_{0}, running_{0}, log_bytes_{0};
   std::thread thread_;
 };
 

@@ -35,21 +35,25 @@ Task<Result<Response>> Unit::answer(Work work) {
     co_return std::unexpected(Error{&kInternal}.because("a unit of work is answered once: settled, or open, already"));
   Result<Response> answer = fail(kInternal);
   bool ran = false, kept = false;
-  auto written = co_await database_.write(context_.loop, [&](database::Session& session) -> Task<Result<>> {
-    auto nested = co_await session.query("SAVEPOINT handler", {});
-    if (!nested) co_return std::unexpected(std::move(nested).error());
-    answer = co_await work(session);
-    ran = true;
-    render(answer);
-    if (!answer) co_return std::unexpected(answer.error());
-    if (answer->status >= 400) {
-      auto undone = co_await session.query("ROLLBACK TO handler", {});
-      if (!undone) co_return std::unexpected(std::move(undone).error());
-    }
-    if (answer->status >= 500) co_return Result<>{};
-    kept = true;
-    co_return co_await settle(session, *answer);
-  });
+  auto written = co_await database_.write(
+      context_.loop,
+      [&](database::Session& session) -> Task<Result<>> {
+        ran = kept = false;  // of a call before, whose transaction was lost
+        auto nested = co_await session.query("SAVEPOINT handler", {});
+        if (!nested) co_return std::unexpected(std::move(nested).error());
+        answer = co_await work(session);
+        ran = true;
+        render(answer);
+        if (!answer) co_return std::unexpected(answer.error());
+        if (answer->status >= 400) {
+          auto undone = co_await session.query("ROLLBACK TO handler", {});
+          if (!undone) co_return std::unexpected(std::move(undone).error());
+        }
+        if (answer->status >= 500) co_return Result<>{};
+        kept = true;
+        co_return co_await settle(session, *answer);
+      },
+      database::Hold::brief);
   settled_ = true;
   tell(written && kept);
   if (!written && (answer || !ran)) co_return std::unexpected(std::move(written).error());
@@ -82,9 +86,10 @@ Task<Result<Response>> Unit::close(Result<Response> answer) {
     if (!done) co_return std::unexpected(std::move(done).error());
     if (keep && !ended) co_return std::unexpected(std::move(ended).error());
   } else if (keep && !settled_ && !participants_.empty()) {
-    auto written = co_await database_.write(context_.loop, [&](database::Session& session) -> Task<Result<>> {
-      co_return co_await settle(session, *answer);
-    });
+    auto written = co_await database_.write(
+        context_.loop,
+        [&](database::Session& session) -> Task<Result<>> { co_return co_await settle(session, *answer); },
+        database::Hold::brief);
     tell(written.has_value());
     if (!written) co_return std::unexpected(std::move(written).error());
   } else if (!settled_) {

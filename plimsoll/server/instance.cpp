@@ -186,6 +186,7 @@ contract::Complaints Instance::State::open_database() {
   auto options = deployment.database.sqlite;
   options.path = deployment.database.url.empty() ? fs::path(settings.contract).stem().string() + ".db"
                                                  : deployment.database.url.substr(std::string_view("sqlite:").size());
+  options.log = log.get();
   auto opened = database::open_sqlite(options);
   if (!opened)
     return {{.code = "database",

@@ -140,7 +140,8 @@ constexpr const Problem* kTableProblems[] = {&kNoSuchRow,
                                              &database::kConflict,
                                              &database::kConstraint,
                                              &database::kResponseTooLarge,
-                                             &database::kBusy};
+                                             &database::kBusy,
+                                             &database::kWriteTooLong};
 
 constexpr std::string_view kShortForm = R"("type":"string","description":"The table.")";
 
