@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <fstream>
+
 namespace plimsoll::handler::job {
 namespace {
 
@@ -96,6 +98,34 @@ TEST(HttpRun, TheServiceHasTheTimeOfTheAttemptUnlessItIsGivenLess) {
     EXPECT_LT(given, 20 * kSecond) << options;
   }
   EXPECT_LT(patience("{\"url\":" + url + ",\"timeout\":\"100ms\"}", 3600 * kSecond), 60 * kSecond);
+}
+
+/// Somebody holds the writer meanwhile: a job that used it would wait for its end.
+TEST(SqlRun, AJobThatOnlyReadsDoesNotUseTheWriter) {
+  const database::TestFolder folder;
+  auto database = database::open_sqlite({.path = folder / "jobs.db"}).value();
+  queue::SqlQueue queue(*database, system_clock(), {});
+  std::ofstream(folder / "api.yaml") << "openapi: 3.1.0\ninfo: {title: Jobs, version: '1'}\npaths: {}\n";
+  auto contract = contract::load({.file = folder / "api.yaml"});
+  ASSERT_TRUE(contract);
+  Arena arena;
+  auto value = json::parse(R"({"sql":"SELECT 1 UNION SELECT 'two' ORDER BY 1","result":{"type":"text/plain"}})", arena);
+  auto made = run_sql(*value, RequestSources{**contract, "report"});
+  ASSERT_TRUE(made) << made.error().detail;
+  const auto output = database::wait_for([&](Loop& loop) -> Task<Result<queue::Output>> {
+    auto held = co_await database->begin(loop);
+    EXPECT_TRUE(held);
+    const queue::Record job{.id = "1", .kind = "report", .payload = "{}"};
+    queue::Execution execution(loop, *database, queue, job);
+    auto outcome = co_await made->runner->run(execution);
+    auto ended = co_await (*held)->end(false);
+    EXPECT_TRUE(ended) << "the transaction was still open";
+    co_return outcome;
+  });
+  ASSERT_TRUE(output);
+  EXPECT_EQ(output->bytes, "1\ntwo\n");
+  EXPECT_EQ(output->media_type, "text/plain");
+  EXPECT_FALSE(database->only_reads("DELETE FROM plimsoll_jobs").value_or(false));
 }
 
 }  // namespace
