@@ -1,3 +1,4 @@
+#include "plimsoll/base/out_of_memory.hpp"
 #include "plimsoll/database/sqlite.hpp"
 #include "plimsoll/database/test_folder.hpp"
 #include "plimsoll/database/wait.hpp"
@@ -205,6 +206,38 @@ TEST_F(Writer, AFullQueueRefusesExchangesAndNotTheServersOwnWrites) {
   EXPECT_EQ(refused, 3);
   EXPECT_EQ(written, 3);
   EXPECT_EQ(database->counts().writes_refused, 3u);
+}
+
+TEST_F(Writer, AnAllocationThatFailsIsAnErrorAndTheThreadsGoOn) {
+  open();
+  ASSERT_TRUE(run("INSERT INTO thing(id,name) VALUES(1,'a')"));
+  struct NoRoom final : RowSink {
+    void begin() override {}
+    bool row(std::span<const Field>) override { throw std::bad_alloc{}; }
+  } sink;
+  for (const bool quick : {true, false}) {
+    auto read = wait_for([&](Loop& loop) -> Task<Result<>> {
+      auto done = co_await database->read(loop, "SELECT name FROM thing", {}, quick, sink);
+      co_return done;
+    });
+    ASSERT_FALSE(read);
+    EXPECT_EQ(read.error().problem, &kOutOfMemory);
+    EXPECT_EQ(count(), 1);
+  }
+  auto written = wait_for([&](Loop& loop) -> Task<Result<>> {
+    auto done = co_await database->write(
+        loop,
+        [&](Session& session) -> Task<Result<>> {
+          auto put = co_await session.query("INSERT INTO thing(id,name) VALUES(2,'a')", {});
+          EXPECT_TRUE(put);
+          throw std::bad_alloc{};
+        },
+        Hold::brief);
+    co_return done;
+  });
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().problem, &kOutOfMemory);
+  EXPECT_EQ(count(), 1);
 }
 
 /// Reads that overlap without a pause, and commits beside them.
