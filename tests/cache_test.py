@@ -63,7 +63,8 @@ paths:
     get:
       operationId: slow
       security: []
-      x-plimsoll: {cache: 5m, validate: {unknown-query: ignore}}
+      x-plimsoll: {cache: 5m}
+      parameters: [{name: ms, in: query, schema: {type: integer}}]
       responses: {'200': {description: ok}}
 """
 
@@ -111,7 +112,7 @@ class Cache(harness.ServerTest):
                                 executable=harness.program().parent / "faulty_server")
         self.addCleanup(self._end, server)
         server.start()
-        clients, request = 1000, b"GET /slow?3000 HTTP/1.1\r\nHost: x\r\n\r\n"  # the handler takes 3 s
+        clients, request = 1000, b"GET /slow?ms=3000 HTTP/1.1\r\nHost: x\r\n\r\n"  # the handler takes 3 s
         lines = [socket.create_connection(("127.0.0.1", server.port), timeout=harness.PATIENCE) for _ in range(clients)]
         lines[0].sendall(request)
         harness.until(lambda: server.metrics().get('http_server_active_requests{http_request_method="GET",http_route="/slow"}') == 1, "the first is under way")

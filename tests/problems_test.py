@@ -26,6 +26,9 @@ NEVER_TOLD = {
     "bad-url": "refuses a start",
     "cannot-listen": "refuses a start",
     "configuration": "refuses a start",
+    "ambiguous-sql-name": "refuses a start",
+    "job-statement": "refuses a start",
+    "unknown-sql-name": "refuses a start",
     "invalid-pattern": "refuses a start",
     "invalid-schema": "refuses a start",
     "malformed-yaml": "refuses a start",
@@ -518,7 +521,7 @@ class Walk:
 
     @provokes("authentication-throttled", "authentication", "throttled")
     def many_bad_tokens(self):
-        bad = {"Authorization": "Bearer nonsense", "X-Forwarded-For": "198.51.100.2"}
+        bad = {"Authorization": "Bearer repeated", "X-Forwarded-For": "198.51.100.2"}
         for _ in range(2):
             self.server.get("/throttled", bad)
         return self.server.get("/throttled", bad)

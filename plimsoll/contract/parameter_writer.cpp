@@ -16,10 +16,11 @@ bool unreserved(char c) {
          c == '_' || c == '~';
 }
 
-void encode(std::string& out, std::string_view text) {
+/// `also`: an unreserved character that delimits where the text stands.
+void encode(std::string& out, std::string_view text, char also = 0) {
   constexpr char kDigits[] = "0123456789ABCDEF";
   for (const char c : text) {
-    if (unreserved(c)) {
+    if (unreserved(c) && c != also) {
       out += c;
     } else {
       const auto byte = static_cast<unsigned char>(c);
@@ -28,11 +29,11 @@ void encode(std::string& out, std::string_view text) {
   }
 }
 
-void encode(std::string& out, const Value& value) {
+void encode(std::string& out, const Value& value, char also = 0) {
   switch (value.type()) {
-    case Type::string: return encode(out, value.string());
+    case Type::string: return encode(out, value.string(), also);
     case Type::null: return;
-    default: return encode(out, json::to_string(value));
+    default: return encode(out, json::to_string(value), also);
   }
 }
 
@@ -135,6 +136,7 @@ void write_segment(std::string& out, const Parameter& parameter, const Value& va
   }
   const bool label = parameter.style == Style::label, matrix = parameter.style == Style::matrix;
   const bool explode = parameter.explode;
+  const char also = label ? '.' : char{0};
   const char* const between = !explode ? "," : label ? "." : matrix ? ";" : ",";
   const auto named = [&] {
     out += ';';
@@ -156,17 +158,17 @@ void write_segment(std::string& out, const Parameter& parameter, const Value& va
         named();
       else
         next();
-      encode(out, item);
+      encode(out, item, also);
     }
   } else if (value.is(Type::object)) {
     for (auto& member : value.object()) {
       next();
-      encode(out, member.key);
+      encode(out, member.key, also);
       out += explode ? '=' : ',';
-      encode(out, member.value);
+      encode(out, member.value, also);
     }
   } else {
-    encode(out, value);
+    encode(out, value, also);
   }
 }
 

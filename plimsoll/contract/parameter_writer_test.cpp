@@ -106,13 +106,13 @@ Read read(const Contract& contract, const Operation& operation, std::string_view
   Arena arena;
   const Request request{.method = "GET", .target = path, .headers = Headers{arena}, .query = query};
   std::vector<FieldError> errors;
-  Steps steps;
   std::vector<std::string_view> captured;
   if (!path.empty()) {
     const auto match = contract.match("GET", path);
     if (match.kind != Match::Kind::found) return {{}, {}, {}, true};  // `.` and `..` are no segments
     captured.assign(match.captured, match.captured + match.count);
   }
+  Steps steps;
   const auto values = parameters.read(captured, request, arena, steps, errors);
   return {show(values), canonical_query(operation, values), canonical_path(operation, values, captured),
           !errors.empty()};

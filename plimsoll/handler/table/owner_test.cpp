@@ -227,7 +227,11 @@ x-plimsoll:
 paths:
   /notes:
     get: {operationId: listNotes, x-plimsoll: {table: notes}, responses: {'200': {description: ok}}}
-    post: {operationId: addNote, x-plimsoll: {table: notes, authorization: any-caller}, responses: {'201': {description: ok}}}
+    post:
+      operationId: addNote
+      x-plimsoll: {table: notes, authorization: any-caller}
+      requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/Note'}}}}
+      responses: {'201': {description: ok}}
   /memos:
     get: {operationId: listMemos, x-plimsoll: {table: memos}, responses: {'200': {description: ok}}}
 )",
