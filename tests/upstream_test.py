@@ -2,6 +2,8 @@
 contract. The server behind is one of the test's own: it answers as told, or misbehaves."""
 import http.client
 import json
+import pathlib
+import re
 import socket
 import socketserver
 import threading
@@ -36,7 +38,14 @@ paths:
       operationId: getOrder
       responses: {'200': {description: ok, content: {application/json: {schema: {$ref: '#/components/schemas/order'}}}}}
     delete: {operationId: dropOrder, responses: {'204': {description: gone}}}
+  /events:
+    get:
+      operationId: getEvents
+      responses: {'200': {description: ok, content: {text/event-stream: {}}}}
   /files:
+    get:
+      operationId: getFile
+      responses: {'200': {description: ok, content: {application/octet-stream: {}}}}
     put:
       operationId: putFile
       requestBody: {content: {application/octet-stream: {}}}
@@ -101,9 +110,12 @@ class Upstream(harness.ServerTest):
         self.behind = Behind()
         self.addCleanup(self.behind.close)
 
-    def front(self, *arguments, path="", url=None, contract=CONTRACT):
+    def front(self, *arguments, path="", url=None, contract=CONTRACT, config=None):
         folder = self.directory()
         (folder / "contract.yaml").write_text(contract)
+        if config:
+            (folder / "plimsoll.yaml").write_text(config)
+            arguments += ("--config", folder / "plimsoll.yaml")
         server = harness.Server(folder / "contract.yaml", folder, verb=("mock",),
                                 arguments=("--upstream", (url or self.behind.url) + path, *arguments))
         self.addCleanup(self._end, server)
@@ -183,6 +195,113 @@ class Upstream(harness.ServerTest):
         self.behind.answer = b"HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\n\r\n"
         self.assertEqual(front.get("/v1/orders", {"If-None-Match": '"1"'}).status, 304)
         self.assertEqual(self.behind.seen[-1][1]["if-none-match"], '"1"')
+
+    def test_a_large_answer_passes_through_without_being_held(self):
+        front = self.front()
+        size, piece = 64 << 20, bytes(range(256)) * 256
+
+        def large(connection):
+            connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: {size}\r\n\r\n".encode())
+            for _ in range(size // len(piece)):
+                connection.sendall(piece)
+
+        self.behind.answer = large
+        resident = lambda: int(re.search(r"VmRSS:\s+(\d+) kB", pathlib.Path(f"/proc/{front.pid}/status").read_text())[1]) << 10
+        before = resident()
+        line = front.connection()
+        line.request("GET", "/v1/files")
+        got = line.getresponse()
+        self.assertEqual((got.status, got.getheader("content-length")), (200, str(size)))
+        most = read = 0
+        while data := got.read(1 << 20):
+            read += len(data)
+            most = max(most, resident())
+        line.close()
+        self.assertEqual(read, size)
+        self.assertLess(most - before, 16 << 20, "the body was held")
+
+    def test_events_come_one_by_one_and_a_reader_that_goes_ends_them(self):
+        front = self.front()
+        more, left = threading.Event(), threading.Event()
+
+        def events(connection):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
+            more.wait(harness.PATIENCE)
+            connection.sendall(b"data: 2\n\n")
+            connection.settimeout(harness.PATIENCE)
+            if connection.recv(1) == b"":
+                left.set()
+
+        self.behind.answer = events
+        line = front.connection()
+        line.request("GET", "/v1/events")
+        got = line.getresponse()
+        self.assertEqual(got.read1(), b"data: 1\n\n")  # the second is not sent yet
+        more.set()
+        self.assertEqual(got.read1(), b"data: 2\n\n")
+        line.close()
+        got.close()
+        self.assertTrue(left.wait(harness.PATIENCE), "the reader went, and its stream went on")
+
+    def test_an_upload_passes_through_as_it_comes(self):
+        front = self.front()
+        half, got_half = bytes(1 << 20), threading.Event()
+        taken = []
+
+        class Reading(socketserver.StreamRequestHandler):
+            def handle(self):
+                while self.rfile.readline() not in (b"\r\n", b""):
+                    pass
+                for _ in range(2):
+                    taken.append(self.rfile.read(len(half)))
+                    got_half.set()
+                self.connection.sendall(answer(b"stored", kind="application/octet-stream"))
+
+        self.behind.RequestHandlerClass = Reading
+        with socket.create_connection(("127.0.0.1", front.port), harness.PATIENCE) as line:
+            line.sendall(b"PUT /v1/files HTTP/1.1\r\nHost: a\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n" % (2 * len(half)) + half)
+            self.assertTrue(got_half.wait(harness.PATIENCE), "the first half waits for the second")
+            line.sendall(half)
+            head = line.recv(65536)
+        self.assertTrue(head.startswith(b"HTTP/1.1 200 "), head)
+        self.assertEqual(sum(map(len, taken)), 2 * len(half))
+
+    def test_an_answer_that_comes_before_the_upload_is_read_comes_back(self):
+        front = self.front("--responses", "off")
+
+        class Refusing(socketserver.StreamRequestHandler):
+            def handle(self):
+                while self.rfile.readline() not in (b"\r\n", b""):
+                    pass
+                self.connection.sendall(answer(b"too much", "413 Content Too Large", "text/plain", "Connection: close\r\n"))
+                self.connection.settimeout(harness.PATIENCE)
+                while self.connection.recv(1 << 20):
+                    pass
+
+        self.behind.RequestHandlerClass = Refusing
+        with socket.create_connection(("127.0.0.1", front.port), harness.PATIENCE) as line:
+            line.sendall(b"PUT /v1/files HTTP/1.1\r\nHost: a\r\nContent-Type: application/octet-stream\r\nContent-Length: 900000\r\n\r\n" + bytes(100_000))
+            head = line.recv(65536)
+        self.assertTrue(head.startswith(b"HTTP/1.1 413 "), head)
+
+    def test_a_drain_ends_calls_whatever_hangs(self):
+        over = threading.Event()
+        self.addCleanup(over.set)
+        for sent in (b"", b"HTTP/1.1 200 OK\r\nContent-Ty", b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n[",
+                     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n"):
+            front = self.front(config="limits: {drain: 200ms}\n")
+            here = threading.Event()
+
+            def hang(connection, sent=sent, here=here):
+                connection.sendall(sent)
+                here.set()
+                over.wait(harness.PATIENCE)
+
+            self.behind.answer = hang
+            with socket.create_connection(("127.0.0.1", front.port), harness.PATIENCE) as line:
+                line.sendall(b"GET /v1/events HTTP/1.1\r\nHost: a\r\n\r\n" if b"event" in sent else b"GET /v1/orders HTTP/1.1\r\nHost: a\r\n\r\n")
+                self.assertTrue(here.wait(harness.PATIENCE))
+                self.assertEqual(front.stop(), 0, sent)
 
     def test_connections_are_kept_and_one_that_was_closed_is_no_failure(self):
         front = self.front()

@@ -70,7 +70,7 @@ Task<Result<>> Connection::receive_head(Nanoseconds until) {
 Task<Result<std::string_view>> Connection::piece() {
   while (!reader_->whole()) {
     if (at_ == filled_) {
-      auto more = co_await fill(std::min(until_, loop_.now() + idle_));
+      auto more = co_await fill(idle_ ? std::min(until_, loop_.now() + idle_) : until_);
       if (!more) co_return std::unexpected(std::move(more).error());
       if (!*more) {
         if (auto ended = reader_->end(); !ended) co_return std::unexpected(std::move(ended).error());

@@ -22,6 +22,8 @@ struct Timeouts {
   Nanoseconds first_byte = 10 * kSecond;  ///< from the last byte of the request to the head of the answer
   Nanoseconds idle = 10 * kSecond;        ///< between bytes of a body, in both directions
   Nanoseconds total = 30 * kSecond;       ///< from the call to the last byte of the answer; 0: no limit
+  /// Of an event stream the head alone is limited. For who passes it on and ends it when its reader goes.
+  bool endless_events = false;
 };
 
 /// One request as it is sent.
@@ -47,6 +49,12 @@ class Connection {
   Task<Result<>> exchange(const Outgoing& request, const Timeouts& timeouts, Nanoseconds until);
   /// The next piece of the answer's body, good until the next call; empty: its end.
   Task<Result<std::string_view>> piece();
+
+  /// The body of this answer has no end by its nature: it may come as slowly as it likes, for as long as it likes.
+  void endless() noexcept {
+    idle_ = 0;
+    until_ = kNever;
+  }
 
   Answer take_head() { return reader_->take(); }
   const ResponseReader& response() const noexcept { return *reader_; }

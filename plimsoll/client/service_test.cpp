@@ -395,6 +395,19 @@ TEST(Service, BodiesPassThroughInBothDirections) {
   for (const auto& each : seen) EXPECT_EQ(each.body, std::string(1'000'000, 'p'));
 }
 
+TEST(Service, AnEventStreamOutlivesTheTimeoutsOfWhoPassesItOn) {
+  TestServer server{[](TestLine& line) {
+    line.request();
+    line.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\r\ndata: 1\n\n");
+    line.rest(2 * kShort);
+    line.send("data: 2\n\n");
+  }};
+  ServiceOptions options{.url = server.url("/"), .timeouts = {.idle = kShort}};
+  EXPECT_EQ(call(options), "deadline-exceeded");
+  options.timeouts.endless_events = true;
+  EXPECT_EQ(call(options), "200 data: 1\n\ndata: 2\n\n");
+}
+
 TEST(Service, ABodyThatIsNotAsLongAsToldOrFailsEndsTheConnection) {
   struct Failing final : Stream {
     Task<Result<Bytes>> read() override { co_return fail(kClientGone); }

@@ -27,8 +27,10 @@ class Timeout final : public Policy {
     if (from && from->is(json::Type::object)) {
       Options options{{timeouts.total}, {timeouts.connect}, {timeouts.first_byte}, {timeouts.idle}};
       if (auto done = config::read(*from, fields, &options); !done) return std::unexpected(std::move(done).error());
-      timeouts = {options.connect.nanoseconds, options.first_byte.nanoseconds, options.idle.nanoseconds,
-                  options.total.nanoseconds};
+      timeouts.connect = options.connect.nanoseconds;
+      timeouts.first_byte = options.first_byte.nanoseconds;
+      timeouts.idle = options.idle.nanoseconds;
+      timeouts.total = options.total.nanoseconds;
     } else if (from) {
       auto all = config::Form<config::Duration>::read(*from);
       if (!all) return std::unexpected(std::move(all).error());

@@ -3,6 +3,7 @@
 #include "plimsoll/client/timeout.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/http/characters.hpp"
+#include "plimsoll/http/negotiate.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -128,6 +129,8 @@ Task<Result<Response>> Wire::handle(Request& request, Context& context) {
   Response response{.status = answer.status, .headers = Headers{context.arena}};
   for (const auto& [name, value] : answer.headers)
     response.headers.add(context.arena.keep(name), context.arena.keep(value));
+  if (limits.timeouts.endless_events && http::essence(response.headers.find("content-type")) == "text/event-stream")
+    connection->endless();
   if (connection->response().whole())
     connections.give(*peer, std::move(connection));
   else

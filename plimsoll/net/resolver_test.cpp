@@ -4,9 +4,11 @@
 #include "plimsoll/async/pause.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <condition_variable>
+#include <cstdlib>
 #include <map>
 #include <mutex>
 
@@ -250,6 +252,23 @@ TEST_F(ResolverTest, TheNumberOfNamesKeptIsBounded) {
 TEST_F(ResolverTest, ALookupThatThrowsIsAFailure) {
   resolver = threaded_resolver({}, [](const std::string&) -> Result<Addresses> { throw std::runtime_error("boom"); });
   EXPECT_EQ(resolve("a.example"), "internal");
+}
+
+TEST(ResolverDeathTest, TheProcessEndsThoughALookupHangs) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        const auto resolver = threaded_resolver({}, [](const std::string&) -> Result<Addresses> {
+          for (;;) ::pause();
+        });
+        std::string_view code = "none";
+        ResolverTest::run([&](Loop& loop) -> Task<> {
+          const auto found = co_await within(loop, 10 * kMillisecond, resolver->resolve(loop, "a.example"));
+          if (!found) code = found.error().problem->code;
+        });
+        std::exit(code == "deadline-exceeded" ? 7 : 8);
+      },
+      testing::ExitedWithCode(7), "");
 }
 
 TEST(SystemLookup, FindsThisMachine) {
