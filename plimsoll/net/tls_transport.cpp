@@ -102,7 +102,7 @@ class Tls final : public Transport {
     SSL_set_bio(ssl_, wire, wire);
     SSL_set_accept_state(ssl_);
   }
-  Tls(Loop& loop, int socket, SSL_CTX* context, const std::string& host) : Tls(loop, socket, context) {
+  Tls(Loop& loop, OwnedSocket& socket, SSL_CTX* context, const std::string& host) : Tls(loop, socket, context) {
     SSL_set_connect_state(ssl_);
     SSL_set_hostflags(ssl_, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     // A literal address is no server name (RFC 6066, section 3).
@@ -249,7 +249,8 @@ std::unique_ptr<Transport> tls_transport(Loop& loop, int socket, ssl_ctx_st* con
 }
 
 std::unique_ptr<Transport> tls_client_transport(Loop& loop, int socket, ssl_ctx_st* context, const std::string& host) {
-  return std::make_unique<Tls>(loop, socket, context, host);
+  OwnedSocket owned{socket};
+  return std::make_unique<Tls>(loop, owned, context, host);
 }
 
 }  // namespace plimsoll::net
