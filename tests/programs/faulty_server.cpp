@@ -53,8 +53,8 @@ Task<Result<Response>> refuses(Request&, Context&) { co_return fail(kOutOfTea, "
 
 Task<Result<Response>> waits(Request& request, Context& context) {
   std::int64_t span = 0;
-  const auto said = request.query.substr(request.query.find('=') + 1);  // `3000`, or a parameter's value
-  std::from_chars(said.data(), said.data() + said.size(), span);
+  const auto digits = request.query.substr(request.query.find('=') + 1);  // `3000`, or a parameter's value
+  std::from_chars(digits.data(), digits.data() + digits.size(), span);
   const bool rested = co_await pause(context.loop, span * kMillisecond);
   if (!rested) co_return std::unexpected(error_of(context.scope->stopped()));
   co_return said(context, R"({"message":"rested"})");
