@@ -172,7 +172,7 @@ TEST(Edge, AClientThatLeavesStopsTheWork) {
   EXPECT_TRUE(eventually([&] { return running.service.stopped == 1; }));
   EXPECT_TRUE(eventually([&] {
     const std::lock_guard lock(running.service.mutex);
-    return running.service.log == std::vector<std::string>{"GET /slow 503 gone"};
+    return running.service.log == std::vector<std::string>{"GET /slow 499 gone"};
   }));
 }
 

@@ -129,19 +129,19 @@ class Writer {
   std::vector<std::string>& components_;
 };
 
-/// A value with each member there or not.
-std::string make_value(Random& random, const Truth& truth, bool whole) {
+/// A value with each member there or not. A null removes a member in a merge patch, but not within a list (RFC 7396).
+std::string make_value(Random& random, const Truth& truth, bool whole, bool in_list = false) {
   if (truth.kind == Truth::Kind::text) return '"' + std::string(1, static_cast<char>('a' + random.below(3))) + '"';
   std::string text;
   if (truth.kind == Truth::Kind::list) {
     for (std::size_t i = random.below(4); i > 0; --i)
-      text += (text.empty() ? "" : ",") + make_value(random, truth.members[0].second, whole);
+      text += (text.empty() ? "" : ",") + make_value(random, truth.members[0].second, whole, true);
     return "[" + text + "]";
   }
   for (auto& [name, member] : truth.members) {
     if (!whole && random.one_in(3)) continue;
     text += (text.empty() ? "" : ",") + ('"' + name + "\":") +
-            (!whole && random.one_in(6) ? "null" : make_value(random, member, whole));
+            (!whole && !in_list && random.one_in(6) ? "null" : make_value(random, member, whole, in_list));
   }
   return "{" + text + "}";
 }
