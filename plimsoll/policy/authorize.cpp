@@ -1,6 +1,7 @@
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
+#include "plimsoll/exchange/permission.hpp"
 #include "plimsoll/policy/identity.hpp"
 
 #include <algorithm>
@@ -8,9 +9,6 @@
 
 namespace plimsoll::policy {
 namespace {
-
-constexpr Problem kForbidden{"forbidden", 403, "This caller may not do that",
-                             "Ask whoever grants access for the scope or role that is named."};
 
 struct AuthorizationOptions {
   bool any_caller = false;

@@ -57,9 +57,9 @@ class BatchOf final : public Writing {
     }
     const ChangeBy by{.caller = &who, .fixed = conditions, .wall = context.wall, .prefix = prefix};
     auto asked = action == Action::create ? new_row(table(), item, by) : merge_patch(table(), item, by);
-    if (!asked) co_return std::unexpected(all_told(std::move(asked).error(), item, prefix));
+    if (!asked) co_return std::unexpected(all_told(std::move(asked).error(), item, prefix, action == Action::update));
     if (action == Action::create) {
-      auto row = co_await insert(session, *asked, prefix);
+      auto row = co_await insert(session, *asked, who, prefix);
       if (!row) co_return std::unexpected(std::move(row).error());
       co_return shown(*row);
     }

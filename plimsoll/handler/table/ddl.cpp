@@ -52,26 +52,27 @@ std::string names(const Table& table, const IndexColumns& columns, std::string_v
   return text;
 }
 
-/// The other table and column that a column refers to, as the embeds say.
-const Table* refers_to(const Model& model, const Table& table, std::size_t column) {
-  const auto& name = table.columns[column].name;
-  for (auto& embed : table.embeds)
-    if (!embed.many() && embed.on == name) return model.find(embed.table);
-  for (auto& other : model.tables)
-    for (auto& embed : other.embeds)
-      if (embed.many() && embed.table == table.name && embed.by == name) return &other;
-  return nullptr;
+bool keyed_in_tenant(const Table& table, const std::vector<std::string>& plain_keys) {
+  return table.key_in_tenant && std::ranges::find(plain_keys, table.name) == plain_keys.end();
 }
 
-std::string column_definition(const Model& model, const Table& table, std::size_t index) {
+/// The table that a column can have a foreign key to.
+const Table* foreign(const Model& model, const Table& table, std::size_t index) {
+  auto* other = refers_to(model, table, index);
+  return other && other->key_column().kind == table.columns[index].kind ? other : nullptr;
+}
+
+std::string column_definition(const Model& model, const Table& table, std::size_t index, bool alone,
+                              const std::vector<std::string>& plain_keys) {
   const auto& column = table.columns[index];
   std::string text = quoted(column.name) + " " + std::string(type_of(column.kind));
-  if (index == table.key) {
-    if (column.kind == Kind::integer) return text + " PRIMARY KEY";
+  if (index == table.key && alone) {
+    // AUTOINCREMENT: the number of a row that was deleted is never given to another.
+    if (column.kind == Kind::integer) return text + " PRIMARY KEY AUTOINCREMENT";
     return text + " PRIMARY KEY NOT NULL";
   }
-  if (column.required) text += " NOT NULL";
-  if (auto* other = refers_to(model, table, index); other && other->key_column().kind == column.kind)
+  if (column.required || index == table.key || (!alone && index == *table.tenant)) text += " NOT NULL";
+  if (auto* other = foreign(model, table, index); other && !keyed_in_tenant(*other, plain_keys))
     text += " REFERENCES " + quoted(other->name) + "(" + quoted(other->key_column().name) + ")";
   return text;
 }
@@ -118,20 +119,54 @@ std::string create_index(const Table& table, const IndexColumns& columns) {
          quoted(table.name) + "(" + names(table, columns, ",", true) + ")";
 }
 
-std::vector<std::string> create_table(const Model& model, const Table& table) {
+std::vector<std::string> create_table(const Model& model, const Table& table,
+                                      const std::vector<std::string>& plain_keys) {
+  const bool alone = !table.key_in_tenant;
+  const auto key = quoted(table.key_column().name);
   std::string text = "CREATE TABLE " + quoted(table.name) + "(";
-  for (std::size_t i = 0; i < table.columns.size(); ++i) text += (i ? "," : "") + column_definition(model, table, i);
-  text += table.key_column().kind == Kind::integer ? ") STRICT" : ") STRICT, WITHOUT ROWID";
+  for (std::size_t i = 0; i < table.columns.size(); ++i)
+    text += (i ? "," : "") + column_definition(model, table, i, alone, plain_keys);
+  if (!alone) text += ",PRIMARY KEY(" + quoted(table.columns[*table.tenant].name) + "," + key + ")";
+  for (std::size_t i = 0; i < table.columns.size(); ++i)
+    if (auto* other = foreign(model, table, i); other && keyed_in_tenant(*other, plain_keys))
+      text += ",FOREIGN KEY(" + quoted(table.columns[*table.tenant].name) + "," + quoted(table.columns[i].name) +
+              ") REFERENCES " + quoted(other->name) + "(" + quoted(other->columns[*other->tenant].name) + "," +
+              quoted(other->key_column().name) + ")";
+  text += alone && table.key_column().kind == Kind::integer ? ") STRICT" : ") STRICT, WITHOUT ROWID";
   std::vector<std::string> statements{std::move(text)};
-  for (auto& columns : needed_indexes(model, table)) statements.push_back(create_index(table, columns));
+  for (auto& columns : needed_indexes(model, table))
+    if (alone || columns != IndexColumns{*table.tenant, table.key}) statements.push_back(create_index(table, columns));
   return statements;
+}
+
+bool has_plain_key(const Table& table, const FoundTable& found) {
+  return std::ranges::find(found.unique, std::vector<std::string>{table.key_column().name}) != found.unique.end();
+}
+
+std::optional<Disagreement> warn_of_shared_keys(const Model& model, const Table& table) {
+  if (!table.tenant || !table.key_from_client) return std::nullopt;
+  const auto key = quoted(table.key_column().name), name = quoted(table.name),
+             tenant = quoted(table.columns[*table.tenant].name);
+  const auto what = "clients choose the key " + key + " of table " + name +
+                    ", which is unique over all tenants: a key that another tenant has is refused (409)";
+  for (auto& from : referrers(model, table))
+    if (!model.find(from.table)->tenant)
+      return Disagreement{what + "; table " + quoted(from.table) + ", which has no tenant, refers to it",
+                          "-- in the contract: declare the `tenant` of table " + quoted(from.table) +
+                              ", or let the server make the key (`readOnly: true`)",
+                          true};
+  return Disagreement{
+      what,
+      "-- rebuild the table with PRIMARY KEY(" + tenant + "," + key +
+          "), and foreign keys to it of both columns; or let the server make the key (`readOnly: true`)",
+      true};
 }
 
 namespace {
 
 /// A row is addressed, changed and paged past by its key alone, so no two rows may share one. An index that is not
 /// unique, is partial, or has the key beside other columns does not show that.
-void check_key(const Table& table, const FoundTable& found, std::vector<Disagreement>& all) {
+void check_key(const Model& model, const Table& table, const FoundTable& found, std::vector<Disagreement>& all) {
   const auto& key = table.key_column().name;
   const auto name = quoted(table.name);
   if (std::ranges::find(found.columns, key, &FoundColumn::name) == found.columns.end()) return;  // reported already
@@ -147,7 +182,27 @@ void check_key(const Table& table, const FoundTable& found, std::vector<Disagree
                quoted(key) + ", count(*) FROM " + name + " GROUP BY 1 HAVING count(*)>1;"});
     return;
   }
-  if (std::ranges::find(found.unique, std::vector<std::string>{key}) != found.unique.end()) return;
+  if (has_plain_key(table, found)) {
+    if (auto warning = warn_of_shared_keys(model, table)) all.push_back(std::move(*warning));
+    return;
+  }
+  if (table.tenant) {
+    const auto& tenant = table.columns[*table.tenant].name;
+    const bool within = std::ranges::any_of(found.unique, [&](auto& columns) {
+      return columns == std::vector{tenant, key} || columns == std::vector{key, tenant};
+    });
+    if (within && table.key_in_tenant) return;  // every statement names the tenant
+    if (within) {
+      all.push_back(
+          {"the key " + quoted(key) + " of table " + name + " is unique within the tenant only, and " +
+               (table.key_from_client ? "a table without a tenant refers to it: whose row is meant is not known"
+                                      : "the server makes it for all tenants"),
+           table.key_from_client
+               ? "-- in the contract: declare the `tenant` of the tables that refer to " + name
+               : "CREATE UNIQUE INDEX " + quoted(table.name + "_key") + " ON " + name + "(" + quoted(key) + ");"});
+      return;
+    }
+  }
   all.push_back({"the key " + quoted(key) + " of table " + name +
                      " is not unique by itself: no PRIMARY KEY and no UNIQUE index is on exactly this column, so one "
                      "key could name several rows",
@@ -164,7 +219,7 @@ std::vector<Disagreement> compare(const Model& model, const Table& table, const 
     const auto& column = table.columns[i];
     const auto there = std::ranges::find(found.columns, column.name, &FoundColumn::name);
     if (there == found.columns.end()) {
-      auto definition = column_definition(model, table, i);
+      auto definition = column_definition(model, table, i, true, {});
       if (column.required)
         definition += column.kind == Kind::integer || column.kind == Kind::boolean ? " DEFAULT 0" : " DEFAULT ''";
       all.push_back({"table " + name + " has no column " + quoted(column.name),
@@ -192,7 +247,7 @@ std::vector<Disagreement> compare(const Model& model, const Table& table, const 
       all.push_back({"column " + quoted(column.name) + " of table " + name +
                          " is NOT NULL without a default and not in the contract: rows cannot be created",
                      "-- add \"" + column.name + "\" to the schema, or give the column a default", true});
-  check_key(table, found, all);
+  check_key(model, table, found, all);
   if (found.view) return all;
   const auto indexed = [&](const IndexColumns& columns) {
     return std::ranges::any_of(found.indexes, [&](const std::vector<std::string>& index) {

@@ -2,6 +2,7 @@
 
 #include "plimsoll/handler/table/declaration.hpp"
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,8 +14,10 @@ using IndexColumns = std::vector<std::size_t>;
 std::vector<IndexColumns> needed_indexes(const Model& model, const Table& table);
 
 std::string create_index(const Table& table, const IndexColumns& columns);
-/// All statements that make a table from its schema, with its indexes (but for that of `q`).
-std::vector<std::string> create_table(const Model& model, const Table& table);
+/// All statements that make a table from its schema, with its indexes (but for that of `q`). `plain_keys`: names of
+/// tables that were there already and whose keys are unique over all tenants.
+std::vector<std::string> create_table(const Model& model, const Table& table,
+                                      const std::vector<std::string>& plain_keys = {});
 
 /// A column of a table that is there already.
 struct FoundColumn {
@@ -35,6 +38,11 @@ struct Disagreement {
   bool warning = false;
   const Table* table = nullptr;
 };
+/// Said of a table with a tenant whose keys, chosen by clients, are unique over all tenants: of one that was there, or
+/// of one to which a table without a tenant refers.
+std::optional<Disagreement> warn_of_shared_keys(const Model& model, const Table& table);
+/// Whether no two rows of any tenants share a key.
+bool has_plain_key(const Table& table, const FoundTable& found);
 /// Where the contract and a table disagree, each with the migration to write.
 std::vector<Disagreement> compare(const Model& model, const Table& table, const FoundTable& found);
 

@@ -117,7 +117,7 @@ class Reader {
   Column column(std::string_view name, std::span<const json::Value* const> declarations);
   void keys(Table& table, const TableOptions& options);
   void filters(Table& table, const json::Value* from);
-  void embeds(Table& table, const json::Value* from);
+  void embeds(Table& table, const json::Value* from, bool camel);
   void marks(Table& table, const json::Value& schema);
   void check_hidden(const Table& table);
   void fill(Table& table);
@@ -384,7 +384,7 @@ void Reader::filters(Table& table, const json::Value* from) {
   }
 }
 
-void Reader::embeds(Table& table, const json::Value* from) {
+void Reader::embeds(Table& table, const json::Value* from, bool camel) {
   if (!from) return;
   for (auto& member : from->object()) {
     EmbedOptions options;
@@ -401,7 +401,8 @@ void Reader::embeds(Table& table, const json::Value* from) {
                             .table = options.table,
                             .on = options.on,
                             .by = options.by,
-                            .limit = options.limit});
+                            .limit = options.limit,
+                            .more = std::string(member.key) + (camel ? "HasMore" : "_has_more")});
   }
 }
 
@@ -501,7 +502,7 @@ std::optional<Table> Reader::read(std::string_view name) {
         complain(at_.find("search"), "search", "\"" + column + "\" is no text", "`q` looks through text columns.");
       table.search.push_back(*found);
     }
-  embeds(table, options.embeds);
+  embeds(table, options.embeds, options.naming == config::Naming::camel);
   check_hidden(table);
   PageOptions page;
   if (options_of(options.page, "page", kPageFields, &page)) {
@@ -538,7 +539,39 @@ void check_embeds(Model& model, std::vector<Wrong>& wrong) {
                  "Leave the embed out, or take `writeOnly` from the schema.");
       else if (table.column(embed.name))
         complain("embed \"" + embed.name + "\" has the name of a column", "Give it another name.");
+      else if (embed.many() && (table.column(embed.more) ||
+                                std::ranges::find(table.embeds, embed.more, &Embed::name) != table.embeds.end()))
+        complain("embed \"" + embed.name + "\" says by `" + embed.more +
+                     "` that there are more rows, and that is the name of a column or embed",
+                 "Give the embed or the other another name.");
     }
+}
+
+/// Keys that clients choose belong to the tenant. A row that refers to one says which by its own tenant: where a table
+/// without one refers here, keys differ over all tenants.
+bool key_in_tenant(const Model& model, const Table& table) {
+  if (!table.tenant || !table.key_from_client || table.tenant == table.key) return false;
+  return std::ranges::all_of(referrers(model, table), [&](const Reference& from) {
+    const auto& other = *model.find(from.table);
+    return other.tenant && other.tenant != from.column &&
+           other.columns[*other.tenant].kind == table.columns[*table.tenant].kind;
+  });
+}
+
+/// Reads the references off the embeds: first `on`, then `by` of the other table, as the first is that of the foreign
+/// key.
+void note_references(Model& model) {
+  const auto note = [&](const Table& from, std::string_view column, const Table& to) {
+    const auto index = *from.column(column);
+    model.references[from.name].push_back({to.name, index});
+    model.referrers[to.name].push_back({from.name, index});
+  };
+  for (auto& table : model.tables)
+    for (auto& embed : table.embeds)
+      if (!embed.many()) note(table, embed.on, *model.find(embed.table));
+  for (auto& table : model.tables)
+    for (auto& embed : table.embeds)
+      if (embed.many()) note(*model.find(embed.table), embed.by, table);
 }
 
 }  // namespace
@@ -555,6 +588,25 @@ const json::Value& follow(const json::Value& root, const json::Value& value) {
     at = next;
   }
   return *at;
+}
+
+std::vector<const Table*> all_references(const Model& model, const Table& table, std::size_t column) {
+  std::vector<const Table*> all;
+  if (const auto known = model.references.find(table.name); known != model.references.end())
+    for (auto& reference : known->second)
+      if (reference.column == column) all.push_back(model.find(reference.table));
+  return all;
+}
+
+const Table* refers_to(const Model& model, const Table& table, std::size_t column) {
+  const auto all = all_references(model, table, column);
+  return all.empty() ? nullptr : all.front();
+}
+
+const std::vector<Reference>& referrers(const Model& model, const Table& table) {
+  static const std::vector<Reference> kNone;
+  const auto known = model.referrers.find(table.name);
+  return known == model.referrers.end() ? kNone : known->second;
 }
 
 Model read_model(const json::Value& root, std::vector<Wrong>& wrong) {
@@ -574,6 +626,9 @@ Model read_model(const json::Value& root, std::vector<Wrong>& wrong) {
     }
   }
   if (wrong.empty()) check_embeds(model, wrong);
+  if (!wrong.empty()) return model;
+  note_references(model);
+  for (auto& table : model.tables) table.key_in_tenant = key_in_tenant(model, table);
   return model;
 }
 

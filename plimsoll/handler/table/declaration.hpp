@@ -66,6 +66,7 @@ struct Embed {
   std::string on;  ///< a column of this table holding the other's key
   std::string by;  ///< a column of the other table holding this key
   std::int64_t limit = 100;
+  std::string more;  ///< the member that says that there are more than `limit`: `items_has_more`
   bool many() const { return on.empty(); }
 };
 
@@ -75,6 +76,7 @@ struct Table {
   std::vector<Column> columns;
   std::size_t key = 0;
   bool key_from_client = false;  ///< the key may be sent; else the server makes it
+  bool key_in_tenant = false;    ///< keys are unique within the tenant: two tenants may choose the same
   std::optional<std::size_t> owner, tenant;
   std::vector<std::string> owner_except;  ///< roles that see all owners' rows
   std::vector<Filter> filters;
@@ -108,12 +110,27 @@ struct Table {
   }
 };
 
+/// A path template at which rows are read, and the column that each of its parameters is.
+struct Location {
+  std::string path;
+  std::vector<std::size_t> columns;
+};
+
+/// A column whose value is the key of a row of a table: `on` of an embed here, or `by` of one of the other table. From
+/// that table's side: the table and column that refer to it.
+struct Reference {
+  std::string table;
+  std::size_t column;
+};
+
 /// All tables of a document. Refers to the document.
 struct Model {
   std::vector<Table> tables{};
   std::map<std::string, std::size_t, std::less<>> places{};  ///< of the tables, by name
-  /// By table, the path template of the operation that reads one row, where there is one.
-  std::map<std::string, std::string, std::less<>> locations{};
+  /// By table, where an operation reads one row: of several the one with the fewest parameters.
+  std::map<std::string, Location, std::less<>> locations{};
+  /// By table, the columns that refer to others, and those of others that refer to it, as embeds say.
+  std::map<std::string, std::vector<Reference>, std::less<>> references{}, referrers{};
   const Table* find(std::string_view name) const {
     const auto place = places.find(name);
     return place == places.end() ? nullptr : &tables[place->second];
@@ -126,6 +143,13 @@ struct Wrong {
   std::string pointer;
   std::string what, remedy;
 };
+
+/// The tables that a column refers to, as embeds say.
+std::vector<const Table*> all_references(const Model& model, const Table& table, std::size_t column);
+/// The first of them; null: none.
+const Table* refers_to(const Model& model, const Table& table, std::size_t column);
+/// All columns of tables that refer to this one.
+const std::vector<Reference>& referrers(const Model& model, const Table& table);
 
 /// Reads `x-plimsoll.tables` of a document whose references lead into itself.
 Model read_model(const json::Value& root, std::vector<Wrong>& wrong);

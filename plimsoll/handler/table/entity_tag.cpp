@@ -12,9 +12,9 @@ EntityTags::EntityTags(std::string_view secret) {
   std::memcpy(&key_, digest.data(), sizeof key_);
 }
 
-EntityTag EntityTags::of(std::string_view representation) const noexcept {
+EntityTag EntityTags::of(std::string_view representation, std::string_view tenant) const noexcept {
   constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-  const auto hash = content_hash(representation, key_);
+  const auto hash = content_hash(representation, tenant.empty() ? key_ : content_hash(tenant, key_).low);
   EntityTag tag;
   auto* at = tag.text_.data();
   *at++ = '"';

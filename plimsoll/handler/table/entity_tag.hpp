@@ -22,7 +22,8 @@ class EntityTags {
  public:
   EntityTags() = default;
   explicit EntityTags(std::string_view secret);
-  EntityTag of(std::string_view representation) const noexcept;
+  /// `tenant`: whose row it is, where rows have one: tags of two tenants' rows differ though the rows are alike.
+  EntityTag of(std::string_view representation, std::string_view tenant = {}) const noexcept;
 
  private:
   std::uint64_t key_ = 0;

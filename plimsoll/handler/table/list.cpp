@@ -116,6 +116,7 @@ class List final : public Operation {
     if (!who) co_return std::unexpected(std::move(who).error());
     auto selection = selection_of(*model_, table(), context);
     if (!selection) co_return std::unexpected(std::move(selection).error());
+    if (auto allowed = may_show(*selection, context); !allowed) co_return std::unexpected(std::move(allowed).error());
     auto wanted = wanted_of(context, *who);
     if (!wanted) co_return std::unexpected(std::move(wanted).error());
     auto page = page_of(context, *wanted);
@@ -319,7 +320,7 @@ class List final : public Operation {
     }
     body += '}';
     if (auto fits = within_budget(body); !fits) return std::unexpected(std::move(fits).error());
-    const auto tag = context.arena.keep(tags_.of(body));
+    const auto tag = context.arena.keep(tag_of(body, context));
     const bool unchanged = http::evaluate(request.method, request.headers, {.etag = tag}, context.wall / kSecond) ==
                            http::Precondition::not_modified;
     auto response = unchanged ? Response{.status = 304, .headers = Headers{context.arena}}

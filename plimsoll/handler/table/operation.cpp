@@ -11,10 +11,21 @@ Operation::Operation(std::shared_ptr<const Model> model, Plan plan, const Build&
       plan_(std::move(plan)),
       database_(*build.services.database),
       tags_(build.services.shared->of<Secrets>()->tags),
-      budgets_(budgets_of(build.operation).value_or(Budgets{})) {}  // read once before: an error refused the start
+      budgets_(budgets_of(build.operation).value_or(Budgets{})),  // read once before: an error refused the start
+      access_(build.services.shared->of<EmbedAccessInForce>()->access) {
+  if (!access_) access_ = std::make_shared<const EmbedAccess>(*build.contract.root, *model_);
+  const auto& ways = build.operation.security;
+  if (ways.empty()) return;
+  for (auto& needed : ways.front().all)
+    if (std::ranges::all_of(ways, [&](auto& way) {
+          return std::ranges::any_of(way.all, [&](auto& one) { return one.scheme == needed.scheme; });
+        }))
+      assured_.push_back(needed.scheme->name);
+}
 
 Audience Operation::audience() const noexcept {
   bool owner = false, tenant = false, roles = false;
+  if (access_->depends(*model_, table())) owner = roles = true;  // `owner`: the scheme is told with the subject
   // Embeds may show rows of other tables, which have owners of their own.
   for (auto& table : model_->tables) {
     owner |= table.owner.has_value();

@@ -5,6 +5,7 @@
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/exchange/unit.hpp"
 #include "plimsoll/handler/table/cursor.hpp"
+#include "plimsoll/handler/table/embed_access.hpp"
 #include "plimsoll/handler/table/entity_tag.hpp"
 #include "plimsoll/handler/table/plan.hpp"
 #include "plimsoll/handler/table/row_writer.hpp"
@@ -55,8 +56,17 @@ class Operation : public Handler {
   /// A field of the request's body or query that is wrong.
   static Error wrong(const Problem& problem, std::string_view in, std::string pointer, std::string_view keyword,
                      std::string message);
+  /// Refuses what the selection embeds of tables that the caller may not read directly.
+  Result<> may_show(const Selection& selection, const Context& context) const {
+    return selection.embeds.empty() ? Result<>{} : access_->check(selection, context.principal, assured_);
+  }
   /// Notes for caches which tables the answer was read from.
   void note_read(Context& context, const Selection& selection) const;
+  /// Of a representation that the caller is shown.
+  EntityTag tag_of(std::string_view representation, const Context& context) const {
+    return tags_.of(representation,
+                    table().tenant && context.principal ? context.principal->tenant : std::string_view{});
+  }
   static Response json_response(Context& context, std::uint16_t status, std::string body);
   /// A body that may be sent, or `response-too-large`.
   Result<> within_budget(const std::string& body) const;
@@ -73,6 +83,8 @@ class Operation : public Handler {
   database::Database& database_;
   EntityTags tags_;
   Budgets budgets_;
+  std::shared_ptr<const EmbedAccess> access_;
+  std::vector<std::string> assured_;  ///< schemes that every alternative of the operation's security names
 };
 
 /// Fields of a request that are wrong, all of them.

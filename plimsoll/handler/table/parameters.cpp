@@ -1,6 +1,7 @@
 #include "plimsoll/handler/table/parameters.hpp"
 
 #include "plimsoll/handler/table/answers.hpp"
+#include "plimsoll/handler/table/embed_access.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/pointer.hpp"
 #include "plimsoll/json/write.hpp"
@@ -118,12 +119,20 @@ void write_filter(Writer& out, const Column& column, const Filter& filter) {
 
 constexpr std::string_view kFieldsPattern = "^[^,()]+[^\\s]*$";
 
-void write_shape(Writer& out, const Table& table) {
+void write_shape(Writer& out, const Table& table, const EmbedAccess& access, bool known) {
   write_text(out, "fields", "Only these fields: `id,total,items(sku)`.", 2'000, kFieldsPattern);
   if (table.embeds.empty()) return;
   std::vector<std::string> names;
-  for (auto& embed : table.embeds) names.push_back(embed.name);
-  write_list(out, "embed", "Rows of other tables to show inside.", names);
+  std::string sentences = "Rows of other tables to show inside.";
+  for (auto& embed : table.embeds) {
+    names.push_back(embed.name);
+    if (embed.many())
+      sentences += " `" + embed.name + "` shows at most " + std::to_string(embed.limit) + "; `" + embed.more +
+                   "` is true beside it where there are more.";
+    if (const auto needed = access.words(embed, known); !needed.empty())
+      sentences += " `" + embed.name + "` needs " + needed + ".";
+  }
+  write_list(out, "embed", sentences, names);
 }
 
 void write_page(Writer& out, const Table& table) {
@@ -152,7 +161,7 @@ void write_page(Writer& out, const Table& table) {
   if (!table.search.empty()) write_text(out, "q", "Rows in which all these words are found.", 200);
 }
 
-std::string written(const Plan& plan) {
+std::string written(const Plan& plan, const EmbedAccess& access, bool known) {
   std::string text;
   Writer out{text};
   out.begin_array();
@@ -162,14 +171,24 @@ std::string written(const Plan& plan) {
         write_filter(out, plan.table->columns[filter.column], filter);
     write_page(out, *plan.table);
   }
-  if (plan.action == Action::list || plan.action == Action::read) write_shape(out, *plan.table);
+  if (plan.action == Action::list || plan.action == Action::read) write_shape(out, *plan.table, access, known);
   out.end_array();
   return text;
 }
 
+/// Whether no alternative of the operation's security lets in callers that no scheme knows.
+bool knows_callers(const Value& root, const Value& operation) {
+  const auto* security = operation.find("security");
+  if (!security) security = root.find("security");
+  return security && security->is(Type::array) && !security->array().empty() &&
+         std::ranges::none_of(security->array(),
+                              [](auto& way) { return !way.is(Type::object) || way.object().empty(); });
+}
+
 /// Adds to an operation the parameters it does not have yet.
-void add_parameters(contract::Draft& draft, Value& operation, const Value* of_path, const Plan& plan) {
-  auto made = json::parse(draft.arena.keep(written(plan)), draft.arena);
+void add_parameters(contract::Draft& draft, Value& operation, const Value* of_path, const Plan& plan,
+                    const EmbedAccess& access) {
+  auto made = json::parse(draft.arena.keep(written(plan, access, knows_callers(draft.root, operation))), draft.arena);
   if (!made) return;
   std::vector<std::string_view> known;
   for (auto* list : {operation.find("parameters"), of_path ? const_cast<Value*>(of_path) : nullptr})
@@ -229,6 +248,7 @@ void augment(contract::Draft& draft) {
   for (auto& fault : wrong) draft.complaints.push_back(complaint(fault, draft.file));
   auto* paths = draft.root.find("paths");
   if (!wrong.empty() || !paths || !paths->is(Type::object)) return;
+  const EmbedAccess access{draft.root, model};
   for (auto& path : paths->object()) {
     if (!path.value.is(Type::object)) continue;
     for (auto method : kMethods) {
@@ -252,7 +272,7 @@ void augment(contract::Draft& draft) {
             draft.file));
         continue;
       }
-      add_parameters(draft, *operation, path.value.find("parameters"), *made);
+      add_parameters(draft, *operation, path.value.find("parameters"), *made, access);
       if (made->action == Action::update) accept_merge_patch(draft, *operation);
       add_answer(draft, *operation, *made);
     }

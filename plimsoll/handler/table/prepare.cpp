@@ -124,47 +124,65 @@ Task<Result<>> prepare_search(Session& session, const Table& table, bool fill, s
   co_return Result<>{};
 }
 
-Task<Result<>> prepare_table(Session& session, const Model& model, const Table& table, std::vector<Disagreement>& all) {
-  auto found = co_await find(session, table);
-  if (!found) co_return std::unexpected(std::move(found).error());
-  const bool there = found->has_value();
+/// What all tables of a contract are made with: those that are there already.
+struct Standing {
+  std::map<const Table*, std::optional<FoundTable>> found;
+  std::vector<std::string> plain_keys;  ///< names of tables whose keys are unique over all tenants
+};
+
+Task<Result<>> prepare_table(Session& session, const Model& model, const Table& table, const Standing& standing,
+                             std::vector<Disagreement>& all) {
+  auto& found = standing.found.at(&table);
+  const bool there = found.has_value();
   if (there) {
-    auto differences = compare(model, table, **found);
+    auto differences = compare(model, table, *found);
     const bool sound = std::ranges::all_of(differences, &Disagreement::warning);
     for (auto& one : differences) all.push_back(std::move(one));
     if (!sound || table.search.empty()) co_return Result<>{};
-    if ((*found)->view) {
+    if (found->view) {
       all.push_back({"`q` cannot look through the view " + quoted(table.name), "-- search a table instead"});
       co_return Result<>{};
     }
   } else {
-    for (auto& statement : create_table(model, table)) {
+    for (auto& statement : create_table(model, table, standing.plain_keys)) {
       auto made = co_await session.query(statement, {});
       if (!made) co_return std::unexpected(std::move(made).error());
     }
+    if (!table.key_in_tenant)
+      if (auto warning = warn_of_shared_keys(model, table)) all.push_back(std::move(*warning));
     if (table.search.empty()) co_return Result<>{};
   }
   auto searchable = co_await prepare_search(session, table, there, all);
   co_return searchable;
 }
 
-Task<Result<>> prepare_in(Session& session, const Model& model, std::vector<Disagreement>& all) {
+Task<Result<>> prepare_in(Session& session, const Model& model, std::vector<Disagreement>& all, ForeignKeys& keys) {
+  Standing standing;
+  for (auto& table : model.tables) {
+    auto found = co_await find(session, table);
+    if (!found) co_return std::unexpected(std::move(found).error());
+    if (*found && has_plain_key(table, **found)) standing.plain_keys.push_back(table.name);
+    standing.found[&table] = std::move(*found);
+  }
   for (auto& table : model.tables) {
     const auto before = all.size();
-    auto prepared = co_await prepare_table(session, model, table, all);
+    auto prepared = co_await prepare_table(session, model, table, standing, all);
     if (!prepared) co_return prepared;
     for (auto i = before; i < all.size(); ++i) all[i].table = &table;
+    auto declared = co_await foreign_keys(session, table.name);
+    if (!declared) co_return std::unexpected(std::move(declared).error());
+    keys.of[table.name] = std::move(*declared);
   }
   co_return Result<>{};
 }
 
 }  // namespace
 
-Result<std::vector<Disagreement>> prepare_tables(database::Database& database, const Model& model) {
+Result<std::vector<Disagreement>> prepare_tables(database::Database& database, const Model& model, ForeignKeys& keys) {
   std::vector<Disagreement> all;
   auto done = database::wait_for([&](Loop& loop) -> Task<Result<>> {
     auto written = co_await database.write(loop, [&](Session& session) -> Task<Result<>> {
-      auto prepared = co_await prepare_in(session, model, all);
+      auto prepared = co_await prepare_in(session, model, all, keys);
       co_return prepared;
     });
     co_return written;

@@ -48,6 +48,7 @@ class Read final : public Operation {
     if (!who) co_return std::unexpected(std::move(who).error());
     auto selection = selection_of(*model_, table(), context);
     if (!selection) co_return std::unexpected(std::move(selection).error());
+    if (auto allowed = may_show(*selection, context); !allowed) co_return std::unexpected(std::move(allowed).error());
     auto conditions = path_conditions(context);
     if (!conditions) co_return fail(kNoSuchRow);
     conditions->push_back({.column = table().key, .values = {std::move(key)}});
@@ -69,7 +70,7 @@ class Read final : public Operation {
     note_read(context, selection);
     if (text.empty()) return fail(kNoSuchRow);
     if (auto fits = within_budget(text); !fits) return std::unexpected(std::move(fits).error());
-    const auto tag = context.arena.keep(tags_.of(text));
+    const auto tag = context.arena.keep(tag_of(text, context));
     const auto condition = http::evaluate(request.method, request.headers, {.etag = tag}, context.wall / kSecond);
     if (condition == http::Precondition::failed) return fail(kPreconditionFailed);
     auto response = condition == http::Precondition::not_modified

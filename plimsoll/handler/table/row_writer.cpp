@@ -50,7 +50,10 @@ RowWriter::RowWriter(const Table& table, const Selection& selection, Hidden hidd
     const auto& column = table.columns[index];
     add(column.name, column.kind, column.absent_when_null(), column.hidden);
   }
-  for (auto& embedded : selection.embeds) add(embedded.embed->name, Kind::json, false, hidden_in(embedded));
+  for (auto& embedded : selection.embeds) {
+    add(embedded.embed->name, Kind::json, false, hidden_in(embedded));
+    if (embedded.embed->many()) add(embedded.embed->more, Kind::boolean, true, nullptr);  // there, and true, or absent
+  }
 }
 
 void RowWriter::append(std::string& out, std::span<const database::Field> fields) const {

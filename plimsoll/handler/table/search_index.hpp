@@ -7,6 +7,8 @@
 
 namespace plimsoll::table {
 
+/// Whether FTS5 knows the rows by their keys.
+bool is_numbered(const Table& table);
 /// The index of `q`: an FTS5 table without content, which triggers keep in step, and for keys that are text a table of
 /// the numbers by which FTS5 knows the rows (rowids of the table itself change with VACUUM).
 std::vector<std::string> create_search(const Table& table);

@@ -67,6 +67,12 @@ class Reader {
 
 }  // namespace
 
+std::size_t width(const Selection& selection) {
+  auto total = selection.columns.size() + selection.embeds.size();
+  for (auto& embedded : selection.embeds) total += embedded.embed->many();
+  return total;
+}
+
 Selection everything(const Table& table) {
   Selection made;
   for (std::size_t i = 0; i < table.columns.size(); ++i)

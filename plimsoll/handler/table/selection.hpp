@@ -22,6 +22,10 @@ struct Selection::Embedded {
   Selection selection;
 };
 
+/// How many values a row of a selection has: its columns, then each embed, one that shows many rows followed by whether
+/// there are more.
+std::size_t width(const Selection& selection);
+
 /// All columns that are shown unless something else is asked for.
 Selection everything(const Table& table);
 

@@ -1,5 +1,6 @@
 #include "plimsoll/handler/table/statement.hpp"
 
+#include "plimsoll/handler/table/search_index.hpp"
 #include "plimsoll/handler/table/value.hpp"
 
 #include <algorithm>
@@ -96,12 +97,15 @@ bool append_where(And& where, Statement& out, const Wanted& rows, std::string_vi
   }
   if (!rows.search.empty()) {
     const auto index = quoted(rows.table->name + "_search");
-    const bool numbered = rows.table->key_column().kind == Kind::integer;
-    where.next().sql += column_of(*rows.table, rows.table->key, alias) + " IN (SELECT " +
-                        (numbered ? "rowid FROM " + index
-                                  : "key FROM " + index + " JOIN " + quoted(rows.table->name + "_search_rows") +
-                                        " ON number=" + index + ".rowid") +
-                        " WHERE " + index + " MATCH ?)";
+    const auto numbers = quoted(rows.table->name + "_search_rows");
+    const auto joined = index + " JOIN " + numbers + " ON " + numbers + ".number=" + index + ".rowid";
+    const auto key = column_of(*rows.table, rows.table->key, alias);
+    where.next().sql +=
+        (rows.table->key_in_tenant ? "(" + column_of(*rows.table, *rows.table->tenant, alias) + "," + key +
+                                         ") IN (SELECT " + numbers + ".tenant," + numbers + ".key FROM " + joined
+         : is_numbered(*rows.table) ? key + " IN (SELECT rowid FROM " + index
+                                    : key + " IN (SELECT " + numbers + ".key FROM " + joined) +
+        " WHERE " + index + " MATCH ?)";
     out.cells.push_back(rows.search);
   }
   return true;
@@ -130,6 +134,9 @@ class Columns {
       out_.sql += before;
       if (!append_embed(table, embedded, alias)) return false;
       before = ",";
+      if (!embedded.embed->many()) continue;
+      out_.sql += before;
+      append_more(table, embedded, alias);
     }
     return true;
   }
@@ -151,8 +158,8 @@ class Columns {
     }
   }
   /// The name under which an embed's text is selected beside the columns of its row.
-  static std::string name_beside(const Table& table, const Embed& embed) {
-    auto name = "embed " + embed.name;
+  static std::string name_beside(const Table& table, const Embed& embed, const std::string& what = "embed ") {
+    auto name = what + embed.name;
     while (table.column(name)) name += '_';
     return quoted(name);
   }
@@ -178,6 +185,10 @@ class Columns {
       if (!append_embed(other, deeper, inside)) return false;
       out_.sql += " AS " + name_beside(other, *deeper.embed);
       before = ",";
+      if (!deeper.embed->many()) continue;
+      out_.sql += before;
+      append_more(other, deeper, inside);
+      out_.sql += " AS " + name_beside(other, *deeper.embed, "more ");
     }
     if (before.empty()) out_.sql += "1";
     out_.sql += " FROM " + quoted(other.name) + " " + inside;
@@ -194,14 +205,27 @@ class Columns {
     --level_;
     return true;
   }
+  /// 1 where there are more rows than are shown, else NULL.
+  void append_more(const Table& table, const Selection::Embedded& embedded, const std::string& alias) {
+    const auto& other = *embedded.table;
+    const auto inside = "e" + std::to_string(++aliases_);
+    out_.sql += "(SELECT 1 FROM " + quoted(other.name) + " " + inside;
+    And where{out_};
+    where.next().sql +=
+        column_of(other, *other.column(embedded.embed->by), inside) + "=" + column_of(table, table.key, alias);
+    if (!append_caller(where, other, rows_.caller, inside)) where.next().sql += "0";
+    out_.sql += " LIMIT 1 OFFSET ?)";
+    out_.cells.push_back(embedded.embed->limit);
+  }
   /// json_object takes at most 63 pairs (127 arguments), and leaves none out: rows that are wider, or have columns that
   /// may be absent, are joined as text.
   void append_object(const Table& table, const Selection& selection, const std::string& alias) {
     constexpr std::size_t kPairs = 60;
     const auto total = selection.columns.size() + selection.embeds.size();
-    const bool joined = total > kPairs || std::ranges::any_of(selection.columns, [&](auto column) {
-                          return table.columns[column].absent_when_null();
-                        });
+    const bool joined =
+        total > kPairs ||
+        std::ranges::any_of(selection.columns, [&](auto column) { return table.columns[column].absent_when_null(); }) ||
+        std::ranges::any_of(selection.embeds, [](auto& embedded) { return embedded.embed->many(); });
     if (joined) return append_joined(table, selection, alias);
     std::string_view before = "json_object(";
     for (auto index : selection.columns) {
@@ -227,9 +251,14 @@ class Columns {
           "||" + (column.absent_when_null() ? "iif(" + column_of(table, index, alias) + " IS NULL,''," + member + ")"
                                             : member);
     }
-    for (auto& embedded : selection.embeds)
-      out_.sql += "||','||json_quote(" + text(embedded.embed->name) + ")||':'||coalesce(" + alias + "." +
-                  name_beside(table, *embedded.embed) + ",'null')";
+    for (auto& embedded : selection.embeds) {
+      const auto& embed = *embedded.embed;
+      out_.sql += "||','||json_quote(" + text(embed.name) + ")||':'||coalesce(" + alias + "." +
+                  name_beside(table, embed) + ",'null')";
+      if (embed.many())
+        out_.sql += "||iif(" + alias + "." + name_beside(table, embed, "more ") + " IS NULL,'',','||json_quote(" +
+                    text(embed.more) + ")||':true')";
+    }
     out_.sql += ",2)||'}'";
   }
   static std::string text(std::string_view name) {
@@ -410,13 +439,22 @@ void append_returning(Statement& statement, const Table& table, const Selection&
 
 std::vector<std::size_t> sort_places(const Selection& selection, const std::vector<Sort>& sort) {
   std::vector<std::size_t> places;
-  auto next = selection.columns.size() + selection.embeds.size();
+  auto next = width(selection);
   for (auto& by : sort) {
     const auto shown = std::ranges::find(selection.columns, by.column);
     places.push_back(shown == selection.columns.end() ? next++
                                                       : static_cast<std::size_t>(shown - selection.columns.begin()));
   }
   return places;
+}
+
+std::optional<Statement> visible_statement(const Table& table, std::span<const std::string> columns,
+                                           std::vector<database::Cell> values, const Caller& caller) {
+  Statement out{"SELECT 1 FROM " + quoted(table.name), {}};
+  And where{out};
+  for (std::size_t i = 0; i < columns.size(); ++i) where.equal(quoted(columns[i]), std::move(values[i]));
+  if (!append_caller(where, table, &caller, {})) return std::nullopt;
+  return out;
 }
 
 std::string query_identity(const Wanted& rows, const std::vector<Sort>& sort) {

@@ -4,6 +4,7 @@
 #include "plimsoll/handler/table/selection.hpp"
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -74,6 +75,10 @@ std::optional<Statement> count_statement(const Wanted& rows);
 std::optional<Statement> row_statement(const Wanted& rows, const Selection& selection);
 /// ` WHERE …` of the rows for a change, appended; false when the caller can have none.
 bool append_where(Statement& statement, const Wanted& rows, std::string_view alias);
+
+/// Whether the caller sees a row of the table with these values. Nothing when the caller can see none.
+std::optional<Statement> visible_statement(const Table& table, std::span<const std::string> columns,
+                                           std::vector<database::Cell> values, const Caller& caller);
 
 /// ` RETURNING` the columns of a selection without embeds, appended.
 void append_returning(Statement& statement, const Table& table, const Selection& selection);

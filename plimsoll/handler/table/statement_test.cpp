@@ -112,6 +112,7 @@ TEST_F(Statements, AFilteredSortedPageWithEmbedsIsOneStatementThatReadsOnlyTheCo
             R"(SELECT t."name",t."version",(SELECT plimsoll_rows(1,json_object('id',e1."id",'package',)"
             R"(CAST(e1."package" AS TEXT),'target',CAST(e1."target" AS TEXT))) FROM (SELECT e1."id",e1."package",)"
             R"(e1."target" FROM "dependencies" e1 WHERE e1."package"=t."name" ORDER BY e1."id" LIMIT ?) e1),)"
+            R"((SELECT 1 FROM "dependencies" e2 WHERE e2."package"=t."name" LIMIT 1 OFFSET ?),)"
             R"(t."installed_size" FROM "packages" t )"
             R"(WHERE t."section"=? ORDER BY t."installed_size" DESC,t."name" LIMIT ?)");
   const auto plan = explain(statement);

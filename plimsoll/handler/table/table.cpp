@@ -3,6 +3,7 @@
 #include "plimsoll/handler/table/prepare.hpp"
 
 #include "plimsoll/exchange/handling.hpp"
+#include "plimsoll/exchange/permission.hpp"
 
 namespace plimsoll::table {
 namespace {
@@ -38,7 +39,11 @@ Result<std::shared_ptr<const Model>> model_of(const Build& build) {
     const auto* options = operation.extension("table");
     if (!options || operation.method != "GET") continue;
     const auto read = plan(made, operation.method, operation.path, *options, nullptr);
-    if (read && read->action == Action::read) made.locations.try_emplace(read->table->name, operation.path);
+    if (!read || read->action != Action::read) continue;
+    Location found{operation.path, std::vector(read->fixed.size() + 1, read->table->key)};
+    for (auto& fixed : read->fixed) found.columns[fixed.parameter] = fixed.column;
+    const auto [known, first] = made.locations.try_emplace(read->table->name, found);
+    if (!first && found.columns.size() < known->second.columns.size()) known->second = std::move(found);
   }
   auto kept = std::make_shared<const Model>(std::move(made));
   shared->root = root;
@@ -64,13 +69,14 @@ void prepare(const contract::Contract& contract, const Services& services, contr
   const auto model = read_model(*contract.root, wrong);
   for (auto& fault : wrong) complaints.push_back(complaint(fault, contract.file));
   if (!wrong.empty() || model.tables.empty()) return;
+  services.shared->of<EmbedAccessInForce>()->access = std::make_shared<const EmbedAccess>(*contract.root, model);
   if (!services.database) {
     complain(complaints, contract, error, "no-database", &model.tables[0],
              "tables are declared and there is no database",
              "Name one in the deployment: `database: {url: 'sqlite:shop.db'}`.");
     return;
   }
-  auto disagreements = prepare_tables(*services.database, model);
+  auto disagreements = prepare_tables(*services.database, model, *services.shared->of<ForeignKeys>());
   if (!disagreements) {
     const auto& failed = disagreements.error();
     complain(complaints, contract, error, "tables-not-prepared", nullptr,
@@ -129,7 +135,8 @@ Result<std::unique_ptr<Handler>> build(const json::Value& options, const Build& 
   return make_list(std::move(model), std::move(*made), build, std::move(*cursors));
 }
 
-constexpr const Problem* kTableProblems[] = {&kNoSuchRow,
+constexpr const Problem* kTableProblems[] = {&kForbidden,
+                                             &kNoSuchRow,
                                              &kInvalidQuery,
                                              &kInvalidCursor,
                                              &kPreconditionFailed,

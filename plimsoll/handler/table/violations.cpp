@@ -1,7 +1,6 @@
 #include "plimsoll/handler/table/write.hpp"
 
 #include <algorithm>
-#include <map>
 
 namespace plimsoll::table {
 
@@ -9,46 +8,6 @@ using database::Cell;
 using database::Session;
 
 namespace {
-
-/// A foreign key as the database declares it: columns here, and those of the other table in the same order.
-struct Reference {
-  std::string table;
-  std::vector<std::string> from, to;
-};
-
-Task<Result<std::vector<std::string>>> names(Session& session, std::string_view sql, std::string name) {
-  const Cell cells[] = {std::move(name)};
-  auto rows = co_await session.query(sql, cells);
-  if (!rows) co_return std::unexpected(std::move(rows).error());
-  std::vector<std::string> found;
-  for (auto& row : *rows) found.push_back(std::get<std::string>(row[0]));
-  co_return found;
-}
-
-Task<Result<std::vector<Reference>>> references_of(Session& session, std::string table) {
-  const Cell cells[] = {std::move(table)};
-  auto rows =
-      co_await session.query(R"(SELECT id,"table","from","to" FROM pragma_foreign_key_list(?) ORDER BY id,seq)", cells);
-  if (!rows) co_return std::unexpected(std::move(rows).error());
-  std::map<std::int64_t, Reference> all;
-  for (auto& row : *rows) {
-    auto& reference = all[std::get<std::int64_t>(row[0])];
-    reference.table = std::get<std::string>(row[1]);
-    reference.from.push_back(std::get<std::string>(row[2]));
-    if (auto* to = std::get_if<std::string>(&row[3])) reference.to.push_back(*to);
-  }
-  std::vector<Reference> found;
-  for (auto& [id, reference] : all) {
-    if (reference.to.empty()) {  // the primary key, unnamed
-      auto key =
-          co_await names(session, "SELECT name FROM pragma_table_info(?) WHERE pk>0 ORDER BY pk", reference.table);
-      if (!key) co_return std::unexpected(std::move(key).error());
-      reference.to = std::move(*key);
-    }
-    found.push_back(std::move(reference));
-  }
-  co_return found;
-}
 
 bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
 
@@ -69,10 +28,35 @@ void blame(Error& error, const Column& column, std::string_view prefix, std::str
   error.detail = summary(error.more().fields);
 }
 
+/// A new row may refer to itself.
+bool refers_to_itself(const Table& table, const ForeignKey& reference, const Change& change) {
+  if (reference.table != table.name) return false;
+  for (std::size_t i = 0; i < reference.from.size() && i < reference.to.size(); ++i) {
+    const auto from = table.column(reference.from[i]), to = table.column(reference.to[i]);
+    if (!from || !to || !change.cells[*to] || change.cells[*from] != change.cells[*to]) return false;
+  }
+  return true;
+}
+
+/// The other row may be of another tenant: nothing is said of it, whosever it is.
+void keep_tenants_apart(Error& error, const Table& table) {
+  auto& fields = error.more().fields;
+  const auto tenant = "/" + table.columns[*table.tenant].name;
+  if (fields.size() > 1) std::erase_if(fields, [&](auto& field) { return field.pointer == tenant; });
+  for (auto& field : fields)
+    if (field.keyword == "unique") field.message = "cannot be used: choose another value";
+  error.detail = fields.empty() ? "The change cannot be made." : summary(fields);
+}
+
+/// The same of a row that does not exist and of one that the caller does not see.
+void blame_reference(Error& error, const Column& column, std::string_view prefix) {
+  blame(error, column, prefix, "foreign-key", "refers to a row that does not exist");
+}
+
 }  // namespace
 
 Task<Result<std::vector<std::size_t>>> Writing::broken_references(Session& session, const Change& change) const {
-  auto all = co_await references_of(session, table().name);
+  auto all = co_await foreign_keys(session, table().name);
   if (!all) co_return std::unexpected(std::move(all).error());
   std::vector<std::size_t> broken;
   for (auto& reference : *all) {
@@ -89,13 +73,66 @@ Task<Result<std::vector<std::size_t>>> Writing::broken_references(Session& sessi
     if (columns.size() != reference.from.size()) continue;  // with a null in it, or not all of this change
     auto found = co_await session.query(sql, cells);
     if (!found) co_return std::unexpected(std::move(found).error());
-    if (found->empty()) broken.insert(broken.end(), columns.begin(), columns.end());
+    if (!found->empty() || refers_to_itself(table(), reference, change)) continue;
+    // The tenant is the caller's, whatever is referred to.
+    if (columns.size() > 1) std::erase_if(columns, [&](auto column) { return column == table().tenant; });
+    broken.insert(broken.end(), columns.begin(), columns.end());
   }
   co_return broken;
 }
 
+std::optional<std::vector<Cell>> Writing::new_reference(const GuardedReference& reference, const Change& change,
+                                                        const Row* before, const Caller& caller) const {
+  std::vector<Cell> values;
+  bool changes = false;
+  for (auto index : reference.from) {
+    const auto& column = table().columns[index];
+    const auto& asked = change.cells[index];
+    if (!asked && !before) return std::nullopt;
+    const auto& cell = asked ? *asked : (*before)[index];
+    if (cell.index() == 0) return std::nullopt;
+    // What the server itself says about the caller is for the database to judge.
+    const bool own = column.filled == Filled::tenant ||
+                     (column.filled == Filled::owner && cell == caller_cell(column, caller.subject));
+    changes |= asked && !own && !(before && (*before)[index] == cell);
+    values.push_back(cell);
+  }
+  const bool itself = reference.to == &table() && reference.target == std::vector{table().key_column().name} &&
+                      change.cells[table().key] == values[0];
+  if (!changes || itself) return std::nullopt;
+  return values;
+}
+
+Task<Result<>> Writing::check_references(Session& session, const Change& change, const Row* before,
+                                         const Caller& caller, std::string_view prefix) const {
+  std::vector<std::size_t> broken;
+  for (auto& reference : guarded_) {
+    auto values = new_reference(reference, change, before, caller);
+    if (!values) continue;
+    auto statement = visible_statement(*reference.to, reference.target, std::move(*values), caller);
+    if (statement) {
+      auto rows = co_await session.query(statement->sql, statement->cells);
+      if (!rows) co_return std::unexpected(std::move(rows).error());
+      if (!rows->empty()) continue;
+    }
+    broken.insert(broken.end(), reference.from.begin(), reference.from.end());
+  }
+  if (broken.empty()) co_return Result<>{};
+  // All that is broken is told at once, so that others' rows change nothing of the answer.
+  auto others = co_await broken_references(session, change);
+  if (!others) co_return std::unexpected(std::move(others).error());
+  broken.insert(broken.end(), others->begin(), others->end());
+  std::ranges::sort(broken);
+  const auto repeated = std::ranges::unique(broken);
+  broken.erase(repeated.begin(), repeated.end());
+  Error error{&database::kConstraint};
+  for (auto column : broken) blame_reference(error, table().columns[column], prefix);
+  co_return std::unexpected(std::move(error));
+}
+
 Task<Result<Row>> Writing::explained(Session& session, Error error, const Change* change,
                                      std::string_view prefix) const {
+  if (table().tenant && error.problem == &database::kConflict && error.more_) keep_tenants_apart(error, table());
   if (error.more_ && !error.more_->fields.empty()) {
     for (auto& field : error.more_->fields) field.pointer.insert(0, prefix);
     error.detail = summary(error.more_->fields);
@@ -117,8 +154,7 @@ Task<Result<Row>> Writing::explained(Session& session, Error error, const Change
   // SQLite does not say which reference is broken: look.
   auto broken = co_await broken_references(session, *change);
   if (!broken) co_return std::unexpected(std::move(broken).error());
-  for (auto column : *broken)
-    blame(error, table().columns[column], prefix, "foreign-key", "refers to a row that does not exist");
+  for (auto column : *broken) blame_reference(error, table().columns[column], prefix);
   co_return std::unexpected(std::move(error));
 }
 

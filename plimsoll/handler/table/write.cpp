@@ -52,11 +52,12 @@ Writing::Writing(std::shared_ptr<const Model> model, Plan plan, const Build& bui
       shown_(everything(table())),
       all_(all_columns(table())),
       writer_(table(), shown_),
-      whole_(table(), all_, RowWriter::Hidden::shown) {
+      whole_(table(), all_, RowWriter::Hidden::shown),
+      guarded_(guarded_references(*model_, table(), *build.services.shared->of<ForeignKeys>())) {
   auto compiled = build.contract.compile(*table().schema, schema::CompileOptions::Direction::none);
   if (compiled) validator_ = std::make_shared<const schema::Validator>(std::move(*compiled));
   if (const auto location = model_->locations.find(table().name); location != model_->locations.end())
-    location_ = location->second;
+    location_ = &location->second;
 }
 
 Task<Result<std::optional<Row>>> Writing::current(Session& session, const Wanted& wanted) const {
@@ -96,7 +97,7 @@ Result<> Writing::check(const Row& row, const Row* before, std::string_view pref
   return std::unexpected(wrong_fields(kInvalidRow, std::move(fields)));
 }
 
-Error Writing::all_told(Error error, const json::Value& body, std::string_view prefix) const {
+Error Writing::all_told(Error error, const json::Value& body, std::string_view prefix, bool merging) const {
   if (!validator_ || !error.more_ || !body.is(json::Type::object)) return error;
   auto fields = std::move(error.more_->fields);
   const auto known = fields.size();
@@ -104,10 +105,11 @@ Error Writing::all_told(Error error, const json::Value& body, std::string_view p
     const auto token = std::string_view(failure.instance).substr(0, failure.instance.find('/', 1));
     const auto name = token.empty() ? std::nullopt : json::unescape_token(token.substr(1));
     const auto column = name ? table().column(*name) : std::nullopt;
-    // Whole JSON values may yet be merged, and null may take a member away.
-    if (!column || table().columns[*column].kind == Kind::json || table().columns[*column].read_only) continue;
-    if (const auto* member = body.find(table().columns[*column].name); !member || member->is(json::Type::null))
-      continue;
+    if (!column || table().columns[*column].read_only) continue;
+    // An object of a patch is merged into what is there, and null takes a member away.
+    const auto* member = body.find(table().columns[*column].name);
+    if (!member || member->is(json::Type::null)) continue;
+    if (merging && table().columns[*column].kind == Kind::json && member->is(json::Type::object)) continue;
     const auto pointer = std::string(prefix) + failure.instance;
     const auto told = std::span(fields).first(known);
     if (std::ranges::none_of(told, [&](auto& field) { return field.pointer == pointer; }))
@@ -116,7 +118,11 @@ Error Writing::all_told(Error error, const json::Value& body, std::string_view p
   return wrong_fields(*error.problem, std::move(fields));
 }
 
-Task<Result<Row>> Writing::insert(Session& session, const Change& change, std::string_view prefix) const {
+Task<Result<Row>> Writing::insert(Session& session, const Change& change, const Caller& caller,
+                                  std::string_view prefix) const {
+  if (!guarded_.empty())
+    if (auto seen = co_await check_references(session, change, nullptr, caller, prefix); !seen)
+      co_return std::unexpected(std::move(seen).error());
   Statement statement;
   std::string places;
   for (std::size_t i = 0; i < change.cells.size(); ++i) {
@@ -165,6 +171,9 @@ Task<Result<Row>> Writing::change(Session& session, const Wanted& wanted, Change
     if (!*same) co_return fail(kNoSuchRow);
     co_return std::move(**same);
   }
+  if (!guarded_.empty())
+    if (auto seen = co_await check_references(session, change, before, *wanted.caller, prefix); !seen)
+      co_return std::unexpected(std::move(seen).error());
   statement.sql = "UPDATE " + quoted(table().name) + " SET " + statement.sql;
   if (!append_where(statement, wanted, {})) co_return fail(kNoSuchRow);
   append_returning(statement, table(), all_);
@@ -194,7 +203,7 @@ Task<Result<>> Writing::erase(Session& session, const Wanted& wanted) const {
 }
 
 Result<> Writing::precondition(const Request& request, const Context& context, const Row& row) const {
-  const auto tag = tags_.of(shown(row));
+  const auto tag = tag_of(shown(row), context);
   const auto verdict = http::evaluate(request.method, request.headers, {.etag = tag}, context.wall / kSecond);
   if (verdict == http::Precondition::failed || verdict == http::Precondition::not_modified)
     return fail(kPreconditionFailed);
@@ -205,24 +214,21 @@ bool Writing::conditional(const Request& request) {
   return request.headers.contains("if-match") || request.headers.contains("if-none-match");
 }
 
-std::string Writing::location_of(const Row& row, const Context& context) const {
+std::string Writing::location_of(const Row& row) const {
   std::string location;
-  if (location_.empty()) {
-    location = std::string(context.path);
-    if (!location.ends_with('/')) location += '/';
-    percent_encode(location, text_of(row[table().key]));
-    return location;
-  }
-  const auto names = path_parameters(location_);
+  if (!location_) return location;
+  const std::string_view path = location_->path;
+  const auto names = path_parameters(path);
   std::size_t at = 0;
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    const auto open = static_cast<std::size_t>(names[i].data() - location_.data()) - 1;
-    location.append(location_, at, open - at);
-    const auto column = i + 1 == names.size() ? std::optional(table().key) : table().column(names[i]);
-    percent_encode(location, column ? text_of(row[*column]) : std::string{});
+  for (std::size_t i = 0; i < names.size() && i < location_->columns.size(); ++i) {
+    const auto open = static_cast<std::size_t>(names[i].data() - path.data()) - 1;
+    const auto text = text_of(row[location_->columns[i]]);
+    if (text.empty()) return {};  // a path has no empty segments
+    location += path.substr(at, open - at);
+    percent_encode(location, text);
     at = open + names[i].size() + 2;
   }
-  return location.append(location_, at);
+  return location.append(path.substr(at));
 }
 
 namespace {
@@ -238,16 +244,17 @@ class Create final : public Writing {
     if (!fixed) co_return fail(kNoSuchRow);
     if (!context.input.body) co_return std::unexpected(wrong(kInvalidRow, "body", "", "required", "a row is required"));
     auto change = new_row(table(), *context.input.body, {.caller = &*who, .fixed = *fixed, .wall = context.wall});
-    if (!change) co_return std::unexpected(all_told(std::move(change).error(), *context.input.body, {}));
+    if (!change) co_return std::unexpected(all_told(std::move(change).error(), *context.input.body, {}, false));
     context.wrote(table().name);
     auto answer = co_await context.unit().answer([&](Session& session) -> Task<Result<Response>> {
-      auto row = co_await insert(session, *change, {});
+      auto row = co_await insert(session, *change, *who, {});
       if (!row) co_return std::unexpected(std::move(row).error());
       auto text = shown(*row);
       if (auto fits = within_budget(text); !fits) co_return std::unexpected(std::move(fits).error());
-      const auto tag = context.arena.keep(tags_.of(text));
+      const auto tag = context.arena.keep(tag_of(text, context));
       auto response = json_response(context, 201, std::move(text));
-      response.headers.add("location", context.arena.keep(location_of(*row, context)));
+      if (const auto location = location_of(*row); !location.empty())
+        response.headers.add("location", context.arena.keep(location));
       response.headers.add("etag", tag);
       co_return response;
     });
@@ -278,7 +285,9 @@ class ChangeOne final : public Writing {
       const ChangeBy by{.caller = &*who, .fixed = conditions, .wall = context.wall};
       auto read = plan_.action == Action::update ? merge_patch(table(), *context.input.body, by)
                                                  : replacement(table(), *context.input.body, by);
-      if (!read) co_return std::unexpected(all_told(std::move(read).error(), *context.input.body, {}));
+      if (!read)
+        co_return std::unexpected(
+            all_told(std::move(read).error(), *context.input.body, {}, plan_.action == Action::update));
       change = std::move(*read);
     }
     context.wrote(table().name);
@@ -293,7 +302,7 @@ class ChangeOne final : public Writing {
   Task<Result<Response>> in_transaction(const Request& request, Context& context, Session& session,
                                         const Wanted& wanted, const Change& asked) const {
     std::optional<Row> before;
-    const bool needed = validates() || !asked.merged.empty() || table().keeps_members();
+    const bool needed = compares() || !asked.merged.empty() || table().keeps_members();
     if (conditional(request) || (plan_.action != Action::remove && needed)) {
       auto there = co_await current(session, wanted);
       if (!there) co_return std::unexpected(std::move(there).error());
@@ -311,7 +320,7 @@ class ChangeOne final : public Writing {
     if (!row) co_return std::unexpected(std::move(row).error());
     auto text = shown(*row);
     if (auto fits = within_budget(text); !fits) co_return std::unexpected(std::move(fits).error());
-    const auto tag = context.arena.keep(tags_.of(text));
+    const auto tag = context.arena.keep(tag_of(text, context));
     auto response = json_response(context, 200, std::move(text));
     response.headers.add("etag", tag);
     co_return response;

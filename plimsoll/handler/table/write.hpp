@@ -2,6 +2,7 @@
 
 #include "plimsoll/handler/table/change.hpp"
 #include "plimsoll/handler/table/operation.hpp"
+#include "plimsoll/handler/table/references.hpp"
 
 #include <memory>
 #include <optional>
@@ -19,7 +20,8 @@ class Writing : public Operation {
 
  protected:
   Task<Result<std::optional<Row>>> current(database::Session& session, const Wanted& wanted) const;
-  Task<Result<Row>> insert(database::Session& session, const Change& change, std::string_view prefix) const;
+  Task<Result<Row>> insert(database::Session& session, const Change& change, const Caller& caller,
+                           std::string_view prefix) const;
   /// `before` is needed where whole JSON values are merged; without it they are replaced.
   Task<Result<Row>> change(database::Session& session, const Wanted& wanted, Change change, const Row* before,
                            std::string_view prefix) const;
@@ -27,25 +29,36 @@ class Writing : public Operation {
 
   /// The row must satisfy the table's schema; what was wrong in `before` already is not held against a change.
   Result<> check(const Row& row, const Row* before, std::string_view prefix) const;
-  /// A body that could not be read into a change: with what the schema says against its other members.
-  Error all_told(Error error, const json::Value& body, std::string_view prefix) const;
+  /// A body that could not be read into a change: with what the schema says against its other members. `merging`: it is
+  /// a merge patch.
+  Error all_told(Error error, const json::Value& body, std::string_view prefix, bool merging) const;
   Result<> precondition(const Request& request, const Context& context, const Row& row) const;
   static bool conditional(const Request& request);
-  bool validates() const { return validator_ != nullptr; }
+  /// Whether a change is held against the row as it was.
+  bool compares() const { return validator_ != nullptr || !guarded_.empty(); }
   std::string shown(const Row& row) const;
-  std::string location_of(const Row& row, const Context& context) const;
+  /// The path at which the row can be read; empty where no operation of the contract reads it.
+  std::string location_of(const Row& row) const;
 
  private:
   /// A refusal of the database (violations.cpp) with the fields that are to blame; `change` null: a row was to go.
   Task<Result<Row>> explained(database::Session& session, Error error, const Change* change,
                               std::string_view prefix) const;
+  /// Refuses references to rows that the caller does not see as those to rows that do not exist; `before` null: a new
+  /// row. What stays as it was is not looked at.
+  Task<Result<>> check_references(database::Session& session, const Change& change, const Row* before,
+                                  const Caller& caller, std::string_view prefix) const;
+  /// What a change makes a reference say; nothing where it says nothing new.
+  std::optional<std::vector<database::Cell>> new_reference(const GuardedReference& reference, const Change& change,
+                                                           const Row* before, const Caller& caller) const;
   /// The columns of a change that refer to no row.
   Task<Result<std::vector<std::size_t>>> broken_references(database::Session& session, const Change& change) const;
 
   Selection shown_, all_;
   RowWriter writer_, whole_;
   std::shared_ptr<const schema::Validator> validator_;
-  std::string location_;  ///< path template of the row; empty: below the collection
+  std::vector<GuardedReference> guarded_;
+  const Location* location_ = nullptr;  ///< where rows are read; null: nowhere
 };
 
 }  // namespace plimsoll::table
