@@ -81,6 +81,7 @@ class Cache final : public Policy {
                  .if_error = options.stale_if_error.nanoseconds,
                  .largest = options.largest.bytes,
                  .is_private = !build.operation.security.empty()},
+        prefers_(build.services.mock || build.operation.extension("mock")),
         key_(build.operation, build.handler ? build.handler->audience() : Audience{}),
         clock_(*build.services.clock),
         tables_(build.services.database ? &build.services.database->versions() : nullptr),
@@ -102,7 +103,8 @@ class Cache final : public Policy {
     }
     const auto primary = key.size();
     const auto arrived = basis_at(request.path);
-    for (int round = 0; round < kRounds; ++round) {
+    const int rounds = prefers_ && request.headers.contains("prefer") ? 0 : kRounds;
+    for (int round = 0; round < rounds; ++round) {
       key.resize(primary);
       auto kept = find(key, request);
       const auto now = clock_.steady();
@@ -265,6 +267,7 @@ class Cache final : public Policy {
   }
 
   const Keeping keeping_;
+  const bool prefers_;  ///< the handler is `mock`, which obeys `Prefer`: that is in no key, so such requests pass by
   const CacheKey key_;
   const Clock& clock_;
   database::TableVersions* const tables_;

@@ -1,8 +1,8 @@
 #include "plimsoll/policy/cache_fill.hpp"
 
 #include "plimsoll/base/arena_text.hpp"
-#include "plimsoll/base/digest.hpp"
 #include "plimsoll/base/encoding.hpp"
+#include "plimsoll/base/hash.hpp"
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/contract/parameter_writer.hpp"
 #include "plimsoll/http/cache_control.hpp"
@@ -180,8 +180,12 @@ Brought brought_of(const Result<Response>& answer, const Headers& promised, cons
   for (auto& [name, value] : promised)
     if (!headers.contains(name)) made->headers.emplace_back(name, value);
   if (!headers.contains("etag") && answer->status == 200) {
-    const auto digest = sha256(*body);
-    made->headers.emplace_back("etag", '"' + to_base64url(as_text(digest).substr(0, 16)) + '"');
+    // As `conditional` tags what passes the cache by: a caller must not see from the tag whether somebody asked before.
+    const auto hash = content_hash(*body);
+    std::string tag(34, '"');
+    put_hex(hash.high, tag.data() + 1);
+    put_hex(hash.low, tag.data() + 17);
+    made->headers.emplace_back("etag", std::move(tag));
   }
   // What is not for all may still be for the one who asked.
   brought.answer = std::move(made);
