@@ -102,9 +102,13 @@ class Validate final : public Policy {
     if (auto head = check_head(request, context, errors); !head) [[unlikely]]
       if (refuses(context, head.error())) return refuse(std::move(head).error());
     Reading reading;
-    if (auto found = find_reader(request, context, errors); found) {
+    const auto before = errors.size();
+    if (auto found = find_reader(request, context, errors); found && errors.size() == before) [[likely]] {
       reading = *found;
-    } else if (refuses(context, found.error())) {
+    } else if (request.body && !request.content_length && request.method != "GET" && mode() == Mode::enforce) {
+      return unless_empty(request, context, next, std::move(errors), before,
+                          found ? std::optional<Error>{} : std::move(found).error());
+    } else if (!found && refuses(context, found.error())) {
       return refuse(std::move(found).error());
     }
     if (reading.reader && request.body && options_.body == config::BodyReading::whole)
@@ -199,7 +203,13 @@ class Validate final : public Policy {
       context.promise("accept-encoding", "identity");  // RFC 9110, section 12.5.3
       return fail(kUnsupported, "bodies with the content coding \"" + std::string(coding) + "\" are not taken");
     }
-    if (content_type.empty()) return unsupported(context, "the request has a body and no Content-Type");
+    if (content_type.empty()) {  // bytes of any kind (RFC 9110, section 8.3), where those are taken
+      for (std::string_view any : {"application/octet-stream", "*/*"})
+        for (const auto& declared : readers_)
+          if (declared.reader.media_type().name == any)
+            return taken(declared, BodyKind::binary, "application/octet-stream", {}, context);
+      return unsupported(context, "the request has a body and no Content-Type");
+    }
     if (!any_parameters_)  // mostly just what is declared is sent
       for (const auto& declared : readers_)
         if (declared.reader.media_type().name == content_type)
@@ -237,6 +247,28 @@ class Validate final : public Policy {
       if (closeness > best) best = closeness, found = &declared;
     }
     return found;
+  }
+
+  /// A body that would be refused, and whose length nobody has said (chunked, HTTP/2 without a length): of no bytes it
+  /// is none. `before` of the errors are not about the body.
+  Task<Result<Response>> unless_empty(Request& request, Context& context, Next next, std::vector<FieldError> errors,
+                                      std::size_t before, std::optional<Error> refusal) {
+    auto piece = co_await request.body->read();
+    if (!piece) co_return std::unexpected(std::move(piece).error());
+    if (piece->empty()) {
+      request.body = nullptr;
+      refusal.reset();
+      errors.resize(before);
+      if (operation_.body && operation_.body->required)
+        errors.push_back({"body", "", "required", "a body is required"});
+    }
+    if (refusal && refuses(context, *refusal)) co_return std::unexpected(std::move(*refusal));
+    if (!errors.empty()) {
+      auto error = invalid(std::move(errors));
+      if (refuses(context, error)) co_return std::unexpected(std::move(error));
+    }
+    auto answer = co_await next(request, context);
+    co_return answer;
   }
 
   Task<Result<Response>> with_body(Request& request, Context& context, Next next, Reading reading,

@@ -70,7 +70,7 @@ std::vector<Column> columns(bool numbered) {
        "{type: string, format: uuid}",
        Type::text,
        {"00000000-0000-4000-8000-000000000000", "ffffffff-ffff-4fff-bfff-ffffffffffff",
-        "ABCDEF00-0000-4000-8000-000000000000", "abcdef00-0000-4000-8000-000000000000"},
+        "abcdef01-0000-4000-8000-000000000000", "abcdef00-0000-4000-8000-000000000000"},
        false},
       {"state", "{type: [string, 'null'], enum: [new, open, done, null]}", Type::text, {"new", "open", "done"}},
       {"size",
@@ -208,6 +208,17 @@ class Filters : public testing::TestWithParam<bool> {
     for (std::size_t i = 0; i < test.values.size(); ++i) text += (i ? "," : "") + encoded(test.values[i]);
     return text + "&";
   }
+  /// A bare name takes a list: a comma in its only value parts it, written as it is or as %2C.
+  void part(reference::Test& test) const {
+    if ((test.op != "eq" && test.op != "in") || test.values.size() != 1) return;
+    if (!listable(test.column) || !test.values[0].contains(',')) return;
+    test.op = "in";
+    std::string rest = test.values[0];
+    test.values.clear();
+    for (std::size_t comma; (comma = rest.find(',')) != rest.npos; rest.erase(0, comma + 1))
+      test.values.push_back(rest.substr(0, comma));
+    test.values.push_back(rest);
+  }
   bool listable(std::size_t column) const { return all[column].name != "code" && all[column].name != "note"; }
 
   reference::Test random_test() {
@@ -258,6 +269,7 @@ TEST_P(Filters, GiveTheRowsOfAnIndependentFilterInItsOrder) {
       if (!known.emplace(test.column, test.op == "in" ? "eq" : test.op).second) continue;
       query += parameter(test);
       ++used[test.op];
+      part(test);
       tests.push_back(std::move(test));
     }
     std::optional<std::string> q;
@@ -296,6 +308,7 @@ TEST_P(Filters, WhatIsAcceptedOfHostileValuesGivesTheRowsOfAnIndependentFilter) 
               << kind << ": " << parameter(test).substr(0, 100) << status;
           if (!ids) continue;
           ++accepted;
+          part(test);
           const auto type = op == "is-null" ? Type::boolean : op == "like" ? Type::text : types[column];
           for (auto& one : test.values) {
             const auto read = reference::read(type, one);

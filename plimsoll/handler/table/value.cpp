@@ -2,6 +2,7 @@
 
 #include "plimsoll/database/decimal.hpp"
 #include "plimsoll/json/write.hpp"
+#include "plimsoll/schema/format.hpp"
 
 #include <charconv>
 #include <chrono>
@@ -18,9 +19,20 @@ std::unexpected<Misfit> misfit(std::string_view keyword, std::string sentence) {
   return std::unexpected(Misfit{keyword, std::move(sentence)});
 }
 
-std::expected<Cell, Misfit> text_cell(std::string_view text) {
+/// UUIDs are written in lower case (RFC 9562, section 4), and read in either; callers are told apart by their exact
+/// text.
+std::string canonical(const Column& column, std::string_view text) {
+  std::string made(text);
+  const bool caller = column.filled == Filled::owner || column.filled == Filled::tenant;
+  if (column.format == "uuid" && !caller && schema::is_uuid(text))
+    for (auto& c : made)
+      if (c >= 'A' && c <= 'F') c = static_cast<char>(c | 0x20);
+  return made;
+}
+
+std::expected<Cell, Misfit> text_cell(const Column& column, std::string_view text) {
   if (text.find('\0') != text.npos) return misfit("pattern", "must not contain U+0000");
-  return Cell{std::string(text)};
+  return Cell{canonical(column, text)};
 }
 
 std::optional<int> digits(std::string_view text, std::size_t at, std::size_t count) {
@@ -131,7 +143,7 @@ std::expected<Cell, Misfit> to_cell(const Column& column, const json::Value& val
   switch (column.kind) {
     case Kind::text:
       if (!value.is(Type::string)) return misfit("type", "must be a string");
-      return text_cell(value.string());
+      return text_cell(column, value.string());
     case Kind::instant: {
       if (!value.is(Type::string)) return misfit("type", "must be a string");
       auto utc = to_utc(value.string());
@@ -167,7 +179,7 @@ std::optional<Cell> to_cell(const Column& column, std::string_view text) {
   switch (column.kind) {
     case Kind::text:
       if (text.find('\0') != text.npos) return std::nullopt;
-      return Cell{std::string(text)};
+      return Cell{canonical(column, text)};
     case Kind::instant:
       if (auto utc = to_utc(text)) return Cell{std::move(*utc)};
       return std::nullopt;
@@ -197,7 +209,7 @@ void append_json(std::string& out, Kind kind, const database::Field& field) {
   const auto* text = std::get_if<std::string_view>(&field);
   switch (kind) {
     case Kind::boolean:
-      if (auto* integer = std::get_if<std::int64_t>(&field)) {
+      if (auto* integer = std::get_if<std::int64_t>(&field); integer && (*integer == 0 || *integer == 1)) {
         out += *integer ? "true" : "false";
         return;
       }
