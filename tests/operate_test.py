@@ -78,6 +78,19 @@ class Starting(harness.ServerTest):
         output = self.refused(CONTRACT, "credentials: {zoho: '${PLIMSOLL_TEST_NO_SUCH_SECRET}'}")
         self.assertIn("PLIMSOLL_TEST_NO_SUCH_SECRET", output)
         self.assertRegex(output, r"plimsoll\.yaml:1:\d+")
+    def test_numbers_out_of_their_bounds_are_refused_with_their_place(self):
+        for config, place, words in (("limits: {connections: -5}", "1:23", '"connections" is -5, and must be 1 to'), ("threads: 10000", "1:10", '"threads" is 10000, and must be 0 to 256'),
+                                     ("limits:\n  drain: 1000d", "2:10", '"drain" is 1000d, and must be 0s to 1d'), ("database: {readers: 0}", "1:21", '"readers" is 0'),
+                                     ("shed: {concurrency: 0}", "1:21", '"concurrency" is 0'), ("jobs: {mail: {run: c++, attempts: 0}}", "1:35", '"attempts" is 0')):
+            with self.subTest(config):
+                output = self.refused(CONTRACT, config)
+                self.assertIn(f"plimsoll.yaml:{place}: error: ", output)
+                self.assertIn(words, output)
+
+    def test_a_key_without_a_certificate_is_never_served_in_clear(self):
+        output = self.refused(CONTRACT, "tls:\n  key: key.pem\n")
+        self.assertIn("plimsoll.yaml:2:3: error: `tls` has `key` and no certificate", output)
+
 
     def test_a_word_of_a_later_version_is_refused_saying_so(self):
         output = self.refused(CONTRACT.replace("x-plimsoll: {table: notes}", "x-plimsoll: {table: notes, rollout: 5%}"))

@@ -122,6 +122,11 @@ Result<> read(const json::Value& from, std::span<const Field> fields, void* opti
       error.detail += " for \"" + std::string(key) + "\"";
       return std::unexpected(std::move(error));
     }
+    if (!field->bounds) continue;
+    if (const auto amount = field->amount(options); amount < field->bounds->least || amount > field->bounds->most)
+      return wrong(value, "\"" + std::string(key) + "\" is " + field->show_amount(amount) + ", and must be " +
+                              field->show_amount(field->bounds->least) + " to " +
+                              field->show_amount(field->bounds->most));
   }
   return {};
 }
@@ -134,6 +139,9 @@ std::string schema(std::span<const Field> fields, const void* defaults) {
     json::append_string(out, field.name);
     out += ":{";
     out += field.schema;
+    if (field.bounds && field.schema == Form<std::int64_t>::schema)
+      out +=
+          ",\"minimum\":" + std::to_string(field.bounds->least) + ",\"maximum\":" + std::to_string(field.bounds->most);
     if (defaults) out += ",\"default\":" + field.show(defaults);
     if (!field.schema.contains("\"description\"")) out += ",\"description\":" + quoted(field.sentence);
     out += '}';

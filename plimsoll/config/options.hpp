@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace plimsoll::config {
@@ -21,11 +22,21 @@ inline constexpr Problem kConfiguration{"configuration", 500, "The configuration
 template <class T>
 struct Form;
 
-/// One option of a struct, for the check of unknown keys, the JSON Schema, the documentation and `config --explain`.
+/// The least and the most an option may be, both allowed, in the unit it is kept in: the number itself, nanoseconds,
+/// bytes.
+struct Bounds {
+  std::int64_t least, most;
+};
+
+/// One option of a struct, for the check of unknown keys and of bounds, the JSON Schema, the documentation and `config
+/// --explain`.
 struct Field {
   std::string_view name, sentence, schema;
   Result<> (*read)(const json::Value&, void* options);
   std::string (*show)(const void* options);
+  std::optional<Bounds> bounds{};
+  std::int64_t (*amount)(const void* options) = nullptr;  ///< what the bounds are about
+  std::string (*show_amount)(std::int64_t) = nullptr;     ///< as it is written in a file
 };
 
 template <class Owner, class T>
@@ -36,7 +47,7 @@ T type_of(T Owner::*);
 /// `field<&Options::max_age>("max-age", "How long …")`: name and sentence here, default in the struct, the rest from
 /// the type.
 template <auto Member>
-constexpr Field field(std::string_view name, std::string_view sentence) {
+constexpr Field any_field(std::string_view name, std::string_view sentence) {
   using Owner = decltype(owner_of(Member));
   using T = decltype(type_of(Member));
   return {name, sentence, Form<T>::schema,
@@ -47,6 +58,31 @@ constexpr Field field(std::string_view name, std::string_view sentence) {
             return {};
           },
           [](const void* options) { return Form<T>::show(static_cast<const Owner*>(options)->*Member); }};
+}
+
+/// How a type of option that is an amount is bounded: `Amount<T>::usual`, `of`, `show`. Without one it is no amount.
+template <class T>
+struct Amount;
+
+/// An option that is an amount has bounds: those given, or those that are usual for its type.
+template <auto Member>
+constexpr Field field(std::string_view name, std::string_view sentence, Bounds bounds) {
+  using Owner = decltype(owner_of(Member));
+  using T = decltype(type_of(Member));
+  auto made = any_field<Member>(name, sentence);
+  made.bounds = bounds;
+  made.amount = [](const void* options) { return Amount<T>::of(static_cast<const Owner*>(options)->*Member); };
+  made.show_amount = [](std::int64_t amount) { return Amount<T>::show(amount); };
+  return made;
+}
+template <auto Member>
+constexpr Field field(std::string_view name, std::string_view sentence) {
+  using T = decltype(type_of(Member));
+  static_assert(!std::is_same_v<T, std::int64_t>, "a number has bounds: field<&X::y>(name, sentence, {least, most})");
+  if constexpr (requires { Amount<T>::usual; })
+    return field<Member>(name, sentence, Amount<T>::usual);
+  else
+    return any_field<Member>(name, sentence);
 }
 
 /// A key of the contract or the deployment, with its options: all that the elder rooms (`contract`, `config`) need to
@@ -132,6 +168,24 @@ std::string to_string(const Rate&);
 struct Ratio {
   double value = 0;
   friend constexpr bool operator==(Ratio, Ratio) = default;
+};
+
+template <>
+struct Amount<std::int64_t> {
+  static constexpr std::int64_t of(std::int64_t number) { return number; }
+  static std::string show(std::int64_t number) { return std::to_string(number); }
+};
+template <>
+struct Amount<Duration> {
+  static constexpr Bounds usual{0, 3650 * 86400 * kSecond};  ///< ten years: sums of a few never overflow
+  static constexpr std::int64_t of(Duration span) { return span.nanoseconds; }
+  static std::string show(std::int64_t nanoseconds) { return to_string(Duration{nanoseconds}); }
+};
+template <>
+struct Amount<Size> {
+  static constexpr Bounds usual{0, std::int64_t{1} << 40};  ///< 1 TiB
+  static constexpr std::int64_t of(Size size) { return static_cast<std::int64_t>(size.bytes); }
+  static std::string show(std::int64_t bytes) { return to_string(Size{static_cast<std::uint64_t>(bytes)}); }
 };
 
 #define PLIMSOLL_FORM(T, ...)                               \

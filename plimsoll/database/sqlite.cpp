@@ -23,30 +23,37 @@ constexpr config::Field kFields[] = {
     field<&SqliteOptions::readers>("readers",
                                    "Threads for reads that are not known to be short. One caller has at most half of "
                                    "them, and searches and counts "
-                                   "leave one free."),
+                                   "leave one free.",
+                                   {1, 64}),
     field<&SqliteOptions::queue>("queue",
                                  "The most reads, and the most writes, that wait for a thread; beyond it the response "
-                                 "is 503 `database-busy`."),
-    field<&SqliteOptions::cache>("cache", "Memory for pages, per connection."),
+                                 "is 503 `database-busy`.",
+                                 {1, 1'000'000}),
+    field<&SqliteOptions::cache>("cache", "Memory for pages, per connection.", {64 << 10, std::int64_t{64} << 30}),
     field<&SqliteOptions::checkpoint>(
         "checkpoint",
         "Size of the log at which it is written back into the file. Where readers keep it "
         "from beginning anew, new reads of reader threads wait at 3 times that size, and "
-        "running ones are ended at 5 times."),
-    field<&SqliteOptions::busy>("busy", "How long to wait for another process that writes."),
+        "running ones are ended at 5 times.",
+        {64 << 10, std::int64_t{64} << 30}),
+    field<&SqliteOptions::busy>("busy", "How long to wait for another process that writes.", {0, 3600 * kSecond}),
     field<&SqliteOptions::writer>("writer",
                                   "How long the statements of one exchange may take on the only writer; then they are "
-                                  "interrupted and rolled back, and the response is 503 `write-too-long`."),
+                                  "interrupted and rolled back, and the response is 503 `write-too-long`.",
+                                  {kMillisecond, 3600 * kSecond}),
     field<&SqliteOptions::transaction>("transaction",
                                        "How long a transaction of a handler may stay open, waits of the handler "
-                                       "included."),
+                                       "included.",
+                                       {kMillisecond, 3600 * kSecond}),
     field<&SqliteOptions::inline_steps>(
         "inline-steps",
-        "Steps a short read may take on the thread that asked, before it is moved to a reader; 0: none."),
-    field<&SqliteOptions::group>("group", "The most pieces of work in one commit."),
+        "Steps a short read may take on the thread that asked, before it is moved to a reader; 0: none.",
+        {0, 1'000'000'000}),
+    field<&SqliteOptions::group>("group", "The most pieces of work in one commit.", {1, 100'000}),
     field<&SqliteOptions::gather>("gather",
                                   "How long a commit waits at most for those who write at the same time, and never "
-                                  "longer than a commit takes; 0: not at all."),
+                                  "longer than a commit takes; 0: not at all.",
+                                  {0, kSecond}),
 };
 
 class Sqlite final : public Database {

@@ -14,34 +14,52 @@ namespace {
 using config::field;
 
 constexpr config::Field kFields[] = {
-    field<&Limits::head>("head", "Bytes of a request's head, request line and header fields."),
-    field<&Limits::header_count>("header-count", "Header fields of a request."),
-    field<&Limits::target>("target", "Bytes of the request target."),
+    field<&Limits::head>("head", "Bytes of a request's head, request line and header fields.", {1 << 10, 16 << 20}),
+    field<&Limits::header_count>("header-count", "Header fields of a request.", {1, 10'000}),
+    field<&Limits::target>("target", "Bytes of the request target.", {16, 16 << 20}),
     field<&Limits::body>("body", "Bytes of a request body, where the operation does not say otherwise."),
-    field<&Limits::first_byte>("first-byte", "Time from the connection to its first byte."),
-    field<&Limits::head_time>("head-time", "Time from the first byte of a head to its last."),
+    field<&Limits::first_byte>("first-byte", "Time from the connection to its first byte.",
+                               {kMillisecond, 30 * 86400 * kSecond}),
+    field<&Limits::head_time>("head-time", "Time from the first byte of a head to its last.",
+                              {kMillisecond, 30 * 86400 * kSecond}),
     field<&Limits::body_rate>("body-rate", "Bytes a second a body must come at, over any 5 s of waiting for it."),
     field<&Limits::response_rate>("response-rate",
                                   "Bytes a second an answer must be taken at, over any 12 s of waiting."),
-    field<&Limits::idle>("idle", "Time a connection may stay open between requests."),
-    field<&Limits::lifetime>("lifetime", "Age at which a connection ends with its next answer."),
+    field<&Limits::idle>("idle", "Time a connection may stay open between requests.",
+                         {kMillisecond, 30 * 86400 * kSecond}),
+    field<&Limits::lifetime>("lifetime", "Age at which a connection ends with its next answer.",
+                             {kMillisecond, 30 * 86400 * kSecond}),
     field<&Limits::bodies>("bodies",
                            "Bytes in memory of all request bodies that are read whole, over all connections; what "
                            "is more goes to disk."),
     field<&Limits::bodies_on_disk>("bodies-on-disk",
                                    "Bytes of such bodies in files without names in the folder TMPDIR, "
                                    "else /tmp; when they are at their limit a body is refused (503)."),
-    field<&Limits::connections>("connections", "Connections in all."),
+    field<&Limits::connections>("connections", "Connections in all.", {1, 10'000'000}),
     field<&Limits::connections_per_address>("connections-per-address",
-                                            "Connections of one client address (IPv6: one /64)."),
-    field<&Limits::requests_per_connection>("requests-per-connection", "Requests after which a connection ends."),
-    field<&Limits::drain>("drain", "Time that requests under way have when the server goes down."),
-    field<&Limits::http2_streams>("http2-streams", "Streams of one HTTP/2 connection that are open at once."),
-    field<&Limits::http2_stream_window>("http2-stream-window", "Bytes of one body that may come before they are read."),
+                                            "Connections of one client address (IPv6: one /64).", {1, 10'000'000}),
+    field<&Limits::requests_per_connection>("requests-per-connection", "Requests after which a connection ends.",
+                                            {1, 1'000'000'000}),
+    field<&Limits::drain>("drain", "Time that requests and jobs under way have when the server goes down.",
+                          {0, 86400 * kSecond}),
+    field<&Limits::shutdown_delay>("shutdown-delay",
+                                   "Time between a SIGTERM and the drain, in which the server accepts connections and "
+                                   "says that it is not ready: for load balancers that look at readiness.",
+                                   {0, 86400 * kSecond}),
+    field<&Limits::start_patience>("start-patience",
+                                   "How long a start tries again what its environment refuses (a locked database, a "
+                                   "full disk, an address in use) before it ends with status 75.",
+                                   {0, 86400 * kSecond}),
+    field<&Limits::http2_streams>("http2-streams", "Streams of one HTTP/2 connection that are open at once.",
+                                  {1, 10'000}),
+    field<&Limits::http2_stream_window>("http2-stream-window", "Bytes of one body that may come before they are read.",
+                                        {1, 1 << 30}),
     field<&Limits::http2_connection_window>("http2-connection-window",
-                                            "Bytes of all bodies of a connection that may come before they are read."),
-    field<&Limits::http2_continuations>("http2-continuations", "CONTINUATION frames of one head."),
-    field<&Limits::http2_header_block>("http2-header-block", "Bytes of one head as they come, compressed."),
+                                            "Bytes of all bodies of a connection that may come before they are read.",
+                                            {65'535, 1 << 30}),
+    field<&Limits::http2_continuations>("http2-continuations", "CONTINUATION frames of one head.", {0, 1'000}),
+    field<&Limits::http2_header_block>("http2-header-block", "Bytes of one head as they come, compressed.",
+                                       {1 << 10, 1 << 30}),
     field<&Limits::http2_resets>("http2-resets",
                                  "RST_STREAM frames that come, or that a client's errors make us send."),
     field<&Limits::http2_settings>("http2-settings", "SETTINGS frames: each is answered."),
@@ -56,20 +74,6 @@ constexpr Problem kLimitsWrong{"configuration", 500, "The configuration is wrong
 
 /// What RFC 9113 and our own arithmetic can bear.
 Result<> check(const Limits& limits) {
-  if (limits.connections < 1 || limits.connections_per_address < 1 || limits.requests_per_connection < 1)
-    return fail(kLimitsWrong,
-                "limits: `connections`, `connections-per-address` and `requests-per-connection` are 1 or more");
-  constexpr std::int64_t kMostStreams = 10'000;
-  constexpr std::uint64_t kMostWindow = 1 << 30, kLeastConnectionWindow = 65'535;
-  if (limits.http2_streams < 1 || limits.http2_streams > kMostStreams)
-    return fail(kLimitsWrong, "limits: `http2-streams` is 1 to 10000");
-  if (limits.http2_stream_window.bytes < 1 || limits.http2_stream_window.bytes > kMostWindow)
-    return fail(kLimitsWrong, "limits: `http2-stream-window` is 1B to 1GiB");
-  if (limits.http2_connection_window.bytes < kLeastConnectionWindow ||
-      limits.http2_connection_window.bytes > kMostWindow)
-    return fail(kLimitsWrong, "limits: `http2-connection-window` is 64KiB to 1GiB");
-  if (limits.http2_continuations < 0 || limits.http2_header_block.bytes > kMostWindow)
-    return fail(kLimitsWrong, "limits: `http2-continuations` is 0 or more, `http2-header-block` at most 1GiB");
   for (const auto& rate : {limits.http2_resets, limits.http2_settings, limits.http2_pings, limits.http2_window_updates,
                            limits.http2_empty_data, limits.http2_other_frames})
     if (rate.limit < 1 || rate.per.nanoseconds < rate.limit)

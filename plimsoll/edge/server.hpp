@@ -50,6 +50,8 @@ struct Limits {
   std::int64_t connections_per_address = 1'000;
   std::int64_t requests_per_connection = 100'000;
   config::Duration drain = config::seconds(30);
+  config::Duration shutdown_delay{};                      ///< of the process: not ready, still accepting
+  config::Duration start_patience = config::seconds(30);  ///< of the process
   // Of one HTTP/2 connection:
   std::int64_t http2_streams = 100;
   config::Size http2_stream_window = config::kibibytes(64);

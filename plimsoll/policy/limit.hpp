@@ -118,11 +118,13 @@ inline constexpr config::Field kRateLimitFields[] = {
     config::field<&RateLimitOptions::limit>("limit", "Units allowed in each period, or a rate such as `100/minute`."),
     config::field<&RateLimitOptions::per>(
         "per", "The period; or `operation`, to count each operation for itself instead of all that share the limit."),
-    config::field<&RateLimitOptions::burst>("burst", "Units that may come at once; 0: as many as the limit."),
+    config::field<&RateLimitOptions::burst>("burst", "Units that may come at once; 0: as many as the limit.",
+                                            {0, 1'000'000'000'000'000}),
     config::field<&RateLimitOptions::by>("by", "Who is counted together: `caller`, `address`, or `header NAME`."),
     config::field<&RateLimitOptions::algorithm>("algorithm", "How it is counted: `token-bucket`."),
     config::field<&RateLimitOptions::cost>(
-        "cost", "Units a request of this operation takes; alone, it keeps the limits of the outer scope."),
+        "cost", "Units a request of this operation takes; alone, it keeps the limits of the outer scope.",
+        {0, 1'000'000}),
     config::field<&RateLimitOptions::tiers>("tiers",
                                             "Other limits by role or by the caller's subject; `off`: none for them."),
     config::field<&RateLimitOptions::name>("name", "How the limit is called in the headers; empty: by whom it counts."),

@@ -18,7 +18,8 @@ struct Capacity {
   std::int64_t concurrency = 4096;
 };
 constexpr config::Field kCapacityFields[] = {
-    config::field<&Capacity::concurrency>("concurrency", "Requests under way at the same time, over all threads."),
+    config::field<&Capacity::concurrency>("concurrency", "Requests under way at the same time, over all threads.",
+                                          {1, 10'000'000}),
 };
 constexpr config::Section kShed =
     config::section<Capacity, kCapacityFields>("shed", "How much is done at once before requests are refused.");

@@ -44,7 +44,7 @@ constexpr config::Field kFields[] = {
         "listen",
         "Addresses of the public listener, `ADDRESS:PORT`, `[IPV6]:PORT` or `unix:PATH`; port 0 takes a free one."),
     field<&Deployment::management>("management", "Address of the management listener (metrics, health), or `off`."),
-    field<&Deployment::threads>("threads", "I/O threads; 0: one for each core."),
+    field<&Deployment::threads>("threads", "I/O threads; 0: one for each core.", {0, 256}),
     field<&Deployment::overlap>("overlap",
                                 "Whether another process may listen on the same addresses: for a restart in which the "
                                 "old and the new one overlap."),
@@ -255,6 +255,15 @@ std::expected<Deployment, contract::Complaints> read_deployment(const std::strin
   read_database(root, made, complaints);
   read_part(root, "telemetry", kTelemetry, &made.telemetry, made.file, complaints);
   read_part(root, "tls", net::kTlsFields, &made.tls, made.file, complaints);
+  // Without this the listener would serve in clear what was meant to be encrypted.
+  if (const auto* tls = root.find("tls"); tls && made.tls.certificate.empty() && made.tls.certificates.empty())
+    for (const auto& member : tls->object())
+      if (member.key != "certificates") {
+        complaints.push_back(complaint(made.file, member.at.line ? member.at : member.value.position(), "configuration",
+                                       "`tls` has `" + std::string(member.key) + "` and no certificate",
+                                       "Name the PEM file with `tls: {certificate: PATH}`, or remove `tls`."));
+        break;
+      }
   made.names_database = root.find("database") != nullptr;
   if (!made.database.url.empty() && !made.database.url.starts_with("sqlite:"))
     complaints.push_back(complaint(made.file, root.at("database", "url")->position(), "not-implemented",

@@ -32,13 +32,13 @@ constexpr config::Field kFields[] = {
         "run",
         "`c++`, `{http: URL}`, or `{sql: STATEMENT}` with `result: {type, file}` where its rows are to be "
         "downloaded as lines."),
-    config::field<&Options::attempts>("attempts", "Failures until the job is dead."),
+    config::field<&Options::attempts>("attempts", "Failures until the job is dead.", {1, 1'000}),
     config::field<&Options::timeout>("timeout", "Of one attempt."),
     config::field<&Options::lease>("lease", "How long a worker that is not heard of keeps its job."),
     config::field<&Options::queue>("queue", "Jobs of one queue share its concurrency."),
-    config::field<&Options::concurrency>("concurrency",
-                                         "How many of its queue run at once, over all instances; 0: 10."),
-    config::field<&Options::priority>("priority", "1 first, 9 last."),
+    config::field<&Options::concurrency>("concurrency", "How many of its queue run at once, over all instances; 0: 10.",
+                                         {0, 10'000}),
+    config::field<&Options::priority>("priority", "1 first, 9 last.", {1, 9}),
 };
 
 class Reading {
@@ -131,11 +131,12 @@ class Reading {
   }
 
   void complain(const json::Value& at, const Error& error) {
+    auto [place, what] = config::located(error.detail);
     complaints_.push_back({.code = std::string(error.problem->code),
                            .file = services_.deployment_file,
-                           .at = at.position(),
+                           .at = place.line ? place : at.position(),
                            .pointer = "/jobs",
-                           .what = error.detail,
+                           .what = std::move(what),
                            .remedy = std::string(error.problem->remedy)});
   }
 

@@ -58,15 +58,15 @@ constexpr config::Field kEmbedFields[] = {
     field<&EmbedOptions::table>("table", "The other table."),
     field<&EmbedOptions::on>("on", "The column here that holds the other's key."),
     field<&EmbedOptions::by>("by", "The column there that holds this row's key."),
-    field<&EmbedOptions::limit>("limit", "The most rows shown."),
+    field<&EmbedOptions::limit>("limit", "The most rows shown.", {1, 1'000}),
 };
 
 struct PageOptions {
   std::int64_t standard = 50, max = 100;
 };
 constexpr config::Field kPageFields[] = {
-    field<&PageOptions::standard>("default", "Rows where the caller says nothing."),
-    field<&PageOptions::max>("max", "The most rows a caller may ask for."),
+    field<&PageOptions::standard>("default", "Rows where the caller says nothing.", {1, 10'000}),
+    field<&PageOptions::max>("max", "The most rows a caller may ask for.", {1, 10'000}),
 };
 
 struct OwnerOptions {

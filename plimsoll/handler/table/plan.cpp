@@ -40,7 +40,7 @@ struct ItemOptions {
   std::string on_error = "abort";
 };
 constexpr config::Field kItem[] = {
-    field<&ItemOptions::max>("max", "The most items of one request."),
+    field<&ItemOptions::max>("max", "The most items of one request.", {1, 100'000}),
     field<&ItemOptions::on_error>("on-error", "abort: one failure undoes all; continue: each item has its own result."),
 };
 

@@ -228,7 +228,7 @@ TEST(TablePreparing, SaysWhatIsWrongWithADeclaration) {
       {kPlain + "      key: uuid\n", "no column \"uuid\""},
       {kPlain + "      embeds: {x: {table: nowhere, on: name}}\n", "not declared"},
       {kPlain + "      embeds: {x: {table: things}}\n", "either `on` or `by`"},
-      {kPlain + "      page: {default: 0}\n", "from 1 to 10000"},
+      {kPlain + "      page: {default: 0}\n", "must be 1 to 10000"},
       {kPlain + "      filtres: {name: eq}\n", "did you mean \"filters\"?"},
       {"      schema: '#/components/schemas/Thong'\n", "leads nowhere"},
       {"      key: id\n", "has no `schema`"},
