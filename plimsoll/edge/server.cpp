@@ -129,6 +129,7 @@ class Threaded final : public Server {
     for (const auto& listen : listens) {
       auto tls = secured(listen);
       if (!tls) return std::unexpected(std::move(tls).error());
+      if (*tls) tls_.push_back(*tls);
       auto trust = trusted(listen);
       if (!trust) return std::unexpected(std::move(trust).error());
       if (!listen.overlap)
@@ -155,6 +156,25 @@ class Threaded final : public Server {
   void drain() override {
     for (auto& worker : workers_) worker->loop.post([&worker] { worker->drain(); });
   }
+  void cut() override {
+    for (auto& worker : workers_) worker->loop.post([&worker] { worker->cut(); });
+  }
+  Result<> reload_certificates() override {
+    Result<> all{};
+    for (auto& tls : tls_)
+      if (auto done = tls->reload(); !done && all) all = std::move(done);
+    return all;
+  }
+  std::int64_t certificates_expire() const override {
+    std::int64_t first = 0;
+    for (auto& tls : tls_) first = first ? std::min(first, tls->expires()) : tls->expires();
+    return first;
+  }
+  std::vector<Loop*> loops() override {
+    std::vector<Loop*> all;
+    for (auto& worker : workers_) all.push_back(&worker->loop);
+    return all;
+  }
   void wait() override {
     for (auto& thread : threads_)
       if (thread.joinable()) thread.join();
@@ -177,20 +197,34 @@ class Threaded final : public Server {
     auto options = listen.tls;
     if (!listen.certificate.empty()) options.certificate = listen.certificate, options.key = listen.key;
     if (options.certificate.empty() && options.certificates.empty()) return nullptr;
-    return net::TlsContext::load(
-        std::move(options), [log = shared_.service.services().log, address = listen.address](const Result<>& done) {
-          if (!log) return;
-          using telemetry::Level, telemetry::Line;
-          if (done) {
-            log->write(Level::info, "certificates-reloaded", [&](Line& line) { line.add("address", address); });
-          } else {
-            log->write(Level::warning, "certificates-not-reloaded",
-                       [&](Line& line) { line.add("address", address).add("detail", done.error().detail); });
-          }
-        });
+    using telemetry::Level, telemetry::Line;
+    auto* log = shared_.service.services().log;
+    const auto& address = listen.address;
+    auto reloaded = [log, address](const Result<>& done) {
+      if (!log) return;
+      if (done)
+        log->write(Level::info, "certificates-reloaded", [&](Line& line) { line.add("address", address); });
+      else
+        log->write(Level::warning, "certificates-not-reloaded",
+                   [&](Line& line) { line.add("address", address).add("detail", done.error().detail); });
+    };
+    auto expiring = [log, address](std::int64_t at) {
+      if (!log) return;
+      constexpr std::int64_t kDay = 86400;
+      const auto left = at - system_clock().wall() / kSecond;
+      log->write(left > 0 ? Level::warning : Level::error, left > 0 ? "certificate-expires" : "certificate-expired",
+                 [&](Line& line) {
+                   line.add("address", address)
+                       .add("expires_unix", at)
+                       .add("days_left", left / kDay)
+                       .add("remedy", "renew it: changed files are used without a restart");
+                 });
+    };
+    return net::TlsContext::load(std::move(options), std::move(reloaded), system_clock(), std::move(expiring));
   }
 
   Shared shared_;
+  std::vector<std::shared_ptr<net::TlsContext>> tls_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::thread> threads_;
   std::vector<std::string> addresses_;

@@ -97,10 +97,19 @@ class Server {
   /// Stops accepting, lets what is in flight finish within the limit, ends the threads. Safe from any thread; returns
   /// at once.
   virtual void drain() = 0;
+  /// Ends the wait of a drain: what is still in flight is broken off. Safe from any thread; returns at once.
+  virtual void cut() = 0;
+  /// Reads the certificates again; an error is that of the first that could not be used, and those then stay as they
+  /// were. Without TLS: nothing to do.
+  virtual Result<> reload_certificates() = 0;
+  /// When the first certificate in use expires, Unix seconds; 0: no TLS.
+  virtual std::int64_t certificates_expire() const = 0;
   /// Waits until every thread has ended.
   virtual void wait() = 0;
   /// Runs `f` on one of the loops (for background work of policies and handlers).
   virtual Loop& any_loop() = 0;
+  /// All of them. They live as long as the server.
+  virtual std::vector<Loop*> loops() = 0;
 };
 
 /// `threads` 0: one per core.

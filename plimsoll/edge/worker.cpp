@@ -110,12 +110,12 @@ void Worker::drain() {
   loop.wheel().arm(close_listeners_, loop.tick_in(kHandshakes));
   for (auto* connection = first_; connection; connection = connection->next_) connection->drain();
   drain_limit_.worker = this;
-  drain_limit_.ring = [](Alarm& alarm) {
-    auto& worker = *static_cast<Limit&>(alarm).worker;
-    for (auto* connection = worker.first_; connection; connection = connection->next_)
-      connection->scope.stop(Stop::drain);
-  };
+  drain_limit_.ring = [](Alarm& alarm) { static_cast<Limit&>(alarm).worker->cut(); };
   loop.wheel().arm(drain_limit_, loop.tick_in(shared.limits.drain.nanoseconds));
+}
+
+void Worker::cut() {
+  for (auto* connection = first_; connection; connection = connection->next_) connection->scope.stop(Stop::drain);
 }
 
 void Worker::warn_of_claim(std::string_view address, std::string_view what) {

@@ -47,6 +47,8 @@ class Worker {
   void run();
   /// By the loop's thread: accepts no more; what is under way has until the limit.
   void drain();
+  /// By the loop's thread, after `drain`: what is under way ends now.
+  void cut();
   bool draining() const { return draining_; }
 
   /// Says at most once a minute that somebody claims to be a proxy who is none.

@@ -15,8 +15,10 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <ctime>
 #include <limits>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <thread>
 
@@ -148,6 +150,14 @@ std::int64_t unix_seconds(const ASN1_TIME* time) {
   return time && ASN1_TIME_to_tm(time, &parts) == 1 ? static_cast<std::int64_t>(::timegm(&parts)) : 0;
 }
 
+std::string date_of(std::int64_t seconds) {
+  const auto time = static_cast<std::time_t>(seconds);
+  std::tm parts{};
+  ::gmtime_r(&time, &parts);
+  char text[32];
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
+
 std::vector<std::string> names_of(X509* certificate) {
   std::vector<std::string> out;
   const std::unique_ptr<GENERAL_NAMES, Freed<GENERAL_NAMES_free>> names{
@@ -181,14 +191,17 @@ namespace {
 struct Generation {
   std::vector<Identity> identities;
   std::vector<Seen> files;
-  std::int64_t expires = 0;
+  std::int64_t expires = 0;     ///< the first of them
+  std::string first_to_expire;  ///< its file
 };
 
 class Loaded final : public TlsContext {
  public:
-  Loaded(TlsOptions options, std::move_only_function<void(const Result<>&)> told, const Clock& clock)
+  Loaded(TlsOptions options, std::move_only_function<void(const Result<>&)> told, const Clock& clock,
+         std::move_only_function<void(std::int64_t)> expiring)
       : options_(std::move(options)),
         told_(std::move(told)),
+        expiring_(std::move(expiring)),
         clock_(clock),
         tickets_(options_.ticket_lifetime.nanoseconds) {
     RAND_bytes(session_id_context_, sizeof session_id_context_);
@@ -198,6 +211,11 @@ class Loaded final : public TlsContext {
     auto made = read();
     if (!made) return std::unexpected(std::move(made).error());
     std::lock_guard lock(mutex_);
+    // A valid certificate is never given up for one that every client refuses; at the start there is none to keep.
+    const auto now = clock_.wall() / kSecond;
+    if (generation_ && generation_->expires > now && (*made)->expires <= now)
+      return fail(kTls, (*made)->first_to_expire + ": this certificate expired on " + date_of((*made)->expires) +
+                            "; the one in use is valid until " + date_of(generation_->expires) + " and is kept");
     generation_ = std::move(*made);
     return {};
   }
@@ -208,6 +226,7 @@ class Loaded final : public TlsContext {
   std::int64_t expires() const override { return current()->expires; }
 
   void watch() {
+    warn();
     if (options_.reload.nanoseconds > 0) watcher_ = std::jthread([this](std::stop_token stop) { look(stop); });
   }
 
@@ -222,12 +241,26 @@ class Loaded final : public TlsContext {
     std::unique_lock lock(mutex);
     while (!wake.wait_for(lock, stop, std::chrono::nanoseconds(options_.reload.nanoseconds), [] { return false; }) &&
            !stop.stop_requested()) {
+      warn();
       const auto now = current();
       if (std::ranges::all_of(now->files, [](const Seen& file) { return file.same(Seen{file.path}); })) continue;
       // A pair of files is not written in one instant: what does not fit yet is tried again at the next look.
       const auto done = reload();
-      if (told_) told_(done);
+      const auto wrong = done ? std::string{} : done.error().detail;
+      if (told_ && (done || wrong != wrong_)) told_(done);
+      wrong_ = wrong;
     }
+  }
+  /// By one thread at a time: before the watcher begins, then by the watcher.
+  void warn() {
+    constexpr Nanoseconds kDay = 86400 * kSecond;
+    const auto expires = current()->expires;
+    if (!expiring_ || expires - clock_.wall() / kSecond > 14 * kDay / kSecond) return;
+    const auto steady = clock_.steady();
+    if (warned_ && steady - *warned_ < kDay && warned_of_ == expires) return;
+    warned_ = steady;
+    warned_of_ = expires;
+    expiring_(expires);
   }
   Result<std::shared_ptr<const Generation>> read();
   Result<Identity> read(const Certificate& files);
@@ -238,6 +271,10 @@ class Loaded final : public TlsContext {
 
   const TlsOptions options_;
   std::move_only_function<void(const Result<>&)> told_;
+  std::move_only_function<void(std::int64_t)> expiring_;
+  std::string wrong_;                  ///< what the last look found
+  std::optional<Nanoseconds> warned_;  ///< steady
+  std::int64_t warned_of_ = 0;
   const Clock& clock_;
   TicketKeys tickets_;
   unsigned char session_id_context_[16]{};
@@ -260,7 +297,10 @@ Result<std::shared_ptr<const Generation>> Loaded::read() {
   for (auto& files : all) {
     auto identity = read(files);
     if (!identity) return std::unexpected(std::move(identity).error());
-    made->expires = std::min(made->expires, identity->expires);
+    if (identity->expires < made->expires) {
+      made->expires = identity->expires;
+      made->first_to_expire = name_of(files.certificate);
+    }
     made->identities.push_back(std::move(*identity));
   }
   if (made->identities.empty()) return fail(kTls, "no certificate is given");
@@ -361,8 +401,9 @@ int Loaded::ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_
 
 Result<std::shared_ptr<TlsContext>> TlsContext::load(TlsOptions options,
                                                      std::move_only_function<void(const Result<>&)> told,
-                                                     const Clock& clock) {
-  auto made = std::make_shared<Loaded>(std::move(options), std::move(told), clock);
+                                                     const Clock& clock,
+                                                     std::move_only_function<void(std::int64_t)> expiring) {
+  auto made = std::make_shared<Loaded>(std::move(options), std::move(told), clock, std::move(expiring));
   if (auto read = made->reload(); !read) return std::unexpected(std::move(read).error());
   made->watch();
   return made;

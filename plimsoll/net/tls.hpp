@@ -41,12 +41,16 @@ extern const std::span<const config::Field> kTlsFields;
 class TlsContext {
  public:
   /// Reads the files, or says which cannot be used and why. Looks at them again as often as the options say, on a
-  /// thread of its own; `told` is called there after each change, with what went wrong when it could not be used.
+  /// thread of its own; `told` is called there after each change, with what went wrong when it could not be used, and
+  /// once for each thing that goes wrong. `expiring` is called with the time of expiry (Unix seconds) at the start and
+  /// then once a day while the first certificate to expire has less than 14 days left, or none.
   static Result<std::shared_ptr<TlsContext>> load(TlsOptions options,
                                                   std::move_only_function<void(const Result<>&)> told = {},
-                                                  const Clock& clock = system_clock());
+                                                  const Clock& clock = system_clock(),
+                                                  std::move_only_function<void(std::int64_t)> expiring = {});
   virtual ~TlsContext() = default;
-  /// Reads the files again. When one cannot be used all stay as they were. Safe from any thread.
+  /// Reads the files again. When one cannot be used, or has expired while those in use have not, all stay as they were.
+  /// Safe from any thread.
   virtual Result<> reload() = 0;
   /// TLS over a connected non-blocking socket, which it owns; the handshake is in `open`. Safe from any thread.
   virtual std::unique_ptr<Transport> transport(Loop& loop, int socket) = 0;
