@@ -180,7 +180,7 @@ TYPED_TEST_P(QueueConformance, AStaleTokenChangesNothing) {
   ASSERT_EQ(paused.size(), 1u);
   const auto stale = this->held(paused[0]);
   this->maker.wall() += kLease;
-  EXPECT_EQ(this->ask(&Queue::expire).value(), 1);
+  EXPECT_EQ(this->ask(&Queue::expire, static_cast<std::vector<std::string>*>(nullptr)).value(), 1);
   auto taken = this->claim("default");
   ASSERT_EQ(taken.size(), 1u);
   auto refused = this->complete(stale);
@@ -201,7 +201,7 @@ TYPED_TEST_P(QueueConformance, TheEffectOfAStaleClaimRollsBackWithIt) {
   auto paused = this->claim("default");
   const auto stale = this->held(paused.at(0));
   this->maker.wall() += kLease;
-  ASSERT_TRUE(this->ask(&Queue::expire));
+  ASSERT_TRUE(this->ask(&Queue::expire, static_cast<std::vector<std::string>*>(nullptr)));
   auto done = this->now([&](Loop& loop) -> Task<Result<>> {
     auto written = co_await this->maker.database().write(loop, [&](database::Session& session) -> Task<Result<>> {
       const Job effect{.kind = "flood"};
@@ -221,7 +221,7 @@ TYPED_TEST_P(QueueConformance, ThreeLostLeasesMakeAJobDeadAndTheOthersRunOn) {
   for (int i = 1; i <= 3; ++i) {
     ASSERT_EQ(this->claim("default").size(), 1u);
     this->maker.wall() += kLease;
-    ASSERT_TRUE(this->ask(&Queue::expire));
+    ASSERT_TRUE(this->ask(&Queue::expire, static_cast<std::vector<std::string>*>(nullptr)));
   }
   EXPECT_EQ(this->find(poison).standing.state, State::dead);
   EXPECT_EQ(this->find(poison).standing.crashes, 3);

@@ -124,8 +124,8 @@ class Queue {
   virtual Task<Result<>> fail(Loop&, const Claim&, const Failure&) = 0;
   virtual Task<Result<>> release(Loop&, const Claim&) = 0;
   virtual Task<Result<>> progress(Loop&, const Claim&, int percent) = 0;
-  /// Frees the jobs whose lease ran out; gives how many.
-  virtual Task<Result<int>> expire(Loop&) = 0;
+  /// Frees the jobs whose lease ran out; gives how many. `dead`: takes the ids of those that will not run again.
+  virtual Task<Result<int>> expire(Loop&, std::vector<std::string>* dead = nullptr) = 0;
   /// Removes a bounded number of jobs that ended long ago; gives how many.
   virtual Task<Result<int>> prune(Loop&) = 0;
 };

@@ -409,7 +409,7 @@ Task<Result<>> SqlQueue::progress(Loop& loop, const Claim& claim, int percent) {
   co_return Result<>{};
 }
 
-Task<Result<int>> SqlQueue::expire(Loop& loop) {
+Task<Result<int>> SqlQueue::expire(Loop& loop, std::vector<std::string>* dead) {
   const auto now = clock_.wall();
   const Cell before[] = {now};
   // Asked outside a transaction first: mostly there is nothing, and then nothing is written.
@@ -419,14 +419,18 @@ Task<Result<int>> SqlQueue::expire(Loop& loop) {
   int freed = 0;
   for (auto& row : *stuck) {
     const auto id = text(row[0]);
+    bool ends = false;
     auto moved = co_await change(loop, id, [&](Record& job) {
+      ends = false;
       if (!job.standing.expire(rule(job.kind), now)) return false;
       note(job, "the worker was not heard of again", "crashed, killed or cut off", now);
-      if (job.standing.state == State::dead) job.finished_at = now;
+      ends = job.standing.state == State::dead;
+      if (ends) job.finished_at = now;
       return true;
     });
     if (!moved) co_return std::unexpected(std::move(moved).error());
     freed += *moved;
+    if (dead && *moved && ends) dead->push_back(id);
   }
   co_return freed;
 }

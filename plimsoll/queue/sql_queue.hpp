@@ -42,7 +42,7 @@ class SqlQueue final : public Queue {
   Task<Result<>> fail(Loop&, const Claim&, const Failure&) override;
   Task<Result<>> release(Loop&, const Claim&) override;
   Task<Result<>> progress(Loop&, const Claim&, int percent) override;
-  Task<Result<int>> expire(Loop&) override;
+  Task<Result<int>> expire(Loop& loop, std::vector<std::string>* dead) override;
   Task<Result<int>> prune(Loop&) override;
 
  private:

@@ -96,9 +96,15 @@ void Workers::start() {
   thread_ = std::thread([this] { loop_.run(); });
 }
 
-void Workers::stop() noexcept {
+void Workers::stop() noexcept { stop(options_.grace); }
+
+void Workers::stop(Nanoseconds grace) noexcept {
+  const auto by = system_clock().steady() + grace;
+  for (auto known = stop_by_.load(); known == 0 || by < known;)
+    if (stop_by_.compare_exchange_weak(known, by)) break;
   stopping_ = true;
   wake();
+  ended_.wake_all();  // who waits there looks at the time again
 }
 
 void Workers::wait() {
@@ -115,9 +121,7 @@ Task<> Workers::serve() {
     const auto now = system_clock().steady();
     if (now - expired >= kExpiry) {
       expired = now;
-      if (auto freed = co_await queue_.expire(loop_); freed && *freed && log_)
-        log_->write(telemetry::Level::warning, "jobs of lost workers",
-                    [&](telemetry::Line& line) { line.add("count", std::int64_t{*freed}); });
+      co_await expire();
     }
     if (now - pruned >= kPruning) {
       pruned = now;
@@ -130,9 +134,8 @@ Task<> Workers::serve() {
     (void)woken;
   }
   auto empty = [this] { return running_.empty(); };
-  const auto until = system_clock().steady() + options_.grace;
   while (!running_.empty()) {  // each one that ends wakes this line; the others have the rest of the grace
-    const auto left = until - system_clock().steady();
+    const auto left = stop_by_.load() - system_clock().steady();
     if (left <= 0) break;
     (void)co_await ended_.wait(loop_, left, empty);
   }
@@ -143,6 +146,28 @@ Task<> Workers::serve() {
       for (auto& running : running_) report(running, "job does not stop", "it waits for something without its scope");
   }
   tending_.stop(Stop::drain);
+}
+
+/// Frees the jobs of workers that are not heard of any more; not while the wall times of leases mean nothing.
+Task<> Workers::expire() {
+  auto grace = kLease;
+  for (auto& kind : kinds_) grace = std::max(grace, kind.lease);
+  const auto steady = system_clock().steady();
+  if (const auto step = steps_.look(system_clock().wall(), steady, grace); step && log_)
+    log_->write(telemetry::Level::warning, "clock-stepped", [&](telemetry::Line& line) {
+      line.add("seconds", step / kSecond)
+          .add("effect", "no job is declared lost until every worker has had the time to renew its leases");
+    });
+  if (!steps_.settled(steady)) co_return;
+  std::vector<std::string> dead;
+  auto freed = co_await queue_.expire(loop_, &dead);
+  if (!log_ || !freed) co_return;
+  if (*freed)
+    log_->write(telemetry::Level::warning, "jobs of lost workers",
+                [&](telemetry::Line& line) { line.add("count", std::int64_t{*freed}); });
+  for (auto& id : dead)
+    log_->write(telemetry::Level::error, "job-dead",
+                [&](telemetry::Line& line) { line.add("job", id).add("reason", "its workers were lost too often"); });
 }
 
 Task<int> Workers::claim_due() {
@@ -242,6 +267,7 @@ Task<> Workers::settle(Running& running, Result<Output> outcome) {
   } else if (running.work.stopped() == Stop::drain) {
     written = co_await queue_.release(loop_, claim);
     add(counts.released);
+    if (written) report(running, "job-returned", "the process ends; another attempt follows");
   } else {
     auto& error = outcome.error();
     const auto wish = error.more_ ? std::max<std::int64_t>(error.more_->retry_after, 0) : 0;
@@ -253,6 +279,7 @@ Task<> Workers::settle(Running& running, Result<Output> outcome) {
     if (metrics_) telemetry::problem_counter(*metrics_, error.problem->code).add();
     written = co_await queue_.fail(loop_, claim, failure);
     add(counts.failed);
+    if (written && dies(running, failure)) report(running, "job-dead", failure.error, error.problem->code);
   }
   if (written) co_return;
   // Nothing more can be done here: the lease runs out, and another attempt is made.
@@ -261,9 +288,19 @@ Task<> Workers::settle(Running& running, Result<Output> outcome) {
          describe(written.error()));
 }
 
+/// Whether this failure is the last: the queue decides by the same rule.
+bool Workers::dies(const Running& running, const Failure& failure) const {
+  auto kind = std::ranges::find(kinds_, running.job.kind, &Kind::name);
+  auto standing = running.job.standing;
+  static constexpr RetryRule kDefault{};
+  standing.fail(standing.token, kind == kinds_.end() ? kDefault : kind->retry, 0, 0, failure.retryable);
+  return standing.state == State::dead;
+}
+
 void Workers::report(const Running& running, std::string_view what, std::string_view error, std::string_view problem) {
   if (!log_) return;
-  log_->write(telemetry::Level::warning, what, [&](telemetry::Line& line) {
+  const auto level = what == "job-dead" ? telemetry::Level::error : telemetry::Level::warning;
+  log_->write(level, what, [&](telemetry::Line& line) {
     line.add("job", running.job.id)
         .add("kind", running.job.kind)
         .add("attempt", std::int64_t{running.job.standing.attempts})

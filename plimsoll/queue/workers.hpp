@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/async/wait_list.hpp"
+#include "plimsoll/queue/clock_step.hpp"
 #include "plimsoll/queue/queue.hpp"
 
 #include <atomic>
@@ -75,6 +76,8 @@ class Workers {
   void start();
   /// Claims no more, lets what runs finish within the grace, then hands it back. Safe from any thread; returns at once.
   void stop() noexcept;
+  /// The same with another grace, counted from the first of these calls; the least that was said counts.
+  void stop(Nanoseconds grace) noexcept;
   /// Waits until the thread has ended.
   void wait();
   /// Looks for work now. Safe from any thread.
@@ -88,10 +91,12 @@ class Workers {
   };
   Task<> serve();
   Task<> tend();
+  Task<> expire();
   Task<int> claim_due();
   Task<> run(Running& running);
   Task<> settle(Running& running, Result<Output> outcome);
   Task<Result<>> write_completion(const Claim& claim, const Output& output);
+  bool dies(const Running& running, const Failure& failure) const;
   void report(const Running& running, std::string_view what, std::string_view error, std::string_view problem = {});
 
   Queue& queue_;
@@ -107,8 +112,10 @@ class Workers {
   Scope serving_, tending_;
   WaitList waiting_, ended_;
   std::list<Running> running_;
+  ClockStep steps_;
   std::atomic<bool> stopping_{false};
-  bool woken_ = false;  ///< under the lock of `waiting_`
+  std::atomic<Nanoseconds> stop_by_{0};  ///< steady clock; once stopping
+  bool woken_ = false;                   ///< under the lock of `waiting_`
   std::thread thread_;
 };
 

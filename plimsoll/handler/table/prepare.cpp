@@ -157,6 +157,8 @@ Task<Result<>> prepare_table(Session& session, const Model& model, const Table& 
 }
 
 Task<Result<>> prepare_in(Session& session, const Model& model, std::vector<Disagreement>& all, ForeignKeys& keys) {
+  all.clear();  // a start may try again
+  keys.of.clear();
   Standing standing;
   for (auto& table : model.tables) {
     auto found = co_await find(session, table);
