@@ -2,6 +2,30 @@
 
 namespace plimsoll::database {
 
+std::string reason_of(const Error& error) {
+  if (error.more_ && !error.more_->cause.empty()) return error.more_->cause;
+  return error.detail.empty() ? std::string(error.problem->title) : error.detail;
+}
+
+std::string remedy_of(const Error& error) {
+  const auto reason = reason_of(error);
+  const auto says = [&](std::string_view what) { return reason.find(what) != reason.npos; };
+  if (says("locked")) return "Another process holds a lock on the database: end it, or let it finish.";
+  if (says("full")) return "Free space on the file system of the database, or raise the quota.";
+  if (says("readonly") || says("read-only"))
+    return "Make the file and its folder writable for this process; a file system may be mounted read-only.";
+  if (says("unable to open") || says("cannot open"))
+    return "Make the folder of the database, writable for this process, or name another file with `database: {url: "
+           "'sqlite:PATH'}` in plimsoll.yaml.";
+  if (says("moved or deleted")) return "Put the file back, or restart the server to use the one that is there now.";
+  if (says("not a database"))
+    return "Name another file with `database: {url: 'sqlite:PATH'}` in plimsoll.yaml; this one is left as it is.";
+  if (says("malformed")) return "Restore the database from a backup; `plimsoll database verify` tells what is damaged.";
+  if (says("I/O error"))
+    return "Look at the kernel log (`dmesg`): the disk or its file system refuses to read or write.";
+  return std::string(error.problem->remedy);
+}
+
 bool RowKeeper::row(std::span<const Field> fields) {
   bytes_ += sizeof(std::vector<Cell>) + fields.size() * sizeof(Cell);
   for (const auto& field : fields)

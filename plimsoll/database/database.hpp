@@ -45,6 +45,10 @@ inline Error busy() {
 inline constexpr const Problem* kProblems[] = {&kUnavailable,      &kConflict, &kConstraint,
                                                &kResponseTooLarge, &kBusy,     &kWriteTooLong};
 
+/// For operators, never for callers: why the database refused, and what to do about it.
+std::string reason_of(const Error& error);
+std::string remedy_of(const Error& error);
+
 using Cell = std::variant<std::monostate, std::int64_t, double, std::string>;
 using Rows = std::vector<std::vector<Cell>>;
 /// A value of a row while it is read: a text is a view, good until the next row.
@@ -187,6 +191,9 @@ class Database {
   virtual Counts counts() const = 0;
   virtual Load load() const noexcept = 0;
   virtual LogState log_state() const noexcept { return {}; }
+  /// Breaks off the write that runs now, if any: it fails and is rolled back. For a process that is told to end while
+  /// it prepares its tables. Safe from any thread.
+  virtual void interrupt() noexcept {}
   /// Which tables were written when. Kept by whoever commits: the unit of work for the tables its exchange names
   /// (Context::wrote), an implementation for those it sees by itself.
   TableVersions& versions() noexcept { return versions_; }

@@ -45,7 +45,8 @@ Result<> sound(const std::vector<MigrationStatus>& all) {
 }
 
 /// Applies the first pending file; its name, or empty when there is none.
-Task<Result<std::string>> apply_next(Session& session, const std::vector<Migration>& files, const std::string& now) {
+Task<Result<std::string>> apply_next(Session& session, const std::vector<Migration>& files, const std::string& now,
+                                     const std::function<void(std::string_view)>& begins) {
   auto applied = co_await applied_in(session);
   if (!applied) co_return std::unexpected(std::move(applied).error());
   const auto all = compare_migrations(files, *applied);
@@ -53,9 +54,14 @@ Task<Result<std::string>> apply_next(Session& session, const std::vector<Migrati
   const auto next = std::ranges::find(all, State::pending, &MigrationStatus::state);
   if (next == all.end()) co_return std::string{};
   const auto file = std::ranges::find(files, next->name, &Migration::name);
+  if (begins) begins(file->name);
   auto done = co_await session.script(file->sql);
   if (!done) {
     auto error = std::move(done).error();
+    if (error.problem == &kUnavailable) {  // a fault of the environment, which may pass, and not of the file
+      error.more().cause = "migration " + file->name + ": " + reason_of(error);
+      co_return std::unexpected(std::move(error));
+    }
     co_return std::unexpected(
         Error{&kMigration, "migration " + file->name + " failed and was rolled back: " +
                                (error.more_ && !error.more_->cause.empty() ? error.more_->cause : error.detail)});
@@ -138,14 +144,15 @@ Result<std::vector<MigrationStatus>> migration_status(Database& database, const 
 }
 
 Result<std::vector<std::string>> apply_migrations(Database& database, const std::vector<Migration>& files,
-                                                  std::int64_t wall) {
+                                                  std::int64_t wall,
+                                                  const std::function<void(std::string_view)>& begins) {
   std::vector<std::string> names;
   const auto now = time_text(wall);
   for (;;) {
     std::string name;
     auto done = wait_for([&](Loop& loop) -> Task<Result<>> {
       auto written = co_await database.write(loop, [&](Session& session) -> Task<Result<>> {
-        auto applied = co_await apply_next(session, files, now);
+        auto applied = co_await apply_next(session, files, now, begins);
         if (!applied) co_return std::unexpected(std::move(applied).error());
         name = std::move(*applied);
         co_return Result<>{};

@@ -2,6 +2,7 @@
 
 #include "plimsoll/database/database.hpp"
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -39,8 +40,11 @@ Result<std::vector<Migration>> read_migrations(const std::string& folder);
 Result<std::vector<MigrationStatus>> migration_status(Database& database, const std::vector<Migration>& files);
 /// Applies what is pending and gives the names. Nothing is applied when a file was changed, is missing, or comes out of
 /// order. Two processes that do this at once apply each file once: the second waits for the lock and finds it applied.
+/// Each file is one transaction: after a process was killed the next one goes on with the file that was under way.
+/// `begins` is called, on any thread, before a file is run.
 Result<std::vector<std::string>> apply_migrations(Database& database, const std::vector<Migration>& files,
-                                                  std::int64_t wall);
+                                                  std::int64_t wall,
+                                                  const std::function<void(std::string_view)>& begins = {});
 
 /// The decision alone: what to say about each file and each applied name.
 struct AppliedMigration {

@@ -73,6 +73,7 @@ class Sqlite final : public Database {
     return readers_.read(loop, sql, parameters, reading, into);
   }
   Result<bool> only_reads(std::string_view sql) override { return readers_.only_reads(sql); }
+  void interrupt() noexcept override { writer_.interrupt(); }
   Counts counts() const override {
     Counts counts;
     writer_.count(counts);

@@ -4,7 +4,10 @@
 #include "plimsoll/database/decimal.hpp"
 #include "plimsoll/database/instant.hpp"
 
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
@@ -164,6 +167,25 @@ Field field_at(sqlite3_stmt* statement, int column) {
   }
 }
 
+/// A new file is for its owner alone; SQLite gives its `-wal` and `-shm` the same rights. Only a file that is not there
+/// is opened here: to close one that a connection of this process uses would end the connection's locks.
+void make_private(const std::string& path) {
+  const int made = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (made >= 0) ::close(made);
+}
+
+/// The path is for operators: callers see only that the database is not available. A file that is no database and a
+/// folder that does not exist are mistakes of the deployment, which no further attempt corrects.
+Error cannot(const std::string& path, std::string_view what, int code, std::string_view message) {
+  auto error =
+      Error{&kUnavailable}.because("sqlite: " + std::string(what) + " `" + path + "`: " + std::string(message));
+  std::error_code ignored;
+  const auto folder = std::filesystem::path(path).parent_path();
+  if ((code & 0xff) == SQLITE_NOTADB || (!folder.empty() && !std::filesystem::exists(folder, ignored)))
+    error.retryable = false;
+  return error;
+}
+
 }  // namespace
 
 void add_row_functions(sqlite3* db, EmbeddedRows& embedded) {
@@ -215,11 +237,12 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteOpt
   std::unique_ptr<SqliteConnection> made{new SqliteConnection(role)};
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
                     (role == Role::writer ? SQLITE_OPEN_CREATE : 0);
+  if (role == Role::writer && options.vfs.empty()) make_private(options.path);
   const int code =
       sqlite3_open_v2(options.path.c_str(), &made->db_, flags, options.vfs.empty() ? nullptr : options.vfs.c_str());
   if (code != SQLITE_OK)
-    return fail(kUnavailable, "cannot open `" + options.path +
-                                  "`: " + (made->db_ ? sqlite3_errmsg(made->db_) : sqlite3_errstr(code)));
+    return std::unexpected(
+        cannot(options.path, "cannot open", code, made->db_ ? sqlite3_errmsg(made->db_) : sqlite3_errstr(code)));
   auto* db = made->db_;
   made->busy_milliseconds_ = static_cast<int>(options.busy.nanoseconds / kMillisecond);
   sqlite3_busy_timeout(db, made->busy_milliseconds_);
@@ -244,9 +267,14 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteOpt
   }
   pragmas += "SELECT count(*) FROM sqlite_schema;";  // says now what is no database, or cannot be read
   if (sqlite3_exec(db, pragmas.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK)
-    return fail(kUnavailable, "cannot use `" + options.path + "`: " + sqlite3_errmsg(db));
+    return std::unexpected(cannot(options.path, "cannot use", sqlite3_errcode(db), sqlite3_errmsg(db)));
   sqlite3_progress_handler(db, kStride, &SqliteConnection::progress, made.get());
   if (role == Role::writer) sqlite3_wal_hook(db, &SqliteConnection::committed, made.get());
+  if (role == Role::writer && options.vfs.empty()) {
+    made->log_path_ = options.path + "-wal";
+    made->log_ = Identity::of(made->log_path_);
+    if (!made->log_.inode) made->log_path_.clear();
+  }
   return made;
 }
 
@@ -446,8 +474,16 @@ bool SqliteConnection::gone() {
   return gone_ = moved();
 }
 
+SqliteConnection::Identity SqliteConnection::Identity::of(const std::string& path) {
+  struct stat is{};
+  if (::stat(path.c_str(), &is) != 0) return {};
+  return {.device = is.st_dev, .inode = is.st_ino};
+}
+
 bool SqliteConnection::moved() const {
   int moved = 0;
+  // Another program that opens an empty file under our name deletes the log, while SQLite here goes on writing to it.
+  if (!log_path_.empty() && Identity::of(log_path_) != log_) return true;
   return sqlite3_file_control(db_, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved != 0;
 }
 

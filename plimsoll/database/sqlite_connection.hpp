@@ -98,7 +98,7 @@ class SqliteConnection {
   };
   /// Writes the log back, waiting so long for readers to leave it. `shorten`: the file of the log is cut too.
   Restarted restart_log(std::chrono::milliseconds patience, bool shorten);
-  /// The file under our name is no longer the one that was opened.
+  /// The file under our name, or its log, is no longer the one that was opened: what is written would be lost.
   bool moved() const;
   sqlite3* handle() const { return db_; }
   /// Tables that statements of the writer may have changed since `forget_written`, each once: what SQLite names when it
@@ -124,8 +124,16 @@ class SqliteConnection {
   static void add(std::vector<std::string>& tables, std::string_view table);
 
   static constexpr std::size_t kStatements = 256;
+  /// A file by what it is, not by its name.
+  struct Identity {
+    std::uint64_t device = 0, inode = 0;  ///< 0: there is none
+    static Identity of(const std::string& path);
+    friend bool operator==(const Identity&, const Identity&) = default;
+  };
   sqlite3* db_ = nullptr;
   Role role_;
+  std::string log_path_;                            ///< empty: not watched
+  Identity log_;                                    ///< of the log when it was opened
   std::chrono::steady_clock::time_point looked_{};  ///< when a reader last saw the file under its name
   bool gone_ = false;
   std::list<Kept> kept_;  ///< most recently used first

@@ -2,6 +2,8 @@
 
 #include "plimsoll/base/hash.hpp"
 
+#include <sys/stat.h>
+
 namespace plimsoll::database {
 namespace {
 
@@ -70,8 +72,16 @@ SqliteReaders::SqliteReaders(const SqliteOptions& options)
       queries_(static_cast<std::size_t>(std::max<std::int64_t>(1, options.readers)),
                static_cast<std::size_t>(std::max<std::int64_t>(1, options.queue))) {}
 
+bool SqliteReaders::same_file() const {
+  struct stat is{};
+  return !options_.vfs.empty() ||
+         (::stat(options_.path.c_str(), &is) == 0 && is.st_dev == device_ && is.st_ino == inode_);
+}
+
 Result<> SqliteReaders::start() {
   on_threads_.reserve(static_cast<std::size_t>(std::max<std::int64_t>(1, options_.readers)));
+  struct stat is{};
+  if (::stat(options_.path.c_str(), &is) == 0) device_ = is.st_dev, inode_ = is.st_ino;
   for (std::int64_t i = 0; i < std::max<std::int64_t>(1, options_.readers); ++i) {
     auto connection = SqliteConnection::open(options_, SqliteConnection::Role::reader);
     if (!connection) return std::unexpected(std::move(connection).error());
@@ -121,6 +131,8 @@ void SqliteReaders::serve(SqliteConnection& connection) {
 Result<SqliteTurnReader*> SqliteReaders::own() {
   for (auto& own : owned)
     if (own.database == id_) return own.reader;
+  if (!same_file())
+    return std::unexpected(Error{&kUnavailable}.because("sqlite: the database file was moved or deleted"));
   auto opened = SqliteConnection::open(options_, SqliteConnection::Role::reader);
   if (!opened) return std::unexpected(std::move(opened).error());
   auto made = std::make_shared<SqliteTurnReader>(std::move(*opened), pages_of(options_.checkpoint));

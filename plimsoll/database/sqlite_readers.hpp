@@ -40,7 +40,12 @@ class SqliteReaders {
   /// The calling thread's own connection, opened at its first read.
   Result<SqliteTurnReader*> own();
 
+  /// The file under the name is the one that was opened at the start. A connection to another one would recover and
+  /// delete the log of ours.
+  bool same_file() const;
+
   SqliteOptions options_;
+  std::uint64_t device_ = 0, inode_ = 0;
   std::uint64_t id_;
   std::mutex mutex_;
   std::condition_variable ready_;

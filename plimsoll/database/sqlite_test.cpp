@@ -341,10 +341,13 @@ TEST(SqliteOpening, SaysWhyAFileCannotBeUsed) {
   ::close(file);
   auto garbage = open_sqlite({.path = path});
   ASSERT_FALSE(garbage);
-  EXPECT_NE(garbage.error().detail.find("not a database"), std::string::npos) << garbage.error().detail;
+  EXPECT_NE(reason_of(garbage.error()).find("not a database"), std::string::npos) << reason_of(garbage.error());
+  EXPECT_FALSE(garbage.error().retryable) << "no further attempt makes it one";
+  EXPECT_EQ(garbage.error().detail, "") << "paths are for operators, not for callers";
   auto nowhere = open_sqlite({.path = folder / "none/x.db"});
   ASSERT_FALSE(nowhere);
-  EXPECT_NE(nowhere.error().detail.find("cannot open"), std::string::npos) << nowhere.error().detail;
+  EXPECT_NE(reason_of(nowhere.error()).find("cannot open"), std::string::npos) << reason_of(nowhere.error());
+  EXPECT_FALSE(nowhere.error().retryable) << "the folder is not there: a mistake of the deployment";
 }
 
 }  // namespace

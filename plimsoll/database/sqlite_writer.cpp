@@ -4,6 +4,8 @@
 #include "plimsoll/database/sqlite_readers.hpp"
 #include "plimsoll/telemetry/log.hpp"
 
+#include <sqlite3.h>
+
 #include <chrono>
 
 namespace plimsoll::database {
@@ -274,6 +276,8 @@ SqliteWriter::~SqliteWriter() {
   ready_.notify_all();
   thread_.join();
 }
+
+void SqliteWriter::interrupt() noexcept { sqlite3_interrupt(connection_->handle()); }
 
 Task<Result<>> SqliteWriter::write(Loop& loop, Work work, Hold hold) {
   Unit unit{*this, loop, work, hold};

@@ -64,6 +64,8 @@ class SqliteWriter {
 
   Task<Result<>> write(Loop& loop, Work work, Hold hold);
   Task<Result<std::unique_ptr<Transaction>>> begin(Loop& loop);
+  /// Breaks off the statement that runs now.
+  void interrupt() noexcept;
   void count(Counts& counts) const noexcept;
   void load(Load& load) const noexcept;
   LogState log_state() const noexcept;

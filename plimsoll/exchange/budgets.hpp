@@ -18,13 +18,13 @@ inline constexpr config::Field kBudgetFields[] = {
         "steps",
         "What holding a request against the contract may cost: about a step for each value, name or branch of a "
         "schema that is looked at. Beyond it: 400 `too-complex`.",
-        {1, 1'000'000'000'000}),
+        {0, 1'000'000'000'000}),
     config::field<&Budgets::response>("response", "The most bytes of a response that is not streamed.",
                                       {1024, std::int64_t{1} << 34}),
     config::field<&Budgets::rows>("rows",
                                   "The most rows of a response, those embedded in others included. A list ends early "
                                   "and says so; anything else is 400 `response-too-large`.",
-                                  {1, 1'000'000'000}),
+                                  {0, 1'000'000'000}),
 };
 
 /// Those of an operation; an error with the line where they cannot be read. The scopes nest member by member: an

@@ -1,0 +1,55 @@
+#include "apps/plimsoll/commands.hpp"
+#include "apps/plimsoll/database_path.hpp"
+#include "plimsoll/database/sqlite_files.hpp"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+namespace plimsoll::command {
+namespace {
+
+struct Options {
+  std::string database, config, to;
+};
+
+int back_up(const Options& options) {
+  auto path = database_path(options.database, options.config, true);
+  if (!path) return complain(path.error());
+  if (auto done = database::back_up({.path = *path}, options.to); !done) return complain(done.error());
+  std::printf("copied %s to %s\n", path->c_str(), options.to.c_str());
+  return 0;
+}
+
+/// 1 where something is wrong: neither a mistake of the command line nor a fault that passes.
+int verify(const Options& options) {
+  auto path = database_path(options.database, options.config, true);
+  if (!path) return complain(path.error());
+  auto wrong = database::verify({.path = *path});
+  if (!wrong) return complain(wrong.error());
+  for (auto& one : *wrong) std::printf("%s\n", one.c_str());
+  if (!wrong->empty()) {
+    complain(*path + " is damaged", {}, "Restore it from a backup; the lines above tell what is wrong.");
+    return 1;
+  }
+  std::printf("%s is sound\n", path->c_str());
+  return 0;
+}
+
+Subcommand::Run declare(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  app.require_subcommand(1);
+  auto common = [&](CLI::App* sub) {
+    sub->add_option("--database", options->database, "Which, such as sqlite:shop.db");
+    sub->add_option("--config", options->config, "Deployment that names the database")->type_name("FILE");
+    return sub;
+  };
+  auto* backup = common(app.add_subcommand("backup", "Copies the database while it is used, and verifies the copy"));
+  backup->add_option("TO", options->to, "File to write; it must not exist")->required();
+  auto* check = common(app.add_subcommand("verify", "Reads the whole database and lists what is damaged"));
+  return [=] { return check->parsed() ? verify(*options) : back_up(*options); };
+}
+
+const Subcommand database{"database", "Copies the database of a server, or verifies it", declare};
+
+}  // namespace
+}  // namespace plimsoll::command

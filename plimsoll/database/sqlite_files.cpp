@@ -1,0 +1,210 @@
+#include "plimsoll/database/sqlite_files.hpp"
+
+#include "plimsoll/database/sqlite_connection.hpp"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+
+namespace plimsoll::database {
+namespace {
+
+constexpr Problem kBackup{"backup", 500, "The database cannot be copied", "Name a file that does not exist yet."};
+
+struct Descriptor {
+  int number;
+  explicit Descriptor(int number) : number(number) {}
+  Descriptor(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (number >= 0) ::close(number);
+  }
+};
+
+/// Rows of one statement, as text.
+Result<std::vector<std::string>> texts(SqliteConnection& connection, std::string_view sql) {
+  RowKeeper keeper;
+  if (auto done = connection.run(sql, {}, &keeper); !done) return std::unexpected(std::move(done).error());
+  std::vector<std::string> all;
+  for (auto& row : keeper.rows) {
+    std::string line;
+    for (auto& cell : row) {
+      if (!line.empty()) line += ", ";
+      if (auto* text = std::get_if<std::string>(&cell)) line += *text;
+      if (auto* number = std::get_if<std::int64_t>(&cell)) line += std::to_string(*number);
+    }
+    all.push_back(std::move(line));
+  }
+  return all;
+}
+
+/// A file that becomes durable under its name, or leaves nothing behind.
+struct Draft {
+  std::string path;
+  bool kept = false;
+  ~Draft() {
+    if (kept) return;
+    std::error_code ignored;
+    for (const auto* end : {"", "-wal", "-shm", "-journal"}) std::filesystem::remove(path + end, ignored);
+  }
+};
+
+Result<> synced(const std::string& path, int flags) {
+  const Descriptor file{::open(path.c_str(), flags | O_CLOEXEC)};
+  if (file.number < 0 || ::fsync(file.number) != 0)
+    return std::unexpected(Error{&kUnavailable}.because(path + ": " + std::strerror(errno)));
+  return {};
+}
+
+Result<> copy(SqliteConnection& from, const std::string& to) {
+  sqlite3* target = nullptr;
+  const int opened = sqlite3_open_v2(to.c_str(), &target, SQLITE_OPEN_READWRITE | SQLITE_OPEN_EXRESCODE, nullptr);
+  const std::unique_ptr<sqlite3, decltype(&sqlite3_close_v2)> owner{target, sqlite3_close_v2};
+  if (opened != SQLITE_OK) return std::unexpected(sqlite_error(opened, sqlite3_errstr(opened)));
+  auto* backup = sqlite3_backup_init(target, "main", from.handle(), "main");
+  if (!backup) return std::unexpected(sqlite_error(sqlite3_extended_errcode(target), sqlite3_errmsg(target)));
+  // In one step: it reads one snapshot, which no writer waits for, and a writer cannot make it begin again.
+  sqlite3_backup_step(backup, -1);
+  const int done = sqlite3_backup_finish(backup);
+  if (done != SQLITE_OK) return std::unexpected(sqlite_error(done, sqlite3_errmsg(target)));
+  return {};
+}
+
+std::uint32_t big(const unsigned char* at) {
+  return std::uint32_t{at[0]} << 24 | std::uint32_t{at[1]} << 16 | std::uint32_t{at[2]} << 8 | at[3];
+}
+
+/// The checksum of SQLite's log (https://sqlite.org/fileformat2.html, "Checksum Algorithm").
+struct Checksum {
+  std::uint32_t a = 0, b = 0;
+  bool big_endian = false;
+  void add(const unsigned char* from, std::size_t size) {
+    for (std::size_t i = 0; i + 8 <= size; i += 8) {
+      a += word(from + i) + b;
+      b += word(from + i + 4) + a;
+    }
+  }
+  std::uint32_t word(const unsigned char* at) const {
+    const auto word = big(at);
+    return big_endian ? word : __builtin_bswap32(word);
+  }
+};
+
+/// Whether some process holds the lock that every connection to a database in WAL mode holds (`WAL_DMS` of SQLite).
+bool in_use(const std::string& path) {
+  constexpr off_t kDeadManSwitch = 128;
+  const Descriptor shared{::open((path + "-shm").c_str(), O_RDWR | O_CLOEXEC)};
+  if (shared.number < 0) return false;
+  struct flock lock{};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = kDeadManSwitch;
+  lock.l_len = 1;
+  return ::fcntl(shared.number, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+bool read_at(int file, unsigned char* into, std::size_t size, off_t at) {
+  while (size > 0) {
+    const auto got = ::pread(file, into, size, at);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return false;
+    into += got, at += got, size -= static_cast<std::size_t>(got);
+  }
+  return true;
+}
+
+}  // namespace
+
+Result<> back_up(const SqliteOptions& from, const std::string& to) {
+  std::error_code ignored;
+  if (std::filesystem::exists(to, ignored)) return fail(kBackup, to + " exists already");
+  auto source = SqliteConnection::open(from, SqliteConnection::Role::reader);
+  if (!source) return std::unexpected(std::move(source).error());
+  Draft draft{.path = to + ".part"};
+  {
+    const Descriptor made{::open(draft.path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
+    if (made.number < 0) {
+      const int why = errno;
+      draft.kept = true;  // not ours
+      return fail(kBackup, draft.path + ": " + std::strerror(why));
+    }
+  }
+  if (auto copied = copy(**source, draft.path); !copied) return copied;
+  auto options = from;
+  options.path = draft.path;
+  auto wrong = verify(options);
+  if (!wrong) return std::unexpected(std::move(wrong).error());
+  if (!wrong->empty())
+    return fail(kBackup, "the copy is damaged, as its source may be (`plimsoll database verify`): " + wrong->front());
+  if (auto done = synced(draft.path, O_RDONLY); !done) return done;
+  // A hard link does not replace a file that has come meanwhile, as a rename would.
+  if (::link(draft.path.c_str(), to.c_str()) != 0) return fail(kBackup, to + ": " + std::strerror(errno));
+  const auto folder = std::filesystem::path(to).parent_path();
+  return synced(folder.empty() ? "." : folder.string(), O_RDONLY | O_DIRECTORY);
+}
+
+Result<std::vector<std::string>> verify(const SqliteOptions& options) {
+  auto connection = SqliteConnection::open(options, SqliteConnection::Role::reader);
+  if (!connection) return std::unexpected(std::move(connection).error());
+  // A database that is too damaged to be read through is an answer too.
+  const auto damage = [](const Error& error) { return reason_of(error).find("malformed") != std::string::npos; };
+  auto found = texts(**connection, "PRAGMA integrity_check(100)");
+  if (!found && damage(found.error())) return std::vector{reason_of(found.error())};
+  if (!found) return found;
+  if (found->size() == 1 && found->front() == "ok") found->clear();
+  auto strays =
+      texts(**connection,
+            "SELECT 'a row of ' || \"table\" || ' (rowid ' || ifnull(rowid, '?') || ') refers to a row of ' || "
+            "parent || ' that does not exist' FROM pragma_foreign_key_check LIMIT 100");
+  if (!strays && damage(strays.error())) {
+    found->push_back(reason_of(strays.error()));
+    return found;
+  }
+  if (!strays) return strays;
+  found->insert(found->end(), strays->begin(), strays->end());
+  return found;
+}
+
+std::optional<WalLeftovers> inspect_wal(const std::string& path) {
+  constexpr std::size_t kHeader = 32, kFrameHeader = 24;
+  constexpr std::uint32_t kMagic = 0x377f0682;
+  const Descriptor log{::open((path + "-wal").c_str(), O_RDONLY | O_CLOEXEC)};
+  if (log.number < 0 || in_use(path)) return std::nullopt;
+  struct stat is{};
+  std::array<unsigned char, kHeader> header{};
+  WalLeftovers found;
+  if (::fstat(log.number, &is) != 0 || !read_at(log.number, header.data(), kHeader, 0)) return found;
+  const auto magic = big(header.data());
+  const std::size_t page = big(header.data() + 8);
+  if ((magic & ~1u) != kMagic || page < 512 || page > 65536 || (page & (page - 1))) return found;
+  Checksum sum{.big_endian = (magic & 1u) != 0};
+  sum.add(header.data(), 24);
+  if (sum.a != big(header.data() + 24) || sum.b != big(header.data() + 28)) return found;
+  std::vector<unsigned char> frame(kFrameHeader + page);
+  std::int64_t valid = 0;
+  for (off_t at = kHeader; at < is.st_size; at += static_cast<off_t>(frame.size())) {
+    const auto there = std::min<std::size_t>(frame.size(), static_cast<std::size_t>(is.st_size - at));
+    if (there < kFrameHeader || !read_at(log.number, frame.data(), there, at)) break;
+    // What another generation has left stands behind the end: nothing of it was ever to be applied.
+    if (std::memcmp(frame.data() + 8, header.data() + 16, 8) != 0) break;
+    sum.add(frame.data(), 8);
+    if (there == frame.size()) sum.add(frame.data() + kFrameHeader, page);
+    if (there < frame.size() || sum.a != big(frame.data() + 16) || sum.b != big(frame.data() + 20)) {
+      found.torn = true;
+      ++valid;
+      break;
+    }
+    ++valid;
+    if (big(frame.data() + 4) != 0) found.kept = valid;  // a commit: the size of the database after it
+  }
+  found.dropped = valid - found.kept;
+  return found;
+}
+
+}  // namespace plimsoll::database

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "plimsoll/base/result.hpp"
+#include "plimsoll/database/sqlite.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace plimsoll::database {
+
+/// Copies a database while it is used: one consistent state, that of the last commit before the copy began. The copy is
+/// verified before it gets its name, for its owner alone, and on the disk when this returns. A file of that name is an
+/// error. Blocks.
+Result<> back_up(const SqliteOptions& from, const std::string& to);
+
+/// What is wrong with a database: damaged pages and indexes, rows that refer to nothing. Empty: nothing. With the
+/// collations of this server, which other programs do not have. Blocks, and reads the whole file.
+Result<std::vector<std::string>> verify(const SqliteOptions& options);
+
+/// What a process that did not end in order has left in the log of a database (`-wal`), which the next opening
+/// recovers.
+struct WalLeftovers {
+  std::int64_t kept = 0;     ///< frames up to the last commit: they are applied
+  std::int64_t dropped = 0;  ///< frames of a transaction that never committed: nobody was told that it did
+  bool torn = false;         ///< one of those was written in part
+};
+/// Null: there is no log, or another process has the database open and nothing is recovered. Only for a process that
+/// has not opened this database itself: closing the files that are looked at would end its locks.
+std::optional<WalLeftovers> inspect_wal(const std::string& path);
+
+}  // namespace plimsoll::database
