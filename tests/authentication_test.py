@@ -196,8 +196,8 @@ class Authentication(harness.ServerTest):
         self.assertEqual((refused.status, refused.code), (503, "keys-unavailable"), refused)
         self.assertGreaterEqual(int(refused.headers["retry-after"]), 1)
         self.assertEqual((server.get("/orders").status, server.get("/public").status), (401, 200))
-        ready = server.get("/readyz")
-        self.assertEqual((ready.status, ready.json()["lacks"]), (503, "the keys that verify tokens"))
+        self.assertEqual((server.get("/readyz").status, server.get("/readyz").json()), (503, {"status": "unavailable"}))
+        self.assertEqual(harness.fetch(server.management, target="/readyz").json()["lacks"], "the keys that verify tokens")
         said = harness.until(lambda: [line for line in server.logged() if line.get("event") == "no keys to verify tokens"], "it is said aloud")[0]
         self.assertIn(f"127.0.0.1:{issuer}/jwks cannot be had", said["why"])
         self.assertEqual(said["level"], "error")

@@ -416,11 +416,12 @@ class ServerTest(unittest.TestCase):
         return subprocess.run([str(program()), *map(str, arguments)], cwd=directory or self.directory(), stdin=subprocess.DEVNULL,
                               env={**os.environ, **(environment or {})}, capture_output=True, text=True, timeout=patience or PATIENCE)
 
-    def refused(self, contract, config=None, **more):
-        """What a start that must be refused prints. Fails when the server starts, or does not exit with 2."""
+    def refused(self, contract, config=None, status=2, **more):
+        """What a start that must be refused prints. Fails when the server starts, or does not exit with this status: 2, or 75 where the
+        environment refuses."""
         server = self.server(contract, config, **more)
         Process.start(server)
-        self.assertEqual(server.wait(), 2, server.describe())
+        self.assertEqual(server.wait(), status, server.describe())
         return server.output
 
     def _end(self, server):

@@ -46,17 +46,26 @@ class Starting(harness.ServerTest):
             taken.bind(("127.0.0.1", 0))
             taken.listen()
             port = taken.getsockname()[1]
-            done = self.plimsoll("serve", self.laid(), "--listen", f"127.0.0.1:{port}", "--management", "off")
-        self.assertEqual(done.returncode, 2, done)
+            done = self.plimsoll("serve", self.laid(), "--listen", f"127.0.0.1:{port}", "--management", "off",
+                                 "--config", self.laid("limits: {start-patience: 0s}", "c.yaml"))
+        self.assertEqual(done.returncode, 75, done)
         self.assertIn(str(port), done.stderr)
         self.assertRegex(done.stderr, "^plimsoll: error: .* in use")
         self.assertEqual((done.stdout, len(done.stderr.splitlines())), ("", 3), "one block, and nothing else")
 
     def test_a_port_of_another_of_us_is_taken_too_unless_they_are_to_overlap(self):
         server = self.serve(CONTRACT)
-        output = self.refused(CONTRACT, arguments=("--listen", server.address))
-        self.assertIn(str(server.port), output)
-        second = self.serve(CONTRACT, "overlap: true", arguments=("--listen", server.address))
+        for option, address in (("--listen", server.address), ("--management", server.management)):
+            refused = self.server(CONTRACT, "limits: {start-patience: 0s}")
+            refused.arguments[refused.arguments.index(option) + 1] = address
+            harness.Process.start(refused)
+            self.assertEqual(refused.wait(), 75, refused.describe())
+            self.assertIn(address, refused.output)
+        second = self.server(CONTRACT, "overlap: true")
+        for option, address in (("--listen", server.address), ("--management", server.management)):
+            second.arguments[second.arguments.index(option) + 1] = address
+        harness.Process.start(second)
+        harness.until(lambda: f"management at {server.management}" in second.output, second.describe)
         self.assertTrue(server.alive and second.alive)
 
     def test_a_contract_that_is_not_there(self):
@@ -69,15 +78,6 @@ class Starting(harness.ServerTest):
         self.assertEqual(done.returncode, 2)
         self.assertIn("/proc/nowhere/x.db", done.stderr)
 
-    def test_an_unknown_configuration_key_is_refused_with_a_suggestion(self):
-        output = self.refused(CONTRACT, "lisen: ['127.0.0.1:0']")
-        self.assertIn('did you mean "listen"?', output)
-        self.assertIn("plimsoll.yaml:1:1: error: ", output)
-
-    def test_a_missing_secret_is_refused_by_name(self):
-        output = self.refused(CONTRACT, "credentials: {zoho: '${PLIMSOLL_TEST_NO_SUCH_SECRET}'}")
-        self.assertIn("PLIMSOLL_TEST_NO_SUCH_SECRET", output)
-        self.assertRegex(output, r"plimsoll\.yaml:1:\d+")
     def test_numbers_out_of_their_bounds_are_refused_with_their_place(self):
         for config, place, words in (("limits: {connections: -5}", "1:23", '"connections" is -5, and must be 1 to'), ("threads: 10000", "1:10", '"threads" is 10000, and must be 0 to 256'),
                                      ("limits:\n  drain: 1000d", "2:10", '"drain" is 1000d, and must be 0s to 1d'), ("database: {readers: 0}", "1:21", '"readers" is 0'),
@@ -91,6 +91,15 @@ class Starting(harness.ServerTest):
         output = self.refused(CONTRACT, "tls:\n  key: key.pem\n")
         self.assertIn("plimsoll.yaml:2:3: error: `tls` has `key` and no certificate", output)
 
+    def test_an_unknown_configuration_key_is_refused_with_a_suggestion(self):
+        output = self.refused(CONTRACT, "lisen: ['127.0.0.1:0']")
+        self.assertIn('did you mean "listen"?', output)
+        self.assertIn("plimsoll.yaml:1:1: error: ", output)
+
+    def test_a_missing_secret_is_refused_by_name(self):
+        output = self.refused(CONTRACT, "credentials: {zoho: '${PLIMSOLL_TEST_NO_SUCH_SECRET}'}")
+        self.assertIn("PLIMSOLL_TEST_NO_SUCH_SECRET", output)
+        self.assertRegex(output, r"plimsoll\.yaml:1:\d+")
 
     def test_a_word_of_a_later_version_is_refused_saying_so(self):
         output = self.refused(CONTRACT.replace("x-plimsoll: {table: notes}", "x-plimsoll: {table: notes, rollout: 5%}"))

@@ -1,5 +1,6 @@
 """Certificates exchanged a hundred times under load: no connection notices, new or old."""
 import http.client
+import signal
 import ssl
 import subprocess
 import threading
@@ -113,6 +114,53 @@ class Tls(harness.ServerTest):
         crt.write_text("rubbish")
         harness.until(lambda: any(line.get("event") == "certificates-not-reloaded" for line in server.logged()), server.describe)
         self.assertEqual(shown(server.port), before)
+
+    def expired(self, directory, name):
+        """A pair whose certificate ended yesterday; openssl makes one only by a certificate authority."""
+        (directory / "index.txt").write_text("")
+        (directory / "serial").write_text("01")
+        (directory / "ca.cnf").write_text(f"[ca]\ndefault_ca=d\n[d]\ndatabase={directory}/index.txt\nserial={directory}/serial\nnew_certs_dir={directory}\n"
+                                          "default_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n")
+        crt, key, request = (directory / f"{name}.{end}" for end in ("crt", "key", "csr"))
+        subprocess.run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out", request,
+                        "-subj", "/CN=localhost"], check=True, capture_output=True)
+        subprocess.run(["openssl", "ca", "-batch", "-selfsign", "-config", directory / "ca.cnf", "-keyfile", key, "-in", request, "-out", crt, "-notext",
+                        "-startdate", "20200101000000Z", "-enddate", "20200201000000Z"], check=True, capture_output=True)
+        return crt, key
+
+    def event(self, server, name):
+        return harness.until(lambda: [line for line in server.logged() if line.get("event") == name], lambda: f"{name} in {server.describe()}")
+
+    def test_an_expired_certificate_never_replaces_a_valid_one(self):
+        directory = self.directory()
+        crt, key = make(directory, "tls")
+        old_crt, old_key = self.expired(directory, "old")
+        server = self.secure(f"tls: {{certificate: '{crt}', key: '{key}', reload: 20ms}}", directory)
+        before = shown(server.port)
+        crt.write_bytes(old_crt.read_bytes())
+        key.write_bytes(old_key.read_bytes())
+        harness.until(lambda: any("expired on 2020-02-01T00:00:00Z" in line.get("detail", "") for line in server.logged()), server.describe)
+        server.signal(signal.SIGHUP)  # not even when it is asked for
+        self.assertIn("expired", self.event(server, "reload")[0]["reason"])
+        self.assertEqual(shown(server.port), before)
+        # What is wrong is said once, not at every look.
+        self.assertEqual(sum("expired" in line.get("detail", "") for line in server.logged()), 1)
+        fresh_crt, fresh_key = make(directory, "fresh")
+        crt.write_bytes(fresh_crt.read_bytes())
+        key.write_bytes(fresh_key.read_bytes())
+        harness.until(lambda: shown(server.port) == ssl.PEM_cert_to_DER_cert(fresh_crt.read_text()), "the renewed one is used")
+
+    def test_the_expiry_is_told_before_it_comes(self):
+        for name, pair, event in (("soon", lambda folder: make(folder, "soon", extra=("-days", "13")), "certificate-expires"),
+                                  ("past", lambda folder: self.expired(folder, "past"), "certificate-expired")):
+            with self.subTest(name):
+                directory = self.directory()
+                crt, key = pair(directory)
+                server = self.secure(f"tls: {{certificate: '{crt}', key: '{key}', reload: 20ms}}", directory)
+                self.assertLess(self.event(server, event)[0]["days_left"], 14)
+                make(directory, "later")
+                server.stop()
+                self.assertEqual(len(self.event(server, event)), 1, "once a day")
 
     def test_the_certificate_is_chosen_by_server_name(self):
         directory = self.directory()

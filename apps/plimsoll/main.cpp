@@ -1,5 +1,7 @@
 #include "apps/plimsoll/commands.hpp"
 #include "plimsoll/config/options.hpp"
+#include "plimsoll/database/database.hpp"
+#include "plimsoll/server/keeper.hpp"
 
 #include <algorithm>
 #include <CLI/CLI.hpp>
@@ -28,7 +30,8 @@ int complain(std::string_view what, std::string_view where, std::string_view rem
 }
 
 int complain(const Error& error) {
-  return complain(error.detail.empty() ? error.problem->title : error.detail, {}, error.problem->remedy);
+  const int status = complain(database::reason_of(error), {}, database::remedy_of(error));
+  return error.retryable ? server::kTemporaryFailure : status;
 }
 
 }  // namespace plimsoll::command

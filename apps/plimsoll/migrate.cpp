@@ -45,6 +45,7 @@ int run(const Options& options) {
   if (!opened) return complain(opened.error());
   if (options.action == "up") {
     auto applied = database::apply_migrations(**opened, *files, system_clock().wall());
+    if (!applied && applied.error().problem != &database::kMigration) return complain(applied.error());
     if (!applied) return complain(applied.error().detail, folder, database::kMigration.remedy);
     for (const auto& name : *applied) std::printf("applied %s\n", name.c_str());
     if (applied->empty()) std::puts("nothing to do: all are applied");

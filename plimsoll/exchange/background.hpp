@@ -3,6 +3,8 @@
 #include "plimsoll/base/result.hpp"
 #include "plimsoll/base/task.hpp"
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -23,6 +25,9 @@ class Background {
   virtual std::string_view lacks() const noexcept { return {}; }
   /// Brings its metrics up to date for whoever scrapes them. May wait; its caller bounds the time.
   virtual Task<> sample(Loop&) { co_return; }
+  /// The process has begun to end: takes on nothing new, and what it does has so long (nanoseconds) until `stop`. May
+  /// be called again with less. Returns at once; called from any thread.
+  virtual void drain(std::int64_t) noexcept {}
   /// After the last request. Hands back what is unfinished; returns when it has ended, within a bound of its own.
   virtual void stop() noexcept = 0;
 };
@@ -38,6 +43,7 @@ class Backgrounds {
         stop();
         return done;
       }
+    begun_.store(true, std::memory_order_release);
     return {};
   }
   /// What the first that lacks something lacks; empty: all have what they need.
@@ -46,8 +52,13 @@ class Backgrounds {
       if (const auto what = one->lacks(); !what.empty()) return what;
     return {};
   }
+  /// Before all have begun there is nothing to ask, and others may still be added.
   Task<> sample(Loop& loop) {
+    if (!begun_.load(std::memory_order_acquire)) co_return;
     for (const auto& one : all_) co_await one->sample(loop);
+  }
+  void drain(std::int64_t grace) noexcept {
+    for (std::size_t i = 0; i < started_; ++i) all_[i]->drain(grace);
   }
   /// Last begun, first stopped.
   void stop() noexcept {
@@ -57,6 +68,7 @@ class Backgrounds {
  private:
   std::vector<std::unique_ptr<Background>> all_;
   std::size_t started_ = 0;
+  std::atomic<bool> begun_{false};
 };
 
 }  // namespace plimsoll

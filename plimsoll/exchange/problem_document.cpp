@@ -5,6 +5,18 @@
 
 namespace plimsoll {
 
+namespace {
+
+/// Every 503 that may pass tells when to come back: what knows no better time says this.
+constexpr std::int64_t kRetryAfter = 2;
+
+std::int64_t retry_after(const Error& error, std::uint16_t status) {
+  if (error.more_ && error.more_->retry_after >= 0) return error.more_->retry_after;
+  return status == 503 && error.problem->retryable ? kRetryAfter : -1;
+}
+
+}  // namespace
+
 Response problem_document(const Error& error, Context& context) {
   const auto& problem = *error.problem;
   const auto status = problem.status == 499 ? std::uint16_t{503} : problem.status;
@@ -20,10 +32,11 @@ Response problem_document(const Error& error, Context& context) {
   if (!context.path.empty()) out.key("instance").string(context.path);
   out.key("code").string(problem.code);
   if (!context.trace_id.empty()) out.key("trace_id").string(context.trace_id);
+  const auto again = retry_after(error, status);
+  if (again >= 0) out.key("retry_after").integer(again);
   if (error.more_) {
     const auto& more = *error.more_;
     if (!more.policy.empty()) out.key("policy").string(more.policy);
-    if (more.retry_after >= 0) out.key("retry_after").integer(more.retry_after);
     if (!more.fields.empty()) {
       out.key("errors").begin_array();
       for (const auto& field : more.fields) {
@@ -39,8 +52,7 @@ Response problem_document(const Error& error, Context& context) {
   Response response{.status = status, .headers = Headers{context.arena}, .body = context.arena.keep(text)};
   response.headers.add("content-type", "application/problem+json");
   response.headers.add("cache-control", "no-store");
-  if (error.more_ && error.more_->retry_after >= 0)
-    response.headers.add("retry-after", context.arena.keep(std::to_string(error.more_->retry_after)));
+  if (again >= 0) response.headers.add("retry-after", context.arena.keep(std::to_string(again)));
   context.outcome.problem = problem.code;
   if (error.more_) {
     context.outcome.policy = error.more_->policy;

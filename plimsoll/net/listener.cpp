@@ -25,7 +25,14 @@ namespace {
 std::unexpected<Error> cannot(std::string_view address, std::string_view why) {
   return fail(kCannotListen, std::string(address) + ": " + std::string(why));
 }
-std::string text_of(int error) { return std::strerror(error); }
+/// Of the system, where it may be otherwise a little later: another process lets the port go, an interface gets its
+/// address, descriptors are given back.
+std::unexpected<Error> cannot(std::string_view address, int error) {
+  auto failure = cannot(address, std::string_view(std::strerror(error)));
+  for (const int passing : {EADDRINUSE, EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS, ENOMEM})
+    failure.error().retryable |= error == passing;
+  return failure;
+}
 
 struct Closing {
   int descriptor;
@@ -56,7 +63,7 @@ std::pair<std::string, std::uint16_t> name_of(const sockaddr_storage& from) {
 
 Result<int> listen_on(const sockaddr* to, socklen_t size, std::string_view address, bool shared, bool dual) {
   Closing socket{::socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
-  if (socket.descriptor < 0) return cannot(address, text_of(errno));
+  if (socket.descriptor < 0) return cannot(address, errno);
   const int on = 1, off = 0;
   if (to->sa_family != AF_UNIX) {
     ::setsockopt(socket.descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -66,8 +73,8 @@ Result<int> listen_on(const sockaddr* to, socklen_t size, std::string_view addre
   }
   if (to->sa_family == AF_INET6)
     ::setsockopt(socket.descriptor, IPPROTO_IPV6, IPV6_V6ONLY, dual ? &off : &on, sizeof on);
-  if (::bind(socket.descriptor, to, size) != 0) return cannot(address, text_of(errno));
-  if (::listen(socket.descriptor, 4096) != 0) return cannot(address, text_of(errno));
+  if (::bind(socket.descriptor, to, size) != 0) return cannot(address, errno);
+  if (::listen(socket.descriptor, 4096) != 0) return cannot(address, errno);
   return socket.release();
 }
 
@@ -82,8 +89,11 @@ Result<int> listen_unix(std::string_view address) {
   if (::stat(to.sun_path, &there) == 0) {
     if (!S_ISSOCK(there.st_mode)) return cannot(address, "a file that is no socket is in the way");
     Closing probe{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    if (probe.descriptor >= 0 && ::connect(probe.descriptor, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0)
-      return cannot(address, "another process listens there");
+    if (probe.descriptor >= 0 && ::connect(probe.descriptor, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0) {
+      auto taken = cannot(address, "another process listens there");
+      taken.error().retryable = true;
+      return taken;
+    }
     ::unlink(to.sun_path);
   }
   return listen_on(reinterpret_cast<sockaddr*>(&to), sizeof to, address, false, false);
@@ -127,7 +137,7 @@ Result<Listener> Listener::open(std::string_view address, bool shared) {
     auto socket = inherited(address);
     if (!socket) return std::unexpected(std::move(socket).error());
     const int copy = ::fcntl(*socket, F_DUPFD_CLOEXEC, 0);
-    if (copy < 0) return cannot(address, text_of(errno));
+    if (copy < 0) return cannot(address, errno);
     ::fcntl(copy, F_SETFL, ::fcntl(copy, F_GETFL) | O_NONBLOCK);
     Listener listener{copy, address_of(copy)};
     listener.inherited_ = true;
@@ -169,7 +179,7 @@ Result<Listener> Listener::open(std::string_view address, bool shared) {
 
 Result<Listener> Listener::again() const {
   const int copy = ::fcntl(descriptor_, F_DUPFD_CLOEXEC, 0);
-  if (copy < 0) return cannot(address_, text_of(errno));
+  if (copy < 0) return cannot(address_, errno);
   Listener listener{copy, address_};
   listener.inherited_ = inherited_;
   return listener;

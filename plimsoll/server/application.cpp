@@ -27,11 +27,16 @@ Application& Application::overlay(std::string file) {
   return *this;
 }
 
-std::expected<std::unique_ptr<server::Instance>, contract::Complaints> Application::instance(
-    server::Settings settings) {
+server::Settings Application::completed(server::Settings settings) const {
   if (settings.contract.empty()) settings.contract = contract_;
   settings.overlays.insert(settings.overlays.begin(), overlays_.begin(), overlays_.end());
-  return server::Instance::create(settings, std::exchange(handlers_, {}), std::exchange(runners_, {}), problems_);
+  return settings;
+}
+
+std::expected<std::unique_ptr<server::Instance>, contract::Complaints> Application::instance(
+    server::Settings settings) {
+  return server::Instance::create(completed(std::move(settings)), std::exchange(handlers_, {}),
+                                  std::exchange(runners_, {}), problems_);
 }
 
 }  // namespace plimsoll

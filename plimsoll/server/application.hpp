@@ -40,7 +40,8 @@ class Application {
   Application& overlay(std::string file);
 
   /// Serves until SIGTERM or SIGINT, with the options of `plimsoll serve` (the contract is the program's). The exit
-  /// status.
+  /// status: 0 terminated on request, 2 the user has to correct something, 75 the environment refused for longer than
+  /// `limits: {start-patience}` (EX_TEMPFAIL: starting again may succeed).
   int run(int argc, char** argv);
   /// The same with settings that are read already; says on standard output where it listens.
   int serve(server::Settings settings);
@@ -59,6 +60,8 @@ class Application {
    private:
     F function_;
   };
+  /// Fills in what is the program's.
+  server::Settings completed(server::Settings settings) const;
   std::string contract_;
   std::vector<std::string> overlays_;
   server::Handlers handlers_;

@@ -1,10 +1,12 @@
 #include "plimsoll/server/health.hpp"
 
 #include "plimsoll/async/loop.hpp"
-#include "plimsoll/database/database.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/json/write.hpp"
+#include "plimsoll/server/write_probe.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
+
+#include <algorithm>
 
 namespace plimsoll::server {
 
@@ -19,30 +21,18 @@ std::string_view Health::path(Kind kind) {
 
 class Health::Answer final : public Handler {
  public:
-  Answer(const Health& health, Kind kind) : health_(health), kind_(kind) {}
+  Answer(Health& health, Kind kind, Audience audience) : health_(health), kind_(kind), audience_(audience) {}
 
   Task<Result<Response>> handle(Request&, Context& context) override {
-    bool well = true;
+    std::string_view word = "ok";
     std::string text;
     json::Writer out{text};
     out.begin_object();
-    if (kind_ != Kind::live) {
-      const bool draining = health_.draining_.load(std::memory_order_relaxed);
-      well = !draining;
-      if (draining) out.key("draining").boolean(true);
-      if (const auto lacks = health_.services_->backgrounds->lacks(); !lacks.empty()) {
-        well = false;
-        out.key("lacks").string(lacks);
-      }
-      if (auto* database = health_.services_->database) {
-        auto row = co_await within(context.loop, kSecond, database->read(context.loop, "SELECT 1", {}, true));
-        well = well && row.has_value();
-        out.key("database").string(row ? "ok" : "unavailable");
-      }
-    }
-    out.key("status").string(well ? "ok" : "unavailable");
+    if (kind_ != Kind::ready) live(word, out);
+    if (kind_ != Kind::live) ready(word, out);
+    out.key("status").string(word);
     out.end_object();
-    Response response{.status = static_cast<std::uint16_t>(well ? 200 : 503),
+    Response response{.status = static_cast<std::uint16_t>(word == "ok" ? 200 : 503),
                       .headers = Headers{context.arena},
                       .body = context.arena.keep(text)};
     response.headers.add("content-type", "application/json");
@@ -51,11 +41,78 @@ class Health::Answer final : public Handler {
   }
 
  private:
-  const Health& health_;
+  void reason(json::Writer& out, std::string_view of, std::string_view why) const {
+    if (audience_ == Audience::operators) out.key(of).string(why);
+  }
+
+  void live(std::string_view& word, json::Writer& out) const {
+    if (const auto stuck = health_.stuck(); stuck > 0) {
+      word = "unavailable";
+      reason(out, "loops", "an event loop has not run for " + std::to_string(stuck / kSecond) + " s");
+    } else {
+      reason(out, "loops", "ok");
+    }
+  }
+
+  void ready(std::string_view& word, json::Writer& out) const {
+    const auto state = health_.state_.load(std::memory_order_acquire);
+    if (state == State::starting) {  // what is being made is not looked at
+      word = "starting";
+      return reason(out, "starting", "migrations and tables are being prepared; the log tells the phase");
+    }
+    if (const auto lacks = health_.services_->backgrounds->lacks(); !lacks.empty()) {
+      word = "unavailable";
+      reason(out, "lacks", lacks);
+    }
+    if (health_.probe_) {
+      const auto database = health_.probe_->status();
+      if (!database.well) word = "unavailable";
+      reason(out, "database", database.well ? "ok" : database.reason);
+    }
+    if (state == State::draining) {
+      word = "draining";
+      reason(out, "draining", "the process was told to end");
+    }
+  }
+
+  Health& health_;
   Kind kind_;
+  Audience audience_;
 };
 
-std::unique_ptr<Handler> Health::handler(Kind kind) { return std::make_unique<Answer>(*this, kind); }
+void Health::serving(const Services& services, const WriteProbe* probe) {
+  services_ = &services;
+  probe_ = probe;
+  state_.store(State::serving, std::memory_order_release);
+}
+
+void Health::watch(std::vector<Loop*> loops) {
+  const std::scoped_lock lock(mutex_);
+  pulses_.clear();
+  for (auto* loop : loops) pulses_.push_back({.loop = loop});
+}
+
+Nanoseconds Health::stuck() {
+  // Long enough for any single piece of work that a loop may do; an orchestrator ends the process for this.
+  constexpr Nanoseconds kStuck = 10 * kSecond;
+  const auto now = clock_.steady();
+  Nanoseconds longest = 0;
+  const std::scoped_lock lock(mutex_);
+  for (auto& pulse : pulses_) {
+    if (!pulse.answered->load(std::memory_order_acquire)) {
+      if (now - pulse.asked > kStuck) longest = std::max(longest, now - pulse.asked);
+      continue;
+    }
+    pulse.asked = now;
+    pulse.answered->store(false, std::memory_order_relaxed);
+    pulse.loop->post([answered = pulse.answered] { answered->store(true, std::memory_order_release); });
+  }
+  return longest;
+}
+
+std::unique_ptr<Handler> Health::handler(Kind kind, Audience audience) {
+  return std::make_unique<Answer>(*this, kind, audience);
+}
 
 namespace {
 

@@ -6,24 +6,52 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <string_view>
+#include <vector>
 
 namespace plimsoll::server {
 
-/// Liveness, readiness, and what each dependency says. A process that drains is alive and not ready.
+class WriteProbe;
+
+/// Liveness and readiness. A process that starts or drains is alive and not ready.
+///
+/// The public listener is told one word; who asks the management listener also gets the reasons. Nothing is waited for:
+/// what is answered is known before.
 class Health {
  public:
   enum class Kind : std::uint8_t { health, ready, live };
+  enum class Audience : std::uint8_t { callers, operators };
   static std::string_view path(Kind kind);
 
-  void watch(const Services& services) { services_ = &services; }
-  void draining() { draining_.store(true, std::memory_order_relaxed); }
-  std::unique_ptr<Handler> handler(Kind kind);
+  explicit Health(const Clock& clock = system_clock()) : clock_(clock) {}
+
+  /// Until this is called the process is starting. `probe` null: there is no database.
+  void serving(const Services& services, const WriteProbe* probe);
+  void draining() { state_.store(State::draining, std::memory_order_release); }
+  /// The loops that must run for the process to be alive; they outlive the next call of `forget_loops`.
+  void watch(std::vector<Loop*> loops);
+  void forget_loops() { watch({}); }
+  /// For how long the loop that is stuck longest has owed a sign of life; 0: none is stuck. Asks each for the next one.
+  Nanoseconds stuck();
+  std::unique_ptr<Handler> handler(Kind kind, Audience audience);
 
  private:
+  enum class State : std::uint8_t { starting, serving, draining };
   class Answer;
+  /// A loop is asked for a sign of life when somebody asks for ours; one that owes it for long is stuck.
+  struct Pulse {
+    Loop* loop;
+    Nanoseconds asked = 0;
+    std::shared_ptr<std::atomic<bool>> answered = std::make_shared<std::atomic<bool>>(true);
+  };
+
+  const Clock& clock_;
   const Services* services_ = nullptr;
-  std::atomic<bool> draining_{false};
+  const WriteProbe* probe_ = nullptr;
+  std::atomic<State> state_{State::starting};
+  std::mutex mutex_;
+  std::vector<Pulse> pulses_;
 };
 
 /// `/metrics` in the Prometheus text format.

@@ -1,8 +1,10 @@
 #include "plimsoll/server/instance.hpp"
 
 #include "plimsoll/async/blocking.hpp"
+#include "plimsoll/async/patience.hpp"
 #include "plimsoll/database/migrations.hpp"
 #include "plimsoll/database/sqlite.hpp"
+#include "plimsoll/database/sqlite_files.hpp"
 #include "plimsoll/handler/docs/assets.hpp"
 #include "plimsoll/handler/hide.hpp"
 #include "plimsoll/handler/mock/credentials.hpp"
@@ -16,12 +18,14 @@
 #include "plimsoll/server/problems.hpp"
 #include "plimsoll/server/site.hpp"
 #include "plimsoll/server/words.hpp"
+#include "plimsoll/server/write_probe.hpp"
 #include "plimsoll/store/memory.hpp"
 #include "plimsoll/telemetry/log.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
 
 #include <unistd.h>
 #include <filesystem>
+#include <mutex>
 
 namespace plimsoll::server {
 namespace {
@@ -50,9 +54,14 @@ struct Instance::State {
   std::unique_ptr<database::Database> database;
   std::unique_ptr<store::Store> store;
   Services services;
+  std::unique_ptr<WriteProbe> probe;
   Health health;
   std::vector<std::string> remarks;
-  Problems problems;                                 ///< of the program's own handlers
+  Problems problems;  ///< of the program's own handlers
+  Handlers handlers;  ///< of the program, until they are built in
+  std::function<void(std::string_view, std::string_view)> told;
+  std::mutex mutex;  ///< of `breakable`
+  database::Database* breakable = nullptr;
   std::unique_ptr<Site> site, management;            // their policies and handlers use all of the above
   std::vector<telemetry::Observation> observations;  // last: they read all of the above
 
@@ -60,7 +69,11 @@ struct Instance::State {
   contract::Complaints open_database();
   contract::Complaints migrate();
   contract::Complaints build(Handlers handlers);
+  contract::Complaints mount_management();
   contract::Complaints mount();
+  void phase(std::string_view what, std::string_view detail = {}) const {
+    if (told) told(what, detail);
+  }
   Result<std::unique_ptr<Handler>> handler_of(const contract::Operation& operation, Handlers& bound,
                                               contract::Complaints& complaints);
   bool needs_database(const Handlers& handlers) const;
@@ -105,6 +118,17 @@ std::expected<std::shared_ptr<const contract::Contract>, contract::Complaints> l
 std::expected<std::unique_ptr<Instance>, contract::Complaints> Instance::create(const Settings& settings,
                                                                                 Handlers handlers, Runners runners,
                                                                                 Problems problems) {
+  auto made = read(settings, std::move(handlers), std::move(runners), std::move(problems));
+  if (!made) return made;
+  if (auto complaints = (*made)->prepare(); !complaints.empty()) return std::unexpected(std::move(complaints));
+  auto& state = *(*made)->state_;
+  state.health.serving(state.services, nullptr);
+  return made;
+}
+
+std::expected<std::unique_ptr<Instance>, contract::Complaints> Instance::read(const Settings& settings,
+                                                                              Handlers handlers, Runners runners,
+                                                                              Problems problems) {
   std::unique_ptr<Instance> made{new Instance};
   auto& state = *made->state_;
   state.settings = settings;
@@ -138,16 +162,35 @@ std::expected<std::unique_ptr<Instance>, contract::Complaints> Instance::create(
              .what = "the program declares the problem " + std::string(own->code) + ", which is the server's",
              .remedy = "Give it another code; `plimsoll problems` lists those that are taken."});
   state.services.runners = std::make_shared<Runners>(std::move(runners));
-  if (complaints.empty() && state.needs_database(handlers)) complaints = state.open_database();
-  if (complaints.empty()) complaints = state.build(std::move(handlers));
-  if (complaints.empty()) complaints = state.mount();
+  state.handlers = std::move(handlers);
+  if (complaints.empty()) complaints = state.mount_management();
   if (!complaints.empty()) return std::unexpected(std::move(complaints));
+  return made;
+}
+
+contract::Complaints Instance::prepare() {
+  auto& state = *state_;
+  const auto& settings = state.settings;
+  contract::Complaints complaints;
+  if (state.needs_database(state.handlers)) complaints = state.open_database();
+  state.phase("preparing tables and operations");
+  if (complaints.empty()) complaints = state.build(std::move(state.handlers));
+  if (complaints.empty()) complaints = state.mount();
+  if (!complaints.empty()) return complaints;
+  if (state.database && !settings.quiet) {
+    state.phase("writing to the database");
+    state.probe = std::make_unique<WriteProbe>(*state.database, state.log.get(), *state.services.clock);
+    if (auto first = state.probe->first(); !first)
+      return {{.code = std::string(first.error().problem->code),
+               .what = "the database takes no writes: " + database::reason_of(first.error()),
+               .remedy = database::remedy_of(first.error())}};
+  }
   for (const auto& warning : state.contract->warnings) state.remarks.push_back(contract::to_string(warning));
   if (!settings.upstream.empty())
     state.remarks.push_back("plimsoll: what the contract allows goes to " + settings.upstream);
   const auto& said = *state.services.remarks;
   state.remarks.insert(state.remarks.end(), said.begin(), said.end());
-  return made;
+  return {};
 }
 
 contract::Complaints Instance::State::open() {
@@ -187,17 +230,31 @@ contract::Complaints Instance::State::open_database() {
   options.path = deployment.database.url.empty() ? fs::path(settings.contract).stem().string() + ".db"
                                                  : deployment.database.url.substr(std::string_view("sqlite:").size());
   options.log = log.get();
-  auto opened = database::open_sqlite(options);
+  phase("opening the database", options.path);
+  if (!settings.quiet)
+    if (const auto left = database::inspect_wal(options.path); left && (left->kept || left->dropped))
+      log->write(left->dropped ? telemetry::Level::warning : telemetry::Level::info, "database-recovered",
+                 [&](telemetry::Line& line) {
+                   line.add("log_frames_applied", left->kept).add("log_frames_dropped", left->dropped);
+                   if (left->dropped)
+                     line.add("effect",
+                              "a transaction that was under way when a process died is not applied; nothing "
+                              "that was acknowledged is lost");
+                 });
+  const auto open = [&] { return database::open_sqlite(options); };
+  auto* patience = Patience::current();
+  auto opened = patience ? patience->retry(open) : open();
   if (!opened)
     return {{.code = "database",
              .file = deployment.file.empty() ? settings.contract : deployment.file,
-             .what = "the database " + options.path + " cannot be opened: " +
-                     (opened.error().more_ && !opened.error().more_->cause.empty() ? opened.error().more_->cause
-                                                                                   : opened.error().detail),
-             .remedy =
-                 "Make its folder writable, or name another with `database: {url: 'sqlite:PATH'}` in plimsoll.yaml."}};
+             .what = "the database " + options.path + " cannot be opened: " + database::reason_of(opened.error()),
+             .remedy = database::remedy_of(opened.error())}};
   database = std::move(*opened);
   services.database = database.get();
+  {
+    const std::scoped_lock lock(mutex);
+    breakable = database.get();
+  }
   return migrate();
 }
 
@@ -207,6 +264,11 @@ contract::Complaints Instance::State::migrate() {
   auto folder = deployment.database.migrations;
   if (folder.empty()) folder = (fs::path(settings.contract).parent_path() / "migrations").string();
   const auto refused = [&](const Error& error) -> contract::Complaints {
+    if (error.problem == &database::kUnavailable)
+      return {{.code = std::string(error.problem->code),
+               .file = folder,
+               .what = "the migrations cannot be applied: " + database::reason_of(error),
+               .remedy = database::remedy_of(error)}};
     return {{.code = "migration",
              .file = folder,
              .what = error.detail,
@@ -215,7 +277,12 @@ contract::Complaints Instance::State::migrate() {
   auto files = database::read_migrations(folder);
   if (!files) return refused(files.error());
   if (files->empty()) return {};
-  auto applied = database::apply_migrations(*database, *files, services.clock->wall());
+  phase("applying migrations");
+  const auto begins = [&](std::string_view name) {
+    phase("applying a migration", name);
+    log->write(telemetry::Level::info, "migration", [&](telemetry::Line& line) { line.add("name", name); });
+  };
+  auto applied = database::apply_migrations(*database, *files, services.clock->wall(), begins);
   if (!applied) return refused(applied.error());
   for (const auto& name : *applied) remarks.push_back("applied migration " + name);
   return {};
@@ -291,8 +358,8 @@ contract::Complaints Instance::State::build(Handlers bound) {
       handler = handler::hide_write_only(std::move(*handler), {*contract, operation, services});
     if (!handler)
       complaints.push_back(complaint(*contract, operation, std::string(handler.error().problem->code),
-                                     "operation " + operation.id + ": " + handler.error().detail,
-                                     std::string(handler.error().problem->remedy)));
+                                     "operation " + operation.id + ": " + database::reason_of(handler.error()),
+                                     database::remedy_of(handler.error())));
     else if (!*handler && complaints.size() == before)
       complaints.push_back(complaint(*contract, operation, "unbound-operation",
                                      "operation " + operation.id + " has no handler", "Correct its `x-plimsoll`."));
@@ -308,24 +375,40 @@ contract::Complaints Instance::State::build(Handlers bound) {
   return site->operations(std::move(handlers));
 }
 
+namespace {
+
+void add_page(contract::Complaints& complaints, Site& to, std::string path, std::unique_ptr<Handler> handler,
+              std::string route = {}) {
+  auto more = to.page(std::move(path), std::move(handler), std::move(route));
+  complaints.insert(complaints.end(), more.begin(), more.end());
+}
+
+void add_health(contract::Complaints& complaints, Site& to, Health& health, Health::Audience audience) {
+  for (const auto kind : {Health::Kind::health, Health::Kind::ready, Health::Kind::live})
+    add_page(complaints, to, std::string(Health::path(kind)), health.handler(kind, audience));
+}
+
+}  // namespace
+
+/// Of the operators' listener, which is served while the rest is being prepared.
+contract::Complaints Instance::State::mount_management() {
+  static const std::shared_ptr<const contract::Contract> nothing = empty_contract();
+  management = std::make_unique<Site>(services, nothing);
+  auto complaints = management->operations({});
+  add_health(complaints, *management, health, Health::Audience::operators);
+  add_page(complaints, *management, "/metrics", metrics_page());
+  auto more = management->page("/log", log_level_page(), {}, "GET, HEAD, PUT");
+  complaints.insert(complaints.end(), more.begin(), more.end());
+  return complaints;
+}
+
 contract::Complaints Instance::State::mount() {
   contract::Complaints complaints;
   const auto add = [&](Site& to, std::string path, std::unique_ptr<Handler> handler, std::string route = {}) {
-    auto more = to.page(std::move(path), std::move(handler), std::move(route));
-    complaints.insert(complaints.end(), more.begin(), more.end());
+    add_page(complaints, to, std::move(path), std::move(handler), std::move(route));
   };
-  health.watch(services);
   observations = observe(services);
-  static const std::shared_ptr<const contract::Contract> nothing = empty_contract();
-  management = std::make_unique<Site>(services, nothing);
-  auto more = management->operations({});
-  complaints.insert(complaints.end(), more.begin(), more.end());
-  for (auto* to : {site.get(), management.get()})
-    for (const auto kind : {Health::Kind::health, Health::Kind::ready, Health::Kind::live})
-      add(*to, std::string(Health::path(kind)), health.handler(kind));
-  add(*management, "/metrics", metrics_page());
-  more = management->page("/log", log_level_page(), {}, "GET, HEAD, PUT");
-  complaints.insert(complaints.end(), more.begin(), more.end());
+  add_health(complaints, *site, health, Health::Audience::callers);
   add(*site, "/openapi.json", fixed("application/json", json::to_string(*contract->root)));
   constexpr auto kDocsPolicy =
       "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-ancestors "
@@ -343,8 +426,25 @@ contract::Complaints Instance::State::mount() {
   return complaints;
 }
 
-Result<> Instance::start() { return state_->services.backgrounds->start(); }
-void Instance::stop() { state_->services.backgrounds->stop(); }
+void Instance::on_phase(std::function<void(std::string_view, std::string_view)> told) {
+  state_->told = std::move(told);
+}
+void Instance::interrupt() noexcept {
+  const std::scoped_lock lock(state_->mutex);
+  if (state_->breakable) state_->breakable->interrupt();
+}
+Result<> Instance::start() {
+  auto begun = state_->services.backgrounds->start();
+  if (!begun) return begun;
+  if (state_->probe) state_->probe->start();
+  return {};
+}
+void Instance::serving() { state_->health.serving(state_->services, state_->probe.get()); }
+void Instance::drain(Nanoseconds grace) { state_->services.backgrounds->drain(grace); }
+void Instance::stop() {
+  state_->services.backgrounds->stop();
+  if (state_->probe) state_->probe->stop();
+}
 Site& Instance::site() { return *state_->site; }
 Site& Instance::management() { return *state_->management; }
 const Services& Instance::services() const { return state_->services; }
@@ -352,6 +452,6 @@ const contract::Contract& Instance::contract() const { return *state_->contract;
 const Deployment& Instance::deployment() const { return state_->deployment; }
 const Problems& Instance::own_problems() const { return state_->problems; }
 const std::vector<std::string>& Instance::remarks() const { return state_->remarks; }
-void Instance::draining() { state_->health.draining(); }
+Health& Instance::health() { return state_->health; }
 
 }  // namespace plimsoll::server

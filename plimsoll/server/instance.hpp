@@ -6,6 +6,7 @@
 #include "plimsoll/server/deployment.hpp"
 
 #include <expected>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -13,6 +14,7 @@
 
 namespace plimsoll::server {
 
+class Health;
 class Site;
 
 /// What is said on the command line; it wins over the deployment.
@@ -45,10 +47,25 @@ class Instance {
   static std::expected<std::unique_ptr<Instance>, contract::Complaints> create(const Settings& settings,
                                                                                Handlers handlers, Runners runners,
                                                                                Problems problems = {});
+  /// The same in two steps: `read` is what depends on the user's files alone, and after it `management` can be served;
+  /// `prepare` opens and migrates the database, which may take long and may fail for reasons of the environment.
+  static std::expected<std::unique_ptr<Instance>, contract::Complaints> read(const Settings& settings,
+                                                                             Handlers handlers, Runners runners,
+                                                                             Problems problems = {});
+  contract::Complaints prepare();
   ~Instance();
+
+  /// Called, from any thread, when a step of `prepare` begins: what it is, and on what.
+  void on_phase(std::function<void(std::string_view what, std::string_view detail)> told);
+  /// Breaks off what `prepare` does with the database now. Safe from any thread.
+  void interrupt() noexcept;
 
   /// Begins what runs beside the requests; `stop` ends it (the destructor does too).
   Result<> start();
+  /// From now on requests can come, and readiness is judged.
+  void serving();
+  /// What runs beside the requests takes on nothing new, and has so long for the rest.
+  void drain(Nanoseconds grace);
   void stop();
 
   Site& site();
@@ -60,8 +77,8 @@ class Instance {
   const Problems& own_problems() const;
   /// Sentences for whoever starts it: defaults that are on, warnings.
   const std::vector<std::string>& remarks() const;
-  /// Readiness as /readyz tells it.
-  void draining();
+  /// What is served of the process's life: liveness and readiness.
+  Health& health();
 
  private:
   Instance();

@@ -1,16 +1,22 @@
 #include "plimsoll/server/application.hpp"
 
+#include "plimsoll/async/patience.hpp"
+#include "plimsoll/database/database.hpp"
 #include "plimsoll/edge/server.hpp"
 #include "plimsoll/exchange/body_memory.hpp"
+#include "plimsoll/queue/workers.hpp"
 #include "plimsoll/server/command_line.hpp"
+#include "plimsoll/server/health.hpp"
+#include "plimsoll/server/keeper.hpp"
 #include "plimsoll/server/site.hpp"
 #include "plimsoll/telemetry/log.hpp"
 
-#include <unistd.h>
+#include <algorithm>
 #include <CLI/CLI.hpp>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <iterator>
+#include <optional>
 
 namespace plimsoll {
 namespace {
@@ -19,116 +25,251 @@ void say(const std::string& line) {
   std::fwrite((line + '\n').data(), 1, line.size() + 1, stdout), std::fflush(stdout);
 }
 
-int complain(const contract::Complaints& complaints) {
+int complain(const contract::Complaints& complaints, int status = 2) {
   std::string text;
   for (const auto& each : complaints) text += contract::to_string(each) + '\n';
   text += "plimsoll: not started: " + std::to_string(complaints.size()) +
           (complaints.size() == 1 ? " error" : " errors") + '\n';
   std::fwrite(text.data(), 1, text.size(), stderr);
-  return 2;
+  return status;
 }
 
-/// The signals that end the process, blocked in every thread and waited for in one.
-class Signals {
- public:
-  Signals() {
-    sigemptyset(&set_);
-    for (const int each : {SIGTERM, SIGINT}) sigaddset(&set_, each);
-    pthread_sigmask(SIG_BLOCK, &set_, &before_);
-    std::signal(SIGPIPE, SIG_IGN);
-    std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of that file, not the end of the process
-  }
-  ~Signals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  void wait() {
-    int signal = 0;
-    sigwait(&set_, &signal);
-  }
+contract::Complaints one(const Error& error, std::string_view code = {}) {
+  return {{.code = std::string(code.empty() ? error.problem->code : code),
+           .what = database::reason_of(error),
+           .remedy = std::string(error.problem->remedy)}};
+}
 
- private:
-  sigset_t set_, before_;
+/// One server of a process: what it listens to, with what limits.
+struct Opening {
+  edge::Service& service;
+  std::vector<std::string> addresses;
+  net::TlsOptions tls{};
+  edge::Proxies proxies{};
+  edge::Limits limits{};
+  unsigned threads = 1;
 };
 
-Result<> read_limits(const server::Deployment& deployment, edge::Limits& limits) {
-  if (!deployment.limits) return {};
-  limits.connections_chosen = deployment.limits->find("connections") != nullptr;
-  return config::read(*deployment.limits, edge::kLimitFields, &limits);
-}
-
 /// What bodies may take, before the first comes.
-void bound_bodies(const Services& services, const server::Deployment& deployment) {
-  edge::Limits limits;
-  if (!read_limits(deployment, limits)) return;  // told when the listener is opened
+void bound_bodies(const Services& services, const edge::Limits& limits) {
   const auto bodies = services.shared->of<BodyMemory>();
   const char* folder = std::getenv("TMPDIR");
   bodies->limit(limits.bodies.bytes, limits.bodies_on_disk.bytes, folder && *folder ? folder : "/tmp");
   if (services.metrics) bodies->measure(*services.metrics);
 }
 
-Result<std::unique_ptr<edge::Server>> listen(edge::Service& service, const std::vector<std::string>& addresses,
-                                             const server::Deployment& deployment, unsigned threads,
-                                             edge::Limits limits = {}) {
+Result<std::unique_ptr<edge::Server>> listen(const Opening& from, bool overlap) {
   std::vector<edge::Listen> all;
-  auto proxies = edge::read_proxies(deployment.trusted_proxies);
-  if (!proxies) return std::unexpected(std::move(proxies).error());
-  for (const auto& address : addresses)
+  for (const auto& address : from.addresses)
     all.push_back({.address = address,
                    .certificate = {},
                    .key = {},
-                   .tls = deployment.tls,
-                   .proxies = *proxies,
-                   .overlap = deployment.overlap});
-  if (auto read = read_limits(deployment, limits); !read) return std::unexpected(std::move(read).error());
-  return edge::start(service, all, limits, threads);
+                   .tls = from.tls,
+                   .proxies = from.proxies,
+                   .overlap = overlap});
+  return edge::start(from.service, all, from.limits, from.threads);
 }
+
+/// A life of the process, from the first file that is read to the last line of log.
+class Serving {
+ public:
+  Serving(server::Keeper& keeper, std::unique_ptr<server::Instance> instance)
+      : keeper_(keeper), instance_(std::move(instance)), deployment_(instance_->deployment()) {
+    keeper_.log(instance_->services().log);
+  }
+  /// The keeper's actions refer to this.
+  ~Serving() {
+    instance_->health().forget_loops();
+    keeper_.on_interrupt({});
+    keeper_.on_hurry({});
+    keeper_.on_hangup({});
+    keeper_.on_reopen({});
+    keeper_.log(nullptr);
+  }
+
+  int run() {
+    if (auto read = read_limits(); !read) return complain(one(read.error(), "configuration"));
+    bound_bodies(instance_->services(), limits_);
+    prepare_signals();
+    std::optional<int> failed;
+    {
+      Patience patience{limits_.start_patience.nanoseconds, hooks()};
+      failed = start(patience);
+      // A start that is broken off is a process that ends because it was told to.
+      if (failed && keeper_.terminating()) failed = 0;
+      if (failed && *failed != 0) return patience.spent() ? server::kTemporaryFailure : *failed;
+    }
+    if (failed) return *failed;
+    if (auto begun = instance_->start(); !begun) return complain(one(begun.error()));
+    if (const int status = open(); status >= 0) return status;
+    announce();
+    keeper_.wait();
+    end();
+    return 0;
+  }
+
+ private:
+  telemetry::Log& log() const { return *instance_->services().log; }
+
+  Result<> read_limits() {
+    if (deployment_.limits) {
+      limits_.connections_chosen = deployment_.limits->find("connections") != nullptr;
+      if (auto read = config::read(*deployment_.limits, edge::kLimitFields, &limits_); !read) return read;
+    }
+    auto proxies = edge::read_proxies(deployment_.trusted_proxies);
+    if (!proxies) return std::unexpected(std::move(proxies).error());
+    proxies_ = std::move(*proxies);
+    return {};
+  }
+
+  Patience::Hooks hooks() {
+    return {.rest = [this](Nanoseconds span) { return keeper_.rest(span); },
+            .told =
+                [this](const Error& error, Nanoseconds left) {
+                  log().write(telemetry::Level::warning, "start-delayed", [&](telemetry::Line& line) {
+                    line.add("reason", database::reason_of(error)).add("seconds_left", left / kSecond);
+                  });
+                }};
+  }
+
+  void prepare_signals() {
+    instance_->on_phase([this](std::string_view what, std::string_view detail) { keeper_.phase(what, detail); });
+    keeper_.on_interrupt([this] { instance_->interrupt(); });
+    keeper_.on_reopen([this] {
+      std::string why;
+      if (log().reopen(why))
+        log().write(telemetry::Level::info, "log-reopened");
+      else
+        log().write(telemetry::Level::warning, "log-not-reopened",
+                    [&](telemetry::Line& line) { line.add("reason", why); });
+    });
+    keeper_.on_hangup([this] {
+      log().write(telemetry::Level::warning, "reload-ignored",
+                  [](telemetry::Line& line) { line.add("reason", "the server is still starting"); });
+    });
+  }
+
+  /// Everything else of a reload is for a later version, and says so.
+  void reload() {
+    const auto done = open_->reload_certificates();
+    log().write(done ? telemetry::Level::info : telemetry::Level::warning, "reload", [&](telemetry::Line& line) {
+      line.add("certificates", done ? std::string_view("reloaded") : std::string_view("kept"));
+      if (!done) line.add("reason", done.error().detail);
+      line.add("effect", "certificates only: contract and configuration are read at the start of a process");
+    });
+  }
+
+  /// Up to the point where requests can be answered. A status when the start has failed.
+  std::optional<int> start(Patience& patience) {
+    if (deployment_.management != "off") {
+      edge::Limits limits;
+      limits.drain = config::seconds(1);  // a scrape, at most
+      limits.connections = 256;           // few ask there; no part of what `limits` allows the public
+      const Opening opening{
+          .service = instance_->management(), .addresses = {deployment_.management}, .limits = limits};
+      auto made = patience.retry([&] { return listen(opening, deployment_.overlap); });
+      if (!made)
+        return complain({{.code = "listen",
+                          .what = made.error().detail,
+                          .remedy = "Choose another with `--management ADDRESS:PORT`, or `--management off`."}});
+      management_ = std::move(*made);
+    }
+    if (auto complaints = instance_->prepare(); !complaints.empty())
+      return keeper_.terminating() ? 0 : complain(complaints);
+    return std::nullopt;
+  }
+
+  /// The public listener is last: a start that is refused has answered nobody, and while this process starts, another
+  /// that listens on the same address answers all requests. -1: it is open.
+  int open() {
+    const Opening opening{.service = instance_->site(),
+                          .addresses = deployment_.listen,
+                          .tls = deployment_.tls,
+                          .proxies = proxies_,
+                          .limits = limits_,
+                          .threads = static_cast<unsigned>(deployment_.threads)};
+    keeper_.phase("opening the listeners");
+    Patience patience{limits_.start_patience.nanoseconds, hooks()};
+    auto made = patience.retry([&] { return listen(opening, deployment_.overlap); });
+    if (!made) {
+      if (keeper_.terminating()) return 0;
+      return complain(
+          {{.code = "listen", .what = made.error().detail, .remedy = std::string(made.error().problem->remedy)}},
+          patience.spent() ? server::kTemporaryFailure : 2);
+    }
+    open_ = std::move(*made);
+    instance_->serving();
+    auto loops = open_->loops();
+    if (management_) std::ranges::copy(management_->loops(), std::back_inserter(loops));
+    instance_->health().watch(std::move(loops));
+    keeper_.on_interrupt({});
+    keeper_.on_hangup([this] { reload(); });
+    keeper_.on_hurry([this] { hurry(); });
+    keeper_.waits(limits_.shutdown_delay.nanoseconds + limits_.drain.nanoseconds);
+    keeper_.phase({});
+    return -1;
+  }
+
+  /// The second SIGTERM: what is under way ends now.
+  void hurry() {
+    open_->cut();
+    instance_->drain(0);
+  }
+
+  void announce() const {
+    for (const auto& remark : instance_->remarks()) say(remark);
+    for (const auto& address : open_->addresses())
+      say("plimsoll: " + instance_->contract().title + " " + instance_->contract().version + " at " + address);
+    if (management_)
+      for (const auto& address : management_->addresses()) say("plimsoll: management at " + address);
+  }
+
+  void end() {
+    using telemetry::Level, telemetry::Line;
+    const auto begun = system_clock().steady();
+    instance_->health().draining();
+    log().write(Level::info, "draining", [&](Line& line) {
+      line.add("shutdown_delay_s", limits_.shutdown_delay.nanoseconds / kSecond)
+          .add("drain_s", limits_.drain.nanoseconds / kSecond);
+    });
+    keeper_.phase("waiting for shutdown-delay");
+    keeper_.delay(limits_.shutdown_delay.nanoseconds);
+    keeper_.phase("finishing requests");
+    instance_->health().forget_loops();
+    open_->drain();
+    instance_->drain(limits_.drain.nanoseconds);
+    if (keeper_.hurried()) hurry();
+    open_->wait();
+    keeper_.on_hurry([this] { instance_->drain(0); });
+    if (keeper_.hurried()) instance_->drain(0);
+    keeper_.phase("returning jobs");
+    instance_->stop();
+    log().write(Level::info, "drained", [&](Line& line) {
+      line.add("duration_ms", (system_clock().steady() - begun) / kMillisecond).add("hurried", keeper_.hurried());
+    });
+    keeper_.phase("closing");
+    if (management_) {
+      management_->drain();
+      management_->wait();
+    }
+  }
+
+  server::Keeper& keeper_;
+  std::unique_ptr<server::Instance> instance_;
+  const server::Deployment& deployment_;
+  edge::Limits limits_;
+  edge::Proxies proxies_;
+  std::unique_ptr<edge::Server> management_, open_;
+};
 
 }  // namespace
 
 int Application::serve(server::Settings settings) {
-  Signals signals;  // before any thread is made: they inherit the mask
-  auto made = instance(std::move(settings));
-  if (!made) return complain(made.error());
-  auto& running = **made;
-  const auto& deployment = running.deployment();
-
-  // Before the first request can arrive: a start that is refused has answered nobody.
-  if (auto begun = running.start(); !begun)
-    return complain({{.code = std::string(begun.error().problem->code),
-                      .what = begun.error().detail,
-                      .remedy = std::string(begun.error().problem->remedy)}});
-  bound_bodies(running.services(), deployment);
-  auto open = listen(running.site(), deployment.listen, deployment, static_cast<unsigned>(deployment.threads));
-  if (!open)
-    return complain(
-        {{.code = "listen", .what = open.error().detail, .remedy = std::string(open.error().problem->remedy)}});
-  std::unique_ptr<edge::Server> management;
-  if (deployment.management != "off") {
-    // Few ask there; its connections are no part of what `limits` allows the public.
-    constexpr std::int64_t kManagementConnections = 256;
-    auto second = listen(running.management(), {deployment.management}, server::Deployment{}, 1,
-                         {.connections = kManagementConnections});
-    if (!second)
-      return complain({{.code = "listen",
-                        .what = second.error().detail,
-                        .remedy = "Choose another with `--management ADDRESS:PORT`, or `--management off`."}});
-    management = std::move(*second);
-  }
-  for (const auto& remark : running.remarks()) say(remark);
-  for (const auto& address : (*open)->addresses())
-    say("plimsoll: " + running.contract().title + " " + running.contract().version + " at " + address);
-  if (management)
-    for (const auto& address : management->addresses()) say("plimsoll: management at " + address);
-
-  signals.wait();
-  running.draining();
-  if (auto* log = running.services().log) log->write(telemetry::Level::info, "draining");
-  (*open)->drain();
-  (*open)->wait();
-  running.stop();
-  if (management) {
-    management->drain();
-    management->wait();
-  }
-  return 0;
+  server::Keeper keeper;  // before any other thread is made: they inherit the mask
+  auto read = server::Instance::read(completed(std::move(settings)), std::exchange(handlers_, {}),
+                                     std::exchange(runners_, {}), problems_);
+  if (!read) return complain(read.error());
+  return Serving{keeper, std::move(*read)}.run();
 }
 
 int Application::run(int argc, char** argv) {

@@ -3,6 +3,7 @@
 #include "plimsoll/base/arena_text.hpp"
 #include "plimsoll/base/digest.hpp"
 #include "plimsoll/base/encoding.hpp"
+#include "plimsoll/database/database.hpp"
 #include "plimsoll/exchange/problem_document.hpp"
 #include "plimsoll/http/conditional.hpp"
 #include "plimsoll/http/field_block.hpp"
@@ -80,8 +81,8 @@ void complain(contract::Complaints& complaints, const contract::Contract& contra
                         .file = operation.file.empty() ? contract.file : operation.file,
                         .at = operation.raw ? operation.raw->position() : json::Position{},
                         .pointer = operation.pointer,
-                        .what = error.detail,
-                        .remedy = std::string(error.problem->remedy)});
+                        .what = database::reason_of(error),
+                        .remedy = database::remedy_of(error)});
 }
 
 }  // namespace

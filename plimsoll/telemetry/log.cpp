@@ -3,12 +3,16 @@
 #include "plimsoll/base/copy.hpp"
 #include "plimsoll/base/digits.hpp"
 
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <charconv>
 #include <condition_variable>
+#include <cstring>
 #include <ctime>
 #include <mutex>
 #include <optional>
@@ -25,6 +29,7 @@ constexpr std::size_t kBuffer =
 constexpr std::size_t kWakeAt = 64 << 10;  // filled this far the writer is woken; else it looks every kPause,
                                            // and sleeps while there is nothing to write
 constexpr auto kPause = std::chrono::milliseconds{50};
+constexpr auto kFlush = std::chrono::seconds{1};  // for what is left, at the end and when asked
 
 /// Lines of one thread, and those its writer takes away.
 struct Block {
@@ -132,13 +137,24 @@ struct Log::State {
   std::optional<Steady::time_point> level_ends;  // of a level that was set for a while
   Level level_after{};
   std::atomic<bool> hurry{false};
+  bool ended = false;  // the writer has
+  std::string path;    // of the file that is written to; empty: it is none
   std::thread writer;
 
   State(int descriptor, Level level, Format format, const Clock& clock)
-      : descriptor(descriptor), level(level), format(format), clock(clock) {
+      : descriptor(descriptor), level(level), format(format), clock(clock), path(path_of(descriptor)) {
     static std::atomic<std::uint64_t> next{1};
     id = next++;
-    writer = std::thread([this] { run(); });
+  }
+
+  static std::string path_of(int descriptor) {
+    struct stat is{};
+    if (::fstat(descriptor, &is) != 0 || !S_ISREG(is.st_mode)) return {};
+    char path[PATH_MAX];
+    const auto link = "/proc/self/fd/" + std::to_string(descriptor);
+    const auto size = ::readlink(link.c_str(), path, sizeof path);
+    return size > 0 && static_cast<std::size_t>(size) < sizeof path ? std::string(path, static_cast<std::size_t>(size))
+                                                                    : std::string{};
   }
 
   Buffer& mine() {
@@ -231,19 +247,47 @@ struct Log::State {
       written.notify_all();
       if (!any && !last) rest(lock);
     }
+    ended = true;
+    written.notify_all();
   }
 };
 
 Log::Log(int descriptor, Level level, Format format, const Clock& clock)
-    : state_(std::make_unique<State>(descriptor, level, format, clock)) {}
+    : state_(std::make_shared<State>(descriptor, level, format, clock)) {
+  state_->writer = std::thread([state = state_] { state->run(); });
+}
 
 Log::~Log() {
+  bool ended = false;
   {
-    std::lock_guard lock(state_->mutex);
+    std::unique_lock lock(state_->mutex);
     state_->closing = true;
+    state_->wake.notify_all();
+    ended = state_->written.wait_for(lock, kFlush, [this] { return state_->ended; });
   }
-  state_->wake.notify_all();
-  state_->writer.join();
+  // A writer that nobody reads from stays in its call for as long as the process lives, with what it uses.
+  if (ended)
+    state_->writer.join();
+  else
+    state_->writer.detach();
+}
+
+bool Log::reopen(std::string& why) {
+  const auto& path = state_->path;
+  if (path.empty()) {
+    why = "the log is not written to a file";
+    return false;
+  }
+  const int fresh = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+  if (fresh < 0) {
+    why = path + ": " + std::strerror(errno);
+    return false;
+  }
+  flush();
+  const bool done = ::dup2(fresh, state_->descriptor) >= 0;
+  if (!done) why = path + ": " + std::strerror(errno);
+  ::close(fresh);
+  return done;
 }
 
 bool Log::enabled(Level level) const noexcept { return level >= state_->level.load(std::memory_order_relaxed); }
@@ -318,7 +362,7 @@ void Log::flush() {
   std::unique_lock lock(state_->mutex);
   const auto mine = ++state_->asked;
   state_->wake.notify_all();
-  state_->written.wait_for(lock, std::chrono::seconds{5}, [&] { return state_->done >= mine; });
+  state_->written.wait_for(lock, kFlush, [&] { return state_->done >= mine; });
 }
 
 }  // namespace plimsoll::telemetry

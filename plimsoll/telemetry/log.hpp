@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <string_view>
 
 namespace plimsoll::telemetry {
@@ -102,7 +103,7 @@ class Log {
   enum class Format : std::uint8_t { json, text };  ///< text: for a terminal
   /// Writes to `descriptor` (2: standard error, 1: standard output).
   Log(int descriptor, Level level, Format format, const Clock& clock = system_clock());
-  ~Log();  ///< writes what is left
+  ~Log();  ///< writes what is left, for at most a second: a reader that takes nothing does not hold up the end
   bool enabled(Level level) const noexcept;
   void level(Level level) noexcept;
   Level level() const noexcept;
@@ -126,14 +127,18 @@ class Log {
   void write(Level level, std::string_view event) {
     write(level, event, [](Line&) {});
   }
+  /// Waits until what was said before is written, for at most a second.
   void flush();
+  /// Where the descriptor is a file: opens its path again, in place of the file that is open (which somebody has moved
+  /// away). False: it is no file, or cannot be opened, and nothing has changed; `why` says which.
+  bool reopen(std::string& why);
 
  private:
   Nanoseconds now() const noexcept;
   Line begin(Nanoseconds wall, Level level, std::string_view event);
   void end(Line& line);
   struct State;
-  std::unique_ptr<State> state_;
+  std::shared_ptr<State> state_;  ///< the writer keeps it when it has to be left behind
 };
 
 }  // namespace plimsoll::telemetry

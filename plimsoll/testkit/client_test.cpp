@@ -154,7 +154,7 @@ TEST_F(ServerTest, EveryProblemHasAPage) {
   EXPECT_EQ(client->get("/problems/not-found").status, 200);
   const auto page = client->get("/openapi.json");
   EXPECT_EQ(client->get("/openapi.json", {{"if-none-match", std::string(page.header("etag"))}}).status, 304);
-  EXPECT_EQ(client->get("/healthz").body, R"({"database":"ok","status":"ok"})");
+  EXPECT_EQ(client->get("/healthz").body, R"({"status":"ok"})") << "one word for callers";
 }
 
 TEST_F(ServerTest, AHandlerWithoutAnOperationRefusesToStart) {

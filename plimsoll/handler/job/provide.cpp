@@ -180,6 +180,7 @@ class Jobs final : public Background {
     workers.start();
     return {};
   }
+  void drain(Nanoseconds grace) noexcept override { workers.stop(grace); }
   /// Every series stays once it was seen, so that a backlog that is gone reads 0.
   Task<> sample(Loop& loop) override {
     if (!metrics_) co_return;
@@ -245,9 +246,10 @@ void provide(const contract::Contract& contract, Services& services, contract::C
     co_return made;
   });
   if (!ready) {
-    complaints.push_back({.code = "database",
-                          .what = "the tables of jobs cannot be made: " + ready.error().detail,
-                          .remedy = "Give this process leave to make tables."});
+    const auto& error = ready.error();
+    complaints.push_back({.code = std::string(error.problem->code),
+                          .what = "the tables of jobs cannot be made: " + database::reason_of(error),
+                          .remedy = database::remedy_of(error)});
     return;
   }
   services.queue = &jobs->queue;

@@ -80,8 +80,7 @@ void prepare(const contract::Contract& contract, const Services& services, contr
   if (!disagreements) {
     const auto& failed = disagreements.error();
     complain(complaints, contract, error, "tables-not-prepared", nullptr,
-             "the tables could not be prepared: " + failed.detail + (failed.more_ ? " " + failed.more_->cause : ""),
-             "Check the database and its rights.");
+             "the tables could not be prepared: " + database::reason_of(failed), database::remedy_of(failed));
     return;
   }
   for (auto& one : *disagreements)

@@ -1,0 +1,150 @@
+#include "plimsoll/server/keeper.hpp"
+
+#include "plimsoll/telemetry/log.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+
+namespace plimsoll::server {
+namespace {
+
+constexpr int kTaken[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
+/// By default they would end the process. SIGXFSZ: a file that may not grow is an error of that file.
+constexpr int kIgnored[] = {SIGPIPE, SIGXFSZ, SIGUSR2, SIGALRM,   SIGVTALRM, SIGPROF,
+                            SIGXCPU, SIGIO,   SIGPWR,  SIGSTKFLT, SIGQUIT};
+constexpr Nanoseconds kLook = kSecond / 4;  ///< while something has a deadline or is reported
+constexpr Nanoseconds kSlow = 5 * kSecond;  ///< a phase of the start is reported this often
+constexpr Nanoseconds kFlush = kSecond;     ///< for the log, within the margin of a forced end
+
+Nanoseconds now() { return system_clock().steady(); }
+
+void ignore(int signal) {
+  struct sigaction is{};
+  // Whoever has set a handler (a profiler) keeps it.
+  if (::sigaction(signal, nullptr, &is) == 0 && is.sa_handler == SIG_DFL) std::signal(signal, SIG_IGN);
+}
+
+}  // namespace
+
+Keeper::Keeper() {
+  sigemptyset(&set_);
+  for (const int each : kTaken) sigaddset(&set_, each);
+  pthread_sigmask(SIG_BLOCK, &set_, &before_);
+  for (const int each : kIgnored) ignore(each);
+  for (int each = SIGRTMIN; each <= SIGRTMAX; ++each) ignore(each);
+  thread_ = std::thread([this] { run(); });
+}
+
+Keeper::~Keeper() {
+  ended_.store(true, std::memory_order_release);
+  pthread_kill(thread_.native_handle(), SIGUSR1);
+  thread_.join();
+  pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+}
+
+void Keeper::log(telemetry::Log* log) {
+  const std::scoped_lock lock(mutex_);
+  log_ = log;
+}
+
+void Keeper::phase(std::string_view what, std::string_view detail) {
+  const std::scoped_lock lock(mutex_);
+  phase_ = what;
+  detail_ = detail;
+  phase_since_ = now();
+  reported_ = phase_since_;
+}
+
+void Keeper::wait() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return terminating(); });
+}
+
+bool Keeper::rest(Nanoseconds span) {
+  std::unique_lock lock(mutex_);
+  return !changed_.wait_for(lock, std::chrono::nanoseconds(span), [this] { return terminating(); });
+}
+
+void Keeper::delay(Nanoseconds span) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, std::chrono::nanoseconds(span), [this] { return hurried(); });
+}
+
+void Keeper::run() {
+  while (!ended_.load(std::memory_order_acquire)) {
+    bool watched = terminating();
+    if (!watched) {
+      const std::scoped_lock lock(mutex_);
+      watched = !phase_.empty();
+    }
+    siginfo_t info{};
+    const timespec look{.tv_sec = 0, .tv_nsec = kLook};
+    const int signal = watched ? ::sigtimedwait(&set_, &info, &look) : ::sigwaitinfo(&set_, &info);
+    if (ended_.load(std::memory_order_acquire)) return;
+    if (signal > 0) taken(signal);
+    if (watched || terminating()) tick(now());
+  }
+}
+
+void Keeper::taken(int signal) {
+  const auto call = [this](std::function<void()>& action) {
+    const std::scoped_lock lock(actions_);
+    if (action) action();
+  };
+  switch (signal) {
+    case SIGHUP: return call(hangup_);
+    case SIGUSR1: return call(reopen_);
+    default: break;
+  }
+  if (!terminating()) {
+    deadline_ = now() + waits_.load(std::memory_order_relaxed) + kMargin;
+    {
+      const std::scoped_lock lock(mutex_);
+      terminating_.store(true, std::memory_order_release);
+    }
+    changed_.notify_all();
+    return;
+  }
+  if (hurried()) return;
+  deadline_ = std::min(deadline_, now() + kMargin);
+  {
+    const std::scoped_lock lock(mutex_);
+    hurried_.store(true, std::memory_order_release);
+  }
+  changed_.notify_all();
+  call(hurry_);
+}
+
+void Keeper::tick(Nanoseconds now) {
+  if (terminating()) {
+    if (now >= deadline_ - kFlush) force_end();
+    // What holds the actions may hang itself; the deadline stands nevertheless.
+    if (std::unique_lock lock(actions_, std::try_to_lock); lock && interrupt_) interrupt_();
+    return;
+  }
+  const std::scoped_lock lock(mutex_);
+  if (phase_.empty() || now - reported_ < kSlow) return;
+  reported_ = now;
+  if (log_)
+    log_->write(telemetry::Level::info, "starting", [&](telemetry::Line& line) {
+      line.add("phase", phase_).add("seconds", (now - phase_since_) / kSecond);
+      if (!detail_.empty()) line.add("detail", detail_);
+    });
+}
+
+/// Something does not end. What is acknowledged is durable already, so nothing is lost that was promised.
+void Keeper::force_end() {
+  if (std::unique_lock lock(mutex_, std::try_to_lock); lock && log_) {
+    log_->write(telemetry::Level::warning, "shutdown-forced", [&](telemetry::Line& line) {
+      line.add("phase", phase_.empty() ? std::string_view("serving") : phase_);
+      if (!detail_.empty()) line.add("detail", detail_);
+    });
+    log_->flush();
+  }
+  ::_exit(0);
+}
+
+}  // namespace plimsoll::server

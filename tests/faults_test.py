@@ -1,0 +1,588 @@
+"""Faults of what a server depends on: its database and disk, the reader of its log, signals, addresses in use. A table of cases: for each
+fault what the exit status, readiness with its reason, and the log say, that reads go on, that nothing acknowledged is lost, and that the
+server recovers by itself. The disk fails as tests/programs/faults.c says, preloaded into the server; no case waits for a bare time."""
+import contextlib
+import errno
+import http.client
+import itertools
+import mmap
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import socket
+import sqlite3
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+import harness
+import jobs_test
+
+TORTURE = bool(os.environ.get("PLIMSOLL_TORTURE"))
+CONTRACT = """
+openapi: 3.1.0
+info: {title: Notes, version: 1.0.0}
+x-plimsoll:
+  authorization: any-caller
+  rate-limit: off
+  tables: {notes: {schema: '#/components/schemas/Note', key: id}}
+paths:
+  /notes:
+    get: {operationId: listNotes, security: [], x-plimsoll: {table: notes}, responses: {'200': {description: ok}}}
+    post:
+      operationId: createNote
+      security: []
+      x-plimsoll: {table: notes}
+      requestBody: {required: true, content: {application/json: {schema: {$ref: '#/components/schemas/Note'}}}}
+      responses: {'201': {description: ok}}
+components:
+  schemas:
+    Note:
+      type: object
+      required: [title]
+      properties:
+        id: {type: string, format: uuid, readOnly: true}
+        title: {type: string, minLength: 1, maxLength: 200}
+"""
+CONFIG = "database: {url: 'sqlite:notes.db', busy: 50ms}\nlimits: {drain: 2s%s}\n"
+
+
+def shim(folder=[]):
+    """The library to preload, built once."""
+    if not folder:
+        compiler = shutil.which("clang-19") or shutil.which("cc")
+        if not compiler:
+            raise unittest.SkipTest("no C compiler")
+        kept = tempfile.TemporaryDirectory()
+        library = pathlib.Path(kept.name) / "faults.so"
+        subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, harness.ROOT / "tests/programs/faults.c", "-ldl"], check=True)
+        folder += [kept, library]
+    return folder[1]
+
+
+class Faults:
+    """What goes wrong now: `faults.WRITE_ERROR = errno.ENOSPC`. The server sees it at once."""
+    NAMES = ("SYNC_ERROR", "WRITE_ERROR", "OPEN_ERROR", "HANG", "SLOW", "CLOCK", "HANGING")
+
+    def __init__(self, path):
+        path.write_bytes(b"\0" * 8 * len(self.NAMES))
+        with open(path, "r+b") as file:
+            object.__setattr__(self, "memory", mmap.mmap(file.fileno(), 0))
+
+    def __setattr__(self, name, value):
+        struct.pack_into("q", self.memory, 8 * self.NAMES.index(name), value)
+
+    def __getattr__(self, name):
+        return struct.unpack_from("q", self.memory, 8 * self.NAMES.index(name))[0]
+
+    def none(self):
+        for name in self.NAMES[:-1]:
+            setattr(self, name, 0)
+
+
+class FaultTest(harness.ServerTest):
+    def prepare(self, contract=CONTRACT, limits="", config=None, arguments=()):
+        """A server under the shim that is not started yet, its folder and its faults."""
+        folder = self.directory()
+        faults = Faults(folder / "faults")
+        server = self.server(contract, config or CONFIG % limits, directory=folder, arguments=arguments,
+                             environment={"LD_PRELOAD": shim(), "FAULTS": folder / "faults"})
+        return server, folder, faults
+
+    def readiness(self, server):
+        try:
+            answer = harness.fetch(server.management, target="/readyz", patience=5)
+        except OSError:
+            return 0, {}
+        return answer.status, answer.json()
+
+    def event(self, server, event, /, **members):
+        def there():
+            return [line for line in server.logged() if line.get("event") == event and all(line.get(key) == value for key, value in members.items())]
+        return harness.until(there, lambda: f"the event {event} {members} in {server.describe()}")[0]
+
+    def titles(self, server):
+        return {note["title"] for note in server.get("/notes", limit=100).json()["data"]}
+
+
+class Database(FaultTest):
+    """Each row: how it begins, how it ends, what readiness tells operators; `hangs`: a write waits instead of failing."""
+
+    def case(self, begin, end, reason, hangs=False, reads=True):
+        server, folder, faults = self.prepare()
+        server.start()
+        kept = {f"kept {n}" for n in range(3)}
+        for title in kept:
+            self.assertEqual(server.post("/notes", {"title": title}).status, 201)
+        self.assertEqual(server.get("/readyz").json(), {"status": "ok"})
+        begin(folder, faults)
+        try:
+            self.not_ready(server, reason)
+            self.assertEqual(server.get("/livez").status, 200, "a server whose database fails is alive")
+            if reads:
+                self.assertEqual(self.titles(server), kept)
+            if not hangs:
+                refused = server.post("/notes", {"title": "refused"})
+                self.assertEqual((refused.status, refused.code), (503, "database-unavailable"), refused)
+                self.assertGreaterEqual(int(refused.headers["retry-after"]), 1)
+                self.assertNotIn(str(folder), refused.text)
+                self.assertNotIn("/tmp", refused.text)
+        finally:
+            end(folder, faults)
+        harness.until(lambda: self.readiness(server)[0] == 200, lambda: f"ready again: {server.describe()}")
+        self.event(server, "database-writable")
+        self.assertEqual(server.post("/notes", {"title": "after"}).status, 201)
+        self.assertEqual(self.titles(server) - {"refused"}, kept | {"after"}, "nothing acknowledged is lost")
+        self.assertEqual(server.stop(), 0)
+        server.restart()
+        self.assertEqual(self.titles(server) - {"refused"}, kept | {"after"})
+
+    def not_ready(self, server, reason):
+        def found():
+            status, said = self.readiness(server)
+            return status == 503 and re.search(reason, said.get("database", "")) and said
+        harness.until(found, lambda: f"readiness tells {reason!r}: {self.readiness(server)} {server.describe()}")
+        public = server.get("/readyz")
+        self.assertEqual((public.status, public.json()), (503, {"status": "unavailable"}), "one word for callers")
+        self.assertRegex(self.event(server, "database-not-writable")["reason"], reason)
+
+    def test_a_full_disk(self):
+        self.case(lambda folder, faults: setattr(faults, "WRITE_ERROR", errno.ENOSPC), lambda folder, faults: faults.none(), "full")
+
+    def test_a_disk_that_fails_to_sync(self):
+        self.case(lambda folder, faults: setattr(faults, "SYNC_ERROR", errno.EIO), lambda folder, faults: faults.none(), "I/O error")
+
+    def test_a_disk_that_hangs(self):
+        self.case(lambda folder, faults: setattr(faults, "HANG", 1), lambda folder, faults: faults.none(), r"has not ended for \d+ s", hangs=True)
+
+    def test_a_file_that_is_gone_and_comes_back(self):
+        self.case(lambda folder, faults: os.rename(folder / "notes.db", folder / "away"), lambda folder, faults: os.rename(folder / "away", folder / "notes.db"),
+                  "moved or deleted", reads=False)
+
+    def test_a_file_that_is_replaced(self):
+        def replace(folder, faults):
+            os.rename(folder / "notes.db", folder / "away")
+            (folder / "notes.db").write_bytes(b"")
+        self.case(replace, lambda folder, faults: os.rename(folder / "away", folder / "notes.db"), "moved or deleted", reads=False)
+
+    def test_another_process_that_holds_the_lock(self):
+        held = []
+
+        def lock(folder, faults):
+            held.append(sqlite3.connect(folder / "notes.db", isolation_level=None))
+            harness.until(lambda: self.locks(held[0]), "the lock")
+
+        self.case(lock, lambda folder, faults: held[0].close(), "locked")
+
+    def locks(self, connection):
+        with contextlib.suppress(sqlite3.OperationalError):
+            connection.execute("BEGIN IMMEDIATE")
+            return True
+
+    def test_a_slow_disk_is_slow_and_ready(self):
+        server, folder, faults = self.prepare()
+        server.start()
+        faults.SLOW = 300
+        for n in range(5):
+            self.assertEqual(server.post("/notes", {"title": f"slow {n}"}).status, 201)
+            self.assertEqual(self.readiness(server)[0], 200)
+        self.assertEqual(len(self.titles(server)), 5)
+
+
+class Writers:
+    """Threads that write without end and remember what was acknowledged."""
+
+    def __init__(self, server, count=2):
+        self.server, self.acknowledged, self.over = server, set(), threading.Event()
+        self.threads = [threading.Thread(target=self.run, args=(n,), daemon=True) for n in range(count)]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self, which):
+        for n in itertools.count():
+            if self.over.is_set():
+                return
+            title = f"{which}-{n}"
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                answer = self.server.request("POST", "/notes", {"title": title}, patience=5)
+                if answer.status == 201:
+                    self.acknowledged.add(title)
+                    continue
+            time.sleep(0.01)  # a refusal is not asked for as fast as possible
+
+    def progress(self, why, more=5):
+        before = len(self.acknowledged)
+        harness.until(lambda: len(self.acknowledged) >= before + more, why)
+
+    def stop(self):
+        self.over.set()
+        for thread in self.threads:
+            thread.join(harness.PATIENCE)
+
+
+class Together(FaultTest):
+    """Faults of all kinds in random order while clients write: after each the server goes on by itself, and holds what it acknowledged."""
+    ROUNDS = 100 if TORTURE else 6
+
+    def test_random_faults_under_load_lose_nothing_that_was_acknowledged(self):
+        self.chosen = random.Random(harness.seed())
+        server, folder, faults = self.prepare()
+        server.start()
+        writers = Writers(server)
+        self.addCleanup(writers.stop)
+        writers.progress("writes before any fault")
+        kinds = [kind for kind in dir(self) if kind.startswith("fault_")]
+        done = []
+        for number in range(self.ROUNDS):
+            kind = kinds[number % len(kinds)] if number < len(kinds) else self.chosen.choice(kinds)
+            done.append(kind)
+            getattr(self, kind)(server, folder, faults)
+            harness.until(lambda: self.readiness(server)[0] == 200, lambda: f"ready after {done}: {server.describe()}")
+            writers.progress(lambda: f"writes after {done}: {server.describe()}")
+            acknowledged = set(writers.acknowledged)
+            self.assertEqual(acknowledged - self.stored(folder), set(), done)
+        writers.stop()
+        server.kill()
+        self.assertEqual(writers.acknowledged - self.stored(folder), set(), done)
+        self.assertEqual(self.plimsoll("database", "verify", "--database", "sqlite:notes.db", directory=folder).returncode, 0)
+
+    def stored(self, folder):
+        with contextlib.closing(sqlite3.connect(folder / "notes.db", timeout=10)) as connection:
+            return {title for (title,) in connection.execute("SELECT title FROM notes")}
+
+    def refused(self, server):
+        harness.until(lambda: self.readiness(server)[0] == 503, lambda: f"not ready: {server.describe()}")
+
+    def fault_full(self, server, folder, faults):
+        faults.WRITE_ERROR = errno.ENOSPC
+        self.refused(server)
+        faults.none()
+
+    def fault_sync(self, server, folder, faults):
+        faults.SYNC_ERROR = errno.EIO
+        self.refused(server)
+        faults.none()
+
+    def fault_hang(self, server, folder, faults):
+        faults.HANG = 1
+        self.refused(server)
+        faults.none()
+
+    def fault_clock(self, server, folder, faults):
+        faults.CLOCK = self.chosen.choice((-86400, 3600, 86400))
+
+    def fault_stopped(self, server, folder, faults):
+        server.signal(signal.SIGSTOP)
+        harness.until(lambda: (pathlib.Path("/proc") / str(server.pid) / "stat").read_text().split(")")[1].split()[0] == "T", "the process has stopped")
+        server.signal(signal.SIGCONT)
+
+    def fault_killed(self, server, folder, faults):
+        server.kill()
+        server.restart()
+
+
+class Starting(FaultTest):
+    """Exit 2: somebody has to correct something. 75: the same start may succeed later, and a manager of services repeats it."""
+
+    def ends(self, server, status, *words):
+        harness.Process.start(server)
+        self.assertEqual(server.wait(), status, server.describe())
+        for word in words:
+            self.assertRegex(server.output, word)
+        return server.output
+
+    def test_what_the_environment_refuses_ends_with_75_and_a_remedy(self):
+        for fault, field, words in ((errno.ENOSPC, "WRITE_ERROR", ("full", "Free space")), (errno.EROFS, "OPEN_ERROR", ("read-?only|unable to open", "writable")),
+                                    (errno.EIO, "SYNC_ERROR", ("I/O error", "kernel log"))):
+            with self.subTest(errno.errorcode[fault]):
+                server, folder, faults = self.prepare(limits=", start-patience: 0s")
+                setattr(faults, field, fault)
+                output = self.ends(server, 75, *words)
+                self.assertNotIn("leave to make tables", output)
+                faults.none()
+                server.restart()  # as a manager of services does
+                self.assertEqual(server.post("/notes", {"title": "after"}).status, 201)
+
+    def test_an_existing_database_on_a_full_disk_is_75_too(self):
+        server, folder, faults = self.prepare(limits=", start-patience: 0s")
+        server.start()
+        self.assertEqual(server.post("/notes", {"title": "kept"}).status, 201)
+        server.kill()
+        faults.WRITE_ERROR = errno.ENOSPC
+        self.ends(server, 75, "full|I/O error")
+        faults.none()
+        server.restart()
+        self.assertEqual(self.titles(server), {"kept"})
+
+    def test_a_lock_that_passes_delays_the_start(self):
+        server, folder, faults = self.prepare()
+        other = sqlite3.connect(folder / "notes.db", isolation_level=None)
+        other.execute("PRAGMA journal_mode=WAL")
+        other.execute("BEGIN IMMEDIATE")
+        harness.Process.start(server)
+        self.assertIn("locked", self.event(server, "start-delayed")["reason"])
+        status, said = self.readiness(server)
+        self.assertEqual((status, said["status"]), (503, "starting"))
+        self.assertEqual(harness.fetch(server.management, target="/livez").status, 200)
+        other.execute("ROLLBACK")
+        other.close()
+        harness.until(lambda: self.readiness(server)[0] == 200, lambda: f"the start: {server.describe()}")
+        self.assertEqual(server.post("/notes", {"title": "after"}).status, 201)
+
+    def test_an_address_in_use_that_becomes_free_delays_the_start(self):
+        server, folder, faults = self.prepare()
+        with socket.create_server(("127.0.0.1", server.port)):
+            harness.Process.start(server)
+            self.assertIn("in use", self.event(server, "start-delayed")["reason"])
+        harness.until(lambda: self.readiness(server)[0] == 200, lambda: f"the start: {server.describe()}")
+        self.assertEqual(server.post("/notes", {"title": "after"}).status, 201)
+
+    def test_a_start_that_waits_ends_with_0_when_it_is_told_to(self):
+        server, folder, faults = self.prepare(limits=", start-patience: 10m")
+        faults.WRITE_ERROR = errno.ENOSPC
+        harness.Process.start(server)
+        self.event(server, "start-delayed")
+        self.assertEqual(server.stop(), 0, server.describe())
+
+    def test_what_the_user_has_to_correct_ends_with_2_at_once(self):
+        garbage = {"notes.db": "not a database, and long enough to be looked at: " + "x" * 1000}
+        for name, more in (("contract", {"contract": "openapi: 3.1.0\n"}), ("option", {"config": "limits: {drane: 2s}\n"}),
+                           ("folder", {"config": "database: {url: 'sqlite:nowhere/notes.db'}\n"}), ("file", {"files": garbage, "config": CONFIG % ""})):
+            with self.subTest(name):
+                server = self.server(**{"contract": CONTRACT, "config": CONFIG % "", **more})
+                self.assertNotIn("start-delayed", self.ends(server, 2))
+
+    def test_commands_tell_the_two_apart_too(self):
+        folder = self.directory()
+        (folder / "migrations").mkdir()
+        (folder / "migrations" / "1_first.sql").write_text("CREATE TABLE t(a)")
+        (folder / "plimsoll.yaml").write_text("database: {url: 'sqlite:x.db', migrations: migrations, busy: 50ms}\n")
+        other = sqlite3.connect(folder / "x.db", isolation_level=None)
+        other.execute("PRAGMA journal_mode=WAL")
+        other.execute("BEGIN IMMEDIATE")
+        locked = self.plimsoll("migrate", "up", directory=folder)
+        self.assertEqual((locked.returncode, "locked" in locked.stderr), (75, True), locked)
+        other.close()
+        self.assertEqual(self.plimsoll("migrate", "up", directory=folder).returncode, 0)
+        (folder / "migrations" / "2_wrong.sql").write_text("CREATE TABEL u(a)")
+        self.assertEqual(self.plimsoll("migrate", "up", directory=folder).returncode, 2)
+
+
+class Preparing(FaultTest):
+    """Migrations and indexes at the start: not ready, told in the log, ended when asked to, gone on with after a kill."""
+    ENDLESS = "CREATE TABLE endless AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000000000000) SELECT sum(i) AS s FROM n;"
+
+    def begin(self):
+        server, folder, faults = self.prepare(config="database: {url: 'sqlite:notes.db', migrations: migrations}\n")
+        (folder / "migrations").mkdir()
+        (folder / "migrations" / "1_first.sql").write_text("CREATE TABLE first(a);")
+        (folder / "migrations" / "2_second.sql").write_text(self.ENDLESS)
+        harness.Process.start(server)
+        self.event(server, "migration", name="2_second")
+        return server, folder
+
+    def test_a_start_that_prepares_is_alive_and_not_ready_and_tells_the_phase(self):
+        server, folder = self.begin()
+        self.assertEqual((self.readiness(server)[0], self.readiness(server)[1]["status"]), (503, "starting"))
+        self.assertEqual(harness.fetch(server.management, target="/livez").status, 200)
+        self.assertEqual(self.event(server, "starting", phase="applying a migration")["detail"], "2_second")
+        self.assertEqual(server.stop(), 0)
+
+    def test_a_migration_is_broken_off_when_the_process_is_told_to_end_and_goes_on_after_a_kill(self):
+        server, folder = self.begin()
+        self.assertEqual(server.stop(), 0)  # it would take years
+        self.assertNotIn("shutdown-forced", server.output)
+        harness.Process.start(server)
+        harness.until(lambda: sum(line.get("event") == "migration" for line in server.logged()) == 3, lambda: server.describe())
+        server.kill()
+        (folder / "migrations" / "2_second.sql").write_text("CREATE TABLE second(a);")  # it was never applied
+        server.restart()
+        self.assertEqual([line["name"] for line in server.logged() if line.get("event") == "migration"], ["1_first", "2_second", "2_second", "2_second"])
+        self.assertEqual(server.post("/notes", {"title": "after"}).status, 201)
+
+
+class Jobs(FaultTest):
+    def test_a_step_of_the_clock_loses_no_job_that_runs(self):
+        service = jobs_test.Service()
+        self.addCleanup(service.close)
+        go_on = threading.Event()
+        self.addCleanup(go_on.set)
+        service.answer = lambda path, body: (go_on.wait(harness.PATIENCE), (200, {"Content-Type": "text/plain"}, b"done"))[1]
+        server, folder, faults = self.prepare(jobs_test.CONTRACT.replace("x-plimsoll: {job: call}", "security: []\n      x-plimsoll: {job: call}"),
+                                              config="database: {url: 'sqlite:notes.db'}\njobs:\n"
+                                              f"  call: {{run: {{http: 'http://127.0.0.1:{service.port}/call'}}, attempts: 3, lease: 1s, timeout: 5m}}\n"
+                                              "  effect: {run: {sql: 'SELECT 1'}}\n  report: {run: {sql: 'SELECT 1'}}\n")
+        server.start()
+        for n in range(3):
+            self.assertEqual(server.post("/calls", {}).status, 202)
+        harness.until(lambda: len(service.seen) == 3, lambda: f"three calls: {server.describe()}")
+        for steps, by in enumerate((3600, 7200, -3600, 86400, 0), 1):
+            faults.CLOCK = by
+            harness.until(lambda: sum(line.get("event") == "clock-stepped" for line in server.logged()) == steps, lambda: server.describe())
+            # All leases are written in the new time, by those who hold them.
+            wall = time.time() + by
+            harness.until(lambda: self.all_leases_near(folder, wall), lambda: f"leases near {by}: {server.describe()}")
+        go_on.set()
+        states = ["completed"] * 3
+        harness.until(lambda: self.query(folder, "SELECT state FROM plimsoll_jobs ORDER BY state") == [(state,) for state in states], lambda: server.describe())
+        self.assertEqual(len(service.seen), 3, "no job was called twice")
+        self.assertEqual(self.query(folder, "SELECT sum(crashes), sum(failures) FROM plimsoll_jobs"), [(0, 0)])
+
+    def test_dead_and_returned_jobs_are_events(self):
+        service = jobs_test.Service()
+        self.addCleanup(service.close)
+        go_on = threading.Event()
+        self.addCleanup(go_on.set)
+        service.answer = lambda path, body: (422, {}, b"no") if path == "/report" else (go_on.wait(harness.PATIENCE), (200, {}, b""))[1]
+        server, folder, faults = self.prepare(jobs_test.CONTRACT, config="database: {url: 'sqlite:notes.db'}\nlimits: {drain: 0s}\njobs:\n"
+                                              f"  call: {{run: {{http: 'http://127.0.0.1:{service.port}/call'}}}}\n"
+                                              f"  report: {{run: {{http: 'http://127.0.0.1:{service.port}/report'}}}}\n  effect: {{run: {{sql: 'SELECT 1'}}}}\n")
+        server.start()
+        self.assertEqual(server.post("/shops/a/reports").status, 202)
+        dead = self.event(server, "job-dead", kind="report")
+        self.assertEqual(self.query(folder, "SELECT id FROM plimsoll_jobs WHERE state = 'dead'"), [(dead["job"],)])
+        self.assertEqual(server.post("/calls", {}).status, 202)
+        harness.until(lambda: any(path == "/call" for path, _, _ in service.seen), lambda: server.describe())
+        self.assertEqual(server.stop(), 0)
+        self.event(server, "job-returned", kind="call")
+        self.assertEqual(self.query(folder, "SELECT state, crashes FROM plimsoll_jobs WHERE kind = 'call'"), [("available", 0)])
+
+    def query(self, folder, sql):
+        with contextlib.closing(sqlite3.connect(folder / "notes.db", timeout=10)) as connection:
+            return connection.execute(sql).fetchall()
+
+    def all_leases_near(self, folder, wall):
+        leases = self.query(folder, "SELECT lease FROM plimsoll_jobs WHERE state = 'running'")
+        return len(leases) == 3 and all(abs(lease / 1e9 - wall) < 600 for (lease,) in leases)
+
+
+class Files(FaultTest):
+    def test_a_new_database_is_for_its_owner_alone(self):
+        server = self.serve(CONTRACT, CONFIG % "")
+        server.post("/notes", {"title": "private"})
+        modes = {path.name: oct(path.stat().st_mode & 0o777) for path in server.directory.glob("notes.db*")}
+        self.assertEqual(modes, {"notes.db": "0o600", "notes.db-wal": "0o600", "notes.db-shm": "0o600"})
+
+    def test_a_backup_of_a_server_in_use_is_served_and_damage_is_found(self):
+        server = self.serve(CONTRACT, CONFIG % "")
+        self.assertEqual(server.post("/notes", {"title": "kept"}).status, 201)
+        done = self.plimsoll("database", "backup", "copy.db", "--database", "sqlite:notes.db", directory=server.directory)
+        self.assertEqual((done.returncode, done.stdout), (0, "copied notes.db to copy.db\n"), done)
+        self.assertEqual(self.plimsoll("database", "backup", "copy.db", "--database", "sqlite:notes.db", directory=server.directory).returncode, 2)
+        sound = self.plimsoll("database", "verify", "--database", "sqlite:copy.db", directory=server.directory)
+        self.assertEqual((sound.returncode, sound.stdout), (0, "copy.db is sound\n"), sound)
+        other = self.serve(CONTRACT, "database: {url: 'sqlite:copy.db'}\n", files={"copy.db": (server.directory / "copy.db").read_bytes()})
+        self.assertEqual(self.titles(other), {"kept"})
+        copy = server.directory / "copy.db"
+        whole = copy.read_bytes()
+        copy.write_bytes(whole[:4096] + bytes(len(whole) - 4096))
+        damaged = self.plimsoll("database", "verify", "--database", "sqlite:copy.db", directory=server.directory)
+        self.assertEqual((damaged.returncode, "damaged" in damaged.stderr), (1, True), damaged)
+
+    def test_what_recovery_applied_is_told(self):
+        server, folder, faults = self.prepare()
+        server.start()
+        server.post("/notes", {"title": "kept"})
+        server.kill()
+        server.restart()
+        self.assertGreater(self.event(server, "database-recovered")["log_frames_applied"], 0)
+        self.assertEqual(self.titles(server), {"kept"})
+
+
+class Signals(FaultTest):
+    def test_nothing_but_sigterm_and_sigint_ends_the_process(self):
+        server, folder, faults = self.prepare()
+        server.start()
+        spared = {signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
+        crashes = {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGSYS, signal.SIGTRAP}
+        for number in sorted(signal.valid_signals() - spared - crashes):
+            server.signal(number)
+            self.assertEqual(server.post("/notes", {"title": f"after {int(number)}"}).status, 201, number)
+            self.assertTrue(server.alive, number)
+        self.event(server, "reload", certificates="reloaded")
+        server.signal(signal.SIGINT)
+        self.assertEqual(server.wait(), 0)
+        self.event(server, "drained")
+
+    def test_sigusr1_opens_the_log_again(self):
+        server, folder, faults = self.prepare()
+        server.start()
+        moved = folder / "plimsoll.log.1"
+        os.rename(server.output_path, moved)
+        server.signal(signal.SIGUSR1)
+        self.event(server, "log-reopened")
+        server.get("/notes")
+        harness.until(lambda: any(line.get("operation") == "listNotes" for line in server.logged()), "a line in the new file")
+        self.assertNotIn("listNotes", moved.read_text())
+
+    def test_a_reader_of_the_log_that_takes_nothing_holds_up_neither_requests_nor_the_end(self):
+        server, folder, faults = self.prepare()
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        real = subprocess.Popen
+
+        def with_pipe(*arguments, **more):
+            return real(*arguments, **{**more, "stderr": writer})
+
+        subprocess.Popen = with_pipe
+        try:
+            server.start()
+        finally:
+            subprocess.Popen = real
+            os.close(writer)
+        line = server.connection()
+        for _ in range(1500):  # more than a pipe holds
+            self.assertEqual(server.request("GET", "/notes", connection=line).status, 200)
+        line.close()
+        server.signal(signal.SIGTERM)
+        self.assertEqual(server.wait(), 0)
+
+    def test_a_disk_that_hangs_does_not_hold_up_the_end(self):
+        server, folder, faults = self.prepare()
+        server.start()
+        self.assertEqual(server.post("/notes", {"title": "kept"}).status, 201)
+        faults.HANG = 1
+        asking = threading.Thread(target=self.quietly, args=(server,), daemon=True)
+        asking.start()
+        harness.until(lambda: faults.HANGING > 0, "a write that hangs")
+        server.signal(signal.SIGTERM)
+        self.assertEqual(server.wait(), 0)  # it would hang for ever
+        self.event(server, "shutdown-forced")
+        faults.none()
+        asking.join()
+        server.restart()
+        self.assertIn("kept", self.titles(server))
+
+    def quietly(self, server):
+        with contextlib.suppress(Exception):
+            server.post("/notes", {"title": "hangs"})
+
+    def test_a_second_sigterm_skips_the_waits(self):
+        server, folder, faults = self.prepare(limits=", shutdown-delay: 10m")
+        server.start()
+        server.signal(signal.SIGTERM)
+        self.event(server, "draining")
+        self.assertEqual(self.readiness(server)[1]["status"], "draining")
+        self.assertEqual((server.get("/readyz").status, server.get("/readyz").json()), (503, {"status": "draining"}))
+        self.assertEqual(server.post("/notes", {"title": "still served"}).status, 201)
+        server.signal(signal.SIGTERM)
+        self.assertEqual(server.wait(), 0)  # not after ten minutes
+        self.event(server, "drained", hurried=True)
+
+    def test_shutdown_delay_serves_while_it_lasts_and_then_ends(self):
+        server, folder, faults = self.prepare(limits=", shutdown-delay: 500ms")
+        server.start()
+        server.signal(signal.SIGTERM)
+        self.event(server, "draining")
+        self.assertEqual(server.wait(), 0)
+        self.event(server, "drained", hurried=False)
+
+
+if __name__ == "__main__":
+    harness.main()
