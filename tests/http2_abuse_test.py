@@ -71,7 +71,9 @@ class Abuse(harness.ServerTest):
         beside.join()
         print(f"{self.id().split('.')[-1]}: {waves} times {CROWD} connections in {took:.1f} s, peak +{peak / 2**20:.1f} MiB, beside {beside.count} requests, longest {beside.longest * 1000:.0f} ms",
               flush=True)
-        self.assertEqual(beside.faults, [])
+        # Where the attack is more than the loop can do, a request in twenty may be told to come again: it is not left waiting.
+        self.assertEqual(set(beside.faults) - {503}, set())
+        self.assertLessEqual(len(beside.faults), 1 + beside.count // 20)
         self.assertGreater(beside.count, 1)
         self.assertLess(beside.longest, 1.0)
         self.assertLess(peak, MEMORY)

@@ -21,6 +21,7 @@ import harness
 
 # Declared in the sources, and never told to a caller.
 NEVER_TOLD = {
+    "backup": "of the command `database`",
     "bad-key": "refuses a start, or a line of `token verify`",
     "bad-network": "refuses a start",
     "bad-url": "refuses a start",
@@ -43,6 +44,7 @@ NEVER_TOLD = {
     "untrusted-peer": "the connection is closed before HTTP begins",
     "end-of-stream": "the client of this library tells `unreachable` instead",
     "network": "the client of this library tells `unreachable` instead",
+    "name-not-resolved": "the client of this library tells `unreachable` instead",
     "over-budget": "a read on an I/O thread that takes too many steps is moved to another thread",
     "stale-claim": "between a worker and the queue",
     "cancelled": "between lines of work of one exchange",

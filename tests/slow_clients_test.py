@@ -1,5 +1,5 @@
 """Slow and greedy clients, 200 at a time, each just beyond and just within a limit, over HTTP/1.1: those within are served, those
-beyond are cut off in time; meanwhile a well-behaved client is answered within a second, or hardly later than one of a server that nobody
+beyond are cut off in time; meanwhile a well-behaved client is answered within two seconds, or hardly later than one of a server that nobody
 else uses (the machine may be busy with something else), memory hardly grows, and all descriptors come back.
 
 With shortened limits of time, and with PLIMSOLL_TORTURE at the limits that are the defaults."""
@@ -226,7 +226,7 @@ class SlowClients(unittest.IsolatedAsyncioTestCase):
         print(f"{len(runs)} clients; worst polite answer {worst * 1000:.0f} ms of {served:.0f}, {alone * 1000:.0f} ms of a server without others; "
               f"peak memory grew {grown >> 20} MiB")
         self.assertEqual({name: (len(problems), problems[0]) for name, problems in wrong.items()}, {})
-        self.assertLess(worst, max(1, 4 * alone))
+        self.assertLess(worst, max(2, 4 * alone))
         self.assertLess(grown, 64 << 20)
         harness.until(lambda: self.descriptors() <= descriptors, "descriptors come back", 30)
 

@@ -245,7 +245,7 @@ class Upstream(harness.ServerTest):
 
     def test_an_upload_passes_through_as_it_comes(self):
         front = self.front()
-        half, got_half = bytes(1 << 20), threading.Event()
+        half, got_half = bytes(400_000), threading.Event()
         taken = []
 
         class Reading(socketserver.StreamRequestHandler):

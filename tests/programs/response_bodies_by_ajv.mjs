@@ -18,7 +18,18 @@ const translate = old
       const { $schema, ...rest } = require('@openapi-contrib/openapi-schema-to-json-schema').fromSchema(schema, { removeWriteOnly: true })
       return rest
     }
-  : (schema) => schema
+  : withoutWriteOnly
+
+/** Members that are only written are in no answer (OpenAPI 3.1: JSON Schema has the word as an annotation). */
+function withoutWriteOnly(schema) {
+  if (Array.isArray(schema)) return schema.map(withoutWriteOnly)
+  if (schema === null || typeof schema !== 'object') return schema
+  const made = Object.fromEntries(Object.entries(schema).map(([name, value]) => [name, withoutWriteOnly(value)]))
+  const hidden = Object.keys(made.properties ?? {}).filter((name) => made.properties[name]?.writeOnly === true)
+  for (const name of hidden) delete made.properties[name]
+  if (hidden.length > 0 && Array.isArray(made.required)) made.required = made.required.filter((name) => !hidden.includes(name))
+  return made
+}
 
 /** The object at a JSON pointer, and where it really stands once references are followed. */
 function find(steps) {
