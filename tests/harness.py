@@ -365,6 +365,14 @@ class Server(Process):
         """Starts again on the same ports and files, after `kill` or `stop`."""
         return self.start()
 
+    def accepts(self):
+        """Whether a new connection to the public listener is accepted."""
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE).close()
+            return True
+        except OSError:
+            return False
+
     def give_back_ports(self):
         Ports.give_back(self.port)
         if self.management_port:

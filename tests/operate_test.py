@@ -226,6 +226,7 @@ class Ending(harness.ServerTest):
             self.assertEqual(server.get("/notes").status, 200)
             server.signal(signal.SIGTERM)
             harness.until(lambda: any(l.get("event") == "draining" for l in server.logged()), "the drain")
+            harness.until(lambda: not server.accepts(), "the end of the listener")
             line.sendall(body[5:])
             answer = b""
             while piece := line.recv(65536):

@@ -42,7 +42,6 @@ NEVER_TOLD = {
     "client-gone": "nobody is there to be told",
     "tls-handshake": "there is no HTTP to tell it in",
     "untrusted-peer": "the connection is closed before HTTP begins",
-    "end-of-stream": "the client of this library tells `unreachable` instead",
     "network": "the client of this library tells `unreachable` instead",
     "name-not-resolved": "the client of this library tells `unreachable` instead",
     "over-budget": "a read on an I/O thread that takes too many steps is moved to another thread",

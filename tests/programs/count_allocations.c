@@ -1,5 +1,5 @@
 /* Preloaded into a server: counts heap allocations, those of each thread included, and writes the total to
- * the file named by COUNT_ALLOCATIONS whenever SIGUSR1 comes. Built by the test that uses it. */
+ * the file named by COUNT_ALLOCATIONS whenever the fifth real-time signal comes. Built by the test that uses it. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -43,5 +43,5 @@ static void tell(int signal) {
 __attribute__((constructor)) static void begin(void) {
   if (!getenv("COUNT_ALLOCATIONS")) return;
   struct sigaction action = {.sa_handler = tell, .sa_flags = SA_RESTART};
-  sigaction(SIGUSR1, &action, NULL);
+  sigaction(SIGRTMIN + 5, &action, NULL);
 }
