@@ -1,5 +1,6 @@
 """What an operator reads: metrics of the process, its database and its jobs, histograms that add up, and a log level that changes while the server runs."""
 import re
+import socket
 import subprocess
 
 import harness
@@ -78,6 +79,21 @@ class Metrics(harness.ServerTest):
         self.assertEqual(after["plimsoll_log_lines_lost_total"], 0)
         self.assertIn("process_threads", after)
         self.assertTrue(any(name.startswith("plimsoll_build_info{") for name in after))
+        self.assertGreater(after["plimsoll_database_log_bytes"], 0)
+        self.assertEqual(after['plimsoll_database_operations{kind="write",state="waiting"}'], 0)
+        self.assertEqual(after["plimsoll_database_log_held_total"], 0)
+        self.assertGreaterEqual(after["plimsoll_loop_lag_seconds"], 0)
+
+    def test_open_connections_are_counted_by_listener(self):
+        server = self.serve(CONTRACT, CONFIG)
+        name = 'plimsoll_connections{listener="public"}'
+        harness.until(lambda: server.metrics()[name] == 0, lambda: f"no connection: {server.metrics()[name]}")
+        lines = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(3)]
+        harness.until(lambda: server.metrics()[name] == 3, lambda: f"three connections: {server.metrics()[name]}")
+        for line in lines:
+            line.close()
+        harness.until(lambda: server.metrics()[name] == 0, lambda: f"no connection: {server.metrics()[name]}")
+        self.assertGreaterEqual(server.metrics()['plimsoll_connections{listener="management"}'], 1, "the scrape's own")
 
     def test_jobs_are_counted_by_kind_and_state(self):
         server = self.serve(CONTRACT, CONFIG)

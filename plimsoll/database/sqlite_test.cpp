@@ -230,7 +230,8 @@ TEST_F(Sqlite, ManySearchesOfOneCallerDoNotKeepAnothersWaiting) {
   loop.run();
   ASSERT_EQ(ended.size(), 63u);
   const auto last_of_few = std::ranges::find(ended.rbegin(), ended.rend(), "few");
-  EXPECT_LT(ended.rend() - last_of_few, 15) << "of 63, the last of the three was served so late";
+  // In the order of arrival it would be after the sixty. Some end while the others are still being asked for.
+  EXPECT_LT(ended.rend() - last_of_few, 30) << "of 63, the last of the three was served so late";
 }
 
 TEST_F(Sqlite, ReadsThatNeverEndLeaveThreadsToOtherCallers) {

@@ -104,6 +104,8 @@ class Server {
   virtual Result<> reload_certificates() = 0;
   /// When the first certificate in use expires, Unix seconds; 0: no TLS.
   virtual std::int64_t certificates_expire() const = 0;
+  /// Connections that are open now, those of trusted proxies included.
+  virtual std::int64_t connections() const = 0;
   /// Waits until every thread has ended.
   virtual void wait() = 0;
   /// Runs `f` on one of the loops (for background work of policies and handlers).

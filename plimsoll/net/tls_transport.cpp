@@ -149,7 +149,7 @@ class Tls final : public Transport {
     if (pieces.size() > 1 && pieces[0].iov_len < kRecord) {
       for (auto& piece : pieces) {
         const auto part = std::min(piece.iov_len, kRecord - size);
-        std::memcpy(joined + size, piece.iov_base, part);
+        if (part) std::memcpy(joined + size, piece.iov_base, part);  // an empty piece may have no address
         size += part;
         if (size == kRecord) break;
       }

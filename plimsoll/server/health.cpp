@@ -99,13 +99,30 @@ Nanoseconds Health::stuck() {
   Nanoseconds longest = 0;
   const std::scoped_lock lock(mutex_);
   for (auto& pulse : pulses_) {
-    if (!pulse.answered->load(std::memory_order_acquire)) {
-      if (now - pulse.asked > kStuck) longest = std::max(longest, now - pulse.asked);
-      continue;
-    }
-    pulse.asked = now;
-    pulse.answered->store(false, std::memory_order_relaxed);
-    pulse.loop->post([answered = pulse.answered] { answered->store(true, std::memory_order_release); });
+    if (pulse.took->load(std::memory_order_acquire) >= 0)
+      ask(pulse, now);
+    else if (now - pulse.asked > kStuck)
+      longest = std::max(longest, now - pulse.asked);
+  }
+  return longest;
+}
+
+void Health::ask(Pulse& pulse, Nanoseconds now) {
+  pulse.asked = now;
+  pulse.took->store(-1, std::memory_order_relaxed);
+  pulse.loop->post([took = pulse.took, now, &clock = clock_] {
+    took->store(std::max<Nanoseconds>(clock.steady() - now, 0), std::memory_order_release);
+  });
+}
+
+Nanoseconds Health::lag() {
+  const auto now = clock_.steady();
+  Nanoseconds longest = 0;
+  const std::scoped_lock lock(mutex_);
+  for (auto& pulse : pulses_) {
+    const auto took = pulse.took->load(std::memory_order_acquire);
+    longest = std::max(longest, took >= 0 ? took : now - pulse.asked);
+    if (took >= 0) ask(pulse, now);
   }
   return longest;
 }

@@ -34,6 +34,9 @@ class Health {
   void forget_loops() { watch({}); }
   /// For how long the loop that is stuck longest has owed a sign of life; 0: none is stuck. Asks each for the next one.
   Nanoseconds stuck();
+  /// How long the slowest loop took to answer when it was asked last, or has not answered yet. Asks each for the next
+  /// one.
+  Nanoseconds lag();
   std::unique_ptr<Handler> handler(Kind kind, Audience audience);
 
  private:
@@ -43,8 +46,10 @@ class Health {
   struct Pulse {
     Loop* loop;
     Nanoseconds asked = 0;
-    std::shared_ptr<std::atomic<bool>> answered = std::make_shared<std::atomic<bool>>(true);
+    /// How long it took to answer; -1: it has not answered yet.
+    std::shared_ptr<std::atomic<Nanoseconds>> took = std::make_shared<std::atomic<Nanoseconds>>(0);
   };
+  void ask(Pulse& pulse, Nanoseconds now);
 
   const Clock& clock_;
   const Services* services_ = nullptr;

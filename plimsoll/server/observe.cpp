@@ -16,6 +16,24 @@ std::vector<telemetry::Observation> observe(const Services& services) {
                                    "Log lines that were dropped because their reader is slow or they are too long.", {},
                                    [log] { return static_cast<double>(log->lost()); }));
   if (const auto* database = services.database) {
+    const auto load = [&](std::string_view kind, std::string_view state, std::int64_t database::Load::* member) {
+      const telemetry::Label labels[] = {{"kind", kind}, {"state", state}};
+      all.push_back(registry.observe(Kind::gauge, "plimsoll_database_operations",
+                                     "Reads of reader threads and writes, by whether they wait for a thread or run.",
+                                     labels,
+                                     [database, member] { return static_cast<double>(database->load().*member); }));
+    };
+    load("read", "waiting", &database::Load::reads_waiting);
+    load("read", "running", &database::Load::reads_running);
+    load("write", "waiting", &database::Load::writes_waiting);
+    load("write", "running", &database::Load::writes_running);
+    all.push_back(registry.observe(Kind::gauge, "plimsoll_database_log_bytes",
+                                   "Size of the write-ahead log of the database.", {},
+                                   [database] { return static_cast<double>(database->log_state().bytes); }));
+    all.push_back(registry.observe(
+        Kind::counter, "plimsoll_database_log_held_total",
+        "How often readers, of this process or another, kept the write-ahead log from being written back.", {},
+        [database] { return static_cast<double>(database->log_state().held); }));
     const auto add = [&](Kind kind, std::string_view name, std::string_view help,
                          std::uint64_t database::Counts::* member, std::span<const telemetry::Label> labels = {}) {
       all.push_back(registry.observe(kind, name, help, labels,

@@ -10,6 +10,7 @@
 #include "plimsoll/server/keeper.hpp"
 #include "plimsoll/server/site.hpp"
 #include "plimsoll/telemetry/log.hpp"
+#include "plimsoll/telemetry/metrics.hpp"
 
 #include <algorithm>
 #include <CLI/CLI.hpp>
@@ -202,12 +203,34 @@ class Serving {
     auto loops = open_->loops();
     if (management_) std::ranges::copy(management_->loops(), std::back_inserter(loops));
     instance_->health().watch(std::move(loops));
+    observe();
     keeper_.on_interrupt({});
     keeper_.on_hangup([this] { reload(); });
     keeper_.on_hurry([this] { hurry(); });
     keeper_.waits(limits_.shutdown_delay.nanoseconds + limits_.drain.nanoseconds);
     keeper_.phase({});
     return -1;
+  }
+
+  /// What is read from the listeners whenever somebody scrapes.
+  void observe() {
+    using telemetry::Kind;
+    auto& registry = *instance_->services().metrics;
+    const telemetry::Label callers[] = {{"listener", "public"}}, operators[] = {{"listener", "management"}};
+    const auto connections = [&](const edge::Server* server, std::span<const telemetry::Label> labels) {
+      observations_.push_back(registry.observe(Kind::gauge, "plimsoll_connections", "Open connections.", labels,
+                                               [server] { return static_cast<double>(server->connections()); }));
+    };
+    connections(open_.get(), callers);
+    if (management_) connections(management_.get(), operators);
+    observations_.push_back(registry.observe(
+        Kind::gauge, "plimsoll_loop_lag_seconds",
+        "How long the slowest I/O thread took to begin what it was asked for at the last scrape or liveness probe.", {},
+        [this] { return static_cast<double>(instance_->health().lag()) / kSecond; }));
+    if (open_->certificates_expire())
+      observations_.push_back(registry.observe(Kind::gauge, "plimsoll_tls_certificate_expiry_timestamp_seconds",
+                                               "When the first of the certificates in use expires, in Unix time.", {},
+                                               [this] { return static_cast<double>(open_->certificates_expire()); }));
   }
 
   /// The second SIGTERM: what is under way ends now.
@@ -260,6 +283,7 @@ class Serving {
   edge::Limits limits_;
   edge::Proxies proxies_;
   std::unique_ptr<edge::Server> management_, open_;
+  std::vector<telemetry::Observation> observations_;  // last: they read the listeners
 };
 
 }  // namespace
