@@ -57,7 +57,7 @@ components:
 SLOW = """
 openapi: 3.1.0
 info: {title: Slow, version: '1'}
-x-plimsoll: {rate-limit: off}
+x-plimsoll: {rate-limit: off, priority: off}
 paths:
   /slow:
     get:

@@ -10,6 +10,7 @@ CONTRACT = """
 openapi: 3.1.0
 info: {title: Payments, version: '1'}
 x-plimsoll:
+  priority: off  # many at once are the point: none is to be told to come again
   authorization: any-caller
   rate-limit: off
   tables:
