@@ -265,6 +265,84 @@ class Tables(harness.ServerTest):
             "migrations/2.sql": "INSERT INTO things(name) VALUES('seed'); -- one; row"}).start()
         self.assertEqual([row["name"] for row in server.get("/things").json()["data"]], ["seed"])
 
+    def schema_of(self, path):
+        database = sqlite3.connect(path)
+        rows = database.execute("SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'plimsoll_%' AND name NOT LIKE 'sqlite_%' ORDER BY name").fetchall()
+        database.close()
+        return rows
+
+    def test_a_first_migration_makes_what_a_start_makes(self):
+        files = contract(table="search: [name]"), CONFIG
+        served = self.serve(*files)
+        wanted = self.schema_of(served.directory / "things.db")
+        self.assertIn("things_search", [name for name, _ in wanted])
+        fresh = self.directory()
+        (fresh / "contract.yaml").write_text(files[0])
+        (fresh / "plimsoll.yaml").write_text(CONFIG)
+        made = self.plimsoll("migrate", "new", "tables", "contract.yaml", directory=fresh)
+        self.assertEqual((made.returncode, made.stdout), (0, "wrote migrations/0001_tables.sql\n"), made.stderr)
+        self.assertEqual([path.name for path in fresh.iterdir() if path.suffix == ".db"], [])
+        up = self.plimsoll("migrate", "up", "contract.yaml", directory=fresh)
+        self.assertEqual((up.returncode, up.stdout), (0, "applied 0001_tables\n"), up.stderr)
+        self.assertEqual(self.schema_of(fresh / "things.db"), wanted)
+        started = self.server(*files, directory=fresh).start()
+        self.assertEqual(self.schema_of(fresh / "things.db"), wanted)
+        self.assertNotIn("warning", started.output)
+        self.assertEqual(started.post("/things", {"name": "a"}).status, 201)
+        self.assertEqual(len(started.get("/things?q=a").json()["data"]), 1)
+        # The same file is for the database whose tables the server made.
+        (served.directory / "migrations").mkdir()
+        (served.directory / "migrations/0001_tables.sql").write_text((fresh / "migrations/0001_tables.sql").read_text())
+        served.stop()
+        served.start()
+        self.assertEqual(self.schema_of(served.directory / "things.db"), wanted)
+
+    def test_a_change_of_the_contract_is_the_next_migration_on_any_database(self):
+        folder = self.directory()
+        (folder / "contract.yaml").write_text(contract())
+        (folder / "plimsoll.yaml").write_text(CONFIG)
+        self.assertEqual(self.plimsoll("migrate", "new", "tables", "contract.yaml", directory=folder).returncode, 0)
+        self.assertEqual(self.plimsoll("migrate", "up", "contract.yaml", directory=folder).returncode, 0)
+        changed = contract(columns="colour: {type: string}", filters="filters: {size: [ge], colour: [eq]}")
+        said = self.refused(changed, CONFIG, directory=folder)
+        self.assertIn('table "things" has no column "colour"', said)
+        self.assertIn("plimsoll migrate new NAME", said)
+        (folder / "contract.yaml").write_text(changed)
+        new = self.plimsoll("migrate", "new", "colour", "contract.yaml", directory=folder)
+        self.assertEqual((new.returncode, new.stdout), (0, "wrote migrations/0002_colour.sql\n"), new.stderr)
+        self.server(changed, CONFIG, directory=folder).start().stop()
+        (folder / "things.db").rename(folder / "changed.db")
+        self.server(changed, CONFIG, directory=folder).start().stop()  # and from nothing
+        columns = [sqlite3.connect(folder / name).execute("SELECT name, type FROM pragma_table_info('things')").fetchall() for name in ("changed.db", "things.db")]
+        self.assertEqual(*columns)
+        again = self.plimsoll("migrate", "new", "more", "contract.yaml", directory=folder)
+        self.assertEqual((again.returncode, (folder / "migrations/0003_more.sql").read_text().startswith("-- The migrations before this one make all")), (0, True), again.stderr)
+
+    def test_tables_that_are_there_are_the_first_migration(self):
+        folder = self.directory()
+        database = sqlite3.connect(folder / "things.db")
+        database.executescript("CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT NOT NULL, size INTEGER); CREATE INDEX mine ON things(name, id);"
+                               "INSERT INTO things(name) VALUES('kept');")
+        database.close()
+        (folder / "contract.yaml").write_text(contract())
+        (folder / "plimsoll.yaml").write_text(CONFIG)
+        first = self.plimsoll("migrate", "new", "found", "contract.yaml", directory=folder)
+        self.assertEqual(first.returncode, 0, first.stderr)
+        self.assertIn("the contract declares more", first.stdout)
+        text = (folder / "migrations/0001_found.sql").read_text()
+        self.assertIn("CREATE INDEX IF NOT EXISTS mine ON things(name, id);", text)
+        self.assertEqual(self.plimsoll("migrate", "new", "price", "contract.yaml", directory=folder).returncode, 0)
+        server = self.server(contract(), CONFIG, directory=folder).start()
+        self.assertEqual([row["name"] for row in server.get("/things").json()["data"]], ["kept"])
+
+    def test_where_there_are_migrations_tables_are_made_by_nothing_else(self):
+        folder = self.directory()
+        (folder / "migrations").mkdir()
+        (folder / "migrations/0001_other.sql").write_text("CREATE TABLE other(id INTEGER PRIMARY KEY);\n")
+        said = self.refused(contract(), CONFIG, directory=folder)
+        self.assertIn('there is no table "things", and the tables of this database are made by migrations', said)
+        self.assertIn('CREATE TABLE "things"', said)
+
     def test_owner_and_tenant_are_never_served_as_if_they_were_absent(self):
         for word in ("owner", "tenant"):
             said = self.refused(contract(table=f"{word}: name"), CONFIG)

@@ -2,8 +2,11 @@
 #include "plimsoll/base/clock.hpp"
 #include "plimsoll/database/migrations.hpp"
 #include "plimsoll/database/sqlite.hpp"
+#include "plimsoll/handler/table/prepare.hpp"
 #include "plimsoll/server/deployment.hpp"
+#include "plimsoll/server/instance.hpp"
 
+#include <stdlib.h>
 #include <algorithm>
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -14,12 +17,136 @@ namespace {
 
 using database::MigrationStatus;
 
+namespace fs = std::filesystem;
+
 struct Options {
-  std::string action, contract, config, folder;
+  std::string action, name, contract, config, folder;
 };
 
-int run(const Options& options) {
-  namespace fs = std::filesystem;
+/// A database of its own in a folder that goes when it does.
+class Scratch {
+ public:
+  Scratch() {
+    auto pattern = (fs::temp_directory_path() / "plimsoll-migrate-XXXXXX").string();
+    if (::mkdtemp(pattern.data())) folder_ = pattern;
+  }
+  ~Scratch() {
+    database.reset();
+    std::error_code ignored;
+    if (!folder_.empty()) fs::remove_all(folder_, ignored);
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  Result<> open() {
+    if (folder_.empty())
+      return fail(database::kMigration, "no folder can be made in " + fs::temp_directory_path().string());
+    auto opened = database::open_sqlite({.path = folder_ + "/scratch.db"});
+    if (!opened) return std::unexpected(std::move(opened).error());
+    database = std::move(*opened);
+    return {};
+  }
+  std::unique_ptr<database::Database> database;
+
+ private:
+  std::string folder_;
+};
+
+/// `0007_` behind `0006_…`, as wide as the last; `0001_` where there is none.
+std::string next_number(const std::vector<database::Migration>& files) {
+  std::string digits = "0000";
+  if (!files.empty()) {
+    const auto& last = files.back().name;
+    digits = last.substr(0, std::min(last.find_first_not_of("0123456789"), last.size()));
+  }
+  for (auto at = digits.size(); at-- > 0;) {
+    if (digits[at] != '9') {
+      ++digits[at];
+      return digits + "_";
+    }
+    digits[at] = '0';
+  }
+  return "";  // without numbers, or with none left
+}
+
+/// `CREATE TABLE x` as `CREATE TABLE IF NOT EXISTS x`: a first migration is also for databases whose tables the server
+/// made.
+std::string where_missing(std::string statement) {
+  for (std::string_view begin : {"CREATE TABLE ", "CREATE UNIQUE INDEX ", "CREATE INDEX ", "CREATE VIRTUAL TABLE ",
+                                 "CREATE TRIGGER ", "CREATE VIEW "})
+    if (statement.starts_with(begin)) return statement.insert(begin.size(), "IF NOT EXISTS ");
+  return statement;
+}
+
+/// Writes the next migration: what is missing behind those that are there, which are applied to a database of their
+/// own. The first one holds the tables as a database has them already, or as the contract declares them.
+int write_new(const Options& options, const std::string& folder, const std::string& path,
+              const std::vector<database::Migration>& files) {
+  const auto loaded = server::load_contract(options.contract, {});
+  if (!loaded) {
+    for (auto& complaint : loaded.error()) std::fprintf(stderr, "%s\n", contract::to_string(complaint).c_str());
+    return 2;
+  }
+  std::vector<table::Wrong> wrong;
+  const auto model = table::read_model(*(*loaded)->root, wrong);
+  if (model.tables.empty())
+    return complain("the contract declares no tables", options.contract,
+                    "Declare them under `x-plimsoll: {tables: …}`.");
+  if (const auto bad =
+          options.name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+      options.name.empty() || bad != options.name.npos)
+    return complain("\"" + options.name + "\" is no name for a migration", {}, "Use letters, digits, `_` and `-`.");
+  Scratch scratch;
+  if (auto opened = scratch.open(); !opened) return complain(opened.error());
+  std::vector<std::string> statements;
+  std::error_code code;
+  if (!files.empty()) {
+    if (auto applied = database::apply_migrations(*scratch.database, files, system_clock().wall()); !applied)
+      return complain(applied.error().detail, folder, database::kMigration.remedy);
+  } else if (fs::exists(path, code)) {
+    auto present = database::open_sqlite({.path = path});
+    if (!present) return complain(present.error());
+    auto found = table::present_statements(**present, model);
+    if (!found) return complain(found.error());
+    statements = std::move(*found);
+  }
+  const bool first = files.empty(), copied = !statements.empty();
+  if (!copied) {
+    auto missing = table::missing_statements(*scratch.database, model);
+    if (!missing) return complain(missing.error());
+    statements = std::move(*missing);
+  }
+  std::string text = copied               ? "-- The tables as " + fs::path(path).filename().string() + " has them.\n"
+                     : first              ? "-- The tables as the contract declares them.\n"
+                     : statements.empty() ? "-- The migrations before this one make all that the contract declares.\n"
+                                          : "-- What the contract declares beyond the migrations before this one.\n";
+  for (auto& statement : statements) text += (first ? where_missing(statement) : statement) + "\n";
+  fs::create_directories(folder, code);
+  const auto file = (fs::path(folder) / (next_number(files) + options.name + ".sql")).string();
+  if (!files.empty() && fs::path(file).stem().string() <= files.back().name)
+    return complain("\"" + fs::path(file).stem().string() + "\" would not come after \"" + files.back().name + "\"",
+                    folder, "Choose a name that sorts behind it.");
+  // Never over a file that is there.
+  std::FILE* out = std::fopen(file.c_str(), "wxb");
+  const bool written = out && std::fwrite(text.data(), 1, text.size(), out) == text.size();
+  if ((out && std::fclose(out) != 0) || !written)
+    return complain("the migration cannot be written", file, "Check the folder and its rights.");
+  std::printf("wrote %s\n", file.c_str());
+  if (!copied) return 0;
+  // What the contract declares beyond the tables that are there is the next migration's.
+  std::string script;
+  for (auto& statement : statements) script += statement + "\n";
+  const std::vector<database::Migration> made{{.name = "0", .sql = script, .checksum = {}}};
+  if (auto applied = database::apply_migrations(*scratch.database, made, 0); !applied) return complain(applied.error());
+  auto more = table::missing_statements(*scratch.database, model);
+  if (!more) return complain(more.error());
+  if (!more->empty()) std::puts("the contract declares more: `plimsoll migrate new NAME` again writes that");
+  return 0;
+}
+
+int run(Options options) {
+  if (options.action == "new" && options.contract.empty())
+    return complain("`migrate new` needs a name and a contract", {}, "plimsoll migrate new NAME CONTRACT");
+  if (options.action != "new" && options.contract.empty()) options.contract = options.name;
   auto deployment = server::read_deployment(options.config);
   if (!deployment) {
     for (const auto& each : deployment.error()) std::fprintf(stderr, "%s\n", contract::to_string(each).c_str());
@@ -37,10 +164,13 @@ int run(const Options& options) {
   if (folder.empty()) folder = (fs::path(options.contract).parent_path() / "migrations").string();
   auto files = database::read_migrations(folder);
   if (!files) return complain(files.error());
-  if (files->empty())
-    return complain("there are no migrations", folder, "Write `0001_name.sql` there, or say `--migrations FOLDER`.");
+  if (files->empty() && options.action != "new")
+    return complain(
+        "there are no migrations", folder,
+        "`plimsoll migrate new NAME CONTRACT` writes the first; `--migrations FOLDER` names another folder.");
   at.sqlite.path = at.url.empty() ? fs::path(options.contract).stem().string() + ".db"
                                   : at.url.substr(at.url.starts_with("sqlite:") ? 7 : 0);
+  if (options.action == "new") return write_new(options, folder, at.sqlite.path, *files);
   auto opened = database::open_sqlite(at.sqlite);
   if (!opened) return complain(opened.error());
   if (options.action == "up") {
@@ -64,9 +194,11 @@ int run(const Options& options) {
 
 Subcommand::Run declare(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  app.add_option("ACTION", options->action, "status: what is applied and what is not; up: applies what is pending")
+  app.add_option("ACTION", options->action,
+                 "status: what is applied and what is not; up: applies what is pending; new: writes the next file")
       ->required()
-      ->check(CLI::IsMember({"status", "up"}));
+      ->check(CLI::IsMember({"status", "up", "new"}));
+  app.add_option("NAME", options->name, "Of a new migration; left out for the others");
   app.add_option("CONTRACT", options->contract, "OpenAPI document whose database it is");
   app.add_option("--config", options->config,
                  "Deployment; without it plimsoll.yaml in the working directory, when there is one")
@@ -76,7 +208,8 @@ Subcommand::Run declare(CLI::App& app) {
   return [options] { return run(*options); };
 }
 
-const Subcommand migrate{"migrate", "Applies the migrations of the database, or tells which are", declare};
+const Subcommand migrate{
+    "migrate", "Applies the migrations of the database, tells which are applied, or writes the next", declare};
 
 }  // namespace
 }  // namespace plimsoll::command

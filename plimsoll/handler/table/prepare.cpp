@@ -90,8 +90,8 @@ Task<Result<std::optional<FoundTable>>> find(Session& session, const Table& tabl
   co_return found;
 }
 
-/// Makes the index of `q`, or makes it anew where it was made for something else; `fill`: the table has rows.
-Task<Result<>> prepare_search(Session& session, const Table& table, bool fill, std::vector<Disagreement>& all) {
+/// What stands under the names of the search index.
+Task<Result<FoundSearch>> find_search(Session& session, const Table& table) {
   FoundSearch found;
   for (auto& name : search_names(table)) {
     const Cell cells[] = {name};
@@ -100,7 +100,24 @@ Task<Result<>> prepare_search(Session& session, const Table& table, bool fill, s
     if (!rows->empty())
       found.push_back({text_at(rows->front(), 0), text_at(rows->front(), 1), text_at(rows->front(), 2)});
   }
-  auto state = compare_search(table, found);
+  co_return found;
+}
+
+/// Whether the tables of a database are made by migrations: then by nothing else.
+Task<Result<bool>> made_by_migrations(Session& session) {
+  auto known = co_await session.query("SELECT 1 FROM sqlite_schema WHERE name='plimsoll_migrations'", {});
+  if (!known) co_return std::unexpected(std::move(known).error());
+  if (known->empty()) co_return false;
+  auto applied = co_await session.query("SELECT 1 FROM plimsoll_migrations LIMIT 1", {});
+  if (!applied) co_return std::unexpected(std::move(applied).error());
+  co_return !applied->empty();
+}
+
+/// Makes the index of `q`, or makes it anew where it was made for something else; `fill`: the table has rows.
+Task<Result<>> prepare_search(Session& session, const Table& table, bool fill, std::vector<Disagreement>& all) {
+  auto found = co_await find_search(session, table);
+  if (!found) co_return std::unexpected(std::move(found).error());
+  auto state = compare_search(table, *found);
   if (state.current && fill) co_return Result<>{};
   if (state.foreign) {
     const auto& [type, taken, sql] = *state.foreign;
@@ -128,7 +145,22 @@ Task<Result<>> prepare_search(Session& session, const Table& table, bool fill, s
 struct Standing {
   std::map<const Table*, std::optional<FoundTable>> found;
   std::vector<std::string> plain_keys;  ///< names of tables whose keys are unique over all tenants
+  bool by_migrations = false;           ///< tables are made by migrations, and by nothing else
 };
+
+Task<Result<Standing>> find_all(Session& session, const Model& model) {
+  Standing standing;
+  for (auto& table : model.tables) {
+    auto found = co_await find(session, table);
+    if (!found) co_return std::unexpected(std::move(found).error());
+    if (*found && has_plain_key(table, **found)) standing.plain_keys.push_back(table.name);
+    standing.found[&table] = std::move(*found);
+  }
+  auto by_migrations = co_await made_by_migrations(session);
+  if (!by_migrations) co_return std::unexpected(std::move(by_migrations).error());
+  standing.by_migrations = *by_migrations;
+  co_return standing;
+}
 
 Task<Result<>> prepare_table(Session& session, const Model& model, const Table& table, const Standing& standing,
                              std::vector<Disagreement>& all) {
@@ -143,6 +175,14 @@ Task<Result<>> prepare_table(Session& session, const Model& model, const Table& 
       all.push_back({"`q` cannot look through the view " + quoted(table.name), "-- search a table instead"});
       co_return Result<>{};
     }
+  } else if (standing.by_migrations) {
+    std::string statements;
+    for (auto& statement : create_table(model, table, standing.plain_keys))
+      statements += (statements.empty() ? "" : "\n") + statement + ";";
+    all.push_back(
+        {"there is no table " + quoted(table.name) + ", and the tables of this database are made by migrations",
+         std::move(statements)});
+    co_return Result<>{};
   } else {
     for (auto& statement : create_table(model, table, standing.plain_keys)) {
       auto made = co_await session.query(statement, {});
@@ -159,16 +199,11 @@ Task<Result<>> prepare_table(Session& session, const Model& model, const Table& 
 Task<Result<>> prepare_in(Session& session, const Model& model, std::vector<Disagreement>& all, ForeignKeys& keys) {
   all.clear();  // a start may try again
   keys.of.clear();
-  Standing standing;
-  for (auto& table : model.tables) {
-    auto found = co_await find(session, table);
-    if (!found) co_return std::unexpected(std::move(found).error());
-    if (*found && has_plain_key(table, **found)) standing.plain_keys.push_back(table.name);
-    standing.found[&table] = std::move(*found);
-  }
+  auto standing = co_await find_all(session, model);
+  if (!standing) co_return std::unexpected(std::move(standing).error());
   for (auto& table : model.tables) {
     const auto before = all.size();
-    auto prepared = co_await prepare_table(session, model, table, standing, all);
+    auto prepared = co_await prepare_table(session, model, table, *standing, all);
     if (!prepared) co_return prepared;
     for (auto i = before; i < all.size(); ++i) all[i].table = &table;
     auto declared = co_await foreign_keys(session, table.name);
@@ -191,6 +226,85 @@ Result<std::vector<Disagreement>> prepare_tables(database::Database& database, c
   });
   if (!done) return std::unexpected(std::move(done).error());
   return all;
+}
+
+namespace {
+
+Task<Result<>> append_missing(Session& session, const Model& model, const Table& table, const Standing& standing,
+                              std::vector<std::string>& all) {
+  auto& found = standing.found.at(&table);
+  if (!found) {
+    for (auto& statement : create_table(model, table, standing.plain_keys)) all.push_back(statement + ";");
+  } else {
+    for (auto& one : compare(model, table, *found))
+      if (!one.warning || !one.migration.starts_with("--")) all.push_back(std::move(one.migration));
+    if (found->view) co_return Result<>{};
+  }
+  if (table.search.empty()) co_return Result<>{};
+  auto search = co_await find_search(session, table);
+  if (!search) co_return std::unexpected(std::move(search).error());
+  auto state = compare_search(table, *search);
+  if (state.current || state.foreign) co_return Result<>{};
+  for (auto& statement : state.drop) all.push_back(statement + ";");
+  for (auto& statement : create_search(table)) all.push_back(statement + ";");
+  if (found) all.push_back(fill_search(table) + ";");
+  co_return Result<>{};
+}
+
+Task<Result<>> append_present(Session& session, const Table& table, std::vector<std::string>& all) {
+  // What SQLite and FTS5 make by themselves has no text, or the name of a shadow of the search index.
+  const Cell names[] = {table.name, table.name + "_search", table.name + "_search_rows"};
+  auto rows = co_await session.query(
+      "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND (name IN (?1,?2,?3) OR tbl_name IN (?1,?3)) "
+      "ORDER BY type='trigger', type='index', name=?2, rowid",
+      names);
+  if (!rows) co_return std::unexpected(std::move(rows).error());
+  for (auto& row : *rows) {
+    auto statement = text_at(row, 0) + ";";
+    if (std::ranges::find(all, statement) == all.end()) all.push_back(std::move(statement));
+  }
+  co_return Result<>{};
+}
+
+/// Asks the writer, which changes nothing here: it alone is sure to see what is there.
+template <class Append>
+Result<std::vector<std::string>> statements_of(database::Database& database, const Model& model, const Append& append) {
+  std::vector<std::string> all;
+  auto done = database::wait_for([&](Loop& loop) -> Task<Result<>> {
+    auto looked = co_await database.write(loop, [&](Session& session) -> Task<Result<>> {
+      auto standing = co_await find_all(session, model);
+      if (!standing) co_return std::unexpected(std::move(standing).error());
+      all.clear();  // the transaction may be tried again
+      for (auto& table : model.tables) {
+        auto appended = co_await append(session, table, *standing, all);
+        if (!appended) co_return appended;
+      }
+      co_return Result<>{};
+    });
+    co_return looked;
+  });
+  if (!done) return std::unexpected(std::move(done).error());
+  return all;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> missing_statements(database::Database& database, const Model& model) {
+  return statements_of(database, model,
+                       [&](Session& session, const Table& table, const Standing& standing,
+                           std::vector<std::string>& all) -> Task<Result<>> {
+                         auto done = co_await append_missing(session, model, table, standing, all);
+                         co_return done;
+                       });
+}
+
+Result<std::vector<std::string>> present_statements(database::Database& database, const Model& model) {
+  return statements_of(
+      database, model,
+      [](Session& session, const Table& table, const Standing&, std::vector<std::string>& all) -> Task<Result<>> {
+        auto done = co_await append_present(session, table, all);
+        co_return done;
+      });
 }
 
 Result<std::string> database_secret(database::Database& database, std::string_view name) {

@@ -85,7 +85,8 @@ void prepare(const contract::Contract& contract, const Services& services, contr
   }
   for (auto& one : *disagreements)
     complain(complaints, contract, one.warning ? warning : error, one.warning ? "table-advice" : "table-disagrees",
-             one.table, std::move(one.what), "Write a migration (migrations/*.sql):\n" + one.migration);
+             one.table, std::move(one.what),
+             "Write a migration (migrations/*.sql; `plimsoll migrate new NAME` writes it):\n" + one.migration);
 }
 
 /// The first table with an owner or tenant that an answer may show rows of: the table itself, or one of its embeds.
