@@ -381,7 +381,7 @@ class Preparing(FaultTest):
     def begin(self):
         server, folder, faults = self.prepare(config="database: {url: 'sqlite:notes.db', migrations: migrations}\n")
         (folder / "migrations").mkdir()
-        (folder / "migrations" / "1_first.sql").write_text("CREATE TABLE first(a);")
+        (folder / "migrations" / "1_first.sql").write_text("CREATE TABLE notes(id TEXT PRIMARY KEY NOT NULL, title TEXT NOT NULL) STRICT, WITHOUT ROWID;")
         (folder / "migrations" / "2_second.sql").write_text(self.ENDLESS)
         harness.Process.start(server)
         self.event(server, "migration", name="2_second")
