@@ -9,17 +9,6 @@
 namespace plimsoll::config {
 namespace {
 
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    auto diagonal = std::exchange(row[0], i);
-    for (std::size_t j = 1; j <= b.size(); ++j)
-      diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])}));
-  }
-  return row[b.size()];
-}
-
 std::string quoted(std::string_view text) {
   std::string out;
   json::append_string(out, text);
@@ -71,17 +60,47 @@ std::string in_largest(std::int64_t value, std::span<const Unit> units) {
 
 }  // namespace
 
+std::size_t distance(std::string_view a, std::string_view b) {
+  const auto plain = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c == '_' ? '-' : c; };
+  const auto width = b.size() + 1;
+  std::vector<std::size_t> rows(3 * width);  // the two rows above are needed for letters that have changed places
+  auto *before = rows.data(), *above = before + width, *row = above + width;
+  for (std::size_t j = 0; j < width; ++j) above[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    row[0] = i;
+    for (std::size_t j = 1; j < width; ++j) {
+      const bool same = plain(a[i - 1]) == plain(b[j - 1]);
+      row[j] = std::min({row[j - 1] + 1, above[j] + 1, above[j - 1] + !same});
+      if (i > 1 && j > 1 && plain(a[i - 1]) == plain(b[j - 2]) && plain(a[i - 2]) == plain(b[j - 1]))
+        row[j] = std::min(row[j], before[j - 2] + 1);
+    }
+    before = std::exchange(above, std::exchange(row, before));
+  }
+  return above[b.size()];
+}
+
+namespace {
+
+constexpr std::string_view kDeploymentMark = "deployment ", kFileMark = "file ", kLine = "line ", kColumn = ", column ",
+                           kEnd = ": ";
+
+}  // namespace
+
 std::unexpected<Error> wrong(const json::Value& at, std::string_view what) {
   const auto place = at.position();
+  if (!place.line) return fail(kConfiguration, std::string(what));
   std::string text;
-  if (place.line) text = "line " + std::to_string(place.line) + ", column " + std::to_string(place.column) + ": ";
-  return fail(kConfiguration, text + std::string(what));
+  if (at.source() == kDeploymentSource)
+    text = kDeploymentMark;
+  else if (at.source())
+    text = std::string(kFileMark) + std::to_string(at.source()) + " ";
+  text += std::string(kLine) + std::to_string(place.line) + std::string(kColumn) + std::to_string(place.column);
+  return fail(kConfiguration, text + std::string(kEnd) + std::string(what));
 }
 
 Located located(std::string_view sentence) {
-  constexpr std::string_view line = "line ", column = ", column ", end = ": ";
   Located made{.at = {}, .what = std::string(sentence)};
-  const auto number = [&](std::string_view before, std::uint32_t& into) {
+  const auto number = [&]<class N>(std::string_view before, N& into) {
     if (!sentence.starts_with(before)) return false;
     sentence.remove_prefix(before.size());
     const auto read = std::from_chars(sentence.data(), sentence.data() + sentence.size(), into);
@@ -89,9 +108,20 @@ Located located(std::string_view sentence) {
     return read.ec == std::errc{};
   };
   json::Position at;
-  if (number(line, at.line) && number(column, at.column) && sentence.starts_with(end))
-    made = {.at = at, .what = std::string(sentence.substr(end.size()))};
+  std::uint16_t source = 0;
+  if (sentence.starts_with(kDeploymentMark))
+    sentence.remove_prefix(kDeploymentMark.size()), source = kDeploymentSource;
+  else if (sentence.starts_with(kFileMark) && number(kFileMark, source) && sentence.starts_with(' '))
+    sentence.remove_prefix(1);
+  if (number(kLine, at.line) && number(kColumn, at.column) && sentence.starts_with(kEnd))
+    made = {.at = at, .what = std::string(sentence.substr(kEnd.size())), .source = source};
   return made;
+}
+
+std::string preceded(std::string_view before, std::string_view sentence) {
+  const auto found = located(sentence);
+  const auto place = sentence.size() - found.what.size();
+  return std::string(sentence.substr(0, place)) + std::string(before) + std::string(sentence.substr(place));
 }
 
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates) {

@@ -4,6 +4,8 @@
 #include "plimsoll/base/result.hpp"
 #include "plimsoll/json/value.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -37,6 +39,11 @@ struct Field {
   std::optional<Bounds> bounds{};
   std::int64_t (*amount)(const void* options) = nullptr;  ///< what the bounds are about
   std::string (*show_amount)(std::int64_t) = nullptr;     ///< as it is written in a file
+  // Of an option that its owner reads itself (Raw): what is in it, for the schema, the reference and the tests.
+  std::span<const Field> parts{};       ///< options of the object it is, or of each of its entries
+  bool named = false;                   ///< `parts` are those of each entry, whose names are the user's own
+  const void* (*standard)() = nullptr;  ///< defaults of `parts`
+  std::string_view example{};           ///< a value, where the default shows nothing
 };
 
 template <class Owner, class T>
@@ -85,6 +92,39 @@ constexpr Field field(std::string_view name, std::string_view sentence) {
     return any_field<Member>(name, sentence);
 }
 
+template <class T>
+const void* defaults_of() {
+  static const T made{};
+  return &made;
+}
+/// An option that is an object with options of its own, of the struct `T`; `schema` where it has a short form too.
+template <class T>
+constexpr Field object_of(Field made, std::span<const Field> parts, std::string_view schema = {}) {
+  made.parts = parts, made.schema = schema, made.standard = defaults_of<T>;
+  return made;
+}
+/// An object whose keys are names of the user's own; each of its values is such an object.
+template <class T>
+constexpr Field map_of(Field made, std::span<const Field> parts, std::string_view schema = {}) {
+  made = object_of<T>(made, parts, schema);
+  made.named = true;
+  return made;
+}
+constexpr Field shown(Field made, std::string_view example) {
+  made.example = example;
+  return made;
+}
+/// An option that its owner reads, of that JSON Schema.
+constexpr Field shaped(Field made, std::string_view schema, std::string_view example = {}) {
+  made.schema = schema, made.example = example;
+  return made;
+}
+
+/// Where a key of `x-plimsoll` has an effect.
+enum class Scopes : std::uint8_t { any, document, operation };
+/// The methods of operations that may say it themselves; what an outer scope says holds for those only.
+enum class Methods : std::uint8_t { any, safe, unsafe };
+
 /// A key of the contract or the deployment, with its options: all that the elder rooms (`contract`, `config`) need to
 /// check it, complete it and document it, without knowing whose it is.
 struct Key {
@@ -92,6 +132,16 @@ struct Key {
   std::span<const Field> fields;
   const void* (*defaults)() = nullptr;
   std::string_view short_form{};  ///< schema of the short form, as members of a JSON object; empty: none
+  std::span<const Field> (*fields_elsewhere)() = nullptr;  ///< instead of `fields`, where another file defines them
+  std::string_view example{};                              ///< a value, as it is written in a file
+  Scopes scopes = Scopes::any;
+  Methods methods = Methods::any;
+  // Of a key that is an object whose members, beside `fields`, have names of the user's own.
+  std::span<const Field> (*entries)() = nullptr;  ///< options of each such member
+  const void* (*entry_defaults)() = nullptr;
+  std::string_view entry_schema{};  ///< the schema of each, where it is no object
+
+  std::span<const Field> options() const { return fields_elsewhere ? fields_elsewhere() : fields; }
 };
 
 /// Reads an object into an options struct; an unknown key is an error with line and suggestion. `ignored` names are
@@ -108,10 +158,7 @@ struct Section {
 template <class T, const auto& Fields>
 constexpr Section section(std::string_view name, std::string_view sentence) {
   Section made{.key = {name, sentence, Fields}};
-  made.key.defaults = []() -> const void* {
-    static const T defaults{};
-    return &defaults;
-  };
+  made.key.defaults = defaults_of<T>;
   made.check = [](const json::Value& from) -> Result<> {
     T made{};
     return read(from, Fields, &made);
@@ -121,7 +168,10 @@ constexpr Section section(std::string_view name, std::string_view sentence) {
 
 /// The JSON Schema of such an object.
 std::string schema(std::span<const Field> fields, const void* defaults);
-/// The candidate nearest to `word` by edit distance, or empty when none is near.
+/// Slips of the pen between two names: letters missing, added, wrong or in the wrong order. Capitals are none, and `_`
+/// is `-`.
+std::size_t distance(std::string_view, std::string_view);
+/// The candidate nearest to `word` by that distance, or empty when none is near.
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates);
 /// `line 7, column 3: <what>` as an error.
 std::unexpected<Error> wrong(const json::Value& at, std::string_view what);
@@ -129,8 +179,13 @@ std::unexpected<Error> wrong(const json::Value& at, std::string_view what);
 struct Located {
   json::Position at;
   std::string what;
+  std::uint16_t source = 0;  ///< of the value: which file it stood in
 };
 Located located(std::string_view sentence);
+/// The sentence with `before` set before it, behind its position.
+std::string preceded(std::string_view before, std::string_view sentence);
+/// What json::Value::source is of values of the deployment; those of the contract have the index of their file.
+inline constexpr std::uint16_t kDeploymentSource = 0xFFFF;
 
 /// `250ms`, `30s`, `5m`, `1h`, `7d`; never a bare number.
 struct Duration {
@@ -219,10 +274,34 @@ struct Form<Raw> {
 template <class E>
 struct Words;
 Result<std::size_t> read_word(const json::Value&, std::span<const std::string_view> words);
+namespace words {
+/// `"enum":["a","b"]`
+template <class E>
+constexpr auto enumeration() {
+  constexpr auto size = [] {
+    std::size_t size = 9;
+    for (const auto word : Words<E>::words) size += word.size() + 3;
+    return size;
+  }();
+  std::array<char, size> text{};
+  auto at = std::copy_n("\"enum\":[", 8, text.begin());
+  for (const auto word : Words<E>::words) {
+    if (at[-1] != '[') *at++ = ',';
+    *at++ = '"';
+    at = std::copy(word.begin(), word.end(), at);
+    *at++ = '"';
+  }
+  *at++ = ']';
+  return text;
+}
+template <class E>
+inline constexpr auto kEnumeration = enumeration<E>();
+}  // namespace words
+
 template <class E>
   requires requires { Words<E>::words; }
 struct Form<E> {
-  static constexpr std::string_view schema = R"("type":"string")";
+  static constexpr std::string_view schema{words::kEnumeration<E>.data(), words::kEnumeration<E>.size()};
   static Result<E> read(const json::Value& from) {
     auto index = read_word(from, Words<E>::words);
     if (!index) return std::unexpected(index.error());

@@ -35,23 +35,71 @@ bool fits(const Value& value, const FieldSpec& field) {
   return true;
 }
 
-/// Is one a slip of the other: near, and neither of them short.
-std::string_view slip(std::string_view name, std::span<const FieldSpec> fields) {
+/// Is one a slip of the other: near, and neither of them short. Capitals are a slip in any name, and so is any letter
+/// of a method, with which an operation would be lost.
+std::string_view slip(std::string_view name, Kind kind) {
   std::vector<std::string_view> names;
-  for (auto& field : fields) names.push_back(field.name);
+  for (auto& field : fields_of(kind)) names.push_back(field.name);
   const auto near = config::nearest(name, names);
-  return name.size() < 4 ? std::string_view{} : near;
+  const auto most = name.size() >= 4 ? name.size() : kind == Kind::path_item ? 1 : 0;
+  return !near.empty() && config::distance(name, near) <= most ? near : std::string_view{};
+}
+
+constexpr std::string_view kExtension = "x-plimsoll";
+
+/// A slip in `x-plimsoll` itself, with which all that stands under it would be lost.
+bool means_extension(std::string_view key) {
+  if (key == kExtension || key.size() + 2 < kExtension.size() || key.size() > kExtension.size() + 2) return false;
+  // Two slips spoil at most four of five pairs of letters: most names are told from it at a glance.
+  constexpr std::string_view kPairs[] = {"x-", "pl", "im", "so", "ll"};
+  const auto plain = [](char c) { return c == '_' ? '-' : static_cast<char>(c | 0x20); };
+  const bool alike = std::ranges::any_of(kPairs, [&](std::string_view pair) {
+    for (std::size_t i = 1; i < key.size(); ++i)
+      if (plain(key[i - 1]) == pair[0] && plain(key[i]) == pair[1]) return true;
+    return false;
+  });
+  return alike && config::distance(key, kExtension) <= 2;
+}
+
+/// Is it of `paths`, also by reference, and of no callback? Of anything else nothing is served.
+bool is_served(const Trail& trail) {
+  std::string_view top;
+  for (const auto* at = &trail; at->up; at = at->up) {
+    top = at->step.field;
+    if (top == "callbacks") return false;
+  }
+  return top.empty() || top == "paths" || top == "components";
+}
+
+void check_extensions(const Value& value, Kind kind, const Trail& trail, Report& report) {
+  const auto look = [&](const Value& object, const Trail& at, bool may) {
+    for (auto& member : object.object()) {
+      const Trail here{&at, {member.key}};
+      if (means_extension(member.key))
+        report.add(load_error::kMisspeltField, member, here.pointer(),
+                   "there is no \"" + std::string(member.key) + "\"; did you mean \"x-plimsoll\"?");
+      else if (member.key == kExtension && !may)
+        report.add(load_error::kMisplacedExtension, member, here.pointer());
+    }
+  };
+  const bool scope = kind == Kind::document || kind == Kind::path_item || kind == Kind::operation;
+  look(value, trail, scope && is_served(trail));
+  for (auto& field : fields_of(kind))
+    if (const auto* entries = field.shape == Shape::map ? value.find(field.name) : nullptr;
+        entries && extends(kind, field.name, kExtension))
+      look(*entries, Trail{&trail, {field.name}}, false);
 }
 
 void check_fields(const Value& value, Kind kind, const Trail& trail, Report& report) {
   const auto fields = fields_of(kind);
   if (referable(kind) && value.find("$ref") && kind != Kind::path_item) return;
   for (auto& member : value.object()) {
-    if (member.key.starts_with("x-")) continue;
+    if (member.key.starts_with("x-") || means_extension(member.key)) continue;
     const auto field = std::ranges::find(fields, member.key, &FieldSpec::name);
     const Trail here{&trail, {member.key}};
     if (field == fields.end()) {
-      if (const auto near = slip(member.key, fields); !near.empty() && !value.find(near))
+      if (const auto near = slip(member.key, kind);
+          !near.empty() && (!value.find(near) || config::distance(member.key, near) == 0))
         report.add(load_error::kMisspeltField, member, here.pointer(),
                    std::string(name_of(kind)) + " has no field \"" + std::string(member.key) + "\"; did you mean \"" +
                        std::string(near) + "\"?");
@@ -85,6 +133,41 @@ void check_keywords(const Value& schema, bool openapi30, const Trail& trail, Rep
   }
 }
 
+/// What can give a schema properties that its own `properties` do not name.
+bool may_have_others(const Value& schema) {
+  for (const auto keyword : {"$ref", "$dynamicRef", "allOf", "anyOf", "oneOf", "if", "patternProperties",
+                             "dependentSchemas", "dependencies"})
+    if (schema.find(keyword)) return true;
+  const auto* more = schema.find("additionalProperties");
+  return more && !(more->is(Type::boolean) && !more->boolean());
+}
+
+/// Names in `required` that are no property: of a whole schema, since a part of one may speak of the properties of
+/// another part.
+void check_required(const Value& schema, const Trail& trail, Report& report) {
+  constexpr std::string_view kParts[] = {"allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"};
+  const auto* required = schema.find("required");
+  const auto* properties = schema.find("properties");
+  if (!required || !properties || !properties->is(Type::object) || contains(kParts, trail.step.field) ||
+      may_have_others(schema))
+    return;
+  std::int64_t index = 0;
+  for (auto& name : required->array()) {
+    const Trail here{&trail, {"required", {}, index++}};
+    if (!name.is(Type::string) || properties->find(name.string())) continue;
+    // A name that is near to a property which is not required is a slip; any other may be given by a part elsewhere.
+    std::vector<std::string_view> names;
+    for (auto& member : properties->object())
+      if (std::ranges::none_of(required->array(),
+                               [&](auto& other) { return other.is(Type::string) && other.string() == member.key; }))
+        names.push_back(member.key);
+    const auto near = config::nearest(name.string(), names);
+    report.add(near.empty() ? load_error::kUnnamedRequired : load_error::kUndeclaredRequired, &name, here.pointer(),
+               "`required` names \"" + std::string(name.string()) + "\", which is no property of the schema" +
+                   (near.empty() ? "" : "; did you mean \"" + std::string(near) + "\"?"));
+  }
+}
+
 /// `discriminator` names a property, and what its values choose.
 void check_discriminator(const Value& discriminator, const Trail& trail, Report& report) {
   const auto* property = discriminator.find("propertyName");
@@ -104,6 +187,8 @@ void check(const Value& value, Kind kind, const Trail& trail, bool openapi30, Re
   if (kind == Kind::schema) {
     if (!value.is(Type::object)) return;  // the schema compiler's
     check_keywords(value, openapi30, trail, report);
+    check_required(value, trail, report);
+    check_extensions(value, kind, trail, report);
     if (const auto* discriminator = value.find("discriminator")) {
       const Trail here{&trail, {"discriminator"}};
       check_discriminator(*discriminator, here, report);
@@ -114,6 +199,7 @@ void check(const Value& value, Kind kind, const Trail& trail, bool openapi30, Re
       report.add(load_error::kWrongType, &value, trail.pointer(), std::string(name_of(kind)) + " must be an object");
     return;
   }
+  if (kind != Kind::schema && kind != Kind::any) check_extensions(value, kind, trail, report);
   if (!fields_of(kind).empty()) check_fields(value, kind, trail, report);
   for_each_child(value, kind, [&](const Value& child, Kind of, const Step& step) {
     const Trail here{&trail, step};

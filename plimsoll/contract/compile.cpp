@@ -53,7 +53,7 @@ class Compiler {
     const Trail top;
     made_.base_paths = base_paths(root_.find("servers"), "/servers", report_);
     read_security_schemes(made_, report_);
-    if (made_.extension) check_extension(*made_.extension, "/x-plimsoll", options_, report_);
+    if (made_.extension) check_extension(*made_.extension, "/x-plimsoll", Scope::document, {}, options_, report_);
     const auto* paths = root_.find("paths");
     if (paths && paths->is(Type::object)) {
       const Trail at{&top, {"paths"}};
@@ -64,6 +64,7 @@ class Compiler {
       for (auto& webhook : webhooks->object())
         schemas_.compile_all(webhook.value, Kind::path_item, {&top, {"webhooks", webhook.key}});
     if (made_.operations.empty()) nothing_to_serve(paths);
+    check_security();
     add_routes(made_, routes_, report_);
   }
 
@@ -77,6 +78,17 @@ class Compiler {
     return false;
   }
 
+  /// Where some operations say who may call them, one that says nothing may have been forgotten. (Those that change
+  /// something have to say it: `authorization`.)
+  void check_security() {
+    if (root_.find("security") || std::ranges::all_of(made_.operations, [](auto& op) { return op.security.empty(); }))
+      return;
+    for (const auto& op : made_.operations)
+      if ((op.method == "GET" || op.method == "HEAD") && !op.raw->find("security") && op.raw->position().line)
+        report_.add(load_error::kMissingSecurity, op.raw, op.pointer,
+                    "operation " + op.id + " has no `security`, so that everybody may call it");
+  }
+
   void nothing_to_serve(const Value* paths) {
     if (!paths && !root_.find("components") && !root_.find("webhooks"))
       report_.add(load_error::kMissingField, &root_, "", "the document has none of `paths`, `webhooks`, `components`");
@@ -87,7 +99,7 @@ class Compiler {
     const auto& item = made_.resolve(member.value);
     if (!item.is(Type::object)) return;
     const auto* extension = item.find("x-plimsoll");
-    if (extension) check_extension(*extension, at.pointer() + "/x-plimsoll", options_, report_);
+    if (extension) check_extension(*extension, at.pointer() + "/x-plimsoll", Scope::path, {}, options_, report_);
     for (auto& child : item.object()) {
       if (!contains(kMethods, child.key) || !child.value.is(Type::object)) continue;
       operation(member, item, extension, child, at);
@@ -108,7 +120,7 @@ class Compiler {
     op.summary = text_of(child.value, "summary");
     op.deprecated = flag_of(child.value, "deprecated");
     if (const auto* own = child.value.find("x-plimsoll"))
-      check_extension(*own, op.pointer + "/x-plimsoll", options_, report_);
+      check_extension(*own, op.pointer + "/x-plimsoll", Scope::operation, op.method, options_, report_);
     op.extensions = merge_extensions(made_.extension, path_extension, child.value.find("x-plimsoll"));
     name(op, child.value, at);
     parameters(op, item.find("parameters"), at_path);

@@ -138,6 +138,7 @@ class Contract {
   virtual ~Contract() = default;
   std::string title, version;
   std::string file;
+  std::vector<std::string> files;  ///< all it is made of, `file` first: json::Value::source is an index of it
   std::vector<Operation> operations;
   std::vector<SecurityScheme> security_schemes;
   const json::Value* root = nullptr;       ///< the effective document

@@ -3,17 +3,46 @@
 #include <algorithm>
 
 namespace plimsoll::contract {
+namespace {
 
-void check_extension(const json::Value& extension, const std::string& pointer, const LoadOptions& options,
-                     Report& report) {
+bool is_off(const json::Value& value) {
+  return value.is(json::Type::boolean) ? !value.boolean() : value.is(json::Type::string) && value.string() == "off";
+}
+
+/// A key that would be passed over without a word where it stands.
+void check_effect(const config::Key& key, const json::Member& member, const std::string& pointer, Scope scope,
+                  std::string_view method, Report& report) {
+  const auto name = "`" + std::string(key.name) + "`";
+  if (key.scopes == config::Scopes::document && scope != Scope::document)
+    report.add(load_error::kNoEffect, member, pointer, name + " has no effect here: it belongs to the document",
+               "Move it to the `x-plimsoll` at the top of the document.");
+  if (key.scopes == config::Scopes::operation && scope == Scope::document)
+    report.add(load_error::kNoEffect, member, pointer, name + " has no effect here: it belongs to an operation",
+               "Move it to the `x-plimsoll` of the operation that it is meant for.");
+  if (scope != Scope::operation || key.methods == config::Methods::any || is_off(member.value)) return;
+  const bool safe = method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "TRACE";
+  if (safe == (key.methods == config::Methods::safe)) return;
+  report.add(load_error::kNoEffect, member, pointer, name + " has no effect on " + std::string(method),
+             safe ? "Remove it: it is for operations that change something (POST, PUT, PATCH, DELETE)."
+                  : "Remove it: it is for operations that only read (GET).");
+}
+
+}  // namespace
+
+void check_extension(const json::Value& extension, const std::string& pointer, Scope scope, std::string_view method,
+                     const LoadOptions& options, Report& report) {
   if (!extension.is(json::Type::object)) {
     report.add(load_error::kWrongType, &extension, pointer, "`x-plimsoll` must be an object");
     return;
   }
   for (auto& member : extension.object()) {
-    if (std::ranges::any_of(options.keys, [&](auto* key) { return key->name == member.key; })) continue;
     auto here = pointer;
     json::append_token(here, member.key);
+    if (const auto found = std::ranges::find(options.keys, member.key, &config::Key::name);
+        found != options.keys.end()) {
+      check_effect(**found, member, here, scope, method, report);
+      continue;
+    }
     const auto key = "\"" + std::string(member.key) + "\"";
     if (contains(options.later_words, member.key)) {
       report.add(load_error::kLaterWord, member, std::move(here), "this version does not implement " + key + " yet");
@@ -21,9 +50,12 @@ void check_extension(const json::Value& extension, const std::string& pointer, c
     }
     std::vector<std::string_view> known;
     for (auto* candidate : options.keys) known.push_back(candidate->name);
+    known.insert(known.end(), options.later_words.begin(), options.later_words.end());
     const auto near = config::nearest(member.key, known);
+    const bool later = contains(options.later_words, near);
     report.add(load_error::kUnknownExtension, member, std::move(here),
-               "x-plimsoll has no key " + key + (near.empty() ? "" : "; did you mean \"" + std::string(near) + "\"?"));
+               "x-plimsoll has no key " + key + (near.empty() ? "" : "; did you mean \"" + std::string(near) + "\"?") +
+                   (later ? " This version does not implement it yet." : ""));
   }
 }
 

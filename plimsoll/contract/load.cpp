@@ -74,6 +74,7 @@ std::expected<std::shared_ptr<const Contract>, Complaints> load(const LoadOption
   if (std::ranges::any_of(complaints, [](auto& c) { return c.severity == Complaint::Severity::error; }))
     return std::unexpected(std::move(complaints));
   made->warnings = std::move(complaints);
+  for (const auto& source : made->sources) made->files.push_back(source.file);
   return made;
 }
 

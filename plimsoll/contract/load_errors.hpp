@@ -99,6 +99,18 @@ inline constexpr LoadError kInvalidServer{"invalid-server", "The server's URL ca
                                           "Write a URL or a path; each `{variable}` in it needs a `default`."};
 inline constexpr LoadError kUnknownExtension{"unknown-extension", "x-plimsoll knows no such key",
                                              "Correct the key; docs/contract.md lists them all."};
+inline constexpr LoadError kMisplacedExtension{
+    "misplaced-extension", "`x-plimsoll` has no effect here",
+    "Write it at the top of the document, in a path of `paths`, or in one of its operations."};
+inline constexpr LoadError kNoEffect{"no-effect", "The key has no effect here", "Remove it."};
+inline constexpr LoadError kUndeclaredRequired{"undeclared-required", "`required` names no property of the schema",
+                                               "Correct the name, or declare it under `properties`."};
+inline constexpr LoadError kUnnamedRequired{
+    "required-without-property", "`required` names what is no property of the schema",
+    "Declare it under `properties`: until then its value is not checked.", kWarning};
+inline constexpr LoadError kMissingSecurity{
+    "missing-security", "The operation does not say who may call it",
+    "Say `security: []` if everybody may, or name the security scheme: other operations of the document do.", kWarning};
 inline constexpr LoadError kLaterWord{"later-word", "This version does not implement the key yet",
                                       "Remove it: nothing is ignored silently."};
 inline constexpr LoadError kInvalidOverlay{"invalid-overlay", "The file is no Overlay 1.0 document",
@@ -145,6 +157,11 @@ inline constexpr const LoadError* kAll[] = {
     &kInvalidCallback,
     &kInvalidServer,
     &kUnknownExtension,
+    &kMisplacedExtension,
+    &kNoEffect,
+    &kUndeclaredRequired,
+    &kUnnamedRequired,
+    &kMissingSecurity,
     &kLaterWord,
     &kInvalidOverlay,
     &kInvalidTarget,

@@ -12,12 +12,15 @@ namespace {
 
 const std::string kFolder = PLIMSOLL_SOURCE_DIR "/tests/fixtures/load/";
 
-constexpr config::Key kIdempotency{"idempotency", "Makes repeats harmless.", {}};
+constexpr config::Key kIdempotency{
+    .name = "idempotency", .sentence = "Makes repeats harmless.", .methods = config::Methods::unsafe};
+constexpr config::Key kTables{.name = "tables", .sentence = "Tables.", .scopes = config::Scopes::document};
+constexpr config::Key kTable{.name = "table", .sentence = "A table.", .scopes = config::Scopes::operation};
 
 /// All that is said about a fixture, with paths as if it had been loaded from its own folder. Its name, up to `--`, is
 /// the code that must be among it.
 Complaints complaints_of(const std::string& fixture) {
-  static constexpr const config::Key* keys[] = {&kIdempotency};
+  static constexpr const config::Key* keys[] = {&kIdempotency, &kTables, &kTable};
   static constexpr std::string_view later[] = {"teleport"};
   LoadOptions options{.file = kFolder + fixture, .keys = keys, .later_words = later};
   std::ifstream in(options.file);

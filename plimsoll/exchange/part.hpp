@@ -37,7 +37,8 @@ struct Build {
 /// perhaps `metrics[]` and `deployment[]` (its sections of plimsoll.yaml, read by `read_section`), and `static
 /// Result<std::unique_ptr<Policy>> build(Options, const Build&)`, which gives null when there is nothing to do for the
 /// operation. Where there is a short form it has `static Result<Options> read(const json::Value&)` and `short_form`,
-/// the JSON Schema members of it; `read` hands an object on to config::read.
+/// the JSON Schema members of it; `read` hands an object on to config::read. `example` is a value as it is written;
+/// `scopes` and `methods` where it has no effect everywhere.
 struct Part {
   config::Key key;
   std::span<const Problem* const> problems;
@@ -86,10 +87,10 @@ Result<T> read_section(const Services& services, const config::Section& section)
 template <class P>
 consteval Part part(std::string_view name, std::string_view sentence) {
   Part made{.key = {name, sentence, P::fields, nullptr}, .problems = P::problems, .metrics = {}, .build = nullptr};
-  made.key.defaults = []() -> const void* {
-    static const typename P::Options defaults{};
-    return &defaults;
-  };
+  made.key.defaults = config::defaults_of<typename P::Options>;
+  if constexpr (requires { P::example; }) made.key.example = P::example;
+  if constexpr (requires { P::scopes; }) made.key.scopes = P::scopes;
+  if constexpr (requires { P::methods; }) made.key.methods = P::methods;
   if constexpr (requires { P::metrics; }) made.metrics = P::metrics;
   if constexpr (requires { P::deployment; }) made.deployment = P::deployment;
   if constexpr (requires { P::short_form; }) made.key.short_form = P::short_form;

@@ -34,6 +34,7 @@ class AccessLog final : public Check {
                                       "Names of members and headers whose values are not logged, besides those that "
                                       "never are (password, token, secret and their like)."),
   };
+  static constexpr std::string_view example = "{successes: false, failure-headers: true}";
   static constexpr std::span<const Problem* const> problems{};
 
   static Result<std::unique_ptr<Policy>> build(Options options, const Build& build) {

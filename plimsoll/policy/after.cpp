@@ -20,6 +20,8 @@ class After final : public Check {
       config::field<&Options::job>("job", "Kind of the job, as `jobs:` of the deployment names it."),
       config::field<&Options::delay>("delay", "How long after the answer it may run at the earliest."),
   };
+  static constexpr std::string_view example = "{job: send_receipt}";
+  static constexpr auto methods = config::Methods::unsafe;
   static constexpr std::span<const Problem* const> problems{};
 
   static Result<std::unique_ptr<Policy>> build(Options options, const Build& build) {

@@ -351,13 +351,43 @@ class AuthenticateKeys final : public Policy {
   std::shared_ptr<Doors> doors_;
 };
 
+/// What `authentication` of a deployment holds beside the schemes by their names.
+struct SectionOptions {
+  config::Raw failures = nullptr, bearer = nullptr, api_key = nullptr;
+};
+constexpr config::Field kSectionFields[] = {
+    config::shaped(config::field<&SectionOptions::failures>(
+                       "failures", "How many failed authentications an address has before more are refused; or `off`."),
+                   R"("type":"string","pattern":"^(off|[0-9]+/(second|minute|hour|day|[0-9]+(ms|s|m|h|d)))$")",
+                   "10/minute"),
+    config::object_of<TokenOptions>(
+        config::field<&SectionOptions::bearer>("bearer", "Every scheme of tokens that has no section of its own."),
+        kTokenFields),
+    config::shaped(
+        config::field<&SectionOptions::api_key>("api-key", "Every scheme of API keys that has no section of its own."),
+        R"("type":"object")", "{}"),
+};
+
 /// Finds out who asks, by the security schemes of the contract: tokens and API keys in all their combinations.
 struct Authenticate {
   struct Options {};
   static constexpr std::span<const config::Field> fields{};
+  static constexpr std::string_view example = "{mode: shadow}";
   static constexpr const Problem* problems[] = {&kUnauthenticated, &kInvalid, &kThrottled, &kNoKeys, &kCrossSite};
-  static constexpr config::Section deployment[] = {{.key = {"authentication", "How credentials are verified.", {}}},
-                                                   {.key = {"roles", "Roles and the scopes each has.", {}}}};
+  static constexpr config::Section deployment[] = {
+      {.key = {.name = "authentication",
+               .sentence = "How credentials are verified, by security scheme of the contract.",
+               .fields = kSectionFields,
+               .defaults = config::defaults_of<SectionOptions>,
+               .example = "{bearer: {issuer: 'https://id.example.com/', audience: shop, jwks: "
+                          "'https://id.example.com/jwks.json'}}",
+               .entries = []() -> std::span<const config::Field> { return kTokenFields; },
+               .entry_defaults = config::defaults_of<TokenOptions>}},
+      {.key = {.name = "roles",
+               .sentence = "Roles and the scopes each has.",
+               .example = "{support: ['orders:read'], admin: ['*']}",
+               .entries = []() -> std::span<const config::Field> { return {}; },
+               .entry_schema = config::Form<std::vector<std::string>>::schema}}};
   static Result<std::unique_ptr<Policy>> build(Options, const Build& build) {
     if (build.operation.security.empty() || build.services.mock) return nullptr;
     auto doors = Doors::make(build);

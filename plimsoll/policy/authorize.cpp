@@ -51,6 +51,7 @@ class Authorize final : public Check {
       config::field<&Options::scopes>("scopes", "The caller has all of these scopes, beside those of `security`."),
   };
   static constexpr std::string_view short_form = R"("const":"any-caller")";
+  static constexpr std::string_view example = "{roles: [editor]}";
   static constexpr const Problem* problems[] = {&kForbidden};
 
   static Result<Options> read(const json::Value& from) {

@@ -11,6 +11,7 @@ class Budgets final : public Check {
  public:
   using Options = plimsoll::Budgets;
   static constexpr auto& fields = kBudgetFields;
+  static constexpr std::string_view example = "{response: 4MiB, rows: 10000}";
   static constexpr std::span<const Problem* const> problems{};  // who spends a budget refuses
 
   static Result<std::unique_ptr<Policy>> build(Options, const Build& build) {

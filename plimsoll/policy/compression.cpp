@@ -33,6 +33,7 @@ class Compression final : public Policy {
       config::field<&Options::codings>(
           "codings", "What is offered, the preferred first, where the caller has no preference: zstd, br, gzip."),
   };
+  static constexpr std::string_view example = "{codings: [gzip]}";
   static constexpr std::span<const Problem* const> problems{};
 
   static Result<std::unique_ptr<Policy>> build(Options options, const Build& build) {

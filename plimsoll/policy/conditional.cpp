@@ -16,6 +16,7 @@ class Conditional final : public Policy {
  public:
   struct Options {};
   static constexpr std::span<const config::Field> fields{};
+  static constexpr std::string_view example = "off";
   static constexpr const Problem* problems[] = {&http::kPreconditionFailed};
 
   static Result<std::unique_ptr<Policy>> build(Options, const Build& build) {

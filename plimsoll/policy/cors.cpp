@@ -29,6 +29,7 @@ class Cors final : public Check {
   static constexpr std::string_view short_form = R"("type":"string")";
   static constexpr Problem kRefused{"cors-refused", 403, "Origin not allowed",
                                     "Add the origin to `cors` in the contract, or call from an allowed one."};
+  static constexpr std::string_view example = "https://app.example.com";
   static constexpr const Problem* problems[] = {&kRefused};
 
   /// `cors: https://app.example.com`, a list of origins, or the long form.

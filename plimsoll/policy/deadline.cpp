@@ -18,6 +18,7 @@ class Deadline final : public Check {
           "header", "Request header, in seconds, by which a trusted caller may shorten it; empty: none."),
   };
   static constexpr std::string_view short_form = R"("type":"string","pattern":"^[0-9]+(ms|s|m|h)$")";
+  static constexpr std::string_view example = "2s";
   static constexpr const Problem* problems[] = {&kDeadlineExceeded};
 
   static Result<Options> read(const json::Value& from) {

@@ -17,6 +17,7 @@ class Fields final : public Policy {
   static constexpr std::string_view short_form = R"("type":"boolean")";
   static constexpr Problem kInvalid{"invalid-fields", 400, "The selection of fields is malformed",
                                     "Write names separated by commas, nested ones in brackets: fields=id,items(sku)."};
+  static constexpr std::string_view example = "true";
   static constexpr const Problem* problems[] = {&kInvalid};
 
   static Result<Options> read(const json::Value& from) {

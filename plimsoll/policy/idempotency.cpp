@@ -53,6 +53,8 @@ class Idempotency final : public Policy {
       config::field<&Options::wait>("wait", "How long a repeated request waits for the first one's answer."),
   };
   static constexpr std::string_view short_form = R"("enum":["required","optional","off"])";
+  static constexpr std::string_view example = "required";
+  static constexpr auto methods = config::Methods::unsafe;
   static constexpr const Problem* problems[] = {&kMissing, &kInvalid, &kReused, &kInFlight};
   static constexpr Metric metrics[] = {
       {"plimsoll_idempotency_replays_total", "answers", "Answers replayed from a recorded one."}};

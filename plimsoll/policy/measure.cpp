@@ -12,6 +12,7 @@ class Measure final : public Check {
  public:
   struct Options {};
   static constexpr std::span<const config::Field> fields{};
+  static constexpr std::string_view example = "off";
   static constexpr std::span<const Problem* const> problems{};
   static constexpr std::string_view kDuration = "http_server_request_duration_seconds";
   static constexpr std::string_view kActive = "http_server_active_requests";

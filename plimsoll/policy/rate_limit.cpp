@@ -190,6 +190,7 @@ class RateLimit final : public Check {
   static constexpr std::span<const config::Field> fields = kRateLimitFields;
   static constexpr std::string_view short_form =
       R"("anyOf":[{"type":"string"},{"type":"array","items":{"type":["string","object"]}}])";
+  static constexpr std::string_view example = "[100/second by address, 1000/minute by caller]";
   static constexpr const Problem* problems[] = {&kRateLimited};
   static Result<Options> read(const json::Value& from) { return read_rate_limit(from); }
 

@@ -27,6 +27,7 @@ class SecurityHeaders final : public Check {
       config::field<&Options::strict_transport_security>(
           "strict-transport-security", "`max-age` of `Strict-Transport-Security`, sent over TLS only; 0s: not sent."),
   };
+  static constexpr std::string_view example = "{frame-options: SAMEORIGIN}";
   static constexpr std::span<const Problem* const> problems{};
 
   static Result<std::unique_ptr<Policy>> build(Options options, const Build&) {

@@ -34,6 +34,7 @@ class Shed final : public Check {
       config::field<&Options::priority>("class", "critical is refused last, sheddable first."),
   };
   static constexpr std::string_view short_form = R"("enum":["critical","default","sheddable","off"])";
+  static constexpr std::string_view example = "sheddable";
   static constexpr const Problem* problems[] = {&kOverloaded};
   static constexpr config::Section deployment[] = {kShed};
 

@@ -37,6 +37,7 @@ class Trace final : public Check {
       config::field<&Options::accept>(
           "accept", "Whether a caller's `traceparent` and `X-Request-Id` are continued; false makes new ids always."),
   };
+  static constexpr std::string_view example = "{accept: false}";
   static constexpr std::span<const Problem* const> problems{};
 
   static Result<std::unique_ptr<Policy>> build(Options options, const Build&) {

@@ -69,6 +69,7 @@ class Validate final : public Policy {
       "Send one of the media types that the contract declares, and say so in Content-Type."};
   static constexpr Problem kNotAcceptable{"not-acceptable", 406, "No acceptable representation",
                                           "Accept one of the media types that the contract declares."};
+  static constexpr std::string_view example = "{unknown-query: ignore}";
   static constexpr const Problem* problems[] = {
       &kInvalid,         &kUnsupported,        &kNotAcceptable,           &http::kBodyTooLarge,
       &json::kMalformed, &schema::kTooComplex, &contract::kMalformedBody, &kTooManyBodies};

@@ -33,21 +33,10 @@ bool takes_tokens(const contract::SecurityScheme& scheme) {
          (scheme.type == "http" && scheme.scheme == "bearer");
 }
 
-/// `authentication.<scheme>`, checked for names that are no schemes.
-Result<const json::Value*> section_of(const contract::SecurityScheme& scheme, const contract::Contract& contract,
-                                      const Services& services) {
+/// `authentication.<scheme>`, or what holds for all schemes of its kind.
+const json::Value* section_of(const contract::SecurityScheme& scheme, const Services& services) {
   const auto* all = services.deployment ? services.deployment->find("authentication") : nullptr;
   if (!all) return nullptr;
-  if (!all->is(json::Type::object)) return config::wrong(*all, "`authentication` is an object: each security scheme");
-  std::vector<std::string_view> names{kFailures, kBearer, kApiKey};
-  for (const auto& each : contract.security_schemes) names.push_back(each.name);
-  for (const auto& [name, value, at] : all->object())
-    if (std::ranges::find(names, name) == names.end()) {
-      const auto near = config::nearest(name, names);
-      return config::wrong(value, "`authentication` has \"" + std::string(name) +
-                                      "\", which is no security scheme of the contract" +
-                                      (near.empty() ? "" : "; did you mean \"" + std::string(near) + "\"?"));
-    }
   if (const auto* found = all->find(scheme.name)) return found;
   return all->find(takes_tokens(scheme) ? kBearer : kApiKey);
 }
@@ -91,29 +80,28 @@ Result<Verifier> development_tokens(const contract::SecurityScheme& scheme, Veri
 
 Result<Verifier> make_tokens(const contract::SecurityScheme& scheme, const contract::Contract& contract, Verifiers& all,
                              Roles roles, const Services& services) {
-  auto section = section_of(scheme, contract, services);
-  if (!section) return std::unexpected(std::move(section).error());
-  if (!*section) {
+  const auto* section = section_of(scheme, services);
+  if (!section) {
     if (services.development) return development_tokens(scheme, all, std::move(roles), services);
     return fail(kNoVerifier, "the security scheme \"" + scheme.name + "\" has nothing that verifies its tokens");
   }
   TokenOptions options;
-  if (auto done = config::read(**section, kTokenFields, &options); !done)
+  if (auto done = config::read(*section, kTokenFields, &options); !done)
     return std::unexpected(std::move(done).error());
   if (options.jwks.starts_with("http://") || options.jwks.starts_with("https://")) {
     const auto url = client::parse_url(options.jwks);
-    const auto& where = *(*section)->find("jwks");
+    const auto& where = *section->find("jwks");
     if (!url) return config::wrong(where, url.error().detail);
     if (!url->tls && url->host != "localhost" && url->host != "127.0.0.1" && url->host != "::1")
       return config::wrong(where, "keys are fetched by https; plain http is for this machine only");
-    if (options.refresh.nanoseconds < kSecond) return config::wrong(**section, "`refresh` is at least 1s");
+    if (options.refresh.nanoseconds < kSecond) return config::wrong(*section, "`refresh` is at least 1s");
   }
   if (services.log && (options.issuer.empty() || options.audience.empty()))
     services.log->write(telemetry::Level::warning, "tokens of any origin are accepted", [&](telemetry::Line& line) {
       line.add("scheme", scheme.name).add("missing", options.issuer.empty() ? "issuer" : "audience");
     });
   auto made = TokenVerifier::make(std::move(options), std::move(roles), services.clock->wall());
-  if (!made) return config::wrong(**section, made.error().detail);
+  if (!made) return config::wrong(*section, made.error().detail);
   if ((*made)->remote()) services.backgrounds->add(std::make_unique<KeyRefresh>(*made, *services.clock, services.log));
   if (services.log)
     for (const auto& complaint : (*made)->complaints())
@@ -124,11 +112,10 @@ Result<Verifier> make_tokens(const contract::SecurityScheme& scheme, const contr
 
 Result<Verifier> make_keys(const contract::SecurityScheme& scheme, const contract::Contract& contract, Verifiers& all,
                            Roles roles, const Services& services) {
-  auto section = section_of(scheme, contract, services);
-  if (!section) return std::unexpected(std::move(section).error());
-  if (*section) {
+  const auto* section = section_of(scheme, services);
+  if (section) {
     KeyOptions none;
-    if (auto done = config::read(**section, {}, &none); !done) return std::unexpected(std::move(done).error());
+    if (auto done = config::read(*section, {}, &none); !done) return std::unexpected(std::move(done).error());
   }
   auto made = std::make_shared<KeyVerifier>();
   if (services.database) {
@@ -159,6 +146,28 @@ Result<Verifier> make_keys(const contract::SecurityScheme& scheme, const contrac
 
 }  // namespace
 
+Result<> check_authentication(const contract::Contract& contract, const json::Value* deployment) {
+  const auto* all = deployment ? deployment->find("authentication") : nullptr;
+  if (!all) return {};
+  if (!all->is(json::Type::object)) return config::wrong(*all, "`authentication` is an object: each security scheme");
+  std::vector<std::string_view> names{kFailures};
+  for (const auto& scheme : contract.security_schemes) {
+    names.push_back(scheme.name);
+    if (takes_tokens(scheme)) names.push_back(kBearer);
+    if (scheme.type == "apiKey") names.push_back(kApiKey);
+  }
+  for (const auto& [name, value, at] : all->object()) {
+    if (std::ranges::find(names, name) != names.end()) continue;
+    auto place = value;
+    if (at.line) place.set_position(at);
+    const auto near = config::nearest(name, names);
+    return config::wrong(place, "`authentication` has \"" + std::string(name) +
+                                    "\", which no security scheme of the contract uses" +
+                                    (near.empty() ? "" : "; did you mean \"" + std::string(near) + "\"?"));
+  }
+  return {};
+}
+
 Result<Verifier> verifier_of(const contract::SecurityScheme& scheme, const contract::Contract& contract,
                              const Services& services) {
   const auto all = services.shared->of<Verifiers>();
@@ -166,6 +175,7 @@ Result<Verifier> verifier_of(const contract::SecurityScheme& scheme, const contr
   if (all->deployment != services.deployment) all->by_scheme.clear();
   all->deployment = services.deployment;
   if (const auto known = all->by_scheme.find(scheme.name); known != all->by_scheme.end()) return known->second;
+  if (auto used = check_authentication(contract, services.deployment); !used) return std::unexpected(used.error());
   auto roles = Roles::read(services.deployment);
   if (!roles) return std::unexpected(std::move(roles).error());
   Result<Verifier> made;

@@ -81,8 +81,11 @@ Result<Plan> plan(Handler& handler, const Build& build, Reach reach) {
     auto policy = row.part->build(*row.part, build.operation.extension(row.part->key.name), at_its_place);
     if (!policy) {
       auto error = std::move(policy).error();
-      error.detail =
-          "operation " + build.operation.id + ", policy " + std::string(row.part->key.name) + ": " + error.detail;
+      const auto name = std::string(row.part->key.name);
+      if (config::located(error.detail).at.line)
+        error.detail = config::preceded("`" + name + "`: ", error.detail);  // the place says the rest
+      else
+        error.detail = "operation " + build.operation.id + ", policy " + name + ": " + error.detail;
       return std::unexpected(std::move(error));
     }
     if (!*policy) continue;

@@ -134,9 +134,16 @@ class Secrets {
   contract::Complaints& complaints_;
 };
 
+/// So that whoever finds something wrong with a value knows which file to name.
+void mark(json::Value& value) {
+  value.set_source(config::kDeploymentSource);
+  for (auto& item : value.array()) mark(item);
+  for (auto& member : value.object()) mark(member.value);
+}
+
 contract::Complaint misread(std::string_view key, const json::Value& value, const Error& error,
                             const std::string& file) {
-  auto [at, what] = config::located(error.detail);
+  auto [at, what, source] = config::located(error.detail);
   return complaint(file, at.line ? at : value.position(), "configuration", "`" + std::string(key) + "`: " + what,
                    "`plimsoll config --explain` lists every option.");
 }
@@ -229,13 +236,14 @@ std::expected<Deployment, contract::Complaints> read_deployment(const std::strin
   made.memory = std::make_unique<Arena>();
   auto parsed = json::parse_yaml(*made.text, *made.memory);
   if (!parsed) {
-    auto [at, what] = config::located(parsed.error().detail);
+    auto [at, what, source] = config::located(parsed.error().detail);
     complaints.push_back(complaint(made.file, at, "malformed-document", std::move(what), "Correct the line."));
     return std::unexpected(std::move(complaints));
   }
   auto& root = made.memory->make<json::Value>(*parsed);
   if (root.is(json::Type::null)) root = json::Value::object({});
   Secrets{made.file, *made.memory, complaints}.fill(root);
+  mark(root);
   made.root = &root;
 
   std::vector<config::Field> all(std::begin(kFields), std::end(kFields));
@@ -244,7 +252,7 @@ std::expected<Deployment, contract::Complaints> read_deployment(const std::strin
   const auto sections = deployment_sections();
   for (const auto* section : sections) others.push_back(section->key.name);
   if (auto done = config::read(root, all, &made, others); !done) {
-    auto [at, what] = config::located(done.error().detail);
+    auto [at, what, source] = config::located(done.error().detail);
     complaints.push_back(
         complaint(made.file, at, "configuration", std::move(what), "`plimsoll config --explain` lists every option."));
   }

@@ -10,7 +10,9 @@
 #include "plimsoll/handler/mock/credentials.hpp"
 #include "plimsoll/handler/upstream/upstream.hpp"
 #include "plimsoll/json/write.hpp"
+#include "plimsoll/policy/verifiers.hpp"
 #include "plimsoll/queue/workers.hpp"
+#include "plimsoll/server/complaints.hpp"
 #include "plimsoll/server/handlers.hpp"
 #include "plimsoll/server/health.hpp"
 #include "plimsoll/server/log_level.hpp"
@@ -163,6 +165,9 @@ std::expected<std::unique_ptr<Instance>, contract::Complaints> Instance::read(co
              .remedy = "Give it another code; `plimsoll problems` lists those that are taken."});
   state.services.runners = std::make_shared<Runners>(std::move(runners));
   state.handlers = std::move(handlers);
+  if (!settings.mock_all)
+    if (auto used = policy::check_authentication(*state.contract, state.deployment.root); !used)
+      complaints.push_back(complaint_of(used.error(), *state.contract, {}, state.deployment.file));
   if (complaints.empty()) complaints = state.mount_management();
   if (!complaints.empty()) return std::unexpected(std::move(complaints));
   return made;
@@ -356,11 +361,11 @@ contract::Complaints Instance::State::build(Handlers bound) {
     // Tables show what the schema of their rows allows; for all others it is seen to here.
     if (handler && *handler && !operation.extension("table"))
       handler = handler::hide_write_only(std::move(*handler), {*contract, operation, services});
-    if (!handler)
-      complaints.push_back(complaint(*contract, operation, std::string(handler.error().problem->code),
-                                     "operation " + operation.id + ": " + database::reason_of(handler.error()),
-                                     database::remedy_of(handler.error())));
-    else if (!*handler && complaints.size() == before)
+    if (!handler) {
+      auto error = handler.error();
+      if (!config::located(error.detail).at.line) error.detail = "operation " + operation.id + ": " + error.detail;
+      complaints.push_back(complaint_of(error, *contract, operation, services.deployment_file));
+    } else if (!*handler && complaints.size() == before)
       complaints.push_back(complaint(*contract, operation, "unbound-operation",
                                      "operation " + operation.id + " has no handler", "Correct its `x-plimsoll`."));
     handlers.push_back(handler ? std::move(*handler) : nullptr);
@@ -370,7 +375,7 @@ contract::Complaints Instance::State::build(Handlers bound) {
                           .file = contract->file,
                           .what = "the program binds operation " + id + ", which the contract does not have",
                           .remedy = "Correct the operationId in the program or in the contract."});
-  if (!complaints.empty()) return complaints;
+  if (!complaints.empty()) return told_once(std::move(complaints));
   site = std::make_unique<Site>(services, contract);
   return site->operations(std::move(handlers));
 }

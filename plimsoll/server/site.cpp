@@ -7,8 +7,7 @@
 #include "plimsoll/exchange/problem_document.hpp"
 #include "plimsoll/http/conditional.hpp"
 #include "plimsoll/http/field_block.hpp"
-
-#include <map>
+#include "plimsoll/server/complaints.hpp"
 
 namespace plimsoll::server {
 namespace {
@@ -56,35 +55,6 @@ void inherit(contract::Operation& operation, const contract::Contract& contract)
     operation.extensions.push_back({member.key, &member.value, "document"});
 }
 
-/// What is wrong with many operations for one reason is told at the first of them, with the number of the others.
-contract::Complaints told_once(contract::Complaints all) {
-  contract::Complaints kept;
-  std::map<std::string, std::pair<std::size_t, std::size_t>, std::less<>>
-      places;  // reason → where it is kept, how often
-  for (auto& each : all) {
-    const auto comma = each.what.starts_with("operation ") ? each.what.find(", policy ") : std::string::npos;
-    auto reason = comma == std::string::npos ? each.what : each.what.substr(comma);
-    auto [place, fresh] = places.try_emplace(std::move(reason), kept.size(), 0);
-    ++place->second.second;
-    if (fresh) kept.push_back(std::move(each));
-  }
-  for (const auto& [reason, place] : places)
-    if (const auto others = place.second - 1; others && reason.starts_with(", policy "))
-      kept[place.first].what.insert(kept[place.first].what.size() - reason.size(),
-                                    " and " + std::to_string(others) + (others == 1 ? " other" : " others"));
-  return kept;
-}
-
-void complain(contract::Complaints& complaints, const contract::Contract& contract,
-              const contract::Operation& operation, const Error& error) {
-  complaints.push_back({.code = "configuration",
-                        .file = operation.file.empty() ? contract.file : operation.file,
-                        .at = operation.raw ? operation.raw->position() : json::Position{},
-                        .pointer = operation.pointer,
-                        .what = database::reason_of(error),
-                        .remedy = database::remedy_of(error)});
-}
-
 }  // namespace
 
 contract::Complaints Site::operations(std::vector<std::unique_ptr<Handler>> handlers) {
@@ -95,7 +65,7 @@ contract::Complaints Site::operations(std::vector<std::unique_ptr<Handler>> hand
     if (made)
       into = std::move(*made);
     else
-      complain(complaints, *contract_, operation, made.error());
+      complaints.push_back(complaint_of(made.error(), *contract_, operation, services_.deployment_file));
   };
   build(*not_found_, unmatched_, Reach::everything, unmatched_plan_);
   build(*wrong_method_, unmatched_, Reach::everything, wrong_method_plan_);
@@ -124,7 +94,7 @@ contract::Complaints Site::page(std::string path, std::unique_ptr<Handler> handl
   if (made)
     mounted.plan = std::move(*made);
   else
-    complain(complaints, *contract_, mounted.operation, made.error());
+    complaints.push_back(complaint_of(made.error(), *contract_, mounted.operation, services_.deployment_file));
   return complaints;
 }
 

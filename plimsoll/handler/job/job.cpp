@@ -316,7 +316,12 @@ constexpr const Problem* kProblems[] = {&kNotFound,
                                         &database::kConflict,
                                         &database::kConstraint};
 
-constexpr config::Section kSections[] = {{.key = {"jobs", "Background jobs and how each is run.", {}}}};
+constexpr config::Section kSections[] = {
+    {.key = {.name = "jobs",
+             .sentence = "Background jobs and how each is run.",
+             .example = "{send_receipt: {run: {http: 'http://mailer:9100/receipts'}, attempts: 5}}",
+             .entries = job_fields,
+             .entry_defaults = job_defaults}}};
 
 constexpr Handling make() {
   Handling made{.key = {"job", "Work that is done later: answered 202 with a status document.", {}, nullptr},
@@ -324,6 +329,7 @@ constexpr Handling make() {
   made.key.fields = kDeclarationFields;
   made.key.defaults = defaults;
   made.key.short_form = kShortForm;
+  made.key.example = "generate_report";
   made.deployment = kSections;
   made.augment = augment;
   made.provide = provide;

@@ -27,11 +27,16 @@ struct Options {
   std::int64_t concurrency = 0;
   std::int64_t priority = 5;
 };
+constexpr std::string_view kRunSchema =
+    R"("anyOf":[{"const":"c++"},{"type":"object","additionalProperties":false,"minProperties":1,"properties":{"http":{"type":["string","object"]},"sql":{"type":["string","array"],"items":{"type":"string"}},"result":{"type":"object","additionalProperties":false,"properties":{"type":{"type":"string"},"file":{"type":"string"}}}}}])";
+constexpr std::string_view kWaysToRun[] = {"http", "sql", "result"};
 constexpr config::Field kFields[] = {
-    config::field<&Options::run>(
-        "run",
-        "`c++`, `{http: URL}`, or `{sql: STATEMENT}` with `result: {type, file}` where its rows are to be "
-        "downloaded as lines."),
+    config::shaped(
+        config::field<&Options::run>(
+            "run",
+            "`c++`, `{http: URL}`, or `{sql: STATEMENT}` with `result: {type, file}` where its rows are to be "
+            "downloaded as lines."),
+        kRunSchema, "{http: 'http://mailer:9100/receipts'}"),
     config::field<&Options::attempts>("attempts", "Failures until the job is dead.", {1, 1'000}),
     config::field<&Options::timeout>("timeout", "Of one attempt."),
     config::field<&Options::lease>("lease", "How long a worker that is not heard of keeps its job."),
@@ -106,6 +111,13 @@ class Reading {
     }
     if (run.is(json::Type::object) && run.object().size() == 1) {
       if (auto* http = run.find("http")) return run_http(*http, attempt, kind, services_);
+      const auto& way = run.object()[0];
+      if (const auto near = config::nearest(way.key, kWaysToRun); !near.empty()) {
+        json::Value place = way.value;
+        if (way.at.line) place.set_position(way.at);
+        return config::wrong(
+            place, "`run` has no \"" + std::string(way.key) + "\"; did you mean \"" + std::string(near) + "\"?");
+      }
       if (run.find("email")) return fail(kLaterRun, "this version does not implement `email` yet");
     }
     return fail(config::kConfiguration, "`run` is `c++`, `{http: URL}` or `{sql: STATEMENT}`");
@@ -131,7 +143,7 @@ class Reading {
   }
 
   void complain(const json::Value& at, const Error& error) {
-    auto [place, what] = config::located(error.detail);
+    auto [place, what, source] = config::located(error.detail);
     complaints_.push_back({.code = std::string(error.problem->code),
                            .file = services_.deployment_file,
                            .at = place.line ? place : at.position(),
@@ -223,6 +235,9 @@ class Jobs final : public Background {
 };
 
 }  // namespace
+
+std::span<const config::Field> job_fields() { return kFields; }
+const void* job_defaults() { return config::defaults_of<Options>(); }
 
 std::vector<Declared> declared_jobs(const contract::Contract& contract, const Services& services,
                                     contract::Complaints& complaints) {

@@ -17,6 +17,9 @@ struct Declared {
   std::unique_ptr<queue::Runner> runner;
   std::vector<SqlStatement> statements{};
 };
+/// The options of each, for the schema of the language and its documentation.
+std::span<const config::Field> job_fields();
+const void* job_defaults();
 std::vector<Declared> declared_jobs(const contract::Contract&, const Services&, contract::Complaints&);
 
 /// Brings the queue and its workers into the process, where a job is declared.

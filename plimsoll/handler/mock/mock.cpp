@@ -253,11 +253,10 @@ Result<std::unique_ptr<Handler>> build(const Value& options, const Build& build)
 }  // namespace mocking
 
 extern constinit const Handling mock_handling{
-    .key = {"mock",
-            "Answers from the examples of the contract, or with data made up for its schemas.",
-            {},
-            nullptr,
-            R"("anyOf":[{"const":true},{"type":"object","maxProperties":0}])"},
+    .key = {.name = "mock",
+            .sentence = "Answers from the examples of the contract, or with data made up for its schemas.",
+            .short_form = R"("anyOf":[{"const":true},{"type":"object","maxProperties":0}])",
+            .example = "true"},
     .problems = mocking::kProblems,
     .build = mocking::build,
 };

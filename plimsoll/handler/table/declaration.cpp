@@ -33,23 +33,6 @@ struct TableOptions {
   bool require_match = false;
 };
 
-constexpr config::Field kFields[] = {
-    field<&TableOptions::schema>("schema", "The schema of a row, by reference; its properties are the columns."),
-    field<&TableOptions::key>("key", "The column that names a row; `id` when nothing is said."),
-    field<&TableOptions::owner>("owner",
-                                "The column that holds the caller whose row it is; another's row does not exist. Long "
-                                "form: {column, except-roles}."),
-    field<&TableOptions::tenant>("tenant", "The column that holds the caller's tenant; another's row does not exist."),
-    field<&TableOptions::filters>("filters", "Columns that lists can be filtered by, each with its operators."),
-    field<&TableOptions::sort>("sort", "Columns that lists can be sorted by."),
-    field<&TableOptions::search>("search", "Text columns that `q` looks through."),
-    field<&TableOptions::embeds>("embeds",
-                                 "Rows of other tables that can be shown inside: {table, on} or {table, by}."),
-    field<&TableOptions::page>("page", "Rows of a page: {default, max}."),
-    field<&TableOptions::naming>("naming", "Of the fields the server adds: `snake` or `camel`."),
-    field<&TableOptions::require_match>("require-match", "Changes must say `If-Match`; without it they are 428."),
-};
-
 struct EmbedOptions {
   std::string table, on, by;
   std::int64_t limit = 100;
@@ -76,6 +59,32 @@ struct OwnerOptions {
 constexpr config::Field kOwnerFields[] = {
     field<&OwnerOptions::column>("column", "The column that holds the caller."),
     field<&OwnerOptions::except_roles>("except-roles", "Roles that see the rows of all owners."),
+};
+
+constexpr config::Field kFields[] = {
+    config::shaped(
+        field<&TableOptions::schema>("schema", "The schema of a row, by reference; its properties are the columns."),
+        R"("type":"string")", "'#/components/schemas/Order'"),
+    field<&TableOptions::key>("key", "The column that names a row; `id` when nothing is said."),
+    config::object_of<OwnerOptions>(
+        field<&TableOptions::owner>("owner",
+                                    "The column that holds the caller whose row it is; another's row does not exist. "
+                                    "Long form: {column, except-roles}."),
+        kOwnerFields, R"("type":"string")"),
+    field<&TableOptions::tenant>("tenant", "The column that holds the caller's tenant; another's row does not exist."),
+    config::shaped(
+        field<&TableOptions::filters>("filters", "Columns that lists can be filtered by, each with its operators."),
+        R"("type":"object","additionalProperties":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]})",
+        "{status: [eq, in], total: [ge, le]}"),
+    field<&TableOptions::sort>("sort", "Columns that lists can be sorted by."),
+    field<&TableOptions::search>("search", "Text columns that `q` looks through."),
+    config::map_of<EmbedOptions>(
+        field<&TableOptions::embeds>("embeds",
+                                     "Rows of other tables that can be shown inside: {table, on} or {table, by}."),
+        kEmbedFields),
+    config::object_of<PageOptions>(field<&TableOptions::page>("page", "Rows of a page: {default, max}."), kPageFields),
+    field<&TableOptions::naming>("naming", "Of the fields the server adds: `snake` or `camel`."),
+    field<&TableOptions::require_match>("require-match", "Changes must say `If-Match`; without it they are 428."),
 };
 
 constexpr int kDeepest = 16;  ///< parts and references within each other
@@ -577,6 +586,7 @@ void note_references(Model& model) {
 }  // namespace
 
 constinit const std::span<const config::Field> kTableFields = kFields;
+const void* table_defaults() { return config::defaults_of<TableOptions>(); }
 
 const json::Value& follow(const json::Value& root, const json::Value& value) {
   const json::Value* at = &value;

@@ -159,6 +159,7 @@ const json::Value& follow(const json::Value& root, const json::Value& value);
 
 /// The options of an entry, for the schema of the language and its documentation.
 extern const std::span<const config::Field> kTableFields;
+const void* table_defaults();
 
 /// Words of the query string that mean something else than a filter.
 inline constexpr std::string_view kReservedParameters[] = {"sort",   "limit", "cursor", "page",

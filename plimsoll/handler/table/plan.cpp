@@ -21,18 +21,13 @@ struct Options {
 };
 constexpr config::Field kOptions[] = {
     field<&Options::name>("name", "The table, an entry of the document's `tables`."),
-    field<&Options::action>(
-        "action", "list, read, create, update, replace, delete or batch, where method and path do not say it."),
-    field<&Options::path>("path", "Columns that path parameters stand for, `{order: order_id}`, where names differ."),
-};
-
-struct BatchOptions {
-  config::Raw create = nullptr, update = nullptr, remove = nullptr;
-};
-constexpr config::Field kBatch[] = {
-    field<&BatchOptions::create>("create", "Rows to create: {max, on-error: abort | continue}."),
-    field<&BatchOptions::update>("update", "Merge patches, each with its key: {max, on-error: abort | continue}."),
-    field<&BatchOptions::remove>("delete", "Keys of rows to delete: {max, on-error: abort | continue}."),
+    config::shaped(
+        field<&Options::action>(
+            "action", "list, read, create, update, replace, delete or batch, where method and path do not say it."),
+        R"("enum":["list","read","create","update","replace","delete","batch"])"),
+    config::shaped(field<&Options::path>(
+                       "path", "Columns that path parameters stand for, `{order: order_id}`, where names differ."),
+                   R"("type":"object","additionalProperties":{"type":"string"})", "{order: order_id}"),
 };
 
 struct ItemOptions {
@@ -42,6 +37,19 @@ struct ItemOptions {
 constexpr config::Field kItem[] = {
     field<&ItemOptions::max>("max", "The most items of one request.", {1, 100'000}),
     field<&ItemOptions::on_error>("on-error", "abort: one failure undoes all; continue: each item has its own result."),
+};
+
+struct BatchOptions {
+  config::Raw create = nullptr, update = nullptr, remove = nullptr;
+};
+constexpr config::Field kBatch[] = {
+    config::object_of<ItemOptions>(
+        field<&BatchOptions::create>("create", "Rows to create: {max, on-error: abort | continue}."), kItem),
+    config::object_of<ItemOptions>(
+        field<&BatchOptions::update>("update", "Merge patches, each with its key: {max, on-error: abort | continue}."),
+        kItem),
+    config::object_of<ItemOptions>(
+        field<&BatchOptions::remove>("delete", "Keys of rows to delete: {max, on-error: abort | continue}."), kItem),
 };
 
 std::expected<Batch, std::string> read_batch(const json::Value& from) {
@@ -92,6 +100,8 @@ std::optional<std::size_t> column_for(const Table& table, std::string_view param
 
 constinit const std::span<const config::Field> kOptionFields = kOptions;
 constinit const std::span<const config::Field> kBatchFields = kBatch;
+const void* option_defaults() { return config::defaults_of<Options>(); }
+const void* batch_defaults() { return config::defaults_of<BatchOptions>(); }
 
 std::vector<std::string_view> path_parameters(std::string_view path) {
   std::vector<std::string_view> names;

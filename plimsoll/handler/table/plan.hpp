@@ -40,5 +40,7 @@ std::expected<Plan, std::string> plan(const Model& model, std::string_view metho
 std::vector<std::string_view> path_parameters(std::string_view path);
 
 extern const std::span<const config::Field> kOptionFields, kBatchFields;
+const void* option_defaults();
+const void* batch_defaults();
 
 }  // namespace plimsoll::table

@@ -152,8 +152,19 @@ constexpr const Problem* kTableProblems[] = {&kForbidden,
 
 constexpr std::string_view kShortForm = R"("type":"string","description":"The table.")";
 
-constexpr config::Key kTables{"tables", "Tables that operations are answered from, by name.", {}, nullptr};
-constexpr config::Key kBatch{"batch", "Many changes of a table in one request.", {}, nullptr};
+constexpr config::Key kTables{.name = "tables",
+                              .sentence = "Tables that operations are answered from, by name.",
+                              .example = "{orders: {schema: '#/components/schemas/Order', sort: [created_at]}}",
+                              .scopes = config::Scopes::document,
+                              .entries = [] { return kTableFields; },
+                              .entry_defaults = table_defaults};
+constexpr config::Key kBatch{.name = "batch",
+                             .sentence = "Many changes of a table in one request.",
+                             .defaults = batch_defaults,
+                             .fields_elsewhere = [] { return kBatchFields; },
+                             .example = "{create: {max: 1000, on-error: abort}}",
+                             .scopes = config::Scopes::operation,
+                             .methods = config::Methods::unsafe};
 constexpr config::Key kMoreKeys[] = {kTables, kBatch};
 
 }  // namespace
@@ -162,11 +173,12 @@ constexpr config::Key kMoreKeys[] = {kTables, kBatch};
 namespace plimsoll::handler {
 
 extern constinit const Handling table = {
-    .key = {"table",
-            "Answers from a table of the database; method and path say what is done.",
-            {},
-            nullptr,
-            plimsoll::table::kShortForm},
+    .key = {.name = "table",
+            .sentence = "Answers from a table of the database; method and path say what is done.",
+            .defaults = plimsoll::table::option_defaults,
+            .short_form = plimsoll::table::kShortForm,
+            .fields_elsewhere = [] { return plimsoll::table::kOptionFields; },
+            .example = "orders"},
     .problems = plimsoll::table::kTableProblems,
     .more_keys = plimsoll::table::kMoreKeys,
     .augment = plimsoll::table::augment,

@@ -1,0 +1,50 @@
+#include "plimsoll/server/complaints.hpp"
+
+#include "plimsoll/config/options.hpp"
+#include "plimsoll/database/database.hpp"
+
+#include <map>
+#include <tuple>
+
+namespace plimsoll::server {
+
+contract::Complaint complaint_of(const Error& error, const contract::Contract& contract,
+                                 const contract::Operation& operation, const std::string& deployment_file) {
+  auto [at, what, source] = config::located(database::reason_of(error));
+  contract::Complaint made{.code = std::string(error.problem->code), .remedy = database::remedy_of(error)};
+  made.what = std::move(what);
+  if (at.line) {
+    made.at = at;
+    made.file = source == config::kDeploymentSource ? deployment_file
+                : source < contract.files.size()    ? contract.files[source]
+                                                    : contract.file;
+  } else {
+    made.at = operation.raw ? operation.raw->position() : json::Position{};
+    made.file = operation.file.empty() ? contract.file : operation.file;
+    made.pointer = operation.pointer;
+  }
+  return made;
+}
+
+contract::Complaints told_once(contract::Complaints all) {
+  contract::Complaints kept;
+  std::map<std::tuple<std::string, std::uint32_t, std::uint32_t, std::string>, std::size_t> places;
+  std::map<std::string, std::pair<std::size_t, std::size_t>, std::less<>> reasons;  // where it is kept, how often
+  for (auto& each : all) {
+    if (!places.try_emplace({each.file, each.at.line, each.at.column, each.what}, kept.size()).second) continue;
+    const auto comma = each.what.starts_with("operation ") ? each.what.find(", policy ") : std::string::npos;
+    if (comma != std::string::npos) {
+      const auto [place, fresh] = reasons.try_emplace(each.what.substr(comma), kept.size(), 0);
+      ++place->second.second;
+      if (!fresh) continue;
+    }
+    kept.push_back(std::move(each));
+  }
+  for (const auto& [reason, place] : reasons)
+    if (const auto others = place.second - 1)
+      kept[place.first].what.insert(kept[place.first].what.size() - reason.size(),
+                                    " and " + std::to_string(others) + (others == 1 ? " other" : " others"));
+  return kept;
+}
+
+}  // namespace plimsoll::server
