@@ -432,7 +432,11 @@ bool append_where(Statement& statement, const Wanted& rows, std::string_view ali
 void append_returning(Statement& statement, const Table& table, const Selection& selection) {
   std::string_view before = " RETURNING ";
   for (auto column : selection.columns) {
-    (statement.sql += before) += plain_column(table, column, {});
+    statement.sql += before;
+    // In RETURNING SQLite 3.40 takes the type of the table's first column for that of every column: where it is REAL,
+    // integers become doubles. `+` makes an expression of the column, which has no type.
+    if (table.columns[column].kind != Kind::json) statement.sql += '+';
+    statement.sql += plain_column(table, column, {});
     before = ",";
   }
 }

@@ -448,5 +448,63 @@ TEST(TableEmbeds, AnAnswerFromMemoryEndsWithAWriteToAnyTableThatItShows) {
   EXPECT_EQ(data(), R"([{"t2":{"t3":{"t4":{"name":"new"}}}}])");
 }
 
+/// A table of these properties, at /things.
+std::string things(const std::string& properties) {
+  const std::string body = "requestBody: {content: {application/json: {}}}";
+  return R"(openapi: 3.1.0
+info: {title: T, version: 1.0.0}
+x-plimsoll:
+  rate-limit: off
+  authorization: any-caller
+  tables: {things: {schema: '#/components/schemas/Thing'}}
+components:
+  schemas:
+    Thing: {type: object, required: [id], properties: )" +
+         properties + R"(}
+paths:
+  /things:
+    post: {operationId: add, x-plimsoll: {table: things}, )" +
+         body + R"(, responses: {default: {description: row}}}
+  /things/{id}:
+    parameters: [{name: id, in: path, required: true, schema: {type: integer}}]
+    get: {operationId: get, x-plimsoll: {table: things}, responses: {default: {description: row}}}
+    patch: {operationId: change, x-plimsoll: {table: things}, )" +
+         body + R"(, responses: {default: {description: row}}}
+)";
+}
+
+/// RETURNING of SQLite 3.40 has every integer as a double where the first column of the table is REAL, and a REAL of
+/// an integral value as an integer where it is not.
+TEST(TableNumbers, AChangeShowsWhatAReadShowsWhateverTheFirstColumnIs) {
+  constexpr auto kReal = "weight: {type: number}",
+                 kOthers = "id: {type: integer}, rush: {type: boolean}, big: {type: integer}";
+  for (auto& properties :
+       {"{" + std::string(kReal) + ", " + kOthers + "}", "{" + std::string(kOthers) + ", " + kReal + "}"}) {
+    SCOPED_TRACE(properties);
+    Api api{things(properties)};
+    ASSERT_TRUE(api.client) << api.complaints;
+    for (std::string weight : {"0.5", "2", "100000", "100000000000000", "1e300"}) {
+      SCOPED_TRACE(weight);
+      const auto id = std::to_string(9007199254740993 + static_cast<std::int64_t>(weight.size()) * 2);
+      const auto path = "/things/" + id;
+      const auto made = api.client->post(
+          "/things", R"({"id":)" + id + R"(,"rush":true,"big":-9007199254740993,"weight":)" + weight + "}");
+      ASSERT_EQ(made.status, 201) << made.body;
+      EXPECT_EQ(made.header("location"), path);
+      EXPECT_EQ(member(made.body, "id"), id);
+      EXPECT_EQ(member(made.body, "big"), "-9007199254740993");
+      EXPECT_EQ(member(made.body, "rush"), "true");
+      const auto read = api.client->get(path);
+      EXPECT_EQ(read.body, made.body);
+      EXPECT_EQ(read.header("etag"), made.header("etag"));
+      const auto changed = api.client->patch(path, R"({"rush":false})");
+      ASSERT_EQ(changed.status, 200) << changed.body;
+      EXPECT_EQ(member(changed.body, "big"), "-9007199254740993");
+      EXPECT_EQ(api.client->get(path).body, changed.body);
+      EXPECT_EQ(api.client->get(path).header("etag"), changed.header("etag"));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace plimsoll::table

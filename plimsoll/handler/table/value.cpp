@@ -68,6 +68,9 @@ void append_number(std::string& out, const database::Field& field) {
   }
 }
 
+/// Whether a double holds it, as it holds all integers up to there.
+bool whole_double(std::int64_t value) { return value >= -(std::int64_t{1} << 53) && value <= std::int64_t{1} << 53; }
+
 bool is_number(const database::Field& field) { return field.index() == 1 || field.index() == 2; }
 
 }  // namespace
@@ -211,6 +214,13 @@ void append_json(std::string& out, Kind kind, const database::Field& field) {
     case Kind::boolean:
       if (auto* integer = std::get_if<std::int64_t>(&field); integer && (*integer == 0 || *integer == 1)) {
         out += *integer ? "true" : "false";
+        return;
+      }
+      break;
+    case Kind::real:
+      // SQLite stores an integral REAL as an integer, and RETURNING gives it as one: the same text either way.
+      if (auto* integer = std::get_if<std::int64_t>(&field); integer && whole_double(*integer)) {
+        append_number(out, static_cast<double>(*integer));
         return;
       }
       break;
