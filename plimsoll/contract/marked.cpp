@@ -412,7 +412,8 @@ bool has_marked(const MarkedPlace& place, const Value& value) {
 
 namespace {
 
-std::optional<Value> of_object(const MarkedPlace& place, const Value* sent, const Value* stored, Arena& arena) {
+std::optional<Value> of_object(const MarkedPlace& place, const Value* sent, const Value* stored, Arena& arena,
+                               Misfit misfit) {
   std::unordered_map<std::string_view, const Value*> before;
   if (stored)
     for (const auto& member : stored->object()) before.emplace(member.key, &member.value);
@@ -421,7 +422,9 @@ std::optional<Value> of_object(const MarkedPlace& place, const Value* sent, cons
   std::size_t size = 0;
   const auto put = [&](std::string_view key, const Value* value, const Value* old) {
     const auto* inner = place.member(key);
-    const auto kept = inner ? keep_marked(*inner, value, old, arena) : value ? std::optional(*value) : std::nullopt;
+    const auto kept = inner   ? keep_marked(*inner, value, old, arena, misfit)
+                      : value ? std::optional(*value)
+                              : std::nullopt;
     if (kept) ::new (&made[size++]) json::Member{key, *kept};
   };
   std::unordered_set<std::string_view> said;
@@ -464,7 +467,7 @@ void append_sorted(std::string& out, const Value& value) {
   }
 }
 
-Value of_array(const MarkedPlace& place, const Value& sent, const Value* stored, Arena& arena) {
+Value of_array(const MarkedPlace& place, const Value& sent, const Value* stored, Arena& arena, Misfit misfit) {
   const auto items = sent.array();
   const auto before = stored ? stored->array() : std::span<const Value>{};
   const auto plain = [&](const Value& item) {
@@ -484,7 +487,7 @@ Value of_array(const MarkedPlace& place, const Value& sent, const Value* stored,
     if (!inner) {
       kept = items[i];
     } else if (i < place.prefix.size()) {
-      kept = keep_marked(*inner, &items[i], i < before.size() ? &before[i] : nullptr, arena);
+      kept = keep_marked(*inner, &items[i], i < before.size() ? &before[i] : nullptr, arena, misfit);
     } else if (auto found = unchanged.find(plain(items[i])); found != unchanged.end() && !found->second.empty()) {
       kept = *found->second.back();
       found->second.pop_back();
@@ -498,18 +501,19 @@ Value of_array(const MarkedPlace& place, const Value& sent, const Value* stored,
 
 }  // namespace
 
-std::optional<Value> keep_marked(const MarkedPlace& place, const Value* sent, const Value* stored, Arena& arena) {
+std::optional<Value> keep_marked(const MarkedPlace& place, const Value* sent, const Value* stored, Arena& arena,
+                                 Misfit misfit) {
   if (place.marked) return stored ? std::optional(*stored) : std::nullopt;
   if (!place.below) return sent ? std::optional(*sent) : std::nullopt;
   const auto* before = stored && stored->is(Type::object) ? stored : nullptr;
-  if (sent && sent->is(Type::object)) return of_object(place, sent, before, arena);
-  if (before)
-    if (auto kept = of_object(place, nullptr, before, arena)) return kept;
+  if (sent && sent->is(Type::object)) return of_object(place, sent, before, arena, misfit);
+  if (before && (!sent || misfit == Misfit::dropped))
+    if (auto kept = of_object(place, nullptr, before, arena, misfit)) return kept;
   if (sent && sent->is(Type::array) && place.items &&
       place.items->marked)  // what its items are is not for clients to say
     return stored && stored->is(Type::array) ? *stored : Value::array({});
   if (sent && sent->is(Type::array))
-    return of_array(place, *sent, stored && stored->is(Type::array) ? stored : nullptr, arena);
+    return of_array(place, *sent, stored && stored->is(Type::array) ? stored : nullptr, arena, misfit);
   return sent ? std::optional(*sent) : std::nullopt;
 }
 

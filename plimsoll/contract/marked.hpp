@@ -66,9 +66,11 @@ bool has_marked(const MarkedPlace& place, const json::Value& value);
 
 /// `sent` with every marked member as it is in `stored`, whatever was sent for it, and without it where `stored` (null:
 /// nothing) has none. An item of an array keeps its marked members when it is otherwise equal to a stored one; a
-/// changed item is a new one. Nothing: there is no value.
+/// changed item is a new one. Nothing: there is no value. `misfit` says what becomes of what is sent in place of a
+/// stored object and is none, so that its marked members have no place: `dropped` for them, or `left`, to be judged.
+enum class Misfit : std::uint8_t { dropped, left };
 std::optional<json::Value> keep_marked(const MarkedPlace& place, const json::Value* sent, const json::Value* stored,
-                                       Arena& arena);
+                                       Arena& arena, Misfit misfit = Misfit::dropped);
 
 /// `value` without its marked members.
 inline std::optional<json::Value> without_marked(const MarkedPlace& place, const json::Value& value, Arena& arena) {

@@ -261,7 +261,7 @@ std::string merged_json(std::string_view current, std::string_view patch) {
   return json::to_string(made);
 }
 
-Cell keep_members(const Column& column, const Cell& wanted, const Cell& current) {
+Cell keep_members(const Column& column, const Cell& wanted, const Cell& current, contract::Misfit misfit) {
   if (!column.kept) return wanted;
   Arena arena{4096};
   const auto read = [&](const Cell& cell) -> std::optional<Value> {
@@ -270,7 +270,8 @@ Cell keep_members(const Column& column, const Cell& wanted, const Cell& current)
     return text && value ? std::optional(*value) : std::nullopt;
   };
   const auto sent = read(wanted), stored = read(current);
-  const auto kept = contract::keep_marked(*column.kept, sent ? &*sent : nullptr, stored ? &*stored : nullptr, arena);
+  const auto kept =
+      contract::keep_marked(*column.kept, sent ? &*sent : nullptr, stored ? &*stored : nullptr, arena, misfit);
   return kept ? Cell{json::to_string(*kept)} : Cell{};
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/base/clock.hpp"
+#include "plimsoll/contract/marked.hpp"
 #include "plimsoll/handler/table/row_writer.hpp"
 #include "plimsoll/handler/table/statement.hpp"
 
@@ -35,6 +36,7 @@ Result<Change> replacement(const Table& table, const json::Value& body, const Ch
 std::string merged_json(std::string_view current, std::string_view patch);
 
 /// What a column is to hold where a client wants it to be `wanted`: members that clients cannot write stay as they are.
-database::Cell keep_members(const Column& column, const database::Cell& wanted, const database::Cell& current);
+database::Cell keep_members(const Column& column, const database::Cell& wanted, const database::Cell& current,
+                            contract::Misfit misfit = contract::Misfit::dropped);
 
 }  // namespace plimsoll::table

@@ -473,6 +473,33 @@ paths:
 )";
 }
 
+/// An object stays for the sake of its `readOnly` members; what is sent in its place is not dropped unsaid.
+TEST(TableMembers, WhatIsNoObjectIsRefusedWhereMembersOfTheObjectStay) {
+  const auto stamp = [](const std::string& type) {
+    return "{type: " + type + ", properties: {by: {type: string, readOnly: true}, note: {type: string}}}";
+  };
+  Api api{things("{id: {type: integer}, a: " + stamp("object") + ", b: {type: object, properties: {in: " +
+                 stamp("object") + "}}, c: " + stamp("[object, string]") + "}")};
+  ASSERT_TRUE(api.client) << api.complaints;
+  ASSERT_EQ(api.client->post("/things", R"({"id":1})").status, 201);
+  ASSERT_TRUE(api.sql(R"(UPDATE things SET a='{"by":"x","note":"n"}', b='{"in":{"by":"y"}}', c='{"by":"z"}')"));
+  const auto before = api.client->get("/things/1").body;
+  for (const auto& [sent, pointer] : {std::pair{R"({"a":"word"})", "/a"},
+                                      {R"({"a":[]})", "/a"},
+                                      {R"({"b":{"in":1}})", "/b/in"},
+                                      {R"({"b":7})", "/b"}}) {
+    const auto answer = api.client->patch("/things/1", sent);
+    EXPECT_EQ(answer.status, 422) << sent << answer.body;
+    EXPECT_NE(answer.body.find(std::string("\"pointer\":\"") + pointer + '"'), std::string::npos) << answer.body;
+    EXPECT_EQ(api.client->get("/things/1").body, before);
+  }
+  // Valid by itself, and no reason to lose a member that clients cannot write.
+  EXPECT_EQ(api.client->patch("/things/1", R"({"c":"word"})").status, 200);
+  EXPECT_EQ(member(api.client->get("/things/1").body, "c"), R"({"by":"z"})");
+  EXPECT_EQ(api.client->patch("/things/1", R"({"a":null})").status, 200);
+  EXPECT_EQ(member(api.client->get("/things/1").body, "a"), R"({"by":"x"})");
+}
+
 /// RETURNING of SQLite 3.40 has every integer as a double where the first column of the table is REAL, and a REAL of
 /// an integral value as an integer where it is not.
 TEST(TableNumbers, AChangeShowsWhatAReadShowsWhateverTheFirstColumnIs) {

@@ -153,9 +153,14 @@ Task<Result<Row>> Writing::change(Session& session, const Wanted& wanted, Change
       change.cells[column] = merged_json(there.index() == 3 ? std::get<std::string>(there) : std::string("{}"),
                                          std::get<std::string>(*change.cells[column]));
     }
+  std::vector<std::pair<std::size_t, Cell>> misfits;  // sent in place of objects that stay for their members' sake
   for (std::size_t i = 0; before && i < change.cells.size(); ++i)
-    if (change.cells[i] && table().columns[i].kept)
-      change.cells[i] = keep_members(table().columns[i], *change.cells[i], (*before)[i]);
+    if (change.cells[i] && table().columns[i].kept) {
+      auto stays = keep_members(table().columns[i], *change.cells[i], (*before)[i]);
+      auto judged = keep_members(table().columns[i], *change.cells[i], (*before)[i], contract::Misfit::left);
+      if (judged != stays) misfits.emplace_back(i, std::move(judged));
+      change.cells[i] = std::move(stays);
+    }
   Statement statement;
   bool meant = false;  // something beside the time of the change
   for (std::size_t i = 0; i < change.cells.size(); ++i)
@@ -184,6 +189,11 @@ Task<Result<Row>> Writing::change(Session& session, const Wanted& wanted, Change
   }
   if (rows->empty()) co_return fail(kNoSuchRow);
   if (rows->size() > 1) co_return several_rows();
+  if (!misfits.empty()) {
+    auto sent = rows->front();
+    for (auto& [column, cell] : misfits) sent[column] = std::move(cell);
+    if (auto valid = check(sent, before, prefix); !valid) co_return std::unexpected(std::move(valid).error());
+  }
   if (auto valid = check(rows->front(), before, prefix); !valid) co_return std::unexpected(std::move(valid).error());
   co_return std::move(rows->front());
 }
