@@ -89,7 +89,7 @@ torture:
 	@scripts/install-dependencies test
 	@$(CONFIGURE) -B build/test -DCMAKE_BUILD_TYPE=Test
 	@$(NINJA) -C build/test
-	@PLIMSOLL_TORTURE=1 ctest --test-dir build/test --output-on-failure --timeout 14400 --no-tests=error -R '^server\.(durability|slow_clients|schema_differential|strict_json|.*torture).*'
+	@PLIMSOLL_TORTURE=1 ctest --test-dir build/test --output-on-failure --timeout 14400 --no-tests=error -R '^server\.(durability|model|slow_clients|schema_differential|strict_json|.*torture).*'
 	@scripts/fuzz-planted build/planted
 
 format:

@@ -1,0 +1,622 @@
+"""Random contracts, random requests by callers of two tenants, and the independent model of model.py: every answer is one that the documentation admits, and every
+stored row is valid.
+
+PLIMSOLL_SEED repeats a run. PLIMSOLL_WORLDS and PLIMSOLL_REQUESTS set how many contracts, and requests of each (default 6 and 250; 200 and 1,500 with
+PLIMSOLL_TORTURE, which also prints how often each kind of answer was met). The engine is what `engine` says: a test of another database overrides it, and brings its own way to read a table."""
+import collections
+import json
+import os
+import random
+import sqlite3
+import urllib.parse
+
+import harness
+import model
+import tokens
+
+TORTURE = bool(os.environ.get("PLIMSOLL_TORTURE"))
+WORLDS = int(os.environ.get("PLIMSOLL_WORLDS", "200" if TORTURE else "6"))
+REQUESTS = int(os.environ.get("PLIMSOLL_REQUESTS", "1500" if TORTURE else "250"))
+WORDS = ["", "a", "b", "kettle", "Kettle", "ü", "zoë", "a b", "0", "10", "9", "null", "true", "x" * 12, "'", '"', "\\", "a,b", "%", "_", "{}", "日本"]
+SUBJECTS, TENANTS = ("ada", "bob", "7"), ("acme", "globex")
+LIKE = ("%", "a%", "*tt*", "K_ttle", "_", "a_b", "\\%", "\\_%", "Ü", "ü", "ac*", "%1%", "", "zo_", "{%", "日_")
+
+
+class World:
+    """A random contract, as the model and as OpenAPI."""
+
+    def __init__(self, dice):
+        self.dice = dice
+        self.components, self.cursors = {}, []
+        self.tables, self.operations = [], []
+        for name in ("alphas", "betas", "gammas", "deltas")[:dice.choice((2, 3, 3, 4))]:
+            self.tables.append(self.table(name))
+        self.connect()
+        for table in self.tables:
+            self.operate(table)
+        self.model = model.Model(self.tables, self.operations)
+        self.contract = self.written()
+
+    def chance(self, of):
+        return self.dice.random() < of
+
+    # Tables
+
+    def table(self, name):
+        dice, columns = self.dice, {}
+        key = dice.choice(("id", "code"))
+        counted = self.chance(0.4)
+        schema = {"type": "integer"} if counted else {"type": "string", "minLength": 1, "maxLength": 40}
+        columns[key] = model.Column(key, "integer" if counted else "text", schema, required=True, read_only=self.chance(0.5), filled="key")
+        table = model.Table(name, columns, key, camel=self.chance(0.3), require_match=self.chance(0.15), page_default=dice.choice((2, 5, 50)), page_max=100)
+        for number in range(dice.randrange(1, 6)):
+            column = self.column(f"c{number}")
+            columns[column.name] = column
+        if self.chance(0.5):
+            table.tenant = "firm"
+            columns["firm"] = model.Column("firm", "text", {"type": "string"}, required=True, filled="tenant")
+        if self.chance(0.4):
+            table.owner, table.except_roles = "author", ("support",) if self.chance(0.6) else ()
+            columns["author"] = model.Column("author", "text", {"type": "string"}, required=True, filled="owner")
+        for filled in ("created", "updated"):
+            if self.chance(0.3):
+                columns[filled + "_at"] = model.Column(filled + "_at", "instant", {"type": "string", "format": "date-time"}, required=True, read_only=True, filled=filled)
+        return table
+
+    def column(self, name):
+        dice = self.dice
+        kind = dice.choice(("text", "text", "integer", "real", "boolean", "decimal", "instant", "json"))
+        schema = {"text": lambda: dice.choice(({"type": "string"}, {"type": "string", "minLength": 1, "maxLength": 8}, {"type": "string", "enum": ["a", "b", "kettle"]})),
+                  "integer": lambda: dice.choice(({"type": "integer"}, {"type": "integer", "minimum": 0, "maximum": 9})),
+                  "real": lambda: dice.choice(({"type": "number"}, {"type": "number", "exclusiveMinimum": 0})),
+                  "boolean": lambda: {"type": "boolean"},
+                  "decimal": lambda: {"type": "string", "format": "decimal", "pattern": r"^-?\d{1,9}(\.\d{1,2})?$"},
+                  "instant": lambda: {"type": "string", "format": "date-time"},
+                  "json": self.json_schema}[kind]()
+        made = model.Column(name, kind, schema, required=self.chance(0.4), nullable=self.chance(0.35))
+        if made.nullable:
+            schema["type"] = [schema["type"], "null"]
+            if "enum" in schema:
+                schema["enum"].append(None)
+        if self.chance(0.25):
+            schema["default"] = self.fitting(made)
+        if self.chance(0.15) and (not made.required or made.nullable or "default" in schema):
+            made.read_only = True
+        elif self.chance(0.12):
+            made.write_only = True
+        return made
+
+    def json_schema(self):
+        if self.chance(0.25):
+            return {"type": "array", "items": {"type": ["integer", "string"]}, "maxItems": 3}
+        inside = {"a": {"type": "integer"}, "b": {"type": "object", "properties": {"x": {}}}}
+        for properties in (inside, inside["b"]["properties"]):
+            if self.chance(0.5):
+                properties["kept"] = {"type": "integer", "readOnly": True}
+            if self.chance(0.4):
+                properties["secret"] = {"type": "string", "writeOnly": True}
+        return {"type": "object", "properties": inside}
+
+    def connect(self):
+        """References, each told by an embed of one row, of many rows, or of both."""
+        dice = self.dice
+        for table in self.tables:
+            for other in self.tables:
+                if not self.chance(0.45 if other is not table else 0.15):
+                    continue
+                key = other.columns[other.key]
+                column = f"{other.name[:-1]}_{'up' if other is table else 'of'}"
+                required = other is not table and self.chance(0.4)
+                table.columns[column] = model.Column(column, key.kind, {"type": ["string" if key.kind == "text" else "integer", "null"] if not required else "string" if key.kind == "text" else "integer"},
+                                                     required=required, nullable=not required)
+                told = dice.choice(("on", "by", "both"))
+                if told != "by":
+                    table.embeds[other.name[:-1]] = model.Embed(other.name[:-1], other.name, on=column)
+                if told != "on":
+                    name = f"{table.name}_there"
+                    other.embeds[name] = model.Embed(name, table.name, by=column, limit=dice.choice((1, 2, 100)))
+        for table in self.tables:
+            simple = [column for column in table.columns.values() if column.kind != "json" and not column.write_only]
+            for column in dice.sample(simple, min(len(simple), dice.randrange(0, 4))):
+                table.filters[column.name] = tuple(dice.sample(["eq", "ne", "lt", "le", "gt", "ge", "in", "is-null", *(["like"] if column.kind == "text" else [])], dice.randrange(1, 5)))
+            texts = [column.name for column in simple if column.kind == "text"]
+            if self.chance(0.4) and texts:
+                table.search = tuple(dice.sample(texts, dice.randrange(1, min(len(texts), 3) + 1)))
+            table.sort = tuple(column.name for column in dice.sample(simple, min(len(simple), dice.randrange(0, 3))))
+
+    def operate(self, table):
+        dice, name = self.dice, table.name
+        read = (f"{name}:read",) if self.chance(0.5) else ()
+        write = (f"{name}:write",) if self.chance(0.3) else ()
+        listed = read if self.chance(0.7) else (f"{name}:list",)
+        roles = ("support",) if self.chance(0.1) else ()
+        add = self.operations.append
+        item = f"/{name}/{{{table.key}}}"
+        if self.chance(0.85):
+            add(model.Operation(f"list_{name}", "GET", f"/{name}", name, "list", listed, roles))
+        if self.chance(0.9):
+            add(model.Operation(f"read_{name}", "GET", item, name, "read", read, key=table.key))
+        add(model.Operation(f"create_{name}", "POST", f"/{name}", name, "create", write))
+        for action, method in (("update", "PATCH"), ("replace", "PUT"), ("delete", "DELETE")):
+            if self.chance(0.85):
+                add(model.Operation(f"{action}_{name}", method, item, name, action, write, key=table.key))
+        for action in ("create", "update", "delete"):
+            for abort in (True, False):
+                if self.chance(0.3):
+                    add(model.Operation(f"{action}_many_{name}_{abort}", "POST", f"/{name}-{action}-{'all' if abort else 'each'}", name, f"batch-{action}", write, abort=abort))
+        for column, other in list(dict(model.Model([*self.tables], []).references(table)).items()):
+            if self.chance(0.5):
+                path = f"/{other.name}/{{{column}}}/{name}"
+                if any(operation.path == path for operation in self.operations):
+                    continue
+                add(model.Operation(f"list_{name}_of_{column}", "GET", path, name, "list", listed, fixed={column: column}))
+                add(model.Operation(f"create_{name}_of_{column}", "POST", path, name, "create", write, fixed={column: column}))
+
+    # As OpenAPI
+
+    def schema_of(self, table):
+        """Its properties in one schema, or spread over parts of `allOf`, which have parts themselves, some behind references. What is said of a property need not stand in one place."""
+        names = list(table.columns)
+        self.dice.shuffle(names)
+        cuts = sorted(self.dice.randrange(1, len(names) + 1) for _ in range(self.dice.choice((0, 0, 1, 1, 2, 3))))
+        apart = {}  # marks and `required` that another part says
+        parts = [self.part(table, names[start:end], apart) for start, end in zip([0, *cuts], [*cuts, len(names)]) if start < end]
+        if apart:
+            parts.append(apart)
+        return self.composed(table, parts)
+
+    def composed(self, table, parts):
+        if len(parts) == 1:
+            return parts[0]
+        below = self.composed(table, parts[1:])
+        if self.chance(0.4):
+            parts, below = [below], parts[0]
+        first = parts[0]
+        if self.chance(0.6):
+            first = self.behind(f"{table.name}_part", first)
+        return {"allOf": [first], **below} if "allOf" not in below and self.chance(0.4) else {"allOf": [first, below]}
+
+    def behind(self, name, schema):
+        name = f"{name}{len(self.components)}"
+        self.components[name] = schema
+        return {"$ref": f"#/components/schemas/{name}"}
+
+    def part(self, table, names, apart):
+        properties, required = {}, []
+        for name in names:
+            column = table.columns[name]
+            marks = {"readOnly": True} if column.read_only else {"writeOnly": True} if column.write_only else {}
+            schema = self.inside(table, column.schema)
+            where = self.dice.choice(("beside", "beside", "behind", "wrapped", "apart"))
+            if where == "behind":
+                schema, marks = {**schema, **marks}, {}
+            if self.chance(0.3):
+                schema = self.behind(f"{table.name}_{name}_", schema)
+            if where == "wrapped":
+                schema = {"allOf": [schema, marks]} if self.chance(0.5) else {"allOf": [schema], **marks}
+            elif where == "apart" and marks:
+                apart.setdefault("properties", {})[name] = marks
+            else:
+                schema = {**schema, **marks}
+            properties[name] = schema
+            if column.required and self.chance(0.15):
+                apart.setdefault("required", []).append(name)
+            elif column.required:
+                required.append(name)
+        return {"type": "object", "properties": properties, **({"required": required} if required else {})}
+
+    def inside(self, table, schema):
+        """Members of a column, some behind references."""
+        if "properties" not in schema:
+            return dict(schema)
+        properties = {name: self.inside(table, each) for name, each in schema["properties"].items()}
+        return {**schema, "properties": {name: self.behind(f"{table.name}_inside", each) if each and self.chance(0.3) else each for name, each in properties.items()}}
+
+    def written(self):
+        schemas = {table.name: self.schema_of(table) for table in self.tables}
+        schemas.update(self.components)
+        tables = {}
+        for table in self.tables:
+            entry = {"schema": f"#/components/schemas/{table.name}", "key": table.key, "page": {"default": table.page_default, "max": table.page_max}}
+            if table.owner:
+                entry["owner"] = {"column": table.owner, "except-roles": list(table.except_roles)} if table.except_roles else table.owner
+            if table.tenant:
+                entry["tenant"] = table.tenant
+            if table.filters:
+                entry["filters"] = {name: list(operators) for name, operators in table.filters.items()}
+            if table.sort:
+                entry["sort"] = list(table.sort)
+            if table.search:
+                entry["search"] = list(table.search)
+            if table.embeds:
+                entry["embeds"] = {embed.name: {"table": embed.table, **({"on": embed.on} if embed.on else {"by": embed.by, "limit": embed.limit})} for embed in table.embeds.values()}
+            if table.camel:
+                entry["naming"] = "camel"
+            if table.require_match:
+                entry["require-match"] = True
+            tables[table.name] = entry
+        paths = {}
+        for operation in self.operations:
+            table = next(table for table in self.tables if table.name == operation.table)
+            named = [(operation.key, table.key)] if operation.key else list(operation.fixed.items())
+            policy = {"table": operation.table, "authorization": {"roles": list(operation.roles)} if operation.roles else "any-caller"}
+            if operation.action.startswith("batch-"):
+                policy["batch"] = {operation.action[6:]: {"max": 100, "on-error": "abort" if operation.abort else "continue"}}
+            made = {"operationId": operation.id, "security": [{"bearer": list(operation.scopes)}], "x-plimsoll": policy, "responses": {"default": {"description": "ok"}},
+                    "parameters": [{"name": parameter, "in": "path", "required": True, "schema": {"type": "integer" if table.columns[column].kind == "integer" else "string"}} for parameter, column in named]}
+            if operation.method in ("POST", "PUT", "PATCH"):
+                made["requestBody"] = {"content": {"application/json": {"schema": {"type": "array" if operation.action.startswith("batch-") else "object"}}}}
+            paths.setdefault(operation.path, {})[operation.method.lower()] = made
+        return json.dumps({"openapi": "3.1.0", "info": {"title": "Model", "version": "1.0.0"}, "x-plimsoll": {"rate-limit": "off", "tables": tables},
+                           "components": {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}, "schemas": schemas}, "paths": paths}, indent=1)
+
+    # Values
+
+    def fitting(self, column):
+        dice = self.dice
+        if "enum" in column.schema:
+            return dice.choice([value for value in column.schema["enum"] if value is not None])
+        low = column.schema.get("minimum", -5)
+        return {"text": lambda: dice.choice([word for word in WORDS if column.schema.get("minLength", 0) <= len(word) <= column.schema.get("maxLength", 40)]),
+                "integer": lambda: dice.choice((low, 0, 1, 2, 3, 9, *(() if "maximum" in column.schema else (2**53 + 1, -2**63)))), "real": lambda: dice.choice((0.5, 1, 2.25, 1e-7, 123456.789, 100000, 10**14)), "boolean": lambda: dice.choice((True, False)),
+                "decimal": lambda: dice.choice(("0", "1.5", "1.50", "10", "9.99", "-3", "123456789.01")),
+                "instant": lambda: dice.choice(("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.5Z", "2026-01-01T02:00:00+02:00", "2025-12-31T23:59:59Z")),
+                "json": lambda: dice.choice(({}, {"a": 1}, {"a": 2, "b": {"x": [1, None]}}, {"c": "free", "b": {}}) if "properties" in column.schema else ([], [1], ["a", 2, "ü"]))
+                }[column.kind]()
+
+    def sent(self, column):
+        """One that fits, as a client would send it: with members inside that it should not know, or that are not shown to it."""
+        value = self.fitting(column)
+        if column.kind == "json" and isinstance(value, dict):
+            value = json.loads(json.dumps(value))
+            for part, schema in ((value, column.schema), (value.get("b"), column.schema["properties"]["b"])):
+                for name, word in (("kept", self.dice.choice((5, 6))), ("secret", self.dice.choice(("hush", "mum")))):
+                    if part is not None and name in schema["properties"] and self.chance(0.6):
+                        part[name] = word
+        return value
+
+    def any_value(self, column):
+        """Mostly one that fits; null; one of another type; one that its schema does not admit."""
+        roll = self.dice.random()
+        if roll < 0.8:
+            return self.sent(column)
+        if roll < 0.88:
+            return None
+        return self.dice.choice(("", "word", -1, 10, 1.5, True, {"a": "text"}, {"b": 1}, [], "x" * 9))
+
+    def key_value(self, table, caller, mine=0.7):
+        """A key of a row: the caller's own, somebody else's, or made up. Which of them it is, nobody is told."""
+        key = table.columns[table.key]
+        rows = self.model.rows[table.name]
+        seen = [row for row in rows if self.model.visible(table, caller, row)]
+        hidden = [row for row in rows if not self.model.visible(table, caller, row)]
+        roll = self.dice.random()
+        if seen and roll < mine:
+            return self.dice.choice(seen)[table.key]
+        if hidden and roll < mine + 0.7 * (1 - mine):
+            return self.dice.choice(hidden)[table.key]
+        if key.kind == "integer":
+            # Which number the server gives next is not promised: a row that refers to it may come to refer to itself.
+            highest = self.model.highest[table.name]
+            return self.dice.choice([number for number in (1, 2, 3, 77, 10**12) if not highest < number <= highest + 10])
+        return self.dice.choice(("nobody", "k1", "k2", "k 3", "ü", "018f0000-0000-7000-8000-000000000000"))
+
+    def body(self, table, caller, operation, creating):
+        dice, body = self.dice, {}
+        references = dict(self.model.references(table))
+        for name, column in table.columns.items():
+            if name in references:
+                if dice.random() < (0.75 if creating else 0.3):
+                    body[name] = None if dice.random() < 0.1 else self.key_value(references[name], caller)
+            elif column.filled == "key":
+                if creating and dice.random() < (0.8 if not column.read_only else 0.1):
+                    body[name] = dice.choice((1, 2, 3, 4, 5, 6)) if column.kind == "integer" else dice.choice(("k1", "k2", "k 3", "ü", "k5"))
+            elif column.filled in ("owner", "tenant"):
+                if dice.random() < 0.1:
+                    body[name] = dice.choice((caller.subject, caller.tenant or "none", *SUBJECTS, *TENANTS))
+            elif column.filled:
+                if dice.random() < 0.05:
+                    body[name] = "2001-01-01T00:00:00Z"
+            elif dice.random() < (0.9 if creating and column.required else 0.5):
+                body[name] = self.sent(column) if creating and dice.random() < 0.6 else self.any_value(column)
+        if dice.random() < 0.03:
+            body["unheard"] = 1
+        return body
+
+    def of_another_program(self):
+        """(table, row, {column: value}): what no client can write, written into a row by somebody else."""
+        rows = [(table, row) for table in self.tables for row in self.model.rows[table.name]]
+        if not rows:
+            return None
+        table, row = self.dice.choice(rows)
+        written = {}
+        for name, column in table.columns.items():
+            if column.kind == "json" and "properties" in column.schema and (row[name] is not None or column.read_only):
+                value = json.loads(json.dumps(row[name] or {}))
+                for part, schema in ((value, column.schema), (value.setdefault("b", {}), column.schema["properties"]["b"])):
+                    if "kept" in schema["properties"]:
+                        part["kept"] = self.dice.randrange(100, 200)
+                written[name] = value
+            elif column.read_only and not column.filled and name not in (*table.filters, *table.sort, *table.search):
+                written[name] = self.model.stored(column, self.fitting(column))
+        return (table, row, written) if written else None
+
+    # Requests
+
+    def caller(self):
+        dice = self.dice
+        scopes = [scope for operation in self.operations for scope in operation.scopes]
+        scopes = dict.fromkeys(scopes)
+        granted = tuple(scope for scope in scopes if self.chance(0.85)) if self.chance(0.7) else ("*",)
+        return model.Caller(dice.choice(SUBJECTS), dice.choice((*TENANTS, *TENANTS, *TENANTS, "")), ("support",) if self.chance(0.25) else (), granted)
+
+    def selection(self, table, depth=0):
+        dice = self.dice
+        columns = None
+        visible = [name for name, column in table.columns.items() if not column.write_only]
+        if self.chance(0.5):
+            columns = dice.sample(visible, dice.randrange(0, len(visible) + 1))
+        embeds = {}
+        for name, embed in table.embeds.items() if columns is not None or not depth else ():
+            if self.chance(0.4):
+                other = next(one for one in self.tables if one.name == embed.table)
+                embeds[name] = self.selection(other, depth + 1) if depth < 2 and columns is not None and self.chance(0.5) else {"columns": None, "embeds": {}}
+        if columns is not None and not columns and not embeds:
+            columns = [table.key]
+        return {"columns": columns, "embeds": embeds}
+
+    def request(self):
+        dice, caller = self.dice, self.dice.choice(self.callers)
+        operation = dice.choice(self.weighted)
+        table = self.model.tables[operation.table]
+        made = model.Request(caller, operation)
+        if operation.key:
+            made.path[operation.key] = self.key_value(table, caller)
+        for parameter, column in operation.fixed.items():
+            made.path[parameter] = self.key_value(dict(self.model.references(table))[column], caller)
+        if operation.action in ("read", "list") and (table.embeds or self.chance(0.3)) and self.chance(0.5):
+            made.query["selection"] = self.selection(table)
+        if operation.action == "list":
+            self.shape(made, table)
+        if operation.action in ("create", "update", "replace"):
+            made.body = self.body(table, caller, operation, operation.action != "update")
+        if operation.action.startswith("batch-"):
+            made.body = [self.item(table, caller, operation) for _ in range(dice.randrange(1, 5))]
+        if operation.action in ("update", "replace", "delete") and dice.random() < (0.8 if table.require_match else 0.25):
+            tags = [tag for name, tag in self.model.tags if name == table.name]
+            row = self.model.find(self.model.rows, table, caller, made.path[operation.key])
+            right = [tag for tag in tags if row and self.model.tags[table.name, tag] == self.model.shown(table, row)]
+            made.headers["If-Match"] = dice.choice(right) if right and self.chance(0.7) else dice.choice(tags) if tags else '"none"'
+        if operation.action == "read" and self.chance(0.2):
+            tags = [tag for name, tag in self.model.tags if name == table.name]
+            if tags:
+                made.headers["If-None-Match"] = dice.choice(tags)
+        return made
+
+    def item(self, table, caller, operation):
+        if operation.action == "batch-delete":
+            return self.key_value(table, caller)
+        body = self.body(table, caller, operation, operation.action == "batch-create")
+        if operation.action == "batch-update":
+            body[table.key] = self.key_value(table, caller)
+        return body
+
+    def shape(self, made, table):
+        dice = self.dice
+        filters = []
+        for name, operators in table.filters.items():
+            if name in made.operation.fixed.values():
+                continue
+            for op in operators:
+                if self.chance(0.3) and not ("eq" in operators and "in" in operators and op == "eq"):
+                    column = table.columns[name]
+                    plain = model.Column(name, column.kind, {"type": "x"})
+                    rows = [row[name] for row in self.model.rows[table.name] if row[name] is not None]
+                    value = lambda: self.unreadable(column) if self.chance(0.04) else dice.choice(LIKE) if op == "like" else dice.choice(rows) if rows and self.chance(0.7) else self.fitting(plain if column.kind != "text" else column)
+                    filters.append((name, op, dice.choice((True, False)) if op == "is-null" else [value() for _ in range(dice.randrange(1, 4))] if op == "in" else value()))
+        made.query["filters"] = filters
+        if table.sort and self.chance(0.7):
+            names = dice.sample(table.sort, dice.randrange(1, len(table.sort) + 1))
+            made.query["sort"] = [(name, dice.choice((True, False))) for name in names]
+        if table.search and self.chance(0.4):
+            made.query["q"] = dice.choice(("a", "b", "kettle", "KETTLE", "kett*", "zoe", "a b", "x*", "1*", "nothing", "acme", "b* a*"))
+        if self.chance(0.6):
+            made.query["limit"] = dice.choice((1, 2, 3, 7, 100)) if self.chance(0.95) else dice.choice((0, 101, -1))
+        if self.chance(0.1):
+            made.query["page"] = dice.choice((1, 1, 2, 3))
+        elif self.cursors and self.chance(0.1):
+            place, cursor = dice.choice(self.cursors)
+            if place != self.place(made, table):
+                made.query.update(cursor=cursor, foreign=True)
+        if self.chance(0.3):
+            made.query["count"] = True
+
+    def unreadable(self, column):
+        """What a filter of the column cannot be asked for; of text, there is no such thing."""
+        return self.dice.choice({"integer": ("1x", "1.5"), "real": ("half", "1.5.0"), "boolean": ("maybe", "0"), "decimal": ("1.5.0", "dear"),
+                                 "instant": ("yesterday", "2026-13-01T00:00:00Z"), "text": (self.fitting(column),)}[column.kind])
+
+    def place(self, request, table):
+        """What a cursor is good for, as far as two that differ in it are surely of different lists."""
+        filters = frozenset((name, op) for name, op, _ in request.query.get("filters", ()))
+        return (table.name, table.tenant and request.caller.tenant, tuple(self.model.order(table, request.query.get("sort", ()))), filters,
+                request.query.get("q"), tuple(request.path.items()))
+
+
+def fields_text(selection):
+    return ",".join([*selection["columns"], *(name if inner["columns"] is None and not inner["embeds"] else f"{name}({fields_text(inner)})" for name, inner in selection["embeds"].items())])
+
+
+def query_text(query, column_of):
+    pairs = []
+    quote = lambda value: urllib.parse.quote(json.dumps(value) if isinstance(value, (bool, int, float)) else value, safe="")
+    for name, op, value in query.get("filters", ()):
+        pairs.append(f"{name}={','.join(map(quote, value))}" if op == "in" else f"{name}={quote(value)}" if op == "eq" else f"{name}[{op}]={quote(value)}")
+    if query.get("q"):
+        pairs.append("q=" + urllib.parse.quote(query["q"]))
+    if query.get("sort"):
+        pairs.append("sort=" + ",".join(("-" if descending else "") + name for name, descending in query["sort"]))
+    for word in ("limit", "page", "cursor"):
+        if word in query:
+            pairs.append(f"{word}={query[word]}")
+    if query.get("count"):
+        pairs.append("count=exact")
+    if query.get("selection"):
+        selection = query["selection"]
+        if selection["columns"] is not None:
+            pairs.append("fields=" + urllib.parse.quote(fields_text(selection), safe=",()"))
+        elif selection["embeds"]:
+            pairs.append("embed=" + ",".join(selection["embeds"]))
+    return "?" + "&".join(pairs) if pairs else ""
+
+
+class Run:
+    """One server with one random contract, and its model."""
+
+    def __init__(self, test, seed):
+        self.test, self.seed, self.sent, self.reached = test, seed, 0, collections.Counter()
+        self.world = World(random.Random(seed))
+        self.dice = self.world.dice
+        self.model = self.world.model
+        self.world.callers = [self.world.caller() for _ in range(8)]
+        self.world.weighted = [operation for operation in self.world.operations for _ in range({"create": 5, "list": 3, "update": 2}.get(operation.action, 1))]
+        self.server = test.serve(self.world.contract, test.engine() + tokens.DEPLOYMENT)
+        self.tokens = {id(caller): tokens.token(caller.subject, caller.tenant, caller.scopes, caller.roles) for caller in self.world.callers}
+        self.line = self.server.connection()
+        test.addCleanup(self.line.close)
+
+    def send(self, request):
+        operation = request.operation
+        target = operation.path
+        for parameter, value in request.path.items():
+            target = target.replace("{" + parameter + "}", urllib.parse.quote(str(value), safe=""))
+        target += query_text(request.query, self.model.tables[operation.table].columns)
+        headers = {"Authorization": "Bearer " + self.tokens[id(request.caller)], **request.headers}
+        body = None if request.body is None else json.dumps(request.body)
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        answer = self.server.request(operation.method, target, body, headers, connection=self.line)
+        self.sent += 1
+        try:
+            self.reach(request, self.model.judge(request, answer))
+        except model.Mismatch as wrong:
+            raise AssertionError(f"PLIMSOLL_SEED={self.seed} PLIMSOLL_WORLDS=1, request {self.sent}: {operation.method} {target}\n{request.caller}\n{request.headers}\n{body}\n"
+                                 f"{answer.status} {answer.headers.get('etag')} {answer.text}\n{wrong}\n--- the contract is {self.kept()}") from None
+        return answer
+
+    def reach(self, request, outcome):
+        action, embedded = request.operation.action, (request.query.get("selection") or {}).get("embeds")
+        code = outcome.code[-1] if isinstance(outcome.code, tuple) else outcome.code
+        self.reached[f"{action} {outcome.status} {code}".rstrip()] += 1
+        if outcome.status == 403 and self.model.may(request.caller, request.operation):
+            self.reached["embed 403"] += 1
+        elif outcome.status == 200 and embedded:
+            self.reached["embed 200"] += 1
+        for one in request.query.get("filters", ()):
+            if outcome.status == 200 and outcome.body["data"]:
+                self.reached[f"filter {one[1]}"] += 1
+        if request.query.get("q") and outcome.status == 200 and outcome.body["data"]:
+            self.reached["search"] += 1
+
+    def kept(self):
+        path = os.path.join(os.environ.get("PLIMSOLL_KEEP", "/tmp"), f"model-{self.seed}.json")
+        with open(path, "w") as file:
+            file.write(self.world.contract)
+        return path
+
+    def go(self, requests):
+        for number in range(requests):
+            request = self.world.request()
+            answer = self.send(request)
+            if request.operation.action == "list" and answer.status == 200:
+                table = self.model.tables[request.operation.table]
+                cursor = answer.json()["nextCursor" if table.camel else "next_cursor"]
+                if cursor:
+                    self.world.cursors = [*self.world.cursors[-30:], (self.world.place(request, table), cursor)]
+                if self.world.chance(0.2) and "page" not in request.query:
+                    self.walk(request, answer)
+            if number % 20 == 19 and (written := self.world.of_another_program()):
+                self.test.write(self.server, *written)
+                written[1].update(written[2])
+                self.reached["a write of another program"] += 1
+            if number % 100 == 99:
+                self.check_stored()
+        self.check_stored()
+
+    def walk(self, request, answer):
+        """To the last page by `next_cursor`, and one back: the rows of the model, each once, in order."""
+        table = self.model.tables[request.operation.table]
+        following, before = ("nextCursor", "prevCursor") if table.camel else ("next_cursor", "prev_cursor")
+        limit, offset = request.query.get("limit", table.page_default), 0
+        while answer.json()[following] and offset < 20 * limit:
+            offset += limit
+            answer = self.page(request, offset, answer.json()[following])
+        if offset and answer.json()[before]:
+            self.page(request, offset - limit, answer.json()[before], back=True)
+
+    def page(self, request, offset, cursor, back=False):
+        query = {**request.query, "offset": offset, "cursor": cursor}
+        return self.send(model.Request(request.caller, request.operation, request.path, query))
+
+    def check_stored(self):
+        """Every stored row is the model's, and valid."""
+        for table in self.world.tables:
+            stored = self.test.stored(self.server, table)
+            expected = self.model.rows[table.name]
+            same = lambda one, other: all(model.same(value, other[name]) for name, value in one.items())
+            self.test.assertEqual(len(stored), len(expected), f"PLIMSOLL_SEED={self.seed}: rows of {table.name}")
+            for row in stored:
+                if not any(same(one, row) for one in expected):
+                    raise AssertionError(f"PLIMSOLL_SEED={self.seed}: table {table.name} holds {row}, and the model {expected}")
+                for name, column in table.columns.items():
+                    value = row[name]
+                    if value is None and column.required and not column.nullable or value is not None and not column.fits(value):
+                        raise AssertionError(f"PLIMSOLL_SEED={self.seed}: table {table.name} holds a row that is not valid at {name}: {row}")
+
+
+class ModelTest(harness.ServerTest):
+    def engine(self):
+        """The `database` section of the deployment."""
+        return "database: {url: 'sqlite:model.db', synchronous: off}\n"
+
+    def stored(self, server, table):
+        """All rows of a table as they stand in the database, as JSON values."""
+        database = sqlite3.connect(server.directory / "model.db")
+        try:
+            for name in ("decimal", "instant"):
+                database.create_collation(name, lambda one, other: (one > other) - (one < other))
+            names = ",".join(f'"{name}"' for name in table.columns)
+            rows = database.execute(f'SELECT {names} FROM "{table.name}"').fetchall()
+        finally:
+            database.close()
+        read = {"boolean": lambda value: bool(value), "json": json.loads}
+        return [{column.name: None if value is None else read.get(column.kind, lambda value: value)(value) for column, value in zip(table.columns.values(), row)} for row in rows]
+
+    def write(self, server, table, row, written):
+        """Into one row, by another program than the server."""
+        database = sqlite3.connect(server.directory / "model.db", timeout=30)
+        try:
+            values = [json.dumps(value) if table.columns[name].kind == "json" else value for name, value in written.items()]
+            where = [name for name in (table.key, table.tenant) if name]
+            with database:
+                changed = database.execute(f'UPDATE "{table.name}" SET ' + ", ".join(f'"{name}" = ?' for name in written) + " WHERE " + " AND ".join(f'"{name}" = ?' for name in where),
+                                           [*values, *(row[name] for name in where)]).rowcount
+            self.assertEqual(changed, 1)
+        finally:
+            database.close()
+
+    def test_every_answer_and_every_stored_row_is_as_the_documentation_has_it(self):
+        first, reached = harness.seed(), collections.Counter()
+        for number in range(WORLDS):
+            with self.subTest(PLIMSOLL_SEED=first + number):
+                run = Run(self, first + number)
+                run.go(REQUESTS)
+                reached += run.reached
+                run.server.stop()
+                run.server.give_back_ports()
+        if TORTURE:
+            print(*(f"{count:7} {what}" for what, count in sorted(reached.items())), sep="\n")
+
+
+if __name__ == "__main__":
+    harness.main()
