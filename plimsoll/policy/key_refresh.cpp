@@ -1,5 +1,6 @@
 #include "plimsoll/policy/key_refresh.hpp"
 
+#include "plimsoll/base/out_of_memory.hpp"
 #include "plimsoll/client/service.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/telemetry/log.hpp"
@@ -81,6 +82,15 @@ Result<client::Answer> KeyRefresh::run_call(client::Service& service, const clie
   return answer;
 }
 
+Result<> KeyRefresh::fetch_or_wait() {
+  try {
+    return fetch();
+  } catch (const std::bad_alloc&) {
+    rest_of_memory();
+    return plimsoll::fail(kOutOfMemory);
+  }
+}
+
 std::string_view KeyRefresh::lacks() const noexcept {
   return verifier_->lacks_keys() ? "the keys that verify tokens" : std::string_view{};
 }
@@ -108,7 +118,7 @@ void KeyRefresh::work() {
         none ? since >= patience : since >= verifier_->options().refresh.nanoseconds && (!failing || since >= kLeast);
     if (!due && (none || since < kLeast || !verifier_->wants_keys())) continue;
     lock.unlock();
-    const auto done = fetch();
+    const auto done = fetch_or_wait();
     lock.lock();
     if (stopping_) return;
     lock.unlock();

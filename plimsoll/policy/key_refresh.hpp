@@ -35,6 +35,8 @@ class KeyRefresh final : public Background {
  private:
   static constexpr Nanoseconds kLeast = 30 * kSecond;  ///< between fetches for an unknown key, or after a failed one
   Result<> fetch();
+  /// The same; where memory fails, an error after a moment.
+  Result<> fetch_or_wait();
   Result<client::Answer> run_call(client::Service& service, const client::Call& call);
   void failed(const Error& why, Nanoseconds again);
   void work();

@@ -2,6 +2,7 @@
 
 #include "plimsoll/async/pause.hpp"
 #include "plimsoll/base/crash_point.hpp"
+#include "plimsoll/base/out_of_memory.hpp"
 #include "plimsoll/telemetry/log.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
 
@@ -115,23 +116,34 @@ void Workers::wake() noexcept {
   waiting_.wake_all([this] { woken_ = true; });
 }
 
+/// What has to be done now, and the wait for what comes next. An error is a failed allocation.
+Task<Result<>> Workers::turn() {
+  const auto now = system_clock().steady();
+  if (now - expired_ >= kExpiry) {
+    expired_ = now;
+    co_await expire();
+  }
+  if (now - pruned_ >= kPruning) {
+    pruned_ = now;
+    (void)co_await queue_.prune(loop_);
+  }
+  const int claimed = co_await claim_due();
+  if (claimed) co_return Result<>{};
+  auto woken = co_await waiting_.wait(loop_, options_.poll, [this] { return woken_ || stopping_; });
+  waiting_.look([this] { woken_ = false; });
+  (void)woken;
+  co_return Result<>{};
+}
+
 Task<> Workers::serve() {
-  Nanoseconds expired = 0, pruned = 0;
   while (!stopping_) {
-    const auto now = system_clock().steady();
-    if (now - expired >= kExpiry) {
-      expired = now;
-      co_await expire();
+    bool done = false;
+    try {
+      auto turned = co_await turn();
+      done = turned.has_value();
+    } catch (const std::bad_alloc&) {  // not even a frame
     }
-    if (now - pruned >= kPruning) {
-      pruned = now;
-      (void)co_await queue_.prune(loop_);
-    }
-    const int claimed = co_await claim_due();
-    if (claimed) continue;
-    auto woken = co_await waiting_.wait(loop_, options_.poll, [this] { return woken_ || stopping_; });
-    waiting_.look([this] { woken_ = false; });
-    (void)woken;
+    if (!done) rest_of_memory();
   }
   auto empty = [this] { return running_.empty(); };
   while (!running_.empty()) {  // each one that ends wakes this line; the others have the rest of the grace
@@ -186,8 +198,13 @@ Task<int> Workers::claim_due() {
     }
     for (auto& job : *claimed) {
       auto& running = running_.emplace_back(*this, std::move(job));
+      try {
+        loop_.spawn(running.line, run(running));
+      } catch (const std::bad_alloc&) {  // nobody runs it: its lease runs out, and it is claimed again
+        running_.pop_back();
+        throw;
+      }
       ++here, ++sum;
-      loop_.spawn(running.line, run(running));
     }
   }
   co_return sum;
@@ -199,23 +216,36 @@ Task<> Workers::tend() {
   while (true) {
     const bool rested = co_await pause(loop_, period);
     if (!rested) co_return;
-    std::vector<Claim> claims;
-    std::vector<std::string> ids;  // a job may end while the claims are written
-    ids.reserve(running_.size());
-    for (auto& running : running_) {
-      ids.push_back(running.job.id);
-      auto kind = std::ranges::find(kinds_, running.job.kind, &Kind::name);
-      claims.push_back({ids.back(), running.job.standing.token, kind == kinds_.end() ? kLease : kind->lease});
+    bool done = false;
+    try {
+      auto renewed = co_await renew_claims();
+      done = renewed.has_value();
+    } catch (const std::bad_alloc&) {  // not even a frame
     }
-    if (claims.empty()) continue;
-    auto lost = co_await queue_.renew(loop_, claims);
-    if (!lost) continue;  // tried again: a lease lasts for three renewals
-    for (auto& running : running_)
-      if (std::ranges::find(*lost, running.job.id) != lost->end()) running.work.stop(Stop::lost_race);
+    if (!done) rest_of_memory();  // tried again: a lease lasts for three renewals
   }
 }
 
-Task<> Workers::run(Running& running) {
+Task<Result<>> Workers::renew_claims() {
+  std::vector<Claim> claims;
+  std::vector<std::string> ids;  // a job may end while the claims are written
+  ids.reserve(running_.size());
+  for (auto& running : running_) {
+    ids.push_back(running.job.id);
+    auto kind = std::ranges::find(kinds_, running.job.kind, &Kind::name);
+    claims.push_back({ids.back(), running.job.standing.token, kind == kinds_.end() ? kLease : kind->lease});
+  }
+  if (claims.empty()) co_return Result<>{};
+  auto lost = co_await queue_.renew(loop_, claims);
+  if (!lost) co_return std::unexpected(std::move(lost).error());
+  for (auto& running : running_)
+    if (std::ranges::find(*lost, running.job.id) != lost->end()) running.work.stop(Stop::lost_race);
+  co_return Result<>{};
+}
+
+/// The job, and what is written of its end. An error is a failed allocation: nothing may be written, and the lease runs
+/// out.
+Task<Result<>> Workers::perform(Running& running) {
   crash_point("job.started");
   auto found = runners_.find(running.job.kind);
   auto kind = std::ranges::find(kinds_, running.job.kind, &Kind::name);
@@ -224,6 +254,20 @@ Task<> Workers::run(Running& running) {
   } else {
     auto outcome = co_await in(running.work, within(loop_, kind->timeout, found->second->run(running.execution)));
     co_await settle(running, std::move(outcome));
+  }
+  co_return Result<>{};
+}
+
+Task<> Workers::run(Running& running) {
+  bool done = false;
+  try {
+    auto performed = co_await perform(running);
+    done = performed.has_value();
+  } catch (const std::bad_alloc&) {  // not even a frame
+  }
+  try {
+    if (!done) report(running, "job-lost", "a failed allocation", kOutOfMemory.code);
+  } catch (const std::bad_alloc&) {  // its lease tells
   }
   --queues_[running.job.queue];
   running_.remove_if([&](const Running& other) { return &other == &running; });

@@ -90,10 +90,13 @@ class Workers {
     telemetry::Histogram* duration = nullptr;
   };
   Task<> serve();
+  Task<Result<>> turn();
   Task<> tend();
+  Task<Result<>> renew_claims();
   Task<> expire();
   Task<int> claim_due();
   Task<> run(Running& running);
+  Task<Result<>> perform(Running& running);
   Task<> settle(Running& running, Result<Output> outcome);
   Task<Result<>> write_completion(const Claim& claim, const Output& output);
   bool dies(const Running& running, const Failure& failure) const;
@@ -114,8 +117,9 @@ class Workers {
   std::list<Running> running_;
   ClockStep steps_;
   std::atomic<bool> stopping_{false};
-  std::atomic<Nanoseconds> stop_by_{0};  ///< steady clock; once stopping
-  bool woken_ = false;                   ///< under the lock of `waiting_`
+  Nanoseconds expired_ = 0, pruned_ = 0;  ///< when last (steady)
+  std::atomic<Nanoseconds> stop_by_{0};   ///< steady clock; once stopping
+  bool woken_ = false;                    ///< under the lock of `waiting_`
   std::thread thread_;
 };
 

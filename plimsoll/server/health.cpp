@@ -110,9 +110,14 @@ Nanoseconds Health::stuck() {
 void Health::ask(Pulse& pulse, Nanoseconds now) {
   pulse.asked = now;
   pulse.took->store(-1, std::memory_order_relaxed);
-  pulse.loop->post([took = pulse.took, now, &clock = clock_] {
-    took->store(std::max<Nanoseconds>(clock.steady() - now, 0), std::memory_order_release);
-  });
+  try {
+    pulse.loop->post([took = pulse.took, now, &clock = clock_] {
+      took->store(std::max<Nanoseconds>(clock.steady() - now, 0), std::memory_order_release);
+    });
+  } catch (const std::bad_alloc&) {  // not asked; it owes nothing
+    pulse.took->store(0, std::memory_order_relaxed);
+    throw;
+  }
 }
 
 Nanoseconds Health::lag() {

@@ -1,6 +1,7 @@
 #include "plimsoll/server/write_probe.hpp"
 
 #include "plimsoll/async/pause.hpp"
+#include "plimsoll/base/out_of_memory.hpp"
 #include "plimsoll/database/wait.hpp"
 #include "plimsoll/telemetry/log.hpp"
 
@@ -81,17 +82,26 @@ Task<> WriteProbe::probe() {
     const bool rested = co_await pause(loop_, kPeriod);
     if (!rested) co_return;
     if (!due()) continue;
-    begun_ = clock_.steady();
-    const auto before = std::exchange(commits_, database_.counts().commits);
-    auto done = co_await write(loop_);
-    begun_ = 0;
-    ended_ = clock_.steady();
-    commits_ = database_.counts().commits;
-    // A queue that is full is work, and no fault, while it moves on.
-    const bool moves_on = !done && done.error().problem == &database::kBusy && commits_ != before;
-    failure_ = done || moves_on ? std::string{} : database::reason_of(done.error());
-    judge();
+    try {
+      co_await probe_once();
+    } catch (const std::bad_alloc&) {  // the next one follows
+      begun_ = 0;
+      rest_of_memory();
+    }
   }
+}
+
+Task<> WriteProbe::probe_once() {
+  begun_ = clock_.steady();
+  const auto before = std::exchange(commits_, database_.counts().commits);
+  auto done = co_await write(loop_);
+  begun_ = 0;
+  ended_ = clock_.steady();
+  commits_ = database_.counts().commits;
+  // A queue that is full is work, and no fault, while it moves on.
+  const bool moves_on = !done && done.error().problem == &database::kBusy && commits_ != before;
+  failure_ = done || moves_on ? std::string{} : database::reason_of(done.error());
+  judge();
 }
 
 /// Finds a probe that does not end.
@@ -99,7 +109,9 @@ Task<> WriteProbe::watch() {
   for (;;) {
     const bool rested = co_await pause(loop_, kPeriod);
     if (!rested) co_return;
-    judge();
+    try {
+      judge();
+    } catch (const std::bad_alloc&) { rest_of_memory(); }
   }
 }
 

@@ -40,6 +40,7 @@ class WriteProbe {
 
  private:
   Task<> probe();
+  Task<> probe_once();
   Task<> watch();
   Task<Result<>> write(Loop& loop);
   bool due();

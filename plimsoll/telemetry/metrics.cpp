@@ -121,23 +121,26 @@ Histogram::Histogram() {
 }
 Histogram::~Histogram() = default;
 
-Histogram::Cell& Histogram::mine() {
+Histogram::Cell* Histogram::mine() noexcept {
   auto& slot = cells_[cell_of_this_thread()];
   if (auto* cell = slot.load(std::memory_order_acquire)) [[likely]]
-    return *cell;
+    return cell;
   std::lock_guard lock(mutex_);
-  if (auto* cell = slot.load(std::memory_order_acquire)) return *cell;
-  auto* cell = owned_.emplace_back(std::make_unique<Cell>()).get();
-  slot.store(cell, std::memory_order_release);
-  return *cell;
+  if (auto* cell = slot.load(std::memory_order_acquire)) return cell;
+  try {
+    auto* cell = owned_.emplace_back(std::make_unique<Cell>()).get();
+    slot.store(cell, std::memory_order_release);
+    return cell;
+  } catch (const std::bad_alloc&) { return nullptr; }
 }
 
 void Histogram::record(Nanoseconds span) noexcept {
-  auto& cell = mine();
+  auto* cell = mine();
+  if (!cell) return;
   const auto bucket = bucket_of(span);
-  cell.buckets[bucket].fetch_add(1, std::memory_order_relaxed);
-  cell.exposed[exposed_of(span, bucket)].fetch_add(1, std::memory_order_relaxed);
-  cell.nanoseconds.fetch_add(static_cast<std::uint64_t>(std::max<Nanoseconds>(span, 0)), std::memory_order_relaxed);
+  cell->buckets[bucket].fetch_add(1, std::memory_order_relaxed);
+  cell->exposed[exposed_of(span, bucket)].fetch_add(1, std::memory_order_relaxed);
+  cell->nanoseconds.fetch_add(static_cast<std::uint64_t>(std::max<Nanoseconds>(span, 0)), std::memory_order_relaxed);
 }
 
 Histogram::Sum Histogram::sum() const {

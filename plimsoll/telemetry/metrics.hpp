@@ -76,7 +76,8 @@ class Histogram {
  private:
   struct Cell;
   std::array<std::atomic<Cell*>, kCells> cells_;
-  Cell& mine();
+  /// Of this thread; null where there is no memory for it, and what would be recorded is left out.
+  Cell* mine() noexcept;
   std::mutex mutex_;
   std::vector<std::unique_ptr<Cell>> owned_;
 };
