@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
 namespace plimsoll::database {
 namespace {
@@ -89,6 +90,13 @@ std::optional<std::string> canonical_decimal(std::string_view text, std::size_t 
   out += whole;
   if (!fraction.empty()) out += '.' + fraction;
   return out;
+}
+
+std::optional<std::string> decimal_of(double value) {
+  if (!std::isfinite(value)) return std::nullopt;
+  char text[40];
+  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
+  return canonical_decimal({text, end});
 }
 
 }  // namespace plimsoll::database

@@ -14,4 +14,7 @@ int compare_decimals(std::string_view a, std::string_view b);
 /// (`1.50` stays `1.50`), `-0` is `0`. Nothing when it is no number, or longer than `digits` digits once written out.
 std::optional<std::string> canonical_decimal(std::string_view text, std::size_t digits = 1'000);
 
+/// The shortest decimal that is read as this double. Nothing when it is infinite.
+std::optional<std::string> decimal_of(double value);
+
 }  // namespace plimsoll::database

@@ -45,5 +45,13 @@ TEST(Decimal, IsStoredInOneForm) {
     EXPECT_EQ(canonical_decimal(wrong), std::nullopt) << wrong;
 }
 
+TEST(Decimals, OfDoublesAreTheShortestThatAreReadAsThem) {
+  EXPECT_EQ(decimal_of(0.1), "0.1");
+  EXPECT_EQ(decimal_of(-12.5), "-12.5");
+  EXPECT_EQ(decimal_of(1e20), "100000000000000000000");
+  EXPECT_EQ(decimal_of(-0.0), "0");
+  EXPECT_FALSE(decimal_of(1.0 / 0.0));
+}
+
 }  // namespace
 }  // namespace plimsoll::database

@@ -28,5 +28,18 @@ TEST(Instants, WhatIsNoneHasAnOrderToo) {
   EXPECT_EQ(compare_instants("Z", ""), 0);
 }
 
+TEST(Instants, AreReadInTheFormsOfSqlitesDateFunctions) {
+  const std::pair<std::string_view, std::string_view> read[] = {
+      {"2026-01-31 09:30:00", "2026-01-31T09:30:00Z"},    {"2026-01-31 09:30:00.500", "2026-01-31T09:30:00.500Z"},
+      {"2026-01-31 09:30", "2026-01-31T09:30:00Z"},       {"2026-01-31T09:30", "2026-01-31T09:30:00Z"},
+      {"2026-01-31 09:30+01:00", "2026-01-31T08:30:00Z"}, {"2026-01-31T09:30:00+01:00", "2026-01-31T08:30:00Z"},
+      {"2026-01-31T09:30:00Z", "2026-01-31T09:30:00Z"},   {"2026-01-31", "2026-01-31T00:00:00Z"},
+  };
+  for (auto& [text, utc] : read) EXPECT_EQ(stored_instant(text).value_or("none"), utc) << text;
+  for (std::string_view none : {"", "1769850600", "now", "2026-02-30", "2026-01-31 25:00:00", "2026-01-31 09:30:00 CET",
+                                "2026-01-31T", "31.01.2026 09:30:00", "2026-01-31 09:30:00+1"})
+    EXPECT_FALSE(stored_instant(none)) << none;
+}
+
 }  // namespace
 }  // namespace plimsoll::database

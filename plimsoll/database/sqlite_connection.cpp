@@ -147,6 +147,56 @@ void all_rows(sqlite3_context* context) {
   *rows = {};
 }
 
+std::string_view text_of(sqlite3_value* value) {
+  const auto* text = static_cast<const char*>(sqlite3_value_blob(value));
+  return {text ? text : "", static_cast<std::size_t>(sqlite3_value_bytes(value))};
+}
+void give(sqlite3_context* context, std::string_view text) {
+  sqlite3_result_text64(context, text.data(), text.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
+}
+
+/// `plimsoll_decimal(x)`: a number as a decimal text, anything else as text.
+void decimal_text(sqlite3_context* context, int, sqlite3_value** values) {
+  switch (sqlite3_value_type(values[0])) {
+    case SQLITE_NULL: return;
+    case SQLITE_FLOAT:
+      if (const auto text = decimal_of(sqlite3_value_double(values[0]))) return give(context, *text);
+      break;  // infinite: `Inf` sorts behind all numbers
+    case SQLITE_INTEGER: return give(context, std::to_string(sqlite3_value_int64(values[0])));
+    default: return give(context, text_of(values[0]));
+  }
+  give(context, sqlite3_value_double(values[0]) < 0 ? "-Inf" : "Inf");
+}
+
+/// `plimsoll_instant(x)`: an instant in UTC where SQLite's date functions read one, anything else as text.
+void instant_text(sqlite3_context* context, int, sqlite3_value** values) {
+  if (sqlite3_value_type(values[0]) == SQLITE_NULL) return;
+  if (sqlite3_value_type(values[0]) == SQLITE_TEXT)
+    if (const auto utc = stored_instant(text_of(values[0]))) return give(context, *utc);
+  if (sqlite3_value_type(values[0]) == SQLITE_BLOB) return give(context, text_of(values[0]));
+  const auto* text = reinterpret_cast<const char*>(sqlite3_value_text(values[0]));
+  give(context, text ? std::string_view(text) : std::string_view{});
+}
+
+/// `plimsoll_place(x)`: `x`, where it is a blob as a text that `plimsoll_placed` makes that blob again. Rows are read
+/// without a difference between texts and blobs, which are apart in every order.
+void place(sqlite3_context* context, int, sqlite3_value** values) {
+  const auto type = sqlite3_value_type(values[0]);
+  if (type != SQLITE_BLOB && type != SQLITE_TEXT) return sqlite3_result_value(context, values[0]);
+  const auto text = text_of(values[0]);
+  if (type == SQLITE_TEXT && !text.starts_with('\0')) return sqlite3_result_value(context, values[0]);
+  std::string made(1, '\0');
+  made += type == SQLITE_BLOB ? 'b' : 't';
+  give(context, made.append(text));
+}
+void placed(sqlite3_context* context, int, sqlite3_value** values) {
+  const auto text = sqlite3_value_type(values[0]) == SQLITE_TEXT ? text_of(values[0]) : std::string_view{};
+  if (!text.starts_with('\0') || text.size() < 2) return sqlite3_result_value(context, values[0]);
+  const auto value = text.substr(2);
+  if (text[1] != 'b') return give(context, value);
+  sqlite3_result_blob64(context, value.data(), value.size(), SQLITE_TRANSIENT);
+}
+
 int bind(sqlite3_stmt* statement, int index, const Cell& cell) {
   if (auto* text = std::get_if<std::string>(&cell))
     return sqlite3_bind_text64(statement, index, text->data(), text->size(), SQLITE_STATIC, SQLITE_UTF8);
@@ -192,6 +242,11 @@ void add_row_functions(sqlite3* db, EmbeddedRows& embedded) {
   constexpr int kPure = SQLITE_UTF8 | SQLITE_INNOCUOUS;
   sqlite3_create_function_v2(db, "plimsoll_row", 2, kPure, &embedded, one_row, nullptr, nullptr, nullptr);
   sqlite3_create_function_v2(db, "plimsoll_rows", 2, kPure, &embedded, nullptr, add_row, all_rows, nullptr);
+  constexpr int kConstant = kPure | SQLITE_DETERMINISTIC;
+  sqlite3_create_function_v2(db, "plimsoll_decimal", 1, kConstant, nullptr, decimal_text, nullptr, nullptr, nullptr);
+  sqlite3_create_function_v2(db, "plimsoll_instant", 1, kConstant, nullptr, instant_text, nullptr, nullptr, nullptr);
+  sqlite3_create_function_v2(db, "plimsoll_place", 1, kConstant, nullptr, place, nullptr, nullptr, nullptr);
+  sqlite3_create_function_v2(db, "plimsoll_placed", 1, kConstant, nullptr, placed, nullptr, nullptr, nullptr);
 }
 
 std::uint32_t pages_of(config::Size size) {

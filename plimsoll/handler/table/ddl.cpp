@@ -33,14 +33,66 @@ std::string_view affinity_of(std::string type) {
   return "NUMERIC";
 }
 
-bool fits(Kind kind, std::string_view affinity) {
-  if (affinity == "BLOB") return true;  // holds whatever it is given
-  switch (kind) {
+std::string lower(std::string_view text) {
+  std::string made(text);
+  std::ranges::transform(made, made.begin(), [](unsigned char c) { return std::tolower(c); });
+  return made;
+}
+
+/// Whether no text of the column looks like a number, which a column of numeric affinity would make of it.
+bool never_numeric(const Column& column) {
+  constexpr std::string_view kFormats[] = {"date", "time", "duration", "uuid", "email", "ipv4", "ipv6", "uri"};
+  if (std::ranges::find(kFormats, column.format) != std::end(kFormats)) return true;
+  const auto is_word = [](const json::Value& word) {
+    return !word.is(json::Type::string) ||
+           (!word.string().empty() && std::isalpha(static_cast<unsigned char>(word.string()[0])));
+  };
+  return column.words && column.words->is(json::Type::array) && !column.words->array().empty() &&
+         std::ranges::all_of(column.words->array(), is_word);
+}
+
+bool is_decimal(const Column& column) { return column.kind == Kind::decimal || column.kind == Kind::number; }
+bool is_numeric(std::string_view affinity) { return affinity != "TEXT" && affinity != "BLOB"; }
+
+/// What a column holds whatever it is given: of a table that is STRICT also where it is declared so.
+std::string_view held_by(const FoundColumn& there, bool strict) {
+  if (strict && lower(there.type) == "any") return "BLOB";
+  return affinity_of(there.type);
+}
+
+/// Why a column cannot hold what the contract says; nothing where it can.
+std::optional<std::string> unfit(const Column& column, const FoundColumn& there, bool strict) {
+  const auto affinity = held_by(there, strict);
+  const bool numeric = affinity == "NUMERIC", whole = affinity == "INTEGER", text = affinity == "TEXT";
+  const auto cannot = "which cannot hold what the contract says (" + std::string(type_of(column.kind)) + ")";
+  if (strict && lower(there.type) == "blob") return cannot;
+  if (affinity == "BLOB") return std::nullopt;
+  switch (column.kind) {
     case Kind::integer:
-    case Kind::boolean: return affinity == "INTEGER" || affinity == "NUMERIC";
-    case Kind::real: return affinity == "REAL" || affinity == "NUMERIC";
-    default: return affinity == "TEXT";
+    case Kind::boolean: return whole || numeric ? std::nullopt : std::optional(cannot);
+    case Kind::real: return text || (strict && whole) ? std::optional(cannot) : std::nullopt;
+    case Kind::decimal:
+    case Kind::number: return strict && whole ? std::optional(cannot) : std::nullopt;
+    case Kind::json: return text || numeric ? std::nullopt : std::optional(cannot);
+    case Kind::instant:
+      return text || numeric ? std::nullopt
+                             : std::optional<std::string>(
+                                   "which cannot hold instants: whether its numbers are seconds, milliseconds or days "
+                                   "is not known");
+    case Kind::text:
+      if (text || (numeric && never_numeric(column))) return std::nullopt;
+      if (column.format == "date") return "which cannot hold dates such as 2026-01-31 beside its numbers";
+      return "which cannot hold texts: it would make a number of 007";
   }
+  return cannot;
+}
+
+/// What changes the values of a column into those of the contract.
+std::string converted(const Column& column, const std::string& old, bool numbers) {
+  if (numbers && column.kind == Kind::instant)
+    return "strftime('%Y-%m-%dT%H:%M:%SZ'," + old + ",'unixepoch'); -- where they are seconds since 1970";
+  if (numbers && column.format == "date") return "date(" + old + ",'unixepoch'); -- where they are seconds since 1970";
+  return old + ";";
 }
 
 std::string names(const Table& table, const IndexColumns& columns, std::string_view between, bool quote) {
@@ -72,6 +124,7 @@ std::string column_definition(const Model& model, const Table& table, std::size_
     return text + " PRIMARY KEY NOT NULL";
   }
   if (column.required || index == table.key || (!alone && index == *table.tenant)) text += " NOT NULL";
+  if (column.kind == Kind::json) text += " CHECK(" + json_check(column) + ")";
   if (auto* other = foreign(model, table, index); other && !keyed_in_tenant(*other, plain_keys))
     text += " REFERENCES " + quoted(other->name) + "(" + quoted(other->key_column().name) + ")";
   return text;
@@ -162,6 +215,85 @@ std::optional<Disagreement> warn_of_shared_keys(const Model& model, const Table&
       true};
 }
 
+std::string json_check(const Column& column) {
+  const auto name = quoted(column.name);
+  return name + " IS NULL OR json_valid(" + name + ")";  // of NULL it is not valid
+}
+
+std::map<std::string, std::string> collations_of(std::string_view text) {
+  std::map<std::string, std::string> all;
+  std::vector<std::string> words;
+  const auto end_column = [&] {
+    for (std::size_t i = 1; i + 1 < words.size(); ++i)
+      if (lower(words[i]) == "collate") all[words[0]] = lower(words[i + 1]);
+    words.clear();
+  };
+  int depth = 0;  // 1: among the columns; what stands deeper is no word of the column itself
+  for (std::size_t i = 0; i < text.size();) {
+    const char c = text[i];
+    if (text.substr(i, 2) == "--") {
+      i = std::min(text.find('\n', i), text.size());
+    } else if (text.substr(i, 2) == "/*") {
+      i = std::min(text.find("*/", i + 2), text.size() - 2) + 2;
+    } else if (c == '"' || c == '`' || c == '\'' || c == '[') {
+      const char close = c == '[' ? ']' : c;
+      std::string word;
+      for (++i; i < text.size(); ++i) {
+        if (text[i] == close) {
+          if (c == '[' || i + 1 >= text.size() || text[i + 1] != close) break;
+          ++i;  // doubled: it stands for itself
+        }
+        word += text[i];
+      }
+      ++i;
+      if (depth == 1) words.push_back(std::move(word));
+    } else if (std::isalnum(static_cast<unsigned char>(c)) || c == '_' || (c & 0x80)) {
+      const auto from = i;
+      while (i < text.size() && (std::isalnum(static_cast<unsigned char>(text[i])) || text[i] == '_' ||
+                                 text[i] == '$' || (text[i] & 0x80)))
+        ++i;
+      if (depth == 1) words.emplace_back(text.substr(from, i - from));
+    } else {
+      if (c == '(') ++depth;
+      if (c == ')' && --depth == 0) break;
+      if (c == ',' && depth == 1) end_column();
+      ++i;
+    }
+  }
+  end_column();
+  return all;
+}
+
+namespace {
+
+void note_storage(Column& column, const FoundColumn& there, const FoundTable& found) {
+  const auto affinity = found.view ? std::string_view("BLOB") : held_by(there, found.strict);
+  const auto own = type_of(column.kind);
+  const bool declared = own.starts_with(affinity) &&
+                        (own.size() == affinity.size() || own.ends_with(there.collation)) &&
+                        (own.size() == affinity.size() || !there.collation.empty());
+  const bool rowid = !found.view && !found.rowless && there.primary == 1 && lower(there.type) == "integer" &&
+                     std::ranges::count_if(found.columns, [](auto& one) { return one.primary > 0; }) == 1;
+  column.foreign =
+      !(rowid || (found.strict && declared)) || (column.kind == Kind::json && !found.sql.contains(json_check(column)));
+  column.compared = Compared::plain;
+  if (is_decimal(column)) {
+    column.as_number = is_numeric(affinity);
+    if (affinity == "TEXT" && there.collation != "decimal") column.compared = Compared::collated;
+    if (affinity == "BLOB") column.compared = Compared::by_value;
+  }
+  column.spaced = column.kind == Kind::instant && there.instants == FoundColumn::Instants::spaced;
+}
+
+}  // namespace
+
+void note_storage(Table& table, const FoundTable& found) {
+  for (auto& column : table.columns)
+    if (const auto there = std::ranges::find(found.columns, column.name, &FoundColumn::name);
+        there != found.columns.end())
+      note_storage(column, *there, found);
+}
+
 namespace {
 
 /// A row is addressed, changed and paged past by its key alone, so no two rows may share one. An index that is not
@@ -210,6 +342,53 @@ void check_key(const Model& model, const Table& table, const FoundTable& found, 
                      "); -- where rows share a key now, name another column under `key`, such as a new one"});
 }
 
+/// Types that other programs declare are taken where the values of the contract can be read from them and come back as
+/// they were sent.
+void check_storage(const Table& table, const Column& column, const FoundColumn& there, const FoundTable& found,
+                   std::vector<Disagreement>& all) {
+  const auto name = quoted(table.name), own = std::string(type_of(column.kind));
+  const auto place = "column " + quoted(column.name) + " of table " + name;
+  const auto type = there.type.empty() ? std::string("declared without a type") : there.type;
+  const auto advise = [&](std::string what, std::string remedy) {
+    all.push_back({place + std::move(what), std::move(remedy), true});
+  };
+  if (!found.view) {
+    const auto affinity = held_by(there, found.strict);
+    if (const auto why = unfit(column, there, found.strict)) {
+      const auto old = quoted(column.name + "_old");
+      all.push_back({place + " is " + type + ", " + *why,
+                     "ALTER TABLE " + name + " RENAME COLUMN " + quoted(column.name) + " TO " + old +
+                         ";\nALTER TABLE " + name + " ADD COLUMN " + quoted(column.name) + " " + own + ";\nUPDATE " +
+                         name + " SET " + quoted(column.name) + "=" + converted(column, old, is_numeric(affinity))});
+      return;
+    }
+    if (is_decimal(column) && is_numeric(affinity))
+      advise(" is " + type +
+                 ": SQLite keeps 15 digits of a number there, and 1.50 becomes 1.5; a value with more is "
+                 "refused",
+             "-- to keep every digit, rebuild the table with " + quoted(column.name) + " " + own);
+  }
+  Column held = column;
+  note_storage(held, there, found);
+  const bool compares =
+      std::ranges::any_of(table.sort, [&](auto sort) { return &table.columns[sort] == &column; }) ||
+      std::ranges::any_of(table.filters, [&](auto& filter) { return &table.columns[filter.column] == &column; });
+  if (held.compared != Compared::plain && compares)
+    advise(" is " + type + " without COLLATE decimal: lists compare it by value, and read the whole table to do so",
+           "-- rebuild the table with " + quoted(column.name) + " " + own);
+  if (column.kind != Kind::instant || !held.foreign) return;
+  const auto in_utc = "-- store one form, which other programs then read: UPDATE " + name + " SET " +
+                      quoted(column.name) + "=strftime('%Y-%m-%dT%H:%M:%SZ'," + quoted(column.name) + ");";
+  if (there.instants == FoundColumn::Instants::several)
+    advise(" holds instants in several forms, which lists compare as text: sort and filters are not by time", in_utc);
+  else if (held.spaced)
+    advise(
+        " holds instants without an offset, such as 2026-01-31 09:30:00: they are read and written as UTC, as "
+        "SQLite's date functions do",
+        "-- where they are local times, store UTC: UPDATE " + name + " SET " + quoted(column.name) + "=datetime(" +
+            quoted(column.name) + ",'utc')");
+}
+
 }  // namespace
 
 std::vector<Disagreement> compare(const Model& model, const Table& table, const FoundTable& found) {
@@ -221,18 +400,14 @@ std::vector<Disagreement> compare(const Model& model, const Table& table, const 
     if (there == found.columns.end()) {
       auto definition = column_definition(model, table, i, true, {});
       if (column.required)
-        definition += column.kind == Kind::integer || column.kind == Kind::boolean ? " DEFAULT 0" : " DEFAULT ''";
+        definition += column.kind == Kind::integer || column.kind == Kind::boolean ? " DEFAULT 0"
+                      : column.kind == Kind::json                                  ? " DEFAULT 'null'"
+                                                                                   : " DEFAULT ''";
       all.push_back({"table " + name + " has no column " + quoted(column.name),
                      "ALTER TABLE " + name + " ADD COLUMN " + definition + ";"});
       continue;
     }
-    if (const auto affinity = affinity_of(there->type); !found.view && !fits(column.kind, affinity))
-      all.push_back({"column " + quoted(column.name) + " of table " + name + " is " + there->type +
-                         ", which cannot hold the contract's values",
-                     "ALTER TABLE " + name + " RENAME COLUMN " + quoted(column.name) + " TO " +
-                         quoted(column.name + "_old") + ";\nALTER TABLE " + name + " ADD COLUMN " +
-                         quoted(column.name) + " " + std::string(type_of(column.kind)) + ";\nUPDATE " + name + " SET " +
-                         quoted(column.name) + "=" + quoted(column.name + "_old") + ";"});
+    check_storage(table, column, *there, found, all);
     if (there->not_null && !column.required && !there->has_default && !there->primary)
       all.push_back({"column " + quoted(column.name) + " of table " + name +
                          " is NOT NULL, and the contract lets it be null or absent",

@@ -24,6 +24,13 @@ enum class Kind : std::uint8_t {
   json,     ///< text that is JSON; any JSON value
 };
 
+/// How the values of a column are compared.
+enum class Compared : std::uint8_t {
+  plain,     ///< as the column declares
+  collated,  ///< text, by the collation of the column's kind, which it does not declare: no index of it helps
+  by_value,  ///< numbers and texts alike, as decimals: no index of it helps
+};
+
 /// What the server itself writes into a column.
 enum class Filled : std::uint8_t { no, key, created, updated, owner, tenant };
 
@@ -38,6 +45,11 @@ struct Column {
   const contract::MarkedPlace* kept = nullptr;    ///< members of its JSON value that clients cannot write
   const contract::MarkedPlace* hidden = nullptr;  ///< members of its JSON value that are never shown
   Filled filled = Filled::no;
+  // What `find_columns` sees in a table that others have made; this server's own tables are as the defaults say.
+  bool foreign = false;  ///< the database may hold values that are not of the column's kind
+  Compared compared = Compared::plain;
+  bool as_number = false;                      ///< decimals are stored as numbers, which keep 15 digits
+  bool spaced = false;                         ///< instants are stored as `2026-01-01 00:00:00`
   std::string_view format;                     ///< that its values have
   const json::Value* words = nullptr;          ///< the values that `enum` lists
   const json::Value* schema = nullptr;         ///< as it is declared
@@ -70,6 +82,8 @@ struct Embed {
   bool many() const { return on.empty(); }
 };
 
+class OddRows;
+
 /// An entry of `tables`, checked against its schema.
 struct Table {
   std::string name;
@@ -89,6 +103,7 @@ struct Table {
   const json::Value* schema = nullptr;
   const json::Value* at = nullptr;  ///< where it is declared
   std::string pointer;
+  std::shared_ptr<OddRows> odd;  ///< counts rows with values that are not of their column's kind; null: nobody does
   std::shared_ptr<const contract::Marked> read_only, write_only;  ///< what `kept` and `hidden` of columns belong to
 
   std::optional<std::size_t> column(std::string_view name) const {

@@ -124,7 +124,7 @@ class List final : public Operation {
 
     const RowWriter writer{table(), *selection};
     const auto most = budgets_.response.bytes;
-    PageRows rows{writer, sort_places(*selection, page->sort), static_cast<std::size_t>(page->limit),
+    PageRows rows{writer, sort_places(table(), *selection, page->sort), static_cast<std::size_t>(page->limit),
                   most - std::min<std::uint64_t>(most / 8, kAround)};
     auto budget = read_budget();
     auto asked = *page;
@@ -175,7 +175,8 @@ class List final : public Operation {
 
   Result<database::Cell> value_of(const Column& column, const json::Value& value, const std::string& name) const {
     if (column.kind == Kind::instant && value.is(json::Type::string) && value.string().size() == 10) {
-      if (auto first = to_utc(std::string(value.string()) + "T00:00:00Z")) return database::Cell{std::move(*first)};
+      if (auto first = to_utc(std::string(value.string()) + "T00:00:00Z"))
+        return instant_cell(column, std::move(*first));
       return refuse_query(name, "format", "must be a date or a date-time (RFC 3339)");
     }
     auto cell = to_cell(column, value);

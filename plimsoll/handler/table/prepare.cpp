@@ -2,11 +2,16 @@
 
 #include "plimsoll/base/digest.hpp"
 #include "plimsoll/base/encoding.hpp"
+#include "plimsoll/contract/parameters.hpp"
 #include "plimsoll/database/wait.hpp"
+#include "plimsoll/handler/table/row_writer.hpp"
 #include "plimsoll/handler/table/search_index.hpp"
 #include "plimsoll/handler/table/statement.hpp"
+#include "plimsoll/json/parse.hpp"
 
 #include <algorithm>
+#include <cctype>
+#include <chrono>
 #include <map>
 
 namespace plimsoll::table {
@@ -44,16 +49,57 @@ Task<Result<>> look_at_keys(Session& session, const Table& table, FoundTable& fo
   co_return Result<>{};
 }
 
+constexpr std::int64_t kInstantsLooked = 1'000;  ///< rows
+
+/// The forms in which a column that others made holds instants: of the first rows, and of what the database fills in.
+Task<Result<>> look_at_instants(Session& session, const Table& table, FoundColumn& column) {
+  using Instants = FoundColumn::Instants;
+  const auto name = quoted(column.name);
+  auto rows = co_await session.query("SELECT DISTINCT " + name + " FROM (SELECT " + name + " FROM " +
+                                         quoted(table.name) + " LIMIT " + std::to_string(kInstantsLooked) + ")",
+                                     {});
+  if (!rows) co_return std::unexpected(std::move(rows).error());
+  const auto form_of = [](const std::string& text) {
+    constexpr std::size_t kBetween = 10;
+    auto made = text;
+    if (made.size() > kBetween && made[kBetween] == ' ') made.replace(kBetween, 1, "T").append("Z");
+    if (to_utc(text) == text) return Instants::utc;
+    return made != text && to_utc(made) == made ? Instants::spaced : Instants::several;
+  };
+  for (std::size_t i = 0; i < rows->size(); ++i) {
+    const auto text = text_at(rows->at(i), 0);
+    if (!database::stored_instant(text)) continue;
+    const auto form = form_of(text);
+    column.instants = column.instants == Instants::none || column.instants == form ? form : Instants::several;
+  }
+  const auto& filled = column.default_value;
+  const auto has = [&](std::string_view part) {
+    return !std::ranges::search(filled, part, {}, [](unsigned char c) { return std::tolower(c); }).empty();
+  };
+  if (column.instants == Instants::none && (has("current_timestamp") || has("datetime(")))
+    column.instants = Instants::spaced;
+  co_return Result<>{};
+}
+
 /// What stands in the database under the table's name; nothing when there is none.
 Task<Result<std::optional<FoundTable>>> find(Session& session, const Table& table) {
   const Cell name[] = {table.name};
-  auto known = co_await session.query("SELECT type FROM sqlite_schema WHERE name=? AND type IN ('table','view')", name);
+  auto known =
+      co_await session.query("SELECT type, sql FROM sqlite_schema WHERE name=? AND type IN ('table','view')", name);
   if (!known) co_return std::unexpected(std::move(known).error());
   if (known->empty()) co_return std::nullopt;
   FoundTable found;
   found.view = text_at(known->front(), 0) == "view";
+  found.sql = text_at(known->front(), 1);
+  if (!found.view) {
+    auto options = found.sql.substr(std::min(found.sql.rfind(')'), found.sql.size()));
+    std::ranges::transform(options, options.begin(), [](unsigned char c) { return std::tolower(c); });
+    found.strict = options.contains("strict");
+    found.rowless = options.contains("without");
+  }
+  const auto collations = found.view ? std::map<std::string, std::string>{} : collations_of(found.sql);
   auto columns = co_await session.query(
-      "SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk FROM pragma_table_info(?)", name);
+      "SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk, dflt_value FROM pragma_table_info(?)", name);
   if (!columns) co_return std::unexpected(std::move(columns).error());
   std::map<std::int64_t, std::string> primary;  // by the place in the primary key
   for (auto& row : *columns) {
@@ -61,7 +107,16 @@ Task<Result<std::optional<FoundTable>>> find(Session& session, const Table& tabl
                              .type = text_at(row, 1),
                              .not_null = number_at(row, 2) != 0,
                              .has_default = number_at(row, 3) != 0,
-                             .primary = static_cast<int>(number_at(row, 4))});
+                             .primary = static_cast<int>(number_at(row, 4)),
+                             .default_value = text_at(row, 5)});
+    auto& column = found.columns.back();
+    if (const auto collation = collations.find(column.name); collation != collations.end())
+      column.collation = collation->second;
+    const auto wanted = std::ranges::find(table.columns, column.name, &Column::name);
+    const bool own = found.strict && column.collation == "instant";
+    if (wanted != table.columns.end() && wanted->kind == Kind::instant && !own)
+      if (auto looked = co_await look_at_instants(session, table, column); !looked)
+        co_return std::unexpected(std::move(looked).error());
     if (number_at(row, 4) > 0) primary[number_at(row, 4)] = text_at(row, 0);
   }
   if (!primary.empty()) {
@@ -196,11 +251,15 @@ Task<Result<>> prepare_table(Session& session, const Model& model, const Table& 
   co_return searchable;
 }
 
-Task<Result<>> prepare_in(Session& session, const Model& model, std::vector<Disagreement>& all, ForeignKeys& keys) {
+Task<Result<>> prepare_in(Session& session, const Model& model, std::vector<Disagreement>& all, ForeignKeys& keys,
+                          StandingTables& tables) {
   all.clear();  // a start may try again
   keys.of.clear();
   auto standing = co_await find_all(session, model);
   if (!standing) co_return std::unexpected(std::move(standing).error());
+  tables.found.clear();
+  for (auto& [table, found] : standing->found)
+    if (found) tables.found[table->name] = *found;
   for (auto& table : model.tables) {
     const auto before = all.size();
     auto prepared = co_await prepare_table(session, model, table, *standing, all);
@@ -215,11 +274,12 @@ Task<Result<>> prepare_in(Session& session, const Model& model, std::vector<Disa
 
 }  // namespace
 
-Result<std::vector<Disagreement>> prepare_tables(database::Database& database, const Model& model, ForeignKeys& keys) {
+Result<std::vector<Disagreement>> prepare_tables(database::Database& database, const Model& model, ForeignKeys& keys,
+                                                 StandingTables& tables) {
   std::vector<Disagreement> all;
   auto done = database::wait_for([&](Loop& loop) -> Task<Result<>> {
     auto written = co_await database.write(loop, [&](Session& session) -> Task<Result<>> {
-      auto prepared = co_await prepare_in(session, model, all, keys);
+      auto prepared = co_await prepare_in(session, model, all, keys, tables);
       co_return prepared;
     });
     co_return written;
@@ -305,6 +365,98 @@ Result<std::vector<std::string>> present_statements(database::Database& database
         auto done = co_await append_present(session, table, all);
         co_return done;
       });
+}
+
+namespace {
+
+constexpr std::int64_t kMostLooked = 10'000;                   ///< rows of one table
+constexpr std::int64_t kMostBytes = 64 << 20;                  ///< of the rows of all tables
+constexpr auto kLongestLook = std::chrono::milliseconds{500};  ///< at all tables
+
+struct LookBudget {
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point until = Clock::now() + kLongestLook;
+  std::int64_t bytes = kMostBytes;
+  bool spent() const { return bytes <= 0 || Clock::now() >= until; }
+};
+
+class Looking final : public database::RowSink {
+ public:
+  Looking(const Table& table, const Selection& selection, const schema::Validator& validator, LookBudget& budget)
+      : validator_(validator), writer_(table, selection, RowWriter::Hidden::shown), budget_(budget) {
+    found.table = &table;
+  }
+  void begin() override {
+    found.looked = found.broken = 0;
+    found.all = true;
+  }
+  bool row(std::span<const database::Field> fields) override {
+    found.all = found.looked < kMostLooked && !budget_.spent();
+    if (!found.all) return false;
+    ++found.looked;
+    Arena arena{4096};
+    text_.clear();
+    const auto* blobs = std::get_if<std::int64_t>(&fields.back());
+    const bool odd = writer_.append(text_, fields) > 0 || (blobs && *blobs > 0);
+    budget_.bytes -= static_cast<std::int64_t>(text_.size());
+    const auto value = json::parse(text_, arena);
+    if (!odd && value && validator_.valid(*value)) return true;
+    if (found.broken++ == 0) tell(value ? &*value : nullptr, fields);
+    return true;
+  }
+  BrokenRows found;
+
+ private:
+  void tell(const json::Value* value, std::span<const database::Field> fields) {
+    found.example = "key ";
+    append_json(found.example, found.table->key_column().kind, fields[found.table->key]);
+    auto failures = value ? validator_.validate(*value, 1) : std::vector<schema::Failure>{};
+    if (failures.empty()) {
+      found.example += ": a value is not of its column's type";
+      return;
+    }
+    const auto error = contract::field_error("body", {}, failures.front());
+    found.example += ": " + error.pointer + " " + error.message;
+  }
+  const schema::Validator& validator_;
+  RowWriter writer_;
+  LookBudget& budget_;
+  std::string text_;
+};
+
+}  // namespace
+
+Result<std::vector<BrokenRows>> find_broken_rows(database::Database& database, const Model& model,
+                                                 const StandingTables& standing, const contract::Contract& contract) {
+  std::vector<BrokenRows> all;
+  LookBudget budget;
+  for (auto& table : model.tables) {
+    const auto found = standing.found.find(table.name);
+    if (found == standing.found.end() || found->second.view) continue;  // a view may take any time for its first row
+    auto first = database::wait_for([&](Loop& loop) -> Task<Result<database::Rows>> {
+      auto read = co_await database.read(loop, "SELECT 1 FROM " + quoted(table.name) + " LIMIT 1", {}, false);
+      co_return read;
+    });
+    if (!first) return std::unexpected(std::move(first).error());
+    if (first->empty()) continue;
+    if (budget.spent()) {
+      all.push_back({.table = &table, .all = false});
+      continue;
+    }
+    auto validator = contract.compile(*table.schema, schema::CompileOptions::Direction::none);
+    if (!validator) continue;
+    Selection whole;
+    for (std::size_t i = 0; i < table.columns.size(); ++i) whole.columns.push_back(i);
+    Looking looking{table, whole, *validator, budget};
+    const auto sql = rows_statement(table, whole) + " LIMIT " + std::to_string(kMostLooked + 1);
+    auto done = database::wait_for([&](Loop& loop) -> Task<Result<>> {
+      auto read = co_await database.read(loop, sql, {}, false, looking);
+      co_return read;
+    });
+    if (!done) return std::unexpected(std::move(done).error());
+    if (looking.found.broken > 0 || !looking.found.all) all.push_back(std::move(looking.found));
+  }
+  return all;
 }
 
 Result<std::string> database_secret(database::Database& database, std::string_view name) {

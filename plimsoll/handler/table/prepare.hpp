@@ -4,12 +4,35 @@
 #include "plimsoll/handler/table/ddl.hpp"
 #include "plimsoll/handler/table/references.hpp"
 
+#include <map>
+#include <string>
+#include <vector>
+
 namespace plimsoll::table {
+
+/// The tables that a start found, by name: those that it made are not among them.
+struct StandingTables {
+  std::map<std::string, FoundTable, std::less<>> found;
+};
 
 /// Makes the tables that are missing, with their indexes, in one transaction, and compares the others with the
 /// contract. Where migrations have been applied, tables are made by migrations only: a missing one disagrees.
-/// `keys`: what foreign keys the tables have then.
-Result<std::vector<Disagreement>> prepare_tables(database::Database& database, const Model& model, ForeignKeys& keys);
+/// `keys`: what foreign keys the tables have then; `tables`: those that were there before.
+Result<std::vector<Disagreement>> prepare_tables(database::Database& database, const Model& model, ForeignKeys& keys,
+                                                 StandingTables& tables);
+
+/// How many rows of a table break its schema: of all that are there, or of as many as a start looks at.
+struct BrokenRows {
+  const Table* table = nullptr;
+  std::int64_t looked = 0, broken = 0;
+  bool all = true;        ///< no row was left out
+  std::string example{};  ///< the first: its key, and what is wrong with it
+};
+/// Holds rows against the schemas of their tables, formats asserted: at most 10,000 rows of each table and 64 MiB and
+/// half a second of all, so that the start waits no longer the more rows there are. Tells of tables with broken rows,
+/// and of those whose rows were not all looked at. Views are not looked at.
+Result<std::vector<BrokenRows>> find_broken_rows(database::Database& database, const Model& model,
+                                                 const StandingTables& standing, const contract::Contract& contract);
 
 /// What a migration must do to a database so that a start finds all that the contract declares and changes nothing:
 /// statements and, as comments, what only a person can decide. Changes nothing.

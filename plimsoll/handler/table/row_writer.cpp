@@ -1,6 +1,7 @@
 #include "plimsoll/handler/table/row_writer.hpp"
 
 #include "plimsoll/json/parse.hpp"
+#include "plimsoll/json/utf8.hpp"
 #include "plimsoll/json/write.hpp"
 
 #include <algorithm>
@@ -19,6 +20,25 @@ void append_shown(std::string& out, const contract::MarkedPlace& hidden, std::st
   }
   const auto shown = value ? contract::without_marked(hidden, *value, arena) : std::nullopt;
   out += shown ? json::to_string(*shown) : "null";
+}
+
+/// Embedded rows as SQLite wrote them: it passes on what is no UTF-8, which must not make the document none.
+void append_rows(std::string& out, std::string_view text) {
+  if (json::valid_utf8(text)) {
+    out += text;
+    return;
+  }
+  for (std::size_t i = 0; i < text.size();) {
+    const auto length = static_cast<unsigned char>(text[i]) < 0x80 ? 1 : json::utf8_length(text.substr(i));
+    out += length ? text.substr(i, length) : std::string_view("\xEF\xBF\xBD");
+    i += std::max<std::size_t>(length, 1);
+  }
+}
+
+bool any_foreign(const Selection::Embedded& embedded) {
+  return std::ranges::any_of(embedded.selection.columns,
+                             [&](auto column) { return embedded.table->columns[column].foreign; }) ||
+         std::ranges::any_of(embedded.selection.embeds, any_foreign);
 }
 
 }  // namespace
@@ -41,23 +61,66 @@ const contract::MarkedPlace* RowWriter::hidden_in(const Selection::Embedded& emb
 }
 
 RowWriter::RowWriter(const Table& table, const Selection& selection, Hidden hidden) {
-  const auto add = [&](std::string_view name, Kind kind, bool absent_when_null, const contract::MarkedPlace* inside) {
+  columns_.reserve(selection.columns.size() + 2 * selection.embeds.size());
+  const auto add = [&](std::string_view name, Kind kind, bool absent_when_null,
+                       const contract::MarkedPlace* inside) -> Column& {
     std::string before = ",";
     json::append_string(before, name);
     columns_.push_back({before + ":", kind, absent_when_null, hidden == Hidden::shown ? nullptr : inside});
+    return columns_.back();
   };
   for (auto index : selection.columns) {
     const auto& column = table.columns[index];
-    add(column.name, column.kind, column.absent_when_null(), column.hidden);
+    auto& added = add(column.name, column.kind, column.absent_when_null(), column.hidden);
+    if (column.foreign) added.foreign = &column;
+    foreign_ |= column.foreign;
   }
+  if (hidden == Hidden::left_out) odd_ = table.odd.get();
   for (auto& embedded : selection.embeds) {
-    add(embedded.embed->name, Kind::json, false, hidden_in(embedded));
+    const bool unsure = any_foreign(embedded);
+    add(embedded.embed->name, Kind::json, false, hidden_in(embedded)).repaired = unsure;
+    foreign_ |= unsure;
     if (embedded.embed->many()) add(embedded.embed->more, Kind::boolean, true, nullptr);  // there, and true, or absent
   }
 }
 
-void RowWriter::append(std::string& out, std::span<const database::Field> fields) const {
+std::size_t RowWriter::append(std::string& out, std::span<const database::Field> fields) const {
   const auto start = out.size();
+  std::size_t odd = 0;
+  if (foreign_) {
+    odd = append_foreign(out, fields);
+  } else {
+    append_own(out, fields);
+  }
+  if (out.size() == start)
+    out += '{';
+  else
+    out[start] = '{';  // in place of the first member's comma
+  out += '}';
+  return odd;
+}
+
+std::size_t RowWriter::append_foreign(std::string& out, std::span<const database::Field> fields) const {
+  std::size_t odd = 0;
+  for (std::size_t i = 0; i < columns_.size() && i < fields.size(); ++i) {
+    const auto& column = columns_[i];
+    if (column.absent_when_null && fields[i].index() == 0) continue;
+    out += column.before;
+    const auto* text = std::get_if<std::string_view>(&fields[i]);
+    if (text && column.hidden)
+      append_shown(out, *column.hidden, *text);
+    else if (text && column.repaired)
+      append_rows(out, *text);
+    else if (!column.foreign)
+      append_json(out, column.kind, fields[i]);
+    else if (!append_stored(out, *column.foreign, fields[i]))
+      ++odd;
+  }
+  if (odd > 0 && odd_) odd_->add();
+  return odd;
+}
+
+void RowWriter::append_own(std::string& out, std::span<const database::Field> fields) const {
   for (std::size_t i = 0; i < columns_.size() && i < fields.size(); ++i) {
     const auto& column = columns_[i];
     if (column.absent_when_null && fields[i].index() == 0) continue;
@@ -67,11 +130,6 @@ void RowWriter::append(std::string& out, std::span<const database::Field> fields
     else
       append_json(out, column.kind, fields[i]);
   }
-  if (out.size() == start)
-    out += '{';
-  else
-    out[start] = '{';  // in place of the first member's comma
-  out += '}';
 }
 
 std::string to_json(const RowWriter& writer, const std::vector<database::Cell>& row) {

@@ -3,6 +3,8 @@
 #include "plimsoll/handler/table/selection.hpp"
 #include "plimsoll/handler/table/value.hpp"
 
+#include "plimsoll/handler/table/odd_rows.hpp"
+
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,7 +18,8 @@ class RowWriter {
   /// What becomes of members that the schema marks `writeOnly`, inside columns that the selection has.
   enum class Hidden : std::uint8_t { left_out, shown };
   RowWriter(const Table& table, const Selection& selection, Hidden hidden = Hidden::left_out);
-  void append(std::string& out, std::span<const database::Field> fields) const;
+  /// How many values are not of their column's kind, as other programs may store them; they are shown as they stand.
+  std::size_t append(std::string& out, std::span<const database::Field> fields) const;
   /// The columns shown, embeds included.
   std::size_t size() const { return columns_.size(); }
 
@@ -26,9 +29,15 @@ class RowWriter {
     Kind kind;
     bool absent_when_null;
     const contract::MarkedPlace* hidden = nullptr;
+    const table::Column* foreign = nullptr;  ///< it may hold values that are not of its kind
+    bool repaired = false;                   ///< embedded rows with such values
   };
+  void append_own(std::string& out, std::span<const database::Field> fields) const;
+  std::size_t append_foreign(std::string& out, std::span<const database::Field> fields) const;
   const contract::MarkedPlace* hidden_in(const Selection::Embedded& embedded);
   std::vector<Column> columns_;
+  bool foreign_ = false;                                        ///< one of them needs a look
+  OddRows* odd_ = nullptr;                                      ///< counts rows that are shown
   std::vector<std::unique_ptr<contract::MarkedPlace>> places_;  ///< of embedded rows
 };
 

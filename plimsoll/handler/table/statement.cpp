@@ -16,6 +16,28 @@ std::string column_of(const Table& table, std::size_t column, std::string_view a
   return text + quoted(table.columns[column].name);
 }
 
+/// The column as its values are compared: where another has made it, perhaps not as it declares it.
+std::string compared_of(const Table& table, std::size_t column, std::string_view alias) {
+  auto name = column_of(table, column, alias);
+  switch (table.columns[column].compared) {
+    case Compared::plain: break;
+    case Compared::collated: return name + " COLLATE decimal";
+    case Compared::by_value: return "plimsoll_decimal(" + name + ") COLLATE decimal";
+  }
+  return name;
+}
+
+/// The value of a row by which it has its place in an order, and that value as a parameter.
+std::string place_of(const Table& table, std::size_t column, std::string_view alias) {
+  auto name = column_of(table, column, alias);
+  const auto& one = table.columns[column];
+  if (one.compared == Compared::by_value) return "plimsoll_decimal(" + name + ")";
+  return one.foreign ? "plimsoll_place(" + name + ")" : name;
+}
+std::string_view place_parameter(const Column& column) {
+  return column.foreign && column.compared != Compared::by_value ? "plimsoll_placed(?)" : "?";
+}
+
 /// Collects `a AND b AND …`.
 class And {
  public:
@@ -25,11 +47,11 @@ class And {
     before_ = " AND ";
     return out_;
   }
-  void equal(const std::string& column, Cell value) {
+  void equal(const std::string& column, Cell value, std::string_view parameter = "?") {
     if (value.index() == 0) {
       next().sql += column + " IS NULL";
     } else {
-      next().sql += column + "=?";
+      (next().sql += column + "=") += parameter;
       out_.cells.push_back(std::move(value));
     }
   }
@@ -70,7 +92,9 @@ void append_list(Statement& out, const std::vector<Cell>& values) {
 }
 
 void append_condition(Statement& out, const Table& table, const Condition& condition, std::string_view alias) {
-  const auto column = column_of(table, condition.column, alias);
+  const bool compared = condition.op != Operator::like && condition.op != Operator::is_null;
+  const auto column =
+      compared ? compared_of(table, condition.column, alias) : column_of(table, condition.column, alias);
   switch (condition.op) {
     case Operator::eq: out.sql += column + "=?"; break;
     case Operator::ne: out.sql += column + " IS NOT ?"; break;
@@ -114,7 +138,7 @@ bool append_where(And& where, Statement& out, const Wanted& rows, std::string_vi
 /// A column at the top: written as JSON by ourselves, so only whole JSON values need care.
 std::string plain_column(const Table& table, std::size_t column, std::string_view alias) {
   const auto name = column_of(table, column, alias);
-  if (table.columns[column].kind != Kind::json) return name;
+  if (table.columns[column].kind != Kind::json || table.columns[column].foreign) return name;
   // NULL stays NULL. (In RETURNING of a table without rowid SQLite 3.40 takes `IS NOT NULL` for true.)
   return "iif(json_valid(" + name + ")," + name + ",nullif(json_quote(" + name + "),'null'))";
 }
@@ -145,6 +169,7 @@ class Columns {
   /// A column inside an embed: an argument of json_object.
   static std::string inner(const Table& table, std::size_t column, const std::string& alias) {
     const auto name = column_of(table, column, alias);
+    if (table.columns[column].foreign) return foreign(table.columns[column].kind, name);
     switch (table.columns[column].kind) {
       case Kind::boolean: return "json(iif(" + name + " IS NULL,'null',iif(" + name + ",'true','false')))";
       case Kind::json: return "json(iif(json_valid(" + name + ")," + name + ",json_quote(" + name + ")))";
@@ -156,6 +181,34 @@ class Columns {
       case Kind::integer: return name;
       default: return "CAST(" + name + " AS TEXT)";
     }
+  }
+  /// The same where it may hold what other programs stored: as `append_stored` shows it. (json_quote refuses blobs.)
+  static std::string foreign(Kind kind, const std::string& name) {
+    const auto text = "json_quote(CAST(" + name + " AS TEXT))";
+    const auto is = [&](std::string_view types) { return "typeof(" + name + ") IN (" + std::string(types) + ")"; };
+    const auto real = "iif(abs(" + name + ")<=1.7976931348623157e308,iif(CAST(printf('%!.15g'," + name +
+                      ") AS REAL)=" + name + ",printf('%!.15g'," + name + "),printf('%!.17g'," + name + ")),'null')";
+    const auto endless = is("'real'") + " AND abs(" + name + ")>1.7976931348623157e308";
+    const auto number = "CASE typeof(" + name + ") WHEN 'null' THEN 'null' WHEN 'integer' THEN CAST(" + name +
+                        " AS TEXT) WHEN 'real' THEN " + real + " ELSE " + text + " END";
+    switch (kind) {
+      case Kind::boolean:
+        return "json(CASE WHEN " + name + " IS 1 THEN 'true' WHEN " + name + " IS 0 THEN 'false' ELSE " + number +
+               " END)";
+      case Kind::integer:
+      case Kind::real: return "json(" + number + ")";
+      case Kind::json:
+        return "json(CASE WHEN " + is("'text'") + " AND json_valid(" + name + ") THEN " + name + " ELSE " + number +
+               " END)";
+      case Kind::instant: return "plimsoll_instant(" + name + ")";
+      case Kind::text:
+      case Kind::decimal: return "iif(" + endless + ",NULL,plimsoll_decimal(" + name + "))";
+      case Kind::number:
+        return "json(CASE WHEN " + is("'integer','real'") + " THEN iif(" + endless + ",'null',plimsoll_decimal(" +
+               name + ")) WHEN json_valid(" + name + ") AND " + is("'text'") + " THEN " + name + " ELSE " + number +
+               " END)";
+    }
+    return "CAST(" + name + " AS TEXT)";
   }
   /// The name under which an embed's text is selected beside the columns of its row.
   static std::string name_beside(const Table& table, const Embed& embed, const std::string& what = "embed ") {
@@ -278,8 +331,9 @@ bool append_columns(Statement& out, const Wanted& rows, const Selection& selecti
   if (!columns.append(*rows.table, selection, "t")) return false;
   bool any = !selection.columns.empty() || !selection.embeds.empty();
   for (auto& by : sort)
-    if (std::ranges::find(selection.columns, by.column) == selection.columns.end()) {
-      out.sql += (any ? "," : "") + column_of(*rows.table, by.column, "t");
+    if (rows.table->columns[by.column].foreign ||
+        std::ranges::find(selection.columns, by.column) == selection.columns.end()) {
+      out.sql += (any ? "," : "") + place_of(*rows.table, by.column, "t");
       any = true;
     }
   if (!any) out.sql += "1";
@@ -293,8 +347,10 @@ struct Walk {
   bool backward;
 
   bool ascending(std::size_t i) const { return sort[i].descending == backward; }
-  bool nullable(std::size_t i) const { return !table.columns[sort[i].column].required; }
-  std::string column(std::size_t i) const { return column_of(table, sort[i].column, "t"); }
+  bool nullable(std::size_t i) const { return !by(i).required || by(i).foreign; }
+  std::string column(std::size_t i) const { return compared_of(table, sort[i].column, "t"); }
+  const Column& by(std::size_t i) const { return table.columns[sort[i].column]; }
+  std::string_view parameter(std::size_t i) const { return place_parameter(by(i)); }
   /// ` ORDER BY` the columns from `first` on; that of `plain` cannot be null here.
   void append_order(std::string& sql, std::size_t first, std::size_t plain) const {
     std::string_view before = " ORDER BY ";
@@ -334,7 +390,7 @@ std::vector<Range> ranges_behind(const Walk& walk, const Position& from) {
 
 void append_range(And& where, Statement& out, const Walk& walk, const Position& from, const Range& range) {
   using enum Range::Beyond;
-  for (std::size_t i = 0; i < range.level; ++i) where.equal(walk.column(i), from.values[i]);
+  for (std::size_t i = 0; i < range.level; ++i) where.equal(walk.column(i), from.values[i], walk.parameter(i));
   const auto i = range.level;
   const auto compare = [&] { return walk.ascending(i) ? ">" : "<"; };
   switch (range.beyond) {
@@ -342,7 +398,7 @@ void append_range(And& where, Statement& out, const Walk& walk, const Position& 
     case null: where.next().sql += walk.column(i) + " IS NULL"; break;
     case not_null: where.next().sql += walk.column(i) + " IS NOT NULL"; break;
     case after:
-      where.next().sql += walk.column(i) + compare() + "?";
+      ((where.next().sql += walk.column(i)) += compare()) += walk.parameter(i);
       out.cells.push_back(from.values[i]);
       break;
   }
@@ -424,6 +480,15 @@ std::optional<Statement> row_statement(const Wanted& rows, const Selection& sele
   return out;
 }
 
+std::string rows_statement(const Table& table, const Selection& selection) {
+  std::string sql;
+  for (auto column : selection.columns) (sql += sql.empty() ? "SELECT " : ",") += plain_column(table, column, {});
+  sql += ",0";
+  for (auto column : selection.columns)
+    if (table.columns[column].foreign) sql += "+(typeof(" + column_of(table, column, {}) + ")='blob')";
+  return sql + " FROM " + quoted(table.name);
+}
+
 bool append_where(Statement& statement, const Wanted& rows, std::string_view alias) {
   And where{statement};
   return append_where(where, statement, rows, alias);
@@ -441,13 +506,13 @@ void append_returning(Statement& statement, const Table& table, const Selection&
   }
 }
 
-std::vector<std::size_t> sort_places(const Selection& selection, const std::vector<Sort>& sort) {
+std::vector<std::size_t> sort_places(const Table& table, const Selection& selection, const std::vector<Sort>& sort) {
   std::vector<std::size_t> places;
   auto next = width(selection);
   for (auto& by : sort) {
     const auto shown = std::ranges::find(selection.columns, by.column);
-    places.push_back(shown == selection.columns.end() ? next++
-                                                      : static_cast<std::size_t>(shown - selection.columns.begin()));
+    const bool beside = shown == selection.columns.end() || table.columns[by.column].foreign;
+    places.push_back(beside ? next++ : static_cast<std::size_t>(shown - selection.columns.begin()));
   }
   return places;
 }

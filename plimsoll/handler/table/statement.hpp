@@ -71,6 +71,8 @@ std::vector<Sort> total_order(const Table& table, std::vector<Sort> sort);
 std::optional<std::vector<Statement>> list_statements(const Wanted& rows, const Selection& selection, const Page& page);
 /// `SELECT count(*)` of the same rows.
 std::optional<Statement> count_statement(const Wanted& rows);
+/// All rows of a table with columns of it, as `RowWriter` takes them, and then how many of these values are blobs.
+std::string rows_statement(const Table& table, const Selection& selection);
 /// Rows without order: those of a key.
 std::optional<Statement> row_statement(const Wanted& rows, const Selection& selection);
 /// ` WHERE …` of the rows for a change, appended; false when the caller can have none.
@@ -84,7 +86,7 @@ std::optional<Statement> visible_statement(const Table& table, std::span<const s
 void append_returning(Statement& statement, const Table& table, const Selection& selection);
 
 /// Where, in a row of `list_statement`, the value of a sort column stands.
-std::vector<std::size_t> sort_places(const Selection& selection, const std::vector<Sort>& sort);
+std::vector<std::size_t> sort_places(const Table& table, const Selection& selection, const std::vector<Sort>& sort);
 
 /// All that decides about order and rows: what a cursor is bound to.
 std::string query_identity(const Wanted& rows, const std::vector<Sort>& sort);

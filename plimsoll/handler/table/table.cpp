@@ -4,6 +4,10 @@
 
 #include "plimsoll/exchange/handling.hpp"
 #include "plimsoll/exchange/permission.hpp"
+#include "plimsoll/telemetry/log.hpp"
+
+#include <algorithm>
+#include <cctype>
 
 namespace plimsoll::table {
 namespace {
@@ -27,6 +31,13 @@ struct Models {
   std::weak_ptr<const Model> model;
 };
 
+/// What the start has seen of the tables that were there.
+void note_tables(Model& model, const Services& services) {
+  const auto& known = services.shared->of<StandingTables>()->found;
+  for (auto& table : model.tables)
+    if (const auto found = known.find(table.name); found != known.end()) note_storage(table, found->second);
+}
+
 Result<std::shared_ptr<const Model>> model_of(const Build& build) {
   const auto shared = build.services.shared->of<Models>();
   const std::scoped_lock lock(shared->mutex);
@@ -35,6 +46,10 @@ Result<std::shared_ptr<const Model>> model_of(const Build& build) {
   std::vector<Wrong> wrong;
   auto made = read_model(*root, wrong);
   if (!wrong.empty()) return config::wrong(*wrong[0].at, wrong[0].what);
+  note_tables(made, build.services);
+  for (auto& table : made.tables)
+    if (std::ranges::any_of(table.columns, &Column::foreign))
+      table.odd = std::make_shared<OddRows>(build.services, table.name);
   for (auto& operation : build.contract.operations) {
     const auto* options = operation.extension("table");
     if (!options || operation.method != "GET") continue;
@@ -63,10 +78,45 @@ void complain(contract::Complaints& complaints, const contract::Contract& contra
                         .remedy = std::move(remedy)});
 }
 
+/// What is a comment is said as it is: no statement helps.
+std::string remedy_of(const Disagreement& one) {
+  if (!one.migration.starts_with("-- "))
+    return "Write a migration (migrations/*.sql; `plimsoll migrate new NAME` writes it):\n" + one.migration;
+  auto sentence = one.migration.substr(3);
+  sentence[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(sentence[0])));
+  return sentence.ends_with(';') ? sentence : sentence + ".";
+}
+
+/// Rows that others wrote are served as they are; who starts the server is told how many break the schema.
+void tell_broken_rows(const contract::Contract& contract, const Services& services, Model& model,
+                      contract::Complaints& complaints) {
+  using enum contract::Complaint::Severity;
+  note_tables(model, services);
+  auto broken = find_broken_rows(*services.database, model, *services.shared->of<StandingTables>(), contract);
+  if (!broken)
+    return complain(complaints, contract, warning, "table-rows", nullptr,
+                    "the rows could not be held against their schemas: " + database::reason_of(broken.error()),
+                    database::remedy_of(broken.error()));
+  for (auto& one : *broken) {
+    if (services.log)
+      services.log->write(one.broken > 0 ? telemetry::Level::warning : telemetry::Level::info, "table-rows-checked",
+                          [&](telemetry::Line& line) {
+                            line.add("table", one.table->name).add("checked", one.looked).add("broken", one.broken);
+                            line.add("all", one.all);
+                          });
+    if (one.broken > 0)
+      complain(complaints, contract, warning, "table-rows", one.table,
+               std::to_string(one.broken) + " of the " + (one.all ? "" : "first ") + std::to_string(one.looked) +
+                   (one.looked == 1 ? " row" : " rows") + " of table \"" + one.table->name +
+                   "\" break its schema; the first is " + one.example,
+               "Correct the rows or the schema. They are served as they are stored.");
+  }
+}
+
 void prepare(const contract::Contract& contract, const Services& services, contract::Complaints& complaints) {
   using enum contract::Complaint::Severity;
   std::vector<Wrong> wrong;
-  const auto model = read_model(*contract.root, wrong);
+  auto model = read_model(*contract.root, wrong);
   for (auto& fault : wrong) complaints.push_back(complaint(fault, contract.file));
   if (!wrong.empty() || model.tables.empty()) return;
   services.shared->of<EmbedAccessInForce>()->access = std::make_shared<const EmbedAccess>(*contract.root, model);
@@ -76,7 +126,8 @@ void prepare(const contract::Contract& contract, const Services& services, contr
              "Name one in the deployment: `database: {url: 'sqlite:shop.db'}`.");
     return;
   }
-  auto disagreements = prepare_tables(*services.database, model, *services.shared->of<ForeignKeys>());
+  auto disagreements = prepare_tables(*services.database, model, *services.shared->of<ForeignKeys>(),
+                                      *services.shared->of<StandingTables>());
   if (!disagreements) {
     const auto& failed = disagreements.error();
     complain(complaints, contract, error, "tables-not-prepared", nullptr,
@@ -85,8 +136,9 @@ void prepare(const contract::Contract& contract, const Services& services, contr
   }
   for (auto& one : *disagreements)
     complain(complaints, contract, one.warning ? warning : error, one.warning ? "table-advice" : "table-disagrees",
-             one.table, std::move(one.what),
-             "Write a migration (migrations/*.sql; `plimsoll migrate new NAME` writes it):\n" + one.migration);
+             one.table, std::move(one.what), remedy_of(one));
+  if (std::ranges::all_of(*disagreements, &Disagreement::warning))
+    tell_broken_rows(contract, services, model, complaints);
 }
 
 /// The first table with an owner or tenant that an answer may show rows of: the table itself, or one of its embeds.

@@ -1,6 +1,8 @@
 #include "plimsoll/handler/table/value.hpp"
 
 #include "plimsoll/database/decimal.hpp"
+#include "plimsoll/json/parse.hpp"
+#include "plimsoll/json/utf8.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/schema/format.hpp"
 
@@ -35,17 +37,6 @@ std::expected<Cell, Misfit> text_cell(const Column& column, std::string_view tex
   return Cell{canonical(column, text)};
 }
 
-std::optional<int> digits(std::string_view text, std::size_t at, std::size_t count) {
-  if (at + count > text.size()) return std::nullopt;
-  int value = 0;
-  const auto* begin = text.data() + at;
-  for (std::size_t i = 0; i < count; ++i) {
-    if (begin[i] < '0' || begin[i] > '9') return std::nullopt;
-    value = value * 10 + (begin[i] - '0');
-  }
-  return value;
-}
-
 template <class T>
 std::optional<T> whole(std::string_view text) {
   T value{};
@@ -71,49 +62,40 @@ void append_number(std::string& out, const database::Field& field) {
 /// Whether a double holds it, as it holds all integers up to there.
 bool whole_double(std::int64_t value) { return value >= -(std::int64_t{1} << 53) && value <= std::int64_t{1} << 53; }
 
+constexpr std::size_t kKeptDigits = 15;  ///< of a decimal: any double gives them back
+
+/// A decimal as the column stores it; nothing when it would not be the same any more.
+std::optional<Cell> decimal_cell(const Column& column, std::string decimal) {
+  if (!column.as_number) return Cell{std::move(decimal)};
+  auto short_one = decimal;
+  if (short_one.contains('.')) {
+    short_one.erase(short_one.find_last_not_of('0') + 1);
+    if (short_one.ends_with('.')) short_one.pop_back();
+  }
+  if (auto integer = whole<std::int64_t>(short_one)) return Cell{*integer};
+  const auto first = short_one.find_first_of("123456789");
+  const auto last = short_one.find_last_of("123456789");
+  if (first == short_one.npos) return Cell{std::int64_t{0}};
+  const auto point = short_one.find('.');
+  const auto kept = last - first + 1 - (first < point && point < last ? 1 : 0);
+  const auto real = whole<double>(short_one);
+  if (kept > kKeptDigits || !real || !std::isfinite(*real)) return std::nullopt;
+  return Cell{*real};
+}
+
 bool is_number(const database::Field& field) { return field.index() == 1 || field.index() == 2; }
 
 }  // namespace
 
-std::optional<std::string> to_utc(std::string_view text) {
-  const auto year = digits(text, 0, 4), month = digits(text, 5, 2), day = digits(text, 8, 2);
-  const auto hour = digits(text, 11, 2), minute = digits(text, 14, 2), second = digits(text, 17, 2);
-  if (!year || !month || !day || !hour || !minute || !second) return std::nullopt;
-  if (text[4] != '-' || text[7] != '-' || (text[10] != 'T' && text[10] != 't' && text[10] != ' ') || text[13] != ':' ||
-      text[16] != ':')
-    return std::nullopt;
-  if (*hour > 23 || *minute > 59 || *second > 60) return std::nullopt;
-  std::size_t at = 19;
-  std::string_view fraction;
-  if (at < text.size() && text[at] == '.') {
-    const auto end = std::min(text.find_first_not_of("0123456789", at + 1), text.size());
-    fraction = text.substr(at, end - at);
-    if (fraction.size() < 2) return std::nullopt;
-    at = end;
+Cell instant_cell(const Column& column, std::string utc) {
+  constexpr std::size_t kBetween = 10;  // behind the date
+  if (column.spaced && utc.size() > kBetween && utc.ends_with('Z')) {
+    utc[kBetween] = ' ';
+    utc.pop_back();
+    if (const auto point = utc.find('.'); point != utc.npos && utc.find_first_not_of('0', point + 1) == utc.npos)
+      utc.resize(point);  // as text it would not equal the whole second
   }
-  const auto zone = text.substr(std::min(at, text.size()));
-  int offset = 0;
-  if (zone != "Z" && zone != "z") {
-    const auto hours = digits(zone, 1, 2), minutes = digits(zone, 4, 2);
-    if (zone.size() != 6 || (zone[0] != '+' && zone[0] != '-') || zone[3] != ':' || !hours || !minutes)
-      return std::nullopt;
-    if (*hours > 23 || *minutes > 59) return std::nullopt;
-    offset = (*hours * 60 + *minutes) * (zone[0] == '-' ? -1 : 1);
-  }
-  using namespace std::chrono;
-  const year_month_day date{std::chrono::year{*year}, std::chrono::month{static_cast<unsigned>(*month)},
-                            std::chrono::day{static_cast<unsigned>(*day)}};
-  if (!date.ok()) return std::nullopt;
-  const auto at_minute = sys_days{date} + hours{*hour} + minutes{*minute - offset};
-  const auto at_day = floor<days>(at_minute);
-  const year_month_day utc{at_day};
-  const auto in_day = duration_cast<minutes>(at_minute - at_day).count();
-  if (static_cast<int>(utc.year()) < 0 || static_cast<int>(utc.year()) > 9999) return std::nullopt;
-  char made[32];
-  std::snprintf(made, sizeof made, "%04d-%02u-%02uT%02d:%02d:%02d", static_cast<int>(utc.year()),
-                static_cast<unsigned>(utc.month()), static_cast<unsigned>(utc.day()), static_cast<int>(in_day / 60),
-                static_cast<int>(in_day % 60), *second);
-  return made + std::string(fraction) + "Z";
+  return Cell{std::move(utc)};
 }
 
 std::string rfc3339(std::int64_t wall) {
@@ -151,7 +133,7 @@ std::expected<Cell, Misfit> to_cell(const Column& column, const json::Value& val
       if (!value.is(Type::string)) return misfit("type", "must be a string");
       auto utc = to_utc(value.string());
       if (!utc) return misfit("format", "must be a date-time (RFC 3339)");
-      return Cell{std::move(*utc)};
+      return instant_cell(column, std::move(*utc));
     }
     case Kind::integer:
       if (!value.is(Type::number)) return misfit("type", "must be an integer");
@@ -171,7 +153,9 @@ std::expected<Cell, Misfit> to_cell(const Column& column, const json::Value& val
         return misfit("type", number ? "must be a number" : "must be a string");
       auto decimal = database::canonical_decimal(number ? value.number_text() : value.string());
       if (!decimal) return misfit("format", "must be a decimal number");
-      return Cell{std::move(*decimal)};
+      auto cell = decimal_cell(column, std::move(*decimal));
+      if (!cell) return misfit("format", "must have at most 15 digits: the column holds no more");
+      return std::move(*cell);
     }
     case Kind::json: break;
   }
@@ -184,7 +168,7 @@ std::optional<Cell> to_cell(const Column& column, std::string_view text) {
       if (text.find('\0') != text.npos) return std::nullopt;
       return Cell{canonical(column, text)};
     case Kind::instant:
-      if (auto utc = to_utc(text)) return Cell{std::move(*utc)};
+      if (auto utc = to_utc(text)) return instant_cell(column, std::move(*utc));
       return std::nullopt;
     case Kind::integer:
       if (auto integer = whole<std::int64_t>(text)) return Cell{*integer};
@@ -197,7 +181,7 @@ std::optional<Cell> to_cell(const Column& column, std::string_view text) {
       return Cell{std::int64_t{text == "true"}};
     case Kind::decimal:
     case Kind::number:
-      if (auto decimal = database::canonical_decimal(text)) return Cell{std::move(*decimal)};
+      if (auto decimal = database::canonical_decimal(text)) return decimal_cell(column, std::move(*decimal));
       return std::nullopt;
     case Kind::json: break;
   }
@@ -252,6 +236,79 @@ void append_json(std::string& out, Kind kind, const database::Field& field) {
     json::append_string(out, *text);
   else
     append_number(out, field);
+}
+
+namespace {
+
+/// An instant as this server writes it, seen without making a text.
+bool looks_utc(std::string_view text) {
+  constexpr std::size_t kShortest = 20;
+  return text.size() >= kShortest && text[4] == '-' && text[7] == '-' && text[10] == 'T' && text[13] == ':' &&
+         text[16] == ':' && text.ends_with('Z') && text.find_first_not_of("0123456789-T:.Z") == text.npos;
+}
+
+}  // namespace
+
+bool append_stored(std::string& out, const Column& column, const database::Field& field) {
+  const auto* text = std::get_if<std::string_view>(&field);
+  const auto* real = std::get_if<double>(&field);
+  if (field.index() == 0) {
+    out += "null";
+    return true;
+  }
+  switch (column.kind) {
+    case Kind::json: {
+      Arena arena{4096};
+      if (text && !json::parse(*text, arena)) break;
+      append_json(out, column.kind, field);
+      return text != nullptr;
+    }
+    case Kind::instant:
+      if (text && looks_utc(*text)) {
+        json::append_string(out, *text);
+        return true;
+      }
+      if (const auto utc = text ? database::stored_instant(*text) : std::nullopt) {
+        json::append_string(out, *utc);
+        return true;
+      }
+      break;
+    case Kind::decimal:
+    case Kind::number: {
+      const bool string = column.kind == Kind::decimal;
+      auto decimal = real ? database::decimal_of(*real) : std::nullopt;
+      if (const auto* integer = std::get_if<std::int64_t>(&field)) decimal = std::to_string(*integer);
+      if (text && string) {
+        json::append_string(out, *text);
+        return text->find_first_of("eE") == text->npos &&
+               database::canonical_decimal(*text).has_value();  // an exponent is not compared by value
+      }
+      if (text && (decimal = database::canonical_decimal(*text)) && *decimal != *text) decimal = std::nullopt;
+      if (!decimal) break;
+      out += string ? "\"" + *decimal + "\"" : *decimal;
+      return true;
+    }
+    case Kind::text: {
+      auto digits = real ? database::decimal_of(*real) : std::nullopt;
+      if (const auto* integer = std::get_if<std::int64_t>(&field)) digits = std::to_string(*integer);
+      if (!text && !digits) break;
+      json::append_string(out, text ? *text : std::string_view(*digits));
+      return text && json::valid_utf8(*text);
+    }
+    case Kind::integer: append_json(out, column.kind, field); return field.index() == 1;
+    case Kind::real: append_json(out, column.kind, field); return !text && !(real && !std::isfinite(*real));
+    case Kind::boolean:
+      append_json(out, column.kind, field);
+      return field == database::Field{std::int64_t{0}} || field == database::Field{std::int64_t{1}};
+  }
+  if (text) {
+    json::append_string(out, *text);
+  } else if (real && !std::isfinite(*real)) {
+    out += "null";
+  } else {
+    append_json(out, column.kind, field);
+  }
+  return false;
 }
 
 }  // namespace plimsoll::table

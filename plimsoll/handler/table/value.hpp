@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/database/database.hpp"
+#include "plimsoll/database/instant.hpp"
 #include "plimsoll/handler/table/declaration.hpp"
 
 #include <expected>
@@ -27,9 +28,13 @@ std::optional<database::Cell> caller_cell(const Column& column, std::string_view
 /// Appends what is stored as JSON.
 void append_json(std::string& out, Kind kind, const database::Field& field);
 
-/// `2026-01-01T02:00:00+02:00` as `2026-01-01T00:00:00Z`: an RFC 3339 date-time in UTC with upper case letters, the
-/// fraction as given. Nothing when it is none, or before year 0.
-std::optional<std::string> to_utc(std::string_view date_time);
+/// Appends what is stored in a column that others have made (`foreign`), as it stands wherever JSON can say it; false
+/// when it is no value of the column's kind.
+bool append_stored(std::string& out, const Column& column, const database::Field& field);
+
+using database::to_utc;
+/// An instant in UTC in the form in which the column holds instants.
+database::Cell instant_cell(const Column& column, std::string utc);
 /// Unix nanoseconds as RFC 3339 with milliseconds.
 std::string rfc3339(std::int64_t wall);
 

@@ -1,0 +1,31 @@
+#pragma once
+
+#include "plimsoll/exchange/services.hpp"
+
+#include <atomic>
+#include <string>
+
+namespace plimsoll::telemetry {
+class Counter;
+}
+
+namespace plimsoll::table {
+
+/// Rows of a table that were shown with values which are not of their column's kind, as other programs store them:
+/// counted in a metric, and told in the log at most once a minute. Used by all threads.
+class OddRows {
+ public:
+  OddRows(const Services& services, std::string table);
+  void add() noexcept;
+
+ private:
+  static constexpr Nanoseconds kBetweenLines = 60 * kSecond;
+  const std::string table_;
+  telemetry::Log* log_;
+  const Clock* clock_;
+  telemetry::Counter* counter_ = nullptr;
+  std::atomic<std::int64_t> untold_{0};
+  std::atomic<Nanoseconds> told_{0};
+};
+
+}  // namespace plimsoll::table
