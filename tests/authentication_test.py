@@ -121,7 +121,7 @@ class Authentication(harness.ServerTest):
                 said = self.plimsoll(*command, "--database", database, directory=self.folder)
                 self.assertEqual((said.returncode, said.stdout), (2, ""), command)
                 self.assertIn(why, said.stderr)
-                self.assertIn("remedy: Name it: --database sqlite:PATH", said.stderr)
+                self.assertIn("help: Name it: --database sqlite:PATH", said.stderr)
         self.assertEqual(list(self.folder.glob("*.db")), [])
 
     def test_an_invalid_credential_is_throttled_and_valid_callers_of_its_address_are_served(self):

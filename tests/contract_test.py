@@ -135,7 +135,7 @@ class Contracts(harness.ServerTest):
         for command in ("bundle", "routes"):
             told = self.plimsoll(command, folder / "contract.yaml", "--overlay", folder / "overlay.yaml")
             self.assertEqual(told.returncode, 0, told.stderr)
-            self.assertIn("overlay.yaml:4:14: warning: the target \"$.paths.*.patch\" matches nothing [target-matches-nothing]", told.stderr)
+            self.assertIn("overlay.yaml:4:14: warning[target-matches-nothing]: the target \"$.paths.*.patch\" matches nothing", told.stderr)
             self.assertNotIn("warning", told.stdout)
 
     def test_bundle_fetches_what_is_referred_to_when_it_may(self):
@@ -169,7 +169,7 @@ class Contracts(harness.ServerTest):
         there = "http://127.0.0.1:{port}/api/common.yaml#/Order"
         refused = bundled(there)
         self.assertEqual(refused.returncode, 2)
-        self.assertIn("leads to the network [network-reference]", refused.stderr)
+        self.assertRegex(refused.stderr, r"error\[network-reference\]: .* leads to the network")
         self.assertIn("plimsoll bundle --allow-network", refused.stderr)
         made = bundled(there, "--allow-network")
         self.assertEqual(made.returncode, 0, made.stderr)
@@ -200,7 +200,7 @@ class Contracts(harness.ServerTest):
         for command in ("serve", "mock", "routes", "bundle"):
             told = self.plimsoll(command, folder / "contract.yaml")
             self.assertEqual(told.returncode, 2, command)
-            self.assertRegex(told.stderr + told.stdout, r"contract\.yaml:\d+:\d+: error: .*ordr\.yaml", command)
+            self.assertRegex(told.stderr + told.stdout, r"contract\.yaml:\d+:\d+: error\[[a-z-]+\]: .*ordr\.yaml", command)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """Mistakes in a contract or a deployment: each stops the start with file, line, column and what to do, and none is passed over."""
+import os
 import pathlib
+import pty
 import re
+import sqlite3
 import subprocess
 import tempfile
 import unittest
@@ -42,8 +45,8 @@ MISTAKES = [
     ("after on GET", contract(get=", after: {job: a}"), "", "contract.yaml:5:102", "no-effect", "`after` has no effect on GET"),
     ("tables in an operation", contract(get=", tables: {}"), "", "contract.yaml:5:102", "no-effect", "it belongs to the document"),
     ("required", contract(more="components: {schemas: {A: {required: [nmae], properties: {name: {type: string}}}}}\n"), "", "contract.yaml:6:39", "undeclared-required", 'did you mean "name"?'),
-    ("authentication of no scheme", contract(more=SECURITY), "authentication:\n  logn: {secret: x}\n", "deployment.yaml:2:3", "configuration", 'did you mean "login"?'),
-    ("authentication without schemes", contract(), "authentication: {bearer: {secret: x}}\n", "deployment.yaml:1:18", "configuration", "no security scheme of the contract uses"),
+    ("authentication of no scheme", contract(more=SECURITY), "authentication:\n  logn: {jwks: x}\n", "deployment.yaml:2:3", "configuration", 'did you mean "login"?'),
+    ("authentication without schemes", contract(), "authentication: {bearer: {jwks: x}}\n", "deployment.yaml:1:18", "configuration", "no security scheme of the contract uses"),
     ("an option of a scheme", contract(more=SECURITY, get=", authorization: any-caller", top="security: [{login: []}]\n").replace(", authorization: any-caller, authorization", ", authorization"), "authentication:\n  login:\n    isuer: a\n", "deployment.yaml:3:5", "configuration", 'did you mean "issuer"?'),
     ("a section", GOOD, "listn: ['127.0.0.1:0']\n", "deployment.yaml:1:1", "configuration", 'did you mean "listen"?'),
     ("an option of a section", GOOD, "limits:\n  drian: 5s\n", "deployment.yaml:2:3", "configuration", 'did you mean "drain"?'),
@@ -52,12 +55,12 @@ MISTAKES = [
 
 
 class Mistakes(harness.ServerTest):
-    def start(self, written, deployment, *more):
+    def start(self, written, deployment, verb="serve"):
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
             (folder / "contract.yaml").write_text(written)
             (folder / "deployment.yaml").write_text("listen: ['127.0.0.1:0']\nmanagement: off\n" if not deployment else deployment)
-            return subprocess.run([harness.program(), "serve", "contract.yaml", "--config", "deployment.yaml", *more], cwd=folder,
+            return subprocess.run([harness.program(), verb, "contract.yaml", "--config", "deployment.yaml"], cwd=folder,
                                   capture_output=True, text=True, timeout=harness.PATIENCE)
 
     def test_each_stops_the_start_with_its_place_and_what_to_do(self):
@@ -65,19 +68,126 @@ class Mistakes(harness.ServerTest):
             with self.subTest(name):
                 told = self.start(written, deployment)
                 self.assertEqual(told.returncode, 2, told.stderr)
-                lines = [line for line in told.stderr.splitlines() if line.startswith(place + ": error")]
+                lines = [line for line in told.stderr.splitlines() if line.startswith(f"{place}: error[{code}]: ")]
                 self.assertEqual(len(lines), 1, told.stderr)
-                self.assertIn(f"[{code}]", lines[0])
+                self.assert_shape(told.stderr, place)
                 self.assertIn(sentence, lines[0])
                 self.assertRegex(told.stderr, r"not started: 1 error\n")
+
+    def assert_shape(self, text, place):
+        """One complaint: its sentence, the line of the file with a mark below the column, perhaps a pointer, and what to do."""
+        head, excerpt, mark, *rest = text.splitlines()
+        line, column = place.split(":")[1:]
+        self.assertTrue(excerpt.startswith(f"{line:>5} | "), text)
+        self.assertRegex(mark, r"^ {5} \| *\^$", text)
+        if not excerpt.startswith(f"{line:>5} | …"):
+            self.assertEqual(mark.index("^") - len("      | "), int(column) - 1, text)
+        rest = rest[1:] if rest[0].startswith("  at /") else rest
+        self.assertRegex(rest[0], "^  help: .", text)
+        self.assertNotIn("\x1b", text)
+
+    def test_colour_is_for_terminals_alone(self):
+        folder = self.directory()
+        (folder / "contract.yaml").write_text(contract(top="x-plimsol: {}\n"))
+        ours, theirs = pty.openpty()
+        for environment, coloured in ({"TERM": "xterm"}, True), ({"TERM": "xterm", "NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False):
+            environment = {**{name: value for name, value in os.environ.items() if name != "NO_COLOR"}, **environment}
+            subprocess.run([harness.program(), "check", "contract.yaml"], cwd=folder, stderr=theirs, env=environment, timeout=harness.PATIENCE)
+            text = os.read(ours, 65536).decode()
+            self.assertEqual("\x1b[1;31merror[misspelt-field]" in text, coloured, text)
+            self.assertEqual("\x1b" in text, coloured, text)
+        os.close(ours), os.close(theirs)
+
+    def test_a_line_that_holds_a_secret_is_not_shown(self):
+        told = self.start(contract(), "authentication: {bearer: {secret: hunter2, sceret: hunter3}}\n")
+        self.assertEqual(told.returncode, 2)
+        self.assertIn("deployment.yaml:1:", told.stderr)
+        self.assertNotIn("hunter", told.stderr)
+
+    def test_commands_complain_in_the_same_shape(self):
+        (folder := self.directory())
+        (folder / "a.yaml").write_text("listn: []\n")
+        for arguments in (["srve"], ["serve"], ["config"], ["routes", "nowhere.yaml"], ["keys", "list", "--config", "a.yaml"], ["log", "--config", "a.yaml"],
+                          ["config", "--explain", "--config", "a.yaml"], ["migrate", "status", "--config", "a.yaml"], ["bundle", "a.yaml"], ["explain", "rate-limt"],
+                          ["jobs", "list", "--database", "sqlite:no.db"], ["token", "sign", "--key", "nowhere.json"], ["schema", "validate", "a"]):
+            with self.subTest(arguments):
+                told = self.plimsoll(*arguments, directory=folder)
+                self.assertEqual(told.returncode, 2, told.stderr)
+                self.assertRegex(told.stderr.splitlines()[0], r"^(plimsoll|(\S*/)?[a-z]+\.yaml(:\d+:\d+)?): error\[[a-z-]+\]: \S", told.stderr)
+                self.assertRegex(told.stderr, r"\n  help: \S")
+
+    def test_check_finds_what_serve_rejects(self):
+        more = [("no handler", HEAD + "paths: {/a: {get: {responses: {'200': {description: ok}}}}}\n", ""),
+                ("a listener", GOOD, "listen: ['127.0.0.1:eighty']\n"),
+                ("a certificate", GOOD, "tls: {certificate: nowhere.pem, key: nowhere.pem}\n"),
+                ("a proxy", GOOD, "trusted-proxies: {header: x-real-ip, networks: [10.0.0.0/8]}\n")]
+        for name, written, deployment, *_ in MISTAKES + more:
+            with self.subTest(name):
+                served, checked = self.start(written, deployment), self.start(written, deployment, "check")
+                self.assertEqual((served.returncode, checked.returncode), (2, 2), served.stderr + checked.stderr)
+                if name in ("a listener", "a certificate", "a proxy"):  # `serve` finds those when it opens the listener
+                    self.assertEqual(re.search(r"\]: (.*)", served.stderr)[1], re.search(r"\]: (.*)", checked.stderr)[1])
+                else:
+                    self.assertEqual(served.stderr.replace("not started: ", ""), checked.stderr)
+
+    TABLES = HEAD + """x-plimsoll: {authorization: any-caller, tables: {notes: {schema: '#/components/schemas/Note', sort: [title]}}}
+paths:
+  /notes:
+    get: {security: [], x-plimsoll: {table: notes}, responses: {'200': {description: ok}}}
+    post:
+      x-plimsoll: {table: notes, idempotency: required}
+      requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/Note'}}}}
+      responses: {'201': {description: ok}}
+components: {schemas: {Note: {type: object, properties: {id: {type: integer, readOnly: true}, title: {type: string}}}}}
+"""
+
+    def test_check_makes_nothing_and_reads_the_database_that_is_there(self):
+        folder = self.directory()
+        (folder / "notes.yaml").write_text(self.TABLES)
+        checked = self.plimsoll("check", "notes.yaml", directory=folder)
+        self.assertEqual((checked.returncode, checked.stdout), (0, "plimsoll: Shop 1 would be served: 2 operations\n"), checked.stderr)
+        self.assertEqual([path.name for path in folder.iterdir()], ["notes.yaml"], "no file is made")
+        server = self.serve(folder / "notes.yaml", directory=folder)
+        server.post("/notes", {"title": "a"}, headers={"Idempotency-Key": "k"})
+        self.assertEqual(self.plimsoll("check", "notes.yaml", directory=folder).returncode, 0, "beside the server, and on its address")
+        server.stop()
+        file = folder / "notes.db"
+        before = file.read_bytes(), file.stat().st_mtime_ns, sorted(path.name for path in folder.iterdir())
+        (folder / "notes.yaml").write_text(self.TABLES.replace("title: {type", "subject: {type").replace("[title]", "[subject]"))
+        checked = self.plimsoll("check", "notes.yaml", directory=folder)
+        self.assertEqual(checked.returncode, 2, checked.stdout)
+        self.assertRegex(checked.stderr, r'error\[[a-z-]+\]: .*"notes".*"subject"')
+        self.assertEqual(before, (file.read_bytes(), file.stat().st_mtime_ns, sorted(path.name for path in folder.iterdir())))
+        (folder / "notes.yaml").write_text(self.TABLES)
+        (folder / "migrations").mkdir()
+        (folder / "migrations" / "0001_wrong.sql").write_text("ALTER TABLE notes ADD COLUMN;\n")
+        checked = self.plimsoll("check", "notes.yaml", directory=folder)
+        self.assertEqual(checked.returncode, 2, checked.stdout)
+        self.assertIn("error[migration]: migration 0001_wrong failed", checked.stderr)
+        (folder / "migrations" / "0001_wrong.sql").unlink()
+        file.write_bytes(b"no database at all, and long enough to be told from one" * 20)
+        checked = self.plimsoll("check", "notes.yaml", directory=folder)
+        self.assertEqual(checked.returncode, self.plimsoll("serve", "notes.yaml", "--listen", "127.0.0.1:0", "--management", "off", directory=folder).returncode)
+        self.assertIn("error[database]: the database notes.db cannot be opened", checked.stderr)
+
+    def test_check_says_that_a_locked_database_may_be_free_later(self):
+        folder = self.directory()
+        (folder / "notes.yaml").write_text(self.TABLES)
+        (folder / "plimsoll.yaml").write_text("database: {url: 'sqlite:notes.db', busy: 100ms}\n")
+        with sqlite3.connect(folder / "notes.db") as locked:
+            locked.execute("CREATE TABLE other(id)")
+            locked.commit()
+            locked.execute("BEGIN EXCLUSIVE")
+            checked = self.plimsoll("check", "notes.yaml", directory=folder)
+            self.assertEqual(checked.returncode, 75, checked.stderr)
+            self.assertIn("locked", checked.stderr)
 
     def test_a_get_without_security_among_others_warns(self):
         written = contract(more=SECURITY, get="").replace("authorization: any-caller}}", "authorization: any-caller}}", 1)
         written = written.replace("  /a:\n", "  /b:\n    get: {security: [{key: []}], " + (OK % "")[1:] + "\n  /c:\n    get: {security: [], " + (OK % "")[1:] + "\n  /a:\n", 1)
         server = self.serve(written, arguments=["--dev"])
         server.stop()
-        self.assertEqual(len(re.findall(r"\[missing-security\]", server.output)), 1, server.output)
-        self.assertRegex(server.output, r"contract\.yaml:9:\d+: warning")
+        self.assertEqual(len(re.findall(r"contract\.yaml:9:10: warning\[missing-security\]: ", server.output)), 1, server.output)
         self.assertIn("security: []", server.output)
 
 

@@ -50,7 +50,7 @@ class Starting(harness.ServerTest):
                                  "--config", self.laid("limits: {start-patience: 0s}", "c.yaml"))
         self.assertEqual(done.returncode, 75, done)
         self.assertIn(str(port), done.stderr)
-        self.assertRegex(done.stderr, "^plimsoll: error: .* in use")
+        self.assertRegex(done.stderr, r"^plimsoll: error\[listen\]: .* in use")
         self.assertEqual((done.stdout, len(done.stderr.splitlines())), ("", 3), "one block, and nothing else")
 
     def test_a_port_of_another_of_us_is_taken_too_unless_they_are_to_overlap(self):
@@ -65,7 +65,7 @@ class Starting(harness.ServerTest):
         for option, address in (("--listen", server.address), ("--management", server.management)):
             second.arguments[second.arguments.index(option) + 1] = address
         harness.Process.start(second)
-        harness.until(lambda: f"management at {server.management}" in second.output, second.describe)
+        harness.until(lambda: f"management at http://{server.management}" in second.output, second.describe)
         self.assertTrue(server.alive and second.alive)
 
     def test_a_contract_that_is_not_there(self):
@@ -84,17 +84,17 @@ class Starting(harness.ServerTest):
                                      ("shed: {concurrency: 0}", "1:21", '"concurrency" is 0'), ("jobs: {mail: {run: c++, attempts: 0}}", "1:35", '"attempts" is 0')):
             with self.subTest(config):
                 output = self.refused(CONTRACT, config)
-                self.assertIn(f"plimsoll.yaml:{place}: error: ", output)
+                self.assertIn(f"plimsoll.yaml:{place}: error[", output)
                 self.assertIn(words, output)
 
     def test_a_key_without_a_certificate_is_never_served_in_clear(self):
         output = self.refused(CONTRACT, "tls:\n  key: key.pem\n")
-        self.assertIn("plimsoll.yaml:2:3: error: `tls` has `key` and no certificate", output)
+        self.assertIn("plimsoll.yaml:2:3: error[configuration]: `tls` has `key` and no certificate", output)
 
     def test_an_unknown_configuration_key_is_refused_with_a_suggestion(self):
         output = self.refused(CONTRACT, "lisen: ['127.0.0.1:0']")
         self.assertIn('did you mean "listen"?', output)
-        self.assertIn("plimsoll.yaml:1:1: error: ", output)
+        self.assertIn("plimsoll.yaml:1:1: error[", output)
 
     def test_a_missing_secret_is_refused_by_name(self):
         output = self.refused(CONTRACT, "credentials: {zoho: '${PLIMSOLL_TEST_NO_SUCH_SECRET}'}")
@@ -110,16 +110,16 @@ class Starting(harness.ServerTest):
                              ("store: {url: 'redis://cache'}", "store"), ("upstreams: {a: {targets: ['http://a']}}", "upstreams"),
                              ("telemetry: {traces: 'http://otel:4318'}", "telemetry.traces"), ("jobs: {mail: {run: {email: {to: a}}}}", "email")):
             output = self.refused(CONTRACT, config)
-            self.assertRegex(output, rf"plimsoll\.yaml:1:\d+: error: this version does not implement `{word}` yet \[not-implemented\]\n")
-        self.assertRegex(self.refused(CONTRACT, "database: {url: 'postgres://shop@db/shop'}"), r"plimsoll\.yaml:1:17: error: only `sqlite:PATH` is served")
+            self.assertRegex(output, rf"plimsoll\.yaml:1:\d+: error\[not-implemented\]: this version does not implement `{word}` yet\n")
+        self.assertRegex(self.refused(CONTRACT, "database: {url: 'postgres://shop@db/shop'}"), r"plimsoll\.yaml:1:17: error\[not-implemented\]: only `sqlite:PATH` is served")
 
     def test_a_mistake_in_the_deployment_is_told_with_its_own_place(self):
         for config, place in (("listen: [a]\nlimits: {hed: 4KiB}", "2:10"), ("telemetry:\n  lg: info", "2:3"), ("database: {\n  reders: 4}", "2:3"), ("listen: [\n", "2:1")):
-            self.assertIn(f"plimsoll.yaml:{place}: error: ", self.refused(CONTRACT, config))
+            self.assertIn(f"plimsoll.yaml:{place}: error[", self.refused(CONTRACT, config))
         server = self.server(CONTRACT, files={"other.yaml": "jobs: {mail: {run: nothing}}\n"}, arguments=("--config", "other.yaml"))
         harness.Process.start(server)
         self.assertEqual(server.wait(), 2)
-        self.assertIn("other.yaml:1:20: error: ", server.output)
+        self.assertIn("other.yaml:1:20: error[", server.output)
 
     def test_one_reason_is_told_once_for_all_the_operations_it_stops(self):
         output = self.refused(CONTRACT.replace("security: []", "security: [{bearer: []}]") + "  securitySchemes: {bearer: {type: http, scheme: bearer}}\n")
@@ -134,6 +134,15 @@ class Starting(harness.ServerTest):
         self.assertRegex(done.stdout, r'telemetry\.log: "warning"\n  from:    plimsoll\.yaml:1\n  default: "info"\n  \w')
         self.assertNotIn("very-secret", done.stdout)
         self.assertRegex(done.stdout, r'limits\.head: "32KiB"\n  from:    default\n')
+
+    def test_the_start_line_names_the_url_and_the_page(self):
+        server = self.serve(CONTRACT)
+        self.assertRegex(server.output, rf"(?m)^plimsoll: .* at http://{server.address}, documentation at http://{server.address}/docs$")
+        self.assertRegex(server.output, rf"(?m)^plimsoll: management at http://{server.management}$")
+        self.assertEqual(server.get("/docs").status, 200)
+        everywhere = self.port()
+        process = self.process([harness.program(), "serve", self.laid(), "--listen", f"0.0.0.0:{everywhere}", "--management", "off"])
+        harness.until(lambda: f" at http://0.0.0.0:{everywhere}, documentation at http://localhost:{everywhere}/docs\n" in process.output, lambda: process.output)
 
     def test_what_init_writes_is_served(self):
         folder = self.directory()

@@ -211,7 +211,7 @@ class Tables(harness.ServerTest):
         database.execute("CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT NOT NULL, size INTEGER)")
         database.close()
         said = self.refused(contract(), CONFIG, directory=folder)
-        self.assertRegex(said, r'contract\.yaml:\d+:\d+: error: table "things" has no column "price"')
+        self.assertRegex(said, r'contract\.yaml:\d+:\d+: error\[[a-z-]+\]: table "things" has no column "price"')
         self.assertIn('ALTER TABLE "things" ADD COLUMN "price" TEXT COLLATE decimal;', said)
 
     def test_a_start_is_refused_where_another_index_stands_in_the_place_of_that_of_q(self):
@@ -248,7 +248,7 @@ class Tables(harness.ServerTest):
         server = self.server(contract(), CONFIG, files=files)
         harness.Process.start(server)
         self.assertEqual(server.wait(), 2)
-        self.assertRegex(server.output, r"migration 0001_more failed and was rolled back: line [56]: UNIQUE constraint failed: more.id \[migration\]")
+        self.assertRegex(server.output, r"error\[migration\]: migration 0001_more failed and was rolled back: line [56]: UNIQUE constraint failed: more.id")
         (server.directory / "migrations/0001_more.sql").write_text("CREATE TABLE more(id INTEGER);\nSELECT a\n  FROM nowhere;\n")
         again = self.plimsoll("migrate", "up", "contract.yaml", "--config", "plimsoll.yaml", directory=server.directory)
         self.assertEqual(again.returncode, 2)

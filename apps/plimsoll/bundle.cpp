@@ -1,6 +1,7 @@
 #include "apps/plimsoll/commands.hpp"
 #include "plimsoll/async/loop.hpp"
 #include "plimsoll/client/service.hpp"
+#include "plimsoll/contract/complaint.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/server/instance.hpp"
 #include "plimsoll/server/words.hpp"
@@ -63,11 +64,8 @@ Subcommand::Run declare(CLI::App& app) {
       ->excludes(effective);
   return [wishes] {
     const auto loaded = load(*wishes);
-    if (!loaded) {
-      for (auto& complaint : loaded.error()) std::fprintf(stderr, "%s\n", contract::to_string(complaint).c_str());
-      return 2;
-    }
-    for (auto& warning : (*loaded)->warnings) std::fprintf(stderr, "%s\n", contract::to_string(warning).c_str());
+    if (!loaded) return complain(loaded.error());
+    contract::print((*loaded)->warnings);
     const auto text = json::to_pretty_string(*(*loaded)->root) + "\n";
     std::fwrite(text.data(), 1, text.size(), stdout);
     return 0;

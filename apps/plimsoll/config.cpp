@@ -9,12 +9,7 @@ namespace {
 
 int explain(const std::string& file) {
   auto deployment = server::read_deployment(file);
-  if (!deployment) {
-    std::string text;
-    for (const auto& each : deployment.error()) text += contract::to_string(each) + '\n';
-    std::fwrite(text.data(), 1, text.size(), stderr);
-    return 2;
-  }
+  if (!deployment) return complain(deployment.error());
   std::string text;
   for (const auto& row : server::explain(*deployment)) {
     text += row.name + ": " + row.value + "\n  from:    " + row.origin + "\n  default: " + row.standard + "\n  " +

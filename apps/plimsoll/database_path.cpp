@@ -1,5 +1,6 @@
 #include "apps/plimsoll/database_path.hpp"
 
+#include "apps/plimsoll/commands.hpp"
 #include "plimsoll/config/options.hpp"
 #include "plimsoll/server/deployment.hpp"
 
@@ -17,7 +18,7 @@ Result<std::string> database_path(const std::string& database, const std::string
   auto url = database;
   if (url.empty()) {
     auto deployment = server::read_deployment(config);
-    if (!deployment) return fail(config::kConfiguration, contract::to_string(deployment.error().front()));
+    if (!deployment) return said(deployment.error());
     url = deployment->database.url;
   }
   if (url.empty()) return fail(kNoDatabase, "no database is named");

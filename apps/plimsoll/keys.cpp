@@ -44,7 +44,7 @@ Result<std::unique_ptr<database::Database>> open(const Options& options, bool ex
   auto path = database_path(options.database, options.config, existing);
   if (!path) return std::unexpected(std::move(path).error());
   auto deployment = server::read_deployment(options.config);
-  if (!deployment) return fail(config::kConfiguration, contract::to_string(deployment.error().front()));
+  if (!deployment) return said(deployment.error());
   auto sqlite = deployment->database.sqlite;
   sqlite.path = std::move(*path);
   return database::open_sqlite(sqlite);

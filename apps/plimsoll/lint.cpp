@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <unistd.h>
 #include <cstdio>
 
 namespace plimsoll::command {
@@ -23,7 +24,7 @@ int run(const Wishes& wishes) {
     findings = contract::findings_of(loaded.error());
   const auto text = wishes.format == "json"    ? contract::to_json(findings)
                     : wishes.format == "sarif" ? contract::to_sarif(findings, PLIMSOLL_VERSION)
-                                               : contract::to_text(findings);
+                                               : contract::to_text(findings, contract::Printer(STDOUT_FILENO));
   std::fwrite(text.data(), 1, text.size(), stdout);
   using Severity = contract::LintRule::Severity;
   const auto worst = wishes.fail_on == "warning" ? Severity::warning : Severity::error;

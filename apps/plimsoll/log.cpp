@@ -97,7 +97,7 @@ int run(const Options& options) {
   auto address = options.management;
   if (address.empty()) {
     auto deployment = server::read_deployment(options.config);
-    if (!deployment) return complain(contract::to_string(deployment.error().front()), {}, {});
+    if (!deployment) return complain(deployment.error());
     address = deployment->management;
   }
   if (address == "off")

@@ -1,5 +1,6 @@
 #include "apps/plimsoll/commands.hpp"
 #include "plimsoll/config/options.hpp"
+#include "plimsoll/contract/complaint.hpp"
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/server/keeper.hpp"
 
@@ -14,6 +15,8 @@ namespace {
 
 constinit const Subcommand* first = nullptr;
 
+constexpr Problem kSaid{"said", 500, "It has been said already", ""};
+
 }  // namespace
 
 Subcommand::Subcommand(const char* name, const char* sentence, Run (*declare)(CLI::App&))
@@ -21,17 +24,27 @@ Subcommand::Subcommand(const char* name, const char* sentence, Run (*declare)(CL
 
 const Subcommand* first_subcommand() { return first; }
 
-int complain(std::string_view what, std::string_view where, std::string_view remedy) {
-  std::string block = "plimsoll: " + std::string(what) + "\n";
-  if (!where.empty()) block += "  where:  " + std::string(where) + "\n";
-  if (!remedy.empty()) block += "  remedy: " + std::string(remedy) + "\n";
-  std::fwrite(block.data(), 1, block.size(), stderr);
+int complain(const std::vector<contract::Complaint>& complaints) {
+  contract::print(complaints);
   return 2;
 }
 
+int complain(std::string_view what, std::string_view where, std::string_view remedy) {
+  return complain(
+      {{.code = "command", .pointer = std::string(where), .what = std::string(what), .remedy = std::string(remedy)}});
+}
+
+std::unexpected<Error> said(const std::vector<contract::Complaint>& complaints) {
+  contract::print(complaints);
+  return fail(kSaid);
+}
+
 int complain(const Error& error) {
-  const int status = complain(database::reason_of(error), {}, database::remedy_of(error));
-  return error.retryable ? server::kTemporaryFailure : status;
+  if (error.problem == &kSaid) return 2;
+  complain({{.code = std::string(error.problem->code),
+             .what = database::reason_of(error),
+             .remedy = std::string(database::remedy_of(error))}});
+  return error.retryable ? server::kTemporaryFailure : 2;
 }
 
 }  // namespace plimsoll::command
@@ -71,7 +84,10 @@ int main(int argc, char** argv) {
     }
     try {
       app.parse(argc, argv);
-    } catch (const CLI::ParseError& error) { return app.exit(error) == 0 ? 0 : 2; }
+    } catch (const CLI::ParseError& error) {
+      if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+      return complain(error.what(), {}, "`plimsoll " + std::string(word) + " --help` shows what there is.");
+    }
     return status;
   } catch (const std::exception& error) {
     return complain(error.what(), {}, "This is a fault of the program; please report it.");

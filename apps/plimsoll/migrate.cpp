@@ -82,10 +82,7 @@ std::string where_missing(std::string statement) {
 int write_new(const Options& options, const std::string& folder, const std::string& path,
               const std::vector<database::Migration>& files) {
   const auto loaded = server::load_contract(options.contract, {});
-  if (!loaded) {
-    for (auto& complaint : loaded.error()) std::fprintf(stderr, "%s\n", contract::to_string(complaint).c_str());
-    return 2;
-  }
+  if (!loaded) return complain(loaded.error());
   std::vector<table::Wrong> wrong;
   const auto model = table::read_model(*(*loaded)->root, wrong);
   if (model.tables.empty())
@@ -148,10 +145,7 @@ int run(Options options) {
     return complain("`migrate new` needs a name and a contract", {}, "plimsoll migrate new NAME CONTRACT");
   if (options.action != "new" && options.contract.empty()) options.contract = options.name;
   auto deployment = server::read_deployment(options.config);
-  if (!deployment) {
-    for (const auto& each : deployment.error()) std::fprintf(stderr, "%s\n", contract::to_string(each).c_str());
-    return 2;
-  }
+  if (!deployment) return complain(deployment.error());
   if (!options.contract.empty() && !fs::is_regular_file(options.contract))
     return complain("the contract cannot be read", options.contract,
                     "Give the path of a file that exists and can be read.");

@@ -1,4 +1,5 @@
 #include "apps/plimsoll/commands.hpp"
+#include "plimsoll/contract/complaint.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/server/handlers.hpp"
 #include "plimsoll/server/instance.hpp"
@@ -77,11 +78,8 @@ Subcommand::Run declare(CLI::App& app) {
   app.add_flag("--json", wishes->json, "As JSON");
   return [wishes] {
     const auto loaded = server::load_contract(wishes->contract, wishes->overlays);
-    if (!loaded) {
-      for (auto& complaint : loaded.error()) std::fprintf(stderr, "%s\n", contract::to_string(complaint).c_str());
-      return 2;
-    }
-    for (auto& warning : (*loaded)->warnings) std::fprintf(stderr, "%s\n", contract::to_string(warning).c_str());
+    if (!loaded) return complain(loaded.error());
+    contract::print((*loaded)->warnings);
     wishes->json ? print_json(**loaded) : print_table(**loaded);
     return 0;
   };

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "plimsoll/contract/contract.hpp"
+#include "plimsoll/contract/complaint.hpp"
 
 #include <span>
 #include <string>
@@ -32,7 +32,7 @@ std::vector<Finding> lint(const Contract& contract);
 /// Complaints of the loader as findings.
 std::vector<Finding> findings_of(const Complaints& complaints);
 
-std::string to_text(std::span<const Finding> findings);
+std::string to_text(std::span<const Finding> findings, Printer printer = {});
 std::string to_json(std::span<const Finding> findings);
 /// SARIF 2.1.0, for code scanning services.
 std::string to_sarif(std::span<const Finding> findings, std::string_view version);

@@ -14,16 +14,14 @@ std::string_view name_of(LintRule::Severity severity) {
 
 }  // namespace
 
-std::string to_text(std::span<const Finding> findings) {
+std::string to_text(std::span<const Finding> findings, Printer printer) {
   std::string text;
   std::size_t counts[3] = {};
   for (auto& f : findings) {
     ++counts[static_cast<std::size_t>(f.severity)];
-    text += f.file;
-    if (f.at.line) text += ":" + std::to_string(f.at.line) + ":" + std::to_string(f.at.column);
-    text += ": " + std::string(name_of(f.severity)) + ": " + f.message + " [" + f.rule + "]\n";
-    if (!f.pointer.empty()) text += "  at " + f.pointer + "\n";
-    text += "  " + f.remedy + "\n";
+    text += printer.text(
+        name_of(f.severity),
+        {.code = f.rule, .file = f.file, .at = f.at, .pointer = f.pointer, .what = f.message, .remedy = f.remedy});
   }
   text += std::to_string(counts[0]) + " errors, " + std::to_string(counts[1]) + " warnings, " +
           std::to_string(counts[2]) + " notes\n";

@@ -2,16 +2,6 @@
 
 namespace plimsoll::contract {
 
-std::string to_string(const Complaint& c) {
-  std::string text = c.file.empty() ? "plimsoll" : c.file;
-  if (c.at.line) text += ":" + std::to_string(c.at.line) + ":" + std::to_string(c.at.column);
-  text += c.severity == Complaint::Severity::error ? ": error: " : ": warning: ";
-  text += c.what + " [" + c.code + "]";
-  if (!c.pointer.empty()) text += "\n  at " + c.pointer;
-  if (!c.remedy.empty()) text += "\n  " + c.remedy;
-  return text;
-}
-
 void Report::add(const LoadError& error, const json::Value* at, std::string pointer, std::string what,
                  std::string remedy) {
   if (out_.size() >= kMost) return;

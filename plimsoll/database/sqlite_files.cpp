@@ -207,4 +207,102 @@ std::optional<WalLeftovers> inspect_wal(const std::string& path) {
   return found;
 }
 
+namespace {
+
+/// As opening says it: what is no database, or is damaged, does not become one by waiting.
+Error cannot_read(int code, std::string_view message) {
+  auto error = sqlite_error(code, message);
+  if ((code & 0xFF) == SQLITE_NOTADB || (code & 0xFF) == SQLITE_CORRUPT) error.retryable = false;
+  return error;
+}
+
+/// A database that is read and not touched: neither locked for writers nor brought up to date from its log.
+class Untouched {
+ public:
+  ~Untouched() { sqlite3_close_v2(db_); }
+  Result<> open(const std::string& path, std::int64_t busy) {
+    // SQLite makes a log and its index beside a file in WAL mode, also to read it, unless it is told that nobody
+    // writes; and nobody does where there is no log.
+    auto name = "file:" + escaped(std::filesystem::absolute(path).string()) + "?mode=ro";
+    if (in_wal_mode(path) && !std::filesystem::exists(path + "-wal")) name += "&immutable=1";
+    const int code =
+        sqlite3_open_v2(name.c_str(), &db_, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_EXRESCODE, nullptr);
+    if (code != SQLITE_OK) return std::unexpected(cannot_read(code, db_ ? sqlite3_errmsg(db_) : sqlite3_errstr(code)));
+    sqlite3_busy_timeout(db_, static_cast<int>(busy));
+    return {};
+  }
+  /// Each row's texts; nulls are empty.
+  Result<std::vector<std::vector<std::string>>> rows(const char* sql) {
+    sqlite3_stmt* statement = nullptr;
+    if (const int code = sqlite3_prepare_v2(db_, sql, -1, &statement, nullptr); code != SQLITE_OK)
+      return std::unexpected(cannot_read(code, sqlite3_errmsg(db_)));
+    const std::unique_ptr<sqlite3_stmt, decltype(&sqlite3_finalize)> owner{statement, &sqlite3_finalize};
+    std::vector<std::vector<std::string>> all;
+    int code = SQLITE_OK;
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+      auto& row = all.emplace_back();
+      for (int i = 0; i < sqlite3_column_count(statement); ++i) {
+        const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement, i));
+        row.emplace_back(text ? text : "");
+      }
+    }
+    if (code != SQLITE_DONE) return std::unexpected(cannot_read(code, sqlite3_errmsg(db_)));
+    return all;
+  }
+
+ private:
+  /// As the path of a URI (https://www.sqlite.org/uri.html).
+  static std::string escaped(std::string_view path) {
+    std::string made;
+    for (const char c : path)
+      if (c == '%' || c == '?' || c == '#') {
+        char code[4];
+        std::snprintf(code, sizeof code, "%%%02X", static_cast<unsigned>(c));
+        made += code;
+      } else {
+        made += c;
+      }
+    return made;
+  }
+  /// The version that writes it, at offset 18 of the file (https://www.sqlite.org/fileformat.html): 2 is WAL.
+  static bool in_wal_mode(const std::string& path) {
+    std::array<char, 20> head{};
+    const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+    return ::pread(file.number, head.data(), head.size(), 0) == head.size() && head[18] == 2;
+  }
+  sqlite3* db_ = nullptr;
+};
+
+}  // namespace
+
+Result<> copy_structure(const std::string& from, const SqliteOptions& to) {
+  if (!std::filesystem::exists(from)) return {};
+  Untouched source;
+  if (auto opened = source.open(from, to.busy.nanoseconds / kMillisecond); !opened) return opened;
+  // Tables before what stands on them; those that a virtual table makes for itself come with it.
+  auto made = source.rows(
+      "SELECT s.sql FROM sqlite_schema s LEFT JOIN pragma_table_list t ON t.schema='main' AND t.name=s.name "
+      "WHERE s.sql IS NOT NULL AND s.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND coalesce(t.type,'')<>'shadow' "
+      "ORDER BY CASE s.type WHEN 'table' THEN 0 WHEN 'index' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, s.rowid");
+  if (!made) return std::unexpected(std::move(made).error());
+  auto target = SqliteConnection::open(to, SqliteConnection::Role::writer);
+  if (!target) return std::unexpected(std::move(target).error());
+  bool migrated = false;
+  for (const auto& row : *made) {
+    if (auto done = (*target)->run(row[0], {}, nullptr); !done) return done;
+    migrated |= row[0].contains("plimsoll_migrations");
+  }
+  if (!migrated) return {};
+  auto applied = source.rows("SELECT name,checksum,applied_at FROM plimsoll_migrations");
+  if (!applied) return std::unexpected(std::move(applied).error());
+  for (auto& row : *applied) {
+    const Cell cells[] = {row[0], row[1], row[2]};
+    if (auto done =
+            (*target)->run("INSERT INTO plimsoll_migrations(name,checksum,applied_at) VALUES(?,?,?)", cells, nullptr);
+        !done)
+      return done;
+  }
+  return {};
+}
+
 }  // namespace plimsoll::database

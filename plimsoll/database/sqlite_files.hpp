@@ -19,6 +19,10 @@ Result<> back_up(const SqliteOptions& from, const std::string& to);
 /// collations of this server, which other programs do not have. Blocks, and reads the whole file.
 Result<std::vector<std::string>> verify(const SqliteOptions& options);
 
+/// Makes in the database `to` what `from` has, without its rows: tables, indexes, views, triggers, and which migrations
+/// are applied. `from` is only read, and nothing is made beside it; a file that is not there has nothing. Blocks.
+Result<> copy_structure(const std::string& from, const SqliteOptions& to);
+
 /// What a process that did not end in order has left in the log of a database (`-wal`), which the next opening
 /// recovers.
 struct WalLeftovers {

@@ -116,6 +116,8 @@ Result<> fit_descriptors(Limits& limits, unsigned threads) {
   return {};
 }
 
+}  // namespace
+
 class Threaded final : public Server {
  public:
   Threaded(Service& service, const Limits& limits) : shared_{service, limits} {}
@@ -183,6 +185,7 @@ class Threaded final : public Server {
   Loop& any_loop() override { return workers_[next_.fetch_add(1, std::memory_order_relaxed) % workers_.size()]->loop; }
 
  private:
+  friend Result<> check(const std::vector<Listen>& listens, const Limits& limits);
   static Result<std::shared_ptr<const Trust>> trusted(const Listen& listen) {
     const auto& proxies = listen.proxies;
     auto networks = TrustedProxies::parse(proxies.networks);
@@ -233,8 +236,6 @@ class Threaded final : public Server {
   std::atomic<unsigned> next_{0};
 };
 
-}  // namespace
-
 const std::span<const config::Field> kLimitFields = kFields;
 const std::span<const config::Field> kProxyFields = kProxies;
 
@@ -250,6 +251,19 @@ Result<Proxies> read_proxies(const json::Value* from) {
   if (!networks) return std::unexpected(std::move(networks).error());
   proxies.networks = std::move(*networks);
   return proxies;
+}
+
+Result<> check(const std::vector<Listen>& listens, const Limits& limits) {
+  if (auto good = check(limits); !good) return good;
+  for (const auto& listen : listens) {
+    if (auto written = net::Listener::check(listen.address); !written) return written;
+    if (auto trust = Threaded::trusted(listen); !trust) return std::unexpected(std::move(trust).error());
+    auto options = listen.tls;
+    if (!listen.certificate.empty()) options.certificate = listen.certificate, options.key = listen.key;
+    if (options.certificate.empty() && options.certificates.empty()) continue;
+    if (auto tls = net::TlsContext::load(std::move(options)); !tls) return std::unexpected(std::move(tls).error());
+  }
+  return {};
 }
 
 Result<std::unique_ptr<Server>> start(Service& service, const std::vector<Listen>& listen, const Limits& limits,

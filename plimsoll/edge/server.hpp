@@ -114,6 +114,10 @@ class Server {
   virtual std::vector<Loop*> loops() = 0;
 };
 
+/// What `start` would reject of these, without opening a listener: addresses as they are written, certificates, proxies
+/// and limits.
+Result<> check(const std::vector<Listen>& listen, const Limits& limits);
+
 /// `threads` 0: one per core.
 Result<std::unique_ptr<Server>> start(Service& service, const std::vector<Listen>& listen, const Limits& limits,
                                       unsigned threads);

@@ -132,7 +132,20 @@ std::string address_of(int socket) {
 
 }  // namespace
 
+Result<> Listener::check(std::string_view address) {
+  if (address == "systemd" || address.starts_with("systemd:") || address.starts_with("unix:")) return {};
+  const auto colon = address.rfind(':');
+  if (colon == address.npos) return cannot(address, "write ADDRESS:PORT, [IPv6]:PORT or unix:PATH");
+  const auto port = address.substr(colon + 1);
+  std::uint16_t number = 0;
+  if (auto [end, code] = std::from_chars(port.data(), port.data() + port.size(), number);
+      code != std::errc{} || end != port.data() + port.size())
+    return cannot(address, "the port is not a number from 0 to 65535");
+  return {};
+}
+
 Result<Listener> Listener::open(std::string_view address, bool shared) {
+  if (auto written = check(address); !written) return std::unexpected(std::move(written).error());
   if (address == "systemd" || address.starts_with("systemd:")) {
     auto socket = inherited(address);
     if (!socket) return std::unexpected(std::move(socket).error());
@@ -149,13 +162,10 @@ Result<Listener> Listener::open(std::string_view address, bool shared) {
     return Listener{*socket, std::string(address)};
   }
   const auto colon = address.rfind(':');
-  if (colon == address.npos) return cannot(address, "write ADDRESS:PORT, [IPv6]:PORT or unix:PATH");
   auto host = std::string(address.substr(0, colon));
   const auto port = address.substr(colon + 1);
   std::uint16_t number = 0;
-  if (auto [end, code] = std::from_chars(port.data(), port.data() + port.size(), number);
-      code != std::errc{} || end != port.data() + port.size())
-    return cannot(address, "the port is not a number from 0 to 65535");
+  std::from_chars(port.data(), port.data() + port.size(), number);
   const bool dual = host.empty() || host == "*";
   if (dual) host = "::";
   if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);

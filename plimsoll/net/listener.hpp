@@ -25,6 +25,8 @@ class Listener {
   /// `shared`: several of them, in one or more processes, listen on the same address and the system divides what comes
   /// (SO_REUSEPORT).
   static Result<Listener> open(std::string_view address, bool shared);
+  /// Whether the address is written as one, without opening it.
+  static Result<> check(std::string_view address);
   /// Another descriptor of the same socket.
   Result<Listener> again() const;
 

@@ -2,9 +2,11 @@
 
 #include "plimsoll/async/blocking.hpp"
 #include "plimsoll/async/patience.hpp"
+#include "plimsoll/contract/complaint.hpp"
 #include "plimsoll/database/migrations.hpp"
 #include "plimsoll/database/sqlite.hpp"
 #include "plimsoll/database/sqlite_files.hpp"
+#include "plimsoll/edge/server.hpp"
 #include "plimsoll/handler/docs/assets.hpp"
 #include "plimsoll/handler/hide.hpp"
 #include "plimsoll/handler/mock/credentials.hpp"
@@ -18,6 +20,7 @@
 #include "plimsoll/server/log_level.hpp"
 #include "plimsoll/server/observe.hpp"
 #include "plimsoll/server/problems.hpp"
+#include "plimsoll/server/scratch_database.hpp"
 #include "plimsoll/server/site.hpp"
 #include "plimsoll/server/words.hpp"
 #include "plimsoll/server/write_probe.hpp"
@@ -33,6 +36,11 @@ namespace plimsoll::server {
 namespace {
 
 constexpr unsigned kBlockingThreads = 4;
+
+std::string without_end(std::string text) {
+  if (text.ends_with('\n')) text.pop_back();
+  return text;
+}
 
 contract::Complaint complaint(const contract::Contract& contract, const contract::Operation& operation,
                               std::string code, std::string what, std::string remedy) {
@@ -53,12 +61,14 @@ struct Instance::State {
   telemetry::Registry metrics;
   std::unique_ptr<telemetry::Log> log;
   std::unique_ptr<Threads> threads;
+  std::unique_ptr<ScratchDatabase> scratch;  ///< of a dry run
   std::unique_ptr<database::Database> database;
   std::unique_ptr<store::Store> store;
   Services services;
   std::unique_ptr<WriteProbe> probe;
   Health health;
   std::vector<std::string> remarks;
+  bool retryable = false;
   Problems problems;  ///< of the program's own handlers
   Handlers handlers;  ///< of the program, until they are built in
   std::function<void(std::string_view, std::string_view)> told;
@@ -190,7 +200,8 @@ contract::Complaints Instance::prepare() {
                .what = "the database takes no writes: " + database::reason_of(first.error()),
                .remedy = database::remedy_of(first.error())}};
   }
-  for (const auto& warning : state.contract->warnings) state.remarks.push_back(contract::to_string(warning));
+  contract::Printer printer;
+  for (const auto& warning : state.contract->warnings) state.remarks.push_back(without_end(printer.text(warning)));
   if (!settings.upstream.empty())
     state.remarks.push_back("plimsoll: what the contract allows goes to " + settings.upstream);
   const auto& said = *state.services.remarks;
@@ -246,13 +257,23 @@ contract::Complaints Instance::State::open_database() {
                               "a transaction that was under way when a process died is not applied; nothing "
                               "that was acknowledged is lost");
                  });
-  const auto open = [&] { return database::open_sqlite(options); };
+  const auto path = options.path;
+  const auto open = [&]() -> Result<std::unique_ptr<database::Database>> {
+    if (settings.dry_run) {
+      auto made = ScratchDatabase::of(options);
+      if (!made) return std::unexpected(std::move(made).error());
+      scratch = std::move(*made);
+      options.path = scratch->path();
+    }
+    return database::open_sqlite(options);
+  };
   auto* patience = Patience::current();
   auto opened = patience ? patience->retry(open) : open();
+  if (!opened) retryable = opened.error().retryable;
   if (!opened)
     return {{.code = "database",
              .file = deployment.file.empty() ? settings.contract : deployment.file,
-             .what = "the database " + options.path + " cannot be opened: " + database::reason_of(opened.error()),
+             .what = "the database " + path + " cannot be opened: " + database::reason_of(opened.error()),
              .remedy = database::remedy_of(opened.error())}};
   database = std::move(*opened);
   services.database = database.get();
@@ -269,6 +290,7 @@ contract::Complaints Instance::State::migrate() {
   auto folder = deployment.database.migrations;
   if (folder.empty()) folder = (fs::path(settings.contract).parent_path() / "migrations").string();
   const auto refused = [&](const Error& error) -> contract::Complaints {
+    retryable = error.retryable;
     if (error.problem == &database::kUnavailable)
       return {{.code = std::string(error.problem->code),
                .file = folder,
@@ -350,7 +372,7 @@ contract::Complaints Instance::State::build(Handlers bound) {
   // Advice is said, and refuses nothing.
   std::erase_if(complaints, [&](const contract::Complaint& each) {
     const bool advice = each.severity == contract::Complaint::Severity::warning;
-    if (advice) remarks.push_back(to_string(each));
+    if (advice) remarks.push_back(without_end(contract::Printer{}.text(each)));
     return advice;
   });
   if (!complaints.empty()) return complaints;
@@ -450,6 +472,30 @@ void Instance::stop() {
   state_->services.backgrounds->stop();
   if (state_->probe) state_->probe->stop();
 }
+bool Instance::retryable() const { return state_->retryable; }
+
+contract::Complaints Instance::check_listeners() const {
+  const auto& deployment = state_->deployment;
+  const auto told = [&](const Error& error) -> contract::Complaints {
+    return {complaint_of(error, *state_->contract, {}, deployment.file)};
+  };
+  edge::Limits limits;
+  if (deployment.limits)
+    if (auto read = config::read(*deployment.limits, edge::kLimitFields, &limits); !read) return told(read.error());
+  auto proxies = edge::read_proxies(deployment.trusted_proxies);
+  if (!proxies) return told(proxies.error());
+  std::vector<edge::Listen> all;
+  for (const auto& address : deployment.listen)
+    all.push_back({.address = address, .certificate = {}, .key = {}, .tls = deployment.tls, .proxies = *proxies});
+  if (deployment.management != "off") all.push_back({.address = deployment.management, .certificate = {}, .key = {}});
+  if (auto good = edge::check(all, limits); !good) {
+    auto complaint = complaint_of(good.error(), *state_->contract, {}, deployment.file);
+    complaint.file = deployment.file;
+    return {std::move(complaint)};
+  }
+  return {};
+}
+
 Site& Instance::site() { return *state_->site; }
 Site& Instance::management() { return *state_->management; }
 const Services& Instance::services() const { return state_->services; }

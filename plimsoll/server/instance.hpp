@@ -32,6 +32,8 @@ struct Settings {
   const Clock* clock = nullptr;  ///< null: the machine's
   int log_descriptor = 2;
   bool quiet = false;  ///< no log at all (tests in process)
+  /// Nothing is served: the database is read, and what a start would do to it is done to a copy without rows.
+  bool dry_run = false;
 };
 
 using Problems = std::vector<const Problem*>;
@@ -53,6 +55,10 @@ class Instance {
                                                                              Handlers handlers, Runners runners,
                                                                              Problems problems = {});
   contract::Complaints prepare();
+  /// What the listeners of the deployment would be rejected for, without opening them.
+  contract::Complaints check_listeners() const;
+  /// The last error was the environment's: the same may succeed later.
+  bool retryable() const;
   ~Instance();
 
   /// Called, from any thread, when a step of `prepare` begins: what it is, and on what.

@@ -1,6 +1,7 @@
 #include "plimsoll/server/application.hpp"
 
 #include "plimsoll/async/patience.hpp"
+#include "plimsoll/contract/complaint.hpp"
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/edge/server.hpp"
 #include "plimsoll/exchange/body_memory.hpp"
@@ -12,6 +13,7 @@
 #include "plimsoll/telemetry/log.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
 
+#include <unistd.h>
 #include <algorithm>
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -27,18 +29,33 @@ void say(const std::string& line) {
 }
 
 int complain(const contract::Complaints& complaints, int status = 2) {
-  std::string text;
-  for (const auto& each : complaints) text += contract::to_string(each) + '\n';
+  auto text = contract::Printer(STDERR_FILENO).text(complaints);
   text += "plimsoll: not started: " + std::to_string(complaints.size()) +
           (complaints.size() == 1 ? " error" : " errors") + '\n';
   std::fwrite(text.data(), 1, text.size(), stderr);
   return status;
 }
 
-contract::Complaints one(const Error& error, std::string_view code = {}) {
+contract::Complaints one(const Error& error, const server::Deployment& deployment, std::string_view code = {}) {
+  auto [at, what, source] = config::located(database::reason_of(error));
   return {{.code = std::string(code.empty() ? error.problem->code : code),
-           .what = database::reason_of(error),
+           .file = at.line ? deployment.file : std::string{},
+           .at = at,
+           .what = std::move(what),
            .remedy = std::string(error.problem->remedy)}};
+}
+
+/// `http://127.0.0.1:8080`, as a browser takes it; a Unix socket has no URL.
+std::string url_of(const std::string& address, bool tls) {
+  if (address.starts_with("unix:")) return address;
+  return (tls ? "https://" : "http://") + address;
+}
+
+/// Where a browser on this machine finds the page: an address of all interfaces is none.
+std::string docs_of(const std::string& address, bool tls) {
+  for (const std::string_view all : {"0.0.0.0:", "[::]:"})
+    if (address.starts_with(all)) return url_of("localhost:" + address.substr(all.size()), tls) + "/docs";
+  return url_of(address, tls) + "/docs";
 }
 
 /// One server of a process: what it listens to, with what limits.
@@ -89,7 +106,7 @@ class Serving {
   }
 
   int run() {
-    if (auto read = read_limits(); !read) return complain(one(read.error(), "configuration"));
+    if (auto read = read_limits(); !read) return complain(one(read.error(), deployment_, "configuration"));
     bound_bodies(instance_->services(), limits_);
     prepare_signals();
     std::optional<int> failed;
@@ -101,7 +118,7 @@ class Serving {
       if (failed && *failed != 0) return patience.spent() ? server::kTemporaryFailure : *failed;
     }
     if (failed) return *failed;
-    if (auto begun = instance_->start(); !begun) return complain(one(begun.error()));
+    if (auto begun = instance_->start(); !begun) return complain(one(begun.error(), deployment_));
     if (const int status = open(); status >= 0) return status;
     announce();
     keeper_.wait();
@@ -241,10 +258,12 @@ class Serving {
 
   void announce() const {
     for (const auto& remark : instance_->remarks()) say(remark);
+    const bool tls = !deployment_.tls.certificate.empty() || !deployment_.tls.certificates.empty();
     for (const auto& address : open_->addresses())
-      say("plimsoll: " + instance_->contract().title + " " + instance_->contract().version + " at " + address);
+      say("plimsoll: " + instance_->contract().title + " " + instance_->contract().version + " at " +
+          url_of(address, tls) + (address.starts_with("unix:") ? "" : ", documentation at " + docs_of(address, tls)));
     if (management_)
-      for (const auto& address : management_->addresses()) say("plimsoll: management at " + address);
+      for (const auto& address : management_->addresses()) say("plimsoll: management at " + url_of(address, false));
   }
 
   void end() {
