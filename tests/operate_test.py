@@ -135,6 +135,46 @@ class Starting(harness.ServerTest):
         self.assertNotIn("very-secret", done.stdout)
         self.assertRegex(done.stdout, r'limits\.head: "32KiB"\n  from:    default\n')
 
+    def test_config_explains_every_section_with_its_keys_and_no_secret(self):
+        folder = self.directory()
+        (folder / "plimsoll.yaml").write_text("jobs:\n  a: {run: {http: {url: 'http://me:hunter1@a/', headers: {authorization: hunter2}}}, attempts: 3}\n"
+                                              "authentication: {login: {secret: hunter3, issuer: us}}\n")
+        said = self.plimsoll("config", "--explain", directory=folder).stdout
+        self.assertNotIn("hunter", said)
+        self.assertIn("http://[redacted]@a/", said)
+        self.assertRegex(said, r"jobs\.a\.attempts: 3\n  from:    plimsoll\.yaml:2\n  default: 12\n")
+        self.assertRegex(said, r'authentication\.login\.issuer: "us"\n  from:    plimsoll\.yaml:3\n')
+        self.assertRegex(said, r"database\.pool: null\n  from:    not implemented\n")
+        empty = self.plimsoll("config", "--explain").stdout
+        for name in ("listen", "management", "database.url", "database.readers", "telemetry.log", "tls.certificate", "limits.drain", "trusted-proxies", "roles",
+                     "credentials", "shed.concurrency", "cache.memory", "jobs.NAME.run", "authentication.failures", "authentication.NAME.issuer"):
+            self.assertRegex(empty, rf"(?m)^{name}: ")
+
+    def test_explain_tells_of_each_key_and_option(self):
+        said = self.plimsoll("explain", "rate-limit.burst")
+        self.assertEqual(said.returncode, 0, said.stderr)
+        for line in ("rate-limit.burst (contract)", "Units that may come at once", "type: ", "default: ", "scopes:  document, path, operation", "example: x-plimsoll: {rate-limit: {burst: "):
+            self.assertIn(line, said.stdout)
+        self.assertIn("tables.NAME.page.max (contract)", self.plimsoll("explain", "tables.orders.page.max").stdout)
+        self.assertRegex(self.plimsoll("explain", "cache").stdout, r"(?s)cache \(contract\).*    ttl: .*cache \(deployment\).*    memory: ")
+        unknown = self.plimsoll("explain", "rate-limit.brust")
+        self.assertEqual(unknown.returncode, 2)
+        self.assertIn('did you mean "rate-limit.burst"?', unknown.stderr)
+        self.assertIn("idempotency (contract): ", self.plimsoll("explain").stdout)
+
+    def test_schemas_for_editors(self):
+        folder = self.directory()
+        self.assertEqual(self.plimsoll("init", ".", directory=folder).returncode, 0)
+        for kind, document in ("contract", "notes.yaml"), ("deployment", "plimsoll.yaml"):
+            schema = f".plimsoll/{kind}.schema.json"
+            self.assertEqual((folder / document).read_text().splitlines()[0], f"# yaml-language-server: $schema={schema}")
+            printed = self.plimsoll("schema", kind)
+            self.assertEqual((printed.returncode, json.loads(printed.stdout)), (0, json.loads((folder / schema).read_text())))
+            valid = self.plimsoll("schema", "validate", schema, document, directory=folder)
+            self.assertEqual(valid.returncode, 0, valid.stdout)
+        (folder / "notes.yaml").write_text((folder / "notes.yaml").read_text().replace("      key: id", "      keey: id"))
+        self.assertEqual(self.plimsoll("schema", "validate", ".plimsoll/contract.schema.json", "notes.yaml", directory=folder).returncode, 1)
+
     def test_the_start_line_names_the_url_and_the_page(self):
         server = self.serve(CONTRACT)
         self.assertRegex(server.output, rf"(?m)^plimsoll: .* at http://{server.address}, documentation at http://{server.address}/docs$")

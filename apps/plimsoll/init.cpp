@@ -1,4 +1,5 @@
 #include "apps/plimsoll/commands.hpp"
+#include "plimsoll/server/reference.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -12,7 +13,8 @@
 namespace plimsoll::command {
 namespace {
 
-constexpr std::string_view kContract = R"(openapi: 3.1.0
+constexpr std::string_view kContract = R"(# yaml-language-server: $schema=.plimsoll/contract.schema.json
+openapi: 3.1.0
 info: {title: Notes, version: 1.0.0}
 
 x-plimsoll:
@@ -79,7 +81,8 @@ components:
 )";
 
 constexpr std::string_view kDeployment =
-    R"(# Where and with what the contract is run. `plimsoll config --explain` lists every option.
+    R"(# yaml-language-server: $schema=.plimsoll/deployment.schema.json
+# Where and with what the contract is run. `plimsoll config --explain` lists every option.
 listen: ['127.0.0.1:8080']
 management: '127.0.0.1:9180'
 database: {url: 'sqlite:notes.db'}
@@ -110,8 +113,16 @@ int write_files(const std::string& name) {
   if (error)
     return complain("the folder " + name + " cannot be made: " + error.message(), {},
                     "Choose a folder that can be written.");
+  std::filesystem::create_directories(folder / ".plimsoll", error);
+  if (error)
+    return complain("the folder " + (folder / ".plimsoll").string() + " cannot be made: " + error.message(), {},
+                    "Choose a folder that can be written.");
   int status = 0;
   if (!write_new(folder / "notes.yaml", kContract, status) || !write_new(folder / "plimsoll.yaml", kDeployment, status))
+    return status;
+  // What the first lines of both name: editors complete and check by them.
+  if (!write_new(folder / ".plimsoll/contract.schema.json", server::contract_schema(), status) ||
+      !write_new(folder / ".plimsoll/deployment.schema.json", server::deployment_schema(), status))
     return status;
   std::printf("Wrote %s and %s. Now:\n\n", (folder / "notes.yaml").c_str(), (folder / "plimsoll.yaml").c_str());
   if (name != ".") std::printf("  cd %s\n", name.c_str());

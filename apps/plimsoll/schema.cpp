@@ -4,6 +4,7 @@
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/json/yaml.hpp"
 #include "plimsoll/schema/validator.hpp"
+#include "plimsoll/server/reference.hpp"
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -181,9 +182,20 @@ int validate_files(const Options& given) {
   return all ? 0 : 1;
 }
 
+int print(const std::string& schema) {
+  Arena arena;
+  const auto parsed = json::parse(schema, arena);
+  if (!parsed) return complain(parsed.error());
+  const auto text = json::to_pretty_string(*parsed) + "\n";
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  return 0;
+}
+
 Subcommand::Run declare(CLI::App& app) {
   auto options = std::make_shared<Options>();
   auto* validate = app.add_subcommand("validate", "Validates documents by a JSON Schema (2020-12)");
+  auto* contract = app.add_subcommand("contract", "Prints the JSON Schema of contracts, for editors");
+  auto* deployment = app.add_subcommand("deployment", "Prints the JSON Schema of plimsoll.yaml, for editors");
   app.require_subcommand(1);
   validate->add_option("SCHEMA", options->schema, "The schema, JSON or YAML");
   validate->add_option("INSTANCE", options->instances, "Documents, JSON or YAML; a line of output for each");
@@ -195,7 +207,9 @@ Subcommand::Run declare(CLI::App& app) {
       "--json-lines", options->json_lines,
       "Read {\"schema\", \"instance\", \"format\", \"remotes\", \"repeat\"} from standard input, a line each, "
       "and answer each with a line");
-  return [options] {
+  return [options, contract, deployment] {
+    if (contract->parsed()) return print(server::contract_schema());
+    if (deployment->parsed()) return print(server::deployment_schema());
     if (options->json_lines) return validate_lines();
     if (options->schema.empty() || options->instances.empty())
       return complain("a schema and at least one document are needed", {},
@@ -204,7 +218,7 @@ Subcommand::Run declare(CLI::App& app) {
   };
 }
 
-const Subcommand command{"schema", "Validates documents by JSON Schemas", declare};
+const Subcommand command{"schema", "Validates documents by JSON Schemas; prints those of the language", declare};
 
 }  // namespace
 }  // namespace plimsoll::command

@@ -168,11 +168,19 @@ std::string schema(std::span<const Field> fields, const void* defaults) {
     if (!std::exchange(first, false)) out += ',';
     json::append_string(out, field.name);
     out += ":{";
+    if (!field.parts.empty()) {  // an object, beside its short form if it has one
+      const auto inner = schema(field.parts, field.standard ? field.standard() : nullptr);
+      out += "\"anyOf\":[";
+      if (!field.schema.empty()) out += "{" + std::string(field.schema) + "},";
+      out += field.named ? R"({"type":"object","additionalProperties":)" + inner + "}" : inner;
+      out += "],\"description\":" + quoted(field.sentence) + "}";
+      continue;
+    }
     out += field.schema;
     if (field.bounds && field.schema == Form<std::int64_t>::schema)
       out +=
           ",\"minimum\":" + std::to_string(field.bounds->least) + ",\"maximum\":" + std::to_string(field.bounds->most);
-    if (defaults) out += ",\"default\":" + field.show(defaults);
+    if (const auto shown = defaults ? field.show(defaults) : "null"; shown != "null") out += ",\"default\":" + shown;
     if (!field.schema.contains("\"description\"")) out += ",\"description\":" + quoted(field.sentence);
     out += '}';
   }

@@ -156,8 +156,8 @@ struct Section {
   Result<> (*check)(const json::Value&) = nullptr;
 };
 template <class T, const auto& Fields>
-constexpr Section section(std::string_view name, std::string_view sentence) {
-  Section made{.key = {name, sentence, Fields}};
+constexpr Section section(std::string_view name, std::string_view sentence, std::string_view example = {}) {
+  Section made{.key = {.name = name, .sentence = sentence, .fields = Fields, .example = example}};
   made.key.defaults = defaults_of<T>;
   made.check = [](const json::Value& from) -> Result<> {
     T made{};
@@ -279,7 +279,7 @@ namespace words {
 template <class E>
 constexpr auto enumeration() {
   constexpr auto size = [] {
-    std::size_t size = 9;
+    std::size_t size = 8;
     for (const auto word : Words<E>::words) size += word.size() + 3;
     return size;
   }();

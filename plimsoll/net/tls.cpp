@@ -29,8 +29,10 @@ constexpr config::Field kFields[] = {
     config::field<&TlsOptions::certificate>(
         "certificate", "PEM file of the certificate and its chain; empty: the listeners speak in clear."),
     config::field<&TlsOptions::key>("key", "PEM file of the private key; empty: it stands in the certificate's file."),
-    config::field<&TlsOptions::certificates>(
-        "certificates", "Further certificates, each with `certificate` and `key`, chosen by server name."),
+    config::shown(
+        config::field<&TlsOptions::certificates>(
+            "certificates", "Further certificates, each with `certificate` and `key`, chosen by server name."),
+        "[{certificate: /etc/b.crt, key: /etc/b.key}]"),
     config::field<&TlsOptions::minimum_version>("minimum-version", "The oldest version spoken: 1.2 or 1.3."),
     config::field<&TlsOptions::client_certificate>(
         "client-certificate", "Whether callers show a certificate: off, optional (verified when shown) or required."),

@@ -27,7 +27,8 @@ struct Room {
 constexpr config::Field kRoomFields[] = {
     config::field<&Room::memory>("memory", "Bytes that all cached answers of this process may take."),
 };
-constexpr config::Section kCache = config::section<Room, kRoomFields>("cache", "Where answers are kept.");
+constexpr config::Section kCache =
+    config::section<Room, kRoomFields>("cache", "Where answers are kept.", "{memory: 64MiB}");
 
 /// What all operations of a process share.
 struct Shared {

@@ -26,7 +26,7 @@ class Cors final : public Check {
       config::field<&Options::credentials>("credentials", "Whether cookies and client certificates may be sent along."),
       config::field<&Options::max_age>("max-age", "How long a browser may remember a preflight."),
   };
-  static constexpr std::string_view short_form = R"("type":"string")";
+  static constexpr std::string_view short_form = config::Form<std::vector<std::string>>::schema;
   static constexpr Problem kRefused{"cors-refused", 403, "Origin not allowed",
                                     "Add the origin to `cors` in the contract, or call from an allowed one."};
   static constexpr std::string_view example = "https://app.example.com";

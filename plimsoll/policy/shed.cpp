@@ -21,8 +21,8 @@ constexpr config::Field kCapacityFields[] = {
     config::field<&Capacity::concurrency>("concurrency", "Requests under way at the same time, over all threads.",
                                           {1, 10'000'000}),
 };
-constexpr config::Section kShed =
-    config::section<Capacity, kCapacityFields>("shed", "How much is done at once before requests are refused.");
+constexpr config::Section kShed = config::section<Capacity, kCapacityFields>(
+    "shed", "How much is done at once before requests are refused.", "{concurrency: 1000}");
 
 /// Refuses work above what the process can hold, before the body is read: what can wait first, what is critical last.
 class Shed final : public Check {

@@ -217,6 +217,41 @@ const std::span<const config::Field> kDatabaseFields = kDatabase;
 const std::span<const config::Field> kTelemetryFields = kTelemetry;
 const std::span<const config::Field> kDeploymentFields = kFields;
 
+std::vector<config::Key> built_in_sections() {
+  static const auto sqlite = sqlite_fields();
+  return {{.name = "database",
+           .sentence = "The database that holds the rows.",
+           .fields = kDatabase,
+           .defaults = config::defaults_of<DatabaseOptions>,
+           .example = "{url: 'sqlite:shop.db'}"},
+          {.name = "database", .fields = sqlite, .defaults = config::defaults_of<database::SqliteOptions>},
+          {.name = "telemetry",
+           .sentence = "What is logged, and how.",
+           .fields = kTelemetry,
+           .defaults = config::defaults_of<TelemetryOptions>,
+           .example = "{log: warning, format: json}"},
+          {.name = "tls",
+           .sentence = "Certificates of the public listener; without them it is in clear.",
+           .fields = net::kTlsFields,
+           .defaults = config::defaults_of<net::TlsOptions>,
+           .example = "{certificate: /etc/shop/tls.crt, key: /etc/shop/tls.key}"},
+          {.name = "limits",
+           .sentence = "Limits of the listeners and their connections.",
+           .fields = edge::kLimitFields,
+           .defaults = config::defaults_of<edge::Limits>,
+           .example = "{drain: 30s, connections: 10000}"}};
+}
+
+std::span<const config::Field> nested_fields() {
+  static const std::vector<config::Field> fields{
+      config::shaped(kNested[3], R"("type":"object","additionalProperties":{"type":["string","array"]})",
+                     "{zoho: '${ZOHO_SECRET}'}"),
+      config::shown(config::object_of<edge::Proxies>(kNested[4], edge::kProxyFields,
+                                                     config::Form<std::vector<std::string>>::schema),
+                    "[10.0.0.0/8]")};
+  return fields;
+}
+
 std::expected<Deployment, contract::Complaints> read_deployment(const std::string& given) {
   Deployment made;
   made.file = given;
@@ -298,11 +333,23 @@ void explain_fields(std::vector<Explained>& out, const std::string& prefix, std:
 }
 
 /// What stands under `secret` in the file itself, though it should not.
-void redact(json::Value& value) {
-  for (auto& item : value.array()) redact(item);
+void redact(json::Value& value, Arena& arena) {
+  for (auto& item : value.array()) redact(item, arena);
+  if (value.is(json::Type::string)) {
+    const auto text = value.string();
+    const auto scheme = text.find("://"), at = scheme == text.npos ? text.npos : text.find('@', scheme);
+    if (at != text.npos && at < text.find('/', scheme + 3)) {  // `http://user:password@host/`
+      const auto place = value.position();
+      value = json::Value::of(
+          arena.keep(std::string(text.substr(0, scheme + 3)) + "[redacted]" + std::string(text.substr(at))));
+      value.set_position(place);
+    }
+  }
   for (auto& member : value.object())
-    if (member.key != "secret")
-      redact(member.value);
+    if (member.key == "headers" && member.value.is(json::Type::object))
+      for (auto& header : member.value.object()) header.value = json::Value::of("[redacted]");
+    else if (member.key != "secret")
+      redact(member.value, arena);
     else if (!member.value.is(json::Type::string) || !member.value.string().starts_with("${"))
       member.value = json::Value::of("[redacted]");
 }
@@ -312,7 +359,7 @@ void explain_sections(std::vector<Explained>& out, const Deployment& deployment)
   Arena arena;
   std::optional<json::Value> written;
   if (deployment.text)
-    if (auto parsed = json::parse_yaml(*deployment.text, arena)) redact(written.emplace(*parsed));
+    if (auto parsed = json::parse_yaml(*deployment.text, arena)) redact(written.emplace(*parsed), arena);
   const auto row = [&](std::string name, const json::Value* value, std::string standard, std::string_view sentence) {
     const auto origin = value ? deployment.file + ":" + std::to_string(value->position().line) : std::string("default");
     out.push_back(
@@ -321,10 +368,24 @@ void explain_sections(std::vector<Explained>& out, const Deployment& deployment)
   for (const auto* section : deployment_sections()) {
     const auto& key = section->key;
     const auto* value = written ? written->find(key.name) : nullptr;
-    if (key.fields.empty()) row(std::string(key.name), value, "null", key.sentence);
+    if (key.fields.empty() && (!key.entries || !key.entry_schema.empty()))
+      row(std::string(key.name), value, "null", key.sentence);
     for (const auto& option : key.fields)
       row(std::string(key.name) + "." + std::string(option.name), value ? value->find(option.name) : nullptr,
           option.show(key.defaults()), option.sentence);
+    if (!key.entries || !key.entry_schema.empty()) continue;
+    // Members by names of the user's own: each as it is, or what one may hold.
+    const auto entry = [&](const std::string& name, const json::Value* one) {
+      for (const auto& option : key.entries())
+        row(std::string(key.name) + "." + name + "." + std::string(option.name), one ? one->find(option.name) : nullptr,
+            option.show(key.entry_defaults()), option.sentence);
+    };
+    bool any = false;
+    if (value)
+      for (const auto& member : value->object())
+        if (std::ranges::find(key.fields, member.key, &config::Field::name) == key.fields.end())
+          entry(std::string(member.key), &member.value), any = true;
+    if (!any) entry("NAME", nullptr);
   }
 }
 
@@ -348,6 +409,13 @@ std::vector<Explained> explain(const Deployment& deployment) {
   explain_fields(out, "limits.", edge::kLimitFields, &limits, &usual, part("limits"), deployment.file);
   explain_fields(out, "", std::span(kNested).subspan(1), &deployment, &standard, deployment.root, deployment.file);
   explain_sections(out, deployment);
+  for (const auto& later : kLater)
+    if (!later.section.empty())
+      out.push_back({std::string(later.section) + "." + std::string(later.key), "null", "not implemented", "null",
+                     "This version does not implement it yet, and refuses it."});
+  for (auto& row : out)
+    for (const auto& later : kLater)
+      if (later.section.empty() && later.key == row.name) row.origin = "not implemented";
   for (auto& row : out)
     // A key may be the text of a mounted secret instead of a path.
     if (row.name == "tls.key" && row.value.find("BEGIN") != std::string::npos) row.value = "\"[redacted]\"";

@@ -43,7 +43,13 @@ struct Deployment {
   std::unique_ptr<Arena> memory;      ///< of `root`
   std::unique_ptr<std::string> text;
 };
-extern const std::span<const config::Field> kDeploymentFields;
+extern const std::span<const config::Field> kDeploymentFields;  ///< of those without a section
+
+/// The sections that the server itself reads (`database`, `telemetry`, `tls`, `limits`), for the schema and the
+/// reference; the options of one may be spread over several of these.
+std::vector<config::Key> built_in_sections();
+/// Options that stand beside the sections, each read elsewhere.
+std::span<const config::Field> nested_fields();
 
 /// Reads a deployment; `file` empty: `plimsoll.yaml` in the working directory when there is one, else the defaults.
 /// `${NAME}` is taken from the environment and `${file:PATH}` from a file; one that is missing is a complaint.
