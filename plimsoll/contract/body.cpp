@@ -149,16 +149,14 @@ Result<Value> BodyReader::form(std::string_view bytes, Arena& arena, std::vector
     else if (found.value)
       object.add(property.reader.name(), *found.value);
   }
+  object.reserve(object.size() + static_cast<std::size_t>(std::ranges::count(pairs, false, &RawPair::used)));
   for (auto& pair : pairs) {
     if (pair.used) continue;
     const auto value = decode(pair.value, arena, true);
     if (pair.malformed || !value) return fail(kMalformedBody, "the form is not percent-encoded UTF-8");
     auto read = coerce(*value, shape_.additional.get());
-    const bool twice = read && object.contains(pair.name);
-    if (read && !twice) {
-      object.add(pair.name, *read);
-      continue;
-    }
+    const bool twice = read && !object.add(pair.name, *read).added;
+    if (read && !twice) continue;
     if (errors.size() >= kMostErrors) break;
     errors.push_back({"body", "/" + std::string(pair.name), twice ? "unique" : "type",
                       twice ? "is given twice" : std::string(read.error())});
@@ -251,11 +249,10 @@ Result<Value> BodyReader::multipart(std::string_view bytes, std::string_view con
       items.push_back(value);
       continue;
     }
-    const auto place = object.find(part.name);
+    const auto [place, added] = object.add(part.name, value);
     const bool list = known && is_list(&known->reader.shape()) && !value.is(Type::array);
-    if (place == json::ObjectBuilder::npos) {
-      const auto added = object.add(part.name, value);
-      if (list) lists[added].push_back(value);
+    if (added) {
+      if (list) lists[place].push_back(value);
     } else if (list && object.at(place).is(Type::array) && !lists.contains(place)) {  // it began as one JSON text
       auto& values = lists[place];
       values.assign(object.at(place).array().begin(), object.at(place).array().end());

@@ -5,8 +5,8 @@
 #include "plimsoll/json/utf8.hpp"
 
 #include <algorithm>
-#include <deque>
 #include <memory>
+#include <unordered_map>
 
 namespace plimsoll::contract {
 
@@ -141,10 +141,7 @@ class ValueReader::Reading {
     return give(Value::array({items, parts.size()}));
   }
   void member(json::ObjectBuilder& object, std::string_view name, Value value) {
-    if (object.contains(name))
-      blame("is given twice", "/" + std::string(name));
-    else
-      object.add(name, value);
+    if (!object.add(name, value).added) blame("is given twice", "/" + std::string(name));
   }
   Value property(std::string_view name, std::string_view raw) {
     return plain(raw, shape_.property(name), "/" + std::string(name));
@@ -227,31 +224,28 @@ namespace {
 /// An object of `deepObject` under construction: each member is a value, a list, or another object.
 class DeepObject {
  public:
+  /// What is more than a value.
   struct Entry {
     std::unique_ptr<DeepObject> object{};
     std::vector<Value> list{};
-    bool is_list = false;
   };
   /// The member, which may be new.
-  Entry& member(std::string_view name, bool& fresh) {
-    auto place = members_.find(name);
-    fresh = place == json::ObjectBuilder::npos;
-    if (fresh) {
-      place = members_.add(name, {});
-      entries_.emplace_back();
-    }
-    return entries_[place];
+  json::ObjectBuilder::Placed member(std::string_view name) { return members_.add(name, {}); }
+  void set(std::size_t place, Value value) { members_.at(place) = value; }
+  /// What the member at `place` is made of; null where it is a value.
+  Entry* entry(std::size_t place) {
+    const auto found = entries_.find(place);
+    return found == entries_.end() ? nullptr : &found->second;
   }
-  void set(std::string_view name, Value value) { members_.at(members_.find(name)) = value; }
+  Entry& make_entry(std::size_t place) { return entries_[place]; }
   Value finish(Arena& arena) {
-    for (std::size_t i = 0; i < entries_.size(); ++i) {
-      auto& entry = entries_[i];
+    for (auto& [place, entry] : entries_) {
       if (entry.object) {
-        members_.at(i) = entry.object->finish(arena);
-      } else if (entry.is_list) {
+        members_.at(place) = entry.object->finish(arena);
+      } else {
         auto* kept = arena.array<Value>(entry.list.size());
         std::ranges::copy(entry.list, kept);
-        members_.at(i) = Value::array({kept, entry.list.size()});
+        members_.at(place) = Value::array({kept, entry.list.size()});
       }
     }
     return members_.finish(arena);
@@ -259,7 +253,7 @@ class DeepObject {
 
  private:
   json::ObjectBuilder members_;
-  std::deque<Entry> entries_;  // in the order of the members
+  std::unordered_map<std::size_t, Entry> entries_;  // by the member's place
 };
 
 /// `filter[status][eq]` → `status`, `eq`; nothing when it is not of that form.
@@ -288,13 +282,11 @@ ValueReader::Found ValueReader::from_pairs(std::span<RawPair> pairs, Arena& aren
       if (pair.used || !(shape_.declares(name) || shape_.open)) continue;
       pair.used = any = true;
       const auto* shape = shape_.property(name);
-      bool fresh = false;
-      auto& member = object.member(name, fresh);
+      const auto [place, fresh] = object.member(name);
       if (shape && shape->may(ValueShape::array) && !shape->may(ValueShape::text)) {  // repeated names, each an item
-        member.is_list = true;
-        member.list.push_back(reading.plain(pair.value, shape->items.get(), "/" + std::string(name)));
+        object.make_entry(place).list.push_back(reading.plain(pair.value, shape->items.get(), "/" + std::string(name)));
       } else if (fresh) {
-        object.set(name, reading.property(name, pair.value));
+        object.set(place, reading.property(name, pair.value));
       } else {
         reading.blame("is given twice", "/" + std::string(name));
       }
@@ -323,21 +315,21 @@ ValueReader::Found ValueReader::from_pairs(std::span<RawPair> pairs, Arena& aren
         json::append_token(pointer, key);
         shape = shape ? shape->property(key) : nullptr;
         const bool last = i + 1 == keys->size();
-        bool fresh = false;
-        auto& child = at->member(key, fresh);
+        const auto [place, fresh] = at->member(key);
+        auto* const child = at->entry(place);
         const bool list = last && shape && shape->may(ValueShape::array) && !shape->may(ValueShape::text);
         if (list) {
-          if (child.object) return reading.wrong("is both a value and an object", pointer);
-          child.is_list = true;
+          if (child && child->object) return reading.wrong("is both a value and an object", pointer);
           for (auto part : split(pair.value, ','))
-            child.list.push_back(reading.plain(part, shape->items.get(), pointer));
+            at->make_entry(place).list.push_back(reading.plain(part, shape->items.get(), pointer));
         } else if (last) {
           if (!fresh) return reading.wrong("is given twice", pointer);
-          at->set(key, reading.plain(pair.value, shape, pointer));
+          at->set(place, reading.plain(pair.value, shape, pointer));
+        } else if (fresh) {
+          at = (at->make_entry(place).object = std::make_unique<DeepObject>()).get();
         } else {
-          if (fresh) child.object = std::make_unique<DeepObject>();
-          if (!child.object) return reading.wrong("is both a value and an object", pointer);
-          at = child.object.get();
+          if (!child || !child->object) return reading.wrong("is both a value and an object", pointer);
+          at = child->object.get();
         }
       }
     }

@@ -5,18 +5,23 @@
 #include <algorithm>
 #include <bit>
 #include <memory>
+#include <utility>
 
 namespace plimsoll::json {
 namespace {
 
 constexpr std::size_t kFew = 16;  // that are looked through faster than hashed
 
+std::uint32_t hash_of(std::string_view name) { return static_cast<std::uint32_t>(hash64(name)); }
+
 }  // namespace
 
-std::size_t ObjectBuilder::slot(std::string_view name) const {
+std::size_t ObjectBuilder::slot(std::string_view name, std::uint32_t hash) const {
   const auto mask = slots_.size() - 1;
-  for (auto at = hash64(name) & mask;; at = (at + 1) & mask)
-    if (slots_[at] == 0 || members_[slots_[at] - 1].key == name) return at;
+  for (std::size_t at = hash & mask;; at = (at + 1) & mask) {
+    const auto& slot = slots_[at];
+    if (slot.place == 0 || (slot.hash == hash && members_[slot.place - 1].key == name)) return at;
+  }
 }
 
 std::size_t ObjectBuilder::find(std::string_view name) const {
@@ -24,23 +29,41 @@ std::size_t ObjectBuilder::find(std::string_view name) const {
     const auto found = std::ranges::find(members_, name, &Member::key);
     return found == members_.end() ? npos : static_cast<std::size_t>(found - members_.begin());
   }
-  const auto place = slots_[slot(name)];
+  const auto place = slots_[slot(name, hash_of(name))].place;
   return place == 0 ? npos : place - 1;
 }
 
 void ObjectBuilder::index() {
-  slots_.assign(std::bit_ceil(4 * members_.size()), 0);
-  for (std::uint32_t i = 0; i < members_.size(); ++i) slots_[slot(members_[i].key)] = i + 1;
+  const auto before = std::exchange(slots_, {});
+  slots_.resize(std::bit_ceil(4 * members_.size()));
+  const auto mask = slots_.size() - 1;
+  const auto put = [&](Slot moved) {  // names differ
+    std::size_t at = moved.hash & mask;
+    while (slots_[at].place != 0) at = (at + 1) & mask;
+    slots_[at] = moved;
+  };
+  if (before.empty())
+    for (std::uint32_t i = 0; i < members_.size(); ++i) put({hash_of(members_[i].key), i + 1});
+  else
+    for (const auto& slot : before)
+      if (slot.place != 0) put(slot);
 }
 
-std::size_t ObjectBuilder::add(std::string_view name, Value value) {
+ObjectBuilder::Placed ObjectBuilder::add(std::string_view name, Value value) {
   const auto place = members_.size();
+  if (slots_.empty()) {
+    if (const auto there = find(name); there != npos) return {there, false};
+    members_.push_back({name, value});
+    if (members_.size() > kFew) index();
+    return {place, true};
+  }
+  const auto hash = hash_of(name);
+  auto& free = slots_[slot(name, hash)];
+  if (free.place != 0) return {free.place - 1, false};
+  free = {hash, static_cast<std::uint32_t>(place + 1)};
   members_.push_back({name, value});
-  if (slots_.empty() ? members_.size() > kFew : 2 * members_.size() > slots_.size())
-    index();
-  else if (!slots_.empty())
-    slots_[slot(name)] = static_cast<std::uint32_t>(place + 1);
-  return place;
+  if (2 * members_.size() > slots_.size()) index();
+  return {place, true};
 }
 
 Value ObjectBuilder::finish(Arena& arena) const {
@@ -52,12 +75,16 @@ Value ObjectBuilder::finish(Arena& arena) const {
 bool has_repeated_names(std::span<const Member> members) {
   const auto room = std::bit_ceil(2 * members.size() + 2);
   const auto mask = room - 1;
-  std::vector<std::uint32_t> slots(room);
+  struct Seen {
+    std::uint32_t hash = 0, place = 0;  // as in the builder
+  };
+  std::vector<Seen> slots(room);
   for (std::uint32_t i = 0; i < members.size(); ++i) {
-    auto at = hash64(members[i].key) & mask;
-    for (; slots[at] != 0; at = (at + 1) & mask)
-      if (members[slots[at] - 1].key == members[i].key) return true;
-    slots[at] = i + 1;
+    const auto hash = hash_of(members[i].key);
+    std::size_t at = hash & mask;
+    for (; slots[at].place != 0; at = (at + 1) & mask)
+      if (slots[at].hash == hash && members[slots[at].place - 1].key == members[i].key) return true;
+    slots[at] = {hash, i + 1};
   }
   return false;
 }

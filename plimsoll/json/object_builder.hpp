@@ -13,8 +13,14 @@ class ObjectBuilder {
   /// Where the member stands, or npos.
   std::size_t find(std::string_view name) const;
   bool contains(std::string_view name) const { return find(name) != npos; }
-  /// Adds a member, whose name must not be there yet; where it stands. The name is not copied.
-  std::size_t add(std::string_view name, Value value);
+  struct Placed {
+    std::size_t place;
+    bool added;
+  };
+  /// Adds a member unless its name is there already; where it stands. The name is not copied.
+  Placed add(std::string_view name, Value value);
+  /// Room for that many members, so that they are not moved as they become more.
+  void reserve(std::size_t members) { members_.reserve(members); }
   Value& at(std::size_t place) { return members_[place].value; }
   std::string_view name(std::size_t place) const { return members_[place].key; }
   std::size_t size() const { return members_.size(); }
@@ -24,10 +30,14 @@ class ObjectBuilder {
   static constexpr std::size_t npos = ~std::size_t{0};
 
  private:
+  /// Part of the name's hash stands beside the place: other members are not looked at, wherever in memory they are.
+  struct Slot {
+    std::uint32_t hash = 0, place = 0;  // place + 1; 0: free
+  };
   void index();
-  std::size_t slot(std::string_view name) const;
+  std::size_t slot(std::string_view name, std::uint32_t hash) const;
   std::vector<Member> members_;
-  std::vector<std::uint32_t> slots_;  // open addressing, at most half taken: a member's place + 1
+  std::vector<Slot> slots_;  // open addressing, at most half taken
 };
 
 /// Whether a name stands more than once.

@@ -1,13 +1,13 @@
 #include "plimsoll/json/value.hpp"
 
 #include "plimsoll/json/number.hpp"
+#include "plimsoll/json/object_builder.hpp"
 
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>
 #include <memory>
-#include <vector>
 
 namespace plimsoll::json {
 namespace {
@@ -44,15 +44,13 @@ bool equal_objects(const Value& a, const Value& b) {
     }
     return true;
   }
-  const auto sorted = [same](std::span<const Member> members) {
-    std::vector<const Member*> order;
-    for (const auto& member : members.subspan(same)) order.push_back(&member);
-    std::ranges::sort(order, {}, [](const Member* m) { return m->key; });
-    return order;
-  };
-  const auto p = sorted(left), q = sorted(right);
-  for (std::size_t i = 0; i < p.size(); ++i)
-    if (p[i]->key != q[i]->key || !equal(p[i]->value, q[i]->value)) return false;
+  ObjectBuilder others;
+  others.reserve(right.size() - same);
+  for (const auto& member : right.subspan(same)) others.add(member.key, member.value);
+  for (const auto& member : left.subspan(same)) {
+    const auto place = others.find(member.key);
+    if (place == ObjectBuilder::npos || !equal(member.value, others.at(place))) return false;
+  }
   return true;
 }
 
