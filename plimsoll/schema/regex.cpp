@@ -23,7 +23,7 @@ constexpr std::size_t kUncounted = 128;  // bytes
 
 /// What the search at hand has cost: a few bytes for each item, and those that a repeated item took.
 struct Counting {
-  static constexpr std::uint64_t kItem = 16, kPart = 64 * kBytesAStep;
+  static constexpr std::uint64_t kItem = 4, kPart = 64 * kBytesAStep;
   Steps& steps;
   std::size_t position = 0;
   std::uint64_t bytes = 0;
