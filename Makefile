@@ -19,6 +19,8 @@ CONFIGURE := cmake -S . -G Ninja -DCMAKE_CXX_COMPILER=clang++-19 -DCMAKE_C_COMPI
 NINJA := nice ninja -j$(JOBS)
 # Whole-server tests that run under AddressSanitizer too: between them they ask for most of what a server does.
 SANITIZED := authentication|authorization|cache|contract|http2|idempotency|operate|tables|tls_reload
+# Tests that have a long form; the rooms hold the growth, overload and model tests among them.
+TORTURED = ^(testkit|handler|edge|database)$$|^server\.(durability|faults|memory|overload|slow_clients|schema_differential|strict_json|mock_ajv|.*torture).*
 # Rooms in which threads meet: these run under ThreadSanitizer.
 THREADED := async;database;queue;store;edge;telemetry
 FUZZERS = $(basename $(notdir $(shell find plimsoll -name '*_fuzz.cpp')))
@@ -89,7 +91,8 @@ torture:
 	@scripts/install-dependencies test
 	@$(CONFIGURE) -B build/test -DCMAKE_BUILD_TYPE=Test
 	@$(NINJA) -C build/test
-	@PLIMSOLL_TORTURE=1 ctest --test-dir build/test --output-on-failure --timeout 14400 --no-tests=error -R '^server\.(durability|model|slow_clients|schema_differential|strict_json|.*torture).*'
+	@PLIMSOLL_TORTURE=1 ctest --test-dir build/test --output-on-failure --timeout 14400 --no-tests=error -R '$(TORTURED)'
+	@scripts/growth-callgrind build/test
 	@scripts/fuzz-planted build/planted
 
 format:
