@@ -1,112 +1,22 @@
 #include "apps/plimsoll/commands.hpp"
+#include "apps/plimsoll/management_client.hpp"
 #include "plimsoll/base/arena.hpp"
-#include "plimsoll/client/response_reader.hpp"
 #include "plimsoll/json/parse.hpp"
-#include "plimsoll/server/deployment.hpp"
 
-#include <netdb.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <unistd.h>
-#include <cerrno>
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <cstring>
 
 namespace plimsoll::command {
 namespace {
-
-constexpr Problem kNoServer{"no-server", 503, "The management listener cannot be reached",
-                            "Start the server, or name its management listener: --management ADDRESS:PORT."};
-
-constexpr std::size_t kLargestAnswer = 1 << 20;
 
 struct Options {
   std::string level, span, management, config;
 };
 
-/// A connection to an address of this machine's configuration, with 5 s for each step.
-class Connection {
- public:
-  ~Connection() {
-    if (socket_ >= 0) ::close(socket_);
-  }
-  Result<> open(const std::string& address) {
-    const auto colon = address.rfind(':');
-    if (colon == address.npos) return fail(kNoServer, "`" + address + "` is no ADDRESS:PORT");
-    auto host = address.substr(0, colon);
-    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-    if (host.empty()) host = "localhost";
-    addrinfo hints{}, *found = nullptr;
-    hints.ai_socktype = SOCK_STREAM;
-    hints.ai_flags = AI_NUMERICSERV;
-    if (const int wrong = ::getaddrinfo(host.c_str(), address.c_str() + colon + 1, &hints, &found); wrong != 0)
-      return fail(kNoServer, address + ": " + ::gai_strerror(wrong));
-    std::string why = "no address";
-    for (const auto* each = found; each && socket_ < 0; each = each->ai_next) {
-      const int made = ::socket(each->ai_family, each->ai_socktype | SOCK_CLOEXEC, each->ai_protocol);
-      const timeval patience{.tv_sec = 5, .tv_usec = 0};
-      ::setsockopt(made, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-      ::setsockopt(made, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-      if (made >= 0 && ::connect(made, each->ai_addr, each->ai_addrlen) == 0) {
-        socket_ = made;
-      } else {
-        why = std::strerror(errno);
-        if (made >= 0) ::close(made);
-      }
-    }
-    ::freeaddrinfo(found);
-    if (socket_ < 0) return fail(kNoServer, "no management listener answers at " + address + ": " + why);
-    return {};
-  }
-
-  Result<client::Answer> ask(const std::string& request) {
-    for (std::string_view left = request; !left.empty();) {
-      const auto sent = ::send(socket_, left.data(), left.size(), MSG_NOSIGNAL);
-      if (sent <= 0) return fail(kNoServer, std::string("the request could not be sent: ") + std::strerror(errno));
-      left.remove_prefix(static_cast<std::size_t>(sent));
-    }
-    client::ResponseReader reader{false};
-    std::string body;
-    char bytes[4096];
-    while (!reader.whole()) {
-      const auto got = ::recv(socket_, bytes, sizeof bytes, 0);
-      if (got < 0) return fail(kNoServer, std::string("no response came: ") + std::strerror(errno));
-      if (got == 0) {
-        if (auto ended = reader.end(); !ended) return std::unexpected(std::move(ended).error());
-      }
-      for (std::string_view left{bytes, static_cast<std::size_t>(got)}; !left.empty() && !reader.whole();) {
-        auto step = reader.read(left);
-        if (!step) return std::unexpected(std::move(step).error());
-        body += step->data;
-        if (body.size() > kLargestAnswer)
-          return fail(kNoServer, "the answer is too large to be of a management listener");
-        left.remove_prefix(step->consumed);
-      }
-    }
-    auto answer = reader.take();
-    answer.body = std::move(body);
-    return answer;
-  }
-
- private:
-  int socket_ = -1;
-};
-
 int run(const Options& options) {
-  auto address = options.management;
-  if (address.empty()) {
-    auto deployment = server::read_deployment(options.config);
-    if (!deployment) return complain(deployment.error());
-    address = deployment->management;
-  }
-  if (address == "off")
-    return complain("the deployment has `management: off`", {}, "Start the server with a management listener.");
-  Connection connection;
-  if (auto opened = connection.open(address); !opened) return complain(opened.error());
-  auto request = options.level.empty() ? std::string("GET /log") : "PUT /log?level=" + options.level;
-  if (!options.span.empty()) request += "&for=" + options.span;
-  auto answer = connection.ask(request + " HTTP/1.1\r\nHost: " + address + "\r\nConnection: close\r\n\r\n");
+  auto target = options.level.empty() ? std::string("GET /log") : "PUT /log?level=" + options.level;
+  if (!options.span.empty()) target += "&for=" + options.span;
+  auto answer = ask_management(options.management, options.config, target, 5);
   if (!answer) return complain(answer.error());
   Arena arena;
   const auto body = json::parse(answer->body, arena);
@@ -116,7 +26,7 @@ int run(const Options& options) {
   };
   if (answer->status != 200)
     return complain(text("detail").empty() ? "the server answered " + std::to_string(answer->status) : text("detail"),
-                    address, "`plimsoll log --help` shows what can be said.");
+                    {}, "`plimsoll log --help` shows what can be said.");
   auto line = "log level: " + text("level");
   if (const auto span = text("for"); !span.empty()) line += " for " + span;
   std::puts(line.c_str());

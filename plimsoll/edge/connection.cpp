@@ -156,8 +156,9 @@ void Connection::drain() {
 }
 
 Exchange::Exchange(Arena& arena, Connection& connection)
-    : request{.method = {}, .target = {}, .headers = Headers{arena}, .peer = connection.peer()},
-      context(arena, connection.worker.loop, connection.worker.shared.service.services()) {
+    : hold(connection.worker.in_force),
+      request{.method = {}, .target = {}, .headers = Headers{arena}, .peer = connection.peer()},
+      context(arena, connection.worker.loop, hold.service().services()) {
   context.scope = &scope;
   context.body_limit = connection.worker.shared.limits.body.bytes;
   context.started = context.now = connection.worker.loop.now();

@@ -71,6 +71,7 @@ class Connection {
 /// One request and all that is known of it; lives in its arena and is over when that is released.
 struct Exchange {
   Exchange(Arena& arena, Connection& connection);
+  InForce::Hold hold;  ///< first: all that follows refers to what is held
   Request request;
   Context context;
   Scope scope;

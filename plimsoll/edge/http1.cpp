@@ -118,7 +118,7 @@ struct Http1::Closing {
   ~Closing() {
     http.exchange_ = nullptr;
     http.look_.disarm();
-    http.worker_.shared.service.finished(exchange->request, exchange->context);
+    exchange->hold.service().finished(exchange->request, exchange->context);
     arena->release();
     http.worker_.arenas.give(std::move(arena));
   }
@@ -246,7 +246,7 @@ Task<bool> Http1::exchange() {
   exchange_ = &exchange;
   fill(exchange, exchange.context.arena);
 
-  auto& service = worker_.shared.service;
+  auto& service = exchange.hold.service();
   std::optional<Response> response;
   try {
     const auto importance = service.route(exchange.request, exchange.context);
@@ -557,7 +557,7 @@ Task<> Http1::refuse(Error error) {
   auto arena = worker_.arenas.take();
   {
     auto& exchange = arena->make<Exchange>(*arena, connection_);
-    auto response = worker_.shared.service.refused(error, exchange.request, exchange.context);
+    auto response = exchange.hold.service().refused(error, exchange.request, exchange.context);
     exchange.context.answered();
     exchange.context.outcome.status = response.status;
     const auto out = worker_.outboxes.take();

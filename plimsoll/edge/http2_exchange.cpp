@@ -105,7 +105,7 @@ Line Http2Exchange::run() {
 }
 
 Task<Response> Http2Exchange::respond() {
-  auto& service = http2_.connection().worker.shared.service;
+  auto& service = exchange_.hold.service();
   if (refusal_) co_return service.refused({refusal_}, exchange_.request, exchange_.context);
   std::optional<Response> response;
   try {
@@ -296,7 +296,7 @@ void Http2Exchange::release() {
   outcome.sent = sent();
   if (why_closed_ != http::H2Error::no_error || !answered_) outcome.client_gone = true;
   auto& worker = http2_.connection().worker;
-  if (served_) worker.shared.service.finished(exchange_.request, exchange_.context);
+  if (served_) exchange_.hold.service().finished(exchange_.request, exchange_.context);
   auto arena = std::move(arena_);
   arena->release();  // ends this exchange too
   worker.arenas.give(std::move(arena));

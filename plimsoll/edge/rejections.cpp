@@ -21,7 +21,7 @@ constexpr Told kTold[] = {
 
 }  // namespace
 
-Rejections::Rejections(const Services& services) : services_(services) {
+Rejections::Rejections(const Services& services) : log_(services.log) {
   if (!services.metrics) return;
   for (std::size_t i = 0; i < kReasons; ++i) {
     const telemetry::Label labels[] = {{"reason", kTold[i].name}};
@@ -35,11 +35,11 @@ void Rejections::add(Rejection why, std::string_view address, Nanoseconds now) n
   if (reason.counter) reason.counter->add();
   reason.untold.fetch_add(1, std::memory_order_relaxed);
   auto told = reason.told.load(std::memory_order_relaxed);
-  if (!services_.log || (told != 0 && now - told < kBetweenLines)) return;
+  if (!log_ || (told != 0 && now - told < kBetweenLines)) return;
   if (!reason.told.compare_exchange_strong(told, now, std::memory_order_relaxed)) return;  // another thread tells
   try {
     const auto count = reason.untold.exchange(0, std::memory_order_relaxed);
-    services_.log->write(telemetry::Level::warning, "connection-rejected", [&](telemetry::Line& line) {
+    log_->write(telemetry::Level::warning, "connection-rejected", [&](telemetry::Line& line) {
       const auto& [name, remedy] = kTold[static_cast<std::size_t>(why)];
       line.add("reason", name).add("count", static_cast<std::int64_t>(count));
       if (!address.empty()) line.add("address", address);

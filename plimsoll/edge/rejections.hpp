@@ -30,7 +30,7 @@ class Rejections {
     std::atomic<std::uint64_t> untold{0};
     std::atomic<Nanoseconds> told{0};
   };
-  const Services& services_;
+  telemetry::Log* log_;
   std::array<Reason, kReasons> reasons_;
 };
 

@@ -6,6 +6,8 @@
 
 #include <sys/resource.h>
 
+#include <chrono>
+#include <semaphore>
 #include <thread>
 
 namespace plimsoll::edge {
@@ -120,7 +122,7 @@ Result<> fit_descriptors(Limits& limits, unsigned threads) {
 
 class Threaded final : public Server {
  public:
-  Threaded(Service& service, const Limits& limits) : shared_{service, limits} {}
+  Threaded(std::shared_ptr<Service> service, const Limits& limits) : shared_{std::move(service), limits} {}
   ~Threaded() override {
     drain();
     wait();
@@ -128,6 +130,7 @@ class Threaded final : public Server {
 
   Result<> open(const std::vector<Listen>& listens, unsigned threads) {
     for (unsigned i = 0; i < threads; ++i) workers_.push_back(std::make_unique<Worker>(shared_));
+    shared_.first.reset();  // each worker holds the one it serves
     for (const auto& listen : listens) {
       auto tls = secured(listen);
       if (!tls) return std::unexpected(std::move(tls).error());
@@ -160,6 +163,18 @@ class Threaded final : public Server {
   }
   void cut() override {
     for (auto& worker : workers_) worker->loop.post([&worker] { worker->cut(); });
+  }
+  void serve(std::shared_ptr<Service> service) override {
+    constexpr auto kPatience = std::chrono::seconds(1);  // a loop that is so busy learns of it later
+    const auto known = std::make_shared<std::counting_semaphore<>>(0);
+    for (auto& worker : workers_)
+      worker->loop.post([&worker, service, known] {
+        worker->serve(service);
+        known->release();
+      });
+    const auto until = std::chrono::steady_clock::now() + kPatience;
+    for (std::size_t i = 0; i < workers_.size(); ++i)
+      if (!known->try_acquire_until(until)) return;
   }
   Result<> reload_certificates() override {
     Result<> all{};
@@ -202,7 +217,7 @@ class Threaded final : public Server {
     if (!listen.certificate.empty()) options.certificate = listen.certificate, options.key = listen.key;
     if (options.certificate.empty() && options.certificates.empty()) return nullptr;
     using telemetry::Level, telemetry::Line;
-    auto* log = shared_.service.services().log;
+    auto* log = shared_.log;
     const auto& address = listen.address;
     auto reloaded = [log, address](const Result<>& done) {
       if (!log) return;
@@ -268,11 +283,16 @@ Result<> check(const std::vector<Listen>& listens, const Limits& limits) {
 
 Result<std::unique_ptr<Server>> start(Service& service, const std::vector<Listen>& listen, const Limits& limits,
                                       unsigned threads) {
+  return start(std::shared_ptr<Service>(std::shared_ptr<void>{}, &service), listen, limits, threads);
+}
+
+Result<std::unique_ptr<Server>> start(std::shared_ptr<Service> service, const std::vector<Listen>& listen,
+                                      const Limits& limits, unsigned threads) {
   if (auto good = check(limits); !good) return std::unexpected(std::move(good).error());
   if (!threads) threads = std::max(1u, std::thread::hardware_concurrency());
   auto fitting = limits;
   if (auto enough = fit_descriptors(fitting, threads); !enough) return std::unexpected(std::move(enough).error());
-  auto server = std::make_unique<Threaded>(service, fitting);
+  auto server = std::make_unique<Threaded>(std::move(service), fitting);
   auto opened = server->open(listen, threads);
   if (!opened) return std::unexpected(std::move(opened).error());
   return server;

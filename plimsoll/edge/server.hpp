@@ -99,6 +99,9 @@ class Server {
   virtual void drain() = 0;
   /// Ends the wait of a drain: what is still in flight is broken off. Safe from any thread; returns at once.
   virtual void cut() = 0;
+  /// Exchanges that begin from now on are given to this service. One that was replaced is kept until its last exchange
+  /// is over. By any thread but a loop's; returns when all loops know, or after 1 s.
+  virtual void serve(std::shared_ptr<Service> service) = 0;
   /// Reads the certificates again; an error is that of the first that could not be used, and those then stay as they
   /// were. Without TLS: nothing to do.
   virtual Result<> reload_certificates() = 0;
@@ -119,6 +122,9 @@ class Server {
 Result<> check(const std::vector<Listen>& listen, const Limits& limits);
 
 /// `threads` 0: one per core.
+Result<std::unique_ptr<Server>> start(std::shared_ptr<Service> service, const std::vector<Listen>& listen,
+                                      const Limits& limits, unsigned threads);
+/// The same; the service outlives the server.
 Result<std::unique_ptr<Server>> start(Service& service, const std::vector<Listen>& listen, const Limits& limits,
                                       unsigned threads);
 

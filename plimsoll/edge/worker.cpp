@@ -119,7 +119,7 @@ void Worker::cut() {
 }
 
 void Worker::warn_of_claim(std::string_view address, std::string_view what) {
-  auto* log = shared.service.services().log;
+  auto* log = shared.log;
   if (!log || (warned_ && loop.now() - warned_ < 60 * kSecond)) return;
   warned_ = loop.now();
   log->write(telemetry::Level::warning, "untrusted-proxy", [&](telemetry::Line& line) {

@@ -3,6 +3,7 @@
 #include "plimsoll/async/loop.hpp"
 #include "plimsoll/edge/buffers.hpp"
 #include "plimsoll/edge/census.hpp"
+#include "plimsoll/edge/in_force.hpp"
 #include "plimsoll/edge/ready_queue.hpp"
 #include "plimsoll/edge/rejections.hpp"
 #include "plimsoll/edge/server.hpp"
@@ -14,6 +15,10 @@
 #include <memory>
 #include <string_view>
 #include <vector>
+
+namespace plimsoll::telemetry {
+class Log;
+}
 
 namespace plimsoll::edge {
 
@@ -28,11 +33,12 @@ struct Trust {
 
 /// What all threads of a server share. Touched when a connection comes or goes, never by a request.
 struct Shared {
-  Service& service;
+  std::shared_ptr<Service> first;  ///< that the workers begin with
   const Limits limits;
+  telemetry::Log* log = first->services().log;
   Census census{};
   WaitingEverywhere waiting{};
-  Rejections rejections{service.services()};
+  Rejections rejections{first->services()};
 };
 
 /// One I/O thread: its loop, its listeners, its connections, and the memory they use in turn.
@@ -49,6 +55,8 @@ class Worker {
   void drain();
   /// By the loop's thread, after `drain`: what is under way ends now.
   void cut();
+  /// By the loop's thread: exchanges that begin from now on are given to this one.
+  void serve(std::shared_ptr<Service> service) { in_force.replace(std::move(service)); }
   bool draining() const { return draining_; }
 
   /// Says at most once a minute that somebody claims to be a proxy who is none.
@@ -71,6 +79,7 @@ class Worker {
   std::string_view date();
 
   Shared& shared;
+  InForce in_force{shared.first};
   Loop loop;
   ReadyQueue ready{loop, shared.waiting};
   Pool<h1::Outbox> outboxes{1024};

@@ -28,11 +28,14 @@ class Background {
   /// The process has begun to end: takes on nothing new, and what it does has so long (nanoseconds) until `stop`. May
   /// be called again with less. Returns at once; called from any thread.
   virtual void drain(std::int64_t) noexcept {}
+  /// The plan it belongs to is replaced: takes on nothing new, and returns when all it has begun has come to its end in
+  /// its own time. `drain` may bound that meanwhile, from any thread.
+  virtual void retire() noexcept { stop(); }
   /// After the last request. Hands back what is unfinished; returns when it has ended, within a bound of its own.
   virtual void stop() noexcept = 0;
 };
 
-/// All that runs beside the requests of one process.
+/// All that runs beside the requests of one plan.
 class Backgrounds {
  public:
   void add(std::unique_ptr<Background> one) { all_.push_back(std::move(one)); }
@@ -59,6 +62,9 @@ class Backgrounds {
   }
   void drain(std::int64_t grace) noexcept {
     for (std::size_t i = 0; i < started_; ++i) all_[i]->drain(grace);
+  }
+  void retire() noexcept {
+    for (std::size_t i = started_; i > 0; --i) all_[i - 1]->retire();
   }
   /// Last begun, first stopped.
   void stop() noexcept {

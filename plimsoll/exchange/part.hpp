@@ -34,11 +34,11 @@ struct Build {
 /// checks, metric registry and `config --explain` are loops over the rows.
 ///
 /// A policy class P has `struct Options` (each default in it), `static constexpr config::Field fields[]`, `problems[]`,
-/// perhaps `metrics[]` and `deployment[]` (its sections of plimsoll.yaml, read by `read_section`), and `static
-/// Result<std::unique_ptr<Policy>> build(Options, const Build&)`, which gives null when there is nothing to do for the
-/// operation. Where there is a short form it has `static Result<Options> read(const json::Value&)` and `short_form`,
-/// the JSON Schema members of it; `read` hands an object on to config::read. `example` is a value as it is written;
-/// `scopes` and `methods` where it has no effect everywhere.
+/// perhaps `check_documents`, `metrics[]` and `deployment[]` (its sections of plimsoll.yaml, read by `read_section`),
+/// and `static Result<std::unique_ptr<Policy>> build(Options, const Build&)`, which gives null when there is nothing to
+/// do for the operation. Where there is a short form it has `static Result<Options> read(const json::Value&)` and
+/// `short_form`, the JSON Schema members of it; `read` hands an object on to config::read. `example` is a value as it
+/// is written; `scopes` and `methods` where it has no effect everywhere.
 struct Part {
   config::Key key;
   std::span<const Problem* const> problems;
@@ -47,6 +47,8 @@ struct Part {
   Result<std::unique_ptr<Policy>> (*build)(const Part&, const json::Value* options, const Build&);
   /// Sections of `plimsoll.yaml` that are its own.
   std::span<const config::Section> deployment{};
+  /// Holds the deployment (null: none) against the contract, before anything is built; null: nothing to check.
+  Result<> (*check)(const contract::Contract&, const json::Value* deployment) = nullptr;
 
   /// `off`, or `mode` of the long form; enforce when nothing is said.
   static Result<Mode> mode_of(const json::Value* options);
@@ -93,6 +95,7 @@ consteval Part part(std::string_view name, std::string_view sentence) {
   if constexpr (requires { P::methods; }) made.key.methods = P::methods;
   if constexpr (requires { P::metrics; }) made.metrics = P::metrics;
   if constexpr (requires { P::deployment; }) made.deployment = P::deployment;
+  if constexpr (requires { &P::check_documents; }) made.check = &P::check_documents;
   if constexpr (requires { P::short_form; }) made.key.short_form = P::short_form;
   made.build = [](const Part& self, const json::Value* from, const Build& build) -> Result<std::unique_ptr<Policy>> {
     auto mode = Part::mode_of(from);

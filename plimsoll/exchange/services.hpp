@@ -49,8 +49,14 @@ struct Services {
   std::string deployment_file = "plimsoll.yaml";  ///< as it was named
   bool development = false;                       ///< `--dev`
   bool mock = false;  ///< every operation answers from its examples: nobody is asked who they are
-  /// What parts have made for all operations and threads. Never null; the same in copies.
+  /// What parts have made for all operations and threads of the process, and what outlives a plan: limits, cached
+  /// answers, keys, counters. Its keys are made of names that mean the same in the next plan. Never null.
   std::shared_ptr<Shared> shared = std::make_shared<Shared>();
+  /// What parts have made for this plan alone: what was read from its contract or its deployment. Never null.
+  std::shared_ptr<Shared> of_plan = std::make_shared<Shared>();
+  /// Whoever uses the plan beyond the exchange that began the use (a cache fill) holds this; null where plans are never
+  /// replaced (tests in process).
+  std::weak_ptr<const void> in_use;
   /// What runs beside the requests; parts add to it while a plan is built.
   std::shared_ptr<Backgrounds> backgrounds = std::make_shared<Backgrounds>();
   /// Sentences for whoever starts the server; parts add to them while a plan is built. Never null.

@@ -11,11 +11,11 @@ namespace plimsoll {
 template <class T>
 inline char type_key = 0;
 
-/// State of parts that is one per process and outlives a reload: the table of rate limits, the keys that sign tokens, a
-/// cache. Made by the first who asks, while a plan is built; parts keep the pointer they get.
+/// What parts share, one object of each type: those of the process outlive a reload (the table of rate limits, a
+/// cache), those of a plan do not. Made by the first who asks, while a plan is built; parts keep the pointer they get.
 class Shared {
  public:
-  /// The T of this process; made from `arguments` when there is none yet.
+  /// The only T; made from `arguments` when there is none yet.
   template <class T, class... A>
   std::shared_ptr<T> of(A&&... arguments) {
     const std::scoped_lock lock(mutex_);

@@ -1,10 +1,12 @@
 #include "plimsoll/async/single_flight.hpp"
 #include "plimsoll/base/arena_text.hpp"
+#include "plimsoll/base/hash.hpp"
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/http/cache_control.hpp"
+#include "plimsoll/json/write.hpp"
 #include "plimsoll/policy/cache_fill.hpp"
 #include "plimsoll/policy/cache_key.hpp"
 #include "plimsoll/policy/cache_store.hpp"
@@ -36,6 +38,12 @@ struct Shared {
   CacheStore store;
   SingleFlight<std::shared_ptr<const Brought>> flights;
   ResourceVersions resources;
+};
+
+/// Of the effective document, computed once for a plan.
+struct DocumentIdentity {
+  explicit DocumentIdentity(const json::Value& root) : hash(hash64(json::to_string(root))) {}
+  std::uint64_t hash;
 };
 
 /// Answers from memory as a shared cache does (RFC 9111, RFC 5861): fills are made once for all who wait and belong to
@@ -85,7 +93,8 @@ class Cache final : public Policy {
                  .largest = options.largest.bytes,
                  .is_private = !build.operation.security.empty()},
         prefers_(build.services.mock || build.operation.extension("mock")),
-        key_(build.operation, build.handler ? build.handler->audience() : Audience{}),
+        key_(build.operation, build.handler ? build.handler->audience() : Audience{},
+             build.services.of_plan->of<DocumentIdentity>(*build.contract.root)->hash),
         clock_(*build.services.clock),
         tables_(build.services.database ? &build.services.database->versions() : nullptr),
         shared_(std::move(shared)) {

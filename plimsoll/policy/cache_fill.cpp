@@ -90,7 +90,9 @@ bool is_credential(const contract::Operation& operation, std::string_view name) 
 }  // namespace
 
 CacheFill::CacheFill(const Request& from, const Context& asked)
-    : request{.method = "GET", .target = {}, .headers = Headers{arena}}, context(arena, asked.loop, asked.services) {
+    : in_use(asked.services.in_use.lock()),
+      request{.method = "GET", .target = {}, .headers = Headers{arena}},
+      context(arena, asked.loop, asked.services) {
   resource = arena.keep(from.path);
   const auto& operation = *asked.operation;
   const auto& parameters = asked.input.parameters;

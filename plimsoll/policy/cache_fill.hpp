@@ -16,6 +16,7 @@ struct CacheFill {
   CacheFill(const Request& request, const Context& context);
   CacheFill(const CacheFill&) = delete;
 
+  std::shared_ptr<const void> in_use;  ///< the plan that answers: it outlives the fill
   Arena arena;
   Scope scope;
   Request request;

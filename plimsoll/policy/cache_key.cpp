@@ -1,5 +1,6 @@
 #include "plimsoll/policy/cache_key.hpp"
 
+#include "plimsoll/base/hash.hpp"
 #include "plimsoll/policy/key_text.hpp"
 
 namespace plimsoll::policy {
@@ -21,15 +22,17 @@ void put_claims(std::string& key, const Principal& caller) {
 
 }  // namespace
 
-CacheKey::CacheKey(const contract::Operation& operation, const Audience& audience)
-    : operation_(operation), audience_(audience) {
+CacheKey::CacheKey(const contract::Operation& operation, const Audience& audience, std::uint64_t document)
+    : operation_(operation),
+      audience_(audience),
+      identity_(
+          hash64(operation.id + '\n' + operation.method + ' ' + operation.path + '\n' + std::to_string(document))) {
   for (auto& response : operation.responses)
     if (response.status.starts_with('2')) negotiated_ = negotiated_ || response.content.size() > 1;
 }
 
 void CacheKey::write(std::string& key, const Request& request, const Context& context) const {
-  const auto index = operation_.index;
-  key.append(reinterpret_cast<const char*>(&index), sizeof index);
+  key.append(reinterpret_cast<const char*>(&identity_), sizeof identity_);
   const auto& values = context.input.parameters;
   if (values.size() == operation_.parameters.size() && (!values.empty() || context.path_values.empty())) {
     for (auto* each : values) put_value(key, each);

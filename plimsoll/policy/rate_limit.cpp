@@ -174,7 +174,7 @@ struct Announced {
 /// Limits nobody asked for are said aloud, once, to whoever starts the server.
 void announce(const Services& services, std::span<const Limit> limits) {
   if (std::ranges::none_of(limits, [](auto& limit) { return limit.by == By::stranger; })) return;
-  if (std::exchange(services.shared->of<Announced>()->done, true)) return;
+  if (std::exchange(services.of_plan->of<Announced>()->done, true)) return;
   std::string all;
   for (const auto& limit : limits) all += (all.empty() ? "" : ", ") + to_string(limit);
   services.remarks->push_back("plimsoll: default rate limits: " + all +

@@ -26,6 +26,13 @@ struct Verifiers {
   std::map<std::string, std::string> development;  ///< scheme → token or key
 };
 
+/// What `--dev` has made for a scheme of that name: good for the life of the process, whatever plan is in force.
+struct DevelopmentKeys {
+  std::mutex mutex;
+  std::map<std::string, Jwk, std::less<>> signing;
+  std::map<std::string, std::string, std::less<>> api_keys;
+};
+
 struct KeyOptions {};
 
 bool takes_tokens(const contract::SecurityScheme& scheme) {
@@ -65,17 +72,24 @@ void made_for_development(const contract::SecurityScheme& scheme, Verifiers& all
 
 Result<Verifier> development_tokens(const contract::SecurityScheme& scheme, Verifiers& all, Roles roles,
                                     const Services& services) {
-  auto key = Jwk::generate(Algorithm::hs256);
-  if (!key) return std::unexpected(std::move(key).error());
+  const auto made = services.shared->of<DevelopmentKeys>();
+  const std::scoped_lock lock(made->mutex);
+  auto known = made->signing.find(scheme.name);
+  if (known == made->signing.end()) {
+    auto fresh = Jwk::generate(Algorithm::hs256);
+    if (!fresh) return std::unexpected(std::move(fresh).error());
+    known = made->signing.emplace(scheme.name, std::move(*fresh)).first;
+  }
+  const auto& key = known->second;
   std::string claims;
   json::Writer out(claims);
   out.begin_object().key("sub").string(kDeveloper).key("scope").string("*").key("roles").begin_array();
   for (const auto& role : all_roles(services)) out.string(role);
   out.end_array().key("exp").integer((services.clock->wall() + kDevelopmentLife) / kSecond).end_object();
-  auto token = issue_jwt(*key, claims);
+  auto token = issue_jwt(key, claims);
   if (!token) return std::unexpected(std::move(token).error());
   made_for_development(scheme, all, std::move(*token), services);
-  return Verifier{TokenVerifier::of_keys({std::move(*key)}, {}, std::move(roles)), nullptr};
+  return Verifier{TokenVerifier::of_keys({key}, {}, std::move(roles)), nullptr};
 }
 
 Result<Verifier> make_tokens(const contract::SecurityScheme& scheme, const contract::Contract& contract, Verifiers& all,
@@ -133,7 +147,11 @@ Result<Verifier> make_keys(const contract::SecurityScheme& scheme, const contrac
     developer->roles = all_roles(services);
     developer->seal();
     made->developer = std::move(developer);
-    made->development = make_api_key("dev");
+    const auto kept = services.shared->of<DevelopmentKeys>();
+    const std::scoped_lock lock(kept->mutex);
+    auto& development = kept->api_keys[scheme.name];
+    if (development.empty()) development = make_api_key("dev");
+    made->development = development;
     made_for_development(scheme, all, made->development, services);
   } else if (!made->table) {
     return fail(kNoVerifier,
@@ -170,7 +188,7 @@ Result<> check_authentication(const contract::Contract& contract, const json::Va
 
 Result<Verifier> verifier_of(const contract::SecurityScheme& scheme, const contract::Contract& contract,
                              const Services& services) {
-  const auto all = services.shared->of<Verifiers>();
+  const auto all = services.of_plan->of<Verifiers>();
   const std::scoped_lock lock(all->mutex);
   if (all->deployment != services.deployment) all->by_scheme.clear();
   all->deployment = services.deployment;
@@ -203,7 +221,7 @@ Result<std::optional<config::Rate>> failures_allowed(const Services& services) {
 std::vector<DevelopmentCredential> development_credentials(const contract::Contract& contract,
                                                            const Services& services) {
   std::vector<DevelopmentCredential> made;
-  const auto all = services.shared->of<Verifiers>();
+  const auto all = services.of_plan->of<Verifiers>();
   const std::scoped_lock lock(all->mutex);
   for (const auto& scheme : contract.security_schemes) {
     const auto found = all->development.find(scheme.name);

@@ -71,8 +71,9 @@ constexpr Row kChain[] = {
 
 std::span<const Row> rows() { return kChain; }
 
-Result<Plan> plan(Handler& handler, const Build& build, Reach reach) {
-  Plan made{.policies = {}, .links = {}, .importance = reach == operations ? Importance::unbounded : Importance::first};
+Result<Chain> chain(Handler& handler, const Build& build, Reach reach) {
+  Chain made{
+      .policies = {}, .links = {}, .importance = reach == operations ? Importance::unbounded : Importance::first};
   for (const auto& row : kChain) {
     if (reach == everything && row.reach == operations) continue;
     auto at_its_place = build;

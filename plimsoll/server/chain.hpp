@@ -18,12 +18,12 @@ struct Row {
 std::span<const Row> rows();
 
 /// One operation's chain: the links of those policies that have something to do for it, in the written order.
-struct Plan {
+struct Chain {
   std::vector<std::unique_ptr<Policy>> policies;
   std::vector<Link> links;
   Importance importance = Importance::first;
 };
 /// `reach` everything: only the rows that reach everything (for what answers beside the operations).
-Result<Plan> plan(Handler& handler, const Build& build, Reach reach = Reach::operations);
+Result<Chain> chain(Handler& handler, const Build& build, Reach reach = Reach::operations);
 
 }  // namespace plimsoll::server

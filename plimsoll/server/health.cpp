@@ -29,7 +29,7 @@ class Health::Answer final : public Handler {
     json::Writer out{text};
     out.begin_object();
     if (kind_ != Kind::ready) live(word, out);
-    if (kind_ != Kind::live) ready(word, out);
+    if (kind_ != Kind::live) ready(word, out, *context.services.backgrounds);
     out.key("status").string(word);
     out.end_object();
     Response response{.status = static_cast<std::uint16_t>(word == "ok" ? 200 : 503),
@@ -54,13 +54,14 @@ class Health::Answer final : public Handler {
     }
   }
 
-  void ready(std::string_view& word, json::Writer& out) const {
+  /// `backgrounds`: those of the plan that answers.
+  void ready(std::string_view& word, json::Writer& out, const Backgrounds& backgrounds) const {
     const auto state = health_.state_.load(std::memory_order_acquire);
     if (state == State::starting) {  // what is being made is not looked at
       word = "starting";
       return reason(out, "starting", "migrations and tables are being prepared; the log tells the phase");
     }
-    if (const auto lacks = health_.services_->backgrounds->lacks(); !lacks.empty()) {
+    if (const auto lacks = backgrounds.lacks(); !lacks.empty()) {
       word = "unavailable";
       reason(out, "lacks", lacks);
     }
@@ -80,8 +81,7 @@ class Health::Answer final : public Handler {
   Audience audience_;
 };
 
-void Health::serving(const Services& services, const WriteProbe* probe) {
-  services_ = &services;
+void Health::serving(const WriteProbe* probe) {
   probe_ = probe;
   state_.store(State::serving, std::memory_order_release);
 }

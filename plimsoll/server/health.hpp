@@ -27,7 +27,7 @@ class Health {
   explicit Health(const Clock& clock = system_clock()) : clock_(clock) {}
 
   /// Until this is called the process is starting. `probe` null: there is no database.
-  void serving(const Services& services, const WriteProbe* probe);
+  void serving(const WriteProbe* probe);
   void draining() { state_.store(State::draining, std::memory_order_release); }
   /// The loops that must run for the process to be alive; they outlive the next call of `forget_loops`.
   void watch(std::vector<Loop*> loops);
@@ -52,7 +52,6 @@ class Health {
   void ask(Pulse& pulse, Nanoseconds now);
 
   const Clock& clock_;
-  const Services* services_ = nullptr;
   const WriteProbe* probe_ = nullptr;
   std::atomic<State> state_{State::starting};
   std::mutex mutex_;

@@ -12,9 +12,14 @@
 #include <string>
 #include <vector>
 
+namespace plimsoll::edge {
+class Service;
+}
+
 namespace plimsoll::server {
 
 class Health;
+class ReloadDesk;
 class Site;
 
 /// What is said on the command line; it wins over the deployment.
@@ -29,6 +34,7 @@ struct Settings {
   std::string upstream;               ///< URL: with `mock_all`, that server answers instead of the examples
   std::string responses = "enforce";  ///< how its answers are held against a contract that does not say so itself
   bool development = false;
+  bool watch = false;            ///< reload when a file of the contract or the deployment changes
   const Clock* clock = nullptr;  ///< null: the machine's
   int log_descriptor = 2;
   bool quiet = false;  ///< no log at all (tests in process)
@@ -40,8 +46,16 @@ using Problems = std::vector<const Problem*>;
 using Runners = std::map<std::string, std::unique_ptr<queue::Runner>, std::less<>>;
 using Handlers = std::map<std::string, std::unique_ptr<Handler>, std::less<>>;
 
+/// What came of a reload.
+struct Reloaded {
+  bool documents_changed = false;                    ///< anything in contract or deployment
+  std::vector<std::string> added, removed, changed;  ///< operations by id
+  std::vector<std::string> restart;                  ///< keys of the deployment whose change needs a new process
+  std::vector<std::string> remarks;                  ///< sentences for whoever asked
+};
+
 /// A contract with everything it needs to be served, without a listener: what `serve`, the test kit and a program that
-/// links the library have in common.
+/// links the library have in common. One process, and the plan that is in force.
 class Instance {
  public:
   /// Reads, checks, opens and compiles. All that is wrong is told at once. `problems`: what the handlers tell beside
@@ -66,6 +80,15 @@ class Instance {
   /// Breaks off what `prepare` does with the database now. Safe from any thread.
   void interrupt() noexcept;
 
+  /// What listeners serve.
+  std::shared_ptr<edge::Service> service() const;
+  std::shared_ptr<edge::Service> management_service() const;
+  /// Reads contract and deployment again and builds a plan beside the one in force. When all of it is good, `replace`
+  /// is called, which gives the listeners what `service` and `management_service` are from then on; else the plan in
+  /// force stays as it was. Called from one thread at a time, after `serving`. Ends within 10 s beyond what building
+  /// takes.
+  std::expected<Reloaded, contract::Complaints> reload(const std::function<void()>& replace);
+
   /// Begins what runs beside the requests; `stop` ends it (the destructor does too).
   Result<> start();
   /// From now on requests can come, and readiness is judged.
@@ -83,8 +106,14 @@ class Instance {
   const Problems& own_problems() const;
   /// Sentences for whoever starts it: defaults that are on, warnings.
   const std::vector<std::string>& remarks() const;
+  /// Whether a reload follows each change of `files`.
+  bool watch() const;
+  /// All that the plan in force was read from.
+  std::vector<std::string> files() const;
   /// What is served of the process's life: liveness and readiness.
   Health& health();
+  /// Where a reload can be asked for.
+  ReloadDesk& reload_desk();
 
  private:
   Instance();

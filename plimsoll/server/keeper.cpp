@@ -58,9 +58,18 @@ void Keeper::phase(std::string_view what, std::string_view detail) {
   reported_ = phase_since_;
 }
 
-void Keeper::wait() {
+bool Keeper::wait(Nanoseconds span, const std::function<bool()>& ready) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return terminating(); });
+  for (;;) {
+    if (terminating()) return false;
+    if (ready()) return true;
+    changed_.wait_for(lock, std::chrono::nanoseconds(span));
+  }
+}
+
+void Keeper::notify() {
+  { const std::scoped_lock lock(mutex_); }  // who is about to wait is seen to wait
+  changed_.notify_all();
 }
 
 bool Keeper::rest(Nanoseconds span) {

@@ -54,8 +54,11 @@ class Keeper {
 
   bool terminating() const noexcept { return terminating_.load(std::memory_order_acquire); }
   bool hurried() const noexcept { return hurried_.load(std::memory_order_acquire); }
-  /// Waits for the first SIGTERM.
-  void wait();
+  /// Waits until `ready`, asked after each `notify` and at least every `span`, or the first SIGTERM; false: it has
+  /// come.
+  bool wait(Nanoseconds span, const std::function<bool()>& ready);
+  /// Who waits asks again.
+  void notify();
   /// Waits so long, or until the first SIGTERM; false: it has come.
   bool rest(Nanoseconds span);
   /// Waits so long, or until the second SIGTERM.

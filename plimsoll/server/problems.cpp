@@ -13,6 +13,7 @@
 #include "plimsoll/server/chain.hpp"
 #include "plimsoll/server/handlers.hpp"
 #include "plimsoll/server/log_level.hpp"
+#include "plimsoll/server/reload_desk.hpp"
 #include "plimsoll/server/site.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
 
@@ -24,7 +25,7 @@ namespace {
 
 /// Problems of the rooms that are no parts.
 constexpr const Problem* kHouse[] = {&kInternal, &kNotFound, &kMethodNotAllowed, &kDeadlineExceeded, &kDraining,
-                                     &kOutOfMemory, &kTooManyBodies, &kBadLogLevel,
+                                     &kOutOfMemory, &kTooManyBodies, &kBadLogLevel, &kNotReloaded, &kReloadUnanswered,
                                      // For handlers in C++ that read such bodies, or call others, themselves.
                                      &http::kMultipartMalformed, &http::kMultipartTooLarge, &http::kMultipartStorage,
                                      &client::kUnreachable, &client::kBadAnswer, &client::kAnswerTooLarge,

@@ -9,6 +9,8 @@
 #include "plimsoll/server/command_line.hpp"
 #include "plimsoll/server/health.hpp"
 #include "plimsoll/server/keeper.hpp"
+#include "plimsoll/server/reload.hpp"
+#include "plimsoll/server/reload_desk.hpp"
 #include "plimsoll/server/site.hpp"
 #include "plimsoll/telemetry/log.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
@@ -60,7 +62,7 @@ std::string docs_of(const std::string& address, bool tls) {
 
 /// One server of a process: what it listens to, with what limits.
 struct Opening {
-  edge::Service& service;
+  std::shared_ptr<edge::Service> service;
   std::vector<std::string> addresses;
   net::TlsOptions tls{};
   edge::Proxies proxies{};
@@ -92,8 +94,11 @@ Result<std::unique_ptr<edge::Server>> listen(const Opening& from, bool overlap) 
 class Serving {
  public:
   Serving(server::Keeper& keeper, std::unique_ptr<server::Instance> instance)
-      : keeper_(keeper), instance_(std::move(instance)), deployment_(instance_->deployment()) {
-    keeper_.log(instance_->services().log);
+      : keeper_(keeper),
+        instance_(std::move(instance)),
+        deployment_(instance_->deployment()),
+        log_(*instance_->services().log) {
+    keeper_.log(&log_);
   }
   /// The keeper's actions refer to this.
   ~Serving() {
@@ -121,13 +126,13 @@ class Serving {
     if (auto begun = instance_->start(); !begun) return complain(one(begun.error(), deployment_));
     if (const int status = open(); status >= 0) return status;
     announce();
-    keeper_.wait();
+    attend();
     end();
     return 0;
   }
 
  private:
-  telemetry::Log& log() const { return *instance_->services().log; }
+  telemetry::Log& log() const { return log_; }
 
   Result<> read_limits() {
     if (deployment_.limits) {
@@ -167,14 +172,57 @@ class Serving {
     });
   }
 
-  /// Everything else of a reload is for a later version, and says so.
-  void reload() {
-    const auto done = open_->reload_certificates();
-    log().write(done ? telemetry::Level::info : telemetry::Level::warning, "reload", [&](telemetry::Line& line) {
-      line.add("certificates", done ? std::string_view("reloaded") : std::string_view("kept"));
-      if (!done) line.add("reason", done.error().detail);
-      line.add("effect", "certificates only: contract and configuration are read at the start of a process");
+  /// Until the process is told to end: reloads for whoever asks.
+  void attend() {
+    constexpr auto kLook = kSecond / 2;
+    auto& desk = instance_->reload_desk();
+    std::optional<server::WatchedFiles> watched;
+    if (instance_->watch()) watched.emplace(instance_->files());
+    desk.on_ask([this] { keeper_.notify(); });
+    keeper_.on_hangup([&desk] { desk.ask(); });
+    while (keeper_.wait(watched ? kLook : 3600 * kSecond,
+                        [&] { return desk.asked() || (watched && watched->changed()); })) {
+      desk.serve([this] { return reload(); });
+      if (watched) watched->watch(instance_->files());
+    }
+    keeper_.on_hangup({});
+    desk.on_ask({});
+  }
+
+  /// What was served before is served on where anything is wrong.
+  server::ReloadAnswer reload() {
+    using telemetry::Level, telemetry::Line;
+    const auto begun = system_clock().steady();
+    const auto certificates = open_->reload_certificates();
+    const auto done = instance_->reload([this] {
+      open_->serve(instance_->service());
+      if (management_) management_->serve(instance_->management_service());
     });
+    const auto tell_certificates = [&](Line& line) {
+      line.add("certificates", certificates ? std::string_view("reloaded") : std::string_view("kept"));
+      if (!certificates) line.add("reason", certificates.error().detail);
+    };
+    if (!done) {
+      std::string all;
+      contract::Printer printer{{.excerpts = false}};
+      for (const auto& each : done.error()) all += printer.text(each);
+      log().write(Level::error, "reload-refused", [&](Line& line) {
+        line.add("effect", "what was served before is served on").add("errors", std::ssize(done.error()));
+        line.add("detail", all);
+        tell_certificates(line);
+      });
+      return {.done = false, .text = std::move(all)};
+    }
+    log().write(done->restart.empty() && certificates ? Level::info : Level::warning, "reload", [&](Line& line) {
+      line.add("changed", done->documents_changed);
+      if (!done->added.empty()) line.add("operations_added", server::in_short(done->added));
+      if (!done->removed.empty()) line.add("operations_removed", server::in_short(done->removed));
+      if (!done->changed.empty()) line.add("operations_changed", server::in_short(done->changed));
+      if (!done->restart.empty()) line.add("needs_restart", server::in_short(done->restart));
+      tell_certificates(line);
+      line.add("duration_ms", (system_clock().steady() - begun) / kMillisecond);
+    });
+    return {.done = true, .text = server::to_json(*done)};
   }
 
   /// Up to the point where requests can be answered. A status when the start has failed.
@@ -184,7 +232,7 @@ class Serving {
       limits.drain = config::seconds(1);  // a scrape, at most
       limits.connections = 256;           // few ask there; no part of what `limits` allows the public
       const Opening opening{
-          .service = instance_->management(), .addresses = {deployment_.management}, .limits = limits};
+          .service = instance_->management_service(), .addresses = {deployment_.management}, .limits = limits};
       auto made = patience.retry([&] { return listen(opening, deployment_.overlap); });
       if (!made)
         return complain({{.code = "listen",
@@ -200,7 +248,7 @@ class Serving {
   /// The public listener is last: a start that is refused has answered nobody, and while this process starts, another
   /// that listens on the same address answers all requests. -1: it is open.
   int open() {
-    const Opening opening{.service = instance_->site(),
+    const Opening opening{.service = instance_->service(),
                           .addresses = deployment_.listen,
                           .tls = deployment_.tls,
                           .proxies = proxies_,
@@ -222,7 +270,6 @@ class Serving {
     instance_->health().watch(std::move(loops));
     observe();
     keeper_.on_interrupt({});
-    keeper_.on_hangup([this] { reload(); });
     keeper_.on_hurry([this] { hurry(); });
     keeper_.waits(limits_.shutdown_delay.nanoseconds + limits_.drain.nanoseconds);
     keeper_.phase({});
@@ -298,7 +345,8 @@ class Serving {
 
   server::Keeper& keeper_;
   std::unique_ptr<server::Instance> instance_;
-  const server::Deployment& deployment_;
+  const server::Deployment& deployment_;  ///< of the start; listeners and limits stay as it says
+  telemetry::Log& log_;
   edge::Limits limits_;
   edge::Proxies proxies_;
   std::unique_ptr<edge::Server> management_, open_;

@@ -32,7 +32,7 @@ class Refusal final : public Handler {
 }  // namespace
 
 struct Site::Mounted : Page {
-  Plan plan;
+  Chain chain;
 };
 
 Site::Site(const Services& services, std::shared_ptr<const contract::Contract> contract)
@@ -60,21 +60,21 @@ void inherit(contract::Operation& operation, const contract::Contract& contract)
 contract::Complaints Site::operations(std::vector<std::unique_ptr<Handler>> handlers) {
   contract::Complaints complaints;
   inherit(unmatched_, *contract_);
-  const auto build = [&](Handler& handler, const contract::Operation& operation, Reach reach, Plan& into) {
-    auto made = plan(handler, Build{*contract_, operation, services_, &handler}, reach);
+  const auto build = [&](Handler& handler, const contract::Operation& operation, Reach reach, Chain& into) {
+    auto made = chain(handler, Build{*contract_, operation, services_, &handler}, reach);
     if (made)
       into = std::move(*made);
     else
       complaints.push_back(complaint_of(made.error(), *contract_, operation, services_.deployment_file));
   };
-  build(*not_found_, unmatched_, Reach::everything, unmatched_plan_);
-  build(*wrong_method_, unmatched_, Reach::everything, wrong_method_plan_);
-  build(*options_, unmatched_, Reach::everything, asterisk_plan_);
+  build(*not_found_, unmatched_, Reach::everything, unmatched_chain_);
+  build(*wrong_method_, unmatched_, Reach::everything, wrong_method_chain_);
+  build(*options_, unmatched_, Reach::everything, asterisk_chain_);
   routes_.resize(contract_->operations.size());
   for (std::size_t i = 0; i < routes_.size(); ++i) {
     auto& route = routes_[i];
     route.handler = std::move(handlers[i]);
-    build(*route.handler, contract_->operations[i], Reach::operations, route.plan);
+    build(*route.handler, contract_->operations[i], Reach::operations, route.chain);
     build(*options_, contract_->operations[i], Reach::everything, route.beside);
   }
   return told_once(std::move(complaints));
@@ -90,9 +90,9 @@ contract::Complaints Site::page(std::string path, std::unique_ptr<Handler> handl
   mounted.operation.method = "GET";
   mounted.operation.path = route.empty() ? mounted.path : std::move(route);
   inherit(mounted.operation, *contract_);
-  auto made = plan(*mounted.handler, Build{*contract_, mounted.operation, services_}, Reach::everything);
+  auto made = chain(*mounted.handler, Build{*contract_, mounted.operation, services_}, Reach::everything);
   if (made)
-    mounted.plan = std::move(*made);
+    mounted.chain = std::move(*made);
   else
     complaints.push_back(complaint_of(made.error(), *contract_, mounted.operation, services_.deployment_file));
   return complaints;
@@ -112,7 +112,7 @@ bool allows(std::string_view list, std::string_view method) {
 
 }  // namespace
 
-const Plan& Site::choose(Request& request, Context& context) {
+const Chain& Site::choose(Request& request, Context& context) {
   const auto match = contract_->match(request.method, request.path);
   if (match.kind == contract::Match::Kind::found) {
     context.operation = match.operation;
@@ -121,40 +121,40 @@ const Plan& Site::choose(Request& request, Context& context) {
       std::copy_n(match.captured, match.count, captured);
       context.path_values = {captured, match.count};
     }
-    return routes_[match.operation->index].plan;
+    return routes_[match.operation->index].chain;
   }
   if (match.kind == contract::Match::Kind::method_not_allowed) {
     context.promise("allow", match.allow);
     context.operation = &unmatched_;
-    if (request.method != "OPTIONS") return wrong_method_plan_;
+    if (request.method != "OPTIONS") return wrong_method_chain_;
     // The operation that a preflight asks for says which origins may call it; else the first that is there.
     auto wanted = request.headers.find("access-control-request-method");
     if (wanted.empty()) wanted = match.allow.substr(0, match.allow.find(','));
     auto meant = contract_->match(wanted, request.path);
     if (meant.kind != contract::Match::Kind::found)
       meant = contract_->match(match.allow.substr(0, match.allow.find(',')), request.path);
-    if (meant.kind != contract::Match::Kind::found) return wrong_method_plan_;
+    if (meant.kind != contract::Match::Kind::found) return wrong_method_chain_;
     context.operation = meant.operation;
     return routes_[meant.operation->index].beside;
   }
   for (const auto& page : pages_)
     if (page->path == request.path) {
       context.operation = &page->operation;
-      if (allows(page->allow, request.method)) return page->plan;
+      if (allows(page->allow, request.method)) return page->chain;
       context.promise("allow", page->allow);
-      return wrong_method_plan_;
+      return wrong_method_chain_;
     }
   context.operation = &unmatched_;
   // Of the server as a whole: a ping, or what it can do in general (RFC 9110, section 9.3.7).
-  if (request.target == "*") return asterisk_plan_;
-  return unmatched_plan_;
+  if (request.target == "*") return asterisk_chain_;
+  return unmatched_chain_;
 }
 
 Importance Site::route(Request& request, Context& context) {
   context.path = request.path;
-  const auto& plan = choose(request, context);
-  context.chain = plan.links.data();
-  return plan.importance;
+  const auto& chosen = choose(request, context);
+  context.chain = chosen.links.data();
+  return chosen.importance;
 }
 
 Task<Response> Site::serve(Request& request, Context& context) {
@@ -222,7 +222,7 @@ void Site::finish(Response& response, Context& context) {
 Response Site::refused(const Error& error, Request& request, Context& context) {
   if (!context.operation) {
     context.operation = &unmatched_;
-    for (const auto* link = unmatched_plan_.links.data(); link->check; ++link)
+    for (const auto* link = unmatched_chain_.links.data(); link->check; ++link)
       (void)link->check->check(request, context);
   }
   return told(error, context);

@@ -47,10 +47,10 @@ class Site final : public edge::Service {
  private:
   struct Route {
     std::unique_ptr<Handler> handler;
-    Plan plan;    ///< of the operation itself
-    Plan beside;  ///< of preflights and of OPTIONS
+    Chain chain;   ///< of the operation itself
+    Chain beside;  ///< of preflights and of OPTIONS
   };
-  const Plan& choose(Request&, Context&);
+  const Chain& choose(Request&, Context&);
   void finish(Response&, Context&);
   Response told(Error, Context&);
 
@@ -62,7 +62,7 @@ class Site final : public edge::Service {
   std::vector<std::unique_ptr<Mounted>> pages_;
   std::unique_ptr<Handler> options_, not_found_, wrong_method_;
   contract::Operation unmatched_;
-  Plan unmatched_plan_, wrong_method_plan_, asterisk_plan_;
+  Chain unmatched_chain_, wrong_method_chain_, asterisk_chain_;
 };
 
 /// Answers with fixed bytes that live as long as the site, with an ETag and 304.

@@ -46,6 +46,18 @@ constexpr config::Field kFields[] = {
     config::field<&Options::priority>("priority", "1 first, 9 last.", {1, 9}),
 };
 
+/// A runner of the program, which outlives every plan, as the plan's own.
+class BorrowedRunner final : public queue::Runner {
+ public:
+  explicit BorrowedRunner(queue::Runner& runner) : runner_(runner) {}
+  PLIMSOLL_FORWARDS Task<Result<queue::Output>> run(queue::Execution& execution) override {
+    return runner_.run(execution);
+  }
+
+ private:
+  queue::Runner& runner_;
+};
+
 class Reading {
  public:
   Reading(const contract::Contract& contract, const Services& services, contract::Complaints& complaints)
@@ -61,7 +73,8 @@ class Reading {
       }
     if (services_.runners)
       for (auto& [kind, runner] : *services_.runners)
-        if (runner && !named.contains(kind)) made_.push_back({.kind = {.name = kind}, .runner = std::move(runner)});
+        if (runner && !named.contains(kind))
+          made_.push_back({.kind = {.name = kind}, .runner = std::make_unique<BorrowedRunner>(*runner)});
     share_concurrency();
     return std::move(made_);
   }
@@ -107,7 +120,7 @@ class Reading {
                     "it runs in C++, but this program brings no function for it: "
                     "Application::job(\"" +
                         std::string(kind) + "\", …)");
-      return std::move(found->second);
+      return std::make_unique<BorrowedRunner>(*found->second);
     }
     if (run.is(json::Type::object) && run.object().size() == 1) {
       if (auto* http = run.find("http")) return run_http(*http, attempt, kind, services_);
@@ -193,6 +206,12 @@ class Jobs final : public Background {
     return {};
   }
   void drain(Nanoseconds grace) noexcept override { workers.stop(grace); }
+  void retire() noexcept override {
+    Nanoseconds longest = 0;  // an attempt ends at its timeout at the latest
+    for (const auto& kind : queue.kinds()) longest = std::max(longest, kind.timeout);
+    workers.stop(longest + kSecond);
+    workers.wait();
+  }
   /// Every series stays once it was seen, so that a backlog that is gone reads 0.
   Task<> sample(Loop& loop) override {
     if (!metrics_) co_return;
@@ -251,7 +270,7 @@ void provide(const contract::Contract& contract, Services& services, contract::C
   std::vector<queue::Kind> kinds;
   for (auto& job : declared) kinds.push_back(job.kind);
   auto jobs = std::make_unique<Jobs>(services, std::move(kinds));
-  auto sql = services.shared->of<SqlOfJobs>();
+  auto sql = services.of_plan->of<SqlOfJobs>();
   for (auto& job : declared) {
     jobs->workers.on(job.kind.name, std::move(job.runner));
     sql->by_kind.emplace_back(job.kind.name, std::move(job.statements));
@@ -275,7 +294,7 @@ void prepare(const contract::Contract&, const Services& services, contract::Comp
   const bool failed =
       std::ranges::any_of(complaints, [](auto& each) { return each.severity == contract::Complaint::Severity::error; });
   if (failed || !services.database || !services.queue) return;
-  const auto sql = services.shared->of<SqlOfJobs>();
+  const auto sql = services.of_plan->of<SqlOfJobs>();
   for (auto& [kind, statements] : sql->by_kind)
     for (auto& statement : statements)
       if (auto compiled = compile(*services.database, statement); !compiled) {

@@ -233,7 +233,7 @@ TEST(Budgets, ABudgetThatCannotBeUsedStopsTheStartWithItsLine) {
                        "  budgets: {response: 1B}\n"}) {
     Api api{contract(budgets)};
     EXPECT_FALSE(api.client) << budgets;
-    EXPECT_NE(api.complaints.find("line 6, column"), std::string::npos) << api.complaints;
+    EXPECT_NE(api.complaints.find("api.yaml:6:"), std::string::npos) << api.complaints;
   }
 }
 

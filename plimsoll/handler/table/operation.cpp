@@ -12,7 +12,7 @@ Operation::Operation(std::shared_ptr<const Model> model, Plan plan, const Build&
       database_(*build.services.database),
       tags_(build.services.shared->of<Secrets>()->tags),
       budgets_(budgets_of(build.operation).value_or(Budgets{})),  // read once before: an error refused the start
-      access_(build.services.shared->of<EmbedAccessInForce>()->access) {
+      access_(build.services.of_plan->of<EmbedAccessInForce>()->access) {
   if (!access_) access_ = std::make_shared<const EmbedAccess>(*build.contract.root, *model_);
   const auto& ways = build.operation.security;
   if (ways.empty()) return;

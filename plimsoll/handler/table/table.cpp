@@ -33,13 +33,13 @@ struct Models {
 
 /// What the start has seen of the tables that were there.
 void note_tables(Model& model, const Services& services) {
-  const auto& known = services.shared->of<StandingTables>()->found;
+  const auto& known = services.of_plan->of<StandingTables>()->found;
   for (auto& table : model.tables)
     if (const auto found = known.find(table.name); found != known.end()) note_storage(table, found->second);
 }
 
 Result<std::shared_ptr<const Model>> model_of(const Build& build) {
-  const auto shared = build.services.shared->of<Models>();
+  const auto shared = build.services.of_plan->of<Models>();
   const std::scoped_lock lock(shared->mutex);
   const auto* root = &*build.contract.root;
   if (auto known = shared->root == root ? shared->model.lock() : nullptr) return known;
@@ -92,7 +92,7 @@ void tell_broken_rows(const contract::Contract& contract, const Services& servic
                       contract::Complaints& complaints) {
   using enum contract::Complaint::Severity;
   note_tables(model, services);
-  auto broken = find_broken_rows(*services.database, model, *services.shared->of<StandingTables>(), contract);
+  auto broken = find_broken_rows(*services.database, model, *services.of_plan->of<StandingTables>(), contract);
   if (!broken)
     return complain(complaints, contract, warning, "table-rows", nullptr,
                     "the rows could not be held against their schemas: " + database::reason_of(broken.error()),
@@ -119,15 +119,15 @@ void prepare(const contract::Contract& contract, const Services& services, contr
   auto model = read_model(*contract.root, wrong);
   for (auto& fault : wrong) complaints.push_back(complaint(fault, contract.file));
   if (!wrong.empty() || model.tables.empty()) return;
-  services.shared->of<EmbedAccessInForce>()->access = std::make_shared<const EmbedAccess>(*contract.root, model);
+  services.of_plan->of<EmbedAccessInForce>()->access = std::make_shared<const EmbedAccess>(*contract.root, model);
   if (!services.database) {
     complain(complaints, contract, error, "no-database", &model.tables[0],
              "tables are declared and there is no database",
              "Name one in the deployment: `database: {url: 'sqlite:shop.db'}`.");
     return;
   }
-  auto disagreements = prepare_tables(*services.database, model, *services.shared->of<ForeignKeys>(),
-                                      *services.shared->of<StandingTables>());
+  auto disagreements = prepare_tables(*services.database, model, *services.of_plan->of<ForeignKeys>(),
+                                      *services.of_plan->of<StandingTables>());
   if (!disagreements) {
     const auto& failed = disagreements.error();
     complain(complaints, contract, error, "tables-not-prepared", nullptr,

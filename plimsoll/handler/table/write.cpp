@@ -53,7 +53,7 @@ Writing::Writing(std::shared_ptr<const Model> model, Plan plan, const Build& bui
       all_(all_columns(table())),
       writer_(table(), shown_),
       whole_(table(), all_, RowWriter::Hidden::shown),
-      guarded_(guarded_references(*model_, table(), *build.services.shared->of<ForeignKeys>())) {
+      guarded_(guarded_references(*model_, table(), *build.services.of_plan->of<ForeignKeys>())) {
   auto compiled = build.contract.compile(*table().schema, schema::CompileOptions::Direction::none);
   if (compiled) validator_ = std::make_shared<const schema::Validator>(std::move(*compiled));
   if (const auto location = model_->locations.find(table().name); location != model_->locations.end())

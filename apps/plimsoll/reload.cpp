@@ -1,0 +1,58 @@
+#include "plimsoll/server/reload.hpp"
+#include "apps/plimsoll/commands.hpp"
+#include "apps/plimsoll/management_client.hpp"
+#include "plimsoll/base/arena.hpp"
+#include "plimsoll/json/parse.hpp"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+namespace plimsoll::command {
+namespace {
+
+struct Options {
+  std::string management, config;
+};
+
+std::vector<std::string> names_of(const json::Value* list) {
+  std::vector<std::string> names;
+  if (list && list->is(json::Type::array))
+    for (const auto& each : list->array())
+      if (each.is(json::Type::string)) names.emplace_back(each.string());
+  return names;
+}
+
+int run(const Options& options) {
+  constexpr int kPatience = 70;  // the server answers within 60 s
+  auto answer = ask_management(options.management, options.config, "POST /reload", kPatience);
+  if (!answer) return complain(answer.error());
+  Arena arena;
+  const auto body = json::parse(answer->body, arena);
+  if (answer->status != 200 || !body) {
+    const auto* detail = body ? body->find("detail") : nullptr;
+    return complain(detail && detail->is(json::Type::string) ? std::string(detail->string())
+                                                             : "the server answered " + std::to_string(answer->status),
+                    {}, "What was served before is served on; correct this and reload again.");
+  }
+  const auto* changed = body->find("changed");
+  std::puts(changed && changed->is(json::Type::boolean) && changed->boolean() ? "reloaded"
+                                                                              : "reloaded; nothing changed");
+  const auto* operations = body->find("operations");
+  for (const char* how : {"added", "removed", "changed"})
+    if (const auto names = names_of(operations ? operations->find(how) : nullptr); !names.empty())
+      std::printf("%s: %s\n", how, server::in_short(names).c_str());
+  if (const auto keys = names_of(body->find("needs-restart")); !keys.empty())
+    std::printf("changed, and used from the next start on: %s\n", server::in_short(keys).c_str());
+  return 0;
+}
+
+const Subcommand reload{"reload", "Makes a running server read its contract and deployment again", [](CLI::App& app) {
+                          auto options = std::make_shared<Options>();
+                          app.add_option("--management", options->management,
+                                         "Address of the management listener; without it, that of plimsoll.yaml");
+                          app.add_option("--config", options->config, "The deployment")->type_name("FILE");
+                          return std::function<int()>([options] { return run(*options); });
+                        }};
+
+}  // namespace
+}  // namespace plimsoll::command

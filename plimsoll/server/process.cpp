@@ -1,0 +1,129 @@
+#include "plimsoll/server/process.hpp"
+
+#include "plimsoll/async/patience.hpp"
+#include "plimsoll/database/migrations.hpp"
+#include "plimsoll/database/sqlite.hpp"
+#include "plimsoll/database/sqlite_files.hpp"
+#include "plimsoll/queue/workers.hpp"
+#include "plimsoll/server/deployment.hpp"
+#include "plimsoll/store/memory.hpp"
+
+#include <unistd.h>
+#include <filesystem>
+
+namespace plimsoll::server {
+
+Process::Process(const Settings& said, Handlers own_handlers, Runners own_runners, Problems own_problems)
+    : settings(said),
+      clock(said.clock ? *said.clock : system_clock()),
+      problems(std::move(own_problems)),
+      handlers(std::move(own_handlers)),
+      runners(std::make_shared<Runners>(std::move(own_runners))) {}
+
+void Process::open(const Deployment& from) {
+  constexpr unsigned kBlockingThreads = 4;
+  const bool text =
+      from.telemetry.format == "text" || (from.telemetry.format == "auto" && ::isatty(settings.log_descriptor));
+  const auto level = settings.quiet ? telemetry::Level::off : from.telemetry.log;
+  log = std::make_unique<telemetry::Log>(settings.log_descriptor, level,
+                                         text ? telemetry::Log::Format::text : telemetry::Log::Format::json, clock);
+  threads = std::make_unique<Threads>(kBlockingThreads);
+  store = std::make_unique<store::Memory>(store::MemoryOptions{}, clock);
+}
+
+Services Process::services() const {
+  Services made{.database = database.get(), .store = store.get(), .threads = threads.get()};
+  made.metrics = const_cast<telemetry::Registry*>(&metrics);
+  made.log = log.get();
+  made.clock = &clock;
+  made.development = settings.development;
+  made.mock = settings.mock_all;
+  made.shared = state;
+  made.runners = runners;
+  return made;
+}
+
+contract::Complaints Process::open_database(const Deployment& from) {
+  namespace fs = std::filesystem;
+  auto options = from.database.sqlite;
+  options.path = from.database.url.empty() ? fs::path(settings.contract).stem().string() + ".db"
+                                           : from.database.url.substr(std::string_view("sqlite:").size());
+  options.log = log.get();
+  phase("opening the database", options.path);
+  if (!settings.quiet)
+    if (const auto left = database::inspect_wal(options.path); left && (left->kept || left->dropped))
+      log->write(left->dropped ? telemetry::Level::warning : telemetry::Level::info, "database-recovered",
+                 [&](telemetry::Line& line) {
+                   line.add("log_frames_applied", left->kept).add("log_frames_dropped", left->dropped);
+                   if (left->dropped)
+                     line.add("effect",
+                              "a transaction that was under way when a process died is not applied; nothing "
+                              "that was acknowledged is lost");
+                 });
+  const auto path = options.path;
+  const auto open = [&]() -> Result<std::unique_ptr<database::Database>> {
+    if (settings.dry_run) {
+      auto made = ScratchDatabase::of(options);
+      if (!made) return std::unexpected(std::move(made).error());
+      scratch = std::move(*made);
+      options.path = scratch->path();
+    }
+    return database::open_sqlite(options);
+  };
+  auto* patience = Patience::current();
+  auto opened = patience ? patience->retry(open) : open();
+  if (!opened) retryable = opened.error().retryable;
+  if (!opened)
+    return {{.code = "database",
+             .file = from.file.empty() ? settings.contract : from.file,
+             .what = "the database " + path + " cannot be opened: " + database::reason_of(opened.error()),
+             .remedy = database::remedy_of(opened.error())}};
+  database = std::move(*opened);
+  {
+    const std::scoped_lock lock(mutex);
+    breakable = database.get();
+  }
+  return {};
+}
+
+contract::Complaints Process::probe_database() {
+  phase("writing to the database");
+  probe = std::make_unique<WriteProbe>(*database, log.get(), clock);
+  if (auto first = probe->first(); !first)
+    return {{.code = std::string(first.error().problem->code),
+             .what = "the database takes no writes: " + database::reason_of(first.error()),
+             .remedy = database::remedy_of(first.error())}};
+  return {};
+}
+
+contract::Complaints Process::migrate(const Deployment& from, std::vector<std::string>& applied) {
+  namespace fs = std::filesystem;
+  auto folder = from.database.migrations;
+  if (folder.empty()) folder = (fs::path(settings.contract).parent_path() / "migrations").string();
+  const auto refused = [&](const Error& error) -> contract::Complaints {
+    retryable = error.retryable;
+    if (error.problem == &database::kUnavailable)
+      return {{.code = std::string(error.problem->code),
+               .file = folder,
+               .what = "the migrations cannot be applied: " + database::reason_of(error),
+               .remedy = database::remedy_of(error)}};
+    return {{.code = "migration",
+             .file = folder,
+             .what = error.detail,
+             .remedy = "Correct the migrations; `plimsoll migrate status` tells what is applied."}};
+  };
+  auto files = database::read_migrations(folder);
+  if (!files) return refused(files.error());
+  if (files->empty()) return {};
+  phase("applying migrations");
+  const auto begins = [&](std::string_view name) {
+    phase("applying a migration", name);
+    log->write(telemetry::Level::info, "migration", [&](telemetry::Line& line) { line.add("name", name); });
+  };
+  auto done = database::apply_migrations(*database, *files, clock.wall(), begins);
+  if (!done) return refused(done.error());
+  for (const auto& name : *done) applied.push_back("applied migration " + name);
+  return {};
+}
+
+}  // namespace plimsoll::server

@@ -1,0 +1,298 @@
+"""A reload: contract and deployment are read again beside what is served. Nothing in flight is cut, no response comes from a plan that was not
+in force, what is wrong changes nothing, and what outlives a plan (limits, keys, jobs) goes on."""
+import http.server
+import json
+import os
+import random
+import signal
+import socket
+import threading
+import time
+
+import harness
+
+TORTURE = os.environ.get("PLIMSOLL_TORTURE")
+RELOADS = 1000 if TORTURE else 20
+
+HEAD = """
+openapi: 3.1.0
+info: {title: Reloaded, version: '%(number)d'}
+x-plimsoll: {authorization: any-caller, rate-limit: off, mock: {}}
+paths:
+"""
+NUMBERED = """
+  /number:
+    get:
+      operationId: number
+      parameters: [{name: p%(number)d, in: query, schema: {type: integer}}]
+      responses: {'200': {description: ok, content: {application/json: {example: {plan: %(number)d, operation: number}}}}}
+  /cached:
+    get:
+      operationId: cached
+      x-plimsoll: {cache: 1h}
+      responses: {'200': {description: ok, content: {application/json: {example: {plan: %(number)d, operation: cached}}}}}
+  /limited:
+    get:
+      operationId: limited
+      x-plimsoll: {rate-limit: '%(limit)d/hour by address'}
+      responses: {'200': {description: ok, content: {application/json: {example: {plan: %(number)d, operation: limited}}}}}
+  /sent:
+    post:
+      operationId: send
+      requestBody: {content: {application/json: {schema: {type: object}}}}
+      responses: {'201': {description: ok, content: {application/json: {example: {plan: %(number)d, operation: send}}}}}
+"""
+INSERTED = """
+  /inserted%(i)d:
+    get:
+      operationId: inserted%(i)d
+      responses: {'200': {description: ok, content: {application/json: {example: {plan: %(number)d, operation: inserted%(i)d}}}}}
+"""
+
+
+def contract(number, limit=3):
+    """Plan `number`: other operations stand before the same ones, a parameter has another name, a limit is another."""
+    return (HEAD % {"number": number} + "".join(INSERTED % {"i": i, "number": number} for i in range(number % 5))
+            + NUMBERED % {"number": number, "limit": limit})
+
+
+class Load(threading.Thread):
+    """Asks without pause. `span` is the pair of numbers (least, most) of the plans that may answer now."""
+
+    def __init__(self, server, span, fresh):
+        super().__init__(daemon=True)
+        self.server, self.span, self.fresh = server, span, fresh
+        self.over = threading.Event()
+        self.made, self.faults = 0, []
+
+    def run(self):
+        chosen = random.Random(self.fresh)
+        connection = self.server.connection()
+        while not self.over.is_set():
+            path = chosen.choice(["/number", "/cached", "/number", "/unknown"])
+            least = self.span[0]
+            if self.fresh:
+                connection.close()
+            try:
+                answer = self.server.request("GET", path, connection=connection)
+            except Exception as error:
+                self.faults.append(repr(error))
+                return
+            most = self.span[1]
+            self.made += 1
+            if path == "/unknown":
+                if answer.status != 404:
+                    self.faults.append((path, answer.status))
+                continue
+            told = answer.json() if answer.status == 200 else {}
+            if answer.status != 200 or told["operation"] != path[1:] or not least <= told["plan"] <= most:
+                self.faults.append((path, answer.status, answer.text, least, most))
+        connection.close()
+
+
+class Slow:
+    """A service whose first answer waits until it is told."""
+
+    def __init__(self):
+        slow = self
+        self.asked, self.go = threading.Event(), threading.Event()
+        self.calls = 0
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                self.rfile.read(int(self.headers.get("content-length", 0)))
+                slow.calls += 1
+                slow.asked.set()
+                slow.go.wait(harness.PATIENCE)
+                self.send_response(200)
+                self.send_header("content-length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.port = self.server.server_address[1]
+
+    def close(self):
+        self.go.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def rss(server):
+    with open(f"/proc/{server.pid}/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class Reload(harness.ServerTest):
+    def write(self, server, text, name="contract.yaml"):
+        """As editors and deployment tools do: at once."""
+        beside = server.directory / (name + ".new")
+        beside.write_text(text)
+        beside.rename(server.directory / name)
+
+    def reload(self, server, status=200):
+        answer = harness.fetch(server.management, "POST", "/reload")
+        self.assertEqual(answer.status, status, answer.text)
+        return answer.json()
+
+    def events(self, server, name):
+        return [line for line in server.logged() if line.get("event") == name]
+
+    def test_reloads_under_load_fail_no_request_and_no_response_is_of_another_plan(self):
+        server = self.serve(contract(0), "threads: 2\n", files=None)
+        span = [0, 0]
+        load = [Load(server, span, fresh) for fresh in (False, False, True)]
+        for each in load:
+            each.start()
+        after_half = 0
+        for number in range(1, RELOADS + 1):
+            self.write(server, contract(number))
+            span[1] = number
+            self.reload(server)
+            span[0] = number
+            # The new name of the parameter is the only one that is known.
+            self.assertEqual(server.get("/number", **{f"p{number}": "x"}).status, 400)
+            made = [each.made for each in load]
+            harness.until(lambda: all(each.made > before + 2 or each.faults for each, before in zip(load, made)), "requests between two reloads")
+            if number == RELOADS // 2:
+                after_half = rss(server)
+        for each in load:
+            each.over.set()
+        for each in load:
+            each.join(30)
+        self.assertEqual([fault for each in load for fault in each.faults][:5], [])
+        harness.until(lambda: server.metrics()["plimsoll_plans"] == 1, "the plans that were replaced are gone")
+        self.assertEqual(server.metrics()['plimsoll_reloads_total{outcome="done"}'], RELOADS)
+        print(f"{RELOADS} reloads, {sum(each.made for each in load)} requests, memory {after_half >> 20} MiB after half of them, {rss(server) >> 20} MiB at the end", flush=True)
+        if TORTURE:
+            self.assertLess(rss(server) - after_half, 2 << 20)
+
+    def test_a_request_whose_body_is_still_coming_is_answered_by_the_plan_it_began_with(self):
+        server = self.serve(contract(1), "threads: 1\n")
+        with socket.create_connection(("127.0.0.1", server.port), timeout=harness.PATIENCE) as line:
+            line.sendall(b"POST /sent HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{")
+            harness.until(lambda: server.metrics().get('http_server_active_requests{http_request_method="POST",http_route="/sent"}'), "the request has begun")
+            self.write(server, contract(2))
+            self.reload(server)
+            self.assertEqual(server.metrics()["plimsoll_plans"], 2)
+            self.assertEqual(server.get("/number").json()["plan"], 2)
+            line.sendall(b"}")
+            received = b""
+            while b'"plan"' not in received:
+                piece = line.recv(65536)
+                self.assertTrue(piece, received)
+                received += piece
+        self.assertIn(b"201", received.split(b"\r\n")[0])
+        self.assertIn(b'"plan":1', received.replace(b" ", b""))
+        harness.until(lambda: server.metrics()["plimsoll_plans"] == 1, "the first plan is gone with its last request")
+
+    def test_what_is_wrong_is_told_with_its_line_and_changes_nothing(self):
+        server = self.serve(contract(1))
+        self.write(server, contract(2) + "  /broken: {get: {operationId: number, responses: {}}}\n")
+        refused = self.reload(server, 422)
+        self.assertIn("contract.yaml:", refused["detail"])
+        self.assertIn("number", refused["detail"])
+        self.assertEqual(server.get("/number").json()["plan"], 1)
+        told = harness.until(lambda: self.events(server, "reload-refused"), server.describe)[0]
+        self.assertEqual(told["effect"], "what was served before is served on")
+        run = self.plimsoll("reload", "--management", server.management)
+        self.assertEqual(run.returncode, 2)
+        self.assertIn("contract.yaml:", run.stderr)
+        self.write(server, contract(3))
+        run = self.plimsoll("reload", "--management", server.management)
+        self.assertEqual((run.returncode, run.stderr), (0, ""))
+        self.assertIn("reloaded\n", run.stdout)
+        self.assertIn("added: inserted1, inserted2", run.stdout)
+        self.assertIn("changed: inserted0, number, cached", run.stdout)
+        self.assertEqual(server.get("/number").json()["plan"], 3)
+        metrics = server.metrics()
+        self.assertEqual((metrics['plimsoll_reloads_total{outcome="done"}'], metrics['plimsoll_reloads_total{outcome="refused"}']), (1, 2))
+
+    def test_limits_go_on_where_their_name_is_the_same_and_cached_responses_are_of_one_document(self):
+        server = self.serve(contract(1))
+        self.assertEqual([server.get("/limited").status for _ in range(2)], [200, 200])
+        self.assertEqual([server.get("/cached").json()["plan"] for _ in range(2)], [1, 1])
+        self.write(server, contract(2))
+        self.reload(server)
+        self.assertEqual(server.get("/cached").json()["plan"], 2)
+        self.assertEqual([server.get("/limited").status for _ in range(2)], [200, 429])
+
+    def test_a_deployment_that_changes_is_used_and_what_needs_a_new_process_is_named(self):
+        server = self.serve(contract(1), "threads: 1\nroles: {reader: ['a:read']}\n")
+        self.write(server, "threads: 2\nroles: {reader: ['a:write']}\n", "plimsoll.yaml")
+        self.assertEqual(self.reload(server)["needs-restart"], ["threads"])
+        told = harness.until(lambda: self.events(server, "reload"), server.describe)[-1]
+        self.assertEqual((told["level"], told["needs_restart"]), ("warning", "threads"))
+        self.write(server, "threads: 1\nrolls: {}\n", "plimsoll.yaml")
+        self.assertIn("plimsoll.yaml:2:1", self.reload(server, 422)["detail"])
+
+    def test_sighup_reloads(self):
+        server = self.serve(contract(1))
+        self.write(server, contract(2))
+        server.signal(signal.SIGHUP)
+        harness.until(lambda: server.get("/number").json()["plan"] == 2, server.describe)
+
+    def test_watch_reloads_when_a_file_changes(self):
+        server = self.serve(contract(1), arguments=["--watch"])
+        self.write(server, contract(2))
+        harness.until(lambda: server.get("/number").json()["plan"] == 2, server.describe)
+        self.write(server, contract(3) + "  nonsense")
+        harness.until(lambda: self.events(server, "reload-refused"), server.describe)
+        self.write(server, contract(4))
+        harness.until(lambda: server.get("/number").json()["plan"] == 4, server.describe)
+
+    def test_a_job_that_runs_comes_to_its_end_and_its_successor_is_run_by_the_new_plan(self):
+        slow = Slow()
+        self.addCleanup(slow.close)
+        job = HEAD + """
+  /calls:
+    post:
+      operationId: call
+      x-plimsoll: {job: call}
+      responses: {'202': {description: accepted}}
+"""
+        config = f"jobs: {{call: {{run: {{http: 'http://127.0.0.1:{slow.port}/'}}, attempts: 1}}}}\n"
+        server = self.serve(job.replace(", mock: {}", "") % {"number": 1}, config)
+        begun = server.post("/calls")
+        self.assertEqual(begun.status, 202, begun.text)
+        self.assertTrue(slow.asked.wait(harness.PATIENCE))
+        self.write(server, job.replace(", mock: {}", "") % {"number": 2})
+        self.reload(server)
+        second = server.post("/calls")
+        harness.until(lambda: slow.calls == 2, "the new plan runs jobs while the old one still does")
+        slow.go.set()
+        for each in (begun, second):
+            harness.until(lambda: server.get(each.headers["location"]).json()["status"] == "completed", server.describe)
+        self.assertEqual(slow.calls, 2)
+        harness.until(lambda: server.metrics()["plimsoll_plans"] == 1, "the first plan is gone with its last job")
+
+    def test_the_key_of_a_developer_is_good_after_a_reload(self):
+        text = contract(1).replace("paths:", "security: [{bearer: []}]\ncomponents: {securitySchemes: {bearer: {type: http, scheme: bearer}}}\npaths:", 1)
+        server = self.serve(text, arguments=["--dev"])
+        server.authorize()
+        self.assertEqual(server.get("/number").status, 200)
+        self.write(server, text.replace("version: '1'", "version: '2'"))
+        self.reload(server)
+        self.assertEqual(server.get("/number").status, 200)
+
+    def test_the_end_of_the_process_does_not_wait_for_plans_that_were_replaced(self):
+        server = self.serve(contract(1), "limits: {drain: 1s}\n")
+        with socket.create_connection(("127.0.0.1", server.port), timeout=harness.PATIENCE) as line:
+            line.sendall(b"POST /sent HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{")
+            harness.until(lambda: server.metrics().get('http_server_active_requests{http_request_method="POST",http_route="/sent"}'), "the request has begun")
+            self.write(server, contract(2))
+            self.reload(server)
+            server.signal(signal.SIGTERM)
+            self.assertEqual(server.wait(), 0, server.describe())
+        self.assertTrue(self.events(server, "drained"), server.describe())
+        self.assertFalse(self.events(server, "shutdown-forced"))
+
+
+if __name__ == "__main__":
+    harness.main()
