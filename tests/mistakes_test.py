@@ -48,6 +48,9 @@ MISTAKES = [
     ("authentication of no scheme", contract(more=SECURITY), "authentication:\n  logn: {jwks: x}\n", "deployment.yaml:2:3", "configuration", 'did you mean "login"?'),
     ("authentication without schemes", contract(), "authentication: {bearer: {jwks: x}}\n", "deployment.yaml:1:18", "configuration", "no security scheme of the contract uses"),
     ("an option of a scheme", contract(more=SECURITY, get=", authorization: any-caller", top="security: [{login: []}]\n").replace(", authorization: any-caller, authorization", ", authorization"), "authentication:\n  login:\n    isuer: a\n", "deployment.yaml:3:5", "configuration", 'did you mean "issuer"?'),
+    ("an option of a batch", HEAD + "x-plimsoll: {authorization: any-caller, tables: {notes: {schema: '#/components/schemas/Note'}}}\n"
+     "paths: {/notes/batch: {post: {responses: {'200': {description: ok}}, x-plimsoll: {table: notes, batch: {create: {mx: 5}}}}}}\n"
+     "components: {schemas: {Note: {type: object, properties: {id: {type: integer}}}}}\n", "", "contract.yaml:4:114", "invalid-table", 'unknown key "mx"; did you mean "max"?'),
     ("a section", GOOD, "listn: ['127.0.0.1:0']\n", "deployment.yaml:1:1", "configuration", 'did you mean "listen"?'),
     ("an option of a section", GOOD, "limits:\n  drian: 5s\n", "deployment.yaml:2:3", "configuration", 'did you mean "drain"?'),
     ("an option of a job", GOOD, "database: {url: 'sqlite:a.db'}\njobs:\n  a: {run: {htp: 'http://a/'}}\n", "deployment.yaml:3:13", "configuration", 'did you mean "http"?'),

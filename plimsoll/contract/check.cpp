@@ -162,6 +162,8 @@ void check_required(const Value& schema, const Trail& trail, Report& report) {
                                [&](auto& other) { return other.is(Type::string) && other.string() == member.key; }))
         names.push_back(member.key);
     const auto near = config::nearest(name.string(), names);
+    // Of a schema with a name, which may be a part of another by reference, only a slip is told.
+    if (near.empty() && trail.step.field == "schemas") continue;
     report.add(near.empty() ? load_error::kUnnamedRequired : load_error::kUndeclaredRequired, &name, here.pointer(),
                "`required` names \"" + std::string(name.string()) + "\", which is no property of the schema" +
                    (near.empty() ? "" : "; did you mean \"" + std::string(near) + "\"?"));

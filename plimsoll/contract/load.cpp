@@ -70,6 +70,11 @@ std::expected<std::shared_ptr<const Contract>, Complaints> load(const LoadOption
   Complaints complaints;
   Report report{made->sources, complaints};
   prepare(*made, options, complaints, report);
+  for (auto& complaint : complaints)  // what an option said of its own place, on the way through its owner
+    if (auto [at, what, source] = config::located(complaint.what); at.line) {
+      complaint.at = at, complaint.what = std::move(what);
+      if (source < made->sources.size()) complaint.file = made->sources[source].file;
+    }
   sort(complaints, made->sources);
   if (std::ranges::any_of(complaints, [](auto& c) { return c.severity == Complaint::Severity::error; }))
     return std::unexpected(std::move(complaints));

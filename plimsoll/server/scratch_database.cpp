@@ -1,5 +1,6 @@
 #include "plimsoll/server/scratch_database.hpp"
 
+#include "plimsoll/database/database.hpp"
 #include "plimsoll/database/sqlite_files.hpp"
 
 #include <unistd.h>
@@ -9,15 +10,11 @@
 namespace plimsoll::server {
 namespace fs = std::filesystem;
 
-namespace {
-constexpr Problem kNoFolder{"no-folder", 500, "No folder can be made for temporary files",
-                            "Name one with TMPDIR that can be written.", true};
-}  // namespace
-
 Result<std::unique_ptr<ScratchDatabase>> ScratchDatabase::of(const database::SqliteOptions& options) {
   std::error_code error;
   auto pattern = (fs::temp_directory_path(error) / "plimsoll-check-XXXXXX").string();
-  if (error || !::mkdtemp(pattern.data())) return fail(kNoFolder, "no folder can be made as " + pattern);
+  if (error || !::mkdtemp(pattern.data()))
+    return std::unexpected(Error{&database::kUnavailable}.because("no folder can be made as " + pattern));
   std::unique_ptr<ScratchDatabase> made{new ScratchDatabase(pattern)};
   auto to = options;
   to.path = made->path_;

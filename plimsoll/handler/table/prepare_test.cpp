@@ -94,7 +94,7 @@ TEST(TablePreparing, ServesATableJustWhereTheDatabaseAdmitsNoTwoRowsOfOneKey) {
     const bool unique = std::get<std::int64_t>(rows->at(0).at(0)) == 1;
     EXPECT_EQ(api.client != nullptr, unique) << shape.back() << "\n" << api.complaints;
     if (unique) continue;
-    for (std::string_view said : {"error: the key \"id\" of table \"things\" is not unique by itself",
+    for (std::string_view said : {"error[table-disagrees]: the key \"id\" of table \"things\" is not unique by itself",
                                   "CREATE UNIQUE INDEX \"things_key\" ON \"things\"(\"id\")"})
       EXPECT_NE(api.complaints.find(said), std::string::npos) << shape.back() << "\n" << api.complaints;
   }
