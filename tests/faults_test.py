@@ -4,6 +4,7 @@ server recovers by itself. The disk fails as tests/programs/faults.c says, prelo
 import contextlib
 import errno
 import http.client
+import http.server
 import itertools
 import mmap
 import os
@@ -461,6 +462,176 @@ class Jobs(FaultTest):
     def all_leases_near(self, folder, wall):
         leases = self.query(folder, "SELECT lease FROM plimsoll_jobs WHERE state = 'running'")
         return len(leases) == 3 and all(abs(lease / 1e9 - wall) < 600 for (lease,) in leases)
+
+
+class Behind:
+    """Another service, which answers, hangs (it takes a request and says nothing), or fails. `asked` counts requests, `held` those that hang."""
+
+    def __init__(self, answer, port=0):
+        self.state, self.asked, self.held, self.go_on = "answers", 0, 0, threading.Condition()
+        behind = self
+
+        class Line(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                with behind.go_on:
+                    behind.asked += 1
+                    behind.held += 1
+                    behind.go_on.wait_for(lambda: behind.state != "hangs", harness.PATIENCE)
+                    behind.held -= 1
+                with contextlib.suppress(OSError):  # nobody may be there any more
+                    self.send_response(200 if behind.state == "answers" else 500)
+                    self.send_header("Content-Type", "application/json")
+                    self.send_header("Content-Length", str(len(answer)))
+                    self.end_headers()
+                    self.wfile.write(answer)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Line)
+        self.port = self.server.server_port
+        threading.Thread(target=self.server.serve_forever, daemon=True, kwargs={"poll_interval": 0.02}).start()
+
+    def now(self, state):
+        with self.go_on:
+            self.state = state
+            self.go_on.notify_all()
+
+    def close(self):
+        self.now("fails")
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Issuer(FaultTest):
+    """The issuer whose keys verify tokens hangs, fails and comes back."""
+    CONTRACT = CONTRACT.replace("operationId: listNotes, security: []", "operationId: listNotes, security: [{bearer: []}]").replace(
+        "components:", "components:\n  securitySchemes: {bearer: {type: http, scheme: bearer}}")
+
+    def setUp(self):
+        self.folder = self.directory()
+        self.command("token", "key", "--private", "private.jwk", "--public", "jwks.json")
+        said = self.command("token", "issue", "--key", "private.jwk", "--issuer", "us", "--audience", "notes", "--subject", "ada")
+        self.token = {"Authorization": "Bearer " + said.split("\n")[0]}
+        self.issuer = Behind((self.folder / "jwks.json").read_bytes())
+        self.addCleanup(self.issuer.close)
+
+    def command(self, *arguments):
+        done = self.plimsoll(*arguments, directory=self.folder)
+        self.assertEqual(done.returncode, 0, done)
+        return done.stdout
+
+    def start(self):
+        return self.serve(self.CONTRACT, CONFIG % "" + f"authentication: {{bearer: {{issuer: us, audience: notes, jwks: 'http://127.0.0.1:{self.issuer.port}/', refresh: 1s}}}}\n")
+
+    def lines(self, server, event):
+        return [line for line in server.logged() if line.get("event") == event]
+
+    def test_one_that_hangs_or_fails_at_the_start_holds_up_tokens_alone_until_it_comes_back(self):
+        for state, why in (("hangs", "deadline"), ("fails", "answered 500")):
+            with self.subTest(state):
+                self.issuer.now(state)
+                server = self.start()
+                refused = server.get("/notes", headers=self.token)
+                self.assertEqual((refused.status, refused.code), (503, "keys-unavailable"), refused)
+                self.assertGreaterEqual(int(refused.headers["retry-after"]), 1)
+                self.assertNotIn(str(self.issuer.port), refused.text)
+                self.assertEqual(server.post("/notes", {"title": state}).status, 201, "what needs no token is served")
+                status, said = self.readiness(server)
+                self.assertEqual((status, said["lacks"]), (503, "the keys that verify tokens"))
+                self.assertEqual(server.get("/livez").status, 200)
+                self.assertRegex(self.event(server, "no keys to verify tokens")["why"], why)
+                self.issuer.now("answers")
+                harness.until(lambda: self.readiness(server)[0] == 200, lambda: f"ready again: {server.describe()}")
+                self.assertEqual(server.get("/notes", headers=self.token).status, 200)
+                self.event(server, "keys to verify tokens are there")
+                self.assertEqual(server.stop(), 0)
+
+    def test_one_that_hangs_later_is_asked_by_one_call_that_nobody_waits_for(self):
+        server = self.start()
+        self.assertEqual(server.get("/notes", headers=self.token).status, 200)
+        self.issuer.now("hangs")
+        harness.until(lambda: self.issuer.held == 1, lambda: f"a call that hangs: {server.describe()}")
+        asked = self.issuer.asked
+        for _ in range(200):
+            self.assertEqual(server.get("/notes", headers=self.token).status, 200, "the keys at hand stay in force")
+        self.assertEqual(self.readiness(server)[0], 200)
+        self.assertLessEqual(self.issuer.asked, asked + 1, "callers do not make calls")
+        self.event(server, "keys not refreshed")
+        self.assertEqual(len(self.lines(server, "keys not refreshed")), 1)
+        self.issuer.now("answers")
+        self.assertEqual(server.get("/notes", headers=self.token).status, 200)
+
+    def test_one_that_hangs_does_not_hold_up_the_end(self):
+        server = self.start()
+        self.issuer.now("hangs")
+        harness.until(lambda: self.issuer.held == 1, lambda: f"a call that hangs: {server.describe()}")
+        self.assertEqual(server.stop(), 0)
+        self.assertNotIn("shutdown-forced", server.output)
+        self.event(server, "drained")
+
+
+class Upstream(FaultTest):
+    """A server behind `mock --upstream` hangs, fails and comes back: each caller is told at its deadline, and nothing of it stays behind."""
+    CONTRACT = """
+openapi: 3.1.0
+info: {title: Things, version: '1'}
+x-plimsoll: {deadline: 300ms, rate-limit: off}
+paths:
+  /things:
+    get: {operationId: listThings, responses: {'200': {description: ok, content: {application/json: {schema: {type: array}}}}, '500': {description: broken, content: {application/json: {}}}}}
+"""
+
+    def setUp(self):
+        self.behind = Behind(b"[1]")
+        self.addCleanup(self.behind.close)
+        folder = self.directory()
+        (folder / "contract.yaml").write_text(self.CONTRACT)
+        self.front = harness.Server(folder / "contract.yaml", folder, verb=("mock",), arguments=("--upstream", f"http://127.0.0.1:{self.behind.port}"))
+        self.addCleanup(self._end, self.front)
+        self.front.start()
+
+    def code(self):
+        answer = self.front.get("/things")
+        return answer.status, answer.code if answer.status in (502, 504) else answer.json()
+
+    def test_one_that_hangs_fails_goes_and_comes_back(self):
+        self.assertEqual(self.code(), (200, [1]))
+        for number in range(2):
+            self.behind.now("hangs")
+            asked = self.behind.asked
+            told = []
+            callers = [threading.Thread(target=lambda: told.append(self.code())) for _ in range(8)]
+            for caller in callers:
+                caller.start()
+            for caller in callers:
+                caller.join()
+            self.assertEqual(told, [(504, "deadline-exceeded")] * 8)
+            self.assertEqual(self.behind.asked, asked + 8, "what may have happened is not asked again")
+            self.assertEqual(harness.fetch(self.front.management, target="/livez").status, 200)
+            self.behind.now("fails")
+            self.assertEqual(self.code(), (500, [1]), "its own words")
+            self.behind.now("answers")
+            self.assertEqual([self.code() for _ in range(8)], [(200, [1])] * 8, f"at once, after {number + 1} times")
+        port, server = self.behind.port, self.behind
+        server.close()
+        harness.until(lambda: self.code() == (502, "unreachable"), "nobody is there")
+        self.behind = Behind(b"[2]", port)
+        self.addCleanup(self.behind.close)
+        self.assertEqual(self.code(), (200, [2]), "back at the same address")
+
+    def test_one_that_hangs_does_not_hold_up_the_end(self):
+        self.behind.now("hangs")
+        asking = threading.Thread(target=lambda: self.quietly(), daemon=True)
+        asking.start()
+        harness.until(lambda: self.behind.held == 1, "a call that hangs")
+        self.assertEqual(self.front.stop(), 0)
+        asking.join()
+        self.assertNotIn("shutdown-forced", self.front.output)
+
+    def quietly(self):
+        with contextlib.suppress(Exception):
+            self.front.get("/things")
 
 
 class Files(FaultTest):
