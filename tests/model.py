@@ -214,13 +214,15 @@ def merge(target, patch):
 
 
 def marked(schema, mark):
-    """Members inside a column, as (name, schema) of an object, that are marked, and those that are not."""
+    """Names of the members of an object that are marked, and (name, schema) of those that are not."""
     inside = schema.get("properties", {}).items()
     return [name for name, each in inside if each.get(mark)], [(name, each) for name, each in inside if not each.get(mark)]
 
 
 def kept(schema, before, after):
     """What is stored in place of `before` where `after` is sent: `readOnly` members inside a column keep their values, and a new one has none."""
+    if isinstance(after, list):
+        return kept_items(schema.get("items", {}), before if isinstance(before, list) else [], after)
     if not isinstance(after, dict):
         return after  # and refused
     made, before = dict(after), before if isinstance(before, dict) else {}
@@ -237,7 +239,19 @@ def kept(schema, before, after):
     return made
 
 
+def kept_items(schema, before, after):
+    """An item that comes back unchanged is the stored one, each of which comes back once; a changed one is new."""
+    made, left = [], list(before)
+    for item in after:
+        item = kept(schema, None, item)
+        stored = next((place for place, one in enumerate(left) if same(kept(schema, None, one), item)), None)
+        made.append(item if stored is None else left.pop(stored))
+    return made
+
+
 def without_hidden(schema, value):
+    if isinstance(value, list):
+        return [without_hidden(schema.get("items", {}), item) for item in value]
     if not isinstance(value, dict):
         return value
     names, others = marked(schema, "writeOnly")
@@ -265,6 +279,7 @@ class Model:
         self.rows = {table.name: [] for table in tables}
         self.highest = {table.name: 0 for table in tables}  # integer keys are never used again
         self.tags = {}  # (table, tag): the representation that it names
+        self.whole, self.former = set(), set()  # of these: of a row as it is by itself; of what a row with a JSON column once was
 
     # Who sees what
 
@@ -543,16 +558,17 @@ class Model:
             failures.append(refused(403, "forbidden"))
         if request.query.get("limit", 1) > table.page_max or request.query.get("limit", 1) < 1:
             failures.append(refused(400, ("invalid", "invalid-query")))
-        if any(op == "in" and value == [""] for _, op, value in request.query.get("filters", ())):
+        filters = [(name, op, value[0].split(",") if op == "in" and len(value) == 1 and "," in str(value[0]) else value) for name, op, value in request.query.get("filters", ())]
+        if any(op == "in" and value == [""] for _, op, value in filters):
             failures.append(refused(400, ("invalid", "invalid-query")))  # a list of no items
-        for name, op, value in request.query.get("filters", ()):
+        for name, op, value in filters:
             if op != "is-null" and not all(map(table.columns[name].readable, value if op == "in" else [value])):
                 failures.append(refused(400, ("invalid", "invalid-query")))
         if request.query.get("foreign"):
             failures.append(refused(400, "invalid-cursor"))
         if failures:
             return failures
-        rows = self.listed(table, request.caller, self._fixed(request), request.query.get("filters", ()), request.query.get("sort", ()), request.query.get("q", ""))
+        rows = self.listed(table, request.caller, self._fixed(request), filters, request.query.get("sort", ()), request.query.get("q", ""))
         limit = request.query.get("limit", table.page_default)
         offset = request.query.get("offset", 0) + limit * (request.query.get("page", 1) - 1)
         named = (lambda snake, camel: camel) if table.camel else (lambda snake, camel: snake)
@@ -575,7 +591,7 @@ class Model:
         shown = self.selected(self.rows, table, request.caller, row, selection)
         tag = request.headers.get("If-None-Match")
         if tag and (table.name, tag) in self.tags and self.tags[table.name, tag] == shown:
-            return [Outcome(304)]
+            return [Outcome(304), Outcome(200, shown)] if self.doubtful(table, tag) or request.query.get("selection") else [Outcome(304)]
         return [Outcome(200, shown)]
 
     def _insert(self, rows, table, body, caller, fixed, prefix=()):
@@ -638,7 +654,15 @@ class Model:
     def _changed(self, request, table, replacing):
         rows = self._copy()
         shown, failures = self._change(rows, table, request.path[request.operation.key], request.body, request.caller, replacing, request.headers)
-        return failures or [Outcome(200, shown, rows=rows)]
+        return (failures or [Outcome(200, shown, rows=rows)]) + self.perhaps_not(request, table)
+
+    def doubtful(self, table, tag):
+        """Equal as JSON is not equal as text: members of a selection, or inside a JSON column, may have come in another order when the tag was given."""
+        return (table.name, tag) in self.tags and ((table.name, tag) not in self.whole or (table.name, tag) in self.former)
+
+    def perhaps_not(self, request, table):
+        return [refused(412, "precondition-failed")] if self.doubtful(table, request.headers.get("If-Match")) and \
+            self.find(self.rows, table, request.caller, request.path[request.operation.key]) else []
 
     def _update(self, request, table):
         return self._changed(request, table, False)
@@ -664,7 +688,7 @@ class Model:
 
     def _delete(self, request, table):
         rows = self._copy()
-        return self._erase(rows, table, request.path[request.operation.key], request.caller, request.headers) or [Outcome(204, rows=rows)]
+        return (self._erase(rows, table, request.path[request.operation.key], request.caller, request.headers) or [Outcome(204, rows=rows)]) + self.perhaps_not(request, table)
 
     def _batch(self, request, table, one, status):
         rows, results, shown = self._copy(), [], []
@@ -766,6 +790,7 @@ class Model:
             for table in self.tables.values():
                 if table.columns[table.key].kind == "integer":
                     self.highest[table.name] = max([self.highest[table.name], *(row[table.key] for row in self.rows[table.name])])
+            self.note_former(self.tables[request.operation.table])
         if outcome.status in (200, 201) and request.operation.action in ("read", "create", "update", "replace"):
             selection = request.query.get("selection")
             self.note_tag(self.tables[request.operation.table], answer, whole=not selection)
@@ -781,6 +806,15 @@ class Model:
         if known is not None and not same(known, answer.json()):
             raise Mismatch(f"the tag {tag} names two representations: {known} and {answer.json()}")
         self.tags[table.name, tag] = answer.json()
+        if whole:
+            self.whole.add((table.name, tag))
+            self.former.discard((table.name, tag))
+
+    def note_former(self, table):
+        """After a change: tags that name no row as it is now. One that becomes equal to it again may have another text, if it has a JSON column."""
+        if any(column.kind == "json" for column in table.columns.values()):
+            now = [self.shown(table, row) for row in self.rows[table.name]]
+            self.former |= {(name, tag) for (name, tag), representation in self.tags.items() if name == table.name and representation not in now}
 
     def check_location(self, request, answer):
         """A path of the contract at which the row can be read; nothing where there is none."""
