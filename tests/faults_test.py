@@ -162,6 +162,25 @@ class Database(FaultTest):
     def test_a_disk_that_hangs(self):
         self.case(lambda folder, faults: setattr(faults, "HANG", 1), lambda folder, faults: faults.none(), r"has not ended for \d+ s", hangs=True)
 
+    def test_a_full_disk_is_found_beside_requests_that_write_nothing(self):
+        contract = CONTRACT.replace("components:", "  /notes/{id}:\n    delete: {operationId: dropNote, security: [], x-plimsoll: {table: notes}, "
+                                    "parameters: [{name: id, in: path, required: true, schema: {type: string}}], responses: {'204': {description: gone}}}\ncomponents:")
+        server, folder, faults = self.prepare(contract)
+        server.start()
+        over = threading.Event()
+
+        def ask():
+            while not over.is_set():
+                self.assertEqual(server.delete("/notes/nothing").status, 404)  # its unit fails, and the commit around it does not
+
+        asking = threading.Thread(target=ask, daemon=True)
+        self.addCleanup(lambda: (over.set(), asking.join(harness.PATIENCE)))
+        asking.start()
+        faults.WRITE_ERROR = errno.ENOSPC
+        self.not_ready(server, "full")
+        faults.none()
+        harness.until(lambda: self.readiness(server)[0] == 200, lambda: f"ready again: {server.describe()}")
+
     def test_a_file_that_is_gone_and_comes_back(self):
         self.case(lambda folder, faults: os.rename(folder / "notes.db", folder / "away"), lambda folder, faults: os.rename(folder / "away", folder / "notes.db"),
                   "moved or deleted", reads=False)

@@ -535,6 +535,8 @@ SqliteConnection::Identity SqliteConnection::Identity::of(const std::string& pat
   return {.device = is.st_dev, .inode = is.st_ino};
 }
 
+std::int64_t SqliteConnection::changes() const noexcept { return sqlite3_total_changes64(db_); }
+
 bool SqliteConnection::moved() const {
   int moved = 0;
   // Another program that opens an empty file under our name deletes the log, while SQLite here goes on writing to it.

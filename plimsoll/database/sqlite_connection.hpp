@@ -100,6 +100,8 @@ class SqliteConnection {
   Restarted restart_log(std::chrono::milliseconds patience, bool shorten);
   /// The file under our name, or its log, is no longer the one that was opened: what is written would be lost.
   bool moved() const;
+  /// Rows changed so far, those that were rolled back included.
+  std::int64_t changes() const noexcept;
   sqlite3* handle() const { return db_; }
   /// Tables that statements of the writer may have changed since `forget_written`, each once: what SQLite names when it
   /// compiles them, triggers and cascades included.

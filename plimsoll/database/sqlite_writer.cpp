@@ -436,11 +436,16 @@ void SqliteWriter::commit_together(std::span<Unit*> units) {
 std::size_t SqliteWriter::try_commit(std::span<Unit*> units) {
   auto group = begin_now();
   std::size_t run = 0;
-  for (; group && run < units.size(); ++run)
+  // Without it the commit writes nothing, and does not show that the disk takes writes.
+  bool written = false;
+  for (; group && run < units.size(); ++run) {
+    const auto before = connection_->changes();
     if (run_unit(*units[run], group) == Fate::interrupted) {
       ended(false);
       return run;
     }
+    written |= units[run]->ended && units[run]->result && connection_->changes() != before;
+  }
   const auto begun = Clock::now();
   if (group) group = connection_->run("COMMIT", {}, nullptr);
   const auto took = Clock::now() - begun;
@@ -450,7 +455,7 @@ std::size_t SqliteWriter::try_commit(std::span<Unit*> units) {
     std::lock_guard lock(mutex_);  // before anybody is answered: who is here now writes beside those of this group
     gathering_.committed(units.size(), units_.size, took);
   }
-  if (group) commits_.fetch_add(1, std::memory_order_relaxed);
+  if (group && written) commits_.fetch_add(1, std::memory_order_relaxed);
   for (auto* unit : units.subspan(run)) unit->ended = true;  // never begun
   for (auto* unit : units) answer(*unit, group);
   return units.size();
