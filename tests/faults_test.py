@@ -69,7 +69,7 @@ def shim(folder=[]):
 
 class Faults:
     """What goes wrong now: `faults.WRITE_ERROR = errno.ENOSPC`. The server sees it at once."""
-    NAMES = ("SYNC_ERROR", "WRITE_ERROR", "OPEN_ERROR", "HANG", "SLOW", "CLOCK", "HANGING")
+    NAMES = ("SYNC_ERROR", "WRITE_ERROR", "OPEN_ERROR", "HANG", "SLOW", "CLOCK", "FULL", "HANGING")
 
     def __init__(self, path):
         path.write_bytes(b"\0" * 8 * len(self.NAMES))
@@ -155,6 +155,16 @@ class Database(FaultTest):
 
     def test_a_full_disk(self):
         self.case(lambda folder, faults: setattr(faults, "WRITE_ERROR", errno.ENOSPC), lambda folder, faults: faults.none(), "full")
+
+    def test_a_file_system_without_room_while_small_writes_still_fit_into_files_that_are_there(self):
+        server, folder, faults = self.prepare()
+        server.start()
+        faults.FULL = 1
+        self.not_ready(server, "full")
+        self.event(server, "database-not-writable")
+        faults.none()
+        harness.until(lambda: self.readiness(server)[0] == 200, lambda: f"ready again: {server.describe()}")
+        self.event(server, "database-writable")
 
     def test_a_disk_that_fails_to_sync(self):
         self.case(lambda folder, faults: setattr(faults, "SYNC_ERROR", errno.EIO), lambda folder, faults: faults.none(), "I/O error")

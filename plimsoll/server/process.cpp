@@ -79,6 +79,7 @@ contract::Complaints Process::open_database(const Deployment& from) {
              .what = "the database " + path + " cannot be opened: " + database::reason_of(opened.error()),
              .remedy = database::remedy_of(opened.error())}};
   database = std::move(*opened);
+  database_file = options.path;
   {
     const std::scoped_lock lock(mutex);
     breakable = database.get();
@@ -88,7 +89,7 @@ contract::Complaints Process::open_database(const Deployment& from) {
 
 contract::Complaints Process::probe_database() {
   phase("writing to the database");
-  probe = std::make_unique<WriteProbe>(*database, log.get(), clock);
+  probe = std::make_unique<WriteProbe>(*database, log.get(), clock, database_file);
   if (auto first = probe->first(); !first)
     return {{.code = std::string(first.error().problem->code),
              .what = "the database takes no writes: " + database::reason_of(first.error()),

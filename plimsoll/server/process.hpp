@@ -48,6 +48,7 @@ struct Process {
   std::unique_ptr<Threads> threads;
   std::unique_ptr<ScratchDatabase> scratch;  ///< of a dry run
   std::unique_ptr<database::Database> database;
+  std::string database_file;
   std::unique_ptr<store::Store> store;
   std::shared_ptr<Shared> state = std::make_shared<Shared>();
   std::unique_ptr<WriteProbe> probe;

@@ -5,6 +5,8 @@
 #include "plimsoll/database/wait.hpp"
 #include "plimsoll/telemetry/log.hpp"
 
+#include <sys/statvfs.h>
+
 #include <utility>
 
 namespace plimsoll::server {
@@ -115,12 +117,23 @@ Task<> WriteProbe::watch() {
   }
 }
 
+std::string WriteProbe::lacks_room() const {
+  constexpr std::uint64_t kLeast = 256 << 10;  // bytes; a commit takes a few pages
+  struct statvfs found{};
+  if (file_.empty() || ::statvfs(file_.c_str(), &found) != 0) return {};
+  const auto left = std::uint64_t{found.f_bavail} * found.f_frsize;
+  if (left >= kLeast) return {};
+  return "the file system of the database is full: " + std::to_string(left) + " bytes are left";
+}
+
 void WriteProbe::judge() {
   const auto waited = begun_ ? clock_.steady() - begun_ : 0;
   const bool hanging = waited > kHanging && database_.counts().commits == commits_;
   // While a probe is under way its predecessor still counts.
   Status now{.well = failure_.empty() && !hanging, .reason = failure_};
   if (hanging) now.reason = "a write has not ended for " + std::to_string(waited / kSecond) + " s";
+  if (now.well)
+    if (auto lacks = lacks_room(); !lacks.empty()) now = {.well = false, .reason = std::move(lacks)};
   bool was;
   {
     const std::scoped_lock lock(mutex_);

@@ -21,8 +21,9 @@ namespace plimsoll::server {
 /// commits of others succeed. A write that does not end is found by a second line of work beside the first.
 class WriteProbe {
  public:
-  WriteProbe(database::Database& database, telemetry::Log* log, const Clock& clock)
-      : database_(database), log_(log), clock_(clock) {}
+  /// `file`: of the database, where it has one on this machine; a file system that is full is found by it.
+  WriteProbe(database::Database& database, telemetry::Log* log, const Clock& clock, std::string file = {})
+      : database_(database), log_(log), clock_(clock), file_(std::move(file)) {}
   ~WriteProbe() { stop(); }
 
   /// The first probe, which is part of the start: blocks.
@@ -45,10 +46,13 @@ class WriteProbe {
   Task<Result<>> write(Loop& loop);
   bool due();
   void judge();
+  /// A row of the probe may fit where what requests write does not: into the part of the log that is made already.
+  std::string lacks_room() const;
 
   database::Database& database_;
   telemetry::Log* log_;
   const Clock& clock_;
+  const std::string file_;
   Loop loop_;
   Scope probing_, watching_;
   std::thread thread_;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@ enum {
   HANG,        /* 1: writes and syncs do not return until this is 0 */
   SLOW,        /* milliseconds that each sync takes longer */
   CLOCK,       /* seconds by which the wall clock is wrong */
+  FULL,        /* 1: the file system says that nothing is left, though what fits into files that are there is written */
   HANGING,     /* how many calls are held now; written here */
   FIELDS
 };
@@ -72,6 +74,16 @@ static int fails(int file, int field) {
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
+int statvfs(const char* path, struct statvfs* found) {
+  int done = REAL(statvfs)(path, found);
+  if (done == 0 && get(FULL) && strstr(path, ".db")) found->f_bavail = 0;
+  return done;
+}
+int statvfs64(const char* path, struct statvfs64* found) {
+  int done = REAL(statvfs64)(path, found);
+  if (done == 0 && get(FULL) && strstr(path, ".db")) found->f_bavail = 0;
+  return done;
+}
 int fsync(int file) { return fails(file, SYNC_ERROR) ? -1 : REAL(fsync)(file); }
 int fdatasync(int file) { return fails(file, SYNC_ERROR) ? -1 : REAL(fdatasync)(file); }
 ssize_t pwrite(int file, const void* from, size_t size, off_t at) {
