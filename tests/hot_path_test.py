@@ -93,7 +93,7 @@ class HotPath(unittest.TestCase):
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
-        return process, int(process.stdout.readline().rsplit(":", 1)[1])
+        return process, int(re.search(r":(\d+)\b", process.stdout.readline().replace("://", " "))[1])
 
     def bare(self):
         return harness.program().parent / "bare_server"
@@ -168,8 +168,14 @@ class HotPath(unittest.TestCase):
         harness.needs("strace")
         with tempfile.TemporaryDirectory() as folder:
             summary = f"{folder}/calls"
-            process, port = self.start(["strace", "-f", "-c", "-o", summary, server, "127.0.0.1:0", "1"])
-            drive(port, REQUESTS)
+            for attempt in range(3):
+                process, port = self.start(["strace", "-f", "-c", "-o", summary, server, "127.0.0.1:0", "1"])
+                try:
+                    drive(port, REQUESTS)
+                    break
+                except AssertionError as refused:  # a server that is traced beside other programs may have too much to do
+                    if attempt == 2 or "503" not in str(refused):
+                        raise
             child = int(pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0])
             os.kill(child, signal.SIGTERM)
             process.wait(30)

@@ -142,6 +142,13 @@ bool may_have_others(const Value& schema) {
   return more && !(more->is(Type::boolean) && !more->boolean());
 }
 
+std::string without_digits(std::string_view name) {
+  std::string kept;
+  for (const char c : name)
+    if (c < '0' || c > '9') kept += c;
+  return kept;
+}
+
 /// Names in `required` that are no property: of a whole schema, since a part of one may speak of the properties of
 /// another part.
 void check_required(const Value& schema, const Trail& trail, Report& report) {
@@ -161,7 +168,9 @@ void check_required(const Value& schema, const Trail& trail, Report& report) {
       if (std::ranges::none_of(required->array(),
                                [&](auto& other) { return other.is(Type::string) && other.string() == member.key; }))
         names.push_back(member.key);
-    const auto near = config::nearest(name.string(), names);
+    auto near = config::nearest(name.string(), names);
+    // `line2` beside `line1` is no slip: another part may declare it.
+    if (without_digits(near) == without_digits(name.string())) near = {};
     // Of a schema with a name, which may be a part of another by reference, only a slip is told.
     if (near.empty() && trail.step.field == "schemas") continue;
     report.add(near.empty() ? load_error::kUnnamedRequired : load_error::kUndeclaredRequired, &name, here.pointer(),

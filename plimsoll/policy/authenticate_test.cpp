@@ -317,7 +317,7 @@ TEST(Authenticate, WithoutAVerifierTheStartIsRefused) {
   EXPECT_FALSE(house.build(authenticate, "basic"));
   EXPECT_TRUE(house.build(authenticate, "key"));
   house.services.database = nullptr;
-  house.services.shared = std::make_shared<Shared>();
+  house.services.of_plan = std::make_shared<Shared>();
   EXPECT_FALSE(house.build(authenticate, "key"));
 }
 
