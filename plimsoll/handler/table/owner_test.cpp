@@ -256,6 +256,90 @@ paths:
   EXPECT_TRUE(api.client->get("/memos", token("ADA")).body.contains(R"("data":[])"));
 }
 
+/// Two tokens of one subject and tenant, of which one has a role more (and no scope more), ask a cached operation in
+/// turns. Each asks first once, so that each fills the cache for the other if anything does. What contains `secret` is
+/// for the role alone; the other one gets `without`.
+void role_stays_apart(const std::string& rows, std::initializer_list<const char*> targets, std::string_view secret,
+                      std::initializer_list<int> without) {
+  testkit::Api api(R"(openapi: 3.1.0
+info: {title: Notes, version: '1'}
+security: [{bearer: []}]
+components:
+  securitySchemes: {bearer: {type: http, scheme: bearer}}
+  schemas:
+    Note: {type: object, properties: {id: {type: integer}, owner: {type: string}, tenant: {type: string}}}
+    Line: {type: object, properties: {id: {type: integer}, note_id: {type: integer}, text: {type: string}}}
+)" + rows,
+                   {"CREATE TABLE notes(id INTEGER PRIMARY KEY NOT NULL, owner TEXT, tenant TEXT)",
+                    "INSERT INTO notes VALUES(1,'ada','t'),(2,'bob','t'),(3,'ada','u'),(4,'bob','u')",
+                    "CREATE TABLE lines(id INTEGER PRIMARY KEY NOT NULL, note_id INTEGER, text TEXT)",
+                    "INSERT INTO lines VALUES(1,1,'inside')"},
+                   {},
+                   "roles: {support: []}\nauthentication: {bearer: {issuer: us, audience: notes, secret: " +
+                       std::string(32, 's') + "}}\n");
+  ASSERT_TRUE(api.instance) << api.complaints;
+  const auto token = [](const std::string& roles) -> testkit::HeaderList {
+    const auto key = policy::Jwk::of_secret(std::string(32, 's')).value();
+    const auto expires = std::to_string(system_clock().wall() / kSecond + 600);
+    return {{"authorization",
+             "Bearer " + policy::issue_jwt(
+                             key, R"({"iss":"us","aud":"notes","sub":"ada","tenant":"t","scope":"some","roles":)" +
+                                      roles + R"(,"exp":)" + expires + "}")
+                             .value()}};
+  };
+  const auto plain = token("[]"), support = token(R"(["support"])");
+  for (const bool support_first : {false, true}) {
+    ASSERT_TRUE(api.start());  // nothing is cached
+    auto refused = without.begin();
+    for (auto* target : targets) {
+      for (int round = 0; round < 4; ++round) {
+        const bool is_support = (round % 2 == 0) == support_first;
+        const auto said = api.client->get(target, is_support ? support : plain);
+        SCOPED_TRACE(std::string(target) + (is_support ? " support " : " plain ") + std::to_string(round));
+        EXPECT_EQ(said.status, is_support ? 200 : *refused) << said.body;
+        EXPECT_EQ(said.body.contains(secret), is_support) << said.body;
+        if (said.status == 200 && round >= 2)
+          EXPECT_TRUE(said.header("cache-status").contains("; hit")) << "not from the cache: nothing is shown";
+      }
+      ++refused;
+    }
+  }
+}
+
+TEST(CachedRows, WhatExceptRolesShowsReachesNobodyOfTheSameNameWithoutTheRole) {
+  role_stays_apart(R"(
+x-plimsoll:
+  rate-limit: off
+  tables: {notes: {schema: '#/components/schemas/Note', owner: {column: owner, except-roles: [support]}, tenant: tenant}}
+paths:
+  /notes:
+    get: {operationId: listNotes, x-plimsoll: {table: notes, cache: 5m}, responses: {'200': {description: ok}}}
+  /notes/{id}:
+    parameters: [{name: id, in: path, required: true, schema: {type: integer}}]
+    get: {operationId: readNote, x-plimsoll: {table: notes, cache: 5m}, responses: {'200': {description: ok}}}
+)",
+                   {"/notes?fields=owner", "/notes?count=exact", "/notes/2"}, "bob", {200, 200, 404});
+}
+
+TEST(CachedRows, WhatAnEmbedShowsToARoleReachesNobodyOfTheSameNameWithoutIt) {
+  role_stays_apart(R"(
+x-plimsoll:
+  rate-limit: off
+  tables:
+    notes: {schema: '#/components/schemas/Note', embeds: {lines: {table: lines, by: note_id}}}
+    lines: {schema: '#/components/schemas/Line'}
+paths:
+  /notes:
+    get: {operationId: listNotes, x-plimsoll: {table: notes, cache: 5m}, responses: {'200': {description: ok}}}
+  /lines:
+    get:
+      operationId: listLines
+      x-plimsoll: {table: lines, authorization: {roles: [support]}}
+      responses: {'200': {description: ok}}
+)",
+                   {"/notes?embed=lines", "/notes?fields=lines(text)&limit=1"}, "inside", {403, 403});
+}
+
 TEST_F(Owners, WithoutACallerNothingIsServed) {
   for (auto* id : {"list", "read", "remove"})
     EXPECT_EQ(ask(nullptr, id, std::string_view(id) == "list" ? "" : "1").status, 500);
