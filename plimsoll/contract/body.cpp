@@ -4,6 +4,7 @@
 #include "plimsoll/http/negotiate.hpp"
 #include "plimsoll/json/object_builder.hpp"
 #include "plimsoll/json/parse.hpp"
+#include "plimsoll/json/pointer.hpp"
 #include "plimsoll/json/utf8.hpp"
 
 #include <algorithm>
@@ -158,8 +159,10 @@ Result<Value> BodyReader::form(std::string_view bytes, Arena& arena, std::vector
     const bool twice = read && !object.add(pair.name, *read).added;
     if (read && !twice) continue;
     if (errors.size() >= kMostErrors) break;
-    errors.push_back({"body", "/" + std::string(pair.name), twice ? "unique" : "type",
-                      twice ? "is given twice" : std::string(read.error())});
+    std::string pointer;
+    json::append_told_token(pointer, pair.name);
+    errors.push_back(
+        {"body", std::move(pointer), twice ? "unique" : "type", twice ? "is given twice" : std::string(read.error())});
   }
   return object.finish(arena);
 }

@@ -102,6 +102,11 @@ void append_token(std::string& pointer, std::string_view name) {
   }
 }
 
+void append_told_token(std::string& pointer, std::string_view name) {
+  constexpr std::size_t kLongest = 1'000;
+  append_token(pointer, name.size() > kLongest ? "…" : name);
+}
+
 void append_token(std::string& pointer, std::size_t index) {
   pointer += '/';
   pointer += std::to_string(index);

@@ -14,6 +14,9 @@ Value* resolve(Value& root, std::string_view pointer);
 /// Appends `/name`, with `~` and `/` escaped.
 void append_token(std::string& pointer, std::string_view name);
 void append_token(std::string& pointer, std::size_t index);
+/// The same of a name that a client chose and may have made as long as a body: beyond 1,000 bytes it is told as `…`,
+/// because what is told is sent and logged.
+void append_told_token(std::string& pointer, std::string_view name);
 /// A reference token as the name it stands for; nothing when a `~` is followed by neither 0 nor 1.
 std::optional<std::string> unescape_token(std::string_view token);
 

@@ -112,7 +112,7 @@ class Reader {
   void complain(std::string_view name, std::string_view keyword, std::string message) {
     if (errors_.size() >= 64) return;
     std::string pointer{by_.prefix};
-    if (!name.empty()) json::append_token(pointer, name);
+    if (!name.empty()) json::append_told_token(pointer, name);
     errors_.push_back({"body", std::move(pointer), std::string(keyword), std::move(message)});
   }
   bool complained(std::size_t index) const {

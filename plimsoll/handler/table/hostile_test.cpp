@@ -150,6 +150,23 @@ TEST_F(Hostile, NoBodyIsEverAFaultOfTheServer) {
     }
 }
 
+// What is told of a request is sent, and logged: names as long as the body would make a short refusal the longest
+// answer of all, and its line of log one that no buffer holds.
+TEST_F(Hostile, ARefusalIsShortHoweverLongTheNamesItIsAbout) {
+  for (auto* filling : {"x", "/", "~", "é", "\\n", "\\u0001"})
+    for (const int names : {1, 3, 100}) {
+      std::string body = "{";
+      for (int i = 0; i < names; ++i) {
+        std::string name = std::to_string(i);
+        while (name.size() < 900'000U / static_cast<unsigned>(names)) name += filling;
+        body += (i ? ",\"" : "\"") + name + "\":1";
+      }
+      const auto made = api.client->post("/things", body + "}");
+      EXPECT_EQ(made.status, 422) << filling;
+      EXPECT_LT(made.body.size(), 20'000U) << filling << ' ' << names;
+    }
+}
+
 TEST_F(Hostile, CursorsAreRefusedUnderAnotherSortFilterOrTable) {
   ASSERT_TRUE(api.sql("INSERT INTO others SELECT * FROM things"));
   const auto cursor = member(api.client->get("/things?sort=name&limit=2").body, "next_cursor");
