@@ -19,6 +19,7 @@
 #include <thread>
 #include <vector>
 
+#include "plimsoll/json/utf8.hpp"
 #include "plimsoll/json/write.hpp"
 
 namespace plimsoll::telemetry {
@@ -75,9 +76,38 @@ struct Buffer {
 
 bool plain(std::string_view text) {
   if (text.empty()) return false;
-  for (char c : text)
-    if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f) return false;
+  for (unsigned char c : text)
+    if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c >= 0x7f) return false;
   return true;
+}
+
+/// Whether a character is none that is seen, but changes how others are shown: a control character beyond those of
+/// ASCII (U+009B begins a command of a terminal as ESC does), a separator of lines, a change of direction.
+constexpr bool unseen(std::uint32_t c) {
+  return (c >= 0x7f && c <= 0x9f) || (c >= 0x200e && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+         (c >= 0x2066 && c <= 0x2069);
+}
+
+/// Writes what is unseen in a JSON string as `\u009b`. All of it has at most three bytes in UTF-8.
+void escape_unseen(std::string& text) {
+  std::string out;
+  std::size_t copied = 0;
+  for (std::size_t i = 0; i < text.size();) {
+    const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(text[i + at]); };
+    const auto length = byte(0) < 0x80 ? 1 : json::utf8_length(std::string_view(text).substr(i));
+    const auto c = length == 1   ? std::uint32_t{byte(0)}
+                   : length == 2 ? (byte(0) & 0x1fU) << 6 | (byte(1) & 0x3fU)
+                   : length == 3 ? (byte(0) & 0x0fU) << 12 | (byte(1) & 0x3fU) << 6 | (byte(2) & 0x3fU)
+                                 : 0;
+    if (unseen(c)) {
+      constexpr char kHex[] = "0123456789abcdef";
+      out.append(text, copied, i - copied) += "\\u";
+      for (int shift = 12; shift >= 0; shift -= 4) out += kHex[c >> shift & 15];
+      copied = i + length;
+    }
+    i += length ? length : 1;
+  }
+  if (copied) text = out.append(text, copied, text.npos);
 }
 
 }  // namespace
@@ -97,7 +127,8 @@ void Line::string(std::string_view value) {
 
 /// As JSON writes it. There is room for the value as it is.
 void Line::quoted(std::string_view value) {
-  if (copy_unless(bytes16::escaped_in_json, value, at_ + 1)) {
+  const auto escaped_here = [](auto text) { return bytes16::escaped_in_json(text) | (text == 0x7f); };
+  if (copy_unless(escaped_here, value, at_ + 1)) {
     *at_ = '"';
     at_ += value.size() + 2;
     at_[-1] = '"';
@@ -105,7 +136,16 @@ void Line::quoted(std::string_view value) {
   }
   std::string escaped;
   json::append_string(escaped, value);
+  escape_unseen(escaped);
   if (room(escaped.size())) put(escaped);
+}
+
+Line& Line::add_beginning(Name name, std::string_view value) {
+  auto end = kLongest;
+  while (end > 0 && (static_cast<unsigned char>(value[end]) & 0xC0) == 0x80) --end;  // no character is cut in two
+  const auto beginning = std::string(value.substr(0, end)) + "…";
+  if (begin(name.text, beginning.size())) string(beginning);
+  return *this;
 }
 
 void Line::number(std::int64_t value) { at_ = put_digits(at_, value); }

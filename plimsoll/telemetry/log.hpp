@@ -41,12 +41,14 @@ struct Name {
   Name(std::string_view text, bool secret) : text(text), secret(secret) {}
 };
 
-/// A line of log under construction: members are added, then it is handed over. JSON is escaped here; a value under a
-/// name that is redacted is never formatted.
+/// A line of log under construction: members are added, then it is handed over. JSON is escaped here, and so is what
+/// would change how a terminal shows the line; a value under a name that is redacted is never formatted.
 class Line {
  public:
   Line& add(Name name, std::string_view value) {
     if (name.secret) value = "[redacted]";
+    if (value.size() > kLongest) [[unlikely]]
+      return add_beginning(name, value);
     if (begin(name.text, value.size())) string(value);
     return *this;
   }
@@ -62,6 +64,10 @@ class Line {
   friend class Log;
   Line(void* buffer, char* at, char* end, bool text) : buffer_(buffer), at_(at), end_(end), text_(text) {}
   static constexpr std::size_t kRoom = 48;  ///< for a number, and what stands around a member
+  /// Of a value, in bytes. What is longer ends with `…`: nobody keeps a line out of the log by what it says. Bodies of
+  /// failed requests (64 KiB) are below.
+  static constexpr std::size_t kLongest = 128 << 10;
+  Line& add_beginning(Name name, std::string_view value);
   bool room(std::size_t size) {
     if (static_cast<std::size_t>(end_ - at_) < size) full_ = true;
     return !full_;

@@ -66,6 +66,59 @@ TEST(Log, WritesOneJsonObjectALineWhateverTheValues) {
   EXPECT_EQ(line->find("level")->string(), "info");
 }
 
+// U+009B begins a command of a terminal, as ESC does; U+202E has what follows read backwards; U+2028 ends a line. Each
+// stands before, within and behind other text, in both formats, and is shown as its number.
+TEST(Log, WritesNothingThatChangesHowALineIsShown) {
+  const std::string unseen[] = {"\x7f",         "\xc2\x80",     "\xc2\x9b",    "\xe2\x80\x8f",
+                                "\xe2\x80\xa8", "\xe2\x80\xae", "\xe2\x81\xa6"};
+  for (const auto format : {Log::Format::json, Log::Format::text}) {
+    Written written;
+    {
+      Log log{written.descriptor(), Level::info, format};
+      for (auto& one : unseen)
+        for (auto& value : {one, "a" + one, one + "\xc3\xa9", "\xe2\x82\xac" + one + "\xf0\x9f\x98\x80" + one + "\n"})
+          log.write(Level::info, "request", [&](Line& line) { line.add("path", value); });
+    }
+    written.close();
+    const auto text = written.all();
+    EXPECT_EQ(std::ranges::count(text, '\n'), 28) << text;
+    for (auto& one : unseen) EXPECT_EQ(text.find(one), std::string::npos) << text;
+    for (auto* escaped :
+         {"a\\u007f", "\\u0080\xc3\xa9", "\xe2\x82\xac\\u009b\xf0\x9f\x98\x80\\u009b\\n", "\\u202e", "\\u2066"})
+      EXPECT_NE(text.find(escaped), std::string::npos) << escaped << " in " << text;
+  }
+}
+
+// Who can make a value longer than a buffer could keep the line out of the log, and others with it.
+TEST(Log, LosesNoLineForTheLengthOfAValue) {
+  Written written;
+  std::string all;
+  std::jthread reader([&] { all = written.all(); });
+  {
+    Log log{written.descriptor(), Level::info, Log::Format::json};
+    for (const std::size_t size : {1 << 10, (1 << 17) - 3, 1 << 20, 3 << 20})
+      for (auto* filling : {"x", "\xe2\x82\xac", "\n"}) {
+        std::string value;
+        while (value.size() < size) value += filling;
+        log.write(Level::info, "long", [&](Line& line) { line.add("value", value).add("behind", "it"); });
+        log.flush();
+      }
+    EXPECT_EQ(log.lost(), 0);
+  }
+  written.close();
+  reader.join();
+  ASSERT_EQ(std::ranges::count(all, '\n'), 12);
+  std::string_view rest = all;
+  for (int i = 0; i < 12; ++i) {
+    Arena arena;
+    const auto line = json::parse(rest.substr(0, rest.find('\n')), arena);
+    rest.remove_prefix(rest.find('\n') + 1);
+    ASSERT_TRUE(line) << i << ' ' << line.error().detail;
+    ASSERT_TRUE(line->find("behind")) << i << ": the line was lost";
+    EXPECT_EQ(line->find("value")->string().ends_with("…"), i >= 6) << i;
+  }
+}
+
 TEST(Log, NeverFormatsWhatIsSecret) {
   Written written;
   {
