@@ -40,6 +40,11 @@ paths:
       operationId: add
       requestBody: {{required: true, content: {{application/json: {{schema: {{type: object}}}}}}}}
       responses: {{'201': {{description: ok, content: {{application/json: {{schema: {{type: object}}, example: {{a: 1}}}}}}}}}}
+  /whole:
+    put:
+      operationId: replace
+      requestBody: {{required: true, content: {{application/json: {{schema: {{type: object}}}}}}}}
+      responses: {{'200': {{description: ok, content: {{application/json: {{schema: {{type: object}}, example: {{a: 1}}}}}}}}}}
 """
 
 JSON = ("content-type", "application/json")
@@ -77,6 +82,8 @@ CASES = [
     ("6.6.1", "each answer has a Date", get(), 200, {"date": ...}),
     ("6.6.1", "an error has a Date too", get(path="/nothing"), 404, {"date": ...}),
     ("8.3", "a Content-Type that comes twice is refused: two readers could take one each", post(JSON, ("content-type", "text/plain")), 415, {}),
+    ("8.3", "so is one that says a parameter twice", get(("content-type", "application/json; charset=utf-8; charset=utf-16"), method="POST", path="/small", body=b"{}"), 415, {}),
+    ("9.3.4", "a PUT of a part is refused: it would be stored as the whole", get(JSON, ("content-range", "bytes 0-1/100"), method="PUT", path="/whole", body=b"{}"), 400, {}),
     ("8.4", "a body whose coding is unknown is 415, and Accept-Encoding says which are taken (12.5.3)", post(JSON, ("content-encoding", "gzip")), 415, {"accept-encoding": "identity"}),
     ("8.4", "codings on several lines are all seen", post(JSON, ("content-encoding", "identity"), ("content-encoding", "gzip")), 415, {}),
     ("8.4.1", "names of codings have no case", post(JSON, ("content-encoding", "IDENTITY")), 201, {}),

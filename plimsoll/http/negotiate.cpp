@@ -167,6 +167,17 @@ std::optional<std::string_view> media_type_parameter(std::string_view media_type
   return std::nullopt;
 }
 
+bool repeats_parameter(std::string_view media_type) {
+  Parameter one, other;
+  int read = 0;
+  for (auto rest = split(media_type).parameters; next_parameter(rest, one);) {
+    if (++read > 8) return true;  // nobody has a use for so many, and each is compared with those behind it
+    for (auto behind = rest; next_parameter(behind, other);)
+      if (same(one.name, other.name)) return true;
+  }
+  return false;
+}
+
 std::string_view name_of(Coding coding) {
   constexpr std::string_view kNames[] = {"identity", "gzip", "br", "zstd"};
   return kNames[static_cast<std::size_t>(coding)];

@@ -34,6 +34,9 @@ std::string essence(std::string_view content_type);
 /// within quotes are left as they are.
 std::optional<std::string_view> media_type_parameter(std::string_view media_type, std::string_view name);
 
+/// Whether a parameter stands twice in a media type: who reads it elsewhere could take the other one.
+bool repeats_parameter(std::string_view media_type);
+
 enum class Coding : std::uint8_t { identity, gzip, br, zstd };
 std::string_view name_of(Coding coding);
 /// The coding the caller wants most among `offers`, the earlier of equals; `identity` where nothing better is

@@ -84,5 +84,17 @@ TEST(Coding, FollowsWeightsThenOurOrder) {
   EXPECT_EQ(best("\"a,gzip\", deflate"), Coding::identity) << "what is quoted is no name";
 }
 
+TEST(MediaType, AParameterThatStandsTwiceIsFound) {
+  for (auto* once : {"text/plain", "text/plain;", "text/plain; ;", "text/plain; charset=utf-8", "a/b; x=1; y=1; xy=2",
+                     R"(a/b; x="; x=2"; y=1)"})
+    EXPECT_FALSE(repeats_parameter(once)) << once;
+  for (auto* twice : {"a/b; x=1; x=1", "a/b;charset=utf-8; CHARSET=utf-16", "a/b; x; x", "a/b; y=1; x=1; z=2 ;X=2",
+                      R"(a/b; x="\"; x=2"; x=3)"})
+    EXPECT_TRUE(repeats_parameter(twice)) << twice;
+  std::string many = "a/b";
+  for (int i = 0; i < 5000; ++i) many += ";p" + std::to_string(i) + "=1";
+  EXPECT_TRUE(repeats_parameter(many));  // without comparing each with each
+}
+
 }  // namespace
 }  // namespace plimsoll::http

@@ -112,8 +112,12 @@ class Validate final : public Policy {
     } else if (!found && refuses(context, found.error())) {
       return refuse(std::move(found).error());
     }
-    if (reading.reader && request.body && options_.body == config::BodyReading::whole)
-      return with_body(request, context, next, reading, std::move(errors));
+    // A part would be stored as the whole (RFC 9110, section 9.3.4). Who reads the body itself may know parts.
+    const bool whole = reading.reader && request.body && options_.body == config::BodyReading::whole;
+    if (whole && request.method == "PUT" && request.headers.contains("content-range")) [[unlikely]]
+      errors.push_back(
+          {"header", "/content-range", "unexpected", "a part of the content is not taken: send all of it"});
+    if (whole) return with_body(request, context, next, reading, std::move(errors));
     if (!errors.empty()) [[unlikely]] {
       auto error = invalid(std::move(errors));
       if (refuses(context, error)) return refuse(std::move(error));
@@ -215,6 +219,8 @@ class Validate final : public Policy {
       for (const auto& declared : readers_)
         if (declared.reader.media_type().name == content_type)
           return taken(declared, declared.kind, content_type, content_type, context);
+    if (http::repeats_parameter(content_type))
+      return unsupported(context, "the Content-Type says a parameter more than once, or more than eight");
     const auto type = essence(content_type, context.arena);
     const auto* declared = reader_for(type, content_type);
     if (!declared) return unsupported(context, "bodies of the type \"" + std::string(type) + "\" are not taken");
