@@ -27,6 +27,8 @@ class Measure final : public Check {
   }
   Measure(telemetry::Registry& registry, const contract::Operation& operation)
       : registry_(registry), method_(operation.method), route_(operation.path), id_(operation.id) {
+    // What no route takes may have any method: an empty label would be none (OpenTelemetry has this word for it).
+    if (method_.empty()) method_ = "_OTHER";
     const telemetry::Label labels[] = {{"http_request_method", method_}, {"http_route", route_}};
     active_ = &registry.gauge(kActive, metrics[1].sentence, labels);
   }
