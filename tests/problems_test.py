@@ -51,7 +51,7 @@ NEVER_TOLD = {
 }
 
 OPERATIONS = {  # what `faulty_server` does for them
-    "answers": "deadline held throttled admitted visited unverified allowed limited shared checked typed negotiated small selected watched cached paid plain streamed",
+    "answers": "withdrawn deadline held throttled admitted visited unverified allowed limited shared checked typed negotiated small selected watched cached paid plain streamed",
     "throws": "broken", "strays": "strayed", "waits": "slow", "calls": "called", "form": "uploaded", "refuses": "dry", "starves": "starved",
 }
 
@@ -102,6 +102,7 @@ def contract(mode):
     paths["/slow"]["post"]["x-plimsoll"]["validate"] = {"unknown-query": "ignore"}
 
     paths["/checked"]["post"]["x-plimsoll"]["budgets"] = {"steps": 200}
+    operation("withdrawn", "get", {"deprecation": {"mode": mode}, "deprecated-since": "2020-01-01", "sunset": "2020-12-31", "after-sunset": "gone"}, {"deprecated": True})
 
     any_object = {**ANY_JSON, "required": True}
     listed = {"content": {"application/json": {"schema": {"type": "array"}}}, "required": True}
@@ -506,6 +507,10 @@ class Walk:
             harness.until(lambda: self.decisions("deadline", "deadline", "deadline-exceeded") > 0, "the deadline is seen")
             line.send(b"}")
         return line.answer()
+
+    @provokes("operation-gone", "deprecation", "withdrawn")
+    def after_the_sunset(self):
+        return self.server.get("/withdrawn")
 
     @provokes("overloaded", "priority", "held")
     def full(self):

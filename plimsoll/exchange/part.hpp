@@ -47,6 +47,8 @@ struct Part {
   Result<std::unique_ptr<Policy>> (*build)(const Part&, const json::Value* options, const Build&);
   /// Sections of `plimsoll.yaml` that are its own.
   std::span<const config::Section> deployment{};
+  /// Other keys of `x-plimsoll` that it owns, all scopes.
+  std::span<const config::Key> more_keys{};
   /// Holds the deployment (null: none) against the contract, before anything is built; null: nothing to check.
   Result<> (*check)(const contract::Contract&, const json::Value* deployment) = nullptr;
 
@@ -95,6 +97,7 @@ consteval Part part(std::string_view name, std::string_view sentence) {
   if constexpr (requires { P::methods; }) made.key.methods = P::methods;
   if constexpr (requires { P::metrics; }) made.metrics = P::metrics;
   if constexpr (requires { P::deployment; }) made.deployment = P::deployment;
+  if constexpr (requires { P::more_keys; }) made.more_keys = P::more_keys;
   if constexpr (requires { &P::check_documents; }) made.check = &P::check_documents;
   if constexpr (requires { P::short_form; }) made.key.short_form = P::short_form;
   made.build = [](const Part& self, const json::Value* from, const Build& build) -> Result<std::unique_ptr<Policy>> {

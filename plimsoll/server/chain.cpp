@@ -12,6 +12,7 @@ extern const Part access_log;
 extern const Part measure;
 extern const Part security_headers;
 extern const Part cors;
+extern const Part deprecation;
 extern const Part deadline;
 extern const Part budgets;
 extern const Part shed;
@@ -41,6 +42,7 @@ constexpr Row kChain[] = {
     {&policy::security_headers, everything, "on every answer, refusals too"},
     {&policy::cors, everything,
      "before authentication: a preflight carries no credentials, and a refusal must be readable to the page"},
+    {&policy::deprecation, operations, "refusals tell as well that the operation is deprecated, and what replaces it"},
     {&policy::deadline, everything, "before anything that may wait"},
     {&policy::budgets, operations, "before anything that spends one"},
     {&policy::shed, operations, "what cannot be served costs least when it is refused first, before the body is read"},
@@ -49,6 +51,9 @@ constexpr Row kChain[] = {
     {&policy::authenticate, operations, "before anything that depends on the caller, and before the body is read"},
     {&policy::rate_limit, operations,
      "the same again, now that the caller is known: what is counted by caller is counted here"},
+    {&policy::deprecation, operations,
+     "the same again, now that the caller is known: who still calls is counted, and what has ended is refused, before "
+     "anything is spent on it"},
     {&policy::authorize, operations,
      "after the caller's limit, so that probing counts; before anything tells of the schema"},
     {&policy::validate, operations,

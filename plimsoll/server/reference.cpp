@@ -227,6 +227,8 @@ std::string in_words(const Value& schema) {
       text = "ratio, such as `5%`";
     else if (written.contains("ms|s|m|h"))
       text = "duration, such as `30s`";
+    else if (written.starts_with("^[0-9]{4}-"))
+      text = "date, such as `2026-12-31`";
     if (written.contains("operation")) text += ", or `operation`";
     return off ? text + ", or `off`" : text;
   }

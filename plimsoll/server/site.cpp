@@ -175,15 +175,15 @@ Response Site::told(Error error, Context& context) {
 
 namespace {
 
-/// What all who promised `vary` depend on, and the answer itself.
-std::string_view vary_of(const Response& response, const Context& context) {
-  const auto own = response.headers.joined("vary");
+/// The values of a list field from the answer itself and from all who promised it, each once.
+std::string_view gathered(std::string_view field, const Response& response, const Context& context) {
+  const auto own = response.headers.joined(field);
   auto room = own.size();
   for (const auto& [name, value] : context.promised) room += value.size() + 2;
   ArenaText all{context.arena, room};
   all << own;
   for (const auto& [name, value] : context.promised)
-    if (name == "vary" && !all.text().contains(value)) {
+    if (name == field && !all.text().contains(value)) {
       if (!all.text().empty()) all << ", ";
       all << value;
     }
@@ -192,7 +192,8 @@ std::string_view vary_of(const Response& response, const Context& context) {
 
 }  // namespace
 
-/// Adds what was promised of whatever answer leaves, except where the answer has said it itself.
+/// Adds what was promised of whatever answer leaves, except where the answer has said it itself:
+/// lists (`vary`, `link`) are joined with it.
 void Site::finish(Response& response, Context& context) {
   if (response.status >= 400) [[unlikely]] {
     if (!context.outcome.problem.empty()) problems_.add(context.outcome.problem);
@@ -200,9 +201,11 @@ void Site::finish(Response& response, Context& context) {
     if (const auto* body = std::get_if<std::string_view>(&response.body)) context.outcome.failure_body = *body;
   }
   auto& headers = response.headers;
-  const auto promises_to_vary = context.promised.count("vary");
-  if (promises_to_vary > 1 || (promises_to_vary && headers.contains("vary")))
-    headers.set("vary", vary_of(response, context));
+  const auto gather = [&](std::string_view field) {
+    const auto promises = context.promised.count(field);
+    if (promises > 1 || (promises && headers.contains(field))) headers.set(field, gathered(field, response, context));
+  };
+  gather("vary"), gather("link");
   headers.add_absent(context.promised);
   const auto* promised = context.promised_fields();
   bool apart = true;

@@ -28,8 +28,11 @@ constexpr std::string_view kLanguage[] = {
 
 std::vector<const config::Key*> contract_keys() {
   std::vector<const config::Key*> keys;
-  for (const auto& row : rows())
-    if (std::ranges::find(keys, row.part->key.name, &config::Key::name) == keys.end()) keys.push_back(&row.part->key);
+  for (const auto& row : rows()) {
+    if (std::ranges::find(keys, row.part->key.name, &config::Key::name) != keys.end()) continue;
+    keys.push_back(&row.part->key);
+    for (const auto& key : row.part->more_keys) keys.push_back(&key);
+  }
   for (const auto* each : handlings()) {
     keys.push_back(&each->key);
     for (const auto& key : each->more_keys) keys.push_back(&key);
