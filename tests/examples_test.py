@@ -275,6 +275,20 @@ class Packages(harness.ServerTest):
         self.assertEqual(page["total"], len(told))
 
 
+OWN = """
+openapi: 3.1.0
+info: {title: Own parts, version: '1'}
+security: []
+x-plimsoll: {authorization: any-caller}
+paths:
+  /greeting:
+    get:
+      operationId: greet
+      x-plimsoll: %s
+      responses: {'200': {description: ok, content: {text/plain: {schema: {type: string}}}}}
+"""
+
+
 class ShopInCpp(harness.ServerTest):
     """A program outside the tree that links the installed library."""
 
@@ -307,6 +321,36 @@ class ShopInCpp(harness.ServerTest):
         self.assertEqual(server.get("/v1/exports/orders").body.count(b"\n"), 5000)
         self.assertLessEqual({"/quotes", "/orders/{id}/checkout", "/exports/orders"}, set(server.get("/openapi.json").json()["paths"]))
         self.put_a_photo(server, product["id"])
+
+        self.own_parts(folder, said, sanitize)
+
+    def own_parts(self, folder, said, sanitize):
+        """A policy and a way of answering that the program brings are treated like the server's own."""
+        build = folder / "own"
+        self.command("cmake", "-S", harness.ROOT / "tests/programs/own_parts", "-B", build, "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={folder}/installed",
+                     f"-DCMAKE_CXX_COMPILER={said['CMAKE_CXX_COMPILER']}", f"-DCMAKE_CXX_FLAGS={sanitize}", "-DCMAKE_BUILD_TYPE=Debug")
+        self.command("ninja", "-C", build)
+
+        def server(extension, environment=None):
+            made = harness.Server(harness._laid(OWN % extension, folder / "own/contract.yaml"), folder / "own", executable=build / "own_parts", verb=(), environment=environment)
+            made.arguments.remove(str(folder / "own/contract.yaml"))
+            self.addCleanup(self._end, made)
+            return made
+
+        serving = server("{greeting: Hello, opening-hours: {to: 12}}").start()
+        self.assertEqual(serving.get("/greeting", {"hour": "11"}).text, "Hello")
+        closed = serving.get("/greeting", {"hour": "12"})
+        self.assertEqual((closed.status, closed.json()["code"], closed.json()["detail"]), (403, "shop-closed", "you are not known"))
+        self.assertEqual(serving.get("/problems/shop-closed").status, 200)
+        refusals = [value for name, value in serving.metrics().items() if name.startswith('plimsoll_policy_decisions_total{policy="opening-hours",operation="greet"')]
+        self.assertEqual(sum(refusals), 1)
+        for extension, environment, what in (("{greeting: Hello, opening-hours: {too: 12}}", None, 'unknown key "too"; did you mean "to"?'),
+                                             ("{greting: Hello}", None, 'did you mean "greeting"?'),
+                                             ("{greeting: Hello}", {"BESIDE": "authenticate"}, "beside `authenticate`, which is none of")):
+            refused = server(extension, environment)
+            harness.Process.start(refused)
+            self.assertEqual(refused.wait(), 2, refused.describe())
+            self.assertIn(what, refused.output)
 
     def put_a_photo(self, server, product):
         """A C++ handler reads a body as it comes, of any length, and leaves the disk to threads that serve nobody; `fields` is obeyed."""

@@ -1,6 +1,7 @@
 #include "plimsoll/server/application.hpp"
 
 #include "plimsoll/queue/workers.hpp"
+#include "plimsoll/server/handlers.hpp"
 
 namespace plimsoll {
 
@@ -22,6 +23,24 @@ Application& Application::problem(const Problem& problem) {
   return *this;
 }
 
+void Application::refuse(const Result<>& added) {
+  if (added) return;
+  mistakes_.push_back({.code = "program",
+                       .file = {},
+                       .what = added.error().detail,
+                       .remedy = "Correct the program, where it calls `Application`."});
+}
+
+Application& Application::policy(const Part& part, server::Side side, std::string_view beside) {
+  refuse(server::add_row(part, side, beside));
+  return *this;
+}
+
+Application& Application::handling(const Handling& handling) {
+  refuse(server::add_handling(handling));
+  return *this;
+}
+
 Application& Application::overlay(std::string file) {
   overlays_.push_back(std::move(file));
   return *this;
@@ -35,6 +54,7 @@ server::Settings Application::completed(server::Settings settings) const {
 
 std::expected<std::unique_ptr<server::Instance>, contract::Complaints> Application::instance(
     server::Settings settings) {
+  if (!mistakes_.empty()) return std::unexpected(mistakes_);
   return server::Instance::create(completed(std::move(settings)), std::exchange(handlers_, {}),
                                   std::exchange(runners_, {}), problems_);
 }

@@ -1,6 +1,8 @@
 #pragma once
 
 #include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/handling.hpp"
+#include "plimsoll/server/chain.hpp"
 #include "plimsoll/server/instance.hpp"
 
 #include <memory>
@@ -36,6 +38,17 @@ class Application {
   /// none of the server's (`plimsoll problems`).
   Application& problem(const Problem& problem);
 
+  /// Adds a policy of the program, declared as the server's own are (exchange/part.hpp): `x-plimsoll` knows its key
+  /// from then on, with options, defaults and unknown-key checks, and its problems, metrics and modes are treated like
+  /// any other's. It stands in every operation's chain before or after the policy whose key is `beside`:
+  ///
+  ///     application.policy(quota, server::Side::after, "authentication");
+  Application& policy(const Part& part, server::Side side, std::string_view beside);
+
+  /// Adds a way of answering operations, which `x-plimsoll` chooses by the handling's key, as it does `table` or `job`
+  /// (exchange/handling.hpp).
+  Application& handling(const Handling& handling);
+
   /// Lays an overlay over the contract (Overlay 1.0), before those of the command line.
   Application& overlay(std::string file);
 
@@ -61,12 +74,14 @@ class Application {
     F function_;
   };
   /// Fills in what is the program's.
+  void refuse(const Result<>& added);
   server::Settings completed(server::Settings settings) const;
   std::string contract_;
   std::vector<std::string> overlays_;
   server::Handlers handlers_;
   server::Runners runners_;
   server::Problems problems_;
+  contract::Complaints mistakes_;  ///< of the program; they refuse its start
 };
 
 }  // namespace plimsoll

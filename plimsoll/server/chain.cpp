@@ -74,16 +74,52 @@ constexpr Row kChain[] = {
     {&policy::settle, operations, "last: commits what handler and policies wrote, before the answer leaves"},
 };
 
-std::span<const Row> rows() { return kChain; }
+namespace {
+
+std::vector<Row>& all_rows() {
+  static std::vector<Row> all(std::begin(kChain), std::end(kChain));
+  return all;
+}
+
+}  // namespace
+
+std::span<const Row> rows() { return all_rows(); }
+
+Result<> add_row(const Part& part, Side side, std::string_view beside) {
+  auto& all = all_rows();
+  for (const auto& row : all) {
+    if (row.part == &part) return {};
+    if (row.part->key.name == part.key.name)
+      return fail(config::kConfiguration,
+                  "the program brings a policy `" + std::string(part.key.name) + "`, and there is one of that name");
+  }
+  const auto named = [&](const Row& row) { return row.part->key.name == beside; };
+  // Where one stands twice: before its first place, after its last.
+  const auto first = std::ranges::find_if(all, named);
+  if (first == all.end()) {
+    std::string names;
+    for (const auto& row : all)
+      if (!names.contains("`" + std::string(row.part->key.name) + "`"))
+        names += (names.empty() ? "`" : ", `") + std::string(row.part->key.name) + "`";
+    return fail(config::kConfiguration, "the program puts its policy `" + std::string(part.key.name) + "` beside `" +
+                                            std::string(beside) + "`, which is none of " + names);
+  }
+  auto place = first;
+  if (side == Side::after) place = std::find_if(all.rbegin(), all.rend(), named).base();
+  all.insert(place, Row{&part, Reach::operations, "the program has put it here"});
+  return {};
+}
 
 Result<Chain> chain(Handler& handler, const Build& build, Reach reach) {
   Chain made{
       .policies = {}, .links = {}, .importance = reach == operations ? Importance::unbounded : Importance::first};
-  for (const auto& row : kChain) {
+  const auto all = rows();
+  for (std::size_t at = 0; at < all.size(); ++at) {
+    const auto& row = all[at];
     if (reach == everything && row.reach == operations) continue;
     auto at_its_place = build;
     at_its_place.place = static_cast<unsigned>(
-        std::count_if(std::begin(kChain), &row, [&](const Row& before) { return before.part == row.part; }));
+        std::ranges::count_if(all.first(at), [&](const Row& before) { return before.part == row.part; }));
     auto policy = row.part->build(*row.part, build.operation.extension(row.part->key.name), at_its_place);
     if (!policy) {
       auto error = std::move(policy).error();

@@ -15,7 +15,14 @@ struct Row {
   Reach reach;
   std::string_view why_here;
 };
+/// The policies of the server in their order, and those of the program between them.
 std::span<const Row> rows();
+
+/// Puts a policy of the program before or after the one that the contract calls `beside`. An error: there is none of
+/// that name, or the part's own name is taken. Before anything is read, by one thread; the part lives as long as the
+/// process. The same part again changes nothing.
+enum class Side : std::uint8_t { before, after };
+Result<> add_row(const Part& part, Side side, std::string_view beside);
 
 /// One operation's chain: the links of those policies that have something to do for it, in the written order.
 struct Chain {

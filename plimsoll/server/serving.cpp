@@ -357,6 +357,7 @@ class Serving {
 
 int Application::serve(server::Settings settings) {
   server::Keeper keeper;  // before any other thread is made: they inherit the mask
+  if (!mistakes_.empty()) return complain(mistakes_);
   auto read = server::Instance::read(completed(std::move(settings)), std::exchange(handlers_, {}),
                                      std::exchange(runners_, {}), problems_);
   if (!read) return complain(read.error());
