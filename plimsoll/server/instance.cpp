@@ -14,6 +14,7 @@
 #include <atomic>
 #include <list>
 #include <map>
+#include <system_error>
 #include <thread>
 
 namespace plimsoll::server {
@@ -64,7 +65,8 @@ struct Instance::State {
       : process(settings, std::move(handlers), std::move(runners), std::move(problems)) {}
   ~State() {
     drain_retired(0);
-    for (auto& each : retired) each.thread.join();
+    for (auto& each : retired)
+      if (each.thread.joinable()) each.thread.join();
   }
 
   /// A plan that was replaced, and the thread that ends it.
@@ -77,7 +79,7 @@ struct Instance::State {
     const std::scoped_lock lock(mutex);
     auto& one = retired.emplace_back();
     one.plan = std::move(old);
-    one.thread = std::thread([this, &one] {
+    const auto end = [this, &one] {
       one.plan->retire();
       std::unique_ptr<Plan> ended;
       {
@@ -86,14 +88,20 @@ struct Instance::State {
       }
       ended.reset();
       one.ended.store(true, std::memory_order_release);
-    });
+    };
+    try {
+      one.thread = std::thread(end);
+    } catch (const std::system_error& error) {  // it stays until the process ends, and counts among those in use
+      process.log->write(telemetry::Level::error, "plan-not-ended",
+                         [&](telemetry::Line& line) { line.add("reason", std::string_view(error.what())); });
+    }
   }
   /// How many are still in use.
   std::size_t join_retired() {
     const std::scoped_lock lock(mutex);
     retired.remove_if([](Retired& each) {
       if (!each.ended.load(std::memory_order_acquire)) return false;
-      each.thread.join();
+      if (each.thread.joinable()) each.thread.join();
       return true;
     });
     return retired.size();

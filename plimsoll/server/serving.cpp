@@ -182,7 +182,15 @@ class Serving {
     keeper_.on_hangup([&desk] { desk.ask(); });
     while (keeper_.wait(watched ? kLook : 3600 * kSecond,
                         [&] { return desk.asked() || (watched && watched->changed()); })) {
-      desk.serve([this] { return reload(); });
+      desk.serve([this]() -> server::ReloadAnswer {
+        try {
+          return reload();
+        } catch (const std::exception& error) {  // too little memory for a second plan, say
+          log().write(telemetry::Level::error, "reload-refused",
+                      [&](telemetry::Line& line) { line.add("detail", std::string_view(error.what())); });
+          return {.done = false, .text = error.what()};
+        }
+      });
       if (watched) watched->watch(instance_->files());
     }
     keeper_.on_hangup({});
