@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import socket
+import sqlite3
 import threading
 import time
 
@@ -271,6 +272,37 @@ class Reload(harness.ServerTest):
             harness.until(lambda: server.get(each.headers["location"]).json()["status"] == "completed", server.describe)
         self.assertEqual(slow.calls, 2)
         harness.until(lambda: server.metrics()["plimsoll_plans"] == 1, "the first plan is gone with its last job")
+
+    def test_a_reload_while_the_server_starts_is_refused(self):
+        table = HEAD.replace("mock: {}", "tables: {notes: {schema: '#/components/schemas/Note', key: id}}") + """
+  /notes:
+    get:
+      operationId: listNotes
+      x-plimsoll: {table: notes}
+      responses: {'200': {description: ok}}
+components:
+  schemas:
+    Note: {type: object, required: [id], properties: {id: {type: string, format: uuid, readOnly: true}}}
+"""
+        server = self.server(table % {"number": 1}, "database: {url: 'sqlite:notes.db', busy: 50ms}\n")
+        lock = sqlite3.connect(server.directory / "notes.db", isolation_level=None)
+        self.addCleanup(lock.close)
+        lock.execute("BEGIN EXCLUSIVE")
+        harness.Process.start(server)
+        refused = []
+
+        def asked():
+            try:
+                refused.append(harness.fetch(server.management, "POST", "/reload"))
+            except OSError:
+                return False
+            return True
+
+        harness.until(asked, server.describe)
+        self.assertEqual((refused[0].status, refused[0].code), (503, "reload-unanswered"))
+        lock.execute("ROLLBACK")
+        harness.until(lambda: server.accepts() and server.get("/readyz").status == 200, server.describe)
+        self.reload(server)
 
     def test_the_key_of_a_developer_is_good_after_a_reload(self):
         text = contract(1).replace("paths:", "security: [{bearer: []}]\ncomponents: {securitySchemes: {bearer: {type: http, scheme: bearer}}}\npaths:", 1)

@@ -117,6 +117,7 @@ struct Instance::State {
   ReloadDesk desk;
   std::shared_ptr<const Deployment> deployment;  ///< of the start
   std::unique_ptr<Plan> plan;                    ///< in force
+  Nanoseconds read_at = 0;                       ///< wall clock
   std::mutex mutex;                              ///< of `plan`, between the threads that may drain it, and `retired`
   std::list<Retired> retired;
 };
@@ -139,12 +140,14 @@ std::expected<std::unique_ptr<Instance>, contract::Complaints> Instance::create(
 std::expected<std::unique_ptr<Instance>, contract::Complaints> Instance::read(const Settings& settings,
                                                                               Handlers handlers, Runners runners,
                                                                               Problems problems) {
+  const auto read_at = system_clock().wall();
   auto documents = read_documents(settings);
   if (!documents) return std::unexpected(std::move(documents).error());
   std::unique_ptr<Instance> made{new Instance};
   made->state_ = std::make_unique<State>(settings, std::move(handlers), std::move(runners), std::move(problems));
   auto& state = *made->state_;
   state.deployment = documents->deployment;
+  state.read_at = read_at;
   state.process.open(*state.deployment);
   state.plan = std::make_unique<Plan>(state.process, std::move(*documents));
   if (auto complaints = state.plan->begin(&state.desk); !complaints.empty())
@@ -176,6 +179,7 @@ std::expected<std::unique_ptr<Plan>, contract::Complaints> Instance::State::next
   if (const auto in_use = join_retired(); in_use >= kMostRetired)
     return refused("reload-busy", std::to_string(in_use) + " earlier versions still answer requests or run jobs",
                    "Reload again when their long requests have ended; `plimsoll_plans` counts them.");
+  read_at = system_clock().wall();
   auto documents = read_documents(process.settings);
   if (!documents) return std::unexpected(std::move(documents).error());
   told.restart = need_restart(*deployment, *documents->deployment);
@@ -311,6 +315,7 @@ std::vector<std::string> Instance::files() const {
   all.push_back(state_->plan->services().deployment_file);
   return all;
 }
+Nanoseconds Instance::read_at() const { return state_->read_at; }
 Health& Instance::health() { return state_->process.health; }
 ReloadDesk& Instance::reload_desk() { return state_->desk; }
 

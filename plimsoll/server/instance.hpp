@@ -110,6 +110,8 @@ class Instance {
   bool watch() const;
   /// All that the plan in force was read from.
   std::vector<std::string> files() const;
+  /// When they were begun to be read last, by the wall clock of the machine.
+  Nanoseconds read_at() const;
   /// What is served of the process's life: liveness and readiness.
   Health& health();
   /// Where a reload can be asked for.

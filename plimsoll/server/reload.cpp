@@ -4,6 +4,8 @@
 
 #include <sys/stat.h>
 
+#include <utility>
+
 namespace plimsoll::server {
 
 std::string in_short(const std::vector<std::string>& names) {
@@ -32,14 +34,19 @@ std::string to_json(const Reloaded& reloaded) {
   return text;
 }
 
-void WatchedFiles::watch(std::vector<std::string> files) {
+void WatchedFiles::watch(std::vector<std::string> files, Nanoseconds since) {
+  constexpr Nanoseconds kTick = 10 * kMillisecond;  // times of files are those of the last tick
   files_ = std::move(files);
   stamps_.clear();
-  for (const auto& file : files_) stamps_.push_back(stamp(file));
+  changed_ = false;
+  for (const auto& file : files_) {
+    stamps_.push_back(stamp(file));
+    changed_ |= std::get<0>(stamps_.back()) >= since - kTick;
+  }
 }
 
 bool WatchedFiles::changed() {
-  bool any = false;
+  bool any = std::exchange(changed_, false);
   for (std::size_t i = 0; i < files_.size(); ++i)
     if (const auto now = stamp(files_[i]); now != stamps_[i]) stamps_[i] = now, any = true;
   return any;

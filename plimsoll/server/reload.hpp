@@ -18,8 +18,8 @@ std::string to_json(const Reloaded& reloaded);
 /// Files by name, size and time of their last change. One that cannot be read counts as changed when it can be again.
 class WatchedFiles {
  public:
-  explicit WatchedFiles(std::vector<std::string> files) { watch(std::move(files)); }
-  void watch(std::vector<std::string> files);
+  /// They were read at `since` (wall clock) or later: one that was changed then or later may have been read before.
+  void watch(std::vector<std::string> files, Nanoseconds since);
   /// Since `watch`, or since the last time this said so.
   bool changed();
 
@@ -28,6 +28,7 @@ class WatchedFiles {
   static Stamp stamp(const std::string& file);
   std::vector<std::string> files_;
   std::vector<Stamp> stamps_;
+  bool changed_ = false;
 };
 
 }  // namespace plimsoll::server

@@ -177,7 +177,7 @@ class Serving {
     constexpr auto kLook = kSecond / 2;
     auto& desk = instance_->reload_desk();
     std::optional<server::WatchedFiles> watched;
-    if (instance_->watch()) watched.emplace(instance_->files());
+    if (instance_->watch()) watched.emplace().watch(instance_->files(), instance_->read_at());
     desk.on_ask([this] { keeper_.notify(); });
     keeper_.on_hangup([&desk] { desk.ask(); });
     while (keeper_.wait(watched ? kLook : 3600 * kSecond,
@@ -191,7 +191,7 @@ class Serving {
           return {.done = false, .text = error.what()};
         }
       });
-      if (watched) watched->watch(instance_->files());
+      if (watched) watched->watch(instance_->files(), instance_->read_at());
     }
     keeper_.on_hangup({});
     desk.on_ask({});
