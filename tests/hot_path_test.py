@@ -155,7 +155,7 @@ class HotPath(unittest.TestCase):
             print(f"heap allocations: {after - before} in {requests} requests")
             # Each second the database is probed beside the requests, and over HTTP/2 what is another one then, the date and when a limit is
             # reset, is kept in the connection's table of fields.
-            each_second = 4 * http2 + 8 * (server == self.chain())
+            each_second = 4 * http2 + 24 * (server == self.chain())
             self.assertLessEqual(after - before, each_second * (1 + time.monotonic() - began))
 
     def test_a_request_costs_few_system_calls(self):
@@ -171,9 +171,9 @@ class HotPath(unittest.TestCase):
             for attempt in range(3):
                 process, port = self.start(["strace", "-f", "-c", "-o", summary, server, "127.0.0.1:0", "1"])
                 try:
-                    drive(port, REQUESTS)
+                    drive(port, REQUESTS, connections=CONNECTIONS >> 2 * attempt)
                     break
-                except AssertionError as refused:  # a server that is traced beside other programs may have too much to do
+                except AssertionError as refused:  # a server that is traced beside other programs may have too much to do for so many
                     if attempt == 2 or "503" not in str(refused):
                         raise
             child = int(pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0])

@@ -157,7 +157,8 @@ class Overload(harness.ServerTest):
         folder = self.directory()
         program = harness.program().parent
         server = self.server(BUSY, "threads: 1\n", directory=folder, executable=program / "chain_server")
-        (folder / "deployment.yaml").write_text(f"threads: 1\nmanagement: '{server.management}'\ndatabase: {{url: 'sqlite:busy.db'}}\n")
+        (folder / "deployment.yaml").write_text(f"threads: 1\nmanagement: '{server.management}'\ndatabase: {{url: 'sqlite:busy.db'}}\n"
+                                               "limits: {connections-per-address: 10000}\n")
         cores = sorted(os.sched_getaffinity(0))
         server.arguments = ["taskset", "-c", str(cores[0]), str(program / "chain_server"), server.address, "1", str(folder / "contract.yaml"),
                             str(folder / "deployment.yaml"), "busy", "busyCritical"]
