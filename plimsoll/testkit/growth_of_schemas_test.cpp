@@ -226,15 +226,17 @@ TEST(Growth, OfSchemasAsTheyAreCompiledAndApplied) {
       expect_bounded(std::string(explained ? "explained by " : "validated by ") + each.name,
                      cpu_growth(each.largest, [&](std::size_t n) -> Work {
                        const auto arena = std::make_shared<Arena>();
-                       const auto schema = json::parse(arena->keep(each.text(n)), *arena);
+                       const auto parsed = json::parse(arena->keep(each.text(n)), *arena);
                        const auto instance = json::parse(each.instance, *arena);
-                       auto compiled = schema::compile(*schema, {});
+                       // A validator refers to its schema, which has to stay where it is.
+                       const auto& schema = arena->make<json::Value>(parsed.value_or(json::Value{}));
+                       auto compiled = schema::compile(schema, {});
                        if (!instance || !compiled) {
                          ADD_FAILURE() << each.name;
                          return [] {};
                        }
                        const auto validator = std::make_shared<std::decay_t<decltype(*compiled)>>(std::move(*compiled));
-                       return [=, kept = arena] {
+                       return [instance, explained, validator, kept = arena] {
                          Steps steps(100 * Steps::kDefault);
                          if (explained)
                            (void)validator->failures(*instance, steps);
