@@ -8,6 +8,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 #include <cerrno>
+#include <CLI/CLI.hpp>
 #include <cstring>
 
 namespace plimsoll::command {
@@ -91,10 +92,16 @@ class Connection {
 
 }  // namespace
 
-Result<client::Answer> ask_management(std::string address, const std::string& config, const std::string& target,
-                                      int seconds) {
+void add_options(CLI::App& app, Management& management) {
+  app.add_option("--management", management.address,
+                 "Address of the management listener; without it, that of plimsoll.yaml");
+  app.add_option("--config", management.config, "The deployment")->type_name("FILE");
+}
+
+Result<client::Answer> ask(const Management& management, const std::string& target, int seconds) {
+  auto address = management.address;
   if (address.empty()) {
-    auto deployment = server::read_deployment(config);
+    auto deployment = server::read_deployment(management.config);
     if (!deployment) return said(deployment.error());
     address = deployment->management;
   }
@@ -103,6 +110,16 @@ Result<client::Answer> ask_management(std::string address, const std::string& co
   if (auto opened = connection.open(address); !opened) return std::unexpected(std::move(opened).error());
   return connection.ask(target + " HTTP/1.1\r\nHost: " + address +
                         "\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+}
+
+std::string text_of(const json::Value* body, std::string_view name) {
+  const auto* found = body ? body->find(name) : nullptr;
+  return found && found->is(json::Type::string) ? std::string(found->string()) : std::string{};
+}
+
+std::string refusal_of(const client::Answer& answer, const json::Value* body) {
+  auto detail = text_of(body, "detail");
+  return detail.empty() ? "the server answered " + std::to_string(answer.status) : detail;
 }
 
 }  // namespace plimsoll::command

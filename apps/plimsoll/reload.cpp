@@ -10,10 +10,6 @@
 namespace plimsoll::command {
 namespace {
 
-struct Options {
-  std::string management, config;
-};
-
 std::vector<std::string> names_of(const json::Value* list) {
   std::vector<std::string> names;
   if (list && list->is(json::Type::array))
@@ -22,18 +18,16 @@ std::vector<std::string> names_of(const json::Value* list) {
   return names;
 }
 
-int run(const Options& options) {
+int run(const Management& management) {
   constexpr int kPatience = 70;  // the server answers within 60 s
-  auto answer = ask_management(options.management, options.config, "POST /reload", kPatience);
+  auto answer = ask(management, "POST /reload", kPatience);
   if (!answer) return complain(answer.error());
   Arena arena;
-  const auto body = json::parse(answer->body, arena);
-  if (answer->status != 200 || !body) {
-    const auto* detail = body ? body->find("detail") : nullptr;
-    return complain(detail && detail->is(json::Type::string) ? std::string(detail->string())
-                                                             : "the server answered " + std::to_string(answer->status),
-                    {}, "What was served before is served on; correct this and reload again.");
-  }
+  const auto parsed = json::parse(answer->body, arena);
+  const auto* body = parsed ? &*parsed : nullptr;
+  if (answer->status != 200 || !body)
+    return complain(refusal_of(*answer, body), {},
+                    "What was served before is served on; correct this and reload again.");
   const auto* changed = body->find("changed");
   std::puts(changed && changed->is(json::Type::boolean) && changed->boolean() ? "reloaded"
                                                                               : "reloaded; nothing changed");
@@ -47,11 +41,9 @@ int run(const Options& options) {
 }
 
 const Subcommand reload{"reload", "Makes a running server read its contract and deployment again", [](CLI::App& app) {
-                          auto options = std::make_shared<Options>();
-                          app.add_option("--management", options->management,
-                                         "Address of the management listener; without it, that of plimsoll.yaml");
-                          app.add_option("--config", options->config, "The deployment")->type_name("FILE");
-                          return std::function<int()>([options] { return run(*options); });
+                          auto management = std::make_shared<Management>();
+                          add_options(app, *management);
+                          return std::function<int()>([management] { return run(*management); });
                         }};
 
 }  // namespace

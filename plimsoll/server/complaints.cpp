@@ -8,21 +8,27 @@
 
 namespace plimsoll::server {
 
+contract::Complaint complaint(const contract::Contract& contract, const contract::Operation& operation,
+                              std::string code, std::string what, std::string remedy) {
+  return {.code = std::move(code),
+          .file = operation.file.empty() ? contract.file : operation.file,
+          .at = operation.raw ? operation.raw->position() : json::Position{},
+          .pointer = operation.pointer,
+          .what = std::move(what),
+          .remedy = std::move(remedy)};
+}
+
 contract::Complaint complaint_of(const Error& error, const contract::Contract& contract,
                                  const contract::Operation& operation, const std::string& deployment_file) {
   auto [at, what, source] = config::located(database::reason_of(error));
-  contract::Complaint made{.code = std::string(error.problem->code), .remedy = database::remedy_of(error)};
-  made.what = std::move(what);
-  if (at.line) {
-    made.at = at;
-    made.file = source == config::kDeploymentSource ? deployment_file
-                : source < contract.files.size()    ? contract.files[source]
-                                                    : contract.file;
-  } else {
-    made.at = operation.raw ? operation.raw->position() : json::Position{};
-    made.file = operation.file.empty() ? contract.file : operation.file;
-    made.pointer = operation.pointer;
-  }
+  auto made =
+      complaint(contract, operation, std::string(error.problem->code), std::move(what), database::remedy_of(error));
+  if (!at.line) return made;
+  made.at = at;
+  made.pointer = {};  // the place says it
+  made.file = source == config::kDeploymentSource ? deployment_file
+              : source < contract.files.size()    ? contract.files[source]
+                                                  : contract.file;
   return made;
 }
 

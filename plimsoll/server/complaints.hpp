@@ -6,6 +6,10 @@
 
 namespace plimsoll::server {
 
+/// What is wrong with an operation, at the place where the contract has it.
+contract::Complaint complaint(const contract::Contract& contract, const contract::Operation& operation,
+                              std::string code, std::string what, std::string remedy);
+
 /// What is said of an error of the start: at the place that the error names, in the file that holds it (the deployment
 /// or a file of the contract); else at the operation.
 contract::Complaint complaint_of(const Error& error, const contract::Contract& contract,

@@ -25,16 +25,6 @@ std::string without_end(std::string text) {
   return text;
 }
 
-contract::Complaint complaint(const contract::Contract& contract, const contract::Operation& operation,
-                              std::string code, std::string what, std::string remedy) {
-  return {.code = std::move(code),
-          .file = operation.file.empty() ? contract.file : operation.file,
-          .at = operation.raw ? operation.raw->position() : json::Position{},
-          .pointer = operation.pointer,
-          .what = std::move(what),
-          .remedy = std::move(remedy)};
-}
-
 }  // namespace
 
 namespace {

@@ -31,9 +31,9 @@ void Process::open(const Deployment& from) {
   store = std::make_unique<store::Memory>(store::MemoryOptions{}, clock);
 }
 
-Services Process::services() const {
+Services Process::services() {
   Services made{.database = database.get(), .store = store.get(), .threads = threads.get()};
-  made.metrics = const_cast<telemetry::Registry*>(&metrics);
+  made.metrics = &metrics;
   made.log = log.get();
   made.clock = &clock;
   made.development = settings.development;

@@ -33,7 +33,7 @@ struct Process {
   /// The first write, and the probe that repeats it.
   contract::Complaints probe_database();
   /// What a new plan has to offer to its parts: the engines and the state of the process, and nothing of another plan.
-  Services services() const;
+  Services services();
   void phase(std::string_view what, std::string_view detail = {}) const {
     if (told) told(what, detail);
   }
