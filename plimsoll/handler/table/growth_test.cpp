@@ -1,3 +1,4 @@
+#include "plimsoll/testkit/growth.hpp"
 #include "plimsoll/handler/table/change.hpp"
 #include "plimsoll/testkit/api.hpp"
 
@@ -5,19 +6,11 @@
 #include <malloc.h>
 
 #include <array>
-#include <ctime>
 
 namespace plimsoll::table {
 namespace {
 
 using testkit::Api;
-
-/// CPU time of the process: the work is done on several threads, and what waits costs nothing.
-double cpu_seconds() {
-  timespec now{};
-  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
 
 /// What `work` costs at n, 2n and 4n, the least of five runs each: at most 2.3 times as much per doubling. A machine
 /// that does much else may need another try; what grows faster fails each.
@@ -26,22 +19,21 @@ void expect_linear(const char* what, std::size_t n, Work work) {
   // Memory that is given back to the kernel and taken again costs a page fault per page, from some size on.
   ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
   ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-  return work(n << 2);  // their checks have costs of their own: it is run for what else they find
-#endif
+  if (testkit::kSanitized)
+    return work(n << 2);  // whose checks have costs of their own: it is run for what else they find
   std::array<double, 3> cost{};
   for (int tried = 0; tried < 3; ++tried) {
     for (std::size_t i = 0; i < cost.size(); ++i) {
       cost[i] = 1e9;
       for (int run = 0; run < 5; ++run) {
-        const auto begun = cpu_seconds();
+        const auto begun = testkit::cpu_milliseconds(testkit::kAllThreads.clock);
         work(n << i);
-        cost[i] = std::min(cost[i], cpu_seconds() - begun);
+        cost[i] = std::min(cost[i], testkit::cpu_milliseconds(testkit::kAllThreads.clock) - begun);
       }
     }
     if (cost[1] < 2.3 * cost[0] && cost[2] < 2.3 * cost[1]) break;
   }
-  std::printf("%s: %.1f, %.1f, %.1f ms\n", what, cost[0] * 1e3, cost[1] * 1e3, cost[2] * 1e3);
+  std::printf("%s: %.1f, %.1f, %.1f ms\n", what, cost[0], cost[1], cost[2]);
   EXPECT_LT(cost[1], 2.3 * cost[0]) << what;
   EXPECT_LT(cost[2], 2.3 * cost[1]) << what;
 }
@@ -153,11 +145,8 @@ class GrowthOfRequests : public testing::Test {
 /// Each item in a savepoint of its own, every other one undone, on pages that lie apart.
 TEST_F(GrowthOfRequests, ItemsOfABatch) {
   std::size_t next = 0;
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-  constexpr std::size_t kItems = 50;  // the writer is an exchange's for a second, whatever else costs time
-#else
-  constexpr std::size_t kItems = 250;
-#endif
+  // The writer is an exchange's for a second, whatever else costs time.
+  constexpr std::size_t kItems = testkit::kSanitized ? 50 : 250;
   expect_linear("items of a batch", kItems, [&](std::size_t items) {
     std::string batch = "[";
     for (std::size_t i = 0; i < items; ++i) {
