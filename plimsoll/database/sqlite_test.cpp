@@ -63,13 +63,13 @@ TEST_F(Sqlite, EveryCommittedWriteIsKnownByItsTableAndNoOther) {
 
 TEST_F(Sqlite, WorkThatWaitsForSomethingElseIsRefusedAtOnce) {
   wait_for([&](Loop& loop) -> Task<Result<>> {
-    auto strayed = co_await database->write(loop, [&](Session&) -> Task<Result<>> {
+    auto ends_elsewhere = co_await database->write(loop, [&](Session&) -> Task<Result<>> {
       const bool rested = co_await plimsoll::pause(loop, 3600 * kSecond);
       EXPECT_FALSE(rested);
       const Scope* scope = co_await this_scope();
       co_return std::unexpected(error_of(scope->stopped()));
     });
-    EXPECT_FALSE(strayed);
+    EXPECT_FALSE(ends_elsewhere);
     co_return Result<>{};
   });
 }

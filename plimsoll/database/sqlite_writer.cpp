@@ -30,7 +30,7 @@ class SqliteWriter::UnitSession final : public Session {
     if (!done) co_return std::unexpected(told(std::move(done).error()));
     co_return done;
   }
-  static Error strayed() {
+  static Error waited_elsewhere() {
     return Error{&kInternal}.because("a unit of work waited for something else than its session");
   }
   void begin() { until_ = hold_ == Hold::patient ? Clock::time_point::max() : Clock::now() + writer_.writer_limit_; }
@@ -43,7 +43,7 @@ class SqliteWriter::UnitSession final : public Session {
  private:
   /// What it does between its statements counts too.
   Result<> usable() const {
-    if (!writer_.here()) return std::unexpected(strayed());
+    if (!writer_.here()) return std::unexpected(waited_elsewhere());
     const bool late = until_ != until_.max() && Clock::now() >= until_;
     if (late || stop_now_.load(std::memory_order_relaxed)) return std::unexpected(why());
     if (writer_.connection_->idle()) return std::unexpected(Error{&kUnavailable}.because("sqlite rolled back"));
@@ -92,11 +92,11 @@ struct SqliteWriter::Unit final : Ask {
   UnitSession session;
   Scope scope;
   Unit* next = nullptr;
-  bool ended = false;    ///< the work has, on the writer's thread, as it must
-  bool strayed = false;  ///< it ends elsewhere, and cannot run again
+  bool ended = false;           ///< the work has, on the writer's thread, as it must
+  bool ends_elsewhere = false;  ///< it ends elsewhere, and cannot run again
   /// Work that waited for something else ends elsewhere. It and the writer tell each other by setting this, and the
   /// second of them answers, so that nothing is destroyed while it waits.
-  std::atomic<bool> left_by_one{false};
+  std::atomic<bool> one_has_ended{false};
 };
 
 /// An interactive transaction's hold on the writer, shared by the two ends because either may end first.
@@ -170,11 +170,11 @@ struct SqliteWriter::Statement final : Ask {
   std::atomic<bool> stop_now{false};
 };
 
-class SqliteWriter::Held final : public Transaction {
+class SqliteWriter::OpenTransaction final : public Transaction {
  public:
-  Held(SqliteWriter& writer, Loop& loop, std::shared_ptr<Lease> lease)
+  OpenTransaction(SqliteWriter& writer, Loop& loop, std::shared_ptr<Lease> lease)
       : writer_(writer), loop_(loop), lease_(std::move(lease)) {}
-  ~Held() override {
+  ~OpenTransaction() override {
     if (!open_) return;
     {
       std::lock_guard lock(writer_.mutex_);
@@ -289,7 +289,7 @@ Task<Result<std::unique_ptr<Transaction>>> SqliteWriter::begin(Loop& loop) {
   Opening opening{*this, loop};
   co_await static_cast<Ask&>(opening);
   if (!opening.result) co_return std::unexpected(std::move(opening.result).error());
-  co_return std::make_unique<Held>(*this, loop, std::move(opening.lease));
+  co_return std::make_unique<OpenTransaction>(*this, loop, std::move(opening.lease));
 }
 
 void SqliteWriter::serve() {
@@ -371,14 +371,14 @@ Line SqliteWriter::finish(Unit& unit, Task<Result<>> work) {
   if (unit.writer.here()) {
     unit.result = std::move(done);
     unit.ended = true;
-  } else if (unit.left_by_one.exchange(true, std::memory_order_acq_rel)) {
+  } else if (unit.one_has_ended.exchange(true, std::memory_order_acq_rel)) {
     unit.answer();
   }
 }
 
 /// Runs the work in its savepoint. What it gives is in the unit; an error of the group is everybody's.
 SqliteWriter::Fate SqliteWriter::run_unit(Unit& unit, Result<>& group) {
-  if (unit.strayed) return Fate::ran;
+  if (unit.ends_elsewhere) return Fate::ran;
   group = connection_->run("SAVEPOINT unit", {}, nullptr);
   if (!group) return Fate::group_failed;
   (void)connection_->interrupted();
@@ -394,7 +394,7 @@ SqliteWriter::Fate SqliteWriter::run_unit(Unit& unit, Result<>& group) {
     unit.result = fail(kOutOfMemory);
   }
   const bool interrupted = connection_->interrupted();
-  unit.strayed = !unit.ended;
+  unit.ends_elsewhere = !unit.ended;
   if (interrupted && unit.ended && unit.result) unit.result = std::unexpected(unit.session.why());
   if (interrupted) interrupted_.fetch_add(1, std::memory_order_relaxed);
   if (connection_->idle()) {
@@ -415,8 +415,8 @@ void SqliteWriter::answer(Unit& unit, const Result<>& group) {
   if (unit.ended) {
     if (!group && unit.result) unit.result = group;
   } else {
-    unit.result = std::unexpected(UnitSession::strayed());
-    if (!unit.left_by_one.exchange(true, std::memory_order_acq_rel)) return;
+    unit.result = std::unexpected(UnitSession::waited_elsewhere());
+    if (!unit.one_has_ended.exchange(true, std::memory_order_acq_rel)) return;
   }
   unit.answer();
 }

@@ -75,7 +75,7 @@ class SqliteWriter {
   struct Lease;
   struct Opening;
   struct Statement;
-  class Held;
+  class OpenTransaction;
   class UnitSession;
 
   enum class Fate : std::uint8_t { ran, interrupted, group_failed };

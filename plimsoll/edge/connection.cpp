@@ -39,7 +39,7 @@ Connection::Connection(Worker& worker, std::unique_ptr<net::Transport> over, net
 Connection::~Connection() {
   if (next_) next_->previous_ = previous_;
   (previous_ ? previous_->next_ : worker.first_) = next_;
-  worker.shared.census.leave(from_);
+  worker.shared.connection_counts.leave(from_);
 }
 
 Task<> Connection::run() {

@@ -2,7 +2,7 @@
 #include "plimsoll/edge/connection.hpp"
 #include "plimsoll/edge/pace.hpp"
 #include "plimsoll/edge/problems.hpp"
-#include "plimsoll/edge/taking.hpp"
+#include "plimsoll/edge/response_pace.hpp"
 #include "plimsoll/http/body_problems.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/target.hpp"
@@ -57,10 +57,11 @@ class Http1 final : public Protocol, public HangUp, public Stream {
   h1::Framed framing(const Exchange& exchange, const Response& response, bool last) const;
   bool last_answer() const;
   Task<bool> answer(Exchange& exchange, Response& response);
-  Task<bool> send(std::span<iovec> pieces, Taking& taking);
-  Task<bool> send_file(const File& file, Taking& taking, Outcome& outcome);
-  Task<bool> send_stream(Stream& stream, const h1::Framed& framed, h1::Outbox& out, Taking& taking, Outcome& outcome);
-  Task<bool> wait(Want want, Taking& taking);
+  Task<bool> send(std::span<iovec> pieces, ResponsePace& pace);
+  Task<bool> send_file(const File& file, ResponsePace& pace, Outcome& outcome);
+  Task<bool> send_stream(Stream& stream, const h1::Framed& framed, h1::Outbox& out, ResponsePace& pace,
+                         Outcome& outcome);
+  Task<bool> wait(Want want, ResponsePace& pace);
 
   net::Transport& transport() { return *connection_.transport; }
   Inbox& inbox() { return *connection_.inbox; }
@@ -342,14 +343,14 @@ Task<bool> Http1::answer(Exchange& exchange, Response& response) {
   } out{worker_, worker_.outboxes.take()};
   h1::write_head(*out.box, response, framed);
 
-  Taking taking{transport(), limits_.response_rate.bytes};
+  ResponsePace pace{transport(), limits_.response_rate.bytes};
   std::string_view body;
   if (const auto* text = std::get_if<std::string_view>(&response.body)) body = *text;
   if (const auto* buffer = std::get_if<Buffer>(&response.body)) body = as_text(buffer->bytes);
   const bool bodiless = framed.length == h1::Framed::Length::none || exchange.request.method == "HEAD";
   if (!bodiless) {
     if (auto* stream = std::get_if<Stream*>(&response.body))
-      co_return co_await send_stream(**stream, framed, *out.box, taking, outcome);
+      co_return co_await send_stream(**stream, framed, *out.box, pace, outcome);
     if (body.size() <= kCopied) {
       out.box->append(body);
       outcome.sent = body.size();
@@ -367,7 +368,7 @@ Task<bool> Http1::answer(Exchange& exchange, Response& response) {
     outcome.left();
     co_return false;
   }
-  taking.wrote(moved.bytes);
+  pace.wrote(moved.bytes);
   if (moved.bytes < head.size() + body.size()) {  // seldom: the rest waits for the client
     auto left = moved.bytes;
     for (auto& piece : all) {
@@ -375,26 +376,26 @@ Task<bool> Http1::answer(Exchange& exchange, Response& response) {
       piece = {static_cast<char*>(piece.iov_base) + done, piece.iov_len - done};
       left -= done;
     }
-    const bool sent = co_await send(all, taking);
+    const bool sent = co_await send(all, pace);
     if (!sent) co_return false;
   }
   outcome.sent += body.size();
   if (!bodiless)
-    if (const auto* file = std::get_if<File>(&response.body)) co_return co_await send_file(*file, taking, outcome);
+    if (const auto* file = std::get_if<File>(&response.body)) co_return co_await send_file(*file, pace, outcome);
   co_return true;
 }
 
 /// Waits for the client to take or give bytes; false when it is too slow, gone, or the work must end.
-Task<bool> Http1::wait(Want want, Taking& taking) {
+Task<bool> Http1::wait(Want want, ResponsePace& pace) {
   const auto since = worker_.loop.now();
-  const auto woken = co_await transport().wait(want, taking.patience());
-  const bool fast = taking.waited(worker_.loop.now() - since);
+  const auto woken = co_await transport().wait(want, pace.patience());
+  const bool fast = pace.waited(worker_.loop.now() - since);
   if (!fast) transport().abort();
   const bool go_on = fast && woken != Wake::stopped;
   co_return go_on;
 }
 
-Task<bool> Http1::send(std::span<iovec> pieces, Taking& taking) {
+Task<bool> Http1::send(std::span<iovec> pieces, ResponsePace& pace) {
   while (!pieces.empty()) {
     if (pieces.front().iov_len == 0) {
       pieces = pieces.subspan(1);
@@ -403,11 +404,11 @@ Task<bool> Http1::send(std::span<iovec> pieces, Taking& taking) {
     const auto moved = transport().write(pieces);
     if (moved.failed()) co_return false;
     if (moved.want != Want::nothing) {
-      const bool go_on = co_await wait(moved.want, taking);
+      const bool go_on = co_await wait(moved.want, pace);
       if (!go_on) co_return false;
       continue;
     }
-    taking.wrote(moved.bytes);
+    pace.wrote(moved.bytes);
     auto left = moved.bytes;
     for (auto& piece : pieces) {
       const auto done = std::min(left, piece.iov_len);
@@ -418,17 +419,17 @@ Task<bool> Http1::send(std::span<iovec> pieces, Taking& taking) {
   co_return true;
 }
 
-Task<bool> Http1::send_file(const File& file, Taking& taking, Outcome& outcome) {
+Task<bool> Http1::send_file(const File& file, ResponsePace& pace, Outcome& outcome) {
   for (std::uint64_t at = 0; at < file.length;) {
     const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(file.length - at, 1 << 20));
     const auto moved = transport().send_file(file.descriptor, file.offset + at, size);
     if (moved.failed()) co_return false;
     if (moved.want != Want::nothing) {
-      const bool go_on = co_await wait(moved.want, taking);
+      const bool go_on = co_await wait(moved.want, pace);
       if (!go_on) co_return false;
       continue;
     }
-    taking.wrote(moved.bytes);
+    pace.wrote(moved.bytes);
     at += moved.bytes;
     outcome.sent += moved.bytes;
   }
@@ -437,7 +438,7 @@ Task<bool> Http1::send_file(const File& file, Taking& taking, Outcome& outcome) 
 
 /// The head goes with the first piece. A stream that fails, or is longer or shorter than was said, ends the connection,
 /// so that no receiver takes the part for the whole.
-Task<bool> Http1::send_stream(Stream& stream, const h1::Framed& framed, h1::Outbox& out, Taking& taking,
+Task<bool> Http1::send_stream(Stream& stream, const h1::Framed& framed, h1::Outbox& out, ResponsePace& pace,
                               Outcome& outcome) {
   const bool chunked = framed.length == h1::Framed::Length::chunked;
   const bool known = framed.length == h1::Framed::Length::known;
@@ -462,7 +463,7 @@ Task<bool> Http1::send_stream(Stream& stream, const h1::Framed& framed, h1::Outb
     std::array<iovec, 3> pieces{{{const_cast<char*>(before.data()), before.size()},
                                  {const_cast<std::byte*>(piece->data()), piece->size()},
                                  {const_cast<char*>(after.data()), after.size()}}};
-    const bool sent = co_await send(pieces, taking);
+    const bool sent = co_await send(pieces, pace);
     if (!sent) co_return false;
     outcome.sent += piece->size();
     out.clear();
@@ -499,8 +500,8 @@ Task<Result<>> Http1::more_body() {
   if (continue_due_) {
     continue_due_ = false;
     iovec line{const_cast<char*>(h1::kContinue.data()), h1::kContinue.size()};
-    Taking taking{transport(), limits_.response_rate.bytes};
-    const bool sent = co_await send({&line, 1}, taking);
+    ResponsePace pace{transport(), limits_.response_rate.bytes};
+    const bool sent = co_await send({&line, 1}, pace);
     if (!sent) co_return fail(kClientGone);
   }
   for (;;) {
@@ -566,8 +567,8 @@ Task<> Http1::refuse(Error error) {
     if (text) out->append(*text);
     if (text) exchange.context.outcome.sent = text->size();
     iovec piece{const_cast<char*>(out->text().data()), out->size()};
-    Taking taking{transport(), limits_.response_rate.bytes};
-    const bool sent = co_await send({&piece, 1}, taking);
+    ResponsePace pace{transport(), limits_.response_rate.bytes};
+    const bool sent = co_await send({&piece, 1}, pace);
     if (!sent) broken_ = true;
   }
   arena->release();

@@ -54,7 +54,7 @@ class Http2 final : public Protocol, public Http2Connection, public http::H2Requ
       : Http2Connection(connection),
         worker_(connection.worker),
         limits_(connection.worker.shared.limits),
-        taking_(*connection.transport, limits_.response_rate.bytes),
+        response_pace_(*connection.transport, limits_.response_rate.bytes),
         all_ended_(worker_.loop),
         flush_ended_(worker_.loop) {
     session_ = std::make_unique<http::H2Session>(options(limits_), *this);
@@ -106,7 +106,7 @@ class Http2 final : public Protocol, public Http2Connection, public http::H2Requ
   Nanoseconds idle_since_ = 0, partial_since_ = 0;
   std::string rest_;  ///< what the socket did not take
   std::size_t rest_at_ = 0;
-  Taking taking_;
+  ResponsePace response_pace_;
   Scope reading_, writing_scope_;
   bool working_ = false;  ///< within receive or flush: what is to be written will be
   bool writing_ = false;  ///< the second line of work waits for the socket
@@ -330,11 +330,11 @@ Line Http2::write_rest() {
     const auto moved = transport.write({&piece, 1});
     if (moved.failed()) broken_ = true;
     rest_at_ += moved.bytes;
-    taking_.wrote(moved.bytes);
+    response_pace_.wrote(moved.bytes);
     if (moved.want == Want::nothing) continue;
     const auto since = worker_.loop.now();
-    const auto woken = co_await transport.wait(moved.want, taking_.patience());
-    const bool fast = taking_.waited(worker_.loop.now() - since);
+    const auto woken = co_await transport.wait(moved.want, response_pace_.patience());
+    const bool fast = response_pace_.waited(worker_.loop.now() - since);
     if (woken == Wake::stopped || !fast) broken_ = true;
   }
   rest_ = {};

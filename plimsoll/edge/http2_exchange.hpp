@@ -2,7 +2,7 @@
 
 #include "plimsoll/edge/connection.hpp"
 #include "plimsoll/edge/event.hpp"
-#include "plimsoll/edge/taking.hpp"
+#include "plimsoll/edge/response_pace.hpp"
 #include "plimsoll/http/h2.hpp"
 
 #include <memory>

@@ -8,7 +8,7 @@ namespace plimsoll::edge {
 
 /// Over which a body's rate is judged.
 inline constexpr Nanoseconds kBodyWindow = 5 * kSecond;
-/// Over which the taking of an answer is judged: longer, because a slow reader's system tells of free room in lumps.
+/// Over which the pace of an answer is judged: longer, because a slow reader's system tells of free room in lumps.
 inline constexpr Nanoseconds kResponseWindow = 12 * kSecond;
 
 /// Whether bytes move fast enough: `rate` bytes a second over any window in which somebody had to wait for the other

@@ -6,10 +6,10 @@
 namespace plimsoll::edge {
 namespace {
 
-struct Told {
+struct ReasonText {
   std::string_view name, remedy;
 };
-constexpr Told kTold[] = {
+constexpr ReasonText kReasonTexts[] = {
     {"connections", "raise `limits: {connections}`, or start more instances"},
     {"address",
      "raise `limits: {connections-per-address}`; a proxy of yours is to be named under `trusted-proxies`, which does "
@@ -24,7 +24,7 @@ constexpr Told kTold[] = {
 Rejections::Rejections(const Services& services) : log_(services.log) {
   if (!services.metrics) return;
   for (std::size_t i = 0; i < kReasons; ++i) {
-    const telemetry::Label labels[] = {{"reason", kTold[i].name}};
+    const telemetry::Label labels[] = {{"reason", kReasonTexts[i].name}};
     reasons_[i].counter = &services.metrics->counter("plimsoll_connections_rejected_total",
                                                      "Connections that were not accepted.", labels);
   }
@@ -40,7 +40,7 @@ void Rejections::add(Rejection why, std::string_view address, Nanoseconds now) n
   try {
     const auto count = reason.untold.exchange(0, std::memory_order_relaxed);
     log_->write(telemetry::Level::warning, "connection-rejected", [&](telemetry::Line& line) {
-      const auto& [name, remedy] = kTold[static_cast<std::size_t>(why)];
+      const auto& [name, remedy] = kReasonTexts[static_cast<std::size_t>(why)];
       line.add("reason", name).add("count", static_cast<std::int64_t>(count));
       if (!address.empty()) line.add("address", address);
       line.add("remedy", remedy);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "plimsoll/edge/census.hpp"
+#include "plimsoll/edge/connection_counts.hpp"
 #include "plimsoll/exchange/services.hpp"
 
 #include <array>

@@ -187,7 +187,7 @@ class Threaded final : public Server {
     for (auto& tls : tls_) first = first ? std::min(first, tls->expires()) : tls->expires();
     return first;
   }
-  std::int64_t connections() const override { return shared_.census.all(); }
+  std::int64_t connections() const override { return shared_.connection_counts.all(); }
   std::vector<Loop*> loops() override {
     std::vector<Loop*> all;
     for (auto& worker : workers_) all.push_back(&worker->loop);

@@ -76,7 +76,7 @@ void Worker::greet(net::Accepted accepted, const Accepting& by) noexcept {
     // A proxy of ours brings the connections of many clients.
     const bool proxy = !by.trust->networks.empty() && by.trust->networks.contains(address);
     const auto of_address = proxy ? INT64_MAX : limits.connections_per_address;
-    if (const auto rejection = shared.census.enter(address, limits.connections, of_address)) {
+    if (const auto rejection = shared.connection_counts.enter(address, limits.connections, of_address)) {
       ::close(socket);
       return shared.rejections.add(*rejection, address, loop.now());
     }
@@ -84,12 +84,12 @@ void Worker::greet(net::Accepted accepted, const Accepting& by) noexcept {
     const int given = std::exchange(socket, -1);  // the transport closes it, made or not
     auto transport = by.tls ? by.tls->transport(loop, given) : net::clear_transport(loop, given);
     auto connection = std::make_unique<Connection>(*this, std::move(transport), std::move(accepted), by.trust);
-    counted = false;  // the connection leaves the census itself
+    counted = false;  // the connection leaves the connection_counts itself
     loop.spawn(connection->scope, connection->run());
     (void)connection.release();  // which deletes itself
   } catch (...) {
     if (socket >= 0) ::close(socket);
-    if (counted) shared.census.leave(address);
+    if (counted) shared.connection_counts.leave(address);
     shared.rejections.add(Rejection::memory, address, loop.now());
   }
 }

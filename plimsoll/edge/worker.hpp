@@ -2,7 +2,7 @@
 
 #include "plimsoll/async/loop.hpp"
 #include "plimsoll/edge/buffers.hpp"
-#include "plimsoll/edge/census.hpp"
+#include "plimsoll/edge/connection_counts.hpp"
 #include "plimsoll/edge/in_force.hpp"
 #include "plimsoll/edge/ready_queue.hpp"
 #include "plimsoll/edge/rejections.hpp"
@@ -36,7 +36,7 @@ struct Shared {
   std::shared_ptr<Service> first;  ///< that the workers begin with
   const Limits limits;
   telemetry::Log* log = first->services().log;
-  Census census{};
+  ConnectionCounts connection_counts{};
   WaitingEverywhere waiting{};
   Rejections rejections{first->services()};
 };

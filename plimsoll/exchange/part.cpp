@@ -24,7 +24,7 @@ Result<Mode> Part::mode_of(const json::Value* options) {
   return config::wrong(*word, "`mode` is one of off, shadow, enforce");
 }
 
-void Part::dress(const Part& part, Policy& policy, Mode mode, const Build& build) {
+void Part::attach(const Part& part, Policy& policy, Mode mode, const Build& build) {
   policy.name_ = part.key.name;
   policy.mode_ = mode;
   if (!build.services.metrics || part.problems.empty()) return;  // what refuses nothing counts nothing

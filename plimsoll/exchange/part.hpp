@@ -55,7 +55,7 @@ struct Part {
   /// `off`, or `mode` of the long form; enforce when nothing is said.
   static Result<Mode> mode_of(const json::Value* options);
   /// Names the policy, sets its mode and counters.
-  static void dress(const Part&, Policy&, Mode, const Build&);
+  static void attach(const Part&, Policy&, Mode, const Build&);
 };
 
 /// Keys every policy understands beside its own.
@@ -115,7 +115,7 @@ consteval Part part(std::string_view name, std::string_view sentence) {
       }
     }
     auto policy = P::build(std::move(options), build);
-    if (policy && *policy) Part::dress(self, **policy, *mode, build);
+    if (policy && *policy) Part::attach(self, **policy, *mode, build);
     return policy;
   };
   return made;

@@ -13,7 +13,7 @@
 namespace plimsoll::http {
 
 /// All that a parser told, as text: the same for the same body however it was cut.
-struct ToldParts final : MultipartParts {
+struct RecordedParts final : MultipartParts {
   std::string text;
   Result<> begin(PartHead head) override {
     text += "{" + head.name + "|" + head.filename + "|" + head.content_type + "}";
@@ -30,7 +30,7 @@ struct ToldParts final : MultipartParts {
 };
 
 inline std::string told(std::string_view body, std::size_t cut) {
-  ToldParts to;
+  RecordedParts to;
   MultipartParser parser{"X", {.parts = 10, .part_head = 300, .part = 1000}, to};
   Result<> result;
   while (result && !body.empty()) {

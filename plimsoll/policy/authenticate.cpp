@@ -33,14 +33,14 @@ constexpr std::size_t kMostSchemes = 8;
 constexpr Rate kVerifications{.limit = 200, .period = kSecond, .burst = 200};
 
 /// A security scheme the operation names, and who verifies it.
-struct Door {
+struct SchemeVerifier {
   const contract::SecurityScheme* scheme;
   Verifier verifier;
 };
 
 /// What one exchange has shown so far.
 struct Attempt {
-  std::string_view shown[kMostSchemes]{};   ///< the credential of each door; empty: none
+  std::string_view shown[kMostSchemes]{};   ///< the credential of each scheme; empty: none
   const Identity* vouched[kMostSchemes]{};  ///< whom each vouches for; null: nobody
   std::string_view fault{};                 ///< of the first bad one
   std::uint64_t faulty = 0;                 ///< a hash of that one
@@ -54,19 +54,19 @@ std::string challenge(const contract::SecurityScheme& scheme, const std::string&
          "\", name=\"" + scheme.parameter + "\"";
 }
 
-/// What both shapes of the policy share: the doors of an operation and the rules of passing through them.
-class Doors {
+/// What both shapes of the policy share: the schemes of an operation and the rules of accepting a credential of theirs.
+class SchemeVerifiers {
  public:
-  static Result<std::shared_ptr<Doors>> make(const Build& build) {
-    auto made = std::make_shared<Doors>(build);
+  static Result<std::shared_ptr<SchemeVerifiers>> make(const Build& build) {
+    auto made = std::make_shared<SchemeVerifiers>(build);
     for (const auto& requirement : build.operation.security)
       for (const auto& needed : requirement.all) {
-        if (made->index_of(needed.scheme) < made->doors_.size()) continue;
-        if (made->doors_.size() == kMostSchemes)
+        if (made->index_of(needed.scheme) < made->schemes_.size()) continue;
+        if (made->schemes_.size() == kMostSchemes)
           return fail(config::kConfiguration, "more than 8 security schemes for one operation");
         auto verifier = verifier_of(*needed.scheme, build.contract, build.services);
         if (!verifier) return std::unexpected(std::move(verifier).error());
-        made->doors_.push_back({needed.scheme, std::move(*verifier)});
+        made->schemes_.push_back({needed.scheme, std::move(*verifier)});
       }
     auto failures = failures_allowed(build.services);
     if (!failures) return std::unexpected(std::move(failures).error());
@@ -76,34 +76,35 @@ class Doors {
       if (c >= ' ' && c <= '~' && c != '"' && c != '\\') realm += c;
     const std::string_view method = build.operation.method;
     const bool unsafe = method != "GET" && method != "HEAD" && method != "OPTIONS" && method != "TRACE";
-    made->guards_cookies_ = unsafe && std::ranges::any_of(made->doors_, is_cookie, &Door::scheme);
-    for (const auto& door : made->doors_) {
+    made->guards_cookies_ = unsafe && std::ranges::any_of(made->schemes_, is_cookie, &SchemeVerifier::scheme);
+    for (const auto& each : made->schemes_) {
       if (!made->challenge_.empty()) made->challenge_ += ", ";
-      if (door.verifier.tokens)
-        made->token_challenge_ = made->challenge_.size() + challenge(*door.scheme, realm).size();
-      made->challenge_ += challenge(*door.scheme, realm);
+      if (each.verifier.tokens)
+        made->token_challenge_ = made->challenge_.size() + challenge(*each.scheme, realm).size();
+      made->challenge_ += challenge(*each.scheme, realm);
     }
     return made;
   }
-  explicit Doors(const Build& build) : operation_(build.operation), table_(build.services.shared->of<LimitTable>()) {}
+  explicit SchemeVerifiers(const Build& build)
+      : operation_(build.operation), table_(build.services.shared->of<LimitTable>()) {}
 
   bool look_up_keys() const {
-    return std::ranges::any_of(doors_, [](const Door& door) { return door.verifier.keys != nullptr; });
+    return std::ranges::any_of(schemes_, [](const SchemeVerifier& each) { return each.verifier.keys != nullptr; });
   }
 
   /// Everything that can be judged where it stands. A credential that must be looked up is left in `shown` unvouched.
   Result<> begin(const Request& request, Context& context, Attempt& attempt) const {
-    for (std::size_t i = 0; i < doors_.size(); ++i) {
-      attempt.shown[i] = credential(*doors_[i].scheme, request);
+    for (std::size_t i = 0; i < schemes_.size(); ++i) {
+      attempt.shown[i] = credential(*schemes_[i].scheme, request);
       attempt.any |= !attempt.shown[i].empty();
     }
     if (!attempt.any) return {};
     if (failures_ && !table_->peek(failure_key(request, context), *failures_, context.now).allowed)
       if (auto admitted = admit_strangers(request, context, attempt); !admitted) return admitted;
-    for (std::size_t i = 0; i < doors_.size(); ++i) {
+    for (std::size_t i = 0; i < schemes_.size(); ++i) {
       if (attempt.shown[i].empty()) continue;
-      if (const auto& tokens = doors_[i].verifier.tokens; tokens && tokens->lacks_keys()) return no_keys();
-      if (doors_[i].verifier.tokens)
+      if (const auto& tokens = schemes_[i].verifier.tokens; tokens && tokens->lacks_keys()) return no_keys();
+      if (schemes_[i].verifier.tokens)
         judge_token(i, context, attempt);
       else
         judge_key(i, context, attempt);
@@ -111,20 +112,20 @@ class Doors {
     return {};
   }
 
-  /// The key behind door `i` must be looked up in the database; else it is judged already.
+  /// The key behind scheme `i` must be looked up in the database; else it is judged already.
   bool pending(const Attempt& attempt, std::size_t i) const {
-    return doors_[i].verifier.keys && !attempt.shown[i].empty() && !attempt.vouched[i];
+    return schemes_[i].verifier.keys && !attempt.shown[i].empty() && !attempt.vouched[i];
   }
   bool pending(const Attempt& attempt) const {
-    for (std::size_t i = 0; i < doors_.size(); ++i)
+    for (std::size_t i = 0; i < schemes_.size(); ++i)
       if (pending(attempt, i)) return true;
     return false;
   }
 
   Task<Result<>> look_up(Context& context, Attempt& attempt) const {
-    for (std::size_t i = 0; i < doors_.size(); ++i) {
+    for (std::size_t i = 0; i < schemes_.size(); ++i) {
       if (!pending(attempt, i)) continue;
-      auto& keys = *doors_[i].verifier.keys;
+      auto& keys = *schemes_[i].verifier.keys;
       const auto digest = sha256(attempt.shown[i]);
       auto found = co_await keys.table->find(context.loop, digest, keys.roles, context.wall);
       if (!found) co_return std::unexpected(std::move(found).error());
@@ -174,7 +175,7 @@ class Doors {
     return scheme->type == "apiKey" && scheme->in == contract::In::cookie;
   }
   std::size_t index_of(const contract::SecurityScheme* scheme) const {
-    return static_cast<std::size_t>(std::ranges::find(doors_, scheme, &Door::scheme) - doors_.begin());
+    return static_cast<std::size_t>(std::ranges::find(schemes_, scheme, &SchemeVerifier::scheme) - schemes_.begin());
   }
   std::uint64_t failure_key(const Request& request, Context& context) const {
     return mixed(client_key(request, context), 0xfa11ed);
@@ -182,7 +183,7 @@ class Doors {
 
   /// A credential that was verified before, and still holds as far as that is known without asking.
   bool remembered(std::size_t i, std::string_view shown, const Context& context) const {
-    const auto& verifier = doors_[i].verifier;
+    const auto& verifier = schemes_[i].verifier;
     if (verifier.tokens) return verifier.tokens->knows(shown, context.wall);
     auto& keys = *verifier.keys;
     return keys.cache.knows(shown, context.wall) ||
@@ -191,7 +192,7 @@ class Doors {
   /// Past the limit of failures: what is remembered is served, anything else is verified as often as kVerifications
   /// says.
   Result<> admit_strangers(const Request& request, Context& context, const Attempt& attempt) const {
-    for (std::size_t i = 0; i < doors_.size(); ++i) {
+    for (std::size_t i = 0; i < schemes_.size(); ++i) {
       if (attempt.shown[i].empty() || remembered(i, attempt.shown[i], context)) continue;
       const auto taken = table_->take(mixed(client_key(request, context), 0x7e51f1), kVerifications, context.now);
       if (!taken.allowed) return throttled(taken);
@@ -209,7 +210,7 @@ class Doors {
   }
 
   void judge_token(std::size_t i, Context& context, Attempt& attempt) const {
-    auto identity = doors_[i].verifier.tokens->verify(attempt.shown[i], context.wall);
+    auto identity = schemes_[i].verifier.tokens->verify(attempt.shown[i], context.wall);
     if (identity)
       vouch(i, *identity, context, attempt);
     else
@@ -217,7 +218,7 @@ class Doors {
   }
 
   void judge_key(std::size_t i, Context& context, Attempt& attempt) const {
-    auto& keys = *doors_[i].verifier.keys;
+    auto& keys = *schemes_[i].verifier.keys;
     const auto text = attempt.shown[i];
     // What is remembered has its checksum, and need not be digested.
     if (const auto known = keys.cache.find(text, context.now, context.wall)) return vouch(i, known, context, attempt);
@@ -228,11 +229,11 @@ class Doors {
   }
 
   void admit(const contract::SecurityRequirement& through, Context& context, const Attempt& attempt) const {
-    auto* by = context.arena.array<Vouched::By>(doors_.size());
+    auto* by = context.arena.array<Vouched::By>(schemes_.size());
     std::size_t count = 0;
-    for (std::size_t i = 0; i < doors_.size(); ++i)
+    for (std::size_t i = 0; i < schemes_.size(); ++i)
       if (const auto* who = attempt.vouched[i])
-        by[count++] = {doors_[i].scheme, who->principal(doors_[i].scheme->name)};
+        by[count++] = {schemes_[i].scheme, who->principal(schemes_[i].scheme->name)};
     context.note<Vouched>(std::span<const Vouched::By>(by, count));
     const auto who = [&](const auto& needed) -> const Identity& { return *attempt.vouched[index_of(needed.scheme)]; };
     auto& principal = context.arena.make<Principal>(who(through.all[0]).principal(through.all[0].scheme->name));
@@ -300,7 +301,7 @@ class Doors {
   }
 
   const contract::Operation& operation_;
-  std::vector<Door> doors_;
+  std::vector<SchemeVerifier> schemes_;
   std::optional<Rate> failures_;
   std::shared_ptr<LimitTable> table_;
   std::string challenge_;
@@ -311,31 +312,31 @@ class Doors {
 /// Finds out who asks. Tokens are judged where they stand.
 class AuthenticateTokens final : public Check {
  public:
-  explicit AuthenticateTokens(std::shared_ptr<Doors> doors) : doors_(std::move(doors)) {}
+  explicit AuthenticateTokens(std::shared_ptr<SchemeVerifiers> schemes) : schemes_(std::move(schemes)) {}
   Result<> check(Request& request, Context& context) override {
     Attempt attempt;
-    if (auto begun = doors_->begin(request, context, attempt); !begun) return begun;
-    return doors_->finish(request, context, attempt, mode() == Mode::enforce);
+    if (auto begun = schemes_->begin(request, context, attempt); !begun) return begun;
+    return schemes_->finish(request, context, attempt, mode() == Mode::enforce);
   }
 
  private:
-  std::shared_ptr<Doors> doors_;
+  std::shared_ptr<SchemeVerifiers> schemes_;
 };
 
 /// The same where keys are looked up in the database: waits only for one that was not met lately.
 class AuthenticateKeys final : public Policy {
  public:
-  explicit AuthenticateKeys(std::shared_ptr<Doors> doors) : doors_(std::move(doors)) {}
+  explicit AuthenticateKeys(std::shared_ptr<SchemeVerifiers> schemes) : schemes_(std::move(schemes)) {}
   PLIMSOLL_FORWARDS Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
     auto& attempt = context.arena.make<Attempt>();
-    auto begun = doors_->begin(request, context, attempt);
-    if (begun && doors_->pending(attempt)) return wait(request, context, attempt, next);
+    auto begun = schemes_->begin(request, context, attempt);
+    if (begun && schemes_->pending(attempt)) return wait(request, context, attempt, next);
     return pass(std::move(begun), request, context, attempt, next);
   }
 
  private:
   Task<Result<Response>> wait(Request& request, Context& context, Attempt& attempt, Next next) {
-    auto looked_up = co_await doors_->look_up(context, attempt);
+    auto looked_up = co_await schemes_->look_up(context, attempt);
     // A database that is gone is no fault of the caller's, and nothing that `shadow` could let pass.
     if (!looked_up) co_return std::unexpected(std::move(looked_up).error());
     auto answer = co_await pass(std::move(looked_up), request, context, attempt, next);
@@ -344,11 +345,11 @@ class AuthenticateKeys final : public Policy {
 
   PLIMSOLL_FORWARDS Task<Result<Response>> pass(Result<> verdict, Request& request, Context& context,
                                                 const Attempt& attempt, Next next) {
-    if (verdict) verdict = doors_->finish(request, context, attempt, mode() == Mode::enforce);
+    if (verdict) verdict = schemes_->finish(request, context, attempt, mode() == Mode::enforce);
     if (!verdict && refuses(context, verdict.error())) return refuse(std::move(verdict).error());
     return next(request, context);
   }
-  std::shared_ptr<Doors> doors_;
+  std::shared_ptr<SchemeVerifiers> schemes_;
 };
 
 /// What `authentication` of a deployment holds beside the schemes by their names.
@@ -393,10 +394,10 @@ struct Authenticate {
   }
   static Result<std::unique_ptr<Policy>> build(Options, const Build& build) {
     if (build.operation.security.empty() || build.services.mock) return nullptr;
-    auto doors = Doors::make(build);
-    if (!doors) return std::unexpected(std::move(doors).error());
-    if ((*doors)->look_up_keys()) return std::make_unique<AuthenticateKeys>(std::move(*doors));
-    return std::make_unique<AuthenticateTokens>(std::move(*doors));
+    auto schemes = SchemeVerifiers::make(build);
+    if (!schemes) return std::unexpected(std::move(schemes).error());
+    if ((*schemes)->look_up_keys()) return std::make_unique<AuthenticateKeys>(std::move(*schemes));
+    return std::make_unique<AuthenticateTokens>(std::move(*schemes));
   }
 };
 

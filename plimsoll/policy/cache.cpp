@@ -36,7 +36,7 @@ constexpr config::Section kCache =
 struct Shared {
   explicit Shared(std::size_t memory) : store(memory) {}
   CacheStore store;
-  SingleFlight<std::shared_ptr<const Brought>> flights;
+  SingleFlight<std::shared_ptr<const Fetched>> flights;
   ResourceVersions resources;
 };
 
@@ -131,18 +131,18 @@ class Cache final : public Policy {
       auto landed = co_await ticket.flight->wait(context.loop, kFillTime);
       if (!landed) co_return std::unexpected(std::move(landed).error());
       if (!*landed) co_return fail(kDeadlineExceeded);
-      const auto& brought = ***landed;
+      const auto& fetched = ***landed;
       const auto then = clock_.steady();
-      if (brought.failed() && current && then < kept->if_error && !outdated(*kept, shared_->resources.of(request.path)))
+      if (fetched.failed() && current && then < kept->if_error && !outdated(*kept, shared_->resources.of(request.path)))
         co_return serve(stale, std::move(kept), context, then, "; fwd=stale; detail=stale-if-error");
-      if (brought.error) co_return std::unexpected(*brought.error);
-      if (!brought.answer || (!brought.storable && !ticket.leads && brought.answer->status < 400)) break;
+      if (fetched.error) co_return std::unexpected(*fetched.error);
+      if (!fetched.answer || (!fetched.storable && !ticket.leads && fetched.answer->status < 400)) break;
       // Whoever joined a flight asks again where the answer tells requests apart by headers, or a write came between.
-      if (!ticket.leads && brought.storable && !brought.answer->vary.empty() && round + 1 < kRounds) continue;
-      if (!recent_enough(brought.answer->basis, arrived, request.path)) continue;
-      co_return serve(ticket.leads ? miss : collapsed, brought.answer, context, then,
+      if (!ticket.leads && fetched.storable && !fetched.answer->vary.empty() && round + 1 < kRounds) continue;
+      if (!recent_enough(fetched.answer->basis, arrived, request.path)) continue;
+      co_return serve(ticket.leads ? miss : collapsed, fetched.answer, context, then,
                       !ticket.leads      ? "; fwd=uri-miss; collapsed"
-                      : brought.storable ? "; fwd=uri-miss; stored"
+                      : fetched.storable ? "; fwd=uri-miss; stored"
                                          : "; fwd=uri-miss");
     }
     if (only_if_cached(request)) {
@@ -202,7 +202,7 @@ class Cache final : public Policy {
     return answer;
   }
 
-  using Flight = SingleFlight<std::shared_ptr<const Brought>>::Flight;
+  using Flight = SingleFlight<std::shared_ptr<const Fetched>>::Flight;
 
   void begin_fill(const Request& request, const Context& context, Next next, const std::string& key,
                   std::size_t primary, std::shared_ptr<Flight> flight) {
@@ -213,48 +213,48 @@ class Cache final : public Policy {
 
   Task<> fill(std::unique_ptr<CacheFill> made, Next next, std::string key, std::size_t primary,
               std::shared_ptr<Flight> flight) {
-    auto brought = std::make_shared<Brought>();
+    auto fetched = std::make_shared<Fetched>();
     auto& exchange = *made;
     exchange.context.deadline(exchange.context.now + kFillTime);
     // It may have been filled between the question and the boarding.
     auto kept = shared_->store.find(key);
     if (kept && kept->kind == CachedAnswer::Kind::answer && clock_.steady() < kept->fresh &&
         !outdated(*kept, shared_->resources.of(exchange.resource))) {
-      *brought = {.answer = std::move(kept), .error = {}, .storable = true};
-      shared_->flights.land(key, *flight, std::move(brought));
+      *fetched = {.answer = std::move(kept), .error = {}, .storable = true};
+      shared_->flights.land(key, *flight, std::move(fetched));
       co_return;
     }
     auto basis = basis_at(exchange.resource);
     auto answer = co_await next(exchange.request, exchange.context);
-    keep(*brought, answer, exchange.request, exchange.context, exchange.context.promised, std::move(basis), key,
+    keep(*fetched, answer, exchange.request, exchange.context, exchange.context.promised, std::move(basis), key,
          primary);
-    shared_->flights.land(key, *flight, std::move(brought));
+    shared_->flights.land(key, *flight, std::move(fetched));
   }
 
   /// An exception here would leave all who wait without an answer until their time is over.
-  void keep(Brought& brought, const Result<Response>& answer, const Request& request, const Context& context,
+  void keep(Fetched& fetched, const Result<Response>& answer, const Request& request, const Context& context,
             const Headers& promised, Basis basis, const std::string& key, std::size_t primary) noexcept {
     try {
       const auto now = clock_.steady();
       if (tables_)
         for (auto name : context.tables_read()) basis.tables.push_back(&tables_->of(name));
-      brought = brought_of(answer, promised, keeping_, std::move(basis), now);
-      if (brought.error) return;
-      if (!brought.answer || !brought.storable) {
-        if (!brought.answer || brought.answer->status < 400) pass(key, now);
+      fetched = fetched_of(answer, promised, keeping_, std::move(basis), now);
+      if (fetched.error) return;
+      if (!fetched.answer || !fetched.storable) {
+        if (!fetched.answer || fetched.answer->status < 400) pass(key, now);
         return;
       }
       auto under = key;
-      if (!brought.answer->vary.empty()) {
+      if (!fetched.answer->vary.empty()) {
         under.resize(primary);
         auto rule = std::make_shared<CachedAnswer>();
         rule->kind = CachedAnswer::Kind::varies;
-        rule->vary = brought.answer->vary;
+        rule->vary = fetched.answer->vary;
         shared_->store.put(under, rule);
         CacheKey::vary(under, rule->vary, request);
       }
-      shared_->store.put(under, brought.answer);
-    } catch (...) { brought = {.answer = nullptr, .error = error_from_current_exception()}; }
+      shared_->store.put(under, fetched.answer);
+    } catch (...) { fetched = {.answer = nullptr, .error = error_from_current_exception()}; }
   }
   void pass(const std::string& key, Nanoseconds now) {
     auto word = std::make_shared<CachedAnswer>();
@@ -273,8 +273,8 @@ class Cache final : public Policy {
     if (Error error{&kNotCached}; !would_hit && only_if_cached(request)) (void)refuses(context, error);
     auto basis = basis_at(request.path);
     auto answer = co_await next(request, context);
-    Brought brought;
-    if (!would_hit) keep(brought, answer, request, context, Headers{context.arena}, std::move(basis), key, primary);
+    Fetched fetched;
+    if (!would_hit) keep(fetched, answer, request, context, Headers{context.arena}, std::move(basis), key, primary);
     co_return answer;
   }
 

@@ -145,16 +145,16 @@ CacheFill::CacheFill(const Request& from, const Context& asked)
   }
 }
 
-Brought brought_of(const Result<Response>& answer, const Headers& promised, const Keeping& keeping, Basis basis,
+Fetched fetched_of(const Result<Response>& answer, const Headers& promised, const Keeping& keeping, Basis basis,
                    Nanoseconds now) {
-  Brought brought;
+  Fetched fetched;
   if (!answer) {
-    brought.error = answer.error();
-    return brought;
+    fetched.error = answer.error();
+    return fetched;
   }
   const auto& headers = answer->headers;
   const auto body = whole_body(*answer);
-  if (!body || body->size() > keeping.largest) return brought;
+  if (!body || body->size() > keeping.largest) return fetched;
   const auto said = headers.joined("cache-control");
   const auto control = said == kUndeclared ? http::CacheControl{} : http::parse_cache_control(said);
 
@@ -170,13 +170,13 @@ Brought brought_of(const Result<Response>& answer, const Headers& promised, cons
   made->while_revalidate = made->fresh + seconds(control.stale_while_revalidate, keeping.while_revalidate);
   made->if_error = std::max(made->while_revalidate, made->fresh + seconds(control.stale_if_error, keeping.if_error));
   const bool varies_by_all = !read_vary(headers, made->vary);
-  brought.storable = storable_status(answer->status) && !control.no_store && !control.is_private && !control.no_cache &&
+  fetched.storable = storable_status(answer->status) && !control.no_store && !control.is_private && !control.no_cache &&
                      !varies_by_all && !headers.contains("set-cookie") && made->fresh > now;
-  if (!brought.storable) made->fresh = made->while_revalidate = made->if_error = 0;
+  if (!fetched.storable) made->fresh = made->while_revalidate = made->if_error = 0;
   for (auto& [name, value] : headers) {
     auto lowered = lower(name);
     // Of what is kept the cache says these itself.
-    if (brought.storable && (lowered == "cache-control" || lowered == "age")) continue;
+    if (fetched.storable && (lowered == "cache-control" || lowered == "age")) continue;
     made->headers.emplace_back(std::move(lowered), value);
   }
   for (auto& [name, value] : promised)
@@ -190,8 +190,8 @@ Brought brought_of(const Result<Response>& answer, const Headers& promised, cons
     made->headers.emplace_back("etag", std::move(tag));
   }
   // What is not for all may still be for the one who asked.
-  brought.answer = std::move(made);
-  return brought;
+  fetched.answer = std::move(made);
+  return fetched;
 }
 
 Response answer_from(std::shared_ptr<const CachedAnswer> kept, Context& context, const Keeping& keeping,

@@ -32,8 +32,8 @@ struct Keeping {
   bool is_private = false;        ///< the operation needs to know its caller
 };
 
-/// What a fill brought.
-struct Brought {
+/// What a cache fill has fetched.
+struct Fetched {
   std::shared_ptr<const CachedAnswer> answer;  ///< null: an error, or no answer that can be handed on
   std::optional<Error> error;
   bool storable = false;  ///< for all who ask under its key
@@ -42,7 +42,7 @@ struct Brought {
 
 /// Judges the answer (RFC 9111, section 3) and makes of it what is kept. `now` is steady. `promised` are headers that
 /// the fill's own exchange promised: what policies before the cache promise, each exchange promises anew.
-Brought brought_of(const Result<Response>& answer, const Headers& promised, const Keeping& keeping, Basis basis,
+Fetched fetched_of(const Result<Response>& answer, const Headers& promised, const Keeping& keeping, Basis basis,
                    Nanoseconds now);
 /// The answer with what the cache says of it: `Age`, `Cache-Control`, `CDN-Cache-Control`. One that may not be kept is
 /// given as it came.

@@ -37,7 +37,7 @@ struct Free {
   void operator()(EVP_PKEY_CTX* p) const noexcept { EVP_PKEY_CTX_free(p); }
 };
 template <class T>
-using Held = std::unique_ptr<T, Free>;
+using Owned = std::unique_ptr<T, Free>;
 
 std::unexpected<Error> bad(std::string what) {
   ERR_clear_error();
@@ -56,22 +56,22 @@ std::string text_of(const json::Value& jwk, std::string_view name) {
   return value && value->is(json::Type::string) ? std::string(value->string()) : std::string{};
 }
 
-Held<BIGNUM> number(std::string_view bytes) {
-  return Held<BIGNUM>(
+Owned<BIGNUM> number(std::string_view bytes) {
+  return Owned<BIGNUM>(
       BN_bin2bn(reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()), nullptr));
 }
 
 std::shared_ptr<evp_pkey_st> hold(EVP_PKEY* key) { return {key, EVP_PKEY_free}; }
 
 std::shared_ptr<evp_pkey_st> make(const char* type, OSSL_PARAM_BLD* builder, bool pair) {
-  const Held<OSSL_PARAM> parameters(OSSL_PARAM_BLD_to_param(builder));
-  const Held<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new_from_name(nullptr, type, nullptr));
+  const Owned<OSSL_PARAM> parameters(OSSL_PARAM_BLD_to_param(builder));
+  const Owned<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new_from_name(nullptr, type, nullptr));
   EVP_PKEY* key = nullptr;
   if (!parameters || !context || EVP_PKEY_fromdata_init(context.get()) != 1 ||
       EVP_PKEY_fromdata(context.get(), &key, pair ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY, parameters.get()) != 1)
     return nullptr;
   auto held = hold(key);
-  const Held<EVP_PKEY_CTX> check(EVP_PKEY_CTX_new_from_pkey(nullptr, key, nullptr));
+  const Owned<EVP_PKEY_CTX> check(EVP_PKEY_CTX_new_from_pkey(nullptr, key, nullptr));
   if (!check || EVP_PKEY_public_check(check.get()) != 1) return nullptr;
   if (pair && EVP_PKEY_pairwise_check(check.get()) != 1) return nullptr;
   return held;
@@ -83,8 +83,8 @@ Result<std::shared_ptr<evp_pkey_st>> make_rsa(const json::Value& jwk, bool& has_
       {"d", OSSL_PKEY_PARAM_RSA_D},          {"p", OSSL_PKEY_PARAM_RSA_FACTOR1},
       {"q", OSSL_PKEY_PARAM_RSA_FACTOR2},    {"dp", OSSL_PKEY_PARAM_RSA_EXPONENT1},
       {"dq", OSSL_PKEY_PARAM_RSA_EXPONENT2}, {"qi", OSSL_PKEY_PARAM_RSA_COEFFICIENT1}};
-  std::vector<Held<BIGNUM>> numbers;
-  const Held<OSSL_PARAM_BLD> builder(OSSL_PARAM_BLD_new());
+  std::vector<Owned<BIGNUM>> numbers;
+  const Owned<OSSL_PARAM_BLD> builder(OSSL_PARAM_BLD_new());
   has_private = jwk.find("d") && jwk.find("p") && jwk.find("qi");
   for (std::size_t i = 0; i < (has_private ? std::size(kParts) : 2); ++i) {
     const auto bytes = bytes_of(jwk, kParts[i].first);
@@ -110,8 +110,8 @@ Result<std::shared_ptr<evp_pkey_st>> make_ec(const json::Value& jwk, const Curve
     return bad("the EC key's coordinates are not as long as the curve");
   has_private = d.has_value();
   const auto point = "\x04" + *x + *y;
-  const Held<OSSL_PARAM_BLD> builder(OSSL_PARAM_BLD_new());
-  Held<BIGNUM> secret;
+  const Owned<OSSL_PARAM_BLD> builder(OSSL_PARAM_BLD_new());
+  Owned<BIGNUM> secret;
   OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, curve.openssl, 0);
   OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size());
   if (has_private) {
@@ -156,7 +156,7 @@ std::string private_octets(evp_pkey_st* key) {
 std::string number_text(evp_pkey_st* key, const char* name, std::size_t size = 0) {
   BIGNUM* raw = nullptr;
   if (EVP_PKEY_get_bn_param(key, name, &raw) != 1) return {};
-  const Held<BIGNUM> value(raw);
+  const Owned<BIGNUM> value(raw);
   std::string out(size ? size : static_cast<std::size_t>(BN_num_bytes(raw)), '\0');
   BN_bn2binpad(raw, reinterpret_cast<unsigned char*>(out.data()), static_cast<int>(out.size()));
   return to_base64url(out);

@@ -24,15 +24,15 @@ struct Charges {
     std::int64_t taken;
     RateDecision decision;
   };
-  /// What the client is told: of all of them, and of the one that leaves the least.
-  struct Told final : LateFields {
+  /// What is sent to the client: of all of them, and of the one that leaves the least.
+  struct LimitHeaders final : LateFields {
     const Charges* charges = nullptr;
     const One* tightest = nullptr;  ///< null: nothing is promised yet
     Nanoseconds wall = 0;
     Header values[5];
     void write(Arena&) override;
   };
-  Told told;
+  LimitHeaders headers;
   One all[2 * kMostLimits];  // a kilobyte of which little is used: not cleared for every request
   std::size_t count = 0;
   Charges() {}
@@ -52,7 +52,7 @@ std::int64_t seconds_left(const RateDecision& decision) {
 }
 
 /// As they are sent. All they consist of are numbers and what was looked at when the contract was read.
-void Charges::Told::write(Arena& arena) {
+void Charges::LimitHeaders::write(Arena& arena) {
   constexpr std::size_t kOtherLines = 256;  // names of the fields, and numbers
   auto room = kOtherLines + tightest->limit->name.size();
   for (std::size_t i = 0; i < charges->count; ++i) room += charges->all[i].allowance->policy.size() + 2;
@@ -212,9 +212,9 @@ class RateLimit final : public Check {
     if (charges->count == 0) return {};
     const bool allowed = charge(*charges, first, context.now);
     const auto& tightest = most_restrictive(*charges, first, allowed);
-    auto& told = charges->told;
-    if (!told.tightest) context.promise_late(told);
-    told.charges = charges, told.tightest = &tightest, told.wall = context.wall;
+    auto& headers = charges->headers;
+    if (!headers.tightest) context.promise_late(headers);
+    headers.charges = charges, headers.tightest = &tightest, headers.wall = context.wall;
     if (!allowed) return refusal(tightest);
     if (refunds_) context.keep<Refund>(*table_, refunds_, *charges, first, context);
     return {};

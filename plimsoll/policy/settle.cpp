@@ -30,7 +30,7 @@ constexpr Part make() {
     const std::string_view method = build.operation.method;
     if (method == "GET" || method == "HEAD" || method == "OPTIONS" || !build.services.database) return nullptr;
     auto policy = std::make_unique<Settle>();
-    Part::dress(self, *policy, Mode::enforce, build);
+    Part::attach(self, *policy, Mode::enforce, build);
     return policy;
   };
   return made;

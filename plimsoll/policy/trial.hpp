@@ -19,7 +19,7 @@ namespace plimsoll::policy {
 /// For tests of policies: a contract from text, a clock moved by hand, and exchanges without a socket.
 class Trial {
  public:
-  struct Hand final : Clock {
+  struct ManualClock final : Clock {
     Nanoseconds steady() const override { return now; }
     Nanoseconds wall() const override { return now + 1'700'000'000 * kSecond; }
     Nanoseconds now = 3600 * kSecond;
@@ -87,7 +87,7 @@ class Trial {
   };
 
   Loop loop;
-  Hand clock;
+  ManualClock clock;
   telemetry::Registry metrics;
   Services services;
   TrustedProxies trusted;

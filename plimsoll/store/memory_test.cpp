@@ -5,7 +5,7 @@
 namespace plimsoll::store {
 namespace {
 
-class Hand final : public Clock {
+class ManualClock final : public Clock {
  public:
   Nanoseconds steady() const override { return now; }
   Nanoseconds wall() const override { return now; }
@@ -14,7 +14,7 @@ class Hand final : public Clock {
 
 struct Local {
   explicit Local(MemoryOptions options = {}) : store(options, clock) {}
-  Hand clock;
+  ManualClock clock;
   Memory store;
 };
 

@@ -8,7 +8,7 @@
 namespace plimsoll::handler::mocking {
 
 /// How data is made up for a schema.
-struct Wish {
+struct GenerateOptions {
   std::uint64_t seed = 0;
   bool examples = true;  ///< prefer the `example`, `examples` and `default` of parts of the schema
   std::size_t attempts = 40;
@@ -18,6 +18,6 @@ struct Wish {
 /// schema that nothing satisfies, or one too intricate to be met by construction). The same wish gives the same value.
 /// Over the seeds every branch of `oneOf` and `anyOf` and every optional property comes.
 std::optional<json::Value> generate(const contract::Contract&, const json::Value& schema, const schema::Validator&,
-                                    const Wish&, Arena&);
+                                    const GenerateOptions&, Arena&);
 
 }  // namespace plimsoll::handler::mocking

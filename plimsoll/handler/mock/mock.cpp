@@ -52,7 +52,7 @@ class Representation {
     const auto found = std::ranges::find(examples(), name, &Example::name);
     return found == examples_.end() ? nullptr : found->value;
   }
-  std::optional<Value> generate(const Wish& wish, Arena& arena) {
+  std::optional<Value> generate(const GenerateOptions& wish, Arena& arena) {
     examples();
     if (!media_.schema) return Value::of("");
     return validator_ ? mocking::generate(contract_, *media_.schema, *validator_, wish, arena) : std::nullopt;
@@ -115,7 +115,7 @@ class Mock final : public Handler {
     if (!answer) co_return fail(kNoSuchAnswer, "status " + std::to_string(wish.code) + " is not declared");
     Response response{.status = wish.code ? wish.code : answer->code(), .headers = Headers{context.arena}};
     if (wish.code || !wish.example.empty() || wish.dynamic) applied(wish, response, context.arena);
-    Wish seed{.seed = seed_of(request, context), .examples = !wish.dynamic};
+    GenerateOptions seed{.seed = seed_of(request, context), .examples = !wish.dynamic};
     headers(*answer, seed, response, context.arena);
     if (answer->representations.empty() || response.status == 204 || response.status == 205 || response.status == 304) {
       if (!wish.example.empty()) co_return fail(kNoSuchAnswer, "this answer has no examples");
@@ -179,7 +179,8 @@ class Mock final : public Handler {
     return found;
   }
 
-  static std::optional<Value> value_of(Representation& of, const Preference& wish, const Wish& seed, Arena& arena) {
+  static std::optional<Value> value_of(Representation& of, const Preference& wish, const GenerateOptions& seed,
+                                       Arena& arena) {
     if (!wish.example.empty()) return *of.example(wish.example);
     if (!wish.dynamic && !of.examples().empty()) return *of.examples()[0].value;
     return of.generate(seed, arena);
@@ -208,7 +209,7 @@ class Mock final : public Handler {
   }
 
   /// The declared headers: their example, or a value made up for their schema.
-  void headers(const Answer& answer, const Wish& wish, Response& response, Arena& arena) const {
+  void headers(const Answer& answer, const GenerateOptions& wish, Response& response, Arena& arena) const {
     for (auto& header : answer.spec.headers) {
       if (same_as_lower(header.name, "content-type")) continue;
       const auto* content = header.raw->find("content");
@@ -224,7 +225,7 @@ class Mock final : public Handler {
     }
   }
 
-  std::optional<Value> header_value(const Value& declared, const Wish& wish, Arena& arena) const {
+  std::optional<Value> header_value(const Value& declared, const GenerateOptions& wish, Arena& arena) const {
     const auto* schema = declared.find("schema");
     std::shared_ptr<const schema::Validator> validator;
     if (schema)

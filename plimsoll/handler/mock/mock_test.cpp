@@ -96,7 +96,7 @@ paths:
 
 using HeaderList = std::vector<std::pair<std::string_view, std::string_view>>;
 
-struct Told {
+struct Reply {
   std::uint16_t status = 0;
   std::string body, problem;
   std::map<std::string, std::string> headers, promised;
@@ -105,8 +105,8 @@ struct Told {
 class Mocking {
  public:
   explicit Mocking(std::shared_ptr<const contract::Contract> contract) : contract(std::move(contract)) {}
-  Told ask(const contract::Operation& operation, std::string_view path, const HeaderList& headers,
-           const Principal* principal = nullptr, std::string_view query = {}) {
+  Reply ask(const contract::Operation& operation, std::string_view path, const HeaderList& headers,
+            const Principal* principal = nullptr, std::string_view query = {}) {
     static const json::Value nothing = json::Value::object({});
     auto& handler = handlers_[operation.index];
     if (!handler) handler = std::move(*mock_handling.build(nothing, {*contract, operation, services_}));
@@ -119,7 +119,7 @@ class Mocking {
     Context context{arena, loop, services_};
     context.operation = &operation;
     context.principal = principal;
-    Told told;
+    Reply told;
     Scope scope;
     loop.spawn(scope, run(*handler, request, context, told));
     loop.run();
@@ -128,7 +128,7 @@ class Mocking {
   std::shared_ptr<const contract::Contract> contract;
 
  private:
-  static Task<> run(Handler& handler, Request& request, Context& context, Told& told) {
+  static Task<> run(Handler& handler, Request& request, Context& context, Reply& told) {
     auto answer = co_await handler.handle(request, context);
     for (auto& header : context.promised) told.promised[std::string(header.name)] = header.value;
     if (!answer) {
@@ -154,8 +154,8 @@ class MockTest : public testing::Test {
     ASSERT_TRUE(loaded) << to_string(loaded.error()[0]);
     mock = std::make_unique<Mocking>(*loaded);
   }
-  Told get(std::string_view id, const HeaderList& headers = {}, std::string_view path = "/x",
-           std::string_view query = {}) {
+  Reply get(std::string_view id, const HeaderList& headers = {}, std::string_view path = "/x",
+            std::string_view query = {}) {
     return mock->ask(*mock->contract->find(id), path, headers, nullptr, query);
   }
   std::unique_ptr<Mocking> mock;

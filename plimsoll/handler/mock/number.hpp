@@ -1,13 +1,13 @@
 #pragma once
 
-#include "plimsoll/handler/mock/asked.hpp"
+#include "plimsoll/handler/mock/constraints.hpp"
 
 #include <optional>
 
 namespace plimsoll::handler::mocking {
 
-/// A number within the bounds asked, of the multiples asked; `whole`: an integer. Nothing where there is none, or none
-/// that is found by arithmetic of doubles.
-std::optional<json::Value> number(const Asked& asked, bool whole, Random& random, Arena& arena);
+/// A number within the bounds, of the multiples that are asked for; `whole`: an integer. Nothing where there is none,
+/// or none that is found by arithmetic of doubles.
+std::optional<json::Value> number(const Constraints& constraints, bool whole, Random& random, Arena& arena);
 
 }  // namespace plimsoll::handler::mocking

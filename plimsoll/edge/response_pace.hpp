@@ -7,9 +7,9 @@ namespace plimsoll::edge {
 
 /// How fast a client takes an answer: by what has left the system's buffer, because that buffer lets a writer go on
 /// only when a large part of it is free.
-class Taking {
+class ResponsePace {
  public:
-  Taking(net::Transport& transport, std::uint64_t rate) : transport_(transport), pace_(rate, kResponseWindow) {}
+  ResponsePace(net::Transport& transport, std::uint64_t rate) : transport_(transport), pace_(rate, kResponseWindow) {}
 
   void wrote(std::uint64_t bytes) { written_ += bytes; }
   /// Before a wait: how long it may last.

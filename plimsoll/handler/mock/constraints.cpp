@@ -1,4 +1,4 @@
-#include "plimsoll/handler/mock/asked.hpp"
+#include "plimsoll/handler/mock/constraints.hpp"
 
 #include <algorithm>
 
@@ -22,12 +22,14 @@ void at_most(std::size_t& bound, const Value& value) {
   if (const auto n = value.integer(); n && *n >= 0) bound = std::min(bound, static_cast<std::size_t>(*n));
 }
 
-bool numeric(Asked& asked, const Value& schema, std::string_view key, const Value& value) {
+bool numeric(Constraints& constraints, const Value& schema, std::string_view key, const Value& value) {
   const auto low = [&](double bound, bool open) {
-    if (bound > asked.least || (bound == asked.least && open)) asked.least = bound, asked.above = open;
+    if (bound > constraints.least || (bound == constraints.least && open))
+      constraints.least = bound, constraints.above = open;
   };
   const auto high = [&](double bound, bool open) {
-    if (bound < asked.most || (bound == asked.most && open)) asked.most = bound, asked.below = open;
+    if (bound < constraints.most || (bound == constraints.most && open))
+      constraints.most = bound, constraints.below = open;
   };
   const auto open = [&](std::string_view name) {
     const auto* flag = schema.find(name);
@@ -42,170 +44,171 @@ bool numeric(Asked& asked, const Value& schema, std::string_view key, const Valu
   else if (key == "exclusiveMaximum" && value.is(Type::number))
     high(value.number(), true);
   else if (key == "multipleOf" && value.is(Type::number))
-    asked.multiples.push_back(&value);
+    constraints.multiples.push_back(&value);
   else
     return false;
   if ((key == "minimum" || key == "maximum") && !open(key == "minimum" ? "exclusiveMinimum" : "exclusiveMaximum"))
-    asked.bound = &value;
-  asked.hinted |= kInteger | kNumber;
+    constraints.bound = &value;
+  constraints.hinted |= kInteger | kNumber;
   return true;
 }
 /// What is simple to stay away from: types and names. For the rest of `not` there is the next attempt.
-void negated(Asked& asked, const Value& schema) {
+void negated(Constraints& constraints, const Value& schema) {
   if (!schema.is(Type::object) || schema.object().size() != 1) return;
   if (const auto* type = schema.find("type")) {
     const auto exclude = [&](const Value& name) {
       if (name.is(Type::string))
-        asked.types &= ~(name.string() == "number" ? kNumber | kInteger : bit_of(name.string()));
+        constraints.types &= ~(name.string() == "number" ? kNumber | kInteger : bit_of(name.string()));
     };
     exclude(*type);
     for (auto& name : type->array()) exclude(name);
-    asked.hinted &= asked.types;
+    constraints.hinted &= constraints.types;
   }
   if (const auto* names = schema.find("required"); names && names->array().size() == 1)
-    if (const auto& name = names->array()[0]; name.is(Type::string)) asked.forbidden.insert(name.string());
+    if (const auto& name = names->array()[0]; name.is(Type::string)) constraints.forbidden.insert(name.string());
 }
-bool textual(Asked& asked, std::string_view key, const Value& value) {
+bool textual(Constraints& constraints, std::string_view key, const Value& value) {
   if (key == "minLength")
-    at_least(asked.min_length, value);
+    at_least(constraints.min_length, value);
   else if (key == "maxLength")
-    at_most(asked.max_length, value);
+    at_most(constraints.max_length, value);
   else if (key == "pattern" && value.is(Type::string))
-    asked.patterns.push_back(value.string());
+    constraints.patterns.push_back(value.string());
   else if (key == "format" && value.is(Type::string))
-    asked.format = value.string();
+    constraints.format = value.string();
   else
     return false;
-  asked.hinted |= kString;
+  constraints.hinted |= kString;
   return true;
 }
-bool listed(Asked& asked, std::string_view key, const Value& value) {
+bool listed(Constraints& constraints, std::string_view key, const Value& value) {
   if (key == "minItems")
-    at_least(asked.min_items, value);
+    at_least(constraints.min_items, value);
   else if (key == "maxItems")
-    at_most(asked.max_items, value);
+    at_most(constraints.max_items, value);
   else if (key == "items" && !value.is(Type::array))
-    asked.items.push_back(&value);
+    constraints.items.push_back(&value);
   else if (key == "prefixItems")
-    asked.prefixes.push_back(value.array());
+    constraints.prefixes.push_back(value.array());
   else if (key == "contains")
-    asked.contains.push_back(&value);
+    constraints.contains.push_back(&value);
   else if (key == "minContains")
-    asked.min_contains = static_cast<std::size_t>(value.integer().value_or(1));
+    constraints.min_contains = static_cast<std::size_t>(value.integer().value_or(1));
   else if (key == "uniqueItems")
-    asked.unique |= value.is(Type::boolean) && value.boolean();
+    constraints.unique |= value.is(Type::boolean) && value.boolean();
   else if (key == "unevaluatedItems")
-    asked.items.push_back(&value);
+    constraints.items.push_back(&value);
   else
     return false;
-  asked.hinted |= kArray;
+  constraints.hinted |= kArray;
   return true;
 }
-void member(Asked& asked, std::string_view key, const Value& value) {
+void member(Constraints& constraints, std::string_view key, const Value& value) {
   if (key == "properties") {
-    for (auto& [name, schema, at] : value.object()) asked.property(name).push_back(&schema);
+    for (auto& [name, schema, at] : value.object()) constraints.property(name).push_back(&schema);
   } else if (key == "required") {
     for (auto& name : value.array())
-      if (name.is(Type::string)) asked.required.insert(name.string());
+      if (name.is(Type::string)) constraints.required.insert(name.string());
   } else if (key == "additionalProperties" || key == "unevaluatedProperties") {
     if (value.is(Type::boolean))
-      asked.closed |= !value.boolean();
+      constraints.closed |= !value.boolean();
     else
-      asked.additional.push_back(&value);
+      constraints.additional.push_back(&value);
   } else if (key == "patternProperties") {
-    for (auto& [name, schema, at] : value.object()) asked.pattern_properties.emplace_back(name, &schema);
+    for (auto& [name, schema, at] : value.object()) constraints.pattern_properties.emplace_back(name, &schema);
   } else if (key == "propertyNames") {
-    asked.names.push_back(&value);
+    constraints.names.push_back(&value);
   } else if (key == "minProperties") {
-    at_least(asked.min_members, value);
+    at_least(constraints.min_members, value);
   } else if (key == "maxProperties") {
-    at_most(asked.max_members, value);
+    at_most(constraints.max_members, value);
   } else if (key == "dependentRequired") {
-    asked.dependents.push_back(&value);
+    constraints.dependents.push_back(&value);
   } else if (key == "dependentSchemas") {
-    asked.dependent_schemas.push_back(&value);
+    constraints.dependent_schemas.push_back(&value);
   } else {
     return;
   }
-  asked.hinted |= kObject;
+  constraints.hinted |= kObject;
 }
 
 }  // namespace
 
-void Asking::absorb(Asked& asked, const Value& given, int depth) {
+void ConstraintReader::absorb(Constraints& constraints, const Value& given, int depth) {
   if (depth > kDeepestSchema) {
-    asked.never = true;
+    constraints.never = true;
     return;
   }
   if (given.is(Type::boolean)) {
-    asked.never |= !given.boolean();
+    constraints.never |= !given.boolean();
     return;
   }
   if (!given.is(Type::object)) return;
   if (const auto* ref = given.find("$ref")) {
     const auto& target = contract_.resolve(given);
     if (&target == &given)
-      asked.never = true;
+      constraints.never = true;
     else
-      absorb(asked, target, depth + 1);
+      absorb(constraints, target, depth + 1);
     (void)ref;
   }
   bool nullable = false;
   for (auto& [key, value, at] : given.object()) {
     if (key == "nullable") nullable = value.is(Type::boolean) && value.boolean();
   }
-  for (auto& [key, value, at] : given.object()) keyword(asked, given, key, value, nullable, depth);
+  for (auto& [key, value, at] : given.object()) keyword(constraints, given, key, value, nullable, depth);
 }
 
-void Asking::keyword(Asked& asked, const Value& schema, std::string_view key, const Value& value, bool nullable,
-                     int depth) {
+void ConstraintReader::keyword(Constraints& constraints, const Value& schema, std::string_view key, const Value& value,
+                               bool nullable, int depth) {
   if (key == "type") {
     unsigned types = nullable ? kNull : 0;
     if (value.is(Type::string)) types |= bit_of(value.string());
     for (auto& name : value.array())
       if (name.is(Type::string)) types |= bit_of(name.string());
-    asked.types &= types;
+    constraints.types &= types;
   } else if (key == "enum" || key == "const") {
     std::vector<const Value*> candidates;
     if (key == "const")
       candidates.push_back(&value);
     else
       for (auto& item : value.array()) candidates.push_back(&item);
-    if (asked.has_values)
+    if (constraints.has_values)
       std::erase_if(candidates, [&](const Value* c) {
-        return std::ranges::none_of(asked.values, [&](const Value* k) { return json::equal(*c, *k); });
+        return std::ranges::none_of(constraints.values, [&](const Value* k) { return json::equal(*c, *k); });
       });
-    asked.values = std::move(candidates);
-    asked.has_values = true;
+    constraints.values = std::move(candidates);
+    constraints.has_values = true;
   } else if (key == "example") {
-    if (!asked.example) asked.example = &value;
+    if (!constraints.example) constraints.example = &value;
   } else if (key == "examples") {
-    if (!asked.example && !value.array().empty()) asked.example = &value.array()[0];
+    if (!constraints.example && !value.array().empty()) constraints.example = &value.array()[0];
   } else if (key == "default") {
-    if (!asked.example) asked.example = &value;
+    if (!constraints.example) constraints.example = &value;
   } else if (key == "not") {
-    negated(asked, value);
+    negated(constraints, value);
   } else if (key == "allOf") {
-    for (auto& part : value.array()) absorb(asked, part, depth + 1);
+    for (auto& part : value.array()) absorb(constraints, part, depth + 1);
   } else if (key == "anyOf" || key == "oneOf") {
-    if (!value.array().empty()) branch(asked, schema, value.array()[random_.below(value.array().size())], depth);
+    if (!value.array().empty()) branch(constraints, schema, value.array()[random_.below(value.array().size())], depth);
   } else if (key == "if") {
     const auto* then = schema.find("then");
     const auto* otherwise = schema.find("else");
     if (random_.one_in(2)) {
-      absorb(asked, value, depth + 1);
-      if (then) absorb(asked, *then, depth + 1);
+      absorb(constraints, value, depth + 1);
+      if (then) absorb(constraints, *then, depth + 1);
     } else if (otherwise) {
-      absorb(asked, *otherwise, depth + 1);
+      absorb(constraints, *otherwise, depth + 1);
     }
-  } else if (!numeric(asked, schema, key, value) && !textual(asked, key, value) && !listed(asked, key, value)) {
-    member(asked, key, value);
+  } else if (!numeric(constraints, schema, key, value) && !textual(constraints, key, value) &&
+             !listed(constraints, key, value)) {
+    member(constraints, key, value);
   }
 }
 
 /// A branch of a choice; a discriminator's property is given the name that chooses it.
-void Asking::branch(Asked& asked, const Value& schema, const Value& chosen, int depth) {
-  absorb(asked, chosen, depth + 1);
+void ConstraintReader::branch(Constraints& constraints, const Value& schema, const Value& chosen, int depth) {
+  absorb(constraints, chosen, depth + 1);
   const auto* property = schema.at("discriminator", "propertyName");
   const auto* ref = chosen.find("$ref");
   if (!property || !ref || !property->is(Type::string) || !ref->is(Type::string)) return;
@@ -220,8 +223,8 @@ void Asking::branch(Asked& asked, const Value& schema, const Value& chosen, int 
   auto& candidates = arena_.make<Value>(Value::array({}));
   candidates.push(arena_, Value::of(name));
   value.set(arena_, "enum", candidates);
-  asked.property(property->string()).push_back(&value);
-  asked.required.insert(property->string());
+  constraints.property(property->string()).push_back(&value);
+  constraints.required.insert(property->string());
 }
 
 }  // namespace plimsoll::handler::mocking

@@ -25,7 +25,7 @@ enum class Rejection : std::uint8_t {
 
 /// How many connections there are, in all and of each address. Asked when one comes or goes, by any thread; never by a
 /// request.
-class Census {
+class ConnectionCounts {
  public:
   /// Counts one more; or says why not.
   std::optional<Rejection> enter(std::string_view address, std::int64_t in_all, std::int64_t of_address) {

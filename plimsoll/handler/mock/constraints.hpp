@@ -31,7 +31,7 @@ enum : unsigned {
 };
 
 /// What several schemas that must all hold ask of one value, taken together.
-struct Asked {
+struct Constraints {
   unsigned types = kAll;
   bool never = false;
   std::vector<const json::Value*> values;  ///< of `enum` or `const`: the candidates
@@ -64,17 +64,17 @@ struct Asked {
 };
 
 /// Reads schemas into what they ask. Where they leave a choice (`anyOf`, `oneOf`, `if`) one is taken at random.
-class Asking {
+class ConstraintReader {
  public:
-  Asking(const contract::Contract& contract, Random& random, Arena& arena)
+  ConstraintReader(const contract::Contract& contract, Random& random, Arena& arena)
       : contract_(contract), random_(random), arena_(arena) {}
-  void absorb(Asked& asked, const json::Value& schema) { absorb(asked, schema, 0); }
+  void absorb(Constraints& constraints, const json::Value& schema) { absorb(constraints, schema, 0); }
 
  private:
-  void absorb(Asked& asked, const json::Value& given, int depth);
-  void keyword(Asked& asked, const json::Value& schema, std::string_view key, const json::Value& value, bool nullable,
-               int depth);
-  void branch(Asked& asked, const json::Value& schema, const json::Value& chosen, int depth);
+  void absorb(Constraints& constraints, const json::Value& given, int depth);
+  void keyword(Constraints& constraints, const json::Value& schema, std::string_view key, const json::Value& value,
+               bool nullable, int depth);
+  void branch(Constraints& constraints, const json::Value& schema, const json::Value& chosen, int depth);
 
   const contract::Contract& contract_;
   Random& random_;
