@@ -4,7 +4,7 @@
 #include "plimsoll/database/sqlite.hpp"
 #include "plimsoll/database/wait.hpp"
 #include "plimsoll/json/write.hpp"
-#include "plimsoll/policy/api_key.hpp"
+#include "plimsoll/policy/authentication/api_key.hpp"
 #include "plimsoll/server/deployment.hpp"
 
 #include <CLI/CLI.hpp>

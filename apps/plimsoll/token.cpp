@@ -3,7 +3,7 @@
 #include "plimsoll/config/options.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/write.hpp"
-#include "plimsoll/policy/jwt.hpp"
+#include "plimsoll/policy/authentication/jwt.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>

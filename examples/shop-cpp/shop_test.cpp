@@ -9,7 +9,7 @@
 #include <fstream>
 #include <plimsoll/database/migrations.hpp>
 #include <plimsoll/database/sqlite.hpp>
-#include <plimsoll/policy/development_key.hpp>
+#include <plimsoll/policy/authentication/development_key.hpp>
 #include <plimsoll/testkit/client.hpp>
 
 namespace {

@@ -1,6 +1,6 @@
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
-#include "plimsoll/policy/cross_site.hpp"
+#include "plimsoll/policy/authentication/cross_site.hpp"
 
 namespace plimsoll::policy {
 namespace {

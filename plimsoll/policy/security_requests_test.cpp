@@ -4,9 +4,9 @@
 #include "plimsoll/database/sqlite.hpp"
 #include "plimsoll/database/test_folder.hpp"
 #include "plimsoll/database/wait.hpp"
-#include "plimsoll/policy/api_key.hpp"
-#include "plimsoll/policy/identity.hpp"
-#include "plimsoll/policy/jwt.hpp"
+#include "plimsoll/policy/authentication/api_key.hpp"
+#include "plimsoll/policy/authentication/identity.hpp"
+#include "plimsoll/policy/authentication/jwt.hpp"
 #include "plimsoll/policy/request_cases.hpp"
 #include "plimsoll/policy/trial.hpp"
 

@@ -4,8 +4,8 @@
 // no mark of the first (its credentials, its undeclared input, rows that the second may not read) may occur in one,
 // however it is encoded. The jobs of both write down whom they ran for.
 
-#include "plimsoll/policy/api_key.hpp"
-#include "plimsoll/policy/jwt.hpp"
+#include "plimsoll/policy/authentication/api_key.hpp"
+#include "plimsoll/policy/authentication/jwt.hpp"
 #include "plimsoll/testkit/api.hpp"
 
 #include <gtest/gtest.h>

@@ -2,7 +2,7 @@
 
 #include "plimsoll/handler/job/sql_names.hpp"
 
-#include "plimsoll/policy/jwt.hpp"
+#include "plimsoll/policy/authentication/jwt.hpp"
 #include "plimsoll/testkit/api.hpp"
 
 #include <gtest/gtest.h>

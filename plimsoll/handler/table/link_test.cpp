@@ -1,7 +1,7 @@
 // The Link header is part of a response that a cache gives to other callers: nothing of it comes from the text of a
 // request.
 
-#include "plimsoll/policy/api_key.hpp"
+#include "plimsoll/policy/authentication/api_key.hpp"
 #include "plimsoll/testkit/api.hpp"
 
 #include <gtest/gtest.h>

@@ -9,7 +9,7 @@
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/write.hpp"
 
-#include "plimsoll/policy/jwt.hpp"
+#include "plimsoll/policy/authentication/jwt.hpp"
 #include "plimsoll/testkit/api.hpp"
 
 #include <gtest/gtest.h>

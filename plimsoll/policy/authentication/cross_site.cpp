@@ -1,0 +1,40 @@
+#include "plimsoll/policy/authentication/cross_site.hpp"
+
+#include <algorithm>
+
+namespace plimsoll::policy {
+namespace {
+
+constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+
+bool equal_ignoring_case(std::string_view a, std::string_view b) { return std::ranges::equal(a, b, {}, lower, lower); }
+
+/// Without the port that the scheme implies.
+std::string_view without_default_port(std::string_view authority, std::string_view scheme) {
+  const std::string_view port = equal_ignoring_case(scheme, "https") ? ":443" : ":80";
+  if (authority.ends_with(port)) authority.remove_suffix(port.size());
+  return authority;
+}
+
+}  // namespace
+
+bool same_authority(std::string_view origin, std::string_view authority) {
+  const auto mark = origin.find("://");
+  if (mark == origin.npos) return false;  // `null`, and what is no origin
+  const auto scheme = origin.substr(0, mark);
+  if (!equal_ignoring_case(scheme, "https") && !equal_ignoring_case(scheme, "http")) return false;
+  const auto host = without_default_port(origin.substr(mark + 3), scheme);
+  return !host.empty() && equal_ignoring_case(host, without_default_port(authority, scheme));
+}
+
+bool is_cross_site(const Request& request) {
+  if (request.headers.contains("sec-fetch-site")) {
+    const auto site = request.headers.joined("sec-fetch-site");
+    return site != "same-origin" && site != "none";
+  }
+  if (!request.headers.contains("origin")) return false;
+  const auto authority = request.authority.empty() ? request.headers.find("host") : request.authority;
+  return !same_authority(request.headers.joined("origin"), authority);
+}
+
+}  // namespace plimsoll::policy

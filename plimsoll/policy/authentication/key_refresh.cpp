@@ -1,0 +1,134 @@
+#include "plimsoll/policy/authentication/key_refresh.hpp"
+
+#include "plimsoll/base/out_of_memory.hpp"
+#include "plimsoll/client/service.hpp"
+#include "plimsoll/json/parse.hpp"
+#include "plimsoll/telemetry/log.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+namespace plimsoll::policy {
+namespace {
+
+constexpr std::size_t kMostBytes = 1u << 20;
+constexpr Nanoseconds kPatience = 5 * kSecond;
+
+}  // namespace
+
+Result<> KeyRefresh::start() {
+  if (const auto done = fetch(); !done) failed(done.error(), kSecond);
+  thread_ = std::thread([this] { work(); });
+  return {};
+}
+
+void KeyRefresh::stop() noexcept {
+  {
+    const std::scoped_lock lock(mutex_);
+    stopping_ = true;
+    if (end_call_) end_call_();
+  }
+  changed_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+Result<> KeyRefresh::fetch() {
+  const auto& options = verifier_->options();
+  auto service = client::Service::make({.name = "jwks",
+                                        .url = options.jwks,
+                                        .authorities = options.authorities,
+                                        .timeouts = {.first_byte = kPatience, .idle = kPatience, .total = kPatience}},
+                                       {});
+  const client::Call call{.headers = {{"accept", "application/json"}}, .limit = kMostBytes};
+  Result<client::Answer> answer = fail(client::kUnreachable);
+  if (service)
+    answer = run_call(**service, call);
+  else
+    answer = std::unexpected(std::move(service).error());
+  const auto failed = [&](std::string why) {
+    return fail(kBadKey, "the keys at " + options.jwks + " cannot be had: " + why);
+  };
+  if (!answer)
+    return failed(answer.error().more_ && !answer.error().more_->cause.empty() ? answer.error().more_->cause
+                  : answer.error().detail.empty() ? std::string(answer.error().problem->title)
+                                                  : answer.error().detail);
+  if (answer->status != 200) return failed("it answered " + std::to_string(answer->status));
+  Arena arena;
+  const auto document = json::parse(answer->body, arena);
+  if (!document) return failed(document.error().detail);
+  auto set = parse_jwk_set(*document);
+  if (!set) return failed(set.error().detail);
+  return verifier_->adopt(std::move(*set), clock_.wall());
+}
+
+/// On a loop of its own, which `stop` can end.
+Result<client::Answer> KeyRefresh::run_call(client::Service& service, const client::Call& call) {
+  Loop loop;
+  Scope scope;
+  Result<client::Answer> answer = fail(kInternal);
+  const auto work = [&]() -> Task<> {
+    auto fetched = co_await client::fetch(service, loop, call);
+    answer = std::move(fetched);
+  };
+  {
+    const std::scoped_lock lock(mutex_);
+    if (stopping_) return std::unexpected(error_of(Stop::drain));
+    loop.spawn(scope, work());
+    end_call_ = [&] { loop.post([&] { scope.stop(Stop::drain); }); };
+  }
+  loop.run();
+  const std::scoped_lock lock(mutex_);
+  end_call_ = nullptr;
+  return answer;
+}
+
+Result<> KeyRefresh::fetch_or_wait() {
+  try {
+    return fetch();
+  } catch (const std::bad_alloc&) {
+    rest_of_memory();
+    return plimsoll::fail(kOutOfMemory);
+  }
+}
+
+std::string_view KeyRefresh::lacks() const noexcept {
+  return verifier_->lacks_keys() ? "the keys that verify tokens" : std::string_view{};
+}
+
+void KeyRefresh::failed(const Error& why, Nanoseconds again) {
+  if (!log_) return;
+  const bool none = verifier_->lacks_keys();
+  log_->write(none ? telemetry::Level::error : telemetry::Level::warning,
+              none ? "no keys to verify tokens" : "keys not refreshed", [&](telemetry::Line& line) {
+                line.add("why", why.detail);
+                if (none) line.add("effect", "tokens are answered with 503, and the server is not ready");
+                if (none) line.add("again_in_s", again / kSecond);
+              });
+}
+
+void KeyRefresh::work() {
+  constexpr auto kLook = std::chrono::seconds(1);  // how often it is asked whether anything is due
+  auto last = clock_.steady();
+  bool failing = false;
+  Nanoseconds patience = kSecond;  // while there are no keys at all
+  for (std::unique_lock lock(mutex_); !changed_.wait_for(lock, kLook, [&] { return stopping_; });) {
+    const auto since = clock_.steady() - last;
+    const bool none = verifier_->lacks_keys();
+    const bool due =
+        none ? since >= patience : since >= verifier_->options().refresh.nanoseconds && (!failing || since >= kLeast);
+    if (!due && (none || since < kLeast || !verifier_->wants_keys())) continue;
+    lock.unlock();
+    const auto done = fetch_or_wait();
+    lock.lock();
+    if (stopping_) return;
+    lock.unlock();
+    last = clock_.steady();
+    if (none) patience = std::min(2 * patience, kLeast);
+    if (!done && (none || !failing)) failed(done.error(), patience);
+    if (done && none && log_) log_->write(telemetry::Level::info, "keys to verify tokens are there");
+    failing = !done;
+    lock.lock();
+  }
+}
+
+}  // namespace plimsoll::policy

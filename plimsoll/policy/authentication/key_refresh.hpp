@@ -1,0 +1,54 @@
+#pragma once
+
+#include "plimsoll/exchange/background.hpp"
+#include "plimsoll/policy/authentication/token_verifier.hpp"
+
+#include <condition_variable>
+#include <functional>
+#include <thread>
+
+namespace plimsoll::telemetry {
+class Log;
+}
+namespace plimsoll::client {
+class Service;
+struct Answer;
+struct Call;
+}  // namespace plimsoll::client
+
+namespace plimsoll::policy {
+
+/// Fetches a verifier's keys from their URL: once before the first request, then every `refresh`, and when a token
+/// named a key that is not known, but then at most every 30 s. It has a thread of its own, so that no request waits.
+/// When the issuer cannot be reached the keys at hand stay in force. Where none are at hand yet, because it was down
+/// when this process began, it is asked again after 1 s, 2 s, 4 s … 30 s; until it answers the server is not ready, and
+/// tokens are answered with 503.
+class KeyRefresh final : public Background {
+ public:
+  KeyRefresh(std::shared_ptr<TokenVerifier> verifier, const Clock& clock, telemetry::Log* log)
+      : verifier_(std::move(verifier)), clock_(clock), log_(log) {}
+  ~KeyRefresh() override { stop(); }
+  Result<> start() override;
+  void stop() noexcept override;
+  std::string_view lacks() const noexcept override;
+
+ private:
+  static constexpr Nanoseconds kLeast = 30 * kSecond;  ///< between fetches for an unknown key, or after a failed one
+  Result<> fetch();
+  /// The same; where memory fails, an error after a moment.
+  Result<> fetch_or_wait();
+  Result<client::Answer> run_call(client::Service& service, const client::Call& call);
+  void failed(const Error& why, Nanoseconds again);
+  void work();
+
+  std::shared_ptr<TokenVerifier> verifier_;
+  const Clock& clock_;
+  telemetry::Log* log_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool stopping_ = false;
+  std::function<void()> end_call_;  ///< of the fetch under way; under the mutex
+  std::thread thread_;
+};
+
+}  // namespace plimsoll::policy

@@ -1,0 +1,234 @@
+#include "plimsoll/policy/authentication/verifiers.hpp"
+
+#include "plimsoll/client/url.hpp"
+#include "plimsoll/database/wait.hpp"
+#include "plimsoll/json/write.hpp"
+#include "plimsoll/policy/authentication/development_key.hpp"
+#include "plimsoll/policy/authentication/key_refresh.hpp"
+#include "plimsoll/telemetry/log.hpp"
+
+#include <algorithm>
+
+namespace plimsoll::policy {
+namespace {
+
+constexpr std::string_view kFailures = "failures";
+/// Sections for whichever scheme is of that kind, when the contract calls it otherwise.
+constexpr std::string_view kBearer = "bearer", kApiKey = "api-key";
+constexpr std::string_view kDeveloper = "developer";
+constexpr Nanoseconds kDevelopmentLife = 12 * 3600 * kSecond;
+
+/// The verifiers of a process.
+struct Verifiers {
+  std::mutex mutex;
+  const json::Value* deployment = nullptr;
+  std::map<std::string, Verifier> by_scheme;
+  std::map<std::string, std::string> development;  ///< scheme → token or key
+};
+
+/// What `--dev` has made for a scheme of that name: good for the life of the process, whatever plan is in force.
+struct DevelopmentKeys {
+  std::mutex mutex;
+  std::map<std::string, Jwk, std::less<>> signing;
+  std::map<std::string, std::string, std::less<>> api_keys;
+};
+
+struct KeyOptions {};
+
+bool takes_tokens(const contract::SecurityScheme& scheme) {
+  return scheme.type == "oauth2" || scheme.type == "openIdConnect" ||
+         (scheme.type == "http" && scheme.scheme == "bearer");
+}
+
+/// `authentication.<scheme>`, or what holds for all schemes of its kind.
+const json::Value* section_of(const contract::SecurityScheme& scheme, const Services& services) {
+  const auto* all = services.deployment ? services.deployment->find("authentication") : nullptr;
+  if (!all) return nullptr;
+  if (const auto* found = all->find(scheme.name)) return found;
+  return all->find(takes_tokens(scheme) ? kBearer : kApiKey);
+}
+
+std::vector<std::string> all_roles(const Services& services) {
+  std::vector<std::string> names;
+  if (const auto* roles = services.deployment ? services.deployment->find("roles") : nullptr)
+    for (const auto& member : roles->object()) names.emplace_back(member.key);
+  return names;
+}
+
+std::string header_of(const contract::SecurityScheme& scheme, const std::string& credential) {
+  if (scheme.type != "apiKey") return "Authorization: Bearer " + credential;
+  const char* shape = scheme.in == contract::In::query ? "?" : scheme.in == contract::In::cookie ? "Cookie: " : "";
+  return shape + scheme.parameter + (*shape ? "=" : ": ") + credential;
+}
+
+/// Keeps it for those who ask, and tells whoever starts the server.
+void made_for_development(const contract::SecurityScheme& scheme, Verifiers& all, std::string credential,
+                          const Services& services) {
+  services.remarks->push_back("plimsoll: DEVELOPMENT ONLY: --dev made a key for \"" + scheme.name +
+                              "\". Whoever sends this may do everything, for 12 hours or until this process ends:\n  " +
+                              header_of(scheme, credential));
+  all.development[scheme.name] = std::move(credential);
+}
+
+Result<Verifier> development_tokens(const contract::SecurityScheme& scheme, Verifiers& all, Roles roles,
+                                    const Services& services) {
+  const auto made = services.shared->of<DevelopmentKeys>();
+  const std::scoped_lock lock(made->mutex);
+  auto known = made->signing.find(scheme.name);
+  if (known == made->signing.end()) {
+    auto fresh = Jwk::generate(Algorithm::hs256);
+    if (!fresh) return std::unexpected(std::move(fresh).error());
+    known = made->signing.emplace(scheme.name, std::move(*fresh)).first;
+  }
+  const auto& key = known->second;
+  std::string claims;
+  json::Writer out(claims);
+  out.begin_object().key("sub").string(kDeveloper).key("scope").string("*").key("roles").begin_array();
+  for (const auto& role : all_roles(services)) out.string(role);
+  out.end_array().key("exp").integer((services.clock->wall() + kDevelopmentLife) / kSecond).end_object();
+  auto token = issue_jwt(key, claims);
+  if (!token) return std::unexpected(std::move(token).error());
+  made_for_development(scheme, all, std::move(*token), services);
+  return Verifier{TokenVerifier::of_keys({key}, {}, std::move(roles)), nullptr};
+}
+
+Result<Verifier> make_tokens(const contract::SecurityScheme& scheme, const contract::Contract& contract, Verifiers& all,
+                             Roles roles, const Services& services) {
+  const auto* section = section_of(scheme, services);
+  if (!section) {
+    if (services.development) return development_tokens(scheme, all, std::move(roles), services);
+    return fail(kNoVerifier, "the security scheme \"" + scheme.name + "\" has nothing that verifies its tokens");
+  }
+  TokenOptions options;
+  if (auto done = config::read(*section, kTokenFields, &options); !done)
+    return std::unexpected(std::move(done).error());
+  if (options.jwks.starts_with("http://") || options.jwks.starts_with("https://")) {
+    const auto url = client::parse_url(options.jwks);
+    const auto& where = *section->find("jwks");
+    if (!url) return config::wrong(where, url.error().detail);
+    if (!url->tls && url->host != "localhost" && url->host != "127.0.0.1" && url->host != "::1")
+      return config::wrong(where, "keys are fetched by https; plain http is for this machine only");
+    if (options.refresh.nanoseconds < kSecond) return config::wrong(*section, "`refresh` is at least 1s");
+  }
+  if (services.log && (options.issuer.empty() || options.audience.empty()))
+    services.log->write(telemetry::Level::warning, "tokens of any origin are accepted", [&](telemetry::Line& line) {
+      line.add("scheme", scheme.name).add("missing", options.issuer.empty() ? "issuer" : "audience");
+    });
+  auto made = TokenVerifier::make(std::move(options), std::move(roles), services.clock->wall());
+  if (!made) return config::wrong(*section, made.error().detail);
+  if ((*made)->remote()) services.backgrounds->add(std::make_unique<KeyRefresh>(*made, *services.clock, services.log));
+  if (services.log)
+    for (const auto& complaint : (*made)->complaints())
+      services.log->write(telemetry::Level::warning, "a key is passed over",
+                          [&](telemetry::Line& line) { line.add("scheme", scheme.name).add("why", complaint); });
+  return Verifier{std::move(*made), nullptr};
+}
+
+Result<Verifier> make_keys(const contract::SecurityScheme& scheme, const contract::Contract& contract, Verifiers& all,
+                           Roles roles, const Services& services) {
+  const auto* section = section_of(scheme, services);
+  if (section) {
+    KeyOptions none;
+    if (auto done = config::read(*section, {}, &none); !done) return std::unexpected(std::move(done).error());
+  }
+  auto made = std::make_shared<KeyVerifier>();
+  if (services.database) {
+    made->table = std::make_unique<ApiKeys>(*services.database);
+    const auto ready = database::wait_for([&](Loop& loop) -> Task<Result<>> {
+      auto done = co_await made->table->prepare(loop);
+      co_return done;
+    });
+    if (!ready) return std::unexpected(ready.error());
+  }
+  if (services.development) {
+    auto developer = std::make_shared<Identity>();
+    developer->subject = kDeveloper;
+    developer->scopes = {"*"};
+    developer->roles = all_roles(services);
+    developer->seal();
+    made->developer = std::move(developer);
+    const auto kept = services.shared->of<DevelopmentKeys>();
+    const std::scoped_lock lock(kept->mutex);
+    auto& development = kept->api_keys[scheme.name];
+    if (development.empty()) development = make_api_key("dev");
+    made->development = development;
+    made_for_development(scheme, all, made->development, services);
+  } else if (!made->table) {
+    return fail(kNoVerifier,
+                "the security scheme \"" + scheme.name +
+                    "\" has no database to look its keys up in: name one with `database: {url: 'sqlite:PATH'}`");
+  }
+  made->roles = std::move(roles);
+  return Verifier{nullptr, std::move(made)};
+}
+
+}  // namespace
+
+Result<> check_authentication(const contract::Contract& contract, const json::Value* deployment) {
+  const auto* all = deployment ? deployment->find("authentication") : nullptr;
+  if (!all) return {};
+  if (!all->is(json::Type::object)) return config::wrong(*all, "`authentication` is an object: each security scheme");
+  std::vector<std::string_view> names{kFailures};
+  for (const auto& scheme : contract.security_schemes) {
+    names.push_back(scheme.name);
+    if (takes_tokens(scheme)) names.push_back(kBearer);
+    if (scheme.type == "apiKey") names.push_back(kApiKey);
+  }
+  for (const auto& [name, value, at] : all->object()) {
+    if (std::ranges::find(names, name) != names.end()) continue;
+    auto place = value;
+    if (at.line) place.set_position(at);
+    const auto near = config::nearest(name, names);
+    return config::wrong(place, "`authentication` has \"" + std::string(name) +
+                                    "\", which no security scheme of the contract uses" +
+                                    (near.empty() ? "" : "; did you mean \"" + std::string(near) + "\"?"));
+  }
+  return {};
+}
+
+Result<Verifier> verifier_of(const contract::SecurityScheme& scheme, const contract::Contract& contract,
+                             const Services& services) {
+  const auto all = services.of_plan->of<Verifiers>();
+  const std::scoped_lock lock(all->mutex);
+  if (all->deployment != services.deployment) all->by_scheme.clear();
+  all->deployment = services.deployment;
+  if (const auto known = all->by_scheme.find(scheme.name); known != all->by_scheme.end()) return known->second;
+  if (auto used = check_authentication(contract, services.deployment); !used) return std::unexpected(used.error());
+  auto roles = Roles::read(services.deployment);
+  if (!roles) return std::unexpected(std::move(roles).error());
+  Result<Verifier> made;
+  if (takes_tokens(scheme))
+    made = make_tokens(scheme, contract, *all, std::move(*roles), services);
+  else if (scheme.type == "apiKey")
+    made = make_keys(scheme, contract, *all, std::move(*roles), services);
+  else
+    made = fail(kNoVerifier, "this version does not verify security schemes of type " + scheme.type +
+                                 (scheme.scheme.empty() ? "" : " " + scheme.scheme) + " (\"" + scheme.name + "\")");
+  if (made) all->by_scheme.emplace(scheme.name, *made);
+  return made;
+}
+
+Result<std::optional<config::Rate>> failures_allowed(const Services& services) {
+  const auto* said = services.deployment ? services.deployment->at("authentication", kFailures) : nullptr;
+  if (!said) return config::Rate{10, config::minutes(1)};
+  if (said->is(json::Type::string) && said->string() == "off") return std::nullopt;
+  auto rate = config::Form<config::Rate>::read(*said);
+  if (!rate) return std::unexpected(std::move(rate).error());
+  if (rate->limit < 1) return config::wrong(*said, "a limit is at least 1; `off` removes it");
+  return *rate;
+}
+
+std::vector<DevelopmentCredential> development_credentials(const contract::Contract& contract,
+                                                           const Services& services) {
+  std::vector<DevelopmentCredential> made;
+  const auto all = services.of_plan->of<Verifiers>();
+  const std::scoped_lock lock(all->mutex);
+  for (const auto& scheme : contract.security_schemes) {
+    const auto found = all->development.find(scheme.name);
+    if (found == all->development.end()) continue;
+    made.push_back({scheme.name, header_of(scheme, found->second), std::string(kDeveloper)});
+  }
+  return made;
+}
+
+}  // namespace plimsoll::policy

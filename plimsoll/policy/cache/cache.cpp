@@ -1,0 +1,340 @@
+#include "plimsoll/async/single_flight.hpp"
+#include "plimsoll/base/arena_text.hpp"
+#include "plimsoll/base/hash.hpp"
+#include "plimsoll/contract/contract.hpp"
+#include "plimsoll/database/database.hpp"
+#include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/part.hpp"
+#include "plimsoll/http/cache_control.hpp"
+#include "plimsoll/json/write.hpp"
+#include "plimsoll/policy/cache/cache_fill.hpp"
+#include "plimsoll/policy/cache/cache_key.hpp"
+#include "plimsoll/policy/cache/cache_store.hpp"
+#include "plimsoll/telemetry/metrics.hpp"
+
+namespace plimsoll::policy {
+namespace {
+
+constexpr Nanoseconds kFillTime = 30 * kSecond;  ///< of one fill
+constexpr Nanoseconds kPassing = 10 * kSecond;   ///< for which it is remembered that an answer cannot be kept
+constexpr std::size_t kKey = 768;                ///< bytes of a key for which one allocation is enough
+constexpr int kRounds = 4;                       ///< fills that are overtaken by writes until one asks for oneself
+
+bool is_safe(std::string_view method) { return method == "GET" || method == "HEAD" || method == "OPTIONS"; }
+
+/// `cache:` of the deployment.
+struct Room {
+  config::Size memory = config::mebibytes(64);
+};
+constexpr config::Field kRoomFields[] = {
+    config::field<&Room::memory>("memory", "Bytes that all cached answers of this process may take."),
+};
+constexpr config::Section kCache =
+    config::section<Room, kRoomFields>("cache", "Where answers are kept.", "{memory: 64MiB}");
+
+/// What all operations of a process share.
+struct Shared {
+  explicit Shared(std::size_t memory) : store(memory) {}
+  CacheStore store;
+  SingleFlight<std::shared_ptr<const Fetched>> flights;
+  ResourceVersions resources;
+};
+
+/// Of the effective document, computed once for a plan.
+struct DocumentIdentity {
+  explicit DocumentIdentity(const json::Value& root) : hash(hash64(json::to_string(root))) {}
+  std::uint64_t hash;
+};
+
+/// Answers from memory as a shared cache does (RFC 9111, RFC 5861): fills are made once for all who wait and belong to
+/// no client; what a write has made old is not served. A hit costs the key, one lock of a shard and the headers.
+class Cache final : public Policy {
+ public:
+  struct Options {
+    config::Duration ttl{};
+    config::Duration browser_ttl{};
+    config::Duration stale_while_revalidate{};
+    config::Duration stale_if_error{};
+    config::Size largest = config::mebibytes(1);
+  };
+  static constexpr config::Field fields[] = {
+      config::field<&Options::ttl>("ttl", "How long an answer is fresh, here and in shared caches in front of us."),
+      config::field<&Options::browser_ttl>("browser-ttl", "How long a client may use it without asking again."),
+      config::field<&Options::stale_while_revalidate>(
+          "stale-while-revalidate", "How long after that it is still served while a new one is fetched beside."),
+      config::field<&Options::stale_if_error>("stale-if-error",
+                                              "How long after that it is served when no new one can be had."),
+      config::field<&Options::largest>("largest", "Larger bodies are not kept."),
+  };
+  static constexpr std::string_view short_form = R"("type":"string","pattern":"^([0-9]+(ms|s|m|h|d)|off)$")";
+  static constexpr Problem kNotCached{"not-cached", 504, "Nothing fresh is cached",
+                                      "Ask without `Cache-Control: only-if-cached`."};
+  static constexpr std::string_view example = "{ttl: 5m, stale-while-revalidate: 1m}";
+  static constexpr auto methods = config::Methods::safe;
+  static constexpr const Problem* problems[] = {&kNotCached};
+  static constexpr config::Section deployment[] = {kCache};
+  static constexpr Metric metrics[] = {
+      {"plimsoll_cache_answers_total", "answers", "Answers of cacheable operations by where they came from."}};
+
+  static Result<Options> read(const json::Value& from) {
+    auto read = read_either<&Options::ttl>(from, fields);
+    if (!read) return read;
+    const auto& options = *read;
+    if (options.ttl.nanoseconds <= 0) return config::wrong(from, "`cache` needs a `ttl`, such as `cache: 5m`");
+    return read;
+  }
+  static Result<std::unique_ptr<Policy>> build(Options options, const Build& build);
+
+  Cache(const Options& options, const Build& build, std::shared_ptr<Shared> shared)
+      : keeping_{.ttl = options.ttl.nanoseconds,
+                 .browser_ttl = options.browser_ttl.nanoseconds,
+                 .while_revalidate = options.stale_while_revalidate.nanoseconds,
+                 .if_error = options.stale_if_error.nanoseconds,
+                 .largest = options.largest.bytes,
+                 .is_private = !build.operation.security.empty()},
+        prefers_(build.services.mock || build.operation.extension("mock")),
+        key_(build.operation, build.handler ? build.handler->audience() : Audience{},
+             build.services.of_plan->of<DocumentIdentity>(*build.contract.root)->hash),
+        clock_(*build.services.clock),
+        tables_(build.services.database ? &build.services.database->versions() : nullptr),
+        shared_(std::move(shared)) {
+    if (!build.services.metrics) return;
+    for (std::size_t i = 0; i < std::size(kSources); ++i) {
+      const telemetry::Label labels[] = {{"operation", build.operation.id}, {"source", kSources[i]}};
+      counts_[i] = &build.services.metrics->counter(metrics[0].name, metrics[0].sentence, labels);
+    }
+  }
+
+  Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
+    std::string key;
+    key.reserve(kKey);
+    key_.write(key, request, context);
+    if (mode() == Mode::shadow) {
+      auto answer = co_await watched_only(request, context, next, key);
+      co_return answer;
+    }
+    const auto primary = key.size();
+    const auto arrived = basis_at(request.path);
+    const int rounds = prefers_ && request.headers.contains("prefer") ? 0 : kRounds;
+    for (int round = 0; round < rounds; ++round) {
+      key.resize(primary);
+      auto kept = find(key, request);
+      const auto now = clock_.steady();
+      if (kept && kept->kind == CachedAnswer::Kind::pass && now < kept->fresh) break;
+      const bool current = kept && kept->kind == CachedAnswer::Kind::answer && !outdated(*kept, arrived.resource_at);
+      if (current && now < kept->fresh) co_return serve(hit, std::move(kept), context, now, "; hit");
+      if (request.method == "HEAD" || only_if_cached(request)) break;
+
+      auto ticket = shared_->flights.board(key);
+      if (ticket.leads) begin_fill(request, context, next, key, primary, ticket.flight);
+      if (current && now < kept->while_revalidate) co_return serve(stale, std::move(kept), context, now, "; hit");
+      auto landed = co_await ticket.flight->wait(context.loop, kFillTime);
+      if (!landed) co_return std::unexpected(std::move(landed).error());
+      if (!*landed) co_return fail(kDeadlineExceeded);
+      const auto& fetched = ***landed;
+      const auto then = clock_.steady();
+      if (fetched.failed() && current && then < kept->if_error && !outdated(*kept, shared_->resources.of(request.path)))
+        co_return serve(stale, std::move(kept), context, then, "; fwd=stale; detail=stale-if-error");
+      if (fetched.error) co_return std::unexpected(*fetched.error);
+      if (!fetched.answer || (!fetched.storable && !ticket.leads && fetched.answer->status < 400)) break;
+      // Whoever joined a flight asks again where the answer tells requests apart by headers, or a write came between.
+      if (!ticket.leads && fetched.storable && !fetched.answer->vary.empty() && round + 1 < kRounds) continue;
+      if (!recent_enough(fetched.answer->basis, arrived, request.path)) continue;
+      co_return serve(ticket.leads ? miss : collapsed, fetched.answer, context, then,
+                      !ticket.leads      ? "; fwd=uri-miss; collapsed"
+                      : fetched.storable ? "; fwd=uri-miss; stored"
+                                         : "; fwd=uri-miss");
+    }
+    if (only_if_cached(request)) {
+      Error error{&kNotCached, "nothing fresh is kept"};
+      if (refuses(context, error)) co_return std::unexpected(std::move(error));
+    }
+    count(bypass);
+    auto answer = co_await next(request, context);
+    if (answer) answer->headers.set("cache-status", "plimsoll; fwd=bypass");
+    co_return answer;
+  }
+
+ private:
+  enum Source : std::uint8_t { hit, stale, miss, collapsed, bypass };
+  static constexpr std::string_view kSources[] = {"hit", "stale", "miss", "collapsed", "bypass"};
+
+  void count(Source source) const {
+    if (counts_[source]) counts_[source]->add();
+  }
+  static bool only_if_cached(const Request& request) {
+    const auto said = request.headers.joined("cache-control");
+    return !said.empty() && http::parse_cache_control(said).only_if_cached;
+  }
+
+  Basis basis_at(std::string_view path) const {
+    return {.tables_at = tables_ ? tables_->now() : 0, .tables = {}, .resource_at = shared_->resources.of(path)};
+  }
+  /// Whether something that it shows was changed since it was begun to be made, as far as is known at `resource_at`.
+  static bool outdated(const CachedAnswer& kept, std::uint64_t resource_at) {
+    return kept.basis.tables_written() || kept.basis.resource_at < resource_at;
+  }
+  /// Whether nothing was written between the beginning of a fill and the arrival of who waited for it. A fill that
+  /// began later than that is recent enough whatever was written meanwhile.
+  static bool recent_enough(const Basis& basis, const Basis& arrived, std::string_view) {
+    if (basis.resource_at < arrived.resource_at) return false;
+    return basis.tables_at >= arrived.tables_at || !basis.tables_written();
+  }
+
+  /// What is kept under the key; where answers vary, `key` becomes that of this request.
+  std::shared_ptr<const CachedAnswer> find(std::string& key, const Request& request) {
+    auto kept = shared_->store.find(key);
+    if (!kept || kept->kind != CachedAnswer::Kind::varies) return kept;
+    CacheKey::vary(key, kept->vary, request);
+    return shared_->store.find(key);
+  }
+
+  Response serve(Source source, std::shared_ptr<const CachedAnswer> kept, Context& context, Nanoseconds now,
+                 std::string_view how) {
+    count(source);
+    const bool storable = kept->fresh != 0;
+    const auto left = (kept->fresh - now) / kSecond;
+    auto answer = answer_from(std::move(kept), context, keeping_, now);
+    ArenaText status{context.arena, how.size() + 64};
+    status << "plimsoll" << how;
+    if (storable) status << "; ttl=" << left;
+    answer.headers.add("cache-status", status.text());
+    return answer;
+  }
+
+  using Flight = SingleFlight<std::shared_ptr<const Fetched>>::Flight;
+
+  void begin_fill(const Request& request, const Context& context, Next next, const std::string& key,
+                  std::size_t primary, std::shared_ptr<Flight> flight) {
+    auto made = std::make_unique<CacheFill>(request, context);
+    auto& scope = made->scope;
+    context.loop.spawn(scope, fill(std::move(made), next, key, primary, std::move(flight)));
+  }
+
+  Task<> fill(std::unique_ptr<CacheFill> made, Next next, std::string key, std::size_t primary,
+              std::shared_ptr<Flight> flight) {
+    auto fetched = std::make_shared<Fetched>();
+    auto& exchange = *made;
+    exchange.context.deadline(exchange.context.now + kFillTime);
+    // It may have been filled between the question and the boarding.
+    auto kept = shared_->store.find(key);
+    if (kept && kept->kind == CachedAnswer::Kind::answer && clock_.steady() < kept->fresh &&
+        !outdated(*kept, shared_->resources.of(exchange.resource))) {
+      *fetched = {.answer = std::move(kept), .error = {}, .storable = true};
+      shared_->flights.land(key, *flight, std::move(fetched));
+      co_return;
+    }
+    auto basis = basis_at(exchange.resource);
+    auto answer = co_await next(exchange.request, exchange.context);
+    keep(*fetched, answer, exchange.request, exchange.context, exchange.context.promised, std::move(basis), key,
+         primary);
+    shared_->flights.land(key, *flight, std::move(fetched));
+  }
+
+  /// An exception here would leave all who wait without an answer until their time is over.
+  void keep(Fetched& fetched, const Result<Response>& answer, const Request& request, const Context& context,
+            const Headers& promised, Basis basis, const std::string& key, std::size_t primary) noexcept {
+    try {
+      const auto now = clock_.steady();
+      if (tables_)
+        for (auto name : context.tables_read()) basis.tables.push_back(&tables_->of(name));
+      fetched = fetched_of(answer, promised, keeping_, std::move(basis), now);
+      if (fetched.error) return;
+      if (!fetched.answer || !fetched.storable) {
+        if (!fetched.answer || fetched.answer->status < 400) pass(key, now);
+        return;
+      }
+      auto under = key;
+      if (!fetched.answer->vary.empty()) {
+        under.resize(primary);
+        auto rule = std::make_shared<CachedAnswer>();
+        rule->kind = CachedAnswer::Kind::varies;
+        rule->vary = fetched.answer->vary;
+        shared_->store.put(under, rule);
+        CacheKey::vary(under, rule->vary, request);
+      }
+      shared_->store.put(under, fetched.answer);
+    } catch (...) { fetched = {.answer = nullptr, .error = error_from_current_exception()}; }
+  }
+  void pass(const std::string& key, Nanoseconds now) {
+    auto word = std::make_shared<CachedAnswer>();
+    word->kind = CachedAnswer::Kind::pass;
+    word->fresh = now + kPassing;
+    shared_->store.put(key, std::move(word));
+  }
+
+  /// Shadow: what would have been a hit is counted, and every request is answered by the handler.
+  Task<Result<Response>> watched_only(Request& request, Context& context, Next next, std::string key) {
+    const auto primary = key.size();
+    auto kept = find(key, request);
+    const bool would_hit = kept && kept->kind == CachedAnswer::Kind::answer && clock_.steady() < kept->fresh &&
+                           !outdated(*kept, shared_->resources.of(request.path));
+    count(would_hit ? hit : miss);
+    if (Error error{&kNotCached}; !would_hit && only_if_cached(request)) (void)refuses(context, error);
+    auto basis = basis_at(request.path);
+    auto answer = co_await next(request, context);
+    Fetched fetched;
+    if (!would_hit) keep(fetched, answer, request, context, Headers{context.arena}, std::move(basis), key, primary);
+    co_return answer;
+  }
+
+  const Keeping keeping_;
+  const bool prefers_;  ///< the handler is `mock`, which obeys `Prefer`: that is in no key, so such requests pass by
+  const CacheKey key_;
+  const Clock& clock_;
+  database::TableVersions* const tables_;
+  const std::shared_ptr<Shared> shared_;
+  telemetry::Counter* counts_[std::size(kSources)] = {};
+};
+
+/// A change of a resource makes what is cached of it old, once it has succeeded (RFC 9111, section 4.4).
+class Invalidation final : public Policy {
+ public:
+  explicit Invalidation(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
+  Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
+    auto answer = co_await next(request, context);
+    if (!answer || answer->status >= 400) co_return answer;
+    shared_->resources.changed(request.path);
+    for (auto* name : {"location", "content-location"})
+      if (const auto other = answer->headers.find(name); other.starts_with('/'))
+        shared_->resources.changed(other.substr(0, other.find('?')));
+    co_return answer;
+  }
+
+ private:
+  const std::shared_ptr<Shared> shared_;
+};
+
+Result<std::shared_ptr<Shared>> shared_of(const Services& services) {
+  const auto room = read_section<Room>(services, kCache);
+  if (!room) return std::unexpected(room.error());
+  if (room->memory.bytes < config::mebibytes(1).bytes)
+    return config::wrong(*services.deployment->find(kCache.key.name), "`memory` is at least 1MiB");
+  return services.shared->of<Shared>(static_cast<std::size_t>(room->memory.bytes));
+}
+
+Result<std::unique_ptr<Policy>> Cache::build(Options options, const Build& build) {
+  auto shared = shared_of(build.services);
+  if (!shared) return std::unexpected(std::move(shared).error());
+  const std::string_view method = build.operation.method;
+  if (!is_safe(method)) {
+    bool any = false;
+    for (auto& operation : build.contract.operations)
+      any = any || (is_safe(operation.method) && operation.extension("cache"));
+    if (!any) return nullptr;
+    return std::make_unique<Invalidation>(std::move(*shared));
+  }
+  if (options.ttl.nanoseconds == 0 || method != "GET") return nullptr;
+  // Where credentials are not verified (`plimsoll mock`, `authentication: off`), nobody can tell whose response is
+  // kept.
+  const auto authentication = Part::mode_of(build.operation.extension("authentication"));
+  const bool verified = !build.services.mock && authentication && *authentication == Mode::enforce;
+  if (!verified && !build.operation.security.empty()) return nullptr;
+  return std::make_unique<Cache>(options, build, std::move(*shared));
+}
+
+}  // namespace
+
+extern constinit const Part cache = part<Cache>("cache", "Answers from memory what was asked before.");
+
+}  // namespace plimsoll::policy

@@ -1,0 +1,227 @@
+#include "plimsoll/policy/cache/cache_fill.hpp"
+
+#include "plimsoll/base/arena_text.hpp"
+#include "plimsoll/base/encoding.hpp"
+#include "plimsoll/base/hash.hpp"
+#include "plimsoll/contract/contract.hpp"
+#include "plimsoll/contract/parameter_writer.hpp"
+#include "plimsoll/http/cache_control.hpp"
+#include "plimsoll/json/parse.hpp"
+#include "plimsoll/json/write.hpp"
+
+namespace plimsoll::policy {
+namespace {
+
+/// Said by handlers of answers that nobody declared cacheable: for an operation with `cache` it says nothing.
+constexpr std::string_view kUndeclared = "private, no-cache";
+
+constexpr std::string_view kDropped[] = {
+    "if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range",
+    "range",         "accept-encoding",   "prefer"};
+
+/// Texts included, which may be views into the request.
+const json::Value* deep_copy(const json::Value* value, Arena& arena) {
+  if (!value) return nullptr;
+  auto copy = json::parse(arena.keep(json::to_string(*value)), arena);
+  return copy ? &arena.make<json::Value>(*copy) : nullptr;
+}
+
+std::span<const std::string_view> copied(std::span<const std::string_view> texts, Arena& arena) {
+  auto* copy = arena.array<std::string_view>(texts.size() + 1);
+  for (std::size_t i = 0; i < texts.size(); ++i) copy[i] = arena.keep(texts[i]);
+  return {copy, texts.size()};
+}
+
+bool storable_status(std::uint16_t status) {
+  return status == 200 || status == 203 || status == 204 || status == 300 || status == 301 || status == 308 ||
+         status == 410;
+}
+
+std::optional<std::string_view> whole_body(const Response& response) {
+  if (std::holds_alternative<std::monostate>(response.body)) return std::string_view{};
+  if (auto* text = std::get_if<std::string_view>(&response.body)) return *text;
+  if (auto* buffer = std::get_if<Buffer>(&response.body)) return as_text(buffer->bytes);
+  return std::nullopt;
+}
+
+constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (auto& c : out) c = lower(c);
+  return out;
+}
+
+/// Lower case names of `Vary`, in order and each once; false for `*`.
+bool read_vary(const Headers& headers, std::vector<std::string>& names) {
+  for (auto& [name, value] : headers) {
+    if (lower(name) != "vary") continue;
+    std::string one;
+    for (const char c : std::string(value) + ',') {
+      if (c == ',') {
+        if (one == "*") return false;
+        // The bodies' encodings are made behind the cache, for each caller.
+        if (!one.empty() && one != "accept-encoding") names.push_back(one);
+        one.clear();
+      } else if (c != ' ' && c != '\t') {
+        one += lower(c);
+      }
+    }
+  }
+  std::ranges::sort(names);
+  const auto twice = std::ranges::unique(names);
+  names.erase(twice.begin(), twice.end());
+  return true;
+}
+
+/// Whether a header tells who asks. The handler knows the caller by `Context::principal`, as far as the key holds it;
+/// what it copied from such a header would reach every caller that the response is kept for.
+bool is_credential(const contract::Operation& operation, std::string_view name) {
+  if (name == "authorization" || name == "proxy-authorization") return true;
+  if (name == "cookie")
+    return std::ranges::none_of(operation.parameters, [](auto& each) { return each.in == contract::In::cookie; });
+  for (auto& requirement : operation.security)
+    for (auto& needed : requirement.all)
+      if (needed.scheme->type == "apiKey" && needed.scheme->in == contract::In::header &&
+          lower(needed.scheme->parameter) == name)
+        return true;
+  return false;
+}
+
+}  // namespace
+
+CacheFill::CacheFill(const Request& from, const Context& asked)
+    : in_use(asked.services.in_use.lock()),
+      request{.method = "GET", .target = {}, .headers = Headers{arena}},
+      context(arena, asked.loop, asked.services) {
+  resource = arena.keep(from.path);
+  const auto& operation = *asked.operation;
+  const auto& parameters = asked.input.parameters;
+  if (parameters.size() == operation.parameters.size()) {
+    request.path = arena.keep(contract::canonical_path(operation, parameters, asked.path_values));
+    request.query = arena.keep(contract::canonical_query(operation, parameters));
+    request.has_query = !request.query.empty();
+    request.target =
+        arena.keep(std::string(request.path) + (request.has_query ? "?" : "") + std::string(request.query));
+  } else {  // nobody has read them: the key holds them as they were sent
+    request.target = arena.keep(from.target);
+    request.path = resource;
+    request.query = arena.keep(from.query);
+    request.has_query = from.has_query;
+  }
+  request.scheme = arena.keep(from.scheme);
+  request.authority = arena.keep(from.authority);
+  request.version = from.version;
+  request.peer = from.peer;
+  request.peer.address = arena.keep(from.peer.address);
+  request.peer.certificate_subject = arena.keep(from.peer.certificate_subject);
+  for (auto& [name, value] : from.headers)
+    if (std::ranges::find(kDropped, name) == std::end(kDropped) && !is_credential(operation, name))
+      request.headers.add(arena.keep(name), arena.keep(value));
+
+  context.scope = &scope;
+  context.started = context.now = asked.services.clock->steady();
+  context.wall = asked.services.clock->wall();
+  context.operation = asked.operation;
+  context.path = request.path;
+  context.path_values = copied(asked.path_values, arena);
+  context.trace_id = arena.keep(asked.trace_id);
+  context.span_id = arena.keep(asked.span_id);
+  context.request_id = arena.keep(asked.request_id);
+  context.trace_sampled = asked.trace_sampled;
+  auto* values = arena.array<const json::Value*>(asked.input.parameters.size() + 1);
+  for (std::size_t i = 0; i < asked.input.parameters.size(); ++i)
+    values[i] = deep_copy(asked.input.parameters[i], arena);
+  context.input.parameters = {values, asked.input.parameters.size()};
+  if (auto* caller = asked.principal) {
+    principal = {.subject = arena.keep(caller->subject),
+                 .scheme = arena.keep(caller->scheme),
+                 .tenant = arena.keep(caller->tenant),
+                 .scopes = copied(caller->scopes, arena),
+                 .roles = copied(caller->roles, arena),
+                 .claims = deep_copy(caller->claims, arena),
+                 .grants_key = arena.keep(caller->grants_key),
+                 .claims_key = arena.keep(caller->claims_key)};
+    context.principal = &principal;
+  }
+}
+
+Fetched fetched_of(const Result<Response>& answer, const Headers& promised, const Keeping& keeping, Basis basis,
+                   Nanoseconds now) {
+  Fetched fetched;
+  if (!answer) {
+    fetched.error = answer.error();
+    return fetched;
+  }
+  const auto& headers = answer->headers;
+  const auto body = whole_body(*answer);
+  if (!body || body->size() > keeping.largest) return fetched;
+  const auto said = headers.joined("cache-control");
+  const auto control = said == kUndeclared ? http::CacheControl{} : http::parse_cache_control(said);
+
+  auto made = std::make_shared<CachedAnswer>();
+  made->status = answer->status;
+  made->body = *body;
+  made->basis = std::move(basis);
+  made->made = now;
+  const auto seconds = [](std::optional<std::int64_t> span, Nanoseconds otherwise) {
+    return span ? std::min(*span, http::CacheControl::kForever) * kSecond : otherwise;
+  };
+  made->fresh = now + seconds(control.s_maxage, seconds(control.max_age, keeping.ttl));
+  made->while_revalidate = made->fresh + seconds(control.stale_while_revalidate, keeping.while_revalidate);
+  made->if_error = std::max(made->while_revalidate, made->fresh + seconds(control.stale_if_error, keeping.if_error));
+  const bool varies_by_all = !read_vary(headers, made->vary);
+  fetched.storable = storable_status(answer->status) && !control.no_store && !control.is_private && !control.no_cache &&
+                     !varies_by_all && !headers.contains("set-cookie") && made->fresh > now;
+  if (!fetched.storable) made->fresh = made->while_revalidate = made->if_error = 0;
+  for (auto& [name, value] : headers) {
+    auto lowered = lower(name);
+    // Of what is kept the cache says these itself.
+    if (fetched.storable && (lowered == "cache-control" || lowered == "age")) continue;
+    made->headers.emplace_back(std::move(lowered), value);
+  }
+  for (auto& [name, value] : promised)
+    if (!headers.contains(name)) made->headers.emplace_back(name, value);
+  if (!headers.contains("etag") && answer->status == 200) {
+    // As `conditional` tags what passes the cache by: a caller must not see from the tag whether somebody asked before.
+    const auto hash = content_hash(*body);
+    std::string tag(34, '"');
+    put_hex(hash.high, tag.data() + 1);
+    put_hex(hash.low, tag.data() + 17);
+    made->headers.emplace_back("etag", std::move(tag));
+  }
+  // What is not for all may still be for the one who asked.
+  fetched.answer = std::move(made);
+  return fetched;
+}
+
+Response answer_from(std::shared_ptr<const CachedAnswer> kept, Context& context, const Keeping& keeping,
+                     Nanoseconds now) {
+  auto& arena = context.arena;
+  Response made{.status = kept->status, .headers = Headers{arena}};
+  const auto& from = *kept;
+  for (auto& [name, value] : from.headers) made.headers.add(name, value);
+  if (!from.body.empty()) made.body = Buffer{kept, as_bytes(from.body), &from};
+  arena.make<std::shared_ptr<const CachedAnswer>>(std::move(kept));  // the headers are views into it
+  if (from.fresh == 0) return made;
+  const auto age = std::max<std::int64_t>((now - from.made) / kSecond, 0);
+  ArenaText seconds{arena, ArenaText::kNumber};
+  made.headers.add("age", (seconds << age).text());
+  // A browser counts our `Age` against its own span (RFC 9111, section 4.2.3), so that is added.
+  ArenaText control{arena, 64};
+  control << (keeping.is_private ? "private" : "public");
+  if (keeping.browser_ttl > 0)
+    control << ", max-age=" << age + keeping.browser_ttl / kSecond;
+  else
+    control << ", no-cache";
+  made.headers.add("cache-control", control.text());
+  if (!keeping.is_private) {
+    ArenaText cdn{arena, 128};
+    cdn << "max-age=" << std::max<std::int64_t>((from.fresh - from.made) / kSecond, 0);
+    if (keeping.while_revalidate) cdn << ", stale-while-revalidate=" << keeping.while_revalidate / kSecond;
+    if (keeping.if_error) cdn << ", stale-if-error=" << keeping.if_error / kSecond;
+    made.headers.add("cdn-cache-control", cdn.text());
+  }
+  return made;
+}
+
+}  // namespace plimsoll::policy

@@ -1,0 +1,103 @@
+#include "plimsoll/policy/cache/cache_store.hpp"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <thread>
+
+namespace plimsoll::policy {
+namespace {
+
+std::shared_ptr<CachedAnswer> answer(std::string body) {
+  auto made = std::make_shared<CachedAnswer>();
+  made->body = std::move(body);
+  return made;
+}
+
+TEST(CacheStore, GivesBackWhatWasPutUnderExactlyThatKey) {
+  CacheStore store(1 << 20);
+  EXPECT_TRUE(store.put("a", answer("1")));
+  EXPECT_TRUE(store.put("b", answer("2")));
+  EXPECT_EQ(store.find("a")->body, "1");
+  EXPECT_EQ(store.find("c"), nullptr);
+  store.put("a", answer("3"));
+  EXPECT_EQ(store.find("a")->body, "3");
+  store.remove("a");
+  EXPECT_EQ(store.find("a"), nullptr);
+  EXPECT_EQ(store.size(), 1u);
+}
+
+TEST(CacheStore, NeverHoldsMoreThanItsBytes) {
+  constexpr std::size_t kBytes = 1 << 20;
+  CacheStore store(kBytes, 4);
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE(seed);
+  std::mt19937 random(seed);
+  for (int i = 0; i < 20'000; ++i) {
+    store.put(std::to_string(random() % 5000), answer(std::string(random() % 4000, 'x')));
+    if (random() % 3 == 0) (void)store.find(std::to_string(random() % 5000));
+    if (i % 100 == 0) ASSERT_LE(store.bytes(), kBytes);
+  }
+  EXPECT_GT(store.bytes(), kBytes / 2);
+}
+
+TEST(CacheStore, WhatIsTooLargeIsNotKeptAndDrivesNothingOut) {
+  CacheStore store(1 << 20, 4);
+  store.put("small", answer("1"));
+  EXPECT_FALSE(store.put("large", answer(std::string(1 << 19, 'x'))));
+  EXPECT_NE(store.find("small"), nullptr);
+}
+
+TEST(CacheStore, AScanDoesNotDriveOutWhatIsUsed) {
+  CacheStore store(1 << 20, 1);
+  std::vector<std::string> hot;
+  for (int i = 0; i < 100; ++i) hot.push_back("hot-" + std::to_string(i));
+  for (auto& key : hot) store.put(key, answer(std::string(1000, 'h')));
+  for (auto& key : hot) EXPECT_NE(store.find(key), nullptr);
+  for (int i = 0; i < 20'000; ++i) {
+    store.put("scan-" + std::to_string(i), answer(std::string(1000, 's')));
+    if (i % 500 == 0)
+      for (auto& key : hot) (void)store.find(key);
+  }
+  int left = 0;
+  for (auto& key : hot) left += store.find(key) != nullptr;
+  EXPECT_GE(left, 95);
+}
+
+TEST(CacheStore, WhatComesBackSoonAfterItWasDrivenOutStays) {
+  CacheStore store(64 << 10, 1);
+  store.put("back", answer(std::string(1000, 'b')));
+  for (int i = 0; i < 60; ++i) store.put("other-" + std::to_string(i), answer(std::string(1000, 'o')));
+  ASSERT_EQ(store.find("back"), nullptr);
+  store.put("back", answer(std::string(1000, 'b')));
+  for (int i = 0; i < 20; ++i) store.put("more-" + std::to_string(i), answer(std::string(1000, 'm')));
+  EXPECT_NE(store.find("back"), nullptr);
+}
+
+TEST(CacheStore, ManyThreadsAtOnce) {
+  CacheStore store(1 << 20, 4);
+  std::vector<std::thread> threads;
+  for (unsigned t = 0; t < 4; ++t)
+    threads.emplace_back([&, t] {
+      std::mt19937 random(t);
+      for (int i = 0; i < 5000; ++i) {
+        const auto key = std::to_string(random() % 300);
+        if (random() % 2)
+          store.put(key, answer(key));
+        else if (auto found = store.find(key))
+          ASSERT_EQ(found->body, key);
+      }
+    });
+  for (auto& thread : threads) thread.join();
+}
+
+TEST(CacheStore, EncodingsOfABodyAreKeptBesideIt) {
+  auto made = answer("body");
+  EXPECT_EQ(made->find("br"), nullptr);
+  made->keep("br", std::make_shared<std::string>("squeezed"));
+  EXPECT_EQ(*made->find("br"), "squeezed");
+  EXPECT_EQ(made->find("gzip"), nullptr);
+}
+
+}  // namespace
+}  // namespace plimsoll::policy
