@@ -239,6 +239,14 @@ class Seeing(harness.ServerTest):
         self.assertEqual(server.get("/metrics").status, 404)
         self.assertEqual(harness.fetch(server.management, target="/notes").status, 404)
 
+    def test_a_name_that_leads_to_the_management_listener_shows_nothing(self):
+        server = self.serve(CONTRACT)
+        for name in ("rebound.example", "rebound.example:9180", "127.0.0.1.example", "notlocalhost"):
+            answer = harness.fetch(server.management, target="/metrics", headers={"Host": name})
+            self.assertEqual((answer.status, answer.json()["code"]), (421, "misdirected-request"), name)
+        for name in ("localhost", "LOCALHOST:1", "127.0.0.1", "[::1]:9180", "one.localhost"):
+            self.assertEqual(harness.fetch(server.management, target="/metrics", headers={"Host": name}).status, 200, name)
+
     def test_security_headers_are_on_every_answer(self):
         server = self.serve(CONTRACT)
         for target in ("/notes", "/nowhere", "/docs", "/problems"):

@@ -238,6 +238,8 @@ void add_health(contract::Complaints& complaints, Site& to, Health& health, Heal
 contract::Complaints Plan::mount_management(ReloadDesk* desk) {
   static const std::shared_ptr<const contract::Contract> nothing = empty_contract();
   management_ = std::make_unique<Site>(services_, nothing);
+  const std::string_view address = deployment().management;
+  if (address.starts_with("127.") || address.starts_with("[::1]")) management_->only_local_names();
   auto complaints = management_->operations({});
   add_health(complaints, *management_, process_.health, Health::Audience::operators);
   add_page(complaints, *management_, "/metrics", metrics_page());

@@ -24,15 +24,15 @@ namespace plimsoll::server {
 namespace {
 
 /// Problems of the rooms that are no parts.
-constexpr const Problem* kHouse[] = {&kInternal, &kNotFound, &kMethodNotAllowed, &kDeadlineExceeded, &kDraining,
-                                     &kOutOfMemory, &kTooManyBodies, &kBadLogLevel, &kNotReloaded, &kReloadUnanswered,
-                                     // For handlers in C++ that read such bodies, or call others, themselves.
-                                     &http::kMultipartMalformed, &http::kMultipartTooLarge, &http::kMultipartStorage,
-                                     &client::kUnreachable, &client::kBadAnswer, &client::kAnswerTooLarge,
-                                     &database::kUnavailable, &database::kBusy, &database::kWriteTooLong,
-                                     &edge::kHeadTooSlow, &edge::kBodyTooSlow, &http::kBodyTooLarge, &edge::kBodyBroken,
-                                     &h1::kMalformed, &h1::kTargetTooLong, &h1::kHeadTooLarge, &h1::kUnknownCoding,
-                                     &h1::kMethodUnknown, &h1::kVersionUnknown, &h1::kExpectationUnknown};
+constexpr const Problem* kHouse[] = {
+    &kInternal, &kNotFound, &kMethodNotAllowed, &kMisdirected, &kDeadlineExceeded, &kDraining, &kOutOfMemory,
+    &kTooManyBodies, &kBadLogLevel, &kNotReloaded, &kReloadUnanswered,
+    // For handlers in C++ that read such bodies, or call others, themselves.
+    &http::kMultipartMalformed, &http::kMultipartTooLarge, &http::kMultipartStorage, &client::kUnreachable,
+    &client::kBadAnswer, &client::kAnswerTooLarge, &database::kUnavailable, &database::kBusy, &database::kWriteTooLong,
+    &edge::kHeadTooSlow, &edge::kBodyTooSlow, &http::kBodyTooLarge, &edge::kBodyBroken, &h1::kMalformed,
+    &h1::kTargetTooLong, &h1::kHeadTooLarge, &h1::kUnknownCoding, &h1::kMethodUnknown, &h1::kVersionUnknown,
+    &h1::kExpectationUnknown};
 
 std::string escaped(std::string_view text) {
   std::string out;

@@ -5,6 +5,7 @@
 #include "plimsoll/base/encoding.hpp"
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/exchange/problem_document.hpp"
+#include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/conditional.hpp"
 #include "plimsoll/http/field_block.hpp"
 #include "plimsoll/server/complaints.hpp"
@@ -41,7 +42,8 @@ Site::Site(const Services& services, std::shared_ptr<const contract::Contract> c
       contract_(std::move(contract)),
       options_(std::make_unique<Options>()),
       not_found_(std::make_unique<Refusal>(kNotFound)),
-      wrong_method_(std::make_unique<Refusal>(kMethodNotAllowed)) {
+      wrong_method_(std::make_unique<Refusal>(kMethodNotAllowed)),
+      misdirected_(std::make_unique<Refusal>(kMisdirected)) {
   unmatched_.path = "unmatched";
 }
 Site::~Site() = default;
@@ -70,6 +72,7 @@ contract::Complaints Site::operations(std::vector<std::unique_ptr<Handler>> hand
   build(*not_found_, unmatched_, Reach::everything, unmatched_chain_);
   build(*wrong_method_, unmatched_, Reach::everything, wrong_method_chain_);
   build(*options_, unmatched_, Reach::everything, asterisk_chain_);
+  build(*misdirected_, unmatched_, Reach::everything, misdirected_chain_);
   routes_.resize(contract_->operations.size());
   for (std::size_t i = 0; i < routes_.size(); ++i) {
     auto& route = routes_[i];
@@ -110,6 +113,18 @@ bool allows(std::string_view list, std::string_view method) {
   return false;
 }
 
+/// An address, or a name that no resolver gives to another machine (RFC 6761, section 6.3). Who sends none is no
+/// browser.
+bool is_local_name(std::string_view authority) {
+  if (authority.empty() || authority.starts_with('[')) return true;
+  const auto host = authority.substr(0, authority.find(':'));
+  if (host.find_first_not_of("0123456789.") == host.npos) return true;
+  constexpr std::string_view kLocal = "localhost";
+  if (host.size() < kLocal.size()) return false;
+  const auto before = host.size() - kLocal.size();
+  return same_as_lower(host.substr(before), kLocal) && (before == 0 || host[before - 1] == '.');
+}
+
 }  // namespace
 
 const Chain& Site::choose(Request& request, Context& context) {
@@ -136,6 +151,10 @@ const Chain& Site::choose(Request& request, Context& context) {
     if (meant.kind != contract::Match::Kind::found) return wrong_method_chain_;
     context.operation = meant.operation;
     return routes_[meant.operation->index].beside;
+  }
+  if (only_local_names_ && !is_local_name(request.authority)) {
+    context.operation = &unmatched_;
+    return misdirected_chain_;
   }
   for (const auto& page : pages_)
     if (page->path == request.path) {

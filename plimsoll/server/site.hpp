@@ -17,6 +17,9 @@ inline constexpr Problem kNotFound{"not-found", 404, "Not found",
 inline constexpr Problem kMethodNotAllowed{"method-not-allowed", 405, "Method not allowed",
                                            "Use one of the methods in the `Allow` header."};
 
+inline constexpr Problem kMisdirected{"misdirected-request", 421, "This address is not known by that name",
+                                      "Ask by the address itself (127.0.0.1, [::1]) or as `localhost`."};
+
 /// A document of ours beside the contract's operations: the API description, problem pages, health.
 struct Page {
   std::string path;  ///< exact
@@ -37,6 +40,10 @@ class Site final : public edge::Service {
   /// metrics, when several pages share one.
   contract::Complaints page(std::string path, std::unique_ptr<Handler> handler, std::string route = {},
                             std::string allow = "GET, HEAD");
+
+  /// Refuses requests for names other than `localhost` from then on. A listener on a loopback address trusts whoever is
+  /// on the machine; a page in a browser there, whose own name leads to that address (DNS rebinding), is not meant.
+  void only_local_names() { only_local_names_ = true; }
 
   Importance route(Request&, Context&) override;
   Task<Response> serve(Request&, Context&) override;
@@ -60,9 +67,10 @@ class Site final : public edge::Service {
   std::vector<Route> routes_;
   struct Mounted;
   std::vector<std::unique_ptr<Mounted>> pages_;
-  std::unique_ptr<Handler> options_, not_found_, wrong_method_;
+  std::unique_ptr<Handler> options_, not_found_, wrong_method_, misdirected_;
   contract::Operation unmatched_;
-  Chain unmatched_chain_, wrong_method_chain_, asterisk_chain_;
+  Chain unmatched_chain_, wrong_method_chain_, asterisk_chain_, misdirected_chain_;
+  bool only_local_names_ = false;
 };
 
 /// Answers with fixed bytes that live as long as the site, with an ETag and 304.
