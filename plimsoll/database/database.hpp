@@ -167,12 +167,16 @@ struct Load {
   std::int64_t writes_running = 0;  ///< units of the commit under way, or 1 for an open transaction
 };
 
+class Dialect;
+
 /// A database. Constraint violations are `conflict` (409: unique) or `constraint` (422: not null, check, foreign key,
 /// type) and name the column in the error's fields where the database does; a database that is locked, full, read-only
 /// or gone is `database-unavailable`.
 class Database {
  public:
   virtual ~Database() = default;
+  /// How it is spoken to. Lives as long as the process.
+  virtual const Dialect& dialect() const noexcept = 0;
   /// Runs and commits `work`, perhaps in one commit with the work of others, each in its own savepoint. Resumes after
   /// the commit.
   virtual Task<Result<>> write(Loop&, Work work, Hold hold) = 0;

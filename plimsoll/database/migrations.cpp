@@ -2,6 +2,7 @@
 
 #include "plimsoll/base/digest.hpp"
 #include "plimsoll/base/encoding.hpp"
+#include "plimsoll/database/dialect.hpp"
 #include "plimsoll/database/wait.hpp"
 
 #include <algorithm>
@@ -129,8 +130,8 @@ Result<std::vector<Migration>> read_migrations(const std::string& folder) {
 Result<std::vector<MigrationStatus>> migration_status(Database& database, const std::vector<Migration>& files) {
   return wait_for([&](Loop& loop) -> Task<Result<std::vector<MigrationStatus>>> {
     std::vector<AppliedMigration> applied;
-    auto known =
-        co_await database.read(loop, "SELECT 1 FROM sqlite_schema WHERE name='plimsoll_migrations'", {}, false);
+    const auto asked = database.dialect().has_table("plimsoll_migrations");
+    auto known = co_await database.read(loop, asked.sql, asked.cells, false);
     if (!known) co_return std::unexpected(std::move(known).error());
     if (!known->empty()) {
       auto rows = co_await database.read(loop, kApplied, {}, false);

@@ -1,5 +1,6 @@
 #include "plimsoll/database/sqlite.hpp"
 
+#include "plimsoll/database/sqlite_dialect.hpp"
 #include "plimsoll/database/sqlite_readers.hpp"
 #include "plimsoll/database/sqlite_writer.hpp"
 
@@ -61,6 +62,7 @@ class Sqlite final : public Database {
   Sqlite(std::unique_ptr<SqliteConnection> connection, const SqliteOptions& options)
       : readers_(options), writer_(std::move(connection), options, versions(), &readers_) {}
 
+  const Dialect& dialect() const noexcept override { return sqlite_dialect(); }
   Result<> start() { return readers_.start(); }
   PLIMSOLL_FORWARDS Task<Result<>> write(Loop& loop, Work work, Hold hold) override {
     return writer_.write(loop, work, hold);

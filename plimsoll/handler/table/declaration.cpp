@@ -303,13 +303,15 @@ void gather(const json::Value& root, const json::Value& schema,
 Column Reader::column(std::string_view name, std::span<const json::Value* const> declarations) {
   Description described;
   for (const auto* declared : declarations) described.and_also(describe(root_, *declared));
-  return {.name = std::string(name),
-          .kind = kind_of(described),
-          .nullable = std::ranges::all_of(declarations, [&](auto* declared) { return admits_null(root_, *declared); }),
-          .format = described.format,
-          .words = described.words,
-          .schema = declarations.front(),
-          .default_value = described.default_value};
+  Column made;
+  made.name = name;
+  made.kind = kind_of(described);
+  made.nullable = std::ranges::all_of(declarations, [&](auto* declared) { return admits_null(root_, *declared); });
+  made.format = described.format;
+  made.words = described.words;
+  made.schema = declarations.front();
+  made.default_value = described.default_value;
+  return made;
 }
 
 void Reader::columns(Table& table, const json::Value& schema) {
@@ -349,11 +351,12 @@ void Reader::keys(Table& table, const TableOptions& options) {
   if (options.owner) {
     table.owner = known(table, owner.column, options.owner, "owner");
     table.owner_except = std::move(owner.except_roles);
-    if (table.owner) table.columns[*table.owner].filled = Filled::owner;
+    if (table.owner) table.columns[*table.owner].filled = Filled::owner, table.columns[*table.owner].verbatim = true;
   }
   if (!options.tenant.empty()) {
     table.tenant = known(table, options.tenant, at_.find("tenant"), "tenant");
-    if (table.tenant) table.columns[*table.tenant].filled = Filled::tenant;
+    if (table.tenant)
+      table.columns[*table.tenant].filled = Filled::tenant, table.columns[*table.tenant].verbatim = true;
   }
   for (auto column : {table.owner, table.tenant})
     if (column && table.columns[*column].kind != Kind::text && table.columns[*column].kind != Kind::integer)

@@ -2,6 +2,7 @@
 
 #include "plimsoll/config/options.hpp"
 #include "plimsoll/contract/contract.hpp"
+#include "plimsoll/database/relation.hpp"
 
 #include <cstdint>
 #include <map>
@@ -12,53 +13,23 @@
 
 namespace plimsoll::table {
 
-/// How a value stands in its column, and how it is written in JSON.
-enum class Kind : std::uint8_t {
-  text,     ///< text; JSON string
-  instant,  ///< text, RFC 3339 in UTC; JSON string
-  integer,  ///< 64-bit integer; JSON number
-  real,     ///< double; JSON number
-  boolean,  ///< 0 or 1; true or false
-  decimal,  ///< text compared as a number; JSON string
-  number,   ///< text compared as a number; JSON number with all its digits
-  json,     ///< text that is JSON; any JSON value
-};
-
-/// How the values of a column are compared.
-enum class Compared : std::uint8_t {
-  plain,     ///< as the column declares
-  collated,  ///< text, by the collation of the column's kind, which it does not declare: no index of it helps
-  by_value,  ///< numbers and texts alike, as decimals: no index of it helps
-};
+using database::Kind;
+using database::Operator;
 
 /// What the server itself writes into a column.
 enum class Filled : std::uint8_t { no, key, created, updated, owner, tenant };
 
 /// A property of the table's schema.
-struct Column {
-  std::string name;
-  Kind kind = Kind::text;
-  bool required = false;    ///< must be there and not null
-  bool nullable = false;    ///< null is a value of its schema; else what is null in the database is absent
-  bool read_only = false;   ///< clients cannot write it
-  bool write_only = false;  ///< never shown
+struct Column : database::Column {
+  bool read_only = false;                         ///< clients cannot write it
+  bool write_only = false;                        ///< never shown
   const contract::MarkedPlace* kept = nullptr;    ///< members of its JSON value that clients cannot write
   const contract::MarkedPlace* hidden = nullptr;  ///< members of its JSON value that are never shown
   Filled filled = Filled::no;
-  // What `find_columns` sees in a table that others have made; this server's own tables are as the defaults say.
-  bool foreign = false;  ///< the database may hold values that are not of the column's kind
-  Compared compared = Compared::plain;
-  bool as_number = false;                      ///< decimals are stored as numbers, which keep 15 digits
-  bool spaced = false;                         ///< instants are stored as `2026-01-01 00:00:00`
-  std::string_view format;                     ///< that its values have
-  const json::Value* words = nullptr;          ///< the values that `enum` lists
   const json::Value* schema = nullptr;         ///< as it is declared
   const json::Value* default_value = nullptr;  ///< where a client says nothing
-  /// A row without it is valid, one in which it is null is not: it is left out of rows in which it is NULL.
-  bool absent_when_null() const { return !required && !nullable; }
 };
 
-enum class Operator : std::uint8_t { eq, ne, lt, le, gt, ge, in, like, is_null };
 inline constexpr std::string_view kOperatorNames[] = {"eq", "ne", "lt", "le", "gt", "ge", "in", "like", "is-null"};
 
 struct Filter {

@@ -1,3 +1,4 @@
+#include "plimsoll/database/sqlite_dialect.hpp"
 #include "plimsoll/handler/table/prepare.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
 #include "plimsoll/testkit/api.hpp"
@@ -488,7 +489,7 @@ TEST(ExistingTables, InstantsAreWrittenInTheFormThatTheColumnHolds) {
 }
 
 TEST(ExistingTables, CollationsAreReadFromTheStatementThatMadeATable) {
-  const auto found = collations_of(
+  const auto found = database::collations_of(
       "CREATE TABLE \"a(b\" (id INTEGER PRIMARY KEY, -- COLLATE no, here\n [p x] TEXT CHECK(1 IN (1, 2) /* , */) "
       "COLLATE Decimal, \"q\"\"r\" TEXT COLLATE \"nocase\" DEFAULT 'x, y COLLATE z', s, t TEXT collate instant)");
   EXPECT_EQ(found, (std::map<std::string, std::string>{{"p x", "decimal"}, {"q\"r", "nocase"}, {"t", "instant"}}));

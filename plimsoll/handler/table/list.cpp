@@ -13,7 +13,7 @@ namespace {
 constexpr std::int64_t kDeepest = 10'000;     ///< the last row that `page` reaches
 constexpr std::int64_t kQuickPage = 100;      ///< rows that may be read where the request stands
 constexpr std::uint64_t kAround = 64 * 1024;  ///< of the response's bytes: for what stands around the rows
-constexpr int kMostWildcards = 8;             ///< SQLite's LIKE backtracks at each
+constexpr int kMostWildcards = 8;             ///< LIKE backtracks at each
 
 /// Takes a page: the rows as JSON, and the values of the first and the last for cursors. A page ends early with the row
 /// that would make it larger than `bytes`.
@@ -129,7 +129,7 @@ class List final : public Operation {
     auto budget = read_budget();
     auto asked = *page;
     ++asked.limit;  // one more tells whether there is more
-    auto statements = list_statements(*wanted, *selection, asked);
+    auto statements = list_statements(database_.dialect(), *wanted, *selection, asked);
     if (statements) {
       const bool quick = page->limit <= kQuickPage && page->offset == 0;
       const auto reading = reading_of(request, context, class_of(*wanted), quick, budget);
@@ -147,7 +147,7 @@ class List final : public Operation {
     std::optional<std::int64_t> total;
     if (context.parameter("count", contract::In::query)) {
       total = 0;
-      if (const auto counting = count_statement(*wanted)) {
+      if (const auto counting = count_statement(database_.dialect(), *wanted)) {
         const auto reading = reading_of(request, context, database::ReadClass::search, false, budget);
         database::RowKeeper counted;
         budget = {};  // the one row of the count is not one of the response
@@ -236,7 +236,7 @@ class List final : public Operation {
       wanted.conditions.push_back(std::move(*condition));
     }
     if (const auto* words = table().search.empty() ? nullptr : context.parameter("q", contract::In::query)) {
-      wanted.search = search_expression(words->string());
+      wanted.search = database_.dialect().search_words(words->string());
       if (wanted.search.empty()) return refuse_query("q", "q", "has no words");
     }
     return wanted;

@@ -201,8 +201,8 @@ TEST_F(Owners, AnEmbeddedTableShowsOnlyWhatItsOwnOwnersAllow) {
 }
 
 TEST(CallerCell, TheExactTextOfAClaimIsTheCaller) {
-  const Column integer{.name = "owner_id", .kind = Kind::integer}, text{.name = "owner", .kind = Kind::text},
-      number{.name = "n", .kind = Kind::number};
+  const Column integer{{.name = "owner_id", .kind = Kind::integer}}, text{{.name = "owner", .kind = Kind::text}},
+      number{{.name = "n", .kind = Kind::number}};
   EXPECT_EQ(caller_cell(integer, "1"), database::Cell{std::int64_t{1}});
   EXPECT_EQ(caller_cell(integer, "-7"), database::Cell{std::int64_t{-7}});
   EXPECT_EQ(caller_cell(text, "01"), database::Cell{std::string("01")});

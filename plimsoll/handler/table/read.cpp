@@ -21,7 +21,7 @@ class Read final : public Operation {
                         .table = &table(),
                         .conditions = {{.column = table().key, .values = {std::int64_t{0}}}},
                         .search = {}};
-    if (plain_) sql_ = row_statement(wanted, whole_)->sql;
+    if (plain_) sql_ = row_statement(database_.dialect(), wanted, whole_)->sql;
   }
 
   Task<Result<Response>> handle(Request& request, Context& context) override {
@@ -54,7 +54,7 @@ class Read final : public Operation {
     conditions->push_back({.column = table().key, .values = {std::move(key)}});
     const Wanted wanted{
         .model = model_.get(), .table = &table(), .conditions = std::move(*conditions), .search = {}, .caller = &*who};
-    auto statement = row_statement(wanted, *selection);
+    auto statement = row_statement(database_.dialect(), wanted, *selection);
     if (!statement) co_return fail(kNoSuchRow);
     context.shaped = shapes(context);
     const RowWriter writer{table(), *selection};

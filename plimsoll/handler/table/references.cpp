@@ -5,18 +5,6 @@
 namespace plimsoll::table {
 namespace {
 
-using database::Cell;
-using database::Session;
-
-Task<Result<std::vector<std::string>>> names(Session& session, std::string_view sql, std::string name) {
-  const Cell cells[] = {std::move(name)};
-  auto rows = co_await session.query(sql, cells);
-  if (!rows) co_return std::unexpected(std::move(rows).error());
-  std::vector<std::string> found;
-  for (auto& row : *rows) found.push_back(std::get<std::string>(row[0]));
-  co_return found;
-}
-
 /// As the columns of the model know it; nothing where it has columns that the contract does not.
 std::optional<GuardedReference> known(const Model& model, const Table& table, const ForeignKey& key) {
   auto* to = model.find(key.table);
@@ -35,30 +23,6 @@ std::optional<GuardedReference> known(const Model& model, const Table& table, co
 }
 
 }  // namespace
-
-Task<Result<std::vector<ForeignKey>>> foreign_keys(Session& session, std::string table) {
-  const Cell cells[] = {std::move(table)};
-  auto rows =
-      co_await session.query(R"(SELECT id,"table","from","to" FROM pragma_foreign_key_list(?) ORDER BY id,seq)", cells);
-  if (!rows) co_return std::unexpected(std::move(rows).error());
-  std::map<std::int64_t, ForeignKey> all;
-  for (auto& row : *rows) {
-    auto& key = all[std::get<std::int64_t>(row[0])];
-    key.table = std::get<std::string>(row[1]);
-    key.from.push_back(std::get<std::string>(row[2]));
-    if (auto* to = std::get_if<std::string>(&row[3])) key.to.push_back(*to);
-  }
-  std::vector<ForeignKey> found;
-  for (auto& [id, key] : all) {
-    if (key.to.empty()) {  // the primary key, unnamed
-      auto primary = co_await names(session, "SELECT name FROM pragma_table_info(?) WHERE pk>0 ORDER BY pk", key.table);
-      if (!primary) co_return std::unexpected(std::move(primary).error());
-      key.to = std::move(*primary);
-    }
-    found.push_back(std::move(key));
-  }
-  co_return found;
-}
 
 std::vector<GuardedReference> guarded_references(const Model& model, const Table& table, const ForeignKeys& keys) {
   std::vector<GuardedReference> all;

@@ -1,7 +1,6 @@
 #pragma once
 
-#include "plimsoll/base/task.hpp"
-#include "plimsoll/database/database.hpp"
+#include "plimsoll/database/dialect.hpp"
 #include "plimsoll/handler/table/declaration.hpp"
 
 #include <map>
@@ -10,12 +9,7 @@
 
 namespace plimsoll::table {
 
-/// A foreign key as the database declares it: columns here, and those of the other table in the same order.
-struct ForeignKey {
-  std::string table;
-  std::vector<std::string> from, to;
-};
-Task<Result<std::vector<ForeignKey>>> foreign_keys(database::Session& session, std::string table);
+using database::ForeignKey;
 
 /// Foreign keys of all tables of a contract, read once per start: by the name of the table that has them.
 struct ForeignKeys {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "plimsoll/database/dialect.hpp"
 #include "plimsoll/handler/table/cursor.hpp"
 #include "plimsoll/handler/table/selection.hpp"
 
@@ -11,11 +12,7 @@
 
 namespace plimsoll::table {
 
-/// SQL and its parameters, in the order of its `?`. No value of a request is ever in the text.
-struct Statement {
-  std::string sql;
-  std::vector<database::Cell> cells;
-};
+using database::Statement;
 
 /// One condition on a column; `in` has several values, `is_null` has none and says which in `negated`.
 struct Condition {
@@ -44,7 +41,7 @@ struct Wanted {
   const Model* model;
   const Table* table;
   std::vector<Condition> conditions;
-  std::string search;  ///< an FTS5 expression; empty: none
+  std::string search;  ///< as Dialect::search_words gave it; empty: none
   const Caller* caller = nullptr;
 };
 
@@ -55,8 +52,7 @@ struct Page {
   std::int64_t offset = 0;
 };
 
-/// `"name"`, quotes doubled.
-std::string quoted(std::string_view name);
+using database::quoted;
 
 /// Adds the key where it is missing, in the direction of the last column, so that the order is total and one index
 /// serves both ways.
@@ -68,22 +64,40 @@ std::vector<Sort> total_order(const Table& table, std::vector<Sort> sort);
 /// A page is a chain of index ranges, run one after the other until the page is full: those behind a position, one per
 /// column of the order and one per group of nulls. Nearly always the first fills the page. So its cost does not depend
 /// on its depth, and nothing is sorted. Nothing when the caller can have no rows.
-std::optional<std::vector<Statement>> list_statements(const Wanted& rows, const Selection& selection, const Page& page);
-/// `SELECT count(*)` of the same rows.
-std::optional<Statement> count_statement(const Wanted& rows);
-/// All rows of a table with columns of it, as `RowWriter` takes them, and then how many of these values are blobs.
-std::string rows_statement(const Table& table, const Selection& selection);
+std::optional<std::vector<Statement>> list_statements(const database::Dialect& dialect, const Wanted& rows,
+                                                      const Selection& selection, const Page& page);
+/// How many rows these are.
+std::optional<Statement> count_statement(const database::Dialect& dialect, const Wanted& rows);
+/// Rows of a table, `limit` at most, with columns of it, as `RowWriter` takes them, and then how many of these values
+/// are of a type that no column of a contract has.
+Statement rows_statement(const database::Dialect& dialect, const Table& table, const Selection& selection,
+                         std::int64_t limit);
 /// Rows without order: those of a key.
-std::optional<Statement> row_statement(const Wanted& rows, const Selection& selection);
-/// ` WHERE …` of the rows for a change, appended; false when the caller can have none.
-bool append_where(Statement& statement, const Wanted& rows, std::string_view alias);
+std::optional<Statement> row_statement(const database::Dialect& dialect, const Wanted& rows,
+                                       const Selection& selection);
 
-/// Whether the caller sees a row of the table with these values. Nothing when the caller can see none.
-std::optional<Statement> visible_statement(const Table& table, std::span<const std::string> columns,
-                                           std::vector<database::Cell> values, const Caller& caller);
+/// Inserts a row; cells by column, those without a value left to the database. Gives the columns of a selection, which
+/// has no embeds.
+Statement insert_statement(const database::Dialect& dialect, const Table& table,
+                           std::span<const std::optional<database::Cell>> cells, const Selection& returning);
+/// Changes rows, but never their keys. Nothing when the caller can have none.
+std::optional<Statement> update_statement(const database::Dialect& dialect, const Wanted& rows,
+                                          std::span<const std::optional<database::Cell>> cells,
+                                          const Selection& returning);
+/// Deletes rows, giving a row for each. Nothing when the caller can have none.
+std::optional<Statement> delete_statement(const database::Dialect& dialect, const Wanted& rows);
 
-/// ` RETURNING` the columns of a selection without embeds, appended.
-void append_returning(Statement& statement, const Table& table, const Selection& selection);
+/// A value that a row of another table has in a column, of which only the name may be known.
+struct Named {
+  std::string_view column;
+  const Column* like;  ///< a column that holds the same values
+  database::Cell value;
+};
+/// Whether a table has a row with these values.
+Statement there_statement(const database::Dialect& dialect, std::string_view table, std::span<const Named> values);
+/// Whether the caller sees one. Nothing when the caller can see none.
+std::optional<Statement> visible_statement(const database::Dialect& dialect, const Table& table,
+                                           std::span<const Named> values, const Caller& caller);
 
 /// Where, in a row of `list_statement`, the value of a sort column stands.
 std::vector<std::size_t> sort_places(const Table& table, const Selection& selection, const std::vector<Sort>& sort);
@@ -91,10 +105,7 @@ std::vector<std::size_t> sort_places(const Table& table, const Selection& select
 /// All that decides about order and rows: what a cursor is bound to.
 std::string query_identity(const Wanted& rows, const std::vector<Sort>& sort);
 
-/// What somebody typed, as an FTS5 expression: all words, the last as a beginning when it ends with `*`. Empty when
-/// there is no word in it.
-std::string search_expression(std::string_view words);
-/// A `like` pattern as SQL reads it: `*` is `%`; what stands behind `\` is itself.
+/// A `like` pattern as `Condition` takes it: `*` is `%`; what stands behind `\` is itself.
 std::string like_pattern(std::string_view pattern);
 
 }  // namespace plimsoll::table

@@ -1,6 +1,7 @@
 #include "plimsoll/handler/table/statement.hpp"
 
 #include "plimsoll/database/sqlite_connection.hpp"
+#include "plimsoll/database/sqlite_dialect.hpp"
 #include "plimsoll/handler/table/ddl.hpp"
 #include "plimsoll/json/yaml.hpp"
 
@@ -61,7 +62,7 @@ class Statements : public testing::Test {
                              [](void*, int, const void*, int, const void*) { return 0; });
     database::add_row_functions(db, embedded);
     for (auto& table : model.tables)
-      for (auto& sql : create_table(model, table))
+      for (auto& sql : dialect.create_table(definition_of(model, table)))
         ASSERT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sql << sqlite3_errmsg(db);
   }
   void TearDown() override { sqlite3_close(db); }
@@ -90,7 +91,7 @@ class Statements : public testing::Test {
     auto selection = select(model, *packages, fields, embeds);
     EXPECT_TRUE(selection) << selection.error();
     const Wanted wanted{.model = &model, .table = packages, .conditions = std::move(conditions), .search = {}};
-    return list_statements(wanted, *selection,
+    return list_statements(dialect, wanted, *selection,
                            {.sort = total_order(*packages, std::move(sort)), .from = std::move(from), .limit = 50})
         ->front();
   }
@@ -101,6 +102,7 @@ class Statements : public testing::Test {
   const Table* packages = nullptr;
   sqlite3* db = nullptr;
   database::EmbeddedRows embedded;
+  const database::Dialect& dialect = database::sqlite_dialect();
 };
 
 TEST_F(Statements, AFilteredSortedPageWithEmbedsIsOneStatementThatReadsOnlyTheColumnsNeeded) {
@@ -210,7 +212,7 @@ TEST_F(Statements, APageCostsTheSameAtAnyDepth) {
       auto selection = *select(model, *packages, "name,version", {});
       const Wanted wanted{.model = &model, .table = packages, .conditions = libs, .search = {}};
       return *list_statements(
-          wanted, selection,
+          dialect, wanted, selection,
           {.sort = total_order(*packages, {{size, descending}}), .from = std::move(from), .limit = kPage});
     };
     const auto first = cost(page({}));

@@ -34,8 +34,10 @@ struct Models {
 /// What the start has seen of the tables that were there.
 void note_tables(Model& model, const Services& services) {
   const auto& known = services.of_plan->of<StandingTables>()->found;
-  for (auto& table : model.tables)
-    if (const auto found = known.find(table.name); found != known.end()) note_storage(table, found->second);
+  for (auto& table : model.tables) {
+    const auto found = known.find(table.name);
+    note_storage(services.database->dialect(), table, found != known.end() ? &found->second : nullptr);
+  }
 }
 
 Result<std::shared_ptr<const Model>> model_of(const Build& build) {

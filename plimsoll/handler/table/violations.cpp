@@ -56,22 +56,21 @@ void blame_reference(Error& error, const Column& column, std::string_view prefix
 }  // namespace
 
 Task<Result<std::vector<std::size_t>>> Writing::broken_references(Session& session, const Change& change) const {
-  auto all = co_await foreign_keys(session, table().name);
+  auto all = co_await database_.dialect().foreign_keys(session, table().name);
   if (!all) co_return std::unexpected(std::move(all).error());
   std::vector<std::size_t> broken;
   for (auto& reference : *all) {
-    std::string sql = "SELECT 1 FROM " + quoted(reference.table) + " WHERE ";
-    std::vector<Cell> cells;
+    std::vector<Named> values;
     std::vector<std::size_t> columns;
     for (std::size_t i = 0; i < reference.from.size() && i < reference.to.size(); ++i) {
       const auto column = table().column(reference.from[i]);
       if (!column || !change.cells[*column] || change.cells[*column]->index() == 0) break;
-      sql += (columns.empty() ? "" : " AND ") + quoted(reference.to[i]) + "=?";
       columns.push_back(*column);
-      cells.push_back(*change.cells[*column]);
+      values.push_back({reference.to[i], &table().columns[*column], *change.cells[*column]});
     }
     if (columns.size() != reference.from.size()) continue;  // with a null in it, or not all of this change
-    auto found = co_await session.query(sql, cells);
+    const auto statement = there_statement(database_.dialect(), reference.table, values);
+    auto found = co_await session.query(statement.sql, statement.cells);
     if (!found) co_return std::unexpected(std::move(found).error());
     if (!found->empty() || refers_to_itself(table(), reference, change)) continue;
     // The tenant is the caller's, whatever is referred to.
@@ -109,7 +108,10 @@ Task<Result<>> Writing::check_references(Session& session, const Change& change,
   for (auto& reference : guarded_) {
     auto values = new_reference(reference, change, before, caller);
     if (!values) continue;
-    auto statement = visible_statement(*reference.to, reference.target, std::move(*values), caller);
+    std::vector<Named> named;
+    for (std::size_t i = 0; i < values->size(); ++i)
+      named.push_back({reference.target[i], &table().columns[reference.from[i]], std::move((*values)[i])});
+    const auto statement = visible_statement(database_.dialect(), *reference.to, named, caller);
     if (statement) {
       auto rows = co_await session.query(statement->sql, statement->cells);
       if (!rows) co_return std::unexpected(std::move(rows).error());
@@ -137,21 +139,21 @@ Task<Result<Row>> Writing::explained(Session& session, Error error, const Change
     for (auto& field : error.more_->fields) field.pointer.insert(0, prefix);
     error.detail = summary(error.more_->fields);
   }
-  if (error.problem != &database::kConstraint || !error.more_ || !error.more_->fields.empty())
-    co_return std::unexpected(std::move(error));
-  const std::string cause = error.more_->cause;
-  // A rule without a name is told by its expression: the columns in it are to blame, and it stays inside.
-  constexpr std::string_view kCheck = "CHECK constraint failed: ";
-  if (change && cause.starts_with(kCheck))
-    for (std::size_t i = 0; i < table().columns.size(); ++i)
-      if (change->cells[i] && mentions(std::string_view(cause).substr(kCheck.size()), table().columns[i].name))
-        blame(error, table().columns[i], prefix, "check", "breaks a rule");
-  if (cause.find("FOREIGN KEY") == cause.npos) co_return std::unexpected(std::move(error));
-  if (!change) {
+  if (error.problem != &database::kConstraint || !error.more_) co_return std::unexpected(std::move(error));
+  using enum database::Violation::What;
+  const auto violation = database_.dialect().violation_of(error);
+  if (violation.what == reference && !change) {
     Error conflict{&database::kConflict, "Other rows still refer to this one."};
     co_return std::unexpected(std::move(conflict));
   }
-  // SQLite does not say which reference is broken: look.
+  if (!error.more_->fields.empty()) co_return std::unexpected(std::move(error));
+  // A rule without a name is told by its expression: the columns in it are to blame, and it stays inside.
+  if (change && violation.what == check)
+    for (std::size_t i = 0; i < table().columns.size(); ++i)
+      if (change->cells[i] && mentions(violation.expression, table().columns[i].name))
+        blame(error, table().columns[i], prefix, "check", "breaks a rule");
+  if (violation.what != reference) co_return std::unexpected(std::move(error));
+  // The database does not say which reference is broken: look.
   auto broken = co_await broken_references(session, *change);
   if (!broken) co_return std::unexpected(std::move(broken).error());
   for (auto column : *broken) blame_reference(error, table().columns[column], prefix);

@@ -61,7 +61,7 @@ Writing::Writing(std::shared_ptr<const Model> model, Plan plan, const Build& bui
 }
 
 Task<Result<std::optional<Row>>> Writing::current(Session& session, const Wanted& wanted) const {
-  auto statement = row_statement(wanted, all_);
+  auto statement = row_statement(database_.dialect(), wanted, all_);
   if (!statement) co_return std::nullopt;
   auto rows = co_await session.query(statement->sql, statement->cells);
   if (!rows) co_return std::unexpected(std::move(rows).error());
@@ -123,18 +123,7 @@ Task<Result<Row>> Writing::insert(Session& session, const Change& change, const 
   if (!guarded_.empty())
     if (auto seen = co_await check_references(session, change, nullptr, caller, prefix); !seen)
       co_return std::unexpected(std::move(seen).error());
-  Statement statement;
-  std::string places;
-  for (std::size_t i = 0; i < change.cells.size(); ++i) {
-    if (!change.cells[i]) continue;
-    statement.sql += (statement.cells.empty() ? "" : ",") + quoted(table().columns[i].name);
-    places += statement.cells.empty() ? "?" : ",?";
-    statement.cells.push_back(*change.cells[i]);
-  }
-  statement.sql = statement.cells.empty()
-                      ? "INSERT INTO " + quoted(table().name) + " DEFAULT VALUES"
-                      : "INSERT INTO " + quoted(table().name) + "(" + statement.sql + ") VALUES(" + places + ")";
-  append_returning(statement, table(), all_);
+  const auto statement = insert_statement(database_.dialect(), table(), change.cells, all_);
   auto rows = co_await session.query(statement.sql, statement.cells);
   if (!rows) {
     auto told = co_await explained(session, std::move(rows).error(), &change, prefix);
@@ -161,15 +150,9 @@ Task<Result<Row>> Writing::change(Session& session, const Wanted& wanted, Change
       if (judged != stays) misfits.emplace_back(i, std::move(judged));
       change.cells[i] = std::move(stays);
     }
-  Statement statement;
   bool meant = false;  // something beside the time of the change
   for (std::size_t i = 0; i < change.cells.size(); ++i)
     meant |= change.cells[i].has_value() && table().columns[i].filled != Filled::updated && i != table().key;
-  for (std::size_t i = 0; meant && i < change.cells.size(); ++i) {
-    if (!change.cells[i] || i == table().key) continue;
-    statement.sql += (statement.cells.empty() ? "" : ",") + quoted(table().columns[i].name) + "=?";
-    statement.cells.push_back(*change.cells[i]);
-  }
   if (!meant) {
     auto same = co_await current(session, wanted);
     if (!same) co_return std::unexpected(std::move(same).error());
@@ -179,10 +162,9 @@ Task<Result<Row>> Writing::change(Session& session, const Wanted& wanted, Change
   if (!guarded_.empty())
     if (auto seen = co_await check_references(session, change, before, *wanted.caller, prefix); !seen)
       co_return std::unexpected(std::move(seen).error());
-  statement.sql = "UPDATE " + quoted(table().name) + " SET " + statement.sql;
-  if (!append_where(statement, wanted, {})) co_return fail(kNoSuchRow);
-  append_returning(statement, table(), all_);
-  auto rows = co_await session.query(statement.sql, statement.cells);
+  const auto statement = update_statement(database_.dialect(), wanted, change.cells, all_);
+  if (!statement) co_return fail(kNoSuchRow);
+  auto rows = co_await session.query(statement->sql, statement->cells);
   if (!rows) {
     auto told = co_await explained(session, std::move(rows).error(), &change, prefix);
     co_return told;
@@ -199,10 +181,9 @@ Task<Result<Row>> Writing::change(Session& session, const Wanted& wanted, Change
 }
 
 Task<Result<>> Writing::erase(Session& session, const Wanted& wanted) const {
-  Statement statement{"DELETE FROM " + quoted(table().name), {}};
-  if (!append_where(statement, wanted, {})) co_return fail(kNoSuchRow);
-  statement.sql += " RETURNING 1";
-  auto rows = co_await session.query(statement.sql, statement.cells);
+  const auto statement = delete_statement(database_.dialect(), wanted);
+  if (!statement) co_return fail(kNoSuchRow);
+  auto rows = co_await session.query(statement->sql, statement->cells);
   if (!rows) {
     auto told = co_await explained(session, std::move(rows).error(), nullptr, {});
     co_return std::unexpected(std::move(told).error());

@@ -1,0 +1,49 @@
+#include "plimsoll/database/dialect.hpp"
+
+#include <algorithm>
+
+namespace plimsoll::database {
+
+void append_quoted(std::string& out, std::string_view name) {
+  out += '"';
+  for (char c : name) {
+    out += c;
+    if (c == '"') out += c;
+  }
+  out += '"';
+}
+
+std::string quoted(std::string_view name) {
+  std::string made;
+  append_quoted(made, name);
+  return made;
+}
+
+std::string Dialect::create_index(const TableDefinition& table, const std::vector<std::size_t>& columns) const {
+  std::string plain = table.name + "_by", list;
+  for (auto column : columns) {
+    plain += "_" + table.column(column).name;
+    list += (list.empty() ? "" : ",") + quoted(table.column(column).name);
+  }
+  return "CREATE INDEX " + quoted(plain) + " ON " + quoted(table.name) + "(" + list + ")";
+}
+
+Task<Result<>> Dialect::look_at_keys(Session& session, const TableDefinition& table, FoundTable& found) {
+  const auto& name = table.key_column().name;
+  const auto column = std::ranges::find(found.columns, name, &FoundColumn::name);
+  if (column == found.columns.end()) co_return Result<>{};
+  const auto from = " FROM " + quoted(table.name), key = quoted(name);
+  if (!column->not_null) {
+    auto missing = co_await session.query("SELECT 1" + from + " WHERE " + key + " IS NULL LIMIT 1", {});
+    if (!missing) co_return std::unexpected(std::move(missing).error());
+    found.keys_missing = !missing->empty();
+  }
+  if (found.view) {
+    auto repeated = co_await session.query("SELECT 1" + from + " GROUP BY " + key + " HAVING count(*)>1 LIMIT 1", {});
+    if (!repeated) co_return std::unexpected(std::move(repeated).error());
+    found.keys_repeated = !repeated->empty();
+  }
+  co_return Result<>{};
+}
+
+}  // namespace plimsoll::database

@@ -1,0 +1,138 @@
+#pragma once
+
+#include "plimsoll/database/database.hpp"
+#include "plimsoll/database/relation.hpp"
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace plimsoll::database {
+
+/// A table as the contract wants it: what it is made from, and what one that is there is compared with.
+struct TableDefinition {
+  struct ColumnDefinition {
+    const Column* is = nullptr;
+    bool not_null = false;
+    bool listed = false;          ///< lists sort or filter by it
+    std::string table{};          ///< that its values refer to; empty: none
+    std::string key{}, tenant{};  ///< columns there; `tenant` empty: by the key alone
+    std::string own_tenant{};     ///< the column here that goes with `tenant`
+  };
+  std::string name;
+  std::vector<ColumnDefinition> columns;
+  std::size_t key = 0;
+  std::optional<std::size_t> tenant{};  ///< keys are unique within it; none: in the whole table
+  std::vector<std::vector<std::size_t>> indexes{};
+  std::vector<std::size_t> search{};  ///< what `q` looks through
+
+  const Column& column(std::size_t i) const { return *columns[i].is; }
+  const Column& key_column() const { return column(key); }
+  Relation relation() const {
+    return {.name = name, .key = &key_column(), .tenant = tenant ? columns[*tenant].is : nullptr};
+  }
+};
+
+/// A column of a table that is there already.
+struct FoundColumn {
+  std::string name, type;
+  bool not_null = false, has_default = false;
+  int primary = 0;              ///< place in the primary key, from 1; 0: not in it
+  std::string collation{};      ///< that it declares, in lower case; empty: none
+  std::string default_value{};  ///< as SQL
+  /// The forms of the instants that it holds, as far as a start looks.
+  enum class Instants : std::uint8_t { none, utc, spaced, several } instants = Instants::none;
+};
+struct FoundTable {
+  std::vector<FoundColumn> columns;
+  std::vector<std::vector<std::string>> indexes;  ///< names of columns, in order; the primary key is one
+  std::vector<std::vector<std::string>> unique;   ///< those of `indexes` that admit no two equal rows
+  std::string sql;                                ///< that made it, where the database keeps it
+  bool view = false;
+  bool strict = false;         ///< refuses what a column's type does not name instead of converting it
+  bool rowless = false;        ///< SQLite: `WITHOUT ROWID`
+  bool keys_missing = false;   ///< rows whose key is NULL are there
+  bool keys_repeated = false;  ///< rows with the same key are there (asked of views only)
+};
+
+/// A foreign key as the database declares it: columns here, and those of the other table in the same order.
+struct ForeignKey {
+  std::string table;
+  std::vector<std::string> from, to;
+};
+
+/// What is not as the contract wants it, and the migration that makes it so, or a comment that says what to do.
+struct Finding {
+  std::string what, migration;
+  bool warning = false;
+};
+
+/// The index of `q` as it stands in the database.
+struct SearchState {
+  bool current = false;
+  std::optional<Finding> foreign{};  ///< something of somebody else stands where it belongs
+  std::vector<std::string> drop{};   ///< what goes before `create_search`
+};
+
+/// What a refused change broke, as far as the database says.
+struct Violation {
+  enum class What : std::uint8_t { other, check, reference } what = What::other;
+  std::string expression{};  ///< of a check without a name of its own
+};
+
+/// All that is particular to one kind of database: the SQL of questions and changes, of tables and their indexes, its
+/// catalogue, and how it names what a change broke. Has no state: one for all threads.
+class Dialect {
+ public:
+  virtual ~Dialect() = default;
+  virtual std::string_view name() const noexcept = 0;
+
+  virtual Statement select(const Select& rows) const = 0;
+  virtual Statement insert(const Insert& row) const = 0;
+  virtual Statement update(const Update& rows) const = 0;
+  virtual Statement remove(const Delete& rows) const = 0;
+  /// Whether the nulls of a column come first when an index of it is walked in this direction.
+  virtual bool nulls_first(bool descending) const noexcept = 0;
+  /// What somebody typed, for `Search`: all words, each as a beginning when it ends with `*`. Empty where it has none.
+  virtual std::string search_words(std::string_view typed) const = 0;
+
+  /// The statements that make a table with its indexes, but for that of `q`.
+  virtual std::vector<std::string> create_table(const TableDefinition& table) const = 0;
+  virtual std::string create_index(const TableDefinition& table, const std::vector<std::size_t>& columns) const;
+  virtual std::string add_column(const TableDefinition& table, std::size_t column) const = 0;
+  /// What makes a column NOT NULL: a statement or a comment.
+  virtual std::string refuse_nulls(const TableDefinition& table, std::size_t column) const = 0;
+  /// The statement that shows the rows without a key.
+  virtual std::string rows_without_key(const TableDefinition& table) const = 0;
+  /// Whether every index ends with the key, named there or not.
+  virtual bool indexes_end_with_key() const noexcept = 0;
+  virtual std::vector<std::string> create_search(const TableDefinition& table) const = 0;
+  /// Statements that fill the index of a table which has rows already; empty: it is filled as it is made.
+  virtual std::string fill_search(const TableDefinition& table) const = 0;
+  /// A table of the server's own, not of the contract: `columns` as `name type …` of `integer`, `text` and `bytes`.
+  virtual std::string create_own_table(std::string_view name, std::string_view columns) const = 0;
+
+  /// What stands in the database under the table's name; nothing where there is none.
+  virtual Task<Result<std::optional<FoundTable>>> find_table(Session& session, const TableDefinition& table) const = 0;
+  virtual Task<Result<SearchState>> find_search(Session& session, const TableDefinition& table) const = 0;
+  virtual Task<Result<std::vector<ForeignKey>>> foreign_keys(Session& session, std::string table) const = 0;
+  /// The statements that made a table that is there, with its indexes, triggers and index of `q`.
+  virtual Task<Result<std::vector<std::string>>> present_statements(Session& session,
+                                                                    const TableDefinition& table) const = 0;
+  /// Gives a row where there is a table of this name.
+  virtual Statement has_table(std::string name) const = 0;
+
+  /// Notes in a column how the database stores its values; `there` and `found` null: the server makes the table.
+  virtual void note_storage(Column& column, const FoundColumn* there, const FoundTable* found) const = 0;
+  /// Where a column that is there cannot hold what the contract says, or not as well as one that the server makes.
+  virtual void check_storage(const TableDefinition& table, std::size_t column, const FoundColumn& there,
+                             const FoundTable& found, std::vector<Finding>& all) const = 0;
+  virtual Violation violation_of(const Error& error) const = 0;
+
+ protected:
+  /// Rows that the key cannot name: those without one, and in a view, which has no unique index, those that share one.
+  static Task<Result<>> look_at_keys(Session& session, const TableDefinition& table, FoundTable& found);
+};
+
+}  // namespace plimsoll::database

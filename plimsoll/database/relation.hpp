@@ -1,0 +1,172 @@
+#pragma once
+
+#include "plimsoll/database/database.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace plimsoll::json {
+class Value;
+}
+
+/// Questions about tables and changes of them, as values: composed by the code that knows the tables, rendered to SQL
+/// by a Dialect. They point to columns and values and own neither; they live for one rendering.
+namespace plimsoll::database {
+
+/// SQL and its parameters, in the order of its `?`. No value of a request is ever in the text.
+struct Statement {
+  std::string sql;
+  std::vector<Cell> cells;
+};
+
+/// What the values of a column are, and how they are written in JSON.
+enum class Kind : std::uint8_t {
+  text,     ///< text; JSON string
+  instant,  ///< text, RFC 3339 in UTC; JSON string
+  integer,  ///< 64-bit integer; JSON number
+  real,     ///< double; JSON number
+  boolean,  ///< 0 or 1; true or false
+  decimal,  ///< text compared as a number; JSON string
+  number,   ///< text compared as a number; JSON number with all its digits
+  json,     ///< text that is JSON; any JSON value
+};
+
+/// How the values of a column are compared.
+enum class Compared : std::uint8_t {
+  plain,     ///< as the column declares
+  collated,  ///< text, by the collation of the column's kind, which it does not declare: no index of it helps
+  by_value,  ///< numbers and texts alike, as decimals: no index of it helps
+};
+
+/// A column of a table: what the contract says about it, and how the database stores it.
+struct Column {
+  std::string name;
+  Kind kind = Kind::text;
+  bool required = false;               ///< must be there and not null
+  bool nullable = false;               ///< null is a value of its schema; else what is null in the database is absent
+  bool verbatim = false;               ///< names a caller: told apart byte by byte, whatever its format
+  std::string_view format{};           ///< that its values have
+  const json::Value* words = nullptr;  ///< the values that `enum` lists
+  // What Dialect::note_storage sees in the catalogue; the defaults are true of tables that the server made itself.
+  bool foreign = false;  ///< the database may hold values that are not of the column's kind
+  Compared compared = Compared::plain;
+  bool as_number = false;  ///< decimals are stored as numbers, which keep 15 digits
+  bool spaced = false;     ///< instants are stored as `2026-01-01 00:00:00`
+  bool formatted = false;  ///< the database refuses a text that is not of the column's format
+  std::string type{};      ///< as the database names it; empty: that which the dialect gives the kind
+
+  /// A row without it is valid, one in which it is null is not: it is left out of rows in which it is NULL.
+  bool absent_when_null() const { return !required && !nullable; }
+};
+
+/// A table or view that rows are read from or changed in.
+struct Relation {
+  std::string_view name;
+  const Column* key = nullptr;
+  const Column* tenant = nullptr;  ///< keys are unique within it; null: in the whole table
+};
+
+enum class Operator : std::uint8_t { eq, ne, lt, le, gt, ge, in, like, is_null };
+
+/// One condition on a column. `in` has several values; `is_null` has none and says which in `negated`; a null that is
+/// equal is NULL. `ne` is true of NULL. `like` has a pattern with `%`, `_` and `\` before what is itself, and ignores
+/// the case of ASCII letters. `exact`: byte by byte, also where the column compares otherwise.
+struct Condition {
+  const Column* column = nullptr;
+  Operator op = Operator::eq;
+  std::span<const Cell> values{};
+  bool negated = false;
+  bool exact = false;
+};
+
+/// Where rows stand to a position in their order: one column of it.
+struct Bound {
+  enum class Beyond : std::uint8_t { equal, less, greater, null, not_null };
+  const Column* column = nullptr;
+  Beyond beyond = Beyond::equal;
+  const Cell* value = nullptr;  ///< as `Select::places` gave it; `equal` to a null cell is NULL
+};
+
+/// One column of an order. `nulls` is `none` where no row has a null in it.
+struct Order {
+  enum class Nulls : std::uint8_t { none, first, last };
+  const Column* column = nullptr;
+  bool descending = false;
+  Nulls nulls = Nulls::none;
+};
+
+/// Rows of another table inside a row, as one JSON text: those whose `inside` equals `outside` of the row around them.
+struct Embedded {
+  Relation of;
+  std::string_view name;  ///< of the member
+  std::string_view more;  ///< of the member that says that there are more than `limit`; empty: there is one row
+  const Column* inside = nullptr;
+  const Column* outside = nullptr;
+  std::vector<const Column*> columns{};
+  std::vector<Embedded> embeds{};
+  std::vector<Condition> where{};
+  bool none = false;  ///< the caller sees none of them
+  std::int64_t limit = 0;
+  bool many() const { return !more.empty(); }
+};
+
+/// Words looked for in some columns of a table, in the form of Dialect::search_words.
+struct Search {
+  std::vector<const Column*> columns;
+  const std::string* words = nullptr;
+};
+
+/// Rows of a table. A row of the result is: the columns; each embed, one of many rows followed by 1 where there are
+/// more and else NULL; `places`; and with `odd`, how many values are of a type that no column of the contract has.
+struct Select {
+  Relation from;
+  std::vector<const Column*> columns{};
+  std::vector<Embedded> embeds{};
+  std::vector<const Column*> places{};  ///< values by which a row has its place in an order
+  bool odd = false;
+  bool count = false;  ///< how many rows there are, and nothing of them
+  std::vector<Condition> where{};
+  const Search* search = nullptr;
+  std::vector<Bound> bounds{};
+  std::vector<Order> order{};
+  std::size_t fixed = 0;                ///< the first columns of the order in which all rows are equal, by `bounds`
+  std::optional<std::int64_t> limit{};  ///< the last parameter, but for the offset
+  std::int64_t offset = 0;
+};
+
+/// A value of a column in a new or changed row.
+struct Assigned {
+  const Column* column = nullptr;
+  const Cell* value = nullptr;
+};
+
+/// A new row; it gives the columns of `returning`.
+struct Insert {
+  Relation into;
+  std::vector<Assigned> values{};
+  std::vector<const Column*> returning{};
+};
+
+/// Changes rows; each gives the columns of `returning`.
+struct Update {
+  Relation of;
+  std::vector<Assigned> values{};
+  std::vector<Condition> where{};
+  std::vector<const Column*> returning{};
+};
+
+/// Deletes rows; each gives a 1.
+struct Delete {
+  Relation from;
+  std::vector<Condition> where{};
+};
+
+/// `"name"`, quotes doubled.
+std::string quoted(std::string_view name);
+void append_quoted(std::string& out, std::string_view name);
+
+}  // namespace plimsoll::database

@@ -1,0 +1,560 @@
+#include "plimsoll/database/instant.hpp"
+#include "plimsoll/database/sqlite_dialect.hpp"
+#include "plimsoll/json/value.hpp"
+
+#include <algorithm>
+#include <cctype>
+
+/// Tables of SQLite: what makes them, what the catalogue says of those that are there, and what their columns hold.
+namespace plimsoll::database {
+namespace {
+
+std::string_view type_of(Kind kind) {
+  switch (kind) {
+    case Kind::integer:
+    case Kind::boolean: return "INTEGER";
+    case Kind::real: return "REAL";
+    case Kind::decimal:
+    case Kind::number: return "TEXT COLLATE decimal";
+    case Kind::instant: return "TEXT COLLATE instant";
+    default: return "TEXT";
+  }
+}
+
+/// The affinity SQLite derives from a declared type (datatype3.html, section 3.1).
+std::string_view affinity_of(std::string type) {
+  std::ranges::transform(type, type.begin(), [](unsigned char c) { return std::toupper(c); });
+  const auto has = [&](std::string_view part) { return type.find(part) != type.npos; };
+  if (has("INT")) return "INTEGER";
+  if (has("CHAR") || has("CLOB") || has("TEXT")) return "TEXT";
+  if (has("BLOB") || type.empty()) return "BLOB";
+  if (has("REAL") || has("FLOA") || has("DOUB")) return "REAL";
+  return "NUMERIC";
+}
+
+std::string lower(std::string_view text) {
+  std::string made(text);
+  std::ranges::transform(made, made.begin(), [](unsigned char c) { return std::tolower(c); });
+  return made;
+}
+
+/// Whether no text of the column looks like a number, which a column of numeric affinity would make of it.
+bool never_numeric(const Column& column) {
+  constexpr std::string_view kFormats[] = {"date", "time", "duration", "uuid", "email", "ipv4", "ipv6", "uri"};
+  if (std::ranges::find(kFormats, column.format) != std::end(kFormats)) return true;
+  const auto is_word = [](const json::Value& word) {
+    return !word.is(json::Type::string) ||
+           (!word.string().empty() && std::isalpha(static_cast<unsigned char>(word.string()[0])));
+  };
+  return column.words && column.words->is(json::Type::array) && !column.words->array().empty() &&
+         std::ranges::all_of(column.words->array(), is_word);
+}
+
+bool is_decimal(const Column& column) { return column.kind == Kind::decimal || column.kind == Kind::number; }
+bool is_numeric(std::string_view affinity) { return affinity != "TEXT" && affinity != "BLOB"; }
+
+/// What a column holds whatever it is given: of a table that is STRICT also where it is declared so.
+std::string_view held_by(const FoundColumn& there, bool strict) {
+  if (strict && lower(there.type) == "any") return "BLOB";
+  return affinity_of(there.type);
+}
+
+/// Why a column cannot hold what the contract says; nothing where it can.
+std::optional<std::string> unfit(const Column& column, const FoundColumn& there, bool strict) {
+  const auto affinity = held_by(there, strict);
+  const bool numeric = affinity == "NUMERIC", whole = affinity == "INTEGER", text = affinity == "TEXT";
+  const auto cannot = "which cannot hold what the contract says (" + std::string(type_of(column.kind)) + ")";
+  if (strict && lower(there.type) == "blob") return cannot;
+  if (affinity == "BLOB") return std::nullopt;
+  switch (column.kind) {
+    case Kind::integer:
+    case Kind::boolean: return whole || numeric ? std::nullopt : std::optional(cannot);
+    case Kind::real: return text || (strict && whole) ? std::optional(cannot) : std::nullopt;
+    case Kind::decimal:
+    case Kind::number: return strict && whole ? std::optional(cannot) : std::nullopt;
+    case Kind::json: return text || numeric ? std::nullopt : std::optional(cannot);
+    case Kind::instant:
+      return text || numeric ? std::nullopt
+                             : std::optional<std::string>(
+                                   "which cannot hold instants: whether its numbers are seconds, milliseconds or days "
+                                   "is not known");
+    case Kind::text:
+      if (text || (numeric && never_numeric(column))) return std::nullopt;
+      if (column.format == "date") return "which cannot hold dates such as 2026-01-31 beside its numbers";
+      return "which cannot hold texts: it would make a number of 007";
+  }
+  return cannot;
+}
+
+/// What changes the values of a column into those of the contract.
+std::string converted(const Column& column, const std::string& old, bool numbers) {
+  if (numbers && column.kind == Kind::instant)
+    return "strftime('%Y-%m-%dT%H:%M:%SZ'," + old + ",'unixepoch'); -- where they are seconds since 1970";
+  if (numbers && column.format == "date") return "date(" + old + ",'unixepoch'); -- where they are seconds since 1970";
+  return old + ";";
+}
+
+std::string json_check(const Column& column) {
+  const auto name = quoted(column.name);
+  return name + " IS NULL OR json_valid(" + name + ")";  // of NULL it is not valid
+}
+
+std::string column_definition(const TableDefinition& table, std::size_t index) {
+  const auto& definition = table.columns[index];
+  const auto& column = *definition.is;
+  std::string text = quoted(column.name) + " " + std::string(type_of(column.kind));
+  if (index == table.key && !table.tenant) {
+    // AUTOINCREMENT: the number of a row that was deleted is never given to another.
+    if (column.kind == Kind::integer) return text + " PRIMARY KEY AUTOINCREMENT";
+    return text + " PRIMARY KEY NOT NULL";
+  }
+  if (definition.not_null) text += " NOT NULL";
+  if (column.kind == Kind::json) text += " CHECK(" + json_check(column) + ")";
+  if (!definition.table.empty() && definition.tenant.empty())
+    text += " REFERENCES " + quoted(definition.table) + "(" + quoted(definition.key) + ")";
+  return text;
+}
+
+std::string text_at(const std::vector<Cell>& row, std::size_t i) {
+  auto* text = std::get_if<std::string>(&row.at(i));
+  return text ? *text : std::string{};
+}
+std::int64_t number_at(const std::vector<Cell>& row, std::size_t i) {
+  auto* number = std::get_if<std::int64_t>(&row.at(i));
+  return number ? *number : 0;
+}
+
+constexpr std::int64_t kInstantsLooked = 1'000;  ///< rows
+
+/// The forms in which a column that others made holds instants: of the first rows, and of what the database fills in.
+Task<Result<>> look_at_instants(Session& session, const TableDefinition& table, FoundColumn& column) {
+  using Instants = FoundColumn::Instants;
+  const auto name = quoted(column.name);
+  auto rows = co_await session.query("SELECT DISTINCT " + name + " FROM (SELECT " + name + " FROM " +
+                                         quoted(table.name) + " LIMIT " + std::to_string(kInstantsLooked) + ")",
+                                     {});
+  if (!rows) co_return std::unexpected(std::move(rows).error());
+  const auto form_of = [](const std::string& text) {
+    constexpr std::size_t kBetween = 10;
+    auto made = text;
+    if (made.size() > kBetween && made[kBetween] == ' ') made.replace(kBetween, 1, "T").append("Z");
+    if (to_utc(text) == text) return Instants::utc;
+    return made != text && to_utc(made) == made ? Instants::spaced : Instants::several;
+  };
+  for (std::size_t i = 0; i < rows->size(); ++i) {
+    const auto text = text_at(rows->at(i), 0);
+    if (!stored_instant(text)) continue;
+    const auto form = form_of(text);
+    column.instants = column.instants == Instants::none || column.instants == form ? form : Instants::several;
+  }
+  const auto& filled = column.default_value;
+  const auto has = [&](std::string_view part) {
+    return !std::ranges::search(filled, part, {}, [](unsigned char c) { return std::tolower(c); }).empty();
+  };
+  if (column.instants == Instants::none && (has("current_timestamp") || has("datetime(")))
+    column.instants = Instants::spaced;
+  co_return Result<>{};
+}
+
+constexpr std::string_view kFullText = ", content='', tokenize='unicode61 remove_diacritics 2')";
+constexpr std::string_view kRows = "(number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE) STRICT";
+constexpr std::string_view kTenantRows = "(number INTEGER PRIMARY KEY, tenant, key NOT NULL, UNIQUE(tenant,key))";
+
+std::string_view rows_of(const TableDefinition& table) { return table.tenant ? kTenantRows : kRows; }
+
+std::string search_columns(const TableDefinition& table) {
+  std::string text;
+  for (auto column : table.search) (text += text.empty() ? "" : ",") += quoted(table.column(column).name);
+  return text;
+}
+
+/// What stands in the database under a name of the index, as sqlite_schema has it.
+struct FoundObject {
+  std::string type, name, sql;
+};
+
+/// All names that the index may use, whatever the kind of the key.
+std::vector<std::string> search_names(const TableDefinition& table) {
+  std::vector<std::string> names;
+  for (std::string_view end : {"", "_rows", "_insert", "_delete", "_update"})
+    names.push_back(table.name + "_search" + std::string(end));
+  return names;
+}
+
+/// Whether FTS5 knows the rows by their keys.
+bool is_numbered(const TableDefinition& table) { return table.key_column().kind == Kind::integer && !table.tenant; }
+
+/// Made by this server, if for another contract.
+bool is_ours(const TableDefinition& table, const FoundObject& object) {
+  const auto& [type, name, sql] = object;
+  const auto search = quoted(table.name + "_search");
+  if (name == table.name + "_search")
+    return sql.starts_with("CREATE VIRTUAL TABLE " + search + " USING fts5(") && sql.ends_with(kFullText);
+  if (name == table.name + "_search_rows")
+    return sql == "CREATE TABLE " + quoted(name) + std::string(kRows) ||
+           sql == "CREATE TABLE " + quoted(name) + std::string(kTenantRows);
+  return sql.starts_with("CREATE TRIGGER " + quoted(name) + " AFTER ") && sql.find("INTO " + search + "(") != sql.npos;
+}
+
+}  // namespace
+
+std::vector<std::string> SqliteDialect::create_table(const TableDefinition& table) const {
+  const auto key = quoted(table.key_column().name);
+  const auto tenant = table.tenant ? quoted(table.column(*table.tenant).name) : std::string{};
+  std::string text = "CREATE TABLE " + quoted(table.name) + "(";
+  for (std::size_t i = 0; i < table.columns.size(); ++i) text += (i ? "," : "") + column_definition(table, i);
+  if (table.tenant) text += ",PRIMARY KEY(" + tenant + "," + key + ")";
+  for (auto& column : table.columns)
+    if (!column.tenant.empty())
+      text += ",FOREIGN KEY(" + quoted(column.own_tenant) + "," + quoted(column.is->name) + ") REFERENCES " +
+              quoted(column.table) + "(" + quoted(column.tenant) + "," + quoted(column.key) + ")";
+  text += !table.tenant && table.key_column().kind == Kind::integer ? ") STRICT" : ") STRICT, WITHOUT ROWID";
+  std::vector<std::string> statements{std::move(text)};
+  for (auto& columns : table.indexes)
+    if (!table.tenant || columns != std::vector{*table.tenant, table.key})
+      statements.push_back(create_index(table, columns));
+  return statements;
+}
+
+std::string SqliteDialect::add_column(const TableDefinition& table, std::size_t index) const {
+  const auto& column = table.column(index);
+  auto definition = column_definition(table, index);
+  if (column.required)
+    definition += column.kind == Kind::integer || column.kind == Kind::boolean ? " DEFAULT 0"
+                  : column.kind == Kind::json                                  ? " DEFAULT 'null'"
+                                                                               : " DEFAULT ''";
+  return "ALTER TABLE " + quoted(table.name) + " ADD COLUMN " + definition + ";";
+}
+
+std::string SqliteDialect::refuse_nulls(const TableDefinition& table, std::size_t column) const {
+  return "-- rebuild the table with " + quoted(table.column(column).name) + " NOT NULL";
+}
+
+std::string SqliteDialect::rows_without_key(const TableDefinition& table) const {
+  return "SELECT rowid, * FROM " + quoted(table.name) + " WHERE " + quoted(table.key_column().name) + " IS NULL;";
+}
+
+std::string SqliteDialect::create_own_table(std::string_view name, std::string_view columns) const {
+  return "CREATE TABLE IF NOT EXISTS " + std::string(name) + "(" + std::string(columns) + ") STRICT";
+}
+
+std::map<std::string, std::string> collations_of(std::string_view text) {
+  std::map<std::string, std::string> all;
+  std::vector<std::string> words;
+  const auto end_column = [&] {
+    for (std::size_t i = 1; i + 1 < words.size(); ++i)
+      if (lower(words[i]) == "collate") all[words[0]] = lower(words[i + 1]);
+    words.clear();
+  };
+  int depth = 0;  // 1: among the columns; what stands deeper is no word of the column itself
+  for (std::size_t i = 0; i < text.size();) {
+    const char c = text[i];
+    if (text.substr(i, 2) == "--") {
+      i = std::min(text.find('\n', i), text.size());
+    } else if (text.substr(i, 2) == "/*") {
+      i = std::min(text.find("*/", i + 2), text.size() - 2) + 2;
+    } else if (c == '"' || c == '`' || c == '\'' || c == '[') {
+      const char close = c == '[' ? ']' : c;
+      std::string word;
+      for (++i; i < text.size(); ++i) {
+        if (text[i] == close) {
+          if (c == '[' || i + 1 >= text.size() || text[i + 1] != close) break;
+          ++i;  // doubled: it stands for itself
+        }
+        word += text[i];
+      }
+      ++i;
+      if (depth == 1) words.push_back(std::move(word));
+    } else if (std::isalnum(static_cast<unsigned char>(c)) || c == '_' || (c & 0x80)) {
+      const auto from = i;
+      while (i < text.size() && (std::isalnum(static_cast<unsigned char>(text[i])) || text[i] == '_' ||
+                                 text[i] == '$' || (text[i] & 0x80)))
+        ++i;
+      if (depth == 1) words.emplace_back(text.substr(from, i - from));
+    } else {
+      if (c == '(') ++depth;
+      if (c == ')' && --depth == 0) break;
+      if (c == ',' && depth == 1) end_column();
+      ++i;
+    }
+  }
+  end_column();
+  return all;
+}
+
+void SqliteDialect::note_storage(Column& column, const FoundColumn* seen, const FoundTable* table) const {
+  if (!seen || !table) return;
+  const auto& there = *seen;
+  const auto& found = *table;
+  const auto affinity = found.view ? std::string_view("BLOB") : held_by(there, found.strict);
+  const auto own = type_of(column.kind);
+  const bool declared = own.starts_with(affinity) &&
+                        (own.size() == affinity.size() || own.ends_with(there.collation)) &&
+                        (own.size() == affinity.size() || !there.collation.empty());
+  const bool rowid = !found.view && !found.rowless && there.primary == 1 && lower(there.type) == "integer" &&
+                     std::ranges::count_if(found.columns, [](auto& one) { return one.primary > 0; }) == 1;
+  column.foreign =
+      !(rowid || (found.strict && declared)) || (column.kind == Kind::json && !found.sql.contains(json_check(column)));
+  column.compared = Compared::plain;
+  if (is_decimal(column)) {
+    column.as_number = is_numeric(affinity);
+    if (affinity == "TEXT" && there.collation != "decimal") column.compared = Compared::collated;
+    if (affinity == "BLOB") column.compared = Compared::by_value;
+  }
+  column.spaced = column.kind == Kind::instant && there.instants == FoundColumn::Instants::spaced;
+}
+
+/// Types that other programs declare are taken where the values of the contract can be read from them and come back as
+/// they were sent.
+void SqliteDialect::check_storage(const TableDefinition& table, std::size_t index, const FoundColumn& there,
+                                  const FoundTable& found, std::vector<Finding>& all) const {
+  const auto& column = table.column(index);
+  const auto name = quoted(table.name), own = std::string(type_of(column.kind));
+  const auto place = "column " + quoted(column.name) + " of table " + name;
+  const auto type = there.type.empty() ? std::string("declared without a type") : there.type;
+  const auto advise = [&](std::string what, std::string remedy) {
+    all.push_back({place + std::move(what), std::move(remedy), true});
+  };
+  if (!found.view) {
+    const auto affinity = held_by(there, found.strict);
+    if (const auto why = unfit(column, there, found.strict)) {
+      const auto old = quoted(column.name + "_old");
+      all.push_back({place + " is " + type + ", " + *why,
+                     "ALTER TABLE " + name + " RENAME COLUMN " + quoted(column.name) + " TO " + old +
+                         ";\nALTER TABLE " + name + " ADD COLUMN " + quoted(column.name) + " " + own + ";\nUPDATE " +
+                         name + " SET " + quoted(column.name) + "=" + converted(column, old, is_numeric(affinity))});
+      return;
+    }
+    if (is_decimal(column) && is_numeric(affinity))
+      advise(" is " + type +
+                 ": SQLite keeps 15 digits of a number there, and 1.50 becomes 1.5; a value with more is "
+                 "refused",
+             "-- to keep every digit, rebuild the table with " + quoted(column.name) + " " + own);
+  }
+  Column held = column;
+  note_storage(held, &there, &found);
+  if (held.compared != Compared::plain && table.columns[index].listed)
+    advise(" is " + type + " without COLLATE decimal: lists compare it by value, and read the whole table to do so",
+           "-- rebuild the table with " + quoted(column.name) + " " + own);
+  if (column.kind != Kind::instant || !held.foreign) return;
+  const auto in_utc = "-- store one form, which other programs then read: UPDATE " + name + " SET " +
+                      quoted(column.name) + "=strftime('%Y-%m-%dT%H:%M:%SZ'," + quoted(column.name) + ");";
+  if (there.instants == FoundColumn::Instants::several)
+    advise(" holds instants in several forms, which lists compare as text: sort and filters are not by time", in_utc);
+  else if (held.spaced)
+    advise(
+        " holds instants without an offset, such as 2026-01-31 09:30:00: they are read and written as UTC, as "
+        "SQLite's date functions do",
+        "-- where they are local times, store UTC: UPDATE " + name + " SET " + quoted(column.name) + "=datetime(" +
+            quoted(column.name) + ",'utc')");
+}
+
+/// What stands in the database under the table's name; nothing when there is none.
+Task<Result<std::optional<FoundTable>>> SqliteDialect::find_table(Session& session,
+                                                                  const TableDefinition& table) const {
+  const Cell name[] = {table.name};
+  auto known =
+      co_await session.query("SELECT type, sql FROM sqlite_schema WHERE name=? AND type IN ('table','view')", name);
+  if (!known) co_return std::unexpected(std::move(known).error());
+  if (known->empty()) co_return std::nullopt;
+  FoundTable found;
+  found.view = text_at(known->front(), 0) == "view";
+  found.sql = text_at(known->front(), 1);
+  if (!found.view) {
+    auto options = found.sql.substr(std::min(found.sql.rfind(')'), found.sql.size()));
+    std::ranges::transform(options, options.begin(), [](unsigned char c) { return std::tolower(c); });
+    found.strict = options.contains("strict");
+    found.rowless = options.contains("without");
+  }
+  const auto collations = found.view ? std::map<std::string, std::string>{} : collations_of(found.sql);
+  auto columns = co_await session.query(
+      "SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk, dflt_value FROM pragma_table_info(?)", name);
+  if (!columns) co_return std::unexpected(std::move(columns).error());
+  std::map<std::int64_t, std::string> primary;  // by the place in the primary key
+  for (auto& row : *columns) {
+    found.columns.push_back({.name = text_at(row, 0),
+                             .type = text_at(row, 1),
+                             .not_null = number_at(row, 2) != 0,
+                             .has_default = number_at(row, 3) != 0,
+                             .primary = static_cast<int>(number_at(row, 4)),
+                             .default_value = text_at(row, 5)});
+    auto& column = found.columns.back();
+    if (const auto collation = collations.find(column.name); collation != collations.end())
+      column.collation = collation->second;
+    const auto wanted = std::ranges::find(table.columns, column.name, [](auto& one) { return one.is->name; });
+    const bool own = found.strict && column.collation == "instant";
+    if (wanted != table.columns.end() && wanted->is->kind == Kind::instant && !own)
+      if (auto looked = co_await look_at_instants(session, table, column); !looked)
+        co_return std::unexpected(std::move(looked).error());
+    if (number_at(row, 4) > 0) primary[number_at(row, 4)] = text_at(row, 0);
+  }
+  if (!primary.empty()) {
+    auto& whole = found.indexes.emplace_back();
+    for (auto& [place, column] : primary) whole.push_back(column);
+    found.unique.push_back(whole);
+  }
+  auto indexes = co_await session.query(
+      "SELECT l.name, i.name, l.\"unique\" FROM pragma_index_list(?) l JOIN pragma_index_info(l.name) i "
+      "WHERE l.partial=0 ORDER BY l.seq, i.seqno",
+      name);
+  if (!indexes) co_return std::unexpected(std::move(indexes).error());
+  std::string last;
+  for (auto& row : *indexes) {
+    const bool unique = number_at(row, 2) != 0;
+    if (text_at(row, 0) != last) {
+      found.indexes.emplace_back();
+      if (unique) found.unique.emplace_back();
+    }
+    last = text_at(row, 0);
+    found.indexes.back().push_back(text_at(row, 1));
+    if (unique) found.unique.back().push_back(text_at(row, 1));
+  }
+  auto keys = co_await look_at_keys(session, table, found);
+  if (!keys) co_return std::unexpected(std::move(keys).error());
+  co_return found;
+}
+
+Task<Result<SearchState>> SqliteDialect::find_search(Session& session, const TableDefinition& table) const {
+  std::vector<FoundObject> found;
+  for (auto& name : search_names(table)) {
+    const Cell cells[] = {name};
+    auto rows = co_await session.query("SELECT type,name,sql FROM sqlite_schema WHERE name=?", cells);
+    if (!rows) co_return std::unexpected(std::move(rows).error());
+    if (!rows->empty())
+      found.push_back({text_at(rows->front(), 0), text_at(rows->front(), 1), text_at(rows->front(), 2)});
+  }
+  SearchState state;
+  const auto wanted = create_search(table);
+  state.current = std::ranges::all_of(
+      wanted, [&](auto& sql) { return std::ranges::any_of(found, [&](auto& object) { return object.sql == sql; }); });
+  if (state.current) co_return state;
+  for (auto& object : found) {
+    const bool trigger = object.type == "trigger";
+    if (!is_ours(table, object))
+      state.foreign = {
+          object.type + " " + quoted(object.name) + " is not the index that this server keeps for `q` of table " +
+              quoted(table.name) + ", and stands where that belongs",
+          (object.type == "table" ? "ALTER TABLE " + quoted(object.name) + " RENAME TO " + quoted(object.name + "_old")
+                                  : "DROP " + object.type + " " + quoted(object.name)) +
+              "; -- the index is then made, and filled, at the next start"};
+    const auto drop = (trigger ? "DROP TRIGGER " : "DROP TABLE ") + quoted(object.name);
+    state.drop.insert(trigger ? state.drop.begin() : state.drop.end(), drop);
+  }
+  co_return state;
+}
+
+std::vector<std::string> SqliteDialect::create_search(const TableDefinition& table) const {
+  const auto name = quoted(table.name), search = quoted(table.name + "_search"),
+             rows = quoted(table.name + "_search_rows");
+  const auto key = quoted(table.key_column().name);
+  const bool numbered = is_numbered(table);
+  const auto tenant = table.tenant ? quoted(table.column(*table.tenant).name) : std::string{};
+  const auto values = [&](std::string_view prefix) {
+    std::string text;
+    for (auto column : table.search) text += "," + std::string(prefix) + quoted(table.column(column).name);
+    return text;
+  };
+  const auto columns = search_columns(table);
+  const auto same = [&](const std::string& of) {
+    return "key=" + of + key + (tenant.empty() ? std::string{} : " AND tenant IS " + of + tenant);
+  };
+  const auto number = [&](const std::string& of) {
+    return numbered ? of + key : "(SELECT number FROM " + rows + " WHERE " + same(of) + ")";
+  };
+  const auto put = "INSERT INTO " + search + "(rowid," + columns + ") VALUES(" + number("new.") + values("new.") + ");";
+  const auto drop = "INSERT INTO " + search + "(" + search + ",rowid," + columns + ") VALUES('delete'," +
+                    number("old.") + values("old.") + ");";
+  const auto note = numbered ? std::string{}
+                    : tenant.empty()
+                        ? "INSERT INTO " + rows + "(key) VALUES(new." + key + ");"
+                        : "INSERT INTO " + rows + "(tenant,key) VALUES(new." + tenant + ",new." + key + ");";
+  const auto unnote = numbered ? std::string{} : "DELETE FROM " + rows + " WHERE " + same("old.") + ";";
+  const auto trigger = [&](std::string_view what, const std::string& when, const std::string& body) {
+    return "CREATE TRIGGER " + quoted(table.name + "_search_" + std::string(what)) + " AFTER " + when + " ON " + name +
+           " BEGIN " + body + " END";
+  };
+  std::vector<std::string> all;
+  if (!numbered) all.push_back("CREATE TABLE " + rows + std::string(rows_of(table)));
+  all.push_back("CREATE VIRTUAL TABLE " + search + " USING fts5(" + columns + std::string(kFullText));
+  all.push_back(trigger("insert", "INSERT", note + put));
+  all.push_back(trigger("delete", "DELETE", drop + unnote));
+  all.push_back(trigger("update", "UPDATE OF " + key + (tenant.empty() ? "," : "," + tenant + ",") + columns,
+                        drop + unnote + note + put));
+  return all;
+}
+
+std::string SqliteDialect::fill_search(const TableDefinition& table) const {
+  const auto name = quoted(table.name), search = quoted(table.name + "_search"),
+             rows = quoted(table.name + "_search_rows");
+  const auto key = quoted(table.key_column().name), columns = search_columns(table);
+  const auto put = [&](const std::string& number, const std::string& from) {
+    std::string values;
+    for (auto column : table.search) values += "," + name + "." + quoted(table.column(column).name);
+    return "INSERT INTO " + search + "(rowid," + columns + ") SELECT " + number + values + " FROM " + from;
+  };
+  const auto its_key = name + "." + key;
+  if (is_numbered(table)) return put(its_key, name);
+  const auto joined = name + " JOIN " + rows + " ON " + rows + ".key=" + its_key;
+  const auto number = rows + ".number";
+  if (!table.tenant) return "INSERT INTO " + rows + "(key) SELECT " + key + " FROM " + name + ";" + put(number, joined);
+  const auto tenant = quoted(table.column(*table.tenant).name);
+  return "INSERT INTO " + rows + "(tenant,key) SELECT " + tenant + "," + key + " FROM " + name + ";" +
+         put(number, joined + " AND " + rows + ".tenant IS " + name + "." + tenant);
+}
+
+namespace {
+
+Task<Result<std::vector<std::string>>> names(Session& session, std::string_view sql, std::string name) {
+  const Cell cells[] = {std::move(name)};
+  auto rows = co_await session.query(sql, cells);
+  if (!rows) co_return std::unexpected(std::move(rows).error());
+  std::vector<std::string> found;
+  for (auto& row : *rows) found.push_back(std::get<std::string>(row[0]));
+  co_return found;
+}
+
+}  // namespace
+
+Task<Result<std::vector<ForeignKey>>> SqliteDialect::foreign_keys(Session& session, std::string table) const {
+  const Cell cells[] = {std::move(table)};
+  auto rows =
+      co_await session.query(R"(SELECT id,"table","from","to" FROM pragma_foreign_key_list(?) ORDER BY id,seq)", cells);
+  if (!rows) co_return std::unexpected(std::move(rows).error());
+  std::map<std::int64_t, ForeignKey> all;
+  for (auto& row : *rows) {
+    auto& key = all[std::get<std::int64_t>(row[0])];
+    key.table = std::get<std::string>(row[1]);
+    key.from.push_back(std::get<std::string>(row[2]));
+    if (auto* to = std::get_if<std::string>(&row[3])) key.to.push_back(*to);
+  }
+  std::vector<ForeignKey> found;
+  for (auto& [id, key] : all) {
+    if (key.to.empty()) {  // the primary key, unnamed
+      auto primary = co_await names(session, "SELECT name FROM pragma_table_info(?) WHERE pk>0 ORDER BY pk", key.table);
+      if (!primary) co_return std::unexpected(std::move(primary).error());
+      key.to = std::move(*primary);
+    }
+    found.push_back(std::move(key));
+  }
+  co_return found;
+}
+
+Task<Result<std::vector<std::string>>> SqliteDialect::present_statements(Session& session,
+                                                                         const TableDefinition& table) const {
+  // What SQLite and FTS5 make by themselves has no text, or the name of a shadow of the search index.
+  const Cell names[] = {table.name, table.name + "_search", table.name + "_search_rows"};
+  auto rows = co_await session.query(
+      "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND (name IN (?1,?2,?3) OR tbl_name IN (?1,?3)) "
+      "ORDER BY type='trigger', type='index', name=?2, rowid",
+      names);
+  if (!rows) co_return std::unexpected(std::move(rows).error());
+  std::vector<std::string> all;
+  for (auto& row : *rows) all.push_back(text_at(row, 0) + ";");
+  co_return all;
+}
+
+Statement SqliteDialect::has_table(std::string name) const {
+  return {"SELECT 1 FROM sqlite_schema WHERE name=? AND type='table'", {std::move(name)}};
+}
+
+}  // namespace plimsoll::database
