@@ -32,7 +32,8 @@ void Arena::release() {
 }
 
 void Arena::more(std::size_t size) {
-  const auto room = std::max(block_, size + sizeof(Block));
+  // Small arenas double: what needs little takes little, what needs more is not cut into crumbs.
+  const auto room = std::max({block_, size + sizeof(Block), std::min(held_, kWholeBlock)});
   auto* block = static_cast<std::byte*>(::operator new(room));
   blocks_ = ::new (block) Block{blocks_, room};
   held_ += room;

@@ -11,6 +11,7 @@ namespace plimsoll {
 /// Memory that is bumped, never freed singly, and given back at once: of an exchange, of a parsed document.
 class Arena {
  public:
+  /// `block`: bytes of the first block, and of each that follows; blocks of less than 4 KiB double up to that.
   explicit Arena(std::size_t block = 16 * 1024);
   ~Arena();
   Arena(const Arena&) = delete;
@@ -45,6 +46,7 @@ class Arena {
   std::size_t held() const { return held_; }
 
  private:
+  static constexpr std::size_t kWholeBlock = 4096;
   void more(std::size_t size);
   struct Block;
   struct End {

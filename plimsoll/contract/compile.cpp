@@ -6,6 +6,7 @@
 #include "plimsoll/contract/security.hpp"
 #include "plimsoll/contract/servers.hpp"
 #include "plimsoll/http/negotiate.hpp"
+#include "plimsoll/json/write.hpp"
 
 #include <algorithm>
 #include <set>
@@ -405,6 +406,20 @@ Result<schema::Validator> Compiled::compile(const json::Value& schema, Direction
                                   .direction = direction});
 }
 
+namespace {
+
+/// Whether a schema means the same wherever it stands: it is small, and has neither references nor names for others.
+bool stands_alone(const json::Value& value, int& values) {
+  if (--values < 0) return false;
+  if (value.is(json::Type::array))
+    return std::ranges::all_of(value.array(), [&](const json::Value& item) { return stands_alone(item, values); });
+  return !value.is(json::Type::object) || std::ranges::all_of(value.object(), [&](const json::Member& member) {
+    return !member.key.starts_with('$') && stands_alone(member.value, values);
+  });
+}
+
+}  // namespace
+
 Result<std::shared_ptr<const schema::Validator>> Compiled::validator(const json::Value& schema,
                                                                      Direction direction) const {
   const auto* target = &schema;
@@ -413,11 +428,16 @@ Result<std::shared_ptr<const schema::Validator>> Compiled::validator(const json:
     if (const auto* found = dereference(*root, schema)) target = found;
   const std::scoped_lock lock(mutex_);
   auto& shared = shared_[{target, direction}];
-  if (!shared) {
-    auto compiled = compile(*target, direction);
-    if (!compiled) return std::unexpected(std::move(compiled).error());
-    shared = std::make_shared<const schema::Validator>(std::move(*compiled));
-  }
+  if (shared) return shared;
+  int values = 24;
+  std::shared_ptr<const schema::Validator>* alike = nullptr;
+  if (stands_alone(*target, values))
+    alike = &alike_[json::to_string(*target) + static_cast<char>('0' + static_cast<int>(direction))];
+  if (alike && *alike) return shared = *alike;
+  auto compiled = compile(*target, direction);
+  if (!compiled) return std::unexpected(std::move(compiled).error());
+  shared = std::make_shared<const schema::Validator>(std::move(*compiled));
+  if (alike) *alike = shared;
   return shared;
 }
 

@@ -41,6 +41,8 @@ class Compiled final : public Contract {
   mutable std::map<std::pair<const json::Value*, schema::CompileOptions::Direction>,
                    std::shared_ptr<const schema::Validator>>
       shared_;
+  /// Those without references by their text: what many operations declare alike (`limit`, `cursor`) is compiled once.
+  mutable std::unordered_map<std::string, std::shared_ptr<const schema::Validator>> alike_;
   mutable std::map<std::pair<const json::Value*, Mark>, std::shared_ptr<const Marked>> marked_;
   mutable std::optional<bool> any_mark_[2];  ///< anywhere in the document
 };

@@ -45,7 +45,7 @@ struct Program {
   std::vector<Instruction> code;
   Entries root{};
   bool searches = false;  ///< holds a regular expression, whose search may be given up
-  Arena arena{4096};
+  Arena arena{512};
   Graph graph;
 };
 
