@@ -36,16 +36,20 @@ int check(server::Settings settings) {
   for (auto& more : instance.prepare()) complaints.push_back(std::move(more));
   if (!complaints.empty()) return refuse(complaints, instance.retryable());
   for (const auto& remark : instance.remarks()) std::fprintf(stderr, "%s\n", remark.c_str());
-  const auto operations = instance.contract().operations.size();
-  std::printf("plimsoll: %s %s would be served: %zu %s\n", instance.contract().title.c_str(),
-              instance.contract().version.c_str(), operations, operations == 1 ? "operation" : "operations");
+  for (const auto& each : instance.served()) {
+    const auto operations = each.contract.operations.size();
+    std::printf("plimsoll: %s %s would be served: %zu %s\n", each.contract.title.c_str(), each.contract.version.c_str(),
+                operations, operations == 1 ? "operation" : "operations");
+  }
   return 0;
 }
 
 Subcommand::Run declare(CLI::App& app) {
   auto settings = std::make_shared<server::Settings>();
-  app.add_option("CONTRACT", settings->contract,
-                 "OpenAPI document, YAML or JSON; without it only the deployment is checked");
+  server::add_contracts(app, *settings,
+                        "OpenAPI documents, YAML or JSON: one, or the versions of an API that are served together; "
+                        "without any only the deployment is checked",
+                        false);
   server::add_options(app, *settings);
   return [settings] { return check(*settings); };
 }

@@ -10,7 +10,7 @@ namespace {
 Subcommand::Run declare(CLI::App& app) {
   auto settings = std::make_shared<server::Settings>();
   settings->mock_all = true;
-  app.add_option("CONTRACT", settings->contract, "OpenAPI document, YAML or JSON")->required();
+  server::add_contracts(app, *settings, "OpenAPI documents, YAML or JSON: one, or the versions of an API", true);
   app.add_option("--upstream", settings->upstream,
                  "Pass valid requests on to this server, and its answers back, held against the document")
       ->type_name("URL");

@@ -35,7 +35,8 @@ std::string security_of(const contract::Operation& operation) {
   return text.empty() ? "none" : text;
 }
 
-void print_table(const contract::Contract& contract) {
+void print_table(const contract::Contract& contract, bool named) {
+  if (named) std::printf("%s: %s %s\n", contract.file.c_str(), contract.title.c_str(), contract.version.c_str());
   std::size_t path = 4, id = 9;
   for (auto& op : contract.operations) path = std::max(path, op.path.size()), id = std::max(id, op.id.size());
   path = std::min<std::size_t>(path, 72), id = std::min<std::size_t>(id, 40);
@@ -47,12 +48,11 @@ void print_table(const contract::Contract& contract) {
                 op.reachable ? "" : "  (unreachable)");
 }
 
-void print_json(const contract::Contract& contract) {
-  std::string text;
-  json::Writer out{text};
-  out.begin_array();
+void write_json(json::Writer& out, const contract::Contract& contract, bool named) {
   for (auto& op : contract.operations) {
-    out.begin_object().key("method").string(op.method).key("path").string(op.path).key("operation").string(op.id);
+    out.begin_object();
+    if (named) out.key("contract").string(contract.file).key("version").string(contract.version);
+    out.key("method").string(op.method).key("path").string(op.path).key("operation").string(op.id);
     out.key("answered_by").string(answered_by(op)).key("security").string(security_of(op));
     out.key("reachable")
         .boolean(op.reachable)
@@ -62,25 +62,30 @@ void print_json(const contract::Contract& contract) {
         .string(op.pointer);
     out.end_object();
   }
-  out.end_array();
-  std::puts(text.c_str());
 }
 
 Subcommand::Run declare(CLI::App& app) {
   struct Wishes {
-    std::string contract;
-    std::vector<std::string> overlays;
+    std::vector<std::string> contracts, overlays;
     bool json = false;
   };
   auto wishes = std::make_shared<Wishes>();
-  app.add_option("CONTRACT", wishes->contract, "OpenAPI document, YAML or JSON")->required();
+  app.add_option("CONTRACT", wishes->contracts, "OpenAPI documents, YAML or JSON")->required();
   app.add_option("--overlay", wishes->overlays, "Overlay 1.0 laid over the document; may be repeated");
   app.add_flag("--json", wishes->json, "As JSON");
   return [wishes] {
-    const auto loaded = server::load_contract(wishes->contract, wishes->overlays);
-    if (!loaded) return complain(loaded.error());
-    contract::print((*loaded)->warnings);
-    wishes->json ? print_json(**loaded) : print_table(**loaded);
+    const bool named = wishes->contracts.size() > 1;
+    std::string text;
+    json::Writer out{text};
+    out.begin_array();
+    for (const auto& file : wishes->contracts) {
+      const auto loaded = server::load_contract(file, wishes->overlays);
+      if (!loaded) return complain(loaded.error());
+      contract::print((*loaded)->warnings);
+      wishes->json ? write_json(out, **loaded, named) : print_table(**loaded, named);
+    }
+    out.end_array();
+    if (wishes->json) std::puts(text.c_str());
     return 0;
   };
 }

@@ -9,7 +9,7 @@ namespace {
 
 Subcommand::Run declare(CLI::App& app) {
   auto settings = std::make_shared<server::Settings>();
-  app.add_option("CONTRACT", settings->contract, "OpenAPI document, YAML or JSON")->required();
+  server::add_contracts(app, *settings, "OpenAPI documents, YAML or JSON: one, or the versions of an API", true);
   server::add_options(app, *settings);
   return [settings] { return Application{settings->contract}.serve(*settings); };
 }

@@ -155,11 +155,9 @@ void Connection::drain() {
   worker.loop.wheel().arm(grace_, worker.loop.tick_in(kSecond));
 }
 
-Exchange::Exchange(Arena& arena, Connection& connection)
-    : hold(connection.worker.in_force),
-      request{.method = {}, .target = {}, .headers = Headers{arena}, .peer = connection.peer()},
-      context(arena, connection.worker.loop, hold.service().services()) {
+void Exchange::begin(Connection& connection) {
   context.scope = &scope;
+  context.path = request.path;
   context.body_limit = connection.worker.shared.limits.body.bytes;
   context.started = context.now = connection.worker.loop.now();
   context.wall = connection.worker.loop.wall();

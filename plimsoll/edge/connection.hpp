@@ -70,11 +70,23 @@ class Connection {
 
 /// One request and all that is known of it; lives in its arena and is over when that is released.
 struct Exchange {
-  Exchange(Arena& arena, Connection& connection);
+  /// `read(request)` fills in the request, which decides who answers it.
+  template <class Read>
+  Exchange(Arena& arena, Connection& connection, Read&& read)
+      : hold(connection.worker.in_force),
+        request{.method = {}, .target = {}, .headers = Headers{arena}, .peer = connection.peer()},
+        service((read(request), hold.service(request))),
+        context(arena, connection.worker.loop, service.services()) {
+    begin(connection);
+  }
   InForce::Hold hold;  ///< first: all that follows refers to what is held
   Request request;
+  Service& service;  ///< that answers it
   Context context;
   Scope scope;
+
+ private:
+  void begin(Connection& connection);
 };
 
 }  // namespace plimsoll::edge

@@ -47,7 +47,7 @@ class Http1 final : public Protocol, public HangUp, public Stream {
   Task<Next> next_head();
   Nanoseconds patience() const;
   Task<bool> exchange();
-  void fill(Exchange& exchange, Arena& arena);
+  void fill(Request& request, Arena& arena);
   Task<> refuse(Error error);
   Task<Result<>> more_body();
   void look_again();
@@ -119,7 +119,7 @@ struct Http1::Closing {
   ~Closing() {
     http.exchange_ = nullptr;
     http.look_.disarm();
-    exchange->hold.service().finished(exchange->request, exchange->context);
+    exchange->service.finished(exchange->request, exchange->context);
     arena->release();
     http.worker_.arenas.give(std::move(arena));
   }
@@ -196,7 +196,7 @@ Task<Http1::Next> Http1::next_head() {
 
 /// The request of a complete head. The head is copied once, because the buffer must be free for the body; names become
 /// lower case in the copy.
-void Http1::fill(Exchange& exchange, Arena& arena) {
+void Http1::fill(Request& request, Arena& arena) {
   auto& head = inbox().head;
   const auto buffer = inbox().unread();
   const auto begin = head.begin;
@@ -204,7 +204,6 @@ void Http1::fill(Exchange& exchange, Arena& arena) {
   std::memcpy(copy, buffer.data() + begin, head.size - begin);
   const auto view = [&](h1::Slice slice) { return std::string_view{copy + (slice.at - begin), slice.size}; };
 
-  auto& request = exchange.request;
   request.method = view(head.method);
   request.target = view(head.target);
   request.version = head.version;
@@ -225,7 +224,6 @@ void Http1::fill(Exchange& exchange, Arena& arena) {
   if (head.authority.size) request.authority = view(head.authority);
   if (request.peer.tls) request.scheme = "https";
   connection_.identify(request);
-  exchange.context.path = request.path;
 
   if (head.framing == h1::Framing::length) request.content_length = head.content_length;
   inbox().body.begin(head.framing, head.content_length);
@@ -242,12 +240,11 @@ Task<bool> Http1::exchange() {
   ++connection_.requests;
   grace_.disarm();
   auto arena = worker_.arenas.take();
-  auto& exchange = arena->make<Exchange>(*arena, connection_);
+  auto& exchange = arena->make<Exchange>(*arena, connection_, [&](Request& request) { fill(request, *arena); });
   const Closing closing{*this, std::move(arena), &exchange};
   exchange_ = &exchange;
-  fill(exchange, exchange.context.arena);
 
-  auto& service = exchange.hold.service();
+  auto& service = exchange.service;
   std::optional<Response> response;
   try {
     const auto importance = service.route(exchange.request, exchange.context);
@@ -557,8 +554,8 @@ Task<bool> Http1::discard_body() {
 Task<> Http1::refuse(Error error) {
   auto arena = worker_.arenas.take();
   {
-    auto& exchange = arena->make<Exchange>(*arena, connection_);
-    auto response = exchange.hold.service().refused(error, exchange.request, exchange.context);
+    auto& exchange = arena->make<Exchange>(*arena, connection_, [](Request&) {});
+    auto response = exchange.service.refused(error, exchange.request, exchange.context);
     exchange.context.answered();
     exchange.context.outcome.status = response.status;
     const auto out = worker_.outboxes.take();

@@ -29,17 +29,19 @@ std::optional<std::uint64_t> number(std::string_view text) {
 Http2Exchange::Http2Exchange(Http2Connection& http2, std::unique_ptr<Arena> arena, const http::H2Head& head)
     : http2_(http2),
       arena_(std::move(arena)),
-      exchange_(arena_->make<Exchange>(*arena_, http2.connection())),
+      exchange_(arena_->make<Exchange>(*arena_, http2.connection(), [&](Request& request) { fill(request, head); })),
       refusal_(head.refusal),
       came_(http2.connection().worker.loop),
       drained_(http2.connection().worker.loop),
       in_pace_(http2.connection().worker.shared.limits.body_rate.bytes, kBodyWindow),
       out_pace_(http2.connection().worker.shared.limits.response_rate.bytes, kResponseWindow) {
-  fill(head);
+  body_ended_ = head.ended;
+  continue_due_ = !head.ended && same_as_lower(exchange_.request.headers.find("expect"), "100-continue");
 }
 
-/// Copies the head, which is gone when the session's call returns, into the arena in one piece.
-void Http2Exchange::fill(const http::H2Head& head) {
+/// Copies the head, which is gone when the session's call returns, into the arena in one piece. Called while this is
+/// being constructed.
+void Http2Exchange::fill(Request& request, const http::H2Head& head) {
   std::size_t size = head.method.size() + head.path.size() + head.authority.size();
   for (auto& field : head.fields) size += field.name.size() + field.value.size();
   auto* to = static_cast<char*>(arena_->take(size + 1));
@@ -49,7 +51,6 @@ void Http2Exchange::fill(const http::H2Head& head) {
     to += text.size();
     return made;
   };
-  auto& request = exchange_.request;
   request.version = 20;
   request.method = copy(head.method);
   request.target = request.path = copy(head.path);
@@ -65,12 +66,9 @@ void Http2Exchange::fill(const http::H2Head& head) {
     request.query = target->query;
     request.has_query = target->has_query;
   }
-  exchange_.context.path = request.path;
-  body_ended_ = head.ended;
   if (!head.ended) {
     request.body = this;
     request.content_length = number(request.headers.find("content-length"));
-    continue_due_ = same_as_lower(request.headers.find("expect"), "100-continue");
   }
 }
 
@@ -105,7 +103,7 @@ Line Http2Exchange::run() {
 }
 
 Task<Response> Http2Exchange::respond() {
-  auto& service = exchange_.hold.service();
+  auto& service = exchange_.service;
   if (refusal_) co_return service.refused({refusal_}, exchange_.request, exchange_.context);
   std::optional<Response> response;
   try {
@@ -296,7 +294,7 @@ void Http2Exchange::release() {
   outcome.sent = sent();
   if (why_closed_ != http::H2Error::no_error || !answered_) outcome.client_gone = true;
   auto& worker = http2_.connection().worker;
-  if (served_) exchange_.hold.service().finished(exchange_.request, exchange_.context);
+  if (served_) exchange_.service.finished(exchange_.request, exchange_.context);
   auto arena = std::move(arena_);
   arena->release();  // ends this exchange too
   worker.arenas.give(std::move(arena));

@@ -61,7 +61,7 @@ class Http2Exchange final : public http::H2Stream, public Stream {
   bool extra = false;                                  ///< counted against what streams of a thread share
 
  private:
-  void fill(const http::H2Head& head);
+  void fill(Request& request, const http::H2Head& head);
   Line run();
   Task<> answer(Response& response);
   Task<> send_stream(Stream& stream, std::optional<std::uint64_t> size);

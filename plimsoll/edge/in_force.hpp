@@ -13,6 +13,7 @@ namespace plimsoll::edge {
 class InForce {
   struct Counted {
     std::shared_ptr<Service> service;
+    const bool chooses = service->chooses();
     std::size_t exchanges = 0;
     bool replaced = false;
   };
@@ -26,7 +27,10 @@ class InForce {
     ~Hold() {
       if (--held_->exchanges == 0 && held_->replaced) delete held_;
     }
-    Service& service() const noexcept { return *held_->service; }
+    /// Who answers the request.
+    Service& service(const Request& request) const noexcept {
+      return held_->chooses ? held_->service->choose(request) : *held_->service;
+    }
 
    private:
     Counted* held_;

@@ -49,8 +49,9 @@ struct Part {
   std::span<const config::Section> deployment{};
   /// Other keys of `x-plimsoll` that it owns, all scopes.
   std::span<const config::Key> more_keys{};
-  /// Holds the deployment (null: none) against the contract, before anything is built; null: nothing to check.
-  Result<> (*check)(const contract::Contract&, const json::Value* deployment) = nullptr;
+  /// Holds the deployment (null: none) against all contracts that are served with it, before anything is built; null:
+  /// nothing to check.
+  Result<> (*check)(std::span<const contract::Contract* const>, const json::Value* deployment) = nullptr;
 
   /// `off`, or `mode` of the long form; enforce when nothing is said.
   static Result<Mode> mode_of(const json::Value* options);

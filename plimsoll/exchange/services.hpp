@@ -57,6 +57,10 @@ struct Services {
   /// Whoever uses the plan beyond the exchange that began the use (a cache fill) holds this; null where plans are never
   /// replaced (tests in process).
   std::weak_ptr<const void> in_use;
+  /// All contracts that are served beside each other, that of the plan among them. Empty in tests of parts alone.
+  std::vector<const contract::Contract*> contracts;
+  /// What the plan's contract is called among several, for logs, labels and keys; empty: it is the only one.
+  std::string version;
   /// What runs beside the requests; parts add to it while a plan is built.
   std::shared_ptr<Backgrounds> backgrounds = std::make_shared<Backgrounds>();
   /// Sentences for whoever starts the server; parts add to them while a plan is built. Never null.

@@ -73,6 +73,7 @@ class AccessLog final : public Check {
     log_.write_at(context.wall + duration, level, "request", [&](telemetry::Line& line) {
       line.add("method", request.method).add("path", request.path).add("status", std::int64_t{outcome.status});
       if (context.operation && !context.operation->id.empty()) line.add("operation", context.operation->id);
+      if (!context.services.version.empty()) line.add("version", context.services.version);
       line.add("duration_us", duration / 1000);
       line.add("bytes", static_cast<std::int64_t>(outcome.sent));
       line.add("client", request.peer.address);

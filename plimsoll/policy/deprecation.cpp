@@ -254,9 +254,10 @@ Result<Lifecycle> lifecycle_of(const Build& build) {
 /// Counters of the callers of one deprecated operation. They outlive a reload: otherwise each would add 100 more.
 class Callers {
  public:
-  Callers(telemetry::Registry& registry, std::string operation, std::atomic<std::size_t>& series)
-      : registry_(registry), operation_(std::move(operation)), series_(series) {
-    registry_.expect(kRequests.name, kRequests.sentence, labels("anonymous"));
+  Callers(telemetry::Registry& registry, std::string operation, std::string version, std::atomic<std::size_t>& series)
+      : registry_(registry), operation_(std::move(operation)), version_(std::move(version)), series_(series) {
+    const auto all = labels("anonymous");
+    registry_.expect(kRequests.name, kRequests.sentence, labelled(all));
   }
 
   void count(const Principal* caller) noexcept {
@@ -290,13 +291,18 @@ class Callers {
     while (size > 0 && (static_cast<unsigned char>(subject[size]) & 0xC0) == 0x80) --size;
     return subject.substr(0, size);
   }
-  std::array<telemetry::Label, 2> labels(std::string_view caller) const {
-    return {{{"operation", operation_}, {"caller", caller}}};
+  std::array<telemetry::Label, 3> labels(std::string_view caller) const {
+    return {{{"operation", operation_}, {"caller", caller}, {"version", version_}}};
+  }
+  /// The last of them is the version, which there is only among several.
+  std::span<const telemetry::Label> labelled(const std::array<telemetry::Label, 3>& all) const {
+    return std::span(all).first(version_.empty() ? 2 : 3);
   }
   telemetry::Counter& of(std::atomic<telemetry::Counter*>& slot, std::string_view caller) {
     if (auto* known = slot.load(std::memory_order_acquire)) [[likely]]
       return *known;
-    auto& made = registry_.counter(kRequests.name, kRequests.sentence, labels(caller));
+    const auto all = labels(caller);
+    auto& made = registry_.counter(kRequests.name, kRequests.sentence, labelled(all));
     slot.store(&made, std::memory_order_release);
     return made;
   }
@@ -316,8 +322,9 @@ class Callers {
       return nullptr;
     }
     owned_.reserve(kCallers);
+    const auto all = labels(subject);
     owned_.push_back(std::make_unique<Caller>(std::string(subject), hash,
-                                              registry_.counter(kRequests.name, kRequests.sentence, labels(subject))));
+                                              registry_.counter(kRequests.name, kRequests.sentence, labelled(all))));
     series_.fetch_add(1, std::memory_order_relaxed);
     auto at = hash % kSlots;
     while (slots_[at].load(std::memory_order_relaxed)) at = (at + 1) % kSlots;
@@ -326,7 +333,7 @@ class Callers {
   }
 
   telemetry::Registry& registry_;
-  const std::string operation_;
+  const std::string operation_, version_;
   std::atomic<std::size_t>& series_;
   std::array<std::atomic<Caller*>, kSlots> slots_{};
   std::atomic<telemetry::Counter*> anonymous_{nullptr}, other_{nullptr};
@@ -335,20 +342,20 @@ class Callers {
   std::vector<std::unique_ptr<Caller>> owned_;
 };
 
-/// Those of all operations, by operationId: what it means is the same after a reload.
+/// Those of all operations, by version and operationId: what they mean is the same after a reload.
 class CallersByOperation {
  public:
-  Callers& of(telemetry::Registry& registry, const std::string& operation) {
+  Callers& of(telemetry::Registry& registry, const std::string& operation, const std::string& version) {
     const std::scoped_lock lock(mutex_);
-    auto& found = all_[operation];
-    if (!found) found = std::make_unique<Callers>(registry, operation, series_);
+    auto& found = all_[{version, operation}];
+    if (!found) found = std::make_unique<Callers>(registry, operation, version, series_);
     return *found;
   }
 
  private:
   std::mutex mutex_;
   std::atomic<std::size_t> series_{0};
-  std::map<std::string, std::unique_ptr<Callers>> all_;
+  std::map<std::pair<std::string, std::string>, std::unique_ptr<Callers>> all_;
 };
 
 struct Remarked {
@@ -393,7 +400,8 @@ class Deprecation final : public Check {
     if (lifecycle_.successor && lifecycle_.successor->fixed())
       link_ = std::string(kBefore) + lifecycle_.successor->text() + std::string(kAfter);
     if (place == Place::after_authentication && build.services.metrics)
-      callers_ = &build.services.shared->of<CallersByOperation>()->of(*build.services.metrics, operation_);
+      callers_ = &build.services.shared->of<CallersByOperation>()->of(*build.services.metrics, operation_,
+                                                                      build.services.version);
   }
 
   Result<> check(Request&, Context& context) override {

@@ -78,6 +78,9 @@ Digest fingerprint_of(const Request& request, const Context& context) {
   Parts parts;
   parts.add(request.method).add(request.path).add(request.query).add(context.input.body_text);
   if (request.headers.contains("if-match")) parts.add(request.headers.joined("if-match"));
+  // Base paths of versions are in the path already.
+  const auto& version = context.services.version;
+  if (!version.empty() && version[0] != '/') parts.add("version").add(version);
   return parts.finish();
 }
 

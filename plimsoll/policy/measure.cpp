@@ -23,14 +23,14 @@ class Measure final : public Check {
 
   static Result<std::unique_ptr<Policy>> build(Options, const Build& build) {
     if (!build.services.metrics) return nullptr;
-    return std::make_unique<Measure>(*build.services.metrics, build.operation);
+    return std::make_unique<Measure>(*build.services.metrics, build.operation, build.services.version);
   }
-  Measure(telemetry::Registry& registry, const contract::Operation& operation)
-      : registry_(registry), method_(operation.method), route_(operation.path), id_(operation.id) {
+  Measure(telemetry::Registry& registry, const contract::Operation& operation, const std::string& version)
+      : registry_(registry), method_(operation.method), route_(operation.path), id_(operation.id), version_(version) {
     // What no route takes may have any method: an empty label would be none (OpenTelemetry has this word for it).
     if (method_.empty()) method_ = "_OTHER";
-    const telemetry::Label labels[] = {{"http_request_method", method_}, {"http_route", route_}};
-    active_ = &registry.gauge(kActive, metrics[1].sentence, labels);
+    const telemetry::Label labels[] = {{"http_request_method", method_}, {"http_route", route_}, {"version", version_}};
+    active_ = &registry.gauge(kActive, metrics[1].sentence, labelled(labels));
   }
 
   Result<> check(Request&, Context& context) override {
@@ -53,6 +53,10 @@ class Measure final : public Check {
     }
   };
 
+  /// The last of them is the version, which there is only among several.
+  std::span<const telemetry::Label> labelled(std::span<const telemetry::Label> all) const {
+    return version_.empty() ? all.first(all.size() - 1) : all;
+  }
   /// The histogram of a status: registered when it is seen first, found without a lock after that.
   telemetry::Histogram& of(std::uint16_t status) {
     auto& slot = by_status_[status < by_status_.size() ? status : 0];
@@ -62,14 +66,15 @@ class Measure final : public Check {
     const telemetry::Label labels[] = {{"http_request_method", method_},
                                        {"http_route", route_},
                                        {"http_response_status_code", text},
-                                       {"operation", id_}};
-    auto& made = registry_.histogram(kDuration, metrics[0].sentence, labels);
+                                       {"operation", id_},
+                                       {"version", version_}};
+    auto& made = registry_.histogram(kDuration, metrics[0].sentence, labelled(labels));
     slot.store(&made, std::memory_order_release);
     return made;
   }
 
   telemetry::Registry& registry_;
-  std::string method_, route_, id_;
+  std::string method_, route_, id_, version_;
   telemetry::Gauge* active_;
   std::array<std::atomic<telemetry::Histogram*>, 600> by_status_{};
 };

@@ -41,6 +41,11 @@ Application& Application::handling(const Handling& handling) {
   return *this;
 }
 
+Application& Application::version(std::string contract) {
+  versions_.push_back(std::move(contract));
+  return *this;
+}
+
 Application& Application::overlay(std::string file) {
   overlays_.push_back(std::move(file));
   return *this;
@@ -48,6 +53,7 @@ Application& Application::overlay(std::string file) {
 
 server::Settings Application::completed(server::Settings settings) const {
   if (settings.contract.empty()) settings.contract = contract_;
+  settings.versions.insert(settings.versions.begin(), versions_.begin(), versions_.end());
   settings.overlays.insert(settings.overlays.begin(), overlays_.begin(), overlays_.end());
   return settings;
 }

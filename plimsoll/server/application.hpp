@@ -49,7 +49,11 @@ class Application {
   /// (exchange/handling.hpp).
   Application& handling(const Handling& handling);
 
-  /// Lays an overlay over the contract (Overlay 1.0), before those of the command line.
+  /// Serves another contract beside it, a version of the API (docs/versions.md). Operations of both are answered by the
+  /// handler of their operationId.
+  Application& version(std::string contract);
+
+  /// Lays an overlay over each contract (Overlay 1.0), before those of the command line.
   Application& overlay(std::string file);
 
   /// Serves until SIGTERM or SIGINT, with the options of `plimsoll serve` (the contract is the program's). The exit
@@ -77,7 +81,7 @@ class Application {
   void refuse(const Result<>& added);
   server::Settings completed(server::Settings settings) const;
   std::string contract_;
-  std::vector<std::string> overlays_;
+  std::vector<std::string> versions_, overlays_;
   server::Handlers handlers_;
   server::Runners runners_;
   server::Problems problems_;

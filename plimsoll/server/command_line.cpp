@@ -6,6 +6,17 @@
 
 namespace plimsoll::server {
 
+void add_contracts(CLI::App& app, Settings& settings, const std::string& sentence, bool required) {
+  auto* option = app.add_option_function<std::vector<std::string>>(
+      "CONTRACT",
+      [&settings](const std::vector<std::string>& files) {
+        settings.contract = files.front();
+        settings.versions.assign(files.begin() + 1, files.end());
+      },
+      sentence);
+  option->required(required);
+}
+
 void add_options(CLI::App& app, Settings& settings) {
   app.add_option("--config", settings.config,
                  "Deployment; without it plimsoll.yaml in the working directory, when there is one")

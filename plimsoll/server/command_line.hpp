@@ -9,6 +9,8 @@ namespace plimsoll::server {
 struct Settings;
 
 /// Declares the options of `serve`, for the command and for programs that link the library.
+/// The contracts to serve, the first of them `required`.
+void add_contracts(CLI::App& app, Settings& settings, const std::string& sentence, bool required);
 void add_options(CLI::App& app, Settings& settings);
 
 }  // namespace plimsoll::server

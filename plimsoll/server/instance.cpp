@@ -5,8 +5,8 @@
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/queue/workers.hpp"
 #include "plimsoll/server/complaints.hpp"
+#include "plimsoll/server/generation.hpp"
 #include "plimsoll/server/observe.hpp"
-#include "plimsoll/server/plan.hpp"
 #include "plimsoll/server/process.hpp"
 #include "plimsoll/server/reload_desk.hpp"
 
@@ -20,9 +20,9 @@
 namespace plimsoll::server {
 namespace {
 
-/// Plans that were replaced and are still in use. A reload beyond that waits for none of them: it is refused.
+/// Generations that were replaced and are still in use. A reload beyond that waits for none of them: it is refused.
 constexpr std::size_t kMostRetired = 8;
-/// How long a new plan may take to get what requests will need of it (the keys of an issuer).
+/// How long a new generation may take to get what requests will need of it (the keys of an issuer).
 constexpr Nanoseconds kPatience = 10 * kSecond;
 
 /// Keys of the deployment that are read at the start of a process only.
@@ -40,22 +40,25 @@ std::vector<std::string> need_restart(const Deployment& before, const Deployment
   return keys;
 }
 
-void compare(Reloaded& into, const contract::Contract& before, const contract::Contract& after) {
+/// `version` names the contract among several, before each operation.
+void compare(Reloaded& into, const contract::Contract& before, const contract::Contract& after,
+             const std::string& version) {
+  const auto named = [&](const std::string& id) { return version.empty() ? id : version + " " + id; };
   std::map<std::string_view, const contract::Operation*> known;
   for (const auto& operation : before.operations) known.emplace(operation.id, &operation);
   for (const auto& operation : after.operations) {
     const auto found = known.find(operation.id);
     if (found == known.end()) {
-      into.added.push_back(operation.id);
+      into.added.push_back(named(operation.id));
       continue;
     }
     const auto& was = *found->second;
     if (was.method != operation.method || was.path != operation.path || text_of(was.raw) != text_of(operation.raw))
-      into.changed.push_back(operation.id);
+      into.changed.push_back(named(operation.id));
     known.erase(found);
   }
   for (const auto& operation : before.operations)
-    if (known.contains(operation.id)) into.removed.push_back(operation.id);
+    if (known.contains(operation.id)) into.removed.push_back(named(operation.id));
 }
 
 }  // namespace
@@ -69,22 +72,22 @@ struct Instance::State {
       if (each.thread.joinable()) each.thread.join();
   }
 
-  /// A plan that was replaced, and the thread that ends it.
+  /// A generation that was replaced, and the thread that ends it.
   struct Retired {
-    std::unique_ptr<Plan> plan;
+    std::unique_ptr<Generation> generation;
     std::atomic<bool> ended{false};
     std::thread thread;
   };
-  void retire(std::unique_ptr<Plan> old) {
+  void retire(std::unique_ptr<Generation> old) {
     const std::scoped_lock lock(mutex);
     auto& one = retired.emplace_back();
-    one.plan = std::move(old);
+    one.generation = std::move(old);
     const auto end = [this, &one] {
-      one.plan->retire();
-      std::unique_ptr<Plan> ended;
+      one.generation->retire();
+      std::unique_ptr<Generation> ended;
       {
         const std::scoped_lock lock(mutex);
-        ended = std::move(one.plan);
+        ended = std::move(one.generation);
       }
       ended.reset();
       one.ended.store(true, std::memory_order_release);
@@ -109,16 +112,16 @@ struct Instance::State {
   void drain_retired(Nanoseconds grace) {
     const std::scoped_lock lock(mutex);
     for (auto& each : retired)
-      if (each.plan) each.plan->services().backgrounds->drain(grace);
+      if (each.generation) each.generation->backgrounds().drain(grace);
   }
-  std::expected<std::unique_ptr<Plan>, contract::Complaints> next_plan(Reloaded& told);
+  std::expected<std::unique_ptr<Generation>, contract::Complaints> next_generation(Reloaded& told);
 
   Process process;
   ReloadDesk desk;
   std::shared_ptr<const Deployment> deployment;  ///< of the start
-  std::unique_ptr<Plan> plan;                    ///< in force
+  std::unique_ptr<Generation> generation;        ///< in force
   Nanoseconds read_at = 0;                       ///< wall clock
-  std::mutex mutex;                              ///< of `plan`, between the threads that may drain it, and `retired`
+  std::mutex mutex;  ///< of `generation`, between the threads that may drain it, and `retired`
   std::list<Retired> retired;
 };
 
@@ -149,8 +152,8 @@ std::expected<std::unique_ptr<Instance>, contract::Complaints> Instance::read(co
   state.deployment = documents->deployment;
   state.read_at = read_at;
   state.process.open(*state.deployment);
-  state.plan = std::make_unique<Plan>(state.process, std::move(*documents));
-  if (auto complaints = state.plan->begin(&state.desk); !complaints.empty())
+  state.generation = std::make_unique<Generation>(state.process, std::move(*documents));
+  if (auto complaints = state.generation->begin(&state.desk); !complaints.empty())
     return std::unexpected(std::move(complaints));
   return made;
 }
@@ -159,19 +162,19 @@ contract::Complaints Instance::prepare() {
   auto& state = *state_;
   auto& process = state.process;
   std::vector<std::string> applied;
-  if (state.plan->needs_database()) {
+  if (state.generation->needs_database()) {
     if (auto complaints = process.open_database(*state.deployment); !complaints.empty()) return complaints;
     if (auto complaints = process.migrate(*state.deployment, applied); !complaints.empty()) return complaints;
   }
   process.phase("preparing tables and operations");
-  state.plan->remark(std::move(applied));
-  if (auto complaints = state.plan->build(); !complaints.empty()) return complaints;
-  process.observations = observe(state.plan->services());
+  state.generation->remark(std::move(applied));
+  if (auto complaints = state.generation->build(); !complaints.empty()) return complaints;
+  process.observations = observe(services());
   if (!process.database || process.settings.quiet) return {};
   return process.probe_database();
 }
 
-std::expected<std::unique_ptr<Plan>, contract::Complaints> Instance::State::next_plan(Reloaded& told) {
+std::expected<std::unique_ptr<Generation>, contract::Complaints> Instance::State::next_generation(Reloaded& told) {
   const auto refused = [](std::string code, std::string what, std::string remedy) {
     return std::unexpected(contract::Complaints{
         {.code = std::move(code), .file = {}, .what = std::move(what), .remedy = std::move(remedy)}});
@@ -186,17 +189,20 @@ std::expected<std::unique_ptr<Plan>, contract::Complaints> Instance::State::next
   if (documents->deployment->database.url != deployment->database.url)
     return refused("another-database", "`database: {url}` names another database than the one that is open",
                    "Start a new process for it; with `overlap: true` it can take over without a gap.");
-  compare(told, plan->contract(), *documents->contract);
-  told.documents_changed = text_of(documents->contract->root) != text_of(plan->contract().root) ||
-                           text_of(documents->deployment->root) != text_of(plan->deployment().root);
-  auto made = std::make_unique<Plan>(process, std::move(*documents));
+  told.documents_changed = text_of(documents->deployment->root) != text_of(generation->deployment().root);
+  auto made = std::make_unique<Generation>(process, std::move(*documents));
+  for (std::size_t i = 0; i < made->plans().size(); ++i) {  // as many as before: the command line names them
+    const auto &before = generation->plans()[i]->contract(), &after = made->plans()[i]->contract();
+    compare(told, before, after, made->plans()[i]->version().name);
+    told.documents_changed |= text_of(before.root) != text_of(after.root);
+  }
   if (auto complaints = made->begin(&desk); !complaints.empty()) return std::unexpected(std::move(complaints));
   if (made->needs_database() && !process.database)
-    return refused("no-database", "the contract needs a database now, and this process was started without one",
+    return refused("no-database", "a contract needs a database now, and this process was started without one",
                    "Start a new process.");
   if (auto complaints = made->build(); !complaints.empty()) return std::unexpected(std::move(complaints));
-  const auto& backgrounds = *made->services().backgrounds;
-  if (auto begun = made->services().backgrounds->start(); !begun)
+  auto& backgrounds = made->backgrounds();
+  if (auto begun = backgrounds.start(); !begun)
     return refused(std::string(begun.error().problem->code), database::reason_of(begun.error()),
                    std::string(begun.error().problem->remedy));
   const auto until = system_clock().steady() + kPatience;
@@ -219,7 +225,7 @@ std::expected<Reloaded, contract::Complaints> Instance::reload(const std::functi
     metrics.counter("plimsoll_reloads_total", "Reloads of contract and deployment, by outcome.", labels).add();
   };
   Reloaded told;
-  auto next = state.next_plan(told);
+  auto next = state.next_generation(told);
   if (!next) {
     count("refused");
     return std::unexpected(std::move(next).error());
@@ -227,11 +233,11 @@ std::expected<Reloaded, contract::Complaints> Instance::reload(const std::functi
   auto old = std::move(*next);
   {
     const std::scoped_lock lock(state.mutex);
-    std::swap(old, state.plan);
+    std::swap(old, state.generation);
   }
   replace();
   state.retire(std::move(old));
-  told.remarks = state.plan->remarks();
+  told.remarks = state.generation->remarks();
   count("done");
   metrics.gauge("plimsoll_reload_success_timestamp_seconds", "When the plan in force was put in force, in Unix time.")
       .set(state.process.clock.wall() / kSecond);
@@ -255,7 +261,8 @@ void Instance::serving() {
   auto& state = *state_;
   state.process.health.serving(state.process.probe.get());
   state.process.observations.push_back(state.process.metrics.observe(
-      telemetry::Kind::gauge, "plimsoll_plans", "Plans in use: the one in force, and those that were replaced.", {},
+      telemetry::Kind::gauge, "plimsoll_plans",
+      "Plans in use: the one in force, and those that were replaced. Those of several contracts count as one.", {},
       [this] {
         const std::scoped_lock lock(state_->mutex);
         return 1.0 + static_cast<double>(std::ranges::count_if(
@@ -298,21 +305,33 @@ contract::Complaints Instance::check_listeners() const {
   return {};
 }
 
-std::shared_ptr<edge::Service> Instance::service() const { return state_->plan->service(); }
-std::shared_ptr<edge::Service> Instance::management_service() const { return state_->plan->management_service(); }
-Site& Instance::site() { return state_->plan->site(); }
-Site& Instance::management() { return state_->plan->management(); }
-const Services& Instance::services() const { return state_->plan->services(); }
-const contract::Contract& Instance::contract() const { return state_->plan->contract(); }
+std::shared_ptr<edge::Service> Instance::service() const { return state_->generation->service(); }
+std::shared_ptr<edge::Service> Instance::management_service() const { return state_->generation->management_service(); }
+Site& Instance::management() { return state_->generation->management(); }
+const Services& Instance::services() const { return state_->generation->plans().front()->services(); }
+const contract::Contract& Instance::contract() const { return state_->generation->plans().front()->contract(); }
+std::vector<Instance::Served> Instance::served() const {
+  std::vector<Served> all;
+  for (const auto& plan : state_->generation->plans()) {
+    const auto& version = plan->version();
+    const auto base = version.name.empty() ? std::string{} : version.bases.front();
+    all.push_back({plan->contract(), base, version.written_header,
+                   version.header.empty() ? std::string{} : version.name,
+                   (version.header.empty() ? base : Versions::pages_of(version)) + "/docs"});
+  }
+  return all;
+}
 const Deployment& Instance::deployment() const { return *state_->deployment; }
 const Problems& Instance::own_problems() const { return state_->process.problems; }
-const std::vector<std::string>& Instance::remarks() const { return state_->plan->remarks(); }
+const std::vector<std::string>& Instance::remarks() const { return state_->generation->remarks(); }
 bool Instance::watch() const { return state_->process.settings.watch; }
 std::vector<std::string> Instance::files() const {
-  auto all = contract().files;
+  std::vector<std::string> all;
+  for (const auto& plan : state_->generation->plans())
+    all.insert(all.end(), plan->contract().files.begin(), plan->contract().files.end());
   const auto& settings = state_->process.settings;
   all.insert(all.end(), settings.overlays.begin(), settings.overlays.end());
-  all.push_back(state_->plan->services().deployment_file);
+  all.push_back(state_->generation->deployment_file());
   return all;
 }
 Nanoseconds Instance::read_at() const { return state_->read_at; }

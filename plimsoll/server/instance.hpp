@@ -25,10 +25,11 @@ class Site;
 /// What is said on the command line; it wins over the deployment.
 struct Settings {
   std::string contract;
-  std::vector<std::string> overlays;
-  std::string config;               ///< empty: `plimsoll.yaml` when there is one
-  std::vector<std::string> listen;  ///< empty: the deployment's
-  std::string management;           ///< empty: the deployment's
+  std::vector<std::string> versions;  ///< further contracts: versions of the API that are served beside the first
+  std::vector<std::string> overlays;  ///< laid over each contract
+  std::string config;                 ///< empty: `plimsoll.yaml` when there is one
+  std::vector<std::string> listen;    ///< empty: the deployment's
+  std::string management;             ///< empty: the deployment's
   bool mock_unbound = false;
   bool mock_all = false;              ///< every operation answers from its examples
   std::string upstream;               ///< URL: with `mock_all`, that server answers instead of the examples
@@ -54,8 +55,8 @@ struct Reloaded {
   std::vector<std::string> remarks;                  ///< sentences for whoever asked
 };
 
-/// A contract with everything it needs to be served, without a listener: what `serve`, the test kit and a program that
-/// links the library have in common. One process, and the plan that is in force.
+/// Contracts with everything they need to be served, without a listener: what `serve`, the test kit and a program that
+/// links the library have in common. One process, and the generation of plans that is in force.
 class Instance {
  public:
   /// Reads, checks, opens and compiles. All that is wrong is told at once. `problems`: what the handlers tell beside
@@ -83,9 +84,9 @@ class Instance {
   /// What listeners serve.
   std::shared_ptr<edge::Service> service() const;
   std::shared_ptr<edge::Service> management_service() const;
-  /// Reads contract and deployment again and builds a plan beside the one in force. When all of it is good, `replace`
-  /// is called, which gives the listeners what `service` and `management_service` are from then on; else the plan in
-  /// force stays as it was. Called from one thread at a time, after `serving`. Ends within 10 s beyond what building
+  /// Reads contracts and deployment again and builds plans beside those in force. When all of it is good, `replace` is
+  /// called, which gives the listeners what `service` and `management_service` are from then on; else what is in force
+  /// stays as it was. Called from one thread at a time, after `serving`. Ends within 10 s beyond what building
   /// takes.
   std::expected<Reloaded, contract::Complaints> reload(const std::function<void()>& replace);
 
@@ -97,10 +98,17 @@ class Instance {
   void drain(Nanoseconds grace);
   void stop();
 
-  Site& site();
   Site& management();
-  const Services& services() const;
-  const contract::Contract& contract() const;
+  const Services& services() const;            ///< of the first contract
+  const contract::Contract& contract() const;  ///< the first
+  /// All of them, each with where its requests go.
+  struct Served {
+    const contract::Contract& contract;
+    std::string base;          ///< the base path that only its requests have; empty: they have others
+    std::string header, name;  ///< the header that chooses it, and its value; empty: none does
+    std::string docs;          ///< path of its documentation
+  };
+  std::vector<Served> served() const;
   const Deployment& deployment() const;
   /// What the program's own handlers tell, beside the table of the house (server/problems.hpp).
   const Problems& own_problems() const;
@@ -108,7 +116,7 @@ class Instance {
   const std::vector<std::string>& remarks() const;
   /// Whether a reload follows each change of `files`.
   bool watch() const;
-  /// All that the plan in force was read from.
+  /// All that what is in force was read from.
   std::vector<std::string> files() const;
   /// When they were begun to be read last, by the wall clock of the machine.
   Nanoseconds read_at() const;

@@ -12,9 +12,11 @@
 #include "plimsoll/http/multipart.hpp"
 #include "plimsoll/server/chain.hpp"
 #include "plimsoll/server/handlers.hpp"
+#include "plimsoll/server/html.hpp"
 #include "plimsoll/server/log_level.hpp"
 #include "plimsoll/server/reload_desk.hpp"
 #include "plimsoll/server/site.hpp"
+#include "plimsoll/server/versions.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
 
 #include <algorithm>
@@ -25,34 +27,14 @@ namespace {
 
 /// Problems of the rooms that are no parts.
 constexpr const Problem* kHouse[] = {
-    &kInternal, &kNotFound, &kMethodNotAllowed, &kMisdirected, &kDeadlineExceeded, &kDraining, &kOutOfMemory,
-    &kTooManyBodies, &kBadLogLevel, &kNotReloaded, &kReloadUnanswered,
+    &kInternal, &kNotFound, &kUnknownVersion, &kMethodNotAllowed, &kMisdirected, &kDeadlineExceeded, &kDraining,
+    &kOutOfMemory, &kTooManyBodies, &kBadLogLevel, &kNotReloaded, &kReloadUnanswered,
     // For handlers in C++ that read such bodies, or call others, themselves.
     &http::kMultipartMalformed, &http::kMultipartTooLarge, &http::kMultipartStorage, &client::kUnreachable,
     &client::kBadAnswer, &client::kAnswerTooLarge, &database::kUnavailable, &database::kBusy, &database::kWriteTooLong,
     &edge::kHeadTooSlow, &edge::kBodyTooSlow, &http::kBodyTooLarge, &edge::kBodyBroken, &h1::kMalformed,
     &h1::kTargetTooLong, &h1::kHeadTooLarge, &h1::kUnknownCoding, &h1::kMethodUnknown, &h1::kVersionUnknown,
     &h1::kExpectationUnknown};
-
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (char c : text) {
-    switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      default: out += c;
-    }
-  }
-  return out;
-}
-
-std::string page(std::string_view title, const std::string& body) {
-  return "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
-         "content=\"width=device-width\"><title>" +
-         escaped(title) + "</title></head>\n<body>\n" + body + "</body></html>\n";
-}
 
 }  // namespace
 
@@ -95,7 +77,7 @@ namespace {
 /// `<code>rate-limit</code>, <code>shed</code>`
 std::string listed(const std::vector<std::string_view>& names) {
   std::string out;
-  for (const auto name : names) out += (out.empty() ? "<code>" : ", <code>") + escaped(name) + "</code>";
+  for (const auto name : names) out += (out.empty() ? "<code>" : ", <code>") + escaped_html(name) + "</code>";
   return out;
 }
 
@@ -103,21 +85,22 @@ std::string listed(const std::vector<std::string_view>& names) {
 
 std::string problem_page(const ProblemEntry& entry) {
   const auto& problem = *entry.problem;
-  std::string body = "<h1>" + escaped(problem.title) + "</h1>\n<p>Code <code>" + escaped(problem.code) +
+  std::string body = "<h1>" + escaped_html(problem.title) + "</h1>\n<p>Code <code>" + escaped_html(problem.code) +
                      "</code>, status " + std::to_string(problem.status) +
                      (problem.retryable ? "; the same request may succeed later" : "") + ".</p>\n";
   if (!entry.policies.empty()) body += "<p>Told by the policy " + listed(entry.policies) + ".</p>\n";
   if (!entry.handlers.empty()) body += "<p>Told by operations of " + listed(entry.handlers) + ".</p>\n";
-  if (!problem.remedy.empty()) body += "<h2>What to do</h2>\n<p>" + escaped(problem.remedy) + "</p>\n";
-  return page(problem.title, body + "<p><a href=\"/problems\">All problems</a></p>\n");
+  if (!problem.remedy.empty()) body += "<h2>What to do</h2>\n<p>" + escaped_html(problem.remedy) + "</p>\n";
+  return html_page(problem.title, body + "<p><a href=\"/problems\">All problems</a></p>\n");
 }
 
 std::string problem_index(std::span<const ProblemEntry> table) {
   std::string body = "<h1>Problems</h1>\n<table><tr><th>Status</th><th>Code</th><th>Title</th></tr>\n";
   for (const auto& [problem, policies, handlers] : table)
-    body += "<tr><td>" + std::to_string(problem->status) + "</td><td><a href=\"/problems/" + escaped(problem->code) +
-            "\"><code>" + escaped(problem->code) + "</code></a></td><td>" + escaped(problem->title) + "</td></tr>\n";
-  return page("Problems", body + "</table>\n");
+    body += "<tr><td>" + std::to_string(problem->status) + "</td><td><a href=\"/problems/" +
+            escaped_html(problem->code) + "\"><code>" + escaped_html(problem->code) + "</code></a></td><td>" +
+            escaped_html(problem->title) + "</td></tr>\n";
+  return html_page("Problems", body + "</table>\n");
 }
 
 }  // namespace plimsoll::server

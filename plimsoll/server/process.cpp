@@ -100,7 +100,21 @@ contract::Complaints Process::probe_database() {
 contract::Complaints Process::migrate(const Deployment& from, std::vector<std::string>& applied) {
   namespace fs = std::filesystem;
   auto folder = from.database.migrations;
-  if (folder.empty()) folder = (fs::path(settings.contract).parent_path() / "migrations").string();
+  if (folder.empty()) {
+    folder = (fs::path(settings.contract).parent_path() / "migrations").string();
+    for (const auto& further : settings.versions) {
+      const auto other = fs::path(further).parent_path() / "migrations";
+      std::error_code ignored;
+      if (!fs::is_directory(other, ignored) || fs::equivalent(other, folder, ignored)) continue;
+      if (fs::is_directory(folder, ignored))
+        return {{.code = "migration",
+                 .file = further,
+                 .what = "there are migrations beside two contracts, in " + folder + " and in " + other.string() +
+                         ", and all contracts share one database",
+                 .remedy = "Keep one folder, and name it with `database: {migrations: FOLDER}`."}};
+      folder = other.string();
+    }
+  }
   const auto refused = [&](const Error& error) -> contract::Complaints {
     retryable = error.retryable;
     if (error.problem == &database::kUnavailable)

@@ -54,10 +54,10 @@ std::string url_of(const std::string& address, bool tls) {
 }
 
 /// Where a browser on this machine finds the page: an address of all interfaces is none.
-std::string docs_of(const std::string& address, bool tls) {
+std::string docs_of(const std::string& address, bool tls, const std::string& path) {
   for (const std::string_view all : {"0.0.0.0:", "[::]:"})
-    if (address.starts_with(all)) return url_of("localhost:" + address.substr(all.size()), tls) + "/docs";
-  return url_of(address, tls) + "/docs";
+    if (address.starts_with(all)) return url_of("localhost:" + address.substr(all.size()), tls) + path;
+  return url_of(address, tls) + path;
 }
 
 /// One server of a process: what it listens to, with what limits.
@@ -314,9 +314,13 @@ class Serving {
   void announce() const {
     for (const auto& remark : instance_->remarks()) say(remark);
     const bool tls = !deployment_.tls.certificate.empty() || !deployment_.tls.certificates.empty();
-    for (const auto& address : open_->addresses())
-      say("plimsoll: " + instance_->contract().title + " " + instance_->contract().version + " at " +
-          url_of(address, tls) + (address.starts_with("unix:") ? "" : ", documentation at " + docs_of(address, tls)));
+    for (const auto& each : instance_->served())
+      for (const auto& address : open_->addresses()) {
+        const bool local = address.starts_with("unix:");
+        say("plimsoll: " + each.contract.title + " " + each.contract.version + " at " + url_of(address, tls) +
+            (local ? "" : each.base) + (each.header.empty() ? "" : " with " + each.header + ": " + each.name) +
+            (local ? "" : ", documentation at " + docs_of(address, tls, each.docs)));
+      }
     if (management_)
       for (const auto& address : management_->addresses()) say("plimsoll: management at " + url_of(address, false));
   }

@@ -127,7 +127,7 @@ bool is_local_name(std::string_view authority) {
 
 }  // namespace
 
-const Chain& Site::choose(Request& request, Context& context) {
+const Chain& Site::chain_of(Request& request, Context& context) {
   const auto match = contract_->match(request.method, request.path);
   if (match.kind == contract::Match::Kind::found) {
     context.operation = match.operation;
@@ -171,7 +171,9 @@ const Chain& Site::choose(Request& request, Context& context) {
 
 Importance Site::route(Request& request, Context& context) {
   context.path = request.path;
-  const auto& chosen = choose(request, context);
+  if (!vary_.empty()) [[unlikely]]
+    context.promise("vary", vary_);
+  const auto& chosen = chain_of(request, context);
   context.chain = chosen.links.data();
   return chosen.importance;
 }

@@ -34,6 +34,11 @@ class Site final : public edge::Service {
   Site(const Services& services, std::shared_ptr<const contract::Contract> contract);
   ~Site() override;
 
+  /// The request header (lower case) that chose this site: its responses vary by it. Empty: none did.
+  void vary(std::string header) { vary_ = std::move(header); }
+  /// Answers what no operation and no page does, instead of 404. Before `operations`.
+  void unmatched(std::unique_ptr<Handler> handler) { not_found_ = std::move(handler); }
+
   /// One handler per operation, in the contract's order. A policy that cannot be built is a complaint.
   contract::Complaints operations(std::vector<std::unique_ptr<Handler>> handlers);
   /// Adds a page; an operation of the contract with the same path hides it. `route` is its name in
@@ -57,11 +62,12 @@ class Site final : public edge::Service {
     Chain chain;   ///< of the operation itself
     Chain beside;  ///< of preflights and of OPTIONS
   };
-  const Chain& choose(Request&, Context&);
+  const Chain& chain_of(Request&, Context&);
   void finish(Response&, Context&);
   Response told(Error, Context&);
 
   const Services& services_;
+  std::string vary_;
   ProblemCounts problems_;
   std::shared_ptr<const contract::Contract> contract_;
   std::vector<Route> routes_;

@@ -2,6 +2,7 @@
 
 #include "plimsoll/server/chain.hpp"
 #include "plimsoll/server/handlers.hpp"
+#include "plimsoll/server/versions.hpp"
 
 #include <algorithm>
 
@@ -27,7 +28,7 @@ constexpr std::string_view kLanguage[] = {
 }  // namespace
 
 std::vector<const config::Key*> contract_keys() {
-  std::vector<const config::Key*> keys;
+  std::vector<const config::Key*> keys{&kVersionKey};
   for (const auto& row : rows()) {
     if (std::ranges::find(keys, row.part->key.name, &config::Key::name) != keys.end()) continue;
     keys.push_back(&row.part->key);

@@ -54,8 +54,8 @@ struct Client::State {
   server::Instance& instance;
   Loop loop;
 
-  Task<> exchange(Request& request, Context& context, Answer& answer) {
-    auto response = co_await instance.site().serve(request, context);
+  Task<> exchange(edge::Service& service, Request& request, Context& context, Answer& answer) {
+    auto response = co_await service.serve(request, context);
     context.answered();
     answer.status = context.outcome.status = response.status;
     for (const auto& [name, value] : response.headers) {
@@ -71,7 +71,7 @@ struct Client::State {
     answer.body = request.method == "HEAD" ? std::string{} : std::move(*body);
     answer.problem = context.outcome.problem;
     context.outcome.sent = answer.body.size();
-    instance.site().finished(request, context);
+    service.finished(request, context);
   }
 };
 
@@ -83,10 +83,6 @@ Answer Client::request(std::string_view method, std::string_view target, const H
   Arena arena;
   Scope scope;
   Whole whole{body};
-  Context context{arena, state_->loop, state_->instance.services()};
-  context.scope = &scope;
-  context.started = context.now = context.services.clock->steady();
-  context.wall = context.services.clock->wall();
   const auto question = target.find('?');
   Request request{.method = method,
                   .target = target,
@@ -100,8 +96,14 @@ Answer Client::request(std::string_view method, std::string_view target, const H
                   .peer = {.address = "127.0.0.1", .port = 1}};
   request.headers.add("host", "localhost");
   for (const auto& [name, value] : headers) request.headers.add(name, value);
+  const auto in_force = state_->instance.service();
+  auto& service = in_force->chooses() ? in_force->choose(request) : *in_force;
+  Context context{arena, state_->loop, service.services()};
+  context.scope = &scope;
+  context.started = context.now = context.services.clock->steady();
+  context.wall = context.services.clock->wall();
   Answer answer;
-  state_->loop.spawn(scope, state_->exchange(request, context, answer));
+  state_->loop.spawn(scope, state_->exchange(service, request, context, answer));
   state_->loop.run();
   if (answer.status == 0) throw std::runtime_error("the exchange did not end with an answer");
   if (!answer.problem.empty()) {

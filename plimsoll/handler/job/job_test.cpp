@@ -110,7 +110,8 @@ TEST(SqlRun, AJobThatOnlyReadsDoesNotUseTheWriter) {
   ASSERT_TRUE(contract);
   Arena arena;
   auto value = json::parse(R"({"sql":"SELECT 1 UNION SELECT 'two' ORDER BY 1","result":{"type":"text/plain"}})", arena);
-  auto made = run_sql(*value, RequestSources{**contract, "report"});
+  const contract::Contract* const contracts[] = {contract->get()};
+  auto made = run_sql(*value, RequestSources{contracts, "report"});
   ASSERT_TRUE(made) << made.error().detail;
   const auto output = database::wait_for([&](Loop& loop) -> Task<Result<queue::Output>> {
     auto held = co_await database->begin(loop);

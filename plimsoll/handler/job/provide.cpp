@@ -7,6 +7,7 @@
 #include "plimsoll/telemetry/metrics.hpp"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <mutex>
 #include <set>
@@ -61,7 +62,10 @@ class BorrowedRunner final : public queue::Runner {
 class Reading {
  public:
   Reading(const contract::Contract& contract, const Services& services, contract::Complaints& complaints)
-      : contract_(contract), services_(services), complaints_(complaints) {}
+      : alone_{&contract},
+        contracts_(services.contracts.empty() ? std::span(alone_) : std::span(services.contracts)),
+        services_(services),
+        complaints_(complaints) {}
 
   std::vector<Declared> all() {
     std::set<std::string, std::less<>> named;
@@ -106,7 +110,7 @@ class Reading {
 
   Result<SqlJob> run_of(std::string_view kind, const json::Value& run, Nanoseconds attempt) {
     if (run.find("sql") && run.object().size() == (run.find("result") ? 2 : 1))
-      return run_sql(run, RequestSources{contract_, kind});
+      return run_sql(run, RequestSources{contracts_, kind});
     auto runner = runner_of(kind, run, attempt);
     if (!runner) return std::unexpected(std::move(runner).error());
     return SqlJob{.runner = std::move(*runner), .claims = {}, .statements = {}};
@@ -165,7 +169,8 @@ class Reading {
                            .remedy = std::string(error.problem->remedy)});
   }
 
-  const contract::Contract& contract_;
+  const std::array<const contract::Contract*, 1> alone_;
+  const std::span<const contract::Contract* const> contracts_;  ///< any of them may start a job
   const Services& services_;
   contract::Complaints& complaints_;
   std::vector<Declared> made_;

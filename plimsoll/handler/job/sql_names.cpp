@@ -142,59 +142,63 @@ Result<NamedStatement> named_statement(std::string_view text) {
   return made;
 }
 
-RequestSources::RequestSources(const contract::Contract& contract, std::string_view kind)
-    : contract_(contract), kind_(kind) {
-  for (auto& operation : contract.operations) {
-    bool starts = false;
-    if (const auto* options = operation.extension("job"))
-      if (const auto read = job::read(*options, operation.method))
-        starts = read->kind == kind && read->action == Action::start;
-    if (const auto* options = operation.extension("after"); options && options->is(Type::object))
-      if (const auto* named = options->find("job"); named && named->is(Type::string) && named->string() == kind) {
-        starts = true;
-        add_response(operation);
-      }
-    if (!starts) continue;
-    operations_.push_back(&operation);
-    add_body(operation);
-  }
+RequestSources::RequestSources(std::span<const contract::Contract* const> contracts, std::string_view kind)
+    : kind_(kind) {
+  for (const auto* contract : contracts)
+    for (auto& operation : contract->operations) {
+      bool starts = false;
+      if (const auto* options = operation.extension("job"))
+        if (const auto read = job::read(*options, operation.method))
+          starts = read->kind == kind && read->action == Action::start;
+      if (const auto* options = operation.extension("after"); options && options->is(Type::object))
+        if (const auto* named = options->find("job"); named && named->is(Type::string) && named->string() == kind) {
+          starts = true;
+          add_response(*contract, operation);
+        }
+      if (!starts) continue;
+      operations_.push_back(&operation);
+      add_body(*contract, operation);
+    }
 }
 
-void RequestSources::add_body(const contract::Operation& operation) {
+void RequestSources::add_body(const contract::Contract& contract, const contract::Operation& operation) {
   if (!operation.body) return;
   for (auto& type : operation.body->content) {
     if (type.schema)
-      bodies_.push_back(type.schema);
+      bodies_.push_back({&contract, type.schema});
     else
       any_body_ = true;
   }
 }
 
-void RequestSources::add_response(const contract::Operation& operation) {
+void RequestSources::add_response(const contract::Contract& contract, const contract::Operation& operation) {
   for (auto& response : operation.responses) {
     if (!response.status.starts_with('2') && response.status != "default") continue;
     for (auto& type : response.content) {
       if (type.schema)
-        responses_.push_back(type.schema);
+        responses_.push_back({&contract, type.schema});
       else
         any_response_ = true;
     }
   }
 }
 
-RequestSources::Presence RequestSources::in_schemas(const std::vector<const Value*>& schemas,
+RequestSources::Presence RequestSources::in_schemas(const std::vector<Schema>& schemas,
                                                     std::span<const std::string> path) const {
   auto best = Presence::absent;
-  for (const auto* schema : schemas) {
+  for (const auto& schema : schemas) {
     if (path.empty()) return Presence::declared;
     Step found;
     std::set<const Value*> seen;
-    step(contract_, *schema, path.front(), found, seen);
+    step(*schema.contract, *schema.value, path.front(), found, seen);
     auto here = Presence::absent;
-    if (found.declared)
-      here = path.size() == 1 ? Presence::declared : in_schemas(found.members, path.subspan(1));
-    else if (found.open || !found.named)
+    if (found.declared) {
+      std::vector<Schema> members;
+      for (const auto* member : found.members) members.push_back({schema.contract, member});
+      here = path.size() == 1 ? Presence::declared : in_schemas(members, path.subspan(1));
+    } else if (found.open || !found.named) {
       here = Presence::possible;
+    }
     best = std::max(best, here);
   }
   return best;

@@ -2,6 +2,7 @@
 
 #include "plimsoll/contract/contract.hpp"
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,26 +42,29 @@ struct NamedStatement {
 /// Fails on `?`, `@name` and `$name`, which would be parameters without a source.
 Result<NamedStatement> named_statement(std::string_view text);
 
-/// What the operations that start a job of one kind supply to it, as the contract declares it. Which source a name
+/// What the operations that start a job of one kind supply to it, as their contracts declare it. Which source a name
 /// means is decided here, at start, so that no request can change it; caller values have names that no request value
 /// can use.
 class RequestSources {
  public:
-  RequestSources(const contract::Contract& contract, std::string_view kind);
+  RequestSources(std::span<const contract::Contract* const> contracts, std::string_view kind);
 
   Result<ValueName> resolve(const std::vector<std::string>& name) const;
 
  private:
   enum class Presence : std::uint8_t { absent, possible, declared };
-  Presence in_schemas(const std::vector<const json::Value*>& schemas, std::span<const std::string> path) const;
+  struct Schema {
+    const contract::Contract* contract;
+    const json::Value* value;
+  };
+  Presence in_schemas(const std::vector<Schema>& schemas, std::span<const std::string> path) const;
   std::vector<Source> declaring(const std::string& name) const;
-  void add_body(const contract::Operation&);
-  void add_response(const contract::Operation&);
+  void add_body(const contract::Contract&, const contract::Operation&);
+  void add_response(const contract::Contract&, const contract::Operation&);
 
-  const contract::Contract& contract_;
   const std::string kind_;
   std::vector<const contract::Operation*> operations_;  ///< that start it, by `job` or `after`
-  std::vector<const json::Value*> bodies_, responses_;
+  std::vector<Schema> bodies_, responses_;
   bool any_body_ = false, any_response_ = false;  ///< one without a schema, which may hold anything
 };
 

@@ -570,8 +570,8 @@ bool key_in_tenant(const Model& model, const Table& table) {
   });
 }
 
-/// Reads the references off the embeds: first `on`, then `by` of the other table, as the first is that of the foreign
-/// key.
+}  // namespace
+
 void note_references(Model& model) {
   const auto note = [&](const Table& from, std::string_view column, const Table& to) {
     const auto index = *from.column(column);
@@ -585,8 +585,6 @@ void note_references(Model& model) {
     for (auto& embed : table.embeds)
       if (embed.many()) note(*model.find(embed.table), embed.by, table);
 }
-
-}  // namespace
 
 constinit const std::span<const config::Field> kTableFields = kFields;
 const void* table_defaults() { return config::defaults_of<TableOptions>(); }

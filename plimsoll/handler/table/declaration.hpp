@@ -137,6 +137,10 @@ const Table* refers_to(const Model& model, const Table& table, std::size_t colum
 /// All columns of tables that refer to this one.
 const std::vector<Reference>& referrers(const Model& model, const Table& table);
 
+/// Reads the references off the embeds: first `on`, then `by` of the other table, as the first is that of the foreign
+/// key.
+void note_references(Model& model);
+
 /// Reads `x-plimsoll.tables` of a document whose references lead into itself.
 Model read_model(const json::Value& root, std::vector<Wrong>& wrong);
 

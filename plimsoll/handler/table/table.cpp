@@ -1,3 +1,4 @@
+#include "plimsoll/handler/table/merge.hpp"
 #include "plimsoll/handler/table/operation.hpp"
 #include "plimsoll/handler/table/parameters.hpp"
 #include "plimsoll/handler/table/prepare.hpp"
@@ -115,12 +116,43 @@ void tell_broken_rows(const contract::Contract& contract, const Services& servic
   }
 }
 
+/// Makes the tables that several contracts declare, each with all that any of them needs. Each contract is then held
+/// against what is there, like any other.
+void prepare_together(const Services& services, contract::Complaints& complaints) {
+  using enum contract::Complaint::Severity;
+  Merged merged;
+  for (const auto* each : services.contracts) {
+    std::vector<Wrong> wrong;
+    const auto model = read_model(*each->root, wrong);
+    if (!wrong.empty()) return;  // said where that contract is prepared
+    merged.add(model, *each, complaints);
+  }
+  merged.finish();
+  if (!complaints.empty() || !services.database) return;
+  ForeignKeys keys;
+  StandingTables tables;
+  auto disagreements = prepare_tables(*services.database, merged.model, keys, tables);
+  if (!disagreements)
+    return complain(complaints, *services.contracts.front(), error, "tables-not-prepared", nullptr,
+                    "the tables could not be prepared: " + database::reason_of(disagreements.error()),
+                    database::remedy_of(disagreements.error()));
+  for (auto& one : *disagreements)
+    if (!one.warning)
+      complain(complaints, *merged.first.find(one.table->name)->second, error, "table-disagrees", one.table,
+               std::move(one.what), remedy_of(one));
+}
+
 void prepare(const contract::Contract& contract, const Services& services, contract::Complaints& complaints) {
   using enum contract::Complaint::Severity;
   std::vector<Wrong> wrong;
   auto model = read_model(*contract.root, wrong);
   for (auto& fault : wrong) complaints.push_back(complaint(fault, contract.file));
-  if (!wrong.empty() || model.tables.empty()) return;
+  if (!wrong.empty()) return;
+  if (services.contracts.size() > 1 && services.contracts.front() == &contract) {
+    prepare_together(services, complaints);
+    if (!complaints.empty()) return;
+  }
+  if (model.tables.empty()) return;
   services.of_plan->of<EmbedAccessInForce>()->access = std::make_shared<const EmbedAccess>(*contract.root, model);
   if (!services.database) {
     complain(complaints, contract, error, "no-database", &model.tables[0],

@@ -389,8 +389,8 @@ struct Authenticate {
                .example = "{support: ['orders:read'], admin: ['*']}",
                .entries = []() -> std::span<const config::Field> { return {}; },
                .entry_schema = config::Form<std::vector<std::string>>::schema}}};
-  static Result<> check_documents(const contract::Contract& contract, const json::Value* deployment) {
-    return check_authentication(contract, deployment);
+  static Result<> check_documents(std::span<const contract::Contract* const> contracts, const json::Value* deployment) {
+    return check_authentication(contracts, deployment);
   }
   static Result<std::unique_ptr<Policy>> build(Options, const Build& build) {
     if (build.operation.security.empty() || build.services.mock) return nullptr;

@@ -164,16 +164,17 @@ Result<Verifier> make_keys(const contract::SecurityScheme& scheme, const contrac
 
 }  // namespace
 
-Result<> check_authentication(const contract::Contract& contract, const json::Value* deployment) {
+Result<> check_authentication(std::span<const contract::Contract* const> contracts, const json::Value* deployment) {
   const auto* all = deployment ? deployment->find("authentication") : nullptr;
   if (!all) return {};
   if (!all->is(json::Type::object)) return config::wrong(*all, "`authentication` is an object: each security scheme");
   std::vector<std::string_view> names{kFailures};
-  for (const auto& scheme : contract.security_schemes) {
-    names.push_back(scheme.name);
-    if (takes_tokens(scheme)) names.push_back(kBearer);
-    if (scheme.type == "apiKey") names.push_back(kApiKey);
-  }
+  for (const auto* contract : contracts)
+    for (const auto& scheme : contract->security_schemes) {
+      names.push_back(scheme.name);
+      if (takes_tokens(scheme)) names.push_back(kBearer);
+      if (scheme.type == "apiKey") names.push_back(kApiKey);
+    }
   for (const auto& [name, value, at] : all->object()) {
     if (std::ranges::find(names, name) != names.end()) continue;
     auto place = value;
@@ -193,7 +194,10 @@ Result<Verifier> verifier_of(const contract::SecurityScheme& scheme, const contr
   if (all->deployment != services.deployment) all->by_scheme.clear();
   all->deployment = services.deployment;
   if (const auto known = all->by_scheme.find(scheme.name); known != all->by_scheme.end()) return known->second;
-  if (auto used = check_authentication(contract, services.deployment); !used) return std::unexpected(used.error());
+  const contract::Contract* const alone[] = {&contract};
+  const std::span<const contract::Contract* const> all_contracts =
+      services.contracts.empty() ? alone : std::span<const contract::Contract* const>(services.contracts);
+  if (auto used = check_authentication(all_contracts, services.deployment); !used) return std::unexpected(used.error());
   auto roles = Roles::read(services.deployment);
   if (!roles) return std::unexpected(std::move(roles).error());
   Result<Verifier> made;

@@ -29,7 +29,7 @@ inline constexpr Problem kNoVerifier{"no-verifier", 500, "Nothing verifies these
 
 /// Whether each member of `authentication` is of a security scheme of the contract: one that nothing uses is an error
 /// with its line.
-Result<> check_authentication(const contract::Contract&, const json::Value* deployment);
+Result<> check_authentication(std::span<const contract::Contract* const>, const json::Value* deployment);
 
 /// The verifier of a scheme, made from `authentication.<scheme>` of the deployment at its first use and shared by all
 /// operations. Without any the start is refused, unless it is a development's, which gets a key of its own.

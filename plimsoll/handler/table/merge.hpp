@@ -1,0 +1,24 @@
+#pragma once
+
+#include "plimsoll/handler/table/declaration.hpp"
+
+#include <map>
+#include <span>
+#include <string>
+
+namespace plimsoll::table {
+
+/// The tables of several contracts that share a database, as one model: each table with the columns, filters and sorts
+/// of all contracts that declare it. A column that not all of them require, or have, may be null.
+struct Merged {
+  Model model{};
+  std::map<std::string, const contract::Contract*, std::less<>> first;  ///< that declares each table
+
+  /// What two contracts cannot both have (another key, owner, tenant, kind of a column or search) is a complaint that
+  /// names both places.
+  void add(const Model& other, const contract::Contract& contract, contract::Complaints& complaints);
+  /// Once all are added.
+  void finish();
+};
+
+}  // namespace plimsoll::table
