@@ -6,6 +6,10 @@ namespace plimsoll::client {
 extern const Part trace;
 extern const Part metrics;
 extern const Part timeout;
+extern const Part retry;
+extern const Part concurrency;
+extern const Part breaker;
+extern const Part balance;
 extern const Part authentication;
 
 namespace {
@@ -15,6 +19,12 @@ constexpr Row kChain[] = {
     {&trace, "first: all attempts of a call carry one trace"},
     {&metrics, "around everything that may fail or wait: what is measured is what the caller sees"},
     {&timeout, "around all attempts: repetitions do not prolong a call"},
+    {&retry, "around all that is done anew for each attempt; its back-off holds no permit and no target"},
+    {&concurrency, "before the breaker, which judges the service and not what is refused here"},
+    {&breaker,
+     "each attempt is counted, and an open circuit ends the retries; before a target is chosen, so that a refusal "
+     "costs none"},
+    {&balance, "each attempt has a target of its own, and what comes of it is the target's"},
     {&authentication, "last before the wire: each attempt carries a credential that is good now"},
 };
 

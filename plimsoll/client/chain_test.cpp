@@ -1,7 +1,6 @@
 #include "plimsoll/client/chain.hpp"
 
 #include "plimsoll/async/pause.hpp"
-#include "plimsoll/client/timeout.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
@@ -18,7 +17,7 @@ struct FakeWire final : Handler {
   Task<Result<Response>> handle(Request& request, Context& context) override {
     fields.clear();
     for (const auto& [name, value] : request.headers) fields.emplace_back(name, value);
-    if (const auto* noted = context.noted<CallLimits>()) limits = *noted;
+    limits = {call_state(request, context).timeouts, call_state(request, context).until};
     if (rest) {
       const bool rested = co_await pause(context.loop, rest);
       if (!rested) co_return std::unexpected(error_of((co_await this_scope())->stopped()));
@@ -32,7 +31,10 @@ struct FakeWire final : Handler {
     return {};
   }
   std::vector<std::pair<std::string, std::string>> fields;
-  CallLimits limits;
+  struct {
+    Timeouts timeouts;
+    Nanoseconds until = Connection::kNever;
+  } limits;
   Nanoseconds rest = 0;
   std::uint16_t status = 200;
   const Problem* failing = nullptr;

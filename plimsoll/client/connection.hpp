@@ -22,8 +22,9 @@ struct Timeouts {
   Nanoseconds first_byte = 10 * kSecond;  ///< from the last byte of the request to the head of the answer
   Nanoseconds idle = 10 * kSecond;        ///< between bytes of a body, in both directions
   Nanoseconds total = 30 * kSecond;       ///< from the call to the last byte of the answer; 0: no limit
-  /// Of an event stream the head alone is limited. For who passes it on and ends it when its reader goes.
-  bool endless_events = false;
+  /// The answer is passed on: `total` limits its head alone, because how fast its body goes is its reader's matter, and
+  /// of an event stream `idle` does not count either. For who ends it when its reader goes.
+  bool passed_on = false;
 };
 
 /// One request as it is sent.
@@ -50,9 +51,9 @@ class Connection {
   /// The next piece of the answer's body, good until the next call; empty: its end.
   Task<Result<std::string_view>> piece();
 
-  /// The body of this answer has no end by its nature: it may come as slowly as it likes, for as long as it likes.
-  void endless() noexcept {
-    idle_ = 0;
+  /// The body of this answer may come for as long as it likes; where it is `idle` by its nature, as slowly as it likes.
+  void unbounded(bool idle) noexcept {
+    if (idle) idle_ = 0;
     until_ = kNever;
   }
 
@@ -61,6 +62,8 @@ class Connection {
   /// Some of an answer came, so that the request must not be sent again.
   bool begun() const noexcept { return reader_ && reader_->begun(); }
   bool body_failed() const noexcept { return body_failed_; }
+  /// All of the request was sent.
+  bool written() const noexcept { return sent_; }
   /// The request was sent and its answer read to the end; another can follow.
   bool reusable() const noexcept { return sent_ && reader_ && reader_->reusable() && at_ == filled_; }
   /// Whether an idle connection can still be used, as far as can be known here.

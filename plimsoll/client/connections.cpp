@@ -22,19 +22,42 @@ Task<Result<std::unique_ptr<Connection>>> Connections::connect(const Peer& peer,
   co_return std::make_unique<Connection>(loop_, std::move(transport));
 }
 
+namespace {
+
+/// Tells the call how far it came, whether the exchange ends well or is given up.
+struct Progress {
+  CallState& state;
+  const Connection& connection;
+  Progress(CallState& state, const Connection& connection) : state(state), connection(connection) {
+    state.connected = true;
+  }
+  ~Progress() {
+    state.written = connection.written();
+    state.body_failed = connection.body_failed();
+  }
+};
+
+Task<Result<>> exchange(Connection& connection, const Outgoing& request, CallState& state) {
+  const Progress progress{state, connection};
+  auto done = co_await connection.exchange(request, state.timeouts, state.until);
+  co_return done;
+}
+
+}  // namespace
+
 Task<Result<std::unique_ptr<Connection>>> Connections::begin(const Peer& peer, const Outgoing& request,
-                                                             const Timeouts& timeouts, Nanoseconds until,
-                                                             bool repeatable) {
+                                                             CallState& state, bool repeatable) {
   if (auto kept = pool_.take(peer.origin)) {
-    auto done = co_await kept->exchange(request, timeouts, until);
+    auto done = co_await exchange(*kept, request, state);
     if (done) co_return kept;
     // The server may have closed it before it saw the request.
     const bool closed = !kept->begun() && !kept->body_failed() && done.error().problem == &net::kNetwork;
     if (!closed || !repeatable) co_return std::unexpected(unreachable(peer.url, std::move(done).error()));
   }
-  auto connection = co_await within(loop_, timeouts.connect, connect(peer, loop_.now() + timeouts.connect));
+  const auto patience = state.timeouts.connect;
+  auto connection = co_await within(loop_, patience, connect(peer, loop_.now() + patience));
   if (!connection) co_return std::unexpected(unreachable(peer.url, std::move(connection).error()));
-  auto done = co_await (*connection)->exchange(request, timeouts, until);
+  auto done = co_await exchange(**connection, request, state);
   if (!done) co_return std::unexpected(unreachable(peer.url, std::move(done).error()));
   co_return connection;
 }

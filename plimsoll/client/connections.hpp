@@ -1,5 +1,6 @@
 #pragma once
 
+#include "plimsoll/client/call_state.hpp"
 #include "plimsoll/client/connection.hpp"
 #include "plimsoll/client/pool.hpp"
 #include "plimsoll/client/url.hpp"
@@ -33,10 +34,11 @@ class Connections {
   explicit Connections(Loop& loop) : loop_(loop), pool_(loop) {}
 
   /// Sends a request, on a kept connection or a new one, and receives the head of its answer. A kept connection that
-  /// the server closed before it answered is replaced once, where `repeatable`. Errors: `unreachable`, `bad-answer`,
-  /// `deadline-exceeded`, and whatever the body of the request fails with.
-  Task<Result<std::unique_ptr<Connection>>> begin(const Peer& peer, const Outgoing& request, const Timeouts& timeouts,
-                                                  Nanoseconds until, bool repeatable);
+  /// the server closed before it answered is replaced once, where `repeatable`. `state` gives the limits, and is told
+  /// how far it came. Errors: `unreachable`, `bad-answer`, `deadline-exceeded`, and whatever the body of the request
+  /// fails with.
+  Task<Result<std::unique_ptr<Connection>>> begin(const Peer& peer, const Outgoing& request, CallState& state,
+                                                  bool repeatable);
   /// Takes a connection back whose answer was read to its end.
   void give(const Peer& peer, std::unique_ptr<Connection> connection);
   std::size_t idle() const noexcept { return pool_.size(); }

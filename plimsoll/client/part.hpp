@@ -1,20 +1,50 @@
 #pragma once
 
-#include "plimsoll/client/connection.hpp"
+#include "plimsoll/client/call_state.hpp"
 #include "plimsoll/config/options.hpp"
 #include "plimsoll/exchange/part.hpp"
 
+#include <map>
 #include <memory>
+#include <mutex>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace plimsoll::client {
+
+class Targets;
 
 /// What a part may use to build itself for one service that is called.
 struct Build {
   std::string_view service;  ///< its name
   Timeouts timeouts;         ///< where the options say nothing
   const Services& services;
+  /// Where the options say nothing: `retry`, `concurrency` and `breaker` are on. Off for who repeats a call by itself
+  /// (a job, the refresh of keys): only the outermost layer repeats.
+  bool resilient = false;
+  /// States of services by name, which outlive this one (`Kept`).
+  std::shared_ptr<Shared> shared = std::make_shared<Shared>();
+  std::shared_ptr<Targets> targets{};  ///< null: there is one, of which nothing is to be known
+};
+
+/// States by name that services which follow one another share: a reload does not close a circuit. They live as long as
+/// one of the services does. Any thread.
+template <class T>
+class Kept {
+ public:
+  std::shared_ptr<T> of(std::string_view name) {
+    const std::scoped_lock lock(mutex_);
+    std::erase_if(all_, [](const auto& each) { return each.second.expired(); });
+    auto& known = all_[std::string(name)];
+    auto state = known.lock();
+    if (!state) known = state = std::make_shared<T>();
+    return state;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::weak_ptr<T>> all_;
 };
 
 /// All that is known of a policy around outgoing calls, declared in its own file. The policy is a `plimsoll::Policy`,
@@ -38,6 +68,7 @@ consteval Part part(std::string_view name, std::string_view sentence) {
   };
   if constexpr (requires { P::metrics; }) made.metrics = P::metrics;
   if constexpr (requires { P::short_form; }) made.key.short_form = P::short_form;
+  if constexpr (requires { P::example; }) made.key.example = P::example;
   made.build = [](const json::Value* from, const Build& build) -> Result<std::unique_ptr<Policy>> {
     auto mode = plimsoll::Part::mode_of(from);
     if (!mode) return std::unexpected(std::move(mode).error());

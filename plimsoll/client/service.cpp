@@ -1,6 +1,7 @@
 #include "plimsoll/client/service.hpp"
 
 #include "plimsoll/client/chain.hpp"
+#include "plimsoll/client/targets.hpp"
 #include "plimsoll/client/wire.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/net/resolver.hpp"
@@ -47,23 +48,22 @@ class TextStream final : public Stream {
 struct Service::State {
   Services services;
   Wire wire;
+  std::shared_ptr<Targets> targets;
   Plan plan;
 };
 
 Service::Service(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Service::~Service() = default;
-const Url& Service::url() const noexcept { return state_->wire.peer().url; }
+const Url& Service::url() const noexcept { return state_->wire.peers().front().url; }
+const std::shared_ptr<Targets>& Service::targets() const noexcept { return state_->targets; }
 const Services& Service::services() const noexcept { return state_->services; }
 
-Result<std::shared_ptr<Service>> Service::make(ServiceOptions options, const Services& services,
-                                               const json::Value* parts) {
-  auto url = parse_url(options.url);
+namespace {
+
+Result<Peer> peer_of(std::string_view text, const ServiceOptions& options) {
+  auto url = parse_url(text);
   if (!url) return std::unexpected(std::move(url).error());
-  Peer peer{.url = std::move(*url),
-            .tls = nullptr,
-            .resolver = std::move(options.resolver),
-            .idle = options.idle,
-            .origin = {}};
+  Peer peer{.url = std::move(*url), .tls = nullptr, .resolver = options.resolver, .idle = options.idle, .origin = {}};
   if (!peer.resolver) peer.resolver = net::system_resolver();
   if (peer.url.tls) {
     auto tls = tls_for(options.authorities);
@@ -71,21 +71,62 @@ Result<std::shared_ptr<Service>> Service::make(ServiceOptions options, const Ser
     peer.tls = std::move(*tls);
   }
   peer.origin = origin_of(peer);
-  const auto name = options.name.empty() ? peer.url.authority : options.name;
+  return peer;
+}
+
+/// What is known of each target outlives the service, under its name and the target's.
+std::shared_ptr<Targets> targets_of(const std::string& service, std::span<const Peer> peers, const Services& services,
+                                    Shared& shared, bool resilient) {
+  if (peers.size() < 2 && !resilient) return nullptr;
+  const auto kept = shared.of<Kept<TargetState>>();
+  std::vector<std::string> names;
+  std::vector<std::shared_ptr<TargetState>> states;
+  for (const auto& peer : peers) {
+    names.push_back((peer.url.tls ? "https://" : "http://") + peer.url.authority +
+                    (peer.url.target == "/" ? "" : peer.url.target));
+    states.push_back(kept->of(service + ' ' + names.back()));
+  }
+  return std::make_shared<Targets>(service, std::move(names), std::move(states), services.metrics, services.log);
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Service>> Service::make(ServiceOptions options, const Services& services,
+                                               const json::Value* parts) {
+  std::vector<Peer> peers;
+  auto first = peer_of(options.url, options);
+  if (!first) return std::unexpected(std::move(first).error());
+  peers.push_back(std::move(*first));
+  for (const auto& url : options.more_urls) {
+    auto peer = peer_of(url, options);
+    if (!peer) return std::unexpected(std::move(peer).error());
+    peers.push_back(std::move(*peer));
+  }
+  if (peers.size() > CallState::kMostTargets) return fail(kBadUrl, "a service has at most 256 targets");
+  const auto name = options.name.empty() ? peers.front().url.authority : options.name;
   // What its own background calls need, and no more: services hold what holds them.
   auto state =
       std::unique_ptr<State>(new State{.services = {.metrics = services.metrics,
                                                     .log = services.log,
                                                     .clock = services.clock ? services.clock : &system_clock()},
-                                       .wire = Wire(std::move(peer)),
+                                       .wire = Wire(std::move(peers)),
+                                       .targets = nullptr,
                                        .plan = {}});
-  auto made = plan(state->wire, parts, {.service = name, .timeouts = options.timeouts, .services = state->services});
+  state->targets = targets_of(name, state->wire.peers(), state->services, *services.shared, options.resilient);
+  auto made = plan(state->wire, parts,
+                   {.service = name,
+                    .timeouts = options.timeouts,
+                    .services = state->services,
+                    .resilient = options.resilient,
+                    .shared = services.shared,
+                    .targets = state->targets});
   if (!made) return std::unexpected(std::move(made).error());
   state->plan = std::move(*made);
   return std::shared_ptr<Service>(new Service(std::move(state)));
 }
 
 Task<Result<Response>> Service::call(Request& request, Context& context) {
+  begin_call(request, context);
   auto answer = co_await Next{state_->plan.links.data()}(request, context);
   co_return answer;
 }

@@ -12,16 +12,21 @@
 
 namespace plimsoll::client {
 
+class Targets;
+
 inline constexpr Problem kAnswerTooLarge{"answer-too-large", 502, "The other side's answer is too large",
                                          "Ask for less, or raise the limit."};
 
 struct ServiceOptions {
-  std::string name{};         ///< of metrics; empty: host and port
-  std::string url{};          ///< where a request without a target goes; its path stands before the target of others
+  std::string name{};  ///< of metrics; empty: host and port
+  std::string url{};   ///< where a request without a target goes; its path stands before the target of others
+  /// Further URLs of the same service, which share its calls (`balance`); at most 255.
+  std::vector<std::string> more_urls{};
   std::string authorities{};  ///< PEM file of those who sign the server's certificate; empty: the system's
   Timeouts timeouts{};        ///< where the key `timeout` says nothing
   IdleLimits idle{};
   std::shared_ptr<net::Resolver> resolver{};  ///< null: that of this process
+  bool resilient = false;  ///< `retry`, `concurrency` and `breaker` are on unless the options say not
 };
 
 /// Another server, called as an operation is: `call` has the interface of a handler and goes through the policies of
@@ -44,6 +49,8 @@ class Service final : public Handler {
   }
 
   const Url& url() const noexcept;
+  /// Null where there is one URL and nothing is to be known of it: the service is not `resilient`.
+  const std::shared_ptr<Targets>& targets() const noexcept;
   /// For calls that belong to no exchange.
   const Services& services() const noexcept;
 

@@ -404,7 +404,7 @@ TEST(Service, AnEventStreamOutlivesTheTimeoutsOfWhoPassesItOn) {
   }};
   ServiceOptions options{.url = server.url("/"), .timeouts = {.idle = kShort}};
   EXPECT_EQ(call(options), "deadline-exceeded");
-  options.timeouts.endless_events = true;
+  options.timeouts.passed_on = true;
   EXPECT_EQ(call(options), "200 data: 1\n\ndata: 2\n\n");
 }
 

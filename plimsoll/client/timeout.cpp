@@ -1,5 +1,3 @@
-#include "plimsoll/client/timeout.hpp"
-
 #include "plimsoll/client/part.hpp"
 #include "plimsoll/exchange/context.hpp"
 
@@ -44,7 +42,9 @@ class Timeout final : public Policy {
 
   Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
     const auto total = timeouts_.total;
-    context.note<CallLimits>(timeouts_, total ? context.loop.now() + total : Connection::kNever);
+    auto& state = call_state(request, context);
+    state.timeouts = timeouts_;
+    if (total) state.until = context.loop.now() + total;
     if (!total) {
       auto answer = co_await next(request, context);
       co_return answer;

@@ -1,6 +1,6 @@
 #include "plimsoll/client/wire.hpp"
 
-#include "plimsoll/client/timeout.hpp"
+#include "plimsoll/client/failure.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/negotiate.hpp"
@@ -25,12 +25,6 @@ bool is_made_here(std::string_view name) {
   return is_any(name, names);
 }
 
-/// Methods whose effect is the same once or twice (RFC 9110, section 9.2.2), or a key by which the server can tell.
-bool is_repeatable(const Request& request) {
-  constexpr std::string_view methods[] = {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"};
-  return std::ranges::find(methods, request.method) != std::end(methods) || request.headers.contains("idempotency-key");
-}
-
 bool has_control(std::string_view text) {
   return std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 127; });
 }
@@ -40,6 +34,8 @@ Result<std::string> head_text(const Request& request, const Url& url) {
   if (!is_token(request.method)) return fail(kInternal, "no method: " + std::string(request.method));
   if (has_control(request.target) || request.target.contains(' ') || request.target.contains('#'))
     return fail(kInternal, "a target that cannot be sent");
+  const std::string_view host = request.authority.empty() ? url.authority : request.authority;
+  if (has_control(host) || host.contains(' ')) return fail(kInternal, "a host that cannot be sent");
   std::string text(request.method);
   text += ' ';
   if (request.target.empty()) {
@@ -49,7 +45,7 @@ Result<std::string> head_text(const Request& request, const Url& url) {
     while (base.ends_with('/')) base.remove_suffix(1);
     text.append(base).append(request.target);
   }
-  text.append(" HTTP/1.1\r\nhost: ").append(url.authority).append("\r\n");
+  text.append(" HTTP/1.1\r\nhost: ").append(host).append("\r\n");
   for (const auto& [name, value] : request.headers) {
     if (is_made_here(name)) continue;
     if (!is_token(name) || find_control(value.data(), 0, value.size()) != value.size())
@@ -61,10 +57,11 @@ Result<std::string> head_text(const Request& request, const Url& url) {
 
 /// The body of an answer while it is read: then its connection is given back. A body that is not read to its end takes
 /// its connection along.
-class AnswerBody final : public Stream {
+class AnswerBody final : public Stream, public Abandonable {
  public:
-  AnswerBody(Connections& connections, std::shared_ptr<const Peer> peer, std::unique_ptr<Connection> connection)
-      : connections_(connections), peer_(std::move(peer)), connection_(std::move(connection)) {}
+  AnswerBody(Connections& connections, std::shared_ptr<const Peer> peer, std::unique_ptr<Connection> connection,
+             CallState& state)
+      : connections_(connections), peer_(std::move(peer)), connection_(std::move(connection)), state_(state) {}
 
   Task<Result<Bytes>> read() override {
     if (failed_) co_return std::unexpected(*failed_);
@@ -72,40 +69,62 @@ class AnswerBody final : public Stream {
     auto piece = co_await connection_->piece();
     if (!piece) {
       connection_.reset();
+      state_.finished();
       failed_ = unreachable(peer_->url, std::move(piece).error());
       co_return std::unexpected(*failed_);
     }
-    if (piece->empty()) connections_.give(*peer_, std::move(connection_));
+    if (piece->empty()) {
+      connections_.give(*peer_, std::move(connection_));
+      state_.finished();
+    }
     co_return as_bytes(*piece);
   }
+
+  Task<> drain(std::size_t most) override {
+    for (std::size_t taken = 0; connection_ && taken <= most;) {
+      const auto piece = co_await read();
+      if (!piece || piece->empty()) break;
+      taken += piece->size();
+    }
+  }
+  void abandon() noexcept override { connection_.reset(); }
 
  private:
   Connections& connections_;
   const std::shared_ptr<const Peer> peer_;
   std::unique_ptr<Connection> connection_;
+  CallState& state_;
   std::optional<Error> failed_;
 };
 
 }  // namespace
 
 Task<Result<Response>> Wire::handle(Request& request, Context& context) {
-  const auto* noted = context.noted<CallLimits>();
-  const auto limits = noted ? *noted : CallLimits{};
-  const auto peer = peer_;
+  auto& state = call_state(request, context);
+  // With the body of the answer, which may be read when the service that was called has gone.
+  const std::shared_ptr<const Peer> peer{peers_, &(*peers_)[state.target]};
   auto head = head_text(request, peer->url);
   if (!head) co_return std::unexpected(std::move(head).error());
   Outgoing out{.head = {}, .head_request = request.method == "HEAD"};
-  std::string held;
-  if (request.body && request.content_length && *request.content_length <= kHeld) {
-    while (held.size() <= *request.content_length) {
+  if (request.body && !state.held && request.content_length && *request.content_length <= kHeld) {
+    std::string read;
+    while (read.size() <= *request.content_length) {
       auto piece = co_await request.body->read();
-      if (!piece) co_return std::unexpected(std::move(piece).error());
+      if (!piece) {
+        state.body_failed = true;
+        co_return std::unexpected(std::move(piece).error());
+      }
       if (piece->empty()) break;
-      held += as_text(*piece);
+      read += as_text(*piece);
     }
-    if (held.size() != *request.content_length)
+    if (read.size() != *request.content_length) {
+      state.body_failed = true;
       co_return fail(kInternal, "the body of a request is not as long as was told");
-    out.body = held;
+    }
+    state.held = context.keep<std::string>(std::move(read));
+  }
+  if (state.held) {
+    out.body = *state.held;
   } else if (request.body) {
     out.rest = request.body;
     out.chunked = !request.content_length;
@@ -114,27 +133,31 @@ Task<Result<Response>> Wire::handle(Request& request, Context& context) {
   const bool has_body = request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
   if (out.chunked)
     head->append("transfer-encoding: chunked\r\n");
-  else if (request.body || has_body)
-    head->append("content-length: ").append(std::to_string(held.size() + out.rest_size)).append("\r\n");
+  else if (state.held || request.body || has_body)
+    head->append("content-length: ").append(std::to_string(out.body.size() + out.rest_size)).append("\r\n");
   head->append("\r\n");
   out.head = *head;
 
   auto& connections = context.loop.own<Connections>();
   // A body that comes as a stream is gone once it is read.
   const bool repeatable = !out.rest && is_repeatable(request);
-  auto begun = co_await connections.begin(*peer, out, limits.timeouts, limits.until, repeatable);
+  auto begun = co_await connections.begin(*peer, out, state, repeatable);
+  if (out.rest && state.connected) state.spent = true;
   if (!begun) co_return std::unexpected(std::move(begun).error());
   auto& connection = *begun;
   const auto answer = connection->take_head();
   Response response{.status = answer.status, .headers = Headers{context.arena}};
   for (const auto& [name, value] : answer.headers)
     response.headers.add(context.arena.keep(name), context.arena.keep(value));
-  if (limits.timeouts.endless_events && http::essence(response.headers.find("content-type")) == "text/event-stream")
-    connection->endless();
-  if (connection->response().whole())
+  if (state.timeouts.passed_on)
+    connection->unbounded(http::essence(response.headers.find("content-type")) == "text/event-stream");
+  if (connection->response().whole()) {
     connections.give(*peer, std::move(connection));
-  else
-    response.body = &context.arena.make<AnswerBody>(connections, peer, std::move(connection));
+  } else {
+    auto& body = context.arena.make<AnswerBody>(connections, peer, std::move(connection), state);
+    state.answer = &body;
+    response.body = &body;
+  }
   co_return response;
 }
 

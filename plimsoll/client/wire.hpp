@@ -8,12 +8,13 @@ namespace plimsoll::client {
 /// The end of the chain: sends the request over a connection of the loop and receives the head of the answer.
 class Wire final : public Handler {
  public:
-  explicit Wire(Peer peer) : peer_(std::make_shared<const Peer>(std::move(peer))) {}
+  /// There is at least one peer; `CallState::target` chooses.
+  explicit Wire(std::vector<Peer> peers) : peers_(std::make_shared<const std::vector<Peer>>(std::move(peers))) {}
   Task<Result<Response>> handle(Request& request, Context& context) override;
-  const Peer& peer() const noexcept { return *peer_; }
+  std::span<const Peer> peers() const noexcept { return *peers_; }
 
  private:
-  std::shared_ptr<const Peer> peer_;  // with the bodies of answers that are still read
+  std::shared_ptr<const std::vector<Peer>> peers_;  // with the bodies of answers that are still read
 };
 
 }  // namespace plimsoll::client

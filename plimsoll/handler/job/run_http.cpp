@@ -1,3 +1,4 @@
+#include "plimsoll/client/backoff.hpp"
 #include "plimsoll/client/chain.hpp"
 #include "plimsoll/client/service.hpp"
 #include "plimsoll/config/options.hpp"
@@ -5,7 +6,6 @@
 #include "plimsoll/http/characters.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 namespace plimsoll::handler::job {
 namespace {
@@ -20,16 +20,6 @@ constexpr config::Field kFields[] = {
     config::field<&Options::headers>("headers", "Further headers of the request, such as `authorization`."),
     config::field<&Options::authorities>("authorities", "PEM file of those who sign the service's certificate."),
 };
-
-constexpr Nanoseconds kLongestWish = 86'400 * kSecond;
-
-/// Seconds; a date is not read, the usual delay then counts.
-Nanoseconds retry_after(std::string_view value) {
-  std::int64_t seconds = 0;
-  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), seconds);
-  if (error != std::errc{} || end != value.data() + value.size() || seconds < 0) return 0;
-  return std::min(seconds * kSecond, kLongestWish);
-}
 
 class HttpRun final : public queue::Runner {
  public:
@@ -58,7 +48,10 @@ class HttpRun final : public queue::Runner {
     const bool again = answer->status == 408 || answer->status == 425 || answer->status == 429 || answer->status >= 500;
     Error error{again ? &kServiceFailed : &kRefused, "it answered " + std::to_string(answer->status)};
     error.more().cause = answer->body.substr(0, 500);
-    if (again) error.more().retry_after = retry_after(answer->find("retry-after")) / kSecond;
+    if (again) {
+      const auto wait = client::retry_after(answer->find("retry-after"), execution.loop.wall()).value_or(0);
+      error.more().retry_after = (wait + kSecond - 1) / kSecond;
+    }
     co_return std::unexpected(std::move(error));
   }
 

@@ -87,7 +87,7 @@ class Upstream final : public Handler {
 Result<std::unique_ptr<Handler>> upstream(std::string_view url, const Services& services) {
   if (url.contains('?')) return fail(client::kBadUrl, "`" + std::string(url) + "` holds a query");
   auto service = client::Service::make(
-      {.name = "upstream", .url = std::string(url), .timeouts = {.endless_events = true}}, services);
+      {.name = "upstream", .url = std::string(url), .timeouts = {.passed_on = true}}, services);
   if (!service) return std::unexpected(std::move(service).error());
   return std::make_unique<Upstream>(std::move(*service));
 }

@@ -1,0 +1,31 @@
+#include "plimsoll/client/call_state.hpp"
+
+#include "plimsoll/exchange/context.hpp"
+
+namespace plimsoll::client {
+
+namespace {
+
+CallState& made_for(const Request& request, Context& context) {
+  auto* last = context.noted<CallState>();
+  auto& made = context.note<CallState>();
+  made.of = &request;
+  made.before = last;
+  return made;
+}
+
+}  // namespace
+
+CallState& call_state(const Request& request, Context& context) {
+  for (auto* state = context.noted<CallState>(); state; state = state->before)
+    if (state->of == &request) return *state;
+  return made_for(request, context);
+}
+
+void begin_call(const Request& request, Context& context) {
+  auto* state = &call_state(request, context);
+  if (state->begun) state = &made_for(request, context);
+  state->begun = true;
+}
+
+}  // namespace plimsoll::client

@@ -1,0 +1,91 @@
+#pragma once
+
+#include "plimsoll/client/connection.hpp"
+
+#include <atomic>
+#include <bitset>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+namespace plimsoll {
+class Context;
+}
+
+namespace plimsoll::client {
+
+/// One of those under way, of which a counter knows: counted down once, at the end.
+class Permit {
+ public:
+  using Counter = std::atomic<std::int64_t>;
+  Permit() = default;
+  /// It is counted already.
+  explicit Permit(std::shared_ptr<Counter> counter) noexcept : counter_(std::move(counter)) {}
+  Permit(Permit&&) = default;
+  Permit& operator=(Permit&& other) noexcept {
+    std::swap(counter_, other.counter_);
+    return *this;
+  }
+  ~Permit() { end(); }
+  void end() noexcept {
+    if (const auto counter = std::exchange(counter_, nullptr)) counter->fetch_sub(1, std::memory_order_relaxed);
+  }
+
+ private:
+  std::shared_ptr<Counter> counter_;
+};
+
+/// The body of an answer that nobody will read, as `Wire` gave it out.
+class Abandonable {
+ public:
+  /// Reads a little of it so that the connection can be used again, where it comes to its end.
+  virtual Task<> drain(std::size_t most) = 0;
+  /// Ends its connection, unless it was read to its end.
+  virtual void abandon() noexcept = 0;
+
+ protected:
+  ~Abandonable() = default;
+};
+
+/// What the policies around one call and the wire below them know of it. One for each call, found by its request;
+/// several calls of one exchange may be under way at once.
+struct CallState {
+  static constexpr std::size_t kMostTargets = 256;
+
+  const Request* of = nullptr;
+  CallState* before = nullptr;  ///< of another call of the same exchange
+  bool begun = false;           ///< the call is under way, or was: another of a request at the same address is not it
+
+  Timeouts timeouts{};
+  Nanoseconds until = Connection::kNever;  ///< of the loop's clock, for the whole call
+
+  std::size_t target = 0;             ///< of the service's targets: which this attempt goes to
+  std::bitset<kMostTargets> tried{};  ///< targets at which attempts of this call have failed
+
+  std::optional<std::string_view> held{};  ///< the body, where it was short enough to be kept for another attempt
+  bool spent = false;                      ///< the body is a stream that was begun: it cannot be sent again
+
+  // Of the current attempt.
+  bool connected = false;    ///< there was a connection: something may have reached the other side
+  bool written = false;      ///< all of the request was
+  bool body_failed = false;  ///< the body that was to be sent could not be had
+  Abandonable* answer = nullptr;
+  Permit in_flight{}, at_target{};  ///< until the answer's body has come, the call has failed or the exchange has ended
+
+  void begin_attempt() noexcept {
+    connected = written = body_failed = false;
+    answer = nullptr;
+  }
+  void finished() noexcept {
+    at_target.end();
+    in_flight.end();
+  }
+};
+
+/// That of the call of this request; made by the first who asks.
+CallState& call_state(const Request& request, Context& context);
+/// A call begins: what was prepared for it stays, what is left of an earlier one does not.
+void begin_call(const Request& request, Context& context);
+
+}  // namespace plimsoll::client

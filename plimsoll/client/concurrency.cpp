@@ -1,0 +1,72 @@
+#include "plimsoll/client/part.hpp"
+#include "plimsoll/client/problems.hpp"
+#include "plimsoll/exchange/context.hpp"
+#include "plimsoll/telemetry/metrics.hpp"
+
+#include <atomic>
+
+namespace plimsoll::client {
+namespace {
+
+/// Bounds how many calls of a service are under way at once, until the last byte of each answer: a service that hangs
+/// does not take all connections, memory and callers along. A call beyond that is refused at once.
+class Concurrency final : public Policy {
+ public:
+  struct Options {
+    std::int64_t limit = 1000;
+  };
+  static constexpr config::Field fields[] = {
+      config::field<&Options::limit>("limit", "Calls under way at once, of one process.", {1, 1'000'000}),
+  };
+  static constexpr std::string_view short_form = R"("type":"integer")";
+  static constexpr std::string_view example = "100";
+  static constexpr Metric metrics[] = {
+      {"plimsoll_client_calls_refused_total", "1", "Calls refused because too many of the service were under way."}};
+
+  static Result<std::unique_ptr<Policy>> build(const json::Value* from, const Build& build) {
+    Options options;
+    if (from) {
+      auto read = read_either<&Options::limit>(*from, fields);
+      if (!read) return std::unexpected(std::move(read).error());
+      options = *read;
+      if (options.limit < 1 || options.limit > 1'000'000) return config::wrong(*from, "`concurrency` is 1 to 1000000");
+    }
+    if (!from && !build.resilient) return nullptr;
+    return std::make_unique<Concurrency>(options, build);
+  }
+  Concurrency(const Options& options, const Build& build)
+      : limit_(options.limit), running_(build.shared->of<Kept<Running>>()->of(build.service)) {
+    if (!build.services.metrics) return;
+    const telemetry::Label labels[] = {{"service", build.service}};
+    refused_ = &build.services.metrics->counter(metrics[0].name, metrics[0].sentence, labels);
+  }
+
+  Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
+    auto& state = call_state(request, context);
+    state.in_flight.end();  // of the attempt before
+    if (running_->fetch_add(1, std::memory_order_relaxed) >= limit_) {
+      running_->fetch_sub(1, std::memory_order_relaxed);
+      if (refused_) refused_->add();
+      Error error{&kTooManyCalls};
+      error.more().retry_after = 1;
+      co_return std::unexpected(std::move(error));
+    }
+    state.in_flight = Permit{running_};
+    auto answer = co_await next(request, context);
+    if (!answer || !std::holds_alternative<Stream*>(answer->body)) state.finished();
+    co_return answer;
+  }
+
+ private:
+  struct Running : Permit::Counter {};
+  const std::int64_t limit_;
+  const std::shared_ptr<Running> running_;
+  telemetry::Counter* refused_ = nullptr;
+};
+
+}  // namespace
+
+extern constinit const Part concurrency =
+    part<Concurrency>("concurrency", "Bounds how many calls are under way at once.");
+
+}  // namespace plimsoll::client

@@ -1,0 +1,13 @@
+#pragma once
+
+#include "plimsoll/client/connections.hpp"
+#include "plimsoll/client/response_reader.hpp"
+
+namespace plimsoll::client {
+
+inline constexpr Problem kCircuitOpen{"circuit-open", 503, "A service that is needed is failing",
+                                      "Ask again after `Retry-After`.", true};
+inline constexpr Problem kTooManyCalls{"too-many-calls", 503, "Too many calls to a service are under way",
+                                       "Ask again after `Retry-After`.", true};
+
+}  // namespace plimsoll::client

@@ -1,0 +1,68 @@
+#include "plimsoll/client/targets.hpp"
+
+#include "plimsoll/telemetry/log.hpp"
+
+namespace plimsoll::client {
+
+Targets::Targets(std::string service, std::vector<std::string> names, std::vector<std::shared_ptr<TargetState>> states,
+                 telemetry::Registry* metrics, telemetry::Log* log)
+    : service_(std::move(service)),
+      names_(std::move(names)),
+      states_(std::move(states)),
+      log_(log),
+      failures_(names_.size()),
+      outliers_(names_.size()) {
+  // What the plan before has taken out counts for the share.
+  for (std::size_t i = 0; i < states_.size(); ++i) outliers_.restore(i, states_[i]->out_until.load());
+  if (!metrics) return;
+  for (std::size_t i = 0; i < names_.size(); ++i) {
+    const telemetry::Label labels[] = {{"service", service_}, {"target", names_[i]}};
+    ejections_.push_back(&metrics->counter("plimsoll_client_ejections_total",
+                                           "How often a target was taken out of the balance for its failures.",
+                                           labels));
+    observations_.push_back(metrics->observe(
+        telemetry::Kind::gauge, "plimsoll_client_target_usable",
+        "Whether a target is sent calls: 1, or 0 where it is out for its failures or its health check fails.", labels,
+        [this, i] { return usable(i, system_clock().steady()) ? 1.0 : 0.0; }));
+    observations_.push_back(metrics->observe(
+        telemetry::Kind::gauge, "plimsoll_client_target_calls", "Calls to a target that are under way.", labels,
+        [state = states_[i]] { return static_cast<double>(state->running.load()); }));
+  }
+}
+
+void Targets::succeeded(std::size_t target) {
+  if (failures_[target].load(std::memory_order_relaxed) == 0) return;
+  const std::scoped_lock lock(mutex_);
+  failures_[target].store(0, std::memory_order_relaxed);
+  outliers_.succeeded(target);
+}
+
+void Targets::failed(const OutlierOptions& options, std::size_t target, Nanoseconds now) {
+  Nanoseconds until = 0;
+  {
+    const std::scoped_lock lock(mutex_);
+    failures_[target].fetch_add(1, std::memory_order_relaxed);
+    if (!outliers_.failed(options, target, now)) return;
+    until = outliers_.until(target);
+    states_[target]->out_until.store(until, std::memory_order_relaxed);
+  }
+  if (!ejections_.empty()) ejections_[target]->add();
+  if (log_)
+    log_->write(telemetry::Level::warning, "target-ejected", [&](telemetry::Line& line) {
+      line.add("service", service_).add("target", names_[target]);
+      line.add("failures", options.failures).add("for_s", (until - now) / kSecond);
+    });
+}
+
+bool Targets::checked(std::size_t target, bool well, std::string_view why) {
+  if (states_[target]->well.exchange(well) == well) return false;
+  if (log_)
+    log_->write(well ? telemetry::Level::info : telemetry::Level::warning, well ? "target-healthy" : "target-unhealthy",
+                [&](telemetry::Line& line) {
+                  line.add("service", service_).add("target", names_[target]);
+                  if (!why.empty()) line.add("why", why);
+                });
+  return true;
+}
+
+}  // namespace plimsoll::client

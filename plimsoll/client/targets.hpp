@@ -1,0 +1,67 @@
+#pragma once
+
+#include "plimsoll/client/call_state.hpp"
+#include "plimsoll/client/outlier.hpp"
+#include "plimsoll/telemetry/metrics.hpp"
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace plimsoll::telemetry {
+class Log;
+}
+
+namespace plimsoll::client {
+
+/// What is known of one target, whoever calls it; it outlives a reload that names the target again.
+struct TargetState {
+  std::atomic<std::int64_t> running{0};   ///< calls under way
+  std::atomic<Nanoseconds> out_until{0};  ///< taken out for its failures until then (steady)
+  std::atomic<bool> well{true};           ///< by its health checks; well until one has said otherwise
+};
+
+/// The targets of one service. Any thread: choosing one and telling of a success take no lock.
+class Targets {
+ public:
+  Targets(std::string service, std::vector<std::string> names, std::vector<std::shared_ptr<TargetState>> states,
+          telemetry::Registry* metrics, telemetry::Log* log);
+
+  std::size_t size() const noexcept { return names_.size(); }
+  const std::string& name(std::size_t target) const { return names_[target]; }
+  TargetState& state(std::size_t target) const { return *states_[target]; }
+
+  /// A call to it begins: it is under way until the permit ends.
+  Permit begin(std::size_t target) {
+    const auto& state = states_[target];
+    state->running.fetch_add(1, std::memory_order_relaxed);
+    return Permit{{state, &state->running}};
+  }
+  bool usable(std::size_t target, Nanoseconds now) const noexcept {
+    const auto& state = *states_[target];
+    return (!checks_ || state.well.load(std::memory_order_relaxed)) &&
+           state.out_until.load(std::memory_order_relaxed) <= now;
+  }
+  /// Health checks say whether each is well; without them each is. Before the first call.
+  void expect_checks() noexcept { checks_ = true; }
+  void succeeded(std::size_t target);
+  void failed(const OutlierOptions& options, std::size_t target, Nanoseconds now);
+  /// What a health check has found, after as many of them as it takes. Says whether that is new.
+  bool checked(std::size_t target, bool well, std::string_view why = {});
+
+ private:
+  const std::string service_;
+  const std::vector<std::string> names_;
+  const std::vector<std::shared_ptr<TargetState>> states_;
+  telemetry::Log* const log_;
+  bool checks_ = false;
+  std::vector<std::atomic<std::int64_t>> failures_;  ///< since the last success: nothing to tell the detector when 0
+  std::mutex mutex_;
+  OutlierDetector outliers_;
+  std::vector<telemetry::Counter*> ejections_;
+  std::vector<telemetry::Observation> observations_;  // last: they read the above
+};
+
+}  // namespace plimsoll::client
