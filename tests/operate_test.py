@@ -107,7 +107,7 @@ class Starting(harness.ServerTest):
 
     def test_words_of_the_deployment_of_a_later_version_are_refused_saying_so(self):
         for config, word in (("database: {pool: {max: 20}}", "database.pool"), ("database: {replicas: ['sqlite:b.db']}", "database.replicas"),
-                             ("store: {url: 'redis://cache'}", "store"), ("upstreams: {a: {targets: ['http://a']}}", "upstreams"),
+                             ("store: {url: 'redis://cache'}", "store"), 
                              ("telemetry: {traces: 'http://otel:4318'}", "telemetry.traces"), ("jobs: {mail: {run: {email: {to: a}}}}", "email")):
             output = self.refused(CONTRACT, config)
             self.assertRegex(output, rf"plimsoll\.yaml:1:\d+: error\[not-implemented\]: this version does not implement `{word}` yet\n")

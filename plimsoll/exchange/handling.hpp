@@ -23,6 +23,8 @@ struct Handling {
   /// the start.
   void (*prepare)(const contract::Contract&, const Services&, contract::Complaints&) = nullptr;
   Result<std::unique_ptr<Handler>> (*build)(const json::Value& options, const Build&) = nullptr;
+  /// Its operations cannot be served without a database.
+  bool needs_database = true;
 };
 
 }  // namespace plimsoll

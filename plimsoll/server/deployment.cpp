@@ -53,7 +53,6 @@ constexpr config::Field kFields[] = {
 constexpr config::Field kNested[] = {
     field<&Deployment::limits>("limits", "Limits of the listeners and their connections."),
     field<&Deployment::store>("store", "Where shared state is kept; nothing: in this process."),
-    field<&Deployment::upstreams>("upstreams", "Services behind this one."),
     field<&Deployment::credentials>("credentials", "Secrets by the names the contract uses."),
     field<&Deployment::trusted_proxies>("trusted-proxies",
                                         "Addresses or networks whose forwarding headers are believed."),
@@ -154,7 +153,6 @@ struct Later {
 };
 constexpr Later kLater[] = {
     {{}, "store", "Remove it: state is kept in this process."},
-    {{}, "upstreams", "Remove it: operations are answered by `table`, `job`, `mock` and by C++."},
     {"database", "pool", "Remove it: SQLite has one writer, and `readers` says how many threads read."},
     {"database", "replicas", "Remove it: rows are read where they are written."},
     {"telemetry", "traces", "Remove it: trace ids are taken, logged and handed on, and nothing is exported."},
@@ -244,9 +242,9 @@ std::vector<config::Key> built_in_sections() {
 
 std::span<const config::Field> nested_fields() {
   static const std::vector<config::Field> fields{
-      config::shaped(kNested[3], R"("type":"object","additionalProperties":{"type":["string","array"]})",
+      config::shaped(kNested[2], R"("type":"object","additionalProperties":{"type":["string","array"]})",
                      "{zoho: '${ZOHO_SECRET}'}"),
-      config::shown(config::object_of<edge::Proxies>(kNested[4], edge::kProxyFields,
+      config::shown(config::object_of<edge::Proxies>(kNested[3], edge::kProxyFields,
                                                      config::Form<std::vector<std::string>>::schema),
                     "[10.0.0.0/8]")};
   return fields;

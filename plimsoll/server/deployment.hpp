@@ -36,7 +36,7 @@ struct Deployment {
   DatabaseOptions database;
   TelemetryOptions telemetry;
   net::TlsOptions tls;
-  config::Raw limits = nullptr, store = nullptr, upstreams = nullptr, credentials = nullptr, trusted_proxies = nullptr;
+  config::Raw limits = nullptr, store = nullptr, credentials = nullptr, trusted_proxies = nullptr;
   bool names_database = false;  ///< somebody said which
 
   const json::Value* root = nullptr;  ///< the document, or null

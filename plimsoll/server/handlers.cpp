@@ -4,7 +4,7 @@
 
 namespace plimsoll::handler {
 // Each is defined in the file or folder of its name.
-extern const Handling table, job_handling, mock_handling;
+extern const Handling table, job_handling, upstream_handling, mock_handling;
 }  // namespace plimsoll::handler
 
 namespace plimsoll::server {
@@ -13,6 +13,7 @@ namespace plimsoll::server {
 constexpr const Handling* kHandlings[] = {
     &handler::table,
     &handler::job_handling,
+    &handler::upstream_handling,
     &handler::mock_handling,
 };
 

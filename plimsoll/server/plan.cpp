@@ -33,7 +33,8 @@ bool Plan::needs_database() const {
   if (process_.settings.mock_all) return false;
   for (const auto& operation : contract_->operations)
     for (const auto& extension : operation.extensions)
-      if (const auto* way = handling(extension.key); way && way->key.name != "mock") return true;
+      if (const auto* way = handling(extension.key); way && (way->needs_database || operation.extension("idempotency")))
+        return true;
   return false;
 }
 
@@ -77,7 +78,8 @@ Result<std::unique_ptr<Handler>> Plan::handler_of(const contract::Operation& ope
   complaints.push_back(complaint(
       *contract_, operation, "unbound-operation",
       "operation " + operation.id + " (" + operation.method + " " + operation.path + ") has nothing that answers it",
-      "Give it `table`, `job` or `mock` in `x-plimsoll`, bind a handler in C++, or start with --mock-unbound."));
+      "Give it `table`, `job`, `upstream` or `mock` in `x-plimsoll`, bind a handler in C++, or start with "
+      "--mock-unbound."));
   return nullptr;
 }
 

@@ -260,6 +260,7 @@ extern constinit const Handling mock_handling{
             .example = "true"},
     .problems = mocking::kProblems,
     .build = mocking::build,
+    .needs_database = false,
 };
 
 }  // namespace plimsoll::handler

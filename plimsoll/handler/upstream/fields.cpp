@@ -50,7 +50,36 @@ std::string value_of(std::string_view text) {
   return out;
 }
 
+/// One element of `Forwarded` (RFC 7239): an address of IPv6 and whatever has a colon stands in quotes.
+std::string forwarded(const Request& request) {
+  const auto node = request.peer.address == "unix"       ? "unknown"
+                    : request.peer.address.contains(':') ? "\"[" + std::string(request.peer.address) + "]\""
+                                                         : std::string(request.peer.address);
+  auto text = "for=" + node;
+  if (!request.authority.empty()) text += ";host=\"" + std::string(request.authority) + "\"";
+  return text + ";proto=" + std::string(request.scheme);
+}
+
 }  // namespace
+
+void FieldRules::apply(std::vector<std::pair<std::string, std::string>>& fields) const {
+  for (const auto& name : remove) std::erase_if(fields, [&](const auto& field) { return field.first == name; });
+  for (const auto& [name, value] : set) {
+    const auto known = std::ranges::find(fields, name, &std::pair<std::string, std::string>::first);
+    if (known == fields.end()) {
+      fields.emplace_back(name, value);
+      continue;
+    }
+    known->second = value;
+    fields.erase(std::remove_if(std::next(known), fields.end(), [&](const auto& each) { return each.first == name; }),
+                 fields.end());
+  }
+}
+
+void FieldRules::apply(Headers& headers) const {
+  for (const auto& name : remove) headers.remove(name);
+  for (const auto& [name, value] : set) headers.set(name, value);
+}
 
 std::vector<std::pair<std::string, std::string>> request_fields(const Request& request) {
   std::vector<std::pair<std::string, std::string>> fields;
@@ -78,6 +107,7 @@ std::vector<std::pair<std::string, std::string>> request_fields(const Request& r
   if (request.peer.address != "unix") fields.emplace_back("x-forwarded-for", request.peer.address);
   fields.emplace_back("x-forwarded-proto", request.scheme);
   if (!request.authority.empty()) fields.emplace_back("x-forwarded-host", request.authority);
+  fields.emplace_back("forwarded", forwarded(request));
   return fields;
 }
 

@@ -8,6 +8,17 @@
 
 namespace plimsoll::handler::forwarding {
 
+/// What is changed of fields on their way: names in lower case.
+struct FieldRules {
+  std::vector<std::pair<std::string, std::string>> set{};
+  std::vector<std::string> remove{};
+
+  bool empty() const { return set.empty() && remove.empty(); }
+  void apply(std::vector<std::pair<std::string, std::string>>& fields) const;
+  /// Values are views of the rules.
+  void apply(Headers& headers) const;
+};
+
 /// The fields of a request as they are passed on.
 std::vector<std::pair<std::string, std::string>> request_fields(const Request& request);
 

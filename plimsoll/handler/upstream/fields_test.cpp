@@ -18,7 +18,9 @@ std::string passed_on(const List& fields, int version = 11) {
   return out;
 }
 
-constexpr std::string_view kOurs = "accept-encoding: identity\nx-forwarded-for: 10.0.0.7\nx-forwarded-proto: http\n";
+constexpr std::string_view kOurs =
+    "accept-encoding: identity\nx-forwarded-for: 10.0.0.7\nx-forwarded-proto: http\nforwarded: "
+    "for=10.0.0.7;proto=http\n";
 
 TEST(ForwardedFields, WhatBelongsToTheConnectionStaysThere) {
   EXPECT_EQ(passed_on({{"connection", "close, X-One ,x-two"},
@@ -47,6 +49,24 @@ TEST(ForwardedFields, WhatAClientSaysOfItselfIsNotPassedOn) {
                        {"via", "1.0 them"},
                        {"traceparent", "00-x"}}),
             "via: 1.0 them, 1.1 plimsoll\n" + std::string(kOurs));
+}
+
+TEST(ForwardedFields, ForwardedNamesTheClientAsRfc7239WritesIt) {
+  Arena arena;
+  Request request{.method = "GET", .target = "/", .headers = Headers{arena}};
+  request.peer.address = "2001:db8::7";
+  request.authority = "shop.example:8443";
+  request.scheme = "https";
+  const auto fields = request_fields(request);
+  EXPECT_EQ(fields.back().first, "forwarded");
+  EXPECT_EQ(fields.back().second, R"(for="[2001:db8::7]";host="shop.example:8443";proto=https)");
+}
+
+TEST(ForwardedFields, RulesSetAndRemoveWhatIsPassedOn) {
+  std::vector<std::pair<std::string, std::string>> fields{{"x-a", "1"}, {"x-b", "2"}, {"x-a", "3"}, {"x-c", "4"}};
+  const FieldRules rules{.set = {{"x-b", "new"}, {"x-d", "5"}}, .remove = {"x-a"}};
+  rules.apply(fields);
+  EXPECT_EQ(fields, (std::vector<std::pair<std::string, std::string>>{{"x-b", "new"}, {"x-c", "4"}, {"x-d", "5"}}));
 }
 
 TEST(ForwardedFields, AnswersLoseTheirFramingAndKeepEachCookie) {

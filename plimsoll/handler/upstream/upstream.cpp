@@ -1,19 +1,23 @@
 #include "plimsoll/handler/upstream/upstream.hpp"
 
+#include "plimsoll/client/call_state.hpp"
 #include "plimsoll/client/service.hpp"
 #include "plimsoll/contract/body.hpp"
+#include "plimsoll/contract/percent.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/handler/upstream/fields.hpp"
 #include "plimsoll/http/negotiate.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
-namespace plimsoll::handler {
+namespace plimsoll::handler::forwarding {
 namespace {
 
-constexpr std::uint64_t kMostHeld = 16u << 20;  ///< of an answer that is held against the contract
-constexpr std::uint64_t kHeldAnyhow = 1u << 20;
+/// The same as of the server, whose room is a younger one.
+constexpr Problem kNoSuchPath{"not-found", 404, "Not found", "Check the path; what exists is listed at /openapi.json."};
+constexpr std::uint64_t kMostHeld = 16u << 20;  ///< of an answer that something looks at
 
 /// Where the server behind stands is for the log, not for the caller.
 Error told(Error error) {
@@ -32,42 +36,40 @@ class Text final : public Stream {
   std::string_view text_;
 };
 
-/// What is held against the contract is held whole, and so is what is small; the rest passes through.
-bool is_held(const Response& answer) {
-  const auto type = http::essence(answer.headers.find("content-type"));
-  if (type == "text/event-stream") return false;
-  const auto kind = contract::body_kind(type);
-  using enum contract::BodyKind;
-  if (kind == json || kind == json_lines || kind == text) return true;
-  const auto told = answer.headers.find("content-length");
-  std::uint64_t length = 0;
-  return std::from_chars(told.data(), told.data() + told.size(), length).ec == std::errc{} && length <= kHeldAnyhow;
-}
-
 class Upstream final : public Handler {
  public:
-  explicit Upstream(std::shared_ptr<client::Service> service) : service_(std::move(service)) {}
+  explicit Upstream(Route route) : route_(std::move(route)) {}
 
   Task<Result<Response>> handle(Request& request, Context& context) override {
     auto& target = context.keep<std::string>(request.path);
+    if (!route_.path.empty()) {
+      auto path = route_.path.path(context.path_values);
+      if (!path) co_return std::unexpected(std::move(path).error());
+      target = std::move(*path);
+    }
     if (request.has_query) target.append("?").append(request.query);
-    const auto& fields =
-        context.keep<std::vector<std::pair<std::string, std::string>>>(forwarding::request_fields(request));
-    Request onward{.method = request.method, .target = target, .headers = Headers{context.arena}};
+    auto& fields = context.keep<std::vector<std::pair<std::string, std::string>>>(request_fields(request));
+    route_.request.apply(fields);
+    // In the arena: the state of the call is found by it as long as the answer is read.
+    auto& onward =
+        context.keep<Request>(Request{.method = request.method, .target = target, .headers = Headers{context.arena}});
     for (const auto& [name, value] : fields) onward.headers.add(name, value);
+    onward.authority = route_.host == "client" ? request.authority : std::string_view(route_.host);
     if (const auto read = context.input.body_text; !request.body && !read.empty()) {
       onward.body = &context.arena.make<Text>(read);
       onward.content_length = read.size();
+      client::call_state(onward, context).held = read;
     } else if (request.body) {
       onward.body = request.body;
       onward.content_length = request.content_length;
     }
-    auto answered = co_await service_->call(onward, context);
+    auto answered = co_await route_.service->call(onward, context);
     if (!answered) co_return std::unexpected(told(std::move(answered).error()));
     Response response{.status = answered->status, .headers = Headers{context.arena}};
     const bool held = is_held(*answered);
     const bool streamed = !held && std::holds_alternative<Stream*>(answered->body);
-    forwarding::response_fields(*answered, streamed || request.method == "HEAD", response.headers);
+    response_fields(*answered, streamed || request.method == "HEAD", response.headers);
+    route_.response.apply(response.headers);
     if (streamed) {
       response.body = answered->body;
     } else {
@@ -79,17 +81,83 @@ class Upstream final : public Handler {
   }
 
  private:
-  const std::shared_ptr<client::Service> service_;
+  /// What something looks at is held whole, and so is what is small; the rest passes through.
+  bool is_held(const Response& answer) const {
+    const auto type = http::essence(answer.headers.find("content-type"));
+    if (type == "text/event-stream") return false;
+    if (route_.holds_text) {
+      const auto kind = contract::body_kind(type);
+      using enum contract::BodyKind;
+      if (kind == json || kind == json_lines || kind == text) return true;
+    }
+    const auto told = answer.headers.find("content-length");
+    std::uint64_t length = 0;
+    return std::from_chars(told.data(), told.data() + told.size(), length).ec == std::errc{} &&
+           length <= route_.held_anyhow;
+  }
+
+  const Route route_;
 };
+
+/// Whether a segment would be taken for a step within the path, or for none.
+bool is_step(std::string_view value) {
+  std::string decoded;
+  return value.empty() || !contract::append_decoded(decoded, value) || decoded == "." || decoded == ".." ||
+         decoded.contains('/') || decoded.contains('\\');
+}
 
 }  // namespace
 
+Result<PathTemplate> PathTemplate::make(std::string_view text, std::span<const std::string> parameters) {
+  PathTemplate made;
+  if (!text.starts_with('/')) return fail(config::kConfiguration, "`path` begins with /");
+  while (!text.empty()) {
+    const auto open = text.find('{');
+    Part part{.text = std::string(text.substr(0, open))};
+    if (part.text.contains('}') || part.text.contains('?') || part.text.contains('#') || part.text.contains(' '))
+      return fail(config::kConfiguration, "`path` is a path whose values stand in {braces}, without query");
+    text.remove_prefix(part.text.size());
+    if (!text.empty()) {
+      const auto close = text.find('}');
+      if (close == text.npos) return fail(config::kConfiguration, "`path` has a { that is not closed");
+      const auto name = text.substr(1, close - 1);
+      const auto known = std::ranges::find(parameters, name);
+      if (known == parameters.end())
+        return fail(config::kConfiguration,
+                    "`path` names {" + std::string(name) + "}, which is no path parameter of the operation");
+      part.value = static_cast<int>(known - parameters.begin());
+      text.remove_prefix(close + 1);
+    }
+    made.parts_.push_back(std::move(part));
+  }
+  return made;
+}
+
+Result<std::string> PathTemplate::path(std::span<const std::string_view> values) const {
+  std::string path;
+  for (const auto& part : parts_) {
+    path += part.text;
+    if (part.value < 0) continue;
+    const auto index = static_cast<std::size_t>(part.value);
+    // What other servers may take for other paths than the one that was allowed here.
+    if (index >= values.size() || is_step(values[index])) return fail(kNoSuchPath, "a value of the path is no name");
+    path += values[index];
+  }
+  return path;
+}
+
+std::unique_ptr<Handler> make_upstream(Route route) { return std::make_unique<Upstream>(std::move(route)); }
+
+}  // namespace plimsoll::handler::forwarding
+
+namespace plimsoll::handler {
+
 Result<std::unique_ptr<Handler>> upstream(std::string_view url, const Services& services) {
   if (url.contains('?')) return fail(client::kBadUrl, "`" + std::string(url) + "` holds a query");
-  auto service = client::Service::make(
-      {.name = "upstream", .url = std::string(url), .timeouts = {.passed_on = true}}, services);
+  auto service =
+      client::Service::make({.name = "upstream", .url = std::string(url), .timeouts = {.passed_on = true}}, services);
   if (!service) return std::unexpected(std::move(service).error());
-  return std::make_unique<Upstream>(std::move(*service));
+  return forwarding::make_upstream({.service = std::move(*service)});
 }
 
 }  // namespace plimsoll::handler

@@ -1,0 +1,168 @@
+#include "plimsoll/handler/upstream/declaration.hpp"
+
+#include "plimsoll/client/chain.hpp"
+#include "plimsoll/client/url.hpp"
+#include "plimsoll/http/target.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <set>
+
+namespace plimsoll::handler::forwarding {
+namespace {
+
+struct HealthOptions {
+  std::string path;
+  config::Duration every{client::HealthCheckOptions{}.every}, timeout{client::HealthCheckOptions{}.timeout};
+  std::int64_t failures = client::HealthCheckOptions{}.failures, successes = client::HealthCheckOptions{}.successes;
+};
+constexpr config::Field kHealth[] = {
+    config::shown(config::field<&HealthOptions::path>("path", "What each target is asked for with GET; 2xx is well."),
+                  "/healthz"),
+    config::field<&HealthOptions::every>("every", "How often, a tenth more or less at random.",
+                                         {10 * kMillisecond, 3600 * kSecond}),
+    config::field<&HealthOptions::timeout>("timeout", "How long one check may take.", {kMillisecond, 600 * kSecond}),
+    config::field<&HealthOptions::failures>("failures", "Failed checks one after another until a target is left out.",
+                                            {1, 100}),
+    config::field<&HealthOptions::successes>("successes", "Checks that succeed one after another until it is back.",
+                                             {1, 100}),
+};
+constexpr config::Field kOwn[] = {
+    config::shown(config::field<&Declaration::targets>(
+                      "targets", "URLs of the servers that answer alike; a path stands before that of each request."),
+                  "['https://reviews-1.internal:9000', 'https://reviews-2.internal:9000']"),
+    config::shown(config::object_of<HealthOptions>(
+                      config::field<&Declaration::health>("health", "Asks each target whether it is well."), kHealth),
+                  "{path: /healthz, every: 5s}"),
+    config::field<&Declaration::authorities>(
+        "authorities", "PEM file of those who sign the targets' certificates; empty: the system's."),
+    config::shown(config::field<&Declaration::host>(
+                      "host",
+                      "The `Host` that targets are sent: a name, or `client` for that of the request; empty: each "
+                      "target's own."),
+                  "reviews.internal"),
+    config::field<&Declaration::plain_http>("plain-http",
+                                            "Whether targets beyond this machine may be called without TLS."),
+};
+
+/// Words of the language that this version does not have yet.
+constexpr std::string_view kLater[] = {"hash-by", "split", "hedge", "credential", "http2"};
+
+/// The policy `timeout` is written `timeouts` here, where there are several.
+std::string_view written(std::string_view part) { return part == "timeout" ? "timeouts" : part; }
+
+bool is_loopback(std::string_view host) {
+  return host == "localhost" || host.ends_with(".localhost") || host == "::1" || host.starts_with("127.");
+}
+
+Result<> check_targets(const json::Value& from, const Declaration& declared) {
+  const auto* at = from.find("targets");
+  if (!at || declared.targets.empty())
+    return config::wrong(from, "an upstream has `targets`, such as ['http://127.0.0.1:9000']");
+  if (declared.targets.size() > client::CallState::kMostTargets)
+    return config::wrong(*at, "an upstream has at most 256 targets");
+  std::set<std::string_view> known;
+  for (std::size_t i = 0; i < declared.targets.size(); ++i) {
+    const auto& text = declared.targets[i];
+    const auto& place = at->is(json::Type::array) ? at->array()[i] : *at;
+    const auto url = client::parse_url(text);
+    if (!url)
+      return config::wrong(
+          place, url.error().detail.empty() ? "\"" + text + "\" is no http or https URL" : url.error().detail);
+    if (url->target.contains('?')) return config::wrong(place, "the target \"" + text + "\" has a query");
+    if (!known.insert(text).second) return config::wrong(place, "the target \"" + text + "\" is there twice");
+    if (!url->tls && !is_loopback(url->host) && declared.plain_http != config::PlainHttp::allowed)
+      return config::wrong(place, "the target \"" + text +
+                                      "\" is called without TLS: use https, or say `plain-http: allowed` where the "
+                                      "network between is trusted");
+  }
+  return {};
+}
+
+}  // namespace
+
+std::span<const config::Field> upstream_fields() {
+  static std::deque<std::string> texts;
+  static const std::vector<config::Field> fields = [] {
+    std::vector<config::Field> all(std::begin(kOwn), std::end(kOwn));
+    for (const auto& row : client::rows()) {
+      const auto& key = row.part->key;
+      config::Field field{.name = written(key.name), .sentence = key.sentence};
+      const std::string off = R"("enum":["off",false])";
+      field.schema = key.short_form.empty() ? std::string_view(texts.emplace_back(off))
+                                            : std::string_view(texts.emplace_back(
+                                                  R"("anyOf":[{)" + std::string(key.short_form) + "},{" + off + "}]"));
+      // Read by the part itself.
+      field.read = [](const json::Value&, void*) -> Result<> { return {}; };
+      field.show = [](const void*) { return std::string("null"); };
+      field.parts = key.options();
+      field.standard = key.defaults;
+      field.example = key.example.empty() && key.options().empty() ? std::string_view("off") : key.example;
+      all.push_back(field);
+    }
+    return all;
+  }();
+  return fields;
+}
+
+const void* upstream_defaults() { return config::defaults_of<Declaration>(); }
+
+json::Value parts_of(const json::Value& from, Arena& arena) {
+  auto parts = json::Value::object({});
+  for (const auto& row : client::rows())
+    if (const auto* said = from.find(written(row.part->key.name))) parts.set(arena, row.part->key.name, *said);
+  return parts;
+}
+
+Result<Declaration> read_declaration(const json::Value& from) {
+  if (!from.is(json::Type::object)) return config::wrong(from, "an upstream is an object with `targets`");
+  for (const auto& member : from.object())
+    if (std::ranges::find(kLater, member.key) != std::end(kLater)) {
+      auto place = member.value;
+      if (member.at.line) place.set_position(member.at);
+      return config::wrong(place,
+                           "this version does not implement `" + std::string(member.key) + "` of an upstream yet");
+    }
+  Declaration declared;
+  // All names are known to one reading, so that a slip is told with the nearest of all.
+  if (auto done = config::read(from, upstream_fields(), &declared); !done)
+    return std::unexpected(std::move(done).error());
+  if (auto done = check_targets(from, declared); !done) return std::unexpected(std::move(done).error());
+  if (declared.host != "client" && !declared.host.empty() && !is_authority(declared.host))
+    return config::wrong(*from.find("host"), "`host` is a name with or without a port, or `client`");
+  if (declared.health) {
+    HealthOptions health;
+    if (auto done = config::read(*declared.health, kHealth, &health); !done)
+      return std::unexpected(std::move(done).error());
+    if (!health.path.starts_with('/') || !split_target(health.path))
+      return config::wrong(*declared.health, "`health` has a `path` that begins with /");
+    declared.check = client::HealthCheckOptions{.path = health.path,
+                                                .every = health.every.nanoseconds,
+                                                .timeout = health.timeout.nanoseconds,
+                                                .failures = health.failures,
+                                                .successes = health.successes};
+  }
+  const Services none;
+  for (const auto& row : client::rows())
+    if (const auto* said = from.find(written(row.part->key.name)))
+      if (auto built = row.part->build(said, client::Build{.service = "check", .timeouts = {}, .services = none});
+          !built) {
+        auto error = std::move(built).error();
+        if (!config::located(error.detail).at.line) return config::wrong(*said, error.detail);
+        return std::unexpected(std::move(error));
+      }
+  return declared;
+}
+
+Result<> check_section(const json::Value& section) {
+  if (!section.is(json::Type::object)) return config::wrong(section, "`upstreams` is an object of upstreams by name");
+  for (const auto& member : section.object())
+    if (auto read = read_declaration(member.value); !read) {
+      auto error = std::move(read).error();
+      error.detail = config::preceded("upstream `" + std::string(member.key) + "`: ", error.detail);
+      return std::unexpected(std::move(error));
+    }
+  return {};
+}
+
+}  // namespace plimsoll::handler::forwarding

@@ -1,0 +1,41 @@
+#pragma once
+
+#include "plimsoll/client/health_checks.hpp"
+#include "plimsoll/config/options.hpp"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace plimsoll::config {
+enum class PlainHttp : std::uint8_t { refused, allowed };
+template <>
+struct Words<PlainHttp> {
+  static constexpr std::string_view words[] = {"refused", "allowed"};
+};
+}  // namespace plimsoll::config
+
+namespace plimsoll::handler::forwarding {
+
+/// One of `upstreams` in the deployment.
+struct Declaration {
+  std::vector<std::string> targets;
+  std::string authorities;
+  std::string host;
+  config::PlainHttp plain_http = config::PlainHttp::refused;
+  config::Raw health = nullptr;
+  std::optional<client::HealthCheckOptions> check{};  ///< what `health` says
+};
+
+/// The options of each of `upstreams`: its own, and those of the policies around its calls.
+std::span<const config::Field> upstream_fields();
+const void* upstream_defaults();
+
+/// Reads one and checks all of it, without opening anything. Error: `configuration`.
+Result<Declaration> read_declaration(const json::Value& from);
+/// The options of the policies around its calls, as client/chain.cpp reads them.
+json::Value parts_of(const json::Value& from, Arena& arena);
+/// All of `upstreams`.
+Result<> check_section(const json::Value& section);
+
+}  // namespace plimsoll::handler::forwarding

@@ -1,0 +1,205 @@
+#include "plimsoll/exchange/handling.hpp"
+#include "plimsoll/client/problems.hpp"
+#include "plimsoll/client/service.hpp"
+#include "plimsoll/handler/upstream/declaration.hpp"
+#include "plimsoll/handler/upstream/upstream.hpp"
+#include "plimsoll/handler/upstream/upstreams.hpp"
+#include "plimsoll/http/characters.hpp"
+#include "plimsoll/http/target.hpp"
+
+#include <algorithm>
+
+namespace plimsoll::handler {
+namespace forwarding {
+namespace {
+
+struct Rules {
+  config::Raw set = nullptr;
+  std::vector<std::string> remove;
+};
+constexpr config::Field kRules[] = {
+    config::shaped(config::field<&Rules::set>("set", "Fields by name with the value that each is given."),
+                   R"("type":"object","additionalProperties":{"type":"string"})", "{x-tenant: shop}"),
+    config::shown(config::field<&Rules::remove>("remove", "Names of fields that are not passed on."), "[x-internal]"),
+};
+
+/// `upstream: reviews`, or the long form.
+struct Options {
+  std::string name, path, host;
+  config::Raw request_headers = nullptr, response_headers = nullptr;
+};
+constexpr config::Field kFields[] = {
+    config::shown(config::field<&Options::name>("name", "Which of the deployment's `upstreams`."), "reviews"),
+    config::shown(config::field<&Options::path>(
+                      "path", "The path that is asked for, with {names} of path parameters; empty: as it came."),
+                  "'/inner/reviews'"),
+    config::shown(config::field<&Options::host>(
+                      "host",
+                      "The `Host` that is sent: a name, or `client` for that of the request; empty: what the "
+                      "deployment says."),
+                  "client"),
+    config::object_of<Rules>(
+        config::field<&Options::request_headers>("request-headers", "Fields of the request that are set or removed."),
+        kRules),
+    config::object_of<Rules>(
+        config::field<&Options::response_headers>("response-headers", "Fields of the answer that are set or removed."),
+        kRules),
+};
+
+Result<FieldRules> rules_of(config::Raw from) {
+  FieldRules made;
+  if (!from) return made;
+  Rules rules;
+  if (auto done = config::read(*from, kRules, &rules); !done) return std::unexpected(std::move(done).error());
+  const auto lowered = [](std::string_view text) {
+    std::string name(text);
+    std::ranges::transform(name, name.begin(), lower);
+    return name;
+  };
+  constexpr std::string_view kMade[] = {
+      "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade"};
+  const auto wrong = [&](std::string_view name) {
+    return !is_token(name) || std::ranges::find(kMade, name) != std::end(kMade);
+  };
+  if (rules.set)
+    for (const auto& member : rules.set->object()) {
+      auto name = lowered(member.key);
+      if (!member.value.is(json::Type::string)) return config::wrong(member.value, "a field's value is text");
+      const auto value = member.value.string();
+      if (wrong(name) || find_control(value.data(), 0, value.size()) != value.size())
+        return config::wrong(member.value, "the field `" + name + "` cannot be set");
+      made.set.emplace_back(std::move(name), value);
+    }
+  for (const auto& text : rules.remove) {
+    made.remove.push_back(lowered(text));
+    if (wrong(made.remove.back())) return config::wrong(*from, "the field `" + text + "` cannot be removed");
+  }
+  return made;
+}
+
+/// Whether a policy of the contract looks at the bodies of the operation's answers.
+bool in_force(const contract::Operation& operation, std::string_view key) {
+  const auto* value = operation.extension(key);
+  return value && !(value->is(json::Type::boolean) && !value->boolean()) &&
+         !(value->is(json::Type::string) && value->string() == "off");
+}
+bool hides(const Build& build) {
+  for (const auto& spec : build.operation.responses)
+    for (const auto& media : spec.content)
+      if (media.schema && build.contract.marked(*media.schema, contract::Mark::write_only)->place()) return true;
+  return false;
+}
+
+Result<std::unique_ptr<Handler>> build(const json::Value& from, const Build& build) {
+  Options options;
+  if (from.is(json::Type::string)) {
+    options.name = from.string();
+  } else if (auto done = config::read(from, kFields, &options); !done) {
+    return std::unexpected(std::move(done).error());
+  }
+  const auto upstreams = build.services.of_plan->of<Upstreams>();
+  const auto known = upstreams->all.find(options.name);
+  if (known == upstreams->all.end()) {
+    std::vector<std::string_view> names;
+    for (const auto& each : upstreams->all) names.push_back(each.first);
+    const auto near = config::nearest(options.name, names);
+    return config::wrong(from, "`upstreams` of the deployment has no `" + options.name + "`" +
+                                   (near.empty() ? "" : "; did you mean `" + std::string(near) + "`?"));
+  }
+  Route route{.service = known->second.service, .host = options.host.empty() ? known->second.host : options.host};
+  if (!options.host.empty() && options.host != "client" && !is_authority(options.host))
+    return config::wrong(from, "`host` is a name with or without a port, or `client`");
+  if (!options.path.empty()) {
+    auto path = PathTemplate::make(options.path, build.contract.path_parameters(build.operation));
+    if (!path) return config::wrong(*from.find("path"), path.error().detail);
+    route.path = std::move(*path);
+  }
+  auto request = rules_of(options.request_headers), response = rules_of(options.response_headers);
+  if (!request) return std::unexpected(std::move(request).error());
+  if (!response) return std::unexpected(std::move(response).error());
+  route.request = std::move(*request), route.response = std::move(*response);
+  const bool keeps = in_force(build.operation, "cache") || in_force(build.operation, "idempotency");
+  route.holds_text =
+      keeps || in_force(build.operation, "responses") || in_force(build.operation, "fields") || hides(build);
+  if (!keeps) route.held_anyhow = 16 * 1024;
+  return make_upstream(std::move(route));
+}
+
+/// All of the deployment's upstreams, and what asks whether they are well.
+void provide(const contract::Contract&, Services& services, contract::Complaints& complaints) {
+  const auto* section = services.deployment ? services.deployment->find("upstreams") : nullptr;
+  if (!section || services.mock) return;
+  const auto complain = [&](const std::string& name, const json::Value& at, const Error& error) {
+    auto [place, what, source] = config::located(error.detail);
+    complaints.push_back({.code = std::string(error.problem->code),
+                          .file = services.deployment_file,
+                          .at = place.line ? place : at.position(),
+                          .pointer = "/upstreams/" + name,
+                          .what = std::move(what),
+                          .remedy = std::string(error.problem->remedy)});
+  };
+  const auto upstreams = services.of_plan->of<Upstreams>();
+  auto checks = std::make_unique<client::HealthChecks>();
+  for (const auto& member : section->object()) {
+    const std::string name(member.key);
+    auto declared = read_declaration(member.value);
+    if (!declared) {
+      complain(name, member.value, declared.error());
+      continue;
+    }
+    Arena arena;
+    const auto parts = parts_of(member.value, arena);
+    auto service = client::Service::make({.name = name,
+                                          .url = declared->targets.front(),
+                                          .more_urls = {declared->targets.begin() + 1, declared->targets.end()},
+                                          .authorities = declared->authorities,
+                                          .timeouts = {.passed_on = true},
+                                          .resilient = true},
+                                         services, &parts);
+    if (!service) {
+      complain(name, member.value, service.error());
+      continue;
+    }
+    if (declared->check)
+      if (auto added = checks->add((*service)->targets(), declared->targets, declared->authorities,
+                                   declared->host == "client" ? std::string{} : declared->host, *declared->check);
+          !added)
+        complain(name, member.value, added.error());
+    upstreams->all.emplace(name, Upstreams::One{std::move(*service), declared->host});
+  }
+  services.backgrounds->add(std::move(checks));
+}
+
+constexpr const Problem* kProblems[] = {&client::kUnreachable, &client::kBadAnswer,    &client::kAnswerTooLarge,
+                                        &client::kCircuitOpen, &client::kTooManyCalls, &kDeadlineExceeded};
+
+constexpr config::Section kSections[] = {
+    {.key = {.name = "upstreams",
+             .sentence = "Services behind this one, by name.",
+             .example = "{reviews: {targets: ['https://reviews-1.internal:9000', 'https://reviews-2.internal:9000']}}",
+             .entries = upstream_fields,
+             .entry_defaults = upstream_defaults},
+     .check = check_section}};
+
+constexpr Handling make() {
+  Handling made{.key = {.name = "upstream",
+                        .sentence = "Passes the request on to a service behind, and its answer back.",
+                        .fields = kFields,
+                        .defaults = config::defaults_of<Options>,
+                        .short_form = R"("type":"string")",
+                        .example = "reviews"},
+                .problems = kProblems};
+  made.deployment = kSections;
+  made.provide = provide;
+  made.build = build;
+  made.needs_database = false;
+  return made;
+}
+
+}  // namespace
+}  // namespace forwarding
+
+extern constinit const Handling upstream_handling;
+constinit const Handling upstream_handling = forwarding::make();
+
+}  // namespace plimsoll::handler

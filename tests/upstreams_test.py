@@ -1,0 +1,565 @@
+"""`upstreams:` of the deployment, and operations that they answer: whatever the servers behind do, callers are answered in time, nothing is
+sent twice that must not be, and a server that fails is left alone. The servers behind are of the test's own: they answer as told, or misbehave."""
+import json
+import pathlib
+import re
+import signal
+import socket
+import socketserver
+import threading
+import time
+import unittest
+
+import harness
+
+CONTRACT = """
+openapi: 3.1.0
+info: {title: Reviews, version: '1'}
+x-plimsoll: {rate-limit: off, authorization: any-caller%(document)s}
+paths:
+  /reviews:
+    get:
+      operationId: listReviews
+      x-plimsoll: {upstream: reviews}
+      responses: {'200': {description: ok, content: {application/json: {}}}, default: {description: other}}
+    post:
+      operationId: writeReview
+      x-plimsoll: {upstream: reviews}
+      requestBody: {content: {application/json: {schema: {type: object}}}}
+      responses: {'201': {description: made, content: {application/json: {}}}, default: {description: other}}
+  /reviews/{id}:
+    parameters: [{name: id, in: path, required: true, schema: {type: string}}]
+    get:
+      operationId: getReview
+      x-plimsoll:
+        upstream:
+          name: reviews
+          path: /inner/{id}/review
+          host: reviews.internal
+          request-headers: {set: {X-Tenant: shop}, remove: [X-Debug]}
+          response-headers: {set: {X-Served-By: us}, remove: [X-Inside]}
+      responses: {'200': {description: ok, content: {application/json: {}}}, default: {description: other}}
+  /files:
+    get:
+      operationId: getFile
+      x-plimsoll: {upstream: reviews}
+      responses: {'200': {description: ok, content: {application/octet-stream: {}}}, default: {description: other}}
+    put:
+      operationId: putFile
+      x-plimsoll: {upstream: reviews}
+      requestBody: {content: {application/octet-stream: {}}}
+      responses: {'200': {description: ok, content: {application/octet-stream: {}}}, default: {description: other}}
+  /events:
+    get:
+      operationId: getEvents
+      x-plimsoll: {upstream: reviews}
+      responses: {'200': {description: ok, content: {text/event-stream: {}}}, default: {description: other}}
+  /limited:
+    get:
+      operationId: limited
+      x-plimsoll: {upstream: reviews, rate-limit: 2/hour by address}
+      parameters: [{name: n, in: query, schema: {type: integer, maximum: 9}}]
+      responses: {'200': {description: ok, content: {application/json: {}}}, default: {description: other}}
+%(more)s
+"""
+
+
+def contract(document="", more=""):
+    return CONTRACT % {"document": document, "more": more}
+
+
+def answer(body=b"{}", status="200 OK", kind="application/json", more=""):
+    body = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n{more}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+class Target(socketserver.ThreadingTCPServer):
+    """A server behind. `does` is bytes that are sent for each request, or a function of the connection and the request (line, headers,
+    body) that returns bytes, or None to end the connection."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+    request_queue_size = 128
+
+    def __init__(self, name="a", port=0):
+        self.name = name
+        self.does = answer({"from": name})
+        self.healthy = True
+        self.seen, self.connections, self.checks = [], 0, 0
+        self.lines = set()
+        target = self
+
+        class Line(socketserver.StreamRequestHandler):
+            disable_nagle_algorithm = True
+
+            def handle(self):
+                target.connections += 1
+                target.lines.add(self.connection)
+                while head := self.rfile.readline():
+                    fields = []
+                    while (line := self.rfile.readline()) not in (b"\r\n", b""):
+                        name, _, value = line.decode("latin-1").partition(":")
+                        fields.append((name, value.strip()))
+                    headers = harness.Headers(fields)
+                    line = head.decode("latin-1").split(" HTTP")[0]
+                    if line.startswith("GET /healthz"):
+                        target.checks += 1
+                        self.connection.sendall(answer(status="200 OK" if target.healthy else "503 Service Unavailable"))
+                        continue
+                    body = self.rfile.read(int(headers.get("content-length", "0")))
+                    if headers.get("transfer-encoding") == "chunked":
+                        while size := int(self.rfile.readline(), 16):
+                            body += self.rfile.read(size)
+                            self.rfile.readline()
+                        self.rfile.readline()
+                    target.seen.append((line, headers, body))
+                    does = target.does(self.connection, (line, headers, body)) if callable(target.does) else target.does
+                    if does is None:
+                        return
+                    self.connection.sendall(does)
+
+            def finish(self):
+                target.lines.discard(self.connection)
+                super().finish()
+
+        super().__init__(("127.0.0.1", port), Line)
+        threading.Thread(target=self.serve_forever, daemon=True, kwargs={"poll_interval": 0.02}).start()
+
+    @property
+    def port(self):
+        return self.server_address[1]
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def handle_error(self, *_):
+        pass  # a client that leaves is part of the test
+
+    def close(self):
+        self.shutdown()
+        self.server_close()
+        for line in list(self.lines):
+            try:
+                line.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
+class Behind(harness.ServerTest):
+    def target(self, name="a"):
+        made = Target(name)
+        self.addCleanup(made.close)
+        return made
+
+    def front(self, *targets, options="", document="", more="", **given):
+        return self.serve(contract(document, more), self.deployment(*targets, options=options), **given)
+
+    def deployment(self, *targets, options=""):
+        urls = ", ".join(f"'{target if isinstance(target, str) else target.url}'" for target in targets)
+        return f"upstreams: {{reviews: {{targets: [{urls}]{options and ', ' + options}}}}}\n"
+
+    def nobody(self):
+        """A URL at which nobody listens while the test runs."""
+        return f"http://127.0.0.1:{self.port()}"
+
+    def count(self, server, name, **labels):
+        """The sum of the series of that name with those labels."""
+        total = 0
+        for series, value in server.metrics().items():
+            if series.split("{")[0] == name and all(f'{key}="{one}"' in series for key, one in labels.items()):
+                total += value
+        return total
+
+    def rss(self, server):
+        return int(re.search(r"VmRSS:\s+(\d+) kB", pathlib.Path(f"/proc/{server.pid}/status").read_text())[1]) << 10
+
+    def write(self, server, text):
+        beside = server.directory / "plimsoll.yaml.new"
+        beside.write_text(text)
+        beside.rename(server.directory / "plimsoll.yaml")
+
+
+class Upstreams(Behind):
+    def test_an_operation_is_answered_by_a_service_behind(self):
+        target = self.target()
+        server = self.front(target)
+        got = server.get("/reviews?", headers={"X-Mine": "1", "Connection": "X-Secret", "X-Secret": "s", "Forwarded": "for=6.6.6.6"})
+        self.assertEqual((got.status, got.json()), (200, {"from": "a"}))
+        line, headers, _ = target.seen[0]
+        self.assertEqual(line, "GET /reviews?")
+        self.assertEqual((headers["x-mine"], headers["host"]), ("1", target.url[len("http://"):]))
+        self.assertEqual(headers["forwarded"], f'for=127.0.0.1;host="{server.address}";proto=http')
+        self.assertEqual(headers["x-plimsoll-attempt"], "1")
+        self.assertRegex(headers["traceparent"], "^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$")
+        for name in ("x-secret", "connection", "transfer-encoding"):
+            self.assertNotIn(name, headers)
+        made = server.post("/reviews", {"text": "good"})
+        self.assertEqual((made.status, json.loads(target.seen[1][2])), (200, {"text": "good"}))
+        self.assertFalse(list(pathlib.Path(server.directory).glob("*.db")), "nothing here needs a database")
+
+    def test_paths_hosts_and_headers_are_rewritten_as_the_operation_says(self):
+        target = self.target()
+        target.does = answer(more="X-Inside: 10.0.0.9\r\n")
+        server = self.front(target)
+        got = server.get("/reviews/a%2Eb%20c", headers={"X-Debug": "1", "X-Tenant": "other"})
+        self.assertEqual(got.status, 200, got)
+        line, headers, _ = target.seen[0]
+        self.assertEqual(line, "GET /inner/a%2Eb%20c/review")
+        self.assertEqual((headers["host"], headers.all("x-tenant")), ("reviews.internal", ["shop"]))
+        self.assertNotIn("x-debug", headers)
+        self.assertEqual(got.headers["x-served-by"], "us")
+        self.assertNotIn("x-inside", got.headers)
+        for path in ("/reviews/%2e%2e", "/reviews/.%2E", "/reviews/a%2Fb", "/reviews/%5c.."):
+            self.assertEqual(server.get(path).status, 404, path)
+        self.assertEqual(len(target.seen), 1, "no path leads out of the one that is declared")
+
+    def test_the_policies_of_the_server_stand_before_it(self):
+        target = self.target()
+        server = self.front(target, more="""
+  /private:
+    get:
+      operationId: private
+      security: [{bearer: []}]
+      x-plimsoll: {upstream: reviews}
+      responses: {'200': {description: ok}}
+components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
+""", arguments=("--dev",))
+        self.assertEqual(server.get("/private").status, 401)
+        self.assertEqual(server.get("/limited?n=10").status, 400)
+        self.assertEqual(server.post("/reviews", [1]).status, 400)
+        self.assertEqual(target.seen, [])
+        self.assertEqual([server.get("/limited").status for _ in range(3)][-1], 429)
+        server.authorize()
+        self.assertEqual(server.get("/private").status, 200)
+        self.assertEqual(self.count(server, "http_server_request_duration_seconds_count", operation="private", http_response_status_code="200"), 1)
+        self.assertEqual(self.count(server, "http_client_request_duration_seconds_count", service="reviews", http_response_status_code="200"), len(target.seen))
+        harness.until(lambda: [line for line in server.logged() if line.get("operation") == "private" and line.get("status") == 200], lambda: "a line of the log")
+
+    def test_two_of_three_answer_for_the_one_that_is_dead(self):
+        a, b = self.target("a"), self.target("b")
+        server = self.front(a, b, self.nobody())
+        statuses = [server.get("/reviews").status for _ in range(60)]
+        self.assertEqual(statuses, [200] * 60)
+        posted = [server.post("/reviews", {"n": n}).status for n in range(60)]
+        self.assertEqual(posted, [200] * 60, "what nobody has seen may be sent again, whatever its method")
+        self.assertEqual(sorted(json.loads(body)["n"] for line, _, body in a.seen + b.seen if line.startswith("POST")), list(range(60)), "each once")
+        self.assertGreater(len(a.seen), 20)
+        self.assertGreater(len(b.seen), 20)
+        self.assertGreater(self.count(server, "plimsoll_client_retries_total", service="reviews"), 0)
+        self.assertEqual(self.count(server, "plimsoll_client_ejections_total", service="reviews"), 1)
+        self.assertEqual(self.count(server, "plimsoll_client_target_usable", service="reviews"), 2)
+        harness.until(lambda: [line for line in server.logged() if line["event"] == "target-ejected" and line["service"] == "reviews"], lambda: "a line of the log")
+
+    def test_a_target_that_hangs_costs_its_first_callers_their_patience_and_then_nobody(self):
+        a, b, hanging = self.target("a"), self.target("b"), self.target("c")
+        over = threading.Event()
+        self.addCleanup(over.set)
+        hanging.does = lambda *_: over.wait(harness.PATIENCE) and None
+        server = self.front(a, b, hanging, options="timeouts: {first-byte: 100ms}")
+        self.assertEqual([server.get("/reviews").status for _ in range(80)], [200] * 80)
+        self.assertEqual(len(hanging.seen), 5, "after five failures one after another it is left out")
+
+    def test_a_target_that_flaps_loses_no_call_that_may_be_repeated(self):
+        a, b, flapping = self.target("a"), self.target("b"), self.target("c")
+        turns = iter(range(10_000))
+        ways = [None, answer(status="503 Service Unavailable"), answer({"from": "c"}), b"HTTP/1.1 200 OK\r\nContent-Le", b"SSH-2.0-x\r\n"]
+        flapping.does = lambda *_: ways[next(turns) % len(ways)]
+        # What is garbage ends its connection.
+        server = self.front(a, b, flapping, options="retry: {base: 1ms, cap: 10ms}")
+        got = [server.get("/reviews") for _ in range(150)]
+        self.assertEqual([one.status for one in got], [200] * 150)
+        self.assertGreater(len(flapping.seen), 10)
+
+    def test_a_call_is_repeated_only_where_that_is_permitted(self):
+        target = self.target()
+        target.does = answer(status="503 Service Unavailable")
+        server = self.front(target, options="retry: {attempts: 2, base: 1ms, cap: 1ms}, breaker: off")
+        server_post = lambda headers=None: server.request("POST", "/reviews", {"a": 1}, headers)
+
+        def sent(ask):
+            before = len(target.seen)
+            self.assertEqual(ask().status, 503)
+            return [headers["x-plimsoll-attempt"] for _, headers, _ in target.seen[before:]]
+
+        self.assertEqual(sent(lambda: server.get("/reviews")), ["1", "2", "3"])
+        self.assertEqual(sent(server_post), ["1"])
+        self.assertEqual(sent(lambda: server_post({"Idempotency-Key": "k"})), ["1", "2", "3"])
+        self.assertEqual({body for line, headers, body in target.seen if "idempotency-key" in headers}, {b'{"a": 1}'}, "the body comes again")
+        self.assertEqual(sent(lambda: server.request("GET", "/reviews", headers={"X-Plimsoll-Attempt": "1"})), ["1"], "an outer layer repeats")
+        upload = lambda size: lambda: server.request("PUT", "/files", bytes(size), {"Content-Type": "application/octet-stream"})
+        self.assertEqual(sent(upload(1000)), ["1", "2", "3"])
+        self.assertEqual(sent(upload(1 << 20)), ["1"], "a body that is passed through is gone")
+
+    def test_with_all_dead_callers_are_told_at_once_when_to_come_back_and_served_again_when_it_is_over(self):
+        port = self.port()
+        server = self.front(f"http://127.0.0.1:{port}", options="retry: {base: 1ms, cap: 1ms}, breaker: {open: 300ms}")
+        codes = []
+        while "circuit-open" not in codes and len(codes) < 100:
+            got = server.get("/reviews")
+            codes.append(got.code)
+        self.assertEqual(codes[-1], "circuit-open", codes)
+        self.assertEqual((got.status, got.headers["retry-after"]), (503, "1"))
+        self.assertNotIn("127.0.0.1", got.text)
+        self.assertEqual(server.post("/reviews", {}).code, "unreachable", "each operation has a circuit of its own")
+        changes = lambda to: self.count(server, "plimsoll_client_breaker_changes_total", operation="listReviews", to=to)
+        self.assertEqual((changes("open"), changes("closed")), (1, 0))
+        self.assertEqual(self.count(server, "plimsoll_client_breaker_state", operation="listReviews"), 1)
+        target = Target(port=port)
+        self.addCleanup(target.close)
+        harness.until(lambda: server.get("/reviews").status == 200, lambda: server.get("/reviews"))
+        self.assertEqual(changes("closed"), 1)
+        events = lambda: [line["event"] for line in server.logged() if line["event"].startswith("circuit-") and line.get("operation") == "listReviews"]
+        harness.until(lambda: events()[-1:] == ["circuit-closed"], events)
+        self.assertEqual(events()[:2], ["circuit-opened", "circuit-half-open"])
+
+    def test_health_checks_take_a_target_out_and_back(self):
+        a, b = self.target("a"), self.target("b")
+        server = self.front(a, b, options="health: {path: /healthz, every: 20ms}")
+        b.healthy = False
+        usable = lambda: self.count(server, "plimsoll_client_target_usable", service="reviews")
+        harness.until(lambda: usable() == 1, lambda: "the health check to notice")
+        before = len(b.seen)
+        self.assertEqual({server.get("/reviews").json()["from"] for _ in range(20)}, {"a"})
+        self.assertEqual(len(b.seen), before)
+        b.healthy = True
+        harness.until(lambda: usable() == 2, lambda: "the health check to notice")
+        harness.until(lambda: server.get("/reviews").json()["from"] == "b", lambda: "an answer of b")
+        a.healthy = b.healthy = False
+        harness.until(lambda: usable() == 0, lambda: "the health check to notice")
+        self.assertEqual(server.get("/reviews").status, 200, "where none is well all are asked")
+        harness.until(lambda: {line["target"] for line in server.logged() if line["event"] == "target-unhealthy"} == {a.url, b.url}, lambda: "lines of the log")
+
+    def test_in_turn_each_has_its_share(self):
+        targets = [self.target(name) for name in "abc"]
+        server = self.front(*targets, options="balance: round-robin")
+        for _ in range(30):
+            self.assertEqual(server.get("/reviews").status, 200)
+        self.assertEqual([len(target.seen) for target in targets], [10, 10, 10])
+
+    def test_calls_beyond_the_limit_are_refused_and_the_rest_answered(self):
+        target = self.target()
+        go = threading.Event()
+        self.addCleanup(go.set)
+        target.does = lambda *_: go.wait(harness.PATIENCE) and answer()
+        server = self.front(target, options="concurrency: 4")
+        got = []
+        threads = [threading.Thread(target=lambda: got.append(server.get("/reviews"))) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        harness.until(lambda: len(target.seen) == 4, lambda: "four calls under way")
+        refused = server.get("/reviews")
+        self.assertEqual((refused.status, refused.code, refused.headers["retry-after"]), (503, "too-many-calls", "1"))
+        go.set()
+        for thread in threads:
+            thread.join(harness.PATIENCE)
+        self.assertEqual([one.status for one in got], [200] * 4)
+        self.assertEqual(server.get("/reviews").status, 200)
+
+    def test_large_bodies_pass_through_both_ways_without_being_held(self):
+        target = self.target()
+        server = self.front(target)
+        size, piece = 64 << 20, bytes(range(256)) * 256
+        taken = []
+
+        def large(connection, request):
+            connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: {size}\r\n\r\n".encode())
+            for _ in range(size // len(piece)):
+                connection.sendall(piece)
+            return b""
+
+        target.does = large
+        before = self.rss(server)
+        line = server.connection()
+        line.request("GET", "/files")
+        got = line.getresponse()
+        most = read = 0
+        while data := got.read(1 << 20):
+            read += len(data)
+            most = max(most, self.rss(server))
+        self.assertEqual((got.status, read), (200, size))
+        self.assertLess(most - before, 16 << 20, "the answer was held")
+
+        class Counting(socketserver.StreamRequestHandler):
+            def handle(self):
+                while self.rfile.readline() not in (b"\r\n", b""):
+                    pass
+                total = 0
+                while total < size:
+                    total += len(self.rfile.read(min(1 << 20, size - total)))
+                    taken.append(total)
+                self.connection.sendall(answer(str(total).encode(), kind="application/octet-stream"))
+
+        target.RequestHandlerClass = Counting
+        for connection in list(target.lines):
+            connection.shutdown(socket.SHUT_RDWR)
+        server = self.serve(contract(), self.deployment(target) + "limits: {body: 128MiB}\n")
+        before, most = self.rss(server), 0
+        with socket.create_connection(("127.0.0.1", server.port), harness.PATIENCE) as line:
+            line.sendall(f"PUT /files HTTP/1.1\r\nHost: a\r\nContent-Type: application/octet-stream\r\nContent-Length: {size}\r\n\r\n".encode())
+            for _ in range(size // len(piece)):
+                line.sendall(piece)
+                most = max(most, self.rss(server))
+            self.assertTrue(line.recv(65536).startswith(b"HTTP/1.1 200 "))
+        self.assertEqual(taken[-1], size)
+        self.assertLess(most - before, 16 << 20, "the upload was held")
+
+    def test_a_slow_reader_holds_the_target_back(self):
+        target = self.target()
+        server = self.front(target)
+        sent = [0]
+
+        def endless(connection, request):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+            piece = b"10000\r\n" + bytes(65536) + b"\r\n"
+            while True:
+                connection.sendall(piece)
+                sent[0] += 65536
+
+        target.does = endless
+        before = self.rss(server)
+        with socket.create_connection(("127.0.0.1", server.port), harness.PATIENCE) as line:
+            line.sendall(b"GET /files HTTP/1.1\r\nHost: a\r\n\r\n")
+            line.recv(1000)
+            harness.until(lambda: (first := sent[0]) > 0 and not time.sleep(0.3) and sent[0] == first, lambda: "the target to be held back")
+            self.assertLess(sent[0], 32 << 20)
+            self.assertLess(self.rss(server) - before, 16 << 20)
+
+    def test_events_come_one_by_one_longer_than_any_timeout_and_end_with_their_reader(self):
+        target = self.target()
+        more, left = threading.Event(), threading.Event()
+
+        def events(connection, request):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
+            more.wait(harness.PATIENCE)
+            connection.sendall(b"data: 2\n\n")
+            connection.settimeout(harness.PATIENCE)
+            if connection.recv(1) == b"":
+                left.set()
+
+        target.does = events
+        server = self.front(target, options="timeouts: {idle: 50ms, total: 100ms}")
+        line = server.connection()
+        line.request("GET", "/events")
+        got = line.getresponse()
+        self.assertEqual(got.read1(), b"data: 1\n\n")
+        self.assertEqual(self.count(server, "plimsoll_client_target_calls", service="reviews"), 1, "it is under way as long as it is read")
+        time.sleep(0.2)  # longer than both
+        more.set()
+        self.assertEqual(got.read1(), b"data: 2\n\n")
+        line.close()
+        got.close()
+        self.assertTrue(left.wait(harness.PATIENCE), "the reader went, and its stream went on")
+        harness.until(lambda: self.count(server, "plimsoll_client_target_calls", service="reviews") == 0, lambda: "the call to be over")
+
+    def test_targets_change_by_a_reload_under_load_and_no_request_fails(self):
+        old, new = [self.target("old"), self.target("old")], [self.target("new"), self.target("new")]
+        server = self.front(*old)
+        over, faults, asked = threading.Event(), [], [0]
+
+        def load(fresh):
+            line = server.connection()
+            while not over.is_set():
+                try:
+                    got = server.request("GET", "/reviews", connection=line)
+                    if got.status != 200:
+                        faults.append(got)
+                except Exception as error:
+                    faults.append(repr(error))
+                asked[0] += 1
+                if fresh:
+                    line.close()
+            line.close()
+
+        threads = [threading.Thread(target=load, args=(n % 2,)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for turn in range(6):
+            self.write(server, self.deployment(*(new if turn % 2 == 0 else old)))
+            told = harness.fetch(server.management, "POST", "/reload")
+            self.assertEqual(told.status, 200, told)
+            before = asked[0]
+            harness.until(lambda: asked[0] > before + 20, lambda: "more requests")
+        self.write(server, self.deployment(*new))
+        self.assertEqual(harness.fetch(server.management, "POST", "/reload").status, 200)
+        over.set()
+        for thread in threads:
+            thread.join(harness.PATIENCE)
+        self.assertEqual(faults, [])
+        before = sum(len(target.seen) for target in old)
+        self.assertEqual({server.get("/reviews").json()["from"] for _ in range(10)}, {"new"})
+        self.assertEqual(sum(len(target.seen) for target in old), before)
+
+    def test_a_reload_ends_no_call_and_closes_no_circuit(self):
+        target = self.target()
+        go = threading.Event()
+        self.addCleanup(go.set)
+        target.does = answer(status="503 Service Unavailable")
+        server = self.front(target, options="retry: off, breaker: {open: 30m}")
+        for _ in range(20):
+            server.get("/reviews")
+        self.assertEqual(server.get("/reviews").code, "circuit-open")
+        target.does = lambda *_: go.wait(harness.PATIENCE) and answer({"from": "before"})
+        got = []
+        waiting = threading.Thread(target=lambda: got.append(server.get("/limited")))
+        waiting.start()
+        harness.until(lambda: target.seen[-1][0].startswith("GET /limited"), lambda: "the call")
+        self.write(server, self.deployment(target, options="retry: off, breaker: {open: 40m}"))
+        self.assertEqual(harness.fetch(server.management, "POST", "/reload").status, 200)
+        self.assertEqual(server.get("/reviews").code, "circuit-open", "what is known of a service outlives a reload")
+        go.set()
+        waiting.join(harness.PATIENCE)
+        self.assertEqual(got[0].json(), {"from": "before"})
+
+    def test_a_stop_waits_for_calls_and_ends_what_hangs(self):
+        target = self.target()
+        here, go = threading.Event(), threading.Event()
+        self.addCleanup(go.set)
+
+        def slow(connection, request):
+            here.set()
+            go.wait(harness.PATIENCE)
+            return answer({"from": "slow"})
+
+        target.does = slow
+        server = self.front(target, options="health: {path: /healthz, every: 10ms}")
+        got = []
+        waiting = threading.Thread(target=lambda: got.append(server.get("/reviews")))
+        waiting.start()
+        self.assertTrue(here.wait(harness.PATIENCE))
+        server.signal(signal.SIGTERM)
+        harness.until(lambda: not server.accepts(), lambda: "the listener to be closed")
+        go.set()
+        waiting.join(harness.PATIENCE)
+        self.assertEqual([one.json() for one in got], [{"from": "slow"}], server.describe())
+        self.assertEqual(server.wait(), 0)
+
+    def test_what_is_wrong_with_an_upstream_stops_the_start_and_says_where(self):
+        good = "http://127.0.0.1:9"
+        for config, said in (
+            ("upstreams: {reviews: {}}\n", "has `targets`"),
+            ("upstreams: {reviews: {targets: []}}\n", "has `targets`"),
+            ("upstreams: {reviews: {targets: ['ftp://a']}}\n", "neither http:// nor https://"),
+            (f"upstreams: {{reviews: {{targets: ['{good}', '{good}']}}}}\n", "there twice"),
+            (f"upstreams: {{reviews: {{targets: ['{good}'], balanc: round-robin}}}}\n", 'did you mean "balance"?'),
+            (f"upstreams: {{reviews: {{targets: ['{good}'], retry: {{atempts: 3}}}}}}\n", 'did you mean "attempts"?'),
+            (f"upstreams: {{reviews: {{targets: ['{good}'], breaker: {{of: 0}}}}}}\n", "must be 1 to"),
+            (f"upstreams: {{reviews: {{targets: ['{good}'], health: {{path: healthz}}}}}}\n", "begins with /"),
+            (f"upstreams: {{reviews: {{targets: ['{good}'], hedge: {{after: p95}}}}}}\n", "does not implement `hedge`"),
+            ("upstreams: {reviews: {targets: ['http://reviews.internal:9000']}}\n", "plain-http: allowed"),
+            (f"upstreams: {{reviws: {{targets: ['{good}']}}}}\n", "did you mean `reviws`?"),
+        ):
+            told = self.refused(contract(), config)
+            self.assertIn(said, told)
+            self.assertRegex(told, r"(plimsoll|contract)\.yaml:\d+:\d+: error\[", config)
+        self.serve(contract(), "upstreams: {reviews: {targets: ['http://reviews.internal:9000'], plain-http: allowed}}\n")
+        for key, said in (("{name: reviews, path: '/x/{od}'}", "no path parameter"), ("{name: reviews, path: x}", "begins with /"),
+                          ("{name: reviews, request-headers: {set: {Connection: close}}}", "cannot be set")):
+            told = self.refused(contract().replace("operationId: listReviews\n      x-plimsoll: {upstream: reviews}",
+                                                   f"operationId: listReviews\n      x-plimsoll: {{upstream: {key}}}"),
+                                f"upstreams: {{reviews: {{targets: ['{good}']}}}}\n")
+            self.assertIn(said, told)
+
+
+if __name__ == "__main__":
+    harness.main()
