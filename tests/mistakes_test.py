@@ -34,7 +34,7 @@ MISTAKES = [
     ("a key of the document", contract(top="x-plimsoll: {rate-limits: 5/minute}\n"), "", "contract.yaml:3:14", "unknown-extension", 'did you mean "rate-limit"?'),
     ("a key of an operation", contract(get=", cahce: 5m"), "", "contract.yaml:5:102", "unknown-extension", 'did you mean "cache"?'),
     ("a key in camel case", contract(get=", rateLimit: 5/minute"), "", "contract.yaml:5:102", "unknown-extension", 'did you mean "rate-limit"?'),
-    ("a key of a later version", contract(get=", fallbck: stale"), "", "contract.yaml:5:102", "unknown-extension", 'did you mean "fallback"? This version does not implement it yet.'),
+    ("a key of a later version", contract(get=", rolout: 5%"), "", "contract.yaml:5:102", "unknown-extension", 'did you mean "rollout"? This version does not implement it yet.'),
     ("an option", contract(get=", rate-limit: {limit: 5/minute, brust: 3}"), "", "contract.yaml:5:132", "configuration", 'did you mean "burst"?'),
     ("an option of the document, once", contract(top="x-plimsoll: {rate-limit: {limit: 5/minute, brust: 3}}\n", post=" "), "", "contract.yaml:3:44", "configuration", 'did you mean "burst"?'),
     ("a value of an option", contract(get=", priority: urgent"), "", "contract.yaml:5:112", "configuration", "critical, default, sheddable"),

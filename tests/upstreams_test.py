@@ -561,5 +561,109 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
             self.assertIn(said, told)
 
 
+FALLBACKS = """
+  /products:
+    get:
+      operationId: listProducts
+      x-plimsoll: {upstream: reviews, fallback: {body: {data: []}, flag: reviews-unavailable}, cache: {ttl: 1s, browser-ttl: 1s}}
+      responses:
+        '200': {description: ok, content: {application/json: {schema: {type: object, required: [data], properties: {data: {type: array}}}}}}
+        default: {description: other}
+  /quick:
+    get:
+      operationId: quick
+      x-plimsoll: {upstream: reviews, deadline: 300ms, fallback: {body: {data: []}}}
+      responses: {'200': {description: ok, content: {application/json: {}}}, default: {description: other}}
+  /kept:
+    get:
+      operationId: kept
+      x-plimsoll: {upstream: reviews, cache: {ttl: 50ms}, deadline: 2s, fallback: {stale: true, flag: kept}}
+      parameters: [{name: n, in: query, schema: {type: integer}}]
+      responses: {'200': {description: ok, content: {application/json: {}}}, default: {description: other}}
+  /defaults/{kind}:
+    parameters: [{name: kind, in: path, required: true, schema: {type: string}}]
+    get:
+      operationId: getDefault
+      x-plimsoll: {mock: true}
+      responses: {'200': {description: ok, content: {application/json: {example: {from: default}}}}}
+  /things/{kind}/{id}:
+    parameters: [{name: kind, in: path, required: true, schema: {type: string}}, {name: id, in: path, required: true, schema: {type: string}}]
+    get:
+      operationId: getThing
+      x-plimsoll: {upstream: reviews, fallback: {operation: getDefault, flag: default}}
+      responses: {'200': {description: ok, content: {application/json: {}}}, default: {description: other}}
+"""
+
+
+class Fallback(Behind):
+    """`fallback` in front of a service that fails."""
+
+    def begin(self, **given):
+        self.behind = self.target()
+        self.behind.does = answer({"data": [1]})
+        return self.front(self.behind, options="retry: off, breaker: off", more=FALLBACKS, **given)
+
+    def fails(self):
+        self.behind.does = answer(status="503 Service Unavailable", kind="text/plain")
+
+    def test_a_body_is_given_with_its_flag_and_nobody_stores_it(self):
+        server = self.begin()
+        well = server.get("/products")
+        self.assertEqual((well.status, well.json(), well.headers.get("plimsoll-degraded")), (200, {"data": [1]}, None))
+        time.sleep(1.1)  # what is cached is old now
+        for does in (answer(status="503 Service Unavailable"), answer(status="500 Internal Server Error"), None, b"SSH-2.0-x\r\n"):
+            self.behind.does = (lambda *_, does=does: does) if does is None or does.startswith(b"SSH") else does
+            got = server.get("/products")
+            self.assertEqual((got.status, got.json(), got.headers["plimsoll-degraded"]), (200, {"data": []}, "reviews-unavailable"), does)
+            self.assertEqual(got.headers["cache-control"], "no-store")
+            self.assertNotIn("etag", got.headers)
+        self.behind.does = answer({"data": [2]})
+        self.assertEqual(server.get("/products").json(), {"data": [2]}, "what was given instead is not kept")
+        self.assertEqual(self.count(server, "plimsoll_fallbacks_total", operation="listProducts"), 4)
+        self.assertEqual(self.count(server, "plimsoll_fallbacks_total", operation="listProducts", cause="unreachable"), 1)
+        harness.until(lambda: [line for line in server.logged() if line.get("operation") == "listProducts" and line.get("detail", "").startswith("fallback: unreachable")],
+                      lambda: "the cause in the log")
+
+    def test_what_the_caller_did_wrong_is_no_reason(self):
+        server = self.begin()
+        self.behind.does = answer(status="404 Not Found")
+        self.assertEqual(server.get("/products").status, 404)
+
+    def test_it_is_given_at_the_deadline(self):
+        server = self.begin()
+        over = threading.Event()
+        self.addCleanup(over.set)
+        self.behind.does = lambda *_: over.wait(harness.PATIENCE) and None
+        got = server.get("/quick")
+        self.assertEqual((got.status, got.json(), got.headers["plimsoll-degraded"]), (200, {"data": []}, "fallback"))
+
+    def test_a_response_that_is_no_longer_fresh_is_given(self):
+        server = self.begin()
+        self.assertEqual(server.get("/kept").json(), {"data": [1]})
+        self.fails()
+        time.sleep(0.1)
+        got = server.get("/kept")
+        self.assertEqual((got.status, got.json(), got.headers["plimsoll-degraded"]), (200, {"data": [1]}, "kept"))
+        self.assertEqual(server.get("/kept?n=2").status, 503, "nothing is kept of that")
+        over = threading.Event()
+        self.addCleanup(over.set)
+        self.behind.does = lambda *_: over.wait(harness.PATIENCE) and None
+        self.assertEqual(server.get("/kept").json(), {"data": [1]}, "at the deadline too")
+
+    def test_another_operation_answers_with_the_parameters_of_the_first(self):
+        server = self.begin()
+        self.assertEqual(server.get("/things/a/1").json(), {"data": [1]})
+        self.fails()
+        got = server.get("/things/a/1")
+        self.assertEqual((got.status, got.json(), got.headers["plimsoll-degraded"]), (200, {"from": "default"}, "default"))
+
+    def test_what_cannot_be_given_stops_the_start(self):
+        good = "upstreams: {reviews: {targets: ['http://127.0.0.1:9']}}\n"
+        for key, said in (("{body: {dat: []}}", "does not fit the response 200"), ("{}", "has one of"), ("stale", "needs `cache`"),
+                          ("{operation: nobody}", "both must be GET operations"), ("{operation: getThing}", "has no path parameter {kind}"),
+                          ("{body: {data: []}, flag: two words}", "one word"), ("{bdy: 1}", 'did you mean "body"?')):
+            text = contract(more=FALLBACKS).replace("fallback: {body: {data: []}, flag: reviews-unavailable}, cache: {ttl: 1s, browser-ttl: 1s}", f"fallback: {key}")
+            self.assertIn(said, self.refused(text, good), key)
+
 if __name__ == "__main__":
     harness.main()

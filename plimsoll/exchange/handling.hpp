@@ -3,7 +3,15 @@
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/exchange/part.hpp"
 
+#include <map>
+#include <string>
+
 namespace plimsoll {
+
+/// The handlers of a plan by `operationId`: `Services::of_plan`, complete when the first request comes.
+struct OperationHandlers {
+  std::map<std::string, Handler*, std::less<>> all;
+};
 
 /// All the house knows of a way to answer an operation (`table`, `mock`, `job`, …), declared in its own file;
 /// server/handlers.cpp lists them. The key of `x-plimsoll` with that name chooses it.

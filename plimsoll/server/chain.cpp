@@ -23,6 +23,7 @@ extern const Part validate;
 extern const Part compression;
 extern const Part conditional;
 extern const Part fields;
+extern const Part fallback;
 extern const Part cache;
 extern const Part responses;
 extern const Part idempotency;
@@ -63,6 +64,10 @@ constexpr Row kChain[] = {
      "around all that changes a body; a cached one brings its encodings along, so that it is compressed once"},
     {&policy::conditional, operations, "around the cache, whose hits are confirmed like any other answer"},
     {&policy::fields, operations, "just around the answer: what is cached and validated is whole"},
+    {&policy::fallback, operations,
+     "around the cache, whose stale response is preferred, and outside of all that stores: what is given instead is "
+     "never "
+     "kept"},
     {&policy::cache, operations,
      "behind authorization and validation: a cached answer cannot leak past them; before the work it saves"},
     {&policy::responses, operations,

@@ -100,6 +100,7 @@ contract::Complaints Plan::build() {
       complaints.push_back(complaint(*contract_, operation, "unbound-operation",
                                      "operation " + operation.id + " has no handler", "Correct its `x-plimsoll`."));
     handlers.push_back(handler ? std::move(*handler) : nullptr);
+    services_.of_plan->of<OperationHandlers>()->all[operation.id] = handlers.back().get();
   }
   if (!complaints.empty()) return told_once(std::move(complaints));
   site_ = std::make_unique<Site>(services_, contract_);

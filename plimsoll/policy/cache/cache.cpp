@@ -129,7 +129,12 @@ class Cache final : public Policy {
       if (ticket.leads) begin_fill(request, context, next, key, primary, ticket.flight);
       if (current && now < kept->while_revalidate) co_return serve(stale, std::move(kept), context, now, "; hit");
       auto landed = co_await ticket.flight->wait(context.loop, kFillTime);
-      if (!landed) co_return std::unexpected(std::move(landed).error());
+      if (!landed) {
+        // The caller can wait no longer for a new one.
+        if (landed.error().problem == &kDeadlineExceeded && current && clock_.steady() < kept->if_error)
+          co_return serve(stale, std::move(kept), context, clock_.steady(), "; fwd=stale; detail=stale-if-error");
+        co_return std::unexpected(std::move(landed).error());
+      }
       if (!*landed) co_return fail(kDeadlineExceeded);
       const auto& fetched = ***landed;
       const auto then = clock_.steady();
@@ -330,6 +335,14 @@ Result<std::unique_ptr<Policy>> Cache::build(Options options, const Build& build
   const auto authentication = Part::mode_of(build.operation.extension("authentication"));
   const bool verified = !build.services.mock && authentication && *authentication == Mode::enforce;
   if (!verified && !build.operation.security.empty()) return nullptr;
+  // `fallback: stale` keeps for a day what nothing says of how long it may be kept.
+  if (const auto* fallback = build.operation.extension("fallback");
+      fallback && options.stale_if_error.nanoseconds == 0) {
+    const auto* stale = fallback->is(json::Type::object) ? fallback->find("stale") : nullptr;
+    if ((stale && stale->is(json::Type::boolean) && stale->boolean()) ||
+        (fallback->is(json::Type::string) && fallback->string() == "stale"))
+      options.stale_if_error = config::days(1);
+  }
   return std::make_unique<Cache>(options, build, std::move(*shared));
 }
 
