@@ -754,7 +754,8 @@ class Problems(harness.ServerTest):
         self.assertIn('href="/problems/out-of-tea"', walk.server.get("/problems").text)
 
     def test_each_problem_of_the_table_is_provoked_and_documented(self):
-        provoked = {code for code, *_ in PROVOCATIONS} | {"draining", "reload-unanswered", "unknown-version"}  # by tests/reload_test.py and tests/versions_test.py
+        provoked = {code for code, *_ in PROVOCATIONS} | {"draining", "reload-unanswered", "unknown-version"}  # the latter two by tests/reload_test.py and tests/versions_test.py
+        provoked |= {"circuit-open", "too-many-calls"}  # by tests/upstreams_test.py and client/resilience_test.cpp
         plain = subprocess.run([harness.program(), "problems"], check=True, capture_output=True, text=True, timeout=60).stdout
         self.assertEqual([line.split(None, 2) for line in plain.splitlines()], [[str(e["status"]), code, e["title"]] for code, e in table().items()])
         self.assertEqual(sorted(table().keys() - provoked), [], "problems that nobody provokes here")

@@ -660,10 +660,12 @@ class Fallback(Behind):
     def test_what_cannot_be_given_stops_the_start(self):
         good = "upstreams: {reviews: {targets: ['http://127.0.0.1:9']}}\n"
         for key, said in (("{body: {dat: []}}", "does not fit the response 200"), ("{}", "has one of"), ("stale", "needs `cache`"),
-                          ("{operation: nobody}", "both must be GET operations"), ("{operation: getThing}", "has no path parameter {kind}"),
+                          ("{operation: nobody}", "must be another GET operation"), ("{operation: getThing}", "has no path parameter {kind}"),
                           ("{body: {data: []}, flag: two words}", "one word"), ("{bdy: 1}", 'did you mean "body"?')):
             text = contract(more=FALLBACKS).replace("fallback: {body: {data: []}, flag: reviews-unavailable}, cache: {ttl: 1s, browser-ttl: 1s}", f"fallback: {key}")
             self.assertIn(said, self.refused(text, good), key)
+        writes = contract().replace("operationId: writeReview\n      x-plimsoll: {upstream: reviews}", "operationId: writeReview\n      x-plimsoll: {upstream: reviews, fallback: {body: {}}}")
+        self.assertIn("`fallback` has no effect on POST", self.refused(writes, good))
 
 if __name__ == "__main__":
     harness.main()

@@ -76,7 +76,7 @@ class Balance final : public Policy {
 
   Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
     auto& state = call_state(request, context);
-    const auto target = choose(state, context.loop.now());
+    const auto target = targets_->size() == 1 ? 0 : choose(state, context.loop.now());
     state.target = target;
     state.at_target = targets_->begin(target);
     auto answer = co_await next(request, context);

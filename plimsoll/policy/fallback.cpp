@@ -40,6 +40,8 @@ class Fallback final : public Policy {
   };
   static constexpr std::string_view short_form = R"("const":"stale")";
   static constexpr std::string_view example = "{body: {data: []}, flag: reviews-unavailable}";
+  // A write that failed is never said to have succeeded.
+  static constexpr auto methods = config::Methods::safe;
   static constexpr std::span<const Problem* const> problems{};
   static constexpr Metric metrics[] = {{"plimsoll_fallbacks_total", "responses",
                                         "Responses given in place of those of an operation that failed, by cause."}};
@@ -62,7 +64,8 @@ class Fallback final : public Policy {
   }
 
   static Result<std::unique_ptr<Policy>> build(Options options, const Build& build) {
-    if (!options.body && options.operation.empty() && !options.stale) return nullptr;
+    if (build.operation.method != "GET" || (!options.body && options.operation.empty() && !options.stale))
+      return nullptr;
     auto made = std::make_unique<Fallback>(std::move(options), build);
     if (auto done = made->prepare(build); !done) return std::unexpected(std::move(done).error());
     return made;
@@ -91,7 +94,7 @@ class Fallback final : public Policy {
       co_return response;
     }
     auto instead = co_await other(request, context);
-    if (failed(instead) || instead->status >= 400) co_return answer;
+    if (!instead || instead->status >= 400) co_return answer;
     note(context, answer, cause);
     mark(*instead);
     co_return instead;
@@ -132,14 +135,14 @@ class Fallback final : public Policy {
     const auto& at = *from;
     if (options_.body) return prepare_body(build, *options_.body);
     if (options_.stale) {
-      if (build.operation.method != "GET" || !build.operation.extension("cache"))
+      if (!build.operation.extension("cache"))
         return config::wrong(at, "`fallback: stale` needs `cache` for operation " + build.operation.id);
       return {};
     }
     const auto* other = build.contract.find(options_.operation);
-    if (!other || other->method != "GET" || build.operation.method != "GET" || other == &build.operation)
+    if (!other || other->method != "GET" || other == &build.operation)
       return config::wrong(at, "`fallback` of operation " + build.operation.id + " names `" + options_.operation +
-                                   "`, and both must be GET operations of this contract");
+                                   "`, which must be another GET operation of this contract");
     const auto own = build.contract.path_parameters(build.operation);
     for (const auto& name : build.contract.path_parameters(*other)) {
       const auto found = std::ranges::find(own, name);
