@@ -10,6 +10,7 @@ import sqlite3
 import threading
 import time
 
+import bodies_test
 import harness
 
 TORTURE = os.environ.get("PLIMSOLL_TORTURE")
@@ -232,6 +233,42 @@ class Reload(harness.ServerTest):
         self.assertEqual((told["level"], told["needs_restart"]), ("warning", "threads"))
         self.write(server, "threads: 1\nrolls: {}\n", "plimsoll.yaml")
         self.assertIn("plimsoll.yaml:2:1", self.reload(server, 422)["detail"])
+
+    def test_streams_are_not_cut_by_reloads_and_their_plan_ends_with_them(self):
+        def events(number):
+            return bodies_test.CONTRACT.replace("version: '1'", f"version: '{number}'")
+
+        executable = harness.program().parent / "bodies_server"
+        server = self.server(events(0), executable=executable)
+        at = server.arguments.index("serve")
+        server.arguments[at:at + 2] = [server.arguments[at + 1]]
+        server.arguments[0:1] = [str(executable)]
+        server.start()
+        lines = []
+        for _ in range(5):
+            line = socket.create_connection(("127.0.0.1", server.port), timeout=harness.PATIENCE)
+            self.addCleanup(line.close)
+            line.sendall(b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n")
+            lines.append(line)
+        harness.until(lambda: server.get("/alive").text == "5", "five streams")
+        for number in range(1, RELOADS + 1):
+            self.write(server, events(number))
+            self.reload(server)
+        # Each still sends: the heartbeats that come from now on were sent after the last reload.
+        for line in lines:
+            line.setblocking(False)
+            try:
+                while line.recv(65536):
+                    pass
+                self.fail("a stream was cut")
+            except BlockingIOError:
+                line.settimeout(harness.PATIENCE)
+            self.assertTrue(line.recv(65536))
+        self.assertEqual((server.get("/alive").text, server.metrics()["plimsoll_plans"]), ("5", 2))
+        for line in lines:
+            line.close()
+        harness.until(lambda: server.metrics()["plimsoll_plans"] == 1, "the first plan is gone with its last stream")
+        self.assertEqual(server.get("/alive").text, "0")
 
     def test_sighup_reloads(self):
         server = self.serve(contract(1))

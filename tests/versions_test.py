@@ -6,6 +6,7 @@ import re
 import threading
 
 import harness
+import http2_client
 
 SHOP = pathlib.Path(__file__).resolve().parent.parent / "examples" / "shop"
 GONE = "deprecated: true\n      x-plimsoll: {table: products, deprecated-since: 2019-01-01, sunset: 2020-01-01, after-sunset: gone%s}"
@@ -171,6 +172,12 @@ class Versions(harness.ServerTest):
             # A browser that opens a page sends no header.
             self.assertEqual(server.get(f"/versions/{version}/openapi.json").json()["info"]["version"], version)
             self.assertIn("<html", server.get(f"/versions/{version}/docs").text)
+        # Two streams of one HTTP/2 connection are of different versions.
+        with http2_client.Client(server.port) as client:
+            for stream, version in ((1, "2"), (3, "1"), (5, "9")):
+                client.send(http2_client.request(stream, http2_client.head(path="/v1/problems", more=[("api-version", version)])))
+            self.assertEqual([client.answer(stream)[0] for stream in (1, 3, 5)], [200, 200, 400])
+        self.assertTrue({"1", "2"} <= {line.get("version") for line in server.logged() if line.get("path") == "/v1/problems"})
         for value in ("3", "1.0", ""):
             unknown = server.get("/v1/products", {"API-Version": value} if value else {"API-Version": "1, 2"})
             self.assertEqual((unknown.status, unknown.code), (400, "unknown-version"))
