@@ -1,5 +1,6 @@
 """A reload: contract and deployment are read again beside what is served. Nothing in flight is cut, no response comes from a plan that was not
 in force, what is wrong changes nothing, and what outlives a plan (limits, keys, jobs) goes on."""
+import http.client
 import http.server
 import json
 import os
@@ -233,6 +234,160 @@ class Reload(harness.ServerTest):
         self.assertEqual((told["level"], told["needs_restart"]), ("warning", "threads"))
         self.write(server, "threads: 1\nrolls: {}\n", "plimsoll.yaml")
         self.assertIn("plimsoll.yaml:2:1", self.reload(server, 422)["detail"])
+
+    def listening(self, text, config, **more):
+        """A server whose addresses are those of its plimsoll.yaml alone; not started yet."""
+        server = self.server(text, config, **more)
+        at = server.arguments.index("--listen")
+        del server.arguments[at:at + 4]
+        return server
+
+    def test_listeners_are_opened_and_closed_and_no_request_is_lost_between(self):
+        first, second, third = (self.port() for _ in range(3))
+        config = "threads: 2\nlisten: [%s]\nmanagement: %s\n"
+        server = self.listening(contract(1), "")
+        (server.directory / "plimsoll.yaml").write_text(config % (f"127.0.0.1:{first}", server.management))
+        server.arguments += ["--config", str(server.directory / "plimsoll.yaml")]
+        server.address, server.port = f"127.0.0.1:{first}", first
+        server.start()
+        over, faults, made, at = threading.Event(), [], [0], [first]
+
+        def ask(fresh):
+            line = None
+            while not over.is_set():
+                # Whoever finds an address closed knows the next one: it must answer by then.
+                port = at[0]
+                try:
+                    line = line or http.client.HTTPConnection(f"127.0.0.1:{port}", timeout=harness.PATIENCE)
+                    line.request("GET", "/number")
+                    answer = line.getresponse()
+                    body = answer.read()
+                    if answer.status != 200:
+                        faults.append((port, answer.status, body))
+                    made[0] += 1
+                    if fresh or answer.getheader("connection") == "close":
+                        line.close()
+                        line = None
+                except ConnectionRefusedError as error:
+                    line.close()
+                    line = None
+                    if at[0] == port and ports[-1] == port:
+                        faults.append((port, repr(error)))
+                    at[0] = ports[-1]
+                except Exception as error:
+                    # The end of an idle connection may meet a request that is on its way; a new connection must not be lost.
+                    if fresh:
+                        faults.append((port, repr(error)))
+                    line.close()
+                    line = None
+            if line:
+                line.close()
+
+        ports = [first]
+        load = [threading.Thread(target=ask, args=(fresh,), daemon=True) for fresh in (False, True, True)]
+        for each in load:
+            each.start()
+        with socket.create_connection(("127.0.0.1", first), timeout=harness.PATIENCE) as begun, \
+                socket.create_connection(("127.0.0.1", first), timeout=harness.PATIENCE) as idle:
+            begun.sendall(b"POST /sent HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{")
+            idle.sendall(b"GET /number HTTP/1.1\r\nHost: a\r\n\r\n")
+            self.assertIn(b"200 OK", idle.recv(65536))
+            harness.until(lambda: server.metrics().get('http_server_active_requests{http_request_method="POST",http_route="/sent"}'), "the request has begun")
+            ports.append(second)
+            self.write(server, config % (f"127.0.0.1:{second}", server.management), "plimsoll.yaml")
+            told = self.reload(server)
+            self.assertEqual(told["listeners"], {"opened": [f"127.0.0.1:{second}"], "closed": [f"127.0.0.1:{first}"]})
+            self.assertEqual(told["needs-restart"], [])
+            self.assertEqual(harness.fetch(f"127.0.0.1:{second}", target="/number").json()["plan"], 1)
+            server.address, server.port = f"127.0.0.1:{second}", second
+            # What has begun is finished, and its connection ends with it; an idle one ends.
+            begun.sendall(b"}")
+            received = b""
+            while piece := begun.recv(65536):
+                received += piece
+            self.assertIn(b"201", received.split(b"\r\n")[0])
+            self.assertIn(b"connection: close", received.lower())
+            self.assertEqual(idle.recv(65536), b"")
+
+            def refused(port):
+                try:
+                    socket.create_connection(("127.0.0.1", port), timeout=harness.PATIENCE).close()
+                except ConnectionRefusedError:
+                    return True
+                return False
+
+            harness.until(lambda: refused(first), "the old address is closed")
+        # There and back, with another beside: what stays is not touched.
+        kept = server.connection()
+        self.assertEqual(server.request("GET", "/number", connection=kept).status, 200)
+        for listens in (f"127.0.0.1:{second}, 127.0.0.1:{third}", f"127.0.0.1:{second}, 127.0.0.1:{first}", f"127.0.0.1:{second}"):
+            self.write(server, config % (listens, server.management), "plimsoll.yaml")
+            self.reload(server)
+            for port in (int(each.split(":")[1]) for each in listens.split(", ")):
+                self.assertEqual(harness.fetch(f"127.0.0.1:{port}", target="/number").status, 200)
+        self.assertEqual(server.request("GET", "/number", connection=kept).headers.get("connection"), None)
+        kept.close()
+        before = made[0]
+        harness.until(lambda: made[0] > before + 3, "requests at the end")
+        over.set()
+        for each in load:
+            each.join(30)
+        self.assertEqual(faults[:5], [])
+
+    def test_an_address_that_cannot_be_opened_is_told_with_its_line_and_changes_nothing(self):
+        server = self.listening(contract(1), "")
+        config = f"management: {server.management}\nlisten:\n  - {server.address}\n"
+        (server.directory / "plimsoll.yaml").write_text(config)
+        server.arguments += ["--config", str(server.directory / "plimsoll.yaml")]
+        server.start()
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", self.port()))
+            taken.listen()
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            self.write(server, contract(2))
+            self.write(server, config + f"  - 127.0.0.1:{self.port()}\n  - {address}\n", "plimsoll.yaml")
+            refused = self.reload(server, 422)
+            self.assertIn(f"plimsoll.yaml:5:5: error[listen]: {address}: Address already in use", refused["detail"])
+            self.write(server, f"listen: [{server.address}]\nmanagement: {address}\n", "plimsoll.yaml")
+            self.assertIn(f"plimsoll.yaml:2:13: error[listen]: {address}: Address already in use", self.reload(server, 422)["detail"])
+        self.write(server, f"listen: []\nmanagement: {server.management}\n", "plimsoll.yaml")
+        self.assertIn("`listen` names no address", self.reload(server, 422)["detail"])
+        self.assertEqual(server.get("/number").json()["plan"], 1)
+        self.write(server, config, "plimsoll.yaml")
+        self.reload(server)
+        self.assertEqual(server.get("/number").json()["plan"], 2)
+
+    def test_the_management_listener_moves_ends_and_begins_with_a_reload(self):
+        server = self.listening(contract(1), "")
+        config = f"listen: [{server.address}, 'unix:{server.directory}/s']\nmanagement: %s\n"
+        (server.directory / "plimsoll.yaml").write_text(config % server.management)
+        server.arguments += ["--config", str(server.directory / "plimsoll.yaml")]
+        server.start()
+        moved = f"127.0.0.1:{self.port()}"
+        self.write(server, config % moved, "plimsoll.yaml")
+        told = self.reload(server)  # the answer comes over the listener that is closed
+        self.assertEqual(told["listeners"], {"opened": [moved], "closed": [server.management]})
+        server.management = moved
+        self.assertEqual(server.metrics()["plimsoll_plans"], 1)
+        self.write(server, (config % "'off'").replace(f", 'unix:{server.directory}/s'", ""), "plimsoll.yaml")
+        self.reload(server)
+        self.assertFalse((server.directory / "s").exists())
+        self.assertEqual(server.get("/number").status, 200)
+
+        def closed():
+            try:
+                socket.create_connection(("127.0.0.1", int(moved.split(":")[1])), timeout=harness.PATIENCE).close()
+            except ConnectionRefusedError:
+                return True
+            return False
+
+        harness.until(closed, "the management listener is closed")
+        self.write(server, config % moved, "plimsoll.yaml")
+        server.signal(signal.SIGHUP)
+        harness.until(lambda: server.get("/number").status == 200 and "reload-refused" not in server.output and len(self.events(server, "reload")) == 3, server.describe)
+        self.assertEqual(server.metrics()['plimsoll_connections{listener="management"}'], 1)
+        self.assertTrue((server.directory / "s").exists())
+        self.assertEqual(server.stop(), 0)
 
     def test_streams_are_not_cut_by_reloads_and_their_plan_ends_with_them(self):
         def events(number):

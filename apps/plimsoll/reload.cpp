@@ -35,6 +35,10 @@ int run(const Management& management) {
   for (const char* how : {"added", "removed", "changed"})
     if (const auto names = names_of(operations ? operations->find(how) : nullptr); !names.empty())
       std::printf("%s: %s\n", how, server::in_short(names).c_str());
+  const auto* listeners = body->find("listeners");
+  for (const char* how : {"opened", "closed"})
+    if (const auto addresses = names_of(listeners ? listeners->find(how) : nullptr); !addresses.empty())
+      std::printf("listeners %s: %s\n", how, server::in_short(addresses).c_str());
   if (const auto keys = names_of(body->find("needs-restart")); !keys.empty())
     std::printf("changed, and used from the next start on: %s\n", server::in_short(keys).c_str());
   return 0;

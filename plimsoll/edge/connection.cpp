@@ -23,14 +23,17 @@ bool speaks_for_others(std::string_view name) {
 static constexpr Problem kUntrusted{"untrusted-peer", 400, "The peer is no proxy of ours", ""};
 
 Connection::Connection(Worker& worker, std::unique_ptr<net::Transport> over, net::Accepted from,
-                       std::shared_ptr<const Trust> trust)
+                       Worker::Accepting& listener)
     : worker(worker),
       transport(std::move(over)),
       address(std::move(from.address)),
       port(from.port),
       accepted(worker.loop.now()),
       from_(address),
-      trust_(std::move(trust)) {
+      listener_(listener),
+      trust_(*listener.trust),
+      draining_(worker.draining() || listener.closing) {
+  ++listener_.connections;
   next_ = worker.first_;
   if (next_) next_->previous_ = this;
   worker.first_ = this;
@@ -40,6 +43,7 @@ Connection::~Connection() {
   if (next_) next_->previous_ = previous_;
   (previous_ ? previous_->next_ : worker.first_) = next_;
   worker.shared.connection_counts.leave(from_);
+  if (--listener_.connections == 0 && listener_.closing) worker.forget_closed();
 }
 
 Task<> Connection::run() {
@@ -53,26 +57,26 @@ Task<> Connection::run() {
 }
 
 Task<> Connection::serve() {
-  if (trust_->protocol) {
+  if (trust_.protocol) {
     const auto introduced = co_await introduction();
     if (!introduced) co_return;
   }
   site_ = site_key(address);
-  trusted_ = trust_->networks.contains(address);
+  trusted_ = trust_.networks.contains(address);
   const auto opened = co_await transport->open(worker.shared.limits.first_byte.nanoseconds);
   if (!opened) co_return;
   const auto language = co_await spoken();
   grace_.disarm();
   if (language == Spoken::nothing) co_return;
   protocol_ = language == Spoken::http2 ? http2(*this) : http1(*this);
-  if (worker.draining()) protocol_->drain();
+  if (draining_) protocol_->drain();
   co_await protocol_->run();
 }
 
 /// The PROXY header that stands before everything else, TLS included. It is looked at before it is taken, because what
 /// follows is not ours to read.
 Task<Result<>> Connection::introduction() {
-  if (!trust_->networks.contains(from_)) {
+  if (!trust_.networks.contains(from_)) {
     worker.warn_of_claim(from_, "a connection with a PROXY header");
     co_return fail(kUntrusted);
   }
@@ -112,7 +116,7 @@ Task<Result<>> Connection::introduction() {
 void Connection::identify(Request& request) {
   auto& peer = request.peer;
   if (trusted_) {
-    const auto client = client_behind(peer.address, request.headers, trust_->networks, trust_->forwarded);
+    const auto client = client_behind(peer.address, request.headers, trust_.networks, trust_.forwarded);
     if (client.address.data() != peer.address.data()) peer.port = 0, peer.site = 0;
     peer.address = client.address;
     if (!client.scheme.empty()) request.scheme = client.scheme;
@@ -148,6 +152,7 @@ Task<Connection::Spoken> Connection::spoken() {
 }
 
 void Connection::drain() {
+  draining_ = true;
   if (protocol_) return protocol_->drain();
   // A client that has just come may have a request on its way.
   grace_.scope = &scope;

@@ -29,7 +29,7 @@ std::unique_ptr<Protocol> http2(Connection& connection);
 class Connection {
  public:
   Connection(Worker& worker, std::unique_ptr<net::Transport> transport, net::Accepted from,
-             std::shared_ptr<const Trust> trust);
+             Worker::Accepting& listener);
   ~Connection();
   Connection(const Connection&) = delete;
 
@@ -37,6 +37,8 @@ class Connection {
   /// Who asks, as far as trusted proxies say: in the request's peer, scheme included. By the protocol, head read.
   void identify(Request& request);
   void drain();
+  /// It ends with what is under way on it: the server goes down, or the listener that it came to was closed.
+  bool draining() const { return draining_; }
 
   Worker& worker;
   std::unique_ptr<net::Transport> transport;
@@ -62,9 +64,11 @@ class Connection {
   Task<Result<>> introduction();
   std::unique_ptr<Protocol> protocol_;
   std::string from_;  ///< of the socket
-  std::shared_ptr<const Trust> trust_;
+  Worker::Accepting& listener_;
+  const Trust& trust_;  ///< of the listener
   // Of the address, once it is known:
   std::uint64_t site_ = 0;
+  bool draining_ = false;
   bool trusted_ = false;  ///< what it says of others is believed
 };
 

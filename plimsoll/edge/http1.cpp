@@ -136,7 +136,7 @@ Task<> Http1::run() {
     }
     const bool go_on = co_await exchange();
     if (!go_on) break;
-    if (worker_.draining()) drain();
+    if (connection_.draining()) drain();
   }
   co_await linger();
   transport().descriptor().watch(nullptr);
@@ -281,7 +281,7 @@ Task<bool> Http1::exchange() {
 /// Whether the connection ends with this answer. Decided before its head is written, which says so.
 bool Http1::last_answer() const {
   const auto& inbox = *connection_.inbox;
-  if (!inbox.head.keep_alive || worker_.draining() || client_ended_) return true;
+  if (!inbox.head.keep_alive || connection_.draining() || client_ended_) return true;
   if (connection_.requests >= static_cast<std::uint64_t>(limits_.requests_per_connection)) return true;
   if (worker_.loop.now() - connection_.accepted > limits_.lifetime.nanoseconds) return true;
   // A body nobody read: whether it will come is not known while the client waits for 100, and what is long is not

@@ -6,7 +6,9 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <chrono>
+#include <mutex>
 #include <semaphore>
 #include <thread>
 
@@ -132,32 +134,60 @@ class Threaded final : public Server {
     for (unsigned i = 0; i < threads; ++i) workers_.push_back(std::make_unique<Worker>(shared_));
     shared_.first.reset();  // each worker holds the one it serves
     for (const auto& listen : listens) {
-      auto tls = secured(listen);
-      if (!tls) return std::unexpected(std::move(tls).error());
-      if (*tls) tls_.push_back(*tls);
-      auto trust = trusted(listen);
-      if (!trust) return std::unexpected(std::move(trust).error());
-      if (!listen.overlap)
-        if (auto alone = net::Listener::open(listen.address, false); !alone)
-          return std::unexpected(std::move(alone).error());
-      auto first = net::Listener::open(listen.address, true);
-      if (!first) return std::unexpected(std::move(first).error());
-      const auto address = first->address();
-      addresses_.push_back(address);
-      socket_files_.emplace_back(address);
+      auto opened = open(listen, !listen.overlap);
+      if (!opened) return std::unexpected(std::move(opened).error());
       // All listen before any accepts: what the system divides among sockets is divided among all of them.
-      for (unsigned i = 1; i < threads; ++i) {
-        auto further = first->undivided() ? first->again() : net::Listener::open(address, true);
-        if (!further) return std::unexpected(std::move(further).error());
-        workers_[i]->listen(std::move(*further), *tls, *trust);
-      }
-      workers_[0]->listen(std::move(*first), *tls, *trust);
+      for (std::size_t i = threads; i-- > 0;)
+        workers_[i]->listen(std::move(opened->listeners[i]), opened->bound.tls, opened->trust, opened->bound.number);
+      bound_.push_back(std::move(opened->bound));
     }
     for (auto& worker : workers_) threads_.emplace_back([&worker] { worker->run(); });
     return {};
   }
 
-  std::vector<std::string> addresses() const override { return addresses_; }
+  std::vector<std::string> addresses() const override {
+    const std::scoped_lock lock(mutex_);
+    std::vector<std::string> all;
+    for (const auto& each : bound_) all.push_back(each.address);
+    return all;
+  }
+  Result<std::unique_ptr<Change>> prepare(const std::vector<Listen>& listens) override {
+    auto change = std::make_unique<Changed>();
+    std::vector<bool> kept(bound_.size());
+    for (const auto& listen : listens) {
+      std::size_t at = 0;
+      while (at < bound_.size() && (kept[at] || bound_[at].written != listen.address)) ++at;
+      if (at < bound_.size()) {
+        kept[at] = true;
+        change->places.push_back({true, at});
+        continue;
+      }
+      auto opened = open_beside(listen);
+      if (!opened) return std::unexpected(std::move(opened).error());
+      change->places.push_back({false, change->opened.size()});
+      change->opened.push_back(std::move(*opened));
+    }
+    for (std::size_t i = 0; i < bound_.size(); ++i)
+      if (!kept[i]) change->closed.push_back(bound_[i].number);
+    return change;
+  }
+  void apply(std::unique_ptr<Change> given) override {
+    auto& change = static_cast<Changed&>(*given);
+    for (auto& each : change.opened)
+      on_all([&](std::size_t i) {
+        return [&worker = *workers_[i], listener = std::move(each.listeners[i]), tls = each.bound.tls,
+                trust = each.trust, number = each.bound.number]() mutable {
+          worker.listen(std::move(listener), std::move(tls), std::move(trust), number);
+        };
+      });
+    for (const auto number : change.closed)
+      for (auto& worker : workers_) worker->loop.post([&worker, number] { worker->close(number); });
+    std::vector<Bound> now;
+    const std::scoped_lock lock(mutex_);
+    for (const auto& [was_there, at] : change.places)
+      now.push_back(std::move(was_there ? bound_[at] : change.opened[at].bound));
+    bound_.swap(now);
+  }
   void drain() override {
     for (auto& worker : workers_) worker->loop.post([&worker] { worker->drain(); });
   }
@@ -165,26 +195,17 @@ class Threaded final : public Server {
     for (auto& worker : workers_) worker->loop.post([&worker] { worker->cut(); });
   }
   void serve(std::shared_ptr<Service> service) override {
-    constexpr auto kPatience = std::chrono::seconds(1);  // a loop that is so busy learns of it later
-    const auto known = std::make_shared<std::counting_semaphore<>>(0);
-    for (auto& worker : workers_)
-      worker->loop.post([&worker, service, known] {
-        worker->serve(service);
-        known->release();
-      });
-    const auto until = std::chrono::steady_clock::now() + kPatience;
-    for (std::size_t i = 0; i < workers_.size(); ++i)
-      if (!known->try_acquire_until(until)) return;
+    on_all([&](std::size_t i) { return [&worker = *workers_[i], service] { worker.serve(service); }; });
   }
   Result<> reload_certificates() override {
     Result<> all{};
-    for (auto& tls : tls_)
+    for (const auto& tls : contexts())
       if (auto done = tls->reload(); !done && all) all = std::move(done);
     return all;
   }
   std::int64_t certificates_expire() const override {
     std::int64_t first = 0;
-    for (auto& tls : tls_) first = first ? std::min(first, tls->expires()) : tls->expires();
+    for (const auto& tls : contexts()) first = first ? std::min(first, tls->expires()) : tls->expires();
     return first;
   }
   std::int64_t connections() const override { return shared_.connection_counts.all(); }
@@ -201,6 +222,90 @@ class Threaded final : public Server {
 
  private:
   friend Result<> check(const std::vector<Listen>& listens, const Limits& limits);
+
+  /// What is listened on.
+  struct Bound {
+    std::string written, address;  ///< as it was given, and as it was bound
+    std::uint64_t number;
+    std::shared_ptr<net::TlsContext> tls;  ///< null: in clear
+    net::SocketFile file;
+  };
+  struct Opened {
+    Bound bound;
+    std::shared_ptr<const Trust> trust;
+    std::vector<net::Listener> listeners;  ///< one for each worker
+  };
+  struct Changed final : Change {
+    struct Place {
+      bool was_there;
+      std::size_t at;  ///< in `bound_`, or in `opened`
+    };
+    std::vector<Place> places;  ///< in the order of the new list
+    std::vector<Opened> opened;
+    std::vector<std::uint64_t> closed;
+  };
+
+  /// `alone`: nobody else may listen there.
+  Result<Opened> open(const Listen& listen, bool alone) {
+    auto tls = secured(listen);
+    if (!tls) return std::unexpected(std::move(tls).error());
+    auto trust = trusted(listen);
+    if (!trust) return std::unexpected(std::move(trust).error());
+    if (alone)
+      if (auto free = net::Listener::open(listen.address, false); !free)
+        return std::unexpected(std::move(free).error());
+    auto first = net::Listener::open(listen.address, true);
+    if (!first) return std::unexpected(std::move(first).error());
+    const auto address = first->address();
+    Opened made{
+        {listen.address, address, ++numbers_, std::move(*tls), net::SocketFile{address}}, std::move(*trust), {}};
+    made.listeners.push_back(std::move(*first));
+    while (made.listeners.size() < workers_.size()) {
+      const auto& known = made.listeners.front();
+      auto further = known.undivided() ? known.again() : net::Listener::open(address, true);
+      if (!further) return std::unexpected(std::move(further).error());
+      made.listeners.push_back(std::move(*further));
+    }
+    return made;
+  }
+  /// The same while others are open. One of our own on the same port (of another address, or closed a moment ago) is no
+  /// reason to refuse it.
+  Result<Opened> open_beside(const Listen& listen) {
+    constexpr int kTries = 6;
+    constexpr auto kBetween = std::chrono::milliseconds(50);
+    const auto port = [](std::string_view address) {
+      return address.substr(std::min(address.rfind(':'), address.size()));
+    };
+    const bool beside_own =
+        std::ranges::any_of(bound_, [&](const auto& each) { return port(each.address) == port(listen.address); });
+    for (int i = 1;; ++i) {
+      auto opened = open(listen, !listen.overlap && !beside_own);
+      if (opened || !opened.error().retryable || i == kTries) return opened;
+      std::this_thread::sleep_for(kBetween);
+    }
+  }
+  /// Has each loop call what `make` gives for it, and waits until all have. A loop that is so busy does it later.
+  template <class Make>
+  void on_all(const Make& make) {
+    constexpr auto kPatience = std::chrono::seconds(1);
+    const auto done = std::make_shared<std::counting_semaphore<>>(0);
+    for (std::size_t i = 0; i < workers_.size(); ++i)
+      workers_[i]->loop.post([call = make(i), done]() mutable {
+        call();
+        done->release();
+      });
+    const auto until = std::chrono::steady_clock::now() + kPatience;
+    for (std::size_t i = 0; i < workers_.size(); ++i)
+      if (!done->try_acquire_until(until)) return;
+  }
+  std::vector<std::shared_ptr<net::TlsContext>> contexts() const {
+    const std::scoped_lock lock(mutex_);
+    std::vector<std::shared_ptr<net::TlsContext>> all;
+    for (const auto& each : bound_)
+      if (each.tls) all.push_back(each.tls);
+    return all;
+  }
+
   static Result<std::shared_ptr<const Trust>> trusted(const Listen& listen) {
     const auto& proxies = listen.proxies;
     auto networks = TrustedProxies::parse(proxies.networks);
@@ -243,11 +348,11 @@ class Threaded final : public Server {
   }
 
   Shared shared_;
-  std::vector<std::shared_ptr<net::TlsContext>> tls_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::thread> threads_;
-  std::vector<std::string> addresses_;
-  std::vector<net::SocketFile> socket_files_;
+  mutable std::mutex mutex_;  ///< of `bound_`, which one thread changes
+  std::vector<Bound> bound_;
+  std::uint64_t numbers_ = 0;
   std::atomic<unsigned> next_{0};
 };
 

@@ -104,6 +104,18 @@ class Server {
   virtual void drain() = 0;
   /// Ends the wait of a drain: what is still in flight is broken off. Safe from any thread; returns at once.
   virtual void cut() = 0;
+  /// Listeners that were opened, from which nobody accepts yet. They are closed where it is not used.
+  class Change {
+   public:
+    virtual ~Change() = default;
+  };
+  /// The first step to listen on `listen` instead: opens all that is not listened on yet, or says what cannot be opened
+  /// and opens none. Addresses that are written alike are the same, whatever else is said of them. By one thread.
+  virtual Result<std::unique_ptr<Change>> prepare(const std::vector<Listen>& listen) = 0;
+  /// The second: accepts on the new ones, then closes those that `listen` does not have; their connections end with
+  /// what is under way on them, within the time of a drain. By the thread that prepared it, which is no loop's; returns
+  /// when all loops accept on the new ones, or after 1 s.
+  virtual void apply(std::unique_ptr<Change> change) = 0;
   /// Exchanges that begin from now on are given to this service. One that was replaced is kept until its last exchange
   /// is over. By any thread but a loop's; returns when all loops know, or after 1 s.
   virtual void serve(std::shared_ptr<Service> service) = 0;

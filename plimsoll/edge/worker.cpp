@@ -6,33 +6,62 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <new>
 #include <string>
 #include <utility>
 
 namespace plimsoll::edge {
 
-struct Worker::Accepting {
-  Accepting(Loop& loop, net::Listener from, std::shared_ptr<net::TlsContext> with, std::shared_ptr<const Trust> whom)
-      : divided(!from.undivided()),
-        descriptor(std::make_unique<Descriptor>(loop, from.release())),
-        tls(std::move(with)),
-        trust(std::move(whom)) {}
-  bool divided;  ///< a socket of this thread alone
-  std::unique_ptr<Descriptor> descriptor;
-  std::shared_ptr<net::TlsContext> tls;
-  std::shared_ptr<const Trust> trust;
-  Scope scope;
-};
-
 Worker::Worker(Shared& shared) : shared(shared) {}
 Worker::~Worker() = default;
 
-void Worker::listen(net::Listener listener, std::shared_ptr<net::TlsContext> tls, std::shared_ptr<const Trust> trust) {
+void Worker::listen(net::Listener listener, std::shared_ptr<net::TlsContext> tls, std::shared_ptr<const Trust> trust,
+                    std::uint64_t number) {
   auto& accepting = *accepting_.emplace_back(
-      std::make_unique<Accepting>(loop, std::move(listener), std::move(tls), std::move(trust)));
+      std::make_unique<Accepting>(loop, std::move(listener), std::move(tls), std::move(trust), number));
   loop.spawn(accepting.scope, accept(accepting));
+}
+
+namespace {
+
+/// Handshakes under way come to their end first: a listener that is closed resets them.
+constexpr auto kHandshakes = 50 * kMillisecond;
+
+}  // namespace
+
+void Worker::close(std::uint64_t number) {
+  for (auto& each : accepting_)
+    if (each->number == number && !each->closing) close(*each);
+}
+
+void Worker::close(Accepting& one) {
+  one.closing = true;
+  if (one.divided) net::Listener::turn_away(one.descriptor->get());
+  one.end_.of = one.cut_.of = &one;
+  one.end_.ring = [](Alarm& alarm) { static_cast<Accepting::Limit&>(alarm).of->scope.stop(Stop::drain); };
+  loop.wheel().arm(one.end_, loop.tick_in(kHandshakes));
+  for (auto* connection = first_; connection; connection = connection->next_)
+    if (&connection->listener_ == &one) connection->drain();
+  one.cut_.worker = this;
+  one.cut_.ring = [](Alarm& alarm) {
+    const auto& cut = static_cast<Accepting::Limit&>(alarm);
+    for (auto* connection = cut.worker->first_; connection; connection = connection->next_)
+      if (&connection->listener_ == cut.of) connection->scope.stop(Stop::drain);
+  };
+  loop.wheel().arm(one.cut_, loop.tick_in(kHandshakes + shared.limits.drain.nanoseconds));
+}
+
+void Worker::forget_closed() noexcept {
+  try {
+    loop.post([this] {
+      std::erase_if(accepting_,
+                    [](auto& each) { return each->closing && !each->descriptor && each->connections == 0; });
+    });
+  } catch (const std::bad_alloc&) {  // with the next that is closed, or at the end of the process
+  }
 }
 
 /// Accepts until told to stop, then what had come already. Where descriptors or memory run short it pauses, and what is
@@ -64,9 +93,10 @@ Task<> Worker::accept(Accepting& from) {
     if (!rested) break;
   }
   from.descriptor.reset();
+  if (from.closing) forget_closed();
 }
 
-void Worker::greet(net::Accepted accepted, const Accepting& by) noexcept {
+void Worker::greet(net::Accepted accepted, Accepting& by) noexcept {
   const auto& limits = shared.limits;
   bool counted = false;
   std::string address;
@@ -83,7 +113,7 @@ void Worker::greet(net::Accepted accepted, const Accepting& by) noexcept {
     counted = true;
     const int given = std::exchange(socket, -1);  // the transport closes it, made or not
     auto transport = by.tls ? by.tls->transport(loop, given) : net::clear_transport(loop, given);
-    auto connection = std::make_unique<Connection>(*this, std::move(transport), std::move(accepted), by.trust);
+    auto connection = std::make_unique<Connection>(*this, std::move(transport), std::move(accepted), by);
     counted = false;  // the connection leaves the connection_counts itself
     loop.spawn(connection->scope, connection->run());
     (void)connection.release();  // which deletes itself
@@ -99,10 +129,8 @@ void Worker::run() { loop.run(); }
 void Worker::drain() {
   if (draining_) return;
   draining_ = true;
-  // Handshakes under way come to their end first: a listener that is closed resets them.
-  constexpr auto kHandshakes = 50 * kMillisecond;
   for (auto& accepting : accepting_)
-    if (accepting->divided) net::Listener::turn_away(accepting->descriptor->get());
+    if (accepting->descriptor && accepting->divided) net::Listener::turn_away(accepting->descriptor->get());
   close_listeners_.worker = this;
   close_listeners_.ring = [](Alarm& alarm) {
     for (auto& accepting : static_cast<Limit&>(alarm).worker->accepting_) accepting->scope.stop(Stop::drain);

@@ -47,8 +47,13 @@ class Worker {
   explicit Worker(Shared& shared);
   ~Worker();
 
-  /// Before `run`: accepts what comes to it; `tls` null: in clear.
-  void listen(net::Listener listener, std::shared_ptr<net::TlsContext> tls, std::shared_ptr<const Trust> trust);
+  /// Before `run`, or by the loop's thread: accepts what comes to it; `tls` null: in clear. `number` names it for
+  /// `close`.
+  void listen(net::Listener listener, std::shared_ptr<net::TlsContext> tls, std::shared_ptr<const Trust> trust,
+              std::uint64_t number);
+  /// By the loop's thread: accepts no more from that listener. Its connections end with what is under way on them,
+  /// within the time of a drain.
+  void close(std::uint64_t number);
   /// Until drained.
   void run();
   /// By the loop's thread: accepts no more; what is under way has until the limit.
@@ -87,12 +92,37 @@ class Worker {
 
  private:
   friend class Connection;
-  struct Accepting;
   struct Limit : Alarm {
     Worker* worker = nullptr;
   };
+  /// A listener, until the last of its connections has ended.
+  struct Accepting {
+    Accepting(Loop& loop, net::Listener from, std::shared_ptr<net::TlsContext> with, std::shared_ptr<const Trust> whom,
+              std::uint64_t number)
+        : number(number),
+          divided(!from.undivided()),
+          descriptor(std::make_unique<Descriptor>(loop, from.release())),
+          tls(std::move(with)),
+          trust(std::move(whom)) {}
+    struct Limit : Alarm {
+      Worker* worker = nullptr;
+      Accepting* of = nullptr;
+    };
+    const std::uint64_t number;
+    const bool divided;                      ///< a socket of this thread alone
+    std::unique_ptr<Descriptor> descriptor;  ///< null: it accepts no more
+    std::shared_ptr<net::TlsContext> tls;
+    std::shared_ptr<const Trust> trust;
+    std::size_t connections = 0;  ///< open
+    bool closing = false;
+    Limit end_, cut_;
+    Scope scope;
+  };
   Task<> accept(Accepting& from);
-  void greet(net::Accepted accepted, const Accepting& by) noexcept;
+  void greet(net::Accepted accepted, Accepting& by) noexcept;
+  void close(Accepting& one);
+  /// Soon forgets listeners that are closed and have no connection left.
+  void forget_closed() noexcept;
   std::vector<std::unique_ptr<Accepting>> accepting_;
   Connection* first_ = nullptr;
   Pool<Inbox> inboxes_{1024};

@@ -26,8 +26,8 @@ constexpr std::size_t kMostRetired = 8;
 constexpr Nanoseconds kPatience = 10 * kSecond;
 
 /// Keys of the deployment that are read at the start of a process only.
-constexpr std::string_view kOfProcess[] = {"listen",    "management", "threads", "overlap", "limits",
-                                           "telemetry", "database",   "tls",     "store",   "trusted-proxies"};
+constexpr std::string_view kOfProcess[] = {"threads",  "overlap", "limits", "telemetry",
+                                           "database", "tls",     "store",  "trusted-proxies"};
 
 std::string text_of(const json::Value* value) { return value ? json::to_string(*value) : std::string{}; }
 
@@ -217,7 +217,8 @@ std::expected<std::unique_ptr<Generation>, contract::Complaints> Instance::State
   return made;
 }
 
-std::expected<Reloaded, contract::Complaints> Instance::reload(const std::function<void()>& replace) {
+std::expected<Reloaded, contract::Complaints> Instance::reload(
+    const std::function<contract::Complaints(const Deployment&)>& prepare, const std::function<void()>& replace) {
   auto& state = *state_;
   auto& metrics = state.process.metrics;
   const auto count = [&](std::string_view outcome) {
@@ -226,6 +227,9 @@ std::expected<Reloaded, contract::Complaints> Instance::reload(const std::functi
   };
   Reloaded told;
   auto next = state.next_generation(told);
+  if (next)
+    if (auto complaints = prepare((*next)->deployment()); !complaints.empty())
+      next = std::unexpected(std::move(complaints));
   if (!next) {
     count("refused");
     return std::unexpected(std::move(next).error());

@@ -52,6 +52,7 @@ struct Reloaded {
   bool documents_changed = false;                    ///< anything in contract or deployment
   std::vector<std::string> added, removed, changed;  ///< operations by id
   std::vector<std::string> restart;                  ///< keys of the deployment whose change needs a new process
+  std::vector<std::string> opened, closed;           ///< addresses; by whoever has the listeners
   std::vector<std::string> remarks;                  ///< sentences for whoever asked
 };
 
@@ -88,7 +89,9 @@ class Instance {
   /// called, which gives the listeners what `service` and `management_service` are from then on; else what is in force
   /// stays as it was. Called from one thread at a time, after `serving`. Ends within 10 s beyond what building
   /// takes.
-  std::expected<Reloaded, contract::Complaints> reload(const std::function<void()>& replace);
+  /// `prepare` is called before that, with the new deployment: where it has a complaint, all stays as it was.
+  std::expected<Reloaded, contract::Complaints> reload(
+      const std::function<contract::Complaints(const Deployment&)>& prepare, const std::function<void()>& replace);
 
   /// Begins what runs beside the requests; `stop` ends it (the destructor does too).
   Result<> start();

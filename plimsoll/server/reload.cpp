@@ -29,6 +29,10 @@ std::string to_json(const Reloaded& reloaded) {
   list("removed", reloaded.removed);
   list("changed", reloaded.changed);
   out.end_object();
+  out.key("listeners").begin_object();
+  list("opened", reloaded.opened);
+  list("closed", reloaded.closed);
+  out.end_object();
   list("needs-restart", reloaded.restart);
   out.end_object();
   return text;

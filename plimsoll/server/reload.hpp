@@ -12,7 +12,8 @@ namespace plimsoll::server {
 
 /// The first ten, and how many more there are: `getPet, listPets and 3 more`.
 std::string in_short(const std::vector<std::string>& names);
-/// `{"changed": true, "operations": {"added": […], "removed": […], "changed": […]}, "needs-restart": […]}`.
+/// `{"changed": true, "operations": {"added": […], "removed": […], "changed": […]}, "listeners": {"opened": […],
+/// "closed": […]}, "needs-restart": […]}`.
 std::string to_json(const Reloaded& reloaded);
 
 /// Files by name, size and time of their last change. One that cannot be read counts as changed when it can be again.

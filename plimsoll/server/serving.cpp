@@ -78,7 +78,7 @@ void bound_bodies(const Services& services, const edge::Limits& limits) {
   if (services.metrics) bodies->measure(*services.metrics);
 }
 
-Result<std::unique_ptr<edge::Server>> listen(const Opening& from, bool overlap) {
+std::vector<edge::Listen> listens_of(const Opening& from, bool overlap) {
   std::vector<edge::Listen> all;
   for (const auto& address : from.addresses)
     all.push_back({.address = address,
@@ -87,7 +87,29 @@ Result<std::unique_ptr<edge::Server>> listen(const Opening& from, bool overlap) 
                    .tls = from.tls,
                    .proxies = from.proxies,
                    .overlap = overlap});
-  return edge::start(from.service, all, from.limits, from.threads);
+  return all;
+}
+
+Result<std::unique_ptr<edge::Server>> listen(const Opening& from, bool overlap) {
+  return edge::start(from.service, listens_of(from, overlap), from.limits, from.threads);
+}
+
+/// An address that cannot be listened on, with its line where the file names it under `key`.
+contract::Complaints cannot_listen(const server::Deployment& deployment, std::string_view key, const Error& error) {
+  const auto* said = deployment.root ? deployment.root->find(key) : nullptr;
+  const auto names = [&](const json::Value& value) {
+    return value.is(json::Type::string) && error.detail.starts_with(std::string(value.string()) + ": ");
+  };
+  const json::Value* at = said && names(*said) ? said : nullptr;
+  if (said)
+    for (const auto& item : said->array())
+      if (!at && names(item)) at = &item;
+  return {{.code = "listen",
+           .file = at ? deployment.file : std::string{},
+           .at = at ? at->position() : json::Position{},
+           .what = error.detail,
+           .remedy = key == "management" ? "Choose another with `--management ADDRESS:PORT`, or `--management off`."
+                                         : std::string(error.problem->remedy)}};
 }
 
 /// A life of the process, from the first file that is read to the last line of log.
@@ -202,10 +224,15 @@ class Serving {
     using telemetry::Level, telemetry::Line;
     const auto begun = system_clock().steady();
     const auto certificates = open_->reload_certificates();
-    const auto done = instance_->reload([this] {
-      open_->serve(instance_->service());
-      if (management_) management_->serve(instance_->management_service());
-    });
+    NextListeners next;
+    const auto before = addresses();
+    auto done = instance_->reload([&](const server::Deployment& deployment) { return prepare(next, deployment); },
+                                  [&] { replace(std::move(next)); });
+    if (done) {
+      const auto after = addresses();
+      std::ranges::set_difference(after, before, std::back_inserter(done->opened));
+      std::ranges::set_difference(before, after, std::back_inserter(done->closed));
+    }
     const auto tell_certificates = [&](Line& line) {
       line.add("certificates", certificates ? std::string_view("reloaded") : std::string_view("kept"));
       if (!certificates) line.add("reason", certificates.error().detail);
@@ -226,6 +253,8 @@ class Serving {
       if (!done->added.empty()) line.add("operations_added", server::in_short(done->added));
       if (!done->removed.empty()) line.add("operations_removed", server::in_short(done->removed));
       if (!done->changed.empty()) line.add("operations_changed", server::in_short(done->changed));
+      if (!done->opened.empty()) line.add("listeners_opened", server::in_short(done->opened));
+      if (!done->closed.empty()) line.add("listeners_closed", server::in_short(done->closed));
       if (!done->restart.empty()) line.add("needs_restart", server::in_short(done->restart));
       tell_certificates(line);
       line.add("duration_ms", (system_clock().steady() - begun) / kMillisecond);
@@ -233,19 +262,87 @@ class Serving {
     return {.done = true, .text = server::to_json(*done)};
   }
 
+  /// Of a reload: what is opened before anything is replaced.
+  struct NextListeners {
+    std::unique_ptr<edge::Server::Change> open, management;
+    std::unique_ptr<edge::Server> first_management;  ///< there was none
+    bool no_management = false;
+  };
+  contract::Complaints prepare(NextListeners& next, const server::Deployment& deployment) {
+    if (deployment.listen.empty())
+      return {{.code = "listen",
+               .file = deployment.file,
+               .what = "`listen` names no address",
+               .remedy = "Name at least one, such as `listen: [127.0.0.1:8080]`."}};
+    auto open = open_->prepare(listens_of(public_opening(deployment.listen), deployment_.overlap));
+    if (!open) return cannot_listen(deployment, "listen", open.error());
+    next.open = std::move(*open);
+    next.no_management = deployment.management == "off";
+    if (next.no_management) return {};
+    const auto opening = management_opening(deployment.management);
+    if (management_) {
+      auto change = management_->prepare(listens_of(opening, deployment_.overlap));
+      if (!change) return cannot_listen(deployment, "management", change.error());
+      next.management = std::move(*change);
+      return {};
+    }
+    auto made = listen(opening, deployment_.overlap);
+    if (!made) return cannot_listen(deployment, "management", made.error());
+    next.first_management = std::move(*made);
+    return {};
+  }
+  void replace(NextListeners next) {
+    open_->serve(instance_->service());
+    open_->apply(std::move(next.open));
+    if (next.no_management && management_) {
+      instance_->health().forget_loops();
+      management_observation_ = {};
+      management_->drain();
+      ended_management_ = std::move(management_);  // one before it has had its time
+    } else if (next.first_management) {
+      management_ = std::move(next.first_management);
+      management_->serve(instance_->management_service());
+      observe_management();
+    } else if (management_) {
+      management_->serve(instance_->management_service());
+      management_->apply(std::move(next.management));
+    }
+    watch_loops();
+  }
+  /// Of all listeners, sorted.
+  std::vector<std::string> addresses() const {
+    auto all = open_->addresses();
+    if (management_) std::ranges::copy(management_->addresses(), std::back_inserter(all));
+    std::ranges::sort(all);
+    return all;
+  }
+
+  Opening public_opening(std::vector<std::string> addresses) const {
+    return {.service = instance_->service(),
+            .addresses = std::move(addresses),
+            .tls = deployment_.tls,
+            .proxies = proxies_,
+            .limits = limits_,
+            .threads = static_cast<unsigned>(deployment_.threads)};
+  }
+  Opening management_opening(const std::string& address) const {
+    edge::Limits limits;
+    limits.drain = config::seconds(1);  // a scrape, at most
+    limits.connections = 256;           // few ask there; no part of what `limits` allows the public
+    return {.service = instance_->management_service(), .addresses = {address}, .limits = limits};
+  }
+  void watch_loops() {
+    auto loops = open_->loops();
+    if (management_) std::ranges::copy(management_->loops(), std::back_inserter(loops));
+    instance_->health().watch(std::move(loops));
+  }
+
   /// Up to the point where requests can be answered. A status when the start has failed.
   std::optional<int> start(Patience& patience) {
     if (deployment_.management != "off") {
-      edge::Limits limits;
-      limits.drain = config::seconds(1);  // a scrape, at most
-      limits.connections = 256;           // few ask there; no part of what `limits` allows the public
-      const Opening opening{
-          .service = instance_->management_service(), .addresses = {deployment_.management}, .limits = limits};
-      auto made = patience.retry([&] { return listen(opening, deployment_.overlap); });
-      if (!made)
-        return complain({{.code = "listen",
-                          .what = made.error().detail,
-                          .remedy = "Choose another with `--management ADDRESS:PORT`, or `--management off`."}});
+      auto made =
+          patience.retry([&] { return listen(management_opening(deployment_.management), deployment_.overlap); });
+      if (!made) return complain(cannot_listen(deployment_, "management", made.error()));
       management_ = std::move(*made);
     }
     if (auto complaints = instance_->prepare(); !complaints.empty())
@@ -256,26 +353,18 @@ class Serving {
   /// The public listener is last: a start that is refused has answered nobody, and while this process starts, another
   /// that listens on the same address answers all requests. -1: it is open.
   int open() {
-    const Opening opening{.service = instance_->service(),
-                          .addresses = deployment_.listen,
-                          .tls = deployment_.tls,
-                          .proxies = proxies_,
-                          .limits = limits_,
-                          .threads = static_cast<unsigned>(deployment_.threads)};
+    const auto opening = public_opening(deployment_.listen);
     keeper_.phase("opening the listeners");
     Patience patience{limits_.start_patience.nanoseconds, hooks()};
     auto made = patience.retry([&] { return listen(opening, deployment_.overlap); });
     if (!made) {
       if (keeper_.terminating()) return 0;
-      return complain(
-          {{.code = "listen", .what = made.error().detail, .remedy = std::string(made.error().problem->remedy)}},
-          patience.spent() ? server::kTemporaryFailure : 2);
+      return complain(cannot_listen(deployment_, "listen", made.error()),
+                      patience.spent() ? server::kTemporaryFailure : 2);
     }
     open_ = std::move(*made);
     instance_->serving();
-    auto loops = open_->loops();
-    if (management_) std::ranges::copy(management_->loops(), std::back_inserter(loops));
-    instance_->health().watch(std::move(loops));
+    watch_loops();
     observe();
     keeper_.on_interrupt({});
     keeper_.on_hurry([this] { hurry(); });
@@ -285,16 +374,18 @@ class Serving {
   }
 
   /// What is read from the listeners whenever somebody scrapes.
+  telemetry::Observation observe_connections(const edge::Server& server, std::string_view listener) {
+    const telemetry::Label labels[] = {{"listener", listener}};
+    return instance_->services().metrics->observe(telemetry::Kind::gauge, "plimsoll_connections", "Open connections.",
+                                                  labels,
+                                                  [&server] { return static_cast<double>(server.connections()); });
+  }
+  void observe_management() { management_observation_ = observe_connections(*management_, "management"); }
   void observe() {
     using telemetry::Kind;
     auto& registry = *instance_->services().metrics;
-    const telemetry::Label callers[] = {{"listener", "public"}}, operators[] = {{"listener", "management"}};
-    const auto connections = [&](const edge::Server* server, std::span<const telemetry::Label> labels) {
-      observations_.push_back(registry.observe(Kind::gauge, "plimsoll_connections", "Open connections.", labels,
-                                               [server] { return static_cast<double>(server->connections()); }));
-    };
-    connections(open_.get(), callers);
-    if (management_) connections(management_.get(), operators);
+    observations_.push_back(observe_connections(*open_, "public"));
+    if (management_) observe_management();
     observations_.push_back(registry.observe(
         Kind::gauge, "plimsoll_loop_lag_seconds",
         "How long the slowest I/O thread took to begin what it was asked for at the last scrape or liveness probe.", {},
@@ -361,7 +452,8 @@ class Serving {
   telemetry::Log& log_;
   edge::Limits limits_;
   edge::Proxies proxies_;
-  std::unique_ptr<edge::Server> management_, open_;
+  std::unique_ptr<edge::Server> management_, ended_management_, open_;
+  telemetry::Observation management_observation_;
   std::vector<telemetry::Observation> observations_;  // last: they read the listeners
 };
 
