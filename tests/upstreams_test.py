@@ -263,9 +263,12 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
     def test_a_target_that_flaps_loses_no_call_that_may_be_repeated(self):
         a, b, flapping = self.target("a"), self.target("b"), self.target("c")
         turns = iter(range(10_000))
-        ways = [None, answer(status="503 Service Unavailable"), answer({"from": "c"}), b"HTTP/1.1 200 OK\r\nContent-Le", b"SSH-2.0-x\r\n"]
-        flapping.does = lambda *_: ways[next(turns) % len(ways)]
-        # What is garbage ends its connection.
+
+        def broken_off(connection, _):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Le")
+
+        ways = [lambda *_: None, lambda *_: answer(status="503 Service Unavailable"), lambda *_: answer({"from": "c"}), broken_off, lambda *_: b"SSH-2.0-x\r\n"]
+        flapping.does = lambda *given: ways[next(turns) % len(ways)](*given)
         server = self.front(a, b, flapping, options="retry: {base: 1ms, cap: 10ms}")
         got = [server.get("/reviews") for _ in range(150)]
         self.assertEqual([one.status for one in got], [200] * 150)
