@@ -55,7 +55,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   if (auto path = plimsoll::contract::JsonPath::parse(text.substr(0, 200))) {
     plimsoll::Arena arena;
-    if (auto root = plimsoll::json::parse_yaml(text, arena)) path->select(*root);
+    plimsoll::Steps steps{100'000};
+    if (auto root = plimsoll::json::parse_yaml(text, arena)) (void)path->select(*root, steps);
   }
   return 0;
 }

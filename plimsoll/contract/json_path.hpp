@@ -1,5 +1,6 @@
 #pragma once
 
+#include "plimsoll/base/steps.hpp"
 #include "plimsoll/json/value.hpp"
 
 #include <expected>
@@ -10,24 +11,31 @@
 
 namespace plimsoll::contract {
 
-/// A JSONPath (RFC 9535) as overlays use it. Understood: `$`, `.name`, `['name']`, `[3]`, `[-1]`, `[1:3]`, `*`, several
-/// selectors in one bracket, `..`, and filters `[?@.a.b == 'x' && !(@.c > 3)]` of comparisons, existence, `&&`, `||`,
-/// `!` and parentheses, with paths of names and indexes from `@` or `$`. Functions (`length`, `match`, …) are refused.
+/// A JSONPath query (RFC 9535), with the functions `length`, `count`, `match`, `search` and `value`. Expressions are
+/// I-Regexp (RFC 9485). Names after a dot may also hold `-`, as in `$.x-internal`, which the RFC wants in brackets.
 class JsonPath {
  public:
   /// What was selected, and where it stands: `parent` is null for the root.
   struct Node {
     json::Value* value;
     json::Value* parent;
-    std::string_view key;   ///< in an object
-    std::size_t index = 0;  ///< in an array
+    std::string_view key{};  ///< in an object
+    std::size_t index = 0;   ///< in an array
     std::size_t depth = 0;
   };
-  /// At most `kMost` nodes are selected, or looked at by `..`.
-  static constexpr std::size_t kMost = 1'000'000;
+  using Nodes = std::vector<Node>;
+  /// What one query may cost: kNodeCost for each node of a list, about 1 for each comparison.
+  static constexpr std::uint64_t kMostWork = 8'000'000, kNodeCost = 4;
 
+  /// The error says what is wrong, and before which text.
   static std::expected<JsonPath, std::string> parse(std::string_view text);
-  std::vector<Node> select(json::Value& root) const;
+  /// The nodes in the order of the document, a node as often as it is selected; an error where that costs more than
+  /// `steps`, or where an expression goes beyond its own limit.
+  std::expected<Nodes, std::string> select(json::Value& root, Steps& steps) const;
+  std::expected<Nodes, std::string> select(json::Value& root) const {
+    Steps steps{kMostWork};
+    return select(root, steps);
+  }
 
   JsonPath(JsonPath&&) noexcept;
   ~JsonPath();

@@ -1,9 +1,12 @@
 #include "plimsoll/contract/json_path.hpp"
 
+#include "plimsoll/contract/i_regexp.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/write.hpp"
 
 #include <gtest/gtest.h>
+
+#include <fstream>
 
 namespace plimsoll::contract {
 namespace {
@@ -18,7 +21,9 @@ std::string select(std::string_view path) {
   auto parsed = JsonPath::parse(path);
   if (!parsed) return "refused: " + parsed.error();
   std::string text;
-  for (auto& node : parsed->select(*root)) text += (text.empty() ? "" : " ") + json::to_string(*node.value);
+  const auto nodes = parsed->select(*root);
+  if (!nodes) return "given up: " + nodes.error();
+  for (auto& node : *nodes) text += (text.empty() ? "" : " ") + json::to_string(*node.value);
   return text;
 }
 
@@ -59,12 +64,91 @@ TEST(JsonPathTest, Filters) {
 }
 
 TEST(JsonPathTest, RefusesWhatItDoesNotUnderstand) {
-  for (const auto* path : {"", "paths", "$.", "$[", "$['a", "$[a]", "$.list[?length(@.name) > 3]",
-                           "$.list[?@.a =~ 'b']", "$.list[?@..a]", "$.list[::-1]", "$.list[?1]", "$ x", "$.list[0"})
+  for (const auto* path : {"", "paths", "$.", "$[", "$['a", "$[a]", "$.list[?@.a =~ 'b']", "$.list[?1]", "$ x",
+                           "$.list[0", "$ ", "$[?len(@) > 3]", "$[?length(@..a) > 3]"})
     EXPECT_TRUE(select(path).starts_with("refused: ")) << path << " gives " << select(path);
   const std::string deep = "$[?" + std::string(100'000, '(') + "@.a";
   EXPECT_TRUE(select(deep).starts_with("refused: "));
   EXPECT_TRUE(select("$[?" + std::string(100'000, '!') + "@.a]").starts_with("refused: "));
+  std::string nested = "@.a";
+  for (int i = 0; i < 1000; ++i) nested = "@[?" + nested + "]";
+  EXPECT_TRUE(select("$[?" + nested + "]").starts_with("refused: "));
+}
+
+TEST(JsonPathTest, SelectsWhatTheComplianceSuiteSelects) {
+  const char* set = std::getenv("PLIMSOLL_REAL_DATA");
+  const auto file =
+      (set ? std::string(set) : std::string(PLIMSOLL_SOURCE_DIR "/../shared/real")) + "/jsonpath/cts.json";
+  std::ifstream input(file, std::ios::binary);
+  if (!input) GTEST_SKIP() << file << " is not there";
+  const std::string text{std::istreambuf_iterator<char>(input), {}};
+  Arena arena;
+  auto suite = json::parse(text, arena);
+  ASSERT_TRUE(suite);
+  std::size_t cases = 0;
+  for (auto& test : suite->find("tests")->array()) {
+    ++cases;
+    const auto selector = test.find("selector")->string();
+    const auto path = JsonPath::parse(selector);
+    if (test.find("invalid_selector")) {
+      EXPECT_FALSE(path) << test.find("name")->string() << ": " << selector;
+      continue;
+    }
+    ASSERT_TRUE(path) << test.find("name")->string() << ": " << selector << " is refused: " << path.error();
+    auto document = test.find("document")->clone(arena);
+    const auto nodes = path->select(document);
+    ASSERT_TRUE(nodes) << nodes.error();
+    std::vector<json::Value> found;
+    for (auto& node : *nodes) found.push_back(*node.value);
+    const auto result = json::Value::array(found);
+    std::span<const json::Value> allowed;  // several where the order is left open
+    if (const auto* one = test.find("result")) allowed = {one, 1};
+    if (const auto* several = test.find("results")) allowed = several->array();
+    EXPECT_TRUE(std::ranges::any_of(allowed, [&](auto& expected) { return json::equal(expected, result); }))
+        << test.find("name")->string() << ": " << selector << " gives " << json::to_string(result);
+  }
+  EXPECT_EQ(cases, 703u);
+}
+
+TEST(JsonPathTest, CostIsCountedAndBounded) {
+  Arena arena;
+  std::string text = "[";
+  for (int i = 0; i < 1000; ++i) text += (i ? ",{\"a\":" : "{\"a\":") + std::to_string(i) + "}";
+  text += "]";
+  auto root = json::parse(text, arena);
+  const auto cost = [&](std::string_view path) {
+    Steps steps{JsonPath::kMostWork};
+    EXPECT_TRUE(JsonPath::parse(path)->select(*root, steps)) << path;
+    return JsonPath::kMostWork - steps.left();
+  };
+  EXPECT_LT(cost("$..a"), 20'000u);  // in proportion to the document
+  EXPECT_LT(cost("$[?@.a == 5]"), 20'000u);
+  for (const auto* path : {"$[?count($..*) == 1]", "$[?@ == $[999]][?$..[?$..a]]", "$..[?$..[?$..a]]",
+                           "$[?match('x', value($..b)) || $..[?$..*]]"}) {
+    const auto parsed = JsonPath::parse(path);
+    ASSERT_TRUE(parsed) << path;
+    const auto nodes = parsed->select(*root);
+    ASSERT_FALSE(nodes) << path;
+    EXPECT_TRUE(nodes.error().contains("too much")) << nodes.error();
+  }
+}
+
+TEST(JsonPathTest, ExpressionsThatBacktrackWithoutEndAreAnError) {
+  Arena arena;
+  const auto text = "[\"" + std::string(100, 'a') + "!\"]";
+  auto root = json::parse(text, arena);
+  const auto nodes = JsonPath::parse("$[?match(@, '(a+)+')]")->select(*root);
+  ASSERT_FALSE(nodes);
+  EXPECT_TRUE(nodes.error().contains("backtracks")) << nodes.error();
+}
+
+TEST(JsonPathTest, ExpressionsAreIRegexp) {
+  for (const auto* good :
+       {"", "a|b", "[-a]", "[a-]", "[^-]", "\\p{L}", "[\\p{Lu}x]", "(a(b))*", "a{2,}", "a{2,3}", "\\-", "[a-z\\n]"})
+    EXPECT_TRUE(ecma_of_i_regexp(good)) << good;
+  for (const auto* bad : {"\\d",   "\\p{Lx}", "\\p{L", "\\p", "\\", "[",  "[]",  "[a-b-c]",  "a**",   "a+?",
+                          "(?:a)", "a{,3}",   "a{2",   "a]",  "(a", "a)", "\\b", "[a&&[b]]", "[\\d]", "[a-\\p{L}]"})
+    EXPECT_FALSE(ecma_of_i_regexp(bad)) << bad;
 }
 
 }  // namespace

@@ -66,7 +66,13 @@ void apply(Value& root, const Value& action, const std::string& pointer, Arena& 
                "the target is not understood: " + path.error());
     return;
   }
-  auto nodes = path->select(root);
+  auto selected = path->select(root);
+  if (!selected) {
+    report.add(load_error::kInvalidTarget, target, pointer + "/target",
+               "the target cannot be followed: " + selected.error());
+    return;
+  }
+  auto& nodes = *selected;
   if (nodes.empty()) {
     report.add(load_error::kTargetMatchesNothing, target, pointer + "/target",
                "the target \"" + std::string(target->string()) + "\" matches nothing");
