@@ -113,10 +113,17 @@ inline constexpr LoadError kMissingSecurity{
     "Say `security: []` if everybody may, or name the security scheme: other operations of the document do.", kWarning};
 inline constexpr LoadError kLaterWord{"later-word", "This version does not implement the key yet",
                                       "Remove it: nothing is ignored silently."};
-inline constexpr LoadError kInvalidOverlay{"invalid-overlay", "The file is no Overlay 1.0 document",
-                                           "An overlay has `overlay: 1.0.0`, `info` and a list of `actions`."};
-inline constexpr LoadError kInvalidTarget{"invalid-target", "The overlay's target is no JSONPath that is understood",
-                                          "docs/overlays.md lists what a target may hold."};
+inline constexpr LoadError kInvalidOverlay{"invalid-overlay", "The file is no Overlay document",
+                                           "An overlay has `overlay: 1.1.0`, `info` with `title` and `version`, and a "
+                                           "list of `actions`, each with a `target`."};
+inline constexpr LoadError kInvalidTarget{"invalid-target", "The path of the overlay cannot be followed",
+                                          "Write a JSONPath of RFC 9535, such as $.paths['/orders'].get; "
+                                          "docs/overlays.md has examples."};
+inline constexpr LoadError kIncompatibleUpdate{"incompatible-update", "The overlay's value does not fit its target",
+                                               "Objects are merged with objects, lists with lists, and other values "
+                                               "replace values: remove the old value in an action before."};
+inline constexpr LoadError kActionWithoutEffect{"action-without-effect", "The action changes nothing",
+                                                "Give it `update`, `copy` or `remove: true`, or remove it.", kWarning};
 inline constexpr LoadError kTargetMatchesNothing{"target-matches-nothing", "The overlay's target matches nothing",
                                                  "Correct the target, or remove the action.", kWarning};
 inline constexpr LoadError kTooManyParameters{"too-many-parameters", "The path has too many parameters",
@@ -165,6 +172,8 @@ inline constexpr const LoadError* kAll[] = {
     &kLaterWord,
     &kInvalidOverlay,
     &kInvalidTarget,
+    &kIncompatibleUpdate,
+    &kActionWithoutEffect,
     &kTargetMatchesNothing,
     &kTooManyParameters,
 };
