@@ -573,7 +573,7 @@ class Issuer(FaultTest):
                 self.issuer.now("answers")
                 harness.until(lambda: self.readiness(server)[0] == 200, lambda: f"ready again: {server.describe()}")
                 self.assertEqual(server.get("/notes", headers=self.token).status, 200)
-                self.event(server, "keys to verify tokens are there")
+                self.event(server, "keys-available")
                 self.assertEqual(server.stop(), 0)
 
     def test_one_that_hangs_later_is_asked_by_one_call_that_nobody_waits_for(self):

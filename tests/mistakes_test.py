@@ -3,12 +3,14 @@ import os
 import pathlib
 import pty
 import re
+import resource
 import sqlite3
 import subprocess
 import tempfile
-import unittest
+from concurrent import futures
 
 import harness
+import mistakes
 
 HEAD = "openapi: 3.1.0\ninfo: {title: Shop, version: '1'}\n"
 OK = "{responses: {'200': {description: ok}}, x-plimsoll: {mock: true, authorization: any-caller%s}}"
@@ -76,6 +78,41 @@ class Mistakes(harness.ServerTest):
                 self.assert_shape(told.stderr, place)
                 self.assertIn(sentence, lines[0])
                 self.assertRegex(told.stderr, r"not started: 1 error\n")
+
+    def check_edited(self, keys, file=None, old="", new=""):
+        """What `check` says of the two good files with one edit, and the place that the edit marks."""
+        texts, place = {"contract": mistakes.CONTRACT, "deployment": mistakes.DEPLOYMENT}, None
+        if file:
+            self.assertIn(old, texts[file])
+            edited = texts[file].replace(old, new, 1)
+            before = edited[:edited.index("▸")].encode()
+            place = f"{file}.yaml:{before.count(10) + 1}:{len(before) - (before.rfind(10) + 1) + 1}"
+            texts[file] = edited.replace("▸", "")
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            (folder / "jwks.json").write_text(keys)
+            for name, text in texts.items():
+                (folder / f"{name}.yaml").write_text(text)
+            return place, subprocess.run([harness.program(), "check", "contract.yaml", "--config", "deployment.yaml"], cwd=folder, capture_output=True, text=True,
+                                         timeout=harness.PATIENCE, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096)))
+
+    def test_each_of_two_hundred_mistakes_is_told_with_its_place_and_what_to_do(self):
+        keys = self.plimsoll("token", "key", "--private", self.directory() / "private.jwk").stdout
+        _, good = self.check_edited(keys)
+        self.assertEqual(good.returncode, 0, good.stderr)
+        rows = mistakes.MISTAKES
+        self.assertGreaterEqual(len(rows), 200)
+        self.assertEqual(len({name for name, *_ in rows}), len(rows))
+        with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            checked = pool.map(lambda row: self.check_edited(keys, *row[1:4]), rows)
+            for (name, _, _, _, code, sentence, remedy), (place, told) in zip(rows, checked):
+                with self.subTest(name):
+                    self.assertEqual(told.returncode, 2, told.stdout + told.stderr)
+                    self.assertEqual(told.stderr.splitlines()[0], f"{place}: error[{code}]: {sentence}")
+                    self.assertIn(f"\n  help: {remedy}\n", told.stderr)
+                    self.assertTrue(told.stderr.endswith("\nplimsoll: 1 error\n"), told.stderr)
+                    if not re.search("secret|credentials", told.stderr):  # a line that may hold one is not shown
+                        self.assert_shape(told.stderr, place)
 
     def assert_shape(self, text, place):
         """One complaint: its sentence, the line of the file with a mark below the column, perhaps a pointer, and what to do."""

@@ -83,19 +83,42 @@ namespace {
 
 constexpr std::string_view kDeploymentMark = "deployment ", kFileMark = "file ", kLine = "line ", kColumn = ", column ",
                            kEnd = ": ";
+constexpr char kRemedyMark = '\x1f';    ///< stands in no text of a configuration
+constexpr std::size_t kMostNames = 16;  ///< options that a remedy lists
+
+/// What to do where the object has no such option.
+std::string known_names(std::span<const std::string_view> names) {
+  if (names.empty()) return "Remove it: there are no options here.";
+  if (names.size() > kMostNames)
+    return "Correct the name; `plimsoll explain` with the name of the section lists its options.";
+  std::string all;
+  for (const auto name : names) all += (all.empty() ? "" : ", ") + std::string(name);
+  return "The options here are: " + all + ".";
+}
 
 }  // namespace
 
-std::unexpected<Error> wrong(const json::Value& at, std::string_view what) {
+std::string placed(const json::Value& at, std::string_view what) {
   const auto place = at.position();
-  if (!place.line) return fail(kConfiguration, std::string(what));
+  if (!place.line) return std::string(what);
   std::string text;
   if (at.source() == kDeploymentSource)
     text = kDeploymentMark;
   else if (at.source())
     text = std::string(kFileMark) + std::to_string(at.source()) + " ";
   text += std::string(kLine) + std::to_string(place.line) + std::string(kColumn) + std::to_string(place.column);
-  return fail(kConfiguration, text + std::string(kEnd) + std::string(what));
+  return text + std::string(kEnd) + std::string(what);
+}
+
+std::unexpected<Error> wrong(const json::Value& at, std::string_view what, std::string_view remedy) {
+  std::string sentence(what);
+  if (!remedy.empty()) (sentence += kRemedyMark) += remedy;
+  return fail(kConfiguration, placed(at, sentence));
+}
+
+const json::Value& member_or(const json::Value& object, std::string_view name) {
+  const auto* found = object.is(json::Type::object) ? object.find(name) : nullptr;
+  return found ? *found : object;
 }
 
 Located located(std::string_view sentence) {
@@ -115,13 +138,24 @@ Located located(std::string_view sentence) {
     sentence.remove_prefix(1);
   if (number(kLine, at.line) && number(kColumn, at.column) && sentence.starts_with(kEnd))
     made = {.at = at, .what = std::string(sentence.substr(kEnd.size())), .source = source};
+  // What has no place may have a remedy.
+  if (const auto end = made.what.find(kRemedyMark); end != made.what.npos) {
+    made.remedy = made.what.substr(end + 1);
+    made.what.resize(end);
+  }
   return made;
 }
 
 std::string preceded(std::string_view before, std::string_view sentence) {
   const auto found = located(sentence);
-  const auto place = sentence.size() - found.what.size();
+  const auto rest = found.what.size() + (found.remedy.empty() ? 0 : found.remedy.size() + 1);
+  const auto place = sentence.size() - rest;
   return std::string(sentence.substr(0, place)) + std::string(before) + std::string(sentence.substr(place));
+}
+
+std::string followed(std::string_view sentence, std::string_view after) {
+  const auto end = std::min(sentence.find(kRemedyMark), sentence.size());
+  return std::string(sentence.substr(0, end)) + std::string(after) + std::string(sentence.substr(end));
 }
 
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates) {
@@ -144,19 +178,24 @@ Result<> read(const json::Value& from, std::span<const Field> fields, void* opti
       const auto near = nearest(key, names);
       json::Value place = value;
       if (at.line) place.set_position(at);
-      return wrong(place, "unknown key \"" + std::string(key) + "\"" +
-                              (near.empty() ? std::string{} : "; did you mean \"" + std::string(near) + "\"?"));
+      return wrong(place,
+                   "unknown key \"" + std::string(key) + "\"" +
+                       (near.empty() ? std::string{} : "; did you mean \"" + std::string(near) + "\"?"),
+                   known_names(names));
     }
+    const auto about = [&] { return "`" + std::string(key) + "`: " + std::string(field->sentence); };
     if (auto done = field->read(value, options); !done) {
       auto error = std::move(done).error();
-      error.detail += " for \"" + std::string(key) + "\"";
+      error.detail = followed(error.detail, " for \"" + std::string(key) + "\"");
+      if (located(error.detail).remedy.empty()) (error.detail += kRemedyMark) += about();
       return std::unexpected(std::move(error));
     }
     if (!field->bounds) continue;
     if (const auto amount = field->amount(options); amount < field->bounds->least || amount > field->bounds->most)
-      return wrong(value, "\"" + std::string(key) + "\" is " + field->show_amount(amount) + ", and must be " +
-                              field->show_amount(field->bounds->least) + " to " +
-                              field->show_amount(field->bounds->most));
+      return wrong(value,
+                   "\"" + std::string(key) + "\" is " + field->show_amount(amount) + ", and must be " +
+                       field->show_amount(field->bounds->least) + " to " + field->show_amount(field->bounds->most),
+                   about());
   }
   return {};
 }

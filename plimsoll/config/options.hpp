@@ -17,7 +17,8 @@
 namespace plimsoll::config {
 
 /// A configuration that cannot be used. `detail` is "line 7, column 3: …".
-inline constexpr Problem kConfiguration{"configuration", 500, "The configuration is wrong", "Correct the line named."};
+inline constexpr Problem kConfiguration{"configuration", 500, "The configuration is wrong",
+                                        "Correct the value; `plimsoll explain NAME` describes a key or an option."};
 
 /// How a type of option is written: `Form<T>::schema`, `read`, `show`. Specialised once per type of the language
 /// (duration, size, rate, ratio, text, list, choice), not per option.
@@ -173,17 +174,24 @@ std::string schema(std::span<const Field> fields, const void* defaults);
 std::size_t distance(std::string_view, std::string_view);
 /// The candidate nearest to `word` by that distance, or empty when none is near.
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates);
-/// `line 7, column 3: <what>` as an error.
-std::unexpected<Error> wrong(const json::Value& at, std::string_view what);
+/// `line 7, column 3: <what>` as an error, with what to do on a line of its own where it is known.
+std::unexpected<Error> wrong(const json::Value& at, std::string_view what, std::string_view remedy = {});
+/// That sentence, for an error of another problem; unchanged where the value has no position.
+std::string placed(const json::Value& at, std::string_view what);
+/// The member of an object that is at fault, or the object where it is not there: for `wrong` and `placed`.
+const json::Value& member_or(const json::Value& object, std::string_view name);
 /// Such a sentence, taken apart again by who names the file; the position is empty where the sentence has none.
 struct Located {
   json::Position at;
   std::string what;
   std::uint16_t source = 0;  ///< of the value: which file it stood in
+  std::string remedy{};      ///< empty where the sentence says none
 };
 Located located(std::string_view sentence);
 /// The sentence with `before` set before it, behind its position.
 std::string preceded(std::string_view before, std::string_view sentence);
+/// The sentence with `after` set behind it, before its remedy.
+std::string followed(std::string_view sentence, std::string_view after);
 /// What json::Value::source is of values of the deployment; those of the contract have the index of their file.
 inline constexpr std::uint16_t kDeploymentSource = 0xFFFF;
 

@@ -281,6 +281,18 @@ bool is_mapped(const Value& root, const Value& target) {
   return (schemas && schemas->find(text)) || text.find_first_of("./:#") != text.npos;  // another document's
 }
 
+/// Of an entry of `components`, what it is; any: it is none.
+Kind kind_at(std::string_view reference) {
+  constexpr std::string_view kComponents = "#/components/";
+  if (!reference.starts_with(kComponents)) return Kind::any;
+  reference.remove_prefix(kComponents.size());
+  const auto slash = reference.find('/');
+  if (slash == reference.npos || reference.find('/', slash + 1) != reference.npos) return Kind::any;
+  for (const auto& field : fields_of(Kind::components))
+    if (field.name == reference.substr(0, slash)) return field.kind;
+  return Kind::any;
+}
+
 void check(const Value& root, const Value& value, Kind kind, const Trail& trail, bool ids, Report& report) {
   if (ids && kind == Kind::schema && value.find("$id")) return;
   if (referable(kind)) {
@@ -295,6 +307,10 @@ void check(const Value& root, const Value& value, Kind kind, const Trail& trail,
         else if (kind != Kind::schema && found->find("$ref"))
           report.add(load_error::kReferenceCycle, ref, trail.pointer() + "/$ref",
                      "the reference \"" + std::string(text) + "\" leads back to itself");
+        else if (const auto other = kind_at(text); other != Kind::any && other != kind)
+          report.add(load_error::kBrokenReference, ref, trail.pointer() + "/$ref",
+                     "the reference \"" + std::string(text) + "\" leads to " + std::string(name_of(other)) + ", and " +
+                         std::string(name_of(kind)) + " is expected");
       } else if (kind != Kind::schema && !has_scheme(text)) {
         report.add(load_error::kBrokenReference, ref, trail.pointer() + "/$ref",
                    "the reference \"" + std::string(text) + "\" leads nowhere");

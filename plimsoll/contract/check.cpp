@@ -92,6 +92,7 @@ void check_extensions(const Value& value, Kind kind, const Trail& trail, Report&
 
 void check_fields(const Value& value, Kind kind, const Trail& trail, Report& report) {
   const auto fields = fields_of(kind);
+  std::vector<std::string_view> meant;  ///< fields that are there under another name
   if (referable(kind) && value.find("$ref") && kind != Kind::path_item) return;
   for (auto& member : value.object()) {
     if (member.key.starts_with("x-") || means_extension(member.key)) continue;
@@ -99,11 +100,13 @@ void check_fields(const Value& value, Kind kind, const Trail& trail, Report& rep
     const Trail here{&trail, {member.key}};
     if (field == fields.end()) {
       if (const auto near = slip(member.key, kind);
-          !near.empty() && (!value.find(near) || config::distance(member.key, near) == 0))
+          !near.empty() && (!value.find(near) || config::distance(member.key, near) == 0)) {
+        meant.push_back(near);
+        report.lost(Trail{&trail, {near}}.pointer());
         report.add(load_error::kMisspeltField, member, here.pointer(),
                    std::string(name_of(kind)) + " has no field \"" + std::string(member.key) + "\"; did you mean \"" +
                        std::string(near) + "\"?");
-      else
+      } else
         report.add(load_error::kUnknownField, member, here.pointer(),
                    std::string(name_of(kind)) + " has no field \"" + std::string(member.key) + "\"");
     } else if (!fits(member.value, *field)) {
@@ -112,7 +115,7 @@ void check_fields(const Value& value, Kind kind, const Trail& trail, Report& rep
     }
   }
   for (auto& field : fields)
-    if (field.required && !value.find(field.name))
+    if (field.required && !value.find(field.name) && !contains(meant, field.name))
       report.add(load_error::kMissingField, &value, trail.pointer(),
                  std::string(name_of(kind)) + " needs `" + std::string(field.name) + "`, and there is none");
 }

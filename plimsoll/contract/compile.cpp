@@ -139,7 +139,8 @@ class Compiler {
     if (!servers) servers = item.find("servers");
     routes_.push_back({.bases = servers ? base_paths(servers, of.pointer() + "/servers", report_) : made_.base_paths,
                        .path = &path,
-                       .pointer = at_path.pointer()});
+                       .pointer = at_path.pointer(),
+                       .parameters_unread = unread_.contains(op.index)});
   }
 
   void name(Operation& op, const Value& raw, const Trail& at) {
@@ -172,9 +173,16 @@ class Compiler {
     for (auto& item : list->array()) {
       const Trail at{&trail, {"parameters", {}, index++}};
       const auto& raw = made_.resolve(item);
-      if (!raw.is(Type::object) || raw.find("$ref")) continue;
+      const auto reference = item.find("$ref");
+      if (!raw.is(Type::object) || raw.find("$ref") || (reference && report_.said_at(*reference))) {
+        unread_.insert(op.index);
+        continue;
+      }
       auto made = parameter(raw, at);
-      if (!made) continue;
+      if (!made) {
+        if (text_of(raw, "name").empty() || text_of(raw, "in") == "path") unread_.insert(op.index);
+        continue;
+      }
       if (!seen.emplace(made->in, made->name).second) {
         report_.add(load_error::kDuplicateParameter, &item, at.pointer(),
                     "the parameter \"" + made->name + "\" is declared twice");
@@ -192,9 +200,13 @@ class Compiler {
   std::optional<Parameter> parameter(const Value& raw, const Trail& at) {
     Parameter p{.name = text_of(raw, "name"), .raw = &raw};
     const auto in = text_of(raw, "in");
-    const auto invalid = [&](const LoadError& error, std::string what) -> std::optional<Parameter> {
-      report_.add(error, &raw, at.pointer(), "the parameter \"" + p.name + "\" " + what);
+    const auto invalid_at = [&](const Value& place, const LoadError& error,
+                                std::string what) -> std::optional<Parameter> {
+      report_.add(error, &place, at.pointer(), "the parameter \"" + p.name + "\" " + what);
       return std::nullopt;
+    };
+    const auto invalid = [&](const LoadError& error, std::string what) {
+      return invalid_at(raw, error, std::move(what));
     };
     if (p.name.empty()) return std::nullopt;  // missing-field has been said
     if (in == "path")
@@ -207,8 +219,8 @@ class Compiler {
       p.in = In::cookie;
     else
       return in.empty() ? std::nullopt
-                        : invalid(load_error::kInvalidParameter,
-                                  "is in \"" + in + "\"; path, query, header and cookie are known");
+                        : invalid_at(*raw.find("in"), load_error::kInvalidParameter,
+                                     "is in \"" + in + "\"; path, query, header and cookie are known");
     if (p.in == In::header) {
       std::ranges::transform(p.name, p.name.begin(), [](unsigned char c) { return std::tolower(c); });
       if (p.name == "accept" || p.name == "content-type" || p.name == "authorization")
@@ -390,7 +402,8 @@ class Compiler {
   const Value& root_;
   const LoadOptions& options_;
   Report& report_;
-  std::vector<Route> routes_;  // of each operation
+  std::vector<Route> routes_;       // of each operation
+  std::set<std::uint32_t> unread_;  // operations of which some parameter cannot be read
   std::map<std::string, const Value*> ids_;
   Schemas schemas_;
 };

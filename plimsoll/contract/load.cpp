@@ -14,7 +14,7 @@ bool recognise(Compiled& made, Report& report) {
   const auto& root = made.sources[0].root;
   const auto* version = root.find("openapi");
   if (!version || !version->is(Type::string)) {
-    report.add(load_error::kNotOpenapi, &root, {},
+    report.add(load_error::kNotOpenapi, version ? version : &root, {},
                root.find("swagger") ? "this is Swagger 2.0, not OpenAPI"
                : version            ? "`openapi` must be text, such as '3.1.0'"
                                     : "there is no `openapi` at the top of the document");
@@ -71,10 +71,14 @@ std::expected<std::shared_ptr<const Contract>, Complaints> load(const LoadOption
   Report report{made->sources, complaints};
   prepare(*made, options, complaints, report);
   for (auto& complaint : complaints)  // what an option said of its own place, on the way through its owner
-    if (auto [at, what, source] = config::located(complaint.what); at.line) {
-      complaint.at = at, complaint.what = std::move(what);
+    if (auto [at, what, source, remedy] = config::located(complaint.what); at.line || !remedy.empty()) {
+      complaint.what = std::move(what);
+      if (!remedy.empty()) complaint.remedy = std::move(remedy);
+      if (!at.line) continue;
+      complaint.at = at;
       if (source < made->sources.size()) complaint.file = made->sources[source].file;
     }
+  report.keep_causes();
   sort(complaints, made->sources);
   if (std::ranges::any_of(complaints, [](auto& c) { return c.severity == Complaint::Severity::error; }))
     return std::unexpected(std::move(complaints));

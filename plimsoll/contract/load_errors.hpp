@@ -20,8 +20,10 @@ inline constexpr auto kWarning = Complaint::Severity::warning;
 
 inline constexpr LoadError kFileUnreadable{"file-unreadable", "The file cannot be read",
                                            "Give the path of a file that exists and can be read."};
-inline constexpr LoadError kMalformedDocument{"malformed-document", "The file is neither YAML nor JSON",
-                                              "Correct the text at the place named."};
+inline constexpr LoadError kMalformedDocument{
+    "malformed-document", "The file is neither YAML nor JSON",
+    "Correct the text at the place named, or close the quotation mark or bracket that was "
+    "opened before it."};
 inline constexpr LoadError kDocumentTooLarge{"document-too-large", "The document is too large",
                                              "Split it, or leave out what is not served: 64 MiB are read at most."};
 inline constexpr LoadError kNotOpenapi{"not-openapi", "The file is no OpenAPI document",
@@ -98,7 +100,7 @@ inline constexpr LoadError kInvalidCallback{"invalid-callback", "The callback go
 inline constexpr LoadError kInvalidServer{"invalid-server", "The server's URL cannot be used",
                                           "Write a URL or a path; each `{variable}` in it needs a `default`."};
 inline constexpr LoadError kUnknownExtension{"unknown-extension", "x-plimsoll knows no such key",
-                                             "Correct the key; docs/contract.md lists them all."};
+                                             "Correct the key; `plimsoll explain` lists them all."};
 inline constexpr LoadError kMisplacedExtension{
     "misplaced-extension", "`x-plimsoll` has no effect here",
     "Write it at the top of the document, in a path of `paths`, or in one of its operations."};

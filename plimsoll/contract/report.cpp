@@ -23,4 +23,34 @@ void Report::add(const LoadError& error, const json::Member& at, std::string poi
   add(error, &place, std::move(pointer), std::move(what), std::move(remedy));
 }
 
+namespace {
+
+/// The sentence without what differs where one cause is met on several ways: the method of the operation that led
+/// there, the pointer to a keyword that stands in one place.
+std::string_view cause_of(const Complaint& complaint) {
+  std::string_view what = complaint.what;
+  if (complaint.code == load_error::kInvalidSchema.code) return what.substr(what.rfind('/') + 1);
+  const auto word = what.substr(0, what.find(' '));
+  const bool method = word.size() > 1 && std::ranges::all_of(word, [](char c) { return c >= 'A' && c <= 'Z'; });
+  return method ? what.substr(word.size()) : what;
+}
+
+}  // namespace
+
+void Report::keep_causes() {
+  const auto follows = [&](const Complaint& each) {
+    return std::ranges::any_of(lost_, [&](const std::string& pointer) {
+      if (each.what.contains("\"#" + pointer + "/")) return true;  // a reference to what stands there
+      return each.code == load_error::kUnknownSecurityScheme.code &&
+             std::string_view("/components/securitySchemes").starts_with(pointer);
+    });
+  };
+  std::set<std::tuple<std::string, std::uint32_t, std::uint32_t, std::string, std::string>> seen;
+  std::erase_if(out_, [&](const Complaint& each) {
+    if (follows(each)) return true;
+    return each.at.line &&
+           !seen.emplace(each.file, each.at.line, each.at.column, each.code, std::string(cause_of(each))).second;
+  });
+}
+
 }  // namespace plimsoll::contract

@@ -9,6 +9,7 @@
 #include <set>
 #include <string>
 #include <tuple>
+#include <vector>
 
 namespace plimsoll::contract {
 
@@ -55,6 +56,10 @@ class Report {
   /// At the key rather than at the value.
   void add(const LoadError& error, const json::Member& at, std::string pointer, std::string what = {},
            std::string remedy = {});
+  /// Nothing stands at that pointer because its name is misspelt, which has been said.
+  void lost(std::string pointer) { lost_.push_back(std::move(pointer)); }
+  /// Leaves out what only follows from another complaint, and says what was found several times once.
+  void keep_causes();
   /// Has anything been said at that very place? Then what follows from it need not be.
   bool said_at(const json::Value& at) const { return said_.contains(place_of(at)); }
   const Sources& sources() const { return sources_; }
@@ -65,6 +70,7 @@ class Report {
   const Sources& sources_;
   Complaints& out_;
   std::set<Place> said_;
+  std::vector<std::string> lost_;
 };
 
 }  // namespace plimsoll::contract

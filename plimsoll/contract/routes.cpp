@@ -19,7 +19,7 @@ class Routing {
 
  private:
   void route(Operation& op) {
-    const auto& [bases, path, pointer] = routes_[op.index];
+    const auto& [bases, path, pointer, parameters_unread] = routes_[op.index];
     const auto& key = *path;
     const std::string template_text = op.path;
     auto& names = made_.names[op.index];
@@ -40,7 +40,7 @@ class Routing {
         return;
       }
     }
-    declared(op, key, names);
+    declared(op, key, names, parameters_unread);
   }
 
   void refused(Router::Refusal refusal, const Operation& op, const json::Member& key, const std::string& pointer) {
@@ -71,9 +71,9 @@ class Routing {
   }
 
   /// What the template names and what is declared must be the same.
-  void declared(const Operation& op, const json::Member& key, const std::vector<std::string>& names) {
+  void declared(const Operation& op, const json::Member& key, const std::vector<std::string>& names, bool unread) {
     for (auto& name : names)
-      if (std::ranges::none_of(op.parameters, [&](auto& p) { return p.in == In::path && p.name == name; }))
+      if (!unread && std::ranges::none_of(op.parameters, [&](auto& p) { return p.in == In::path && p.name == name; }))
         report_.add(load_error::kUndeclaredPathParameter, key, op.pointer,
                     op.method + " " + std::string(key.key) + " does not declare the parameter {" + name + "}");
     for (auto& p : op.parameters)

@@ -18,8 +18,9 @@ void read_security_schemes(Compiled& made, Report& report) {
     const Trail at{&components, {"securitySchemes", member.key}};
     const auto& raw = made.resolve(member.value);
     SecurityScheme scheme{.name = std::string(member.key), .type = text_of(raw, "type"), .raw = &raw};
-    const auto lacks = [&](std::string what) {
-      report.add(load_error::kInvalidSecurityScheme, &member.value, at.pointer(),
+    const auto lacks = [&](std::string what, std::string_view field = {}) {
+      const auto* named = field.empty() ? nullptr : raw.find(field);
+      report.add(load_error::kInvalidSecurityScheme, named ? named : &member.value, at.pointer(),
                  "the security scheme \"" + scheme.name + "\" " + what);
     };
     if (scheme.type == "apiKey") {
@@ -33,7 +34,7 @@ void read_security_schemes(Compiled& made, Report& report) {
       else if (in == "cookie")
         scheme.in = In::cookie;
       else
-        lacks("must have `in`: query, header or cookie");
+        lacks("must have `in`: query, header or cookie", "in");
     } else if (scheme.type == "http") {
       scheme.scheme = text_of(raw, "scheme");
       std::ranges::transform(scheme.scheme, scheme.scheme.begin(), [](unsigned char c) { return std::tolower(c); });
@@ -42,8 +43,9 @@ void read_security_schemes(Compiled& made, Report& report) {
       if (!raw.find("flows")) lacks("has no `flows`");
     } else if (scheme.type == "openIdConnect") {
       if (text_of(raw, "openIdConnectUrl").empty()) lacks("has no `openIdConnectUrl`");
-    } else if (scheme.type != "mutualTLS") {
-      lacks("has the type \"" + scheme.type + "\"; apiKey, http, oauth2, openIdConnect and mutualTLS are known");
+    } else if (scheme.type != "mutualTLS" && !scheme.type.empty()) {  // that there is none has been said
+      lacks("has the type \"" + scheme.type + "\"; apiKey, http, oauth2, openIdConnect and mutualTLS are known",
+            "type");
     }
     made.security_schemes.push_back(std::move(scheme));
   }

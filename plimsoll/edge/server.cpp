@@ -311,7 +311,8 @@ class Threaded final : public Server {
     auto networks = TrustedProxies::parse(proxies.networks);
     if (!networks) return std::unexpected(std::move(networks).error());
     if (proxies.header != "x-forwarded-for" && proxies.header != "forwarded")
-      return fail(kProxiesWrong, "trusted-proxies: `header` is x-forwarded-for or forwarded");
+      return fail(kProxiesWrong,
+                  "trusted-proxies: `header` is x-forwarded-for or forwarded, and not \"" + proxies.header + "\"");
     if (proxies.protocol && networks->empty())
       return fail(kProxiesWrong, "trusted-proxies: `protocol` needs `networks`, or nobody could connect");
     return std::make_shared<const Trust>(std::move(*networks), proxies.header == "forwarded", proxies.protocol);
@@ -375,6 +376,8 @@ Result<Proxies> read_proxies(const json::Value* from) {
 
 Result<> check(const std::vector<Listen>& listens, const Limits& limits) {
   if (auto good = check(limits); !good) return good;
+  auto fitting = limits;
+  if (auto enough = fit_descriptors(fitting, 1); !enough) return enough;
   for (const auto& listen : listens) {
     if (auto written = net::Listener::check(listen.address); !written) return written;
     if (auto trust = Threaded::trusted(listen); !trust) return std::unexpected(std::move(trust).error());

@@ -4,6 +4,11 @@
 
 namespace plimsoll {
 
+std::unexpected<Error> Build::wrong(std::string_view option, std::string_view what, std::string_view remedy) const {
+  static const json::Value nowhere{};
+  return config::wrong(settings ? config::member_or(*settings, option) : nowhere, what, remedy);
+}
+
 Result<Mode> Part::mode_of(const json::Value* options) {
   if (!options) return Mode::enforce;
   const json::Value* word = options;

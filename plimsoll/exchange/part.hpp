@@ -25,8 +25,12 @@ struct Build {
   const contract::Contract& contract;
   const contract::Operation& operation;
   const Services& services;
-  const Handler* handler = nullptr;  ///< that answers it; null where it is not known yet
-  unsigned place = 0;                ///< of the policy in the chain, when it stands there more than once: 0, 1, …
+  const Handler* handler = nullptr;       ///< that answers it; null where it is not known yet
+  unsigned place = 0;                     ///< of the policy in the chain, when it stands there more than once: 0, 1, …
+  const json::Value* settings = nullptr;  ///< value of the policy's key in force; null where nothing is said
+
+  /// An option of the policy cannot be used: told at its place in the contract, or at the key.
+  std::unexpected<Error> wrong(std::string_view option, std::string_view what, std::string_view remedy = {}) const;
 };
 
 /// All the house knows of a policy, declared in the policy's own file: its key, options, problems, metrics, and how it

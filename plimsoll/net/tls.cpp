@@ -37,7 +37,7 @@ constexpr config::Field kFields[] = {
     config::field<&TlsOptions::client_certificate>(
         "client-certificate", "Whether callers show a certificate: off, optional (verified when shown) or required."),
     config::field<&TlsOptions::client_authorities>("client-authorities",
-                                                   "PEM file of those who may sign callers' certificates."),
+                                                   "PEM file of the authorities that may sign client certificates."),
     config::field<&TlsOptions::ticket_lifetime>("ticket-lifetime",
                                                 "How long a session can be resumed; keys rotate at a third of it."),
     config::field<&TlsOptions::reload>(

@@ -29,7 +29,8 @@ class AccessLog final : public Check {
       config::field<&Options::failure_bodies>(
           "failure-bodies",
           "Bytes of the request and the response body that are logged for responses "
-          "of 400 and above, up to 64KiB; JSON and form bodies only, redacted."),
+          "of 400 and above, up to 64KiB; JSON and form bodies only, redacted.",
+          {0, static_cast<std::int64_t>(kLargestBody.bytes)}),
       config::field<&Options::redact>("redact",
                                       "Names of members and headers whose values are not logged, besides those that "
                                       "never are (password, token, secret and their like)."),
@@ -39,8 +40,6 @@ class AccessLog final : public Check {
 
   static Result<std::unique_ptr<Policy>> build(Options options, const Build& build) {
     if (!build.services.log) return nullptr;
-    if (options.failure_bodies.bytes > kLargestBody.bytes)
-      return fail(config::kConfiguration, "`failure-bodies` is at most 64KiB");
     return std::make_unique<AccessLog>(std::move(options), *build.services.log);
   }
   AccessLog(Options options, telemetry::Log& log) : options_(std::move(options)), log_(log) {}

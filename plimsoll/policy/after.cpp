@@ -35,8 +35,8 @@ class After final : public Check {
       return fail(config::kConfiguration, "`after` needs a database to keep jobs in");
     const auto* kind = queue->kind(options.job);
     if (!kind)
-      return fail(config::kConfiguration,
-                  "`after` names the job `" + options.job + "`, which `jobs:` of the deployment does not have");
+      return build.wrong("job", "there is no job `" + options.job + "`",
+                         "Name a job that `jobs` of the deployment declares, or declare it there.");
     return std::make_unique<After>(std::move(options), *queue, kind->claims);
   }
   After(Options options, queue::Queue& queue, std::vector<std::string> claims)

@@ -74,15 +74,14 @@ class Authorize final : public Check {
     const bool exempt = operation.extension("webhook") || operation.extension("mock");
     if (!is_safe(operation.method) && !exempt && !options.any_caller && !asks && !names_scopes(operation) &&
         !owned(build))
-      return fail(config::kConfiguration,
-                  operation.method + " " + operation.path +
-                      " changes something and does not say for whom. Name a scope in its `security`, give its table an "
-                      "`owner`, "
-                      "write `authorization: {roles: [ROLE]}`, or `authorization: any-caller` when everybody may");
+      return config::wrong({}, operation.method + " " + operation.path + " changes something and does not say for whom",
+                           "Name a scope in its `security`, give its table an `owner`, write `authorization: {roles: "
+                           "[ROLE]}`, or `authorization: any-caller` when everybody may.");
     if (asks && operation.security.empty())
-      return fail(
-          config::kConfiguration,
-          "`authorization` names roles or scopes, but the operation has no `security` that finds out who calls");
+      return build.wrong(
+          {}, operation.method + " " + operation.path + " needs roles or scopes and has no `security`",
+          "Name the security scheme that authenticates its callers, `security: [{SCHEME: []}]`, or remove "
+          "`authorization`.");
     const bool scopes = std::ranges::any_of(operation.security, [](auto& requirement) {
       return std::ranges::any_of(requirement.all, [](auto& needed) { return !needed.scopes.empty(); });
     });

@@ -42,7 +42,8 @@ class Compression final : public Policy {
       const auto known = {Coding::gzip, Coding::br, Coding::zstd};
       const auto* found = std::ranges::find(known, std::string_view(name), http::name_of);
       if (found == known.end())
-        return fail(config::kConfiguration, "codings: `" + name + "` is not one of zstd, br, gzip");
+        return build.wrong("codings", "one of zstd, br, gzip is expected, and not \"" + name + "\"",
+                           "Name the codings that are offered, the preferred first: `codings: [zstd, br, gzip]`.");
       offers.push_back(*found);
     }
     if (offers.empty()) return nullptr;

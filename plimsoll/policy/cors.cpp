@@ -41,11 +41,15 @@ class Cors final : public Check {
     if (!read) return read;
     const auto& options = *read;
     if (options.credentials && std::ranges::find(options.origins, "*") != options.origins.end())
-      return config::wrong(from, "`credentials: true` needs named origins: with `*` any site could act as its visitor");
-    for (const auto& origin : options.origins)
-      if (origin != "*" && (!origin.contains("://") || origin.ends_with('/')))
-        return config::wrong(
-            from, "an origin is scheme and host, such as https://app.example.com, without a path: \"" + origin + "\"");
+      return config::wrong(from, "`credentials: true` needs named origins: with `*` any site could act as its visitor",
+                           "List the origins, `origins: [https://app.example.com]`, or leave `credentials` out.");
+    for (const auto& origin : options.origins) {
+      const auto scheme = origin.find("://");
+      if (origin != "*" && (scheme == origin.npos || origin.find_first_of("/?#", scheme + 3) != origin.npos))
+        return config::wrong(config::member_or(from, "origins"),
+                             "an origin is scheme, host and port without a path, and not \"" + origin + "\"",
+                             "Write it as browsers send it: https://app.example.com or http://localhost:3000.");
+    }
     return read;
   }
   static Result<std::unique_ptr<Policy>> build(Options options, const Build&) {

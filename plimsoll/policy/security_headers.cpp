@@ -30,16 +30,20 @@ class SecurityHeaders final : public Check {
   static constexpr std::string_view example = "{frame-options: SAMEORIGIN}";
   static constexpr std::span<const Problem* const> problems{};
 
-  static Result<std::unique_ptr<Policy>> build(Options options, const Build&) {
+  static Result<std::unique_ptr<Policy>> build(Options options, const Build& build) {
     FixedFields clear, tls;
-    const auto add = [&](std::string_view name, std::string_view value) {
-      return value.empty() || (clear.add(name, value) && tls.add(name, value));
-    };
-    const bool sound =
-        add("x-content-type-options", "nosniff") && add("content-security-policy", options.content_security_policy) &&
-        add("x-frame-options", options.frame_options) && add("referrer-policy", options.referrer_policy) &&
-        add("cross-origin-resource-policy", options.cross_origin_resource_policy);
-    if (!sound) return fail(config::kConfiguration, "a value contains a control character");
+    struct {
+      std::string_view option, name, value;
+    } const all[] = {
+        {{}, "x-content-type-options", "nosniff"},
+        {"content-security-policy", "content-security-policy", options.content_security_policy},
+        {"frame-options", "x-frame-options", options.frame_options},
+        {"referrer-policy", "referrer-policy", options.referrer_policy},
+        {"cross-origin-resource-policy", "cross-origin-resource-policy", options.cross_origin_resource_policy}};
+    for (const auto& each : all)
+      if (!each.value.empty() && !(clear.add(each.name, each.value) && tls.add(each.name, each.value)))
+        return build.wrong(each.option, "the value contains a control character",
+                           "Write it on one line; an empty text leaves the header out.");
     if (const auto seconds = options.strict_transport_security.nanoseconds / kSecond; seconds > 0)
       tls.add("strict-transport-security", "max-age=" + std::to_string(seconds) + "; includeSubDomains");
     return std::make_unique<SecurityHeaders>(std::move(clear), std::move(tls));

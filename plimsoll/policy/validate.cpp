@@ -65,7 +65,7 @@ class Validate final : public Policy {
   static constexpr Problem kInvalid{"invalid", 400, "The request does not satisfy the contract",
                                     "Correct what `errors` names; the contract is at /openapi.json."};
   static constexpr Problem kUnsupported{
-      "unsupported-media-type", 415, "The media type of the body is not taken here",
+      "unsupported-media-type", 415, "The media type of the body is not supported",
       "Send one of the media types that the contract declares, and say so in Content-Type."};
   static constexpr Problem kNotAcceptable{"not-acceptable", 406, "No acceptable representation",
                                           "Accept one of the media types that the contract declares."};
@@ -206,7 +206,7 @@ class Validate final : public Policy {
     if (const auto coding = request.headers.joined("content-encoding");
         !coding.empty() && lower(coding) != "identity") {
       context.promise("accept-encoding", "identity");  // RFC 9110, section 12.5.3
-      return fail(kUnsupported, "bodies with the content coding \"" + std::string(coding) + "\" are not taken");
+      return fail(kUnsupported, "bodies with the content coding \"" + std::string(coding) + "\" are not accepted");
     }
     if (content_type.empty()) {  // bytes of any kind (RFC 9110, section 8.3), where those are taken
       for (std::string_view any : {"application/octet-stream", "*/*"})
@@ -223,12 +223,14 @@ class Validate final : public Policy {
       return unsupported(context, "the Content-Type says a parameter more than once, or more than eight");
     const auto type = essence(content_type, context.arena);
     const auto* declared = reader_for(type, content_type);
-    if (!declared) return unsupported(context, "bodies of the type \"" + std::string(type) + "\" are not taken");
+    if (!declared)
+      return unsupported(context, "bodies of the type \"" + std::string(type) + "\" are not accepted" +
+                                      (accepted_.empty() ? "" : "; send " + accepted_));
     const auto kind = contract::body_kind(type);
     if (kind != BodyKind::binary && kind != BodyKind::multipart)
       if (const auto charset = http::media_type_parameter(content_type, "charset"))
         if (const auto name = lower(*charset); name != "utf-8" && name != "us-ascii")
-          return unsupported(context, "the character set \"" + name + "\" is not taken; UTF-8 is");
+          return unsupported(context, "the character set \"" + name + "\" is not accepted; send UTF-8");
     return taken(*declared, kind, type, content_type, context);
   }
   Reading taken(const Declared& declared, BodyKind kind, std::string_view type, std::string_view content_type,

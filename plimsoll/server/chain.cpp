@@ -125,7 +125,8 @@ Result<Chain> chain(Handler& handler, const Build& build, Reach reach) {
     auto at_its_place = build;
     at_its_place.place = static_cast<unsigned>(
         std::ranges::count_if(all.first(at), [&](const Row& before) { return before.part == row.part; }));
-    auto policy = row.part->build(*row.part, build.operation.extension(row.part->key.name), at_its_place);
+    at_its_place.settings = build.operation.extension(row.part->key.name);
+    auto policy = row.part->build(*row.part, at_its_place.settings, at_its_place);
     if (!policy) {
       auto error = std::move(policy).error();
       const auto name = std::string(row.part->key.name);
@@ -133,6 +134,12 @@ Result<Chain> chain(Handler& handler, const Build& build, Reach reach) {
         error.detail = config::preceded("`" + name + "`: ", error.detail);  // the place says the rest
       else
         error.detail = "operation " + build.operation.id + ", policy " + name + ": " + error.detail;
+      if (error.problem == &config::kConfiguration && config::located(error.detail).remedy.empty())
+        error.detail = config::wrong({}, error.detail, "`plimsoll explain " + name + "` describes it and its options.")
+                           .error()
+                           .detail;
+      if (at_its_place.settings && !config::located(error.detail).at.line)
+        error.detail = config::placed(*at_its_place.settings, error.detail);
       return std::unexpected(std::move(error));
     }
     if (!*policy) continue;

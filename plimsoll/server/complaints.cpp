@@ -20,9 +20,9 @@ contract::Complaint complaint(const contract::Contract& contract, const contract
 
 contract::Complaint complaint_of(const Error& error, const contract::Contract& contract,
                                  const contract::Operation& operation, const std::string& deployment_file) {
-  auto [at, what, source] = config::located(database::reason_of(error));
-  auto made =
-      complaint(contract, operation, std::string(error.problem->code), std::move(what), database::remedy_of(error));
+  auto [at, what, source, remedy] = config::located(database::reason_of(error));
+  if (remedy.empty()) remedy = database::remedy_of(error);
+  auto made = complaint(contract, operation, std::string(error.problem->code), std::move(what), std::move(remedy));
   if (!at.line) return made;
   made.at = at;
   made.pointer = {};  // the place says it

@@ -1,5 +1,6 @@
 #include "plimsoll/server/deployment.hpp"
 
+#include "plimsoll/contract/load_errors.hpp"
 #include "plimsoll/edge/server.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/json/yaml.hpp"
@@ -16,6 +17,10 @@ namespace plimsoll::config {
 template <>
 struct Words<telemetry::Level> {
   static constexpr std::string_view words[] = {"debug", "info", "warning", "error", "off"};
+};
+template <>
+struct Words<server::LogFormat> {
+  static constexpr std::string_view words[] = {"auto", "json", "text"};
 };
 
 }  // namespace plimsoll::config
@@ -142,9 +147,10 @@ void mark(json::Value& value) {
 
 contract::Complaint misread(std::string_view key, const json::Value& value, const Error& error,
                             const std::string& file) {
-  auto [at, what, source] = config::located(error.detail);
+  auto [at, what, source, remedy] = config::located(error.detail);
+  if (remedy.empty()) remedy = "`plimsoll explain " + std::string(key) + "` describes it and its options.";
   return complaint(file, at.line ? at : value.position(), "configuration", "`" + std::string(key) + "`: " + what,
-                   "`plimsoll config --explain` lists every option.");
+                   std::move(remedy));
 }
 
 /// Words of the language that this version does not have yet, and what there is instead.
@@ -261,7 +267,7 @@ std::expected<Deployment, contract::Complaints> read_deployment(const std::strin
   contract::Complaints complaints;
   auto text = contents(made.file);
   if (!text) {
-    complaints.push_back(complaint(made.file, {}, "unreadable-file", "the configuration cannot be read",
+    complaints.push_back(complaint(made.file, {}, "file-unreadable", "the configuration cannot be read",
                                    "Give the path of a readable file with --config."));
     return std::unexpected(std::move(complaints));
   }
@@ -269,8 +275,9 @@ std::expected<Deployment, contract::Complaints> read_deployment(const std::strin
   made.memory = std::make_unique<Arena>();
   auto parsed = json::parse_yaml(*made.text, *made.memory);
   if (!parsed) {
-    auto [at, what, source] = config::located(parsed.error().detail);
-    complaints.push_back(complaint(made.file, at, "malformed-document", std::move(what), "Correct the line."));
+    auto [at, what, source, remedy] = config::located(parsed.error().detail);
+    complaints.push_back(complaint(made.file, at, "malformed-document", std::move(what),
+                                   std::string(contract::load_error::kMalformedDocument.remedy)));
     return std::unexpected(std::move(complaints));
   }
   auto& root = made.memory->make<json::Value>(*parsed);
@@ -285,9 +292,9 @@ std::expected<Deployment, contract::Complaints> read_deployment(const std::strin
   const auto sections = deployment_sections();
   for (const auto* section : sections) others.push_back(section->key.name);
   if (auto done = config::read(root, all, &made, others); !done) {
-    auto [at, what, source] = config::located(done.error().detail);
-    complaints.push_back(
-        complaint(made.file, at, "configuration", std::move(what), "`plimsoll config --explain` lists every option."));
+    auto [at, what, source, remedy] = config::located(done.error().detail);
+    if (remedy.empty()) remedy = "`plimsoll config --explain` lists every option.";
+    complaints.push_back(complaint(made.file, at, "configuration", std::move(what), std::move(remedy)));
   }
   for (const auto* section : sections)
     if (const auto* value = root.find(section->key.name); value && section->check)
@@ -305,6 +312,12 @@ std::expected<Deployment, contract::Complaints> read_deployment(const std::strin
                                        "Name the PEM file with `tls: {certificate: PATH}`, or remove `tls`."));
         break;
       }
+  if (const auto* listen = root.find("listen"); listen && made.listen.empty())
+    complaints.push_back(complaint(made.file, listen->position(), "configuration", "`listen` names no address",
+                                   "Name one, `listen: ['127.0.0.1:8080']`, or remove it: that is the default."));
+  if (made.credentials && !made.credentials->is(json::Type::object))
+    complaints.push_back(complaint(made.file, made.credentials->position(), "configuration",
+                                   "`credentials` must be an object", "Write `credentials: {NAME: '${VARIABLE}'}`."));
   made.names_database = root.find("database") != nullptr;
   if (!made.database.url.empty() && !made.database.url.starts_with("sqlite:"))
     complaints.push_back(complaint(made.file, root.at("database", "url")->position(), "not-implemented",

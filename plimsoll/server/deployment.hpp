@@ -19,9 +19,10 @@ struct DatabaseOptions {
 };
 extern const std::span<const config::Field> kDatabaseFields;
 
+enum class LogFormat : std::uint8_t { automatic, json, text };
 struct TelemetryOptions {
   telemetry::Level log = telemetry::Level::info;
-  std::string format = "auto";
+  LogFormat format = LogFormat::automatic;
 };
 extern const std::span<const config::Field> kTelemetryFields;
 

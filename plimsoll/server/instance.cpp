@@ -29,6 +29,33 @@ constexpr Nanoseconds kPatience = 10 * kSecond;
 constexpr std::string_view kOfProcess[] = {"threads",  "overlap", "limits", "telemetry",
                                            "database", "tls",     "store",  "trusted-proxies"};
 
+/// The text of the deployment that an error of a listener is about: the longest that its sentence names.
+void find_named(const json::Value& in, std::string_view sentence, const json::Value*& best) {
+  if (in.is(json::Type::string)) {
+    const auto text = in.string();
+    if (!text.empty() && sentence.contains(text) && (!best || text.size() > best->string().size())) best = &in;
+  }
+  for (const auto& item : in.array()) find_named(item, sentence, best);
+  for (const auto& member : in.object()) find_named(member.value, sentence, best);
+}
+
+/// Where the deployment says what a listener cannot be opened with; nowhere, when the command line does.
+json::Position culprit(const Deployment& deployment, std::string_view key, const Error& error) {
+  if (!deployment.root) return {};
+  if (error.detail.starts_with("limits:")) {
+    const auto* limits = deployment.root->find("limits");
+    return limits ? config::member_or(*limits, "connections").position() : json::Position{};
+  }
+  const json::Value* best = nullptr;
+  for (const auto section : {key, std::string_view("trusted-proxies"), std::string_view("tls")})
+    if (const auto* value = deployment.root->find(section); value && !best) find_named(*value, error.detail, best);
+  if (best) return best->position();
+  for (const auto section : {"trusted-proxies", "tls"})
+    if (const auto* value = deployment.root->find(section); value && error.detail.starts_with(section))
+      return value->position();
+  return {};
+}
+
 std::string text_of(const json::Value* value) { return value ? json::to_string(*value) : std::string{}; }
 
 std::vector<std::string> need_restart(const Deployment& before, const Deployment& after) {
@@ -295,18 +322,24 @@ contract::Complaints Instance::check_listeners() const {
   edge::Limits limits;
   if (deployment.limits)
     if (auto read = config::read(*deployment.limits, edge::kLimitFields, &limits); !read) return told(read.error());
+  limits.connections_chosen = deployment.limits && deployment.limits->find("connections");
   auto proxies = edge::read_proxies(deployment.trusted_proxies);
   if (!proxies) return told(proxies.error());
-  std::vector<edge::Listen> all;
-  for (const auto& address : deployment.listen)
-    all.push_back({.address = address, .certificate = {}, .key = {}, .tls = deployment.tls, .proxies = *proxies});
-  if (deployment.management != "off") all.push_back({.address = deployment.management, .certificate = {}, .key = {}});
-  if (auto good = edge::check(all, limits); !good) {
+  contract::Complaints complaints;
+  const auto check = [&](const edge::Listen& one, std::string_view key) {
+    auto good = edge::check({one}, limits);
+    if (good) return;
     auto complaint = complaint_of(good.error(), contract(), {}, deployment.file);
     complaint.file = deployment.file;
-    return {std::move(complaint)};
-  }
-  return {};
+    if (!complaint.at.line) complaint.at = culprit(deployment, key, good.error());
+    if (!complaint.at.line) complaint.pointer = "/" + std::string(key);
+    complaints.push_back(std::move(complaint));
+  };
+  for (const auto& address : deployment.listen)
+    check({.address = address, .certificate = {}, .key = {}, .tls = deployment.tls, .proxies = *proxies}, "listen");
+  if (deployment.management != "off")
+    check({.address = deployment.management, .certificate = {}, .key = {}}, "management");
+  return told_once(std::move(complaints));
 }
 
 std::shared_ptr<edge::Service> Instance::service() const { return state_->generation->service(); }

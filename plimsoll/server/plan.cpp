@@ -60,6 +60,7 @@ Result<std::unique_ptr<Handler>> Plan::handler_of(const contract::Operation& ope
                                        "operation " + operation.id + " is answered by both `" +
                                            std::string(way->key.name) + "` and `" + std::string(found->key.name) + "`",
                                        "Keep one of them."));
+        if (const auto at = extension.value->position(); at.line) complaints.back().at = at;
         return nullptr;
       }
       way = found;
@@ -75,11 +76,11 @@ Result<std::unique_ptr<Handler>> Plan::handler_of(const contract::Operation& ope
   }
   if (way) return way->build(*options, build);
   if (settings.mock_unbound && mock) return mock->build(nothing, build);
-  complaints.push_back(complaint(
-      *contract_, operation, "unbound-operation",
-      "operation " + operation.id + " (" + operation.method + " " + operation.path + ") has nothing that answers it",
-      "Give it `table`, `job`, `upstream` or `mock` in `x-plimsoll`, bind a handler in C++, or start with "
-      "--mock-unbound."));
+  complaints.push_back(
+      complaint(*contract_, operation, "unbound-operation",
+                "operation " + operation.id + " (" + operation.method + " " + operation.path + ") has no handler",
+                "Give it `table`, `job`, `upstream` or `mock` in `x-plimsoll`, bind a handler in C++, or start with "
+                "--mock-unbound."));
   return nullptr;
 }
 
@@ -95,6 +96,17 @@ contract::Complaints Plan::build() {
     if (!handler) {
       auto error = handler.error();
       if (!config::located(error.detail).at.line) error.detail = "operation " + operation.id + ": " + error.detail;
+      for (const auto& extension : operation.extensions)  // at what it is answered by, where the error names no place
+        if (handling(extension.key) && error.problem == &config::kConfiguration &&
+            config::located(error.detail).remedy.empty())
+          error.detail =
+              config::wrong({}, error.detail,
+                            "`plimsoll explain " + std::string(extension.key) + "` describes it and its options.")
+                  .error()
+                  .detail;
+      for (const auto& extension : operation.extensions)
+        if (handling(extension.key) && !config::located(error.detail).at.line)
+          error.detail = config::placed(*extension.value, error.detail);
       complaints.push_back(complaint_of(error, *contract_, operation, services_.deployment_file));
     } else if (!*handler && complaints.size() == before)
       complaints.push_back(complaint(*contract_, operation, "unbound-operation",

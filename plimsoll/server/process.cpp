@@ -22,8 +22,8 @@ Process::Process(const Settings& said, Handlers own_handlers, Runners own_runner
 
 void Process::open(const Deployment& from) {
   constexpr unsigned kBlockingThreads = 4;
-  const bool text =
-      from.telemetry.format == "text" || (from.telemetry.format == "auto" && ::isatty(settings.log_descriptor));
+  const bool text = from.telemetry.format == LogFormat::text ||
+                    (from.telemetry.format == LogFormat::automatic && ::isatty(settings.log_descriptor));
   const auto level = settings.quiet ? telemetry::Level::off : from.telemetry.log;
   log = std::make_unique<telemetry::Log>(settings.log_descriptor, level,
                                          text ? telemetry::Log::Format::text : telemetry::Log::Format::json, clock);
@@ -50,6 +50,16 @@ contract::Complaints Process::open_database(const Deployment& from) {
                                            : from.database.url.substr(std::string_view("sqlite:").size());
   options.log = log.get();
   phase("opening the database", options.path);
+  const auto at =
+      from.root && from.root->at("database", "url") ? from.root->at("database", "url")->position() : json::Position{};
+  std::error_code unknown;
+  if (const auto folder = fs::path(options.path).parent_path();
+      settings.dry_run && !folder.empty() && !fs::exists(folder, unknown) && !unknown)
+    return {{.code = "database",
+             .file = from.file.empty() ? settings.contract : from.file,
+             .at = at,
+             .what = "the database " + options.path + " cannot be opened: there is no folder " + folder.string(),
+             .remedy = "Make the folder, or name another file with `database: {url: 'sqlite:PATH'}`."}};
   if (!settings.quiet)
     if (const auto left = database::inspect_wal(options.path); left && (left->kept || left->dropped))
       log->write(left->dropped ? telemetry::Level::warning : telemetry::Level::info, "database-recovered",
@@ -76,6 +86,7 @@ contract::Complaints Process::open_database(const Deployment& from) {
   if (!opened)
     return {{.code = "database",
              .file = from.file.empty() ? settings.contract : from.file,
+             .at = at,
              .what = "the database " + path + " cannot be opened: " + database::reason_of(opened.error()),
              .remedy = database::remedy_of(opened.error())}};
   database = std::move(*opened);
@@ -100,6 +111,14 @@ contract::Complaints Process::probe_database() {
 contract::Complaints Process::migrate(const Deployment& from, std::vector<std::string>& applied) {
   namespace fs = std::filesystem;
   auto folder = from.database.migrations;
+  std::error_code unknown;
+  if (!folder.empty() && !fs::exists(folder, unknown) && !unknown)
+    return {
+        {.code = "migration",
+         .file = from.file,
+         .at = from.root->at("database", "migrations")->position(),
+         .what = "there is no folder " + folder,
+         .remedy = "Correct `migrations`, or remove it: `migrations` beside the contract is used where it exists."}};
   if (folder.empty()) {
     folder = (fs::path(settings.contract).parent_path() / "migrations").string();
     for (const auto& further : settings.versions) {

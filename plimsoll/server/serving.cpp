@@ -39,12 +39,12 @@ int complain(const contract::Complaints& complaints, int status = 2) {
 }
 
 contract::Complaints one(const Error& error, const server::Deployment& deployment, std::string_view code = {}) {
-  auto [at, what, source] = config::located(database::reason_of(error));
+  auto [at, what, source, remedy] = config::located(database::reason_of(error));
   return {{.code = std::string(code.empty() ? error.problem->code : code),
            .file = at.line ? deployment.file : std::string{},
            .at = at,
            .what = std::move(what),
-           .remedy = std::string(error.problem->remedy)}};
+           .remedy = remedy.empty() ? std::string(error.problem->remedy) : std::move(remedy)}};
 }
 
 /// `http://127.0.0.1:8080`, as a browser takes it; a Unix socket has no URL.
@@ -134,6 +134,7 @@ class Serving {
 
   int run() {
     if (auto read = read_limits(); !read) return complain(one(read.error(), deployment_, "configuration"));
+    if (auto complaints = instance_->check_listeners(); !complaints.empty()) return complain(complaints);
     bound_bodies(instance_->services(), limits_);
     prepare_signals();
     std::optional<int> failed;

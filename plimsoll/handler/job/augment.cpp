@@ -59,8 +59,8 @@ class Writing {
   /// An operation beside `start`, at `path`.
   void add(const Found& start, const std::string& path, std::string_view method, Action action) {
     static constexpr std::array<std::string_view, 4> kSuffix{"", "Status", "Result", "Cancel"};
-    static constexpr std::array<std::string_view, 4> kSummary{"", "Where the job stands", "What the job has made",
-                                                              "Cancels the job"};
+    static constexpr std::array<std::string_view, 4> kSummary{"", "Get the status of a job", "Get the result of a job",
+                                                              "Cancel a job"};
     static constexpr std::array<std::string_view, 4> kNames{"start", "status", "result", "cancel"};
     const auto which = static_cast<std::size_t>(action);
     auto operation = Value::object({});
@@ -73,8 +73,14 @@ class Writing {
     put(operation, "responses", responses(action));
 
     auto job = Value::object({});
-    put(job, "kind", keep(start.declaration.kind));
+    const auto& said = *start.operation->find("x-plimsoll")->find("job");
+    auto kind = keep(start.declaration.kind);
+    kind.set_position(config::member_or(said, "kind").position());
+    kind.set_source(said.source());
+    put(job, "kind", kind);
     put(job, "action", Value::of(kNames[which]));
+    job.set_position(said.position());
+    job.set_source(said.source());
     auto extension = Value::object({});
     put(extension, "job", job);
     // It asks nothing of its caller that the operation which starts it does not ask; the owner is checked besides.

@@ -17,12 +17,12 @@ namespace plimsoll::handler {
 namespace job {
 namespace {
 
-constexpr Problem kNotFound{"job-not-found", 404, "No such job",
-                            "Use the `status_url` you were given; jobs are forgotten some days after they ended, and "
-                            "only who asked for one sees it."};
+constexpr Problem kNotFound{"job-not-found", 404, "There is no such job",
+                            "Use the `status_url` of the 202 response. Only the caller who started a job sees it, and "
+                            "jobs are deleted some days after they have ended."};
 constexpr Problem kNoResult{"job-without-result", 404, "The job has no result",
-                            "Ask its status document; `download_url` is there once there is something to download."};
-constexpr Problem kEnded{"job-ended", 409, "The job has ended already", "Nothing is left to cancel."};
+                            "Read the status document: `download_url` is set once there is a result."};
+constexpr Problem kEnded{"job-ended", 409, "The job has already ended", "Nothing: there is nothing left to cancel."};
 
 /// Names of what is answered, as `naming` says.
 struct Names {
@@ -273,8 +273,8 @@ Result<std::unique_ptr<Handler>> build(const json::Value& options, const Build& 
   if (!queue || !build.services.database) return fail(config::kConfiguration, "`job` needs a database to keep jobs in");
   const auto* kind = queue->kind(declared->kind);
   if (!kind)
-    return fail(config::kConfiguration,
-                "there is no job `" + declared->kind + "`: `jobs:` of the deployment must say what it runs");
+    return config::wrong(config::member_or(options, "kind"), "there is no job `" + declared->kind + "`",
+                         "Declare it under `jobs` of the deployment, which says what it runs, or correct the name.");
   const auto& names = names_of(build.contract);
   if (declared->action == Action::start) {
     const auto* status = sibling(build.contract, build.operation, declared->kind, Action::status);
@@ -285,7 +285,10 @@ Result<std::unique_ptr<Handler>> build(const json::Value& options, const Build& 
   }
   const auto parameters = build.contract.path_parameters(build.operation);
   if (parameters.empty())
-    return fail(config::kConfiguration, "the path " + build.operation.path + " names no job: give it {job_id}");
+    return config::wrong(options,
+                         "a " + build.operation.method + " with `job` is about one job, and the path " +
+                             build.operation.path + " names none",
+                         "Start jobs with POST, or give the path a parameter {job_id}.");
   auto named = std::ranges::find(parameters, kIdParameter);
   const auto parameter =
       named == parameters.end() ? parameters.size() - 1 : static_cast<std::size_t>(named - parameters.begin());

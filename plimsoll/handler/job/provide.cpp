@@ -87,7 +87,12 @@ class Reading {
   void read(const json::Member& member) {
     Options options;
     if (auto done = config::read(member.value, kFields, &options); !done) return complain(member.value, done.error());
-    if (!options.run) return complain(member.value, Error{&config::kConfiguration, "it says nothing to `run`"});
+    if (!options.run)
+      return complain(member.value,
+                      config::wrong(member.value, "the job `" + std::string(member.key) + "` has no `run`",
+                                    "Say what it runs: `run: {http: URL}`, `run: {sql: STATEMENT}` or "
+                                    "`run: c++`.")
+                          .error());
     auto run = run_of(member.key, *options.run, options.timeout.nanoseconds);
     if (!run) return complain(*options.run, run.error());
     if (options.attempts < 1 || options.attempts > 1000 || options.priority < 1 || options.priority > 9 ||
@@ -137,7 +142,8 @@ class Reading {
       }
       if (run.find("email")) return fail(kLaterRun, "this version does not implement `email` yet");
     }
-    return fail(config::kConfiguration, "`run` is `c++`, `{http: URL}` or `{sql: STATEMENT}`");
+    return config::wrong(run, "`run` is `c++`, `{http: URL}` or `{sql: STATEMENT}`",
+                         "For example `run: {http: 'http://127.0.0.1:9000/report'}`.");
   }
 
   /// Concurrency belongs to the queue: who says one says it for all of that queue.
@@ -160,13 +166,13 @@ class Reading {
   }
 
   void complain(const json::Value& at, const Error& error) {
-    auto [place, what, source] = config::located(error.detail);
+    auto [place, what, source, remedy] = config::located(error.detail);
     complaints_.push_back({.code = std::string(error.problem->code),
                            .file = services_.deployment_file,
                            .at = place.line ? place : at.position(),
                            .pointer = "/jobs",
                            .what = std::move(what),
-                           .remedy = std::string(error.problem->remedy)});
+                           .remedy = remedy.empty() ? std::string(error.problem->remedy) : std::move(remedy)});
   }
 
   const std::array<const contract::Contract*, 1> alone_;
@@ -269,9 +275,9 @@ std::vector<Declared> declared_jobs(const contract::Contract& contract, const Se
 }
 
 void provide(const contract::Contract& contract, Services& services, contract::Complaints& complaints) {
-  if (!services.database || services.queue) return;
-  auto declared = declared_jobs(contract, services, complaints);
-  if (declared.empty() || !complaints.empty()) return;
+  if (services.queue) return;
+  auto declared = declared_jobs(contract, services, complaints);  // also where nothing runs them: a mistake stays one
+  if (!services.database || declared.empty() || !complaints.empty()) return;
   std::vector<queue::Kind> kinds;
   for (auto& job : declared) kinds.push_back(job.kind);
   auto jobs = std::make_unique<Jobs>(services, std::move(kinds));

@@ -24,12 +24,12 @@ using contract::MediaType;
 using contract::ResponseSpec;
 using json::Value;
 
-constexpr Problem kNoSuchAnswer{"mock-no-such-answer", 404, "The contract declares no such answer",
+constexpr Problem kNoSuchAnswer{"mock-no-such-answer", 404, "The contract declares no such response",
                                 "Ask for a status or an example that the contract declares, or for none."};
 constexpr Problem kNotAcceptable{"mock-not-acceptable", 406, "No acceptable representation",
                                  "Accept one of the media types that the contract declares for this answer."};
-constexpr Problem kNotGenerated{"mock-not-generated", 500, "No data satisfies the schema of the answer",
-                                "Give the answer an example that satisfies its schema."};
+constexpr Problem kNotGenerated{"mock-not-generated", 500, "No data satisfies the schema of the response",
+                                "Give the response an example that satisfies its schema."};
 constexpr const Problem* kProblems[] = {&kNoSuchAnswer, &kNotAcceptable, &kNotGenerated, &kUnauthorized};
 
 /// One media type of one answer: its examples that satisfy the schema, made ready at the first use.
@@ -245,8 +245,9 @@ class Mock final : public Handler {
 };
 
 Result<std::unique_ptr<Handler>> build(const Value& options, const Build& build) {
-  if (options.is(json::Type::object) && !options.object().empty())
-    return config::wrong(options, "`mock` has no options: write `mock: true` or `mock: {}`");
+  const bool plain = (options.is(json::Type::boolean) && options.boolean()) ||
+                     (options.is(json::Type::object) && options.object().empty());
+  if (!plain) return config::wrong(options, "`mock` is true and has no options", "Write `mock: true`, or remove it.");
   return std::make_unique<Mock>(build.contract, build.operation);
 }
 

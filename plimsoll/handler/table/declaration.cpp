@@ -67,11 +67,13 @@ constexpr config::Field kFields[] = {
         R"("type":"string")", "'#/components/schemas/Order'"),
     field<&TableOptions::key>("key", "The column that names a row; `id` when nothing is said."),
     config::object_of<OwnerOptions>(
-        field<&TableOptions::owner>("owner",
-                                    "The column that holds the caller whose row it is; another's row does not exist. "
-                                    "Long form: {column, except-roles}."),
+        field<&TableOptions::owner>(
+            "owner",
+            "The column that holds the caller whose row it is; rows of other owners are not visible. "
+            "Long form: {column, except-roles}."),
         kOwnerFields, R"("type":"string")"),
-    field<&TableOptions::tenant>("tenant", "The column that holds the caller's tenant; another's row does not exist."),
+    field<&TableOptions::tenant>("tenant",
+                                 "The column that holds the caller's tenant; rows of other tenants are not visible."),
     config::shaped(
         field<&TableOptions::filters>("filters", "Columns that lists can be filtered by, each with its operators."),
         R"("type":"object","additionalProperties":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]})",
@@ -88,6 +90,11 @@ constexpr config::Field kFields[] = {
 };
 
 constexpr int kDeepest = 16;  ///< parts and references within each other
+
+/// An item of what may be a list or one value alone.
+const json::Value* item(const json::Value* list, std::size_t at) {
+  return list && list->is(Type::array) && at < list->array().size() ? &list->array()[at] : list;
+}
 
 /// What a `$ref` leads to, one step; the schema itself where there is none.
 const json::Value& follow_once(const json::Value& root, const json::Value& schema) {
@@ -349,7 +356,7 @@ void Reader::keys(Table& table, const TableOptions& options) {
   else
     options_of(options.owner, "owner", kOwnerFields, &owner);
   if (options.owner) {
-    table.owner = known(table, owner.column, options.owner, "owner");
+    table.owner = known(table, owner.column, &config::member_or(*options.owner, "column"), "owner");
     table.owner_except = std::move(owner.except_roles);
     if (table.owner) table.columns[*table.owner].filled = Filled::owner, table.columns[*table.owner].verbatim = true;
   }
@@ -402,13 +409,13 @@ void Reader::embeds(Table& table, const json::Value* from, bool camel) {
     EmbedOptions options;
     if (!options_of(&member.value, "embeds", kEmbedFields, &options)) continue;
     if (options.table.empty() || options.on.empty() == options.by.empty()) {
-      complain(&member.value, "embeds", "an embed names a `table` and either `on` or `by`",
+      complain(&config::member_or(member.value, "by"), "embeds", "an embed names a `table` and either `on` or `by`",
                "`{table: customers, on: customer_id}` shows one row, `{table: items, by: order_id}` shows many.");
       continue;
     }
     if (options.limit < 1 || options.limit > 1000)
       complain(&member.value, "embeds", "`limit` of an embed is from 1 to 1000", "Choose a number in between.");
-    if (!options.on.empty() && !known(table, options.on, &member.value, "embeds")) continue;
+    if (!options.on.empty() && !known(table, options.on, &config::member_or(member.value, "on"), "embeds")) continue;
     table.embeds.push_back({.name = std::string(member.key),
                             .table = options.table,
                             .on = options.on,
@@ -501,23 +508,33 @@ std::optional<Table> Reader::read(std::string_view name) {
   marks(table, *schema);
   keys(table, options);
   filters(table, options.filters);
-  for (auto& column : options.sort)
-    if (auto found = known(table, column, at_.find("sort"), "sort")) {
+  for (std::size_t i = 0; i < options.sort.size(); ++i) {
+    const auto& column = options.sort[i];
+    const auto* place = item(at_.find("sort"), i);
+    if (auto found = known(table, column, place, "sort")) {
       if (table.columns[*found].kind == Kind::json)
-        complain(at_.find("sort"), "sort", "\"" + column + "\" holds a whole JSON value",
-                 "Sort by columns of a simple type.");
+        complain(place, "sort", "\"" + column + "\" holds a whole JSON value", "Sort by columns of a simple type.");
       table.sort.push_back(*found);
     }
-  for (auto& column : options.search)
-    if (auto found = known(table, column, at_.find("search"), "search")) {
+  }
+  for (std::size_t i = 0; i < options.search.size(); ++i) {
+    const auto& column = options.search[i];
+    const auto* place = item(at_.find("search"), i);
+    if (auto found = known(table, column, place, "search")) {
       if (table.columns[*found].kind != Kind::text)
-        complain(at_.find("search"), "search", "\"" + column + "\" is no text", "`q` looks through text columns.");
+        complain(place, "search", "\"" + column + "\" is no text", "`q` looks through text columns.");
       table.search.push_back(*found);
     }
+  }
   embeds(table, options.embeds, options.naming == config::Naming::camel);
   check_hidden(table);
   PageOptions page;
   if (options_of(options.page, "page", kPageFields, &page)) {
+    if (page.standard > page.max && options.page && options.page->find("default"))
+      complain(
+          &config::member_or(*options.page, "default"), "page",
+          "`default` of a page is " + std::to_string(page.standard) + ", and its `max` " + std::to_string(page.max),
+          "Lower `default`, or raise `max`.");
     if (page.standard > page.max) page.standard = page.max;
     if (page.standard < 1 || page.max > 10'000)
       complain(options.page, "page", "a page has from 1 to 10000 rows", "Choose numbers in between.");
@@ -536,15 +553,17 @@ void check_embeds(Model& model, std::vector<Wrong>& wrong) {
   for (auto& table : model.tables)
     for (auto& embed : table.embeds) {
       auto* other = model.find(embed.table);
-      const auto complain = [&](std::string what, std::string remedy) {
-        wrong.push_back({table.at, table.pointer + "/embeds", std::move(what), std::move(remedy)});
+      const auto* declared = table.at->at("embeds", embed.name);
+      const auto complain = [&](std::string what, std::string remedy, std::string_view member = {}) {
+        const auto* at = declared ? &config::member_or(*declared, member) : table.at;
+        wrong.push_back({at, table.pointer + "/embeds", std::move(what), std::move(remedy)});
       };
       if (!other)
         complain("embed \"" + embed.name + "\" names table \"" + embed.table + "\", which is not declared",
-                 "Declare it under `tables`.");
+                 "Declare it under `tables`.", "table");
       else if (embed.many() && !other->column(embed.by))
         complain("embed \"" + embed.name + "\": table \"" + embed.table + "\" has no column \"" + embed.by + "\"",
-                 "Name the column there that holds this row's key.");
+                 "Name the column there that holds this row's key.", "by");
       else if (embed.many() && other->columns[*other->column(embed.by)].write_only)
         complain("embed \"" + embed.name + "\": \"" + embed.by + "\" of table \"" + embed.table +
                      "\" is `writeOnly`, and the embed would show what it holds",

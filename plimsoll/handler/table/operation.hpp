@@ -17,16 +17,16 @@
 
 namespace plimsoll::table {
 
-inline constexpr Problem kNoSuchRow{"no-such-row", 404, "There is no such row",
-                                    "Check the key; a row of somebody else does not exist for you."};
+inline constexpr Problem kNoSuchRow{"no-such-row", 404, "The resource does not exist",
+                                    "Check the id. Rows of other owners are not visible."};
 inline constexpr Problem kInvalidQuery{"invalid-query", 400, "The query cannot be answered",
                                        "Correct the parameters that `errors` names."};
 inline constexpr Problem kInvalidCursor{"invalid-cursor", 400, "The cursor does not belong to this list",
                                         "Begin again without `cursor`, or use one from a page of the very same query."};
 using http::kPreconditionFailed;
-inline constexpr Problem kPreconditionRequired{"precondition-required", 428, "The change must say what it is based on",
+inline constexpr Problem kPreconditionRequired{"precondition-required", 428, "This change requires If-Match",
                                                "Send `If-Match` with the ETag of the row that was read."};
-inline constexpr Problem kInvalidRow{"invalid-row", 422, "The row would not be valid",
+inline constexpr Problem kInvalidRow{"invalid-row", 422, "The change would make the row invalid",
                                      "Correct the fields that `errors` names."};
 inline constexpr Problem kBatchTooLarge{"batch-too-large", 413, "The batch has too many items",
                                         "Send several batches."};

@@ -52,6 +52,11 @@ constexpr config::Field kBatch[] = {
         field<&BatchOptions::remove>("delete", "Keys of rows to delete: {max, on-error: abort | continue}."), kItem),
 };
 
+/// A sentence with its place in the contract.
+std::unexpected<std::string> at(const json::Value& place, std::string_view what, std::string_view remedy = {}) {
+  return std::unexpected(config::wrong(place, what, remedy).error().detail);
+}
+
 std::expected<Batch, std::string> read_batch(const json::Value& from) {
   BatchOptions options;
   if (auto read = config::read(from, kBatch, &options); !read) return std::unexpected(read.error().detail);
@@ -65,7 +70,8 @@ std::expected<Batch, std::string> read_batch(const json::Value& from) {
     if (auto read = config::read(*raw, kItem, &item); !read) return std::unexpected(read.error().detail);
     if (item.max < 1 || item.max > 100'000) return std::unexpected("`max` of a batch is from 1 to 100000");
     if (item.on_error != "abort" && item.on_error != "continue")
-      return std::unexpected("`on-error` is one of abort, continue");
+      return at(config::member_or(*raw, "on-error"), "`on-error` is one of abort, continue",
+                "abort: one failure undoes all; continue: each item has its own result.");
     made = Batch{.action = action, .max = item.max, .all_or_nothing = item.on_error == "abort"};
   }
   if (!made) return std::unexpected("a batch names one of create, update and delete");
@@ -125,8 +131,10 @@ std::expected<Plan, std::string> plan(const Model& model, std::string_view metho
     std::vector<std::string_view> names;
     for (auto& table : model.tables) names.push_back(table.name);
     const auto near = config::nearest(options.name, names);
-    return std::unexpected("there is no table \"" + options.name + "\"" +
-                           (near.empty() ? "" : "; did you mean \"" + std::string(near) + "\"?"));
+    return at(config::member_or(from, "name"),
+              "there is no table \"" + options.name + "\"" +
+                  (near.empty() ? "" : "; did you mean \"" + std::string(near) + "\"?"),
+              "Declare it under `tables` of the document's `x-plimsoll`, or correct the name.");
   }
   if (batch) {
     auto read = read_batch(*batch);
@@ -158,6 +166,14 @@ std::expected<Plan, std::string> plan(const Model& model, std::string_view metho
     else
       made.fixed.push_back({i, *column});
   }
+  if (options.path)
+    for (const auto& member : options.path->object())
+      if (std::ranges::find(names, member.key) == names.end()) {
+        json::Value place = member.value;
+        if (member.at.line) place.set_position(member.at);
+        return at(place, "the path " + std::string(path) + " has no parameter {" + std::string(member.key) + "}",
+                  "`path` maps parameters of the path to columns: name one of its parameters, or remove it.");
+      }
   if (one && !made.key) return std::unexpected("no path parameter stands for the key of the row");
   return made;
 }

@@ -31,7 +31,7 @@ class Reader {
         return std::unexpected("a field's name is missing" +
                                (rest_.empty() ? " at the end" : " before `" + std::string(rest_.substr(0, 1)) + "`"));
       } else {
-        return std::unexpected("there is no field \"" + std::string(name) + "\"");
+        return std::unexpected("there is no field \"" + std::string(name) + "\"" + near(table, name));
       }
       if (rest_.empty() || rest_[0] != ',') break;
       rest_.remove_prefix(1);
@@ -43,6 +43,16 @@ class Reader {
   std::string_view rest() const { return rest_; }
 
  private:
+  /// A field of such a name that the caller may know.
+  static std::string near(const Table& table, std::string_view name) {
+    std::vector<std::string_view> names;
+    for (const auto& column : table.columns)
+      if (!column.write_only) names.push_back(column.name);
+    for (const auto& embed : table.embeds) names.push_back(embed.name);
+    const auto found = config::nearest(name, names);
+    return found.empty() ? std::string{} : "; did you mean \"" + std::string(found) + "\"?";
+  }
+
   std::expected<void, std::string> read_embed(Selection& into, const Embed& embed, int depth) {
     auto* other = model_.find(embed.table);
     if (!other) return std::unexpected("there is no field \"" + embed.name + "\"");

@@ -191,15 +191,22 @@ Result<> check_security(const Model& model, const Plan& plan, const contract::Op
   if (!table) return {};
   bool anybody = operation.security.empty();
   for (auto& alternative : operation.security) anybody |= alternative.all.empty();
-  const auto refuse = [&](const char* why) {
-    return fail(config::kConfiguration,
-                "operation " + operation.id + ": table \"" + table->name + "\" has an owner or tenant, and " + why);
+  const auto refuse = [&](const json::Value* place, std::string_view why, std::string_view remedy) {
+    return config::wrong(place ? *place : *operation.raw,
+                         "operation " + operation.id + ": table \"" + table->name + "\"" +
+                             (table == plan.table ? "" : ", which its embeds show,") + " has an owner or tenant, and " +
+                             std::string(why),
+                         remedy);
   };
   if (anybody)
-    return refuse("the operation lets in callers that nobody knows; give it a `security` that authenticates");
-  const auto mode = Part::mode_of(operation.extension("authentication"));
+    return refuse(operation.raw->find("security"), "the operation can be called without credentials",
+                  "Give the operation a `security` that authenticates every caller, or the table no `owner` and no "
+                  "`tenant`.");
+  const auto* authentication = operation.extension("authentication");
+  const auto mode = Part::mode_of(authentication);
   if (mode && *mode != Mode::enforce)
-    return refuse("`authentication` is not enforced: it would let in callers that nobody knows; `mode: enforce`");
+    return refuse(authentication, "`authentication` is not enforced: callers without credentials would be let in",
+                  "Remove `authentication`, or say `mode: enforce`.");
   return {};
 }
 
@@ -210,6 +217,7 @@ Result<std::unique_ptr<Handler>> build(const json::Value& options, const Build& 
   if (!shared) return std::unexpected(std::move(shared).error());
   auto model = std::move(*shared);
   auto made = plan(*model, build.operation.method, build.operation.path, options, build.operation.extension("batch"));
+  if (!made && config::located(made.error()).at.line) return fail(config::kConfiguration, made.error());
   if (!made) return config::wrong(options, "operation " + build.operation.id + ": " + made.error());
   if (auto secure = check_security(*model, *made, build.operation); !secure)
     return std::unexpected(std::move(secure).error());

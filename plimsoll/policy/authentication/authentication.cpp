@@ -12,7 +12,7 @@
 namespace plimsoll::policy {
 namespace {
 
-constexpr Problem kUnauthenticated{"unauthenticated", 401, "Credentials are needed",
+constexpr Problem kUnauthenticated{"unauthenticated", 401, "Credentials are required",
                                    "Send what WWW-Authenticate asks for; /docs tells where to get it."};
 constexpr Problem kInvalid{"invalid-credentials", 401, "The credentials are not valid",
                            "Get a fresh token or key and repeat the request."};
@@ -404,6 +404,6 @@ struct Authenticate {
 }  // namespace
 
 extern constinit const Part authenticate =
-    part<Authenticate>("authentication", "Finds out who asks, by the security schemes of the contract.");
+    part<Authenticate>("authentication", "Authenticates the caller, by the security schemes of the contract.");
 
 }  // namespace plimsoll::policy

@@ -125,7 +125,7 @@ void KeyRefresh::work() {
     last = clock_.steady();
     if (none) patience = std::min(2 * patience, kLeast);
     if (!done && (none || !failing)) failed(done.error(), patience);
-    if (done && none && log_) log_->write(telemetry::Level::info, "keys to verify tokens are there");
+    if (done && none && log_) log_->write(telemetry::Level::info, "keys-available");
     failing = !done;
     lock.lock();
   }

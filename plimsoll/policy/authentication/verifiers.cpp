@@ -107,19 +107,38 @@ Result<Verifier> make_tokens(const contract::SecurityScheme& scheme, const contr
     const auto& where = *section->find("jwks");
     if (!url) return config::wrong(where, url.error().detail);
     if (!url->tls && url->host != "localhost" && url->host != "127.0.0.1" && url->host != "::1")
-      return config::wrong(where, "keys are fetched by https; plain http is for this machine only");
-    if (options.refresh.nanoseconds < kSecond) return config::wrong(*section, "`refresh` is at least 1s");
+      return config::wrong(where, "keys are fetched by https; plain http is for this machine only",
+                           "Write https://, or download the JWK set and name the file.");
+    if (options.refresh.nanoseconds < kSecond)
+      return config::wrong(config::member_or(*section, "refresh"), "`refresh` is at least 1s",
+                           "How often the keys are looked at: `refresh: 10m`.");
   }
   if (services.log && (options.issuer.empty() || options.audience.empty()))
-    services.log->write(telemetry::Level::warning, "tokens of any origin are accepted", [&](telemetry::Line& line) {
+    services.log->write(telemetry::Level::warning, "token-origin-unchecked", [&](telemetry::Line& line) {
       line.add("scheme", scheme.name).add("missing", options.issuer.empty() ? "issuer" : "audience");
     });
+  for (const auto& name : options.algorithms)
+    if (!algorithm_of(name))
+      return config::wrong(config::member_or(*section, "algorithms"),
+                           "\"" + name + "\" is no algorithm that can be allowed",
+                           "Write RS, PS, ES or HS with 256, 384 or 512, or EdDSA; without `algorithms` all that fit "
+                           "the keys are allowed.");
+  const auto file = options.jwks;
   auto made = TokenVerifier::make(std::move(options), std::move(roles), services.clock->wall());
-  if (!made) return config::wrong(*section, made.error().detail);
+  if (!made) {
+    const auto& why = made.error().detail;
+    if (!file.empty() && why.contains(file))
+      return config::wrong(config::member_or(*section, "jwks"), why,
+                           "Name a JWK set: a file that can be read, or an https URL. `plimsoll token key` makes one.");
+    if (section->find("secret"))
+      return config::wrong(config::member_or(*section, "secret"), why,
+                           "A shared secret has at least 32 bytes; `openssl rand -base64 32` makes one.");
+    return config::wrong(*section, why, "Add `jwks: FILE` or `jwks: https://…`, or a shared `secret`.");
+  }
   if ((*made)->remote()) services.backgrounds->add(std::make_unique<KeyRefresh>(*made, *services.clock, services.log));
   if (services.log)
     for (const auto& complaint : (*made)->complaints())
-      services.log->write(telemetry::Level::warning, "a key is passed over",
+      services.log->write(telemetry::Level::warning, "key-skipped",
                           [&](telemetry::Line& line) { line.add("scheme", scheme.name).add("why", complaint); });
   return Verifier{std::move(*made), nullptr};
 }
@@ -167,7 +186,9 @@ Result<Verifier> make_keys(const contract::SecurityScheme& scheme, const contrac
 Result<> check_authentication(std::span<const contract::Contract* const> contracts, const json::Value* deployment) {
   const auto* all = deployment ? deployment->find("authentication") : nullptr;
   if (!all) return {};
-  if (!all->is(json::Type::object)) return config::wrong(*all, "`authentication` is an object: each security scheme");
+  if (!all->is(json::Type::object))
+    return config::wrong(*all, "`authentication` is an object: each security scheme",
+                         "Write `authentication: {bearer: {issuer: URL, audience: NAME, jwks: FILE}}`.");
   std::vector<std::string_view> names{kFailures};
   for (const auto* contract : contracts)
     for (const auto& scheme : contract->security_schemes) {
@@ -180,9 +201,13 @@ Result<> check_authentication(std::span<const contract::Contract* const> contrac
     auto place = value;
     if (at.line) place.set_position(at);
     const auto near = config::nearest(name, names);
-    return config::wrong(place, "`authentication` has \"" + std::string(name) +
-                                    "\", which no security scheme of the contract uses" +
-                                    (near.empty() ? "" : "; did you mean \"" + std::string(near) + "\"?"));
+    std::string all_names;
+    for (const auto each : names) all_names += (all_names.empty() ? "" : ", ") + std::string(each);
+    return config::wrong(place,
+                         "`authentication` has \"" + std::string(name) +
+                             "\", which no security scheme of the contract uses" +
+                             (near.empty() ? "" : "; did you mean \"" + std::string(near) + "\"?"),
+                         "It may have: " + all_names + ".");
   }
   return {};
 }
@@ -206,8 +231,10 @@ Result<Verifier> verifier_of(const contract::SecurityScheme& scheme, const contr
   else if (scheme.type == "apiKey")
     made = make_keys(scheme, contract, *all, std::move(*roles), services);
   else
-    made = fail(kNoVerifier, "this version does not verify security schemes of type " + scheme.type +
-                                 (scheme.scheme.empty() ? "" : " " + scheme.scheme) + " (\"" + scheme.name + "\")");
+    made = fail(kUnverifiable,
+                config::placed(scheme.raw ? *scheme.raw : json::Value{},
+                               "this version does not verify security schemes of type " + scheme.type +
+                                   (scheme.scheme.empty() ? "" : " " + scheme.scheme) + " (\"" + scheme.name + "\")"));
   if (made) all->by_scheme.emplace(scheme.name, *made);
   return made;
 }

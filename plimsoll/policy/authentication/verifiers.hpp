@@ -22,6 +22,9 @@ struct Verifier {
   std::shared_ptr<KeyVerifier> keys;
 };
 
+inline constexpr Problem kUnverifiable{"no-verifier", 500, "Nothing verifies these credentials",
+                                       "Use `type: http, scheme: bearer` (tokens), `oauth2`, `openIdConnect` or "
+                                       "`apiKey`."};
 inline constexpr Problem kNoVerifier{"no-verifier", 500, "Nothing verifies these credentials",
                                      "Say in plimsoll.yaml who issues them, `authentication: {SCHEME: {issuer: URL, "
                                      "audience: NAME, jwks: FILE}}`, or start with "

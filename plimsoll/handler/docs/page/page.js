@@ -171,7 +171,7 @@ function schemes() {
   return [h('h2', {class: 'group'}, 'Authentication'), h('table', {class: 'stacked'}, all.map(([name, one]) => {
     const scheme = resolve(one);
     const how = scheme.type === 'apiKey' ? `${scheme.in} ${scheme.name}` : scheme.type === 'http' ? `Authorization: ${scheme.scheme[0].toUpperCase()}${scheme.scheme.slice(1)}` : scheme.type;
-    return h('tr', null, h('td', null, h('span', {class: 'name'}, name)), h('td', null, how), h('td', null, ...markdown(scheme.description)));
+    return h('tr', null, h('td', null, h('span', {class: 'name'}, name)), h('td', {class: 'how'}, how), h('td', null, ...markdown(scheme.description)));
   }))];
 }
 
