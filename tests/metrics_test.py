@@ -121,7 +121,7 @@ class LogLevel(harness.ServerTest):
         server.get("/heard")
         harness.until(lambda: self.lines_of(server, "/heard"), "the line of a request")
         self.assertEqual(self.lines_of(server, "/unheard"), [])
-        changes = [(line["from"], line["to"]) for line in server.logged() if line["event"] == "log level changed"]
+        changes = [(line["from"], line["to"]) for line in server.logged() if line["event"] == "log-level-changed"]
         self.assertEqual(changes, [("info", "error"), ("error", "info")])
 
     def test_a_level_for_a_while_ends_by_itself(self):

@@ -711,7 +711,7 @@ class Problems(harness.ServerTest):
                 self.assertEqual(answer.status // 100, 2, answer)
                 self.assertEqual(would[1] - would[0], 1, f"{policy} counts what it would refuse")
                 self.assertEqual(walk.told(code, after), walk.told(code, before), "nobody is told")
-                walk.line_of_log("would refuse", policy=policy, problem=code, operation=operation)
+                walk.line_of_log("would-reject", policy=policy, problem=code, operation=operation)
                 served += 1
         print(f"{served} refusals served in shadow")
 

@@ -39,7 +39,7 @@ Subcommand::Run declare(CLI::App& app) {
   auto options = std::make_shared<Options>();
   app.require_subcommand(1);
   auto common = [&](CLI::App* sub) {
-    sub->add_option("--database", options->database, "Which, such as sqlite:shop.db");
+    sub->add_option("--database", options->database, "The database, such as sqlite:shop.db");
     sub->add_option("--config", options->config, "Deployment that names the database")->type_name("FILE");
     return sub;
   };

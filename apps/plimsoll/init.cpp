@@ -132,7 +132,7 @@ int write_files(const std::string& name) {
 
 Subcommand::Run declare(CLI::App& app) {
   auto folder = std::make_shared<std::string>(".");
-  app.add_option("FOLDER", *folder, "Where to write; made when it is not there");
+  app.add_option("FOLDER", *folder, "Folder to write to; created when it does not exist");
   return [folder] { return write_files(*folder); };
 }
 

@@ -175,20 +175,20 @@ Subcommand::Run declare(CLI::App& app) {
     return sub;
   };
   auto* creates = add("create", "Makes a key and prints it, once", create);
-  creates->add_option("--name", options->name, "What it is for")->required();
-  creates->add_option("--subject", options->subject, "Whom it names; without it the name");
+  creates->add_option("--name", options->name, "Name of the key, to recognise it in lists")->required();
+  creates->add_option("--subject", options->subject, "Subject of callers with this key; without it, the name");
   creates->add_option("--tenant", options->tenant, "Tenant of the caller");
   creates->add_option("--scope", options->scopes, "Granted scope; may be repeated");
   creates->add_option("--role", options->roles, "Role; may be repeated");
-  creates->add_option("--expires", options->expires, "From now, such as 90d; without it never");
-  creates->add_option("--prefix", options->prefix, "What it begins with")->capture_default_str();
+  creates->add_option("--expires", options->expires, "Lifetime, such as 90d; without it the key does not expire");
+  creates->add_option("--prefix", options->prefix, "Text that the key begins with")->capture_default_str();
   auto* lists = add("list", "Shows all keys, never their secrets", list);
   lists->add_flag("--json", options->json, "As JSON");
-  auto* rotates = add("rotate", "Makes the successor of a key, which itself ends after the overlap", rotate);
-  rotates->add_option("id", options->id, "Of `keys list`")->required();
+  auto* rotates = add("rotate", "Creates a successor of a key; the old key expires after the overlap", rotate);
+  rotates->add_option("id", options->id, "Id of the key, from `keys list`")->required();
   rotates->add_option("--overlap", options->overlap, "How long both are valid")->capture_default_str();
   auto* revokes = add("revoke", "Ends a key at once", revoke);
-  revokes->add_option("id", options->id, "Of `keys list`")->required();
+  revokes->add_option("id", options->id, "Id of the key, from `keys list`")->required();
   return [options, which] { return (*which)(*options); };
 }
 

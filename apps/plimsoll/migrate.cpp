@@ -202,8 +202,8 @@ Subcommand::Run declare(CLI::App& app) {
   return [options] { return run(*options); };
 }
 
-const Subcommand migrate{
-    "migrate", "Applies the migrations of the database, tells which are applied, or writes the next", declare};
+const Subcommand migrate{"migrate",
+                         "Applies the migrations of the database, lists their status, or writes the next one", declare};
 
 }  // namespace
 }  // namespace plimsoll::command

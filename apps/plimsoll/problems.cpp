@@ -38,7 +38,7 @@ void print_json() {
 
 Subcommand::Run declare(CLI::App& app) {
   auto json = std::make_shared<bool>(false);
-  app.add_flag("--json", *json, "As JSON, with remedies and who tells each");
+  app.add_flag("--json", *json, "As JSON, with the remedy and the source of each");
   return [json] {
     *json ? print_json() : print_table();
     return 0;

@@ -90,7 +90,7 @@ Subcommand::Run declare(CLI::App& app) {
   };
 }
 
-const Subcommand routes{"routes", "Lists the operations of a contract, with their paths and who answers them", declare};
+const Subcommand routes{"routes", "Lists the operations of a contract, with their paths and handlers", declare};
 
 }  // namespace
 }  // namespace plimsoll::command

@@ -38,11 +38,11 @@ class Scope final : public Waiting {
   Stop why_ = Stop::none;
 };
 
-inline constexpr Problem kDeadlineExceeded{"deadline-exceeded", 504, "The deadline passed", "Ask for less, or later.",
-                                           true};
+inline constexpr Problem kDeadlineExceeded{"deadline-exceeded", 504, "The request took too long",
+                                           "Request less, or try again later.", true};
 inline constexpr Problem kClientGone{"client-gone", 499, "The client left", ""};
-inline constexpr Problem kDraining{"draining", 503, "The server is going down", "Ask again; another instance answers.",
-                                   true};
+inline constexpr Problem kDraining{"draining", 503, "The server is shutting down",
+                                   "Repeat the request; another instance may answer it.", true};
 inline constexpr Problem kCancelled{"cancelled", 500, "Cancelled", ""};
 
 inline Error error_of(Stop why) {

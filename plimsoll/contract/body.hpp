@@ -48,7 +48,7 @@ class BodyReader {
   std::vector<Property> properties_;
 };
 
-inline constexpr Problem kMalformedBody{"malformed-body", 400, "The body is not of its media type",
+inline constexpr Problem kMalformedBody{"malformed-body", 400, "The body does not match its media type",
                                         "Send the body as its Content-Type says."};
 
 }  // namespace plimsoll::contract

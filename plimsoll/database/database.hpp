@@ -17,17 +17,17 @@ class Loop;
 
 namespace plimsoll::database {
 
-inline constexpr Problem kUnavailable{"database-unavailable", 503, "The database is not available", "Ask again later.",
+inline constexpr Problem kUnavailable{"database-unavailable", 503, "The database is not available", "Try again later.",
                                       true};
-inline constexpr Problem kConflict{"conflict", 409, "The data says otherwise",
-                                   "Read the current state and decide anew."};
-inline constexpr Problem kConstraint{"constraint", 422, "The data breaks a rule of the database",
+inline constexpr Problem kConflict{"conflict", 409, "Conflict with existing data",
+                                   "Read the current state, then decide again."};
+inline constexpr Problem kConstraint{"constraint", 422, "The data violates a constraint of the database",
                                      "Correct the fields named and send it again."};
 
 inline constexpr Problem kResponseTooLarge{
     "response-too-large", 400, "The response would be larger than allowed",
     "Request less: name the members you need in `fields`, embed fewer tables, or use a smaller `limit`."};
-inline constexpr Problem kBusy{"database-busy", 503, "The database has too much work waiting",
+inline constexpr Problem kBusy{"database-busy", 503, "Too many requests are waiting for the database",
                                "Repeat the request after Retry-After.", true};
 
 inline constexpr Problem kWriteTooLong{

@@ -6,8 +6,8 @@ namespace plimsoll::edge {
 
 inline constexpr Problem kHeadTooSlow{"head-too-slow", 408, "The request took too long to arrive",
                                       "Send the whole head at once.", true};
-inline constexpr Problem kBodyTooSlow{"body-too-slow", 408, "The body took too long to arrive",
+inline constexpr Problem kBodyTooSlow{"body-too-slow", 408, "The request body arrived too slowly",
                                       "Send faster, or in smaller requests.", true};
-inline constexpr Problem kBodyBroken{"body-broken", 400, "The body ended before its end", "Send the whole body."};
+inline constexpr Problem kBodyBroken{"body-broken", 400, "The request body is incomplete", "Send the whole body."};
 
 }  // namespace plimsoll::edge

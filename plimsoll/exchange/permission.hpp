@@ -4,7 +4,7 @@
 
 namespace plimsoll {
 
-inline constexpr Problem kForbidden{"forbidden", 403, "This caller may not do that",
+inline constexpr Problem kForbidden{"forbidden", 403, "The caller is not allowed to do this",
                                     "Ask whoever grants access for the scope or role that is named."};
 
 }  // namespace plimsoll

@@ -90,7 +90,7 @@ bool Policy::refuses(Context& context, Error& error) const noexcept {
   error.more().policy = name_;
   if (decisions_) decisions_->count(*error.problem, false);
   if (auto* log = context.services.log)
-    log->write(telemetry::Level::warning, "would refuse", [&](telemetry::Line& line) {
+    log->write(telemetry::Level::warning, "would-reject", [&](telemetry::Line& line) {
       line.add("policy", name_)
           .add("problem", error.problem->code)
           .add("detail", error.more().cause.empty() ? error.detail : error.more().cause)

@@ -9,8 +9,8 @@
 
 namespace plimsoll::http {
 
-inline constexpr Problem kPreconditionFailed{"precondition-failed", 412, "What is there is not what the request names",
-                                             "Read it again and decide anew."};
+inline constexpr Problem kPreconditionFailed{"precondition-failed", 412, "The resource has changed since you read it",
+                                             "Read it again, then decide again."};
 
 /// An entity tag: what stands between the quotes, and whether it is weak (RFC 9110, section 8.8.3).
 struct EntityTag {

@@ -17,13 +17,13 @@ inline constexpr Problem kTargetTooLong{"target-too-long", 414, "The request tar
                                         "Shorten path and query, or send the data in a body."};
 inline constexpr Problem kHeadTooLarge{"head-too-large", 431, "The header fields are too large",
                                        "Send fewer or shorter header fields."};
-inline constexpr Problem kUnknownCoding{"transfer-coding-unknown", 501, "The transfer coding is not known",
+inline constexpr Problem kUnknownCoding{"transfer-coding-unknown", 501, "The transfer coding is not supported",
                                         "Send the body chunked, or with a Content-Length."};
 inline constexpr Problem kMethodUnknown{"method-not-implemented", 501, "The method is not implemented",
                                         "CONNECT is for proxies; ask for the resource itself."};
 inline constexpr Problem kVersionUnknown{"http-version-unknown", 505, "The HTTP version is not supported",
-                                         "Speak HTTP/1.1, or HTTP/2."};
-inline constexpr Problem kExpectationUnknown{"expectation-failed", 417, "The expectation is not known",
+                                         "Use HTTP/1.1 or HTTP/2."};
+inline constexpr Problem kExpectationUnknown{"expectation-failed", 417, "The expectation is not supported",
                                              "Only `Expect: 100-continue` can be met."};
 
 struct HeadLimits {

@@ -13,7 +13,7 @@ namespace plimsoll::http {
 
 inline constexpr Problem kMultipartMalformed{"multipart-malformed", 400, "The multipart body cannot be read",
                                              "Send multipart/form-data as RFC 7578 describes it."};
-inline constexpr Problem kMultipartTooLarge{"multipart-too-large", 413, "The multipart body has too much of something",
+inline constexpr Problem kMultipartTooLarge{"multipart-too-large", 413, "The multipart body exceeds a limit",
                                             "Send fewer or smaller parts."};
 inline constexpr Problem kMultipartStorage{"multipart-storage", 503, "A part could not be stored",
                                            "Send it again later.", true};

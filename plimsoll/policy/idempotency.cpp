@@ -15,12 +15,12 @@ namespace {
 
 enum class Requirement : std::uint8_t { off, optional, required };
 
-constexpr Problem kMissing{"idempotency-key-missing", 400, "This operation needs an Idempotency-Key",
+constexpr Problem kMissing{"idempotency-key-missing", 400, "This operation requires an Idempotency-Key",
                            "Send `Idempotency-Key: <a fresh UUID>`, the same one when you repeat this request."};
 constexpr Problem kInvalid{"idempotency-key-invalid", 400, "The Idempotency-Key cannot be read",
                            "Send one key of 1 to 255 visible characters, bare or in double quotes."};
 constexpr Problem kReused{"idempotency-key-reused", 422, "The Idempotency-Key was used for another request",
-                          "Take a fresh key for a new request; repeat an old one exactly as it was."};
+                          "Use a new key for a new request; repeat an old request exactly as it was sent."};
 constexpr Problem kInFlight{"idempotency-in-flight", 409, "The first request with this key is still running",
                             "Repeat the request with the same key after `Retry-After`.", true};
 
@@ -248,7 +248,7 @@ class Idempotency final : public Policy {
   }
   void not_recorded(Context& context, std::uint16_t status) const {
     if (!context.services.log || is_passing(status)) return;
-    context.services.log->write(telemetry::Level::warning, "answer not recorded", [&](telemetry::Line& line) {
+    context.services.log->write(telemetry::Level::warning, "response-not-recorded", [&](telemetry::Line& line) {
       line.add("operation", operation_).add("reason", "it is a stream or a file; only whole answers are replayed");
     });
   }

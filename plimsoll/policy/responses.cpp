@@ -32,7 +32,7 @@ class Responses final : public Policy {
       config::field<&Options::sample>("sample", "The share of answers that are looked at."),
   };
   static constexpr std::string_view short_form = R"("enum":["off","shadow","enforce"])";
-  static constexpr Problem kInvalid{"invalid-response", 500, "The answer does not satisfy the contract",
+  static constexpr Problem kInvalid{"invalid-response", 500, "The response does not satisfy the contract",
                                     "Give the trace id to whoever runs this server."};
   static constexpr std::string_view example = "shadow";
   static constexpr const Problem* problems[] = {&kInvalid};

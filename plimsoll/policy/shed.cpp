@@ -10,7 +10,7 @@ struct plimsoll::config::Words<plimsoll::policy::Priority> {
 namespace plimsoll::policy {
 namespace {
 
-constexpr Problem kOverloaded{"overloaded", 503, "Too much to do at once", "Repeat the request after Retry-After.",
+constexpr Problem kOverloaded{"overloaded", 503, "The server is overloaded", "Repeat the request after Retry-After.",
                               true};
 
 /// `shed:` of the deployment.

@@ -175,7 +175,7 @@ Task<> Workers::expire() {
   auto freed = co_await queue_.expire(loop_, &dead);
   if (!log_ || !freed) co_return;
   if (*freed)
-    log_->write(telemetry::Level::warning, "jobs of lost workers",
+    log_->write(telemetry::Level::warning, "jobs-of-lost-workers",
                 [&](telemetry::Line& line) { line.add("count", std::int64_t{*freed}); });
   for (auto& id : dead)
     log_->write(telemetry::Level::error, "job-dead",
@@ -191,7 +191,7 @@ Task<int> Workers::claim_due() {
     auto claimed = co_await queue_.claim(loop_, queue, free);
     if (!claimed) {
       if (log_)
-        log_->write(telemetry::Level::error, "jobs cannot be claimed", [&](telemetry::Line& line) {
+        log_->write(telemetry::Level::error, "jobs-not-claimed", [&](telemetry::Line& line) {
           line.add("queue", queue).add("error", describe(claimed.error())).add("cause", cause_of(claimed.error()));
         });
       continue;

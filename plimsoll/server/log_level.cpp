@@ -62,7 +62,7 @@ class LogLevel final : public Handler {
       const auto after = kLevelNames[static_cast<std::size_t>(change->level)];
       if (change->span) span = config::to_string(*change->span);
       const auto tell = [&] {
-        log.write(Level::warning, "log level changed", [&](telemetry::Line& line) {
+        log.write(Level::warning, "log-level-changed", [&](telemetry::Line& line) {
           line.add("from", before).add("to", after);
           if (!span.empty()) line.add("for", span);
         });

@@ -89,8 +89,8 @@ std::string problem_page(const ProblemEntry& entry) {
   std::string body = "<h1>" + escaped_html(problem.title) + "</h1>\n<p>Code <code>" + escaped_html(problem.code) +
                      "</code>, status " + std::to_string(problem.status) +
                      (problem.retryable ? "; the same request may succeed later" : "") + ".</p>\n";
-  if (!entry.policies.empty()) body += "<p>Told by the policy " + listed(entry.policies) + ".</p>\n";
-  if (!entry.handlers.empty()) body += "<p>Told by operations of " + listed(entry.handlers) + ".</p>\n";
+  if (!entry.policies.empty()) body += "<p>Returned by the policy " + listed(entry.policies) + ".</p>\n";
+  if (!entry.handlers.empty()) body += "<p>Returned by operations of " + listed(entry.handlers) + ".</p>\n";
   if (!problem.remedy.empty()) body += "<h2>What to do</h2>\n<p>" + escaped_html(problem.remedy) + "</p>\n";
   return html_page(problem.title, body + "<p><a href=\"/problems\">All problems</a></p>\n");
 }

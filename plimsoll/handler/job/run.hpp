@@ -11,7 +11,7 @@ namespace plimsoll::handler::job {
 
 /// The service that was called says that the job is wrong in itself; it is not repeated.
 inline constexpr Problem kRefused{"job-refused", 422, "The job was refused by the service that runs it",
-                                  "Look at the job's error, correct it, and ask anew."};
+                                  "Correct what the `error` of the job names, then start the job again."};
 /// The service that was called failed; it is called again.
 inline constexpr Problem kServiceFailed{"job-service-failed", 502, "The service that runs the job failed",
                                         "Nothing: the job is repeated.", true};

@@ -67,8 +67,8 @@ class Cache final : public Policy {
       config::field<&Options::largest>("largest", "Larger bodies are not kept."),
   };
   static constexpr std::string_view short_form = R"("type":"string","pattern":"^([0-9]+(ms|s|m|h|d)|off)$")";
-  static constexpr Problem kNotCached{"not-cached", 504, "Nothing fresh is cached",
-                                      "Ask without `Cache-Control: only-if-cached`."};
+  static constexpr Problem kNotCached{"not-cached", 504, "No fresh response is cached",
+                                      "Repeat the request without `Cache-Control: only-if-cached`."};
   static constexpr std::string_view example = "{ttl: 5m, stale-while-revalidate: 1m}";
   static constexpr auto methods = config::Methods::safe;
   static constexpr const Problem* problems[] = {&kNotCached};
