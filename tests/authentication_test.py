@@ -64,6 +64,11 @@ class Authentication(harness.ServerTest):
     def start(self, config=CONFIG, **more):
         return self.serve(CONTRACT, config=config, directory=self.folder, **more)
 
+    def test_a_token_is_issued_for_a_tenant(self):
+        issued = self.token("--tenant", "north", "--role", "support").removeprefix("Bearer ")
+        claims = json.loads(self.command("token", "verify", "--keys", "jwks.json", issued))["claims"]
+        self.assertEqual((claims["sub"], claims["tenant"], claims["roles"]), ("ada", "north", ["support"]))
+
     def test_every_role_on_every_operation(self):
         server = self.start()
         callers = {None: {}, "support": {"Authorization": self.token("--role", "support")},

@@ -152,7 +152,7 @@ class Jobs(JobsTest):
         other = server.post("/effects", {"what": "a"}).json()["job_id"]
         self.assertEqual(server.get(f"/calls/{other}/status").status, 404)
 
-    def test_a_refusal_makes_the_job_dead_at_once_and_requeue_gives_it_another_life(self):
+    def test_a_refusal_makes_the_job_dead_at_once_and_requeue_restores_its_attempts(self):
         self.service.answer = lambda path, body: (422, {}, b"no such customer")
         server = self.begin()
         accepted = server.post("/calls", {"x": 1}).json()
@@ -168,6 +168,10 @@ class Jobs(JobsTest):
         again = self.plimsoll("jobs", "requeue", accepted["job_id"], "--database", "sqlite:contract.db", directory=self.folder)
         self.assertEqual(again.returncode, 0, again.stderr)
         self.assertEqual(self.ended(server, accepted["status_url"])["status"], "completed")
+        for command, job, said in (("requeue", accepted["job_id"], "is not changed: it is neither dead nor cancelled"), ("cancel", "nowhere", "there is no job nowhere")):
+            told = self.plimsoll("jobs", command, job, "--database", "sqlite:contract.db", directory=self.folder)
+            self.assertEqual(told.returncode, 2)
+            self.assertIn(said, told.stderr)
 
     def test_a_failing_service_is_called_again_but_not_before_it_wants(self):
         calls = []

@@ -156,6 +156,15 @@ class Mistakes(harness.ServerTest):
                 self.assertRegex(told.stderr.splitlines()[0], r"^(plimsoll|(\S*/)?[a-z]+\.yaml(:\d+:\d+)?): error\[[a-z-]+\]: \S", told.stderr)
                 self.assertRegex(told.stderr, r"\n  help: \S")
 
+    def test_an_option_that_is_not_there_is_named_with_one_that_is(self):
+        for arguments, sentence, remedy in (
+                (["config", "--explan"], "there is no option --explan; did you mean --explain?", "`plimsoll config --help` lists its options."),
+                (["token", "issue", "--key", "a", "--subject", "a", "--tennant=b"], "there is no option --tennant; did you mean --tenant?", "`plimsoll token issue --help` lists its options."),
+                (["serve", "a.yaml", "--dev", "--prot", "80"], "there is no option --prot", "`plimsoll serve --help` lists its options.")):
+            with self.subTest(arguments):
+                told = self.plimsoll(*arguments)
+                self.assertEqual((told.returncode, told.stderr), (2, f"plimsoll: error[command]: {sentence}\n  help: {remedy}\n"))
+
     def test_check_finds_what_serve_rejects(self):
         more = [("no handler", HEAD + "paths: {/a: {get: {responses: {'200': {description: ok}}}}}\n", ""),
                 ("a listener", GOOD, "listen: ['127.0.0.1:eighty']\n"),

@@ -150,6 +150,16 @@ class Starting(harness.ServerTest):
                      "credentials", "shed.concurrency", "cache.memory", "jobs.NAME.run", "authentication.failures", "authentication.NAME.issuer"):
             self.assertRegex(empty, rf"(?m)^{name}: ")
 
+    def test_config_changed_shows_what_is_not_a_default(self):
+        folder = self.directory()
+        (folder / "plimsoll.yaml").write_text("telemetry: {log: info, format: json}\nlimits: {drain: 30s, idle: 2m}\njobs:\n  a: {run: c++, attempts: 12, priority: 1}\n"
+                                              "authentication: {login: {secret: hunter3}}\n")
+        changed = self.plimsoll("config", "--changed", directory=folder).stdout
+        self.assertEqual(re.findall(r"(?m)^(\S+): ", changed), ["telemetry.format", "limits.idle", "authentication.login.secret", "jobs.a.run", "jobs.a.priority"])
+        self.assertIn('limits.idle: "2m"\n  from:    plimsoll.yaml:2\n  default: "1m"\n', changed)
+        self.assertNotIn("hunter", changed)
+        self.assertEqual(self.plimsoll("config", "--changed").stdout, "")
+
     def test_explain_tells_of_each_key_and_option(self):
         said = self.plimsoll("explain", "rate-limit.burst")
         self.assertEqual(said.returncode, 0, said.stderr)

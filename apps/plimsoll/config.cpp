@@ -7,11 +7,13 @@
 namespace plimsoll::command {
 namespace {
 
-int explain(const std::string& file) {
+/// `changed`: only what the deployment sets to something else than the default.
+int explain(const std::string& file, bool changed) {
   auto deployment = server::read_deployment(file);
   if (!deployment) return complain(deployment.error());
   std::string text;
   for (const auto& row : server::explain(*deployment)) {
+    if (changed && (row.origin == "default" || row.value == row.standard)) continue;
     text += row.name + ": " + row.value + "\n  from:    " + row.origin + "\n  default: " + row.standard + "\n  " +
             row.sentence + "\n\n";
   }
@@ -22,16 +24,19 @@ int explain(const std::string& file) {
 Subcommand::Run declare(CLI::App& app) {
   struct Options {
     std::string file;
-    bool explain = false;
+    bool explain = false, changed = false;
   };
   auto options = std::make_shared<Options>();
   app.add_option("--config", options->file,
                  "Deployment; without it plimsoll.yaml in the working directory, when there is one")
       ->type_name("FILE");
   app.add_flag("--explain", options->explain, "Each option: value, where it came from, default, sentence");
+  app.add_flag("--changed", options->changed, "Only the options that are not at their defaults");
   return [options] {
-    if (!options->explain) return complain("nothing to do", {}, "Say `plimsoll config --explain`.");
-    return explain(options->file);
+    if (!options->explain && !options->changed)
+      return complain("nothing to do", {},
+                      "Say `plimsoll config --explain`, or `--changed` for what is not a default.");
+    return explain(options->file, options->changed);
   };
 }
 

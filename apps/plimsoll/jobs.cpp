@@ -87,25 +87,33 @@ int list(const Options& options) {
       continue;
     }
     char line[256];
-    std::snprintf(line, sizeof line, "%s  %-9s  %-20s  %3d attempts  %s", job.id.c_str(),
+    std::snprintf(line, sizeof line, "%s  %-9s  %-20s  %3d %-8s  %s", job.id.c_str(),
                   std::string(to_string(job.standing.state)).c_str(), job.kind.c_str(), job.standing.attempts,
-                  instant(job.enqueued_at).c_str());
+                  job.standing.attempts == 1 ? "attempt" : "attempts", instant(job.enqueued_at).c_str());
     print(line + (job.error.empty() ? std::string{} : "  " + job.error) + '\n');
   }
   if (!options.json && jobs->empty()) print("no jobs\n");
   return 0;
 }
 
+int no_such_job(const std::string& id) {
+  return complain("there is no job " + id, {}, "`plimsoll jobs list` shows those there are.");
+}
+
+Result<std::optional<queue::Record>> find(queue::SqlQueue& queue, const std::string& id) {
+  return database::wait_for([&](Loop& loop) -> Task<Result<std::optional<queue::Record>>> {
+    auto found = co_await queue.find(loop, id);
+    co_return found;
+  });
+}
+
 int show(const Options& options) {
   auto opened = open(options);
   if (!opened) return complain(opened.error());
   for (auto& id : options.ids) {
-    auto job = database::wait_for([&](Loop& loop) -> Task<Result<std::optional<queue::Record>>> {
-      auto found = co_await opened->queue->find(loop, id);
-      co_return found;
-    });
+    auto job = find(*opened->queue, id);
     if (!job) return complain(job.error());
-    if (!*job) return complain("there is no job " + id, {}, "`plimsoll jobs list` shows those there are.");
+    if (!*job) return no_such_job(id);
     std::string text;
     json::Writer out{text};
     write(out, **job, true);
@@ -126,6 +134,10 @@ int move(const Options& options, M method, const char* done, const char* why_not
       co_return changed;
     });
     if (!moved) return complain(moved.error());
+    if (auto known = find(*opened->queue, id); !*moved && known && !*known) {
+      status = no_such_job(id);
+      continue;
+    }
     if (*moved)
       print(std::string(done) + ' ' + id + '\n');
     else
@@ -145,11 +157,11 @@ Subcommand::Run declare(CLI::App& app) {
   auto* listing = common(app.add_subcommand("list", "Jobs, newest first"));
   listing->add_option("--state", options->state, "Only those in this state, such as dead");
   listing->add_option("--kind", options->kind, "Only those of this kind");
-  listing->add_option("--limit", options->limit, "How many")->check(CLI::Range(1, 1000));
+  listing->add_option("--limit", options->limit, "The most jobs to list")->check(CLI::Range(1, 1000));
   listing->add_flag("--json", options->json, "A line of JSON for each");
-  auto ids = [&](CLI::App* sub) { sub->add_option("ID", options->ids, "Which")->required(); };
+  auto ids = [&](CLI::App* sub) { sub->add_option("ID", options->ids, "Ids of jobs, from `jobs list`")->required(); };
   auto* showing = common(app.add_subcommand("show", "All of a job: payload, history of attempts"));
-  auto* requeueing = common(app.add_subcommand("requeue", "Gives dead or cancelled jobs all their attempts again"));
+  auto* requeueing = common(app.add_subcommand("requeue", "Requeues dead or cancelled jobs, with all their attempts"));
   auto* cancelling = common(app.add_subcommand("cancel", "Cancels jobs that have not ended"));
   for (auto* sub : {showing, requeueing, cancelling}) ids(sub);
   return [=] {
@@ -161,7 +173,7 @@ Subcommand::Run declare(CLI::App& app) {
   };
 }
 
-const Subcommand jobs{"jobs", "Shows the jobs of a server and gives dead ones another life", declare};
+const Subcommand jobs{"jobs", "Lists, shows, requeues and cancels the jobs of a server", declare};
 
 }  // namespace
 }  // namespace plimsoll::command

@@ -53,6 +53,34 @@ namespace {
 
 using namespace plimsoll::command;
 
+/// The command that the words name, as far as they do: `plimsoll token issue`.
+const CLI::App& named(const CLI::App& app, int argc, char** argv, std::string& words) {
+  const CLI::App* at = &app;
+  for (int i = 1; i < argc; ++i) {
+    const CLI::App* next = nullptr;
+    for (const auto* sub : at->get_subcommands([](const CLI::App*) { return true; }))
+      if (sub->get_name() == argv[i]) next = sub;
+    if (!next) break;
+    at = next;
+    (words += ' ') += argv[i];
+  }
+  return *at;
+}
+
+/// The first of the words that the command does not expect, and one that it does.
+std::string first_unexpected(const CLI::App& app, const std::vector<std::string>& rest) {
+  auto word = rest.front();
+  if (const auto equals = word.find('='); word.starts_with("--") && equals != word.npos) word.resize(equals);
+  std::vector<std::string> known;
+  for (const auto* option : app.get_options())
+    for (const auto& name : option->get_lnames()) known.push_back("--" + name);
+  for (const auto* sub : app.get_subcommands([](const CLI::App*) { return true; })) known.push_back(sub->get_name());
+  const std::vector<std::string_view> names(known.begin(), known.end());
+  const auto near = plimsoll::config::nearest(word, names);
+  return (word.starts_with('-') ? "there is no option " : "this is not expected: ") + word +
+         (near.empty() ? "" : "; did you mean " + std::string(near) + "?");
+}
+
 /// What the parser would call missing, though it is there and unknown.
 int unknown_command(std::string_view word, const std::vector<const Subcommand*>& all) {
   std::vector<std::string_view> names;
@@ -86,7 +114,12 @@ int main(int argc, char** argv) {
       app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
       if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-      return complain(error.what(), {}, "`plimsoll " + std::string(word) + " --help` shows what there is.");
+      std::string words = "plimsoll";
+      const auto& at = named(app, argc, argv, words);
+      auto rest = app.remaining(true);
+      const bool unexpected = dynamic_cast<const CLI::ExtrasError*>(&error) && !rest.empty();
+      return complain(unexpected ? first_unexpected(at, rest) : std::string(error.what()), {},
+                      "`" + words + " --help` lists its options.");
     }
     return status;
   } catch (const std::exception& error) {

@@ -21,7 +21,7 @@ using policy::JwkSet;
 using policy::JwtRules;
 
 struct Options {
-  std::string key, keys, token, subject, issuer, expires = "1h", algorithm = "ES256", private_file, public_file;
+  std::string key, keys, token, subject, issuer, tenant, expires = "1h", algorithm = "ES256", private_file, public_file;
   std::vector<std::string> audience, scopes, roles, claims;
   bool json_lines = false;
 };
@@ -96,6 +96,7 @@ int issue(const Options& options) {
     for (const auto& each : options.roles) out.string(each);
     out.end_array();
   }
+  if (!options.tenant.empty()) out.key("tenant").string(options.tenant);
   for (const auto& claim : options.claims)
     if (!add_claim(out, claim)) return complain("\"" + claim + "\" is no claim", "--claim", "Write NAME=VALUE.");
   out.key("iat").integer(now).key("exp").integer(now + span->nanoseconds / kSecond).end_object();
@@ -188,14 +189,15 @@ Subcommand::Run declare(CLI::App& app) {
 
   auto* issues = app.add_subcommand("issue", "Prints a signed token");
   issues->add_option("--key", options->key, "File with a private JWK")->required()->type_name("FILE");
-  issues->add_option("--subject", options->subject, "Whom it names (`sub`)")->required();
+  issues->add_option("--subject", options->subject, "Subject of the token (`sub`)")->required();
   issues->add_option("--issuer", options->issuer, "`iss`");
   issues->add_option("--audience", options->audience, "`aud`; may be repeated");
   issues->add_option("--scope", options->scopes, "Granted scope; may be repeated");
   issues->add_option("--role", options->roles, "Role; may be repeated");
+  issues->add_option("--tenant", options->tenant, "Tenant of the caller (`tenant`)");
   issues->add_option("--claim", options->claims, "Another claim, as JSON or text; may be repeated")
       ->type_name("NAME=VALUE");
-  issues->add_option("--expires", options->expires, "From now")->capture_default_str();
+  issues->add_option("--expires", options->expires, "Lifetime")->capture_default_str();
   issues->callback([which] { *which = issue; });
 
   auto* verifies = app.add_subcommand("verify", "Says whether a token is valid; status 0 or 1");
