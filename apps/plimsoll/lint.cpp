@@ -1,4 +1,4 @@
-#include "plimsoll/contract/lint.hpp"
+#include "plimsoll/contract/ruleset.hpp"
 
 #include "apps/plimsoll/commands.hpp"
 #include "plimsoll/server/instance.hpp"
@@ -7,19 +7,26 @@
 
 #include <unistd.h>
 #include <cstdio>
+#include <optional>
 
 namespace plimsoll::command {
 namespace {
 
 struct Wishes {
-  std::string contract, format = "text", fail_on = "error";
+  std::string contract, format = "text", fail_on = "error", ruleset;
   std::vector<std::string> overlays;
 };
 
 int run(const Wishes& wishes) {
   std::vector<contract::Finding> findings;
+  std::optional<contract::Ruleset> ruleset;
+  if (!wishes.ruleset.empty()) {
+    auto read = contract::Ruleset::read(wishes.ruleset);
+    if (!read) return complain(read.error());
+    ruleset.emplace(std::move(*read));
+  }
   if (const auto loaded = server::load_contract(wishes.contract, wishes.overlays))
-    findings = contract::lint(**loaded);
+    findings = ruleset ? ruleset->lint(**loaded) : contract::lint(**loaded);
   else
     findings = contract::findings_of(loaded.error());
   const auto text = wishes.format == "json"    ? contract::to_json(findings)
@@ -38,13 +45,15 @@ Subcommand::Run declare(CLI::App& app) {
   auto wishes = std::make_shared<Wishes>();
   app.add_option("CONTRACT", wishes->contract, "OpenAPI document, YAML or JSON")->required();
   app.add_option("--overlay", wishes->overlays, "Overlay 1.0 laid over the document; may be repeated");
+  app.add_option("--ruleset", wishes->ruleset, "Spectral ruleset: severities, and rules of your own")
+      ->type_name("FILE");
   app.add_option("--format", wishes->format, "text, json, or sarif")->check(CLI::IsMember({"text", "json", "sarif"}));
   app.add_option("--fail-on", wishes->fail_on, "Findings for which the exit status is 1: error, warning, or never")
       ->check(CLI::IsMember({"error", "warning", "never"}));
   return [wishes] { return run(*wishes); };
 }
 
-const Subcommand lint{"lint", "Says what a contract should do better, with places and remedies", declare};
+const Subcommand lint{"lint", "Checks a contract for errors and for style, with places and remedies", declare};
 
 }  // namespace
 }  // namespace plimsoll::command

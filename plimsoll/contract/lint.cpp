@@ -23,7 +23,7 @@ constexpr LintRule kSuccess{"success-response", warning, "Each operation declare
                             "Declare the 2xx or 3xx answer."};
 constexpr LintRule kProblem{"problem-response", warning, "Each operation declares its problem responses.",
                             "Declare a 4XX or default answer of the type application/problem+json (RFC 9457)."};
-constexpr LintRule kSecurity{"security-declared", warning, "Each operation says who may call it.",
+constexpr LintRule kSecurity{"security-declared", warning, "Each operation declares its security.",
                              "Add `security`, for the document or the operation; `security: []` says that anyone may."};
 constexpr LintRule kString{"string-bounded", warning, "Texts of requests have a maximum length.",
                            "Add `maxLength`, `enum`, or a `format` or `pattern` that bounds it."};
@@ -61,12 +61,17 @@ class Linter {
 
   std::vector<Finding> run() {
     document();
-    for (auto& operation : contract_.operations) this->operation(operation);
+    for (auto& operation : contract_.operations)
+      if (const auto* responses = operation.raw->find("responses"); !responses || !is_generated(*responses))
+        this->operation(operation);
     components();
     return std::move(findings_);
   }
 
  private:
+  /// What follows from `x-plimsoll` stands in no file: its author cannot change it.
+  bool is_generated(const Value& value) const { return !value.position().line && root_.position().line; }
+
   /// Where a value stands: from its parent, by name or index.
   struct Place {
     const Value* parent;
@@ -93,6 +98,7 @@ class Linter {
   }
 
   void add(const LintRule& rule, const Value* at, std::string pointer, std::string message) {
+    if (at && is_generated(*at)) return;
     pointer = pointer_to(at, std::move(pointer));
     if (!said_.emplace(&rule, pointer).second) return;
     Finding made{.rule = std::string(rule.id),
@@ -134,7 +140,7 @@ class Linter {
       add(kSummary, &raw, op.pointer, name + " does not say what it does");
     if (op.path.size() > 1 && op.path.ends_with('/')) add(kSlash, &raw, op.pointer, name + " ends with a slash");
     if (!raw.find("security") && !root_.find("security"))
-      add(kSecurity, &raw, op.pointer, name + " does not say who may call it");
+      add(kSecurity, &raw, op.pointer, name + " declares no security");
     if (op.body && (op.method == "GET" || op.method == "HEAD" || op.method == "DELETE"))
       add(kBody, raw.find("requestBody"), op.pointer + "/requestBody", name + " has a body");
     if (const auto* tags = raw.find("tags"))
