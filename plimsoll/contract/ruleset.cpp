@@ -458,8 +458,13 @@ class Applying {
 
   void apply(const Rule& rule) {
     if (!rule.severity || !applies(rule)) return;
-    for (const auto& [path, keys] : rule.given)
-      for (const auto& node : path.select(const_cast<Value&>(root_))) {  // nothing is changed
+    for (const auto& [path, keys] : rule.given) {
+      const auto nodes = path.select(const_cast<Value&>(root_));  // nothing is changed
+      if (!nodes) {
+        leave_out(rule, nodes.error());
+        continue;
+      }
+      for (const auto& node : *nodes) {
         if (keys) {
           if (node.key.data()) check_key(rule, *node.value, node.key);
           continue;
@@ -467,6 +472,7 @@ class Applying {
         const auto& target = contract_.resolve(*node.value);
         for (const auto& then : rule.thens) check(rule, then, target, node.key);
       }
+    }
   }
   std::vector<Finding> findings() && { return std::move(findings_); }
 
@@ -525,6 +531,17 @@ class Applying {
     }
     if (const auto wrong = then.function(contract_, value))
       add(rule, *nearest, property, *wrong, false, value ? json::to_string(*value) : std::string{});
+  }
+
+  /// Of a rule whose path costs more than paths may.
+  void leave_out(const Rule& rule, const std::string& why) {
+    findings_.push_back({.rule = rule.name,
+                         .severity = LintRule::Severity::warning,
+                         .file = contract_.file,
+                         .at = root_.position(),
+                         .pointer = {},
+                         .message = "the rule is left out: " + why,
+                         .remedy = "Name its targets by a shorter path."});
   }
 
   void add(const Rule& rule, const Value& at, std::string_view property, const std::string& wrong, bool key,
