@@ -2,7 +2,9 @@
 #include "plimsoll/async/loop.hpp"
 #include "plimsoll/client/service.hpp"
 #include "plimsoll/contract/complaint.hpp"
+#include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/write.hpp"
+#include "plimsoll/server/effective.hpp"
 #include "plimsoll/server/instance.hpp"
 #include "plimsoll/server/words.hpp"
 
@@ -54,19 +56,28 @@ auto load(const Wishes& wishes) {
   return contract::load(options);
 }
 
+std::string text_of(const contract::Contract& contract, bool effective) {
+  if (!effective) return json::to_pretty_string(*contract.root);
+  Arena arena;
+  const auto written = server::effective_contract(contract, {}, true);
+  const auto parsed = json::parse(written, arena);
+  return parsed ? json::to_pretty_string(*parsed) : written;
+}
+
 Subcommand::Run declare(CLI::App& app) {
   auto wishes = std::make_shared<Wishes>();
   app.add_option("CONTRACT", wishes->contract, "OpenAPI document, YAML or JSON")->required();
   app.add_option("--overlay", wishes->overlays, "Overlay 1.0 laid over the document; may be repeated");
   auto* effective = app.add_flag("--effective", wishes->effective,
-                                 "With what follows from x-plimsoll written out, as it is served at /openapi.json");
+                                 "With what follows from x-plimsoll written out, as it is served at /openapi.json, "
+                                 "and with x-plimsoll");
   app.add_flag("--allow-network", wishes->network, "References to http: and https: URLs are fetched")
       ->excludes(effective);
   return [wishes] {
     const auto loaded = load(*wishes);
     if (!loaded) return complain(loaded.error());
     contract::print((*loaded)->warnings);
-    const auto text = json::to_pretty_string(*(*loaded)->root) + "\n";
+    const auto text = text_of(**loaded, wishes->effective) + "\n";
     std::fwrite(text.data(), 1, text.size(), stdout);
     return 0;
   };

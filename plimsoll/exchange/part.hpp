@@ -2,6 +2,7 @@
 
 #include "plimsoll/base/problem.hpp"
 #include "plimsoll/config/options.hpp"
+#include "plimsoll/contract/promises.hpp"
 #include "plimsoll/exchange/policy.hpp"
 #include "plimsoll/exchange/services.hpp"
 
@@ -14,6 +15,8 @@ class Contract;
 }  // namespace plimsoll::contract
 
 namespace plimsoll {
+
+class Shared;  // exchange/shared.hpp
 
 /// A number that is watched; `labels` beside the operation. Counting itself is `telemetry`.
 struct Metric {
@@ -33,6 +36,16 @@ struct Build {
   std::unexpected<Error> wrong(std::string_view option, std::string_view what, std::string_view remedy = {}) const;
 };
 
+/// What a part may use to say what it demands and returns for one operation: what its documents say, and nothing that
+/// needs a process.
+struct Description {
+  const contract::Contract& contract;
+  const contract::Operation& operation;
+  Shared& shared;  ///< what parts keep while one document is described
+  Mode mode = Mode::enforce;
+  bool mock = false;  ///< as `plimsoll mock` serves it: no credential is verified
+};
+
 /// All the house knows of a policy, declared in the policy's own file: its key, options, problems, metrics, and how it
 /// is built for an operation. A row in server/chain.cpp puts it in its place; schema, docs, problem pages, unknown-key
 /// checks, metric registry and `config --explain` are loops over the rows.
@@ -42,7 +55,9 @@ struct Build {
 /// and `static Result<std::unique_ptr<Policy>> build(Options, const Build&)`, which gives null when there is nothing to
 /// do for the operation. Where there is a short form it has `static Result<Options> read(const json::Value&)` and
 /// `short_form`, the JSON Schema members of it; `read` hands an object on to config::read. `example` is a value as it
-/// is written; `scopes` and `methods` where it has no effect everywhere.
+/// is written; `scopes` and `methods` where it has no effect everywhere. What callers of an operation can see of it, it
+/// adds to the effective contract in `static void describe(const Options&, const Description&, contract::Promises&)`;
+/// without it, its problems are added to the operations for which its key is in force.
 struct Part {
   config::Key key;
   std::span<const Problem* const> problems;
@@ -56,6 +71,9 @@ struct Part {
   /// Holds the deployment (null: none) against all contracts that are served with it, before anything is built; null:
   /// nothing to check.
   Result<> (*check)(std::span<const contract::Contract* const>, const json::Value* deployment) = nullptr;
+  /// Adds to an operation what this demands of requests and does to responses; null: callers see nothing of it.
+  /// `options` as for `build`.
+  void (*describe)(const json::Value* options, const Description&, contract::Promises&) = nullptr;
 
   /// `off`, or `mode` of the long form; enforce when nothing is said.
   static Result<Mode> mode_of(const json::Value* options);
@@ -93,6 +111,20 @@ Result<T> read_section(const Services& services, const config::Section& section)
   return options;
 }
 
+/// The options of a policy: all defaults where nothing is said.
+template <class P>
+Result<typename P::Options> options_of(const json::Value* from) {
+  typename P::Options options{};
+  if (!from) return options;
+  if constexpr (requires { P::read(*from); }) {
+    return P::read(*from);
+  } else {
+    if (auto read = config::read(*from, P::fields, &options, kEveryPolicy); !read)
+      return std::unexpected(std::move(read).error());
+    return options;
+  }
+}
+
 template <class P>
 consteval Part part(std::string_view name, std::string_view sentence) {
   Part made{.key = {name, sentence, P::fields, nullptr}, .problems = P::problems, .metrics = {}, .build = nullptr};
@@ -109,20 +141,26 @@ consteval Part part(std::string_view name, std::string_view sentence) {
     auto mode = Part::mode_of(from);
     if (!mode) return std::unexpected(std::move(mode).error());
     if (*mode == Mode::off) return nullptr;
-    typename P::Options options{};
-    if (from) {
-      if constexpr (requires { P::read(*from); }) {
-        auto read = P::read(*from);
-        if (!read) return std::unexpected(std::move(read).error());
-        options = std::move(*read);
-      } else if (auto read = config::read(*from, P::fields, &options, kEveryPolicy); !read) {
-        return std::unexpected(std::move(read).error());
-      }
-    }
-    auto policy = P::build(std::move(options), build);
+    auto options = options_of<P>(from);
+    if (!options) return std::unexpected(std::move(options).error());
+    auto policy = P::build(std::move(*options), build);
     if (policy && *policy) Part::attach(self, **policy, *mode, build);
     return policy;
   };
+  if constexpr (!requires { &P::describe; }) {
+    made.describe = [](const json::Value* from, const Description&, contract::Promises& promises) {
+      if (const auto mode = Part::mode_of(from); from && mode && *mode != Mode::off) promises.refuses(P::problems);
+    };
+  } else {
+    made.describe = [](const json::Value* from, const Description& description, contract::Promises& promises) {
+      auto known = description;
+      const auto mode = Part::mode_of(from);
+      if (!mode || *mode == Mode::off) return;
+      known.mode = *mode;
+      // What cannot be read refuses the start, which says so.
+      if (const auto options = options_of<P>(from)) P::describe(*options, known, promises);
+    };
+  }
   return made;
 }
 

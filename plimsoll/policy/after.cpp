@@ -39,6 +39,7 @@ class After final : public Check {
                          "Name a job that `jobs` of the deployment declares, or declare it there.");
     return std::make_unique<After>(std::move(options), *queue, kind->claims);
   }
+  static void describe(const Options&, const Description&, contract::Promises&) {}
   After(Options options, queue::Queue& queue, std::vector<std::string> claims)
       : options_(std::move(options)), queue_(queue), claims_(std::move(claims)) {}
 

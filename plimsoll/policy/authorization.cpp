@@ -1,4 +1,5 @@
 #include "plimsoll/contract/contract.hpp"
+#include "plimsoll/contract/header_fields.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/exchange/permission.hpp"
@@ -87,6 +88,15 @@ class Authorize final : public Check {
     });
     if (!asks && !scopes) return nullptr;
     return std::make_unique<Authorize>(std::move(options), operation);
+  }
+  static void describe(const Options& options, const Description& description, contract::Promises& promises) {
+    const bool asks = !options.roles.empty() || !options.scopes.empty();
+    const bool scopes = std::ranges::any_of(description.operation.security, [](auto& requirement) {
+      return std::ranges::any_of(requirement.all, [](auto& needed) { return !needed.scopes.empty(); });
+    });
+    if (description.mock || (!asks && !scopes)) return;
+    promises.refuses(kForbidden);
+    promises.sends(contract::kChallenge, contract::only(403));
   }
   Authorize(Options options, const contract::Operation& operation)
       : options_(std::move(options)), operation_(operation) {

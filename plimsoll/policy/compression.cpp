@@ -1,4 +1,5 @@
 #include "plimsoll/async/blocking.hpp"
+#include "plimsoll/contract/header_fields.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/http/cache_control.hpp"
@@ -48,6 +49,9 @@ class Compression final : public Policy {
     }
     if (offers.empty()) return nullptr;
     return std::make_unique<Compression>(std::move(options), std::move(offers), build.services.threads);
+  }
+  static void describe(const Options& options, const Description&, contract::Promises& promises) {
+    if (!options.codings.empty()) promises.sends(contract::kVary);
   }
   Compression(Options options, std::vector<Coding> offers, Threads* threads)
       : options_(std::move(options)), offers_(std::move(offers)), threads_(threads) {}

@@ -2,6 +2,7 @@
 #include "plimsoll/base/encoding.hpp"
 #include "plimsoll/base/hash.hpp"
 #include "plimsoll/contract/contract.hpp"
+#include "plimsoll/contract/header_fields.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/http/date.hpp"
@@ -22,6 +23,16 @@ class Conditional final : public Policy {
   static Result<std::unique_ptr<Policy>> build(Options, const Build& build) {
     if (build.operation.method != "GET") return nullptr;
     return std::make_unique<Conditional>();
+  }
+
+  static void describe(const Options&, const Description& description, contract::Promises& promises) {
+    if (description.operation.method != "GET") return;
+    promises.takes(contract::kIfNoneMatch);
+    promises.takes(contract::kIfMatch);
+    promises.answers(304, "The caller has the current representation.");
+    promises.refuses(http::kPreconditionFailed);
+    promises.sends(contract::kEntityTag, contract::kSuccessOrUnchanged);
+    promises.sends(contract::kCacheControl, contract::kSuccessOrUnchanged);
   }
 
   Task<Result<Response>> apply(Request& request, Context& context, Next next) override {

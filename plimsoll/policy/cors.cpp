@@ -1,9 +1,16 @@
+#include "plimsoll/contract/header_fields.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/policy/authentication/cross_site.hpp"
 
 namespace plimsoll::policy {
 namespace {
+
+constexpr contract::HeaderField kAllowOrigin{"Access-Control-Allow-Origin", "For browsers: whose pages may read it."};
+constexpr contract::HeaderField kAllowCredentials{"Access-Control-Allow-Credentials",
+                                                  "For browsers: whether it may be asked for with cookies."};
+constexpr contract::HeaderField kExposeHeaders{"Access-Control-Expose-Headers",
+                                               "For browsers: headers that pages may read."};
 
 /// Lets pages of other origins call, as the contract says (Fetch standard, section 3.2). Without the key no origin may.
 /// No I/O.
@@ -55,6 +62,13 @@ class Cors final : public Check {
   static Result<std::unique_ptr<Policy>> build(Options options, const Build&) {
     if (options.origins.empty()) return nullptr;
     return std::make_unique<Cors>(std::move(options));
+  }
+  static void describe(const Options& options, const Description&, contract::Promises& promises) {
+    if (options.origins.empty()) return;
+    promises.sends(contract::kVary);
+    promises.sends(kAllowOrigin);
+    promises.sends(kExposeHeaders);
+    if (options.credentials) promises.sends(kAllowCredentials);
   }
   explicit Cors(Options options) : options_(std::move(options)) {
     headers_ = joined(options_.headers);

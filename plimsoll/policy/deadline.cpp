@@ -31,6 +31,12 @@ class Deadline final : public Check {
   static Result<std::unique_ptr<Policy>> build(Options options, const Build&) {
     return std::make_unique<Deadline>(std::move(options));
   }
+  static void describe(const Options& options, const Description&, contract::Promises& promises) {
+    promises.refuses(kDeadlineExceeded);
+    if (!options.header.empty())
+      promises.takes({promises.keep(options.header), "Seconds that the caller waits: a shorter deadline.",
+                      R"({"type":"number","exclusiveMinimum":0})"});
+  }
   explicit Deadline(Options options) : options_(std::move(options)) {}
 
   Result<> check(Request& request, Context& context) override {

@@ -1,6 +1,7 @@
 #include "plimsoll/base/arena_text.hpp"
 #include "plimsoll/base/hash.hpp"
 #include "plimsoll/contract/contract.hpp"
+#include "plimsoll/contract/header_fields.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/http/date.hpp"
@@ -28,6 +29,9 @@ constexpr Problem kGone{"operation-gone", 410, "The operation is no longer avail
 constexpr Metric kRequests{"plimsoll_deprecated_requests_total", "1",
                            "Requests for deprecated operations by caller: the first 100 of each operation, then "
                            "`other`."};
+
+constexpr contract::HeaderField kDeprecationField{"Deprecation", "Since when the operation is deprecated (RFC 9745)."};
+constexpr contract::HeaderField kSunsetField{"Sunset", "When the operation ends (RFC 8594)."};
 
 constexpr std::string_view kSince = "deprecated-since", kSunset = "sunset", kSuccessor = "successor",
                            kAfterSunset = "after-sunset";
@@ -392,6 +396,15 @@ class Deprecation final : public Check {
     const auto place = build.place == 0 ? Place::before_all : Place::after_authentication;
     if (place == Place::before_all && !lifecycle->since) ask_for_date(build);
     return std::make_unique<Deprecation>(place, std::move(*lifecycle), build);
+  }
+  static void describe(const Options&, const Description& description, contract::Promises& promises) {
+    const auto& operation = description.operation;
+    if (!operation.deprecated) return;
+    if (operation.extension(kSince)) promises.sends(kDeprecationField);
+    if (operation.extension(kSunset)) promises.sends(kSunsetField);
+    if (operation.extension(kSuccessor)) promises.sends(contract::kLink);
+    const auto* after = operation.extension(kAfterSunset);
+    if (after && after->is(json::Type::string) && after->string() == "gone") promises.refuses(kGone);
   }
   Deprecation(Place place, Lifecycle lifecycle, const Build& build)
       : place_(place), lifecycle_(std::move(lifecycle)), operation_(build.operation.id) {

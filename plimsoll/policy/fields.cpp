@@ -34,6 +34,11 @@ class Fields final : public Policy {
     return config::wrong(*said, "`fields` needs a query parameter of that name, so that callers can see it");
   }
 
+  static void describe(const Options&, const Description& description, contract::Promises& promises) {
+    const auto& operation = description.operation;
+    if (operation.extension("fields") && !operation.extension("table")) promises.refuses(kInvalid);
+  }
+
   PLIMSOLL_FORWARDS Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
     const auto* asked = context.parameter("fields", contract::In::query);
     if (!asked) return next(request, context);

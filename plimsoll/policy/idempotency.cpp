@@ -24,6 +24,14 @@ constexpr Problem kReused{"idempotency-key-reused", 422, "The Idempotency-Key wa
 constexpr Problem kInFlight{"idempotency-in-flight", 409, "The first request with this key is still running",
                             "Repeat the request with the same key after `Retry-After`.", true};
 
+constexpr contract::HeaderField kKey{"Idempotency-Key",
+                                     "A fresh key for each new request, such as a UUID; the same one when a request is "
+                                     "repeated, which then takes effect once.",
+                                     R"({"type":"string","minLength":1,"maxLength":255,"pattern":"^[!#-~]+$"})"};
+constexpr contract::HeaderField kReplayed{"Idempotent-Replayed",
+                                          "The response is the one to the first request with its key.",
+                                          R"({"type":"string","enum":["true"]})"};
+
 std::shared_ptr<const RecordedAnswer> nothing() { return nullptr; }
 
 }  // namespace
@@ -93,6 +101,18 @@ class Idempotency final : public Policy {
     auto shared = build.services.shared->of<Shared>(*build.services.database);
     if (!shared->ready) return std::unexpected(shared->ready.error());
     return std::make_unique<Idempotency>(std::move(options), build, std::move(shared));
+  }
+
+  static void describe(const Options& options, const Description& description, contract::Promises& promises) {
+    const std::string_view method = description.operation.method;
+    if (options.key == Requirement::off || method == "GET" || method == "HEAD" || method == "OPTIONS") return;
+    const bool required = options.key == Requirement::required && description.mode == Mode::enforce;
+    promises.takes(kKey, required);
+    if (required) promises.refuses(kMissing);
+    promises.refuses(kInvalid);
+    promises.refuses(kReused);
+    promises.refuses(kInFlight);
+    promises.sends(kReplayed, {200, 499});
   }
 
   Idempotency(Options options, const Build& build, std::shared_ptr<Shared> shared)

@@ -71,6 +71,9 @@ class Responses final : public Policy {
     }
     return made;
   }
+  static void describe(const Options& options, const Description& description, contract::Promises& promises) {
+    if (options.on && !description.operation.responses.empty()) promises.refuses(kInvalid);
+  }
   explicit Responses(Options options) : options_(options) {}
 
   PLIMSOLL_FORWARDS Task<Result<Response>> apply(Request& request, Context& context, Next next) override {

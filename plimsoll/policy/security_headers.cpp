@@ -5,6 +5,16 @@
 namespace plimsoll::policy {
 namespace {
 
+constexpr contract::HeaderField kTypeOptions{"X-Content-Type-Options", "For browsers: the media type is not guessed.",
+                                             R"({"type":"string","enum":["nosniff"]})"};
+constexpr contract::HeaderField kContentPolicy{"Content-Security-Policy", "For browsers: what a page may load."};
+constexpr contract::HeaderField kFrameOptions{"X-Frame-Options", "For browsers: who may show it in a frame."};
+constexpr contract::HeaderField kReferrerPolicy{"Referrer-Policy", "For browsers: what following requests tell."};
+constexpr contract::HeaderField kResourcePolicy{"Cross-Origin-Resource-Policy",
+                                                "For browsers: which sites may embed the response."};
+constexpr contract::HeaderField kTransportSecurity{"Strict-Transport-Security",
+                                                   "For browsers, over TLS: always use https."};
+
 /// What browsers should be told by an API that serves no pages (OWASP REST security, Helmet's set). A page of ours,
 /// such as /docs, brings its own Content-Security-Policy, which wins.
 class SecurityHeaders final : public Check {
@@ -47,6 +57,17 @@ class SecurityHeaders final : public Check {
     if (const auto seconds = options.strict_transport_security.nanoseconds / kSecond; seconds > 0)
       tls.add("strict-transport-security", "max-age=" + std::to_string(seconds) + "; includeSubDomains");
     return std::make_unique<SecurityHeaders>(std::move(clear), std::move(tls));
+  }
+  static void describe(const Options& options, const Description&, contract::Promises& promises) {
+    promises.sends(kTypeOptions);
+    const std::pair<const std::string&, const contract::HeaderField&> said[] = {
+        {options.content_security_policy, kContentPolicy},
+        {options.frame_options, kFrameOptions},
+        {options.referrer_policy, kReferrerPolicy},
+        {options.cross_origin_resource_policy, kResourcePolicy}};
+    for (const auto& [value, field] : said)
+      if (!value.empty()) promises.sends(field);
+    if (options.strict_transport_security.nanoseconds >= kSecond) promises.sends(kTransportSecurity);
   }
   SecurityHeaders(FixedFields clear, FixedFields tls) : clear_(std::move(clear)), tls_(std::move(tls)) {}
 

@@ -1,5 +1,6 @@
 #include "plimsoll/config/options.hpp"
 #include "plimsoll/contract/contract.hpp"
+#include "plimsoll/database/database.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/exchange/unit.hpp"
@@ -32,6 +33,13 @@ constexpr Part make() {
     auto policy = std::make_unique<Settle>();
     Part::attach(self, *policy, Mode::enforce, build);
     return policy;
+  };
+  made.describe = [](const json::Value*, const Description& description, contract::Promises& promises) {
+    const std::string_view method = description.operation.method;
+    if (method == "GET" || method == "HEAD" || method == "OPTIONS" || description.mock) return;
+    if (description.operation.extension("mock")) return;
+    for (const auto* problem : {&database::kUnavailable, &database::kBusy, &database::kWriteTooLong})
+      promises.refuses(*problem);
   };
   return made;
 }

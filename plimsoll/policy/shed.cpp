@@ -59,6 +59,9 @@ class Shed final : public Check {
     gate->bound(bound->concurrency);
     return std::make_unique<Shed>(options, std::move(gate));
   }
+  static void describe(const Options&, const Description&, contract::Promises& promises) {
+    promises.refuses(kOverloaded);
+  }
   Shed(Options options, std::shared_ptr<ShedGate> gate) : options_(options), gate_(std::move(gate)) {}
 
   Importance importance() const noexcept override {

@@ -26,6 +26,8 @@ class Xoshiro256 {
   std::uint64_t state_[4];
 };
 
+constexpr contract::HeaderField kRequestId{"X-Request-Id", "The id of the request: the caller's, or a new one."};
+
 /// Gives the exchange its ids: the trace of the caller continued (W3C Trace Context, level 1, section 3.2), or a new
 /// one; the request id taken as given, or the trace id. No I/O.
 class Trace final : public Check {
@@ -43,6 +45,7 @@ class Trace final : public Check {
   static Result<std::unique_ptr<Policy>> build(Options options, const Build&) {
     return std::make_unique<Trace>(options);
   }
+  static void describe(const Options&, const Description&, contract::Promises& promises) { promises.sends(kRequestId); }
   explicit Trace(Options options) : options_(options) {}
 
   Result<> check(Request& request, Context& context) override {

@@ -27,6 +27,10 @@ namespace {
 
 using contract::BodyKind;
 
+constexpr contract::HeaderField kAccept{"Accept", "Media types of bodies that the operation takes."};
+constexpr contract::HeaderField kAcceptEncoding{"Accept-Encoding",
+                                                "Content codings of bodies that the operation takes."};
+
 std::string lower(std::string_view text) {
   std::string out(text);
   std::ranges::transform(out, out.begin(), [](unsigned char c) { return std::tolower(c); });
@@ -79,6 +83,23 @@ class Validate final : public Policy {
     if (auto found = made->find_read_only(build); !found) return std::unexpected(std::move(found).error());
     if (made->idle()) return nullptr;
     return made;
+  }
+  static void describe(const Options& options, const Description& description, contract::Promises& promises) {
+    const auto& operation = description.operation;
+    promises.refuses(kInvalid);
+    promises.refuses(schema::kTooComplex);
+    if (std::ranges::any_of(operation.responses,
+                            [](auto& spec) { return spec.status.starts_with('2') && !spec.content.empty(); }))
+      promises.refuses(kNotAcceptable);
+    if (!operation.body) return;
+    promises.refuses(kUnsupported);
+    promises.sends(kAccept, contract::only(415));
+    promises.sends(kAcceptEncoding, contract::only(415));
+    if (options.body == config::BodyReading::stream) return;
+    promises.refuses(http::kBodyTooLarge);
+    promises.refuses(kTooManyBodies);
+    promises.refuses(json::kMalformed);
+    promises.refuses(contract::kMalformedBody);
   }
   Validate(Options options, const Build& build)
       : options_(std::move(options)),

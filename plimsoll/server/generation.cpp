@@ -198,6 +198,14 @@ contract::Complaints Generation::mount_management(ReloadDesk* desk) {
   auto complaints = management_->operations({});
   add_health(complaints, *management_, process_.health, Health::Audience::operators);
   add_page(complaints, *management_, "/metrics", metrics_page());
+  for (const auto& plan : plans_) {
+    const auto& version = plan->version();
+    const auto prefix = !several()               ? std::string{}
+                        : version.header.empty() ? version.bases.front()
+                                                 : Versions::pages_of(version);
+    add_page(complaints, *management_, prefix + "/openapi.json",
+             effective_page(plan->shared_contract(), plan->answering(), true));
+  }
   add_page(complaints, *management_, "/log", log_level_page(), {}, "GET, HEAD, PUT");
   add_page(complaints, *management_, "/reload", reload_page(*desk), {}, "POST");
   return complaints;

@@ -6,7 +6,6 @@
 #include "plimsoll/handler/hide.hpp"
 #include "plimsoll/handler/mock/credentials.hpp"
 #include "plimsoll/handler/upstream/upstream.hpp"
-#include "plimsoll/json/write.hpp"
 #include "plimsoll/server/complaints.hpp"
 #include "plimsoll/server/deployment.hpp"
 #include "plimsoll/server/handlers.hpp"
@@ -125,9 +124,17 @@ contract::Complaints Plan::build() {
   return complaints;
 }
 
+Answering Plan::answering() const {
+  const auto& settings = process_.settings;
+  return {.mock_all = settings.mock_all,
+          .mock_unbound = settings.mock_unbound,
+          .handlers = &process_.handlers,
+          .problems = process_.problems};
+}
+
 contract::Complaints Plan::mount_pages(Site& to, const std::string& prefix) const {
   contract::Complaints complaints;
-  add_page(complaints, to, prefix + "/openapi.json", fixed("application/json", json::to_string(*contract_->root)));
+  add_page(complaints, to, prefix + "/openapi.json", effective_page(contract_, answering(), false));
   constexpr auto kDocsPolicy =
       "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-ancestors "
       "'none'; base-uri 'none'";

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "plimsoll/server/effective.hpp"
 #include "plimsoll/server/process.hpp"
 #include "plimsoll/server/site.hpp"
 #include "plimsoll/server/versions.hpp"
@@ -29,6 +30,8 @@ class Plan {
   const Services& services() const { return services_; }
   const contract::Contract& contract() const { return *contract_; }
   const Version& version() const { return version_; }
+  Answering answering() const;
+  std::shared_ptr<const contract::Contract> shared_contract() const { return contract_; }
   /// `/docs`, `/openapi.json` and `/problems` of the contract, at these paths below `prefix`.
   contract::Complaints mount_pages(Site& to, const std::string& prefix) const;
 

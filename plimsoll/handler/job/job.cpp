@@ -1,4 +1,5 @@
 #include "plimsoll/client/service.hpp"
+#include "plimsoll/contract/header_fields.hpp"
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/handling.hpp"
@@ -306,6 +307,38 @@ Result<std::unique_ptr<Handler>> build(const json::Value& options, const Build& 
   return std::make_unique<Status>(*queue, std::move(declared->kind), parameter, std::move(download), names);
 }
 
+constexpr contract::HeaderField kDisposition{"Content-Disposition", "The file name of the result."};
+
+void describe(const json::Value& options, const Description& description, contract::Promises& promises) {
+  const auto declared = job::read(options, description.operation.method);
+  if (!declared) return;
+  const auto& names = names_of(description.contract);
+  promises.sends(contract::kCacheControl, contract::kSuccess);
+  promises.refuses(database::kUnavailable);
+  promises.refuses(database::kBusy);
+  if (declared->action == Action::start) {
+    promises.sends(contract::kLocation, contract::only(202));
+    std::string body;
+    json::Writer out{body};
+    out.begin_object().key("type").string("object").key("required").begin_array();
+    out.string(names.id).string(names.status_url).end_array().key("properties").begin_object();
+    out.key(names.id).begin_object().key("type").string("string").key("format").string("uuid").end_object();
+    out.key(names.status_url).begin_object().key("type").string("string").key("format").string("uri-reference");
+    out.key("description").string("Where the job's status document is.").end_object().end_object().end_object();
+    promises.sends_body(202, "application/json", std::move(body));
+    return;
+  }
+  promises.refuses(kNotFound);
+  if (declared->action == Action::status) promises.sends(contract::kRetryAfter, contract::only(200));
+  if (declared->action == Action::result) {
+    promises.refuses(kNoResult);
+    promises.sends(kDisposition, contract::kSuccessOrUnchanged);
+    promises.sends({"X-Content-Type-Options", "For browsers: the media type is not guessed."},
+                   contract::kSuccessOrUnchanged);
+  }
+  if (declared->action == Action::cancel) promises.refuses(kEnded);
+}
+
 // The later ones are told by the status document, as the `error` of a job.
 constexpr const Problem* kProblems[] = {&kNotFound,
                                         &kNoResult,
@@ -338,6 +371,7 @@ constexpr Handling make() {
   made.provide = provide;
   made.prepare = prepare;
   made.build = build;
+  made.describe = describe;
   return made;
 }
 

@@ -1,5 +1,6 @@
 #include "plimsoll/contract/body.hpp"
 #include "plimsoll/contract/example_validator.hpp"
+#include "plimsoll/contract/header_fields.hpp"
 #include "plimsoll/contract/parameter_writer.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/handling.hpp"
@@ -244,6 +245,20 @@ class Mock final : public Handler {
   std::deque<Answer> answers_;
 };
 
+constexpr contract::HeaderField kPrefer{"Prefer",
+                                        "Which of the declared responses is wished (RFC 7240): `code=404`, "
+                                        "`example=name`, `dynamic=true`."};
+constexpr contract::HeaderField kApplied{"Preference-Applied", "What of `Prefer` was obeyed."};
+
+void describe(const Value&, const Description& description, contract::Promises& promises) {
+  promises.takes(kPrefer);
+  promises.sends(kApplied);
+  for (const auto* problem : {&kNoSuchAnswer, &kNotAcceptable, &kNotGenerated}) promises.refuses(*problem);
+  if (description.operation.security.empty()) return;
+  promises.refuses(kUnauthorized);
+  promises.sends(contract::kChallenge, contract::only(401));
+}
+
 Result<std::unique_ptr<Handler>> build(const Value& options, const Build& build) {
   const bool plain = (options.is(json::Type::boolean) && options.boolean()) ||
                      (options.is(json::Type::object) && options.object().empty());
@@ -262,6 +277,7 @@ extern constinit const Handling mock_handling{
     .problems = mocking::kProblems,
     .build = mocking::build,
     .needs_database = false,
+    .describe = mocking::describe,
 };
 
 }  // namespace plimsoll::handler

@@ -1,5 +1,7 @@
 #include "plimsoll/handler/table/answers.hpp"
 
+#include "plimsoll/exchange/permission.hpp"
+#include "plimsoll/handler/table/operation.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/write.hpp"
 
@@ -75,7 +77,21 @@ void write_results(Writer& out, const Table& table) {
   out.key("properties").begin_object();
   out.key("status").begin_object().key("type").string("integer").end_object().key("data");
   write_row(out, table);
-  out.key("error").begin_object().key("type").string("object").end_object();
+  out.key("error").begin_object().key("type").string("object").key("required").begin_array();
+  out.string("code").string("title").end_array().key("properties").begin_object();
+  out.key("code").begin_object().key("type").string("string").key("enum").begin_array();
+  for (const auto* problem : {&kInvalidRow, &kNoSuchRow, &database::kConflict, &database::kConstraint,
+                              &database::kResponseTooLarge, &kForbidden})
+    out.string(problem->code);
+  out.end_array().end_object();
+  for (auto name : {"title", "detail"}) out.key(name).begin_object().key("type").string("string").end_object();
+  out.key("errors").begin_object().key("type").string("array").key("items").begin_object();
+  out.key("type").string("object").key("required").begin_array();
+  for (auto name : {"in", "pointer", "keyword", "message"}) out.string(name);
+  out.end_array().key("properties").begin_object();
+  for (auto name : {"in", "pointer", "keyword", "message"})
+    out.key(name).begin_object().key("type").string("string").end_object();
+  out.end_object().end_object().end_object().end_object().end_object();
   out.end_object().end_object().end_object().end_object().end_object();
 }
 

@@ -1,6 +1,7 @@
 #include "plimsoll/handler/table/parameters.hpp"
 
 #include "plimsoll/handler/table/answers.hpp"
+#include "plimsoll/handler/table/effective.hpp"
 #include "plimsoll/handler/table/embed_access.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/pointer.hpp"
@@ -273,7 +274,10 @@ void augment(contract::Draft& draft) {
         continue;
       }
       add_parameters(draft, *operation, path.value.find("parameters"), *made, access);
-      if (made->action == Action::update) accept_merge_patch(draft, *operation);
+      if (made->action == Action::update) {
+        accept_merge_patch(draft, *operation);
+        declare_patch(draft, *operation, *made);
+      }
       add_answer(draft, *operation, *made);
     }
   }

@@ -1,3 +1,4 @@
+#include "plimsoll/handler/table/effective.hpp"
 #include "plimsoll/handler/table/merge.hpp"
 #include "plimsoll/handler/table/operation.hpp"
 #include "plimsoll/handler/table/parameters.hpp"
@@ -277,6 +278,7 @@ extern constinit const Handling table = {
     .more_keys = plimsoll::table::kMoreKeys,
     .augment = plimsoll::table::augment,
     .prepare = plimsoll::table::prepare,
-    .build = plimsoll::table::build};
+    .build = plimsoll::table::build,
+    .describe = plimsoll::table::describe};
 
 }  // namespace plimsoll::handler

@@ -1,5 +1,6 @@
 #include "plimsoll/base/hash.hpp"
 #include "plimsoll/contract/contract.hpp"
+#include "plimsoll/contract/header_fields.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/policy/authentication/credential.hpp"
 #include "plimsoll/policy/authentication/cross_site.hpp"
@@ -372,6 +373,23 @@ constexpr config::Field kSectionFields[] = {
 /// Finds out who asks, by the security schemes of the contract: tokens and API keys in all their combinations.
 struct Authenticate {
   struct Options {};
+  static void describe(const Options&, const Description& description, contract::Promises& promises) {
+    const auto& operation = description.operation;
+    if (operation.security.empty() || description.mock) return;
+    promises.refuses(kUnauthenticated);
+    promises.refuses(kInvalid);
+    promises.refuses(kThrottled);
+    promises.sends(contract::kChallenge, contract::only(401));
+    const auto any = [&](auto fits) {
+      return std::ranges::any_of(operation.security, [&](const auto& requirement) {
+        return std::ranges::any_of(requirement.all, [&](const auto& needed) { return fits(*needed.scheme); });
+      });
+    };
+    if (any([](const auto& scheme) { return scheme.type != "apiKey"; })) promises.refuses(kNoKeys);
+    const bool unsafe = operation.method != "GET" && operation.method != "HEAD" && operation.method != "OPTIONS";
+    if (unsafe && any([](const auto& scheme) { return scheme.type == "apiKey" && scheme.in == contract::In::cookie; }))
+      promises.refuses(kCrossSite);
+  }
   static constexpr std::span<const config::Field> fields{};
   static constexpr std::string_view example = "{mode: shadow}";
   static constexpr const Problem* problems[] = {&kUnauthenticated, &kInvalid, &kThrottled, &kNoKeys, &kCrossSite};

@@ -2,6 +2,7 @@
 #include "plimsoll/base/arena_text.hpp"
 #include "plimsoll/base/hash.hpp"
 #include "plimsoll/contract/contract.hpp"
+#include "plimsoll/contract/header_fields.hpp"
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
@@ -21,6 +22,13 @@ constexpr std::size_t kKey = 768;                ///< bytes of a key for which o
 constexpr int kRounds = 4;                       ///< fills that are overtaken by writes until one asks for oneself
 
 bool is_safe(std::string_view method) { return method == "GET" || method == "HEAD" || method == "OPTIONS"; }
+
+constexpr contract::HeaderField kHeaders[] = {
+    {"Cache-Status", "Whether the response came from the cache (RFC 9211)."},
+    {"Age", "Seconds since the response was made.", R"({"type":"integer","minimum":0})"},
+    contract::kCacheControl,
+    {"CDN-Cache-Control", "How shared caches in front may keep the response (RFC 9213)."},
+    contract::kEntityTag};
 
 /// `cache:` of the deployment.
 struct Room {
@@ -84,6 +92,12 @@ class Cache final : public Policy {
     return read;
   }
   static Result<std::unique_ptr<Policy>> build(Options options, const Build& build);
+
+  static void describe(const Options& options, const Description& description, contract::Promises& promises) {
+    if (options.ttl.nanoseconds == 0 || description.operation.method != "GET") return;
+    promises.refuses(kNotCached);
+    for (const auto& field : kHeaders) promises.sends(field);
+  }
 
   Cache(const Options& options, const Build& build, std::shared_ptr<Shared> shared)
       : keeping_{.ttl = options.ttl.nanoseconds,

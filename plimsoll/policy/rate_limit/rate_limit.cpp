@@ -15,6 +15,14 @@ namespace {
 constexpr Problem kRateLimited{"rate-limited", 429, "Too many requests",
                                "Wait for the seconds in Retry-After; the RateLimit header tells what is left.", true};
 
+constexpr std::string_view kNumber = R"({"type":"integer","minimum":0})";
+constexpr contract::HeaderField kHeaders[] = {
+    {"RateLimit-Policy", "The limits in force: `\"caller\";q=1000;w=60` are 1,000 requests in 60 seconds."},
+    {"RateLimit", "Of the limit that leaves the least: `r` requests are left, and in `t` seconds there are more."},
+    {"X-RateLimit-Limit", "Requests that the limit allows.", kNumber},
+    {"X-RateLimit-Remaining", "Requests that are left.", kNumber},
+    {"X-RateLimit-Reset", "When there are more, in Unix seconds.", kNumber}};
+
 /// What the limits have taken for an exchange, over both places in the chain: noted in its context.
 struct Charges {
   struct One {
@@ -119,13 +127,13 @@ std::uint32_t classes_of(std::span<const std::string> words) {
 }
 
 /// `rate-limit` of the operation's path item, or null.
-const json::Value* value_of_path(const Build& build) {
-  const auto* paths = build.contract.root ? build.contract.root->find("paths") : nullptr;
+const json::Value* value_of_path(const contract::Contract& contract, const contract::Operation& operation) {
+  const auto* paths = contract.root ? contract.root->find("paths") : nullptr;
   if (!paths) return nullptr;
   for (const auto& [path, item, at] : paths->object()) {
     std::string pointer = "/paths/";
     for (const char c : path) c == '~' ? pointer += "~0" : c == '/' ? pointer += "~1" : pointer += c;
-    if (build.operation.pointer.starts_with(pointer + "/")) return item.at("x-plimsoll", "rate-limit");
+    if (operation.pointer.starts_with(pointer + "/")) return item.at("x-plimsoll", "rate-limit");
   }
   return nullptr;
 }
@@ -133,15 +141,15 @@ const json::Value* value_of_path(const Build& build) {
 /// The limits that hold for an operation, and the scope they come from. A value that names none (`{cost: 5}`) leaves
 /// those of the scope around it.
 Result<std::pair<std::vector<Limit>, std::string_view>> limits_around(const RateLimitOptions& options,
-                                                                      const Build& build) {
+                                                                      const contract::Contract& contract,
+                                                                      const contract::Operation& operation) {
   std::string_view scope = "document";
-  for (const auto& extension : build.operation.extensions)
+  for (const auto& extension : operation.extensions)
     if (extension.key == "rate-limit") scope = extension.scope;
   if (!options.limits.empty()) return std::pair{options.limits, scope};
   const std::pair<const json::Value*, std::string_view> outer[] = {
-      {scope == "operation" ? value_of_path(build) : nullptr, "path"},
-      {scope != "document" && build.contract.root ? build.contract.root->at("x-plimsoll", "rate-limit") : nullptr,
-       "document"}};
+      {scope == "operation" ? value_of_path(contract, operation) : nullptr, "path"},
+      {scope != "document" && contract.root ? contract.root->at("x-plimsoll", "rate-limit") : nullptr, "document"}};
   for (const auto& [value, its] : outer) {
     if (!value) continue;
     const auto mode = Part::mode_of(value);
@@ -156,7 +164,7 @@ Result<std::pair<std::vector<Limit>, std::string_view>> limits_around(const Rate
 
 /// The same with their identities: a limit that several operations have from one place counts them together.
 Result<std::vector<Limit>> limits_in_force(const RateLimitOptions& options, const Build& build) {
-  auto found = limits_around(options, build);
+  auto found = limits_around(options, build.contract, build.operation);
   if (!found) return std::unexpected(std::move(found).error());
   auto& [limits, scope] = *found;
   for (auto& limit : limits) {
@@ -232,6 +240,13 @@ class RateLimit final : public Check {
     });
     if (limits->empty()) return nullptr;
     return std::make_unique<RateLimit>(place, std::move(*limits), options, build);
+  }
+
+  static void describe(const Options& options, const Description& description, contract::Promises& promises) {
+    const auto found = limits_around(options, description.contract, description.operation);
+    if (!found || found->first.empty()) return;
+    promises.refuses(kRateLimited);
+    for (const auto& field : kHeaders) promises.sends(field);
   }
 
  private:
