@@ -449,6 +449,8 @@ class Tables(harness.ServerTest):
             server.get("/shelves/1?fields=room"), server.get("/shelves/1?embed=books"), server.get("/shelves?fields=room,books(pages)"), server.get("/shelves?embed=books"),
             server.delete("/shelves/3"))]
         self.assertEqual(statuses, [201, 201, 201, 207, 200, 200, 200, 200, 200, 200, 200, 200, 200, 204], server.output)
+        refused = (server.delete("/shelves/99"), server.post("/books", {"shelf_id": 99}), server.patch("/shelves/1", {"name": 7}), server.get("/shelves/99"))
+        self.assertEqual([(answer.status, answer.code) for answer in refused], [(404, "no-such-row"), (422, "constraint"), (422, "invalid-row"), (404, "no-such-row")])
         paths = server.get("/openapi.json").json()["paths"]
         schema = lambda path, method, status: paths[path][method]["responses"][status]["content"]["application/json"]["schema"]
         row, partial = ({"$ref": "#/components/schemas/" + name} for name in ("Shelf", "PartialShelf"))

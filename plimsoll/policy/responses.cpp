@@ -164,6 +164,8 @@ class Responses final : public Policy {
   /// What is wrong; empty: nothing.
   std::string fault(const Request& request, const Response& answer, Context& context) const {
     if (answer.status == 304 || answer.status == 206) return {};  // of a representation that was declared as 200
+    // A refusal, which the unit of work has made a problem document of already.
+    if (answer.status >= 400 && !context.outcome.problem.empty()) return {};
     const auto* wanted = expected(answer.status);
     if (!wanted) return "status " + std::to_string(answer.status) + " is not declared";
     for (auto& header : wanted->spec->headers)
