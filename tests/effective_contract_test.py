@@ -169,6 +169,26 @@ class EffectiveContract(harness.ServerTest):
         path.write_text(text)
         return path
 
+    def test_openapi_and_docs_are_public_for_authenticated_callers_or_off(self):
+        contract = (harness.ROOT / "tests/fixtures/effective.yaml").read_text()
+        config = tokens.DEPLOYMENT + "jobs: {report: {run: {sql: 'SELECT 1'}}, noted: {run: {sql: 'SELECT 1'}}}\n"
+        ada = tokens.caller("ada")
+
+        def statuses(words):
+            server = self.serve(contract.replace("x-plimsoll:\n", f"x-plimsoll:\n  {words}\n", 1), config)
+            found = [server.get(page, who).status for page in ("/openapi.json", "/docs", "/docs/page.css") for who in ({}, {"Authorization": "Bearer no"}, ada)]
+            self.assertEqual(harness.fetch(server.management, target="/openapi.json").status, 200)
+            told = server.get("/openapi.json")
+            self.assertEqual("www-authenticate" in told.headers, told.status == 401)
+            return found
+
+        self.assertEqual(statuses("openapi: public"), [200] * 9)
+        self.assertEqual(statuses("openapi: authenticated"), [401, 401, 200] * 3)
+        self.assertEqual(statuses("openapi: authenticated\n  docs: public"), [401, 401, 200] + [200] * 6)
+        self.assertEqual(statuses("docs: off"), [200] * 3 + [404] * 6)
+        self.assertEqual(statuses("openapi: off"), [404] * 9)
+        self.assertIn("did you mean", self.refused(contract.replace("x-plimsoll:\n", "x-plimsoll:\n  openapi: publik\n", 1), config))
+
 
 if __name__ == "__main__":
     harness.main()

@@ -47,10 +47,10 @@ constexpr Row kChain[] = {
     {&policy::deadline, everything, "before anything that may wait"},
     {&policy::budgets, operations, "before anything that spends one"},
     {&policy::shed, operations, "what cannot be served costs least when it is refused first, before the body is read"},
-    {&policy::rate_limit, operations,
+    {&policy::rate_limit, callers,
      "what is counted by address, before a key is looked at: strangers cost nothing more than this"},
-    {&policy::authenticate, operations, "before anything that depends on the caller, and before the body is read"},
-    {&policy::rate_limit, operations,
+    {&policy::authenticate, callers, "before anything that depends on the caller, and before the body is read"},
+    {&policy::rate_limit, callers,
      "the same again, now that the caller is known: what is counted by caller is counted here"},
     {&policy::deprecation, operations,
      "the same again, now that the caller is known: who still calls is counted, and what has ended is refused, before "
@@ -121,7 +121,7 @@ Result<Chain> chain(Handler& handler, const Build& build, Reach reach) {
   const auto all = rows();
   for (std::size_t at = 0; at < all.size(); ++at) {
     const auto& row = all[at];
-    if (reach == everything && row.reach == operations) continue;
+    if (row.reach > reach) continue;
     auto at_its_place = build;
     at_its_place.place = static_cast<unsigned>(
         std::ranges::count_if(all.first(at), [&](const Row& before) { return before.part == row.part; }));

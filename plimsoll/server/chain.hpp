@@ -6,9 +6,9 @@
 
 namespace plimsoll::server {
 
-/// Which exchanges a policy belongs to: only those of an operation, or also those that no operation answers (404, 405,
-/// preflights, `/docs`, health).
-enum class Reach : std::uint8_t { operations, everything };
+/// Which exchanges a policy belongs to: those that no operation answers as well (404, 405, preflights, health), pages
+/// for callers that are known as well, or only those of an operation.
+enum class Reach : std::uint8_t { everything, callers, operations };
 
 struct Row {
   const Part* part;
@@ -30,7 +30,7 @@ struct Chain {
   std::vector<Link> links;
   Importance importance = Importance::first;
 };
-/// `reach` everything: only the rows that reach everything (for what answers beside the operations).
+/// `reach`: of the exchanges it is for; only the rows that reach those (for what answers beside the operations).
 Result<Chain> chain(Handler& handler, const Build& build, Reach reach = Reach::operations);
 
 }  // namespace plimsoll::server

@@ -9,6 +9,7 @@
 #include "plimsoll/server/complaints.hpp"
 #include "plimsoll/server/deployment.hpp"
 #include "plimsoll/server/handlers.hpp"
+#include "plimsoll/server/page_access.hpp"
 #include "plimsoll/server/problems.hpp"
 
 #include <algorithm>
@@ -134,14 +135,29 @@ Answering Plan::answering() const {
 
 contract::Complaints Plan::mount_pages(Site& to, const std::string& prefix) const {
   contract::Complaints complaints;
-  add_page(complaints, to, prefix + "/openapi.json", effective_page(contract_, answering(), false));
+  const auto openapi = page_access(*contract_, "openapi"), docs = page_access(*contract_, "docs");
+  for (const auto* access : {&openapi, &docs})
+    if (!*access) complaints.push_back(complaint_of(access->error(), *contract_, {}, services_.deployment_file));
+  if (!openapi || !docs) return told_once(std::move(complaints));
+  const auto callers = every_caller(*contract_);
+  if (callers.empty() && (*openapi == PageAccess::authenticated || *docs == PageAccess::authenticated))
+    complaints.push_back({.code = "no-callers",
+                          .file = contract_->file,
+                          .what = "`openapi` or `docs` is for authenticated callers, and no operation has a `security`",
+                          .remedy = "Declare a security scheme that an operation uses, or write `public` or `off`."});
+  const auto add = [&](PageAccess access, std::string path, std::unique_ptr<Handler> handler, std::string route = {}) {
+    if (access == PageAccess::off) return;
+    auto more = to.page(std::move(path), std::move(handler), std::move(route), "GET, HEAD",
+                        access == PageAccess::authenticated ? callers : std::vector<contract::SecurityRequirement>{});
+    complaints.insert(complaints.end(), more.begin(), more.end());
+  };
+  add(*openapi, prefix + "/openapi.json", effective_page(contract_, answering(), false));
   constexpr auto kDocsPolicy =
       "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-ancestors "
       "'none'; base-uri 'none'";
   for (const auto& asset : handler::docs::assets()) {
     const auto path = prefix + (asset.name == "index.html" ? "/docs" : "/docs/" + std::string(asset.name));
-    add_page(complaints, to, path, fixed(std::string(asset.media_type), std::string(asset.bytes), kDocsPolicy),
-             prefix + "/docs");
+    add(*docs, path, fixed(std::string(asset.media_type), std::string(asset.bytes), kDocsPolicy), prefix + "/docs");
   }
   add_problems(complaints, to, process_.problems, prefix);
   return complaints;

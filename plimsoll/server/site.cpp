@@ -84,7 +84,7 @@ contract::Complaints Site::operations(std::vector<std::unique_ptr<Handler>> hand
 }
 
 contract::Complaints Site::page(std::string path, std::unique_ptr<Handler> handler, std::string route,
-                                std::string allow) {
+                                std::string allow, std::vector<contract::SecurityRequirement> callers) {
   contract::Complaints complaints;
   auto& mounted = *pages_.emplace_back(std::make_unique<Mounted>());
   mounted.path = std::move(path);
@@ -92,8 +92,10 @@ contract::Complaints Site::page(std::string path, std::unique_ptr<Handler> handl
   mounted.allow = std::move(allow);
   mounted.operation.method = "GET";
   mounted.operation.path = route.empty() ? mounted.path : std::move(route);
+  mounted.operation.security = std::move(callers);
   inherit(mounted.operation, *contract_);
-  auto made = chain(*mounted.handler, Build{*contract_, mounted.operation, services_}, Reach::everything);
+  const auto reach = mounted.operation.security.empty() ? Reach::everything : Reach::callers;
+  auto made = chain(*mounted.handler, Build{*contract_, mounted.operation, services_}, reach);
   if (made)
     mounted.chain = std::move(*made);
   else

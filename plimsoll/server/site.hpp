@@ -43,8 +43,9 @@ class Site final : public edge::Service {
   contract::Complaints operations(std::vector<std::unique_ptr<Handler>> handlers);
   /// Adds a page; an operation of the contract with the same path hides it. `route` is its name in
   /// metrics, when several pages share one.
+  /// `callers`: whom it is for; empty: everybody.
   contract::Complaints page(std::string path, std::unique_ptr<Handler> handler, std::string route = {},
-                            std::string allow = "GET, HEAD");
+                            std::string allow = "GET, HEAD", std::vector<contract::SecurityRequirement> callers = {});
 
   /// Refuses requests for names other than `localhost` from then on. A listener on a loopback address trusts whoever is
   /// on the machine; a page in a browser there, whose own name leads to that address (DNS rebinding), is not meant.

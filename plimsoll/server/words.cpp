@@ -2,6 +2,7 @@
 
 #include "plimsoll/server/chain.hpp"
 #include "plimsoll/server/handlers.hpp"
+#include "plimsoll/server/page_access.hpp"
 #include "plimsoll/server/versions.hpp"
 
 #include <algorithm>
@@ -34,6 +35,7 @@ std::vector<const config::Key*> contract_keys() {
     keys.push_back(&row.part->key);
     for (const auto& key : row.part->more_keys) keys.push_back(&key);
   }
+  for (const auto& key : page_keys()) keys.push_back(&key);
   for (const auto* each : handlings()) {
     keys.push_back(&each->key);
     for (const auto& key : each->more_keys) keys.push_back(&key);
