@@ -183,6 +183,30 @@ TEST(EffectiveDocument, AComponentStandsInThePlaceOfASchemaForOneOperation) {
   EXPECT_EQ(made.at("/components/schemas/Page/required"), "nothing");
 }
 
+TEST(EffectiveDocument, DiscriminatorsLeadToWhatIsSeenInTheSameDirection) {
+  const Effective made{R"(
+components:
+  schemas:
+    Cat: {type: object, properties: {id: {type: integer, readOnly: true}, kind: {type: string}}}
+    Dog: {type: object, properties: {id: {type: integer, readOnly: true}, kind: {type: string}}}
+    Fish: {type: object, properties: {kind: {type: string}}}
+    Pet:
+      oneOf: [{$ref: '#/components/schemas/Cat'}, {$ref: '#/components/schemas/Dog'}, {$ref: '#/components/schemas/Fish'}]
+      discriminator: {propertyName: kind, mapping: {woof: '#/components/schemas/Dog'}}
+paths:
+  /pets:
+    post:
+      operationId: add
+      security: []
+      requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/Pet'}}}}
+      responses: {'201': {description: made}}
+)",
+                       nothing};
+  EXPECT_EQ(made.at("/components/schemas/PetRequest/discriminator/mapping"),
+            R"({"woof":"#/components/schemas/DogRequest","Cat":"#/components/schemas/CatRequest"})");
+  EXPECT_EQ(made.at("/components/schemas/Pet/discriminator/mapping"), R"({"woof":"#/components/schemas/Dog"})");
+}
+
 TEST(EffectiveDocument, CallersDoNotSeeExtensionsAndOperatorsDo) {
   EXPECT_FALSE(Effective(kRows, nothing).text().contains("x-plimsoll"));
   const Effective whole{kRows, nothing, true};

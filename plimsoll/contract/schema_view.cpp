@@ -225,6 +225,8 @@ void SchemaView::write_at(std::string& out, const Value& schema, const View& vie
       write_properties(out, value, view, place, page);
     } else if (key == "required" && value.is(Type::array)) {
       write_required(out, value, view, place, page);
+    } else if (key == "discriminator" && value.is(Type::object)) {
+      write_discriminator(out, value, schema, view);
     } else if (!field) {
       json::Writer{out}.value(value);
     } else if (field->shape == Shape::map && value.is(Type::object)) {
@@ -273,6 +275,45 @@ std::string SchemaView::reference(std::string_view text, const View& view) {
   std::string token;
   json::append_token(token, seen_as(*to, view));
   return std::string(kComponents) + token.substr(1);
+}
+
+/// A value of the discriminator is the name of a component, unless the mapping says otherwise: where that is seen under
+/// another name, the mapping says so.
+void SchemaView::write_discriminator(std::string& out, const Value& discriminator, const Value& schema,
+                                     const View& view) {
+  std::vector<std::pair<std::string, std::string>> mapping;
+  std::vector<std::string_view> mapped;
+  if (const auto* said = discriminator.find("mapping"))
+    for (const auto& entry : said->object())
+      if (entry.value.is(Type::string)) {
+        mapped.push_back(entry.value.string());
+        mapping.emplace_back(entry.key, reference(entry.value.string(), view));
+      }
+  for (const auto* word : {"oneOf", "anyOf"})
+    if (const auto* parts = schema.find(word))
+      for (const auto& part : parts->array()) {
+        const auto* to = part.find("$ref");
+        const auto component = to && to->is(Type::string) ? component_of(to->string()) : std::nullopt;
+        if (!component || std::ranges::find(mapped, to->string()) != mapped.end()) continue;
+        if (auto seen = reference(to->string(), view); seen != to->string())
+          mapping.emplace_back(components_[*component].name, std::move(seen));
+      }
+  Members members{out};
+  for (const auto& [key, value, at] : discriminator.object()) {
+    if (key == "mapping" || (key == "x-plimsoll" && !extensions_)) continue;
+    members.key(key);
+    json::Writer{out}.value(value);
+  }
+  if (!mapping.empty()) {
+    members.key("mapping");
+    Members entries{out};
+    for (const auto& [name, to] : mapping) {
+      entries.key(name);
+      json::append_string(out, to);
+    }
+    entries.end();
+  }
+  members.end();
 }
 
 void SchemaView::write_properties(std::string& out, const Value& properties, const View& view, const Place& place,

@@ -49,6 +49,8 @@ class SchemaView {
   void write_at(std::string& out, const json::Value& schema, const View& view, const Place& place);
   void write_properties(std::string& out, const json::Value& properties, const View& view, const Place& place,
                         bool page);
+  void write_discriminator(std::string& out, const json::Value& discriminator, const json::Value& schema,
+                           const View& view);
   void write_required(std::string& out, const json::Value& required, const View& view, const Place& place,
                       bool page) const;
   void note(std::size_t component, const json::Value& schema);
