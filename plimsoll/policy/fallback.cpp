@@ -13,6 +13,8 @@
 namespace plimsoll::policy {
 namespace {
 
+constexpr contract::HeaderField kDegraded{"Plimsoll-Degraded", "The response is a substitute, and why."};
+
 /// Answers in place of an operation that fails: with a body of the contract, with what another operation answers, or
 /// with a cached response that is no longer fresh. What is answered so says so in `Plimsoll-Degraded`, and nobody
 /// stores it.
@@ -69,6 +71,10 @@ class Fallback final : public Policy {
     auto made = std::make_unique<Fallback>(std::move(options), build);
     if (auto done = made->prepare(build); !done) return std::unexpected(std::move(done).error());
     return made;
+  }
+  static void describe(const Options& options, const Description& description, contract::Promises& promises) {
+    if (description.operation.method != "GET" || (!options.body && options.operation.empty() && !options.stale)) return;
+    promises.sends(kDegraded, contract::kSuccess);
   }
   Fallback(Options options, const Build& build)
       : options_(std::move(options)), operation_(build.operation), registry_(build.services.metrics) {}

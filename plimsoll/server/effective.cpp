@@ -5,6 +5,7 @@
 #include "plimsoll/base/encoding.hpp"
 #include "plimsoll/base/out_of_memory.hpp"
 #include "plimsoll/contract/effective.hpp"
+#include "plimsoll/contract/header_fields.hpp"
 #include "plimsoll/edge/problems.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/shared.hpp"
@@ -13,6 +14,7 @@
 #include "plimsoll/http/h1_head.hpp"
 #include "plimsoll/server/chain.hpp"
 #include "plimsoll/server/handlers.hpp"
+#include "plimsoll/server/versions.hpp"
 
 #include <algorithm>
 #include <mutex>
@@ -43,6 +45,15 @@ void describe_handler(const Description& description, const Answering& answering
     if (const auto* way = handling(extension.key)) return with(way, *extension.value);
   if (answering.mock_unbound) return with(handling("mock"), nothing);
   promises.refuses(answering.problems);
+}
+
+/// Where a header chooses among several contracts.
+void describe_version(const contract::Contract& contract, contract::Promises& promises) {
+  const auto* header = contract.extension ? contract.extension->at(kVersionKey.name, "header") : nullptr;
+  if (!header || !header->is(json::Type::string)) return;
+  promises.takes({header->string(), "The version of the API that is meant."});
+  promises.sends(contract::kVary);
+  promises.refuses(kUnknownVersion);
 }
 
 /// The text of a page, with its encodings once somebody has asked for them.
@@ -129,6 +140,7 @@ std::string effective_contract(const contract::Contract& contract, const Answeri
       row.part->describe(operation.extension(row.part->key.name), description, promises);
     }
     describe_handler(description, answering, promises);
+    describe_version(contract, promises);
     promises.refuses(kOfEveryRequest);
   };
   return contract::effective_document(contract, describe, extensions);
