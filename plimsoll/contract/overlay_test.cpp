@@ -73,7 +73,7 @@ TEST(OverlayTest, CopiesAndReplacesPlainValues) {
   EXPECT_EQ(apply("{a: [1, 2], b: 3}", "- {target: $.a, copy: $.b}"), R"({"a":[1,2,3],"b":3})");
   EXPECT_EQ(apply("{t: [a, b, c]}", "- {target: \"$.t[?@ == 'b']\", remove: true}"), R"({"t":["a","c"]})");
   EXPECT_EQ(apply("{a: {d: x}, b: {d: y}}", "- {target: $.*.d, update: z}"), R"({"a":{"d":"z"},"b":{"d":"z"}})");
-  EXPECT_EQ(apply("{a: [1]}", "- {target: $['a','a'], update: 2}"), R"({"a":[1,2]})") << "each node once";
+  EXPECT_EQ(apply("{a: [1]}", "- {target: \"$['a','a']\", update: 2}"), R"({"a":[1,2]})") << "each node once";
   EXPECT_EQ(apply("{a: [1, 2, 3]}", "- {target: '$.a[0, 0, -1]', remove: true}"), R"({"a":[2]})");
   EXPECT_EQ(apply("{a: 1, b: {}}", "- {target: $.a, update: {}}"), R"(incompatible-update {"a":1,"b":{}})");
   EXPECT_EQ(apply("{a: {x: 1}}", "- {target: $.a, update: {x: [1]}}"), R"(incompatible-update {"a":{"x":1}})");
