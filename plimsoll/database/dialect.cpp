@@ -6,11 +6,11 @@ namespace plimsoll::database {
 
 void append_quoted(std::string& out, std::string_view name) {
   out += '"';
-  for (char c : name) {
-    out += c;
-    if (c == '"') out += c;
+  for (auto quote = name.find('"'); quote != name.npos; quote = name.find('"')) {
+    out.append(name, 0, quote + 1) += '"';
+    name.remove_prefix(quote + 1);
   }
-  out += '"';
+  (out += name) += '"';
 }
 
 std::string quoted(std::string_view name) {

@@ -17,6 +17,7 @@ struct TableDefinition {
     bool not_null = false;
     bool listed = false;          ///< lists sort or filter by it
     std::string table{};          ///< that its values refer to; empty: none
+    const Column* to = nullptr;   ///< that key
     std::string key{}, tenant{};  ///< columns there; `tenant` empty: by the key alone
     std::string own_tenant{};     ///< the column here that goes with `tenant`
   };
@@ -41,6 +42,7 @@ struct FoundColumn {
   int primary = 0;              ///< place in the primary key, from 1; 0: not in it
   std::string collation{};      ///< that it declares, in lower case; empty: none
   std::string default_value{};  ///< as SQL
+  char category = '\0';         ///< PostgreSQL: pg_type.typcategory
   /// The forms of the instants that it holds, as far as a start looks.
   enum class Instants : std::uint8_t { none, utc, spaced, several } instants = Instants::none;
 };
@@ -99,6 +101,8 @@ class Dialect {
 
   /// The statements that make a table with its indexes, but for that of `q`.
   virtual std::vector<std::string> create_table(const TableDefinition& table) const = 0;
+  /// The statements that make its foreign keys, once all tables are there; none where `create_table` has made them.
+  virtual std::vector<std::string> create_references(const TableDefinition&) const { return {}; }
   virtual std::string create_index(const TableDefinition& table, const std::vector<std::size_t>& columns) const;
   virtual std::string add_column(const TableDefinition& table, std::size_t column) const = 0;
   /// What makes a column NOT NULL: a statement or a comment.
@@ -110,8 +114,12 @@ class Dialect {
   virtual std::vector<std::string> create_search(const TableDefinition& table) const = 0;
   /// Statements that fill the index of a table which has rows already; empty: it is filled as it is made.
   virtual std::string fill_search(const TableDefinition& table) const = 0;
-  /// A table of the server's own, not of the contract: `columns` as `name type …` of `integer`, `text` and `bytes`.
+  /// A table of the server's own, not of the contract: `columns` as CREATE TABLE has them, of the types INTEGER (64
+  /// bits), TEXT and BLOB.
   virtual std::string create_own_table(std::string_view name, std::string_view columns) const = 0;
+  /// What stands behind a SELECT of rows that its transaction claims: rows that another one has claimed are passed over
+  /// instead of waited for. Empty where one transaction writes at a time.
+  virtual std::string_view claim_rows() const noexcept { return {}; }
 
   /// What stands in the database under the table's name; nothing where there is none.
   virtual Task<Result<std::optional<FoundTable>>> find_table(Session& session, const TableDefinition& table) const = 0;

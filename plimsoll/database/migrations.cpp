@@ -16,13 +16,12 @@ namespace {
 
 using State = MigrationStatus::State;
 
-constexpr std::string_view kTable =
-    "CREATE TABLE IF NOT EXISTS plimsoll_migrations(name TEXT PRIMARY KEY NOT NULL, checksum TEXT NOT NULL, "
-    "applied_at TEXT NOT NULL)";
+constexpr std::string_view kColumns =
+    "name TEXT PRIMARY KEY NOT NULL, checksum TEXT NOT NULL, applied_at TEXT NOT NULL";
 constexpr std::string_view kApplied = "SELECT name, checksum, applied_at FROM plimsoll_migrations ORDER BY name";
 
-Task<Result<std::vector<AppliedMigration>>> applied_in(Session& session) {
-  auto made = co_await session.query(kTable, {});
+Task<Result<std::vector<AppliedMigration>>> applied_in(Session& session, const Dialect& dialect) {
+  auto made = co_await session.query(dialect.create_own_table("plimsoll_migrations", kColumns), {});
   if (!made) co_return std::unexpected(std::move(made).error());
   auto rows = co_await session.query(kApplied, {});
   if (!rows) co_return std::unexpected(std::move(rows).error());
@@ -46,9 +45,9 @@ Result<> sound(const std::vector<MigrationStatus>& all) {
 }
 
 /// Applies the first pending file; its name, or empty when there is none.
-Task<Result<std::string>> apply_next(Session& session, const std::vector<Migration>& files, const std::string& now,
-                                     const std::function<void(std::string_view)>& begins) {
-  auto applied = co_await applied_in(session);
+Task<Result<std::string>> apply_next(Session& session, const Dialect& dialect, const std::vector<Migration>& files,
+                                     const std::string& now, const std::function<void(std::string_view)>& begins) {
+  auto applied = co_await applied_in(session, dialect);
   if (!applied) co_return std::unexpected(std::move(applied).error());
   const auto all = compare_migrations(files, *applied);
   if (auto good = sound(all); !good) co_return std::unexpected(std::move(good).error());
@@ -153,7 +152,7 @@ Result<std::vector<std::string>> apply_migrations(Database& database, const std:
     std::string name;
     auto done = wait_for([&](Loop& loop) -> Task<Result<>> {
       auto written = co_await database.write(loop, [&](Session& session) -> Task<Result<>> {
-        auto applied = co_await apply_next(session, files, now, begins);
+        auto applied = co_await apply_next(session, database.dialect(), files, now, begins);
         if (!applied) co_return std::unexpected(std::move(applied).error());
         name = std::move(*applied);
         co_return Result<>{};

@@ -56,7 +56,7 @@ struct Column {
   Compared compared = Compared::plain;
   bool as_number = false;  ///< decimals are stored as numbers, which keep 15 digits
   bool spaced = false;     ///< instants are stored as `2026-01-01 00:00:00`
-  bool formatted = false;  ///< the database refuses a text that is not of the column's format
+  bool uuid = false;       ///< the database takes UUIDs only, and gives them in lower case
   std::string type{};      ///< as the database names it; empty: that which the dialect gives the kind
 
   /// A row without it is valid, one in which it is null is not: it is left out of rows in which it is NULL.

@@ -5,6 +5,8 @@
 namespace plimsoll::database {
 namespace {
 
+constexpr std::size_t kUsual = 480;  ///< bytes of a SELECT without embeds
+
 void append_column(std::string& out, const Column& column, std::string_view alias) {
   if (!alias.empty()) (out += alias) += '.';
   append_quoted(out, column.name);
@@ -360,7 +362,9 @@ void append_returning(std::string& sql, std::span<const Column* const> columns) 
 
 Statement SqliteDialect::select(const Select& rows) const {
   constexpr std::string_view kAlias = "t";
-  Statement out{"SELECT ", {}};
+  Statement out;
+  out.sql.reserve(kUsual);
+  out.sql += "SELECT ";
   if (rows.count) {
     out.sql += "count(*)";
   } else {

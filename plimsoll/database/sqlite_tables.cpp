@@ -235,7 +235,7 @@ std::string SqliteDialect::rows_without_key(const TableDefinition& table) const 
 }
 
 std::string SqliteDialect::create_own_table(std::string_view name, std::string_view columns) const {
-  return "CREATE TABLE IF NOT EXISTS " + std::string(name) + "(" + std::string(columns) + ") STRICT";
+  return "CREATE TABLE IF NOT EXISTS " + std::string(name) + "(" + std::string(columns) + ")";
 }
 
 std::map<std::string, std::string> collations_of(std::string_view text) {

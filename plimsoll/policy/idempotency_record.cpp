@@ -1,6 +1,7 @@
 #include "plimsoll/policy/idempotency_record.hpp"
 
 #include "plimsoll/base/encoding.hpp"
+#include "plimsoll/database/dialect.hpp"
 #include "plimsoll/exchange/body_memory.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/json/parse.hpp"
@@ -121,12 +122,15 @@ Response replay_of(const RecordedAnswer& recorded, Arena& arena) {
 }
 
 Task<Result<>> IdempotencyRecords::prepare(Loop& loop) const {
-  auto written = co_await database_.write(loop, [](database::Session& session) -> Task<Result<>> {
-    for (auto statement :
-         {"CREATE TABLE IF NOT EXISTS plimsoll_idempotency(key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL,"
-          " operation TEXT NOT NULL, status INTEGER NOT NULL, headers TEXT NOT NULL, body BLOB NOT NULL,"
-          " created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL)",
-          "CREATE INDEX IF NOT EXISTS plimsoll_idempotency_expires ON plimsoll_idempotency(expires_at)"})
+  const auto table = database_.dialect().create_own_table(
+      "plimsoll_idempotency",
+      "key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, operation TEXT NOT NULL, status INTEGER NOT NULL,"
+      " headers TEXT NOT NULL, body BLOB NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL");
+  auto written = co_await database_.write(loop, [&](database::Session& session) -> Task<Result<>> {
+    for (std::string_view statement :
+         {std::string_view(table),
+          std::string_view(
+              "CREATE INDEX IF NOT EXISTS plimsoll_idempotency_expires ON plimsoll_idempotency(expires_at)")})
       if (auto made = co_await session.query(statement, {}); !made) co_return std::unexpected(std::move(made).error());
     co_return Result<>{};
   });

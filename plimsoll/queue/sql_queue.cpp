@@ -3,6 +3,7 @@
 #include "plimsoll/base/arena.hpp"
 #include "plimsoll/base/crash_point.hpp"
 #include "plimsoll/base/uuid.hpp"
+#include "plimsoll/database/dialect.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/write.hpp"
 
@@ -18,21 +19,21 @@ using database::Session;
 
 // `due` is set exactly while a job may be claimed, `lease` while it runs, `live_key` until it has ended: so each index
 // holds only the rows its question is about.
-constexpr std::string_view kSchema[] = {
-    "CREATE TABLE IF NOT EXISTS plimsoll_jobs("
+constexpr std::string_view kJobs =
     "id TEXT PRIMARY KEY, kind TEXT NOT NULL, queue TEXT NOT NULL, payload TEXT NOT NULL, owner TEXT NOT NULL,"
     " unique_key TEXT, live_key TEXT, priority INTEGER NOT NULL, state TEXT NOT NULL, due INTEGER, lease INTEGER,"
     " token INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, failures INTEGER NOT NULL DEFAULT 0,"
     " crashes INTEGER NOT NULL DEFAULT 0, progress INTEGER NOT NULL DEFAULT 0, enqueued_at INTEGER NOT NULL,"
-    " started_at INTEGER, finished_at INTEGER, error TEXT NOT NULL DEFAULT '', history TEXT NOT NULL DEFAULT '[]')",
+    " started_at INTEGER, finished_at INTEGER, error TEXT NOT NULL DEFAULT '', history TEXT NOT NULL DEFAULT '[]'";
+constexpr std::string_view kResults =
+    "job_id TEXT PRIMARY KEY, media_type TEXT NOT NULL, file_name TEXT NOT NULL, bytes BLOB NOT NULL";
+constexpr std::string_view kIndexes[] = {
     "CREATE INDEX IF NOT EXISTS plimsoll_jobs_due ON plimsoll_jobs(queue, priority, due, id) WHERE due IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS plimsoll_jobs_lease ON plimsoll_jobs(lease, queue) WHERE lease IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS plimsoll_jobs_state ON plimsoll_jobs(state, id)",
     "CREATE INDEX IF NOT EXISTS plimsoll_jobs_finished ON plimsoll_jobs(finished_at) WHERE finished_at IS NOT NULL",
     "CREATE UNIQUE INDEX IF NOT EXISTS plimsoll_jobs_unique ON plimsoll_jobs(kind, live_key)"
     " WHERE live_key IS NOT NULL",
-    "CREATE TABLE IF NOT EXISTS plimsoll_job_results(job_id TEXT PRIMARY KEY, media_type TEXT NOT NULL,"
-    " file_name TEXT NOT NULL, bytes BLOB NOT NULL)",
 };
 
 constexpr std::string_view kColumns =
@@ -106,11 +107,21 @@ void note(Record& job, std::string_view error, std::string_view cause, Nanosecon
 }  // namespace
 
 SqlQueue::SqlQueue(database::Database& database, const Clock& clock, std::vector<Kind> kinds, Retention retention)
-    : database_(database), clock_(clock), kinds_(std::move(kinds)), retention_(retention) {}
+    : database_(database),
+      clock_(clock),
+      kinds_(std::move(kinds)),
+      retention_(retention),
+      due_("SELECT " + std::string(kColumns) +
+           " FROM plimsoll_jobs WHERE queue = ? AND priority = ? AND due <= ? ORDER BY due, id LIMIT ?" +
+           std::string(database.dialect().claim_rows())) {}
 
 Task<Result<>> SqlQueue::prepare(Loop& loop) {
   co_return co_await database_.write(loop, [&](Session& session) -> Task<Result<>> {
-    for (auto statement : kSchema)
+    const auto& dialect = database_.dialect();
+    std::vector<std::string> statements{dialect.create_own_table("plimsoll_jobs", kJobs),
+                                        dialect.create_own_table("plimsoll_job_results", kResults)};
+    statements.insert(statements.end(), std::begin(kIndexes), std::end(kIndexes));
+    for (auto& statement : statements)
       if (auto made = co_await session.query(statement, {}); !made) co_return std::unexpected(std::move(made).error());
     co_return Result<>{};
   });
@@ -297,9 +308,6 @@ Task<Result<bool>> SqlQueue::requeue(Loop& loop, std::string_view id) {
 }
 
 Task<Result<std::vector<Record>>> SqlQueue::claim(Loop& loop, std::string_view queue, int limit) {
-  static const auto kSelect = "SELECT " + std::string(kColumns) +
-                              " FROM plimsoll_jobs WHERE queue = ? AND priority = ? AND due <= ?"
-                              " ORDER BY due, id LIMIT ?";
   auto shared = std::ranges::find(kinds_, queue, &Kind::queue);
   const int allowed = shared == kinds_.end() ? limit : shared->concurrency;
   const auto now = clock_.wall();
@@ -314,7 +322,7 @@ Task<Result<std::vector<Record>>> SqlQueue::claim(Loop& loop, std::string_view q
     const auto most = std::min<std::int64_t>(limit, allowed - integer((*running)[0][0]));
     for (std::int64_t priority = 1; priority <= 9 && std::ssize(claimed) < most; ++priority) {
       const Cell due[] = {name, priority, now, most - std::ssize(claimed)};
-      auto rows = co_await session.query(kSelect, due);
+      auto rows = co_await session.query(due_, due);
       if (!rows) co_return std::unexpected(std::move(rows).error());
       for (auto& row : *rows) claimed.push_back(record_of(row));
     }
@@ -443,7 +451,8 @@ Task<Result<int>> SqlQueue::prune(Loop& loop) {
   auto written = co_await database_.write(loop, [&](Session& session) -> Task<Result<>> {
     auto gone = co_await session.query(
         "DELETE FROM plimsoll_jobs WHERE id IN (SELECT id FROM plimsoll_jobs WHERE finished_at < ?"
-        " AND finished_at < CASE state WHEN 'dead' THEN ? ELSE ? END ORDER BY finished_at LIMIT 500) RETURNING id",
+        " AND finished_at < CASE state WHEN 'dead' THEN CAST(? AS BIGINT) ELSE CAST(? AS BIGINT) END ORDER BY "
+        "finished_at LIMIT 500) RETURNING id",
         limits);
     if (!gone) co_return std::unexpected(std::move(gone).error());
     removed = static_cast<int>(gone->size());

@@ -57,6 +57,7 @@ class SqlQueue final : public Queue {
   const Clock& clock_;
   const std::vector<Kind> kinds_;
   const Retention retention_;
+  const std::string due_;  ///< the statement that finds jobs to claim
   std::mutex mutex_;
   std::function<void()> wake_;
 };

@@ -2,6 +2,7 @@
 
 #include "plimsoll/async/pause.hpp"
 #include "plimsoll/base/out_of_memory.hpp"
+#include "plimsoll/database/dialect.hpp"
 #include "plimsoll/database/wait.hpp"
 #include "plimsoll/telemetry/log.hpp"
 
@@ -17,8 +18,7 @@ constexpr Nanoseconds kQuiet = 10 * kSecond;     ///< between two while all is w
 constexpr Nanoseconds kInterest = 30 * kSecond;  ///< how long somebody who has asked is expected again
 constexpr Nanoseconds kHanging = 3 * kSecond;    ///< a write that takes longer, while no other commits, hangs
 
-constexpr std::string_view kTable =
-    "CREATE TABLE IF NOT EXISTS plimsoll_probe(id INTEGER PRIMARY KEY CHECK(id = 1), at INTEGER NOT NULL)";
+constexpr std::string_view kColumns = "id INTEGER PRIMARY KEY CHECK(id = 1), at INTEGER NOT NULL";
 constexpr std::string_view kWrite =
     "INSERT INTO plimsoll_probe(id, at) VALUES(1, ?) ON CONFLICT(id) DO UPDATE SET at = excluded.at";
 
@@ -26,8 +26,9 @@ constexpr std::string_view kWrite =
 
 Task<Result<>> WriteProbe::write(Loop& loop) {
   const auto wall = clock_.wall() / kMillisecond;
+  const auto table = database_.dialect().create_own_table("plimsoll_probe", kColumns);
   const auto work = [&](database::Session& session) -> Task<Result<>> {
-    auto made = co_await session.query(kTable, {});
+    auto made = co_await session.query(table, {});
     if (!made) co_return std::unexpected(std::move(made).error());
     const database::Cell cells[] = {wall};
     auto written = co_await session.query(kWrite, cells);

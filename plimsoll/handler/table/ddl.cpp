@@ -75,6 +75,7 @@ database::TableDefinition definition_of(const Model& model, const Table& table,
     const auto* other = foreign(model, table, i);
     if (!other) continue;
     defined.table = other->name;
+    defined.to = &other->key_column();
     defined.key = other->key_column().name;
     if (!keyed_in_tenant(*other, plain_keys)) continue;
     defined.tenant = other->columns[*other->tenant].name;

@@ -100,6 +100,7 @@ Task<Result<>> prepare_table(Session& session, const Model& model, const Table& 
     std::string statements;
     for (auto& statement : dialect.create_table(definition))
       statements += (statements.empty() ? "" : "\n") + statement + ";";
+    for (auto& statement : dialect.create_references(definition)) statements += "\n" + statement + ";";
     all.push_back(
         {"there is no table " + quoted(table.name) + ", and the tables of this database are made by migrations",
          std::move(statements)});
@@ -131,6 +132,12 @@ Task<Result<>> prepare_in(Session& session, const Dialect& dialect, const Model&
     auto prepared = co_await prepare_table(session, model, table, *standing, all);
     if (!prepared) co_return prepared;
     for (auto i = before; i < all.size(); ++i) all[i].table = &table;
+  }
+  for (auto& table : model.tables) {
+    if (!standing->found.at(&table) && !standing->by_migrations)
+      for (auto& statement : dialect.create_references(definition_of(model, table, standing->plain_keys)))
+        if (auto made = co_await session.query(statement, {}); !made)
+          co_return std::unexpected(std::move(made).error());
     auto declared = co_await dialect.foreign_keys(session, table.name);
     if (!declared) co_return std::unexpected(std::move(declared).error());
     keys.of[table.name] = std::move(*declared);
@@ -189,9 +196,18 @@ Task<Result<>> append_present(Session& session, const Model& model, const Table&
   co_return Result<>{};
 }
 
+/// Foreign keys of the tables that are missing.
+void append_references(const Model& model, const Standing& standing, std::vector<std::string>& all) {
+  for (auto& table : model.tables)
+    if (!standing.found.at(&table))
+      for (auto& statement : standing.dialect->create_references(definition_of(model, table, standing.plain_keys)))
+        all.push_back(statement + ";");
+}
+
 /// Asks the writer, which changes nothing here: it alone is sure to see what is there.
-template <class Append>
-Result<std::vector<std::string>> statements_of(database::Database& database, const Model& model, const Append& append) {
+template <class Append, class Finish>
+Result<std::vector<std::string>> statements_of(database::Database& database, const Model& model, const Append& append,
+                                               const Finish& finish) {
   std::vector<std::string> all;
   auto done = database::wait_for([&](Loop& loop) -> Task<Result<>> {
     auto looked = co_await database.write(loop, [&](Session& session) -> Task<Result<>> {
@@ -202,6 +218,7 @@ Result<std::vector<std::string>> statements_of(database::Database& database, con
         auto appended = co_await append(session, table, *standing, all);
         if (!appended) co_return appended;
       }
+      finish(*standing, all);
       co_return Result<>{};
     });
     co_return looked;
@@ -213,21 +230,25 @@ Result<std::vector<std::string>> statements_of(database::Database& database, con
 }  // namespace
 
 Result<std::vector<std::string>> missing_statements(database::Database& database, const Model& model) {
-  return statements_of(database, model,
-                       [&](Session& session, const Table& table, const Standing& standing,
-                           std::vector<std::string>& all) -> Task<Result<>> {
-                         auto done = co_await append_missing(session, model, table, standing, all);
-                         co_return done;
-                       });
+  return statements_of(
+      database, model,
+      [&](Session& session, const Table& table, const Standing& standing,
+          std::vector<std::string>& all) -> Task<Result<>> {
+        auto done = co_await append_missing(session, model, table, standing, all);
+        co_return done;
+      },
+      [&](const Standing& standing, std::vector<std::string>& all) { append_references(model, standing, all); });
 }
 
 Result<std::vector<std::string>> present_statements(database::Database& database, const Model& model) {
-  return statements_of(database, model,
-                       [&](Session& session, const Table& table, const Standing& standing,
-                           std::vector<std::string>& all) -> Task<Result<>> {
-                         auto done = co_await append_present(session, model, table, standing, all);
-                         co_return done;
-                       });
+  return statements_of(
+      database, model,
+      [&](Session& session, const Table& table, const Standing& standing,
+          std::vector<std::string>& all) -> Task<Result<>> {
+        auto done = co_await append_present(session, model, table, standing, all);
+        co_return done;
+      },
+      [](const Standing&, std::vector<std::string>&) {});
 }
 
 namespace {

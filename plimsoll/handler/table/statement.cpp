@@ -34,7 +34,7 @@ class Composer {
 
   /// The conditions of the rows wanted; false when the caller can have none.
   bool add(std::vector<database::Condition>& where, const Wanted& rows) {
-    where.reserve(rows.conditions.size() + 2);
+    if (!rows.conditions.empty()) where.reserve(rows.conditions.size() + 2);
     if (!add_caller(where, *rows.table)) return false;
     for (auto& condition : rows.conditions)
       where.push_back({.column = &rows.table->columns[condition.column],
@@ -215,13 +215,13 @@ std::optional<std::vector<Statement>> list_statements(const Dialect& dialect, co
   select.limit = page.limit;
   select.offset = page.offset;
   std::vector<Statement> all;
+  all.reserve(std::max<std::size_t>(ranges.size(), 1));
   if (ranges.empty() && !page.from) {
     select.order = walk.order(page.sort.size());
     all.push_back(dialect.select(select));
     return all;
   }
   static const Position kNowhere;
-  all.reserve(ranges.size());
   for (auto& range : ranges) {
     const bool fixed = range.beyond == null;
     select.bounds = bounds_of(walk, page.from ? *page.from : kNowhere, range);

@@ -40,6 +40,13 @@ void note_tables(Model& model, const Services& services) {
     const auto found = known.find(table.name);
     note_storage(services.database->dialect(), table, found != known.end() ? &found->second : nullptr);
   }
+  // A column that the server makes has the type of the key that it refers to.
+  for (auto& table : model.tables)
+    for (std::size_t i = 0; !known.contains(table.name) && i < table.columns.size(); ++i)
+      if (const auto* to = refers_to(model, table, i); to && to->key_column().kind == table.columns[i].kind) {
+        table.columns[i].type = to->key_column().type;
+        table.columns[i].uuid = to->key_column().uuid;
+      }
 }
 
 Result<std::shared_ptr<const Model>> model_of(const Build& build) {

@@ -26,7 +26,7 @@ std::unexpected<Misfit> misfit(std::string_view keyword, std::string sentence) {
 std::string canonical(const Column& column, std::string_view text) {
   std::string made(text);
   const bool caller = column.filled == Filled::owner || column.filled == Filled::tenant;
-  if (column.format == "uuid" && !caller && schema::is_uuid(text))
+  if ((column.format == "uuid" || column.uuid) && !caller && schema::is_uuid(text))
     for (auto& c : made)
       if (c >= 'A' && c <= 'F') c = static_cast<char>(c | 0x20);
   return made;
@@ -34,6 +34,7 @@ std::string canonical(const Column& column, std::string_view text) {
 
 std::expected<Cell, Misfit> text_cell(const Column& column, std::string_view text) {
   if (text.find('\0') != text.npos) return misfit("pattern", "must not contain U+0000");
+  if (column.uuid && !schema::is_uuid(text)) return misfit("format", "must be a UUID");
   return Cell{canonical(column, text)};
 }
 
@@ -165,7 +166,7 @@ std::expected<Cell, Misfit> to_cell(const Column& column, const json::Value& val
 std::optional<Cell> to_cell(const Column& column, std::string_view text) {
   switch (column.kind) {
     case Kind::text:
-      if (text.find('\0') != text.npos) return std::nullopt;
+      if (text.find('\0') != text.npos || (column.uuid && !schema::is_uuid(text))) return std::nullopt;
       return Cell{canonical(column, text)};
     case Kind::instant:
       if (auto utc = to_utc(text)) return instant_cell(column, std::move(*utc));
