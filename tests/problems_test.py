@@ -35,6 +35,8 @@ NEVER_TOLD = {
     "invalid-schema": "refuses a start",
     "malformed-yaml": "refuses a start",
     "migration": "refuses a start",
+    "database-url": "refuses a start",
+    "run-again": "PostgreSQL has undone a transaction, which is run again",
     "no-verifier": "refuses a start",
     "not-implemented": "refuses a start",
     "tls": "refuses a start",

@@ -32,6 +32,7 @@ void Descriptor::happened(std::uint32_t events) {
   if (hung_up_ && watcher_) watcher_->hung_up();
   auto* reader = reading_.ready ? reading_.waiter : nullptr;
   auto* writer = writing_.ready ? writing_.waiter : nullptr;
+  if (writer == reader) writer = nullptr;  // one that waits for either
   // Both are taken first, and the second goes by the loop: the first may destroy this descriptor.
   if (writer && reader) {
     writer->wake_ = Wake::ready;
@@ -52,7 +53,7 @@ bool Descriptor::Wait::begin() noexcept {
     }
     scope_->wait_at(*this);
   }
-  side_.waiter = this;
+  wait_at_sides(this);
   if (within_ > 0) {
     ring = [](Alarm& alarm) { static_cast<Wait&>(alarm).end(Wake::late); };
     loop_.wheel().arm(*this, loop_.tick_in(within_));
@@ -63,7 +64,7 @@ bool Descriptor::Wait::begin() noexcept {
 void Descriptor::Wait::stop(Stop) noexcept {
   if (deferred()) return;
   wake_ = Wake::stopped;
-  side_.waiter = nullptr;
+  wait_at_sides(nullptr);
   disarm();
   defer();
 }
@@ -75,7 +76,7 @@ void Descriptor::Wait::defer() noexcept {
 
 void Descriptor::Wait::end(Wake wake) noexcept {
   wake_ = wake;
-  side_.waiter = nullptr;
+  wait_at_sides(nullptr);
   disarm();
   resume();
 }

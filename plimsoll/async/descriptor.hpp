@@ -52,6 +52,8 @@ class Descriptor {
   /// `Wake woken = co_await descriptor.readable(within);` `within` 0: no deadline of its own.
   Wait readable(Nanoseconds within) noexcept;
   Wait writable(Nanoseconds within) noexcept;
+  /// Until it can be read or written; nobody else waits meanwhile.
+  Wait changed(Nanoseconds within) noexcept;
   /// Null: nobody. Called from the loop, never from within a call to this object.
   void watch(HangUp* watcher) noexcept { watcher_ = watcher; }
 
@@ -72,8 +74,9 @@ class Descriptor {
 
 class Descriptor::Wait final : public Waiting, public Alarm, public Deferred {
  public:
-  Wait(Loop& loop, Side& side, Nanoseconds within) : loop_(loop), side_(side), within_(within) {}
-  bool await_ready() const noexcept { return side_.ready; }
+  Wait(Loop& loop, Side& side, Nanoseconds within, Side* other = nullptr)
+      : loop_(loop), side_(side), other_(other), within_(within) {}
+  bool await_ready() const noexcept { return side_.ready || (other_ && other_->ready); }
   template <class P>
   bool await_suspend(std::coroutine_handle<P> waiting) noexcept {
     scope_ = waiting.promise().scope;
@@ -90,8 +93,13 @@ class Descriptor::Wait final : public Waiting, public Alarm, public Deferred {
   void end(Wake) noexcept;
   void defer() noexcept;
   void resume() noexcept;
+  void wait_at_sides(Wait* who) noexcept {
+    side_.waiter = who;
+    if (other_) other_->waiter = who;
+  }
   Loop& loop_;
   Side& side_;
+  Side* other_;
   Nanoseconds within_;
   Scope* scope_ = nullptr;
   std::coroutine_handle<> waiting_;
@@ -100,5 +108,8 @@ class Descriptor::Wait final : public Waiting, public Alarm, public Deferred {
 
 inline Descriptor::Wait Descriptor::readable(Nanoseconds within) noexcept { return {loop_, reading_, within}; }
 inline Descriptor::Wait Descriptor::writable(Nanoseconds within) noexcept { return {loop_, writing_, within}; }
+inline Descriptor::Wait Descriptor::changed(Nanoseconds within) noexcept {
+  return {loop_, reading_, within, &writing_};
+}
 
 }  // namespace plimsoll

@@ -121,6 +121,7 @@ Task<Result<T>> within(Loop& loop, Nanoseconds span, Task<Result<T>> work) {
     Scope scope;
   } cut;
   cut.ring = [](Alarm& alarm) { static_cast<Cut&>(alarm).scope.stop(Stop::deadline); };
+  cut.scope.ends_by(loop.now() + span);
   loop.wheel().arm(cut, loop.tick_in(span));
   auto result = co_await in(cut.scope, std::move(work));
   co_return result;

@@ -93,6 +93,25 @@ TEST(Loop, ADeadlineCutsWorkAndWaitsForItsEnd) {
   });
 }
 
+TEST(Loop, ALineOfWorkKnowsTheEarliestEndOfItsScopes) {
+  run([](Loop& loop) -> Task<> {
+    struct Ask {
+      static Task<Result<Nanoseconds>> left(Loop& loop) {
+        const Scope* scope = co_await this_scope();
+        co_return scope->ends_by() == 0 ? 0 : scope->ends_by() - loop.now();
+      }
+    };
+    const auto none = co_await Ask::left(loop);
+    EXPECT_EQ(none.value_or(-1), 0);
+    const auto outer = co_await within(loop, kSecond, within(loop, kLong, Ask::left(loop)));
+    EXPECT_LE(outer.value_or(-1), kSecond);
+    EXPECT_GT(outer.value_or(-1), 0);
+    const auto inner = co_await within(loop, kLong, within(loop, kSecond, Ask::left(loop)));
+    EXPECT_LE(inner.value_or(-1), kSecond);
+    EXPECT_GT(inner.value_or(-1), 0);
+  });
+}
+
 TEST(Loop, TheFirstAnswerWinsAndTheOtherHasEnded) {
   run([](Loop& loop) -> Task<> {
     int ended = 0;
@@ -245,6 +264,39 @@ TEST(Descriptors, AWriterWaitsUntilThereIsRoom) {
     const auto room = co_await mine.writable(kLong);
     EXPECT_EQ(room, Wake::ready);
     ::close(pair.ends[1]);
+  });
+}
+
+TEST(Descriptors, AWaitForEitherSideEndsWithTheFirst) {
+  run([](Loop& loop) -> Task<> {
+    const Pair pair;
+    Descriptor mine{loop, pair.ends[0]};
+    const std::string much(1 << 20, 'x');
+    std::size_t sent = 0;
+    for (ssize_t n; (n = ::send(mine.get(), much.data(), much.size(), 0)) > 0;) sent += static_cast<std::size_t>(n);
+    mine.write_full();
+    const auto neither = co_await mine.changed(10 * kMillisecond);
+    EXPECT_EQ(neither, Wake::late);
+    EXPECT_EQ(::send(pair.ends[1], "x", 1, 0), 1);
+    const auto readable = co_await mine.changed(kLong);
+    EXPECT_EQ(readable, Wake::ready);
+    EXPECT_TRUE(mine.can_read());
+    EXPECT_FALSE(mine.can_write());
+    char byte;
+    EXPECT_EQ(::recv(mine.get(), &byte, 1, 0), 1);
+    mine.read_all();
+    std::string sink(1 << 20, 0);
+    while (sent > 0) sent -= static_cast<std::size_t>(::recv(pair.ends[1], sink.data(), sink.size(), 0));
+    const auto writable = co_await mine.changed(kLong);
+    EXPECT_EQ(writable, Wake::ready);
+    EXPECT_TRUE(mine.can_write());
+    // Both at once: whoever waits for either goes on once.
+    mine.write_full();
+    ::close(pair.ends[1]);
+    const auto gone = co_await mine.changed(kLong);
+    EXPECT_EQ(gone, Wake::ready);
+    const auto after = co_await later(loop, kMillisecond, 3);
+    EXPECT_EQ(after.value_or(0), 3);
   });
 }
 

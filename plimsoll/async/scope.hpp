@@ -1,7 +1,9 @@
 #pragma once
 
+#include "plimsoll/base/clock.hpp"
 #include "plimsoll/base/task.hpp"
 
+#include <algorithm>
 #include <cstdint>
 
 namespace plimsoll {
@@ -30,11 +32,17 @@ class Scope final : public Waiting {
   }
   Stop stopped() const noexcept { return why_; }
 
+  /// It will be told to stop at that time (steady) at the latest: for work that hands its time limit on to others, such
+  /// as a database. The earliest counts.
+  void ends_by(Nanoseconds at) noexcept { ends_by_ = ends_by_ == 0 ? at : std::min(ends_by_, at == 0 ? ends_by_ : at); }
+  Nanoseconds ends_by() const noexcept { return ends_by_; }  ///< 0: nobody has said
+
   void wait_at(Waiting& place) noexcept { at_ = &place; }
   void go_on() noexcept { at_ = nullptr; }
 
  private:
   Waiting* at_ = nullptr;
+  Nanoseconds ends_by_ = 0;
   Stop why_ = Stop::none;
 };
 
@@ -67,6 +75,7 @@ struct InScope {
     outer = parent.promise().scope;
     if (outer) {
       if (outer->stopped() != Stop::none) scope.stop(outer->stopped());
+      scope.ends_by(outer->ends_by());
       outer->wait_at(scope);
     }
     return Task<T>::start(task.handle(), parent, &scope);

@@ -19,6 +19,7 @@ class Watched final : public Waiting {
     outer_ = parent.promise().scope;
     if (outer_) {
       if (outer_->stopped() != Stop::none) work_scope_.stop(outer_->stopped());
+      work_scope_.ends_by(outer_->ends_by());
       outer_->wait_at(*this);
     }
     start(run_work(*this), work_scope_);

@@ -2,7 +2,8 @@
 
 // What every Database must do. A backend's test defines how one is opened and instantiates the suite:
 //   INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, DatabaseConformance, SqliteMaker);
-// A maker has `std::unique_ptr<Database> open()` (the same data each time) and the SQL words that differ.
+// A maker has `std::unique_ptr<Database> open()` (the same data each time), `kReal`, the type of a double, and
+// `why_not()`: why the engine is not there, or empty.
 
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/database/wait.hpp"
@@ -17,11 +18,11 @@ template <class Maker>
 class DatabaseConformance : public testing::Test {
  protected:
   void SetUp() override {
+    if (const std::string why = maker.why_not(); !why.empty()) GTEST_SKIP() << why;
     database = maker.open();
     ASSERT_TRUE(database);
-    write(
-        "CREATE TABLE thing(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, size REAL, note TEXT, "
-        "CONSTRAINT size CHECK(size >= 0))");
+    write("CREATE TABLE thing(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, size " + std::string(Maker::kReal) +
+          ", note TEXT, CONSTRAINT size CHECK(size >= 0))");
     write("CREATE TABLE part(id INTEGER PRIMARY KEY, thing INTEGER NOT NULL REFERENCES thing(id))");
   }
 

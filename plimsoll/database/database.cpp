@@ -10,6 +10,16 @@ std::string reason_of(const Error& error) {
 std::string remedy_of(const Error& error) {
   const auto reason = reason_of(error);
   const auto says = [&](std::string_view what) { return reason.find(what) != reason.npos; };
+  if (says("postgres")) {
+    if (says("certificate") || says("SSL"))
+      return "Name the certificate of the authority that signed the server's with `sslrootcert=FILE` in the URL, and "
+             "the host as the server's certificate names it.";
+    if (says("password") || says("authentication") || says("pg_hba.conf") || says("role"))
+      return "Correct the user and the password in `database: {url: …}`, or what the server allows this user.";
+    if (says("does not exist"))
+      return "Create the database on the server, or correct its name in `database: {url: …}`.";
+    return "Start the server, or correct the host and the port in `database: {url: …}`.";
+  }
   if (says("locked")) return "Another process holds a lock on the database: end it, or let it finish.";
   if (says("full")) return "Free space on the file system of the database, or raise the quota.";
   if (says("readonly") || says("read-only"))

@@ -96,6 +96,9 @@ class Session {
   /// Several statements without parameters, as they stand in a file; what they give is dropped. They must not end the
   /// transaction.
   virtual Task<Result<>> script(std::string_view sql) = 0;
+  /// Nobody else, of any process, is behind this call with the same name until this transaction ends, and what those
+  /// before have committed is seen. Called before any statement. Where there is one writer nothing has to be done.
+  virtual void alone(std::string_view what) { (void)what; }
 };
 
 /// One unit of work: all of it becomes durable, or none. Must wait for nothing but its session: other waits are
@@ -169,6 +172,12 @@ struct Load {
 
 class Dialect;
 
+/// The connections of a pool at this moment; all zero where there is none.
+struct PoolState {
+  std::int64_t in_use = 0, idle = 0, opening = 0, waiting = 0, most = 0;
+  bool down = false;  ///< the server cannot be reached, as far as is known
+};
+
 /// A database. Constraint violations are `conflict` (409: unique) or `constraint` (422: not null, check, foreign key,
 /// type) and name the column in the error's fields where the database does; a database that is locked, full, read-only
 /// or gone is `database-unavailable`.
@@ -181,6 +190,11 @@ class Database {
   /// the commit.
   virtual Task<Result<>> write(Loop&, Work work, Hold hold) = 0;
   Task<Result<>> write(Loop&, Work work);  ///< patient
+  /// The same for a caller: where writes wait for a connection, callers take turns. `who` outlives the wait.
+  PLIMSOLL_FORWARDS virtual Task<Result<>> write_for(const Reading& who, Loop& loop, Work work, Hold hold) {
+    (void)who;
+    return write(loop, work, hold);
+  }
   virtual Task<Result<std::unique_ptr<Transaction>>> begin(Loop&) = 0;
   /// A read outside any transaction: sees every commit acknowledged before. It ends when its exchange is told to stop.
   /// `reading` outlives the wait.
@@ -195,6 +209,7 @@ class Database {
   virtual Counts counts() const = 0;
   virtual Load load() const noexcept = 0;
   virtual LogState log_state() const noexcept { return {}; }
+  virtual PoolState pool_state() const noexcept { return {}; }
   /// Breaks off the write that runs now, if any: it fails and is rolled back. For a process that is told to end while
   /// it prepares its tables. Safe from any thread.
   virtual void interrupt() noexcept {}

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "plimsoll/base/hash.hpp"
 #include "plimsoll/database/database.hpp"
 
 #include <algorithm>
@@ -8,6 +9,15 @@
 #include <cstdint>
 
 namespace plimsoll::database {
+
+/// Who pays for a read, as a number that is never 0; 0: the server itself.
+inline std::uint64_t caller_of(const Reading& reading) {
+  if (reading.subject.empty() && reading.tenant.empty()) return reading.site;
+  const auto of = [](std::string_view text, std::uint64_t before) {
+    return (hash64(text) ^ before) * 0x9e3779b97f4a7c15ULL;
+  };
+  return of(reading.subject, of(reading.scheme, of(reading.tenant, 0))) | 1;
+}
 
 /// The queue of those who wait for one of a few threads. Classes go in order (rows, pages, searches); within a class
 /// callers take turns, so that one who asks for sixty things does not make another wait for sixty. Callers are spread
@@ -84,6 +94,12 @@ class FairQueue {
     return true;
   }
 
+  /// Somebody who waits, or null: for an owner that refuses all of them.
+  Entry* any() const {
+    for (const auto& mine : classes_)
+      if (mine.front) return mine.front->first;
+    return nullptr;
+  }
   std::size_t size() const { return size_; }
 
  private:

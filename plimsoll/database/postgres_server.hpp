@@ -66,6 +66,7 @@ class PostgresServer {
   PostgresServer(const PostgresServer&) = delete;
 
   const std::string& why() const { return why_; }
+  const std::string& folder() const { return folder_; }
   void start() {
     if (run({programs() + "/pg_ctl", "-D", data(), "-l", folder_ + "/log", "-w", "-t", "60", "start"}) != 0)
       why_ = "pg_ctl start failed: see " + folder_ + "/log";
@@ -80,6 +81,14 @@ class PostgresServer {
     file >> pid;
     return pid;
   }
+  /// SIGSTOP, or SIGCONT, to all processes of the server.
+  void freeze(bool frozen) const {
+    const auto all = pid();
+    const int signal = frozen ? SIGSTOP : SIGCONT;
+    ::kill(all, signal);  // first: it makes no further ones
+    std::ifstream children("/proc/" + std::to_string(all) + "/task/" + std::to_string(all) + "/children");
+    for (pid_t child = 0; children >> child;) ::kill(child, signal);
+  }
   std::string url(const std::string& name = "postgres") const {
     return "postgres://postgres@/" + name + "?host=" + folder_;
   }
@@ -89,13 +98,20 @@ class PostgresServer {
     psql("CREATE SCHEMA " + name);
     return url() + "&options=-csearch_path%3D" + name;
   }
+  /// An empty database; its name.
+  std::string fresh_database() {
+    const auto name = "base" + std::to_string(++made_);
+    psql("CREATE DATABASE " + name + " STRATEGY FILE_COPY");
+    return name;
+  }
   int psql(const std::string& sql, const std::string& name = "postgres") {
     return run({programs() + "/psql", "-h", folder_, "-U", "postgres", "-q", "-d", name, "-c", sql});
   }
 
  private:
+  friend class PgBouncer;
   std::string data() const { return folder_ + "/data"; }
-  int run(std::vector<std::string> words) const {
+  pid_t begin(std::vector<std::string> words) const {
     std::vector<char*> arguments;
     for (auto& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
@@ -108,14 +124,46 @@ class PostgresServer {
       ::execv(arguments[0], arguments.data());
       ::_exit(127);
     }
+    return child;
+  }
+  static int end(pid_t child) {
     int status = -1;
     ::waitpid(child, &status, 0);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }
+  int run(std::vector<std::string> words) const { return end(begin(std::move(words))); }
   std::string folder_, why_;
   uid_t user_ = ::geteuid();
   gid_t group_ = ::getegid();
   int made_ = 0;
+};
+
+/// PgBouncer in transaction mode before a server, on a Unix socket in the server's folder. Ends with this object.
+class PgBouncer {
+ public:
+  static constexpr const char* kProgram = "/usr/sbin/pgbouncer";
+  static bool installed() { return std::filesystem::exists(kProgram); }
+  explicit PgBouncer(PostgresServer& server) : server_(server) {
+    const auto file = server.folder() + "/pgbouncer.ini";
+    std::ofstream(server.folder() + "/users.txt") << "\"postgres\" \"\"\n";
+    std::ofstream(file) << "[databases]\n* = host=" << server.folder()
+                        << "\n[pgbouncer]\nlisten_addr=\nlisten_port=6432\nunix_socket_dir=" << server.folder()
+                        << "\nauth_type=trust\nauth_file=" << server.folder()
+                        << "/users.txt\npool_mode=transaction\ndefault_pool_size=4\n";
+    child_ = server.begin({kProgram, "-q", file});
+    while (!std::filesystem::exists(server.folder() + "/.s.PGSQL.6432") && ::waitpid(child_, nullptr, WNOHANG) == 0)
+      std::this_thread::yield();
+  }
+  ~PgBouncer() {
+    ::kill(child_, SIGTERM);
+    PostgresServer::end(child_);
+  }
+  PgBouncer(const PgBouncer&) = delete;
+  std::string url(const std::string& name) const { return server_.url(name) + "&port=6432"; }
+
+ private:
+  PostgresServer& server_;
+  pid_t child_;
 };
 
 }  // namespace plimsoll::database

@@ -1,7 +1,5 @@
 #include "plimsoll/database/sqlite_readers.hpp"
 
-#include "plimsoll/base/hash.hpp"
-
 #include <sys/stat.h>
 
 namespace plimsoll::database {
@@ -16,14 +14,6 @@ struct Own {
   SqliteTurnReader* reader;
 };
 thread_local std::vector<Own> owned;
-
-std::uint64_t caller_of(const Reading& reading) {
-  if (reading.subject.empty() && reading.tenant.empty()) return reading.site;
-  const auto of = [](std::string_view text, std::uint64_t before) {
-    return (hash64(text) ^ before) * 0x9e3779b97f4a7c15ULL;
-  };
-  return of(reading.subject, of(reading.scheme, of(reading.tenant, 0))) | 1;
-}
 
 }  // namespace
 

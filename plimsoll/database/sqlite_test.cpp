@@ -13,6 +13,8 @@ namespace {
 using namespace std::chrono_literals;
 
 struct SqliteMaker {
+  static constexpr std::string_view kReal = "REAL";
+  static std::string why_not() { return {}; }
   TestFolder folder;
   SqliteOptions options{.path = folder / "test.db", .busy = config::milliseconds(50)};
   std::unique_ptr<Database> open() {

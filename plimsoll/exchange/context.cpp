@@ -46,6 +46,7 @@ void Context::deadline(Nanoseconds at, const Policy* by) {
   deadline_ = at;
   deadline_by_ = by;
   if (!scope) return;
+  scope->ends_by(at);
   cut_.context = this;
   cut_.ring = [](Alarm& alarm) { static_cast<Cut&>(alarm).context->scope->stop(Stop::deadline); };
   loop.wheel().arm(cut_, loop.tick_in(std::max<Nanoseconds>(at - now, 0)));

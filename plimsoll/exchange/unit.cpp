@@ -30,13 +30,25 @@ void Unit::tell(bool committed) noexcept {
   for (auto* participant : participants_) participant->settled(committed);
 }
 
+namespace {
+
+database::Reading caller_in(const Context& context) {
+  database::Reading who{};
+  if (const auto* principal = context.principal)
+    who.tenant = principal->tenant, who.scheme = principal->scheme, who.subject = principal->subject;
+  return who;
+}
+
+}  // namespace
+
 Task<Result<Response>> Unit::answer(Work work) {
   if (settled_ || open_)
     co_return std::unexpected(Error{&kInternal}.because("a unit of work is answered once: settled, or open, already"));
   Result<Response> answer = fail(kInternal);
   bool ran = false, kept = false;
-  auto written = co_await database_.write(
-      context_.loop,
+  const auto who = caller_in(context_);
+  auto written = co_await database_.write_for(
+      who, context_.loop,
       [&](database::Session& session) -> Task<Result<>> {
         ran = kept = false;  // of a call before, whose transaction was lost
         auto nested = co_await session.query("SAVEPOINT handler", {});
@@ -86,8 +98,9 @@ Task<Result<Response>> Unit::close(Result<Response> answer) {
     if (!done) co_return std::unexpected(std::move(done).error());
     if (keep && !ended) co_return std::unexpected(std::move(ended).error());
   } else if (keep && !settled_ && !participants_.empty()) {
-    auto written = co_await database_.write(
-        context_.loop,
+    const auto who = caller_in(context_);
+    auto written = co_await database_.write_for(
+        who, context_.loop,
         [&](database::Session& session) -> Task<Result<>> { co_return co_await settle(session, *answer); },
         database::Hold::brief);
     tell(written.has_value());

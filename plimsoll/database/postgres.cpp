@@ -1,0 +1,463 @@
+#include "plimsoll/database/postgres.hpp"
+
+#include "plimsoll/async/pause.hpp"
+#include "plimsoll/base/hash.hpp"
+#include "plimsoll/database/postgres_dialect.hpp"
+#include "plimsoll/database/postgres_error.hpp"
+#include "plimsoll/database/postgres_pool.hpp"
+#include "plimsoll/database/postgres_statement.hpp"
+
+#include <optional>
+#include <random>
+
+namespace plimsoll::config {
+template <>
+struct Words<database::PostgresOptions::Statements> {
+  static constexpr std::string_view words[] = {"off", "on"};
+};
+}  // namespace plimsoll::config
+
+namespace plimsoll::database {
+namespace {
+
+using config::field;
+
+constexpr config::Field kFields[] = {
+    field<&PostgresOptions::least>("min", "Connections that are kept open although nobody needs them.", {0, 10'000}),
+    field<&PostgresOptions::most>("max",
+                                  "The most connections of this process, which all its threads share. One caller has "
+                                  "at most half of them, and searches and counts leave one free.",
+                                  {1, 10'000}),
+    field<&PostgresOptions::idle>("idle", "How long a connection beyond `min` stays open without being used.",
+                                  {kMillisecond, 86400 * kSecond}),
+    field<&PostgresOptions::life>(
+        "life", "How long a connection is used, less a random tenth; then it is closed and another one opened.",
+        {kMillisecond, 30 * 86400 * kSecond}),
+    field<&PostgresOptions::acquire>("acquire",
+                                     "How long a request waits for a connection; then the response is 503 "
+                                     "`database-busy`.",
+                                     {kMillisecond, 3600 * kSecond}),
+    field<&PostgresOptions::queue>("queue",
+                                   "The most that wait for a connection; beyond it the response is 503 "
+                                   "`database-busy` at once.",
+                                   {1, 1'000'000}),
+    field<&PostgresOptions::statements>("statements",
+                                        "Whether statements are prepared once for each connection. `off` behind "
+                                        "PgBouncer in transaction mode, which does not know them."),
+    field<&PostgresOptions::connect>("connect", "How long opening a connection may take.",
+                                     {kMillisecond, 3600 * kSecond}),
+    field<&PostgresOptions::transaction>("transaction",
+                                         "How long a transaction of a handler may stay open, waits of the handler "
+                                         "included.",
+                                         {kMillisecond, 3600 * kSecond}),
+};
+
+constexpr std::string_view kBegin = "BEGIN ISOLATION LEVEL REPEATABLE READ";
+/// How often work is run when others have undone it. Each time somebody else has committed.
+constexpr int kAttempts = 24;
+constexpr int kLostConnections = 2;
+
+/// What is left of the time of this line of work.
+Nanoseconds time_left(const Scope* scope, Loop& loop) {
+  if (!scope || scope->ends_by() == 0) return PostgresConnection::kLongest;
+  return std::max<Nanoseconds>(scope->ends_by() - loop.now(), kMillisecond);
+}
+
+bool begins_with(std::string_view sql, std::string_view word) {
+  return sql.size() >= word.size() && std::ranges::equal(sql.substr(0, word.size()), word, [](char a, char b) {
+           return (a >= 'a' && a <= 'z' ? a - 'a' + 'A' : a) == b;
+         });
+}
+
+/// Begins, ends or names a part of a transaction: it has no rows, and goes with the next statement.
+bool is_savepoint(std::string_view sql) {
+  return begins_with(sql, "SAVEPOINT ") || begins_with(sql, "RELEASE ") || begins_with(sql, "ROLLBACK TO ");
+}
+bool ends_transaction(std::string_view sql) {
+  return begins_with(sql, "COMMIT") || begins_with(sql, "ROLLBACK") || begins_with(sql, "END") ||
+         begins_with(sql, "ABORT") || begins_with(sql, "BEGIN") || begins_with(sql, "START");
+}
+
+/// The statements of one transaction on one connection.
+class Statements {
+ public:
+  Statements(PostgresConnection& connection, Loop& loop) : connection_(connection), loop_(loop) {}
+
+  Task<Result<Rows>> query(std::string_view sql, std::span<const Cell> parameters) {
+    if (is_savepoint(sql)) {
+      connection_.first(sql);
+      co_return Rows{};
+    }
+    if (ends_transaction(sql))
+      co_return std::unexpected(
+          Error{&kInternal}.because("a transaction is ended by whoever began it: " + std::string(sql.substr(0, 100))));
+    const Scope* scope = co_await this_scope();
+    if (scope && scope->stopped() != Stop::none) co_return std::unexpected(error_of(scope->stopped()));
+    RowKeeper keeper;
+    const PostgresConnection::Statement statement{
+        .sql = sql, .parameters = parameters, .into = &keeper, .limit = time_left(scope, loop_)};
+    auto done = co_await connection_.run(statement);
+    if (!done) co_return std::unexpected(noted(std::move(done).error()));
+    if (keeper.too_large()) co_return fail(kResponseTooLarge);
+    co_return std::move(keeper.rows);
+  }
+  Task<Result<>> script(std::string_view sql) {
+    const Scope* scope = co_await this_scope();
+    if (scope && scope->stopped() != Stop::none) co_return std::unexpected(error_of(scope->stopped()));
+    // A migration takes as long as it takes.
+    auto done = co_await connection_.script(sql, scope && scope->ends_by() ? time_left(scope, loop_) : 0);
+    if (!done) co_return std::unexpected(noted(std::move(done).error()));
+    co_return done;
+  }
+  /// Locks that end with the transaction; without a snapshot of before they were to be had.
+  void alone(std::string_view what) {
+    if (!connection_.in_transaction()) {
+      connection_.forget_first();
+      connection_.first("BEGIN ISOLATION LEVEL READ COMMITTED");
+    }
+    const auto key = static_cast<std::int64_t>(hash64(what));
+    connection_.first("SELECT pg_advisory_xact_lock(" + std::to_string(key) + ")");
+  }
+  /// It was undone, or its connection was lost: it may run again.
+  bool undone() const { return undone_; }
+  bool lost() const { return connection_.broken(); }
+  /// The first statement that failed, which is why the transaction cannot be committed.
+  const std::optional<Error>& failure() const { return failure_; }
+
+ private:
+  Error noted(Error error) {
+    undone_ |= error.problem == &kRunAgain || connection_.broken();
+    if (!failure_) failure_ = error;
+    if (error.problem == &kRunAgain) {
+      auto again = busy();
+      again.more().cause = reason_of(error);
+      return again;
+    }
+    return error;
+  }
+  PostgresConnection& connection_;
+  Loop& loop_;
+  bool undone_ = false;
+  std::optional<Error> failure_;
+};
+
+class UnitSession final : public Session {
+ public:
+  UnitSession(PostgresConnection& connection, Loop& loop) : statements(connection, loop) {}
+  PLIMSOLL_FORWARDS Task<Result<Rows>> query(std::string_view sql, std::span<const Cell> parameters) override {
+    return statements.query(sql, parameters);
+  }
+  PLIMSOLL_FORWARDS Task<Result<>> script(std::string_view sql) override { return statements.script(sql); }
+  void alone(std::string_view what) override { statements.alone(what); }
+  Statements statements;
+};
+
+/// What became of a commit.
+enum class Committed : std::uint8_t { yes, undone, failed };
+
+struct Commit {
+  Committed how = Committed::failed;
+  Error error{};
+};
+
+/// Commits, and tells which tables are written where that may be so.
+Task<Commit> commit(PostgresConnection& connection, const Statements& statements, TableVersions& versions) {
+  // Not a statement was sent: there is nothing to commit.
+  if (!connection.in_transaction() && connection.has_first()) {
+    connection.forget_first();
+    co_return Commit{.how = Committed::yes};
+  }
+  const Scope* scope = co_await this_scope();
+  if (scope && scope->stopped() != Stop::none) co_return Commit{.error = error_of(scope->stopped())};
+  connection.cancellable = false;
+  auto tag = co_await connection.command("COMMIT");
+  connection.cancellable = !connection.busy();
+  const bool rolled_back = (tag && *tag != "COMMIT") || (!tag && !connection.broken() && !connection.busy());
+  if (!rolled_back)
+    for (const auto& table : connection.written()) versions.wrote(table);
+  if (tag && *tag == "COMMIT") co_return Commit{.how = Committed::yes};
+  if (tag) {
+    // A statement had failed, its error was not heeded, and the server has rolled back.
+    if (statements.undone()) co_return Commit{.how = Committed::undone, .error = *statements.failure()};
+    auto error = statements.failure() ? *statements.failure() : Error{&kInternal};
+    if (!statements.failure()) error.more().cause = "postgres: the transaction was rolled back instead of committed";
+    co_return Commit{.error = std::move(error)};
+  }
+  auto error = std::move(tag).error();
+  if (error.problem == &kRunAgain) co_return Commit{.how = Committed::undone, .error = std::move(error)};
+  if (connection.broken())
+    error.more().cause =
+        "the connection was lost during COMMIT, so it is not known whether it has committed: " + reason_of(error);
+  co_return Commit{.error = std::move(error)};
+}
+
+/// A transaction of a handler, over several waits.
+class OpenTransaction final : public Transaction {
+ public:
+  OpenTransaction(PostgresPool::Lease lease, Loop& loop, Nanoseconds until, TableVersions& versions,
+                  std::atomic<std::uint64_t>& commits)
+      : lease_(std::move(lease)),
+        loop_(loop),
+        statements_(*lease_, loop),
+        until_(until),
+        versions_(versions),
+        commits_(commits) {}
+  Task<Result<Rows>> query(std::string_view sql, std::span<const Cell> parameters) override {
+    if (auto may = usable(); !may) co_return std::unexpected(std::move(may).error());
+    auto rows = co_await statements_.query(sql, parameters);
+    co_return rows;
+  }
+  Task<Result<>> script(std::string_view sql) override {
+    if (auto may = usable(); !may) co_return may;
+    auto done = co_await statements_.script(sql);
+    co_return done;
+  }
+  void alone(std::string_view what) override { statements_.alone(what); }
+  Task<Result<>> end(bool commits) override {
+    if (!open_) co_return fail(kInternal, "the transaction has ended");
+    open_ = false;
+    const auto lease = std::move(lease_);
+    auto& connection = *lease;
+    if (late() && commits) co_return std::unexpected(too_late());
+    if (!commits) {
+      if (!connection.in_transaction()) {
+        connection.forget_first();
+        co_return Result<>{};
+      }
+      auto ended = co_await connection.command("ROLLBACK");
+      if (!ended) co_return std::unexpected(std::move(ended).error());
+      co_return Result<>{};
+    }
+    auto done = co_await commit(connection, statements_, versions_);
+    if (done.how == Committed::yes) {
+      commits_.fetch_add(1, std::memory_order_relaxed);
+      co_return Result<>{};
+    }
+    // Its handler has answered already what it has read: it cannot be run again here.
+    if (done.how == Committed::undone) co_return std::unexpected(busy());
+    co_return std::unexpected(std::move(done.error));
+  }
+
+ private:
+  bool late() const { return loop_.now() >= until_; }
+  static Error too_late() {
+    return Error{&kUnavailable}.because("the transaction stayed open too long and was rolled back");
+  }
+  Result<> usable() const {
+    if (!open_) return fail(kInternal, "the transaction has ended");
+    if (late()) return std::unexpected(too_late());
+    return {};
+  }
+  PostgresPool::Lease lease_;
+  Loop& loop_;
+  Statements statements_;
+  Nanoseconds until_;
+  TableVersions& versions_;
+  std::atomic<std::uint64_t>& commits_;
+  bool open_ = true;
+};
+
+class Postgres final : public Database {
+ public:
+  Postgres(PostgresTarget target, const PostgresOptions& options, std::shared_ptr<net::Resolver> resolver)
+      : options_(options), pool_(std::move(target), options, std::move(resolver)) {}
+  Result<> start() { return pool_.start(); }
+
+  PLIMSOLL_FORWARDS Task<Result<>> write(Loop& loop, Work work, Hold) override { return write_as(0, loop, work); }
+  PLIMSOLL_FORWARDS Task<Result<>> write_for(const Reading& who, Loop& loop, Work work, Hold) override {
+    return write_as(caller_of(who), loop, work);
+  }
+  Task<Result<>> write_as(std::uint64_t caller, Loop& loop, Work work) {
+    if (options_.trial) {
+      auto tried = co_await try_out(loop, work);
+      co_return tried;
+    }
+    Error last = busy();
+    for (int attempt = 0, lost = 0; attempt < kAttempts; ++attempt) {
+      if (attempt > 1) {
+        const bool rested = co_await pause(loop, rest_before(attempt));
+        if (!rested) break;
+      }
+      auto lease = co_await pool_.acquire(loop, ReadClass::key, caller);
+      if (!lease) co_return std::unexpected(std::move(lease).error());
+      const Counted counted{writing_};
+      auto& connection = **lease;
+      connection.forget_written();
+      connection.first(kBegin);
+      UnitSession session{connection, loop};
+      auto done = co_await work(session);
+      const auto& statements = session.statements;
+      if (done && !statements.undone()) {
+        auto ended = co_await commit(connection, statements, versions());
+        if (ended.how == Committed::yes) {
+          commits_.fetch_add(1, std::memory_order_relaxed);
+          units_.fetch_add(1, std::memory_order_relaxed);
+          co_return Result<>{};
+        }
+        if (ended.how == Committed::failed) co_return std::unexpected(std::move(ended.error));
+        continue;
+      }
+      if (connection.broken()) {
+        last = statements.failure() ? *statements.failure() : postgres_unavailable("the connection was lost");
+        if (!statements.undone() || ++lost > kLostConnections) co_return std::unexpected(std::move(last));
+        continue;
+      }
+      const Scope* scope = co_await this_scope();
+      const bool stopped = scope && scope->stopped() != Stop::none;
+      if (!stopped) {
+        // Whoever is told to stop leaves this to the thread of the pool.
+        if (connection.in_transaction()) {
+          auto ended = co_await connection.command("ROLLBACK");
+          (void)ended;
+        }
+        connection.forget_first();
+      }
+      if (!statements.undone() || stopped) co_return std::unexpected(std::move(done).error());
+    }
+    const Scope* scope = co_await this_scope();
+    if (scope && scope->stopped() != Stop::none) co_return std::unexpected(error_of(scope->stopped()));
+    refused_.fetch_add(1, std::memory_order_relaxed);
+    co_return std::unexpected(std::move(last));
+  }
+
+  Task<Result<std::unique_ptr<Transaction>>> begin(Loop& loop) override {
+    if (options_.trial) co_return fail(kInternal, "a trial has no transactions of handlers");
+    auto lease = co_await pool_.acquire(loop, ReadClass::key, 0);
+    if (!lease) co_return std::unexpected(std::move(lease).error());
+    (*lease)->forget_written();
+    (*lease)->first(kBegin);
+    co_return std::make_unique<OpenTransaction>(std::move(*lease), loop, loop.now() + options_.transaction.nanoseconds,
+                                                versions(), commits_);
+  }
+
+  Task<Result<>> read(Loop& loop, std::string_view sql, std::span<const Cell> parameters, const Reading& reading,
+                      RowSink& into) override {
+    if (options_.trial) {
+      const auto work = [&](Session& session) -> Task<Result<>> {
+        auto rows = co_await session.query(sql, parameters);
+        if (!rows) co_return std::unexpected(std::move(rows).error());
+        give(*rows, into);
+        co_return Result<>{};
+      };
+      auto tried = co_await try_out(loop, work);
+      co_return tried;
+    }
+    const auto caller = caller_of(reading);
+    for (int lost = 0;;) {
+      auto lease = co_await pool_.acquire(loop, reading.order, caller);
+      if (!lease) co_return std::unexpected(std::move(lease).error());
+      const Counted counted{reading_};
+      auto& connection = **lease;
+      const Scope* scope = co_await this_scope();
+      const auto rows =
+          reading.order == ReadClass::key ? PostgresConnection::Rows::at_once : PostgresConnection::Rows::one_by_one;
+      const PostgresConnection::Statement statement{.sql = sql,
+                                                    .parameters = parameters,
+                                                    .into = &into,
+                                                    .budget = reading.budget,
+                                                    .rows = rows,
+                                                    .limit = time_left(scope, loop)};
+      auto done = co_await connection.run(statement);
+      if (done) reads_.fetch_add(1, std::memory_order_relaxed);
+      const bool again = !done && (connection.broken() || done.error().problem == &kRunAgain);
+      if (!again || (scope && scope->stopped() != Stop::none)) co_return done;
+      if (++lost > kLostConnections)
+        co_return std::unexpected(done.error().problem == &kRunAgain ? busy() : std::move(done).error());
+    }
+  }
+
+  void interrupt() noexcept override {
+    if (options_.statements == PostgresOptions::Statements::on) pool_.interrupt();
+  }
+  const Dialect& dialect() const noexcept override { return postgres_dialect(); }
+  Result<bool> only_reads(std::string_view sql) override { return reads_only(sql); }
+  Counts counts() const override {
+    Counts counts;
+    counts.commits = commits_.load(std::memory_order_relaxed);
+    counts.units = units_.load(std::memory_order_relaxed);
+    counts.reads_queued = reads_.load(std::memory_order_relaxed);
+    counts.reads_refused = pool_.refused();
+    counts.writes_refused = refused_.load(std::memory_order_relaxed);
+    return counts;
+  }
+  PoolState pool_state() const noexcept override { return pool_.state(); }
+  Load load() const noexcept override {
+    const auto sizes = pool_.state();
+    return {.reads_waiting = sizes.waiting,
+            .reads_running = reading_.load(std::memory_order_relaxed),
+            .readers = sizes.most,
+            .writes_waiting = 0,
+            .writes_running = writing_.load(std::memory_order_relaxed)};
+  }
+
+ private:
+  static void give(const Rows& rows, RowSink& into) {
+    into.begin();
+    std::vector<Field> fields;
+    for (const auto& row : rows) {
+      fields.clear();
+      for (const auto& cell : row) std::visit([&](const auto& value) { fields.emplace_back(value); }, cell);
+      if (!into.row(fields)) return;
+    }
+  }
+  /// In a savepoint of the one transaction of a trial, on the one connection that it has.
+  Task<Result<>> try_out(Loop& loop, Work work) {
+    if (!trial_) {
+      auto lease = co_await pool_.acquire(loop, ReadClass::key, 0);
+      if (!lease) co_return std::unexpected(std::move(lease).error());
+      trial_.emplace(std::move(*lease));
+      (*trial_)->first("BEGIN");
+      // What others hold is not waited for: a trial must not stand in the way of a server.
+      auto begun = co_await (*trial_)->command("SET LOCAL lock_timeout='2s'");
+      if (!begun) co_return std::unexpected(std::move(begun).error());
+    } else {
+      (*trial_)->attach(loop);
+    }
+    auto& connection = **trial_;
+    connection.first("SAVEPOINT trial");
+    UnitSession session{connection, loop};
+    auto done = co_await work(session);
+    if (!done) connection.first("ROLLBACK TO trial");
+    auto ended = co_await connection.command("RELEASE trial");
+    connection.detach();
+    if (done && !ended) co_return std::unexpected(std::move(ended).error());
+    co_return done;
+  }
+  /// One more, while it lasts.
+  struct Counted {
+    explicit Counted(std::atomic<std::int64_t>& in) : count(in) { count.fetch_add(1, std::memory_order_relaxed); }
+    ~Counted() { count.fetch_sub(1, std::memory_order_relaxed); }
+    Counted(const Counted&) = delete;
+    std::atomic<std::int64_t>& count;
+  };
+  /// Between two attempts: random, so that those who undo each other do not meet again.
+  static Nanoseconds rest_before(int attempt) {
+    thread_local std::minstd_rand random{std::random_device{}()};
+    const auto most = std::min<Nanoseconds>(100 * kMillisecond, (2 * kMillisecond) << std::min(attempt, 8));
+    return std::uniform_int_distribution<Nanoseconds>(kMillisecond, most)(random);
+  }
+
+  const PostgresOptions options_;
+  std::atomic<std::uint64_t> commits_{0}, units_{0}, reads_{0}, refused_{0};
+  std::atomic<std::int64_t> reading_{0}, writing_{0};
+  PostgresPool pool_;
+  std::optional<PostgresPool::Lease> trial_;
+};
+
+}  // namespace
+
+constinit const std::span<const config::Field> kPostgresFields = kFields;
+
+Result<std::unique_ptr<Database>> open_postgres(const PostgresOptions& options) {
+  auto target = PostgresTarget::read(options.url);
+  if (!target) {
+    Error error{&kUnavailable};
+    error.retryable = false;
+    return std::unexpected(std::move(error).because(target.error().detail));
+  }
+  auto made = std::make_unique<Postgres>(std::move(*target), options, net::system_resolver());
+  if (auto started = made->start(); !started) return std::unexpected(std::move(started).error());
+  return std::unique_ptr<Database>(std::move(made));
+}
+
+}  // namespace plimsoll::database

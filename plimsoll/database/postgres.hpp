@@ -1,0 +1,42 @@
+#pragma once
+
+#include "plimsoll/config/options.hpp"
+#include "plimsoll/database/database.hpp"
+
+#include <memory>
+#include <span>
+#include <string>
+
+namespace plimsoll::telemetry {
+class Histogram;
+class Log;
+}  // namespace plimsoll::telemetry
+
+namespace plimsoll::database {
+
+/// How a PostgreSQL server is used: the options of `database: {pool: …}`.
+struct PostgresOptions {
+  enum class Statements : std::uint8_t { off, on };
+
+  std::string url{};  ///< `postgres://user:password@host:port/database?sslmode=…`, see PostgresTarget
+  std::int64_t least = 5;
+  std::int64_t most = 20;
+  config::Duration idle = config::seconds(30);
+  config::Duration life = config::minutes(30);
+  config::Duration acquire = config::seconds(2);
+  std::int64_t queue = 1'024;
+  Statements statements = Statements::on;
+  config::Duration connect = config::seconds(5);
+  config::Duration transaction = config::seconds(5);
+  /// Everything is done in one transaction that is never committed: what a start would do can be tried so.
+  bool trial = false;
+  telemetry::Log* log = nullptr;             ///< for what an operator must know; null: none
+  telemetry::Histogram* acquired = nullptr;  ///< how long connections were waited for; null: not recorded
+};
+extern const std::span<const config::Field> kPostgresFields;
+
+/// Connects to the server, so that what is wrong is known at once, and starts the pool. An error that an operator has
+/// to correct (password, name of the database) is not `retryable`.
+Result<std::unique_ptr<Database>> open_postgres(const PostgresOptions& options);
+
+}  // namespace plimsoll::database

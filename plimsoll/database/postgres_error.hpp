@@ -1,0 +1,28 @@
+#pragma once
+
+#include "plimsoll/base/result.hpp"
+
+#include <string_view>
+
+namespace plimsoll::database {
+
+/// The work was undone through no fault of its own and may run again: a serialization failure, a deadlock, or a
+/// connection that was lost before the commit. Never leaves the database.
+inline constexpr Problem kRunAgain{"run-again", 503, "The transaction was undone and may run again", "", true};
+
+/// What PostgreSQL says about an error (protocol, section 55.8).
+struct PostgresDiagnostics {
+  std::string_view sqlstate, message, detail{}, table{}, column{}, constraint{};
+};
+
+/// The error as callers may know it. Violations are `conflict` or `constraint` and name their columns where PostgreSQL
+/// does. `sql`: the statement, for the log where it is wrong itself.
+Error postgres_error(const PostgresDiagnostics& said, std::string_view sql);
+
+/// The connection can no longer be used after this error.
+bool ends_connection(std::string_view sqlstate);
+
+/// The database cannot be reached or takes nothing: 503 with `Retry-After`. `cause` is for the log.
+Error postgres_unavailable(std::string_view cause);
+
+}  // namespace plimsoll::database
