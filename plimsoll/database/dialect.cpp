@@ -46,4 +46,23 @@ Task<Result<>> Dialect::look_at_keys(Session& session, const TableDefinition& ta
   co_return Result<>{};
 }
 
+Task<Result<>> prepare_own_table(Session& session, const Dialect& dialect, OwnTable table) {
+  session.alone("plimsoll.tables");
+  const auto asked = dialect.has_table(std::string(table.name));
+  auto there = co_await session.query(asked.sql, asked.cells);
+  if (!there) co_return std::unexpected(std::move(there).error());
+  if (there->empty()) {
+    auto made = co_await session.query(dialect.create_own_table(table.name, table.columns), {});
+    if (!made) co_return std::unexpected(std::move(made).error());
+  } else if (dialect.name() != "sqlite") {
+    co_return Result<>{};
+  }
+  // A file of SQLite may be from a version that had fewer of them.
+  for (const auto index : table.indexes) {
+    auto made = co_await session.query(index, {});
+    if (!made) co_return std::unexpected(std::move(made).error());
+  }
+  co_return Result<>{};
+}
+
 }  // namespace plimsoll::database

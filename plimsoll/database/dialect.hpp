@@ -4,6 +4,7 @@
 #include "plimsoll/database/relation.hpp"
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -142,5 +143,14 @@ class Dialect {
   /// Rows that the key cannot name: those without one, and in a view, which has no unique index, those that share one.
   static Task<Result<>> look_at_keys(Session& session, const TableDefinition& table, FoundTable& found);
 };
+
+/// A table of the server's own: `columns` as Dialect::create_own_table takes them, `indexes` as statements.
+struct OwnTable {
+  std::string_view name, columns;
+  std::span<const std::string_view> indexes{};
+};
+/// Makes it where it is missing: once, however many instances start at the same time. Where it is there, the right to
+/// make tables is not needed. Called before any other statement of its transaction.
+Task<Result<>> prepare_own_table(Session& session, const Dialect& dialect, OwnTable table);
 
 }  // namespace plimsoll::database

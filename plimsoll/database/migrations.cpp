@@ -47,6 +47,7 @@ Result<> sound(const std::vector<MigrationStatus>& all) {
 /// Applies the first pending file; its name, or empty when there is none.
 Task<Result<std::string>> apply_next(Session& session, const Dialect& dialect, const std::vector<Migration>& files,
                                      const std::string& now, const std::function<void(std::string_view)>& begins) {
+  session.alone("plimsoll.migrations");
   auto applied = co_await applied_in(session, dialect);
   if (!applied) co_return std::unexpected(std::move(applied).error());
   const auto all = compare_migrations(files, *applied);

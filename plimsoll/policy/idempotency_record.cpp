@@ -122,17 +122,17 @@ Response replay_of(const RecordedAnswer& recorded, Arena& arena) {
 }
 
 Task<Result<>> IdempotencyRecords::prepare(Loop& loop) const {
-  const auto table = database_.dialect().create_own_table(
-      "plimsoll_idempotency",
-      "key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, operation TEXT NOT NULL, status INTEGER NOT NULL,"
-      " headers TEXT NOT NULL, body BLOB NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL");
+  static constexpr std::string_view kIndexes[] = {
+      "CREATE INDEX IF NOT EXISTS plimsoll_idempotency_expires ON plimsoll_idempotency(expires_at)"};
+  static constexpr database::OwnTable kTable{
+      .name = "plimsoll_idempotency",
+      .columns =
+          "key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, operation TEXT NOT NULL, status INTEGER NOT NULL,"
+          " headers TEXT NOT NULL, body BLOB NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL",
+      .indexes = kIndexes};
   auto written = co_await database_.write(loop, [&](database::Session& session) -> Task<Result<>> {
-    for (std::string_view statement :
-         {std::string_view(table),
-          std::string_view(
-              "CREATE INDEX IF NOT EXISTS plimsoll_idempotency_expires ON plimsoll_idempotency(expires_at)")})
-      if (auto made = co_await session.query(statement, {}); !made) co_return std::unexpected(std::move(made).error());
-    co_return Result<>{};
+    auto made = co_await database::prepare_own_table(session, database_.dialect(), kTable);
+    co_return made;
   });
   co_return written;
 }
@@ -192,7 +192,8 @@ Task<Result<bool>> IdempotencyRecords::insert(database::Session& session, std::s
   const Cell now[] = {wall};
   auto pruned = co_await session.query(
       "DELETE FROM plimsoll_idempotency WHERE key IN (SELECT key FROM plimsoll_idempotency WHERE expires_at <= ?"
-      " ORDER BY expires_at LIMIT 2)",
+      " ORDER BY expires_at LIMIT 2" +
+          std::string(database_.dialect().claim_rows()) + ")",
       now);
   if (!pruned) co_return std::unexpected(std::move(pruned).error());
   co_return true;

@@ -2,7 +2,8 @@
 
 // What every Queue must do. A backend's test makes one on an empty place and instantiates the suite:
 //   INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, QueueConformance, SqliteQueueMaker);
-// A maker has `Queue& queue()`, `database::Database& database()` and `Nanoseconds& wall()`, the time the queue sees.
+// A maker has `Queue& queue()`, `database::Database& database()`, `Nanoseconds& wall()`, the time the queue sees, and
+// `why_not()`: why the engine is not there, or empty.
 
 #include "plimsoll/database/wait.hpp"
 #include "plimsoll/queue/queue.hpp"
@@ -24,6 +25,9 @@ inline std::vector<Kind> kinds_of_the_suite() {
 template <class Maker>
 class QueueConformance : public testing::Test {
  protected:
+  void SetUp() override {
+    if (const std::string why = maker.why_not(); !why.empty()) GTEST_SKIP() << why;
+  }
   using Session = database::Session;
   template <class F>
   static auto now(F work) {

@@ -19,14 +19,6 @@ using database::Session;
 
 // `due` is set exactly while a job may be claimed, `lease` while it runs, `live_key` until it has ended: so each index
 // holds only the rows its question is about.
-constexpr std::string_view kJobs =
-    "id TEXT PRIMARY KEY, kind TEXT NOT NULL, queue TEXT NOT NULL, payload TEXT NOT NULL, owner TEXT NOT NULL,"
-    " unique_key TEXT, live_key TEXT, priority INTEGER NOT NULL, state TEXT NOT NULL, due INTEGER, lease INTEGER,"
-    " token INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, failures INTEGER NOT NULL DEFAULT 0,"
-    " crashes INTEGER NOT NULL DEFAULT 0, progress INTEGER NOT NULL DEFAULT 0, enqueued_at INTEGER NOT NULL,"
-    " started_at INTEGER, finished_at INTEGER, error TEXT NOT NULL DEFAULT '', history TEXT NOT NULL DEFAULT '[]'";
-constexpr std::string_view kResults =
-    "job_id TEXT PRIMARY KEY, media_type TEXT NOT NULL, file_name TEXT NOT NULL, bytes BLOB NOT NULL";
 constexpr std::string_view kIndexes[] = {
     "CREATE INDEX IF NOT EXISTS plimsoll_jobs_due ON plimsoll_jobs(queue, priority, due, id) WHERE due IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS plimsoll_jobs_lease ON plimsoll_jobs(lease, queue) WHERE lease IS NOT NULL",
@@ -34,6 +26,18 @@ constexpr std::string_view kIndexes[] = {
     "CREATE INDEX IF NOT EXISTS plimsoll_jobs_finished ON plimsoll_jobs(finished_at) WHERE finished_at IS NOT NULL",
     "CREATE UNIQUE INDEX IF NOT EXISTS plimsoll_jobs_unique ON plimsoll_jobs(kind, live_key)"
     " WHERE live_key IS NOT NULL",
+};
+constexpr database::OwnTable kTables[] = {
+    {.name = "plimsoll_jobs",
+     .columns =
+         "id TEXT PRIMARY KEY, kind TEXT NOT NULL, queue TEXT NOT NULL, payload TEXT NOT NULL, owner TEXT NOT NULL,"
+         " unique_key TEXT, live_key TEXT, priority INTEGER NOT NULL, state TEXT NOT NULL, due INTEGER, lease INTEGER,"
+         " token INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, failures INTEGER NOT NULL DEFAULT 0,"
+         " crashes INTEGER NOT NULL DEFAULT 0, progress INTEGER NOT NULL DEFAULT 0, enqueued_at INTEGER NOT NULL,"
+         " started_at INTEGER, finished_at INTEGER, error TEXT NOT NULL DEFAULT '', history TEXT NOT NULL DEFAULT '[]'",
+     .indexes = kIndexes},
+    {.name = "plimsoll_job_results",
+     .columns = "job_id TEXT PRIMARY KEY, media_type TEXT NOT NULL, file_name TEXT NOT NULL, bytes BLOB NOT NULL"},
 };
 
 constexpr std::string_view kColumns =
@@ -117,12 +121,8 @@ SqlQueue::SqlQueue(database::Database& database, const Clock& clock, std::vector
 
 Task<Result<>> SqlQueue::prepare(Loop& loop) {
   co_return co_await database_.write(loop, [&](Session& session) -> Task<Result<>> {
-    const auto& dialect = database_.dialect();
-    std::vector<std::string> statements{dialect.create_own_table("plimsoll_jobs", kJobs),
-                                        dialect.create_own_table("plimsoll_job_results", kResults)};
-    statements.insert(statements.end(), std::begin(kIndexes), std::end(kIndexes));
-    for (auto& statement : statements)
-      if (auto made = co_await session.query(statement, {}); !made) co_return std::unexpected(std::move(made).error());
+    for (const auto& table : kTables)
+      if (auto made = co_await database::prepare_own_table(session, database_.dialect(), table); !made) co_return made;
     co_return Result<>{};
   });
 }
@@ -315,6 +315,8 @@ Task<Result<std::vector<Record>>> SqlQueue::claim(Loop& loop, std::string_view q
   std::vector<Record> claimed;
   auto written = co_await database_.write(loop, [&](Session& session) -> Task<Result<>> {
     claimed.clear();
+    // What runs is counted, and what is claimed counts: instances do it one after the other.
+    session.alone("plimsoll.queue." + name);
     const Cell which[] = {name};
     auto running =
         co_await session.query("SELECT count(*) FROM plimsoll_jobs WHERE lease IS NOT NULL AND queue = ?", which);

@@ -18,7 +18,8 @@ constexpr Nanoseconds kQuiet = 10 * kSecond;     ///< between two while all is w
 constexpr Nanoseconds kInterest = 30 * kSecond;  ///< how long somebody who has asked is expected again
 constexpr Nanoseconds kHanging = 3 * kSecond;    ///< a write that takes longer, while no other commits, hangs
 
-constexpr std::string_view kColumns = "id INTEGER PRIMARY KEY CHECK(id = 1), at INTEGER NOT NULL";
+constexpr database::OwnTable kTable{.name = "plimsoll_probe",
+                                    .columns = "id INTEGER PRIMARY KEY CHECK(id = 1), at INTEGER NOT NULL"};
 constexpr std::string_view kWrite =
     "INSERT INTO plimsoll_probe(id, at) VALUES(1, ?) ON CONFLICT(id) DO UPDATE SET at = excluded.at";
 
@@ -26,16 +27,18 @@ constexpr std::string_view kWrite =
 
 Task<Result<>> WriteProbe::write(Loop& loop) {
   const auto wall = clock_.wall() / kMillisecond;
-  const auto table = database_.dialect().create_own_table("plimsoll_probe", kColumns);
   const auto work = [&](database::Session& session) -> Task<Result<>> {
-    auto made = co_await session.query(table, {});
-    if (!made) co_return std::unexpected(std::move(made).error());
+    if (!prepared_) {
+      auto made = co_await database::prepare_own_table(session, database_.dialect(), kTable);
+      if (!made) co_return made;
+    }
     const database::Cell cells[] = {wall};
     auto written = co_await session.query(kWrite, cells);
     if (!written) co_return std::unexpected(std::move(written).error());
     co_return Result<>{};
   };
   auto done = co_await database_.write(loop, work);
+  prepared_ = done.has_value();  // where it has failed, somebody may have dropped the table
   co_return done;
 }
 

@@ -62,6 +62,7 @@ class WriteProbe {
   Nanoseconds begun_ = 0, ended_ = 0;  ///< steady; `begun_` 0: no probe is under way
   std::uint64_t commits_ = 0;          ///< when the last probe began, or others had last succeeded
   std::string failure_;                ///< of the last probe; empty: it succeeded
+  bool prepared_ = false;              ///< its table is there
 
   mutable std::mutex mutex_;
   Status status_;

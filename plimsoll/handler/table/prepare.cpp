@@ -120,6 +120,7 @@ Task<Result<>> prepare_table(Session& session, const Model& model, const Table& 
 
 Task<Result<>> prepare_in(Session& session, const Dialect& dialect, const Model& model, std::vector<Disagreement>& all,
                           ForeignKeys& keys, StandingTables& tables) {
+  session.alone("plimsoll.tables");
   all.clear();  // a start may try again
   keys.of.clear();
   auto standing = co_await find_all(session, dialect, model);
@@ -347,10 +348,10 @@ Result<std::string> database_secret(database::Database& database, std::string_vi
   std::string secret;
   auto done = database::wait_for([&](Loop& loop) -> Task<Result<>> {
     auto written = co_await database.write(loop, [&](Session& session) -> Task<Result<>> {
-      auto made = co_await session.query(database.dialect().create_own_table(
-                                             "plimsoll_secrets", "name TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL"),
-                                         {});
-      if (!made) co_return std::unexpected(std::move(made).error());
+      auto made = co_await database::prepare_own_table(
+          session, database.dialect(),
+          {.name = "plimsoll_secrets", .columns = "name TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL"});
+      if (!made) co_return made;
       const Cell cells[] = {std::string(name), to_hex(random_bytes(32))};
       auto put = co_await session.query(
           "INSERT INTO plimsoll_secrets(name,value) VALUES(?,?) ON CONFLICT(name) DO UPDATE SET "

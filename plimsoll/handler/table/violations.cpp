@@ -136,6 +136,11 @@ Task<Result<Row>> Writing::explained(Session& session, Error error, const Change
                                      std::string_view prefix) const {
   if (table().tenant && error.problem == &database::kConflict && error.more_) keep_tenants_apart(error, table());
   if (error.more_ && !error.more_->fields.empty()) {
+    // The tenant is the caller's, whatever is referred to.
+    if (table().tenant && error.more_->fields.size() > 1)
+      std::erase_if(error.more_->fields, [&](auto& field) {
+        return field.keyword == "foreign-key" && field.pointer == "/" + table().columns[*table().tenant].name;
+      });
     for (auto& field : error.more_->fields) field.pointer.insert(0, prefix);
     error.detail = summary(error.more_->fields);
   }

@@ -3,6 +3,7 @@
 #include "plimsoll/base/encoding.hpp"
 #include "plimsoll/base/hash.hpp"
 #include "plimsoll/base/uuid.hpp"
+#include "plimsoll/database/dialect.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/write.hpp"
 
@@ -16,11 +17,13 @@ using database::Cell;
 constexpr std::string_view kAlphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 constexpr std::size_t kRandom = 30, kChecksum = 6, kHint = 6;
 
-constexpr std::string_view kTable =
-    "CREATE TABLE IF NOT EXISTS plimsoll_keys ("
-    "id TEXT PRIMARY KEY, digest TEXT NOT NULL UNIQUE, hint TEXT NOT NULL, name TEXT NOT NULL, subject TEXT NOT NULL,"
-    " tenant TEXT NOT NULL, scopes TEXT NOT NULL, roles TEXT NOT NULL, created_at BIGINT NOT NULL,"
-    " expires_at BIGINT NOT NULL, revoked_at BIGINT NOT NULL)";
+constexpr database::OwnTable kTable{
+    .name = "plimsoll_keys",
+    .columns =
+        "id TEXT PRIMARY KEY, digest TEXT NOT NULL UNIQUE, hint TEXT NOT NULL, name TEXT NOT NULL, subject TEXT NOT "
+        "NULL,"
+        " tenant TEXT NOT NULL, scopes TEXT NOT NULL, roles TEXT NOT NULL, created_at INTEGER NOT NULL,"
+        " expires_at INTEGER NOT NULL, revoked_at INTEGER NOT NULL"};
 constexpr std::string_view kColumns =
     "id, hint, name, subject, tenant, scopes, roles, created_at, expires_at, revoked_at";
 
@@ -118,10 +121,9 @@ bool looks_like_api_key(std::string_view key) noexcept {
 }
 
 Task<Result<>> ApiKeys::prepare(Loop& loop) {
-  auto work = [](database::Session& session) -> Task<Result<>> {
-    auto made = co_await session.query(kTable, {});
-    if (!made) co_return std::unexpected(std::move(made).error());
-    co_return Result<>{};
+  auto work = [&](database::Session& session) -> Task<Result<>> {
+    auto made = co_await database::prepare_own_table(session, database_.dialect(), kTable);
+    co_return made;
   };
   auto done = co_await database_.write(loop, work);
   co_return done;
