@@ -122,7 +122,7 @@ class Authentication(harness.ServerTest):
             self.assertEqual((said.returncode, said.stdout), (2, ""), wrong)
             self.assertIn(why, said.stderr)
         for command in (("keys", "list"), ("keys", "revoke", "x"), ("keys", "rotate", "x"), ("jobs", "list")):
-            for database, why in (("sqlite:shpo.db", "there is no database at shpo.db"), ("postgres://db/shop", "only sqlite:")):
+            for database, why in (("sqlite:shpo.db", "there is no database at shpo.db"), ("mysql://db/shop", "only sqlite: and postgres:")):
                 said = self.plimsoll(*command, "--database", database, directory=self.folder)
                 self.assertEqual((said.returncode, said.stdout), (2, ""), command)
                 self.assertIn(why, said.stderr)

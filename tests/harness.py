@@ -379,6 +379,130 @@ class Server(Process):
             Ports.give_back(self.management_port)
 
 
+class Postgres(Process):
+    """A PostgreSQL server of Debian's programs in a folder of its own: on a Unix socket without a password, on a free port of the
+    loopback interface with one (user `shop`, password `s3cret`). Its programs refuse root, so they run as `postgres`."""
+
+    shared_server = None
+
+    @classmethod
+    def programs(cls):
+        folders = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+        if not folders:
+            raise unittest.SkipTest("PostgreSQL is not installed: scripts/install-dependencies test")
+        return folders[-1].parent
+
+    @classmethod
+    def shared(cls):
+        """One for all tests of a program that do not stop it."""
+        if cls.shared_server is None:
+            folder = pathlib.Path(tempfile.mkdtemp(prefix="plimsoll-pg-"))
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+            cls.shared_server = cls(folder).start()
+        return cls.shared_server
+
+    def __init__(self, folder, settings=""):
+        self.bin = self.programs()
+        self.folder = pathlib.Path(folder)
+        self.user = "postgres" if os.getuid() == 0 else None
+        self.port = Ports.take()
+        self.made = 0
+        if self.user:
+            shutil.chown(self.folder, self.user, self.user)
+        self.folder.chmod(0o755)
+        self.data = self.folder / "data"
+        self._run("initdb", "-D", self.data, "-U", "postgres", "--auth-local=trust", "--auth-host=scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8",
+                  "--no-sync", "--no-instructions")
+        with open(self.data / "postgresql.conf", "a") as conf:
+            conf.write(f"listen_addresses='127.0.0.1'\nport={self.port}\nunix_socket_directories='{self.folder}'\nfsync=off\nsynchronous_commit=off\n"
+                       f"full_page_writes=off\nshared_buffers=32MB\nmax_connections=60\nautovacuum=off\n{settings}\n")
+        super().__init__([self.bin / "postgres", "-D", self.data], self.folder, name="postgres")
+
+    def _run(self, program, *arguments):
+        done = subprocess.run([self.bin / program, *map(str, arguments)], cwd="/", user=self.user, group=self.user, extra_groups=[] if self.user else None,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE)
+        if done.returncode:
+            raise AssertionError(f"{program}: {done.stderr}")
+        return done.stdout
+
+    def start(self):
+        first = self.popen is None
+        with open(self.output_path, "ab") as output:
+            self.popen = subprocess.Popen(self.arguments, cwd="/", stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, user=self.user,
+                                          group=self.user, extra_groups=[] if self.user else None, preexec_fn=_die_with_parent)
+        Process.running.append(self)
+
+        def ready():
+            if not self.alive:
+                raise AssertionError(f"ended with status {self.popen.returncode}: {self.describe()}")
+            return subprocess.run([self.bin / "pg_isready", "-h", self.folder, "-p", str(self.port), "-q"]).returncode == 0
+
+        until(ready, lambda: f"a connection to {self.describe()}")
+        if first:
+            self.sql("CREATE ROLE shop LOGIN PASSWORD 's3cret'")
+        return self
+
+    def halt(self):
+        """`pg_ctl stop -m immediate`: what a crash does to it."""
+        self.signal(signal.SIGQUIT)
+        return self.wait()
+
+    def stop(self):
+        if self.alive:
+            self.signal(signal.SIGCONT)
+            self.halt()
+
+    def sql(self, text, database="postgres"):
+        """What `psql` prints, unaligned, without headings."""
+        return self._run("psql", "-h", self.folder, "-p", self.port, "-U", "postgres", "-d", database, "-qtAX", "-v", "ON_ERROR_STOP=1", "-c", text).strip()
+
+    def database(self):
+        """The name of a new empty database that `shop` owns."""
+        self.made += 1
+        self.sql(f"CREATE DATABASE test{self.made} OWNER shop STRATEGY FILE_COPY")
+        return f"test{self.made}"
+
+    def url(self, database):
+        return f"postgres://shop:s3cret@127.0.0.1:{self.port}/{database}"
+
+    def socket_url(self, database):
+        return f"postgres://shop@/{database}?host={self.folder}&port={self.port}"
+
+
+class PgBouncer(Process):
+    """PgBouncer in transaction mode before a Postgres, on a free port of the loopback interface; it lets everybody in."""
+
+    def __init__(self, folder, postgres, settings=""):
+        needs("/usr/sbin/pgbouncer")
+        self.folder = pathlib.Path(folder)
+        self.port = Ports.take()
+        (self.folder / "users.txt").write_text('"shop" "s3cret"\n')
+        (self.folder / "pgbouncer.ini").write_text(
+            f"[databases]\n* = host={postgres.folder} port={postgres.port}\n[pgbouncer]\nlisten_addr=127.0.0.1\nlisten_port={self.port}\nunix_socket_dir=\n"
+            f"auth_type=trust\nauth_file={self.folder}/users.txt\npool_mode=transaction\nmax_client_conn=200\ndefault_pool_size=5\n{settings}\n")
+        self.folder.chmod(0o755)
+        user = [] if os.getuid() else ["-u", "postgres"]
+        super().__init__(["/usr/sbin/pgbouncer", "-q", *user, self.folder / "pgbouncer.ini"], self.folder, name="pgbouncer")
+
+    def start(self):
+        super().start()
+
+        def ready():
+            if not self.alive:
+                raise AssertionError(f"ended with status {self.popen.returncode}: {self.describe()}")
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+                return True
+            except OSError:
+                return False
+
+        until(ready, lambda: f"a connection to {self.describe()}")
+        return self
+
+    def url(self, database):
+        return f"postgres://shop:s3cret@127.0.0.1:{self.port}/{database}"
+
+
 class ServerTest(unittest.TestCase):
     """A test with a folder of its own; whatever it starts is ended with it, and a sanitizer's report in a log is a failure."""
 

@@ -106,12 +106,24 @@ class Starting(harness.ServerTest):
         self.assertRegex(output, "does not implement \"rollout\"")
 
     def test_words_of_the_deployment_of_a_later_version_are_refused_saying_so(self):
-        for config, word in (("database: {pool: {max: 20}}", "database.pool"), ("database: {replicas: ['sqlite:b.db']}", "database.replicas"),
-                             ("store: {url: 'redis://cache'}", "store"), 
+        for config, word in (("database: {replicas: ['sqlite:b.db']}", "database.replicas"), ("store: {url: 'redis://cache'}", "store"),
                              ("telemetry: {traces: 'http://otel:4318'}", "telemetry.traces"), ("jobs: {mail: {run: {email: {to: a}}}}", "email")):
             output = self.refused(CONTRACT, config)
             self.assertRegex(output, rf"plimsoll\.yaml:1:\d+: error\[not-implemented\]: this version does not implement `{word}` yet\n")
-        self.assertRegex(self.refused(CONTRACT, "database: {url: 'postgres://shop@db/shop'}"), r"plimsoll\.yaml:1:17: error\[not-implemented\]: only `sqlite:PATH` is served")
+        self.assertRegex(self.refused(CONTRACT, "database: {url: 'mysql://shop@db/shop'}"), r"plimsoll\.yaml:1:17: error\[not-implemented\]: only `sqlite:PATH` and `postgres://…` are served")
+
+    def test_options_of_one_kind_of_database_are_refused_beside_the_other(self):
+        self.assertRegex(self.refused(CONTRACT, "database: {pool: {max: 20}}"), r"plimsoll\.yaml:1:18: error\[configuration\]: `database.pool` is for PostgreSQL")
+        self.assertRegex(self.refused(CONTRACT, "database: {url: 'postgres:///shop', cache: 4MiB}"), r"plimsoll\.yaml:1:37: error\[configuration\]: `database.cache` is for SQLite")
+        self.assertRegex(self.refused(CONTRACT, "database: {url: 'postgres:///shop', pool: {mux: 3}}"), r"plimsoll\.yaml:1:44: error\[configuration\]: .*did you mean \"max\"")
+
+    def test_a_database_beyond_this_machine_must_prove_who_it_is_and_its_password_is_not_shown(self):
+        for mode in ("disable", "prefer", "require", "verify-ca"):
+            output = self.refused(CONTRACT, f"database: {{url: 'postgres://shop:s3cret@db/shop?sslmode={mode}'}}")
+            self.assertRegex(output, r"plimsoll\.yaml:1:17: error\[configuration\]: .*verify-full")
+            self.assertNotIn("s3cret", output)
+        output = self.refused(CONTRACT, "database: {url: 'postgres://shop:s3cret@[db/shop'}")
+        self.assertNotIn("s3cret", output)
 
     def test_a_mistake_in_the_deployment_is_told_with_its_own_place(self):
         for config, place in (("listen: [a]\nlimits: {hed: 4KiB}", "2:10"), ("telemetry:\n  lg: info", "2:3"), ("database: {\n  reders: 4}", "2:3"), ("listen: [\n", "2:1")):

@@ -36,9 +36,7 @@ struct Opened {
   std::unique_ptr<queue::SqlQueue> queue;
 };
 Result<Opened> open(const Options& options) {
-  auto path = database_path(options.database, options.config, true);
-  if (!path) return std::unexpected(std::move(path).error());
-  auto database = database::open_sqlite({.path = *path, .readers = 1});
+  auto database = open_database(options.database, options.config, true);
   if (!database) return std::unexpected(std::move(database).error());
   Opened made{.database = std::move(*database), .queue = nullptr};
   made.queue = std::make_unique<queue::SqlQueue>(*made.database, system_clock(), std::vector<queue::Kind>{});

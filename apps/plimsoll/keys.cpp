@@ -39,21 +39,10 @@ std::string joined(const std::vector<std::string>& words) {
   return out.empty() ? "-" : out;
 }
 
-/// The database the server uses: --database, or that of the deployment.
-Result<std::unique_ptr<database::Database>> open(const Options& options, bool existing) {
-  auto path = database_path(options.database, options.config, existing);
-  if (!path) return std::unexpected(std::move(path).error());
-  auto deployment = server::read_deployment(options.config);
-  if (!deployment) return said(deployment.error());
-  auto sqlite = deployment->database.sqlite;
-  sqlite.path = std::move(*path);
-  return database::open_sqlite(sqlite);
-}
-
 /// Opens, prepares the table, and does `work(keys, loop, now)`.
 template <class F>
 int with_keys(const Options& options, bool existing, F work) {
-  auto opened = open(options, existing);
+  auto opened = open_database(options.database, options.config, existing);
   if (!opened) return complain(opened.error());
   ApiKeys keys(**opened);
   const auto ready = database::wait_for([&](Loop& loop) -> Task<Result<>> {
@@ -170,7 +159,7 @@ Subcommand::Run declare(CLI::App& app) {
     auto* sub = app.add_subcommand(name, sentence);
     sub->add_option("--config", options->config, "Deployment; without it plimsoll.yaml in the working directory")
         ->type_name("FILE");
-    sub->add_option("--database", options->database, "Instead of the deployment's")->type_name("sqlite:PATH");
+    sub->add_option("--database", options->database, "Instead of the deployment's")->type_name("URL");
     sub->callback([which, run] { *which = run; });
     return sub;
   };

@@ -1,6 +1,7 @@
 #include "plimsoll/server/deployment.hpp"
 
 #include "plimsoll/contract/load_errors.hpp"
+#include "plimsoll/database/postgres_target.hpp"
 #include "plimsoll/edge/server.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/json/yaml.hpp"
@@ -33,11 +34,14 @@ using config::field;
 constexpr config::Field kDatabase[] = {
     field<&DatabaseOptions::url>(
         "url",
-        "Where the rows are: `sqlite:PATH`. Empty: `sqlite:<name of the contract>.db` in the working directory."),
+        "Where the rows are: `sqlite:PATH`, or `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…`. Beyond this "
+        "machine only `sslmode=verify-full` is used. Empty: `sqlite:<name of the contract>.db` in the working "
+        "directory."),
     field<&DatabaseOptions::migrations>(
         "migrations",
         "Folder of `*.sql` migrations, applied at the start; empty: `migrations` beside the "
         "contract, when it is there."),
+    field<&DatabaseOptions::pool>("pool", "Connections to a PostgreSQL server, of the whole process."),
 };
 constexpr config::Field kTelemetry[] = {
     field<&TelemetryOptions::log>("log",
@@ -159,7 +163,6 @@ struct Later {
 };
 constexpr Later kLater[] = {
     {{}, "store", "Remove it: state is kept in this process."},
-    {"database", "pool", "Remove it: SQLite has one writer, and `readers` says how many threads read."},
     {"database", "replicas", "Remove it: rows are read where they are written."},
     {"telemetry", "traces", "Remove it: trace ids are taken, logged and handed on, and nothing is exported."},
 };
@@ -201,31 +204,71 @@ std::vector<config::Field> sqlite_fields() {
   return fields;
 }
 
+std::vector<config::Field> database_fields() {
+  std::vector<config::Field> fields(std::begin(kDatabase), std::end(kDatabase));
+  auto& pool = fields.back();
+  pool = config::shown(config::object_of<database::PostgresOptions>(pool, database::kPostgresFields), "{max: 20}");
+  return fields;
+}
+
+/// What the URL says, and what stands beside it for the other kind of database.
+void read_engine(const json::Value& value, Deployment& made, contract::Complaints& complaints) {
+  auto& options = made.database;
+  const auto* url = value.find("url");
+  const bool postgres = database::is_postgres_url(options.url);
+  if (!postgres && !options.url.empty() && !options.url.starts_with("sqlite:"))
+    complaints.push_back(complaint(made.file, url->position(), "not-implemented",
+                                   "only `sqlite:PATH` and `postgres://…` are served by this version",
+                                   "Use `sqlite:PATH` or `postgres://USER:PASSWORD@HOST:PORT/DATABASE`."));
+  if (options.pool)
+    if (auto done = config::read(*options.pool, database::kPostgresFields, &options.postgres); !done)
+      complaints.push_back(misread("database.pool", *options.pool, done.error(), made.file));
+  if (!postgres) {
+    if (options.pool)
+      complaints.push_back(complaint(made.file, options.pool->position(), "configuration",
+                                     "`database.pool` is for PostgreSQL",
+                                     "Remove it: SQLite has one writer, and `readers` says how many threads read."));
+    return;
+  }
+  options.postgres.url = options.url;
+  if (auto target = database::PostgresTarget::read(options.url); !target)
+    complaints.push_back(complaint(made.file, url->position(), "configuration", std::move(target.error().detail),
+                                   std::string(database::kDatabaseUrl.remedy)));
+  for (const auto& field : sqlite_fields())
+    for (const auto& member : value.object())
+      if (member.key == field.name)
+        complaints.push_back(complaint(made.file, member.at.line ? member.at : member.value.position(), "configuration",
+                                       "`database." + std::string(member.key) + "` is for SQLite", "Remove it."));
+}
+
 void read_database(const json::Value& root, Deployment& made, contract::Complaints& complaints) {
   const auto* value = root.find("database");
   if (!value) return;
+  const auto fields = database_fields();
   const auto sqlite = sqlite_fields();
   std::vector<std::string_view> others;
   also_known("database", others);
   auto own = others;
   for (const auto& field : sqlite) others.push_back(field.name);
-  for (const auto& field : kDatabase) own.push_back(field.name);
-  auto done = config::read(*value, kDatabase, &made.database, others);
+  for (const auto& field : fields) own.push_back(field.name);
+  auto done = config::read(*value, fields, &made.database, others);
   if (done) done = config::read(*value, sqlite, &made.database.sqlite, own);
-  if (!done) complaints.push_back(misread("database", *value, done.error(), made.file));
+  if (!done)
+    complaints.push_back(misread("database", *value, done.error(), made.file));
+  else
+    read_engine(*value, made, complaints);
 }
 
 }  // namespace
 
-const std::span<const config::Field> kDatabaseFields = kDatabase;
 const std::span<const config::Field> kTelemetryFields = kTelemetry;
 const std::span<const config::Field> kDeploymentFields = kFields;
 
 std::vector<config::Key> built_in_sections() {
-  static const auto sqlite = sqlite_fields();
+  static const auto sqlite = sqlite_fields(), database = database_fields();
   return {{.name = "database",
            .sentence = "The database that holds the rows.",
-           .fields = kDatabase,
+           .fields = database,
            .defaults = config::defaults_of<DatabaseOptions>,
            .example = "{url: 'sqlite:shop.db'}"},
           {.name = "database", .fields = sqlite, .defaults = config::defaults_of<database::SqliteOptions>},
@@ -319,9 +362,6 @@ std::expected<Deployment, contract::Complaints> read_deployment(const std::strin
     complaints.push_back(complaint(made.file, made.credentials->position(), "configuration",
                                    "`credentials` must be an object", "Write `credentials: {NAME: '${VARIABLE}'}`."));
   made.names_database = root.find("database") != nullptr;
-  if (!made.database.url.empty() && !made.database.url.starts_with("sqlite:"))
-    complaints.push_back(complaint(made.file, root.at("database", "url")->position(), "not-implemented",
-                                   "only `sqlite:PATH` is served by this version", "Use `sqlite:PATH`."));
   if (made.limits) {
     edge::Limits limits;
     read_part(root, "limits", edge::kLimitFields, &limits, made.file, complaints);
@@ -407,8 +447,11 @@ std::vector<Explained> explain(const Deployment& deployment) {
   std::vector<Explained> out;
   const auto part = [&](std::string_view key) { return deployment.root ? deployment.root->find(key) : nullptr; };
   explain_fields(out, "", kFields, &deployment, &standard, deployment.root, deployment.file);
-  explain_fields(out, "database.", kDatabase, &deployment.database, &standard.database, part("database"),
-                 deployment.file);
+  const auto database = database_fields();
+  explain_fields(out, "database.", std::span(database).first(database.size() - 1), &deployment.database,
+                 &standard.database, part("database"), deployment.file);
+  explain_fields(out, "database.pool.", database::kPostgresFields, &deployment.database.postgres,
+                 &standard.database.postgres, deployment.database.pool, deployment.file);
   explain_fields(out, "database.", sqlite_fields(), &deployment.database.sqlite, &standard.database.sqlite,
                  part("database"), deployment.file);
   explain_fields(out, "telemetry.", kTelemetry, &deployment.telemetry, &standard.telemetry, part("telemetry"),
@@ -430,6 +473,8 @@ std::vector<Explained> explain(const Deployment& deployment) {
   for (auto& row : out)
     // A key may be the text of a mounted secret instead of a path.
     if (row.name == "tls.key" && row.value.find("BEGIN") != std::string::npos) row.value = "\"[redacted]\"";
+  for (auto& row : out)
+    if (row.name == "database.url") row.value = database::without_password(row.value);
   for (auto& row : out)
     if (row.name == "credentials" && row.value != "null") row.value = "\"[redacted]\"";
   return out;

@@ -2,6 +2,7 @@
 
 #include "plimsoll/config/options.hpp"
 #include "plimsoll/contract/contract.hpp"
+#include "plimsoll/database/postgres.hpp"
 #include "plimsoll/database/sqlite.hpp"
 #include "plimsoll/net/tls.hpp"
 #include "plimsoll/telemetry/log.hpp"
@@ -15,9 +16,10 @@ namespace plimsoll::server {
 struct DatabaseOptions {
   std::string url;
   std::string migrations;
+  config::Raw pool = nullptr;
   database::SqliteOptions sqlite;
+  database::PostgresOptions postgres;
 };
-extern const std::span<const config::Field> kDatabaseFields;
 
 enum class LogFormat : std::uint8_t { automatic, json, text };
 struct TelemetryOptions {

@@ -27,6 +27,23 @@ std::vector<telemetry::Observation> observe(const Services& services) {
     load("read", "running", &database::Load::reads_running);
     load("write", "waiting", &database::Load::writes_waiting);
     load("write", "running", &database::Load::writes_running);
+    if (database->pool_state().most > 0) {
+      const auto connections = [&](std::string_view state, std::int64_t database::PoolState::* member) {
+        const telemetry::Label labels[] = {{"state", state}};
+        all.push_back(registry.observe(
+            Kind::gauge, "plimsoll_database_connections", "Connections of the pool, by what they do.", labels,
+            [database, member] { return static_cast<double>(database->pool_state().*member); }));
+      };
+      connections("in-use", &database::PoolState::in_use);
+      connections("idle", &database::PoolState::idle);
+      connections("opening", &database::PoolState::opening);
+      all.push_back(registry.observe(Kind::gauge, "plimsoll_database_pool_waiting",
+                                     "Requests that wait for a connection of the pool.", {},
+                                     [database] { return static_cast<double>(database->pool_state().waiting); }));
+      all.push_back(registry.observe(Kind::gauge, "plimsoll_database_up",
+                                     "1 while the database server can be reached, as far as is known.", {},
+                                     [database] { return database->pool_state().down ? 0.0 : 1.0; }));
+    }
     all.push_back(registry.observe(Kind::gauge, "plimsoll_database_log_bytes",
                                    "Size of the write-ahead log of the database.", {},
                                    [database] { return static_cast<double>(database->log_state().bytes); }));

@@ -2,6 +2,8 @@
 
 #include "plimsoll/async/patience.hpp"
 #include "plimsoll/database/migrations.hpp"
+#include "plimsoll/database/postgres.hpp"
+#include "plimsoll/database/postgres_target.hpp"
 #include "plimsoll/database/sqlite.hpp"
 #include "plimsoll/database/sqlite_files.hpp"
 #include "plimsoll/queue/workers.hpp"
@@ -43,7 +45,32 @@ Services Process::services() {
   return made;
 }
 
+contract::Complaints Process::open_postgres(const Deployment& from) {
+  auto options = from.database.postgres;
+  const auto shown = database::without_password(options.url);
+  options.log = log.get();
+  options.trial = settings.dry_run;
+  options.acquired =
+      &metrics.histogram("plimsoll_database_acquire_seconds", "How long requests waited for a connection of the pool.");
+  phase("connecting to the database", shown);
+  const auto open = [&] { return database::open_postgres(options); };
+  auto* patience = Patience::current();
+  auto opened = patience ? patience->retry(open) : open();
+  if (!opened) {
+    retryable = opened.error().retryable;
+    return {{.code = "database",
+             .file = from.file,
+             .what = "the database " + shown + " cannot be used: " + database::reason_of(opened.error()),
+             .remedy = database::remedy_of(opened.error())}};
+  }
+  database = std::move(*opened);
+  const std::scoped_lock lock(mutex);
+  breakable = database.get();
+  return {};
+}
+
 contract::Complaints Process::open_database(const Deployment& from) {
+  if (database::is_postgres_url(from.database.url)) return open_postgres(from);
   namespace fs = std::filesystem;
   auto options = from.database.sqlite;
   options.path = from.database.url.empty() ? fs::path(settings.contract).stem().string() + ".db"

@@ -27,6 +27,7 @@ struct Process {
   /// Log, metrics, threads and store, as the deployment says.
   void open(const Deployment& from);
   contract::Complaints open_database(const Deployment& from);
+  contract::Complaints open_postgres(const Deployment& from);
   /// Brings the database to where its migrations lead. Instances that start at once apply each file once. `applied`
   /// receives a sentence for each.
   contract::Complaints migrate(const Deployment& from, std::vector<std::string>& applied);
@@ -48,7 +49,7 @@ struct Process {
   std::unique_ptr<Threads> threads;
   std::unique_ptr<ScratchDatabase> scratch;  ///< of a dry run
   std::unique_ptr<database::Database> database;
-  std::string database_file;
+  std::string database_file;  ///< of SQLite, else empty
   std::unique_ptr<store::Store> store;
   std::shared_ptr<Shared> state = std::make_shared<Shared>();
   std::unique_ptr<WriteProbe> probe;

@@ -1,0 +1,276 @@
+"""Tables, idempotency keys and the pool on a PostgreSQL server that the tests start."""
+import os
+import signal
+import threading
+
+import harness
+
+SHOP = harness.ROOT / "examples/shop/shop.yaml"
+
+
+REPORT = """
+roles: {admin: ['*']}
+jobs:
+  sales_report:
+    run:
+      sql: |
+        SELECT 'status,orders' AS line UNION ALL SELECT status || ',' || count(*) FROM orders GROUP BY status ORDER BY 1 DESC
+      result: {type: text/csv, file: sales.csv}
+"""
+
+
+class PostgresTest(harness.ServerTest):
+    def postgres(self):
+        return harness.Postgres.shared()
+
+    def shop(self, url=None, pool="{min: 1, max: 6}", deadline="30s", **arguments):
+        """The shop of the examples, on a new database. The caller may do everything."""
+        postgres = self.postgres()
+        self.name = postgres.database() if url is None else None
+        config = f"database: {{url: '{url or postgres.url(self.name)}', pool: {pool}, migrations: none}}\n{REPORT}"
+        contract = SHOP.read_text().replace("x-plimsoll:\n  tables:", f"x-plimsoll:\n  deadline: {deadline}\n  tables:")
+        server = self.serve(contract, config, arguments=("--dev",), **arguments)
+        return server.authorize()
+
+    def product(self, server, **values):
+        made = server.post("/v1/products", {"name": "Kettle", "category": "kitchen", "price": "19.90", "stock": 3, **values})
+        self.assertEqual(made.status, 201, made)
+        return made
+
+    def customer(self, server, **values):
+        made = server.post("/v1/customers", {"name": "Ada", "email": "ada@example.com", "country": "GB", **values})
+        self.assertEqual(made.status, 201, made)
+        return made
+
+
+class Tables(PostgresTest):
+    def test_a_row_is_created_read_changed_and_deleted(self):
+        server = self.shop()
+        made = self.product(server, name="K\u00e4ttle \"'; --")
+        row = made.json()
+        self.assertEqual((row["name"], row["price"], row["stock"]), ("K\u00e4ttle \"'; --", "19.90", 3))
+        place = made.headers["location"]
+        found = server.get(place)
+        self.assertEqual(found.json(), row)
+        self.assertRegex(row["created_at"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")
+        tag = found.headers["etag"]
+        changed = server.patch(place, {"stock": 2, "description": None}, {"If-Match": tag})
+        self.assertEqual((changed.status, changed.json()["stock"]), (200, 2), changed)
+        self.assertEqual(server.get(place).json(), changed.json())
+        self.assertEqual(server.patch(place, {"stock": 1}, {"If-Match": tag}).status, 412)
+        self.assertEqual(server.delete(place).status, 204)
+        self.assertEqual(server.get(place).status, 404)
+        self.assertEqual(self.postgres().sql("SELECT count(*) FROM products", self.name), "0")
+
+    def test_lists_are_filtered_sorted_searched_and_paged(self):
+        server = self.shop()
+        for i in range(25):
+            self.product(server, name=f"Thing {i:02}", category="garden" if i % 2 == 0 else "toys", price=f"{i}.50", stock=i % 5,
+                         description="red" if i % 3 else "a blue one")
+        names = lambda **query: [row["name"] for row in server.get("/v1/products", **query).json()["data"]]
+        self.assertEqual(names(category="garden", sort="-price", limit=3), ["Thing 24", "Thing 22", "Thing 20"])
+        self.assertEqual(names(**{"price[ge]": "9.5", "price[le]": "11.50", "sort": "price"}), ["Thing 09", "Thing 10", "Thing 11"])
+        self.assertEqual(sorted(names(q="blue", limit=100)), [f"Thing {i:02}" for i in range(0, 25, 3)])
+        self.assertEqual(names(**{"name[like]": "thing 0*", "sort": "name", "limit": 2}), ["Thing 00", "Thing 01"])
+        seen, target, pages = [], "/v1/products?sort=stock,-name&limit=7", 0
+        while target:
+            page = server.get(target)
+            self.assertEqual(page.status, 200, page)
+            seen += [(row["stock"], row["name"]) for row in page.json()["data"]]
+            cursor = page.json()["next_cursor"]
+            target = cursor and f"/v1/products?sort=stock,-name&limit=7&cursor={cursor}"
+            pages += 1
+        self.assertEqual(pages, 4)
+        self.assertEqual(seen, sorted(((i % 5, f"Thing {i:02}") for i in range(25)), key=lambda row: (row[0], -int(row[1][-2:]))))
+
+    def test_rows_are_embedded_and_made_in_batches(self):
+        server = self.shop()
+        ada = self.customer(server).json()["id"]
+        product = self.product(server).json()["id"]
+        order = server.post("/v1/orders", {"customer_id": ada, "note": "Ring."})
+        self.assertEqual(order.status, 201, order)
+        number = order.json()["id"]
+        items = [{"order_id": number, "line": line, "product_id": product, "quantity": line, "price": "2.35"} for line in (1, 2, 3)]
+        self.assertEqual(server.post("/v1/order-items/batch", items).status, 201)
+        broken = server.post("/v1/order-items/batch", [items[0], {**items[1], "product_id": "0192f0c1-ffff-7000-8000-000000000000"}])
+        self.assertEqual(broken.status, 422, broken)
+        self.assertEqual(self.postgres().sql("SELECT count(*) FROM order_items", self.name), "3")
+        shown = server.get(f"/v1/orders/{number}", embed=["customer", "items", "payments"])
+        self.assertEqual(shown.status, 200, shown)
+        body = shown.json()
+        self.assertEqual(body["customer"]["name"], "Ada")
+        self.assertEqual(sorted(item["line"] for item in body["items"]), [1, 2, 3])
+        self.assertEqual({item["price"] for item in body["items"]}, {"2.35"})
+        self.assertEqual(body["payments"], [])
+
+    def test_what_breaks_a_rule_of_the_database_names_its_member(self):
+        server = self.shop()
+        nobody = server.post("/v1/orders", {"customer_id": "0192f0c1-ffff-7000-8000-000000000000"})
+        self.assertEqual((nobody.status, nobody.code), (422, "constraint"), nobody)
+        self.assertEqual([error["pointer"] for error in nobody.json()["errors"]], ["/customer_id"])
+        ada = self.customer(server)
+        server.post("/v1/orders", {"customer_id": ada.json()["id"]})
+        kept = server.delete(ada.headers["location"])
+        self.assertEqual((kept.status, kept.code), (409, "conflict"), kept)
+
+    def test_concurrent_changes_with_if_match_lose_nothing(self):
+        server = self.shop()
+        place = self.product(server, stock=0).headers["location"]
+        done = []
+
+        def raise_stock():
+            for _ in range(5):
+                while True:
+                    found = server.get(place, {"Cache-Control": "no-cache"})
+                    changed = server.patch(place, {"stock": found.json()["stock"] + 1}, {"If-Match": found.headers["etag"]})
+                    if changed.status == 200:
+                        break
+                    if changed.status != 412:
+                        return done.append(changed)
+
+        threads = [threading.Thread(target=raise_stock) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(done, [])
+        self.assertEqual(self.postgres().sql("SELECT stock FROM products", self.name), "20")
+
+    def test_a_repeated_idempotency_key_gives_the_first_response_again(self):
+        server = self.shop()
+        order = server.post("/v1/orders", {"customer_id": self.customer(server).json()["id"]}).json()["id"]
+        pay = lambda amount: server.post("/v1/payments", {"order_id": order, "amount": amount, "method": "card"}, {"Idempotency-Key": '"k-1"'})
+        first, again, other = pay("9.90"), pay("9.90"), pay("1.00")
+        self.assertEqual((first.status, again.status, again.headers["idempotent-replayed"]), (201, 201, "true"), first)
+        self.assertEqual(first.body, again.body)
+        self.assertEqual(other.status, 422)
+        self.assertEqual(self.postgres().sql("SELECT count(*) FROM payments", self.name), "1")
+
+    def test_a_job_is_done_and_its_result_is_downloaded(self):
+        server = self.shop()
+        server.post("/v1/orders", {"customer_id": self.customer(server).json()["id"]})
+        accepted = server.post("/v1/reports/sales")
+        self.assertEqual(accepted.status, 202, accepted)
+        status = harness.until(lambda: (found := server.get(accepted.headers["location"]).json())["status"] == "completed" and found,
+                               lambda: repr(server.get(accepted.headers["location"])))
+        self.assertEqual(server.get(status["download_url"]).text.splitlines(), ["status,orders", "open,1"])
+
+    def test_two_instances_start_at_once_on_an_empty_database(self):
+        url = self.postgres().url(self.postgres().database())
+        config = f"database: {{url: '{url}', pool: {{min: 1, max: 4}}, migrations: none}}\n{REPORT}"
+        servers = [self.server(SHOP.read_text(), config, arguments=("--dev",)) for _ in range(3)]
+        for server in servers:
+            harness.Process.start(server)
+        for server in servers:
+            harness.until(lambda: not server.alive or (server.accepts() and harness.fetch(server.address, target="/readyz").status == 200), server.describe)
+            self.assertTrue(server.alive, server.describe())
+
+
+class Pool(PostgresTest):
+    def test_metrics_show_the_pool(self):
+        server = self.shop()
+        self.product(server)
+        metrics = server.metrics()
+        self.assertEqual(metrics["plimsoll_database_up"], 1)
+        self.assertGreaterEqual(metrics['plimsoll_database_connections{state="idle"}'] + metrics['plimsoll_database_connections{state="in-use"}'], 1)
+        self.assertGreater(metrics["plimsoll_database_acquire_seconds_count"], 0)
+        self.assertIn("plimsoll_database_pool_waiting", metrics)
+
+    def test_a_password_is_shown_nowhere(self):
+        server = self.shop()
+        self.product(server)
+        self.assertNotIn("s3cret", server.output)
+        self.assertNotIn("s3cret", harness.fetch(server.management, target="/metrics").text)
+
+
+class Faults(PostgresTest):
+    def postgres(self):
+        """One of its own, which is stopped and killed."""
+        if not hasattr(self, "own"):
+            self.own = harness.Postgres(self.directory())
+            self.addCleanup(self.own.stop)
+            self.own.start()
+        return self.own
+
+    def test_a_server_that_is_gone_is_503_at_once_and_is_used_again_when_it_is_back(self):
+        server = self.shop(pool="{min: 2, max: 4}")
+        place = self.customer(server).headers["location"]
+        self.postgres().halt()
+        gone = server.get(place)
+        self.assertEqual((gone.status, gone.code), (503, "database-unavailable"), gone)
+        self.assertGreaterEqual(int(gone.headers["retry-after"]), 1)
+        harness.until(lambda: server.metrics()["plimsoll_database_up"] == 0, "the metric says that the server is down")
+        # None of them waits for a connection: all are answered before one could be.
+        before = server.metrics()["plimsoll_database_acquire_seconds_count"]
+        for _ in range(20):
+            self.assertEqual(server.post("/v1/customers", {"name": "Bob", "email": "b@example.com", "country": "DE"}).status, 503)
+        self.assertEqual(server.metrics()["plimsoll_database_acquire_seconds_count"], before)
+        self.assertEqual(harness.fetch(server.management, target="/livez").status, 200)
+        self.postgres().start()
+        harness.until(lambda: server.get(place).status == 200, "the server is used again")
+        events = [line.get("event") or line.get("message") for line in server.logged()]
+        self.assertIn("database-unreachable", str(events))
+        self.assertIn("database-reachable", str(events))
+
+    def test_a_restart_between_two_requests_is_not_seen(self):
+        server = self.shop(pool="{min: 2, max: 4}")
+        place = self.customer(server).headers["location"]
+        self.postgres().halt()
+        self.postgres().start()
+        harness.until(lambda: server.get(place).status == 200, "the server is used again")
+        self.assertEqual(server.patch(place, {"country": "FR"}).status, 200)
+
+    def test_a_server_that_hangs_costs_a_request_its_deadline_and_no_more(self):
+        server = self.shop(pool="{min: 2, max: 4, connect: 500ms, acquire: 500ms}", deadline="1s")
+        place = self.customer(server).headers["location"]
+        main = self.postgres().pid
+        os.kill(main, signal.SIGSTOP)  # first: it makes no further processes
+        children = [int(pid) for pid in open(f"/proc/{main}/task/{main}/children").read().split()]
+        for pid in children:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            statuses = []
+
+            def ask():
+                statuses.append(server.request("GET", place, patience=25).status)
+
+            threads = [threading.Thread(target=ask) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            self.assertTrue(set(statuses) <= {503, 504}, statuses)
+        finally:
+            for pid in (*children, main):
+                os.kill(pid, signal.SIGCONT)
+        harness.until(lambda: server.get(place).status == 200, "the server is used again")
+
+
+class Bouncer(PostgresTest):
+    def test_behind_pgbouncer_in_transaction_mode_everything_works_without_statements(self):
+        bouncer = harness.PgBouncer(self.directory(), self.postgres())
+        self.addCleanup(bouncer.stop)
+        bouncer.start()
+        name = self.postgres().database()
+        server = self.shop(url=bouncer.url(name), pool="{min: 1, max: 20, statements: off}")
+        places = [self.customer(server, name=f"Ada {i}").headers["location"] for i in range(5)]
+        failures = []
+
+        def work(place):
+            for i in range(10):
+                changed = server.patch(place, {"name": f"Ada {i}"})
+                found = server.get(place)
+                if changed.status != 200 or found.json().get("name") != f"Ada {i}":
+                    failures.append((changed, found))
+
+        threads = [threading.Thread(target=work, args=(place,)) for place in places]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(failures, [])
+        self.assertEqual(len(server.get("/v1/customers", limit=100).json()["data"]), 5)
+
+
+if __name__ == "__main__":
+    harness.main()
