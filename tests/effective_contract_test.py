@@ -187,7 +187,7 @@ class EffectiveContract(harness.ServerTest):
         self.assertEqual(statuses("openapi: authenticated\n  docs: public"), [401, 401, 200] + [200] * 6)
         self.assertEqual(statuses("docs: off"), [200] * 3 + [404] * 6)
         self.assertEqual(statuses("openapi: off"), [404] * 9)
-        self.assertIn("did you mean", self.refused(contract.replace("x-plimsoll:\n", "x-plimsoll:\n  openapi: publik\n", 1), config))
+        self.assertIn("one of public, authenticated, off is expected", self.refused(contract.replace("x-plimsoll:\n", "x-plimsoll:\n  openapi: publik\n", 1), config))
 
 
 if __name__ == "__main__":
