@@ -76,8 +76,9 @@ Version version_of(const contract::Contract& contract, bool alone, contract::Com
   const auto* key = key_of(contract);
   if (key)
     if (auto read = config::read(*key, kFields, &options); !read) {
-      auto [at, what, source] = config::located(read.error().detail);
-      auto one = complaint(contract, key, "configuration", "`version`: " + what, "Correct the line named.");
+      auto [at, what, source, remedy] = config::located(read.error().detail);
+      auto one = complaint(contract, key, "configuration", "`version`: " + what,
+                           remedy.empty() ? "Correct the line named." : remedy);
       if (at.line) one.at = at;
       complaints.push_back(std::move(one));
       return made;

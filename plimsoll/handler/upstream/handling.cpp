@@ -130,13 +130,13 @@ void provide(const contract::Contract&, Services& services, contract::Complaints
   const auto* section = services.deployment ? services.deployment->find("upstreams") : nullptr;
   if (!section || services.mock) return;
   const auto complain = [&](const std::string& name, const json::Value& at, const Error& error) {
-    auto [place, what, source] = config::located(error.detail);
+    auto [place, what, source, remedy] = config::located(error.detail);
     complaints.push_back({.code = std::string(error.problem->code),
                           .file = services.deployment_file,
                           .at = place.line ? place : at.position(),
                           .pointer = "/upstreams/" + name,
                           .what = std::move(what),
-                          .remedy = std::string(error.problem->remedy)});
+                          .remedy = remedy.empty() ? std::string(error.problem->remedy) : std::move(remedy)});
   };
   const auto upstreams = services.of_plan->of<Upstreams>();
   auto checks = std::make_unique<client::HealthChecks>();
