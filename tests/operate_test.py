@@ -156,7 +156,7 @@ class Starting(harness.ServerTest):
         self.assertIn("http://[redacted]@a/", said)
         self.assertRegex(said, r"jobs\.a\.attempts: 3\n  from:    plimsoll\.yaml:2\n  default: 12\n")
         self.assertRegex(said, r'authentication\.login\.issuer: "us"\n  from:    plimsoll\.yaml:3\n')
-        self.assertRegex(said, r"database\.pool: null\n  from:    not implemented\n")
+        self.assertRegex(said, r"database\.replicas: null\n  from:    not implemented\n")
         empty = self.plimsoll("config", "--explain").stdout
         for name in ("listen", "management", "database.url", "database.readers", "telemetry.log", "tls.certificate", "limits.drain", "trusted-proxies", "roles",
                      "credentials", "shed.concurrency", "cache.memory", "jobs.NAME.run", "authentication.failures", "authentication.NAME.issuer"):

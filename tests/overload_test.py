@@ -84,7 +84,7 @@ class Overload(harness.ServerTest):
 
     @staticmethod
     def get(target):
-        return f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+        return f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 
     def together(self, server, wanted):
         """All these targets are ready in one and the same turn of the loop: they come while the process stands still."""

@@ -27,7 +27,7 @@ class PostgresTest(harness.ServerTest):
         """The shop of the examples, on a new database. The caller may do everything."""
         postgres = self.postgres()
         self.name = postgres.database() if url is None else None
-        config = f"database: {{url: '{url or postgres.url(self.name)}', pool: {pool}, migrations: none}}\n{REPORT}"
+        config = f"database: {{url: '{url or postgres.url(self.name)}', pool: {pool}}}\n{REPORT}"
         contract = SHOP.read_text().replace("x-plimsoll:\n  tables:", f"x-plimsoll:\n  deadline: {deadline}\n  tables:")
         server = self.serve(contract, config, arguments=("--dev",), **arguments)
         return server.authorize()
@@ -157,7 +157,7 @@ class Tables(PostgresTest):
 
     def test_two_instances_start_at_once_on_an_empty_database(self):
         url = self.postgres().url(self.postgres().database())
-        config = f"database: {{url: '{url}', pool: {{min: 1, max: 4}}, migrations: none}}\n{REPORT}"
+        config = f"database: {{url: '{url}', pool: {{min: 1, max: 4}}}}\n{REPORT}"
         servers = [self.server(SHOP.read_text(), config, arguments=("--dev",)) for _ in range(3)]
         for server in servers:
             harness.Process.start(server)

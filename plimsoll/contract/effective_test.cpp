@@ -117,7 +117,7 @@ components:
       required: [id, name, secret]
       properties:
         id: {$ref: '#/components/schemas/Id'}
-        name: {type: string, x-plimsoll: {table: x}}
+        name: {type: string}
         size: {type: integer, default: 7, description: Metres.}
         price: {$ref: '#/components/schemas/Money'}
         secret: {type: string, writeOnly: true}
@@ -212,7 +212,6 @@ TEST(EffectiveDocument, CallersDoNotSeeExtensionsAndOperatorsDo) {
   const Effective whole{kRows, nothing, true};
   EXPECT_EQ(whole.at("/x-plimsoll/table"), R"("rows")");
   EXPECT_EQ(whole.at("/paths/~1rows/post/x-plimsoll/table"), R"("rows")");
-  EXPECT_EQ(whole.at("/components/schemas/Row/properties/name/x-plimsoll/table"), R"("x")");
 }
 
 TEST(EffectiveDocument, TheSameContractGivesTheSameText) {

@@ -78,8 +78,8 @@ TEST_F(RulesetTest, EachFunctionFindsWhatItIsFor) {
 )");
   EXPECT_EQ(found, (std::vector<std::string>{
                        "licence:2:7 info \"license\" must be present",
-                       "contact:2:46 warning \"email\" must be present and not empty",
                        "title:2:15 error \"title\" must match the pattern ^[A-Z]",
+                       "contact:2:46 warning \"email\" must be present and not empty",
                        "no-name:2:53 info \"name\" must be absent",
                        "keys:5:3 warning \"/Orders_List\" must not be longer than 11",
                        "paths:5:3 warning \"/Orders_List\" must not match the pattern [A-Z_]",

@@ -10,7 +10,7 @@ std::string reason_of(const Error& error) {
 std::string remedy_of(const Error& error) {
   const auto reason = reason_of(error);
   const auto says = [&](std::string_view what) { return reason.find(what) != reason.npos; };
-  if (says("postgres")) {
+  if (error.problem == &kUnavailable && says("postgres")) {
     if (says("certificate") || says("SSL"))
       return "Name the certificate of the authority that signed the server's with `sslrootcert=FILE` in the URL, and "
              "the host as the server's certificate names it.";
