@@ -414,7 +414,7 @@ class Postgres(Process):
         self._run("initdb", "-D", self.data, "-U", "postgres", "--auth-local=trust", "--auth-host=scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8",
                   "--no-sync", "--no-instructions")
         with open(self.data / "postgresql.conf", "a") as conf:
-            conf.write(f"listen_addresses='127.0.0.1'\nport={self.port}\nunix_socket_directories='{self.folder}'\nfsync=off\nsynchronous_commit=off\n"
+            conf.write(f"listen_addresses='127.0.0.1'\nport={self.port}\nunix_socket_directories='{self.folder}'\nfsync=off\n"
                        f"full_page_writes=off\nshared_buffers=32MB\nmax_connections=60\nautovacuum=off\n{settings}\n")
         super().__init__([self.bin / "postgres", "-D", self.data], self.folder, name="postgres")
 

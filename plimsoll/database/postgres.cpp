@@ -109,13 +109,14 @@ class Statements {
     if (!done) co_return std::unexpected(noted(std::move(done).error()));
     co_return done;
   }
-  /// Locks that end with the transaction; without a snapshot of before they were to be had.
+  /// Locks that end with the transaction; without a snapshot of before they were to be had. Their keys are the same in
+  /// every process.
   void alone(std::string_view what) {
     if (!connection_.in_transaction()) {
       connection_.forget_first();
       connection_.first("BEGIN ISOLATION LEVEL READ COMMITTED");
     }
-    const auto key = static_cast<std::int64_t>(hash64(what));
+    const auto key = static_cast<std::int64_t>(content_hash(what).low);
     connection_.first("SELECT pg_advisory_xact_lock(" + std::to_string(key) + ")");
   }
   /// It was undone, or its connection was lost: it may run again.
