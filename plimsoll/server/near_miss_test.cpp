@@ -254,7 +254,8 @@ TEST_F(NearMisses, OfEverySectionAndOptionOfTheDeploymentAreRefused) {
     for (const auto& written : near_misses(name, 5))
       if (!sections.contains(written) && written[0] != '-') refuse("", "\"" + written + "\"", name);
   for (const auto& [section, names] : options) {
-    if (section == "authentication" || section == "jobs" || section == "upstreams") continue;  // its members are schemes of the contract
+    if (section == "authentication" || section == "jobs" || section == "upstreams")
+      continue;  // its members are schemes of the contract
     for (const auto& name : names)
       for (const auto& written : near_misses(name, 5))
         if (!names.contains(written) && written[0] != '-' && random() % (std::getenv("PLIMSOLL_TORTURE") ? 1 : 32) == 0)
