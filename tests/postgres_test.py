@@ -1,5 +1,6 @@
 """Tables, idempotency keys and the pool on a PostgreSQL server that the tests start."""
 import os
+import pathlib
 import signal
 import threading
 
@@ -224,8 +225,9 @@ class Faults(PostgresTest):
         server = self.shop(pool="{min: 2, max: 4, connect: 500ms, acquire: 500ms}", deadline="1s")
         place = self.customer(server).headers["location"]
         main = self.postgres().pid
-        os.kill(main, signal.SIGSTOP)  # first: it makes no further processes
-        children = [int(pid) for pid in open(f"/proc/{main}/task/{main}/children").read().split()]
+        os.kill(main, signal.SIGSTOP)  # first: it makes no further processes, once it has stopped
+        harness.until(lambda: pathlib.Path(f"/proc/{main}/stat").read_text().rsplit(") ", 1)[1][0] == "T", "the server stands still")
+        children = [int(pid) for pid in pathlib.Path(f"/proc/{main}/task/{main}/children").read_text().split()]
         for pid in children:
             os.kill(pid, signal.SIGSTOP)
         try:

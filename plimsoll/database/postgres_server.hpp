@@ -85,7 +85,9 @@ class PostgresServer {
   void freeze(bool frozen) const {
     const auto all = pid();
     const int signal = frozen ? SIGSTOP : SIGCONT;
-    ::kill(all, signal);  // first: it makes no further ones
+    ::kill(all, signal);  // first: it makes no further ones, once it has stopped
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (frozen && !stopped(all) && std::chrono::steady_clock::now() < until) std::this_thread::yield();
     std::ifstream children("/proc/" + std::to_string(all) + "/task/" + std::to_string(all) + "/children");
     for (pid_t child = 0; children >> child;) ::kill(child, signal);
   }
@@ -111,6 +113,12 @@ class PostgresServer {
  private:
   friend class PgBouncer;
   std::string data() const { return folder_ + "/data"; }
+  static bool stopped(pid_t process) {
+    std::ifstream file("/proc/" + std::to_string(process) + "/stat");
+    std::string stat{std::istreambuf_iterator<char>(file), {}};
+    const auto name_end = stat.rfind(") ");
+    return name_end != stat.npos && stat[name_end + 2] == 'T';
+  }
   pid_t begin(std::vector<std::string> words) const {
     std::vector<char*> arguments;
     for (auto& word : words) arguments.push_back(word.data());
