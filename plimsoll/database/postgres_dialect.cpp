@@ -1,5 +1,6 @@
 #include "plimsoll/database/postgres_dialect.hpp"
 
+#include "plimsoll/database/renderer.hpp"
 #include "plimsoll/json/write.hpp"
 
 #include <algorithm>
@@ -7,131 +8,9 @@
 namespace plimsoll::database {
 namespace {
 
-constexpr std::size_t kUsual = 480;  ///< bytes of a SELECT without embeds
-
-void append_column(std::string& out, const Column& column, std::string_view alias) {
-  if (!alias.empty()) (out += alias) += '.';
-  append_quoted(out, column.name);
-}
-std::string column_of(const Column& column, std::string_view alias) {
-  std::string text;
-  append_column(text, column, alias);
-  return text;
-}
-
 std::string_view type_of(const Column& column) {
   if (!column.type.empty()) return column.type;
   return column.uuid ? "uuid" : postgres_type(column);
-}
-bool is_json(std::string_view type) { return type == "json" || type == "jsonb"; }
-
-/// A parameter that is compared with a column or stored in it. Integers and texts are not given the exact type of the
-/// column, so that a value which it cannot hold is compared instead of refused.
-void append_parameter(std::string& out, const Column& column) {
-  const auto type = type_of(column);
-  if (type == "timestamp without time zone") {
-    out += "(?::timestamptz AT TIME ZONE 'UTC')";
-    return;
-  }
-  out += "?::";
-  if (column.kind == Kind::integer)
-    out += "bigint";
-  else if (column.type.empty() && column.kind == Kind::text && !column.uuid)
-    out += "text";
-  else if (type == "character varying" || type == "name" || type == "text COLLATE \"C\"")
-    out += "text";
-  else if (type == "character")
-    out += "bpchar";
-  else
-    out += type;
-}
-
-/// Collects ` WHERE a AND b AND …`.
-class And {
- public:
-  explicit And(Statement& out) : out_(out) {}
-  std::string& next() {
-    out_.sql += before_;
-    before_ = " AND ";
-    return out_.sql;
-  }
-
- private:
-  Statement& out_;
-  std::string_view before_ = " WHERE ";
-};
-
-/// A list of a number of parameters from a short list, so that few statements differ by it; the last value is repeated.
-void append_list(Statement& out, const Column& column, std::span<const Cell> values) {
-  std::size_t room = 1;
-  while (room < values.size()) room *= 2;
-  for (std::size_t i = 0; i < room; ++i) {
-    if (i) out.sql += ',';
-    append_parameter(out.sql, column);
-    out.cells.push_back(values[std::min(i, values.size() - 1)]);
-  }
-}
-
-/// The same text as the caller's name. A type that converts what it is given (`uuid`, `citext`) is asked twice: by an
-/// index, and byte by byte.
-void append_exact(Statement& out, const Column& column, const Cell& value, std::string_view alias) {
-  append_column(out.sql, column, alias);
-  append_parameter(out.sql += '=', column);
-  out.cells.push_back(value);
-  const auto type = type_of(column);
-  if (column.kind == Kind::integer || column.type.empty() || type == "text" || type == "character varying") return;
-  append_column(out.sql += " AND ", column, alias);
-  out.sql += "::text=?::text";
-  out.cells.push_back(value);
-}
-
-void append_condition(Statement& out, const Condition& condition, std::string_view alias) {
-  const auto& column = *condition.column;
-  if (condition.op == Operator::is_null || (condition.op == Operator::eq && condition.values[0].index() == 0)) {
-    append_column(out.sql, column, alias);
-    out.sql += condition.negated ? " IS NOT NULL" : " IS NULL";
-    return;
-  }
-  if (condition.exact) return append_exact(out, column, condition.values[0], alias);
-  append_column(out.sql, column, alias);
-  switch (condition.op) {
-    case Operator::eq: out.sql += '='; break;
-    case Operator::ne: out.sql += " IS DISTINCT FROM "; break;
-    case Operator::lt: out.sql += '<'; break;
-    case Operator::le: out.sql += "<="; break;
-    case Operator::gt: out.sql += '>'; break;
-    case Operator::ge: out.sql += ">="; break;
-    case Operator::is_null: return;
-    case Operator::like:
-      // The collation C ignores the case of ASCII letters and of no others.
-      out.sql += "::text COLLATE \"C\" ILIKE ?::text ESCAPE '\\'";
-      out.cells.push_back(condition.values[0]);
-      return;
-    case Operator::in:
-      out.sql += " IN (";
-      append_list(out, column, condition.values);
-      out.sql += ')';
-      return;
-  }
-  append_parameter(out.sql, column);
-  out.cells.push_back(condition.values[0]);
-}
-
-void append_conditions(And& where, Statement& out, std::span<const Condition> conditions, std::string_view alias) {
-  for (auto& condition : conditions) {
-    where.next();
-    append_condition(out, condition, alias);
-  }
-}
-
-/// A text in SQL. Backslashes are themselves.
-std::string literal(std::string_view text) {
-  std::string made = "'";
-  for (char c : text) {
-    made += c;
-    if (c == '\'') made += c;
-  }
-  return made + "'";
 }
 
 /// An instant as RFC 3339 in UTC, without zeros at the end of a fraction.
@@ -194,7 +73,7 @@ std::string member(std::string_view name) {
 /// Writes what is selected; embeds are correlated subqueries that give one JSON text each.
 class Columns {
  public:
-  explicit Columns(std::vector<Cell>& cells) : cells_(cells) {}
+  Columns(const Renderer& renderer, std::vector<Cell>& cells) : renderer_(renderer), cells_(cells) {}
 
   void append(std::string& out, std::span<const Column* const> columns, std::span<const Embedded> embeds,
               std::string_view alias) {
@@ -219,7 +98,7 @@ class Columns {
     And where{out};
     append_column(where.next(), *embed.inside, inside);
     append_column(out.sql += '=', *embed.outside, alias);
-    append_conditions(where, out, embed.where, inside);
+    renderer_.append_conditions(where, out, embed.where, inside);
     if (embed.none) where.next() += "false";
     std::ranges::move(out.cells, std::back_inserter(cells_));
     return std::move(out.sql);
@@ -279,63 +158,114 @@ class Columns {
   }
   std::string next_alias() { return "e" + std::to_string(++aliases_); }
 
+  const Renderer& renderer_;
   std::vector<Cell>& cells_;
   int aliases_ = 0;
 };
 
-void append_bound(Statement& out, const Bound& bound, std::string_view alias) {
-  using enum Bound::Beyond;
-  append_column(out.sql, *bound.column, alias);
-  switch (bound.beyond) {
-    case equal:
-      if (bound.value->index() == 0) {
-        out.sql += " IS NULL";
+class PostgresRenderer final : public Renderer {
+  /// A parameter that is compared with a column or stored in it. Integers and texts are not given the exact type of the
+  /// column, so that a value which it cannot hold is compared instead of refused.
+  void append_parameter(std::string& out, const Column& column) const override {
+    const auto type = type_of(column);
+    if (type == "timestamp without time zone") {
+      out += "(?::timestamptz AT TIME ZONE 'UTC')";
+      return;
+    }
+    out += "?::";
+    if (column.kind == Kind::integer)
+      out += "bigint";
+    else if (column.type.empty() && column.kind == Kind::text && !column.uuid)
+      out += "text";
+    else if (type == "character varying" || type == "name" || type == "text COLLATE \"C\"")
+      out += "text";
+    else if (type == "character")
+      out += "bpchar";
+    else
+      out += type;
+  }
+  /// The same text as the caller's name. A type that converts what it is given (`uuid`, `citext`) is asked twice: by an
+  /// index, and byte by byte.
+  void append_exact(Statement& out, const Column& column, const Cell& value, std::string_view alias) const {
+    append_column(out.sql, column, alias);
+    append_parameter(out.sql += '=', column);
+    out.cells.push_back(value);
+    const auto type = type_of(column);
+    if (column.kind == Kind::integer || column.type.empty() || type == "text" || type == "character varying") return;
+    append_column(out.sql += " AND ", column, alias);
+    out.sql += "::text=?::text";
+    out.cells.push_back(value);
+  }
+  void append_condition(Statement& out, const Condition& condition, std::string_view alias) const override {
+    const auto& column = *condition.column;
+    if (condition.op == Operator::is_null || (condition.op == Operator::eq && condition.values[0].index() == 0)) {
+      append_column(out.sql, column, alias);
+      out.sql += condition.negated ? " IS NOT NULL" : " IS NULL";
+      return;
+    }
+    if (condition.exact) return append_exact(out, column, condition.values[0], alias);
+    append_column(out.sql, column, alias);
+    switch (condition.op) {
+      case Operator::eq: out.sql += '='; break;
+      case Operator::ne: out.sql += " IS DISTINCT FROM "; break;
+      case Operator::lt: out.sql += '<'; break;
+      case Operator::le: out.sql += "<="; break;
+      case Operator::gt: out.sql += '>'; break;
+      case Operator::ge: out.sql += ">="; break;
+      case Operator::is_null: return;
+      case Operator::like:
+        // The collation C ignores the case of ASCII letters and of no others.
+        out.sql += "::text COLLATE \"C\" ILIKE ?::text ESCAPE '\\'";
+        out.cells.push_back(condition.values[0]);
         return;
-      }
-      out.sql += '=';
-      break;
-    case less: out.sql += '<'; break;
-    case greater: out.sql += '>'; break;
-    case null: out.sql += " IS NULL"; return;
-    case not_null: out.sql += " IS NOT NULL"; return;
+      case Operator::in:
+        out.sql += " IN (";
+        append_list(out, column, condition.values);
+        out.sql += ')';
+        return;
+    }
+    append_parameter(out.sql, column);
+    out.cells.push_back(condition.values[0]);
   }
-  append_parameter(out.sql, *bound.column);
-  out.cells.push_back(*bound.value);
-}
-
-/// The columns in which all rows are equal are named too: PostgreSQL passes over those that are equal to a value, and
-/// reads those that are NULL in the order of an index only where they are named.
-void append_order(std::string& sql, const Select& rows, std::string_view alias) {
-  using enum Order::Nulls;
-  std::string_view before = " ORDER BY ";
-  for (std::size_t i = 0; i < rows.order.size() && rows.fixed < rows.order.size(); ++i) {
-    const auto& by = rows.order[i];
-    append_column(sql += before, *by.column, alias);
-    if (by.descending) sql += " DESC";
-    before = ",";
-    if (i < rows.fixed) continue;
-    if (by.nulls == first && !by.descending) sql += " NULLS FIRST";
-    if (by.nulls == last && by.descending) sql += " NULLS LAST";
+  void append_selected(Statement& out, const Select& rows, std::string_view alias) const override {
+    Columns{*this, out.cells}.append(out.sql, rows.columns, rows.embeds, alias);
   }
-}
-
-void append_returning(std::string& sql, std::span<const Column* const> columns) {
-  std::string_view before = " RETURNING ";
-  for (const auto* column : columns) {
-    append_column(sql += before, *column, {});
-    before = ",";
+  void append_search(And& where, Statement& out, const Select& rows, std::string_view alias) const override {
+    where.next() += postgres_words(rows.search->columns, alias) + " @@ to_tsquery('simple',?::text)";
+    out.cells.emplace_back(*rows.search->words);
   }
-}
-
-/// A word for to_tsquery.
-void append_word(std::string& out, std::string_view word, bool beginning) {
-  out += '\'';
-  for (char c : word) {
-    out += c;
-    if (c == '\'' || c == '\\') out += c;
+  /// The columns in which all rows are equal are named too: PostgreSQL passes over those that are equal to a value, and
+  /// reads those that are NULL in the order of an index only where they are named.
+  void append_order(std::string& sql, const Select& rows, std::string_view alias) const override {
+    using enum Order::Nulls;
+    std::string_view before = " ORDER BY ";
+    for (std::size_t i = 0; i < rows.order.size() && rows.fixed < rows.order.size(); ++i) {
+      const auto& by = rows.order[i];
+      append_column(sql += before, *by.column, alias);
+      if (by.descending) sql += " DESC";
+      before = ",";
+      if (i < rows.fixed) continue;
+      if (by.nulls == first && !by.descending) sql += " NULLS FIRST";
+      if (by.nulls == last && by.descending) sql += " NULLS LAST";
+    }
   }
-  out += beginning ? "':*" : "'";
-}
+  void append_returning(std::string& sql, std::span<const Column* const> columns) const override {
+    std::string_view before = " RETURNING ";
+    for (const auto* column : columns) {
+      append_column(sql += before, *column, {});
+      before = ",";
+    }
+  }
+  void append_word(std::string& made, std::string_view word, bool beginning) const override {
+    made += made.empty() ? "'" : " & '";
+    for (char c : word) {
+      made += c;
+      if (c == '\'' || c == '\\') made += c;
+    }
+    made += beginning ? "':*" : "'";
+  }
+};
+constexpr PostgresRenderer kRenderer;
 
 }  // namespace
 
@@ -360,105 +290,11 @@ std::string postgres_words(std::span<const Column* const> columns, std::string_v
   return "to_tsvector('simple'::regconfig," + text + ")";
 }
 
-Statement PostgresDialect::select(const Select& rows) const {
-  constexpr std::string_view kAlias = "t";
-  Statement out;
-  out.sql.reserve(kUsual);
-  out.sql += "SELECT ";
-  if (rows.count) {
-    out.sql += "count(*)";
-  } else {
-    Columns{out.cells}.append(out.sql, rows.columns, rows.embeds, kAlias);
-    bool any = !rows.columns.empty() || !rows.embeds.empty();
-    for (const auto* column : rows.places) {
-      if (any) out.sql += ',';
-      append_column(out.sql, *column, kAlias);
-      any = true;
-    }
-    if (rows.odd)
-      out.sql += any ? ",0" : "0";
-    else if (!any)
-      out.sql += '1';
-  }
-  append_quoted(out.sql += " FROM ", rows.from.name);
-  (out.sql += ' ') += kAlias;
-  And where{out};
-  append_conditions(where, out, rows.where, kAlias);
-  if (rows.search) {
-    where.next() += postgres_words(rows.search->columns, kAlias) + " @@ to_tsquery('simple',?::text)";
-    out.cells.emplace_back(*rows.search->words);
-  }
-  for (auto& bound : rows.bounds) {
-    where.next();
-    append_bound(out, bound, kAlias);
-  }
-  append_order(out.sql, rows, kAlias);
-  if (rows.limit) {
-    out.sql += " LIMIT ?";
-    out.cells.emplace_back(*rows.limit);
-  }
-  if (rows.offset > 0) {
-    out.sql += " OFFSET ?";
-    out.cells.emplace_back(rows.offset);
-  }
-  return out;
-}
-
-Statement PostgresDialect::insert(const Insert& row) const {
-  Statement out{"INSERT INTO " + quoted(row.into.name), {}};
-  if (row.values.empty()) {
-    out.sql += " DEFAULT VALUES";
-  } else {
-    std::string places;
-    for (auto& value : row.values) {
-      append_quoted(out.sql += out.cells.empty() ? "(" : ",", value.column->name);
-      if (!out.cells.empty()) places += ',';
-      append_parameter(places, *value.column);
-      out.cells.push_back(*value.value);
-    }
-    ((out.sql += ") VALUES(") += places) += ')';
-  }
-  append_returning(out.sql, row.returning);
-  return out;
-}
-
-Statement PostgresDialect::update(const Update& rows) const {
-  Statement out{"UPDATE " + quoted(rows.of.name), {}};
-  for (auto& value : rows.values) {
-    append_quoted(out.sql += out.cells.empty() ? " SET " : ",", value.column->name);
-    append_parameter(out.sql += '=', *value.column);
-    out.cells.push_back(*value.value);
-  }
-  And where{out};
-  append_conditions(where, out, rows.where, {});
-  append_returning(out.sql, rows.returning);
-  return out;
-}
-
-Statement PostgresDialect::remove(const Delete& rows) const {
-  Statement out{"DELETE FROM " + quoted(rows.from.name), {}};
-  And where{out};
-  append_conditions(where, out, rows.where, {});
-  out.sql += " RETURNING 1";
-  return out;
-}
-
-std::string PostgresDialect::search_words(std::string_view typed) const {
-  std::string made;
-  while (!typed.empty()) {
-    const auto start = typed.find_first_not_of(" \t\r\n");
-    if (start == typed.npos) break;
-    typed.remove_prefix(start);
-    auto word = typed.substr(0, typed.find_first_of(" \t\r\n"));
-    typed.remove_prefix(word.size());
-    const bool beginning = word.size() > 1 && word.ends_with('*');
-    if (beginning) word.remove_suffix(1);
-    if (word.find('\0') != word.npos) return {};
-    if (!made.empty()) made += " & ";
-    append_word(made, word, beginning);
-  }
-  return made;
-}
+Statement PostgresDialect::select(const Select& rows) const { return kRenderer.select(rows); }
+Statement PostgresDialect::insert(const Insert& row) const { return kRenderer.insert(row); }
+Statement PostgresDialect::update(const Update& rows) const { return kRenderer.update(rows); }
+Statement PostgresDialect::remove(const Delete& rows) const { return kRenderer.remove(rows); }
+std::string PostgresDialect::search_words(std::string_view typed) const { return kRenderer.search_words(typed); }
 
 Violation PostgresDialect::violation_of(const Error& error) const {
   using enum Violation::What;

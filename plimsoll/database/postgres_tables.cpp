@@ -1,4 +1,5 @@
 #include "plimsoll/database/postgres_dialect.hpp"
+#include "plimsoll/database/renderer.hpp"
 
 #include <algorithm>
 #include <cctype>
@@ -43,15 +44,6 @@ std::string search_name(const TableDefinition& table) { return table.name + "_se
 std::string search_comment(const TableDefinition& table) {
   return std::string(kOurs) + postgres_words(searched(table), {});
 }
-std::string literal(std::string_view text) {
-  std::string made = "'";
-  for (char c : text) {
-    made += c;
-    if (c == '\'') made += c;
-  }
-  return made + "'";
-}
-
 /// Whether a column of this type holds what the contract says.
 bool fits(Kind kind, const FoundColumn& there) {
   const auto is = [&](std::initializer_list<std::string_view> types) {

@@ -1,133 +1,14 @@
 #include "plimsoll/database/sqlite_dialect.hpp"
 
+#include "plimsoll/database/renderer.hpp"
+
 #include <algorithm>
 
 namespace plimsoll::database {
 namespace {
 
-constexpr std::size_t kUsual = 480;  ///< bytes of a SELECT without embeds
-
-void append_column(std::string& out, const Column& column, std::string_view alias) {
-  if (!alias.empty()) (out += alias) += '.';
-  append_quoted(out, column.name);
-}
-std::string column_of(const Column& column, std::string_view alias) {
-  std::string text;
-  append_column(text, column, alias);
-  return text;
-}
-
-/// The column as its values are compared: where another has made it, perhaps not as it declares it.
-void append_compared(std::string& out, const Column& column, std::string_view alias) {
-  switch (column.compared) {
-    case Compared::plain: append_column(out, column, alias); break;
-    case Compared::collated:
-      append_column(out, column, alias);
-      out += " COLLATE decimal";
-      break;
-    case Compared::by_value:
-      out += "plimsoll_decimal(";
-      append_column(out, column, alias);
-      out += ") COLLATE decimal";
-      break;
-  }
-}
-
-/// The value of a row by which it has its place in an order, and that value as a parameter.
-void append_place(std::string& out, const Column& column, std::string_view alias) {
-  const bool by_value = column.compared == Compared::by_value;
-  if (by_value || column.foreign) out += by_value ? "plimsoll_decimal(" : "plimsoll_place(";
-  append_column(out, column, alias);
-  if (by_value || column.foreign) out += ')';
-}
-std::string_view place_parameter(const Column& column) {
-  return column.foreign && column.compared != Compared::by_value ? "plimsoll_placed(?)" : "?";
-}
-
-/// Collects ` WHERE a AND b AND …`.
-class And {
- public:
-  explicit And(Statement& out) : out_(out) {}
-  std::string& next() {
-    out_.sql += before_;
-    before_ = " AND ";
-    return out_.sql;
-  }
-
- private:
-  Statement& out_;
-  std::string_view before_ = " WHERE ";
-};
-
-/// `?,?,…` of a number from a short list, so that few statements differ by it; the last value is repeated.
-void append_list(Statement& out, std::span<const Cell> values) {
-  std::size_t room = 1;
-  while (room < values.size()) room *= 2;
-  for (std::size_t i = 0; i < room; ++i) {
-    out.sql += i ? ",?" : "?";
-    out.cells.push_back(values[std::min(i, values.size() - 1)]);
-  }
-}
-
-void append_condition(Statement& out, const Condition& condition, std::string_view alias) {
-  const auto& column = *condition.column;
-  if (condition.op == Operator::is_null) {
-    append_column(out.sql, column, alias);
-    out.sql += condition.negated ? " IS NOT NULL" : " IS NULL";
-    return;
-  }
-  if (condition.op == Operator::like || condition.exact)
-    append_column(out.sql, column, alias);
-  else
-    append_compared(out.sql, column, alias);
-  switch (condition.op) {
-    case Operator::eq:
-      if (condition.values[0].index() == 0) {
-        out.sql += " IS NULL";
-        return;
-      }
-      out.sql += "=?";
-      break;
-    case Operator::ne: out.sql += " IS NOT ?"; break;
-    case Operator::lt: out.sql += "<?"; break;
-    case Operator::le: out.sql += "<=?"; break;
-    case Operator::gt: out.sql += ">?"; break;
-    case Operator::ge: out.sql += ">=?"; break;
-    case Operator::like: out.sql += " LIKE ? ESCAPE '\\'"; break;
-    case Operator::is_null: return;
-    case Operator::in:
-      out.sql += " IN (";
-      append_list(out, condition.values);
-      out.sql += ')';
-      return;
-  }
-  out.cells.push_back(condition.values[0]);
-  // Also where the column compares without regard to case, or as numbers.
-  if (condition.exact && column.kind != Kind::integer) out.sql += " COLLATE BINARY";
-}
-
-void append_conditions(And& where, Statement& out, std::span<const Condition> conditions, std::string_view alias) {
-  for (auto& condition : conditions) {
-    where.next();
-    append_condition(out, condition, alias);
-  }
-}
-
 /// Whether FTS5 knows the rows by their keys.
 bool is_numbered(const Relation& table) { return table.key->kind == Kind::integer && !table.tenant; }
-
-void append_search(And& where, Statement& out, const Relation& table, const Search& search, std::string_view alias) {
-  const auto name = std::string(table.name);
-  const auto index = quoted(name + "_search"), numbers = quoted(name + "_search_rows");
-  const auto joined = index + " JOIN " + numbers + " ON " + numbers + ".number=" + index + ".rowid";
-  const auto key = column_of(*table.key, alias);
-  where.next() += (table.tenant ? "(" + column_of(*table.tenant, alias) + "," + key + ") IN (SELECT " + numbers +
-                                      ".tenant," + numbers + ".key FROM " + joined
-                   : is_numbered(table) ? key + " IN (SELECT rowid FROM " + index
-                                        : key + " IN (SELECT " + numbers + ".key FROM " + joined) +
-                  " WHERE " + index + " MATCH ?)";
-  out.cells.push_back(*search.words);
-}
 
 /// A column at the top: written as JSON by ourselves, so only whole JSON values need care.
 void append_plain(std::string& out, const Column& column, std::string_view alias) {
@@ -135,12 +16,6 @@ void append_plain(std::string& out, const Column& column, std::string_view alias
   const auto name = column_of(column, alias);
   // NULL stays NULL. (In RETURNING of a table without rowid SQLite 3.40 takes `IS NOT NULL` for true.)
   out += "iif(json_valid(" + name + ")," + name + ",nullif(json_quote(" + name + "),'null'))";
-}
-
-std::string text(std::string_view name) {
-  std::string made = "'";
-  for (char c : name) made += c == '\'' ? "''" : std::string(1, c);
-  return made + "'";
 }
 
 /// A column inside an embed, where it may hold what other programs stored: as it is shown at the top. (json_quote
@@ -192,7 +67,7 @@ std::string inner_value(const Column& column, std::string_view alias) {
 /// Writes what is selected; embeds are correlated subqueries that give one JSON text each.
 class Columns {
  public:
-  explicit Columns(Statement& out) : out_(out) {}
+  Columns(const Renderer& renderer, Statement& out) : renderer_(renderer), out_(out) {}
 
   void append(std::span<const Column* const> columns, std::span<const Embedded> embeds, std::string_view alias) {
     std::string_view before;
@@ -267,7 +142,7 @@ class Columns {
     And where{out_};
     append_column(where.next(), *embed.inside, inside);
     append_column(out_.sql += '=', *embed.outside, alias);
-    append_conditions(where, out_, embed.where, inside);
+    renderer_.append_conditions(where, out_, embed.where, inside);
     if (embed.none) where.next() += '0';
   }
   /// json_object takes at most 63 pairs (127 arguments), and leaves none out: rows that are wider, or have columns that
@@ -280,11 +155,11 @@ class Columns {
     if (joined) return append_joined(row, alias);
     std::string_view before = "json_object(";
     for (const auto* column : row.columns) {
-      ((((out_.sql += before) += text(column->name)) += ',') += inner_value(*column, alias));
+      ((((out_.sql += before) += literal(column->name)) += ',') += inner_value(*column, alias));
       before = ",";
     }
     for (auto& embedded : row.embeds) {
-      (((out_.sql += before) += text(embedded.name)) += ",json(") += alias + "." + name_beside(row, embedded) + ")";
+      (((out_.sql += before) += literal(embedded.name)) += ",json(") += alias + "." + name_beside(row, embedded) + ")";
       before = ",";
     }
     out_.sql += total ? ")" : "json_object()";
@@ -294,171 +169,147 @@ class Columns {
     out_.sql += "'{'||substr(''";
     for (const auto* column : row.columns) {
       const auto member =
-          "','||json_quote(" + text(column->name) + ")||':'||json_quote(" + inner_value(*column, alias) + ")";
+          "','||json_quote(" + literal(column->name) + ")||':'||json_quote(" + inner_value(*column, alias) + ")";
       out_.sql +=
           "||" +
           (column->absent_when_null() ? "iif(" + column_of(*column, alias) + " IS NULL,''," + member + ")" : member);
     }
     for (auto& embed : row.embeds) {
-      out_.sql += "||','||json_quote(" + text(embed.name) + ")||':'||coalesce(" + alias + "." +
+      out_.sql += "||','||json_quote(" + literal(embed.name) + ")||':'||coalesce(" + alias + "." +
                   name_beside(row, embed) + ",'null')";
       if (embed.many())
         out_.sql += "||iif(" + alias + "." + name_beside(row, embed, "more ") + " IS NULL,'',','||json_quote(" +
-                    text(embed.more) + ")||':true')";
+                    literal(embed.more) + ")||':true')";
     }
     out_.sql += ",2)||'}'";
   }
 
+  const Renderer& renderer_;
   Statement& out_;
   int aliases_ = 0, level_ = 0;
 };
 
-void append_bound(Statement& out, const Bound& bound, std::string_view alias) {
-  using enum Bound::Beyond;
-  append_compared(out.sql, *bound.column, alias);
-  switch (bound.beyond) {
-    case equal:
-      if (bound.value->index() == 0) {
-        out.sql += " IS NULL";
+class SqliteRenderer final : public Renderer {
+  void append_parameter(std::string& out, const Column&) const override { out += '?'; }
+  /// The column as its values are compared: where another has made it, perhaps not as it declares it.
+  void append_compared(std::string& out, const Column& column, std::string_view alias) const override {
+    switch (column.compared) {
+      case Compared::plain: append_column(out, column, alias); break;
+      case Compared::collated:
+        append_column(out, column, alias);
+        out += " COLLATE decimal";
+        break;
+      case Compared::by_value:
+        out += "plimsoll_decimal(";
+        append_column(out, column, alias);
+        out += ") COLLATE decimal";
+        break;
+    }
+  }
+  /// The value of a row by which it has its place in an order, and that value as a parameter.
+  void append_place(std::string& out, const Column& column, std::string_view alias) const override {
+    const bool by_value = column.compared == Compared::by_value;
+    if (by_value || column.foreign) out += by_value ? "plimsoll_decimal(" : "plimsoll_place(";
+    append_column(out, column, alias);
+    if (by_value || column.foreign) out += ')';
+  }
+  void append_place_parameter(std::string& out, const Column& column) const override {
+    out += column.foreign && column.compared != Compared::by_value ? "plimsoll_placed(?)" : "?";
+  }
+  void append_condition(Statement& out, const Condition& condition, std::string_view alias) const override {
+    const auto& column = *condition.column;
+    if (condition.op == Operator::is_null) {
+      append_column(out.sql, column, alias);
+      out.sql += condition.negated ? " IS NOT NULL" : " IS NULL";
+      return;
+    }
+    if (condition.op == Operator::like || condition.exact)
+      append_column(out.sql, column, alias);
+    else
+      append_compared(out.sql, column, alias);
+    switch (condition.op) {
+      case Operator::eq:
+        if (condition.values[0].index() == 0) {
+          out.sql += " IS NULL";
+          return;
+        }
+        out.sql += "=?";
+        break;
+      case Operator::ne: out.sql += " IS NOT ?"; break;
+      case Operator::lt: out.sql += "<?"; break;
+      case Operator::le: out.sql += "<=?"; break;
+      case Operator::gt: out.sql += ">?"; break;
+      case Operator::ge: out.sql += ">=?"; break;
+      case Operator::like: out.sql += " LIKE ? ESCAPE '\\'"; break;
+      case Operator::is_null: return;
+      case Operator::in:
+        out.sql += " IN (";
+        append_list(out, column, condition.values);
+        out.sql += ')';
         return;
-      }
-      out.sql += '=';
-      break;
-    case less: out.sql += '<'; break;
-    case greater: out.sql += '>'; break;
-    case null: out.sql += " IS NULL"; return;
-    case not_null: out.sql += " IS NOT NULL"; return;
-  }
-  out.sql += place_parameter(*bound.column);
-  out.cells.push_back(*bound.value);
-}
-
-void append_order(std::string& sql, const Select& rows, std::string_view alias) {
-  using enum Order::Nulls;
-  std::string_view before = " ORDER BY ";
-  for (auto i = rows.fixed; i < rows.order.size(); ++i) {
-    const auto& by = rows.order[i];
-    append_compared(sql += before, *by.column, alias);
-    if (by.descending) sql += " DESC";
-    if (by.nulls == first && by.descending) sql += " NULLS FIRST";
-    if (by.nulls == last && !by.descending) sql += " NULLS LAST";
-    before = ",";
-  }
-}
-
-/// In RETURNING SQLite 3.40 takes the type of the table's first column for that of every column: where it is REAL,
-/// integers become doubles. `+` makes an expression of the column, which has no type.
-void append_returning(std::string& sql, std::span<const Column* const> columns) {
-  std::string_view before = " RETURNING ";
-  for (const auto* column : columns) {
-    sql += before;
-    if (column->kind != Kind::json) sql += '+';
-    append_plain(sql, *column, {});
-    before = ",";
-  }
-}
-
-}  // namespace
-
-Statement SqliteDialect::select(const Select& rows) const {
-  constexpr std::string_view kAlias = "t";
-  Statement out;
-  out.sql.reserve(kUsual);
-  out.sql += "SELECT ";
-  if (rows.count) {
-    out.sql += "count(*)";
-  } else {
-    Columns{out}.append(rows.columns, rows.embeds, kAlias);
-    bool any = !rows.columns.empty() || !rows.embeds.empty();
-    for (const auto* column : rows.places) {
-      if (any) out.sql += ',';
-      append_place(out.sql, *column, kAlias);
-      any = true;
     }
-    if (rows.odd) {
-      out.sql += any ? ",0" : "0";
-      for (const auto* column : rows.columns)
-        if (column->foreign) out.sql += "+(typeof(" + column_of(*column, kAlias) + ")='blob')";
-    } else if (!any) {
-      out.sql += '1';
+    out.cells.push_back(condition.values[0]);
+    // Also where the column compares without regard to case, or as numbers.
+    if (condition.exact && column.kind != Kind::integer) out.sql += " COLLATE BINARY";
+  }
+  void append_selected(Statement& out, const Select& rows, std::string_view alias) const override {
+    Columns{*this, out}.append(rows.columns, rows.embeds, alias);
+  }
+  void append_odd(std::string& sql, const Select& rows, std::string_view alias) const override {
+    for (const auto* column : rows.columns)
+      if (column->foreign) sql += "+(typeof(" + column_of(*column, alias) + ")='blob')";
+  }
+  void append_search(And& where, Statement& out, const Select& rows, std::string_view alias) const override {
+    const auto& table = rows.from;
+    const auto name = std::string(table.name);
+    const auto index = quoted(name + "_search"), numbers = quoted(name + "_search_rows");
+    const auto joined = index + " JOIN " + numbers + " ON " + numbers + ".number=" + index + ".rowid";
+    const auto key = column_of(*table.key, alias);
+    where.next() += (table.tenant ? "(" + column_of(*table.tenant, alias) + "," + key + ") IN (SELECT " + numbers +
+                                        ".tenant," + numbers + ".key FROM " + joined
+                     : is_numbered(table) ? key + " IN (SELECT rowid FROM " + index
+                                          : key + " IN (SELECT " + numbers + ".key FROM " + joined) +
+                    " WHERE " + index + " MATCH ?)";
+    out.cells.push_back(*rows.search->words);
+  }
+  void append_order(std::string& sql, const Select& rows, std::string_view alias) const override {
+    using enum Order::Nulls;
+    std::string_view before = " ORDER BY ";
+    for (auto i = rows.fixed; i < rows.order.size(); ++i) {
+      const auto& by = rows.order[i];
+      append_compared(sql += before, *by.column, alias);
+      if (by.descending) sql += " DESC";
+      if (by.nulls == first && by.descending) sql += " NULLS FIRST";
+      if (by.nulls == last && !by.descending) sql += " NULLS LAST";
+      before = ",";
     }
   }
-  append_quoted(out.sql += " FROM ", rows.from.name);
-  (out.sql += ' ') += kAlias;
-  And where{out};
-  append_conditions(where, out, rows.where, kAlias);
-  if (rows.search) append_search(where, out, rows.from, *rows.search, kAlias);
-  for (auto& bound : rows.bounds) {
-    where.next();
-    append_bound(out, bound, kAlias);
-  }
-  append_order(out.sql, rows, kAlias);
-  if (rows.limit) {
-    out.sql += " LIMIT ?";
-    out.cells.emplace_back(*rows.limit);
-  }
-  if (rows.offset > 0) {
-    out.sql += " OFFSET ?";
-    out.cells.emplace_back(rows.offset);
-  }
-  return out;
-}
-
-Statement SqliteDialect::insert(const Insert& row) const {
-  Statement out{"INSERT INTO " + quoted(row.into.name), {}};
-  if (row.values.empty()) {
-    out.sql += " DEFAULT VALUES";
-  } else {
-    std::string places;
-    for (auto& value : row.values) {
-      append_quoted(out.sql += out.cells.empty() ? "(" : ",", value.column->name);
-      places += out.cells.empty() ? "?" : ",?";
-      out.cells.push_back(*value.value);
+  /// In RETURNING SQLite 3.40 takes the type of the table's first column for that of every column: where it is REAL,
+  /// integers become doubles. `+` makes an expression of the column, which has no type.
+  void append_returning(std::string& sql, std::span<const Column* const> columns) const override {
+    std::string_view before = " RETURNING ";
+    for (const auto* column : columns) {
+      sql += before;
+      if (column->kind != Kind::json) sql += '+';
+      append_plain(sql, *column, {});
+      before = ",";
     }
-    ((out.sql += ") VALUES(") += places) += ')';
   }
-  append_returning(out.sql, row.returning);
-  return out;
-}
-
-Statement SqliteDialect::update(const Update& rows) const {
-  Statement out{"UPDATE " + quoted(rows.of.name), {}};
-  for (auto& value : rows.values) {
-    append_quoted(out.sql += out.cells.empty() ? " SET " : ",", value.column->name);
-    out.sql += "=?";
-    out.cells.push_back(*value.value);
-  }
-  And where{out};
-  append_conditions(where, out, rows.where, {});
-  append_returning(out.sql, rows.returning);
-  return out;
-}
-
-Statement SqliteDialect::remove(const Delete& rows) const {
-  Statement out{"DELETE FROM " + quoted(rows.from.name), {}};
-  And where{out};
-  append_conditions(where, out, rows.where, {});
-  out.sql += " RETURNING 1";
-  return out;
-}
-
-std::string SqliteDialect::search_words(std::string_view typed) const {
-  std::string made;
-  while (!typed.empty()) {
-    const auto start = typed.find_first_not_of(" \t\r\n");
-    if (start == typed.npos) break;
-    typed.remove_prefix(start);
-    auto word = typed.substr(0, typed.find_first_of(" \t\r\n"));
-    typed.remove_prefix(word.size());
-    const bool beginning = word.size() > 1 && word.ends_with('*');
-    if (beginning) word.remove_suffix(1);
-    if (word.find('\0') != word.npos) return {};
+  void append_word(std::string& made, std::string_view word, bool beginning) const override {
     if (!made.empty()) made += ' ';
     append_quoted(made, word);
     if (beginning) made += '*';
   }
-  return made;
-}
+};
+constexpr SqliteRenderer kRenderer;
+
+}  // namespace
+
+Statement SqliteDialect::select(const Select& rows) const { return kRenderer.select(rows); }
+Statement SqliteDialect::insert(const Insert& row) const { return kRenderer.insert(row); }
+Statement SqliteDialect::update(const Update& rows) const { return kRenderer.update(rows); }
+Statement SqliteDialect::remove(const Delete& rows) const { return kRenderer.remove(rows); }
+std::string SqliteDialect::search_words(std::string_view typed) const { return kRenderer.search_words(typed); }
 
 Violation SqliteDialect::violation_of(const Error& error) const {
   using enum Violation::What;
