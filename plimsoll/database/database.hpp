@@ -196,6 +196,10 @@ class Database {
     return write(loop, work, hold);
   }
   virtual Task<Result<std::unique_ptr<Transaction>>> begin(Loop&) = 0;
+  PLIMSOLL_FORWARDS virtual Task<Result<std::unique_ptr<Transaction>>> begin_for(const Reading& who, Loop& loop) {
+    (void)who;
+    return begin(loop);
+  }
   /// A read outside any transaction: sees every commit acknowledged before. It ends when its exchange is told to stop.
   /// `reading` outlives the wait.
   virtual Task<Result<>> read(Loop&, std::string_view sql, std::span<const Cell> parameters, const Reading& reading,

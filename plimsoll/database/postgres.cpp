@@ -313,7 +313,8 @@ class Postgres final : public Database {
         }
         connection.forget_first();
       }
-      if (!statements.undone() || stopped) co_return std::unexpected(std::move(done).error());
+      if (!done && (!statements.undone() || stopped)) co_return std::unexpected(std::move(done).error());
+      if (stopped) break;
     }
     const Scope* scope = co_await this_scope();
     if (scope && scope->stopped() != Stop::none) co_return std::unexpected(error_of(scope->stopped()));
@@ -321,12 +322,19 @@ class Postgres final : public Database {
     co_return std::unexpected(std::move(last));
   }
 
-  Task<Result<std::unique_ptr<Transaction>>> begin(Loop& loop) override {
+  PLIMSOLL_FORWARDS Task<Result<std::unique_ptr<Transaction>>> begin(Loop& loop) override { return begin_as(0, loop); }
+  PLIMSOLL_FORWARDS Task<Result<std::unique_ptr<Transaction>>> begin_for(const Reading& who, Loop& loop) override {
+    return begin_as(caller_of(who), loop);
+  }
+  Task<Result<std::unique_ptr<Transaction>>> begin_as(std::uint64_t caller, Loop& loop) {
     if (options_.trial) co_return fail(kInternal, "a trial has no transactions of handlers");
-    auto lease = co_await pool_.acquire(loop, ReadClass::key, 0);
+    auto lease = co_await pool_.acquire(loop, ReadClass::key, caller);
     if (!lease) co_return std::unexpected(std::move(lease).error());
     (*lease)->forget_written();
     (*lease)->first(kBegin);
+    // The handler may wait for something else: its locks end all the same.
+    (*lease)->first("SET LOCAL idle_in_transaction_session_timeout=" +
+                    std::to_string(options_.transaction.nanoseconds / kMillisecond));
     co_return std::make_unique<OpenTransaction>(std::move(*lease), loop, loop.now() + options_.transaction.nanoseconds,
                                                 versions(), commits_);
   }
@@ -410,7 +418,10 @@ class Postgres final : public Database {
       (*trial_)->first("BEGIN");
       // What others hold is not waited for: a trial must not stand in the way of a server.
       auto begun = co_await (*trial_)->command("SET LOCAL lock_timeout='2s'");
-      if (!begun) co_return std::unexpected(std::move(begun).error());
+      if (!begun) {
+        trial_.reset();  // while its loop is there
+        co_return std::unexpected(std::move(begun).error());
+      }
     } else {
       (*trial_)->attach(loop);
     }

@@ -170,9 +170,6 @@ bool PostgresConnection::in_transaction() const noexcept {
   const auto status = PQtransactionStatus(conn_);
   return status == PQTRANS_INTRANS || status == PQTRANS_INERROR;
 }
-bool PostgresConnection::in_failed_transaction() const noexcept {
-  return PQtransactionStatus(conn_) == PQTRANS_INERROR;
-}
 
 bool PostgresConnection::dirty() const noexcept { return busy() || PQtransactionStatus(conn_) != PQTRANS_IDLE; }
 
@@ -267,12 +264,12 @@ Task<Result<const PostgresConnection::Kept*>> PostgresConnection::prepare(std::s
   }
   Kept made{.sql = std::string(sql),
             .name = options_.statements ? "p" + std::to_string(++names_) : "",
+            .numbered = numbered_parameters(sql),
             .parameters = {},
             .writes = {}};
   send_first();
   std::size_t before = first_.size();
-  const auto numbered = numbered_parameters(sql);
-  PQsendPrepare(conn_, made.name.c_str(), numbered.c_str(), 0, nullptr);
+  PQsendPrepare(conn_, made.name.c_str(), made.numbered.c_str(), 0, nullptr);
   PQsendDescribePrepared(conn_, made.name.c_str());
   if (kept_.size() >= kStatements) {
     auto& last = kept_.back();
@@ -315,11 +312,8 @@ Task<Result<const PostgresConnection::Kept*>> PostgresConnection::prepare(std::s
 Task<Result<>> PostgresConnection::run(const Statement& statement) {
   if (broken()) co_return std::unexpected(lost());
   limit_ = statement.limit;
-  if (const auto timeout = server_limit(statement.limit); !options_.statements) {
-    // Behind a pooler that gives a session to others after each transaction nothing stays set.
-    first_.insert(first_.begin() + (first_.empty() ? 0 : 1),
-                  "SELECT set_config('statement_timeout','" + std::to_string(timeout) + "',true)");
-  } else if (timeout != timeout_) {
+  const auto timeout = server_limit(statement.limit);
+  if (options_.statements && timeout != timeout_) {
     first_.insert(first_.begin() + (first_.empty() ? 0 : 1), "SET statement_timeout=" + std::to_string(timeout));
     timeout_ = timeout;
   }
@@ -342,12 +336,16 @@ Task<Result<>> PostgresConnection::run(const Statement& statement) {
     sizes[i] = parameter.size;
     formats[i] = parameter.binary ? 1 : 0;
   }
+  // Behind a pooler that gives a session to others after each transaction nothing stays set: the limit goes with the
+  // statement.
+  if (!options_.statements)
+    first_.insert(first_.begin() + (first_.empty() ? 0 : 1),
+                  "SELECT set_config('statement_timeout','" + std::to_string(timeout) + "',true)");
   send_first();
-  const int sent = options_.statements
-                       ? PQsendQueryPrepared(conn_, kept.name.c_str(), static_cast<int>(count), values.data(),
-                                             sizes.data(), formats.data(), 0)
-                       : PQsendQueryParams(conn_, numbered_parameters(kept.sql).c_str(), static_cast<int>(count),
-                                           nullptr, values.data(), sizes.data(), formats.data(), 0);
+  const int sent = options_.statements ? PQsendQueryPrepared(conn_, kept.name.c_str(), static_cast<int>(count),
+                                                             values.data(), sizes.data(), formats.data(), 0)
+                                       : PQsendQueryParams(conn_, kept.numbered.c_str(), static_cast<int>(count),
+                                                           nullptr, values.data(), sizes.data(), formats.data(), 0);
   sync();
   if (sent != 1) co_return std::unexpected(lost());
   auto answered = co_await answers(statement);

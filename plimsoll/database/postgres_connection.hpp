@@ -92,9 +92,8 @@ class PostgresConnection {
   const CancelKey& cancel_key() const noexcept { return cancel_key_; }
   /// Asks it, on a connection of its own.
   static Task<Result<>> cancel(Loop& loop, CancelKey key);
-  /// As the last statement left it: inside a transaction; inside one that has failed.
+  /// As the last statement left it: inside a transaction, also one that has failed.
   bool in_transaction() const noexcept;
-  bool in_failed_transaction() const noexcept;
 
   /// Tables that statements may have changed since `forget_written`, each once, as their texts name them.
   std::span<const std::string> written() const { return written_; }
@@ -106,6 +105,7 @@ class PostgresConnection {
  private:
   struct Kept {
     std::string sql, name;
+    std::string numbered;  ///< the SQL with `$1` for its first `?`
     std::vector<PostgresType> parameters;
     std::vector<std::string> writes;  ///< tables
   };

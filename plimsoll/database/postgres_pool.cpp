@@ -154,6 +154,7 @@ Result<> PostgresPool::start() {
 Task<Result<std::unique_ptr<PostgresConnection>>> PostgresPool::connect(Loop& loop) {
   auto parameters = co_await within(loop, options_.connect.nanoseconds, target_.resolve(loop, *resolver_));
   if (!parameters) {
+    if (parameters.error().problem == &kDraining) co_return std::unexpected(std::move(parameters).error());
     auto error = postgres_unavailable(reason_of(parameters.error()));
     error.retryable = parameters.error().problem != &kDatabaseUrl;
     co_return std::unexpected(std::move(error));
@@ -162,10 +163,7 @@ Task<Result<std::unique_ptr<PostgresConnection>>> PostgresPool::connect(Loop& lo
       co_await within(loop, options_.connect.nanoseconds,
                       PostgresConnection::open(loop, *parameters,
                                                {.statements = options_.statements == PostgresOptions::Statements::on}));
-  if (made) {
-    opened_.fetch_add(1, std::memory_order_relaxed);
-    co_return made;
-  }
+  if (made) co_return made;
   auto error = std::move(made).error();
   if (error.problem == &kDeadlineExceeded) {
     error = postgres_unavailable("the server does not answer");

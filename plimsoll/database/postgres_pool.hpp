@@ -72,7 +72,6 @@ class PostgresPool {
   /// Asks the server to end all that is under way, but commits. Safe from any thread.
   void interrupt();
   std::uint64_t refused() const { return refused_.load(std::memory_order_relaxed); }
-  std::uint64_t opened() const { return opened_.load(std::memory_order_relaxed); }
 
  private:
   struct Waiter;
@@ -109,7 +108,7 @@ class PostgresPool {
   std::minstd_rand random_{std::random_device{}()};
   std::atomic<std::int64_t> in_use_{0}, idle_{0}, opening_{0}, waiting_{0};
   std::atomic<bool> down_{false};
-  std::atomic<std::uint64_t> refused_{0}, opened_{0};
+  std::atomic<std::uint64_t> refused_{0};
 
   Loop loop_;
   WaitList wakes_;

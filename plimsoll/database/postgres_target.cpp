@@ -27,12 +27,6 @@ std::vector<std::string> split(std::string_view list) {
 /// A socket of this machine: the folder in which it is, an abstract one, or libpq's own default.
 bool is_local_socket(const std::string& name) { return name.empty() || name[0] == '/' || name[0] == '@'; }
 
-bool is_loopback(const std::string& name) {
-  if (name == "localhost" || name.ends_with(".localhost")) return true;
-  const auto address = net::Address::parse(name);
-  return address && (name == "::1" || (address->family() == AF_INET && name.starts_with("127.")));
-}
-
 void replace_all(std::string& text, const std::string& what, std::string_view with) {
   if (what.empty()) return;
   for (auto at = text.find(what); at != text.npos; at = text.find(what, at + with.size()))
@@ -50,17 +44,17 @@ std::string without_password(std::string_view url) {
   std::string made(url);
   if (const auto at = made.find("://"); at != made.npos) {
     const auto begin = at + 3;
-    const auto end = std::min(made.find_first_of("/?", begin), made.size());
-    // A password may hold what should have been encoded: all up to the last `@` before the path is user and password.
-    const auto host = made.substr(begin, end - begin).rfind('@');
+    // A password may hold what should have been encoded, also `/` and `?`: all up to the last `@` is taken for user and
+    // password, so that rather too much is hidden than too little.
+    const auto host = made.substr(begin).rfind('@');
     const auto colon = made.find(':', begin);
     if (host != made.npos && colon < begin + host) made.replace(colon + 1, begin + host - colon - 1, kHidden);
   }
-  for (const std::string_view word : {"password=", "sslpassword="})
-    for (auto at = made.find(word); at != made.npos; at = made.find(word, at + word.size())) {
-      const auto begin = at + word.size();
-      made.replace(begin, std::min(made.find_first_of("&# \"'", begin), made.size()) - begin, kHidden);
-    }
+  constexpr std::string_view kWord = "password=";  // also of `sslpassword=`
+  for (auto at = made.find(kWord); at != made.npos; at = made.find(kWord, at + kWord.size())) {
+    const auto begin = at + kWord.size();
+    made.replace(begin, std::min(made.find_first_of("&# \"'", begin), made.size()) - begin, kHidden);
+  }
   return made;
 }
 
@@ -108,7 +102,7 @@ Result<PostgresTarget> PostgresTarget::read(const std::string& url) {
               .port = at(each_port, i)};
     const auto& reached = host.address.empty() ? host.name : host.address;
     if (host.address.empty() && net::Address::parse(host.name)) host.address = host.name;
-    remote |= !is_local_socket(reached) && !is_loopback(reached);
+    remote |= !is_local_socket(reached) && !net::is_loopback(reached);
     made.hosts.push_back(std::move(host));
   }
   if (remote && mode.empty()) mode = "verify-full";

@@ -70,6 +70,9 @@ TEST(PostgresTarget, ResolvesNamesForLibpq) {
 TEST(PostgresTarget, NeverShowsAPassword) {
   EXPECT_EQ(without_password("postgres://a:b@c:1/d"), "postgres://a:***@c:1/d");
   EXPECT_EQ(without_password("postgres://a:b@x@c/d?password=p&x=1"), "postgres://a:***@c/d?password=***&x=1");
+  EXPECT_EQ(without_password("postgres://a:b/x@c/d"), "postgres://a:***@c/d");
+  EXPECT_EQ(without_password("postgres://a:b?x@c/d"), "postgres://a:***@c/d");
+  EXPECT_EQ(without_password("postgres://c/d?sslpassword=p"), "postgres://c/d?sslpassword=***");
   EXPECT_EQ(without_password("postgres://c:1/d"), "postgres://c:1/d");
   EXPECT_EQ(without_password("postgres://a@c:1/d"), "postgres://a@c:1/d");
   EXPECT_EQ(without_password("sqlite:a.db"), "sqlite:a.db");

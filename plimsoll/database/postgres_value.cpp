@@ -1,5 +1,7 @@
 #include "plimsoll/database/postgres_value.hpp"
 
+#include "plimsoll/base/encoding.hpp"
+
 #include <charconv>
 #include <cmath>
 
@@ -22,14 +24,11 @@ Field real(std::string_view text) {
   return number<double>(text);
 }
 
-int hexadecimal(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; }
-
 Field bytes(std::string_view text, std::string& scratch) {
   if (!text.starts_with("\\x")) return text;
-  text.remove_prefix(2);
-  scratch.resize(text.size() / 2);
-  for (std::size_t i = 0; i < scratch.size(); ++i)
-    scratch[i] = static_cast<char>(hexadecimal(text[2 * i]) << 4 | hexadecimal(text[2 * i + 1]));
+  auto made = from_hex(text.substr(2));
+  if (!made) return text;
+  scratch = std::move(*made);
   return std::string_view(scratch);
 }
 

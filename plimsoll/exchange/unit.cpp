@@ -74,7 +74,8 @@ Task<Result<Response>> Unit::answer(Work work) {
 
 Task<Result<database::Session*>> Unit::transaction() {
   if (!open_) {
-    auto begun = co_await database_.begin(context_.loop);
+    const auto who = caller_in(context_);
+    auto begun = co_await database_.begin_for(who, context_.loop);
     if (!begun) co_return std::unexpected(std::move(begun).error());
     open_ = std::move(*begun);
     auto nested = co_await open_->query("SAVEPOINT handler", {});

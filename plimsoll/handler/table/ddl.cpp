@@ -215,7 +215,7 @@ std::vector<Disagreement> compare(const database::Dialect& dialect, const Model&
       return true;
     });
   };
-  for (auto& columns : needed_indexes(model, table))
+  for (auto& columns : definition.indexes)
     if (!indexed(columns))
       all.push_back(
           {"table " + name + " has no index on " + names(table, columns) + ": lists that need it read the whole table",
