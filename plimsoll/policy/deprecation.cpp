@@ -261,7 +261,7 @@ class Callers {
   Callers(telemetry::Registry& registry, std::string operation, std::string version, std::atomic<std::size_t>& series)
       : registry_(registry), operation_(std::move(operation)), version_(std::move(version)), series_(series) {
     const auto all = labels("anonymous");
-    registry_.expect(kRequests.name, kRequests.sentence, labelled(all));
+    registry_.expect(kRequests.name, kRequests.sentence, telemetry::without_empty_last(all));
   }
 
   void count(const Principal* caller) noexcept {
@@ -298,15 +298,11 @@ class Callers {
   std::array<telemetry::Label, 3> labels(std::string_view caller) const {
     return {{{"operation", operation_}, {"caller", caller}, {"version", version_}}};
   }
-  /// The last of them is the version, which there is only among several.
-  std::span<const telemetry::Label> labelled(const std::array<telemetry::Label, 3>& all) const {
-    return std::span(all).first(version_.empty() ? 2 : 3);
-  }
   telemetry::Counter& of(std::atomic<telemetry::Counter*>& slot, std::string_view caller) {
     if (auto* known = slot.load(std::memory_order_acquire)) [[likely]]
       return *known;
     const auto all = labels(caller);
-    auto& made = registry_.counter(kRequests.name, kRequests.sentence, labelled(all));
+    auto& made = registry_.counter(kRequests.name, kRequests.sentence, telemetry::without_empty_last(all));
     slot.store(&made, std::memory_order_release);
     return made;
   }
@@ -327,8 +323,9 @@ class Callers {
     }
     owned_.reserve(kCallers);
     const auto all = labels(subject);
-    owned_.push_back(std::make_unique<Caller>(std::string(subject), hash,
-                                              registry_.counter(kRequests.name, kRequests.sentence, labelled(all))));
+    owned_.push_back(std::make_unique<Caller>(
+        std::string(subject), hash,
+        registry_.counter(kRequests.name, kRequests.sentence, telemetry::without_empty_last(all))));
     series_.fetch_add(1, std::memory_order_relaxed);
     auto at = hash % kSlots;
     while (slots_[at].load(std::memory_order_relaxed)) at = (at + 1) % kSlots;

@@ -30,7 +30,7 @@ class Measure final : public Check {
     // What no route takes may have any method: an empty label would be none (OpenTelemetry has this word for it).
     if (method_.empty()) method_ = "_OTHER";
     const telemetry::Label labels[] = {{"http_request_method", method_}, {"http_route", route_}, {"version", version_}};
-    active_ = &registry.gauge(kActive, metrics[1].sentence, labelled(labels));
+    active_ = &registry.gauge(kActive, metrics[1].sentence, telemetry::without_empty_last(labels));
   }
 
   Result<> check(Request&, Context& context) override {
@@ -53,10 +53,6 @@ class Measure final : public Check {
     }
   };
 
-  /// The last of them is the version, which there is only among several.
-  std::span<const telemetry::Label> labelled(std::span<const telemetry::Label> all) const {
-    return version_.empty() ? all.first(all.size() - 1) : all;
-  }
   /// The histogram of a status: registered when it is seen first, found without a lock after that.
   telemetry::Histogram& of(std::uint16_t status) {
     auto& slot = by_status_[status < by_status_.size() ? status : 0];
@@ -68,7 +64,7 @@ class Measure final : public Check {
                                        {"http_response_status_code", text},
                                        {"operation", id_},
                                        {"version", version_}};
-    auto& made = registry_.histogram(kDuration, metrics[0].sentence, labelled(labels));
+    auto& made = registry_.histogram(kDuration, metrics[0].sentence, telemetry::without_empty_last(labels));
     slot.store(&made, std::memory_order_release);
     return made;
   }

@@ -180,7 +180,7 @@ struct Registry::State {
     std::unique_ptr<Counter> counter;
     std::unique_ptr<Gauge> gauge;
     std::unique_ptr<Histogram> histogram;
-    std::move_only_function<double() const> read;
+    std::map<std::uint64_t, std::move_only_function<double() const>> readers;  ///< the latest counts
   };
   struct Family {
     std::string help, type;
@@ -189,11 +189,16 @@ struct Registry::State {
   mutable std::mutex mutex;
   std::map<std::string, Family, std::less<>> families;
 
-  void end_observation(const std::string& name, const std::string& labels) {
+  std::uint64_t observations = 0;
+
+  void end_observation(const std::string& name, const std::string& labels, std::uint64_t number) {
     std::lock_guard lock(mutex);
     const auto family = families.find(name);
     if (family == families.end()) return;
-    family->second.series.erase(labels);
+    const auto one = family->second.series.find(labels);
+    if (one == family->second.series.end()) return;
+    one->second.readers.erase(number);
+    if (one->second.readers.empty()) family->second.series.erase(one);
     if (family->second.series.empty()) families.erase(family);
   }
 
@@ -235,9 +240,11 @@ Gauge& Registry::gauge(std::string_view name, std::string_view help, std::span<c
 Observation Registry::observe(Kind kind, std::string_view name, std::string_view help, std::span<const Label> labels,
                               std::move_only_function<double() const> read) {
   std::lock_guard lock(state_->mutex);
-  state_->find(name, help, kind == Kind::counter ? "counter" : "gauge", labels).read = std::move(read);
-  return Observation{[state = state_.get(), name = std::string(name), text = label_text(labels)] {
-    state->end_observation(name, text);
+  const auto number = ++state_->observations;
+  state_->find(name, help, kind == Kind::counter ? "counter" : "gauge", labels)
+      .readers.emplace(number, std::move(read));
+  return Observation{[state = state_.get(), name = std::string(name), text = label_text(labels), number] {
+    state->end_observation(name, text, number);
   }};
 }
 
@@ -280,8 +287,8 @@ std::string Registry::expose() const {
       out += name;
       if (!labels.empty()) out += '{' + labels + '}';
       out += ' ';
-      if (series.read)
-        append(out, series.read());
+      if (!series.readers.empty())
+        append(out, series.readers.rbegin()->second());
       else if (series.gauge)
         out += std::to_string(series.gauge->value());
       else

@@ -85,6 +85,10 @@ class Histogram {
 struct Label {
   std::string_view name, value;
 };
+/// Without the last label where its value is empty: a version, which there is only among several.
+inline std::span<const Label> without_empty_last(std::span<const Label> all) {
+  return all.back().value.empty() ? all.first(all.size() - 1) : all;
+}
 
 /// A value that is computed when somebody scrapes. It ends with this object.
 class Observation {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <random>
 #include <thread>
 
@@ -116,6 +117,23 @@ TEST(Registry, ExposesPrometheusText) {
   EXPECT_NE(text.find("level -2\n"), std::string::npos) << text;
   EXPECT_NE(text.find("span_seconds_bucket{le=\"+Inf\"} 1\n"), std::string::npos) << text;
   EXPECT_NE(text.find("span_seconds_count 1\n"), std::string::npos) << text;
+}
+
+TEST(Registry, OfTwoReadersOfOneSeriesTheLaterCountsAndEachEndsItself) {
+  Registry registry;
+  const auto observed = [&](double value) {
+    return registry.observe(Kind::gauge, "g", "G.", {}, [value] { return value; });
+  };
+  std::optional<Observation> before = observed(1), refused;
+  std::optional<Observation> after = observed(2);
+  EXPECT_NE(registry.expose().find("\ng 2\n"), std::string::npos) << registry.expose();
+  before.reset();  // the plan that was replaced ends
+  EXPECT_NE(registry.expose().find("\ng 2\n"), std::string::npos) << registry.expose();
+  refused = observed(3);
+  refused.reset();  // one that was never in force ends
+  EXPECT_NE(registry.expose().find("\ng 2\n"), std::string::npos) << registry.expose();
+  after.reset();
+  EXPECT_EQ(registry.expose().find("g 2"), std::string::npos) << registry.expose();
 }
 
 TEST(Registry, WhatIsExpectedIsZeroUntilItIsCounted) {
