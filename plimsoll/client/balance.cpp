@@ -1,6 +1,5 @@
 #include "plimsoll/client/balance.hpp"
 
-#include "plimsoll/base/hash.hpp"
 #include "plimsoll/client/failure.hpp"
 #include "plimsoll/client/part.hpp"
 #include "plimsoll/client/random.hpp"

@@ -33,14 +33,4 @@ constexpr bool is_panic(std::size_t usable, std::size_t all, double threshold) {
   return usable == 0 || static_cast<double>(usable) < threshold * static_cast<double>(all);
 }
 
-/// Consistent hashing by highest random weight (Thaler and Ravishankar, "Using Name-Based Mappings to Increase Hit
-/// Rates"): the weight of a target for a key. The greatest is chosen, so that a target that goes moves its own keys
-/// only.
-constexpr std::uint64_t rendezvous_weight(std::uint64_t key, std::uint64_t target) {
-  auto x = key ^ (target * 0x9E37'79B9'7F4A'7C15);
-  x ^= x >> 30, x *= 0xBF58'476D'1CE4'E5B9;
-  x ^= x >> 27, x *= 0x94D0'49BB'1331'11EB;
-  return x ^ (x >> 31);
-}
-
 }  // namespace plimsoll::client

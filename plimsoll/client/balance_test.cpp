@@ -39,27 +39,6 @@ TEST(Balance, OfTwoAtRandomTheLessBusyIsChosen) {
   for (const auto count : each) EXPECT_NEAR(count, 3000, 300);
 }
 
-TEST(Balance, ATargetThatGoesMovesItsOwnKeysOnly) {
-  const auto choose = [](std::uint64_t key, std::uint64_t without) {
-    std::uint64_t best = 0, most = 0;
-    for (std::uint64_t target = 1; target <= 5; ++target)
-      if (const auto weight = rendezvous_weight(key, target); target != without && weight > most)
-        best = target, most = weight;
-    return best;
-  };
-  std::mt19937_64 random(11);
-  int moved = 0, count[6]{};
-  for (int i = 0; i < 10'000; ++i) {
-    const auto key = random();
-    const auto before = choose(key, 0), after = choose(key, 3);
-    ++count[before];
-    if (before != 3) EXPECT_EQ(before, after);
-    moved += before != after;
-  }
-  for (int target = 1; target <= 5; ++target) EXPECT_NEAR(count[target], 2000, 200);
-  EXPECT_EQ(moved, count[3]);
-}
-
 TEST(Outlier, FiveFailuresOneAfterAnotherTakeATargetOut) {
   OutlierDetector targets(3);
   const OutlierOptions options;

@@ -7,8 +7,6 @@
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
 
-#include <charconv>
-
 namespace plimsoll::client {
 namespace {
 

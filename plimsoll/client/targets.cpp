@@ -54,15 +54,14 @@ void Targets::failed(const OutlierOptions& options, std::size_t target, Nanoseco
     });
 }
 
-bool Targets::checked(std::size_t target, bool well, std::string_view why) {
-  if (states_[target]->well.exchange(well) == well) return false;
+void Targets::checked(std::size_t target, bool well, std::string_view why) {
+  if (states_[target]->well.exchange(well) == well) return;
   if (log_)
     log_->write(well ? telemetry::Level::info : telemetry::Level::warning, well ? "target-healthy" : "target-unhealthy",
                 [&](telemetry::Line& line) {
                   line.add("service", service_).add("target", names_[target]);
                   if (!why.empty()) line.add("why", why);
                 });
-  return true;
 }
 
 }  // namespace plimsoll::client

@@ -30,7 +30,6 @@ class Targets {
           telemetry::Registry* metrics, telemetry::Log* log);
 
   std::size_t size() const noexcept { return names_.size(); }
-  const std::string& name(std::size_t target) const { return names_[target]; }
   TargetState& state(std::size_t target) const { return *states_[target]; }
 
   /// A call to it begins: it is under way until the permit ends.
@@ -48,8 +47,8 @@ class Targets {
   void expect_checks() noexcept { checks_ = true; }
   void succeeded(std::size_t target);
   void failed(const OutlierOptions& options, std::size_t target, Nanoseconds now);
-  /// What a health check has found, after as many of them as it takes. Says whether that is new.
-  bool checked(std::size_t target, bool well, std::string_view why = {});
+  /// What a health check has found, after as many of them as it takes.
+  void checked(std::size_t target, bool well, std::string_view why = {});
 
  private:
   const std::string service_;

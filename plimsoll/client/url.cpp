@@ -1,5 +1,7 @@
 #include "plimsoll/client/url.hpp"
 
+#include "plimsoll/net/resolver.hpp"
+
 #include <algorithm>
 #include <charconv>
 
@@ -52,5 +54,7 @@ Result<Url> parse_url(std::string_view text) {
   if (url.host.empty()) return fail(kBadUrl, "no host in `" + std::string(text) + "`");
   return url;
 }
+
+bool is_local(const Url& url) { return net::is_loopback(url.host); }
 
 }  // namespace plimsoll::client

@@ -20,5 +20,7 @@ struct Url {
 };
 /// `http://host[:port]/path?query`, or https. No user info, no fragment. Error: `bad-url`.
 Result<Url> parse_url(std::string_view text);
+/// Whether what it names is reached without leaving this machine.
+bool is_local(const Url& url);
 
 }  // namespace plimsoll::client

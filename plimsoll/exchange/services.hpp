@@ -54,6 +54,8 @@ struct Services {
   std::shared_ptr<Shared> shared = std::make_shared<Shared>();
   /// What parts have made for this plan alone: what was read from its contract or its deployment. Never null.
   std::shared_ptr<Shared> of_plan = std::make_shared<Shared>();
+  /// What parts have made once for all plans of one reading of the documents. Never null.
+  std::shared_ptr<Shared> of_generation = std::make_shared<Shared>();
   /// Whoever uses the plan beyond the exchange that began the use (a cache fill) holds this; null where plans are never
   /// replaced (tests in process).
   std::weak_ptr<const void> in_use;

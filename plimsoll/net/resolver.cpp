@@ -263,6 +263,12 @@ std::optional<Address> Address::parse(std::string_view text) {
   return std::nullopt;
 }
 
+bool is_loopback(std::string_view host) {
+  if (host == "localhost" || host.ends_with(".localhost")) return true;
+  const auto address = Address::parse(host);
+  return address && (host == "::1" || (address->family() == AF_INET && host.starts_with("127.")));
+}
+
 socklen_t Address::write(std::uint16_t port, sockaddr_storage& out) const noexcept {
   out = {};
   if (family_ == AF_INET) {

@@ -47,6 +47,9 @@ class Address {
 };
 using Addresses = std::vector<Address>;
 
+/// Whether a host of a URL is this machine: a loopback address, or `localhost` (RFC 6761, section 6.3).
+bool is_loopback(std::string_view host);
+
 /// Finds the addresses of a name, best first (RFC 6724).
 class Resolver {
  public:

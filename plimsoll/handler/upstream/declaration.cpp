@@ -51,10 +51,6 @@ constexpr std::string_view kLater[] = {"hash-by", "split", "hedge", "credential"
 /// The policy `timeout` is written `timeouts` here, where there are several.
 std::string_view written(std::string_view part) { return part == "timeout" ? "timeouts" : part; }
 
-bool is_loopback(std::string_view host) {
-  return host == "localhost" || host.ends_with(".localhost") || host == "::1" || host.starts_with("127.");
-}
-
 Result<> check_targets(const json::Value& from, const Declaration& declared) {
   const auto* at = from.find("targets");
   if (!at || declared.targets.empty())
@@ -71,7 +67,7 @@ Result<> check_targets(const json::Value& from, const Declaration& declared) {
           place, url.error().detail.empty() ? "\"" + text + "\" is no http or https URL" : url.error().detail);
     if (url->target.contains('?')) return config::wrong(place, "the target \"" + text + "\" has a query");
     if (!known.insert(text).second) return config::wrong(place, "the target \"" + text + "\" is there twice");
-    if (!url->tls && !is_loopback(url->host) && declared.plain_http != config::PlainHttp::allowed)
+    if (!url->tls && !client::is_local(*url) && declared.plain_http != config::PlainHttp::allowed)
       return config::wrong(place, "the target \"" + text +
                                       "\" is called without TLS: use https, or say `plain-http: allowed` where the "
                                       "network between is trusted");

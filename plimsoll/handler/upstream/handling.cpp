@@ -80,8 +80,8 @@ Result<FieldRules> rules_of(config::Raw from) {
 /// Whether a policy of the contract looks at the bodies of the operation's answers.
 bool in_force(const contract::Operation& operation, std::string_view key) {
   const auto* value = operation.extension(key);
-  return value && !(value->is(json::Type::boolean) && !value->boolean()) &&
-         !(value->is(json::Type::string) && value->string() == "off");
+  const auto mode = Part::mode_of(value);
+  return value && (!mode || *mode != Mode::off);
 }
 bool hides(const Build& build) {
   for (const auto& spec : build.operation.responses)
@@ -97,7 +97,7 @@ Result<std::unique_ptr<Handler>> build(const json::Value& from, const Build& bui
   } else if (auto done = config::read(from, kFields, &options); !done) {
     return std::unexpected(std::move(done).error());
   }
-  const auto upstreams = build.services.of_plan->of<Upstreams>();
+  const auto upstreams = build.services.of_generation->of<Upstreams>();
   const auto known = upstreams->all.find(options.name);
   if (known == upstreams->all.end()) {
     std::vector<std::string_view> names;
@@ -138,7 +138,8 @@ void provide(const contract::Contract&, Services& services, contract::Complaints
                           .what = std::move(what),
                           .remedy = remedy.empty() ? std::string(error.problem->remedy) : std::move(remedy)});
   };
-  const auto upstreams = services.of_plan->of<Upstreams>();
+  const auto upstreams = services.of_generation->of<Upstreams>();
+  if (std::exchange(upstreams->made, true)) return;  // with the first contract
   auto checks = std::make_unique<client::HealthChecks>();
   for (const auto& member : section->object()) {
     const std::string name(member.key);
