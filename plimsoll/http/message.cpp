@@ -164,4 +164,18 @@ std::string_view reason(std::uint16_t status) {
   }
 }
 
+std::shared_ptr<const std::string> Encodings::find(std::string_view coding) const {
+  const std::lock_guard lock(mutex_);
+  for (auto& [name, bytes] : kept_)
+    if (name == coding) return bytes;
+  return nullptr;
+}
+
+void Encodings::keep(std::string_view coding, std::shared_ptr<const std::string> encoded) const {
+  const std::lock_guard lock(mutex_);
+  for (auto& [name, bytes] : kept_)
+    if (name == coding) return;
+  kept_.emplace_back(coding, std::move(encoded));
+}
+
 }  // namespace plimsoll

@@ -6,11 +6,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
+#include <vector>
 
 namespace plimsoll {
 
@@ -103,11 +106,13 @@ class Stream {
 /// Encodings of a shared body by content coding, so that it is compressed once and not for each who asks. Any thread.
 class Encodings {
  public:
-  virtual std::shared_ptr<const std::string> find(std::string_view coding) const = 0;
-  virtual void keep(std::string_view coding, std::shared_ptr<const std::string> encoded) const = 0;
+  /// Null: nobody has kept it yet.
+  std::shared_ptr<const std::string> find(std::string_view coding) const;
+  void keep(std::string_view coding, std::shared_ptr<const std::string> encoded) const;
 
- protected:
-  ~Encodings() = default;
+ private:
+  mutable std::mutex mutex_;
+  mutable std::vector<std::pair<std::string, std::shared_ptr<const std::string>>> kept_;
 };
 
 struct Buffer {

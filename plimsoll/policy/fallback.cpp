@@ -66,14 +66,13 @@ class Fallback final : public Policy {
   }
 
   static Result<std::unique_ptr<Policy>> build(Options options, const Build& build) {
-    if (build.operation.method != "GET" || (!options.body && options.operation.empty() && !options.stale))
-      return nullptr;
+    if (!applies(options, build.operation)) return nullptr;
     auto made = std::make_unique<Fallback>(std::move(options), build);
     if (auto done = made->prepare(build); !done) return std::unexpected(std::move(done).error());
     return made;
   }
   static void describe(const Options& options, const Description& description, contract::Promises& promises) {
-    if (description.operation.method != "GET" || (!options.body && options.operation.empty() && !options.stale)) return;
+    if (!applies(options, description.operation)) return;
     promises.sends(kDegraded, contract::kSuccess);
   }
   Fallback(Options options, const Build& build)
@@ -83,13 +82,13 @@ class Fallback final : public Policy {
     auto answer = co_await next(request, context);
     if (!failed(answer)) {
       if (answer && options_.stale && is_stale(*answer)) {
-        mark(*answer);
+        if (mode() == Mode::enforce) mark(*answer);
         count("stale");
       }
       co_return answer;
     }
-    const auto cause = answer ? std::to_string(answer->status) : std::string(answer.error().problem->code);
     if (options_.stale) co_return answer;
+    const auto cause = answer ? std::to_string(answer->status) : std::string(answer.error().problem->code);
     count(cause);
     if (mode() == Mode::shadow) co_return answer;
     if (options_.body) {
@@ -107,6 +106,9 @@ class Fallback final : public Policy {
   }
 
  private:
+  static bool applies(const Options& options, const contract::Operation& operation) {
+    return operation.method == "GET" && (options.body || !options.operation.empty() || options.stale);
+  }
   static bool failed(const Result<Response>& answer) {
     const int status = answer ? answer->status : answer.error().problem->status;
     return status >= 500 && status != 501 && status != 505;

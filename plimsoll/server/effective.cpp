@@ -57,26 +57,10 @@ void describe_version(const contract::Contract& contract, contract::Promises& pr
 }
 
 /// The text of a page, with its encodings once somebody has asked for them.
-class Text final : public Encodings {
- public:
+struct Text final : Encodings {
   explicit Text(std::string bytes)
       : bytes(std::move(bytes)), tag('"' + to_hex(as_text(sha256(this->bytes)).substr(0, 16)) + '"') {}
-  std::shared_ptr<const std::string> find(std::string_view coding) const override {
-    const std::scoped_lock lock(mutex_);
-    for (const auto& [name, encoded] : encoded_)
-      if (name == coding) return encoded;
-    return nullptr;
-  }
-  void keep(std::string_view coding, std::shared_ptr<const std::string> encoded) const override {
-    const std::scoped_lock lock(mutex_);
-    if (std::ranges::none_of(encoded_, [&](const auto& one) { return one.first == coding; }))
-      encoded_.emplace_back(coding, std::move(encoded));
-  }
   const std::string bytes, tag;
-
- private:
-  mutable std::mutex mutex_;
-  mutable std::vector<std::pair<std::string, std::shared_ptr<const std::string>>> encoded_;
 };
 
 class EffectivePage final : public Handler {

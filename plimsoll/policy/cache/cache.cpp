@@ -143,16 +143,19 @@ class Cache final : public Policy {
       if (ticket.leads) begin_fill(request, context, next, key, primary, ticket.flight);
       if (current && now < kept->while_revalidate) co_return serve(stale, std::move(kept), context, now, "; hit");
       auto landed = co_await ticket.flight->wait(context.loop, kFillTime);
+      const auto good_enough = [&] {  // where there is nothing new; a write may have come meanwhile
+        return current && clock_.steady() < kept->if_error && !outdated(*kept, shared_->resources.of(request.path));
+      };
       if (!landed) {
         // The caller can wait no longer for a new one.
-        if (landed.error().problem == &kDeadlineExceeded && current && clock_.steady() < kept->if_error)
+        if (landed.error().problem == &kDeadlineExceeded && good_enough())
           co_return serve(stale, std::move(kept), context, clock_.steady(), "; fwd=stale; detail=stale-if-error");
         co_return std::unexpected(std::move(landed).error());
       }
       if (!*landed) co_return fail(kDeadlineExceeded);
       const auto& fetched = ***landed;
       const auto then = clock_.steady();
-      if (fetched.failed() && current && then < kept->if_error && !outdated(*kept, shared_->resources.of(request.path)))
+      if (fetched.failed() && good_enough())
         co_return serve(stale, std::move(kept), context, then, "; fwd=stale; detail=stale-if-error");
       if (fetched.error) co_return std::unexpected(*fetched.error);
       if (!fetched.answer || (!fetched.storable && !ticket.leads && fetched.answer->status < 400)) break;
@@ -350,8 +353,9 @@ Result<std::unique_ptr<Policy>> Cache::build(Options options, const Build& build
   const bool verified = !build.services.mock && authentication && *authentication == Mode::enforce;
   if (!verified && !build.operation.security.empty()) return nullptr;
   // `fallback: stale` keeps for a day what nothing says of how long it may be kept.
-  if (const auto* fallback = build.operation.extension("fallback");
-      fallback && options.stale_if_error.nanoseconds == 0) {
+  const auto* fallback = build.operation.extension("fallback");
+  if (fallback && options.stale_if_error.nanoseconds == 0 &&
+      Part::mode_of(fallback).value_or(Mode::off) == Mode::enforce) {
     const auto* stale = fallback->is(json::Type::object) ? fallback->find("stale") : nullptr;
     if ((stale && stale->is(json::Type::boolean) && stale->boolean()) ||
         (fallback->is(json::Type::string) && fallback->string() == "stale"))

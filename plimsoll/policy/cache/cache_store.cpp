@@ -21,20 +21,6 @@ std::size_t CachedAnswer::bytes() const noexcept {
   return sum + basis.tables.size() * sizeof(void*);
 }
 
-std::shared_ptr<const std::string> CachedAnswer::find(std::string_view coding) const {
-  std::lock_guard lock(mutex_);
-  for (auto& [name, bytes] : encoded_)
-    if (name == coding) return bytes;
-  return nullptr;
-}
-
-void CachedAnswer::keep(std::string_view coding, std::shared_ptr<const std::string> encoded) const {
-  std::lock_guard lock(mutex_);
-  for (auto& [name, bytes] : encoded_)
-    if (name == coding) return;
-  encoded_.emplace_back(coding, std::move(encoded));
-}
-
 CacheStore::CacheStore(std::size_t bytes, std::size_t shards) : capacity_(bytes / shards), shards_(shards) {}
 
 std::shared_ptr<const CachedAnswer> CacheStore::find(std::string_view key) {

@@ -64,12 +64,6 @@ struct CachedAnswer final : Encodings {
   Nanoseconds fresh = 0, while_revalidate = 0, if_error = 0;  ///< steady: until when it may be used for what
 
   std::size_t bytes() const noexcept;
-  std::shared_ptr<const std::string> find(std::string_view coding) const override;
-  void keep(std::string_view coding, std::shared_ptr<const std::string> encoded) const override;
-
- private:
-  mutable std::mutex mutex_;
-  mutable std::vector<std::pair<std::string, std::shared_ptr<const std::string>>> encoded_;
 };
 
 /// Answers by key, bounded by bytes. S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP
