@@ -132,12 +132,10 @@ int move(const Options& options, M method, const char* done, const char* why_not
       co_return changed;
     });
     if (!moved) return complain(moved.error());
-    if (auto known = find(*opened->queue, id); !*moved && known && !*known) {
-      status = no_such_job(id);
-      continue;
-    }
     if (*moved)
       print(std::string(done) + ' ' + id + '\n');
+    else if (auto known = find(*opened->queue, id); known && !*known)
+      status = no_such_job(id);
     else
       status = complain(id + " is not changed: " + why_not, {}, "`plimsoll jobs show " + id + "` tells more.");
   }

@@ -174,7 +174,8 @@ std::string schema(std::span<const Field> fields, const void* defaults);
 std::size_t distance(std::string_view, std::string_view);
 /// The candidate nearest to `word` by that distance, or empty when none is near.
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates);
-/// `line 7, column 3: <what>` as an error, with what to do on a line of its own where it is known.
+/// `line 7, column 3: <what>` as an error, with what to do where it is known, behind a mark that `located` takes
+/// apart again.
 std::unexpected<Error> wrong(const json::Value& at, std::string_view what, std::string_view remedy = {});
 /// That sentence, for an error of another problem; unchanged where the value has no position.
 std::string placed(const json::Value& at, std::string_view what);

@@ -114,7 +114,7 @@ void Worker::greet(net::Accepted accepted, Accepting& by) noexcept {
     const int given = std::exchange(socket, -1);  // the transport closes it, made or not
     auto transport = by.tls ? by.tls->transport(loop, given) : net::clear_transport(loop, given);
     auto connection = std::make_unique<Connection>(*this, std::move(transport), std::move(accepted), by);
-    counted = false;  // the connection leaves the connection_counts itself
+    counted = false;  // the connection counts itself out
     loop.spawn(connection->scope, connection->run());
     (void)connection.release();  // which deletes itself
   } catch (...) {

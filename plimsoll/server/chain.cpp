@@ -2,6 +2,7 @@
 
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/exchange/handling.hpp"
+#include "plimsoll/server/complaints.hpp"
 
 #include <algorithm>
 
@@ -134,12 +135,7 @@ Result<Chain> chain(Handler& handler, const Build& build, Reach reach) {
         error.detail = config::preceded("`" + name + "`: ", error.detail);  // the place says the rest
       else
         error.detail = "operation " + build.operation.id + ", policy " + name + ": " + error.detail;
-      if (error.problem == &config::kConfiguration && config::located(error.detail).remedy.empty())
-        error.detail = config::wrong({}, error.detail, "`plimsoll explain " + name + "` describes it and its options.")
-                           .error()
-                           .detail;
-      if (at_its_place.settings && !config::located(error.detail).at.line)
-        error.detail = config::placed(*at_its_place.settings, error.detail);
+      point_to_key(error, name, at_its_place.settings);
       return std::unexpected(std::move(error));
     }
     if (!*policy) continue;

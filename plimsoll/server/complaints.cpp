@@ -32,6 +32,15 @@ contract::Complaint complaint_of(const Error& error, const contract::Contract& c
   return made;
 }
 
+void point_to_key(Error& error, std::string_view key, const json::Value* at) {
+  if (error.problem == &config::kConfiguration && config::located(error.detail).remedy.empty())
+    error.detail =
+        config::wrong({}, error.detail, "`plimsoll explain " + std::string(key) + "` describes it and its options.")
+            .error()
+            .detail;
+  if (at && !config::located(error.detail).at.line) error.detail = config::placed(*at, error.detail);
+}
+
 contract::Complaints told_once(contract::Complaints all) {
   contract::Complaints kept;
   std::map<std::tuple<std::string, std::uint32_t, std::uint32_t, std::string>, std::size_t> places;

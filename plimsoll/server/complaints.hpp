@@ -15,6 +15,9 @@ contract::Complaint complaint(const contract::Contract& contract, const contract
 contract::Complaint complaint_of(const Error& error, const contract::Contract& contract,
                                  const contract::Operation& operation, const std::string& deployment_file);
 
+/// Says where to read about the key and, where there is one, its place, as far as the error says neither.
+void point_to_key(Error& error, std::string_view key, const json::Value* at);
+
 /// One cause once: what was found wrong at one place on the way to several operations, policies or listeners.
 contract::Complaints told_once(contract::Complaints all);
 

@@ -154,7 +154,7 @@ contract::Complaints Generation::prepare() {
       if (!services.queue) services.queue = plans_.front()->services().queue;
       if (each->provide) each->provide(plan->contract(), services, complaints);
     }
-  if (!complaints.empty()) return complaints;
+  if (!complaints.empty()) return told_once(std::move(complaints));
   const auto failed = [&] {
     return std::ranges::any_of(complaints,
                                [](auto& each) { return each.severity == contract::Complaint::Severity::error; });

@@ -97,16 +97,7 @@ contract::Complaints Plan::build() {
       auto error = handler.error();
       if (!config::located(error.detail).at.line) error.detail = "operation " + operation.id + ": " + error.detail;
       for (const auto& extension : operation.extensions)  // at what it is answered by, where the error names no place
-        if (handling(extension.key) && error.problem == &config::kConfiguration &&
-            config::located(error.detail).remedy.empty())
-          error.detail =
-              config::wrong({}, error.detail,
-                            "`plimsoll explain " + std::string(extension.key) + "` describes it and its options.")
-                  .error()
-                  .detail;
-      for (const auto& extension : operation.extensions)
-        if (handling(extension.key) && !config::located(error.detail).at.line)
-          error.detail = config::placed(*extension.value, error.detail);
+        if (handling(extension.key)) point_to_key(error, extension.key, extension.value);
       complaints.push_back(complaint_of(error, *contract_, operation, services_.deployment_file));
     } else if (!*handler && complaints.size() == before)
       complaints.push_back(complaint(*contract_, operation, "unbound-operation",

@@ -270,11 +270,6 @@ class Serving {
     bool no_management = false;
   };
   contract::Complaints prepare(NextListeners& next, const server::Deployment& deployment) {
-    if (deployment.listen.empty())
-      return {{.code = "listen",
-               .file = deployment.file,
-               .what = "`listen` names no address",
-               .remedy = "Name at least one, such as `listen: [127.0.0.1:8080]`."}};
     auto open = open_->prepare(listens_of(public_opening(deployment.listen), deployment_.overlap));
     if (!open) return cannot_listen(deployment, "listen", open.error());
     next.open = std::move(*open);

@@ -209,7 +209,7 @@ edge::Service& Versions::of_group(const Group& group, const Request& request) co
         if (plan->version().name == value) return plan->site();
     return *front_;
   }
-  if (has_pages() && below(request.path, "/versions")) return *front_;
+  if (below(request.path, "/versions") && has_pages()) return *front_;
   if (group.standard) return group.standard->site();
   // A preflight cannot send the header: whoever has the operation says which origins may call it.
   if (request.method == "OPTIONS")
