@@ -1,6 +1,7 @@
 #include "plimsoll/contract/effective.hpp"
-#include "plimsoll/contract/header_fields.hpp"
 
+#include "plimsoll/contract/header_fields.hpp"
+#include "plimsoll/contract/members.hpp"
 #include "plimsoll/contract/schema_view.hpp"
 #include "plimsoll/contract/structure.hpp"
 #include "plimsoll/json/parse.hpp"
@@ -38,25 +39,6 @@ constexpr std::string_view kProblem = R"({"type":"object","title":"Problem","des
                                       R"("body, query, path, header or cookie"},)"
                                       R"("pointer":{"type":"string","description":"JSON pointer to the value."},)"
                                       R"("keyword":{"type":"string"},"message":{"type":"string"}}}}}})";
-
-/// One object, member by member.
-class Members {
- public:
-  explicit Members(std::string& out) : out_(out) { out_ += '{'; }
-  std::string& key(std::string_view name) {
-    if (!first_) out_ += ',';
-    first_ = false;
-    json::append_string(out_, name);
-    out_ += ':';
-    return out_;
-  }
-  void text(std::string_view name, std::string_view value) { json::append_string(key(name), value); }
-  void end() { out_ += '}'; }
-
- private:
-  std::string& out_;
-  bool first_ = true;
-};
 
 bool same_word(std::string_view a, std::string_view b) {
   return std::ranges::equal(a, b, [](char x, char y) { return (x | 0x20) == (y | 0x20); });
@@ -256,7 +238,7 @@ class Document {
     }
     for (auto& [status, one] : refusals) std::ranges::sort(one.problems, {}, &Problem::code);
     Members members{out};
-    std::vector<std::string_view> written;
+    std::vector<std::string> written;
     if (declared)
       for (const auto& [key, value, at] : declared->object()) {
         if (hidden(key)) continue;
@@ -264,7 +246,7 @@ class Document {
           json::Writer{members.key(key)}.value(value);
           continue;
         }
-        written.push_back(key);
+        written.emplace_back(key);
         const auto status = number_of(key);
         const auto refusal = refusals.find(status);
         if (status == 0)
@@ -276,7 +258,7 @@ class Document {
     for (const auto& answer : promises.answers()) {
       const auto status = std::to_string(answer.status);
       if (std::ranges::find(written, status) != written.end()) continue;
-      written.push_back(promises_text(status));
+      written.push_back(status);
       Members response{members.key(status)};
       response.text("description", answer.description);
       write_headers(response, nullptr, answer.status, promises, false, false);
@@ -295,8 +277,6 @@ class Document {
     }
     members.end();
   }
-
-  std::string_view promises_text(const std::string& status) { return *statuses_.insert(status).first; }
 
   static std::uint16_t number_of(std::string_view status) {
     std::uint16_t number = 0;
@@ -435,15 +415,15 @@ class Document {
       if (known != by_text.end()) return known->second;
       const auto* own = root.at("components", section);
       auto name = wanted;
-      for (int number = 2; (own && own->find(name)) || taken(name); ++number)
-        name = wanted + "_" + std::to_string(number);
+      const auto taken = [&] {
+        return (own && own->find(name)) ||
+               std::ranges::find(entries, name, &std::pair<std::string, std::string>::first) != entries.end();
+      };
+      for (int number = 2; taken(); ++number) name = wanted + "_" + std::to_string(number);
       by_text.emplace(text, name);
       entries.emplace_back(name, std::move(text));
-      names.insert(name);
       return name;
     }
-    bool taken(const std::string& name) const { return names.contains(name); }
-    std::set<std::string> names;
   };
 
   std::string header(const HeaderField& field) {
@@ -503,7 +483,6 @@ class Document {
   SchemaView schemas_;
   std::unordered_map<const Value*, const Operation*> operations_;
   std::string problem_;  ///< the name of its component; empty: not needed yet
-  std::set<std::string> statuses_;
   Added responses_, headers_;
 };
 

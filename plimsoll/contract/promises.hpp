@@ -26,7 +26,7 @@ struct Statuses {
   std::uint16_t first = 100, last = 599;
   constexpr bool has(std::uint16_t status) const { return first <= status && status <= last; }
 };
-inline constexpr Statuses kEveryStatus{}, kSuccess{200, 299}, kSuccessOrUnchanged{200, 304}, kFailure{400, 599};
+inline constexpr Statuses kEveryStatus{}, kSuccess{200, 299}, kSuccessOrUnchanged{200, 304};
 constexpr Statuses only(std::uint16_t status) { return {status, status}; }
 
 /// What the server demands and returns for one operation beside what its contract says: the parts of its chain and its

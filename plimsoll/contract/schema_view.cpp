@@ -1,5 +1,6 @@
 #include "plimsoll/contract/schema_view.hpp"
 
+#include "plimsoll/contract/members.hpp"
 #include "plimsoll/contract/structure.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/pointer.hpp"
@@ -26,22 +27,6 @@ bool of_same_value(std::string_view name) {
   return name == "allOf" || name == "anyOf" || name == "oneOf" || name == "if" || name == "then" || name == "else" ||
          name == "dependentSchemas";
 }
-
-class Members {
- public:
-  explicit Members(std::string& out) : out_(out) { out_ += '{'; }
-  void key(std::string_view name) {
-    if (!first_) out_ += ',';
-    first_ = false;
-    json::append_string(out_, name);
-    out_ += ':';
-  }
-  void end() { out_ += '}'; }
-
- private:
-  std::string& out_;
-  bool first_ = true;
-};
 
 }  // namespace
 
@@ -157,13 +142,6 @@ std::string SchemaView::seen_as(std::size_t component, const View& view) {
   variant->view.replaced = replaces ? &variant->replaced : nullptr;
   variants_.push_back(std::move(variant));
   return name;
-}
-
-bool SchemaView::differs(const Value& schema, const View& view) {
-  std::string plain, seen;
-  write(plain, schema, {});
-  write(seen, schema, view);
-  return plain != seen;
 }
 
 std::string SchemaView::name_of_added(const std::string& name) {

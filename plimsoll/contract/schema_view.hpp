@@ -28,14 +28,10 @@ class SchemaView {
   SchemaView(const Contract& contract, bool extensions);
 
   void write(std::string& out, const json::Value& schema, const View& view);
-  /// Whether it looks different in the view.
-  bool differs(const json::Value& schema, const View& view);
   /// A component beside those of the document; its name, or another one where the document has that.
   std::string add(const std::string& name, const std::string& schema, Direction direction);
   /// The members of `components/schemas`, those of the document first: all that were written so far refer to.
   void write_components(std::string& out);
-  /// A name that no schema of the document has.
-  std::string free_name(std::string name) const;
 
  private:
   struct Component {
@@ -56,6 +52,8 @@ class SchemaView {
   void note(std::size_t component, const json::Value& schema);
   std::optional<std::size_t> component_of(std::string_view reference) const;
   std::string reference(std::string_view text, const View& view);
+  /// A name that no schema of the document has.
+  std::string free_name(std::string name) const;
   std::string name_of_added(const std::string& name);
   const std::set<std::size_t>& reaching(const json::Value& target);
   /// The name under which a component is seen; what it stands for is written later.

@@ -35,11 +35,13 @@ bool owned(const Build& build) {
   return declared && (declared->find("owner") || declared->find("tenant"));
 }
 
+bool asks_scopes(const contract::SecurityRequirement& requirement) {
+  return std::ranges::any_of(requirement.all, [](auto& needed) { return !needed.scopes.empty(); });
+}
+
 /// Every way through the operation's security asks for some scope.
 bool names_scopes(const contract::Operation& operation) {
-  return !operation.security.empty() && std::ranges::all_of(operation.security, [](auto& requirement) {
-    return std::ranges::any_of(requirement.all, [](auto& needed) { return !needed.scopes.empty(); });
-  });
+  return !operation.security.empty() && std::ranges::all_of(operation.security, asks_scopes);
 }
 
 /// Refuses callers who lack the scopes of the contract's security, or a role. An operation that changes something must
@@ -83,17 +85,13 @@ class Authorize final : public Check {
           {}, operation.method + " " + operation.path + " needs roles or scopes and has no `security`",
           "Name the security scheme that authenticates its callers, `security: [{SCHEME: []}]`, or remove "
           "`authorization`.");
-    const bool scopes = std::ranges::any_of(operation.security, [](auto& requirement) {
-      return std::ranges::any_of(requirement.all, [](auto& needed) { return !needed.scopes.empty(); });
-    });
+    const bool scopes = std::ranges::any_of(operation.security, asks_scopes);
     if (!asks && !scopes) return nullptr;
     return std::make_unique<Authorize>(std::move(options), operation);
   }
   static void describe(const Options& options, const Description& description, contract::Promises& promises) {
     const bool asks = !options.roles.empty() || !options.scopes.empty();
-    const bool scopes = std::ranges::any_of(description.operation.security, [](auto& requirement) {
-      return std::ranges::any_of(requirement.all, [](auto& needed) { return !needed.scopes.empty(); });
-    });
+    const bool scopes = std::ranges::any_of(description.operation.security, asks_scopes);
     if (description.mock || (!asks && !scopes)) return;
     promises.refuses(kForbidden);
     promises.sends(contract::kChallenge, contract::only(403));

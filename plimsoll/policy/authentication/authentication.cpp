@@ -48,6 +48,11 @@ struct Attempt {
   bool any = false;
 };
 
+/// RFC 9110, section 9.2.1.
+bool is_safe(std::string_view method) {
+  return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "TRACE";
+}
+
 std::string challenge(const contract::SecurityScheme& scheme, const std::string& realm) {
   if (scheme.type != "apiKey") return "Bearer realm=\"" + realm + "\"";
   static constexpr std::string_view kPlaces[] = {"path", "query", "header", "cookie"};
@@ -75,9 +80,8 @@ class SchemeVerifiers {
     std::string realm;
     for (const char c : build.contract.title)
       if (c >= ' ' && c <= '~' && c != '"' && c != '\\') realm += c;
-    const std::string_view method = build.operation.method;
-    const bool unsafe = method != "GET" && method != "HEAD" && method != "OPTIONS" && method != "TRACE";
-    made->guards_cookies_ = unsafe && std::ranges::any_of(made->schemes_, is_cookie, &SchemeVerifier::scheme);
+    made->guards_cookies_ =
+        !is_safe(build.operation.method) && std::ranges::any_of(made->schemes_, is_cookie, &SchemeVerifier::scheme);
     for (const auto& each : made->schemes_) {
       if (!made->challenge_.empty()) made->challenge_ += ", ";
       if (each.verifier.tokens)
@@ -386,8 +390,8 @@ struct Authenticate {
       });
     };
     if (any([](const auto& scheme) { return scheme.type != "apiKey"; })) promises.refuses(kNoKeys);
-    const bool unsafe = operation.method != "GET" && operation.method != "HEAD" && operation.method != "OPTIONS";
-    if (unsafe && any([](const auto& scheme) { return scheme.type == "apiKey" && scheme.in == contract::In::cookie; }))
+    if (!is_safe(operation.method) &&
+        any([](const auto& scheme) { return scheme.type == "apiKey" && scheme.in == contract::In::cookie; }))
       promises.refuses(kCrossSite);
   }
   static constexpr std::span<const config::Field> fields{};
