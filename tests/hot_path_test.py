@@ -130,6 +130,16 @@ class HotPath(unittest.TestCase):
                 harness.until(lambda: out.exists() and len(out.read_text().splitlines()) > lines, "the count is written", 10)
                 return int(out.read_text().splitlines()[-1])
 
+            def ask_all(sockets):
+                for s in sockets:
+                    s.sendall(HEAD)
+
+            def read_all(sockets):
+                for s in sockets:
+                    answer = b""
+                    while not answer.endswith(END):
+                        answer += s.recv(65536)
+
             # Warm: every connection, pool and thread has what it keeps.
             if http2:
                 turns = REQUESTS // 32
@@ -137,17 +147,19 @@ class HotPath(unittest.TestCase):
                 held = [connection]
             else:
                 held = drive(port, 2_000)
+                # A pool keeps as much as was in use at once: here it is all of them.
+                for _ in range(10):
+                    process.send_signal(signal.SIGSTOP)
+                    ask_all(held)
+                    process.send_signal(signal.SIGCONT)
+                    read_all(held)
             before, began = count(), time.monotonic()
             # The same connections go on; the next ones would allocate, as a connection may.
             if http2:
                 ask()
             for _ in range(0 if http2 else REQUESTS // CONNECTIONS):
-                for s in held:
-                    s.sendall(HEAD)
-                for s in held:
-                    answer = b""
-                    while not answer.endswith(END):
-                        answer += s.recv(65536)
+                ask_all(held)
+                read_all(held)
             after = count()
             for s in held:
                 s.close()

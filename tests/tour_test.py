@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import harness
+from pages import matches
 
 
 def steps():
@@ -12,11 +13,6 @@ def steps():
     text = (harness.ROOT / "README.md").read_text()
     found = re.findall(r"\*\*([^*\n]+)\*\*(?:(?!\n\*\*).)*?```sh\n(.*?)```\n(?:```output\n(.*?)```)?", text, re.S)
     return [(title, commands, output) for title, commands, output in found]
-
-
-def matches(shown, printed):
-    pattern = ".*?".join(re.escape(part) for part in shown.strip().split("…"))
-    return re.fullmatch(pattern, printed.strip(), re.S)
 
 
 class Tour(harness.ServerTest):
