@@ -50,6 +50,38 @@ def streams(port, turns, at_once=32):
     return s, ask
 
 
+def warmed(process, port):
+    """Connections with which the server has all that it keeps: a pool keeps as much as was in use at once, so all of them are in use at once.
+    A server beside busy programs may take that for overload, refuse some and close their connections: those are made anew."""
+    def connection():
+        made = socket.create_connection(("127.0.0.1", port))
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return made
+
+    held, good = [connection() for _ in range(CONNECTIONS)], 0
+    for _ in range(200):
+        process.send_signal(signal.SIGSTOP)
+        for s in held:
+            s.sendall(HEAD)
+        process.send_signal(signal.SIGCONT)
+        refused = 0
+        for index, s in enumerate(held):
+            answer = b""
+            while not answer.endswith(END):
+                more = s.recv(65536)
+                if not more:
+                    if not answer.startswith(b"HTTP/1.1 503"):
+                        raise AssertionError(f"closed after {answer[:200]!r}")
+                    s.close()
+                    held[index], refused = connection(), refused + 1
+                    break
+                answer += more
+        good = 0 if refused else good + 1
+        if good == 40:
+            return held
+    raise AssertionError(f"in 200 rounds of {CONNECTIONS} requests never 40 after another without one that was refused")
+
+
 def drive(port, requests, path=b"/", end=END, connections=CONNECTIONS):
     """That many requests over so many connections, all of them busy at once."""
     head = HEAD.replace(b"GET / ", b"GET " + path + b" ")
@@ -138,7 +170,10 @@ class HotPath(unittest.TestCase):
                 for s in sockets:
                     answer = b""
                     while not answer.endswith(END):
-                        answer += s.recv(65536)
+                        more = s.recv(65536)
+                        if not more:
+                            raise AssertionError(f"closed after {answer[:200]!r}")
+                        answer += more
 
             # Warm: every connection, pool and thread has what it keeps.
             if http2:
@@ -146,13 +181,7 @@ class HotPath(unittest.TestCase):
                 connection, ask = streams(port, turns)
                 held = [connection]
             else:
-                held = drive(port, 2_000)
-                # A pool keeps as much as was in use at once: here it is all of them.
-                for _ in range(10):
-                    process.send_signal(signal.SIGSTOP)
-                    ask_all(held)
-                    process.send_signal(signal.SIGCONT)
-                    read_all(held)
+                held = warmed(process, port)
             before, began = count(), time.monotonic()
             # The same connections go on; the next ones would allocate, as a connection may.
             if http2:
