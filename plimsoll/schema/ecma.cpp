@@ -225,6 +225,10 @@ class Translator {
 
  private:
   static constexpr int kMostNested = 200;
+  static constexpr std::uint32_t kMostTimes = 65535;  // PCRE2's bound of one quantifier
+  static constexpr std::uint32_t kMostWritten = 100'000'000;
+  static constexpr std::uint32_t kMostAlternatives = 150;  // PCRE2 takes groups 250 deep
+  static constexpr std::size_t kMostOut = 1 << 20;         // far beyond what PCRE2 compiles
 
   [[noreturn]] void stop(std::string message) const { throw Untranslatable{at_, std::move(message)}; }
   bool end() const { return at_ == in_.size(); }
@@ -289,8 +293,9 @@ class Translator {
     }
     if (peek() == '(') return group(depth);
     if (peek() == '\\' && ((peek(1) >= '1' && peek(1) <= '9') || peek(1) == 'k')) return back_reference();
+    const auto begin = out().size();
     const auto set = atom();
-    const auto [least, most] = quantifier();
+    const auto [least, most] = quantifier(begin);
     if (depth == 0) result_.atoms.push_back({set, least, most});
     if (!set.exact) complex();
   }
@@ -367,7 +372,7 @@ class Translator {
     if (peek() < '0' || peek() > '9') return std::nullopt;
     std::uint32_t number = 0;
     for (; peek() >= '0' && peek() <= '9'; ++at_)
-      number = std::min<std::uint32_t>(number * 10 + static_cast<unsigned>(peek() - '0'), 1'000'000);
+      number = std::min<std::uint32_t>(number * 10 + static_cast<unsigned>(peek() - '0'), kMostWritten + 1);
     return number;
   }
 
@@ -389,7 +394,40 @@ class Translator {
     return std::pair{*least, *most};
   }
 
-  std::pair<std::uint32_t, std::uint32_t> quantifier() {
+  static std::string times_of(std::uint32_t least, std::uint32_t most) {
+    return '{' + std::to_string(least) + ',' + (most == kUnlimited ? "" : std::to_string(most)) + '}';
+  }
+
+  /// More times than one quantifier of PCRE2 takes: so many that must be, one quantifier behind the other; then either
+  /// so many once more and the rest, or fewer. Each number of times can be read in one way only, so that nothing is
+  /// tried twice.
+  void repeat_often(std::size_t begin, std::uint32_t least, std::uint32_t most) {
+    if (least > kMostWritten || (most > kMostWritten && most != kUnlimited))
+      stop("a quantifier goes up to " + std::to_string(kMostWritten));
+    const auto one = out().substr(begin);
+    out().resize(begin);
+    const auto append = [&](std::uint32_t from, std::uint32_t to) {
+      out() += one + times_of(from, to);
+      if (out().size() > kMostOut) stop("it is too large");
+    };
+    for (; least > kMostTimes; least -= kMostTimes) {
+      append(kMostTimes, kMostTimes);
+      if (most != kUnlimited) most -= kMostTimes;
+    }
+    std::string closing;
+    for (std::size_t nested = 0; most > kMostTimes && most != kUnlimited; most -= kMostTimes, least = 0) {
+      if (++nested > kMostAlternatives)
+        stop("a quantifier goes up to " + std::to_string(kMostAlternatives * kMostTimes));
+      out() += "(?:";
+      append(kMostTimes, kMostTimes);
+      closing.insert(0, '|' + one + times_of(least, kMostTimes - 1) + ')');
+    }
+    append(least, most);
+    out() += closing;
+  }
+
+  /// `atom`: where what is repeated begins, unless it is a group, which cannot stand there twice.
+  std::pair<std::uint32_t, std::uint32_t> quantifier(std::optional<std::size_t> atom = std::nullopt) {
     std::pair<std::uint32_t, std::uint32_t> times{1, 1};
     if (take("*"))
       times = {0, kUnlimited};
@@ -401,13 +439,15 @@ class Translator {
       times = *given;
     else
       return times;
-    constexpr std::uint32_t kMost = 65535;  // PCRE2's bound
-    if (times.first > kMost || (times.second > kMost && times.second != kUnlimited))
-      stop("a quantifier goes up to 65535");
-    out() += '{' + std::to_string(times.first) + ',';
-    if (times.second != kUnlimited) out() += std::to_string(times.second);
-    out() += '}';
-    if (take("?")) out() += '?';  // how much is taken first decides nothing about whether it is found
+    const auto [least, most] = times;
+    const bool lazy = take("?");  // how much is taken first decides nothing about whether it is found
+    if (least > kMostTimes || (most > kMostTimes && most != kUnlimited)) {
+      if (!atom) stop("a group is repeated up to " + std::to_string(kMostTimes) + " times");
+      repeat_often(*atom, least, most);
+    } else {
+      out() += times_of(least, most);
+      if (lazy) out() += '?';
+    }
     if (starts("*") || starts("+") || starts("?") || starts("{")) stop("there is nothing to repeat");
     return times;
   }
@@ -430,6 +470,7 @@ class Translator {
       at_ = start;
     }
     const auto element = peek() == '\\' ? escape(false) : literal();
+    if (element.code && is_surrogate(*element.code)) return surrogates({{*element.code, *element.code}});
     if (element.code)
       append_code(out(), *element.code);
     else
@@ -439,9 +480,70 @@ class Translator {
 
   Element single(std::uint32_t code) {
     Element element{.code = code};
+    if (is_surrogate(code)) return element;
     append_code(element.text, code);
     element.set.add(code, code);
     return element;
+  }
+
+  /// Halves of pairs of UTF-16, which expressions written without the `u` flag name one by one.
+  static bool is_surrogate(std::uint32_t code) { return code >= 0xD800 && code < 0xE000; }
+  static bool are_within(std::span<const Range> ranges, std::uint32_t from, std::uint32_t to) {
+    return std::ranges::all_of(ranges, [&](const Range& range) { return range.from >= from && range.to <= to; });
+  }
+
+  /// A class of nothing but such halves has been read: first halves with a class of second halves behind it stand for
+  /// the characters that the pairs encode; alone, neither is ever found in UTF-8.
+  CharacterSet surrogates(const std::vector<Range>& high) {
+    CharacterSet set;
+    set.exact = false;
+    const auto back = at_;
+    const auto low = are_within(high, 0xD800, 0xDBFF) ? low_surrogates() : std::vector<Range>{};
+    if (low.empty()) {
+      at_ = back;
+      out() += "(?!)";
+      return set;
+    }
+    constexpr std::size_t kMostRanges = 10'000;
+    std::size_t ranges = 0;
+    out() += '[';
+    for (const auto& first : high)
+      for (const auto& second : low) {
+        ranges += first.to - first.from + 1;
+        if (ranges > kMostRanges) stop("the halves of surrogate pairs make too many ranges");
+        const bool all = second.from == 0xDC00 && second.to == 0xDFFF;  // then what the first halves give is one range
+        for (auto code = first.from; code <= first.to; code = all ? first.to + 1 : code + 1) {
+          append_code(out(), 0x10000 + ((code - 0xD800) << 10) + (second.from - 0xDC00));
+          out() += '-';
+          append_code(out(), 0x10000 + (((all ? first.to : code) - 0xD800) << 10) + (second.to - 0xDC00));
+        }
+      }
+    out() += ']';
+    return set;
+  }
+  /// What follows, where it is a class or an escape of nothing but second halves; else nothing, and at_ is anywhere.
+  std::vector<Range> low_surrogates() {
+    std::vector<Range> found;
+    if (take("[")) {
+      if (take("^")) return {};
+      while (!take("]")) {
+        if (!starts("\\u")) return {};
+        const auto first = *escape(true).code;
+        auto last = first;
+        if (peek() == '-' && peek(1) == '\\') {
+          ++at_;
+          if (!starts("\\u")) return {};
+          last = *escape(true).code;
+        }
+        if (last < first) return {};
+        found.push_back({first, last});
+      }
+    } else if (starts("\\u")) {
+      const auto code = *escape(false).code;
+      found.push_back({code, code});
+    }
+    if (!are_within(found, 0xDC00, 0xDFFF)) return {};
+    return found;
   }
 
   Element literal() {
@@ -520,16 +622,16 @@ class Translator {
         code = code * 16 + hex(1);
         if (code > kLastCharacter) stop("there is no such character");
       } while (!take("}"));
-      if (code >= 0xD800 && code < 0xE000) stop("half of a surrogate pair never occurs in UTF-8");
       return code;
     }
     const auto high = hex(4);
-    if (high < 0xD800 || high >= 0xE000) return high;
-    if (high < 0xDC00 && take("\\u")) {
-      const auto low = hex(4);
-      if (low >= 0xDC00 && low < 0xE000) return 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00);
-    }
-    stop("half of a surrogate pair never occurs in UTF-8");
+    if (high < 0xD800 || high >= 0xDC00 || !starts("\\u") || peek(2) == '{') return high;
+    const auto back = at_;
+    at_ += 2;
+    const auto low = hex(4);
+    if (low >= 0xDC00 && low < 0xE000) return 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00);
+    at_ = back;
+    return high;
   }
 
   Element property(bool inverted) {
@@ -567,15 +669,25 @@ class Translator {
     return std::string(found->code);
   }
 
+  static void range(std::string& text, CharacterSet& set, std::uint32_t from, std::uint32_t to) {
+    if (from > to) return;
+    append_code(text, from);
+    text += '-';
+    append_code(text, to);
+    set.add(from, to);
+  }
+
   CharacterSet character_class() {
     ++at_;
     const bool inverted = take("^");
     std::string text;
     CharacterSet set;
+    std::vector<Range> halves;  // of surrogate pairs
     while (peek() != ']' || end()) {
       if (end()) stop("']' is missing");
       const auto first = peek() == '\\' ? escape(true) : literal();
       if (peek() != '-' || peek(1) == ']' || at_ + 1 >= in_.size()) {
+        if (first.code && is_surrogate(*first.code)) halves.push_back({*first.code, *first.code});
         text += first.text;
         set.add(first.set);
         continue;
@@ -590,10 +702,13 @@ class Translator {
         continue;
       }
       if (*last.code < *first.code) stop("the range is out of order");
-      text += first.text + '-' + last.text;
-      set.add(*first.code, *last.code);
+      if (*last.code >= 0xD800 && *first.code < 0xE000)
+        halves.push_back({std::max(*first.code, 0xD800u), std::min(*last.code, 0xDFFFu)});
+      range(text, set, *first.code, std::min(*last.code, 0xD7FFu));
+      range(text, set, std::max(*first.code, 0xE000u), *last.code);
     }
     ++at_;
+    if (text.empty() && !halves.empty() && !inverted) return surrogates(halves);
     if (text.empty()) {
       out() += inverted ? "(?s:.)" : "(?!)";
     } else {
