@@ -40,7 +40,8 @@ std::optional<Style> form_style(std::string_view name) {
 
 BodyKind body_kind(std::string_view type) {
   if (type == "application/json" || type.ends_with("+json")) return BodyKind::json;
-  if (type == "application/x-ndjson" || type == "application/jsonl" || type == "application/json-lines")
+  if (type == "application/x-ndjson" || type == "application/ndjson" || type == "application/jsonl" ||
+      type == "application/json-lines")
     return BodyKind::json_lines;
   if (type == "application/x-www-form-urlencoded") return BodyKind::form;
   if (type.starts_with("multipart/")) return BodyKind::multipart;

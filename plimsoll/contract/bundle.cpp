@@ -77,7 +77,9 @@ class Bundler {
     if (const auto* schemas = root_.at("components", "schemas"))
       for (auto& member : schemas->object()) names_.insert(std::string(member.key));
     if (const auto* version = root_.find("openapi"); version && version->is(Type::string))
-      ids_ = version->string().starts_with("3.1");
+      ids_ = !version->string().starts_with("3.0");
+    if (const auto* self = root_.find("$self"); self && self->is(Type::string))
+      self_ = self->string().substr(0, self->string().find('#'));
   }
 
   /// False when it was given up.
@@ -119,6 +121,7 @@ class Bundler {
     auto [file, fragment] = split(ref.string());
     const std::size_t here = sources_[ref.source()].overlay ? 0 : ref.source();
     if (file.empty() && here == 0) return std::nullopt;
+    if (names_document(file, here)) return std::pair{std::size_t{0}, std::move(fragment)};
     const bool from_network = is_url(sources_[here].file);
     if (has_scheme(file) && (from_network || !file.starts_with("file:")) && !(is_url(file) && reader_.may_fetch())) {
       if (!ids_ || !known_id(file))
@@ -143,6 +146,13 @@ class Bundler {
     return std::pair{index, std::move(fragment)};
   }
 
+  /// Does it name the document by its own `$self` (OpenAPI 3.2, section 4.1.2.2.2), against which its references are
+  /// resolved?
+  bool names_document(const std::string& file, std::size_t here) const {
+    return !self_.empty() && !file.empty() &&
+           (file == self_ || (here == 0 && schema::resolve_uri(self_, file) == self_));
+  }
+
   /// The path or URL of a file that is named in another one. What came from the network names only what is there too.
   std::string place(std::string file, const Value& ref, std::size_t here) const {
     const auto& base = sources_[here].file;
@@ -157,11 +167,11 @@ class Bundler {
   /// True when what it refers to stands in its place now.
   bool refer(Value& value, Kind kind, const Value& ref, const Trail& trail, int depth) {
     auto target = elsewhere(ref, trail);
-    if (!target) return false;
+    if (!target) return kind == Kind::media_type && inline_media_type(value, trail, depth);
     auto& [source, fragment] = *target;
     if (source == 0) {
       value.set(arena_, "$ref", at_place_of(ref, local(ref.string())));
-      return false;
+      return kind == Kind::media_type && inline_media_type(value, trail, depth);
     }
     const Value* found = find_target(sources_[source].root, fragment);
     if (!found) {
@@ -186,6 +196,17 @@ class Bundler {
     value = copy;
     if (const auto* next = value.find("$ref"); next && next->is(Type::string))
       refer(value, kind, *next, trail, depth + 1);
+    return true;
+  }
+
+  /// A local reference to one of `components/mediaTypes` is replaced too, so that whoever reads a media type has it.
+  bool inline_media_type(Value& value, const Trail& trail, int depth) {
+    const auto& ref = *value.find("$ref");
+    if (!ref.string().starts_with("#/")) return false;
+    const Value* found = dereference(root_, value);  // null, and a circle, are told by check_references
+    if (!found || found == &value || found->find("$ref") || depth >= kDeepest || !afford(*found, ref, trail))
+      return false;
+    value = found->clone(arena_);
     return true;
   }
 
@@ -215,24 +236,27 @@ class Bundler {
   /// `discriminator.mapping` names schemas, or refers to them without a `$ref`.
   void map_discriminator(Value& schema, const Trail& trail) {
     auto* discriminator = schema.find("discriminator");
-    auto* mapping = discriminator ? discriminator->find("mapping") : nullptr;
-    if (!mapping) return;
-    for (auto& member : mapping->object()) {
-      if (!member.value.is(Type::string)) continue;
-      const auto text = member.value.string();
-      if (text.starts_with('#') ? member.value.source() == 0 : !text.contains('/') && !text.contains('#')) {
-        if (text.starts_with('#') || names_.contains(std::string(text)) || !text.contains('.')) continue;
-      }
-      const auto target = elsewhere(member.value, trail);
-      if (!target) continue;
-      const auto& [source, fragment] = *target;
-      if (source == 0) {
-        member.value = at_place_of(member.value, local(text));
-      } else if (const auto* found = find_target(sources_[source].root, fragment)) {
-        member.value = at_place_of(member.value, "#/components/schemas/" + adopt(source, fragment, *found));
-      } else {
-        report_.add(load_error::kBrokenReference, &member.value, trail.pointer() + "/discriminator/mapping");
-      }
+    if (!discriminator) return;
+    if (auto* mapping = discriminator->find("mapping"))
+      for (auto& member : mapping->object()) map_choice(member.value, "mapping", trail);
+    if (auto* standard = discriminator->find("defaultMapping")) map_choice(*standard, "defaultMapping", trail);
+  }
+  /// One schema that a discriminator names.
+  void map_choice(Value& choice, std::string_view field, const Trail& trail) {
+    if (!choice.is(Type::string)) return;
+    const auto text = choice.string();
+    if (text.starts_with('#') ? choice.source() == 0 : !text.contains('/') && !text.contains('#')) {
+      if (text.starts_with('#') || names_.contains(std::string(text)) || !text.contains('.')) return;
+    }
+    const auto target = elsewhere(choice, trail);
+    if (!target) return;
+    const auto& [source, fragment] = *target;
+    if (source == 0) {
+      choice = at_place_of(choice, local(text));
+    } else if (const auto* found = find_target(sources_[source].root, fragment)) {
+      choice = at_place_of(choice, "#/components/schemas/" + adopt(source, fragment, *found));
+    } else {
+      report_.add(load_error::kBrokenReference, &choice, trail.pointer() + "/discriminator/" + std::string(field));
     }
   }
 
@@ -264,6 +288,7 @@ class Bundler {
   std::size_t cloned_ = 0;
   std::map<std::string, std::size_t> files_;
   std::map<std::pair<std::size_t, std::string>, std::string> adopted_;
+  std::string self_;  ///< `$self`, without fragment
   std::set<std::string> names_, known_ids_;
   std::deque<std::pair<std::string, Value>> pending_;
   std::deque<std::pair<std::string_view, Value>> added_;
@@ -324,6 +349,10 @@ void check(const Value& root, const Value& value, Kind kind, const Trail& trail,
       if (!is_mapped(root, member.value))
         report.add(load_error::kBrokenReference, &member.value, trail.pointer() + "/discriminator/mapping",
                    "\"" + std::string(member.key) + "\" of the discriminator leads nowhere");
+  if (const auto* standard = kind == Kind::schema ? value.at("discriminator", "defaultMapping") : nullptr;
+      standard && standard->is(Type::string) && !is_mapped(root, *standard))
+    report.add(load_error::kUnmappedDefault, standard, trail.pointer() + "/discriminator/defaultMapping",
+               "there is no schema \"" + std::string(standard->string()) + "\" for `defaultMapping`");
   for_each_child(value, kind, [&](const Value& child, Kind of, const Step& step) {
     const Trail here{&trail, step};
     check(root, child, of, here, ids, report);
@@ -411,7 +440,7 @@ bool bundle(Sources& sources, Arena& arena, Reader& reader, Report& report) {
 
 void check_references(const Value& root, Report& report) {
   const auto* version = root.find("openapi");
-  check(root, root, Kind::document, {}, version && version->is(Type::string) && version->string().starts_with("3.1"),
+  check(root, root, Kind::document, {}, version && version->is(Type::string) && !version->string().starts_with("3.0"),
         report);
 }
 

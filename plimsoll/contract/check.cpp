@@ -37,9 +37,10 @@ bool fits(const Value& value, const FieldSpec& field) {
 
 /// Is one a slip of the other: near, and neither of them short. Capitals are a slip in any name, and so is any letter
 /// of a method, with which an operation would be lost.
-std::string_view slip(std::string_view name, Kind kind) {
+std::string_view slip(std::string_view name, Kind kind, int minor) {
   std::vector<std::string_view> names;
-  for (auto& field : fields_of(kind)) names.push_back(field.name);
+  for (auto& field : fields_of(kind))
+    if (field.since <= minor) names.push_back(field.name);
   const auto near = config::nearest(name, names);
   const auto most = name.size() >= 4 ? name.size() : kind == Kind::path_item ? 1 : 0;
   return !near.empty() && config::distance(name, near) <= most ? near : std::string_view{};
@@ -90,7 +91,7 @@ void check_extensions(const Value& value, Kind kind, const Trail& trail, Report&
       look(*entries, Trail{&trail, {field.name}}, false);
 }
 
-void check_fields(const Value& value, Kind kind, const Trail& trail, Report& report) {
+void check_fields(const Value& value, Kind kind, const Trail& trail, int minor, Report& report) {
   const auto fields = fields_of(kind);
   std::vector<std::string_view> meant;  ///< fields that are there under another name
   if (referable(kind) && value.find("$ref") && kind != Kind::path_item) return;
@@ -98,8 +99,14 @@ void check_fields(const Value& value, Kind kind, const Trail& trail, Report& rep
     if (member.key.starts_with("x-") || means_extension(member.key)) continue;
     const auto field = std::ranges::find(fields, member.key, &FieldSpec::name);
     const Trail here{&trail, {member.key}};
-    if (field == fields.end()) {
-      if (const auto near = slip(member.key, kind);
+    if (field != fields.end() && field->since > minor) {
+      report.add(
+          load_error::kUnknownField, member, here.pointer(),
+          std::string(name_of(kind)) + " has the field \"" + std::string(member.key) + "\" only from OpenAPI 3." +
+              std::to_string(field->since) + " on",
+          "Write `openapi: 3." + std::to_string(field->since) + ".0` if it is meant: until then it has no effect.");
+    } else if (field == fields.end()) {
+      if (const auto near = slip(member.key, kind, minor);
           !near.empty() && (!value.find(near) || config::distance(member.key, near) == 0)) {
         meant.push_back(near);
         report.lost(Trail{&trail, {near}}.pointer());
@@ -183,9 +190,10 @@ void check_required(const Value& schema, const Trail& trail, Report& report) {
 }
 
 /// `discriminator` names a property, and what its values choose.
-void check_discriminator(const Value& discriminator, const Trail& trail, Report& report) {
+void check_discriminator(const Value& discriminator, const Trail& trail, int minor, Report& report) {
   const auto* property = discriminator.find("propertyName");
   const auto* mapping = discriminator.find("mapping");
+  const auto* standard = minor >= 2 ? discriminator.find("defaultMapping") : nullptr;
   if (!discriminator.is(Type::object))
     report.add(load_error::kWrongType, &discriminator, trail.pointer(), "`discriminator` must be an object");
   else if (!property)
@@ -193,19 +201,25 @@ void check_discriminator(const Value& discriminator, const Trail& trail, Report&
                "a discriminator needs `propertyName`, and there is none");
   else if (!property->is(Type::string))
     report.add(load_error::kWrongType, property, trail.pointer() + "/propertyName", "`propertyName` must be text");
+  if (standard && !standard->is(Type::string))
+    report.add(load_error::kWrongType, standard, trail.pointer() + "/defaultMapping", "`defaultMapping` must be text");
   if (mapping && !mapping->is(Type::object))
     report.add(load_error::kWrongType, mapping, trail.pointer() + "/mapping", "`mapping` must be an object");
 }
 
-void check(const Value& value, Kind kind, const Trail& trail, bool openapi30, Report& report) {
+void check(const Value& root, const Value& value, Kind kind, const Trail& trail, int minor, Report& report) {
   if (kind == Kind::schema) {
-    if (!value.is(Type::object)) return;  // the schema compiler's
-    check_keywords(value, openapi30, trail, report);
+    if (!value.is(Type::object)) {
+      if (!value.is(Type::boolean) && (trail.step.key.data() || trail.step.index >= 0))
+        report.add(load_error::kWrongType, &value, trail.pointer(), "a schema must be an object, or true or false");
+      return;
+    }
+    check_keywords(value, minor == 0, trail, report);
     check_required(value, trail, report);
     check_extensions(value, kind, trail, report);
     if (const auto* discriminator = value.find("discriminator")) {
       const Trail here{&trail, {"discriminator"}};
-      check_discriminator(*discriminator, here, report);
+      check_discriminator(*discriminator, here, minor, report);
     }
   }
   if (!value.is(Type::object)) {
@@ -214,17 +228,18 @@ void check(const Value& value, Kind kind, const Trail& trail, bool openapi30, Re
     return;
   }
   if (kind != Kind::schema && kind != Kind::any) check_extensions(value, kind, trail, report);
-  if (!fields_of(kind).empty()) check_fields(value, kind, trail, report);
+  if (!fields_of(kind).empty()) check_fields(value, kind, trail, minor, report);
+  if (minor >= 1) check_rules(root, value, kind, trail, minor, report);
   for_each_child(value, kind, [&](const Value& child, Kind of, const Step& step) {
     const Trail here{&trail, step};
-    check(child, of, here, openapi30, report);
+    check(root, child, of, here, minor, report);
   });
 }
 
 }  // namespace
 
-void check_structure(const Value& root, bool openapi30, Report& report) {
-  check(root, Kind::document, {}, openapi30, report);
+void check_structure(const Value& root, int minor, Report& report) {
+  check(root, root, Kind::document, {}, minor, report);
 }
 
 }  // namespace plimsoll::contract

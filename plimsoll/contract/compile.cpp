@@ -19,7 +19,7 @@ using json::Type;
 using json::Value;
 using Direction = schema::CompileOptions::Direction;
 
-constexpr std::string_view kMethods[] = {"get", "put", "post", "delete", "options", "head", "patch", "trace"};
+constexpr std::string_view kForm = "application/x-www-form-urlencoded";
 
 /// type/subtype with parameters, or a range of them (RFC 9110, section 8.3.1).
 bool is_media_type(std::string_view name) {
@@ -85,7 +85,8 @@ class Compiler {
     if (root_.find("security") || std::ranges::all_of(made_.operations, [](auto& op) { return op.security.empty(); }))
       return;
     for (const auto& op : made_.operations)
-      if ((op.method == "GET" || op.method == "HEAD") && !op.raw->find("security") && op.raw->position().line)
+      if ((op.method == "GET" || op.method == "HEAD" || op.method == "QUERY") && !op.raw->find("security") &&
+          op.raw->position().line)
         report_.add(load_error::kMissingSecurity, op.raw, op.pointer,
                     "operation " + op.id + " has no `security`, so that everybody may call it");
   }
@@ -102,19 +103,24 @@ class Compiler {
     const auto* extension = item.find("x-plimsoll");
     if (extension) check_extension(*extension, at.pointer() + "/x-plimsoll", Scope::path, {}, options_, report_);
     for (auto& child : item.object()) {
-      if (!contains(kMethods, child.key) || !child.value.is(Type::object)) continue;
-      operation(member, item, extension, child, at);
+      if (child.key == "additionalOperations" && made_.minor >= 2)
+        for (auto& other : child.value.object())
+          if (other.value.is(Type::object)) operation(member, item, extension, other, at, {child.key, other.key});
+      if (!contains(kMethodFields, child.key) || !child.value.is(Type::object)) continue;
+      if (child.key == "query" && made_.minor < 2) continue;
+      operation(member, item, extension, child, at, {child.key});
     }
   }
 
   void operation(const json::Member& path, const Value& item, const Value* path_extension, const json::Member& child,
-                 const Trail& at_path) {
-    const Trail at{&at_path, {child.key}};
+                 const Trail& at_path, const Step& step) {
+    const Trail at{&at_path, step};
     auto& op = made_.operations.emplace_back();
     op.index = static_cast<std::uint32_t>(made_.operations.size() - 1);
     op.raw = &child.value;
     op.method = child.key;
-    std::ranges::transform(op.method, op.method.begin(), [](unsigned char c) { return std::toupper(c); });
+    if (step.field == child.key)  // of `additionalOperations` as it is written
+      std::ranges::transform(op.method, op.method.begin(), [](unsigned char c) { return std::toupper(c); });
     op.path = path.key;
     op.pointer = at.pointer();
     op.file = report_.sources()[child.value.source()].file;
@@ -126,6 +132,7 @@ class Compiler {
     name(op, child.value, at);
     parameters(op, item.find("parameters"), at_path);
     parameters(op, child.value.find("parameters"), at);
+    check_query_string(op, at);
     if (const auto* body = child.value.find("requestBody")) request_body(op, *body, at);
     if (const auto* responses = child.value.find("responses")) this->responses(op, *responses, at);
     if (const auto* callbacks = child.value.find("callbacks"))
@@ -197,6 +204,19 @@ class Compiler {
     }
   }
 
+  /// That of the path item may stand beside parameters of the operation; lists of their own have been looked at.
+  void check_query_string(const Operation& op, const Trail& at) {
+    const auto whole = std::ranges::find(op.parameters, In::querystring, &Parameter::in);
+    if (whole == op.parameters.end() || std::ranges::all_of(op.parameters, [&](auto& p) {
+          return &p == &*whole || (p.in != In::query && p.in != In::querystring);
+        }))
+      return;
+    if (!report_.said_at(*whole->raw))
+      report_.add(load_error::kInvalidParameter, whole->raw, at.pointer(),
+                  "operation " + op.id + " has parameters of the query beside \"" + whole->name +
+                      "\", which is the whole query");
+  }
+
   std::optional<Parameter> parameter(const Value& raw, const Trail& at) {
     Parameter p{.name = text_of(raw, "name"), .raw = &raw};
     const auto in = text_of(raw, "in");
@@ -217,10 +237,13 @@ class Compiler {
       p.in = In::header;
     else if (in == "cookie")
       p.in = In::cookie;
+    else if (in == "querystring" && made_.minor >= 2)
+      p.in = In::querystring;
     else
       return in.empty() ? std::nullopt
                         : invalid_at(*raw.find("in"), load_error::kInvalidParameter,
-                                     "is in \"" + in + "\"; path, query, header and cookie are known");
+                                     "is in \"" + in + "\"; path, query, header and cookie are known" +
+                                         (made_.minor >= 2 ? ", and querystring" : ""));
     if (p.in == In::header) {
       std::ranges::transform(p.name, p.name.begin(), [](unsigned char c) { return std::tolower(c); });
       if (p.name == "accept" || p.name == "content-type" || p.name == "authorization")
@@ -242,7 +265,8 @@ class Compiler {
       if (content->object().size() != 1)
         return invalid(load_error::kInvalidParameter, "must have exactly one media type in `content`");
       p.content_type = essence(content->object()[0].key);
-      if (!is_json(p.content_type) && !p.content_type.starts_with("text/"))
+      const bool form = p.in == In::querystring && p.content_type == kForm;
+      if (!form && !is_json(p.content_type) && !p.content_type.starts_with("text/"))
         return invalid(load_error::kInvalidParameter,
                        "has the media type " + p.content_type + "; JSON and text can be read from a parameter");
       schema = content->object()[0].value.find("schema");
@@ -269,16 +293,20 @@ class Compiler {
                                                                      {"form", Style::form},
                                                                      {"spaceDelimited", Style::space_delimited},
                                                                      {"pipeDelimited", Style::pipe_delimited},
-                                                                     {"deepObject", Style::deep_object}};
+                                                                     {"deepObject", Style::deep_object},
+                                                                     {"cookie", Style::cookie}};
     p.style = p.in == In::path || p.in == In::header ? Style::simple : Style::form;
     if (const auto text = text_of(raw, "style"); !text.empty()) {
       const auto found = std::ranges::find(kStyles, text, &std::pair<std::string_view, Style>::first);
       const auto allowed = [&](Style s) {
         switch (p.in) {
           case In::path: return s == Style::simple || s == Style::label || s == Style::matrix;
-          case In::query: return s != Style::simple && s != Style::label && s != Style::matrix;
+          case In::query:
+            return s == Style::form || s == Style::space_delimited || s == Style::pipe_delimited ||
+                   s == Style::deep_object;
           case In::header: return s == Style::simple;
-          case In::cookie: return s == Style::form;
+          case In::cookie: return s == Style::form || (s == Style::cookie && made_.minor >= 2);
+          case In::querystring: return false;
         }
         return false;
       };
@@ -290,7 +318,8 @@ class Compiler {
       }
       p.style = found->second;
     }
-    p.explode = flag_of(raw, "explode", p.style == Style::form || p.style == Style::deep_object);
+    p.explode =
+        flag_of(raw, "explode", p.style == Style::form || p.style == Style::deep_object || p.style == Style::cookie);
     return true;
   }
 
@@ -302,9 +331,10 @@ class Compiler {
   static bool is_checkable(std::string_view name) {
     const auto type = essence(name);
     return is_json(type) || type == "application/x-www-form-urlencoded" || type.starts_with("multipart/") ||
-           type.starts_with("text/") || type == "application/x-ndjson" || type == "application/jsonl" ||
-           type == "*/*" || type == "application/*" || type == "application/octet-stream" ||
-           type.starts_with("image/") || type.starts_with("audio/") || type.starts_with("video/");
+           type.starts_with("text/") || type == "application/x-ndjson" || type == "application/ndjson" ||
+           type == "application/jsonl" || type == "*/*" || type == "application/*" ||
+           type == "application/octet-stream" || type.starts_with("image/") || type.starts_with("audio/") ||
+           type.starts_with("video/");
   }
 
   void request_body(Operation& op, const Value& from, const Trail& trail) {
@@ -322,12 +352,13 @@ class Compiler {
                     "\"" + std::string(member.key) + "\" is no media type");
         continue;
       }
-      const auto* schema = member.value.find("schema");
-      if (schema && !is_checkable(member.key) && !(schema->is(Type::object) && schema->object().empty())) {
+      auto media = media_type(member);
+      const auto* schema = media.schema;
+      const bool unread = (schema && !is_checkable(member.key)) || media.events;
+      if (unread && !(schema && schema->is(Type::object) && schema->object().empty())) {
         unchecked.push_back(&member);
         continue;
       }
-      auto media = media_type(member);
       if (const auto* encoding = member.value.find("encoding"))
         for (auto& property : encoding->object()) form_style(property, here);
       if (schema) {
@@ -356,7 +387,34 @@ class Compiler {
   MediaType media_type(const json::Member& member) {
     MediaType media{.name = std::string(member.key), .schema = member.value.find("schema"), .raw = &member.value};
     std::ranges::transform(media.name, media.name.begin(), [](unsigned char c) { return std::tolower(c); });
+    if (const auto* item = made_.minor >= 2 ? member.value.find("itemSchema") : nullptr) items(media, *item);
     return media;
+  }
+
+  /// `itemSchema` (OpenAPI 3.2, section 4.14.1): lines and parts are read into a list, of which it is the schema of
+  /// each item. `schema` beside it is of that list too.
+  void items(MediaType& media, const Value& item) {
+    Value list = Value::object({});
+    list.set_position(item.position());
+    list.set_source(item.source());
+    list.set(made_.arena, "type", Value::of("array"));
+    list.set(made_.arena, "items", item);
+    const auto type = essence(media.name);
+    if (type == "text/event-stream") {
+      media.events = &made_.arena.make<Value>(list);
+      media.schema = nullptr;
+      return;
+    }
+    if (media.schema) {
+      Value both = Value::array({});
+      both.push(made_.arena, *media.schema);
+      both.push(made_.arena, list);
+      list = Value::object({});
+      list.set_position(item.position());
+      list.set_source(item.source());
+      list.set(made_.arena, "allOf", both);
+    }
+    media.schema = &made_.arena.make<Value>(list);
   }
 
   void responses(Operation& op, const Value& from, const Trail& trail) {
@@ -376,8 +434,9 @@ class Compiler {
         for (auto& type : content->object()) {
           if (is_media_type(type.key)) {
             const auto& media = spec.content.emplace_back(media_type(type));
-            const Trail here{&at, {"content", type.key}}, below{&here, {"schema"}};
-            if (media.schema) schemas_.compile(*media.schema, below, Direction::response);
+            const Trail here{&at, {"content", type.key}}, below{&here, {media.events ? "itemSchema" : "schema"}};
+            if (const auto* schema = media.events ? media.events : media.schema)
+              schemas_.compile(*schema, below, Direction::response);
           } else
             report_.add(load_error::kInvalidMediaType, type, at.pointer() + "/content",
                         "\"" + std::string(type.key) + "\" is no media type");

@@ -34,6 +34,7 @@ class Compiled final : public Contract {
   Router router;
   std::vector<std::vector<std::string>> names;
   std::unordered_map<std::string_view, std::uint32_t> by_id;
+  int minor = 1;  ///< of OpenAPI 3
   schema::CompileOptions::Dialect dialect = schema::CompileOptions::Dialect::openapi31;
 
  private:
@@ -51,6 +52,11 @@ class Compiled final : public Contract {
 void compile(Compiled& made, const LoadOptions& options, Report& report);
 
 /// Checks types, required fields and names of fields against the table of the structure, and the names of keywords.
-void check_structure(const json::Value& root, bool openapi30, Report& report);
+/// `minor`: of the version of OpenAPI 3.
+void check_structure(const json::Value& root, int minor, Report& report);
+
+/// Checks what that object may hold together, and the syntax of names (`rules.cpp`); `value` is an object.
+void check_rules(const json::Value& root, const json::Value& value, Kind kind, const Trail& trail, int minor,
+                 Report& report);
 
 }  // namespace plimsoll::contract

@@ -20,18 +20,20 @@ namespace plimsoll::contract {
 /// Something to say about a document: what, where, and what to do.
 struct Complaint {
   enum class Severity : std::uint8_t { error, warning } severity = Severity::error;
-  std::string code;     ///< kebab-case, an entry of the table of load errors
-  std::string file;     ///< as given by the user
-  json::Position at{};  ///< line and column, from 1
-  std::string pointer;  ///< JSON pointer into the document
-  std::string what;     ///< what is wrong, with the offending text
-  std::string remedy;   ///< what to do
+  std::string code;        ///< kebab-case, an entry of the table of load errors
+  std::string file;        ///< as given by the user
+  json::Position at{};     ///< line and column, from 1
+  std::string pointer;     ///< JSON pointer into the document
+  std::string what;        ///< what is wrong, with the offending text
+  std::string remedy;      ///< what to do
 };
 /// The readable block: `shop.yaml:14:7: error: …`, the pointer, the remedy.
 std::string to_string(const Complaint&);
 
-enum class In : std::uint8_t { path, query, header, cookie };
-enum class Style : std::uint8_t { simple, label, matrix, form, space_delimited, pipe_delimited, deep_object };
+/// `querystring`: the whole query as one value.
+enum class In : std::uint8_t { path, query, header, cookie, querystring };
+/// `cookie`: as `form`, and nothing is percent-encoded.
+enum class Style : std::uint8_t { simple, label, matrix, form, space_delimited, pipe_delimited, deep_object, cookie };
 
 struct Parameter {
   std::string name;
@@ -47,9 +49,11 @@ struct Parameter {
 
 struct MediaType {
   std::string name;  ///< `application/json`, `text/*`
+  /// Of the whole body; where only `itemSchema` is given, a list of such items.
   const json::Value* schema = nullptr;
   std::shared_ptr<const schema::Validator> validator;
-  const json::Value* raw = nullptr;  ///< with `example`, `examples`, `encoding`
+  const json::Value* raw = nullptr;     ///< with `example`, `examples`, `encoding`
+  const json::Value* events = nullptr;  ///< of `text/event-stream` with `itemSchema`: a list of such events
 };
 
 struct RequestBody {
@@ -175,7 +179,7 @@ struct Draft {
 
 struct LoadOptions {
   std::string file;                            ///< path of the document
-  std::vector<std::string> overlays;           ///< applied in order (Overlay 1.0)
+  std::vector<std::string> overlays;           ///< applied in order (Overlay 1.1 and 1.0)
   std::span<const config::Key* const> keys{};  ///< of `x-plimsoll`, any scope: all others are refused with a suggestion
   std::span<const std::string_view>
       later_words{};  ///< words of the language this version does not implement: refused, saying so

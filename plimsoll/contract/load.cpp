@@ -20,11 +20,14 @@ bool recognise(Compiled& made, Report& report) {
                                     : "there is no `openapi` at the top of the document");
     return false;
   }
-  if (version->string().starts_with("3.0.")) {
+  const auto text = version->string();
+  if (text.starts_with("3.0.")) {
     made.dialect = schema::CompileOptions::Dialect::openapi30;
-  } else if (!version->string().starts_with("3.1.")) {
-    report.add(load_error::kUnsupportedVersion, version, "/openapi",
-               "OpenAPI " + std::string(version->string()) + " is not read");
+    made.minor = 0;
+  } else if (text.starts_with("3.2.")) {
+    made.minor = 2;
+  } else if (!text.starts_with("3.1.")) {
+    report.add(load_error::kUnsupportedVersion, version, "/openapi", "OpenAPI " + std::string(text) + " is not read");
     return false;
   }
   return true;
@@ -56,7 +59,7 @@ void prepare(Compiled& made, const LoadOptions& options, Complaints& complaints,
   Draft draft{.root = root, .arena = made.arena, .complaints = complaints, .file = options.file};
   for (auto& augment : options.augment) augment(draft);
   made.root = &root;
-  check_structure(root, made.dialect == schema::CompileOptions::Dialect::openapi30, report);
+  check_structure(root, made.minor, report);
   check_references(root, report);
   compile(made, options, report);
   check_links(made, report);

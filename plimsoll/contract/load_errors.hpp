@@ -29,7 +29,7 @@ inline constexpr LoadError kDocumentTooLarge{"document-too-large", "The document
 inline constexpr LoadError kNotOpenapi{"not-openapi", "The file is no OpenAPI document",
                                        "An OpenAPI document is an object that begins with `openapi: 3.1.0`."};
 inline constexpr LoadError kUnsupportedVersion{"unsupported-version", "This version of OpenAPI is not read",
-                                               "Write the document in OpenAPI 3.0 or 3.1."};
+                                               "Write the document in OpenAPI 3.0, 3.1 or 3.2."};
 inline constexpr LoadError kMissingField{"missing-field", "A field that must be there is missing",
                                          "Add the field; the OpenAPI specification says what it holds."};
 inline constexpr LoadError kWrongType{"wrong-type", "A value has the wrong type", "Write a value of the type named."};
@@ -37,8 +37,14 @@ inline constexpr LoadError kMisspeltField{"misspelt-field", "A field is misspelt
                                           "Correct the name, or begin it with `x-` if it is meant as an extension."};
 inline constexpr LoadError kUnknownField{"unknown-field", "OpenAPI knows no such field here",
                                          "Remove it, or begin its name with `x-`: it has no effect.", kWarning};
+inline constexpr LoadError kExcludedField{"excluded-field", "Two fields exclude each other", "Remove one of them."};
+inline constexpr LoadError kInvalidMethod{"invalid-method", "The key is no method of a request",
+                                          "Write a method as it is sent, such as COPY; GET, PUT, POST, DELETE, "
+                                          "OPTIONS, HEAD, PATCH, TRACE and QUERY have fields of their own."};
 inline constexpr LoadError kBrokenReference{"broken-reference", "The reference leads nowhere",
                                             "Correct the `$ref`, or add what it names."};
+inline constexpr LoadError kUnmappedDefault{"unmapped-default", "The discriminator's default leads nowhere",
+                                            "Name a schema of `components/schemas`, or refer to one.", kWarning};
 inline constexpr LoadError kReferenceCycle{"reference-cycle", "The reference leads back to itself",
                                            "Only schemas may refer to themselves; break the circle."};
 inline constexpr LoadError kNetworkReference{"network-reference", "The reference leads to the network",
@@ -66,7 +72,7 @@ inline constexpr LoadError kInvalidParameter{
     "A parameter has `name`, `in`, and either `schema` or a `content` of one type."};
 inline constexpr LoadError kUnsupportedStyle{"unsupported-style", "The parameter cannot have this style",
                                              "Path: simple, label, matrix. Query: form, spaceDelimited, pipeDelimited, "
-                                             "deepObject. Header: simple. Cookie: form."};
+                                             "deepObject. Header: simple. Cookie: form, cookie."};
 inline constexpr LoadError kInvalidSchema{"invalid-schema", "The schema cannot be compiled",
                                           "Correct the keyword named."};
 inline constexpr LoadError kUnknownDialect{"unknown-dialect", "The dialect of the schemas is not known",
@@ -141,7 +147,10 @@ inline constexpr const LoadError* kAll[] = {
     &kWrongType,
     &kMisspeltField,
     &kUnknownField,
+    &kExcludedField,
+    &kInvalidMethod,
     &kBrokenReference,
+    &kUnmappedDefault,
     &kReferenceCycle,
     &kNetworkReference,
     &kDuplicateOperationId,

@@ -58,6 +58,16 @@ class Writing {
     }
   }
 
+  /// The query itself, without a name: a form, or the encoded text.
+  void whole(const Parameter& parameter, const Value& value) {
+    if (parameter.content_type == "application/x-www-form-urlencoded" && value.is(Type::object))
+      object({.in = In::query}, value);
+    else if (parameter.content_type.starts_with("text/"))
+      encode(text, value);
+    else
+      encode(text, json::to_string(value));
+  }
+
   std::string text;
 
  private:
@@ -179,10 +189,13 @@ std::string canonical_query(const Operation& operation, std::span<const Value* c
   Writing writing{without};
   for (std::size_t i = 0; i < values.size() && i < operation.parameters.size(); ++i) {
     const auto& parameter = operation.parameters[i];
-    if (parameter.in != In::query || !values[i]) continue;
+    if ((parameter.in != In::query && parameter.in != In::querystring) || !values[i]) continue;
     const auto* otherwise = parameter.default_value;
     if (otherwise && (values[i] == otherwise || json::to_string(*values[i]) == json::to_string(*otherwise))) continue;
-    writing.parameter(parameter, *values[i]);
+    if (parameter.in == In::querystring)
+      writing.whole(parameter, *values[i]);
+    else
+      writing.parameter(parameter, *values[i]);
   }
   return std::move(writing.text);
 }

@@ -1,5 +1,6 @@
 #include "plimsoll/contract/parameters.hpp"
 
+#include "plimsoll/contract/body.hpp"
 #include "plimsoll/json/pointer.hpp"
 
 #include <algorithm>
@@ -12,11 +13,11 @@ using json::Value;
 ValueReader reader_of(const Contract& contract, const Parameter& p) {
   const Value* schema = p.schema;
   ValueReader::How how{.name = p.name,
-                       .style = p.style,
+                       .style = p.style == Style::cookie ? Style::form : p.style,
                        .explode = p.explode,
                        .plus = p.in == In::query && !p.allow_reserved,
                        .allow_empty = p.allow_empty && p.in == In::query,
-                       .encoded = p.in != In::header};
+                       .encoded = p.in != In::header && p.style != Style::cookie};
   if (!p.content_type.empty()) {
     how.text = p.content_type.starts_with("text/");
     how.json = !how.text;
@@ -35,7 +36,7 @@ void complain(std::vector<FieldError>& errors, In in, const std::string& name, s
 }  // namespace
 
 std::string_view to_string(In in) {
-  constexpr std::string_view names[] = {"path", "query", "header", "cookie"};
+  constexpr std::string_view names[] = {"path", "query", "header", "cookie", "query"};
   return names[static_cast<std::size_t>(in)];
 }
 
@@ -57,6 +58,31 @@ void append_failures(std::vector<FieldError>& errors, std::string_view in, const
   }
 }
 
+/// A query that is one form, read as the body of that type is.
+class Parameters::QueryForm {
+ public:
+  QueryForm(const Contract& contract, const Parameter& parameter)
+      : media_{.name = parameter.content_type, .raw = &parameter.raw->find("content")->object()[0].value},
+        reader_(contract, with_schema(media_)) {}
+
+  ValueReader::Found read(std::string_view query, Arena& arena, Steps& steps) const {
+    if (query.empty()) return {};
+    std::vector<FieldError> errors;
+    const auto value = reader_.read(query, BodyKind::form, media_.name, arena, steps, errors);
+    if (!value) return {.wrong = "is no percent-encoded form"};
+    if (!errors.empty()) return {.wrong = arena.keep(errors[0].message), .pointer = errors[0].pointer};
+    return {.value = *value};
+  }
+
+ private:
+  static const MediaType& with_schema(MediaType& media) {
+    media.schema = media.raw->find("schema");
+    return media;
+  }
+  MediaType media_;  // without validator: the parameter has it
+  BodyReader reader_;
+};
+
 Parameters::Parameters(const Contract& contract, const Operation& operation, Rules rules)
     : operation_(operation), rules_(std::move(rules)) {
   const auto names = contract.path_parameters(operation);
@@ -65,6 +91,9 @@ Parameters::Parameters(const Contract& contract, const Operation& operation, Rul
     in_path_.push_back(static_cast<std::uint32_t>(std::ranges::find(names, p.name) - names.begin()));
     any_query_ |= p.in == In::query;
     any_cookie_ |= p.in == In::cookie;
+    if (p.in != In::querystring) continue;
+    rules_.refuse_unknown_query = false;  // there are no others
+    if (p.content_type == "application/x-www-form-urlencoded") query_form_ = std::make_shared<QueryForm>(contract, p);
   }
   for (auto& name : rules_.also_in_query)
     if (std::ranges::none_of(operation.parameters, [&](auto& p) { return p.in == In::query && p.name == name; }))
@@ -125,6 +154,12 @@ std::span<const Value* const> Parameters::read(std::span<const std::string_view>
         case In::query: found = reader.from_pairs(query, arena); break;
         case In::header: found = reader.from_header(request.headers, arena); break;
         case In::cookie: found = reader.from_pairs(cookies, arena); break;
+        case In::querystring:
+          if (query_form_)
+            found = query_form_->read(request.query, arena, steps);
+          else if (!request.query.empty())
+            found = reader.from_query(request.query, arena);
+          break;
       }
       if (!found.wrong.empty()) {
         complain(errors, p.in, p.name, found.pointer, "type", std::string(found.wrong));

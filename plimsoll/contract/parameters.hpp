@@ -48,6 +48,8 @@ class ValueReader {
   };
   Found from_path(std::string_view segment, Arena&) const;
   Found from_header(const Headers&, Arena&) const;
+  /// The whole query of a `content` parameter.
+  Found from_query(std::string_view query, Arena&) const;
   /// Of pairs whose names are decoded; marks those it has used.
   Found from_pairs(std::span<RawPair>, Arena&) const;
 
@@ -83,13 +85,15 @@ class Parameters {
                                            std::vector<FieldError>& errors) const;
 
  private:
+  class QueryForm;
   void unknown(std::span<RawPair>, std::vector<FieldError>&) const;
   const Operation& operation_;
   std::vector<ValueReader> readers_;
   std::vector<std::uint32_t> in_path_;  ///< for each parameter: its place among the captured segments
   bool any_query_ = false, any_cookie_ = false;
   Rules rules_;
-  std::vector<std::string> credentials_;  ///< of `also_in_query`: those that are no parameter's name
+  std::shared_ptr<const QueryForm> query_form_;  ///< of the parameter that is the whole query, where it is a form
+  std::vector<std::string> credentials_;         ///< of `also_in_query`: those that are no parameter's name
 };
 
 std::string_view to_string(In in);

@@ -219,10 +219,16 @@ std::uint32_t Router::add_partial(std::uint32_t from, Partial partial) {
   return child;
 }
 
+const Operation* Router::other(const Node& node, std::string_view method) {
+  for (const auto& [name, operation] : node.others)
+    if (name == method) return operation;
+  return nullptr;
+}
+
 std::expected<void, Router::Refusal> Router::add(std::string_view method, std::string_view path,
                                                  const Operation* operation, std::vector<std::string>& names) {
   const auto index = index_of(method);
-  if (!path.starts_with('/') || index == kMethods) return std::unexpected(Refusal::malformed);
+  if (!path.starts_with('/')) return std::unexpected(Refusal::malformed);
   names.clear();
   std::vector<Segment> segments;
   for (auto rest = path.substr(1);;) {
@@ -261,8 +267,12 @@ std::expected<void, Router::Refusal> Router::add(std::string_view method, std::s
     }
   }
   auto& node = nodes_[at];
-  if (node.operations[index]) return std::unexpected(Refusal::ambiguous);
-  node.operations[index] = operation;
+  if (index == kMethods ? other(node, method) != nullptr : node.operations[index] != nullptr)
+    return std::unexpected(Refusal::ambiguous);
+  if (index == kMethods)
+    node.others.emplace_back(method, operation);
+  else
+    node.operations[index] = operation;
   node.ends = true;
   return {};
 }
@@ -274,6 +284,7 @@ void Router::finish() {
     for (std::size_t i = 0; i < kMethods; ++i)
       if (node.operations[i] || (node.ends && i == kOptions) || (i == kHead && node.operations[kGet]))
         node.allow += (node.allow.empty() ? "" : ", ") + std::string(kNames[i]);
+    for (const auto& [method, operation] : node.others) node.allow += (node.allow.empty() ? "" : ", ") + method;
   }
   find_prefixes();
 }
@@ -375,6 +386,8 @@ Match Router::match(std::string_view method, std::string_view path) const {
   if (index < kMethods) {
     match.operation = node.operations[index];
     if (!match.operation && index == kHead) match.operation = node.operations[kGet];
+  } else if (!node.others.empty()) [[unlikely]] {
+    match.operation = other(node, method);
   }
   match.kind = match.operation ? Match::Kind::found : Match::Kind::method_not_allowed;
   return match;

@@ -50,6 +50,7 @@ class Router {
     std::vector<Partial> partials;
     std::array<const Operation*, kMethods> operations{};
     std::string allow;
+    std::vector<std::pair<std::string, const Operation*>> others;  ///< of methods that have no place of their own
   };
   struct Literal {
     std::uint32_t from = kNone, to = kNone;
@@ -63,6 +64,7 @@ class Router {
     const char *at, *end;
   };
   struct Search;
+  static const Operation* other(const Node& node, std::string_view method);
   std::uint32_t literal_child(std::uint32_t from, std::string_view segment) const;
   std::uint32_t add_literal(std::uint32_t from, std::string_view segment);
   std::uint32_t add_partial(std::uint32_t from, Partial partial);

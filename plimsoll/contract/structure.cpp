@@ -5,9 +5,11 @@ namespace {
 
 using enum Shape;
 constexpr bool kRequired = true;
+constexpr int k32 = 2;  // OpenAPI 3.2
 
 constexpr FieldSpec kDocument[] = {
     {"openapi", text, Kind::any, kRequired},
+    {"$self", text, Kind::any, false, k32},
     {"info", object, Kind::info, kRequired},
     {"jsonSchemaDialect", text},
     {"servers", list, Kind::server},
@@ -30,6 +32,7 @@ constexpr FieldSpec kInfo[] = {
 constexpr FieldSpec kServer[] = {
     {"url", text, Kind::any, kRequired},
     {"description", text},
+    {"name", text, Kind::any, false, k32},
     {"variables", map, Kind::server_variable},
 };
 constexpr FieldSpec kServerVariable[] = {{"enum", list}, {"default", text}, {"description", text}};
@@ -44,6 +47,7 @@ constexpr FieldSpec kComponents[] = {
     {"links", map, Kind::link},
     {"callbacks", map, Kind::callback},
     {"pathItems", map, Kind::path_item},
+    {"mediaTypes", map, Kind::media_type, false, k32},
 };
 constexpr FieldSpec kPathItem[] = {
     {"$ref", text},
@@ -57,6 +61,8 @@ constexpr FieldSpec kPathItem[] = {
     {"head", object, Kind::operation},
     {"patch", object, Kind::operation},
     {"trace", object, Kind::operation},
+    {"query", object, Kind::operation, false, k32},
+    {"additionalOperations", map, Kind::operation, false, k32},
     {"servers", list, Kind::server},
     {"parameters", list, Kind::parameter},
 };
@@ -95,10 +101,8 @@ constexpr FieldSpec kRequestBody[] = {
     {"required", flag},
 };
 constexpr FieldSpec kResponse[] = {
-    {"description", text},
-    {"headers", map, Kind::header},
-    {"content", map, Kind::media_type},
-    {"links", map, Kind::link},
+    {"summary", text, Kind::any, false, k32}, {"description", text},      {"headers", map, Kind::header},
+    {"content", map, Kind::media_type},       {"links", map, Kind::link},
 };
 constexpr FieldSpec kHeader[] = {
     {"description", text},
@@ -118,12 +122,29 @@ constexpr FieldSpec kMediaType[] = {
     {"example", anything},
     {"examples", map, Kind::example},
     {"encoding", map, Kind::encoding},
+    {"description", text, Kind::any, false, k32},
+    {"itemSchema", object, Kind::schema, false, k32},
+    {"prefixEncoding", list, Kind::encoding, false, k32},
+    {"itemEncoding", object, Kind::encoding, false, k32},
 };
 constexpr FieldSpec kEncoding[] = {
-    {"contentType", text}, {"headers", map, Kind::header}, {"style", text}, {"explode", flag}, {"allowReserved", flag},
+    {"contentType", text},
+    {"headers", map, Kind::header},
+    {"style", text},
+    {"explode", flag},
+    {"allowReserved", flag},
+    {"encoding", map, Kind::encoding, false, k32},
+    {"prefixEncoding", list, Kind::encoding, false, k32},
+    {"itemEncoding", object, Kind::encoding, false, k32},
 };
 constexpr FieldSpec kExample[] = {
-    {"summary", text}, {"description", text}, {"value", anything}, {"externalValue", text}};
+    {"summary", text},
+    {"description", text},
+    {"value", anything},
+    {"externalValue", text},
+    {"dataValue", anything, Kind::any, false, k32},
+    {"serializedValue", text, Kind::any, false, k32},
+};
 constexpr FieldSpec kLink[] = {
     {"operationRef", text},    {"operationId", text}, {"parameters", Shape::map},
     {"requestBody", anything}, {"description", text}, {"server", object, Kind::server},
@@ -135,11 +156,30 @@ constexpr FieldSpec kSecurityScheme[] = {
     {"in", text},
     {"scheme", text},
     {"bearerFormat", text},
-    {"flows", object},
+    {"flows", object, Kind::flows},
     {"openIdConnectUrl", text},
+    {"oauth2MetadataUrl", text, Kind::any, false, k32},
+    {"deprecated", flag, Kind::any, false, k32},
+};
+constexpr FieldSpec kFlows[] = {
+    {"implicit", object, Kind::flow},
+    {"password", object, Kind::flow},
+    {"clientCredentials", object, Kind::flow},
+    {"authorizationCode", object, Kind::flow},
+    {"deviceAuthorization", object, Kind::flow, false, k32},
+};
+constexpr FieldSpec kFlow[] = {
+    {"authorizationUrl", text},
+    {"tokenUrl", text},
+    {"refreshUrl", text},
+    {"scopes", map},
+    {"deviceAuthorizationUrl", text, Kind::any, false, k32},
 };
 constexpr FieldSpec kTag[] = {
-    {"name", text, Kind::any, kRequired}, {"description", text}, {"externalDocs", object, Kind::external_docs}};
+    {"name", text, Kind::any, kRequired},          {"description", text},
+    {"externalDocs", object, Kind::external_docs}, {"summary", text, Kind::any, false, k32},
+    {"parent", text, Kind::any, false, k32},       {"kind", text, Kind::any, false, k32},
+};
 constexpr FieldSpec kExternalDocs[] = {{"url", text, Kind::any, kRequired}, {"description", text}};
 
 constexpr FieldSpec kSchemaKeywords[] = {
@@ -185,6 +225,8 @@ std::span<const FieldSpec> fields_of(Kind kind) {
     case Kind::example: return kExample;
     case Kind::link: return kLink;
     case Kind::security_scheme: return kSecurityScheme;
+    case Kind::flows: return kFlows;
+    case Kind::flow: return kFlow;
     case Kind::tag: return kTag;
     case Kind::external_docs: return kExternalDocs;
     case Kind::any:
@@ -216,6 +258,8 @@ std::string_view name_of(Kind kind) {
                                         "a link",
                                         "a callback",
                                         "a security scheme",
+                                        "a set of OAuth flows",
+                                        "an OAuth flow",
                                         "a tag",
                                         "an external documentation"};
   return names[static_cast<std::size_t>(kind)];
@@ -228,6 +272,7 @@ bool referable(Kind kind) {
     case Kind::request_body:
     case Kind::response:
     case Kind::header:
+    case Kind::media_type:
     case Kind::schema:
     case Kind::example:
     case Kind::link:

@@ -29,6 +29,8 @@ enum class Kind : std::uint8_t {
   link,
   callback,
   security_scheme,
+  flows,
+  flow,
   tag,
   external_docs,
 };
@@ -41,11 +43,17 @@ struct FieldSpec {
   Shape shape;
   Kind kind = Kind::any;
   bool required = false;
+  int since = 0;  ///< the minor version of OpenAPI 3 that brought it
 };
 
-/// The fixed fields of an object (OpenAPI 3.0.4 and 3.1.1, section 4.8), in one table for the resolver of references,
-/// the check of the structure and the linter. Empty for schemas and callbacks, whose keys have rules of their own.
+/// The fixed fields of an object (OpenAPI 3.0.4 and 3.1.1, section 4.8; 3.2.0, section 4), in one table for the
+/// resolver of references, the check of the structure and the linter. Empty for schemas and callbacks, whose keys have
+/// rules of their own.
 std::span<const FieldSpec> fields_of(Kind kind);
+/// The methods that have a field of their own in a path item; all others stand under `additionalOperations`.
+inline constexpr std::string_view kMethodFields[] = {"get",  "put",   "post",  "delete", "options",
+                                                     "head", "patch", "trace", "query"};
+
 /// With its article: `an operation`.
 std::string_view name_of(Kind kind);
 /// May a `$ref` stand in the place of such an object?

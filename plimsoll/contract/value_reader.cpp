@@ -360,4 +360,8 @@ ValueReader::Found ValueReader::from_pairs(std::span<RawPair> pairs, Arena& aren
   return reading.primitive(values[0]);
 }
 
+ValueReader::Found ValueReader::from_query(std::string_view query, Arena& arena) const {
+  return Reading{*this, arena}.content(query);
+}
+
 }  // namespace plimsoll::contract

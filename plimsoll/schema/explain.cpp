@@ -667,18 +667,32 @@ class Explainer {
     if (!discriminator) return false;
     const auto property = text(discriminator->find("propertyName"));
     const auto* named = here.value.find(property);
-    if (property.empty() || !named || !named->is(Type::string)) return false;
-    const auto mapped = text(discriminator->at("mapping", named->string()));
-    const auto wanted = mapped.empty() ? named->string() : mapped;
+    // Of OpenAPI 3.2: what is meant where the property is absent, or names no schema.
+    const auto standard = text(discriminator->find("defaultMapping"));
+    if (property.empty() || (standard.empty() && !named) || (named && !named->is(Type::string))) return false;
     std::string nowhere;
     auto& message = assessing_ ? nowhere : here.units.back().message;
-    for (const auto& edge : graph_.of(keyword)) {
-      const auto reference = text(graph_.nodes[edge.node].value->find("$ref"));
-      if (reference != wanted && reference != "#/components/schemas/" + std::string(wanted)) continue;
-      message += ": " + quoted(property) + " chooses " + quoted(named->string());
-      tell(here, keyword, edge);
-      return true;
+    const auto choose = [&](std::string_view wanted, const std::string& why) {
+      for (const auto& edge : graph_.of(keyword)) {
+        const auto reference = text(graph_.nodes[edge.node].value->find("$ref"));
+        if (reference != wanted && reference != "#/components/schemas/" + std::string(wanted)) continue;
+        message += why;
+        tell(here, keyword, edge);
+        return true;
+      }
+      return false;
+    };
+    if (named) {
+      const auto mapped = text(discriminator->at("mapping", named->string()));
+      if (choose(mapped.empty() ? named->string() : mapped,
+                 ": " + quoted(property) + " chooses " + quoted(named->string())))
+        return true;
     }
+    if (!standard.empty()) {
+      const auto why = named ? " chooses none of them: " + quoted(named->string()) : std::string(" is absent");
+      if (choose(standard, ": " + quoted(property) + why + ", so that " + quoted(standard) + " is meant")) return true;
+    }
+    if (!named) return false;
     message += ", and " + quoted(property) + " chooses none of them: " + quoted(named->string());
     return true;
   }

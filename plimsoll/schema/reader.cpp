@@ -183,7 +183,8 @@ class Reader {
   /// `keyword` names it: `$schema`, or of an OpenAPI document `jsonSchemaDialect`.
   Dialect read_dialect(std::string_view uri, std::string_view keyword = "$schema") {
     uri = split_fragment(uri).first;
-    if (uri == "https://json-schema.org/draft/2020-12/schema" || uri.starts_with("https://spec.openapis.org/oas/3.1/"))
+    if (uri == "https://json-schema.org/draft/2020-12/schema" ||
+        uri.starts_with("https://spec.openapis.org/oas/3.1/") || uri.starts_with("https://spec.openapis.org/oas/3.2/"))
       return {};
     if (uri == "https://json-schema.org/draft/2019-09/schema") return {Edition::draft2019_09, kAllVocabularies};
     if (uri == "http://json-schema.org/draft-07/schema" || uri == "http://json-schema.org/draft-06/schema")

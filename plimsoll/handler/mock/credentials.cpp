@@ -41,7 +41,8 @@ bool present(const contract::SecurityScheme& scheme, const Request& request) {
       case contract::In::header: return !request.headers.find(scheme.parameter).empty();
       case contract::In::query: return has_pair(request.query, "&", scheme.parameter, arena);
       case contract::In::cookie: return has_pair(request.headers.joined("cookie"), ";", scheme.parameter, arena);
-      case contract::In::path: return false;
+      case contract::In::path:
+      case contract::In::querystring: return false;
     }
   }
   if (scheme.type == "http" && scheme.scheme == "basic") {

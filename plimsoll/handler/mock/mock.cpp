@@ -55,20 +55,26 @@ class Representation {
   }
   std::optional<Value> generate(const GenerateOptions& wish, Arena& arena) {
     examples();
-    if (!media_.schema) return Value::of("");
-    return validator_ ? mocking::generate(contract_, *media_.schema, *validator_, wish, arena) : std::nullopt;
+    if (!schema()) return Value::of("");
+    return validator_ ? mocking::generate(contract_, *schema(), *validator_, wish, arena) : std::nullopt;
   }
 
  private:
+  const Value* schema() const { return media_.events ? media_.events : media_.schema; }
   void prepare() {
-    if (media_.schema)
-      if (auto made = contract::example_validator(contract_, *media_.schema)) validator_ = std::move(*made);
+    if (schema())
+      if (auto made = contract::example_validator(contract_, *schema())) validator_ = std::move(*made);
     const auto offer = [&](std::string_view name, const Value* value) {
-      if (value && (!validator_ || validator_->valid(*value))) examples_.push_back({name, value});
+      const bool written = media_.events && value && value->is(json::Type::string);  // the stream as it is sent
+      if (value && (!validator_ || written || validator_->valid(*value))) examples_.push_back({name, value});
     };
     offer({}, media_.raw->find("example"));
     if (const auto* named = media_.raw->find("examples"))
-      for (auto& member : named->object()) offer(member.key, contract_.resolve(member.value).find("value"));
+      for (auto& member : named->object()) {
+        const auto& example = contract_.resolve(member.value);
+        const auto* value = example.find("value");
+        offer(member.key, value ? value : example.find("dataValue"));
+      }
   }
   const contract::Contract& contract_;
   const MediaType& media_;

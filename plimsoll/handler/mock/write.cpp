@@ -1,6 +1,7 @@
 #include "plimsoll/handler/mock/write.hpp"
 
 #include "plimsoll/contract/body.hpp"
+#include "plimsoll/http/sse.hpp"
 #include "plimsoll/json/write.hpp"
 
 #include <algorithm>
@@ -24,6 +25,28 @@ std::string lines(const Value& value) {
   return text;
 }
 
+/// Items of a `text/event-stream`: the fields of an event, or else the data of one.
+std::string events(const Value& list) {
+  const auto text = [](const Value& event, std::string_view field) {
+    const auto* value = event.find(field);
+    return value && value->is(Type::string) ? value->string() : std::string_view{};
+  };
+  std::string made;
+  for (auto& item : list.array()) {
+    const bool event =
+        item.is(Type::object) && std::ranges::all_of(item.object(), [](auto& member) {
+          return member.key == "data" || member.key == "event" || member.key == "id" || member.key == "retry";
+        });
+    const auto* data = event ? item.find("data") : &item;
+    const auto content = data ? plain(*data) : std::string();
+    http::ServerEvent one{.data = content};
+    if (event) one.event = text(item, "event"), one.id = text(item, "id");
+    if (const auto* retry = event ? item.find("retry") : nullptr) one.retry = retry->integer();
+    http::append(made, one);
+  }
+  return made;
+}
+
 }  // namespace
 
 std::string concrete(std::string_view declared) {
@@ -44,6 +67,7 @@ std::optional<std::string> written(const Value& value, std::string_view media_ty
     case BodyKind::json: return json::to_string(value);
     case BodyKind::json_lines: return lines(value);
     case BodyKind::text:
+      if (media_type.starts_with(http::kEventStream) && value.is(Type::array)) return events(value);
       if (value.is(Type::array) || value.is(Type::object)) return std::nullopt;
       return plain(value);
     case BodyKind::form:
