@@ -167,7 +167,10 @@ class Contracts(harness.ServerTest):
             return self.plimsoll("bundle", folder / "api.yaml", *arguments)
 
         there = "http://127.0.0.1:{port}/api/common.yaml#/Order"
-        refused = bundled(there)
+        warned = bundled(there)
+        self.assertEqual(warned.returncode, 0)
+        self.assertRegex(warned.stderr, r"warning\[network-reference\]: .* leads to the network")
+        refused = bundled(there, "--strict")
         self.assertEqual(refused.returncode, 2)
         self.assertRegex(refused.stderr, r"error\[network-reference\]: .* leads to the network")
         self.assertIn("plimsoll bundle --allow-network", refused.stderr)
@@ -197,10 +200,25 @@ class Contracts(harness.ServerTest):
 
     def test_a_faulty_contract_is_refused_with_place_and_remedy(self):
         folder = self.folder(CONTRACT.replace("parts/order.yaml'}}", "parts/ordr.yaml'}}"))
-        for command in ("serve", "mock", "routes", "bundle"):
-            told = self.plimsoll(command, folder / "contract.yaml")
+        for command in (["serve"], ["check"], ["mock", "--strict"], ["routes", "--strict"], ["bundle", "--strict"]):
+            told = self.plimsoll(*command, folder / "contract.yaml")
             self.assertEqual(told.returncode, 2, command)
             self.assertRegex(told.stderr + told.stdout, r"contract\.yaml:\d+:\d+: error\[[a-z-]+\]: .*ordr\.yaml", command)
+
+    def test_commands_that_serve_no_real_data_tell_faults_and_go_on(self):
+        folder = self.folder(CONTRACT.replace("maximum: 100, default: 20", "maximum: 100, default: many")
+                             .replace("    post:\n", "    put:\n      responses: {ok: {description: no status}}\n    post:\n"))
+        for command in ("routes", "bundle"):
+            told = self.plimsoll(command, folder / "contract.yaml")
+            self.assertEqual(told.returncode, 0, told.stderr)
+            self.assertRegex(told.stderr, r"contract\.yaml:\d+:\d+: warning\[invalid-default\]: .*\"limit\"")
+            self.assertRegex(told.stderr, r"contract\.yaml:\d+:\d+: warning\[invalid-status\]: ")
+        found = json.loads(self.plimsoll("lint", folder / "contract.yaml", "--format", "json").stdout)
+        self.assertEqual({each["severity"] for each in found if each["rule"] in ("invalid-default", "invalid-status")}, {"error"})
+        self.assertTrue(any(each["rule"] not in ("invalid-default", "invalid-status") for each in found), "the rest is linted")
+        server = self.mock(folder / "contract.yaml", folder)
+        self.assertEqual(server.get("/v1/orders").json(), [{"id": 1}, {"id": 2}])
+        self.assertEqual(server.get("/v1/orders?limit=0").code, "invalid", "what is right is checked")
 
 
 if __name__ == "__main__":

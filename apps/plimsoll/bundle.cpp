@@ -18,7 +18,7 @@ namespace {
 struct Wishes {
   std::string contract;
   std::vector<std::string> overlays;
-  bool effective = false, network = false;
+  bool effective = false, network = false, strict = false;
 };
 
 /// What is behind a URL, waited for.
@@ -47,11 +47,12 @@ std::expected<std::string, std::string> fetch(const std::string& url) {
 }
 
 auto load(const Wishes& wishes) {
-  if (wishes.effective) return server::load_contract(wishes.contract, wishes.overlays);
+  if (wishes.effective) return server::load_contract(wishes.contract, wishes.overlays, !wishes.strict);
   const auto keys = server::contract_keys();
   const auto later = server::later_words();
   contract::LoadOptions options{
       .file = wishes.contract, .overlays = wishes.overlays, .keys = keys, .later_words = later};
+  options.tolerant = !wishes.strict && !wishes.network;  // what was to be fetched must be there
   if (wishes.network) options.fetch = fetch;
   return contract::load(options);
 }
@@ -67,10 +68,12 @@ std::string text_of(const contract::Contract& contract, bool effective) {
 Subcommand::Run declare(CLI::App& app) {
   auto wishes = std::make_shared<Wishes>();
   app.add_option("CONTRACT", wishes->contract, "OpenAPI document, YAML or JSON")->required();
-  app.add_option("--overlay", wishes->overlays, "Overlay 1.0 laid over the document; may be repeated");
+  app.add_option("--overlay", wishes->overlays, "Overlay laid over the document; may be repeated");
   auto* effective = app.add_flag("--effective", wishes->effective,
                                  "With what follows from x-plimsoll written out, as it is served at /openapi.json, "
                                  "and with x-plimsoll");
+  app.add_flag("--strict", wishes->strict,
+               "Stop at faults, as `serve` does; without it they are told and the rest is printed");
   app.add_flag("--allow-network", wishes->network, "References to http: and https: URLs are fetched")
       ->excludes(effective);
   return [wishes] {

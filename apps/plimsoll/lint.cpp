@@ -15,6 +15,7 @@ namespace {
 struct Wishes {
   std::string contract, format = "text", fail_on = "error", ruleset;
   std::vector<std::string> overlays;
+  bool strict = false;
 };
 
 int run(const Wishes& wishes) {
@@ -25,7 +26,7 @@ int run(const Wishes& wishes) {
     if (!read) return complain(read.error());
     ruleset.emplace(std::move(*read));
   }
-  if (const auto loaded = server::load_contract(wishes.contract, wishes.overlays))
+  if (const auto loaded = server::load_contract(wishes.contract, wishes.overlays, !wishes.strict))
     findings = ruleset ? ruleset->lint(**loaded) : contract::lint(**loaded);
   else
     findings = contract::findings_of(loaded.error());
@@ -44,9 +45,11 @@ int run(const Wishes& wishes) {
 Subcommand::Run declare(CLI::App& app) {
   auto wishes = std::make_shared<Wishes>();
   app.add_option("CONTRACT", wishes->contract, "OpenAPI document, YAML or JSON")->required();
-  app.add_option("--overlay", wishes->overlays, "Overlay 1.0 laid over the document; may be repeated");
+  app.add_option("--overlay", wishes->overlays, "Overlay laid over the document; may be repeated");
   app.add_option("--ruleset", wishes->ruleset, "Spectral ruleset: severities, and rules of your own")
       ->type_name("FILE");
+  app.add_flag("--strict", wishes->strict,
+               "Stop at faults, as `serve` does; without it they are told and the rest is linted");
   app.add_option("--format", wishes->format, "text, json, or sarif")->check(CLI::IsMember({"text", "json", "sarif"}));
   app.add_option("--fail-on", wishes->fail_on, "Findings for which the exit status is 1: error, warning, or never")
       ->check(CLI::IsMember({"error", "warning", "never"}));

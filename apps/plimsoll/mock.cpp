@@ -18,6 +18,8 @@ Subcommand::Run declare(CLI::App& app) {
                  "What becomes of answers of that server which the document does not allow; its own `responses` wins")
       ->check(CLI::IsMember({"off", "shadow", "enforce"}))
       ->capture_default_str();
+  app.add_flag("--strict", settings->strict,
+               "Refuse a document with faults, as `serve` does; without it what is faulty is left out with a warning");
   server::add_options(app, *settings);
   return [settings] { return Application{settings->contract}.serve(*settings); };
 }

@@ -67,19 +67,21 @@ void write_json(json::Writer& out, const contract::Contract& contract, bool name
 Subcommand::Run declare(CLI::App& app) {
   struct Wishes {
     std::vector<std::string> contracts, overlays;
-    bool json = false;
+    bool json = false, strict = false;
   };
   auto wishes = std::make_shared<Wishes>();
   app.add_option("CONTRACT", wishes->contracts, "OpenAPI documents, YAML or JSON")->required();
-  app.add_option("--overlay", wishes->overlays, "Overlay 1.0 laid over the document; may be repeated");
+  app.add_option("--overlay", wishes->overlays, "Overlay laid over the document; may be repeated");
   app.add_flag("--json", wishes->json, "As JSON");
+  app.add_flag("--strict", wishes->strict,
+               "Stop at faults, as `serve` does; without it they are told and the rest is listed");
   return [wishes] {
     const bool named = wishes->contracts.size() > 1;
     std::string text;
     json::Writer out{text};
     out.begin_array();
     for (const auto& file : wishes->contracts) {
-      const auto loaded = server::load_contract(file, wishes->overlays);
+      const auto loaded = server::load_contract(file, wishes->overlays, !wishes->strict);
       if (!loaded) return complain(loaded.error());
       contract::print((*loaded)->warnings);
       wishes->json ? write_json(out, **loaded, named) : print_table(**loaded, named);

@@ -171,6 +171,10 @@ class Compiler {
       report_.add(load_error::kDuplicateOperationId, raw.find("operationId"), at.pointer() + "/operationId",
                   "the operationId \"" + op.id + "\" is taken by the operation in line " +
                       std::to_string(known->second->position().line));
+    else
+      return;
+    const auto taken = op.id;  // where the fault is tolerated, both are served
+    for (int n = 2; !ids_.emplace(op.id, &raw).second; ++n) op.id = taken + std::to_string(n);
   }
 
   void parameters(Operation& op, const Value* list, const Trail& trail) {
@@ -278,9 +282,11 @@ class Compiler {
       p.validator = schemas_.compile(*schema, below);
       if (const auto* value = made_.resolve(*schema).find("default")) {
         p.default_value = value;
-        if (p.validator && !p.validator->valid(*value))
+        if (p.validator && !p.validator->valid(*value)) {
           report_.add(load_error::kInvalidDefault, value, below.pointer() + "/default",
                       "the default of the parameter \"" + p.name + "\" does not satisfy its schema");
+          p.default_value = nullptr;
+        }
       }
     }
     return p;
@@ -327,12 +333,21 @@ class Compiler {
     const auto type = essence(name);
     return type == "application/json" || type.ends_with("+json");
   }
-  /// Which bodies are read into a value that a schema can judge.
-  static bool is_checkable(std::string_view name) {
+  /// `type: string` with `format: binary` (3.0), or bytes of a media type (3.1): a file, which is taken as it is.
+  bool is_binary(const Value* schema) const {
+    const auto& file = made_.resolve(*schema);
+    if (!file.is(Type::object)) return false;
+    if (const auto media = text_of(file, "contentMediaType"); !media.empty() && !file.find("contentSchema"))
+      return true;
+    return text_of(file, "type") == "string" &&
+           (text_of(file, "format") == "binary" || text_of(file, "format") == "byte");
+  }
+  /// Which bodies are read into a value that a schema can judge, or are files.
+  bool is_checkable(std::string_view name, const Value* schema) const {
     const auto type = essence(name);
-    return is_json(type) || type == "application/x-www-form-urlencoded" || type.starts_with("multipart/") ||
-           type.starts_with("text/") || type == "application/x-ndjson" || type == "application/ndjson" ||
-           type == "application/jsonl" || type == "*/*" || type == "application/*" ||
+    return is_binary(schema) || is_json(type) || type == "application/x-www-form-urlencoded" ||
+           type.starts_with("multipart/") || type.starts_with("text/") || type == "application/x-ndjson" ||
+           type == "application/ndjson" || type == "application/jsonl" || type == "*/*" || type == "application/*" ||
            type == "application/octet-stream" || type.starts_with("image/") || type.starts_with("audio/") ||
            type.starts_with("video/");
   }
@@ -354,7 +369,7 @@ class Compiler {
       }
       auto media = media_type(member);
       const auto* schema = media.schema;
-      const bool unread = (schema && !is_checkable(member.key)) || media.events;
+      const bool unread = (schema && !is_checkable(member.key, schema)) || media.events;
       if (unread && !(schema && schema->is(Type::object) && schema->object().empty())) {
         unchecked.push_back(&member);
         continue;
@@ -364,13 +379,18 @@ class Compiler {
       if (schema) {
         const Trail below{&here, {"schema"}};
         media.validator = schemas_.compile(*schema, below);
+        if (!media.validator) media.schema = nullptr;
       }
       body.content.push_back(std::move(media));
     }
+    const bool none = body.content.empty();
     for (const auto* member : unchecked) {
       const Trail here{&at, {"content", member->key}};
-      report_.add(body.content.empty() ? load_error::kUncheckableBody : load_error::kUncheckedAlternative, *member,
-                  here.pointer(),
+      if (none) {  // where the fault is tolerated, the body is taken as it is
+        auto& media = body.content.emplace_back(media_type(*member));
+        media.schema = media.events = nullptr;
+      }
+      report_.add(none ? load_error::kUncheckableBody : load_error::kUncheckedAlternative, *member, here.pointer(),
                   "a body of the type " + std::string(member->key) + " cannot be checked against a schema");
     }
   }
@@ -433,10 +453,11 @@ class Compiler {
       if (const auto* content = raw.find("content"))
         for (auto& type : content->object()) {
           if (is_media_type(type.key)) {
-            const auto& media = spec.content.emplace_back(media_type(type));
+            auto& media = spec.content.emplace_back(media_type(type));
             const Trail here{&at, {"content", type.key}}, below{&here, {media.events ? "itemSchema" : "schema"}};
-            if (const auto* schema = media.events ? media.events : media.schema)
-              schemas_.compile(*schema, below, Direction::response);
+            if (const auto* schema = media.events ? media.events : media.schema;
+                schema && !schemas_.compile(*schema, below, Direction::response))
+              media.schema = media.events = nullptr;
           } else
             report_.add(load_error::kInvalidMediaType, type, at.pointer() + "/content",
                         "\"" + std::string(type.key) + "\" is no media type");

@@ -26,6 +26,7 @@ struct Complaint {
   std::string pointer;     ///< JSON pointer into the document
   std::string what;        ///< what is wrong, with the offending text
   std::string remedy;      ///< what to do
+  bool tolerated = false;  ///< an error that LoadOptions::tolerant made a warning of
 };
 /// The readable block: `shop.yaml:14:7: error: …`, the pointer, the remedy.
 std::string to_string(const Complaint&);
@@ -183,6 +184,9 @@ struct LoadOptions {
   std::span<const config::Key* const> keys{};  ///< of `x-plimsoll`, any scope: all others are refused with a suggestion
   std::span<const std::string_view>
       later_words{};  ///< words of the language this version does not implement: refused, saying so
+  /// Faults that leave the rest of the document usable are warnings: what is faulty is left out (a parameter, a body, a
+  /// schema). Never for what is served from real data: what is left out is not checked, not even who may call.
+  bool tolerant = false;
   /// Adds to the document what follows from it: a table's query parameters, for example. Runs before compilation.
   std::vector<std::function<void(Draft&)>> augment{};
   /// Gives the text behind an `http:` or `https:` URL that a reference names, or says why not. Without it such

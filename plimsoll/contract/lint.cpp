@@ -319,8 +319,8 @@ std::span<const LintRule> lint_rules() { return kRules; }
 std::vector<Finding> findings_of(const Complaints& complaints) {
   std::vector<Finding> findings;
   for (auto& c : complaints)
-    findings.push_back({c.code, c.severity == Complaint::Severity::error ? error : warning, c.file, c.at, c.pointer,
-                        c.what, c.remedy});
+    findings.push_back({c.code, c.severity == Complaint::Severity::error || c.tolerated ? error : warning, c.file, c.at,
+                        c.pointer, c.what, c.remedy});
   return findings;
 }
 

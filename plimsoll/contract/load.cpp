@@ -65,6 +65,19 @@ void prepare(Compiled& made, const LoadOptions& options, Complaints& complaints,
   check_links(made, report);
 }
 
+/// Errors that the document survives become warnings; those of what Plimsoll itself reads from it do not.
+void tolerate(Complaints& complaints) {
+  for (auto& complaint : complaints) {
+    const bool ours = complaint.what.contains("x-plimsoll") || complaint.pointer.contains("/x-plimsoll");
+    const auto known = std::ranges::find(load_error::kAll, complaint.code, [](auto* error) { return error->code; });
+    if (complaint.severity != Complaint::Severity::error || ours || known == std::end(load_error::kAll) ||
+        contains(load_error::kNeverTolerated, *known))
+      continue;
+    complaint.severity = Complaint::Severity::warning;
+    complaint.tolerated = true;
+  }
+}
+
 }  // namespace
 
 std::expected<std::shared_ptr<const Contract>, Complaints> load(const LoadOptions& options) {
@@ -83,6 +96,7 @@ std::expected<std::shared_ptr<const Contract>, Complaints> load(const LoadOption
     }
   report.keep_causes();
   sort(complaints, made->sources);
+  if (options.tolerant && made->root) tolerate(complaints);
   if (std::ranges::any_of(complaints, [](auto& c) { return c.severity == Complaint::Severity::error; }))
     return std::unexpected(std::move(complaints));
   made->warnings = std::move(complaints);

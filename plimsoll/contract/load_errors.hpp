@@ -105,6 +105,10 @@ inline constexpr LoadError kInvalidCallback{"invalid-callback", "The callback go
                                             kWarning};
 inline constexpr LoadError kInvalidServer{"invalid-server", "The server's URL cannot be used",
                                           "Write a URL or a path; each `{variable}` in it needs a `default`."};
+inline constexpr LoadError kPlaceholderServer{
+    "placeholder-server", "A variable of the server's URL has a placeholder as its default",
+    "Give it a value that can be sent; until then the paths are served without the base path of this server.",
+    kWarning};
 inline constexpr LoadError kUnknownExtension{"unknown-extension", "x-plimsoll knows no such key",
                                              "Correct the key; `plimsoll explain` lists them all."};
 inline constexpr LoadError kMisplacedExtension{
@@ -136,6 +140,13 @@ inline constexpr LoadError kTargetMatchesNothing{"target-matches-nothing", "The 
                                                  "Correct the target, or remove the action.", kWarning};
 inline constexpr LoadError kTooManyParameters{"too-many-parameters", "The path has too many parameters",
                                               "A path has at most 16 parameters and 128 segments."};
+
+/// What is wrong in so much as to leave nothing that could be used, or is ours: `x-plimsoll`, overlays.
+inline constexpr const LoadError* kNeverTolerated[] = {
+    &kMalformedDocument, &kDocumentTooLarge, &kNotOpenapi,         &kUnsupportedVersion,
+    &kUnknownDialect,    &kUnknownExtension, &kMisplacedExtension, &kNoEffect,
+    &kLaterWord,         &kInvalidOverlay,   &kInvalidTarget,      &kIncompatibleUpdate,
+};
 
 inline constexpr const LoadError* kAll[] = {
     &kFileUnreadable,
@@ -174,6 +185,7 @@ inline constexpr const LoadError* kAll[] = {
     &kInvalidLink,
     &kInvalidCallback,
     &kInvalidServer,
+    &kPlaceholderServer,
     &kUnknownExtension,
     &kMisplacedExtension,
     &kNoEffect,

@@ -37,6 +37,7 @@ class Routing {
                              : std::unexpected(Router::Refusal::malformed);
       if (!added) {
         refused(added.error(), op, key, pointer);
+        op.reachable = false;
         return;
       }
     }
@@ -71,7 +72,7 @@ class Routing {
   }
 
   /// What the template names and what is declared must be the same.
-  void declared(const Operation& op, const json::Member& key, const std::vector<std::string>& names, bool unread) {
+  void declared(Operation& op, const json::Member& key, const std::vector<std::string>& names, bool unread) {
     for (auto& name : names)
       if (!unread && std::ranges::none_of(op.parameters, [&](auto& p) { return p.in == In::path && p.name == name; }))
         report_.add(load_error::kUndeclaredPathParameter, key, op.pointer,
@@ -80,6 +81,7 @@ class Routing {
       if (p.in == In::path && !contains(names, p.name))
         report_.add(load_error::kUnusedPathParameter, p.raw, op.pointer,
                     op.method + " " + std::string(key.key) + " has no {" + p.name + "} in its path");
+    std::erase_if(op.parameters, [&](auto& p) { return p.in == In::path && !contains(names, p.name); });
   }
 
   Compiled& made_;

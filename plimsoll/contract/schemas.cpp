@@ -13,7 +13,7 @@ std::shared_ptr<const schema::Validator> Schemas::compile(const Value& schema, c
   auto [position, what] = place_in_text(compiled.error().detail);
   Value keyword = place;
   if (position.line) keyword.set_position(position);
-  if (report_.said_at(keyword)) return nullptr;  // its reference leads nowhere, say
+  if (report_.said_at(keyword)) return nullptr;  // that it is no schema, or its reference leads nowhere
   report_.add(load_error::kInvalidSchema, &keyword, at.pointer(), "the schema cannot be compiled: " + what);
   return nullptr;
 }

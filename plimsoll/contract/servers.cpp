@@ -10,16 +10,16 @@ using json::Value;
 
 constexpr std::size_t kMostPaths = 32;
 
-/// What stands behind the authority; nothing when it is no URL without query and fragment.
+/// What stands behind the authority; nothing when that is no path: it has a query, a fragment or a placeholder where a
+/// variable's default should be. In the authority, which leads here in any case, a placeholder does no harm.
 std::optional<std::string> path_of(std::string_view url) {
-  if (url.find_first_of("?#{} ") != url.npos) return std::nullopt;
-  if (const auto authority = url.find("://"); authority != url.npos) {
-    const auto slash = url.find('/', authority + 3);
-    url = slash == url.npos ? std::string_view{} : url.substr(slash);
-  } else if (url.starts_with("//")) {
-    const auto slash = url.find('/', 2);
+  if (url.contains(' ')) return std::nullopt;
+  const auto authority = url.starts_with("//") ? 0 : url.find("://");
+  if (authority != url.npos) {
+    const auto slash = url.find_first_of("/?#", url.find("//", authority) + 2);
     url = slash == url.npos ? std::string_view{} : url.substr(slash);
   }
+  if (url.find_first_of("?#{}") != url.npos) return std::nullopt;
   while (url.ends_with('/')) url.remove_suffix(1);
   std::string path(url);
   if (path == ".") path.clear();
@@ -69,9 +69,14 @@ std::vector<std::string> base_paths(const Value* servers, const std::string& poi
     if (!url || !url->is(Type::string)) continue;  // missing-field has been said
     std::vector<std::string> texts;
     bool usable = expand(url->string(), server.find("variables"), texts);
+    const bool variable = url->string().contains('{');
     for (auto& text : texts) {
       const auto path = usable ? path_of(text) : std::nullopt;
-      if (!path) {
+      if (!path && usable && variable && text.contains('{')) {
+        report.add(load_error::kPlaceholderServer, url, here + "/url",
+                   "the server's URL \"" + std::string(url->string()) + "\" is \"" + text +
+                       "\" with the defaults of its variables, and no base path is known");
+      } else if (!path) {
         usable = false;
       } else if (!contains(paths, *path) && paths.size() < kMostPaths) {
         paths.push_back(*path);

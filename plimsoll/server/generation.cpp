@@ -28,10 +28,11 @@ void append(contract::Complaints& to, contract::Complaints more) {
 using Augment = std::function<void(contract::Draft&)>;
 
 std::expected<std::shared_ptr<const contract::Contract>, contract::Complaints> load_contract(
-    const std::string& file, const std::vector<std::string>& overlays, Augment more) {
+    const std::string& file, const std::vector<std::string>& overlays, Augment more, bool tolerant) {
   const auto keys = contract_keys();
   const auto later = later_words();
-  contract::LoadOptions options{.file = file, .overlays = overlays, .keys = keys, .later_words = later};
+  contract::LoadOptions options{
+      .file = file, .overlays = overlays, .keys = keys, .later_words = later, .tolerant = tolerant};
   for (const auto* each : handlings())
     if (each->augment) options.augment.emplace_back(each->augment);
   if (more) options.augment.push_back(std::move(more));
@@ -52,8 +53,8 @@ void say_responses(contract::Draft& draft, std::string_view how) {
 }  // namespace
 
 std::expected<std::shared_ptr<const contract::Contract>, contract::Complaints> load_contract(
-    const std::string& file, const std::vector<std::string>& overlays) {
-  return load_contract(file, overlays, nullptr);
+    const std::string& file, const std::vector<std::string>& overlays, bool tolerant) {
+  return load_contract(file, overlays, nullptr, tolerant);
 }
 
 std::expected<Documents, contract::Complaints> read_documents(const Settings& settings) {
@@ -62,7 +63,7 @@ std::expected<Documents, contract::Complaints> read_documents(const Settings& se
   const auto read = [&](const std::string& file) {
     Augment more;
     if (!settings.upstream.empty()) more = [&](contract::Draft& draft) { say_responses(draft, settings.responses); };
-    auto contract = load_contract(file, settings.overlays, std::move(more));
+    auto contract = load_contract(file, settings.overlays, std::move(more), settings.mock_all && !settings.strict);
     if (contract)
       contracts.push_back(std::move(*contract));
     else

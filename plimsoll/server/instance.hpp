@@ -32,6 +32,7 @@ struct Settings {
   std::string management;             ///< empty: the deployment's
   bool mock_unbound = false;
   bool mock_all = false;              ///< every operation answers from its examples
+  bool strict = false;                ///< with `mock_all`: a contract with faults is refused, as `serve` refuses it
   std::string upstream;               ///< URL: with `mock_all`, that server answers instead of the examples
   std::string responses = "enforce";  ///< how its answers are held against a contract that does not say so itself
   bool development = false;
@@ -134,8 +135,9 @@ class Instance {
   std::unique_ptr<State> state_;
 };
 
-/// The contract alone, loaded with the keys of all parts: for `lint`, `routes`, `bundle`.
+/// The contract alone, loaded with the keys of all parts: for `lint`, `routes`, `bundle`. `tolerant`: see
+/// contract::LoadOptions.
 std::expected<std::shared_ptr<const contract::Contract>, contract::Complaints> load_contract(
-    const std::string& file, const std::vector<std::string>& overlays);
+    const std::string& file, const std::vector<std::string>& overlays, bool tolerant = false);
 
 }  // namespace plimsoll::server
