@@ -66,6 +66,7 @@ class Compiler {
         schemas_.compile_all(webhook.value, Kind::path_item, {&top, {"webhooks", webhook.key}});
     if (made_.operations.empty()) nothing_to_serve(paths);
     check_security();
+    check_answers();
     add_routes(made_, routes_, report_);
   }
 
@@ -77,6 +78,16 @@ class Compiler {
     report_.add(load_error::kUnknownDialect, dialect, "/jsonSchemaDialect",
                 "the dialect \"" + std::string(dialect->string()) + "\" is not known");
     return false;
+  }
+
+  /// What is wrong with the schema of an answer is told; where that is tolerated, the answer has none.
+  void check_answers() {
+    schemas_.check();
+    for (auto& op : made_.operations)
+      for (auto& answer : op.responses)
+        for (auto& media : answer.content)
+          for (auto* schema : {&media.schema, &media.events})
+            if (*schema && schemas_.is_refused(**schema)) *schema = nullptr;
   }
 
   /// Where some operations say who may call them, one that says nothing may have been forgotten. (Those that change
@@ -455,9 +466,7 @@ class Compiler {
           if (is_media_type(type.key)) {
             auto& media = spec.content.emplace_back(media_type(type));
             const Trail here{&at, {"content", type.key}}, below{&here, {media.events ? "itemSchema" : "schema"}};
-            if (const auto* schema = media.events ? media.events : media.schema;
-                schema && !schemas_.compile(*schema, below, Direction::response))
-              media.schema = media.events = nullptr;
+            if (const auto* schema = media.events ? media.events : media.schema) schemas_.later(*schema, below);
           } else
             report_.add(load_error::kInvalidMediaType, type, at.pointer() + "/content",
                         "\"" + std::string(type.key) + "\" is no media type");

@@ -40,5 +40,27 @@ TEST(Schemas, ThoseThatAreAlikeAreCompiledOnce) {
   EXPECT_NE(validator("named"), validator("named_alike")) << "what a reference leads to depends on where it stands";
 }
 
+/// The schemas of answers are read together. Each that is wrong is found all the same, and none of the others is lost.
+TEST(Schemas, ThoseOfAnswersAreCheckedTogetherAndEachFaultIsTold) {
+  std::string text = "openapi: 3.1.0\ninfo: {title: Answers, version: '1'}\npaths:\n";
+  for (int i = 0; i < 40; ++i)
+    text += "  /" + std::to_string(i) +
+            ":\n    get: {responses: {'200': {description: ok, content: {application/json: {schema: " +
+            (i % 13 == 5 ? "{type: string, pattern: '['}" : "{$ref: '#/components/schemas/Fine'}") + "}}}}}\n";
+  text += "components: {schemas: {Fine: {type: object, properties: {next: {$ref: '#/components/schemas/Fine'}}}}}\n";
+  const auto file = testing::TempDir() + "answers-" + std::to_string(::getpid()) + ".yaml";
+  std::ofstream(file) << text;
+  const auto strict = load({.file = file});
+  const auto tolerant = load({.file = file, .tolerant = true});
+  std::remove(file.c_str());
+  ASSERT_FALSE(strict);
+  std::string places;
+  for (auto& each : strict.error()) places += each.code + " " + each.pointer.substr(0, 11) + "\n";
+  EXPECT_EQ(places, "invalid-schema /paths/~15/\ninvalid-schema /paths/~118\ninvalid-schema /paths/~131\n");
+  ASSERT_TRUE(tolerant);
+  for (auto& op : (*tolerant)->operations)
+    EXPECT_EQ(op.responses[0].content[0].schema == nullptr, op.index % 13 == 5) << op.path;
+}
+
 }  // namespace
 }  // namespace plimsoll::contract
