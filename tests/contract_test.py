@@ -205,6 +205,17 @@ class Contracts(harness.ServerTest):
             self.assertEqual(told.returncode, 2, command)
             self.assertRegex(told.stderr + told.stdout, r"contract\.yaml:\d+:\d+: error\[[a-z-]+\]: .*ordr\.yaml", command)
 
+    def test_a_start_prints_the_first_errors_and_counts_the_rest(self):
+        faults = "".join(f"  /p{number}: {{get: {{security: [], responses: {{'{number}': {{description: no status}}}}}}}}\n" for number in range(1000, 1120))
+        folder = self.folder(CONTRACT + faults)
+        told = self.plimsoll("serve", folder / "contract.yaml")
+        self.assertEqual(told.returncode, 2)
+        self.assertEqual(told.stderr.count(": error[invalid-status]: "), 50)
+        self.assertIn("\nplimsoll: and 70 more errors\nplimsoll: not started: 120 errors\n", told.stderr)
+        server = self.mock(folder / "contract.yaml", folder)
+        self.assertEqual(server.output.count(": warning[invalid-status]: "), 50)
+        self.assertIn("\nplimsoll: and 70 more warnings; `plimsoll lint` shows them all\n", server.output)
+
     def test_commands_that_serve_no_real_data_tell_faults_and_go_on(self):
         folder = self.folder(CONTRACT.replace("maximum: 100, default: 20", "maximum: 100, default: many")
                              .replace("    post:\n", "    put:\n      responses: {ok: {description: no status}}\n    post:\n"))

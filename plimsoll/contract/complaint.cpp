@@ -15,6 +15,8 @@ namespace {
 constexpr std::string_view kBold = "\x1b[1m", kRed = "\x1b[1;31m", kYellow = "\x1b[1;33m", kBlue = "\x1b[1;34m",
                            kPlain = "\x1b[0m";
 constexpr std::size_t kWidest = 120, kBefore = 60;  ///< of an excerpt: what stands before the place, at most
+/// How far around the place a secret is looked for: a line may be a whole document.
+constexpr std::size_t kNear = 1000;
 
 std::optional<std::string> contents(const std::string& path) {
   struct stat info{};
@@ -59,21 +61,29 @@ bool wants_colour(int descriptor) {
   return ::isatty(descriptor) && !(off && *off) && terminal && std::string_view(terminal) != "dumb";
 }
 
+std::optional<Printer::File> Printer::read(const std::string& path) {
+  auto text = contents(path);
+  if (!text) return std::nullopt;
+  File file{std::move(*text), {0}};
+  for (auto end = file.text.find('\n'); end != std::string::npos; end = file.text.find('\n', end + 1))
+    file.lines.push_back(end + 1);
+  return file;
+}
+
 std::string Printer::excerpt(const std::string& file, json::Position at) {
   if (!look_.excerpts || !at.line || !at.column || file.empty() || file.contains("://")) return {};
   auto& kept = files_.try_emplace(file).first->second;
-  if (!kept) kept = contents(file);
+  if (!kept) kept = read(file);
   if (!kept) return {};
-  std::string_view text = *kept;
-  for (std::uint32_t i = 1; i < at.line; ++i) {
-    const auto end = text.find('\n');
-    if (end == text.npos) return {};
-    text.remove_prefix(end + 1);
-  }
+  const auto& [whole, lines] = *kept;
+  if (at.line > lines.size()) return {};
+  auto text = std::string_view(whole).substr(lines[at.line - 1]);
   text = text.substr(0, text.find('\n'));
   if (text.ends_with('\r')) text.remove_suffix(1);
   std::size_t place = at.column - 1;
-  if (place > text.size() || text.empty() || may_be_secret(text)) return {};
+  if (place > text.size() || text.empty()) return {};
+  const auto from = place > kNear ? place - kNear : 0;
+  if (may_be_secret(text.substr(from, place - from + kNear))) return {};
   std::string before, after;
   if (place > kBefore) {
     auto cut = place - kBefore;
@@ -119,7 +129,25 @@ std::string Printer::text(const Complaint& c) {
 
 std::string Printer::text(const Complaints& all) {
   std::string made;
-  for (const auto& each : all) made += text(each);
+  const auto [some, rest] = shown(all);
+  for (const auto* each : some) made += text(*each);
+  return made + rest;
+}
+
+Shown shown(const Complaints& all) {
+  Shown made;
+  std::size_t counts[2] = {};
+  for (const auto& each : all)
+    if (counts[static_cast<std::size_t>(each.severity)]++ < kMostShown) made.some.push_back(&each);
+  constexpr std::string_view kNames[] = {"error", "warning"};
+  for (std::size_t i = 0; i < std::size(counts); ++i) {
+    if (counts[i] <= kMostShown) continue;
+    const auto more = counts[i] - kMostShown;
+    made.rest += made.rest.empty() ? "plimsoll: and " : " and ";
+    if (counts[i] >= kMostComplaints) made.rest += "at least ";
+    made.rest += std::to_string(more) + " more " + std::string(kNames[i]) + (more == 1 ? "" : "s");
+  }
+  if (!made.rest.empty()) made.rest += '\n';
   return made;
 }
 

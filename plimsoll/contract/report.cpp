@@ -1,10 +1,12 @@
 #include "plimsoll/contract/report.hpp"
 
+#include "plimsoll/contract/complaint.hpp"
+
 namespace plimsoll::contract {
 
 void Report::add(const LoadError& error, const json::Value* at, std::string pointer, std::string what,
                  std::string remedy) {
-  if (out_.size() >= kMost) return;
+  if (counts_[static_cast<std::size_t>(error.severity)]++ >= kMostComplaints) return;
   Complaint made{.severity = error.severity, .code = std::string(error.code)};
   const std::size_t source = at ? at->source() : 0;
   made.file = source < sources_.size() ? sources_[source].file : std::string{};

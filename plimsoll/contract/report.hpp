@@ -48,7 +48,6 @@ using Sources = std::deque<Source>;
 /// Collects complaints, with the place of the value they are about.
 class Report {
  public:
-  static constexpr std::size_t kMost = 500;
   Report(const Sources& sources, Complaints& out) : sources_(sources), out_(out) {}
 
   void add(const LoadError& error, const json::Value* at, std::string pointer, std::string what = {},
@@ -69,6 +68,7 @@ class Report {
   static Place place_of(const json::Value& at) { return {at.source(), at.position().line, at.position().column}; }
   const Sources& sources_;
   Complaints& out_;
+  std::size_t counts_[2] = {};  ///< by severity: warnings never leave out an error
   std::set<Place> said_;
   std::vector<std::string> lost_;
 };

@@ -183,8 +183,11 @@ contract::Complaints Generation::build() {
   if (complaints.empty() && several()) complaints = mount_front();
   if (!complaints.empty()) return complaints;
   contract::Printer printer;
-  for (const auto& plan : plans_)
-    for (const auto& warning : plan->contract().warnings) remark({without_end(printer.text(warning))});
+  for (const auto& plan : plans_) {
+    const auto [some, rest] = contract::shown(plan->contract().warnings);
+    for (const auto* warning : some) remark({without_end(printer.text(*warning))});
+    if (!rest.empty()) remark({without_end(rest) + "; `plimsoll lint` shows them all"});
+  }
   if (!process_.settings.upstream.empty())
     remark({"plimsoll: what the contract allows goes to " + process_.settings.upstream});
   remark(*services_.remarks);

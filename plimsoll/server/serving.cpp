@@ -32,8 +32,9 @@ void say(const std::string& line) {
 
 int complain(const contract::Complaints& complaints, int status = 2) {
   auto text = contract::Printer(STDERR_FILENO).text(complaints);
-  text += "plimsoll: not started: " + std::to_string(complaints.size()) +
-          (complaints.size() == 1 ? " error" : " errors") + '\n';
+  const auto errors =
+      std::ranges::count(complaints, contract::Complaint::Severity::error, &contract::Complaint::severity);
+  text += "plimsoll: not started: " + std::to_string(errors) + (errors == 1 ? " error" : " errors") + '\n';
   std::fwrite(text.data(), 1, text.size(), stderr);
   return status;
 }
@@ -239,9 +240,7 @@ class Serving {
       if (!certificates) line.add("reason", certificates.error().detail);
     };
     if (!done) {
-      std::string all;
-      contract::Printer printer{{.excerpts = false}};
-      for (const auto& each : done.error()) all += printer.text(each);
+      std::string all = contract::Printer{{.excerpts = false}}.text(done.error());
       log().write(Level::error, "reload-refused", [&](Line& line) {
         line.add("effect", "what was served before is served on").add("errors", std::ssize(done.error()));
         line.add("detail", all);
