@@ -79,5 +79,33 @@ class OpenApi32(harness.ServerTest):
             self.assertEqual(self.server.get("/orders" + query).status, 400, query)
 
 
+class SafeMethods(harness.ServerTest):
+    def test_a_query_changes_nothing_and_needs_no_key(self):
+        """What the document demands of operations that change something is not demanded of it (RFC 10008, section 2)."""
+        contract = """
+openapi: 3.2.0
+info: {title: Shop, version: '1'}
+x-plimsoll: {idempotency: required}
+paths:
+  /orders:
+    query:
+      operationId: findOrders
+      x-plimsoll: {mock: true}
+      requestBody: {required: true, content: {application/json: {schema: {type: object}}}}
+      responses: {'200': {description: ok, content: {application/json: {example: []}}}}
+    post:
+      operationId: addOrder
+      x-plimsoll: {mock: true, authorization: any-caller}
+      responses: {'204': {description: made}}
+"""
+        server = self.serve(contract)
+        lines = {"Content-Type": "application/json"}
+        self.assertEqual(server.request("QUERY", "/orders", body="{}", headers=lines).status, 200)
+        self.assertEqual(server.request("POST", "/orders").code, "idempotency-key-missing")
+        served = server.get("/openapi.json").json()["paths"]["/orders"]
+        names = lambda operation: {parameter.get("name") for parameter in operation.get("parameters", [])}
+        self.assertNotIn("Idempotency-Key", names(served["query"]))
+
+
 if __name__ == "__main__":
     harness.main()

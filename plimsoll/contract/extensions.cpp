@@ -1,6 +1,7 @@
 #include "plimsoll/contract/extensions.hpp"
 
 #include <algorithm>
+#include "plimsoll/http/method.hpp"
 
 namespace plimsoll::contract {
 namespace {
@@ -20,8 +21,7 @@ void check_effect(const config::Key& key, const json::Member& member, const std:
     report.add(load_error::kNoEffect, member, pointer, name + " has no effect here: it belongs to an operation",
                "Move it to the `x-plimsoll` of the operation that it is meant for.");
   if (scope != Scope::operation || key.methods == config::Methods::any || is_off(member.value)) return;
-  const bool safe =
-      method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "TRACE" || method == "QUERY";
+  const bool safe = http::is_safe(method);
   if (safe == (key.methods == config::Methods::safe)) return;
   report.add(load_error::kNoEffect, member, pointer, name + " has no effect on " + std::string(method),
              safe ? "Remove it: it is for operations that change something (POST, PUT, PATCH, DELETE)."

@@ -3,6 +3,7 @@
 #include "plimsoll/exchange/job_payload.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/exchange/unit.hpp"
+#include "plimsoll/http/method.hpp"
 #include "plimsoll/queue/queue.hpp"
 
 namespace plimsoll::policy {
@@ -27,7 +28,7 @@ class After final : public Check {
   static Result<std::unique_ptr<Policy>> build(Options options, const Build& build) {
     if (options.job.empty()) return nullptr;
     const std::string_view method = build.operation.method;
-    if (method == "GET" || method == "HEAD" || method == "OPTIONS")
+    if (http::is_safe(method))
       return fail(config::kConfiguration,
                   "`after` needs an operation that changes something; this is a " + std::string(method));
     auto* queue = build.services.queue;

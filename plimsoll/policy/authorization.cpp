@@ -3,6 +3,7 @@
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/exchange/permission.hpp"
+#include "plimsoll/http/method.hpp"
 #include "plimsoll/policy/authentication/identity.hpp"
 
 #include <algorithm>
@@ -15,10 +16,6 @@ struct AuthorizationOptions {
   bool any_caller = false;
   std::vector<std::string> roles, scopes;
 };
-
-bool is_safe(std::string_view method) {
-  return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "TRACE" || method == "QUERY";
-}
 
 std::string joined(std::span<const std::string> words, std::string_view between) {
   std::string out;
@@ -75,7 +72,7 @@ class Authorize final : public Check {
     const bool asks = !options.roles.empty() || !options.scopes.empty();
     // A webhook's sender is known by its signature, and an example changes nothing.
     const bool exempt = operation.extension("webhook") || operation.extension("mock");
-    if (!is_safe(operation.method) && !exempt && !options.any_caller && !asks && !names_scopes(operation) &&
+    if (!http::is_safe(operation.method) && !exempt && !options.any_caller && !asks && !names_scopes(operation) &&
         !owned(build))
       return config::wrong({}, operation.method + " " + operation.path + " changes something and does not say for whom",
                            "Name a scope in its `security`, give its table an `owner`, write `authorization: {roles: "

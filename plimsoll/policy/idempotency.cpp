@@ -6,6 +6,7 @@
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/exchange/unit.hpp"
+#include "plimsoll/http/method.hpp"
 #include "plimsoll/policy/idempotency_record.hpp"
 #include "plimsoll/telemetry/log.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
@@ -95,7 +96,7 @@ class Idempotency final : public Policy {
 
   static Result<std::unique_ptr<Policy>> build(Options options, const Build& build) {
     const std::string_view method = build.operation.method;
-    if (options.key == Requirement::off || method == "GET" || method == "HEAD" || method == "OPTIONS") return nullptr;
+    if (options.key == Requirement::off || http::is_safe(method)) return nullptr;
     if (!build.services.database)
       return fail(config::kConfiguration, "`idempotency` needs a database to remember answers in");
     auto shared = build.services.shared->of<Shared>(*build.services.database);
@@ -105,7 +106,7 @@ class Idempotency final : public Policy {
 
   static void describe(const Options& options, const Description& description, contract::Promises& promises) {
     const std::string_view method = description.operation.method;
-    if (options.key == Requirement::off || method == "GET" || method == "HEAD" || method == "OPTIONS") return;
+    if (options.key == Requirement::off || http::is_safe(method)) return;
     const bool required = options.key == Requirement::required && description.mode == Mode::enforce;
     promises.takes(kKey, required);
     if (required) promises.refuses(kMissing);

@@ -4,6 +4,7 @@
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/exchange/unit.hpp"
+#include "plimsoll/http/method.hpp"
 
 namespace plimsoll::policy {
 namespace {
@@ -29,14 +30,14 @@ constexpr Part make() {
   made.build = [](const Part& self, const json::Value* options, const Build& build) -> Result<std::unique_ptr<Policy>> {
     if (options) return config::wrong(*options, "`settle` takes no options and cannot be switched off");
     const std::string_view method = build.operation.method;
-    if (method == "GET" || method == "HEAD" || method == "OPTIONS" || !build.services.database) return nullptr;
+    if (http::is_safe(method) || !build.services.database) return nullptr;
     auto policy = std::make_unique<Settle>();
     Part::attach(self, *policy, Mode::enforce, build);
     return policy;
   };
   made.describe = [](const json::Value*, const Description& description, contract::Promises& promises) {
     const std::string_view method = description.operation.method;
-    if (method == "GET" || method == "HEAD" || method == "OPTIONS" || description.mock) return;
+    if (http::is_safe(method) || description.mock) return;
     if (description.operation.extension("mock")) return;
     for (const auto* problem : {&database::kUnavailable, &database::kBusy, &database::kWriteTooLong})
       promises.refuses(*problem);

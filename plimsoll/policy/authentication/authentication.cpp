@@ -2,6 +2,7 @@
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/contract/header_fields.hpp"
 #include "plimsoll/exchange/part.hpp"
+#include "plimsoll/http/method.hpp"
 #include "plimsoll/policy/authentication/credential.hpp"
 #include "plimsoll/policy/authentication/cross_site.hpp"
 #include "plimsoll/policy/authentication/verifiers.hpp"
@@ -48,11 +49,6 @@ struct Attempt {
   bool any = false;
 };
 
-/// RFC 9110, section 9.2.1.
-bool is_safe(std::string_view method) {
-  return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "TRACE";
-}
-
 std::string challenge(const contract::SecurityScheme& scheme, const std::string& realm) {
   if (scheme.type != "apiKey") return "Bearer realm=\"" + realm + "\"";
   static constexpr std::string_view kPlaces[] = {"path", "query", "header", "cookie"};
@@ -80,8 +76,8 @@ class SchemeVerifiers {
     std::string realm;
     for (const char c : build.contract.title)
       if (c >= ' ' && c <= '~' && c != '"' && c != '\\') realm += c;
-    made->guards_cookies_ =
-        !is_safe(build.operation.method) && std::ranges::any_of(made->schemes_, is_cookie, &SchemeVerifier::scheme);
+    made->guards_cookies_ = !http::is_safe(build.operation.method) &&
+                            std::ranges::any_of(made->schemes_, is_cookie, &SchemeVerifier::scheme);
     for (const auto& each : made->schemes_) {
       if (!made->challenge_.empty()) made->challenge_ += ", ";
       if (each.verifier.tokens)
@@ -390,7 +386,7 @@ struct Authenticate {
       });
     };
     if (any([](const auto& scheme) { return scheme.type != "apiKey"; })) promises.refuses(kNoKeys);
-    if (!is_safe(operation.method) &&
+    if (!http::is_safe(operation.method) &&
         any([](const auto& scheme) { return scheme.type == "apiKey" && scheme.in == contract::In::cookie; }))
       promises.refuses(kCrossSite);
   }

@@ -7,6 +7,7 @@
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/http/cache_control.hpp"
+#include "plimsoll/http/method.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/policy/cache/cache_fill.hpp"
 #include "plimsoll/policy/cache/cache_key.hpp"
@@ -20,8 +21,6 @@ constexpr Nanoseconds kFillTime = 30 * kSecond;  ///< of one fill
 constexpr Nanoseconds kPassing = 10 * kSecond;   ///< for which it is remembered that an answer cannot be kept
 constexpr std::size_t kKey = 768;                ///< bytes of a key for which one allocation is enough
 constexpr int kRounds = 4;                       ///< fills that are overtaken by writes until one asks for oneself
-
-bool is_safe(std::string_view method) { return method == "GET" || method == "HEAD" || method == "OPTIONS"; }
 
 constexpr contract::HeaderField kHeaders[] = {
     {"Cache-Status", "Whether the response came from the cache (RFC 9211)."},
@@ -339,10 +338,10 @@ Result<std::unique_ptr<Policy>> Cache::build(Options options, const Build& build
   auto shared = shared_of(build.services);
   if (!shared) return std::unexpected(std::move(shared).error());
   const std::string_view method = build.operation.method;
-  if (!is_safe(method)) {
+  if (!http::is_safe(method)) {
     bool any = false;
     for (auto& operation : build.contract.operations)
-      any = any || (is_safe(operation.method) && operation.extension("cache"));
+      any = any || (http::is_safe(operation.method) && operation.extension("cache"));
     if (!any) return nullptr;
     return std::make_unique<Invalidation>(std::move(*shared));
   }
