@@ -14,6 +14,8 @@ inline constexpr HeaderField kLocation{"Location", "The path of what was made.",
 inline constexpr HeaderField kRetryAfter{"Retry-After", "Seconds to wait before the request is repeated.",
                                          R"({"type":"integer","minimum":0})"};
 inline constexpr HeaderField kChallenge{"WWW-Authenticate", "The credentials that are needed."};
+inline constexpr HeaderField kPrefer{"Prefer", "`return=minimal`: a write is answered without a body (RFC 7240)."};
+inline constexpr HeaderField kPreferenceApplied{"Preference-Applied", "The preference that was followed."};
 inline constexpr HeaderField kIfMatch{"If-Match", "Entity tags of which one must be current: else 412."};
 inline constexpr HeaderField kIfNoneMatch{"If-None-Match", "Entity tags that the caller has."};
 

@@ -15,7 +15,8 @@ class BatchOf final : public Writing {
  public:
   using Writing::Writing;
 
-  Task<Result<Response>> handle(Request&, Context& context) override {
+  Task<Result<Response>> handle(Request& request, Context& context) override {
+    const bool minimal = may_be_minimal(plan_) && wants_minimal(request);
     auto who = caller(context);
     if (!who) co_return std::unexpected(std::move(who).error());
     auto fixed = path_conditions(context);
@@ -27,6 +28,7 @@ class BatchOf final : public Writing {
     context.wrote(table().name);
     auto answer = co_await context.unit().answer([&](Session& session) -> Task<Result<Response>> {
       auto done = co_await in_transaction(context, session, items->array(), *who, *fixed);
+      if (done && minimal) co_return minimal_response(context);
       co_return done;
     });
     co_return answer;

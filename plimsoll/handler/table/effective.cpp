@@ -240,6 +240,11 @@ void describe_write(const Table& table, const Plan& plan, const Value& root, Pro
   if (plan.action == Action::batch) promises.refuses(kBatchTooLarge);
   if (creates) promises.sends(contract::kLocation, contract::kSuccess);
   if (creates || (one && plan.action != Action::remove)) promises.sends(contract::kEntityTag, contract::kSuccess);
+  if (may_be_minimal(plan)) {
+    promises.takes(contract::kPrefer);
+    promises.answers(204, "Done; the caller asked for no body.");
+    promises.sends(contract::kPreferenceApplied, contract::only(204));
+  }
   if (!one) return;
   promises.takes(contract::kIfMatch, table.require_match);
   promises.takes(contract::kIfNoneMatch);

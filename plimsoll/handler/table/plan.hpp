@@ -32,6 +32,14 @@ struct Plan {
   std::optional<Batch> batch;
 };
 
+/// Whether success may be told without a body (`Prefer: return=minimal`): there is one, and it holds nothing but the
+/// rows that came out.
+constexpr bool may_be_minimal(const Plan& plan) {
+  if (plan.action != Action::batch)
+    return plan.action == Action::create || plan.action == Action::update || plan.action == Action::replace;
+  return plan.batch->all_or_nothing && plan.batch->action != Action::remove;
+}
+
 /// `path` is a template; `options` the value of `table`, `batch` that of `batch` or null. The error is a sentence.
 std::expected<Plan, std::string> plan(const Model& model, std::string_view method, std::string_view path,
                                       const json::Value& options, const json::Value* batch);

@@ -2,6 +2,7 @@
 
 #include "plimsoll/contract/parameters.hpp"
 #include "plimsoll/http/conditional.hpp"
+#include "plimsoll/http/prefer.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/pointer.hpp"
 #include "plimsoll/json/write.hpp"
@@ -46,6 +47,10 @@ std::unexpected<Error> several_rows() {
 }
 
 }  // namespace
+
+bool wants_minimal(const Request& request) {
+  return request.headers.contains("prefer") && http::prefers(request.headers.joined("prefer"), "return", "minimal");
+}
 
 Writing::Writing(std::shared_ptr<const Model> model, Plan plan, const Build& build)
     : Operation(std::move(model), std::move(plan), build),
@@ -201,6 +206,12 @@ Result<> Writing::precondition(const Request& request, const Context& context, c
   return {};
 }
 
+Response Writing::minimal_response(Context& context) {
+  Response response{.status = 204, .headers = Headers{context.arena}};
+  response.headers.add("preference-applied", "return=minimal");
+  return response;
+}
+
 bool Writing::conditional(const Request& request) {
   return request.headers.contains("if-match") || request.headers.contains("if-none-match");
 }
@@ -228,7 +239,8 @@ namespace {
 class Create final : public Writing {
  public:
   using Writing::Writing;
-  Task<Result<Response>> handle(Request&, Context& context) override {
+  Task<Result<Response>> handle(Request& request, Context& context) override {
+    const bool minimal = wants_minimal(request);
     auto who = caller(context);
     if (!who) co_return std::unexpected(std::move(who).error());
     auto fixed = path_conditions(context);
@@ -243,7 +255,7 @@ class Create final : public Writing {
       auto text = shown(*row);
       if (auto fits = within_budget(text); !fits) co_return std::unexpected(std::move(fits).error());
       const auto tag = context.arena.keep(tag_of(text, context));
-      auto response = json_response(context, 201, std::move(text));
+      auto response = minimal ? minimal_response(context) : json_response(context, 201, std::move(text));
       if (const auto location = location_of(*row); !location.empty())
         response.headers.add("location", context.arena.keep(location));
       response.headers.add("etag", tag);
@@ -312,7 +324,7 @@ class ChangeOne final : public Writing {
     auto text = shown(*row);
     if (auto fits = within_budget(text); !fits) co_return std::unexpected(std::move(fits).error());
     const auto tag = context.arena.keep(tag_of(text, context));
-    auto response = json_response(context, 200, std::move(text));
+    auto response = wants_minimal(request) ? minimal_response(context) : json_response(context, 200, std::move(text));
     response.headers.add("etag", tag);
     co_return response;
   }

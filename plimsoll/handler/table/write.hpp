@@ -13,6 +13,9 @@ namespace plimsoll::table {
 
 using Row = std::vector<database::Cell>;  ///< every column of the table, in its order
 
+/// Whether the request says `Prefer: return=minimal` (RFC 7240, section 4.2).
+bool wants_minimal(const Request& request);
+
 /// What all operations that change rows share: the statements, the check of the row that comes out, and the answer.
 class Writing : public Operation {
  public:
@@ -37,6 +40,8 @@ class Writing : public Operation {
   /// Whether a change is held against the row as it was.
   bool compares() const { return validator_ != nullptr || !guarded_.empty(); }
   std::string shown(const Row& row) const;
+  /// What the caller gets who asked for no body: `ETag` and `Location` alone say what came out.
+  static Response minimal_response(Context& context);
   /// The path at which the row can be read; empty where no operation of the contract reads it.
   std::string location_of(const Row& row) const;
 
