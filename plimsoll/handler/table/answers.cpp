@@ -1,9 +1,12 @@
 #include "plimsoll/handler/table/answers.hpp"
 
 #include "plimsoll/exchange/permission.hpp"
+#include "plimsoll/handler/table/export.hpp"
 #include "plimsoll/handler/table/operation.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/write.hpp"
+
+#include <algorithm>
 
 namespace plimsoll::table {
 namespace {
@@ -112,6 +115,27 @@ std::string schema_of(const Plan& plan, bool old) {
   return text;
 }
 
+/// Says what is in the media types of a list that declares CSV or NDJSON, as far as it does not say so itself. False
+/// where it declares neither.
+bool add_formats(contract::Draft& draft, Value& content, const Plan& plan, bool old) {
+  const auto is_other = [](const json::Member& media) { return format_of(media.key) != Format::json; };
+  if (!content.is(Type::object) || std::ranges::none_of(content.object(), is_other)) return false;
+  for (auto& media : content.object()) {
+    if (!media.value.is(Type::object) || media.value.find("schema") || media.value.find("itemSchema") ||
+        media.value.find("$ref"))
+      continue;
+    std::string text;
+    Writer out{text};
+    switch (format_of(media.key)) {
+      case Format::csv: out.begin_object().key("type").string("string").end_object(); break;
+      case Format::ndjson: write_rows(out, *plan.table); break;
+      case Format::json: write_page(out, *plan.table, old); break;
+    }
+    if (auto schema = json::parse(draft.arena.keep(text), draft.arena)) media.value.set(draft.arena, "schema", *schema);
+  }
+  return true;
+}
+
 }  // namespace
 
 void add_answer(contract::Draft& draft, Value& operation, const Plan& plan) {
@@ -120,9 +144,14 @@ void add_answer(contract::Draft& draft, Value& operation, const Plan& plan) {
   auto* declared = responses && !status.empty() ? responses->find(status) : nullptr;
   if (!declared || !declared->is(Type::object)) return;
   auto answer = follow(draft.root, *declared).clone(draft.arena);
-  if (!answer.is(Type::object) || answer.find("content")) return;
+  if (!answer.is(Type::object)) return;
   const auto* version = draft.root.find("openapi");
   const bool old = version && version->is(Type::string) && version->string().starts_with("3.0");
+  if (auto* content = answer.find("content")) {
+    if (plan.action == Action::list && add_formats(draft, *content, plan, old))
+      responses->set(draft.arena, status, answer);
+    return;
+  }
   const auto text = R"({"application/json":{"schema":)" + schema_of(plan, old) + "}}";
   auto content = json::parse(draft.arena.keep(text), draft.arena);
   if (!content) return;

@@ -3,6 +3,7 @@
 #include "plimsoll/contract/header_fields.hpp"
 #include "plimsoll/exchange/permission.hpp"
 #include "plimsoll/exchange/shared.hpp"
+#include "plimsoll/handler/table/export.hpp"
 #include "plimsoll/handler/table/operation.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/write.hpp"
@@ -223,7 +224,10 @@ void describe_read(const Table& table, const Plan& plan, const contract::Operati
   promises.answers(304, "The caller has the current representation.");
   promises.sends(contract::kEntityTag, contract::kSuccessOrUnchanged);
   promises.sends(contract::kCacheControl, contract::kSuccessOrUnchanged);
-  if (list) promises.sends(contract::kLink, contract::kSuccessOrUnchanged);
+  if (!list) return;
+  promises.sends(contract::kLink, contract::kSuccessOrUnchanged);
+  if (std::ranges::any_of(types_of(operation), [](auto type) { return format_of(type) != Format::json; }))
+    promises.sends(contract::kVary, contract::kSuccess);
 }
 
 void describe_write(const Table& table, const Plan& plan, const Value& root, Promises& promises) {

@@ -1,7 +1,11 @@
 #include "plimsoll/contract/parameter_writer.hpp"
+#include "plimsoll/handler/table/export.hpp"
 #include "plimsoll/handler/table/operation.hpp"
+#include "plimsoll/handler/table/page_rows.hpp"
 #include "plimsoll/handler/table/parameters.hpp"
 #include "plimsoll/http/conditional.hpp"
+#include "plimsoll/http/negotiate.hpp"
+#include "plimsoll/http/rows.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/schema/format.hpp"
 
@@ -15,88 +19,14 @@ constexpr std::int64_t kQuickPage = 100;      ///< rows that may be read where t
 constexpr std::uint64_t kAround = 64 * 1024;  ///< of the response's bytes: for what stands around the rows
 constexpr int kMostWildcards = 8;             ///< LIKE backtracks at each
 
-/// Takes a page: the rows as JSON, and the values of the first and the last for cursors. A page ends early with the row
-/// that would make it larger than `bytes`.
-class PageRows final : public database::RowSink {
- public:
-  PageRows(const RowWriter& writer, std::vector<std::size_t> sort_places, std::size_t limit, std::size_t bytes)
-      : writer_(writer), places_(std::move(sort_places)), limit_(limit), bytes_(bytes) {}
-
-  /// What comes now belongs behind what is there.
-  void next_range() {
-    kept_rows_ = ends.size();
-    kept_text_ = text.size();
-    kept_last_ = last;
-  }
-  void begin() override {
-    text.resize(kept_text_);
-    ends.resize(kept_rows_);
-    if (ends.empty()) first.clear();
-    last = kept_last_;
-    more = false;
-  }
-  bool row(std::span<const database::Field> fields) override {
-    if (ends.size() == limit_) {
-      more = true;
-      return false;
-    }
-    writer_.append(text, fields);
-    if (text.size() + ends.size() > bytes_) {
-      text.resize(ends.empty() ? 0 : ends.back());
-      more = true;
-      return false;
-    }
-    if (ends.empty()) remember(first, fields);
-    remember(last, fields);
-    ends.push_back(text.size());
-    return true;
-  }
-  /// The rows separated by commas, the last first when they were read backward.
-  void append_to(std::string& out, bool reversed) const {
-    for (std::size_t n = 0; n < ends.size(); ++n) {
-      const auto i = reversed ? ends.size() - 1 - n : n;
-      const auto begin = i ? ends[i - 1] : 0;
-      if (n) out += ',';
-      out.append(text, begin, ends[i] - begin);
-    }
-  }
-
-  std::string text;
-  std::vector<std::size_t> ends;
-  std::vector<database::Cell> first, last;  ///< as read
-  bool more = false;                        ///< there is a row behind
-
- private:
-  /// Into the cells that are there, so that a row of a page costs no allocation.
-  void remember(std::vector<database::Cell>& values, std::span<const database::Field> fields) const {
-    values.resize(places_.size());
-    for (std::size_t i = 0; i < places_.size(); ++i) {
-      auto& value = values[i];
-      std::visit(
-          [&]<class T>(const T& field) {
-            if constexpr (!std::is_same_v<T, std::string_view>)
-              value = field;
-            else if (auto* text = std::get_if<std::string>(&value))
-              text->assign(field);
-            else
-              value.emplace<std::string>(field);
-          },
-          fields[places_[i]]);
-    }
-  }
-  const RowWriter& writer_;
-  std::vector<std::size_t> places_;
-  std::size_t limit_, bytes_;
-  std::size_t kept_rows_ = 0, kept_text_ = 0;
-  std::vector<database::Cell> kept_last_;
-};
-
 class List final : public Operation {
  public:
   List(std::shared_ptr<const Model> model, Plan plan, const Build& build, std::shared_ptr<const CursorKey> key)
       : Operation(std::move(model), std::move(plan), build),
         unlinked_names_(contract::credential_parameters(build.contract)),
-        key_(std::move(key)) {
+        key_(std::move(key)),
+        types_(types_of(build.operation)),
+        exports_(std::ranges::any_of(types_, [](auto type) { return format_of(type) != Format::json; })) {
     unlinked_names_.insert(unlinked_names_.end(), {"cursor", "page"});
     unlinked_.assign(unlinked_names_.begin(), unlinked_names_.end());
     const auto& parameters = build.operation.parameters;
@@ -121,6 +51,18 @@ class List final : public Operation {
     if (!wanted) co_return std::unexpected(std::move(wanted).error());
     auto page = page_of(context, *wanted);
     if (!page) co_return std::unexpected(std::move(page).error());
+    if (exports_) [[unlikely]] {
+      context.promise("vary", "accept");
+      const auto& type = types_[http::best_media_type(request.headers.joined("accept"), types_).value_or(0)];
+      if (const auto format = format_of(type); format != Format::json) {
+        auto response = exported(request, context, format, type,
+                                 {.caller = std::move(*who),
+                                  .selection = std::move(*selection),
+                                  .wanted = std::move(*wanted),
+                                  .page = std::move(*page)});
+        co_return response;
+      }
+    }
 
     const RowWriter writer{table(), *selection};
     const auto most = budgets_.response.bytes;
@@ -274,6 +216,33 @@ class List final : public Operation {
     return page;
   }
 
+  /// All rows from the place that the request names on, or as many as it asks for with `limit`, as they are read.
+  Result<Response> exported(const Request& request, Context& context, Format format, std::string_view type,
+                            ExportQuery query) const {
+    if (context.parameter("count", contract::In::query))
+      return refuse_query("count", "count", "has no place in " + std::string(type));
+    if (query.page.from && query.page.from->backward)
+      return refuse_query("cursor", "cursor", "leads backward, and " + std::string(type) + " begins at the front");
+    if (is_sent(context, "limit") || context.parameter("page", contract::In::query)) query.rows = query.page.limit;
+    query.reading = reading_of(request, context, class_of(query.wanted), false, query.budget);
+    query.budget = read_budget();
+    query.reading.budget = nullptr;
+    note_read(context, query.selection);
+    Response response{.headers = Headers{context.arena}};
+    response.headers.add("content-type", format == Format::csv ? http::kCsv : type);
+    response.headers.add("cache-control", "private, no-cache");
+    response.body = &context.keep<Export>(database_, context.loop, std::move(query), format);
+    return response;
+  }
+
+  /// Whether the parameter is in the request, and not its default.
+  static bool is_sent(const Context& context, std::string_view name) {
+    const auto* value = context.parameter(name, contract::In::query);
+    return value && std::ranges::none_of(context.operation->parameters, [&](auto& p) {
+             return p.in == contract::In::query && p.name == name && p.default_value == value;
+           });
+  }
+
   /// Words are looked for in more rows than are found.
   static database::ReadClass class_of(const Wanted& wanted) {
     const bool like = std::ranges::any_of(wanted.conditions, [](auto& c) { return c.op == Operator::like; });
@@ -357,6 +326,8 @@ class List final : public Operation {
   std::vector<std::string_view> unlinked_;  ///< parameters that no link repeats
   std::shared_ptr<const CursorKey> key_;
   std::vector<Filtering> filters_;
+  std::vector<std::string_view> types_;  ///< of answers that the contract declares and that can be made
+  bool exports_;                         ///< one of them is not JSON
 };
 
 }  // namespace

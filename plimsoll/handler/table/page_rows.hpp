@@ -1,0 +1,89 @@
+#pragma once
+
+#include "plimsoll/handler/table/row_writer.hpp"
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace plimsoll::table {
+
+/// Takes a page: the rows as JSON, and the values of the first and the last for cursors. A page ends early with the row
+/// that would make it larger than `bytes`.
+class PageRows final : public database::RowSink {
+ public:
+  PageRows(const RowWriter& writer, std::vector<std::size_t> sort_places, std::size_t limit, std::size_t bytes)
+      : writer_(writer), places_(std::move(sort_places)), limit_(limit), bytes_(bytes) {}
+
+  /// What comes now belongs behind what is there.
+  void next_range() {
+    kept_rows_ = ends.size();
+    kept_text_ = text.size();
+    kept_last_ = last;
+  }
+  void begin() override {
+    text.resize(kept_text_);
+    ends.resize(kept_rows_);
+    if (ends.empty()) first.clear();
+    last = kept_last_;
+    more = false;
+  }
+  bool row(std::span<const database::Field> fields) override {
+    if (ends.size() == limit_) {
+      more = true;
+      return false;
+    }
+    writer_.append(text, fields);
+    if (text.size() + ends.size() > bytes_) {
+      text.resize(ends.empty() ? 0 : ends.back());
+      more = true;
+      return false;
+    }
+    if (ends.empty()) remember(first, fields);
+    remember(last, fields);
+    ends.push_back(text.size());
+    return true;
+  }
+  /// The rows separated by commas, the last first when they were read backward.
+  void append_to(std::string& out, bool reversed) const {
+    for (std::size_t n = 0; n < ends.size(); ++n) {
+      const auto i = reversed ? ends.size() - 1 - n : n;
+      const auto begin = i ? ends[i - 1] : 0;
+      if (n) out += ',';
+      out.append(text, begin, ends[i] - begin);
+    }
+  }
+
+  std::string text;
+  std::vector<std::size_t> ends;
+  std::vector<database::Cell> first, last;  ///< as read
+  bool more = false;                        ///< there is a row behind
+
+ private:
+  /// Into the cells that are there, so that a row of a page costs no allocation.
+  void remember(std::vector<database::Cell>& values, std::span<const database::Field> fields) const {
+    values.resize(places_.size());
+    for (std::size_t i = 0; i < places_.size(); ++i) {
+      auto& value = values[i];
+      std::visit(
+          [&]<class T>(const T& field) {
+            if constexpr (!std::is_same_v<T, std::string_view>)
+              value = field;
+            else if (auto* text = std::get_if<std::string>(&value))
+              text->assign(field);
+            else
+              value.emplace<std::string>(field);
+          },
+          fields[places_[i]]);
+    }
+  }
+  const RowWriter& writer_;
+  std::vector<std::size_t> places_;
+  std::size_t limit_, bytes_;
+  std::size_t kept_rows_ = 0, kept_text_ = 0;
+  std::vector<database::Cell> kept_last_;
+};
+
+}  // namespace plimsoll::table
