@@ -66,7 +66,7 @@ sanitize-threads:
 	@scripts/install-dependencies test
 	@$(CONFIGURE) -B build/tsan -DCMAKE_BUILD_TYPE=Test -DPLIMSOLL_SANITIZE=thread "-DPLIMSOLL_TEST_ROOMS=$(THREADED)"
 	@$(NINJA) -C build/tsan
-	@TSAN_OPTIONS="suppressions=$(CURDIR)/cmake/tsan-suppressions $$TSAN_OPTIONS" ctest --test-dir build/tsan --output-on-failure -j$(JOBS) --no-tests=error -E '^server\.'
+	@ctest --test-dir build/tsan --output-on-failure -j$(JOBS) --no-tests=error -E '^server\.'
 
 bench:
 	@scripts/install-dependencies bench

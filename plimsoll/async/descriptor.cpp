@@ -7,20 +7,33 @@
 
 namespace plimsoll {
 
-Descriptor::Descriptor(Loop& loop, int descriptor) : loop_(loop), descriptor_(descriptor) {
-  writing_.ready = true;
+Descriptor::Descriptor(Loop& loop, int descriptor) : loop_(&loop), descriptor_(descriptor) { begin_watching(); }
+
+void Descriptor::begin_watching() noexcept {
+  writing_.ready = watched_ = true;
   // What cannot be watched (a full epoll, no memory) is at once readable: the caller's next call tells the error.
-  if (!loop_.watch(descriptor_, *this)) reading_.ready = hung_up_ = broken_ = true;
+  if (!loop_->watch(descriptor_, *this)) reading_.ready = hung_up_ = broken_ = true;
+}
+
+void Descriptor::attach(Loop& loop) noexcept {
+  detach();
+  loop_ = &loop;
+  reading_.ready = hung_up_ = broken_ = false;
+  begin_watching();
+}
+
+void Descriptor::detach() noexcept {
+  if (std::exchange(watched_, false)) loop_->forget(*this);
 }
 
 Descriptor::~Descriptor() {
   if (descriptor_ < 0) return;
-  loop_.forget(*this);
+  detach();
   ::close(descriptor_);
 }
 
 int Descriptor::release() noexcept {
-  loop_.forget(*this);
+  detach();
   return std::exchange(descriptor_, -1);
 }
 

@@ -38,7 +38,11 @@ class Descriptor {
   int get() const noexcept { return descriptor_; }
   /// Lets go of it: no longer watched, and not closed. Nobody may wait.
   int release() noexcept;
-  Loop& loop() const noexcept { return loop_; }
+  Loop& loop() const noexcept { return *loop_; }
+  /// Another loop watches it, or none: what belongs to no line of work meanwhile. Nobody may wait; what is known of it
+  /// is forgotten. Not watched, it is only held.
+  void attach(Loop& loop) noexcept;
+  void detach() noexcept;
 
   /// Whether a read (write) may find something; false until the next edge after `read_all` (`write_full`).
   bool can_read() const noexcept { return reading_.ready; }
@@ -65,9 +69,10 @@ class Descriptor {
     bool ready = false;
     Wait* waiter = nullptr;
   };
-  Loop& loop_;
+  void begin_watching() noexcept;
+  Loop* loop_;
   int descriptor_;
-  bool hung_up_ = false, broken_ = false;
+  bool hung_up_ = false, broken_ = false, watched_ = false;
   Side reading_, writing_;
   HangUp* watcher_ = nullptr;
 };
@@ -106,10 +111,10 @@ class Descriptor::Wait final : public Waiting, public Alarm, public Deferred {
   Wake wake_ = Wake::ready;
 };
 
-inline Descriptor::Wait Descriptor::readable(Nanoseconds within) noexcept { return {loop_, reading_, within}; }
-inline Descriptor::Wait Descriptor::writable(Nanoseconds within) noexcept { return {loop_, writing_, within}; }
+inline Descriptor::Wait Descriptor::readable(Nanoseconds within) noexcept { return {*loop_, reading_, within}; }
+inline Descriptor::Wait Descriptor::writable(Nanoseconds within) noexcept { return {*loop_, writing_, within}; }
 inline Descriptor::Wait Descriptor::changed(Nanoseconds within) noexcept {
-  return {loop_, reading_, within, &writing_};
+  return {*loop_, reading_, within, &writing_};
 }
 
 }  // namespace plimsoll

@@ -358,13 +358,10 @@ class Postgres final : public Database {
       const Counted counted{reading_};
       auto& connection = **lease;
       const Scope* scope = co_await this_scope();
-      const auto rows =
-          reading.order == ReadClass::key ? PostgresConnection::Rows::at_once : PostgresConnection::Rows::one_by_one;
       const PostgresConnection::Statement statement{.sql = sql,
                                                     .parameters = parameters,
                                                     .into = &into,
                                                     .budget = reading.budget,
-                                                    .rows = rows,
                                                     .limit = time_left(scope, loop)};
       auto done = co_await connection.run(statement);
       if (done) reads_.fetch_add(1, std::memory_order_relaxed);

@@ -1,73 +1,27 @@
 #include "plimsoll/database/postgres_connection.hpp"
 
+#include "plimsoll/async/pause.hpp"
+#include "plimsoll/base/digest.hpp"
+#include "plimsoll/base/encoding.hpp"
 #include "plimsoll/database/postgres_error.hpp"
 #include "plimsoll/database/postgres_statement.hpp"
 #include "plimsoll/net/dial.hpp"
 
-#include <libpq-fe.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/un.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <charconv>
-#include <cstdio>
-#include <cstdlib>
+#include <cstddef>
 #include <cstring>
 #include <system_error>
 
 namespace plimsoll::database {
 namespace {
 
-/// A result that is cleared by whoever holds it.
-using Answer = std::unique_ptr<PGresult, decltype([](PGresult* result) { PQclear(result); })>;
-
-std::string_view said(const PGresult* result, int field) {
-  const char* text = PQresultErrorField(result, field);
-  return text ? text : "";
-}
-
-/// What is said while connecting, of which only the server's number and key for cancel requests are wanted: libpq has
-/// no call that tells the key. The text is in memory and is gone when the connection stands.
-class KeyTrace {
- public:
-  explicit KeyTrace(PGconn* conn) : conn_(conn), file_(::open_memstream(&text_, &size_)) {
-    if (file_) PQtrace(conn_, file_);
-  }
-  ~KeyTrace() {
-    if (!file_) return;
-    PQuntrace(conn_);
-    std::fclose(file_);
-    if (text_) ::explicit_bzero(text_, size_);
-    std::free(text_);
-  }
-  KeyTrace(const KeyTrace&) = delete;
-  /// The two numbers behind `BackendKeyData`; false where there are none.
-  bool find(int& pid, int& key) {
-    if (!file_) return false;
-    std::fflush(file_);
-    const std::string_view all(text_, size_);
-    constexpr std::string_view kWord = "BackendKeyData";
-    auto at = all.find(kWord);
-    if (at == all.npos) return false;
-    const auto number = [&](int& into) {
-      at = all.find_first_of("-0123456789", at);
-      if (at == all.npos) return false;
-      const auto read = std::from_chars(all.data() + at, all.data() + all.size(), into);
-      at = static_cast<std::size_t>(read.ptr - all.data());
-      return read.ec == std::errc{};
-    };
-    at += kWord.size();
-    return number(pid) && number(key);
-  }
-
- private:
-  PGconn* conn_;
-  char* text_ = nullptr;
-  std::size_t size_ = 0;
-  std::FILE* file_;
-};
+using Kind = PostgresProtocol::Kind;
 
 /// Time limits that a session is given: few, so that the setting seldom changes from one statement to the next. The
 /// limit itself is kept by whoever waits.
@@ -81,80 +35,257 @@ std::int64_t server_limit(Nanoseconds limit) {
   return milliseconds;
 }
 
-void say_nothing(void*, const char*) {}
+/// A connection that is there in time or is given up by whoever waits.
+Task<Result<net::Socket>> connect_unix(Loop& loop, const PostgresEndpoint& at) {
+  sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+  const auto path = at.host + "/.s.PGSQL." + std::to_string(at.port);
+  if (path.size() >= sizeof address.sun_path)
+    co_return fail(net::kNetwork, "the path of a Unix socket has at most 107 bytes");
+  path.copy(address.sun_path, path.size());
+  if (path[0] == '@') address.sun_path[0] = '\0';
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + (path[0] == '@' ? 0 : 1));
+  net::Socket socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+  if (!socket) co_return fail(net::kNetwork, std::generic_category().message(errno));
+  // It connects at once, or not at all: EAGAIN says that too many are waiting there already.
+  while (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0) {
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN) co_return fail(net::kNetwork, std::generic_category().message(errno));
+    const bool rested = co_await pause(loop, 10 * kMillisecond);
+    if (rested) continue;
+    const Scope* scope = co_await this_scope();
+    co_return std::unexpected(error_of(scope->stopped()));
+  }
+  co_return socket;
+}
+
+Task<Result<net::Socket>> connect(Loop& loop, const PostgresEndpoint& at) {
+  if (at.is_unix()) {
+    auto made = co_await connect_unix(loop, at);
+    co_return made;
+  }
+  auto made = co_await net::dial(loop, {*at.address}, at.port);
+  co_return made;
+}
+
+/// Why a server could not be reached, unless it is this line of work that was stopped.
+Error unreachable(const PostgresEndpoint& at, Error error) {
+  if (error.problem != &net::kNetwork && error.problem != &kUnavailable) return error;
+  auto why = error.more_ ? reason_of(error) : error.detail;
+  if (why.starts_with("postgres: ")) why.erase(0, 10);
+  auto made = postgres_unavailable(at.text() + ": " + why);
+  made.retryable = error.retryable;
+  return made;
+}
+
+void keep_alive(int socket, const PostgresTarget& target) {
+  const auto set = [&](int level, int option, int value) { ::setsockopt(socket, level, option, &value, sizeof value); };
+  if (target.keepalives) {
+    set(SOL_SOCKET, SO_KEEPALIVE, 1);
+    if (target.keepalives_idle > 0) set(IPPROTO_TCP, TCP_KEEPIDLE, target.keepalives_idle);
+    if (target.keepalives_interval > 0) set(IPPROTO_TCP, TCP_KEEPINTVL, target.keepalives_interval);
+    if (target.keepalives_count > 0) set(IPPROTO_TCP, TCP_KEEPCNT, target.keepalives_count);
+  }
+  if (target.user_timeout > 0) set(IPPROTO_TCP, TCP_USER_TIMEOUT, target.user_timeout);
+}
+
+bool is_stale_plan(const Error& error) {
+  return error.problem == &kRunAgain && reason_of(error).find("cached plan") != std::string::npos;
+}
+
+/// What a further attempt may correct: the server has no room for us now, starts, ends or recovers.
+bool may_pass(std::string_view sqlstate, std::string_view message) {
+  return sqlstate.starts_with("53") || sqlstate.starts_with("57") || sqlstate.starts_with("08006") ||
+         message.find("too many") != message.npos || message.find("no more connections") != message.npos;
+}
+
+/// The line of a position, which PostgreSQL counts in characters from 1.
+std::size_t line_of(std::string_view sql, std::string_view place) {
+  std::size_t left = 0, line = 1;
+  std::from_chars(place.data(), place.data() + place.size(), left);
+  for (const char c : sql) {
+    if ((static_cast<unsigned char>(c) & 0xc0) == 0x80) continue;
+    if (left-- <= 1) break;
+    line += c == '\n';
+  }
+  return line;
+}
+
+Task<Result<>> write_all(net::Transport& transport, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const iovec piece{.iov_base = const_cast<char*>(bytes.data()), .iov_len = bytes.size()};
+    const auto moved = transport.write({&piece, 1});
+    if (moved.failed()) co_return fail(kUnavailable, std::generic_category().message(moved.error));
+    bytes.remove_prefix(moved.bytes);
+    if (moved.want == net::Want::nothing) continue;
+    const auto woken = co_await transport.wait(moved.want, kSecond);
+    if (woken != Wake::ready) co_return fail(kUnavailable, "the cancel request was not taken");
+  }
+  co_return Result<>{};
+}
+
+/// 0 bytes: the server has closed.
+Task<Result<std::size_t>> read_some(net::Transport& transport, std::span<char> into) {
+  for (;;) {
+    const auto moved = transport.read(into);
+    if (moved.failed()) co_return fail(kUnavailable, std::generic_category().message(moved.error));
+    if (moved.want == net::Want::nothing) co_return moved.bytes;
+    const auto woken = co_await transport.wait(moved.want, kSecond);
+    if (woken != Wake::ready) co_return fail(kUnavailable, "the cancel request was not answered");
+  }
+}
+
+Error copy_refused() { return Error{&kInternal}.because("postgres: COPY from or to the client is not supported"); }
 
 }  // namespace
 
 PostgresConnection::~PostgresConnection() {
   detach();
-  PQfinish(conn_);
+  if (broken() || busy()) return;
+  protocol_.terminate();
+  (void)flush();
 }
 
-void PostgresConnection::attach(Loop& loop) {
-  detach();
-  descriptor_.emplace(loop, PQsocket(conn_));
-}
+void PostgresConnection::attach(Loop& loop) { transport_->descriptor().attach(loop); }
 
-void PostgresConnection::detach() noexcept {
-  if (!descriptor_) return;
-  (void)descriptor_->release();
-  descriptor_.reset();
-}
+void PostgresConnection::detach() noexcept { transport_->descriptor().detach(); }
 
-Task<Result<std::unique_ptr<PostgresConnection>>> PostgresConnection::open(Loop& loop,
-                                                                           const PostgresParameters& parameters,
-                                                                           Options options) {
-  std::vector<const char*> names, values;
-  for (const auto& [name, value] : parameters) {
-    names.push_back(name.c_str());
-    values.push_back(value.c_str());
-  }
-  names.push_back(nullptr);
-  values.push_back(nullptr);
-  auto* conn = PQconnectStartParams(names.data(), values.data(), 0);
-  if (!conn) co_return fail(kUnavailable, "no memory for a connection");
-  std::unique_ptr<PostgresConnection> made{new PostgresConnection(conn, options)};
-  PQsetNoticeProcessor(conn, say_nothing, nullptr);
-  KeyTrace trace{conn};
-  const auto cannot = [&] {
-    // The server's own words come last; before them stands where libpq tried to connect to.
-    auto error = postgres_unavailable(PQerrorMessage(conn));
-    return std::unexpected(std::move(error));
-  };
-  if (PQstatus(conn) == CONNECTION_BAD) co_return cannot();
-  for (auto state = PGRES_POLLING_WRITING; state != PGRES_POLLING_OK; state = PQconnectPoll(conn)) {
-    if (state == PGRES_POLLING_FAILED) co_return cannot();
-    // Anew each time: the poll may have gone on to another address, with another socket.
-    made->attach(loop);
-    auto& descriptor = *made->descriptor_;
-    Wake woken = Wake::ready;
-    if (state == PGRES_POLLING_WRITING) {
-      descriptor.write_full();
-      woken = co_await descriptor.writable(0);
-    } else {
-      woken = co_await descriptor.readable(0);
+Task<Result<std::unique_ptr<PostgresConnection>>> PostgresConnection::open(Loop& loop, const PostgresTarget& target,
+                                                                           std::span<const PostgresEndpoint> endpoints,
+                                                                           std::shared_ptr<net::TlsClient> tls,
+                                                                           Options options, Nanoseconds until) {
+  using Session = PostgresTarget::Session;
+  std::string causes;
+  bool retryable = false;
+  auto wanted = target.session == Session::prefer_standby ? Session::standby : target.session;
+  const std::size_t rounds = target.session == Session::prefer_standby ? 2 : 1;
+  for (std::size_t i = 0; i < rounds * endpoints.size(); ++i) {
+    if (i >= endpoints.size()) wanted = Session::any;
+    const auto& at = endpoints[i % endpoints.size()];
+    // One that does not answer leaves the others their time.
+    auto share = (until - loop.now()) / static_cast<Nanoseconds>(rounds * endpoints.size() - i);
+    if (target.connect_timeout > 0) share = std::min(share, target.connect_timeout * kSecond);
+    auto made = co_await within(loop, std::max(share, kMillisecond), open_one(loop, target, at, tls, options));
+    const Scope* scope = co_await this_scope();
+    if (scope && scope->stopped() != Stop::none) co_return std::unexpected(error_of(scope->stopped()));
+    if (made) {
+      (*made)->attach(loop);
+      auto fits = co_await within(loop, std::max(share, kMillisecond), (*made)->judge(wanted));
+      (*made)->detach();
+      if (fits) co_return std::move(*made);
+      made = std::unexpected(unreachable(at, std::move(fits).error()));
     }
-    made->detach();
-    if (woken == Wake::stopped) {
-      const Scope* scope = co_await this_scope();
-      co_return std::unexpected(error_of(scope->stopped()));
-    }
+    auto error = std::move(made).error();
+    if (error.problem == &kDeadlineExceeded) error = postgres_unavailable(at.text() + ": the server does not answer");
+    auto cause = reason_of(error);
+    if (cause.starts_with("postgres: ")) cause.erase(0, 10);
+    causes.append(causes.empty() ? "" : "; ").append(cause);
+    retryable |= error.retryable;
+    // It has answered and refuses: the others would refuse as well, and it is for the operator to know why.
+    if (!error.retryable) break;
   }
-  auto& cancel = made->cancel_key_;
-  cancel.size = sizeof cancel.address;
-  if (!trace.find(cancel.pid, cancel.key) ||
-      ::getpeername(PQsocket(conn), reinterpret_cast<sockaddr*>(&cancel.address), &cancel.size) != 0)
-    cancel = {};
-  made->attach(loop);
+  auto error = postgres_unavailable(causes.empty() ? "there is no server to connect to" : causes);
+  error.retryable = retryable;
+  co_return std::unexpected(std::move(error));
+}
+
+Task<Result<std::unique_ptr<PostgresConnection>>> PostgresConnection::open_one(Loop& loop, const PostgresTarget& target,
+                                                                               const PostgresEndpoint& at,
+                                                                               std::shared_ptr<net::TlsClient> tls,
+                                                                               Options options) {
+  auto socket = co_await connect(loop, at);
+  if (!socket) co_return std::unexpected(unreachable(at, std::move(socket).error()));
+  if (!at.is_unix()) keep_alive(socket->get(), target);
+  std::unique_ptr<PostgresConnection> made{
+      new PostgresConnection(net::clear_transport(loop, socket->release()), options)};
+  made->cancel_key_.at = at;
+  if (tls && !at.is_unix()) {
+    auto secured = co_await made->secure(loop, target, at, std::move(tls));
+    if (!secured) co_return std::unexpected(unreachable(at, std::move(secured).error()));
+  }
+  auto greeted = co_await made->greet(target, at.is_unix());
+  if (!greeted) co_return std::unexpected(unreachable(at, std::move(greeted).error()));
   auto settled = co_await made->settle();
+  if (!settled) co_return std::unexpected(unreachable(at, std::move(settled).error()));
   made->detach();
-  if (!settled) co_return std::unexpected(std::move(settled).error());
   co_return std::move(made);
 }
 
+Task<Result<>> PostgresConnection::secure(Loop& loop, const PostgresTarget& target, const PostgresEndpoint& at,
+                                          std::shared_ptr<net::TlsClient> tls) {
+  protocol_.ask_for_tls();
+  for (;;) {
+    const auto event = next();
+    if (event.kind == Kind::none) {
+      auto received = co_await receive();
+      if (!received) co_return received;
+      continue;
+    }
+    if (event.kind == Kind::unsecured) {
+      if (target.tls == PostgresTarget::Tls::prefer) co_return Result<>{};
+      auto error = postgres_unavailable("the server does not support TLS, and `sslmode` requires it");
+      error.retryable = false;
+      co_return std::unexpected(std::move(error));
+    }
+    if (event.kind == Kind::secured) break;
+    co_return std::unexpected(lost(protocol_.fault_text()));
+  }
+  transport_ = tls->transport(loop, transport_->descriptor().release(), at.host);
+  auto opened = co_await transport_->open(kLongest);
+  if (!opened) {
+    if (opened.error().problem == &net::kNetwork)
+      opened.error().retryable = opened.error().detail.find("certificate") == std::string::npos;
+    co_return opened;
+  }
+  cancel_key_.tls = std::move(tls);
+  co_return Result<>{};
+}
+
+Task<Result<>> PostgresConnection::greet(const PostgresTarget& target, bool unix_socket) {
+  PostgresProtocol::Startup startup{.parameters = {{"user", target.user}},
+                                    .password = target.password,
+                                    .cleartext = unix_socket || transport_->secure() || target.cleartext,
+                                    .nonce = to_base64(random_bytes(18)),
+                                    .end_point = transport_->server_end_point(),
+                                    .secure = transport_->secure(),
+                                    .binding = target.binding};
+  if (!target.database.empty()) startup.parameters.emplace_back("database", target.database);
+  startup.parameters.emplace_back("client_encoding", "UTF8");
+  startup.parameters.insert(startup.parameters.end(), target.settings.begin(), target.settings.end());
+  protocol_.start(std::move(startup));
+  for (;;) {
+    const auto event = protocol_.next();
+    switch (event.kind) {
+      case Kind::none: {
+        auto received = co_await receive();
+        if (!received) co_return received;
+        break;
+      }
+      case Kind::ready: co_return Result<>{};
+      case Kind::key:
+        cancel_key_.process = event.process;
+        cancel_key_.secret = event.secret;
+        cancel_key_.known = true;
+        break;
+      case Kind::parameter:
+        if (event.name == "in_hot_standby") standby_ = event.text;
+        if (event.name == "default_transaction_read_only") read_only_ = event.text;
+        break;
+      case Kind::failed: {
+        auto error = lost(protocol_.fault_text());
+        error.retryable = protocol_.fault() != Protocol::Fault::authentication;
+        co_return std::unexpected(std::move(error));
+      }
+      case Kind::error: {
+        auto error = lost("FATAL: " + std::string(event.said['M']) + " (" + std::string(event.said['C']) + ")");
+        error.retryable = may_pass(event.said['C'], event.said['M']);
+        co_return std::unexpected(std::move(error));
+      }
+      default: break;
+    }
+  }
+}
+
 Task<Result<>> PostgresConnection::settle() {
-  if (PQsetnonblocking(conn_, 1) != 0 || PQenterPipelineMode(conn_) != 1)
-    co_return std::unexpected(postgres_unavailable(PQerrorMessage(conn_)));
   first(
       "SELECT set_config('DateStyle','ISO, YMD',false), set_config('TimeZone','UTC',false), "
       "set_config('bytea_output','hex',false), set_config('extra_float_digits','1',false), "
@@ -164,145 +295,186 @@ Task<Result<>> PostgresConnection::settle() {
   co_return Result<>{};
 }
 
-bool PostgresConnection::broken() const noexcept { return lost_ || PQstatus(conn_) != CONNECTION_OK; }
-
-bool PostgresConnection::in_transaction() const noexcept {
-  const auto status = PQtransactionStatus(conn_);
-  return status == PQTRANS_INTRANS || status == PQTRANS_INERROR;
+Task<Result<>> PostgresConnection::judge(PostgresTarget::Session wanted) {
+  using Session = PostgresTarget::Session;
+  if (wanted == Session::any) co_return Result<>{};
+  if (standby_.empty() || read_only_.empty()) {  // a pooler does not hand them on
+    RowKeeper keeper;
+    const Statement asks{
+        .sql =
+            "SELECT CASE WHEN pg_is_in_recovery() THEN 'on' ELSE 'off' END, current_setting('transaction_read_only')",
+        .into = &keeper};
+    auto asked = co_await run(asks);
+    if (!asked) co_return asked;
+    standby_ = std::get<std::string>(keeper.rows.at(0).at(0));
+    read_only_ = std::get<std::string>(keeper.rows.at(0).at(1));
+  }
+  const bool standby = standby_ == "on", read_only = standby || read_only_ == "on";
+  std::string_view is;
+  switch (wanted) {
+    case Session::read_write: is = read_only ? "it is read-only" : ""; break;
+    case Session::read_only: is = read_only ? "" : "it is not read-only"; break;
+    case Session::primary: is = standby ? "it is a standby" : ""; break;
+    case Session::standby: is = standby ? "" : "it is not a standby"; break;
+    default: break;
+  }
+  if (is.empty()) co_return Result<>{};
+  co_return std::unexpected(postgres_unavailable(std::string(is) + " (`target_session_attrs`)"));
 }
 
-bool PostgresConnection::dirty() const noexcept { return busy() || PQtransactionStatus(conn_) != PQTRANS_IDLE; }
+bool PostgresConnection::broken() const noexcept { return lost_ || protocol_.failed(); }
+
+bool PostgresConnection::in_transaction() const noexcept { return protocol_.transaction() != 'I'; }
+
+bool PostgresConnection::dirty() const noexcept { return busy() || in_transaction(); }
 
 bool PostgresConnection::gone() const noexcept {
   if (broken()) return true;
-  pollfd look{.fd = PQsocket(conn_), .events = POLLIN, .revents = 0};
+  pollfd look{.fd = transport_->descriptor().get(), .events = POLLIN, .revents = 0};
   // A connection that is not used says nothing, until it is closed: first why, then its end.
   return ::poll(&look, 1, 0) > 0;
 }
 
-Error PostgresConnection::lost() {
+Error PostgresConnection::lost(std::string_view why) {
   lost_ = true;
-  return postgres_unavailable(PQerrorMessage(conn_));
+  return postgres_unavailable(why);
 }
 
-Task<Result<>> PostgresConnection::wait() {
-  auto& descriptor = *descriptor_;
-  const int left = PQflush(conn_);
-  if (left < 0) co_return std::unexpected(lost());
-  // What has been read may not have been all there was, and libpq does not say: of that there is no further edge.
-  bool more = false;
-  if (waited_) {
-    pollfd look{.fd = descriptor.get(), .events = POLLIN, .revents = 0};
-    more = ::poll(&look, 1, 0) > 0;
+Result<bool> PostgresConnection::flush() {
+  for (auto out = protocol_.output(); !out.empty(); out = protocol_.output()) {
+    const iovec piece{.iov_base = const_cast<char*>(out.data()), .iov_len = out.size()};
+    const auto moved = transport_->write({&piece, 1});
+    if (moved.failed()) return std::unexpected(lost(std::generic_category().message(moved.error)));
+    if (moved.want != net::Want::nothing) return false;
+    protocol_.sent(moved.bytes);
   }
-  if (!more) {
+  return true;
+}
+
+Task<Result<>> PostgresConnection::receive() {
+  for (;;) {
+    const auto flushed = flush();
+    if (!flushed) co_return std::unexpected(flushed.error());
+    const auto moved = transport_->read(protocol_.room());
+    if (moved.ended) co_return std::unexpected(lost("the server has closed the connection"));
+    if (moved.failed()) co_return std::unexpected(lost(std::generic_category().message(moved.error)));
+    auto& descriptor = transport_->descriptor();
+    if (moved.want == net::Want::nothing) {
+      protocol_.received(moved.bytes);
+      constexpr unsigned kInARow = 16;
+      if (++reads_ < kInARow) co_return Result<>{};
+      // A long result that comes as fast as it is read: others have their turn.
+      reads_ = 0;
+      co_await next_turn(descriptor.loop());
+      const Scope* scope = co_await this_scope();
+      if (scope && scope->stopped() != Stop::none) co_return std::unexpected(error_of(scope->stopped()));
+      co_return Result<>{};
+    }
+    reads_ = 0;
     Wake woken = Wake::ready;
-    if (left > 0) {
+    if (!*flushed) {
       // The server may wait for us to read before it reads on.
-      descriptor.write_full();
       woken = co_await descriptor.changed(patience());
     } else {
-      woken = co_await descriptor.readable(patience());
+      woken = co_await transport_->wait(moved.want, patience());
     }
     if (woken == Wake::stopped) {
       const Scope* scope = co_await this_scope();
       co_return std::unexpected(error_of(scope->stopped()));
     }
-    if (woken == Wake::late) {
-      lost_ = true;
-      co_return std::unexpected(postgres_unavailable("the server does not answer"));
-    }
+    if (woken == Wake::late) co_return std::unexpected(lost("the server does not answer"));
   }
-  waited_ = true;
-  descriptor.read_all();
-  if (PQconsumeInput(conn_) != 1) co_return std::unexpected(lost());
-  co_return Result<>{};
 }
 
-void PostgresConnection::sync() {
-  if (PQpipelineSync(conn_) == 1) ++syncs_;
-  waited_ = false;
+PostgresProtocol::Event PostgresConnection::next() {
+  for (;;) {
+    auto event = protocol_.next();
+    if (event.kind != Kind::notice && event.kind != Kind::parameter && event.kind != Kind::notification) return event;
+  }
 }
 
 void PostgresConnection::send(std::string_view sql) {
-  const std::string text(sql);
-  if (PQsendQueryParams(conn_, text.c_str(), 0, nullptr, nullptr, nullptr, nullptr, 0) != 1) lost_ = true;
+  protocol_.parse({}, sql);
+  protocol_.bind({}, {});
+  protocol_.execute();
 }
 
 void PostgresConnection::send_first() {
   for (const auto& sql : first_) send(sql);
 }
 
-PGresult* PostgresConnection::next_answer(std::size_t& nothing) {
-  constexpr std::size_t kMost = 10'000;  // one for each statement of a unit
-  auto* answer = PQgetResult(conn_);
-  // Where libpq and we do not agree on what is to come, it would give nothing for ever.
-  if (!answer && ++nothing > kMost) lost_ = true;
-  return answer;
-}
-
-Error PostgresConnection::error_of_result(const PGresult* result, std::string_view sql) {
+Error PostgresConnection::error_of_said(const PostgresSaid& said, std::string_view sql) {
   timeout_ = -1;  // what was set in a transaction that is rolled back is not set
-  const auto state = said(result, PG_DIAG_SQLSTATE);
-  if (state.empty() || ends_connection(state)) {
-    lost_ = true;
-    return postgres_unavailable(PQresultErrorMessage(result));
-  }
+  const auto state = said['C'];
+  if (state.empty() || said.is_fatal() || ends_connection(state) || !busy())
+    return lost(std::string(said['S']) + ": " + std::string(said['M']));
   return postgres_error({.sqlstate = state,
-                         .message = said(result, PG_DIAG_MESSAGE_PRIMARY),
-                         .detail = said(result, PG_DIAG_MESSAGE_DETAIL),
-                         .table = said(result, PG_DIAG_TABLE_NAME),
-                         .column = said(result, PG_DIAG_COLUMN_NAME),
-                         .constraint = said(result, PG_DIAG_CONSTRAINT_NAME)},
+                         .message = said['M'],
+                         .detail = said['D'],
+                         .table = said['t'],
+                         .column = said['c'],
+                         .constraint = said['n']},
                         sql);
 }
 
+const PostgresConnection::Kept* PostgresConnection::find(std::string_view sql) {
+  const auto found = by_sql_.find(sql);
+  if (found == by_sql_.end()) return nullptr;
+  if (found->second != kept_.begin()) kept_.splice(kept_.begin(), kept_, found->second);
+  return &kept_.front();
+}
+
 Task<Result<const PostgresConnection::Kept*>> PostgresConnection::prepare(std::string_view sql) {
-  if (auto found = by_sql_.find(sql); found != by_sql_.end()) {
-    kept_.splice(kept_.begin(), kept_, found->second);
-    co_return &kept_.front();
-  }
   Kept made{.sql = std::string(sql),
             .name = options_.statements ? "p" + std::to_string(++names_) : "",
             .numbered = numbered_parameters(sql),
             .parameters = {},
+            .columns = {},
             .writes = {}};
   send_first();
-  std::size_t before = first_.size();
-  PQsendPrepare(conn_, made.name.c_str(), made.numbered.c_str(), 0, nullptr);
-  PQsendDescribePrepared(conn_, made.name.c_str());
+  protocol_.parse(made.name, made.numbered);
+  protocol_.describe(made.name);
   if (kept_.size() >= kStatements) {
     auto& last = kept_.back();
-    // Behind what could fail: a statement that is forgotten here is forgotten there only where all went well.
-    if (options_.statements) send("DEALLOCATE " + last.name);
+    if (options_.statements) stale_.push_back(std::move(last.name));
     by_sql_.erase(last.sql);
     kept_.pop_back();
   }
-  sync();
+  const auto closed = stale_.size();
+  for (const auto& name : stale_) protocol_.close(name);
+  protocol_.sync();
   first_.clear();
   Result<> outcome{};
-  for (std::size_t command = 0;;) {
-    while (PQisBusy(conn_))
-      if (auto waited = co_await wait(); !waited) co_return std::unexpected(std::move(waited).error());
-    const Answer answer{next_answer(command)};
-    if (!answer) {
-      if (broken()) co_return std::unexpected(lost());
-      continue;
-    }
-    const auto status = PQresultStatus(answer.get());
-    if (status == PGRES_PIPELINE_SYNC) {
-      --syncs_;
-      break;
-    }
-    if (status == PGRES_FATAL_ERROR) {
-      outcome = std::unexpected(error_of_result(answer.get(), sql));
-      if (lost_) co_return std::unexpected(std::move(outcome).error());
-    } else if (status == PGRES_COMMAND_OK && command == before + 1) {
-      for (int i = 0; i < PQnparams(answer.get()); ++i)
-        made.parameters.push_back(static_cast<PostgresType>(PQparamtype(answer.get(), i)));
+  for (bool ended = false; !ended;) {
+    const auto event = next();
+    switch (event.kind) {
+      case Kind::none: {
+        auto received = co_await receive();
+        if (!received) co_return std::unexpected(std::move(received).error());
+        break;
+      }
+      case Kind::failed: co_return std::unexpected(lost(protocol_.fault_text()));
+      case Kind::error:
+        if (outcome) outcome = std::unexpected(error_of_said(event.said, sql));
+        if (lost_) co_return std::unexpected(std::move(outcome).error());
+        break;
+      case Kind::copy_refused:
+        if (outcome) outcome = std::unexpected(copy_refused());
+        break;
+      case Kind::parameter_types: made.parameters.assign(event.types.begin(), event.types.end()); break;
+      case Kind::columns:
+        for (const auto& column : event.columns) made.columns.push_back(column.type);
+        break;
+      case Kind::ready: ended = true; break;
+      default: break;
     }
   }
-  if (!outcome) co_return std::unexpected(std::move(outcome).error());
+  if (!outcome) {
+    // It may be parsed all the same, where what failed stood behind it.
+    if (options_.statements) stale_.push_back(std::move(made.name));
+    co_return std::unexpected(std::move(outcome).error());
+  }
+  stale_.erase(stale_.begin(), stale_.begin() + static_cast<std::ptrdiff_t>(closed));
   made.writes = tables_written(sql);
   kept_.push_front(std::move(made));
   by_sql_.emplace(kept_.front().sql, kept_.begin());
@@ -310,49 +482,52 @@ Task<Result<const PostgresConnection::Kept*>> PostgresConnection::prepare(std::s
 }
 
 Task<Result<>> PostgresConnection::run(const Statement& statement) {
-  if (broken()) co_return std::unexpected(lost());
+  if (broken()) co_return std::unexpected(lost("the connection was lost"));
   limit_ = statement.limit;
   const auto timeout = server_limit(statement.limit);
   if (options_.statements && timeout != timeout_) {
     first_.insert(first_.begin() + (first_.empty() ? 0 : 1), "SET statement_timeout=" + std::to_string(timeout));
     timeout_ = timeout;
   }
-  auto prepared = co_await prepare(statement.sql);
-  if (!prepared) co_return std::unexpected(std::move(prepared).error());
-  const auto& kept = **prepared;
-  for (const auto& table : kept.writes)
+  const auto* kept = find(statement.sql);
+  if (!kept) {
+    auto prepared = co_await prepare(statement.sql);
+    if (!prepared) co_return std::unexpected(std::move(prepared).error());
+    kept = *prepared;
+  }
+  for (const auto& table : kept->writes)
     if (std::ranges::find(written_, table) == written_.end()) written_.push_back(table);
   const auto count = statement.parameters.size();
-  if (count != kept.parameters.size())
+  if (count != kept->parameters.size())
     co_return std::unexpected(Error{&kInternal}.because("postgres: " + std::to_string(count) + " parameters for " +
-                                                        std::to_string(kept.parameters.size()) +
-                                                        " in: " + kept.sql.substr(0, 500)));
-  std::vector<const char*> values(count);
-  std::vector<int> sizes(count), formats(count);
-  std::vector<std::string> texts(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    const auto parameter = postgres_parameter(statement.parameters[i], kept.parameters[i], texts[i]);
-    values[i] = parameter.text;
-    sizes[i] = parameter.size;
-    formats[i] = parameter.binary ? 1 : 0;
-  }
+                                                        std::to_string(kept->parameters.size()) +
+                                                        " in: " + kept->sql.substr(0, 500)));
+  if (scratch_.size() < count) scratch_.resize(count);
+  parameters_.resize(count);
+  for (std::size_t i = 0; i < count; ++i)
+    parameters_[i] = postgres_parameter(statement.parameters[i], kept->parameters[i], scratch_[i]);
   // Behind a pooler that gives a session to others after each transaction nothing stays set: the limit goes with the
   // statement.
   if (!options_.statements)
     first_.insert(first_.begin() + (first_.empty() ? 0 : 1),
                   "SELECT set_config('statement_timeout','" + std::to_string(timeout) + "',true)");
-  send_first();
-  const int sent = options_.statements ? PQsendQueryPrepared(conn_, kept.name.c_str(), static_cast<int>(count),
-                                                             values.data(), sizes.data(), formats.data(), 0)
-                                       : PQsendQueryParams(conn_, kept.numbered.c_str(), static_cast<int>(count),
-                                                           nullptr, values.data(), sizes.data(), formats.data(), 0);
-  sync();
-  if (sent != 1) co_return std::unexpected(lost());
-  auto answered = co_await answers(statement);
+  const auto before = first_.size();
+  if (before > 0) {
+    send_first();
+    first_.clear();
+  }
+  if (!options_.statements) protocol_.parse({}, kept->numbered);
+  protocol_.bind(kept->name, parameters_);
+  // Nobody keeps a plan there, so that what it gives may have changed.
+  if (!options_.statements) protocol_.describe_portal();
+  protocol_.execute(options_.statements ? static_cast<int>(kept->columns.size()) : -1);
+  protocol_.sync();
+  auto answered = co_await answers(statement, kept, before);
   // A plan that no longer fits its table is made anew.
-  if (!answered && answered.error().problem == &kRunAgain && options_.statements) {
+  if (!answered && options_.statements && is_stale_plan(answered.error())) {
     if (auto found = by_sql_.find(statement.sql); found != by_sql_.end()) {
       const auto kept_at = found->second;
+      stale_.push_back(std::move(kept_at->name));
       by_sql_.erase(found);
       kept_.erase(kept_at);
     }
@@ -360,77 +535,80 @@ Task<Result<>> PostgresConnection::run(const Statement& statement) {
   co_return answered;
 }
 
-Task<Result<>> PostgresConnection::answers(const Statement& statement) {
-  const auto before = first_.size();
-  first_.clear();
+Task<Result<>> PostgresConnection::answers(const Statement& statement, const Kept* kept, std::size_t before) {
   Result<> outcome{};
   std::int64_t rows = 0;
   bool enough = false, began = false;
+  std::span<const PostgresType> types;
+  if (kept && options_.statements) types = kept->columns;
   tag_.clear();
-  if (before == 0 && statement.rows == Rows::one_by_one) PQsetSingleRowMode(conn_);
   for (std::size_t command = 0;;) {
-    while (PQisBusy(conn_))
-      if (auto waited = co_await wait(); !waited) co_return waited;
-    const Answer answer{next_answer(command)};
-    if (!answer) {
-      if (broken()) co_return std::unexpected(lost());
-      if (command == before && statement.rows == Rows::one_by_one) PQsetSingleRowMode(conn_);
-      continue;
-    }
-    switch (PQresultStatus(answer.get())) {
-      case PGRES_PIPELINE_SYNC:
-        --syncs_;
-        if (statement.budget) statement.budget->rows -= std::min(rows, statement.budget->rows);
-        co_return outcome;
-      case PGRES_FATAL_ERROR:
-        if (outcome) outcome = std::unexpected(error_of_result(answer.get(), statement.sql));
-        if (lost_) co_return outcome;
+    const auto event = next();
+    switch (event.kind) {
+      case Kind::none: {
+        auto received = co_await receive();
+        if (!received) co_return received;
         break;
-      case PGRES_TUPLES_OK:
-      case PGRES_SINGLE_TUPLE: {
+      }
+      case Kind::row: {
         if (command != before || !statement.into || enough || !outcome) break;
         if (!std::exchange(began, true)) statement.into->begin();
-        auto taken = take_rows(answer.get(), statement, rows);
+        auto taken = take_row(event.cells, statement, types, rows);
         if (!taken)
           outcome = std::unexpected(std::move(taken).error());
         else
           enough = !*taken;
         break;
       }
-      case PGRES_COMMAND_OK:
-        if (command == before) tag_ = PQcmdStatus(answer.get());
+      case Kind::complete:
+        if (command++ != before) break;
+        tag_ = event.text;
+        if (!began && statement.into && outcome && !types.empty()) statement.into->begin();
         break;
+      case Kind::columns:
+        described_.clear();
+        for (const auto& column : event.columns) described_.push_back(column.type);
+        types = described_;
+        break;
+      case Kind::ready:
+        if (statement.budget) statement.budget->rows -= std::min(rows, statement.budget->rows);
+        co_return outcome;
+      case Kind::error:
+        if (outcome) outcome = std::unexpected(error_of_said(event.said, statement.sql));
+        if (lost_) co_return outcome;
+        break;
+      case Kind::too_large:
+        if (outcome) outcome = fail(kResponseTooLarge);
+        break;
+      case Kind::copy_refused:
+        if (outcome) outcome = std::unexpected(copy_refused());
+        break;
+      case Kind::failed: co_return std::unexpected(lost(protocol_.fault_text()));
       default: break;
     }
   }
 }
 
-Result<bool> PostgresConnection::take_rows(const PGresult* result, const Statement& statement, std::int64_t& count) {
-  const int columns = PQnfields(result), rows = PQntuples(result);
-  const auto width = static_cast<std::size_t>(columns);
-  fields_.resize(width);
-  scratch_.resize(std::max(scratch_.size(), width));
-  types_.resize(width);
-  for (int c = 0; c < columns; ++c) types_[static_cast<std::size_t>(c)] = static_cast<PostgresType>(PQftype(result, c));
-  for (int r = 0; r < rows; ++r) {
-    if (statement.budget && count + 1 > statement.budget->rows) return fail(kResponseTooLarge);
-    ++count;
-    std::int64_t embedded = 0;
-    for (int c = 0; c < columns; ++c) {
-      const auto i = static_cast<std::size_t>(c);
-      if (PQgetisnull(result, r, c)) {
-        fields_[i] = {};
-        continue;
-      }
-      const std::string_view text(PQgetvalue(result, r, c), static_cast<std::size_t>(PQgetlength(result, r, c)));
-      if (types_[i] == PostgresType::json || types_[i] == PostgresType::jsonb)
-        embedded += static_cast<std::int64_t>(text.size());
-      fields_[i] = postgres_field(types_[i], text, scratch_[i]);
+Result<bool> PostgresConnection::take_row(std::span<const PostgresCell> cells, const Statement& statement,
+                                          std::span<const PostgresType> types, std::int64_t& count) {
+  const auto width = cells.size();
+  if (types.size() != width) return std::unexpected(lost("a row has other columns than were described"));
+  if (statement.budget && count + 1 > statement.budget->rows) return fail(kResponseTooLarge);
+  ++count;
+  if (fields_.size() != width) fields_.resize(width);
+  if (scratch_.size() < width) scratch_.resize(width);
+  std::int64_t embedded = 0;
+  for (std::size_t i = 0; i < width; ++i) {
+    if (cells[i].is_null()) {
+      fields_[i] = {};
+      continue;
     }
-    if (statement.budget && embedded > statement.budget->bytes) return fail(kResponseTooLarge);
-    if (!statement.into->row(fields_)) return false;
+    if (types[i] == PostgresType::json || types[i] == PostgresType::jsonb)
+      embedded += static_cast<std::int64_t>(cells[i].size);
+    fields_[i] = postgres_field(types[i], cells[i].text(), scratch_[i]);
   }
-  return true;
+  if (statement.budget && embedded > statement.budget->bytes) return fail(kResponseTooLarge);
+  return statement.into->row(fields_);
 }
 
 void PostgresConnection::first(std::string_view sql) {
@@ -439,22 +617,22 @@ void PostgresConnection::first(std::string_view sql) {
 }
 
 Task<Result<std::string>> PostgresConnection::command(std::string_view sql) {
-  if (broken()) co_return std::unexpected(lost());
+  if (broken()) co_return std::unexpected(lost("the connection was lost"));
   limit_ = kLongest;
   if (sql.starts_with("ROLLBACK")) timeout_ = -1;
   send_first();
-  const std::string text(sql);
-  const int sent = PQsendQueryParams(conn_, text.c_str(), 0, nullptr, nullptr, nullptr, nullptr, 0);
-  sync();
-  if (sent != 1) co_return std::unexpected(lost());
+  const auto before = first_.size();
+  first_.clear();
+  send(sql);
+  protocol_.sync();
   const Statement statement{.sql = sql};
-  auto done = co_await answers(statement);
+  auto done = co_await answers(statement, nullptr, before);
   if (!done) co_return std::unexpected(std::move(done).error());
   co_return tag_;
 }
 
 Task<Result<>> PostgresConnection::script(std::string_view sql, Nanoseconds limit) {
-  if (broken()) co_return std::unexpected(lost());
+  if (broken()) co_return std::unexpected(lost("the connection was lost"));
   // What `first` holds, and the mark by which is seen whether the transaction is still the same one behind it.
   constexpr std::string_view kMark = "SELECT set_config('plimsoll.script','1',true)";
   const bool inside = in_transaction() || !first_.empty();
@@ -463,40 +641,33 @@ Task<Result<>> PostgresConnection::script(std::string_view sql, Nanoseconds limi
     if (!marked) co_return std::unexpected(std::move(marked).error());
   }
   limit_ = limit;
-  if (PQexitPipelineMode(conn_) != 1) co_return std::unexpected(lost());
-  const std::string text(sql);
-  if (PQsendQuery(conn_, text.c_str()) != 1) co_return std::unexpected(lost());
-  simple_ = true;
-  waited_ = false;
   timeout_ = -1;
+  protocol_.query(sql);
   Result<> outcome{};
-  for (;;) {
-    while (PQisBusy(conn_))
-      if (auto waited = co_await wait(); !waited) co_return waited;
-    const Answer answer{PQgetResult(conn_)};
-    if (!answer) break;
-    const auto status = PQresultStatus(answer.get());
-    if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH) {
-      lost_ = true;  // there is no other way out of it
-      co_return std::unexpected(Error{&kInternal}.because("COPY from or to the client cannot stand in a script"));
+  for (bool ended = false; !ended;) {
+    const auto event = next();
+    switch (event.kind) {
+      case Kind::none: {
+        auto received = co_await receive();
+        if (!received) co_return received;
+        break;
+      }
+      case Kind::failed: co_return std::unexpected(lost(protocol_.fault_text()));
+      case Kind::copy_refused:
+        if (outcome) outcome = std::unexpected(copy_refused());
+        break;
+      case Kind::error: {
+        auto error = error_of_said(event.said, {});
+        if (const auto place = event.said['P']; !place.empty())
+          error.more().cause = "line " + std::to_string(line_of(sql, place)) + ": " + reason_of(error);
+        if (outcome) outcome = std::unexpected(std::move(error));
+        if (lost_) co_return outcome;
+        break;
+      }
+      case Kind::ready: ended = true; break;
+      default: break;
     }
-    if (status != PGRES_FATAL_ERROR) continue;
-    outcome = std::unexpected(error_of_result(answer.get(), {}));
-    if (const auto place = said(answer.get(), PG_DIAG_STATEMENT_POSITION); !place.empty()) {
-      std::size_t at = 0;
-      std::from_chars(place.data(), place.data() + place.size(), at);
-      auto& error = outcome.error();
-      error.more().cause =
-          "line " +
-          std::to_string(1 + std::count(text.begin(),
-                                        text.begin() + static_cast<std::ptrdiff_t>(std::min(at, text.size())), '\n')) +
-          ": " + reason_of(error);
-    }
-    if (lost_) co_return outcome;
   }
-  if (broken()) co_return std::unexpected(lost());
-  simple_ = false;
-  if (PQenterPipelineMode(conn_) != 1) co_return std::unexpected(lost());
   if (!outcome || !inside) co_return outcome;
   RowKeeper keeper;
   const Statement asks{.sql = "SELECT current_setting('plimsoll.script',true)", .into = &keeper};
@@ -510,48 +681,47 @@ Task<Result<>> PostgresConnection::script(std::string_view sql, Nanoseconds limi
 Task<Result<>> PostgresConnection::recover() {
   forget_first();
   limit_ = kLongest;
-  for (std::size_t nothing = 0;;) {
-    if (broken()) co_return std::unexpected(lost());
-    if (!busy()) break;
-    while (PQisBusy(conn_))
-      if (auto waited = co_await wait(); !waited) co_return waited;
-    const Answer answer{next_answer(nothing)};
-    if (!answer && simple_) {
-      simple_ = false;
-      if (PQenterPipelineMode(conn_) != 1) co_return std::unexpected(lost());
-    }
-    if (answer && PQresultStatus(answer.get()) == PGRES_PIPELINE_SYNC) --syncs_;
+  while (busy()) {
+    if (broken()) co_return std::unexpected(lost("the connection was lost"));
+    const auto event = next();
+    if (event.kind == Kind::failed) co_return std::unexpected(lost(protocol_.fault_text()));
+    if (event.kind == Kind::error && (event.said.is_fatal() || ends_connection(event.said['C'])))
+      co_return std::unexpected(lost(event.said['M']));
+    if (event.kind != Kind::none) continue;
+    auto received = co_await receive();
+    if (!received) co_return received;
   }
   timeout_ = -1;
-  if (PQtransactionStatus(conn_) == PQTRANS_IDLE) co_return Result<>{};
+  if (!in_transaction()) co_return Result<>{};
   auto ended = co_await command("ROLLBACK");
   if (!ended) co_return std::unexpected(std::move(ended).error());
   co_return Result<>{};
 }
 
 Task<Result<>> PostgresConnection::cancel(Loop& loop, CancelKey key) {
-  if (!key.pid) co_return fail(kUnavailable, "the server gave no key");
-  net::Socket socket{::socket(key.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
-  if (!socket) co_return fail(kUnavailable, std::generic_category().message(errno));
-  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&key.address), key.size) != 0 && errno != EINPROGRESS)
-    co_return fail(kUnavailable, std::generic_category().message(errno));
-  Descriptor descriptor{loop, socket.release()};
-  descriptor.write_full();
-  const auto writable = co_await descriptor.writable(kSecond);
-  if (writable != Wake::ready) co_return fail(kUnavailable, "the cancel request was not taken");
-  // CancelRequest (protocol, section 55.7): its length, its code, the process and its key.
-  std::array<unsigned char, 16> request{};
-  const auto put = [&](std::size_t at, std::uint32_t value) {
-    for (std::size_t i = 0; i < 4; ++i) request[at + i] = static_cast<unsigned char>(value >> (24 - 8 * i));
-  };
-  put(0, 16);
-  put(4, 80877102);
-  put(8, static_cast<std::uint32_t>(key.pid));
-  put(12, static_cast<std::uint32_t>(key.key));
-  if (::send(descriptor.get(), request.data(), request.size(), MSG_NOSIGNAL) != 16)
-    co_return fail(kUnavailable, "the cancel request was not taken");
+  if (!key.known) co_return fail(kUnavailable, "the server gave no key");
+  auto socket = co_await connect(loop, key.at);
+  if (!socket) co_return std::unexpected(std::move(socket).error());
+  auto transport = net::clear_transport(loop, socket->release());
+  char answer[1];
+  if (key.tls) {
+    const auto asks = PostgresProtocol::tls_request();
+    auto asked = co_await write_all(*transport, asks);
+    if (!asked) co_return asked;
+    auto answered = co_await read_some(*transport, answer);
+    if (!answered) co_return std::unexpected(std::move(answered).error());
+    // The key is a secret, which was told over TLS: it does not go in clear.
+    if (*answered != 1 || answer[0] != 'S') co_return fail(kUnavailable, "the server takes no cancel request over TLS");
+    transport = key.tls->transport(loop, transport->descriptor().release(), key.at.host);
+    auto opened = co_await transport->open(5 * kSecond);
+    if (!opened) co_return opened;
+  }
+  const auto request = PostgresProtocol::cancel_request(key.process, key.secret);
+  auto written = co_await write_all(*transport, request);
+  if (!written) co_return written;
   // The server closes when it has done what was asked.
-  (void)co_await descriptor.readable(kSecond);
+  auto closed = co_await read_some(*transport, answer);
+  (void)closed;
   co_return Result<>{};
 }
 

@@ -1,10 +1,11 @@
 #pragma once
 
-#include "plimsoll/async/descriptor.hpp"
+#include "plimsoll/async/loop.hpp"
 #include "plimsoll/database/database.hpp"
-#include "plimsoll/database/postgres_value.hpp"
-
-#include <sys/socket.h>
+#include "plimsoll/database/postgres_protocol.hpp"
+#include "plimsoll/database/postgres_target.hpp"
+#include "plimsoll/net/tls_client.hpp"
+#include "plimsoll/net/transport.hpp"
 
 #include <atomic>
 #include <list>
@@ -15,15 +16,9 @@
 #include <unordered_map>
 #include <vector>
 
-struct pg_conn;
-struct pg_result;
-
 namespace plimsoll::database {
 
-/// Where a server is and how to speak to it: keywords of libpq and their values, host names resolved.
-using PostgresParameters = std::vector<std::pair<std::string, std::string>>;
-
-/// One connection to a PostgreSQL server through libpq in pipeline mode, used by one line of work at a time.
+/// One connection to a PostgreSQL server: the protocol over a socket, used by one line of work at a time.
 ///
 /// It belongs to the loop to which it is attached; between two uses it is attached to none, so that any loop can take
 /// it. Whoever holds it is the only one to touch it: the pool hands it over under its lock.
@@ -36,9 +31,13 @@ class PostgresConnection {
   struct Options {
     bool statements = true;  ///< prepared statements are kept by name
   };
-  /// Connects, and sets what our conventions need. No time limit of its own.
-  static Task<Result<std::unique_ptr<PostgresConnection>>> open(Loop& loop, const PostgresParameters& parameters,
-                                                                Options options);
+  /// Connects to the first of `endpoints` that is as the target wants it, and sets what our conventions need, by
+  /// `until` (steady): each server that does not answer takes a share of the time only. `tls`: null where the target
+  /// wants none. Errors: `database-unavailable`; not `retryable` where the server has answered and refuses for good.
+  static Task<Result<std::unique_ptr<PostgresConnection>>> open(Loop& loop, const PostgresTarget& target,
+                                                                std::span<const PostgresEndpoint> endpoints,
+                                                                std::shared_ptr<net::TlsClient> tls, Options options,
+                                                                Nanoseconds until);
   ~PostgresConnection();
   PostgresConnection(const PostgresConnection&) = delete;
 
@@ -48,15 +47,12 @@ class PostgresConnection {
   /// The most that a statement may take where nobody has set a limit.
   static constexpr Nanoseconds kLongest = 3600 * kSecond;
 
-  /// How rows are taken: as they come, or all at once when the last has arrived, which costs less where they are few.
-  enum class Rows : std::uint8_t { one_by_one, at_once };
   struct Statement {
     std::string_view sql;
     std::span<const Cell> parameters{};
     RowSink* into = nullptr;       ///< null: rows are dropped
     ReadBudget* budget = nullptr;  ///< null: none
-    Rows rows = Rows::at_once;
-    Nanoseconds limit = 0;  ///< of the statement, where the server waits or works; 0: none
+    Nanoseconds limit = 0;         ///< of the statement, where the server waits or works; 0: none
   };
   /// Runs one statement; before it, in the same write, what `first` has added since the last one.
   Task<Result<>> run(const Statement& statement);
@@ -77,7 +73,7 @@ class PostgresConnection {
   /// Something is under way, or a transaction is open.
   bool dirty() const noexcept;
   /// Something is under way that a cancel request may end.
-  bool busy() const noexcept { return syncs_ > 0 || simple_; }
+  bool busy() const noexcept { return protocol_.pending() > 0; }
   /// It can no longer be used.
   bool broken() const noexcept;
   void abandon() noexcept { lost_ = true; }
@@ -85,9 +81,10 @@ class PostgresConnection {
   bool gone() const noexcept;
   /// Where and how the server is asked to end what is under way here.
   struct CancelKey {
-    sockaddr_storage address{};
-    socklen_t size = 0;
-    int pid = 0, key = 0;  ///< of the server's process; 0: it gave none
+    PostgresEndpoint at{};
+    std::shared_ptr<net::TlsClient> tls{};  ///< null: in clear
+    std::uint32_t process = 0, secret = 0;
+    bool known = false;  ///< the server gave one
   };
   const CancelKey& cancel_key() const noexcept { return cancel_key_; }
   /// Asks it, on a connection of its own.
@@ -103,51 +100,67 @@ class PostgresConnection {
   std::atomic<bool> cancellable = true;  ///< what is under way may be broken off
 
  private:
+  using Protocol = PostgresProtocol;
   struct Kept {
     std::string sql, name;
     std::string numbered;  ///< the SQL with `$1` for its first `?`
-    std::vector<PostgresType> parameters;
+    std::vector<PostgresType> parameters, columns;
     std::vector<std::string> writes;  ///< tables
   };
-  PostgresConnection(pg_conn* conn, Options options) : conn_(conn), options_(options) {}
+  PostgresConnection(std::unique_ptr<net::Transport> transport, Options options)
+      : transport_(std::move(transport)), options_(options) {}
+  static Task<Result<std::unique_ptr<PostgresConnection>>> open_one(Loop& loop, const PostgresTarget& target,
+                                                                    const PostgresEndpoint& at,
+                                                                    std::shared_ptr<net::TlsClient> tls,
+                                                                    Options options);
+  Task<Result<>> secure(Loop& loop, const PostgresTarget& target, const PostgresEndpoint& at,
+                        std::shared_ptr<net::TlsClient> tls);
+  Task<Result<>> greet(const PostgresTarget& target, bool unix_socket);
   Task<Result<>> settle();
-  /// Waits until libpq has more to give; sends what is to be sent.
-  Task<Result<>> wait();
+  /// Whether the server is what the target wants; an error says what it is.
+  Task<Result<>> judge(PostgresTarget::Session wanted);
+  /// The next event that is about a statement or its unit; `none`: `receive` first.
+  Protocol::Event next();
+  /// Sends what is to be sent and waits until something has been received.
+  Task<Result<>> receive();
+  /// Sends as much as can be sent now. False: the rest has to wait.
+  Result<bool> flush();
   void send_first();
   void send(std::string_view sql);
-  /// The next answer of libpq; `nothing` counts those that were none, of which there are few.
-  pg_result* next_answer(std::size_t& nothing);
-  void sync();
   Task<Result<const Kept*>> prepare(std::string_view sql);
-  Task<Result<>> answers(const Statement& statement);
+  const Kept* find(std::string_view sql);
+  /// `kept`: null for a command, whose rows are dropped. `before`: statements that went ahead of it.
+  Task<Result<>> answers(const Statement& statement, const Kept* kept, std::size_t before);
   /// False: the sink has enough. `count`: rows given so far.
-  Result<bool> take_rows(const pg_result* result, const Statement& statement, std::int64_t& count);
-  Error error_of_result(const pg_result* result, std::string_view sql);
-  Error lost();
+  Result<bool> take_row(std::span<const PostgresCell> cells, const Statement& statement,
+                        std::span<const PostgresType> types, std::int64_t& count);
+  Error error_of_said(const PostgresSaid& said, std::string_view sql);
+  Error lost(std::string_view why);
   Nanoseconds patience() const { return limit_ > 0 ? limit_ + kGrace : 0; }
 
   static constexpr std::size_t kStatements = 256;
   static constexpr Nanoseconds kGrace = 5 * kSecond;  ///< beyond the server's own limit, for its answer to arrive
 
-  pg_conn* conn_;
+  std::unique_ptr<net::Transport> transport_;
+  Protocol protocol_;
   Options options_;
-  std::optional<Descriptor> descriptor_;
   std::vector<std::string> first_;
   std::list<Kept> kept_;  ///< most recently used first
   std::unordered_map<std::string_view, std::list<Kept>::iterator> by_sql_;
+  std::vector<std::string> stale_;  ///< names that the server still keeps
   std::uint64_t names_ = 0;
-  std::size_t syncs_ = 0;  ///< sent, whose answers have not come
-  bool simple_ = false;    ///< a script is under way
   bool lost_ = false;
-  bool waited_ = false;  ///< since something was sent
+  unsigned reads_ = 0;  ///< in a row, without a wait
   Nanoseconds limit_ = kLongest;
   std::int64_t timeout_ = 0;  ///< the server's statement_timeout of this session, in milliseconds
   CancelKey cancel_key_;
+  std::string standby_, read_only_;  ///< `in_hot_standby`, `default_transaction_read_only`, as the server says them
   std::string tag_;
   std::vector<std::string> written_;
   std::vector<Field> fields_;
   std::vector<std::string> scratch_;
-  std::vector<PostgresType> types_;
+  std::vector<PostgresParameter> parameters_;
+  std::vector<PostgresType> described_;  ///< columns, where they are described with each execution
 };
 
 }  // namespace plimsoll::database

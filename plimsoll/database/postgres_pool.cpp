@@ -29,13 +29,6 @@ bool is_full(std::string_view cause) {
          says(cause, "too many connections");
 }
 
-/// What no further attempt corrects: the server has answered, and refuses this user, password or database.
-bool is_refused(std::string_view cause) {
-  if (says(cause, "certificate") || says(cause, "does not support SSL")) return true;
-  return says(cause, "FATAL:") && !is_full(cause) && !says(cause, "starting up") && !says(cause, "shutting down") &&
-         !says(cause, "recovery");
-}
-
 }  // namespace
 
 /// One who waits for a connection; lives in the waiting frame.
@@ -152,25 +145,46 @@ Result<> PostgresPool::start() {
 }
 
 Task<Result<std::unique_ptr<PostgresConnection>>> PostgresPool::connect(Loop& loop) {
-  auto parameters = co_await within(loop, options_.connect.nanoseconds, target_.resolve(loop, *resolver_));
-  if (!parameters) {
-    if (parameters.error().problem == &kDraining) co_return std::unexpected(std::move(parameters).error());
-    auto error = postgres_unavailable(reason_of(parameters.error()));
-    error.retryable = parameters.error().problem != &kDatabaseUrl;
+  const auto until = loop.now() + options_.connect.nanoseconds;
+  auto endpoints = co_await within(loop, options_.connect.nanoseconds, target_.resolve(loop, *resolver_));
+  if (!endpoints) {
+    if (endpoints.error().problem == &kDraining) co_return std::unexpected(std::move(endpoints).error());
+    auto error = postgres_unavailable(reason_of(endpoints.error()));
+    error.retryable = endpoints.error().problem != &kDatabaseUrl;
     co_return std::unexpected(std::move(error));
   }
-  auto made =
-      co_await within(loop, options_.connect.nanoseconds,
-                      PostgresConnection::open(loop, *parameters,
-                                               {.statements = options_.statements == PostgresOptions::Statements::on}));
-  if (made) co_return made;
-  auto error = std::move(made).error();
-  if (error.problem == &kDeadlineExceeded) {
-    error = postgres_unavailable("the server does not answer");
-  } else {
-    error.retryable = !is_refused(reason_of(error));
+  auto secured = tls();
+  if (!secured) {
+    auto error = postgres_unavailable(secured.error().detail);
+    error.retryable = false;
+    co_return std::unexpected(std::move(error));
   }
-  co_return std::unexpected(std::move(error));
+  const PostgresConnection::Options options{.statements = options_.statements == PostgresOptions::Statements::on};
+  auto made = co_await PostgresConnection::open(loop, target_, *endpoints, *secured, options, until);
+  co_return made;
+}
+
+Result<std::shared_ptr<net::TlsClient>> PostgresPool::tls() {
+  using Tls = PostgresTarget::Tls;
+  if (target_.tls == Tls::disable || std::ranges::all_of(target_.hosts, &PostgresTarget::Host::is_unix))
+    return std::shared_ptr<net::TlsClient>{};
+  std::vector<std::filesystem::file_time_type> files;
+  for (const auto* file : {&target_.authorities, &target_.certificate, &target_.key}) {
+    std::error_code ignored;
+    files.push_back(std::filesystem::last_write_time(*file, ignored));
+  }
+  if (tls_ && files == tls_files_) return tls_;
+  auto loaded = net::TlsClient::load({.authorities = target_.authorities,
+                                      .verify = target_.tls == Tls::verify_full ? net::TlsVerify::name
+                                                : target_.tls == Tls::verify_ca ? net::TlsVerify::authority
+                                                                                : net::TlsVerify::nothing,
+                                      .certificate = target_.certificate,
+                                      .key = target_.key});
+  if (!loaded && tls_) return tls_;  // files in the middle of an exchange
+  if (!loaded) return loaded;
+  tls_files_ = std::move(files);
+  tls_ = std::move(*loaded);
+  return tls_;
 }
 
 void PostgresPool::add(std::unique_ptr<PostgresConnection> connection) {

@@ -8,6 +8,7 @@
 #include "plimsoll/database/postgres_target.hpp"
 
 #include <atomic>
+#include <filesystem>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -95,6 +96,9 @@ class PostgresPool {
   void errand(Task<> work);
   Task<> run_errand(Task<> work, std::list<Scope>::iterator scope);
 
+  /// What TLS of the target needs, read again when a file has changed; null where it wants none.
+  Result<std::shared_ptr<net::TlsClient>> tls();
+
   const PostgresTarget target_;
   const PostgresOptions options_;
   const std::shared_ptr<net::Resolver> resolver_;
@@ -104,7 +108,10 @@ class PostgresPool {
   std::vector<Abandoned> abandoned_;
   std::vector<PostgresConnection*> used_;
   std::vector<PostgresConnection::CancelKey> cancelled_;  ///< to be asked to end
-  std::string cause_;                                     ///< why the server is down
+  // By one thread at a time: the one that starts, then that of the pool.
+  std::shared_ptr<net::TlsClient> tls_;
+  std::vector<std::filesystem::file_time_type> tls_files_;
+  std::string cause_;  ///< why the server is down
   std::minstd_rand random_{std::random_device{}()};
   std::atomic<std::int64_t> in_use_{0}, idle_{0}, opening_{0}, waiting_{0};
   std::atomic<bool> down_{false};

@@ -17,15 +17,16 @@ struct FreeContext {
 
 class Client final : public TlsClient {
  public:
-  explicit Client(std::unique_ptr<SSL_CTX, FreeContext> context) : context_(std::move(context)) {}
+  Client(std::unique_ptr<SSL_CTX, FreeContext> context, bool named) : context_(std::move(context)), named_(named) {}
   std::unique_ptr<Transport> transport(Loop& loop, int socket, const std::string& host) override {
-    return tls_client_transport(loop, socket, context_.get(), host);
+    return tls_client_transport(loop, socket, context_.get(), host, named_);
   }
   std::uint64_t number() const noexcept override { return number_; }
 
  private:
   static inline std::atomic<std::uint64_t> loaded{0};
   const std::unique_ptr<SSL_CTX, FreeContext> context_;
+  const bool named_;
   const std::uint64_t number_ = ++loaded;
 };
 
@@ -34,6 +35,13 @@ std::string wire_form(const std::vector<std::string>& protocols) {
   std::string all;
   for (const auto& each : protocols) all.append(1, static_cast<char>(each.size())).append(each);
   return all;
+}
+
+std::unexpected<Error> cannot(const std::string& what, std::string_view why) {
+  const char* reason = ERR_reason_error_string(ERR_peek_error());
+  auto detail = what + ": " + std::string(why) + " (" + (reason ? reason : "unknown fault") + ")";
+  ERR_clear_error();
+  return fail(kTls, std::move(detail));
 }
 
 }  // namespace
@@ -49,21 +57,24 @@ Result<std::shared_ptr<TlsClient>> TlsClient::load(const TlsClientOptions& optio
   SSL_CTX_set_read_ahead(c, 1);
   SSL_CTX_set_cipher_list(c, "ECDHE+AESGCM:ECDHE+CHACHA20");
   SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_verify(c, SSL_VERIFY_PEER, nullptr);
+  SSL_CTX_set_verify(c, options.verify == TlsVerify::nothing ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, nullptr);
   const auto& file = options.authorities;
-  const int read = file.empty() ? SSL_CTX_set_default_verify_paths(c) : SSL_CTX_load_verify_file(c, file.c_str());
-  if (read != 1) {
-    const char* reason = ERR_reason_error_string(ERR_peek_error());
-    auto detail = (file.empty() ? "the system's authorities" : file) + ": no authority could be read (" +
-                  (reason ? reason : "unknown fault") + ")";
-    ERR_clear_error();
-    return fail(kTls, std::move(detail));
+  if (options.verify != TlsVerify::nothing &&
+      (file.empty() ? SSL_CTX_set_default_verify_paths(c) : SSL_CTX_load_verify_file(c, file.c_str())) != 1)
+    return cannot(file.empty() ? "the system's authorities" : file, "no authority could be read");
+  if (!options.certificate.empty()) {
+    // A key with a password would ask for it at the terminal.
+    SSL_CTX_set_default_passwd_cb(c, [](char*, int, int, void*) { return 0; });
+    if (SSL_CTX_use_certificate_chain_file(c, options.certificate.c_str()) != 1)
+      return cannot(options.certificate, "no certificate could be read");
+    if (SSL_CTX_use_PrivateKey_file(c, options.key.c_str(), SSL_FILETYPE_PEM) != 1)
+      return cannot(options.key, "no key could be read that fits the certificate, or it has a password");
   }
   const auto protocols = wire_form(options.protocols);
   if (!protocols.empty() && SSL_CTX_set_alpn_protos(c, reinterpret_cast<const unsigned char*>(protocols.data()),
                                                     static_cast<unsigned>(protocols.size())) != 0)
     return fail(kTls, "no memory");
-  return std::make_shared<Client>(std::move(context));
+  return std::make_shared<Client>(std::move(context), options.verify == TlsVerify::name);
 }
 
 }  // namespace plimsoll::net

@@ -2,22 +2,30 @@
 
 #include "plimsoll/net/transport.hpp"
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
 namespace plimsoll::net {
 
+/// What the other server has to prove: its name and that an authority vouches for it; the second only; or nothing,
+/// which is for this machine alone.
+enum class TlsVerify : std::uint8_t { name, authority, nothing };
+
 struct TlsClientOptions {
   std::string authorities{};             ///< PEM file of those who sign servers' certificates; empty: the system's
   std::vector<std::string> protocols{};  ///< offered by ALPN, preferred first; empty: none
+  TlsVerify verify = TlsVerify::name;
+  std::string certificate{}, key{};  ///< PEM files of what this side shows of itself; empty: nothing
 };
 
 /// TLS towards other servers: 1.2 (suites with forward secrecy and authenticated encryption only) and 1.3, chain and
-/// name always verified, no renegotiation, no compression, no early data. Safe from any thread.
+/// name verified unless the options say otherwise, no renegotiation, no compression, no early data. Safe from any
+/// thread.
 class TlsClient {
  public:
-  /// Error: `tls`, when the file of authorities cannot be read.
+  /// Error: `tls`, when a file cannot be read or used.
   static Result<std::shared_ptr<TlsClient>> load(const TlsClientOptions& options);
   virtual ~TlsClient() = default;
   /// Different for each that was ever loaded.

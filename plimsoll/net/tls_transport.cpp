@@ -91,8 +91,7 @@ struct Wire {
 
 class Tls final : public Transport {
  public:
-  Tls(Loop& loop, OwnedSocket& socket, SSL_CTX* context)
-      : Transport(loop, socket.release()), loop_(loop), ssl_(SSL_new(context)) {
+  Tls(Loop& loop, OwnedSocket& socket, SSL_CTX* context) : Transport(loop, socket.release()), ssl_(SSL_new(context)) {
     auto* wire = ssl_ ? BIO_new(Wire::method()) : nullptr;
     if (!wire) {
       SSL_free(ssl_);
@@ -102,26 +101,29 @@ class Tls final : public Transport {
     SSL_set_bio(ssl_, wire, wire);
     SSL_set_accept_state(ssl_);
   }
-  Tls(Loop& loop, OwnedSocket& socket, SSL_CTX* context, const std::string& host) : Tls(loop, socket, context) {
+  Tls(Loop& loop, OwnedSocket& socket, SSL_CTX* context, const std::string& host, bool named)
+      : Tls(loop, socket, context) {
     SSL_set_connect_state(ssl_);
     SSL_set_hostflags(ssl_, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     // A literal address is no server name (RFC 6066, section 3).
-    named_ = Address::parse(host)
-                 ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_), host.c_str()) == 1
-                 : SSL_set1_host(ssl_, host.c_str()) == 1 && SSL_set_tlsext_host_name(ssl_, host.c_str()) == 1;
+    const bool literal = Address::parse(host).has_value();
+    named_ = literal || SSL_set_tlsext_host_name(ssl_, host.c_str()) == 1;
+    if (named)
+      named_ &= literal ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_), host.c_str()) == 1
+                        : SSL_set1_host(ssl_, host.c_str()) == 1;
   }
   ~Tls() override { SSL_free(ssl_); }
 
   Task<Result<>> open(Nanoseconds within) override {
     if (!named_) co_return handshake_failed("the server name cannot be used");
-    const auto deadline = loop_.now() + within;
+    const auto deadline = descriptor_.loop().now() + within;
     for (;;) {
       ERR_clear_error();
       const int result = SSL_do_handshake(ssl_);
       if (result == 1) break;
       const auto moved = after(result);
       if (moved.want == Want::nothing) co_return handshake_failed(why_);
-      const auto left = deadline - loop_.now();
+      const auto left = deadline - descriptor_.loop().now();
       if (left <= 0) co_return std::unexpected(error_of(Stop::deadline));
       const auto woken = co_await wait(moved.want, left);
       if (woken == Wake::late) co_return std::unexpected(error_of(Stop::deadline));
@@ -185,6 +187,18 @@ class Tls final : public Transport {
   }
   bool secure() const noexcept override { return true; }
   std::string_view certificate_subject() const noexcept override { return subject_; }
+  std::string server_end_point() const override {
+    auto* certificate = SSL_is_server(ssl_) ? SSL_get_certificate(ssl_) : SSL_get0_peer_certificate(ssl_);
+    int digest = NID_undef;
+    if (!certificate || X509_get_signature_info(certificate, &digest, nullptr, nullptr, nullptr) != 1) return {};
+    // MD5 and SHA-1 are replaced by SHA-256.
+    const auto* with =
+        digest == NID_md5 || digest == NID_sha1 ? EVP_sha256() : EVP_get_digestbyname(OBJ_nid2sn(digest));
+    unsigned char hash[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    if (!with || X509_digest(certificate, with, hash, &size) != 1) return {};
+    return {reinterpret_cast<const char*>(hash), size};
+  }
 
  private:
   Result<> handshake_failed(std::string_view why) const {
@@ -233,7 +247,6 @@ class Tls final : public Transport {
     }
   }
 
-  Loop& loop_;
   SSL* ssl_;
   bool broken_ = false;
   bool named_ = true;  ///< of a client: the name that is expected could be set
@@ -248,9 +261,10 @@ std::unique_ptr<Transport> tls_transport(Loop& loop, int socket, ssl_ctx_st* con
   return std::make_unique<Tls>(loop, owned, context);
 }
 
-std::unique_ptr<Transport> tls_client_transport(Loop& loop, int socket, ssl_ctx_st* context, const std::string& host) {
+std::unique_ptr<Transport> tls_client_transport(Loop& loop, int socket, ssl_ctx_st* context, const std::string& host,
+                                                bool named) {
   OwnedSocket owned{socket};
-  return std::make_unique<Tls>(loop, owned, context, host);
+  return std::make_unique<Tls>(loop, owned, context, host, named);
 }
 
 }  // namespace plimsoll::net

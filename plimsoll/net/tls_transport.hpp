@@ -11,7 +11,9 @@ namespace plimsoll::net {
 /// OpenSSL directly on the descriptor: no second buffer, no copy. Keeps `context` alive.
 std::unique_ptr<Transport> tls_transport(Loop& loop, int socket, ssl_ctx_st* context);
 
-/// The same for the side that connected: `host` is the name (or literal address) that the peer's certificate must have.
-std::unique_ptr<Transport> tls_client_transport(Loop& loop, int socket, ssl_ctx_st* context, const std::string& host);
+/// The same for the side that connected: `host` is the name (or literal address) that was asked for. `named`: the
+/// peer's certificate must have it.
+std::unique_ptr<Transport> tls_client_transport(Loop& loop, int socket, ssl_ctx_st* context, const std::string& host,
+                                                bool named = true);
 
 }  // namespace plimsoll::net

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -59,6 +60,9 @@ class Transport {
   virtual bool secure() const noexcept { return false; }
   /// Of a verified client certificate (RFC 4514), else empty.
   virtual std::string_view certificate_subject() const noexcept { return {}; }
+  /// What binds an authentication to this connection: the hash of the server's certificate (RFC 5929, section 4,
+  /// `tls-server-end-point`). Empty: in clear, or not defined for that certificate.
+  virtual std::string server_end_point() const { return {}; }
 
   Descriptor& descriptor() noexcept { return descriptor_; }
   Descriptor::Wait wait(Want want, Nanoseconds within) noexcept {
