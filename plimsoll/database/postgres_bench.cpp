@@ -1,8 +1,10 @@
-// A row by its key: through the pool, through libpq alone, and through the protocol itself, which is what the others
-// are compared with. Instructions: valgrind --tool=callgrind --toggle-collect='…' (docs/design/postgres.md).
+// A row by its key: through the pool, through our protocol machine alone, through libpq alone, and through the few
+// messages of the protocol written by hand, which is what the others are compared with. Instructions: valgrind
+// --tool=callgrind --toggle-collect='…' (docs/design/postgres.md).
 
 #include "plimsoll/async/loop.hpp"
 #include "plimsoll/database/postgres.hpp"
+#include "plimsoll/database/postgres_protocol.hpp"
 #include "plimsoll/database/postgres_server.hpp"
 #include "plimsoll/database/postgres_value.hpp"
 
@@ -108,14 +110,88 @@ void through_libpq(benchmark::State& state) {
 }
 BENCHMARK(through_libpq)->UseRealTime();
 
+int connected(const std::string& folder) {
+  const int made = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+  const auto path = folder + "/.s.PGSQL.5432";
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  if (::connect(made, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) std::abort();
+  return made;
+}
+
+/// PostgresProtocol on a blocking socket.
+class Machine {
+ public:
+  using Kind = PostgresProtocol::Kind;
+  explicit Machine(const std::string& folder) : socket_(connected(folder)) {
+    protocol_.start({.parameters = {{"user", "postgres"}, {"database", "postgres"}}});
+    exchange([](const PostgresProtocol::Event&) {});
+    protocol_.parse("p", kSelect);
+    protocol_.describe("p");
+    protocol_.sync();
+    exchange([&](const PostgresProtocol::Event& event) {
+      if (event.kind != Kind::columns) return;
+      for (const auto& column : event.columns) types_.push_back(column.type);
+    });
+    fields_.resize(types_.size());
+    scratch_.resize(types_.size());
+  }
+  ~Machine() { ::close(socket_); }
+  void row(std::int64_t key, RowSink& sink) {
+    const auto parameter = postgres_parameter(Cell{key}, PostgresType::int8, text_);
+    protocol_.bind("p", {&parameter, 1});
+    protocol_.execute(static_cast<int>(types_.size()));
+    protocol_.sync();
+    exchange([&](const PostgresProtocol::Event& event) {
+      if (event.kind != Kind::row) return;
+      for (std::size_t c = 0; c < types_.size(); ++c)
+        fields_[c] = event.cells[c].is_null() ? Field{} : postgres_field(types_[c], event.cells[c].text(), scratch_[c]);
+      sink.row(fields_);
+    });
+  }
+
+ private:
+  template <class F>
+  void exchange(F take) {
+    const auto out = protocol_.output();
+    if (::send(socket_, out.data(), out.size(), MSG_NOSIGNAL) < 0) std::abort();
+    protocol_.sent(out.size());
+    for (;;) {
+      const auto event = protocol_.next();
+      if (event.kind == Kind::failed || event.kind == Kind::error) std::abort();
+      if (event.kind == Kind::ready) return;
+      if (event.kind != Kind::none) {
+        take(event);
+        continue;
+      }
+      const auto room = protocol_.room();
+      const auto got = ::recv(socket_, room.data(), room.size(), 0);
+      if (got <= 0) std::abort();
+      protocol_.received(static_cast<std::size_t>(got));
+    }
+  }
+  int socket_;
+  PostgresProtocol protocol_;
+  std::string text_;
+  std::vector<PostgresType> types_;
+  std::vector<Field> fields_;
+  std::vector<std::string> scratch_;
+};
+
+void through_the_machine(benchmark::State& state) {
+  if (!server()) return state.SkipWithError("PostgreSQL is not installed");
+  Machine machine{server()->folder()};
+  Sink sink;
+  std::int64_t key = 0;
+  for (auto _ : state) machine.row(1 + key++ % 10'000, sink);
+  state.SetItemsProcessed(sink.rows);
+}
+BENCHMARK(through_the_machine)->UseRealTime();
+
 /// The few messages that this exchange needs (protocol, section 55.7), on a blocking socket.
 class Protocol {
  public:
-  explicit Protocol(const std::string& folder) : socket_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
-    const auto path = folder + "/.s.PGSQL.5432";
-    path.copy(address.sun_path, sizeof address.sun_path - 1);
-    if (::connect(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) std::abort();
+  explicit Protocol(const std::string& folder) : socket_(connected(folder)) {
     std::string hello("\0\3\0\0user\0postgres\0database\0postgres\0\0", 37);
     number(out_, static_cast<std::uint32_t>(hello.size() + 4));
     out_ += hello;

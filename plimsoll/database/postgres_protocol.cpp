@@ -371,7 +371,10 @@ PostgresProtocol::Event PostgresProtocol::next() {
     const auto size = length - 4;
     if (size > limit_of(type)) {
       const bool is_row = type == 'D' && expected() && (front().step == Step::execute || front().step == Step::query);
-      if (!is_row) return fail(Fault::length, "a message is longer than allowed");
+      if (!is_row)
+        return fail(Fault::length, phase_ == Phase::running
+                                       ? "a message is longer than allowed"
+                                       : "a first message is longer than allowed: is this a PostgreSQL server?");
       begin_ += kHead;
       skip_ = size;
       return {.kind = Kind::too_large};

@@ -2,10 +2,13 @@
 
 // A PostgreSQL server of a test: Debian's programs, a folder of its own, a Unix socket, no network. For tests only.
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pwd.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +17,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -38,7 +42,8 @@ class PostgresServer {
     return server && server->why_.empty() ? server.get() : nullptr;
   }
 
-  explicit PostgresServer(const std::string& settings = {}) {
+  /// `files`: by their names in the data folder, as they are before the first start.
+  explicit PostgresServer(const std::string& settings = {}, const std::map<std::string, std::string>& files = {}) {
     auto pattern = (std::filesystem::temp_directory_path() / "plimsoll-pg-XXXXXX").string();
     folder_ = ::mkdtemp(pattern.data());
     // The programs refuse root.
@@ -56,6 +61,12 @@ class PostgresServer {
         << "'\nfsync=off\nsynchronous_commit=off\nfull_page_writes=off\nshared_buffers=32MB\nmax_connections=60\n"
            "log_min_messages=warning\nautovacuum=off\n"
         << settings << "\n";
+    for (const auto& [name, content] : files) {
+      const auto path = data() + "/" + name;
+      std::ofstream(path) << content;
+      ::chmod(path.c_str(), 0600);  // the server refuses a key that others can read
+      if (::geteuid() == 0) ::chown(path.c_str(), user_, group_);
+    }
     start();
   }
   ~PostgresServer() {
@@ -91,6 +102,16 @@ class PostgresServer {
     std::ifstream children("/proc/" + std::to_string(all) + "/task/" + std::to_string(all) + "/children");
     for (pid_t child = 0; children >> child;) ::kill(child, signal);
   }
+  /// A port of the loopback interface that nobody uses now, for `listen_addresses`.
+  static int free_port() {
+    const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
+    socklen_t size = sizeof address;
+    ::bind(socket, reinterpret_cast<const sockaddr*>(&address), size);
+    ::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size);
+    ::close(socket);
+    return ntohs(address.sin_port);
+  }
   std::string url(const std::string& name = "postgres") const {
     return "postgres://postgres@/" + name + "?host=" + folder_;
   }
@@ -106,8 +127,9 @@ class PostgresServer {
     psql("CREATE DATABASE " + name + " STRATEGY FILE_COPY");
     return name;
   }
-  int psql(const std::string& sql, const std::string& name = "postgres") {
-    return run({programs() + "/psql", "-h", folder_, "-U", "postgres", "-q", "-d", name, "-c", sql});
+  int psql(const std::string& sql, const std::string& name = "postgres", int port = 5432) {
+    return run({programs() + "/psql", "-h", folder_, "-p", std::to_string(port), "-U", "postgres", "-q", "-d", name,
+                "-c", sql});
   }
 
  private:
