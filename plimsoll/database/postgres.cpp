@@ -5,6 +5,7 @@
 #include "plimsoll/database/postgres_dialect.hpp"
 #include "plimsoll/database/postgres_error.hpp"
 #include "plimsoll/database/postgres_pool.hpp"
+#include "plimsoll/database/postgres_sharing.hpp"
 #include "plimsoll/database/postgres_statement.hpp"
 
 #include <optional>
@@ -352,23 +353,52 @@ class Postgres final : public Database {
       co_return tried;
     }
     const auto caller = caller_of(reading);
+    const Scope* scope = co_await this_scope();
+    // A read of one row joins those of its loop that are under way.
+    const bool shares =
+        reading.order == ReadClass::key && reading.quick && options_.statements == PostgresOptions::Statements::on;
     for (int lost = 0;;) {
+      if (shares) {
+        auto& sharing = loop.own<PostgresSharing>();
+        const PostgresConnection::Statement statement{.sql = sql,
+                                                      .parameters = parameters,
+                                                      .into = &into,
+                                                      .budget = reading.budget,
+                                                      .limit = time_left(scope, loop)};
+        if (const auto prepared = sharing.can_join(pool_, statement)) {
+          const Counted counted{reading_};
+          auto shared = co_await sharing.join(statement, prepared);
+          if (may_end(shared, scope, lost)) co_return std::move(shared.done);
+          continue;
+        }
+      }
       auto lease = co_await pool_.acquire(loop, reading.order, caller);
       if (!lease) co_return std::unexpected(std::move(lease).error());
       const Counted counted{reading_};
       auto& connection = **lease;
-      const Scope* scope = co_await this_scope();
       const PostgresConnection::Statement statement{.sql = sql,
                                                     .parameters = parameters,
                                                     .into = &into,
                                                     .budget = reading.budget,
                                                     .limit = time_left(scope, loop)};
-      auto done = co_await connection.run(statement);
-      if (done) reads_.fetch_add(1, std::memory_order_relaxed);
-      const bool again = !done && (connection.broken() || done.error().problem == &kRunAgain);
-      if (!again || (scope && scope->stopped() != Stop::none)) co_return done;
-      if (++lost > kLostConnections)
-        co_return std::unexpected(done.error().problem == &kRunAgain ? busy() : std::move(done).error());
+      PostgresSharing::Outcome outcome;
+      auto* sharing = shares ? &loop.own<PostgresSharing>() : nullptr;
+      PostgresSharing::Prepared prepared = nullptr;
+      if (sharing && sharing->is_free()) {
+        prepared = connection.can_pipe(statement);
+        if (!prepared) {
+          outcome.done = co_await connection.make_ready(statement);
+          prepared = outcome.done && sharing->is_free() ? connection.can_pipe(statement) : nullptr;
+        }
+      }
+      if (prepared) {
+        sharing->begin(pool_, std::move(*lease));
+        outcome = co_await sharing->join(statement, prepared);
+      } else {
+        if (outcome.done) outcome.done = co_await connection.run(statement);
+        outcome.lost = connection.broken();
+      }
+      if (may_end(outcome, scope, lost)) co_return std::move(outcome.done);
     }
   }
 
@@ -397,6 +427,16 @@ class Postgres final : public Database {
   }
 
  private:
+  /// False: the read may run again, on another connection.
+  bool may_end(PostgresSharing::Outcome& outcome, const Scope* scope, int& lost) {
+    auto& done = outcome.done;
+    if (done) reads_.fetch_add(1, std::memory_order_relaxed);
+    const bool again = !done && (outcome.lost || done.error().problem == &kRunAgain);
+    if (!again || (scope && scope->stopped() != Stop::none)) return true;
+    if (++lost <= kLostConnections) return false;
+    if (done.error().problem == &kRunAgain) done = std::unexpected(busy());
+    return true;
+  }
   static void give(const Rows& rows, RowSink& into) {
     into.begin();
     std::vector<Field> fields;

@@ -481,6 +481,15 @@ Task<Result<const PostgresConnection::Kept*>> PostgresConnection::prepare(std::s
   co_return &kept_.front();
 }
 
+void PostgresConnection::bind(const Statement& statement, const Kept& kept) {
+  const auto count = statement.parameters.size();
+  if (scratch_.size() < count) scratch_.resize(count);
+  parameters_.resize(count);
+  for (std::size_t i = 0; i < count; ++i)
+    parameters_[i] = postgres_parameter(statement.parameters[i], kept.parameters[i], scratch_[i]);
+  protocol_.bind(kept.name, parameters_);
+}
+
 Task<Result<>> PostgresConnection::run(const Statement& statement) {
   if (broken()) co_return std::unexpected(lost("the connection was lost"));
   limit_ = statement.limit;
@@ -502,10 +511,6 @@ Task<Result<>> PostgresConnection::run(const Statement& statement) {
     co_return std::unexpected(Error{&kInternal}.because("postgres: " + std::to_string(count) + " parameters for " +
                                                         std::to_string(kept->parameters.size()) +
                                                         " in: " + kept->sql.substr(0, 500)));
-  if (scratch_.size() < count) scratch_.resize(count);
-  parameters_.resize(count);
-  for (std::size_t i = 0; i < count; ++i)
-    parameters_[i] = postgres_parameter(statement.parameters[i], kept->parameters[i], scratch_[i]);
   // Behind a pooler that gives a session to others after each transaction nothing stays set: the limit goes with the
   // statement.
   if (!options_.statements)
@@ -517,84 +522,121 @@ Task<Result<>> PostgresConnection::run(const Statement& statement) {
     first_.clear();
   }
   if (!options_.statements) protocol_.parse({}, kept->numbered);
-  protocol_.bind(kept->name, parameters_);
+  bind(statement, *kept);
   // Nobody keeps a plan there, so that what it gives may have changed.
   if (!options_.statements) protocol_.describe_portal();
   protocol_.execute(options_.statements ? static_cast<int>(kept->columns.size()) : -1);
   protocol_.sync();
-  auto answered = co_await answers(statement, kept, before);
-  // A plan that no longer fits its table is made anew.
-  if (!answered && options_.statements && is_stale_plan(answered.error())) {
-    if (auto found = by_sql_.find(statement.sql); found != by_sql_.end()) {
-      const auto kept_at = found->second;
-      stale_.push_back(std::move(kept_at->name));
-      by_sql_.erase(found);
-      kept_.erase(kept_at);
-    }
-  }
+  tag_.clear();
+  Unit unit{statement,
+            options_.statements ? std::span<const PostgresType>(kept->columns) : std::span<const PostgresType>{},
+            before};
+  auto answered = co_await answers(unit);
+  if (!answered && options_.statements && is_stale_plan(answered.error())) forget(statement.sql);
   co_return answered;
 }
 
-Task<Result<>> PostgresConnection::answers(const Statement& statement, const Kept* kept, std::size_t before) {
-  Result<> outcome{};
-  std::int64_t rows = 0;
-  bool enough = false, began = false;
-  std::span<const PostgresType> types;
-  if (kept && options_.statements) types = kept->columns;
-  tag_.clear();
-  for (std::size_t command = 0;;) {
+void PostgresConnection::forget(std::string_view sql) {
+  const auto found = by_sql_.find(sql);
+  if (found == by_sql_.end()) return;
+  const auto kept_at = found->second;
+  stale_.push_back(std::move(kept_at->name));
+  by_sql_.erase(found);
+  kept_.erase(kept_at);
+}
+
+Task<Result<>> PostgresConnection::make_ready(const Statement& statement) {
+  if (broken()) co_return std::unexpected(lost("the connection was lost"));
+  limit_ = statement.limit;
+  const auto timeout = server_limit(statement.limit);
+  if (timeout != timeout_) {
+    first("SET statement_timeout=" + std::to_string(timeout));
+    timeout_ = timeout;
+  }
+  if (find(statement.sql)) {
+    if (first_.empty()) co_return Result<>{};
+    auto set = co_await command("SELECT 1");
+    if (!set) co_return std::unexpected(std::move(set).error());
+    co_return Result<>{};
+  }
+  auto prepared = co_await prepare(statement.sql);
+  if (!prepared) co_return std::unexpected(std::move(prepared).error());
+  co_return Result<>{};
+}
+
+PostgresConnection::Prepared PostgresConnection::can_pipe(const Statement& statement) {
+  if (broken() || !options_.statements || !first_.empty() || server_limit(statement.limit) != timeout_) return nullptr;
+  const auto* kept = find(statement.sql);
+  return kept && kept->writes.empty() && kept->parameters.size() == statement.parameters.size() ? kept : nullptr;
+}
+
+void PostgresConnection::pipe(const Statement& statement, Prepared prepared, Unit& unit) {
+  const auto& kept = *prepared;
+  limit_ = busy() ? std::max(limit_, statement.limit) : statement.limit;
+  bind(statement, kept);
+  protocol_.execute(static_cast<int>(kept.columns.size()));
+  protocol_.sync();
+  unit = Unit{statement, kept.columns, 0};
+}
+
+Task<Result<>> PostgresConnection::answers(Unit& unit) {
+  for (;;) {
     const auto event = next();
-    switch (event.kind) {
-      case Kind::none: {
-        auto received = co_await receive();
-        if (!received) co_return received;
-        break;
-      }
-      case Kind::row: {
-        if (command != before || !statement.into || enough || !outcome) break;
-        if (!std::exchange(began, true)) statement.into->begin();
-        auto taken = take_row(event.cells, statement, types, rows);
-        if (!taken)
-          outcome = std::unexpected(std::move(taken).error());
-        else
-          enough = !*taken;
-        break;
-      }
-      case Kind::complete:
-        if (command++ != before) break;
-        tag_ = event.text;
-        if (!began && statement.into && outcome && !types.empty()) statement.into->begin();
-        break;
-      case Kind::columns:
-        described_.clear();
-        for (const auto& column : event.columns) described_.push_back(column.type);
-        types = described_;
-        break;
-      case Kind::ready:
-        if (statement.budget) statement.budget->rows -= std::min(rows, statement.budget->rows);
-        co_return outcome;
-      case Kind::error:
-        if (outcome) outcome = std::unexpected(error_of_said(event.said, statement.sql));
-        if (lost_) co_return outcome;
-        break;
-      case Kind::too_large:
-        if (outcome) outcome = fail(kResponseTooLarge);
-        break;
-      case Kind::copy_refused:
-        if (outcome) outcome = std::unexpected(copy_refused());
-        break;
-      case Kind::failed: co_return std::unexpected(lost(protocol_.fault_text()));
-      default: break;
+    if (event.kind == Kind::none) {
+      auto received = co_await receive();
+      if (!received) co_return received;
+      continue;
     }
+    if (take(unit, event)) co_return std::move(unit.outcome);
   }
 }
 
-Result<bool> PostgresConnection::take_row(std::span<const PostgresCell> cells, const Statement& statement,
-                                          std::span<const PostgresType> types, std::int64_t& count) {
+bool PostgresConnection::take(Unit& unit, const Protocol::Event& event) {
+  const auto fail_once = [&](Error error) {
+    if (unit.outcome) unit.outcome = std::unexpected(std::move(error));
+  };
+  switch (event.kind) {
+    case Kind::row:
+      if (unit.command_ == unit.before_ && unit.statement_ && unit.statement_->into && !unit.enough_ && unit.outcome)
+        take_row(unit, event.cells);
+      return lost_;
+    case Kind::complete:
+      if (unit.command_++ != unit.before_) return false;
+      tag_ = event.text;
+      if (!unit.began_ && unit.statement_ && unit.statement_->into && unit.outcome && !unit.types_.empty())
+        unit.statement_->into->begin();
+      return false;
+    case Kind::columns:
+      described_.clear();
+      for (const auto& column : event.columns) described_.push_back(column.type);
+      unit.types_ = described_;
+      return false;
+    case Kind::ready:
+      if (unit.statement_ && unit.statement_->budget)
+        unit.statement_->budget->rows -= std::min(unit.rows_, unit.statement_->budget->rows);
+      return true;
+    case Kind::error: fail_once(error_of_said(event.said, unit.statement_ ? unit.statement_->sql : "")); return lost_;
+    case Kind::too_large: fail_once(Error{&kResponseTooLarge}); return false;
+    case Kind::copy_refused: fail_once(copy_refused()); return false;
+    case Kind::failed: unit.outcome = std::unexpected(lost(protocol_.fault_text())); return true;
+    default: return false;
+  }
+}
+
+void PostgresConnection::take_row(Unit& unit, std::span<const PostgresCell> cells) {
   const auto width = cells.size();
-  if (types.size() != width) return std::unexpected(lost("a row has other columns than were described"));
-  if (statement.budget && count + 1 > statement.budget->rows) return fail(kResponseTooLarge);
-  ++count;
+  const auto& statement = *unit.statement_;
+  const auto types = unit.types_;
+  if (types.size() != width) {
+    unit.outcome = std::unexpected(lost("a row has other columns than were described"));
+    return;
+  }
+  if (!std::exchange(unit.began_, true)) statement.into->begin();
+  if (statement.budget && unit.rows_ + 1 > statement.budget->rows) {
+    unit.outcome = fail(kResponseTooLarge);
+    return;
+  }
+  ++unit.rows_;
   if (fields_.size() != width) fields_.resize(width);
   if (scratch_.size() < width) scratch_.resize(width);
   std::int64_t embedded = 0;
@@ -607,8 +649,11 @@ Result<bool> PostgresConnection::take_row(std::span<const PostgresCell> cells, c
       embedded += static_cast<std::int64_t>(cells[i].size);
     fields_[i] = postgres_field(types[i], cells[i].text(), scratch_[i]);
   }
-  if (statement.budget && embedded > statement.budget->bytes) return fail(kResponseTooLarge);
-  return statement.into->row(fields_);
+  if (statement.budget && embedded > statement.budget->bytes) {
+    unit.outcome = fail(kResponseTooLarge);
+    return;
+  }
+  unit.enough_ = !statement.into->row(fields_);
 }
 
 void PostgresConnection::first(std::string_view sql) {
@@ -625,8 +670,10 @@ Task<Result<std::string>> PostgresConnection::command(std::string_view sql) {
   first_.clear();
   send(sql);
   protocol_.sync();
+  tag_.clear();
   const Statement statement{.sql = sql};
-  auto done = co_await answers(statement, nullptr, before);
+  Unit unit{statement, {}, before};
+  auto done = co_await answers(unit);
   if (!done) co_return std::unexpected(std::move(done).error());
   co_return tag_;
 }

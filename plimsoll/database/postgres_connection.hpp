@@ -56,6 +56,27 @@ class PostgresConnection {
   };
   /// Runs one statement; before it, in the same write, what `first` has added since the last one.
   Task<Result<>> run(const Statement& statement);
+  class Unit;
+  struct Kept;
+  using Prepared = const Kept*;  ///< a statement that the server knows here; good until the next one is prepared
+  // For reads that share this connection, each in a unit of its own, whose answers come in that order.
+  /// Prepares the statement and sets its limit, so that `pipe` can follow.
+  Task<Result<>> make_ready(const Statement& statement);
+  /// Whether it can follow as things are: prepared, with the limit that is set, nothing waiting to go ahead of it.
+  /// Null: not.
+  Prepared can_pipe(const Statement& statement);
+  /// Says it; `flush` or `receive` sends it. `statement` outlives its unit.
+  void pipe(const Statement& statement, Prepared prepared, Unit& unit);
+  /// The next event that is about a statement or its unit; `none`: `receive` first.
+  PostgresProtocol::Event next();
+  /// What an event means for the unit whose turn it is. True: the unit has ended, or the connection is lost.
+  bool take(Unit& unit, const PostgresProtocol::Event& event);
+  /// Sends what is to be sent and waits until something has been received.
+  Task<Result<>> receive();
+  /// Sends as much as can be sent now. False: the rest has to wait.
+  Result<bool> flush();
+  /// A plan that no longer fits its table is made anew; while nothing is under way.
+  void forget(std::string_view sql);
   /// A statement without parameters and rows that goes with the next one, or with `flush`.
   void first(std::string_view sql);
   bool has_first() const { return !first_.empty(); }
@@ -101,12 +122,6 @@ class PostgresConnection {
 
  private:
   using Protocol = PostgresProtocol;
-  struct Kept {
-    std::string sql, name;
-    std::string numbered;  ///< the SQL with `$1` for its first `?`
-    std::vector<PostgresType> parameters, columns;
-    std::vector<std::string> writes;  ///< tables
-  };
   PostgresConnection(std::unique_ptr<net::Transport> transport, Options options)
       : transport_(std::move(transport)), options_(options) {}
   static Task<Result<std::unique_ptr<PostgresConnection>>> open_one(Loop& loop, const PostgresTarget& target,
@@ -119,21 +134,13 @@ class PostgresConnection {
   Task<Result<>> settle();
   /// Whether the server is what the target wants; an error says what it is.
   Task<Result<>> judge(PostgresTarget::Session wanted);
-  /// The next event that is about a statement or its unit; `none`: `receive` first.
-  Protocol::Event next();
-  /// Sends what is to be sent and waits until something has been received.
-  Task<Result<>> receive();
-  /// Sends as much as can be sent now. False: the rest has to wait.
-  Result<bool> flush();
   void send_first();
   void send(std::string_view sql);
   Task<Result<const Kept*>> prepare(std::string_view sql);
   const Kept* find(std::string_view sql);
-  /// `kept`: null for a command, whose rows are dropped. `before`: statements that went ahead of it.
-  Task<Result<>> answers(const Statement& statement, const Kept* kept, std::size_t before);
-  /// False: the sink has enough. `count`: rows given so far.
-  Result<bool> take_row(std::span<const PostgresCell> cells, const Statement& statement,
-                        std::span<const PostgresType> types, std::int64_t& count);
+  Task<Result<>> answers(Unit& unit);
+  void bind(const Statement& statement, const Kept& kept);
+  void take_row(Unit& unit, std::span<const PostgresCell> cells);
   Error error_of_said(const PostgresSaid& said, std::string_view sql);
   Error lost(std::string_view why);
   Nanoseconds patience() const { return limit_ > 0 ? limit_ + kGrace : 0; }
@@ -161,6 +168,32 @@ class PostgresConnection {
   std::vector<std::string> scratch_;
   std::vector<PostgresParameter> parameters_;
   std::vector<PostgresType> described_;  ///< columns, where they are described with each execution
+};
+
+struct PostgresConnection::Kept {
+  std::string sql, name;
+  std::string numbered;  ///< the SQL with `$1` for its first `?`
+  std::vector<PostgresType> parameters, columns;
+  std::vector<std::string> writes;  ///< tables
+};
+
+/// A statement under way, with what went ahead of it, up to its sync: what its answers have come to.
+class PostgresConnection::Unit {
+ public:
+  Unit() = default;  ///< one whose answers are dropped
+  /// `types` of its rows; `before`: statements that go ahead of it.
+  Unit(const Statement& statement, std::span<const PostgresType> types, std::size_t before)
+      : statement_(&statement), types_(types), before_(before) {}
+  Result<> outcome{};
+  std::string_view sql() const { return statement_ ? statement_->sql : std::string_view{}; }
+
+ private:
+  friend class PostgresConnection;
+  const Statement* statement_ = nullptr;
+  std::span<const PostgresType> types_;
+  std::size_t before_ = 0, command_ = 0;
+  std::int64_t rows_ = 0;
+  bool enough_ = false, began_ = false;
 };
 
 }  // namespace plimsoll::database
