@@ -354,9 +354,10 @@ class Postgres final : public Database {
     }
     const auto caller = caller_of(reading);
     const Scope* scope = co_await this_scope();
-    // A read of one row joins those of its loop that are under way.
-    const bool shares =
-        reading.order == ReadClass::key && reading.quick && options_.statements == PostgresOptions::Statements::on;
+    // A read of one row for an exchange joins those of its loop that are under way. What the server itself reads may
+    // take longer than it says.
+    const bool shares = reading.order == ReadClass::key && reading.quick && caller != 0 &&
+                        options_.statements == PostgresOptions::Statements::on;
     for (int lost = 0;;) {
       if (shares) {
         auto& sharing = loop.own<PostgresSharing>();

@@ -127,8 +127,10 @@ void PostgresSharing::hand_out(const PostgresProtocol::Event& event, Reader* me)
     front_ = (front_ + 1) % kMost;
     --count_;
   }
-  dropped_ = {};
-  if (!whose) return;
+  if (!whose) {
+    dropped_ = {};
+    return;
+  }
   if (!whose->unit.outcome && whose->unit.outcome.error().problem == &kRunAgain) {
     stale_.emplace_back(whose->unit.sql());
     closed_ = true;

@@ -13,7 +13,7 @@
 namespace plimsoll::database {
 namespace {
 
-constexpr Reading kByKey{.quick = true, .order = ReadClass::key};
+constexpr Reading kByKey{.quick = true, .order = ReadClass::key, .site = 1};
 
 class PostgresSharing : public testing::Test {
  protected:
