@@ -581,7 +581,12 @@ std::vector<std::pair<std::string, std::string>> seeds() {
                               .authentication(12, "v=AAAA")
                               .greeting()
                               .all},
-      {"scram-plain", "\0\0"s + ServerBytes{}.authentication(10, "SCRAM-SHA-256\0\0"sv).authentication(11, first).all},
+      {"scram-plain", "\0\0"s + ServerBytes{}
+                                    .authentication(10, "SCRAM-SHA-256\0\0"sv)
+                                    .authentication(11, first)
+                                    .authentication(12, "v=fj1aFVLVYrmvDpJKZN0MW5ScxAxqGG2v8QAJsQmWiG4=")
+                                    .greeting()
+                                    .all},
       {"scram-required", "\x14\0"s + ServerBytes{}.authentication(10, scram).authentication(11, first).all},
       {"refused", "\0\0"s + ServerBytes{}.error("FATAL", "28P01", "no").all},
       {"tls", "\5\0S"s},
