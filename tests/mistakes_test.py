@@ -27,6 +27,15 @@ def contract(more="", get="", post="", top="", path=""):
     return text + more
 
 
+
+
+def keyed(path, table):
+    parameters = ", ".join(f"{{name: {name}, in: path, required: true, schema: {{type: integer}}}}" for name in re.findall(r"{(\w+)}", path))
+    return (HEAD + "x-plimsoll: {authorization: any-caller, tables: {lines: {schema: '#/components/schemas/Line', key: [order, line]}}}\n"
+            "components: {schemas: {Line: {type: object, properties: {order: {type: integer}, line: {type: integer}}}}}\n"
+            f"paths:\n  {path}:\n    parameters: [{parameters}]\n    get:\n      x-plimsoll:\n        table: {table}\n      responses: {{'200': {{description: ok}}}}\n")
+
+
 # Name, contract, deployment, place, code, what is said.
 MISTAKES = [
     ("x-plimsoll at the top", contract(top="x-plimsol: {cache: 5m}\n"), "", "contract.yaml:3:1", "misspelt-field", 'did you mean "x-plimsoll"?'),
@@ -53,6 +62,8 @@ MISTAKES = [
     ("an option of a batch", HEAD + "x-plimsoll: {authorization: any-caller, tables: {notes: {schema: '#/components/schemas/Note'}}}\n"
      "paths: {/notes/batch: {post: {responses: {'200': {description: ok}}, x-plimsoll: {table: notes, batch: {create: {mx: 5}}}}}}\n"
      "components: {schemas: {Note: {type: object, properties: {id: {type: integer}}}}}\n", "", "contract.yaml:4:114", "invalid-table", 'unknown key "mx"; did you mean "max"?'),
+    ("a part of a key that no parameter of the path says", keyed("/lines/{line}", "lines"), "", "contract.yaml:10:16", "invalid-table", 'no path parameter stands for "order", and the key of a row of table "lines" is [order, line]'),
+    ("a part of a key that two parameters of the path say", keyed("/orders/{order}/{a}/lines/{line}", "{name: lines, path: {a: line}}"), "", "contract.yaml:10:16", "invalid-table", 'path parameters "a" and "line" both stand for column "line"'),
     ("a section", GOOD, "listn: ['127.0.0.1:0']\n", "deployment.yaml:1:1", "configuration", 'did you mean "listen"?'),
     ("an option of a section", GOOD, "limits:\n  drian: 5s\n", "deployment.yaml:2:3", "configuration", 'did you mean "drain"?'),
     ("an option of a job", GOOD, "database: {url: 'sqlite:a.db'}\njobs:\n  a: {run: {htp: 'http://a/'}}\n", "deployment.yaml:3:13", "configuration", 'did you mean "http"?'),

@@ -80,8 +80,8 @@ class Column:
 class Embed:
     name: str
     table: str
-    on: str = ""
-    by: str = ""
+    on: tuple = ()             # columns, in the order of the key that they hold
+    by: tuple = ()
     limit: int = 100
 
 
@@ -89,7 +89,7 @@ class Embed:
 class Table:
     name: str
     columns: dict              # name: Column
-    key: str
+    key: tuple                 # columns
     owner: str = ""
     except_roles: tuple = ()
     tenant: str = ""
@@ -104,7 +104,13 @@ class Table:
 
     @property
     def client_key(self):
-        return not self.columns[self.key].read_only
+        return not all(self.columns[name].read_only for name in self.key)
+
+    def key_of(self, row):
+        return tuple(row[name] for name in self.key)
+
+    def has_type(self, key):
+        return len(key) == len(self.key) and all(self.columns[name].has_type(value) for name, value in zip(self.key, key))
 
 
 @dataclasses.dataclass
@@ -117,7 +123,7 @@ class Operation:
     scopes: tuple = ()
     roles: tuple = ()
     fixed: dict = dataclasses.field(default_factory=dict)    # path parameter: column
-    key: str = ""              # path parameter that names the row
+    key: tuple = ()            # path parameters that name the row, each as its column
     abort: bool = True         # of a batch
 
 
@@ -292,7 +298,7 @@ class Model:
         return not table.owner or self.sees_all_owners(table, caller) or row[table.owner] == caller.subject
 
     def find(self, rows, table, caller, key):
-        return next((row for row in rows[table.name] if row[table.key] == key and self.visible(table, caller, row)), None)
+        return next((row for row in rows[table.name] if table.key_of(row) == key and self.visible(table, caller, row)), None)
 
     def may_read(self, caller, embed):
         """An embed needs what reading that table directly needs: one row what a read or list needs, many rows what a list needs."""
@@ -309,7 +315,7 @@ class Model:
     # References: what embeds say
 
     def references(self, table):
-        """(column, the table it refers to)."""
+        """(columns, the table that they refer to)."""
         for embed in table.embeds.values():
             if embed.on:
                 yield embed.on, self.tables[embed.table]
@@ -320,23 +326,23 @@ class Model:
 
     def broken_references(self, rows, table, caller, row, before=None):
         broken = set()
-        for column, other in self.references(table):
-            value = row.get(column)
-            if value is None or before is not None and same(before.get(column), value):
+        for columns, other in self.references(table):
+            value = tuple(row.get(column) for column in columns)
+            if None in value or before is not None and all(same(before.get(column), row.get(column)) for column in columns):
                 continue
-            itself = other is table and not isinstance(row[table.key], Made) and row[table.key] == value
+            itself = other is table and not any(isinstance(row.get(name), Made) for name in table.key) and tuple(row.get(name) for name in table.key) == value
             if not itself and not self.find(rows, other, caller, value):
-                broken.add(column)
+                broken.update(columns)
         return broken
 
     def referred_to(self, rows, table, row):
         for other in self.tables.values():
-            for column, target in self.references(other):
+            for columns, target in self.references(other):
                 if target is table:
                     for one in rows[other.name]:
                         itself = other is table and one is row
                         # A tenant's rows refer to rows of the tenant only.
-                        if not itself and one.get(column) == row[table.key] and (not table.tenant or not other.tenant or one[other.tenant] == row[table.tenant]):
+                        if not itself and tuple(one.get(column) for column in columns) == table.key_of(row) and (not table.tenant or not other.tenant or one[other.tenant] == row[table.tenant]):
                             return True
         return False
 
@@ -377,9 +383,6 @@ class Model:
                 said = self.said_caller(table, column, value, caller, wrong)
                 if said is not None:
                     row[name] = said
-            elif name == table.key:
-                if table.client_key:
-                    self.put(column, value, row, wrong)
             elif not column.read_only:
                 self.put(column, value, row, wrong)
         self.fix(table, row, wrong, fixed)
@@ -410,7 +413,7 @@ class Model:
 
     def complete(self, table, row, wrong, before):
         for name, column in table.columns.items():
-            if name in row or name in wrong or before is not None and (column.read_only or column.filled):
+            if name in row or name in wrong or before is not None and (column.read_only or column.filled or name in table.key):
                 continue
             if "default" in column.schema and (column.nullable or column.schema["default"] is not None):
                 row[name] = self.stored(column, column.schema["default"])
@@ -445,7 +448,7 @@ class Model:
                 said = self.said_caller(table, column, value, caller, wrong)
                 if said is not None:
                     row[name] = said
-            elif name == table.key:
+            elif name in table.key:
                 if not same(before[name], value):
                     wrong.add(name)
             elif column.read_only:
@@ -488,11 +491,12 @@ class Model:
             embed = table.embeds[name]
             other = self.tables[embed.table]
             if embed.on:
-                found = row[embed.on] is not None and self.find(rows, other, caller, row[embed.on])
+                value = tuple(row[name] for name in embed.on)
+                found = None not in value and self.find(rows, other, caller, value)
                 made[name] = self.selected(rows, other, caller, found, inner) if found else None
             else:
-                found = [one for one in rows[other.name] if one[embed.by] is not None and one[embed.by] == row[table.key] and self.visible(other, caller, one)]
-                found.sort(key=lambda one: other.columns[other.key].order(one[other.key]))
+                found = [one for one in rows[other.name] if tuple(one[name] for name in embed.by) == table.key_of(row) and self.visible(other, caller, one)]
+                found.sort(key=lambda one: [other.columns[name].order(one[name]) for name in other.key])
                 made[name] = [self.selected(rows, other, caller, one, inner) for one in found[:embed.limit]]
                 if len(found) > embed.limit:
                     made[name + ("HasMore" if table.camel else "_has_more")] = True
@@ -528,9 +532,9 @@ class Model:
     def order(table, sort):
         """What a list is sorted by: (column, whether descending), down to the key, which decides between equal rows."""
         names = [name for name, _ in sort]
-        if table.key in names:
-            return list(sort[:names.index(table.key) + 1])
-        return [*sort, (table.key, bool(sort) and sort[-1][1])]
+        if set(table.key) <= set(names):
+            return list(sort[:max(names.index(name) for name in table.key) + 1])
+        return [*sort, *((name, bool(sort) and sort[-1][1]) for name in table.key if name not in names)]
 
     def listed(self, table, caller, fixed, filters, sort, words=""):
         found = [row for row in self.rows[table.name] if self.visible(table, caller, row) and self.found(table, row, words)
@@ -578,6 +582,11 @@ class Model:
             page["total"] = len(rows)
         return [Outcome(200, page)]
 
+    @staticmethod
+    def row_named(request, table):
+        """The key in the path."""
+        return tuple(request.path[name] for name in table.key)
+
     def _fixed(self, request):
         return {column: request.path[parameter] for parameter, column in request.operation.fixed.items()}
 
@@ -585,7 +594,7 @@ class Model:
         selection = request.query.get("selection") or {"columns": None, "embeds": {}}
         if self.forbidden_embed(table, request.caller, selection):
             return [refused(403, "forbidden")]
-        row = self.find(self.rows, table, request.caller, request.path[request.operation.key])
+        row = self.find(self.rows, table, request.caller, self.row_named(request, table))
         if not row:
             return [refused(404, "no-such-row")]
         shown = self.selected(self.rows, table, request.caller, row, selection)
@@ -603,13 +612,15 @@ class Model:
             broken = self.broken_references(rows, table, caller, row)
             if broken - wrong:
                 failures.append(refused(422, "constraint", {(*prefix, name) for name in broken - wrong}))
-            key = row.get(table.key)
-            if key is None and table.key not in wrong:
-                failures.append(refused(422, "constraint", {(*prefix, table.key)}))
-            elif not isinstance(key, Made) and table.key not in wrong:
+            key = tuple(row.get(name) for name in table.key)
+            if set(table.key) & wrong:
+                pass
+            elif key == (None,):
+                failures.append(refused(422, "constraint", {(*prefix, *table.key)}))
+            elif not any(isinstance(value, Made) for value in key):
                 everywhere = self.keys_of_all_tenants(table)
-                if any(one[table.key] == key and (everywhere or one[table.tenant] == row[table.tenant]) for one in rows[table.name]):
-                    failures.append(refused(409, "conflict", {(*prefix, table.key)}))
+                if any(table.key_of(one) == key and (everywhere or one[table.tenant] == row[table.tenant]) for one in rows[table.name]):
+                    failures.append(refused(409, "conflict", {(*prefix, name) for name in table.key}))
         if failures:
             return None, failures
         rows[table.name].append(row)
@@ -631,7 +642,7 @@ class Model:
             failures.append(refused(428, "precondition-required"))
         if not row:
             # What is wrong with the body by itself may be told first: it says nothing about rows.
-            _, wrong = self.patched(table, {name: None for name in table.columns} | {table.key: key}, body, caller, replacing)
+            _, wrong = self.patched(table, {name: None for name in table.columns} | dict(zip(table.key, key)), body, caller, replacing)
             return None, failures + [refused(404, "no-such-row"), *self.faults(table, body, wrong, replacing, prefix)]
         if matching and matching != "*" and self.tags.get((table.name, matching)) != self.shown(table, row):
             failures.append(refused(412, "precondition-failed"))
@@ -653,7 +664,7 @@ class Model:
 
     def _changed(self, request, table, replacing):
         rows = self._copy()
-        shown, failures = self._change(rows, table, request.path[request.operation.key], request.body, request.caller, replacing, request.headers)
+        shown, failures = self._change(rows, table, self.row_named(request, table), request.body, request.caller, replacing, request.headers)
         return (failures or [Outcome(200, shown, rows=rows)]) + self.perhaps_not(request, table)
 
     def doubtful(self, table, tag):
@@ -662,7 +673,7 @@ class Model:
 
     def perhaps_not(self, request, table):
         return [refused(412, "precondition-failed")] if self.doubtful(table, request.headers.get("If-Match")) and \
-            self.find(self.rows, table, request.caller, request.path[request.operation.key]) else []
+            self.find(self.rows, table, request.caller, self.row_named(request, table)) else []
 
     def _update(self, request, table):
         return self._changed(request, table, False)
@@ -688,7 +699,7 @@ class Model:
 
     def _delete(self, request, table):
         rows = self._copy()
-        return (self._erase(rows, table, request.path[request.operation.key], request.caller, request.headers) or [Outcome(204, rows=rows)]) + self.perhaps_not(request, table)
+        return (self._erase(rows, table, self.row_named(request, table), request.caller, request.headers) or [Outcome(204, rows=rows)]) + self.perhaps_not(request, table)
 
     def _batch(self, request, table, one, status):
         rows, results, shown = self._copy(), [], []
@@ -709,16 +720,19 @@ class Model:
 
     def _batch_update(self, request, table):
         def one(rows, table, item, caller, prefix):
-            if not isinstance(item, dict) or table.key not in item or not table.columns[table.key].has_type(item[table.key]):
+            key = tuple(item.get(name) for name in table.key) if isinstance(item, dict) else ()
+            if not table.has_type(key):
                 return None, [refused(422, "invalid-row")]
-            return self._change(rows, table, item[table.key], item, caller, False, None, prefix)
+            return self._change(rows, table, key, item, caller, False, None, prefix)
         return self._batch(request, table, one, 200)
 
     def _batch_delete(self, request, table):
         def one(rows, table, item, caller, prefix):
-            if not table.columns[table.key].has_type(item):
+            # Of a key of one column the value alone is enough.
+            key = tuple(item.get(name) for name in table.key) if isinstance(item, dict) else (item,)
+            if not table.has_type(key):
                 return None, [refused(422, "invalid-row")]
-            return None, self._erase(rows, table, item, caller)
+            return None, self._erase(rows, table, key, caller)
         return self._batch(request, table, one, 204)
 
     # Judgement
@@ -788,8 +802,8 @@ class Model:
             self.rows = {name: [{column: value.value if isinstance(value, Made) else value for column, value in row.items()} for row in rows]
                          for name, rows in outcome.rows.items()}
             for table in self.tables.values():
-                if table.columns[table.key].kind == "integer":
-                    self.highest[table.name] = max([self.highest[table.name], *(row[table.key] for row in self.rows[table.name])])
+                if len(table.key) == 1 and table.columns[table.key[0]].kind == "integer":
+                    self.highest[table.name] = max([self.highest[table.name], *(row[table.key[0]] for row in self.rows[table.name])])
             self.note_former(self.tables[request.operation.table])
         if outcome.status in (200, 201) and request.operation.action in ("read", "create", "update", "replace"):
             selection = request.query.get("selection")
@@ -821,7 +835,7 @@ class Model:
         table = self.tables[request.operation.table]
         reads = [operation for operation in self.operations if operation.table == table.name and operation.action == "read"]
         row = answer.json()
-        paths = [operation.path.replace("{" + operation.key + "}", urllib.parse.quote(str(row[table.key]), safe="")) for operation in reads]
+        paths = [re.sub(r"{(\w+)}", lambda found: urllib.parse.quote(str(row[found[1]]), safe=""), operation.path) for operation in reads]
         given = answer.headers.get("location")
         if given not in (paths or [None]):
             raise Mismatch(f"Location is expected to be one of {paths}, not {given}")

@@ -54,11 +54,14 @@ class World:
 
     def table(self, name):
         dice, columns = self.dice, {}
-        key = dice.choice(("id", "code"))
-        counted = self.chance(0.4)
-        schema = {"type": "integer"} if counted else {"type": "string", "minLength": 1, "maxLength": 40}
-        columns[key] = model.Column(key, "integer" if counted else "text", schema, required=True, read_only=self.chance(0.5), filled="key")
-        table = model.Table(name, columns, key, camel=self.chance(0.3), require_match=self.chance(0.15), page_default=dice.choice((2, 5, 50)), page_max=100)
+        # A key of two columns names a part of something: a part that is `readOnly` text is made by the server, any other must be sent. There is one in every world.
+        names = dice.choice((("id",), ("code",), ("whole", "part"))) if name != "betas" else ("whole", "part")
+        for key in names:
+            counted = self.chance(0.4)
+            schema = {"type": "integer"} if counted else {"type": "string", "minLength": 1, "maxLength": 40}
+            read_only = self.chance(0.5) if len(names) == 1 else key == "part" and not counted and self.chance(0.3)
+            columns[key] = model.Column(key, "integer" if counted else "text", schema, required=True, read_only=read_only, filled="key" if len(names) == 1 or read_only else "")
+        table = model.Table(name, columns, names, camel=self.chance(0.3), require_match=self.chance(0.15), page_default=dice.choice((2, 5, 50)), page_max=100)
         for number in range(dice.randrange(1, 6)):
             column = self.column(f"c{number}")
             columns[column.name] = column
@@ -130,17 +133,21 @@ class World:
             for other in self.tables:
                 if not self.chance(0.45 if other is not table else 0.15):
                     continue
-                key = other.columns[other.key]
-                column = f"{other.name[:-1]}_{'up' if other is table else 'of'}"
                 required = other is not table and self.chance(0.4)
-                table.columns[column] = model.Column(column, key.kind, {"type": ["string" if key.kind == "text" else "integer", "null"] if not required else "string" if key.kind == "text" else "integer"},
-                                                     required=required, nullable=not required)
+                first = table.columns[table.key[0]]
+                if len(table.key) > 1 and len(other.key) == 1 and other is not table and first.kind == other.columns[other.key[0]].kind and self.chance(0.7):
+                    columns = table.key[:1]  # the rows are parts of those of the other table
+                else:
+                    columns = tuple(f"{other.name[:-1]}_{'up' if other is table else 'of'}{'' if len(other.key) == 1 else '_' + key}" for key in other.key)
+                    for column, key in zip(columns, (other.columns[name] for name in other.key)):
+                        table.columns[column] = model.Column(column, key.kind, {"type": ["string" if key.kind == "text" else "integer", "null"] if not required else "string" if key.kind == "text" else "integer"},
+                                                             required=required, nullable=not required)
                 told = dice.choice(("on", "by", "both"))
                 if told != "by":
-                    table.embeds[other.name[:-1]] = model.Embed(other.name[:-1], other.name, on=column)
+                    table.embeds[other.name[:-1]] = model.Embed(other.name[:-1], other.name, on=columns)
                 if told != "on":
                     name = f"{table.name}_there"
-                    other.embeds[name] = model.Embed(name, table.name, by=column, limit=dice.choice((1, 2, 100)))
+                    other.embeds[name] = model.Embed(name, table.name, by=columns, limit=dice.choice((1, 2, 100)))
         for table in self.tables:
             simple = [column for column in table.columns.values() if column.kind != "json" and not column.write_only]
             for column in dice.sample(simple, min(len(simple), dice.randrange(1, 5))):
@@ -159,7 +166,8 @@ class World:
         listed = read if self.chance(0.7) else (f"{name}:list",)
         roles = ("support",) if self.chance(0.1) else ()
         add = self.operations.append
-        item = f"/{name}/{{{table.key}}}"
+        braces = lambda names: "/".join(f"{{{one}}}" for one in names)
+        item = f"/{name}/{braces(table.key)}" if len(table.key) == 1 or self.chance(0.5) else f"/wholes/{{whole}}/{name}/{{part}}"
         if self.chance(0.85):
             add(model.Operation(f"list_{name}", "GET", f"/{name}", name, "list", listed, roles))
         if self.chance(0.9):
@@ -172,13 +180,14 @@ class World:
             for abort in (True, False):
                 if self.chance(0.4):
                     add(model.Operation(f"{action}_many_{name}_{abort}", "POST", f"/{name}-{action}-{'all' if abort else 'each'}", name, f"batch-{action}", write, abort=abort))
-        for column, other in list(dict(model.Model([*self.tables], []).references(table)).items()):
+        for columns, other in list(dict(model.Model([*self.tables], []).references(table)).items()):
             if self.chance(0.5):
-                path = f"/{other.name}/{{{column}}}/{name}"
+                path = f"/{other.name}/{braces(columns)}/{name}"
                 if any(operation.path == path for operation in self.operations):
                     continue
-                add(model.Operation(f"list_{name}_of_{column}", "GET", path, name, "list", listed, fixed={column: column}))
-                add(model.Operation(f"create_{name}_of_{column}", "POST", path, name, "create", write, fixed={column: column}))
+                fixed = {column: column for column in columns}
+                add(model.Operation(f"list_{name}_of_{'_'.join(columns)}", "GET", path, name, "list", listed, fixed=fixed))
+                add(model.Operation(f"create_{name}_of_{'_'.join(columns)}", "POST", path, name, "create", write, fixed=fixed))
 
     # As OpenAPI
 
@@ -248,7 +257,7 @@ class World:
         schemas.update(self.components)
         tables = {}
         for table in self.tables:
-            entry = {"schema": f"#/components/schemas/{table.name}", "key": table.key, "page": {"default": table.page_default, "max": table.page_max}}
+            entry = {"schema": f"#/components/schemas/{table.name}", "key": alone(table.key), "page": {"default": table.page_default, "max": table.page_max}}
             if table.owner:
                 entry["owner"] = {"column": table.owner, "except-roles": list(table.except_roles)} if table.except_roles else table.owner
             if table.tenant:
@@ -260,7 +269,7 @@ class World:
             if table.search:
                 entry["search"] = list(table.search)
             if table.embeds:
-                entry["embeds"] = {embed.name: {"table": embed.table, **({"on": embed.on} if embed.on else {"by": embed.by, "limit": embed.limit})} for embed in table.embeds.values()}
+                entry["embeds"] = {embed.name: {"table": embed.table, **({"on": alone(embed.on)} if embed.on else {"by": alone(embed.by), "limit": embed.limit})} for embed in table.embeds.values()}
             if table.camel:
                 entry["naming"] = "camel"
             if table.require_match:
@@ -269,7 +278,7 @@ class World:
         paths = {}
         for operation in self.operations:
             table = next(table for table in self.tables if table.name == operation.table)
-            named = [(operation.key, table.key)] if operation.key else list(operation.fixed.items())
+            named = [(name, name) for name in operation.key] or list(operation.fixed.items())
             policy = {"table": operation.table, "authorization": {"roles": list(operation.roles)} if operation.roles else "any-caller"}
             if operation.action.startswith("batch-"):
                 policy["batch"] = {operation.action[6:]: {"max": 100, "on-error": "abort" if operation.abort else "continue"}}
@@ -319,28 +328,33 @@ class World:
 
     def key_value(self, table, caller, mine=0.7):
         """A key of a row: the caller's own, somebody else's, or made up. Which of them it is, nobody is told."""
-        key = table.columns[table.key]
         rows = self.model.rows[table.name]
         seen = [row for row in rows if self.model.visible(table, caller, row)]
         hidden = [row for row in rows if not self.model.visible(table, caller, row)]
         roll = self.dice.random()
         if seen and roll < mine:
-            return self.dice.choice(seen)[table.key]
+            return table.key_of(self.dice.choice(seen))
         if hidden and roll < mine + 0.7 * (1 - mine):
-            return self.dice.choice(hidden)[table.key]
-        if key.kind == "integer":
-            # Which number the server gives next is not promised: a row that refers to it may come to refer to itself.
-            highest = self.model.highest[table.name]
-            return self.dice.choice([number for number in (1, 2, 3, 77, 10**12) if not highest < number <= highest + 10])
-        return self.dice.choice(("nobody", "k1", "k2", "k 3", "ü", "018f0000-0000-7000-8000-000000000000"))
+            return table.key_of(self.dice.choice(hidden))
+        # Which number the server gives next is not promised: a row that refers to it may come to refer to itself.
+        highest = self.model.highest[table.name]
+        return tuple(self.dice.choice([number for number in (1, 2, 3, 77, 10**12) if not highest < number <= highest + 10]) if table.columns[name].kind == "integer"
+                     else self.dice.choice(("nobody", "k1", "k2", "k 3", "ü", "018f0000-0000-7000-8000-000000000000")) for name in table.key)
 
     def body(self, table, caller, operation, creating):
         dice, body = self.dice, {}
-        references = dict(self.model.references(table))
+        references = {column: value for columns, other in self.model.references(table) for column, value in zip(columns, self.key_value(other, caller))}
+        sent = dice.random()
         for name, column in table.columns.items():
+            if name in table.key and operation.action in ("update", "replace", "batch-update") and dice.random() < 0.95:
+                continue  # the path says it
             if name in references:
-                if dice.random() < (0.95 if creating and column.required else 0.6 if creating else 0.3):
-                    body[name] = None if dice.random() < (0.02 if column.required else 0.1) else self.key_value(references[name], caller)
+                # Mostly all columns of a reference or none.
+                if (sent if dice.random() < 0.8 else dice.random()) < (0.95 if creating and column.required else 0.6 if creating else 0.3):
+                    body[name] = None if dice.random() < (0.02 if column.required else 0.1) else references[name]
+            elif name in table.key and not column.filled:
+                if dice.random() < 0.97:
+                    body[name] = dice.randrange(1, 8) if column.kind == "integer" else dice.choice(("k1", "k2", "k 3", "ü", "a/b"))
             elif column.filled == "key":
                 if creating and dice.random() < (0.8 if not column.read_only and operation.action != "replace" else 0.05):
                     body[name] = dice.randrange(1, 30) if column.kind == "integer" else dice.choice(("k1", "k2", "k 3", "ü", "k5", *(f"n{number}" for number in range(30))))
@@ -398,7 +412,7 @@ class World:
                 other = next(one for one in self.tables if one.name == embed.table)
                 embeds[name] = self.selection(other, depth + 1) if depth < 2 and columns is not None and self.chance(0.7) else {"columns": None, "embeds": {}}
         if columns is not None and not columns and not embeds:
-            columns = [table.key]
+            columns = [*table.key]
         return {"columns": columns, "embeds": embeds}
 
     def request(self):
@@ -407,32 +421,33 @@ class World:
         table = self.model.tables[operation.table]
         made = model.Request(caller, operation)
         if operation.key:
-            made.path[operation.key] = self.key_value(table, caller)
-        for parameter, column in operation.fixed.items():
-            made.path[parameter] = self.key_value(dict(self.model.references(table))[column], caller)
+            made.path.update(zip(table.key, self.key_value(table, caller)))
+        if operation.fixed:
+            made.path.update(zip(operation.fixed, self.key_value(dict(self.model.references(table))[tuple(operation.fixed)], caller)))
         if operation.action in ("read", "list") and (table.embeds or self.chance(0.3)) and self.chance(0.6):
             made.query["selection"] = self.selection(table)
         if operation.action == "list":
             self.shape(made, table)
         if operation.action in ("create", "update", "replace"):
             made.body = self.body(table, caller, operation, operation.action != "update")
-            row = operation.key and self.model.find(self.model.rows, table, caller, made.path[operation.key])
+            row = operation.key and self.model.find(self.model.rows, table, caller, self.model.row_named(made, table))
             if row and self.chance(0.3):  # what was read is sent back, with a change or without
                 changed = dice.sample(list(made.body), min(len(made.body), dice.choice((0, 0, 1))))
                 made.body = {**json.loads(json.dumps(self.model.shown(table, row))), **{name: made.body[name] for name in changed}}
         if operation.action.startswith("batch-"):
             made.body = [self.item(table, caller, operation) for _ in range(dice.randrange(1, 5))]
-            if operation.action == "batch-create" and table.columns[table.key].kind == "integer" and any(table.key not in item for item in made.body):
+            counted = table.key[0] if len(table.key) == 1 and table.columns[table.key[0]].kind == "integer" else None
+            if operation.action == "batch-create" and counted and any(counted not in item for item in made.body):
                 for item in made.body:  # which number the server gives to one item is not promised: another could name it
-                    item.pop(table.key, None)
+                    item.pop(counted, None)
         if operation.action in ("update", "replace", "delete") and dice.random() < (0.8 if table.require_match else 0.25):
             tags = [tag for name, tag in self.model.tags if name == table.name]
-            row = self.model.find(self.model.rows, table, caller, made.path[operation.key])
+            row = self.model.find(self.model.rows, table, caller, self.model.row_named(made, table))
             right = [tag for tag in tags if row and self.model.tags[table.name, tag] == self.model.shown(table, row)]
             made.headers["If-Match"] = dice.choice(right) if right and self.chance(0.7) else dice.choice(tags) if tags else '"none"'
         if operation.action == "read" and self.chance(0.3):
             tags = [tag for name, tag in self.model.tags if name == table.name]
-            row = self.model.find(self.model.rows, table, caller, made.path[operation.key])
+            row = self.model.find(self.model.rows, table, caller, self.model.row_named(made, table))
             right = [tag for tag in tags if row and self.model.tags[table.name, tag] == self.model.shown(table, row)]
             if tags:
                 made.headers["If-None-Match"] = dice.choice(right) if right and self.chance(0.5) else dice.choice(tags)
@@ -440,10 +455,11 @@ class World:
 
     def item(self, table, caller, operation):
         if operation.action == "batch-delete":
-            return self.key_value(table, caller)
+            key = self.key_value(table, caller)
+            return key[0] if len(key) == 1 and self.chance(0.8) else dict(zip(table.key, key))
         body = self.body(table, caller, operation, operation.action == "batch-create")
         if operation.action == "batch-update":
-            body[table.key] = self.key_value(table, caller)
+            body.update(zip(table.key, self.key_value(table, caller)))
         return body
 
     def shape(self, made, table):
@@ -484,6 +500,11 @@ class World:
         filters = frozenset((name, op) for name, op, _ in request.query.get("filters", ()))
         return (table.name, table.tenant and request.caller.tenant, tuple(self.model.order(table, request.query.get("sort", ()))), filters,
                 request.query.get("q"), tuple(request.path.items()))
+
+
+def alone(names):
+    """A list of one is the one alone."""
+    return names[0] if len(names) == 1 else list(names)
 
 
 def objects(schema, value):
@@ -656,7 +677,7 @@ class ModelTest(harness.ServerTest):
         database = sqlite3.connect(server.directory / "model.db", timeout=30)
         try:
             values = [json.dumps(value, separators=(",", ":"), ensure_ascii=False) if table.columns[name].kind == "json" else value for name, value in written.items()]
-            where = [name for name in (table.key, table.tenant) if name]
+            where = [name for name in (*table.key, table.tenant) if name]
             with database:
                 changed = database.execute(f'UPDATE "{table.name}" SET ' + ", ".join(f'"{name}" = ?' for name in written) + " WHERE " + " AND ".join(f'"{name}" = ?' for name in where),
                                            [*values, *(row[name] for name in where)]).rowcount

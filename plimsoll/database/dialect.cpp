@@ -19,27 +19,32 @@ std::string quoted(std::string_view name) {
   return made;
 }
 
+std::string TableDefinition::list(const std::vector<std::size_t>& which, std::string_view prefix) const {
+  std::string text;
+  for (auto i : which) append_quoted((text += text.empty() ? "" : ",") += prefix, column(i).name);
+  return text;
+}
+
 std::string Dialect::create_index(const TableDefinition& table, const std::vector<std::size_t>& columns) const {
-  std::string plain = table.name + "_by", list;
-  for (auto column : columns) {
-    plain += "_" + table.column(column).name;
-    list += (list.empty() ? "" : ",") + quoted(table.column(column).name);
-  }
-  return "CREATE INDEX " + quoted(plain) + " ON " + quoted(table.name) + "(" + list + ")";
+  std::string plain = table.name + "_by";
+  for (auto column : columns) plain += "_" + table.column(column).name;
+  return "CREATE INDEX " + quoted(plain) + " ON " + quoted(table.name) + "(" + table.list(columns) + ")";
 }
 
 Task<Result<>> Dialect::look_at_keys(Session& session, const TableDefinition& table, FoundTable& found) {
-  const auto& name = table.key_column().name;
-  const auto column = std::ranges::find(found.columns, name, &FoundColumn::name);
-  if (column == found.columns.end()) co_return Result<>{};
-  const auto from = " FROM " + quoted(table.name), key = quoted(name);
-  if (!column->not_null) {
-    auto missing = co_await session.query("SELECT 1" + from + " WHERE " + key + " IS NULL LIMIT 1", {});
+  const auto from = " FROM " + quoted(table.name);
+  for (const auto i : table.key) {
+    const auto& name = table.column(i).name;
+    const auto column = std::ranges::find(found.columns, name, &FoundColumn::name);
+    if (column == found.columns.end()) co_return Result<>{};
+    if (column->not_null) continue;
+    auto missing = co_await session.query("SELECT 1" + from + " WHERE " + quoted(name) + " IS NULL LIMIT 1", {});
     if (!missing) co_return std::unexpected(std::move(missing).error());
-    found.keys_missing = !missing->empty();
+    found.keys_missing |= !missing->empty();
   }
   if (found.view) {
-    auto repeated = co_await session.query("SELECT 1" + from + " GROUP BY " + key + " HAVING count(*)>1 LIMIT 1", {});
+    auto repeated = co_await session.query(
+        "SELECT 1" + from + " GROUP BY " + table.list(table.key) + " HAVING count(*)>1 LIMIT 1", {});
     if (!repeated) co_return std::unexpected(std::move(repeated).error());
     found.keys_repeated = !repeated->empty();
   }

@@ -3,6 +3,7 @@
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/database/relation.hpp"
 
+#include <algorithm>
 #include <optional>
 #include <span>
 #include <string>
@@ -16,23 +17,37 @@ struct TableDefinition {
   struct ColumnDefinition {
     const Column* is = nullptr;
     bool not_null = false;
-    bool listed = false;          ///< lists sort or filter by it
-    std::string table{};          ///< that its values refer to; empty: none
-    const Column* to = nullptr;   ///< that key
-    std::string key{}, tenant{};  ///< columns there; `tenant` empty: by the key alone
-    std::string own_tenant{};     ///< the column here that goes with `tenant`
+    bool listed = false;         ///< lists sort or filter by it
+    const Column* to = nullptr;  ///< of a key, that its values refer to: they are of its type
+  };
+  /// Columns whose values together name a row of another table.
+  struct ReferenceDefinition {
+    std::vector<std::size_t> from;
+    std::string table{};
+    std::vector<std::string> to{};  ///< columns there, each the one at its place
   };
   std::string name;
   std::vector<ColumnDefinition> columns;
-  std::size_t key = 0;
+  std::vector<std::size_t> key{0};      ///< that together name a row
   std::optional<std::size_t> tenant{};  ///< keys are unique within it; none: in the whole table
   std::vector<std::vector<std::size_t>> indexes{};
   std::vector<std::size_t> search{};  ///< what `q` looks through
+  std::vector<ReferenceDefinition> references{};
 
   const Column& column(std::size_t i) const { return *columns[i].is; }
-  const Column& key_column() const { return column(key); }
+  bool is_key(std::size_t i) const { return std::ranges::find(key, i) != key.end(); }
+  /// The columns of the primary key: those of the key, and the tenant before them where they are unique within it.
+  std::vector<std::size_t> primary_key() const {
+    auto all = key;
+    if (tenant) all.insert(all.begin(), *tenant);
+    return all;
+  }
+  /// Names of columns in SQL, with commas between them and `prefix` before each.
+  std::string list(const std::vector<std::size_t>& which, std::string_view prefix = {}) const;
   Relation relation() const {
-    return {.name = name, .key = &key_column(), .tenant = tenant ? columns[*tenant].is : nullptr};
+    Relation made{.name = name, .key = {}, .tenant = tenant ? columns[*tenant].is : nullptr};
+    for (auto i : key) made.key.push_back(&column(i));
+    return made;
   }
 };
 
@@ -140,7 +155,8 @@ class Dialect {
   virtual Violation violation_of(const Error& error) const = 0;
 
  protected:
-  /// Rows that the key cannot name: those without one, and in a view, which has no unique index, those that share one.
+  /// Rows that the key cannot name: those without a part of one, and in a view, which has no unique index, those that
+  /// share one.
   static Task<Result<>> look_at_keys(Session& session, const TableDefinition& table, FoundTable& found);
 };
 

@@ -54,7 +54,8 @@ inline Column column_named(std::string name, Kind kind, bool required = false, b
   return made;
 }
 
-/// Authors and their books, with a column of each kind, and reviews whose keys are unique within a tenant.
+/// Authors and their books, with a column of each kind, reviews whose keys are unique within a tenant, copies that a
+/// book and a number name together, and the loans of copies.
 struct Library {
   std::vector<Column> author{column_named("id", Kind::text, true, false), column_named("name", Kind::text, true, false),
                              column_named("born", Kind::integer)};
@@ -72,11 +73,15 @@ struct Library {
   std::vector<Column> review{column_named("tenant", Kind::text, true, false),
                              column_named("code", Kind::text, true, false), column_named("text", Kind::text),
                              column_named("of", Kind::integer)};
+  std::vector<Column> copy{column_named("book", Kind::integer, true, false),
+                           column_named("number", Kind::text, true, false), column_named("shelf", Kind::text)};
+  std::vector<Column> loan{column_named("id", Kind::integer, true, false), column_named("of_book", Kind::integer),
+                           column_named("of_number", Kind::text)};
 
   explicit Library(const Dialect& dialect) {
     author[0].format = "uuid";
     book[10].verbatim = review[0].verbatim = true;
-    for (auto* table : {&author, &book, &review})
+    for (auto* table : {&author, &book, &review, &copy, &loan})
       for (auto& column : *table) dialect.note_storage(column, nullptr, nullptr);
     // As the table handler does: a column that refers to a key has its type.
     book[1].type = author[0].type;
@@ -97,8 +102,7 @@ struct Library {
   }
   TableDefinition books() const {
     auto made = definition("books", book);
-    made.columns[1].table = "authors";
-    made.columns[1].key = "id";
+    made.references = {{{1}, "authors", {"id"}}};
     made.columns[1].to = &author[0];
     made.indexes = {{1, 0}, {3, 0}, {7, 2, 0}};
     made.search = {2, 9};
@@ -106,15 +110,32 @@ struct Library {
   }
   TableDefinition reviews() const {
     auto made = definition("reviews", review);
-    made.key = 1;
+    made.key = {1};
     made.tenant = 0;
-    made.columns[3].table = "books";
-    made.columns[3].key = "id";
+    made.references = {{{3}, "books", {"id"}}};
     made.columns[3].to = &book[0];
     made.indexes = {{0, 1}, {3, 1}};
     made.search = {2};
     return made;
   }
+  TableDefinition copies() const {
+    auto made = definition("copies", copy);
+    made.key = {0, 1};
+    made.references = {{{0}, "books", {"id"}}};
+    made.columns[0].to = &book[0];
+    made.indexes = {{2, 0, 1}};
+    made.search = {2};
+    return made;
+  }
+  TableDefinition loans() const {
+    auto made = definition("loans", loan);
+    made.references = {{{1, 2}, "copies", {"book", "number"}}};
+    made.columns[1].to = &copy[0];
+    made.columns[2].to = &copy[1];
+    made.indexes = {{1, 2, 0}};
+    return made;
+  }
+  std::vector<TableDefinition> all() const { return {authors(), books(), reviews(), copies(), loans()}; }
 };
 
 inline std::vector<const Column*> pointers(const std::vector<Column>& columns) {
@@ -133,11 +154,12 @@ class DialectConformance : public testing::Test {
     speaker = std::make_unique<Speaker>();
     if (const std::string why = speaker->why_not(); !why.empty()) GTEST_SKIP() << why;
     library = std::make_unique<Library>(dialect());
-    for (auto& table : {library->authors(), library->books(), library->reviews()}) {
+    for (auto& table : library->all()) {
       for (auto& sql : dialect().create_table(table)) say({sql, {}});
+      if (table.search.empty()) continue;
       for (auto& sql : dialect().create_search(table)) say({sql, {}});
     }
-    for (auto& table : {library->authors(), library->books(), library->reviews()})
+    for (auto& table : library->all())
       for (auto& sql : dialect().create_references(table)) say({sql, {}});
   }
   void fill() {
@@ -239,7 +261,7 @@ class DialectConformance : public testing::Test {
 TYPED_TEST_SUITE_P(DialectConformance);
 
 TYPED_TEST_P(DialectConformance, FindsTheTablesThatItMakesAsTheyShouldBe) {
-  for (auto& table : {this->library->authors(), this->library->books(), this->library->reviews()}) {
+  for (auto& table : this->library->all()) {
     const auto found = this->find_table(table);
     ASSERT_TRUE(found) << table.name;
     EXPECT_FALSE(found->view);
@@ -257,8 +279,7 @@ TYPED_TEST_P(DialectConformance, FindsTheTablesThatItMakesAsTheyShouldBe) {
     }
     for (auto& one : findings) ADD_FAILURE() << one.what;
     std::vector<std::string> key;
-    if (table.tenant) key.push_back(table.column(*table.tenant).name);
-    key.push_back(table.key_column().name);
+    for (auto column : table.primary_key()) key.push_back(table.column(column).name);
     EXPECT_NE(std::ranges::find(found->unique, key), found->unique.end()) << table.name;
     for (auto& columns : table.indexes) {
       std::vector<std::string> names;
@@ -283,6 +304,82 @@ TYPED_TEST_P(DialectConformance, FindsForeignKeys) {
   EXPECT_EQ(keys[0].table, "authors");
   EXPECT_EQ(keys[0].from, std::vector<std::string>{"author"});
   EXPECT_EQ(keys[0].to, std::vector<std::string>{"id"});
+}
+
+TYPED_TEST_P(DialectConformance, NamesRowsByKeysOfSeveralColumns) {
+  this->fill();
+  const auto copies = this->library->copies(), loans = this->library->loans();
+  const auto put = [&](const TableDefinition& table, const std::vector<Cell>& cells) {
+    Insert insert{.into = table.relation(), .returning = {table.columns[0].is}};
+    for (std::size_t i = 0; i < cells.size(); ++i)
+      if (cells[i].index() != 0) insert.values.push_back({table.columns[i].is, &cells[i]});
+    const auto statement = this->dialect().insert(insert);
+    return this->speaker->ask(statement.sql, statement.cells);
+  };
+  const Cell one = std::int64_t{1}, two = std::int64_t{2}, a = std::string("a"), b = std::string("b");
+  EXPECT_TRUE(put(copies, {one, b, std::string("red shelf")}));
+  EXPECT_TRUE(put(copies, {one, a, std::string("blue shelf")}));
+  EXPECT_TRUE(put(copies, {two, a, std::string("red shelf")}));
+  EXPECT_FALSE(put(copies, {one, a})) << "there is this copy already";
+  EXPECT_FALSE(put(copies, {Cell{std::int64_t{99}}, a})) << "there is no such book";
+  EXPECT_FALSE(put(copies, {one})) << "a part of the key is missing";
+  // A reference is to the whole key; with a null in it there is none.
+  EXPECT_TRUE(put(loans, {Cell{}, one, b}));
+  EXPECT_TRUE(put(loans, {Cell{}, two}));
+  EXPECT_FALSE(put(loans, {Cell{}, two, b}));
+  const auto keys =
+      this->template found<std::vector<ForeignKey>>([&](Session& session) -> Task<Result<std::vector<ForeignKey>>> {
+        auto there = co_await this->dialect().foreign_keys(session, "loans");
+        co_return there;
+      });
+  ASSERT_EQ(keys.size(), 1u);
+  EXPECT_EQ(keys[0].table, "copies");
+  EXPECT_EQ(keys[0].from, (std::vector<std::string>{"of_book", "of_number"}));
+  EXPECT_EQ(keys[0].to, (std::vector<std::string>{"book", "number"}));
+  // Words find the rows that have them and no other part of the same whole.
+  const auto& copy = this->library->copy;
+  const auto words = this->dialect().search_words("red");
+  const Search search{.columns = {&copy[2]}, .words = &words};
+  Select select{.from = copies.relation(), .columns = {&copy[0], &copy[1]}, .search = &search};
+  select.order = {{.column = &copy[0]}, {.column = &copy[1]}};
+  EXPECT_EQ(this->say(this->dialect().select(select)), (std::vector<std::string>{"1|b", "2|a"}));
+  Update update{.of = copies.relation(), .returning = {&copy[2]}};
+  const Cell shelf = std::string("red wall");
+  update.values = {{&copy[2], &shelf}};
+  update.where = {{.column = &copy[0], .values = {&one, 1}}, {.column = &copy[1], .values = {&a, 1}}};
+  EXPECT_EQ(this->say(this->dialect().update(update)), std::vector<std::string>{"red wall"});
+  EXPECT_EQ(this->say(this->dialect().select(select)), (std::vector<std::string>{"1|a", "1|b", "2|a"}));
+  // Inside rows: the one that both columns name, and the many in the order of the whole key.
+  Embedded of{.of = copies.relation(), .name = "copy", .more = {}, .columns = {&copy[2]}};
+  of.inside = {&copy[0], &copy[1]};
+  of.outside = {&this->library->loan[1], &this->library->loan[2]};
+  Select lent{.from = loans.relation(), .embeds = {of}, .order = {{.column = &this->library->loan[0]}}};
+  const auto inside = this->say(this->dialect().select(lent));
+  ASSERT_EQ(inside.size(), 2u);
+  EXPECT_EQ(inside[0], R"({"shelf":"red shelf"})");
+  EXPECT_TRUE(inside[1] == "null" || inside[1] == "NULL") << inside[1];
+  Embedded many{.of = copies.relation(), .name = "copies", .more = "copies_has_more", .columns = {&copy[1]}};
+  many.inside = {&copy[0]};
+  many.outside = {&this->book("id")};
+  many.limit = 9;
+  Select whole{.from = this->library->books().relation(), .embeds = {many}, .order = {{.column = &this->book("id")}}};
+  whole.limit = 1;
+  EXPECT_EQ(this->say(this->dialect().select(whole)),
+            std::vector<std::string>{R"([{"number":"a"},{"number":"b"}]|NULL)"});
+  Delete remove{.from = copies.relation(), .where = update.where};
+  EXPECT_EQ(this->say(this->dialect().remove(remove)), std::vector<std::string>{"1"});
+  EXPECT_EQ(this->say(this->dialect().select(select)), (std::vector<std::string>{"1|b", "2|a"}));
+  // The index of words is filled anew for rows that are there.
+  auto state = this->template found<SearchState>([&](Session& session) -> Task<Result<SearchState>> {
+    auto other = copies;
+    other.search = {1, 2};
+    auto there = co_await this->dialect().find_search(session, other);
+    co_return there;
+  });
+  for (auto& sql : state.drop) this->say({sql, {}});
+  for (auto& sql : this->dialect().create_search(copies)) this->say({sql, {}});
+  if (const auto filling = this->dialect().fill_search(copies); !filling.empty()) this->say({filling, {}});
+  EXPECT_EQ(this->say(this->dialect().select(select)), (std::vector<std::string>{"1|b", "2|a"}));
 }
 
 TYPED_TEST_P(DialectConformance, KnowsItsIndexOfWordsAndThatOfAnotherContract) {
@@ -316,8 +413,7 @@ TYPED_TEST_P(DialectConformance, StatementsThatMadeATableMakeItAgain) {
       });
   ASSERT_FALSE(all.empty());
   EXPECT_TRUE(all[0].starts_with("CREATE TABLE \"books\"")) << all[0];
-  this->say({"DROP TABLE reviews", {}});
-  this->say({"DROP TABLE books", {}});
+  for (auto* name : {"reviews", "loans", "copies", "books"}) this->say({"DROP TABLE " + std::string(name), {}});
   for (auto& name : {"books_search", "books_search_rows"}) this->say({"DROP TABLE IF EXISTS " + std::string(name), {}});
   for (auto& sql : all) this->say({sql, {}});
   const auto found = this->find_table(this->library->books());
@@ -472,12 +568,12 @@ TYPED_TEST_P(DialectConformance, ShowsRowsInsideRowsAsJson) {
   const auto authors = this->library->authors(), books = this->library->books();
   const Cell owner = std::string("nobody");
   Embedded one{.of = authors.relation(), .name = "writer", .more = {}};
-  one.inside = &this->library->author[0];
-  one.outside = &this->book("author");
+  one.inside = {&this->library->author[0]};
+  one.outside = {&this->book("author")};
   one.columns = pointers(this->library->author);
   Embedded many{.of = books.relation(), .name = "books", .more = "books_has_more", .limit = 1};
-  many.inside = &this->book("author");
-  many.outside = &this->library->author[0];
+  many.inside = {&this->book("author")};
+  many.outside = {&this->library->author[0]};
   many.columns = pointers(this->library->book);
   many.embeds = {one};
   auto hidden = many;
@@ -487,7 +583,7 @@ TYPED_TEST_P(DialectConformance, ShowsRowsInsideRowsAsJson) {
   auto none = one;
   none.of = authors.relation();
   none.name = "none";
-  none.inside = none.outside = &this->library->author[0];
+  none.inside = none.outside = {&this->library->author[0]};
   none.none = true;
   Select select{.from = authors.relation(), .columns = {&this->library->author[1]}};
   select.embeds = {many, hidden, none};
@@ -523,8 +619,8 @@ TYPED_TEST_P(DialectConformance, ShowsRowsInsideRowsAsJson) {
   deep.embeds = {many};
   deep.columns = {&this->library->author[1]};
   Embedded bare{.of = books.relation(), .name = "bare", .more = "bare_has_more", .limit = 9};
-  bare.inside = &this->book("author");
-  bare.outside = &this->library->author[0];
+  bare.inside = {&this->book("author")};
+  bare.outside = {&this->library->author[0]};
   bare.columns = {&this->book("note")};
   auto empty = bare;
   empty.name = "empty";
@@ -655,10 +751,11 @@ TYPED_TEST_P(DialectConformance, TablesOfTheServersOwnHoldWideIntegersAndBytes) 
 }
 
 REGISTER_TYPED_TEST_SUITE_P(DialectConformance, FindsTheTablesThatItMakesAsTheyShouldBe, FindsForeignKeys,
-                            KnowsItsIndexOfWordsAndThatOfAnotherContract, StatementsThatMadeATableMakeItAgain,
-                            GivesBackWhatIsStored, ComparesByValueWithEveryOperator, OrdersWithNullsWhereTheyAreWanted,
-                            GoesOnBehindAPosition, CountsLimitsAndPassesOver, ShowsRowsInsideRowsAsJson,
-                            FindsWordsInItsTables, ChangesAndDeletesRowsAndGivesThem,
-                            ValuesAreParametersWhateverTheyHold, TablesOfTheServersOwnHoldWideIntegersAndBytes);
+                            NamesRowsByKeysOfSeveralColumns, KnowsItsIndexOfWordsAndThatOfAnotherContract,
+                            StatementsThatMadeATableMakeItAgain, GivesBackWhatIsStored,
+                            ComparesByValueWithEveryOperator, OrdersWithNullsWhereTheyAreWanted, GoesOnBehindAPosition,
+                            CountsLimitsAndPassesOver, ShowsRowsInsideRowsAsJson, FindsWordsInItsTables,
+                            ChangesAndDeletesRowsAndGivesThem, ValuesAreParametersWhateverTheyHold,
+                            TablesOfTheServersOwnHoldWideIntegersAndBytes);
 
 }  // namespace plimsoll::database

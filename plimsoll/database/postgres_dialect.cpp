@@ -96,9 +96,7 @@ class Columns {
     append_quoted(out.sql += " FROM ", embed.of.name);
     (out.sql += ' ') += inside;
     And where{out};
-    append_column(where.next(), *embed.inside, inside);
-    append_column(out.sql += '=', *embed.outside, alias);
-    renderer_.append_conditions(where, out, embed.where, inside);
+    renderer_.append_inside(where, out, embed, inside, alias);
     if (embed.none) where.next() += "false";
     std::ranges::move(out.cells, std::back_inserter(cells_));
     return std::move(out.sql);
@@ -116,8 +114,9 @@ class Columns {
     auto row = object(embed, inside);
     if (!embed.many()) return "coalesce((SELECT " + row + from(embed, inside, alias) + "),'null')";
     auto made = "(SELECT '['||coalesce(string_agg(" + inside + ".row,','),'')||']' FROM (SELECT " + row + " AS row" +
-                from(embed, inside, alias) + " ORDER BY " + column_of(*embed.of.key, inside) + " LIMIT ?) " + inside +
-                ")";
+                from(embed, inside, alias) + " ORDER BY ";
+    append_columns(made, embed.of.key, inside);
+    made += " LIMIT ?) " + inside + ")";
     cells_.emplace_back(embed.limit);
     return made;
   }

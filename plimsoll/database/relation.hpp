@@ -66,8 +66,8 @@ struct Column {
 /// A table or view that rows are read from or changed in.
 struct Relation {
   std::string_view name;
-  const Column* key = nullptr;
-  const Column* tenant = nullptr;  ///< keys are unique within it; null: in the whole table
+  std::vector<const Column*> key{};  ///< that together name a row
+  const Column* tenant = nullptr;    ///< keys are unique within it; null: in the whole table
 };
 
 enum class Operator : std::uint8_t { eq, ne, lt, le, gt, ge, in, like, is_null };
@@ -99,13 +99,13 @@ struct Order {
   Nulls nulls = Nulls::none;
 };
 
-/// Rows of another table inside a row, as one JSON text: those whose `inside` equals `outside` of the row around them.
+/// Rows of another table inside a row, as one JSON text: those whose columns `inside` equal `outside` of the row around
+/// them, each the one at its place.
 struct Embedded {
   Relation of;
   std::string_view name;  ///< of the member
   std::string_view more;  ///< of the member that says that there are more than `limit`; empty: there is one row
-  const Column* inside = nullptr;
-  const Column* outside = nullptr;
+  std::vector<const Column*> inside{}, outside{};
   std::vector<const Column*> columns{};
   std::vector<Embedded> embeds{};
   std::vector<Condition> where{};

@@ -20,6 +20,26 @@ std::string column_of(const Column& column, std::string_view alias) {
   return text;
 }
 
+void append_columns(std::string& out, std::span<const Column* const> columns, std::string_view alias) {
+  std::string_view before;
+  for (const auto* column : columns) {
+    append_column(out += before, *column, alias);
+    before = ",";
+  }
+}
+
+std::string quoted_list(std::span<const std::string> names) {
+  std::string text;
+  for (auto& name : names) append_quoted(text += text.empty() ? "" : ",", name);
+  return text;
+}
+
+std::string any_null(const TableDefinition& table) {
+  std::string text;
+  for (auto i : table.key) (text += text.empty() ? "" : " OR ") += quoted(table.column(i).name) + " IS NULL";
+  return text;
+}
+
 std::string literal(std::string_view text) {
   std::string made = "'";
   for (char c : text) {
@@ -35,6 +55,15 @@ void Renderer::append_conditions(And& where, Statement& out, std::span<const Con
     where.next();
     append_condition(out, condition, alias);
   }
+}
+
+void Renderer::append_inside(And& where, Statement& out, const Embedded& embed, std::string_view inside,
+                             std::string_view alias) const {
+  for (std::size_t i = 0; i < embed.inside.size() && i < embed.outside.size(); ++i) {
+    append_column(where.next(), *embed.inside[i], inside);
+    append_column(out.sql += '=', *embed.outside[i], alias);
+  }
+  append_conditions(where, out, embed.where, inside);
 }
 
 void Renderer::append_list(Statement& out, const Column& column, std::span<const Cell> values) const {

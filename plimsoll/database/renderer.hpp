@@ -11,6 +11,12 @@ namespace plimsoll::database {
 /// `alias."name"`; `"name"` where there is no alias.
 void append_column(std::string& out, const Column& column, std::string_view alias);
 std::string column_of(const Column& column, std::string_view alias);
+/// Columns with commas between them.
+void append_columns(std::string& out, std::span<const Column* const> columns, std::string_view alias);
+/// Names with commas between them.
+std::string quoted_list(std::span<const std::string> names);
+/// The condition of rows that have no key.
+std::string any_null(const TableDefinition& table);
 /// A text in SQL, in quotes. Backslashes are themselves.
 std::string literal(std::string_view text);
 
@@ -41,6 +47,9 @@ class Renderer {
 
   void append_conditions(And& where, Statement& out, std::span<const Condition> conditions,
                          std::string_view alias) const;
+  /// The rows that are inside a row of `alias`.
+  void append_inside(And& where, Statement& out, const Embedded& embed, std::string_view inside,
+                     std::string_view alias) const;
   /// Parameters of a number from a short list, so that few statements differ by it; the last value is repeated.
   void append_list(Statement& out, const Column& column, std::span<const Cell> values) const;
 

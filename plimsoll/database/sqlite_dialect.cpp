@@ -8,7 +8,9 @@ namespace plimsoll::database {
 namespace {
 
 /// Whether FTS5 knows the rows by their keys.
-bool is_numbered(const Relation& table) { return table.key->kind == Kind::integer && !table.tenant; }
+bool is_numbered(const Relation& table) {
+  return table.key.size() == 1 && table.key[0]->kind == Kind::integer && !table.tenant;
+}
 
 /// A column at the top: written as JSON by ourselves, so only whole JSON values need care.
 void append_plain(std::string& out, const Column& column, std::string_view alias) {
@@ -121,7 +123,7 @@ class Columns {
     append_from(embed, inside, alias);
     if (embed.many()) {
       out_.sql += " ORDER BY ";
-      append_column(out_.sql, *embed.of.key, inside);
+      append_columns(out_.sql, embed.of.key, inside);
       out_.sql += " LIMIT ?";
       out_.cells.push_back(embed.limit);
     }
@@ -140,9 +142,7 @@ class Columns {
     append_quoted(out_.sql += " FROM ", embed.of.name);
     (out_.sql += ' ') += inside;
     And where{out_};
-    append_column(where.next(), *embed.inside, inside);
-    append_column(out_.sql += '=', *embed.outside, alias);
-    renderer_.append_conditions(where, out_, embed.where, inside);
+    renderer_.append_inside(where, out_, embed, inside, alias);
     if (embed.none) where.next() += '0';
   }
   /// json_object takes at most 63 pairs (127 arguments), and leaves none out: rows that are wider, or have columns that
@@ -264,12 +264,18 @@ class SqliteRenderer final : public Renderer {
     const auto name = std::string(table.name);
     const auto index = quoted(name + "_search"), numbers = quoted(name + "_search_rows");
     const auto joined = index + " JOIN " + numbers + " ON " + numbers + ".number=" + index + ".rowid";
-    const auto key = column_of(*table.key, alias);
-    where.next() += (table.tenant ? "(" + column_of(*table.tenant, alias) + "," + key + ") IN (SELECT " + numbers +
-                                        ".tenant," + numbers + ".key FROM " + joined
-                     : is_numbered(table) ? key + " IN (SELECT rowid FROM " + index
-                                          : key + " IN (SELECT " + numbers + ".key FROM " + joined) +
-                    " WHERE " + index + " MATCH ?)";
+    std::string here, there;
+    const auto add = [&](const Column& column, const std::string& name) {
+      (here += here.empty() ? "" : ",") += column_of(column, alias);
+      (there += there.empty() ? "" : ",") += numbers + "." + name;
+    };
+    if (table.tenant) add(*table.tenant, "tenant");
+    for (std::size_t i = 0; i < table.key.size(); ++i)
+      add(*table.key[i], table.key.size() > 1 ? "key" + std::to_string(i + 1) : std::string("key"));
+    const bool several = table.tenant || table.key.size() > 1;
+    where.next() += (several ? "(" + here + ")" : here) + " IN (SELECT " +
+                    (is_numbered(table) ? "rowid FROM " + index : there + " FROM " + joined) + " WHERE " + index +
+                    " MATCH ?)";
     out.cells.push_back(*rows.search->words);
   }
   void append_order(std::string& sql, const Select& rows, std::string_view alias) const override {

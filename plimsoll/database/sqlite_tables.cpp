@@ -1,4 +1,5 @@
 #include "plimsoll/database/instant.hpp"
+#include "plimsoll/database/renderer.hpp"
 #include "plimsoll/database/sqlite_dialect.hpp"
 #include "plimsoll/json/value.hpp"
 
@@ -103,15 +104,16 @@ std::string column_definition(const TableDefinition& table, std::size_t index) {
   const auto& definition = table.columns[index];
   const auto& column = *definition.is;
   std::string text = quoted(column.name) + " " + std::string(type_of(column.kind));
-  if (index == table.key && !table.tenant) {
+  if (table.primary_key() == std::vector{index}) {
     // AUTOINCREMENT: the number of a row that was deleted is never given to another.
     if (column.kind == Kind::integer) return text + " PRIMARY KEY AUTOINCREMENT";
     return text + " PRIMARY KEY NOT NULL";
   }
   if (definition.not_null) text += " NOT NULL";
   if (column.kind == Kind::json) text += " CHECK(" + json_check(column) + ")";
-  if (!definition.table.empty() && definition.tenant.empty())
-    text += " REFERENCES " + quoted(definition.table) + "(" + quoted(definition.key) + ")";
+  for (auto& reference : table.references)
+    if (reference.from == std::vector{index})
+      text += " REFERENCES " + quoted(reference.table) + "(" + quoted_list(reference.to) + ")";
   return text;
 }
 
@@ -158,13 +160,38 @@ Task<Result<>> look_at_instants(Session& session, const TableDefinition& table, 
 
 constexpr std::string_view kFullText = ", content='', tokenize='unicode61 remove_diacritics 2')";
 constexpr std::string_view kRows = "(number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE) STRICT";
-constexpr std::string_view kTenantRows = "(number INTEGER PRIMARY KEY, tenant, key NOT NULL, UNIQUE(tenant,key))";
+constexpr std::string_view kNumber = "(number INTEGER PRIMARY KEY, ";  ///< how each of them begins
 
-std::string_view rows_of(const TableDefinition& table) { return table.tenant ? kTenantRows : kRows; }
+/// The columns that hold the key of a row beside its number.
+std::vector<std::string> row_keys(const TableDefinition& table) {
+  std::vector<std::string> names;
+  if (table.tenant) names.emplace_back("tenant");
+  if (table.key.size() == 1) names.emplace_back("key");
+  for (std::size_t i = 0; table.key.size() > 1 && i < table.key.size(); ++i)
+    names.push_back("key" + std::to_string(i + 1));
+  return names;
+}
+
+std::string rows_of(const TableDefinition& table) {
+  const auto keys = row_keys(table);
+  if (keys.size() == 1) return std::string(kRows);
+  std::string columns{kNumber}, list;
+  for (auto& name : keys) {
+    columns += name + (name == "tenant" ? ", " : " NOT NULL, ");
+    list += (list.empty() ? "" : ",") + name;
+  }
+  return columns + "UNIQUE(" + list + "))";
+}
 
 std::string search_columns(const TableDefinition& table) {
   std::string text;
   for (auto column : table.search) (text += text.empty() ? "" : ",") += quoted(table.column(column).name);
+  return text;
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (auto& name : names) (text += text.empty() ? "" : ",") += name;
   return text;
 }
 
@@ -182,7 +209,9 @@ std::vector<std::string> search_names(const TableDefinition& table) {
 }
 
 /// Whether FTS5 knows the rows by their keys.
-bool is_numbered(const TableDefinition& table) { return table.key_column().kind == Kind::integer && !table.tenant; }
+bool is_numbered(const TableDefinition& table) {
+  return table.key.size() == 1 && table.column(table.key[0]).kind == Kind::integer && !table.tenant;
+}
 
 /// Made by this server, if for another contract.
 bool is_ours(const TableDefinition& table, const FoundObject& object) {
@@ -191,28 +220,25 @@ bool is_ours(const TableDefinition& table, const FoundObject& object) {
   if (name == table.name + "_search")
     return sql.starts_with("CREATE VIRTUAL TABLE " + search + " USING fts5(") && sql.ends_with(kFullText);
   if (name == table.name + "_search_rows")
-    return sql == "CREATE TABLE " + quoted(name) + std::string(kRows) ||
-           sql == "CREATE TABLE " + quoted(name) + std::string(kTenantRows);
+    return sql.starts_with("CREATE TABLE " + quoted(name) + std::string(kNumber));
   return sql.starts_with("CREATE TRIGGER " + quoted(name) + " AFTER ") && sql.find("INTO " + search + "(") != sql.npos;
 }
 
 }  // namespace
 
 std::vector<std::string> SqliteDialect::create_table(const TableDefinition& table) const {
-  const auto key = quoted(table.key_column().name);
-  const auto tenant = table.tenant ? quoted(table.column(*table.tenant).name) : std::string{};
+  const auto primary = table.primary_key();
   std::string text = "CREATE TABLE " + quoted(table.name) + "(";
   for (std::size_t i = 0; i < table.columns.size(); ++i) text += (i ? "," : "") + column_definition(table, i);
-  if (table.tenant) text += ",PRIMARY KEY(" + tenant + "," + key + ")";
-  for (auto& column : table.columns)
-    if (!column.tenant.empty())
-      text += ",FOREIGN KEY(" + quoted(column.own_tenant) + "," + quoted(column.is->name) + ") REFERENCES " +
-              quoted(column.table) + "(" + quoted(column.tenant) + "," + quoted(column.key) + ")";
-  text += !table.tenant && table.key_column().kind == Kind::integer ? ") STRICT" : ") STRICT, WITHOUT ROWID";
+  if (primary.size() > 1) text += ",PRIMARY KEY(" + table.list(primary) + ")";
+  for (auto& reference : table.references)
+    if (reference.from.size() > 1)
+      text += ",FOREIGN KEY(" + table.list(reference.from) + ") REFERENCES " + quoted(reference.table) + "(" +
+              quoted_list(reference.to) + ")";
+  text += is_numbered(table) ? ") STRICT" : ") STRICT, WITHOUT ROWID";
   std::vector<std::string> statements{std::move(text)};
   for (auto& columns : table.indexes)
-    if (!table.tenant || columns != std::vector{*table.tenant, table.key})
-      statements.push_back(create_index(table, columns));
+    if (columns != primary) statements.push_back(create_index(table, columns));
   return statements;
 }
 
@@ -231,7 +257,7 @@ std::string SqliteDialect::refuse_nulls(const TableDefinition& table, std::size_
 }
 
 std::string SqliteDialect::rows_without_key(const TableDefinition& table) const {
-  return "SELECT rowid, * FROM " + quoted(table.name) + " WHERE " + quoted(table.key_column().name) + " IS NULL;";
+  return "SELECT rowid, * FROM " + quoted(table.name) + " WHERE " + any_null(table) + ";";
 }
 
 std::string SqliteDialect::create_own_table(std::string_view name, std::string_view columns) const {
@@ -446,9 +472,9 @@ Task<Result<SearchState>> SqliteDialect::find_search(Session& session, const Tab
 std::vector<std::string> SqliteDialect::create_search(const TableDefinition& table) const {
   const auto name = quoted(table.name), search = quoted(table.name + "_search"),
              rows = quoted(table.name + "_search_rows");
-  const auto key = quoted(table.key_column().name);
+  const auto primary = table.primary_key();
   const bool numbered = is_numbered(table);
-  const auto tenant = table.tenant ? quoted(table.column(*table.tenant).name) : std::string{};
+  const auto keys = row_keys(table);
   const auto values = [&](std::string_view prefix) {
     std::string text;
     for (auto column : table.search) text += "," + std::string(prefix) + quoted(table.column(column).name);
@@ -456,18 +482,21 @@ std::vector<std::string> SqliteDialect::create_search(const TableDefinition& tab
   };
   const auto columns = search_columns(table);
   const auto same = [&](const std::string& of) {
-    return "key=" + of + key + (tenant.empty() ? std::string{} : " AND tenant IS " + of + tenant);
+    std::string text;
+    for (std::size_t i = keys.size(); i-- > 0;)
+      text += (text.empty() ? "" : " AND ") + keys[i] + (keys[i] == "tenant" ? " IS " : "=") + of +
+              quoted(table.column(primary[i]).name);
+    return text;
   };
   const auto number = [&](const std::string& of) {
-    return numbered ? of + key : "(SELECT number FROM " + rows + " WHERE " + same(of) + ")";
+    return numbered ? of + table.list(primary) : "(SELECT number FROM " + rows + " WHERE " + same(of) + ")";
   };
   const auto put = "INSERT INTO " + search + "(rowid," + columns + ") VALUES(" + number("new.") + values("new.") + ");";
   const auto drop = "INSERT INTO " + search + "(" + search + ",rowid," + columns + ") VALUES('delete'," +
                     number("old.") + values("old.") + ");";
-  const auto note = numbered ? std::string{}
-                    : tenant.empty()
-                        ? "INSERT INTO " + rows + "(key) VALUES(new." + key + ");"
-                        : "INSERT INTO " + rows + "(tenant,key) VALUES(new." + tenant + ",new." + key + ");";
+  const auto note = numbered
+                        ? std::string{}
+                        : "INSERT INTO " + rows + "(" + joined(keys) + ") VALUES(" + table.list(primary, "new.") + ");";
   const auto unnote = numbered ? std::string{} : "DELETE FROM " + rows + " WHERE " + same("old.") + ";";
   const auto trigger = [&](std::string_view what, const std::string& when, const std::string& body) {
     return "CREATE TRIGGER " + quoted(table.name + "_search_" + std::string(what)) + " AFTER " + when + " ON " + name +
@@ -478,28 +507,30 @@ std::vector<std::string> SqliteDialect::create_search(const TableDefinition& tab
   all.push_back("CREATE VIRTUAL TABLE " + search + " USING fts5(" + columns + std::string(kFullText));
   all.push_back(trigger("insert", "INSERT", note + put));
   all.push_back(trigger("delete", "DELETE", drop + unnote));
-  all.push_back(trigger("update", "UPDATE OF " + key + (tenant.empty() ? "," : "," + tenant + ",") + columns,
-                        drop + unnote + note + put));
+  auto watched = table.key;
+  if (table.tenant) watched.push_back(*table.tenant);
+  all.push_back(trigger("update", "UPDATE OF " + table.list(watched) + "," + columns, drop + unnote + note + put));
   return all;
 }
 
 std::string SqliteDialect::fill_search(const TableDefinition& table) const {
   const auto name = quoted(table.name), search = quoted(table.name + "_search"),
              rows = quoted(table.name + "_search_rows");
-  const auto key = quoted(table.key_column().name), columns = search_columns(table);
+  const auto columns = search_columns(table);
+  const auto primary = table.primary_key();
+  const auto keys = row_keys(table);
   const auto put = [&](const std::string& number, const std::string& from) {
     std::string values;
     for (auto column : table.search) values += "," + name + "." + quoted(table.column(column).name);
     return "INSERT INTO " + search + "(rowid," + columns + ") SELECT " + number + values + " FROM " + from;
   };
-  const auto its_key = name + "." + key;
-  if (is_numbered(table)) return put(its_key, name);
-  const auto joined = name + " JOIN " + rows + " ON " + rows + ".key=" + its_key;
-  const auto number = rows + ".number";
-  if (!table.tenant) return "INSERT INTO " + rows + "(key) SELECT " + key + " FROM " + name + ";" + put(number, joined);
-  const auto tenant = quoted(table.column(*table.tenant).name);
-  return "INSERT INTO " + rows + "(tenant,key) SELECT " + tenant + "," + key + " FROM " + name + ";" +
-         put(number, joined + " AND " + rows + ".tenant IS " + name + "." + tenant);
+  if (is_numbered(table)) return put(name + "." + table.list(primary), name);
+  auto both = name + " JOIN " + rows + " ON ";
+  for (std::size_t i = keys.size(); i-- > 0;)
+    both += rows + "." + keys[i] + (keys[i] == "tenant" ? " IS " : "=") + name + "." +
+            quoted(table.column(primary[i]).name) + (i ? " AND " : "");
+  return "INSERT INTO " + rows + "(" + joined(keys) + ") SELECT " + table.list(primary) + " FROM " + name + ";" +
+         put(rows + ".number", both);
 }
 
 namespace {

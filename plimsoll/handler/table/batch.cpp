@@ -45,11 +45,8 @@ class BatchOf final : public Writing {
                                 const std::vector<Condition>& fixed, const std::string& prefix) const {
     auto conditions = fixed;
     const auto action = plan_.batch->action;
-    if (action != Action::create) {
-      auto key = key_in(item, prefix);
-      if (!key) co_return std::unexpected(std::move(key).error());
-      conditions.push_back({.column = table().key, .values = {std::move(*key)}});
-    }
+    if (action != Action::create)
+      if (auto named = add_key(conditions, item, prefix); !named) co_return std::unexpected(std::move(named).error());
     const Wanted wanted{
         .model = model_.get(), .table = &table(), .conditions = conditions, .search = {}, .caller = &who};
     if (action == Action::remove) {
@@ -73,16 +70,34 @@ class BatchOf final : public Writing {
     co_return shown(*row);
   }
 
-  Result<Cell> key_in(const json::Value& item, const std::string& prefix) const {
-    const auto& column = table().key_column();
-    const auto* said = item.is(json::Type::object) ? item.find(column.name) : &item;
-    if (!said)
-      return std::unexpected(wrong(kInvalidRow, "body", prefix + "/" + column.name, "required", "names no row"));
-    const auto pointer = said == &item ? prefix : prefix + "/" + column.name;
-    if (said->is(json::Type::null)) return std::unexpected(wrong(kInvalidRow, "body", pointer, "type", "names no row"));
-    auto cell = to_cell(column, *said);
-    if (!cell) return std::unexpected(wrong(kInvalidRow, "body", pointer, cell.error().keyword, cell.error().sentence));
-    return std::move(*cell);
+  /// The row that an item names: its members, or itself where one column of the key is all that the path leaves open.
+  Result<> add_key(std::vector<Condition>& conditions, const json::Value& item, const std::string& prefix) const {
+    std::vector<FieldError> fields;
+    const auto open = open_keys(plan_);
+    for (auto index : table().keys) {
+      const auto& column = table().columns[index];
+      const bool alone = !item.is(json::Type::object) && open.size() == 1 && open[0] == index;
+      const auto* said = item.is(json::Type::object) ? item.find(column.name) : alone ? &item : nullptr;
+      const bool asked = std::ranges::find(open, index) != open.end();
+      if (!said && !asked) continue;
+      const auto pointer = alone ? prefix : prefix + "/" + column.name;
+      const auto complain = [&](std::string_view keyword, std::string_view message) {
+        fields.push_back({"body", pointer, std::string(keyword), std::string(message)});
+      };
+      auto cell = said && !said->is(json::Type::null) ? to_cell(column, *said) : std::expected<Cell, Misfit>{Cell{}};
+      if (!said)
+        complain("required", "names no row");
+      else if (said->is(json::Type::null))
+        complain("type", "names no row");
+      else if (!cell)
+        complain(cell.error().keyword, cell.error().sentence);
+      else if (asked)
+        conditions.push_back({.column = index, .values = {std::move(*cell)}});
+      else if (*cell != std::ranges::find(conditions, index, &Condition::column)->values[0])
+        complain("const", "is not what the path says");
+    }
+    if (fields.empty()) return {};
+    return std::unexpected(wrong_fields(kInvalidRow, std::move(fields)));
   }
 
   static void write_error(json::Writer& out, const Error& error) {

@@ -37,11 +37,10 @@ class Reader {
         continue;
       }
       const auto& column = table_.columns[*index];
-      if (column.filled == Filled::owner || column.filled == Filled::tenant) {
+      if (!creating && table_.is_key(*index)) {
+        said_keys_.emplace_back(*index, &member.value);
+      } else if (column.filled == Filled::owner || column.filled == Filled::tenant) {
         said_caller(*index, member.value);
-      } else if (*index == table_.key) {
-        if (creating && table_.key_from_client) put(*index, member.value, merging);
-        if (!creating) said_key_ = &member.value;
       } else if (!column.read_only) {
         if (merging && column.kind == Kind::json && member.value.is(Type::object)) change_.merged.push_back(*index);
         put(*index, member.value, merging);
@@ -97,12 +96,15 @@ class Reader {
     }
   }
   /// A key that is sent along must be that of the path.
-  void same_key(const std::optional<Cell>& key) {
-    if (!said_key_ || !key) return;
-    const auto said = to_cell(table_.key_column(), *said_key_);
-    if (!said || *said != *key) complain(table_.key_column().name, "const", "the key of a row does not change");
+  void same_key() {
+    for (auto& [index, value] : said_keys_) {
+      const auto named = std::ranges::find(by_.fixed, index, &Condition::column);
+      if (named == by_.fixed.end()) continue;
+      const auto said = to_cell(table_.columns[index], *value);
+      if (!said || *said != named->values[0])
+        complain(table_.columns[index].name, "const", "the key of a row does not change");
+    }
   }
-  const Value* said_key() const { return said_key_; }
   Result<Change> take() {
     if (errors_.empty()) return std::move(change_);
     return std::unexpected(wrong_fields(kInvalidRow, std::move(errors_)));
@@ -152,15 +154,9 @@ class Reader {
   const Table& table_;
   const ChangeBy& by_;
   Change change_;
-  const Value* said_key_ = nullptr;
+  std::vector<std::pair<std::size_t, const Value*>> said_keys_;
   std::vector<FieldError> errors_;
 };
-
-std::optional<Cell> key_condition(const Table& table, const ChangeBy& by) {
-  for (auto& condition : by.fixed)
-    if (condition.column == table.key) return condition.values[0];
-  return std::nullopt;
-}
 
 /// Members of a patch by name, found in time that does not grow with their number.
 class PatchMembers {
@@ -233,7 +229,7 @@ Result<Change> merge_patch(const Table& table, const Value& body, const ChangeBy
   Reader reader{table, by};
   if (reader.open(body)) {
     reader.members(body, false, true);
-    reader.same_key(key_condition(table, by));
+    reader.same_key();
     reader.fixed();
     reader.fill(false);
   }
@@ -244,7 +240,7 @@ Result<Change> replacement(const Table& table, const Value& body, const ChangeBy
   Reader reader{table, by};
   if (reader.open(body)) {
     reader.members(body, false, false);
-    reader.same_key(key_condition(table, by));
+    reader.same_key();
     reader.fixed();
     reader.complete(false);
     reader.fill(false);

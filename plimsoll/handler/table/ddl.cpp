@@ -9,20 +9,51 @@ namespace {
 
 constexpr std::size_t kMostIndexes = 32;
 
-std::string names(const Table& table, const IndexColumns& columns) {
-  std::string text;
-  for (auto column : columns) (text += text.empty() ? "" : ", ") += table.columns[column].name;
-  return text;
-}
-
 bool keyed_in_tenant(const Table& table, const std::vector<std::string>& plain_keys) {
   return table.key_in_tenant && std::ranges::find(plain_keys, table.name) == plain_keys.end();
 }
 
-/// The table that a column can have a foreign key to.
-const Table* foreign(const Model& model, const Table& table, std::size_t index) {
-  auto* other = refers_to(model, table, index);
-  return other && other->key_column().kind == table.columns[index].kind ? other : nullptr;
+/// The columns of the table's primary key, where the server makes it.
+IndexColumns primary_key(const Table& table) {
+  auto all = table.keys;
+  if (table.key_in_tenant) all.insert(all.begin(), *table.tenant);
+  return all;
+}
+
+/// Foreign keys that the table can have: one for the same columns, to a key of the same kinds.
+std::vector<const Reference*> foreign_keys(const Model& model, const Table& table) {
+  std::vector<const Reference*> first, all;
+  for (auto& reference : references(model, table))
+    if (std::ranges::none_of(first, [&](auto* known) { return known->columns == reference.columns; }))
+      first.push_back(&reference);
+  for (const auto* reference : first) {
+    const auto& other = *model.find(reference->table);
+    bool alike = other.keys.size() == reference->columns.size();
+    for (std::size_t i = 0; alike && i < other.keys.size(); ++i)
+      alike = other.columns[other.keys[i]].kind == table.columns[reference->columns[i]].kind;
+    if (alike) all.push_back(reference);
+  }
+  return all;
+}
+
+/// `"order_id", "line"`
+std::string quoted_names(const Table& table, const IndexColumns& columns) {
+  std::string text;
+  for (auto column : columns) (text += text.empty() ? "" : ", ") += quoted(table.columns[column].name);
+  return text;
+}
+std::vector<std::string> sorted_names(const Table& table, const IndexColumns& columns) {
+  std::vector<std::string> all;
+  for (auto column : columns) all.push_back(table.columns[column].name);
+  std::ranges::sort(all);
+  return all;
+}
+/// Whether a table has a unique index on exactly these columns, in any order.
+bool is_unique(const FoundTable& found, const std::vector<std::string>& sorted) {
+  return std::ranges::any_of(found.unique, [&](auto columns) {
+    std::ranges::sort(columns);
+    return columns == sorted;
+  });
 }
 
 }  // namespace
@@ -34,52 +65,64 @@ std::vector<IndexColumns> needed_indexes(const Model& model, const Table& table)
   if (table.owner) prefix.push_back(*table.owner);
   const auto add = [&](IndexColumns columns) {
     auto all = prefix;
+    columns.insert(columns.end(), table.keys.begin(), table.keys.end());
+    auto missing = table.keys.size();
+    for (auto column : all) missing -= table.is_key(column);
     for (auto column : columns)
-      if (std::ranges::find(all, column) == all.end()) all.push_back(column);
-    const auto key = std::ranges::find(all, table.key);
-    if (key != all.end()) all.erase(key + 1, all.end());
-    if (all == IndexColumns{table.key} || needed.size() >= kMostIndexes) return;
+      if (missing > 0 && std::ranges::find(all, column) == all.end()) {  // what stands behind the key changes nothing
+        all.push_back(column);
+        missing -= table.is_key(column);
+      }
+    if (all == table.keys || needed.size() >= kMostIndexes) return;
     const auto covers = [&](const IndexColumns& other) {
       return other.size() >= all.size() && std::equal(all.begin(), all.end(), other.begin());
     };
     if (std::ranges::none_of(needed, covers)) needed.push_back(std::move(all));
   };
-  for (auto& sort : table.sort) add({sort, table.key});
+  for (auto& sort : table.sort) add({sort});
   for (auto& filter : table.filters) {
     const bool equality = filter.has(Operator::eq) || filter.has(Operator::in) || filter.has(Operator::is_null);
     if (equality)
-      for (auto& sort : table.sort) add({filter.column, sort, table.key});
-    add({filter.column, table.key});
+      for (auto& sort : table.sort) add({filter.column, sort});
+    add({filter.column});
   }
-  if (!prefix.empty()) add({table.key});
-  for (std::size_t i = 0; i < table.columns.size(); ++i) {
-    if (i == table.key || !refers_to(model, table, i)) continue;
+  if (!prefix.empty()) add({});
+  for (auto& reference : references(model, table)) {
     // Reached from the other table, whoever asks: without the prefix.
-    const IndexColumns alone{i, table.key};
-    const auto covers = [&](const IndexColumns& other) { return !other.empty() && other[0] == i; };
-    if (std::ranges::none_of(needed, covers)) needed.push_back(alone);
+    auto alone = reference.columns;
+    const auto covers = [&](const IndexColumns& other) {
+      return other.size() >= reference.columns.size() &&
+             std::equal(reference.columns.begin(), reference.columns.end(), other.begin());
+    };
+    if (covers(primary_key(table)) || std::ranges::any_of(needed, covers)) continue;
+    for (auto key : table.keys)
+      if (std::ranges::find(alone, key) == alone.end()) alone.push_back(key);
+    needed.push_back(std::move(alone));
   }
   return needed;
 }
 
 database::TableDefinition definition_of(const Model& model, const Table& table,
                                         const std::vector<std::string>& plain_keys) {
-  database::TableDefinition made{.name = table.name, .columns = {}, .key = table.key};
+  database::TableDefinition made{.name = table.name, .columns = {}, .key = table.keys};
   if (table.key_in_tenant) made.tenant = table.tenant;
   for (std::size_t i = 0; i < table.columns.size(); ++i) {
     const auto& column = table.columns[i];
     auto& defined = made.columns.emplace_back();
     defined.is = &column;
-    defined.not_null = column.required || i == table.key || (table.key_in_tenant && i == *table.tenant);
+    defined.not_null = column.required || table.is_key(i) || (table.key_in_tenant && i == *table.tenant);
     defined.listed = std::ranges::find(table.sort, i) != table.sort.end() || table.filter(i);
-    const auto* other = foreign(model, table, i);
-    if (!other) continue;
-    defined.table = other->name;
-    defined.to = &other->key_column();
-    defined.key = other->key_column().name;
-    if (!keyed_in_tenant(*other, plain_keys)) continue;
-    defined.tenant = other->columns[*other->tenant].name;
-    defined.own_tenant = table.columns[*table.tenant].name;
+    if (const auto* to = refers_to(model, table, i); to && to->kind == column.kind) defined.to = to;
+  }
+  for (const auto* reference : foreign_keys(model, table)) {
+    const auto& other = *model.find(reference->table);
+    auto& defined = made.references.emplace_back();
+    defined.from = reference->columns;
+    defined.table = other.name;
+    for (auto key : other.keys) defined.to.push_back(other.columns[key].name);
+    if (!keyed_in_tenant(other, plain_keys)) continue;
+    defined.from.insert(defined.from.begin(), *table.tenant);
+    defined.to.insert(defined.to.begin(), other.columns[*other.tenant].name);
   }
   made.indexes = needed_indexes(model, table);
   made.search = table.search;
@@ -87,12 +130,12 @@ database::TableDefinition definition_of(const Model& model, const Table& table,
 }
 
 bool has_plain_key(const Table& table, const FoundTable& found) {
-  return std::ranges::find(found.unique, std::vector<std::string>{table.key_column().name}) != found.unique.end();
+  return is_unique(found, sorted_names(table, table.keys));
 }
 
 std::optional<Disagreement> warn_of_shared_keys(const Model& model, const Table& table) {
   if (!table.tenant || !table.key_from_client) return std::nullopt;
-  const auto key = quoted(table.key_column().name), name = quoted(table.name),
+  const auto key = quoted_names(table, table.keys), name = quoted(table.name),
              tenant = quoted(table.columns[*table.tenant].name);
   const auto what = "clients choose the key " + key + " of table " + name +
                     ", which is unique over all tenants: a key that another tenant has is refused (409)";
@@ -127,19 +170,23 @@ namespace {
 /// unique, is partial, or has the key beside other columns does not show that.
 void check_key(const database::Dialect& dialect, const database::TableDefinition& definition, const Model& model,
                const Table& table, const FoundTable& found, std::vector<Disagreement>& all) {
-  const auto& key = table.key_column().name;
+  const auto key = quoted_names(table, table.keys), list = definition.list(table.keys);
   const auto name = quoted(table.name);
-  if (std::ranges::find(found.columns, key, &database::FoundColumn::name) == found.columns.end())
-    return;  // reported already
+  const bool several = table.keys.size() > 1;
+  for (auto column : table.keys)
+    if (std::ranges::find(found.columns, table.columns[column].name, &database::FoundColumn::name) ==
+        found.columns.end())
+      return;  // reported already
   if (found.keys_missing)
-    all.push_back({"table " + name + " has rows whose key " + quoted(key) + " is NULL: no request can address them",
+    all.push_back({"table " + name + " has rows whose key " + key + (several ? " has a NULL in it" : " is NULL") +
+                       ": no request can address them",
                    "-- give each of these rows a key: " + dialect.rows_without_key(definition)});
   if (found.view) {
     if (found.keys_repeated)
       all.push_back(
-          {"the key " + quoted(key) + " of view " + name + " is not unique: several rows share one",
-           "-- name a column under `key` that differs in each row of the view, or make the view such: SELECT " +
-               quoted(key) + ", count(*) FROM " + name + " GROUP BY 1 HAVING count(*)>1;"});
+          {"the key " + key + " of view " + name + " is not unique: several rows share one",
+           "-- name a column under `key` that differs in each row of the view, or make the view such: SELECT " + key +
+               ", count(*) FROM " + name + " GROUP BY " + (several ? list : std::string("1")) + " HAVING count(*)>1;"});
     return;
   }
   if (has_plain_key(table, found)) {
@@ -147,26 +194,25 @@ void check_key(const database::Dialect& dialect, const database::TableDefinition
     return;
   }
   if (table.tenant) {
-    const auto& tenant = table.columns[*table.tenant].name;
-    const bool within = std::ranges::any_of(found.unique, [&](auto& columns) {
-      return columns == std::vector{tenant, key} || columns == std::vector{key, tenant};
-    });
+    auto columns = table.keys;
+    if (!table.is_key(*table.tenant)) columns.push_back(*table.tenant);
+    const bool within = is_unique(found, sorted_names(table, columns));
     if (within && table.key_in_tenant) return;  // every statement names the tenant
     if (within) {
       all.push_back(
-          {"the key " + quoted(key) + " of table " + name + " is unique within the tenant only, and " +
+          {"the key " + key + " of table " + name + " is unique within the tenant only, and " +
                (table.key_from_client ? "a table without a tenant refers to it: whose row is meant is not known"
                                       : "the server makes it for all tenants"),
            table.key_from_client
                ? "-- in the contract: declare the `tenant` of the tables that refer to " + name
-               : "CREATE UNIQUE INDEX " + quoted(table.name + "_key") + " ON " + name + "(" + quoted(key) + ");"});
+               : "CREATE UNIQUE INDEX " + quoted(table.name + "_key") + " ON " + name + "(" + list + ");"});
       return;
     }
   }
-  all.push_back({"the key " + quoted(key) + " of table " + name +
-                     " is not unique by itself: no PRIMARY KEY and no UNIQUE index is on exactly this column, so one "
-                     "key could name several rows",
-                 "CREATE UNIQUE INDEX " + quoted(table.name + "_key") + " ON " + name + "(" + quoted(key) +
+  all.push_back({"the key " + key + " of table " + name +
+                     " is not unique by itself: no PRIMARY KEY and no UNIQUE index is on exactly " +
+                     (several ? "these columns" : "this column") + ", so one key could name several rows",
+                 "CREATE UNIQUE INDEX " + quoted(table.name + "_key") + " ON " + name + "(" + list +
                      "); -- where rows share a key now, name another column under `key`, such as a new one"});
 }
 
@@ -206,9 +252,10 @@ std::vector<Disagreement> compare(const database::Dialect& dialect, const Model&
   if (found.view) return all;
   const auto indexed = [&](const IndexColumns& columns) {
     return std::ranges::any_of(found.indexes, [&](const std::vector<std::string>& index) {
-      // The key at the end may be implied.
+      // The key at the end may be implied: of several columns, where the primary key is what rows are found by.
       auto wanted = columns.size();
-      if (dialect.indexes_end_with_key() && wanted > 1 && columns.back() == table.key) --wanted;
+      const bool implied = dialect.indexes_end_with_key() && (table.keys.size() == 1 || found.rowless);
+      while (implied && wanted > 1 && table.is_key(columns[wanted - 1])) --wanted;
       if (index.size() < wanted) return false;
       for (std::size_t i = 0; i < wanted; ++i)
         if (index[i] != table.columns[columns[i]].name) return false;
@@ -217,9 +264,9 @@ std::vector<Disagreement> compare(const database::Dialect& dialect, const Model&
   };
   for (auto& columns : definition.indexes)
     if (!indexed(columns))
-      all.push_back(
-          {"table " + name + " has no index on " + names(table, columns) + ": lists that need it read the whole table",
-           dialect.create_index(definition, columns) + ";", true});
+      all.push_back({"table " + name + " has no index on " + table.names_of(columns) +
+                         ": lists that need it read the whole table",
+                     dialect.create_index(definition, columns) + ";", true});
   return all;
 }
 

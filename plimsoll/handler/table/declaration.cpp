@@ -21,7 +21,7 @@ using json::Type;
 
 struct TableOptions {
   Raw schema = nullptr;
-  std::string key;
+  std::vector<std::string> key;
   Raw owner = nullptr;
   std::string tenant;
   Raw filters = nullptr;
@@ -34,13 +34,14 @@ struct TableOptions {
 };
 
 struct EmbedOptions {
-  std::string table, on, by;
+  std::string table;
+  std::vector<std::string> on, by;
   std::int64_t limit = 100;
 };
 constexpr config::Field kEmbedFields[] = {
     field<&EmbedOptions::table>("table", "The other table."),
-    field<&EmbedOptions::on>("on", "The column here that holds the other's key."),
-    field<&EmbedOptions::by>("by", "The column there that holds this row's key."),
+    field<&EmbedOptions::on>("on", "The column here that holds the other's key; of a key of several columns a list."),
+    field<&EmbedOptions::by>("by", "The column there that holds this row's key; of a key of several columns a list."),
     field<&EmbedOptions::limit>("limit", "The most rows shown.", {1, 1'000}),
 };
 
@@ -65,7 +66,8 @@ constexpr config::Field kFields[] = {
     config::shaped(
         field<&TableOptions::schema>("schema", "The schema of a row, by reference; its properties are the columns."),
         R"("type":"string")", "'#/components/schemas/Order'"),
-    field<&TableOptions::key>("key", "The column that names a row; `id` when nothing is said."),
+    field<&TableOptions::key>(
+        "key", "The column that names a row, or the columns that together do; `id` when nothing is said."),
     config::object_of<OwnerOptions>(
         field<&TableOptions::owner>(
             "owner",
@@ -89,7 +91,8 @@ constexpr config::Field kFields[] = {
     field<&TableOptions::require_match>("require-match", "Changes must say `If-Match`; without it they are 428."),
 };
 
-constexpr int kDeepest = 16;  ///< parts and references within each other
+constexpr int kDeepest = 16;          ///< parts and references within each other
+constexpr std::size_t kMostKeys = 8;  ///< columns of a key
 
 /// An item of what may be a list or one value alone.
 const json::Value* item(const json::Value* list, std::size_t at) {
@@ -339,16 +342,30 @@ void require(const json::Value& root, const json::Value& schema, std::vector<std
 }
 
 void Reader::keys(Table& table, const TableOptions& options) {
-  const auto name = options.key.empty() ? std::string("id") : options.key;
-  if (auto found = known(table, name, at_.find("key"), "key")) {
-    table.key = *found;
-    auto& key = table.columns[table.key];
+  const auto* declared = at_.find("key");
+  if (declared && options.key.empty())
+    complain(declared, "key", "`key` names no column", "Name one, or several: `key: [order_id, line]`.");
+  if (options.key.size() > kMostKeys)
+    complain(declared, "key", "a key has at most " + std::to_string(kMostKeys) + " columns", "Name fewer of them.");
+  const auto names = options.key.empty() ? std::vector<std::string>{"id"} : options.key;
+  const bool several = names.size() > 1;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const auto* place = item(declared, i);
+    const auto found = known(table, names[i], place, "key");
+    if (!found) continue;
+    if (table.is_key(*found)) {
+      complain(place, "key", "`key` names \"" + names[i] + "\" twice", "Name each column once.");
+      continue;
+    }
+    table.keys.push_back(*found);
+    auto& key = table.columns[*found];
     if (key.kind != Kind::text && key.kind != Kind::integer)
-      complain(key.schema, "key", "the key \"" + name + "\" is neither text nor an integer",
+      complain(several ? place : key.schema, "key", "the key \"" + names[i] + "\" is neither text nor an integer",
                "Give it `type: string` or `type: integer`.");
-    table.key_from_client = !key.read_only;
+    table.key_from_client |= !key.read_only;
     key.required = true;
-    key.filled = Filled::key;
+    // Of several columns those that clients can write must be sent: none of them is made up.
+    if (!several || key.read_only) key.filled = Filled::key;
   }
   OwnerOptions owner;
   if (options.owner && options.owner->is(Type::string))
@@ -364,6 +381,17 @@ void Reader::keys(Table& table, const TableOptions& options) {
     table.tenant = known(table, options.tenant, at_.find("tenant"), "tenant");
     if (table.tenant)
       table.columns[*table.tenant].filled = Filled::tenant, table.columns[*table.tenant].verbatim = true;
+  }
+  for (std::size_t i = 0; several && i < table.keys.size(); ++i) {
+    const auto& key = table.columns[table.keys[i]];
+    const auto* place = item(declared, i);
+    if (table.keys[i] == table.tenant)
+      complain(place, "key", "the tenant \"" + key.name + "\" is part of the key",
+               "Leave it out: keys that clients choose are unique within the tenant as it is.");
+    else if (key.filled == Filled::key && key.kind == Kind::integer)
+      complain(place, "key",
+               "\"" + key.name + "\" is `readOnly` and part of a key of several columns: nobody can number its rows",
+               "Take `readOnly` from its schema, so that it is sent or stands in the path, or make it text.");
   }
   for (auto column : {table.owner, table.tenant})
     if (column && table.columns[*column].kind != Kind::text && table.columns[*column].kind != Kind::integer)
@@ -415,7 +443,11 @@ void Reader::embeds(Table& table, const json::Value* from, bool camel) {
     }
     if (options.limit < 1 || options.limit > 1000)
       complain(&member.value, "embeds", "`limit` of an embed is from 1 to 1000", "Choose a number in between.");
-    if (!options.on.empty() && !known(table, options.on, &config::member_or(member.value, "on"), "embeds")) continue;
+    const auto* on = &config::member_or(member.value, "on");
+    bool all = true;
+    for (std::size_t i = 0; i < options.on.size(); ++i)
+      all &= known(table, options.on[i], item(on, i), "embeds").has_value();
+    if (!all) continue;
     table.embeds.push_back({.name = std::string(member.key),
                             .table = options.table,
                             .on = options.on,
@@ -459,12 +491,12 @@ void Reader::check_hidden(const Table& table) {
                    "` would show what it holds",
                "Leave it out of `" + std::string(key) + "`, or take `writeOnly` from the schema.");
   };
-  look(table.key, "key");
+  for (auto column : table.keys) look(column, "key");
   for (auto& filter : table.filters) look(filter.column, "filters");
   for (auto column : table.sort) look(column, "sort");
   for (auto column : table.search) look(column, "search");
   for (auto& embed : table.embeds)
-    if (!embed.on.empty()) look(*table.column(embed.on), "embeds");
+    for (auto& on : embed.on) look(*table.column(on), "embeds");
 }
 
 /// By name: `created_at` and `updated_at` (or camel case), where clients cannot write them.
@@ -558,17 +590,29 @@ void check_embeds(Model& model, std::vector<Wrong>& wrong) {
         const auto* at = declared ? &config::member_or(*declared, member) : table.at;
         wrong.push_back({at, table.pointer + "/embeds", std::move(what), std::move(remedy)});
       };
-      if (!other)
+      if (!other) {
         complain("embed \"" + embed.name + "\" names table \"" + embed.table + "\", which is not declared",
                  "Declare it under `tables`.", "table");
-      else if (embed.many() && !other->column(embed.by))
-        complain("embed \"" + embed.name + "\": table \"" + embed.table + "\" has no column \"" + embed.by + "\"",
-                 "Name the column there that holds this row's key.", "by");
-      else if (embed.many() && other->columns[*other->column(embed.by)].write_only)
-        complain("embed \"" + embed.name + "\": \"" + embed.by + "\" of table \"" + embed.table +
-                     "\" is `writeOnly`, and the embed would show what it holds",
-                 "Leave the embed out, or take `writeOnly` from the schema.");
-      else if (table.column(embed.name))
+        continue;
+      }
+      const auto before = wrong.size();
+      for (auto& by : embed.by)
+        if (const auto column = other->column(by); !column)
+          complain("embed \"" + embed.name + "\": table \"" + embed.table + "\" has no column \"" + by + "\"",
+                   "Name the column there that holds this row's key.", "by");
+        else if (other->columns[*column].write_only)
+          complain("embed \"" + embed.name + "\": \"" + by + "\" of table \"" + embed.table +
+                       "\" is `writeOnly`, and the embed would show what it holds",
+                   "Leave the embed out, or take `writeOnly` from the schema.");
+      const auto& keyed = embed.many() ? table : *other;
+      const auto& named = embed.many() ? embed.by : embed.on;
+      if (wrong.size() == before && named.size() != keyed.keys.size())
+        complain("embed \"" + embed.name + "\" names " + std::to_string(named.size()) +
+                     (named.size() == 1 ? " column" : " columns") + ", and the key of table \"" + keyed.name +
+                     "\" has " + std::to_string(keyed.keys.size()) + " (" + keyed.names_of(keyed.keys) + ")",
+                 "Name a column for each of these, in their order.", embed.many() ? "by" : "on");
+      if (wrong.size() > before) continue;
+      if (table.column(embed.name))
         complain("embed \"" + embed.name + "\" has the name of a column", "Give it another name.");
       else if (embed.many() && (table.column(embed.more) ||
                                 std::ranges::find(table.embeds, embed.more, &Embed::name) != table.embeds.end()))
@@ -581,10 +625,10 @@ void check_embeds(Model& model, std::vector<Wrong>& wrong) {
 /// Keys that clients choose belong to the tenant. A row that refers to one says which by its own tenant: where a table
 /// without one refers here, keys differ over all tenants.
 bool key_in_tenant(const Model& model, const Table& table) {
-  if (!table.tenant || !table.key_from_client || table.tenant == table.key) return false;
+  if (!table.tenant || !table.key_from_client || table.is_key(*table.tenant)) return false;
   return std::ranges::all_of(referrers(model, table), [&](const Reference& from) {
     const auto& other = *model.find(from.table);
-    return other.tenant && other.tenant != from.column &&
+    return other.tenant && std::ranges::find(from.columns, *other.tenant) == from.columns.end() &&
            other.columns[*other.tenant].kind == table.columns[*table.tenant].kind;
   });
 }
@@ -592,10 +636,14 @@ bool key_in_tenant(const Model& model, const Table& table) {
 }  // namespace
 
 void note_references(Model& model) {
-  const auto note = [&](const Table& from, std::string_view column, const Table& to) {
-    const auto index = *from.column(column);
-    model.references[from.name].push_back({to.name, index});
-    model.referrers[to.name].push_back({from.name, index});
+  const auto add = [](std::vector<Reference>& all, Reference made) {
+    if (std::ranges::find(all, made) == all.end()) all.push_back(std::move(made));
+  };
+  const auto note = [&](const Table& from, const std::vector<std::string>& names, const Table& to) {
+    std::vector<std::size_t> columns;
+    for (auto& name : names) columns.push_back(*from.column(name));
+    add(model.references[from.name], {to.name, columns});
+    add(model.referrers[to.name], {from.name, std::move(columns)});
   };
   for (auto& table : model.tables)
     for (auto& embed : table.embeds)
@@ -620,23 +668,31 @@ const json::Value& follow(const json::Value& root, const json::Value& value) {
   return *at;
 }
 
-std::vector<const Table*> all_references(const Model& model, const Table& table, std::size_t column) {
-  std::vector<const Table*> all;
-  if (const auto known = model.references.find(table.name); known != model.references.end())
-    for (auto& reference : known->second)
-      if (reference.column == column) all.push_back(model.find(reference.table));
-  return all;
+namespace {
+
+const std::vector<Reference>& noted(const std::map<std::string, std::vector<Reference>, std::less<>>& all,
+                                    const Table& table) {
+  static const std::vector<Reference> kNone;
+  const auto known = all.find(table.name);
+  return known == all.end() ? kNone : known->second;
 }
 
-const Table* refers_to(const Model& model, const Table& table, std::size_t column) {
-  const auto all = all_references(model, table, column);
-  return all.empty() ? nullptr : all.front();
+}  // namespace
+
+const std::vector<Reference>& references(const Model& model, const Table& table) {
+  return noted(model.references, table);
+}
+
+const Column* refers_to(const Model& model, const Table& table, std::size_t column) {
+  for (auto& reference : references(model, table))
+    for (std::size_t i = 0; i < reference.columns.size(); ++i)
+      if (reference.columns[i] == column)
+        if (const auto* to = model.find(reference.table)) return &to->columns[to->keys[i]];
+  return nullptr;
 }
 
 const std::vector<Reference>& referrers(const Model& model, const Table& table) {
-  static const std::vector<Reference> kNone;
-  const auto known = model.referrers.find(table.name);
-  return known == model.referrers.end() ? kNone : known->second;
+  return noted(model.referrers, table);
 }
 
 Model read_model(const json::Value& root, std::vector<Wrong>& wrong) {

@@ -42,12 +42,13 @@ struct Filter {
   }
 };
 
-/// Rows of another table shown inside: the one that `on` refers to, or the many that refer here `by` a column.
+/// Rows of another table shown inside: the one that `on` refers to, or the many that refer here `by` columns. There are
+/// as many of them as the key that they hold has, in its order.
 struct Embed {
   std::string name;
   std::string table;
-  std::string on;  ///< a column of this table holding the other's key
-  std::string by;  ///< a column of the other table holding this key
+  std::vector<std::string> on;  ///< columns of this table holding the other's key
+  std::vector<std::string> by;  ///< columns of the other table holding this key
   std::int64_t limit = 100;
   std::string more;  ///< the member that says that there are more than `limit`: `items_has_more`
   bool many() const { return on.empty(); }
@@ -59,9 +60,9 @@ class OddRows;
 struct Table {
   std::string name;
   std::vector<Column> columns;
-  std::size_t key = 0;
-  bool key_from_client = false;  ///< the key may be sent; else the server makes it
-  bool key_in_tenant = false;    ///< keys are unique within the tenant: two tenants may choose the same
+  std::vector<std::size_t> keys{};  ///< the columns that together name a row, in the order of the declaration
+  bool key_from_client = false;     ///< the key may be sent, or a part of it; else the server makes it
+  bool key_in_tenant = false;       ///< keys are unique within the tenant: two tenants may choose the same
   std::optional<std::size_t> owner, tenant;
   std::vector<std::string> owner_except;  ///< roles that see all owners' rows
   std::vector<Filter> filters;
@@ -87,7 +88,17 @@ struct Table {
       if (f.column == column) return &f;
     return nullptr;
   }
-  const Column& key_column() const { return columns[key]; }
+  bool is_key(std::size_t column) const {
+    for (auto key : keys)
+      if (key == column) return true;
+    return false;
+  }
+  /// Names of columns, with `between` between them.
+  std::string names_of(const std::vector<std::size_t>& which, std::string_view between = ", ") const {
+    std::string text;
+    for (auto column : which) (text += text.empty() ? std::string_view{} : between) += columns[column].name;
+    return text;
+  }
   /// Whether JSON values of it hold members that clients cannot write.
   bool keeps_members() const {
     for (auto& c : columns)
@@ -102,11 +113,12 @@ struct Location {
   std::vector<std::size_t> columns;
 };
 
-/// A column whose value is the key of a row of a table: `on` of an embed here, or `by` of one of the other table. From
-/// that table's side: the table and column that refer to it.
+/// Columns whose values are the key of a row of a table, in its order: `on` of an embed here, or `by` of one of the
+/// other table. From that table's side: the table and columns that refer to it.
 struct Reference {
   std::string table;
-  std::size_t column;
+  std::vector<std::size_t> columns;
+  friend bool operator==(const Reference&, const Reference&) = default;
 };
 
 /// All tables of a document. Refers to the document.
@@ -130,10 +142,10 @@ struct Wrong {
   std::string what, remedy;
 };
 
-/// The tables that a column refers to, as embeds say.
-std::vector<const Table*> all_references(const Model& model, const Table& table, std::size_t column);
-/// The first of them; null: none.
-const Table* refers_to(const Model& model, const Table& table, std::size_t column);
+/// What a table refers to, as embeds say: each table and its columns once.
+const std::vector<Reference>& references(const Model& model, const Table& table);
+/// The table whose key a column holds, or a part of it, and the column of that; null: none.
+const Column* refers_to(const Model& model, const Table& table, std::size_t column);
 /// All columns of tables that refer to this one.
 const std::vector<Reference>& referrers(const Model& model, const Table& table);
 

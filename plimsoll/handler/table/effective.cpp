@@ -139,21 +139,46 @@ std::string patch_schema(const Table& table, bool old) {
   return text;
 }
 
-/// The key as a request writes it, whatever its schema says of who makes it.
-std::string key_schema(const Table& table, const Value& root) {
-  return without(follow(root, *table.key_column().schema), {"readOnly", "default"});
+/// A column of the key as a request writes it, whatever its schema says of who makes it.
+std::string key_schema(const Table& table, std::size_t key, const Value& root) {
+  return without(follow(root, *table.columns[key].schema), {"readOnly", "default"});
+}
+
+/// Lists, as `required`, the columns of the key that a batch leaves open.
+void require_open(Writer& out, const Plan& plan) {
+  const auto open = open_keys(plan);
+  if (open.empty()) return;
+  out.key("required").begin_array();
+  for (auto key : open) out.string(plan.table->columns[key].name);
+  out.end_array();
+}
+
+/// An item of a batch of deletions.
+std::string removal_schema(const Plan& plan, const Value& root) {
+  const auto& table = *plan.table;
+  if (const auto open = open_keys(plan); open.size() == 1) return key_schema(table, open[0], root);
+  std::string text;
+  Writer out{text};
+  out.begin_object().key("type").string("object").key("description").string("The key of a row.");
+  require_open(out, plan);
+  out.key("properties").begin_object();
+  for (auto key : table.keys) out.key(table.columns[key].name).raw(key_schema(table, key, root));
+  out.end_object().end_object();
+  return text;
 }
 
 /// An item of a batch of changes: the key says which row.
-std::string change_schema(const Table& table, const Value& root, bool old) {
+std::string change_schema(const Plan& plan, const Value& root, bool old) {
+  const auto& table = *plan.table;
   std::string text;
   Writer out{text};
-  const auto& key = table.key_column();
   begin_object(out, "The key of a row and what changes in it.", table);
-  out.key("required").begin_array().string(key.name).end_array();
-  out.key("properties").begin_object().key(key.name).raw(key_schema(table, root));
-  for (const auto& column : table.columns) {
-    if (&column == &key || column.read_only) continue;
+  require_open(out, plan);
+  out.key("properties").begin_object();
+  for (auto key : table.keys) out.key(table.columns[key].name).raw(key_schema(table, key, root));
+  for (std::size_t i = 0; i < table.columns.size(); ++i) {
+    const auto& column = table.columns[i];
+    if (table.is_key(i) || column.read_only) continue;
     const auto schema = without(*column.schema, {"default"});
     out.key(column.name).raw(column.required || column.nullable ? schema : or_null(schema, old));
   }
@@ -173,8 +198,11 @@ void describe_body(const Table& table, const Plan& plan, const Value& root, Prom
   const auto most = plan.batch->max;
   if (plan.batch->action == Action::create) return promises.takes_body(list_of(row_schema(table), most));
   const bool removes = plan.batch->action == Action::remove;
-  const auto name = row_name(table) + (removes ? "Key" : "Change");
-  promises.component(name, removes ? key_schema(table, root) : change_schema(table, root, old), Promises::Use::request);
+  auto name = row_name(table) + (removes ? "Key" : "Change");
+  for (auto& fixed : plan.fixed)
+    if (table.is_key(fixed.column)) (name += "_of_") += table.columns[fixed.column].name;
+  promises.component(name, removes ? removal_schema(plan, root) : change_schema(plan, root, old),
+                     Promises::Use::request);
   promises.in_requests(*table.schema, name);
   promises.takes_body(list_of(R"({"$ref":")" + std::string(Promises::kAdded) + name + "\"}", most));
 }

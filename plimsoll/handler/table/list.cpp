@@ -190,7 +190,7 @@ class List final : public Operation {
       const bool descending = word.starts_with('-');
       const auto column = table().column(descending ? word.substr(1) : word);
       const bool known =
-          column && (*column == table().key || std::ranges::find(table().sort, *column) != table().sort.end());
+          column && (table().is_key(*column) || std::ranges::find(table().sort, *column) != table().sort.end());
       if (!known) return refuse_query("sort", "sort", "there is no order by \"" + std::string(word) + "\"");
       if (std::ranges::any_of(page.sort, [&](auto& by) { return by.column == *column; }))
         return refuse_query("sort", "sort", "names \"" + table().columns[*column].name + "\" twice");

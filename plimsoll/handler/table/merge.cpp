@@ -30,11 +30,6 @@ std::string place_of(const contract::Contract& contract, const json::Value* at) 
 std::string name_at(const Table& table, std::optional<std::size_t> column) {
   return column ? table.columns[*column].name : std::string{};
 }
-std::string names_at(const Table& table, const std::vector<std::size_t>& columns) {
-  std::string all;
-  for (const auto column : columns) all += (all.empty() ? "" : ", ") + table.columns[column].name;
-  return all;
-}
 
 /// One table, declared by two contracts.
 class Pair {
@@ -45,14 +40,14 @@ class Pair {
 
   void merge() {
     const auto before = complaints_.size();
-    same("key", name_at(into_, into_.key), name_at(from_, from_.key));
+    same("key", into_.names_of(into_.keys), from_.names_of(from_.keys));
     same("owner", name_at(into_, into_.owner), name_at(from_, from_.owner));
     same("tenant", name_at(into_, into_.tenant), name_at(from_, from_.tenant));
     if (into_.key_in_tenant != from_.key_in_tenant && complaints_.size() == before)
       contradict("keys are unique within the tenant in one of them and over all tenants in the other", from_.at,
                  into_.at);
     if (!into_.search.empty() && !from_.search.empty())
-      same("search", names_at(into_, into_.search), names_at(from_, from_.search));
+      same("search", into_.names_of(into_.search), from_.names_of(from_.search));
     for (const auto& column : from_.columns) {
       const auto known = into_.column(column.name);
       if (known && into_.columns[*known].kind != column.kind)

@@ -56,22 +56,30 @@ std::optional<std::string> decoded(std::string_view segment) {
   return text;
 }
 
+std::optional<database::Cell> Operation::cell_of(const Context& context, const Plan::Fixed& in) const {
+  if (in.parameter >= context.path_values.size()) return std::nullopt;
+  const auto text = decoded(context.path_values[in.parameter]);
+  return text ? to_cell(table().columns[in.column], *text) : std::nullopt;
+}
+
 std::optional<std::vector<Condition>> Operation::path_conditions(const Context& context) const {
   std::vector<Condition> conditions;
   for (auto& fixed : plan_.fixed) {
-    if (fixed.parameter >= context.path_values.size()) return std::nullopt;
-    const auto text = decoded(context.path_values[fixed.parameter]);
-    const auto cell = text ? to_cell(table().columns[fixed.column], *text) : std::nullopt;
+    auto cell = cell_of(context, fixed);
     if (!cell) return std::nullopt;
-    conditions.push_back({.column = fixed.column, .values = {*cell}});
+    conditions.push_back({.column = fixed.column, .values = {std::move(*cell)}});
   }
   return conditions;
 }
 
-std::optional<database::Cell> Operation::key_of(const Context& context) const {
-  if (!plan_.key || *plan_.key >= context.path_values.size()) return std::nullopt;
-  const auto text = decoded(context.path_values[*plan_.key]);
-  return text ? to_cell(table().key_column(), *text) : std::nullopt;
+std::optional<std::vector<Condition>> Operation::row_conditions(const Context& context) const {
+  auto conditions = path_conditions(context);
+  for (auto& key : plan_.key) {
+    auto cell = conditions ? cell_of(context, key) : std::nullopt;
+    if (!cell) return std::nullopt;
+    conditions->push_back({.column = key.column, .values = {std::move(*cell)}});
+  }
+  return conditions;
 }
 
 Error Operation::wrong(const Problem& problem, std::string_view in, std::string pointer, std::string_view keyword,

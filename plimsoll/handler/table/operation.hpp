@@ -50,8 +50,10 @@ class Operation : public Handler {
   Result<Caller> caller(const Context& context) const;
   /// Conditions that the path says (without the key). Nothing: no row can be meant.
   std::optional<std::vector<Condition>> path_conditions(const Context& context) const;
-  /// The key in the path.
-  std::optional<database::Cell> key_of(const Context& context) const;
+  /// A parameter of the path as a value of its column. Nothing: no row can have it.
+  std::optional<database::Cell> cell_of(const Context& context, const Plan::Fixed& in) const;
+  /// Conditions of the row that the path names.
+  std::optional<std::vector<Condition>> row_conditions(const Context& context) const;
   const Table& table() const { return *plan_.table; }
   /// A field of the request's body or query that is wrong.
   static Error wrong(const Problem& problem, std::string_view in, std::string pointer, std::string_view keyword,

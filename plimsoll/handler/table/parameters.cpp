@@ -140,7 +140,8 @@ void write_page(Writer& out, const Table& table) {
   if (!table.sort.empty()) {
     std::vector<std::string> words;
     auto sortable = table.sort;
-    if (std::ranges::find(sortable, table.key) == sortable.end()) sortable.push_back(table.key);
+    for (auto key : table.keys)
+      if (std::ranges::find(sortable, key) == sortable.end()) sortable.push_back(key);
     for (auto column : sortable) {
       words.push_back(table.columns[column].name);
       words.push_back("-" + table.columns[column].name);

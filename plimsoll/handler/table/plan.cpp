@@ -109,6 +109,14 @@ constinit const std::span<const config::Field> kBatchFields = kBatch;
 const void* option_defaults() { return config::defaults_of<Options>(); }
 const void* batch_defaults() { return config::defaults_of<BatchOptions>(); }
 
+std::vector<std::size_t> open_keys(const Plan& plan) {
+  auto open = plan.table->keys;
+  std::erase_if(open, [&](auto column) {
+    return std::ranges::find(plan.fixed, column, &Plan::Fixed::column) != plan.fixed.end();
+  });
+  return open;
+}
+
 std::vector<std::string_view> path_parameters(std::string_view path) {
   std::vector<std::string_view> names;
   for (auto open = path.find('{'); open != path.npos; open = path.find('{', open + 1)) {
@@ -152,8 +160,9 @@ std::expected<Plan, std::string> plan(const Model& model, std::string_view metho
   if (made.action == Action::batch && !made.batch)
     return std::unexpected("a batch says what it does: `batch: {create: {max: 1000}}`");
   for (std::size_t i = 0; i < names.size(); ++i) {
-    if (one && i + 1 == names.size() && !(options.path && options.path->find(names[i]))) {
-      made.key = i;
+    const auto& keys = made.table->keys;
+    if (one && keys.size() == 1 && i + 1 == names.size() && !(options.path && options.path->find(names[i]))) {
+      made.key = {{i, keys[0]}};
       continue;
     }
     const auto column = column_for(*made.table, names[i], options);
@@ -161,10 +170,15 @@ std::expected<Plan, std::string> plan(const Model& model, std::string_view metho
       return std::unexpected("path parameter \"" + std::string(names[i]) + "\" is no column of table \"" +
                              options.name + "\"; say which: `table: {name: " + options.name + ", path: {" +
                              std::string(names[i]) + ": …}}`");
-    if (*column == made.table->key && one)
-      made.key = i;
-    else
+    if (!one || !made.table->is_key(*column)) {
       made.fixed.push_back({i, *column});
+      continue;
+    }
+    if (const auto twice = std::ranges::find(made.key, *column, &Plan::Fixed::column); twice != made.key.end())
+      return std::unexpected("path parameters \"" + std::string(names[twice->parameter]) + "\" and \"" +
+                             std::string(names[i]) + "\" both stand for column \"" + made.table->columns[*column].name +
+                             "\"");
+    made.key.push_back({i, *column});
   }
   if (options.path)
     for (const auto& member : options.path->object())
@@ -174,7 +188,15 @@ std::expected<Plan, std::string> plan(const Model& model, std::string_view metho
         return at(place, "the path " + std::string(path) + " has no parameter {" + std::string(member.key) + "}",
                   "`path` maps parameters of the path to columns: name one of its parameters, or remove it.");
       }
-  if (one && !made.key) return std::unexpected("no path parameter stands for the key of the row");
+  for (auto column : one ? made.table->keys : std::vector<std::size_t>{})
+    if (std::ranges::find(made.key, column, &Plan::Fixed::column) == made.key.end()) {
+      if (made.table->keys.size() == 1) return std::unexpected("no path parameter stands for the key of the row");
+      const auto& name = made.table->columns[column].name;
+      return std::unexpected("no path parameter stands for \"" + name + "\", and the key of a row of table \"" +
+                             options.name + "\" is [" + made.table->names_of(made.table->keys) + "]; add `{" + name +
+                             "}` to the path, or say which parameter it is: `table: {name: " + options.name +
+                             ", path: {…: " + name + "}}`");
+    }
   return made;
 }
 

@@ -24,11 +24,11 @@ struct Batch {
 struct Plan {
   const Table* table = nullptr;
   Action action = Action::list;
-  std::optional<std::size_t> key;  ///< which path parameter names the row, in template order
   struct Fixed {
-    std::size_t parameter, column;
+    std::size_t parameter, column;  ///< the parameter by its place in the template
   };
-  std::vector<Fixed> fixed;  ///< path parameters that are columns: `/customers/{customer_id}/orders`
+  std::vector<Fixed> key;    ///< path parameters that name the row: one for each column of the key
+  std::vector<Fixed> fixed;  ///< others, which are columns: `/customers/{customer_id}/orders`
   std::optional<Batch> batch;
 };
 
@@ -43,6 +43,9 @@ constexpr bool may_be_minimal(const Plan& plan) {
 /// `path` is a template; `options` the value of `table`, `batch` that of `batch` or null. The error is a sentence.
 std::expected<Plan, std::string> plan(const Model& model, std::string_view method, std::string_view path,
                                       const json::Value& options, const json::Value* batch);
+
+/// The columns of the key that an item of a batch names: those that the path does not say.
+std::vector<std::size_t> open_keys(const Plan& plan);
 
 /// Names in the braces of a template, in order.
 std::vector<std::string_view> path_parameters(std::string_view path);

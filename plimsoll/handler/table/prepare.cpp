@@ -294,7 +294,10 @@ class Looking final : public database::RowSink {
  private:
   void tell(const json::Value* value, std::span<const database::Field> fields) {
     found.example = "key ";
-    append_json(found.example, found.table->key_column().kind, fields[found.table->key]);
+    for (auto key : found.table->keys) {
+      if (key != found.table->keys.front()) found.example += ", ";
+      append_json(found.example, found.table->columns[key].kind, fields[key]);
+    }
     auto failures = value ? validator_.validate(*value, 1) : std::vector<schema::Failure>{};
     if (failures.empty()) {
       found.example += ": a value is not of its column's type";

@@ -11,7 +11,7 @@ class Read final : public Operation {
       : Operation(std::move(model), std::move(plan), build),
         whole_(everything(table())),
         writer_(table(), whole_),
-        plain_(plan_.fixed.empty() && !table().owner && !table().tenant) {
+        plain_(plan_.fixed.empty() && plan_.key.size() == 1 && !table().owner && !table().tenant) {
     for (std::size_t i = 0; i < build.operation.parameters.size(); ++i) {
       const auto& parameter = build.operation.parameters[i];
       if (parameter.in == contract::In::query && (parameter.name == "fields" || parameter.name == "embed"))
@@ -19,17 +19,17 @@ class Read final : public Operation {
     }
     const Wanted wanted{.model = model_.get(),
                         .table = &table(),
-                        .conditions = {{.column = table().key, .values = {std::int64_t{0}}}},
+                        .conditions = {{.column = table().keys[0], .values = {std::int64_t{0}}}},
                         .search = {}};
     if (plain_) sql_ = row_statement(database_.dialect(), wanted, whole_)->sql;
   }
 
   Task<Result<Response>> handle(Request& request, Context& context) override {
-    auto key = key_of(context);
-    if (!key) co_return fail(kNoSuchRow);
     bool shaped = false;
     for (auto index : shaping_) shaped |= index < context.input.parameters.size() && context.input.parameters[index];
     if (plain_ && !shaped) {
+      auto key = cell_of(context, plan_.key[0]);
+      if (!key) co_return fail(kNoSuchRow);
       const database::Cell cells[] = {std::move(*key)};
       OneRow row{writer_};
       auto budget = read_budget();
@@ -38,20 +38,19 @@ class Read final : public Operation {
       if (!done) co_return std::unexpected(std::move(done).error());
       co_return answer(request, context, whole_, std::move(row.text));
     }
-    auto answered = co_await read_part(request, context, std::move(*key));
+    auto answered = co_await read_part(request, context);
     co_return answered;
   }
 
  private:
-  Task<Result<Response>> read_part(Request& request, Context& context, database::Cell key) {
+  Task<Result<Response>> read_part(Request& request, Context& context) {
+    auto conditions = row_conditions(context);
+    if (!conditions) co_return fail(kNoSuchRow);
     auto who = caller(context);
     if (!who) co_return std::unexpected(std::move(who).error());
     auto selection = selection_of(*model_, table(), context);
     if (!selection) co_return std::unexpected(std::move(selection).error());
     if (auto allowed = may_show(*selection, context); !allowed) co_return std::unexpected(std::move(allowed).error());
-    auto conditions = path_conditions(context);
-    if (!conditions) co_return fail(kNoSuchRow);
-    conditions->push_back({.column = table().key, .values = {std::move(key)}});
     const Wanted wanted{
         .model = model_.get(), .table = &table(), .conditions = std::move(*conditions), .search = {}, .caller = &*who};
     auto statement = row_statement(database_.dialect(), wanted, *selection);

@@ -32,9 +32,13 @@ std::vector<GuardedReference> guarded_references(const Model& model, const Table
     };
     if (std::ranges::none_of(all, same)) all.push_back(std::move(made));
   };
-  for (std::size_t i = 0; i < table.columns.size(); ++i)
-    for (auto* to : all_references(model, table, i))
-      if (to->owner || to->tenant) add({to, {i}, {to->key_column().name}});
+  for (auto& reference : references(model, table)) {
+    const auto* to = model.find(reference.table);
+    if (!to->owner && !to->tenant) continue;
+    GuardedReference made{to, reference.columns, {}};
+    for (auto key : to->keys) made.target.push_back(to->columns[key].name);
+    add(std::move(made));
+  }
   if (auto found = keys.of.find(table.name); found != keys.of.end())
     for (auto& key : found->second)
       if (auto made = known(model, table, key)) add(std::move(*made));

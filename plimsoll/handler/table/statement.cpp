@@ -15,9 +15,10 @@ using database::Order;
 using database::Relation;
 
 Relation relation_of(const Table& table) {
-  return {.name = table.name,
-          .key = &table.key_column(),
-          .tenant = table.key_in_tenant ? &table.columns[*table.tenant] : nullptr};
+  Relation made{.name = table.name, .key = {}, .tenant = table.key_in_tenant ? &table.columns[*table.tenant] : nullptr};
+  made.key.reserve(table.keys.size());
+  for (auto column : table.keys) made.key.push_back(&table.columns[column]);
+  return made;
 }
 
 std::vector<const database::Column*> columns_of(const Table& table, const Selection& selection) {
@@ -65,14 +66,20 @@ class Composer {
   }
 
  private:
+  static std::vector<const database::Column*> keys(const Table& table) { return relation_of(table).key; }
+  static std::vector<const database::Column*> named(const Table& table, const std::vector<std::string>& names) {
+    std::vector<const database::Column*> columns;
+    for (auto& name : names) columns.push_back(&table.columns[*table.column(name)]);
+    return columns;
+  }
   database::Embedded embedded(const Table& table, const Selection::Embedded& one) {
     const auto& other = *one.table;
     const auto& embed = *one.embed;
     database::Embedded made{.of = relation_of(other),
                             .name = embed.name,
                             .more = embed.many() ? std::string_view(embed.more) : std::string_view{},
-                            .inside = embed.many() ? &other.columns[*other.column(embed.by)] : &other.key_column(),
-                            .outside = embed.many() ? &table.key_column() : &table.columns[*table.column(embed.on)],
+                            .inside = embed.many() ? named(other, embed.by) : keys(other),
+                            .outside = embed.many() ? keys(table) : named(table, embed.on),
                             .columns = columns_of(other, one.selection),
                             .embeds = embeds(other, one.selection),
                             .limit = embed.limit};
@@ -188,12 +195,15 @@ bool Caller::sees_all_owners(const Table& table) const {
 }
 
 std::vector<Sort> total_order(const Table& table, std::vector<Sort> sort) {
+  std::size_t missing = table.keys.size();
   for (std::size_t i = 0; i < sort.size(); ++i)
-    if (sort[i].column == table.key) {
+    if (table.is_key(sort[i].column) && --missing == 0) {
       sort.resize(i + 1);  // what stands behind the key changes nothing
       return sort;
     }
-  sort.push_back({table.key, !sort.empty() && sort.back().descending});
+  const bool descending = !sort.empty() && sort.back().descending;
+  for (auto key : table.keys)
+    if (std::ranges::find(sort, key, &Sort::column) == sort.end()) sort.push_back({key, descending});
   return sort;
 }
 
@@ -265,7 +275,7 @@ std::optional<Statement> update_statement(const Dialect& dialect, const Wanted& 
   Composer composer{rows.caller};
   database::Update update{.of = relation_of(table), .returning = columns_of(table, returning)};
   for (std::size_t i = 0; i < cells.size(); ++i)
-    if (cells[i] && i != table.key) update.values.push_back({.column = &table.columns[i], .value = &*cells[i]});
+    if (cells[i] && !table.is_key(i)) update.values.push_back({.column = &table.columns[i], .value = &*cells[i]});
   if (!composer.add(update.where, rows)) return std::nullopt;
   return dialect.update(update);
 }

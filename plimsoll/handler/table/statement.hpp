@@ -46,7 +46,7 @@ struct Wanted {
 };
 
 struct Page {
-  std::vector<Sort> sort;  ///< ends with the key (see `total_order`)
+  std::vector<Sort> sort;  ///< has all of the key (see `total_order`)
   std::optional<Position> from;
   std::int64_t limit = 50;
   std::int64_t offset = 0;
@@ -54,8 +54,8 @@ struct Page {
 
 using database::quoted;
 
-/// Adds the key where it is missing, in the direction of the last column, so that the order is total and one index
-/// serves both ways.
+/// Adds the columns of the key that are missing, in the direction of the last column, so that the order is total and
+/// one index serves both ways.
 std::vector<Sort> total_order(const Table& table, std::vector<Sort> sort);
 
 /// A page of rows: the columns shown, each embed as one JSON text, then the values of the sort columns that are not

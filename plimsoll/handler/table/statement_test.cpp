@@ -108,7 +108,7 @@ class Statements : public testing::Test {
 TEST_F(Statements, AFilteredSortedPageWithEmbedsIsOneStatementThatReadsOnlyTheColumnsNeeded) {
   // section=libs&sort=-installed_size,name&limit=50&fields=name,version&embed=dependencies
   const auto size = *packages->column("installed_size");
-  const auto statement = list("name,version", {"dependencies"}, {{size, true}, {packages->key, false}},
+  const auto statement = list("name,version", {"dependencies"}, {{size, true}, {packages->keys[0], false}},
                               {{.column = *packages->column("section"), .values = {std::string("libs")}}});
   EXPECT_EQ(statement.sql,
             R"(SELECT t."name",t."version",(SELECT plimsoll_rows(1,json_object('id',e1."id",'package',)"

@@ -43,9 +43,9 @@ void note_tables(Model& model, const Services& services) {
   // A column that the server makes has the type of the key that it refers to.
   for (auto& table : model.tables)
     for (std::size_t i = 0; !known.contains(table.name) && i < table.columns.size(); ++i)
-      if (const auto* to = refers_to(model, table, i); to && to->key_column().kind == table.columns[i].kind) {
-        table.columns[i].type = to->key_column().type;
-        table.columns[i].uuid = to->key_column().uuid;
+      if (const auto* to = refers_to(model, table, i); to && to->kind == table.columns[i].kind) {
+        table.columns[i].type = to->type;
+        table.columns[i].uuid = to->uuid;
       }
 }
 
@@ -66,8 +66,9 @@ Result<std::shared_ptr<const Model>> model_of(const Build& build) {
     if (!options || operation.method != "GET") continue;
     const auto read = plan(made, operation.method, operation.path, *options, nullptr);
     if (!read || read->action != Action::read) continue;
-    Location found{operation.path, std::vector(read->fixed.size() + 1, read->table->key)};
-    for (auto& fixed : read->fixed) found.columns[fixed.parameter] = fixed.column;
+    Location found{operation.path, std::vector(path_parameters(operation.path).size(), read->table->keys[0])};
+    for (auto* part : {&read->fixed, &read->key})
+      for (auto& one : *part) found.columns[one.parameter] = one.column;
     const auto [known, first] = made.locations.try_emplace(read->table->name, found);
     if (!first && found.columns.size() < known->second.columns.size()) known->second = std::move(found);
   }

@@ -55,20 +55,25 @@ void blame_reference(Error& error, const Column& column, std::string_view prefix
 
 }  // namespace
 
-Task<Result<std::vector<std::size_t>>> Writing::broken_references(Session& session, const Change& change) const {
+Task<Result<std::vector<std::size_t>>> Writing::broken_references(Session& session, const Change& change,
+                                                                  const Row* before) const {
   auto all = co_await database_.dialect().foreign_keys(session, table().name);
   if (!all) co_return std::unexpected(std::move(all).error());
   std::vector<std::size_t> broken;
   for (auto& reference : *all) {
     std::vector<Named> values;
     std::vector<std::size_t> columns;
+    bool changes = false;
     for (std::size_t i = 0; i < reference.from.size() && i < reference.to.size(); ++i) {
       const auto column = table().column(reference.from[i]);
-      if (!column || !change.cells[*column] || change.cells[*column]->index() == 0) break;
+      if (!column || (!change.cells[*column] && !before)) break;
+      const auto& cell = change.cells[*column] ? *change.cells[*column] : (*before)[*column];
+      if (cell.index() == 0) break;
+      changes |= change.cells[*column].has_value();
       columns.push_back(*column);
-      values.push_back({reference.to[i], &table().columns[*column], *change.cells[*column]});
+      values.push_back({reference.to[i], &table().columns[*column], cell});
     }
-    if (columns.size() != reference.from.size()) continue;  // with a null in it, or not all of this change
+    if (!changes || columns.size() != reference.from.size()) continue;  // it has a null in it, or a column not known
     const auto statement = there_statement(database_.dialect(), reference.table, values);
     auto found = co_await session.query(statement.sql, statement.cells);
     if (!found) co_return std::unexpected(std::move(found).error());
@@ -96,8 +101,9 @@ std::optional<std::vector<Cell>> Writing::new_reference(const GuardedReference& 
     changes |= asked && !own && !(before && (*before)[index] == cell);
     values.push_back(cell);
   }
-  const bool itself = reference.to == &table() && reference.target == std::vector{table().key_column().name} &&
-                      change.cells[table().key] == values[0];
+  bool itself = reference.to == &table() && values.size() == table().keys.size();
+  for (std::size_t i = 0; itself && i < values.size(); ++i)
+    itself = reference.target[i] == table().columns[table().keys[i]].name && change.cells[table().keys[i]] == values[i];
   if (!changes || itself) return std::nullopt;
   return values;
 }
@@ -121,7 +127,7 @@ Task<Result<>> Writing::check_references(Session& session, const Change& change,
   }
   if (broken.empty()) co_return Result<>{};
   // All that is broken is told at once, so that others' rows change nothing of the answer.
-  auto others = co_await broken_references(session, change);
+  auto others = co_await broken_references(session, change, before);
   if (!others) co_return std::unexpected(std::move(others).error());
   broken.insert(broken.end(), others->begin(), others->end());
   std::ranges::sort(broken);
@@ -132,7 +138,7 @@ Task<Result<>> Writing::check_references(Session& session, const Change& change,
   co_return std::unexpected(std::move(error));
 }
 
-Task<Result<Row>> Writing::explained(Session& session, Error error, const Change* change,
+Task<Result<Row>> Writing::explained(Session& session, Error error, const Change* change, const Row* before,
                                      std::string_view prefix) const {
   if (table().tenant && error.problem == &database::kConflict && error.more_) keep_tenants_apart(error, table());
   if (error.more_ && !error.more_->fields.empty()) {
@@ -159,7 +165,7 @@ Task<Result<Row>> Writing::explained(Session& session, Error error, const Change
         blame(error, table().columns[i], prefix, "check", "breaks a rule");
   if (violation.what != reference) co_return std::unexpected(std::move(error));
   // The database does not say which reference is broken: look.
-  auto broken = co_await broken_references(session, *change);
+  auto broken = co_await broken_references(session, *change, before);
   if (!broken) co_return std::unexpected(std::move(broken).error());
   for (auto column : *broken) blame_reference(error, table().columns[column], prefix);
   co_return std::unexpected(std::move(error));

@@ -131,7 +131,7 @@ Task<Result<Row>> Writing::insert(Session& session, const Change& change, const 
   const auto statement = insert_statement(database_.dialect(), table(), change.cells, all_);
   auto rows = co_await session.query(statement.sql, statement.cells);
   if (!rows) {
-    auto told = co_await explained(session, std::move(rows).error(), &change, prefix);
+    auto told = co_await explained(session, std::move(rows).error(), &change, nullptr, prefix);
     co_return told;
   }
   if (rows->empty()) co_return fail(kInternal, "nothing was inserted");
@@ -157,7 +157,7 @@ Task<Result<Row>> Writing::change(Session& session, const Wanted& wanted, Change
     }
   bool meant = false;  // something beside the time of the change
   for (std::size_t i = 0; i < change.cells.size(); ++i)
-    meant |= change.cells[i].has_value() && table().columns[i].filled != Filled::updated && i != table().key;
+    meant |= change.cells[i].has_value() && table().columns[i].filled != Filled::updated && !table().is_key(i);
   if (!meant) {
     auto same = co_await current(session, wanted);
     if (!same) co_return std::unexpected(std::move(same).error());
@@ -171,7 +171,7 @@ Task<Result<Row>> Writing::change(Session& session, const Wanted& wanted, Change
   if (!statement) co_return fail(kNoSuchRow);
   auto rows = co_await session.query(statement->sql, statement->cells);
   if (!rows) {
-    auto told = co_await explained(session, std::move(rows).error(), &change, prefix);
+    auto told = co_await explained(session, std::move(rows).error(), &change, before, prefix);
     co_return told;
   }
   if (rows->empty()) co_return fail(kNoSuchRow);
@@ -190,7 +190,7 @@ Task<Result<>> Writing::erase(Session& session, const Wanted& wanted) const {
   if (!statement) co_return fail(kNoSuchRow);
   auto rows = co_await session.query(statement->sql, statement->cells);
   if (!rows) {
-    auto told = co_await explained(session, std::move(rows).error(), nullptr, {});
+    auto told = co_await explained(session, std::move(rows).error(), nullptr, nullptr, {});
     co_return std::unexpected(std::move(told).error());
   }
   if (rows->empty()) co_return fail(kNoSuchRow);
@@ -272,20 +272,17 @@ class ChangeOne final : public Writing {
   Task<Result<Response>> handle(Request& request, Context& context) override {
     auto who = caller(context);
     if (!who) co_return std::unexpected(std::move(who).error());
-    auto fixed = path_conditions(context);
-    auto key = key_of(context);
-    if (!fixed || !key) co_return fail(kNoSuchRow);
+    const auto conditions = row_conditions(context);
+    if (!conditions) co_return fail(kNoSuchRow);
     const bool matched = request.headers.contains("if-match");
     if (table().require_match && !matched) co_return fail(kPreconditionRequired);
-    auto conditions = *fixed;
-    conditions.push_back({.column = table().key, .values = {*key}});
     const Wanted wanted{
-        .model = model_.get(), .table = &table(), .conditions = conditions, .search = {}, .caller = &*who};
+        .model = model_.get(), .table = &table(), .conditions = *conditions, .search = {}, .caller = &*who};
     Change change;
     if (plan_.action != Action::remove) {
       if (!context.input.body)
         co_return std::unexpected(wrong(kInvalidRow, "body", "", "required", "a body is required"));
-      const ChangeBy by{.caller = &*who, .fixed = conditions, .wall = context.wall};
+      const ChangeBy by{.caller = &*who, .fixed = *conditions, .wall = context.wall};
       auto read = plan_.action == Action::update ? merge_patch(table(), *context.input.body, by)
                                                  : replacement(table(), *context.input.body, by);
       if (!read)

@@ -47,7 +47,7 @@ class Writing : public Operation {
 
  private:
   /// A refusal of the database (violations.cpp) with the fields that are to blame; `change` null: a row was to go.
-  Task<Result<Row>> explained(database::Session& session, Error error, const Change* change,
+  Task<Result<Row>> explained(database::Session& session, Error error, const Change* change, const Row* before,
                               std::string_view prefix) const;
   /// Refuses references to rows that the caller does not see as those to rows that do not exist; `before` null: a new
   /// row. What stays as it was is not looked at.
@@ -56,8 +56,9 @@ class Writing : public Operation {
   /// What a change makes a reference say; nothing where it says nothing new.
   std::optional<std::vector<database::Cell>> new_reference(const GuardedReference& reference, const Change& change,
                                                            const Row* before, const Caller& caller) const;
-  /// The columns of a change that refer to no row.
-  Task<Result<std::vector<std::size_t>>> broken_references(database::Session& session, const Change& change) const;
+  /// The columns of what a change says anew that refer to no row; what it does not name is as it was `before`.
+  Task<Result<std::vector<std::size_t>>> broken_references(database::Session& session, const Change& change,
+                                                           const Row* before) const;
 
   Selection shown_, all_;
   RowWriter writer_, whole_;
