@@ -96,6 +96,7 @@ class Table:
     filters: dict = dataclasses.field(default_factory=dict)  # column: operators
     sort: tuple = ()
     search: tuple = ()
+    unique: tuple = ()         # tuples of columns
     embeds: dict = dataclasses.field(default_factory=dict)   # name: Embed
     page_default: int = 50
     page_max: int = 100
@@ -621,10 +622,19 @@ class Model:
                 everywhere = self.keys_of_all_tenants(table)
                 if any(table.key_of(one) == key and (everywhere or one[table.tenant] == row[table.tenant]) for one in rows[table.name]):
                     failures.append(refused(409, "conflict", {(*prefix, name) for name in table.key}))
+            failures += self.taken(rows, table, row, None, prefix)
         if failures:
             return None, failures
         rows[table.name].append(row)
         return self.shown(table, row), []
+
+    def taken(self, rows, table, row, itself, prefix):
+        """Values that are unique, within the tenant, and that another row has already; NULL is not equal to NULL."""
+        by = lambda one, columns: [table.columns[name].order(one[name]) for name in columns]
+        return [refused(409, "conflict", {(*prefix, name) for name in columns}) for columns in table.unique
+                if all(row.get(name) is not None and table.columns[name].has_type(row[name]) and table.columns[name].readable(row[name]) for name in columns)
+                and any(one is not itself and all(one[name] is not None for name in columns) and by(one, columns) == by(row, columns)
+                        and (not table.tenant or one[table.tenant] == row[table.tenant]) for one in rows[table.name])]
 
     def _create(self, request, table):
         rows = self._copy()
@@ -652,6 +662,7 @@ class Model:
             broken = self.broken_references(rows, table, caller, made, row) - wrong
             if broken:
                 failures.append(refused(422, "constraint", {(*prefix, name) for name in broken}))
+            failures += self.taken(rows, table, made, row, prefix)
         if failures:
             return None, failures
         row.update(made)

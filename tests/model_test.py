@@ -23,7 +23,7 @@ LIKE = ("%", "a%", "*tt*", "K_ttle", "_", "a_b", "\\%", "\\_%", "Ü", "ü", "ac*
 # What a run must have met, whatever the seed: each action with each kind of answer that is not a rare accident, each operator with rows that satisfy it.
 MET = ("create 201", "write 403", "create 409 conflict", "create 422 constraint", "create 422 invalid-row",
        "list 200", "list 400 invalid-cursor", "list 400 invalid-query", "list 403 forbidden", "read 200", "read 304", "read 403 forbidden", "read 404 no-such-row",
-       "update 200", "update 404 no-such-row", "update 412 precondition-failed", "update 422 constraint", "update 422 invalid-row", "update 428 precondition-required",
+       "update 200", "update 409 conflict", "update 404 no-such-row", "update 412 precondition-failed", "update 422 constraint", "update 422 invalid-row", "update 428 precondition-required",
        "replace 200", "replace 404 no-such-row", "replace 412 precondition-failed", "replace 422 invalid-row",
        "delete 204", "delete 404 no-such-row", "delete 409 conflict", "delete 412 precondition-failed",
        *(f"batch-{action} {said}" for action, kinds in (("create", ("201", "207", "409 conflict", "422 constraint", "422 invalid-row")),
@@ -152,6 +152,9 @@ class World:
             simple = [column for column in table.columns.values() if column.kind != "json" and not column.write_only]
             for column in dice.sample(simple, min(len(simple), dice.randrange(1, 5))):
                 table.filters[column.name] = tuple(dice.sample(["eq", "ne", "lt", "le", "gt", "ge", "in", "is-null", *(["like"] if column.kind == "text" else [])], dice.randrange(2, 7)))
+            plain = [column.name for column in simple if column.kind in ("text", "integer", "decimal", "instant") and not column.filled and column.name not in table.key]
+            if len(plain) > 1 and self.chance(0.5):
+                table.unique = (tuple(dice.sample(plain, 2)),)
             texts = [column.name for column in simple if column.kind == "text"]
             if self.chance(0.7) and texts:
                 table.search = tuple(dice.sample(texts, dice.randrange(1, min(len(texts), 3) + 1)))
@@ -264,6 +267,9 @@ class World:
                 entry["tenant"] = table.tenant
             if table.filters:
                 entry["filters"] = {name: list(operators) for name, operators in table.filters.items()}
+            if table.unique:
+                entry["unique"] = [list(names) for names in table.unique]
+                entry["indexes"] = [names[0] for names in table.unique]
             if table.sort:
                 entry["sort"] = list(table.sort)
             if table.search:

@@ -356,6 +356,51 @@ class Tables(harness.ServerTest):
             self.assertIn("has an owner or tenant, and `authentication` is not enforced", said)
         self.serve(open_door.replace("  authentication: {mode: shadow}\n", ""), CONFIG)
 
+    def test_unique_values_are_refused_at_their_members(self):
+        server = self.things(table="unique: [[name, price], size]")
+        add = lambda **row: server.post("/things", row)
+        self.assertEqual(add(name="kettle", price="1.50", size=1).status, 201)
+        self.assertEqual(add(name="kettle", price="1.51", size=2).status, 201)
+        refused = add(name="kettle", price="1.5", size=3)
+        self.assertEqual((refused.status, refused.json()["code"], pointers(refused)), (409, "conflict", {"/name", "/price"}))
+        self.assertEqual(pointers(add(name="pot", size=2)), {"/size"})
+        for _ in range(2):  # NULL is not equal to NULL
+            self.assertEqual(add(name="kettle").status, 201)
+        self.assertEqual(pointers(server.put("/things/2", {"name": "kettle", "price": "1.500"})), {"/name", "/price"})
+        self.assertEqual(pointers(server.post("/things/batch", [{"name": "cup", "size": 9}, {"name": "cup", "size": 9}])), {"/1/size"})
+
+    def test_what_is_declared_unique_is_unique_in_a_table_that_is_there_or_the_start_is_refused(self):
+        declared = contract(table="unique: [[name, price]]\n      indexes: [[price, size]]")
+        for index, good in (("", False), ("CREATE INDEX i ON things(name, price)", False), ("CREATE UNIQUE INDEX i ON things(name, price) WHERE size>0", False),
+                            ("CREATE UNIQUE INDEX i ON things(name, price, size)", False), ("CREATE UNIQUE INDEX i ON things(price, name)", True), ("CREATE UNIQUE INDEX i ON things(name)", True)):
+            folder = self.directory()
+            with sqlite3.connect(folder / "things.db") as database:
+                database.create_collation("decimal", lambda one, other: (one > other) - (one < other))
+                database.executescript(f"CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT NOT NULL, size INTEGER, price TEXT COLLATE decimal) STRICT; {index}")
+            database.close()
+            if good:
+                server = self.serve(declared, CONFIG, directory=folder)
+                harness.until(lambda: 'CREATE INDEX "things_by_price_size"' in server.output, "the missing index is told")
+                server.stop()
+                continue
+            said = self.refused(declared, CONFIG, directory=folder)
+            self.assertIn('table "things" has no UNIQUE index on "name", "price", which the contract says is unique', said)
+            self.assertIn('CREATE UNIQUE INDEX "things_unique_name_price" ON "things"("name","price")', said)
+
+    def test_a_migration_makes_what_is_newly_declared_unique(self):
+        folder, changed = self.directory(), contract(table="unique: [[name, price]]\n      indexes: [[price, size]]")
+        (folder / "plimsoll.yaml").write_text(CONFIG)
+        for name, written in (("first", contract()), ("second", changed)):
+            (folder / "contract.yaml").write_text(written)
+            said = self.plimsoll("migrate", "new", name, "contract.yaml", directory=folder)
+            self.assertEqual(said.returncode, 0, said.stderr)
+        made = next((folder / "migrations").glob("*_second.sql")).read_text()
+        self.assertIn('CREATE UNIQUE INDEX "things_unique_name_price" ON "things"("name","price");', made)
+        self.assertIn('CREATE INDEX "things_by_price_size" ON "things"("price","size");', made)
+        server = self.serve(changed, CONFIG, directory=folder)
+        self.assertEqual([server.post("/things", {"name": "a", "price": "1"}).status for _ in range(2)], [201, 409])
+        self.assertNotIn("things_by_price_size", server.output)
+
     def test_a_database_that_is_locked_is_503_for_writes_and_serves_reads(self):
         server = self.things()
         self.assertEqual(server.post("/things", {"name": "a"}).status, 201)

@@ -25,10 +25,12 @@ std::string TableDefinition::list(const std::vector<std::size_t>& which, std::st
   return text;
 }
 
-std::string Dialect::create_index(const TableDefinition& table, const std::vector<std::size_t>& columns) const {
-  std::string plain = table.name + "_by";
+std::string Dialect::create_index(const TableDefinition& table, const std::vector<std::size_t>& columns,
+                                  bool unique) const {
+  std::string plain = table.name + (unique ? "_unique" : "_by");
   for (auto column : columns) plain += "_" + table.column(column).name;
-  return "CREATE INDEX " + quoted(plain) + " ON " + quoted(table.name) + "(" + table.list(columns) + ")";
+  return (unique ? "CREATE UNIQUE INDEX " : "CREATE INDEX ") + quoted(plain) + " ON " + quoted(table.name) + "(" +
+         table.list(columns) + ")";
 }
 
 Task<Result<>> Dialect::look_at_keys(Session& session, const TableDefinition& table, FoundTable& found) {

@@ -31,7 +31,8 @@ struct TableDefinition {
   std::vector<std::size_t> key{0};      ///< that together name a row
   std::optional<std::size_t> tenant{};  ///< keys are unique within it; none: in the whole table
   std::vector<std::vector<std::size_t>> indexes{};
-  std::vector<std::size_t> search{};  ///< what `q` looks through
+  std::vector<std::vector<std::size_t>> unique{};  ///< columns of which no two rows have the same values
+  std::vector<std::size_t> search{};               ///< what `q` looks through
   std::vector<ReferenceDefinition> references{};
 
   const Column& column(std::size_t i) const { return *columns[i].is; }
@@ -119,7 +120,8 @@ class Dialect {
   virtual std::vector<std::string> create_table(const TableDefinition& table) const = 0;
   /// The statements that make its foreign keys, once all tables are there; none where `create_table` has made them.
   virtual std::vector<std::string> create_references(const TableDefinition&) const { return {}; }
-  virtual std::string create_index(const TableDefinition& table, const std::vector<std::size_t>& columns) const;
+  virtual std::string create_index(const TableDefinition& table, const std::vector<std::size_t>& columns,
+                                   bool unique = false) const;
   virtual std::string add_column(const TableDefinition& table, std::size_t column) const = 0;
   /// What makes a column NOT NULL: a statement or a comment.
   virtual std::string refuse_nulls(const TableDefinition& table, std::size_t column) const = 0;

@@ -101,6 +101,7 @@ std::vector<std::string> PostgresDialect::create_table(const TableDefinition& ta
   std::vector<std::string> statements{text + ")"};
   for (auto& columns : table.indexes)
     if (columns != table.primary_key()) statements.push_back(create_index(table, columns));
+  for (auto& columns : table.unique) statements.push_back(create_index(table, columns, true));
   return statements;
 }
 

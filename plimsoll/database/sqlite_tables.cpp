@@ -239,6 +239,7 @@ std::vector<std::string> SqliteDialect::create_table(const TableDefinition& tabl
   std::vector<std::string> statements{std::move(text)};
   for (auto& columns : table.indexes)
     if (columns != primary) statements.push_back(create_index(table, columns));
+  for (auto& columns : table.unique) statements.push_back(create_index(table, columns, true));
   return statements;
 }
 

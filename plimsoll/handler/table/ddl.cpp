@@ -99,6 +99,12 @@ std::vector<IndexColumns> needed_indexes(const Model& model, const Table& table)
       if (std::ranges::find(alone, key) == alone.end()) alone.push_back(key);
     needed.push_back(std::move(alone));
   }
+  for (auto& declared : table.indexes) {
+    const auto covers = [&](const IndexColumns& other) {
+      return other.size() >= declared.size() && std::equal(declared.begin(), declared.end(), other.begin());
+    };
+    if (!covers(primary_key(table)) && std::ranges::none_of(needed, covers)) needed.push_back(declared);
+  }
   return needed;
 }
 
@@ -126,6 +132,10 @@ database::TableDefinition definition_of(const Model& model, const Table& table,
   }
   made.indexes = needed_indexes(model, table);
   made.search = table.search;
+  // What has the whole key in it is unique as it is.
+  for (auto& columns : table.unique)
+    if (!std::ranges::all_of(table.keys, [&](auto key) { return std::ranges::find(columns, key) != columns.end(); }))
+      made.unique.push_back(columns);
   return made;
 }
 
@@ -216,6 +226,29 @@ void check_key(const database::Dialect& dialect, const database::TableDefinition
                      "); -- where rows share a key now, name another column under `key`, such as a new one"});
 }
 
+/// An index on fewer of the columns promises more.
+void check_unique(const database::Dialect& dialect, const database::TableDefinition& definition, const Table& table,
+                  const IndexColumns& columns, const FoundTable& found, std::vector<Disagreement>& all) {
+  const auto name = quoted(table.name), list = quoted_names(table, columns);
+  const auto wanted = sorted_names(table, columns);
+  for (auto& column : wanted)
+    if (std::ranges::find(found.columns, column, &database::FoundColumn::name) == found.columns.end())
+      return;  // reported already
+  if (found.view) {
+    all.push_back({name + " is a view, and cannot keep " + list + " unique",
+                   "-- in the contract: take it out of `unique`; the tables below the view can have such an index"});
+    return;
+  }
+  const bool kept = std::ranges::any_of(found.unique, [&](auto there) {
+    std::ranges::sort(there);
+    return std::ranges::includes(wanted, there);
+  });
+  if (!kept)
+    all.push_back({"table " + name + " has no UNIQUE index on " + list + ", which the contract says is unique",
+                   dialect.create_index(definition, columns, true) +
+                       "; -- fails where rows share these values now: change them first"});
+}
+
 }  // namespace
 
 std::vector<Disagreement> compare(const database::Dialect& dialect, const Model& model, const Table& table,
@@ -249,6 +282,7 @@ std::vector<Disagreement> compare(const database::Dialect& dialect, const Model&
                          " is NOT NULL without a default and not in the contract: rows cannot be created",
                      "-- add \"" + column.name + "\" to the schema, or give the column a default", true});
   check_key(dialect, definition, model, table, found, all);
+  for (auto& columns : definition.unique) check_unique(dialect, definition, table, columns, found, all);
   if (found.view) return all;
   const auto indexed = [&](const IndexColumns& columns) {
     return std::ranges::any_of(found.indexes, [&](const std::vector<std::string>& index) {

@@ -22,6 +22,7 @@ using json::Type;
 struct TableOptions {
   Raw schema = nullptr;
   std::vector<std::string> key;
+  Raw unique = nullptr, indexes = nullptr;
   Raw owner = nullptr;
   std::string tenant;
   Raw filters = nullptr;
@@ -62,12 +63,24 @@ constexpr config::Field kOwnerFields[] = {
     field<&OwnerOptions::except_roles>("except-roles", "Roles that see the rows of all owners."),
 };
 
+constexpr std::string_view kLists =
+    R"("type":"array","items":{"anyOf":[{"type":"string"},{"type":"array","minItems":1,"items":{"type":"string"}}]})";
+
 constexpr config::Field kFields[] = {
     config::shaped(
         field<&TableOptions::schema>("schema", "The schema of a row, by reference; its properties are the columns."),
         R"("type":"string")", "'#/components/schemas/Order'"),
     field<&TableOptions::key>(
         "key", "The column that names a row, or the columns that together do; `id` when nothing is said."),
+    config::shaped(
+        field<&TableOptions::unique>(
+            "unique",
+            "Columns, or lists of columns, of which no two rows have the same values; within the tenant where there is "
+            "one."),
+        kLists, "[[order_id, position], code]"),
+    config::shaped(field<&TableOptions::indexes>(
+                       "indexes", "Columns, or lists of columns, to index beside what filters and sorts need."),
+                   kLists, "[[status, created_at]]"),
     config::object_of<OwnerOptions>(
         field<&TableOptions::owner>(
             "owner",
@@ -135,6 +148,8 @@ class Reader {
   void columns(Table& table, const json::Value& schema);
   Column column(std::string_view name, std::span<const json::Value* const> declarations);
   void keys(Table& table, const TableOptions& options);
+  void groups(const Table& table, const json::Value* from, std::string_view key,
+              std::vector<std::vector<std::size_t>>& into);
   void filters(Table& table, const json::Value* from);
   void embeds(Table& table, const json::Value* from, bool camel);
   void marks(Table& table, const json::Value& schema);
@@ -399,6 +414,40 @@ void Reader::keys(Table& table, const TableOptions& options) {
                "A column for an owner or tenant has `type: string` or `type: integer`.");
 }
 
+/// Lists of columns: each a list, or the name of one.
+void Reader::groups(const Table& table, const json::Value* from, std::string_view key,
+                    std::vector<std::vector<std::size_t>>& into) {
+  if (!from) return;
+  const auto form =
+      "Write a list of columns and of lists of them: `" + std::string(key) + ": [[status, created_at], code]`.";
+  if (!from->is(Type::array)) return complain(from, key, "`" + std::string(key) + "` is no list", form);
+  for (auto& entry : from->array()) {
+    std::vector<std::size_t> columns;
+    const auto add = [&](const json::Value& name) {
+      if (!name.is(Type::string)) return complain(&name, key, "the name of a column is expected", form);
+      const auto found = known(table, name.string(), &name, key);
+      if (!found) return;
+      if (table.columns[*found].kind == Kind::json)
+        return complain(&name, key, "\"" + std::string(name.string()) + "\" holds a whole JSON value",
+                        "Name columns of a simple type.");
+      if (std::ranges::find(columns, *found) != columns.end())
+        return complain(&name, key, "\"" + std::string(name.string()) + "\" is named twice", "Name each column once.");
+      columns.push_back(*found);
+    };
+    const auto before = wrong_.size();
+    if (!entry.is(Type::array))
+      add(entry);
+    else if (entry.array().empty())
+      complain(&entry, key, "a list in `" + std::string(key) + "` names no column", form);
+    else
+      for (auto& name : entry.array()) add(name);
+    const bool good = wrong_.size() == before;
+    if (good && table.tenant && std::ranges::find(columns, *table.tenant) == columns.end())
+      columns.insert(columns.begin(), *table.tenant);
+    if (good && std::ranges::find(into, columns) == into.end()) into.push_back(std::move(columns));
+  }
+}
+
 void Reader::filters(Table& table, const json::Value* from) {
   if (!from) return;
   if (!from->is(Type::object))
@@ -539,6 +588,8 @@ std::optional<Table> Reader::read(std::string_view name) {
   }
   marks(table, *schema);
   keys(table, options);
+  groups(table, options.unique, "unique", table.unique);
+  groups(table, options.indexes, "indexes", table.indexes);
   filters(table, options.filters);
   for (std::size_t i = 0; i < options.sort.size(); ++i) {
     const auto& column = options.sort[i];

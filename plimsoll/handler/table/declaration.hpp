@@ -68,6 +68,8 @@ struct Table {
   std::vector<Filter> filters;
   std::vector<std::size_t> sort;
   std::vector<std::size_t> search;
+  std::vector<std::vector<std::size_t>> unique{};   ///< columns of which no two rows have the same values
+  std::vector<std::vector<std::size_t>> indexes{};  ///< declared beside those that follow from filters and sorts
   std::vector<Embed> embeds;
   std::int64_t page_default = 50, page_max = 100;
   bool camel = false;

@@ -100,6 +100,14 @@ class Pair {
     }
     for (const auto sort : from_.sort)
       if (std::ranges::find(into_.sort, here(sort)) == into_.sort.end()) into_.sort.push_back(here(sort));
+    const auto add_lists = [&](auto& into, const auto& from) {
+      for (auto columns : from) {
+        for (auto& column : columns) column = here(column);
+        if (std::ranges::find(into, columns) == into.end()) into.push_back(std::move(columns));
+      }
+    };
+    add_lists(into_.unique, from_.unique);
+    add_lists(into_.indexes, from_.indexes);
     if (into_.search.empty())
       for (const auto column : from_.search) into_.search.push_back(here(column));
     for (const auto& embed : from_.embeds)
