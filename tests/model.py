@@ -256,6 +256,11 @@ def kept_items(schema, before, after):
     return made
 
 
+def hides(schema):
+    """Whether members inside a column are `writeOnly`."""
+    return bool(marked(schema, "writeOnly")[0]) or any(hides(each) for each in (schema.get("items", {}), *schema.get("properties", {}).values()) if each)
+
+
 def without_hidden(schema, value):
     if isinstance(value, list):
         return [without_hidden(schema.get("items", {}), item) for item in value]
@@ -485,6 +490,17 @@ class Model:
             made[name] = without_hidden(column.schema, row[name])
         return made
 
+    @staticmethod
+    def shaped(request):
+        """Whether `fields` or `embed` is sent: the answer is then not the whole row."""
+        selection = request.query.get("selection")
+        return bool(selection and (selection["columns"] is not None or selection["embeds"]))
+
+    def identity(self, table, row):
+        """What the tag of a whole row names: what is shown, and beside it what is stored and not shown, whole columns or members of them."""
+        unseen = {name: row[name] for name, column in table.columns.items() if column.write_only or hides(column.schema)}
+        return {**self.shown(table, row), **({"unseen": unseen} if unseen else {})}
+
     def selected(self, rows, table, caller, row, selection):
         """`selection`: {"columns": names or None, "embeds": {name: selection}}."""
         made = self.shown(table, row, selection["columns"])
@@ -600,7 +616,7 @@ class Model:
             return [refused(404, "no-such-row")]
         shown = self.selected(self.rows, table, request.caller, row, selection)
         tag = request.headers.get("If-None-Match")
-        if tag and (table.name, tag) in self.tags and self.tags[table.name, tag] == shown:
+        if tag and (table.name, tag) in self.tags and self.tags[table.name, tag] == (shown if self.shaped(request) else self.identity(table, row)):
             return [Outcome(304), Outcome(200, shown)] if self.doubtful(table, tag) or request.query.get("selection") else [Outcome(304)]
         return [Outcome(200, shown)]
 
@@ -654,7 +670,7 @@ class Model:
             # What is wrong with the body by itself may be told first: it says nothing about rows.
             _, wrong = self.patched(table, {name: None for name in table.columns} | dict(zip(table.key, key)), body, caller, replacing)
             return None, failures + [refused(404, "no-such-row"), *self.faults(table, body, wrong, replacing, prefix)]
-        if matching and matching != "*" and self.tags.get((table.name, matching)) != self.shown(table, row):
+        if matching and matching != "*" and self.tags.get((table.name, matching)) != self.identity(table, row):
             failures.append(refused(412, "precondition-failed"))
         made, wrong = self.patched(table, row, body, caller, replacing)
         failures += self.faults(table, body, wrong, replacing, prefix)
@@ -700,7 +716,7 @@ class Model:
             failures.append(refused(428, "precondition-required"))
         if not row:
             return failures + [refused(404, "no-such-row")]
-        if matching and matching != "*" and self.tags.get((table.name, matching)) != self.shown(table, row):
+        if matching and matching != "*" and self.tags.get((table.name, matching)) != self.identity(table, row):
             failures.append(refused(412, "precondition-failed"))
         if self.referred_to(rows, table, row):
             failures.append(refused(409, "conflict"))
@@ -817,28 +833,30 @@ class Model:
                     self.highest[table.name] = max([self.highest[table.name], *(row[table.key[0]] for row in self.rows[table.name])])
             self.note_former(self.tables[request.operation.table])
         if outcome.status in (200, 201) and request.operation.action in ("read", "create", "update", "replace"):
-            selection = request.query.get("selection")
-            self.note_tag(self.tables[request.operation.table], answer, whole=not selection)
+            table = self.tables[request.operation.table]
+            row = next(row for row in self.rows[table.name] if table.key_of(row) == table.key_of(answer.json()) and self.visible(table, request.caller, row)) \
+                if not self.shaped(request) else None
+            self.note_tag(table, answer, row)
             if outcome.status == 201:
                 self.check_location(request, answer)
 
-    def note_tag(self, table, answer, whole):
-        """A tag names one representation: the same again has the same tag, another one has another."""
+    def note_tag(self, table, answer, row):
+        """A tag names one representation, and all that is stored of a whole `row`: the same again has the same tag, another one has another."""
         tag = answer.headers.get("etag")
         if not tag:
             raise Mismatch("an ETag is expected")
-        known = self.tags.get((table.name, tag))
-        if known is not None and not same(known, answer.json()):
-            raise Mismatch(f"the tag {tag} names two representations: {known} and {answer.json()}")
-        self.tags[table.name, tag] = answer.json()
-        if whole:
+        known, named = self.tags.get((table.name, tag)), self.identity(table, row) if row else answer.json()
+        if known is not None and not same(known, named):
+            raise Mismatch(f"the tag {tag} names two representations: {known} and {named}")
+        self.tags[table.name, tag] = named
+        if row:
             self.whole.add((table.name, tag))
             self.former.discard((table.name, tag))
 
     def note_former(self, table):
         """After a change: tags that name no row as it is now. One that becomes equal to it again may have another text, if it has a JSON column."""
         if any(column.kind == "json" for column in table.columns.values()):
-            now = [self.shown(table, row) for row in self.rows[table.name]]
+            now = [self.identity(table, row) for row in self.rows[table.name]]
             self.former |= {(name, tag) for (name, tag), representation in self.tags.items() if name == table.name and representation not in now}
 
     def check_location(self, request, answer):

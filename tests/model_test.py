@@ -449,12 +449,12 @@ class World:
         if operation.action in ("update", "replace", "delete") and dice.random() < (0.8 if table.require_match else 0.25):
             tags = [tag for name, tag in self.model.tags if name == table.name]
             row = self.model.find(self.model.rows, table, caller, self.model.row_named(made, table))
-            right = [tag for tag in tags if row and self.model.tags[table.name, tag] == self.model.shown(table, row)]
+            right = [tag for tag in tags if row and self.model.tags[table.name, tag] == self.model.identity(table, row)]
             made.headers["If-Match"] = dice.choice(right) if right and self.chance(0.7) else dice.choice(tags) if tags else '"none"'
         if operation.action == "read" and self.chance(0.3):
             tags = [tag for name, tag in self.model.tags if name == table.name]
             row = self.model.find(self.model.rows, table, caller, self.model.row_named(made, table))
-            right = [tag for tag in tags if row and self.model.tags[table.name, tag] == self.model.shown(table, row)]
+            right = [tag for tag in tags if row and self.model.tags[table.name, tag] == self.model.identity(table, row)]
             if tags:
                 made.headers["If-None-Match"] = dice.choice(right) if right and self.chance(0.5) else dice.choice(tags)
         return made

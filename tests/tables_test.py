@@ -356,6 +356,28 @@ class Tables(harness.ServerTest):
             self.assertIn("has an owner or tenant, and `authentication` is not enforced", said)
         self.serve(open_door.replace("  authentication: {mode: shadow}\n", ""), CONFIG)
 
+    def test_an_entity_tag_changes_with_what_is_stored_and_not_shown(self):
+        for column, value in (("secret: {type: string, writeOnly: true}", "a"), ("more: {type: object, properties: {pin: {type: string, writeOnly: true}, at: {type: string}}}", {"pin": "a", "at": "x"})):
+            name = column.split(":")[0]
+            server = self.things(columns=column)
+            made = server.post("/things", {"name": "kettle", name: value})
+            self.assertEqual(made.status, 201, made.text)
+            target = f"/things/{made.json()['id']}"
+            before = server.get(target)
+            self.assertEqual((before.headers["etag"], before.text), (made.headers["etag"], made.text))
+            self.assertEqual(server.get(target, {"If-None-Match": before.headers["etag"]}).status, 304)
+            other = {"pin": "b", "at": "x"} if isinstance(value, dict) else "b"
+            changed = server.put(target, {"name": "kettle", name: other}, {"If-Match": before.headers["etag"]})
+            self.assertEqual((changed.status, changed.text), (200, before.text), column)
+            # Whoever read the row before the change must not write over it unseen.
+            self.assertNotEqual(changed.headers["etag"], before.headers["etag"])
+            self.assertEqual(server.put(target, {"name": "pot", name: value}, {"If-Match": before.headers["etag"]}).status, 412)
+            self.assertEqual(server.delete(target, {"If-Match": before.headers["etag"]}).status, 412)
+            after = server.get(target, {"If-None-Match": before.headers["etag"]})
+            self.assertEqual((after.status, after.headers["etag"], after.text), (200, changed.headers["etag"], before.text))
+            self.assertEqual(server.delete(target, {"If-Match": after.headers["etag"]}).status, 204)
+            server.stop()
+
     def test_unique_values_are_refused_at_their_members(self):
         server = self.things(table="unique: [[name, price], size]")
         add = lambda **row: server.post("/things", row)

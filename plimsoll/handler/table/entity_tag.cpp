@@ -12,9 +12,12 @@ EntityTags::EntityTags(std::string_view secret) {
   std::memcpy(&key_, digest.data(), sizeof key_);
 }
 
-EntityTag EntityTags::of(std::string_view representation, std::string_view tenant) const noexcept {
+EntityTag EntityTags::of(std::string_view representation, std::string_view tenant,
+                         std::string_view unseen) const noexcept {
   constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-  const auto hash = content_hash(representation, tenant.empty() ? key_ : content_hash(tenant, key_).low);
+  auto key = tenant.empty() ? key_ : content_hash(tenant, key_).low;
+  if (!unseen.empty()) key = content_hash(unseen, ~key).low;
+  const auto hash = content_hash(representation, key);
   EntityTag tag;
   auto* at = tag.text_.data();
   *at++ = '"';

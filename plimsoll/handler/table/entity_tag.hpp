@@ -23,7 +23,9 @@ class EntityTags {
   EntityTags() = default;
   explicit EntityTags(std::string_view secret);
   /// `tenant`: whose row it is, where rows have one: tags of two tenants' rows differ though the rows are alike.
-  EntityTag of(std::string_view representation, std::string_view tenant = {}) const noexcept;
+  /// `unseen`: what is stored of the row beside what is shown, as text: a change of it alone is another tag.
+  EntityTag of(std::string_view representation, std::string_view tenant = {},
+               std::string_view unseen = {}) const noexcept;
 
  private:
   std::uint64_t key_ = 0;

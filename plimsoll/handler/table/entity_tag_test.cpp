@@ -21,6 +21,15 @@ TEST(EntityTags, NameARepresentationAndNothingElse) {
   }
 }
 
+TEST(EntityTags, DifferWithWhatIsNotShown) {
+  const EntityTags tags{"secret"};
+  std::set<std::string> all;
+  for (std::string_view tenant : {"", "acme", "globex"})
+    for (std::string_view unseen : {"", "{\"pin\":\"1\"}", "{\"pin\":\"2\"}", "acme"})
+      EXPECT_TRUE(all.insert(std::string(std::string_view(tags.of("row", tenant, unseen)))).second)
+          << tenant << " " << unseen;
+}
+
 TEST(EntityTags, AreTheSameForAllWhoKnowTheSecret) {
   EXPECT_EQ(std::string_view(EntityTags{"secret"}.of("row")), std::string_view(EntityTags{"secret"}.of("row")));
   EXPECT_NE(std::string_view(EntityTags{"secret"}.of("row")), std::string_view(EntityTags{"other"}.of("row")));

@@ -64,10 +64,10 @@ class Operation : public Handler {
   }
   /// Notes for caches which tables the answer was read from.
   void note_read(Context& context, const Selection& selection) const;
-  /// Of a representation that the caller is shown.
-  EntityTag tag_of(std::string_view representation, const Context& context) const {
+  /// Of a representation that the caller is shown; `unseen` is what is stored of a whole row beside it.
+  EntityTag tag_of(std::string_view representation, const Context& context, std::string_view unseen = {}) const {
     return tags_.of(representation,
-                    table().tenant && context.principal ? context.principal->tenant : std::string_view{});
+                    table().tenant && context.principal ? context.principal->tenant : std::string_view{}, unseen);
   }
   static Response json_response(Context& context, std::uint16_t status, std::string body);
   /// A body that may be sent, or `response-too-large`.

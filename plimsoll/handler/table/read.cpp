@@ -10,7 +10,10 @@ class Read final : public Operation {
   Read(std::shared_ptr<const Model> model, Plan plan, const Build& build)
       : Operation(std::move(model), std::move(plan), build),
         whole_(everything(table())),
+        unseen_(unseen(table())),
+        stored_(whole_),
         writer_(table(), whole_),
+        unseen_writer_(table(), unseen_, RowWriter::Hidden::shown),
         plain_(plan_.fixed.empty() && plan_.key.size() == 1 && !table().owner && !table().tenant) {
     for (std::size_t i = 0; i < build.operation.parameters.size(); ++i) {
       const auto& parameter = build.operation.parameters[i];
@@ -21,7 +24,9 @@ class Read final : public Operation {
                         .table = &table(),
                         .conditions = {{.column = table().keys[0], .values = {std::int64_t{0}}}},
                         .search = {}};
-    if (plain_) sql_ = row_statement(database_.dialect(), wanted, whole_)->sql;
+    // What is not shown is read beside a whole row, for its tag.
+    stored_.columns.insert(stored_.columns.end(), unseen_.columns.begin(), unseen_.columns.end());
+    if (plain_) sql_ = row_statement(database_.dialect(), wanted, stored_)->sql;
   }
 
   Task<Result<Response>> handle(Request& request, Context& context) override {
@@ -31,12 +36,12 @@ class Read final : public Operation {
       auto key = cell_of(context, plan_.key[0]);
       if (!key) co_return fail(kNoSuchRow);
       const database::Cell cells[] = {std::move(*key)};
-      OneRow row{writer_};
+      OneRow row{writer_, beside()};
       auto budget = read_budget();
       const auto reading = reading_of(request, context, database::ReadClass::key, true, budget);
       auto done = co_await database_.read(context.loop, sql_, cells, reading, row);
       if (!done) co_return std::unexpected(std::move(done).error());
-      co_return answer(request, context, whole_, std::move(row.text));
+      co_return answer(request, context, whole_, std::move(row));
     }
     auto answered = co_await read_part(request, context);
     co_return answered;
@@ -53,23 +58,26 @@ class Read final : public Operation {
     if (auto allowed = may_show(*selection, context); !allowed) co_return std::unexpected(std::move(allowed).error());
     const Wanted wanted{
         .model = model_.get(), .table = &table(), .conditions = std::move(*conditions), .search = {}, .caller = &*who};
-    auto statement = row_statement(database_.dialect(), wanted, *selection);
-    if (!statement) co_return fail(kNoSuchRow);
     context.shaped = shapes(context);
+    const auto statement = row_statement(database_.dialect(), wanted, context.shaped ? *selection : stored_);
+    if (!statement) co_return fail(kNoSuchRow);
     const RowWriter writer{table(), *selection};
-    OneRow row{writer};
+    OneRow row{writer, context.shaped ? nullptr : beside()};
     auto budget = read_budget();
     const auto reading = reading_of(request, context, database::ReadClass::key, true, budget);
     auto done = co_await database_.read(context.loop, statement->sql, statement->cells, reading, row);
     if (!done) co_return std::unexpected(std::move(done).error());
-    co_return answer(request, context, *selection, std::move(row.text));
+    co_return answer(request, context, *selection, std::move(row));
   }
 
-  Result<Response> answer(Request& request, Context& context, const Selection& selection, std::string text) const {
+  const RowWriter* beside() const { return unseen_.columns.empty() ? nullptr : &unseen_writer_; }
+
+  Result<Response> answer(Request& request, Context& context, const Selection& selection, OneRow row) const {
+    auto& text = row.text;
     note_read(context, selection);
     if (text.empty()) return fail(kNoSuchRow);
     if (auto fits = within_budget(text); !fits) return std::unexpected(std::move(fits).error());
-    const auto tag = context.arena.keep(tag_of(text, context));
+    const auto tag = context.arena.keep(tag_of(text, context, row.unseen));
     const auto condition = http::evaluate(request.method, request.headers, {.etag = tag}, context.wall / kSecond);
     if (condition == http::Precondition::failed) return fail(kPreconditionFailed);
     auto response = condition == http::Precondition::not_modified
@@ -80,8 +88,8 @@ class Read final : public Operation {
     return response;
   }
 
-  Selection whole_;
-  RowWriter writer_;
+  Selection whole_, unseen_, stored_;  ///< `stored_`: the one and then the other
+  RowWriter writer_, unseen_writer_;
   bool plain_;
   std::string sql_;
   std::vector<std::size_t> shaping_;

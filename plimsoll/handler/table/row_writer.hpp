@@ -44,17 +44,28 @@ class RowWriter {
 /// A row by key, as JSON.
 class OneRow final : public database::RowSink {
  public:
-  explicit OneRow(const RowWriter& writer) : writer_(writer) { text.reserve(kUsual); }
-  void begin() override { text.clear(); }
+  /// `unseen` writes the columns that stand behind those of `writer`; null: there are none.
+  explicit OneRow(const RowWriter& writer, const RowWriter* unseen = nullptr)
+      : writer_(writer), unseen_writer_(unseen) {
+    text.reserve(kUsual);
+  }
+  void begin() override {
+    text.clear();
+    unseen.clear();
+  }
   bool row(std::span<const database::Field> fields) override {
-    if (text.empty()) writer_.append(text, fields);
+    if (!text.empty()) return true;
+    writer_.append(text, fields);
+    if (unseen_writer_) unseen_writer_->append(unseen, fields.subspan(writer_.size()));
     return true;
   }
-  std::string text;  ///< empty: there is none
+  std::string text;    ///< empty: there is none
+  std::string unseen;  ///< what a tag is made of beside it
 
  private:
   static constexpr std::size_t kUsual = 512;
   const RowWriter& writer_;
+  const RowWriter* unseen_writer_;
 };
 
 /// A row that a session gave.

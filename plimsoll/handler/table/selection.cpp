@@ -90,6 +90,13 @@ Selection everything(const Table& table) {
   return made;
 }
 
+Selection unseen(const Table& table) {
+  Selection made;
+  for (std::size_t i = 0; i < table.columns.size(); ++i)
+    if (table.columns[i].write_only || table.columns[i].hidden) made.columns.push_back(i);
+  return made;
+}
+
 std::expected<Selection, std::string> select(const Model& model, const Table& table, std::string_view fields,
                                              const std::vector<std::string_view>& embeds) {
   Selection made;

@@ -29,6 +29,9 @@ std::size_t width(const Selection& selection);
 /// All columns that are shown unless something else is asked for.
 Selection everything(const Table& table);
 
+/// Columns that are stored and not shown as they are: `writeOnly` ones, and JSON values with such members.
+Selection unseen(const Table& table);
+
 /// Reads `fields` (`id,total,items(sku)`; empty: all) and the names of `embed`. An embed that `fields` names is shown
 /// with the fields in its parentheses; one that only `embed` names is shown whole. The error is a sentence for the
 /// caller.

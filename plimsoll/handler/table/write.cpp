@@ -56,8 +56,10 @@ Writing::Writing(std::shared_ptr<const Model> model, Plan plan, const Build& bui
     : Operation(std::move(model), std::move(plan), build),
       shown_(everything(table())),
       all_(all_columns(table())),
+      unseen_(unseen(table())),
       writer_(table(), shown_),
       whole_(table(), all_, RowWriter::Hidden::shown),
+      unseen_writer_(table(), unseen_, RowWriter::Hidden::shown),
       guarded_(guarded_references(*model_, table(), *build.services.of_plan->of<ForeignKeys>())) {
   auto compiled = build.contract.compile(*table().schema, schema::CompileOptions::Direction::none);
   if (compiled) validator_ = std::make_shared<const schema::Validator>(std::move(*compiled));
@@ -79,6 +81,13 @@ std::string Writing::shown(const Row& row) const {
   Row visible;
   for (auto column : shown_.columns) visible.push_back(row[column]);
   return to_json(writer_, visible);
+}
+
+EntityTag Writing::tag_of_row(const Row& row, std::string_view shown, const Context& context) const {
+  if (unseen_.columns.empty()) return tag_of(shown, context);
+  Row beside;
+  for (auto column : unseen_.columns) beside.push_back(row[column]);
+  return tag_of(shown, context, to_json(unseen_writer_, beside));
 }
 
 Result<> Writing::check(const Row& row, const Row* before, std::string_view prefix) const {
@@ -199,7 +208,7 @@ Task<Result<>> Writing::erase(Session& session, const Wanted& wanted) const {
 }
 
 Result<> Writing::precondition(const Request& request, const Context& context, const Row& row) const {
-  const auto tag = tag_of(shown(row), context);
+  const auto tag = tag_of_row(row, shown(row), context);
   const auto verdict = http::evaluate(request.method, request.headers, {.etag = tag}, context.wall / kSecond);
   if (verdict == http::Precondition::failed || verdict == http::Precondition::not_modified)
     return fail(kPreconditionFailed);
@@ -254,7 +263,7 @@ class Create final : public Writing {
       if (!row) co_return std::unexpected(std::move(row).error());
       auto text = shown(*row);
       if (auto fits = within_budget(text); !fits) co_return std::unexpected(std::move(fits).error());
-      const auto tag = context.arena.keep(tag_of(text, context));
+      const auto tag = context.arena.keep(tag_of_row(*row, text, context));
       auto response = minimal ? minimal_response(context) : json_response(context, 201, std::move(text));
       if (const auto location = location_of(*row); !location.empty())
         response.headers.add("location", context.arena.keep(location));
@@ -320,7 +329,7 @@ class ChangeOne final : public Writing {
     if (!row) co_return std::unexpected(std::move(row).error());
     auto text = shown(*row);
     if (auto fits = within_budget(text); !fits) co_return std::unexpected(std::move(fits).error());
-    const auto tag = context.arena.keep(tag_of(text, context));
+    const auto tag = context.arena.keep(tag_of_row(*row, text, context));
     auto response = wants_minimal(request) ? minimal_response(context) : json_response(context, 200, std::move(text));
     response.headers.add("etag", tag);
     co_return response;

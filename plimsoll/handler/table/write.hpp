@@ -42,6 +42,8 @@ class Writing : public Operation {
   std::string shown(const Row& row) const;
   /// What the caller gets who asked for no body: `ETag` and `Location` alone say what came out.
   static Response minimal_response(Context& context);
+  /// The tag of a row of which `shown` is what the caller sees.
+  EntityTag tag_of_row(const Row& row, std::string_view shown, const Context& context) const;
   /// The path at which the row can be read; empty where no operation of the contract reads it.
   std::string location_of(const Row& row) const;
 
@@ -60,8 +62,8 @@ class Writing : public Operation {
   Task<Result<std::vector<std::size_t>>> broken_references(database::Session& session, const Change& change,
                                                            const Row* before) const;
 
-  Selection shown_, all_;
-  RowWriter writer_, whole_;
+  Selection shown_, all_, unseen_;
+  RowWriter writer_, whole_, unseen_writer_;
   std::shared_ptr<const schema::Validator> validator_;
   std::vector<GuardedReference> guarded_;
   const Location* location_ = nullptr;  ///< where rows are read; null: nowhere
