@@ -128,15 +128,16 @@ class World:
 
     def connect(self):
         """References, each told by an embed of one row, of many rows, or of both."""
-        dice = self.dice
+        dice, parts = self.dice, set()
         for table in self.tables:
             for other in self.tables:
                 if not self.chance(0.45 if other is not table else 0.15):
                     continue
                 required = other is not table and self.chance(0.4)
                 first = table.columns[table.key[0]]
-                if len(table.key) > 1 and len(other.key) == 1 and other is not table and first.kind == other.columns[other.key[0]].kind and self.chance(0.7):
+                if len(table.key) > 1 and len(other.key) == 1 and other is not table and first.kind == other.columns[other.key[0]].kind and table.name not in parts and self.chance(0.7):
                     columns = table.key[:1]  # the rows are parts of those of the other table
+                    parts.add(table.name)    # and of one: a column has one foreign key
                 else:
                     columns = tuple(f"{other.name[:-1]}_{'up' if other is table else 'of'}{'' if len(other.key) == 1 else '_' + key}" for key in other.key)
                     for column, key in zip(columns, (other.columns[name] for name in other.key)):
@@ -152,7 +153,7 @@ class World:
             simple = [column for column in table.columns.values() if column.kind != "json" and not column.write_only]
             for column in dice.sample(simple, min(len(simple), dice.randrange(1, 5))):
                 table.filters[column.name] = tuple(dice.sample(["eq", "ne", "lt", "le", "gt", "ge", "in", "is-null", *(["like"] if column.kind == "text" else [])], dice.randrange(2, 7)))
-            plain = [column.name for column in simple if column.kind in ("text", "integer", "decimal", "instant") and not column.filled and column.name not in table.key]
+            plain = [column.name for column in simple if column.kind in ("text", "integer", "decimal", "instant") and not column.filled and not column.read_only and column.name not in table.key]
             if len(plain) > 1 and self.chance(0.5):
                 table.unique = (tuple(dice.sample(plain, 2)),)
             texts = [column.name for column in simple if column.kind == "text"]
