@@ -24,6 +24,7 @@ def needed(security):
 
 
 class Authorization(harness.ServerTest):
+    @harness.engines("sqlite", why="the migrations of the shop are for SQLite")
     def test_every_role_on_every_operation_of_the_shop(self):
         folder = self.directory()
         shutil.copytree(SHOP, folder, dirs_exist_ok=True)

@@ -1,6 +1,5 @@
 """Requests with an Idempotency-Key: one effect and one answer, whoever races and wherever the process is killed."""
 import re
-import sqlite3
 import threading
 import unittest
 
@@ -48,15 +47,14 @@ CRASH_POINTS = ("idempotency.entered", "idempotency.leading", "unit.settling", "
 class Idempotency(harness.ServerTest):
     def setUp(self):
         self.folder = self.directory()
-        with sqlite3.connect(self.folder / "contract.db") as database:
-            database.execute("CREATE TABLE receipt(job TEXT, amount INTEGER)")
+        self.data = self.database(self.folder)
+        self.data.script("CREATE TABLE receipt(job TEXT, amount INTEGER)")
 
     def begin(self, **more):
         return self.serve(CONTRACT, CONFIG, directory=self.folder, **more)
 
     def count(self, table):
-        with sqlite3.connect(self.folder / "contract.db", timeout=30) as database:
-            return database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        return self.data.rows(f"SELECT count(*) FROM {table}")[0][0]
 
     def test_a_repeated_request_is_answered_byte_for_byte_and_takes_effect_once(self):
         server = self.begin()

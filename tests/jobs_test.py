@@ -5,7 +5,6 @@ import os
 import random
 import re
 import signal
-import sqlite3
 import ssl
 import subprocess
 import threading
@@ -92,17 +91,14 @@ class JobsTest(harness.ServerTest):
         self.service = Service()
         self.addCleanup(self.service.close)
         self.folder = self.directory()
-        with sqlite3.connect(self.folder / "contract.db") as database:
-            database.execute("CREATE TABLE effect(job TEXT, what TEXT)")
+        self.data = self.database(self.folder)
+        self.data.script("CREATE TABLE effect(job TEXT, what TEXT)")
 
     def begin(self, **more):
         return self.serve(CONTRACT, CONFIG.format(port=self.service.port), directory=self.folder, **more)
 
     def effects(self, job=None):
-        with sqlite3.connect(self.folder / "contract.db", timeout=30) as database:
-            if job:
-                return database.execute("SELECT count(*) FROM effect WHERE job = ?", (job,)).fetchone()[0]
-            return database.execute("SELECT count(*) FROM effect").fetchone()[0]
+        return self.data.rows("SELECT count(*) FROM effect WHERE job = ?" if job else "SELECT count(*) FROM effect", (job,) if job else ())[0][0]
 
     def ended(self, server, status_url):
         def look():
@@ -161,15 +157,15 @@ class Jobs(JobsTest):
         self.assertIn("422", document["error"])
         self.assertNotIn("customer", document["error"])
         self.service.answer = lambda path, body: (204, {}, b"")
-        listed = self.plimsoll("jobs", "list", "--state", "dead", "--database", "sqlite:contract.db", directory=self.folder)
+        listed = self.plimsoll("jobs", "list", "--state", "dead", "--database", self.data.url, directory=self.folder)
         self.assertIn(accepted["job_id"], listed.stdout, listed.stderr)
-        shown = self.plimsoll("jobs", "show", accepted["job_id"], "--database", "sqlite:contract.db", directory=self.folder)
+        shown = self.plimsoll("jobs", "show", accepted["job_id"], "--database", self.data.url, directory=self.folder)
         self.assertIn("no such customer", shown.stdout, shown.stderr)
-        again = self.plimsoll("jobs", "requeue", accepted["job_id"], "--database", "sqlite:contract.db", directory=self.folder)
+        again = self.plimsoll("jobs", "requeue", accepted["job_id"], "--database", self.data.url, directory=self.folder)
         self.assertEqual(again.returncode, 0, again.stderr)
         self.assertEqual(self.ended(server, accepted["status_url"])["status"], "completed")
         for command, job, said in (("requeue", accepted["job_id"], "is not changed: it is neither dead nor cancelled"), ("cancel", "nowhere", "there is no job nowhere")):
-            told = self.plimsoll("jobs", command, job, "--database", "sqlite:contract.db", directory=self.folder)
+            told = self.plimsoll("jobs", command, job, "--database", self.data.url, directory=self.folder)
             self.assertEqual(told.returncode, 2)
             self.assertIn(said, told.stderr)
 
@@ -353,9 +349,7 @@ class Killed(JobsTest):
         server.environment.pop("PLIMSOLL_CRASH", None)
         server.restart()
 
-        def rows(statement):
-            with sqlite3.connect(self.folder / "contract.db", timeout=30) as database:
-                return database.execute(statement).fetchall()
+        rows = self.data.rows
 
         harness.until(lambda: rows("SELECT count(*) FROM plimsoll_jobs WHERE state NOT IN ('completed', 'dead')") == [(0,)], "the end of all jobs", 600)
         states = dict(rows("SELECT id, state FROM plimsoll_jobs"))

@@ -2,18 +2,18 @@
 stored row is valid.
 
 PLIMSOLL_SEED repeats a run. PLIMSOLL_WORLDS and PLIMSOLL_REQUESTS set how many contracts, and requests of each (default 6 and 400; 200 and 1,500 with
-PLIMSOLL_TORTURE, which also prints how often each kind of answer was met). The engine is what `engine` says: a test of another database overrides it, and brings its own way to read a table."""
+PLIMSOLL_TORTURE, which also prints how often each kind of answer was met)."""
 import collections
 import json
 import os
 import random
-import sqlite3
 import urllib.parse
 
 import harness
 import model
 import tokens
 
+CONFIG = "database: {url: 'sqlite:model.db', synchronous: off}\n"
 TORTURE = bool(os.environ.get("PLIMSOLL_TORTURE"))
 WORLDS = int(os.environ.get("PLIMSOLL_WORLDS", "200" if TORTURE else "6"))
 REQUESTS = int(os.environ.get("PLIMSOLL_REQUESTS", "1500" if TORTURE else "400"))
@@ -560,7 +560,7 @@ class Run:
         self.model = self.world.model
         self.world.callers = [self.world.caller() for _ in range(8)]
         self.world.weighted = [operation for operation in self.world.operations for _ in range({"create": 5, "list": 4, "update": 2, "read": 2, "batch-create": 2}.get(operation.action, 1))]
-        self.server = test.serve(self.world.contract, test.engine() + tokens.DEPLOYMENT)
+        self.server = test.serve(self.world.contract, CONFIG + tokens.DEPLOYMENT)
         self.tokens = {id(caller): tokens.token(caller.subject, caller.tenant, caller.scopes, caller.roles) for caller in self.world.callers}
         self.line = self.server.connection()
         test.addCleanup(self.line.close)
@@ -662,35 +662,24 @@ class Run:
 
 
 class ModelTest(harness.ServerTest):
-    def engine(self):
-        """The `database` section of the deployment."""
-        return "database: {url: 'sqlite:model.db', synchronous: off}\n"
-
     def stored(self, server, table):
         """All rows of a table as they stand in the database, as JSON values."""
-        database = sqlite3.connect(server.directory / "model.db")
-        try:
-            for name in ("decimal", "instant"):
-                database.create_collation(name, lambda one, other: (one > other) - (one < other))
-            names = ",".join(f'"{name}"' for name in table.columns)
-            rows = database.execute(f'SELECT {names} FROM "{table.name}"').fetchall()
-        finally:
-            database.close()
-        read = {"boolean": lambda value: bool(value), "json": json.loads}
-        return [{column.name: None if value is None else read.get(column.kind, lambda value: value)(value) for column, value in zip(table.columns.values(), row)} for row in rows]
+        sqlite = self.engine == "sqlite"
+        # Of PostgreSQL, an instant as the server shows it.
+        shown = {"instant": "rtrim(rtrim(to_char(%s AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US'), '0'), '.') || 'Z'"} if not sqlite else {}
+        names = ",".join(shown.get(column.kind, "%s") % f'"{name}"' for name, column in table.columns.items())
+        read = {"boolean": bool, "json": json.loads}
+        return [{column.name: None if value is None else read.get(column.kind, lambda value: value)(value) for column, value in zip(table.columns.values(), row)}
+                for row in self.database(server.directory, "model.db").rows(f'SELECT {names} FROM "{table.name}"')]
 
     def write(self, server, table, row, written):
         """Into one row, by another program than the server."""
-        database = sqlite3.connect(server.directory / "model.db", timeout=30)
-        try:
-            values = [json.dumps(value, separators=(",", ":"), ensure_ascii=False) if table.columns[name].kind == "json" else value for name, value in written.items()]
-            where = [name for name in (*table.key, table.tenant) if name]
-            with database:
-                changed = database.execute(f'UPDATE "{table.name}" SET ' + ", ".join(f'"{name}" = ?' for name in written) + " WHERE " + " AND ".join(f'"{name}" = ?' for name in where),
-                                           [*values, *(row[name] for name in where)]).rowcount
-            self.assertEqual(changed, 1)
-        finally:
-            database.close()
+        values = [json.dumps(value, separators=(",", ":"), ensure_ascii=False) if table.columns[name].kind == "json" else value for name, value in written.items()]
+        where = [name for name in (*table.key, table.tenant) if name]
+        changed = self.database(server.directory, "model.db").rows(
+            f'UPDATE "{table.name}" SET ' + ", ".join(f'"{name}" = ?' for name in written) + " WHERE " + " AND ".join(f'"{name}" = ?' for name in where) + " RETURNING 1",
+            [*values, *(row[name] for name in where)])
+        self.assertEqual(len(changed), 1)
 
     def test_every_answer_and_every_stored_row_is_as_the_documentation_has_it(self):
         first, reached = harness.seed(), collections.Counter()

@@ -1,6 +1,4 @@
 """Rows of others on the running server: keys, references and embeds say nothing of rows that a caller does not see."""
-import sqlite3
-
 import harness
 import tokens
 
@@ -103,9 +101,7 @@ class Tenants(harness.ServerTest):
 
     def test_a_key_that_is_unique_over_all_tenants_is_warned_of_and_its_refusal_says_nothing(self):
         folder = self.directory()
-        database = sqlite3.connect(folder / "firm.db")
-        database.execute("CREATE TABLE folders(id TEXT PRIMARY KEY, firm TEXT NOT NULL, author TEXT NOT NULL)")
-        database.close()
+        self.database(folder, "firm.db").script("CREATE TABLE folders(id TEXT PRIMARY KEY, firm TEXT NOT NULL, author TEXT NOT NULL)")
         server = self.serve(FIRM, CONFIG, directory=folder)
         harness.until(lambda: 'clients choose the key "id" of table "folders", which is unique over all tenants' in server.output, lambda: server.output)
         self.assertEqual(server.post("/folders", {"id": "a"}, ADA).status, 201)
@@ -150,11 +146,10 @@ class Tenants(harness.ServerTest):
 
     def test_a_foreign_key_that_only_the_database_knows_is_no_way_to_others_rows(self):
         folder = self.directory()
-        database = sqlite3.connect(folder / "firm.db")
-        database.executescript("""
+        database = self.database(folder, "firm.db")
+        database.script(f"""
             CREATE TABLE folders(id TEXT PRIMARY KEY NOT NULL, firm TEXT NOT NULL, author TEXT NOT NULL, number INTEGER UNIQUE);
-            CREATE TABLE parts(id INTEGER PRIMARY KEY, firm TEXT NOT NULL, note_id TEXT REFERENCES folders);""")
-        database.close()
+            CREATE TABLE parts(id {database.number}, firm TEXT NOT NULL, note_id TEXT REFERENCES folders);""")
         server = self.serve(FIRM.replace(", parts: {table: parts, by: note_id, limit: 2}", ""), CONFIG, directory=folder)
         self.assertEqual(server.post("/folders", {"id": "of-bob"}, BOB).status, 201)
         refusals = [told(server.post("/parts", {"note_id": key}, ADA)) for key in ("of-nobody", "of-bob")]

@@ -128,6 +128,7 @@ class Versions(harness.ServerTest):
         # Health is that of the process.
         self.assertEqual(server.get("/healthz").json(), {"status": "ok"})
 
+    @harness.engines("sqlite", why="the migrations of the shop are for SQLite")
     def test_versions_by_base_path_share_the_database_and_the_limits_and_no_cached_response(self):
         server = self.serve_both(shop(1, "/v1", old_product=True, gone=", successor: '/v2/products/{id}'"), shop(2, "/v2", page=5), shop=True,
                                  arguments=("--dev",))
@@ -157,6 +158,7 @@ class Versions(harness.ServerTest):
         self.assertTrue(any('operation="listProducts"' in name and 'version="/v2"' in name for name in metrics))
         self.assertTrue(any(line.get("operation") == "listProducts" and line.get("version") == "/v2" for line in server.logged()))
 
+    @harness.engines("sqlite", why="the migrations of the shop are for SQLite")
     def test_versions_by_header_are_told_apart_at_one_address(self):
         server = self.serve_both(shop(1, header=", default: true", old_product=True), shop(2, header="-", page=5), shop=True, arguments=("--dev",))
 

@@ -1,0 +1,90 @@
+"""The functional tests of tables, jobs, idempotency, cache and tenants, on PostgreSQL and through PgBouncer in transaction mode.
+
+A representative tenth runs with `make test`, all with `make torture` (PLIMSOLL_TORTURE). One of them by hand:
+
+    PLIMSOLL_TEST_ENGINE=postgres python3 tests/tables_test.py Tables.test_a_row_is_replaced_whole
+
+What an engine does not have is marked where the test stands (`harness.engines`), with the reason, and is skipped here."""
+import importlib
+import os
+import sys
+import time
+import unittest
+
+import harness
+
+TORTURE = bool(os.environ.get("PLIMSOLL_TORTURE"))
+MODULES = ("tables_test", "jobs_test", "idempotency_test", "cache_test", "tenants_test", "versions_test", "authorization_test", "deprecation_test", "http_semantics_test",
+           "ordinary_clients_test")
+TENTH = {
+    "postgres": """
+        test_a_row_is_replaced_whole test_batches_are_all_or_nothing_or_tell_each_result
+        test_violations_name_the_field test_migrations_are_applied_once_in_order_and_edits_are_refused
+        test_answers_202_with_a_status_document_that_comes_to_its_end test_a_worker_stopped_past_its_lease_and_woken_changes_nothing
+        test_a_repeated_request_is_answered_byte_for_byte_and_takes_effect_once test_a_write_is_visible_at_the_next_read
+        test_a_reference_to_a_row_that_the_caller_does_not_see_is_refused_as_one_to_no_row""",
+    "pgbouncer": """
+        test_batches_are_all_or_nothing_or_tell_each_result test_answers_202_with_a_status_document_that_comes_to_its_end
+        test_two_hundred_clients_racing_with_one_key_cause_one_execution test_an_embedded_list_that_is_cut_says_so""",
+}
+
+
+class Indented:
+    """Standard error, two columns further right: tests inside of a test are not taken for its neighbours."""
+
+    def __init__(self):
+        self.begins = True
+
+    def write(self, text):
+        for line in text.splitlines(keepends=True):
+            sys.stderr.write("  " * self.begins + line)
+            self.begins = line.endswith("\n")
+
+    def flush(self):
+        sys.stderr.flush()
+
+
+class Told(unittest.TextTestResult):
+    """Says of each test how long it took."""
+
+    def startTest(self, test):
+        self.began = time.monotonic()
+        super().startTest(test)
+
+    def addSuccess(self, test):
+        super().addSuccess(test)
+        self.stream.writeln(f"    {time.monotonic() - self.began:.1f} s")
+
+
+def tests_of(engine):
+    """The tests of all modules as tests on another engine."""
+    chosen, found = set(TENTH[engine].split()), set()
+    for module in map(importlib.import_module, MODULES):
+        for each in vars(module).values():
+            if not (isinstance(each, type) and issubclass(each, harness.ServerTest) and each.__module__ == module.__name__):
+                continue
+            there = type(f"{each.__name__}_{engine}", (each,), {"engine": engine, "__module__": module.__name__})
+            for name in unittest.defaultTestLoader.getTestCaseNames(each):
+                if TORTURE or name in chosen:
+                    found.add(name)
+                    yield there(name)
+    assert chosen <= found, f"there are no tests {chosen - found}"
+
+
+class Engines(unittest.TestCase):
+    def on(self, engine):
+        harness.Postgres.programs()
+        sys.stderr.write("\n")  # what follows is of the tests inside, and not the outcome of this one
+        result = unittest.TextTestRunner(stream=Indented(), verbosity=2, resultclass=Told).run(unittest.TestSuite(tests_of(engine)))
+        self.assertEqual([str(test) for test, _ in (*result.failures, *result.errors)], [])
+        self.assertGreater(result.testsRun - len(result.skipped), 3)
+
+    def test_functional_tests_pass_on_postgresql(self):
+        self.on("postgres")
+
+    def test_functional_tests_pass_through_pgbouncer_in_transaction_mode(self):
+        self.on("pgbouncer")
+
+
+if __name__ == "__main__":
+    harness.main()
