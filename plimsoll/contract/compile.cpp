@@ -55,6 +55,8 @@ class Compiler {
     made_.base_paths = base_paths(root_.find("servers"), "/servers", report_);
     read_security_schemes(made_, report_);
     if (made_.extension) check_extension(*made_.extension, "/x-plimsoll", Scope::document, {}, options_, report_);
+    if (made_.extension && made_.extension->find("undeclared"))
+      made_.security = read_security(root_.find("security"), made_, top, report_);
     const auto* paths = root_.find("paths");
     if (paths && paths->is(Type::object)) {
       const Trail at{&top, {"paths"}};

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/contract/bundle.hpp"
+#include "plimsoll/contract/lookalikes.hpp"
 #include "plimsoll/contract/router.hpp"
 
 #include <map>
@@ -13,6 +14,7 @@ namespace plimsoll::contract {
 class Compiled final : public Contract {
  public:
   Match match(std::string_view method, std::string_view path) const override { return router.match(method, path); }
+  bool resembles_declared(std::string_view path) const override { return !lookalikes || lookalikes->has(path); }
   std::span<const std::string> path_parameters(const Operation& operation) const override {
     return names.at(operation.index);
   }
@@ -32,6 +34,7 @@ class Compiled final : public Contract {
   Arena arena{256 * 1024};
   Sources sources;
   Router router;
+  std::unique_ptr<Lookalikes> lookalikes;  ///< where paths that are not declared are passed on
   std::vector<std::vector<std::string>> names;
   std::unordered_map<std::string_view, std::uint32_t> by_id;
   int minor = 1;  ///< of OpenAPI 3

@@ -91,7 +91,7 @@ struct SecurityRequirement {
 struct Extension {
   std::string_view key;
   const json::Value* value = nullptr;
-  std::string_view scope{};                  ///< `document`, `path`, `operation`
+  std::string_view scope{};                  ///< `document`, `path`, `operation`; `undeclared` of such an operation
   std::vector<const json::Value*> scopes{};  ///< what each scope says, the outermost first
 };
 
@@ -103,6 +103,7 @@ struct Operation {
   std::string summary;
   bool deprecated = false;
   bool reachable = true;              ///< false: its path holds `#` or `?`, so that no request leads here
+  bool undeclared = false;            ///< it stands for all paths that no operation has, and any method
   std::vector<Parameter> parameters;  ///< path item's and its own, merged
   std::optional<RequestBody> body;
   std::vector<ResponseSpec> responses;
@@ -121,6 +122,11 @@ struct Operation {
     for (auto& e : extensions)
       if (e.key == key) return &e;
     return nullptr;
+  }
+  /// Of what nobody declares: policies that would change answers of others do so only where `undeclared` names them.
+  bool left_as_it_is(std::string_view key) const {
+    const auto* said = undeclared ? find_extension(key) : nullptr;
+    return undeclared && !(said && said->scope == "undeclared");
   }
 };
 
@@ -146,12 +152,16 @@ class Contract {
   std::vector<std::string> files;  ///< all it is made of, `file` first: json::Value::source is an index of it
   std::vector<Operation> operations;
   std::vector<SecurityScheme> security_schemes;
-  const json::Value* root = nullptr;       ///< the effective document
-  const json::Value* extension = nullptr;  ///< `x-plimsoll` of the document (with `tables`), or null
+  std::vector<SecurityRequirement> security;  ///< of the document, where it has `undeclared` in its `x-plimsoll`
+  const json::Value* root = nullptr;          ///< the effective document
+  const json::Value* extension = nullptr;     ///< `x-plimsoll` of the document (with `tables`), or null
   std::vector<Complaint> warnings;
 
   /// Finds the operation of a method and a percent-encoded path. HEAD finds GET's. Allocates nothing.
   virtual Match match(std::string_view method, std::string_view path) const = 0;
+  /// Whether a server behind may take a path that matches nothing for one that does. True where the document has no
+  /// `undeclared` in its `x-plimsoll`: nothing is passed on.
+  virtual bool resembles_declared(std::string_view path) const = 0;
   /// Names of the path parameters of an operation, in template order.
   virtual std::span<const std::string> path_parameters(const Operation&) const = 0;
   /// Every base path of `servers`, without trailing slash; the first is part of Operation::path, all of them lead to

@@ -13,8 +13,10 @@ class Routing {
   void run() {
     made_.names.resize(made_.operations.size());
     for (auto& op : made_.operations) made_.by_id.emplace(op.id, op.index);
+    if (made_.extension && made_.extension->find("undeclared")) made_.lookalikes = std::make_unique<Lookalikes>();
     for (auto& op : made_.operations) route(op);
     made_.router.finish();
+    if (made_.lookalikes) made_.lookalikes->finish();
   }
 
  private:
@@ -40,6 +42,7 @@ class Routing {
         op.reachable = false;
         return;
       }
+      if (made_.lookalikes && op.reachable) made_.lookalikes->add(whole);
     }
     declared(op, key, names, parameters_unread);
   }

@@ -33,6 +33,8 @@ struct Handling {
   Result<std::unique_ptr<Handler>> (*build)(const json::Value& options, const Build&) = nullptr;
   /// Its operations cannot be served without a database.
   bool needs_database = true;
+  /// Can answer what no operation of the contract declares: `undeclared` of the document names it.
+  bool undeclared = false;
   /// Adds to the effective contract of an operation what its handler demands and returns; null: its problems.
   void (*describe)(const json::Value& options, const Description&, contract::Promises&) = nullptr;
 };

@@ -72,14 +72,25 @@ class Authorize final : public Check {
     const bool asks = !options.roles.empty() || !options.scopes.empty();
     // A webhook's sender is known by its signature, and an example changes nothing.
     const bool exempt = operation.extension("webhook") || operation.extension("mock");
-    if (!http::is_safe(operation.method) && !exempt && !options.any_caller && !asks && !names_scopes(operation) &&
-        !owned(build))
-      return config::wrong({}, operation.method + " " + operation.path + " changes something and does not say for whom",
+    const auto name = operation.undeclared ? std::string("`undeclared`") : operation.method + " " + operation.path;
+    const bool strangers = operation.security.empty() || std::ranges::any_of(operation.security, [](auto& requirement) {
+                             return requirement.all.empty();
+                           });
+    if (operation.undeclared) {
+      const auto* said = operation.find_extension("authorization");
+      if (strangers && !asks && !(options.any_caller && said->scope == "undeclared"))
+        return config::wrong(
+            {}, "`undeclared` passes on what the document's `security` lets everybody do, and does not say so",
+            "Give the document a `security`, or write `authorization: any-caller` within `undeclared` when everybody "
+            "may.");
+    } else if (!http::is_safe(operation.method) && !exempt && !options.any_caller && !asks && !names_scopes(operation) &&
+               !owned(build))
+      return config::wrong({}, name + " changes something and does not say for whom",
                            "Name a scope in its `security`, give its table an `owner`, write `authorization: {roles: "
                            "[ROLE]}`, or `authorization: any-caller` when everybody may.");
     if (asks && operation.security.empty())
       return build.wrong(
-          {}, operation.method + " " + operation.path + " needs roles or scopes and has no `security`",
+          {}, name + " needs roles or scopes and has no `security`",
           "Name the security scheme that authenticates its callers, `security: [{SCHEME: []}]`, or remove "
           "`authorization`.");
     const bool scopes = std::ranges::any_of(operation.security, asks_scopes);

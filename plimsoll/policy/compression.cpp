@@ -1,4 +1,5 @@
 #include "plimsoll/async/blocking.hpp"
+#include "plimsoll/contract/contract.hpp"
 #include "plimsoll/contract/header_fields.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
@@ -38,6 +39,8 @@ class Compression final : public Policy {
   static constexpr std::span<const Problem* const> problems{};
 
   static Result<std::unique_ptr<Policy>> build(Options options, const Build& build) {
+    // Whoever answers is asked for the coding by the caller itself, and body and tag stay as they came.
+    if (build.operation.left_as_it_is("compression")) return nullptr;
     std::vector<Coding> offers;
     for (auto& name : options.codings) {
       const auto known = {Coding::gzip, Coding::br, Coding::zstd};

@@ -46,8 +46,8 @@ constexpr Row kChain[] = {
      "before authentication: a preflight carries no credentials, and a refusal must be readable to the page"},
     {&policy::deprecation, operations, "refusals tell as well that the operation is deprecated, and what replaces it"},
     {&policy::deadline, everything, "before anything that may wait"},
-    {&policy::budgets, operations, "before anything that spends one"},
-    {&policy::shed, operations, "what cannot be served costs least when it is refused first, before the body is read"},
+    {&policy::budgets, undeclared, "before anything that spends one"},
+    {&policy::shed, undeclared, "what cannot be served costs least when it is refused first, before the body is read"},
     {&policy::rate_limit, callers,
      "what is counted by address, before a key is looked at: strangers cost nothing more than this"},
     {&policy::authenticate, callers, "before anything that depends on the caller, and before the body is read"},
@@ -56,7 +56,7 @@ constexpr Row kChain[] = {
     {&policy::deprecation, operations,
      "the same again, now that the caller is known: who still calls is counted, and what has ended is refused, before "
      "anything is spent on it"},
-    {&policy::authorize, operations,
+    {&policy::authorize, undeclared,
      "after the caller's limit, so that probing counts; before anything tells of the schema"},
     {&policy::validate, operations,
      "behind all that knows callers: strangers learn nothing of the schema; before all that stores: a failure occupies "
@@ -118,7 +118,7 @@ Result<> add_row(const Part& part, Side side, std::string_view beside) {
 
 Result<Chain> chain(Handler& handler, const Build& build, Reach reach) {
   Chain made{
-      .policies = {}, .links = {}, .importance = reach == operations ? Importance::unbounded : Importance::first};
+      .policies = {}, .links = {}, .importance = reach >= undeclared ? Importance::unbounded : Importance::first};
   const auto all = rows();
   for (std::size_t at = 0; at < all.size(); ++at) {
     const auto& row = all[at];
@@ -140,7 +140,7 @@ Result<Chain> chain(Handler& handler, const Build& build, Reach reach) {
     }
     if (!*policy) continue;
     made.links.push_back((*policy)->link());
-    if (reach == operations) made.importance = std::max(made.importance, (*policy)->importance());
+    if (reach >= undeclared) made.importance = std::max(made.importance, (*policy)->importance());
     made.policies.push_back(std::move(*policy));
   }
   made.links.push_back({.handler = &handler});

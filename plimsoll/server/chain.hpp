@@ -7,8 +7,8 @@
 namespace plimsoll::server {
 
 /// Which exchanges a policy belongs to: those that no operation answers as well (404, 405, preflights, health), pages
-/// for callers that are known as well, or only those of an operation.
-enum class Reach : std::uint8_t { everything, callers, operations };
+/// for callers that are known as well, what is passed on without being declared as well, or only those of an operation.
+enum class Reach : std::uint8_t { everything, callers, undeclared, operations };
 
 struct Row {
   const Part* part;

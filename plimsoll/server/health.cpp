@@ -158,6 +158,7 @@ class Metrics final : public Handler {
 
 class Empty final : public contract::Contract {
   contract::Match match(std::string_view, std::string_view) const override { return {}; }
+  bool resembles_declared(std::string_view) const override { return true; }
   std::span<const std::string> path_parameters(const contract::Operation&) const override { return {}; }
   Result<schema::Validator> compile(const json::Value&, schema::CompileOptions::Direction) const override {
     return fail(kInternal, "no schemas here");

@@ -11,6 +11,7 @@
 #include "plimsoll/server/handlers.hpp"
 #include "plimsoll/server/page_access.hpp"
 #include "plimsoll/server/problems.hpp"
+#include "plimsoll/server/undeclared.hpp"
 
 #include <algorithm>
 
@@ -105,9 +106,27 @@ contract::Complaints Plan::build() {
     handlers.push_back(handler ? std::move(*handler) : nullptr);
     services_.of_plan->of<OperationHandlers>()->all[operation.id] = handlers.back().get();
   }
+  Result<std::optional<Undeclared>> undeclared = std::nullopt;
+  std::unique_ptr<Handler> behind;
+  if (!process_.settings.mock_all) {
+    undeclared = undeclared_of(*contract_);
+    Error* failed = undeclared ? nullptr : &undeclared.error();
+    if (failed) point_to_key(*failed, kUndeclaredKey.name, nullptr);
+    Result<std::unique_ptr<Handler>> made = nullptr;
+    if (!failed && *undeclared) {
+      auto& [operation, way, options] = **undeclared;
+      made = way->build(*options, {*contract_, operation, services_});
+      if (made)
+        behind = std::move(*made);
+      else
+        point_to_key(*(failed = &made.error()), way->key.name, options);
+    }
+    if (failed) complaints.push_back(complaint_of(*failed, *contract_, {}, services_.deployment_file));
+  }
   if (!complaints.empty()) return told_once(std::move(complaints));
   site_ = std::make_unique<Site>(services_, contract_);
   site_->vary(version_.header);
+  if (behind) site_->undeclared(std::move(**undeclared), std::move(behind));
   if (complaints = site_->operations(std::move(handlers)); !complaints.empty()) return complaints;
   const auto prefix = version_.name.empty() ? std::string{} : version_.bases.front();
   if (prefix.empty()) add_health(complaints, *site_, process_.health, Health::Audience::callers);

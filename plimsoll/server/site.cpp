@@ -59,6 +59,11 @@ void inherit(contract::Operation& operation, const contract::Contract& contract)
 
 }  // namespace
 
+void Site::undeclared(Undeclared operation, std::unique_ptr<Handler> handler) {
+  undeclared_.operation = std::move(operation.operation);
+  undeclared_.handler = only_undeclared(*contract_, std::move(handler), kNotFound, kMethodNotAllowed);
+}
+
 contract::Complaints Site::operations(std::vector<std::unique_ptr<Handler>> handlers) {
   contract::Complaints complaints;
   inherit(unmatched_, *contract_);
@@ -73,6 +78,7 @@ contract::Complaints Site::operations(std::vector<std::unique_ptr<Handler>> hand
   build(*wrong_method_, unmatched_, Reach::everything, wrong_method_chain_);
   build(*options_, unmatched_, Reach::everything, asterisk_chain_);
   build(*misdirected_, unmatched_, Reach::everything, misdirected_chain_);
+  if (undeclared_.handler) build(*undeclared_.handler, undeclared_.operation, Reach::undeclared, undeclared_.chain);
   routes_.resize(contract_->operations.size());
   for (std::size_t i = 0; i < routes_.size(); ++i) {
     auto& route = routes_[i];
@@ -168,7 +174,9 @@ const Chain& Site::chain_of(Request& request, Context& context) {
   context.operation = &unmatched_;
   // Of the server as a whole: a ping, or what it can do in general (RFC 9110, section 9.3.7).
   if (request.target == "*") return asterisk_chain_;
-  return unmatched_chain_;
+  if (!undeclared_.handler) return unmatched_chain_;
+  context.operation = &undeclared_.operation;
+  return undeclared_.chain;
 }
 
 Importance Site::route(Request& request, Context& context) {

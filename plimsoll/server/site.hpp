@@ -4,6 +4,7 @@
 #include "plimsoll/edge/server.hpp"
 #include "plimsoll/server/chain.hpp"
 #include "plimsoll/server/problems.hpp"
+#include "plimsoll/server/undeclared.hpp"
 
 #include <atomic>
 #include <memory>
@@ -38,6 +39,9 @@ class Site final : public edge::Service {
   void vary(std::string header) { vary_ = std::move(header); }
   /// Answers what no operation and no page does, instead of 404. Before `operations`.
   void unmatched(std::unique_ptr<Handler> handler) { not_found_ = std::move(handler); }
+
+  /// Answers every path that no operation and no page has. Before `operations`.
+  void undeclared(Undeclared operation, std::unique_ptr<Handler> handler);
 
   /// One handler per operation, in the contract's order. A policy that cannot be built is a complaint.
   contract::Complaints operations(std::vector<std::unique_ptr<Handler>> handlers);
@@ -76,6 +80,11 @@ class Site final : public edge::Service {
   std::vector<std::unique_ptr<Mounted>> pages_;
   std::unique_ptr<Handler> options_, not_found_, wrong_method_, misdirected_;
   contract::Operation unmatched_;
+  struct {
+    contract::Operation operation;
+    std::unique_ptr<Handler> handler;
+    Chain chain;
+  } undeclared_;
   Chain unmatched_chain_, wrong_method_chain_, asterisk_chain_, misdirected_chain_;
   bool only_local_names_ = false;
 };

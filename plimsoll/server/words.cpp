@@ -3,6 +3,7 @@
 #include "plimsoll/server/chain.hpp"
 #include "plimsoll/server/handlers.hpp"
 #include "plimsoll/server/page_access.hpp"
+#include "plimsoll/server/undeclared.hpp"
 #include "plimsoll/server/versions.hpp"
 
 #include <algorithm>
@@ -29,7 +30,7 @@ constexpr std::string_view kLanguage[] = {
 }  // namespace
 
 std::vector<const config::Key*> contract_keys() {
-  std::vector<const config::Key*> keys{&kVersionKey};
+  std::vector<const config::Key*> keys{&kVersionKey, &kUndeclaredKey};
   for (const auto& row : rows()) {
     if (std::ranges::find(keys, row.part->key.name, &config::Key::name) != keys.end()) continue;
     keys.push_back(&row.part->key);

@@ -81,7 +81,7 @@ void FieldRules::apply(Headers& headers) const {
   for (const auto& [name, value] : set) headers.set(name, value);
 }
 
-std::vector<std::pair<std::string, std::string>> request_fields(const Request& request) {
+std::vector<std::pair<std::string, std::string>> request_fields(const Request& request, bool coding) {
   std::vector<std::pair<std::string, std::string>> fields;
   Names of_the_connection;
   std::string cookies, via;
@@ -95,14 +95,15 @@ std::vector<std::pair<std::string, std::string>> request_fields(const Request& r
     auto name = lower(field.name);
     if (name == "cookie") join(cookies, "; ", field.value);  // HTTP/2 may split it (RFC 9113, section 8.2.3)
     if (name == "via") join(via, ", ", field.value);
-    if (is_hop_by_hop(name) || is_made_here(name) || named(of_the_connection, name)) continue;
+    if (is_hop_by_hop(name) || named(of_the_connection, name)) continue;
+    if (is_made_here(name) && !(coding && name == "accept-encoding")) continue;
     fields.emplace_back(std::move(name), value_of(field.value));
   }
   if (!cookies.empty() && !named(of_the_connection, "cookie")) fields.emplace_back("cookie", std::move(cookies));
   join(via, ", ", request.version == 20 ? "2 plimsoll" : request.version == 10 ? "1.0 plimsoll" : "1.1 plimsoll");
   fields.emplace_back("via", std::move(via));
   // A body in a coding could not be held against the contract, and what our own caller accepts is ours to serve.
-  fields.emplace_back("accept-encoding", "identity");
+  if (!coding) fields.emplace_back("accept-encoding", "identity");
   // The peer is the client, or who a trusted proxy said it is; what the client itself says of it is not passed on.
   if (request.peer.address != "unix") fields.emplace_back("x-forwarded-for", request.peer.address);
   fields.emplace_back("x-forwarded-proto", request.scheme);

@@ -19,8 +19,8 @@ struct FieldRules {
   void apply(Headers& headers) const;
 };
 
-/// The fields of a request as they are passed on.
-std::vector<std::pair<std::string, std::string>> request_fields(const Request& request);
+/// The fields of a request as they are passed on. `coding`: `Accept-Encoding` too, else it is `identity`.
+std::vector<std::pair<std::string, std::string>> request_fields(const Request& request, bool coding = false);
 
 /// The fields of an answer as they are passed back: views of `answer`. `length`: its length is kept, because there is
 /// no body to tell it.

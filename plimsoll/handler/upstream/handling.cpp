@@ -109,6 +109,8 @@ Result<std::unique_ptr<Handler>> build(const json::Value& from, const Build& bui
   Route route{.service = known->second.service, .host = options.host.empty() ? known->second.host : options.host};
   if (!options.host.empty() && options.host != "client" && !is_authority(options.host))
     return config::wrong(from, "`host` is a name with or without a port, or `client`");
+  if (build.operation.undeclared && !options.path.empty())
+    return config::wrong(*from.find("path"), "what is not declared goes to the path it came with");
   if (!options.path.empty()) {
     auto path = PathTemplate::make(options.path, build.contract.path_parameters(build.operation));
     if (!path) return config::wrong(*from.find("path"), path.error().detail);
@@ -122,6 +124,11 @@ Result<std::unique_ptr<Handler>> build(const json::Value& from, const Build& bui
   route.holds_text =
       keeps || in_force(build.operation, "responses") || in_force(build.operation, "fields") || hides(build);
   if (!keeps) route.held_anyhow = 16 * 1024;
+  if (build.operation.undeclared) {
+    route.keeps_coding = true;
+    // Some servers take these for the path.
+    for (const auto* name : {"x-original-url", "x-rewrite-url"}) route.request.remove.emplace_back(name);
+  }
   return make_upstream(std::move(route));
 }
 
@@ -194,6 +201,7 @@ constexpr Handling make() {
   made.provide = provide;
   made.build = build;
   made.needs_database = false;
+  made.undeclared = true;
   return made;
 }
 

@@ -48,7 +48,8 @@ class Upstream final : public Handler {
       target = std::move(*path);
     }
     if (request.has_query) target.append("?").append(request.query);
-    auto& fields = context.keep<std::vector<std::pair<std::string, std::string>>>(request_fields(request));
+    auto& fields =
+        context.keep<std::vector<std::pair<std::string, std::string>>>(request_fields(request, route_.keeps_coding));
     route_.request.apply(fields);
     // In the arena: the state of the call is found by it as long as the answer is read.
     auto& onward =
@@ -76,6 +77,9 @@ class Upstream final : public Handler {
       auto whole = co_await client::whole_body(*answered, kMostHeld);
       if (!whole) co_return std::unexpected(told(std::move(whole).error()));
       if (!whole->empty()) response.body = std::string_view(context.keep<std::string>(std::move(*whole)));
+      // How long the answer to GET would be was not said: it is not 0.
+      if (request.method == "HEAD" && !answered->headers.contains("content-length"))
+        response.body = &context.arena.make<Text>("");
     }
     co_return response;
   }

@@ -171,7 +171,7 @@ Result<std::vector<Limit>> limits_in_force(const RateLimitOptions& options, cons
     std::string identity;
     // As the document writes it: the same path of another version, with another base path, counts together.
     if (scope == "path") identity = build.operation.pointer.substr(0, build.operation.pointer.rfind('/'));
-    if (scope == "operation" || limit.per_operation) identity = build.operation.id;
+    if (scope == "operation" || scope == "undeclared" || limit.per_operation) identity = build.operation.id;
     limit.identity = hash64(identity + '\n' + limit.name);
   }
   return std::move(limits);

@@ -1,0 +1,84 @@
+#include "plimsoll/contract/lookalikes.hpp"
+
+#include "plimsoll/contract/percent.hpp"
+#include "plimsoll/http/characters.hpp"
+
+#include <algorithm>
+
+namespace plimsoll::contract {
+namespace {
+
+/// Decodes what can be, once; whether there was anything.
+bool decode(std::string& text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool coded =
+        text[i] == '%' && i + 2 < text.size() && hex_value(text[i + 1]) >= 0 && hex_value(text[i + 2]) >= 0;
+    out += coded ? static_cast<char>(hex_value(text[i + 1]) * 16 + hex_value(text[i + 2])) : text[i];
+    if (coded) i += 2;
+  }
+  const bool changed = out.size() != text.size();
+  text = std::move(out);
+  return changed;
+}
+
+}  // namespace
+
+std::optional<std::string> fold_path(std::string_view path) {
+  std::string whole(path);
+  while (decode(whole)) {}
+  if (std::ranges::any_of(whole, [](unsigned char c) { return c < 0x20 || c == 0x7F; })) return std::nullopt;
+  whole.resize(std::min(whole.find_first_of("?#"), whole.size()));
+  std::ranges::replace(whole, '\\', '/');
+  std::ranges::transform(whole, whole.begin(), lower);
+  std::string folded;
+  for (std::string_view rest = whole; !rest.empty();) {
+    const auto slash = std::min(rest.find('/'), rest.size());
+    auto segment = rest.substr(0, slash);
+    rest.remove_prefix(std::min(slash + 1, rest.size()));
+    segment = segment.substr(0, segment.find(';'));
+    while (segment.starts_with(' ')) segment.remove_prefix(1);
+    while (segment.ends_with(' ')) segment.remove_suffix(1);
+    if (segment == "." || segment == "..") return std::nullopt;
+    while (segment.ends_with('.') || segment.ends_with(' ')) segment.remove_suffix(1);
+    if (segment.empty()) continue;
+    folded += '/';
+    for (const char c : segment) c == '%' ? folded += "%25" : folded += c;
+  }
+  if (folded.empty()) folded = "/";
+  return folded;
+}
+
+std::optional<std::string> fold_template(std::string_view path) {
+  // Names may hold anything that folding takes away: letters that no template has stand for them.
+  std::string plain;
+  std::size_t names = 0;
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    if (path[i] != '{') {
+      plain += path[i];
+      continue;
+    }
+    const auto close = path.find('}', i);
+    if (close == path.npos) return std::nullopt;
+    plain.append("{").append(std::to_string(names++)).append("}");
+    i = close;
+  }
+  return fold_path(plain);
+}
+
+void Lookalikes::add(std::string_view path) {
+  const auto folded = fold_template(path);
+  if (!folded) return;
+  std::vector<std::string> names;
+  // Refused where another folds to the same, which is all that matters here.
+  (void)router_.add("GET", *folded, &any_, names);
+}
+
+bool Lookalikes::has(std::string_view path) const {
+  const auto folded = fold_path(path);
+  if (!folded) return true;
+  return router_.match("GET", *folded).kind != Match::Kind::not_found;
+}
+
+}  // namespace plimsoll::contract

@@ -1,0 +1,90 @@
+#include "plimsoll/contract/lookalikes.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cctype>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+
+namespace plimsoll::contract {
+namespace {
+
+unsigned seed() {
+  const char* given = std::getenv("PLIMSOLL_SEED");
+  const auto value = given ? static_cast<unsigned>(std::strtoul(given, nullptr, 10)) : std::random_device{}();
+  std::printf("PLIMSOLL_SEED=%u\n", value);
+  return value;
+}
+
+Lookalikes of(std::initializer_list<std::string_view> templates) {
+  Lookalikes made;
+  for (const auto each : templates) made.add(each);
+  made.finish();
+  return made;
+}
+
+TEST(Lookalikes, SpellingsOfADeclaredPathAreKnown) {
+  const auto known = of({"/v1/Orders/{id}", "/v1/Orders", "/report.{format}"});
+  for (const auto* path :
+       {"/v1/orders",      "/V1/ORDERS/5",     "/v1//orders/5",    "/v1/orders/5/",    "/v1/orders/5;jsessionid=1",
+        "/v1;x/orders/5",  "/v1/%6frders/5",   "/v1%2Forders%2f5", "/v1/%256Frders/5", "\\v1\\orders\\5",
+        "/v1/orders./5",   "/v1/orders%20",    "/v1/orders%3Fa=1", "/v1/orders%23",    "/v1/./orders",
+        "/a/../v1/orders", "/a/..;/v1/orders", "/a/%2e%2E/b",      "/a/.%20./..%20/b", "/a%00",
+        "/a%0A",           "/REPORT.csv",      "/v1/orders/100%25"})
+    EXPECT_TRUE(known.has(path)) << path;
+}
+
+TEST(Lookalikes, OtherPathsAreNone) {
+  const auto known = of({"/v1/orders/{id}", "/v1/orders"});
+  for (const auto* path :
+       {"/", "/v1", "/v1/", "/v1/orders/5/lines", "/v1/order", "/orders", "/v2/orders", "/a%2Fb", "/.well-known/x",
+        "/100%25", "/100%", "/v1/..orders", "/v1/orders.json", "/%E2%82%AC", "/a;b=1", "/..."})
+    EXPECT_FALSE(known.has(path)) << path;
+}
+
+/// Random changes that a lenient server undoes leave a path what it was.
+TEST(Lookalikes, NoSpellingPassesByADeclaredPath) {
+  std::mt19937_64 random(seed());
+  const auto among = [&](std::uint64_t n) { return random() % n; };
+  const auto known = of({"/api/{tenant}/orders/{id}", "/api/files/{name}.txt", "/Search"});
+  const std::vector<std::vector<std::string>> paths = {
+      {"api", "acme", "orders", "5-a_b~c"}, {"api", "files", "read me.txt"}, {"Search"}};
+  for (int i = 0; i < 20'000; ++i) {
+    std::string path;
+    for (const auto& segment : paths[among(paths.size())]) {
+      for (auto slashes = 1 + (among(4) == 0 ? among(3) : 0); slashes > 0; --slashes)
+        path += among(6) == 0 ? "%2f" : among(8) == 0 ? "\\" : "/";
+      for (const char c : segment) {
+        const char in_case = among(3) == 0 ? static_cast<char>(std::toupper(static_cast<unsigned char>(c))) : c;
+        char coded[8];
+        std::snprintf(coded, sizeof coded, among(2) ? "%%%02x" : "%%%02X", static_cast<unsigned>(in_case));
+        std::string one = among(4) == 0 ? coded : std::string(1, in_case);
+        if (one.size() > 1 && among(4) == 0) one.insert(1, "25");
+        path += one;
+      }
+      if (among(5) == 0) path += among(2) ? "." : "%20";
+      if (among(5) == 0) path += ";v=" + std::to_string(among(9));
+    }
+    if (among(5) == 0) path += "/";
+    EXPECT_TRUE(known.has(path)) << path;
+    const auto folded = fold_path(path);
+    ASSERT_TRUE(folded) << path;
+    EXPECT_EQ(fold_path(*folded), folded) << path;
+  }
+}
+
+/// Whatever comes: folding ends, and what it gives is folded.
+TEST(Lookalikes, FoldingTwiceIsFoldingOnce) {
+  std::mt19937_64 random(seed());
+  constexpr std::string_view letters = "aA/\\.%;?#25eEfF2 0\x01";
+  for (int i = 0; i < 50'000; ++i) {
+    std::string path = "/";
+    for (auto n = random() % 24; n > 0; --n) path += letters[random() % letters.size()];
+    const auto folded = fold_path(path);
+    if (folded) EXPECT_EQ(fold_path(*folded), folded) << path;
+  }
+}
+
+}  // namespace
+}  // namespace plimsoll::contract
