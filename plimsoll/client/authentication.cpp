@@ -1,4 +1,5 @@
 #include "plimsoll/base/encoding.hpp"
+#include "plimsoll/client/oauth2.hpp"
 #include "plimsoll/client/part.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/http/characters.hpp"
@@ -8,11 +9,13 @@
 namespace plimsoll::client {
 namespace {
 
-/// Says who calls: a bearer token (RFC 6750), name and password (RFC 7617), or a field of the service's own.
+/// Says who calls: a bearer token (RFC 6750), name and password (RFC 7617), a field of the service's own, or a token
+/// that is fetched (oauth2.hpp).
 class Authentication final : public Check {
  public:
   struct Options {
     std::string bearer, user, password, header, value;
+    config::Raw oauth2 = nullptr;
   };
   static constexpr config::Field fields[] = {
       config::field<&Options::bearer>("bearer", "A token: `Authorization: Bearer …`."),
@@ -20,15 +23,26 @@ class Authentication final : public Check {
       config::field<&Options::password>("password", "The password of `user`."),
       config::field<&Options::header>("header", "A header of the service's own, with `value`."),
       config::field<&Options::value>("value", "The value of `header`."),
+      config::shown(config::object_of<OAuth2Options>(
+                        config::field<&Options::oauth2>(
+                            "oauth2", "Client credentials of OAuth2: a token is fetched, and renewed before its end."),
+                        kOAuth2Fields),
+                    "{token-url: 'https://id.example.com/token', client: shop, secret: '${REVIEWS_SECRET}'}"),
+  };
+  static constexpr Metric metrics[] = {
+      {"plimsoll_client_token_fetches_total", "1",
+       "Fetches of OAuth2 tokens for calls to a service, by outcome: `fetched`, `failed`."},
   };
 
-  static Result<std::unique_ptr<Policy>> build(const json::Value* from, const Build&) {
+  static Result<std::unique_ptr<Policy>> build(const json::Value* from, const Build& build) {
     if (!from) return nullptr;
     Options options;
     if (auto done = config::read(*from, fields, &options, kEveryPolicy); !done)
       return std::unexpected(std::move(done).error());
-    const int ways = !options.bearer.empty() + !options.user.empty() + !options.header.empty();
-    if (ways != 1) return config::wrong(*from, "`authentication` has one of `bearer`, `user` and `header`");
+    const int ways =
+        !options.bearer.empty() + !options.user.empty() + !options.header.empty() + (options.oauth2 != nullptr);
+    if (ways != 1) return config::wrong(*from, "`authentication` has one of `bearer`, `user`, `header` and `oauth2`");
+    if (options.oauth2) return client::oauth2(*options.oauth2, build);
     std::string name = "authorization", value = "Bearer " + options.bearer;
     if (!options.user.empty()) {
       if (options.user.contains(':')) return config::wrong(*from, "a user's name has no colon (RFC 7617)");

@@ -9,5 +9,8 @@ inline constexpr Problem kCircuitOpen{"circuit-open", 503, "A service that is ne
                                       "Ask again after `Retry-After`.", true};
 inline constexpr Problem kTooManyCalls{"too-many-calls", 503, "Too many calls to a service are under way",
                                        "Ask again after `Retry-After`.", true};
+inline constexpr Problem kNoCredential{"no-credential", 503,
+                                       "The server has no credential for a service that is needed",
+                                       "Ask again after `Retry-After`.", true};
 
 }  // namespace plimsoll::client

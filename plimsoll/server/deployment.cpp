@@ -6,6 +6,7 @@
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/json/yaml.hpp"
 #include "plimsoll/server/words.hpp"
+#include "plimsoll/telemetry/redact.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -383,7 +384,10 @@ void explain_fields(std::vector<Explained>& out, const std::string& prefix, std:
   }
 }
 
-/// What stands under `secret` in the file itself, though it should not.
+/// Names under which a secret may stand in the file itself, though it should not.
+bool holds_secret(std::string_view name) {
+  return telemetry::secret_name(name, {}) || name == "bearer" || name == "value";
+}
 void redact(json::Value& value, Arena& arena) {
   for (auto& item : value.array()) redact(item, arena);
   if (value.is(json::Type::string)) {
@@ -399,7 +403,7 @@ void redact(json::Value& value, Arena& arena) {
   for (auto& member : value.object())
     if (member.key == "headers" && member.value.is(json::Type::object))
       for (auto& header : member.value.object()) header.value = json::Value::of("[redacted]");
-    else if (member.key != "secret")
+    else if (!holds_secret(member.key) || member.value.is(json::Type::object))
       redact(member.value, arena);
     else if (!member.value.is(json::Type::string) || !member.value.string().starts_with("${"))
       member.value = json::Value::of("[redacted]");

@@ -1,19 +1,12 @@
 #pragma once
 
 #include "plimsoll/client/health_checks.hpp"
+#include "plimsoll/client/plain_http.hpp"
 #include "plimsoll/config/options.hpp"
 
 #include <memory>
 #include <string>
 #include <vector>
-
-namespace plimsoll::config {
-enum class PlainHttp : std::uint8_t { refused, allowed };
-template <>
-struct Words<PlainHttp> {
-  static constexpr std::string_view words[] = {"refused", "allowed"};
-};
-}  // namespace plimsoll::config
 
 namespace plimsoll::handler::forwarding {
 

@@ -179,7 +179,8 @@ void provide(const contract::Contract&, Services& services, contract::Complaints
 }
 
 constexpr const Problem* kProblems[] = {&client::kUnreachable, &client::kBadAnswer,    &client::kAnswerTooLarge,
-                                        &client::kCircuitOpen, &client::kTooManyCalls, &kDeadlineExceeded};
+                                        &client::kCircuitOpen, &client::kTooManyCalls, &client::kNoCredential,
+                                        &kDeadlineExceeded};
 
 constexpr config::Section kSections[] = {
     {.key = {.name = "upstreams",

@@ -1,0 +1,200 @@
+"""Credentials of calls to upstreams: fields, Basic and OAuth2 client credentials, rotated without a restart and shown nowhere. The servers behind
+are of the test's own: one gives tokens that are good for a short time, the other takes none but these."""
+import base64
+import json
+import threading
+import time
+import unittest
+import urllib.parse
+
+import harness
+import upstreams_test
+from upstreams_test import answer, contract
+
+SECRET = "s3cr3t:&+ %41"
+
+
+class Tokens:
+    """A token server and a service that takes its tokens. `life`: seconds; a token is taken until its end and no longer."""
+
+    def __init__(self, test, life=3600):
+        self.life, self.made, self.refusals, self.failing = life, {}, 0, 0
+        self.lock = threading.Lock()
+        self.issuer, self.service = test.target("issuer"), test.target("service")
+        self.issuer.does, self.service.does = self.issue, self.take
+
+    def issue(self, connection, request):
+        line, headers, body = request
+        with self.lock:
+            if self.failing:
+                self.failing -= 1
+                return answer({"error": "temporarily_unavailable"}, status="503 Service Unavailable")
+            token = f"token-{len(self.made) + 1}"
+        time.sleep(0.05)  # so that others wait for it
+        with self.lock:
+            self.made[token] = time.monotonic() + self.life
+        return answer({"access_token": token, "token_type": "Bearer", "expires_in": self.life})
+
+    def take(self, connection, request):
+        token = request[1].get("authorization", "").removeprefix("Bearer ")
+        with self.lock:
+            if self.made.get(token, 0) < time.monotonic():
+                self.refusals += 1
+                return answer({"refused": token}, status="401 Unauthorized")
+        return answer({"token": token})
+
+    def revoke(self):
+        with self.lock:
+            self.made = {token: 0 for token in self.made}
+
+
+class Credentials(upstreams_test.Behind):
+    def with_tokens(self, tokens, more="", **given):
+        oauth2 = f"{{token-url: '{tokens.issuer.url}/token', client: shop, secret: '${{CLIENT_SECRET}}'{more}}}"
+        return self.front(tokens.service, options=f"authentication: {{oauth2: {oauth2}}}", environment={"CLIENT_SECRET": SECRET}, **given)
+
+    def load(self, server, seconds, threads=8):
+        """Calls from so many threads at once for so long; the answers that were not 200."""
+        wrong, count, end = [], [0], time.monotonic() + seconds
+
+        def work():
+            line = server.connection()
+            while time.monotonic() < end:
+                got = server.request("GET", "/reviews", connection=line)
+                count[0] += 1
+                if got.status != 200:
+                    wrong.append(got)
+            line.close()
+
+        all = [threading.Thread(target=work) for _ in range(threads)]
+        for each in all:
+            each.start()
+        for each in all:
+            each.join()
+        self.assertGreater(count[0], threads)
+        return wrong
+
+    def test_under_load_each_token_is_fetched_once_and_no_call_fails(self):
+        tokens = Tokens(self, life=2)
+        server = self.with_tokens(tokens)
+        begun = time.monotonic()
+        self.assertEqual(self.load(server, 12 if harness.os.environ.get("PLIMSOLL_TORTURE") else 5), [])
+        lasted = time.monotonic() - begun
+        # Renewed after 1.6 s of 2; one more at the beginning and one at the end.
+        self.assertGreaterEqual(len(tokens.made), 2)
+        self.assertLessEqual(len(tokens.made), lasted / 1.6 + 2)
+        self.assertEqual(self.count(server, "plimsoll_client_token_fetches_total", outcome="fetched"), len(tokens.made))
+        line, headers, body = tokens.issuer.seen[0]
+        self.assertEqual(line, "POST /token")
+        user, _, password = base64.b64decode(headers["authorization"].removeprefix("Basic ")).decode().partition(":")
+        self.assertEqual((user, urllib.parse.unquote_plus(password)), ("shop", SECRET))
+        self.assertEqual(body, b"grant_type=client_credentials")
+        self.assertEqual(tokens.service.seen[0][1]["authorization"], "Bearer token-1")
+
+    def test_a_401_fetches_once_anew_and_the_callers_notice_nothing(self):
+        tokens = Tokens(self)
+        server = self.with_tokens(tokens)
+        self.assertEqual(server.get("/reviews", {"Authorization": "Bearer of-the-caller"}).json(), {"token": "token-1"})
+        tokens.revoke()
+        self.assertEqual(server.post("/reviews", {"text": "written once"}).status, 200)
+        self.assertEqual(tokens.service.seen[-1][2], b'{"text": "written once"}')
+        self.assertEqual(self.load(server, 0.5), [])
+        self.assertEqual(len(tokens.made), 2)
+        tokens.revoke()
+        self.assertEqual(server.get("/reviews").status, 401, "twice within 30 s: that is the service's answer")
+        self.assertEqual(len(tokens.made), 2)
+
+    def test_a_token_server_that_fails_is_asked_again_and_the_caller_is_told_when_to_come_back(self):
+        tokens = Tokens(self)
+        tokens.failing = 1
+        server = self.with_tokens(tokens)
+        self.assertEqual(server.get("/reviews").status, 200)
+        other = Tokens(self)
+        other.failing = 1000
+        server = self.with_tokens(other)
+        got = server.get("/reviews")
+        self.assertEqual((got.status, got.code), (503, "no-credential"))
+        self.assertIn("retry-after", got.headers)
+        line = harness.until(lambda: next((each for each in server.logged() if each.get("msg", each.get("event")) == "token-unavailable" or "token-unavailable" in json.dumps(each)), None), "the line of log")
+        self.assertEqual(line["why"], "the token server answered 503 temporarily_unavailable")
+        other.failing = 0
+        harness.until(lambda: server.get("/reviews").status == 200, "a token after the failure is over")
+
+    def test_secrets_are_rotated_by_a_reload_under_load(self):
+        tokens = Tokens(self)
+        target = tokens.service
+        folder = self.directory()
+        (folder / "password").write_text("old\n")
+        accepted = {"old", "new"}
+
+        def basic(connection, request):
+            user, _, password = base64.b64decode(request[1].get("authorization", "").removeprefix("Basic ")).decode().partition(":")
+            return answer({"password": password}) if user == "shop" and password in accepted else answer({}, status="401 Unauthorized")
+
+        target.does = basic
+        server = self.front(target, options=f"authentication: {{user: shop, password: '${{file:{folder}/password}}'}}")
+        self.assertEqual(server.get("/reviews").json(), {"password": "old"})
+        wrong = []
+        load = threading.Thread(target=lambda: wrong.extend(self.load(server, 1.5, threads=4)))
+        load.start()
+        (folder / "password").write_text("new\n")
+        server.signal(harness.signal.SIGHUP)
+        harness.until(lambda: server.get("/reviews").json() == {"password": "new"}, "the new password")
+        load.join()
+        self.assertEqual(wrong, [])
+        accepted.discard("old")
+        self.assertEqual(server.get("/reviews").status, 200)
+
+    def test_fields_and_tokens_are_sent_and_shown_nowhere(self):
+        target = self.target()
+        for options, name, value in (("header: X-Api-Key, value: '${S}'", "x-api-key", SECRET), ("bearer: '${S}'", "authorization", "Bearer " + SECRET),
+                                     ("user: shop, password: '${S}'", "authorization", "Basic " + base64.b64encode(f"shop:{SECRET}".encode()).decode())):
+            server = self.front(target, options=f"authentication: {{{options}}}", document=", access-log: {failure-headers: true, failure-bodies: 4KiB}", environment={"S": SECRET})
+            server.get("/reviews")
+            self.assertEqual(target.seen[-1][1][name], value)
+            target.does = answer({"no": 1}, status="401 Unauthorized")
+            server.get("/reviews")
+            target.does = answer({})
+            self.assertEqual(server.stop(), 0)
+            text = server.output
+            self.assertNotIn(SECRET, text)
+            self.assertNotIn(value, text)
+        # Even where somebody writes one into the file itself.
+        folder = self.directory()
+        (folder / "plimsoll.yaml").write_text(f"""
+upstreams:
+  a: {{targets: ['http://127.0.0.1:9'], authentication: {{header: X-Key, value: WRITTEN1}}}}
+  b: {{targets: ['http://127.0.0.1:9'], authentication: {{bearer: WRITTEN2}}}}
+  c: {{targets: ['http://127.0.0.1:9'], authentication: {{user: u, password: WRITTEN3}}}}
+  d: {{targets: ['http://127.0.0.1:9'], authentication: {{oauth2: {{token-url: 'http://127.0.0.1:9', client: c, secret: WRITTEN4}}}}}}
+jobs: {{j: {{run: {{http: {{url: 'http://127.0.0.1:9', authentication: {{bearer: WRITTEN5}}}}}}}}}}
+""")
+        shown = self.plimsoll("config", "--explain", directory=folder)
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.assertIn("X-Key", shown.stdout)
+        self.assertNotIn("WRITTEN", shown.stdout + shown.stderr)
+
+    def test_what_is_wrong_stops_the_start_and_says_where(self):
+        good = "http://127.0.0.1:9"
+
+        def refused(authentication):
+            told = self.refused(contract(), f"upstreams: {{reviews: {{targets: ['{good}'], authentication: {authentication}}}}}\n")
+            self.assertRegex(told, r"plimsoll\.yaml:1:\d+: error\[")
+            return told
+
+        base = "client: a, secret: b"
+        self.assertIn("has a `token-url`", refused(f"{{oauth2: {{{base}}}}}"))
+        self.assertIn("has a `secret`", refused("{oauth2: {token-url: 'http://127.0.0.1:9', client: a}}"))
+        self.assertIn("plain-http: allowed", refused(f"{{oauth2: {{token-url: 'http://id.example.com/token', {base}}}}}"))
+        self.assertIn("neither http:// nor https://", refused(f"{{oauth2: {{token-url: 'id.example.com', {base}}}}}"))
+        self.assertIn('did you mean "scope"', refused(f"{{oauth2: {{token-url: 'https://id.example.com/token', {base}, scopes: a}}}}"))
+        self.assertIn("one of `bearer`, `user`, `header` and `oauth2`", refused(f"{{bearer: a, oauth2: {{token-url: 'https://id.example.com/token', {base}}}}}"))
+        self.assertIn("a parameter's value is text", refused(f"{{oauth2: {{token-url: 'https://id.example.com/token', {base}, parameters: {{a: 1}}}}}}"))
+        self.assertIn("one of basic, body", refused(f"{{oauth2: {{token-url: 'https://id.example.com/token', {base}, client-authentication: jwt}}}}"))
+        told = self.refused(contract(), f"upstreams: {{reviews: {{targets: ['{good}'], authentication: {{bearer: '${{NOT_SET}}'}}}}}}\n")
+        self.assertIn("NOT_SET", told)
+        self.serve(contract(), f"upstreams: {{reviews: {{targets: ['{good}'], authentication: {{oauth2: {{token-url: 'http://id.example.com/token', plain-http: allowed, {base}}}}}}}}}\n")
+
+
+if __name__ == "__main__":
+    harness.main()
