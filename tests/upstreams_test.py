@@ -340,6 +340,37 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
             self.assertEqual(server.get("/reviews").status, 200)
         self.assertEqual([len(target.seen) for target in targets], [10, 10, 10])
 
+    def test_each_target_has_the_share_of_its_weight(self):
+        for balance in ("round-robin", "least-request"):
+            targets = [self.target(name) for name in "abc"]
+            listed = ", ".join(f"{{url: '{target.url}', weight: {weight}}}" for target, weight in zip(targets, (1, 2, 5)))
+            server = self.serve(contract(), f"upstreams: {{reviews: {{targets: [{listed}], balance: {balance}}}}}\n")
+            line = server.connection()
+            for _ in range(400):
+                self.assertEqual(server.request("GET", "/reviews", connection=line).status, 200)
+            line.close()
+            for target, expected in zip(targets, (50, 100, 250)):
+                self.assertAlmostEqual(len(target.seen), expected, delta=6 if balance == "round-robin" else 50, msg=f"{balance} {target.name}")
+
+    def test_a_session_stays_at_its_target_and_moves_only_when_that_is_gone(self):
+        targets = [self.target(name) for name in "abcd"]
+        server = self.front(*targets, options="balance: hash, hash-by: 'cookie:session', retry: {base: 1ms}")
+        sessions = [f"s{i}" for i in range(60)]
+        where = lambda session: server.get("/reviews", {"Cookie": f"x=1; session={session}"}).json()["from"]
+        before = {session: where(session) for session in sessions}
+        self.assertEqual(set(before.values()), set("abcd"))
+        for _ in range(3):
+            self.assertEqual({session: where(session) for session in sessions}, before)
+        # Another order, and another instance.
+        again = self.front(*reversed(targets), options="balance: hash, hash-by: 'cookie:session'")
+        self.assertEqual({session: again.get("/reviews", {"Cookie": f"session={session}"}).json()["from"] for session in sessions}, before)
+        targets[1].close()
+        after = {session: where(session) for session in sessions}
+        self.assertNotIn("b", after.values())
+        self.assertEqual({session: target for session, target in after.items() if before[session] != "b"}, {session: target for session, target in before.items() if target != "b"})
+        self.assertEqual({after[session] for session in sessions if before[session] == "b"}, set("acd"), "those of the one that is gone are shared by all others")
+        self.assertEqual(len({server.get("/reviews").json()["from"] for _ in range(40)}), 3, "without a session any")
+
     def test_calls_beyond_the_limit_are_refused_and_the_rest_answered(self):
         target = self.target()
         go = threading.Event()
@@ -548,7 +579,14 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
             (f"upstreams: {{reviews: {{targets: ['{good}'], retry: {{atempts: 3}}}}}}\n", 'did you mean "attempts"?'),
             (f"upstreams: {{reviews: {{targets: ['{good}'], breaker: {{of: 0}}}}}}\n", "must be 1 to"),
             (f"upstreams: {{reviews: {{targets: ['{good}'], health: {{path: healthz}}}}}}\n", "begins with /"),
-            (f"upstreams: {{reviews: {{targets: ['{good}'], hedge: {{after: p95}}}}}}\n", "does not implement `hedge`"),
+            (f"upstreams: {{reviews: {{targets: ['{good}'], split: {{a: 1}}}}}}\n", "does not implement `split`"),
+            (f"upstreams: {{reviews: {{targets: [{{url: '{good}', weigth: 2}}]}}}}\n", 'did you mean "weight"?'),
+            (f"upstreams: {{reviews: {{targets: [{{url: '{good}', weight: 0}}]}}}}\n", "must be 1 to"),
+            (f"upstreams: {{reviews: {{targets: [5]}}}}\n", "a target is a URL"),
+            (f"upstreams: {{reviews: {{targets: ['{good}'], balance: hash}}}}\n", "`hash` needs `hash-by`"),
+            (f"upstreams: {{reviews: {{targets: ['{good}'], hash-by: caller}}}}\n", "`hash-by` is for `hash`"),
+            (f"upstreams: {{reviews: {{targets: ['{good}'], balance: hash, hash-by: session}}}}\n", "header:NAME, cookie:NAME, claim:NAME or caller"),
+            (f"upstreams: {{reviews: {{targets: ['{good}'], balance: {{by: round-robin, slow-start: 30}}}}}}\n", "duration"),
             ("upstreams: {reviews: {targets: ['http://reviews.internal:9000']}}\n", "plain-http: allowed"),
             ("upstreams: {reviews: {targets: ['http://127.example.com:9000']}}\n", "plain-http: allowed"),
             (f"upstreams: {{reviws: {{targets: ['{good}']}}}}\n", "did you mean `reviws`?"),

@@ -1,6 +1,7 @@
 #include "plimsoll/client/balance.hpp"
 
 #include "plimsoll/client/failure.hpp"
+#include "plimsoll/client/hash_key.hpp"
 #include "plimsoll/client/part.hpp"
 #include "plimsoll/client/random.hpp"
 #include "plimsoll/client/targets.hpp"
@@ -11,14 +12,14 @@
 namespace plimsoll::client {
 namespace {
 
-enum class Way : std::uint8_t { least_request, round_robin };
+enum class Way : std::uint8_t { least_request, round_robin, latency, hash };
 
 }  // namespace
 }  // namespace plimsoll::client
 
 template <>
 struct plimsoll::config::Words<plimsoll::client::Way> {
-  static constexpr std::string_view words[] = {"least-request", "round-robin"};
+  static constexpr std::string_view words[] = {"least-request", "round-robin", "latency", "hash"};
 };
 
 namespace plimsoll::client {
@@ -30,14 +31,25 @@ class Balance final : public Policy {
  public:
   struct Options {
     Way by = Way::least_request;
+    std::string hash_by;
+    config::Duration slow_start{0};
     std::int64_t failures = OutlierOptions{}.failures;
     config::Duration out{OutlierOptions{}.time}, longest{OutlierOptions{}.longest};
     config::Ratio most_out{OutlierOptions{}.share}, panic{0.3};
   };
   static constexpr config::Field fields[] = {
       config::field<&Options::by>("by",
-                                  "How a target is chosen: of two at random the one with fewer calls under way, or "
-                                  "in turn."),
+                                  "How a target is chosen: of two at random the one with fewer calls under way, in "
+                                  "turn, of two at random the one that is done sooner by its latency and its calls "
+                                  "under way, or by a hash of `hash-by`."),
+      config::shown(config::field<&Options::hash_by>(
+                        "hash-by",
+                        "What requests are told apart by with `by: hash`: header:NAME, cookie:NAME, "
+                        "claim:NAME or caller. Calls without it go to the less busy of two targets."),
+                    "'cookie:session'"),
+      config::field<&Options::slow_start>(
+          "slow-start", "How long the share of a target grows that is new or was out; not with `by: hash`.",
+          {0, 3600 * kSecond}),
       config::field<&Options::failures>("failures", "Failures one after another for which a target is taken out.",
                                         {1, 1000}),
       config::field<&Options::out>("out", "How long it is out, times how often it was.",
@@ -61,25 +73,43 @@ class Balance final : public Policy {
       if (!read) return std::unexpected(std::move(read).error());
       options = *read;
     }
+    std::optional<HashKey> key;
+    if (!options.hash_by.empty()) {
+      auto read = HashKey::read(options.hash_by);
+      if (!read) return config::wrong(config::member_or(*from, "hash-by"), read.error());
+      key = std::move(*read);
+    }
+    if (key.has_value() != (options.by == Way::hash))
+      return config::wrong(*from, key ? "`hash-by` is for `hash`" : "`hash` needs `hash-by`, such as cookie:session");
     if (!build.targets) return nullptr;
-    return std::make_unique<Balance>(options, build.targets);
+    return std::make_unique<Balance>(options, std::move(key), build.targets);
   }
-  Balance(const Options& options, std::shared_ptr<Targets> targets)
+  Balance(const Options& options, std::optional<HashKey> key, std::shared_ptr<Targets> targets)
       : way_(options.by),
+        key_(std::move(key)),
+        slow_start_(options.slow_start.nanoseconds),
         panic_(options.panic.value),
         outliers_{.failures = options.failures,
                   .time = options.out.nanoseconds,
                   .longest = options.longest.nanoseconds,
                   .share = options.most_out.value},
-        targets_(std::move(targets)) {}
+        targets_(std::move(targets)) {
+    for (std::size_t i = 0; i < targets_->size(); ++i) weighted_ |= targets_->weight(i) != 1;
+  }
 
   Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
     auto& state = call_state(request, context);
-    const auto target = targets_->size() == 1 ? 0 : choose(state, context.loop.now());
+    const auto begun = context.loop.now();
+    const auto target =
+        targets_->size() == 1 ? 0 : choose(state, begun, key_ ? key_->of(request, context) : std::nullopt);
     state.target = target;
     state.at_target = targets_->begin(target);
     auto answer = co_await next(request, context);
     const auto failure = failure_of(answer, request, state, context.loop.wall());
+    if (way_ == Way::latency) {
+      const auto now = context.loop.now();
+      targets_->state(target).took(now - begun, now, !failure);
+    }
     if (!failure) {
       targets_->succeeded(target);
     } else if (failure->counts()) {
@@ -91,15 +121,22 @@ class Balance final : public Policy {
   }
 
  private:
-  std::size_t choose(const CallState& state, Nanoseconds now) {
+  Choice choice(std::size_t target, Nanoseconds now) const {
+    const auto& state = targets_->state(target);
+    Choice made{.target = static_cast<std::uint32_t>(target), .running = state.running.load(std::memory_order_relaxed)};
+    if (weighted_) made.weight = targets_->weight(target);
+    if (slow_start_ && !key_) made.weight *= slow_start(now - state.since(), slow_start_);
+    if (way_ == Way::latency) made.latency = state.latency.load(std::memory_order_relaxed).at(now);
+    if (key_) made.name = targets_->hash(target);
+    return made;
+  }
+  std::size_t choose(const CallState& state, Nanoseconds now, std::optional<std::uint64_t> key) {
     std::array<Choice, CallState::kMostTargets> choices;
     const auto count = targets_->size();
     const auto gather = [&](auto&& wanted) {
       std::size_t found = 0;
       for (std::size_t i = 0; i < count; ++i)
-        if (wanted(i))
-          choices[found++] = {static_cast<std::uint32_t>(i),
-                              targets_->state(i).running.load(std::memory_order_relaxed)};
+        if (wanted(i)) choices[found++] = choice(i, now);
       return found;
     };
     const auto usable = gather([&](std::size_t i) { return targets_->usable(i, now); });
@@ -111,10 +148,14 @@ class Balance final : public Policy {
       found = gather([&](std::size_t i) { return panic || targets_->usable(i, now); });
     const std::span<const Choice> among{choices.data(), found};
     if (way_ == Way::round_robin) return round_robin(among, turn_.fetch_add(1, std::memory_order_relaxed));
-    return least_request(among, random_bits());
+    if (key) return by_hash(among, *key);
+    return least(among, random_bits(), way_ == Way::latency);
   }
 
   const Way way_;
+  const std::optional<HashKey> key_;
+  const Nanoseconds slow_start_;
+  bool weighted_ = false;
   const double panic_;
   const OutlierOptions outliers_;
   const std::shared_ptr<Targets> targets_;

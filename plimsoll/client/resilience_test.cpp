@@ -234,7 +234,7 @@ TEST_F(Resilience, ARetryGoesToATargetThatHasNotFailedYet) {
   std::vector<std::shared_ptr<TargetState>> states;
   for (int i = 0; i < 4; ++i) states.push_back(std::make_shared<TargetState>());
   targets =
-      std::make_shared<Targets>("orders", std::vector<std::string>{"a", "b", "c", "d"}, states, &registry, nullptr);
+      std::make_shared<Targets>("orders", std::vector<TargetNote>{{"a"}, {"b"}, {"c"}, {"d"}}, states, &registry, nullptr);
   begin(R"({"retry":{"base":"1ms","cap":"1ms"},"balance":{"failures":1000}})");
   for (int i = 0; i < 20; ++i) {
     wire.script = {{.status = 503}, {.status = 503}, {.status = 503}, {.status = 200}};
@@ -247,7 +247,7 @@ TEST_F(Resilience, ARetryGoesToATargetThatHasNotFailedYet) {
 
 TEST_F(Resilience, ATargetThatKeepsFailingIsLeftOutAndNotTheLastOne) {
   std::vector<std::shared_ptr<TargetState>> states{std::make_shared<TargetState>(), std::make_shared<TargetState>()};
-  targets = std::make_shared<Targets>("orders", std::vector<std::string>{"a", "b"}, states, &registry, nullptr);
+  targets = std::make_shared<Targets>("orders", std::vector<TargetNote>{{"a"}, {"b"}}, states, &registry, nullptr);
   begin("{}");
   wire.script = {{.status = 503}};
   for (int i = 0; i < 100; ++i) (void)call();

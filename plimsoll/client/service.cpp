@@ -76,17 +76,19 @@ Result<Peer> peer_of(std::string_view text, const ServiceOptions& options) {
 
 /// What is known of each target outlives the service, under its name and the target's.
 std::shared_ptr<Targets> targets_of(const std::string& service, std::span<const Peer> peers, const Services& services,
-                                    Shared& shared, bool resilient) {
+                                    Shared& shared, bool resilient, std::span<const double> weights) {
   if (peers.size() < 2 && !resilient) return nullptr;
   const auto kept = shared.of<Kept<TargetState>>();
-  std::vector<std::string> names;
+  std::vector<TargetNote> notes;
   std::vector<std::shared_ptr<TargetState>> states;
   for (const auto& peer : peers) {
-    names.push_back((peer.url.tls ? "https://" : "http://") + peer.url.authority +
-                    (peer.url.target == "/" ? "" : peer.url.target));
-    states.push_back(kept->of(service + ' ' + names.back()));
+    const auto index = notes.size();
+    notes.push_back({.name = (peer.url.tls ? "https://" : "http://") + peer.url.authority +
+                             (peer.url.target == "/" ? "" : peer.url.target),
+                     .weight = index < weights.size() ? weights[index] : 1});
+    states.push_back(kept->of(service + ' ' + notes.back().name));
   }
-  return std::make_shared<Targets>(service, std::move(names), std::move(states), services.metrics, services.log);
+  return std::make_shared<Targets>(service, std::move(notes), std::move(states), services.metrics, services.log);
 }
 
 }  // namespace
@@ -112,7 +114,8 @@ Result<std::shared_ptr<Service>> Service::make(ServiceOptions options, const Ser
                                        .wire = Wire(std::move(peers)),
                                        .targets = nullptr,
                                        .plan = {}});
-  state->targets = targets_of(name, state->wire.peers(), state->services, *services.shared, options.resilient);
+  state->targets =
+      targets_of(name, state->wire.peers(), state->services, *services.shared, options.resilient, options.weights);
   auto made = plan(state->wire, parts,
                    {.service = name,
                     .timeouts = options.timeouts,

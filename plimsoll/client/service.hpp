@@ -22,8 +22,9 @@ struct ServiceOptions {
   std::string url{};   ///< where a request without a target goes; its path stands before the target of others
   /// Further URLs of the same service, which share its calls (`balance`); at most 255.
   std::vector<std::string> more_urls{};
-  std::string authorities{};  ///< PEM file of those who sign the server's certificate; empty: the system's
-  Timeouts timeouts{};        ///< where the key `timeout` says nothing
+  std::vector<double> weights{};  ///< of `url` and `more_urls`, in that order; where there is none it is 1
+  std::string authorities{};      ///< PEM file of those who sign the server's certificate; empty: the system's
+  Timeouts timeouts{};            ///< where the key `timeout` says nothing
   IdleLimits idle{};
   std::shared_ptr<net::Resolver> resolver{};  ///< null: that of this process
   bool resilient = false;  ///< `retry`, `concurrency` and `breaker` are on unless the options say not

@@ -1,22 +1,30 @@
 #include "plimsoll/client/targets.hpp"
 
+#include "plimsoll/base/hash.hpp"
 #include "plimsoll/telemetry/log.hpp"
 
 namespace plimsoll::client {
 
-Targets::Targets(std::string service, std::vector<std::string> names, std::vector<std::shared_ptr<TargetState>> states,
+Targets::Targets(std::string service, std::vector<TargetNote> notes, std::vector<std::shared_ptr<TargetState>> states,
                  telemetry::Registry* metrics, telemetry::Log* log)
     : service_(std::move(service)),
-      names_(std::move(names)),
+      notes_(std::move(notes)),
       states_(std::move(states)),
       log_(log),
-      failures_(names_.size()),
-      outliers_(names_.size()) {
+      failures_(notes_.size()),
+      outliers_(notes_.size()) {
+  const auto now = system_clock().steady();
+  for (std::size_t i = 0; i < states_.size(); ++i) {
+    hashes_.push_back(content_hash(notes_[i].name).low);
+    // One that all plans since have named is not new.
+    Nanoseconds unknown = 0;
+    states_[i]->known_since.compare_exchange_strong(unknown, now);
+  }
   // What the plan before has taken out counts for the share.
   for (std::size_t i = 0; i < states_.size(); ++i) outliers_.restore(i, states_[i]->out_until.load());
   if (!metrics) return;
-  for (std::size_t i = 0; i < names_.size(); ++i) {
-    const telemetry::Label labels[] = {{"service", service_}, {"target", names_[i]}};
+  for (std::size_t i = 0; i < notes_.size(); ++i) {
+    const telemetry::Label labels[] = {{"service", service_}, {"target", notes_[i].name}};
     ejections_.push_back(&metrics->counter("plimsoll_client_ejections_total",
                                            "How often a target was taken out of the balance for its failures.",
                                            labels));
@@ -49,17 +57,18 @@ void Targets::failed(const OutlierOptions& options, std::size_t target, Nanoseco
   if (!ejections_.empty()) ejections_[target]->add();
   if (log_)
     log_->write(telemetry::Level::warning, "target-ejected", [&](telemetry::Line& line) {
-      line.add("service", service_).add("target", names_[target]);
+      line.add("service", service_).add("target", notes_[target].name);
       line.add("failures", options.failures).add("for_s", (until - now) / kSecond);
     });
 }
 
 void Targets::checked(std::size_t target, bool well, std::string_view why) {
   if (states_[target]->well.exchange(well) == well) return;
+  if (well) states_[target]->well_since = system_clock().steady();
   if (log_)
     log_->write(well ? telemetry::Level::info : telemetry::Level::warning, well ? "target-healthy" : "target-unhealthy",
                 [&](telemetry::Line& line) {
-                  line.add("service", service_).add("target", names_[target]);
+                  line.add("service", service_).add("target", notes_[target].name);
                   if (!why.empty()) line.add("why", why);
                 });
 }

@@ -1,9 +1,11 @@
 #pragma once
 
+#include "plimsoll/client/balance.hpp"
 #include "plimsoll/client/call_state.hpp"
 #include "plimsoll/client/outlier.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -18,18 +20,43 @@ namespace plimsoll::client {
 
 /// What is known of one target, whoever calls it; it outlives a reload that names the target again.
 struct TargetState {
-  std::atomic<std::int64_t> running{0};   ///< calls under way
-  std::atomic<Nanoseconds> out_until{0};  ///< taken out for its failures until then (steady)
-  std::atomic<bool> well{true};           ///< by its health checks; well until one has said otherwise
+  std::atomic<std::int64_t> running{0};     ///< calls under way
+  std::atomic<Nanoseconds> out_until{0};    ///< taken out for its failures until then (steady)
+  std::atomic<bool> well{true};             ///< by its health checks; well until one has said otherwise
+  std::atomic<Nanoseconds> well_since{0};   ///< by its health checks (steady)
+  std::atomic<Nanoseconds> known_since{0};  ///< since a plan named it first, or did so again (steady)
+  std::atomic<PeakLatency> latency{};
+  static_assert(std::atomic<PeakLatency>::is_always_lock_free);
+
+  /// A call took so long. Of one that did not succeed only that it took longer than is known says something.
+  void took(Nanoseconds span, Nanoseconds now, bool succeeded) noexcept {
+    auto before = latency.load(std::memory_order_relaxed);
+    if (!succeeded && static_cast<double>(span) <= before.at(now)) return;
+    while (!latency.compare_exchange_weak(before, before.after(span, now), std::memory_order_relaxed)) {}
+  }
+  /// Since when it is sent calls without a break.
+  Nanoseconds since() const noexcept {
+    return std::max({known_since.load(std::memory_order_relaxed), well_since.load(std::memory_order_relaxed),
+                     out_until.load(std::memory_order_relaxed)});
+  }
+};
+
+/// What the deployment says of one target.
+struct TargetNote {
+  std::string name{};
+  double weight = 1;
 };
 
 /// The targets of one service. Any thread: choosing one and telling of a success take no lock.
 class Targets {
  public:
-  Targets(std::string service, std::vector<std::string> names, std::vector<std::shared_ptr<TargetState>> states,
+  Targets(std::string service, std::vector<TargetNote> notes, std::vector<std::shared_ptr<TargetState>> states,
           telemetry::Registry* metrics, telemetry::Log* log);
 
-  std::size_t size() const noexcept { return names_.size(); }
+  std::size_t size() const noexcept { return notes_.size(); }
+  double weight(std::size_t target) const noexcept { return notes_[target].weight; }
+  /// Of its name, for consistent hashing: the same in every process.
+  std::uint64_t hash(std::size_t target) const noexcept { return hashes_[target]; }
   TargetState& state(std::size_t target) const { return *states_[target]; }
 
   /// A call to it begins: it is under way until the permit ends.
@@ -52,7 +79,8 @@ class Targets {
 
  private:
   const std::string service_;
-  const std::vector<std::string> names_;
+  const std::vector<TargetNote> notes_;
+  std::vector<std::uint64_t> hashes_;
   const std::vector<std::shared_ptr<TargetState>> states_;
   telemetry::Log* const log_;
   bool checks_ = false;

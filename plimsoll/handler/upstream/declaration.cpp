@@ -27,10 +27,25 @@ constexpr config::Field kHealth[] = {
     config::field<&HealthOptions::successes>("successes", "Checks that succeed one after another until it is back.",
                                              {1, 100}),
 };
+struct Target {
+  std::string url;
+  std::int64_t weight = 1;
+};
+constexpr config::Field kTarget[] = {
+    config::shown(config::field<&Target::url>("url", "The server's URL."), "'https://reviews-1.internal:9000'"),
+    config::field<&Target::weight>("weight", "Its share of the calls to those of the others.", {1, 1000}),
+};
 constexpr config::Field kOwn[] = {
-    config::shown(config::field<&Declaration::targets>(
-                      "targets", "URLs of the servers that answer alike; a path stands before that of each request."),
-                  "['https://reviews-1.internal:9000', 'https://reviews-2.internal:9000']"),
+    config::shaped(
+        config::field<&Declaration::listed>(
+            "targets",
+            "URLs of the servers that answer alike; a path stands before that of each "
+            "request. `{url, weight}` for one that takes more or less than the others."),
+        R"("anyOf":[{"type":"string"},{"type":"array","items":{"anyOf":[{"type":"string"},{"type":"object","properties":{"url":{"type":"string"},"weight":{"type":"integer","minimum":1,"maximum":1000}},"required":["url"],"additionalProperties":false}]}}])",
+        "['https://reviews-1.internal:9000', {url: 'https://reviews-2.internal:9000', weight: 2}]"),
+    config::shaped(config::field<&Declaration::hash_by>(
+                       "hash-by", "With `balance: hash`: header:NAME, cookie:NAME, claim:NAME or caller."),
+                   R"("type":"string")", "'cookie:session'"),
     config::shown(config::object_of<HealthOptions>(
                       config::field<&Declaration::health>("health", "Asks each target whether it is well."), kHealth),
                   "{path: /healthz, every: 5s}"),
@@ -46,10 +61,31 @@ constexpr config::Field kOwn[] = {
 };
 
 /// Words of the language that this version does not have yet.
-constexpr std::string_view kLater[] = {"hash-by", "split", "hedge", "credential", "http2"};
+constexpr std::string_view kLater[] = {"split", "hedge", "credential", "http2"};
 
 /// The policy `timeout` is written `timeouts` here, where there are several.
 std::string_view written(std::string_view part) { return part == "timeout" ? "timeouts" : part; }
+
+Result<> read_target(const json::Value& from, Declaration& declared) {
+  Target target;
+  if (from.is(json::Type::string)) {
+    target.url = from.string();
+  } else if (!from.is(json::Type::object)) {
+    return config::wrong(from, "a target is a URL, or an object with `url` and `weight`");
+  } else if (auto done = config::read(from, kTarget, &target); !done) {
+    return done;
+  }
+  declared.targets.push_back(std::move(target.url));
+  declared.weights.push_back(static_cast<double>(target.weight));
+  return {};
+}
+Result<> read_targets(Declaration& declared) {
+  if (!declared.listed) return {};
+  if (!declared.listed->is(json::Type::array)) return read_target(*declared.listed, declared);
+  for (const auto& each : declared.listed->array())
+    if (auto done = read_target(each, declared); !done) return done;
+  return {};
+}
 
 Result<> check_targets(const json::Value& from, const Declaration& declared) {
   const auto* at = from.find("targets");
@@ -107,6 +143,16 @@ json::Value parts_of(const json::Value& from, Arena& arena) {
   auto parts = json::Value::object({});
   for (const auto& row : client::rows())
     if (const auto* said = from.find(written(row.part->key.name))) parts.set(arena, row.part->key.name, *said);
+  // `balance: hash, hash-by: cookie:session` is the long form of one key.
+  if (const auto* key = from.find("hash-by")) {
+    const auto* balance = parts.find("balance");
+    auto whole = balance && balance->is(json::Type::object) ? *balance : json::Value::object({});
+    if (balance && !balance->is(json::Type::object)) whole.set(arena, "by", *balance);
+    whole.set(arena, "hash-by", *key);
+    whole.set_position((balance ? *balance : *key).position());
+    whole.set_source(key->source());
+    parts.set(arena, "balance", whole);
+  }
   return parts;
 }
 
@@ -123,6 +169,7 @@ Result<Declaration> read_declaration(const json::Value& from) {
   // All names are known to one reading, so that a slip is told with the nearest of all.
   if (auto done = config::read(from, upstream_fields(), &declared); !done)
     return std::unexpected(std::move(done).error());
+  if (auto done = read_targets(declared); !done) return std::unexpected(std::move(done).error());
   if (auto done = check_targets(from, declared); !done) return std::unexpected(std::move(done).error());
   if (declared.host != "client" && !declared.host.empty() && !is_authority(declared.host))
     return config::wrong(*from.find("host"), "`host` is a name with or without a port, or `client`");
@@ -139,8 +186,10 @@ Result<Declaration> read_declaration(const json::Value& from) {
                                                 .successes = health.successes};
   }
   const Services none;
+  Arena arena;
+  const auto parts = parts_of(from, arena);
   for (const auto& row : client::rows())
-    if (const auto* said = from.find(written(row.part->key.name)))
+    if (const auto* said = parts.find(row.part->key.name))
       if (auto built = row.part->build(said, client::Build{.service = "check", .timeouts = {}, .services = none});
           !built) {
         auto error = std::move(built).error();

@@ -12,9 +12,12 @@ namespace plimsoll::handler::forwarding {
 
 /// One of `upstreams` in the deployment.
 struct Declaration {
-  std::vector<std::string> targets;
+  config::Raw listed = nullptr;        ///< `targets` as they are written
+  std::vector<std::string> targets{};  ///< their URLs
+  std::vector<double> weights{};       ///< of each
   std::string authorities;
   std::string host;
+  config::Raw hash_by = nullptr;  ///< read with `balance`
   config::PlainHttp plain_http = config::PlainHttp::refused;
   config::Raw health = nullptr;
   std::optional<client::HealthCheckOptions> check{};  ///< what `health` says

@@ -160,6 +160,7 @@ void provide(const contract::Contract&, Services& services, contract::Complaints
     auto service = client::Service::make({.name = name,
                                           .url = declared->targets.front(),
                                           .more_urls = {declared->targets.begin() + 1, declared->targets.end()},
+                                          .weights = declared->weights,
                                           .authorities = declared->authorities,
                                           .timeouts = {.passed_on = true},
                                           .resilient = true},

@@ -1,0 +1,61 @@
+#include "plimsoll/client/hash_key.hpp"
+
+#include "plimsoll/async/loop.hpp"
+#include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/principal.hpp"
+#include "plimsoll/json/parse.hpp"
+
+#include <gtest/gtest.h>
+
+namespace plimsoll::client {
+namespace {
+
+struct HashKeys : testing::Test {
+  Arena arena;
+  Loop loop;
+  Services services;
+  Context context{arena, loop, services};
+  Request request{.method = "GET", .target = "/", .headers = Headers{arena}};
+  std::optional<std::uint64_t> key(std::string_view by) {
+    const auto made = HashKey::read(by);
+    EXPECT_TRUE(made) << by;
+    return made->of(request, context);
+  }
+};
+
+TEST_F(HashKeys, AreReadFromHeadersCookiesAndClaims) {
+  for (const auto* by : {"header:X-Tenant", "cookie:session", "claim:team", "claim:number", "caller"})
+    EXPECT_EQ(key(by), std::nullopt) << by;
+  request.headers.add("x-tenant", "north");
+  request.headers.add("cookie", "other=1; session=north; session=south; sessions=2");
+  const auto claims = json::parse(R"({"team":"north","number":5,"none":null})", arena);
+  Principal caller{.subject = "north", .claims = &*claims};
+  context.principal = &caller;
+  const auto expected = key("header:x-tenant");
+  ASSERT_TRUE(expected);
+  for (const auto* by : {"header:X-Tenant", "cookie:session", "claim:team", "caller"})
+    EXPECT_EQ(key(by), expected) << by << ": the same text has the same hash";
+  EXPECT_NE(key("claim:number"), std::nullopt);
+  EXPECT_NE(key("claim:number"), expected);
+  EXPECT_EQ(key("claim:none"), std::nullopt);
+  EXPECT_EQ(key("cookie:essio"), std::nullopt);
+}
+
+TEST_F(HashKeys, WhatIsNoneIsRefused) {
+  for (const auto* by : {"", "session", "cookie:", "header:a b", "header", "claim:", "cookie:a=b", "Caller"}) {
+    const auto made = HashKey::read(by);
+    ASSERT_FALSE(made) << by;
+    EXPECT_TRUE(made.error().starts_with("`hash-by` is header:NAME"));
+  }
+}
+
+TEST(Cookies, AreFoundByTheirWholeName) {
+  EXPECT_EQ(cookie_in("a=1; b=2", "b"), "2");
+  EXPECT_EQ(cookie_in("a=1;b=2=3 ; c", "b"), "2=3");
+  EXPECT_EQ(cookie_in("ab=1; b", "b"), std::nullopt);
+  EXPECT_EQ(cookie_in("b=", "b"), "");
+  EXPECT_EQ(cookie_in(";;=;", "b"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace plimsoll::client
