@@ -371,6 +371,37 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
         self.assertEqual({after[session] for session in sessions if before[session] == "b"}, set("acd"), "those of the one that is gone are shared by all others")
         self.assertEqual(len({server.get("/reviews").json()["from"] for _ in range(40)}), 3, "without a session any")
 
+    def test_a_call_that_takes_long_is_answered_by_another_target(self):
+        slow, quick = self.target("slow"), self.target("quick")
+        over, waiting = threading.Event(), []
+        self.addCleanup(over.set)
+        server = self.front(slow, quick, options="hedge: p95, balance: round-robin, timeouts: {first-byte: 60s, total: 60s}")
+        for _ in range(100):
+            self.assertEqual(server.get("/reviews").status, 200)
+        self.assertEqual(self.count(server, "plimsoll_client_hedges_won_total"), 0)
+
+        def hang(connection, request):
+            waiting.append(request)
+            over.wait(harness.PATIENCE)
+            return answer({"from": "slow"})
+
+        slow.does = hang
+        for _ in range(4):
+            got = server.get("/reviews")
+            self.assertEqual((got.status, got.json()["from"]), (200, "quick"))
+        self.assertGreaterEqual(len(waiting), 1, "in turn it is asked for every second call")
+        self.assertEqual(self.count(server, "plimsoll_client_hedges_won_total", service="reviews"), len(waiting))
+        harness.until(lambda: self.count(server, "plimsoll_client_target_calls", service="reviews") == 0, "the calls that lost to be over")
+        numbers = [headers["x-plimsoll-attempt"] for line, headers, body in quick.seen[-4:]]
+        self.assertIn("2", numbers)
+        # What changes something is sent once, and so is all that a layer before repeats.
+        before = self.count(server, "plimsoll_client_hedges_total")
+        slow.does = quick.does = lambda connection, request: time.sleep(0.05) or answer({"from": "x"}, status="201 Created")
+        for _ in range(5):
+            self.assertEqual(server.post("/reviews", {"a": 1}).status, 201)
+            self.assertEqual(server.get("/reviews", {"X-Plimsoll-Attempt": "1"}).status, 201)
+        self.assertEqual(self.count(server, "plimsoll_client_hedges_total"), before)
+
     def test_calls_beyond_the_limit_are_refused_and_the_rest_answered(self):
         target = self.target()
         go = threading.Event()
@@ -579,6 +610,8 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
             (f"upstreams: {{reviews: {{targets: ['{good}'], retry: {{atempts: 3}}}}}}\n", 'did you mean "attempts"?'),
             (f"upstreams: {{reviews: {{targets: ['{good}'], breaker: {{of: 0}}}}}}\n", "must be 1 to"),
             (f"upstreams: {{reviews: {{targets: ['{good}'], health: {{path: healthz}}}}}}\n", "begins with /"),
+            (f"upstreams: {{reviews: {{targets: ['{good}'], hedge: {{after: p50}}}}}}\n", "one of p90, p95, p99"),
+            (f"upstreams: {{reviews: {{targets: ['{good}'], hedge: {{at-most: 5}}}}}}\n", "ratio"),
             (f"upstreams: {{reviews: {{targets: ['{good}'], split: {{a: 1}}}}}}\n", "does not implement `split`"),
             (f"upstreams: {{reviews: {{targets: [{{url: '{good}', weigth: 2}}]}}}}\n", 'did you mean "weight"?'),
             (f"upstreams: {{reviews: {{targets: [{{url: '{good}', weight: 0}}]}}}}\n", "must be 1 to"),

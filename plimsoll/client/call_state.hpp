@@ -65,6 +65,7 @@ struct CallState {
 
   std::optional<std::string_view> held{};  ///< the body, where it was short enough to be kept for another attempt
   bool spent = false;                      ///< the body is a stream that was begun: it cannot be sent again
+  bool numbered = false;                   ///< its attempts are numbered here: no outer layer repeats it
 
   // Of the current attempt.
   bool connected = false;    ///< there was a connection: something may have reached the other side

@@ -7,6 +7,7 @@ extern const Part trace;
 extern const Part metrics;
 extern const Part timeout;
 extern const Part retry;
+extern const Part hedge;
 extern const Part concurrency;
 extern const Part breaker;
 extern const Part balance;
@@ -20,6 +21,7 @@ constexpr Row kChain[] = {
     {&metrics, "around everything that may fail or wait: what is measured is what the caller sees"},
     {&timeout, "around all attempts: repetitions do not prolong a call"},
     {&retry, "around all that is done anew for each attempt; its back-off holds no permit and no target"},
+    {&hedge, "each attempt that takes long may be sent twice; both hold a permit and a target of their own"},
     {&concurrency, "before the breaker, which judges the service and not what is refused here"},
     {&breaker,
      "each attempt is counted, and an open circuit ends the retries; before a target is chosen, so that a refusal "

@@ -125,6 +125,41 @@ TEST_F(Resilience, ACallThatMayBeRepeatedIsRepeatedUntilItSucceeds) {
   EXPECT_EQ(wire.attempts, 4u) << "three retries after the first attempt";
 }
 
+TEST_F(Resilience, ACallThatTakesLongIsSentTwiceAndTheFirstAnswerCounts) {
+  begin(R"({"retry":{"attempts":1,"base":"1ms","cap":"1ms"},"hedge":"p95","timeout":"30s"})");
+  for (int i = 0; i < 300; ++i) EXPECT_EQ(call(), "200");
+  EXPECT_EQ(value("plimsoll_client_hedges_total{service=\"orders\"}"), 0);
+  constexpr Nanoseconds never = 3600 * kSecond;
+  wire.script = {{.rest = never}, {.status = 201}};
+  EXPECT_EQ(call(), "201");
+  EXPECT_EQ(wire.numbers, (std::vector<std::string>{"1", "2"}));
+  EXPECT_EQ(value("plimsoll_client_hedges_won_total{service=\"orders\"}"), 1);
+  wire.script = {{.status = 201, .rest = 60 * kMillisecond}, {.status = 500}};
+  EXPECT_EQ(call(), "201") << "the second has failed, and the first is waited for";
+  wire.script = {{.status = 500, .rest = 60 * kMillisecond}, {.status = 201, .rest = 120 * kMillisecond}};
+  EXPECT_EQ(call(), "201") << "and the other way round";
+  wire.script = {{.failing = &kBadAnswer, .rest = 60 * kMillisecond}, {.status = 503, .rest = 80 * kMillisecond}, {}};
+  EXPECT_EQ(call(), "200") << "when both have failed, the call is repeated";
+  EXPECT_EQ(wire.attempts, 3u);
+  wire.script = {{.rest = 60 * kMillisecond}};
+  EXPECT_EQ(call({"POST"}), "200");
+  EXPECT_EQ(wire.attempts, 1u) << "what changes something is sent once";
+  EXPECT_EQ(call({.attempt = "1"}), "200");
+  EXPECT_EQ(wire.attempts, 1u) << "and what an outer layer repeats";
+}
+
+TEST_F(Resilience, HedgesAreAFewOfTheCallsAndEndWithThem) {
+  begin(R"({"retry":"off","hedge":{"after":"p95","at-most":"5%"},"timeout":"200ms"})");
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(call(), "200");
+  wire.script = {{.rest = 3600 * kSecond}};
+  EXPECT_EQ(call(), "deadline-exceeded") << "both hang";
+  EXPECT_EQ(wire.attempts, 2u);
+  wire.attempts = 0;
+  for (const auto& each : call(50, Asked{})) EXPECT_EQ(each, "deadline-exceeded");
+  EXPECT_LE(wire.attempts, 50u + 7u) << "5 % of 151 calls, one of which was spent";
+  EXPECT_GE(wire.attempts, 50u + 5u);
+}
+
 TEST_F(Resilience, OnlyWhatMayBeRepeatedIsRepeated) {
   begin(kQuick);
   struct Case {
@@ -233,8 +268,8 @@ TEST_F(Resilience, CallsBeyondTheLimitAreRefusedAtOnce) {
 TEST_F(Resilience, ARetryGoesToATargetThatHasNotFailedYet) {
   std::vector<std::shared_ptr<TargetState>> states;
   for (int i = 0; i < 4; ++i) states.push_back(std::make_shared<TargetState>());
-  targets =
-      std::make_shared<Targets>("orders", std::vector<TargetNote>{{"a"}, {"b"}, {"c"}, {"d"}}, states, &registry, nullptr);
+  targets = std::make_shared<Targets>("orders", std::vector<TargetNote>{{"a"}, {"b"}, {"c"}, {"d"}}, states, &registry,
+                                      nullptr);
   begin(R"({"retry":{"base":"1ms","cap":"1ms"},"balance":{"failures":1000}})");
   for (int i = 0; i < 20; ++i) {
     wire.script = {{.status = 503}, {.status = 503}, {.status = 503}, {.status = 200}};

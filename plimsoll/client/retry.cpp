@@ -3,7 +3,7 @@
 #include "plimsoll/client/failure.hpp"
 #include "plimsoll/client/part.hpp"
 #include "plimsoll/client/random.hpp"
-#include "plimsoll/client/retry_budget.hpp"
+#include "plimsoll/client/shared_budget.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
 
@@ -14,27 +14,6 @@ namespace {
 constexpr std::string_view kAttempt = "x-plimsoll-attempt";
 /// Bytes of an answer that is not used, read so that its connection can be.
 constexpr std::size_t kDrained = 64 * 1024;
-
-/// The retries of one service, whoever calls it.
-class Budget {
- public:
-  void arrive(const RetryBudgetOptions& options, Nanoseconds now) {
-    const std::scoped_lock lock(mutex_);
-    budget_.arrive(options, now);
-  }
-  std::optional<RetryBudget::Ticket> take(const RetryBudgetOptions& options, Nanoseconds now) {
-    const std::scoped_lock lock(mutex_);
-    return budget_.take(options, now);
-  }
-  void end(RetryBudget::Ticket ticket) {
-    const std::scoped_lock lock(mutex_);
-    budget_.end(ticket);
-  }
-
- private:
-  std::mutex mutex_;
-  RetryBudget budget_;
-};
 
 /// Repeats a call that failed, where that can do no harm: the request means the same once and twice, or nothing of it
 /// was sent; its body can be sent again; there is time and budget left.
@@ -77,8 +56,8 @@ class Retry final : public Policy {
       : attempts_(static_cast<std::uint32_t>(options.attempts)),
         base_(options.base.nanoseconds),
         cap_(options.cap.nanoseconds),
-        budget_options_{.share = options.budget.value, .floor = options.floor},
-        budget_(build.shared->of<Kept<Budget>>()->of(build.service)) {
+        budget_(build.shared->of<Kept<SharedBudget>>()->of(build.service)) {
+    budget_->options({.share = options.budget.value, .floor = options.floor});
     if (!build.services.metrics) return;
     auto& registry = *build.services.metrics;
     const telemetry::Label service{"service", build.service};
@@ -98,7 +77,8 @@ class Retry final : public Policy {
       auto answer = co_await next(request, context);
       co_return answer;
     }
-    budget_->arrive(budget_options_, loop.now());
+    budget_->arrive(loop.now());
+    state.numbered = true;
     Retrying retry{*budget_, request.headers, {}};
     for (std::uint32_t attempt = 0;; ++attempt) {
       request.headers.set(kAttempt, kNumbers[attempt]);
@@ -115,7 +95,7 @@ class Retry final : public Policy {
         if (out_of_time_) out_of_time_->add();
         co_return answer;
       }
-      if (retry.ticket = budget_->take(budget_options_, loop.now()); !retry.ticket) {
+      if (retry.ticket = budget_->take(loop.now()); !retry.ticket) {
         if (out_of_budget_) out_of_budget_->add();
         co_return answer;
       }
@@ -140,7 +120,7 @@ class Retry final : public Policy {
   static constexpr std::string_view kNumbers[] = {"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"};
   /// A retry from its decision to its end.
   struct Retrying {
-    Budget& budget;
+    SharedBudget& budget;
     Headers& headers;
     std::optional<RetryBudget::Ticket> ticket;
     ~Retrying() {
@@ -164,8 +144,7 @@ class Retry final : public Policy {
 
   const std::uint32_t attempts_;
   const Nanoseconds base_, cap_;
-  const RetryBudgetOptions budget_options_;
-  const std::shared_ptr<Budget> budget_;
+  const std::shared_ptr<SharedBudget> budget_;
   telemetry::Counter *retries_ = nullptr, *out_of_budget_ = nullptr, *out_of_time_ = nullptr;
 };
 

@@ -4,6 +4,7 @@
 #include "plimsoll/client/backoff.hpp"
 #include "plimsoll/client/balance.hpp"
 #include "plimsoll/client/circuit_breaker.hpp"
+#include "plimsoll/client/latency_window.hpp"
 #include "plimsoll/client/outlier.hpp"
 #include "plimsoll/client/retry_budget.hpp"
 
@@ -13,6 +14,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <memory>
 #include <queue>
 #include <random>
 #include <vector>
@@ -40,6 +42,7 @@ class Simulation {
   Simulation(unsigned seed, std::vector<Behaviour> targets)
       : random(seed), targets_(std::move(targets)), outliers_(targets_.size()) {
     running_.resize(targets_.size());
+    latencies_.resize(targets_.size());
   }
 
   /// Calls at random instants, so many each second, until `end`.
@@ -66,7 +69,9 @@ class Simulation {
   std::mt19937_64 random;
   Nanoseconds now = kStart;
   std::vector<Call> calls;
-  std::int64_t attempts = 0, refused = 0;
+  std::int64_t attempts = 0, refused = 0, hedged = 0;
+  bool by_latency = false, hedging = false;
+  RetryBudgetOptions hedge_options{.share = 0.05, .floor = 0};
   CircuitBreakerOptions circuit{};
   CircuitBreaker breaker;
   std::size_t most_out = 0;
@@ -80,45 +85,95 @@ class Simulation {
   };
   void schedule(Nanoseconds at, std::function<void()> act) { events_.push({at, number_++, std::move(act)}); }
 
+  /// One attempt at a target.
+  struct Sent {
+    std::size_t target = 0;
+    Nanoseconds begun = 0;
+    CircuitBreaker::Admission admission{};
+    bool over = false;
+  };
+  /// A call's first attempt or one of its retries, and its hedge.
+  struct Race {
+    std::size_t call = 0;
+    std::uint32_t number = 0;
+    std::optional<RetryBudget::Ticket> ticket{}, hedge{}, hedge_retry{};
+    std::vector<bool> tried{};
+    std::vector<std::shared_ptr<Sent>> sent{};
+    bool over = false;
+  };
+
   void begin() {
     budget_.arrive(budget_options_, now);
+    hedges_.arrive(hedge_options, now);
     calls.push_back({.begun = now});
     attempt(calls.size() - 1, 0, std::nullopt, {});
   }
   void attempt(std::size_t call, std::uint32_t number, std::optional<RetryBudget::Ticket> ticket,
                std::vector<bool> tried) {
-    const auto admission = breaker.admit(circuit, now);
-    if (!admission.allowed) {
+    tried.resize(targets_.size());
+    const auto race = std::make_shared<Race>(Race{call, number, ticket, {}, {}, std::move(tried)});
+    if (!send(race)) {
       ++refused;
       if (ticket) budget_.end(*ticket);
       calls[call].ended = now;
       return;
     }
+    if (!hedging) return;
+    if (const auto after = window_.quantile(0.95, now)) schedule(now + *after, [=, this] { hedge(race); });
+  }
+  void hedge(const std::shared_ptr<Race>& race) {
+    if (race->over) return;
+    race->hedge_retry = budget_.take(budget_options_, now);
+    if (race->hedge_retry) race->hedge = hedges_.take(hedge_options, now);
+    if (!race->hedge) return;
+    race->tried[race->sent[0]->target] = true;
+    hedged += send(race);
+  }
+  bool send(const std::shared_ptr<Race>& race) {
+    const auto admission = breaker.admit(circuit, now);
+    if (!admission.allowed) return false;
     ++attempts;
-    tried.resize(targets_.size());
-    const auto target = choose(tried);
-    ++running_[target];
-    const auto reaction = targets_[target](now, random);
+    const auto sent = std::make_shared<Sent>(Sent{choose(race->tried), now, admission});
+    race->sent.push_back(sent);
+    ++running_[sent->target];
+    const auto reaction = targets_[sent->target](now, random);
     const bool good = reaction.good && reaction.after < kPatience;
-    const auto span = std::min(reaction.after, kPatience);
-    schedule(now + span, [=, this] {
-      --running_[target];
-      breaker.settle(circuit, admission, good ? CircuitBreaker::Outcome::success : CircuitBreaker::Outcome::failure,
-                     span, now, random());
-      if (good)
-        outliers_.succeeded(target);
-      else
-        outliers_.failed(outlier_options_, target, now);
-      most_out = std::max(most_out, outliers_.out(now));
-      if (ticket) budget_.end(*ticket);
-      if (good || number == 3) return end(call, good);
-      const auto again = budget_.take(budget_options_, now);
-      if (!again) return end(call, false);
-      auto failed = tried;
-      failed[target] = true;
-      schedule(now + backoff(50 * kMillisecond, kSecond, number, random()),
-               [=, this] { attempt(call, number + 1, again, failed); });
-    });
+    schedule(now + std::min(reaction.after, kPatience), [=, this] { answered(race, sent, good); });
+    return true;
+  }
+  void answered(const std::shared_ptr<Race>& race, const std::shared_ptr<Sent>& sent, bool good) {
+    using Outcome = CircuitBreaker::Outcome;
+    if (sent->over) return;
+    over(*sent, good ? Outcome::success : Outcome::failure);
+    if (good)
+      outliers_.succeeded(sent->target);
+    else
+      outliers_.failed(outlier_options_, sent->target, now);
+    most_out = std::max(most_out, outliers_.out(now));
+    if (!good && std::ranges::any_of(race->sent, [](auto& each) { return !each->over; })) return;
+    for (const auto& each : race->sent)
+      if (!each->over) over(*each, Outcome::unknown);
+    race->over = true;
+    if (race->hedge) hedges_.end(*race->hedge);
+    if (race->hedge_retry) budget_.end(*race->hedge_retry);
+    if (race->ticket) budget_.end(*race->ticket);
+    if (good || race->number == 3) return end(race->call, good);
+    const auto again = budget_.take(budget_options_, now);
+    if (!again) return end(race->call, false);
+    auto failed = race->tried;
+    failed[sent->target] = true;
+    schedule(now + backoff(50 * kMillisecond, kSecond, race->number, random()),
+             [=, this] { attempt(race->call, race->number + 1, again, failed); });
+  }
+  void over(Sent& sent, CircuitBreaker::Outcome outcome) {
+    sent.over = true;
+    --running_[sent.target];
+    const auto span = now - sent.begun;
+    breaker.settle(circuit, sent.admission, outcome, span, now, random());
+    if (outcome == CircuitBreaker::Outcome::failure) return;
+    window_.note(span, now);
+    if (outcome == CircuitBreaker::Outcome::success || static_cast<double>(span) > latencies_[sent.target].at(now))
+      latencies_[sent.target] = latencies_[sent.target].after(span, now);
   }
   void end(std::size_t call, bool good) {
     calls[call].ended = now;
@@ -129,18 +184,20 @@ class Simulation {
     const auto gather = [&](auto&& wanted) {
       choices.clear();
       for (std::uint32_t i = 0; i < targets_.size(); ++i)
-        if (wanted(i)) choices.push_back({i, running_[i]});
+        if (wanted(i)) choices.push_back({.target = i, .running = running_[i], .latency = latencies_[i].at(now)});
     };
     gather([&](std::uint32_t i) { return !tried[i] && !outliers_.is_out(i, now); });
     if (choices.empty()) gather([&](std::uint32_t i) { return !outliers_.is_out(i, now); });
-    return least_request(choices, random());
+    return least(choices, random(), by_latency);
   }
 
   const std::vector<Behaviour> targets_;
   std::vector<std::int64_t> running_;
   const RetryBudgetOptions budget_options_{};
   const OutlierOptions outlier_options_{};
-  RetryBudget budget_;
+  RetryBudget budget_, hedges_;
+  LatencyWindow window_;
+  std::vector<PeakLatency> latencies_;
   OutlierDetector outliers_;
   std::priority_queue<Event> events_;
   std::uint64_t number_ = 0;
@@ -208,6 +265,63 @@ TEST(Simulation, OneOfFiveTargetsMisbehavesAndCallsSucceedAllTheSame) {
       EXPECT_LE(static_cast<double>(world.attempts), 1.2 * static_cast<double>(world.calls.size()) + 10 * 30);
     }
     EXPECT_LE(static_cast<double>(failed), 0.001 * static_cast<double>(calls)) << fault.name;
+  }
+}
+
+std::vector<Nanoseconds> spans(const Simulation& world, Nanoseconds from, Nanoseconds to) {
+  std::vector<Nanoseconds> all;
+  for (const auto& call : world.calls)
+    if (call.begun >= from && call.begun < to) all.push_back(call.ended - call.begun);
+  return all;
+}
+
+TEST(Simulation, OneOfFiveTargetsIsTenTimesAsSlowAndFewCallsAre) {
+  for (int i = 0; i < seeds(10); ++i) {
+    const auto seed = first_seed() + static_cast<unsigned>(i);
+    std::vector<Behaviour> targets(4, healthy);
+    targets.emplace_back([](Nanoseconds now, std::mt19937_64& random) {
+      return now < kFault ? healthy(now, random) : Reaction{10 * usual(random)};
+    });
+    Simulation world(seed, std::move(targets));
+    world.by_latency = world.hedging = true;
+    world.run(300, kEnd);
+    EXPECT_LE(p99(spans(world, kFault + 5 * kSecond, kEnd)), 2 * p99(spans(world, kStart, kFault))) << "seed " << seed;
+    EXPECT_LE(static_cast<double>(world.attempts), 1.05 * static_cast<double>(world.calls.size())) << "seed " << seed;
+    EXPECT_TRUE(std::ranges::all_of(world.calls, &Simulation::Call::good)) << "seed " << seed;
+  }
+}
+
+/// Slow now and then, whichever it is: what no choice of the target avoids.
+TEST(Simulation, ACallThatTakesLongIsAnsweredByAnother) {
+  const Behaviour seldom_slow = [](Nanoseconds, std::mt19937_64& random) {
+    return Reaction{random() % 33 == 0 ? 10 * usual(random) + 50 * kMillisecond : usual(random)};
+  };
+  for (int i = 0; i < seeds(10); ++i) {
+    const auto seed = first_seed() + static_cast<unsigned>(i);
+    Nanoseconds late[2]{};
+    for (const bool hedging : {false, true}) {
+      Simulation world(seed, std::vector<Behaviour>(3, seldom_slow));
+      world.hedging = hedging;
+      world.run(300, kEnd);
+      late[hedging] = p99(spans(world, kFault, kEnd));
+      EXPECT_LE(static_cast<double>(world.attempts), 1.05 * static_cast<double>(world.calls.size())) << "seed " << seed;
+      EXPECT_EQ(world.hedged > 0, hedging);
+    }
+    EXPECT_LT(2 * late[true], late[false]) << "seed " << seed;
+  }
+}
+
+TEST(Simulation, AServiceThatIsSlowAsAWholeIsNotSentMore) {
+  for (int i = 0; i < seeds(10); ++i) {
+    const auto seed = first_seed() + static_cast<unsigned>(i);
+    const Behaviour slow = [](Nanoseconds now, std::mt19937_64& random) {
+      return Reaction{(now < kFault ? 1 : 30) * usual(random)};
+    };
+    Simulation world(seed, std::vector<Behaviour>(3, slow));
+    world.hedging = true;
+    world.run(500, kEnd);
+    EXPECT_GT(world.hedged, 0);
+    EXPECT_LE(static_cast<double>(world.attempts), 1.05 * static_cast<double>(world.calls.size())) << "seed " << seed;
   }
 }
 

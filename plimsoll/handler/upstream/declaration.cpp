@@ -61,7 +61,7 @@ constexpr config::Field kOwn[] = {
 };
 
 /// Words of the language that this version does not have yet.
-constexpr std::string_view kLater[] = {"split", "hedge", "credential", "http2"};
+constexpr std::string_view kLater[] = {"split", "credential", "http2"};
 
 /// The policy `timeout` is written `timeouts` here, where there are several.
 std::string_view written(std::string_view part) { return part == "timeout" ? "timeouts" : part; }
