@@ -1,13 +1,17 @@
 """Credentials of calls to upstreams: fields, Basic and OAuth2 client credentials, rotated without a restart and shown nowhere. The servers behind
 are of the test's own: one gives tokens that are good for a short time, the other takes none but these."""
 import base64
+import hashlib
+import hmac
 import json
+import re
 import threading
 import time
 import unittest
 import urllib.parse
 
 import harness
+import npm
 import upstreams_test
 from upstreams_test import answer, contract
 
@@ -174,6 +178,74 @@ jobs: {{j: {{run: {{http: {{url: 'http://127.0.0.1:9', authentication: {{bearer:
         self.assertIn("X-Key", shown.stdout)
         self.assertNotIn("WRITTEN", shown.stdout + shown.stderr)
 
+    def test_aws_signatures_are_those_that_the_service_works_out(self):
+        """The service behind works out the signature from what arrived, independently of ours (AWS, "Create a signed AWS API request")."""
+        key, region = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "eu-central-1"
+        sign = lambda key, text: hmac.new(key, text.encode(), hashlib.sha256).digest()
+        seen = []
+
+        def check(connection, request):
+            line, headers, body = request
+            method, target = line.split(" ", 1)
+            path, _, query = target.partition("?")
+            said = re.fullmatch(r"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/(\d{8})/([\w-]+)/([\w-]+)/aws4_request,SignedHeaders=([\w;-]+),Signature=([0-9a-f]{64})", headers["authorization"])
+            day, given_region, service, names, signature = said.groups()
+            quote = lambda text: urllib.parse.quote(text, safe="-_.~")
+            pairs = sorted((quote(name), quote(value)) for name, value in urllib.parse.parse_qsl(query, keep_blank_values=True))
+            canonical = "\n".join([method, urllib.parse.quote(path, safe="/-_.~"), "&".join(f"{name}={value}" for name, value in pairs),
+                                   *(f"{name}:{' '.join(headers[name].split())}" for name in names.split(";")), "", names, headers["x-amz-content-sha256"]])
+            self.assertEqual(headers["x-amz-content-sha256"], hashlib.sha256(body).hexdigest())
+            to_sign = "\n".join(["AWS4-HMAC-SHA256", headers["x-amz-date"], f"{day}/{given_region}/{service}/aws4_request", hashlib.sha256(canonical.encode()).hexdigest()])
+            made = sign(b"AWS4" + key.encode(), day)
+            for part in (given_region, service, "aws4_request", to_sign):
+                made = sign(made, part)
+            seen.append((service, names))
+            return answer({"good": made.hex() == signature}, status="200 OK" if made.hex() == signature else "403 Forbidden")
+
+        target = self.target()
+        target.does = check
+        server = self.front(f"{target.url}/base", options=f"authentication: {{aws: {{access-key: AKIDEXAMPLE, secret-key: '${{KEY}}', session-token: 'a/b+c=', region: {region}, service: execute-api}}}}",
+                            environment={"KEY": key})
+        for method, path, body in (("GET", "/reviews", None), ("POST", "/reviews", {"text": "x"}), ("GET", "/limited?n=1", None)):
+            got = server.request(method, path, body)
+            self.assertEqual((got.status, got.json()), (200, {"good": True}), f"{method} {path}: {target.seen[-1]}")
+        self.assertEqual(seen[1], ("execute-api", "content-type;host;x-amz-content-sha256;x-amz-date;x-amz-security-token"))
+        long = server.request("PUT", "/files", iter([b"x" * 70_000]), {"Content-Type": "application/octet-stream", "Content-Length": "70000"})
+        self.assertEqual((long.status, long.code), (413, "body-not-signed"))
+
+    def test_http_message_signatures_are_verified_by_another_implementation(self):
+        harness.needs("openssl")
+        npm.needs("http-message-signatures")
+        folder = self.directory()
+
+        def command(*arguments):
+            return harness.subprocess.run(["openssl", *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=True).stdout
+
+        keys = {"ed25519": ("genpkey", "-algorithm", "ed25519"), "ecdsa-p256-sha256": ("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"),
+                "rsa-pss-sha512": ("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"), "rsa-v1_5-sha256": ("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048")}
+        (folder / "hmac-sha256").write_text("a secret that is 32 bytes long, or more")
+        for algorithm, made in keys.items():
+            (folder / algorithm).write_text(command(*made))
+            (folder / f"{algorithm}.pub").write_text(command("pkey", "-in", algorithm, "-pubout"))
+        target = self.target()
+        for algorithm in ("hmac-sha256", *keys):
+            server = self.front(target, options=f"authentication: {{signature: {{key: '${{file:{folder}/{algorithm}}}', key-id: shop-1, algorithm: {algorithm}, "
+                                "components: ['@method', '@target-uri', '@authority', '@path', '@query', content-type, content-digest], expires: 5m}}")
+            for method, path, body in (("GET", "/limited?n=1", None), ("POST", "/reviews", {"text": "x"})):
+                self.assertEqual(server.request(method, path, body).status, 200)
+                line, headers, body = target.seen[-1]
+                if body:
+                    self.assertEqual(headers["content-digest"], "sha-256=:" + base64.b64encode(hashlib.sha256(body).digest()).decode() + ":")
+                fields = {name: value for name, value in headers.pairs}
+                message = {"method": method, "url": f"http://{headers['host']}{line.split(' ')[1]}", "headers": fields}
+                key = folder / (algorithm if algorithm == "hmac-sha256" else algorithm + ".pub")
+                for changed in (False, True):
+                    if changed:
+                        message["url"] += "x" if "?" in message["url"] else "?x"
+                    done = harness.subprocess.run(["node", harness.ROOT / "tests/programs/verify_message_signature.mjs", key, algorithm], input=json.dumps(message), cwd=npm.FOLDER,
+                                                  capture_output=True, text=True, timeout=60)
+                    self.assertEqual(done.stdout.strip(), "false" if changed else "true", f"{algorithm} {method}: {message}\n{done.stderr}")
+
     def test_what_is_wrong_stops_the_start_and_says_where(self):
         good = "http://127.0.0.1:9"
 
@@ -188,7 +260,12 @@ jobs: {{j: {{run: {{http: {{url: 'http://127.0.0.1:9', authentication: {{bearer:
         self.assertIn("plain-http: allowed", refused(f"{{oauth2: {{token-url: 'http://id.example.com/token', {base}}}}}"))
         self.assertIn("neither http:// nor https://", refused(f"{{oauth2: {{token-url: 'id.example.com', {base}}}}}"))
         self.assertIn('did you mean "scope"', refused(f"{{oauth2: {{token-url: 'https://id.example.com/token', {base}, scopes: a}}}}"))
-        self.assertIn("one of `bearer`, `user`, `header` and `oauth2`", refused(f"{{bearer: a, oauth2: {{token-url: 'https://id.example.com/token', {base}}}}}"))
+        self.assertIn("one of `bearer`, `user`, `header`, `oauth2`, `aws` and `signature`", refused(f"{{bearer: a, oauth2: {{token-url: 'https://id.example.com/token', {base}}}}}"))
+        self.assertIn("has a `region`", refused("{aws: {access-key: a, secret-key: b, service: s3}}"))
+        self.assertIn('did you mean "secret-key"', refused("{aws: {access-key: a, secret_key: b, region: c, service: s3}}"))
+        self.assertIn("at least 32 bytes", refused("{signature: {key: short, key-id: a, algorithm: hmac-sha256}}"))
+        self.assertIn("no private key in PEM for ed25519", refused("{signature: {key: short, key-id: a}}"))
+        self.assertIn("`@status` is no component of a request", refused("{signature: {key: short, key-id: a, components: ['@status']}}"))
         self.assertIn("a parameter's value is text", refused(f"{{oauth2: {{token-url: 'https://id.example.com/token', {base}, parameters: {{a: 1}}}}}}"))
         self.assertIn("one of basic, body", refused(f"{{oauth2: {{token-url: 'https://id.example.com/token', {base}, client-authentication: jwt}}}}"))
         told = self.refused(contract(), f"upstreams: {{reviews: {{targets: ['{good}'], authentication: {{bearer: '${{NOT_SET}}'}}}}}}\n")

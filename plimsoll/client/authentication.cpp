@@ -1,4 +1,6 @@
 #include "plimsoll/base/encoding.hpp"
+#include "plimsoll/client/aws.hpp"
+#include "plimsoll/client/message_signing.hpp"
 #include "plimsoll/client/oauth2.hpp"
 #include "plimsoll/client/part.hpp"
 #include "plimsoll/exchange/context.hpp"
@@ -15,7 +17,7 @@ class Authentication final : public Check {
  public:
   struct Options {
     std::string bearer, user, password, header, value;
-    config::Raw oauth2 = nullptr;
+    config::Raw oauth2 = nullptr, aws = nullptr, signature = nullptr;
   };
   static constexpr config::Field fields[] = {
       config::field<&Options::bearer>("bearer", "A token: `Authorization: Bearer …`."),
@@ -28,6 +30,13 @@ class Authentication final : public Check {
                             "oauth2", "Client credentials of OAuth2: a token is fetched, and renewed before its end."),
                         kOAuth2Fields),
                     "{token-url: 'https://id.example.com/token', client: shop, secret: '${REVIEWS_SECRET}'}"),
+      config::shown(config::object_of<AwsOptions>(
+                        config::field<&Options::aws>("aws", "Amazon Web Services, Signature Version 4."), kAwsFields),
+                    "{access-key: AKIDEXAMPLE, secret-key: '${AWS_SECRET}', region: eu-central-1, service: s3}"),
+      config::shown(
+          config::object_of<SignatureOptions>(
+              config::field<&Options::signature>("signature", "HTTP Message Signatures (RFC 9421)."), kSignatureFields),
+          "{key: '${file:/run/secrets/reviews.pem}', key-id: shop-1}"),
   };
   static constexpr Metric metrics[] = {
       {"plimsoll_client_token_fetches_total", "1",
@@ -39,10 +48,14 @@ class Authentication final : public Check {
     Options options;
     if (auto done = config::read(*from, fields, &options, kEveryPolicy); !done)
       return std::unexpected(std::move(done).error());
-    const int ways =
-        !options.bearer.empty() + !options.user.empty() + !options.header.empty() + (options.oauth2 != nullptr);
-    if (ways != 1) return config::wrong(*from, "`authentication` has one of `bearer`, `user`, `header` and `oauth2`");
+    const int ways = !options.bearer.empty() + !options.user.empty() + !options.header.empty() +
+                     (options.oauth2 != nullptr) + (options.aws != nullptr) + (options.signature != nullptr);
+    if (ways != 1)
+      return config::wrong(*from,
+                           "`authentication` has one of `bearer`, `user`, `header`, `oauth2`, `aws` and `signature`");
     if (options.oauth2) return client::oauth2(*options.oauth2, build);
+    if (options.aws) return client::aws(*options.aws, build);
+    if (options.signature) return message_signing(*options.signature, build);
     std::string name = "authorization", value = "Bearer " + options.bearer;
     if (!options.user.empty()) {
       if (options.user.contains(':')) return config::wrong(*from, "a user's name has no colon (RFC 7617)");

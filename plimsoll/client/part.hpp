@@ -14,6 +14,7 @@
 namespace plimsoll::client {
 
 class Targets;
+struct Peer;
 
 /// What a part may use to build itself for one service that is called.
 struct Build {
@@ -26,6 +27,7 @@ struct Build {
   /// States of services by name, which outlive this one (`Kept`).
   std::shared_ptr<Shared> shared = std::make_shared<Shared>();
   std::shared_ptr<Targets> targets{};  ///< null: there is one, of which nothing is to be known
+  std::span<const Peer> peers{};       ///< what `CallState::target` chooses from; they outlive the policies
 };
 
 /// States by name that services which follow one another share: a reload does not close a circuit. They live as long as

@@ -122,7 +122,8 @@ Result<std::shared_ptr<Service>> Service::make(ServiceOptions options, const Ser
                     .services = state->services,
                     .resilient = options.resilient,
                     .shared = services.shared,
-                    .targets = state->targets});
+                    .targets = state->targets,
+                    .peers = state->wire.peers()});
   if (!made) return std::unexpected(std::move(made).error());
   state->plan = std::move(*made);
   return std::shared_ptr<Service>(new Service(std::move(state)));

@@ -37,15 +37,7 @@ Result<std::string> head_text(const Request& request, const Url& url) {
   const std::string_view host = request.authority.empty() ? url.authority : request.authority;
   if (has_control(host) || host.contains(' ')) return fail(kInternal, "a host that cannot be sent");
   std::string text(request.method);
-  text += ' ';
-  if (request.target.empty()) {
-    text += url.target;
-  } else {
-    auto base = std::string_view(url.target).substr(0, url.target.find('?'));
-    while (base.ends_with('/')) base.remove_suffix(1);
-    text.append(base).append(request.target);
-  }
-  text.append(" HTTP/1.1\r\nhost: ").append(host).append("\r\n");
+  text.append(" ").append(target_text(request, url)).append(" HTTP/1.1\r\nhost: ").append(host).append("\r\n");
   for (const auto& [name, value] : request.headers) {
     if (is_made_here(name)) continue;
     if (!is_token(name) || find_control(value.data(), 0, value.size()) != value.size())
@@ -99,6 +91,34 @@ class AnswerBody final : public Stream, public Abandonable {
 
 }  // namespace
 
+std::string target_text(const Request& request, const Url& url) {
+  if (request.target.empty()) return url.target;
+  auto base = std::string_view(url.target).substr(0, url.target.find('?'));
+  while (base.ends_with('/')) base.remove_suffix(1);
+  return std::string(base).append(request.target);
+}
+
+Task<Result<>> hold_body(Request& request, Context& context) {
+  auto& state = call_state(request, context);
+  if (!request.body || state.held || !request.content_length || *request.content_length > kHeld) co_return Result<>{};
+  std::string read;
+  while (read.size() <= *request.content_length) {
+    auto piece = co_await request.body->read();
+    if (!piece) {
+      state.body_failed = true;
+      co_return std::unexpected(std::move(piece).error());
+    }
+    if (piece->empty()) break;
+    read += as_text(*piece);
+  }
+  if (read.size() != *request.content_length) {
+    state.body_failed = true;
+    co_return fail(kInternal, "the body of a request is not as long as was told");
+  }
+  state.held = context.keep<std::string>(std::move(read));
+  co_return Result<>{};
+}
+
 Task<Result<Response>> Wire::handle(Request& request, Context& context) {
   auto& state = call_state(request, context);
   // With the body of the answer, which may be read when the service that was called has gone.
@@ -106,23 +126,8 @@ Task<Result<Response>> Wire::handle(Request& request, Context& context) {
   auto head = head_text(request, peer->url);
   if (!head) co_return std::unexpected(std::move(head).error());
   Outgoing out{.head = {}, .head_request = request.method == "HEAD"};
-  if (request.body && !state.held && request.content_length && *request.content_length <= kHeld) {
-    std::string read;
-    while (read.size() <= *request.content_length) {
-      auto piece = co_await request.body->read();
-      if (!piece) {
-        state.body_failed = true;
-        co_return std::unexpected(std::move(piece).error());
-      }
-      if (piece->empty()) break;
-      read += as_text(*piece);
-    }
-    if (read.size() != *request.content_length) {
-      state.body_failed = true;
-      co_return fail(kInternal, "the body of a request is not as long as was told");
-    }
-    state.held = context.keep<std::string>(std::move(read));
-  }
+  auto kept = co_await hold_body(request, context);
+  if (!kept) co_return std::unexpected(std::move(kept).error());
   if (state.held) {
     out.body = *state.held;
   } else if (request.body) {

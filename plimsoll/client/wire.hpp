@@ -17,4 +17,10 @@ class Wire final : public Handler {
   std::shared_ptr<const std::vector<Peer>> peers_;  // with the bodies of answers that are still read
 };
 
+/// Path and query as they are sent: those of the request behind the path of the URL.
+std::string target_text(const Request& request, const Url& url);
+/// Reads a body of known length up to 64 KiB into the state of the call, once: it is sent together with the head, and
+/// can be signed and sent again. Error: that of the body.
+Task<Result<>> hold_body(Request& request, Context& context);
+
 }  // namespace plimsoll::client

@@ -179,9 +179,9 @@ void provide(const contract::Contract&, Services& services, contract::Complaints
   services.backgrounds->add(std::move(checks));
 }
 
-constexpr const Problem* kProblems[] = {&client::kUnreachable, &client::kBadAnswer,    &client::kAnswerTooLarge,
-                                        &client::kCircuitOpen, &client::kTooManyCalls, &client::kNoCredential,
-                                        &kDeadlineExceeded};
+constexpr const Problem* kProblems[] = {&client::kUnreachable,   &client::kBadAnswer,    &client::kAnswerTooLarge,
+                                        &client::kCircuitOpen,   &client::kTooManyCalls, &client::kNoCredential,
+                                        &client::kBodyNotSigned, &kDeadlineExceeded};
 
 constexpr config::Section kSections[] = {
     {.key = {.name = "upstreams",

@@ -1,0 +1,40 @@
+#pragma once
+
+#include "plimsoll/client/part.hpp"
+
+#include <string>
+#include <vector>
+
+namespace plimsoll::client {
+
+/// HTTP Message Signatures (RFC 9421), as they are configured.
+struct SignatureOptions {
+  std::string key, key_id, algorithm = "ed25519", label = "sig1", tag;
+  std::vector<std::string> components{"@method", "@authority", "@path", "@query", "content-type", "content-digest"};
+  config::Duration expires{0};
+};
+inline constexpr config::Field kSignatureFields[] = {
+    config::shown(config::field<&SignatureOptions::key>(
+                      "key", "The private key in PEM, or the secret of `hmac-sha256`, of 32 bytes at least."),
+                  "'${file:/run/secrets/reviews.pem}'"),
+    config::shown(config::field<&SignatureOptions::key_id>("key-id", "What the other side knows the key by."),
+                  "shop-1"),
+    config::shaped(config::field<&SignatureOptions::algorithm>("algorithm", "What is signed with."),
+                   R"("enum":["ed25519","ecdsa-p256-sha256","rsa-pss-sha512","rsa-v1_5-sha256","hmac-sha256"])"),
+    config::shown(config::field<&SignatureOptions::components>(
+                      "components",
+                      "What of a request is signed, where it has it: @method, @target-uri, @authority, @scheme, "
+                      "@request-target, @path, @query and names of fields. `content-digest` is added for a body."),
+                  "['@method', '@target-uri', content-digest]"),
+    config::field<&SignatureOptions::label>("label", "The name of the signature among others."),
+    config::shown(config::field<&SignatureOptions::tag>("tag", "The application that it is for; empty: not said."),
+                  "shop"),
+    config::field<&SignatureOptions::expires>("expires", "How long the signature is good; 0s: not said.",
+                                              {0, 86'400 * kSecond}),
+};
+
+/// Signs each attempt (message_signature.hpp): the components that the request has, and with `content-digest` (RFC
+/// 9530) the body, which must be short enough to be kept. Error: `configuration`.
+Result<std::unique_ptr<Policy>> message_signing(const json::Value& from, const Build& build);
+
+}  // namespace plimsoll::client
