@@ -75,7 +75,7 @@ class Docs(harness.ServerTest):
         self.assertIn("What sailors see.", dom)  # of the operation that the address names, which is open
         self.assertIn(f"curl '{server.url}/v2/lamps/1'", dom)
         self.assertEqual(complaints, [])
-        self.assertEqual(asked, {f"{server.url}/{name}" for name in ("openapi.json", "docs/page.css", "docs/icon.svg", "docs/markdown.js", "docs/schema.js", "docs/try.js", "docs/page.js")})
+        self.assertEqual(asked, {f"{server.url}/{name}" for name in ("openapi.json", "docs/page.css", "docs/icon.svg", "docs/markdown.js", "docs/schema.js", "docs/request.js", "docs/samples.js", "docs/authorize.js", "docs/try.js", "docs/page.js")})
 
     def test_text_of_the_contract_is_never_markup(self):
         server = self.serve(CONTRACT, arguments=["--mock-unbound"])

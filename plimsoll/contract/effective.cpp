@@ -19,6 +19,7 @@ using json::Value;
 using Direction = SchemaView::Direction;
 using View = SchemaView::View;
 
+constexpr std::string_view kNotes = "x-notes";  ///< of an operation: how its requests are treated, in sentences
 constexpr std::string_view kProblemType = "application/problem+json";
 constexpr std::string_view kProblem = R"({"type":"object","title":"Problem","description":)"
                                       R"("What went wrong (RFC 9457).","required":["type","title","status","code"],)"
@@ -143,6 +144,12 @@ class Document {
     write_parameters(members, raw, operation, promises);
     if (const auto* body = raw.find("requestBody")) write_request(members.key("requestBody"), *body, promises);
     write_responses(members.key("responses"), raw.find("responses"), promises);
+    if (!promises.notes().empty() && !raw.find(kNotes)) {
+      json::Writer out(members.key(kNotes));
+      out.begin_array();
+      for (const auto& sentence : promises.notes()) out.string(sentence);
+      out.end_array();
+    }
     members.end();
   }
 

@@ -3,6 +3,7 @@
 #include "plimsoll/base/problem.hpp"
 #include "plimsoll/json/value.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -44,6 +45,11 @@ class Promises {
   }
   /// May answer with this status, without a body unless one is declared.
   void answers(std::uint16_t status, std::string_view description) { answers_.push_back({status, description}); }
+
+  /// How requests of the operation are treated, for people: one sentence of Markdown, such as what a limit allows.
+  void notes(std::string sentence) {
+    if (std::ranges::find(notes_, sentence) == notes_.end()) notes_.push_back(std::move(sentence));
+  }
 
   /// The body of a response, where the contract declares none for that status: a media type and a schema (JSON text).
   void sends_body(std::uint16_t status, std::string_view media_type, std::string schema) {
@@ -100,6 +106,7 @@ class Promises {
   const std::vector<Sent>& sent_headers() const { return sends_; }
   const std::vector<const Problem*>& problems() const { return refuses_; }
   const std::vector<Answer>& answers() const { return answers_; }
+  const std::vector<std::string>& notes() const { return notes_; }
   const std::vector<Body>& sent_bodies() const { return sent_; }
   const std::string& taken_body() const { return taken_; }
   struct Component {
@@ -115,6 +122,7 @@ class Promises {
   std::vector<Sent> sends_;
   std::vector<const Problem*> refuses_;
   std::vector<Answer> answers_;
+  std::vector<std::string> notes_;
   std::vector<Body> sent_;
   std::string taken_;
   std::vector<Component> components_;

@@ -1,6 +1,8 @@
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
 
+#include <charconv>
+
 namespace plimsoll::policy {
 namespace {
 
@@ -31,8 +33,10 @@ class Deadline final : public Check {
   static Result<std::unique_ptr<Policy>> build(Options options, const Build&) {
     return std::make_unique<Deadline>(std::move(options));
   }
-  static void describe(const Options& options, const Description&, contract::Promises& promises) {
+  static void describe(const Options& options, const Description& description, contract::Promises& promises) {
     promises.refuses(kDeadlineExceeded);
+    if (description.mode == Mode::enforce)
+      promises.notes("Answered within `" + config::to_string(options.after) + "`, or with 504.");
     if (!options.header.empty())
       promises.takes({promises.keep(options.header), "Seconds that the caller waits: a shorter deadline.",
                       R"({"type":"number","exclusiveMinimum":0})"});

@@ -114,6 +114,10 @@ class Idempotency final : public Policy {
     promises.refuses(kReused);
     promises.refuses(kInFlight);
     promises.sends(kReplayed, {200, 499});
+    if (description.mode != Mode::enforce) return;
+    promises.notes(std::string(required ? "Needs an `Idempotency-Key`. " : "") +
+                   "A request that is repeated with the same `Idempotency-Key` within `" +
+                   config::to_string(options.keep) + "` takes effect once, and is given the first response again.");
   }
 
   Idempotency(Options options, const Build& build, std::shared_ptr<Shared> shared)

@@ -6,6 +6,7 @@
 #include "plimsoll/server/complaints.hpp"
 #include "plimsoll/server/deployment.hpp"
 #include "plimsoll/server/handlers.hpp"
+#include "plimsoll/server/html.hpp"
 #include "plimsoll/server/log_level.hpp"
 #include "plimsoll/server/problems.hpp"
 #include "plimsoll/server/reload_desk.hpp"
@@ -224,9 +225,8 @@ contract::Complaints Generation::mount_front() {
   auto complaints = front_->operations({});
   add_health(complaints, *front_, process_.health, Health::Audience::callers);
   add_problems(complaints, *front_, process_.problems, {});
-  constexpr auto kPagePolicy = "default-src 'none'; frame-ancestors 'none'";
   for (const auto* path : {"/versions", "/docs"})
-    add_page(complaints, *front_, path, fixed("text/html; charset=utf-8", versions_->index(), kPagePolicy));
+    add_page(complaints, *front_, path, fixed("text/html; charset=utf-8", versions_->index(), html_page_policy()));
   if (versions_->has_pages())
     for (const auto& plan : plans_)
       if (const auto pages = Versions::pages_of(plan->version()); !pages.empty())

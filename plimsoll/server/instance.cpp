@@ -3,6 +3,7 @@
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/edge/server.hpp"
 #include "plimsoll/json/write.hpp"
+#include "plimsoll/policy/authentication/development_key.hpp"
 #include "plimsoll/queue/workers.hpp"
 #include "plimsoll/server/complaints.hpp"
 #include "plimsoll/server/generation.hpp"
@@ -347,14 +348,26 @@ std::shared_ptr<edge::Service> Instance::management_service() const { return sta
 Site& Instance::management() { return state_->generation->management(); }
 const Services& Instance::services() const { return state_->generation->plans().front()->services(); }
 const contract::Contract& Instance::contract() const { return state_->generation->plans().front()->contract(); }
+namespace {
+
+/// Names of components and what `--dev` makes have no character that an address would have to encode.
+std::string development_fragment(const Plan& plan) {
+  std::string fragment;
+  for (const auto& made : policy::development_credentials(plan.contract(), plan.services()))
+    fragment += (fragment.empty() ? "#credentials:" : "&") + made.scheme + "=" + made.credential;
+  return fragment;
+}
+
+}  // namespace
+
 std::vector<Instance::Served> Instance::served() const {
   std::vector<Served> all;
   for (const auto& plan : state_->generation->plans()) {
     const auto& version = plan->version();
     const auto base = version.name.empty() ? std::string{} : version.bases.front();
-    all.push_back({plan->contract(), base, version.written_header,
-                   version.header.empty() ? std::string{} : version.name,
-                   (version.header.empty() ? base : Versions::pages_of(version)) + "/docs"});
+    all.push_back(
+        {plan->contract(), base, version.written_header, version.header.empty() ? std::string{} : version.name,
+         (version.header.empty() ? base : Versions::pages_of(version)) + "/docs", development_fragment(*plan)});
   }
   return all;
 }

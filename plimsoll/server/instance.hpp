@@ -111,6 +111,9 @@ class Instance {
     std::string base;          ///< the base path that only its requests have; empty: they have others
     std::string header, name;  ///< the header that chooses it, and its value; empty: none does
     std::string docs;          ///< path of its documentation
+    /// What stands behind that path to fill in the credentials that `--dev` has made: they stay in the browser, as no
+    /// fragment is ever sent. Empty: there are none.
+    std::string development{};
   };
   std::vector<Served> served() const;
   const Deployment& deployment() const;

@@ -9,6 +9,7 @@
 #include "plimsoll/server/complaints.hpp"
 #include "plimsoll/server/deployment.hpp"
 #include "plimsoll/server/handlers.hpp"
+#include "plimsoll/server/html.hpp"
 #include "plimsoll/server/page_access.hpp"
 #include "plimsoll/server/problems.hpp"
 #include "plimsoll/server/undeclared.hpp"
@@ -186,13 +187,12 @@ void add_health(contract::Complaints& complaints, Site& to, Health& health, Heal
 
 void add_problems(contract::Complaints& complaints, Site& to, std::span<const Problem* const> of_program,
                   const std::string& prefix) {
-  constexpr auto kPagePolicy = "default-src 'none'; frame-ancestors 'none'";
   const auto table = problem_table(of_program);
   const auto route = prefix + "/problems";
-  add_page(complaints, to, route, fixed("text/html; charset=utf-8", problem_index(table), kPagePolicy));
+  add_page(complaints, to, route, fixed("text/html; charset=utf-8", problem_index(table), html_page_policy()));
   for (const auto& entry : table)
     add_page(complaints, to, route + "/" + std::string(entry.problem->code),
-             fixed("text/html; charset=utf-8", problem_page(entry), kPagePolicy), route + "/{code}");
+             fixed("text/html; charset=utf-8", problem_page(entry), html_page_policy()), route + "/{code}");
 }
 
 }  // namespace plimsoll::server

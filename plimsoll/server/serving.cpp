@@ -406,6 +406,9 @@ class Serving {
         say("plimsoll: " + each.contract.title + " " + each.contract.version + " at " + url_of(address, tls) +
             (local ? "" : each.base) + (each.header.empty() ? "" : " with " + each.header + ": " + each.name) +
             (local ? "" : ", documentation at " + docs_of(address, tls, each.docs)));
+        if (!local && !each.development.empty())
+          say("plimsoll: the same with the keys of --dev filled in:\n  " + docs_of(address, tls, each.docs) +
+              each.development);
       }
     if (management_)
       for (const auto& address : management_->addresses()) say("plimsoll: management at " + url_of(address, false));

@@ -257,7 +257,7 @@ std::vector<DevelopmentCredential> development_credentials(const contract::Contr
   for (const auto& scheme : contract.security_schemes) {
     const auto found = all->development.find(scheme.name);
     if (found == all->development.end()) continue;
-    made.push_back({scheme.name, header_of(scheme, found->second), std::string(kDeveloper)});
+    made.push_back({scheme.name, found->second, header_of(scheme, found->second), std::string(kDeveloper)});
   }
   return made;
 }

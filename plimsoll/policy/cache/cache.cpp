@@ -96,6 +96,13 @@ class Cache final : public Policy {
     if (options.ttl.nanoseconds == 0 || description.operation.method != "GET") return;
     promises.refuses(kNotCached);
     for (const auto& field : kHeaders) promises.sends(field);
+    if (description.mode != Mode::enforce) return;
+    const auto oldest = options.ttl.nanoseconds + options.stale_while_revalidate.nanoseconds;
+    promises.notes("A response may come from a cache and be up to `" + config::to_string(config::Duration{oldest}) +
+                   "` old; `Age` and `Cache-Status` tell.");
+    if (options.browser_ttl.nanoseconds > 0)
+      promises.notes("Clients may use a response for `" + config::to_string(options.browser_ttl) +
+                     "` without asking again.");
   }
 
   Cache(const Options& options, const Build& build, std::shared_ptr<Shared> shared)

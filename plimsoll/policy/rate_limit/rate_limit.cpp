@@ -180,6 +180,21 @@ Result<std::vector<Limit>> limits_in_force(const RateLimitOptions& options, cons
 struct Announced {
   bool done = false;
 };
+/// A limit in words, for callers: which of them have other limits is not said.
+std::string note_of(const Limit& limit, std::int64_t cost) {
+  const auto& rate = limit.allowance.rate;
+  std::string note = "At most `" + config::to_string(config::Rate{rate.limit, {rate.period}}) + "` for each ";
+  switch (limit.by) {
+    case By::caller: note += "caller"; break;
+    case By::address: note += "address"; break;
+    case By::header: note += "value of `" + limit.header + "`"; break;
+    case By::stranger: note += "address that sends no credentials"; break;
+  }
+  if (cost != 1) note += "; this operation counts as " + std::to_string(cost);
+  if (!limit.tiers.empty()) note += "; some callers have another limit";
+  return note + ".";
+}
+
 /// Limits nobody asked for are said aloud, once, to whoever starts the server.
 void announce(const Services& services, std::span<const Limit> limits) {
   if (std::ranges::none_of(limits, [](auto& limit) { return limit.by == By::stranger; })) return;
@@ -247,6 +262,8 @@ class RateLimit final : public Check {
     if (!found || found->first.empty()) return;
     promises.refuses(kRateLimited);
     for (const auto& field : kHeaders) promises.sends(field);
+    if (description.mode != Mode::enforce) return;
+    for (const auto& limit : found->first) promises.notes(note_of(limit, options.cost));
   }
 
  private:

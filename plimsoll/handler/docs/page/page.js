@@ -1,9 +1,12 @@
 'use strict';
 // Reads the effective contract from this server and shows it. Nothing is asked of anybody else.
 
-const methods = ['get', 'post', 'put', 'patch', 'delete', 'head', 'options', 'trace'];
+const methods = ['get', 'post', 'put', 'patch', 'delete', 'head', 'options', 'trace', 'query'];
 const byId = (id) => document.getElementById(id);
 let operations = [];
+let models = [];
+/** By code: `{code, status, title}`. */
+let problems = new Map();
 
 /** Path item and operation as one list, in the order of the document. */
 function gather() {
@@ -11,16 +14,15 @@ function gather() {
   const taken = new Set();
   for (const [path, item] of Object.entries(contract.paths || {})) {
     const whole = resolve(item);
-    for (const method of methods.filter((each) => whole[each])) {
-      const operation = whole[method];
+    const named = [...methods.filter((each) => whole[each]).map((each) => [each, whole[each]]), ...Object.entries(whole.additionalOperations || {})];
+    for (const [method, operation] of named) {
       let id = operation.operationId || `${method}-${path}`.replace(/[^\w.-]+/g, '-');
       while (taken.has(id)) id += '-';
       taken.add(id);
       found.push({
-        id, method, path, operation,
+        id, method, path, operation, item: whole, kind: 'operation',
         group: (operation.tags || [])[0] || path.split('/').find((part) => part && !part.startsWith('{')) || '/',
         parameters: merged(whole.parameters, operation.parameters),
-        text: `${method} ${path} ${id} ${operation.summary || ''}`.toLowerCase(),
       });
     }
   }
@@ -34,92 +36,98 @@ function merged(outer = [], own = []) {
   return [...all.values()];
 }
 
-/** Where the operations are: the path that the contract says, on the server that shows this page. */
-function base() {
-  const server = resolve((contract.servers || [])[0]);
-  const filled = (server.url || '/').replace(/\{(\w+)\}/g, (_, name) => server.variables?.[name]?.default ?? '');
-  return location.origin + new URL(filled, document.baseURI).pathname.replace(/\/$/, '');
+/** The problems that operations may answer with: their codes are an enumeration of the schema. */
+function gatherProblems() {
+  const found = new Map();
+  const titles = new Map();
+  const enumerated = (schema, depth = 0) => {
+    if (!schema || typeof schema !== 'object' || depth > 4) return;
+    const own = resolve(schema);
+    const status = own.properties?.status?.enum?.[0];
+    for (const name of own.properties?.code?.enum || []) if (!found.has(name)) found.set(name, {code: name, status, title: titles.get(name) || ''});
+    for (const part of [...(own.allOf || []), ...(own.anyOf || []), ...(own.oneOf || [])]) enumerated(part, depth + 1);
+  };
+  const responses = [...Object.values(contract.components?.responses || {}), ...operations.flatMap((entry) => Object.values(entry.operation.responses || {}))].map((one) => resolve(one));
+  for (const response of responses)
+    for (const [, title, name] of (response.description || '').matchAll(/(?:^|; )([^;`]+?) \(`([\w-]+)`\)/g)) titles.set(name, title);
+  for (const response of responses) enumerated(response.content?.['application/problem+json']?.schema);
+  for (const one of found.values()) one.title ||= titles.get(one.code) || '';
+  return new Map([...found].sort(([, a], [, b]) => (a.status || 0) - (b.status || 0) || (a.code < b.code ? -1 : 1)));
 }
 
 function security(operation) {
-  const wanted = operation.security ?? contract.security ?? [];
+  const wanted = alternatives(operation);
   if (!wanted.length) return [h('span', {class: 'badge'}, 'public')];
   return wanted.map((one) => h('span', {class: 'badge'},
-    Object.entries(one).map(([name, scopes]) => (scopes.length ? `${name}: ${scopes.join(', ')}` : name)).join(' and ') || 'public'));
+    one.map(({name, scopes}) => (scopes.length ? `${name}: ${scopes.join(', ')}` : name)).join(' and ') || 'public'));
 }
 
-const schemaOf = (parameter) => parameter.schema || Object.values(parameter.content || {})[0]?.schema || {};
-
-function parameterTable(list) {
+function parameterTable(list, isParameter = true) {
   return h('table', {class: 'stacked'},
-    h('tr', null, ['name', 'in', 'type', ''].map((title) => h('th', {scope: 'col'}, title))),
-    list.map((each) => h('tr', null,
-      h('td', null, h('span', {class: 'name'}, each.name), each.required ? h('div', {class: 'required'}, 'required') : null),
-      h('td', null, each.in),
-      h('td', null, h('span', {class: 'type'}, typeName(schemaOf(each)))),
-      h('td', null, ...markdown(each.description), limits(schemaOf(each)), opens(schemaOf(each)) ? lazily(['fields'], () => [fields(schemaOf(each))]) : null))));
+    h('thead', null, h('tr', null, ['name', ...(isParameter ? ['in'] : []), 'type', 'meaning'].map((title) => h('th', {scope: 'col'}, title)))),
+    h('tbody', null, list.map((each) => h('tr', null,
+      h('td', null, h('span', {class: 'name'}, each.name), each.required ? h('div', {class: 'required'}, 'required') : null, each.deprecated ? h('div', {class: 'warn'}, 'deprecated') : null),
+      isParameter ? h('td', null, each.in) : null,
+      h('td', null, typeOf(schemaOf(each))),
+      h('td', null, ...markdown(each.description), limits(schemaOf(each)), opens(schemaOf(each)) ? lazily(['fields'], () => [fields(schemaOf(each))]) : null)))));
 }
 
 function code(text) {
   const button = h('button', {type: 'button'}, 'copy');
+  const shown = scrolled(text);
   button.addEventListener('click', async () => {
     try {
       await navigator.clipboard.writeText(text);
       button.textContent = 'copied';
     } catch {
-      getSelection().selectAllChildren(button.previousSibling);
+      getSelection().selectAllChildren(shown);
       button.textContent = 'selected';
     }
   });
-  return h('div', {class: 'copied'}, h('pre', null, h('code', null, text)), button);
+  return h('div', {class: 'copied'}, shown, button);
 }
-
-function exampleOf(media, writing) {
-  if (media.example !== undefined) return media.example;
-  const first = resolve(Object.values(media.examples || {})[0]);
-  if (first.value !== undefined) return first.value;
-  return media.schema ? example(media.schema, 0, writing) : undefined;
-}
-
-const json = (value) => (typeof value === 'string' ? value : JSON.stringify(value, null, 2));
 
 function content(map, writing) {
   return Object.entries(map || {}).flatMap(([type, media]) => {
     const shown = exampleOf(media, writing);
+    const schema = media.schema || media.itemSchema;
     return [
-      h('div', {class: 'type'}, type, media.schema ? ` — ${typeName(media.schema)}` : ''),
-      media.schema && opens(media.schema) ? fields(media.schema) : media.schema ? limits(media.schema) : null,
+      h('div', null, h('span', {class: 'type'}, type, schema ? (media.schema ? ' — ' : ' — each ') : ''), schema ? typeOf(schema) : null),
+      schema && opens(schema) ? fields(schema) : schema ? limits(schema) : null,
       shown === undefined || shown === null ? null : lazily(['example'], () => [code(json(shown))], false),
     ];
   }).filter(Boolean);
 }
 
-const quoted = (text) => `'${String(text).replace(/'/g, "'\\''")}'`;
+/** How the server treats requests of the operation: its limits, its cache, what a repetition does. */
+function behaviour(operation) {
+  const said = operation['x-notes'];
+  return Array.isArray(said) && said.length ? [h('h4', null, 'Limits and repetition'), h('ul', {class: 'notes'}, said.map((each) => h('li', null, ...inline(String(each)))))] : [];
+}
 
-function curl(entry) {
-  let path = entry.path;
-  const query = [];
-  const lines = [];
-  for (const each of entry.parameters.filter((one) => one.required || one.in === 'path')) {
-    const value = each.example ?? example(schemaOf(each));
-    if (each.in === 'path') path = path.replace(`{${each.name}}`, encodeURIComponent(value ?? ''));
-    if (each.in === 'query') query.push(`${each.name}=${encodeURIComponent(value ?? '')}`);
-    if (each.in === 'header') lines.push(`-H ${quoted(`${each.name}: ${value}`)}`);
+/** A response that is a problem and nothing else. */
+function isRefusal(status, response) {
+  const types = Object.keys(response.content || {});
+  return /^[45]/.test(status) && types.length > 0 && types.every((type) => type === 'application/problem+json');
+}
+
+function responses(operation) {
+  const own = [];
+  const refusals = [];
+  for (const [status, one] of Object.entries(operation.responses || {})) {
+    if (status.startsWith('x-')) continue;
+    const response = resolve(one);
+    const head = [h('span', {class: `status s${status[0]}`}, status), ...markdown(response.description)];
+    const headers = Object.entries(response.headers || {});
+    const more = () => [
+      ...content(response.content),
+      headers.length ? lazily([`${headers.length} headers`], () => [parameterTable(headers.map(([name, each]) => ({name, ...resolve(each)})), false)]) : null].filter(Boolean);
+    const shown = h('div', {class: 'response'}, headers.length || response.content ? lazily(head, more, status[0] === '2') : head);
+    if (isRefusal(status, response)) refusals.push([status, shown]);
+    else own.push(shown);
   }
-  const wanted = entry.operation.security ?? contract.security ?? [];
-  for (const name of Object.keys(wanted[0] || {})) {
-    const scheme = resolve(contract.components?.securitySchemes?.[name]);
-    if (scheme.type === 'apiKey' && scheme.in === 'header') lines.push(`-H ${quoted(`${scheme.name}: …`)}`);
-    else if (scheme.type !== 'apiKey' && scheme.type !== 'mutualTLS') lines.push(`-H 'Authorization: Bearer …'`);
-  }
-  const [type, media] = Object.entries(resolve(entry.operation.requestBody).content || {})[0] || [];
-  if (type) {
-    lines.push(`-H ${quoted(`Content-Type: ${type}`)}`);
-    const body = exampleOf(media, true);
-    if (body !== undefined) lines.push(`-d ${quoted(typeof body === 'string' ? body : JSON.stringify(body))}`);
-  }
-  const verb = entry.method === 'get' ? '' : `-X ${entry.method.toUpperCase()} `;
-  return [`curl ${verb}${quoted(base() + path + (query.length ? '?' + query.join('&') : ''))}`, ...lines].join(' \\\n  ');
+  if (!refusals.length) return own;
+  return [...own, h('details', {class: 'refusals'}, h('summary', null, 'Problems', refusals.map(([status]) => h('span', {class: `status s${status[0]}`}, status))), refusals.map(([, shown]) => shown))];
 }
 
 function details(entry) {
@@ -128,30 +136,20 @@ function details(entry) {
   const parts = [h('div', {class: 'badges'}, security(operation), operation.deprecated ? h('span', {class: 'badge warn'}, 'deprecated') : null,
     operation.operationId ? h('span', {class: 'badge'}, operation.operationId) : null)];
   parts.push(...markdown(operation.description));
-  if (entry.parameters.length) parts.push(h('h3', null, 'Parameters'), parameterTable(entry.parameters));
-  if (body.content) parts.push(h('h3', null, 'Body', body.required ? h('span', {class: 'required'}, ' required') : null), ...markdown(body.description), ...content(body.content, true));
-  parts.push(h('h3', null, 'Responses'));
-  for (const [status, one] of Object.entries(operation.responses || {})) {
-    const response = resolve(one);
-    const head = [h('span', {class: `status s${status[0]}`}, status), ...markdown(response.description)];
-    const headers = Object.entries(response.headers || {});
-    const more = () => [
-      headers.length ? parameterTable(headers.map(([name, each]) => ({in: 'header', name, ...resolve(each)}))) : null,
-      ...content(response.content)].filter(Boolean);
-    parts.push(h('div', {class: 'response'}, headers.length || response.content ? lazily(head, more, status[0] === '2') : head));
-  }
-  parts.push(h('h3', null, 'Example'), code(curl(entry)), lazily(['Try it here'], () => [trial(entry)]));
+  if (operation.externalDocs && safeAddress(operation.externalDocs.url)) parts.push(h('p', null, h('a', {href: operation.externalDocs.url, rel: 'noreferrer'}, operation.externalDocs.description || operation.externalDocs.url)));
+  parts.push(...behaviour(operation));
+  if (entry.parameters.length) parts.push(h('h4', null, 'Parameters'), parameterTable(entry.parameters));
+  if (body.content) parts.push(h('h4', null, 'Body', body.required ? h('span', {class: 'required'}, ' required') : null), ...markdown(body.description), ...content(body.content, true));
+  parts.push(h('h4', null, 'Responses'), ...responses(operation), ...trial(entry));
   return parts;
 }
 
-function card(entry) {
-  const button = h('button', {type: 'button', 'aria-expanded': 'false'},
-    h('span', {class: `method ${entry.method}`}, entry.method), h('span', {class: 'path'}, entry.path),
-    entry.operation.deprecated ? h('span', {class: 'badge warn'}, 'deprecated') : null,
-    h('span', {class: 'summary'}, entry.operation.summary || ''));
+/** A card that opens: a heading that is a button, and what is made when it is first opened. */
+function folding(entry, head, make, ...classes) {
+  const button = h('button', {type: 'button', 'aria-expanded': 'false'}, head);
   const body = h('div', {class: 'body', hidden: true});
   entry.open = (wanted) => {
-    if (wanted && !body.childElementCount) body.append(...details(entry));
+    if (wanted && !body.childElementCount) body.append(...make().filter(Boolean));
     body.hidden = !wanted;
     button.setAttribute('aria-expanded', String(wanted));
   };
@@ -159,20 +157,43 @@ function card(entry) {
     entry.open(body.hidden);
     if (!body.hidden) history.replaceState(null, '', '#' + encodeURIComponent(entry.id));
   });
-  entry.card = h('article', {id: entry.id, class: entry.operation.deprecated ? 'deprecated' : null}, button, body);
-  entry.link = h('a', {href: '#' + encodeURIComponent(entry.id), title: `${entry.method.toUpperCase()} ${entry.path}`},
-    h('span', {class: `method ${entry.method}`}, entry.method === 'delete' ? 'del' : entry.method), h('span', null, entry.operation.summary || entry.path));
+  entry.card = h('article', {id: entry.id, class: classes.filter(Boolean).join(' ') || null}, h('h3', null, button), body);
   return entry.card;
 }
 
-function schemes() {
-  const all = Object.entries(contract.components?.securitySchemes || {});
+function card(entry) {
+  const {operation} = entry;
+  entry.link = h('a', {href: '#' + encodeURIComponent(entry.id), title: `${entry.method.toUpperCase()} ${entry.path}`},
+    h('span', {class: `method ${entry.method.toLowerCase()}`}, entry.method === 'delete' ? 'del' : entry.method), h('span', null, operation.summary || entry.path));
+  return folding(entry, [h('span', {class: `method ${entry.method.toLowerCase()}`}, entry.method), h('span', {class: 'path'}, entry.path),
+    operation.deprecated ? h('span', {class: 'badge warn'}, 'deprecated') : null, h('span', {class: 'summary'}, operation.summary || '')],
+    () => details(entry), operation.deprecated && 'deprecated');
+}
+
+function modelCard(entry) {
+  entry.link = h('a', {href: '#' + encodeURIComponent(entry.id)}, h('span', null, entry.name));
+  return folding(entry, [h('span', {class: 'path'}, entry.name), h('span', {class: 'summary'}, folded(entry.schema).title || '')],
+    () => [...markdown(folded(entry.schema).description), h('p', {class: 'type'}, typeName(entry.schema)), limits(entry.schema), opens(entry.schema) ? fields(entry.schema) : null,
+      lazily(['example'], () => [code(json(example(entry.schema) ?? null))])], 'model');
+}
+
+function schemesShown() {
+  const all = schemes();
   if (!all.length) return [];
-  return [h('h2', {class: 'group'}, 'Authentication'), h('table', {class: 'stacked'}, all.map(([name, one]) => {
-    const scheme = resolve(one);
-    const how = scheme.type === 'apiKey' ? `${scheme.in} ${scheme.name}` : scheme.type === 'http' ? `Authorization: ${scheme.scheme[0].toUpperCase()}${scheme.scheme.slice(1)}` : scheme.type;
-    return h('tr', null, h('td', null, h('span', {class: 'name'}, name)), h('td', {class: 'how'}, how), h('td', null, ...markdown(scheme.description)));
-  }))];
+  return [h('h2', {class: 'group'}, 'Authentication'), h('table', {class: 'stacked'}, h('tbody', null, all.map(([name, scheme]) =>
+    h('tr', null, h('td', null, h('span', {class: 'name'}, name)), h('td', {class: 'how'}, sentWhere(scheme)), h('td', null, ...markdown(scheme.description)))))),
+    h('p', null, h('button', {type: 'button', class: 'main', onclick: authorize}, 'Authorize'))];
+}
+
+/** Beside the page, as the page is beside its contract: `docs` stands for `problems`. */
+const problemPage = (name) => new URL(`problems/${encodeURIComponent(name)}`, document.baseURI).pathname;
+
+function problemsShown() {
+  if (!problems.size) return [];
+  return [h('h2', {class: 'group', id: 'problems'}, 'Problems'), h('p', null, 'A request that fails is answered with one of these (', h('code', null, 'application/problem+json'), '). Programs decide by ', h('code', null, 'code'), '.'),
+    h('table', {class: 'stacked'}, h('thead', null, h('tr', null, ['status', 'code', 'what happened'].map((title) => h('th', {scope: 'col'}, title)))),
+      h('tbody', null, [...problems.values()].map((one) => h('tr', {id: `problem-${one.code}`}, h('td', null, h('span', {class: `status s${String(one.status)[0]}`}, String(one.status ?? ''))),
+        h('td', null, h('a', {class: 'name', href: problemPage(one.code)}, one.code)), h('td', null, one.title)))))];
 }
 
 function show() {
@@ -181,44 +202,93 @@ function show() {
   byId('title').textContent = info.title || 'API reference';
   byId('version').textContent = info.version ? `version ${info.version}` : '';
   operations = gather();
+  problems = gatherProblems();
+  models = Object.entries(contract.components?.schemas || {}).map(([name, schema]) => ({id: `model-${name}`, name, schema, kind: 'model'}));
   const groups = new Map();
   for (const entry of operations) groups.set(entry.group, [...(groups.get(entry.group) || []), entry]);
   const said = Object.fromEntries((contract.tags || []).map((tag) => [tag.name, tag]));
-  const main = [h('h1', null, info.title || 'API reference'), ...markdown(info.description), h('p', {class: 'type'}, base()), ...schemes()];
+  const main = [h('h1', null, info.title || 'API reference'), ...markdown(info.description), h('p', {class: 'type'}, basesOf({operation: {}, item: {}})[0]), ...schemesShown()];
   const list = [];
   for (const [name, entries] of groups) {
-    main.push(h('h2', {class: 'group'}, name), ...markdown(said[name]?.description), ...entries.map(card));
-    list.push(h('div', null, h('h2', null, name), entries.map((entry) => entry.link)));
+    main.push(h('h2', {class: 'group'}, said[name]?.summary || name), ...markdown(said[name]?.description), ...entries.map(card));
+    list.push(h('div', null, h('h2', null, said[name]?.summary || name), entries.map((entry) => entry.link)));
+  }
+  if (models.length) {
+    main.push(h('h2', {class: 'group', id: 'models'}, 'Models'), ...models.map(modelCard));
+    list.push(h('details', {class: 'more'}, h('summary', null, 'Models'), models.map((entry) => entry.link)));
+  }
+  if (problems.size) {
+    main.push(...problemsShown());
+    for (const one of problems.values()) one.link = h('a', {href: `#problem-${one.code}`}, h('span', {class: 'status'}, String(one.status ?? '')), h('span', null, one.code));
+    list.push(h('details', {class: 'more'}, h('summary', null, 'Problems'), [...problems.values()].map((one) => one.link)));
   }
   byId('content').replaceChildren(...main);
   byId('list').replaceChildren(...list);
+  if (schemes().length) byId('authorize').hidden = false;
+  changed();
   follow();
   document.documentElement.dataset.ready = String(operations.length);
 }
 
-/** Opens the operation that the address names. */
+/** Opens what the address names: an operation, a model or a problem. */
 function follow() {
   const wanted = decodeURIComponent(location.hash.slice(1));
-  for (const entry of operations) entry.link.classList.toggle('here', entry.id === wanted);
-  const entry = operations.find((one) => one.id === wanted);
-  if (!entry) return;
-  entry.open(true);
-  entry.card.scrollIntoView();
+  for (const entry of [...operations, ...models]) entry.link.classList.toggle('here', entry.id === wanted);
+  closeMenu();
+  const entry = operations.find((one) => one.id === wanted) || models.find((one) => one.id === wanted);
+  if (entry) {
+    entry.open(true);
+    entry.card.scrollIntoView();
+    return;
+  }
+  const place = wanted && byId(wanted);
+  if (place) place.scrollIntoView({block: 'center'});
+}
+
+/** The contents are beside the page where there is room, and above it where there is not. */
+function openMenu() {
+  byId('contents').classList.add('open');
+  byId('menu').setAttribute('aria-expanded', 'true');
+}
+
+function closeMenu() {
   byId('contents').classList.remove('open');
+  byId('menu').setAttribute('aria-expanded', 'false');
+}
+
+/** All words of an entry, made at the first search. */
+function wordsOf(entry) {
+  if (entry.text === undefined) {
+    const whole = entry.kind === 'operation' ? [entry.method, entry.path, entry.id, entry.operation, entry.parameters.map(({name, description}) => [name, description])]
+      : entry.kind === 'model' ? [entry.name, entry.schema] : [entry.code, entry.status, entry.title];
+    entry.text = JSON.stringify(whole, (key, value) => (key === 'responses' || key === 'x-plimsoll' ? undefined : value)).toLowerCase();
+  }
+  return entry.text;
 }
 
 function search() {
   const words = byId('search').value.toLowerCase().split(/\s+/).filter(Boolean);
-  for (const entry of operations) entry.link.hidden = !words.every((word) => entry.text.includes(word));
-  for (const group of byId('list').children) group.hidden = !group.querySelector('a:not([hidden])');
+  let found = 0;
+  for (const entry of [...operations, ...models, ...problems.values()]) {
+    entry.link.hidden = words.length > 0 && !words.every((word) => wordsOf(entry).includes(word));
+    if (!entry.link.hidden) found++;
+  }
+  for (const group of byId('list').children) {
+    group.hidden = !group.querySelector('a:not([hidden])');
+    if (group.matches('details')) group.open = words.length > 0;
+  }
+  byId('found').textContent = words.length ? `${found} found` : '';
 }
 
 byId('search').addEventListener('input', search);
-byId('menu').addEventListener('click', () => byId('menu').setAttribute('aria-expanded', String(byId('contents').classList.toggle('open'))));
+byId('authorize').addEventListener('click', authorize);
+byId('menu').addEventListener('click', () => (byId('contents').classList.contains('open') ? closeMenu() : openMenu()));
 addEventListener('hashchange', follow);
 addEventListener('keydown', (event) => {
-  if (event.key !== '/' || event.target.matches('input, textarea')) return;
+  if (event.key === 'Escape') closeMenu();
+  if (event.key !== '/' || event.ctrlKey || event.metaKey || event.target.matches('input, textarea, select')) return;
   event.preventDefault();
+  openMenu();
   byId('search').focus();
 });
 byId('search').addEventListener('keydown', (event) => {
@@ -230,5 +300,9 @@ fetch(byId('source').getAttribute('href'))
     if (!answer.ok) throw new Error(`openapi.json: ${answer.status}`);
     return answer.json();
   })
-  .then((read) => { contract = read; show(); })
+  .then((read) => {
+    contract = read;
+    developmentCredentials();
+    show();
+  })
   .catch((error) => byId('content').replaceChildren(h('p', {class: 'failure'}, `The contract could not be shown. ${error.message}`)));

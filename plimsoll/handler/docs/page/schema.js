@@ -44,6 +44,24 @@ function typeName(schema) {
   return (word || 'anything') + (own.format ? ` <${own.format}>` : '');
 }
 
+/** The model under a schema that the contract names; null: it has no name. */
+function modelOf(schema, depth = 0) {
+  if (!schema || depth > 4) return null;
+  const ref = typeof schema.$ref === 'string' ? schema.$ref.match(/^#\/components\/schemas\/([^/]+)$/) : null;
+  if (ref) return decodeURIComponent(ref[1]).replace(/~1/g, '/').replace(/~0/g, '~');
+  const own = resolve(schema);
+  if (own.items) return modelOf(own.items, depth + 1);
+  const parts = [...(own.allOf || []), ...(own.anyOf || []), ...(own.oneOf || [])].map((each) => modelOf(each, depth + 1)).filter(Boolean);
+  return parts.length === 1 ? parts[0] : null;
+}
+
+/** The name of a type; it leads to the model where there is one. */
+function typeOf(schema) {
+  const model = modelOf(schema);
+  const text = typeName(schema);
+  return model ? h('a', {class: 'type', href: '#' + encodeURIComponent(`model-${model}`), title: `Model ${model}`}, text) : h('span', {class: 'type'}, text);
+}
+
 /** The limits of a value, as short phrases. */
 function limits(schema) {
   const own = folded(schema);
@@ -97,10 +115,12 @@ function lazily(summary, make, open) {
 
 function field(name, schema, required) {
   const own = folded(schema);
-  const head = [h('span', {class: 'name'}, name), ' ', h('span', {class: 'type'}, typeName(schema)), required ? h('span', {class: 'required'}, ' required') : null]
+  const model = modelOf(schema);
+  const open = opens(schema);
+  const head = [h('span', {class: 'name'}, name), ' ', open ? h('span', {class: 'type'}, typeName(schema)) : typeOf(schema), required ? h('span', {class: 'required'}, ' required') : null]
     .filter((part) => part !== null);
   const rest = [...markdown(own.description), limits(schema)].filter((part) => part !== null);
-  return h('li', {class: 'field'}, opens(schema) ? lazily(head, () => [fields(schema)]) : head, rest);
+  return h('li', {class: 'field'}, open ? lazily(head, () => [fields(schema), model ? h('p', {class: 'limits'}, 'Model ', typeOf(schema)) : null].filter(Boolean)) : head, rest);
 }
 
 /** The fields of an object, or the alternatives. */
