@@ -83,8 +83,8 @@ class Authorize final : public Check {
             {}, "`undeclared` passes on what the document's `security` lets everybody do, and does not say so",
             "Give the document a `security`, or write `authorization: any-caller` within `undeclared` when everybody "
             "may.");
-    } else if (!http::is_safe(operation.method) && !exempt && !options.any_caller && !asks && !names_scopes(operation) &&
-               !owned(build))
+    } else if (!http::is_safe(operation.method) && !exempt && !options.any_caller && !asks &&
+               !names_scopes(operation) && !owned(build))
       return config::wrong({}, name + " changes something and does not say for whom",
                            "Name a scope in its `security`, give its table an `owner`, write `authorization: {roles: "
                            "[ROLE]}`, or `authorization: any-caller` when everybody may.");
