@@ -206,6 +206,17 @@ Response Site::told(Error error, Context& context) {
 
 namespace {
 
+/// `accept` is no member of `accept-encoding, origin`.
+bool has_member(std::string_view list, std::string_view member) {
+  for (auto at = list.find(member); at != list.npos; at = list.find(member, at + 1)) {
+    const auto before = list.substr(0, at), behind = list.substr(at + member.size());
+    if ((before.empty() || before.ends_with(' ') || before.ends_with(',')) &&
+        (behind.empty() || behind.starts_with(',')))
+      return true;
+  }
+  return false;
+}
+
 /// The values of a list field from the answer itself and from all who promised it, each once.
 std::string_view gathered(std::string_view field, const Response& response, const Context& context) {
   const auto own = response.headers.joined(field);
@@ -214,7 +225,7 @@ std::string_view gathered(std::string_view field, const Response& response, cons
   ArenaText all{context.arena, room};
   all << own;
   for (const auto& [name, value] : context.promised)
-    if (name == field && !all.text().contains(value)) {
+    if (name == field && !has_member(all.text(), value)) {
       if (!all.text().empty()) all << ", ";
       all << value;
     }
