@@ -30,7 +30,7 @@ class RealDocuments(unittest.TestCase):
         """Seconds of processor time of the tests' build, which is slower than what people install, and MB."""
         package = self.package()
         sanitized = any(sign in harness.program().read_bytes() for sign in (b"__asan_init", b"__tsan_init"))
-        for document, seconds, megabytes in (("/stripe.com.json", 1.2, 120), ("github.com/api.github.com.json", 1.5, 120)):
+        for document, seconds, megabytes in (("/stripe.com.json", 0.6, 120), ("github.com/api.github.com.json", 1.0, 120)):
             told = subprocess.run([sys.executable, harness.ROOT / "scripts/real-documents", package, "--binary", harness.program(), "--only", document, "--least", "1"],
                                   capture_output=True, text=True, timeout=600)
             print(told.stdout, end="")

@@ -141,6 +141,11 @@ bool add_formats(contract::Draft& draft, Value& content, const Plan& plan, bool 
 void add_answer(contract::Draft& draft, Value& operation, const Plan& plan) {
   const auto status = status_of(plan);
   auto* responses = operation.find("responses");
+  if (responses && responses->is(Type::object) && may_be_minimal(plan) && !responses->find("204")) {
+    Value without_body = Value::object({});
+    without_body.set(draft.arena, "description", Value::of("Done; the caller asked for no body."));
+    responses->set(draft.arena, "204", without_body);
+  }
   auto* declared = responses && !status.empty() ? responses->find(status) : nullptr;
   if (!declared || !declared->is(Type::object)) return;
   auto answer = follow(draft.root, *declared).clone(draft.arena);

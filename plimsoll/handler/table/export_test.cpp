@@ -79,7 +79,7 @@ TEST_F(Exports, AllRowsAreSentInTheirOrder) {
   const auto csv = get("/things?fields=id,size&sort=-size", "text/csv");
   ASSERT_EQ(csv.status, 200) << csv.body;
   EXPECT_TRUE(csv.header("content-type").starts_with("text/csv"));
-  EXPECT_EQ(csv.header("vary"), "accept");
+  EXPECT_TRUE((", " + std::string(csv.header("vary")) + ",").contains(", accept,")) << csv.header("vary");
   EXPECT_EQ(csv.header("cache-control"), "private, no-cache");
   const auto rows = lines(csv.body, "\r\n");
   ASSERT_EQ(rows.size(), kRows + 1u);

@@ -12,6 +12,7 @@ constexpr auto kContract = R"(openapi: 3.1.0
 info: {title: T, version: 1.0.0}
 x-plimsoll:
   rate-limit: off
+  responses: enforce
   authorization: any-caller
   tables: {things: {schema: '#/components/schemas/Thing'}}
 components:
