@@ -108,7 +108,11 @@ class Balance final : public Policy {
     const auto failure = failure_of(answer, request, state, context.loop.wall());
     if (way_ == Way::latency) {
       const auto now = context.loop.now();
-      targets_->state(target).took(now - begun, now, !failure);
+      const Scope* scope = co_await this_scope();
+      // What was given up because another attempt answered would have taken longer: nobody knows how much. Taken for
+      // what it is, a target that is hedged away would look no slower than the wait for the hedge.
+      const auto lost = scope && scope->stopped() == Stop::lost_race;
+      targets_->state(target).took((lost ? 2 : 1) * (now - begun), now, !failure);
     }
     if (!failure) {
       targets_->succeeded(target);

@@ -172,8 +172,10 @@ class Simulation {
     breaker.settle(circuit, sent.admission, outcome, span, now, random());
     if (outcome == CircuitBreaker::Outcome::failure) return;
     window_.note(span, now);
-    if (outcome == CircuitBreaker::Outcome::success || static_cast<double>(span) > latencies_[sent.target].at(now))
-      latencies_[sent.target] = latencies_[sent.target].after(span, now);
+    const bool answered = outcome == CircuitBreaker::Outcome::success;
+    const auto known = answered ? span : 2 * span;  // as balance.cpp takes what lost a race
+    auto& latency = latencies_[sent.target];
+    if (answered || static_cast<double>(known) > latency.at(now)) latency = latency.after(known, now);
   }
   void end(std::size_t call, bool good) {
     calls[call].ended = now;
@@ -285,7 +287,8 @@ TEST(Simulation, OneOfFiveTargetsIsTenTimesAsSlowAndFewCallsAre) {
     Simulation world(seed, std::move(targets));
     world.by_latency = world.hedging = true;
     world.run(300, kEnd);
-    EXPECT_LE(p99(spans(world, kFault + 5 * kSecond, kEnd)), 2 * p99(spans(world, kStart, kFault))) << "seed " << seed;
+    const auto late = p99(spans(world, kFault + 5 * kSecond, kEnd)), healthy_late = p99(spans(world, kStart, kFault));
+    EXPECT_LE(static_cast<double>(late), 1.2 * static_cast<double>(healthy_late)) << "seed " << seed;
     EXPECT_LE(static_cast<double>(world.attempts), 1.05 * static_cast<double>(world.calls.size())) << "seed " << seed;
     EXPECT_TRUE(std::ranges::all_of(world.calls, &Simulation::Call::good)) << "seed " << seed;
   }
