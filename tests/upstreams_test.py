@@ -389,11 +389,11 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
         for _ in range(4):
             got = server.get("/reviews")
             self.assertEqual((got.status, got.json()["from"]), (200, "quick"))
-        self.assertGreaterEqual(len(waiting), 1, "in turn it is asked for every second call")
-        self.assertEqual(self.count(server, "plimsoll_client_hedges_won_total", service="reviews"), len(waiting))
+        won = self.count(server, "plimsoll_client_hedges_won_total", service="reviews")
+        self.assertTrue(1 <= won <= 4, won)
+        harness.until(lambda: waiting, "the slow target to see a call: in turn it is asked for every second one")
         harness.until(lambda: self.count(server, "plimsoll_client_target_calls", service="reviews") == 0, "the calls that lost to be over")
-        numbers = [headers["x-plimsoll-attempt"] for line, headers, body in quick.seen[-4:]]
-        self.assertIn("2", numbers)
+        self.assertIn("2", [headers["x-plimsoll-attempt"] for line, headers, body in quick.seen])
         # What changes something is sent once, and so is all that a layer before repeats.
         before = self.count(server, "plimsoll_client_hedges_total")
         slow.does = quick.does = lambda connection, request: time.sleep(0.05) or answer({"from": "x"}, status="201 Created")
