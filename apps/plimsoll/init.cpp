@@ -1,4 +1,5 @@
 #include "apps/plimsoll/commands.hpp"
+#include "apps/plimsoll/init_from.hpp"
 #include "plimsoll/server/reference.hpp"
 
 #include <fcntl.h>
@@ -106,7 +107,9 @@ bool write_new(const std::filesystem::path& path, std::string_view text, int& st
   return false;
 }
 
-int write_files(const std::string& name) {
+/// The folder with the schemas that editors complete and check both files by.
+int write_both(const std::string& name, const std::string& contract_name, std::string_view contract,
+               std::string_view deployment) {
   const std::filesystem::path folder(name);
   std::error_code error;
   std::filesystem::create_directories(folder, error);
@@ -118,25 +121,53 @@ int write_files(const std::string& name) {
     return complain("the folder " + (folder / ".plimsoll").string() + " cannot be made: " + error.message(), {},
                     "Choose a folder that can be written.");
   int status = 0;
-  if (!write_new(folder / "notes.yaml", kContract, status) || !write_new(folder / "plimsoll.yaml", kDeployment, status))
+  if (!write_new(folder / contract_name, contract, status) || !write_new(folder / "plimsoll.yaml", deployment, status))
     return status;
   // What the first lines of both name: editors complete and check by them.
   if (!write_new(folder / ".plimsoll/contract.schema.json", server::contract_schema(), status) ||
       !write_new(folder / ".plimsoll/deployment.schema.json", server::deployment_schema(), status))
     return status;
-  std::printf("Wrote %s and %s. Now:\n\n", (folder / "notes.yaml").c_str(), (folder / "plimsoll.yaml").c_str());
+  std::printf("Wrote %s and %s. Now:\n\n", (folder / contract_name).c_str(), (folder / "plimsoll.yaml").c_str());
   if (name != ".") std::printf("  cd %s\n", name.c_str());
+  return 0;
+}
+
+int write_notes(const std::string& name) {
+  if (const int status = write_both(name, "notes.yaml", kContract, kDeployment)) return status;
   std::printf("  plimsoll serve notes.yaml\n  curl http://127.0.0.1:8080/notes\n");
   return 0;
 }
 
-Subcommand::Run declare(CLI::App& app) {
-  auto folder = std::make_shared<std::string>(".");
-  app.add_option("FOLDER", *folder, "Folder to write to; created when it does not exist");
-  return [folder] { return write_files(*folder); };
+int write_from(const InitFrom& from) {
+  WrittenFiles made;
+  if (const int status = write_from_database(from, made)) return status;
+  const auto file = made.name + ".yaml";
+  if (const int status = write_both(from.folder, file, made.contract, made.deployment)) return status;
+  if (made.password) std::printf("  export DATABASE_PASSWORD=…\n");
+  std::printf("  plimsoll keys create --name me --scope '*'\n  plimsoll serve %s\n\n", file.c_str());
+  std::printf("%zu %s served, each with a scope of its own, such as `NAME:read`.\n", made.tables,
+              made.tables == 1 ? "table is" : "tables are");
+  if (made.left_out)
+    std::printf("%zu %s at the head of %s: what is not served, and why.\n", made.left_out,
+                made.left_out == 1 ? "entry stands" : "entries stand", file.c_str());
+  return 0;
 }
 
-const Subcommand init{"init", "Writes a small contract and configuration to start from", declare};
+Subcommand::Run declare(CLI::App& app) {
+  auto from = std::make_shared<InitFrom>();
+  from->folder = ".";
+  app.add_option("FOLDER", from->folder, "Folder to write to; created when it does not exist");
+  auto* url = app.add_option("--from", from->url,
+                             "Database that is there already, `postgres://…` or `sqlite:FILE`: the contract is for its "
+                             "tables and views")
+                  ->type_name("URL");
+  app.add_flag("--writable", from->writable, "With --from: rows can be created, changed and removed too")->needs(url);
+  return [from] { return from->url.empty() ? write_notes(from->folder) : write_from(*from); };
+}
+
+const Subcommand init{
+    "init", "Writes a contract and configuration to start from: small ones, or those for a database that exists",
+    declare};
 
 }  // namespace
 }  // namespace plimsoll::command
