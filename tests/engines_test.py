@@ -1,4 +1,4 @@
-"""The functional tests of tables, jobs, idempotency, cache and tenants, on PostgreSQL and through PgBouncer in transaction mode.
+"""The functional tests of tables, jobs, idempotency, cache and tenants, and the model test, on PostgreSQL and through PgBouncer in transaction mode.
 
 A representative tenth runs with `make test`, all with `make torture` (PLIMSOLL_TORTURE). One of them by hand:
 
@@ -15,16 +15,16 @@ import harness
 
 TORTURE = bool(os.environ.get("PLIMSOLL_TORTURE"))
 MODULES = ("tables_test", "jobs_test", "idempotency_test", "cache_test", "tenants_test", "versions_test", "authorization_test", "deprecation_test", "http_semantics_test",
-           "ordinary_clients_test")
+           "ordinary_clients_test", "model_test")
 TENTH = {
     "postgres": """
-        test_a_row_is_replaced_whole test_batches_are_all_or_nothing_or_tell_each_result
-        test_violations_name_the_field test_migrations_are_applied_once_in_order_and_edits_are_refused
+        test_a_row_is_replaced_whole test_batches_are_all_or_nothing_or_tell_each_result test_a_first_migration_makes_what_a_start_makes
+        test_violations_of_rules_that_the_contract_does_not_know_name_the_field_too test_tables_that_are_there_are_the_first_migration
         test_answers_202_with_a_status_document_that_comes_to_its_end test_a_worker_stopped_past_its_lease_and_woken_changes_nothing
         test_a_repeated_request_is_answered_byte_for_byte_and_takes_effect_once test_a_write_is_visible_at_the_next_read
-        test_a_reference_to_a_row_that_the_caller_does_not_see_is_refused_as_one_to_no_row""",
+        test_a_reference_to_a_row_that_the_caller_does_not_see_is_refused_as_one_to_no_row test_every_answer_and_every_stored_row_is_as_the_documentation_has_it""",
     "pgbouncer": """
-        test_batches_are_all_or_nothing_or_tell_each_result test_answers_202_with_a_status_document_that_comes_to_its_end
+        test_batches_are_all_or_nothing_or_tell_each_result test_a_worker_stopped_past_its_lease_and_woken_changes_nothing
         test_two_hundred_clients_racing_with_one_key_cause_one_execution test_an_embedded_list_that_is_cut_says_so""",
 }
 
@@ -74,6 +74,8 @@ def tests_of(engine):
 class Engines(unittest.TestCase):
     def on(self, engine):
         harness.Postgres.programs()
+        for name in () if TORTURE else ("PLIMSOLL_WORLDS", "PLIMSOLL_REQUESTS"):
+            os.environ.setdefault(name, {"PLIMSOLL_WORLDS": "1", "PLIMSOLL_REQUESTS": "200"}[name])
         sys.stderr.write("\n")  # what follows is of the tests inside, and not the outcome of this one
         result = unittest.TextTestRunner(stream=Indented(), verbosity=2, resultclass=Told).run(unittest.TestSuite(tests_of(engine)))
         self.assertEqual([str(test) for test, _ in (*result.failures, *result.errors)], [])

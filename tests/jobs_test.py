@@ -16,7 +16,7 @@ import harness
 CONTRACT = """
 openapi: 3.1.0
 info: {title: Jobs, version: '1'}
-x-plimsoll: {authorization: any-caller}
+x-plimsoll: {authorization: any-caller, rate-limit: off}
 paths:
   /effects:
     post:

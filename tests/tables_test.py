@@ -171,7 +171,6 @@ class Tables(harness.ServerTest):
         invalid = server.post("/things", {"name": ""})
         self.assertEqual((invalid.status, invalid.code, pointers(invalid)), (422, "invalid-row", {"/name"}))
 
-    @harness.engines("sqlite", why="PostgreSQL tells a rule by its name alone")
     def test_violations_of_rules_that_the_contract_does_not_know_name_the_field_too(self):
         server = self.server(contract(columns="boss: {type: integer}\n        team: {type: string}"), CONFIG)
         database = self.data(server.directory)
@@ -281,7 +280,7 @@ class Tables(harness.ServerTest):
               WHERE table_schema = 'public' AND table_name NOT LIKE 'plimsoll\\_%' UNION ALL
             SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text NOT LIKE 'plimsoll\\_%' ORDER BY name""")
 
-    @harness.engines("sqlite", why="`migrate new` writes migrations for SQLite only")
+    @harness.engines("sqlite", "postgres", why="PgBouncer hands on no options of a session: migrations are tried on the server itself")
     def test_a_first_migration_makes_what_a_start_makes(self):
         files = contract(table="search: [name]"), CONFIG
         served = self.serve(*files)
@@ -308,7 +307,7 @@ class Tables(harness.ServerTest):
         served.start()
         self.assertEqual(self.schema_of(served.directory), wanted)
 
-    @harness.engines("sqlite", why="`migrate new` writes migrations for SQLite only")
+    @harness.engines("sqlite", "postgres", why="PgBouncer hands on no options of a session: migrations are tried on the server itself")
     def test_a_change_of_the_contract_is_the_next_migration_on_any_database(self):
         folder = self.directory()
         self.lay(folder, contract())
@@ -330,7 +329,7 @@ class Tables(harness.ServerTest):
         again = self.plimsoll("migrate", "new", "more", "contract.yaml", directory=folder)
         self.assertEqual((again.returncode, (folder / "migrations/0003_more.sql").read_text().startswith("-- The migrations before this one make all")), (0, True), again.stderr)
 
-    @harness.engines("sqlite", why="`migrate new` writes migrations for SQLite only")
+    @harness.engines("sqlite", "postgres", why="PgBouncer hands on no options of a session: migrations are tried on the server itself")
     def test_tables_that_are_there_are_the_first_migration(self):
         folder = self.directory()
         database = self.data(folder)

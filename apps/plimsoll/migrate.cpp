@@ -1,9 +1,11 @@
 #include "apps/plimsoll/commands.hpp"
 #include "plimsoll/base/clock.hpp"
+#include "plimsoll/base/uuid.hpp"
 #include "plimsoll/database/migrations.hpp"
 #include "plimsoll/database/postgres.hpp"
 #include "plimsoll/database/postgres_target.hpp"
 #include "plimsoll/database/sqlite.hpp"
+#include "plimsoll/database/wait.hpp"
 #include "plimsoll/handler/table/prepare.hpp"
 #include "plimsoll/server/deployment.hpp"
 #include "plimsoll/server/instance.hpp"
@@ -25,21 +27,53 @@ struct Options {
   std::string action, name, contract, config, folder;
 };
 
-/// A database of its own in a folder that goes when it does.
+/// A few statements, committed together.
+Result<> execute(database::Database& database, const std::string& statements) {
+  return database::wait_for([&](Loop& loop) -> Task<Result<>> {
+    auto done = co_await database.write(loop, [&](database::Session& session) -> Task<Result<>> {
+      auto executed = co_await session.script(statements);
+      co_return executed;
+    });
+    co_return done;
+  });
+}
+
+/// A database of its own, which goes when it does: in a folder, or on the same PostgreSQL server a schema beside the
+/// others, which is all that its connections see.
 class Scratch {
  public:
-  Scratch() {
-    auto pattern = (fs::temp_directory_path() / "plimsoll-migrate-XXXXXX").string();
-    if (::mkdtemp(pattern.data())) folder_ = pattern;
-  }
+  Scratch() = default;
   ~Scratch() {
     database.reset();
+    if (server_)
+      if (auto dropped = execute(*server_, "DROP SCHEMA " + schema_ + " CASCADE"); !dropped)
+        complain("the schema " + schema_ + " remains: " + database::reason_of(dropped.error()), {}, "Drop it.");
     std::error_code ignored;
     if (!folder_.empty()) fs::remove_all(folder_, ignored);
   }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
+
+  Result<> open(const database::PostgresOptions& options) {
+    auto opened = database::open_postgres(options);
+    if (!opened) return std::unexpected(std::move(opened).error());
+    auto name = uuid4().to_string();
+    std::erase(name, '-');
+    schema_ = "plimsoll_scratch_" + name;
+    if (auto made = execute(**opened, "CREATE SCHEMA " + schema_); !made)
+      return fail(database::kMigration,
+                  "no schema can be made to try migrations in: " + database::reason_of(made.error()));
+    server_ = std::move(*opened);
+    auto inside = options;
+    inside.url += (inside.url.contains('?') ? "&" : "?") + ("options=-csearch_path%3D" + schema_);
+    auto seen = database::open_postgres(inside);
+    if (!seen) return std::unexpected(std::move(seen).error());
+    database = std::move(*seen);
+    return {};
+  }
   Result<> open() {
+    auto pattern = (fs::temp_directory_path() / "plimsoll-migrate-XXXXXX").string();
+    if (::mkdtemp(pattern.data())) folder_ = pattern;
     if (folder_.empty())
       return fail(database::kMigration, "no folder can be made in " + fs::temp_directory_path().string());
     auto opened = database::open_sqlite({.path = folder_ + "/scratch.db"});
@@ -50,8 +84,38 @@ class Scratch {
   std::unique_ptr<database::Database> database;
 
  private:
-  std::string folder_;
+  std::string folder_, schema_;
+  std::unique_ptr<database::Database> server_;
 };
+
+/// A name in SQL as it stands at the beginning of a text, with its quotes.
+std::string_view name_at(std::string_view text) {
+  if (!text.starts_with('"')) return text.substr(0, text.find(' '));
+  auto end = text.find('"', 1);
+  while (end != text.npos && text.substr(end + 1).starts_with('"')) end = text.find('"', end + 2);
+  return end == text.npos ? text : text.substr(0, end + 1);
+}
+
+std::string as_text(std::string_view text) {
+  std::string made = "'";
+  for (const char c : text) made += c == '\'' ? std::string(2, c) : std::string(1, c);
+  return made + "'";
+}
+
+/// PostgreSQL has no ADD CONSTRAINT IF NOT EXISTS.
+std::string constraint_where_missing(const std::string& statement) {
+  constexpr std::string_view kBegin = "ALTER TABLE ", kAdd = " ADD CONSTRAINT ";
+  const auto table = name_at(std::string_view(statement).substr(kBegin.size()));
+  const auto rest = std::string_view(statement).substr(kBegin.size() + table.size());
+  if (!rest.starts_with(kAdd)) return statement;
+  auto name = std::string(name_at(rest.substr(kAdd.size())));
+  if (name.starts_with('"')) {
+    name = name.substr(1, name.size() - 2);
+    for (auto at = name.find("\"\""); at != name.npos; at = name.find("\"\"", at + 1)) name.erase(at, 1);
+  }
+  return "DO $plimsoll$BEGIN IF NOT EXISTS(SELECT FROM pg_constraint WHERE conrelid=" + as_text(table) +
+         "::regclass AND conname=left(" + as_text(name) + ",63)) THEN " + statement + " END IF; END$plimsoll$;";
+}
 
 /// `0007_` behind `0006_…`, as wide as the last; `0001_` where there is none.
 std::string next_number(const std::vector<database::Migration>& files) {
@@ -76,17 +140,16 @@ std::string where_missing(std::string statement) {
   for (std::string_view begin : {"CREATE TABLE ", "CREATE UNIQUE INDEX ", "CREATE INDEX ", "CREATE VIRTUAL TABLE ",
                                  "CREATE TRIGGER ", "CREATE VIEW "})
     if (statement.starts_with(begin)) return statement.insert(begin.size(), "IF NOT EXISTS ");
-  return statement;
+  return statement.starts_with("ALTER TABLE ") ? constraint_where_missing(statement) : statement;
 }
 
-/// Writes the next migration: what is missing behind those that are there, which are applied to a database of their
-/// own. The first one holds the tables as a database has them already, or as the contract declares them.
-int write_new(const Options& options, const std::string& folder, const std::string& path,
-              const std::vector<database::Migration>& files) {
-  const auto loaded = server::load_contract(options.contract, {});
-  if (!loaded) return complain(loaded.error());
+/// The tables of a contract, and the name of the next file. Not 0: what is wrong has been said.
+int read_for_new(const Options& options, std::shared_ptr<const contract::Contract>& loaded, table::Model& model) {
+  auto read = server::load_contract(options.contract, {});
+  if (!read) return complain(read.error());
+  loaded = std::move(*read);
   std::vector<table::Wrong> wrong;
-  const auto model = table::read_model(*(*loaded)->root, wrong);
+  model = table::read_model(*loaded->root, wrong);
   if (model.tables.empty())
     return complain("the contract declares no tables", options.contract,
                     "Declare them under `x-plimsoll: {tables: …}`.");
@@ -94,15 +157,46 @@ int write_new(const Options& options, const std::string& folder, const std::stri
           options.name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
       options.name.empty() || bad != options.name.npos)
     return complain("\"" + options.name + "\" is no name for a migration", {}, "Use letters, digits, `_` and `-`.");
+  return 0;
+}
+
+/// Never over a file that is there.
+int write_file(const Options& options, const std::string& folder, const std::vector<database::Migration>& files,
+               const std::string& text) {
+  std::error_code code;
+  fs::create_directories(folder, code);
+  const auto file = (fs::path(folder) / (next_number(files) + options.name + ".sql")).string();
+  if (!files.empty() && fs::path(file).stem().string() <= files.back().name)
+    return complain("\"" + fs::path(file).stem().string() + "\" would not come after \"" + files.back().name + "\"",
+                    folder, "Choose a name that sorts behind it.");
+  std::FILE* out = std::fopen(file.c_str(), "wxb");
+  const bool written = out && std::fwrite(text.data(), 1, text.size(), out) == text.size();
+  if ((out && std::fclose(out) != 0) || !written)
+    return complain("the migration cannot be written", file, "Check the folder and its rights.");
+  std::printf("wrote %s\n", file.c_str());
+  return 0;
+}
+
+/// Writes the next migration: what is missing behind those that are there, which are applied to a database of their
+/// own. The first one holds the tables as a database has them already, or as the contract declares them.
+int write_new(const Options& options, const std::string& folder, const server::DatabaseOptions& at,
+              const std::vector<database::Migration>& files) {
+  std::shared_ptr<const contract::Contract> loaded;
+  table::Model model;
+  if (const int status = read_for_new(options, loaded, model)) return status;
+  const bool postgres = database::is_postgres_url(at.url);
   Scratch scratch;
-  if (auto opened = scratch.open(); !opened) return complain(opened.error());
+  if (auto opened = postgres ? scratch.open(at.postgres) : scratch.open(); !opened) {
+    if (opened.error().problem != &database::kMigration) return complain(opened.error());
+    return complain(opened.error().detail, {}, "Give the role the right to make schemas, or use one that has it.");
+  }
   std::vector<std::string> statements;
   std::error_code code;
   if (!files.empty()) {
     if (auto applied = database::apply_migrations(*scratch.database, files, system_clock().wall()); !applied)
       return complain(applied.error().detail, folder, database::kMigration.remedy);
-  } else if (fs::exists(path, code)) {
-    auto present = database::open_sqlite({.path = path});
+  } else if (postgres || fs::exists(at.sqlite.path, code)) {
+    auto present = postgres ? database::open_postgres(at.postgres) : database::open_sqlite({.path = at.sqlite.path});
     if (!present) return complain(present.error());
     auto found = table::present_statements(**present, model);
     if (!found) return complain(found.error());
@@ -114,23 +208,14 @@ int write_new(const Options& options, const std::string& folder, const std::stri
     if (!missing) return complain(missing.error());
     statements = std::move(*missing);
   }
-  std::string text = copied               ? "-- The tables as " + fs::path(path).filename().string() + " has them.\n"
+  std::string text = copied ? "-- The tables as " +
+                                  (postgres ? "the database" : fs::path(at.sqlite.path).filename().string()) +
+                                  " has them.\n"
                      : first              ? "-- The tables as the contract declares them.\n"
                      : statements.empty() ? "-- The migrations before this one make all that the contract declares.\n"
                                           : "-- What the contract declares beyond the migrations before this one.\n";
   for (auto& statement : statements) text += (first ? where_missing(statement) : statement) + "\n";
-  fs::create_directories(folder, code);
-  const auto file = (fs::path(folder) / (next_number(files) + options.name + ".sql")).string();
-  if (!files.empty() && fs::path(file).stem().string() <= files.back().name)
-    return complain("\"" + fs::path(file).stem().string() + "\" would not come after \"" + files.back().name + "\"",
-                    folder, "Choose a name that sorts behind it.");
-  // Never over a file that is there.
-  std::FILE* out = std::fopen(file.c_str(), "wxb");
-  const bool written = out && std::fwrite(text.data(), 1, text.size(), out) == text.size();
-  if ((out && std::fclose(out) != 0) || !written)
-    return complain("the migration cannot be written", file, "Check the folder and its rights.");
-  std::printf("wrote %s\n", file.c_str());
-  if (!copied) return 0;
+  if (const int status = write_file(options, folder, files, text); status || !copied) return status;
   // What the contract declares beyond the tables that are there is the next migration's.
   std::string script;
   for (auto& statement : statements) script += statement + "\n";
@@ -145,7 +230,7 @@ int write_new(const Options& options, const std::string& folder, const std::stri
 int run(Options options) {
   if (options.action == "new" && options.contract.empty())
     return complain("`migrate new` needs a name and a contract", {}, "plimsoll migrate new NAME CONTRACT");
-  if (options.action != "new" && options.contract.empty()) options.contract = options.name;
+  if (options.action != "new" && options.contract.empty()) options.contract = std::exchange(options.name, {});
   auto deployment = server::read_deployment(options.config);
   if (!deployment) return complain(deployment.error());
   if (!options.contract.empty() && !fs::is_regular_file(options.contract))
@@ -166,10 +251,8 @@ int run(Options options) {
         "`plimsoll migrate new NAME CONTRACT` writes the first; `--migrations FOLDER` names another folder.");
   at.sqlite.path = at.url.empty() ? fs::path(options.contract).stem().string() + ".db"
                                   : at.url.substr(at.url.starts_with("sqlite:") ? 7 : 0);
-  if (options.action == "new" && database::is_postgres_url(at.url))
-    return complain("`migrate new` writes migrations for SQLite only in this version", {},
-                    "Write the migration by hand; the server makes tables that are missing by itself.");
-  if (options.action == "new") return write_new(options, folder, at.sqlite.path, *files);
+  at.postgres.least = 0;
+  if (options.action == "new") return write_new(options, folder, at, *files);
   auto opened =
       database::is_postgres_url(at.url) ? database::open_postgres(at.postgres) : database::open_sqlite(at.sqlite);
   if (!opened) return complain(opened.error());

@@ -60,6 +60,8 @@ struct FoundColumn {
   std::string collation{};      ///< that it declares, in lower case; empty: none
   std::string default_value{};  ///< as SQL
   char category = '\0';         ///< PostgreSQL: pg_type.typcategory
+  /// PostgreSQL: names of the checks of the table that are about it.
+  std::vector<std::string> checks{};
   /// The forms of the instants that it holds, as far as a start looks.
   enum class Instants : std::uint8_t { none, utc, spaced, several } instants = Instants::none;
 };
@@ -98,6 +100,7 @@ struct SearchState {
 struct Violation {
   enum class What : std::uint8_t { other, check, reference } what = What::other;
   std::string expression{};  ///< of a check without a name of its own
+  std::string rule{};        ///< the name of a check, where the database tells no expression
 };
 
 /// All that is particular to one kind of database: the SQL of questions and changes, of tables and their indexes, its

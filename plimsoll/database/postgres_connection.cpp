@@ -289,7 +289,8 @@ Task<Result<>> PostgresConnection::settle() {
   first(
       "SELECT set_config('DateStyle','ISO, YMD',false), set_config('TimeZone','UTC',false), "
       "set_config('bytea_output','hex',false), set_config('extra_float_digits','1',false), "
-      "set_config('standard_conforming_strings','on',false)");
+      "set_config('standard_conforming_strings','on',false), "
+      "set_config('idle_in_transaction_session_timeout','10s',false)");
   auto done = co_await command("SELECT 1");
   if (!done) co_return std::unexpected(std::move(done).error());
   co_return Result<>{};
@@ -515,7 +516,8 @@ Task<Result<>> PostgresConnection::run(const Statement& statement) {
   // statement.
   if (!options_.statements)
     first_.insert(first_.begin() + (first_.empty() ? 0 : 1),
-                  "SELECT set_config('statement_timeout','" + std::to_string(timeout) + "',true)");
+                  "SELECT set_config('statement_timeout','" + std::to_string(timeout) +
+                      "',true), set_config('idle_in_transaction_session_timeout','10s',true)");
   const auto before = first_.size();
   if (before > 0) {
     send_first();

@@ -26,6 +26,9 @@ namespace plimsoll::database {
 /// A statement goes in one write with all that belongs to it (BEGIN, settings, savepoints) and one sync behind it. Told
 /// to stop, a line of work leaves at once: what it had sent is still under way, and the connection must be recovered
 /// (`dirty`) before somebody else can use it.
+///
+/// A transaction that waits for its next statement for 10 s is ended by the server: a process that stands still (a
+/// machine that is paused) would else keep its locks, and no other instance could claim a job.
 class PostgresConnection {
  public:
   struct Options {

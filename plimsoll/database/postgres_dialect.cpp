@@ -248,6 +248,18 @@ class PostgresRenderer final : public Renderer {
       if (by.nulls == last && by.descending) sql += " NULLS LAST";
     }
   }
+  /// A number that is chosen moves the sequence behind it, as SQLite does: else it would be counted once more. (Another
+  /// one that is counted at this very moment may still be the same; then that row is refused.)
+  void append_new_key(std::string& places, Statement& out, const Insert& row, const Cell& key) const override {
+    const auto& column = *row.into.key.front();
+    if (column.kind != Kind::integer) return Renderer::append_new_key(places, out, row, key);
+    const auto sequence =
+        "pg_get_serial_sequence(" + literal(quoted(row.into.name)) + "," + literal(column.name) + ")::regclass";
+    places += "coalesce(CASE WHEN has_sequence_privilege(" + sequence + ",'USAGE') AND has_sequence_privilege(" +
+              sequence + ",'UPDATE') THEN CASE WHEN ?::bigint>coalesce(pg_sequence_last_value(" + sequence +
+              "),0) THEN setval(" + sequence + ",?::bigint) END END,?::bigint)";
+    out.cells.insert(out.cells.end(), 3, key);
+  }
   void append_returning(std::string& sql, std::span<const Column* const> columns) const override {
     std::string_view before = " RETURNING ";
     for (const auto* column : columns) {
@@ -298,7 +310,9 @@ std::string PostgresDialect::search_words(std::string_view typed) const { return
 Violation PostgresDialect::violation_of(const Error& error) const {
   using enum Violation::What;
   const auto cause = error.more_ ? std::string_view(error.more_->cause) : std::string_view{};
-  if (cause.starts_with("postgres 23514")) return {.what = check};
+  constexpr std::string_view kCheck = "postgres 23514 ";
+  if (cause.starts_with(kCheck))
+    return {.what = check, .rule = std::string(cause.substr(kCheck.size(), cause.find(": ") - kCheck.size()))};
   return {.what = cause.starts_with("postgres 23503") ? reference : other};
 }
 

@@ -59,7 +59,10 @@ Error violation(const Problem& problem, std::string detail, const PostgresDiagno
                 const std::vector<std::string>& columns, std::string_view keyword, std::string_view sentence) {
   Error error{&problem, std::move(detail)};
   auto& more = error.more();
-  more.cause = "postgres " + std::string(said.sqlstate) + ": " + std::string(said.message);
+  // A check is told by its name alone: PostgresDialect::violation_of reads it here.
+  more.cause = "postgres " + std::string(said.sqlstate) +
+               (said.sqlstate == "23514" ? " " + std::string(said.constraint) : std::string{}) + ": " +
+               std::string(said.message);
   for (const auto& column : columns)
     if (!column.empty()) more.fields.push_back({"body", "/" + column, std::string(keyword), std::string(sentence)});
   return error;

@@ -58,6 +58,8 @@ struct Column {
   bool spaced = false;     ///< instants are stored as `2026-01-01 00:00:00`
   bool uuid = false;       ///< the database takes UUIDs only, and gives them in lower case
   std::string type{};      ///< as the database names it; empty: that which the dialect gives the kind
+  /// Names of the rules of its table that are about it, where the database tells no more of one that is broken.
+  std::vector<std::string> checks{};
 
   /// A row without it is valid, one in which it is null is not: it is left out of rows in which it is NULL.
   bool absent_when_null() const { return !required && !nullable; }

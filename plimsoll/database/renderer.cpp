@@ -148,6 +148,10 @@ Statement Renderer::insert(const Insert& row) const {
     for (auto& value : row.values) {
       append_quoted(out.sql += out.cells.empty() ? "(" : ",", value.column->name);
       if (!out.cells.empty()) places += ',';
+      if (row.into.key.size() == 1 && value.column == row.into.key.front()) {
+        append_new_key(places, out, row, *value.value);
+        continue;
+      }
       append_parameter(places, *value.column);
       out.cells.push_back(*value.value);
     }

@@ -67,6 +67,11 @@ class Renderer {
   /// One more word of `Search`, `beginning`: the beginning of one.
   virtual void append_word(std::string& made, std::string_view word, bool beginning) const = 0;
 
+  /// The key of a new row, one column, which is chosen and not counted.
+  virtual void append_new_key(std::string& places, Statement& out, const Insert& row, const Cell& key) const {
+    append_parameter(places, *row.into.key.front());
+    out.cells.push_back(key);
+  }
   /// The column as its values are compared.
   virtual void append_compared(std::string& out, const Column& column, std::string_view alias) const {
     append_column(out, column, alias);

@@ -161,7 +161,9 @@ Task<Result<Row>> Writing::explained(Session& session, Error error, const Change
   // A rule without a name is told by its expression: the columns in it are to blame, and it stays inside.
   if (change && violation.what == check)
     for (std::size_t i = 0; i < table().columns.size(); ++i)
-      if (change->cells[i] && mentions(violation.expression, table().columns[i].name))
+      if (const auto& column = table().columns[i];
+          change->cells[i] && (mentions(violation.expression, column.name) ||
+                               std::ranges::find(column.checks, violation.rule) != column.checks.end()))
         blame(error, table().columns[i], prefix, "check", "breaks a rule");
   if (violation.what != reference) co_return std::unexpected(std::move(error));
   // The database does not say which reference is broken: look.
