@@ -3,6 +3,7 @@
 #include "plimsoll/base/uuid.hpp"
 #include "plimsoll/database/migrations.hpp"
 #include "plimsoll/database/postgres.hpp"
+#include "plimsoll/database/postgres_policies.hpp"
 #include "plimsoll/database/postgres_target.hpp"
 #include "plimsoll/database/sqlite.hpp"
 #include "plimsoll/database/wait.hpp"
@@ -177,6 +178,33 @@ int write_file(const Options& options, const std::string& folder, const std::vec
   return 0;
 }
 
+/// Writes the migration that lets PostgreSQL itself keep the rows of tenants and owners apart.
+int write_rls(Options options, const std::string& folder, const std::vector<database::Migration>& files) {
+  if (options.name.empty()) options.name = "row_level_security";
+  std::shared_ptr<const contract::Contract> loaded;
+  table::Model model;
+  if (const int status = read_for_new(options, loaded, model)) return status;
+  if (files.empty())
+    return complain("there are no migrations, and policies are one: the server would make no tables beside it", folder,
+                    "Write that of the tables first: `plimsoll migrate new tables " + options.contract + "`.");
+  std::string text =
+      "-- Rows belong to their tenant and owner for whoever asks: what the contract says of them now.\n"
+      "-- The deployment says `database: {row-security: true}`; a policy on a view has to be left out.\n";
+  bool any = false;
+  for (const auto& table : model.tables) {
+    if (!table.tenant && !table.owner) continue;
+    any = true;
+    text += database::policy_statements({.name = table.name,
+                                         .tenant = table.tenant ? table.columns[*table.tenant].name : "",
+                                         .owner = table.owner ? table.columns[*table.owner].name : "",
+                                         .except_roles = table.owner_except});
+  }
+  if (!any)
+    return complain("no table of the contract has an `owner` or a `tenant`", options.contract,
+                    "There is nothing to keep apart.");
+  return write_file(options, folder, files, text);
+}
+
 /// Writes the next migration: what is missing behind those that are there, which are applied to a database of their
 /// own. The first one holds the tables as a database has them already, or as the contract declares them.
 int write_new(const Options& options, const std::string& folder, const server::DatabaseOptions& at,
@@ -231,6 +259,8 @@ int run(Options options) {
   if (options.action == "new" && options.contract.empty())
     return complain("`migrate new` needs a name and a contract", {}, "plimsoll migrate new NAME CONTRACT");
   if (options.action != "new" && options.contract.empty()) options.contract = std::exchange(options.name, {});
+  if (options.action == "rls" && options.contract.empty())
+    return complain("`migrate rls` needs a contract", {}, "plimsoll migrate rls CONTRACT");
   auto deployment = server::read_deployment(options.config);
   if (!deployment) return complain(deployment.error());
   if (!options.contract.empty() && !fs::is_regular_file(options.contract))
@@ -245,7 +275,7 @@ int run(Options options) {
   if (folder.empty()) folder = (fs::path(options.contract).parent_path() / "migrations").string();
   auto files = database::read_migrations(folder);
   if (!files) return complain(files.error());
-  if (files->empty() && options.action != "new")
+  if (files->empty() && options.action != "new" && options.action != "rls")
     return complain(
         "there are no migrations", folder,
         "`plimsoll migrate new NAME CONTRACT` writes the first; `--migrations FOLDER` names another folder.");
@@ -253,6 +283,7 @@ int run(Options options) {
                                   : at.url.substr(at.url.starts_with("sqlite:") ? 7 : 0);
   at.postgres.least = 0;
   if (options.action == "new") return write_new(options, folder, at, *files);
+  if (options.action == "rls") return write_rls(options, folder, *files);
   auto opened =
       database::is_postgres_url(at.url) ? database::open_postgres(at.postgres) : database::open_sqlite(at.sqlite);
   if (!opened) return complain(opened.error());
@@ -277,10 +308,12 @@ int run(Options options) {
 
 Subcommand::Run declare(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  app.add_option("ACTION", options->action,
-                 "status: what is applied and what is not; up: applies what is pending; new: writes the next file")
+  app.add_option(
+         "ACTION", options->action,
+         "status: what is applied and what is not; up: applies what is pending; new: writes the next file; rls: writes "
+         "policies for tenants and owners (PostgreSQL)")
       ->required()
-      ->check(CLI::IsMember({"status", "up", "new"}));
+      ->check(CLI::IsMember({"status", "up", "new", "rls"}));
   app.add_option("NAME", options->name, "Of a new migration; left out for the others");
   app.add_option("CONTRACT", options->contract, "OpenAPI document whose database it is");
   app.add_option("--config", options->config,

@@ -138,7 +138,9 @@ struct Reading {
   /// of one class take turns. All empty: the server itself.
   std::string_view tenant{}, scheme{}, subject{};
   std::uint64_t site = 0;
-  ReadBudget* budget = nullptr;  ///< null: none
+  std::span<const std::string_view> roles{};  ///< of the caller
+  bool exchange = false;                      ///< somebody asks, though it may not be known who; else the server itself
+  ReadBudget* budget = nullptr;               ///< null: none
 };
 
 /// What a database has done so far, for metrics and tests.

@@ -4,6 +4,7 @@
 #include "plimsoll/base/hash.hpp"
 #include "plimsoll/database/postgres_dialect.hpp"
 #include "plimsoll/database/postgres_error.hpp"
+#include "plimsoll/database/postgres_policies.hpp"
 #include "plimsoll/database/postgres_pool.hpp"
 #include "plimsoll/database/postgres_sharing.hpp"
 #include "plimsoll/database/postgres_statement.hpp"
@@ -82,10 +83,13 @@ bool ends_transaction(std::string_view sql) {
 /// The statements of one transaction on one connection.
 class Statements {
  public:
-  Statements(PostgresConnection& connection, Loop& loop) : connection_(connection), loop_(loop) {}
+  /// `settings`: of kSetCaller; empty: nobody is told.
+  Statements(PostgresConnection& connection, Loop& loop, std::vector<std::string> settings)
+      : connection_(connection), loop_(loop), settings_(std::move(settings)), told_(settings_.empty()) {}
 
   Task<Result<Rows>> query(std::string_view sql, std::span<const Cell> parameters) {
     if (is_savepoint(sql)) {
+      if (begins_with(sql, "ROLLBACK TO ")) told_ = settings_.empty();  // what was set inside is as before
       connection_.first(sql);
       co_return Rows{};
     }
@@ -96,15 +100,22 @@ class Statements {
     if (scope && scope->stopped() != Stop::none) co_return std::unexpected(error_of(scope->stopped()));
     RowKeeper keeper;
     const PostgresConnection::Statement statement{
-        .sql = sql, .parameters = parameters, .into = &keeper, .limit = time_left(scope, loop_)};
+        .sql = sql,
+        .parameters = parameters,
+        .into = &keeper,
+        .limit = time_left(scope, loop_),
+        .settings = told_ ? std::span<const std::string>{} : std::span<const std::string>(settings_)};
     auto done = co_await connection_.run(statement);
     if (!done) co_return std::unexpected(noted(std::move(done).error()));
+    told_ = true;
     if (keeper.too_large()) co_return fail(kResponseTooLarge);
     co_return std::move(keeper.rows);
   }
   Task<Result<>> script(std::string_view sql) {
     const Scope* scope = co_await this_scope();
     if (scope && scope->stopped() != Stop::none) co_return std::unexpected(error_of(scope->stopped()));
+    if (!told_)
+      if (auto told = co_await query("SELECT 1", {}); !told) co_return std::unexpected(std::move(told).error());
     // A migration takes as long as it takes.
     auto done = co_await connection_.script(sql, scope && scope->ends_by() ? time_left(scope, loop_) : 0);
     if (!done) co_return std::unexpected(noted(std::move(done).error()));
@@ -139,13 +150,16 @@ class Statements {
   }
   PostgresConnection& connection_;
   Loop& loop_;
+  const std::vector<std::string> settings_;
+  bool told_ = true;  ///< the transaction knows who the caller is, or need not
   bool undone_ = false;
   std::optional<Error> failure_;
 };
 
 class UnitSession final : public Session {
  public:
-  UnitSession(PostgresConnection& connection, Loop& loop) : statements(connection, loop) {}
+  UnitSession(PostgresConnection& connection, Loop& loop, std::vector<std::string> settings)
+      : statements(connection, loop, std::move(settings)) {}
   PLIMSOLL_FORWARDS Task<Result<Rows>> query(std::string_view sql, std::span<const Cell> parameters) override {
     return statements.query(sql, parameters);
   }
@@ -196,11 +210,11 @@ Task<Commit> commit(PostgresConnection& connection, const Statements& statements
 /// A transaction of a handler, over several waits.
 class OpenTransaction final : public Transaction {
  public:
-  OpenTransaction(PostgresPool::Lease lease, Loop& loop, Nanoseconds until, TableVersions& versions,
-                  std::atomic<std::uint64_t>& commits)
+  OpenTransaction(PostgresPool::Lease lease, Loop& loop, std::vector<std::string> settings, Nanoseconds until,
+                  TableVersions& versions, std::atomic<std::uint64_t>& commits)
       : lease_(std::move(lease)),
         loop_(loop),
-        statements_(*lease_, loop),
+        statements_(*lease_, loop, std::move(settings)),
         until_(until),
         versions_(versions),
         commits_(commits) {}
@@ -265,11 +279,11 @@ class Postgres final : public Database {
       : options_(options), pool_(std::move(target), options, std::move(resolver)) {}
   Result<> start() { return pool_.start(); }
 
-  PLIMSOLL_FORWARDS Task<Result<>> write(Loop& loop, Work work, Hold) override { return write_as(0, loop, work); }
+  PLIMSOLL_FORWARDS Task<Result<>> write(Loop& loop, Work work, Hold) override { return write_as({}, loop, work); }
   PLIMSOLL_FORWARDS Task<Result<>> write_for(const Reading& who, Loop& loop, Work work, Hold) override {
-    return write_as(caller_of(who), loop, work);
+    return write_as(who, loop, work);
   }
-  Task<Result<>> write_as(std::uint64_t caller, Loop& loop, Work work) {
+  Task<Result<>> write_as(Reading who, Loop& loop, Work work) {
     if (options_.trial) {
       auto tried = co_await try_out(loop, work);
       co_return tried;
@@ -280,13 +294,13 @@ class Postgres final : public Database {
         const bool rested = co_await pause(loop, rest_before(attempt));
         if (!rested) break;
       }
-      auto lease = co_await pool_.acquire(loop, ReadClass::key, caller);
+      auto lease = co_await pool_.acquire(loop, ReadClass::key, caller_of(who));
       if (!lease) co_return std::unexpected(std::move(lease).error());
       const Counted counted{writing_};
       auto& connection = **lease;
       connection.forget_written();
       connection.first(kBegin);
-      UnitSession session{connection, loop};
+      UnitSession session{connection, loop, settings_for(who)};
       auto done = co_await work(session);
       const auto& statements = session.statements;
       if (done && !statements.undone()) {
@@ -323,21 +337,21 @@ class Postgres final : public Database {
     co_return std::unexpected(std::move(last));
   }
 
-  PLIMSOLL_FORWARDS Task<Result<std::unique_ptr<Transaction>>> begin(Loop& loop) override { return begin_as(0, loop); }
+  PLIMSOLL_FORWARDS Task<Result<std::unique_ptr<Transaction>>> begin(Loop& loop) override { return begin_as({}, loop); }
   PLIMSOLL_FORWARDS Task<Result<std::unique_ptr<Transaction>>> begin_for(const Reading& who, Loop& loop) override {
-    return begin_as(caller_of(who), loop);
+    return begin_as(who, loop);
   }
-  Task<Result<std::unique_ptr<Transaction>>> begin_as(std::uint64_t caller, Loop& loop) {
+  Task<Result<std::unique_ptr<Transaction>>> begin_as(Reading who, Loop& loop) {
     if (options_.trial) co_return fail(kInternal, "a trial has no transactions of handlers");
-    auto lease = co_await pool_.acquire(loop, ReadClass::key, caller);
+    auto lease = co_await pool_.acquire(loop, ReadClass::key, caller_of(who));
     if (!lease) co_return std::unexpected(std::move(lease).error());
     (*lease)->forget_written();
     (*lease)->first(kBegin);
     // The handler may wait for something else: its locks end all the same.
     (*lease)->first("SET LOCAL idle_in_transaction_session_timeout=" +
                     std::to_string(options_.transaction.nanoseconds / kMillisecond));
-    co_return std::make_unique<OpenTransaction>(std::move(*lease), loop, loop.now() + options_.transaction.nanoseconds,
-                                                versions(), commits_);
+    co_return std::make_unique<OpenTransaction>(std::move(*lease), loop, settings_for(who),
+                                                loop.now() + options_.transaction.nanoseconds, versions(), commits_);
   }
 
   Task<Result<>> read(Loop& loop, std::string_view sql, std::span<const Cell> parameters, const Reading& reading,
@@ -353,11 +367,12 @@ class Postgres final : public Database {
       co_return tried;
     }
     const auto caller = caller_of(reading);
+    const auto settings = settings_for(reading);
     const Scope* scope = co_await this_scope();
-    // A read of one row for an exchange joins those of its loop that are under way. What the server itself reads may
-    // take longer than it says.
+    // A read of one row for an exchange joins those of its loop that are under way, unless it is for a caller that the
+    // session is told of. What the server itself reads may take longer than it says.
     const bool shares = reading.order == ReadClass::key && reading.quick && caller != 0 &&
-                        options_.statements == PostgresOptions::Statements::on;
+                        options_.statements == PostgresOptions::Statements::on && settings.empty();
     for (int lost = 0;;) {
       if (shares) {
         auto& sharing = loop.own<PostgresSharing>();
@@ -381,7 +396,8 @@ class Postgres final : public Database {
                                                     .parameters = parameters,
                                                     .into = &into,
                                                     .budget = reading.budget,
-                                                    .limit = time_left(scope, loop)};
+                                                    .limit = time_left(scope, loop),
+                                                    .settings = settings};
       PostgresSharing::Outcome outcome;
       auto* sharing = shares ? &loop.own<PostgresSharing>() : nullptr;
       PostgresSharing::Prepared prepared = nullptr;
@@ -438,6 +454,10 @@ class Postgres final : public Database {
     if (done.error().problem == &kRunAgain) done = std::unexpected(busy());
     return true;
   }
+  /// What a transaction for this caller is told; nothing where it need not be.
+  std::vector<std::string> settings_for(const Reading& who) const {
+    return options_.row_security ? caller_settings(who) : std::vector<std::string>{};
+  }
   static void give(const Rows& rows, RowSink& into) {
     into.begin();
     std::vector<Field> fields;
@@ -465,7 +485,7 @@ class Postgres final : public Database {
     }
     auto& connection = **trial_;
     connection.first("SAVEPOINT trial");
-    UnitSession session{connection, loop};
+    UnitSession session{connection, loop, settings_for({})};
     auto done = co_await work(session);
     if (!done) connection.first("ROLLBACK TO trial");
     auto ended = co_await connection.command("RELEASE trial");

@@ -26,6 +26,7 @@ struct PostgresOptions {
   config::Duration acquire = config::seconds(2);
   std::int64_t queue = 1'024;
   Statements statements = Statements::on;
+  bool row_security = false;  ///< each transaction is told who the caller is (postgres_policies.hpp)
   config::Duration connect = config::seconds(5);
   config::Duration transaction = config::seconds(5);
   /// Everything is done in one transaction that is never committed: what a start would do can be tried so.

@@ -4,6 +4,7 @@
 #include "plimsoll/base/digest.hpp"
 #include "plimsoll/base/encoding.hpp"
 #include "plimsoll/database/postgres_error.hpp"
+#include "plimsoll/database/postgres_policies.hpp"
 #include "plimsoll/database/postgres_statement.hpp"
 #include "plimsoll/net/dial.hpp"
 
@@ -21,7 +22,7 @@
 namespace plimsoll::database {
 namespace {
 
-using Kind = PostgresProtocol::Kind;
+using EventKind = PostgresProtocol::Kind;
 
 /// Time limits that a session is given: few, so that the setting seldom changes from one statement to the next. The
 /// limit itself is kept by whoever waits.
@@ -215,18 +216,18 @@ Task<Result<>> PostgresConnection::secure(Loop& loop, const PostgresTarget& targ
   protocol_.ask_for_tls();
   for (;;) {
     const auto event = next();
-    if (event.kind == Kind::none) {
+    if (event.kind == EventKind::none) {
       auto received = co_await receive();
       if (!received) co_return received;
       continue;
     }
-    if (event.kind == Kind::unsecured) {
+    if (event.kind == EventKind::unsecured) {
       if (target.tls == PostgresTarget::Tls::prefer) co_return Result<>{};
       auto error = postgres_unavailable("the server does not support TLS, and `sslmode` requires it");
       error.retryable = false;
       co_return std::unexpected(std::move(error));
     }
-    if (event.kind == Kind::secured) break;
+    if (event.kind == EventKind::secured) break;
     co_return std::unexpected(lost(protocol_.fault_text()));
   }
   transport_ = tls->transport(loop, transport_->descriptor().release(), at.host);
@@ -255,27 +256,27 @@ Task<Result<>> PostgresConnection::greet(const PostgresTarget& target, bool unix
   for (;;) {
     const auto event = protocol_.next();
     switch (event.kind) {
-      case Kind::none: {
+      case EventKind::none: {
         auto received = co_await receive();
         if (!received) co_return received;
         break;
       }
-      case Kind::ready: co_return Result<>{};
-      case Kind::key:
+      case EventKind::ready: co_return Result<>{};
+      case EventKind::key:
         cancel_key_.process = event.process;
         cancel_key_.secret = event.secret;
         cancel_key_.known = true;
         break;
-      case Kind::parameter:
+      case EventKind::parameter:
         if (event.name == "in_hot_standby") standby_ = event.text;
         if (event.name == "default_transaction_read_only") read_only_ = event.text;
         break;
-      case Kind::failed: {
+      case EventKind::failed: {
         auto error = lost(protocol_.fault_text());
         error.retryable = protocol_.fault() != Protocol::Fault::authentication;
         co_return std::unexpected(std::move(error));
       }
-      case Kind::error: {
+      case EventKind::error: {
         auto error = lost("FATAL: " + std::string(event.said['M']) + " (" + std::string(event.said['C']) + ")");
         error.retryable = may_pass(event.said['C'], event.said['M']);
         co_return std::unexpected(std::move(error));
@@ -390,18 +391,22 @@ Task<Result<>> PostgresConnection::receive() {
 PostgresProtocol::Event PostgresConnection::next() {
   for (;;) {
     auto event = protocol_.next();
-    if (event.kind != Kind::notice && event.kind != Kind::parameter && event.kind != Kind::notification) return event;
+    if (event.kind != EventKind::notice && event.kind != EventKind::parameter && event.kind != EventKind::notification)
+      return event;
   }
 }
 
-void PostgresConnection::send(std::string_view sql) {
+void PostgresConnection::send(std::string_view sql, std::span<const std::string> values) {
+  std::vector<PostgresParameter> parameters;
+  for (const auto& value : values)
+    parameters.push_back({.text = value.c_str(), .size = static_cast<int>(value.size())});
   protocol_.parse({}, sql);
-  protocol_.bind({}, {});
+  protocol_.bind({}, parameters);
   protocol_.execute();
 }
 
 void PostgresConnection::send_first() {
-  for (const auto& sql : first_) send(sql);
+  for (const auto& one : first_) send(one.sql, one.values);
 }
 
 Error PostgresConnection::error_of_said(const PostgresSaid& said, std::string_view sql) {
@@ -449,24 +454,24 @@ Task<Result<const PostgresConnection::Kept*>> PostgresConnection::prepare(std::s
   for (bool ended = false; !ended;) {
     const auto event = next();
     switch (event.kind) {
-      case Kind::none: {
+      case EventKind::none: {
         auto received = co_await receive();
         if (!received) co_return std::unexpected(std::move(received).error());
         break;
       }
-      case Kind::failed: co_return std::unexpected(lost(protocol_.fault_text()));
-      case Kind::error:
+      case EventKind::failed: co_return std::unexpected(lost(protocol_.fault_text()));
+      case EventKind::error:
         if (outcome) outcome = std::unexpected(error_of_said(event.said, sql));
         if (lost_) co_return std::unexpected(std::move(outcome).error());
         break;
-      case Kind::copy_refused:
+      case EventKind::copy_refused:
         if (outcome) outcome = std::unexpected(copy_refused());
         break;
-      case Kind::parameter_types: made.parameters.assign(event.types.begin(), event.types.end()); break;
-      case Kind::columns:
+      case EventKind::parameter_types: made.parameters.assign(event.types.begin(), event.types.end()); break;
+      case EventKind::columns:
         for (const auto& column : event.columns) made.columns.push_back(column.type);
         break;
-      case Kind::ready: ended = true; break;
+      case EventKind::ready: ended = true; break;
       default: break;
     }
   }
@@ -496,7 +501,8 @@ Task<Result<>> PostgresConnection::run(const Statement& statement) {
   limit_ = statement.limit;
   const auto timeout = server_limit(statement.limit);
   if (options_.statements && timeout != timeout_) {
-    first_.insert(first_.begin() + (first_.empty() ? 0 : 1), "SET statement_timeout=" + std::to_string(timeout));
+    first_.insert(first_.begin() + (first_.empty() ? 0 : 1),
+                  First{.sql = "SET statement_timeout=" + std::to_string(timeout)});
     timeout_ = timeout;
   }
   const auto* kept = find(statement.sql);
@@ -516,8 +522,13 @@ Task<Result<>> PostgresConnection::run(const Statement& statement) {
   // statement.
   if (!options_.statements)
     first_.insert(first_.begin() + (first_.empty() ? 0 : 1),
-                  "SELECT set_config('statement_timeout','" + std::to_string(timeout) +
-                      "',true), set_config('idle_in_transaction_session_timeout','10s',true)");
+                  First{.sql = "SELECT set_config('statement_timeout','" + std::to_string(timeout) +
+                               "',true), set_config('idle_in_transaction_session_timeout','10s',true)"});
+  // Behind BEGIN and before any savepoint, or in the transaction of this statement alone.
+  if (!statement.settings.empty())
+    first_.insert(
+        first_.begin() + (first_.empty() ? 0 : 1),
+        First{.sql = std::string(kSetCaller), .values = {statement.settings.begin(), statement.settings.end()}});
   const auto before = first_.size();
   if (before > 0) {
     send_first();
@@ -584,7 +595,7 @@ void PostgresConnection::pipe(const Statement& statement, Prepared prepared, Uni
 Task<Result<>> PostgresConnection::answers(Unit& unit) {
   for (;;) {
     const auto event = next();
-    if (event.kind == Kind::none) {
+    if (event.kind == EventKind::none) {
       auto received = co_await receive();
       if (!received) co_return received;
       continue;
@@ -598,29 +609,31 @@ bool PostgresConnection::take(Unit& unit, const Protocol::Event& event) {
     if (unit.outcome) unit.outcome = std::unexpected(std::move(error));
   };
   switch (event.kind) {
-    case Kind::row:
+    case EventKind::row:
       if (unit.command_ == unit.before_ && unit.statement_ && unit.statement_->into && !unit.enough_ && unit.outcome)
         take_row(unit, event.cells);
       return lost_;
-    case Kind::complete:
+    case EventKind::complete:
       if (unit.command_++ != unit.before_) return false;
       tag_ = event.text;
       if (!unit.began_ && unit.statement_ && unit.statement_->into && unit.outcome && !unit.types_.empty())
         unit.statement_->into->begin();
       return false;
-    case Kind::columns:
+    case EventKind::columns:
       described_.clear();
       for (const auto& column : event.columns) described_.push_back(column.type);
       unit.types_ = described_;
       return false;
-    case Kind::ready:
+    case EventKind::ready:
       if (unit.statement_ && unit.statement_->budget)
         unit.statement_->budget->rows -= std::min(unit.rows_, unit.statement_->budget->rows);
       return true;
-    case Kind::error: fail_once(error_of_said(event.said, unit.statement_ ? unit.statement_->sql : "")); return lost_;
-    case Kind::too_large: fail_once(Error{&kResponseTooLarge}); return false;
-    case Kind::copy_refused: fail_once(copy_refused()); return false;
-    case Kind::failed: unit.outcome = std::unexpected(lost(protocol_.fault_text())); return true;
+    case EventKind::error:
+      fail_once(error_of_said(event.said, unit.statement_ ? unit.statement_->sql : ""));
+      return lost_;
+    case EventKind::too_large: fail_once(Error{&kResponseTooLarge}); return false;
+    case EventKind::copy_refused: fail_once(copy_refused()); return false;
+    case EventKind::failed: unit.outcome = std::unexpected(lost(protocol_.fault_text())); return true;
     default: return false;
   }
 }
@@ -660,7 +673,7 @@ void PostgresConnection::take_row(Unit& unit, std::span<const PostgresCell> cell
 
 void PostgresConnection::first(std::string_view sql) {
   if (sql.starts_with("ROLLBACK")) timeout_ = -1;
-  first_.emplace_back(sql);
+  first_.push_back({.sql = std::string(sql)});
 }
 
 Task<Result<std::string>> PostgresConnection::command(std::string_view sql) {
@@ -696,16 +709,16 @@ Task<Result<>> PostgresConnection::script(std::string_view sql, Nanoseconds limi
   for (bool ended = false; !ended;) {
     const auto event = next();
     switch (event.kind) {
-      case Kind::none: {
+      case EventKind::none: {
         auto received = co_await receive();
         if (!received) co_return received;
         break;
       }
-      case Kind::failed: co_return std::unexpected(lost(protocol_.fault_text()));
-      case Kind::copy_refused:
+      case EventKind::failed: co_return std::unexpected(lost(protocol_.fault_text()));
+      case EventKind::copy_refused:
         if (outcome) outcome = std::unexpected(copy_refused());
         break;
-      case Kind::error: {
+      case EventKind::error: {
         auto error = error_of_said(event.said, {});
         if (const auto place = event.said['P']; !place.empty())
           error.more().cause = "line " + std::to_string(line_of(sql, place)) + ": " + reason_of(error);
@@ -713,7 +726,7 @@ Task<Result<>> PostgresConnection::script(std::string_view sql, Nanoseconds limi
         if (lost_) co_return outcome;
         break;
       }
-      case Kind::ready: ended = true; break;
+      case EventKind::ready: ended = true; break;
       default: break;
     }
   }
@@ -733,10 +746,10 @@ Task<Result<>> PostgresConnection::recover() {
   while (busy()) {
     if (broken()) co_return std::unexpected(lost("the connection was lost"));
     const auto event = next();
-    if (event.kind == Kind::failed) co_return std::unexpected(lost(protocol_.fault_text()));
-    if (event.kind == Kind::error && (event.said.is_fatal() || ends_connection(event.said['C'])))
+    if (event.kind == EventKind::failed) co_return std::unexpected(lost(protocol_.fault_text()));
+    if (event.kind == EventKind::error && (event.said.is_fatal() || ends_connection(event.said['C'])))
       co_return std::unexpected(lost(event.said['M']));
-    if (event.kind != Kind::none) continue;
+    if (event.kind != EventKind::none) continue;
     auto received = co_await receive();
     if (!received) co_return received;
   }

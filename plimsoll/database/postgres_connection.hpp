@@ -53,9 +53,10 @@ class PostgresConnection {
   struct Statement {
     std::string_view sql;
     std::span<const Cell> parameters{};
-    RowSink* into = nullptr;       ///< null: rows are dropped
-    ReadBudget* budget = nullptr;  ///< null: none
-    Nanoseconds limit = 0;         ///< of the statement, where the server waits or works; 0: none
+    RowSink* into = nullptr;                  ///< null: rows are dropped
+    ReadBudget* budget = nullptr;             ///< null: none
+    Nanoseconds limit = 0;                    ///< of the statement, where the server waits or works; 0: none
+    std::span<const std::string> settings{};  ///< values of kSetCaller, which goes before it; empty: it does not
   };
   /// Runs one statement; before it, in the same write, what `first` has added since the last one.
   Task<Result<>> run(const Statement& statement);
@@ -138,7 +139,7 @@ class PostgresConnection {
   /// Whether the server is what the target wants; an error says what it is.
   Task<Result<>> judge(PostgresTarget::Session wanted);
   void send_first();
-  void send(std::string_view sql);
+  void send(std::string_view sql, std::span<const std::string> values = {});
   Task<Result<const Kept*>> prepare(std::string_view sql);
   const Kept* find(std::string_view sql);
   Task<Result<>> answers(Unit& unit);
@@ -154,7 +155,11 @@ class PostgresConnection {
   std::unique_ptr<net::Transport> transport_;
   Protocol protocol_;
   Options options_;
-  std::vector<std::string> first_;
+  struct First {
+    std::string sql;
+    std::vector<std::string> values{};
+  };
+  std::vector<First> first_;
   std::list<Kept> kept_;  ///< most recently used first
   std::unordered_map<std::string_view, std::list<Kept>::iterator> by_sql_;
   std::vector<std::string> stale_;  ///< names that the server still keeps

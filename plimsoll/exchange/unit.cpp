@@ -33,9 +33,13 @@ void Unit::tell(bool committed) noexcept {
 namespace {
 
 database::Reading caller_in(const Context& context) {
-  database::Reading who{};
-  if (const auto* principal = context.principal)
-    who.tenant = principal->tenant, who.scheme = principal->scheme, who.subject = principal->subject;
+  database::Reading who{.exchange = true};
+  if (const auto* principal = context.principal) {
+    who.tenant = principal->tenant;
+    who.scheme = principal->scheme;
+    who.subject = principal->subject;
+    who.roles = principal->roles;
+  }
   return who;
 }
 

@@ -42,6 +42,10 @@ constexpr config::Field kDatabase[] = {
         "migrations",
         "Folder of `*.sql` migrations, applied at the start; empty: `migrations` beside the "
         "contract, when it is there."),
+    field<&DatabaseOptions::row_security>(
+        "row-security",
+        "PostgreSQL is told in each transaction who the caller is, so that the policies that `plimsoll migrate rls` "
+        "writes let it see and change its own rows only."),
     field<&DatabaseOptions::pool>("pool", "Connections to a PostgreSQL server, of the whole process."),
 };
 constexpr config::Field kTelemetry[] = {
@@ -225,6 +229,9 @@ void read_engine(const json::Value& value, Deployment& made, contract::Complaint
     if (auto done = config::read(*options.pool, database::kPostgresFields, &options.postgres); !done)
       complaints.push_back(misread("database.pool", *options.pool, done.error(), made.file));
   if (!postgres) {
+    if (options.row_security)
+      complaints.push_back(complaint(made.file, value.find("row-security")->position(), "configuration",
+                                     "`database.row-security` is for PostgreSQL", "Remove it."));
     if (options.pool)
       complaints.push_back(complaint(made.file, options.pool->position(), "configuration",
                                      "`database.pool` is for PostgreSQL",
@@ -232,6 +239,7 @@ void read_engine(const json::Value& value, Deployment& made, contract::Complaint
     return;
   }
   options.postgres.url = options.url;
+  options.postgres.row_security = options.row_security;
   if (auto target = database::PostgresTarget::read(options.url); !target)
     complaints.push_back(complaint(made.file, url->position(), "configuration", std::move(target.error().detail),
                                    std::string(database::kDatabaseUrl.remedy)));

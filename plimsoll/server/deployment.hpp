@@ -17,6 +17,7 @@ struct DatabaseOptions {
   std::string url;
   std::string migrations;
   config::Raw pool = nullptr;
+  bool row_security = false;
   database::SqliteOptions sqlite;
   database::PostgresOptions postgres;
 };

@@ -3,9 +3,11 @@
 #include "plimsoll/async/patience.hpp"
 #include "plimsoll/database/migrations.hpp"
 #include "plimsoll/database/postgres.hpp"
+#include "plimsoll/database/postgres_policies.hpp"
 #include "plimsoll/database/postgres_target.hpp"
 #include "plimsoll/database/sqlite.hpp"
 #include "plimsoll/database/sqlite_files.hpp"
+#include "plimsoll/database/wait.hpp"
 #include "plimsoll/queue/workers.hpp"
 #include "plimsoll/server/deployment.hpp"
 #include "plimsoll/store/memory.hpp"
@@ -133,6 +135,24 @@ contract::Complaints Process::probe_database() {
              .what = "the database takes no writes: " + database::reason_of(first.error()),
              .remedy = database::remedy_of(first.error())}};
   return {};
+}
+
+contract::Complaints Process::check_row_security(const Deployment& from) {
+  if (!database::is_postgres_url(from.database.url) || from.database.row_security) return {};
+  auto found = database::wait_for([&](Loop& loop) -> Task<Result<database::Rows>> {
+    const database::Cell name[] = {std::string(database::kPolicy)};
+    auto read = co_await database->read(
+        loop, "SELECT polrelid::regclass::text FROM pg_policy WHERE polname=?::text ORDER BY 1 LIMIT 1", name, false);
+    co_return read;
+  });
+  if (!found || found->empty()) return {};
+  const auto* table = std::get_if<std::string>(&(*found)[0][0]);
+  return {{.code = "database",
+           .file = from.file,
+           .what = "table " + (table ? *table : std::string{}) +
+                   " has a policy that shows rows to their callers only, and nobody says who they are",
+           .remedy =
+               "Say `database: {row-security: true}`, or drop the policies `" + std::string(database::kPolicy) + "`."}};
 }
 
 contract::Complaints Process::migrate(const Deployment& from, std::vector<std::string>& applied) {

@@ -30,6 +30,8 @@ struct Process {
   contract::Complaints open_postgres(const Deployment& from);
   /// Brings the database to where its migrations lead. Instances that start at once apply each file once. `applied`
   /// receives a sentence for each.
+  /// Policies of which this deployment knows nothing would hide all rows.
+  contract::Complaints check_row_security(const Deployment& from);
   contract::Complaints migrate(const Deployment& from, std::vector<std::string>& applied);
   /// The first write, and the probe that repeats it.
   contract::Complaints probe_database();

@@ -116,11 +116,13 @@ Result<> Operation::within_budget(const std::string& body) const {
 
 database::Reading Operation::reading_of(const Request& request, const Context& context, database::ReadClass order,
                                         bool quick, database::ReadBudget& budget) {
-  database::Reading reading{.quick = quick, .order = order, .site = request.peer.site, .budget = &budget};
+  database::Reading reading{
+      .quick = quick, .order = order, .site = request.peer.site, .exchange = true, .budget = &budget};
   if (const auto* who = context.principal) {
     reading.tenant = who->tenant;
     reading.scheme = who->scheme;
     reading.subject = who->subject;
+    reading.roles = who->roles;
   }
   return reading;
 }

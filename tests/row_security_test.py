@@ -1,0 +1,112 @@
+"""Row-level security: `plimsoll migrate rls` writes policies from `tenant` and `owner`, and PostgreSQL itself keeps the rows of callers apart."""
+import threading
+
+import harness
+import tenants_test
+import tokens
+from tenants_test import ADA, BOB, EVE
+
+FIRM = tenants_test.FIRM.replace("owner: author}", "owner: {column: author, except-roles: [support]}}")
+SUPPORT = tokens.caller("sue", "acme", roles=["support"])
+
+
+class RowSecurity(harness.ServerTest):
+    engine = "postgres"
+
+    def lay(self, engine="postgres"):
+        """A folder with contract, deployment and migrations, which are applied by the owner of the tables. The server has a role that can make nothing."""
+        self.engine = engine
+        folder = self.directory()
+        self.data = self.database(folder, "firm.db")
+        (folder / "contract.yaml").write_text(FIRM)
+        (folder / "owner.yaml").write_text(f"database: {{url: '{harness.Postgres.shared().url(self.data.name)}', row-security: true}}\n")
+        for words in (("new", "tables", "contract.yaml"), ("rls", "contract.yaml"), ("up", "contract.yaml")):
+            done = self.plimsoll("migrate", *words, "--config", "owner.yaml", directory=folder)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(sorted(path.name for path in (folder / "migrations").iterdir()), ["0001_tables.sql", "0002_row_level_security.sql"])
+        return folder
+
+    def serve_as_web(self, folder):
+        """By a role without the right to make or change tables: the first start, by their owner, has made those of the server."""
+        postgres = harness.Postgres.shared()
+        config = self.deployment("database: {url: 'sqlite:firm.db'}\n" + tokens.DEPLOYMENT, folder).replace("pool:", "row-security: true, pool:")
+        first = self.server(folder / "contract.yaml", config, directory=folder).start()
+        first.stop()
+        postgres.sql("DO $$BEGIN CREATE ROLE web LOGIN PASSWORD 's3cret'; EXCEPTION WHEN duplicate_object THEN NULL; END$$")
+        postgres.sql("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO web; "
+                     "GRANT USAGE, UPDATE ON ALL SEQUENCES IN SCHEMA public TO web", self.data.name)
+        if self.engine == "pgbouncer":
+            return self.server(folder / "contract.yaml", config, directory=folder).start()
+        # Beside no migrations: those are applied by their owner.
+        served = self.directory()
+        (served / "contract.yaml").write_text(FIRM)
+        return self.server(served / "contract.yaml", config.replace("postgres://shop:", "postgres://web:"), directory=served).start()
+
+    def seen_by(self, **settings):
+        """Keys of the notes that a transaction sees which is told this, and nothing in its SQL asks for anybody."""
+        told = "".join(f"SELECT set_config('plimsoll.{name}', '{value}', true);" for name, value in settings.items())
+        said = harness.Postgres.shared()._run("psql", "-h", self.data.postgres.folder, "-p", self.data.postgres.port, "-U", "shop", "-d", self.data.name, "-qtAX", "-c",
+                                              f"BEGIN;{told} SELECT id FROM folders ORDER BY 1; COMMIT")
+        return [line for line in said.splitlines() if line.startswith("of-")]
+
+    def test_rows_of_others_are_hidden_by_the_database_itself(self):
+        folder = self.lay()
+        server = self.serve_as_web(folder)
+        made = [server.post("/folders", {"id": key}, who) for key, who in (("of-ada", ADA), ("of-bob", BOB), ("of-eve", EVE))]
+        self.assertEqual([each.status for each in made], [201] * 3, made)
+        seen = lambda who: sorted(row["id"] for row in server.get("/folders", who).json()["data"])
+        self.assertEqual([seen(who) for who in (ADA, BOB, EVE, SUPPORT)], [["of-ada"], ["of-bob"], ["of-eve"], ["of-ada", "of-bob"]])
+        self.assertEqual(self.seen_by(), [], "a transaction that is told nothing sees nothing, though it is the owner's of the table")
+        self.assertEqual(self.seen_by(tenant="acme"), [])
+        self.assertEqual(self.seen_by(tenant="acme", subject="ada"), ["of-ada"])
+        self.assertEqual(self.seen_by(tenant="globex", subject="ada"), [])
+        self.assertEqual(self.seen_by(tenant="acme", subject="sue", roles="clerk\nsupport"), ["of-ada", "of-bob"])
+        self.assertEqual(self.seen_by(server="on"), ["of-ada", "of-bob", "of-eve"])
+        self.assertEqual(server.patch("/folders/of-eve", {}, ADA).status, 404)
+        self.assertEqual(server.post("/notes", {"id": "n", "folder_id": "of-bob"}, ADA).status, 422)
+        self.assertEqual(server.post("/notes", {"id": "n", "folder_id": "of-ada"}, ADA).status, 201)
+        self.assertEqual(server.get("/notes/n?embed=folder", ADA).json()["folder"]["id"], "of-ada")
+        self.assertEqual(server.delete("/folders/of-bob", BOB).status, 204)
+
+    def test_a_condition_that_is_missing_in_the_statements_shows_nothing(self):
+        folder = self.lay()
+        server = self.serve_as_web(folder)
+        self.assertEqual([server.post("/parts", {}, who).json()["id"] for who in (ADA, EVE)], [1, 2])
+        server.stop()
+        # A server whose contract has forgotten the tenant: the database has not.
+        forgetful = server.directory / "forgetful.yaml"
+        forgetful.write_text(FIRM.replace("schemas/parts', tenant: firm,", "schemas/parts',").replace(", parts: {table: parts, by: note_id, limit: 2}", ""))
+        server = self.server(forgetful, server.directory / "plimsoll.yaml", directory=server.directory).start()
+        self.assertEqual([[row["id"] for row in server.get("/parts", who).json()["data"]] for who in (ADA, EVE)], [[1], [2]])
+        self.assertEqual([server.get("/parts/2", ADA).status, server.patch("/parts/2", {"firm": "acme"}, ADA).status, server.delete("/parts/2", ADA).status], [404] * 3)
+
+    def test_a_start_that_tells_nobody_is_refused_where_there_are_policies(self):
+        folder = self.lay()
+        said = self.refused(folder / "contract.yaml", "database: {url: 'sqlite:firm.db'}\n" + tokens.DEPLOYMENT, directory=folder)
+        self.assertIn("has a policy that shows rows to their callers only, and nobody says who they are", said)
+        self.assertIn("row-security: true", said)
+
+    def test_values_of_a_caller_end_with_its_transaction_behind_pgbouncer_too(self):
+        folder = self.lay("pgbouncer")
+        server = self.serve_as_web(folder)
+        wrong = []
+
+        def work(who, name):
+            for i in range(15):
+                made = server.post("/folders", {"id": f"{name}-{i}"}, who)
+                found = server.get(f"/folders/{name}-{i}", who)
+                if (made.status, found.status) != (201, 200):
+                    wrong.append((made, found))
+
+        threads = [threading.Thread(target=work, args=each) for each in ((ADA, "a"), (BOB, "b"), (EVE, "e"))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(wrong, [])
+        self.assertEqual([len(server.get("/folders", who, limit=100).json()["data"]) for who in (ADA, BOB, EVE)], [15] * 3)
+        self.assertEqual(self.seen_by(), [])
+
+
+if __name__ == "__main__":
+    harness.main()
