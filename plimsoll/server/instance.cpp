@@ -2,8 +2,8 @@
 
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/edge/server.hpp"
+#include "plimsoll/exchange/development.hpp"
 #include "plimsoll/json/write.hpp"
-#include "plimsoll/policy/authentication/development_key.hpp"
 #include "plimsoll/queue/workers.hpp"
 #include "plimsoll/server/complaints.hpp"
 #include "plimsoll/server/generation.hpp"
@@ -353,9 +353,11 @@ namespace {
 
 /// Names of components and what `--dev` makes have no character that an address would have to encode.
 std::string development_fragment(const Plan& plan) {
+  const auto kept = plan.services().of_plan->of<DevelopmentCredentials>();
+  const std::scoped_lock lock(kept->mutex);
   std::string fragment;
-  for (const auto& made : policy::development_credentials(plan.contract(), plan.services()))
-    fragment += (fragment.empty() ? "#credentials:" : "&") + made.scheme + "=" + made.credential;
+  for (const auto& [scheme, credential] : kept->by_scheme)
+    fragment += (fragment.empty() ? "#credentials:" : "&") + scheme + "=" + credential;
   return fragment;
 }
 

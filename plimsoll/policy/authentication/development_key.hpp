@@ -10,10 +10,9 @@ namespace plimsoll::policy {
 
 /// What `--dev` has made for a security scheme that nothing else verifies.
 struct DevelopmentCredential {
-  std::string scheme;      ///< its name in the contract
-  std::string credential;  ///< alone: the token or the key
-  std::string header;      ///< to send along: `Authorization: Bearer …`; for a query parameter `?name=…`
-  std::string subject;     ///< whom it names
+  std::string scheme;   ///< its name in the contract
+  std::string header;   ///< to send along: `Authorization: Bearer …`; for a query parameter `?name=…`
+  std::string subject;  ///< whom it names
 };
 /// Credentials of this process, good for its life and 12 hours at most, with every scope and every role of the
 /// deployment. Call it when the operations are built; empty when not in development or nothing needed one.

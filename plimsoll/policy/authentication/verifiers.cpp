@@ -2,6 +2,7 @@
 
 #include "plimsoll/client/url.hpp"
 #include "plimsoll/database/wait.hpp"
+#include "plimsoll/exchange/development.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/policy/authentication/development_key.hpp"
 #include "plimsoll/policy/authentication/key_refresh.hpp"
@@ -23,7 +24,6 @@ struct Verifiers {
   std::mutex mutex;
   const json::Value* deployment = nullptr;
   std::map<std::string, Verifier> by_scheme;
-  std::map<std::string, std::string> development;  ///< scheme → token or key
 };
 
 /// What `--dev` has made for a scheme of that name: good for the life of the process, whatever plan is in force.
@@ -62,16 +62,16 @@ std::string header_of(const contract::SecurityScheme& scheme, const std::string&
 }
 
 /// Keeps it for those who ask, and tells whoever starts the server.
-void made_for_development(const contract::SecurityScheme& scheme, Verifiers& all, std::string credential,
-                          const Services& services) {
+void made_for_development(const contract::SecurityScheme& scheme, std::string credential, const Services& services) {
   services.remarks->push_back("plimsoll: DEVELOPMENT ONLY: --dev made a key for \"" + scheme.name +
                               "\". Whoever sends this may do everything, for 12 hours or until this process ends:\n  " +
                               header_of(scheme, credential));
-  all.development[scheme.name] = std::move(credential);
+  const auto kept = services.of_plan->of<DevelopmentCredentials>();
+  const std::scoped_lock lock(kept->mutex);
+  kept->by_scheme[scheme.name] = std::move(credential);
 }
 
-Result<Verifier> development_tokens(const contract::SecurityScheme& scheme, Verifiers& all, Roles roles,
-                                    const Services& services) {
+Result<Verifier> development_tokens(const contract::SecurityScheme& scheme, Roles roles, const Services& services) {
   const auto made = services.shared->of<DevelopmentKeys>();
   const std::scoped_lock lock(made->mutex);
   auto known = made->signing.find(scheme.name);
@@ -88,7 +88,7 @@ Result<Verifier> development_tokens(const contract::SecurityScheme& scheme, Veri
   out.end_array().key("exp").integer((services.clock->wall() + kDevelopmentLife) / kSecond).end_object();
   auto token = issue_jwt(key, claims);
   if (!token) return std::unexpected(std::move(token).error());
-  made_for_development(scheme, all, std::move(*token), services);
+  made_for_development(scheme, std::move(*token), services);
   return Verifier{TokenVerifier::of_keys({key}, {}, std::move(roles)), nullptr};
 }
 
@@ -96,7 +96,7 @@ Result<Verifier> make_tokens(const contract::SecurityScheme& scheme, const contr
                              Roles roles, const Services& services) {
   const auto* section = section_of(scheme, services);
   if (!section) {
-    if (services.development) return development_tokens(scheme, all, std::move(roles), services);
+    if (services.development) return development_tokens(scheme, std::move(roles), services);
     return fail(kNoVerifier, "the security scheme \"" + scheme.name + "\" has nothing that verifies its tokens");
   }
   TokenOptions options;
@@ -171,7 +171,7 @@ Result<Verifier> make_keys(const contract::SecurityScheme& scheme, const contrac
     auto& development = kept->api_keys[scheme.name];
     if (development.empty()) development = make_api_key("dev");
     made->development = development;
-    made_for_development(scheme, all, made->development, services);
+    made_for_development(scheme, made->development, services);
   } else if (!made->table) {
     return fail(kNoVerifier,
                 "the security scheme \"" + scheme.name +
@@ -252,13 +252,11 @@ Result<std::optional<config::Rate>> failures_allowed(const Services& services) {
 std::vector<DevelopmentCredential> development_credentials(const contract::Contract& contract,
                                                            const Services& services) {
   std::vector<DevelopmentCredential> made;
-  const auto all = services.of_plan->of<Verifiers>();
-  const std::scoped_lock lock(all->mutex);
-  for (const auto& scheme : contract.security_schemes) {
-    const auto found = all->development.find(scheme.name);
-    if (found == all->development.end()) continue;
-    made.push_back({scheme.name, found->second, header_of(scheme, found->second), std::string(kDeveloper)});
-  }
+  const auto kept = services.of_plan->of<DevelopmentCredentials>();
+  const std::scoped_lock lock(kept->mutex);
+  for (const auto& scheme : contract.security_schemes)
+    if (const auto found = kept->by_scheme.find(scheme.name); found != kept->by_scheme.end())
+      made.push_back({scheme.name, header_of(scheme, found->second), std::string(kDeveloper)});
   return made;
 }
 
