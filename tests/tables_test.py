@@ -1,6 +1,7 @@
 """Tables on the running server: what a client sees, and what whoever starts it is told."""
 import os
 import socket
+import sqlite3
 import threading
 
 import harness
