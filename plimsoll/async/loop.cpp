@@ -99,11 +99,11 @@ struct Loop::Impl {
   }
 
   /// Another thread that posts while we are on the way to wait either sees that we wait, and rings, or is seen by us.
+  /// It rings under the mutex: what it has posted may be the last thing that this loop does before it is gone, and with
+  /// it the bell.
   void post(std::move_only_function<void()> f) {
-    {
-      const std::lock_guard lock(mutex);
-      posted.push_back(std::move(f));
-    }
+    const std::lock_guard lock(mutex);
+    posted.push_back(std::move(f));
     any_posted.store(true);
     if (!waiting.exchange(false)) return;
     const std::uint64_t one = 1;
@@ -189,6 +189,7 @@ Loop::Loop() : impl_(std::make_unique<Impl>(*this)) { begin_turn(); }
 /// What is deferred still may hold itself until it is run.
 Loop::~Loop() {
   while (impl_->deferred) impl_->run_deferred();
+  const std::lock_guard lock(impl_->mutex);  // whoever posted last has rung
 }
 std::uint64_t Loop::tick_in(Nanoseconds span) { return tick_of(now() + span - impl_->started) + 1; }
 

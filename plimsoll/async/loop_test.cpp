@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <coroutine>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -400,6 +402,18 @@ TEST(Loop, SleepsWhileNothingIsDueAndIsInTimeAllTheSame) {
     EXPECT_TRUE(second);
     EXPECT_GE(Clock::now() - again, 200ms);
   });
+}
+
+/// ThreadSanitizer sees it where the loop goes before the thread has rung.
+TEST(Loop, MayEndWithWhatAnotherThreadIsPosting) {
+  for (int i = 0; i < 300; ++i) {
+    auto loop = std::make_unique<Loop>();
+    loop->expect();
+    std::thread other([&loop = *loop] { loop.resume(std::noop_coroutine()); });
+    loop->run();
+    loop.reset();
+    other.join();
+  }
 }
 
 }  // namespace
