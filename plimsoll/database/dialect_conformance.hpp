@@ -362,7 +362,8 @@ TYPED_TEST_P(DialectConformance, NamesRowsByKeysOfSeveralColumns) {
   many.inside = {&copy[0]};
   many.outside = {&this->book("id")};
   many.limit = 9;
-  Select whole{.from = this->library->books().relation(), .embeds = {many}, .order = {{.column = &this->book("id")}}};
+  const auto books = this->library->books();
+  Select whole{.from = books.relation(), .embeds = {many}, .order = {{.column = &this->book("id")}}};
   whole.limit = 1;
   EXPECT_EQ(this->say(this->dialect().select(whole)),
             std::vector<std::string>{R"([{"number":"a"},{"number":"b"}]|NULL)"});
