@@ -41,7 +41,7 @@ struct ScriptedWire final : Handler {
     }
     if (does.failing) co_return fail(*does.failing);
     Response response{.status = does.status, .headers = Headers{context.arena}};
-    if (!does.retry_after.empty()) response.headers.add("retry-after", does.retry_after);
+    if (!does.retry_after.empty()) response.headers.add("retry-after", context.arena.keep(does.retry_after));
     co_return response;
   }
   std::vector<Does> script;
