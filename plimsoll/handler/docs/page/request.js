@@ -25,8 +25,8 @@ const encoded = (value) => encodeURIComponent(value).replace(/%(2C|3A|40|24)/g, 
 
 /** Name and value pairs of a parameter as its style writes them; a value is a list where the parameter is an array. */
 function serialized(parameter, value) {
-  const explode = parameter.explode ?? ((parameter.style || (parameter.in === 'query' || parameter.in === 'cookie' ? 'form' : 'simple')) === 'form');
   const style = parameter.style || (parameter.in === 'query' || parameter.in === 'cookie' ? 'form' : 'simple');
+  const explode = parameter.explode ?? style === 'form';
   if (Array.isArray(value)) {
     if (explode && style === 'form') return value.map((each) => [parameter.name, String(each)]);
     const between = {spaceDelimited: ' ', pipeDelimited: '|'}[style] || ',';
@@ -87,21 +87,17 @@ function joined(pieces) {
   return made;
 }
 
-/** Parameters with the values that a sample shows: those that must be there. */
-function exampleParameters(entry) {
-  return entry.parameters.filter((one) => one.required || one.in === 'path').map((one) => [one, exampleParameter(one)]);
-}
-
+/** The value that a form begins with. */
 function exampleParameter(parameter) {
   const first = resolve(Object.values(parameter.examples || {})[0]);
   const shown = parameter.example ?? first.value ?? first.dataValue;
   if (shown !== undefined) return shown;
-  if (parameter.name.toLowerCase() === 'idempotency-key' && parameter.in === 'header') return entryKey();
+  if (parameter.name.toLowerCase() === 'idempotency-key' && parameter.in === 'header') return freshKey();
   return example(schemaOf(parameter)) ?? '';
 }
 
 /** A key that nobody has used. */
-function entryKey() {
+function freshKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return [...bytes].map((each) => each.toString(16).padStart(2, '0')).join('');
 }
@@ -115,15 +111,6 @@ function exampleOf(media, writing) {
 }
 
 const json = (value) => (typeof value === 'string' ? value : JSON.stringify(value, null, 2));
-
-/** The body that a sample shows for a media type. */
-function exampleBody(type, media) {
-  if (!isForm(type)) return isBinary(type, media.schema) ? {type, file: 'file.bin'} : {type, text: textOf(type, exampleOf(media, true))};
-  const shown = exampleOf(media, true) || {};
-  const schema = media.schema ? folded(media.schema) : {};
-  const names = Object.keys(schema.properties || {}).filter((name) => (schema.required || []).includes(name) || name in shown);
-  return {type, fields: names.map((name) => (isBinary('', schema.properties[name]) ? {name, file: 'file.bin'} : {name, value: json(shown[name] ?? '')}))};
-}
 
 function textOf(type, value) {
   if (value === undefined || value === null) return '';

@@ -57,7 +57,7 @@ function parameterRows(entry) {
     const input = inputFor(schemaOf(one), one.name, required ? exampleParameter(one) : undefined, required);
     inputs.push([one, input]);
     const isKey = one.in === 'header' && one.name.toLowerCase() === 'idempotency-key';
-    const fresh = isKey ? h('button', {type: 'button', class: 'plain', onclick: () => { input.element.value = entryKey(); input.element.dispatchEvent(new Event('input', {bubbles: true})); }}, 'new key') : null;
+    const fresh = isKey ? h('button', {type: 'button', class: 'plain', onclick: () => { input.element.value = freshKey(); input.element.dispatchEvent(new Event('input', {bubbles: true})); }}, 'new key') : null;
     return row(one.name, one.in, input, required, fresh);
   };
   const needed = entry.parameters.filter((one) => one.required || one.in === 'path').map(made);
@@ -88,7 +88,7 @@ function bodyRows(entry, redraw) {
         const value = input.read();
         if (value instanceof File) return [{name, file: value.name, content: value}];
         if (isBinary('', one)) return required ? [{name, file: 'file.bin'}] : [];
-        return value === '' || (Array.isArray(value) && !value.length) ? [] : [].concat(isForm(type) && Array.isArray(value) ? value : [value]).map((each) => ({name, value: json(each)}));
+        return value === '' || (Array.isArray(value) && !value.length) ? [] : [].concat(value).map((each) => ({name, value: json(each)}));
       })});
     } else if (isBinary(type, media.schema)) {
       const input = fileInput('Body');
