@@ -1,19 +1,11 @@
 #include "plimsoll/database/catalogue.hpp"
+#include "plimsoll/database/cells.hpp"
 #include "plimsoll/json/parse.hpp"
 
 #include <map>
 
 namespace plimsoll::database {
 namespace {
-
-std::string text_at(const std::vector<Cell>& row, std::size_t i) {
-  auto* text = std::get_if<std::string>(&row.at(i));
-  return text ? *text : std::string{};
-}
-std::int64_t number_at(const std::vector<Cell>& row, std::size_t i) {
-  auto* number = std::get_if<std::int64_t>(&row.at(i));
-  return number ? *number : 0;
-}
 
 /// Of every table that is not the server's, an extension's or a partition of another one.
 #define PLIMSOLL_FOREIGN_TABLES                                                                                     \

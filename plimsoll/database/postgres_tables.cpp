@@ -1,3 +1,4 @@
+#include "plimsoll/database/cells.hpp"
 #include "plimsoll/database/postgres_dialect.hpp"
 #include "plimsoll/database/renderer.hpp"
 
@@ -9,15 +10,6 @@ namespace plimsoll::database {
 namespace {
 
 constexpr std::string_view kOurs = "plimsoll: words of ";  ///< how the comment of our own index of `q` begins
-
-std::string text_at(const std::vector<Cell>& row, std::size_t i) {
-  auto* text = std::get_if<std::string>(&row.at(i));
-  return text ? *text : std::string{};
-}
-bool true_at(const std::vector<Cell>& row, std::size_t i) {
-  auto* number = std::get_if<std::int64_t>(&row.at(i));
-  return number && *number != 0;
-}
 
 /// As DDL writes it: a column that refers to a key has the key's type.
 std::string type_in(const TableDefinition::ColumnDefinition& column) {
@@ -80,14 +72,15 @@ Task<Result<>> find_indexes(Session& session, std::span<const Cell> name, FoundT
   for (auto& row : *rows) {
     if (row[0] != last) {
       found.indexes.emplace_back();
-      if (true_at(row, 1)) found.unique.emplace_back();
+      if (number_at(row, 1) != 0) found.unique.emplace_back();
     }
     last = row[0];
     const auto column = text_at(row, 3);
     found.indexes.back().push_back(column);
-    if (true_at(row, 1)) found.unique.back().push_back(column);
+    if (number_at(row, 1) != 0) found.unique.back().push_back(column);
     const auto there = std::ranges::find(found.columns, column, &FoundColumn::name);
-    if (true_at(row, 2) && there != found.columns.end()) there->primary = static_cast<int>(found.indexes.back().size());
+    if (number_at(row, 2) != 0 && there != found.columns.end())
+      there->primary = static_cast<int>(found.indexes.back().size());
   }
   co_return Result<>{};
 }
@@ -202,8 +195,8 @@ Task<Result<std::optional<FoundTable>>> PostgresDialect::find_table(Session& ses
     const auto category = text_at(row, 5);
     found.columns.push_back({.name = text_at(row, 0),
                              .type = text_at(row, 1),
-                             .not_null = true_at(row, 2),
-                             .has_default = true_at(row, 3),
+                             .not_null = number_at(row, 2) != 0,
+                             .has_default = number_at(row, 3) != 0,
                              .default_value = text_at(row, 4),
                              .category = category.empty() ? '\0' : category[0]});
   }
@@ -227,7 +220,7 @@ Task<Result<SearchState>> PostgresDialect::find_search(Session& session, const T
   SearchState state;
   if (rows->empty()) co_return state;
   const auto comment = text_at(rows->front(), 0);
-  if (!true_at(rows->front(), 1) || !comment.starts_with(kOurs)) {
+  if (number_at(rows->front(), 1) == 0 || !comment.starts_with(kOurs)) {
     state.foreign = {
         quoted(index) + " is not the index that this server keeps for `q` of table " + quoted(table.name) +
             ", and stands where that belongs",

@@ -1,19 +1,11 @@
 #include "plimsoll/database/catalogue.hpp"
+#include "plimsoll/database/cells.hpp"
 
 #include <algorithm>
 #include <cctype>
 
 namespace plimsoll::database {
 namespace {
-
-std::string text_at(const std::vector<Cell>& row, std::size_t i) {
-  auto* text = std::get_if<std::string>(&row.at(i));
-  return text ? *text : std::string{};
-}
-std::int64_t number_at(const std::vector<Cell>& row, std::size_t i) {
-  auto* number = std::get_if<std::int64_t>(&row.at(i));
-  return number ? *number : 0;
-}
 
 std::string lower(std::string text) {
   std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });

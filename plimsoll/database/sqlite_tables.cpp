@@ -1,3 +1,4 @@
+#include "plimsoll/database/cells.hpp"
 #include "plimsoll/database/instant.hpp"
 #include "plimsoll/database/renderer.hpp"
 #include "plimsoll/database/sqlite_dialect.hpp"
@@ -115,15 +116,6 @@ std::string column_definition(const TableDefinition& table, std::size_t index) {
     if (reference.from == std::vector{index})
       text += " REFERENCES " + quoted(reference.table) + "(" + quoted_list(reference.to) + ")";
   return text;
-}
-
-std::string text_at(const std::vector<Cell>& row, std::size_t i) {
-  auto* text = std::get_if<std::string>(&row.at(i));
-  return text ? *text : std::string{};
-}
-std::int64_t number_at(const std::vector<Cell>& row, std::size_t i) {
-  auto* number = std::get_if<std::int64_t>(&row.at(i));
-  return number ? *number : 0;
 }
 
 constexpr std::int64_t kInstantsLooked = 1'000;  ///< rows

@@ -3,6 +3,7 @@
 #include "plimsoll/base/arena.hpp"
 #include "plimsoll/base/crash_point.hpp"
 #include "plimsoll/base/uuid.hpp"
+#include "plimsoll/database/cells.hpp"
 #include "plimsoll/database/dialect.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/write.hpp"
@@ -14,8 +15,10 @@ namespace plimsoll::queue {
 namespace {
 
 using database::Cell;
+using database::number_of;
 using database::Rows;
 using database::Session;
+using database::text_of;
 
 // `due` is set exactly while a job may be claimed, `lease` while it runs, `live_key` until it has ended: so each index
 // holds only the rows its question is about.
@@ -49,32 +52,24 @@ constexpr std::size_t kHistory = 20;        ///< attempts whose error is kept
 constexpr std::size_t kErrorBytes = 2'000;  ///< of one error
 constexpr std::size_t kResultBytes = 64u << 20;
 
-std::int64_t integer(const Cell& cell) {
-  auto* value = std::get_if<std::int64_t>(&cell);
-  return value ? *value : 0;
-}
-std::string text(const Cell& cell) {
-  auto* value = std::get_if<std::string>(&cell);
-  return value ? *value : std::string{};
-}
 Cell optional(Nanoseconds at) { return at ? Cell{at} : Cell{}; }
 
 Record record_of(const std::vector<Cell>& row) {
   Record job;
-  job.id = text(row[0]), job.kind = text(row[1]), job.queue = text(row[2]);
-  job.payload = text(row[3]), job.owner = text(row[4]);
-  job.priority = static_cast<int>(integer(row[5]));
-  job.standing = {.state = parse_state(text(row[6])).value_or(State::dead),
-                  .due = integer(row[7]),
-                  .attempts = static_cast<int>(integer(row[10])),
-                  .failures = static_cast<int>(integer(row[11])),
-                  .crashes = static_cast<int>(integer(row[12])),
-                  .token = integer(row[9]),
-                  .lease = integer(row[8])};
-  job.progress = static_cast<int>(integer(row[13]));
-  job.enqueued_at = integer(row[14]), job.started_at = integer(row[15]), job.finished_at = integer(row[16]);
-  job.error = text(row[17]), job.history = text(row[18]);
-  job.has_result = integer(row[19]) != 0;
+  job.id = text_of(row[0]), job.kind = text_of(row[1]), job.queue = text_of(row[2]);
+  job.payload = text_of(row[3]), job.owner = text_of(row[4]);
+  job.priority = static_cast<int>(number_of(row[5]));
+  job.standing = {.state = parse_state(text_of(row[6])).value_or(State::dead),
+                  .due = number_of(row[7]),
+                  .attempts = static_cast<int>(number_of(row[10])),
+                  .failures = static_cast<int>(number_of(row[11])),
+                  .crashes = static_cast<int>(number_of(row[12])),
+                  .token = number_of(row[9]),
+                  .lease = number_of(row[8])};
+  job.progress = static_cast<int>(number_of(row[13]));
+  job.enqueued_at = number_of(row[14]), job.started_at = number_of(row[15]), job.finished_at = number_of(row[16]);
+  job.error = text_of(row[17]), job.history = text_of(row[18]);
+  job.has_result = number_of(row[19]) != 0;
   return job;
 }
 
@@ -155,7 +150,7 @@ Task<Result<std::string>> SqlQueue::enqueue(Session& session, const Job& job) {
     const Cell key[] = {job.kind, job.unique_key};
     auto same = co_await session.query("SELECT id FROM plimsoll_jobs WHERE kind = ? AND live_key = ?", key);
     if (!same) co_return std::unexpected(std::move(same).error());
-    if (!same->empty()) co_return text((*same)[0][0]);
+    if (!same->empty()) co_return text_of((*same)[0][0]);
   }
   const auto now = clock_.wall();
   auto id = uuid7(now).to_string();
@@ -245,7 +240,7 @@ Task<Result<std::optional<Output>>> SqlQueue::result(Loop& loop, std::string_vie
   if (!rows) co_return std::unexpected(std::move(rows).error());
   if (rows->empty()) co_return std::optional<Output>{};
   auto& row = (*rows)[0];
-  co_return Output{.media_type = text(row[0]), .bytes = text(row[1]), .file_name = text(row[2])};
+  co_return Output{.media_type = text_of(row[0]), .bytes = text_of(row[1]), .file_name = text_of(row[2])};
 }
 
 Task<Result<std::vector<Record>>> SqlQueue::list(Loop& loop, const Filter& filter) {
@@ -278,10 +273,10 @@ Task<Result<std::vector<Backlog>>> SqlQueue::backlog(Loop& loop) {
   if (!rows) co_return std::unexpected(std::move(rows).error());
   std::vector<Backlog> all;
   for (auto& row : *rows)
-    all.push_back({.kind = text(row[0]),
-                   .state = parse_state(text(row[1])).value_or(State::dead),
-                   .count = integer(row[2]),
-                   .oldest = integer(row[3])});
+    all.push_back({.kind = text_of(row[0]),
+                   .state = parse_state(text_of(row[1])).value_or(State::dead),
+                   .count = number_of(row[2]),
+                   .oldest = number_of(row[3])});
   co_return all;
 }
 
@@ -321,7 +316,7 @@ Task<Result<std::vector<Record>>> SqlQueue::claim(Loop& loop, std::string_view q
     auto running =
         co_await session.query("SELECT count(*) FROM plimsoll_jobs WHERE lease IS NOT NULL AND queue = ?", which);
     if (!running) co_return std::unexpected(std::move(running).error());
-    const auto most = std::min<std::int64_t>(limit, allowed - integer((*running)[0][0]));
+    const auto most = std::min<std::int64_t>(limit, allowed - number_of((*running)[0][0]));
     for (std::int64_t priority = 1; priority <= 9 && std::ssize(claimed) < most; ++priority) {
       const Cell due[] = {name, priority, now, most - std::ssize(claimed)};
       auto rows = co_await session.query(due_, due);
@@ -428,7 +423,7 @@ Task<Result<int>> SqlQueue::expire(Loop& loop, std::vector<std::string>* dead) {
   if (!stuck) co_return std::unexpected(std::move(stuck).error());
   int freed = 0;
   for (auto& row : *stuck) {
-    const auto id = text(row[0]);
+    const auto id = text_of(row[0]);
     bool ends = false;
     auto moved = co_await change(loop, id, [&](Record& job) {
       ends = false;

@@ -3,6 +3,7 @@
 #include "plimsoll/base/digest.hpp"
 #include "plimsoll/base/encoding.hpp"
 #include "plimsoll/contract/parameters.hpp"
+#include "plimsoll/database/cells.hpp"
 #include "plimsoll/database/wait.hpp"
 #include "plimsoll/handler/table/row_writer.hpp"
 #include "plimsoll/handler/table/statement.hpp"
@@ -18,11 +19,7 @@ namespace {
 using database::Cell;
 using database::Dialect;
 using database::Session;
-
-std::string text_at(const std::vector<Cell>& row, std::size_t i) {
-  auto* text = std::get_if<std::string>(&row.at(i));
-  return text ? *text : std::string{};
-}
+using database::text_at;
 
 /// Whether the tables of a database are made by migrations: then by nothing else.
 Task<Result<bool>> made_by_migrations(Session& session, const Dialect& dialect) {

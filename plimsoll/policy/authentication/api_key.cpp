@@ -3,6 +3,7 @@
 #include "plimsoll/base/encoding.hpp"
 #include "plimsoll/base/hash.hpp"
 #include "plimsoll/base/uuid.hpp"
+#include "plimsoll/database/cells.hpp"
 #include "plimsoll/database/dialect.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/write.hpp"
@@ -13,6 +14,8 @@ namespace plimsoll::policy {
 namespace {
 
 using database::Cell;
+using database::number_of;
+using database::text_of;
 
 constexpr std::string_view kAlphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 constexpr std::size_t kRandom = 30, kChecksum = 6, kHint = 6;
@@ -57,26 +60,17 @@ std::vector<std::string> list_of(std::string_view text) {
   return out;
 }
 
-std::string text(const Cell& cell) {
-  const auto* found = std::get_if<std::string>(&cell);
-  return found ? *found : std::string{};
-}
-std::int64_t number(const Cell& cell) {
-  const auto* found = std::get_if<std::int64_t>(&cell);
-  return found ? *found : 0;
-}
-
 ApiKey key_of(const std::vector<Cell>& row) {
-  return {.id = text(row[0]),
-          .name = text(row[2]),
-          .subject = text(row[3]),
-          .tenant = text(row[4]),
-          .hint = text(row[1]),
-          .scopes = list_of(text(row[5])),
-          .roles = list_of(text(row[6])),
-          .created = number(row[7]),
-          .expires = number(row[8]),
-          .revoked = number(row[9])};
+  return {.id = text_of(row[0]),
+          .name = text_of(row[2]),
+          .subject = text_of(row[3]),
+          .tenant = text_of(row[4]),
+          .hint = text_of(row[1]),
+          .scopes = list_of(text_of(row[5])),
+          .roles = list_of(text_of(row[6])),
+          .created = number_of(row[7]),
+          .expires = number_of(row[8]),
+          .revoked = number_of(row[9])};
 }
 
 Task<Result<>> insert(database::Session& session, const ApiKey& key, const std::string& secret, Nanoseconds now) {
