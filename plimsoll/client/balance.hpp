@@ -116,17 +116,19 @@ struct PeakLatency {
   std::uint32_t at_ms = 0;  ///< of the steady clock, as far as it fits
 
   static constexpr Nanoseconds kMemory = 10 * kSecond;
-  double at(Nanoseconds now) const {
-    const auto since = static_cast<std::uint32_t>(now / kMillisecond) - at_ms;
-    return nanoseconds * std::exp(-static_cast<double>(since) * kMillisecond / kMemory);
-  }
+  double at(Nanoseconds now) const { return nanoseconds * kept(now); }
   PeakLatency after(Nanoseconds span, Nanoseconds now) const {
-    const auto before = at(now);
+    const auto share = kept(now), before = nanoseconds * share;
     const auto value = static_cast<double>(span);
-    const auto since = static_cast<std::uint32_t>(now / kMillisecond) - at_ms;
-    const auto kept = std::exp(-static_cast<double>(since) * kMillisecond / kMemory);
-    return {.nanoseconds = static_cast<float>(value > before ? value : before + value * (1 - kept)),
+    return {.nanoseconds = static_cast<float>(value > before ? value : before + value * (1 - share)),
             .at_ms = static_cast<std::uint32_t>(now / kMillisecond)};
+  }
+
+ private:
+  /// The share of the peak that is left. Loops read their clocks at different times: `now` may lie before it.
+  double kept(Nanoseconds now) const {
+    const auto age = static_cast<std::int32_t>(static_cast<std::uint32_t>(now / kMillisecond) - at_ms);
+    return std::exp(-static_cast<double>(std::max(age, 0)) * kMillisecond / kMemory);
   }
 };
 

@@ -46,7 +46,9 @@ class LatencyWindow {
     return static_cast<Nanoseconds>(kFirst * std::pow(1.1, static_cast<double>(step)));
   }
   void advance(Nanoseconds now) {
-    const auto half = now / kHalf;
+    // Loops that share a window read their clocks at different times: one that is behind counts to the half of the
+    // others.
+    const auto half = std::max(half_, now / kHalf);
     if (half == half_) return;
     before_ = half == half_ + 1 ? current_ : std::array<std::int64_t, kSteps>{};
     current_ = {};

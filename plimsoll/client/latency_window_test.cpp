@@ -31,6 +31,14 @@ TEST(LatencyWindow, ForgetsWithinTenSeconds) {
   EXPECT_EQ(window.quantile(0.95, kStart + 3600 * kSecond), std::nullopt);
 }
 
+TEST(LatencyWindow, AClockThatIsBehindCountsToTheHalfOfTheOthers) {
+  LatencyWindow window;
+  for (int i = 0; i < 100; ++i) window.note(kMillisecond, kStart);
+  window.note(kMillisecond, kStart + 5 * kSecond);
+  window.note(kMillisecond, kStart + 5 * kSecond - kMillisecond);  // a loop whose turn began a little before
+  EXPECT_TRUE(window.quantile(0.95, kStart + 5 * kSecond));
+}
+
 /// Against the exact quantile of random latencies: never shorter, and at most a tenth and one step longer.
 TEST(LatencyWindow, QuantilesAreAtMostATenthTooLong) {
   const char* given = std::getenv("PLIMSOLL_SEED");
