@@ -62,10 +62,10 @@ class Hedge final : public Policy {
                : options.after == Late::p95 ? 0.95
                                             : 0.99),
         service_(build.service),
+        at_most_{.share = options.at_most.value, .floor = 0},
         hedges_(build.shared->of<Kept<Hedges>>()->of(build.service)),
         retries_(build.shared->of<Kept<SharedBudget>>()->of(build.service)),
         latencies_(build.shared->of<Kept<Latencies>>()) {
-    hedges_->options({.share = options.at_most.value, .floor = 0});
     if (!build.services.metrics) return;
     const telemetry::Label labels[] = {{"service", build.service}};
     sent_ = &build.services.metrics->counter(metrics[0].name, metrics[0].sentence, labels);
@@ -76,7 +76,7 @@ class Hedge final : public Policy {
     auto& state = call_state(request, context);
     auto& latencies = of(context.operation ? std::string_view(context.operation->id) : std::string_view{});
     const auto begun = context.loop.now();
-    hedges_->arrive(begun);
+    hedges_->arrive(at_most_, begun);
     const bool inner = request.headers.contains(kAttempt) && !state.numbered;  // only the outermost layer repeats
     const auto after = inner || !is_repeatable(request) ? std::nullopt : latencies.quantile(share_, begun);
     if (!after) {
@@ -190,7 +190,7 @@ class Hedge final : public Policy {
     if (!due || race.first) co_return;
     auto& policy = race.policy;
     BudgetTicket hedge, retry;
-    if (!policy.take(loop.now(), hedge, retry) || (race.request.body && !race.state.held)) {
+    if ((race.request.body && !race.state.held) || !policy.take(loop.now(), hedge, retry)) {
       hedge.end(), retry.end();
       co_await until_stopped(loop);
       co_return;
@@ -214,16 +214,15 @@ class Hedge final : public Policy {
     }
   }
 
+  /// The hedges' own budget first: what it refuses must take nothing from the retries of a service that is slow.
   bool take(Nanoseconds now, BudgetTicket& hedge, BudgetTicket& retry) {
-    if (retries_->in_force()) {
-      const auto ticket = retries_->take(now);
-      if (!ticket) return false;
-      retry = BudgetTicket{*retries_, *ticket};
-    }
     const auto ticket = hedges_->take(now);
     if (!ticket) return false;
     hedge = BudgetTicket{*hedges_, *ticket};
-    return true;
+    if (!retries_->in_force()) return true;
+    const auto second = retries_->take(now);
+    if (second) retry = BudgetTicket{*retries_, *second};
+    return second.has_value();
   }
 
   /// Latencies are kept when an operation is first called; their number is bounded by that of operations.
@@ -237,6 +236,7 @@ class Hedge final : public Policy {
 
   const double share_;
   const std::string service_;
+  const RetryBudgetOptions at_most_;
   const std::shared_ptr<Hedges> hedges_;
   const std::shared_ptr<SharedBudget> retries_;
   const std::shared_ptr<Kept<Latencies>> latencies_;

@@ -56,8 +56,8 @@ class Retry final : public Policy {
       : attempts_(static_cast<std::uint32_t>(options.attempts)),
         base_(options.base.nanoseconds),
         cap_(options.cap.nanoseconds),
+        budget_options_{.share = options.budget.value, .floor = options.floor},
         budget_(build.shared->of<Kept<SharedBudget>>()->of(build.service)) {
-    budget_->options({.share = options.budget.value, .floor = options.floor});
     if (!build.services.metrics) return;
     auto& registry = *build.services.metrics;
     const telemetry::Label service{"service", build.service};
@@ -77,7 +77,7 @@ class Retry final : public Policy {
       auto answer = co_await next(request, context);
       co_return answer;
     }
-    budget_->arrive(loop.now());
+    budget_->arrive(budget_options_, loop.now());
     state.numbered = true;
     Retrying retry{*budget_, request.headers, {}};
     for (std::uint32_t attempt = 0;; ++attempt) {
@@ -144,6 +144,7 @@ class Retry final : public Policy {
 
   const std::uint32_t attempts_;
   const Nanoseconds base_, cap_;
+  const RetryBudgetOptions budget_options_;
   const std::shared_ptr<SharedBudget> budget_;
   telemetry::Counter *retries_ = nullptr, *out_of_budget_ = nullptr, *out_of_time_ = nullptr;
 };

@@ -10,14 +10,12 @@ namespace plimsoll::client {
 /// The retries of one service, whoever calls it. Any thread.
 class SharedBudget {
  public:
-  /// Those of the newest plan.
-  void options(const RetryBudgetOptions& options) {
+  /// A call begins. The options of the plan that calls hold until another one does: one that is only tried, and never
+  /// in force, changes nothing.
+  void arrive(const RetryBudgetOptions& options, Nanoseconds now) {
     const std::scoped_lock lock(mutex_);
     options_ = options;
     set_ = true;
-  }
-  void arrive(Nanoseconds now) {
-    const std::scoped_lock lock(mutex_);
     budget_.arrive(options_, now);
   }
   std::optional<RetryBudget::Ticket> take(Nanoseconds now) {

@@ -123,9 +123,9 @@ class Simulation {
   }
   void hedge(const std::shared_ptr<Race>& race) {
     if (race->over) return;
-    race->hedge_retry = budget_.take(budget_options_, now);
-    if (race->hedge_retry) race->hedge = hedges_.take(hedge_options, now);
-    if (!race->hedge) return;
+    race->hedge = hedges_.take(hedge_options, now);
+    if (race->hedge) race->hedge_retry = budget_.take(budget_options_, now);
+    if (!race->hedge_retry) return;
     race->tried[race->sent[0]->target] = true;
     hedged += send(race);
   }
