@@ -28,11 +28,14 @@ class SignAws final : public Policy {
     const auto time = context.arena.keep(aws_time(context.loop.wall()));
     request.headers.set("x-amz-date", time);
     request.headers.set("x-amz-content-sha256", hash);
-    if (!key_.session_token.empty()) request.headers.set("x-amz-security-token", key_.session_token);
+    if (key_.session_token.empty())
+      request.headers.remove("x-amz-security-token");
+    else
+      request.headers.set("x-amz-security-token", key_.session_token);
     std::vector<std::pair<std::string_view, std::string_view>> fields;
     fields.emplace_back("host", request.authority.empty() ? std::string_view(url.authority) : request.authority);
-    for (const auto* name : {"content-type", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"})
-      if (request.headers.contains(name)) fields.emplace_back(name, request.headers.find(name));
+    for (const auto& [name, value] : request.headers)
+      if (name == "content-type" || name.starts_with("x-amz-")) fields.emplace_back(name, value);
     const auto target = target_text(request, url);
     const auto mark = std::min(target.find('?'), target.size());
     const AwsRequest signed_{.method = request.method,
