@@ -170,12 +170,15 @@ upstreams:
   a: {{targets: ['http://127.0.0.1:9'], authentication: {{header: X-Key, value: WRITTEN1}}}}
   b: {{targets: ['http://127.0.0.1:9'], authentication: {{bearer: WRITTEN2}}}}
   c: {{targets: ['http://127.0.0.1:9'], authentication: {{user: u, password: WRITTEN3}}}}
-  d: {{targets: ['http://127.0.0.1:9'], authentication: {{oauth2: {{token-url: 'http://127.0.0.1:9', client: c, secret: WRITTEN4}}}}}}
+  d: {{targets: ['http://127.0.0.1:9'], authentication: {{oauth2: {{token-url: 'http://127.0.0.1:9/token', client: c, secret: WRITTEN4}}}}}}
+  e: {{targets: ['http://127.0.0.1:9'], authentication: {{signature: {{key-id: k, algorithm: hmac-sha256, key: WRITTEN6}}}}}}
+  f: {{targets: ['http://127.0.0.1:9'], authentication: {{aws: {{access-key: a, secret-key: WRITTEN7, session-token: WRITTEN8, region: r, service: s3}}}}}}
 jobs: {{j: {{run: {{http: {{url: 'http://127.0.0.1:9', authentication: {{bearer: WRITTEN5}}}}}}}}}}
 """)
         shown = self.plimsoll("config", "--explain", directory=folder)
         self.assertEqual(shown.returncode, 0, shown.stderr)
-        self.assertIn("X-Key", shown.stdout)
+        for not_secret in ("X-Key", "hmac-sha256", "http://127.0.0.1:9/token"):
+            self.assertIn(not_secret, shown.stdout)
         self.assertNotIn("WRITTEN", shown.stdout + shown.stderr)
 
     def test_aws_signatures_are_those_that_the_service_works_out(self):

@@ -392,9 +392,12 @@ void explain_fields(std::vector<Explained>& out, const std::string& prefix, std:
   }
 }
 
-/// Names under which a secret may stand in the file itself, though it should not.
-bool holds_secret(std::string_view name) {
-  return telemetry::secret_name(name, {}) || name == "bearer" || name == "value";
+/// Names under which a secret may stand in the file itself, though it should not. A `key` beside its `key-id` signs;
+/// others are words and paths.
+bool holds_secret(const json::Value& around, std::string_view name) {
+  if (name == "token-url") return false;
+  return telemetry::secret_name(name, {}) || name == "bearer" || name == "value" ||
+         (name == "key" && around.find("key-id"));
 }
 void redact(json::Value& value, Arena& arena) {
   for (auto& item : value.array()) redact(item, arena);
@@ -411,7 +414,7 @@ void redact(json::Value& value, Arena& arena) {
   for (auto& member : value.object())
     if (member.key == "headers" && member.value.is(json::Type::object))
       for (auto& header : member.value.object()) header.value = json::Value::of("[redacted]");
-    else if (!holds_secret(member.key) || member.value.is(json::Type::object))
+    else if (!holds_secret(value, member.key) || member.value.is(json::Type::object))
       redact(member.value, arena);
     else if (!member.value.is(json::Type::string) || !member.value.string().starts_with("${"))
       member.value = json::Value::of("[redacted]");
