@@ -410,7 +410,7 @@ class Translator {
       out() += one + times_of(from, to);
       if (out().size() > kMostOut) stop("it is too large");
     };
-    for (; least > kMostTimes; least -= kMostTimes) {
+    for (; least >= kMostTimes; least -= kMostTimes) {
       append(kMostTimes, kMostTimes);
       if (most != kUnlimited) most -= kMostTimes;
     }

@@ -49,6 +49,10 @@ TEST(Ecma, QuantifiersBeyondOnesBoundAreExact) {
   EXPECT_TRUE(holds("^(?=.)a{0,131072}b", 131'072));
   EXPECT_FALSE(holds("^(?=.)a{0,131072}b", 131'073));
   EXPECT_FALSE(holds("^(?=.)a{65536,}b", 65'535));
+  for (const int times : {65'534, 65'535, 65'536, 65'537})  // what is left of the least is nothing
+    EXPECT_EQ(holds("^(?=.)a{65535,65536}b", times), times == 65'535 || times == 65'536) << times;
+  for (const int times : {131'069, 131'070, 140'000, 140'001})
+    EXPECT_EQ(holds("^(?=.)a{131070,140000}b", times), times == 131'070 || times == 140'000) << times;
   EXPECT_TRUE(holds("^(?=.)a{65536,}b", 65'536));
   EXPECT_TRUE(holds("^(?=.)a{10,65536}?b", 10));
   EXPECT_TRUE(holds("^.{1,2097152}", 1));
