@@ -1,3 +1,4 @@
+#include "plimsoll/contract/body.hpp"
 #include "plimsoll/contract/compiled.hpp"
 #include "plimsoll/contract/extensions.hpp"
 #include "plimsoll/contract/fields.hpp"
@@ -342,10 +343,7 @@ class Compiler {
     return true;
   }
 
-  static bool is_json(std::string_view name) {
-    const auto type = essence(name);
-    return type == "application/json" || type.ends_with("+json");
-  }
+  static bool is_json(std::string_view name) { return body_kind(essence(name)) == BodyKind::json; }
   /// `type: string` with `format: binary` (3.0), or bytes of a media type (3.1): a file, which is taken as it is.
   bool is_binary(const Value* schema) const {
     const auto& file = made_.resolve(*schema);
@@ -358,9 +356,7 @@ class Compiler {
   /// Which bodies are read into a value that a schema can judge, or are files.
   bool is_checkable(std::string_view name, const Value* schema) const {
     const auto type = essence(name);
-    return is_binary(schema) || is_json(type) || type == "application/x-www-form-urlencoded" ||
-           type.starts_with("multipart/") || type.starts_with("text/") || type == "application/x-ndjson" ||
-           type == "application/ndjson" || type == "application/jsonl" || type == "*/*" || type == "application/*" ||
+    return is_binary(schema) || body_kind(type) != BodyKind::binary || type == "*/*" || type == "application/*" ||
            type == "application/octet-stream" || type.starts_with("image/") || type.starts_with("audio/") ||
            type.starts_with("video/");
   }

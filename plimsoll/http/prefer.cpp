@@ -6,15 +6,6 @@
 #include <utility>
 
 namespace plimsoll::http {
-namespace {
-
-std::string_view trimmed(std::string_view text) {
-  while (text.starts_with(' ') || text.starts_with('\t')) text.remove_prefix(1);
-  while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
-  return text;
-}
-
-}  // namespace
 
 bool PreferReader::next() {
   if (rest_.empty()) return false;

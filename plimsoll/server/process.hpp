@@ -28,10 +28,10 @@ struct Process {
   void open(const Deployment& from);
   contract::Complaints open_database(const Deployment& from);
   contract::Complaints open_postgres(const Deployment& from);
-  /// Brings the database to where its migrations lead. Instances that start at once apply each file once. `applied`
-  /// receives a sentence for each.
   /// Policies of which this deployment knows nothing would hide all rows.
   contract::Complaints check_row_security(const Deployment& from);
+  /// Brings the database to where its migrations lead. Instances that start at once apply each file once. `applied`
+  /// receives a sentence for each.
   contract::Complaints migrate(const Deployment& from, std::vector<std::string>& applied);
   /// The first write, and the probe that repeats it.
   contract::Complaints probe_database();

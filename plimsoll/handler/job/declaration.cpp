@@ -1,5 +1,7 @@
 #include "plimsoll/handler/job/declaration.hpp"
 
+#include "plimsoll/http/method.hpp"
+
 namespace plimsoll::handler::job {
 namespace {
 
@@ -21,7 +23,7 @@ Result<Declaration> read(const json::Value& from, std::string_view method) {
   }
   if (options.kind.empty()) return config::wrong(from, "`job` names the kind of job, such as `job: generate_report`");
   Declaration made{.kind = std::move(options.kind)};
-  const bool safe = method == "GET" || method == "HEAD";
+  const bool safe = http::is_safe(method);
   if (options.action.empty()) {
     made.action = safe ? Action::status : method == "DELETE" ? Action::cancel : Action::start;
     return made;
