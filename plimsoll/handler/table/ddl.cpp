@@ -58,6 +58,17 @@ bool is_unique(const FoundTable& found, const std::vector<std::string>& sorted) 
 
 }  // namespace
 
+namespace {
+
+/// Whether an index serves what one on these columns would.
+auto covers(const IndexColumns& columns) {
+  return [&columns](const IndexColumns& index) {
+    return index.size() >= columns.size() && std::equal(columns.begin(), columns.end(), index.begin());
+  };
+}
+
+}  // namespace
+
 std::vector<IndexColumns> needed_indexes(const Model& model, const Table& table) {
   std::vector<IndexColumns> needed;
   IndexColumns prefix;
@@ -74,10 +85,7 @@ std::vector<IndexColumns> needed_indexes(const Model& model, const Table& table)
         missing -= table.is_key(column);
       }
     if (all == table.keys || needed.size() >= kMostIndexes) return;
-    const auto covers = [&](const IndexColumns& other) {
-      return other.size() >= all.size() && std::equal(all.begin(), all.end(), other.begin());
-    };
-    if (std::ranges::none_of(needed, covers)) needed.push_back(std::move(all));
+    if (std::ranges::none_of(needed, covers(all))) needed.push_back(std::move(all));
   };
   for (auto& sort : table.sort) add({sort});
   for (auto& filter : table.filters) {
@@ -90,20 +98,15 @@ std::vector<IndexColumns> needed_indexes(const Model& model, const Table& table)
   for (auto& reference : references(model, table)) {
     // Reached from the other table, whoever asks: without the prefix.
     auto alone = reference.columns;
-    const auto covers = [&](const IndexColumns& other) {
-      return other.size() >= reference.columns.size() &&
-             std::equal(reference.columns.begin(), reference.columns.end(), other.begin());
-    };
-    if (covers(primary_key(table)) || std::ranges::any_of(needed, covers)) continue;
+    if (covers(reference.columns)(primary_key(table)) || std::ranges::any_of(needed, covers(reference.columns)))
+      continue;
     for (auto key : table.keys)
       if (std::ranges::find(alone, key) == alone.end()) alone.push_back(key);
     needed.push_back(std::move(alone));
   }
   for (auto& declared : table.indexes) {
-    const auto covers = [&](const IndexColumns& other) {
-      return other.size() >= declared.size() && std::equal(declared.begin(), declared.end(), other.begin());
-    };
-    if (!covers(primary_key(table)) && std::ranges::none_of(needed, covers)) needed.push_back(declared);
+    if (!covers(declared)(primary_key(table)) && std::ranges::none_of(needed, covers(declared)))
+      needed.push_back(declared);
   }
   return needed;
 }

@@ -364,6 +364,7 @@ void Reader::keys(Table& table, const TableOptions& options) {
     complain(declared, "key", "a key has at most " + std::to_string(kMostKeys) + " columns", "Name fewer of them.");
   const auto names = options.key.empty() ? std::vector<std::string>{"id"} : options.key;
   const bool several = names.size() > 1;
+  std::vector<const json::Value*> places;  // of the columns of the key that are good
   for (std::size_t i = 0; i < names.size(); ++i) {
     const auto* place = item(declared, i);
     const auto found = known(table, names[i], place, "key");
@@ -373,6 +374,7 @@ void Reader::keys(Table& table, const TableOptions& options) {
       continue;
     }
     table.keys.push_back(*found);
+    places.push_back(place);
     auto& key = table.columns[*found];
     if (key.kind != Kind::text && key.kind != Kind::integer)
       complain(several ? place : key.schema, "key", "the key \"" + names[i] + "\" is neither text nor an integer",
@@ -399,7 +401,7 @@ void Reader::keys(Table& table, const TableOptions& options) {
   }
   for (std::size_t i = 0; several && i < table.keys.size(); ++i) {
     const auto& key = table.columns[table.keys[i]];
-    const auto* place = item(declared, i);
+    const auto* place = places[i];
     if (table.keys[i] == table.tenant)
       complain(place, "key", "the tenant \"" + key.name + "\" is part of the key",
                "Leave it out: keys that clients choose are unique within the tenant as it is.");
