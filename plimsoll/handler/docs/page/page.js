@@ -20,7 +20,7 @@ function gather() {
       while (taken.has(id)) id += '-';
       taken.add(id);
       found.push({
-        id, method, path, operation, item: whole, kind: 'operation',
+        id, method, verb: methods.includes(method) ? method.toUpperCase() : method, path, operation, item: whole, kind: 'operation',
         group: (operation.tags || [])[0] || path.split('/').find((part) => part && !part.startsWith('{')) || '/',
         parameters: merged(whole.parameters, operation.parameters),
       });
@@ -51,7 +51,6 @@ function gatherProblems() {
   for (const response of responses)
     for (const [, title, name] of (response.description || '').matchAll(/(?:^|; )([^;`]+?) \(`([\w-]+)`\)/g)) titles.set(name, title);
   for (const response of responses) enumerated(response.content?.['application/problem+json']?.schema);
-  for (const one of found.values()) one.title ||= titles.get(one.code) || '';
   return new Map([...found].sort(([, a], [, b]) => (a.status || 0) - (b.status || 0) || (a.code < b.code ? -1 : 1)));
 }
 
@@ -163,7 +162,7 @@ function folding(entry, head, make, ...classes) {
 
 function card(entry) {
   const {operation} = entry;
-  entry.link = h('a', {href: '#' + encodeURIComponent(entry.id), title: `${entry.method.toUpperCase()} ${entry.path}`},
+  entry.link = h('a', {href: '#' + encodeURIComponent(entry.id), title: `${entry.verb} ${entry.path}`},
     h('span', {class: `method ${entry.method.toLowerCase()}`}, entry.method === 'delete' ? 'del' : entry.method), h('span', null, operation.summary || entry.path));
   return folding(entry, [h('span', {class: `method ${entry.method.toLowerCase()}`}, entry.method), h('span', {class: 'path'}, entry.path),
     operation.deprecated ? h('span', {class: 'badge warn'}, 'deprecated') : null, h('span', {class: 'summary'}, operation.summary || '')],
@@ -174,7 +173,7 @@ function modelCard(entry) {
   entry.link = h('a', {href: '#' + encodeURIComponent(entry.id)}, h('span', null, entry.name));
   return folding(entry, [h('span', {class: 'path'}, entry.name), h('span', {class: 'summary'}, folded(entry.schema).title || '')],
     () => [...markdown(folded(entry.schema).description), h('p', {class: 'type'}, typeName(entry.schema)), limits(entry.schema), opens(entry.schema) ? fields(entry.schema) : null,
-      lazily(['example'], () => [code(json(example(entry.schema) ?? null))])], 'model');
+      lazily(['example'], () => [code(json(example(entry.schema) ?? null))])]);
 }
 
 function schemesShown() {

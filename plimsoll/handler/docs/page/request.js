@@ -25,15 +25,25 @@ const encoded = (value) => encodeURIComponent(value).replace(/%(2C|3A|40|24)/g, 
 
 /** Name and value pairs of a parameter as its style writes them; a value is a list where the parameter is an array. */
 function serialized(parameter, value) {
+  if (parameter.content) return [[parameter.name, typeof value === 'string' ? value : JSON.stringify(value)]];
   const style = parameter.style || (parameter.in === 'query' || parameter.in === 'cookie' ? 'form' : 'simple');
-  const explode = parameter.explode ?? style === 'form';
+  const explode = parameter.explode ?? ['form', 'cookie', 'deepObject'].includes(style);
   if (Array.isArray(value)) {
     if (explode && style === 'form') return value.map((each) => [parameter.name, String(each)]);
     const between = {spaceDelimited: ' ', pipeDelimited: '|'}[style] || ',';
     return [[parameter.name, value.join(between)]];
   }
-  if (style === 'deepObject' && value && typeof value === 'object') return Object.entries(value).map(([key, each]) => [`${parameter.name}[${key}]`, String(each)]);
-  return [[parameter.name, value && typeof value === 'object' ? JSON.stringify(value) : String(value)]];
+  if (!value || typeof value !== 'object') return [[parameter.name, String(value)]];
+  const members = Object.entries(value);
+  if (style === 'deepObject') return members.map(([key, each]) => [`${parameter.name}[${key}]`, String(each)]);
+  if (explode && style === 'form') return members.map(([key, each]) => [key, String(each)]);
+  return [[parameter.name, members.flat().join(',')]];
+}
+
+/** The whole query, which one parameter is (`in: querystring`). */
+function wholeQuery(parameter, value) {
+  if (typeof value === 'string') return value;
+  return parameter.content?.['application/x-www-form-urlencoded'] ? new URLSearchParams(value).toString() : encoded(JSON.stringify(value));
 }
 
 function pathValue(parameter, value) {
@@ -60,7 +70,7 @@ function requestOf(entry, base, given, body) {
     if (value === null || value === undefined || (value === '' && parameter.in !== 'path') || (Array.isArray(value) && !value.length)) continue;
     if (parameter.in === 'path') path = path.replace(`{${parameter.name}}`, pathValue(parameter, value));
     else if (parameter.in === 'query') query.push(...serialized(parameter, value).map(([name, each]) => [`${encodeURIComponent(name)}=${encoded(each)}`]));
-    else if (parameter.in === 'querystring') query.push([typeof value === 'string' ? value : encoded(JSON.stringify(value))]);
+    else if (parameter.in === 'querystring') query.push([wholeQuery(parameter, value)]);
     else if (parameter.in === 'header') headers.push({name: parameter.name, value: [serialized(parameter, value)[0][1]]});
     else if (parameter.in === 'cookie') cookies.push([`${parameter.name}=${serialized(parameter, value)[0][1]}`]);
   }
@@ -75,7 +85,7 @@ function requestOf(entry, base, given, body) {
   if (cookies.length) headers.push({name: 'Cookie', value: cookies.flatMap((each, index) => (index ? ['; ', ...each] : each))});
   if (body && !body.type.startsWith('multipart/')) headers.push({name: 'Content-Type', value: [body.type]});
   const url = [base + path, ...query.flatMap((each, index) => [index ? '&' : '?', ...each])];
-  return {method: entry.method.toUpperCase(), url: joined(url), headers: headers.map((each) => ({...each, value: joined(each.value)})), basic, body};
+  return {method: entry.verb, url: joined(url), headers: headers.map((each) => ({...each, value: joined(each.value)})), basic, body};
 }
 
 /** Texts that stand side by side as one. */

@@ -85,7 +85,7 @@ function pythonText(pieces) {
 
 function python({method, url, headers, basic, body}) {
   const lines = [];
-  const used = [...url, ...headers.flatMap((each) => each.value)].some((each) => typeof each !== 'string') || basic;
+  const used = variables({url, headers, basic}).length > 0;
   const value = body?.text !== undefined && isJson(body.type) && parsed(body.text);
   const plain = value && body.type === 'application/json';
   if (value && !plain) lines.push('import json');
@@ -128,7 +128,7 @@ function cppText(pieces) {
 }
 
 function cpp({method, url, headers, basic, body}) {
-  const used = [...url, ...headers.flatMap((each) => each.value)].some((each) => typeof each !== 'string') || basic;
+  const used = variables({url, headers, basic}).length > 0;
   const lines = ['// c++ sample.cpp -lcurl', '#include <curl/curl.h>', ''];
   if (used) lines.push('#include <cstdlib>');
   if (body?.file) lines.push('#include <fstream>', '#include <iterator>');

@@ -119,7 +119,7 @@ function trial(entry) {
   const request = () => requestOf(entry, server.value || bases[0], inputs.map(([one, input]) => [one, input.read()]), entry.method === 'get' || entry.method === 'head' ? null : readBody());
   sample = samples(request);
   const output = h('div', {class: 'output', 'aria-live': 'polite'});
-  const send = h('button', {type: 'submit', class: 'main'}, `Send ${entry.method.toUpperCase()}`);
+  const send = h('button', {type: 'submit', class: 'main'}, `Send ${entry.verb}`);
   const said = h('p', {class: 'limits'});
   const credentialsSaid = () => {
     const missing = chosen(entry.operation).filter(({name, scheme}) => !credentials.get(name) && !unsendable(scheme));
@@ -127,7 +127,7 @@ function trial(entry) {
   };
   document.addEventListener('credentials', credentialsSaid);
   credentialsSaid();
-  const form = h('form', {class: 'trial', novalidate: true, 'aria-label': `Send ${entry.method.toUpperCase()} ${entry.path}`,
+  const form = h('form', {class: 'trial', novalidate: true, 'aria-label': `Send ${entry.verb} ${entry.path}`,
     oninput: redraw, onchange: redraw,
     onsubmit: (event) => { event.preventDefault(); sent(request(), output, send); }},
     bases.length > 1 ? row('server', '', {element: server}, false) : null, rows, body, said, send, output);
