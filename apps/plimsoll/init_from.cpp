@@ -45,6 +45,12 @@ std::optional<Password> password_in(const std::string& url) {
 
 Result<std::unique_ptr<database::Database>> open(const InitFrom& options) {
   if (database::is_postgres_url(options.url)) {
+    if (const auto query = options.url.find('?');
+        query != options.url.npos && (options.url.find("?password=", query) != options.url.npos ||
+                                      options.url.find("&password=", query) != options.url.npos))
+      return fail(config::kConfiguration,
+                  "the password stands in the query of the URL, from where it would be written into plimsoll.yaml: "
+                  "write postgres://USER:PASSWORD@HOST/DATABASE");
     database::PostgresOptions postgres;
     postgres.url = options.url;
     postgres.least = 0;

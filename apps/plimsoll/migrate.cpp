@@ -283,6 +283,9 @@ int run(Options options) {
                                   : at.url.substr(at.url.starts_with("sqlite:") ? 7 : 0);
   at.postgres.least = 0;
   if (options.action == "new") return write_new(options, folder, at, *files);
+  if (options.action == "rls" && !database::is_postgres_url(at.url))
+    return complain("row-level security is PostgreSQL's, and the deployment names no such server", {},
+                    "Name it: `database: {url: 'postgres://…'}`, or another deployment with --config.");
   if (options.action == "rls") return write_rls(options, folder, *files);
   auto opened =
       database::is_postgres_url(at.url) ? database::open_postgres(at.postgres) : database::open_sqlite(at.sqlite);

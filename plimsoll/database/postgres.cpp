@@ -126,7 +126,7 @@ class Statements {
   void alone(std::string_view what) {
     if (!connection_.in_transaction()) {
       connection_.forget_first();
-      connection_.first("BEGIN ISOLATION LEVEL READ COMMITTED");
+      connection_.begin("BEGIN ISOLATION LEVEL READ COMMITTED");
     }
     const auto key = static_cast<std::int64_t>(content_hash(what).low);
     connection_.first("SELECT pg_advisory_xact_lock(" + std::to_string(key) + ")");
@@ -299,7 +299,7 @@ class Postgres final : public Database {
       const Counted counted{writing_};
       auto& connection = **lease;
       connection.forget_written();
-      connection.first(kBegin);
+      connection.begin(kBegin);
       UnitSession session{connection, loop, settings_for(who)};
       auto done = co_await work(session);
       const auto& statements = session.statements;
@@ -346,7 +346,7 @@ class Postgres final : public Database {
     auto lease = co_await pool_.acquire(loop, ReadClass::key, caller_of(who));
     if (!lease) co_return std::unexpected(std::move(lease).error());
     (*lease)->forget_written();
-    (*lease)->first(kBegin);
+    (*lease)->begin(kBegin);
     // The handler may wait for something else: its locks end all the same.
     (*lease)->first("SET LOCAL idle_in_transaction_session_timeout=" +
                     std::to_string(options_.transaction.nanoseconds / kMillisecond));
@@ -473,7 +473,7 @@ class Postgres final : public Database {
       auto lease = co_await pool_.acquire(loop, ReadClass::key, 0);
       if (!lease) co_return std::unexpected(std::move(lease).error());
       trial_.emplace(std::move(*lease));
-      (*trial_)->first("BEGIN");
+      (*trial_)->begin("BEGIN");
       // What others hold is not waited for: a trial must not stand in the way of a server.
       auto begun = co_await (*trial_)->command("SET LOCAL lock_timeout='2s'");
       if (!begun) {

@@ -522,8 +522,7 @@ Task<Result<>> PostgresConnection::run(const Statement& statement) {
   // statement.
   if (!options_.statements)
     first_.insert(first_.begin() + (first_.empty() ? 0 : 1),
-                  First{.sql = "SELECT set_config('statement_timeout','" + std::to_string(timeout) +
-                               "',true), set_config('idle_in_transaction_session_timeout','10s',true)"});
+                  First{.sql = "SELECT set_config('statement_timeout','" + std::to_string(timeout) + "',true)"});
   // Behind BEGIN and before any savepoint, or in the transaction of this statement alone.
   if (!statement.settings.empty())
     first_.insert(
@@ -669,6 +668,11 @@ void PostgresConnection::take_row(Unit& unit, std::span<const PostgresCell> cell
     return;
   }
   unit.enough_ = !statement.into->row(fields_);
+}
+
+void PostgresConnection::begin(std::string_view how) {
+  first(how);
+  if (!options_.statements) first("SET LOCAL idle_in_transaction_session_timeout='10s'");
 }
 
 void PostgresConnection::first(std::string_view sql) {

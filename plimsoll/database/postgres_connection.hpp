@@ -83,6 +83,9 @@ class PostgresConnection {
   void forget(std::string_view sql);
   /// A statement without parameters and rows that goes with the next one, or with `flush`.
   void first(std::string_view sql);
+  /// Begins a transaction, as `first` does. Behind a pooler that gives a session to others after each of them nothing
+  /// stays set: how long it may stand idle goes with it.
+  void begin(std::string_view how);
   bool has_first() const { return !first_.empty(); }
   void forget_first() noexcept {
     if (!first_.empty()) timeout_ = -1;  // the setting may be among them

@@ -679,6 +679,7 @@ PostgresProtocol::Event PostgresProtocol::authentication(std::string_view body) 
     default: return refuse("the server asks for an authentication other than a password (GSSAPI, SSPI, Kerberos)");
   }
   // From here on the server has nothing more to ask.
+  OPENSSL_cleanse(startup_.password.data(), startup_.password.size());
   startup_.password.clear();
   phase_ = Phase::authentication;
   return {};
