@@ -171,7 +171,7 @@ upstreams:
   b: {{targets: ['http://127.0.0.1:9'], authentication: {{bearer: WRITTEN2}}}}
   c: {{targets: ['http://127.0.0.1:9'], authentication: {{user: u, password: WRITTEN3}}}}
   d: {{targets: ['http://127.0.0.1:9'], authentication: {{oauth2: {{token-url: 'http://127.0.0.1:9/token', client: c, secret: WRITTEN4}}}}}}
-  e: {{targets: ['http://127.0.0.1:9'], authentication: {{signature: {{key-id: k, algorithm: hmac-sha256, key: WRITTEN6}}}}}}
+  e: {{targets: ['http://127.0.0.1:9'], authentication: {{signature: {{key-id: k, algorithm: hmac-sha256, key: WRITTEN6-of-thirty-two-bytes-or-more}}}}}}
   f: {{targets: ['http://127.0.0.1:9'], authentication: {{aws: {{access-key: a, secret-key: WRITTEN7, session-token: WRITTEN8, region: r, service: s3}}}}}}
 jobs: {{j: {{run: {{http: {{url: 'http://127.0.0.1:9', authentication: {{bearer: WRITTEN5}}}}}}}}}}
 """)
