@@ -162,7 +162,8 @@ std::unique_ptr<Read> read(const Contract& contract, std::string_view query, std
   if (!cookie.empty()) request.headers.add("cookie", cookie);
   const auto& operation = *contract.find("q");
   Steps steps;
-  const auto values = Parameters{contract, operation, {}}.read({}, request, made->arena, steps, made->errors);
+  const Parameters parameters{contract, operation, {}};  // the names of what it reads are its own
+  const auto values = parameters.read({}, request, made->arena, steps, made->errors);
   for (const auto* value : values) made->values += (value ? json::to_string(*value) : "-") + " ";
   made->canonical = canonical_query(operation, values);
   return made;
