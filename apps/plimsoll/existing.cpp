@@ -41,6 +41,10 @@ std::string list(const std::vector<std::string>& words) {
   return "[" + made + "]";
 }
 
+std::string one_or_list(const std::vector<std::string>& words) {
+  return words.size() == 1 ? yaml(words.front()) : list(words);
+}
+
 std::string joined(const std::vector<std::string>& words) {
   std::string made;
   for (const auto& word : words) made += (made.empty() ? "" : ", ") + word;
@@ -95,12 +99,12 @@ JsonType sqlite_json(const CatalogueColumn& column) {
   const std::string_view type = column.type;
   if (type.contains("bool")) return {"boolean", {}};
   if (type.contains("int")) return {"integer", "int64"};
-  if (type.contains("char") || type.contains("clob") || type.contains("text") ||
-      is_one_of(type, {"uuid", "date", "datetime", "timestamp", "time"}))
-    return {"string", {}};
-  if (type.contains("real") || type.contains("floa") || type.contains("doub") ||
-      is_one_of(type, {"numeric", "decimal", "number"}))
-    return {"number", {}};
+  if (type.contains("char") || type.contains("clob") || type.contains("text")) return {"string", {}};
+  if (type.contains("real") || type.contains("floa") || type.contains("doub")) return {"number", {}};
+  if (is_one_of(type, {"numeric", "decimal", "number"})) return {"number", "decimal"};
+  if (type == "datetime" || type.starts_with("timestamp")) return {"string", "date-time"};
+  if (is_one_of(type, {"date", "time", "uuid"})) return {"string", type};
+  if (is_one_of(type, {"json", "jsonb"})) return {"any", {}};
   return {};
 }
 
@@ -149,26 +153,25 @@ std::string ExistingContract::why_not(const CatalogueTable& table, Served& made)
   if (table.view()) {
     const auto key = view_keys_.find(table.name);
     if (key == view_keys_.end()) return "a view without a column that is known to be unique";
-    made.key = key->second;
+    made.key = {key->second};
     return {};
   }
   const auto takes = [&](const std::vector<std::string>& columns) {
-    if (columns.size() != 1) return false;
-    const auto* column = table.column(columns.front());
-    return column && can_be_key(*column, options_.sqlite) && (column->not_null || columns == table.primary);
+    return !columns.empty() && std::ranges::all_of(columns, [&](const std::string& name) {
+      const auto* column = table.column(name);
+      return column && can_be_key(*column, options_.sqlite) && (column->not_null || columns == table.primary);
+    });
   };
   if (takes(table.primary)) {
-    made.key = table.primary.front();
+    made.key = table.primary;
     return {};
   }
+  // Of the others the one of the fewest columns: the shortest path.
   for (const auto& columns : table.unique)
-    if (takes(columns)) {
-      made.key = columns.front();
-      return {};
-    }
-  if (table.primary.size() > 1) return "its key has several columns (" + joined(table.primary) + ")";
-  if (table.primary.size() == 1)
-    return "its key " + table.primary.front() + " is neither text nor an integer, or no path can name it";
+    if (takes(columns) && (made.key.empty() || columns.size() < made.key.size())) made.key = columns;
+  if (!made.key.empty()) return {};
+  if (!table.primary.empty())
+    return "its key " + joined(table.primary) + " is neither of text nor of integers, or no path can name it";
   return "it has no primary key, and no other column that is unique and not null";
 }
 
@@ -177,7 +180,7 @@ void ExistingContract::choose_lists(Served& made) const {
   std::vector<std::string> first;
   for (const auto& index : made.table->indexes)
     if (std::ranges::find(first, index.front()) == first.end()) first.push_back(index.front());
-  if (std::ranges::find(first, made.key) == first.end()) first.insert(first.begin(), made.key);
+  if (std::ranges::find(first, made.key.front()) == first.end()) first.insert(first.begin(), made.key.front());
   for (const auto& name : first) {
     const auto column = std::ranges::find(made.columns, name, &CatalogueColumn::name);
     if (column == made.columns.end() || json_of(**column, options_.sqlite).type == "any") continue;
@@ -209,33 +212,37 @@ void ExistingContract::choose_embeds() {
       const auto what = name_of(*from.table) + "(" + joined(reference.from) + ")";
       const auto into = reference.table + "(" + joined(reference.to) + ")";
       auto* to = served(reference.table);
-      if (reference.from.size() != 1) {
-        reference_notes_.emplace_back(what, "refers to " + into + " by several columns");
-        continue;
-      }
-      if (!to || reference.to.size() != 1 || reference.to.front() != to->key) {
+      if (!to || !std::ranges::is_permutation(reference.to, to->key)) {
         reference_notes_.emplace_back(what,
                                       "refers to " + into + (to ? ", which is not the key" : ", which is not served"));
         continue;
       }
-      const auto& column = reference.from.front();
-      const auto own = std::ranges::find(from.columns, column, &CatalogueColumn::name);
-      const auto key = std::ranges::find(to->columns, to->key, &CatalogueColumn::name);
-      if (own == from.columns.end()) continue;
-      const auto type = [&](const CatalogueColumn& of) { return json_of(of, options_.sqlite); };
-      if (type(**own).type != type(**key).type) {
+      std::vector<std::string> columns;  // in the order of the key
+      bool served = true, alike = true;
+      for (const auto& part : to->key) {
+        columns.push_back(
+            reference.from[static_cast<std::size_t>(std::ranges::find(reference.to, part) - reference.to.begin())]);
+        const auto own = std::ranges::find(from.columns, columns.back(), &CatalogueColumn::name);
+        const auto key = std::ranges::find(to->columns, part, &CatalogueColumn::name);
+        served &= own != from.columns.end();
+        alike &= served && json_of(**own, options_.sqlite).type == json_of(**key, options_.sqlite).type;
+      }
+      if (!served) continue;
+      if (!alike) {
         reference_notes_.emplace_back(what, "has another type than " + into);
         continue;
       }
-      std::string name = column;
+      std::string name = columns.front();
       for (std::string_view end : {"_id", "Id", "id"})
         if (name.ends_with(end) && name.size() > end.size()) {
           name.resize(name.size() - end.size());
           break;
         }
-      add(from, {.name = name == column ? to->word : name, .table = to->table->name, .on = column, .by = {}},
-          column + "_" + to->word);
-      add(*to, {.name = from.word, .table = from.table->name, .on = {}, .by = column}, from.word + "_by_" + column);
+      if (columns.size() > 1 || name == columns.front()) name = to->word;
+      std::string by;
+      for (const auto& column : columns) by += (by.empty() ? "" : "_") + column;
+      add(from, {.name = name, .table = to->table->name, .on = columns, .by = {}}, by + "_" + to->word);
+      add(*to, {.name = from.word, .table = from.table->name, .on = {}, .by = columns}, from.word + "_by_" + by);
     }
 }
 
@@ -301,7 +308,7 @@ void ExistingContract::write_declarations(std::string& out) {
   for (const auto& each : served_) {
     mark(out, each.table->name);
     out += "    " + yaml(each.table->name) + ":\n      schema: '#/components/schemas/" + each.word +
-           "'\n      key: " + yaml(each.key) + "\n";
+           "'\n      key: " + one_or_list(each.key) + "\n";
     if (!each.filters.empty()) {
       std::string filters;
       for (const auto& name : each.filters) {
@@ -318,7 +325,7 @@ void ExistingContract::write_declarations(std::string& out) {
     out += "      embeds:\n";
     for (const auto& embed : each.embeds)
       out += "        " + yaml(embed.name) + ": {table: " + yaml(embed.table) + ", " +
-             (embed.on.empty() ? "by: " + yaml(embed.by) : "on: " + yaml(embed.on)) + "}\n";
+             (embed.on.empty() ? "by: " + one_or_list(embed.by) : "on: " + one_or_list(embed.on)) + "}\n";
   }
 }
 
@@ -341,11 +348,16 @@ void ExistingContract::write_paths(std::string& out) {
     if (each.writable)
       operation("post", "create", "A new row of ", true, "application/json: {" + schema + "}",
                 "'201': {description: The row}");
-    const auto key = std::ranges::find(each.columns, each.key, &CatalogueColumn::name);
-    const auto json = json_of(**key, options_.sqlite);
-    out += "  " + yaml(each.path + "/{" + each.key + "}") + ":\n    parameters:\n      - {name: " + yaml(each.key) +
-           ", in: path, required: true, schema: {type: " + std::string(json.type) +
-           (json.format.empty() ? "" : ", format: " + std::string(json.format)) + "}}\n";
+    auto path = each.path;
+    std::string parameters;
+    for (const auto& name : each.key) {
+      const auto json = json_of(**std::ranges::find(each.columns, name, &CatalogueColumn::name), options_.sqlite);
+      path += "/{" + name + "}";
+      parameters += "      - {name: " + yaml(name) +
+                    ", in: path, required: true, schema: {type: " + std::string(json.type) +
+                    (json.format.empty() ? "" : ", format: " + std::string(json.format)) + "}}\n";
+    }
+    out += "  " + yaml(path) + ":\n    parameters:\n" + parameters;
     operation("get", "read", "One row of ", false, {}, "'200': {description: The row}");
     if (!each.writable) continue;
     operation("patch", "change", "Changes a row of ", true, "application/merge-patch+json: {schema: {type: object}}",
@@ -356,7 +368,7 @@ void ExistingContract::write_paths(std::string& out) {
 
 void ExistingContract::write_property(std::string& out, const Served& served, const CatalogueColumn& column) const {
   const auto json = json_of(column, options_.sqlite);
-  const bool key = column.name == served.key;
+  const bool key = std::ranges::find(served.key, column.name) != served.key.end();
   const bool null = !column.not_null && !key;
   std::string text;
   const auto add = [&](const std::string& member) { text += (text.empty() ? "" : ", ") + member; };
@@ -374,8 +386,9 @@ void ExistingContract::write_property(std::string& out, const Served& served, co
   } else if (column.length > 0 && json.type == "string" && json.format.empty()) {
     add("maxLength: " + std::to_string(column.length));
   }
-  // A key that the database counts, and a UUID that is made there, are the server's to make.
-  const bool made = key && (column.counted || (column.filled && json.format == "uuid"));
+  // A key that the database counts, and a UUID that is made there, are the server's to make. Of several columns each is
+  // sent.
+  const bool made = key && served.key.size() == 1 && (column.counted || (column.filled && json.format == "uuid"));
   if (column.generated || made) add("readOnly: true");
   if (!column.comment.empty()) add("description: " + yaml(column.comment));
   out += "        " + yaml(column.name) + ": {" + text + "}\n";
@@ -391,7 +404,8 @@ void ExistingContract::write_schemas(std::string& out) {
     // What the database fills may be left out of a row that is sent; every row that is read has it.
     std::vector<std::string> required;
     for (const auto* column : each.columns)
-      if ((column->not_null || column->name == each.key) && !(each.writable && column->filled))
+      if ((column->not_null || std::ranges::find(each.key, column->name) != each.key.end()) &&
+          !(each.writable && column->filled))
         required.push_back(column->name);
     if (!required.empty()) out += "      required: " + list(required) + "\n";
     out += "      properties:\n";
@@ -426,7 +440,7 @@ bool ExistingContract::leave_out(const contract::Complaint& complaint) {
   if (const auto begin = what.find("column \""); begin != what.npos) {
     const std::string column(what.substr(begin + 8, what.find('"', begin + 8) - begin - 8));
     const auto known = std::ranges::find(found->columns, column, &CatalogueColumn::name);
-    if (known != found->columns.end() && column != found->key)
+    if (known != found->columns.end() && std::ranges::find(found->key, column) == found->key.end())
       return refused_columns_.emplace(std::pair{table, column}, complaint.what).second;
   }
   return refused_tables_.emplace(table, complaint.what).second;

@@ -38,11 +38,13 @@ class ExistingContract {
 
  private:
   struct Embed {
-    std::string name, table, on, by;
+    std::string name, table;
+    std::vector<std::string> on, by;  ///< one of them; columns in the order of the key that they hold
   };
   struct Served {
     const database::CatalogueTable* table = nullptr;
-    std::string key, path, word;  ///< `word` names schema, operations and scope
+    std::vector<std::string> key;
+    std::string path, word;  ///< `word` names schema, operations and scope
     std::vector<const database::CatalogueColumn*> columns;
     std::vector<std::string> filters, sort;
     std::vector<Embed> embeds;
