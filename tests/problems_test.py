@@ -54,7 +54,7 @@ NEVER_TOLD = {
 }
 
 OPERATIONS = {  # what `faulty_server` does for them
-    "answers": "withdrawn deadline held throttled admitted visited unverified allowed limited shared checked typed negotiated small selected watched cached paid plain streamed",
+    "answers": "withdrawn neighbours deadline held throttled admitted visited unverified allowed limited shared checked typed negotiated small selected watched cached paid plain streamed",
     "throws": "broken", "strays": "strayed", "waits": "slow", "calls": "called", "form": "uploaded", "refuses": "dry", "starves": "starved",
 }
 
@@ -65,6 +65,7 @@ ANY_TEXT = {"required": True, "content": {"text/plain": {"schema": {"type": "str
 MESSAGE = {"type": "object", "required": ["message"], "properties": {"message": {"type": "string"}}}
 POLICIES = [
     ("deadline", "post", {"deadline": {"after": "300ms"}}, {"requestBody": ANY_JSON}),
+    ("neighbours", "get", {"addresses": {"deny": ["192.0.2.0/24"]}}, {}),
     ("held", "post", {"priority": {"class": "default"}}, {"requestBody": ANY_JSON}),
     ("throttled", "get", {"authentication": {}}, {"security": [{"bearer": []}]}),
     ("admitted", "get", {"authentication": {}}, {"security": [{"bearer": []}]}),
@@ -560,6 +561,10 @@ class Walk:
     @provokes("forbidden", "authorization", "allowed")
     def without_scope(self):
         return self.server.get("/allowed", self.token("--scope", "other"))
+
+    @provokes("address-refused", "addresses", "neighbours")
+    def from_next_door(self):
+        return self.server.get("/neighbours", {"X-Forwarded-For": "192.0.2.1"})
 
     @provokes("rate-limited", "rate-limit", "limited")
     def too_often(self):

@@ -308,7 +308,7 @@ class Threaded final : public Server {
 
   static Result<std::shared_ptr<const Trust>> trusted(const Listen& listen) {
     const auto& proxies = listen.proxies;
-    auto networks = TrustedProxies::parse(proxies.networks);
+    auto networks = Networks::parse(proxies.networks);
     if (!networks) return std::unexpected(std::move(networks).error());
     if (proxies.header != "x-forwarded-for" && proxies.header != "forwarded")
       return fail(kProxiesWrong,

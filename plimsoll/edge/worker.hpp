@@ -26,7 +26,7 @@ class Connection;
 
 /// Of one listener: whom it believes, and about what.
 struct Trust {
-  TrustedProxies networks;
+  Networks networks;
   bool forwarded = false;  ///< the Forwarded field, else X-Forwarded-For
   bool protocol = false;   ///< connections of trusted peers begin with a PROXY header
 };

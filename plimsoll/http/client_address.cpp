@@ -38,8 +38,8 @@ std::uint64_t site_key(std::string_view text) noexcept {
   return key ? key : 1;
 }
 
-Result<TrustedProxies> TrustedProxies::parse(std::span<const std::string> networks) {
-  TrustedProxies made;
+Result<Networks> Networks::parse(std::span<const std::string> networks) {
+  Networks made;
   for (const auto& text : networks) {
     if (text == "unix") {
       made.unix_ = true;
@@ -61,7 +61,7 @@ Result<TrustedProxies> TrustedProxies::parse(std::span<const std::string> networ
   return made;
 }
 
-bool TrustedProxies::contains(std::string_view text) const {
+bool Networks::contains(std::string_view text) const {
   if (text == "unix") return unix_;
   if (networks_.empty()) return false;
   const auto address = Address::parse(text);

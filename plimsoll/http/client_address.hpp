@@ -30,12 +30,12 @@ std::uint64_t site_key(std::string_view address) noexcept;
 
 inline constexpr Problem kBadNetwork{"bad-network", 500, "No address or network", "Write 10.0.0.0/8, ::1 or `unix`."};
 
-/// The proxies whose word on who stands behind them is believed.
-class TrustedProxies {
+/// A list of networks: proxies whose word on who stands behind them is believed, clients that may ask.
+class Networks {
  public:
-  TrustedProxies() = default;
+  Networks() = default;
   /// Addresses, networks (`10.0.0.0/8`, `fd00::/8`), and `unix` for whoever comes by a Unix socket.
-  static Result<TrustedProxies> parse(std::span<const std::string> networks);
+  static Result<Networks> parse(std::span<const std::string> networks);
   bool contains(std::string_view address) const;
   bool empty() const { return networks_.empty() && !unix_; }
 

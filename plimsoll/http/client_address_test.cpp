@@ -7,7 +7,7 @@
 namespace plimsoll {
 namespace {
 
-TrustedProxies trust(std::vector<std::string> networks) { return TrustedProxies::parse(networks).value(); }
+Networks trust(std::vector<std::string> networks) { return Networks::parse(networks).value(); }
 
 struct Asked {
   Arena arena;
@@ -18,7 +18,7 @@ struct Asked {
   }
 };
 
-std::string client(std::string_view peer, std::initializer_list<Header> headers, const TrustedProxies& trusted) {
+std::string client(std::string_view peer, std::initializer_list<Header> headers, const Networks& trusted) {
   const Asked asked(peer, headers);
   const auto& fields = asked.request.headers;
   return std::string{client_behind(peer, fields, trusted, fields.contains("forwarded")).address};
@@ -72,7 +72,7 @@ TEST(ClientAddress, NetworksMatchByTheBit) {
 
 TEST(ClientAddress, RefusesWhatIsNoNetwork) {
   for (const std::string bad : {"10.0.0.0/33", "10.0.0", "::/129", "10.0.0.0/", "proxy", "10.0.0.0/8x"})
-    EXPECT_FALSE(TrustedProxies::parse(std::span(&bad, 1))) << bad;
+    EXPECT_FALSE(Networks::parse(std::span(&bad, 1))) << bad;
 }
 
 TEST(ClientAddress, ASiteIsAnIpv4AddressOrAnIpv6By64) {

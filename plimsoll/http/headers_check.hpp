@@ -43,7 +43,7 @@ inline std::string freshness_fault(std::string_view text, std::int64_t now) {
 /// Who the client is must be the peer, or an address that stands in what a trusted peer says.
 inline std::string forwarded_fault(std::string_view text) {
   static const std::string networks[] = {"10.0.0.0/8", "fd00::/8"};
-  static const auto trusted = TrustedProxies::parse(networks).value();
+  static const auto trusted = Networks::parse(networks).value();
   for (const bool forwarded : {false, true}) {
     Arena arena;
     Headers headers{arena};

@@ -50,7 +50,7 @@ std::string_view scheme_of(std::string_view text) {
 
 }  // namespace
 
-Client client_behind(std::string_view peer, const Headers& headers, const TrustedProxies& trusted, bool forwarded) {
+Client client_behind(std::string_view peer, const Headers& headers, const Networks& trusted, bool forwarded) {
   Client client{.address = peer, .scheme = {}};
   if (!trusted.contains(peer)) return client;
   auto list = headers.joined(forwarded ? "forwarded" : "x-forwarded-for");

@@ -17,6 +17,6 @@ struct Client {
 /// trusted (RFC 7239, section 8.1). `forwarded`: the fields are Forwarded (RFC 7239), else X-Forwarded-For and
 /// X-Forwarded-Proto; of the other kind nothing is believed, because a proxy that does not write it passes on what a
 /// client wrote.
-Client client_behind(std::string_view peer, const Headers& headers, const TrustedProxies& trusted, bool forwarded);
+Client client_behind(std::string_view peer, const Headers& headers, const Networks& trusted, bool forwarded);
 
 }  // namespace plimsoll

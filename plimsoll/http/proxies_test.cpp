@@ -9,10 +9,10 @@ namespace {
 
 using namespace std::string_literals;
 
-TrustedProxies networks(std::vector<std::string> texts) {
-  auto read = TrustedProxies::parse(texts);
+Networks networks(std::vector<std::string> texts) {
+  auto read = Networks::parse(texts);
   EXPECT_TRUE(read);
-  return read.value_or(TrustedProxies{});
+  return read.value_or(Networks{});
 }
 
 struct Behind {
@@ -22,7 +22,7 @@ struct Behind {
     return client_behind(peer, headers, trusted, forwarded);
   }
   Arena arena;
-  TrustedProxies trusted = networks({"10.0.0.0/8", "unix", "fd00::/8"});
+  Networks trusted = networks({"10.0.0.0/8", "unix", "fd00::/8"});
 };
 
 TEST(Proxies, AnUntrustedPeerIsBelievedNothing) {

@@ -45,13 +45,14 @@ class Trial {
       deployment_ = json::parse_yaml(deployment_text_, arena_).value();
       services.deployment = &deployment_;
       if (const auto* networks = deployment_.find("trusted-proxies"))
-        trusted = TrustedProxies::parse(config::Form<std::vector<std::string>>::read(*networks).value()).value();
+        trusted = Networks::parse(config::Form<std::vector<std::string>>::read(*networks).value()).value();
     }
   }
 
   Result<std::unique_ptr<Policy>> build(const Part& part, std::string_view operation, unsigned place = 0) {
     const auto& found = *contract->find(operation);
-    return part.build(part, found.extension(part.key.name), {*contract, found, services, nullptr, place});
+    const auto* settings = found.extension(part.key.name);
+    return part.build(part, settings, {*contract, found, services, nullptr, place, settings});
   }
 
   /// One exchange: what the test says of the request, then what each check answers.
@@ -90,7 +91,7 @@ class Trial {
   ManualClock clock;
   telemetry::Registry metrics;
   Services services;
-  TrustedProxies trusted;
+  Networks trusted;
   std::shared_ptr<const contract::Contract> contract;
 
  private:

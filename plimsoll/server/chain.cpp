@@ -15,6 +15,7 @@ extern const Part security_headers;
 extern const Part cors;
 extern const Part deprecation;
 extern const Part deadline;
+extern const Part addresses;
 extern const Part budgets;
 extern const Part shed;
 extern const Part authenticate;
@@ -47,6 +48,8 @@ constexpr Row kChain[] = {
     {&policy::deprecation, operations, "refusals tell as well that the operation is deprecated, and what replaces it"},
     {&policy::deadline, everything, "before anything that may wait"},
     {&policy::budgets, undeclared, "before anything that spends one"},
+    {&policy::addresses, documents,
+     "who may not ask from where he is costs nothing more than this, and learns nothing of the API"},
     {&policy::shed, undeclared, "what cannot be served costs least when it is refused first, before the body is read"},
     {&policy::rate_limit, callers,
      "what is counted by address, before a key is looked at: strangers cost nothing more than this"},

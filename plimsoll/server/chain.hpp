@@ -6,9 +6,10 @@
 
 namespace plimsoll::server {
 
-/// Which exchanges a policy belongs to: those that no operation answers as well (404, 405, preflights, health), pages
-/// for callers that are known as well, what is passed on without being declared as well, or only those of an operation.
-enum class Reach : std::uint8_t { everything, callers, undeclared, operations };
+/// Which exchanges a policy belongs to: all, with preflights, health and pages on problems; those that tell of the API
+/// as well (its documents, 404, 405); pages for callers that are known as well; what is passed on without being
+/// declared as well; or only those of an operation.
+enum class Reach : std::uint8_t { everything, documents, callers, undeclared, operations };
 
 struct Row {
   const Part* part;

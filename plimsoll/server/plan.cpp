@@ -158,8 +158,9 @@ contract::Complaints Plan::mount_pages(Site& to, const std::string& prefix) cons
                           .remedy = "Declare a security scheme that an operation uses, or write `public` or `off`."});
   const auto add = [&](PageAccess access, std::string path, std::unique_ptr<Handler> handler, std::string route = {}) {
     if (access == PageAccess::off) return;
-    auto more = to.page(std::move(path), std::move(handler), std::move(route), "GET, HEAD",
-                        access == PageAccess::authenticated ? callers : std::vector<contract::SecurityRequirement>{});
+    auto more =
+        to.document(std::move(path), std::move(handler), std::move(route),
+                    access == PageAccess::authenticated ? callers : std::vector<contract::SecurityRequirement>{});
     complaints.insert(complaints.end(), more.begin(), more.end());
   };
   add(*openapi, prefix + "/openapi.json", effective_page(contract_, answering(), false));

@@ -74,8 +74,8 @@ contract::Complaints Site::operations(std::vector<std::unique_ptr<Handler>> hand
     else
       complaints.push_back(complaint_of(made.error(), *contract_, operation, services_.deployment_file));
   };
-  build(*not_found_, unmatched_, Reach::everything, unmatched_chain_);
-  build(*wrong_method_, unmatched_, Reach::everything, wrong_method_chain_);
+  build(*not_found_, unmatched_, Reach::documents, unmatched_chain_);
+  build(*wrong_method_, unmatched_, Reach::documents, wrong_method_chain_);
   build(*options_, unmatched_, Reach::everything, asterisk_chain_);
   build(*misdirected_, unmatched_, Reach::everything, misdirected_chain_);
   if (undeclared_.handler) build(*undeclared_.handler, undeclared_.operation, Reach::undeclared, undeclared_.chain);
@@ -89,24 +89,38 @@ contract::Complaints Site::operations(std::vector<std::unique_ptr<Handler>> hand
   return told_once(std::move(complaints));
 }
 
-contract::Complaints Site::page(std::string path, std::unique_ptr<Handler> handler, std::string route,
-                                std::string allow, std::vector<contract::SecurityRequirement> callers) {
+contract::Complaints Site::mount(std::unique_ptr<Mounted> page, std::string route, Reach reach) {
   contract::Complaints complaints;
-  auto& mounted = *pages_.emplace_back(std::make_unique<Mounted>());
-  mounted.path = std::move(path);
-  mounted.handler = std::move(handler);
-  mounted.allow = std::move(allow);
+  auto& mounted = *pages_.emplace_back(std::move(page));
   mounted.operation.method = "GET";
   mounted.operation.path = route.empty() ? mounted.path : std::move(route);
-  mounted.operation.security = std::move(callers);
   inherit(mounted.operation, *contract_);
-  const auto reach = mounted.operation.security.empty() ? Reach::everything : Reach::callers;
   auto made = chain(*mounted.handler, Build{*contract_, mounted.operation, services_}, reach);
   if (made)
     mounted.chain = std::move(*made);
   else
     complaints.push_back(complaint_of(made.error(), *contract_, mounted.operation, services_.deployment_file));
   return complaints;
+}
+
+contract::Complaints Site::page(std::string path, std::unique_ptr<Handler> handler, std::string route,
+                                std::string allow) {
+  auto made = std::make_unique<Mounted>();
+  made->path = std::move(path);
+  made->handler = std::move(handler);
+  made->allow = std::move(allow);
+  return mount(std::move(made), std::move(route), Reach::everything);
+}
+
+contract::Complaints Site::document(std::string path, std::unique_ptr<Handler> handler, std::string route,
+                                    std::vector<contract::SecurityRequirement> callers) {
+  auto made = std::make_unique<Mounted>();
+  made->path = std::move(path);
+  made->handler = std::move(handler);
+  made->allow = "GET, HEAD";
+  made->operation.security = std::move(callers);
+  const auto reach = made->operation.security.empty() ? Reach::documents : Reach::callers;
+  return mount(std::move(made), std::move(route), reach);
 }
 
 namespace {

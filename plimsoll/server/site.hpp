@@ -47,9 +47,11 @@ class Site final : public edge::Service {
   contract::Complaints operations(std::vector<std::unique_ptr<Handler>> handlers);
   /// Adds a page; an operation of the contract with the same path hides it. `route` is its name in
   /// metrics, when several pages share one.
-  /// `callers`: whom it is for; empty: everybody.
   contract::Complaints page(std::string path, std::unique_ptr<Handler> handler, std::string route = {},
-                            std::string allow = "GET, HEAD", std::vector<contract::SecurityRequirement> callers = {});
+                            std::string allow = "GET, HEAD");
+  /// The same of a page that tells of the API. `callers`: whom it is for; empty: everybody.
+  contract::Complaints document(std::string path, std::unique_ptr<Handler> handler, std::string route,
+                                std::vector<contract::SecurityRequirement> callers);
 
   /// Refuses requests for names other than `localhost` from then on. A listener on a loopback address trusts whoever is
   /// on the machine; a page in a browser there, whose own name leads to that address (DNS rebinding), is not meant.
@@ -77,6 +79,7 @@ class Site final : public edge::Service {
   std::shared_ptr<const contract::Contract> contract_;
   std::vector<Route> routes_;
   struct Mounted;
+  contract::Complaints mount(std::unique_ptr<Mounted> page, std::string route, Reach reach);
   std::vector<std::unique_ptr<Mounted>> pages_;
   std::unique_ptr<Handler> options_, not_found_, wrong_method_, misdirected_;
   contract::Operation unmatched_;
