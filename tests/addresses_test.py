@@ -1,4 +1,4 @@
-"""Who may ask from which address, on the running server: with the documents of the server, behind a proxy, in shadow and after a reload."""
+"""Clients are allowed by address: operations and the documents of the server, behind a proxy, in shadow mode and after a reload."""
 import json
 
 import harness

@@ -10,20 +10,19 @@ namespace plimsoll::policy {
 namespace {
 
 constexpr Problem kAddressRefused{"address-refused", 403, "Requests from this address are not allowed",
-                                  "Send the request from a network that is allowed; whoever runs this API knows which "
-                                  "these are, and can add yours."};
+                                  "Send the request from an allowed network, or ask the operator of this API to add "
+                                  "yours."};
 
-/// Refuses clients by the network that they come from. Who the client is behind trusted proxies the edge has decided.
+/// Refuses clients by their network. The edge has already determined the address behind trusted proxies.
 class Addresses final : public Check {
  public:
   struct Options {
     std::vector<std::string> allow, deny;
   };
   static constexpr config::Field fields[] = {
-      config::field<&Options::allow>("allow",
-                                     "Addresses and networks that may ask, and `unix` for Unix sockets; all where none "
-                                     "is named."),
-      config::field<&Options::deny>("deny", "Those that may not, also where `allow` has them."),
+      config::field<&Options::allow>(
+          "allow", "Addresses and networks that are allowed, `unix` for Unix sockets; all when empty."),
+      config::field<&Options::deny>("deny", "Addresses and networks that are refused, even if `allow` contains them."),
   };
   static constexpr std::string_view example = "{allow: [10.0.0.0/8, '2001:db8::/32'], deny: [10.1.2.3]}";
   static constexpr const Problem* problems[] = {&kAddressRefused};
@@ -56,6 +55,6 @@ class Addresses final : public Check {
 
 }  // namespace
 
-extern constinit const Part addresses = part<Addresses>("addresses", "Lets clients in by the network they come from.");
+extern constinit const Part addresses = part<Addresses>("addresses", "Allows and refuses clients by their network.");
 
 }  // namespace plimsoll::policy
