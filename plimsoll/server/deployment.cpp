@@ -5,6 +5,7 @@
 #include "plimsoll/edge/server.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/json/yaml.hpp"
+#include "plimsoll/server/redirect.hpp"
 #include "plimsoll/server/words.hpp"
 #include "plimsoll/telemetry/redact.hpp"
 
@@ -70,6 +71,8 @@ constexpr config::Field kNested[] = {
     field<&Deployment::credentials>("credentials", "Secrets by the names the contract uses."),
     field<&Deployment::trusted_proxies>("trusted-proxies",
                                         "Addresses or networks whose forwarding headers are believed."),
+    field<&Deployment::redirect_to_https>("redirect-to-https",
+                                          "Redirects requests that came in clear to the same URL by https (308)."),
 };
 constexpr std::string_view kOwn[] = {"database", "telemetry", "tls"};
 
@@ -304,9 +307,38 @@ std::span<const config::Field> nested_fields() {
                      "{zoho: '${ZOHO_SECRET}'}"),
       config::shown(config::object_of<edge::Proxies>(kNested[3], edge::kProxyFields,
                                                      config::Form<std::vector<std::string>>::schema),
-                    "[10.0.0.0/8]")};
+                    "[10.0.0.0/8]"),
+      config::shown(config::object_of<RedirectToHttps>(kNested[4], kRedirectFields, kRedirectShort),
+                    "{from: [':80']}")};
   return fields;
 }
+
+namespace {
+
+/// A redirect that nobody can follow would be found by clients only.
+void check_redirect(const Deployment& made, contract::Complaints& complaints) {
+  const auto* said = made.redirect_to_https;
+  const auto wrong = [&](std::string what, std::string remedy) {
+    complaints.push_back(complaint(made.file, said->position(), "configuration",
+                                   "`redirect-to-https`" + std::move(what), std::move(remedy)));
+  };
+  const auto redirect = read_redirect(said);
+  if (!redirect) {
+    complaints.push_back(misread("redirect-to-https", *said, redirect.error(), made.file));
+    return;
+  }
+  if (!*redirect) return;
+  const bool tls = !made.tls.certificate.empty() || !made.tls.certificates.empty();
+  if (!(*redirect)->from.empty() && !tls)
+    wrong(" has listeners in clear and there is no certificate: nothing would serve HTTPS",
+          "Name one with `tls: {certificate: PATH, key: PATH}`; behind a proxy that terminates TLS write "
+          "`redirect-to-https: true`.");
+  else if ((*redirect)->from.empty() && !made.trusted_proxies)
+    wrong(" is on, and no request can come in clear",
+          "Name listeners, `redirect-to-https: {from: [':80']}`, or the proxies in front with `trusted-proxies`.");
+}
+
+}  // namespace
 
 std::expected<Deployment, contract::Complaints> read_deployment(const std::string& given) {
   Deployment made;
@@ -367,6 +399,7 @@ std::expected<Deployment, contract::Complaints> read_deployment(const std::strin
   if (const auto* listen = root.find("listen"); listen && made.listen.empty())
     complaints.push_back(complaint(made.file, listen->position(), "configuration", "`listen` names no address",
                                    "Name one, `listen: ['127.0.0.1:8080']`, or remove it: that is the default."));
+  check_redirect(made, complaints);
   if (made.credentials && !made.credentials->is(json::Type::object))
     complaints.push_back(complaint(made.file, made.credentials->position(), "configuration",
                                    "`credentials` must be an object", "Write `credentials: {NAME: '${VARIABLE}'}`."));

@@ -40,7 +40,8 @@ struct Deployment {
   DatabaseOptions database;
   TelemetryOptions telemetry;
   net::TlsOptions tls;
-  config::Raw limits = nullptr, store = nullptr, credentials = nullptr, trusted_proxies = nullptr;
+  config::Raw limits = nullptr, store = nullptr, credentials = nullptr, trusted_proxies = nullptr,
+              redirect_to_https = nullptr;
   bool names_database = false;  ///< somebody said which
 
   const json::Value* root = nullptr;  ///< the document, or null

@@ -23,6 +23,9 @@ class Health {
   enum class Kind : std::uint8_t { health, ready, live };
   enum class Audience : std::uint8_t { callers, operators };
   static std::string_view path(Kind kind);
+  static bool is_path(std::string_view path) {
+    return path == Health::path(Kind::health) || path == Health::path(Kind::ready) || path == Health::path(Kind::live);
+  }
 
   explicit Health(const Clock& clock = system_clock()) : clock_(clock) {}
 

@@ -9,6 +9,7 @@
 #include "plimsoll/server/generation.hpp"
 #include "plimsoll/server/observe.hpp"
 #include "plimsoll/server/process.hpp"
+#include "plimsoll/server/redirect.hpp"
 #include "plimsoll/server/reload_desk.hpp"
 
 #include <algorithm>
@@ -27,8 +28,8 @@ constexpr std::size_t kMostRetired = 8;
 constexpr Nanoseconds kPatience = 10 * kSecond;
 
 /// Keys of the deployment that are read at the start of a process only.
-constexpr std::string_view kOfProcess[] = {"threads",  "overlap", "limits", "telemetry",
-                                           "database", "tls",     "store",  "trusted-proxies"};
+constexpr std::string_view kOfProcess[] = {"threads", "overlap", "limits",          "telemetry",        "database",
+                                           "tls",     "store",   "trusted-proxies", "redirect-to-https"};
 
 /// The text of the deployment that an error of a listener is about: the longest that its sentence names.
 void find_named(const json::Value& in, std::string_view sentence, const json::Value*& best) {
@@ -339,6 +340,9 @@ contract::Complaints Instance::check_listeners() const {
   };
   for (const auto& address : deployment.listen)
     check({.address = address, .certificate = {}, .key = {}, .tls = deployment.tls, .proxies = *proxies}, "listen");
+  if (const auto redirect = read_redirect(deployment.redirect_to_https); redirect && *redirect)
+    for (const auto& address : (*redirect)->from)
+      check({.address = address, .certificate = {}, .key = {}, .proxies = *proxies}, "redirect-to-https");
   if (deployment.management != "off")
     check({.address = deployment.management, .certificate = {}, .key = {}}, "management");
   return told_once(std::move(complaints));

@@ -9,6 +9,7 @@
 #include "plimsoll/server/command_line.hpp"
 #include "plimsoll/server/health.hpp"
 #include "plimsoll/server/keeper.hpp"
+#include "plimsoll/server/redirect.hpp"
 #include "plimsoll/server/reload.hpp"
 #include "plimsoll/server/reload_desk.hpp"
 #include "plimsoll/server/site.hpp"
@@ -65,6 +66,7 @@ std::string docs_of(const std::string& address, bool tls, const std::string& pat
 struct Opening {
   std::shared_ptr<edge::Service> service;
   std::vector<std::string> addresses;
+  std::vector<std::string> in_clear{};  ///< further ones without TLS
   net::TlsOptions tls{};
   edge::Proxies proxies{};
   edge::Limits limits{};
@@ -81,13 +83,12 @@ void bound_bodies(const Services& services, const edge::Limits& limits) {
 
 std::vector<edge::Listen> listens_of(const Opening& from, bool overlap) {
   std::vector<edge::Listen> all;
-  for (const auto& address : from.addresses)
-    all.push_back({.address = address,
-                   .certificate = {},
-                   .key = {},
-                   .tls = from.tls,
-                   .proxies = from.proxies,
-                   .overlap = overlap});
+  const auto add = [&](const std::string& address, const net::TlsOptions& tls) {
+    all.push_back(
+        {.address = address, .certificate = {}, .key = {}, .tls = tls, .proxies = from.proxies, .overlap = overlap});
+  };
+  for (const auto& address : from.addresses) add(address, from.tls);
+  for (const auto& address : from.in_clear) add(address, {});
   return all;
 }
 
@@ -166,6 +167,9 @@ class Serving {
     auto proxies = edge::read_proxies(deployment_.trusted_proxies);
     if (!proxies) return std::unexpected(std::move(proxies).error());
     proxies_ = std::move(*proxies);
+    auto redirect = server::read_redirect(deployment_.redirect_to_https);
+    if (!redirect) return std::unexpected(std::move(redirect).error());
+    if (*redirect) redirected_ = std::move((*redirect)->from);
     return {};
   }
 
@@ -315,6 +319,7 @@ class Serving {
   Opening public_opening(std::vector<std::string> addresses) const {
     return {.service = instance_->service(),
             .addresses = std::move(addresses),
+            .in_clear = redirected_,
             .tls = deployment_.tls,
             .proxies = proxies_,
             .limits = limits_,
@@ -400,8 +405,11 @@ class Serving {
   void announce() const {
     for (const auto& remark : instance_->remarks()) say(remark);
     const bool tls = !deployment_.tls.certificate.empty() || !deployment_.tls.certificates.empty();
+    auto all = open_->addresses();
+    const std::vector<std::string> redirected(all.end() - std::ssize(redirected_), all.end());
+    all.resize(all.size() - redirected.size());
     for (const auto& each : instance_->served())
-      for (const auto& address : open_->addresses()) {
+      for (const auto& address : all) {
         const bool local = address.starts_with("unix:");
         say("plimsoll: " + each.contract.title + " " + each.contract.version + " at " + url_of(address, tls) +
             (local ? "" : each.base) + (each.header.empty() ? "" : " with " + each.header + ": " + each.name) +
@@ -410,6 +418,7 @@ class Serving {
           say("plimsoll: the same with the keys of --dev filled in:\n  " + docs_of(address, tls, each.docs) +
               each.development);
       }
+    for (const auto& address : redirected) say("plimsoll: " + url_of(address, false) + " redirects to HTTPS");
     if (management_)
       for (const auto& address : management_->addresses()) say("plimsoll: management at " + url_of(address, false));
   }
@@ -450,6 +459,7 @@ class Serving {
   telemetry::Log& log_;
   edge::Limits limits_;
   edge::Proxies proxies_;
+  std::vector<std::string> redirected_;  ///< addresses in clear, which only redirect
   std::unique_ptr<edge::Server> management_, ended_management_, open_;
   telemetry::Observation management_observation_;
   std::vector<telemetry::Observation> observations_;  // last: they read the listeners

@@ -9,6 +9,8 @@
 #include "plimsoll/http/conditional.hpp"
 #include "plimsoll/http/field_block.hpp"
 #include "plimsoll/server/complaints.hpp"
+#include "plimsoll/server/health.hpp"
+#include "plimsoll/server/redirect.hpp"
 
 namespace plimsoll::server {
 namespace {
@@ -78,6 +80,7 @@ contract::Complaints Site::operations(std::vector<std::unique_ptr<Handler>> hand
   build(*wrong_method_, unmatched_, Reach::documents, wrong_method_chain_);
   build(*options_, unmatched_, Reach::everything, asterisk_chain_);
   build(*misdirected_, unmatched_, Reach::everything, misdirected_chain_);
+  if (redirect_) build(*redirect_, unmatched_, Reach::everything, redirect_chain_);
   if (undeclared_.handler) build(*undeclared_.handler, undeclared_.operation, Reach::undeclared, undeclared_.chain);
   routes_.resize(contract_->operations.size());
   for (std::size_t i = 0; i < routes_.size(); ++i) {
@@ -149,7 +152,24 @@ bool is_local_name(std::string_view authority) {
 
 }  // namespace
 
+void Site::redirect_to_https(std::int64_t port, bool tls) {
+  redirect_ = server::redirect_to_https(port);
+  tls_ = tls;
+}
+
+/// A proxy that says nothing of the scheme is not taken for one that says http: its clients would be redirected
+/// without end.
+bool Site::in_clear(const Request& request) const {
+  if (tls_ && !request.peer.tls) return request.peer.address != "unix";
+  return request.scheme == "http" &&
+         (!request.headers.find("x-forwarded-proto").empty() || !request.headers.find("forwarded").empty());
+}
+
 const Chain& Site::chain_of(Request& request, Context& context) {
+  if (redirect_ && in_clear(request) && !Health::is_path(request.path)) [[unlikely]] {
+    context.operation = &unmatched_;
+    return redirect_chain_;
+  }
   const auto match = contract_->match(request.method, request.path);
   if (match.kind == contract::Match::Kind::found) {
     context.operation = match.operation;

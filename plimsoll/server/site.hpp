@@ -53,6 +53,11 @@ class Site final : public edge::Service {
   contract::Complaints document(std::string path, std::unique_ptr<Handler> handler, std::string route,
                                 std::vector<contract::SecurityRequirement> callers);
 
+  /// Redirects requests that came in clear to the same URL by https, but for health checks, from then on. `tls`: the
+  /// listeners have certificates, so that any that came in clear came to one that only redirects; else what a trusted
+  /// proxy says counts. Before `operations`.
+  void redirect_to_https(std::int64_t port, bool tls);
+
   /// Refuses requests for names other than `localhost` from then on. A listener on a loopback address trusts whoever is
   /// on the machine; a page in a browser there, whose own name leads to that address (DNS rebinding), is not meant.
   void only_local_names() { only_local_names_ = true; }
@@ -69,6 +74,7 @@ class Site final : public edge::Service {
     Chain chain;   ///< of the operation itself
     Chain beside;  ///< of preflights and of OPTIONS
   };
+  bool in_clear(const Request&) const;
   const Chain& chain_of(Request&, Context&);
   void finish(Response&, Context&);
   Response told(Error, Context&);
@@ -81,15 +87,15 @@ class Site final : public edge::Service {
   struct Mounted;
   contract::Complaints mount(std::unique_ptr<Mounted> page, std::string route, Reach reach);
   std::vector<std::unique_ptr<Mounted>> pages_;
-  std::unique_ptr<Handler> options_, not_found_, wrong_method_, misdirected_;
+  std::unique_ptr<Handler> options_, not_found_, wrong_method_, misdirected_, redirect_;
   contract::Operation unmatched_;
   struct {
     contract::Operation operation;
     std::unique_ptr<Handler> handler;
     Chain chain;
   } undeclared_;
-  Chain unmatched_chain_, wrong_method_chain_, asterisk_chain_, misdirected_chain_;
-  bool only_local_names_ = false;
+  Chain unmatched_chain_, wrong_method_chain_, asterisk_chain_, misdirected_chain_, redirect_chain_;
+  bool only_local_names_ = false, tls_ = false;
 };
 
 /// Answers with fixed bytes that live as long as the site, with an ETag and 304.
