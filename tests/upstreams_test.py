@@ -1,7 +1,9 @@
 """`upstreams:` of the deployment, and operations that they answer: whatever the servers behind do, callers are answered in time, nothing is
 sent twice that must not be, and a server that fails is left alone. The servers behind are of the test's own: they answer as told, or misbehave."""
 import json
+import os
 import pathlib
+import random
 import re
 import signal
 import socket
@@ -213,6 +215,60 @@ class Upstreams(Behind):
         for path in ("/reviews/%2e%2e", "/reviews/.%2E", "/reviews/a%2Fb", "/reviews/%5c.."):
             self.assertEqual(server.get(path).status, 404, path)
         self.assertEqual(len(target.seen), 1, "no path leads out of the one that is declared")
+
+    # What the server takes away or says anew of a request on its way, whoever does that.
+    OURS = ("connection keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade host content-length expect accept-encoding forwarded "
+            "x-forwarded-for x-forwarded-proto x-forwarded-host traceparent x-request-id x-plimsoll-attempt x-credential x-tenant x-debug").split()
+    # What makes some servers take the request for another one.
+    REDIRECTING = ("x-original-url x-rewrite-url x-original-uri x-rewrite-uri x-override-url x-http-method-override x-http-method x-method-override x-envoy-original-path x-forwarded-uri "
+                   "x-forwarded-prefix x-forwarded-client-cert x-real-ip proxy").split()
+    DECLARED = """
+  /declared:
+    get:
+      operationId: declared
+      parameters:
+        - {name: X-Role, in: header, schema: {enum: [reader]}}
+        - {name: X-HTTP-Method-Override, in: header, schema: {enum: [PATCH]}}
+      x-plimsoll: {upstream: {name: reviews, request-headers: {set: {X-Original-URL: /fixed}}}}
+      responses: {'200': {description: ok, content: {application/json: {}}}}
+"""
+
+    def test_no_spelling_of_a_field_that_is_ours_reaches_a_service(self):
+        """Servers that make variables of names (CGI, WSGI, PHP) take `X_Tenant` and `X-Tenant` for one."""
+        chance = random.Random(harness.seed())
+        target = self.target()
+        server = self.front(target, options="authentication: {header: X-Credential, value: ours}", document=", undeclared: {authorization: any-caller, upstream: {name: reviews, request-headers: {set: {X-Tenant: shop}, remove: [X-Debug]}}}",
+                            more=self.DECLARED)
+        variable = lambda name: re.sub("[^a-z0-9]", "-", name.lower())
+        spelled = lambda name: "".join(chance.choice("-_-_.") if letter == "-" else chance.choice([letter, letter.upper()]) for letter in name)
+        once = self.OURS + self.REDIRECTING
+        for _ in range(8 if not os.environ.get("PLIMSOLL_TORTURE") else 200):
+            for path in ("/reviews/5", "/elsewhere"):
+                sent = {}
+                for name in once:
+                    other = spelled(name)
+                    # What frames the message would break it; what a caller accepts, its number of attempts and its identifier are passed on.
+                    if name not in "host te trailer connection upgrade expect".split() and other.lower() not in "transfer-encoding content-length accept-encoding x-plimsoll-attempt x-request-id".split():
+                        sent[other] = "theirs"
+                got = server.get(path, sent)
+                self.assertEqual(got.status, 200, got)
+                fields = target.seen[-1][1].pairs
+                self.assertEqual([field for field in fields if "theirs" in field[1]], [], f"{path} {sent}")
+                names = [variable(name) for name, _ in fields]
+                self.assertEqual(len(names), len(set(names)), fields)
+                self.assertEqual((target.seen[-1][1]["x-tenant"], target.seen[-1][1]["x-credential"]), ("shop", "ours"))
+
+    def test_a_field_that_redirects_passes_only_where_the_operation_declares_it(self):
+        target = self.target()
+        server = self.front(target, more=self.DECLARED)
+        sent = {name: "/admin" for name in self.REDIRECTING if name != "x-http-method-override"}
+        got = server.get("/declared", {**sent, "X-HTTP-Method-Override": "PATCH", "X_HTTP_Method_Override": "DELETE", "X-Role": "reader", "X_Role": "admin", "X-Own": "1", "X_Own": "2"})
+        self.assertEqual(got.status, 200, got)
+        headers = target.seen[-1][1]
+        self.assertEqual((headers["x-http-method-override"], headers["x-original-url"], headers["x-role"]), ("PATCH", "/fixed", "reader"))
+        self.assertEqual((headers["x-own"], headers["x_own"]), ("1", "2"), "what nobody looks at passes as it came")
+        self.assertEqual([field for field in headers.pairs if field[1] in ("/admin", "DELETE", "admin")], [])
+        self.assertEqual(server.get("/declared", {"X-Role": "admin"}).status, 400)
 
     def test_the_policies_of_the_server_stand_before_it(self):
         target = self.target()

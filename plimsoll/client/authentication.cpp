@@ -5,6 +5,7 @@
 #include "plimsoll/client/part.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/http/characters.hpp"
+#include "plimsoll/http/field_name.hpp"
 
 #include <algorithm>
 
@@ -73,7 +74,7 @@ class Authentication final : public Check {
 
   /// The policy outlives the call: nothing is copied.
   Result<> check(Request& request, Context&) override {
-    request.headers.set(name_, value_);
+    set_alone(request.headers, name_, value_);
     return {};
   }
 

@@ -7,6 +7,7 @@
 #include "plimsoll/client/problems.hpp"
 #include "plimsoll/client/wire.hpp"
 #include "plimsoll/exchange/context.hpp"
+#include "plimsoll/http/field_name.hpp"
 
 namespace plimsoll::client {
 namespace {
@@ -26,12 +27,12 @@ class SignAws final : public Policy {
       co_return fail(kBodyNotSigned);
     const auto& url = peers_[state.target].url;
     const auto time = context.arena.keep(aws_time(context.loop.wall()));
-    request.headers.set("x-amz-date", time);
-    request.headers.set("x-amz-content-sha256", hash);
+    set_alone(request.headers, "x-amz-date", time);
+    set_alone(request.headers, "x-amz-content-sha256", hash);
     if (key_.session_token.empty())
-      request.headers.remove("x-amz-security-token");
+      remove_alike(request.headers, "x-amz-security-token");
     else
-      request.headers.set("x-amz-security-token", key_.session_token);
+      set_alone(request.headers, "x-amz-security-token", key_.session_token);
     std::vector<std::pair<std::string_view, std::string_view>> fields;
     fields.emplace_back("host", request.authority.empty() ? std::string_view(url.authority) : request.authority);
     for (const auto& [name, value] : request.headers)
@@ -43,7 +44,7 @@ class SignAws final : public Policy {
                              .query = std::string_view(target).substr(std::min(mark + 1, target.size())),
                              .fields = fields,
                              .payload_hash = hash};
-    request.headers.set("authorization", context.arena.keep(aws_authorization(key_, signed_, time)));
+    set_alone(request.headers, "authorization", context.arena.keep(aws_authorization(key_, signed_, time)));
     auto answer = co_await next(request, context);
     co_return answer;
   }

@@ -9,6 +9,7 @@
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/date.hpp"
+#include "plimsoll/http/field_name.hpp"
 
 #include <algorithm>
 
@@ -28,15 +29,16 @@ class SignMessage final : public Policy {
       if (!held) co_return std::unexpected(held.error());
       if (request.body && !state.held) co_return fail(kBodyNotSigned);
       if (state.held)
-        request.headers.set("content-digest", arena.keep("sha-256=:" + to_base64(as_text(sha256(*state.held))) + ":"));
+        set_alone(request.headers, "content-digest",
+                  arena.keep("sha-256=:" + to_base64(as_text(sha256(*state.held))) + ":"));
     }
     const auto now = context.loop.wall() / kSecond;
     if (signs("date") && !request.headers.contains("date"))
       request.headers.set("date", arena.keep(http::as_text(http::format_date(now))));
     const auto signed_ = sign(request, peers_[state.target].url, now);
     if (!signed_) co_return std::unexpected(signed_.error());
-    request.headers.set("signature-input", arena.keep(options_.label + "=" + signed_->first));
-    request.headers.set("signature", arena.keep(options_.label + "=:" + signed_->second + ":"));
+    set_alone(request.headers, "signature-input", arena.keep(options_.label + "=" + signed_->first));
+    set_alone(request.headers, "signature", arena.keep(options_.label + "=:" + signed_->second + ":"));
     auto answer = co_await next(request, context);
     co_return answer;
   }

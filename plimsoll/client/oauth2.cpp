@@ -12,6 +12,7 @@
 #include "plimsoll/client/url.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/http/characters.hpp"
+#include "plimsoll/http/field_name.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/telemetry/log.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
@@ -143,7 +144,7 @@ class OAuth2 final : public Policy {
     for (bool again = false;; again = true) {
       auto token = co_await this->token(state, context);
       if (!token) co_return std::unexpected(std::move(token).error());
-      request.headers.set("authorization", context.arena.keep((*token)->field));
+      set_alone(request.headers, "authorization", context.arena.keep((*token)->field));
       auto answer = co_await next(request, context);
       if (!answer || answer->status != 401 || again) co_return answer;
       // Nothing was done: whatever the method, it may be sent with another token, where its body can be.

@@ -5,6 +5,7 @@
 #include "plimsoll/client/random.hpp"
 #include "plimsoll/client/shared_budget.hpp"
 #include "plimsoll/exchange/context.hpp"
+#include "plimsoll/http/field_name.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
 
 namespace plimsoll::client {
@@ -81,7 +82,7 @@ class Retry final : public Policy {
     state.numbered = true;
     Retrying retry{*budget_, request.headers, {}};
     for (std::uint32_t attempt = 0;; ++attempt) {
-      request.headers.set(kAttempt, kNumbers[attempt]);
+      set_alone(request.headers, kAttempt, kNumbers[attempt]);
       state.begin_attempt();
       auto answer = co_await next(request, context);
       retry.end();

@@ -2,6 +2,7 @@
 #include "plimsoll/base/encoding.hpp"
 #include "plimsoll/client/part.hpp"
 #include "plimsoll/exchange/context.hpp"
+#include "plimsoll/http/field_name.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -34,8 +35,8 @@ class Trace final : public Check {
     *at++ = '-';
     at = std::ranges::copy(context.span_id, at).out;
     std::ranges::copy(std::string_view(context.trace_sampled ? "-01" : "-00"), at);
-    request.headers.set("traceparent", {text, 55});
-    request.headers.set("x-request-id", context.request_id);
+    set_alone(request.headers, "traceparent", {text, 55});
+    set_alone(request.headers, "x-request-id", context.request_id);
     return {};
   }
 

@@ -3,6 +3,7 @@
 #include "plimsoll/client/failure.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/http/characters.hpp"
+#include "plimsoll/http/field_name.hpp"
 #include "plimsoll/http/negotiate.hpp"
 
 #include <algorithm>
@@ -14,15 +15,12 @@ namespace {
 /// A body of known length up to this is sent together with the head, and can be sent again.
 constexpr std::uint64_t kHeld = 64 * 1024;
 
-bool is_any(std::string_view name, std::span<const std::string_view> names) {
-  return std::ranges::any_of(names, [&](auto each) { return same_as_lower(name, each); });
-}
-
-/// What frames the request or belongs to one connection (RFC 9110, section 7.6.1): made here, never passed on.
+/// What frames the request or belongs to one connection (RFC 9110, section 7.6.1): made here, never passed on, in any
+/// spelling that a server may take for it.
 bool is_made_here(std::string_view name) {
   static constexpr std::string_view names[] = {
       "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade", "expect"};
-  return is_any(name, names);
+  return std::ranges::any_of(names, [&](auto each) { return same_variable(name, each); });
 }
 
 bool has_control(std::string_view text) {

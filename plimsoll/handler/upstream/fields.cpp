@@ -1,5 +1,8 @@
 #include "plimsoll/handler/upstream/fields.hpp"
 
+#include "plimsoll/http/characters.hpp"
+#include "plimsoll/http/field_name.hpp"
+
 #include <algorithm>
 
 namespace plimsoll::handler::forwarding {
@@ -23,13 +26,13 @@ bool is_made_here(std::string_view name) {
                        "x-forwarded-proto", "x-forwarded-host", "via", "cookie", "traceparent", "x-request-id"});
 }
 
-std::string lower(std::string_view text) {
+std::string lowered(std::string_view text) {
   std::string out(text);
-  std::ranges::transform(out, out.begin(), [](unsigned char c) { return std::tolower(c); });
+  std::ranges::transform(out, out.begin(), lower);
   return out;
 }
 
-/// Adds the names that a Connection field lists.
+/// Adds the names that a Connection field lists, as `variable_name` has them.
 void list(std::string_view connection, Names& names) {
   while (!connection.empty()) {
     const auto comma = std::min(connection.find(','), connection.size());
@@ -37,7 +40,7 @@ void list(std::string_view connection, Names& names) {
     connection.remove_prefix(std::min(comma + 1, connection.size()));
     while (name.starts_with(' ') || name.starts_with('\t')) name.remove_prefix(1);
     while (name.ends_with(' ') || name.ends_with('\t')) name.remove_suffix(1);
-    if (!name.empty()) names.push_back(lower(name));
+    if (!name.empty()) names.push_back(variable_name(name));
   }
 }
 
@@ -62,17 +65,22 @@ std::string forwarded(const Request& request) {
 
 }  // namespace
 
+bool redirects(std::string_view name) {
+  constexpr std::string_view kFamilies[] = {"x-forwarded-", "x-original-", "x-rewrite-", "x-envoy-"};
+  return is_any(name, {"x-override-url", "x-http-method-override", "x-http-method", "x-method-override",
+                       "x-http-path-override", "x-http-host-override", "x-host", "x-script-name", "x-matched-path",
+                       "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "proxy"}) ||
+         std::ranges::any_of(kFamilies, [&](auto family) { return name.starts_with(family); });
+}
+
 void FieldRules::apply(std::vector<std::pair<std::string, std::string>>& fields) const {
-  for (const auto& name : remove) std::erase_if(fields, [&](const auto& field) { return field.first == name; });
+  const auto drop = [&](std::string_view name) {
+    std::erase_if(fields, [&](const auto& field) { return same_variable(field.first, name); });
+  };
+  for (const auto& name : remove) drop(name);
   for (const auto& [name, value] : set) {
-    const auto known = std::ranges::find(fields, name, &std::pair<std::string, std::string>::first);
-    if (known == fields.end()) {
-      fields.emplace_back(name, value);
-      continue;
-    }
-    known->second = value;
-    fields.erase(std::remove_if(std::next(known), fields.end(), [&](const auto& each) { return each.first == name; }),
-                 fields.end());
+    drop(name);
+    fields.emplace_back(name, value);
   }
 }
 
@@ -81,7 +89,7 @@ void FieldRules::apply(Headers& headers) const {
   for (const auto& [name, value] : set) headers.set(name, value);
 }
 
-std::vector<std::pair<std::string, std::string>> request_fields(const Request& request, bool coding) {
+std::vector<std::pair<std::string, std::string>> request_fields(const Request& request, const Passing& passing) {
   std::vector<std::pair<std::string, std::string>> fields;
   Names of_the_connection;
   std::string cookies, via;
@@ -90,20 +98,24 @@ std::vector<std::pair<std::string, std::string>> request_fields(const Request& r
     all += value_of(one);
   };
   for (const auto& [name, value] : request.headers)
-    if (lower(name) == "connection") list(value, of_the_connection);
+    if (same_as_lower(name, "connection")) list(value, of_the_connection);
   for (const auto& field : request.headers) {
-    auto name = lower(field.name);
+    const auto name = variable_name(field.name);
     if (name == "cookie") join(cookies, "; ", field.value);  // HTTP/2 may split it (RFC 9113, section 8.2.3)
     if (name == "via") join(via, ", ", field.value);
     if (is_hop_by_hop(name) || named(of_the_connection, name)) continue;
-    if (is_made_here(name) && !(coding && name == "accept-encoding")) continue;
-    fields.emplace_back(std::move(name), value_of(field.value));
+    auto written = lowered(field.name);
+    if (is_made_here(name) && !(passing.coding && written == "accept-encoding")) continue;
+    const auto is_known = [&](const std::string& declared) { return same_variable(declared, name); };
+    const bool known = std::ranges::any_of(passing.declared, is_known);
+    if (known ? !named(passing.declared, written) : redirects(name)) continue;
+    fields.emplace_back(std::move(written), value_of(field.value));
   }
   if (!cookies.empty() && !named(of_the_connection, "cookie")) fields.emplace_back("cookie", std::move(cookies));
   join(via, ", ", request.version == 20 ? "2 plimsoll" : request.version == 10 ? "1.0 plimsoll" : "1.1 plimsoll");
   fields.emplace_back("via", std::move(via));
   // A body in a coding could not be held against the contract, and what our own caller accepts is ours to serve.
-  if (!coding) fields.emplace_back("accept-encoding", "identity");
+  if (!passing.coding) fields.emplace_back("accept-encoding", "identity");
   // The peer is the client, or who a trusted proxy said it is; what the client itself says of it is not passed on.
   if (request.peer.address != "unix") fields.emplace_back("x-forwarded-for", request.peer.address);
   fields.emplace_back("x-forwarded-proto", request.scheme);

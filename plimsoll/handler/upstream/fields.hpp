@@ -8,7 +8,8 @@
 
 namespace plimsoll::handler::forwarding {
 
-/// What is changed of fields on their way: names in lower case.
+/// What is changed of fields on their way: names in lower case. Of a request every spelling of a name is meant that a
+/// server may take for it (http/field_name.hpp).
 struct FieldRules {
   std::vector<std::pair<std::string, std::string>> set{};
   std::vector<std::string> remove{};
@@ -19,8 +20,19 @@ struct FieldRules {
   void apply(Headers& headers) const;
 };
 
-/// The fields of a request as they are passed on. `coding`: `Accept-Encoding` too, else it is `identity`.
-std::vector<std::pair<std::string, std::string>> request_fields(const Request& request, bool coding = false);
+/// What is to be known of an operation where fields of its requests are passed on.
+struct Passing {
+  bool coding = false;  ///< `Accept-Encoding` too, else it is `identity`
+  /// Fields that the contract has looked at, in lower case: parameters of the operation and keys of its callers. They
+  /// pass in this spelling alone, and may be such as `redirects` a request.
+  std::vector<std::string> declared{};
+};
+/// The fields of a request as they are passed on.
+std::vector<std::pair<std::string, std::string>> request_fields(const Request& request, const Passing& passing = {});
+
+/// Fields that make some servers take a request for another one: for another path, method, host or client. `name` as
+/// `variable_name` has it.
+bool redirects(std::string_view name);
 
 /// The fields of an answer as they are passed back: views of `answer`. `length`: its length is kept, because there is
 /// no body to tell it.

@@ -1,6 +1,14 @@
 #include "plimsoll/handler/upstream/fields.hpp"
 
+#include "plimsoll/http/field_name.hpp"
+
 #include <gtest/gtest.h>
+
+#include <cctype>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <random>
 
 namespace plimsoll::handler::forwarding {
 namespace {
@@ -66,7 +74,92 @@ TEST(ForwardedFields, RulesSetAndRemoveWhatIsPassedOn) {
   std::vector<std::pair<std::string, std::string>> fields{{"x-a", "1"}, {"x-b", "2"}, {"x-a", "3"}, {"x-c", "4"}};
   const FieldRules rules{.set = {{"x-b", "new"}, {"x-d", "5"}}, .remove = {"x-a"}};
   rules.apply(fields);
-  EXPECT_EQ(fields, (std::vector<std::pair<std::string, std::string>>{{"x-b", "new"}, {"x-c", "4"}, {"x-d", "5"}}));
+  EXPECT_EQ(fields, (std::vector<std::pair<std::string, std::string>>{{"x-c", "4"}, {"x-b", "new"}, {"x-d", "5"}}));
+}
+
+/// Names that are taken away or said anew on the way of a request, wherever that is done in this folder.
+constexpr std::string_view kNever[] = {"connection",
+                                       "keep-alive",
+                                       "proxy-connection",
+                                       "proxy-authenticate",
+                                       "proxy-authorization",
+                                       "te",
+                                       "trailer",
+                                       "transfer-encoding",
+                                       "upgrade",
+                                       "x-listed-by-connection",
+                                       "host",
+                                       "content-length",
+                                       "expect",
+                                       "accept-encoding",
+                                       "forwarded",
+                                       "x-forwarded-for",
+                                       "x-forwarded-proto",
+                                       "x-forwarded-host",
+                                       "traceparent",
+                                       "x-request-id",
+                                       "x-forwarded-uri",
+                                       "x-forwarded-prefix",
+                                       "x-forwarded-port",
+                                       "x-forwarded-client-cert",
+                                       "x-original-url",
+                                       "x-original-uri",
+                                       "x-rewrite-url",
+                                       "x-rewrite-uri",
+                                       "x-override-url",
+                                       "x-http-method-override",
+                                       "x-http-method",
+                                       "x-method-override",
+                                       "x-envoy-original-path",
+                                       "x-real-ip",
+                                       "proxy",
+                                       "x-set-by-a-rule",
+                                       "x-removed-by-a-rule"};
+
+/// Servers that make variables of names take these for one (RFC 3875, section 4.1.18).
+std::string spelled(std::string_view name, std::mt19937_64& random) {
+  std::string out(name);
+  for (auto& c : out) c = c == '-' ? "-_-_.+"[random() % 6] : random() % 2 ? static_cast<char>(std::toupper(c)) : c;
+  return out;
+}
+
+TEST(ForwardedFields, WhatIsTakenAwayPassesInNoSpelling) {
+  const char* given = std::getenv("PLIMSOLL_SEED");
+  const auto seed = given ? std::strtoul(given, nullptr, 10) : std::random_device{}();
+  std::printf("PLIMSOLL_SEED=%lu\n", seed);
+  std::mt19937_64 random(seed);
+  const FieldRules rules{.set = {{"x-set-by-a-rule", "ours"}}, .remove = {"x-removed-by-a-rule"}};
+  const Passing passing{.declared = {"x-declared-here", "x-role"}};
+  for (int i = 0; i < 2000; ++i) {
+    Arena arena;
+    Request request{.method = "GET", .target = "/", .headers = Headers{arena}};
+    request.headers.add("connection", arena.keep(spelled("x-listed-by-connection", random)));
+    for (int j = 0; j < 6; ++j)
+      request.headers.add(arena.keep(spelled(kNever[random() % std::size(kNever)], random)), "theirs");
+    request.headers.add(arena.keep(spelled("x-declared-here", random)), "perhaps");
+    request.headers.add("x-role", "checked");
+    auto fields = request_fields(request, passing);
+    rules.apply(fields);
+    std::map<std::string, std::string> once;
+    for (const auto& [name, value] : fields) {
+      EXPECT_NE(value, "theirs") << name;
+      EXPECT_TRUE(once.emplace(variable_name(name), value).second) << name << " arrives twice";
+      if (value == "perhaps") { EXPECT_EQ(name, "x-declared-here"); }
+    }
+    EXPECT_EQ(once["x-set-by-a-rule"], "ours");
+    EXPECT_EQ(once["x-role"], "checked");
+    EXPECT_FALSE(once.contains("x-removed-by-a-rule"));
+  }
+}
+
+TEST(ForwardedFields, WhatRedirectsPassesWhereTheOperationDeclaresIt) {
+  Arena arena;
+  Request request{.method = "GET", .target = "/", .headers = Headers{arena}};
+  request.headers.add("x-http-method-override", "PATCH");
+  request.headers.add("x-original-url", "/admin");
+  const auto fields = request_fields(request, {.declared = {"x-http-method-override"}});
+  EXPECT_EQ(fields.front(), (std::pair<std::string, std::string>{"x-http-method-override", "PATCH"}));
+  EXPECT_EQ(std::ranges::count(fields, "/admin", &std::pair<std::string, std::string>::second), 0);
 }
 
 TEST(ForwardedFields, AnswersLoseTheirFramingAndKeepEachCookie) {

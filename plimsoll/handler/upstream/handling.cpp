@@ -5,6 +5,7 @@
 #include "plimsoll/handler/upstream/upstream.hpp"
 #include "plimsoll/handler/upstream/upstreams.hpp"
 #include "plimsoll/http/characters.hpp"
+#include "plimsoll/http/field_name.hpp"
 #include "plimsoll/http/target.hpp"
 
 #include <algorithm>
@@ -46,20 +47,21 @@ constexpr config::Field kFields[] = {
         kRules),
 };
 
+std::string lowered(std::string_view text) {
+  std::string name(text);
+  std::ranges::transform(name, name.begin(), lower);
+  return name;
+}
+
 Result<FieldRules> rules_of(config::Raw from) {
   FieldRules made;
   if (!from) return made;
   Rules rules;
   if (auto done = config::read(*from, kRules, &rules); !done) return std::unexpected(std::move(done).error());
-  const auto lowered = [](std::string_view text) {
-    std::string name(text);
-    std::ranges::transform(name, name.begin(), lower);
-    return name;
-  };
   constexpr std::string_view kMade[] = {
       "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade"};
   const auto wrong = [&](std::string_view name) {
-    return !is_token(name) || std::ranges::find(kMade, name) != std::end(kMade);
+    return !is_token(name) || std::ranges::any_of(kMade, [&](auto each) { return same_variable(each, name); });
   };
   if (rules.set)
     for (const auto& member : rules.set->object()) {
@@ -82,6 +84,16 @@ bool in_force(const contract::Operation& operation, std::string_view key) {
   const auto* value = operation.extension(key);
   const auto mode = Part::mode_of(value);
   return value && (!mode || *mode != Mode::off);
+}
+Passing passing(const contract::Operation& operation) {
+  Passing made{.coding = operation.undeclared};
+  for (const auto& parameter : operation.parameters)
+    if (parameter.in == contract::In::header) made.declared.push_back(lowered(parameter.name));
+  for (const auto& requirement : operation.security)
+    for (const auto& needed : requirement.all)
+      if (needed.scheme->type == "apiKey" && needed.scheme->in == contract::In::header)
+        made.declared.push_back(lowered(needed.scheme->parameter));
+  return made;
 }
 bool hides(const Build& build) {
   for (const auto& spec : build.operation.responses)
@@ -124,11 +136,7 @@ Result<std::unique_ptr<Handler>> build(const json::Value& from, const Build& bui
   route.holds_text =
       keeps || in_force(build.operation, "responses") || in_force(build.operation, "fields") || hides(build);
   if (!keeps) route.held_anyhow = 16 * 1024;
-  if (build.operation.undeclared) {
-    route.keeps_coding = true;
-    // Some servers take these for the path.
-    for (const auto* name : {"x-original-url", "x-rewrite-url"}) route.request.remove.emplace_back(name);
-  }
+  route.passing = passing(build.operation);
   return make_upstream(std::move(route));
 }
 

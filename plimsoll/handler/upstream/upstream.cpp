@@ -49,7 +49,7 @@ class Upstream final : public Handler {
     }
     if (request.has_query) target.append("?").append(request.query);
     auto& fields =
-        context.keep<std::vector<std::pair<std::string, std::string>>>(request_fields(request, route_.keeps_coding));
+        context.keep<std::vector<std::pair<std::string, std::string>>>(request_fields(request, route_.passing));
     route_.request.apply(fields);
     // In the arena: the state of the call is found by it as long as the answer is read.
     auto& onward =

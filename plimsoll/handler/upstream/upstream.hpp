@@ -42,7 +42,7 @@ struct Route {
   FieldRules request{}, response{};
   /// Answers of JSON and of text are held whole, because something looks at them on their way: up to 16 MiB.
   bool holds_text = true;
-  bool keeps_coding = false;             ///< `Accept-Encoding` goes as it came: nobody looks at the answers
+  Passing passing{};
   std::uint64_t held_anyhow = 1u << 20;  ///< whatever it is, up to that length
 };
 std::unique_ptr<Handler> make_upstream(Route route);
