@@ -216,6 +216,49 @@ class Upstreams(Behind):
             self.assertEqual(server.get(path).status, 404, path)
         self.assertEqual(len(target.seen), 1, "no path leads out of the one that is declared")
 
+    PATHS = """
+  /reviews/{id}/secret:
+    parameters: [{name: id, in: path, required: true, schema: {type: string}}]
+    get:
+      operationId: getSecret
+      security: [{bearer: []}]
+      x-plimsoll: {upstream: reviews}
+      responses: {'200': {description: ok, content: {application/json: {}}}}
+  /open/{name}:
+    parameters: [{name: name, in: path, required: true, schema: {type: string}}]
+    get: {operationId: getOpen, x-plimsoll: {upstream: reviews}, responses: {'200': {description: ok, content: {application/json: {}}}}}
+  /open/{name}/photo:
+    parameters: [{name: name, in: path, required: true, schema: {type: string}}]
+    get: {operationId: getPhoto, x-plimsoll: {upstream: reviews}, responses: {'200': {description: ok, content: {application/json: {}}}}}
+  /open/{name}/secret:
+    parameters: [{name: name, in: path, required: true, schema: {type: string}}]
+    get: {operationId: openSecret, security: [{bearer: []}], x-plimsoll: {upstream: reviews}, responses: {'200': {description: ok, content: {application/json: {}}}}}
+  /open/admin:
+    get: {operationId: openAdmin, security: [{bearer: []}], x-plimsoll: {upstream: reviews}, responses: {'200': {description: ok, content: {application/json: {}}}}}
+components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
+"""
+    # Nobody can say where these lead, as a whole segment of a path.
+    OBSCURE = ("..;", "%2e%2e;x", ".;a", "..%3b", "%252e%252e", "%2e%2e%3Bx", "%00", "a%00", "a%0d%0ab", "%0a", "a%09", "a%7f", "a%1b", "%c0%ae%c0%ae", "%c0%af", "a%e0%80%af", "%f0%80%80%ae", "caf%e9",
+               "%ff", "%ed%a0%80", "%f4%90%80%80", "a%c2%85", "%c2%80", "a%25c0%25ae", "..%5c..%5cx")
+
+    def test_no_value_of_a_path_leads_a_service_elsewhere(self):
+        """Declared with a path of its own, declared as it came, and not declared: the same is refused of all three."""
+        target = self.target()
+        server = self.front(target, document=", undeclared: {upstream: reviews, authorization: any-caller}", more=self.PATHS, arguments=("--dev",))
+        for value in self.OBSCURE:
+            for path in (f"/reviews/{value}", f"/open/{value}", f"/open/{value}/photo", f"/elsewhere/{value}", f"/elsewhere/{value}/x"):
+                self.assertIn(server.get(path).status, (400, 404), path)
+        self.assertEqual(target.seen, [])
+        for path in ("/open/a%2Fsecret", "/open/a%5csecret", "/open/a%252fsecret", "/open/ADMIN", "/open/admin;x", "/open/admin.", "/open/%61dmin%20", "/open/a%3F/photo", "/open/%20/photo", "/open/a%23/photo",
+                     "/reviews/a%3F", "/reviews/x%2F..", "/reviews/%20", "/reviews/...", "/reviews/a%252fb"):
+            self.assertIn(server.get(path).status, (400, 401, 404), path)
+        self.assertEqual(target.seen, [], "another operation is meant by these")
+        for value in ("a;b=c", "a.b", "%C3%A9", "%E2%82%AC", "100%25", "a%20b", "..a", "A"):
+            for path in (f"/reviews/{value}", f"/open/{value}", f"/open/{value}/photo", f"/elsewhere/{value}"):
+                self.assertEqual(server.get(path).status, 200, path)
+                self.assertTrue(target.seen[-1][0].endswith(path.removeprefix("/reviews")) or f"/inner/{value}/review" in target.seen[-1][0], target.seen[-1])
+        self.assertEqual(server.get("/open/group%2Fproject/x").status, 200, "what is not declared may have encoded slashes")
+
     # What the server takes away or says anew of a request on its way, whoever does that.
     OURS = ("connection keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade host content-length expect accept-encoding forwarded "
             "x-forwarded-for x-forwarded-proto x-forwarded-host traceparent x-request-id x-plimsoll-attempt x-credential x-tenant x-debug").split()

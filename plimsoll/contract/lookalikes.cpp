@@ -2,6 +2,7 @@
 
 #include "plimsoll/contract/percent.hpp"
 #include "plimsoll/http/characters.hpp"
+#include "plimsoll/json/utf8.hpp"
 
 #include <algorithm>
 
@@ -23,12 +24,25 @@ bool decode(std::string& text) {
   return changed;
 }
 
+/// Overlong and otherwise invalid sequences, which some servers read as `.` or `/`, and controls (C0, DEL, C1).
+bool is_obscure(std::string_view text) {
+  if (!json::valid_utf8(text)) return true;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    if (c < 0x20 || c == 0x7F) return true;
+    if (c == 0xC2 && static_cast<unsigned char>(text[i + 1]) < 0xA0) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 std::optional<std::string> fold_path(std::string_view path) {
   std::string whole(path);
-  while (decode(whole)) {}
-  if (std::ranges::any_of(whole, [](unsigned char c) { return c < 0x20 || c == 0x7F; })) return std::nullopt;
+  // However often a server decodes.
+  do {
+    if (is_obscure(whole)) return std::nullopt;
+  } while (decode(whole));
   whole.resize(std::min(whole.find_first_of("?#"), whole.size()));
   std::ranges::replace(whole, '\\', '/');
   std::ranges::transform(whole, whole.begin(), lower);

@@ -127,6 +127,8 @@ Result<std::unique_ptr<Handler>> build(const json::Value& from, const Build& bui
     auto path = PathTemplate::make(options.path, build.contract.path_parameters(build.operation));
     if (!path) return config::wrong(*from.find("path"), path.error().detail);
     route.path = std::move(*path);
+  } else if (!build.operation.undeclared) {
+    route.declared = upstreams->paths_of(build.contract);
   }
   auto request = rules_of(options.request_headers), response = rules_of(options.response_headers);
   if (!request) return std::unexpected(std::move(request).error());

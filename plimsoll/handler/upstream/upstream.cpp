@@ -3,7 +3,7 @@
 #include "plimsoll/client/call_state.hpp"
 #include "plimsoll/client/service.hpp"
 #include "plimsoll/contract/body.hpp"
-#include "plimsoll/contract/percent.hpp"
+#include "plimsoll/contract/lookalikes.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/handler/upstream/fields.hpp"
 #include "plimsoll/http/negotiate.hpp"
@@ -46,6 +46,8 @@ class Upstream final : public Handler {
       auto path = route_.path.path(context.path_values);
       if (!path) co_return std::unexpected(std::move(path).error());
       target = std::move(*path);
+    } else if (route_.declared && context.operation && !route_.declared->is_clear(*context.operation, request.path)) {
+      co_return fail(kNoSuchPath, "a path that may be taken for another one is not passed on");
     }
     if (request.has_query) target.append("?").append(request.query);
     auto& fields =
@@ -103,11 +105,11 @@ class Upstream final : public Handler {
   const Route route_;
 };
 
-/// Whether a segment would be taken for a step within the path, or for none.
-bool is_step(std::string_view value) {
-  std::string decoded;
-  return value.empty() || !contract::append_decoded(decoded, value) || decoded == "." || decoded == ".." ||
-         decoded.contains('/') || decoded.contains('\\');
+/// Segments of a path as the most lenient of servers reads it; none where nobody can say.
+std::optional<std::ptrdiff_t> segments_of(std::string_view path) {
+  const auto folded = contract::fold_path(path);
+  if (!folded) return std::nullopt;
+  return std::ranges::count(*folded, '/');
 }
 
 }  // namespace
@@ -134,6 +136,11 @@ Result<PathTemplate> PathTemplate::make(std::string_view text, std::span<const s
     }
     made.parts_.push_back(std::move(part));
   }
+  std::string plain;
+  for (const auto& part : made.parts_) plain.append(part.text).append(part.value < 0 ? "" : "x");
+  const auto segments = segments_of(plain);
+  if (!segments) return fail(config::kConfiguration, "`path` has no dot segments and no controls");
+  made.segments_ = *segments;
   return made;
 }
 
@@ -143,10 +150,9 @@ Result<std::string> PathTemplate::path(std::span<const std::string_view> values)
     path += part.text;
     if (part.value < 0) continue;
     const auto index = static_cast<std::size_t>(part.value);
-    // What other servers may take for other paths than the one that was allowed here.
-    if (index >= values.size() || is_step(values[index])) return fail(kNoSuchPath, "a value of the path is no name");
-    path += values[index];
+    if (index < values.size()) path += values[index];
   }
+  if (segments_of(path) != segments_) return fail(kNoSuchPath, "a value of the path is no name");
   return path;
 }
 

@@ -3,6 +3,7 @@
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/exchange/policy.hpp"
 #include "plimsoll/exchange/services.hpp"
+#include "plimsoll/handler/upstream/declared_paths.hpp"
 #include "plimsoll/handler/upstream/fields.hpp"
 
 #include <memory>
@@ -23,7 +24,8 @@ class PathTemplate {
   /// Error: `configuration`, a sentence without a place: a name that is no path parameter of the operation.
   static Result<PathTemplate> make(std::string_view text, std::span<const std::string> parameters);
   bool empty() const { return parts_.empty(); }
-  /// `values`: percent-encoded, as they came. Error: `not-found`, for a value that would be a step up or none.
+  /// `values`: percent-encoded, as they came. Error: `not-found`, where a server might take the path for another one
+  /// than the template has (contract/lookalikes.hpp).
   Result<std::string> path(std::span<const std::string_view> values) const;
 
  private:
@@ -32,13 +34,15 @@ class PathTemplate {
     int value = -1;    ///< index; -1: none follows
   };
   std::vector<Part> parts_;
+  std::ptrdiff_t segments_ = 0;
 };
 
 /// How one operation is answered by a service.
 struct Route {
   std::shared_ptr<client::Service> service;
   PathTemplate path{};
-  std::string host{};  ///< empty: the target's own; `client`: that of the request
+  std::shared_ptr<const DeclaredPaths> declared{};  ///< null: paths that came are not judged here
+  std::string host{};                               ///< empty: the target's own; `client`: that of the request
   FieldRules request{}, response{};
   /// Answers of JSON and of text are held whole, because something looks at them on their way: up to 16 MiB.
   bool holds_text = true;

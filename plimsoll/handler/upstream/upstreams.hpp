@@ -1,5 +1,7 @@
 #pragma once
 
+#include "plimsoll/handler/upstream/declared_paths.hpp"
+
 #include <map>
 #include <memory>
 #include <string>
@@ -18,6 +20,14 @@ struct Upstreams {
   };
   std::map<std::string, One, std::less<>> all;
   bool made = false;
+
+  /// Of each contract, made for the first operation that needs them. While a plan is built.
+  std::map<const contract::Contract*, std::shared_ptr<const DeclaredPaths>> paths;
+  std::shared_ptr<const DeclaredPaths> paths_of(const contract::Contract& contract) {
+    auto& made = paths[&contract];
+    if (!made) made = std::make_shared<const DeclaredPaths>(contract);
+    return made;
+  }
 };
 
 }  // namespace plimsoll::handler::forwarding
