@@ -105,8 +105,47 @@ class Credentials(upstreams_test.Behind):
         self.assertEqual(self.load(server, 0.5), [])
         self.assertEqual(len(tokens.made), 2)
         tokens.revoke()
-        self.assertEqual(server.get("/reviews").status, 401, "twice within 30 s: that is the service's answer")
+        got = server.get("/reviews")
+        self.assertEqual((got.status, got.code), (502, "credential-refused"), "twice within 30 s: the service takes no token")
         self.assertEqual(len(tokens.made), 2)
+
+    def test_a_service_that_refuses_our_credential_is_no_fault_of_the_caller(self):
+        """401 and 403 to our own credential are 502, an event and a count, whatever the credential is; without one they are the service's answer."""
+        target = self.target()
+        tokens = Tokens(self)
+        ways = {"header": "{header: X-Key, value: k}", "bearer": "{bearer: k}", "basic": "{user: u, password: p}", "aws": "{aws: {access-key: a, secret-key: b, region: c, service: d}}",
+                "signature": f"{{signature: {{key: '{'k' * 32}', key-id: a, algorithm: hmac-sha256}}}}",
+                "oauth2": f"{{oauth2: {{token-url: '{tokens.issuer.url}/token', client: shop, secret: b}}}}"}
+        for way, said in ways.items():
+            server = self.front(target, options=f"authentication: {said}")
+            for status in ("401 Unauthorized", "403 Forbidden"):
+                target.does = answer({"inside": "the service's own words"}, status=status, more='WWW-Authenticate: Bearer realm="inside"\r\n')
+                before = len(target.seen)
+                for method, body in (("GET", None), ("POST", {"text": "x"})):
+                    got = server.request(method, "/reviews", body)
+                    self.assertEqual((got.status, got.code), (502, "credential-refused"), f"{way} {status}: {got!r}")
+                    self.assertNotIn("inside", got.text)
+                    self.assertNotIn("www-authenticate", got.headers)
+                # A 401 is repeated once with a new token.
+                self.assertEqual(len(target.seen) - before, 3 if way == "oauth2" and status.startswith("401") else 2, f"{way} {status}")
+            self.assertEqual(self.count(server, "plimsoll_client_credential_refused_total", service="reviews"), 4)
+            events = harness.until(lambda: [line for line in server.logged() if "credential-refused" in (line.get("msg"), line.get("event"))], "the event")
+            self.assertEqual([(event["service"], event["target"], event["status"], event["operation"]) for event in events], [("reviews", f"127.0.0.1:{target.port}", 401, "listReviews")], "one in 10 s")
+            line = next(line for line in server.logged() if line.get("problem") == "credential-refused")
+            self.assertEqual(line["detail"], "service `reviews` answered 401 to this server's credential")
+            if way == "header":
+                document = server.get("/openapi.json").json()
+                declared = document["paths"]["/reviews"]["get"]["responses"]["502"]
+                while "$ref" in declared:
+                    declared = document["components"]["responses"][declared["$ref"].split("/")[-1]]
+                self.assertIn("credential-refused", json.dumps(declared))
+        for options in ("", "authentication: {header: X-Key, value: k, refusals: pass}"):
+            server = self.front(target, options=options)
+            for status in (401, 403):
+                target.does = answer({"of": "the caller"}, status=f"{status} Refused", more="WWW-Authenticate: Bearer\r\n")
+                got = server.get("/reviews")
+                self.assertEqual((got.status, got.json(), got.headers["www-authenticate"]), (status, {"of": "the caller"}, "Bearer"))
+            self.assertNotIn("credential-refused", server.output)
 
     def test_a_token_server_that_fails_is_asked_again_and_the_caller_is_told_when_to_come_back(self):
         tokens = Tokens(self)

@@ -432,6 +432,32 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
         self.assertEqual(server.get("/reviews").status, 200, "where none is well all are asked")
         harness.until(lambda: {line["target"] for line in server.logged() if line["event"] == "target-unhealthy"} == {a.url, b.url}, lambda: "lines of the log")
 
+    def test_what_was_waited_for_in_vain_stands_in_the_log(self):
+        """A 504 says to the operator which service and target it was and what did not come, and to the caller nothing of it."""
+        over = threading.Event()
+        self.addCleanup(over.set)
+        silent, issuer = self.target(), self.target()
+        silent.does = issuer.does = lambda *_: over.wait(harness.PATIENCE) and None
+        deaf = socket.create_server(("127.0.0.1", 0))  # takes connections and says nothing: no handshake
+        self.addCleanup(deaf.close)
+        good = self.target()
+        cases = [(silent.url, "timeouts: {first-byte: 200ms}", "", silent.port, "no first byte of an answer", "`timeouts: {first-byte}`"),
+                 (silent.url, "timeouts: {total: 200ms}", "", silent.port, "no first byte of an answer", "`timeouts: {total}`"),
+                 (silent.url, "timeouts: {total: 0s}", ", deadline: 200ms", silent.port, "no first byte of an answer", "the deadline of the request"),
+                 (f"https://127.0.0.1:{deaf.getsockname()[1]}", "timeouts: {connect: 200ms}", "", deaf.getsockname()[1], "no connection", "`timeouts: {connect}`"),
+                 (good.url, f"authentication: {{oauth2: {{token-url: '{issuer.url}/token', client: a, secret: b}}}}", ", deadline: 200ms", good.port, f"no token from 127.0.0.1:{issuer.port}", "the deadline of the request")]
+        for url, options, document, port, missing, ended in cases:
+            server = self.front(url, options=options + ", retry: off", document=document)
+            got = server.get("/reviews")
+            self.assertEqual((got.status, got.code), (504, "deadline-exceeded"), options)
+            self.assertNotIn("127.0.0.1", got.text)
+            line = harness.until(lambda: next((line for line in server.logged() if line.get("status") == 504), None), "the line of the request")
+            self.assertRegex(line.get("detail", ""), f"^service `reviews` at 127.0.0.1:{port}: {missing} within [0-9]+ ms, ended by {ended}$", options)
+        dead = self.front(self.nobody(), options="retry: off, breaker: {of: 2, failures: 50%}")
+        self.assertIn("circuit-open", [dead.get("/reviews").code for _ in range(4)])
+        line = harness.until(lambda: next((line for line in dead.logged() if line.get("problem") == "circuit-open"), None), "the line of a request that an open circuit refuses")
+        self.assertEqual(line["detail"], "service `reviews`")
+
     def test_in_turn_each_has_its_share(self):
         targets = [self.target(name) for name in "abc"]
         server = self.front(*targets, options="balance: round-robin")

@@ -3,6 +3,7 @@
 #include "plimsoll/client/message_signing.hpp"
 #include "plimsoll/client/oauth2.hpp"
 #include "plimsoll/client/part.hpp"
+#include "plimsoll/client/refusals.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/field_name.hpp"
@@ -14,11 +15,12 @@ namespace {
 
 /// Says who calls: a bearer token (RFC 6750), name and password (RFC 7617), a field of the service's own, or a token
 /// that is fetched (oauth2.hpp).
-class Authentication final : public Check {
+class Authentication final : public Policy {
  public:
   struct Options {
     std::string bearer, user, password, header, value;
     config::Raw oauth2 = nullptr, aws = nullptr, signature = nullptr;
+    config::Refusals refusals = config::Refusals::ours;
   };
   static constexpr config::Field fields[] = {
       config::field<&Options::bearer>("bearer", "A token: `Authorization: Bearer …`."),
@@ -38,10 +40,15 @@ class Authentication final : public Check {
           config::object_of<SignatureOptions>(
               config::field<&Options::signature>("signature", "HTTP Message Signatures (RFC 9421)."), kSignatureFields),
           "{key: '${file:/run/secrets/reviews.pem}', key-id: shop-1}"),
+      config::field<&Options::refusals>("refusals",
+                                        "Whom the service means with 401 and 403: this credential (the caller is "
+                                        "answered 502 `credential-refused`), or "
+                                        "perhaps the caller, so that they `pass`."),
   };
   static constexpr Metric metrics[] = {
       {"plimsoll_client_token_fetches_total", "1",
        "Fetches of OAuth2 tokens for calls to a service, by outcome: `fetched`, `failed`."},
+      Refusals::kMetric,
   };
 
   static Result<std::unique_ptr<Policy>> build(const json::Value* from, const Build& build) {
@@ -54,9 +61,10 @@ class Authentication final : public Check {
     if (ways != 1)
       return config::wrong(*from,
                            "`authentication` has one of `bearer`, `user`, `header`, `oauth2`, `aws` and `signature`");
-    if (options.oauth2) return client::oauth2(*options.oauth2, build);
-    if (options.aws) return client::aws(*options.aws, build);
-    if (options.signature) return message_signing(*options.signature, build);
+    auto refusals = std::make_unique<Refusals>(build, options.refusals);
+    if (options.oauth2) return client::oauth2(*options.oauth2, build, std::move(refusals));
+    if (options.aws) return client::aws(*options.aws, build, std::move(refusals));
+    if (options.signature) return message_signing(*options.signature, build, std::move(refusals));
     std::string name = "authorization", value = "Bearer " + options.bearer;
     if (!options.user.empty()) {
       if (options.user.contains(':')) return config::wrong(*from, "a user's name has no colon (RFC 7617)");
@@ -68,18 +76,22 @@ class Authentication final : public Check {
     std::ranges::transform(name, name.begin(), lower);
     if (!is_token(name) || find_control(value.data(), 0, value.size()) != value.size() || value.empty())
       return config::wrong(*from, "`authentication` gives a header that cannot be sent");
-    return std::make_unique<Authentication>(std::move(name), std::move(value));
+    return std::make_unique<Authentication>(std::move(name), std::move(value), std::move(refusals));
   }
-  Authentication(std::string name, std::string value) : name_(std::move(name)), value_(std::move(value)) {}
+  Authentication(std::string name, std::string value, std::unique_ptr<Refusals> refusals)
+      : name_(std::move(name)), value_(std::move(value)), refusals_(std::move(refusals)) {}
 
   /// The policy outlives the call: nothing is copied.
-  Result<> check(Request& request, Context&) override {
+  Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
     set_alone(request.headers, name_, value_);
-    return {};
+    auto answer = co_await next(request, context);
+    refusals_->look(answer, call_state(request, context), context);
+    co_return answer;
   }
 
  private:
   const std::string name_, value_;
+  const std::unique_ptr<Refusals> refusals_;
 };
 
 }  // namespace

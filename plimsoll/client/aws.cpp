@@ -14,7 +14,8 @@ namespace {
 
 class SignAws final : public Policy {
  public:
-  SignAws(AwsKey key, std::span<const Peer> peers) : key_(std::move(key)), peers_(peers) {}
+  SignAws(AwsKey key, std::span<const Peer> peers, std::unique_ptr<Refusals> refusals)
+      : key_(std::move(key)), peers_(peers), refusals_(std::move(refusals)) {}
 
   Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
     auto& state = call_state(request, context);
@@ -46,17 +47,19 @@ class SignAws final : public Policy {
                              .payload_hash = hash};
     set_alone(request.headers, "authorization", context.arena.keep(aws_authorization(key_, signed_, time)));
     auto answer = co_await next(request, context);
+    refusals_->look(answer, state, context);
     co_return answer;
   }
 
  private:
   const AwsKey key_;
   const std::span<const Peer> peers_;
+  const std::unique_ptr<Refusals> refusals_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<Policy>> aws(const json::Value& from, const Build& build) {
+Result<std::unique_ptr<Policy>> aws(const json::Value& from, const Build& build, std::unique_ptr<Refusals> refusals) {
   AwsOptions options;
   if (auto done = config::read(from, kAwsFields, &options); !done) return std::unexpected(std::move(done).error());
   const std::pair<std::string_view, const std::string&> needed[] = {{"access-key", options.access_key},
@@ -70,7 +73,7 @@ Result<std::unique_ptr<Policy>> aws(const json::Value& from, const Build& build)
                                           .session_token = std::move(options.session_token),
                                           .region = std::move(options.region),
                                           .service = std::move(options.service)},
-                                   build.peers);
+                                   build.peers, std::move(refusals));
 }
 
 }  // namespace plimsoll::client

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/client/part.hpp"
+#include "plimsoll/client/refusals.hpp"
 
 #include <string>
 
@@ -23,6 +24,6 @@ inline constexpr config::Field kAwsFields[] = {
 /// Signs each attempt with Signature Version 4 (aws_signature.hpp): `host`, `content-type` and `x-amz-*`, and the body,
 /// where it is short enough to be kept. Longer ones are left unsigned for S3, which permits it, and refused for others.
 /// Error: `configuration`.
-Result<std::unique_ptr<Policy>> aws(const json::Value& from, const Build& build);
+Result<std::unique_ptr<Policy>> aws(const json::Value& from, const Build& build, std::unique_ptr<Refusals> refusals);
 
 }  // namespace plimsoll::client

@@ -68,16 +68,22 @@ struct CallState {
   bool numbered = false;                   ///< its attempts are numbered here: no outer layer repeats it
 
   // Of the current attempt.
-  bool connected = false;    ///< there was a connection: something may have reached the other side
-  bool written = false;      ///< all of the request was
-  bool body_failed = false;  ///< the body that was to be sent could not be had
+  bool connected = false;           ///< there was a connection: something may have reached the other side
+  bool written = false;             ///< all of the request was
+  bool body_failed = false;         ///< the body that was to be sent could not be had
+  bool credential_refused = false;  ///< the service answered 401 or 403 to our own credential
+  enum class Awaits : std::uint8_t { nothing, token, connection, answer } awaits = Awaits::nothing;
+  Nanoseconds awaits_since = 0;     ///< of the loop's clock
+  std::string_view token_server{};  ///< where a token is awaited
   Abandonable* answer = nullptr;
   Permit in_flight{}, at_target{};  ///< until the answer's body has come, the call has failed or the exchange has ended
 
   void begin_attempt() noexcept {
-    connected = written = body_failed = false;
+    connected = written = body_failed = credential_refused = false;
     answer = nullptr;
+    await(Awaits::nothing, 0);
   }
+  void await(Awaits what, Nanoseconds now) noexcept { awaits = what, awaits_since = now; }
   void finished() noexcept {
     at_target.end();
     in_flight.end();

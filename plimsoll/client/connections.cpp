@@ -48,6 +48,7 @@ Task<Result<>> exchange(Connection& connection, const Outgoing& request, CallSta
 Task<Result<std::unique_ptr<Connection>>> Connections::begin(const Peer& peer, const Outgoing& request,
                                                              CallState& state, bool repeatable) {
   if (auto kept = pool_.take(peer.origin)) {
+    state.await(CallState::Awaits::answer, loop_.now());
     auto done = co_await exchange(*kept, request, state);
     if (done) co_return kept;
     // The server may have closed it before it saw the request.
@@ -55,8 +56,10 @@ Task<Result<std::unique_ptr<Connection>>> Connections::begin(const Peer& peer, c
     if (!closed || !repeatable) co_return std::unexpected(unreachable(peer.url, std::move(done).error()));
   }
   const auto patience = state.timeouts.connect;
+  state.await(CallState::Awaits::connection, loop_.now());
   auto connection = co_await within(loop_, patience, connect(peer, loop_.now() + patience));
   if (!connection) co_return std::unexpected(unreachable(peer.url, std::move(connection).error()));
+  state.await(CallState::Awaits::answer, loop_.now());
   auto done = co_await exchange(**connection, request, state);
   if (!done) co_return std::unexpected(unreachable(peer.url, std::move(done).error()));
   co_return connection;

@@ -158,6 +158,7 @@ class Hedge final : public Policy {
         // What stands around this asks the state of the call that it knows.
         state.connected = other_state->connected, state.written = other_state->written;
         state.answer = other_state->answer;
+        state.credential_refused = other_state->credential_refused;
         return std::move(*second);
       }
       if (other_state) give_up(*other_state);

@@ -18,8 +18,8 @@ namespace {
 
 class SignMessage final : public Policy {
  public:
-  SignMessage(SignatureOptions options, SigningKey key, std::span<const Peer> peers)
-      : options_(std::move(options)), key_(std::move(key)), peers_(peers) {}
+  SignMessage(SignatureOptions options, SigningKey key, std::span<const Peer> peers, std::unique_ptr<Refusals> refusals)
+      : options_(std::move(options)), key_(std::move(key)), peers_(peers), refusals_(std::move(refusals)) {}
 
   Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
     auto& state = call_state(request, context);
@@ -40,6 +40,7 @@ class SignMessage final : public Policy {
     set_alone(request.headers, "signature-input", arena.keep(options_.label + "=" + signed_->first));
     set_alone(request.headers, "signature", arena.keep(options_.label + "=:" + signed_->second + ":"));
     auto answer = co_await next(request, context);
+    refusals_->look(answer, state, context);
     co_return answer;
   }
 
@@ -86,11 +87,13 @@ class SignMessage final : public Policy {
   const SignatureOptions options_;
   const SigningKey key_;
   const std::span<const Peer> peers_;
+  const std::unique_ptr<Refusals> refusals_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<Policy>> message_signing(const json::Value& from, const Build& build) {
+Result<std::unique_ptr<Policy>> message_signing(const json::Value& from, const Build& build,
+                                                std::unique_ptr<Refusals> refusals) {
   SignatureOptions options;
   if (auto done = config::read(from, kSignatureFields, &options); !done)
     return std::unexpected(std::move(done).error());
@@ -120,7 +123,7 @@ Result<std::unique_ptr<Policy>> message_signing(const json::Value& from, const B
   }
   auto key = SigningKey::read(options.algorithm, options.key);
   if (!key) return wrong("key", key.error());
-  return std::make_unique<SignMessage>(std::move(options), std::move(*key), build.peers);
+  return std::make_unique<SignMessage>(std::move(options), std::move(*key), build.peers, std::move(refusals));
 }
 
 }  // namespace plimsoll::client

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/client/part.hpp"
+#include "plimsoll/client/refusals.hpp"
 
 #include <string>
 #include <vector>
@@ -35,6 +36,7 @@ inline constexpr config::Field kSignatureFields[] = {
 
 /// Signs each attempt (message_signature.hpp): the components that the request has, and with `content-digest` (RFC
 /// 9530) the body, which must be short enough to be kept. Error: `configuration`.
-Result<std::unique_ptr<Policy>> message_signing(const json::Value& from, const Build& build);
+Result<std::unique_ptr<Policy>> message_signing(const json::Value& from, const Build& build,
+                                                std::unique_ptr<Refusals> refusals);
 
 }  // namespace plimsoll::client

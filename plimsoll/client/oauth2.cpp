@@ -61,6 +61,7 @@ struct TokenState {
   std::mutex mutex;
   TokenLease lease;
   Held token;
+  std::string why;             ///< the last fetch failed
   SingleFlight<Held> flights;  ///< null lands: the fetch has failed
 };
 
@@ -90,6 +91,11 @@ struct Fetch {
   Held brought{};
 };
 
+std::string reason(const Error& error) {
+  if (error.more_ && !error.more_->cause.empty()) return error.more_->cause;
+  return error.detail.empty() ? std::string(error.problem->title) : error.detail;
+}
+
 Task<std::expected<TokenAnswer, std::string>> ask(Source& source, Loop& loop) {
   std::expected<TokenAnswer, std::string> got = std::unexpected("");
   for (std::uint32_t attempt = 0; attempt < kAttempts; ++attempt) {
@@ -101,8 +107,7 @@ Task<std::expected<TokenAnswer, std::string>> ask(Source& source, Loop& loop) {
     if (answer)
       got = read_token_answer(answer->status, answer->body);
     else
-      got = std::unexpected(answer.error().detail.empty() ? std::string(answer.error().problem->title)
-                                                          : answer.error().detail);
+      got = std::unexpected(reason(answer.error()));
     // What it has refused it refuses again.
     if (got || (answer && answer->status < 500 && answer->status != 429)) break;
   }
@@ -127,6 +132,7 @@ Task<> run(std::unique_ptr<Fetch> fetch, Loop& loop) {
       fetch->brought = state.token = std::make_shared<const Token>(number, "Bearer " + answer->token);
     } else {
       state.lease.failed(loop.now());
+      state.why = answer.error();
     }
   }
   if (auto* counter = answer ? source.fetched : source.failed) counter->add();
@@ -137,7 +143,8 @@ Task<> run(std::unique_ptr<Fetch> fetch, Loop& loop) {
 
 class OAuth2 final : public Policy {
  public:
-  explicit OAuth2(std::shared_ptr<Source> source) : source_(std::move(source)) {}
+  OAuth2(std::shared_ptr<Source> source, std::unique_ptr<Refusals> refusals)
+      : source_(std::move(source)), refusals_(std::move(refusals)) {}
 
   Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
     auto& state = call_state(request, context);
@@ -146,9 +153,13 @@ class OAuth2 final : public Policy {
       if (!token) co_return std::unexpected(std::move(token).error());
       set_alone(request.headers, "authorization", context.arena.keep((*token)->field));
       auto answer = co_await next(request, context);
-      if (!answer || answer->status != 401 || again) co_return answer;
       // Nothing was done: whatever the method, it may be sent with another token, where its body can be.
-      if (!rejected((*token)->number, context.loop.now()) || state.spent) co_return answer;
+      const bool anew =
+          answer && answer->status == 401 && !again && rejected((*token)->number, context.loop.now()) && !state.spent;
+      if (!anew) {
+        refusals_->look(answer, state, context);
+        co_return answer;
+      }
       if (state.answer) state.answer->abandon();
       state.begin_attempt();
     }
@@ -161,20 +172,22 @@ class OAuth2 final : public Policy {
   }
 
   /// The token at hand, or the one that is being fetched.
-  Task<Result<Held>> token(const CallState& call, Context& context) {
+  Task<Result<Held>> token(CallState& call, Context& context) {
     auto& state = *source_->state;
     auto& loop = context.loop;
     Held token;
     TokenLease::Advice advice;
     Nanoseconds fetch_at = 0;
+    std::string why;
     {
       const std::scoped_lock lock(state.mutex);
       advice = state.lease.look(loop.now());
       token = state.token;
       fetch_at = state.lease.fetch_at();
+      if (advice == TokenLease::Advice::refuse) why = state.why;
     }
     if (advice == TokenLease::Advice::use) co_return token;
-    if (advice == TokenLease::Advice::refuse) co_return missing(fetch_at - loop.now());
+    if (advice == TokenLease::Advice::refuse) co_return missing(fetch_at - loop.now(), std::move(why));
     const auto ticket = state.flights.board(kFlight);
     if (ticket.leads) {
       auto fetch = std::make_unique<Fetch>(source_, ticket.flight);
@@ -182,22 +195,31 @@ class OAuth2 final : public Policy {
       loop.spawn(scope, run(std::move(fetch), loop));
     }
     if (advice == TokenLease::Advice::renew) co_return token;
+    call.await(CallState::Awaits::token, loop.now());
+    call.token_server = source_->endpoint->url().authority;
     auto until = call.until;
     if (context.deadline()) until = std::min(until, context.deadline());
     const auto span = until == Connection::kNever ? 30 * kSecond : std::max<Nanoseconds>(until - loop.now(), 1);
     auto brought = co_await ticket.flight->wait(loop, span);
     if (!brought) co_return std::unexpected(std::move(brought).error());
     if (!*brought) co_return std::unexpected(error_of(Stop::deadline));
-    if (!**brought) co_return missing(kSecond);
+    if (!**brought) {
+      {
+        const std::scoped_lock lock(state.mutex);
+        why = state.why;
+      }
+      co_return missing(kSecond, std::move(why));
+    }
     co_return **brought;
   }
-  static std::unexpected<Error> missing(Nanoseconds again_in) {
-    Error error{&kNoCredential};
+  std::unexpected<Error> missing(Nanoseconds again_in, std::string why) const {
+    auto error = Error{&kNoCredential}.because("service `" + source_->service + "`: no token: " + std::move(why));
     error.more().retry_after = std::max<Nanoseconds>((again_in + kSecond - 1) / kSecond, 1);
     return std::unexpected(std::move(error));
   }
 
   const std::shared_ptr<Source> source_;
+  const std::unique_ptr<Refusals> refusals_;
 };
 
 }  // namespace
@@ -234,7 +256,8 @@ std::expected<TokenAnswer, std::string> read_token_answer(std::uint16_t status, 
   return made;
 }
 
-Result<std::unique_ptr<Policy>> oauth2(const json::Value& from, const Build& build) {
+Result<std::unique_ptr<Policy>> oauth2(const json::Value& from, const Build& build,
+                                       std::unique_ptr<Refusals> refusals) {
   OAuth2Options options;
   if (auto done = config::read(from, kOAuth2Fields, &options); !done) return std::unexpected(std::move(done).error());
   const auto wrong = [&](std::string_view name, std::string_view what) {
@@ -290,7 +313,7 @@ Result<std::unique_ptr<Policy>> oauth2(const json::Value& from, const Build& bui
     };
     source->fetched = counter("fetched"), source->failed = counter("failed");
   }
-  return std::make_unique<OAuth2>(std::move(source));
+  return std::make_unique<OAuth2>(std::move(source), std::move(refusals));
 }
 
 }  // namespace plimsoll::client

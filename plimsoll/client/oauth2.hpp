@@ -2,6 +2,7 @@
 
 #include "plimsoll/client/part.hpp"
 #include "plimsoll/client/plain_http.hpp"
+#include "plimsoll/client/refusals.hpp"
 
 namespace plimsoll::config {
 enum class ClientAuthentication : std::uint8_t { basic, body };
@@ -43,7 +44,7 @@ inline constexpr config::Field kOAuth2Fields[] = {
 /// Gives each call a bearer token, which is fetched once for all calls that need one, on whatever loops, renewed before
 /// its end beside them, and fetched once anew for a 401. The token outlives a reload that changes none of the options.
 /// Error: `configuration`.
-Result<std::unique_ptr<Policy>> oauth2(const json::Value& from, const Build& build);
+Result<std::unique_ptr<Policy>> oauth2(const json::Value& from, const Build& build, std::unique_ptr<Refusals> refusals);
 
 /// What a token endpoint has answered (RFC 6749, section 5.1): a bearer token and how long it is good. Where nothing is
 /// said of that: five minutes.

@@ -1,6 +1,7 @@
 #include "plimsoll/client/service.hpp"
 
 #include "plimsoll/client/chain.hpp"
+#include "plimsoll/client/problems.hpp"
 #include "plimsoll/client/targets.hpp"
 #include "plimsoll/client/wire.hpp"
 #include "plimsoll/exchange/context.hpp"
@@ -46,6 +47,7 @@ class TextStream final : public Stream {
 }  // namespace
 
 struct Service::State {
+  std::string name;
   Services services;
   Wire wire;
   std::shared_ptr<Targets> targets;
@@ -55,6 +57,7 @@ struct Service::State {
 Service::Service(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Service::~Service() = default;
 const Url& Service::url() const noexcept { return state_->wire.peers().front().url; }
+const std::string& Service::name() const noexcept { return state_->name; }
 const std::shared_ptr<Targets>& Service::targets() const noexcept { return state_->targets; }
 const Services& Service::services() const noexcept { return state_->services; }
 
@@ -108,7 +111,8 @@ Result<std::shared_ptr<Service>> Service::make(ServiceOptions options, const Ser
   const auto name = options.name.empty() ? peers.front().url.authority : options.name;
   // What its own background calls need, and no more: services hold what holds them.
   auto state =
-      std::unique_ptr<State>(new State{.services = {.metrics = services.metrics,
+      std::unique_ptr<State>(new State{.name = name,
+                                       .services = {.metrics = services.metrics,
                                                     .log = services.log,
                                                     .clock = services.clock ? services.clock : &system_clock()},
                                        .wire = Wire(std::move(peers)),
@@ -129,9 +133,47 @@ Result<std::shared_ptr<Service>> Service::make(ServiceOptions options, const Ser
   return std::shared_ptr<Service>(new Service(std::move(state)));
 }
 
+namespace {
+
+/// For the log: what a call waited for in vain, how long, and what ended that.
+std::string awaited(const CallState& state, const Peer& peer, const Context& context) {
+  using enum CallState::Awaits;
+  const auto now = context.loop.now();
+  const auto at = [&](Nanoseconds instant) { return instant && now + kMillisecond >= instant; };
+  std::string text = peer.url.authority + ": ";
+  switch (state.awaits) {
+    case nothing: text += "it was not begun"; break;
+    case token: text += "no token from " + std::string(state.token_server); break;
+    case connection: text += "no connection"; break;
+    case answer: text += state.written ? "no first byte of an answer" : "the request was not taken"; break;
+  }
+  if (state.awaits != nothing) text += " within " + std::to_string((now - state.awaits_since) / kMillisecond) + " ms";
+  text += ", ended by ";
+  if (at(context.deadline()))
+    text += "the deadline of the request";
+  else if (state.until != Connection::kNever && at(state.until))
+    text += "`timeouts: {total}`";
+  else if (state.awaits == connection)
+    text += "`timeouts: {connect}`";
+  else
+    text += state.written ? "`timeouts: {first-byte}`" : "`timeouts: {idle}`";
+  return text;
+}
+
+}  // namespace
+
 Task<Result<Response>> Service::call(Request& request, Context& context) {
   begin_call(request, context);
   auto answer = co_await Next{state_->plan.links.data()}(request, context);
+  if (!answer && (!answer.error().more_ || answer.error().more_->cause.empty())) {
+    auto& error = answer.error();
+    const auto& state = call_state(request, context);
+    const auto named = "service `" + state_->name + "`";
+    if (error.problem == &kDeadlineExceeded)
+      error.more().cause = named + " at " + awaited(state, state_->wire.peers()[state.target], context);
+    else if (error.problem == &kCircuitOpen || error.problem == &kTooManyCalls || error.problem == &kNoCredential)
+      error.more().cause = named;
+  }
   co_return answer;
 }
 

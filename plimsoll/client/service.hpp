@@ -50,6 +50,8 @@ class Service final : public Handler {
   }
 
   const Url& url() const noexcept;
+  /// Of metrics and log.
+  const std::string& name() const noexcept;
   /// Null where there is one URL and nothing is to be known of it: the service is not `resilient`.
   const std::shared_ptr<Targets>& targets() const noexcept;
   /// For calls that belong to no exchange.

@@ -61,6 +61,8 @@ class AnswerBody final : public Stream, public Abandonable {
       connection_.reset();
       state_.finished();
       failed_ = unreachable(peer_->url, std::move(piece).error());
+      if (failed_->problem == &kDeadlineExceeded && !failed_->more_)
+        failed_ = std::move(*failed_).because(peer_->url.authority + ": the rest of the answer's body did not come");
       co_return std::unexpected(*failed_);
     }
     if (piece->empty()) {

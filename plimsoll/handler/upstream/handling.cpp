@@ -189,9 +189,9 @@ void provide(const contract::Contract&, Services& services, contract::Complaints
   services.backgrounds->add(std::move(checks));
 }
 
-constexpr const Problem* kProblems[] = {&client::kUnreachable,   &client::kBadAnswer,    &client::kAnswerTooLarge,
-                                        &client::kCircuitOpen,   &client::kTooManyCalls, &client::kNoCredential,
-                                        &client::kBodyNotSigned, &kDeadlineExceeded};
+constexpr const Problem* kProblems[] = {&client::kUnreachable,   &client::kBadAnswer,         &client::kAnswerTooLarge,
+                                        &client::kCircuitOpen,   &client::kTooManyCalls,      &client::kNoCredential,
+                                        &client::kBodyNotSigned, &client::kCredentialRefused, &kDeadlineExceeded};
 
 constexpr config::Section kSections[] = {
     {.key = {.name = "upstreams",

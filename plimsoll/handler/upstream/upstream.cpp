@@ -1,6 +1,7 @@
 #include "plimsoll/handler/upstream/upstream.hpp"
 
 #include "plimsoll/client/call_state.hpp"
+#include "plimsoll/client/problems.hpp"
 #include "plimsoll/client/service.hpp"
 #include "plimsoll/contract/body.hpp"
 #include "plimsoll/contract/lookalikes.hpp"
@@ -68,6 +69,13 @@ class Upstream final : public Handler {
     }
     auto answered = co_await route_.service->call(onward, context);
     if (!answered) co_return std::unexpected(told(std::move(answered).error()));
+    if (auto& state = client::call_state(onward, context); state.credential_refused) {
+      if (state.answer) state.answer->abandon();
+      // 401 would make the caller doubt its own credential.
+      co_return std::unexpected(Error{&client::kCredentialRefused}.because(
+          "service `" + route_.service->name() + "` answered " + std::to_string(answered->status) +
+          " to this server's credential"));
+    }
     Response response{.status = answered->status, .headers = Headers{context.arena}};
     const bool held = is_held(*answered);
     const bool streamed = !held && std::holds_alternative<Stream*>(answered->body);
