@@ -14,8 +14,10 @@ inline constexpr std::string_view kNdjson = "application/x-ndjson", kCsv = "text
 /// Appends one line of newline-delimited JSON.
 void append_ndjson(std::string& out, const json::Value& row);
 
-/// Appends a cell of CSV (RFC 4180), quoted where it must be. Text that a spreadsheet would run as a formula (it begins
-/// with `=`, `+`, `-`, `@`, tab or a line break, and is no plain number) gets a `'` in front (OWASP, CSV injection).
+/// Appends a cell of CSV (RFC 4180), quoted where it must be, and where it has a `;` or a tab, which part the columns
+/// in some spreadsheets. Text that a spreadsheet would run as a formula gets a `'` in front (OWASP, CSV injection): its
+/// first character behind blanks, control characters and byte order marks is `=`, `+`, `-` or `@`, in full width too,
+/// or it begins with a tab or a line break. A plain number is none.
 void append_csv_text(std::string& out, std::string_view text);
 /// Appends a row: the members of an object in the order of `columns`. Null and absent are empty, numbers and booleans
 /// as in JSON, arrays and objects as JSON text.

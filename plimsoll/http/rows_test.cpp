@@ -19,6 +19,7 @@ TEST(Csv, QuotesWhatMustBeQuoted) {
   EXPECT_EQ(cell("say \"hi\""), "\"say \"\"hi\"\"\"");
   EXPECT_EQ(cell("a\nb"), "\"a\nb\"");
   EXPECT_EQ(cell(" a"), "\" a\"");
+  for (auto text : {"a;b", "a\tb", ";", "a;=1+1"}) EXPECT_EQ(cell(text), "\"" + std::string(text) + "\"");
   EXPECT_EQ(cell(""), "");
 }
 
@@ -27,6 +28,45 @@ TEST(Csv, FormulasAreDefusedAndNumbersAreNot) {
        {"=1+1", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "--1", "-", "+", "-a", "-1e", "=cmd|' /C calc'!A0"})
     EXPECT_TRUE(cell(text).starts_with("\"'")) << text;
   for (auto text : {"-1", "+1.5", "-12.5e3", "1=1", "a=b", "a@b.example", "'=1"}) EXPECT_EQ(cell(text), text);
+}
+
+/// Spreadsheets take off what is not seen before they look, and take full-width signs for the narrow ones.
+TEST(Csv, FormulasAreDefusedWhateverUnseenStandsBeforeThem) {
+  const std::string_view unseen[] = {"",
+                                     " ",
+                                     "  ",
+                                     "\x01",
+                                     "\x1f",
+                                     "\x7f",
+                                     "\xC2\xA0",
+                                     "\xC2\x85",
+                                     "\xC2\xAD",
+                                     "\xEF\xBB\xBF",
+                                     "\xE2\x80\x8B",
+                                     "\xE2\x80\x83",
+                                     "\xE2\x81\xA0",
+                                     "\xE3\x80\x80",
+                                     " \t\xEF\xBB\xBF "};
+  const std::string_view signs[] = {"=", "+", "-", "@", "\uFF1D", "\uFF0B", "\uFF0D", "\uFF20"};
+  for (const auto before : unseen)
+    for (const auto sign : signs) {
+      const auto text = std::string(before) + std::string(sign) + "SUM(A1)";
+      EXPECT_TRUE(cell(text).starts_with("\"'")) << text;
+    }
+  for (auto text : {"\u00e9=1", "\u2014 no", "\uFF11", "\xC2", "\xE2\x80"}) EXPECT_EQ(cell(text), text);
+  EXPECT_EQ(cell(" a=1"), "\" a=1\"");
+}
+
+TEST(Csv, NumbersStayNumbers) {
+  Arena arena;
+  const auto row = json::parse(R"({"a":-1e-7,"b":-1E+20,"c":-0,"d":1e-7})", arena).value();
+  constexpr std::string_view kColumns[] = {"a", "b", "c", "d"};
+  std::string out;
+  append_csv(out, row, kColumns);
+  EXPECT_EQ(out.find('\''), out.npos) << out;
+  EXPECT_EQ(out.find('"'), out.npos) << out;
+  for (auto text : {"-1e-7", "+2E+3", "-.5"}) EXPECT_EQ(cell(text), text);
+  for (auto text : {"-1e-", "-1e-7-1", "-1e7A1"}) EXPECT_TRUE(cell(text).starts_with("\"'")) << text;
 }
 
 TEST(Csv, ARowIsItsMembersInTheOrderOfTheColumns) {

@@ -79,7 +79,8 @@ Task<Result<>> Export::read_page() {
   auto page = query_.page;
   const auto most = std::min(kRowsAtOnce, query_.rows.value_or(kRowsAtOnce));
   std::optional<PageRows> rows;
-  rows.emplace(writer_, places_, static_cast<std::size_t>(most), kBytesAtOnce);
+  const auto bytes = std::min(kBytesAtOnce, static_cast<std::size_t>(query_.budget.bytes));  // a row is one of these
+  rows.emplace(writer_, places_, static_cast<std::size_t>(most), bytes);
   page.limit = most + 1;  // one more tells whether there is more
   auto done = co_await fill(*rows, page);
   if (done && rows->more && rows->ends.empty()) {  // a large row comes alone

@@ -133,6 +133,22 @@ TEST_F(Exports, CellsAreWhatTheRowsHoldAndNoFormulas) {
   EXPECT_FALSE(csv.body.contains("hush") || csv.body.contains("secret"));
 }
 
+/// A row has the budget that it has in JSON, whatever the number of bytes that are read at once.
+TEST_F(Exports, ARowBeyondTheBudgetIsSentInNoForm) {
+  auto small = std::string(kContract);
+  small.replace(small.find("  rate-limit: off"), 0, "  budgets: {response: 8KiB}\n");
+  Api api{small};
+  ASSERT_TRUE(api.client) << api.complaints;
+  ASSERT_TRUE(api.sql("INSERT INTO things(id,name) VALUES('a','short'),('b',?)", {std::string(20'000, 'n')}));
+  EXPECT_EQ(api.client->get("/things?cursor=" + member(api.client->get("/things?limit=1").body, "next_cursor")).problem,
+            "response-too-large");
+  for (const auto* accept : {"text/csv", "application/x-ndjson"}) {
+    const auto answer = api.client->get("/things", {{"accept", accept}});
+    EXPECT_LE(answer.body.size(), 8'192u) << accept;
+    EXPECT_FALSE(answer.body.contains("nnn")) << accept;
+  }
+}
+
 TEST_F(Exports, OnlyWhatTheContractDeclares) {
   EXPECT_EQ(get("/plain", "text/csv").status, 406);
   for (const auto* accept : {"*/*", "application/json", "application/json, text/csv;q=0.5", "text/html, */*;q=0.1"})
