@@ -65,10 +65,19 @@ struct FoundColumn {
   /// The forms of the instants that it holds, as far as a start looks.
   enum class Instants : std::uint8_t { none, utc, spaced, several } instants = Instants::none;
 };
+/// What the catalogue knows of rows that must differ: a constraint or an index, partial ones and those of expressions
+/// too.
+struct UniqueRule {
+  std::string name;
+  std::vector<std::string> columns{};  ///< those that it names; an expression is none
+  std::string drop{};                  ///< the statement that takes it away; empty: there is none
+  bool partial = false;                ///< of some rows only
+};
 struct FoundTable {
   std::vector<FoundColumn> columns;
   std::vector<std::vector<std::string>> indexes;  ///< names of columns, in order; the primary key is one
   std::vector<std::vector<std::string>> unique;   ///< those of `indexes` that admit no two equal rows
+  std::vector<UniqueRule> rules{};                ///< all by which the database refuses a row for another one's sake
   std::string sql;                                ///< that made it, where the database keeps it
   bool view = false;
   bool strict = false;         ///< refuses what a column's type does not name instead of converting it

@@ -85,6 +85,32 @@ Task<Result<>> find_indexes(Session& session, std::span<const Cell> name, FoundT
   co_return Result<>{};
 }
 
+/// All by which a row is refused for another one's sake: unique indexes, partial and of expressions too, and
+/// exclusions.
+Task<Result<>> find_rules(Session& session, std::span<const Cell> name, FoundTable& found) {
+  auto rows = co_await session.query(
+      "SELECT i.indexrelid::bigint,c.relname::text,coalesce(a.attname::text,''),"
+      "CASE WHEN k.oid IS NULL THEN 'DROP INDEX '||c.oid::regclass ELSE "
+      "'ALTER TABLE '||i.indrelid::regclass||' DROP CONSTRAINT '||quote_ident(k.conname) END,"
+      "i.indpred IS NOT NULL "
+      "FROM pg_index i JOIN pg_class c ON c.oid=i.indexrelid "
+      "LEFT JOIN pg_constraint k ON k.conindid=i.indexrelid AND k.conrelid=i.indrelid AND k.contype IN ('p','u','x') "
+      "CROSS JOIN LATERAL unnest(i.indkey::smallint[]) WITH ORDINALITY n(number,place) "
+      "LEFT JOIN pg_attribute a ON a.attrelid=i.indrelid AND a.attnum=n.number AND n.number>0 "
+      "WHERE i.indrelid=to_regclass(?::text) AND (i.indisunique OR i.indisexclusion) AND n.place<=i.indnkeyatts "
+      "ORDER BY i.indisprimary DESC,i.indexrelid,n.place",
+      name);
+  if (!rows) co_return std::unexpected(std::move(rows).error());
+  Cell last;
+  for (auto& row : *rows) {
+    if (row[0] != last)
+      found.rules.push_back({.name = text_at(row, 1), .drop = text_at(row, 3), .partial = number_at(row, 4) != 0});
+    last = row[0];
+    if (auto column = text_at(row, 2); !column.empty()) found.rules.back().columns.push_back(std::move(column));
+  }
+  co_return Result<>{};
+}
+
 /// Which rules of the table are about which of its columns: a row that breaks one is told by the name of the rule.
 Task<Result<>> find_checks(Session& session, std::span<const Cell> name, FoundTable& found) {
   auto rows = co_await session.query(
@@ -202,6 +228,8 @@ Task<Result<std::optional<FoundTable>>> PostgresDialect::find_table(Session& ses
   }
   if (auto indexes = co_await find_indexes(session, name, found); !indexes)
     co_return std::unexpected(std::move(indexes).error());
+  if (auto rules = co_await find_rules(session, name, found); !rules)
+    co_return std::unexpected(std::move(rules).error());
   if (auto checks = co_await find_checks(session, name, found); !checks)
     co_return std::unexpected(std::move(checks).error());
   if (auto keys = co_await look_at_keys(session, table, found); !keys)

@@ -411,6 +411,7 @@ Task<Result<std::optional<FoundTable>>> SqliteDialect::find_table(Session& sessi
     auto& whole = found.indexes.emplace_back();
     for (auto& [place, column] : primary) whole.push_back(column);
     found.unique.push_back(whole);
+    found.rules.push_back({.name = "PRIMARY KEY", .columns = whole});
   }
   auto indexes = co_await session.query(
       "SELECT l.name, i.name, l.\"unique\" FROM pragma_index_list(?) l JOIN pragma_index_info(l.name) i "
@@ -427,6 +428,23 @@ Task<Result<std::optional<FoundTable>>> SqliteDialect::find_table(Session& sessi
     last = text_at(row, 0);
     found.indexes.back().push_back(text_at(row, 1));
     if (unique) found.unique.back().push_back(text_at(row, 1));
+  }
+  auto rules = co_await session.query(
+      "SELECT l.name, i.name, l.origin, l.partial FROM pragma_index_list(?) l JOIN pragma_index_info(l.name) i "
+      "WHERE l.\"unique\" AND l.origin<>'pk' ORDER BY l.seq, i.seqno",
+      name);
+  if (!rules) co_return std::unexpected(std::move(rules).error());
+  last.clear();
+  for (auto& row : *rules) {
+    const auto index = text_at(row, 0);
+    if (index != last) {
+      const bool made = text_at(row, 2) == "c";  // by CREATE INDEX; others go with their table only
+      found.rules.push_back({.name = made ? index : "UNIQUE",
+                             .drop = made ? "DROP INDEX " + quoted(index) : "",
+                             .partial = number_at(row, 3) != 0});
+    }
+    last = index;
+    if (row[1].index() != 0) found.rules.back().columns.push_back(text_at(row, 1));  // NULL: an expression
   }
   auto keys = co_await look_at_keys(session, table, found);
   if (!keys) co_return std::unexpected(std::move(keys).error());

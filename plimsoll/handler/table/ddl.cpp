@@ -252,6 +252,54 @@ void check_unique(const database::Dialect& dialect, const database::TableDefinit
                        "; -- fails where rows share these values now: change them first"});
 }
 
+/// Whether callers can choose the values of such a rule: not where the server makes one of them.
+bool is_chosen(const Table& table, const database::UniqueRule& rule) {
+  bool chosen = rule.columns.empty();  // of an expression
+  for (auto& name : rule.columns) {
+    const auto index = table.column(name);
+    if (!index) continue;
+    const auto& column = table.columns[*index];
+    if (table.is_key(*index) && !table.key_from_client) return false;
+    chosen |= !column.read_only && column.filled != Filled::tenant;
+  }
+  return chosen;
+}
+
+/// What is unique over all tenants tells a caller, by 409, which values another tenant has. Where the contract says
+/// that it is unique within the tenant, the database says otherwise; else it may be meant so.
+void check_tenants_apart(const database::Dialect& dialect, const database::TableDefinition& definition,
+                         const Table& table, const FoundTable& found, std::vector<Disagreement>& all) {
+  if (!table.tenant) return;
+  const auto& tenant = table.columns[*table.tenant].name;
+  const auto key = sorted_names(table, table.keys);
+  for (auto& rule : found.rules) {
+    auto columns = rule.columns;
+    std::ranges::sort(columns);
+    if (std::ranges::find(columns, tenant) != columns.end() || columns == key || !is_chosen(table, rule)) continue;
+    const IndexColumns* declared = nullptr;
+    for (auto& one : table.unique)
+      if (!columns.empty() && std::ranges::includes(sorted_names(table, one), columns)) declared = &one;
+    std::string list;
+    for (auto& name : rule.columns) (list += list.empty() ? "" : ", ") += quoted(name);
+    const auto what = "table " + quoted(table.name) + " has " + (rule.drop.empty() ? "the constraint " : "the index ") +
+                      rule.name + (list.empty() ? " on an expression" : " on " + list) +
+                      ", which is unique over all tenants: a 409 tells a caller that another tenant has these values";
+    IndexColumns within{*table.tenant};
+    for (auto& name : rule.columns)
+      if (const auto column = table.column(name)) within.push_back(*column);
+    const bool known = within.size() == rule.columns.size() + 1 && !rule.columns.empty() && !rule.partial;
+    const auto create = known ? " " + dialect.create_index(definition, declared ? *declared : within, true) + ";" : "";
+    std::string remedy;
+    if (rule.drop.empty())
+      remedy = "-- rebuild the table without " + rule.name + "(" + list + ")" + (known ? ", then:" + create : "");
+    else if (declared)
+      remedy = rule.drop + ";" + create;
+    else  // never done by a migration that is written: it may be meant so
+      remedy = "-- where two tenants may have the same values: " + rule.drop + ";" + create;
+    all.push_back({what, std::move(remedy), declared == nullptr});
+  }
+}
+
 }  // namespace
 
 std::vector<Disagreement> compare(const database::Dialect& dialect, const Model& model, const Table& table,
@@ -286,6 +334,7 @@ std::vector<Disagreement> compare(const database::Dialect& dialect, const Model&
                      "-- add \"" + column.name + "\" to the schema, or give the column a default", true});
   check_key(dialect, definition, model, table, found, all);
   for (auto& columns : definition.unique) check_unique(dialect, definition, table, columns, found, all);
+  check_tenants_apart(dialect, definition, table, found, all);
   if (found.view) return all;
   const auto indexed = [&](const IndexColumns& columns) {
     return std::ranges::any_of(found.indexes, [&](const std::vector<std::string>& index) {

@@ -35,6 +35,13 @@ paths:
 )";
 }
 
+/// With a way to say who one is, which a table with a tenant needs.
+std::string with_caller(std::string text) {
+  text.insert(text.find("x-plimsoll:"), "security: [{key: []}]\n");
+  text.insert(text.find("components:") + 12, "  securitySchemes: {key: {type: apiKey, in: header, name: x-key}}\n");
+  return text;
+}
+
 const std::string kPlain = "      schema: '#/components/schemas/Thing'\n";
 const std::string kColumns = "        id: {type: integer, readOnly: true}\n        name: {type: string}\n";
 
@@ -97,6 +104,60 @@ TEST(TablePreparing, ServesATableJustWhereTheDatabaseAdmitsNoTwoRowsOfOneKey) {
     for (std::string_view said : {"error[table-disagrees]: the key \"id\" of table \"things\" is not unique by itself",
                                   "CREATE UNIQUE INDEX \"things_key\" ON \"things\"(\"id\")"})
       EXPECT_NE(api.complaints.find(said), std::string::npos) << shape.back() << "\n" << api.complaints;
+  }
+}
+
+/// A 409 for another tenant's row tells of it: the database itself says whether it refuses one.
+TEST(TablePreparing, SaysWhereTheDatabaseKeepsAValueUniqueOverAllTenants) {
+  struct Shape {
+    std::string columns;
+    std::vector<std::string> more;
+    std::string replaces;  ///< what the remedy names
+  };
+  const Shape shapes[] = {
+      {"", {}, ""},
+      {"", {"CREATE UNIQUE INDEX u ON things(name)"}, "DROP INDEX \"u\";"},
+      {"", {"CREATE UNIQUE INDEX u ON things(size)"}, "DROP INDEX \"u\";"},
+      {"", {"CREATE UNIQUE INDEX u ON things(name, size)"}, "DROP INDEX \"u\";"},
+      {"", {"CREATE UNIQUE INDEX u ON things(name) WHERE size=1"}, "DROP INDEX \"u\";"},
+      {"", {"CREATE UNIQUE INDEX u ON things(lower(name))"}, "DROP INDEX \"u\";"},
+      {", UNIQUE(name)", {}, "without UNIQUE(\"name\")"},
+      {", UNIQUE(name, tenant_id)", {}, ""},
+      {"", {"CREATE UNIQUE INDEX u ON things(size, tenant_id)"}, ""},
+      {"", {"CREATE INDEX u ON things(name)"}, ""},
+      {"", {"CREATE UNIQUE INDEX u ON things(id, name)"}, ""},  // the server makes the key
+  };
+  const std::string columns = "        size: {type: integer}\n        tenant_id: {type: string}\n";
+  for (const auto* declared : {"", "      unique: [name]\n"}) {
+    for (auto& shape : shapes) {
+      const std::string own = *declared ? "CREATE UNIQUE INDEX own ON things(tenant_id, name)" : "SELECT 1";
+      std::vector<std::string> before{
+          "CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT, size INTEGER, tenant_id TEXT" + shape.columns + ")",
+          own};
+      before.insert(before.end(), shape.more.begin(), shape.more.end());
+      auto tried = before;
+      tried.insert(tried.end(), {"INSERT OR IGNORE INTO things(name,size,tenant_id) VALUES('a',1,'one'),('a',1,'two')",
+                                 "CREATE TABLE seen AS SELECT count(*) AS n FROM things", "DELETE FROM things"});
+      const auto text = contract(kPlain + "      tenant: tenant_id\n" + declared, kColumns + columns);
+      Api api{with_caller(text), tried};
+      auto database = database::open_sqlite({.path = api.path("api.db")});
+      ASSERT_TRUE(database);
+      const auto rows = Api::run(**database, "SELECT n FROM seen");
+      ASSERT_TRUE(rows);
+      const bool shared = std::get<std::int64_t>(rows->at(0).at(0)) == 1;
+      EXPECT_EQ(shared, !shape.replaces.empty()) << "the shape is not what this test takes it for";
+      auto told = api.complaints;
+      for (auto& remark : api.instance ? api.instance->remarks() : std::vector<std::string>{}) told += remark + "\n";
+      EXPECT_EQ(told.contains("is unique over all tenants"), shared) << before.back() << "\n" << told;
+      const auto rule = shape.more.empty() ? shape.columns : shape.more[0];
+      const bool against = shared && *declared && rule.contains("(name)") && !rule.contains("lower");
+      if (shared) EXPECT_TRUE(told.contains(shape.replaces)) << told;
+      EXPECT_EQ(api.client == nullptr, against) << before.back() << "\n" << api.complaints;
+      if (against) {
+        EXPECT_TRUE(told.contains(shape.replaces)) << told;
+        EXPECT_TRUE(api.complaints.contains("CREATE UNIQUE INDEX \"things_unique_tenant_id_name\"")) << api.complaints;
+      }
+    }
   }
 }
 
