@@ -1,6 +1,7 @@
 #include "plimsoll/database/dialect.hpp"
 
 #include <algorithm>
+#include <cctype>
 
 namespace plimsoll::database {
 
@@ -51,6 +52,16 @@ Task<Result<>> Dialect::look_at_keys(Session& session, const TableDefinition& ta
     found.keys_repeated = !repeated->empty();
   }
   co_return Result<>{};
+}
+
+bool mentions(std::string_view expression, std::string_view name) {
+  const auto is_word = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; };
+  for (auto at = expression.find(name); at != expression.npos; at = expression.find(name, at + 1)) {
+    const auto end = at + name.size();
+    if ((at == 0 || !is_word(expression[at - 1])) && (end == expression.size() || !is_word(expression[end])))
+      return true;
+  }
+  return false;
 }
 
 Task<Result<>> prepare_own_table(Session& session, const Dialect& dialect, OwnTable table) {

@@ -107,9 +107,10 @@ struct SearchState {
 
 /// What a refused change broke, as far as the database says.
 struct Violation {
-  enum class What : std::uint8_t { other, check, reference } what = What::other;
+  /// `policy`: a row that the caller may not have, by row-level security.
+  enum class What : std::uint8_t { other, check, reference, policy } what = What::other;
   std::string expression{};  ///< of a check without a name of its own
-  std::string rule{};        ///< the name of a check, where the database tells no expression
+  std::string rule{};        ///< the name of the constraint or index, where the database tells it
 };
 
 /// All that is particular to one kind of database: the SQL of questions and changes, of tables and their indexes, its
@@ -167,12 +168,27 @@ class Dialect {
   virtual void check_storage(const TableDefinition& table, std::size_t column, const FoundColumn& there,
                              const FoundTable& found, std::vector<Finding>& all) const = 0;
   virtual Violation violation_of(const Error& error) const = 0;
+  /// The columns of a table that a constraint, an index, or a rule of a column's type is about; none where it is not
+  /// known.
+  virtual Task<Result<std::vector<std::string>>> columns_of_rule(Session& session, std::string table,
+                                                                 std::string rule) const = 0;
+  /// A statement that fails as a change did where this value is to blame, and changes nothing. Empty SQL: the database
+  /// names the column itself.
+  virtual Statement trial(std::string_view table, const Column& column, const Cell& value) const {
+    (void)table, (void)column, (void)value;
+    return {};
+  }
+  /// Whether no further statement can be run in a transaction in which one has failed, but for a return to a savepoint.
+  virtual bool failure_ends_transaction() const noexcept { return false; }
 
  protected:
   /// Rows that the key cannot name: those without a part of one, and in a view, which has no unique index, those that
   /// share one.
   static Task<Result<>> look_at_keys(Session& session, const TableDefinition& table, FoundTable& found);
 };
+
+/// Whether a name stands in an SQL expression as a word of its own.
+bool mentions(std::string_view expression, std::string_view name);
 
 /// A table of the server's own: `columns` as Dialect::create_own_table takes them, `indexes` as statements.
 struct OwnTable {

@@ -419,7 +419,8 @@ Error PostgresConnection::error_of_said(const PostgresSaid& said, std::string_vi
                          .detail = said['D'],
                          .table = said['t'],
                          .column = said['c'],
-                         .constraint = said['n']},
+                         .constraint = said['n'],
+                         .routine = said['R']},
                         sql);
 }
 

@@ -307,13 +307,20 @@ Statement PostgresDialect::update(const Update& rows) const { return kRenderer.u
 Statement PostgresDialect::remove(const Delete& rows) const { return kRenderer.remove(rows); }
 std::string PostgresDialect::search_words(std::string_view typed) const { return kRenderer.search_words(typed); }
 
+/// As postgres_error.cpp writes the cause: `postgres 23514 orders_total_check: …`.
 Violation PostgresDialect::violation_of(const Error& error) const {
   using enum Violation::What;
-  const auto cause = error.more_ ? std::string_view(error.more_->cause) : std::string_view{};
-  constexpr std::string_view kCheck = "postgres 23514 ";
-  if (cause.starts_with(kCheck))
-    return {.what = check, .rule = std::string(cause.substr(kCheck.size(), cause.find(": ") - kCheck.size()))};
-  return {.what = cause.starts_with("postgres 23503") ? reference : other};
+  auto cause = error.more_ ? std::string_view(error.more_->cause) : std::string_view{};
+  constexpr std::string_view kPrefix = "postgres ";
+  constexpr std::size_t kState = 5;
+  if (!cause.starts_with(kPrefix) || cause.size() < kPrefix.size() + kState) return {};
+  cause.remove_prefix(kPrefix.size());
+  const auto state = cause.substr(0, kState);
+  Violation made{.what = state == "23514" ? check : state == "23503" ? reference : state == "42501" ? policy : other};
+  cause.remove_prefix(kState);
+  if (cause.starts_with(' ')) made.rule = std::string(cause.substr(1, cause.find(": ") - 1));
+  if (made.what == policy && error.problem != &kConstraint) made.what = other;  // of the table, not of a row
+  return made;
 }
 
 const PostgresDialect& postgres_dialect() {

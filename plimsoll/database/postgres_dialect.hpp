@@ -40,6 +40,10 @@ class PostgresDialect final : public Dialect {
   void check_storage(const TableDefinition& table, std::size_t column, const FoundColumn& there,
                      const FoundTable& found, std::vector<Finding>& all) const override;
   Violation violation_of(const Error& error) const override;
+  Task<Result<std::vector<std::string>>> columns_of_rule(Session& session, std::string table,
+                                                         std::string rule) const override;
+  Statement trial(std::string_view table, const Column& column, const Cell& value) const override;
+  bool failure_ends_transaction() const noexcept override { return true; }
 };
 
 const PostgresDialect& postgres_dialect();

@@ -59,9 +59,9 @@ Error violation(const Problem& problem, std::string detail, const PostgresDiagno
                 const std::vector<std::string>& columns, std::string_view keyword, std::string_view sentence) {
   Error error{&problem, std::move(detail)};
   auto& more = error.more();
-  // A check is told by its name alone: PostgresDialect::violation_of reads it here.
+  // The name of the rule may be all that is told: PostgresDialect::violation_of reads it here.
   more.cause = "postgres " + std::string(said.sqlstate) +
-               (said.sqlstate == "23514" ? " " + std::string(said.constraint) : std::string{}) + ": " +
+               (said.constraint.empty() ? std::string{} : " " + std::string(said.constraint)) + ": " +
                std::string(said.message);
   for (const auto& column : columns)
     if (!column.empty()) more.fields.push_back({"body", "/" + column, std::string(keyword), std::string(sentence)});
@@ -78,7 +78,9 @@ Error integrity_error(const PostgresDiagnostics& said) {
     return violation(kConstraint, "A value is missing.", said, {column}, "required", "must not be null");
   if (state == "23514")
     return violation(kConstraint, "A value breaks a rule of its column.", said,
-                     {std::string(column_of_rule(said.constraint, said.table))}, "check", "breaks a rule");
+                     {said.table.empty() ? std::string{}  // the rule of a domain, whose name tells no column
+                                         : std::string(column_of_rule(said.constraint, said.table))},
+                     "check", "breaks a rule");
   if (state == "23503" && said.detail.find("still referenced") != said.detail.npos)
     return violation(kConflict, "Other rows still refer to this one.", said, {}, {}, {});
   if (state == "23503")
@@ -109,6 +111,10 @@ Error postgres_error(const PostgresDiagnostics& said, std::string_view sql) {
   if (kind == "22")
     return violation(kConstraint, "A value has the wrong type.", said, {std::string(said.column)}, "type",
                      "has the wrong type for its column");
+  // Permission is wanting for a row that row-level security refuses; else for the table, which is the operator's
+  // affair.
+  if (state == "42501" && said.routine == "ExecWithCheckOptions")
+    return violation(kConstraint, "The database does not allow the row.", said, {}, {}, {});
   if (state == "40001" || state == "40P01") return Error{&kRunAgain}.because(cause);
   // A cached plan whose table has changed: the next one is made anew.
   if (state == "0A000" && said.message.find("cached plan") != said.message.npos)

@@ -12,7 +12,7 @@ inline constexpr Problem kRunAgain{"run-again", 503, "The transaction was undone
 
 /// What PostgreSQL says about an error (protocol, section 55.8).
 struct PostgresDiagnostics {
-  std::string_view sqlstate, message, detail{}, table{}, column{}, constraint{};
+  std::string_view sqlstate, message, detail{}, table{}, column{}, constraint{}, routine{};
 };
 
 /// The error as callers may know it. Violations are `conflict` or `constraint` and name their columns where PostgreSQL

@@ -27,6 +27,7 @@ TEST(PostgresError, ViolationsNameTheirColumns) {
       {{"23514", "breaks", "", "thing", "", "thing.size:minimum"}, &kConstraint, {"/size"}},
       {{"23514", "breaks", "", "thing", "", "thing_max_size_check1"}, &kConstraint, {"/max_size"}},
       {{"23514", "breaks", "", "thing", "", "thing_check"}, &kConstraint, {}},
+      {{"23514", "breaks", "", "", "", "email_check"}, &kConstraint, {}},
       {{"23503", "breaks", "Key (thing)=(9) is not present in table \"thing\".", "part"}, &kConstraint, {"/thing"}},
       {{"23503", "breaks", "Key (id)=(9) is still referenced from table \"part\".", "part"}, &kConflict, {}},
       {{"22P02", "invalid input syntax for type integer"}, &kConstraint, {}},
@@ -52,6 +53,9 @@ TEST(PostgresError, EachClassOfErrorsHasItsProblem) {
                {"25006", &kUnavailable}, {"28P01", &kUnavailable}, {"42P01", &kInternal},
                {"25P02", &kInternal},    {"XX000", &kInternal},    {"54000", &kConstraint}};
   for (const auto& c : cases) EXPECT_EQ(postgres_error({c.state, "said"}, "SELECT 1").problem, c.problem) << c.state;
+  const PostgresDiagnostics row{.sqlstate = "42501", .message = "new row", .routine = "ExecWithCheckOptions"};
+  EXPECT_EQ(postgres_error(row, "").problem, &kConstraint) << "of a row, not of a table";
+  EXPECT_EQ(postgres_error({"42501", "permission denied for table"}, "").problem, &kInternal);
   EXPECT_EQ(postgres_error({"53300", "too many"}, "").more().retry_after, 1);
   EXPECT_NE(postgres_error({"42P01", "no table"}, "SELECT 1").more().cause.find("SELECT 1"), std::string::npos);
 }

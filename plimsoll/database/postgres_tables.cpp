@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 
 /// Tables of PostgreSQL: what makes them, what the catalogue says of those that are there, and what their columns hold.
 namespace plimsoll::database {
@@ -330,6 +331,47 @@ Task<Result<std::vector<std::string>>> PostgresDialect::present_statements(Sessi
     for (auto& row : *rows) all.push_back(text_at(row, 0));
   }
   co_return all;
+}
+
+/// Constraints of the table, its unique indexes, and the rules of the domains that its columns are of.
+Task<Result<std::vector<std::string>>> PostgresDialect::columns_of_rule(Session& session, std::string table,
+                                                                        std::string rule) const {
+  const Cell cells[] = {quoted(table), std::move(rule)};
+  auto rows = co_await session.query(
+      "WITH RECURSIVE t AS (SELECT to_regclass(?1::text)::oid AS id), "
+      "d(number,type) AS (SELECT attnum,atttypid FROM pg_attribute,t WHERE attrelid=t.id AND attnum>0 "
+      "UNION SELECT d.number,y.typbasetype FROM d JOIN pg_type y ON y.oid=d.type WHERE y.typbasetype<>0) "
+      "SELECT DISTINCT a.attname::text,a.attnum::bigint FROM pg_attribute a,t WHERE a.attrelid=t.id AND a.attnum>0 AND "
+      "("
+      "EXISTS(SELECT 1 FROM pg_constraint c WHERE c.conrelid=t.id AND c.conname=?2::text AND a.attnum=ANY(c.conkey)) "
+      "OR "
+      "EXISTS(SELECT 1 FROM pg_index i JOIN pg_class c ON c.oid=i.indexrelid WHERE i.indrelid=t.id AND "
+      "c.relname=?2::text AND (a.attnum=ANY(i.indkey::smallint[]) OR EXISTS(SELECT 1 FROM pg_depend p WHERE "
+      "p.classid='pg_class'::regclass AND p.objid=c.oid AND p.refobjid=t.id AND p.refobjsubid=a.attnum))) OR "
+      "EXISTS(SELECT 1 FROM pg_constraint c JOIN d ON d.type=c.contypid WHERE c.conname=?2::text AND "
+      "d.number=a.attnum)) ORDER BY 2",
+      cells);
+  if (!rows) co_return std::unexpected(std::move(rows).error());
+  std::vector<std::string> found;
+  for (auto& row : *rows) found.push_back(text_at(row, 0));
+  co_return found;
+}
+
+/// A row that is made of JSON takes each value as its column's type reads it, with its length, precision and domain.
+Statement PostgresDialect::trial(std::string_view table, const Column& column, const Cell& value) const {
+  std::string text;
+  char digits[40];
+  if (const auto* integer = std::get_if<std::int64_t>(&value))
+    text = column.kind == Kind::boolean ? (*integer ? "true" : "false") : std::to_string(*integer);
+  else if (const auto* real = std::get_if<double>(&value))
+    text.assign(digits, std::to_chars(digits, digits + sizeof digits, *real).ptr);
+  else if (const auto* said = std::get_if<std::string>(&value))
+    text = *said;
+  else
+    return {};
+  return {"SELECT (json_populate_record(NULL::" + quoted(table) + ",json_build_object(?::text,?::text)))." +
+              quoted(column.name) + "::text",
+          {column.name, std::move(text)}};
 }
 
 Statement PostgresDialect::has_table(std::string name) const {

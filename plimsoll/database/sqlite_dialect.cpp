@@ -322,6 +322,9 @@ Violation SqliteDialect::violation_of(const Error& error) const {
   const auto cause = error.more_ ? std::string_view(error.more_->cause) : std::string_view{};
   constexpr std::string_view kCheck = "CHECK constraint failed: ";
   if (cause.starts_with(kCheck)) return {.what = check, .expression = std::string(cause.substr(kCheck.size()))};
+  constexpr std::string_view kIndex = "UNIQUE constraint failed: index '";  // of an expression
+  if (cause.starts_with(kIndex) && cause.ends_with('\''))
+    return {.what = other, .rule = std::string(cause.substr(kIndex.size(), cause.size() - kIndex.size() - 1))};
   return {.what = cause.contains("FOREIGN KEY") ? reference : other};
 }
 

@@ -40,6 +40,8 @@ class SqliteDialect final : public Dialect {
   void check_storage(const TableDefinition& table, std::size_t column, const FoundColumn& there,
                      const FoundTable& found, std::vector<Finding>& all) const override;
   Violation violation_of(const Error& error) const override;
+  Task<Result<std::vector<std::string>>> columns_of_rule(Session& session, std::string table,
+                                                         std::string rule) const override;
 };
 
 const SqliteDialect& sqlite_dialect();

@@ -118,6 +118,27 @@ std::string column_definition(const TableDefinition& table, std::size_t index) {
   return text;
 }
 
+/// What stands in the parentheses of `CONSTRAINT rule CHECK(…)`; empty where there is none.
+std::string_view expression_of_check(std::string_view sql, std::string_view rule) {
+  const auto small = lower(sql);
+  const auto wanted = lower(rule);
+  constexpr std::string_view kWord = "constraint";
+  for (auto at = small.find(kWord); at != small.npos; at = small.find(kWord, at + 1)) {
+    const auto name = small.find_first_not_of(" \t\r\n\"`[", at + kWord.size());
+    if (name == small.npos || small.compare(name, wanted.size(), wanted) != 0) continue;
+    const auto check = small.find_first_not_of(" \t\r\n\"`]", name + wanted.size());
+    if (check == small.npos || small.compare(check, 5, "check") != 0) continue;
+    const auto open = small.find('(', check);
+    if (open == small.npos) return {};
+    int depth = 0;
+    for (auto end = open; end < small.size(); ++end) {
+      if (small[end] == '(') ++depth;
+      if (small[end] == ')' && --depth == 0) return sql.substr(open + 1, end - open - 1);
+    }
+  }
+  return {};
+}
+
 constexpr std::int64_t kInstantsLooked = 1'000;  ///< rows
 
 /// The forms in which a column that others made holds instants: of the first rows, and of what the database fills in.
@@ -448,6 +469,29 @@ Task<Result<std::optional<FoundTable>>> SqliteDialect::find_table(Session& sessi
   }
   auto keys = co_await look_at_keys(session, table, found);
   if (!keys) co_return std::unexpected(std::move(keys).error());
+  co_return found;
+}
+
+/// SQLite tells a check that has a name, and an index of an expression, by that alone: the expression stands in the
+/// statement that made it.
+Task<Result<std::vector<std::string>>> SqliteDialect::columns_of_rule(Session& session, std::string table,
+                                                                      std::string rule) const {
+  const Cell name[] = {table}, names[] = {table, rule};
+  auto made = co_await session.query(
+      "SELECT sql,type FROM sqlite_schema WHERE tbl_name=?1 AND (type='table' OR (type='index' AND name=?2)) ORDER BY "
+      "type",
+      names);
+  if (!made) co_return std::unexpected(std::move(made).error());
+  std::vector<std::string> found;
+  if (made->empty()) co_return found;
+  const auto sql = text_at(made->front(), 0);
+  const auto expression = text_at(made->front(), 1) == "index"
+                              ? std::string_view(sql).substr(std::min(sql.find('('), sql.size()))
+                              : expression_of_check(sql, rule);
+  auto columns = co_await session.query("SELECT name FROM pragma_table_info(?)", name);
+  if (!columns) co_return std::unexpected(std::move(columns).error());
+  for (auto& row : *columns)
+    if (auto column = text_at(row, 0); mentions(expression, column)) found.push_back(std::move(column));
   co_return found;
 }
 

@@ -1,5 +1,7 @@
 #include "plimsoll/handler/table/write.hpp"
 
+#include "plimsoll/exchange/permission.hpp"
+
 #include <algorithm>
 
 namespace plimsoll::table {
@@ -8,18 +10,6 @@ using database::Cell;
 using database::Session;
 
 namespace {
-
-bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
-
-/// Whether a name stands in an expression as a word of its own.
-bool mentions(std::string_view expression, std::string_view name) {
-  for (auto at = expression.find(name); at != expression.npos; at = expression.find(name, at + 1)) {
-    const auto end = at + name.size();
-    if ((at == 0 || !is_word(expression[at - 1])) && (end == expression.size() || !is_word(expression[end])))
-      return true;
-  }
-  return false;
-}
 
 void blame(Error& error, const Column& column, std::string_view prefix, std::string_view keyword,
            std::string sentence) {
@@ -138,38 +128,113 @@ Task<Result<>> Writing::check_references(Session& session, const Change& change,
   co_return std::unexpected(std::move(error));
 }
 
+void Writing::keep_columns(Error& error) const {
+  if (!error.more_) return;
+  std::erase_if(error.more_->fields, [&](auto& field) {
+    return field.pointer.empty() || !table().column(std::string_view(field.pointer).substr(1));
+  });
+}
+
+Task<Result<std::vector<std::size_t>>> Writing::columns_to_blame(Session& session, const Change& change,
+                                                                 const database::Violation& violation,
+                                                                 std::string_view cause) const {
+  std::vector<std::size_t> columns;
+  const auto& dialect = database_.dialect();
+  if (dialect.failure_ends_transaction()) {
+    // What the exchange, or this item of a batch, has done so far is rolled back in any case.
+    const bool item = plan_.batch && !plan_.batch->all_or_nothing;
+    auto back = co_await session.query(item ? "ROLLBACK TO item" : "ROLLBACK TO handler", {});
+    if (!back) co_return std::unexpected(std::move(back).error());
+  }
+  if (!violation.rule.empty()) {
+    auto names = co_await dialect.columns_of_rule(session, table().name, violation.rule);
+    if (!names) co_return std::unexpected(std::move(names).error());
+    for (auto& name : *names)
+      if (const auto column = table().column(name)) columns.push_back(*column);
+    // Of those that a rule is about, the ones that are changed.
+    if (std::ranges::any_of(columns, [&](auto column) { return change.cells[column].has_value(); }))
+      std::erase_if(columns, [&](auto column) { return !change.cells[column]; });
+    co_return columns;
+  }
+  // A value that its type refuses: each is tried alone, and those that fail in the same way are to blame.
+  const auto same = cause.substr(0, cause.find(':'));
+  for (std::size_t i = 0; i < change.cells.size(); ++i) {
+    if (!change.cells[i]) continue;
+    const auto trial = dialect.trial(table().name, table().columns[i], *change.cells[i]);
+    if (trial.sql.empty()) continue;
+    if (auto nested = co_await session.query("SAVEPOINT trial", {}); !nested)
+      co_return std::unexpected(std::move(nested).error());
+    auto tried = co_await session.query(trial.sql, trial.cells);
+    if (!tried) {
+      const auto why = database::reason_of(tried.error());
+      if (why.substr(0, why.find(':')) == same) columns.push_back(i);
+      if (auto back = co_await session.query("ROLLBACK TO trial", {}); !back)
+        co_return std::unexpected(std::move(back).error());
+    }
+    if (auto done = co_await session.query("RELEASE trial", {}); !done)
+      co_return std::unexpected(std::move(done).error());
+  }
+  co_return columns;
+}
+
 Task<Result<Row>> Writing::explained(Session& session, Error error, const Change* change, const Row* before,
                                      std::string_view prefix) const {
-  if (table().tenant && error.problem == &database::kConflict && error.more_) keep_tenants_apart(error, table());
-  if (error.more_ && !error.more_->fields.empty()) {
-    // The tenant is the caller's, whatever is referred to.
-    if (table().tenant && error.more_->fields.size() > 1)
-      std::erase_if(error.more_->fields, [&](auto& field) {
-        return field.keyword == "foreign-key" && field.pointer == "/" + table().columns[*table().tenant].name;
-      });
-    for (auto& field : error.more_->fields) field.pointer.insert(0, prefix);
-    error.detail = summary(error.more_->fields);
-  }
-  if (error.problem != &database::kConstraint || !error.more_) co_return std::unexpected(std::move(error));
+  const bool of_rows = error.problem == &database::kConflict || error.problem == &database::kConstraint;
+  if (!of_rows || !error.more_) co_return std::unexpected(std::move(error));
   using enum database::Violation::What;
-  const auto violation = database_.dialect().violation_of(error);
+  auto violation = database_.dialect().violation_of(error);
+  if (violation.what == policy)
+    co_return fail(kForbidden, change ? "a rule of the database does not let you make the row so"
+                                      : "a rule of the database does not let you delete the row");
+  keep_columns(error);
+  auto& fields = error.more_->fields;
   if (violation.what == reference && !change) {
     Error conflict{&database::kConflict, "Other rows still refer to this one."};
     co_return std::unexpected(std::move(conflict));
   }
-  if (!error.more_->fields.empty()) co_return std::unexpected(std::move(error));
-  // A rule without a name is told by its expression: the columns in it are to blame, and it stays inside.
-  if (change && violation.what == check)
-    for (std::size_t i = 0; i < table().columns.size(); ++i)
+  if (violation.what == check && !violation.rule.empty()) fields.clear();  // guessed from the name of the rule
+  if (fields.empty() && change) {
+    // A rule without a name is told by its expression: the columns in it are to blame, and it stays inside.
+    for (std::size_t i = 0; violation.what == check && i < table().columns.size(); ++i)
       if (const auto& column = table().columns[i];
-          change->cells[i] && (mentions(violation.expression, column.name) ||
+          change->cells[i] && (database::mentions(violation.expression, column.name) ||
                                std::ranges::find(column.checks, violation.rule) != column.checks.end()))
-        blame(error, table().columns[i], prefix, "check", "breaks a rule");
-  if (violation.what != reference) co_return std::unexpected(std::move(error));
-  // The database does not say which reference is broken: look.
-  auto broken = co_await broken_references(session, *change, before);
-  if (!broken) co_return std::unexpected(std::move(broken).error());
-  for (auto column : *broken) blame_reference(error, table().columns[column], prefix);
+        blame(error, column, {}, "check", "breaks a rule");
+    if (violation.what == check && fields.empty() && violation.rule.empty()) violation.rule = violation.expression;
+    const bool named = !violation.rule.empty();
+    const bool conflict = error.problem == &database::kConflict;
+    if (fields.empty() && (named || (!conflict && violation.what == other))) {
+      auto columns = co_await columns_to_blame(session, *change, violation, database::reason_of(error));
+      if (!columns) co_return std::unexpected(std::move(columns).error());
+      for (auto column : *columns)
+        if (violation.what == reference)
+          blame_reference(error, table().columns[column], {});
+        else
+          blame(error, table().columns[column], {},
+                conflict                  ? "unique"
+                : violation.what == check ? "check"
+                                          : "type",
+                conflict                  ? "is taken already"
+                : violation.what == check ? "breaks a rule"
+                                          : "has the wrong type for its column");
+    } else if (fields.empty() && violation.what == reference) {
+      // The database does not say which reference is broken: look.
+      auto broken = co_await broken_references(session, *change, before);
+      if (!broken) co_return std::unexpected(std::move(broken).error());
+      for (auto column : *broken) blame_reference(error, table().columns[column], {});
+    }
+  }
+  // The tenant is the caller's, whatever is referred to.
+  if (table().tenant && fields.size() > 1)
+    std::erase_if(fields, [&](auto& field) {
+      return field.keyword == "foreign-key" && field.pointer == "/" + table().columns[*table().tenant].name;
+    });
+  if (table().tenant && error.problem == &database::kConflict) keep_tenants_apart(error, table());
+  // What no column is to blame for is said of the whole row.
+  if (fields.empty() && change && error.problem == &database::kConstraint)
+    fields.push_back({"body", "", violation.what == check ? "check" : "constraint", "breaks a rule of the database"});
+  for (auto& field : fields) field.pointer.insert(0, prefix);
+  if (!fields.empty()) error.detail = summary(fields);
   co_return std::unexpected(std::move(error));
 }
 

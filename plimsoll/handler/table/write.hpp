@@ -51,6 +51,12 @@ class Writing : public Operation {
   /// A refusal of the database (violations.cpp) with the fields that are to blame; `change` null: a row was to go.
   Task<Result<Row>> explained(database::Session& session, Error error, const Change* change, const Row* before,
                               std::string_view prefix) const;
+  /// Takes away what points to no column of the contract: the name of a rule, or a column that it does not know.
+  void keep_columns(Error& error) const;
+  /// The columns that a violation is about which names none itself. `cause`: the database's words for it.
+  Task<Result<std::vector<std::size_t>>> columns_to_blame(database::Session& session, const Change& change,
+                                                          const database::Violation& violation,
+                                                          std::string_view cause) const;
   /// Refuses references to rows that the caller does not see as those to rows that do not exist; `before` null: a new
   /// row. What stays as it was is not looked at.
   Task<Result<>> check_references(database::Session& session, const Change& change, const Row* before,
