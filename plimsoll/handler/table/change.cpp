@@ -95,6 +95,24 @@ class Reader {
         cell = Cell{};
     }
   }
+  /// A new row must have an address, and a place where a page can end.
+  void addressable() {
+    std::size_t size = 0;
+    for (auto index : table_.keys) {
+      const auto& cell = change_.cells[index];
+      const auto* text = cell ? std::get_if<std::string>(&*cell) : nullptr;
+      if (!text) continue;
+      if (!is_segment(*text))
+        complain(table_.columns[index].name, "pattern",
+                 text->empty() ? "must not be empty: it stands in the address of the row"
+                               : "must not be \".\" or \"..\": clients take these out of the address of the row");
+      else if ((size += text->size()) > CursorKey::kLongestKey)
+        complain(table_.columns[index].name, "maxLength",
+                 "must have at most " + std::to_string(CursorKey::kLongestKey) + " bytes" +
+                     (table_.keys.size() > 1 ? " with the other columns of the key" : "") +
+                     ": it stands in the address of the row");
+    }
+  }
   /// A key that is sent along must be that of the path.
   void same_key() {
     for (auto& [index, value] : said_keys_) {
@@ -221,6 +239,7 @@ Result<Change> new_row(const Table& table, const Value& body, const ChangeBy& by
     reader.fixed();
     reader.fill(true);
     reader.complete(true);
+    reader.addressable();
   }
   return reader.take();
 }

@@ -2,6 +2,7 @@
 
 #include "plimsoll/base/encoding.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -11,8 +12,10 @@ namespace {
 using database::Cell;
 
 constexpr std::size_t kTag = 16;
-constexpr char kVersion = 1;
-constexpr std::size_t kLongest = 8'192;
+constexpr char kVersion = 1, kByKey = 2;
+constexpr std::size_t kRead = 8'192;  ///< characters: cursors that an earlier version gave are longer
+constexpr std::size_t kHead = 2;
+constexpr char kBackward = 1, kInclusive = 2;
 
 void put_number(std::string& out, std::uint64_t value) {
   for (int i = 0; i < 8; ++i) out += static_cast<char>(value >> (8 * i));
@@ -61,34 +64,116 @@ Digest signature(const HmacKey& key, std::string_view position, std::string_view
   return key.sign({length, query, position});
 }
 
-}  // namespace
-
-std::string CursorKey::seal(const Position& position, std::string_view query) const {
-  std::string out{kVersion, static_cast<char>((position.backward ? 1 : 0) | (position.inclusive ? 2 : 0))};
-  for (auto& cell : position.values) put(out, cell);
-  const auto digest = signature(key_, out, query);
-  out += as_text(digest).substr(0, kTag);
-  return to_base64url(out);
+std::size_t size_of(const Cell& cell) {
+  const auto* text = std::get_if<std::string>(&cell);
+  return 1 + (cell.index() == 0 ? 0 : 8) + (text ? text->size() : 0);
 }
 
-std::optional<Position> CursorKey::open(std::string_view cursor, std::string_view query, std::size_t values) const {
-  if (cursor.size() > kLongest) return std::nullopt;
+constexpr std::size_t characters(std::size_t bytes) { return (bytes * 4 + 2) / 3; }
+
+char flags_of(bool backward, bool inclusive) {
+  return static_cast<char>((backward ? kBackward : 0) | (inclusive ? kInclusive : 0));
+}
+
+std::size_t key_size(const std::vector<Cell>& values, std::span<const std::size_t> keys) {
+  std::size_t size = 0;
+  for (auto key : keys) size += size_of(values[key]);
+  return size;
+}
+/// Bytes of a row in a cursor.
+std::size_t row_size(const std::vector<Cell>& values, std::span<const std::size_t> keys) {
+  return 1 + kTag + key_size(values, keys);
+}
+bool has_short_key(const std::vector<Cell>& values, std::span<const std::size_t> keys) {
+  std::size_t size = 0;
+  for (auto key : keys)
+    if (const auto* text = std::get_if<std::string>(&values[key])) size += text->size();
+  return size <= CursorKey::kLongestKey;
+}
+std::size_t whole_size(const std::vector<Cell>& values) {
+  std::size_t size = kHead + kTag;
+  for (auto& value : values) size += size_of(value);
+  return size;
+}
+
+}  // namespace
+
+std::size_t cursor_size(const std::vector<Cell>& values, std::span<const std::size_t> keys) {
+  return std::min(characters(whole_size(values)), characters(kHead + kTag + row_size(values, keys)));
+}
+
+std::string CursorKey::signed_text(std::string bytes, std::string_view query) const {
+  const auto digest = signature(key_, bytes, query);
+  bytes += as_text(digest).substr(0, kTag);
+  return to_base64url(bytes);
+}
+
+std::string CursorKey::mark_of(const std::vector<Cell>& values, std::string_view query) const {
+  std::string text{'m'};  // no cursor begins so: a mark is no signature of one
+  for (auto& value : values) put(text, value);
+  const auto digest = signature(key_, text, query);
+  return std::string(as_text(digest).substr(0, kTag));
+}
+
+std::string CursorKey::seal(const Position& position, std::string_view query) const {
+  std::string out{kVersion, flags_of(position.backward, position.inclusive)};
+  for (auto& cell : position.values) put(out, cell);
+  return signed_text(std::move(out), query);
+}
+
+std::string CursorKey::seal(const Position& position, std::span<const std::size_t> keys,
+                            const std::vector<Cell>& beyond, std::string_view query, std::size_t most) const {
+  const auto whole = characters(whole_size(position.values));
+  if (whole <= std::min(most, kWhole)) return seal(position, query);
+  std::string out{kByKey, flags_of(position.backward, position.inclusive)};
+  const auto add = [&](const std::vector<Cell>& values, bool inclusive) {
+    if (values.empty() || !has_short_key(values, keys)) return;
+    if (characters(out.size() + row_size(values, keys) + kTag) > std::min(most, kLongest)) return;
+    out += static_cast<char>(inclusive ? 1 : 0);
+    out += mark_of(values, query);
+    for (auto key : keys) put(out, values[key]);
+  };
+  add(position.values, position.inclusive);
+  add(beyond, true);
+  if (out.size() > kHead) return signed_text(std::move(out), query);
+  return whole <= std::min(most, kLongest) ? seal(position, query) : std::string{};
+}
+
+std::optional<Cursor> CursorKey::open(std::string_view cursor, std::string_view query, std::size_t values,
+                                      std::size_t keys) const {
+  if (cursor.size() > kRead) return std::nullopt;
   const auto bytes = from_base64url(cursor);
-  if (!bytes || bytes->size() < kTag + 2) return std::nullopt;
+  if (!bytes || bytes->size() < kTag + kHead) return std::nullopt;
   auto rest = std::string_view(*bytes).substr(0, bytes->size() - kTag);
   const auto digest = signature(key_, rest, query);
   if (!equal_in_constant_time(as_text(digest).substr(0, kTag), std::string_view(*bytes).substr(rest.size())))
     return std::nullopt;
-  if (rest[0] != kVersion) return std::nullopt;
-  Position position{.values = {}, .backward = (rest[1] & 1) != 0, .inclusive = (rest[1] & 2) != 0};
-  rest.remove_prefix(2);
-  while (!rest.empty()) {
-    auto cell = take(rest);
-    if (!cell) return std::nullopt;
-    position.values.push_back(std::move(*cell));
+  if (rest[0] != kVersion && rest[0] != kByKey) return std::nullopt;
+  const bool by_key = rest[0] == kByKey;
+  Cursor made{.position = {.backward = (rest[1] & kBackward) != 0, .inclusive = (rest[1] & kInclusive) != 0}};
+  rest.remove_prefix(kHead);
+  const auto take_cells = [&](std::vector<Cell>& into, std::size_t count) {
+    while (into.size() < count) {
+      auto cell = take(rest);
+      if (!cell) return false;
+      into.push_back(std::move(*cell));
+    }
+    return true;
+  };
+  if (!by_key) {
+    if (!take_cells(made.position.values, values) || !rest.empty()) return std::nullopt;
+    return made;
   }
-  if (position.values.size() != values) return std::nullopt;
-  return position;
+  while (!rest.empty()) {
+    if (rest.size() < 1 + kTag) return std::nullopt;
+    auto& row = made.rows.emplace_back();
+    row.inclusive = rest[0] != 0;
+    row.mark = rest.substr(1, kTag);
+    rest.remove_prefix(1 + kTag);
+    if (!take_cells(row.key, keys)) return std::nullopt;
+  }
+  if (made.rows.empty()) return std::nullopt;
+  return made;
 }
 
 }  // namespace plimsoll::table

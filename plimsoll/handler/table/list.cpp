@@ -17,7 +17,10 @@ namespace {
 constexpr std::int64_t kDeepest = 10'000;     ///< the last row that `page` reaches
 constexpr std::int64_t kQuickPage = 100;      ///< rows that may be read where the request stands
 constexpr std::uint64_t kAround = 64 * 1024;  ///< of the response's bytes: for what stands around the rows
-constexpr int kMostWildcards = 8;             ///< LIKE backtracks at each
+constexpr std::uint64_t kEnvelope = 256;      ///< of these: for all but the cursors
+constexpr std::uint64_t kTight = 8 * (2 * CursorKey::kLongest + kEnvelope);  ///< below it the cursors are counted
+constexpr std::string_view kCursorWord = "cursor=";
+constexpr int kMostWildcards = 8;  ///< LIKE backtracks at each
 
 class List final : public Operation {
  public:
@@ -49,8 +52,14 @@ class List final : public Operation {
     if (auto allowed = may_show(*selection, context); !allowed) co_return std::unexpected(std::move(allowed).error());
     auto wanted = wanted_of(context, *who);
     if (!wanted) co_return std::unexpected(std::move(wanted).error());
-    auto page = page_of(context, *wanted);
+    Cursor cursor;
+    auto page = page_of(context, *wanted, cursor);
     if (!page) co_return std::unexpected(std::move(page).error());
+    if (!cursor.rows.empty()) [[unlikely]] {
+      auto found = co_await position_of(request, context, *wanted, page->sort, cursor);
+      if (!found) co_return std::unexpected(std::move(found).error());
+      page->from = std::move(*found);
+    }
     if (exports_) [[unlikely]] {
       context.promise("vary", "accept");
       const auto& type = types_[http::best_media_type(request.headers.joined("accept"), types_).value_or(0)];
@@ -66,8 +75,10 @@ class List final : public Operation {
 
     const RowWriter writer{table(), *selection};
     const auto most = budgets_.response.bytes;
+    const bool tight = most < kTight;
     PageRows rows{writer, sort_places(table(), *selection, page->sort), static_cast<std::size_t>(page->limit),
-                  most - std::min<std::uint64_t>(most / 8, kAround)};
+                  most - std::min<std::uint64_t>(tight ? kEnvelope : most / 8, kAround)};
+    if (tight) rows.count_cursors(key_places(table(), page->sort));
     auto budget = read_budget();
     auto asked = *page;
     ++asked.limit;  // one more tells whether there is more
@@ -82,7 +93,7 @@ class List final : public Operation {
         auto done = co_await database_.read(context.loop, statement.sql, statement.cells, reading, rows);
         if (done) continue;
         if (done.error().problem != &database::kResponseTooLarge) co_return std::unexpected(std::move(done).error());
-        rows.more = true;  // the page ends before the row that would be too much
+        rows.end_early();  // before the row that would be too much
       }
       if (rows.more && rows.ends.empty()) co_return fail(database::kResponseTooLarge, "one row is more than allowed");
     }
@@ -184,7 +195,26 @@ class List final : public Operation {
     return wanted;
   }
 
-  Result<Page> page_of(const Context& context, const Wanted& wanted) const {
+  /// The position of a row that a cursor names by its key: of the first that is there and has not moved.
+  Task<Result<Position>> position_of(const Request& request, const Context& context, const Wanted& wanted,
+                                     const std::vector<Sort>& sort, const Cursor& cursor) const {
+    const auto identity = query_identity(wanted, sort);
+    for (auto& row : cursor.rows) {
+      const auto statement = place_statement(database_.dialect(), wanted, sort, row.key);
+      if (!statement) break;
+      auto budget = read_budget();
+      const auto reading = reading_of(request, context, database::ReadClass::key, true, budget);
+      database::RowKeeper found;
+      auto done = co_await database_.read(context.loop, statement->sql, statement->cells, reading, found);
+      if (!done) co_return std::unexpected(std::move(done).error());
+      if (found.rows.empty() || key_->mark_of(found.rows.front(), identity) != row.mark) continue;
+      co_return Position{
+          .values = std::move(found.rows.front()), .backward = cursor.position.backward, .inclusive = row.inclusive};
+    }
+    co_return fail(kInvalidCursor, "the rows at which that page ended have gone or changed");
+  }
+
+  Result<Page> page_of(const Context& context, const Wanted& wanted, Cursor& place) const {
     Page page{.sort = {}, .from = {}, .limit = table().page_default};
     for (auto word : words_of(context.parameter("sort", contract::In::query))) {
       const bool descending = word.starts_with('-');
@@ -210,8 +240,11 @@ class List final : public Operation {
       page.offset = (n - 1) * page.limit;
     }
     if (cursor) {
-      page.from = key_->open(cursor->string(), query_identity(wanted, page.sort), page.sort.size());
-      if (!page.from) return fail(kInvalidCursor);
+      auto opened =
+          key_->open(cursor->string(), query_identity(wanted, page.sort), page.sort.size(), table().keys.size());
+      if (!opened) return fail(kInvalidCursor);
+      place = std::move(*opened);
+      page.from = place.position;
     }
     return page;
   }
@@ -255,19 +288,39 @@ class List final : public Operation {
     const bool first_page = !page.from && page.offset == 0;
     std::string next, previous;
     const auto identity = query_identity(wanted, page.sort);
-    const auto seal = [&](const std::vector<database::Cell>& values, bool back, bool inclusive) {
-      return key_->seal({.values = values, .backward = back, .inclusive = inclusive}, identity);
+    const auto keys = key_places(table(), page.sort);
+    // Where the budget is tight, a longer cursor is left for a shorter one.
+    const auto room =
+        (budgets_.response.bytes -
+         std::min<std::uint64_t>(budgets_.response.bytes, rows.text.size() + rows.ends.size() + kEnvelope)) /
+        2;
+    const auto most = std::clamp<std::size_t>(room, CursorKey::kWhole / 2, CursorKey::kLongest);
+    static const std::vector<database::Cell> kUnknown;
+    const auto seal = [&](const Position& position, const std::vector<database::Cell>& beyond) {
+      auto text = key_->seal(position, keys, beyond, identity, most);
+      if (text.empty() && most < CursorKey::kLongest)
+        text = key_->seal(position, keys, kUnknown, identity, cursor_size(position.values, keys));
+      return text;
     };
     // As read: behind the last row is `more`; before the first is where we came from.
     auto& onward = backward ? previous : next;
     auto& return_way = backward ? next : previous;
-    if (rows.more) onward = seal(rows.last, backward, false);
-    if (!first_page) {
-      if (!rows.ends.empty())
-        return_way = seal(rows.first, !backward, false);
-      else if (page.from)
-        return_way = seal(page.from->values, !backward, !page.from->inclusive);
+    bool unnamed = false;  // a row whose key is too long for a cursor
+    if (rows.more) {
+      onward = seal({.values = rows.last, .backward = backward}, rows.beyond);
+      unnamed = onward.empty();
     }
+    if (!first_page) {
+      if (!rows.ends.empty()) return_way = seal({.values = rows.first, .backward = !backward}, kUnknown);
+      if (return_way.empty() && page.from)
+        return_way =
+            seal({.values = page.from->values, .backward = !backward, .inclusive = !page.from->inclusive}, kUnknown);
+      unnamed |= return_way.empty() && (page.from || !rows.ends.empty());
+    }
+    if (unnamed)
+      return refuse_query("limit", "limit",
+                          "ends the page at a row whose key is longer than the " +
+                              std::to_string(CursorKey::kLongestKey) + " bytes that a cursor can name: choose another");
     std::string body;
     body.reserve(rows.text.size() + 256);
     body += "{\"data\":[";
@@ -313,9 +366,10 @@ class List final : public Operation {
       (target += query) += '&';
     std::string links;
     const auto add = [&](const std::string& cursor, std::string_view relation) {
-      if (cursor.empty()) return;
+      // What is longer would be refused: whoever asked has room for the cursor in an address of their own, or has not.
+      if (cursor.empty() || target.size() + kCursorWord.size() + cursor.size() > longest_target_) return;
       if (!links.empty()) links += ", ";
-      (links += "<").append(target).append("cursor=").append(cursor).append(">; rel=\"").append(relation) += '"';
+      (links += "<").append(target).append(kCursorWord).append(cursor).append(">; rel=\"").append(relation) += '"';
     };
     add(next, "next");
     add(previous, "prev");

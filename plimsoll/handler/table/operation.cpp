@@ -6,13 +6,27 @@
 
 namespace plimsoll::table {
 
+namespace {
+
+/// `limits.target` of the deployment, which the listeners obey.
+std::size_t longest_target(const json::Value* deployment) {
+  constexpr auto kUsual = config::kibibytes(8);
+  const auto* limits = deployment ? deployment->find("limits") : nullptr;
+  const auto* target = limits ? limits->find("target") : nullptr;
+  const auto said = target && target->is(json::Type::string) ? config::parse_size(target->string()) : std::nullopt;
+  return said.value_or(kUsual).bytes;
+}
+
+}  // namespace
+
 Operation::Operation(std::shared_ptr<const Model> model, Plan plan, const Build& build)
     : model_(std::move(model)),
       plan_(std::move(plan)),
       database_(*build.services.database),
       tags_(build.services.shared->of<Secrets>()->tags),
       budgets_(budgets_of(build.operation).value_or(Budgets{})),  // read once before: an error refused the start
-      access_(build.services.of_plan->of<EmbedAccessInForce>()->access) {
+      access_(build.services.of_plan->of<EmbedAccessInForce>()->access),
+      longest_target_(longest_target(build.services.deployment)) {
   if (!access_) access_ = std::make_shared<const EmbedAccess>(*build.contract.root, *model_);
   const auto& ways = build.operation.security;
   if (ways.empty()) return;

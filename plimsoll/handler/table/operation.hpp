@@ -86,6 +86,7 @@ class Operation : public Handler {
   EntityTags tags_;
   Budgets budgets_;
   std::shared_ptr<const EmbedAccess> access_;
+  std::size_t longest_target_;        ///< of an address that this server takes: none that it gives is longer
   std::vector<std::string> assured_;  ///< schemes that every alternative of the operation's security names
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "plimsoll/handler/table/cursor.hpp"
 #include "plimsoll/handler/table/row_writer.hpp"
 
 #include <span>
@@ -17,6 +18,15 @@ class PageRows final : public database::RowSink {
   PageRows(const RowWriter& writer, std::vector<std::size_t> sort_places, std::size_t limit, std::size_t bytes)
       : writer_(writer), places_(std::move(sort_places)), limit_(limit), bytes_(bytes) {}
 
+  /// The cursors to both ends of the page count as its bytes too. `keys`: which of the values at the sort places are
+  /// the key.
+  void count_cursors(std::vector<std::size_t> keys) { keys_ = std::move(keys); }
+
+  /// There are more rows, and this page has no room for the next of them, which is not known.
+  void end_early() {
+    more = true;
+    beyond.clear();
+  }
   /// What comes now belongs behind what is there.
   void next_range() {
     kept_rows_ = ends.size();
@@ -28,18 +38,23 @@ class PageRows final : public database::RowSink {
     ends.resize(kept_rows_);
     if (ends.empty()) first.clear();
     last = kept_last_;
+    beyond.clear();
     more = false;
   }
   bool row(std::span<const database::Field> fields) override {
-    if (ends.size() == limit_) {
-      more = true;
-      return false;
-    }
+    if (ends.size() == limit_) return end_before(fields);
     writer_.append(text, fields);
     if (text.size() + ends.size() > bytes_) {
       text.resize(ends.empty() ? 0 : ends.back());
-      more = true;
-      return false;
+      return end_before(fields);
+    }
+    if (!keys_.empty() && !ends.empty()) [[unlikely]] {
+      remember(beyond, fields);
+      if (text.size() + ends.size() + cursor_size(first, keys_) + cursor_size(beyond, keys_) > bytes_) {
+        text.resize(ends.back());
+        more = true;
+        return false;
+      }
     }
     if (ends.empty()) remember(first, fields);
     remember(last, fields);
@@ -59,9 +74,22 @@ class PageRows final : public database::RowSink {
   std::string text;
   std::vector<std::size_t> ends;
   std::vector<database::Cell> first, last;  ///< as read
+  std::vector<database::Cell> beyond;       ///< of the row behind the page, where `last` is long; else empty
   bool more = false;                        ///< there is a row behind
 
  private:
+  bool end_before(std::span<const database::Field> fields) {
+    more = true;
+    std::size_t size = 0;
+    for (auto& cell : last)
+      if (const auto* value = std::get_if<std::string>(&cell)) size += value->size();
+    if (size > kShort)
+      remember(beyond, fields);
+    else
+      beyond.clear();
+    return false;
+  }
+  static constexpr std::size_t kShort = 512;  ///< bytes of values that a cursor is sure to hold
   /// Into the cells that are there, so that a row of a page costs no allocation.
   void remember(std::vector<database::Cell>& values, std::span<const database::Field> fields) const {
     values.resize(places_.size());
@@ -81,6 +109,7 @@ class PageRows final : public database::RowSink {
   }
   const RowWriter& writer_;
   std::vector<std::size_t> places_;
+  std::vector<std::size_t> keys_{};
   std::size_t limit_, bytes_;
   std::size_t kept_rows_ = 0, kept_text_ = 0;
   std::vector<database::Cell> kept_last_;

@@ -242,6 +242,26 @@ std::optional<std::vector<Statement>> list_statements(const Dialect& dialect, co
   return all;
 }
 
+std::vector<std::size_t> key_places(const Table& table, const std::vector<Sort>& sort) {
+  std::vector<std::size_t> places;
+  places.reserve(table.keys.size());
+  for (auto key : table.keys)
+    places.push_back(static_cast<std::size_t>(std::ranges::find(sort, key, &Sort::column) - sort.begin()));
+  return places;
+}
+
+std::optional<Statement> place_statement(const Dialect& dialect, const Wanted& rows, const std::vector<Sort>& sort,
+                                         const std::vector<Cell>& key) {
+  const auto& table = *rows.table;
+  Asked asked{rows};
+  if (!asked.composer.add_caller(asked.select.where, table)) return std::nullopt;
+  for (std::size_t i = 0; i < table.keys.size(); ++i)
+    asked.select.bounds.push_back(
+        {.column = &table.columns[table.keys[i]], .beyond = Bound::Beyond::equal, .value = &key[i]});
+  for (auto& by : sort) asked.select.places.push_back(&table.columns[by.column]);
+  return dialect.select(asked.select);
+}
+
 std::optional<Statement> count_statement(const Dialect& dialect, const Wanted& rows) {
   Asked asked{rows};
   if (!asked.add(rows)) return std::nullopt;

@@ -66,6 +66,12 @@ std::vector<Sort> total_order(const Table& table, std::vector<Sort> sort);
 /// on its depth, and nothing is sorted. Nothing when the caller can have no rows.
 std::optional<std::vector<Statement>> list_statements(const database::Dialect& dialect, const Wanted& rows,
                                                       const Selection& selection, const Page& page);
+/// The values of a row by which it has its place in an order, as cursors hold them: by its key, of such values, of the
+/// rows that the caller sees, filters aside. Nothing when the caller can have no rows.
+std::optional<Statement> place_statement(const database::Dialect& dialect, const Wanted& rows,
+                                         const std::vector<Sort>& sort, const std::vector<database::Cell>& key);
+/// Which columns of an order are the key, in its order.
+std::vector<std::size_t> key_places(const Table& table, const std::vector<Sort>& sort);
 /// How many rows these are.
 std::optional<Statement> count_statement(const database::Dialect& dialect, const Wanted& rows);
 /// Rows of a table, `limit` at most, with columns of it, as `RowWriter` takes them, and then how many of these values

@@ -38,4 +38,8 @@ database::Cell instant_cell(const Column& column, std::string utc);
 /// Unix nanoseconds as RFC 3339 with milliseconds.
 std::string rfc3339(std::int64_t wall);
 
+/// Whether a text can be a segment of a path: a path has no empty ones, and clients take `.` and `..` out of it,
+/// written as `%2E` too (RFC 3986, section 6.2.2.3).
+constexpr bool is_segment(std::string_view text) { return !text.empty() && text != "." && text != ".."; }
+
 }  // namespace plimsoll::table

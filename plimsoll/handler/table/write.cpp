@@ -234,12 +234,13 @@ std::string Writing::location_of(const Row& row) const {
   for (std::size_t i = 0; i < names.size() && i < location_->columns.size(); ++i) {
     const auto open = static_cast<std::size_t>(names[i].data() - path.data()) - 1;
     const auto text = text_of(row[location_->columns[i]]);
-    if (text.empty()) return {};  // a path has no empty segments
+    if (!is_segment(text)) return {};
     location += path.substr(at, open - at);
     percent_encode(location, text);
     at = open + names[i].size() + 2;
   }
-  return location.append(path.substr(at));
+  location.append(path.substr(at));
+  return location.size() > longest_target_ ? std::string{} : location;
 }
 
 namespace {
