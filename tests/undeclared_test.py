@@ -84,7 +84,7 @@ OF_THE_CONNECTION = {"connection", "keep-alive", "transfer-encoding", "content-l
 ADDED = {"x-request-id"}
 
 
-def bearer(folder, *more):
+def bearer(folder, *more, subject="ada"):
     def command(*arguments):
         ran = harness.subprocess.run([harness.program(), *arguments], cwd=folder, capture_output=True, text=True, timeout=60)
         assert ran.returncode == 0, ran.stderr
@@ -92,7 +92,7 @@ def bearer(folder, *more):
 
     if not (folder / "jwks.json").exists():
         command("token", "key", "--private", "private.jwk", "--public", "jwks.json")
-    return {"Authorization": "Bearer " + command("token", "issue", "--key", "private.jwk", "--subject", "ada", "--issuer", "us", "--audience", "shop", *more)}
+    return {"Authorization": "Bearer " + command("token", "issue", "--key", "private.jwk", "--subject", subject, "--issuer", "us", "--audience", "shop", *more)}
 
 
 AUTHENTICATION = "authentication: {bearer: {issuer: us, audience: shop, jwks: jwks.json}}\n"
@@ -350,7 +350,7 @@ class Program(Passing):
             self.assertIn("everybody may call what is not declared", refused(more))
         self.assertIn("`undeclared` passes on", refused(", authorization: {roles: []}"))
         self.assertRegex(refused(", authorisation: any-caller"), r'contract\.yaml:10:\d+.*unknown key "authorisation"; did you mean "authorization"')
-        self.assertIn("does not implement `cache`", refused(", cache: origin, authorization: any-caller"))
+        self.assertIn("what is not declared is cached as its upstream says", refused(", cache: 5m, authorization: any-caller"))
         self.assertIn('unknown key "table"', refused(", table: orders, authorization: any-caller"))
         text = CONTRACT % {"security": "", "limit": "off", "more": ", authorization: any-caller"}
         for old, new, said in (("upstream: legacy", "upstream: legcy", "did you mean `legacy`"),

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 
 namespace plimsoll::http {
 namespace {
@@ -206,12 +207,31 @@ class Dictionary {
   std::string_view rest_;
 };
 
+/// The names of fields in an argument, in lower case; false where it is no list of names.
+bool read_names(std::string_view list, std::vector<std::string>& out) {
+  const auto before = out.size();
+  for (;;) {
+    while (!list.empty() && (blank(list.front()) || list.front() == ',')) list.remove_prefix(1);
+    if (list.empty()) return out.size() > before;
+    const auto name = token(list);
+    list = skip_blanks(list);
+    if (name.empty() || (!list.empty() && list.front() != ',')) {
+      out.resize(before);
+      return false;
+    }
+    std::ranges::transform(name, std::back_inserter(out.emplace_back()), lower);
+  }
+}
+
 }  // namespace
 
-CacheControl parse_cache_control(std::string_view value) {
+CacheControl parse_cache_control(std::string_view value, std::vector<std::string>* qualified) {
   CacheControl out;
   Directive d;
   while (next(value, d)) {
+    if (qualified && d.has_argument && (same(d.name, "no-cache") || same(d.name, "private")) &&
+        read_names(d.argument, *qualified))
+      continue;
     if (same(d.name, "max-stale") && !d.has_argument)
       put(out, d.name, CacheControl::kForever);
     else
@@ -251,7 +271,11 @@ Stored stored_times(std::uint16_t status, const Headers& headers, std::int64_t r
     if (headers.count("expires") == 1) out.expires = parse_date(headers.find("expires"), now);
     out.expires_unreadable = !out.expires;
   }
-  out.age_value = headers.contains("age") ? seconds({.argument = headers.find("age")}) : 0;
+  // Of several values the first counts; one that is no number counts for nothing (RFC 9111, section 5.1).
+  auto age = headers.find("age");
+  age = skip_blanks(age.substr(0, age.find(',')));
+  while (!age.empty() && blank(age.back())) age.remove_suffix(1);
+  out.age_value = seconds({.argument = age});
   return out;
 }
 

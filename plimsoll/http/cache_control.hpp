@@ -6,11 +6,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace plimsoll::http {
 
 /// Directives of `Cache-Control` and its targeted siblings (RFC 9111, section 5.2; RFC 5861; RFC 8246). Spans are
-/// seconds. The qualified forms `private="name"` and `no-cache="name"` are read as the plain ones, which are stricter.
+/// seconds. The qualified forms `private="name"` and `no-cache="name"` are read as the plain ones, which are stricter,
+/// unless the reader asks for the names.
 struct CacheControl {
   std::optional<std::int64_t> max_age{}, s_maxage{};
   std::optional<std::int64_t> min_fresh{}, max_stale{};  ///< of requests; `max-stale` without a span is `kForever`
@@ -25,8 +27,9 @@ struct CacheControl {
 
 /// Reads a whole field value (several field lines joined by a comma). Of a directive that comes twice the shorter span
 /// counts; a span that cannot be read is 0, which makes the answer stale rather than fresh (section 4.2.1). Unknown
-/// directives are passed over.
-CacheControl parse_cache_control(std::string_view value);
+/// directives are passed over. `qualified`: is given the names, in lower case, of `no-cache="…"` and `private="…"`,
+/// which then say nothing of the rest of the response; a list that cannot be read counts as the plain directive.
+CacheControl parse_cache_control(std::string_view value, std::vector<std::string>* qualified = nullptr);
 /// Of a targeted field such as `CDN-Cache-Control`, which is a structured dictionary (RFC 9213). Nothing when it cannot
 /// be parsed or is empty: the field is then ignored, and `Cache-Control` counts.
 std::optional<CacheControl> parse_targeted_cache_control(std::string_view value);

@@ -97,6 +97,33 @@ TEST(Freshness, TimesAreReadFromTheAnswer) {
   EXPECT_EQ(s.age_value, 3);
 }
 
+TEST(CacheControl, NamesOfQualifiedDirectivesAreForWhoAsks) {
+  std::vector<std::string> names;
+  auto control = parse_cache_control(R"(no-cache="Set-Cookie, ,X-A", private="x-b", max-age=5)", &names);
+  EXPECT_EQ(names, (std::vector<std::string>{"set-cookie", "x-a", "x-b"}));
+  EXPECT_FALSE(control.no_cache || control.is_private);
+  EXPECT_EQ(control.max_age, 5);
+  EXPECT_TRUE(parse_cache_control(R"(no-cache="Set-Cookie")").no_cache);
+  for (auto unreadable : {R"(no-cache="")", R"(no-cache="a b")", R"(no-cache="a, b;c")", "no-cache=\"a", "no-cache"}) {
+    names.clear();
+    EXPECT_TRUE(parse_cache_control(unreadable, &names).no_cache) << unreadable;
+    EXPECT_TRUE(names.empty()) << unreadable;
+  }
+}
+
+TEST(Freshness, OfSeveralAgesTheFirstCountsAndWhatIsNoNumberDoesNot) {
+  Arena arena;
+  const auto age = [&](std::string_view value) {
+    Headers headers{arena};
+    headers.add("age", value);
+    return stored_times(200, headers, kNow, kNow).age_value;
+  };
+  EXPECT_EQ(age("7200"), 7200);
+  EXPECT_EQ(age(" 7200 , 0"), 7200);
+  EXPECT_EQ(age("0,7200"), 0);
+  for (auto wrong : {"", "x", "-1", "1.0", "1 2", ",5"}) EXPECT_EQ(age(wrong), 0) << wrong;
+}
+
 TEST(Reuse, FreshUntilItsTimeIsOver) {
   EXPECT_EQ(after(59, "max-age=60"), Reuse::fresh);
   EXPECT_EQ(after(60, "max-age=60"), Reuse::revalidate);

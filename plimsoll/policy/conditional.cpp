@@ -6,6 +6,7 @@
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/http/date.hpp"
+#include "plimsoll/policy/cache/cache_shared.hpp"
 
 namespace plimsoll::policy {
 namespace {
@@ -21,12 +22,13 @@ class Conditional final : public Policy {
   static constexpr const Problem* problems[] = {&http::kPreconditionFailed};
 
   static Result<std::unique_ptr<Policy>> build(Options, const Build& build) {
-    if (build.operation.method != "GET") return nullptr;
+    // There the cache judges conditions, by the validators of the origin, which knows what it has.
+    if (build.operation.method != "GET" || follows_origin(build.operation)) return nullptr;
     return std::make_unique<Conditional>();
   }
 
   static void describe(const Options&, const Description& description, contract::Promises& promises) {
-    if (description.operation.method != "GET") return;
+    if (description.operation.method != "GET" || follows_origin(description.operation)) return;
     promises.takes(contract::kIfNoneMatch);
     promises.takes(contract::kIfMatch);
     promises.answers(304, "The caller has the current representation.");

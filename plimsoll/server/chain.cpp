@@ -71,7 +71,7 @@ constexpr Row kChain[] = {
      "around the cache, whose stale response is preferred, and outside of all that stores: what is given instead is "
      "never "
      "kept"},
-    {&policy::cache, operations,
+    {&policy::cache, undeclared,
      "behind authorization and validation: a cached answer cannot leak past them; before the work it saves"},
     {&policy::responses, operations,
      "behind the cache: what is stored has been held against the contract, and is not twice; within the selection of "

@@ -230,6 +230,7 @@ std::string in_words(const Value& schema) {
     else if (written.starts_with("^[0-9]{4}-"))
       text = "date, such as `2026-12-31`";
     if (written.contains("operation")) text += ", or `operation`";
+    if (written.contains("origin")) text += ", `origin`";
     return off ? text + ", or `off`" : text;
   }
   if (type->string() == "array")

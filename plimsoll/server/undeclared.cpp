@@ -85,8 +85,6 @@ Result<std::optional<Undeclared>> undeclared_of(const contract::Contract& contra
   if (!said) return std::nullopt;
   if (!said->is(json::Type::object))
     return config::wrong(*said, "`undeclared` is an object such as {upstream: legacy}");
-  if (const auto* cache = said->find("cache"))
-    return told(config::wrong(*cache, "this version does not implement `cache` of what is not declared yet"));
   int nothing = 0;
   if (auto done = config::read(*said, fields(), &nothing); !done) return told(std::unexpected(std::move(done).error()));
   Undeclared made;

@@ -1,6 +1,4 @@
-#include "plimsoll/async/single_flight.hpp"
 #include "plimsoll/base/arena_text.hpp"
-#include "plimsoll/base/hash.hpp"
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/contract/header_fields.hpp"
 #include "plimsoll/database/database.hpp"
@@ -8,9 +6,9 @@
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/http/cache_control.hpp"
 #include "plimsoll/http/method.hpp"
-#include "plimsoll/json/write.hpp"
 #include "plimsoll/policy/cache/cache_fill.hpp"
 #include "plimsoll/policy/cache/cache_key.hpp"
+#include "plimsoll/policy/cache/cache_shared.hpp"
 #include "plimsoll/policy/cache/cache_store.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
 
@@ -20,7 +18,8 @@ namespace {
 constexpr Nanoseconds kFillTime = 30 * kSecond;  ///< of one fill
 constexpr Nanoseconds kPassing = 10 * kSecond;   ///< for which it is remembered that an answer cannot be kept
 constexpr std::size_t kKey = 768;                ///< bytes of a key for which one allocation is enough
-constexpr int kRounds = 4;                       ///< fills that are overtaken by writes until one asks for oneself
+constexpr Nanoseconds kStale = config::days(1).nanoseconds;  ///< for which `fallback: stale` gives a response
+constexpr int kRounds = 4;  ///< fills that are overtaken by writes until one asks for oneself
 
 constexpr contract::HeaderField kHeaders[] = {
     {"Cache-Status", "Whether the response came from the cache (RFC 9211)."},
@@ -39,20 +38,6 @@ constexpr config::Field kRoomFields[] = {
 constexpr config::Section kCache =
     config::section<Room, kRoomFields>("cache", "Where answers are kept.", "{memory: 64MiB}");
 
-/// What all operations of a process share.
-struct Shared {
-  explicit Shared(std::size_t memory) : store(memory) {}
-  CacheStore store;
-  SingleFlight<std::shared_ptr<const Fetched>> flights;
-  ResourceVersions resources;
-};
-
-/// Of the effective document, computed once for a plan.
-struct DocumentIdentity {
-  explicit DocumentIdentity(const json::Value& root) : hash(hash64(json::to_string(root))) {}
-  std::uint64_t hash;
-};
-
 /// Answers from memory as a shared cache does (RFC 9111, RFC 5861): fills are made once for all who wait and belong to
 /// no client; what a write has made old is not served. A hit costs the key, one lock of a shard and the headers.
 class Cache final : public Policy {
@@ -63,6 +48,8 @@ class Cache final : public Policy {
     config::Duration stale_while_revalidate{};
     config::Duration stale_if_error{};
     config::Size largest = config::mebibytes(1);
+    bool origin = false;
+    bool heuristic = false;
   };
   static constexpr config::Field fields[] = {
       config::field<&Options::ttl>("ttl", "How long an answer is fresh, here and in shared caches in front of us."),
@@ -72,8 +59,14 @@ class Cache final : public Policy {
       config::field<&Options::stale_if_error>("stale-if-error",
                                               "How long after that it is served when no new one can be had."),
       config::field<&Options::largest>("largest", "Larger bodies are not kept."),
+      config::field<&Options::origin>(
+          "origin", "Follows the headers of the upstream as a shared cache (RFC 9111), in place of the spans here."),
+      config::field<&Options::heuristic>(
+          "heuristic",
+          "With `origin`: what has `Last-Modified` and says nothing of its freshness is fresh for a tenth "
+          "of its age, at most a day."),
   };
-  static constexpr std::string_view short_form = R"("type":"string","pattern":"^([0-9]+(ms|s|m|h|d)|off)$")";
+  static constexpr std::string_view short_form = R"("type":"string","pattern":"^([0-9]+(ms|s|m|h|d)|off|origin)$")";
   static constexpr Problem kNotCached{"not-cached", 504, "No fresh response is cached",
                                       "Repeat the request without `Cache-Control: only-if-cached`."};
   static constexpr std::string_view example = "{ttl: 5m, stale-while-revalidate: 1m}";
@@ -84,15 +77,37 @@ class Cache final : public Policy {
       {"plimsoll_cache_answers_total", "answers", "Answers of cacheable operations by where they came from."}};
 
   static Result<Options> read(const json::Value& from) {
+    if (from.is(json::Type::string) && from.string() == "origin") {
+      Options follows;
+      follows.origin = true;
+      return follows;
+    }
     auto read = read_either<&Options::ttl>(from, fields);
     if (!read) return read;
     const auto& options = *read;
+    if (options.origin) {
+      for (const auto* name : {"ttl", "browser-ttl", "stale-while-revalidate", "stale-if-error"})
+        if (const auto* said = from.find(name))
+          return config::wrong(*said, "`" + std::string(name) + "` is the upstream's to say with `cache: origin`");
+      return read;
+    }
+    if (options.heuristic) return config::wrong(*from.find("heuristic"), "`heuristic` is of `cache: {origin: true}`");
     if (options.ttl.nanoseconds <= 0) return config::wrong(from, "`cache` needs a `ttl`, such as `cache: 5m`");
     return read;
   }
   static Result<std::unique_ptr<Policy>> build(Options options, const Build& build);
 
   static void describe(const Options& options, const Description& description, contract::Promises& promises) {
+    if (options.origin && description.operation.method == "GET" && description.operation.extension("upstream")) {
+      promises.refuses(kNotCached);
+      promises.sends(kHeaders[0]);
+      promises.sends(kHeaders[1], contract::kSuccessOrUnchanged);
+      promises.answers(304, "The caller has the current representation.");
+      if (description.mode == Mode::enforce)
+        promises.notes(
+            "A response may come from a cache, as its `Cache-Control` permits; `Age` and `Cache-Status` tell.");
+      return;
+    }
     if (options.ttl.nanoseconds == 0 || description.operation.method != "GET") return;
     promises.refuses(kNotCached);
     for (const auto& field : kHeaders) promises.sends(field);
@@ -105,7 +120,7 @@ class Cache final : public Policy {
                      "` without asking again.");
   }
 
-  Cache(const Options& options, const Build& build, std::shared_ptr<Shared> shared)
+  Cache(const Options& options, const Build& build, std::shared_ptr<CacheShared> shared)
       : keeping_{.ttl = options.ttl.nanoseconds,
                  .browser_ttl = options.browser_ttl.nanoseconds,
                  .while_revalidate = options.stale_while_revalidate.nanoseconds,
@@ -119,8 +134,8 @@ class Cache final : public Policy {
         tables_(build.services.database ? &build.services.database->versions() : nullptr),
         shared_(std::move(shared)) {
     if (!build.services.metrics) return;
-    for (std::size_t i = 0; i < std::size(kSources); ++i) {
-      const telemetry::Label labels[] = {{"operation", build.operation.id}, {"source", kSources[i]}};
+    for (std::size_t i = 0; i < std::size(counts_); ++i) {
+      const telemetry::Label labels[] = {{"operation", build.operation.id}, {"source", kCacheSources[i]}};
       counts_[i] = &build.services.metrics->counter(metrics[0].name, metrics[0].sentence, labels);
     }
   }
@@ -184,8 +199,7 @@ class Cache final : public Policy {
   }
 
  private:
-  enum Source : std::uint8_t { hit, stale, miss, collapsed, bypass };
-  static constexpr std::string_view kSources[] = {"hit", "stale", "miss", "collapsed", "bypass"};
+  enum Source : std::uint8_t { hit, stale, miss, collapsed, bypass };  ///< as CacheSource
 
   void count(Source source) const {
     if (counts_[source]) counts_[source]->add();
@@ -311,44 +325,85 @@ class Cache final : public Policy {
   const CacheKey key_;
   const Clock& clock_;
   database::TableVersions* const tables_;
-  const std::shared_ptr<Shared> shared_;
-  telemetry::Counter* counts_[std::size(kSources)] = {};
+  const std::shared_ptr<CacheShared> shared_;
+  telemetry::Counter* counts_[bypass + 1] = {};
 };
 
 /// A change of a resource makes what is cached of it old, once it has succeeded (RFC 9111, section 4.4).
 class Invalidation final : public Policy {
  public:
-  explicit Invalidation(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
+  explicit Invalidation(std::shared_ptr<CacheShared> shared) : shared_(std::move(shared)) {}
   Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
     auto answer = co_await next(request, context);
-    if (!answer || answer->status >= 400) co_return answer;
-    shared_->resources.changed(request.path);
-    for (auto* name : {"location", "content-location"})
-      if (const auto other = answer->headers.find(name); other.starts_with('/'))
-        shared_->resources.changed(other.substr(0, other.find('?')));
+    if (answer && answer->status < 400) invalidate(*shared_, request, *answer);
     co_return answer;
   }
 
  private:
-  const std::shared_ptr<Shared> shared_;
+  const std::shared_ptr<CacheShared> shared_;
 };
 
-Result<std::shared_ptr<Shared>> shared_of(const Services& services) {
+Result<std::shared_ptr<CacheShared>> shared_of(const Services& services) {
   const auto room = read_section<Room>(services, kCache);
   if (!room) return std::unexpected(room.error());
   if (room->memory.bytes < config::mebibytes(1).bytes)
     return config::wrong(*services.deployment->find(kCache.key.name), "`memory` is at least 1MiB");
-  return services.shared->of<Shared>(static_cast<std::size_t>(room->memory.bytes));
+  return services.shared->of<CacheShared>(static_cast<std::size_t>(room->memory.bytes));
+}
+
+}  // namespace
+
+bool follows_origin(const contract::Operation& operation) {
+  const auto* said = operation.extension("cache");
+  if (!said || Part::mode_of(said).value_or(Mode::off) != Mode::enforce) return false;
+  if (said->is(json::Type::string)) return said->string() == "origin";
+  const auto* origin = said->is(json::Type::object) ? said->find("origin") : nullptr;
+  return origin && origin->is(json::Type::boolean) && origin->boolean();
+}
+
+namespace {
+
+/// `fallback: stale` keeps for a day what nothing says of how long it may be kept.
+bool stale_fallback(const contract::Operation& operation) {
+  const auto* fallback = operation.extension("fallback");
+  if (!fallback || ::plimsoll::Part::mode_of(fallback).value_or(Mode::off) != Mode::enforce) return false;
+  const auto* stale = fallback->is(json::Type::object) ? fallback->find("stale") : nullptr;
+  return (stale && stale->is(json::Type::boolean) && stale->boolean()) ||
+         (fallback->is(json::Type::string) && fallback->string() == "stale");
 }
 
 Result<std::unique_ptr<Policy>> Cache::build(Options options, const Build& build) {
   auto shared = shared_of(build.services);
   if (!shared) return std::unexpected(std::move(shared).error());
-  const std::string_view method = build.operation.method;
+  const auto& operation = build.operation;
+  const auto stale = stale_fallback(operation);
+  if (options.origin) {
+    const auto* said = operation.find_extension("cache");
+    const bool own = !said || said->scope != "document";
+    if (build.services.mock) return nullptr;
+    if (!operation.undeclared && !operation.extension("upstream")) {
+      if (own && http::is_safe(operation.method))
+        return build.wrong("origin", "`cache: origin` follows the headers of an `upstream`, and the operation has none",
+                           "Say how long a response is fresh: `cache: 5m`.");
+    } else if (operation.undeclared || operation.method == "GET") {
+      return origin_cache({.heuristic = options.heuristic,
+                           .largest = static_cast<std::uint64_t>(options.largest.bytes),
+                           .when_failing = stale ? kStale : 0},
+                          build, std::move(*shared), metrics[0], kNotCached);
+    }
+    options.ttl = {};
+  }
+  if (operation.undeclared) {
+    const auto* said = operation.find_extension("cache");
+    if (options.ttl.nanoseconds == 0 || !said || said->scope == "document") return nullptr;
+    return build.wrong("ttl", "what is not declared is cached as its upstream says, and no other way",
+                       "Write `cache: origin`.");
+  }
+  const std::string_view method = operation.method;
   if (!http::is_safe(method)) {
-    bool any = false;
-    for (auto& operation : build.contract.operations)
-      any = any || (http::is_safe(operation.method) && operation.extension("cache"));
+    const auto* undeclared = build.contract.extension ? build.contract.extension->find("undeclared") : nullptr;
+    bool any = undeclared && undeclared->find("cache");
+    for (auto& each : build.contract.operations) any = any || (http::is_safe(each.method) && each.extension("cache"));
     if (!any) return nullptr;
     return std::make_unique<Invalidation>(std::move(*shared));
   }
@@ -358,15 +413,7 @@ Result<std::unique_ptr<Policy>> Cache::build(Options options, const Build& build
   const auto authentication = Part::mode_of(build.operation.extension("authentication"));
   const bool verified = !build.services.mock && authentication && *authentication == Mode::enforce;
   if (!verified && !build.operation.security.empty()) return nullptr;
-  // `fallback: stale` keeps for a day what nothing says of how long it may be kept.
-  const auto* fallback = build.operation.extension("fallback");
-  if (fallback && options.stale_if_error.nanoseconds == 0 &&
-      Part::mode_of(fallback).value_or(Mode::off) == Mode::enforce) {
-    const auto* stale = fallback->is(json::Type::object) ? fallback->find("stale") : nullptr;
-    if ((stale && stale->is(json::Type::boolean) && stale->boolean()) ||
-        (fallback->is(json::Type::string) && fallback->string() == "stale"))
-      options.stale_if_error = config::days(1);
-  }
+  if (stale && options.stale_if_error.nanoseconds == 0) options.stale_if_error.nanoseconds = kStale;
   return std::make_unique<Cache>(options, build, std::move(*shared));
 }
 

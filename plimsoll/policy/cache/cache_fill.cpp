@@ -89,14 +89,14 @@ bool is_credential(const contract::Operation& operation, std::string_view name) 
 
 }  // namespace
 
-CacheFill::CacheFill(const Request& from, const Context& asked)
+CacheFill::CacheFill(const Request& from, const Context& asked, Asks asks)
     : in_use(asked.services.in_use.lock()),
       request{.method = "GET", .target = {}, .headers = Headers{arena}},
       context(arena, asked.loop, asked.services) {
   resource = arena.keep(from.path);
   const auto& operation = *asked.operation;
   const auto& parameters = asked.input.parameters;
-  if (parameters.size() == operation.parameters.size()) {
+  if (asks == Asks::canonical && parameters.size() == operation.parameters.size()) {
     request.path = arena.keep(contract::canonical_path(operation, parameters, asked.path_values));
     request.query = arena.keep(contract::canonical_query(operation, parameters));
     request.has_query = !request.query.empty();
@@ -115,7 +115,8 @@ CacheFill::CacheFill(const Request& from, const Context& asked)
   request.peer.address = arena.keep(from.peer.address);
   request.peer.certificate_subject = arena.keep(from.peer.certificate_subject);
   for (auto& [name, value] : from.headers)
-    if (std::ranges::find(kDropped, name) == std::end(kDropped) && !is_credential(operation, name))
+    if (asks == Asks::as_sent ||
+        (std::ranges::find(kDropped, name) == std::end(kDropped) && !is_credential(operation, name)))
       request.headers.add(arena.keep(name), arena.keep(value));
 
   context.scope = &scope;

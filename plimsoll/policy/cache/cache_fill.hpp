@@ -9,11 +9,15 @@
 namespace plimsoll::policy {
 
 /// An exchange that fills the cache: nobody's but the cache's own, with its own memory, so that it outlives whoever
-/// caused it. It asks for what the cache key holds: the declared parameters in canonical form, without credentials and
-/// undeclared parameters.
+/// caused it.
 struct CacheFill {
-  /// Without conditions and ranges: what is kept is whole.
-  CacheFill(const Request& request, const Context& context);
+  enum class Asks : std::uint8_t {
+    /// For what the cache key holds: the declared parameters in canonical form, without credentials and undeclared
+    /// parameters; without conditions and ranges: what is kept is whole.
+    canonical,
+    as_sent,  ///< for what was asked for, with all fields of the request
+  };
+  CacheFill(const Request& request, const Context& context, Asks asks = Asks::canonical);
   CacheFill(const CacheFill&) = delete;
 
   std::shared_ptr<const void> in_use;  ///< the plan that answers: it outlives the fill

@@ -1,6 +1,7 @@
 #include "plimsoll/policy/cache/cache_key.hpp"
 
 #include "plimsoll/base/hash.hpp"
+#include "plimsoll/json/write.hpp"
 #include "plimsoll/policy/cache/key_text.hpp"
 
 namespace plimsoll::policy {
@@ -21,6 +22,8 @@ void put_claims(std::string& key, const Principal& caller) {
 }
 
 }  // namespace
+
+DocumentIdentity::DocumentIdentity(const json::Value& root) : hash(hash64(json::to_string(root))) {}
 
 CacheKey::CacheKey(const contract::Operation& operation, const Audience& audience, std::uint64_t document)
     : operation_(operation),

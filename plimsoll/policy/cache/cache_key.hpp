@@ -7,6 +7,12 @@
 
 namespace plimsoll::policy {
 
+/// Of the effective document, computed once for a plan.
+struct DocumentIdentity {
+  explicit DocumentIdentity(const json::Value& root);
+  std::uint64_t hash;
+};
+
 /// What answers to a request are kept under: the document and the operation, the values of the parameters the contract
 /// declares (in its order, however they were written; unknown ones count for nothing), the media types accepted where
 /// the operation has several, and of the caller exactly what `audience` says the answer depends on. Each part stands

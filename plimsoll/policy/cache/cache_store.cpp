@@ -18,6 +18,7 @@ std::size_t CachedAnswer::bytes() const noexcept {
   std::size_t sum = sizeof *this + body.size() * 2;  // its encodings together take about as much again
   for (auto& [name, value] : headers) sum += name.size() + value.size() + 64;
   for (auto& name : vary) sum += name.size() + 32;
+  if (of_origin) sum += of_origin->bytes();
   return sum + basis.tables.size() * sizeof(void*);
 }
 

@@ -4,6 +4,7 @@
 #include "plimsoll/base/hash.hpp"
 #include "plimsoll/database/versions.hpp"
 #include "plimsoll/http/message.hpp"
+#include "plimsoll/policy/cache/origin_rules.hpp"
 
 #include <array>
 #include <atomic>
@@ -24,14 +25,23 @@ namespace plimsoll::policy {
 /// share a slot are invalidated together, which costs a fill and nothing else.
 class ResourceVersions {
  public:
+  /// All changes so far: what is begun now is of all of them.
+  std::uint64_t now() const noexcept { return changes_.load(std::memory_order_acquire); }
+  /// The last change of `path`; greater than a `now()` from before it.
   std::uint64_t of(std::string_view path) const noexcept { return slot(path).load(std::memory_order_acquire); }
-  void changed(std::string_view path) noexcept { slot(path).fetch_add(1, std::memory_order_acq_rel); }
+  void changed(std::string_view path) noexcept {
+    auto& last = slot(path);
+    const auto change = changes_.fetch_add(1, std::memory_order_acq_rel) + 1;
+    auto known = last.load(std::memory_order_acquire);
+    while (known < change && !last.compare_exchange_weak(known, change, std::memory_order_acq_rel)) {}
+  }
 
  private:
   static std::size_t index(std::string_view path) noexcept { return hash64(path) % 4096; }
   std::atomic<std::uint64_t>& slot(std::string_view path) noexcept { return slots_[index(path)]; }
   const std::atomic<std::uint64_t>& slot(std::string_view path) const noexcept { return slots_[index(path)]; }
   std::array<std::atomic<std::uint64_t>, 4096> slots_{};
+  std::atomic<std::uint64_t> changes_{0};
 };
 
 /// What the world was like when an answer was begun to be made, and what it was made of.
@@ -54,12 +64,14 @@ struct CachedAnswer final : Encodings {
     answer,
     varies,  ///< the answers differ by the request headers of `vary`
     pass,    ///< not to be kept, nor waited for: each asks for itself
+    origin,  ///< a response that an origin's own headers speak for
   } kind = Kind::answer;
   std::uint16_t status = 200;
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
   std::vector<std::string> vary;
   Basis basis;
+  std::shared_ptr<const origin::Stored> of_origin{};          ///< of `Kind::origin`
   Nanoseconds made = 0;                                       ///< steady
   Nanoseconds fresh = 0, while_revalidate = 0, if_error = 0;  ///< steady: until when it may be used for what
 

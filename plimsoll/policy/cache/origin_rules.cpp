@@ -1,0 +1,385 @@
+#include "plimsoll/policy/cache/origin_rules.hpp"
+
+#include "plimsoll/http/date.hpp"
+#include "plimsoll/policy/cache/key_text.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+namespace plimsoll::policy::origin {
+namespace {
+
+constexpr std::size_t kMostGroups = 128;  ///< RFC 9875 asks for 32 at least
+
+bool blank(char c) { return c == ' ' || c == '\t'; }
+constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+std::string lowered(std::string_view text) {
+  std::string out(text);
+  for (auto& c : out) c = lower(c);
+  return out;
+}
+bool same(std::string_view a, std::string_view b) {
+  return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
+}
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && blank(text.back())) text.remove_suffix(1);
+  return text;
+}
+template <std::size_t N>
+bool is_any(std::string_view name, const std::string_view (&names)[N]) {
+  return std::ranges::find(names, name) != std::end(names);
+}
+bool named(const std::vector<std::string>& names, std::string_view name) {
+  return std::ranges::find(names, name) != names.end();
+}
+
+/// Calls `f` with each element of a list of tokens.
+template <class F>
+void each_of(std::string_view list, F f) {
+  while (!list.empty()) {
+    const auto comma = std::min(list.find(','), list.size());
+    if (const auto one = trimmed(list.substr(0, comma)); !one.empty()) f(one);
+    list.remove_prefix(std::min(comma + 1, list.size()));
+  }
+}
+
+/// What is never stored (section 3.1): of one connection, or for a proxy. The other names the cache says itself.
+bool is_dropped(std::string_view name) {
+  static constexpr std::string_view names[] = {"connection",
+                                               "keep-alive",
+                                               "proxy-connection",
+                                               "proxy-authenticate",
+                                               "proxy-authentication-info",
+                                               "proxy-authorization",
+                                               "te",
+                                               "transfer-encoding",
+                                               "trailer",
+                                               "upgrade",
+                                               "age",
+                                               "content-length"};
+  return is_any(name, names);
+}
+/// What a newer head says nothing of: they describe the body that is stored (section 3.2).
+bool is_of_the_body(std::string_view name) {
+  static constexpr std::string_view names[] = {"content-length", "content-encoding", "content-range",
+                                               "transfer-encoding"};
+  return is_any(name, names);
+}
+
+/// Statuses that a cache knows the meaning of (RFC 9110, section 15), for `must-understand`.
+bool is_understood(std::uint16_t status) {
+  return (status >= 200 && status <= 205) || (status >= 300 && status <= 303) || status == 305 || status == 307 ||
+         status == 308 || (status >= 400 && status <= 417) || status == 421 || status == 422 || status == 426 ||
+         (status >= 500 && status <= 505);
+}
+
+/// The directives that count (RFC 9213, section 2.2), and the fields that they withhold from a stored response.
+struct Directives {
+  http::CacheControl control;
+  bool targeted = false;
+  std::vector<std::string> withheld;
+};
+Directives directives_of(const Headers& response) {
+  Directives made;
+  if (response.contains("cdn-cache-control")) {
+    if (auto control = http::parse_targeted_cache_control(response.joined("cdn-cache-control"))) {
+      made.control = *control;
+      made.targeted = true;
+      return made;
+    }
+  }
+  made.control = http::parse_cache_control(response.joined("cache-control"), &made.withheld);
+  return made;
+}
+
+/// Whether it may answer authenticated requests (section 3.5).
+bool for_authorized(const http::CacheControl& control) {
+  return control.is_public || control.must_revalidate || control.s_maxage;
+}
+
+std::optional<std::uint64_t> number(std::string_view text) {
+  std::uint64_t value = 0;
+  const auto* end = text.data() + text.size();
+  const auto read = std::from_chars(text.data(), end, value);
+  if (text.empty() || read.ptr != end || text.front() == '-') return std::nullopt;
+  if (read.ec == std::errc::result_out_of_range) return UINT64_MAX;
+  if (read.ec != std::errc{}) return std::nullopt;
+  return value;
+}
+
+/// `/a/./b/../c` as `/a/c` (RFC 3986, section 5.2.4).
+std::string without_steps(std::string_view path) {
+  std::vector<std::string_view> kept;
+  bool folder = true;
+  for (auto rest = path.substr(path.starts_with('/') ? 1 : 0);;) {
+    const auto slash = rest.find('/');
+    const auto one = rest.substr(0, slash);
+    folder = one == "." || one == "..";
+    if (one == ".." && !kept.empty()) kept.pop_back();
+    if (!folder) kept.push_back(one);
+    if (slash == rest.npos) break;
+    rest.remove_prefix(slash + 1);
+  }
+  std::string out;
+  for (auto one : kept) out.append("/").append(one);
+  if (folder || out.empty()) out += '/';
+  return out;
+}
+
+}  // namespace
+
+std::string_view Stored::find(std::string_view name) const noexcept {
+  for (auto& [each, value] : fields)
+    if (each == name) return value;
+  return {};
+}
+
+std::size_t Stored::bytes() const noexcept {
+  std::size_t sum = sizeof *this + size() * 2;  // its encodings together take about as much again
+  for (auto& [name, value] : fields) sum += name.size() + value.size() + 64;
+  for (auto& name : vary) sum += name.size() + 32;
+  for (auto& name : groups) sum += name.size() + 32;
+  return sum;
+}
+
+std::int64_t Stored::age(Nanoseconds now) const noexcept {
+  return http::current_age(times, times.response_time + std::max<std::int64_t>((now - at) / kSecond, 0));
+}
+
+http::Validators Stored::validators() const noexcept {
+  // Without `Last-Modified` what was made before `Date` is what the caller may have (section 4.3.2).
+  return {.etag = find("etag"),
+          .last_modified = times.last_modified ? times.last_modified : times.date.value_or(times.response_time)};
+}
+
+Asked asked_of(const Headers& request, bool authorized) {
+  Asked asked{.control = http::parse_cache_control(request.joined("cache-control")),
+              .conditional = request.contains("if-none-match") || request.contains("if-modified-since"),
+              .range = request.contains("range"),
+              .for_origin = request.contains("if-match") || request.contains("if-unmodified-since"),
+              .authorized = authorized || request.contains("authorization")};
+  // The way to the origin takes such fields off (RFC 9110, section 7.6.1).
+  each_of(request.joined("connection"), [&](std::string_view one) {
+    static constexpr std::string_view own[] = {"close", "keep-alive", "te", "upgrade", "proxy-connection"};
+    const auto name = lowered(one);
+    asked.for_origin |= !is_any(name, own) && request.contains(name);
+  });
+  for (const auto* name : {"x-http-method-override", "x-http-method", "x-method-override"})
+    asked.for_origin |= request.contains(name);
+  if (!request.contains("cache-control"))
+    each_of(request.joined("pragma"), [&](std::string_view one) { asked.control.no_cache |= same(one, "no-cache"); });
+  return asked;
+}
+
+std::shared_ptr<Stored> stored_of(std::uint16_t status, const Headers& response, const Asked& asked, const Times& times,
+                                  const Rules& rules) {
+  if (status < 200 || status == 206 || status == 304 || status > 599) return nullptr;
+  auto directives = directives_of(response);
+  const auto& control = directives.control;
+  const bool understood = control.must_understand && is_understood(status);
+  if (control.must_understand && !understood) return nullptr;
+  if (asked.control.no_store || (control.no_store && !understood) || control.is_private) return nullptr;
+  if (asked.authorized && !for_authorized(control)) return nullptr;
+  auto vary = vary_of(response, rules);
+  if (!vary) return nullptr;
+
+  auto made = std::make_shared<Stored>();
+  made->status = status;
+  made->times = http::stored_times(status, response, times.requested, times.received);
+  made->times.control = control;
+  if (directives.targeted) {  // `Expires` is of the field that does not count (RFC 9213, section 2.2)
+    made->times.expires.reset();
+    made->times.expires_unreadable = false;
+  }
+  const bool explicitly =
+      control.is_public || control.max_age || control.s_maxage || made->times.expires || made->times.expires_unreadable;
+  if (!explicitly && !http::cacheable_by_default(status)) return nullptr;
+  made->lifetime = http::freshness_lifetime(made->times, true, rules.heuristic);
+  made->for_authorized = for_authorized(control);
+  made->at = times.at;
+  made->began = times.began;
+  made->vary = std::move(*vary);
+  made->groups = groups_of(response.joined("cache-groups"));
+
+  std::vector<std::string> of_the_connection;
+  for (auto& [name, value] : response)
+    if (same(name, "connection"))
+      each_of(value, [&](std::string_view one) { of_the_connection.push_back(lowered(one)); });
+  for (auto& field : response) {
+    auto name = lowered(field.name);
+    if (is_dropped(name) || named(directives.withheld, name) || named(of_the_connection, name)) continue;
+    made->fields.emplace_back(std::move(name), field.value);
+  }
+  // When it was received is when it was made, as far as anybody knows (RFC 9110, section 6.6.1).
+  if (!made->times.date) {
+    std::erase_if(made->fields, [](auto& field) { return field.first == "date"; });
+    made->fields.emplace_back("date", http::as_text(http::format_date(times.received)));
+  }
+  // What is neither fresh nor can be confirmed nor may be used stale is of no use.
+  const bool of_use = made->lifetime > 0 || condition_of(*made) || control.stale_while_revalidate.value_or(0) > 0 ||
+                      control.stale_if_error.value_or(0) > 0;
+  return of_use ? made : nullptr;
+}
+
+http::Reuse use_of(const Stored& stored, const Asked& asked, std::int64_t age, bool changed) {
+  if (changed) return http::Reuse::revalidate;
+  // "No older than now" is a wish to ask, also within the second of the receipt.
+  if (asked.control.max_age == 0 && !asked.control.max_stale) return http::Reuse::revalidate;
+  return http::reuse(asked.control, stored.times, stored.lifetime, age, true);
+}
+
+bool may_be_stale(const Stored& stored) {
+  const auto& said = stored.times.control;
+  return !said.no_cache && !said.must_revalidate && !said.proxy_revalidate && !said.s_maxage;
+}
+
+Condition condition_of(const Stored& stored) {
+  Condition made{.etag = stored.find("etag"), .last_modified = stored.find("last-modified")};
+  if (!http::parse_entity_tag(made.etag)) made.etag = {};
+  if (!stored.times.last_modified) made.last_modified = {};
+  return made;
+}
+
+bool is_of(const Stored& stored, const Headers& response, bool head) {
+  const auto said = http::parse_entity_tag(response.find("etag"));
+  const auto own = http::parse_entity_tag(stored.find("etag"));
+  if (said && own && !(said->weak ? same_weakly(*said, *own) : same_strongly(*said, *own))) return false;
+  if (said && !own) return false;
+  const auto modified = response.find("last-modified");
+  const auto stored_modified = stored.find("last-modified");
+  // Where tags agree, they say enough.
+  if (!(said && own) && !modified.empty() && modified != stored_modified) return false;
+  if (!head) return true;
+  if (own && !said) return false;
+  if (!(said && own) && modified != stored_modified) return false;
+  const auto length = response.find("content-length");
+  return length.empty() || number(length) == stored.size();
+}
+
+void merge(const Stored& stored, const Headers& newer, Headers& out) {
+  // A head without `Date` is as old as its receipt, not as what it confirms.
+  for (auto& [name, value] : stored.fields)
+    if (is_of_the_body(name) || (name != "date" && !newer.contains(name))) out.add(name, value);
+  for (auto& [name, value] : newer)
+    if (!is_of_the_body(lowered(name))) out.add(name, value);
+}
+
+std::optional<std::vector<std::string>> vary_of(const Headers& response, const Rules& rules) {
+  std::vector<std::string> names;
+  bool all = false;
+  each_of(response.joined("vary"), [&](std::string_view one) {
+    if (one == "*") all = true;
+    auto name = lowered(one);
+    if (!(rules.any_coding && name == "accept-encoding")) names.push_back(std::move(name));
+  });
+  if (all) return std::nullopt;
+  std::ranges::sort(names);
+  const auto twice = std::ranges::unique(names);
+  names.erase(twice.begin(), twice.end());
+  return names;
+}
+
+void put_variant(std::string& key, const std::vector<std::string>& names, const Headers& request) {
+  for (auto& name : names) {
+    put_part(key, 'V', name);
+    if (!request.contains(name)) {
+      put_part(key, '-', {});
+      continue;
+    }
+    // Several lines are one list, and blanks around its commas mean nothing; within quotes everything does.
+    std::string value;
+    bool quoted = false;
+    const auto said = trimmed(request.joined(name));
+    for (std::size_t i = 0; i < said.size(); ++i) {
+      const char c = said[i];
+      if (c == '"' && (i == 0 || said[i - 1] != '\\')) quoted = !quoted;
+      if (!quoted && blank(c)) {
+        const auto next = said.find_first_not_of(" \t", i);
+        if (value.ends_with(',') || (next != said.npos && said[next] == ',')) continue;
+      }
+      value += c;
+    }
+    put_part(key, 'h', value);
+  }
+}
+
+Part part_of(const Headers& request, const Stored& stored, std::int64_t now) {
+  const Part whole;
+  if (stored.status != 200 || request.count("range") != 1) return whole;
+  // A date is no strong validator for what is stored without `Last-Modified`.
+  const http::Validators current{.etag = stored.find("etag"), .last_modified = stored.times.last_modified};
+  if (!http::range_applies(request, current, now)) return whole;
+  auto text = trimmed(request.find("range"));
+  if (text.size() < 6 || !same(text.substr(0, 6), "bytes=")) return whole;
+  text = trimmed(text.substr(6));
+  const auto dash = text.find('-');
+  if (dash == text.npos || text.contains(',')) return whole;
+  const auto from = trimmed(text.substr(0, dash)), to = trimmed(text.substr(dash + 1));
+  const auto size = stored.size();
+  const auto first = number(from), last = number(to);
+  if (from.empty()) {  // the last so many
+    if (!last) return whole;
+    if (*last == 0 || size == 0) return {.kind = Part::none};
+    const auto length = std::min(*last, size);
+    return {.kind = Part::part, .first = size - length, .length = length};
+  }
+  if (!first || (!to.empty() && !last) || (last && *last < *first)) return whole;
+  if (*first >= size) return {.kind = Part::none};
+  return {.kind = Part::part, .first = *first, .length = std::min(last.value_or(size - 1), size - 1) - *first + 1};
+}
+
+std::vector<std::string> changed_paths(const Request& request, const Headers& response) {
+  std::vector<std::string> paths{std::string(request.path)};
+  for (const auto* name : {"location", "content-location"}) {
+    auto to = response.find(name);
+    to = to.substr(0, to.find_first_of("?#"));
+    if (to.empty()) continue;
+    const auto colon = to.find(':');
+    const bool absolute = colon != to.npos && to.find('/') > colon;
+    if (absolute) {
+      if (!same(to.substr(0, colon), request.scheme)) continue;
+      to.remove_prefix(colon + 1);
+      if (!to.starts_with("//")) continue;
+    }
+    if (to.starts_with("//")) {
+      to.remove_prefix(2);
+      const auto end = std::min(to.find('/'), to.size());
+      if (!same(to.substr(0, end), request.authority)) continue;  // others' are not ours to touch
+      to.remove_prefix(end);
+      if (to.empty()) to = "/";
+    }
+    std::string path(to);
+    if (!to.starts_with('/')) path = std::string(request.path.substr(0, request.path.rfind('/') + 1)) + path;
+    paths.push_back(without_steps(path));
+  }
+  return paths;
+}
+
+std::vector<std::string> groups_of(std::string_view value) {
+  std::vector<std::string> groups;
+  for (auto rest = trimmed(value); !rest.empty();) {
+    if (rest.front() != '"' || groups.size() == kMostGroups) return {};
+    std::string one;
+    std::size_t i = 1;
+    for (; i < rest.size() && rest[i] != '"'; ++i) {
+      if (rest[i] == '\\') ++i;
+      if (i >= rest.size() || static_cast<unsigned char>(rest[i]) < ' ' || static_cast<unsigned char>(rest[i]) > 126)
+        return {};
+      one += rest[i];
+    }
+    if (i >= rest.size()) return {};
+    groups.push_back(std::move(one));
+    rest.remove_prefix(i + 1);
+    // Parameters of a member mean nothing here.
+    const auto comma = rest.find(',');
+    const auto parameters = trimmed(rest.substr(0, comma));
+    if (!parameters.empty() && !parameters.starts_with(';')) return {};
+    if (comma == rest.npos) break;
+    rest = trimmed(rest.substr(comma + 1));
+    if (rest.empty()) return {};
+  }
+  return groups;
+}
+
+}  // namespace plimsoll::policy::origin

@@ -1,0 +1,261 @@
+#include "plimsoll/policy/cache/origin_rules.hpp"
+
+#include "plimsoll/base/arena.hpp"
+#include "plimsoll/http/date.hpp"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <initializer_list>
+
+namespace plimsoll::policy::origin {
+namespace {
+
+using http::Reuse;
+
+constexpr std::int64_t kNow = 1'700'000'000;
+
+class OriginRules : public testing::Test {
+ public:
+  using Fields = std::initializer_list<Header>;
+
+  Headers headers(Fields fields) {
+    Headers made{arena_};
+    for (auto& [name, value] : fields) made.add(name, value);
+    return made;
+  }
+  Asked asked(Fields fields, bool authorized = false) { return asked_of(headers(fields), authorized); }
+  std::shared_ptr<Stored> stored(Fields response, std::uint16_t status = 200, Fields request = {}, Rules rules = {},
+                                 bool authorized = false) {
+    auto made = stored_of(status, headers(response), asked(request, authorized),
+                          {.requested = kNow, .received = kNow, .at = 0, .began = 7}, rules);
+    if (made) made->content = std::make_shared<const Content>("0123456789");
+    return made;
+  }
+  static std::string_view at(std::int64_t seconds) {
+    static std::deque<http::DateText> texts;
+    return http::as_text(texts.emplace_back(http::format_date(seconds)));
+  }
+  Reuse use(const std::shared_ptr<Stored>& of, std::int64_t age, Fields request = {}, bool changed = false) {
+    return use_of(*of, asked(request), age, changed);
+  }
+  std::vector<std::string> changed(std::string_view path, Fields response) {
+    Request request{.method = "POST", .target = path, .headers = Headers{arena_}};
+    request.path = path;
+    request.scheme = "https";
+    request.authority = "shop.example:8443";
+    return changed_paths(request, headers(response));
+  }
+  Part part(Fields request, Fields response = {{"cache-control", "max-age=60"}, {"etag", "\"a\""}}) {
+    return part_of(headers(request), *stored(response), kNow);
+  }
+
+ protected:
+  Arena arena_;
+};
+
+TEST_F(OriginRules, StoreWhatHasFreshnessOrAValidatorAndNothingElse) {
+  EXPECT_TRUE(stored({{"cache-control", "max-age=1"}}));
+  EXPECT_TRUE(stored({{"expires", at(kNow + 5)}}));
+  EXPECT_TRUE(stored({{"etag", "\"a\""}}));
+  EXPECT_TRUE(stored({{"last-modified", at(kNow - 5)}}));
+  EXPECT_TRUE(stored({{"cache-control", "max-age=0, stale-if-error=5"}}));
+  EXPECT_FALSE(stored({}));
+  EXPECT_FALSE(stored({{"cache-control", "max-age=0"}}));
+  EXPECT_FALSE(stored({{"etag", "not a tag"}}));
+  EXPECT_FALSE(stored({{"last-modified", "never"}}));
+}
+
+TEST_F(OriginRules, StoreNoPartsConfirmationsAndInterimResponses) {
+  for (const std::uint16_t status : {100, 103, 199, 206, 304, 600})
+    EXPECT_FALSE(stored({{"cache-control", "max-age=60"}}, status)) << status;
+  for (const std::uint16_t status : {200, 299, 302, 404, 451, 500, 599})
+    EXPECT_TRUE(stored({{"cache-control", "max-age=60"}}, status)) << status;
+  EXPECT_FALSE(stored({{"etag", "\"a\""}}, 500));  // not cacheable by default
+  EXPECT_TRUE(stored({{"etag", "\"a\""}}, 404));
+}
+
+TEST_F(OriginRules, StoreNothingThatAnybodyForbids) {
+  EXPECT_FALSE(stored({{"cache-control", "max-age=60, no-store"}}));
+  EXPECT_FALSE(stored({{"cache-control", "max-age=60, private"}}));
+  EXPECT_FALSE(stored({{"cache-control", "max-age=60"}}, 200, {{"cache-control", "no-store"}}));
+  EXPECT_FALSE(stored({{"cache-control", "max-age=60"}, {"vary", "accept, *"}}));
+  EXPECT_FALSE(stored({{"cache-control", "max-age=60, must-understand"}}, 299));
+  EXPECT_TRUE(stored({{"cache-control", "max-age=60, must-understand, no-store"}}));
+}
+
+TEST_F(OriginRules, StoreForAuthorizedRequestsOnlyWhatMayBeShared) {
+  EXPECT_FALSE(stored({{"cache-control", "max-age=60"}}, 200, {{"authorization", "x"}}));
+  EXPECT_FALSE(stored({{"cache-control", "max-age=60"}}, 200, {}, {}, true));
+  for (auto leave : {"max-age=60, public", "s-maxage=60", "max-age=60, must-revalidate"}) {
+    const auto made = stored({{"cache-control", leave}}, 200, {{"authorization", "x"}});
+    ASSERT_TRUE(made) << leave;
+    EXPECT_TRUE(made->for_authorized);
+  }
+  EXPECT_FALSE(stored({{"cache-control", "max-age=60"}})->for_authorized);
+}
+
+TEST_F(OriginRules, KeepFieldsButThoseOfAConnectionAndThoseWithheld) {
+  const auto made = stored({{"Cache-Control", "max-age=60, private=\"x-secret\", no-cache=\"X-Asked\""},
+                            {"Connection", "close, X-Hop"},
+                            {"X-Hop", "1"},
+                            {"X-Secret", "1"},
+                            {"x-asked", "1"},
+                            {"Keep-Alive", "1"},
+                            {"Age", "3"},
+                            {"Content-Length", "10"},
+                            {"Set-Cookie", "a=b"},
+                            {"X-Kept", "1"}});
+  ASSERT_TRUE(made);
+  std::vector<std::string> names;
+  for (auto& [name, value] : made->fields) names.push_back(name);
+  EXPECT_EQ(names, (std::vector<std::string>{"cache-control", "set-cookie", "x-kept", "date"}));
+  EXPECT_EQ(made->find("date"), at(kNow));
+}
+
+TEST_F(OriginRules, FollowTheTargetedFieldWhereItCanBeRead) {
+  EXPECT_EQ(stored({{"cache-control", "no-store"}, {"cdn-cache-control", "max-age=60"}})->lifetime, 60);
+  EXPECT_EQ(stored({{"cdn-cache-control", "max-age=60"}, {"expires", "0"}})->lifetime, 60);
+  EXPECT_FALSE(stored({{"cdn-cache-control", "max-age=0"}, {"expires", at(kNow + 60)}}));
+  EXPECT_FALSE(stored({{"cache-control", "no-store"}, {"cdn-cache-control", "max-age=60, &"}}));
+}
+
+TEST_F(OriginRules, GuessOnlyWhenToldTo) {
+  const Fields old{{"last-modified", at(kNow - 1000)}, {"date", at(kNow)}};
+  EXPECT_EQ(stored(old)->lifetime, 0);
+  EXPECT_EQ(stored(old, 200, {}, {.heuristic = true})->lifetime, 100);
+}
+
+TEST_F(OriginRules, CountAgeFromTheReceiptOfWhatWasAged) {
+  const auto made = stored({{"cache-control", "max-age=60"}, {"age", "30, 5"}});
+  EXPECT_EQ(made->age(0), 30);
+  EXPECT_EQ(made->age(10 * kSecond), 40);
+  EXPECT_EQ(stored({{"cache-control", "max-age=60"}, {"age", "x"}})->age(0), 0);
+}
+
+TEST_F(OriginRules, UseNothingUnconfirmedThatWasChanged) {
+  const auto made = stored({{"cache-control", "max-age=60, stale-if-error=60"}});
+  EXPECT_EQ(use(made, 1), Reuse::fresh);
+  EXPECT_EQ(use(made, 61), Reuse::stale_if_error);
+  EXPECT_EQ(use(made, 0, {{"cache-control", "max-age=0"}}), Reuse::revalidate);
+  EXPECT_EQ(use(made, 61, {{"cache-control", "max-age=0, max-stale"}}), Reuse::fresh);
+  EXPECT_EQ(use(made, 1, {}, true), Reuse::revalidate);
+  EXPECT_EQ(use(made, 61, {{"cache-control", "max-stale"}}, true), Reuse::revalidate);
+}
+
+TEST_F(OriginRules, ReadPragmaOnlyWithoutCacheControl) {
+  EXPECT_TRUE(asked({{"pragma", "x, No-Cache"}}).control.no_cache);
+  EXPECT_FALSE(asked({{"pragma", "no-cache"}, {"cache-control", "max-age=60"}}).control.no_cache);
+  EXPECT_TRUE(asked({{"if-none-match", "*"}}).conditional);
+  EXPECT_TRUE(asked({{"if-match", "*"}}).for_origin);
+}
+
+TEST_F(OriginRules, LeaveToTheOriginWhatItTakesForAnotherRequest) {
+  EXPECT_TRUE(asked({{"connection", "close, Accept-Language"}, {"accept-language", "de"}}).for_origin);
+  EXPECT_FALSE(asked({{"connection", "close, Accept-Language"}}).for_origin);
+  EXPECT_FALSE(asked({{"connection", "Keep-Alive, TE"}, {"keep-alive", "1"}, {"te", "trailers"}}).for_origin);
+  EXPECT_TRUE(asked({{"x-http-method-override", "DELETE"}}).for_origin);
+}
+
+TEST_F(OriginRules, AskWithTheValidatorsThatCanBeRead) {
+  const auto both = stored({{"etag", "W/\"a\""}, {"last-modified", at(kNow - 5)}});
+  EXPECT_EQ(condition_of(*both).etag, "W/\"a\"");
+  EXPECT_EQ(condition_of(*both).last_modified, at(kNow - 5));
+  const auto one = stored({{"etag", "a"}, {"cache-control", "max-age=1"}});
+  EXPECT_FALSE(condition_of(*one));
+}
+
+TEST_F(OriginRules, KnowWhatAConfirmationIsOf) {
+  const auto made = stored({{"etag", "\"a\""}, {"last-modified", at(kNow - 5)}});
+  const auto is = [&](Fields newer, bool head = false) { return is_of(*made, headers(newer), head); };
+  EXPECT_TRUE(is({}));
+  EXPECT_TRUE(is({{"etag", "\"a\""}}));
+  EXPECT_TRUE(is({{"etag", "W/\"a\""}}));
+  EXPECT_FALSE(is({{"etag", "\"b\""}}));
+  EXPECT_TRUE(is({{"last-modified", at(kNow - 5)}}));
+  EXPECT_FALSE(is({{"last-modified", at(kNow - 6)}}));
+  EXPECT_FALSE(is({}, true));
+  EXPECT_TRUE(is({{"etag", "\"a\""}, {"content-length", "10"}}, true));
+  EXPECT_FALSE(is({{"etag", "\"a\""}, {"content-length", "11"}}, true));
+  const auto weak = stored({{"etag", "W/\"a\""}});
+  EXPECT_FALSE(is_of(*weak, headers({{"etag", "\"a\""}}), false));  // a strong one needs a strong one
+}
+
+TEST_F(OriginRules, MergeNewerFieldsButNotThoseOfTheBody) {
+  const auto made =
+      stored({{"etag", "\"a\""}, {"x-one", "1"}, {"x-two", "1"}, {"x-two", "2"}, {"content-encoding", "a"}});
+  Headers merged{arena_};
+  merge(*made, headers({{"X-Two", "3"}, {"Content-Encoding", "b"}, {"Content-Length", "1"}, {"Age", "4"}}), merged);
+  std::string text;
+  for (auto& [name, value] : merged) text.append(name).append("=").append(value).append(";");
+  EXPECT_EQ(text, "etag=\"a\";x-one=1;content-encoding=a;X-Two=3;Age=4;");
+}
+
+TEST_F(OriginRules, ReadVaryAsASetOfNames) {
+  EXPECT_EQ(*vary_of(headers({{"vary", "B, a,, b"}, {"vary", "A"}}), {}), (std::vector<std::string>{"a", "b"}));
+  EXPECT_FALSE(vary_of(headers({{"vary", "a"}, {"vary", "*"}}), {}));
+  EXPECT_TRUE(vary_of(headers({{"vary", "Accept-Encoding"}}), {.any_coding = true})->empty());
+}
+
+TEST_F(OriginRules, TellVariantsApartByMeaning) {
+  const auto key = [&](Fields request) {
+    std::string text;
+    put_variant(text, {"a", "b"}, headers(request));
+    return text;
+  };
+  EXPECT_EQ(key({{"a", "1, 2"}}), key({{"a", "1 ,2"}}));
+  EXPECT_EQ(key({{"a", "1,2"}}), key({{"a", "1"}, {"a", "2"}}));
+  EXPECT_NE(key({{"a", "1"}}), key({{"b", "1"}}));
+  EXPECT_NE(key({}), key({{"a", ""}}));
+  EXPECT_NE(key({{"a", "\"x, y\""}}), key({{"a", "\"x,y\""}}));
+  EXPECT_NE(key({{"a", "x y"}}), key({{"a", "xy"}}));
+}
+
+TEST_F(OriginRules, CutOneRangeOutOfAStoredBody) {
+  const auto is = [&](std::string_view range, Part::Kind kind, std::uint64_t first, std::uint64_t length) {
+    const auto got = part({{"range", range}});
+    EXPECT_EQ(got.kind, kind) << range;
+    EXPECT_EQ(got.first, first) << range;
+    EXPECT_EQ(got.length, length) << range;
+  };
+  is("bytes=0-0", Part::part, 0, 1);
+  is("BYTES= 2 - 4 ", Part::part, 2, 3);
+  is("bytes=9-", Part::part, 9, 1);
+  is("bytes=-3", Part::part, 7, 3);
+  is("bytes=-30", Part::part, 0, 10);
+  is("bytes=5-99999999999999999999999", Part::part, 5, 5);
+  is("bytes=10-", Part::none, 0, 0);
+  is("bytes=-0", Part::none, 0, 0);
+  for (auto whole :
+       {"bytes=4-2", "bytes=", "bytes=-", "bytes=1-2,3-4", "bytes=a-", "bytes=1-b", "bytes=--1", "lines=1-2", "bytes"})
+    is(whole, Part::whole, 0, 0);
+  EXPECT_EQ(part({{"range", "bytes=0-1"}, {"if-range", "\"a\""}}).kind, Part::part);
+  EXPECT_EQ(part({{"range", "bytes=0-1"}, {"if-range", "\"b\""}}).kind, Part::whole);
+  // `Date` is no validator for a range.
+  EXPECT_EQ(part({{"range", "bytes=0-1"}, {"if-range", at(kNow)}}).kind, Part::whole);
+}
+
+TEST_F(OriginRules, FindThePathsThatWereChanged) {
+  using Paths = std::vector<std::string>;
+  EXPECT_EQ(changed("/a", {}), (Paths{"/a"}));
+  EXPECT_EQ(changed("/a", {{"location", "/b?x#y"}}), (Paths{"/a", "/b"}));
+  EXPECT_EQ(changed("/a", {{"location", "https://SHOP.example:8443/b"}, {"content-location", "/c"}}),
+            (Paths{"/a", "/b", "/c"}));
+  EXPECT_EQ(changed("/a", {{"location", "//shop.example:8443"}}), (Paths{"/a", "/"}));
+  for (auto other : {"http://shop.example:8443/b", "https://shop.example/b", "//other/b", "mailto:b", ""})
+    EXPECT_EQ(changed("/a", {{"location", other}}), (Paths{"/a"})) << other;
+  EXPECT_EQ(changed("/a/b/c", {{"location", "../d/./e"}}), (Paths{"/a/b/c", "/a/d/e"}));
+  EXPECT_EQ(changed("/a/b/", {{"location", "c:d/e"}}), (Paths{"/a/b/"}));
+  EXPECT_EQ(changed("/a", {{"location", "/../../b/.."}}), (Paths{"/a", "/"}));
+}
+
+TEST_F(OriginRules, ReadGroupsAsAListOfStrings) {
+  using Groups = std::vector<std::string>;
+  EXPECT_EQ(groups_of(R"("a", "b c";x=1 , "d\"e")"), (Groups{"a", "b c", "d\"e"}));
+  for (auto wrong : {"a", "\"a", "\"a\",", "\"a\" \"b\"", "\"a\", b", "\"a\\", "\"\x01\""})
+    EXPECT_EQ(groups_of(wrong), Groups{}) << wrong;
+  EXPECT_EQ(groups_of(""), Groups{});
+}
+
+}  // namespace
+}  // namespace plimsoll::policy::origin
