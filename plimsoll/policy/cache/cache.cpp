@@ -50,6 +50,7 @@ class Cache final : public Policy {
     config::Size largest = config::mebibytes(1);
     bool origin = false;
     bool heuristic = false;
+    bool cookies = true;
   };
   static constexpr config::Field fields[] = {
       config::field<&Options::ttl>("ttl", "How long an answer is fresh, here and in shared caches in front of us."),
@@ -65,6 +66,10 @@ class Cache final : public Policy {
           "heuristic",
           "With `origin`: what has `Last-Modified` and says nothing of its freshness is fresh for a tenth "
           "of its age, at most a day."),
+      config::field<&Options::cookies>(
+          "cookies",
+          "With `origin`: whether responses with `Set-Cookie` are stored that have explicit freshness; "
+          "`false`: only with `public`, `s-maxage` or `CDN-Cache-Control`."),
   };
   static constexpr std::string_view short_form = R"("type":"string","pattern":"^([0-9]+(ms|s|m|h|d)|off|origin)$")";
   static constexpr Problem kNotCached{"not-cached", 504, "No fresh response is cached",
@@ -91,7 +96,9 @@ class Cache final : public Policy {
           return config::wrong(*said, "`" + std::string(name) + "` is the upstream's to say with `cache: origin`");
       return read;
     }
-    if (options.heuristic) return config::wrong(*from.find("heuristic"), "`heuristic` is of `cache: {origin: true}`");
+    for (const auto* name : {"heuristic", "cookies"})
+      if (const auto* said = from.is(json::Type::object) ? from.find(name) : nullptr)
+        return config::wrong(*said, "`" + std::string(name) + "` is of `cache: {origin: true}`");
     if (options.ttl.nanoseconds <= 0) return config::wrong(from, "`cache` needs a `ttl`, such as `cache: 5m`");
     return read;
   }
@@ -387,6 +394,7 @@ Result<std::unique_ptr<Policy>> Cache::build(Options options, const Build& build
                            "Say how long a response is fresh: `cache: 5m`.");
     } else if (operation.undeclared || operation.method == "GET") {
       return origin_cache({.heuristic = options.heuristic,
+                           .cookies = options.cookies,
                            .largest = static_cast<std::uint64_t>(options.largest.bytes),
                            .when_failing = stale ? kStale : 0},
                           build, std::move(*shared), metrics[0], kNotCached);

@@ -44,7 +44,7 @@ class OriginCache final : public Policy {
   OriginCache(const OriginOptions& options, const Build& build, std::shared_ptr<CacheShared> shared,
               const Metric& metric, const Problem& not_cached)
       : options_(options),
-        rules_{.heuristic = options.heuristic, .any_coding = !build.operation.undeclared},
+        rules_{.heuristic = options.heuristic, .any_coding = !build.operation.undeclared, .cookies = options.cookies},
         always_authorized_(unverified(build)),
         identity_(hash64("origin\n" + build.operation.id + '\n' + build.operation.method + ' ' + build.operation.path +
                          '\n' +

@@ -466,11 +466,12 @@ TEST_F(OriginCacheTest, ConditionsAreJudgedByTheValidatorsOfTheOriginAlone) {
 }
 
 TEST_F(OriginCacheTest, OptionsThatContradictEachOtherAreRefused) {
-  for (auto wrong : {R"({"origin":true,"ttl":"5m"})", R"({"origin":true,"stale-if-error":"5m"})",
-                     R"({"ttl":"5m","heuristic":true})", R"({"origin":false})", R"("origins")"})
+  for (auto wrong :
+       {R"({"origin":true,"ttl":"5m"})", R"({"origin":true,"stale-if-error":"5m"})", R"({"ttl":"5m","heuristic":true})",
+        R"({"ttl":"5m","cookies":false})", R"({"origin":false})", R"("origins")"})
     EXPECT_FALSE(begin(wrong)) << wrong;
   EXPECT_FALSE(begin(R"("origin")", "rows")) << "an operation without an upstream";
-  EXPECT_TRUE(begin(R"({"origin":true,"heuristic":true})"));
+  EXPECT_TRUE(begin(R"({"origin":true,"heuristic":true,"cookies":false})"));
 }
 
 }  // namespace

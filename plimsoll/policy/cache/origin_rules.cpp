@@ -181,6 +181,8 @@ std::shared_ptr<Stored> stored_of(std::uint16_t status, const Headers& response,
   if (control.must_understand && !understood) return nullptr;
   if (asked.control.no_store || (control.no_store && !understood) || control.is_private) return nullptr;
   if (asked.authorized && !for_authorized(control)) return nullptr;
+  const bool sets_cookies = response.contains("set-cookie");
+  if (sets_cookies && !rules.cookies && !directives.targeted && !control.is_public && !control.s_maxage) return nullptr;
   auto vary = vary_of(response, rules);
   if (!vary) return nullptr;
 
@@ -195,7 +197,7 @@ std::shared_ptr<Stored> stored_of(std::uint16_t status, const Headers& response,
   const bool explicitly =
       control.is_public || control.max_age || control.s_maxage || made->times.expires || made->times.expires_unreadable;
   if (!explicitly && !http::cacheable_by_default(status)) return nullptr;
-  made->lifetime = http::freshness_lifetime(made->times, true, rules.heuristic);
+  made->lifetime = http::freshness_lifetime(made->times, true, rules.heuristic && !sets_cookies);
   made->for_authorized = for_authorized(control);
   made->at = times.at;
   made->began = times.began;

@@ -72,8 +72,12 @@ struct Times {
 
 /// How a cache was set up.
 struct Rules {
-  bool heuristic = false;   ///< a tenth of the time since `Last-Modified` where nothing is said (section 4.2.2)
-  bool any_coding = false;  ///< responses do not vary by `Accept-Encoding`: the origin is never sent the caller's
+  bool heuristic = false;  ///< a tenth of the time since `Last-Modified` where nothing is said (section 4.2.2)
+  /// Responses do not vary by `Accept-Encoding`: the origin is never sent the caller's.
+  bool any_coding = false;
+  /// What sets cookies is stored where its freshness is explicit (section 7.3); else only where it says that it is for
+  /// all: `public`, `s-maxage`, or by a targeted field.
+  bool cookies = true;
 };
 
 /// What is stored of a response to GET, without its body; null where it may not be stored, or never could be of use

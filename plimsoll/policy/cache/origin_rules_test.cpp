@@ -2,11 +2,17 @@
 
 #include "plimsoll/base/arena.hpp"
 #include "plimsoll/http/date.hpp"
+#include "plimsoll/policy/cache/origin_rules_check.hpp"
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <deque>
+#include <filesystem>
+#include <fstream>
 #include <initializer_list>
+#include <random>
+#include <sstream>
 
 namespace plimsoll::policy::origin {
 namespace {
@@ -124,6 +130,20 @@ TEST_F(OriginRules, GuessOnlyWhenToldTo) {
   const Fields old{{"last-modified", at(kNow - 1000)}, {"date", at(kNow)}};
   EXPECT_EQ(stored(old)->lifetime, 0);
   EXPECT_EQ(stored(old, 200, {}, {.heuristic = true})->lifetime, 100);
+}
+
+TEST_F(OriginRules, StoreCookiesByExplicitLeaveAlone) {
+  const Rules strict{.cookies = false}, guessing{.heuristic = true};
+  const auto sets = [&](std::string_view control, Rules rules) {
+    return stored({{"cache-control", control}, {"set-cookie", "a=b"}}, 200, {}, rules) != nullptr;
+  };
+  EXPECT_TRUE(sets("max-age=60", {}));
+  EXPECT_FALSE(sets("max-age=60", strict));
+  EXPECT_TRUE(sets("max-age=60, public", strict));
+  EXPECT_TRUE(sets("s-maxage=60", strict));
+  EXPECT_TRUE(stored({{"cdn-cache-control", "max-age=60"}, {"set-cookie", "a=b"}}, 200, {}, strict));
+  const Fields guessed{{"last-modified", at(kNow - 1000)}, {"date", at(kNow)}, {"set-cookie", "a=b"}};
+  EXPECT_EQ(stored(guessed, 200, {}, guessing)->lifetime, 0);
 }
 
 TEST_F(OriginRules, CountAgeFromTheReceiptOfWhatWasAged) {
@@ -255,6 +275,38 @@ TEST_F(OriginRules, ReadGroupsAsAListOfStrings) {
   for (auto wrong : {"a", "\"a", "\"a\",", "\"a\" \"b\"", "\"a\", b", "\"a\\", "\"\x01\""})
     EXPECT_EQ(groups_of(wrong), Groups{}) << wrong;
   EXPECT_EQ(groups_of(""), Groups{});
+}
+
+TEST(OriginRulesCorpus, HoldsForWhatIsKeptAndWhatIsLikeIt) {
+  std::vector<std::string> kept;
+  for (const auto& entry : std::filesystem::directory_iterator(PLIMSOLL_SOURCE_DIR "/fuzz/origin_rules_fuzz")) {
+    std::ifstream input(entry.path(), std::ios::binary);
+    std::ostringstream text;
+    text << input.rdbuf();
+    kept.push_back(text.str());
+    EXPECT_EQ(rules_fault(kept.back()), "") << entry.path();
+  }
+  ASSERT_GE(kept.size(), 3u);
+  const auto* said = std::getenv("PLIMSOLL_SEED");
+  const auto seed = said ? static_cast<unsigned>(std::strtoul(said, nullptr, 10)) : std::random_device{}();
+  SCOPED_TRACE("PLIMSOLL_SEED=" + std::to_string(seed));
+  std::mt19937 random(seed);
+  const auto below = [&](std::size_t n) { return std::uniform_int_distribution<std::size_t>(0, n - 1)(random); };
+  constexpr std::string_view kWords[] = {"\n",     "\n\n", "\"", ",", "=",        ";",         " ",
+                                         "*",      "0",    "-",  "a", "no-store", "max-age=9", "public",
+                                         "bytes=", "..",   "/",  ":", "\t",       "\x80"};
+  for (int i = 0; i < 5000; ++i) {
+    auto text = kept[below(kept.size())];
+    for (std::size_t n = 1 + below(6); n > 0; --n) {
+      const auto at = below(text.size() + 1);
+      if (below(2))
+        text.insert(at, kWords[below(std::size(kWords))]);
+      else
+        text.erase(at, 1 + below(8));
+    }
+    const auto fault = rules_fault(text);
+    ASSERT_EQ(fault, "") << text;
+  }
 }
 
 }  // namespace
