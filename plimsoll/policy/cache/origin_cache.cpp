@@ -345,16 +345,23 @@ class OriginCache final : public Policy {
     return made;
   }
 
+  /// Whoever boarded the flight leads it: it lands, also where there is no memory for a fill.
   std::shared_ptr<Fill> begin(const Request& request, const Context& context, Next next, const Asked& asked,
                               const std::shared_ptr<const Stored>& confirming, bool beside, const std::string& key,
-                              std::size_t primary, std::shared_ptr<Flights::Flight> flight) {
-    auto fill = std::make_shared<Fill>(request, context, shared_->gathered);
-    fill->asked = asked;
-    if (confirming)
-      fill->confirms(confirming);
-    else if (beside)
-      fill->asks_for_all();
-    context.loop.spawn(fill->exchange.scope, run(fill, next, key, primary, std::move(flight)));
+                              std::size_t primary, const std::shared_ptr<Flights::Flight>& flight) {
+    std::shared_ptr<Fill> fill;
+    try {
+      fill = std::make_shared<Fill>(request, context, shared_->gathered);
+      fill->asked = asked;
+      if (confirming)
+        fill->confirms(confirming);
+      else if (beside)
+        fill->asks_for_all();
+      context.loop.spawn(fill->exchange.scope, run(fill, next, key, primary, flight));
+    } catch (...) {
+      if (flight) shared_->origin_flights.land(key, *flight, without_memory_);
+      throw;
+    }
     return fill;
   }
 
@@ -364,20 +371,25 @@ class OriginCache final : public Policy {
     Fill& fill;
     std::string_view key;
     Flights::Flight* flight;
+    const std::shared_ptr<const origin::Landed>& without_memory;
     ~Landing() {
-      if (fill.head == Fill::Head::awaited) fill.fail(Error{&kInternal, "a fill of the cache has ended early"});
-      if (!flight) return;
-      const bool failed = fill.head == Fill::Head::failed || fill.body == Fill::Body::failed ||
-                          (fill.response && fill.response->status >= 500);
-      auto landed = std::make_shared<origin::Landed>(origin::Landed{.failed = failed});
-      if (fill.head == Fill::Head::failed) landed->error = fill.error;
-      shared.origin_flights.land(key, *flight, std::move(landed));
+      auto landed = without_memory;
+      try {
+        if (fill.head == Fill::Head::awaited) fill.fail(Error{&kInternal, "a fill of the cache has ended early"});
+        const bool failed = fill.head == Fill::Head::failed || fill.body == Fill::Body::failed ||
+                            (fill.response && fill.response->status >= 500);
+        if (flight)
+          landed = std::make_shared<const origin::Landed>(
+              origin::Landed{.failed = failed, .error = fill.head == Fill::Head::failed ? fill.error : std::nullopt});
+      } catch (...) {}
+      fill.wake();
+      if (flight) shared.origin_flights.land(key, *flight, std::move(landed));
     }
   };
 
   Task<> run(std::shared_ptr<Fill> fill, Next next, std::string key, std::size_t primary,
              std::shared_ptr<Flights::Flight> flight) {
-    const Landing landing{*shared_, *fill, key, flight.get()};
+    const Landing landing{*shared_, *fill, key, flight.get(), without_memory_};
     const std::string resource = key.substr(0, primary);
     auto done = co_await fetch(*fill, next, resource);
     if (!done) fill->fail(std::move(done).error());
@@ -568,6 +580,8 @@ class OriginCache final : public Policy {
   const Clock& clock_;
   const std::shared_ptr<CacheShared> shared_;
   const Problem& not_cached_;
+  const std::shared_ptr<const origin::Landed> without_memory_ =
+      std::make_shared<const origin::Landed>(origin::Landed{.failed = true, .error = Error{&kInternal}});
   telemetry::Counter* counts_[std::size(kCacheSources)] = {};
 };
 
