@@ -412,7 +412,7 @@ MISTAKES = [
      '`plimsoll explain cache` describes it and its options.'),
     ("a cache's option", "contract", 'cache: 1m}', 'cache: {ttl: 1m, ▸stale: 1m}}',
      "configuration", '`cache`: unknown key "stale"',
-     'The options here are: mode, ttl, browser-ttl, stale-while-revalidate, stale-if-error, largest, origin, heuristic, cookies.'),
+     'The options here are: mode, ttl, browser-ttl, stale-while-revalidate, stale-if-error, largest, origin, heuristic, cookies, obey-requests.'),
     ("a cache of an origin that is not there", "contract", 'cache: 1m}', 'cache: ▸origin}',
      "configuration", '`cache`: `cache: origin` follows the headers of an `upstream`, and the operation has none',
      'Say how long a response is fresh: `cache: 5m`.'),

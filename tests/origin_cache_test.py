@@ -118,8 +118,9 @@ class Step:
 ROWS = []
 
 
-def row(name, section, requirement, *steps, declared=True):
-    ROWS.append((name, section, requirement, steps, declared))
+def row(name, section, requirement, *steps, declared=True, obey=False):
+    """`declared`: for an operation too; `obey`: with `obey-requests`."""
+    ROWS.append((name, section, requirement, steps, declared, obey))
 
 
 def origin(*fields, **more):
@@ -360,21 +361,23 @@ row("invalidate-validates", "4.4", "what was made stale can be validated", origi
 row("invalidate-not-stale", "4.4", "and is never given stale", origin(cc("max-age=3600, stale-if-error=3600"), TAG), origin(method="POST"), origin(status=503))
 
 # Section 5.2.1: directives of requests
-row("request-max-age-0", "5.2.1.1", "`max-age=0` asks the origin", origin(FRESH, TAG), confirmed(FRESH, TAG, ask=[cc("max-age=0")]))
-row("request-max-age", "5.2.1.1", "so does a `max-age` less than the age", origin(FRESH, ("Age", "1800")), origin(FRESH, ask=[cc("max-age=600")]))
+row("request-max-age-0", "5.2.1.1", "`max-age=0` asks the origin", origin(FRESH, TAG), confirmed(FRESH, TAG, ask=[cc("max-age=0")]), obey=True)
+row("request-max-age", "5.2.1.1", "so does a `max-age` less than the age", origin(FRESH, ("Age", "1800")), origin(FRESH, ask=[cc("max-age=600")]), obey=True)
 row("request-max-age-greater", "5.2.1.1", "a greater one does not", origin(FRESH, ("Age", "1800")), cache(ask=[cc("max-age=2400")]))
 row("request-max-stale", "5.2.1.2", "`max-stale` takes a stale response", origin(*STALE), cache(ask=[cc("max-stale")]))
 row("request-max-stale-enough", "5.2.1.2", "of so many seconds", origin(*STALE), cache(ask=[cc("max-stale=4000")]))
 row("request-max-stale-less", "5.2.1.2", "and no more", origin(*STALE), origin(ask=[cc("max-stale=3000")]))
-row("request-min-fresh", "5.2.1.3", "`min-fresh` wants so much left", origin(FRESH, ("Age", "1800")), origin(FRESH, ask=[cc("min-fresh=2000")]))
+row("request-min-fresh", "5.2.1.3", "`min-fresh` wants so much left", origin(FRESH, ("Age", "1800")), origin(FRESH, ask=[cc("min-fresh=2000")]), obey=True)
 row("request-min-fresh-enough", "5.2.1.3", "and takes it where it is", origin(FRESH, ("Age", "1800")), cache(ask=[cc("min-fresh=1000")]))
-row("request-no-cache", "5.2.1.4", "`no-cache` asks the origin", origin(FRESH), origin(FRESH, ask=[cc("no-cache")]), cache())
-row("request-no-cache-etag", "5.2.1.4", "with the stored validator", origin(FRESH, TAG), confirmed(FRESH, TAG, ask=[cc("no-cache")]))
-row("request-no-cache-date", "5.2.1.4", "by date too", origin(FRESH, MODIFIED), confirmed(FRESH, MODIFIED, ask=[cc("no-cache")]))
+row("request-no-cache", "5.2.1.4", "`no-cache` asks the origin", origin(FRESH), origin(FRESH, ask=[cc("no-cache")]), cache(), obey=True)
+row("request-no-cache-etag", "5.2.1.4", "with the stored validator", origin(FRESH, TAG), confirmed(FRESH, TAG, ask=[cc("no-cache")]), obey=True)
+row("request-no-cache-date", "5.2.1.4", "by date too", origin(FRESH, MODIFIED), confirmed(FRESH, MODIFIED, ask=[cc("no-cache")]), obey=True)
 row("request-no-store-reused", "5.2.1.5", "`no-store` is not answered from the store", origin(FRESH), origin(ask=[cc("no-store")]), cache(text=0))
 row("request-only-if-cached", "5.2.1.7", "`only-if-cached` with nothing fresh: 504", Step("refused", ask=[cc("only-if-cached")], code=504))
 row("request-only-if-cached-fresh", "5.2.1.7", "else what is stored", origin(FRESH), cache(ask=[cc("only-if-cached")]))
-row("request-pragma", "5.4", "`Pragma: no-cache` is `no-cache` where there is no `Cache-Control`", origin(FRESH), origin(FRESH, ask=[("Pragma", "no-cache")]))
+row("request-pragma", "5.4", "`Pragma: no-cache` is `no-cache` where there is no `Cache-Control`", origin(FRESH), origin(FRESH, ask=[("Pragma", "no-cache")]), obey=True)
+row("request-ignored", "5.2.1", "without that option `no-cache`, `max-age`, `min-fresh` and `Pragma` of a request are answered from the store", origin(FRESH), cache(ask=[cc("no-cache")]), cache(ask=[cc("max-age=0")]), cache(ask=[cc("min-fresh=7200")]), cache(ask=[("Pragma", "no-cache")]))
+row("request-ignored-stored", "5.2.1", "and the response to such a request is stored", origin(FRESH, ask=[cc("no-cache")]), cache())
 row("request-pragma-ignored", "5.4", "and else nothing", origin(FRESH), cache(ask=[("Pragma", "no-cache"), cc("max-age=10000")]))
 row("request-unknown", "5.2.3", "unknown directives of a request mean nothing", origin(FRESH), cache(ask=[cc("foobar, max-age=10000")]))
 row("request-passed", "5.2.1", "directives of a request go to the origin unchanged", origin(FRESH, ask=[cc("no-cache, foobar=1")], sent=[("cache-control", "no-cache, foobar=1")]))
@@ -424,7 +427,7 @@ row("status-miss", "RFC 9211", "a miss that is stored", origin(FRESH, want=[("ca
 row("status-not-stored", "RFC 9211", "a miss that is not", origin(cc("no-store"), want=[("cache-status", "plimsoll; fwd=uri-miss")]))
 row("status-vary", "RFC 9211", "a miss of the variant", origin(FRESH, ("Vary", "Foo"), ask=[("Foo", "1")]), origin(FRESH, ("Vary", "Foo"), ask=[("Foo", "2")], want=[("cache-status", "plimsoll; fwd=vary-miss; stored; ttl=3600")]))
 row("status-stale", "RFC 9211", "a validation", origin(*STALE, TAG), confirmed(FRESH, TAG, want=[("cache-status", "plimsoll; fwd=stale; fwd-status=304; stored; ttl=3600")]))
-row("status-request", "RFC 9211", "by wish of the request", origin(FRESH), origin(FRESH, ask=[cc("no-cache")], want=[("cache-status", "plimsoll; fwd=request; stored; ttl=3600")]))
+row("status-request", "RFC 9211", "by wish of the request", origin(FRESH), origin(FRESH, ask=[cc("no-cache")], want=[("cache-status", "plimsoll; fwd=request; stored; ttl=3600")]), obey=True)
 row("status-method", "RFC 9211", "by method", origin(method="POST", want=[("cache-status", "plimsoll; fwd=method")]), declared=False)
 row("status-appended", "RFC 9211", "behind that of caches nearer to the origin", origin(FRESH, ("Cache-Status", "inner; hit"), want=[("cache-status", r"inner; hit, plimsoll; fwd=.*")]), cache(want=[("cache-status", r"inner; hit, plimsoll; hit; ttl=\d+")]))
 
@@ -537,9 +540,9 @@ class OriginCache(harness.ServerTest):
         return ""
 
     def table(self, prefix, rows):
-        server = self.front()
+        servers = {obey: self.front(CONTRACT.replace("cache: origin", "cache: {origin: true, obey-requests: true}") if obey else CONTRACT) for obey in (False, True)}
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            wrong = [said for said in pool.map(lambda each: self.play(server, prefix, each[0], each[3]), rows) if said]
+            wrong = [said for said in pool.map(lambda each: self.play(servers[each[5]], prefix, each[0], each[3]), rows) if said]
         self.assertEqual(wrong, [], f"{len(wrong)} of {len(rows)} rows:\n" + "\n".join(wrong))
 
     def test_each_requirement_holds_for_what_is_not_declared(self):
@@ -650,7 +653,7 @@ paths: {}
 def page():
     """The table of the page."""
     lines = ["| test | section | requirement | |", "|---|---|---|---|"]
-    lines += [f"| `{name}` | {section} | {requirement.replace('|', chr(92) + '|')} | met |" for name, section, requirement, *_ in ROWS]
+    lines += [f"| `{name}` | {section} | {requirement.replace('|', chr(92) + '|')} | met{', with `obey-requests`' if obey else ''} |" for name, section, requirement, _, _, obey in ROWS]
     lines += [f"| `{name}` | {section} | {requirement} | not met: {why} |" for name, section, requirement, why in UNMET]
     return "\n".join(lines)
 

@@ -51,6 +51,7 @@ class Cache final : public Policy {
     bool origin = false;
     bool heuristic = false;
     bool cookies = true;
+    bool obey_requests = false;
   };
   static constexpr config::Field fields[] = {
       config::field<&Options::ttl>("ttl", "How long an answer is fresh, here and in shared caches in front of us."),
@@ -70,6 +71,10 @@ class Cache final : public Policy {
           "cookies",
           "With `origin`: whether responses with `Set-Cookie` are stored that have explicit freshness; "
           "`false`: only with `public`, `s-maxage` or `CDN-Cache-Control`."),
+      config::field<&Options::obey_requests>(
+          "obey-requests",
+          "With `origin`: whether `no-cache`, `max-age` and `min-fresh` of a request make the cache ask "
+          "the upstream."),
   };
   static constexpr std::string_view short_form = R"("type":"string","pattern":"^([0-9]+(ms|s|m|h|d)|off|origin)$")";
   static constexpr Problem kNotCached{"not-cached", 504, "No fresh response is cached",
@@ -96,7 +101,7 @@ class Cache final : public Policy {
           return config::wrong(*said, "`" + std::string(name) + "` is the upstream's to say with `cache: origin`");
       return read;
     }
-    for (const auto* name : {"heuristic", "cookies"})
+    for (const auto* name : {"heuristic", "cookies", "obey-requests"})
       if (const auto* said = from.is(json::Type::object) ? from.find(name) : nullptr)
         return config::wrong(*said, "`" + std::string(name) + "` is of `cache: {origin: true}`");
     if (options.ttl.nanoseconds <= 0) return config::wrong(from, "`cache` needs a `ttl`, such as `cache: 5m`");
@@ -395,6 +400,7 @@ Result<std::unique_ptr<Policy>> Cache::build(Options options, const Build& build
     } else if (operation.undeclared || operation.method == "GET") {
       return origin_cache({.heuristic = options.heuristic,
                            .cookies = options.cookies,
+                           .obeys = options.obey_requests,
                            .largest = static_cast<std::uint64_t>(options.largest.bytes),
                            .when_failing = stale ? kStale : 0},
                           build, std::move(*shared), metrics[0], kNotCached);

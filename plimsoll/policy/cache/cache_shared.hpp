@@ -39,7 +39,7 @@ inline constexpr std::string_view kCacheSources[] = {"hit", "stale", "miss", "co
 
 /// What a cache that follows the origin's headers is told by the contract.
 struct OriginOptions {
-  bool heuristic = false, cookies = true;
+  bool heuristic = false, cookies = true, obeys = false;
   std::uint64_t largest = 1u << 20;  ///< bytes of a body
   Nanoseconds when_failing = 0;      ///< for which a stale response comes before a failure, whatever the origin says
 };

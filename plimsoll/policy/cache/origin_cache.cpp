@@ -67,7 +67,8 @@ class OriginCache final : public Policy {
       if (!http::is_safe(request.method) && answer->status < 400) invalidate(*shared_, request, *answer);
       co_return bypassed(std::move(answer), "; fwd=method");
     }
-    const auto asked = origin::asked_of(request.headers, always_authorized_ || context.principal != nullptr);
+    const auto asked =
+        origin::asked_of(request.headers, always_authorized_ || context.principal != nullptr, options_.obeys);
     std::string key;
     key.reserve(kKey);
     put_key(key, request);

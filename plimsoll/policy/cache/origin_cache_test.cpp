@@ -373,6 +373,7 @@ TEST_F(OriginCacheTest, StaleIsServedWhereTheOriginFailsAndOnlyWhereThatIsPermit
   clock_.at += 15 * kSecond;
   EXPECT_EQ(say().how, "plimsoll; fwd=stale; detail=stale-if-error; ttl=-5");
   EXPECT_EQ(say({.method = "HEAD"}).how, "plimsoll; fwd=stale; detail=stale-if-error; ttl=-5");
+  ASSERT_TRUE(begin(R"({"origin":true,"obey-requests":true})"));
   EXPECT_EQ(say({.control = "no-cache"}).problem, "internal");
   clock_.at += 60 * kSecond;
   EXPECT_EQ(say().problem, "internal");

@@ -153,7 +153,7 @@ http::Validators Stored::validators() const noexcept {
           .last_modified = times.last_modified ? times.last_modified : times.date.value_or(times.response_time)};
 }
 
-Asked asked_of(const Headers& request, bool authorized) {
+Asked asked_of(const Headers& request, bool authorized, bool obeys) {
   Asked asked{.control = http::parse_cache_control(request.joined("cache-control")),
               .conditional = request.contains("if-none-match") || request.contains("if-modified-since"),
               .range = request.contains("range"),
@@ -167,7 +167,11 @@ Asked asked_of(const Headers& request, bool authorized) {
   });
   for (const auto* name : {"x-http-method-override", "x-http-method", "x-method-override"})
     asked.for_origin |= request.contains(name);
-  if (!request.contains("cache-control"))
+  if (!obeys) {
+    asked.control.no_cache = false;
+    asked.control.max_age.reset();
+    asked.control.min_fresh.reset();
+  } else if (!request.contains("cache-control"))
     each_of(request.joined("pragma"), [&](std::string_view one) { asked.control.no_cache |= same(one, "no-cache"); });
   return asked;
 }

@@ -61,7 +61,9 @@ struct Asked {
     return control.no_cache || control.no_store || control.max_age || control.min_fresh || control.only_if_cached;
   }
 };
-Asked asked_of(const Headers& request, bool authorized);
+/// `obeys`: a request may demand what is newer than what is stored; else `no-cache`, `max-age`, `min-fresh` and
+/// `Pragma` of requests, which are advice (section 5.2.1), are not followed.
+Asked asked_of(const Headers& request, bool authorized, bool obeys);
 
 /// When a response was asked for and came.
 struct Times {

@@ -44,7 +44,7 @@ inline std::string rules_fault(std::string_view text) {
   const bool targeted = heads.response.contains("cdn-cache-control");
   for (const bool known : {false, true})
     for (const std::uint16_t status : {200, 206, 299, 304, 404, 500}) {
-      const auto asked = asked_of(heads.request, known);
+      const auto asked = asked_of(heads.request, known, !known);
       const auto stored =
           stored_of(status, heads.response, asked, {.requested = kNow - 1, .received = kNow, .at = 0, .began = 0}, {});
       if (!stored) continue;

@@ -30,7 +30,7 @@ class OriginRules : public testing::Test {
     for (auto& [name, value] : fields) made.add(name, value);
     return made;
   }
-  Asked asked(Fields fields, bool authorized = false) { return asked_of(headers(fields), authorized); }
+  Asked asked(Fields fields, bool authorized = false) { return asked_of(headers(fields), authorized, true); }
   std::shared_ptr<Stored> stored(Fields response, std::uint16_t status = 200, Fields request = {}, Rules rules = {},
                                  bool authorized = false) {
     auto made = stored_of(status, headers(response), asked(request, authorized),
@@ -168,6 +168,14 @@ TEST_F(OriginRules, ReadPragmaOnlyWithoutCacheControl) {
   EXPECT_FALSE(asked({{"pragma", "no-cache"}, {"cache-control", "max-age=60"}}).control.no_cache);
   EXPECT_TRUE(asked({{"if-none-match", "*"}}).conditional);
   EXPECT_TRUE(asked({{"if-match", "*"}}).for_origin);
+}
+
+TEST_F(OriginRules, FollowDemandsOfRequestsOnlyWhereTold) {
+  const auto said =
+      asked_of(headers({{"cache-control", "no-cache, max-age=0, min-fresh=5, max-stale=7, no-store"}}), false, false);
+  EXPECT_EQ(said.control, (http::CacheControl{.max_stale = 7, .no_store = true}));
+  EXPECT_FALSE(asked_of(headers({{"pragma", "no-cache"}}), false, false).control.no_cache);
+  EXPECT_TRUE(asked_of(headers({{"cache-control", "only-if-cached"}}), false, false).control.only_if_cached);
 }
 
 TEST_F(OriginRules, LeaveToTheOriginWhatItTakesForAnotherRequest) {
