@@ -8,6 +8,7 @@
 #   make fuzz           each fuzz target for FUZZ_SECONDS (default 60)
 #   make fuzz-coverage  how many lines of its module each fuzz target reaches
 #   make torture        the long versions of tests, and whether each fuzz target finds a planted bug
+#   make docs           the pages under docs/ as a static site, build/docs
 #   make format         format the sources; format-check only looks
 #
 # JOBS sets how many compilers run at once (default: one per core).
@@ -33,7 +34,7 @@ export PLIMSOLL_PATIENCE ?= 120
 AGAIN = $(if $(CI),--repeat until-pass:2)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo build test sanitize sanitize-memory sanitize-threads bench fuzz fuzz-coverage torture format format-check headers install
+.PHONY: help demo build test sanitize sanitize-memory sanitize-threads bench fuzz fuzz-coverage torture docs format format-check headers install
 
 help:
 	@sed -n 's/^#  \{0,1\} \(make .*\)/\1/p' Makefile
@@ -94,6 +95,10 @@ torture:
 	@PLIMSOLL_TORTURE=1 ctest --test-dir build/test --output-on-failure --timeout 14400 --no-tests=error -R '$(TORTURED)'
 	@scripts/growth-callgrind build/test
 	@scripts/fuzz-planted build/planted
+
+docs:
+	@scripts/install-dependencies docs
+	@scripts/docs
 
 format:
 	@scripts/install-dependencies test
