@@ -51,7 +51,7 @@ class Addresses(harness.ServerTest):
         harness.until(lambda: server.get("/inside").status == 200, "the new list")
 
     def test_a_list_that_cannot_be_read_refuses_the_start(self):
-        for wrong, said in (("{}", "names no network"), ("{allow: [10.0.0.0/33]}", "between 0 and 32"), ("{deny: [localhost]}", '"localhost" is no address or network'), ("{alow: ['::1']}", "allow")):
+        for wrong, said in (("{}", "names no network"), ("{allow: [10.0.0.0/33]}", "between 0 and 32"), ("{deny: [localhost]}", '"localhost" is not an address or network'), ("{alow: ['::1']}", "allow")):
             folder = self.directory()
             (folder / "api.yaml").write_text(CONTRACT.replace("addresses: off", "addresses: " + wrong))
             done = self.plimsoll("check", "api.yaml", directory=folder)

@@ -169,10 +169,10 @@ class Contracts(harness.ServerTest):
         there = "http://127.0.0.1:{port}/api/common.yaml#/Order"
         warned = bundled(there)
         self.assertEqual(warned.returncode, 0)
-        self.assertRegex(warned.stderr, r"warning\[network-reference\]: .* leads to the network")
+        self.assertRegex(warned.stderr, r"warning\[network-reference\]: .* is a network URL")
         refused = bundled(there, "--strict")
         self.assertEqual(refused.returncode, 2)
-        self.assertRegex(refused.stderr, r"error\[network-reference\]: .* leads to the network")
+        self.assertRegex(refused.stderr, r"error\[network-reference\]: .* is a network URL")
         self.assertIn("plimsoll bundle --allow-network", refused.stderr)
         made = bundled(there, "--allow-network")
         self.assertEqual(made.returncode, 0, made.stderr)
@@ -180,7 +180,7 @@ class Contracts(harness.ServerTest):
         self.assertEqual(schemas["Id"]["maxLength"], 36, "what was fetched refers to what lies beside it")
         for reference, said in (("http://127.0.0.1:{port}/api/none.yaml", "cannot be fetched: the answer is 404"),
                                 ("http://127.0.0.1:1/api.yaml", "cannot be fetched: "),
-                                ("http://127.0.0.1:{port}/api/common.yaml#/None", "leads nowhere"),
+                                ("http://127.0.0.1:{port}/api/common.yaml#/None", "cannot be resolved"),
                                 ("http://127.0.0.1:{port}/api/file.yaml#/Secret", 'the reference "file:///etc/hostname" leads from the network to a file')):
             with self.subTest(reference):
                 told = bundled(reference, "--allow-network")

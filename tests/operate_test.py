@@ -175,7 +175,7 @@ class Starting(harness.ServerTest):
     def test_explain_tells_of_each_key_and_option(self):
         said = self.plimsoll("explain", "rate-limit.burst")
         self.assertEqual(said.returncode, 0, said.stderr)
-        for line in ("rate-limit.burst (contract)", "Units that may come at once", "type: ", "default: ", "scopes:  document, path, operation", "example: x-plimsoll: {rate-limit: {burst: "):
+        for line in ("rate-limit.burst (contract)", "Units that may be used at once", "type: ", "default: ", "scopes:  document, path, operation", "example: x-plimsoll: {rate-limit: {burst: "):
             self.assertIn(line, said.stdout)
         self.assertIn("tables.NAME.page.max (contract)", self.plimsoll("explain", "tables.orders.page.max").stdout)
         self.assertRegex(self.plimsoll("explain", "cache").stdout, r"(?s)cache \(contract\).*    ttl: .*cache \(deployment\).*    memory: ")

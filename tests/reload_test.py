@@ -203,7 +203,7 @@ class Reload(harness.ServerTest):
         self.assertIn("number", refused["detail"])
         self.assertEqual(server.get("/number").json()["plan"], 1)
         told = harness.until(lambda: self.events(server, "reload-refused"), server.describe)[0]
-        self.assertEqual(told["effect"], "what was served before is served on")
+        self.assertEqual(told["effect"], "the previous contract stays in force")
         run = self.plimsoll("reload", "--management", server.management)
         self.assertEqual(run.returncode, 2)
         self.assertIn("contract.yaml:", run.stderr)

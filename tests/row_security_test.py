@@ -83,7 +83,7 @@ class RowSecurity(harness.ServerTest):
     def test_a_start_that_tells_nobody_is_refused_where_there_are_policies(self):
         folder = self.lay()
         said = self.refused(folder / "contract.yaml", "database: {url: 'sqlite:firm.db'}\n" + tokens.DEPLOYMENT, directory=folder)
-        self.assertIn("has a policy that shows rows to their callers only, and nobody says who they are", said)
+        self.assertIn("has a row-level security policy, and the server does not set the caller", said)
         self.assertIn("row-security: true", said)
 
     def test_values_of_a_caller_end_with_its_transaction_behind_pgbouncer_too(self):

@@ -39,7 +39,7 @@ class Refused(Exception):
 
 def pairs(members):
     if len({name for name, _ in members}) != len(members):
-        raise Refused("a name stands twice")
+        raise Refused("a name appears twice")
     return dict(members)
 
 

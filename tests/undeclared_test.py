@@ -345,9 +345,9 @@ class Program(Passing):
             return self.refused(CONTRACT % {"security": security, "limit": limit, "more": more}, deployment, directory=folder)
 
         for security in ("", "security: []", "security: [{}]", "security: [{bearer: []}, {}]"):
-            self.assertIn("everybody may call what is not declared", refused("", security))
+            self.assertIn("everybody may call undeclared paths", refused("", security))
         for more in (", authorization: off", ", authorization: {mode: off}"):
-            self.assertIn("everybody may call what is not declared", refused(more))
+            self.assertIn("everybody may call undeclared paths", refused(more))
         self.assertIn("`undeclared` passes on", refused(", authorization: {roles: []}"))
         self.assertRegex(refused(", authorisation: any-caller"), r'contract\.yaml:10:\d+.*unknown key "authorisation"; did you mean "authorization"')
         self.assertIn("what is not declared is cached as its upstream says", refused(", cache: 5m, authorization: any-caller"))

@@ -294,7 +294,7 @@ class Versions(harness.ServerTest):
     def test_versions_that_cannot_be_told_apart_are_refused_with_both_files(self):
         told = self.refuse_both(small(1, "/api"), small(2, "/api"))
         self.assertIn("v2.yaml:4:", told)
-        self.assertIn("the base path /api of v2.yaml is that of v1.yaml:4, and no header tells them apart", told)
+        self.assertIn("the base path /api of v2.yaml is that of v1.yaml:4, and no header distinguishes them", told)
         told = self.refuse_both(small(1, "/api"), small(2, "/api/v2"))
         self.assertIn("the base path /api/v2 of v2.yaml overlaps with /api of v1.yaml:4", told)
         told = self.refuse_both(small(1, "/api", header="API-Version"), small(1, "/api", header="API-Version"))

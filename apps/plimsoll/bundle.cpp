@@ -68,14 +68,12 @@ std::string text_of(const contract::Contract& contract, bool effective) {
 Subcommand::Run declare(CLI::App& app) {
   auto wishes = std::make_shared<Wishes>();
   app.add_option("CONTRACT", wishes->contract, "OpenAPI document, YAML or JSON")->required();
-  app.add_option("--overlay", wishes->overlays, "Overlay laid over the document; may be repeated");
+  app.add_option("--overlay", wishes->overlays, "Overlay applied to the document; may be repeated");
   auto* effective = app.add_flag("--effective", wishes->effective,
-                                 "With what follows from x-plimsoll written out, as it is served at /openapi.json, "
-                                 "and with x-plimsoll");
+                                 "Print the effective contract, as served at /openapi.json, and keep x-plimsoll");
   app.add_flag("--strict", wishes->strict,
-               "Stop at faults, as `serve` does; without it they are told and the rest is printed");
-  app.add_flag("--allow-network", wishes->network, "References to http: and https: URLs are fetched")
-      ->excludes(effective);
+               "Stop at faults, as `serve` does; without it faults are warnings and the rest is printed");
+  app.add_flag("--allow-network", wishes->network, "Fetch references to http: and https: URLs")->excludes(effective);
   return [wishes] {
     const auto loaded = load(*wishes);
     if (!loaded) return complain(loaded.error());
@@ -86,7 +84,7 @@ Subcommand::Run declare(CLI::App& app) {
   };
 }
 
-const Subcommand bundle{"bundle", "Prints a contract of several files as one, overlays applied", declare};
+const Subcommand bundle{"bundle", "Prints a contract of several files as one document, with overlays applied", declare};
 
 }  // namespace
 }  // namespace plimsoll::command

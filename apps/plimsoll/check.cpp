@@ -21,7 +21,7 @@ int check_deployment(const std::string& file) {
   const auto deployment = server::read_deployment(file);
   if (!deployment) return refuse(deployment.error(), false);
   if (deployment->file.empty())
-    return complain("there is no contract and no deployment to check", {}, "Say `plimsoll check CONTRACT`.");
+    return complain("there is no contract and no deployment to check", {}, "Write `plimsoll check CONTRACT`.");
   std::printf("plimsoll: %s can be used\n", deployment->file.c_str());
   return 0;
 }
@@ -54,7 +54,7 @@ Subcommand::Run declare(CLI::App& app) {
   return [settings] { return check(*settings); };
 }
 
-const Subcommand command{"check", "Finds all that `serve` would reject, without serving", declare};
+const Subcommand command{"check", "Reports every error that `serve` would reject, without serving", declare};
 
 }  // namespace
 }  // namespace plimsoll::command

@@ -30,12 +30,13 @@ Subcommand::Run declare(CLI::App& app) {
   app.add_option("--config", options->file,
                  "Deployment; without it plimsoll.yaml in the working directory, when there is one")
       ->type_name("FILE");
-  app.add_flag("--explain", options->explain, "Each option: value, where it came from, default, sentence");
+  app.add_flag("--explain", options->explain, "Each option with its value, source, default and description");
   app.add_flag("--changed", options->changed, "Only the options that are not at their defaults");
   return [options] {
     if (!options->explain && !options->changed)
-      return complain("nothing to do", {},
-                      "Say `plimsoll config --explain`, or `--changed` for what is not a default.");
+      return complain(
+          "nothing to do", {},
+          "Use `plimsoll config --explain`, or `--changed` for the options that are not at their defaults.");
     return explain(options->file, options->changed);
   };
 }

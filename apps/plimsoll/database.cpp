@@ -28,7 +28,7 @@ int verify(const Options& options) {
   if (!wrong) return complain(wrong.error());
   for (auto& one : *wrong) std::printf("%s\n", one.c_str());
   if (!wrong->empty()) {
-    complain(*path + " is damaged", {}, "Restore it from a backup; the lines above tell what is wrong.");
+    complain(*path + " is damaged", {}, "Restore it from a backup; the lines above list the damage.");
     return 1;
   }
   std::printf("%s is sound\n", path->c_str());

@@ -12,7 +12,7 @@
 namespace plimsoll::command {
 namespace {
 
-constexpr Problem kNoDatabase{"no-database", 500, "There is no such database",
+constexpr Problem kNoDatabase{"no-database", 500, "The database does not exist",
                               "Name it: --database sqlite:PATH, or `database: {url: 'sqlite:PATH'}` in plimsoll.yaml."};
 
 /// `--database`, or what the deployment names.

@@ -55,7 +55,7 @@ Subcommand::Run declare(CLI::App& app) {
   return [name] { return explain(*name); };
 }
 
-const Subcommand command{"explain", "Explains a key or an option of contract or deployment", declare};
+const Subcommand command{"explain", "Explains a key or an option of the contract or the deployment", declare};
 
 }  // namespace
 }  // namespace plimsoll::command

@@ -157,17 +157,17 @@ Subcommand::Run declare(CLI::App& app) {
   auto from = std::make_shared<InitFrom>();
   from->folder = ".";
   app.add_option("FOLDER", from->folder, "Folder to write to; created when it does not exist");
-  auto* url = app.add_option("--from", from->url,
-                             "Database that is there already, `postgres://…` or `sqlite:FILE`: the contract is for its "
-                             "tables and views")
-                  ->type_name("URL");
-  app.add_flag("--writable", from->writable, "With --from: rows can be created, changed and removed too")->needs(url);
+  auto* url =
+      app.add_option("--from", from->url,
+                     "Existing database, `postgres://…` or `sqlite:FILE`: the contract describes its tables and views")
+          ->type_name("URL");
+  app.add_flag("--writable", from->writable, "With --from: also write operations that create, change and delete rows")
+      ->needs(url);
   return [from] { return from->url.empty() ? write_notes(from->folder) : write_from(*from); };
 }
 
 const Subcommand init{
-    "init", "Writes a contract and configuration to start from: small ones, or those for a database that exists",
-    declare};
+    "init", "Writes a first contract and configuration: small ones, or those for an existing database", declare};
 
 }  // namespace
 }  // namespace plimsoll::command

@@ -95,7 +95,7 @@ int list(const Options& options) {
 }
 
 int no_such_job(const std::string& id) {
-  return complain("there is no job " + id, {}, "`plimsoll jobs list` shows those there are.");
+  return complain("there is no job " + id, {}, "`plimsoll jobs list` lists them.");
 }
 
 Result<std::optional<queue::Record>> find(queue::SqlQueue& queue, const std::string& id) {
@@ -137,7 +137,7 @@ int move(const Options& options, M method, const char* done, const char* why_not
     else if (auto known = find(*opened->queue, id); known && !*known)
       status = no_such_job(id);
     else
-      status = complain(id + " is not changed: " + why_not, {}, "`plimsoll jobs show " + id + "` tells more.");
+      status = complain(id + " is not changed: " + why_not, {}, "`plimsoll jobs show " + id + "` shows the details.");
   }
   return status;
 }
@@ -150,13 +150,13 @@ Subcommand::Run declare(CLI::App& app) {
     sub->add_option("--config", options->config, "Deployment that names the database")->type_name("FILE");
     return sub;
   };
-  auto* listing = common(app.add_subcommand("list", "Jobs, newest first"));
+  auto* listing = common(app.add_subcommand("list", "Lists jobs, newest first"));
   listing->add_option("--state", options->state, "Only those in this state, such as dead");
   listing->add_option("--kind", options->kind, "Only those of this kind");
   listing->add_option("--limit", options->limit, "The most jobs to list")->check(CLI::Range(1, 1000));
   listing->add_flag("--json", options->json, "A line of JSON for each");
   auto ids = [&](CLI::App* sub) { sub->add_option("ID", options->ids, "Ids of jobs, from `jobs list`")->required(); };
-  auto* showing = common(app.add_subcommand("show", "All of a job: payload, history of attempts"));
+  auto* showing = common(app.add_subcommand("show", "Shows a job with its payload and the history of its attempts"));
   auto* requeueing = common(app.add_subcommand("requeue", "Requeues dead or cancelled jobs, with all their attempts"));
   auto* cancelling = common(app.add_subcommand("cancel", "Cancels jobs that have not ended"));
   for (auto* sub : {showing, requeueing, cancelling}) ids(sub);

@@ -63,15 +63,15 @@ int create(const Options& options) {
   if (!options.expires.empty()) {
     const auto span = config::parse_duration(options.expires);
     if (!span || span->nanoseconds <= 0)
-      return complain("\"" + options.expires + "\" is no duration", "--expires", "Write 90d or 12h.");
+      return complain("\"" + options.expires + "\" is not a duration", "--expires", "Write 90d or 12h.");
     life = span->nanoseconds;
   }
-  if (options.name.empty()) return complain("a key without a name is nobody's", "--name", "Say what it is for.");
+  if (options.name.empty()) return complain("a key needs a name", "--name", "Write `--name` and what the key is for.");
   if (options.prefix.empty())
     return complain("a key without a prefix is never accepted", "--prefix", "Leave it out, or give it a few letters.");
   for (const char c : options.prefix)
     if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_') || options.prefix.size() > 32)
-      return complain("\"" + options.prefix + "\" is no prefix", "--prefix",
+      return complain("\"" + options.prefix + "\" is not a valid prefix", "--prefix",
                       "Use lower case letters, digits and _, at most 32.");
   return with_keys(options, false, [&](ApiKeys& keys, Nanoseconds now) {
     if (life > 0) key.expires = now + life;
@@ -123,7 +123,7 @@ int list(const Options& options) {
 int rotate(const Options& options) {
   const auto span = config::parse_duration(options.overlap);
   if (!span || span->nanoseconds < 0)
-    return complain("\"" + options.overlap + "\" is no duration", "--overlap", "Write 24h or 0s.");
+    return complain("\"" + options.overlap + "\" is not a duration", "--overlap", "Write 24h or 0s.");
   return with_keys(options, true, [&](ApiKeys& keys, Nanoseconds now) {
     const auto made = database::wait_for([&](Loop& loop) -> Task<Result<std::string>> {
       auto secret = co_await keys.rotate(loop, options.id, span->nanoseconds, now);
@@ -163,7 +163,7 @@ Subcommand::Run declare(CLI::App& app) {
     sub->callback([which, run] { *which = run; });
     return sub;
   };
-  auto* creates = add("create", "Makes a key and prints it, once", create);
+  auto* creates = add("create", "Creates a key and prints it, once", create);
   creates->add_option("--name", options->name, "Name of the key, to recognise it in lists")->required();
   creates->add_option("--subject", options->subject, "Subject of callers with this key; without it, the name");
   creates->add_option("--tenant", options->tenant, "Tenant of the caller");
@@ -176,12 +176,12 @@ Subcommand::Run declare(CLI::App& app) {
   auto* rotates = add("rotate", "Creates a successor of a key; the old key expires after the overlap", rotate);
   rotates->add_option("id", options->id, "Id of the key, from `keys list`")->required();
   rotates->add_option("--overlap", options->overlap, "How long both are valid")->capture_default_str();
-  auto* revokes = add("revoke", "Ends a key at once", revoke);
+  auto* revokes = add("revoke", "Revokes a key at once", revoke);
   revokes->add_option("id", options->id, "Id of the key, from `keys list`")->required();
   return [options, which] { return (*which)(*options); };
 }
 
-const Subcommand keys{"keys", "Makes, lists, rotates and revokes API keys", declare};
+const Subcommand keys{"keys", "Creates, lists, rotates and revokes API keys", declare};
 
 }  // namespace
 }  // namespace plimsoll::command

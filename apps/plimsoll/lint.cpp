@@ -45,11 +45,11 @@ int run(const Wishes& wishes) {
 Subcommand::Run declare(CLI::App& app) {
   auto wishes = std::make_shared<Wishes>();
   app.add_option("CONTRACT", wishes->contract, "OpenAPI document, YAML or JSON")->required();
-  app.add_option("--overlay", wishes->overlays, "Overlay laid over the document; may be repeated");
+  app.add_option("--overlay", wishes->overlays, "Overlay applied to the document; may be repeated");
   app.add_option("--ruleset", wishes->ruleset, "Spectral ruleset: severities, and rules of your own")
       ->type_name("FILE");
   app.add_flag("--strict", wishes->strict,
-               "Stop at faults, as `serve` does; without it they are told and the rest is linted");
+               "Stop at faults, as `serve` does; without it faults are reported and the rest is linted");
   app.add_option("--format", wishes->format, "text, json, or sarif")->check(CLI::IsMember({"text", "json", "sarif"}));
   app.add_option("--fail-on", wishes->fail_on, "Findings for which the exit status is 1: error, warning, or never")
       ->check(CLI::IsMember({"error", "warning", "never"}));

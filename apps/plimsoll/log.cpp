@@ -23,25 +23,25 @@ int run(const Options& options) {
   const auto parsed = json::parse(answer->body, arena);
   const auto* body = parsed ? &*parsed : nullptr;
   if (answer->status != 200)
-    return complain(refusal_of(*answer, body), {}, "`plimsoll log --help` shows what can be said.");
+    return complain(refusal_of(*answer, body), {}, "`plimsoll log --help` lists the arguments.");
   auto line = "log level: " + text_of(body, "level");
   if (const auto span = text_of(body, "for"); !span.empty()) line += " for " + span;
   std::puts(line.c_str());
   return 0;
 }
 
-const Subcommand log{"log", "Shows or changes the log level of a running server.", [](CLI::App& app) {
-                       auto options = std::make_shared<Options>();
-                       app.add_option("level", options->level,
-                                      "debug, info, warning, error or off; without it, "
-                                      "the level is shown")
-                           ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}));
-                       app.add_option("--for", options->span,
-                                      "How long, such as 10m; afterwards the level before is back. Without it, until "
-                                      "the server ends");
-                       add_options(app, options->management);
-                       return std::function<int()>([options] { return run(*options); });
-                     }};
+const Subcommand log{
+    "log", "Shows or changes the log level of a running server", [](CLI::App& app) {
+      auto options = std::make_shared<Options>();
+      app.add_option("level", options->level,
+                     "debug, info, warning, error or off; without it, "
+                     "the level is shown")
+          ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}));
+      app.add_option("--for", options->span,
+                     "How long, such as 10m; then the previous level is restored. Without it, until the server stops");
+      add_options(app, options->management);
+      return std::function<int()>([options] { return run(*options); });
+    }};
 
 }  // namespace
 }  // namespace plimsoll::command

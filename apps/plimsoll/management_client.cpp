@@ -29,7 +29,7 @@ class Connection {
   }
   Result<> open(const std::string& address) {
     const auto colon = address.rfind(':');
-    if (colon == address.npos) return fail(kNoServer, "`" + address + "` is no ADDRESS:PORT");
+    if (colon == address.npos) return fail(kNoServer, "`" + address + "` is not ADDRESS:PORT");
     auto host = address.substr(0, colon);
     if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
     if (host.empty()) host = "localhost";

@@ -157,7 +157,8 @@ int read_for_new(const Options& options, std::shared_ptr<const contract::Contrac
   if (const auto bad =
           options.name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
       options.name.empty() || bad != options.name.npos)
-    return complain("\"" + options.name + "\" is no name for a migration", {}, "Use letters, digits, `_` and `-`.");
+    return complain("\"" + options.name + "\" is not a valid name for a migration", {},
+                    "Use letters, digits, `_` and `-`.");
   return 0;
 }
 
@@ -185,10 +186,11 @@ int write_rls(Options options, const std::string& folder, const std::vector<data
   table::Model model;
   if (const int status = read_for_new(options, loaded, model)) return status;
   if (files.empty())
-    return complain("there are no migrations, and policies are one: the server would make no tables beside it", folder,
-                    "Write that of the tables first: `plimsoll migrate new tables " + options.contract + "`.");
+    return complain(
+        "there is no folder of migrations, and policies are a migration: the server would then create no tables itself",
+        folder, "Write that of the tables first: `plimsoll migrate new tables " + options.contract + "`.");
   std::string text =
-      "-- Rows belong to their tenant and owner for whoever asks: what the contract says of them now.\n"
+      "-- Policies for tenants and owners of rows, as the contract declares them now.\n"
       "-- The deployment says `database: {row-security: true}`; a policy on a view has to be left out.\n";
   bool any = false;
   for (const auto& table : model.tables) {
@@ -317,12 +319,12 @@ Subcommand::Run declare(CLI::App& app) {
          "policies for tenants and owners (PostgreSQL)")
       ->required()
       ->check(CLI::IsMember({"status", "up", "new", "rls"}));
-  app.add_option("NAME", options->name, "Of a new migration; left out for the others");
+  app.add_option("NAME", options->name, "Name of the new migration; omitted for the other actions");
   app.add_option("CONTRACT", options->contract, "OpenAPI document whose database it is");
   app.add_option("--config", options->config,
                  "Deployment; without it plimsoll.yaml in the working directory, when there is one")
       ->type_name("FILE");
-  app.add_option("--migrations", options->folder, "Folder of the files; `migrations` beside the contract")
+  app.add_option("--migrations", options->folder, "Folder of the files; default: `migrations` beside the contract")
       ->type_name("FOLDER");
   return [options] { return run(*options); };
 }

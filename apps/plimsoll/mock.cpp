@@ -12,19 +12,19 @@ Subcommand::Run declare(CLI::App& app) {
   settings->mock_all = true;
   server::add_contracts(app, *settings, "OpenAPI documents, YAML or JSON: one, or the versions of an API", true);
   app.add_option("--upstream", settings->upstream,
-                 "Pass valid requests on to this server, and its answers back, held against the document")
+                 "Forward valid requests to this server, and validate its responses against the document")
       ->type_name("URL");
   app.add_option("--responses", settings->responses,
-                 "What becomes of answers of that server which the document does not allow; its own `responses` wins")
+                 "What to do with invalid responses of that server; `responses` of the document overrides it")
       ->check(CLI::IsMember({"off", "shadow", "enforce"}))
       ->capture_default_str();
   app.add_flag("--strict", settings->strict,
-               "Refuse a document with faults, as `serve` does; without it what is faulty is left out with a warning");
+               "Reject a faulty document, as `serve` does; without it faulty parts are left out with a warning");
   server::add_options(app, *settings);
   return [settings] { return Application{settings->contract}.serve(*settings); };
 }
 
-const Subcommand mock{"mock", "Answers every operation of a document from its examples, or with data made up for it",
+const Subcommand mock{"mock", "Answers every operation of a document with its examples or with generated data",
                       declare};
 
 }  // namespace

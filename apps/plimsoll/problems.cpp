@@ -45,7 +45,7 @@ Subcommand::Run declare(CLI::App& app) {
   };
 }
 
-const Subcommand problems{"problems", "Lists every problem a server can answer with, by its code", declare};
+const Subcommand problems{"problems", "Lists every problem that a server can answer with, by code", declare};
 
 }  // namespace
 }  // namespace plimsoll::command

@@ -27,7 +27,7 @@ int run(const Management& management) {
   const auto* body = parsed ? &*parsed : nullptr;
   if (answer->status != 200 || !body)
     return complain(refusal_of(*answer, body), {},
-                    "What was served before is served on; correct this and reload again.");
+                    "The previous contract stays in force; correct the error and reload again.");
   const auto* changed = body->find("changed");
   std::puts(changed && changed->is(json::Type::boolean) && changed->boolean() ? "reloaded"
                                                                               : "reloaded; nothing changed");
@@ -44,7 +44,7 @@ int run(const Management& management) {
   return 0;
 }
 
-const Subcommand reload{"reload", "Makes a running server read its contract and deployment again", [](CLI::App& app) {
+const Subcommand reload{"reload", "Reloads the contract and the deployment of a running server", [](CLI::App& app) {
                           auto management = std::make_shared<Management>();
                           add_options(app, *management);
                           return std::function<int()>([management] { return run(*management); });

@@ -71,10 +71,10 @@ Subcommand::Run declare(CLI::App& app) {
   };
   auto wishes = std::make_shared<Wishes>();
   app.add_option("CONTRACT", wishes->contracts, "OpenAPI documents, YAML or JSON")->required();
-  app.add_option("--overlay", wishes->overlays, "Overlay laid over the document; may be repeated");
+  app.add_option("--overlay", wishes->overlays, "Overlay applied to the document; may be repeated");
   app.add_flag("--json", wishes->json, "As JSON");
   app.add_flag("--strict", wishes->strict,
-               "Stop at faults, as `serve` does; without it they are told and the rest is listed");
+               "Stop at faults, as `serve` does; without it faults are warnings and the rest is listed");
   return [wishes] {
     const bool named = wishes->contracts.size() > 1;
     std::string text;

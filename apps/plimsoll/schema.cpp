@@ -193,7 +193,7 @@ int print(const std::string& schema) {
 
 Subcommand::Run declare(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  auto* validate = app.add_subcommand("validate", "Validates documents by a JSON Schema (2020-12)");
+  auto* validate = app.add_subcommand("validate", "Validates documents against a JSON Schema (2020-12)");
   auto* contract = app.add_subcommand("contract", "Prints the JSON Schema of contracts, for editors");
   auto* deployment = app.add_subcommand("deployment", "Prints the JSON Schema of plimsoll.yaml, for editors");
   app.require_subcommand(1);
@@ -218,7 +218,8 @@ Subcommand::Run declare(CLI::App& app) {
   };
 }
 
-const Subcommand command{"schema", "Validates documents by JSON Schemas; prints those of the language", declare};
+const Subcommand command{
+    "schema", "Validates documents against JSON Schemas; prints the schemas of contracts and plimsoll.yaml", declare};
 
 }  // namespace
 }  // namespace plimsoll::command

@@ -39,7 +39,7 @@ Result<JwkSet> read_keys(const std::string& path) {
   if (!text) return fail(policy::kBadKey, "the key file " + path + " cannot be read");
   Arena arena;
   auto value = json::parse(*text, arena);
-  if (!value) return fail(policy::kBadKey, path + " is no JSON: " + value.error().detail);
+  if (!value) return fail(policy::kBadKey, path + " is not JSON: " + value.error().detail);
   return policy::parse_jwk_set(*value);
 }
 
@@ -71,10 +71,10 @@ int issue(const Options& options) {
   const auto key = std::ranges::find_if(keys->keys, &Jwk::can_sign);
   if (key == keys->keys.end())
     return complain("no key of " + options.key + " can sign", {},
-                    "Give a private JWK; `plimsoll token key` makes one.");
+                    "Give a private JWK; `plimsoll token key` generates one.");
   const auto span = config::parse_duration(options.expires);
   if (!span || span->nanoseconds <= 0)
-    return complain("\"" + options.expires + "\" is no duration", "--expires", "Write 30m, 1h or 7d.");
+    return complain("\"" + options.expires + "\" is not a duration", "--expires", "Write 30m, 1h or 7d.");
   const auto now = system_clock().wall() / kSecond;
   std::string claims;
   json::Writer out(claims);
@@ -98,7 +98,7 @@ int issue(const Options& options) {
   }
   if (!options.tenant.empty()) out.key("tenant").string(options.tenant);
   for (const auto& claim : options.claims)
-    if (!add_claim(out, claim)) return complain("\"" + claim + "\" is no claim", "--claim", "Write NAME=VALUE.");
+    if (!add_claim(out, claim)) return complain("\"" + claim + "\" is not a claim", "--claim", "Write NAME=VALUE.");
   out.key("iat").integer(now).key("exp").integer(now + span->nanoseconds / kSecond).end_object();
   const auto token = policy::issue_jwt(*key, claims);
   if (!token) return complain(token.error());
@@ -165,7 +165,7 @@ int verify(const Options& options) {
 int make_key(const Options& options) {
   const auto algorithm = policy::algorithm_of(options.algorithm);
   if (!algorithm)
-    return complain("\"" + options.algorithm + "\" is no algorithm", "--algorithm",
+    return complain("\"" + options.algorithm + "\" is not an algorithm", "--algorithm",
                     "One of RS256, PS256, ES256, EdDSA, HS256, and their 384 and 512.");
   const auto key = Jwk::generate(*algorithm);
   if (!key) return complain(key.error());
@@ -200,7 +200,8 @@ Subcommand::Run declare(CLI::App& app) {
   issues->add_option("--expires", options->expires, "Lifetime")->capture_default_str();
   issues->callback([which] { *which = issue; });
 
-  auto* verifies = app.add_subcommand("verify", "Says whether a token is valid; status 0 or 1");
+  auto* verifies =
+      app.add_subcommand("verify", "Verifies a token; the exit status is 0 for a valid token, 1 otherwise");
   verifies->add_option("token", options->token, "The token; without it, or with -, the first line of standard input");
   verifies->add_option("--keys", options->keys, "File with a JWK or a JWK set")->type_name("FILE");
   verifies->add_option("--issuer", options->issuer, "`iss` must be this");
@@ -210,8 +211,9 @@ Subcommand::Run declare(CLI::App& app) {
                      "{\"valid\":…,\"reason\":…}");
   verifies->callback([which] { *which = verify; });
 
-  auto* makes =
-      app.add_subcommand("key", "Makes a key: the private part into a file, the set that checks it to standard output");
+  auto* makes = app.add_subcommand(
+      "key",
+      "Generates a key: writes the private key to a file, and the JWK set that verifies its tokens to standard output");
   makes->add_option("--algorithm", options->algorithm, "RS256, PS256, ES256, EdDSA, HS256, …")->capture_default_str();
   makes->add_option("--private", options->private_file, "New file for the private JWK")->required()->type_name("FILE");
   makes->add_option("--public", options->public_file, "File for the JWK set, instead of standard output")
@@ -220,7 +222,7 @@ Subcommand::Run declare(CLI::App& app) {
   return [options, which] { return (*which)(*options); };
 }
 
-const Subcommand token{"token", "Issues and verifies JSON Web Tokens, and makes their keys", declare};
+const Subcommand token{"token", "Issues and verifies JSON Web Tokens, and generates their keys", declare};
 
 }  // namespace
 }  // namespace plimsoll::command

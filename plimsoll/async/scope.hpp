@@ -48,7 +48,7 @@ class Scope final : public Waiting {
 
 inline constexpr Problem kDeadlineExceeded{"deadline-exceeded", 504, "The request took too long",
                                            "Request less, or try again later.", true};
-inline constexpr Problem kClientGone{"client-gone", 499, "The client left", ""};
+inline constexpr Problem kClientGone{"client-gone", 499, "The client disconnected", ""};
 inline constexpr Problem kDraining{"draining", 503, "The server is shutting down",
                                    "Repeat the request; another instance may answer it.", true};
 inline constexpr Problem kCancelled{"cancelled", 500, "Cancelled", ""};

@@ -10,7 +10,8 @@
 
 namespace plimsoll {
 
-inline constexpr Problem kInternal{"internal", 500, "Internal error", "Give the trace id to whoever runs this server."};
+inline constexpr Problem kInternal{"internal", 500, "Internal error",
+                                   "Send the trace id to the operator of this server."};
 
 /// One field of a request that is wrong. All of them are told at once, up to a cap.
 struct FieldError {

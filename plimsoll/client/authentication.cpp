@@ -26,7 +26,7 @@ class Authentication final : public Policy {
       config::field<&Options::bearer>("bearer", "A token: `Authorization: Bearer …`."),
       config::field<&Options::user>("user", "A name, with `password`: `Authorization: Basic …`."),
       config::field<&Options::password>("password", "The password of `user`."),
-      config::field<&Options::header>("header", "A header of the service's own, with `value`."),
+      config::field<&Options::header>("header", "The name of a header, with `value`."),
       config::field<&Options::value>("value", "The value of `header`."),
       config::shown(config::object_of<OAuth2Options>(
                         config::field<&Options::oauth2>(
@@ -40,10 +40,10 @@ class Authentication final : public Policy {
           config::object_of<SignatureOptions>(
               config::field<&Options::signature>("signature", "HTTP Message Signatures (RFC 9421)."), kSignatureFields),
           "{key: '${file:/run/secrets/reviews.pem}', key-id: shop-1}"),
-      config::field<&Options::refusals>("refusals",
-                                        "Whom the service means with 401 and 403: this credential (the caller is "
-                                        "answered 502 `credential-refused`), or "
-                                        "perhaps the caller, so that they `pass`."),
+      config::field<&Options::refusals>(
+          "refusals",
+          "How 401 and 403 of the service are interpreted: `ours`, as a rejection of this credential (the caller gets "
+          "502 `credential-refused`); `pass`, as possibly meant for the caller, and passed on."),
   };
   static constexpr Metric metrics[] = {
       {"plimsoll_client_token_fetches_total", "1",
@@ -96,6 +96,6 @@ class Authentication final : public Policy {
 
 }  // namespace
 
-extern constinit const Part authentication = part<Authentication>("authentication", "Says who calls.");
+extern constinit const Part authentication = part<Authentication>("authentication", "Adds credentials to each call.");
 
 }  // namespace plimsoll::client

@@ -15,8 +15,9 @@ inline constexpr config::Field kAwsFields[] = {
     config::shown(config::field<&AwsOptions::access_key>("access-key", "The access key's identifier."), "AKIDEXAMPLE"),
     config::shown(config::field<&AwsOptions::secret_key>("secret-key", "The secret of the access key."),
                   "'${AWS_SECRET_ACCESS_KEY}'"),
-    config::shown(config::field<&AwsOptions::session_token>("session-token", "Of temporary keys; empty: none."),
-                  "'${AWS_SESSION_TOKEN}'"),
+    config::shown(
+        config::field<&AwsOptions::session_token>("session-token", "The session token of temporary keys; empty: none."),
+        "'${AWS_SESSION_TOKEN}'"),
     config::shown(config::field<&AwsOptions::region>("region", "The region that is called."), "eu-central-1"),
     config::shown(config::field<&AwsOptions::service>("service", "The service that is called, as AWS names it."), "s3"),
 };

@@ -38,32 +38,35 @@ class Balance final : public Policy {
     config::Ratio most_out{OutlierOptions{}.share}, panic{0.3};
   };
   static constexpr config::Field fields[] = {
-      config::field<&Options::by>("by",
-                                  "How a target is chosen: of two at random the one with fewer calls under way, in "
-                                  "turn, of two at random the one that is done sooner by its latency and its calls "
-                                  "under way, or by a hash of `hash-by`."),
-      config::shown(config::field<&Options::hash_by>(
-                        "hash-by",
-                        "What requests are told apart by with `by: hash`: header:NAME, cookie:NAME, "
-                        "claim:NAME or caller. Calls without it go to the less busy of two targets."),
-                    "'cookie:session'"),
+      config::field<&Options::by>(
+          "by",
+          "How a target is chosen: `least-request`: of two random targets the one with fewer calls in progress; "
+          "`round-robin`: in turn; `latency`: of two random targets the one with the lower expected latency, by its "
+          "latency and its calls in progress; `hash`: by a hash of `hash-by`."),
+      config::shown(
+          config::field<&Options::hash_by>("hash-by",
+                                           "The key of requests with `by: hash`: header:NAME, cookie:NAME, claim:NAME "
+                                           "or caller. Calls without it go to the less busy of two targets."),
+          "'cookie:session'"),
       config::field<&Options::slow_start>(
-          "slow-start", "How long the share of a target grows that is new or was out; not with `by: hash`.",
+          "slow-start",
+          "The time in which the share of a new or returning target grows to its full size; not with `by: hash`.",
           {0, 3600 * kSecond}),
-      config::field<&Options::failures>("failures", "Failures one after another for which a target is taken out.",
-                                        {1, 1000}),
-      config::field<&Options::out>("out", "How long it is out, times how often it was.",
+      config::field<&Options::failures>("failures", "Consecutive failures after which a target is ejected.", {1, 1000}),
+      config::field<&Options::out>("out", "How long a target is ejected, multiplied by the number of its ejections.",
                                    {kMillisecond, 86'400 * kSecond}),
-      config::field<&Options::longest>("longest", "The longest time it is out.", {kMillisecond, 86'400 * kSecond}),
-      config::field<&Options::most_out>("most-out", "The share of the targets of which no more are out at once."),
-      config::field<&Options::panic>("panic", "Where less than this share of the targets can be used, all are."),
+      config::field<&Options::longest>("longest", "The longest time that a target is ejected.",
+                                       {kMillisecond, 86'400 * kSecond}),
+      config::field<&Options::most_out>("most-out",
+                                        "The largest share of the targets that is ejected at the same time."),
+      config::field<&Options::panic>("panic", "If less than this share of the targets can be used, all are used."),
   };
   static constexpr std::string_view short_form = config::Form<Way>::schema;
   static constexpr std::string_view example = "round-robin";
   static constexpr Metric metrics[] = {
       {"plimsoll_client_ejections_total", "1", "How often a target was taken out of the balance for its failures."},
       {"plimsoll_client_target_usable", "1", "Whether a target is sent calls."},
-      {"plimsoll_client_target_calls", "1", "Calls to a target that are under way."},
+      {"plimsoll_client_target_calls", "1", "Calls to a target that are in progress."},
   };
 
   static Result<std::unique_ptr<Policy>> build(const json::Value* from, const Build& build) {
@@ -169,6 +172,6 @@ class Balance final : public Policy {
 }  // namespace
 
 extern constinit const Part balance =
-    part<Balance>("balance", "Chooses the target of each attempt among those that are well.");
+    part<Balance>("balance", "Chooses the target of each attempt among the healthy ones.");
 
 }  // namespace plimsoll::client

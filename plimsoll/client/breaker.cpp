@@ -24,14 +24,13 @@ class Breaker final : public Policy {
   static constexpr config::Field fields[] = {
       config::field<&Options::failures>("failures", "The share of failed calls from which it opens."),
       config::field<&Options::slow>("slow", "The share of slow calls from which it opens."),
-      config::field<&Options::slow_after>("slow-after",
-                                          "The time to the head of the answer from which a call is slow; 0s: "
-                                          "none is."),
-      config::field<&Options::of>("of", "Calls below which nothing is judged.", {1, 1'000'000}),
+      config::field<&Options::slow_after>(
+          "slow-after", "A call is slow if the head of its response takes longer than this; 0s: no call is slow."),
+      config::field<&Options::of>("of", "The least number of calls before the breaker can open.", {1, 1'000'000}),
       config::field<&Options::within>("within", "The time over which calls are counted.", {kSecond, 3600 * kSecond}),
-      config::field<&Options::open>("open",
-                                    "How long no call passes before one is tried, a tenth more or less at random.",
-                                    {10 * kMillisecond, 3600 * kSecond}),
+      config::field<&Options::open>(
+          "open", "How long the breaker stays open before one call is tried, varied at random by a tenth.",
+          {10 * kMillisecond, 3600 * kSecond}),
   };
   static constexpr std::string_view example = "{failures: 30%, of: 50, open: 10s}";
   static constexpr Metric metrics[] = {

@@ -20,7 +20,7 @@ constexpr Row kChain[] = {
     {&trace, "first: all attempts of a call carry one trace"},
     {&metrics, "around everything that may fail or wait: what is measured is what the caller sees"},
     {&timeout, "around all attempts: repetitions do not prolong a call"},
-    {&retry, "around all that is done anew for each attempt; its back-off holds no permit and no target"},
+    {&retry, "around everything that is repeated for each attempt; its back-off holds no permit and no target"},
     {&hedge, "each attempt that takes long may be sent twice; both hold a permit and a target of their own"},
     {&concurrency, "before the breaker, which judges the service and not what is refused here"},
     {&breaker,

@@ -16,12 +16,12 @@ class Concurrency final : public Policy {
     std::int64_t limit = 1000;
   };
   static constexpr config::Field fields[] = {
-      config::field<&Options::limit>("limit", "Calls under way at once, of one process.", {1, 1'000'000}),
+      config::field<&Options::limit>("limit", "Calls in progress at the same time, of one process.", {1, 1'000'000}),
   };
   static constexpr std::string_view short_form = R"("type":"integer")";
   static constexpr std::string_view example = "100";
   static constexpr Metric metrics[] = {
-      {"plimsoll_client_calls_refused_total", "1", "Calls refused because too many of the service were under way."}};
+      {"plimsoll_client_calls_refused_total", "1", "Calls rejected because of the concurrency limit of the service."}};
 
   static Result<std::unique_ptr<Policy>> build(const json::Value* from, const Build& build) {
     Options options;
@@ -67,6 +67,6 @@ class Concurrency final : public Policy {
 }  // namespace
 
 extern constinit const Part concurrency =
-    part<Concurrency>("concurrency", "Bounds how many calls are under way at once.");
+    part<Concurrency>("concurrency", "Limits the calls in progress at the same time.");
 
 }  // namespace plimsoll::client

@@ -125,7 +125,7 @@ Task<Result<>> Connection::send_rest(const Outgoing& request) {
     const auto text = as_text(*read);
     if (!request.chunked && (text.size() > left || (text.empty() && left > 0))) {
       body_failed_ = true;
-      co_return fail(kInternal, "the body of a request is not as long as was told");
+      co_return fail(kInternal, "the body of a request does not have its declared length");
     }
     if (!request.chunked) {
       left -= text.size();

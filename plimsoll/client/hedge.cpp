@@ -39,7 +39,7 @@ class Hedge final : public Policy {
   };
   static constexpr config::Field fields[] = {
       config::field<&Options::after>(
-          "after", "A call is sent a second time when it has taken longer than this share of the calls lately."),
+          "after", "A call is sent a second time when it has taken longer than this share of the recent calls."),
       config::field<&Options::at_most>("at-most",
                                        "The share of the calls of the last 10 s that are sent twice at most."),
   };
@@ -249,6 +249,6 @@ class Hedge final : public Policy {
 }  // namespace
 
 extern constinit const Part hedge =
-    part<Hedge>("hedge", "Sends a call that takes longer than most a second time, and takes the answer that is first.");
+    part<Hedge>("hedge", "Sends a call that takes longer than most a second time, and uses the first response.");
 
 }  // namespace plimsoll::client

@@ -18,19 +18,21 @@ inline constexpr config::Field kSignatureFields[] = {
     config::shown(config::field<&SignatureOptions::key>(
                       "key", "The private key in PEM, or the secret of `hmac-sha256`, of 32 bytes at least."),
                   "'${file:/run/secrets/reviews.pem}'"),
-    config::shown(config::field<&SignatureOptions::key_id>("key-id", "What the other side knows the key by."),
-                  "shop-1"),
-    config::shaped(config::field<&SignatureOptions::algorithm>("algorithm", "What is signed with."),
+    config::shown(
+        config::field<&SignatureOptions::key_id>("key-id", "The name by which the service identifies the key."),
+        "shop-1"),
+    config::shaped(config::field<&SignatureOptions::algorithm>("algorithm", "The signature algorithm."),
                    R"("enum":["ed25519","ecdsa-p256-sha256","rsa-pss-sha512","rsa-v1_5-sha256","hmac-sha256"])"),
-    config::shown(config::field<&SignatureOptions::components>(
-                      "components",
-                      "What of a request is signed, where it has it: @method, @target-uri, @authority, @scheme, "
-                      "@request-target, @path, @query and names of fields. `content-digest` is added for a body."),
-                  "['@method', '@target-uri', content-digest]"),
+    config::shown(
+        config::field<&SignatureOptions::components>(
+            "components",
+            "The components of a request that are signed, if it has them: @method, @target-uri, @authority, @scheme, "
+            "@request-target, @path, @query and names of fields. `content-digest` is added for a body."),
+        "['@method', '@target-uri', content-digest]"),
     config::field<&SignatureOptions::label>("label", "The name of the signature among others."),
-    config::shown(config::field<&SignatureOptions::tag>("tag", "The application that it is for; empty: not said."),
+    config::shown(config::field<&SignatureOptions::tag>("tag", "The application that it is for; empty: not sent."),
                   "shop"),
-    config::field<&SignatureOptions::expires>("expires", "How long the signature is good; 0s: not said.",
+    config::field<&SignatureOptions::expires>("expires", "How long the signature is valid; 0s: not sent.",
                                               {0, 86'400 * kSecond}),
 };
 

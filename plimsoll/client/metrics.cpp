@@ -24,7 +24,7 @@ class Metrics final : public Policy {
   static constexpr std::span<const config::Field> fields{};
   static constexpr Metric metrics[] = {
       {"http_client_request_duration_seconds", "s", "Time from a call to the head of its answer, by service."},
-      {"http_client_active_requests", "1", "Calls under way, by service."},
+      {"http_client_active_requests", "1", "Calls in progress, by service."},
   };
 
   static Result<std::unique_ptr<Policy>> build(const json::Value* from, const Build& build) {

@@ -23,11 +23,12 @@ struct OAuth2Options {
   config::PlainHttp plain_http = config::PlainHttp::refused;
 };
 inline constexpr config::Field kOAuth2Fields[] = {
-    config::shown(config::field<&OAuth2Options::token_url>("token-url", "Where tokens are fetched with POST."),
-                  "'https://id.example.com/token'"),
+    config::shown(
+        config::field<&OAuth2Options::token_url>("token-url", "The URL from which tokens are fetched with POST."),
+        "'https://id.example.com/token'"),
     config::shown(config::field<&OAuth2Options::client>("client", "The client's identifier."), "shop"),
     config::shown(config::field<&OAuth2Options::secret>("secret", "The client's secret."), "'${REVIEWS_SECRET}'"),
-    config::shown(config::field<&OAuth2Options::scope>("scope", "Scopes that are asked for, parted by blanks."),
+    config::shown(config::field<&OAuth2Options::scope>("scope", "Requested scopes, separated by spaces."),
                   "'reviews:read'"),
     config::shaped(
         config::field<&OAuth2Options::parameters>(
@@ -36,7 +37,7 @@ inline constexpr config::Field kOAuth2Fields[] = {
     config::field<&OAuth2Options::client_authentication>(
         "client-authentication", "How `client` and `secret` are sent: as `Authorization: Basic …`, or in the body."),
     config::field<&OAuth2Options::authorities>(
-        "authorities", "PEM file of those who sign the token server's certificate; empty: the system's."),
+        "authorities", "PEM file of the authorities that sign the token server's certificate; empty: the system's."),
     config::field<&OAuth2Options::plain_http>("plain-http",
                                               "Whether a token server beyond this machine may be called without TLS."),
 };

@@ -27,8 +27,7 @@ class Retry final : public Policy {
     std::int64_t floor = RetryBudgetOptions{}.floor;
   };
   static constexpr config::Field fields[] = {
-      config::field<&Options::attempts>("attempts", "How often a call is repeated at most, after the first attempt.",
-                                        {0, 10}),
+      config::field<&Options::attempts>("attempts", "The most retries of a call, after the first attempt.", {0, 10}),
       config::field<&Options::base>(
           "base", "A retry waits a random time of up to this, twice this before the next one, and so on.",
           {kMillisecond, 60 * kSecond}),
@@ -36,7 +35,8 @@ class Retry final : public Policy {
                                    {kMillisecond, 600 * kSecond}),
       config::field<&Options::budget>("budget",
                                       "Retries to the calls of the last 10 s, over all calls of the service."),
-      config::field<&Options::floor>("floor", "Retries each second that are allowed besides.", {0, 100'000}),
+      config::field<&Options::floor>("floor", "Retries each second that are allowed in addition to the budget.",
+                                     {0, 100'000}),
   };
   static constexpr std::string_view example = "{attempts: 2, budget: 10%}";
   static constexpr Metric metrics[] = {
@@ -152,6 +152,6 @@ class Retry final : public Policy {
 
 }  // namespace
 
-extern constinit const Part retry = part<Retry>("retry", "Repeats calls that failed, where that can do no harm.");
+extern constinit const Part retry = part<Retry>("retry", "Retries failed calls where that is safe.");
 
 }  // namespace plimsoll::client

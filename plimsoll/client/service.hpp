@@ -14,8 +14,8 @@ namespace plimsoll::client {
 
 class Targets;
 
-inline constexpr Problem kAnswerTooLarge{"answer-too-large", 502, "The other side's answer is too large",
-                                         "Ask for less, or raise the limit."};
+inline constexpr Problem kAnswerTooLarge{"answer-too-large", 502, "The response of the called service is too large",
+                                         "Request less data, or raise the limit."};
 
 struct ServiceOptions {
   std::string name{};  ///< of metrics; empty: host and port

@@ -33,7 +33,7 @@ Targets::Targets(std::string service, std::vector<TargetNote> notes, std::vector
         "Whether a target is sent calls: 1, or 0 where it is out for its failures or its health check fails.", labels,
         [this, i] { return usable(i, system_clock().steady()) ? 1.0 : 0.0; }));
     observations_.push_back(metrics->observe(
-        telemetry::Kind::gauge, "plimsoll_client_target_calls", "Calls to a target that are under way.", labels,
+        telemetry::Kind::gauge, "plimsoll_client_target_calls", "Calls to a target that are in progress.", labels,
         [state = states_[i]] { return static_cast<double>(state->running.load()); }));
   }
 }

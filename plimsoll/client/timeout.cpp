@@ -13,9 +13,10 @@ class Timeout final : public Policy {
   };
   static constexpr config::Field fields[] = {
       config::field<&Options::total>(
-          "total", "From the call to the last byte of the answer, repetitions included; 0s: no limit."),
+          "total", "From the call to the last byte of the response, including retries; 0s: no limit."),
       config::field<&Options::connect>("connect", "Name lookup, connection and TLS handshake together."),
-      config::field<&Options::first_byte>("first-byte", "From the last byte of the request to the head of the answer."),
+      config::field<&Options::first_byte>("first-byte",
+                                          "From the last byte of the request to the head of the response."),
       config::field<&Options::idle>("idle", "Between bytes of a body, in both directions."),
   };
   static constexpr std::string_view short_form = config::Form<config::Duration>::schema;

@@ -56,6 +56,6 @@ class Trace final : public Check {
 
 }  // namespace
 
-extern constinit const Part trace = part<Trace>("trace", "Passes the trace on to the service that is called.");
+extern constinit const Part trace = part<Trace>("trace", "Passes the trace on to the called service.");
 
 }  // namespace plimsoll::client

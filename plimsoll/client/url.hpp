@@ -8,7 +8,7 @@
 
 namespace plimsoll::client {
 
-inline constexpr Problem kBadUrl{"bad-url", 400, "That is no http or https URL", "Correct the URL."};
+inline constexpr Problem kBadUrl{"bad-url", 400, "The URL is not an http or https URL", "Correct the URL."};
 
 /// Where a call goes.
 struct Url {

@@ -113,7 +113,7 @@ Task<Result<>> hold_body(Request& request, Context& context) {
   }
   if (read.size() != *request.content_length) {
     state.body_failed = true;
-    co_return fail(kInternal, "the body of a request is not as long as was told");
+    co_return fail(kInternal, "the body of a request does not have its declared length");
   }
   state.held = context.keep<std::string>(std::move(read));
   co_return Result<>{};

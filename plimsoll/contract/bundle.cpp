@@ -176,7 +176,7 @@ class Bundler {
     const Value* found = find_target(sources_[source].root, fragment);
     if (!found) {
       report_.add(load_error::kBrokenReference, &ref, trail.pointer() + "/$ref",
-                  "the reference \"" + std::string(ref.string()) + "\" leads nowhere: " + sources_[source].file +
+                  "the reference \"" + std::string(ref.string()) + "\" cannot be resolved: " + sources_[source].file +
                       " has no \"" + fragment + "\"");
       return false;
     }
@@ -186,7 +186,7 @@ class Bundler {
     }
     if (depth >= kDeepest) {
       report_.add(load_error::kReferenceCycle, &ref, trail.pointer() + "/$ref",
-                  "the reference \"" + std::string(ref.string()) + "\" leads back to itself");
+                  "the reference \"" + std::string(ref.string()) + "\" refers to itself");
       return false;
     }
     if (!afford(*found, ref, trail)) return false;
@@ -328,17 +328,17 @@ void check(const Value& root, const Value& value, Kind kind, const Trail& trail,
       } else if (text.starts_with("#/") || text == "#") {
         if (const auto* found = dereference(root, value); !found)
           report.add(load_error::kBrokenReference, ref, trail.pointer() + "/$ref",
-                     "the reference \"" + std::string(text) + "\" leads nowhere");
+                     "the reference \"" + std::string(text) + "\" cannot be resolved");
         else if (kind != Kind::schema && found->find("$ref"))
           report.add(load_error::kReferenceCycle, ref, trail.pointer() + "/$ref",
-                     "the reference \"" + std::string(text) + "\" leads back to itself");
+                     "the reference \"" + std::string(text) + "\" refers to itself");
         else if (const auto other = kind_at(text); other != Kind::any && other != kind)
           report.add(load_error::kBrokenReference, ref, trail.pointer() + "/$ref",
                      "the reference \"" + std::string(text) + "\" leads to " + std::string(name_of(other)) + ", and " +
                          std::string(name_of(kind)) + " is expected");
       } else if (kind != Kind::schema && !has_scheme(text)) {
         report.add(load_error::kBrokenReference, ref, trail.pointer() + "/$ref",
-                   "the reference \"" + std::string(text) + "\" leads nowhere");
+                   "the reference \"" + std::string(text) + "\" cannot be resolved");
       }
     } else if (ref && kind != Kind::schema) {
       report.add(load_error::kWrongType, ref, trail.pointer() + "/$ref", "`$ref` must be text");
@@ -348,7 +348,7 @@ void check(const Value& root, const Value& value, Kind kind, const Trail& trail,
     for (auto& member : mapping->object())
       if (!is_mapped(root, member.value))
         report.add(load_error::kBrokenReference, &member.value, trail.pointer() + "/discriminator/mapping",
-                   "\"" + std::string(member.key) + "\" of the discriminator leads nowhere");
+                   "\"" + std::string(member.key) + "\" of the discriminator cannot be resolved");
   if (const auto* standard = kind == Kind::schema ? value.at("discriminator", "defaultMapping") : nullptr;
       standard && standard->is(Type::string) && !is_mapped(root, *standard))
     report.add(load_error::kUnmappedDefault, standard, trail.pointer() + "/discriminator/defaultMapping",

@@ -53,7 +53,7 @@ bool bundle(Sources& sources, Arena& arena, Reader& reader, Report& report);
 /// Checks that local references lead somewhere and do not go in circles.
 void check_references(const json::Value& root, Report& report);
 
-/// Follows local references of an object, at most 32 of them; null when one leads nowhere.
+/// Follows local references of an object, at most 32 of them; null when one cannot be resolved.
 const json::Value* dereference(const json::Value& root, const json::Value& from);
 
 }  // namespace plimsoll::contract

@@ -184,7 +184,7 @@ void check_required(const Value& schema, const Trail& trail, Report& report) {
     // Of a schema with a name, which may be a part of another by reference, only a slip is told.
     if (near.empty() && trail.step.field == "schemas") continue;
     report.add(near.empty() ? load_error::kUnnamedRequired : load_error::kUndeclaredRequired, &name, here.pointer(),
-               "`required` names \"" + std::string(name.string()) + "\", which is no property of the schema" +
+               "`required` names \"" + std::string(name.string()) + "\", which is not a property of the schema" +
                    (near.empty() ? "" : "; did you mean \"" + std::string(near) + "\"?"));
   }
 }

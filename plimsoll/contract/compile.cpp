@@ -231,7 +231,7 @@ class Compiler {
       return;
     if (!report_.said_at(*whole->raw))
       report_.add(load_error::kInvalidParameter, whole->raw, at.pointer(),
-                  "operation " + op.id + " has parameters of the query beside \"" + whole->name +
+                  "operation " + op.id + " has query parameters in addition to \"" + whole->name +
                       "\", which is the whole query");
   }
 
@@ -373,7 +373,7 @@ class Compiler {
       const Trail here{&at, {"content", member.key}};
       if (!is_media_type(member.key)) {
         report_.add(load_error::kInvalidMediaType, member, here.pointer(),
-                    "\"" + std::string(member.key) + "\" is no media type");
+                    "\"" + std::string(member.key) + "\" is not a media type");
         continue;
       }
       auto media = media_type(member);
@@ -467,7 +467,7 @@ class Compiler {
             if (const auto* schema = media.events ? media.events : media.schema) schemas_.later(*schema, below);
           } else
             report_.add(load_error::kInvalidMediaType, type, at.pointer() + "/content",
-                        "\"" + std::string(type.key) + "\" is no media type");
+                        "\"" + std::string(type.key) + "\" is not a media type");
         }
       if (const auto* headers = raw.find("headers"))
         for (auto& header : headers->object()) {

@@ -24,7 +24,7 @@ Shown shown(const Complaints& all);
 
 /// Writes complaints of all kinds in one shape, each with the line it is about:
 ///
-///     shop.yaml:14:30: error[broken-reference]: the reference "#/components/schemas/Ordr" leads nowhere
+///     shop.yaml:14:30: error[broken-reference]: the reference "#/components/schemas/Ordr" cannot be resolved
 ///        14 |         schema: {$ref: '#/components/schemas/Ordr'}
 ///           |                        ^
 ///       at /paths/~1orders/get/…

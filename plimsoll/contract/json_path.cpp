@@ -124,7 +124,7 @@ class Evaluation {
     }
   }
 
-  /// Nothing where the path leads nowhere, or a function has no result.
+  /// Nothing where the path cannot be resolved, or a function has no result.
   std::optional<Value> value(const Operand& operand, const Node& current) {
     if (operand.function) return value(*operand.function, current);
     if (!operand.query) return operand.literal;

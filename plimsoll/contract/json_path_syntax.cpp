@@ -46,7 +46,7 @@ class Reader {
   Reader(std::string_view text, Arena& literals) : text_(text), literals_(literals) {}
 
   bool run(Query& query) {
-    if (!json::valid_utf8(text_)) return wrong("the path is no UTF-8");
+    if (!json::valid_utf8(text_)) return wrong("the path is not UTF-8");
     if (!take('$')) return wrong("a path begins with $");
     return segments(query) && (text_.empty() || wrong("`.name` or `[…]` is expected"));
   }

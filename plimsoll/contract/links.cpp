@@ -77,7 +77,7 @@ class Links {
   void expression(const Value& value, const Trail& trail, std::string_view below) {
     if (!value.is(Type::string) || !value.string().starts_with('$') || is_runtime_expression(value.string())) return;
     report_.add(load_error::kInvalidLink, &value, trail.pointer() + std::string(below),
-                "\"" + std::string(value.string()) + "\" is no runtime expression");
+                "\"" + std::string(value.string()) + "\" is not a runtime expression");
   }
 
   /// A key is an expression, or a URL with expressions in braces.

@@ -12,7 +12,7 @@ namespace plimsoll::contract {
 
 /// A path as the most lenient of servers reads it: percent-decoded as often as it can be, in small letters, `\` as `/`,
 /// without what follows `;`, `?` and `#`, without blanks and dots at the end of a segment, and without empty segments.
-/// Null: it has dot segments, controls or what is no UTF-8, encoded or not, so that nobody can say where it leads.
+/// Null: it has dot segments, controls or what is not UTF-8, encoded or not, so that nobody can say where it leads.
 std::optional<std::string> fold_path(std::string_view path);
 /// The template of a path with its literals folded alike: `/Orders/{id}/` is `/orders/{0}`. Null where there is none.
 std::optional<std::string> fold_template(std::string_view path);

@@ -121,7 +121,7 @@ class Checker {
       for (auto same = from; same != to; ++same)
         if (json::equal(*same->second, action)) {
           wrong(&action, pointer,
-                "the action stands twice: it is that of line " + std::to_string(same->second->position().line));
+                "the action appears twice: it is that of line " + std::to_string(same->second->position().line));
           break;
         }
       known.emplace(target->string(), &action);

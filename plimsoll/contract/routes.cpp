@@ -52,7 +52,7 @@ class Routing {
     switch (refusal) {
       case Router::Refusal::malformed:
         if (said_.insert(pointer).second)
-          report_.add(load_error::kInvalidPath, key, pointer, name + "is no template of a path");
+          report_.add(load_error::kInvalidPath, key, pointer, name + "is not a valid path template");
         break;
       case Router::Refusal::duplicate_name:
         if (said_.insert(pointer).second)
@@ -61,7 +61,7 @@ class Routing {
       case Router::Refusal::adjacent:
         if (said_.insert(pointer).second)
           report_.add(load_error::kInvalidPath, key, pointer, name + "has two parameters with nothing between them",
-                      "Put a character between them: nobody could tell where one ends.");
+                      "Put a character between them, so that the end of the first one is known.");
         break;
       case Router::Refusal::too_many:
         if (said_.insert(pointer).second) report_.add(load_error::kTooManyParameters, key, pointer);

@@ -83,7 +83,7 @@ class Rules {
         report_.add(load_error::kInvalidMethod, member, below.pointer(),
                     name + " has a field of its own in a path item: `" + lower + "`", "Write it there.");
       else if (!is_token(member.key) || member.key == "CONNECT")
-        report_.add(load_error::kInvalidMethod, member, below.pointer(), name + " is no method of a request");
+        report_.add(load_error::kInvalidMethod, member, below.pointer(), name + " is not a request method");
     }
   }
 
@@ -104,17 +104,17 @@ class Rules {
       others |= in == "query";
     }
     if (whole && others)
-      wrong(*whole, "parameters", "a parameter `in: querystring` stands beside one `in: query`",
+      wrong(*whole, "parameters", "a parameter `in: querystring` cannot be combined with one `in: query`",
             "The whole query is one value, or several parameters: keep one kind.", load_error::kInvalidParameter);
   }
 
   void parameter(const Value& value) {
     const auto in = text(value, "in"), name = text(value, "name");
     if (in == "header" && !is_token(name))
-      wrong(*value.find("name"), "name", "\"" + std::string(name) + "\" is no name of a header",
+      wrong(*value.find("name"), "name", "\"" + std::string(name) + "\" is not a valid header name",
             "Use letters, digits and `-`.", load_error::kInvalidParameter);
     if (in == "path" && name.find_first_of("{}") != name.npos)
-      wrong(*value.find("name"), "name", "\"" + std::string(name) + "\" cannot stand in the template of a path",
+      wrong(*value.find("name"), "name", "\"" + std::string(name) + "\" cannot be in a path template",
             "Remove the braces.", load_error::kInvalidParameter);
     if (const auto* schema = in == "querystring" ? value.find("schema") : nullptr)
       wrong(*schema, "schema", "a parameter `in: querystring` has `content`, and no `schema`",
@@ -137,7 +137,7 @@ class Rules {
       if (!is_token(member.key)) {
         const Trail below{&trail_, {"headers", member.key}};
         report_.add(load_error::kInvalidParameter, member, below.pointer(),
-                    "\"" + std::string(member.key) + "\" is no name of a header", "Use letters, digits and `-`.");
+                    "\"" + std::string(member.key) + "\" is not a valid header name", "Use letters, digits and `-`.");
       }
   }
 

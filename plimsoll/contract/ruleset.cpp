@@ -562,7 +562,7 @@ class Applying {
                  .at = key && found != places_.end() && found->second.key.line ? found->second.key : at.position(),
                  .pointer = pointer,
                  .message = std::move(message),
-                 .remedy = rule.description.empty() ? "The ruleset asks for it." : rule.description};
+                 .remedy = rule.description.empty() ? "The ruleset requires it." : rule.description};
     findings_.push_back(std::move(made));
   }
 

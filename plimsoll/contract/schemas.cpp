@@ -21,7 +21,7 @@ void Schemas::complain(const Value& schema, const std::string& pointer, const st
   auto [position, what] = place_in_text(detail);
   Value keyword = place;
   if (position.line) keyword.set_position(position);
-  if (report_.said_at(keyword)) return;  // that it is no schema, or its reference leads nowhere
+  if (report_.said_at(keyword)) return;  // that it is no schema, or its reference cannot be resolved
   report_.add(load_error::kInvalidSchema, &keyword, pointer, "the schema cannot be compiled: " + what);
 }
 

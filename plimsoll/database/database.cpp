@@ -30,7 +30,7 @@ std::string remedy_of(const Error& error) {
   if (says("moved or deleted")) return "Put the file back, or restart the server to use the one that is there now.";
   if (says("not a database"))
     return "Name another file with `database: {url: 'sqlite:PATH'}` in plimsoll.yaml; this one is left as it is.";
-  if (says("malformed")) return "Restore the database from a backup; `plimsoll database verify` tells what is damaged.";
+  if (says("malformed")) return "Restore the database from a backup; `plimsoll database verify` lists the damage.";
   if (says("I/O error"))
     return "Look at the kernel log (`dmesg`): the disk or its file system refuses to read or write.";
   return std::string(error.problem->remedy);

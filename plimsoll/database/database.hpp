@@ -20,9 +20,9 @@ namespace plimsoll::database {
 inline constexpr Problem kUnavailable{"database-unavailable", 503, "The database is not available", "Try again later.",
                                       true};
 inline constexpr Problem kConflict{"conflict", 409, "Conflict with existing data",
-                                   "Read the current state, then decide again."};
+                                   "Read the current state and adapt the request."};
 inline constexpr Problem kConstraint{"constraint", 422, "The data violates a constraint of the database",
-                                     "Correct the fields named and send it again."};
+                                     "Correct the named fields and send the request again."};
 
 inline constexpr Problem kResponseTooLarge{
     "response-too-large", 400, "The response would be larger than allowed",
@@ -32,7 +32,7 @@ inline constexpr Problem kBusy{"database-busy", 503, "Too many requests are wait
 
 inline constexpr Problem kWriteTooLong{
     "write-too-long", 503, "The change takes too long",
-    "Send less at once: fewer items in a batch, smaller values, or a filter that fewer rows pass."};
+    "Send less at once: fewer items in a batch, smaller values, or a filter that matches fewer rows."};
 
 /// Too many wait already.
 inline Error busy() {

@@ -25,7 +25,8 @@ namespace {
 using config::field;
 
 constexpr config::Field kFields[] = {
-    field<&PostgresOptions::least>("min", "Connections that are kept open although nobody needs them.", {0, 10'000}),
+    field<&PostgresOptions::least>("min", "The number of connections that stay open although they are idle.",
+                                   {0, 10'000}),
     field<&PostgresOptions::most>("max",
                                   "The most connections of this process, which all its threads share. One caller has "
                                   "at most half of them, and searches and counts leave one free.",
@@ -39,10 +40,9 @@ constexpr config::Field kFields[] = {
                                      "How long a request waits for a connection; then the response is 503 "
                                      "`database-busy`.",
                                      {kMillisecond, 3600 * kSecond}),
-    field<&PostgresOptions::queue>("queue",
-                                   "The most that wait for a connection; beyond it the response is 503 "
-                                   "`database-busy` at once.",
-                                   {1, 1'000'000}),
+    field<&PostgresOptions::queue>(
+        "queue", "The most requests that wait for a connection; beyond it the response is 503 `database-busy` at once.",
+        {1, 1'000'000}),
     field<&PostgresOptions::statements>("statements",
                                         "Whether statements are prepared once for each connection. `off` behind "
                                         "PgBouncer in transaction mode, which does not know them."),
@@ -94,8 +94,8 @@ class Statements {
       co_return Rows{};
     }
     if (ends_transaction(sql))
-      co_return std::unexpected(
-          Error{&kInternal}.because("a transaction is ended by whoever began it: " + std::string(sql.substr(0, 100))));
+      co_return std::unexpected(Error{&kInternal}.because("only the caller that began a transaction may end it: " +
+                                                          std::string(sql.substr(0, 100))));
     const Scope* scope = co_await this_scope();
     if (scope && scope->stopped() != Stop::none) co_return std::unexpected(error_of(scope->stopped()));
     RowKeeper keeper;

@@ -8,7 +8,7 @@ namespace plimsoll::database {
 
 /// The work was undone through no fault of its own and may run again: a serialization failure, a deadlock, or a
 /// connection that was lost before the commit. Never leaves the database.
-inline constexpr Problem kRunAgain{"run-again", 503, "The transaction was undone and may run again", "", true};
+inline constexpr Problem kRunAgain{"run-again", 503, "The transaction was rolled back and can be retried", "", true};
 
 /// What PostgreSQL says about an error (protocol, section 55.8).
 struct PostgresDiagnostics {

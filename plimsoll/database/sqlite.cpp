@@ -33,9 +33,8 @@ constexpr config::Field kFields[] = {
     field<&SqliteOptions::cache>("cache", "Memory for pages, per connection.", {64 << 10, std::int64_t{64} << 30}),
     field<&SqliteOptions::checkpoint>(
         "checkpoint",
-        "Size of the log at which it is written back into the file. Where readers keep it "
-        "from beginning anew, new reads of reader threads wait at 3 times that size, and "
-        "running ones are ended at 5 times.",
+        "Size of the log at which it is written back into the file. If readers prevent that, new reads of reader "
+        "threads wait at 3 times that size, and running ones are cancelled at 5 times.",
         {64 << 10, std::int64_t{64} << 30}),
     field<&SqliteOptions::busy>("busy", "How long to wait for another process that writes.", {0, 3600 * kSecond}),
     field<&SqliteOptions::writer>("writer",
@@ -48,12 +47,12 @@ constexpr config::Field kFields[] = {
                                        {kMillisecond, 3600 * kSecond}),
     field<&SqliteOptions::inline_steps>(
         "inline-steps",
-        "Steps a short read may take on the thread that asked, before it is moved to a reader; 0: none.",
+        "Steps that a short read may take on the I/O thread before it is moved to a reader thread; 0: none.",
         {0, 1'000'000'000}),
     field<&SqliteOptions::group>("group", "The most pieces of work in one commit.", {1, 100'000}),
     field<&SqliteOptions::gather>("gather",
-                                  "How long a commit waits at most for those who write at the same time, and never "
-                                  "longer than a commit takes; 0: not at all.",
+                                  "The longest time that a commit waits for other concurrent writes, and never longer "
+                                  "than a commit takes; 0: it does not wait.",
                                   {0, kSecond}),
 };
 

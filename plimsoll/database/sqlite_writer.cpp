@@ -345,8 +345,8 @@ void SqliteWriter::keep_log_short() {
   log_->write(telemetry::Level::warning, "database-log-held", [&](telemetry::Line& line) {
     line.add("bytes", std::int64_t{done.frames} * 4096);
     line.add("detail",
-             "another process reads the database in a transaction that it keeps open: the write-ahead log cannot begin "
-             "anew and grows; end that transaction");
+             "another process reads the database in a transaction that it keeps open: the write-ahead log cannot be "
+             "reset and grows; end that transaction");
   });
 }
 
@@ -470,7 +470,8 @@ void SqliteWriter::execute(Statement& statement, Lease& lease) {
     case query:
       statement.result = connection_->run(statement.sql, statement.parameters, &statement.keeper, limit);
       if (connection_->idle() && statement.result)
-        statement.result = std::unexpected(Error{&kInternal}.because("a transaction is ended by whoever began it"));
+        statement.result =
+            std::unexpected(Error{&kInternal}.because("only the caller that began a transaction may end it"));
       break;
     case script: statement.result = connection_->script(statement.sql, limit); break;
     case commit:

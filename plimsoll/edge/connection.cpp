@@ -20,7 +20,7 @@ bool speaks_for_others(std::string_view name) {
 
 }  // namespace
 
-static constexpr Problem kUntrusted{"untrusted-peer", 400, "The peer is no proxy of ours", ""};
+static constexpr Problem kUntrusted{"untrusted-peer", 400, "The peer is not a trusted proxy", ""};
 
 Connection::Connection(Worker& worker, std::unique_ptr<net::Transport> over, net::Accepted from,
                        Worker::Accepting& listener)

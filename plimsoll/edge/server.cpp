@@ -21,55 +21,58 @@ constexpr config::Field kFields[] = {
     field<&Limits::head>("head", "Bytes of a request's head, request line and header fields.", {1 << 10, 16 << 20}),
     field<&Limits::header_count>("header-count", "Header fields of a request.", {1, 10'000}),
     field<&Limits::target>("target", "Bytes of the request target.", {16, 16 << 20}),
-    field<&Limits::body>("body", "Bytes of a request body, where the operation does not say otherwise."),
+    field<&Limits::body>("body", "Bytes of a request body, unless the operation sets its own limit."),
     field<&Limits::first_byte>("first-byte", "Time from the connection to its first byte.",
                                {kMillisecond, 30 * 86400 * kSecond}),
     field<&Limits::head_time>("head-time", "Time from the first byte of a head to its last.",
                               {kMillisecond, 30 * 86400 * kSecond}),
-    field<&Limits::body_rate>("body-rate", "Bytes a second a body must come at, over any 5 s of waiting for it."),
+    field<&Limits::body_rate>(
+        "body-rate",
+        "The least rate of a request body in bytes a second, over any 5 s in which the server waits for it."),
     field<&Limits::response_rate>("response-rate",
-                                  "Bytes a second an answer must be taken at, over any 12 s of waiting."),
+                                  "The least rate in bytes a second at which a client must read a response, over any "
+                                  "12 s in which the server waits for it."),
     field<&Limits::idle>("idle", "Time a connection may stay open between requests.",
                          {kMillisecond, 30 * 86400 * kSecond}),
-    field<&Limits::lifetime>("lifetime", "Age at which a connection ends with its next answer.",
+    field<&Limits::lifetime>("lifetime", "Age after which a connection closes with its next response.",
                              {kMillisecond, 30 * 86400 * kSecond}),
     field<&Limits::bodies>("bodies",
-                           "Bytes in memory of all request bodies that are read whole, over all connections; what "
-                           "is more goes to disk."),
+                           "Bytes in memory of all request bodies that are read whole, over all connections; the "
+                           "excess is written to disk."),
     field<&Limits::bodies_on_disk>("bodies-on-disk",
-                                   "Bytes of such bodies in files without names in the folder TMPDIR, "
-                                   "else /tmp; when they are at their limit a body is refused (503)."),
-    field<&Limits::connections>("connections", "Connections in all.", {1, 10'000'000}),
+                                   "Bytes of such bodies in unnamed files in the folder TMPDIR, else /tmp; beyond the "
+                                   "limit a body is rejected (503)."),
+    field<&Limits::connections>("connections", "Connections in total.", {1, 10'000'000}),
     field<&Limits::connections_per_address>("connections-per-address",
                                             "Connections of one client address (IPv6: one /64).", {1, 10'000'000}),
     field<&Limits::requests_per_connection>("requests-per-connection", "Requests after which a connection ends.",
                                             {1, 1'000'000'000}),
-    field<&Limits::drain>("drain", "Time that requests and jobs under way have when the server goes down.",
+    field<&Limits::drain>("drain", "Time that requests and jobs in progress have to finish at shutdown.",
                           {0, 86400 * kSecond}),
     field<&Limits::shutdown_delay>("shutdown-delay",
                                    "Time between a SIGTERM and the drain, in which the server accepts connections and "
-                                   "says that it is not ready: for load balancers that look at readiness.",
+                                   "reports that it is not ready: for load balancers that check readiness.",
                                    {0, 86400 * kSecond}),
     field<&Limits::start_patience>("start-patience",
-                                   "How long a start tries again what its environment refuses (a locked database, a "
+                                   "How long a start retries after errors of its environment (a locked database, a "
                                    "full disk, an address in use) before it ends with status 75.",
                                    {0, 86400 * kSecond}),
     field<&Limits::http2_streams>("http2-streams", "Streams of one HTTP/2 connection that are open at once.",
                                   {1, 10'000}),
-    field<&Limits::http2_stream_window>("http2-stream-window", "Bytes of one body that may come before they are read.",
-                                        {1, 1 << 30}),
+    field<&Limits::http2_stream_window>("http2-stream-window",
+                                        "Bytes of one body that may arrive before they are read.", {1, 1 << 30}),
     field<&Limits::http2_connection_window>("http2-connection-window",
-                                            "Bytes of all bodies of a connection that may come before they are read.",
+                                            "Bytes of all bodies of a connection that may arrive before they are read.",
                                             {65'535, 1 << 30}),
     field<&Limits::http2_continuations>("http2-continuations", "CONTINUATION frames of one head.", {0, 1'000}),
-    field<&Limits::http2_header_block>("http2-header-block", "Bytes of one head as they come, compressed.",
-                                       {1 << 10, 1 << 30}),
-    field<&Limits::http2_resets>("http2-resets",
-                                 "RST_STREAM frames that come, or that a client's errors make us send."),
+    field<&Limits::http2_header_block>("http2-header-block", "Compressed bytes of one head.", {1 << 10, 1 << 30}),
+    field<&Limits::http2_resets>(
+        "http2-resets",
+        "RST_STREAM frames that a client sends, or that the server sends because of the client's errors."),
     field<&Limits::http2_settings>("http2-settings", "SETTINGS frames: each is answered."),
     field<&Limits::http2_pings>("http2-pings", "PING frames: each is answered."),
-    field<&Limits::http2_window_updates>("http2-window-updates",
-                                         "WINDOW_UPDATE frames, beside four for each DATA frame that was sent."),
+    field<&Limits::http2_window_updates>(
+        "http2-window-updates", "WINDOW_UPDATE frames, in addition to four for each DATA frame that was sent."),
     field<&Limits::http2_empty_data>("http2-empty-data", "DATA frames without content that end nothing."),
     field<&Limits::http2_other_frames>("http2-other-frames", "PRIORITY frames and those of unknown types."),
 };
@@ -88,8 +91,9 @@ Result<> check(const Limits& limits) {
 constexpr Problem kProxiesWrong{"configuration", 500, "The configuration is wrong", "Correct `trusted-proxies`."};
 
 constexpr config::Field kProxies[] = {
-    field<&Proxies::networks>("networks", "Addresses, networks (10.0.0.0/8) or `unix`: the proxies that are believed."),
-    field<&Proxies::header>("header", "The field they write: `x-forwarded-for` or `forwarded`. The other is not read."),
+    field<&Proxies::networks>("networks", "Addresses, networks (10.0.0.0/8) or `unix`: the trusted proxies."),
+    field<&Proxies::header>(
+        "header", "The header that the proxies write: `x-forwarded-for` or `forwarded`. The other one is not read."),
     field<&Proxies::protocol>("protocol", "Their connections begin with a PROXY protocol header, version 1 or 2."),
 };
 
@@ -314,7 +318,7 @@ class Threaded final : public Server {
       return fail(kProxiesWrong,
                   "trusted-proxies: `header` is x-forwarded-for or forwarded, and not \"" + proxies.header + "\"");
     if (proxies.protocol && networks->empty())
-      return fail(kProxiesWrong, "trusted-proxies: `protocol` needs `networks`, or nobody could connect");
+      return fail(kProxiesWrong, "trusted-proxies: `protocol` needs `networks`; without them no client could connect");
     return std::make_shared<const Trust>(std::move(*networks), proxies.header == "forwarded", proxies.protocol);
   }
   /// Null: in clear.

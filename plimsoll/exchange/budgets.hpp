@@ -14,16 +14,15 @@ struct Budgets {
   std::int64_t rows = 50'000;
 };
 inline constexpr config::Field kBudgetFields[] = {
-    config::field<&Budgets::steps>(
-        "steps",
-        "What holding a request against the contract may cost: about a step for each value, name or branch of a "
-        "schema that is looked at. Beyond it: 400 `too-complex`.",
-        {0, 1'000'000'000'000}),
+    config::field<&Budgets::steps>("steps",
+                                   "The most steps that the validation of a request may take: about one step for each "
+                                   "value, name or branch of a schema that is checked. Beyond it: 400 `too-complex`.",
+                                   {0, 1'000'000'000'000}),
     config::field<&Budgets::response>("response", "The most bytes of a response that is not streamed.",
                                       {1024, std::int64_t{1} << 34}),
     config::field<&Budgets::rows>("rows",
                                   "The most rows of a response, those embedded in others included. A list ends early "
-                                  "and says so; anything else is 400 `response-too-large`.",
+                                  "and reports it; anything else is 400 `response-too-large`.",
                                   {0, 1'000'000'000}),
 };
 

@@ -4,7 +4,7 @@
 
 namespace plimsoll {
 
-inline constexpr Problem kForbidden{"forbidden", 403, "The caller is not allowed to do this",
-                                    "Ask whoever grants access for the scope or role that is named."};
+inline constexpr Problem kForbidden{"forbidden", 403, "The caller lacks the required permission",
+                                    "Request the named scope or role from the administrator of this API."};
 
 }  // namespace plimsoll

@@ -104,7 +104,7 @@ Result<std::unique_ptr<Handler>> hide_write_only(std::unique_ptr<Handler> handle
             undecided->at ? *undecided->at : *media.schema,
             "`writeOnly` of member \"" + undecided->member + "\" of response " + spec.status +
                 " depends on the data: " + undecided->what +
-                ". Mark the member in every alternative that declares it, or beside them, or in none.");
+                ". Mark the member in every alternative that declares it, or next to the alternatives, or in none.");
     }
   if (!any) return handler;
   return std::make_unique<Hiding>(std::move(handler), std::move(hidden));

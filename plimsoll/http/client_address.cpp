@@ -47,7 +47,7 @@ Result<Networks> Networks::parse(std::span<const std::string> networks) {
     }
     const auto slash = std::string_view(text).find('/');
     const auto address = Address::parse(std::string_view(text).substr(0, slash));
-    if (!address) return fail(kBadNetwork, "\"" + text + "\" is no address or network");
+    if (!address) return fail(kBadNetwork, "\"" + text + "\" is not an address or network");
     const unsigned most = text.contains(':') ? 128 : 32;
     unsigned bits = most;
     if (slash != std::string_view::npos) {

@@ -28,7 +28,8 @@ struct Address {
 /// in another process.
 std::uint64_t site_key(std::string_view address) noexcept;
 
-inline constexpr Problem kBadNetwork{"bad-network", 500, "No address or network", "Write 10.0.0.0/8, ::1 or `unix`."};
+inline constexpr Problem kBadNetwork{"bad-network", 500, "Not an address or network",
+                                     "Write 10.0.0.0/8, ::1 or `unix`."};
 
 /// A list of networks: proxies whose word on who stands behind them is believed, clients that may ask.
 class Networks {

@@ -10,7 +10,7 @@
 namespace plimsoll::http {
 
 inline constexpr Problem kPreconditionFailed{"precondition-failed", 412, "The resource has changed since you read it",
-                                             "Read it again, then decide again."};
+                                             "Read it again and adapt the change."};
 
 /// An entity tag: what stands between the quotes, and whether it is weak (RFC 9110, section 8.8.3).
 struct EntityTag {

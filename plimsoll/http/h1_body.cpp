@@ -106,10 +106,10 @@ bool BodyReader::control(char c) {
       if (!counted()) return false;
       if (c == '"') return to(Where::extension_after);
       if (c == '\\') return to(Where::extension_escape);
-      return is_text(c) || wrong("A control character stands in a chunk extension.");
+      return is_text(c) || wrong("A control character is in a chunk extension.");
     case Where::extension_escape:
       if (!counted()) return false;
-      return is_text(c) ? to(Where::extension_quoted) : wrong("A control character stands in a chunk extension.");
+      return is_text(c) ? to(Where::extension_quoted) : wrong("A control character is in a chunk extension.");
     case Where::extension_after:
       if (is_blank(c)) return counted() && to(Where::extension_blank);
       return extension_end();
@@ -127,8 +127,8 @@ bool BodyReader::control(char c) {
       return (counted() && is(characters::kToken, c)) || wrong("A trailer has no name followed by a colon.");
     case Where::trailer_value:
       if (c == '\r') return to(Where::trailer_lf);
-      return (counted() && is_text(c)) || wrong("A control character stands in a trailer, or trailers are too long.");
-    case Where::trailer_lf: return c == '\n' ? to(Where::trailer_start) : wrong("A CR stands in a trailer.");
+      return (counted() && is_text(c)) || wrong("A control character is in a trailer, or trailers are too long.");
+    case Where::trailer_lf: return c == '\n' ? to(Where::trailer_start) : wrong("A CR is in a trailer.");
     case Where::last_lf: return c == '\n' ? to(Where::end) : wrong("The last chunk does not end with CR LF.");
     case Where::data:
     case Where::end:

@@ -42,10 +42,10 @@ State Head::read(std::string_view buffer) {
     if (at == end) break;
     if (buffer[at] != '\r') {
       return refuse(kMalformed, buffer[at] == '\n' ? "A line ends with LF alone; it must end with CR LF."
-                                                   : "A control character stands in the head.");
+                                                   : "A control character is in the head.");
     }
     if (at + 1 == end) break;
-    if (buffer[at + 1] != '\n') return refuse(kMalformed, "A CR stands in the head without its LF.");
+    if (buffer[at + 1] != '\n') return refuse(kMalformed, "A CR is in the head without its LF.");
     scanned_ = at + 2;
     if (at == line_) {
       if (have_line_) {
@@ -178,7 +178,7 @@ State Head::coding(std::string_view value) {
     if (word.empty()) continue;  // an empty list member (RFC 9110, section 5.6.1.2)
     any = true;
     if (chunked_)
-      return refuse(kMalformed, "A transfer coding follows `chunked`, which must be the last and stand once.");
+      return refuse(kMalformed, "A transfer coding follows `chunked`, which must be the last and appear once.");
     if (same_as_lower(word, "chunked"))
       chunked_ = true;
     else

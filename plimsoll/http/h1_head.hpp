@@ -11,7 +11,7 @@ namespace plimsoll::h1 {
 
 /// Ways in which the bytes of a request are refused. After each the connection closes: where the next request begins is
 /// no longer known.
-inline constexpr Problem kMalformed{"malformed-request", 400, "The request is not HTTP",
+inline constexpr Problem kMalformed{"malformed-request", 400, "The request is not valid HTTP",
                                     "Send a request that follows RFC 9112."};
 inline constexpr Problem kTargetTooLong{"target-too-long", 414, "The request target is too long",
                                         "Shorten path and query, or send the data in a body."};
@@ -20,11 +20,11 @@ inline constexpr Problem kHeadTooLarge{"head-too-large", 431, "The header fields
 inline constexpr Problem kUnknownCoding{"transfer-coding-unknown", 501, "The transfer coding is not supported",
                                         "Send the body chunked, or with a Content-Length."};
 inline constexpr Problem kMethodUnknown{"method-not-implemented", 501, "The method is not implemented",
-                                        "CONNECT is for proxies; ask for the resource itself."};
+                                        "CONNECT is for proxies; request the resource directly."};
 inline constexpr Problem kVersionUnknown{"http-version-unknown", 505, "The HTTP version is not supported",
                                          "Use HTTP/1.1 or HTTP/2."};
 inline constexpr Problem kExpectationUnknown{"expectation-failed", 417, "The expectation is not supported",
-                                             "Only `Expect: 100-continue` can be met."};
+                                             "Only `Expect: 100-continue` is supported."};
 
 struct HeadLimits {
   std::size_t head = 32 * 1024;   ///< bytes from the request line to the empty line, line endings included

@@ -53,8 +53,8 @@ inline std::string forwarded_fault(std::string_view text) {
       const auto client = client_behind(peer, headers, trusted, forwarded);
       if (!Address::parse(client.address)) return "a client without an address";
       if (client.address == peer) continue;
-      if (!trusted.contains(peer)) return "an untrusted peer was believed";
-      if (text.find(client.address) == text.npos) return "an address that nobody said";
+      if (!trusted.contains(peer)) return "an untrusted peer was trusted";
+      if (text.find(client.address) == text.npos) return "an address that is not in the header";
     }
   }
   return {};

@@ -15,8 +15,8 @@ inline constexpr Problem kMultipartMalformed{"multipart-malformed", 400, "The mu
                                              "Send multipart/form-data as RFC 7578 describes it."};
 inline constexpr Problem kMultipartTooLarge{"multipart-too-large", 413, "The multipart body exceeds a limit",
                                             "Send fewer or smaller parts."};
-inline constexpr Problem kMultipartStorage{"multipart-storage", 503, "A part could not be stored",
-                                           "Send it again later.", true};
+inline constexpr Problem kMultipartStorage{"multipart-storage", 503, "A part of the multipart body could not be stored",
+                                           "Repeat the request later.", true};
 
 struct MultipartLimits {
   std::size_t parts = 100;

@@ -34,7 +34,7 @@ std::string essence(std::string_view content_type);
 /// within quotes are left as they are.
 std::optional<std::string_view> media_type_parameter(std::string_view media_type, std::string_view name);
 
-/// Whether a parameter stands twice in a media type: who reads it elsewhere could take the other one.
+/// Whether a parameter appears twice in a media type: who reads it elsewhere could take the other one.
 bool repeats_parameter(std::string_view media_type);
 
 enum class Coding : std::uint8_t { identity, gzip, br, zstd };

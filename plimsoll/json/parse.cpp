@@ -140,7 +140,7 @@ class Parser {
       if (at = string(at, name); !at) return nullptr;
       const bool escaped = name.data() != quote + 1;
       if (names.add(name, escaped ? 0 : end_ - name.data()) && stands_twice(name, base))
-        return stop(quote, "this name stands twice in its object");
+        return stop(quote, "this name appears twice in its object");
       auto* member = members.add();
       member->key = name;
       if constexpr (kPositions)
@@ -166,7 +166,7 @@ class Parser {
     }
     const auto kept = members.move(base, arena_);
     if (kept.size() > kFewMembers && has_repeated_names(kept))
-      return stop(at + 1, "a name stands twice in this object");
+      return stop(at + 1, "a name appears twice in this object");
     value = Value::object(kept);
     return at + 1;
   }
@@ -350,7 +350,7 @@ std::unexpected<Error> malformed(std::string_view text, std::size_t offset, std:
 std::unexpected<Error> no_utf8(std::string_view text) {
   std::size_t at = 0;
   while (const auto length = utf8_length(text.substr(at))) at += length;
-  return malformed(text, at, "this is no UTF-8");
+  return malformed(text, at, "this is not UTF-8");
 }
 
 template <bool kPositions>

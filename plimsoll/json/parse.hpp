@@ -7,7 +7,7 @@
 
 namespace plimsoll::json {
 
-/// A text that is no JSON. `detail` says what is wrong and where: "line 3, column 14: …".
+/// A text that is not JSON. `detail` says what is wrong and where: "line 3, column 14: …".
 inline constexpr Problem kMalformed{"malformed-json", 400, "The body is not JSON",
                                     "Send one JSON value as RFC 8259 defines it, in UTF-8, without duplicate keys."};
 

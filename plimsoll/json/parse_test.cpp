@@ -78,10 +78,10 @@ TEST(Parse, RefusesWhatIsNotJsonAndSaysWhere) {
       {"\"\t\"", "line 1, column 2: a control character in a string must be escaped"},
       {"\"\\n\t\"", "line 1, column 4: a control character in a string must be escaped"},
       {"\xEF\xBB\xBF{}", "line 1, column 1: no value starts so"},
-      {"[\"\xff\"]", "line 1, column 3: this is no UTF-8"},
-      {"[\"\xed\xa0\x80\"]", "line 1, column 3: this is no UTF-8"},
-      {"{\"a\":1,\"b\":2,\"a\":3}", "line 1, column 14: this name stands twice in its object"},
-      {"{\"a\":1,\"\\u0061\":3}", "line 1, column 8: this name stands twice in its object"},
+      {"[\"\xff\"]", "line 1, column 3: this is not UTF-8"},
+      {"[\"\xed\xa0\x80\"]", "line 1, column 3: this is not UTF-8"},
+      {"{\"a\":1,\"b\":2,\"a\":3}", "line 1, column 14: this name appears twice in its object"},
+      {"{\"a\":1,\"\\u0061\":3}", "line 1, column 8: this name appears twice in its object"},
       {"[", "line 1, column 2: a value is missing"},
       {"[1", "line 1, column 3: ']' is missing"},
       {"{\"a\":1", "line 1, column 7: '}' is missing"},
@@ -113,7 +113,7 @@ TEST(Parse, ARepeatedNameIsFoundHoweverManyStandAround) {
   std::string text = "{";
   for (int i = 0; i < 31; ++i) text += "\"k" + std::to_string(i) + "\":1,";
   EXPECT_EQ(read(text + "\"k7\":1}"),
-            "refused: line 1, column " + std::to_string(text.size() + 1) + ": this name stands twice in its object");
+            "refused: line 1, column " + std::to_string(text.size() + 1) + ": this name appears twice in its object");
 }
 
 TEST(Parse, TheNearestDoubleOfAnyDecimalIsThatOfTheLibrary) {

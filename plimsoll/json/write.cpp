@@ -89,7 +89,7 @@ void append_string(std::string& out, std::string_view text) {
         continue;
       }
       flush(i);
-      out += "\xEF\xBF\xBD";  // what is no UTF-8 must not make the document none
+      out += "\xEF\xBF\xBD";  // what is not UTF-8 must not make the document none
     } else {
       flush(i);
       append_escaped(out, c);

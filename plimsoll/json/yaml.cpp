@@ -393,7 +393,7 @@ Result<Value> parse_yaml(std::string_view text, Arena& arena, const ParseLimits&
   if (!valid_utf8(text)) {
     std::size_t at = 0;
     while (const auto length = utf8_length(text.substr(at))) at += length;
-    return malformed({position_of(text, at), "this is no UTF-8"});
+    return malformed({position_of(text, at), "this is not UTF-8"});
   }
   return read(text, arena, std::min<std::size_t>(limits.depth, 200));
 }

@@ -56,7 +56,7 @@ TEST(Yaml, RefusesWhatJsonCannotSay) {
   EXPECT_EQ(read("a: 1\n---\nb: 2\n"), "refused: line 2, column 1: only one document may stand in a file");
   EXPECT_EQ(read("a: !mine 1\n"), "refused: line 1, column 4: the tag !mine is not known");
   EXPECT_TRUE(read("a: [1\n").starts_with("refused: line "));
-  EXPECT_EQ(read("a: 1\nb: \xff\n"), "refused: line 2, column 4: this is no UTF-8");
+  EXPECT_EQ(read("a: 1\nb: \xff\n"), "refused: line 2, column 4: this is not UTF-8");
 }
 
 TEST(Yaml, KeepsPositionsOfKeysAndValues) {

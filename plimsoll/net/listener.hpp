@@ -8,7 +8,7 @@
 
 namespace plimsoll::net {
 
-inline constexpr Problem kCannotListen{"cannot-listen", 500, "The address cannot be listened on",
+inline constexpr Problem kCannotListen{"cannot-listen", 500, "The server cannot listen on the address",
                                        "Choose an address of this machine and a port that is free."};
 
 /// Who has connected.

@@ -27,21 +27,22 @@ namespace {
 
 constexpr config::Field kFields[] = {
     config::field<&TlsOptions::certificate>(
-        "certificate", "PEM file of the certificate and its chain; empty: the listeners speak in clear."),
-    config::field<&TlsOptions::key>("key", "PEM file of the private key; empty: it stands in the certificate's file."),
+        "certificate", "PEM file of the certificate and its chain; empty: the listeners do not use TLS."),
+    config::field<&TlsOptions::key>("key", "PEM file of the private key; empty: the key is in the certificate's file."),
     config::shown(
         config::field<&TlsOptions::certificates>(
             "certificates", "Further certificates, each with `certificate` and `key`, chosen by server name."),
         "[{certificate: /etc/b.crt, key: /etc/b.key}]"),
-    config::field<&TlsOptions::minimum_version>("minimum-version", "The oldest version spoken: 1.2 or 1.3."),
+    config::field<&TlsOptions::minimum_version>("minimum-version", "The oldest accepted version of TLS: 1.2 or 1.3."),
     config::field<&TlsOptions::client_certificate>(
-        "client-certificate", "Whether callers show a certificate: off, optional (verified when shown) or required."),
+        "client-certificate",
+        "Whether callers present a certificate: off, optional (verified if presented) or required."),
     config::field<&TlsOptions::client_authorities>("client-authorities",
                                                    "PEM file of the authorities that may sign client certificates."),
     config::field<&TlsOptions::ticket_lifetime>("ticket-lifetime",
                                                 "How long a session can be resumed; keys rotate at a third of it."),
     config::field<&TlsOptions::reload>(
-        "reload", "How often certificate files are looked at; a changed one is used for new connections at once."),
+        "reload", "How often certificate files are checked; a changed one is used for new connections at once."),
 };
 
 template <auto Free>
@@ -349,7 +350,8 @@ Result<Identity> Loaded::read(const Certificate& files) {
 Result<> Loaded::verify_callers(SSL_CTX* c) {
   if (options_.client_certificate == ClientCertificate::off) return {};
   const auto& file = options_.client_authorities;
-  if (file.empty()) return fail(kTls, "client-certificate needs client-authorities: the file of those who sign them");
+  if (file.empty())
+    return fail(kTls, "client-certificate needs client-authorities: the file of the authorities that sign them");
   if (SSL_CTX_load_verify_file(c, file.c_str()) != 1) return cannot(file, "no authority could be read");
   SSL_CTX_set_client_CA_list(c, SSL_load_client_CA_file(file.c_str()));
   const bool required = options_.client_certificate == ClientCertificate::required;

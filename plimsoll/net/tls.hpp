@@ -12,7 +12,7 @@
 
 namespace plimsoll::net {
 
-inline constexpr Problem kTls{"tls", 500, "TLS is not usable", "Correct the certificate, key or option named."};
+inline constexpr Problem kTls{"tls", 500, "TLS cannot be configured", "Correct the certificate, key or option named."};
 
 /// What a caller has to show of itself.
 enum class ClientCertificate : std::uint8_t { off, optional, required };

@@ -16,7 +16,7 @@
 
 namespace plimsoll::net {
 
-inline constexpr Problem kNetwork{"network", 502, "The network failed", "", true};
+inline constexpr Problem kNetwork{"network", 502, "Network error", "", true};
 
 /// What must happen before a call is worth making again.
 enum class Want : std::uint8_t { nothing, read, write };

@@ -22,7 +22,7 @@ class AccessLog final : public Check {
   };
   static constexpr config::Field fields[] = {
       config::field<&Options::successes>("successes",
-                                         "Whether answers below 400 are logged too; false logs only failures."),
+                                         "Whether responses below 400 are logged too; false logs only failures."),
       config::field<&Options::failure_headers>(
           "failure-headers",
           "Whether request and response headers of responses of 400 and above are logged, redacted."),
@@ -32,8 +32,8 @@ class AccessLog final : public Check {
           "of 400 and above, up to 64KiB; JSON and form bodies only, redacted.",
           {0, static_cast<std::int64_t>(kLargestBody.bytes)}),
       config::field<&Options::redact>("redact",
-                                      "Names of members and headers whose values are not logged, besides those that "
-                                      "never are (password, token, secret and their like)."),
+                                      "Names of members and headers whose values are not logged, in addition to those "
+                                      "that are never logged (password, token, secret and similar)."),
   };
   static constexpr std::string_view example = "{successes: false, failure-headers: true}";
   static constexpr std::span<const Problem* const> problems{};
@@ -120,7 +120,7 @@ class AccessLog final : public Check {
     const auto type = headers.find("content-type");
     const auto essence = type.substr(0, type.find(';'));
     if (essence.ends_with("json") && !body.empty()) {
-      // In what is no JSON, a quote too many turns names into values: nothing of it is shown.
+      // In what is not JSON, a quote too many turns names into values: nothing of it is shown.
       Arena arena;
       if (!json::parse(body, arena)) return "[not JSON]";
       return telemetry::redact_json(body, options_.redact, options_.failure_bodies.bytes);
@@ -136,6 +136,6 @@ class AccessLog final : public Check {
 
 }  // namespace
 
-extern constinit const Part access_log = part<AccessLog>("access-log", "Writes one line of log for each request.");
+extern constinit const Part access_log = part<AccessLog>("access-log", "Writes one log line for each request.");
 
 }  // namespace plimsoll::policy

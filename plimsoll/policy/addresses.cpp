@@ -22,7 +22,7 @@ class Addresses final : public Check {
   static constexpr config::Field fields[] = {
       config::field<&Options::allow>(
           "allow", "Addresses and networks that are allowed, `unix` for Unix sockets; all when empty."),
-      config::field<&Options::deny>("deny", "Addresses and networks that are refused, even if `allow` contains them."),
+      config::field<&Options::deny>("deny", "Addresses and networks that are rejected, even if `allow` contains them."),
   };
   static constexpr std::string_view example = "{allow: [10.0.0.0/8, '2001:db8::/32'], deny: [10.1.2.3]}";
   static constexpr const Problem* problems[] = {&kAddressRefused};
@@ -55,6 +55,6 @@ class Addresses final : public Check {
 
 }  // namespace
 
-extern constinit const Part addresses = part<Addresses>("addresses", "Allows and refuses clients by their network.");
+extern constinit const Part addresses = part<Addresses>("addresses", "Allows and rejects clients by their network.");
 
 }  // namespace plimsoll::policy

@@ -38,7 +38,7 @@ TEST(Addresses, AreAllowedAndDeniedByTheirNetwork) {
 TEST(Addresses, ThatCannotBeReadRefuseTheStart) {
   Trial trial(kContract, kParts);
   for (const auto& [operation, what] : {std::pair{"none", "names no network"}, std::pair{"bad", "between 0 and 32"},
-                                        std::pair{"word", "\"localhost\" is no address or network"}}) {
+                                        std::pair{"word", "\"localhost\" is not an address or network"}}) {
     const auto made = trial.build(addresses, operation);
     ASSERT_FALSE(made) << operation;
     EXPECT_NE(made.error().detail.find(what), std::string::npos) << made.error().detail;

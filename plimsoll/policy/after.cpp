@@ -19,7 +19,7 @@ class After final : public Check {
   };
   static constexpr config::Field fields[] = {
       config::field<&Options::job>("job", "Kind of the job, as `jobs:` of the deployment names it."),
-      config::field<&Options::delay>("delay", "How long after the answer it may run at the earliest."),
+      config::field<&Options::delay>("delay", "The job starts no earlier than this time after the response."),
   };
   static constexpr std::string_view example = "{job: send_receipt}";
   static constexpr auto methods = config::Methods::unsafe;
@@ -77,6 +77,6 @@ class After final : public Check {
 
 }  // namespace
 
-extern constinit const Part after = part<After>("after", "What is done later once the operation has succeeded.");
+extern constinit const Part after = part<After>("after", "Starts a job after the operation has succeeded.");
 
 }  // namespace plimsoll::policy

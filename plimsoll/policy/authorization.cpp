@@ -48,7 +48,8 @@ class Authorize final : public Check {
   using Options = AuthorizationOptions;
   static constexpr config::Field fields[] = {
       config::field<&Options::roles>("roles", "The caller has one of these roles."),
-      config::field<&Options::scopes>("scopes", "The caller has all of these scopes, beside those of `security`."),
+      config::field<&Options::scopes>("scopes",
+                                      "The caller has all of these scopes, in addition to those of `security`."),
   };
   static constexpr std::string_view short_form = R"("const":"any-caller")";
   static constexpr std::string_view example = "{roles: [editor]}";
@@ -181,6 +182,6 @@ class Authorize final : public Check {
 }  // namespace
 
 extern constinit const Part authorize =
-    part<Authorize>("authorization", "Refuses callers who lack the scopes or roles an operation asks for.");
+    part<Authorize>("authorization", "Rejects callers without the scopes or roles that an operation requires.");
 
 }  // namespace plimsoll::policy

@@ -34,6 +34,6 @@ class Budgets final : public Check {
 
 }  // namespace
 
-extern constinit const Part budgets = part<Budgets>("budgets", "Bounds what one exchange may cost.");
+extern constinit const Part budgets = part<Budgets>("budgets", "Limits the cost of one request and its response.");
 
 }  // namespace plimsoll::policy

@@ -30,10 +30,11 @@ class Compression final : public Policy {
     std::vector<std::string> codings{"zstd", "br", "gzip"};
   };
   static constexpr config::Field fields[] = {
-      config::field<&Options::minimum>("minimum", "Bodies smaller than this are sent as they are."),
+      config::field<&Options::minimum>("minimum", "Smaller bodies are sent uncompressed."),
       config::field<&Options::types>("types", "Media types worth compressing; `*` stands for any part of a type."),
-      config::field<&Options::codings>(
-          "codings", "What is offered, the preferred first, where the caller has no preference: zstd, br, gzip."),
+      config::field<&Options::codings>("codings",
+                                       "The codings that are offered, in order of preference: zstd, br, gzip. The "
+                                       "order applies if the caller has no preference."),
   };
   static constexpr std::string_view example = "{codings: [gzip]}";
   static constexpr std::span<const Problem* const> problems{};
@@ -186,6 +187,6 @@ class Compression final : public Policy {
 }  // namespace
 
 extern constinit const Part compression =
-    part<Compression>("compression", "Compresses answers as the caller accepts it: zstd, br, gzip.");
+    part<Compression>("compression", "Compresses responses with a coding that the caller accepts: zstd, br, gzip.");
 
 }  // namespace plimsoll::policy

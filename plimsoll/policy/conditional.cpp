@@ -90,7 +90,7 @@ class Conditional final : public Policy {
 
 }  // namespace
 
-extern constinit const Part conditional =
-    part<Conditional>("conditional", "Entity tags for every whole answer, and 304 for who has it already.");
+extern constinit const Part conditional = part<Conditional>(
+    "conditional", "Adds an entity tag to every complete response, and answers 304 to clients that already have it.");
 
 }  // namespace plimsoll::policy

@@ -8,7 +8,7 @@ namespace {
 
 constexpr contract::HeaderField kAllowOrigin{"Access-Control-Allow-Origin", "For browsers: whose pages may read it."};
 constexpr contract::HeaderField kAllowCredentials{"Access-Control-Allow-Credentials",
-                                                  "For browsers: whether it may be asked for with cookies."};
+                                                  "For browsers: whether it may be requested with cookies."};
 constexpr contract::HeaderField kExposeHeaders{"Access-Control-Expose-Headers",
                                                "For browsers: headers that pages may read."};
 
@@ -31,10 +31,11 @@ class Cors final : public Check {
   static constexpr config::Field fields[] = {
       config::field<&Options::origins>(
           "origins", "Origins that may call, such as `https://app.example.com`; `*` is any, without credentials."),
-      config::field<&Options::headers>("headers", "Request headers a page may set."),
-      config::field<&Options::expose>("expose", "Answer headers a page may read."),
-      config::field<&Options::credentials>("credentials", "Whether cookies and client certificates may be sent along."),
-      config::field<&Options::max_age>("max-age", "How long a browser may remember a preflight."),
+      config::field<&Options::headers>("headers", "Request headers that a page may set."),
+      config::field<&Options::expose>("expose", "Response headers that a page may read."),
+      config::field<&Options::credentials>("credentials",
+                                           "Whether requests may include cookies and client certificates."),
+      config::field<&Options::max_age>("max-age", "How long a browser may cache a preflight response."),
   };
   static constexpr std::string_view short_form = config::Form<std::vector<std::string>>::schema;
   static constexpr Problem kRefused{"cors-refused", 403, "Origin not allowed",
@@ -113,6 +114,6 @@ class Cors final : public Check {
 
 }  // namespace
 
-extern constinit const Part cors = part<Cors>("cors", "Lets browsers call from other origins.");
+extern constinit const Part cors = part<Cors>("cors", "Allows browsers to call from pages of other origins.");
 
 }  // namespace plimsoll::policy

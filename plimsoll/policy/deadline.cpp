@@ -15,9 +15,9 @@ class Deadline final : public Check {
     std::string header;
   };
   static constexpr config::Field fields[] = {
-      config::field<&Options::after>("after", "Time from the arrival of the head to the answer."),
+      config::field<&Options::after>("after", "Time from the arrival of the head to the response."),
       config::field<&Options::header>(
-          "header", "Request header, in seconds, by which a trusted caller may shorten it; empty: none."),
+          "header", "Request header, in seconds, with which a trusted caller may shorten the deadline; empty: none."),
   };
   static constexpr std::string_view short_form = R"("type":"string","pattern":"^[0-9]+(ms|s|m|h)$")";
   static constexpr std::string_view example = "2s";
@@ -80,6 +80,6 @@ class Deadline final : public Check {
 
 }  // namespace
 
-extern constinit const Part deadline = part<Deadline>("deadline", "Bounds the time an answer may take.");
+extern constinit const Part deadline = part<Deadline>("deadline", "Limits the time until the response.");
 
 }  // namespace plimsoll::policy

@@ -24,8 +24,8 @@ namespace plimsoll::policy {
 namespace {
 
 constexpr Problem kGone{"operation-gone", 410, "The operation is no longer available",
-                        "Call its successor, which `detail` and the Link header (`rel=\"successor-version\"`) name; "
-                        "where they name none, ask whoever runs this API."};
+                        "Call the successor that `detail` and the Link header (`rel=\"successor-version\"`) name. If "
+                        "they name none, contact the operator of this API."};
 constexpr Metric kRequests{"plimsoll_deprecated_requests_total", "1",
                            "Requests for deprecated operations by caller: the first 100 of each operation, then "
                            "`other`."};
@@ -40,23 +40,24 @@ constexpr std::string_view kAfterSunsetWords[] = {"serve", "gone"};
 
 constexpr config::Key kKeys[] = {
     {.name = kSince,
-     .sentence = "When deprecated operations became deprecated: `Deprecation` (RFC 9745).",
+     .sentence = "Date from which deprecated operations are deprecated: `Deprecation` (RFC 9745).",
      .fields = {},
      .short_form = kDate,
      .example = "2026-01-01"},
     {.name = kSunset,
-     .sentence = "When deprecated operations end: `Sunset` (RFC 8594).",
+     .sentence = "Date at which deprecated operations end: `Sunset` (RFC 8594).",
      .fields = {},
      .short_form = kDate,
      .example = "2026-12-31"},
     {.name = kSuccessor,
-     .sentence = "What replaces deprecated operations, an operationId, a path or a URL: `Link` with "
+     .sentence = "The successor of deprecated operations, an operationId, a path or a URL: `Link` with "
                  "`rel=\"successor-version\"`.",
      .fields = {},
      .short_form = R"("type":"string")",
      .example = "/v2/orders"},
     {.name = kAfterSunset,
-     .sentence = "What deprecated operations answer after `sunset`: as before (`serve`, the default), or 410 (`gone`).",
+     .sentence =
+         "How deprecated operations answer after `sunset`: as before (`serve`, the default), or with 410 (`gone`).",
      .fields = {},
      .short_form = R"("enum":["serve","gone"])",
      .example = "gone"},
@@ -452,7 +453,7 @@ class Deprecation final : public Check {
 
 }  // namespace
 
-extern constinit const Part deprecation =
-    part<Deprecation>("deprecation", "Tells callers of deprecated operations what ends when, and what replaces it.");
+extern constinit const Part deprecation = part<Deprecation>(
+    "deprecation", "Announces to callers of deprecated operations when the operation ends and what replaces it.");
 
 }  // namespace plimsoll::policy

@@ -29,16 +29,16 @@ class Fallback final : public Policy {
     bool stale = false;
   };
   static constexpr config::Field fields[] = {
-      config::shaped(config::field<&Options::body>("body", "The JSON that is answered."),
+      config::shaped(config::field<&Options::body>("body", "The JSON body of the fallback response."),
                      R"("type":["object","array","string","number","boolean"])", "{data: []}"),
       config::shown(config::field<&Options::operation>(
                         "operation",
-                        "The `operationId` of a GET whose answer is given; its path parameters, and those "
-                        "that are required, are among those of the operation that fails."),
+                        "The `operationId` of a GET that produces the fallback response; its path parameters and its "
+                        "required parameters must be among those of the operation that fails."),
                     "getDefaults"),
-      config::field<&Options::stale>(
-          "stale", "Whether a cached response is given that is no longer fresh, up to a day old; needs `cache`."),
-      config::field<&Options::flag>("flag", "What `Plimsoll-Degraded` says."),
+      config::field<&Options::stale>("stale",
+                                     "Whether a stale cached response is returned, up to a day old; needs `cache`."),
+      config::field<&Options::flag>("flag", "Value of the header `Plimsoll-Degraded`."),
   };
   static constexpr std::string_view short_form = R"("const":"stale")";
   static constexpr std::string_view example = "{body: {data: []}, flag: reviews-unavailable}";
@@ -238,6 +238,6 @@ class Fallback final : public Policy {
 
 }  // namespace
 
-extern constinit const Part fallback = part<Fallback>("fallback", "Answers in place of an operation that fails.");
+extern constinit const Part fallback = part<Fallback>("fallback", "Returns a fallback response if an operation fails.");
 
 }  // namespace plimsoll::policy

@@ -15,8 +15,9 @@ class Fields final : public Policy {
   struct Options {};
   static constexpr std::span<const config::Field> fields{};
   static constexpr std::string_view short_form = R"("type":"boolean")";
-  static constexpr Problem kInvalid{"invalid-fields", 400, "The selection of fields is malformed",
-                                    "Write names separated by commas, nested ones in brackets: fields=id,items(sku)."};
+  static constexpr Problem kInvalid{
+      "invalid-fields", 400, "The selection of fields is malformed",
+      "Write names separated by commas, nested names in parentheses: fields=id,items(sku)."};
   static constexpr std::string_view example = "true";
   static constexpr const Problem* problems[] = {&kInvalid};
 
@@ -75,6 +76,6 @@ class Fields final : public Policy {
 }  // namespace
 
 extern constinit const Part fields =
-    part<Fields>("fields", "Answers only with the fields a caller names in `fields=`.");
+    part<Fields>("fields", "Returns only the fields that the caller names in `fields=`.");
 
 }  // namespace plimsoll::policy

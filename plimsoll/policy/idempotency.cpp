@@ -17,9 +17,9 @@ namespace {
 enum class Requirement : std::uint8_t { off, optional, required };
 
 constexpr Problem kMissing{"idempotency-key-missing", 400, "This operation requires an Idempotency-Key",
-                           "Send `Idempotency-Key: <a fresh UUID>`, the same one when you repeat this request."};
+                           "Send `Idempotency-Key: <a new UUID>`, and the same value when you repeat this request."};
 constexpr Problem kInvalid{"idempotency-key-invalid", 400, "The Idempotency-Key cannot be read",
-                           "Send one key of 1 to 255 visible characters, bare or in double quotes."};
+                           "Send one key of 1 to 255 visible characters, with or without double quotes."};
 constexpr Problem kReused{"idempotency-key-reused", 422, "The Idempotency-Key was used for another request",
                           "Use a new key for a new request; repeat an old request exactly as it was sent."};
 constexpr Problem kInFlight{"idempotency-in-flight", 409, "The first request with this key is still running",
@@ -58,8 +58,8 @@ class Idempotency final : public Policy {
   };
   static constexpr config::Field fields[] = {
       config::field<&Options::key>("key", "Whether a request must carry an Idempotency-Key: optional or required."),
-      config::field<&Options::keep>("keep", "How long an answer is remembered and replayed."),
-      config::field<&Options::wait>("wait", "How long a repeated request waits for the first one's answer."),
+      config::field<&Options::keep>("keep", "How long a response is stored and replayed."),
+      config::field<&Options::wait>("wait", "How long a repeated request waits for the response to the first one."),
   };
   static constexpr std::string_view short_form = R"("enum":["required","optional","off"])";
   static constexpr std::string_view example = "required";
@@ -79,7 +79,7 @@ class Idempotency final : public Policy {
       options.key = *key;
     }
     if (options.keep.nanoseconds < kSecond)
-      return config::wrong(from, "`keep` is at least 1s: a key that is forgotten at once protects nobody");
+      return config::wrong(from, "`keep` is at least 1s: a key that expires at once has no effect");
     return options;
   }
 
@@ -288,6 +288,6 @@ class Idempotency final : public Policy {
 }  // namespace
 
 extern constinit const Part idempotency =
-    part<Idempotency>("idempotency", "Makes a repeated request take effect once and get the first answer again.");
+    part<Idempotency>("idempotency", "Makes a repeated request take effect once and return the first response again.");
 
 }  // namespace plimsoll::policy

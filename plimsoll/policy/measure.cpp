@@ -18,7 +18,7 @@ class Measure final : public Check {
   static constexpr std::string_view kActive = "http_server_active_requests";
   static constexpr Metric metrics[] = {
       {kDuration, "s", "Time from the head of a request to the last byte of its answer."},
-      {kActive, "1", "Requests under way."},
+      {kActive, "1", "Requests in progress."},
   };
 
   static Result<std::unique_ptr<Policy>> build(Options, const Build& build) {

@@ -29,11 +29,11 @@ class Responses final : public Policy {
     bool on = false;
   };
   static constexpr config::Field fields[] = {
-      config::field<&Options::sample>("sample", "The share of answers that are looked at."),
+      config::field<&Options::sample>("sample", "The share of responses that are validated."),
   };
   static constexpr std::string_view short_form = R"("enum":["off","shadow","enforce"])";
   static constexpr Problem kInvalid{"invalid-response", 500, "The response does not satisfy the contract",
-                                    "Give the trace id to whoever runs this server."};
+                                    "Send the trace id to the operator of this server."};
   static constexpr std::string_view example = "shadow";
   static constexpr const Problem* problems[] = {&kInvalid};
 
@@ -251,6 +251,6 @@ class Responses final : public Policy {
 
 }  // namespace
 
-extern constinit const Part responses = part<Responses>("responses", "Holds answers against the contract.");
+extern constinit const Part responses = part<Responses>("responses", "Validates responses against the contract.");
 
 }  // namespace plimsoll::policy

@@ -197,7 +197,7 @@ TEST_F(ResponsesTest, BodiesAreReadAsTheirTypeSays) {
   EXPECT_EQ(of("", ""), "202");
   EXPECT_EQ(of("application/json", ""), "invalid-response: the body is not JSON: line 1, column 1: a value is missing");
   EXPECT_EQ(of("application/json", "{\"a\":1,\"a\":2}"),
-            "invalid-response: the body is not JSON: line 1, column 8: this name stands twice in its object");
+            "invalid-response: the body is not JSON: line 1, column 8: this name appears twice in its object");
 }
 
 TEST_F(ResponsesTest, ShadowOnlyLooks) {

@@ -9,8 +9,9 @@ namespace {
 constexpr contract::HeaderField kTypeOptions{"X-Content-Type-Options", "For browsers: the media type is not guessed.",
                                              R"({"type":"string","enum":["nosniff"]})"};
 constexpr contract::HeaderField kContentPolicy{"Content-Security-Policy", "For browsers: what a page may load."};
-constexpr contract::HeaderField kFrameOptions{"X-Frame-Options", "For browsers: who may show it in a frame."};
-constexpr contract::HeaderField kReferrerPolicy{"Referrer-Policy", "For browsers: what following requests tell."};
+constexpr contract::HeaderField kFrameOptions{"X-Frame-Options", "For browsers: which pages may show it in a frame."};
+constexpr contract::HeaderField kReferrerPolicy{"Referrer-Policy",
+                                                "For browsers: which referrer later requests contain."};
 constexpr contract::HeaderField kResourcePolicy{"Cross-Origin-Resource-Policy",
                                                 "For browsers: which sites may embed the response."};
 constexpr contract::HeaderField kTransportSecurity{"Strict-Transport-Security",
@@ -86,6 +87,6 @@ class SecurityHeaders final : public Check {
 }  // namespace
 
 extern constinit const Part security_headers =
-    part<SecurityHeaders>("security-headers", "Tells browsers to trust an answer with nothing it does not need.");
+    part<SecurityHeaders>("security-headers", "Adds headers that restrict what browsers may do with a response.");
 
 }  // namespace plimsoll::policy

@@ -18,11 +18,11 @@ struct Capacity {
   std::int64_t concurrency = 4096;
 };
 constexpr config::Field kCapacityFields[] = {
-    config::field<&Capacity::concurrency>("concurrency", "Requests under way at the same time, over all threads.",
+    config::field<&Capacity::concurrency>("concurrency", "Requests in progress at the same time, over all threads.",
                                           {1, 10'000'000}),
 };
 constexpr config::Section kShed = config::section<Capacity, kCapacityFields>(
-    "shed", "How much is done at once before requests are refused.", "{concurrency: 1000}");
+    "shed", "How many requests are handled at once before more are rejected.", "{concurrency: 1000}");
 
 /// Refuses work above what the process can hold, before the body is read: what can wait first, what is critical last.
 class Shed final : public Check {
@@ -31,7 +31,7 @@ class Shed final : public Check {
     Priority priority = Priority::normal;
   };
   static constexpr config::Field fields[] = {
-      config::field<&Options::priority>("class", "critical is refused last, sheddable first."),
+      config::field<&Options::priority>("class", "`critical` is rejected last, `sheddable` first."),
   };
   static constexpr std::string_view short_form = R"("enum":["critical","default","sheddable","off"])";
   static constexpr std::string_view example = "sheddable";
@@ -100,6 +100,6 @@ class Shed final : public Check {
 }  // namespace
 
 extern constinit const Part shed =
-    part<Shed>("priority", "Refuses work above what the process can hold, the least important first.");
+    part<Shed>("priority", "Rejects requests when the process is overloaded, the least important first.");
 
 }  // namespace plimsoll::policy

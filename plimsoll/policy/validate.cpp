@@ -59,7 +59,7 @@ class Validate final : public Policy {
   };
   static constexpr config::Field fields[] = {
       config::field<&Options::unknown_query>(
-          "unknown-query", "What becomes of query parameters that the contract does not declare: refuse or ignore."),
+          "unknown-query", "What to do with query parameters that the contract does not declare: refuse or ignore."),
       config::field<&Options::body>("body",
                                     "whole: the body is read and checked before the handler; stream: the handler reads "
                                     "it, and only its media type is checked."),
@@ -67,10 +67,10 @@ class Validate final : public Policy {
                                           "The longest body that is read whole; 0: the deployment's `limits.body`."),
   };
   static constexpr Problem kInvalid{"invalid", 400, "The request does not satisfy the contract",
-                                    "Correct what `errors` names; the contract is at /openapi.json."};
+                                    "Correct the values that `errors` names; the contract is at /openapi.json."};
   static constexpr Problem kUnsupported{
       "unsupported-media-type", 415, "The media type of the body is not supported",
-      "Send one of the media types that the contract declares, and say so in Content-Type."};
+      "Send one of the media types that the contract declares, and name it in Content-Type."};
   static constexpr Problem kNotAcceptable{"not-acceptable", 406, "No acceptable representation",
                                           "Accept one of the media types that the contract declares."};
   static constexpr std::string_view example = "{unknown-query: ignore}";
@@ -173,7 +173,7 @@ class Validate final : public Policy {
         return config::wrong(
             undecided->at ? *undecided->at : *media.schema,
             "\"readOnly\" of member \"" + undecided->member + "\" of the body depends on the data: " + undecided->what +
-                ". Mark the member in every alternative that declares it, or beside them, or in none.");
+                ". Mark the member in every alternative that declares it, or next to the alternatives, or in none.");
     }
     return {};
   }
@@ -377,6 +377,6 @@ class Validate final : public Policy {
 
 }  // namespace
 
-extern constinit const Part validate = part<Validate>("validate", "Holds requests against the contract.");
+extern constinit const Part validate = part<Validate>("validate", "Validates requests against the contract.");
 
 }  // namespace plimsoll::policy

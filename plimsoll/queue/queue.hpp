@@ -14,10 +14,10 @@
 namespace plimsoll::queue {
 
 /// The worker's claim is no longer the one that holds the job: another has taken it over, or it was cancelled.
-inline constexpr Problem kStaleClaim{"stale-claim", 409, "The job is no longer this worker's",
-                                     "Nothing: whoever holds the job now finishes it."};
+inline constexpr Problem kStaleClaim{"stale-claim", 409, "Another worker has claimed the job",
+                                     "No action is needed: the worker that holds the lease finishes the job."};
 inline constexpr Problem kUnknownKind{"unknown-job-kind", 500, "No job of that kind is configured",
-                                      "Name it under `jobs:` of the deployment."};
+                                      "Declare it under `jobs:` of the deployment."};
 
 /// What is to be done later, enqueued in the transaction of whoever asks for it.
 struct Job {

@@ -216,7 +216,7 @@ class Translator {
   explicit Translator(std::string_view pattern) : in_(pattern) {}
 
   Translation run() {
-    if (!json::valid_utf8(in_)) stop("it is no UTF-8");
+    if (!json::valid_utf8(in_)) stop("it is not UTF-8");
     count_groups();
     disjunction(0);
     if (at_ < in_.size()) stop("')' closes nothing");
@@ -255,7 +255,7 @@ class Translator {
         const bool named = rest.starts_with("?<") && !rest.starts_with("?<=") && !rest.starts_with("?<!");
         if (rest.starts_with('?') && !named) continue;
         names_.emplace_back(named ? rest.substr(2, rest.find('>') - 2) : std::string_view{});
-        if (named && std::ranges::count(names_, names_.back()) > 1) stop("a group's name stands twice");
+        if (named && std::ranges::count(names_, names_.back()) > 1) stop("a group's name appears twice");
       }
     }
   }

@@ -41,7 +41,7 @@ struct Translation {
 };
 
 inline constexpr Problem kInvalidPattern{"invalid-pattern", 500, "The regular expression cannot be used",
-                                         "Write it in the language of ECMA-262 with the u flag."};
+                                         "Write it in the syntax of ECMA-262 with the u flag."};
 
 /// Reads a pattern of ECMA-262 with the `u` flag (and, as browsers do without it, `\-` and lone braces and brackets).
 Result<Translation> translate_ecma(std::string_view pattern);

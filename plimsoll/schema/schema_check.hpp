@@ -60,7 +60,7 @@ inline std::string verdict_fault(const Judge& by, const json::Value& instance) {
     validator.write(out, instance, format, 8);
     Arena arena;
     const auto read = json::parse(out, arena, {.depth = 1000});
-    if (!read) return "an output is no JSON: " + out;
+    if (!read) return "an output is not JSON: " + out;
     const auto* said = read->find("valid");
     if (!said || said->boolean() != valid) return "an output says otherwise: " + out;
     const auto* errors = read->find("errors");

@@ -17,7 +17,7 @@ inline constexpr Problem kInvalidSchema{"invalid-schema", 500, "The schema is in
                                         "Correct the schema at the place named."};
 
 /// The budget of steps ended before a verdict.
-inline constexpr Problem kTooComplex{"too-complex", 400, "The request takes too many steps to check",
+inline constexpr Problem kTooComplex{"too-complex", 400, "The request is too complex to validate",
                                      "Send less at once, or nest it less deeply."};
 
 /// One way in which an instance fails.

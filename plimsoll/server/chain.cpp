@@ -51,7 +51,7 @@ constexpr Row kChain[] = {
     {&policy::addresses, documents, "a refused network costs nothing more than this, and sees nothing of the API"},
     {&policy::shed, undeclared, "what cannot be served costs least when it is refused first, before the body is read"},
     {&policy::rate_limit, callers,
-     "what is counted by address, before a key is looked at: strangers cost nothing more than this"},
+     "what is counted by address, before a key is verified: unauthenticated callers cost nothing more than this"},
     {&policy::authenticate, callers, "before anything that depends on the caller, and before the body is read"},
     {&policy::rate_limit, callers,
      "the same again, now that the caller is known: what is counted by caller is counted here"},
@@ -61,8 +61,8 @@ constexpr Row kChain[] = {
     {&policy::authorize, undeclared,
      "after the caller's limit, so that probing counts; before anything tells of the schema"},
     {&policy::validate, operations,
-     "behind all that knows callers: strangers learn nothing of the schema; before all that stores: a failure occupies "
-     "no key"},
+     "behind all that knows callers: unauthenticated callers learn nothing of the schema; before all that stores: a "
+     "failure occupies no key"},
     {&policy::compression, everything,
      "around all that changes a body; a cached one brings its encodings along, so that it is compressed once"},
     {&policy::conditional, operations, "around the cache, whose hits are confirmed like any other answer"},
@@ -74,7 +74,7 @@ constexpr Row kChain[] = {
     {&policy::cache, undeclared,
      "behind authorization and validation: a cached answer cannot leak past them; before the work it saves"},
     {&policy::responses, operations,
-     "behind the cache: what is stored has been held against the contract, and is not twice; within the selection of "
+     "behind the cache: a stored response has been validated, and is not validated twice; within the selection of "
      "fields: what it looks at is whole"},
     {&policy::idempotency, operations,
      "behind all refusals: what was refused never occupies a key; before the handler, whose transaction it joins"},
@@ -102,7 +102,7 @@ Result<> add_row(const Part& part, Side side, std::string_view beside) {
                   "the program brings a policy `" + std::string(part.key.name) + "`, and there is one of that name");
   }
   const auto named = [&](const Row& row) { return row.part->key.name == beside; };
-  // Where one stands twice: before its first place, after its last.
+  // Where one appears twice: before its first place, after its last.
   const auto first = std::ranges::find_if(all, named);
   if (first == all.end()) {
     std::string names;

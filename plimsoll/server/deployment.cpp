@@ -43,15 +43,14 @@ constexpr config::Field kDatabase[] = {
         "migrations",
         "Folder of `*.sql` migrations, applied at the start; empty: `migrations` beside the "
         "contract, when it is there."),
-    field<&DatabaseOptions::row_security>(
-        "row-security",
-        "PostgreSQL is told in each transaction who the caller is, so that the policies that `plimsoll migrate rls` "
-        "writes let it see and change its own rows only."),
+    field<&DatabaseOptions::row_security>("row-security",
+                                          "Sets the caller in each PostgreSQL transaction, so that the policies that "
+                                          "`plimsoll migrate rls` writes let it see and change its own rows only."),
     field<&DatabaseOptions::pool>("pool", "Connections to a PostgreSQL server, of the whole process."),
 };
 constexpr config::Field kTelemetry[] = {
     field<&TelemetryOptions::log>("log",
-                                  "Least level of the lines that are logged: debug, info, warning, error or off."),
+                                  "Lowest level of the lines that are logged: debug, info, warning, error or off."),
     field<&TelemetryOptions::format>("format", "`json`, `text`, or `auto`: text on a terminal, else JSON."),
 };
 constexpr config::Field kFields[] = {
@@ -67,12 +66,12 @@ constexpr config::Field kFields[] = {
 /// Keys whose options are read elsewhere in the house; the first has options of its own.
 constexpr config::Field kNested[] = {
     field<&Deployment::limits>("limits", "Limits of the listeners and their connections."),
-    field<&Deployment::store>("store", "Where shared state is kept; nothing: in this process."),
+    field<&Deployment::store>("store", "Where shared state is stored; empty: in this process."),
     field<&Deployment::credentials>("credentials", "Secrets by the names the contract uses."),
     field<&Deployment::trusted_proxies>("trusted-proxies",
-                                        "Addresses or networks whose forwarding headers are believed."),
+                                        "Addresses or networks of proxies whose forwarding headers are trusted."),
     field<&Deployment::redirect_to_https>("redirect-to-https",
-                                          "Redirects requests that came in clear to the same URL by https (308)."),
+                                          "Redirects requests without TLS to the same URL with https (308)."),
 };
 constexpr std::string_view kOwn[] = {"database", "telemetry", "tls"};
 
@@ -172,7 +171,7 @@ struct Later {
 constexpr Later kLater[] = {
     {{}, "store", "Remove it: state is kept in this process."},
     {"database", "replicas", "Remove it: rows are read where they are written."},
-    {"telemetry", "traces", "Remove it: trace ids are taken, logged and handed on, and nothing is exported."},
+    {"telemetry", "traces", "Remove it: trace ids are read, logged and forwarded, and not exported."},
 };
 
 void refuse_later_words(const json::Value& root, const std::string& file, contract::Complaints& complaints) {
@@ -285,12 +284,12 @@ std::vector<config::Key> built_in_sections() {
            .example = "{url: 'sqlite:shop.db'}"},
           {.name = "database", .fields = sqlite, .defaults = config::defaults_of<database::SqliteOptions>},
           {.name = "telemetry",
-           .sentence = "What is logged, and how.",
+           .sentence = "Level and format of the log.",
            .fields = kTelemetry,
            .defaults = config::defaults_of<TelemetryOptions>,
            .example = "{log: warning, format: json}"},
           {.name = "tls",
-           .sentence = "Certificates of the public listener; without them it is in clear.",
+           .sentence = "Certificates of the public listener; without them it does not use TLS.",
            .fields = net::kTlsFields,
            .defaults = config::defaults_of<net::TlsOptions>,
            .example = "{certificate: /etc/shop/tls.crt, key: /etc/shop/tls.key}"},
@@ -330,11 +329,11 @@ void check_redirect(const Deployment& made, contract::Complaints& complaints) {
   if (!*redirect) return;
   const bool tls = !made.tls.certificate.empty() || !made.tls.certificates.empty();
   if (!(*redirect)->from.empty() && !tls)
-    wrong(" has listeners in clear and there is no certificate: nothing would serve HTTPS",
+    wrong(" has listeners without TLS and there is no certificate: no listener would serve HTTPS",
           "Name one with `tls: {certificate: PATH, key: PATH}`; behind a proxy that terminates TLS write "
           "`redirect-to-https: true`.");
   else if ((*redirect)->from.empty() && !made.trusted_proxies)
-    wrong(" is on, and no request can come in clear",
+    wrong(" is on, and no request can arrive without TLS",
           "Name listeners, `redirect-to-https: {from: [':80']}`, or the proxies in front with `trusted-proxies`.");
 }
 

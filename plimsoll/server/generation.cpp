@@ -191,7 +191,7 @@ contract::Complaints Generation::build() {
     if (!rest.empty()) remark({without_end(rest) + "; `plimsoll lint` shows them all"});
   }
   if (!process_.settings.upstream.empty())
-    remark({"plimsoll: what the contract allows goes to " + process_.settings.upstream});
+    remark({"plimsoll: valid requests are forwarded to " + process_.settings.upstream});
   remark(*services_.remarks);
   return {};
 }

@@ -59,7 +59,7 @@ class Health::Answer final : public Handler {
     const auto state = health_.state_.load(std::memory_order_acquire);
     if (state == State::starting) {  // what is being made is not looked at
       word = "starting";
-      return reason(out, "starting", "migrations and tables are being prepared; the log tells the phase");
+      return reason(out, "starting", "migrations and tables are being prepared; the log names the phase");
     }
     if (const auto lacks = backgrounds.lacks(); !lacks.empty()) {
       word = "unavailable";
@@ -72,7 +72,7 @@ class Health::Answer final : public Handler {
     }
     if (state == State::draining) {
       word = "draining";
-      reason(out, "draining", "the process was told to end");
+      reason(out, "draining", "the process is shutting down");
     }
   }
 

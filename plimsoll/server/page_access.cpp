@@ -9,15 +9,14 @@ constexpr std::string_view kWords[] = {"public", "authenticated", "off"};
 constexpr std::string_view kShortForm = R"("enum":["public","authenticated","off"])";
 constexpr config::Key kKeys[] = {
     {.name = "openapi",
-     .sentence = "Who is served `/openapi.json`: `public` (the default), `authenticated` callers, or nobody (`off`).",
+     .sentence = "Access to `/openapi.json`: `public` (the default), `authenticated` callers, or `off`.",
      .fields = {},
      .short_form = kShortForm,
      .example = "authenticated",
      .scopes = config::Scopes::document},
     {.name = "docs",
      .sentence =
-         "Who is served `/docs`: `public`, `authenticated` callers, or nobody (`off`); what `openapi` says, unless "
-         "it is given.",
+         "Access to `/docs`: `public`, `authenticated` callers, or `off`; the default is the value of `openapi`.",
      .fields = {},
      .short_form = kShortForm,
      .example = "off",

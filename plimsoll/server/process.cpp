@@ -96,8 +96,8 @@ contract::Complaints Process::open_database(const Deployment& from) {
                    line.add("log_frames_applied", left->kept).add("log_frames_dropped", left->dropped);
                    if (left->dropped)
                      line.add("effect",
-                              "a transaction that was under way when a process died is not applied; nothing "
-                              "that was acknowledged is lost");
+                              "a transaction that was in progress when a process died is not applied; no acknowledged "
+                              "write is lost");
                  });
   const auto path = options.path;
   const auto open = [&]() -> Result<std::unique_ptr<database::Database>> {
@@ -150,9 +150,9 @@ contract::Complaints Process::check_row_security(const Deployment& from) {
   return {{.code = "database",
            .file = from.file,
            .what = "table " + (table ? *table : std::string{}) +
-                   " has a policy that shows rows to their callers only, and nobody says who they are",
-           .remedy =
-               "Say `database: {row-security: true}`, or drop the policies `" + std::string(database::kPolicy) + "`."}};
+                   " has a row-level security policy, and the server does not set the caller",
+           .remedy = "Write `database: {row-security: true}`, or drop the policies `" + std::string(database::kPolicy) +
+                     "`."}};
 }
 
 contract::Complaints Process::migrate(const Deployment& from, std::vector<std::string>& applied) {
@@ -191,7 +191,7 @@ contract::Complaints Process::migrate(const Deployment& from, std::vector<std::s
     return {{.code = "migration",
              .file = folder,
              .what = error.detail,
-             .remedy = "Correct the migrations; `plimsoll migrate status` tells what is applied."}};
+             .remedy = "Correct the migrations; `plimsoll migrate status` lists those that are applied."}};
   };
   auto files = database::read_migrations(folder);
   if (!files) return refused(files.error());

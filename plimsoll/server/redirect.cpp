@@ -9,7 +9,7 @@ namespace {
 
 constexpr config::Field kFields[] = {
     config::field<&RedirectToHttps::from>("from",
-                                          "Addresses of further listeners in clear, which only redirect: `:80`."),
+                                          "Addresses of further listeners without TLS, which only redirect: `:80`."),
     config::field<&RedirectToHttps::port>("port", "Port in the URL that clients are redirected to.", {1, 65535}),
 };
 

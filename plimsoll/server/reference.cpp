@@ -317,13 +317,14 @@ class Writer {
     for (const auto& options : group.options) fields({std::string(group.name)}, options.fields, options.defaults);
     if (group.named) fields({std::string(group.name), "NAME"}, group.entries.fields, group.entries.defaults);
     if (!group.policy) return;
-    out_.push_back({.name = std::string(group.name) + ".mode",
-                    .deployment = deployment,
-                    .sentence = "Whether it is done, only counted and logged (`shadow`), or not.",
-                    .type = "one of `off`, `shadow`, `enforce`",
-                    .standard = "enforce",
-                    .scopes = scopes_,
-                    .example = wrapped({std::string(group.name), "mode"}, "shadow")});
+    out_.push_back(
+        {.name = std::string(group.name) + ".mode",
+         .deployment = deployment,
+         .sentence = "`enforce` applies it, `shadow` only counts and logs what it would do, `off` switches it off.",
+         .type = "one of `off`, `shadow`, `enforce`",
+         .standard = "enforce",
+         .scopes = scopes_,
+         .example = wrapped({std::string(group.name), "mode"}, "shadow")});
   }
   /// Options without a section.
   void top(std::span<const Field> fields_of, const void* defaults) {
@@ -412,9 +413,8 @@ std::string reference_page(bool deployment) {
                        "`100/minute`, `20/10s`; ratios `5%`.\n"
                      : "\nThis page is generated from the declarations in the code; `plimsoll explain NAME` prints the "
                        "same. Editors read "
-                       "`plimsoll schema contract`.\nKeys stand at the document, at a path or at an operation: the "
-                       "innermost scope "
-                       "wins.\n";
+                       "`plimsoll schema contract`.\nA key can be set for the document, a path or an operation: the "
+                       "innermost scope wins.\n";
   const auto cell = [](std::string value) {
     for (std::size_t at = 0; (at = value.find('|', at)) != value.npos; at += 2) value.insert(at, "\\");
     return value;

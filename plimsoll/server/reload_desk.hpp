@@ -11,11 +11,12 @@
 
 namespace plimsoll::server {
 
-inline constexpr Problem kNotReloaded{"not-reloaded", 422, "The contract was not reloaded",
-                                      "Correct what is listed and reload again; what was served before is served on."};
-inline constexpr Problem kReloadUnanswered{"reload-unanswered", 503, "The reload has not ended in time",
-                                           "The log says what comes of it; ask again when the server has started.",
-                                           true};
+inline constexpr Problem kNotReloaded{
+    "not-reloaded", 422, "The contract was not reloaded",
+    "Correct the listed errors and reload again; the previous contract stays in force."};
+inline constexpr Problem kReloadUnanswered{
+    "reload-unanswered", 503, "The reload did not finish in time",
+    "Check the log for the result; repeat the reload after the server has started.", true};
 
 /// What came of a reload, for whoever asked.
 struct ReloadAnswer {

@@ -246,7 +246,7 @@ class Serving {
     if (!done) {
       std::string all = contract::Printer{{.excerpts = false}}.text(done.error());
       log().write(Level::error, "reload-refused", [&](Line& line) {
-        line.add("effect", "what was served before is served on").add("errors", std::ssize(done.error()));
+        line.add("effect", "the previous contract stays in force").add("errors", std::ssize(done.error()));
         line.add("detail", all);
         tell_certificates(line);
       });
@@ -386,10 +386,10 @@ class Serving {
     auto& registry = *instance_->services().metrics;
     observations_.push_back(observe_connections(*open_, "public"));
     if (management_) observe_management();
-    observations_.push_back(registry.observe(
-        Kind::gauge, "plimsoll_loop_lag_seconds",
-        "How long the slowest I/O thread took to begin what it was asked for at the last scrape or liveness probe.", {},
-        [this] { return static_cast<double>(instance_->health().lag()) / kSecond; }));
+    observations_.push_back(
+        registry.observe(Kind::gauge, "plimsoll_loop_lag_seconds",
+                         "How long the slowest I/O thread took to start a task at the last scrape or liveness probe.",
+                         {}, [this] { return static_cast<double>(instance_->health().lag()) / kSecond; }));
     if (open_->certificates_expire())
       observations_.push_back(registry.observe(Kind::gauge, "plimsoll_tls_certificate_expiry_timestamp_seconds",
                                                "When the first of the certificates in use expires, in Unix time.", {},

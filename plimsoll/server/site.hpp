@@ -14,12 +14,12 @@
 namespace plimsoll::server {
 
 inline constexpr Problem kNotFound{"not-found", 404, "Not found",
-                                   "Check the path; what exists is listed at /openapi.json."};
+                                   "Check the path; /openapi.json lists the operations."};
 inline constexpr Problem kMethodNotAllowed{"method-not-allowed", 405, "Method not allowed",
                                            "Use one of the methods in the `Allow` header."};
 
-inline constexpr Problem kMisdirected{"misdirected-request", 421, "This address is not known by that name",
-                                      "Ask by the address itself (127.0.0.1, [::1]) or as `localhost`."};
+inline constexpr Problem kMisdirected{"misdirected-request", 421, "The host name is not allowed at this address",
+                                      "Use the address itself (127.0.0.1, [::1]) or `localhost`."};
 
 /// A document of ours beside the contract's operations: the API description, problem pages, health.
 struct Page {

@@ -71,14 +71,14 @@ std::unexpected<Error> told(std::unexpected<Error> failed) {
 
 }  // namespace
 
-constinit const config::Key kUndeclaredKey{
-    .name = kName,
-    .sentence =
-        "What answers paths that no operation has: one of `upstreams`, behind the policies that need no declaration.",
-    .fields = {},
-    .fields_elsewhere = fields,
-    .example = "{upstream: legacy, authorization: any-caller}",
-    .scopes = config::Scopes::document};
+constinit const config::Key kUndeclaredKey{.name = kName,
+                                           .sentence =
+                                               "Forwards requests for paths without an operation to one of "
+                                               "`upstreams`, behind the policies that need no declaration.",
+                                           .fields = {},
+                                           .fields_elsewhere = fields,
+                                           .example = "{upstream: legacy, authorization: any-caller}",
+                                           .scopes = config::Scopes::document};
 
 Result<std::optional<Undeclared>> undeclared_of(const contract::Contract& contract) {
   const auto* said = contract.extension ? contract.extension->find(kName) : nullptr;
@@ -114,10 +114,10 @@ Result<std::optional<Undeclared>> undeclared_of(const contract::Contract& contra
     const auto* said_of_callers = said->find("authorization");
     const auto mode = Part::mode_of(said_of_callers);
     if (!said_of_callers || !mode || *mode == Mode::off)
-      return told(
-          config::wrong(said_of_callers ? *said_of_callers : *said,
-                        "everybody may call what is not declared, because the document's `security` asks for nobody",
-                        "Give the document a `security`, or write `authorization: any-caller` within `undeclared`."));
+      return told(config::wrong(
+          said_of_callers ? *said_of_callers : *said,
+          "everybody may call undeclared paths, because the document's `security` requires no credentials",
+          "Give the document a `security`, or write `authorization: any-caller` within `undeclared`."));
   }
   return made;
 }

@@ -18,8 +18,8 @@ struct Options {
 };
 constexpr config::Field kFields[] = {
     config::field<&Options::header>(
-        "header", "Request header whose value chooses the contract, where base paths of several overlap."),
-    config::field<&Options::value>("value", "Value of that header that chooses this contract; empty: `info.version`."),
+        "header", "Request header whose value selects the contract if the base paths of several contracts overlap."),
+    config::field<&Options::value>("value", "Value of that header that selects this contract; empty: `info.version`."),
     config::field<&Options::standard>("default", "Whether requests without the header are for this contract."),
 };
 
@@ -86,11 +86,11 @@ Version version_of(const contract::Contract& contract, bool alone, contract::Com
   const auto& value = options.value.empty() ? contract.version : options.value;
   if (key && options.header.empty())
     complaints.push_back(complaint(contract, key, "configuration", "`version` names no header",
-                                   "Write `version: {header: API-Version}`, or remove it: without it base paths of "
-                                   "`servers` tell contracts apart."));
+                                   "Write `version: {header: API-Version}`, or remove it: without it the base paths of "
+                                   "`servers` distinguish contracts."));
   else if (key && !is_token(options.header))
     complaints.push_back(complaint(contract, key, "configuration",
-                                   "`version`: \"" + options.header + "\" is no name of a header field",
+                                   "`version`: \"" + options.header + "\" is not a valid header name",
                                    "Use a name such as API-Version."));
   else if (key && !can_be_named(value))
     complaints.push_back(complaint(contract, key, "configuration",
@@ -121,7 +121,7 @@ void check_pair(const contract::Contract& a, const Version& one, const contract:
         "the base path " + shown(both->second) + " of " + b.file +
             (both->first == both->second ? " is that of " : " overlaps with " + shown(both->first) + " of ") +
             place(a, servers_of(a)) +
-            (neither ? ", and no header tells them apart" : ", and they do not choose by the same header"),
+            (neither ? ", and no header distinguishes them" : ", and they do not choose by the same header"),
         "Give each contract a base path of its own in `servers`, or the same header in all: `x-plimsoll: {version: "
         "{header: API-Version}}`."));
     return;
@@ -146,15 +146,14 @@ std::string listed(const std::vector<std::string>& all) {
 
 }  // namespace
 
-extern constinit const config::Key kVersionKey{
-    .name = "version",
-    .sentence =
-        "How a request chooses this contract where a process serves several: by a header; without it by the "
-        "base path of `servers`.",
-    .fields = kFields,
-    .defaults = config::defaults_of<Options>,
-    .example = "{header: API-Version, value: '2'}",
-    .scopes = config::Scopes::document};
+extern constinit const config::Key kVersionKey{.name = "version",
+                                               .sentence =
+                                                   "How this contract is selected if a process serves several: by a "
+                                                   "header; without it by the base path of `servers`.",
+                                               .fields = kFields,
+                                               .defaults = config::defaults_of<Options>,
+                                               .example = "{header: API-Version, value: '2'}",
+                                               .scopes = config::Scopes::document};
 
 bool below(std::string_view path, std::string_view base) {
   return path.starts_with(base) && (path.size() == base.size() || path[base.size()] == '/' || base.empty());

@@ -131,7 +131,7 @@ Task<Result<std::int64_t>> Memory::add(Loop&, std::string_view key, std::int64_t
   const auto before = entry ? number(entry->value) : 0;
   std::int64_t sum = 0;
   if (!before || __builtin_add_overflow(*before, delta, &sum))
-    co_return fail(kInternal, "the stored value is no number that this can be added to");
+    co_return fail(kInternal, "the stored value is not a number");
   if (entry)
     mine.replace(*entry, std::to_string(sum));
   else if (!mine.put(key, std::to_string(sum), now, now + expiry, evicted_))

@@ -14,8 +14,8 @@ class Loop;
 
 namespace plimsoll::store {
 
-inline constexpr Problem kUnavailable{"store-unavailable", 503, "Shared state is not available", "Ask again later.",
-                                      true};
+inline constexpr Problem kUnavailable{"store-unavailable", 503, "Shared state is not available",
+                                      "Repeat the request later.", true};
 
 /// Small values by key that expire, shared by all threads and, with an engine behind it, by all instances. Every call
 /// takes the scope of its line of work, so that its deadline is the caller's; a local implementation never waits.

@@ -25,7 +25,8 @@ struct Options {
 inline constexpr config::Field kDeclarationFields[] = {
     config::field<&Options::kind>("kind", "Kind of the job, as `jobs:` of the deployment names it."),
     config::field<&Options::action>(
-        "action", "start, status, result or cancel; the method tells: POST starts, GET is status, DELETE cancels."),
+        "action",
+        "start, status, result or cancel. By default the method decides: POST starts, GET is status, DELETE cancels."),
 };
 const void* defaults();
 inline constexpr std::string_view kShortForm = R"("type":"string")";

@@ -18,12 +18,13 @@ namespace plimsoll::handler {
 namespace job {
 namespace {
 
-constexpr Problem kNotFound{"job-not-found", 404, "There is no such job",
-                            "Use the `status_url` of the 202 response. Only the caller who started a job sees it, and "
-                            "jobs are deleted some days after they have ended."};
+constexpr Problem kNotFound{"job-not-found", 404, "The job does not exist",
+                            "Use the `status_url` of the 202 response. Only the caller that started a job can see it, "
+                            "and jobs are deleted some days after they have ended."};
 constexpr Problem kNoResult{"job-without-result", 404, "The job has no result",
                             "Read the status document: `download_url` is set once there is a result."};
-constexpr Problem kEnded{"job-ended", 409, "The job has already ended", "Nothing: there is nothing left to cancel."};
+constexpr Problem kEnded{"job-ended", 409, "The job has already ended",
+                         "No action is needed: an ended job cannot be cancelled."};
 
 /// Names of what is answered, as `naming` says.
 struct Names {
@@ -279,7 +280,7 @@ Result<std::unique_ptr<Handler>> build(const json::Value& options, const Build& 
   const auto& names = names_of(build.contract);
   if (declared->action == Action::start) {
     const auto* status = sibling(build.contract, build.operation, declared->kind, Action::status);
-    if (!status) return fail(config::kConfiguration, "no operation tells the status of `" + declared->kind + "`");
+    if (!status) return fail(config::kConfiguration, "no operation returns the status of `" + declared->kind + "`");
     auto path = Template::make(build.contract, build.operation, *status);
     if (!path) return std::unexpected(std::move(path).error());
     return std::make_unique<Start>(*queue, *kind, std::move(*path), names);
@@ -360,7 +361,7 @@ constexpr config::Section kSections[] = {
              .entry_defaults = job_defaults}}};
 
 constexpr Handling make() {
-  Handling made{.key = {"job", "Work that is done later: answered 202 with a status document.", {}, nullptr},
+  Handling made{.key = {"job", "Runs the operation as a job: the response is 202 with a status document.", {}, nullptr},
                 .problems = kProblems};
   made.key.fields = kDeclarationFields;
   made.key.defaults = defaults;

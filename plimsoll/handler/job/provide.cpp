@@ -16,7 +16,7 @@ namespace plimsoll::handler::job {
 namespace {
 
 /// Never told over HTTP: it refuses the start.
-constexpr Problem kLaterRun{"not-implemented", 500, "This version has no such way to run a job",
+constexpr Problem kLaterRun{"not-implemented", 500, "This version does not support this way to run a job",
                             "Run it in C++ or by `{http: URL}` or `{sql: STATEMENT}`."};
 
 struct Options {
@@ -40,10 +40,10 @@ constexpr config::Field kFields[] = {
         kRunSchema, "{http: 'http://mailer:9100/receipts'}"),
     config::field<&Options::attempts>("attempts", "Failures until the job is dead.", {1, 1'000}),
     config::field<&Options::timeout>("timeout", "Of one attempt."),
-    config::field<&Options::lease>("lease", "How long a worker that is not heard of keeps its job."),
+    config::field<&Options::lease>("lease", "How long a worker that does not renew its lease keeps its job."),
     config::field<&Options::queue>("queue", "Jobs of one queue share its concurrency."),
-    config::field<&Options::concurrency>("concurrency", "How many of its queue run at once, over all instances; 0: 10.",
-                                         {0, 10'000}),
+    config::field<&Options::concurrency>(
+        "concurrency", "How many jobs of its queue run at the same time, over all instances; 0: 10.", {0, 10'000}),
     config::field<&Options::priority>("priority", "1 first, 9 last.", {1, 9}),
 };
 

@@ -10,11 +10,11 @@
 namespace plimsoll::handler::job {
 
 /// The service that was called says that the job is wrong in itself; it is not repeated.
-inline constexpr Problem kRefused{"job-refused", 422, "The job was refused by the service that runs it",
-                                  "Correct what the `error` of the job names, then start the job again."};
+inline constexpr Problem kRefused{"job-refused", 422, "The service that runs the job rejected it",
+                                  "Correct the cause that the `error` of the job names, and start the job again."};
 /// The service that was called failed; it is called again.
 inline constexpr Problem kServiceFailed{"job-service-failed", 502, "The service that runs the job failed",
-                                        "Nothing: the job is repeated.", true};
+                                        "No action is needed: the job is retried.", true};
 
 /// `run: {http: URL}`: POSTs the payload. 2xx completes the job and its body is the result; 408, 429, 5xx and a broken
 /// connection are repeated, not before `Retry-After`; other answers make the job dead. The job's id goes along as

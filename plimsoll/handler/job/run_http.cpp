@@ -18,7 +18,8 @@ struct Options {
 constexpr config::Field kFields[] = {
     config::field<&Options::url>("url", "Where the payload is posted."),
     config::field<&Options::headers>("headers", "Further headers of the request, such as `authorization`."),
-    config::field<&Options::authorities>("authorities", "PEM file of those who sign the service's certificate."),
+    config::field<&Options::authorities>("authorities",
+                                         "PEM file of the authorities that sign the service's certificate."),
 };
 
 class HttpRun final : public queue::Runner {

@@ -11,7 +11,7 @@ namespace plimsoll::handler::job {
 
 /// The following stop the start and are never answered over HTTP.
 inline constexpr Problem kUnknownName{
-    "unknown-sql-name", 500, "The SQL of a job names a value that nothing supplies",
+    "unknown-sql-name", 500, "The SQL of a job names a value that no source supplies",
     "Name the source: `:body.NAME`, `:parameter.NAME` and `:response.NAME` for values of the request, which the "
     "contract must declare; `:run.job_id`, `:run.kind` and `:run.attempt` for the run; `:caller.subject`, "
     "`:caller.tenant` and `:caller.claims.NAME` for the caller."};

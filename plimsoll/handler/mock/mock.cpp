@@ -26,11 +26,11 @@ using contract::ResponseSpec;
 using json::Value;
 
 constexpr Problem kNoSuchAnswer{"mock-no-such-answer", 404, "The contract declares no such response",
-                                "Ask for a status or an example that the contract declares, or for none."};
+                                "Request a status or an example that the contract declares, or remove the preference."};
 constexpr Problem kNotAcceptable{"mock-not-acceptable", 406, "No acceptable representation",
-                                 "Accept one of the media types that the contract declares for this answer."};
+                                 "Accept one of the media types that the contract declares for this response."};
 constexpr Problem kNotGenerated{"mock-not-generated", 500, "No data satisfies the schema of the response",
-                                "Give the response an example that satisfies its schema."};
+                                "Add an example that satisfies the schema of the response."};
 constexpr const Problem* kProblems[] = {&kNoSuchAnswer, &kNotAcceptable, &kNotGenerated, &kUnauthorized};
 
 /// One media type of one answer: its examples that satisfy the schema, made ready at the first use.
@@ -137,7 +137,7 @@ class Mock final : public Handler {
       if (!value) continue;
       auto text = written(*value, type);
       if (!text) {
-        why = "what was made up is no " + type + ": only an example that is text can be sent";
+        why = "the generated value is not " + type + ": only an example that is text can be sent";
         continue;
       }
       response.headers.add("content-type", context.arena.keep(type));
@@ -277,7 +277,7 @@ Result<std::unique_ptr<Handler>> build(const Value& options, const Build& build)
 
 extern constinit const Handling mock_handling{
     .key = {.name = "mock",
-            .sentence = "Answers from the examples of the contract, or with data made up for its schemas.",
+            .sentence = "Answers with the examples of the contract, or with data generated from its schemas.",
             .short_form = R"("anyOf":[{"const":true},{"type":"object","maxProperties":0}])",
             .example = "true"},
     .problems = mocking::kProblems,

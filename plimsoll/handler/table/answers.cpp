@@ -143,7 +143,7 @@ void add_answer(contract::Draft& draft, Value& operation, const Plan& plan) {
   auto* responses = operation.find("responses");
   if (responses && responses->is(Type::object) && may_be_minimal(plan) && !responses->find("204")) {
     Value without_body = Value::object({});
-    without_body.set(draft.arena, "description", Value::of("Done; the caller asked for no body."));
+    without_body.set(draft.arena, "description", Value::of("Done; the caller requested no body."));
     responses->set(draft.arena, "204", without_body);
   }
   auto* declared = responses && !status.empty() ? responses->find(status) : nullptr;

@@ -41,17 +41,20 @@ struct EmbedOptions {
 };
 constexpr config::Field kEmbedFields[] = {
     field<&EmbedOptions::table>("table", "The other table."),
-    field<&EmbedOptions::on>("on", "The column here that holds the other's key; of a key of several columns a list."),
-    field<&EmbedOptions::by>("by", "The column there that holds this row's key; of a key of several columns a list."),
-    field<&EmbedOptions::limit>("limit", "The most rows shown.", {1, 1'000}),
+    field<&EmbedOptions::on>(
+        "on",
+        "The column of this table that contains the key of the other table; a list for a key of several columns."),
+    field<&EmbedOptions::by>(
+        "by", "The column of the other table that contains the key of this row; a list for a key of several columns."),
+    field<&EmbedOptions::limit>("limit", "The most rows that are embedded.", {1, 1'000}),
 };
 
 struct PageOptions {
   std::int64_t standard = 50, max = 100;
 };
 constexpr config::Field kPageFields[] = {
-    field<&PageOptions::standard>("default", "Rows where the caller says nothing.", {1, 10'000}),
-    field<&PageOptions::max>("max", "The most rows a caller may ask for.", {1, 10'000}),
+    field<&PageOptions::standard>("default", "Rows of a page if the caller does not send `limit`.", {1, 10'000}),
+    field<&PageOptions::max>("max", "The most rows of a page that a caller may request.", {1, 10'000}),
 };
 
 struct OwnerOptions {
@@ -70,21 +73,22 @@ constexpr config::Field kFields[] = {
     config::shaped(
         field<&TableOptions::schema>("schema", "The schema of a row, by reference; its properties are the columns."),
         R"("type":"string")", "'#/components/schemas/Order'"),
-    field<&TableOptions::key>(
-        "key", "The column that names a row, or the columns that together do; `id` when nothing is said."),
+    field<&TableOptions::key>("key",
+                              "The column that identifies a row, or the columns that together do; default: `id`."),
     config::shaped(
         field<&TableOptions::unique>(
             "unique",
             "Columns, or lists of columns, of which no two rows have the same values; within the tenant where there is "
             "one."),
         kLists, "[[order_id, position], code]"),
-    config::shaped(field<&TableOptions::indexes>(
-                       "indexes", "Columns, or lists of columns, to index beside what filters and sorts need."),
-                   kLists, "[[status, created_at]]"),
+    config::shaped(
+        field<&TableOptions::indexes>(
+            "indexes", "Columns, or lists of columns, to index in addition to those that filters and sorts need."),
+        kLists, "[[status, created_at]]"),
     config::object_of<OwnerOptions>(
         field<&TableOptions::owner>(
             "owner",
-            "The column that holds the caller whose row it is; rows of other owners are not visible. "
+            "The column that names the caller who owns the row; rows of other owners are not visible. "
             "Long form: {column, except-roles}."),
         kOwnerFields, R"("type":"string")"),
     field<&TableOptions::tenant>("tenant",
@@ -94,14 +98,15 @@ constexpr config::Field kFields[] = {
         R"("type":"object","additionalProperties":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]})",
         "{status: [eq, in], total: [ge, le]}"),
     field<&TableOptions::sort>("sort", "Columns that lists can be sorted by."),
-    field<&TableOptions::search>("search", "Text columns that `q` looks through."),
+    field<&TableOptions::search>("search", "Text columns that `q` searches."),
     config::map_of<EmbedOptions>(
         field<&TableOptions::embeds>("embeds",
-                                     "Rows of other tables that can be shown inside: {table, on} or {table, by}."),
+                                     "Rows of other tables that can be embedded: {table, on} or {table, by}."),
         kEmbedFields),
     config::object_of<PageOptions>(field<&TableOptions::page>("page", "Rows of a page: {default, max}."), kPageFields),
-    field<&TableOptions::naming>("naming", "Of the fields the server adds: `snake` or `camel`."),
-    field<&TableOptions::require_match>("require-match", "Changes must say `If-Match`; without it they are 428."),
+    field<&TableOptions::naming>("naming", "Naming style of the fields that the server adds: `snake` or `camel`."),
+    field<&TableOptions::require_match>("require-match",
+                                        "Changes must send `If-Match`; without it the response is 428."),
 };
 
 constexpr int kDeepest = 16;          ///< parts and references within each other
@@ -407,7 +412,7 @@ void Reader::keys(Table& table, const TableOptions& options) {
                "Leave it out: keys that clients choose are unique within the tenant as it is.");
     else if (key.filled == Filled::key && key.kind == Kind::integer)
       complain(place, "key",
-               "\"" + key.name + "\" is `readOnly` and part of a key of several columns: nobody can number its rows",
+               "\"" + key.name + "\" is `readOnly` and part of a key of several columns: no value is generated for it",
                "Take `readOnly` from its schema, so that it is sent or stands in the path, or make it text.");
   }
   for (auto column : {table.owner, table.tenant})
@@ -453,7 +458,7 @@ void Reader::groups(const Table& table, const json::Value* from, std::string_vie
 void Reader::filters(Table& table, const json::Value* from) {
   if (!from) return;
   if (!from->is(Type::object))
-    return complain(from, "filters", "`filters` is no object", "Write `filters: {status: [eq, in]}`.");
+    return complain(from, "filters", "`filters` is not an object", "Write `filters: {status: [eq, in]}`.");
   for (auto& member : from->object()) {
     auto column = known(table, member.key, &member.value, "filters");
     if (!column) continue;
@@ -572,7 +577,7 @@ std::optional<Table> Reader::read(std::string_view name) {
   if (schema->is(Type::string)) {
     schema = schema->string().starts_with("#") ? json::resolve(root_, schema->string().substr(1)) : nullptr;
     if (!schema) {
-      complain(options.schema, "schema", "\"" + std::string(options.schema->string()) + "\" leads nowhere",
+      complain(options.schema, "schema", "\"" + std::string(options.schema->string()) + "\" cannot be resolved",
                "Write a pointer into this document, such as '#/components/schemas/Order'.");
       return std::nullopt;
     }
@@ -753,7 +758,8 @@ Model read_model(const json::Value& root, std::vector<Wrong>& wrong) {
   auto* tables = root.at("x-plimsoll", "tables");
   if (!tables) return model;
   if (!tables->is(Type::object)) {
-    wrong.push_back({tables, "/x-plimsoll/tables", "`tables` is no object", "Write `tables: {orders: {schema: …}}`."});
+    wrong.push_back(
+        {tables, "/x-plimsoll/tables", "`tables` is not an object", "Write `tables: {orders: {schema: …}}`."});
     return model;
   }
   for (auto& member : tables->object()) {

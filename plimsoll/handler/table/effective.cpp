@@ -274,7 +274,7 @@ void describe_write(const Table& table, const Plan& plan, const Value& root, Pro
   if (creates || (one && plan.action != Action::remove)) promises.sends(contract::kEntityTag, contract::kSuccess);
   if (may_be_minimal(plan)) {
     promises.takes(contract::kPrefer);
-    promises.answers(204, "Done; the caller asked for no body.");
+    promises.answers(204, "Done; the caller requested no body.");
     promises.sends(contract::kPreferenceApplied, contract::only(204));
   }
   if (!one) return;

@@ -252,7 +252,7 @@ std::map<int, std::string> shown_in(const std::string& rows, std::vector<int>* o
   std::map<int, std::string> all;
   const auto value = json::parse(rows, arena);
   if (!value) {
-    ADD_FAILURE() << "is no JSON: " << rows;
+    ADD_FAILURE() << "is not JSON: " << rows;
     return all;
   }
   for (auto& row : value->array()) {

@@ -113,7 +113,7 @@ Result<> Export::append(std::string_view row, Arena& arena) {
     return {};
   }
   const auto value = json::parse(row, arena);
-  if (!value) return fail(kInternal, "a row is no JSON");
+  if (!value) return fail(kInternal, "a row is not JSON");
   http::append_csv(piece_, *value, names_);
   return {};
 }

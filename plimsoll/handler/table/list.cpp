@@ -232,7 +232,7 @@ class List final : public Operation {
       return refuse_query("limit", "maximum", "must be from 1 to " + std::to_string(table().page_max));
     const auto* cursor = context.parameter("cursor", contract::In::query);
     const auto* number = context.parameter("page", contract::In::query);
-    if (cursor && number) return refuse_query("page", "page", "cannot stand beside `cursor`");
+    if (cursor && number) return refuse_query("page", "page", "cannot be combined with `cursor`");
     if (number) {
       const auto n = number->integer().value_or(0);
       if (n < 1 || n > kDeepest || n * page.limit > kDeepest)

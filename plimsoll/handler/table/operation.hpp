@@ -19,10 +19,10 @@ namespace plimsoll::table {
 
 inline constexpr Problem kNoSuchRow{"no-such-row", 404, "The resource does not exist",
                                     "Check the id. Rows of other owners are not visible."};
-inline constexpr Problem kInvalidQuery{"invalid-query", 400, "The query cannot be answered",
+inline constexpr Problem kInvalidQuery{"invalid-query", 400, "The query parameters are invalid",
                                        "Correct the parameters that `errors` names."};
 inline constexpr Problem kInvalidCursor{"invalid-cursor", 400, "The cursor does not belong to this list",
-                                        "Begin again without `cursor`, or use one from a page of the very same query."};
+                                        "Start again without `cursor`, or use a cursor from a page of the same query."};
 using http::kPreconditionFailed;
 inline constexpr Problem kPreconditionRequired{"precondition-required", 428, "This change requires If-Match",
                                                "Send `If-Match` with the ETag of the row that was read."};

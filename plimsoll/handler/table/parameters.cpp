@@ -269,9 +269,9 @@ void augment(contract::Draft& draft) {
         std::string pointer = "/paths";
         json::append_token(pointer, path.key);
         json::append_token(pointer, method);
-        draft.complaints.push_back(complaint(
-            {options, pointer + "/x-plimsoll/table", made.error(), "docs/tables.md tells what method and path decide."},
-            draft.file));
+        draft.complaints.push_back(complaint({options, pointer + "/x-plimsoll/table", made.error(),
+                                              "docs/tables.md describes what method and path determine."},
+                                             draft.file));
         continue;
       }
       add_parameters(draft, *operation, path.value.find("parameters"), *made, access);

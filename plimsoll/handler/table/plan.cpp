@@ -23,11 +23,11 @@ constexpr config::Field kOptions[] = {
     field<&Options::name>("name", "The table, an entry of the document's `tables`."),
     config::shaped(
         field<&Options::action>(
-            "action", "list, read, create, update, replace, delete or batch, where method and path do not say it."),
+            "action", "list, read, create, update, replace, delete or batch, if method and path do not determine it."),
         R"("enum":["list","read","create","update","replace","delete","batch"])"),
-    config::shaped(field<&Options::path>(
-                       "path", "Columns that path parameters stand for, `{order: order_id}`, where names differ."),
-                   R"("type":"object","additionalProperties":{"type":"string"})", "{order: order_id}"),
+    config::shaped(
+        field<&Options::path>("path", "Columns of the path parameters, `{order: order_id}`, where the names differ."),
+        R"("type":"object","additionalProperties":{"type":"string"})", "{order: order_id}"),
 };
 
 struct ItemOptions {

@@ -291,7 +291,7 @@ TEST(TablePreparing, SaysWhatIsWrongWithADeclaration) {
       {kPlain + "      embeds: {x: {table: things}}\n", "either `on` or `by`"},
       {kPlain + "      page: {default: 0}\n", "must be 1 to 10000"},
       {kPlain + "      filtres: {name: eq}\n", "did you mean \"filters\"?"},
-      {"      schema: '#/components/schemas/Thong'\n", "leads nowhere"},
+      {"      schema: '#/components/schemas/Thong'\n", "cannot be resolved"},
       {"      key: id\n", "has no `schema`"},
       {kPlain + "      search: [id]\n", "is no text"},
       {kPlain + "      naming: shouting\n", "snake"},

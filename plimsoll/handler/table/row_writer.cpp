@@ -22,7 +22,7 @@ void append_shown(std::string& out, const contract::MarkedPlace& hidden, std::st
   out += shown ? json::to_string(*shown) : "null";
 }
 
-/// Embedded rows as SQLite wrote them: it passes on what is no UTF-8, which must not make the document none.
+/// Embedded rows as SQLite wrote them: it passes on what is not UTF-8, which must not make the document none.
 void append_rows(std::string& out, std::string_view text) {
   if (json::valid_utf8(text)) {
     out += text;

@@ -107,7 +107,7 @@ void tell_broken_rows(const contract::Contract& contract, const Services& servic
   auto broken = find_broken_rows(*services.database, model, *services.of_plan->of<StandingTables>(), contract);
   if (!broken)
     return complain(complaints, contract, warning, "table-rows", nullptr,
-                    "the rows could not be held against their schemas: " + database::reason_of(broken.error()),
+                    "the rows could not be validated against their schemas: " + database::reason_of(broken.error()),
                     database::remedy_of(broken.error()));
   for (auto& one : *broken) {
     if (services.log)
@@ -256,7 +256,7 @@ constexpr const Problem* kTableProblems[] = {&kForbidden,
 constexpr std::string_view kShortForm = R"("type":"string","description":"The table.")";
 
 constexpr config::Key kTables{.name = "tables",
-                              .sentence = "Tables that operations are answered from, by name.",
+                              .sentence = "Tables that operations serve, by name.",
                               .example = "{orders: {schema: '#/components/schemas/Order', sort: [created_at]}}",
                               .scopes = config::Scopes::document,
                               .entries = [] { return kTableFields; },
@@ -277,7 +277,7 @@ namespace plimsoll::handler {
 
 extern constinit const Handling table = {
     .key = {.name = "table",
-            .sentence = "Answers from a table of the database; method and path say what is done.",
+            .sentence = "Serves a table of the database; method and path determine the action.",
             .defaults = plimsoll::table::option_defaults,
             .short_form = plimsoll::table::kShortForm,
             .fields_elsewhere = [] { return plimsoll::table::kOptionFields; },

@@ -17,14 +17,15 @@ struct HealthOptions {
   std::int64_t failures = client::HealthCheckOptions{}.failures, successes = client::HealthCheckOptions{}.successes;
 };
 constexpr config::Field kHealth[] = {
-    config::shown(config::field<&HealthOptions::path>("path", "What each target is asked for with GET; 2xx is well."),
+    config::shown(config::field<&HealthOptions::path>(
+                      "path", "The path that is requested from each target with GET; 2xx is healthy."),
                   "/healthz"),
-    config::field<&HealthOptions::every>("every", "How often, a tenth more or less at random.",
+    config::field<&HealthOptions::every>("every", "Interval of the checks, varied at random by a tenth.",
                                          {10 * kMillisecond, 3600 * kSecond}),
     config::field<&HealthOptions::timeout>("timeout", "How long one check may take.", {kMillisecond, 600 * kSecond}),
-    config::field<&HealthOptions::failures>("failures", "Failed checks one after another until a target is left out.",
+    config::field<&HealthOptions::failures>("failures", "Consecutive failed checks after which a target is not used.",
                                             {1, 100}),
-    config::field<&HealthOptions::successes>("successes", "Checks that succeed one after another until it is back.",
+    config::field<&HealthOptions::successes>("successes", "Consecutive successful checks after which it is used again.",
                                              {1, 100}),
 };
 struct Target {
@@ -39,18 +40,18 @@ constexpr config::Field kOwn[] = {
     config::shaped(
         config::field<&Declaration::listed>(
             "targets",
-            "URLs of the servers that answer alike; a path stands before that of each "
-            "request. `{url, weight}` for one that takes more or less than the others."),
+            "URLs of equivalent servers; a path in a URL is put before the path of each request. `{url, weight}` for a "
+            "server that gets more or fewer calls than the others."),
         R"("anyOf":[{"type":"string"},{"type":"array","items":{"anyOf":[{"type":"string"},{"type":"object","properties":{"url":{"type":"string"},"weight":{"type":"integer","minimum":1,"maximum":1000}},"required":["url"],"additionalProperties":false}]}}])",
         "['https://reviews-1.internal:9000', {url: 'https://reviews-2.internal:9000', weight: 2}]"),
     config::shaped(config::field<&Declaration::hash_by>(
                        "hash-by", "With `balance: hash`: header:NAME, cookie:NAME, claim:NAME or caller."),
                    R"("type":"string")", "'cookie:session'"),
     config::shown(config::object_of<HealthOptions>(
-                      config::field<&Declaration::health>("health", "Asks each target whether it is well."), kHealth),
+                      config::field<&Declaration::health>("health", "Checks the health of each target."), kHealth),
                   "{path: /healthz, every: 5s}"),
     config::field<&Declaration::authorities>(
-        "authorities", "PEM file of those who sign the targets' certificates; empty: the system's."),
+        "authorities", "PEM file of the authorities that sign the targets' certificates; empty: the system's."),
     config::shown(config::field<&Declaration::host>(
                       "host",
                       "The `Host` that targets are sent: a name, or `client` for that of the request; empty: each "
@@ -100,7 +101,7 @@ Result<> check_targets(const json::Value& from, const Declaration& declared) {
     const auto url = client::parse_url(text);
     if (!url)
       return config::wrong(
-          place, url.error().detail.empty() ? "\"" + text + "\" is no http or https URL" : url.error().detail);
+          place, url.error().detail.empty() ? "\"" + text + "\" is not an http or https URL" : url.error().detail);
     if (url->target.contains('?')) return config::wrong(place, "the target \"" + text + "\" has a query");
     if (!known.insert(text).second) return config::wrong(place, "the target \"" + text + "\" is there twice");
     if (!url->tls && !client::is_local(*url) && declared.plain_http != config::PlainHttp::allowed)

@@ -19,9 +19,9 @@ struct Rules {
   std::vector<std::string> remove;
 };
 constexpr config::Field kRules[] = {
-    config::shaped(config::field<&Rules::set>("set", "Fields by name with the value that each is given."),
+    config::shaped(config::field<&Rules::set>("set", "Headers by name, with their values."),
                    R"("type":"object","additionalProperties":{"type":"string"})", "{x-tenant: shop}"),
-    config::shown(config::field<&Rules::remove>("remove", "Names of fields that are not passed on."), "[x-internal]"),
+    config::shown(config::field<&Rules::remove>("remove", "Names of headers that are not forwarded."), "[x-internal]"),
 };
 
 /// `upstream: reviews`, or the long form.
@@ -30,21 +30,21 @@ struct Options {
   config::Raw request_headers = nullptr, response_headers = nullptr;
 };
 constexpr config::Field kFields[] = {
-    config::shown(config::field<&Options::name>("name", "Which of the deployment's `upstreams`."), "reviews"),
-    config::shown(config::field<&Options::path>(
-                      "path", "The path that is asked for, with {names} of path parameters; empty: as it came."),
-                  "'/inner/reviews'"),
-    config::shown(config::field<&Options::host>(
-                      "host",
-                      "The `Host` that is sent: a name, or `client` for that of the request; empty: what the "
-                      "deployment says."),
+    config::shown(config::field<&Options::name>("name", "The name of one of the deployment's `upstreams`."), "reviews"),
+    config::shown(
+        config::field<&Options::path>(
+            "path", "The path that is requested, with {names} of path parameters; empty: the path of the request."),
+        "'/inner/reviews'"),
+    config::shown(config::field<&Options::host>("host",
+                                                "The `Host` that is sent: a name, or `client` for that of the request; "
+                                                "empty: the value of the deployment."),
                   "client"),
     config::object_of<Rules>(
-        config::field<&Options::request_headers>("request-headers", "Fields of the request that are set or removed."),
+        config::field<&Options::request_headers>("request-headers", "Headers of the request that are set or removed."),
         kRules),
-    config::object_of<Rules>(
-        config::field<&Options::response_headers>("response-headers", "Fields of the answer that are set or removed."),
-        kRules),
+    config::object_of<Rules>(config::field<&Options::response_headers>(
+                                 "response-headers", "Headers of the response that are set or removed."),
+                             kRules),
 };
 
 std::string lowered(std::string_view text) {
@@ -204,7 +204,7 @@ constexpr const Problem* kProblems[] = {&client::kUnreachable,   &client::kBadAn
 
 constexpr config::Section kSections[] = {
     {.key = {.name = "upstreams",
-             .sentence = "Services behind this one, by name.",
+             .sentence = "Upstream services, by name.",
              .example = "{reviews: {targets: ['https://reviews-1.internal:9000', 'https://reviews-2.internal:9000']}}",
              .entries = upstream_fields,
              .entry_defaults = upstream_defaults},
@@ -212,7 +212,7 @@ constexpr config::Section kSections[] = {
 
 constexpr Handling make() {
   Handling made{.key = {.name = "upstream",
-                        .sentence = "Passes the request on to a service behind, and its answer back.",
+                        .sentence = "Forwards the request to an upstream service and returns its response.",
                         .fields = kFields,
                         .defaults = config::defaults_of<Options>,
                         .short_form = R"("type":"string")",

@@ -17,7 +17,7 @@ namespace plimsoll::handler::forwarding {
 namespace {
 
 /// The same as of the server, whose room is a younger one.
-constexpr Problem kNoSuchPath{"not-found", 404, "Not found", "Check the path; what exists is listed at /openapi.json."};
+constexpr Problem kNoSuchPath{"not-found", 404, "Not found", "Check the path; /openapi.json lists the operations."};
 constexpr std::uint64_t kMostHeld = 16u << 20;  ///< of an answer that something looks at
 
 /// Where the server behind stands is for the log, not for the caller.

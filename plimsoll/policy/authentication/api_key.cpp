@@ -30,7 +30,7 @@ constexpr database::OwnTable kTable{
 constexpr std::string_view kColumns =
     "id, hint, name, subject, tenant, scopes, roles, created_at, expires_at, revoked_at";
 
-constexpr Problem kNoSuchKey{"no-such-key", 404, "There is no such key", "`plimsoll keys list` shows those there are."};
+constexpr Problem kNoSuchKey{"no-such-key", 404, "The API key does not exist", "`plimsoll keys list` lists the keys."};
 
 /// The first 35 bits of a hash, in base 62.
 std::string checksum(std::string_view text) {

@@ -15,9 +15,9 @@ namespace plimsoll::policy {
 namespace {
 
 constexpr Problem kUnauthenticated{"unauthenticated", 401, "Credentials are required",
-                                   "Send what WWW-Authenticate asks for; /docs tells where to get it."};
+                                   "Send the credentials that WWW-Authenticate names; /docs says where to get them."};
 constexpr Problem kInvalid{"invalid-credentials", 401, "The credentials are not valid",
-                           "Get a fresh token or key and repeat the request."};
+                           "Get a new token or key and repeat the request."};
 constexpr Problem kNoKeys{"keys-unavailable", 503, "Tokens cannot be verified yet",
                           "Repeat the request after Retry-After: the keys of the issuer are being fetched.", true};
 constexpr Problem kThrottled{"authentication-throttled", 429, "Too many invalid credentials",
@@ -358,16 +358,16 @@ struct SectionOptions {
   config::Raw failures = nullptr, bearer = nullptr, api_key = nullptr;
 };
 constexpr config::Field kSectionFields[] = {
-    config::shaped(config::field<&SectionOptions::failures>(
-                       "failures", "How many failed authentications an address has before more are refused; or `off`."),
-                   R"("type":"string","pattern":"^(off|[0-9]+/(second|minute|hour|day|[0-9]+(ms|s|m|h|d)))$")",
-                   "10/minute"),
-    config::object_of<TokenOptions>(
-        config::field<&SectionOptions::bearer>("bearer", "Every scheme of tokens that has no section of its own."),
-        kTokenFields),
     config::shaped(
-        config::field<&SectionOptions::api_key>("api-key", "Every scheme of API keys that has no section of its own."),
-        R"("type":"object")", "{}"),
+        config::field<&SectionOptions::failures>(
+            "failures", "How many failed authentications an address may have before more are rejected; or `off`."),
+        R"("type":"string","pattern":"^(off|[0-9]+/(second|minute|hour|day|[0-9]+(ms|s|m|h|d)))$")", "10/minute"),
+    config::object_of<TokenOptions>(config::field<&SectionOptions::bearer>(
+                                        "bearer", "Applies to every token scheme that does not have its own section."),
+                                    kTokenFields),
+    config::shaped(config::field<&SectionOptions::api_key>(
+                       "api-key", "Applies to every API key scheme that does not have its own section."),
+                   R"("type":"object")", "{}"),
 };
 
 /// Finds out who asks, by the security schemes of the contract: tokens and API keys in all their combinations.

@@ -27,7 +27,7 @@ Result<JwkSet> read_set(const std::string& path) {
   const auto text = std::move(out).str();
   Arena arena;
   const auto value = json::parse(text, arena);
-  if (!value) return fail(kBadKey, "the key file " + path + " is no JSON: " + value.error().detail);
+  if (!value) return fail(kBadKey, "the key file " + path + " is not JSON: " + value.error().detail);
   auto set = parse_jwk_set(*value);
   if (!set) return fail(kBadKey, "the key file " + path + ": " + set.error().detail);
   return set;
@@ -64,7 +64,7 @@ Result<std::shared_ptr<TokenVerifier>> TokenVerifier::make(TokenOptions options,
   made->rules_ = {.issuer = options.issuer, .audience = options.audience, .leeway = options.leeway.nanoseconds};
   for (const auto& name : options.algorithms) {
     const auto algorithm = algorithm_of(name);
-    if (!algorithm) return fail(kBadKey, "\"" + name + "\" is no algorithm that can be allowed");
+    if (!algorithm) return fail(kBadKey, "\"" + name + "\" is not an algorithm that can be allowed");
     made->rules_.algorithms.push_back(*algorithm);
   }
   made->options_ = std::move(options);

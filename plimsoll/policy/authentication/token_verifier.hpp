@@ -23,19 +23,19 @@ struct TokenOptions {
   std::string scopes_claim = "scope", roles_claim = "roles", tenant_claim = "tenant", subject_claim = "sub";
 };
 inline constexpr config::Field kTokenFields[] = {
-    config::field<&TokenOptions::issuer>("issuer", "`iss` that tokens must carry."),
+    config::field<&TokenOptions::issuer>("issuer", "The required `iss` of tokens."),
     config::field<&TokenOptions::audience>("audience", "`aud` must name one of these."),
-    config::field<&TokenOptions::jwks>("jwks",
-                                       "The keys, a JWK set: a file, or an https URL. Fetched anew as it changes."),
+    config::field<&TokenOptions::jwks>(
+        "jwks", "The keys, a JWK set: a file, or an https URL. It is read again every `refresh`."),
     config::field<&TokenOptions::authorities>(
-        "authorities", "PEM file of those who sign the certificate of the URL; empty: the system's."),
+        "authorities", "PEM file of the authorities that sign the certificate of the URL; empty: the system's."),
     config::field<&TokenOptions::secret>("secret",
                                          "Shared secrets for HS256, HS384 and HS512, at least 32 bytes; all verify."),
     config::field<&TokenOptions::algorithms>("algorithms", "Algorithms allowed; empty: all that fit the keys."),
     config::field<&TokenOptions::leeway>("leeway", "How far clocks may differ."),
-    config::field<&TokenOptions::refresh>("refresh", "How often the keys are looked at anew."),
+    config::field<&TokenOptions::refresh>("refresh", "How often the keys are read again."),
     config::field<&TokenOptions::scopes_claim>("scopes-claim",
-                                               "Claim with the scopes: a list, or text parted by blanks."),
+                                               "Claim with the scopes: a list, or text separated by spaces."),
     config::field<&TokenOptions::roles_claim>("roles-claim", "Claim with the roles."),
     config::field<&TokenOptions::tenant_claim>("tenant-claim", "Claim with the tenant."),
     config::field<&TokenOptions::subject_claim>("subject-claim", "Claim that names the caller."),

@@ -63,9 +63,10 @@ std::string header_of(const contract::SecurityScheme& scheme, const std::string&
 
 /// Keeps it for those who ask, and tells whoever starts the server.
 void made_for_development(const contract::SecurityScheme& scheme, std::string credential, const Services& services) {
-  services.remarks->push_back("plimsoll: DEVELOPMENT ONLY: --dev made a key for \"" + scheme.name +
-                              "\". Whoever sends this may do everything, for 12 hours or until this process ends:\n  " +
-                              header_of(scheme, credential));
+  services.remarks->push_back(
+      "plimsoll: DEVELOPMENT ONLY: --dev made a key for \"" + scheme.name +
+      "\". A client that sends this may do everything, for 12 hours or until this process ends:\n  " +
+      header_of(scheme, credential));
   const auto kept = services.of_plan->of<DevelopmentCredentials>();
   const std::scoped_lock lock(kept->mutex);
   kept->by_scheme[scheme.name] = std::move(credential);
@@ -111,7 +112,7 @@ Result<Verifier> make_tokens(const contract::SecurityScheme& scheme, const contr
                            "Write https://, or download the JWK set and name the file.");
     if (options.refresh.nanoseconds < kSecond)
       return config::wrong(config::member_or(*section, "refresh"), "`refresh` is at least 1s",
-                           "How often the keys are looked at: `refresh: 10m`.");
+                           "How often the keys are read again: `refresh: 10m`.");
   }
   if (services.log && (options.issuer.empty() || options.audience.empty()))
     services.log->write(telemetry::Level::warning, "token-origin-unchecked", [&](telemetry::Line& line) {
@@ -120,7 +121,7 @@ Result<Verifier> make_tokens(const contract::SecurityScheme& scheme, const contr
   for (const auto& name : options.algorithms)
     if (!algorithm_of(name))
       return config::wrong(config::member_or(*section, "algorithms"),
-                           "\"" + name + "\" is no algorithm that can be allowed",
+                           "\"" + name + "\" is not an algorithm that can be allowed",
                            "Write RS, PS, ES or HS with 256, 384 or 512, or EdDSA; without `algorithms` all that fit "
                            "the keys are allowed.");
   const auto file = options.jwks;
@@ -128,11 +129,12 @@ Result<Verifier> make_tokens(const contract::SecurityScheme& scheme, const contr
   if (!made) {
     const auto& why = made.error().detail;
     if (!file.empty() && why.contains(file))
-      return config::wrong(config::member_or(*section, "jwks"), why,
-                           "Name a JWK set: a file that can be read, or an https URL. `plimsoll token key` makes one.");
+      return config::wrong(
+          config::member_or(*section, "jwks"), why,
+          "Name a JWK set: a file that can be read, or an https URL. `plimsoll token key` generates one.");
     if (section->find("secret"))
       return config::wrong(config::member_or(*section, "secret"), why,
-                           "A shared secret has at least 32 bytes; `openssl rand -base64 32` makes one.");
+                           "A shared secret has at least 32 bytes; `openssl rand -base64 32` generates one.");
     return config::wrong(*section, why, "Add `jwks: FILE` or `jwks: https://…`, or a shared `secret`.");
   }
   if ((*made)->remote()) services.backgrounds->add(std::make_unique<KeyRefresh>(*made, *services.clock, services.log));

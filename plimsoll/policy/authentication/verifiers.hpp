@@ -22,13 +22,12 @@ struct Verifier {
   std::shared_ptr<KeyVerifier> keys;
 };
 
-inline constexpr Problem kUnverifiable{"no-verifier", 500, "Nothing verifies these credentials",
+inline constexpr Problem kUnverifiable{"no-verifier", 500, "No verification is configured for these credentials",
                                        "Use `type: http, scheme: bearer` (tokens), `oauth2`, `openIdConnect` or "
                                        "`apiKey`."};
-inline constexpr Problem kNoVerifier{"no-verifier", 500, "Nothing verifies these credentials",
-                                     "Say in plimsoll.yaml who issues them, `authentication: {SCHEME: {issuer: URL, "
-                                     "audience: NAME, jwks: FILE}}`, or start with "
-                                     "--dev, which makes a key."};
+inline constexpr Problem kNoVerifier{"no-verifier", 500, "No verification is configured for these credentials",
+                                     "Configure the issuer in plimsoll.yaml, `authentication: {SCHEME: {issuer: URL, "
+                                     "audience: NAME, jwks: FILE}}`, or start with --dev, which generates a key."};
 
 /// Whether each member of `authentication` is of a security scheme of the contract: one that nothing uses is an error
 /// with its line.

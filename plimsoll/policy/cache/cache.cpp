@@ -33,10 +33,10 @@ struct Room {
   config::Size memory = config::mebibytes(64);
 };
 constexpr config::Field kRoomFields[] = {
-    config::field<&Room::memory>("memory", "Bytes that all cached answers of this process may take."),
+    config::field<&Room::memory>("memory", "The most bytes of all cached responses of this process."),
 };
 constexpr config::Section kCache =
-    config::section<Room, kRoomFields>("cache", "Where answers are kept.", "{memory: 64MiB}");
+    config::section<Room, kRoomFields>("cache", "Where responses are cached.", "{memory: 64MiB}");
 
 /// Answers from memory as a shared cache does (RFC 9111, RFC 5861): fills are made once for all who wait and belong to
 /// no client; what a write has made old is not served. A hit costs the key, one lock of a shard and the headers.
@@ -54,19 +54,21 @@ class Cache final : public Policy {
     bool obey_requests = false;
   };
   static constexpr config::Field fields[] = {
-      config::field<&Options::ttl>("ttl", "How long an answer is fresh, here and in shared caches in front of us."),
-      config::field<&Options::browser_ttl>("browser-ttl", "How long a client may use it without asking again."),
+      config::field<&Options::ttl>("ttl",
+                                   "How long a response is fresh, here and in shared caches in front of the server."),
+      config::field<&Options::browser_ttl>("browser-ttl",
+                                           "How long a client may use the response without revalidation."),
       config::field<&Options::stale_while_revalidate>(
-          "stale-while-revalidate", "How long after that it is still served while a new one is fetched beside."),
-      config::field<&Options::stale_if_error>("stale-if-error",
-                                              "How long after that it is served when no new one can be had."),
-      config::field<&Options::largest>("largest", "Larger bodies are not kept."),
+          "stale-while-revalidate",
+          "How long after that the old response is still served while a new one is fetched in the background."),
+      config::field<&Options::stale_if_error>(
+          "stale-if-error", "How long after that the old response is served if no new one can be obtained."),
+      config::field<&Options::largest>("largest", "Larger bodies are not cached."),
       config::field<&Options::origin>(
-          "origin", "Follows the headers of the upstream as a shared cache (RFC 9111), in place of the spans here."),
-      config::field<&Options::heuristic>(
-          "heuristic",
-          "With `origin`: what has `Last-Modified` and says nothing of its freshness is fresh for a tenth "
-          "of its age, at most a day."),
+          "origin", "Follows the headers of the upstream as a shared cache (RFC 9111), instead of the durations here."),
+      config::field<&Options::heuristic>("heuristic",
+                                         "With `origin`: a response with `Last-Modified` and without explicit "
+                                         "freshness is fresh for a tenth of its age, at most a day."),
       config::field<&Options::cookies>(
           "cookies",
           "With `origin`: whether responses with `Set-Cookie` are stored that have explicit freshness; "
@@ -433,6 +435,6 @@ Result<std::unique_ptr<Policy>> Cache::build(Options options, const Build& build
 
 }  // namespace
 
-extern constinit const Part cache = part<Cache>("cache", "Answers from memory what was asked before.");
+extern constinit const Part cache = part<Cache>("cache", "Caches responses in memory.");
 
 }  // namespace plimsoll::policy

@@ -117,19 +117,19 @@ inline constexpr std::size_t kMostLimits = 8;  ///< of one operation
 inline constexpr config::Field kRateLimitFields[] = {
     config::field<&RateLimitOptions::limit>("limit", "Units allowed in each period, or a rate such as `100/minute`."),
     config::field<&RateLimitOptions::per>(
-        "per", "The period; or `operation`, to count each operation for itself instead of all that share the limit."),
-    config::field<&RateLimitOptions::burst>("burst", "Units that may come at once; 0: as many as the limit.",
+        "per", "The period; or `operation`, to count each operation separately instead of all that share the limit."),
+    config::field<&RateLimitOptions::burst>("burst", "Units that may be used at once; 0: as many as the limit.",
                                             {0, 1'000'000'000'000'000}),
-    config::field<&RateLimitOptions::by>("by", "Who is counted together: `caller`, `address`, or `header NAME`."),
-    config::field<&RateLimitOptions::algorithm>("algorithm", "How it is counted: `token-bucket`."),
+    config::field<&RateLimitOptions::by>(
+        "by", "The key by which requests are counted: `caller`, `address`, or `header NAME`."),
+    config::field<&RateLimitOptions::algorithm>("algorithm", "The algorithm of the limit: `token-bucket`."),
     config::field<&RateLimitOptions::cost>(
-        "cost", "Units a request of this operation takes; alone, it keeps the limits of the outer scope.",
+        "cost", "Units that a request of this operation costs; alone, it keeps the limits of the outer scope.",
         {0, 1'000'000}),
     config::field<&RateLimitOptions::tiers>("tiers",
                                             "Other limits by role or by the caller's subject; `off`: none for them."),
-    config::field<&RateLimitOptions::name>("name", "How the limit is called in the headers; empty: by whom it counts."),
-    config::field<&RateLimitOptions::refund>("refund",
-                                             "Classes of answers that cost nothing after all, such as `5xx`."),
+    config::field<&RateLimitOptions::name>("name", "Name of the limit in the headers; empty: the value of `by`."),
+    config::field<&RateLimitOptions::refund>("refund", "Classes of responses whose cost is refunded, such as `5xx`."),
 };
 
 }  // namespace plimsoll::policy

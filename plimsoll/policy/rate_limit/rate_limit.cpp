@@ -12,8 +12,9 @@
 namespace plimsoll::policy {
 namespace {
 
-constexpr Problem kRateLimited{"rate-limited", 429, "Too many requests",
-                               "Wait for the seconds in Retry-After; the RateLimit header tells what is left.", true};
+constexpr Problem kRateLimited{
+    "rate-limited", 429, "Too many requests",
+    "Wait for the seconds in Retry-After; the RateLimit header says how many units are left.", true};
 
 constexpr std::string_view kNumber = R"({"type":"integer","minimum":0})";
 constexpr contract::HeaderField kHeaders[] = {
@@ -347,7 +348,8 @@ class RateLimit final : public Check {
 
 }  // namespace
 
-extern constinit const Part rate_limit = part<RateLimit>(
-    "rate-limit", "Refuses requests above a limit by caller, address or header, and tells all what is left.");
+extern constinit const Part rate_limit = part<RateLimit>("rate-limit",
+                                                         "Rejects requests above a limit by caller, address or header, "
+                                                         "and reports in each response how many units are left.");
 
 }  // namespace plimsoll::policy
