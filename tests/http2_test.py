@@ -420,7 +420,7 @@ def reachable(port):
 
 def table():
     lines = ["# RFC 9113, what a server must do", "",
-             "Each row is sent as raw frames, in clear by prior knowledge and over TLS with ALPN, by `tests/http2_test.py`, which also makes this",
+             "Each row is sent as raw frames, without TLS by prior knowledge and over TLS with ALPN, by `tests/http2_test.py`, which also makes this",
              "page. The client's frames are written by hand; answers are decoded by `python3-hpack`. A stream error may be answered by a",
              "connection error of the same code (section 5.4.2); no case takes longer than two seconds to be refused.", "",
              "    /usr/bin/python3 tests/http2_test.py", "",

@@ -285,7 +285,7 @@ row("age-parse-two-lines", "5.1", "of two lines of `Age` the first counts", orig
 
 # Section 4.2.4 and RFC 5861: stale responses
 CLOSE = dict(more="close", code=502)
-row("stale-close", "4.2.4", "a stale response is not given where the origin closes the connection, unless somebody permits it", origin(*STALE), Step("refused", **CLOSE))
+row("stale-close", "4.2.4", "a stale response is not given where the origin closes the connection, unless a header permits it", origin(*STALE), Step("refused", **CLOSE))
 row("stale-503", "4.2.4", "nor where it says 503", origin(*STALE), origin(status=503))
 for directive in ("must-revalidate", "proxy-revalidate", "no-cache", "s-maxage=3600"):
     name = directive.partition("=")[0]
@@ -313,7 +313,7 @@ row("proxy-revalidate-stale", "5.2.2.8", "as is `proxy-revalidate`", origin(cc("
 row("validate-changed", "4.3.3", "a full response to a validation is used, and stored in place of the other", origin(*STALE, TAG), origin(FRESH, ("ETag", '"new"'), sent=[("if-none-match", '"abc"')]), cache(want=[("etag", '"new"')]))
 row("validate-changed-no-store", "4.3.3", "or not stored", origin(*STALE, TAG), origin(cc("no-store")), origin())
 row("validate-error", "4.3.3", "an error is passed on, and the stored response stays", origin(*STALE, TAG), origin(status=500), confirmed(FRESH, TAG, text=0))
-row("condition-client-newer", "4.3.2", "a client whose tag is the new one is told so", origin(*STALE, TAG), Step("origin", FRESH, ("ETag", '"new"'), ask=[("If-None-Match", '"new"')], code=304, body=b""), cache())
+row("condition-client-newer", "4.3.2", "a client whose tag is the new one gets 304", origin(*STALE, TAG), Step("origin", FRESH, ("ETag", '"new"'), ask=[("If-None-Match", '"new"')], code=304, body=b""), cache())
 for name, tag, asked, match in (("strong", '"abc"', '"abc"', True), ("weak", 'W/"abc"', 'W/"abc"', True), ("weakly", '"abc"', 'W/"abc"', True), ("first", '"abc"', '"abc", "1", "2"', True), ("middle", '"abc"', '"1", "abc", "2"', True), ("last", '"abc"', '"1", "2", "abc"', True),
                                 ("any", '"abc"', "*", True), ("other", '"abc"', '"x"', False), ("unquoted", '"abc"', "abc", False), ("obs-text", '"ab\xfc"', '"ab\xfc"', True)):
     row(f"condition-tag-{name}", "4.3.2", f"`If-None-Match`, {name}: {'304' if match else 'the whole response'}", origin(FRESH, ("ETag", tag)), cache(ask=[("If-None-Match", asked)], code=304 if match else 200, body=b"" if match else None))

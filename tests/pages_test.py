@@ -1,38 +1,9 @@
-"""The pages of the documentation: their commands print what they show, their links lead somewhere, and their words are plain."""
-import json
+"""The pages of the documentation: their commands print what they show, and their links lead somewhere. Their words: english_test.py."""
 import re
 from concurrent import futures
 
 import harness
 import pages
-
-# Phrases that are hard to understand, and what to write instead. Short on purpose: each has been met in a page or a message.
-PLAIN = {
-    r"who(ever)? asks\b": "the caller",
-    r"\bwho may\b": "authorization",
-    r"\bwho lacks\b": "callers without",
-    r"nobody (has )?vouched": "unauthenticated callers",
-    r"\bvouch(es|ed)?\b": "verify",
-    r"the data says otherwise": "conflict with existing data",
-    r"what is there is not": "the resource has changed",
-    r"nothing that answers it": "no handler",
-    r"another's row does not exist": "rows of other owners are not visible (404)",
-    r"rows? of (somebody else|others) do(es)? not exist": "rows of other owners are not visible (404)",
-    r"\bfor a laptop\b": "development mode",
-    r"another life": "requeue",
-    r"\bknocking\b": "rejected requests",
-    r"\bstrangers?\b": "unauthenticated callers",
-    r"\bnewcomers?\b": "new callers",
-    r"too much to do": "overloaded",
-    r"somebody else's": "of another",
-    r"whose word counts": "which proxies are trusted",
-    r"\bwherefore|\bhence\b|\btherein\b|\bthereof\b": "so, in it",
-}
-FORBIDDEN = re.compile("|".join(f"(?:{phrase})" for phrase in PLAIN), re.I)
-
-
-def advice(found):
-    return next(instead for phrase, instead in PLAIN.items() if re.fullmatch(phrase, found, re.I))
 
 
 class Pages(harness.ServerTest):
@@ -87,49 +58,6 @@ class Pages(harness.ServerTest):
                 said = self.plimsoll("check", "contract.yaml", directory=folder)
                 self.assertEqual(said.returncode, 2, said.stdout)
                 self.assertRegex(said.stderr, r"error\[(later-word|not-implemented|no-verifier)\]")
-
-
-class PlainEnglish(harness.ServerTest):
-    def assert_plain(self, texts):
-        """`texts`: (where, text)."""
-        met = [f"{where}: \"{found[0]}\": write \"{advice(found[0])}\"" for where, text in texts for found in FORBIDDEN.finditer(text)]
-        self.assertEqual(met, [])
-
-    def test_the_pages(self):
-        self.assert_plain((f"{path.relative_to(harness.ROOT)}:{number}", line) for path in pages.all_pages() if path.name not in ("CHANGELOG.md", "coverage.md")
-                          for number, line in enumerate(path.read_text().splitlines(), 1))
-
-    def test_problem_titles_and_remedies(self):
-        listed = json.loads(self.plimsoll("problems", "--json").stdout)
-        self.assertGreater(len(listed), 60)
-        self.assert_plain((one["code"], f'{one["title"]}. {one["remedy"]}') for one in listed)
-        self.assertEqual([one["code"] for one in listed if not one["title"][0].isupper() or one["title"].endswith(".") or len(one["title"]) > 60], [])
-
-    def test_help_of_every_command_and_option(self):
-        def commands(*words):
-            text = self.plimsoll(*words, "--help").stdout
-            yield " ".join(words), text
-            listed = re.search(r"^Subcommands:\n(.*)", text, re.S | re.M)
-            for name in re.findall(r"^  (\S+)", listed[1], re.M) if listed else ():
-                yield from commands(*words, name)
-        said = dict(commands())
-        self.assertGreater(len(said), 25)
-        self.assert_plain(said.items())
-        self.assert_plain([("config --explain", self.plimsoll("config", "--explain").stdout), ("schema contract", self.plimsoll("schema", "contract").stdout),
-                           ("schema deployment", self.plimsoll("schema", "deployment").stdout)])
-
-    def test_events_of_the_log_are_names(self):
-        """`certificates-reloaded`: something to filter by, no sentence."""
-        wrong, seen = [], 0
-        for path in [*(harness.ROOT / "plimsoll").rglob("*.cpp"), *(harness.ROOT / "plimsoll").rglob("*.hpp")]:
-            if "_test" in path.name or "_bench" in path.name:
-                continue
-            for event in re.findall(r"\bwrite\(\s*(?:telemetry::)?(?:Level::|level)\w*[^,\"]*,\s*\"([^\"]+)\"", path.read_text()):
-                seen += 1
-                if not re.fullmatch(r"[a-z]+(-[a-z]+)*", event):
-                    wrong.append(f"{path.relative_to(harness.ROOT)}: {event}")
-        self.assertGreater(seen, 15)
-        self.assertEqual(wrong, [])
 
 
 def headings(path):
