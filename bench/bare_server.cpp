@@ -36,11 +36,11 @@ class Bare final : public edge::Service {
     }
     Response response{.headers = Headers{context.arena}};
     if (request.path == "/large") {
-      response.body = std::string_view(large_);
+      response.body = lasting(large_);
       co_return response;
     }
     response.headers.add("content-type", "application/json");
-    response.body = std::string_view(R"({"message":"hello"})");
+    response.body = lasting(R"({"message":"hello"})");
     co_return response;
   }
   Response refused(const Error& error, Request&, Context& context) override { return problem_document(error, context); }

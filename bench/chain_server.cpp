@@ -36,7 +36,7 @@ paths:
 )";
 
 Task<Result<Response>> hello(Request&, Context& context) {
-  Response response{.headers = Headers{context.arena}, .body = std::string_view(R"({"message":"hello"})")};
+  Response response{.headers = Headers{context.arena}, .body = lasting(R"({"message":"hello"})")};
   response.headers.add("content-type", "application/json");
   co_return response;
 }

@@ -5,126 +5,115 @@
 
 #include <map>
 #include <plimsoll/base/uuid.hpp>
-#include <plimsoll/database/database.hpp>
-#include <plimsoll/exchange/principal.hpp>
 #include <plimsoll/exchange/unit.hpp>
-#include <plimsoll/json/write.hpp>
-#include <plimsoll/server/site.hpp>
 
 namespace shop {
 namespace {
 
 using namespace plimsoll;
-using database::Cell;
 
-Response answer(Context& context, std::uint16_t status, std::string_view type, Body body) {
-  Response response{.status = status, .headers = Headers{context.arena}, .body = body};
-  response.headers.add("content-type", type);
-  return response;
-}
-
-Response json_answer(Context& context, std::uint16_t status, std::string_view body) {
-  return answer(context, status, "application/json", context.arena.keep(body));
-}
-
-const std::string& text(const Cell& cell) { return std::get<std::string>(cell); }
-
-/// Another's order does not exist, as the contract has it for the table.
-bool sees(const Principal* caller, std::string_view customer) {
-  if (!caller) return false;
-  for (const auto role : caller->roles)
-    if (role == "support" || role == "admin") return true;
-  return caller->subject == customer;
-}
+struct Item {
+  std::string product_id;
+  std::int64_t quantity;
+};
+struct Cart {
+  std::vector<Item> items;
+};
+struct Price {
+  std::string total;
+};
 
 /// `POST /quotes`: one read for all products. The body was checked against the contract before.
-Task<Result<Response>> quote(Request&, Context& context) {
-  std::map<std::string, std::int64_t, std::less<>> quantities;
-  for (const auto& item : context.input.body->find("items")->array())
-    quantities[std::string(item.find("product_id")->string())] += *item.find("quantity")->integer();
-  std::string wanted;
-  json::Writer list(wanted);
-  list.begin_array();
-  for (const auto& [product, quantity] : quantities) list.string(product);
-  list.end_array();
+Task<Result<Json<Price>>> quote(Database database, JsonBody<Cart> cart) {
+  std::map<std::string, std::int64_t> quantities;
+  for (const auto& item : cart->items) quantities[item.product_id] += item.quantity;
+  std::vector<std::string> wanted;
+  for (const auto& [product, quantity] : quantities) wanted.push_back(product);
 
-  const Cell parameters[] = {wanted};
-  auto rows = co_await context.services.database->read(
-      context.loop,
+  struct Product {
+    std::string id, price;
+  };
+  auto products = co_await database.all<Product>(
       "SELECT id, price FROM products WHERE id IN (SELECT value FROM json_each(?)) AND discontinued_at IS NULL",
-      parameters, true);
-  if (!rows) co_return std::unexpected(std::move(rows).error());
-  if (rows->size() != quantities.size()) co_return fail(database::kConflict, "A product is not sold any more.");
+      json::to_string(wanted));
+  if (!products) co_return passed_on(products);
+  if (products->size() != quantities.size()) co_return fail(database::kConflict, "A product is not sold any more.");
 
   std::int64_t total = 0;
-  for (const auto& row : *rows) total += cents(text(row[1])).value() * quantities[text(row[0])];
-  co_return json_answer(context, 200, R"({"total":")" + amount(total) + "\"}");
+  for (const auto& product : *products) total += cents(product.price).value() * quantities[product.id];
+  co_return Price{amount(total)};
 }
 
-/// What `checkOut` writes. On SQLite it runs on the writer's thread, in a savepoint of its own, perhaps together with
-/// the work of others; it waits for its session only.
-Task<Result<Response>> pay(database::Session& session, Context& context, const std::string& order,
-                           const std::string& method) {
-  const Cell key[] = {order};
-  auto found = co_await session.query("SELECT status, total, customer_id FROM orders WHERE id = ?", key);
-  if (!found) co_return std::unexpected(std::move(found).error());
-  if (found->empty() || !sees(context.principal, text(found->front()[2])))
-    co_return fail(server::kNotFound, "There is no order " + order + ".");
-  const auto& status = text(found->front()[0]);
-  const auto& total = text(found->front()[1]);
-  if (status != "open") co_return fail(database::kConflict, "The order is " + status + ".");
+struct Method {
+  std::string method;
+};
+struct Order {
+  std::string status, total, customer_id;
+};
+struct Payment {
+  std::string id, order_id, method, amount, status, created_at;
+};
 
-  const Cell payment[] = {uuid7(context.wall).to_string(), order, method, total, context.wall / kSecond};
-  auto paid = co_await session.query(
-      "INSERT INTO payments (id, order_id, method, amount, status, created_at) "
-      "VALUES (?, ?, ?, ?, 'settled', strftime('%Y-%m-%dT%H:%M:%SZ', ?, 'unixepoch')) "
-      "RETURNING json_object('id', id, 'order_id', order_id, 'method', method, 'amount', amount, 'status', status, "
-      "'created_at', created_at)",
-      payment);
-  if (!paid) co_return std::unexpected(std::move(paid).error());
-  auto changed = co_await session.query("UPDATE orders SET status = 'paid' WHERE id = ?", key);
-  if (!changed) co_return std::unexpected(std::move(changed).error());
-  co_return json_answer(context, 201, text(paid->front()[0]));
+/// What `checkOut` writes. On SQLite it runs on the writer's thread, in a savepoint of its own, perhaps together with
+/// the work of others; it waits for its session only. An order that the caller may not see is not there.
+Task<Result<Json<Payment, 201>>> pay(database::Session& session, std::string id, std::string method,
+                                     std::string seen_by, Nanoseconds now) {
+  auto order = co_await find<Order>(
+      session, "SELECT status, total, customer_id FROM orders WHERE id = ? AND ? IN ('', customer_id)", id, seen_by);
+  if (!order) co_return passed_on(order);
+  if (!*order) co_return fail(kNotFound, "There is no order " + id + ".");
+  if ((*order)->status != "open") co_return fail(database::kConflict, "The order is " + (*order)->status + ".");
+
+  auto paid = co_await find<Payment>(session,
+                                     "INSERT INTO payments (id, order_id, method, amount, status, created_at) "
+                                     "VALUES (?, ?, ?, ?, 'settled', strftime('%Y-%m-%dT%H:%M:%SZ', ?, 'unixepoch')) "
+                                     "RETURNING id, order_id, method, amount, status, created_at",
+                                     uuid7(now).to_string(), id, method, (*order)->total, now / kSecond);
+  if (!paid) co_return passed_on(paid);
+  auto changed = co_await execute(session, "UPDATE orders SET status = 'paid' WHERE id = ?", id);
+  if (!changed) co_return passed_on(changed);
+  co_return std::move(**paid);
 }
 
 /// `POST /orders/{id}/checkout`: the payment and the order's new status become durable together, or neither does. The
 /// answer leaves after the commit, which is the chain's to make.
-Task<Result<Response>> check_out(Request&, Context& context) {
-  const auto order = std::string(context.parameter("id")->string());
-  const auto method = std::string(context.input.body->find("method")->string());
+Task<Result<Committed<Json<Payment, 201>>>> check_out(Context& context, UnitOfWork unit, const Principal& caller,
+                                                      Parameter<"id", std::string> id, JsonBody<Method> payment,
+                                                      Role<"support"> support, Role<"admin"> admin) {
   context.wrote("orders");
   context.wrote("payments");
-  auto done =
-      co_await context.unit().answer([&](database::Session& session) { return pay(session, context, order, method); });
-  co_return done;
+  const auto seen_by = support || admin ? std::string{} : std::string(caller.subject);
+  auto paid = co_await unit.answer(pay, *id, payment->method, seen_by, context.wall);
+  co_return paid;
 }
 
 /// All orders as lines of JSON, five hundred at a time: the next are read when the client has taken the last.
 class Orders final : public Stream {
  public:
-  explicit Orders(Context& context) : context_(context) {}
+  explicit Orders(Database database) : database_(database) {}
 
   Task<Result<Bytes>> read() override {
-    const Cell after[] = {last_};
-    auto rows = co_await context_.services.database->read(
-        context_.loop,
+    struct Line {
+      std::string id, json;
+    };
+    auto rows = co_await database_.all<Line>(
         "SELECT id, json_object('id', id, 'customer_id', customer_id, 'status', status, 'total', total) FROM orders "
         "WHERE id > ? ORDER BY id LIMIT 500",
-        after, true);
-    if (!rows) co_return std::unexpected(std::move(rows).error());
+        last_);
+    if (!rows) co_return passed_on(rows);
     lines_.clear();
-    for (const auto& row : *rows) lines_ += text(row[1]) + '\n';
-    if (!rows->empty()) last_ = text(rows->back()[0]);
+    for (const auto& row : *rows) lines_ += row.json + '\n';
+    if (!rows->empty()) last_ = rows->back().id;
     co_return as_bytes(lines_);  // none left: the empty piece is the end
   }
 
  private:
-  Context& context_;
+  Database database_;
   std::string last_, lines_;
 };
 
-Task<Result<Response>> export_orders(Request&, Context& context) {
-  co_return answer(context, 200, "application/x-ndjson", &context.keep<Orders>(context));
+Task<Result<Content<"application/x-ndjson">>> export_orders(Context& context, Database database) {
+  co_return context.stream<Orders>(database);
 }
 
 }  // namespace
@@ -132,11 +121,8 @@ Task<Result<Response>> export_orders(Request&, Context& context) {
 std::string contract() { return SHOP_CONTRACT "/shop.yaml"; }
 
 void bind(Application& application) {
-  application.overlay(SHOP_OVERLAY)
-      .on("quote", quote)
-      .on("checkOut", check_out)
-      .on("exportOrders", export_orders)
-      .on("putPhoto", put_photo());
+  application.overlay(SHOP_OVERLAY).on("quote", quote).on("checkOut", check_out).on("exportOrders", export_orders);
+  bind_photos(application);
 }
 
 }  // namespace shop

@@ -8,9 +8,6 @@
 #include <plimsoll/async/blocking.hpp>
 #include <plimsoll/base/digest.hpp>
 #include <plimsoll/base/encoding.hpp>
-#include <plimsoll/database/database.hpp>
-#include <plimsoll/exchange/context.hpp>
-#include <plimsoll/server/site.hpp>
 
 namespace shop {
 namespace {
@@ -22,6 +19,11 @@ constexpr std::size_t kLargest = std::size_t{64} << 20;
 std::unexpected<Error> failed(const char* what) {
   return std::unexpected(Error{&kInternal}.because(std::string(what) + ": " + std::strerror(errno)));
 }
+
+struct Kept {
+  std::int64_t bytes;
+  std::string sha256;
+};
 
 /// A file that is there whole, once it is kept, or not at all. All of it may block.
 class Photo {
@@ -49,11 +51,11 @@ class Photo {
     }
     return {};
   }
-  Result<std::string> keep(const std::string& product) {
+  Result<Kept> keep(const std::string& product) {
     if (::fsync(file_) != 0) return failed("fsync");
     if (::rename(path_.c_str(), ("photos/" + product + ".jpg").c_str()) != 0) return failed("rename");
     path_.clear();
-    return R"({"bytes":)" + std::to_string(size_) + R"(,"sha256":")" + to_hex(as_text(digest_.finish())) + "\"}";
+    return Kept{static_cast<std::int64_t>(size_), to_hex(as_text(digest_.finish()))};
   }
 
  private:
@@ -63,40 +65,31 @@ class Photo {
   Sha256 digest_;
 };
 
-/// The body is asked for piece by piece, so that its length costs no memory; the disk, which may block, is left to
-/// threads beside those that serve.
-class PutPhoto final : public Handler {
- public:
-  Task<Result<Response>> handle(Request& request, Context& context) override {
-    const auto product = std::string(context.parameter("id")->string());
-    const database::Cell key[] = {product};
-    auto known =
-        co_await context.services.database->read(context.loop, "SELECT 1 FROM products WHERE id = ?", key, true);
-    if (!known) co_return std::unexpected(std::move(known).error());
-    if (known->empty()) co_return fail(server::kNotFound, "There is no product " + product + ".");
+/// `PUT /products/{id}/photo`. The body is asked for piece by piece, so that its length costs no memory; the disk,
+/// which may block, is left to threads beside those that serve.
+Task<Result<Json<Kept>>> put_photo(Request& request, Context& context, Database database,
+                                   Parameter<"id", std::string> product) {
+  static Threads threads{2};
+  auto known = co_await database.find<std::int64_t>("SELECT 1 FROM products WHERE id = ?", *product);
+  if (!known) co_return passed_on(known);
+  if (!*known) co_return fail(kNotFound, "There is no product " + *product + ".");
 
-    context.body_limit = kLargest;  // 413 beyond; where nobody says anything the deployment's limit holds (1 MiB)
-    Photo photo;
-    for (;;) {
-      auto piece = co_await request.body->read();
-      if (!piece) co_return std::unexpected(std::move(piece).error());
-      if (piece->empty()) break;
-      auto written = co_await blocking(context.loop, threads_, [&] { return photo.append(*piece); });
-      if (!written) co_return std::unexpected(std::move(written).error());
-    }
-    auto kept = co_await blocking(context.loop, threads_, [&] { return photo.keep(product); });
-    if (!kept) co_return std::unexpected(std::move(kept).error());
-    Response response{.status = 200, .headers = Headers{context.arena}, .body = context.arena.keep(*kept)};
-    response.headers.add("content-type", "application/json");
-    co_return response;
+  context.body_limit = kLargest;  // 413 beyond; where nobody says anything the deployment's limit holds (1 MiB)
+  Photo photo;
+  for (;;) {
+    auto piece = co_await request.body->read();
+    if (!piece) co_return passed_on(piece);
+    if (piece->empty()) break;
+    auto written = co_await blocking(context.loop, threads, [&] { return photo.append(*piece); });
+    if (!written) co_return passed_on(written);
   }
-
- private:
-  Threads threads_{2};
-};
+  auto kept = co_await blocking(context.loop, threads, [&] { return photo.keep(*product); });
+  if (!kept) co_return passed_on(kept);
+  co_return std::move(*kept);
+}
 
 }  // namespace
 
-std::unique_ptr<Handler> put_photo() { return std::make_unique<PutPhoto>(); }
+void bind_photos(Application& application) { application.on("putPhoto", put_photo); }
 
 }  // namespace shop

@@ -1,11 +1,10 @@
 #pragma once
 
-#include <memory>
-#include <plimsoll/exchange/policy.hpp>
+#include <plimsoll/server/application.hpp>
 
 namespace shop {
 
-/// `PUT /products/{id}/photo`: keeps the body as `photos/{id}.jpg`.
-std::unique_ptr<plimsoll::Handler> put_photo();
+/// `putPhoto`: keeps the body as `photos/{id}.jpg`.
+void bind_photos(plimsoll::Application& application);
 
 }  // namespace shop

@@ -31,6 +31,23 @@ inline std::string summary(const std::vector<FieldError>& fields) {
   return text;
 }
 
+/// A problem that is there as long as the program: a constant at namespace scope or of a class. A local one, or one
+/// made on the way, is refused by the compiler, since the answer that names it is written later.
+class DeclaredProblem {
+ public:
+  consteval DeclaredProblem(const Problem& problem) : problem_(&problem) {}
+  consteval DeclaredProblem(const Problem* problem) : problem_(problem) {}
+  constexpr const Problem* operator->() const { return problem_; }
+  constexpr operator const Problem*() const { return problem_; }
+
+ private:
+  constexpr DeclaredProblem(const Problem* problem, int) : problem_(problem) {}
+  friend constexpr DeclaredProblem declared(const Problem& problem);
+  const Problem* problem_;
+};
+/// Of several, the one that is chosen as it comes. Whoever calls this vouches for it: it is declared somewhere.
+constexpr DeclaredProblem declared(const Problem& problem) { return {&problem, 0}; }
+
 /// What went wrong: which declared problem, what to tell the caller, what only an operator may see, may it be repeated.
 struct Error {
   /// What few errors have, kept apart so that a Result stays small.
@@ -41,7 +58,7 @@ struct Error {
     std::int64_t retry_after = -1;  ///< seconds; negative: says nothing
   };
 
-  const Problem* problem = &kInternal;
+  DeclaredProblem problem = &kInternal;
   std::string detail{};
   bool retryable = problem->retryable;
   std::shared_ptr<More> more_{};
@@ -60,8 +77,8 @@ struct Error {
 template <class T = void>
 using Result = std::expected<T, Error>;
 
-inline std::unexpected<Error> fail(const Problem& problem, std::string detail = {}) {
-  return std::unexpected<Error>(Error{&problem, std::move(detail)});
+inline std::unexpected<Error> fail(DeclaredProblem problem, std::string detail = {}) {
+  return std::unexpected<Error>(Error{problem, std::move(detail)});
 }
 
 template <class T>

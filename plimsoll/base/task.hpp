@@ -11,8 +11,8 @@
 #include <utility>
 
 // clang reports a Task that outlives what it refers to (-Wdangling). A function that is no coroutine itself and hands
-// on another's Task says so with PLIMSOLL_FORWARDS. On in our own build; off for programs that link the library,
-// because the check also refuses std::function<Task<>()>.
+// on another's Task says so with PLIMSOLL_FORWARDS. On in our own build and in programs that link the library.
+// It refuses std::function<Task<>()>, too: use FunctionRef.
 #if defined(__clang__) && defined(PLIMSOLL_CHECK_TASKS)
 #define PLIMSOLL_TASK [[nodiscard, clang::coro_return_type, clang::coro_lifetimebound]]
 #define PLIMSOLL_FORWARDS [[clang::coro_wrapper]]

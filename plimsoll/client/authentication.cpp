@@ -83,7 +83,7 @@ class Authentication final : public Policy {
 
   /// The policy outlives the call: nothing is copied.
   Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
-    set_alone(request.headers, name_, value_);
+    set_alone(request.headers, lasting(name_), lasting(value_));
     auto answer = co_await next(request, context);
     refusals_->look(answer, call_state(request, context), context);
     co_return answer;

@@ -45,7 +45,7 @@ class SignAws final : public Policy {
                              .query = std::string_view(target).substr(std::min(mark + 1, target.size())),
                              .fields = fields,
                              .payload_hash = hash};
-    set_alone(request.headers, "authorization", context.arena.keep(aws_authorization(key_, signed_, time)));
+    set_alone(request.headers, "authorization", context.kept(aws_authorization(key_, signed_, time)));
     auto answer = co_await next(request, context);
     refusals_->look(answer, state, context);
     co_return answer;

@@ -22,7 +22,7 @@ struct FakeWire final : Handler {
       const bool rested = co_await pause(context.loop, rest);
       if (!rested) co_return std::unexpected(error_of((co_await this_scope())->stopped()));
     }
-    if (failing) co_return fail(*failing);
+    if (failing) co_return fail(declared(*failing));
     co_return Response{.status = status, .headers = Headers{context.arena}};
   }
   std::string_view find(std::string_view name) const {

@@ -135,7 +135,7 @@ class Hedge final : public Policy {
       auto& arena = context.arena;
       other = &context.keep<Request>(
           Request{.method = request.method, .target = request.target, .headers = Headers{arena}});
-      for (const auto& [name, value] : request.headers) other->headers.add(name, value);
+      for (const auto& [name, value] : request.headers) other->headers.add(lasting(name), lasting(value));
       other->authority = request.authority;
       const auto said = request.headers.find(kAttempt);
       unsigned number = 1;

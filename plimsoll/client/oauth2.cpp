@@ -151,7 +151,7 @@ class OAuth2 final : public Policy {
     for (bool again = false;; again = true) {
       auto token = co_await this->token(state, context);
       if (!token) co_return std::unexpected(std::move(token).error());
-      set_alone(request.headers, "authorization", context.arena.keep((*token)->field));
+      set_alone(request.headers, "authorization", context.kept((*token)->field));
       auto answer = co_await next(request, context);
       // Nothing was done: whatever the method, it may be sent with another token, where its body can be.
       const bool anew =

@@ -39,9 +39,9 @@ struct ScriptedWire final : Handler {
         co_return std::unexpected(error_of(scope->stopped()));
       }
     }
-    if (does.failing) co_return fail(*does.failing);
+    if (does.failing) co_return fail(declared(*does.failing));
     Response response{.status = does.status, .headers = Headers{context.arena}};
-    if (!does.retry_after.empty()) response.headers.add("retry-after", context.arena.keep(does.retry_after));
+    if (!does.retry_after.empty()) response.headers.add("retry-after", context.kept(does.retry_after));
     co_return response;
   }
   std::vector<Does> script;

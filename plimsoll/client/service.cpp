@@ -203,7 +203,7 @@ Task<Result<Answer>> fetch(Service& service, Loop& loop, const Call& call) {
   context.started = context.now = loop.now();
   TextStream body(call.body);
   Request request{.method = call.method, .target = call.target, .headers = Headers{arena}};
-  for (const auto& [name, value] : call.headers) request.headers.add(name, value);
+  for (const auto& [name, value] : call.headers) request.headers.add(lasting(name), lasting(value));
   if (!call.body.empty()) {
     request.body = &body;
     request.content_length = call.body.size();

@@ -35,8 +35,8 @@ class Trace final : public Check {
     *at++ = '-';
     at = std::ranges::copy(context.span_id, at).out;
     std::ranges::copy(std::string_view(context.trace_sampled ? "-01" : "-00"), at);
-    set_alone(request.headers, "traceparent", {text, 55});
-    set_alone(request.headers, "x-request-id", context.request_id);
+    set_alone(request.headers, "traceparent", lasting({text, 55}));
+    set_alone(request.headers, "x-request-id", lasting(context.request_id));
     return {};
   }
 

@@ -152,8 +152,7 @@ Task<Result<Response>> Wire::handle(Request& request, Context& context) {
   auto& connection = *begun;
   const auto answer = connection->take_head();
   Response response{.status = answer.status, .headers = Headers{context.arena}};
-  for (const auto& [name, value] : answer.headers)
-    response.headers.add(context.arena.keep(name), context.arena.keep(value));
+  for (const auto& [name, value] : answer.headers) response.headers.add(name, value);
   if (state.timeouts.passed_on)
     connection->unbounded(http::essence(response.headers.find("content-type")) == "text/event-stream");
   if (connection->response().whole()) {
@@ -161,7 +160,7 @@ Task<Result<Response>> Wire::handle(Request& request, Context& context) {
   } else {
     auto& body = context.arena.make<AnswerBody>(connections, peer, std::move(connection), state);
     state.answer = &body;
-    response.body = &body;
+    response.body = lasting(body);
   }
   co_return response;
 }

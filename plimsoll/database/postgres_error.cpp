@@ -57,7 +57,7 @@ std::string_view column_of_rule(std::string_view constraint, std::string_view ta
 
 Error violation(const Problem& problem, std::string detail, const PostgresDiagnostics& said,
                 const std::vector<std::string>& columns, std::string_view keyword, std::string_view sentence) {
-  Error error{&problem, std::move(detail)};
+  Error error{declared(problem), std::move(detail)};
   auto& more = error.more();
   // The name of the rule may be all that is told: PostgresDialect::violation_of reads it here.
   more.cause = "postgres " + std::string(said.sqlstate) +

@@ -50,7 +50,7 @@ std::vector<FieldError> fields_of(std::string_view message, std::string_view key
 
 Error violation(const Problem& problem, std::string detail, std::string_view message, std::string_view keyword,
                 std::string_view sentence) {
-  Error error{&problem, std::move(detail)};
+  Error error{declared(problem), std::move(detail)};
   error.more().cause = message;
   error.more().fields = fields_of(message, keyword, sentence);
   return error;

@@ -210,7 +210,7 @@ void Http1::fill(Request& request, Arena& arena) {
   for (const auto& field : head.fields) {
     auto* name = copy + (field.name.at - begin);
     lower_in_place(name, field.name.size);
-    request.headers.add({name, field.name.size}, view(field.value));
+    request.headers.add(lasting({name, field.name.size}), lasting(view(field.value)));
   }
   if (!head.absolute) {
     request.path = view(head.path);

@@ -58,7 +58,7 @@ void Http2Exchange::fill(Request& request, const http::H2Head& head) {
   if (request.peer.tls) request.scheme = "https";
   for (auto& field : head.fields) {
     const auto name = copy(field.name);
-    request.headers.add(name, copy(field.value));
+    request.headers.add(lasting(name), lasting(copy(field.value)));
   }
   http2_.connection().identify(request);
   if (const auto target = split_target(request.target)) {
@@ -104,7 +104,7 @@ Line Http2Exchange::run() {
 
 Task<Response> Http2Exchange::respond() {
   auto& service = exchange_.service;
-  if (refusal_) co_return service.refused({refusal_}, exchange_.request, exchange_.context);
+  if (refusal_) co_return service.refused({declared(*refusal_)}, exchange_.request, exchange_.context);
   std::optional<Response> response;
   try {
     const auto importance = service.route(exchange_.request, exchange_.context);

@@ -22,7 +22,7 @@ class TestService : public Service {
     Response response{.headers = Headers{context.arena}};
     response.headers.add("content-type", "text/plain");
     if (request.path == "/hello") {
-      response.body = std::string_view("hello");
+      response.body = lasting("hello");
     } else if (request.path == "/throw") {
       throw std::runtime_error("thrown");
     } else if (request.path == "/slow" || request.path == "/limited") {
@@ -36,7 +36,7 @@ class TestService : public Service {
     } else if (request.path == "/nap") {
       waiting.fetch_add(1);
       const bool rested = co_await pause(context.loop, 100 * kMillisecond);
-      response.body = std::string_view(rested ? "rested" : "stopped");
+      response.body = lasting(rested ? "rested" : "stopped");
     } else if (request.path == "/echo") {
       auto& text = context.keep<std::string>();
       while (request.body) {
@@ -45,19 +45,19 @@ class TestService : public Service {
         if (piece->empty()) break;
         text.append(as_text(*piece));
       }
-      response.body = std::string_view(text);
+      response.body = lasting(text);
     } else if (request.path == "/who") {
       auto& text = context.keep<std::string>(request.scheme);
       text.append(" ").append(request.peer.address);
-      response.body = std::string_view(text);
+      response.body = lasting(text);
     } else if (request.path == "/stream") {
-      response.body = &context.keep<Pieces>();
+      response.body = lasting(context.keep<Pieces>());
     } else if (request.path == "/large") {
-      response.body = std::string_view(large);
+      response.body = lasting(large);
     } else {
       auto& text = context.keep<std::string>(request.method);
       text.append(" ").append(request.path).append(" ").append(request.query).append(" ").append(request.authority);
-      response.body = std::string_view(text);
+      response.body = lasting(text);
     }
     co_return response;
   }

@@ -1,25 +1,28 @@
 #include "plimsoll/exchange/context.hpp"
 
 #include "plimsoll/contract/contract.hpp"
+#include "plimsoll/exchange/parameter_of.hpp"
 #include "plimsoll/http/field_block.hpp"
+
+#include <unistd.h>
 
 #include <algorithm>
 
 namespace plimsoll {
 
-void Context::Names::add(Arena& arena, std::string_view name) {
-  if (std::ranges::find(all(), name) != all().end()) return;
+void Context::Names::add(Arena& arena, FieldText name) {
+  if (std::ranges::find(all(), name.view()) != all().end()) return;
   if (size == room) {
     room = room ? room * 2 : 4;
     auto* more = arena.array<std::string_view>(room);
     std::copy_n(names, size, more);
     names = more;
   }
-  names[size++] = name;
+  names[size++] = name.in(arena);
 }
 
 void Context::promise_each(const FieldBlock& block) {
-  block.each([&](const Header& field) { promise(field.name, field.value); });
+  block.each([&](const Header& field) { promise(lasting(field.name), lasting(field.value)); });
 }
 
 const FieldBlock* Context::promised_fields() {
@@ -27,17 +30,26 @@ const FieldBlock* Context::promised_fields() {
   return promised_block_;
 }
 
-const json::Value* Context::parameter(std::string_view name) const {
-  if (!operation) return nullptr;
-  for (std::size_t i = 0; i < operation->parameters.size() && i < input.parameters.size(); ++i)
-    if (operation->parameters[i].name == name) return input.parameters[i];
-  return nullptr;
+Lasting Context::keep_string(std::string&& text) {
+  constexpr std::size_t kLong = 1024;
+  if (text.size() < kLong) return kept(std::string_view(text));
+  return lasting(keep<std::string>(std::move(text)));
 }
 
-const json::Value* Context::parameter(std::string_view name, contract::In in) const {
-  if (!operation) return nullptr;
-  for (std::size_t i = 0; i < operation->parameters.size() && i < input.parameters.size(); ++i)
-    if (operation->parameters[i].in == in && operation->parameters[i].name == name) return input.parameters[i];
+File Context::file(int descriptor, std::uint64_t offset, std::uint64_t length) {
+  struct Closing {
+    int descriptor;
+    explicit Closing(int descriptor) : descriptor(descriptor) {}
+    Closing(const Closing&) = delete;
+    ~Closing() { ::close(descriptor); }
+  };
+  return lasting_file(keep<Closing>(descriptor).descriptor, offset, length);
+}
+
+const json::Value* parameter_of(const Context& context, std::string_view name, contract::In in) {
+  const auto& input = context.input.parameters;
+  for (std::size_t i = 0; context.operation && i < context.operation->parameters.size() && i < input.size(); ++i)
+    if (context.operation->parameters[i].in == in && context.operation->parameters[i].name == name) return input[i];
   return nullptr;
 }
 

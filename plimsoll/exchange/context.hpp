@@ -10,13 +10,14 @@
 #include "plimsoll/http/message.hpp"
 #include "plimsoll/json/value.hpp"
 
+#include <concepts>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace plimsoll::contract {
 struct Operation;
-enum class In : std::uint8_t;
-}  // namespace plimsoll::contract
+}
 
 namespace plimsoll {
 
@@ -93,20 +94,17 @@ class Context {
   /// which members there are.
   bool shaped = false;
 
-  /// The parameter's value, or null.
-  const json::Value* parameter(std::string_view name) const;
-  const json::Value* parameter(std::string_view name, contract::In in) const;
-
   /// A header of whatever answer leaves, be it a refusal: known before the answer is, so no policy has to wait for one.
   /// A header of the same name that the answer brings itself wins; `vary` is gathered from all who promise it.
-  [[gnu::always_inline]] void promise(std::string_view name, std::string_view value) {
-    if (name == "vary")
+  [[gnu::always_inline]] void promise(FieldText name, FieldText value) {
+    if (name.view() == "vary")
       promised.add(name, value);
     else
       promised.set(name, value);
   }
   /// The same for fields that never change; the block outlives the exchange. All of it is sent at once where the answer
   /// brings no name of it.
+  void promise(const FieldBlock&& block) = delete;
   void promise(const FieldBlock& block) {
     if (!promised_block_)
       promised_block_ = &block;
@@ -126,6 +124,20 @@ class Context {
   T& keep(A&&... arguments) {
     return arena.make<T>(std::forward<A>(arguments)...);
   }
+  /// A copy of the text, to be sent: a body, a field.
+  Lasting kept(std::string_view text) { return lasting(arena.keep(text)); }
+  /// The text itself where it is long, else a copy.
+  template <std::same_as<std::string> S>
+  Lasting kept(S&& text) {
+    return keep_string(std::move(text));
+  }
+  /// A stream that is sent: the body of a response that comes piece by piece.
+  template <std::derived_from<Stream> S, class... A>
+  LastingStream stream(A&&... arguments) {
+    return lasting(keep<S>(std::forward<A>(arguments)...));
+  }
+  /// A piece of an open file, to be sent. The exchange closes the descriptor when it ends.
+  File file(int descriptor, std::uint64_t offset, std::uint64_t length);
   /// The instant (steady) at which the exchange ended: the first time somebody asks, once its last byte is sent.
   Nanoseconds ended() const {
     if (ended_ == 0) ended_ = services.clock->steady();
@@ -152,10 +164,10 @@ class Context {
   /// Called by the edge when the answer is whole: what is sent has limits of its own.
   void answered() { cut_.disarm(); }
 
-  /// The answer was read from this table: a cached answer is old once that is written. The name outlives the exchange.
-  void read(std::string_view table) { tables_read_.add(arena, table); }
+  /// The answer was read from this table: a cached answer is old once that is written.
+  void read(FieldText table) { tables_read_.add(arena, table); }
   /// The unit of work writes this table: known to caches when it has committed.
-  void wrote(std::string_view table) { tables_written_.add(arena, table); }
+  void wrote(FieldText table) { tables_written_.add(arena, table); }
   std::span<const std::string_view> tables_read() const { return tables_read_.all(); }
   std::span<const std::string_view> tables_written() const { return tables_written_.all(); }
 
@@ -166,6 +178,7 @@ class Context {
   Headers promised;
 
  private:
+  Lasting keep_string(std::string&& text);
   const FieldBlock* promised_block_ = nullptr;
   void promise_each(const FieldBlock& block);
   LateFields* late_ = nullptr;
@@ -173,7 +186,7 @@ class Context {
     std::string_view* names = nullptr;
     std::uint32_t size = 0, room = 0;
     std::span<const std::string_view> all() const { return {names, size}; }
-    void add(Arena& arena, std::string_view name);
+    void add(Arena& arena, FieldText name);
   };
   struct Note {
     const void* key;

@@ -11,6 +11,8 @@
 
 namespace plimsoll {
 
+std::unique_ptr<Handler> Handler::bind(const Build&, std::vector<std::string>&) { return nullptr; }
+
 /// How often it refused or would have refused, by problem. All are told from the start, as zeros; a counter's cells are
 /// made when it counts first: most operations never refuse for most reasons.
 class Policy::Decisions {

@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace plimsoll::telemetry {
 class Registry;
@@ -15,6 +17,7 @@ namespace plimsoll {
 
 class Unit;     // exchange/unit.hpp
 class Loop;     // async/loop.hpp
+struct Build;   // exchange/part.hpp
 class Context;  // exchange/context.hpp
 
 /// What of the caller an answer depends on, beyond whether the caller was let in: what a cached answer is keyed by.
@@ -31,6 +34,10 @@ class Handler {
   virtual Task<Result<Response>> handle(Request&, Context&) = 0;
   /// Everything, unless the handler knows better (`table`: what its owner and tenant conditions read).
   virtual Audience audience() const noexcept { return {}; }
+  /// Of a handler of the program, which serves every plan: the handler of this plan's operation, which may refer to
+  /// this one; null where it is this one. A sentence in `mistakes` for all that the handler takes for granted and the
+  /// contract or the deployment says otherwise; any refuses the start.
+  virtual std::unique_ptr<Handler> bind(const Build& build, std::vector<std::string>& mistakes);
 };
 
 class Check;

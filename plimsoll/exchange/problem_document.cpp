@@ -49,10 +49,10 @@ Response problem_document(const Error& error, Context& context) {
     }
   }
   out.end_object();
-  Response response{.status = status, .headers = Headers{context.arena}, .body = context.arena.keep(text)};
+  Response response{.status = status, .headers = Headers{context.arena}, .body = context.kept(text)};
   response.headers.add("content-type", "application/problem+json");
   response.headers.add("cache-control", "no-store");
-  if (again >= 0) response.headers.add("retry-after", context.arena.keep(std::to_string(again)));
+  if (again >= 0) response.headers.add("retry-after", context.kept(std::to_string(again)));
   context.outcome.problem = problem.code;
   if (error.more_) {
     context.outcome.policy = error.more_->policy;

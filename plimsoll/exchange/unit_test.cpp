@@ -62,7 +62,7 @@ class Recorder final : public Policy {
     if (!found->empty()) {
       Response replay{.status = static_cast<std::uint16_t>(std::get<std::int64_t>((*found)[0][0])),
                       .headers = Headers{context.arena},
-                      .body = context.arena.keep(std::get<std::string>((*found)[0][1]))};
+                      .body = context.kept(std::get<std::string>((*found)[0][1]))};
       replay.headers.add("idempotent-replayed", "true");
       co_return replay;
     }
@@ -110,7 +110,7 @@ class Ways final : public Handler {
     static std::atomic<long> serial{0};
     auto body = context.arena.keep("made " + std::to_string(++serial));
     auto answer = [&](std::uint16_t status) {
-      return Response{.status = status, .headers = Headers{context.arena}, .body = body};
+      return Response{.status = status, .headers = Headers{context.arena}, .body = lasting(body)};
     };
     if (request.target.starts_with("/short")) {
       auto done = co_await context.unit().answer([&](database::Session& session) -> Task<Result<Response>> {

@@ -54,7 +54,7 @@ class Hiding final : public Handler {
         kept += '\n';
       }
     }
-    answer.body = std::string_view(kept);
+    answer.body = lasting(kept);
   }
 
   /// False: there is nothing to hide.

@@ -34,8 +34,8 @@ inline void remove_alike(Headers& headers, std::string_view name) {
   for (auto found = next(); found != headers.end(); found = next()) headers.remove(std::string_view(found->name));
 }
 /// Sets a field, and removes every other that a server may take for it.
-inline void set_alone(Headers& headers, std::string_view name, std::string_view value) {
-  remove_alike(headers, name);
+inline void set_alone(Headers& headers, FieldText name, FieldText value) {
+  remove_alike(headers, name.view());
   headers.add(name, value);
 }
 

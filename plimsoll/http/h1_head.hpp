@@ -74,7 +74,7 @@ class Head {
   bool expects_continue = false;
 
   // When refused:
-  Error error() const { return {problem_, std::string(detail_)}; }
+  Error error() const { return {declared(*problem_), std::string(detail_)}; }
   const Problem& problem() const { return *problem_; }
   std::string_view detail() const { return detail_; }
 

@@ -3,6 +3,7 @@
 #include "plimsoll/base/arena.hpp"
 #include "plimsoll/base/task.hpp"
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -26,26 +27,61 @@ struct Header {
   std::string_view name, value;
 };
 
+/// Text that is there as long as whatever sends it: a literal, or what an exchange keeps (`Context::kept`). No other
+/// text becomes one, so that what is sent is never memory that was freed.
+class Lasting {
+ public:
+  template <std::size_t N>
+  consteval Lasting(const char (&literal)[N]) : text_(literal, N - 1) {}
+  constexpr std::string_view view() const { return text_; }
+  constexpr operator std::string_view() const { return text_; }
+
+ private:
+  explicit constexpr Lasting(std::string_view text) : text_(text) {}
+  friend constexpr Lasting lasting(std::string_view text);
+  std::string_view text_;
+};
+
+/// Whoever calls this vouches for it: the bytes stay where they are until the exchange has ended. They are in its
+/// arena, in an object it keeps, or part of the plan that answers it.
+constexpr Lasting lasting(std::string_view text) { return Lasting{text}; }
+
+/// The name or the value of a field: what is `Lasting` is used where it is, all other text is copied into the arena.
+class FieldText {
+ public:
+  template <std::size_t N>
+  consteval FieldText(const char (&literal)[N]) : text_(literal, N - 1), lasting_(true) {}
+  constexpr FieldText(Lasting text) : text_(text), lasting_(true) {}
+  template <std::size_t N>
+  constexpr FieldText(char (&text)[N]) : text_(static_cast<const char*>(text)) {}
+  template <class T>
+    requires(std::convertible_to<const T&, std::string_view> && !std::is_array_v<T>)
+  constexpr FieldText(const T& text) : text_(text) {}
+
+  constexpr std::string_view view() const { return text_; }
+  [[gnu::always_inline]] std::string_view in(Arena& arena) const { return lasting_ ? text_ : arena.keep(text_); }
+
+ private:
+  std::string_view text_;
+  bool lasting_ = false;
+};
+
 /// Field lines in the order given, in the exchange's arena. Names of requests are lower case; names are compared
 /// without regard to case all the same.
 class Headers {
  public:
   explicit Headers(Arena& arena) noexcept : arena_(&arena) {}
-  /// Neither name nor value is copied: give static text or Arena::keep it first.
-  void add(std::string_view name, std::string_view value) {
-    if (size_ == room_) [[unlikely]]
-      grow();
-    data_[size_++] = {name, value};
-    marks_ |= mark(name);
-  }
+  /// Literals and what is kept already are used where they are; other text is copied.
+  [[gnu::always_inline]] void add(FieldText name, FieldText value) { put(name.in(*arena_), value.in(*arena_)); }
   /// Those of `others` whose names are not there yet.
   void add_absent(const Headers& others);
   /// Replaces the first of that name and removes others, or adds.
-  [[gnu::always_inline]] void set(std::string_view name, std::string_view value) {
-    if (perhaps(name))
-      replace(name, value);
+  [[gnu::always_inline]] void set(FieldText name, FieldText value) {
+    const auto kept_name = name.in(*arena_), kept_value = value.in(*arena_);
+    if (perhaps(kept_name))
+      replace(kept_name, kept_value);
     else
-      add(name, value);
+      put(kept_name, kept_value);
   }
   void remove(std::string_view name) {
     if (perhaps(name)) erase(name);
@@ -81,6 +117,12 @@ class Headers {
   std::uint64_t marks() const { return marks_; }
 
  private:
+  void put(std::string_view name, std::string_view value) {
+    if (size_ == room_) [[unlikely]]
+      grow();
+    data_[size_++] = {name, value};
+    marks_ |= mark(name);
+  }
   bool perhaps(std::string_view name) const { return (marks_ & mark(name)) != 0; }
   void grow();
   void replace(std::string_view name, std::string_view value);
@@ -115,18 +157,86 @@ class Encodings {
   mutable std::vector<std::pair<std::string, std::shared_ptr<const std::string>>> kept_;
 };
 
+/// Bytes that are shared, and live as long as any body that sends them: cached bodies.
 struct Buffer {
+  /// The whole text.
+  explicit Buffer(std::shared_ptr<const std::string> text) : bytes(as_bytes(*text)) { owner = std::move(text); }
+  /// `bytes` are the owner's. `encodings` lives as long as the owner; null: nobody keeps any.
+  Buffer(std::shared_ptr<const void> owner, Bytes bytes, const Encodings* encodings = nullptr)
+      : owner(std::move(owner)), bytes(bytes), encodings(encodings) {}
+  Buffer(std::nullptr_t, Bytes, const Encodings* = nullptr) = delete;
+
   std::shared_ptr<const void> owner;
   Bytes bytes;
-  const Encodings* encodings = nullptr;  ///< lives as long as the owner; null: nobody keeps any
-};  ///< shared: cached bodies
+  const Encodings* encodings = nullptr;
+};
+
+/// A piece of a file whose descriptor stays open until the exchange has ended: `Context::file` sees to it.
 struct File {
   int descriptor;
   std::uint64_t offset, length;
-};  ///< the descriptor is kept open by who gave it (Context::keep)
 
-/// What is sent: nothing, bytes in the arena or static, shared bytes, a file, a stream (owned by the arena).
-using Body = std::variant<std::monostate, std::string_view, Buffer, File, Stream*>;
+ private:
+  File(int descriptor, std::uint64_t offset, std::uint64_t length)
+      : descriptor(descriptor), offset(offset), length(length) {}
+  friend File lasting_file(int descriptor, std::uint64_t offset, std::uint64_t length);
+};
+/// Whoever calls this vouches for it: the descriptor stays open until the exchange has ended.
+inline File lasting_file(int descriptor, std::uint64_t offset, std::uint64_t length) {
+  return {descriptor, offset, length};
+}
+
+/// A stream that is there until the exchange has ended: `Context::stream` makes one.
+class LastingStream {
+ public:
+  Stream& operator*() const { return *stream_; }
+
+ private:
+  explicit LastingStream(Stream& stream) : stream_(&stream) {}
+  friend LastingStream lasting(Stream& stream);
+  Stream* stream_;
+};
+/// Whoever calls this vouches for it: the stream is in the exchange's arena, or in an object that it keeps.
+inline LastingStream lasting(Stream& stream) { return LastingStream{stream}; }
+
+/// What is sent: nothing, text that lasts, shared bytes, a file, a stream. Each is such that it cannot end before it is
+/// sent: a view of somebody else's text is refused by the compiler, an own string is moved in.
+class Body : public std::variant<std::monostate, std::string_view, Buffer, File, Stream*> {
+ public:
+  using Parts = std::variant<std::monostate, std::string_view, Buffer, File, Stream*>;
+  Body() = default;
+  Body(Lasting text) : Parts(text.view()) {}
+  /// One allocation; `Context::kept` makes none for texts that are short.
+  Body(std::string text) : Parts(Buffer{std::make_shared<const std::string>(std::move(text))}) {}
+  Body(Buffer bytes) : Parts(std::move(bytes)) {}
+  Body(File file) : Parts(file) {}
+  Body(LastingStream stream) : Parts(&*stream) {}
+  template <class T>
+    requires(std::same_as<T, std::string_view> || std::same_as<T, const char*>)
+  Body(T) {
+    static_assert(!std::same_as<T, T>,
+                  "a body does not keep text that it is shown only: give it a std::string, or context.kept(text)");
+  }
+  template <std::derived_from<Stream> S>
+  Body(S*) {
+    static_assert(!std::same_as<S, S>, "a stream is read after the handler has ended: make it by context.stream<S>(…)");
+  }
+  Body& operator=(Lasting text) {
+    Parts::operator=(text.view());
+    return *this;
+  }
+
+ private:
+  using Parts::emplace;
+};
+
+/// The text of a body that is there as a whole; nothing where it is a file or a stream.
+inline std::optional<std::string_view> whole_text(const Body& body) {
+  if (const auto* text = std::get_if<std::string_view>(&body)) return *text;
+  if (const auto* buffer = std::get_if<Buffer>(&body)) return as_text(buffer->bytes);
+  if (std::holds_alternative<std::monostate>(body)) return std::string_view{};
+  return std::nullopt;
+}
 
 /// Who is at the other end of the connection.
 struct Peer {

@@ -81,8 +81,8 @@ class FormPart {
   ~FormPart();
   bool on_disk() const { return descriptor_ >= 0; }
   std::string_view text() const { return memory_; }  ///< empty when it is on disk
-  /// For a Response, or to read from; good as long as the part.
-  File file() const { return {descriptor_, 0, size}; }
+  /// To read from, as long as the part is there.
+  int descriptor() const { return descriptor_; }
 
  private:
   friend class FormParts;

@@ -77,7 +77,7 @@ inline std::string kept_fault(std::string_view body) {
     std::string kept{parts[i].text()};
     if (parts[i].on_disk()) {
       kept.resize(parts[i].size);
-      const auto n = ::pread(parts[i].file().descriptor, kept.data(), kept.size(), 0);
+      const auto n = ::pread(parts[i].descriptor(), kept.data(), kept.size(), 0);
       if (n != static_cast<ssize_t>(kept.size())) return "a part on disk is shorter than it was";
     }
     if (kept != (*contents)[i] || parts[i].size != kept.size()) return "other content is kept: " + kept;

@@ -39,7 +39,7 @@ std::string part(std::string_view name, std::string_view content, std::string_vi
 std::string content_of(const FormPart& part) {
   if (!part.on_disk()) return std::string(part.text());
   std::string out(part.size, '\0');
-  EXPECT_EQ(::pread(part.file().descriptor, out.data(), out.size(), 0), static_cast<ssize_t>(part.size));
+  EXPECT_EQ(::pread(part.descriptor(), out.data(), out.size(), 0), static_cast<ssize_t>(part.size));
   return out;
 }
 

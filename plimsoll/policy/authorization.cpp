@@ -168,7 +168,7 @@ class Authorize final : public Check {
   void challenge(Context& context, std::span<const std::string> scopes) const {
     if (mode() != Mode::enforce) return;
     context.promise("www-authenticate",
-                    context.arena.keep("Bearer error=\"insufficient_scope\", scope=\"" + joined(scopes, " ") + "\""));
+                    context.kept("Bearer error=\"insufficient_scope\", scope=\"" + joined(scopes, " ") + "\""));
   }
   static Result<> refuse(std::span<const std::string> wanted, std::string_view what) {
     return fail(kForbidden, "This needs " + std::string(what) + joined(wanted, ", ") + ".");

@@ -102,11 +102,11 @@ class Compression final : public Policy {
       if (!smaller) co_return answer;
       if (encodings) encodings->keep(http::name_of(coding), std::make_shared<const std::string>(out));
       if (shared) context.keep<Buffer>(*shared);  // views into it may remain
-      response.body = std::string_view(out);
+      response.body = lasting(out);
     } else if (auto* source = streamed(response, context)) {
       auto made = http::encoder(coding);
       if (!made) co_return answer;
-      response.body = &context.keep<http::EncodedStream>(*source, std::move(made));
+      response.body = lasting(context.keep<http::EncodedStream>(*source, std::move(made)));
     } else {
       co_return answer;
     }
@@ -155,10 +155,10 @@ class Compression final : public Policy {
     if (!tag || tag->weak) return;
     std::string text = "\"";
     text.append(http::without_coding(*tag).opaque).append(";").append(http::name_of(coding)).append("\"");
-    response.headers.set("etag", context.arena.keep(text));
+    response.headers.set("etag", context.kept(text));
   }
   static void mark(Response& response, Context& context, Coding coding) {
-    response.headers.set("content-encoding", http::name_of(coding));
+    response.headers.set("content-encoding", lasting(http::name_of(coding)));
     response.headers.remove("content-length");
     response.headers.remove("accept-ranges");
     tag(response, context, coding);
@@ -176,7 +176,7 @@ class Compression final : public Policy {
     }
     if (!held || http::coding_of(*held).empty()) return;
     const auto text = "\"" + std::string(held->opaque) + "\"";
-    response.headers.set("etag", context.arena.keep(text));
+    response.headers.set("etag", context.kept(text));
   }
 
   Options options_;

@@ -22,8 +22,8 @@ struct Answers final : Handler {
   Task<Result<Response>> handle(Request&, Context& context) override {
     Response response{.status = status, .headers = Headers{context.arena}};
     for (auto& [name, value] : headers) response.headers.add(name, value);
-    response.body = std::string_view(body);
-    if (streams) response.body = &context.keep<Twice>();
+    response.body = lasting(body);
+    if (streams) response.body = lasting(context.keep<Twice>());
     co_return response;
   }
 };

@@ -49,7 +49,7 @@ class Conditional final : public Policy {
     if (current.etag.empty()) {
       if (const auto body = whole(response); body && body->size() <= kLargest) {
         current.etag = tag_of(*body, context.arena);
-        if (changes) headers.set("etag", current.etag);
+        if (changes) headers.set("etag", lasting(current.etag));
       }
     }
     const auto now = context.wall / kSecond;

@@ -89,14 +89,14 @@ class Cors final : public Check {
       return {};
     }
     if (!any_) context.note<AllowedOrigin>();
-    context.promise("access-control-allow-origin", any_ ? std::string_view("*") : origin);
+    context.promise("access-control-allow-origin", lasting(any_ ? std::string_view("*") : origin));
     if (options_.credentials) context.promise("access-control-allow-credentials", "true");
     if (preflight) {
-      context.promise("access-control-allow-methods", request.headers.find("access-control-request-method"));
-      context.promise("access-control-allow-headers", headers_);
-      context.promise("access-control-max-age", max_age_);
+      context.promise("access-control-allow-methods", lasting(request.headers.find("access-control-request-method")));
+      context.promise("access-control-allow-headers", lasting(headers_));
+      context.promise("access-control-max-age", lasting(max_age_));
     } else {
-      context.promise("access-control-expose-headers", expose_);
+      context.promise("access-control-expose-headers", lasting(expose_));
     }
     return {};
   }

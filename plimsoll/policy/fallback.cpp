@@ -93,8 +93,8 @@ class Fallback final : public Policy {
     if (mode() == Mode::shadow) co_return answer;
     if (options_.body) {
       note(context, answer, cause);
-      Response response{.status = status_, .headers = Headers{context.arena}, .body = std::string_view(body_)};
-      response.headers.add("content-type", media_type_);
+      Response response{.status = status_, .headers = Headers{context.arena}, .body = lasting(body_)};
+      response.headers.add("content-type", lasting(media_type_));
       mark(response);
       co_return response;
     }
@@ -118,7 +118,7 @@ class Fallback final : public Policy {
     return answer.headers.find("cache-status").contains("detail=stale-if-error");
   }
   void mark(Response& response) const {
-    response.headers.set("plimsoll-degraded", options_.flag);
+    response.headers.set("plimsoll-degraded", lasting(options_.flag));
     response.headers.set("cache-control", "no-store");
     for (const auto* name : {"etag", "last-modified", "expires", "cdn-cache-control"}) response.headers.remove(name);
   }

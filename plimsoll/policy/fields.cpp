@@ -1,5 +1,6 @@
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/parameter_of.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/write.hpp"
@@ -41,7 +42,7 @@ class Fields final : public Policy {
   }
 
   PLIMSOLL_FORWARDS Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
-    const auto* asked = context.parameter("fields", contract::In::query);
+    const auto* asked = parameter_of(context, "fields", contract::In::query);
     if (!asked) return next(request, context);
     return select(*asked, request, context, next);
   }
@@ -60,14 +61,14 @@ class Fields final : public Policy {
     }
     auto answer = co_await next(request, context);
     if (!answer || answer->status >= 300 || !selection || mode() == Mode::shadow) co_return answer;
-    const auto* body = std::get_if<std::string_view>(&answer->body);
+    const auto body = whole_text(answer->body);
     if (!body || !answer->headers.find("content-type").contains("json")) co_return answer;
     const auto parsed = json::parse(*body, context.arena);
     if (!parsed) co_return answer;
     std::string out;
     json::Writer writer{out};
     write_selected(writer, *parsed, *selection);
-    answer->body = context.arena.keep(out);
+    answer->body = context.kept(out);
     answer->headers.remove("etag");  // it named the whole representation
     co_return answer;
   }

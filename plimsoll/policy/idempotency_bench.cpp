@@ -33,7 +33,7 @@ class Pay final : public Handler {
     auto done = co_await context.unit().answer([&](database::Session& session) -> Task<Result<Response>> {
       auto put = co_await session.query("INSERT INTO effect(what) VALUES('x')", {});
       if (!put) co_return std::unexpected(std::move(put).error());
-      co_return Response{.status = 201, .headers = Headers{context.arena}, .body = std::string_view("paid")};
+      co_return Response{.status = 201, .headers = Headers{context.arena}, .body = lasting("paid")};
     });
     co_return done;
   }

@@ -115,9 +115,9 @@ std::shared_ptr<RecordedAnswer> record_of(const Response& response) {
 
 Response replay_of(const RecordedAnswer& recorded, Arena& arena) {
   Response response{.status = recorded.status, .headers = Headers{arena}};
-  for (auto& [name, value] : recorded.headers) response.headers.add(arena.keep(name), arena.keep(value));
+  for (auto& [name, value] : recorded.headers) response.headers.add(name, value);
   response.headers.add("idempotent-replayed", "true");
-  if (!recorded.body.empty()) response.body = arena.keep(recorded.body);
+  if (!recorded.body.empty()) response.body = lasting(arena.keep(recorded.body));
   return response;
 }
 

@@ -73,8 +73,8 @@ class Pay final : public Handler {
   }
   static Response answer(Context& context, std::uint16_t status, int run) {
     Response made{.status = status, .headers = Headers{context.arena}};
-    made.headers.add("location", context.arena.keep("/payments/" + std::to_string(run)));
-    made.body = context.arena.keep("payment " + std::to_string(run));
+    made.headers.add("location", context.kept("/payments/" + std::to_string(run)));
+    made.body = context.kept("payment " + std::to_string(run));
     return made;
   }
 };

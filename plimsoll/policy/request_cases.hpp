@@ -52,7 +52,7 @@ class Echo : public Handler {
     }
     tell_more(out, context);
     out.end_object();
-    co_return Response{.headers = Headers{context.arena}, .body = context.arena.keep(text)};
+    co_return Response{.headers = Headers{context.arena}, .body = context.kept(text)};
   }
 
  protected:

@@ -51,7 +51,7 @@ paths:
 class Answers final : public Handler {
  public:
   Task<Result<Response>> handle(Request&, Context& context) override {
-    Response made{.status = status, .headers = Headers{context.arena}, .body = std::string_view(body)};
+    Response made{.status = status, .headers = Headers{context.arena}, .body = lasting(body)};
     if (!type.empty()) made.headers.add("content-type", type);
     if (total) made.headers.add("x-total", "1");
     for (auto& [name, value] : more) made.headers.add(name, value);

@@ -65,7 +65,7 @@ class Trace final : public Check {
     context.span_id = {ids + 32, 16};
     const auto given = options_.accept ? request.headers.find("x-request-id") : std::string_view{};
     context.request_id = harmless(given) ? given : context.trace_id;
-    context.promise("x-request-id", context.request_id);
+    context.promise("x-request-id", lasting(context.request_id));
     return {};
   }
 

@@ -66,8 +66,7 @@ class Validate final : public Policy {
       config::field<&Options::body_limit>("body-limit",
                                           "The longest body that is read whole; 0: the deployment's `limits.body`."),
   };
-  static constexpr Problem kInvalid{"invalid", 400, "The request does not satisfy the contract",
-                                    "Correct the values that `errors` names; the contract is at /openapi.json."};
+  static constexpr const Problem& kInvalid = http::kInvalid;
   static constexpr Problem kUnsupported{
       "unsupported-media-type", 415, "The media type of the body is not supported",
       "Send one of the media types that the contract declares, and name it in Content-Type."};
@@ -263,7 +262,7 @@ class Validate final : public Policy {
             declared.read_only ? declared.read_only->place() : nullptr};
   }
   std::unexpected<Error> unsupported(Context& context, std::string detail) {
-    if (!accepted_.empty()) context.promise("accept", accepted_);  // RFC 9110, section 15.5.16
+    if (!accepted_.empty()) context.promise("accept", lasting(accepted_));  // RFC 9110, section 15.5.16
     return fail(kUnsupported, std::move(detail));
   }
   /// The most specific of the declared types.

@@ -57,6 +57,17 @@ class Runner {
   virtual Task<Result<Output>> run(Execution&) = 0;
 };
 
+/// A function that runs them.
+template <class F>
+class FunctionRunner final : public Runner {
+ public:
+  explicit FunctionRunner(F function) : function_(std::move(function)) {}
+  PLIMSOLL_FORWARDS Task<Result<Output>> run(Execution& execution) override { return function_(execution); }
+
+ private:
+  F function_;
+};
+
 struct WorkersOptions {
   Nanoseconds poll = 500 * kMillisecond;  ///< how late the jobs of other processes may be noticed
   Nanoseconds grace = 20 * kSecond;       ///< for running jobs at the end, before they are told to stop

@@ -2,6 +2,7 @@
 
 #include "plimsoll/queue/workers.hpp"
 #include "plimsoll/server/handlers.hpp"
+#include "plimsoll/server/words.hpp"
 
 namespace plimsoll {
 
@@ -18,8 +19,8 @@ Application& Application::job(std::string kind, std::unique_ptr<queue::Runner> r
   return *this;
 }
 
-Application& Application::problem(const Problem& problem) {
-  problems_.push_back(&problem);
+Application& Application::problem(DeclaredProblem problem) {
+  problems_.push_back(problem);
   return *this;
 }
 
@@ -38,6 +39,11 @@ Application& Application::policy(const Part& part, server::Side side, std::strin
 
 Application& Application::handling(const Handling& handling) {
   refuse(server::add_handling(handling));
+  return *this;
+}
+
+Application& Application::section(const config::Section& section) {
+  refuse(server::add_section(section));
   return *this;
 }
 

@@ -1,7 +1,10 @@
 #pragma once
 
+#include "plimsoll/exchange/arguments.hpp"
+#include "plimsoll/exchange/configuration.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/handling.hpp"
+#include "plimsoll/queue/workers.hpp"
 #include "plimsoll/server/chain.hpp"
 #include "plimsoll/server/instance.hpp"
 
@@ -14,29 +17,37 @@ namespace plimsoll {
 /// A program that serves a contract, with operations of its own in C++.
 ///
 ///     plimsoll::Application application{"shop.yaml"};
-///     application.on("createOrder", [](Request& request, Context& context) -> Task<Result<Response>> { … });
+///     application.on("getBook", [](Database database, Parameter<"id", int> id) -> Task<Result<Json<Book>>> { … });
 ///     return application.run(argc, argv);
 ///
-/// An operation without a handler, or a handler without an operation, refuses to start.
+/// An operation without a handler refuses to start, and so do a handler without an operation and one that takes or
+/// gives what the contract does not declare (exchange/arguments.hpp).
 class Application {
  public:
   explicit Application(std::string contract);
   ~Application();
 
-  /// Answers the operation of that `operationId` by `function(Request&, Context&) -> Task<Result<Response>>`. The
-  /// function lives as long as the server and is called from every I/O thread.
+  /// Answers the operation of that `operationId` by the function. It lives as long as the server and is called from
+  /// every I/O thread.
   template <class F>
   Application& on(std::string operation_id, F function) {
     return on(std::move(operation_id), std::unique_ptr<Handler>(std::make_unique<Function<F>>(std::move(function))));
   }
   Application& on(std::string operation_id, std::unique_ptr<Handler> handler);
 
-  /// Runs the jobs of that kind, which the deployment says `run: c++` of.
+  /// Runs the jobs of that kind, which the deployment says `run: c++` of, or nothing: by
+  /// `function(queue::Execution&) -> Task<Result<queue::Output>>`, or by a runner (queue/workers.hpp).
+  template <class F>
+    requires(!std::convertible_to<F, std::unique_ptr<queue::Runner>>)
+  Application& job(std::string kind, F function) {
+    return job(std::move(kind),
+               std::unique_ptr<queue::Runner>(std::make_unique<queue::FunctionRunner<F>>(std::move(function))));
+  }
   Application& job(std::string kind, std::unique_ptr<queue::Runner> runner);
 
   /// Declares a problem that handlers of the program answer with, so that it has its page under /problems. Its code is
   /// none of the server's (`plimsoll problems`).
-  Application& problem(const Problem& problem);
+  Application& problem(DeclaredProblem problem);
 
   /// Adds a policy of the program, declared as the server's own are (exchange/part.hpp): `x-plimsoll` knows its key
   /// from then on, with options, defaults and unknown-key checks, and its problems, metrics and modes are treated like
@@ -48,6 +59,15 @@ class Application {
   /// Adds a way of answering operations, which `x-plimsoll` chooses by the handling's key, as it does `table` or `job`
   /// (exchange/handling.hpp).
   Application& handling(const Handling& handling);
+
+  /// Declares the program's own section of `plimsoll.yaml`, the options of T (exchange/configuration.hpp).
+  template <class T>
+  Application& configuration() {
+    return section(section_of<T>);
+  }
+  /// The section lives as long as the program.
+  Application& section(const config::Section& section);
+  Application& section(const config::Section&& section) = delete;
 
   /// Serves another contract beside it, a version of the API (docs/versions.md). Operations of both are answered by the
   /// handler of their operationId.
@@ -66,17 +86,6 @@ class Application {
   std::expected<std::unique_ptr<server::Instance>, contract::Complaints> instance(server::Settings settings = {});
 
  private:
-  template <class F>
-  class Function final : public Handler {
-   public:
-    explicit Function(F function) : function_(std::move(function)) {}
-    PLIMSOLL_FORWARDS Task<Result<Response>> handle(Request& request, Context& context) override {
-      return function_(request, context);
-    }
-
-   private:
-    F function_;
-  };
   /// Fills in what is the program's.
   void refuse(const Result<>& added);
   server::Settings completed(server::Settings settings) const;

@@ -82,7 +82,7 @@ class EffectivePage final : public Handler {
       response.headers.add("content-type", "application/json");
       response.body = Buffer{text, as_bytes(std::string_view(text->bytes)), text.get()};
     }
-    response.headers.add("etag", context.keep<std::shared_ptr<const Text>>(text)->tag);
+    response.headers.add("etag", lasting(context.keep<std::shared_ptr<const Text>>(text)->tag));
     response.headers.add("cache-control", "no-cache");
     co_return response;
   }

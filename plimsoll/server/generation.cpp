@@ -132,13 +132,19 @@ contract::Complaints Generation::begin(ReloadDesk* desk) {
     for (const auto& row : rows())
       if (auto used = row.part->check ? row.part->check(services_.contracts, deployment().root) : Result<>{}; !used)
         complaints.push_back(complaint_of(used.error(), *documents_.contracts.front(), {}, deployment().file));
-  for (const auto& [id, handler] : process_.handlers)
-    if (std::ranges::none_of(documents_.contracts, [&](const auto& contract) { return contract->find(id); }))
-      complaints.push_back({.code = "unknown-operation",
-                            .file = documents_.contracts.front()->file,
-                            .what = "the program binds operation " + id +
-                                    (several() ? ", which no contract has" : ", which the contract does not have"),
-                            .remedy = "Correct the operationId in the program or in the contract."});
+  std::vector<std::string_view> ids;
+  for (const auto& contract : documents_.contracts)
+    for (const auto& operation : contract->operations) ids.push_back(operation.id);
+  for (const auto& [id, handler] : process_.handlers) {
+    if (std::ranges::find(ids, id) != ids.end()) continue;
+    const auto near = config::nearest(id, ids);
+    complaints.push_back({.code = "unknown-operation",
+                          .file = documents_.contracts.front()->file,
+                          .what = "the program binds operation " + id +
+                                  (several() ? ", which no contract has" : ", which the contract does not have") +
+                                  (near.empty() ? "" : "; did you mean \"" + std::string(near) + "\"?"),
+                          .remedy = "Correct the operationId in the program or in the contract."});
+  }
   if (complaints.empty()) complaints = mount_management(desk);
   return complaints;
 }

@@ -34,7 +34,7 @@ class Health::Answer final : public Handler {
     out.end_object();
     Response response{.status = static_cast<std::uint16_t>(word == "ok" ? 200 : 503),
                       .headers = Headers{context.arena},
-                      .body = context.arena.keep(text)};
+                      .body = context.kept(text)};
     response.headers.add("content-type", "application/json");
     response.headers.add("cache-control", "no-store");
     co_return response;
@@ -147,9 +147,8 @@ class Metrics final : public Handler {
     };
     // What cannot be asked within the time keeps its last value.
     (void)co_await within(context.loop, kSecond, sample(backgrounds, context.loop));
-    Response response{.status = 200,
-                      .headers = Headers{context.arena},
-                      .body = context.arena.keep(context.services.metrics->expose())};
+    Response response{
+        .status = 200, .headers = Headers{context.arena}, .body = context.kept(context.services.metrics->expose())};
     response.headers.add("content-type", "text/plain; version=0.0.4; charset=utf-8");
     response.headers.add("cache-control", "no-store");
     co_return response;

@@ -80,7 +80,7 @@ class LogLevel final : public Handler {
     out.begin_object().key("level").string(kLevelNames[static_cast<std::size_t>(log.level())]);
     if (!span.empty()) out.key("for").string(span);
     out.end_object();
-    Response response{.status = 200, .headers = Headers{context.arena}, .body = context.arena.keep(text)};
+    Response response{.status = 200, .headers = Headers{context.arena}, .body = context.kept(text)};
     response.headers.add("content-type", "application/json");
     response.headers.add("cache-control", "no-store");
     co_return response;

@@ -70,7 +70,17 @@ Result<std::unique_ptr<Handler>> Plan::handler_of(const contract::Operation& ope
       options = extension.value;
     }
   if (const auto own = process_.handlers.find(operation.id); own != process_.handlers.end()) {
-    if (!way) return std::make_unique<handler::Borrowed>(*own->second);
+    if (!way) {
+      std::vector<std::string> mistakes;
+      auto bound = own->second->bind(build, mistakes);
+      for (auto& mistake : mistakes)
+        complaints.push_back(complaint(*contract_, operation, "handler-mismatch",
+                                       "operation " + operation.id + ": " + std::move(mistake),
+                                       "Correct the handler, or the contract."));
+      if (!mistakes.empty()) return nullptr;
+      if (bound) return bound;
+      return std::make_unique<handler::Borrowed>(*own->second);
+    }
     complaints.push_back(complaint(
         *contract_, operation, "two-handlers",
         "operation " + operation.id + " is answered by `" + std::string(way->key.name) + "` and by the program",

@@ -69,7 +69,7 @@ class Reload final : public Handler {
     auto answer = co_await Blocking{context.loop, *context.services.threads, [&] { return desk_.ask(kPatience); }};
     if (!answer) co_return std::unexpected(std::move(answer).error());
     if (!answer->done) co_return fail(kNotReloaded, std::move(answer->text));
-    Response response{.status = 200, .headers = Headers{context.arena}, .body = context.arena.keep(answer->text)};
+    Response response{.status = 200, .headers = Headers{context.arena}, .body = context.kept(answer->text)};
     response.headers.add("content-type", "application/json");
     response.headers.add("cache-control", "no-store");
     co_return response;

@@ -26,7 +26,7 @@ class Options final : public Handler {
 class Refusal final : public Handler {
  public:
   explicit Refusal(const Problem& problem) : problem_(problem) {}
-  Task<Result<Response>> handle(Request&, Context&) override { co_return fail(problem_); }
+  Task<Result<Response>> handle(Request&, Context&) override { co_return fail(declared(problem_)); }
 
  private:
   const Problem& problem_;
@@ -181,7 +181,7 @@ const Chain& Site::chain_of(Request& request, Context& context) {
     return routes_[match.operation->index].chain;
   }
   if (match.kind == contract::Match::Kind::method_not_allowed) {
-    context.promise("allow", match.allow);
+    context.promise("allow", lasting(match.allow));
     context.operation = &unmatched_;
     if (request.method != "OPTIONS") return wrong_method_chain_;
     // The operation that a preflight asks for says which origins may call it; else the first that is there.
@@ -202,7 +202,7 @@ const Chain& Site::chain_of(Request& request, Context& context) {
     if (page->path == request.path) {
       context.operation = &page->operation;
       if (allows(page->allow, request.method)) return page->chain;
-      context.promise("allow", page->allow);
+      context.promise("allow", lasting(page->allow));
       return wrong_method_chain_;
     }
   context.operation = &unmatched_;
@@ -216,7 +216,7 @@ const Chain& Site::chain_of(Request& request, Context& context) {
 Importance Site::route(Request& request, Context& context) {
   context.path = request.path;
   if (!vary_.empty()) [[unlikely]]
-    context.promise("vary", vary_);
+    context.promise("vary", lasting(vary_));
   const auto& chosen = chain_of(request, context);
   context.chain = chosen.links.data();
   return chosen.importance;
@@ -226,6 +226,9 @@ Task<Response> Site::serve(Request& request, Context& context) {
   if (!context.chain) route(request, context);
   auto answer = co_await Next{context.chain}(request, context);
   if (!answer) co_return told(std::move(answer).error(), context);
+  if (&answer->headers.arena() != &context.arena) [[unlikely]]
+    co_return told(Error{&kInternal}.because("the fields of the response are in an arena that is not the exchange's"),
+                   context);
   finish(*answer, context);
   co_return std::move(*answer);
 }
@@ -279,7 +282,8 @@ void Site::finish(Response& response, Context& context) {
   auto& headers = response.headers;
   const auto gather = [&](std::string_view field) {
     const auto promises = context.promised.count(field);
-    if (promises > 1 || (promises && headers.contains(field))) headers.set(field, gathered(field, response, context));
+    if (promises > 1 || (promises && headers.contains(field)))
+      headers.set(field, lasting(gathered(field, response, context)));
   };
   gather("vary"), gather("link");
   headers.add_absent(context.promised);
@@ -292,7 +296,7 @@ void Site::finish(Response& response, Context& context) {
     response.block = promised;
   else
     promised->each([&](const Header& field) {
-      if (!headers.contains(field.name)) headers.add(field.name, field.value);
+      if (!headers.contains(field.name)) headers.add(lasting(field.name), lasting(field.value));
     });
 }
 
@@ -317,17 +321,17 @@ class Fixed final : public Handler {
   }
 
   Task<Result<Response>> handle(Request& request, Context& context) override {
-    Response response{.status = 200, .headers = Headers{context.arena}, .body = std::string_view(bytes_)};
+    Response response{.status = 200, .headers = Headers{context.arena}, .body = lasting(bytes_)};
     const auto verdict = http::evaluate(request.method, request.headers, {.etag = tag_}, context.wall / kSecond);
     if (verdict == http::Precondition::not_modified) {
       response.status = 304;
       response.body = {};
     } else {
-      response.headers.add("content-type", type_);
+      response.headers.add("content-type", lasting(type_));
     }
-    response.headers.add("etag", tag_);
+    response.headers.add("etag", lasting(tag_));
     response.headers.add("cache-control", "no-cache");
-    if (!policy_.empty()) response.headers.add("content-security-policy", policy_);
+    if (!policy_.empty()) response.headers.add("content-security-policy", lasting(policy_));
     co_return response;
   }
 

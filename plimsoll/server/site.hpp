@@ -2,6 +2,7 @@
 
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/edge/server.hpp"
+#include "plimsoll/exchange/problems.hpp"
 #include "plimsoll/server/chain.hpp"
 #include "plimsoll/server/problems.hpp"
 #include "plimsoll/server/undeclared.hpp"
@@ -13,8 +14,7 @@
 
 namespace plimsoll::server {
 
-inline constexpr Problem kNotFound{"not-found", 404, "Not found",
-                                   "Check the path; /openapi.json lists the operations."};
+using plimsoll::kNotFound;
 inline constexpr Problem kMethodNotAllowed{"method-not-allowed", 405, "Method not allowed",
                                            "Use one of the methods in the `Allow` header."};
 

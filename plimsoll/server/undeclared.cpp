@@ -44,10 +44,10 @@ class OnlyUndeclared final : public Handler {
   PLIMSOLL_FORWARDS Task<Result<Response>> handle(Request& request, Context& context) override {
     if (request.method == "TRACE") {
       context.promise("allow", "GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE");
-      return refuse(Error{&wrong_method_});
+      return refuse(Error{declared(wrong_method_)});
     }
     if (contract_.resembles_declared(request.path))
-      return refuse(Error{&not_found_,
+      return refuse(Error{declared(not_found_),
                           "a path that the contract declares, or one that leads out of its folder, is not "
                           "passed on in another spelling"});
     return handler_->handle(request, context);

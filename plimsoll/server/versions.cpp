@@ -251,7 +251,7 @@ std::unique_ptr<Handler> Versions::unmatched() const { return std::make_unique<U
 
 Error Versions::explain(const Request& request, Context& context) const {
   if (const auto* group = group_of(request.path); group && !group->header.empty()) {
-    context.promise("vary", group->header);
+    context.promise("vary", lasting(group->header));
     std::vector<std::string> names;
     for (const auto* plan : group->members) names.push_back(plan->version().name);
     const auto value = request.headers.find(group->header);

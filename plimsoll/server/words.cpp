@@ -27,6 +27,11 @@ constexpr std::string_view kLanguage[] = {
     "subscriptions",
 };
 
+std::vector<const config::Section*>& program_sections() {
+  static std::vector<const config::Section*> all;
+  return all;
+}
+
 }  // namespace
 
 std::vector<const config::Key*> contract_keys() {
@@ -53,7 +58,19 @@ std::vector<const config::Section*> deployment_sections() {
   };
   for (const auto& row : rows()) add(row.part->deployment);
   for (const auto* each : handlings()) add(each->deployment);
+  sections.insert(sections.end(), program_sections().begin(), program_sections().end());
   return sections;
+}
+
+Result<> add_section(const config::Section& section) {
+  for (const auto* each : deployment_sections()) {
+    if (each == &section) return {};
+    if (each->key.name == section.key.name)
+      return fail(config::kConfiguration, "the program brings a section `" + std::string(section.key.name) +
+                                              "` of the deployment, and there is one of that name");
+  }
+  program_sections().push_back(&section);
+  return {};
 }
 
 std::vector<std::string_view> later_words() {

@@ -12,6 +12,8 @@ namespace plimsoll::server {
 std::vector<const config::Key*> contract_keys();
 /// The sections of `plimsoll.yaml` that policies and handlers read, each once.
 std::vector<const config::Section*> deployment_sections();
+/// Adds a section of the program. Before anything is read. Error: `configuration`, there is one of that name.
+Result<> add_section(const config::Section& section);
 /// Words of the language that it does not implement yet: refused, saying so.
 std::vector<std::string_view> later_words();
 

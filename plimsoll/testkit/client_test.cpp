@@ -64,7 +64,7 @@ class ServerTest : public testing::Test {
     std::ofstream(folder / "greeter.yaml") << kContract;
     Application application{(folder / "greeter.yaml").string()};
     application.on("hello", [](Request&, Context& context) -> Task<Result<Response>> {
-      Response response{.status = 200, .headers = Headers{context.arena}, .body = context.path_values[0]};
+      Response response{.status = 200, .headers = Headers{context.arena}, .body = lasting(context.path_values[0])};
       response.headers.add("content-type", "text/plain");
       co_return response;
     });

@@ -30,22 +30,17 @@ namespace {
 using namespace plimsoll;
 
 Response said(Context& context, std::string_view type, Body body) {
-  Response made{.status = 200, .headers = Headers{context.arena}, .body = body};
+  Response made{.status = 200, .headers = Headers{context.arena}, .body = std::move(body)};
   made.headers.add("content-type", type);
   return made;
 }
 
-struct Opened {
-  int descriptor = ::open("file.bin", O_RDONLY | O_CLOEXEC);
-  ~Opened() { ::close(descriptor); }
-};
-
 Response file_of(Context& context, std::uint64_t times) {
-  const auto& opened = context.keep<Opened>();
+  const int descriptor = ::open("file.bin", O_RDONLY | O_CLOEXEC);
   struct stat now{};
-  ::fstat(opened.descriptor, &now);
+  ::fstat(descriptor, &now);
   return said(context, "application/octet-stream",
-              File{opened.descriptor, 0, static_cast<std::uint64_t>(now.st_size) * times});
+              context.file(descriptor, 0, static_cast<std::uint64_t>(now.st_size) * times));
 }
 Task<Result<Response>> file(Request&, Context& context) { co_return file_of(context, 1); }
 Task<Result<Response>> cut(Request&, Context& context) { co_return file_of(context, 2); }
@@ -76,11 +71,11 @@ class Table final : public http::Rows {
 
 Task<Result<Response>> csv(Request&, Context& context) {
   auto& rows = context.keep<Table>();
-  co_return said(context, http::kCsv, &context.keep<http::RowStream>(rows, kColumns));
+  co_return said(context, http::kCsv, context.stream<http::RowStream>(rows, kColumns));
 }
 Task<Result<Response>> ndjson(Request&, Context& context) {
   auto& rows = context.keep<Table>();
-  co_return said(context, http::kNdjson, &context.keep<http::RowStream>(rows, std::span<const std::string_view>{}));
+  co_return said(context, http::kNdjson, context.stream<http::RowStream>(rows, std::span<const std::string_view>{}));
 }
 
 std::atomic<int> streams = 0;
@@ -114,10 +109,10 @@ class Counting final : public Events {
 Task<Result<Response>> events(Request& request, Context& context) {
   const auto from = std::atoi(std::string(http::last_event_id(request.headers)).c_str());
   auto& source = context.keep<Counting>(context.loop, from);
-  co_return said(context, http::kEventStream, &context.keep<EventStream>(context.loop, source, 50 * kMillisecond));
+  co_return said(context, http::kEventStream, context.stream<EventStream>(context.loop, source, 50 * kMillisecond));
 }
 Task<Result<Response>> alive(Request&, Context& context) {
-  co_return said(context, "text/plain", context.arena.keep(std::to_string(streams)));
+  co_return said(context, "text/plain", context.kept(std::to_string(streams)));
 }
 
 Task<Result<Response>> form(Request& request, Context& context) {
@@ -134,7 +129,7 @@ Task<Result<Response>> form(Request& request, Context& context) {
     std::string content(part.size, '\0');
     if (part.on_disk())
       content.resize(static_cast<std::size_t>(
-          std::max<ssize_t>(::pread(part.file().descriptor, content.data(), content.size(), 0), 0)));
+          std::max<ssize_t>(::pread(part.descriptor(), content.data(), content.size(), 0), 0)));
     else
       content = part.text();
     Sha256 digest;
@@ -143,11 +138,11 @@ Task<Result<Response>> form(Request& request, Context& context) {
     out.string(part.on_disk() ? "disk" : "memory").string(to_hex(as_text(digest.finish()))).end_array();
   }
   out.end_array();
-  co_return said(context, "application/json", context.arena.keep(text));
+  co_return said(context, "application/json", context.kept(text));
 }
 
 Task<Result<Response>> who(Request& request, Context& context) {
-  co_return said(context, "text/plain", context.arena.keep(request.peer.certificate_subject));
+  co_return said(context, "text/plain", context.kept(request.peer.certificate_subject));
 }
 
 }  // namespace

@@ -53,7 +53,7 @@ Task<Result<Response>> echo(Request&, Context& context) {
     tell(out, *context.input.body);
   else
     out.null();
-  Response made{.status = 200, .headers = Headers{context.arena}, .body = context.arena.keep(text)};
+  Response made{.status = 200, .headers = Headers{context.arena}, .body = context.kept(text)};
   made.headers.add("content-type", "application/json");
   co_return made;
 }

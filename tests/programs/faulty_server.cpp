@@ -22,7 +22,7 @@ namespace {
 using namespace plimsoll;
 
 Response said(Context& context, std::string_view text) {
-  Response made{.status = 200, .headers = Headers{context.arena}, .body = text};
+  Response made{.status = 200, .headers = Headers{context.arena}, .body = context.kept(text)};
   made.headers.add("content-type", "application/json");
   return made;
 }

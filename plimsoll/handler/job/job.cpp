@@ -112,7 +112,7 @@ Response answer(Context& context, std::uint16_t status, std::string_view body) {
   Response made{.status = status, .headers = Headers{context.arena}};
   if (!body.empty()) {
     made.headers.add("content-type", "application/json");
-    made.body = context.arena.keep(body);
+    made.body = context.kept(body);
   }
   made.headers.add("cache-control", "no-store");
   return made;
@@ -235,10 +235,9 @@ class Download final : public OnOne {
     if (!*output) co_return fail(kNoResult);
     auto kept = std::make_shared<queue::Output>(std::move(**output));
     Response made{.status = 200, .headers = Headers{context.arena}};
-    made.headers.add("content-type", context.arena.keep(kept->media_type));
+    made.headers.add("content-type", context.kept(kept->media_type));
     if (!kept->file_name.empty())
-      made.headers.add("content-disposition",
-                       context.arena.keep("attachment; filename=\"" + quoted(kept->file_name) + '"'));
+      made.headers.add("content-disposition", context.kept("attachment; filename=\"" + quoted(kept->file_name) + '"'));
     made.headers.add("cache-control", "private, no-cache");
     made.headers.add("x-content-type-options", "nosniff");
     const auto bytes = as_bytes(kept->bytes);

@@ -47,7 +47,7 @@ class HttpRun final : public queue::Runner {
       co_return output;
     }
     const bool again = answer->status == 408 || answer->status == 425 || answer->status == 429 || answer->status >= 500;
-    Error error{again ? &kServiceFailed : &kRefused, "it answered " + std::to_string(answer->status)};
+    Error error{declared(again ? kServiceFailed : kRefused), "it answered " + std::to_string(answer->status)};
     error.more().cause = answer->body.substr(0, 500);
     if (again) {
       const auto wait = client::retry_after(answer->find("retry-after"), execution.loop.wall()).value_or(0);

@@ -85,7 +85,7 @@ Result<> require_credentials(const contract::Operation& operation, const Request
   if (context.principal) return {};
   const auto found = check_credentials(operation, request);
   if (found.present) return {};
-  context.promise("www-authenticate", context.arena.keep(found.challenge));
+  context.promise("www-authenticate", context.kept(found.challenge));
   return fail(kUnauthorized);
 }
 

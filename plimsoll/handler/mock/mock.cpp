@@ -121,7 +121,7 @@ class Mock final : public Handler {
     auto* answer = choose(wish.code);
     if (!answer) co_return fail(kNoSuchAnswer, "status " + std::to_string(wish.code) + " is not declared");
     Response response{.status = wish.code ? wish.code : answer->code(), .headers = Headers{context.arena}};
-    if (wish.code || !wish.example.empty() || wish.dynamic) applied(wish, response, context.arena);
+    if (wish.code || !wish.example.empty() || wish.dynamic) applied(wish, response);
     GenerateOptions seed{.seed = seed_of(request, context), .examples = !wish.dynamic};
     headers(*answer, seed, response, context.arena);
     if (answer->representations.empty() || response.status == 204 || response.status == 205 || response.status == 304) {
@@ -140,8 +140,8 @@ class Mock final : public Handler {
         why = "the generated value is not " + type + ": only an example that is text can be sent";
         continue;
       }
-      response.headers.add("content-type", context.arena.keep(type));
-      response.body = context.arena.keep(*text);
+      response.headers.add("content-type", context.kept(type));
+      response.body = context.kept(*text);
       co_return response;
     }
     co_return fail(kNotGenerated, std::move(why));
@@ -193,13 +193,13 @@ class Mock final : public Handler {
     return of.generate(seed, arena);
   }
 
-  static void applied(const Preference& wish, Response& response, Arena& arena) {
+  static void applied(const Preference& wish, Response& response) {
     std::string text;
     const auto add = [&](std::string part) { text += (text.empty() ? "" : ", ") + std::move(part); };
     if (wish.code) add("code=" + std::to_string(wish.code));
     if (!wish.example.empty()) add("example=" + std::string(wish.example));
     if (wish.dynamic) add("dynamic=true");
-    response.headers.add("preference-applied", arena.keep(text));
+    response.headers.add("preference-applied", text);
   }
 
   std::uint64_t seed_of(const Request& request, const Context& context) const {
@@ -228,7 +228,7 @@ class Mock final : public Handler {
       if (!value) continue;
       const bool json = by_content && contract::body_kind(content->object()[0].key) == contract::BodyKind::json;
       const auto text = header_text(*value, header.explode, json);
-      if (!text.empty()) response.headers.add(arena.keep(header.name), arena.keep(text));
+      if (!text.empty()) response.headers.add(header.name, text);
     }
   }
 

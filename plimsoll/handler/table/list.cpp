@@ -1,4 +1,5 @@
 #include "plimsoll/contract/parameter_writer.hpp"
+#include "plimsoll/exchange/parameter_of.hpp"
 #include "plimsoll/handler/table/export.hpp"
 #include "plimsoll/handler/table/operation.hpp"
 #include "plimsoll/handler/table/page_rows.hpp"
@@ -98,7 +99,7 @@ class List final : public Operation {
       if (rows.more && rows.ends.empty()) co_return fail(database::kResponseTooLarge, "one row is more than allowed");
     }
     std::optional<std::int64_t> total;
-    if (context.parameter("count", contract::In::query)) {
+    if (parameter_of(context, "count", contract::In::query)) {
       total = 0;
       if (const auto counting = count_statement(database_.dialect(), *wanted)) {
         const auto reading = reading_of(request, context, database::ReadClass::search, false, budget);
@@ -188,7 +189,7 @@ class List final : public Operation {
       if (!condition) return std::unexpected(std::move(condition).error());
       wanted.conditions.push_back(std::move(*condition));
     }
-    if (const auto* words = table().search.empty() ? nullptr : context.parameter("q", contract::In::query)) {
+    if (const auto* words = table().search.empty() ? nullptr : parameter_of(context, "q", contract::In::query)) {
       wanted.search = database_.dialect().search_words(words->string());
       if (wanted.search.empty()) return refuse_query("q", "q", "has no words");
     }
@@ -216,7 +217,7 @@ class List final : public Operation {
 
   Result<Page> page_of(const Context& context, const Wanted& wanted, Cursor& place) const {
     Page page{.sort = {}, .from = {}, .limit = table().page_default};
-    for (auto word : words_of(context.parameter("sort", contract::In::query))) {
+    for (auto word : words_of(parameter_of(context, "sort", contract::In::query))) {
       const bool descending = word.starts_with('-');
       const auto column = table().column(descending ? word.substr(1) : word);
       const bool known =
@@ -227,11 +228,12 @@ class List final : public Operation {
       page.sort.push_back({*column, descending});
     }
     page.sort = total_order(table(), std::move(page.sort));
-    if (const auto* limit = context.parameter("limit", contract::In::query)) page.limit = limit->integer().value_or(0);
+    if (const auto* limit = parameter_of(context, "limit", contract::In::query))
+      page.limit = limit->integer().value_or(0);
     if (page.limit < 1 || page.limit > table().page_max)
       return refuse_query("limit", "maximum", "must be from 1 to " + std::to_string(table().page_max));
-    const auto* cursor = context.parameter("cursor", contract::In::query);
-    const auto* number = context.parameter("page", contract::In::query);
+    const auto* cursor = parameter_of(context, "cursor", contract::In::query);
+    const auto* number = parameter_of(context, "page", contract::In::query);
     if (cursor && number) return refuse_query("page", "page", "cannot be combined with `cursor`");
     if (number) {
       const auto n = number->integer().value_or(0);
@@ -252,25 +254,25 @@ class List final : public Operation {
   /// All rows from the place that the request names on, or as many as it asks for with `limit`, as they are read.
   Result<Response> exported(const Request& request, Context& context, Format format, std::string_view type,
                             ExportQuery query) const {
-    if (context.parameter("count", contract::In::query))
+    if (parameter_of(context, "count", contract::In::query))
       return refuse_query("count", "count", "has no place in " + std::string(type));
     if (query.page.from && query.page.from->backward)
       return refuse_query("cursor", "cursor", "leads backward, and " + std::string(type) + " begins at the front");
-    if (is_sent(context, "limit") || context.parameter("page", contract::In::query)) query.rows = query.page.limit;
+    if (is_sent(context, "limit") || parameter_of(context, "page", contract::In::query)) query.rows = query.page.limit;
     query.reading = reading_of(request, context, class_of(query.wanted), false, query.budget);
     query.budget = read_budget();
     query.reading.budget = nullptr;
     note_read(context, query.selection);
     Response response{.headers = Headers{context.arena}};
-    response.headers.add("content-type", format == Format::csv ? http::kCsv : type);
+    response.headers.add("content-type", lasting(format == Format::csv ? http::kCsv : type));
     response.headers.add("cache-control", "private, no-cache");
-    response.body = &context.keep<Export>(database_, context.loop, std::move(query), format);
+    response.body = lasting(context.keep<Export>(database_, context.loop, std::move(query), format));
     return response;
   }
 
   /// Whether the parameter is in the request, and not its default.
   static bool is_sent(const Context& context, std::string_view name) {
-    const auto* value = context.parameter(name, contract::In::query);
+    const auto* value = parameter_of(context, name, contract::In::query);
     return value && std::ranges::none_of(context.operation->parameters, [&](auto& p) {
              return p.in == contract::In::query && p.name == name && p.default_value == value;
            });
@@ -343,7 +345,7 @@ class List final : public Operation {
     }
     body += '}';
     if (auto fits = within_budget(body); !fits) return std::unexpected(std::move(fits).error());
-    const auto tag = context.arena.keep(tag_of(body, context));
+    const auto tag = context.kept(tag_of(body, context));
     const bool unchanged = http::evaluate(request.method, request.headers, {.etag = tag}, context.wall / kSecond) ==
                            http::Precondition::not_modified;
     auto response = unchanged ? Response{.status = 304, .headers = Headers{context.arena}}
@@ -351,7 +353,7 @@ class List final : public Operation {
     response.headers.add("etag", tag);
     response.headers.add("cache-control", "private, no-cache");
     if (const auto links = link_header(context, next, previous); !links.empty())
-      response.headers.add("link", context.arena.keep(links));
+      response.headers.add("link", context.kept(links));
     return response;
   }
 

@@ -487,7 +487,7 @@ paths:
 
 TEST(Members, HandlersOfAProgramAndExamplesKeepToTheMarksToo) {
   const auto answer = [](Context& context, std::string_view text) {
-    Response response{.status = 200, .headers = Headers{context.arena}, .body = context.arena.keep(text)};
+    Response response{.status = 200, .headers = Headers{context.arena}, .body = context.kept(text)};
     response.headers.add("content-type", "application/json");
     return response;
   };

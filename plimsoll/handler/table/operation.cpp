@@ -1,6 +1,7 @@
 #include "plimsoll/handler/table/operation.hpp"
 
 #include "plimsoll/contract/percent.hpp"
+#include "plimsoll/exchange/parameter_of.hpp"
 
 #include <algorithm>
 
@@ -102,7 +103,7 @@ Error Operation::wrong(const Problem& problem, std::string_view in, std::string 
 }
 
 Error wrong_fields(const Problem& problem, std::vector<FieldError> fields) {
-  Error error{&problem, summary(fields)};
+  Error error{declared(problem), summary(fields)};
   error.more().fields = std::move(fields);
   return error;
 }
@@ -143,7 +144,7 @@ database::Reading Operation::reading_of(const Request& request, const Context& c
 
 Response Operation::json_response(Context& context, std::uint16_t status, std::string body) {
   auto& kept = context.keep<std::string>(std::move(body));
-  Response response{.status = status, .headers = Headers{context.arena}, .body = std::string_view(kept)};
+  Response response{.status = status, .headers = Headers{context.arena}, .body = lasting(kept)};
   response.headers.add("content-type", "application/json");
   return response;
 }
@@ -166,13 +167,13 @@ std::vector<std::string_view> words_of(const json::Value* value) {
 }
 
 bool shapes(const Context& context) {
-  return context.parameter("fields", contract::In::query) || context.parameter("embed", contract::In::query);
+  return parameter_of(context, "fields", contract::In::query) || parameter_of(context, "embed", contract::In::query);
 }
 
 Result<Selection> selection_of(const Model& model, const Table& table, const Context& context) {
-  const auto* fields = context.parameter("fields", contract::In::query);
+  const auto* fields = parameter_of(context, "fields", contract::In::query);
   const auto text = fields && fields->is(json::Type::string) ? fields->string() : std::string_view{};
-  auto made = select(model, table, text, words_of(context.parameter("embed", contract::In::query)));
+  auto made = select(model, table, text, words_of(parameter_of(context, "embed", contract::In::query)));
   if (made) return std::move(*made);
   return std::unexpected(wrong_fields(kInvalidQuery, {{"query", "/fields", "fields", std::move(made).error()}}));
 }

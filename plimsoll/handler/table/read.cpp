@@ -77,7 +77,7 @@ class Read final : public Operation {
     note_read(context, selection);
     if (text.empty()) return fail(kNoSuchRow);
     if (auto fits = within_budget(text); !fits) return std::unexpected(std::move(fits).error());
-    const auto tag = context.arena.keep(tag_of(text, context, row.unseen));
+    const auto tag = context.kept(tag_of(text, context, row.unseen));
     const auto condition = http::evaluate(request.method, request.headers, {.etag = tag}, context.wall / kSecond);
     if (condition == http::Precondition::failed) return fail(kPreconditionFailed);
     auto response = condition == http::Precondition::not_modified

@@ -264,10 +264,10 @@ class Create final : public Writing {
       if (!row) co_return std::unexpected(std::move(row).error());
       auto text = shown(*row);
       if (auto fits = within_budget(text); !fits) co_return std::unexpected(std::move(fits).error());
-      const auto tag = context.arena.keep(tag_of_row(*row, text, context));
+      const auto tag = context.kept(tag_of_row(*row, text, context));
       auto response = minimal ? minimal_response(context) : json_response(context, 201, std::move(text));
       if (const auto location = location_of(*row); !location.empty())
-        response.headers.add("location", context.arena.keep(location));
+        response.headers.add("location", context.kept(location));
       response.headers.add("etag", tag);
       co_return response;
     });
@@ -330,7 +330,7 @@ class ChangeOne final : public Writing {
     if (!row) co_return std::unexpected(std::move(row).error());
     auto text = shown(*row);
     if (auto fits = within_budget(text); !fits) co_return std::unexpected(std::move(fits).error());
-    const auto tag = context.arena.keep(tag_of_row(*row, text, context));
+    const auto tag = context.kept(tag_of_row(*row, text, context));
     auto response = wants_minimal(request) ? minimal_response(context) : json_response(context, 200, std::move(text));
     response.headers.add("etag", tag);
     co_return response;

@@ -86,7 +86,7 @@ void FieldRules::apply(std::vector<std::pair<std::string, std::string>>& fields)
 
 void FieldRules::apply(Headers& headers) const {
   for (const auto& name : remove) headers.remove(name);
-  for (const auto& [name, value] : set) headers.set(name, value);
+  for (const auto& [name, value] : set) headers.set(lasting(name), lasting(value));
 }
 
 std::vector<std::pair<std::string, std::string>> request_fields(const Request& request, const Passing& passing) {

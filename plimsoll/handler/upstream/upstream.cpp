@@ -57,7 +57,7 @@ class Upstream final : public Handler {
     // In the arena: the state of the call is found by it as long as the answer is read.
     auto& onward =
         context.keep<Request>(Request{.method = request.method, .target = target, .headers = Headers{context.arena}});
-    for (const auto& [name, value] : fields) onward.headers.add(name, value);
+    for (const auto& [name, value] : fields) onward.headers.add(lasting(name), lasting(value));
     onward.authority = route_.host == "client" ? request.authority : std::string_view(route_.host);
     if (const auto read = context.input.body_text; !request.body && !read.empty()) {
       onward.body = &context.arena.make<Text>(read);
@@ -82,14 +82,14 @@ class Upstream final : public Handler {
     response_fields(*answered, streamed || request.method == "HEAD", response.headers);
     route_.response.apply(response.headers);
     if (streamed) {
-      response.body = answered->body;
+      response.body = std::move(answered->body);
     } else {
       auto whole = co_await client::whole_body(*answered, kMostHeld);
       if (!whole) co_return std::unexpected(told(std::move(whole).error()));
-      if (!whole->empty()) response.body = std::string_view(context.keep<std::string>(std::move(*whole)));
+      if (!whole->empty()) response.body = lasting(context.keep<std::string>(std::move(*whole)));
       // How long the answer to GET would be was not said: it is not 0.
       if (request.method == "HEAD" && !answered->headers.contains("content-length"))
-        response.body = &context.arena.make<Text>("");
+        response.body = lasting(context.arena.make<Text>(""));
     }
     co_return response;
   }

@@ -252,7 +252,7 @@ class SchemeVerifiers {
 
   Result<> refuse(const Request& request, Context& context, const Attempt& attempt, bool enforced) const {
     if (attempt.fault.empty()) {
-      if (enforced) context.promise("www-authenticate", challenge_);
+      if (enforced) context.promise("www-authenticate", lasting(challenge_));
       return fail(kUnauthenticated);
     }
     if (failures_) {
@@ -266,7 +266,7 @@ class SchemeVerifiers {
       if (token_challenge_)
         text.insert(token_challenge_,
                     ", error=\"invalid_token\", error_description=\"" + std::string(attempt.fault) + "\"");
-      context.promise("www-authenticate", context.arena.keep(text));
+      context.promise("www-authenticate", context.kept(text));
     }
     return fail(kInvalid, std::string(attempt.fault));
   }

@@ -262,4 +262,26 @@ std::vector<DevelopmentCredential> development_credentials(const contract::Contr
   return made;
 }
 
+Result<std::string> development_header(const contract::Contract& contract, const Services& services,
+                                       const DevelopmentCaller& caller) {
+  const auto made = services.shared->of<DevelopmentKeys>();
+  const std::scoped_lock lock(made->mutex);
+  for (const auto& scheme : contract.security_schemes) {
+    const auto key = made->signing.find(scheme.name);
+    if (key == made->signing.end()) continue;
+    std::string claims, scopes;
+    for (const auto& scope : caller.scopes) scopes += (scopes.empty() ? "" : " ") + scope;
+    json::Writer out(claims);
+    out.begin_object().key("sub").string(caller.subject).key("scope").string(scopes);
+    if (!caller.tenant.empty()) out.key("tenant").string(caller.tenant);
+    out.key("roles").begin_array();
+    for (const auto& role : caller.roles) out.string(role);
+    out.end_array().key("exp").integer((services.clock->wall() + kDevelopmentLife) / kSecond).end_object();
+    auto token = issue_jwt(key->second, claims);
+    if (!token) return std::unexpected(std::move(token).error());
+    return header_of(scheme, *token);
+  }
+  return fail(kNoVerifier, "no security scheme of the contract has a development key");
+}
+
 }  // namespace plimsoll::policy

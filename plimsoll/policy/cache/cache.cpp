@@ -254,7 +254,7 @@ class Cache final : public Policy {
     ArenaText status{context.arena, how.size() + 64};
     status << "plimsoll" << how;
     if (storable) status << "; ttl=" << left;
-    answer.headers.add("cache-status", status.text());
+    answer.headers.add("cache-status", lasting(status.text()));
     return answer;
   }
 

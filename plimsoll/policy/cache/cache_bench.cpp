@@ -32,7 +32,7 @@ class TwoKilobytes final : public Handler {
   Task<Result<Response>> handle(Request&, Context& context) override {
     Response made{.status = 200, .headers = Headers{context.arena}};
     made.headers.add("content-type", "text/plain");
-    made.body = std::string_view(body_);
+    made.body = lasting(body_);
     co_return made;
   }
 

@@ -117,7 +117,7 @@ CacheFill::CacheFill(const Request& from, const Context& asked, Asks asks)
   for (auto& [name, value] : from.headers)
     if (asks == Asks::as_sent ||
         (std::ranges::find(kDropped, name) == std::end(kDropped) && !is_credential(operation, name)))
-      request.headers.add(arena.keep(name), arena.keep(value));
+      request.headers.add(name, value);
 
   context.scope = &scope;
   context.started = context.now = asked.services.clock->steady();
@@ -200,13 +200,13 @@ Response answer_from(std::shared_ptr<const CachedAnswer> kept, Context& context,
   auto& arena = context.arena;
   Response made{.status = kept->status, .headers = Headers{arena}};
   const auto& from = *kept;
-  for (auto& [name, value] : from.headers) made.headers.add(name, value);
+  for (auto& [name, value] : from.headers) made.headers.add(lasting(name), lasting(value));
   if (!from.body.empty()) made.body = Buffer{kept, as_bytes(from.body), &from};
   arena.make<std::shared_ptr<const CachedAnswer>>(std::move(kept));  // the headers are views into it
   if (from.fresh == 0) return made;
   const auto age = std::max<std::int64_t>((now - from.made) / kSecond, 0);
   ArenaText seconds{arena, ArenaText::kNumber};
-  made.headers.add("age", (seconds << age).text());
+  made.headers.add("age", lasting((seconds << age).text()));
   // A browser counts our `Age` against its own span (RFC 9111, section 4.2.3), so that is added.
   ArenaText control{arena, 64};
   control << (keeping.is_private ? "private" : "public");
@@ -214,13 +214,13 @@ Response answer_from(std::shared_ptr<const CachedAnswer> kept, Context& context,
     control << ", max-age=" << age + keeping.browser_ttl / kSecond;
   else
     control << ", no-cache";
-  made.headers.add("cache-control", control.text());
+  made.headers.add("cache-control", lasting(control.text()));
   if (!keeping.is_private) {
     ArenaText cdn{arena, 128};
     cdn << "max-age=" << std::max<std::int64_t>((from.fresh - from.made) / kSecond, 0);
     if (keeping.while_revalidate) cdn << ", stale-while-revalidate=" << keeping.while_revalidate / kSecond;
     if (keeping.if_error) cdn << ", stale-if-error=" << keeping.if_error / kSecond;
-    made.headers.add("cdn-cache-control", cdn.text());
+    made.headers.add("cdn-cache-control", lasting(cdn.text()));
   }
   return made;
 }

@@ -4,6 +4,7 @@
 #include "plimsoll/database/test_folder.hpp"
 #include "plimsoll/database/wait.hpp"
 #include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/parameter_of.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/write.hpp"
@@ -105,7 +106,7 @@ class CacheTest : public testing::Test {
   static Response text(Context& context, std::string_view body) {
     Response made{.status = 200, .headers = Headers{context.arena}};
     made.headers.add("content-type", "text/plain");
-    made.body = context.arena.keep(body);
+    made.body = context.kept(body);
     return made;
   }
   static std::string_view body_of(const Body& body) {
@@ -426,8 +427,8 @@ TEST_F(CacheTest, OneCallersAnswerNeverReachesAnother) {
       return text + (varies ? '|' + what.language : "");
     };
     origin_.says = [&](Request& request, Context& context, int) {
-      Asking seen{.n = std::string(context.parameter("n")->number_text()),
-                  .s = std::string(context.parameter("s")->string()),
+      Asking seen{.n = std::string(parameter_of(context, "n", contract::In::query)->number_text()),
+                  .s = std::string(parameter_of(context, "s", contract::In::query)->string()),
                   .language = std::string(request.headers.find("accept-language"))};
       if (auto* caller = context.principal) {
         seen.subject = caller->subject, seen.tenant = caller->tenant;

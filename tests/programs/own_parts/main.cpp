@@ -44,7 +44,7 @@ class Greeting final : public plimsoll::Handler {
   explicit Greeting(std::string word) : word_(std::move(word)) {}
   plimsoll::Task<plimsoll::Result<plimsoll::Response>> handle(plimsoll::Request&, plimsoll::Context& context) override {
     plimsoll::Response response{
-        .status = 200, .headers = plimsoll::Headers{context.arena}, .body = std::string_view(word_)};
+        .status = 200, .headers = plimsoll::Headers{context.arena}, .body = plimsoll::lasting(word_)};
     response.headers.add("content-type", "text/plain");
     co_return response;
   }
