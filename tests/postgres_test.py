@@ -1,7 +1,11 @@
 """Tables, idempotency keys and the pool on a PostgreSQL server that the tests start."""
 import os
 import pathlib
+import random
+import re
+import shutil
 import signal
+import socket
 import threading
 
 import harness
@@ -167,6 +171,176 @@ class Tables(PostgresTest):
         for server in servers:
             harness.until(lambda: not server.alive or (server.accepts() and harness.fetch(server.address, target="/readyz").status == 200), server.describe)
             self.assertTrue(server.alive, server.describe())
+
+
+class RefusingProxy:
+    """Before a PostgreSQL server: hands on all bytes but the text of the n-th statement that is parsed or asked, in place of which goes one that no server
+    accepts. So the server itself refuses it, with all that follows from that."""
+
+    REFUSED = b"plimsoll refuses this"
+
+    def __init__(self, port, nth):
+        self.port, self.nth, self.seen, self.refused = port, nth, 0, None
+        self.lock = threading.Lock()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = self.listener.getsockname()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self):
+        self.listener.close()
+
+    def _accept(self):
+        while True:
+            try:
+                client = self.listener.accept()[0]
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self.port))
+            threading.Thread(target=self._copy, args=(server, client), daemon=True).start()
+            threading.Thread(target=self._ask, args=(client, server), daemon=True).start()
+
+    @staticmethod
+    def _copy(source, to):
+        try:
+            while piece := source.recv(65536):
+                to.sendall(piece)
+            to.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+    def _ask(self, client, server):
+        stream = client.makefile("rb")
+        try:
+            length = stream.read(4)  # the startup message has no kind
+            server.sendall(length + stream.read(int.from_bytes(length, "big") - 4))
+            while kind := stream.read(1):
+                body = stream.read(int.from_bytes(stream.read(4), "big") - 4)
+                if kind in b"PQ":
+                    body = self._judge(kind, body)
+                server.sendall(kind + (len(body) + 4).to_bytes(4, "big") + body)
+            server.shutdown(socket.SHUT_RDWR)
+        except (OSError, ValueError):
+            pass
+
+    def _judge(self, kind, body):
+        name, rest = (b"", body) if kind == b"Q" else body.split(b"\0", 1)
+        sql, rest = rest.split(b"\0", 1)
+        with self.lock:
+            self.seen += 1
+            if self.seen != self.nth:
+                return body
+            self.refused = sql
+        return self.REFUSED + b"\0" if kind == b"Q" else name + b"\0" + self.REFUSED + b"\0\0\0"
+
+
+class Starts(PostgresTest):
+    def lay(self):
+        """The shop with migrations that the owner has applied, in a folder of its own."""
+        folder = self.directory()
+        postgres = self.postgres()
+        self.name = postgres.database()
+        (folder / "shop.yaml").write_text(SHOP.read_text())
+        (folder / "owner.yaml").write_text(f"database: {{url: '{postgres.url(self.name)}', pool: {{min: 0, max: 4}}}}\n{REPORT}")
+        for words in (("new", "tables", "shop.yaml"), ("up", "shop.yaml")):
+            done = self.plimsoll("migrate", *words, "--config", "owner.yaml", directory=folder)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        return folder
+
+    def begin(self, folder, config):
+        """A server that serves, or has ended; in a copy of the folder, so that its output is its own."""
+        copied = self.directory()
+        shutil.copytree(folder, copied, dirs_exist_ok=True)
+        config = config.read_text() if isinstance(config, pathlib.Path) else config
+        server = self.server(copied / "shop.yaml", config, directory=copied, arguments=("--dev",))
+        harness.Process.start(server)
+        harness.until(lambda: not server.alive or (server.accepts() and harness.fetch(server.address, target="/readyz").status == 200), server.describe)
+        return server
+
+    def test_a_role_needs_no_right_to_make_tables_where_all_are_there(self):
+        folder = self.lay()
+        self.begin(folder, folder / "owner.yaml").stop()
+        role = f"web_{self.name}"
+        self.postgres().sql(f"CREATE ROLE {role} LOGIN PASSWORD 's3cret'")
+        self.postgres().sql(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}", self.name)
+        server = self.begin(folder, (folder / "owner.yaml").read_text().replace("shop:", f"{role}:"))
+        self.assertTrue(server.alive, server.describe())
+        self.assertEqual(server.authorize().get("/v1/products").status, 200)
+
+    def test_a_role_with_the_rights_of_the_documentation_serves_the_shop(self):
+        folder = self.lay()
+        postgres, role = self.postgres(), f"documented_{self.name}"
+        page = (harness.ROOT / "docs/postgresql.md").read_text()
+        rights = re.search(r"```sql\n(GRANT .*?)```", page, re.S)[1]
+        postgres.sql(f"CREATE ROLE {role} LOGIN PASSWORD 's3cret'")
+        postgres.sql(re.sub(r"\bweb\b", role, rights), self.name)
+        config = (folder / "owner.yaml").read_text().replace("shop:", f"{role}:")
+        for start in range(2):
+            server = self.begin(folder, config)
+            self.assertTrue(server.alive, server.describe())
+            server.authorize()
+            customer = self.customer(server, email=f"ada-{start}@example.com").json()["id"]
+            product = self.product(server)
+            order = server.post("/v1/orders", {"customer_id": customer}).json()["id"]
+            self.assertEqual(server.post("/v1/order-items/batch", [{"order_id": order, "product_id": product.json()["id"], "line": 1, "quantity": 1, "price": "19.90"}]).status, 201)
+            paid = server.post("/v1/payments", {"order_id": order, "amount": "19.90", "method": "card"}, {"Idempotency-Key": f'"k-{start}"'})
+            self.assertEqual(paid.status, 201, paid)
+            self.assertEqual(server.patch(product.headers["location"], {"stock": 2}).status, 200)
+            self.assertEqual(server.delete(self.product(server).headers["location"]).status, 204)
+            accepted = server.post("/v1/reports/sales")
+            harness.until(lambda: server.get(accepted.headers["location"]).json()["status"] == "completed", lambda: repr(server.get(accepted.headers["location"])))
+            self.assertNotIn("42501", server.output)
+            server.stop()
+            postgres.sql(f"REVOKE CREATE ON SCHEMA public FROM {role}", self.name)
+
+    def test_each_right_that_a_start_lacks_is_named_with_the_statement_that_gives_it(self):
+        folder = self.lay()
+        postgres, role = self.postgres(), f"clerk_{self.name}"
+        postgres.sql(f"CREATE ROLE {role} LOGIN PASSWORD 's3cret'")
+        config = (folder / "owner.yaml").read_text().replace("shop:", f"{role}:")
+        granted = []
+        for _ in range(60):
+            server = self.begin(folder, config)
+            if server.alive:
+                break
+            said = server.output
+            self.assertIn("postgres 42501: ", said)
+            self.assertIn(f"role {role}", said)
+            remedy = re.search(rf"GRANT [A-Z, ]+ ON [A-Za-z ]*[a-z_]+ TO {role};", said)
+            self.assertTrue(remedy, said)
+            self.assertNotIn(remedy[0], granted, "it was given, and is still missing")
+            granted.append(remedy[0])
+            postgres.sql(remedy[0], self.name)
+            server.stop()
+        self.assertTrue(server.alive, server.describe())
+        self.assertGreater(len(granted), 5)
+
+    def test_whichever_statement_of_a_start_is_refused_the_message_says_why(self):
+        folder = self.lay()
+        self.begin(folder, folder / "owner.yaml").stop()
+        config = (folder / "owner.yaml").read_text()
+        every = RefusingProxy(self.postgres().port, 0)
+        whole = lambda proxy: config.replace(f":{self.postgres().port}/{self.name}", f":{proxy.address[1]}/{self.name}?sslmode=disable")
+        self.begin(folder, whole(every)).stop()
+        chance = random.Random(harness.seed())
+        places = range(1, every.seen + 1)
+        if not os.environ.get("PLIMSOLL_TORTURE"):
+            places = sorted(chance.sample(places, min(12, len(places))))
+        refused = 0
+        for nth in places:
+            proxy = RefusingProxy(self.postgres().port, nth)
+            server = self.begin(folder, whole(proxy))
+            said, served = server.output, server.alive
+            server.stop()
+            proxy.close()
+            if served:  # of a connection that was opened beside the start, or advice
+                continue
+            refused += 1
+            where = f"statement {nth} of {every.seen}, {proxy.refused}: {said}"
+            self.assertIn("42601", said, where)
+            self.assertRegex(said, r"error\[(?!internal)[a-z-]+\]: \S", where)
+            self.assertRegex(said, r"help: \S", where)
+            self.assertNotIn("Start the server", said, where)
+        self.assertGreater(refused, len(places) // 2)
 
 
 class Pool(PostgresTest):

@@ -39,6 +39,11 @@ Result<> execute(database::Database& database, const std::string& statements) {
   });
 }
 
+int complain_of_files(const Error& error, const std::string& folder) {
+  const auto own = database::own_remedy_of(error);
+  return complain(database::reason_of(error), folder, own.empty() ? database::kMigration.remedy : own);
+}
+
 /// A database of its own, which goes when it does: in a folder, or on the same PostgreSQL server a schema beside the
 /// others, which is all that its connections see.
 class Scratch {
@@ -218,13 +223,14 @@ int write_new(const Options& options, const std::string& folder, const server::D
   Scratch scratch;
   if (auto opened = postgres ? scratch.open(at.postgres) : scratch.open(); !opened) {
     if (opened.error().problem != &database::kMigration) return complain(opened.error());
-    return complain(opened.error().detail, {}, "Give the role the right to make schemas, or use one that has it.");
+    return complain(database::reason_of(opened.error()), {},
+                    "Give the role the right to make schemas, or use one that has it.");
   }
   std::vector<std::string> statements;
   std::error_code code;
   if (!files.empty()) {
     if (auto applied = database::apply_migrations(*scratch.database, files, system_clock().wall()); !applied)
-      return complain(applied.error().detail, folder, database::kMigration.remedy);
+      return complain_of_files(applied.error(), folder);
   } else if (postgres || fs::exists(at.sqlite.path, code)) {
     auto present = postgres ? database::open_postgres(at.postgres) : database::open_sqlite({.path = at.sqlite.path});
     if (!present) return complain(present.error());
@@ -295,7 +301,7 @@ int run(Options options) {
   if (options.action == "up") {
     auto applied = database::apply_migrations(**opened, *files, system_clock().wall());
     if (!applied && applied.error().problem != &database::kMigration) return complain(applied.error());
-    if (!applied) return complain(applied.error().detail, folder, database::kMigration.remedy);
+    if (!applied) return complain_of_files(applied.error(), folder);
     for (const auto& name : *applied) std::printf("applied %s\n", name.c_str());
     if (applied->empty()) std::puts("nothing to do: all are applied");
     return 0;

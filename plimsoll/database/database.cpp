@@ -3,14 +3,31 @@
 namespace plimsoll::database {
 
 std::string reason_of(const Error& error) {
-  if (error.more_ && !error.more_->cause.empty()) return error.more_->cause;
+  if (error.more_ && !error.more_->cause.empty())
+    return error.more_->cause.substr(0, error.more_->cause.find(kRemedyFollows));
   return error.detail.empty() ? std::string(error.problem->title) : error.detail;
 }
 
+bool is_refused_statement(const Error& error) {
+  return error.problem == &kInternal && error.more_ && error.more_->cause.starts_with("postgres ");
+}
+
+std::string_view own_remedy_of(const Error& error) {
+  if (!error.more_) return {};
+  const std::string_view cause = error.more_->cause;
+  const auto at = cause.find(kRemedyFollows);
+  return at == cause.npos ? std::string_view{} : cause.substr(at + kRemedyFollows.size());
+}
+
 std::string remedy_of(const Error& error) {
+  if (const auto own = own_remedy_of(error); !own.empty()) return std::string(own);
   const auto reason = reason_of(error);
   const auto says = [&](std::string_view what) { return reason.find(what) != reason.npos; };
+  constexpr std::string_view kStatement =
+      "Look at the statement and at what the database holds: objects that a migration makes may be missing, or differ "
+      "from what the server expects.";
   if (error.problem == &kUnavailable && says("postgres")) {
+    if (says(" in: ")) return std::string(kStatement);  // it can be reached, and refuses what a session begins with
     if (says("certificate") || says("SSL"))
       return "Name the certificate of the authority that signed the server's with `sslrootcert=FILE` in the URL, and "
              "the host as the server's certificate names it.";
@@ -33,6 +50,7 @@ std::string remedy_of(const Error& error) {
   if (says("malformed")) return "Restore the database from a backup; `plimsoll database verify` lists the damage.";
   if (says("I/O error"))
     return "Look at the kernel log (`dmesg`): the disk or its file system refuses to read or write.";
+  if (is_refused_statement(error)) return std::string(kStatement);
   return std::string(error.problem->remedy);
 }
 

@@ -45,9 +45,16 @@ inline Error busy() {
 inline constexpr const Problem* kProblems[] = {&kUnavailable,      &kConflict, &kConstraint,
                                                &kResponseTooLarge, &kBusy,     &kWriteTooLong};
 
+/// Between the two in the cause of an error that brings its own remedy.
+inline constexpr std::string_view kRemedyFollows = "; remedy: ";
 /// For operators, never for callers: why the database refused, and what to do about it.
 std::string reason_of(const Error& error);
 std::string remedy_of(const Error& error);
+/// What the cause brings; empty: it brings none.
+std::string_view own_remedy_of(const Error& error);
+/// A statement was refused by the database itself, though nothing in the request is wrong: a right is missing, or an
+/// object that it names.
+bool is_refused_statement(const Error& error);
 
 using Cell = std::variant<std::monostate, std::int64_t, double, std::string>;
 using Rows = std::vector<std::vector<Cell>>;

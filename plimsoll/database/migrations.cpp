@@ -21,8 +21,10 @@ constexpr std::string_view kColumns =
 constexpr std::string_view kApplied = "SELECT name, checksum, applied_at FROM plimsoll_migrations ORDER BY name";
 
 Task<Result<std::vector<AppliedMigration>>> applied_in(Session& session, const Dialect& dialect) {
-  auto made = co_await session.query(dialect.create_own_table("plimsoll_migrations", kColumns), {});
-  if (!made) co_return std::unexpected(std::move(made).error());
+  // Where it is there the right to make tables is not needed.
+  if (auto made = co_await prepare_own_table(session, dialect, {.name = "plimsoll_migrations", .columns = kColumns});
+      !made)
+    co_return std::unexpected(std::move(made).error());
   auto rows = co_await session.query(kApplied, {});
   if (!rows) co_return std::unexpected(std::move(rows).error());
   std::vector<AppliedMigration> applied;
@@ -63,9 +65,10 @@ Task<Result<std::string>> apply_next(Session& session, const Dialect& dialect, c
       error.more().cause = "migration " + file->name + ": " + reason_of(error);
       co_return std::unexpected(std::move(error));
     }
-    co_return std::unexpected(
-        Error{&kMigration, "migration " + file->name + " failed and was rolled back: " +
-                               (error.more_ && !error.more_->cause.empty() ? error.more_->cause : error.detail)});
+    Error failed{&kMigration, "migration " + file->name + " failed and was rolled back: " + reason_of(error)};
+    if (const auto remedy = own_remedy_of(error); !remedy.empty())
+      failed.more().cause = failed.detail + std::string(kRemedyFollows) + std::string(remedy);
+    co_return std::unexpected(std::move(failed));
   }
   const Cell cells[] = {file->name, file->checksum, now};
   auto noted = co_await session.query("INSERT INTO plimsoll_migrations(name,checksum,applied_at) VALUES(?,?,?)", cells);

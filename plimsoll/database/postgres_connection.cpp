@@ -242,6 +242,7 @@ Task<Result<>> PostgresConnection::secure(Loop& loop, const PostgresTarget& targ
 }
 
 Task<Result<>> PostgresConnection::greet(const PostgresTarget& target, bool unix_socket) {
+  role_ = target.user;
   PostgresProtocol::Startup startup{.parameters = {{"user", target.user}},
                                     .password = target.password,
                                     .cleartext = unix_socket || transport_->secure() || target.cleartext,
@@ -420,7 +421,8 @@ Error PostgresConnection::error_of_said(const PostgresSaid& said, std::string_vi
                          .table = said['t'],
                          .column = said['c'],
                          .constraint = said['n'],
-                         .routine = said['R']},
+                         .routine = said['R'],
+                         .role = role_},
                         sql);
 }
 

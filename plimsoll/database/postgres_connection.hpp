@@ -172,6 +172,7 @@ class PostgresConnection {
   Nanoseconds limit_ = kLongest;
   std::int64_t timeout_ = 0;  ///< the server's statement_timeout of this session, in milliseconds
   CancelKey cancel_key_;
+  std::string role_;                 ///< as which it has connected
   std::string standby_, read_only_;  ///< `in_hot_standby`, `default_transaction_read_only`, as the server says them
   std::string tag_;
   std::vector<std::string> written_;

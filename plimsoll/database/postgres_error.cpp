@@ -2,6 +2,7 @@
 
 #include "plimsoll/async/scope.hpp"
 #include "plimsoll/database/database.hpp"
+#include "plimsoll/database/relation.hpp"
 
 #include <algorithm>
 #include <string>
@@ -89,7 +90,60 @@ Error integrity_error(const PostgresDiagnostics& said) {
   return violation(kConflict, "The database refuses the change.", said, {column}, "constraint", "is refused");
 }
 
+/// A name as SQL takes it back, quoted where it has to be.
+std::string named(std::string_view name) {
+  const bool plain = !name.empty() && (name[0] < '0' || name[0] > '9') &&
+                     name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == name.npos;
+  return plain ? std::string(name) : quoted(name);
+}
+
+/// What a statement does to the tables that it names.
+std::string rights_of(std::string_view sql) {
+  std::string upper(sql), all;
+  std::ranges::transform(upper, upper.begin(), [](char c) { return c >= 'a' && c <= 'z' ? char(c - 'a' + 'A') : c; });
+  const auto says = [&](std::string_view word) { return upper.find(word) != upper.npos; };
+  const auto add = [&](std::string_view right) { all.append(all.empty() ? "" : ", ").append(right); };
+  if (says("INSERT INTO ")) add("INSERT");
+  if (upper.starts_with("UPDATE ") || upper.ends_with(" UPDATE") || says(" UPDATE ") || says("(UPDATE ")) add("UPDATE");
+  if (says("DELETE FROM ")) add("DELETE");
+  if (says("REFERENCES ")) add("REFERENCES");
+  if (all.empty() || says("SELECT") || says("RETURNING") || says("WHERE"))
+    all.insert(0, all.empty() ? "SELECT" : "SELECT, ");
+  return all;
+}
+
 }  // namespace
+
+std::string remedy_of_right(std::string_view message, std::string_view sql, std::string_view role) {
+  constexpr std::string_view kDenied = "permission denied for ", kOwner = "must be owner of ";
+  const bool creates = sql.empty() || sql.starts_with("CREATE ") || sql.starts_with("ALTER ");
+  const auto grant = [&](std::string_view rights, std::string_view on) {
+    return "GRANT " + std::string(rights) + " ON " + std::string(on) + " TO " + named(role) + ";";
+  };
+  if (message.starts_with(kOwner))
+    return "Let the owner do it: `plimsoll migrate up` with a deployment whose `database: {url: …}` names the role "
+           "that "
+           "owns the " +
+           std::string(message.substr(kOwner.size())) + ".";
+  if (message.find("no schema has been selected to create in") != message.npos)
+    return grant("USAGE, CREATE", "SCHEMA public");
+  if (!message.starts_with(kDenied))
+    return "Give the role " + std::string(role) +
+           " the right that is missing; docs/postgresql.md lists those it needs.";
+  message.remove_prefix(kDenied.size());
+  const auto space = message.find(' ');
+  auto kind = message.substr(0, space);
+  auto name = space == message.npos ? std::string_view{} : message.substr(space + 1);
+  for (std::string_view word : {"table", "view"})  // foreign table, materialized view
+    if (name.starts_with(std::string(word) + " ")) kind = word, name.remove_prefix(word.size() + 1);
+  if (kind == "schema") return grant(creates ? "USAGE, CREATE" : "USAGE", "SCHEMA " + named(name));
+  if (kind == "sequence") return grant("USAGE", "SEQUENCE " + named(name));
+  if (kind == "function" || kind == "procedure") return grant("EXECUTE", "ROUTINE " + named(name));
+  if (kind == "database") return grant("CONNECT, CREATE, TEMPORARY", "DATABASE " + named(name));
+  if (kind == "type" || kind == "domain" || kind == "language")
+    return grant("USAGE", std::string(kind) + " " + named(name));
+  return grant(rights_of(sql), named(name));
+}
 
 bool ends_connection(std::string_view state) {
   return state.starts_with("08") || state == "57P01" || state == "57P02" || state == "57P03" || state == "57P04" ||
@@ -115,6 +169,11 @@ Error postgres_error(const PostgresDiagnostics& said, std::string_view sql) {
   // affair.
   if (state == "42501" && said.routine == "ExecWithCheckOptions")
     return violation(kConstraint, "The database does not allow the row.", said, {}, {}, {});
+  // A right that is missing (42501), which also hides a schema (3F000).
+  if (state == "42501" || (state == "3F000" && said.message.find("to create in") != said.message.npos))
+    return Error{&kInternal}.because(cause + " (role " + std::string(said.role) + ")" + (sql.empty() ? "" : " in: ") +
+                                     std::string(sql.substr(0, 500)) + std::string(kRemedyFollows) +
+                                     remedy_of_right(said.message, sql, said.role));
   if (state == "40001" || state == "40P01") return Error{&kRunAgain}.because(cause);
   // A cached plan whose table has changed: the next one is made anew.
   if (state == "0A000" && said.message.find("cached plan") != said.message.npos)

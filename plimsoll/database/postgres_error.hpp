@@ -13,11 +13,16 @@ inline constexpr Problem kRunAgain{"run-again", 503, "The transaction was rolled
 /// What PostgreSQL says about an error (protocol, section 55.8).
 struct PostgresDiagnostics {
   std::string_view sqlstate, message, detail{}, table{}, column{}, constraint{}, routine{};
+  std::string_view role{};  ///< as which the session runs
 };
 
 /// The error as callers may know it. Violations are `conflict` or `constraint` and name their columns where PostgreSQL
 /// does. `sql`: the statement, for the log where it is wrong itself.
 Error postgres_error(const PostgresDiagnostics& said, std::string_view sql);
+
+/// What gives a role the right that a statement was refused for: `GRANT … TO …;`, or a sentence where no GRANT does.
+/// `message` as PostgreSQL writes it in English; empty `sql`: a script.
+std::string remedy_of_right(std::string_view message, std::string_view sql, std::string_view role);
 
 /// The connection can no longer be used after this error.
 bool ends_connection(std::string_view sqlstate);

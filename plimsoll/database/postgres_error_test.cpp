@@ -65,5 +65,44 @@ TEST(PostgresError, TellsWhichErrorsEndTheConnection) {
   for (const auto* state : {"57014", "23505", "40001", "53100"}) EXPECT_FALSE(ends_connection(state)) << state;
 }
 
+TEST(PostgresError, AMissingRightBringsTheStatementThatGivesIt) {
+  const struct {
+    std::string_view state, message, sql, remedy;
+  } cases[] = {
+      {"42501", "permission denied for table orders", "SELECT id FROM orders", "GRANT SELECT ON orders TO web;"},
+      {"42501", "permission denied for table orders", "SELECT id FROM orders FOR UPDATE SKIP LOCKED",
+       "GRANT SELECT, UPDATE ON orders TO web;"},
+      {"42501", "permission denied for table orders", "DELETE FROM orders WHERE id=$1",
+       "GRANT SELECT, DELETE ON orders TO web;"},
+      {"42501", "permission denied for table Order", "INSERT INTO \"Order\"(a) VALUES(1)",
+       "GRANT INSERT ON \"Order\" TO web;"},
+      {"42501", "permission denied for table o",
+       "INSERT INTO o(a) VALUES(1) ON CONFLICT(a) DO UPDATE SET a=2 RETURNING a",
+       "GRANT SELECT, INSERT, UPDATE ON o TO web;"},
+      {"42501", "permission denied for materialized view sums", "SELECT 1 FROM sums", "GRANT SELECT ON sums TO web;"},
+      {"42501", "permission denied for sequence orders_id_seq", "INSERT INTO orders DEFAULT VALUES",
+       "GRANT USAGE ON SEQUENCE orders_id_seq TO web;"},
+      {"42501", "permission denied for schema billing", "SELECT 1 FROM billing.a",
+       "GRANT USAGE ON SCHEMA billing TO web;"},
+      {"42501", "permission denied for schema public", "CREATE TABLE a(b INTEGER)",
+       "GRANT USAGE, CREATE ON SCHEMA public TO web;"},
+      {"42501", "permission denied for function f", "SELECT f()", "GRANT EXECUTE ON ROUTINE f TO web;"},
+      {"3F000", "no schema has been selected to create in", "CREATE TABLE a(b INTEGER)",
+       "GRANT USAGE, CREATE ON SCHEMA public TO web;"},
+  };
+  for (const auto& c : cases) {
+    const auto error = postgres_error({.sqlstate = c.state, .message = c.message, .role = "web"}, c.sql);
+    EXPECT_TRUE(is_refused_statement(error)) << c.message;
+    EXPECT_EQ(remedy_of(error), c.remedy) << c.message;
+    EXPECT_NE(reason_of(error).find(std::string(c.state) + ": " + std::string(c.message) + " (role web)"),
+              std::string::npos)
+        << reason_of(error);
+    EXPECT_EQ(error.detail, "") << "nothing of it is for callers";
+  }
+  // What no GRANT gives, and what is said in another language, has a remedy all the same.
+  for (const std::string_view message : {"must be owner of table orders", "keine Berechtigung f\u00fcr Tabelle orders"})
+    EXPECT_FALSE(own_remedy_of(postgres_error({.sqlstate = "42501", .message = message, .role = "web"}, "")).empty());
+}
+
 }  // namespace
 }  // namespace plimsoll::database

@@ -20,6 +20,11 @@ contract::Complaint complaint(const contract::Contract& contract, const contract
 
 contract::Complaint complaint_of(const Error& error, const contract::Contract& contract,
                                  const contract::Operation& operation, const std::string& deployment_file) {
+  if (database::is_refused_statement(error))  // of no line of the contract
+    return {.code = "database",
+            .file = deployment_file,
+            .what = "the database refuses a statement of the start: " + database::reason_of(error),
+            .remedy = database::remedy_of(error)};
   auto [at, what, source, remedy] = config::located(database::reason_of(error));
   if (remedy.empty()) remedy = database::remedy_of(error);
   auto made = complaint(contract, operation, std::string(error.problem->code), std::move(what), std::move(remedy));

@@ -131,9 +131,10 @@ contract::Complaints Process::probe_database() {
   phase("writing to the database");
   probe = std::make_unique<WriteProbe>(*database, log.get(), clock, database_file);
   if (auto first = probe->first(); !first)
-    return {{.code = std::string(first.error().problem->code),
-             .what = "the database takes no writes: " + database::reason_of(first.error()),
-             .remedy = database::remedy_of(first.error())}};
+    return {
+        {.code = database::is_refused_statement(first.error()) ? "database" : std::string(first.error().problem->code),
+         .what = "the database takes no writes: " + database::reason_of(first.error()),
+         .remedy = database::remedy_of(first.error())}};
   return {};
 }
 
@@ -183,15 +184,16 @@ contract::Complaints Process::migrate(const Deployment& from, std::vector<std::s
   }
   const auto refused = [&](const Error& error) -> contract::Complaints {
     retryable = error.retryable;
-    if (error.problem == &database::kUnavailable)
-      return {{.code = std::string(error.problem->code),
+    const std::string own(database::own_remedy_of(error));
+    if (error.problem != &database::kMigration)
+      return {{.code = error.problem == &kInternal ? "database" : std::string(error.problem->code),
                .file = folder,
                .what = "the migrations cannot be applied: " + database::reason_of(error),
                .remedy = database::remedy_of(error)}};
     return {{.code = "migration",
              .file = folder,
-             .what = error.detail,
-             .remedy = "Correct the migrations; `plimsoll migrate status` lists those that are applied."}};
+             .what = database::reason_of(error),
+             .remedy = own.empty() ? "Correct the migrations; `plimsoll migrate status` lists those that are applied." : own}};
   };
   auto files = database::read_migrations(folder);
   if (!files) return refused(files.error());

@@ -292,7 +292,7 @@ void provide(const contract::Contract& contract, Services& services, contract::C
   });
   if (!ready) {
     const auto& error = ready.error();
-    complaints.push_back({.code = std::string(error.problem->code),
+    complaints.push_back({.code = database::is_refused_statement(error) ? "database" : std::string(error.problem->code),
                           .what = "the tables of jobs cannot be made: " + database::reason_of(error),
                           .remedy = database::remedy_of(error)});
     return;

@@ -106,7 +106,8 @@ void tell_broken_rows(const contract::Contract& contract, const Services& servic
   note_tables(model, services);
   auto broken = find_broken_rows(*services.database, model, *services.of_plan->of<StandingTables>(), contract);
   if (!broken)
-    return complain(complaints, contract, warning, "table-rows", nullptr,
+    return complain(complaints, contract, database::is_refused_statement(broken.error()) ? error : warning,
+                    "table-rows", nullptr,
                     "the rows could not be validated against their schemas: " + database::reason_of(broken.error()),
                     database::remedy_of(broken.error()));
   for (auto& one : *broken) {
