@@ -86,6 +86,29 @@ class RowSecurity(harness.ServerTest):
         self.assertIn("has a row-level security policy, and the server does not set the caller", said)
         self.assertIn("row-security: true", said)
 
+    def test_a_start_that_promises_what_no_policy_keeps_is_refused(self):
+        folder = self.lay()
+        postgres = harness.Postgres.shared()
+        config = self.deployment("database: {url: 'sqlite:firm.db'}\n" + tokens.DEPLOYMENT, folder).replace("pool:", "row-security: true, pool:")
+        postgres.sql("DO $$BEGIN CREATE ROLE passer LOGIN PASSWORD 's3cret' BYPASSRLS; EXCEPTION WHEN duplicate_object THEN NULL; END$$; GRANT shop TO passer")
+        said = self.refused(folder / "contract.yaml", config.replace("postgres://shop:", "postgres://passer:"), directory=folder)
+        self.assertIn("the role passer has BYPASSRLS, for which no policy holds", said)
+        postgres.sql("ALTER ROLE passer SUPERUSER")
+        said = self.refused(folder / "contract.yaml", config.replace("postgres://shop:", "postgres://passer:"), directory=folder)
+        self.assertIn("the role passer is a superuser, for which no policy holds", said)
+        # Catalogues that cannot be read are no sign that nothing is there.
+        postgres.sql("REVOKE SELECT ON pg_policy FROM PUBLIC", self.data.name)
+        for text in (config, config.replace("row-security: true, ", "")):
+            said = self.refused(folder / "contract.yaml", text, directory=folder)
+            self.assertIn("policies of the tables cannot be looked up: postgres 42501: ", said)
+            self.assertIn("GRANT SELECT ON pg_policy TO shop;", said)
+        postgres.sql("GRANT SELECT ON pg_policy TO PUBLIC", self.data.name)
+        for table in postgres.sql("SELECT DISTINCT polrelid::regclass FROM pg_policy", self.data.name).split():
+            postgres.sql(f"DROP POLICY plimsoll_caller ON {table}", self.data.name)
+        said = self.refused(folder / "contract.yaml", config, directory=folder)
+        self.assertIn("no table has a policy", said)
+        self.assertIn("plimsoll migrate rls", said)
+
     def test_values_of_a_caller_end_with_its_transaction_behind_pgbouncer_too(self):
         folder = self.lay("pgbouncer")
         server = self.serve_as_web(folder)

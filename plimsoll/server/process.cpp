@@ -1,6 +1,7 @@
 #include "plimsoll/server/process.hpp"
 
 #include "plimsoll/async/patience.hpp"
+#include "plimsoll/database/cells.hpp"
 #include "plimsoll/database/migrations.hpp"
 #include "plimsoll/database/postgres.hpp"
 #include "plimsoll/database/postgres_policies.hpp"
@@ -139,21 +140,46 @@ contract::Complaints Process::probe_database() {
 }
 
 contract::Complaints Process::check_row_security(const Deployment& from) {
-  if (!database::is_postgres_url(from.database.url) || from.database.row_security) return {};
+  if (!database::is_postgres_url(from.database.url)) return {};
+  const auto wrong = [&](std::string what, std::string remedy) -> contract::Complaints {
+    return {{.code = "database", .file = from.file, .what = std::move(what), .remedy = std::move(remedy)}};
+  };
+  // Who asks, whether policies hold for that role, whether there are any, and a table of ours.
+  constexpr std::string_view kAsks =
+      "SELECT current_user::text,r.rolsuper,r.rolbypassrls,EXISTS(SELECT FROM pg_policy),"
+      "(SELECT min(polrelid::regclass::text) FROM pg_policy WHERE polname=?::text) "
+      "FROM pg_roles r WHERE r.rolname=current_user";
   auto found = database::wait_for([&](Loop& loop) -> Task<Result<database::Rows>> {
     const database::Cell name[] = {std::string(database::kPolicy)};
-    auto read = co_await database->read(
-        loop, "SELECT polrelid::regclass::text FROM pg_policy WHERE polname=?::text ORDER BY 1 LIMIT 1", name, false);
+    auto read = co_await database->read(loop, kAsks, name, false);
     co_return read;
   });
-  if (!found || found->empty()) return {};
-  const auto* table = std::get_if<std::string>(&(*found)[0][0]);
-  return {{.code = "database",
-           .file = from.file,
-           .what = "table " + (table ? *table : std::string{}) +
-                   " has a row-level security policy, and the server does not set the caller",
-           .remedy = "Write `database: {row-security: true}`, or drop the policies `" + std::string(database::kPolicy) +
-                     "`."}};
+  if (!found || found->empty()) {
+    if (!found) retryable = found.error().retryable;
+    return wrong("policies of the tables cannot be looked up: " +
+                     (found ? std::string("pg_roles does not show the role of the session")
+                            : database::reason_of(found.error())),
+                 found ? "Let the role read pg_roles and pg_policy." : database::remedy_of(found.error()));
+  }
+  const auto& row = found->front();
+  const auto role = database::text_at(row, 0), table = database::text_at(row, 4);
+  const bool super = database::number_at(row, 1) != 0, bypass = database::number_at(row, 2) != 0;
+  if (!from.database.row_security) {
+    if (table.empty()) return {};
+    return wrong(
+        "table " + table + " has a row-level security policy, and the server does not set the caller",
+        "Write `database: {row-security: true}`, or drop the policies `" + std::string(database::kPolicy) + "`.");
+  }
+  if (super || bypass)
+    return wrong("`row-security: true`, and the role " + role + (super ? " is a superuser" : " has BYPASSRLS") +
+                     ", for which no policy holds",
+                 "Connect as another role: `database: {url: 'postgres://ROLE@…'}`; docs/postgresql.md lists the rights "
+                 "that it needs.");
+  if (database::number_at(row, 3) == 0)
+    return wrong("`row-security: true`, and no table has a policy, so that nothing is kept apart",
+                 "Write the policies with `plimsoll migrate rls " + settings.contract +
+                     "` and apply them with `plimsoll migrate up`, or remove `row-security`.");
+  return {};
 }
 
 contract::Complaints Process::migrate(const Deployment& from, std::vector<std::string>& applied) {

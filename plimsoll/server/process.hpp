@@ -28,7 +28,8 @@ struct Process {
   void open(const Deployment& from);
   contract::Complaints open_database(const Deployment& from);
   contract::Complaints open_postgres(const Deployment& from);
-  /// Policies of which this deployment knows nothing would hide all rows.
+  /// Policies of which this deployment knows nothing would hide all rows; without policies, or with a role for which
+  /// none holds, it would promise what is not so.
   contract::Complaints check_row_security(const Deployment& from);
   /// Brings the database to where its migrations lead. Instances that start at once apply each file once. `applied`
   /// receives a sentence for each.
