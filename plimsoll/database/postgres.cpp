@@ -65,12 +65,6 @@ Nanoseconds time_left(const Scope* scope, Loop& loop) {
   return std::max<Nanoseconds>(scope->ends_by() - loop.now(), kMillisecond);
 }
 
-bool begins_with(std::string_view sql, std::string_view word) {
-  return sql.size() >= word.size() && std::ranges::equal(sql.substr(0, word.size()), word, [](char a, char b) {
-           return (a >= 'a' && a <= 'z' ? a - 'a' + 'A' : a) == b;
-         });
-}
-
 /// Begins, ends or names a part of a transaction: it has no rows, and goes with the next statement.
 bool is_savepoint(std::string_view sql) {
   return begins_with(sql, "SAVEPOINT ") || begins_with(sql, "RELEASE ") || begins_with(sql, "ROLLBACK TO ");

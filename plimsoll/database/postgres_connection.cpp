@@ -165,12 +165,13 @@ Task<Result<std::unique_ptr<PostgresConnection>>> PostgresConnection::open(Loop&
     // One that does not answer leaves the others their time.
     auto share = (until - loop.now()) / static_cast<Nanoseconds>(rounds * endpoints.size() - i);
     if (target.connect_timeout > 0) share = std::min(share, target.connect_timeout * kSecond);
+    const auto ends = loop.now() + std::max(share, kMillisecond);
     auto made = co_await within(loop, std::max(share, kMillisecond), open_one(loop, target, at, tls, options));
     const Scope* scope = co_await this_scope();
     if (scope && scope->stopped() != Stop::none) co_return std::unexpected(error_of(scope->stopped()));
     if (made) {
       (*made)->attach(loop);
-      auto fits = co_await within(loop, std::max(share, kMillisecond), (*made)->judge(wanted));
+      auto fits = co_await within(loop, std::max(ends - loop.now(), kMillisecond), (*made)->judge(wanted));
       (*made)->detach();
       if (fits) co_return std::move(*made);
       made = std::unexpected(unreachable(at, std::move(fits).error()));
@@ -288,12 +289,11 @@ Task<Result<>> PostgresConnection::greet(const PostgresTarget& target, bool unix
 }
 
 Task<Result<>> PostgresConnection::settle() {
-  first(
+  auto done = co_await command(
       "SELECT set_config('DateStyle','ISO, YMD',false), set_config('TimeZone','UTC',false), "
       "set_config('bytea_output','hex',false), set_config('extra_float_digits','1',false), "
       "set_config('standard_conforming_strings','on',false), "
       "set_config('idle_in_transaction_session_timeout','10s',false)");
-  auto done = co_await command("SELECT 1");
   if (!done) co_return std::unexpected(std::move(done).error());
   co_return Result<>{};
 }
@@ -504,8 +504,7 @@ Task<Result<>> PostgresConnection::run(const Statement& statement) {
   limit_ = statement.limit;
   const auto timeout = server_limit(statement.limit);
   if (options_.statements && timeout != timeout_) {
-    first_.insert(first_.begin() + (first_.empty() ? 0 : 1),
-                  First{.sql = "SET statement_timeout=" + std::to_string(timeout)});
+    ahead({.sql = "SET statement_timeout=" + std::to_string(timeout)});
     timeout_ = timeout;
   }
   const auto* kept = find(statement.sql);
@@ -524,13 +523,9 @@ Task<Result<>> PostgresConnection::run(const Statement& statement) {
   // Behind a pooler that gives a session to others after each transaction nothing stays set: the limit goes with the
   // statement.
   if (!options_.statements)
-    first_.insert(first_.begin() + (first_.empty() ? 0 : 1),
-                  First{.sql = "SELECT set_config('statement_timeout','" + std::to_string(timeout) + "',true)"});
-  // Behind BEGIN and before any savepoint, or in the transaction of this statement alone.
+    ahead({.sql = "SELECT set_config('statement_timeout','" + std::to_string(timeout) + "',true)"});
   if (!statement.settings.empty())
-    first_.insert(
-        first_.begin() + (first_.empty() ? 0 : 1),
-        First{.sql = std::string(kSetCaller), .values = {statement.settings.begin(), statement.settings.end()}});
+    ahead({.sql = std::string(kSetCaller), .values = {statement.settings.begin(), statement.settings.end()}});
   const auto before = first_.size();
   if (before > 0) {
     send_first();
@@ -564,16 +559,16 @@ Task<Result<>> PostgresConnection::make_ready(const Statement& statement) {
   if (broken()) co_return std::unexpected(lost("the connection was lost"));
   limit_ = statement.limit;
   const auto timeout = server_limit(statement.limit);
-  if (timeout != timeout_) {
-    first("SET statement_timeout=" + std::to_string(timeout));
-    timeout_ = timeout;
-  }
+  const bool changes = timeout != timeout_;
+  const auto set = "SET statement_timeout=" + std::to_string(timeout);
+  timeout_ = timeout;
   if (find(statement.sql)) {
-    if (first_.empty()) co_return Result<>{};
-    auto set = co_await command("SELECT 1");
-    if (!set) co_return std::unexpected(std::move(set).error());
+    if (!changes) co_return Result<>{};
+    auto done = co_await command(set);
+    if (!done) co_return std::unexpected(std::move(done).error());
     co_return Result<>{};
   }
+  if (changes) first(set);
   auto prepared = co_await prepare(statement.sql);
   if (!prepared) co_return std::unexpected(std::move(prepared).error());
   co_return Result<>{};
@@ -673,20 +668,28 @@ void PostgresConnection::take_row(Unit& unit, std::span<const PostgresCell> cell
   unit.enough_ = !statement.into->row(fields_);
 }
 
+void PostgresConnection::ahead(First setting) {
+  auto place = first_.end();
+  while (place != first_.begin() && !begins_with(std::prev(place)->sql, "BEGIN") &&
+         !begins_with(std::prev(place)->sql, "ROLLBACK"))
+    --place;
+  first_.insert(place, std::move(setting));
+}
+
 void PostgresConnection::begin(std::string_view how) {
   first(how);
   if (!options_.statements) first("SET LOCAL idle_in_transaction_session_timeout='10s'");
 }
 
 void PostgresConnection::first(std::string_view sql) {
-  if (sql.starts_with("ROLLBACK")) timeout_ = -1;
+  if (begins_with(sql, "ROLLBACK")) timeout_ = -1;
   first_.push_back({.sql = std::string(sql)});
 }
 
 Task<Result<std::string>> PostgresConnection::command(std::string_view sql) {
   if (broken()) co_return std::unexpected(lost("the connection was lost"));
   limit_ = kLongest;
-  if (sql.starts_with("ROLLBACK")) timeout_ = -1;
+  if (begins_with(sql, "ROLLBACK")) timeout_ = -1;
   send_first();
   const auto before = first_.size();
   first_.clear();

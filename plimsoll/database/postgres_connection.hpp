@@ -141,6 +141,13 @@ class PostgresConnection {
   Task<Result<>> settle();
   /// Whether the server is what the target wants; an error says what it is.
   Task<Result<>> judge(PostgresTarget::Session wanted);
+  struct First {
+    std::string sql;
+    std::vector<std::string> values{};
+  };
+  /// Adds a setting to what `first` holds, so that it holds for the next statement: behind what begins the transaction
+  /// or takes it back to a savepoint, and before savepoints that a later ROLLBACK TO would take it back with.
+  void ahead(First setting);
   void send_first();
   void send(std::string_view sql, std::span<const std::string> values = {});
   Task<Result<const Kept*>> prepare(std::string_view sql);
@@ -158,10 +165,6 @@ class PostgresConnection {
   std::unique_ptr<net::Transport> transport_;
   Protocol protocol_;
   Options options_;
-  struct First {
-    std::string sql;
-    std::vector<std::string> values{};
-  };
   std::vector<First> first_;
   std::list<Kept> kept_;  ///< most recently used first
   std::unordered_map<std::string_view, std::list<Kept>::iterator> by_sql_;

@@ -38,15 +38,23 @@ struct PostgresSharing::Reader final : Waiting, Deferred {
   bool waits = false, ended = false, drives = false, lost = false;
 };
 
-/// Where a read ends by an exception, somewhere between its rows: the connection is of no use to the others.
+/// Where a read ends by an exception, while it is said or somewhere between its rows: the connection is of no use to
+/// the others.
 struct PostgresSharing::Stay {
   PostgresSharing& sharing;
   Reader& me;
-  bool over = false;
+  bool said = false, over = false;
   ~Stay() {
     if (over) return;
     sharing.leave(me);
-    if (!me.drives || !sharing.lease_) return;
+    if (!sharing.lease_) return;
+    if (!me.drives) {
+      if (said) return;
+      // It may be said in part. Whoever waits at the socket gives the connection back.
+      (*sharing.lease_)->abandon();
+      sharing.lose(postgres_unavailable("a read that shares the connection has failed"), &me);
+      return;
+    }
     (*sharing.lease_)->abandon();
     sharing.lose(postgres_unavailable("a read that shares the connection has failed"), &me);
     sharing.hand_over();
@@ -82,14 +90,16 @@ void PostgresSharing::begin(const PostgresPool& pool, PostgresPool::Lease lease)
   lease_.emplace(std::move(lease));
   until_ = loop_.now() + kLongestUse;
   closed_ = false;
+  dropped_ = {};
 }
 
 Task<PostgresSharing::Outcome> PostgresSharing::join(const Statement& statement, Prepared prepared) {
   Reader me{loop_};
   me.drives = count_ == 0;
+  Stay stay{*this, me};
   (*lease_)->pipe(statement, prepared, me.unit);
   reader(count_++) = &me;
-  Stay stay{*this, me};
+  stay.said = true;
   if (!me.drives) {
     if (!sends_->deferred()) loop_.defer(*sends_);
     co_await me;

@@ -58,6 +58,20 @@ std::size_t passed_over(std::string_view sql, std::size_t at) {
 
 }  // namespace
 
+bool begins_with(std::string_view sql, std::string_view words) {
+  std::size_t at = 0;
+  while (at < sql.size()) {
+    const char c = sql[at];
+    const bool comment = sql.substr(at).starts_with("--") || sql.substr(at).starts_with("/*");
+    if (c != ' ' && c != '\t' && c != '\n' && c != '\r' && !comment) break;
+    at = comment ? passed_over(sql, at) : at + 1;
+  }
+  sql.remove_prefix(at);
+  return sql.size() >= words.size() && std::ranges::equal(sql.substr(0, words.size()), words, [](char a, char b) {
+           return (a >= 'a' && a <= 'z' ? a - 'a' + 'A' : a) == b;
+         });
+}
+
 std::string numbered_parameters(std::string_view sql) {
   std::string made;
   made.reserve(sql.size() + 16);

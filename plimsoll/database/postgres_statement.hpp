@@ -10,6 +10,9 @@ namespace plimsoll::database {
 /// stands in quotes (`'…'`, `E'…'`, `"…"`, `$tag$…$tag$`) and in comments stays as it is; `??` is the operator `?`.
 std::string numbered_parameters(std::string_view sql);
 
+/// Whether a statement begins with these words, written in capitals, behind blanks and comments.
+bool begins_with(std::string_view sql, std::string_view words);
+
 /// Whether the text of a statement says that it changes nothing: it begins with SELECT, VALUES, TABLE or WITH and has
 /// none of the words that write or lock. False where it is not clear. Functions that write are not seen.
 bool reads_only(std::string_view sql);

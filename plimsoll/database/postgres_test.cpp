@@ -103,6 +103,56 @@ TEST_F(Postgres, SendsParametersWithTheTypeOfTheirPlace) {
   EXPECT_EQ(wrong.error().problem, &kConstraint);
 }
 
+/// Whatever goes ahead of a statement (BEGIN, savepoints, a way back to one, in any letters), the statement knows its
+/// caller and its time limit.
+void expect_settings_hold(bool statements) {
+  PostgresMaker maker;
+  maker.options.row_security = true;
+  if (!statements) maker.options.statements = PostgresOptions::Statements::off;
+  auto database = maker.open();
+  const std::vector<std::vector<std::string>> histories[] = {
+      {{}, {"SAVEPOINT a"}, {"RELEASE a"}},
+      {{"SAVEPOINT a"}, {"ROLLBACK TO a"}},
+      {{"SAVEPOINT a"}, {"SAVEPOINT b"}, {"RELEASE b", "ROLLBACK TO a"}},
+      {{"SAVEPOINT a", "SAVEPOINT b"}, {"ROLLBACK TO b", "RELEASE b", "ROLLBACK TO a", "RELEASE a"}},
+      {{"SAVEPOINT a"}, {"savepoint b"}, {"release b", "rollback to a"}},
+      {{"SAVEPOINT a"}, {" \n-- back\nRollback To a"}},
+  };
+  for (const auto& history : histories) {
+    std::string told;
+    const auto work = [&](Session& session) -> Task<Result<>> {
+      for (const auto& step : history) {
+        for (const auto& sql : step) {
+          told += sql + "; ";
+          auto sent = co_await session.query(sql, {});
+          if (!sent) co_return std::unexpected(std::move(sent).error());
+        }
+        auto rows = co_await session.query(
+            "SELECT current_setting('plimsoll.tenant',true)||'/'||current_setting('plimsoll.subject',true)||'/'||"
+            "current_setting('statement_timeout')",
+            {});
+        if (!rows) co_return std::unexpected(std::move(rows).error());
+        EXPECT_EQ(std::get<std::string>((*rows)[0][0]), "acme/ada/1min") << told;
+      }
+      co_return Result<>{};
+    };
+    const Reading who{.tenant = "acme", .subject = "ada", .exchange = true};
+    auto done = wait_for([&](Loop& loop) -> Task<Result<>> {
+      auto written = co_await within(loop, 45 * kSecond, database->write_for(who, loop, work, Hold::brief));
+      co_return written;
+    });
+    EXPECT_TRUE(done) << told << (done ? "" : reason_of(done.error()));
+  }
+}
+TEST(PostgresSettings, HoldForEachStatementWhateverGoesAheadOfIt) {
+  if (const auto why = PostgresMaker::why_not(); !why.empty()) GTEST_SKIP() << why;
+  expect_settings_hold(true);
+}
+TEST(PostgresSettings, HoldForEachStatementWithoutPreparedOnes) {
+  if (const auto why = PostgresMaker::why_not(); !why.empty()) GTEST_SKIP() << why;
+  expect_settings_hold(false);
+}
+
 TEST_F(Postgres, ConcurrentReadModifyWriteLosesNoUpdate) {
   ASSERT_TRUE(write("INSERT INTO thing(id,name,size) VALUES(1,'a',0)"));
   constexpr std::size_t kWriters = 12;
