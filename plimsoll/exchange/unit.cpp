@@ -3,6 +3,7 @@
 #include "plimsoll/base/crash_point.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/problem_document.hpp"
+#include "plimsoll/exchange/reading.hpp"
 
 namespace plimsoll {
 
@@ -30,27 +31,12 @@ void Unit::tell(bool committed) noexcept {
   for (auto* participant : participants_) participant->settled(committed);
 }
 
-namespace {
-
-database::Reading caller_in(const Context& context) {
-  database::Reading who{.exchange = true};
-  if (const auto* principal = context.principal) {
-    who.tenant = principal->tenant;
-    who.scheme = principal->scheme;
-    who.subject = principal->subject;
-    who.roles = principal->roles;
-  }
-  return who;
-}
-
-}  // namespace
-
 Task<Result<Response>> Unit::answer(Work work) {
   if (settled_ || open_)
     co_return std::unexpected(Error{&kInternal}.because("a unit of work is answered once: settled, or open, already"));
   Result<Response> answer = fail(kInternal);
   bool ran = false, kept = false;
-  const auto who = caller_in(context_);
+  const auto who = reading_of(context_);
   auto written = co_await database_.write_for(
       who, context_.loop,
       [&](database::Session& session) -> Task<Result<>> {
@@ -78,7 +64,7 @@ Task<Result<Response>> Unit::answer(Work work) {
 
 Task<Result<database::Session*>> Unit::transaction() {
   if (!open_) {
-    const auto who = caller_in(context_);
+    const auto who = reading_of(context_);
     auto begun = co_await database_.begin_for(who, context_.loop);
     if (!begun) co_return std::unexpected(std::move(begun).error());
     open_ = std::move(*begun);
@@ -103,7 +89,7 @@ Task<Result<Response>> Unit::close(Result<Response> answer) {
     if (!done) co_return std::unexpected(std::move(done).error());
     if (keep && !ended) co_return std::unexpected(std::move(ended).error());
   } else if (keep && !settled_ && !participants_.empty()) {
-    const auto who = caller_in(context_);
+    const auto who = reading_of(context_);
     auto written = co_await database_.write_for(
         who, context_.loop,
         [&](database::Session& session) -> Task<Result<>> { co_return co_await settle(session, *answer); },

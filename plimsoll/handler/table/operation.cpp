@@ -2,6 +2,7 @@
 
 #include "plimsoll/contract/percent.hpp"
 #include "plimsoll/exchange/parameter_of.hpp"
+#include "plimsoll/exchange/reading.hpp"
 
 #include <algorithm>
 
@@ -131,14 +132,11 @@ Result<> Operation::within_budget(const std::string& body) const {
 
 database::Reading Operation::reading_of(const Request& request, const Context& context, database::ReadClass order,
                                         bool quick, database::ReadBudget& budget) {
-  database::Reading reading{
-      .quick = quick, .order = order, .site = request.peer.site, .exchange = true, .budget = &budget};
-  if (const auto* who = context.principal) {
-    reading.tenant = who->tenant;
-    reading.scheme = who->scheme;
-    reading.subject = who->subject;
-    reading.roles = who->roles;
-  }
+  auto reading = plimsoll::reading_of(context);
+  reading.quick = quick;
+  reading.order = order;
+  reading.site = request.peer.site;
+  reading.budget = &budget;
   return reading;
 }
 
