@@ -424,12 +424,18 @@ class Postgres(Process):
             shutil.chown(self.folder, self.user, self.user)
         self.folder.chmod(0o755)
         self.data = self.folder / "data"
-        self._run("initdb", "-D", self.data, "-U", "postgres", "--auth-local=trust", "--auth-host=scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8",
-                  "--no-sync", "--no-instructions")
+        self._make()
         with open(self.data / "postgresql.conf", "a") as conf:
             conf.write(f"listen_addresses='127.0.0.1'\nport={self.port}\nunix_socket_directories='{self.folder}'\nfsync=off\n"
                        f"full_page_writes=off\nshared_buffers=32MB\nmax_connections=120\nautovacuum=off\n{settings}\n")
         super().__init__([self.bin / "postgres", "-D", self.data], self.folder, name="postgres")
+
+    def _make(self):
+        self._run("initdb", "-D", self.data, "-U", "postgres", "--auth-local=trust", "--auth-host=scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8",
+                  "--no-sync", "--no-instructions")
+
+    def _greet(self):
+        self.sql("CREATE ROLE shop LOGIN PASSWORD 's3cret'")
 
     def _run(self, program, *arguments):
         done = subprocess.run([self.bin / program, *map(str, arguments)], cwd="/", user=self.user, group=self.user, extra_groups=[] if self.user else None,
@@ -452,7 +458,7 @@ class Postgres(Process):
 
         until(ready, lambda: f"a connection to {self.describe()}")
         if first:
-            self.sql("CREATE ROLE shop LOGIN PASSWORD 's3cret'")
+            self._greet()
         return self
 
     def halt(self):
@@ -480,6 +486,36 @@ class Postgres(Process):
 
     def socket_url(self, database):
         return f"postgres://shop@/{database}?host={self.folder}&port={self.port}"
+
+
+class Standby(Postgres):
+    """A streaming replica of a Postgres that runs, in a folder of its own. Roles and databases are those of the primary."""
+
+    def __init__(self, folder, primary):
+        self.primary = primary
+        super().__init__(folder)
+
+    def _make(self):
+        self._run("pg_basebackup", "-h", self.primary.folder, "-p", self.primary.port, "-U", "postgres", "-D", self.data, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+
+    def _greet(self):
+        pass
+
+    def has(self, position):
+        """Whether it has replayed what the primary had at this position (text of a pg_lsn)."""
+        return self.sql(f"SELECT pg_last_wal_replay_lsn() >= '{position}'::pg_lsn") == "t"
+
+    def catch_up(self):
+        """Waits until it has all that the primary has now."""
+        position = self.primary.sql("SELECT pg_current_wal_flush_lsn()")
+        until(lambda: self.has(position), lambda: f"{position} is not replayed: {self.describe()}")
+
+    def pause(self):
+        self.sql("SELECT pg_wal_replay_pause()")
+        until(lambda: self.sql("SELECT pg_get_wal_replay_pause_state()") == "paused", "the replay has paused")
+
+    def resume(self):
+        self.sql("SELECT pg_wal_replay_resume()")
 
 
 class PgBouncer(Process):

@@ -745,7 +745,7 @@ MISTAKES = [
      '`threads`: I/O threads; 0: one for each core.'),
     ("database's option", "deployment", "{url: 'sqlite:library.db'}", "{▸uri: 'sqlite:library.db'}",
      "configuration", '`database`: unknown key "uri"; did you mean "url"?',
-     'The options here are: replicas, synchronous, readers, queue, cache, checkpoint, busy, writer, transaction, inline-steps, group, gather, url, migrations, row-security, pool.'),
+     'Correct the name; `plimsoll explain` with the name of the section lists its options.'),
     ('database as a text', "deployment", "{url: 'sqlite:library.db'}", "▸'sqlite:library.db'",
      "configuration", '`database`: an object is expected here',
      '`plimsoll explain database` describes it and its options.'),

@@ -106,7 +106,7 @@ class Starting(harness.ServerTest):
         self.assertRegex(output, "does not implement \"rollout\"")
 
     def test_words_of_the_deployment_of_a_later_version_are_refused_saying_so(self):
-        for config, word in (("database: {replicas: ['sqlite:b.db']}", "database.replicas"), ("store: {url: 'redis://cache'}", "store"),
+        for config, word in (("store: {url: 'redis://cache'}", "store"),
                              ("telemetry: {traces: 'http://otel:4318'}", "telemetry.traces"), ("jobs: {mail: {run: {email: {to: a}}}}", "email")):
             output = self.refused(CONTRACT, config)
             self.assertRegex(output, rf"plimsoll\.yaml:1:\d+: error\[not-implemented\]: this version does not implement `{word}` yet\n")
@@ -114,6 +114,9 @@ class Starting(harness.ServerTest):
 
     def test_options_of_one_kind_of_database_are_refused_beside_the_other(self):
         self.assertRegex(self.refused(CONTRACT, "database: {pool: {max: 20}}"), r"plimsoll\.yaml:1:18: error\[configuration\]: `database.pool` is for PostgreSQL")
+        self.assertRegex(self.refused(CONTRACT, "database: {replicas: ['postgres:///shop']}"), r"plimsoll\.yaml:1:22: error\[configuration\]: `database.replicas` is for PostgreSQL")
+        self.assertRegex(self.refused(CONTRACT, "database: {url: 'postgres:///shop', replicas: ['postgres://a:s3cret@/shop?host=/a,/b']}"),
+                         r"plimsoll\.yaml:1:47: error\[configuration\]: postgres://a:\*\*\*@/shop\S*: a replica is one server, and this URL names several")
         self.assertRegex(self.refused(CONTRACT, "database: {url: 'postgres:///shop', cache: 4MiB}"), r"plimsoll\.yaml:1:37: error\[configuration\]: `database.cache` is for SQLite")
         self.assertRegex(self.refused(CONTRACT, "database: {url: 'postgres:///shop', pool: {mux: 3}}"), r"plimsoll\.yaml:1:44: error\[configuration\]: .*did you mean \"max\"")
 
@@ -156,7 +159,7 @@ class Starting(harness.ServerTest):
         self.assertIn("http://[redacted]@a/", said)
         self.assertRegex(said, r"jobs\.a\.attempts: 3\n  from:    plimsoll\.yaml:2\n  default: 12\n")
         self.assertRegex(said, r'authentication\.login\.issuer: "us"\n  from:    plimsoll\.yaml:3\n')
-        self.assertRegex(said, r"database\.replicas: null\n  from:    not implemented\n")
+        self.assertRegex(said, r"telemetry\.traces: null\n  from:    not implemented\n")
         empty = self.plimsoll("config", "--explain").stdout
         for name in ("listen", "management", "database.url", "database.readers", "telemetry.log", "tls.certificate", "limits.drain", "trusted-proxies", "roles",
                      "credentials", "shed.concurrency", "cache.memory", "jobs.NAME.run", "authentication.failures", "authentication.NAME.issuer"):

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "plimsoll/base/clock.hpp"
 #include "plimsoll/base/function_ref.hpp"
 #include "plimsoll/database/versions.hpp"
 
@@ -136,7 +137,11 @@ struct ReadBudget {
 /// Which reads go first where reads wait: those of a row before those of a page, these before searches and counts.
 enum class ReadClass : std::uint8_t { key, list, search };
 
-/// How a read is scheduled, and what it may cost.
+/// A place in the log of changes of the primary server, which grows with each: a replica that has replayed it shows all
+/// that was committed before. 0: nothing.
+using Position = std::uint64_t;
+
+/// How a read is scheduled, and what it may cost. Of a write: who it is for.
 struct Reading {
   /// The plan knows it to be short (a key, an indexed page): it may run where it stands, under a step budget.
   bool quick = false;
@@ -148,6 +153,22 @@ struct Reading {
   std::span<const std::string_view> roles{};  ///< of the caller
   bool exchange = false;                      ///< somebody asks, though it may not be known who; else the server itself
   ReadBudget* budget = nullptr;               ///< null: none
+  /// A replica may answer it, which shows what the primary had at some earlier time: of the writes of this caller that
+  /// this process has made it shows all, and all before `after`.
+  bool anywhere = false;
+  /// What it gives is kept for others: it shows all that this process has written.
+  bool kept = false;
+  Position after = 0;
+  Position* wrote = nullptr;  ///< of a write: where the position behind its commit goes; null: nowhere
+};
+
+/// A server that answers reads beside the primary, as it was seen last.
+struct ReplicaState {
+  std::string name;  ///< host and port
+  bool usable = false;
+  std::string reason;   ///< why it is not; empty: it is
+  Nanoseconds lag = 0;  ///< how long ago it had all that the primary has; negative: not known
+  std::uint64_t reads = 0;
 };
 
 /// What a database has done so far, for metrics and tests.
@@ -157,6 +178,9 @@ struct Counts {
   std::uint64_t reads_inline = 0;    ///< on the thread that asked
   std::uint64_t reads_moved = 0;     ///< begun inline, over budget, run again on a reader's thread
   std::uint64_t reads_queued = 0;    ///< on a reader's thread
+  std::uint64_t reads_replica = 0;   ///< by replicas
+  std::uint64_t reads_ahead = 0;     ///< by the primary, since no replica had replayed what they must show
+  std::uint64_t reads_returned = 0;  ///< by the primary, since a replica had failed
   std::uint64_t reads_refused = 0;   ///< too many waited for a reader's thread
   std::uint64_t writes_refused = 0;  ///< too many waited for the writer
   std::uint64_t writes_ended = 0;    ///< took the writer for longer than allowed and were rolled back
@@ -223,6 +247,15 @@ class Database {
   virtual Load load() const noexcept = 0;
   virtual LogState log_state() const noexcept { return {}; }
   virtual PoolState pool_state() const noexcept { return {}; }
+  /// Servers that answer reads beside the primary; none where there are none.
+  virtual std::vector<ReplicaState> replicas() const { return {}; }
+  virtual bool has_replicas() const noexcept { return false; }
+  /// Where the primary was when it was seen last, which is behind all that this process has committed.
+  virtual Position known_position() const noexcept { return 0; }
+  /// Where the primary is now: behind all that is committed. 0 where there are no replicas.
+  virtual Task<Result<Position>> position(Loop&) { co_return Position{0}; }
+  /// Tells the clusters of a deployment apart whose positions mean nothing to each other.
+  virtual std::string cluster() const { return {}; }
   /// Breaks off the write that runs now, if any: it fails and is rolled back. For a process that is told to end while
   /// it prepares its tables. Safe from any thread.
   virtual void interrupt() noexcept {}

@@ -2,10 +2,12 @@
 
 #include "plimsoll/async/pause.hpp"
 #include "plimsoll/base/hash.hpp"
+#include "plimsoll/database/cells.hpp"
 #include "plimsoll/database/postgres_dialect.hpp"
 #include "plimsoll/database/postgres_error.hpp"
 #include "plimsoll/database/postgres_policies.hpp"
 #include "plimsoll/database/postgres_pool.hpp"
+#include "plimsoll/database/postgres_replicas.hpp"
 #include "plimsoll/database/postgres_sharing.hpp"
 #include "plimsoll/database/postgres_statement.hpp"
 
@@ -168,19 +170,29 @@ enum class Committed : std::uint8_t { yes, undone, failed };
 struct Commit {
   Committed how = Committed::failed;
   Error error{};
+  bool empty = false;  ///< there was nothing to commit
 };
 
-/// Commits, and tells which tables are written where that may be so.
-Task<Commit> commit(PostgresConnection& connection, const Statements& statements, TableVersions& versions) {
+/// Commits, and tells which tables are written where that may be so. `at`: where the position behind the commit goes, 0
+/// where it is not known; null: nobody asks.
+Task<Commit> commit(PostgresConnection& connection, const Statements& statements, TableVersions& versions,
+                    Position* at) {
   // Not a statement was sent: there is nothing to commit.
   if (!connection.in_transaction() && connection.has_first()) {
     connection.forget_first();
-    co_return Commit{.how = Committed::yes};
+    co_return Commit{.how = Committed::yes, .empty = true};
   }
   const Scope* scope = co_await this_scope();
   if (scope && scope->stopped() != Stop::none) co_return Commit{.error = error_of(scope->stopped())};
   connection.cancellable = false;
-  auto tag = co_await connection.command("COMMIT");
+  Result<std::string> tag;
+  if (at) {
+    auto located = co_await connection.commit_and_locate();
+    if (located) *at = located->at;
+    tag = located ? Result<std::string>{std::move(located->tag)} : std::unexpected(std::move(located).error());
+  } else {
+    tag = co_await connection.command("COMMIT");
+  }
   connection.cancellable = !connection.busy();
   const bool rolled_back = (tag && *tag != "COMMIT") || (!tag && !connection.broken() && !connection.busy());
   if (!rolled_back)
@@ -201,12 +213,38 @@ Task<Commit> commit(PostgresConnection& connection, const Statements& statements
   co_return Commit{.error = std::move(error)};
 }
 
+/// What a commit means for the reads that follow.
+void note_commit(PostgresReplicas* replicas, std::uint64_t caller, Position at, Position* wrote) noexcept {
+  if (!replicas) return;
+  replicas->committed(caller, at);
+  if (wrote) *wrote = std::max(*wrote, at);
+}
+
+/// Reads that share connections, of one loop: those of each pool over one of its own.
+class Sharings {
+ public:
+  explicit Sharings(Loop& loop) : loop_(loop) {}
+  PostgresSharing& of(const PostgresPool& pool) {
+    for (auto& [whose, sharing] : all_)
+      if (whose == &pool) return *sharing;
+    return *all_.emplace_back(&pool, std::make_unique<PostgresSharing>(loop_)).second;
+  }
+
+ private:
+  Loop& loop_;
+  std::vector<std::pair<const PostgresPool*, std::unique_ptr<PostgresSharing>>> all_;
+};
+
 /// A transaction of a handler, over several waits.
 class OpenTransaction final : public Transaction {
  public:
   OpenTransaction(PostgresPool::Lease lease, Loop& loop, std::vector<std::string> settings, Nanoseconds until,
-                  TableVersions& versions, std::atomic<std::uint64_t>& commits)
-      : lease_(std::move(lease)),
+                  TableVersions& versions, std::atomic<std::uint64_t>& commits, PostgresReplicas* replicas,
+                  const Reading& who)
+      : caller_(caller_of(who)),
+        wrote_(who.wrote),
+        replicas_(replicas),
+        lease_(std::move(lease)),
         loop_(loop),
         statements_(*lease_, loop, std::move(settings)),
         until_(until),
@@ -238,9 +276,11 @@ class OpenTransaction final : public Transaction {
       if (!ended) co_return std::unexpected(std::move(ended).error());
       co_return Result<>{};
     }
-    auto done = co_await commit(connection, statements_, versions_);
+    Position at = 0;
+    auto done = co_await commit(connection, statements_, versions_, replicas_ ? &at : nullptr);
     if (done.how == Committed::yes) {
       commits_.fetch_add(1, std::memory_order_relaxed);
+      if (!done.empty) note_commit(replicas_, caller_, at, wrote_);
       co_return Result<>{};
     }
     // Its handler has answered already what it has read: it cannot be run again here.
@@ -258,6 +298,9 @@ class OpenTransaction final : public Transaction {
     if (late()) return std::unexpected(too_late());
     return {};
   }
+  const std::uint64_t caller_;
+  Position* const wrote_;
+  PostgresReplicas* const replicas_;
   PostgresPool::Lease lease_;
   Loop& loop_;
   Statements statements_;
@@ -271,7 +314,13 @@ class Postgres final : public Database {
  public:
   Postgres(PostgresTarget target, const PostgresOptions& options, std::shared_ptr<net::Resolver> resolver)
       : options_(options), pool_(std::move(target), options, std::move(resolver)) {}
-  Result<> start() { return pool_.start(); }
+  Result<> start(std::vector<PostgresTarget> replicas, const std::shared_ptr<net::Resolver>& resolver) {
+    if (auto started = pool_.start(); !started || replicas.empty()) return started;
+    auto made = std::make_unique<PostgresReplicas>(pool_, std::move(replicas), options_, resolver);
+    if (auto started = made->start(); !started) return started;
+    replicas_ = std::move(made);
+    return {};
+  }
 
   PLIMSOLL_FORWARDS Task<Result<>> write(Loop& loop, Work work, Hold) override { return write_as({}, loop, work); }
   PLIMSOLL_FORWARDS Task<Result<>> write_for(const Reading& who, Loop& loop, Work work, Hold) override {
@@ -298,8 +347,10 @@ class Postgres final : public Database {
       auto done = co_await work(session);
       const auto& statements = session.statements;
       if (done && !statements.undone()) {
-        auto ended = co_await commit(connection, statements, versions());
+        Position at = 0;
+        auto ended = co_await commit(connection, statements, versions(), replicas_ ? &at : nullptr);
         if (ended.how == Committed::yes) {
+          if (!ended.empty) note_commit(replicas_.get(), caller_of(who), at, who.wrote);
           commits_.fetch_add(1, std::memory_order_relaxed);
           units_.fetch_add(1, std::memory_order_relaxed);
           co_return Result<>{};
@@ -345,11 +396,42 @@ class Postgres final : public Database {
     (*lease)->first("SET LOCAL idle_in_transaction_session_timeout=" +
                     std::to_string(options_.transaction.nanoseconds / kMillisecond));
     co_return std::make_unique<OpenTransaction>(std::move(*lease), loop, settings_for(who),
-                                                loop.now() + options_.transaction.nanoseconds, versions(), commits_);
+                                                loop.now() + options_.transaction.nanoseconds, versions(), commits_,
+                                                replicas_.get(), who);
   }
 
-  Task<Result<>> read(Loop& loop, std::string_view sql, std::span<const Cell> parameters, const Reading& reading,
-                      RowSink& into) override {
+  PLIMSOLL_FORWARDS Task<Result<>> read(Loop& loop, std::string_view sql, std::span<const Cell> parameters,
+                                        const Reading& reading, RowSink& into) override {
+    if (replicas_ && reading.anywhere) return read_anywhere(loop, sql, parameters, reading, into);
+    return read_on(pool_, loop, sql, parameters, reading, into);
+  }
+  /// By a replica that shows what the caller has written, else by the primary.
+  Task<Result<>> read_anywhere(Loop& loop, std::string_view sql, std::span<const Cell> parameters,
+                               const Reading& reading, RowSink& into) {
+    const auto& written = replicas_->written();
+    const auto needs = std::max(reading.after, reading.kept ? replicas_->known() : written.of(caller_of(reading)));
+    auto* replica = replicas_->ready(needs);
+    if (!replica) replica = co_await replicas_->wait_for(loop, needs);
+    const Scope* scope = co_await this_scope();
+    if (replica) {
+      replica->reads.fetch_add(1, std::memory_order_relaxed);
+      auto done = co_await read_on(replica->pool(), loop, sql, parameters, reading, into);
+      if (done) reads_replica_.fetch_add(1, std::memory_order_relaxed);
+      if (done || !may_differ(done.error()) || (scope && scope->stopped() != Stop::none)) co_return done;
+      reads_returned_.fetch_add(1, std::memory_order_relaxed);
+    } else {
+      reads_ahead_.fetch_add(1, std::memory_order_relaxed);
+    }
+    auto done = co_await read_on(pool_, loop, sql, parameters, reading, into);
+    co_return done;
+  }
+  /// Whether the primary may answer where a replica has failed: it cannot be reached, has no connection left, its
+  /// replay was in the way, or it does not have a column yet.
+  static bool may_differ(const Error& error) {
+    return error.problem == &kUnavailable || error.problem == &kBusy || error.problem == &kInternal;
+  }
+  Task<Result<>> read_on(PostgresPool& pool, Loop& loop, std::string_view sql, std::span<const Cell> parameters,
+                         const Reading& reading, RowSink& into) {
     if (options_.trial) {
       const auto work = [&](Session& session) -> Task<Result<>> {
         auto rows = co_await session.query(sql, parameters);
@@ -369,20 +451,20 @@ class Postgres final : public Database {
                         options_.statements == PostgresOptions::Statements::on && settings.empty();
     for (int lost = 0;;) {
       if (shares) {
-        auto& sharing = loop.own<PostgresSharing>();
+        auto& sharing = loop.own<Sharings>().of(pool);
         const PostgresConnection::Statement statement{.sql = sql,
                                                       .parameters = parameters,
                                                       .into = &into,
                                                       .budget = reading.budget,
                                                       .limit = time_left(scope, loop)};
-        if (const auto prepared = sharing.can_join(pool_, statement)) {
+        if (const auto prepared = sharing.can_join(pool, statement)) {
           const Counted counted{reading_};
           auto shared = co_await sharing.join(statement, prepared);
           if (may_end(shared, scope, lost)) co_return std::move(shared.done);
           continue;
         }
       }
-      auto lease = co_await pool_.acquire(loop, reading.order, caller);
+      auto lease = co_await pool.acquire(loop, reading.order, caller);
       if (!lease) co_return std::unexpected(std::move(lease).error());
       const Counted counted{reading_};
       auto& connection = **lease;
@@ -393,7 +475,7 @@ class Postgres final : public Database {
                                                     .limit = time_left(scope, loop),
                                                     .settings = settings};
       PostgresSharing::Outcome outcome;
-      auto* sharing = shares ? &loop.own<PostgresSharing>() : nullptr;
+      auto* sharing = shares ? &loop.own<Sharings>().of(pool) : nullptr;
       PostgresSharing::Prepared prepared = nullptr;
       if (sharing && sharing->is_free()) {
         prepared = connection.can_pipe(statement);
@@ -403,7 +485,7 @@ class Postgres final : public Database {
         }
       }
       if (prepared) {
-        sharing->begin(pool_, std::move(*lease));
+        sharing->begin(pool, std::move(*lease));
         outcome = co_await sharing->join(statement, prepared);
       } else {
         if (outcome.done) outcome.done = co_await connection.run(statement);
@@ -423,11 +505,27 @@ class Postgres final : public Database {
     counts.commits = commits_.load(std::memory_order_relaxed);
     counts.units = units_.load(std::memory_order_relaxed);
     counts.reads_queued = reads_.load(std::memory_order_relaxed);
+    counts.reads_replica = reads_replica_.load(std::memory_order_relaxed);
+    counts.reads_ahead = reads_ahead_.load(std::memory_order_relaxed);
+    counts.reads_returned = reads_returned_.load(std::memory_order_relaxed);
     counts.reads_refused = pool_.refused();
     counts.writes_refused = refused_.load(std::memory_order_relaxed);
     return counts;
   }
   PoolState pool_state() const noexcept override { return pool_.state(); }
+  std::vector<ReplicaState> replicas() const override {
+    return replicas_ ? replicas_->states() : std::vector<ReplicaState>{};
+  }
+  bool has_replicas() const noexcept override { return replicas_ != nullptr; }
+  Position known_position() const noexcept override { return replicas_ ? replicas_->known() : 0; }
+  std::string cluster() const override { return replicas_ ? replicas_->cluster() : std::string{}; }
+  Task<Result<Position>> position(Loop& loop) override {
+    if (!replicas_) co_return Position{0};
+    auto rows = co_await Database::read(loop, "SELECT (pg_current_wal_insert_lsn()-'0/0')::bigint", {}, true);
+    if (!rows) co_return std::unexpected(std::move(rows).error());
+    if (rows->empty()) co_return fail(kInternal);
+    co_return static_cast<Position>(number_at(rows->front(), 0));
+  }
   Load load() const noexcept override {
     const auto sizes = pool_.state();
     return {.reads_waiting = sizes.waiting,
@@ -506,6 +604,8 @@ class Postgres final : public Database {
   std::atomic<std::int64_t> reading_{0}, writing_{0};
   PostgresPool pool_;
   std::optional<PostgresPool::Lease> trial_;
+  std::atomic<std::uint64_t> reads_replica_{0}, reads_ahead_{0}, reads_returned_{0};
+  std::unique_ptr<PostgresReplicas> replicas_;  // after the pool, which it looks at
 };
 
 }  // namespace
@@ -519,8 +619,20 @@ Result<std::unique_ptr<Database>> open_postgres(const PostgresOptions& options) 
     error.retryable = false;
     return std::unexpected(std::move(error).because(target.error().detail));
   }
-  auto made = std::make_unique<Postgres>(std::move(*target), options, net::system_resolver());
-  if (auto started = made->start(); !started) return std::unexpected(std::move(started).error());
+  std::vector<PostgresTarget> replicas;
+  for (const auto& url : options.trial ? std::vector<std::string>{} : options.replicas) {
+    auto replica = PostgresTarget::read(url);
+    if (!replica) {
+      Error error{&kUnavailable};
+      error.retryable = false;
+      return std::unexpected(std::move(error).because(without_password(url) + ": " + replica.error().detail));
+    }
+    replicas.push_back(std::move(*replica));
+  }
+  const auto resolver = net::system_resolver();
+  auto made = std::make_unique<Postgres>(std::move(*target), options, resolver);
+  if (auto started = made->start(std::move(replicas), resolver); !started)
+    return std::unexpected(std::move(started).error());
   return std::unique_ptr<Database>(std::move(made));
 }
 

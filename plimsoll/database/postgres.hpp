@@ -3,9 +3,11 @@
 #include "plimsoll/config/options.hpp"
 #include "plimsoll/database/database.hpp"
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace plimsoll::telemetry {
 class Histogram;
@@ -31,6 +33,9 @@ struct PostgresOptions {
   config::Duration transaction = config::seconds(5);
   /// Everything is done in one transaction that is never committed: what a start would do can be tried so.
   bool trial = false;
+  std::vector<std::string> replicas{};  ///< URLs of standby servers that answer reads
+  config::Duration replica_lag = config::seconds(10);
+  std::function<void()> opened{};            ///< called for each connection that was opened, before it is used
   telemetry::Log* log = nullptr;             ///< for what an operator must know; null: none
   telemetry::Histogram* acquired = nullptr;  ///< how long connections were waited for; null: not recorded
 };

@@ -611,6 +611,7 @@ bool PostgresConnection::take(Unit& unit, const Protocol::Event& event) {
         take_row(unit, event.cells);
       return lost_;
     case EventKind::complete:
+      if (unit.command_ + 1 == unit.before_) tag_before_ = event.text;
       if (unit.command_++ != unit.before_) return false;
       tag_ = event.text;
       if (!unit.began_ && unit.statement_ && unit.statement_->into && unit.outcome && !unit.types_.empty())
@@ -701,6 +702,30 @@ Task<Result<std::string>> PostgresConnection::command(std::string_view sql) {
   auto done = co_await answers(unit);
   if (!done) co_return std::unexpected(std::move(done).error());
   co_return tag_;
+}
+
+Task<Result<PostgresConnection::CommitTag>> PostgresConnection::commit_and_locate() {
+  if (broken()) co_return std::unexpected(lost("the connection was lost"));
+  limit_ = kLongest;
+  send_first();
+  const auto before = first_.size();
+  first_.clear();
+  send("COMMIT");
+  // In a transaction of its own. What is inserted, and not what is flushed: a commit need not wait for that.
+  send("SELECT (pg_current_wal_insert_lsn()-'0/0')::bigint");
+  protocol_.sync();
+  tag_.clear();
+  tag_before_.clear();
+  static constexpr PostgresType kTypes[] = {PostgresType::int8};
+  RowKeeper keeper;
+  const Statement statement{.sql = "COMMIT", .into = &keeper};
+  Unit unit{statement, kTypes, before + 1};
+  auto done = co_await answers(unit);
+  if (!done && tag_before_ != "COMMIT") co_return std::unexpected(std::move(done).error());
+  CommitTag made{.tag = std::move(tag_before_)};
+  if (done && !keeper.rows.empty())
+    if (const auto* at = std::get_if<std::int64_t>(&keeper.rows[0][0])) made.at = static_cast<Position>(*at);
+  co_return made;
 }
 
 Task<Result<>> PostgresConnection::script(std::string_view sql, Nanoseconds limit) {

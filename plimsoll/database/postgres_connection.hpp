@@ -93,6 +93,13 @@ class PostgresConnection {
   }
   /// Runs what `first` has added, and `sql` behind it; gives the command tag of `sql` (`COMMIT`, `ROLLBACK`).
   Task<Result<std::string>> command(std::string_view sql);
+  /// COMMIT, which gives its tag, and behind it, in the same write, where the log is then; 0: it is not known. An error
+  /// is that of COMMIT.
+  struct CommitTag {
+    std::string tag;
+    Position at = 0;
+  };
+  Task<Result<CommitTag>> commit_and_locate();
   /// Several statements, as they stand in a file, by the simple protocol.
   Task<Result<>> script(std::string_view sql, Nanoseconds limit);
 
@@ -177,7 +184,7 @@ class PostgresConnection {
   CancelKey cancel_key_;
   std::string role_;                 ///< as which it has connected
   std::string standby_, read_only_;  ///< `in_hot_standby`, `default_transaction_read_only`, as the server says them
-  std::string tag_;
+  std::string tag_, tag_before_;     ///< of the last command, and of the one that went just ahead of it
   std::vector<std::string> written_;
   std::vector<Field> fields_;
   std::vector<std::string> scratch_;

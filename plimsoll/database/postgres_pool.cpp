@@ -139,9 +139,13 @@ Result<> PostgresPool::start() {
     ledger_.opens();
   }
   add(std::move(*first));
+  start_later();
+  return {};
+}
+
+void PostgresPool::start_later() {
   loop_.spawn(keeping_, keep());
   thread_ = std::thread([this] { loop_.run(); });
-  return {};
 }
 
 Task<Result<std::unique_ptr<PostgresConnection>>> PostgresPool::connect(Loop& loop) {
@@ -173,6 +177,7 @@ Result<std::shared_ptr<net::TlsClient>> PostgresPool::tls() {
     std::error_code ignored;
     files.push_back(std::filesystem::last_write_time(*file, ignored));
   }
+  const std::lock_guard lock(tls_mutex_);
   if (tls_ && files == tls_files_) return tls_;
   auto loaded = net::TlsClient::load({.authorities = target_.authorities,
                                       .verify = target_.tls == Tls::verify_full ? net::TlsVerify::name
@@ -188,6 +193,7 @@ Result<std::shared_ptr<net::TlsClient>> PostgresPool::tls() {
 }
 
 void PostgresPool::add(std::unique_ptr<PostgresConnection> connection) {
+  if (options_.opened) options_.opened();
   const std::lock_guard lock(mutex_);
   const auto now = system_clock().steady();
   const auto life = options_.life.nanoseconds;

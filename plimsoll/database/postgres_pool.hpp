@@ -33,6 +33,8 @@ class PostgresPool {
 
   /// Opens the first connection, and starts the thread.
   Result<> start();
+  /// Starts the thread, which opens them.
+  void start_later();
 
   /// The use of one connection, attached to the user's loop; given back with it.
   class Lease {
@@ -68,6 +70,8 @@ class PostgresPool {
   /// Waits for a connection as long as `acquire` says. Errors: `database-busy`, `database-unavailable`, and that of a
   /// line that is told to stop.
   Task<Result<Lease>> acquire(Loop& loop, ReadClass order, std::uint64_t caller);
+  /// A connection that is not of the pool, attached to no loop.
+  Task<Result<std::unique_ptr<PostgresConnection>>> connect(Loop& loop);
 
   PoolState state() const noexcept;
   /// Asks the server to end all that is under way, but commits. Safe from any thread.
@@ -86,7 +90,6 @@ class PostgresPool {
   void serve();
   void note_sizes();
   void wake();
-  Task<Result<std::unique_ptr<PostgresConnection>>> connect(Loop& loop);
   void add(std::unique_ptr<PostgresConnection> connection);
   // On the thread of the pool.
   Task<> keep();
@@ -108,7 +111,7 @@ class PostgresPool {
   std::vector<Abandoned> abandoned_;
   std::vector<PostgresConnection*> used_;
   std::vector<PostgresConnection::CancelKey> cancelled_;  ///< to be asked to end
-  // By one thread at a time: the one that starts, then that of the pool.
+  std::mutex tls_mutex_;                                  ///< of the next two
   std::shared_ptr<net::TlsClient> tls_;
   std::vector<std::filesystem::file_time_type> tls_files_;
   std::string cause_;  ///< why the server is down

@@ -10,6 +10,13 @@ database::Reading reading_of(const Context& context) {
     reading.subject = who->subject;
     reading.roles = who->roles;
   }
+  if (auto* consistency = context.noted<Consistency>()) {
+    reading.site = consistency->site;
+    reading.anywhere = consistency->safe;
+    reading.kept = consistency->kept;
+    reading.after = consistency->after;
+    reading.wrote = &consistency->wrote;
+  }
   return reading;
 }
 

@@ -55,12 +55,25 @@ TEST_F(ReadingTest, IsTheCallers) {
   EXPECT_EQ(seen.roles.data(), ada.roles.data());
   EXPECT_TRUE(seen.exchange) << "else row-level security would take it for the server's own";
   EXPECT_TRUE(seen.quick);
+  EXPECT_FALSE(seen.anywhere) << "nothing is known of replicas";
 }
 
 TEST_F(ReadingTest, IsACallersThoughNobodyKnowsWhose) {
   Context context{arena, loop, services};
   EXPECT_TRUE(reading_of(context).exchange);
   EXPECT_EQ(reading_of(context).subject, "");
+}
+
+TEST_F(ReadingTest, ShowsWhatTheExchangeHasToShow) {
+  Context context{arena, loop, services};
+  context.note<Consistency>(Consistency{.safe = true, .kept = false, .site = 42, .after = 900});
+  const auto reading = reading_of(context);
+  EXPECT_TRUE(reading.anywhere);
+  EXPECT_EQ(reading.site, 42u);
+  EXPECT_EQ(reading.after, 900u);
+  ASSERT_NE(reading.wrote, nullptr);
+  *reading.wrote = 1'000;
+  EXPECT_EQ(context.noted<Consistency>()->wrote, 1'000u);
 }
 
 }  // namespace

@@ -26,6 +26,7 @@ extern const Part compression;
 extern const Part conditional;
 extern const Part fields;
 extern const Part fallback;
+extern const Part read_your_writes;
 extern const Part cache;
 extern const Part responses;
 extern const Part idempotency;
@@ -71,6 +72,9 @@ constexpr Row kChain[] = {
      "around the cache, whose stale response is preferred, and outside of all that stores: what is given instead is "
      "never "
      "kept"},
+    {&policy::read_your_writes, operations,
+     "around the cache, which must not show less than a request names, and around what commits, behind which is known "
+     "how far was written"},
     {&policy::cache, undeclared,
      "behind authorization and validation: a cached answer cannot leak past them; before the work it saves"},
     {&policy::responses, operations,

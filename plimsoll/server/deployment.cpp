@@ -46,6 +46,14 @@ constexpr config::Field kDatabase[] = {
     field<&DatabaseOptions::row_security>("row-security",
                                           "Sets the caller in each PostgreSQL transaction, so that the policies that "
                                           "`plimsoll migrate rls` writes let it see and change its own rows only."),
+    config::shown(
+        field<&DatabaseOptions::replicas>(
+            "replicas",
+            "URLs of standby servers of the same PostgreSQL cluster, each of one server: they answer reads of "
+            "requests that change nothing, and show a caller all that it has written."),
+        "['postgres://web@replica.example.com/shop']"),
+    field<&DatabaseOptions::replica_lag>(
+        "replica-lag", "A replica that is further behind the primary answers no reads.", {kSecond, 86400 * kSecond}),
     field<&DatabaseOptions::pool>("pool", "Connections to a PostgreSQL server, of the whole process."),
 };
 constexpr config::Field kTelemetry[] = {
@@ -170,7 +178,6 @@ struct Later {
 };
 constexpr Later kLater[] = {
     {{}, "store", "Remove it: state is kept in this process."},
-    {"database", "replicas", "Remove it: rows are read where they are written."},
     {"telemetry", "traces", "Remove it: trace ids are read, logged and forwarded, and not exported."},
 };
 
@@ -234,6 +241,10 @@ void read_engine(const json::Value& value, Deployment& made, contract::Complaint
     if (options.row_security)
       complaints.push_back(complaint(made.file, value.find("row-security")->position(), "configuration",
                                      "`database.row-security` is for PostgreSQL", "Remove it."));
+    for (const auto* key : {"replicas", "replica-lag"})
+      if (const auto* said = value.find(key))
+        complaints.push_back(complaint(made.file, said->position(), "configuration",
+                                       "`database." + std::string(key) + "` is for PostgreSQL", "Remove it."));
     if (options.pool)
       complaints.push_back(complaint(made.file, options.pool->position(), "configuration",
                                      "`database.pool` is for PostgreSQL",
@@ -242,6 +253,19 @@ void read_engine(const json::Value& value, Deployment& made, contract::Complaint
   }
   options.postgres.url = options.url;
   options.postgres.row_security = options.row_security;
+  options.postgres.replicas = options.replicas;
+  options.postgres.replica_lag = options.replica_lag;
+  for (const auto& each : options.replicas) {
+    auto target = database::PostgresTarget::read(each);
+    const auto wrong = !target                    ? target.error().detail
+                       : target->hosts.size() > 1 ? "a replica is one server, and this URL names several"
+                                                  : std::string{};
+    if (!wrong.empty())
+      complaints.push_back(
+          complaint(made.file, value.find("replicas")->position(), "configuration",
+                    database::without_password(each) + ": " + wrong,
+                    "Write one URL for each standby server: postgres://USER:PASSWORD@HOST:PORT/DATABASE."));
+  }
   if (auto target = database::PostgresTarget::read(options.url); !target)
     complaints.push_back(complaint(made.file, url->position(), "configuration", std::move(target.error().detail),
                                    std::string(database::kDatabaseUrl.remedy)));
@@ -522,6 +546,10 @@ std::vector<Explained> explain(const Deployment& deployment) {
     if (row.name == "tls.key" && row.value.find("BEGIN") != std::string::npos) row.value = "\"[redacted]\"";
   for (auto& row : out)
     if (row.name == "database.url") row.value = database::without_password(row.value);
+  std::vector<std::string> replicas;
+  for (const auto& url : deployment.database.replicas) replicas.push_back(database::without_password(url));
+  for (auto& row : out)
+    if (row.name == "database.replicas") row.value = config::Form<std::vector<std::string>>::show(replicas);
   for (auto& row : out)
     if (row.name == "credentials" && row.value != "null") row.value = "\"[redacted]\"";
   return out;

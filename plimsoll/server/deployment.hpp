@@ -18,6 +18,8 @@ struct DatabaseOptions {
   std::string migrations;
   config::Raw pool = nullptr;
   bool row_security = false;
+  std::vector<std::string> replicas;
+  config::Duration replica_lag = config::seconds(10);
   database::SqliteOptions sqlite;
   database::PostgresOptions postgres;
 };

@@ -1,6 +1,7 @@
 #include "plimsoll/server/health.hpp"
 
 #include "plimsoll/async/loop.hpp"
+#include "plimsoll/database/database.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/server/write_probe.hpp"
@@ -70,6 +71,12 @@ class Health::Answer final : public Handler {
       if (!database.well) word = "unavailable";
       reason(out, "database", database.well ? "ok" : database.reason);
     }
+    if (health_.database_ && audience_ == Audience::operators) {
+      out.key("replicas").begin_object();
+      for (const auto& replica : health_.database_->replicas())
+        out.key(replica.name).string(replica.usable ? "ok" : replica.reason);
+      out.end_object();
+    }
     if (state == State::draining) {
       word = "draining";
       reason(out, "draining", "the process is shutting down");
@@ -81,8 +88,9 @@ class Health::Answer final : public Handler {
   Audience audience_;
 };
 
-void Health::serving(const WriteProbe* probe) {
+void Health::serving(const WriteProbe* probe, const database::Database* database) {
   probe_ = probe;
+  database_ = database && database->has_replicas() ? database : nullptr;
   state_.store(State::serving, std::memory_order_release);
 }
 

@@ -10,6 +10,10 @@
 #include <string_view>
 #include <vector>
 
+namespace plimsoll::database {
+class Database;
+}
+
 namespace plimsoll::server {
 
 class WriteProbe;
@@ -29,8 +33,9 @@ class Health {
 
   explicit Health(const Clock& clock = system_clock()) : clock_(clock) {}
 
-  /// Until this is called the process is starting. `probe` null: there is no database.
-  void serving(const WriteProbe* probe);
+  /// Until this is called the process is starting. `probe` null: there is no database. `database`: whose replicas
+  /// operators are told of; a process is ready without them.
+  void serving(const WriteProbe* probe, const database::Database* database = nullptr);
   void draining() { state_.store(State::draining, std::memory_order_release); }
   /// The loops that must run for the process to be alive; they outlive the next call of `forget_loops`.
   void watch(std::vector<Loop*> loops);
@@ -56,6 +61,7 @@ class Health {
 
   const Clock& clock_;
   const WriteProbe* probe_ = nullptr;
+  const database::Database* database_ = nullptr;
   std::atomic<State> state_{State::starting};
   std::mutex mutex_;
   std::vector<Pulse> pulses_;

@@ -293,7 +293,7 @@ Result<> Instance::start() {
 }
 void Instance::serving() {
   auto& state = *state_;
-  state.process.health.serving(state.process.probe.get());
+  state.process.health.serving(state.process.probe.get(), state.process.database.get());
   state.process.observations.push_back(state.process.metrics.observe(
       telemetry::Kind::gauge, "plimsoll_plans",
       "Plans in use: the one in force, and those that were replaced. Those of several contracts count as one.", {},

@@ -44,6 +44,38 @@ std::vector<telemetry::Observation> observe(const Services& services) {
                                      "1 while the database server can be reached, as far as is known.", {},
                                      [database] { return database->pool_state().down ? 0.0 : 1.0; }));
     }
+    for (const auto& replica : database->replicas()) {
+      const auto now = [database, name = replica.name] {
+        for (auto& each : database->replicas())
+          if (each.name == name) return each;
+        return database::ReplicaState{};
+      };
+      const telemetry::Label labels[] = {{"replica", replica.name}};
+      all.push_back(registry.observe(Kind::gauge, "plimsoll_database_replica_used",
+                                     "1 while a replica is near enough to the primary to answer reads.", labels,
+                                     [now] { return now().usable ? 1.0 : 0.0; }));
+      all.push_back(registry.observe(Kind::gauge, "plimsoll_database_replica_lag_seconds",
+                                     "How long ago a replica had all that the primary has; -1: not known.", labels,
+                                     [now] {
+                                       const auto lag = now().lag;
+                                       return lag < 0 ? -1.0 : static_cast<double>(lag) / static_cast<double>(kSecond);
+                                     }));
+      all.push_back(registry.observe(Kind::counter, "plimsoll_database_replica_reads_total",
+                                     "Reads that were given to a replica.", labels,
+                                     [now] { return static_cast<double>(now().reads); }));
+    }
+    if (database->has_replicas()) {
+      const auto returned = [&](std::string_view why, std::uint64_t database::Counts::* member) {
+        const telemetry::Label labels[] = {{"why", why}};
+        all.push_back(registry.observe(
+            Kind::counter, "plimsoll_database_replica_reads_by_primary_total",
+            "Reads that a replica could have answered and the primary has: none showed yet what the caller has written "
+            "or was in use (behind), or one failed (failed).",
+            labels, [database, member] { return static_cast<double>(database->counts().*member); }));
+      };
+      returned("behind", &database::Counts::reads_ahead);
+      returned("failed", &database::Counts::reads_returned);
+    }
     all.push_back(registry.observe(Kind::gauge, "plimsoll_database_log_bytes",
                                    "Size of the write-ahead log of the database.", {},
                                    [database] { return static_cast<double>(database->log_state().bytes); }));

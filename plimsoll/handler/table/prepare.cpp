@@ -4,6 +4,7 @@
 #include "plimsoll/base/encoding.hpp"
 #include "plimsoll/contract/parameters.hpp"
 #include "plimsoll/database/cells.hpp"
+#include "plimsoll/database/secret.hpp"
 #include "plimsoll/database/wait.hpp"
 #include "plimsoll/handler/table/row_writer.hpp"
 #include "plimsoll/handler/table/statement.hpp"
@@ -345,26 +346,7 @@ Result<std::vector<BrokenRows>> find_broken_rows(database::Database& database, c
 }
 
 Result<std::string> database_secret(database::Database& database, std::string_view name) {
-  std::string secret;
-  auto done = database::wait_for([&](Loop& loop) -> Task<Result<>> {
-    auto written = co_await database.write(loop, [&](Session& session) -> Task<Result<>> {
-      auto made = co_await database::prepare_own_table(
-          session, database.dialect(),
-          {.name = "plimsoll_secrets", .columns = "name TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL"});
-      if (!made) co_return made;
-      const Cell cells[] = {std::string(name), to_hex(random_bytes(32))};
-      auto put = co_await session.query(
-          "INSERT INTO plimsoll_secrets(name,value) VALUES(?,?) ON CONFLICT(name) DO UPDATE SET "
-          "value=plimsoll_secrets.value RETURNING value",
-          cells);
-      if (!put) co_return std::unexpected(std::move(put).error());
-      secret = text_at(put->at(0), 0);
-      co_return Result<>{};
-    });
-    co_return written;
-  });
-  if (!done) return std::unexpected(std::move(done).error());
-  return secret;
+  return database::secret_of(database, name);
 }
 
 }  // namespace plimsoll::table

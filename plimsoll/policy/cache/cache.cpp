@@ -4,6 +4,7 @@
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
+#include "plimsoll/exchange/reading.hpp"
 #include "plimsoll/http/cache_control.hpp"
 #include "plimsoll/http/method.hpp"
 #include "plimsoll/policy/cache/cache_fill.hpp"
@@ -146,6 +147,8 @@ class Cache final : public Policy {
              build.services.of_plan->of<DocumentIdentity>(*build.contract.root)->hash),
         clock_(*build.services.clock),
         tables_(build.services.database ? &build.services.database->versions() : nullptr),
+        replicated_(build.services.database && build.services.database->has_replicas() ? build.services.database
+                                                                                       : nullptr),
         shared_(std::move(shared)) {
     if (!build.services.metrics) return;
     for (std::size_t i = 0; i < std::size(counts_); ++i) {
@@ -164,13 +167,18 @@ class Cache final : public Policy {
     }
     const auto primary = key.size();
     const auto arrived = basis_at(request.path);
-    const int rounds = prefers_ && request.headers.contains("prefer") ? 0 : kRounds;
+    // What the request has to show, and no fill of this process is known to show, it reads itself.
+    const auto* consistency = replicated_ ? context.noted<Consistency>() : nullptr;
+    const auto after = consistency ? consistency->after : 0;
+    const bool passes = (prefers_ && request.headers.contains("prefer")) || after > arrived.position;
+    const int rounds = passes ? 0 : kRounds;
     for (int round = 0; round < rounds; ++round) {
       key.resize(primary);
       auto kept = find(key, request);
       const auto now = clock_.steady();
       if (kept && kept->kind == CachedAnswer::Kind::pass && now < kept->fresh) break;
-      const bool current = kept && kept->kind == CachedAnswer::Kind::answer && !outdated(*kept, arrived.resource_at);
+      const bool current = kept && kept->kind == CachedAnswer::Kind::answer && !outdated(*kept, arrived.resource_at) &&
+                           kept->basis.position >= after;
       if (current && now < kept->fresh) co_return serve(hit, std::move(kept), context, now, "; hit");
       if (request.method == "HEAD" || only_if_cached(request)) break;
 
@@ -196,7 +204,8 @@ class Cache final : public Policy {
       if (!fetched.answer || (!fetched.storable && !ticket.leads && fetched.answer->status < 400)) break;
       // Whoever joined a flight asks again where the answer tells requests apart by headers, or a write came between.
       if (!ticket.leads && fetched.storable && !fetched.answer->vary.empty() && round + 1 < kRounds) continue;
-      if (!recent_enough(fetched.answer->basis, arrived, request.path)) continue;
+      if (!recent_enough(fetched.answer->basis, arrived, request.path) || fetched.answer->basis.position < after)
+        continue;
       co_return serve(ticket.leads ? miss : collapsed, fetched.answer, context, then,
                       !ticket.leads      ? "; fwd=uri-miss; collapsed"
                       : fetched.storable ? "; fwd=uri-miss; stored"
@@ -224,7 +233,10 @@ class Cache final : public Policy {
   }
 
   Basis basis_at(std::string_view path) const {
-    return {.tables_at = tables_ ? tables_->now() : 0, .tables = {}, .resource_at = shared_->resources.of(path)};
+    return {.tables_at = tables_ ? tables_->now() : 0,
+            .tables = {},
+            .resource_at = shared_->resources.of(path),
+            .position = replicated_ ? replicated_->known_position() : 0};
   }
   /// Whether something that it shows was changed since it was begun to be made, as far as is known at `resource_at`.
   static bool outdated(const CachedAnswer& kept, std::uint64_t resource_at) {
@@ -339,6 +351,7 @@ class Cache final : public Policy {
   const CacheKey key_;
   const Clock& clock_;
   database::TableVersions* const tables_;
+  database::Database* const replicated_;  ///< null: it has no replicas
   const std::shared_ptr<CacheShared> shared_;
   telemetry::Counter* counts_[bypass + 1] = {};
 };

@@ -5,6 +5,7 @@
 #include "plimsoll/base/hash.hpp"
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/contract/parameter_writer.hpp"
+#include "plimsoll/exchange/reading.hpp"
 #include "plimsoll/http/cache_control.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/write.hpp"
@@ -129,6 +130,8 @@ CacheFill::CacheFill(const Request& from, const Context& asked, Asks asks)
   context.span_id = arena.keep(asked.span_id);
   context.request_id = arena.keep(asked.request_id);
   context.trace_sampled = asked.trace_sampled;
+  if (asked.services.database && asked.services.database->has_replicas())
+    context.note<Consistency>(Consistency{.safe = true, .kept = true, .site = from.peer.site});
   auto* values = arena.array<const json::Value*>(asked.input.parameters.size() + 1);
   for (std::size_t i = 0; i < asked.input.parameters.size(); ++i)
     values[i] = deep_copy(asked.input.parameters[i], arena);

@@ -49,6 +49,7 @@ struct Basis {
   std::uint64_t tables_at = 0;  ///< TableVersions::now
   std::vector<const database::TableVersions::Table*> tables{};
   std::uint64_t resource_at = 0;  ///< ResourceVersions::of the path
+  std::uint64_t position = 0;     ///< database::Position: all before it is shown
 
   bool tables_written() const noexcept {
     for (auto* table : tables)
