@@ -397,17 +397,30 @@ PostgresProtocol::Event PostgresConnection::next() {
   }
 }
 
-void PostgresConnection::send(std::string_view sql, std::span<const std::string> values) {
-  std::vector<PostgresParameter> parameters;
-  for (const auto& value : values)
-    parameters.push_back({.text = value.c_str(), .size = static_cast<int>(value.size())});
+void PostgresConnection::send(std::string_view sql) {
   protocol_.parse({}, sql);
-  protocol_.bind({}, parameters);
+  protocol_.bind({}, {});
   protocol_.execute();
 }
 
 void PostgresConnection::send_first() {
-  for (const auto& one : first_) send(one.sql, one.values);
+  for (const auto& one : first_) {
+    if (!one.caller) {
+      send(one.sql);
+      continue;
+    }
+    const auto name = options_.statements ? kCallerName : std::string_view{};
+    if (!caller_kept_) {
+      // Where it failed before it may be known there all the same.
+      if (options_.statements) protocol_.close(name);
+      protocol_.parse(name, kSetCaller);
+    }
+    PostgresParameter values[kCallerValues] = {};
+    for (std::size_t i = 0; i < std::size(values) && i < one.caller->size(); ++i)
+      values[i] = {.text = (*one.caller)[i].c_str(), .size = static_cast<int>((*one.caller)[i].size())};
+    protocol_.bind(name, values);
+    protocol_.execute();
+  }
 }
 
 Error PostgresConnection::error_of_said(const PostgresSaid& said, std::string_view sql) {
@@ -524,8 +537,7 @@ Task<Result<>> PostgresConnection::run(const Statement& statement) {
   // statement.
   if (!options_.statements)
     ahead({.sql = "SELECT set_config('statement_timeout','" + std::to_string(timeout) + "',true)"});
-  if (!statement.settings.empty())
-    ahead({.sql = std::string(kSetCaller), .values = {statement.settings.begin(), statement.settings.end()}});
+  if (!statement.settings.empty()) ahead({.sql = {}, .caller = statement.settings});
   const auto before = first_.size();
   if (before > 0) {
     send_first();
@@ -542,6 +554,7 @@ Task<Result<>> PostgresConnection::run(const Statement& statement) {
             options_.statements ? std::span<const PostgresType>(kept->columns) : std::span<const PostgresType>{},
             before};
   auto answered = co_await answers(unit);
+  caller_kept_ |= answered && options_.statements && !statement.settings.empty();
   if (!answered && options_.statements && is_stale_plan(answered.error())) forget(statement.sql);
   co_return answered;
 }

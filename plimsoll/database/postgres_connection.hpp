@@ -150,13 +150,13 @@ class PostgresConnection {
   Task<Result<>> judge(PostgresTarget::Session wanted);
   struct First {
     std::string sql;
-    std::vector<std::string> values{};
+    std::optional<std::span<const std::string>> caller{};  ///< values of kSetCaller, which it is instead
   };
   /// Adds a setting to what `first` holds, so that it holds for the next statement: behind what begins the transaction
   /// or takes it back to a savepoint, and before savepoints that a later ROLLBACK TO would take it back with.
   void ahead(First setting);
   void send_first();
-  void send(std::string_view sql, std::span<const std::string> values = {});
+  void send(std::string_view sql);
   Task<Result<const Kept*>> prepare(std::string_view sql);
   const Kept* find(std::string_view sql);
   Task<Result<>> answers(Unit& unit);
@@ -166,7 +166,8 @@ class PostgresConnection {
   Error lost(std::string_view why);
   Nanoseconds patience() const { return limit_ > 0 ? limit_ + kGrace : 0; }
 
-  static constexpr std::size_t kStatements = 256;
+  static constexpr std::size_t kStatements = 256, kCallerValues = 4;
+  static constexpr std::string_view kCallerName = "caller";
   static constexpr Nanoseconds kGrace = 5 * kSecond;  ///< beyond the server's own limit, for its answer to arrive
 
   std::unique_ptr<net::Transport> transport_;
@@ -177,6 +178,7 @@ class PostgresConnection {
   std::unordered_map<std::string_view, std::list<Kept>::iterator> by_sql_;
   std::vector<std::string> stale_;  ///< names that the server still keeps
   std::uint64_t names_ = 0;
+  bool caller_kept_ = false;  ///< the server knows kSetCaller by its name
   bool lost_ = false;
   unsigned reads_ = 0;  ///< in a row, without a wait
   Nanoseconds limit_ = kLongest;

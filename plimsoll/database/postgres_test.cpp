@@ -153,6 +153,35 @@ TEST(PostgresSettings, HoldForEachStatementWithoutPreparedOnes) {
   expect_settings_hold(false);
 }
 
+TEST(PostgresSettings, WhoTheCallerIsIsPreparedOnceForEachConnection) {
+  if (const auto why = PostgresMaker::why_not(); !why.empty()) GTEST_SKIP() << why;
+  PostgresMaker maker;
+  maker.options.row_security = true;
+  maker.options.least = maker.options.most = 1;
+  const auto database = maker.open();
+  const auto ask = [&](std::string_view tenant, std::string_view sql) {
+    return wait_for([&](Loop& loop) -> Task<Result<Rows>> {
+      RowKeeper keeper;
+      const Reading who{.tenant = tenant, .subject = "ada", .exchange = true};
+      auto done = co_await database->read(loop, sql, {}, who, keeper);
+      if (!done) co_return std::unexpected(std::move(done).error());
+      co_return std::move(keeper.rows);
+    });
+  };
+  // The first fails behind it, so that nobody knows whether it is known there.
+  EXPECT_FALSE(ask("acme", "SELECT 1/0"));
+  for (const auto* tenant : {"acme", "globex", "acme"}) {
+    auto rows = ask(tenant, "SELECT current_setting('plimsoll.tenant',true)");
+    ASSERT_TRUE(rows) << reason_of(rows.error());
+    EXPECT_EQ((*rows)[0][0], Cell{std::string(tenant)});
+  }
+  auto kept =
+      ask("acme", "SELECT count(*),max(generic_plans+custom_plans) FROM pg_prepared_statements WHERE name='caller'");
+  ASSERT_TRUE(kept) << reason_of(kept.error());
+  EXPECT_EQ((*kept)[0][0], Cell{std::int64_t{1}});
+  EXPECT_EQ((*kept)[0][1], Cell{std::int64_t{4}}) << "parsed again for each transaction";
+}
+
 TEST_F(Postgres, ConcurrentReadModifyWriteLosesNoUpdate) {
   ASSERT_TRUE(write("INSERT INTO thing(id,name,size) VALUES(1,'a',0)"));
   constexpr std::size_t kWriters = 12;
