@@ -133,6 +133,22 @@ class Replicas(ReplicaTest):
             found = server.get("/notes/a", {**BOB, "Plimsoll-After": forged})
             self.assertEqual((found.status, found.json()["text"]), (200, "old"), forged)
 
+    def test_behind_pgbouncer_in_transaction_mode_a_caller_sees_what_it_has_written(self):
+        bouncers = [harness.PgBouncer(self.directory(), server) for server in (self.primary, self.standby)]
+        for bouncer in bouncers:
+            self.addCleanup(bouncer.stop)
+            bouncer.start()
+        config = self.config(bouncers[1].url(self.name)).replace(self.primary.url(self.name), bouncers[0].url(self.name)).replace("max: 6", "max: 6, statements: off")
+        server = self.notes(config)
+        server.post("/notes", {"id": "a", "text": "old"}, ADA)
+        self.standby.catch_up()
+        self.standby.pause()
+        self.assertIn("plimsoll-after", server.patch("/notes/a", {"text": "new"}, ADA).headers)
+        self.assertEqual(server.get("/notes/a", ADA).json()["text"], "new")
+        before = self.by_replicas(server)
+        self.assertEqual(server.get("/notes/a", BOB).json()["text"], "old")
+        self.assertEqual(self.by_replicas(server), before + 1)
+
     def test_callers_without_a_name_are_told_apart_by_their_address(self):
         server = self.notes()
         server.post("/notes", {"id": "a", "text": "old"}, ADA)

@@ -18,13 +18,11 @@ class Cors final : public Check {
  public:
   struct Options {
     std::vector<std::string> origins;
-    std::vector<std::string> headers = {"authorization",   "content-type", "if-match",   "if-none-match",
-                                        "idempotency-key", "x-request-id", "traceparent"};
-    std::vector<std::string> expose = {"etag",         "location",
-                                       "link",         "retry-after",
-                                       "ratelimit",    "ratelimit-policy",
-                                       "x-request-id", "idempotent-replayed",
-                                       "deprecation",  "sunset"};
+    std::vector<std::string> headers = {"authorization",   "content-type", "if-match",    "if-none-match",
+                                        "idempotency-key", "x-request-id", "traceparent", "plimsoll-after"};
+    std::vector<std::string> expose = {"etag",        "location",         "link",          "retry-after",
+                                       "ratelimit",   "ratelimit-policy", "x-request-id",  "idempotent-replayed",
+                                       "deprecation", "sunset",           "plimsoll-after"};
     bool credentials = false;
     config::Duration max_age = config::minutes(10);
   };
