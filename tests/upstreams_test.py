@@ -800,6 +800,38 @@ FALLBACKS = """
 """
 
 
+class Explain(harness.ServerTest):
+    def test_every_option_of_upstreams_is_found_by_its_own_name(self):
+        said = self.plimsoll("explain", "upstreams").stdout
+        options = re.findall(r"^    NAME\.(\S+): (.+)$", said, re.M)
+        self.assertGreater(len(options), 40)
+        names = sorted({option.split(".")[-1] for option, _ in options})
+        if not os.environ.get("PLIMSOLL_TORTURE"):
+            chance = random.Random(harness.seed())
+            names = ["hedge", "retry", *chance.sample(names, 8)]
+            options = [option for option in options if "." not in option[0]] + chance.sample(options, 8)
+        for name in names:
+            told = self.plimsoll("explain", name)
+            self.assertEqual(told.returncode, 0, f"{name}: {told.stderr}")
+            whole = [option for option in re.findall(r"^    NAME\.(\S+):", said, re.M) if option.split(".")[-1] == name]
+            # A key of the contract, or a section, of that name goes before.
+            if not re.search(rf"^{name} \((contract|deployment)\)", told.stdout, re.M):
+                for option in whole:
+                    self.assertRegex(told.stdout, rf"(?m)^ *upstreams\.NAME\.{option}( \(deployment\)|: )", name)
+        for option, sentence in options:
+            told = self.plimsoll("explain", f"upstreams.reviews.{option}").stdout
+            self.assertIn(f"upstreams.NAME.{option} (deployment)", told)
+            self.assertIn(sentence, told)
+
+    def test_a_plural_is_told_the_singular(self):
+        for said, meant in (("retries", "retry"), ("hedges", "hedge"), ("breakers", "breaker")):
+            told = self.plimsoll("explain", said)
+            self.assertEqual(told.returncode, 2, said)
+            self.assertIn(f'did you mean "{meant}"', told.stderr)
+        told = self.refused(contract(), "upstreams: {reviews: {targets: ['http://127.0.0.1:9'], retries: {attempts: 2}}}\n")
+        self.assertIn('unknown key "retries"; did you mean "retry"', told)
+
+
 class Fallback(Behind):
     """`fallback` in front of a service that fails."""
 

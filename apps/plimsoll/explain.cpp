@@ -2,6 +2,7 @@
 #include "plimsoll/config/options.hpp"
 #include "plimsoll/server/reference.hpp"
 
+#include <algorithm>
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
@@ -18,11 +19,33 @@ bool means(std::string_view said, std::string_view name) {
   }
 }
 
+/// `retry`, or `retry.budget`, means every option that ends so: `upstreams.NAME.retry`.
+bool ends(std::string_view said, std::string_view name) {
+  for (auto dot = name.find('.'); dot != name.npos; dot = name.find('.', dot + 1))
+    if (name.substr(dot + 1) != "NAME" && means(said, name.substr(dot + 1))) return true;
+  return false;
+}
+std::string_view last(std::string_view name) { return name.substr(name.rfind('.') + 1); }
+
+constexpr std::size_t kShown = 6;  ///< of options that are meant by their last name; of more only the names
+
 int explain(const std::string& said) {
   const auto all = server::reference();
   std::string text;
+  const auto is_one = [&](const auto& entry) { return means(said, entry.name); };
+  const bool whole = said.empty() || std::ranges::any_of(all, is_one);
+  const auto found = [&](const auto& entry) {
+    return said.empty() || (whole ? means(said, entry.name) : ends(said, entry.name));
+  };
+  if (!whole && std::ranges::count_if(all, found) > static_cast<std::ptrdiff_t>(kShown)) {
+    text = "\"" + said + "\" is an option of several keys; `plimsoll explain` describes each by its whole name:\n";
+    for (const auto& entry : all)
+      if (found(entry)) text += "    " + entry.name + ": " + entry.sentence + "\n";
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    return 0;
+  }
   for (std::size_t i = 0; i < all.size(); ++i) {
-    if (!said.empty() && !means(said, all[i].name)) continue;
+    if (!found(all[i])) continue;
     if (!text.empty()) text += "\n";
     if (said.empty()) {
       if (all[i].key) text += all[i].name + (all[i].deployment ? " (deployment): " : " (contract): ") + all[i].sentence;
@@ -39,6 +62,7 @@ int explain(const std::string& said) {
   if (text.empty()) {
     std::vector<std::string_view> names;
     for (const auto& entry : all) names.push_back(entry.name);
+    for (const auto& entry : all) names.push_back(last(entry.name));
     const auto near = config::nearest(said, names);
     return complain("there is no key or option \"" + said + "\"" +
                         (near.empty() ? "" : "; did you mean \"" + std::string(near) + "\"?"),

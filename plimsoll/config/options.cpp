@@ -158,11 +158,26 @@ std::string followed(std::string_view sentence, std::string_view after) {
   return std::string(sentence.substr(0, end)) + std::string(after) + std::string(sentence.substr(end));
 }
 
+namespace {
+
+/// Singular and plural alike: `retries` and `retry`.
+std::string singular(std::string_view word) {
+  if (word.ends_with("ies")) return std::string(word.substr(0, word.size() - 3)) + 'y';
+  if (word.ends_with('s') && !word.ends_with("ss")) word.remove_suffix(1);
+  return std::string(word);
+}
+
+}  // namespace
+
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates) {
   std::string_view best;
   std::size_t least = std::max<std::size_t>(2, word.size() / 3) + 1;
-  for (auto candidate : candidates)
-    if (const auto d = distance(word, candidate); d < least) least = d, best = candidate;
+  const auto of_one = singular(word);
+  for (auto candidate : candidates) {
+    auto d = distance(word, candidate);
+    if (d > 1 && singular(candidate) == of_one) d = 1;
+    if (d < least) least = d, best = candidate;
+  }
   return best;
 }
 
