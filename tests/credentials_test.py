@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import re
+import ssl
 import threading
 import time
 import unittest
@@ -50,6 +51,22 @@ class Tokens:
     def revoke(self):
         with self.lock:
             self.made = {token: 0 for token in self.made}
+
+
+class TlsTarget(upstreams_test.Target):
+    """A service behind that is called with TLS, perhaps with a certificate of the caller."""
+
+    def __init__(self, context):
+        self.context = context
+        super().__init__("tls")
+
+    def get_request(self):
+        line, address = super().get_request()
+        return self.context.wrap_socket(line, server_side=True, do_handshake_on_connect=False), address
+
+    @property
+    def url(self):
+        return f"https://127.0.0.1:{self.port}"
 
 
 class Credentials(upstreams_test.Behind):
@@ -287,6 +304,59 @@ jobs: {{j: {{run: {{http: {{url: 'http://127.0.0.1:9', authentication: {{bearer:
                     done = harness.subprocess.run(["node", harness.ROOT / "tests/programs/verify_message_signature.mjs", key, algorithm], input=json.dumps(message), cwd=npm.FOLDER,
                                                   capture_output=True, text=True, timeout=60)
                     self.assertEqual(done.stdout.strip(), "false" if changed else "true", f"{algorithm} {method}: {message}\n{done.stderr}")
+
+    def test_a_client_certificate_is_shown_and_rotated_by_a_reload_under_load(self):
+        harness.needs("openssl")
+        folder = self.directory()
+
+        def made(name, *more):
+            harness.subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-keyout", f"{name}.key", "-out", f"{name}.crt",
+                                    "-subj", f"/CN={name}", *more], cwd=folder, check=True, capture_output=True, timeout=60)
+            return (folder / f"{name}.crt").read_text(), (folder / f"{name}.key").read_text()
+
+        made("service", "-addext", "subjectAltName=IP:127.0.0.1")
+        old, new, stranger = made("old"), made("new"), made("stranger")
+        (folder / "callers.pem").write_text(old[0] + new[0])
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=folder / "callers.pem")
+        context.load_cert_chain(folder / "service.crt", folder / "service.key")
+        context.verify_mode = ssl.CERT_REQUIRED
+        target = TlsTarget(context)
+        self.addCleanup(target.close)
+        name_of = lambda connection: dict(pair for part in connection.getpeercert()["subject"] for pair in part)["commonName"]
+        target.does = lambda connection, request: answer({"caller": name_of(connection)})
+        base = f"authorities: '{folder}/service.crt'"
+
+        def show(pair):
+            for ending, text in zip(("crt", "key"), pair):
+                (folder / f"shown.{ending}.new").write_text(text)
+                (folder / f"shown.{ending}.new").rename(folder / f"shown.{ending}")
+
+        show(old)
+        server = self.front(target, options=f"{base}, certificate: '{folder}/shown.crt', key: '{folder}/shown.key', health: {{path: /healthz, every: 100ms}}")
+        self.assertEqual(server.get("/reviews").json(), {"caller": "old"})
+        wrong = []
+        load = threading.Thread(target=lambda: wrong.extend(self.load(server, 1.5, threads=4)))
+        load.start()
+        show(new)
+        server.signal(harness.signal.SIGHUP)
+        harness.until(lambda: server.get("/reviews").json() == {"caller": "new"}, "the new certificate")
+        load.join()
+        self.assertEqual(wrong, [])
+        harness.until(lambda: target.checks > 0, "a health check, with the certificate")
+        self.assertEqual(self.count(server, "plimsoll_client_target_usable", service="reviews"), 1)
+        # As a mounted secret: its text, certificate and key in one.
+        (folder / "both.pem").write_text(old[0] + old[1])
+        server = self.front(target, options=f"{base}, certificate: '${{file:{folder}/both.pem}}'")
+        self.assertEqual(server.get("/reviews").json(), {"caller": "old"})
+        self.assertNotIn("PRIVATE KEY", server.output)
+        show(stranger)
+        for options in (base, f"{base}, certificate: '{folder}/shown.crt', key: '{folder}/shown.key'"):
+            self.assertEqual(self.front(target, options=options).get("/reviews").status, 502, "the service takes no such caller")
+        refused = lambda options, url=None: self.refused(contract(), self.deployment(url or target, options=options))
+        self.assertRegex(refused(f"certificate: '{folder}/none.crt'"), r"plimsoll\.yaml:1:\d+: error\[.*none\.crt")
+        self.assertIn("fits the certificate", refused(f"certificate: '{folder}/old.crt', key: '{folder}/new.key'"))
+        self.assertIn("no `certificate`", refused(f"key: '{folder}/new.key'"))
+        self.assertIn("all targets are https", refused(f"certificate: '{folder}/both.pem'", "http://127.0.0.1:9"))
 
     def test_what_is_wrong_stops_the_start_and_says_where(self):
         good = "http://127.0.0.1:9"

@@ -33,14 +33,16 @@ Task<std::string> ask(Service& service, Loop& loop, const std::string& path, con
 }  // namespace
 
 Result<> HealthChecks::add(std::shared_ptr<Targets> targets, std::span<const std::string> urls,
-                           const std::string& authorities, const std::string& host, const HealthCheckOptions& options) {
+                           const ServiceOptions& calls, const std::string& host, const HealthCheckOptions& options) {
   targets->expect_checks();
   Arena arena;
   const auto quiet = json::parse(R"({"metrics":"off","trace":"off"})", arena);
   for (std::size_t i = 0; i < urls.size(); ++i) {
     auto service = Service::make({.name = "health",
                                   .url = urls[i],
-                                  .authorities = authorities,
+                                  .authorities = calls.authorities,
+                                  .certificate = calls.certificate,
+                                  .key = calls.key,
                                   .timeouts = {.connect = options.timeout,
                                                .first_byte = options.timeout,
                                                .idle = options.timeout,

@@ -43,8 +43,9 @@ class HealthStreak {
 class HealthChecks final : public Background {
  public:
   ~HealthChecks() override { stop(); }
-  /// Before `start`. `authorities`, `host`: as calls have them. Error: `tls`.
-  Result<> add(std::shared_ptr<Targets> targets, std::span<const std::string> urls, const std::string& authorities,
+  /// Before `start`. `calls`: the options of the calls, of which `authorities`, `certificate` and `key` count here; so
+  /// does `host`. Error: `tls`.
+  Result<> add(std::shared_ptr<Targets> targets, std::span<const std::string> urls, const ServiceOptions& calls,
                const std::string& host, const HealthCheckOptions& options);
   Result<> start() override;
   void stop() noexcept override;

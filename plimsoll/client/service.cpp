@@ -1,11 +1,14 @@
 #include "plimsoll/client/service.hpp"
 
+#include "plimsoll/base/digest.hpp"
 #include "plimsoll/client/chain.hpp"
 #include "plimsoll/client/problems.hpp"
 #include "plimsoll/client/targets.hpp"
 #include "plimsoll/client/wire.hpp"
 #include "plimsoll/exchange/context.hpp"
+#include "plimsoll/net/pem.hpp"
 #include "plimsoll/net/resolver.hpp"
+#include "plimsoll/net/tls.hpp"
 #include "plimsoll/net/tls_client.hpp"
 
 #include <charconv>
@@ -15,16 +18,32 @@
 namespace plimsoll::client {
 namespace {
 
-/// One for each file of authorities, as long as anybody uses it, so that services share their connections.
-Result<std::shared_ptr<net::TlsClient>> tls_for(const std::string& authorities) {
+/// One for each set of authorities, certificate and key, as long as anybody uses it, so that services share their
+/// connections. What stands in the files counts, not their names: after a reload connections are made with what stands
+/// there now.
+Result<std::shared_ptr<net::TlsClient>> tls_for(const ServiceOptions& options) {
   static std::mutex mutex;
   static std::map<std::string, std::weak_ptr<net::TlsClient>> known;
+  net::TlsClientOptions wanted{.authorities = options.authorities, .protocols = {"http/1.1"}};
+  std::string texts;
+  for (const auto* source : {&options.authorities, &options.certificate, &options.key}) {
+    if (!source->empty()) {
+      auto text = net::pem_text(*source);
+      if (!text) return fail(net::kTls, text.error());
+      texts += *text;
+      if (source == &options.certificate) wanted.certificate = std::move(*text);
+      if (source == &options.key) wanted.key = std::move(*text);
+    }
+    texts += '\0';
+  }
+  const auto digest = sha256(texts);
+  const std::string key(as_text(digest));
   const std::scoped_lock lock(mutex);
   std::erase_if(known, [](const auto& each) { return each.second.expired(); });
-  if (auto found = known.find(authorities); found != known.end())
+  if (auto found = known.find(key); found != known.end())
     if (auto tls = found->second.lock()) return tls;
-  auto loaded = net::TlsClient::load({.authorities = authorities, .protocols = {"http/1.1"}});
-  if (loaded) known[authorities] = *loaded;
+  auto loaded = net::TlsClient::load(wanted);
+  if (loaded) known[key] = *loaded;
   return loaded;
 }
 
@@ -69,7 +88,7 @@ Result<Peer> peer_of(std::string_view text, const ServiceOptions& options) {
   Peer peer{.url = std::move(*url), .tls = nullptr, .resolver = options.resolver, .idle = options.idle, .origin = {}};
   if (!peer.resolver) peer.resolver = net::system_resolver();
   if (peer.url.tls) {
-    auto tls = tls_for(options.authorities);
+    auto tls = tls_for(options);
     if (!tls) return std::unexpected(std::move(tls).error());
     peer.tls = std::move(*tls);
   }

@@ -24,7 +24,10 @@ struct ServiceOptions {
   std::vector<std::string> more_urls{};
   std::vector<double> weights{};  ///< of `url` and `more_urls`, in that order; where there is none it is 1
   std::string authorities{};      ///< PEM file of those who sign the server's certificate; empty: the system's
-  Timeouts timeouts{};            ///< where the key `timeout` says nothing
+  /// What is shown to the server in TLS, PEM text or paths of files of it; empty: nothing, or a key that stands with
+  /// the certificate.
+  std::string certificate{}, key{};
+  Timeouts timeouts{};  ///< where the key `timeout` says nothing
   IdleLimits idle{};
   std::shared_ptr<net::Resolver> resolver{};  ///< null: that of this process
   bool resilient = false;  ///< `retry`, `concurrency` and `breaker` are on unless the options say not

@@ -1,5 +1,6 @@
 #include "plimsoll/net/tls.hpp"
 
+#include "plimsoll/net/pem.hpp"
 #include "plimsoll/net/tls_tickets.hpp"
 #include "plimsoll/net/tls_transport.hpp"
 
@@ -78,40 +79,7 @@ std::string lowered(std::string_view text) {
   return out;
 }
 
-bool is_pem(std::string_view text) { return text.find("-----BEGIN") != std::string_view::npos; }
-
-using Bio = std::unique_ptr<BIO, Freed<BIO_free_all>>;
-/// Of a path, or of the text itself.
-Bio open_pem(const std::string& source) {
-  if (is_pem(source)) return Bio{BIO_new_mem_buf(source.data(), static_cast<int>(source.size()))};
-  return Bio{BIO_new_file(source.c_str(), "r")};
-}
 std::string name_of(const std::string& source) { return is_pem(source) ? "the text given" : source; }
-
-/// A key behind a passphrase would make the start wait for a terminal.
-int no_passphrase(char*, int, int, void*) { return -1; }
-
-bool use_chain(SSL_CTX* context, const std::string& source) {
-  const auto from = open_pem(source);
-  if (!from) return false;
-  using X509Owner = std::unique_ptr<X509, Freed<X509_free>>;
-  const X509Owner own{PEM_read_bio_X509_AUX(from.get(), nullptr, no_passphrase, nullptr)};
-  if (!own || SSL_CTX_use_certificate(context, own.get()) != 1) return false;
-  while (X509Owner next{PEM_read_bio_X509(from.get(), nullptr, no_passphrase, nullptr)}) {
-    if (SSL_CTX_add0_chain_cert(context, next.get()) != 1) return false;
-    (void)next.release();
-  }
-  ERR_clear_error();  // the end of the text
-  return true;
-}
-
-bool use_key(SSL_CTX* context, const std::string& source) {
-  const auto from = open_pem(source);
-  if (!from) return false;
-  const std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>> key{
-      PEM_read_bio_PrivateKey(from.get(), nullptr, no_passphrase, nullptr)};
-  return key && SSL_CTX_use_PrivateKey(context, key.get()) == 1;
-}
 
 /// A file as it was when it was read.
 struct Seen {

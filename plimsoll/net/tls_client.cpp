@@ -1,5 +1,6 @@
 #include "plimsoll/net/tls_client.hpp"
 
+#include "plimsoll/net/pem.hpp"
 #include "plimsoll/net/tls.hpp"
 #include "plimsoll/net/tls_transport.hpp"
 
@@ -63,12 +64,11 @@ Result<std::shared_ptr<TlsClient>> TlsClient::load(const TlsClientOptions& optio
       (file.empty() ? SSL_CTX_set_default_verify_paths(c) : SSL_CTX_load_verify_file(c, file.c_str())) != 1)
     return cannot(file.empty() ? "the system's authorities" : file, "no authority could be read");
   if (!options.certificate.empty()) {
-    // A key with a password would ask for it at the terminal.
-    SSL_CTX_set_default_passwd_cb(c, [](char*, int, int, void*) { return 0; });
-    if (SSL_CTX_use_certificate_chain_file(c, options.certificate.c_str()) != 1)
-      return cannot(options.certificate, "no certificate could be read");
-    if (SSL_CTX_use_PrivateKey_file(c, options.key.c_str(), SSL_FILETYPE_PEM) != 1)
-      return cannot(options.key, "no key could be read that fits the certificate, or it has a password");
+    const auto name = [](const std::string& source) { return is_pem(source) ? "the text given" : source; };
+    if (!use_chain(c, options.certificate)) return cannot(name(options.certificate), "no certificate could be read");
+    const auto& key = options.key.empty() ? options.certificate : options.key;
+    if (!use_key(c, key))
+      return cannot(name(key), "no key could be read that fits the certificate, or it has a password");
   }
   const auto protocols = wire_form(options.protocols);
   if (!protocols.empty() && SSL_CTX_set_alpn_protos(c, reinterpret_cast<const unsigned char*>(protocols.data()),

@@ -17,7 +17,9 @@ struct TlsClientOptions {
   std::string authorities{};             ///< PEM file of those who sign servers' certificates; empty: the system's
   std::vector<std::string> protocols{};  ///< offered by ALPN, preferred first; empty: none
   TlsVerify verify = TlsVerify::name;
-  std::string certificate{}, key{};  ///< PEM files of what this side shows of itself; empty: nothing
+  /// What this side shows of itself, PEM text or paths of files of it; empty: nothing, or a key that stands with the
+  /// certificate.
+  std::string certificate{}, key{};
 };
 
 /// TLS towards other servers: 1.2 (suites with forward secrecy and authenticated encryption only) and 1.3, chain and

@@ -459,6 +459,10 @@ void redact(json::Value& value, Arena& arena) {
   for (auto& item : value.array()) redact(item, arena);
   if (value.is(json::Type::string)) {
     const auto text = value.string();
+    if (text.contains("PRIVATE KEY-----")) {
+      value = json::Value::of("[redacted]");
+      return;
+    }
     const auto scheme = text.find("://"), at = scheme == text.npos ? text.npos : text.find('@', scheme);
     if (at != text.npos && at < text.find('/', scheme + 3)) {  // `http://user:password@host/`
       const auto place = value.position();

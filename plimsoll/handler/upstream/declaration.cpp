@@ -52,6 +52,14 @@ constexpr config::Field kOwn[] = {
                   "{path: /healthz, every: 5s}"),
     config::field<&Declaration::authorities>(
         "authorities", "PEM file of the authorities that sign the targets' certificates; empty: the system's."),
+    config::shown(config::field<&Declaration::certificate>(
+                      "certificate",
+                      "PEM file, or the text, of the certificate and its chain that this server shows to its targets "
+                      "(mutual TLS); empty: none."),
+                  "/run/secrets/reviews.crt"),
+    config::shown(config::field<&Declaration::key>(
+                      "key", "PEM file, or the text, of its private key; empty: it stands with the certificate."),
+                  "/run/secrets/reviews.key"),
     config::shown(config::field<&Declaration::host>(
                       "host",
                       "The `Host` that targets are sent: a name, or `client` for that of the request; empty: each "
@@ -172,6 +180,11 @@ Result<Declaration> read_declaration(const json::Value& from) {
     return std::unexpected(std::move(done).error());
   if (auto done = read_targets(declared); !done) return std::unexpected(std::move(done).error());
   if (auto done = check_targets(from, declared); !done) return std::unexpected(std::move(done).error());
+  if (!declared.key.empty() && declared.certificate.empty())
+    return config::wrong(*from.find("key"), "an upstream has a `key` and no `certificate`");
+  if (!declared.certificate.empty() &&
+      std::ranges::any_of(declared.targets, [](const auto& target) { return !client::parse_url(target)->tls; }))
+    return config::wrong(*from.find("certificate"), "a `certificate` is shown in TLS alone: all targets are https");
   if (declared.host != "client" && !declared.host.empty() && !is_authority(declared.host))
     return config::wrong(*from.find("host"), "`host` is a name with or without a port, or `client`");
   if (declared.health) {

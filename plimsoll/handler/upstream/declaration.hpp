@@ -16,6 +16,7 @@ struct Declaration {
   std::vector<std::string> targets{};  ///< their URLs
   std::vector<double> weights{};       ///< of each
   std::string authorities;
+  std::string certificate, key;
   std::string host;
   config::Raw hash_by = nullptr;  ///< read with `balance`
   config::PlainHttp plain_http = config::PlainHttp::refused;

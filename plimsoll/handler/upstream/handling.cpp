@@ -176,20 +176,22 @@ void provide(const contract::Contract&, Services& services, contract::Complaints
     }
     Arena arena;
     const auto parts = parts_of(member.value, arena);
-    auto service = client::Service::make({.name = name,
-                                          .url = declared->targets.front(),
-                                          .more_urls = {declared->targets.begin() + 1, declared->targets.end()},
-                                          .weights = declared->weights,
-                                          .authorities = declared->authorities,
-                                          .timeouts = {.passed_on = true},
-                                          .resilient = true},
-                                         services, &parts);
+    const client::ServiceOptions calls{.name = name,
+                                       .url = declared->targets.front(),
+                                       .more_urls = {declared->targets.begin() + 1, declared->targets.end()},
+                                       .weights = declared->weights,
+                                       .authorities = declared->authorities,
+                                       .certificate = declared->certificate,
+                                       .key = declared->key,
+                                       .timeouts = {.passed_on = true},
+                                       .resilient = true};
+    auto service = client::Service::make(calls, services, &parts);
     if (!service) {
       complain(name, member.value, service.error());
       continue;
     }
     if (declared->check)
-      if (auto added = checks->add((*service)->targets(), declared->targets, declared->authorities,
+      if (auto added = checks->add((*service)->targets(), declared->targets, calls,
                                    declared->host == "client" ? std::string{} : declared->host, *declared->check);
           !added)
         complain(name, member.value, added.error());
