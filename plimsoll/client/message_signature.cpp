@@ -2,13 +2,11 @@
 
 #include "plimsoll/base/digest.hpp"
 #include "plimsoll/base/encoding.hpp"
+#include "plimsoll/base/signature.hpp"
 #include "plimsoll/http/characters.hpp"
 
-#include <openssl/ec.h>
-#include <openssl/ecdsa.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/rsa.h>
 
 #include <algorithm>
 #include <array>
@@ -69,26 +67,25 @@ std::expected<std::string, std::string> value_of(const SignedMessage& message, s
 }
 
 struct Ended {
-  void operator()(EVP_PKEY_CTX* context) const { EVP_PKEY_CTX_free(context); }
-  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
   void operator()(BIO* bio) const { BIO_free(bio); }
-  void operator()(ECDSA_SIG* signature) const { ECDSA_SIG_free(signature); }
 };
 
-/// r and s of a signature in ASN.1, 32 bytes each (RFC 9421, section 3.3.4).
-std::string raw_of(std::string_view der) {
-  const auto* at = reinterpret_cast<const unsigned char*>(der.data());
-  const std::unique_ptr<ECDSA_SIG, Ended> read(d2i_ECDSA_SIG(nullptr, &at, static_cast<long>(der.size())));
-  std::string raw(64, '\0');
-  if (!read) return {};
-  auto* to = reinterpret_cast<unsigned char*>(raw.data());
-  if (BN_bn2binpad(ECDSA_SIG_get0_r(read.get()), to, 32) != 32 ||
-      BN_bn2binpad(ECDSA_SIG_get0_s(read.get()), to + 32, 32) != 32)
-    return {};
-  return raw;
+SignatureMethod method_of(config::SignatureAlgorithm algorithm) {
+  using enum config::SignatureAlgorithm;
+  using Kind = SignatureMethod::Kind;
+  switch (algorithm) {
+    case ecdsa_p256_sha256: return {.kind = Kind::ecdsa};
+    case rsa_pss_sha512: return {.kind = Kind::rsa_pss, .hash_bits = 512};
+    case rsa_v1_5_sha256: return {.kind = Kind::rsa};
+    default: return {.kind = Kind::eddsa};
+  }
 }
 
 }  // namespace
+
+std::string_view name_of(config::SignatureAlgorithm algorithm) {
+  return config::Words<config::SignatureAlgorithm>::words[static_cast<std::size_t>(algorithm)];
+}
 
 bool is_component(std::string_view name) {
   if (name.starts_with('@')) return std::ranges::find(kDerived, name) != std::end(kDerived);
@@ -122,18 +119,11 @@ std::expected<std::string, std::string> signature_base(const SignedMessage& mess
   return base + "\"@signature-params\": " + signature_input(parameters);
 }
 
-std::expected<SigningKey, std::string> SigningKey::read(std::string_view algorithm, std::string_view key) {
-  constexpr std::pair<std::string_view, Way> ways[] = {{"hmac-sha256", Way::hmac},
-                                                       {"ed25519", Way::ed25519},
-                                                       {"ecdsa-p256-sha256", Way::ecdsa},
-                                                       {"rsa-pss-sha512", Way::rsa_pss},
-                                                       {"rsa-v1_5-sha256", Way::rsa}};
-  const auto* way = std::ranges::find(ways, algorithm, &std::pair<std::string_view, Way>::first);
-  if (way == std::end(ways))
-    return std::unexpected("`algorithm` is hmac-sha256, ed25519, ecdsa-p256-sha256, rsa-pss-sha512 or rsa-v1_5-sha256");
+std::expected<SigningKey, std::string> SigningKey::read(config::SignatureAlgorithm algorithm, std::string_view key) {
+  using enum config::SignatureAlgorithm;
   SigningKey made;
-  made.way_ = way->second;
-  if (made.way_ == Way::hmac) {
+  made.algorithm_ = algorithm;
+  if (algorithm == hmac_sha256) {
     if (key.size() < 32) return std::unexpected("the secret of hmac-sha256 has at least 32 bytes");
     made.secret_ = key;
     return made;
@@ -145,30 +135,16 @@ std::expected<SigningKey, std::string> SigningKey::read(std::string_view algorit
                   [](EVP_PKEY* each) { EVP_PKEY_free(each); });
   const auto* pem = made.key_.get();
   const bool fits =
-      pem && (made.way_ == Way::ed25519 ? EVP_PKEY_is_a(pem, "ED25519") == 1
-              : made.way_ == Way::ecdsa ? EVP_PKEY_is_a(pem, "EC") == 1 && EVP_PKEY_get_bits(pem) == 256
-                                        : EVP_PKEY_is_a(pem, "RSA") == 1 || EVP_PKEY_is_a(pem, "RSA-PSS") == 1);
-  if (!fits) return std::unexpected("`key` is no private key in PEM for " + std::string(algorithm));
+      pem && (algorithm == ed25519             ? EVP_PKEY_is_a(pem, "ED25519") == 1
+              : algorithm == ecdsa_p256_sha256 ? EVP_PKEY_is_a(pem, "EC") == 1 && EVP_PKEY_get_bits(pem) == 256
+                                               : EVP_PKEY_is_a(pem, "RSA") == 1 || EVP_PKEY_is_a(pem, "RSA-PSS") == 1);
+  if (!fits) return std::unexpected("`key` is no private key in PEM for " + std::string(name_of(algorithm)));
   return made;
 }
 
 Result<std::string> SigningKey::sign(std::string_view base) const {
-  if (way_ == Way::hmac) return to_base64(as_text(hmac_sha256(secret_, base)));
-  const std::unique_ptr<EVP_MD_CTX, Ended> context(EVP_MD_CTX_new());
-  EVP_PKEY_CTX* options = nullptr;
-  const auto* digest = way_ == Way::ed25519 ? nullptr : way_ == Way::rsa_pss ? EVP_sha512() : EVP_sha256();
-  bool good = EVP_DigestSignInit(context.get(), &options, digest, nullptr, key_.get()) == 1;
-  if (good && way_ == Way::rsa_pss)
-    good = EVP_PKEY_CTX_set_rsa_padding(options, RSA_PKCS1_PSS_PADDING) == 1 &&
-           EVP_PKEY_CTX_set_rsa_pss_saltlen(options, 64) == 1;
-  const auto* text = reinterpret_cast<const unsigned char*>(base.data());
-  std::size_t size = 0;
-  good = good && EVP_DigestSign(context.get(), nullptr, &size, text, base.size()) == 1;
-  std::string signature(size, '\0');
-  good = good && EVP_DigestSign(context.get(), reinterpret_cast<unsigned char*>(signature.data()), &size, text,
-                                base.size()) == 1;
-  signature.resize(good ? size : 0);
-  if (good && way_ == Way::ecdsa) signature = raw_of(signature);
+  if (algorithm_ == config::SignatureAlgorithm::hmac_sha256) return to_base64(as_text(hmac_sha256(secret_, base)));
+  const auto signature = make_signature(method_of(algorithm_), *key_, base);
   if (signature.empty()) return fail(kInternal, "a request cannot be signed");
   return to_base64(signature);
 }

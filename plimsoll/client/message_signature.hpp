@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/base/result.hpp"
+#include "plimsoll/config/options.hpp"
 
 #include <cstdint>
 #include <expected>
@@ -12,6 +13,22 @@
 #include <vector>
 
 struct evp_pkey_st;
+
+namespace plimsoll::config {
+/// Algorithms of HTTP Message Signatures (RFC 9421, section 6.2.2), as they are registered.
+enum class SignatureAlgorithm : std::uint8_t {
+  ed25519,
+  ecdsa_p256_sha256,
+  rsa_pss_sha512,
+  rsa_v1_5_sha256,
+  hmac_sha256
+};
+template <>
+struct Words<SignatureAlgorithm> {
+  static constexpr std::string_view words[] = {"ed25519", "ecdsa-p256-sha256", "rsa-pss-sha512", "rsa-v1_5-sha256",
+                                               "hmac-sha256"};
+};
+}  // namespace plimsoll::config
 
 namespace plimsoll::client {
 
@@ -40,17 +57,17 @@ std::string signature_input(const SignatureParameters& parameters);
 std::expected<std::string, std::string> signature_base(const SignedMessage& message,
                                                        const SignatureParameters& parameters);
 
-/// A key that signs: `hmac-sha256` with a secret, `ed25519`, `ecdsa-p256-sha256`, `rsa-pss-sha512` and
-/// `rsa-v1_5-sha256` with a private key in PEM. Any thread.
+std::string_view name_of(config::SignatureAlgorithm algorithm);
+
+/// A key that signs: `hmac-sha256` with a secret, the others with a private key in PEM. Any thread.
 class SigningKey {
  public:
-  static std::expected<SigningKey, std::string> read(std::string_view algorithm, std::string_view key);
+  static std::expected<SigningKey, std::string> read(config::SignatureAlgorithm algorithm, std::string_view key);
   /// The signature in base64. Error: `internal`.
   Result<std::string> sign(std::string_view base) const;
 
  private:
-  enum class Way : std::uint8_t { hmac, ed25519, ecdsa, rsa_pss, rsa };
-  Way way_ = Way::hmac;
+  config::SignatureAlgorithm algorithm_ = config::SignatureAlgorithm::hmac_sha256;
   std::string secret_;
   std::shared_ptr<evp_pkey_st> key_;
 };

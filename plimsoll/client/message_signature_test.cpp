@@ -23,7 +23,9 @@ constexpr SignedMessage kRequest{.method = "POST",
                                  .has_query = true,
                                  .fields = kFields};
 
-std::string signature(std::string_view algorithm, std::string_view key, const SignatureParameters& parameters) {
+using Algorithm = config::SignatureAlgorithm;
+
+std::string signature(Algorithm algorithm, std::string_view key, const SignatureParameters& parameters) {
   const auto made = SigningKey::read(algorithm, key);
   if (!made) return made.error();
   const auto base = signature_base(kRequest, parameters);
@@ -39,7 +41,7 @@ TEST(MessageSignature, TheExampleWithASharedSecret) {  // B.2.5
             "\"date\": Tue, 20 Apr 2021 02:07:55 GMT\n\"@authority\": example.com\n\"content-type\": application/json\n"
             "\"@signature-params\": (\"date\" \"@authority\" \"content-type\");created=1618884473;keyid="
             "\"test-shared-secret\"");
-  EXPECT_EQ(signature("hmac-sha256", *key, parameters), "pxcQw6G3AjtMBQjwo8XzkZf/bws5LelbaMk5rGIGtE8=");
+  EXPECT_EQ(signature(Algorithm::hmac_sha256, *key, parameters), "pxcQw6G3AjtMBQjwo8XzkZf/bws5LelbaMk5rGIGtE8=");
 }
 
 TEST(MessageSignature, TheExampleWithEd25519) {  // B.2.6
@@ -50,7 +52,7 @@ TEST(MessageSignature, TheExampleWithEd25519) {  // B.2.6
       .components = {"date", "@method", "@path", "@authority", "content-type", "content-length"},
       .created = 1618884473,
       .key_id = "test-key-ed25519"};
-  EXPECT_EQ(signature("ed25519", key, parameters),
+  EXPECT_EQ(signature(Algorithm::ed25519, key, parameters),
             "wqcAqbmYJ2ji2glfAMaRy4gruYYnx2nEFN2HN6jrnDnQCK1u02Gb04v9EDgwUPiu4A0w6vuQv5lIp5WPpBKRCw==");
 }
 
@@ -92,14 +94,13 @@ TEST(MessageSignature, FieldsAreJoinedAndMissingOnesSaid) {  // section 2.1
 }
 
 TEST(MessageSignature, KeysAndComponentsAreChecked) {
-  EXPECT_FALSE(SigningKey::read("hmac-sha256", "short"));
-  EXPECT_FALSE(SigningKey::read("ed25519", "no PEM"));
+  EXPECT_FALSE(SigningKey::read(Algorithm::hmac_sha256, "short"));
+  EXPECT_FALSE(SigningKey::read(Algorithm::ed25519, "no PEM"));
   EXPECT_FALSE(
-      SigningKey::read("rsa-pss-sha512",
+      SigningKey::read(Algorithm::rsa_pss_sha512,
                        "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ+DYvh6SEqVTm50DFtMDoQikTmiCqirVv9mWG9qfSnF\n"
                        "-----END PRIVATE KEY-----\n"))
       << "a key of another kind";
-  EXPECT_FALSE(SigningKey::read("none", std::string(64, 'a')));
   for (const auto* name : {"@method", "@query", "content-digest", "x-a"}) EXPECT_TRUE(is_component(name)) << name;
   for (const auto* name : {"@status", "@query-param", "Date", "a b", "", "@"}) EXPECT_FALSE(is_component(name)) << name;
 }

@@ -72,7 +72,7 @@ class SignMessage final : public Policy {
         .created = now,
         .expires = options_.expires.nanoseconds ? now + options_.expires.nanoseconds / kSecond : 0,
         .key_id = options_.key_id,
-        .algorithm = options_.algorithm,
+        .algorithm = std::string(name_of(options_.algorithm)),
         .tag = options_.tag};
     for (const auto& component : options_.components)
       if (component.starts_with('@') || std::ranges::find(names, component) != names.end())

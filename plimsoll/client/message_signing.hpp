@@ -1,5 +1,6 @@
 #pragma once
 
+#include "plimsoll/client/message_signature.hpp"
 #include "plimsoll/client/part.hpp"
 #include "plimsoll/client/refusals.hpp"
 
@@ -10,7 +11,8 @@ namespace plimsoll::client {
 
 /// HTTP Message Signatures (RFC 9421), as they are configured.
 struct SignatureOptions {
-  std::string key, key_id, algorithm = "ed25519", label = "sig1", tag;
+  std::string key, key_id, label = "sig1", tag;
+  config::SignatureAlgorithm algorithm = config::SignatureAlgorithm::ed25519;
   std::vector<std::string> components{"@method", "@authority", "@path", "@query", "content-type", "content-digest"};
   config::Duration expires{0};
 };
@@ -21,8 +23,7 @@ inline constexpr config::Field kSignatureFields[] = {
     config::shown(
         config::field<&SignatureOptions::key_id>("key-id", "The name by which the service identifies the key."),
         "shop-1"),
-    config::shaped(config::field<&SignatureOptions::algorithm>("algorithm", "The signature algorithm."),
-                   R"("enum":["ed25519","ecdsa-p256-sha256","rsa-pss-sha512","rsa-v1_5-sha256","hmac-sha256"])"),
+    config::field<&SignatureOptions::algorithm>("algorithm", "The signature algorithm."),
     config::shown(
         config::field<&SignatureOptions::components>(
             "components",

@@ -1,78 +1,20 @@
 #include "plimsoll/policy/authentication/signature.hpp"
 
-#include <openssl/ecdsa.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-#include <openssl/rsa.h>
+#include "plimsoll/base/signature.hpp"
 
 namespace plimsoll::policy {
 namespace {
 
-struct Free {
-  void operator()(EVP_MD_CTX* p) const noexcept { EVP_MD_CTX_free(p); }
-  void operator()(ECDSA_SIG* p) const noexcept { ECDSA_SIG_free(p); }
-};
-template <class T>
-using Held = std::unique_ptr<T, Free>;
-
-const unsigned char* octets(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
-
-const EVP_MD* hash_of(Algorithm algorithm) {
-  switch (signature_hash_bits(algorithm)) {
-    case 256: return EVP_sha256();
-    case 384: return EVP_sha384();
-    default: return EVP_sha512();
+SignatureMethod method_of(Algorithm algorithm) {
+  using Kind = SignatureMethod::Kind;
+  SignatureMethod made{.hash_bits = signature_hash_bits(algorithm)};
+  if (algorithm >= Algorithm::ps256 && algorithm <= Algorithm::ps512) made.kind = Kind::rsa_pss;
+  if (algorithm >= Algorithm::es256 && algorithm <= Algorithm::es512) {
+    made.kind = Kind::ecdsa;
+    made.coordinate = algorithm == Algorithm::es256 ? 32 : algorithm == Algorithm::es384 ? 48 : 66;
   }
-}
-
-bool is_rsa(Algorithm algorithm) { return algorithm <= Algorithm::ps512; }
-bool is_pss(Algorithm algorithm) { return algorithm >= Algorithm::ps256 && algorithm <= Algorithm::ps512; }
-bool is_ecdsa(Algorithm algorithm) { return algorithm >= Algorithm::es256 && algorithm <= Algorithm::es512; }
-
-std::size_t coordinate_size(Algorithm algorithm) {
-  return algorithm == Algorithm::es256 ? 32 : algorithm == Algorithm::es384 ? 48 : 66;
-}
-
-bool set_padding(Algorithm algorithm, EVP_PKEY_CTX* context) {
-  if (!is_rsa(algorithm)) return true;
-  if (!is_pss(algorithm)) return EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PADDING) == 1;
-  return EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PSS_PADDING) == 1 &&
-         EVP_PKEY_CTX_set_rsa_pss_saltlen(context, RSA_PSS_SALTLEN_DIGEST) == 1 &&
-         EVP_PKEY_CTX_set_rsa_mgf1_md(context, hash_of(algorithm)) == 1;
-}
-
-/// r and s side by side → DER. Zero and values of the order or above are left to the verification, which refuses them.
-std::string to_der(Algorithm algorithm, std::string_view raw) {
-  const auto size = coordinate_size(algorithm);
-  if (raw.size() != 2 * size) return {};
-  const Held<ECDSA_SIG> pair(ECDSA_SIG_new());
-  auto* r = BN_bin2bn(octets(raw), static_cast<int>(size), nullptr);
-  auto* s = BN_bin2bn(octets(raw) + size, static_cast<int>(size), nullptr);
-  if (!pair || !r || !s || ECDSA_SIG_set0(pair.get(), r, s) != 1) {
-    BN_free(r);
-    BN_free(s);
-    return {};
-  }
-  unsigned char* at = nullptr;
-  const int length = i2d_ECDSA_SIG(pair.get(), &at);
-  if (length <= 0) return {};
-  std::string der(reinterpret_cast<char*>(at), static_cast<std::size_t>(length));
-  OPENSSL_free(at);
-  return der;
-}
-
-std::string from_der(Algorithm algorithm, std::string_view der) {
-  const auto size = coordinate_size(algorithm);
-  const auto* at = octets(der);
-  const Held<ECDSA_SIG> pair(d2i_ECDSA_SIG(nullptr, &at, static_cast<long>(der.size())));
-  if (!pair) return {};
-  std::string raw(2 * size, '\0');
-  auto* out = reinterpret_cast<unsigned char*>(raw.data());
-  if (BN_bn2binpad(ECDSA_SIG_get0_r(pair.get()), out, static_cast<int>(size)) < 0 ||
-      BN_bn2binpad(ECDSA_SIG_get0_s(pair.get()), out + size, static_cast<int>(size)) < 0)
-    return {};
-  return raw;
+  if (algorithm == Algorithm::eddsa) made.kind = Kind::eddsa;
+  return made;
 }
 
 }  // namespace
@@ -92,49 +34,15 @@ unsigned signature_hash_bits(Algorithm algorithm) {
 }
 
 bool verify_signature(Algorithm algorithm, evp_pkey_st& key, std::string_view message, std::string_view signature) {
-  std::string der;
-  if (is_ecdsa(algorithm)) {
-    der = to_der(algorithm, signature);
-    signature = der;
-  } else if (signature.size() != static_cast<std::size_t>(EVP_PKEY_get_size(&key))) {
-    return false;
-  }
-  if (signature.empty()) return false;
-  const Held<EVP_MD_CTX> context(EVP_MD_CTX_new());
-  EVP_PKEY_CTX* settings = nullptr;
-  const auto* hash = algorithm == Algorithm::eddsa ? nullptr : hash_of(algorithm);
-  const bool right =
-      context && EVP_DigestVerifyInit(context.get(), &settings, hash, nullptr, &key) == 1 &&
-      set_padding(algorithm, settings) &&
-      EVP_DigestVerify(context.get(), octets(signature), signature.size(), octets(message), message.size()) == 1;
-  if (!right) ERR_clear_error();
-  return right;
+  return plimsoll::verify_signature(method_of(algorithm), key, message, signature);
 }
 
 std::string make_signature(Algorithm algorithm, evp_pkey_st& key, std::string_view message) {
-  const Held<EVP_MD_CTX> context(EVP_MD_CTX_new());
-  EVP_PKEY_CTX* settings = nullptr;
-  const auto* hash = algorithm == Algorithm::eddsa ? nullptr : hash_of(algorithm);
-  std::size_t size = 0;
-  if (!context || EVP_DigestSignInit(context.get(), &settings, hash, nullptr, &key) != 1 ||
-      !set_padding(algorithm, settings) ||
-      EVP_DigestSign(context.get(), nullptr, &size, octets(message), message.size()) != 1)
-    return {};
-  std::string made(size, '\0');
-  if (EVP_DigestSign(context.get(), reinterpret_cast<unsigned char*>(made.data()), &size, octets(message),
-                     message.size()) != 1)
-    return {};
-  made.resize(size);
-  return is_ecdsa(algorithm) ? from_der(algorithm, made) : made;
+  return plimsoll::make_signature(method_of(algorithm), key, message);
 }
 
 std::string hmac(Algorithm algorithm, std::string_view secret, std::string_view message) {
-  unsigned size = 0;
-  std::string made(EVP_MAX_MD_SIZE, '\0');
-  ::HMAC(hash_of(algorithm), secret.data(), static_cast<int>(secret.size()), octets(message), message.size(),
-         reinterpret_cast<unsigned char*>(made.data()), &size);
-  made.resize(size);
-  return made;
+  return make_hmac(signature_hash_bits(algorithm), secret, message);
 }
 
 }  // namespace plimsoll::policy
