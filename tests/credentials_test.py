@@ -228,6 +228,7 @@ upstreams:
   c: {{targets: ['http://127.0.0.1:9'], authentication: {{user: u, password: WRITTEN3}}}}
   d: {{targets: ['http://127.0.0.1:9'], authentication: {{oauth2: {{token-url: 'http://127.0.0.1:9/token', client: c, secret: WRITTEN4}}}}}}
   e: {{targets: ['http://127.0.0.1:9'], authentication: {{signature: {{key-id: k, algorithm: hmac-sha256, key: WRITTEN6-of-thirty-two-bytes-or-more}}}}}}
+  g: {{targets: ['http://127.0.0.1:9'], authentication: {{hmac: {{secret: WRITTEN9, template: '{{body}}', header: X-Signature}}}}}}
   f: {{targets: ['http://127.0.0.1:9'], authentication: {{aws: {{access-key: a, secret-key: WRITTEN7, session-token: WRITTEN8, region: r, service: s3}}}}}}
 jobs: {{j: {{run: {{http: {{url: 'http://127.0.0.1:9', authentication: {{bearer: WRITTEN5}}}}}}}}}}
 """)
@@ -305,6 +306,43 @@ jobs: {{j: {{run: {{http: {{url: 'http://127.0.0.1:9', authentication: {{bearer:
                                                   capture_output=True, text=True, timeout=60)
                     self.assertEqual(done.stdout.strip(), "false" if changed else "true", f"{algorithm} {method}: {message}\n{done.stderr}")
 
+    def test_an_hmac_over_a_template_is_the_one_that_the_service_works_out(self):
+        target = self.target()
+        wrong = []
+
+        def check(connection, request):
+            line, headers, body = request
+            said = dict(part.split("=", 1) for part in headers["x-signature"].split(","))
+            content = "\n".join([line.split(" ")[0], line.split(" ")[1], headers["host"], headers["x-nonce"], said["t"], hashlib.sha256(body).hexdigest(), headers.get("content-type", ""), body.decode()])
+            good = base64.b64encode(hmac.new(SECRET.encode(), content.encode(), hashlib.sha512).digest()).decode() == said["v1"]
+            if not good or abs(int(said["t"]) - time.time()) > 60 or headers.all("x_nonce"):
+                wrong.append(request)
+            return answer({"nonce": headers["x-nonce"]}, status="200 OK" if good else "401 Unauthorized")
+
+        target.does = check
+        folder = self.directory()
+        (folder / "secret").write_text(SECRET + "\n")
+        template = r'"{method}\n{target}\n{host}\n{nonce}\n{timestamp}\n{body-sha256}\n{header:Content-Type}\n{body}"'
+        server = self.front(f"{target.url}/base", options=f"authentication: {{hmac: {{secret: '${{file:{folder}/secret}}', algorithm: sha512, encoding: base64, template: {template}, header: X-Signature, "
+                            "prefix: 't={timestamp},v1=', headers: {X-Nonce: '{nonce}'}}}")
+        nonces = set()
+        for method, path, body in (("GET", "/reviews", None), ("POST", "/reviews", {"text": "x"}), ("GET", "/limited?n=1", None), ("GET", "/reviews/a%20b", None)):
+            got = server.request(method, path, body, {"X_Nonce": "theirs", "X-Signature": "t=1,v1=theirs"})
+            self.assertEqual(got.status, 200, f"{method} {path}: {wrong}")
+            nonces.add(got.json()["nonce"])
+        self.assertEqual((wrong, len(nonces)), ([], 4))
+        # Rotated without a restart.
+        global_secret = SECRET
+        (folder / "secret").write_text("another\n")
+        target.does = lambda connection, request: answer({"signature": request[1]["x-signature"].split("v1=")[1]})
+        before = server.get("/reviews").json()["signature"]
+        server.signal(harness.signal.SIGHUP)
+        sign = lambda secret, seen: base64.b64encode(hmac.new(secret.encode(), "\n".join([*seen[0].split(" "), seen[1]["host"], seen[1]["x-nonce"], seen[1]["x-signature"][2:].split(",")[0], hashlib.sha256(seen[2]).hexdigest(), "", ""]).encode(), hashlib.sha512).digest()).decode()
+        self.assertEqual(before, sign(global_secret, target.seen[-1]))
+        harness.until(lambda: server.get("/reviews").json()["signature"] == sign("another", target.seen[-1]), "the new secret")
+        long = server.request("PUT", "/files", iter([b"x" * 70_000]), {"Content-Type": "application/octet-stream", "Content-Length": "70000"})
+        self.assertEqual((long.status, long.code), (413, "body-not-signed"))
+
     def test_a_client_certificate_is_shown_and_rotated_by_a_reload_under_load(self):
         harness.needs("openssl")
         folder = self.directory()
@@ -372,12 +410,17 @@ jobs: {{j: {{run: {{http: {{url: 'http://127.0.0.1:9', authentication: {{bearer:
         self.assertIn("plain-http: allowed", refused(f"{{oauth2: {{token-url: 'http://id.example.com/token', {base}}}}}"))
         self.assertIn("neither http:// nor https://", refused(f"{{oauth2: {{token-url: 'id.example.com', {base}}}}}"))
         self.assertIn('did you mean "scope"', refused(f"{{oauth2: {{token-url: 'https://id.example.com/token', {base}, scopes: a}}}}"))
-        self.assertIn("one of `bearer`, `user`, `header`, `oauth2`, `aws` and `signature`", refused(f"{{bearer: a, oauth2: {{token-url: 'https://id.example.com/token', {base}}}}}"))
+        self.assertIn("one of `bearer`, `user`, `header`, `oauth2`, `aws`, `signature` and `hmac`", refused(f"{{bearer: a, oauth2: {{token-url: 'https://id.example.com/token', {base}}}}}"))
         self.assertIn("has a `region`", refused("{aws: {access-key: a, secret-key: b, service: s3}}"))
         self.assertIn('did you mean "secret-key"', refused("{aws: {access-key: a, secret_key: b, region: c, service: s3}}"))
         self.assertIn("at least 32 bytes", refused("{signature: {key: short, key-id: a, algorithm: hmac-sha256}}"))
         self.assertIn("no private key in PEM for ed25519", refused("{signature: {key: short, key-id: a}}"))
         self.assertIn("`@status` is no component of a request", refused("{signature: {key: short, key-id: a, components: ['@status']}}"))
+        hmac = "secret: a, header: X-Signature"
+        self.assertIn("has a `template`", refused(f"{{hmac: {{{hmac}}}}}"))
+        self.assertIn("{bdy} is none of the names", refused(f"{{hmac: {{{hmac}, template: '{{bdy}}'}}}}"))
+        self.assertIn("signs {nonce}, which the service cannot know", refused(f"{{hmac: {{{hmac}, template: '{{nonce}}{{body}}'}}}}"))
+        self.assertIn("the field `X` cannot be sent", refused(f"{{hmac: {{{hmac}, template: '{{body}}', headers: {{X: '{{body}}'}}}}}}"))
         self.assertIn("a parameter's value is text", refused(f"{{oauth2: {{token-url: 'https://id.example.com/token', {base}, parameters: {{a: 1}}}}}}"))
         self.assertIn("one of basic, body", refused(f"{{oauth2: {{token-url: 'https://id.example.com/token', {base}, client-authentication: jwt}}}}"))
         told = self.refused(contract(), f"upstreams: {{reviews: {{targets: ['{good}'], authentication: {{bearer: '${{NOT_SET}}'}}}}}}\n")

@@ -1,5 +1,6 @@
 #include "plimsoll/base/encoding.hpp"
 #include "plimsoll/client/aws.hpp"
+#include "plimsoll/client/hmac.hpp"
 #include "plimsoll/client/message_signing.hpp"
 #include "plimsoll/client/oauth2.hpp"
 #include "plimsoll/client/part.hpp"
@@ -19,7 +20,7 @@ class Authentication final : public Policy {
  public:
   struct Options {
     std::string bearer, user, password, header, value;
-    config::Raw oauth2 = nullptr, aws = nullptr, signature = nullptr;
+    config::Raw oauth2 = nullptr, aws = nullptr, signature = nullptr, hmac = nullptr;
     config::Refusals refusals = config::Refusals::ours;
   };
   static constexpr config::Field fields[] = {
@@ -40,6 +41,10 @@ class Authentication final : public Policy {
           config::object_of<SignatureOptions>(
               config::field<&Options::signature>("signature", "HTTP Message Signatures (RFC 9421)."), kSignatureFields),
           "{key: '${file:/run/secrets/reviews.pem}', key-id: shop-1}"),
+      config::shown(config::object_of<HmacOptions>(
+                        config::field<&Options::hmac>("hmac", "An HMAC over what a template says."), kHmacFields),
+                    "{secret: '${REVIEWS_SECRET}', template: '{timestamp}.{body}', header: X-Signature, prefix: "
+                    "'t={timestamp},v1='}"),
       config::field<&Options::refusals>(
           "refusals",
           "How 401 and 403 of the service are interpreted: `ours`, as a rejection of this credential (the caller gets "
@@ -57,13 +62,15 @@ class Authentication final : public Policy {
     if (auto done = config::read(*from, fields, &options, kEveryPolicy); !done)
       return std::unexpected(std::move(done).error());
     const int ways = !options.bearer.empty() + !options.user.empty() + !options.header.empty() +
-                     (options.oauth2 != nullptr) + (options.aws != nullptr) + (options.signature != nullptr);
+                     (options.oauth2 != nullptr) + (options.aws != nullptr) + (options.signature != nullptr) +
+                     (options.hmac != nullptr);
     if (ways != 1)
-      return config::wrong(*from,
-                           "`authentication` has one of `bearer`, `user`, `header`, `oauth2`, `aws` and `signature`");
+      return config::wrong(
+          *from, "`authentication` has one of `bearer`, `user`, `header`, `oauth2`, `aws`, `signature` and `hmac`");
     auto refusals = std::make_unique<Refusals>(build, options.refusals);
     if (options.oauth2) return client::oauth2(*options.oauth2, build, std::move(refusals));
     if (options.aws) return client::aws(*options.aws, build, std::move(refusals));
+    if (options.hmac) return client::hmac(*options.hmac, build, std::move(refusals));
     if (options.signature) return message_signing(*options.signature, build, std::move(refusals));
     std::string name = "authorization", value = "Bearer " + options.bearer;
     if (!options.user.empty()) {
