@@ -14,20 +14,6 @@ namespace {
 
 constexpr std::string_view kAlgorithm = "AWS4-HMAC-SHA256";
 
-/// Everything but unreserved characters (RFC 3986) as `%XX` in capitals.
-void append_encoded(std::string& out, std::string_view text) {
-  for (const char c : text) {
-    const bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
-                       c == '.' || c == '_' || c == '~';
-    constexpr std::string_view digits = "0123456789ABCDEF";
-    const auto byte = static_cast<unsigned char>(c);
-    if (plain)
-      out += c;
-    else
-      out.append("%").append(1, digits[byte >> 4]).append(1, digits[byte & 15]);
-  }
-}
-
 /// RFC 3986, section 6.2.2 and 5.2.4: without dot segments and empty segments.
 std::string normal_path(std::string_view path) {
   std::vector<std::string_view> kept;
@@ -44,7 +30,7 @@ std::string normal_path(std::string_view path) {
   std::string out;
   for (const auto segment : kept) {
     out += '/';
-    append_encoded(out, segment);
+    contract::append_encoded(out, segment);
   }
   if (out.empty() || path.ends_with('/')) out += '/';
   return out;
@@ -60,7 +46,7 @@ std::string canonical_query(std::string_view query) {
     const auto equals = std::min(pair.find('='), pair.size());
     const auto encoded = [](std::string_view text) {
       std::string plain, out;
-      append_encoded(out, contract::append_decoded(plain, text) ? plain : text);
+      contract::append_encoded(out, contract::append_decoded(plain, text) ? plain : text);
       return out;
     };
     pairs.emplace_back(encoded(pair.substr(0, equals)), encoded(pair.substr(std::min(equals + 1, pair.size()))));

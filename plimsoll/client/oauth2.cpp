@@ -10,6 +10,7 @@
 #include "plimsoll/client/service.hpp"
 #include "plimsoll/client/token_lease.hpp"
 #include "plimsoll/client/url.hpp"
+#include "plimsoll/contract/percent.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/field_name.hpp"
@@ -25,28 +26,16 @@ namespace {
 constexpr Nanoseconds kPatience = 4 * kSecond;  ///< for one request for a token
 constexpr std::uint32_t kAttempts = 3;          ///< of one fetch
 
-/// `application/x-www-form-urlencoded`; RFC 6749, appendix B.
-void append_form(std::string& out, std::string_view text) {
-  for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-                       c == '.' || c == '_' || c == '*';
-    if (plain)
-      out += c;
-    else if (c == ' ')
-      out += '+';
-    else
-      out.append("%").append(to_hex({&c, 1}));
-  }
-}
+/// RFC 6749, appendix B.
 void append_pair(std::string& out, std::string_view name, std::string_view value) {
   if (!out.empty()) out += '&';
-  append_form(out, name);
+  contract::append_form_encoded(out, name);
   out += '=';
-  append_form(out, value);
+  contract::append_form_encoded(out, value);
 }
 std::string form(std::string_view text) {
   std::string out;
-  append_form(out, text);
+  contract::append_form_encoded(out, text);
   return out;
 }
 

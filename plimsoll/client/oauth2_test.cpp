@@ -90,9 +90,9 @@ TEST(OAuth2, ATokenIsFetchedOnceForAllWhoNeedIt) {
   const auto seen = server.tokens.seen();
   ASSERT_EQ(seen.size(), 1u);
   EXPECT_TRUE(seen[0].head.starts_with("POST /token ")) << seen[0].head;
-  EXPECT_TRUE(seen[0].head.contains("authorization: Basic " + std::string("c2hvcCslM2E6czNjciUyNnQ=") + "\r\n"))
+  EXPECT_TRUE(seen[0].head.contains("authorization: Basic " + std::string("c2hvcCslM0E6czNjciUyNnQ=") + "\r\n"))
       << "each part is form-encoded first (RFC 6749, section 2.3.1): " << seen[0].head;
-  EXPECT_EQ(seen[0].body, "grant_type=client_credentials&scope=a+b&audience=https%3a%2f%2forders");
+  EXPECT_EQ(seen[0].body, "grant_type=client_credentials&scope=a+b&audience=https%3A%2F%2Forders");
 }
 
 TEST(OAuth2, InTheBodyWhereThatIsSaid) {
@@ -101,7 +101,7 @@ TEST(OAuth2, InTheBodyWhereThatIsSaid) {
   EXPECT_EQ(calls(*service, 1)[0], "200 t1");
   const auto seen = server.tokens.seen();
   EXPECT_FALSE(seen[0].head.contains("authorization"));
-  EXPECT_EQ(seen[0].body, "grant_type=client_credentials&scope=a+b&client_id=shop+%3a&client_secret=s3cr%26t");
+  EXPECT_EQ(seen[0].body, "grant_type=client_credentials&scope=a+b&client_id=shop+%3A&client_secret=s3cr%26t");
 }
 
 TEST(OAuth2, A401FetchesOnceAnewAndNoCallFails) {

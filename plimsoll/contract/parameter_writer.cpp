@@ -11,23 +11,7 @@ namespace {
 using json::Type;
 using json::Value;
 
-bool unreserved(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-         c == '_' || c == '~';
-}
-
-/// `also`: an unreserved character that delimits where the text stands.
-void encode(std::string& out, std::string_view text, char also = 0) {
-  constexpr char kDigits[] = "0123456789ABCDEF";
-  for (const char c : text) {
-    if (unreserved(c) && c != also) {
-      out += c;
-    } else {
-      const auto byte = static_cast<unsigned char>(c);
-      ((out += '%') += kDigits[byte >> 4]) += kDigits[byte & 15];
-    }
-  }
-}
+void encode(std::string& out, std::string_view text, char also = 0) { append_encoded(out, text, also); }
 
 void encode(std::string& out, const Value& value, char also = 0) {
   switch (value.type()) {
