@@ -642,6 +642,38 @@ paths: {}
         self.assertEqual(told.count("plimsoll; fwd=uri-miss; stored"), 1)
         self.assertLessEqual(set(told), {"plimsoll; fwd=uri-miss; stored", "plimsoll; fwd=uri-miss; collapsed", "plimsoll; hit"})
 
+    def test_all_responses_together_take_what_the_deployment_says(self):
+        server = self.front(more="cache: {memory: 1MiB}\n")
+        body = b"x" * 20_000
+        targets = [f"/many/{number}" for number in range(150)]
+        for target in targets:
+            self.origin.script[target] = (200, [FRESH], body, None)
+        for _ in range(2):
+            for target in targets:
+                self.assertEqual(server.get(target).body, body)
+        hits = sum(len(self.origin.requests(target)) == 1 for target in targets)
+        self.assertLessEqual(hits * len(body), 1 << 20)
+
+    def test_options_of_the_long_form_are_obeyed(self):
+        server = self.front(CONTRACT.replace("cache: origin, authorization", "cache: {origin: true, heuristic: true, cookies: false}, authorization"))
+        for target, fields, asked in (("/guessed", [("Last-Modified", OLDER), ("Date", date())], 1), ("/guessed/cookie", [("Last-Modified", OLDER), ("Date", date()), ("Set-Cookie", "a=b")], 2), ("/cookie", [FRESH, ("Set-Cookie", "a=b")], 2),
+                                      ("/cookie/public", [cc("max-age=3600, public"), ("Set-Cookie", "a=b")], 1), ("/plain", [FRESH], 1)):
+            self.origin.script[target] = (200, fields, b"said", None)
+            for _ in range(2):
+                self.assertEqual(server.get(target).body, b"said")
+            self.assertEqual(len(self.origin.requests(target)), asked, target)
+
+    def test_a_stale_response_comes_before_a_failure_where_the_contract_says_so(self):
+        server = self.front(CONTRACT.replace("x-plimsoll: {upstream: legacy, cache: origin}", "x-plimsoll: {upstream: legacy, cache: origin, fallback: stale}"))
+        for name, control, status in (("plain", "max-age=3600", 200), ("must", "max-age=3600, must-revalidate", 502)):
+            target = "/declared/fallback-" + name
+            self.origin.script[target] = (200, [cc(control), AGED], b"said", None)
+            self.assertEqual(server.get(target).body, b"said")
+            self.origin.script[target] = (200, [], b"", "close")
+            answer = server.get(target)
+            self.assertEqual(answer.status, status, answer)
+            self.assertEqual("detail=stale-if-error" in answer.headers.get("cache-status", ""), status == 200, answer)
+
     def test_the_page_lists_every_requirement_and_few_are_not_met(self):
         listed = dict(re.findall(r"^\| `([a-z0-9-]+)` \| .* \| (.*) \|$", PAGE.read_text(), re.M))
         self.assertEqual(sorted(listed), sorted([each[0] for each in ROWS] + [each[0] for each in UNMET]))
