@@ -210,9 +210,9 @@ row("update-vary-field", "3.2", "a 304 may withdraw the leave to store", origin(
 row("update-date", "4.2.3", "a 304 without `Date` is as old as its receipt", origin(*STALE, TAG, ("Date", date(-90_000))), confirmed(FRESH, TAG), cache(want=[("age", r"[0-9]|[1-9][0-9]")]))
 
 # Section 4: constructing responses
-row("age-generated", "5.1", "a stored response has an `Age`", origin(("Expires", date(3600)), ("Date", date(-30))), cache(want=[("age", r"3[0-9]")]))
-row("age-updated-expires", "5.1", "`Age` goes on from the one it came with, by `Expires`", origin(("Expires", date(36_000)), ("Age", "30")), cache(want=[("age", r"3[0-9]")]))
-row("age-updated-max-age", "5.1", "and by `max-age`", origin(cc("max-age=600"), ("Age", "30")), cache(want=[("age", r"3[0-9]")]))
+row("age-generated", "5.1", "a stored response has an `Age`", origin(("Expires", date(3600)), ("Date", date(-30))), cache(want=[("age", r"[3-9][0-9]")]))
+row("age-updated-expires", "5.1", "`Age` goes on from the one it came with, by `Expires`", origin(("Expires", date(36_000)), ("Age", "30")), cache(want=[("age", r"[3-9][0-9]")]))
+row("age-updated-max-age", "5.1", "and by `max-age`", origin(cc("max-age=600"), ("Age", "30")), cache(want=[("age", r"[3-9][0-9]")]))
 row("date-not-updated", "RFC 9110, 6.6.1", "`Date` stays as it came", origin(FRESH, ("Date", OLD_DATE), ("Cache-Control", "s-maxage=1000000")), cache(want=[("date", re.escape(OLD_DATE))]))
 row("date-added", "RFC 9110, 6.6.1", "a response without `Date` gets that of its receipt", origin(FRESH), cache(want=[("date", ".+ GMT")]))
 row("key-query", "4", "another query is another resource", origin(FRESH, to="?a=1"), origin(FRESH, to="?a=2"), cache(to="?a=1", text=0), cache(to="?a=2", text=1))
@@ -422,12 +422,12 @@ row("cdn-wrong-type", "RFC 9213", "as is a member of the wrong type", origin(cdn
 row("cdn-upper-case", "RFC 9213", "and one with capitals, which are no keys", origin(cdn("MaX-aGe=3600"), cc("no-store")), origin())
 
 # RFC 9211: Cache-Status
-row("status-hit", "RFC 9211", "a hit says so, with what is left", origin(cc("max-age=3600"), ("Age", "600")), cache(want=[("cache-status", r"plimsoll; hit; ttl=(2999|3000)")]))
-row("status-miss", "RFC 9211", "a miss that is stored", origin(FRESH, want=[("cache-status", r"plimsoll; fwd=uri-miss; stored; ttl=3600")]))
+row("status-hit", "RFC 9211", "a hit says so, with what is left", origin(cc("max-age=3600"), ("Age", "600")), cache(want=[("cache-status", r"plimsoll; hit; ttl=(3000|29[0-9][0-9])")]))
+row("status-miss", "RFC 9211", "a miss that is stored", origin(FRESH, want=[("cache-status", r"plimsoll; fwd=uri-miss; stored; ttl=(3600|35[0-9][0-9])")]))
 row("status-not-stored", "RFC 9211", "a miss that is not", origin(cc("no-store"), want=[("cache-status", "plimsoll; fwd=uri-miss")]))
-row("status-vary", "RFC 9211", "a miss of the variant", origin(FRESH, ("Vary", "Foo"), ask=[("Foo", "1")]), origin(FRESH, ("Vary", "Foo"), ask=[("Foo", "2")], want=[("cache-status", "plimsoll; fwd=vary-miss; stored; ttl=3600")]))
-row("status-stale", "RFC 9211", "a validation", origin(*STALE, TAG), confirmed(FRESH, TAG, want=[("cache-status", "plimsoll; fwd=stale; fwd-status=304; stored; ttl=3600")]))
-row("status-request", "RFC 9211", "by wish of the request", origin(FRESH), origin(FRESH, ask=[cc("no-cache")], want=[("cache-status", "plimsoll; fwd=request; stored; ttl=3600")]), obey=True)
+row("status-vary", "RFC 9211", "a miss of the variant", origin(FRESH, ("Vary", "Foo"), ask=[("Foo", "1")]), origin(FRESH, ("Vary", "Foo"), ask=[("Foo", "2")], want=[("cache-status", "plimsoll; fwd=vary-miss; stored; ttl=(3600|35[0-9][0-9])")]))
+row("status-stale", "RFC 9211", "a validation", origin(*STALE, TAG), confirmed(FRESH, TAG, want=[("cache-status", "plimsoll; fwd=stale; fwd-status=304; stored; ttl=(3600|35[0-9][0-9])")]))
+row("status-request", "RFC 9211", "by wish of the request", origin(FRESH), origin(FRESH, ask=[cc("no-cache")], want=[("cache-status", "plimsoll; fwd=request; stored; ttl=(3600|35[0-9][0-9])")]), obey=True)
 row("status-method", "RFC 9211", "by method", origin(method="POST", want=[("cache-status", "plimsoll; fwd=method")]), declared=False)
 row("status-appended", "RFC 9211", "behind that of caches nearer to the origin", origin(FRESH, ("Cache-Status", "inner; hit"), want=[("cache-status", r"inner; hit, plimsoll; fwd=.*")]), cache(want=[("cache-status", r"inner; hit, plimsoll; hit; ttl=\d+")]))
 
