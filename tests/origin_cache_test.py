@@ -3,6 +3,7 @@ documents around it. docs/design/origin-cache.md lists the same rows. Nothing sl
 import concurrent.futures
 import email.utils
 import pathlib
+import random
 import re
 import socket
 import socketserver
@@ -339,6 +340,8 @@ row("condition-if-match", "4.3.2", "`If-Match` is for the origin to judge", orig
 row("condition-if-unmodified", "4.3.2", "so is `If-Unmodified-Since`", origin(FRESH, MODIFIED), origin(ask=[("If-Unmodified-Since", OLD_DATE)]), cache(text=0))
 row("freshen-other-tag", "4.3.4", "a 304 with another strong tag confirms nothing: all is asked for", origin(*STALE, TAG), Step("other-tag", FRESH, ("ETag", '"other"')), cache())
 row("freshen-weak-tag", "4.3.4", "a weak tag of a 304 confirms the strong one with the same text", origin(*STALE, TAG), confirmed(FRESH, ("ETag", 'W/"abc"')), cache())
+row("freshen-strong-tag", "4.3.4", "a strong tag of a 304 confirms the weak one with the same text where the date is the same, and does not take its place", origin(*STALE, ("ETag", 'W/"abc"'), MODIFIED), confirmed(FRESH, TAG, MODIFIED), cache(want=[("etag", 'W/"abc"')]))
+row("range-empty", "RFC 9110, 14", "nothing of an empty response but its beginning can be asked for", Step("origin", FRESH, body=b""), cache(ask=[("Range", "bytes=5-")], code=416, body=b""), cache(ask=[("Range", "bytes=0-5")], body=b""))
 row("freshen-no-validator", "4.3.4", "a 304 without validators confirms what was asked", origin(*STALE, TAG), confirmed(FRESH), cache())
 row("head-freshens", "4.3.5", "a HEAD of the same tag and length updates the stored fields", origin(*STALE, TAG, ("X-A", "1"), body=b"12345"), origin(FRESH, TAG, ("X-A", "2"), ("Content-Length", "5"), method="HEAD", body=b""), Step("first", want=[("x-a", "2")]))
 row("head-other-tag", "4.3.5", "one with another tag makes it useless", origin(*STALE, TAG, body=b"12345"), origin(FRESH, ("ETag", '"new"'), ("Content-Length", "5"), method="HEAD", body=b""), origin(unsent=["if-none-match"]))
@@ -680,6 +683,43 @@ paths: {}
         self.assertEqual(len(ROWS), len({each[0] for each in ROWS}))
         self.assertEqual({name for name, said in listed.items() if said.startswith("not met")}, {each[0] for each in UNMET})
         self.assertGreaterEqual(len(ROWS) / (len(ROWS) + len(UNMET)), 0.97)
+
+
+class InFrontOfNginx(undeclared_test.Passing):
+    def test_files_are_the_same_through_the_cache(self):
+        """Random requests for files, with conditions, ranges and codings: what comes through the cache is what nginx itself says."""
+        port, site = self.nginx()
+        server = self.front(port, more=", cache: origin, authorization: any-caller")
+        chance = random.Random(harness.seed())
+        targets = ["/" + name for name in site if name.isascii() and " " not in name and not name.startswith("v1/")] + ["/missing", "/moved"]
+        known, from_store = {}, 0
+        for _ in range(300):
+            target, fields = chance.choice(targets), {}
+            if chance.random() < 0.5:
+                fields["Accept-Encoding"] = "gzip"
+            elif chance.random() < 0.5:
+                fields["Range"] = chance.choice(["bytes=0-0", "bytes=10-99", "bytes=-7", "bytes=5-", "bytes=99999999-"])
+            if (tag := known.get((target, "Accept-Encoding" in fields))) and chance.random() < 0.4:
+                fields[chance.choice(["If-None-Match", "If-Range"] if "Range" in fields else ["If-None-Match"])] = chance.choice([tag, '"other"'])
+            elif chance.random() < 0.2:
+                fields["If-Modified-Since"] = OLDER  # of later ones nginx does not say 304, which it may
+            method = "HEAD" if chance.random() < 0.1 else "GET"
+            if method == "HEAD":
+                fields.pop("Range", None)
+            behind = harness.fetch(f"127.0.0.1:{port}", method, target, headers=fields)
+            through = server.request(method, target, headers=fields)
+            what = f"{method} {target} {fields}: {through!r}, and of nginx {behind!r}"
+            self.assertEqual(through.status, behind.status, what)
+            if behind.status == 416:  # of which nginx says more than is needed
+                continue
+            self.assertEqual(through.body, behind.body, what)
+            for name in ("content-range", "content-encoding", "last-modified", "etag", "content-type", "vary"):
+                if through.status != 304:  # where nginx names the tag of another coding
+                    self.assertEqual(through.headers.get(name), behind.headers.get(name), f"{name} of {what}")
+            if behind.status == 200 and "etag" in behind.headers:
+                known[target, "Accept-Encoding" in fields] = behind.headers["etag"]
+            from_store += "fwd-status=304" in through.headers["cache-status"]
+        self.assertGreater(from_store, 50)
 
 
 def page():

@@ -3,6 +3,7 @@
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/http/conditional.hpp"
+#include "plimsoll/http/date.hpp"
 #include "plimsoll/http/method.hpp"
 #include "plimsoll/http/negotiate.hpp"
 #include "plimsoll/policy/cache/cache_key.hpp"
@@ -270,12 +271,11 @@ class OriginCache final : public Policy {
       not_modified(made);
       return made;
     }
-    if (!from.content || from.content->text.empty()) return made;
     const auto& content = from.content;
-    auto bytes = as_bytes(content->text);
+    const auto bytes = content ? as_bytes(content->text) : Bytes{};
     const auto part = request.method == "GET" ? origin::part_of(request.headers, from, unix) : origin::Part{};
     if (part.kind == origin::Part::whole) {
-      made.body = Buffer{content, bytes, content.get()};
+      if (!bytes.empty()) made.body = Buffer{content, bytes, content.get()};
       return made;
     }
     const auto size = static_cast<std::int64_t>(bytes.size());
@@ -336,11 +336,11 @@ class OriginCache final : public Policy {
       made.body = from.body;
     context.keep<std::shared_ptr<Fill>>(fill);
     // Its own condition was not sent on where one of the cache's stood in its place.
-    if (fill->confirming && from.status == 200) {
-      const http::Validators current{.etag = from.headers.find("etag")};
-      if (request.headers.contains("if-none-match") &&
-          http::evaluate(request.method, request.headers, current, context.wall / kSecond) ==
-              http::Precondition::not_modified)
+    if (fill->for_all && from.status == 200) {
+      const auto unix = context.wall / kSecond;
+      const http::Validators current{.etag = from.headers.find("etag"),
+                                     .last_modified = http::parse_date(from.headers.find("last-modified"), unix)};
+      if (http::evaluate(request.method, request.headers, current, unix) == http::Precondition::not_modified)
         not_modified(made);
     }
     return made;

@@ -6,6 +6,7 @@ Fill::Fill(const Request& request, const Context& context, std::atomic<std::uint
     : exchange(request, context, CacheFill::Asks::as_sent), gathered(gathered) {}
 
 void Fill::asks_for_all() {
+  for_all = true;
   for (const auto* name : {"if-none-match", "if-modified-since", "if-range", "range"})
     exchange.request.headers.remove(name);
 }

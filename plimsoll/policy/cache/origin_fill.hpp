@@ -42,6 +42,7 @@ struct Fill {
   CacheFill exchange;
   Asked asked;
   std::shared_ptr<const Stored> confirming{};  ///< null: the request is not conditional, or not by us
+  bool for_all = false;                        ///< what the request has, or wants of it, was not sent on
   WaitList news;
   Head head = Head::awaited;
   Body body = Body::coming;

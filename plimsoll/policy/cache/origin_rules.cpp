@@ -108,6 +108,12 @@ std::optional<std::uint64_t> number(std::string_view text) {
   return value;
 }
 
+/// Whether its date is a strong validator.
+bool dated(const Stored& stored) {
+  return stored.times.last_modified &&
+         stored.times.date.value_or(stored.times.response_time) > *stored.times.last_modified;
+}
+
 /// `/a/./b/../c` as `/a/c` (RFC 3986, section 5.2.4).
 std::string without_steps(std::string_view path) {
   std::vector<std::string_view> kept;
@@ -250,25 +256,35 @@ Condition condition_of(const Stored& stored) {
 bool is_of(const Stored& stored, const Headers& response, bool head) {
   const auto said = http::parse_entity_tag(response.find("etag"));
   const auto own = http::parse_entity_tag(stored.find("etag"));
-  if (said && own && !(said->weak ? same_weakly(*said, *own) : same_strongly(*said, *own))) return false;
-  if (said && !own) return false;
   const auto modified = response.find("last-modified");
   const auto stored_modified = stored.find("last-modified");
-  // Where tags agree, they say enough.
-  if (!(said && own) && !modified.empty() && modified != stored_modified) return false;
+  if (said && !own) return false;
+  if (said && own) {
+    const bool same_tag = said->weak ? same_weakly(*said, *own) : same_strongly(*said, *own);
+    // Servers that compress confirm a weak tag with the strong one that it was made of. The date must agree then, which
+    // is a strong validator where it is older than the response (RFC 9110, section 8.8.2.2).
+    if (!same_tag && !(same_weakly(*said, *own) && dated(stored) && modified == stored_modified)) return false;
+  } else if (!modified.empty() && modified != stored_modified) {  // where tags agree, they say enough
+    return false;
+  }
   if (!head) return true;
   if (own && !said) return false;
-  if (!(said && own) && modified != stored_modified) return false;
+  if (!own && modified != stored_modified) return false;
   const auto length = response.find("content-length");
   return length.empty() || number(length) == stored.size();
 }
 
 void merge(const Stored& stored, const Headers& newer, Headers& out) {
+  // A weak tag does not become strong by what it was made of: two codings would have the same.
+  const auto said = http::parse_entity_tag(newer.find("etag"));
+  const auto own = http::parse_entity_tag(stored.find("etag"));
+  const bool keeps_tag = said && own && own->weak && same_weakly(*said, *own);
+  const auto kept = [&](std::string_view name) { return is_of_the_body(name) || (keeps_tag && name == "etag"); };
   // A head without `Date` is as old as its receipt, not as what it confirms.
   for (auto& [name, value] : stored.fields)
-    if (is_of_the_body(name) || (name != "date" && !newer.contains(name))) out.add(name, value);
+    if (kept(name) || (name != "date" && !newer.contains(name))) out.add(name, value);
   for (auto& [name, value] : newer)
-    if (!is_of_the_body(lowered(name))) out.add(name, value);
+    if (!kept(lowered(name))) out.add(name, value);
 }
 
 std::optional<std::vector<std::string>> vary_of(const Headers& response, const Rules& rules) {
@@ -326,11 +342,13 @@ Part part_of(const Headers& request, const Stored& stored, std::int64_t now) {
   const auto first = number(from), last = number(to);
   if (from.empty()) {  // the last so many
     if (!last) return whole;
-    if (*last == 0 || size == 0) return {.kind = Part::none};
+    if (*last == 0) return {.kind = Part::none};
+    if (size == 0) return whole;
     const auto length = std::min(*last, size);
     return {.kind = Part::part, .first = size - length, .length = length};
   }
   if (!first || (!to.empty() && !last) || (last && *last < *first)) return whole;
+  if (*first == 0 && size == 0) return whole;
   if (*first >= size) return {.kind = Part::none};
   return {.kind = Part::part, .first = *first, .length = std::min(last.value_or(size - 1), size - 1) - *first + 1};
 }

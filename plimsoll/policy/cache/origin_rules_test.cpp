@@ -207,6 +207,12 @@ TEST_F(OriginRules, KnowWhatAConfirmationIsOf) {
   EXPECT_FALSE(is({{"etag", "\"a\""}, {"content-length", "11"}}, true));
   const auto weak = stored({{"etag", "W/\"a\""}});
   EXPECT_FALSE(is_of(*weak, headers({{"etag", "\"a\""}}), false));  // a strong one needs a strong one
+  const auto coded = stored({{"etag", "W/\"a\""}, {"last-modified", at(kNow - 5)}});
+  EXPECT_TRUE(is_of(*coded, headers({{"etag", "\"a\""}, {"last-modified", at(kNow - 5)}}), false));
+  EXPECT_FALSE(is_of(*coded, headers({{"etag", "\"b\""}, {"last-modified", at(kNow - 5)}}), false));
+  EXPECT_FALSE(is_of(*coded, headers({{"etag", "\"a\""}, {"last-modified", at(kNow - 4)}}), false));
+  const auto just_now = stored({{"etag", "W/\"a\""}, {"last-modified", at(kNow)}});
+  EXPECT_FALSE(is_of(*just_now, headers({{"etag", "\"a\""}, {"last-modified", at(kNow)}}), false));
 }
 
 TEST_F(OriginRules, MergeNewerFieldsButNotThoseOfTheBody) {
@@ -217,6 +223,16 @@ TEST_F(OriginRules, MergeNewerFieldsButNotThoseOfTheBody) {
   std::string text;
   for (auto& [name, value] : merged) text.append(name).append("=").append(value).append(";");
   EXPECT_EQ(text, "etag=\"a\";x-one=1;content-encoding=a;X-Two=3;Age=4;");
+}
+
+TEST_F(OriginRules, KeepAWeakTagThatAStrongOneHasConfirmed) {
+  const auto made = stored({{"etag", "W/\"a\""}, {"last-modified", at(kNow - 5)}});
+  Headers merged{arena_};
+  merge(*made, headers({{"ETag", "\"a\""}}), merged);
+  EXPECT_EQ(merged.joined("etag"), "W/\"a\"");
+  Headers other{arena_};
+  merge(*made, headers({{"ETag", "\"b\""}}), other);
+  EXPECT_EQ(other.joined("etag"), "\"b\"");
 }
 
 TEST_F(OriginRules, ReadVaryAsASetOfNames) {
