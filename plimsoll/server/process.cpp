@@ -219,7 +219,8 @@ contract::Complaints Process::migrate(const Deployment& from, std::vector<std::s
     return {{.code = "migration",
              .file = folder,
              .what = database::reason_of(error),
-             .remedy = own.empty() ? "Correct the migrations; `plimsoll migrate status` lists those that are applied." : own}};
+             .remedy = own.empty() ? "Correct the migrations; `plimsoll migrate status` lists those that are applied."
+                                   : own}};
   };
   auto files = database::read_migrations(folder);
   if (!files) return refused(files.error());

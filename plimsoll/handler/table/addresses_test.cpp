@@ -32,7 +32,7 @@ x-plimsoll:
   tables:
     rows:
       schema: '#/components/schemas/Row'
-      filters: {kind: eq, b: [eq, ge]}
+      filters: {kind: [eq, in]}
       sort: [a, b]
       page: {default: 5, max: 50}
 components:
@@ -239,11 +239,15 @@ TEST_F(LongTexts, ALinkThatWouldBeRefusedIsNotGiven) {
   Api api{contract("{type: integer, readOnly: true}")};
   ASSERT_TRUE(api.client) << api.complaints;
   fill(api, true, 12);
-  for (const std::size_t length : {100u, 7'000u, 8'000u, 8'150u}) {
-    const auto answer = api.client->get("/rows?limit=2&sort=a&kind=x&b%5Bge%5D=" + std::string(length, '!'));
+  for (const std::size_t values : {1u, 7u, 8u, 9u}) {
+    std::string query = "/rows?limit=2&sort=a&kind=x";
+    for (std::size_t i = 0; i < values; ++i) query += "," + std::string(895, 'y');
+    ASSERT_LE(query.size(), kLongestTarget);
+    const auto answer = api.client->get(query);
     EXPECT_EQ(answer.status, 200) << answer.body.substr(0, 300);
+    EXPECT_NE(member(answer.body, "next_cursor"), "null");
     for (const auto* relation : {"next", "prev"}) EXPECT_LE(target(answer, relation).size(), kLongestTarget);
-    if (length == 100) EXPECT_FALSE(target(answer, "next").empty());
+    if (values != 8) EXPECT_EQ(target(answer, "next").empty(), values == 9) << values;
   }
 }
 

@@ -288,10 +288,18 @@ void check_tenants_apart(const database::Dialect& dialect, const database::Table
     for (auto& name : rule.columns)
       if (const auto column = table.column(name)) within.push_back(*column);
     const bool known = within.size() == rule.columns.size() + 1 && !rule.columns.empty() && !rule.partial;
-    const auto create = known ? " " + dialect.create_index(definition, declared ? *declared : within, true) + ";" : "";
+    // In its place, unless there is one within the tenant.
+    const auto wanted = sorted_names(table, declared ? *declared : within);
+    const bool there = std::ranges::any_of(found.unique, [&](auto names) {
+      std::ranges::sort(names);
+      return std::ranges::find(names, tenant) != names.end() && std::ranges::includes(wanted, names);
+    });
+    const auto create =
+        known && !there ? " " + dialect.create_index(definition, declared ? *declared : within, true) + ";" : "";
     std::string remedy;
     if (rule.drop.empty())
-      remedy = "-- rebuild the table without " + rule.name + "(" + list + ")" + (known ? ", then:" + create : "");
+      remedy =
+          "-- rebuild the table without " + rule.name + "(" + list + ")" + (create.empty() ? "" : ", then:" + create);
     else if (declared)
       remedy = rule.drop + ";" + create;
     else  // never done by a migration that is written: it may be meant so

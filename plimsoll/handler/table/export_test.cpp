@@ -142,11 +142,8 @@ TEST_F(Exports, ARowBeyondTheBudgetIsSentInNoForm) {
   ASSERT_TRUE(api.sql("INSERT INTO things(id,name) VALUES('a','short'),('b',?)", {std::string(20'000, 'n')}));
   EXPECT_EQ(api.client->get("/things?cursor=" + member(api.client->get("/things?limit=1").body, "next_cursor")).problem,
             "response-too-large");
-  for (const auto* accept : {"text/csv", "application/x-ndjson"}) {
-    const auto answer = api.client->get("/things", {{"accept", accept}});
-    EXPECT_LE(answer.body.size(), 8'192u) << accept;
-    EXPECT_FALSE(answer.body.contains("nnn")) << accept;
-  }
+  for (const auto* accept : {"text/csv", "application/x-ndjson"})  // the stream breaks off: the client has no end of it
+    EXPECT_THROW(api.client->get("/things", {{"accept", accept}}), std::runtime_error) << accept;
 }
 
 TEST_F(Exports, OnlyWhatTheContractDeclares) {
