@@ -66,6 +66,8 @@ std::string forwarded(const Request& request) {
 }  // namespace
 
 bool redirects(std::string_view name) {
+  if (name.empty() || (name.front() != 'x' && name.front() != 'p' && name.front() != 't'))
+    return false;  // most are not
   constexpr std::string_view kFamilies[] = {"x-forwarded-", "x-original-", "x-rewrite-", "x-envoy-"};
   return is_any(name, {"x-override-url", "x-http-method-override", "x-http-method", "x-method-override",
                        "x-http-path-override", "x-http-host-override", "x-host", "x-script-name", "x-matched-path",
