@@ -1,5 +1,6 @@
 """`upstreams:` of the deployment, and operations that they answer: whatever the servers behind do, callers are answered in time, nothing is
 sent twice that must not be, and a server that fails is left alone. The servers behind are of the test's own: they answer as told, or misbehave."""
+import http.client
 import json
 import os
 import pathlib
@@ -453,6 +454,19 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
             self.assertNotIn("127.0.0.1", got.text)
             line = harness.until(lambda: next((line for line in server.logged() if line.get("status") == 504), None), "the line of the request")
             self.assertRegex(line.get("detail", ""), f"^service `reviews` at 127.0.0.1:{port}: {missing} within [0-9]+ ms, ended by {ended}$", options)
+        # The head came, and the rest of the body did not: held whole, and passed on as it comes.
+        def stalls(connection, request):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\nx" % (10 if "/limited" in request[0] else 1_000_000))
+            over.wait(harness.PATIENCE)
+
+        silent.does = stalls
+        server = self.front(silent, options="timeouts: {idle: 200ms}, retry: off")
+        self.assertEqual(server.get("/limited").status, 504)
+        with self.assertRaises((http.client.HTTPException, OSError)):
+            server.get("/files")
+        for operation in ("limited", "getFile"):
+            line = harness.until(lambda: next((line for line in server.logged() if line.get("operation") == operation and "detail" in line), None), lambda: server.output)
+            self.assertEqual(line["detail"], f"127.0.0.1:{silent.port}: the rest of the answer's body did not come within 200 ms")
         dead = self.front(self.nobody(), options="retry: off, breaker: {of: 2, failures: 50%}")
         self.assertIn("circuit-open", [dead.get("/reviews").code for _ in range(4)])
         line = harness.until(lambda: next((line for line in dead.logged() if line.get("problem") == "circuit-open"), None), "the line of a request that an open circuit refuses")

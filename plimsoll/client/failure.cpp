@@ -2,6 +2,7 @@
 
 #include "plimsoll/client/backoff.hpp"
 #include "plimsoll/client/problems.hpp"
+#include "plimsoll/exchange/problem_document.hpp"
 
 #include <algorithm>
 
@@ -10,6 +11,11 @@ namespace plimsoll::client {
 bool is_repeatable(const Request& request) {
   constexpr std::string_view methods[] = {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"};
   return std::ranges::find(methods, request.method) != std::end(methods) || request.headers.contains("idempotency-key");
+}
+
+std::string reason(const Error& error) {
+  const auto text = log_text(error);
+  return std::string(text.empty() ? error.problem->title : text);
 }
 
 std::optional<Failure> failure_of(const Result<Response>& answer, const Request& request, const CallState& state,

@@ -3,6 +3,7 @@
 #include "plimsoll/client/call_state.hpp"
 
 #include <optional>
+#include <string>
 
 namespace plimsoll::client {
 
@@ -28,6 +29,9 @@ struct Failure {
 /// and says nothing of the health of the service.
 std::optional<Failure> failure_of(const Result<Response>& answer, const Request& request, const CallState& state,
                                   Nanoseconds wall);
+
+/// Why, in words, for the log.
+std::string reason(const Error& error);
 
 /// Whether the request means the same once and twice: its method is idempotent (RFC 9110, section 9.2.2), or it has an
 /// Idempotency-Key.

@@ -1,6 +1,7 @@
 #include "plimsoll/client/health_checks.hpp"
 
 #include "plimsoll/async/pause.hpp"
+#include "plimsoll/client/failure.hpp"
 #include "plimsoll/client/random.hpp"
 #include "plimsoll/client/targets.hpp"
 #include "plimsoll/exchange/context.hpp"
@@ -21,12 +22,10 @@ Task<std::string> ask(Service& service, Loop& loop, const std::string& path, con
   request.authority = host;
   request.headers.add("user-agent", "plimsoll-health-check");
   auto answer = co_await service.call(request, context);
-  if (!answer)
-    co_return answer.error().detail.empty() ? std::string(answer.error().problem->title) : answer.error().detail;
+  if (!answer) co_return reason(answer.error());
   const auto status = answer->status;
   const auto body = co_await whole_body(*answer, kMostBytes);  // so that its connection can be used again
-  if (!body && body.error().problem != &kAnswerTooLarge)
-    co_return body.error().detail.empty() ? std::string(body.error().problem->title) : body.error().detail;
+  if (!body && body.error().problem != &kAnswerTooLarge) co_return reason(body.error());
   co_return status / 100 == 2 ? std::string{} : "it answered " + std::to_string(status);
 }
 

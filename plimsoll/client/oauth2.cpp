@@ -5,6 +5,7 @@
 #include "plimsoll/base/digest.hpp"
 #include "plimsoll/base/encoding.hpp"
 #include "plimsoll/client/backoff.hpp"
+#include "plimsoll/client/failure.hpp"
 #include "plimsoll/client/problems.hpp"
 #include "plimsoll/client/random.hpp"
 #include "plimsoll/client/service.hpp"
@@ -79,11 +80,6 @@ struct Fetch {
   ~Fetch() { source->state->flights.land(kFlight, *flight, std::move(brought)); }
   Held brought{};
 };
-
-std::string reason(const Error& error) {
-  if (error.more_ && !error.more_->cause.empty()) return error.more_->cause;
-  return error.detail.empty() ? std::string(error.problem->title) : error.detail;
-}
 
 Task<std::expected<TokenAnswer, std::string>> ask(Source& source, Loop& loop) {
   std::expected<TokenAnswer, std::string> got = std::unexpected("");

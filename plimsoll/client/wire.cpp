@@ -62,7 +62,9 @@ class AnswerBody final : public Stream, public Abandonable {
       state_.finished();
       failed_ = unreachable(peer_->url, std::move(piece).error());
       if (failed_->problem == &kDeadlineExceeded && !failed_->more_)
-        failed_ = std::move(*failed_).because(peer_->url.authority + ": the rest of the answer's body did not come");
+        failed_ =
+            std::move(*failed_).because(peer_->url.authority + ": the rest of the answer's body did not come within " +
+                                        std::to_string(state_.timeouts.idle / kMillisecond) + " ms");
       co_return std::unexpected(*failed_);
     }
     if (piece->empty()) {

@@ -3,6 +3,7 @@
 #include "plimsoll/edge/pace.hpp"
 #include "plimsoll/edge/problems.hpp"
 #include "plimsoll/edge/response_pace.hpp"
+#include "plimsoll/exchange/problem_document.hpp"
 #include "plimsoll/http/body_problems.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/target.hpp"
@@ -445,7 +446,7 @@ Task<bool> Http1::send_stream(Stream& stream, const h1::Framed& framed, h1::Outb
     auto piece = co_await in(exchange_->scope, stream.read());
     waiting_ = false;
     if (!piece) {
-      outcome.detail = exchange_->context.arena.keep(piece.error().detail);
+      outcome.detail = exchange_->context.arena.keep(log_text(piece.error()));
       co_return false;
     }
     last = piece->empty();

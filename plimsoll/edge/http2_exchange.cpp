@@ -1,6 +1,7 @@
 #include "plimsoll/edge/http2_exchange.hpp"
 
 #include "plimsoll/edge/problems.hpp"
+#include "plimsoll/exchange/problem_document.hpp"
 #include "plimsoll/http/body_problems.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/target.hpp"
@@ -174,7 +175,7 @@ Task<> Http2Exchange::send_stream(Stream& stream, std::optional<std::uint64_t> s
   for (;;) {
     const auto piece = co_await stream.read();
     if (!piece) {
-      exchange_.context.outcome.detail = arena_->keep(piece.error().detail);
+      exchange_.context.outcome.detail = arena_->keep(log_text(piece.error()));
       session.reset(*this, http::H2Error::internal_error);
       co_return;
     }

@@ -2,6 +2,7 @@
 
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/problem_document.hpp"
 #include "plimsoll/telemetry/log.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
 
@@ -95,7 +96,7 @@ bool Policy::refuses(Context& context, Error& error) const noexcept {
     log->write(telemetry::Level::warning, "would-reject", [&](telemetry::Line& line) {
       line.add("policy", name_)
           .add("problem", error.problem->code)
-          .add("detail", error.more().cause.empty() ? error.detail : error.more().cause)
+          .add("detail", log_text(error))
           .add("trace_id", context.trace_id);
       if (context.operation) line.add("operation", context.operation->id);
     });

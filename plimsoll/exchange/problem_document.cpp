@@ -54,12 +54,8 @@ Response problem_document(const Error& error, Context& context) {
   response.headers.add("cache-control", "no-store");
   if (again >= 0) response.headers.add("retry-after", context.kept(std::to_string(again)));
   context.outcome.problem = problem.code;
-  if (error.more_) {
-    context.outcome.policy = error.more_->policy;
-    context.outcome.detail = context.arena.keep(error.more_->cause.empty() ? error.detail : error.more_->cause);
-  } else {
-    context.outcome.detail = context.arena.keep(error.detail);
-  }
+  if (error.more_) context.outcome.policy = error.more_->policy;
+  context.outcome.detail = context.arena.keep(log_text(error));
   return response;
 }
 
