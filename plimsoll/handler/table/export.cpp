@@ -53,29 +53,21 @@ Task<Result<Bytes>> Export::read() {
   piece_.clear();
   if (!std::exchange(begun_, true) && format_ == Format::csv) http::append_csv_header(piece_, names_);
   if (!ended_)
-    if (auto done = co_await read_page(); !done) co_return std::unexpected(std::move(done).error());
+    if (auto done = co_await next_piece(); !done) co_return std::unexpected(std::move(done).error());
   co_return as_bytes(piece_);
 }
 
-Task<Result<>> Export::fill(PageRows& rows, Page page) const {
+Task<Result<>> Export::fill(PageRows& rows, const Page& page) const {
   auto budget = query_.budget;
   auto reading = query_.reading;
   reading.budget = &budget;
   auto statements = list_statements(database_.dialect(), query_.wanted, query_.selection, page);
   if (!statements) co_return Result<>{};
-  for (auto& statement : *statements) {
-    if (rows.more) break;
-    if (page.offset == 0) statement.cells.back() = page.limit - std::ssize(rows.ends);
-    rows.next_range();
-    auto done = co_await database_.read(loop_, statement.sql, statement.cells, reading, rows);
-    if (done) continue;
-    if (done.error().problem != &database::kResponseTooLarge) co_return std::unexpected(std::move(done).error());
-    rows.more = true;  // the piece ends before the row that would be too much
-  }
-  co_return Result<>{};
+  auto done = co_await read_page(database_, loop_, std::move(*statements), page, reading, rows);
+  co_return done;
 }
 
-Task<Result<>> Export::read_page() {
+Task<Result<>> Export::next_piece() {
   auto page = query_.page;
   const auto most = std::min(kRowsAtOnce, query_.rows.value_or(kRowsAtOnce));
   std::optional<PageRows> rows;

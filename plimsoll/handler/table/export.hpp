@@ -39,8 +39,8 @@ class Export final : public Stream {
   Task<Result<Bytes>> read() override;
 
  private:
-  Task<Result<>> read_page();
-  Task<Result<>> fill(PageRows& rows, Page page) const;
+  Task<Result<>> next_piece();
+  Task<Result<>> fill(PageRows& rows, const Page& page) const;
   Result<> append(std::string_view row, Arena& arena);
 
   database::Database& database_;

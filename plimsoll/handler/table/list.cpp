@@ -69,7 +69,8 @@ class List final : public Operation {
                                  {.caller = std::move(*who),
                                   .selection = std::move(*selection),
                                   .wanted = std::move(*wanted),
-                                  .page = std::move(*page)});
+                                  .page = std::move(*page),
+                                  .budget = read_budget()});
         co_return response;
       }
     }
@@ -87,15 +88,8 @@ class List final : public Operation {
     if (statements) {
       const bool quick = page->limit <= kQuickPage && page->offset == 0;
       const auto reading = reading_of(request, context, class_of(*wanted), quick, budget);
-      for (auto& statement : *statements) {
-        if (rows.more) break;
-        if (page->offset == 0) statement.cells.back() = asked.limit - static_cast<std::int64_t>(rows.ends.size());
-        rows.next_range();
-        auto done = co_await database_.read(context.loop, statement.sql, statement.cells, reading, rows);
-        if (done) continue;
-        if (done.error().problem != &database::kResponseTooLarge) co_return std::unexpected(std::move(done).error());
-        rows.end_early();  // before the row that would be too much
-      }
+      auto done = co_await read_page(database_, context.loop, std::move(*statements), asked, reading, rows);
+      if (!done) co_return std::unexpected(std::move(done).error());
       if (rows.more && rows.ends.empty()) co_return fail(database::kResponseTooLarge, "one row is more than allowed");
     }
     std::optional<std::int64_t> total;
@@ -260,8 +254,7 @@ class List final : public Operation {
       return refuse_query("cursor", "cursor", "leads backward, and " + std::string(type) + " begins at the front");
     if (is_sent(context, "limit") || parameter_of(context, "page", contract::In::query)) query.rows = query.page.limit;
     query.reading = reading_of(request, context, class_of(query.wanted), false, query.budget);
-    query.budget = read_budget();
-    query.reading.budget = nullptr;
+    query.reading.budget = nullptr;  // each page has one of its own
     note_read(context, query.selection);
     Response response{.headers = Headers{context.arena}};
     response.headers.add("content-type", lasting(format == Format::csv ? http::kCsv : type));

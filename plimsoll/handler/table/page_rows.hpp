@@ -2,6 +2,7 @@
 
 #include "plimsoll/handler/table/cursor.hpp"
 #include "plimsoll/handler/table/row_writer.hpp"
+#include "plimsoll/handler/table/statement.hpp"
 
 #include <span>
 #include <string>
@@ -114,5 +115,10 @@ class PageRows final : public database::RowSink {
   std::size_t kept_rows_ = 0, kept_text_ = 0;
   std::vector<database::Cell> kept_last_;
 };
+
+/// Reads a page, statement by statement (`list_statements`), until it is full. A page of which the next row would be
+/// too much ends before it, and there are more; it may have no row at all.
+Task<Result<>> read_page(database::Database& database, Loop& loop, std::vector<Statement> statements, const Page& page,
+                         const database::Reading& reading, PageRows& rows);
 
 }  // namespace plimsoll::table
