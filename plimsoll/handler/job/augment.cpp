@@ -1,3 +1,4 @@
+#include "plimsoll/contract/path_item.hpp"
 #include "plimsoll/handler/job/declaration.hpp"
 #include "plimsoll/json/parse.hpp"
 
@@ -10,8 +11,6 @@ namespace {
 using json::Member;
 using json::Type;
 using json::Value;
-
-constexpr std::string_view kMethods[] = {"get", "put", "post", "delete", "patch"};
 
 constexpr std::string_view kStatusSchema = R"({
   "type": "object", "required": ["job_id", "status", "progress", "attempts", "enqueued_at"],
@@ -28,7 +27,7 @@ constexpr std::string_view kStatusSchema = R"({
 
 /// An operation of the draft that says `job`.
 struct Found {
-  std::string_view path, method;
+  std::string_view path;
   Value* operation;
   Declaration declaration;
 };
@@ -38,17 +37,13 @@ std::vector<Found> jobs_of(contract::Draft& draft) {
   auto* paths = draft.root.find("paths");
   if (!paths) return found;
   for (auto& path : paths->object())
-    for (auto& member : path.value.object()) {
-      if (std::ranges::find(kMethods, member.key) == std::end(kMethods)) continue;
-      auto* extension = member.value.find("x-plimsoll");
+    contract::for_each_operation(path.value, [&](const std::string& method, const std::string&, Value& operation) {
+      auto* extension = operation.find("x-plimsoll");
       const auto* options = extension ? extension->find("job") : nullptr;
-      if (!options) continue;
-      std::string method(member.key);
-      for (auto& c : method) c = static_cast<char>(c - 'a' + 'A');
+      if (!options) return;
       // What cannot be read is told when the operation is built, with its line.
-      if (auto read = job::read(*options, method))
-        found.push_back({path.key, member.key, &member.value, std::move(*read)});
-    }
+      if (auto read = job::read(*options, method)) found.push_back({path.key, &operation, std::move(*read)});
+    });
   return found;
 }
 

@@ -1,5 +1,6 @@
 #include "plimsoll/handler/table/embed_access.hpp"
 
+#include "plimsoll/contract/path_item.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/exchange/permission.hpp"
 #include "plimsoll/handler/table/plan.hpp"
@@ -109,16 +110,15 @@ EmbedAccess::EmbedAccess(const Value& root, const Model& model) {
   const auto* paths = root.find("paths");
   if (!paths || !paths->is(Type::object)) return;
   std::map<std::string, std::vector<Way>, std::less<>> lists, reads;
-  for (auto& path : paths->object()) {
-    const auto* get = path.value.is(Type::object) ? path.value.find("get") : nullptr;
-    if (!get || !get->is(Type::object)) continue;
-    const Scoped operation{root, path.value, *get};
-    const auto* options = operation.key("table");
-    auto made = options ? plan(model, "GET", path.key, *options, nullptr) : std::unexpected(std::string{});
-    if (!made || (made->action != Action::list && made->action != Action::read)) continue;
-    auto& all = (made->action == Action::list ? lists : reads)[made->table->name];
-    std::ranges::move(ways_of(operation), std::back_inserter(all));
-  }
+  for (auto& path : paths->object())
+    contract::for_each_operation(path.value, [&](const std::string& method, const std::string&, const Value& raw) {
+      const Scoped operation{root, path.value, raw};
+      const auto* options = operation.key("table");
+      auto made = options ? plan(model, method, path.key, *options, nullptr) : std::unexpected(std::string{});
+      if (!made || (made->action != Action::list && made->action != Action::read)) return;
+      auto& all = (made->action == Action::list ? lists : reads)[made->table->name];
+      std::ranges::move(ways_of(operation), std::back_inserter(all));
+    });
   for (auto& table : model.tables) {
     const auto list = lists.find(table.name), read = reads.find(table.name);
     auto& one = one_[table.name];

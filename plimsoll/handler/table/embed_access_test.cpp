@@ -67,6 +67,11 @@ TEST_F(EmbedAccessTest, NeedsWhatReadingTheTableDirectlyNeeds) {
        "a caller known by `bearer`"},
       {list + ", authentication: off}, security: [{bearer: [a]}]}}\n", "", ""},
       {row, "`one:read`", "`one:read`"},
+      {"  /payments: {query: {security: [{bearer: [q]}], x-plimsoll: {table: {name: payments, action: list}}}}\n",
+       "`q`", "`q`"},
+      {"  /payments: {additionalOperations: {SEARCH: {security: [{bearer: [s]}], x-plimsoll: {table: {name: payments, "
+       "action: list}}}}}\n",
+       "`s`", "`s`"},
       {row + list + "}, security: [{bearer: [all:read]}]}}\n", "`one:read`, or `all:read`", "`all:read`"},
       {list + "}}}\n", "`doc`", "`doc`", "security: [{bearer: [doc]}]"},
       {list + "}}}\n", "", "", "info: {}"},

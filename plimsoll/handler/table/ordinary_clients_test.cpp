@@ -85,5 +85,35 @@ TEST_F(OrdinaryClients, ListsMayBeSentAsUrlSearchParamsWritesThem) {
   EXPECT_EQ(member(member(embedded.body, "parent"), "name"), "a");
 }
 
+/// What a list adds to the contract it adds to each operation that lists, whatever its method.
+TEST(OrdinaryClients, AnyMethodThatListsHasTheParametersOfAList) {
+  Api api{R"(openapi: 3.2.0
+info: {title: T, version: 1.0.0}
+x-plimsoll:
+  rate-limit: off
+  authorization: any-caller
+  tables:
+    things: {schema: '#/components/schemas/Thing', filters: {name: eq}, sort: [name]}
+components:
+  schemas:
+    Thing: {type: object, required: [id], properties: {id: {type: integer, readOnly: true}, name: {type: string}}}
+paths:
+  /things:
+    query: {operationId: queryThings, x-plimsoll: {table: {name: things, action: list}}, responses: {'200': {description: ok}}}
+    additionalOperations:
+      SEARCH: {operationId: searchThings, x-plimsoll: {table: {name: things, action: list}}, responses: {'200': {description: ok}}}
+)"};
+  ASSERT_TRUE(api.client) << api.complaints;
+  ASSERT_TRUE(api.sql("INSERT INTO things(name) VALUES('a'),('b'),('c')"));
+  for (const auto* method : {"QUERY", "SEARCH"}) {
+    const auto filtered = api.client->request(method, "/things?name=b");
+    EXPECT_EQ(filtered.status, 200) << method << filtered.body;
+    EXPECT_EQ(member(filtered.body, "data"), R"([{"id":2,"name":"b"}])") << method;
+    const auto sorted = api.client->request(method, "/things?sort=-name&limit=1");
+    EXPECT_EQ(member(sorted.body, "data"), R"([{"id":3,"name":"c"}])") << method << sorted.body;
+    EXPECT_EQ(api.client->request(method, "/things?nothing=1").status, 400) << method;
+  }
+}
+
 }  // namespace
 }  // namespace plimsoll::table

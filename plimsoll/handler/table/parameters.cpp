@@ -1,5 +1,6 @@
 #include "plimsoll/handler/table/parameters.hpp"
 
+#include "plimsoll/contract/path_item.hpp"
 #include "plimsoll/handler/table/answers.hpp"
 #include "plimsoll/handler/table/effective.hpp"
 #include "plimsoll/handler/table/embed_access.hpp"
@@ -17,7 +18,6 @@ using json::Type;
 using json::Value;
 using json::Writer;
 
-constexpr std::string_view kMethods[] = {"get", "put", "post", "delete", "patch"};
 constexpr std::int64_t kMostListed = 100;
 
 /// The schema of a value to compare with: its type, but not the bounds that only stored values must keep.
@@ -251,37 +251,31 @@ void augment(contract::Draft& draft) {
   auto* paths = draft.root.find("paths");
   if (!wrong.empty() || !paths || !paths->is(Type::object)) return;
   const EmbedAccess access{draft.root, model};
-  for (auto& path : paths->object()) {
-    if (!path.value.is(Type::object)) continue;
-    for (auto method : kMethods) {
-      auto* operation = path.value.find(method);
-      if (!operation) continue;
-      const auto in_force = [&](std::string_view key) {
-        auto* inner = extension(*operation, key);
-        return inner ? inner : extension(path.value, key);
-      };
-      auto* options = in_force("table");
-      if (!options) continue;
-      std::string upper{method};
-      std::ranges::transform(upper, upper.begin(), [](unsigned char c) { return std::toupper(c); });
-      auto made = plan(model, upper, path.key, *options, in_force("batch"));
-      if (!made) {
-        std::string pointer = "/paths";
-        json::append_token(pointer, path.key);
-        json::append_token(pointer, method);
-        draft.complaints.push_back(complaint({options, pointer + "/x-plimsoll/table", made.error(),
-                                              "docs/tables.md describes what method and path determine."},
-                                             draft.file));
-        continue;
-      }
-      add_parameters(draft, *operation, path.value.find("parameters"), *made, access);
-      if (made->action == Action::update) {
-        accept_merge_patch(draft, *operation);
-        declare_patch(draft, *operation, *made);
-      }
-      add_answer(draft, *operation, *made);
-    }
-  }
+  for (auto& path : paths->object())
+    contract::for_each_operation(
+        path.value, [&](const std::string& method, const std::string& place, Value& operation) {
+          const auto in_force = [&](std::string_view key) {
+            auto* inner = extension(operation, key);
+            return inner ? inner : extension(path.value, key);
+          };
+          auto* options = in_force("table");
+          if (!options) return;
+          auto made = plan(model, method, path.key, *options, in_force("batch"));
+          if (!made) {
+            std::string pointer = "/paths";
+            json::append_token(pointer, path.key);
+            draft.complaints.push_back(complaint({options, pointer + place + "/x-plimsoll/table", made.error(),
+                                                  "docs/tables.md describes what method and path determine."},
+                                                 draft.file));
+            return;
+          }
+          add_parameters(draft, operation, path.value.find("parameters"), *made, access);
+          if (made->action == Action::update) {
+            accept_merge_patch(draft, operation);
+            declare_patch(draft, operation, *made);
+          }
+          add_answer(draft, operation, *made);
+        });
 }
 
 }  // namespace plimsoll::table
