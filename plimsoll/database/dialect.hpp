@@ -57,6 +57,7 @@ struct FoundColumn {
   std::string name, type;
   bool not_null = false, has_default = false;
   int primary = 0;              ///< place in the primary key, from 1; 0: not in it
+  bool is_rowid = false;        ///< SQLite: the number of the row, with which every index ends
   std::string collation{};      ///< that it declares, in lower case; empty: none
   std::string default_value{};  ///< as SQL
   char category = '\0';         ///< PostgreSQL: pg_type.typcategory
@@ -73,12 +74,22 @@ struct UniqueRule {
   std::string drop{};                  ///< the statement that takes it away; empty: there is none
   bool partial = false;                ///< of some rows only
 };
+/// An index of all rows, as far as rows can be read in the order of its columns: it ends before the first that is an
+/// expression, or compares otherwise than the column does.
+struct FoundIndex {
+  std::string name;
+  std::vector<std::string> columns{};
+  std::vector<bool> descending{};  ///< of each of them
+  std::vector<bool> ordered{};     ///< of each: its nulls stand where lists ask for them
+  bool unique = false;             ///< no two rows are equal in them
+  bool whole = true;               ///< it ends with them
+};
 struct FoundTable {
   std::vector<FoundColumn> columns;
-  std::vector<std::vector<std::string>> indexes;  ///< names of columns, in order; the primary key is one
-  std::vector<std::vector<std::string>> unique;   ///< those of `indexes` that admit no two equal rows
-  std::vector<UniqueRule> rules{};                ///< all by which the database refuses a row for another one's sake
-  std::string sql;                                ///< that made it, where the database keeps it
+  std::vector<FoundIndex> indexes;               ///< the primary key is one
+  std::vector<std::vector<std::string>> unique;  ///< columns of which no two rows have the same values
+  std::vector<UniqueRule> rules{};               ///< all by which the database refuses a row for another one's sake
+  std::string sql;                               ///< that made it, where the database keeps it
   bool view = false;
   bool strict = false;         ///< refuses what a column's type does not name instead of converting it
   bool rowless = false;        ///< SQLite: `WITHOUT ROWID`

@@ -59,29 +59,45 @@ bool fits(Kind kind, const FoundColumn& there) {
 }
 
 Task<Result<>> find_indexes(Session& session, std::span<const Cell> name, FoundTable& found) {
+  // Nulls stand where lists ask for them: behind all, or descending, before all. An expression has no name.
   auto rows = co_await session.query(
-      "SELECT i.indexrelid::bigint,i.indisunique,i.indisprimary,a.attname::text FROM pg_index i "
+      "SELECT i.indexrelid::bigint,i.indisunique AND 0<>ALL(i.indkey::smallint[]),i.indisprimary,"
+      "coalesce(a.attname::text,''),c.relname::text,i.indoption[k.place-1]&1<>0,i.indoption[k.place-1] IN (0,3),"
+      "coalesce(i.indcollation[k.place-1]=a.attcollation AND o.opcdefault,false) FROM pg_index i "
       "JOIN pg_class c ON c.oid=i.indexrelid JOIN pg_am m ON m.oid=c.relam "
       "CROSS JOIN LATERAL unnest(i.indkey::smallint[]) WITH ORDINALITY k(number,place) "
-      "JOIN pg_attribute a ON a.attrelid=i.indrelid AND a.attnum=k.number "
+      "LEFT JOIN pg_attribute a ON a.attrelid=i.indrelid AND a.attnum=k.number AND k.number>0 "
+      "LEFT JOIN pg_opclass o ON o.oid=i.indclass[k.place-1] "
       "WHERE i.indrelid=to_regclass(?::text) AND i.indisvalid AND i.indpred IS NULL AND m.amname='btree' "
-      "AND 0<>ALL(i.indkey::smallint[]) AND k.place<=i.indnkeyatts "
-      "ORDER BY i.indisprimary DESC,i.indexrelid,k.place",
+      "AND k.place<=i.indnkeyatts ORDER BY i.indisprimary DESC,i.indexrelid,k.place",
       name);
   if (!rows) co_return std::unexpected(std::move(rows).error());
   Cell last;
+  bool goes_on = true;
+  int place = 0;
   for (auto& row : *rows) {
+    const bool unique = number_at(row, 1) != 0;
     if (row[0] != last) {
-      found.indexes.emplace_back();
-      if (number_at(row, 1) != 0) found.unique.emplace_back();
+      goes_on = true;
+      place = 0;
+      found.indexes.push_back({.name = text_at(row, 4), .unique = unique});
+      if (unique) found.unique.emplace_back();
     }
     last = row[0];
+    ++place;
     const auto column = text_at(row, 3);
-    found.indexes.back().push_back(column);
-    if (number_at(row, 1) != 0) found.unique.back().push_back(column);
+    if (unique) found.unique.back().push_back(column);
     const auto there = std::ranges::find(found.columns, column, &FoundColumn::name);
-    if (number_at(row, 2) != 0 && there != found.columns.end())
-      there->primary = static_cast<int>(found.indexes.back().size());
+    if (number_at(row, 2) != 0 && there != found.columns.end()) there->primary = place;
+    auto& index = found.indexes.back();
+    goes_on = goes_on && number_at(row, 7) != 0;
+    if (!goes_on) {
+      index.unique = index.whole = false;
+      continue;
+    }
+    index.columns.push_back(column);
+    index.descending.push_back(number_at(row, 5) != 0);
+    index.ordered.push_back(number_at(row, 6) != 0);
   }
   co_return Result<>{};
 }

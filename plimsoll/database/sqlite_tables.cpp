@@ -429,27 +429,45 @@ Task<Result<std::optional<FoundTable>>> SqliteDialect::find_table(Session& sessi
     if (number_at(row, 4) > 0) primary[number_at(row, 4)] = text_at(row, 0);
   }
   if (!primary.empty()) {
-    auto& whole = found.indexes.emplace_back();
-    for (auto& [place, column] : primary) whole.push_back(column);
-    found.unique.push_back(whole);
-    found.rules.push_back({.name = "PRIMARY KEY", .columns = whole});
+    FoundIndex whole{.name = "PRIMARY KEY", .unique = true};
+    for (auto& [place, column] : primary) whole.columns.push_back(column);
+    found.unique.push_back(whole.columns);
+    found.rules.push_back({.name = "PRIMARY KEY", .columns = whole.columns});
+    whole.descending.resize(whole.columns.size());
+    whole.ordered.resize(whole.columns.size(), true);
+    found.indexes.push_back(std::move(whole));
   }
   auto indexes = co_await session.query(
-      "SELECT l.name, i.name, l.\"unique\" FROM pragma_index_list(?) l JOIN pragma_index_info(l.name) i "
-      "WHERE l.partial=0 ORDER BY l.seq, i.seqno",
+      "SELECT l.name, i.name, l.\"unique\", i.\"desc\", i.coll, l.origin FROM pragma_index_list(?) l "
+      "JOIN pragma_index_xinfo(l.name) i WHERE l.partial=0 AND i.\"key\" ORDER BY l.seq, i.seqno",
       name);
   if (!indexes) co_return std::unexpected(std::move(indexes).error());
   std::string last;
+  bool goes_on = true, numbered = primary.size() == 1 && !found.rowless;
   for (auto& row : *indexes) {
     const bool unique = number_at(row, 2) != 0;
+    const auto column = text_at(row, 1);
     if (text_at(row, 0) != last) {
-      found.indexes.emplace_back();
+      goes_on = true;
+      found.indexes.push_back({.name = text_at(row, 0), .unique = unique});
       if (unique) found.unique.emplace_back();
     }
     last = text_at(row, 0);
-    found.indexes.back().push_back(text_at(row, 1));
-    if (unique) found.unique.back().push_back(text_at(row, 1));
+    numbered = numbered && text_at(row, 5) != "pk";  // such a key has an index of its own
+    if (unique) found.unique.back().push_back(column);
+    const auto there = std::ranges::find(found.columns, column, &FoundColumn::name);
+    const auto own = there == found.columns.end() || there->collation.empty() ? "binary" : there->collation;
+    goes_on = goes_on && there != found.columns.end() && lower(text_at(row, 4)) == own;
+    if (!goes_on) {
+      found.indexes.back().unique = found.indexes.back().whole = false;
+      continue;
+    }
+    found.indexes.back().columns.push_back(column);
+    found.indexes.back().descending.push_back(number_at(row, 3) != 0);
+    found.indexes.back().ordered.push_back(true);
   }
+  for (auto& column : found.columns)
+    column.is_rowid = numbered && column.primary > 0 && lower(column.type) == "integer";
   auto rules = co_await session.query(
       "SELECT l.name, i.name, l.origin, l.partial FROM pragma_index_list(?) l JOIN pragma_index_info(l.name) i "
       "WHERE l.\"unique\" AND l.origin<>'pk' ORDER BY l.seq, i.seqno",

@@ -7,17 +7,8 @@
 namespace plimsoll::table {
 namespace {
 
-constexpr std::size_t kMostIndexes = 32;
-
 bool keyed_in_tenant(const Table& table, const std::vector<std::string>& plain_keys) {
   return table.key_in_tenant && std::ranges::find(plain_keys, table.name) == plain_keys.end();
-}
-
-/// The columns of the table's primary key, where the server makes it.
-IndexColumns primary_key(const Table& table) {
-  auto all = table.keys;
-  if (table.key_in_tenant) all.insert(all.begin(), *table.tenant);
-  return all;
 }
 
 /// Foreign keys that the table can have: one for the same columns, to a key of the same kinds.
@@ -57,59 +48,6 @@ bool is_unique(const FoundTable& found, const std::vector<std::string>& sorted) 
 }
 
 }  // namespace
-
-namespace {
-
-/// Whether an index serves what one on these columns would.
-auto covers(const IndexColumns& columns) {
-  return [&columns](const IndexColumns& index) {
-    return index.size() >= columns.size() && std::equal(columns.begin(), columns.end(), index.begin());
-  };
-}
-
-}  // namespace
-
-std::vector<IndexColumns> needed_indexes(const Model& model, const Table& table) {
-  std::vector<IndexColumns> needed;
-  IndexColumns prefix;
-  if (table.tenant) prefix.push_back(*table.tenant);
-  if (table.owner) prefix.push_back(*table.owner);
-  const auto add = [&](IndexColumns columns) {
-    auto all = prefix;
-    columns.insert(columns.end(), table.keys.begin(), table.keys.end());
-    auto missing = table.keys.size();
-    for (auto column : all) missing -= table.is_key(column);
-    for (auto column : columns)
-      if (missing > 0 && std::ranges::find(all, column) == all.end()) {  // what stands behind the key changes nothing
-        all.push_back(column);
-        missing -= table.is_key(column);
-      }
-    if (all == table.keys || needed.size() >= kMostIndexes) return;
-    if (std::ranges::none_of(needed, covers(all))) needed.push_back(std::move(all));
-  };
-  for (auto& sort : table.sort) add({sort});
-  for (auto& filter : table.filters) {
-    const bool equality = filter.has(Operator::eq) || filter.has(Operator::in) || filter.has(Operator::is_null);
-    if (equality)
-      for (auto& sort : table.sort) add({filter.column, sort});
-    add({filter.column});
-  }
-  if (!prefix.empty()) add({});
-  for (auto& reference : references(model, table)) {
-    // Reached from the other table, whoever asks: without the prefix.
-    auto alone = reference.columns;
-    if (covers(reference.columns)(primary_key(table)) || std::ranges::any_of(needed, covers(reference.columns)))
-      continue;
-    for (auto key : table.keys)
-      if (std::ranges::find(alone, key) == alone.end()) alone.push_back(key);
-    needed.push_back(std::move(alone));
-  }
-  for (auto& declared : table.indexes) {
-    if (!covers(declared)(primary_key(table)) && std::ranges::none_of(needed, covers(declared)))
-      needed.push_back(declared);
-  }
-  return needed;
-}
 
 database::TableDefinition definition_of(const Model& model, const Table& table,
                                         const std::vector<std::string>& plain_keys) {
@@ -311,7 +249,7 @@ void check_tenants_apart(const database::Dialect& dialect, const database::Table
 }  // namespace
 
 std::vector<Disagreement> compare(const database::Dialect& dialect, const Model& model, const Table& table,
-                                  const FoundTable& found) {
+                                  const FoundTable& found, const std::vector<database::ForeignKey>& keys) {
   std::vector<Disagreement> all;
   const auto name = quoted(table.name);
   const auto definition = definition_of(model, table);
@@ -344,23 +282,11 @@ std::vector<Disagreement> compare(const database::Dialect& dialect, const Model&
   for (auto& columns : definition.unique) check_unique(dialect, definition, table, columns, found, all);
   check_tenants_apart(dialect, definition, table, found, all);
   if (found.view) return all;
-  const auto indexed = [&](const IndexColumns& columns) {
-    return std::ranges::any_of(found.indexes, [&](const std::vector<std::string>& index) {
-      // The key at the end may be implied: of several columns, where the primary key is what rows are found by.
-      auto wanted = columns.size();
-      const bool implied = dialect.indexes_end_with_key() && (table.keys.size() == 1 || found.rowless);
-      while (implied && wanted > 1 && table.is_key(columns[wanted - 1])) --wanted;
-      if (index.size() < wanted) return false;
-      for (std::size_t i = 0; i < wanted; ++i)
-        if (index[i] != table.columns[columns[i]].name) return false;
-      return true;
-    });
-  };
-  for (auto& columns : definition.indexes)
-    if (!indexed(columns))
-      all.push_back({"table " + name + " has no index on " + table.names_of(columns) +
-                         ": lists that need it read the whole table",
-                     dialect.create_index(definition, columns) + ";", true});
+  for (auto& one : missing_indexes(dialect, model, table, found, keys))
+    all.push_back({"table " + name + " has no index on " + table.names_of(one.columns) + " for " + listed(one.uses) +
+                       (one.key ? ": the whole table is read when a row goes that is referred to"
+                                : ": lists that need it read the whole table, or sort it"),
+                   dialect.create_index(definition, one.columns) + ";", true});
   return all;
 }
 

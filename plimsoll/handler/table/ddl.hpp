@@ -2,6 +2,7 @@
 
 #include "plimsoll/database/dialect.hpp"
 #include "plimsoll/handler/table/declaration.hpp"
+#include "plimsoll/handler/table/indexes.hpp"
 
 #include <optional>
 #include <string>
@@ -9,10 +10,6 @@
 #include <vector>
 
 namespace plimsoll::table {
-
-/// An index that the declared filters, sorts, owners or embeds need: its columns, in order.
-using IndexColumns = std::vector<std::size_t>;
-std::vector<IndexColumns> needed_indexes(const Model& model, const Table& table);
 
 /// A table as its schema and the declarations around it want it. `plain_keys`: names of tables that were there already
 /// and whose keys are unique over all tenants. It points into the table.
@@ -30,8 +27,9 @@ std::optional<Disagreement> warn_of_shared_keys(const Model& model, const Table&
 bool has_plain_key(const Table& table, const FoundTable& found);
 /// Notes in the columns of a table how the database holds their values; `found` null: the server makes it.
 void note_storage(const database::Dialect& dialect, Table& table, const FoundTable* found);
-/// Where the contract and a table disagree, each with the migration to write.
+/// Where the contract and a table disagree, each with the migration to write. `keys`: the foreign keys that the
+/// database declares of it.
 std::vector<Disagreement> compare(const database::Dialect& dialect, const Model& model, const Table& table,
-                                  const FoundTable& found);
+                                  const FoundTable& found, const std::vector<database::ForeignKey>& keys);
 
 }  // namespace plimsoll::table

@@ -60,6 +60,7 @@ Task<Result<>> prepare_search(Session& session, const Dialect& dialect, const da
 struct Standing {
   const Dialect* dialect = nullptr;
   std::map<const Table*, std::optional<FoundTable>> found;
+  std::map<const Table*, std::vector<database::ForeignKey>> keys;  ///< of these
   std::vector<std::string> plain_keys;  ///< names of tables whose keys are unique over all tenants
   bool by_migrations = false;           ///< tables are made by migrations, and by nothing else
 };
@@ -71,6 +72,11 @@ Task<Result<Standing>> find_all(Session& session, const Dialect& dialect, const 
     auto found = co_await dialect.find_table(session, definition);
     if (!found) co_return std::unexpected(std::move(found).error());
     if (*found && has_plain_key(table, **found)) standing.plain_keys.push_back(table.name);
+    if (*found) {
+      auto keys = co_await dialect.foreign_keys(session, table.name);
+      if (!keys) co_return std::unexpected(std::move(keys).error());
+      standing.keys[&table] = std::move(*keys);
+    }
     standing.found[&table] = std::move(*found);
   }
   auto by_migrations = co_await made_by_migrations(session, dialect);
@@ -86,7 +92,7 @@ Task<Result<>> prepare_table(Session& session, const Model& model, const Table& 
   const auto definition = definition_of(model, table, standing.plain_keys);
   const bool there = found.has_value();
   if (there) {
-    auto differences = compare(dialect, model, table, *found);
+    auto differences = compare(dialect, model, table, *found, standing.keys.at(&table));
     const bool sound = std::ranges::all_of(differences, &Disagreement::warning);
     for (auto& one : differences) all.push_back(std::move(one));
     if (!sound || table.search.empty()) co_return Result<>{};
@@ -137,6 +143,10 @@ Task<Result<>> prepare_in(Session& session, const Dialect& dialect, const Model&
       for (auto& statement : dialect.create_references(definition_of(model, table, standing->plain_keys)))
         if (auto made = co_await session.query(statement, {}); !made)
           co_return std::unexpected(std::move(made).error());
+    if (const auto known = standing->keys.find(&table); known != standing->keys.end()) {
+      keys.of[table.name] = std::move(known->second);
+      continue;
+    }
     auto declared = co_await dialect.foreign_keys(session, table.name);
     if (!declared) co_return std::unexpected(std::move(declared).error());
     keys.of[table.name] = std::move(*declared);
@@ -170,7 +180,7 @@ Task<Result<>> append_missing(Session& session, const Model& model, const Table&
   if (!found) {
     for (auto& statement : dialect.create_table(definition)) all.push_back(statement + ";");
   } else {
-    for (auto& one : compare(dialect, model, table, *found))
+    for (auto& one : compare(dialect, model, table, *found, standing.keys.at(&table)))
       if (!one.warning || !one.migration.starts_with("--")) all.push_back(std::move(one.migration));
     if (found->view) co_return Result<>{};
   }
@@ -248,6 +258,36 @@ Result<std::vector<std::string>> present_statements(database::Database& database
         co_return done;
       },
       [](const Standing&, std::vector<std::string>&) {});
+}
+
+Result<std::vector<IndexUse>> index_uses(database::Database& database, const Model& model) {
+  std::vector<IndexUse> uses;
+  const auto& dialect = database.dialect();
+  auto done = database::wait_for([&](Loop& loop) -> Task<Result<>> {
+    auto looked = co_await database.write(loop, [&](Session& session) -> Task<Result<>> {
+      auto standing = co_await find_all(session, dialect, model);
+      if (!standing) co_return std::unexpected(std::move(standing).error());
+      uses.clear();  // the transaction may be tried again
+      for (auto& table : model.tables) {
+        const auto& found = standing->found.at(&table);
+        if (!found || found->view) continue;
+        auto needs = index_needs(model, table);
+        for (auto& need : key_needs(table, standing->keys.at(&table))) needs.push_back(std::move(need));
+        for (auto& need : needs)
+          if (const auto* index = index_for(dialect, table, *found, need))
+            uses.push_back({.table = &table, .uses = {need.use}, .index = index->name});
+        const auto definition = definition_of(model, table, standing->plain_keys);
+        for (auto& one : missing_indexes(dialect, model, table, *found, standing->keys.at(&table)))
+          uses.push_back({.table = &table,
+                          .uses = std::move(one.uses),
+                          .statement = dialect.create_index(definition, one.columns) + ";"});
+      }
+      co_return Result<>{};
+    });
+    co_return looked;
+  });
+  if (!done) return std::unexpected(std::move(done).error());
+  return uses;
 }
 
 namespace {

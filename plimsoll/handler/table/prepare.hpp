@@ -40,6 +40,16 @@ Result<std::vector<std::string>> missing_statements(database::Database& database
 /// The statements that made the tables of the contract that are there, with their indexes, triggers and search indexes.
 Result<std::vector<std::string>> present_statements(database::Database& database, const Model& model);
 
+/// Reads that the contract allows of a table, and the index that serves them.
+struct IndexUse {
+  const Table* table = nullptr;
+  std::vector<std::string> uses{};
+  std::string index{};      ///< its name; empty: there is none
+  std::string statement{};  ///< that makes it, where there is none
+};
+/// Of the tables that are there; views have no indexes of their own.
+Result<std::vector<IndexUse>> index_uses(database::Database& database, const Model& model);
+
 /// A secret that lives in the database, so that every instance reads the same; made at the first question.
 Result<std::string> database_secret(database::Database& database, std::string_view name);
 
