@@ -169,10 +169,10 @@ class Contracts(harness.ServerTest):
         there = "http://127.0.0.1:{port}/api/common.yaml#/Order"
         warned = bundled(there)
         self.assertEqual(warned.returncode, 0)
-        self.assertRegex(warned.stderr, r"warning\[network-reference\]: .* is a network URL")
+        self.assertRegex(warned.stderr, r"warning\[network-reference\]: .* leads to the network")
         refused = bundled(there, "--strict")
         self.assertEqual(refused.returncode, 2)
-        self.assertRegex(refused.stderr, r"error\[network-reference\]: .* is a network URL")
+        self.assertRegex(refused.stderr, r"error\[network-reference\]: .* leads to the network")
         self.assertIn("plimsoll bundle --allow-network", refused.stderr)
         made = bundled(there, "--allow-network")
         self.assertEqual(made.returncode, 0, made.stderr)

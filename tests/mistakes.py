@@ -312,7 +312,7 @@ MISTAKES = [
      "file-unreadable", '"other.yaml" cannot be read: No such file or directory',
      'Give the path of a file that exists and can be read.'),
     ('a reference to the network', "contract", "schema: {$ref: '#/components/schemas/Book'}", "schema: {$ref: ▸'https://example.com/book.json'}",
-     "network-reference", 'the reference "https://example.com/book.json" is a network URL',
+     "network-reference", 'the reference "https://example.com/book.json" leads to the network',
      'A server fetches nothing while it starts: store the file beside the document, or combine both with `plimsoll bundle --allow-network`.'),
     ("a parameter's reference", "contract", "$ref: '#/components/parameters/Id'", "$ref: ▸'#/components/parameters/ID'",
      "broken-reference", 'the reference "#/components/parameters/ID" cannot be resolved',

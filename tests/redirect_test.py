@@ -43,7 +43,7 @@ class Redirect(harness.ServerTest):
         self.assertEqual(server.get("/notes").status, 200, "a proxy that says nothing would have its clients redirected without end")
 
     def test_a_redirect_that_nobody_could_follow_refuses_the_start(self):
-        for config, said in (("redirect-to-https: true", "no request can come in clear"), ("redirect-to-https: {from: [':80']}", "there is no certificate"),
+        for config, said in (("redirect-to-https: true", "no request can arrive without TLS"), ("redirect-to-https: {from: [':80']}", "there is no certificate"),
                              ("redirect-to-https: {port: 0, from: [':80']}", '"port" is 0, and must be 1 to 65535'), ("redirect-to-https: {form: [':80']}", "from"),
                              ("trusted-proxies: [127.0.0.1]\nredirect-to-https: perhaps", "redirect-to-https")):
             folder = self.directory()

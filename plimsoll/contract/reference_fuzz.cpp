@@ -1,7 +1,7 @@
 // The resolver of references: the input chooses how the schemas of three files refer to each other, in which spelling,
-// and where to nowhere. Every reference must lead where a plain reading of it leads, and one that cannot be resolved or
-// in a circle must be complained about. An input that begins with `%%` is instead the texts of the files, parted by
-// such lines.
+// and where to nowhere. Every reference must lead where a plain reading of it leads, and one that leads nowhere or in a
+// circle must be complained about. An input that begins with `%%` is instead the texts of the files, parted by such
+// lines.
 
 #include "plimsoll/contract/bundle.hpp"
 #include "plimsoll/json/write.hpp"
@@ -77,7 +77,7 @@ struct Model {
     return std::string(kPaths[at.file]) + " " + kNames[at.schema] + (at.property ? " p" : "");
   }
 
-  /// The schema with a title that a reference leads to in the end; nothing when it cannot be resolved or in a circle.
+  /// The schema with a title that a reference leads to in the end; nothing when it leads nowhere or in a circle.
   std::optional<Reference> resolve(Reference at) const {
     for (int step = 0; step < 20; ++step) {
       if (at.broken) return std::nullopt;
@@ -267,7 +267,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   contract::check_references(root, report);
 
   const auto expected = soundness(model);
-  if (expected == Soundness::dangling && complaints.empty()) fault("nothing is said of what cannot be resolved", model);
+  if (expected == Soundness::dangling && complaints.empty()) fault("nothing is said of what leads nowhere", model);
   if (expected == Soundness::sound && !complaints.empty()) fault("complains: " + complaints.front().what, model);
   if (expected != Soundness::sound) return 0;
   const auto* schemas = root.at("components", "schemas");

@@ -344,7 +344,7 @@ TEST(Authenticate, WhatIsWrongInTheDeploymentIsRefused) {
       {"{bearer: {jwks: /nowhere.json}}", "cannot be read"},
       {"{bearer: {jwks: 'http://id.example.com/jwks.json'}}", "plain http is for this machine only"},
       {"{bearer: {isuer: us}}", "did you mean \"issuer\"?"},
-      {"{bearer: {secret: " + kSecret + ", algorithms: [none]}}", "no algorithm that can be allowed"},
+      {"{bearer: {secret: " + kSecret + ", algorithms: [none]}}", "not an algorithm that can be allowed"},
       {"{failures: 0/minute, bearer: {secret: " + kSecret + "}}", "at least 1"},
   };
   for (const auto& [value, expected] : wrong) {
