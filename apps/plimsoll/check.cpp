@@ -22,7 +22,8 @@ int check_deployment(const std::string& file) {
   const auto deployment = server::read_deployment(file);
   if (!deployment) return refuse(deployment.error(), false);
   if (deployment->file.empty())
-    return complain("there is no contract and no deployment to check", {}, "Write `plimsoll check CONTRACT`.");
+    return complain("no contract is given, and there is no deployment to check", {},
+                    "Write `plimsoll check CONTRACT`.");
   std::printf("plimsoll: %s can be used\n", deployment->file.c_str());
   return 0;
 }

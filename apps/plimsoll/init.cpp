@@ -83,7 +83,7 @@ components:
 
 constexpr std::string_view kDeployment =
     R"(# yaml-language-server: $schema=.plimsoll/deployment.schema.json
-# Where and with what the contract is run. `plimsoll config --explain` lists every option.
+# The configuration of the server. `plimsoll config --explain` lists every option.
 listen: ['127.0.0.1:8080']
 management: '127.0.0.1:9180'
 database: {url: 'sqlite:notes.db'}
@@ -96,14 +96,14 @@ bool write_new(const std::filesystem::path& path, std::string_view text, int& st
   if (file < 0) {
     const bool exists = errno == EEXIST;
     status = complain(
-        path.string() + (exists ? " is there already" : std::string(" cannot be written: ") + std::strerror(errno)), {},
+        path.string() + (exists ? " already exists" : std::string(" cannot be written: ") + std::strerror(errno)), {},
         exists ? "Choose another folder: `plimsoll init FOLDER`." : "Choose a folder that can be written.");
     return false;
   }
   const auto written = ::write(file, text.data(), text.size());
   ::close(file);
   if (written == static_cast<ssize_t>(text.size())) return true;
-  status = complain(path.string() + " cannot be written whole", {}, "Is the disk full?");
+  status = complain(path.string() + " could not be written completely", {}, "Is the disk full?");
   return false;
 }
 
@@ -114,11 +114,11 @@ int write_both(const std::string& name, const std::string& contract_name, std::s
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error)
-    return complain("the folder " + name + " cannot be made: " + error.message(), {},
+    return complain("the folder " + name + " cannot be created: " + error.message(), {},
                     "Choose a folder that can be written.");
   std::filesystem::create_directories(folder / ".plimsoll", error);
   if (error)
-    return complain("the folder " + (folder / ".plimsoll").string() + " cannot be made: " + error.message(), {},
+    return complain("the folder " + (folder / ".plimsoll").string() + " cannot be created: " + error.message(), {},
                     "Choose a folder that can be written.");
   int status = 0;
   if (!write_new(folder / contract_name, contract, status) || !write_new(folder / "plimsoll.yaml", deployment, status))
@@ -145,11 +145,11 @@ int write_from(const InitFrom& from) {
   if (const int status = write_both(from.folder, file, made.contract, made.deployment)) return status;
   if (made.password) std::printf("  export DATABASE_PASSWORD=…\n");
   std::printf("  plimsoll keys create --name me --scope '*'\n  plimsoll serve %s\n\n", file.c_str());
-  std::printf("%zu %s served, each with a scope of its own, such as `NAME:read`.\n", made.tables,
+  std::printf("%zu %s served, each with its own scope, such as `NAME:read`.\n", made.tables,
               made.tables == 1 ? "table is" : "tables are");
   if (made.left_out)
-    std::printf("%zu %s at the head of %s: what is not served, and why.\n", made.left_out,
-                made.left_out == 1 ? "entry stands" : "entries stand", file.c_str());
+    std::printf("%zu %s at the top of %s: tables and columns that are not served, with the reason.\n", made.left_out,
+                made.left_out == 1 ? "entry is" : "entries are", file.c_str());
   return 0;
 }
 

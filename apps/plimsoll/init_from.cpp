@@ -141,7 +141,7 @@ std::string in_quotes(const std::string& text) {
 
 std::string deployment_for(const std::string& url) {
   return "# yaml-language-server: $schema=.plimsoll/deployment.schema.json\n"
-         "# Where and with what the contract is run. `plimsoll config --explain` lists every option.\n"
+         "# The configuration of the server. `plimsoll config --explain` lists every option.\n"
          "listen: ['127.0.0.1:8080']\nmanagement: '127.0.0.1:9180'\ndatabase: {url: " +
          in_quotes(url) + "}\ntelemetry: {log: info}\n";
 }

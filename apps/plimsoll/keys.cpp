@@ -130,7 +130,7 @@ int rotate(const Options& options) {
       co_return secret;
     });
     if (!made) return complain(made.error());
-    std::fprintf(stderr, "The old key ends at %s. This is the only time the new one is shown:\n",
+    std::fprintf(stderr, "The old key expires at %s. This is the only time the new key is shown:\n",
                  instant(now + span->nanoseconds).c_str());
     std::puts(made->c_str());
     return 0;
@@ -146,7 +146,7 @@ int revoke(const Options& options) {
     if (!done) return complain(done.error());
     if (!*done)
       return complain("there is no key " + options.id + " that is not revoked", {}, "`plimsoll keys list` shows them.");
-    std::puts(("revoked " + options.id + "; servers refuse it within 5 s").c_str());
+    std::puts(("revoked " + options.id + "; servers reject it within 5 s").c_str());
     return 0;
   });
 }
