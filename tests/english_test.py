@@ -121,6 +121,8 @@ class PlainEnglish(harness.ServerTest):
             text = path.read_text()
             found.append((str(path.relative_to(harness.ROOT)), unreleased(text) if path.name == "CHANGELOG.md" else text))
         self.assertGreater(len(found), 50)
+        for path in [*(harness.ROOT / "deploy").iterdir(), *(harness.ROOT / "examples").rglob("*.yaml")]:  # users copy these
+            found.append((str(path.relative_to(harness.ROOT)), path.read_text()))
         self.assert_plain(found)
 
     def test_titles_and_remedies_of_problems_and_errors_of_contracts(self):
