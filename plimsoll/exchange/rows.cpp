@@ -15,7 +15,8 @@ std::unexpected<Error> misfit(std::size_t column, std::string_view name, const c
 
 Task<Result<database::Rows>> Database::query(Context& context, std::string_view sql,
                                              std::span<const database::Cell> parameters) {
-  return read_as_caller(context, sql, parameters, false);
+  auto rows = co_await read_as_caller(context, sql, parameters, false);
+  co_return rows;
 }
 
 }  // namespace plimsoll
