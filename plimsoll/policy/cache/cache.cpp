@@ -274,13 +274,28 @@ class Cache final : public Policy {
 
   void begin_fill(const Request& request, const Context& context, Next next, const std::string& key,
                   std::size_t primary, std::shared_ptr<Flight> flight) {
-    auto made = std::make_unique<CacheFill>(request, context);
-    auto& scope = made->scope;
-    context.loop.spawn(scope, fill(std::move(made), next, key, primary, std::move(flight)));
+    try {
+      auto made = std::make_unique<CacheFill>(request, context);
+      auto& scope = made->scope;
+      context.loop.spawn(scope, fill(std::move(made), next, key, primary, flight));
+    } catch (...) {  // without memory; those that wait for this fill must not wait until their deadline
+      shared_->flights.land(key, *flight, ended_early_);
+      throw;
+    }
   }
+
+  /// Whatever happens to a fill, the requests that wait for it get a result.
+  struct Landing {
+    CacheShared& shared;
+    std::string_view key;
+    Flight& flight;
+    std::shared_ptr<const Fetched> fetched;
+    ~Landing() { shared.flights.land(key, flight, std::move(fetched)); }
+  };
 
   Task<> fill(std::unique_ptr<CacheFill> made, Next next, std::string key, std::size_t primary,
               std::shared_ptr<Flight> flight) {
+    Landing landing{*shared_, key, *flight, ended_early_};
     auto fetched = std::make_shared<Fetched>();
     auto& exchange = *made;
     exchange.context.deadline(exchange.context.now + kFillTime);
@@ -289,14 +304,14 @@ class Cache final : public Policy {
     if (kept && kept->kind == CachedAnswer::Kind::answer && clock_.steady() < kept->fresh &&
         !outdated(*kept, shared_->resources.of(exchange.resource))) {
       *fetched = {.answer = std::move(kept), .error = {}, .storable = true};
-      shared_->flights.land(key, *flight, std::move(fetched));
+      landing.fetched = std::move(fetched);
       co_return;
     }
     auto basis = basis_at(exchange.resource);
     auto answer = co_await next(exchange.request, exchange.context);
     keep(*fetched, answer, exchange.request, exchange.context, exchange.context.promised, std::move(basis), key,
          primary);
-    shared_->flights.land(key, *flight, std::move(fetched));
+    landing.fetched = std::move(fetched);
   }
 
   /// An exception here would leave all who wait without an answer until their time is over.
@@ -353,6 +368,8 @@ class Cache final : public Policy {
   database::TableVersions* const tables_;
   database::Database* const replicated_;  ///< null: it has no replicas
   const std::shared_ptr<CacheShared> shared_;
+  const std::shared_ptr<const Fetched> ended_early_ = std::make_shared<const Fetched>(
+      Fetched{.answer = {}, .error = Error{&kInternal, "a fill of the cache has ended early"}, .storable = false});
   telemetry::Counter* counts_[bypass + 1] = {};
 };
 
