@@ -58,6 +58,7 @@ def matches(shown, printed):
 
 class Page:
     """A page that is run from its beginning to its end."""
+    patience = harness.PATIENCE
 
     def __init__(self, path, test):
         self.path, self.test, self.folder = path, test, test.directory()
@@ -96,7 +97,7 @@ class Page:
                                    stderr=subprocess.STDOUT, text=True, start_new_session=True,
                                    env={**os.environ, "PATH": f"{self.folder}/.bin:{os.environ['PATH']}", "HOME": str(self.folder)})
         try:
-            printed, _ = process.communicate(timeout=harness.PATIENCE)
+            printed, _ = process.communicate(timeout=self.patience)
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
