@@ -241,7 +241,7 @@ TEST_F(LongTexts, ALinkThatWouldBeRefusedIsNotGiven) {
   fill(api, true, 12);
   for (const std::size_t values : {1u, 7u, 8u, 9u}) {
     std::string query = "/rows?limit=2&sort=a&kind=x";
-    for (std::size_t i = 0; i < values; ++i) query += "," + std::string(895, 'y');
+    for (std::size_t i = 0; i < values; ++i) query += "," + std::string(905, 'y');
     ASSERT_LE(query.size(), kLongestTarget);
     const auto answer = api.client->get(query);
     EXPECT_EQ(answer.status, 200) << answer.body.substr(0, 300);
