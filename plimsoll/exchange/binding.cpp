@@ -23,6 +23,8 @@ std::string suggestion(std::string_view wrong, const Names& known, std::string_v
   return "; it declares " + list;
 }
 
+constexpr char lowered(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+
 constexpr std::string_view name_of(Shape::Kind kind) {
   constexpr std::string_view names[] = {"any value", "a boolean", "an integer", "a number",
                                         "a string",  "an array",  "an object"};
@@ -141,7 +143,8 @@ std::size_t parameter(const Build& build, std::string_view name, const Shape& sh
   for (std::size_t i = 0; i < all.size(); ++i) {
     const auto& each = all[i];
     known.push_back(each.name);
-    if (each.name != name) continue;
+    const auto same = [](char a, char b) { return lowered(a) == lowered(b); };  // as names of fields are compared
+    if (each.name != name && !(each.in == contract::In::header && std::ranges::equal(each.name, name, same))) continue;
     const auto where = "the parameter " + quoted(name);
     if (!each.required && !each.default_value && !shape.optional && shape.kind != Shape::Kind::any)
       mistakes.push_back(where + " may be absent: take a std::optional");

@@ -97,7 +97,7 @@ class OriginCache final : public Policy {
         co_return serve(CacheSource::collapsed, stored, request, context, now, how.text());
       }
       if (asked.control.only_if_cached && !shadow) {
-        Error error{&not_cached_, "nothing fresh is stored"};
+        Error error{declared(not_cached_), "nothing fresh is stored"};
         if (refuses(context, error)) co_return std::unexpected(std::move(error));
       }
       const bool by_request =
@@ -331,7 +331,7 @@ class OriginCache final : public Policy {
       made.headers.add("cache-status", status.text());
     }
     if (fill->source)
-      made.body = &context.keep<FillBody>(fill, context.loop, kFillTime);
+      made.body = context.stream<FillBody>(fill, context.loop, kFillTime);
     else
       made.body = from.body;
     context.keep<std::shared_ptr<Fill>>(fill);
