@@ -284,7 +284,7 @@ TYPED_TEST_P(DialectConformance, FindsTheTablesThatItMakesAsTheyShouldBe) {
     for (auto& columns : table.indexes) {
       std::vector<std::string> names;
       for (auto column : columns) names.push_back(table.column(column).name);
-      EXPECT_NE(std::ranges::find(found->indexes, names), found->indexes.end()) << table.name;
+      EXPECT_NE(std::ranges::find(found->indexes, names, &FoundIndex::columns), found->indexes.end()) << table.name;
     }
   }
   auto other = this->library->authors();

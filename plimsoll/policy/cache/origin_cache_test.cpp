@@ -133,13 +133,13 @@ class OriginCacheTest : public testing::Test {
   static Response text(Context& context, int run, std::string_view control, std::uint16_t status = 200) {
     Response made{.status = status, .headers = Headers{context.arena}};
     if (!control.empty()) made.headers.add("cache-control", context.arena.keep(control));
-    made.body = context.arena.keep("run " + std::to_string(run));
+    made.body = context.kept("run " + std::to_string(run));
     return made;
   }
   Response slowly(Context& context, std::vector<std::string> pieces, std::function<void(std::size_t)> before = {}) {
     Response made{.headers = Headers{context.arena}};
     made.headers.add("cache-control", context.arena.keep(control_));
-    made.body = &context.keep<Slowly>(context.loop, std::move(pieces), std::move(before));
+    made.body = context.stream<Slowly>(context.loop, std::move(pieces), std::move(before));
     return made;
   }
   Task<Said> ask(Loop& loop, Asking what, Scope* scope = nullptr, Nanoseconds reads_after = 0) {
@@ -344,7 +344,7 @@ TEST_F(OriginCacheTest, WhoeverReadsAlongHearsThatTheBodyHasEndedEarly) {
     if (run > 1) return text(context, run, control_);
     Response made{.headers = Headers{context.arena}};
     made.headers.add("cache-control", "max-age=60");
-    made.body = &context.keep<Broken>();
+    made.body = context.stream<Broken>();
     return made;
   };
   const auto first = say();
