@@ -117,7 +117,7 @@ class Authentication(harness.ServerTest):
         self.command("keys", "revoke", listed["id"], status=2)
 
     def test_keys_that_nobody_could_use_are_not_made_and_a_mistyped_database_is_none(self):
-        for wrong, why in ((("--prefix", ""), "never accepted"), (("--name", ""), "nobody's"), (("--prefix", "Ab-"), "no prefix"), (("--expires", "-1d"), "no duration")):
+        for wrong, why in ((("--prefix", ""), "never accepted"), (("--name", ""), "needs a name"), (("--prefix", "Ab-"), "is not a valid prefix"), (("--expires", "-1d"), "duration")):
             said = self.plimsoll("keys", "create", "--database", "sqlite:shop.db", *wrong, *(() if "--name" in wrong else ("--name", "n")), directory=self.folder)
             self.assertEqual((said.returncode, said.stdout), (2, ""), wrong)
             self.assertIn(why, said.stderr)

@@ -517,7 +517,7 @@ MISTAKES = [
      'Give the document a `security`, or write `authorization: any-caller` within `undeclared`.'),
     ('an option of undeclared', "contract", 'x-plimsoll:\n  rate-limit', 'x-plimsoll:\n  undeclared: {upstream: legacy, ▸authorisation: any-caller}\n  rate-limit',
      "configuration", '`undeclared`: unknown key "authorisation"; did you mean "authorization"?',
-     'The options here are: upstream, trace, access-log, measure, security-headers, cors, deadline, budgets, priority, rate-limit, authentication, authorization, compression, cache.'),
+     'The options here are: upstream, trace, access-log, measure, security-headers, cors, deadline, budgets, addresses, priority, rate-limit, authentication, authorization, compression, cache.'),
     ('undeclared without a service', "contract", 'x-plimsoll:\n  rate-limit', 'x-plimsoll:\n  undeclared: ▸{authorization: any-caller}\n  rate-limit',
      "configuration", '`undeclared`: it names no service that answers: `upstream: legacy`',
      '`plimsoll explain undeclared` describes it and its options.'),

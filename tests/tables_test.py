@@ -328,7 +328,7 @@ class Tables(harness.ServerTest):
         self.assertEqual(columns("things.db"), columns("fresh.db"))
         self.lay(folder, changed)
         again = self.plimsoll("migrate", "new", "more", "contract.yaml", directory=folder)
-        self.assertEqual((again.returncode, (folder / "migrations/0003_more.sql").read_text().startswith("-- The migrations before this one make all")), (0, True), again.stderr)
+        self.assertEqual((again.returncode, (folder / "migrations/0003_more.sql").read_text().startswith("-- The migrations before this one make all")), (0, True), again.stderr + (folder / "migrations/0003_more.sql").read_text())
 
     @harness.engines("sqlite", "postgres", why="PgBouncer hands on no options of a session: migrations are tried on the server itself")
     def test_tables_that_are_there_are_the_first_migration(self):

@@ -517,7 +517,7 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
         server = self.front(slow, quick, options="hedge: p95, balance: round-robin, timeouts: {first-byte: 60s, total: 60s}")
         for _ in range(100):
             self.assertEqual(server.get("/reviews").status, 200)
-        self.assertEqual(self.count(server, "plimsoll_client_hedges_won_total"), 0)
+        before = self.count(server, "plimsoll_client_hedges_won_total")  # one on a machine that stood still meanwhile
 
         def hang(connection, request):
             waiting.append(request)
@@ -529,7 +529,7 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
             got = server.get("/reviews")
             self.assertEqual((got.status, got.json()["from"]), (200, "quick"))
         won = self.count(server, "plimsoll_client_hedges_won_total", service="reviews")
-        self.assertTrue(1 <= won <= 4, won)
+        self.assertTrue(1 <= won - before <= 4, (before, won))
         harness.until(lambda: waiting, "the slow target to see a call: in turn it is asked for every second one")
         harness.until(lambda: self.count(server, "plimsoll_client_target_calls", service="reviews") == 0, "the calls that lost to be over")
         self.assertIn("2", [headers["x-plimsoll-attempt"] for line, headers, body in quick.seen])

@@ -188,14 +188,8 @@ const FoundIndex* index_for(const database::Dialect& dialect, const Table& table
 std::vector<MissingIndex> missing_indexes(const database::Dialect& dialect, const Model& model, const Table& table,
                                           const FoundTable& found, const std::vector<database::ForeignKey>& keys) {
   std::vector<MissingIndex> missing;
-  const auto is_there = [&](const IndexColumns& columns) {
-    return std::ranges::all_of(columns, [&](auto i) {
-      return std::ranges::find(found.columns, table.columns[i].name, &database::FoundColumn::name) !=
-             found.columns.end();
-    });
-  };
   const auto add = [&](const IndexNeed& need, IndexColumns columns, bool key) {
-    if (!is_there(columns) || index_for(dialect, table, found, need)) return;
+    if (index_for(dialect, table, found, need)) return;
     for (auto& one : missing) {
       if (covers(need.least(columns))(one.columns)) return one.uses.push_back(need.use);
       if (one.key != key || !covers(one.columns)(columns)) continue;

@@ -277,10 +277,15 @@ Result<std::vector<IndexUse>> index_uses(database::Database& database, const Mod
           if (const auto* index = index_for(dialect, table, *found, need))
             uses.push_back({.table = &table, .uses = {need.use}, .index = index->name});
         const auto definition = definition_of(model, table, standing->plain_keys);
+        const auto is_there = [&](std::size_t column) {
+          return std::ranges::find(found->columns, table.columns[column].name, &database::FoundColumn::name) !=
+                 found->columns.end();
+        };
         for (auto& one : missing_indexes(dialect, model, table, *found, standing->keys.at(&table)))
-          uses.push_back({.table = &table,
-                          .uses = std::move(one.uses),
-                          .statement = dialect.create_index(definition, one.columns) + ";"});
+          if (std::ranges::all_of(one.columns, is_there))  // else a migration adds the column first
+            uses.push_back({.table = &table,
+                            .uses = std::move(one.uses),
+                            .statement = dialect.create_index(definition, one.columns) + ";"});
       }
       co_return Result<>{};
     });

@@ -135,17 +135,21 @@ void Writing::keep_columns(Error& error) const {
   });
 }
 
+Task<Result<>> Writing::go_back(Session& session) const {
+  if (!database_.dialect().failure_ends_transaction()) co_return Result<>{};
+  // What the exchange, or this item of a batch, has done so far is rolled back in any case.
+  const bool item = plan_.batch && !plan_.batch->all_or_nothing;
+  auto back = co_await session.query(item ? "ROLLBACK TO item" : "ROLLBACK TO handler", {});
+  if (!back) co_return std::unexpected(std::move(back).error());
+  co_return Result<>{};
+}
+
 Task<Result<std::vector<std::size_t>>> Writing::columns_to_blame(Session& session, const Change& change,
                                                                  const database::Violation& violation,
                                                                  std::string_view cause) const {
   std::vector<std::size_t> columns;
   const auto& dialect = database_.dialect();
-  if (dialect.failure_ends_transaction()) {
-    // What the exchange, or this item of a batch, has done so far is rolled back in any case.
-    const bool item = plan_.batch && !plan_.batch->all_or_nothing;
-    auto back = co_await session.query(item ? "ROLLBACK TO item" : "ROLLBACK TO handler", {});
-    if (!back) co_return std::unexpected(std::move(back).error());
-  }
+  if (auto back = co_await go_back(session); !back) co_return std::unexpected(std::move(back).error());
   if (!violation.rule.empty()) {
     auto names = co_await dialect.columns_of_rule(session, table().name, violation.rule);
     if (!names) co_return std::unexpected(std::move(names).error());
@@ -193,6 +197,16 @@ Task<Result<Row>> Writing::explained(Session& session, Error error, const Change
     co_return std::unexpected(std::move(conflict));
   }
   if (violation.what == check && !violation.rule.empty()) fields.clear();  // guessed from the name of the rule
+  // The database names one broken reference, or none: all are told at once. Not where going back takes away rows of the
+  // same batch, which may be referred to.
+  const bool takes_rows = database_.dialect().failure_ends_transaction() && plan_.batch && plan_.batch->all_or_nothing;
+  if (violation.what == reference && change && !takes_rows) {
+    if (auto back = co_await go_back(session); !back) co_return std::unexpected(std::move(back).error());
+    auto broken = co_await broken_references(session, *change, before);
+    if (!broken) co_return std::unexpected(std::move(broken).error());
+    if (!broken->empty()) fields.clear();
+    for (auto column : *broken) blame_reference(error, table().columns[column], {});
+  }
   if (fields.empty() && change) {
     // A rule without a name is told by its expression: the columns in it are to blame, and it stays inside.
     for (std::size_t i = 0; violation.what == check && i < table().columns.size(); ++i)
@@ -217,11 +231,6 @@ Task<Result<Row>> Writing::explained(Session& session, Error error, const Change
                 conflict                  ? "is taken already"
                 : violation.what == check ? "breaks a rule"
                                           : "has the wrong type for its column");
-    } else if (fields.empty() && violation.what == reference) {
-      // The database does not say which reference is broken: look.
-      auto broken = co_await broken_references(session, *change, before);
-      if (!broken) co_return std::unexpected(std::move(broken).error());
-      for (auto column : *broken) blame_reference(error, table().columns[column], {});
     }
   }
   // The tenant is the caller's, whatever is referred to.

@@ -53,6 +53,8 @@ class Writing : public Operation {
                               std::string_view prefix) const;
   /// Takes away what points to no column of the contract: the name of a rule, or a column that it does not know.
   void keep_columns(Error& error) const;
+  /// Makes the session usable after a statement has failed, where the database refuses all until then.
+  Task<Result<>> go_back(database::Session& session) const;
   /// The columns that a violation is about which names none itself. `cause`: the database's words for it.
   Task<Result<std::vector<std::size_t>>> columns_to_blame(database::Session& session, const Change& change,
                                                           const database::Violation& violation,
