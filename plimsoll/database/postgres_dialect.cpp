@@ -162,6 +162,9 @@ class Columns {
   int aliases_ = 0;
 };
 
+/// Characters of ASCII that are neither letters, digits nor blanks.
+constexpr std::string_view kMarks = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
+
 class PostgresRenderer final : public Renderer {
   /// A parameter that is compared with a column or stored in it. Integers and texts are not given the exact type of the
   /// column, so that a value which it cannot hold is compared instead of refused.
@@ -267,13 +270,25 @@ class PostgresRenderer final : public Renderer {
       before = ",";
     }
   }
+  /// A word such as `a/b` is its parts, one behind the other; only the last may be a beginning.
   void append_word(std::string& made, std::string_view word, bool beginning) const override {
-    made += made.empty() ? "'" : " & '";
-    for (char c : word) {
-      made += c;
-      if (c == '\'' || c == '\\') made += c;
+    if (!made.empty()) made += " & ";
+    const auto is_mark = [](char c) { return kMarks.contains(c); };
+    const bool nothing = std::ranges::all_of(word, is_mark);
+    const char* before = nothing ? "'" : "('";
+    for (auto rest = word; !rest.empty();) {
+      const auto part = nothing ? rest : rest.substr(0, std::min(rest.find_first_of(kMarks), rest.size()));
+      rest.remove_prefix(std::min(part.size() + (nothing ? 0 : 1), rest.size()));
+      if (part.empty()) continue;
+      made += std::exchange(before, "' <-> '");
+      for (char c : part) {
+        made += c;
+        if (c == '\'' || c == '\\') made += c;
+      }
     }
-    made += beginning ? "':*" : "'";
+    const bool ends = !word.empty() && !is_mark(word.back());
+    made += beginning && ends ? "':*" : "'";
+    if (!nothing) made += ")";
   }
 };
 constexpr PostgresRenderer kRenderer;
@@ -298,7 +313,8 @@ std::string postgres_words(std::span<const Column* const> columns, std::string_v
   std::string text;
   for (const auto* column : columns)
     text += (text.empty() ? "coalesce(" : "||' '||coalesce(") + column_of(*column, alias) + "::text,'')";
-  return "to_tsvector('simple'::regconfig," + text + ")";
+  // Marks part words, as on SQLite; PostgreSQL's own reading makes one word of a path, a host or an address.
+  return "to_tsvector('simple'::regconfig,regexp_replace(" + text + R"(,'[!-/:-@[-`{-~]+',' ','g')))";
 }
 
 Statement PostgresDialect::select(const Select& rows) const { return kRenderer.select(rows); }
