@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 namespace plimsoll::testkit {
 namespace {
@@ -53,6 +54,8 @@ std::string_view Answer::header(std::string_view name) const {
 struct Client::State {
   server::Instance& instance;
   Loop loop;
+  std::string
+      broken{};  ///< why the body of the last answer stopped; told outside of the loop, which takes no exceptions
 
   Task<> exchange(edge::Service& service, Request& request, Context& context, Answer& answer) {
     auto response = co_await service.serve(request, context);
@@ -67,8 +70,10 @@ struct Client::State {
     if (response.block)
       response.block->each([&](const Header& field) { answer.headers.emplace_back(field.name, field.value); });
     auto body = co_await gathered(response.body);
-    if (!body) throw std::runtime_error("the answer's stream failed: " + body.error().detail);
-    answer.body = request.method == "HEAD" ? std::string{} : std::move(*body);
+    if (!body)
+      broken = "the answer's stream failed: " + body.error().detail;
+    else if (request.method != "HEAD")
+      answer.body = std::move(*body);
     answer.problem = context.outcome.problem;
     context.outcome.sent = answer.body.size();
     service.finished(request, context);
@@ -105,13 +110,14 @@ Answer Client::request(std::string_view method, std::string_view target, const H
   Answer answer;
   state_->loop.spawn(scope, state_->exchange(service, request, context, answer));
   state_->loop.run();
+  arena.release();  // what is kept in it refers to the context
+  if (!state_->broken.empty()) throw std::runtime_error(std::exchange(state_->broken, {}));
   if (answer.status == 0) throw std::runtime_error("the exchange did not end with an answer");
   if (!answer.problem.empty()) {
     const auto known = server::problem_table(state_->instance.own_problems());
     if (std::ranges::none_of(known, [&](const auto& each) { return each.problem->code == answer.problem; }))
       throw std::runtime_error("the answer carries the problem \"" + answer.problem + "\", which no part declares");
   }
-  arena.release();
   return answer;
 }
 

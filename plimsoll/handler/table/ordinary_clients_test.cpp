@@ -86,7 +86,7 @@ TEST_F(OrdinaryClients, ListsMayBeSentAsUrlSearchParamsWritesThem) {
 }
 
 /// What a list adds to the contract it adds to each operation that lists, whatever its method.
-TEST(OrdinaryClients, AnyMethodThatListsHasTheParametersOfAList) {
+TEST(OrdinaryClientsOfAnyMethod, AnyMethodThatListsHasTheParametersOfAList) {
   Api api{R"(openapi: 3.2.0
 info: {title: T, version: 1.0.0}
 x-plimsoll:
