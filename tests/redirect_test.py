@@ -30,6 +30,12 @@ class Redirect(harness.ServerTest):
             answer = ask(path, host, method)
             self.assertEqual((answer.status, answer.headers.get("location"), answer.body), (308, location, b""), (method, path))
         self.assertEqual(ask("/livez").status, 200, "a load balancer checks health in clear")
+        # The listeners of a start stay: a reload that leaves the section out must not let one serve in clear.
+        (folder / "plimsoll.yaml").write_text("tls: {certificate: cert.pem, key: key.pem}\n")
+        server.signal(harness.signal.SIGHUP)
+        reloaded = harness.until(lambda: next((line for line in server.logged() if line.get("event") == "reload"), None), "the reload")
+        self.assertIn("redirect-to-https", reloaded["needs_restart"])
+        self.assertEqual(ask("/notes").status, 308)
         curl = lambda *more: subprocess.run(["curl", "-s", "--cacert", folder / "cert.pem", *more], capture_output=True, text=True, timeout=60)
         self.assertEqual(curl(f"https://localhost:{server.port}/notes").stdout, "{}")
         self.assertIn(f"http://127.0.0.1:{clear} redirects to HTTPS", server.output)

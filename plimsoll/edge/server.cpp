@@ -325,7 +325,7 @@ class Threaded final : public Server {
   Result<std::shared_ptr<net::TlsContext>> secured(const Listen& listen) {
     auto options = listen.tls;
     if (!listen.certificate.empty()) options.certificate = listen.certificate, options.key = listen.key;
-    if (options.certificate.empty() && options.certificates.empty()) return nullptr;
+    if (!options.has_certificate()) return nullptr;
     using telemetry::Level, telemetry::Line;
     auto* log = shared_.log;
     const auto& address = listen.address;
@@ -387,7 +387,7 @@ Result<> check(const std::vector<Listen>& listens, const Limits& limits) {
     if (auto trust = Threaded::trusted(listen); !trust) return std::unexpected(std::move(trust).error());
     auto options = listen.tls;
     if (!listen.certificate.empty()) options.certificate = listen.certificate, options.key = listen.key;
-    if (options.certificate.empty() && options.certificates.empty()) continue;
+    if (!options.has_certificate()) continue;
     if (auto tls = net::TlsContext::load(std::move(options)); !tls) return std::unexpected(std::move(tls).error());
   }
   return {};

@@ -33,6 +33,8 @@ struct TlsOptions {
   std::string client_authorities{};                      ///< PEM file: who may sign callers' certificates
   config::Duration ticket_lifetime = config::hours(12);  ///< how long a session can be resumed
   config::Duration reload = config::seconds(5);          ///< how often the files are looked at; 0: only when told
+  /// Without one the listener is in clear.
+  bool has_certificate() const { return !certificate.empty() || !certificates.empty(); }
 };
 extern const std::span<const config::Field> kTlsFields;
 

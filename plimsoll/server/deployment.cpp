@@ -339,24 +339,24 @@ std::span<const config::Field> nested_fields() {
 namespace {
 
 /// A redirect that nobody can follow would be found by clients only.
-void check_redirect(const Deployment& made, contract::Complaints& complaints) {
+void set_redirect(Deployment& made, contract::Complaints& complaints) {
   const auto* said = made.redirect_to_https;
   const auto wrong = [&](std::string what, std::string remedy) {
     complaints.push_back(complaint(made.file, said->position(), "configuration",
                                    "`redirect-to-https`" + std::move(what), std::move(remedy)));
   };
-  const auto redirect = read_redirect(said);
+  auto redirect = read_redirect(said);
   if (!redirect) {
     complaints.push_back(misread("redirect-to-https", *said, redirect.error(), made.file));
     return;
   }
-  if (!*redirect) return;
-  const bool tls = !made.tls.certificate.empty() || !made.tls.certificates.empty();
-  if (!(*redirect)->from.empty() && !tls)
+  made.redirect = std::move(*redirect);
+  if (!made.redirect) return;
+  if (!made.redirect->from.empty() && !made.tls.has_certificate())
     wrong(" has listeners without TLS and there is no certificate: no listener would serve HTTPS",
           "Name one with `tls: {certificate: PATH, key: PATH}`; behind a proxy that terminates TLS write "
           "`redirect-to-https: true`.");
-  else if ((*redirect)->from.empty() && !made.trusted_proxies)
+  else if (made.redirect->from.empty() && !made.trusted_proxies)
     wrong(" is on, and no request can arrive without TLS",
           "Name listeners, `redirect-to-https: {from: [':80']}`, or the proxies in front with `trusted-proxies`.");
 }
@@ -411,7 +411,7 @@ std::expected<Deployment, contract::Complaints> read_deployment(const std::strin
   read_part(root, "telemetry", kTelemetry, &made.telemetry, made.file, complaints);
   read_part(root, "tls", net::kTlsFields, &made.tls, made.file, complaints);
   // Without this the listener would serve in clear what was meant to be encrypted.
-  if (const auto* tls = root.find("tls"); tls && made.tls.certificate.empty() && made.tls.certificates.empty())
+  if (const auto* tls = root.find("tls"); tls && !made.tls.has_certificate())
     for (const auto& member : tls->object())
       if (member.key != "certificates") {
         complaints.push_back(complaint(made.file, member.at.line ? member.at : member.value.position(), "configuration",
@@ -422,7 +422,7 @@ std::expected<Deployment, contract::Complaints> read_deployment(const std::strin
   if (const auto* listen = root.find("listen"); listen && made.listen.empty())
     complaints.push_back(complaint(made.file, listen->position(), "configuration", "`listen` names no address",
                                    "Name one, `listen: ['127.0.0.1:8080']`, or remove it: that is the default."));
-  check_redirect(made, complaints);
+  set_redirect(made, complaints);
   if (made.credentials && !made.credentials->is(json::Type::object))
     complaints.push_back(complaint(made.file, made.credentials->position(), "configuration",
                                    "`credentials` must be an object", "Write `credentials: {NAME: '${VARIABLE}'}`."));

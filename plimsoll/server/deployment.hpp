@@ -5,9 +5,11 @@
 #include "plimsoll/database/postgres.hpp"
 #include "plimsoll/database/sqlite.hpp"
 #include "plimsoll/net/tls.hpp"
+#include "plimsoll/server/redirect.hpp"
 #include "plimsoll/telemetry/log.hpp"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,7 +46,8 @@ struct Deployment {
   net::TlsOptions tls;
   config::Raw limits = nullptr, store = nullptr, credentials = nullptr, trusted_proxies = nullptr,
               redirect_to_https = nullptr;
-  bool names_database = false;  ///< somebody said which
+  std::optional<RedirectToHttps> redirect;  ///< `redirect_to_https`, read
+  bool names_database = false;              ///< somebody said which
 
   const json::Value* root = nullptr;  ///< the document, or null
   std::unique_ptr<Arena> memory;      ///< of `root`

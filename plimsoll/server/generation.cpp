@@ -9,7 +9,6 @@
 #include "plimsoll/server/html.hpp"
 #include "plimsoll/server/log_level.hpp"
 #include "plimsoll/server/problems.hpp"
-#include "plimsoll/server/redirect.hpp"
 #include "plimsoll/server/reload_desk.hpp"
 #include "plimsoll/server/words.hpp"
 
@@ -229,7 +228,7 @@ contract::Complaints Generation::mount_front() {
   front_ = std::make_unique<Site>(services_, empty_contract());
   versions_->front(*front_);
   front_->unmatched(versions_->unmatched());
-  redirect_to_https(deployment(), *front_);
+  process_.redirect_to_https(*front_);
   auto complaints = front_->operations({});
   add_health(complaints, *front_, process_.health, Health::Audience::callers);
   add_problems(complaints, *front_, process_.problems, {});

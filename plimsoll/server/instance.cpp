@@ -9,7 +9,6 @@
 #include "plimsoll/server/generation.hpp"
 #include "plimsoll/server/observe.hpp"
 #include "plimsoll/server/process.hpp"
-#include "plimsoll/server/redirect.hpp"
 #include "plimsoll/server/reload_desk.hpp"
 
 #include <algorithm>
@@ -340,8 +339,8 @@ contract::Complaints Instance::check_listeners() const {
   };
   for (const auto& address : deployment.listen)
     check({.address = address, .certificate = {}, .key = {}, .tls = deployment.tls, .proxies = *proxies}, "listen");
-  if (const auto redirect = read_redirect(deployment.redirect_to_https); redirect && *redirect)
-    for (const auto& address : (*redirect)->from)
+  if (deployment.redirect)
+    for (const auto& address : deployment.redirect->from)
       check({.address = address, .certificate = {}, .key = {}, .proxies = *proxies}, "redirect-to-https");
   if (deployment.management != "off")
     check({.address = deployment.management, .certificate = {}, .key = {}}, "management");

@@ -12,7 +12,6 @@
 #include "plimsoll/server/html.hpp"
 #include "plimsoll/server/page_access.hpp"
 #include "plimsoll/server/problems.hpp"
-#include "plimsoll/server/redirect.hpp"
 #include "plimsoll/server/undeclared.hpp"
 
 #include <algorithm>
@@ -138,7 +137,7 @@ contract::Complaints Plan::build() {
   if (!complaints.empty()) return told_once(std::move(complaints));
   site_ = std::make_unique<Site>(services_, contract_);
   site_->vary(version_.header);
-  redirect_to_https(deployment_, *site_);
+  process_.redirect_to_https(*site_);
   if (behind) site_->undeclared(std::move(**undeclared), std::move(behind));
   if (complaints = site_->operations(std::move(handlers)); !complaints.empty()) return complaints;
   const auto prefix = version_.name.empty() ? std::string{} : version_.bases.front();

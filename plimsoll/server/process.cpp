@@ -11,6 +11,7 @@
 #include "plimsoll/database/wait.hpp"
 #include "plimsoll/queue/workers.hpp"
 #include "plimsoll/server/deployment.hpp"
+#include "plimsoll/server/site.hpp"
 #include "plimsoll/store/memory.hpp"
 
 #include <unistd.h>
@@ -34,6 +35,12 @@ void Process::open(const Deployment& from) {
                                          text ? telemetry::Log::Format::text : telemetry::Log::Format::json, clock);
   threads = std::make_unique<Threads>(kBlockingThreads);
   store = std::make_unique<store::Memory>(store::MemoryOptions{}, clock);
+  redirect = from.redirect;
+  has_certificate = from.tls.has_certificate();
+}
+
+void Process::redirect_to_https(Site& site) const {
+  if (redirect) site.redirect_to_https(redirect->port, has_certificate);
 }
 
 Services Process::services() {

@@ -4,6 +4,7 @@
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/server/health.hpp"
 #include "plimsoll/server/instance.hpp"
+#include "plimsoll/server/redirect.hpp"
 #include "plimsoll/server/scratch_database.hpp"
 #include "plimsoll/server/write_probe.hpp"
 #include "plimsoll/store/store.hpp"
@@ -13,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -56,6 +58,11 @@ struct Process {
   std::unique_ptr<store::Store> store;
   std::shared_ptr<Shared> state = std::make_shared<Shared>();
   std::unique_ptr<WriteProbe> probe;
+  /// As the listeners were opened: a reload that leaves it out must not let one serve in clear.
+  std::optional<RedirectToHttps> redirect;
+  bool has_certificate = false;
+  /// Has a site of the public listener redirect what comes in clear, where the deployment said so.
+  void redirect_to_https(Site& site) const;
   bool retryable = false;  ///< the last error was the environment's
   Health health;
   std::function<void(std::string_view, std::string_view)> told;

@@ -1,7 +1,6 @@
 #include "plimsoll/server/redirect.hpp"
 
 #include "plimsoll/exchange/context.hpp"
-#include "plimsoll/server/deployment.hpp"
 #include "plimsoll/server/site.hpp"
 
 namespace plimsoll::server {
@@ -53,12 +52,5 @@ Result<std::optional<RedirectToHttps>> read_redirect(const json::Value* from) {
 }
 
 std::unique_ptr<Handler> redirect_to_https(std::int64_t port) { return std::make_unique<Redirect>(port); }
-
-void redirect_to_https(const Deployment& deployment, Site& site) {
-  const auto redirect = read_redirect(deployment.redirect_to_https);
-  if (redirect && *redirect)
-    site.redirect_to_https((*redirect)->port,
-                           !deployment.tls.certificate.empty() || !deployment.tls.certificates.empty());
-}
 
 }  // namespace plimsoll::server

@@ -1,13 +1,16 @@
 #pragma once
 
 #include "plimsoll/config/options.hpp"
-#include "plimsoll/exchange/policy.hpp"
 
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
+
+namespace plimsoll {
+class Handler;
+}
 
 namespace plimsoll::server {
 
@@ -23,10 +26,5 @@ Result<std::optional<RedirectToHttps>> read_redirect(const json::Value* from);
 
 /// Answers every request with 308 and the same URL by https (RFC 9110, sections 15.4.9 and 7.4).
 std::unique_ptr<Handler> redirect_to_https(std::int64_t port);
-
-struct Deployment;
-class Site;
-/// What the deployment says of it, to a site of the public listener.
-void redirect_to_https(const Deployment& deployment, Site& site);
 
 }  // namespace plimsoll::server

@@ -9,7 +9,6 @@
 #include "plimsoll/server/command_line.hpp"
 #include "plimsoll/server/health.hpp"
 #include "plimsoll/server/keeper.hpp"
-#include "plimsoll/server/redirect.hpp"
 #include "plimsoll/server/reload.hpp"
 #include "plimsoll/server/reload_desk.hpp"
 #include "plimsoll/server/site.hpp"
@@ -167,9 +166,7 @@ class Serving {
     auto proxies = edge::read_proxies(deployment_.trusted_proxies);
     if (!proxies) return std::unexpected(std::move(proxies).error());
     proxies_ = std::move(*proxies);
-    auto redirect = server::read_redirect(deployment_.redirect_to_https);
-    if (!redirect) return std::unexpected(std::move(redirect).error());
-    if (*redirect) redirected_ = std::move((*redirect)->from);
+    if (deployment_.redirect) redirected_ = deployment_.redirect->from;
     return {};
   }
 
@@ -404,7 +401,7 @@ class Serving {
 
   void announce() const {
     for (const auto& remark : instance_->remarks()) say(remark);
-    const bool tls = !deployment_.tls.certificate.empty() || !deployment_.tls.certificates.empty();
+    const bool tls = deployment_.tls.has_certificate();
     auto all = open_->addresses();
     const std::vector<std::string> redirected(all.end() - std::ssize(redirected_), all.end());
     all.resize(all.size() - redirected.size());
