@@ -141,7 +141,7 @@ class CppPage(pages.Page):
             flags += " -DCMAKE_EXE_LINKER_FLAGS=--ld-path=/usr/bin/ld.lld-19"
         text = re.sub(r"^(cmake -S .*)$", rf"\1 {flags} >/dev/null", text, flags=re.M)
         text = text.replace("clang++-19", cached("CMAKE_CXX_COMPILER"))
-        text = re.sub(r"^ninja -C build$", "ninja -C build >ninja.log 2>&1 || cat ninja.log", text, flags=re.M)
+        text = re.sub(r"^ninja -C build$", "ninja -C build >ninja.log 2>&1 || { cat ninja.log; exit 1; }", text, flags=re.M)
         return super().to_free(text)
 
     def script(self, steps):
