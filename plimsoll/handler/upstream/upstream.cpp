@@ -113,11 +113,11 @@ class Upstream final : public Handler {
   const Route route_;
 };
 
-/// Segments of a path as the most lenient of servers reads it; none where nobody can say.
+/// Segments of a path as the most lenient of servers reads it, 0 of `/`; nothing where that cannot be said.
 std::optional<std::ptrdiff_t> segments_of(std::string_view path) {
   const auto folded = contract::fold_path(path);
   if (!folded) return std::nullopt;
-  return std::ranges::count(*folded, '/');
+  return *folded == "/" ? 0 : std::ranges::count(*folded, '/');
 }
 
 }  // namespace
@@ -158,7 +158,10 @@ Result<std::string> PathTemplate::path(std::span<const std::string_view> values)
     path += part.text;
     if (part.value < 0) continue;
     const auto index = static_cast<std::size_t>(part.value);
-    if (index < values.size()) path += values[index];
+    // A value is one segment: it neither ends the path nor begins a segment in place of one that another value removes.
+    if (index >= values.size() || segments_of("/x" + std::string(values[index])) != 1)
+      return fail(kNoSuchPath, "a value of the path is no name");
+    path += values[index];
   }
   if (segments_of(path) != segments_) return fail(kNoSuchPath, "a value of the path is no name");
   return path;
