@@ -346,12 +346,7 @@ class BoundFunction<F, std::tuple<A...>> final : public Handler {
     if (failed) co_return std::unexpected(std::move(wrong));
     auto answer = co_await function_(Argument<A>::pass(std::move(std::get<I>(read)))...);
     if (!answer) co_return std::unexpected(std::move(answer).error());
-    Result<Response> made = Answers<Given>::respond(std::move(*answer), context);
-    // Before a policy adds to them: an arena of the function's own has gone with it.
-    if (made && &made->headers.arena() != &context.arena)
-      co_return std::unexpected(Error{&kInternal}.because(
-          "the fields of the response are in an arena that is not the exchange's: write `Headers{context.arena}`"));
-    co_return made;
+    co_return Answers<Given>::respond(std::move(*answer), context);
   }
 
   F& function_;

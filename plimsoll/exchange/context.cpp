@@ -46,6 +46,11 @@ File Context::file(int descriptor, std::uint64_t offset, std::uint64_t length) {
   return lasting_file(keep<Closing>(descriptor).descriptor, offset, length);
 }
 
+Error fields_elsewhere() {
+  return Error{&kInternal}.because(
+      "the fields of the response are in an arena that is not the exchange's: write `Headers{context.arena}`");
+}
+
 const json::Value* parameter_of(const Context& context, std::string_view name, contract::In in) {
   const auto& input = context.input.parameters;
   for (std::size_t i = 0; context.operation && i < context.operation->parameters.size() && i < input.size(); ++i)

@@ -205,4 +205,11 @@ class Context {
   Unit* unit_ = nullptr;
 };
 
+/// Whether the fields of a response are where they last as long as the exchange.
+inline bool lasts(const Response& response, const Context& context) {
+  return &response.headers.arena() == &context.arena;
+}
+/// What is told of one whose fields do not.
+Error fields_elsewhere();
+
 }  // namespace plimsoll

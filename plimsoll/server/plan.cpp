@@ -77,8 +77,7 @@ Result<std::unique_ptr<Handler>> Plan::handler_of(const contract::Operation& ope
                                        "operation " + operation.id + ": " + std::move(mistake),
                                        "Correct the handler, or the contract."));
       if (!mistakes.empty()) return nullptr;
-      if (bound) return bound;
-      return std::make_unique<handler::Borrowed>(*own->second);
+      return std::make_unique<handler::Borrowed>(*own->second, std::move(bound));
     }
     complaints.push_back(complaint(
         *contract_, operation, "two-handlers",

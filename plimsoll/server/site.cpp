@@ -226,9 +226,8 @@ Task<Response> Site::serve(Request& request, Context& context) {
   if (!context.chain) route(request, context);
   auto answer = co_await Next{context.chain}(request, context);
   if (!answer) co_return told(std::move(answer).error(), context);
-  if (&answer->headers.arena() != &context.arena) [[unlikely]]
-    co_return told(Error{&kInternal}.because("the fields of the response are in an arena that is not the exchange's"),
-                   context);
+  if (!lasts(*answer, context)) [[unlikely]]
+    co_return told(fields_elsewhere(), context);
   finish(*answer, context);
   co_return std::move(*answer);
 }

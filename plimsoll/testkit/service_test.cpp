@@ -333,19 +333,37 @@ TEST_F(Library, AStringIsItsBodysOwn) {
   EXPECT_EQ(library.anonymous().get("/books/1").body, std::string(3000, 'o'));
 }
 
+Response with_fields_of_its_own() {
+  Arena own;
+  Response response{.headers = Headers{own}};
+  response.headers.add("x-own", std::string(40, 'x'));
+  return response;
+}
+class FieldsOfItsOwn final : public Handler {
+ public:
+  Task<Result<Response>> handle(Request&, Context&) override { co_return with_fields_of_its_own(); }
+};
+
+/// Of each way in which a program gives a handler.
 TEST_F(Library, FieldsInAnArenaOfTheHandlersAreRefused) {
-  Service library{options([](Application& application) {
-    bind_all(application);
-    application.on("getBook", [](Context&) -> Task<Result<Response>> {
-      Arena own;
-      Response response{.headers = Headers{own}};
-      response.headers.add("x-own", std::string(40, 'x'));
-      co_return response;
-    });
-  })};
-  const auto answer = library.anonymous().get("/books/1");
-  EXPECT_EQ(answer.status, 500);
-  EXPECT_EQ(answer.problem, "internal");
+  const std::function<void(Application&)> ways[] = {
+      [](auto& application) {
+        application.on("getBook", [](Context&) -> Task<Result<Response>> { co_return with_fields_of_its_own(); });
+      },
+      [](auto& application) {
+        application.on("getBook",
+                       [](Request&, Context&) -> Task<Result<Response>> { co_return with_fields_of_its_own(); });
+      },
+      [](auto& application) { application.on("getBook", std::make_unique<FieldsOfItsOwn>()); }};
+  for (auto& way : ways) {
+    Service library{options([&](Application& application) {
+      bind_all(application);
+      way(application);
+    })};
+    const auto answer = library.anonymous().get("/books/1");
+    EXPECT_EQ(answer.status, 500);
+    EXPECT_EQ(answer.problem, "internal");
+  }
 }
 
 TEST_F(Library, ARowThatDoesNotFitItsStructIsAnInternalError) {
