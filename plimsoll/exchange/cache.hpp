@@ -16,7 +16,18 @@ namespace binding {
 
 /// What fills one key, for all handlers and plans of the process.
 struct Fills {
-  SingleFlight<Result<std::string>> flights;
+  using Flights = SingleFlight<Result<std::string>>;
+  Flights flights;
+  /// Whatever happens to the one that fills, the others get a result and the key is free.
+  struct Landing {
+    Flights* flights;  ///< null: another one fills
+    std::string_view key;
+    Flights::Flight& flight;
+    Result<std::string> brought = std::unexpected(Error{&kInternal});
+    ~Landing() {
+      if (flights) flights->land(key, flight, std::move(brought));
+    }
+  };
 };
 /// The tables from which values of a cache are made; a name that `tables` of the contract does not have is a mistake.
 void tables(const Build& build, std::span<const std::string_view> names,
@@ -60,15 +71,16 @@ class Cache {
       if (*brought && !**brought) co_return std::unexpected((*brought)->error());
       if (*brought) co_return made<T>(context_->arena.keep(***brought));
     }
+    binding::Fills::Landing landing{leads ? &fills_->flights : nullptr, key, *flight};
     const auto when = binding::now_of(*context_);
     auto value = co_await fill(arguments...);
-    Result<std::string> text;
-    if (value)
-      text = json::to_string(*value);
-    else
-      text = std::unexpected(value.error());
-    if (text) static_cast<void>(co_await binding::keep_text(*context_, key, *text, when, ttl.count()));
-    if (leads) fills_->flights.land(key, *flight, std::move(text));
+    if (!value) {
+      landing.brought = std::unexpected(value.error());
+      co_return value;
+    }
+    auto text = json::to_string(*value);
+    static_cast<void>(co_await binding::keep_text(*context_, key, text, when, ttl.count()));
+    landing.brought = std::move(text);
     co_return value;
   }
 
