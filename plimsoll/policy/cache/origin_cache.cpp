@@ -2,6 +2,7 @@
 #include "plimsoll/base/hash.hpp"
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/exchange/context.hpp"
+#include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/conditional.hpp"
 #include "plimsoll/http/date.hpp"
 #include "plimsoll/http/method.hpp"
@@ -31,9 +32,14 @@ constexpr Nanoseconds kPassing = 10 * kSecond;   ///< for which it is remembered
 constexpr std::size_t kKey = 768;                ///< bytes of a key for which one allocation is enough
 constexpr std::size_t kMostNames = 16;           ///< in the `Vary` of all responses of a resource together
 
+/// Names of hosts are the same in any case.
+void put_authority(std::string& key, char kind, std::string_view authority) {
+  put_part(key, kind, authority);
+  for (auto& c : std::span(key).last(authority.size())) c = lower(c);
+}
 std::string group_slot(std::string_view authority, std::string_view group) {
   std::string slot;
-  put_part(slot, 'G', authority);
+  put_authority(slot, 'G', authority);
   put_part(slot, 'g', group);
   return slot;
 }
@@ -108,12 +114,15 @@ class OriginCache final : public Policy {
                : found.other ? "; fwd=vary-miss"
                              : "; fwd=uri-miss";
       const auto confirming = !shadow && stored && origin::condition_of(*stored) ? stored : nullptr;
+      const auto stale_instead = [&] {
+        return serve(CacheSource::stale, stored, request, context, clock_.steady(),
+                     "; fwd=stale; detail=stale-if-error");
+      };
       const bool beside = !shadow && use == Reuse::stale_while_revalidate && !head;
       if (head || found.passes || asked.for_origin || asked.control.no_store || (asked.range && !confirming)) {
         auto answer = co_await next(request, context);
         if (head && !shadow && (!answer || answer->status >= 500) && good_enough(stored, use, request))
-          co_return serve(CacheSource::stale, stored, request, context, clock_.steady(),
-                          "; fwd=stale; detail=stale-if-error");
+          co_return stale_instead();
         if (head && answer && answer->status == 200 && stored && !shadow)
           freshen(*stored, *answer, request, asked, key);
         if (shadow) co_return answer;
@@ -123,7 +132,7 @@ class OriginCache final : public Policy {
       const bool joins = beside || (!shadow && !alone && (confirming || !asked.conditional) && !asked.demands() &&
                                     (!asked.authorized || (stored && stored->for_authorized)) &&
                                     !(stored && (stored->times.control.no_cache || stored->lifetime == 0)));
-      std::shared_ptr<Fill> fill;
+      std::shared_ptr<Flights::Flight> flight;
       if (joins) {
         auto ticket = shared_->origin_flights.board(key);
         if (beside) {
@@ -134,26 +143,22 @@ class OriginCache final : public Policy {
           auto landed = co_await ticket.flight->wait(context.loop, kFillTime);
           const bool late = !landed && landed.error().problem == &kDeadlineExceeded;
           if ((late || (landed && *landed && (**landed)->failed)) && good_enough(stored, use, request))
-            co_return serve(CacheSource::stale, stored, request, context, clock_.steady(),
-                            "; fwd=stale; detail=stale-if-error");
+            co_return stale_instead();
           if (!landed) co_return std::unexpected(std::move(landed).error());
           if (!*landed) co_return fail(kDeadlineExceeded);
           if ((**landed)->error) co_return std::unexpected(*(**landed)->error);
           alone = collapsed = true;  // it is stored now, or it is not for all
           continue;
         }
-        fill = begin(request, context, next, asked, confirming, false, key, primary, ticket.flight);
-      } else {
-        fill = begin(request, context, next, asked, confirming, false, key, primary, nullptr);
+        flight = std::move(ticket.flight);
       }
+      auto fill = begin(request, context, next, asked, confirming, false, key, primary, flight);
       auto woken = co_await fill->news.wait(context.loop, kFillTime + kSecond,
                                             [&] { return fill->head != Fill::Head::awaited; });
       const bool late = !woken ? woken.error().problem == &kDeadlineExceeded : !*woken;
       const bool failed =
           late || (woken && (fill->head == Fill::Head::failed || (fill->response && fill->response->status >= 500)));
-      if (failed && !shadow && good_enough(stored, use, request))
-        co_return serve(CacheSource::stale, stored, request, context, clock_.steady(),
-                        "; fwd=stale; detail=stale-if-error");
+      if (failed && !shadow && good_enough(stored, use, request)) co_return stale_instead();
       if (!woken) co_return std::unexpected(std::move(woken).error());
       if (!*woken) co_return plimsoll::fail(kDeadlineExceeded);
       if (fill->head == Fill::Head::failed) co_return std::unexpected(*fill->error);
@@ -189,10 +194,7 @@ class OriginCache final : public Policy {
   void put_key(std::string& key, const Request& request) const {
     key.append(reinterpret_cast<const char*>(&identity_), sizeof identity_);
     put_part(key, 's', request.scheme);
-    const auto at = key.size();
-    put_part(key, 'a', request.authority);
-    for (auto i = at; i < key.size(); ++i)
-      if (key[i] >= 'A' && key[i] <= 'Z') key[i] = static_cast<char>(key[i] + 32);
+    put_authority(key, 'a', request.authority);
     put_part(key, 'p', request.path);
     put_part(key, request.has_query ? 'q' : '-', request.query);
   }
@@ -256,13 +258,13 @@ class OriginCache final : public Policy {
     Response made{.status = stored->status, .headers = Headers{arena}};
     auto& headers = made.headers;
     const auto& from = *arena.make<std::shared_ptr<const Stored>>(std::move(stored));  // the headers are views into it
-    for (auto& [name, value] : from.fields) headers.add(name, value);
+    for (auto& [name, value] : from.fields) headers.add(lasting(name), lasting(value));
     const auto age = from.age(now);
     ArenaText seconds{arena, ArenaText::kNumber};
-    headers.add("age", (seconds << age).text());
+    headers.add("age", lasting((seconds << age).text()));
     ArenaText status{arena, how.size() + 64};
     status << "plimsoll" << how << "; ttl=" << from.lifetime - age;
-    headers.add("cache-status", status.text());
+    headers.add("cache-status", lasting(status.text()));
 
     const auto unix = context.wall / kSecond;
     const bool confirmed = from.status == 200 && http::evaluate(request.method, request.headers, from.validators(),
@@ -293,7 +295,7 @@ class OriginCache final : public Policy {
       made.body = Buffer{content, bytes.subspan(part.first, part.length), nullptr};
     }
     range << "/" << size;
-    headers.set("content-range", range.text());
+    headers.set("content-range", lasting(range.text()));
     return made;
   }
 
@@ -309,7 +311,7 @@ class OriginCache final : public Policy {
     if (!answer) return answer;
     auto& headers = answer->headers;
     ArenaText status{headers.arena(), how.size() + 16};
-    headers.add("cache-status", (status << "plimsoll" << how).text());
+    headers.add("cache-status", lasting((status << "plimsoll" << how).text()));
     return answer;
   }
 
@@ -318,7 +320,7 @@ class OriginCache final : public Policy {
                    bool shadow) const {
     auto& from = *fill->response;
     Response made{.status = from.status, .headers = Headers{context.arena}};
-    for (auto& [name, value] : from.headers) made.headers.add(name, value);
+    for (auto& [name, value] : from.headers) made.headers.add(lasting(name), lasting(value));
     // Only where it is certain to be stored: its length is known, and it is stored or short enough.
     const bool stored = fill->kept || (fill->stores && from.headers.contains("content-length"));
     if (!shadow) {
@@ -328,7 +330,7 @@ class OriginCache final : public Policy {
       if (fill->confirming) status << "; fwd-status=" << std::int64_t{from.status};
       if (stored) status << "; stored";
       if (fill->stored) status << "; ttl=" << fill->stored->lifetime - fill->stored->age(clock_.steady());
-      made.headers.add("cache-status", status.text());
+      made.headers.add("cache-status", lasting(status.text()));
     }
     if (fill->source)
       made.body = context.stream<FillBody>(fill, context.loop, kFillTime);
@@ -428,7 +430,7 @@ class OriginCache final : public Policy {
     fill.head = Fill::Head::response;
     if (!fill.source) {
       fill.body = Fill::Body::whole;
-      if (storing) keep(fill, std::move(storing), text_of(response), primary);
+      if (storing) keep(fill, std::move(storing), std::string(whole_text(response.body).value_or("")), primary);
       fill.wake();
       co_return Result<>{};
     }
@@ -458,12 +460,6 @@ class OriginCache final : public Policy {
     co_return Result<>{};
   }
 
-  static std::string text_of(const Response& response) {
-    if (auto* text = std::get_if<std::string_view>(&response.body)) return std::string(*text);
-    if (auto* buffer = std::get_if<Buffer>(&response.body)) return std::string(as_text(buffer->bytes));
-    return {};
-  }
-
   /// What is stored once the body is there; null: nothing.
   std::shared_ptr<Stored> begins_to_store(Fill& fill, const origin::Times& times, const std::string& primary) {
     auto& response = *fill.response;
@@ -476,7 +472,7 @@ class OriginCache final : public Policy {
     } else if (std::holds_alternative<File>(response.body)) {
       return nullptr;
     } else {
-      size = text_of(response).size();
+      size = whole_text(response.body).value_or("").size();
     }
     const bool events = http::essence(response.headers.find("content-type")) == "text/event-stream";
     auto storing = size > options_.largest || events

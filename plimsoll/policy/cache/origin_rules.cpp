@@ -1,5 +1,6 @@
 #include "plimsoll/policy/cache/origin_rules.hpp"
 
+#include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/date.hpp"
 #include "plimsoll/policy/cache/key_text.hpp"
 
@@ -12,19 +13,10 @@ namespace {
 constexpr std::size_t kMostGroups = 128;  ///< RFC 9875 asks for 32 at least
 
 bool blank(char c) { return c == ' ' || c == '\t'; }
-constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 std::string lowered(std::string_view text) {
   std::string out(text);
   for (auto& c : out) c = lower(c);
   return out;
-}
-bool same(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
-}
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && blank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && blank(text.back())) text.remove_suffix(1);
-  return text;
 }
 template <std::size_t N>
 bool is_any(std::string_view name, const std::string_view (&names)[N]) {
@@ -178,7 +170,8 @@ Asked asked_of(const Headers& request, bool authorized, bool obeys) {
     asked.control.max_age.reset();
     asked.control.min_fresh.reset();
   } else if (!request.contains("cache-control"))
-    each_of(request.joined("pragma"), [&](std::string_view one) { asked.control.no_cache |= same(one, "no-cache"); });
+    each_of(request.joined("pragma"),
+            [&](std::string_view one) { asked.control.no_cache |= same_as_lower(one, "no-cache"); });
   return asked;
 }
 
@@ -216,7 +209,7 @@ std::shared_ptr<Stored> stored_of(std::uint16_t status, const Headers& response,
 
   std::vector<std::string> of_the_connection;
   for (auto& [name, value] : response)
-    if (same(name, "connection"))
+    if (same_as_lower(name, "connection"))
       each_of(value, [&](std::string_view one) { of_the_connection.push_back(lowered(one)); });
   for (auto& field : response) {
     auto name = lowered(field.name);
@@ -282,9 +275,9 @@ void merge(const Stored& stored, const Headers& newer, Headers& out) {
   const auto kept = [&](std::string_view name) { return is_of_the_body(name) || (keeps_tag && name == "etag"); };
   // A head without `Date` is as old as its receipt, not as what it confirms.
   for (auto& [name, value] : stored.fields)
-    if (kept(name) || (name != "date" && !newer.contains(name))) out.add(name, value);
+    if (kept(name) || (name != "date" && !newer.contains(name))) out.add(lasting(name), lasting(value));
   for (auto& [name, value] : newer)
-    if (!kept(lowered(name))) out.add(name, value);
+    if (!kept(lowered(name))) out.add(lasting(name), lasting(value));
 }
 
 std::optional<std::vector<std::string>> vary_of(const Headers& response, const Rules& rules) {
@@ -333,7 +326,7 @@ Part part_of(const Headers& request, const Stored& stored, std::int64_t now) {
   const http::Validators current{.etag = stored.find("etag"), .last_modified = stored.times.last_modified};
   if (!http::range_applies(request, current, now)) return whole;
   auto text = trimmed(request.find("range"));
-  if (text.size() < 6 || !same(text.substr(0, 6), "bytes=")) return whole;
+  if (text.size() < 6 || !same_as_lower(text.substr(0, 6), "bytes=")) return whole;
   text = trimmed(text.substr(6));
   const auto dash = text.find('-');
   if (dash == text.npos || text.contains(',')) return whole;
@@ -362,14 +355,14 @@ std::vector<std::string> changed_paths(const Request& request, const Headers& re
     const auto colon = to.find(':');
     const bool absolute = colon != to.npos && to.find('/') > colon;
     if (absolute) {
-      if (!same(to.substr(0, colon), request.scheme)) continue;
+      if (!same_as_lower(to.substr(0, colon), lowered(request.scheme))) continue;
       to.remove_prefix(colon + 1);
       if (!to.starts_with("//")) continue;
     }
     if (to.starts_with("//")) {
       to.remove_prefix(2);
       const auto end = std::min(to.find('/'), to.size());
-      if (!same(to.substr(0, end), request.authority)) continue;  // others' are not ours to touch
+      if (!same_as_lower(to.substr(0, end), lowered(request.authority))) continue;  // others' are not ours to touch
       to.remove_prefix(end);
       if (to.empty()) to = "/";
     }
