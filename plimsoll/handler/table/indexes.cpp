@@ -69,9 +69,12 @@ std::vector<IndexNeed> index_needs(const Model& model, const Table& table) {
   const auto prefix = caller_columns(table);
   const auto add = [&](std::optional<std::size_t> equal, std::optional<std::size_t> order, std::string use) {
     IndexNeed need{.equal = prefix, .order = {}, .use = std::move(use)};
-    if (equal) need.equal.push_back(*equal);
-    if (order) need.order.push_back(*order);
-    need.order.insert(need.order.end(), table.keys.begin(), table.keys.end());
+    const auto once = [](IndexColumns& into, std::size_t column) {
+      if (std::ranges::find(into, column) == into.end()) into.push_back(column);
+    };
+    if (equal) once(need.equal, *equal);
+    if (order) once(need.order, *order);
+    for (auto key : table.keys) once(need.order, key);
     needs.push_back(std::move(need));
   };
   const auto name = [&](std::size_t column) { return code(table.columns[column].name); };
@@ -152,10 +155,6 @@ bool goes_on(const Table& table, const FoundIndex& index, std::size_t at, const 
   }
   return true;
 }
-
-}  // namespace
-
-namespace {
 
 /// Whether rows that are equal in these columns are one row at most.
 bool names_one_row(const Table& table, const FoundTable& found, const FoundIndex& index, const IndexColumns& equal) {

@@ -204,6 +204,49 @@ std::mt19937 seeded() {
 }
 int rounds() { return std::getenv("PLIMSOLL_TORTURE") ? 3'000 : 60; }
 
+/// Of every shape of a table: with keys of several columns, which lists sort by too, an owner, and filters on both.
+TEST(IndexNeeds, OfATableThatTheServerMakesAreAllServed) {
+  for (const auto* key : {"id", "[id, a]", "[a, b]"})
+    for (const auto* sort : {"[a]", "[a, b]", "[b, c]", "[id]"})
+      for (const auto* more : {"", "      owner: who\n", "      owner: who\n      tenant: firm\n"}) {
+        const std::string with = more;
+        const std::string filters = with.contains("tenant")  ? "{who: [eq], firm: [eq], a: [eq, in]}"
+                                    : with.contains("owner") ? "{who: [eq, in], b: [eq]}"
+                                                             : "{a: [eq], c: [eq, is-null]}";
+        const auto contract = std::string(R"(openapi: 3.1.0
+info: {title: T, version: 1.0.0}
+x-plimsoll:
+  rate-limit: off
+  authorization: any-caller
+  tables:
+    things:
+      schema: '#/components/schemas/Thing'
+      key: )") + key +
+                              "\n      sort: " + sort + "\n      filters: " + filters + "\n" + with + R"(components:
+  schemas:
+    Thing:
+      type: object
+      required: [id, a, b]
+      properties:
+        id: {type: integer}
+        a: {type: string}
+        b: {type: integer}
+        c: {type: [string, 'null']}
+        who: {type: string, readOnly: true}
+        firm: {type: string, readOnly: true}
+  securitySchemes: {key: {type: apiKey, in: header, name: X-API-Key}}
+security: [{key: []}]
+paths:
+  /things: {get: {operationId: list, x-plimsoll: {table: things}, responses: {'200': {description: ok}}}}
+)";
+        Api api{contract};
+        ASSERT_TRUE(api.client) << api.complaints << contract;
+        ASSERT_TRUE(api.start()) << api.complaints;
+        for (auto& remark : api.instance->remarks())
+          EXPECT_FALSE(remark.contains("has no index")) << remark << contract;
+      }
+}
+
 TEST(IndexNeeds, AreServedJustWhereSqliteNeitherScansNorSorts) {
   database::TestFolder folder;
   auto database = database::open_sqlite({.path = folder / "i.db"});
