@@ -682,8 +682,9 @@ TYPED_TEST_P(DialectConformance, FindsWordsInItsTables) {
   EXPECT_EQ(look("omega"), "1");
   // Marks part words, in what is stored and in what is typed.
   set(1, "qa/qb www.qexample.qcom qx_qy 7.9375 qme@qhost-qname (qin)");
-  for (auto* word : {"qa", "qb", "qexample", "qx", "qy", "9375", "qme", "qhost", "qname", "qin", "qa/qb", "qhost-qname",
-                     "qx_qy", "7.9375", "qexample.qc*", "qhost-qna*", "qb*", "qa/", "/qb"})
+  for (auto* word : {"qa",    "qb",  "qexample", "qx",          "qy",    "9375",          "qme",          "qhost",
+                     "qname", "qin", "qa/qb",    "qhost-qname", "qx_qy", "7.9375",        "qexample.qc*", "qhost-qna*",
+                     "qb*",   "qa/", "/qb",      "qa /_",       "/ qa",  "qexample/qco*", "qa/*"})
     EXPECT_EQ(look(word), "1") << word;
   for (auto* word : {"qb/qa", "qho-qname*", "qa/qc", "qa.qbb"}) EXPECT_EQ(look(word), "") << word;
   // Keys within tenants, and keys that are text.

@@ -273,22 +273,17 @@ class PostgresRenderer final : public Renderer {
   /// A word such as `a/b` is its parts, one behind the other; only the last may be a beginning.
   void append_word(std::string& made, std::string_view word, bool beginning) const override {
     if (!made.empty()) made += " & ";
-    const auto is_mark = [](char c) { return kMarks.contains(c); };
-    const bool nothing = std::ranges::all_of(word, is_mark);
-    const char* before = nothing ? "'" : "('";
-    for (auto rest = word; !rest.empty();) {
-      const auto part = nothing ? rest : rest.substr(0, std::min(rest.find_first_of(kMarks), rest.size()));
-      rest.remove_prefix(std::min(part.size() + (nothing ? 0 : 1), rest.size()));
-      if (part.empty()) continue;
-      made += std::exchange(before, "' <-> '");
-      for (char c : part) {
-        made += c;
-        if (c == '\'' || c == '\\') made += c;
-      }
+    if (word.find_first_not_of(kMarks) == word.npos) {
+      made += "'-'";  // no word: PostgreSQL passes over it
+      return;
     }
-    const bool ends = !word.empty() && !is_mark(word.back());
-    made += beginning && ends ? "':*" : "'";
-    if (!nothing) made += ")";
+    std::string_view before = "('";
+    while (!word.empty()) {  // quotes and backslashes are marks
+      const auto part = word.substr(0, word.find_first_of(kMarks));
+      word.remove_prefix(std::min(part.size() + 1, word.size()));
+      if (!part.empty()) (made += std::exchange(before, "' <-> '")) += part;
+    }
+    made += beginning ? "':*)" : "')";
   }
 };
 constexpr PostgresRenderer kRenderer;
@@ -314,7 +309,8 @@ std::string postgres_words(std::span<const Column* const> columns, std::string_v
   for (const auto* column : columns)
     text += (text.empty() ? "coalesce(" : "||' '||coalesce(") + column_of(*column, alias) + "::text,'')";
   // Marks part words, as on SQLite; PostgreSQL's own reading makes one word of a path, a host or an address.
-  return "to_tsvector('simple'::regconfig,regexp_replace(" + text + R"(,'[!-/:-@[-`{-~]+',' ','g')))";
+  // The columns may have several collations, of which a regular expression takes none.
+  return "to_tsvector('simple'::regconfig,regexp_replace((" + text + R"() COLLATE "C",'[!-/:-@[-`{-~]+',' ','g')))";
 }
 
 Statement PostgresDialect::select(const Select& rows) const { return kRenderer.select(rows); }
