@@ -32,7 +32,12 @@ bool refers_to_itself(const Table& table, const ForeignKey& reference, const Cha
 void keep_tenants_apart(Error& error, const Table& table) {
   auto& fields = error.more().fields;
   const auto tenant = "/" + table.columns[*table.tenant].name;
-  if (fields.size() > 1) std::erase_if(fields, [&](auto& field) { return field.pointer == tenant; });
+  const bool conflict = error.problem == &database::kConflict;
+  // The tenant is the caller's, whatever is referred to.
+  if (fields.size() > 1)
+    std::erase_if(fields,
+                  [&](auto& field) { return field.pointer == tenant && (conflict || field.keyword == "foreign-key"); });
+  if (!conflict) return;
   for (auto& field : fields)
     if (field.keyword == "unique") field.message = "cannot be used: choose another value";
   error.detail = fields.empty() ? "The change cannot be made." : summary(fields);
@@ -46,10 +51,10 @@ void blame_reference(Error& error, const Column& column, std::string_view prefix
 }  // namespace
 
 Task<Result<std::vector<std::size_t>>> Writing::broken_references(Session& session, const Change& change,
-                                                                  const Row* before) const {
+                                                                  const Row* before,
+                                                                  std::vector<std::size_t> broken) const {
   auto all = co_await database_.dialect().foreign_keys(session, table().name);
   if (!all) co_return std::unexpected(std::move(all).error());
-  std::vector<std::size_t> broken;
   for (auto& reference : *all) {
     std::vector<Named> values;
     std::vector<std::size_t> columns;
@@ -72,6 +77,9 @@ Task<Result<std::vector<std::size_t>>> Writing::broken_references(Session& sessi
     if (columns.size() > 1) std::erase_if(columns, [&](auto column) { return column == table().tenant; });
     broken.insert(broken.end(), columns.begin(), columns.end());
   }
+  std::ranges::sort(broken);
+  const auto repeated = std::ranges::unique(broken);
+  broken.erase(repeated.begin(), repeated.end());
   co_return broken;
 }
 
@@ -117,14 +125,10 @@ Task<Result<>> Writing::check_references(Session& session, const Change& change,
   }
   if (broken.empty()) co_return Result<>{};
   // All that is broken is told at once, so that others' rows change nothing of the answer.
-  auto others = co_await broken_references(session, change, before);
-  if (!others) co_return std::unexpected(std::move(others).error());
-  broken.insert(broken.end(), others->begin(), others->end());
-  std::ranges::sort(broken);
-  const auto repeated = std::ranges::unique(broken);
-  broken.erase(repeated.begin(), repeated.end());
+  auto every = co_await broken_references(session, change, before, std::move(broken));
+  if (!every) co_return std::unexpected(std::move(every).error());
   Error error{&database::kConstraint};
-  for (auto column : broken) blame_reference(error, table().columns[column], prefix);
+  for (auto column : *every) blame_reference(error, table().columns[column], prefix);
   co_return std::unexpected(std::move(error));
 }
 
@@ -233,12 +237,7 @@ Task<Result<Row>> Writing::explained(Session& session, Error error, const Change
                                           : "has the wrong type for its column");
     }
   }
-  // The tenant is the caller's, whatever is referred to.
-  if (table().tenant && fields.size() > 1)
-    std::erase_if(fields, [&](auto& field) {
-      return field.keyword == "foreign-key" && field.pointer == "/" + table().columns[*table().tenant].name;
-    });
-  if (table().tenant && error.problem == &database::kConflict) keep_tenants_apart(error, table());
+  if (table().tenant) keep_tenants_apart(error, table());
   // What no column is to blame for is said of the whole row.
   if (fields.empty() && change && error.problem == &database::kConstraint)
     fields.push_back({"body", "", violation.what == check ? "check" : "constraint", "breaks a rule of the database"});

@@ -66,9 +66,11 @@ class Writing : public Operation {
   /// What a change makes a reference say; nothing where it says nothing new.
   std::optional<std::vector<database::Cell>> new_reference(const GuardedReference& reference, const Change& change,
                                                            const Row* before, const Caller& caller) const;
-  /// The columns of what a change says anew that refer to no row; what it does not name is as it was `before`.
+  /// The columns of what a change says anew that refer to no row, added to `broken`, each once; what it does not name
+  /// is as it was `before`.
   Task<Result<std::vector<std::size_t>>> broken_references(database::Session& session, const Change& change,
-                                                           const Row* before) const;
+                                                           const Row* before,
+                                                           std::vector<std::size_t> broken = {}) const;
 
   Selection shown_, all_, unseen_;
   RowWriter writer_, whole_, unseen_writer_;
