@@ -408,10 +408,11 @@ class Postgres final : public Database {
   /// By a replica that shows what the caller has written, else by the primary.
   Task<Result<>> read_anywhere(Loop& loop, std::string_view sql, std::span<const Cell> parameters,
                                const Reading& reading, RowSink& into) {
+    const bool placed = replicas_->all_placed();  // first: what is placed meanwhile is part of what the read needs
     const auto& written = replicas_->written();
     const auto needs = std::max(reading.after, reading.kept ? replicas_->known() : written.of(caller_of(reading)));
-    auto* replica = replicas_->ready(needs);
-    if (!replica) replica = co_await replicas_->wait_for(loop, needs);
+    auto* replica = placed ? replicas_->ready(needs) : nullptr;
+    if (!replica && placed) replica = co_await replicas_->wait_for(loop, needs);
     const Scope* scope = co_await this_scope();
     if (replica) {
       replica->reads.fetch_add(1, std::memory_order_relaxed);
@@ -521,7 +522,7 @@ class Postgres final : public Database {
   std::string cluster() const override { return replicas_ ? replicas_->cluster() : std::string{}; }
   Task<Result<Position>> position(Loop& loop) override {
     if (!replicas_) co_return Position{0};
-    auto rows = co_await Database::read(loop, "SELECT (pg_current_wal_insert_lsn()-'0/0')::bigint", {}, true);
+    auto rows = co_await Database::read(loop, PostgresConnection::kLocate, {}, true);
     if (!rows) co_return std::unexpected(std::move(rows).error());
     if (rows->empty()) co_return fail(kInternal);
     co_return static_cast<Position>(number_at(rows->front(), 0));

@@ -724,8 +724,7 @@ Task<Result<PostgresConnection::CommitTag>> PostgresConnection::commit_and_locat
   const auto before = first_.size();
   first_.clear();
   send("COMMIT");
-  // In a transaction of its own. What is inserted, and not what is flushed: a commit need not wait for that.
-  send("SELECT (pg_current_wal_insert_lsn()-'0/0')::bigint");
+  send(kLocate);  // in a transaction of its own
   protocol_.sync();
   tag_.clear();
   tag_before_.clear();

@@ -100,6 +100,8 @@ class PostgresConnection {
     Position at = 0;
   };
   Task<Result<CommitTag>> commit_and_locate();
+  /// Where the log is: what is inserted, and not what is flushed, which a commit need not wait for.
+  static constexpr std::string_view kLocate = "SELECT (pg_current_wal_insert_lsn()-'0/0')::bigint";
   /// Several statements, as they stand in a file, by the simple protocol.
   Task<Result<>> script(std::string_view sql, Nanoseconds limit);
 

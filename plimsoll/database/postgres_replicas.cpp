@@ -41,11 +41,6 @@ std::string name_of(const PostgresTarget& target) {
   return (host.name.empty() ? host.address : host.name) + ":" + std::to_string(host.port);
 }
 
-void raise(std::atomic<Position>& position, Position to) noexcept {
-  auto known = position.load(std::memory_order_relaxed);
-  while (known < to && !position.compare_exchange_weak(known, to, std::memory_order_acq_rel)) {}
-}
-
 /// One who waits for a replica.
 struct Counted {
   explicit Counted(std::atomic<int>& in) : count(in) { count.fetch_add(1, std::memory_order_acq_rel); }
@@ -206,6 +201,7 @@ Task<> PostgresReplicas::watch_primary() {
         history_.primary_at(position, loop_.now());
         raise(known_, position);
         if (unplaced > 0) {
+          raise(known_, inserted);
           written_.raise_floor(inserted);
           unplaced_.fetch_sub(unplaced, std::memory_order_acq_rel);
         }

@@ -65,6 +65,8 @@ class PostgresReplicas {
   /// for.
   Result<> start();
 
+  /// Whether it is known of every commit where it is.
+  bool all_placed() const noexcept { return unplaced_.load(std::memory_order_acquire) == 0; }
   /// One that shows what the read needs; null: none does now. Takes turns.
   Replica* ready(Position needs) noexcept;
   /// The same, once one has replayed it: waits a short time where one nearly has.

@@ -13,6 +13,12 @@
 
 namespace plimsoll::database {
 
+/// Moves a position on, never back.
+inline void raise(std::atomic<Position>& position, Position to) noexcept {
+  auto known = position.load(std::memory_order_relaxed);
+  while (known < to && !position.compare_exchange_weak(known, to, std::memory_order_acq_rel)) {}
+}
+
 /// How far each caller has written (Position), so that its next read is answered by who has replayed that. Safe from
 /// any thread. Callers that are told apart by nothing share an entry, which costs a wait and nothing else.
 ///
@@ -49,7 +55,8 @@ class WrittenPositions {
     auto& shard = of_caller(caller);
     const std::lock_guard lock(shard.mutex);
     const auto found = shard.positions.find(caller);
-    return found == shard.positions.end() ? least : std::max(least, found->second);
+    const auto now = floor_.load(std::memory_order_acquire);  // raised before an entry is forgotten
+    return found == shard.positions.end() ? now : std::max(now, found->second);
   }
   /// What everybody has written.
   Position newest() const noexcept { return newest_.load(std::memory_order_acquire); }
@@ -79,10 +86,6 @@ class WrittenPositions {
   };
   Shard& of_caller(std::uint64_t caller) noexcept { return shards_[(caller >> 8) % kShards]; }
   const Shard& of_caller(std::uint64_t caller) const noexcept { return shards_[(caller >> 8) % kShards]; }
-  static void raise(std::atomic<Position>& position, Position to) noexcept {
-    auto known = position.load(std::memory_order_relaxed);
-    while (known < to && !position.compare_exchange_weak(known, to, std::memory_order_acq_rel)) {}
-  }
 
   const std::size_t most_;  ///< callers of a shard
   std::array<Shard, kShards> shards_;
