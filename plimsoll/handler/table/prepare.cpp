@@ -1,10 +1,7 @@
 #include "plimsoll/handler/table/prepare.hpp"
 
-#include "plimsoll/base/digest.hpp"
-#include "plimsoll/base/encoding.hpp"
 #include "plimsoll/contract/parameters.hpp"
 #include "plimsoll/database/cells.hpp"
-#include "plimsoll/database/secret.hpp"
 #include "plimsoll/database/wait.hpp"
 #include "plimsoll/handler/table/row_writer.hpp"
 #include "plimsoll/handler/table/statement.hpp"
@@ -388,10 +385,6 @@ Result<std::vector<BrokenRows>> find_broken_rows(database::Database& database, c
     if (looking.found.broken > 0 || !looking.found.all) all.push_back(std::move(looking.found));
   }
   return all;
-}
-
-Result<std::string> database_secret(database::Database& database, std::string_view name) {
-  return database::secret_of(database, name);
 }
 
 }  // namespace plimsoll::table

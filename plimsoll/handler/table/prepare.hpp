@@ -50,7 +50,4 @@ struct IndexUse {
 /// Of the tables that are there; views have no indexes of their own.
 Result<std::vector<IndexUse>> index_uses(database::Database& database, const Model& model);
 
-/// A secret that lives in the database, so that every instance reads the same; made at the first question.
-Result<std::string> database_secret(database::Database& database, std::string_view name);
-
 }  // namespace plimsoll::table

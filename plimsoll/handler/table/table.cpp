@@ -4,6 +4,7 @@
 #include "plimsoll/handler/table/parameters.hpp"
 #include "plimsoll/handler/table/prepare.hpp"
 
+#include "plimsoll/database/secret.hpp"
 #include "plimsoll/exchange/handling.hpp"
 #include "plimsoll/exchange/permission.hpp"
 #include "plimsoll/telemetry/log.hpp"
@@ -18,7 +19,7 @@ Result<std::shared_ptr<const CursorKey>> read_secrets(const Services& services) 
   auto shared = services.shared->of<Secrets>();
   const std::scoped_lock lock(shared->mutex);
   if (!shared->cursors) {
-    auto secret = database_secret(*services.database, "cursor");
+    auto secret = database::secret_of(*services.database, "cursor");
     if (!secret) return std::unexpected(std::move(secret).error());
     shared->cursors = std::make_shared<const CursorKey>(*secret);
     shared->tags = EntityTags{*secret};
