@@ -1,5 +1,6 @@
 #include "apps/plimsoll/existing.hpp"
 
+#include "plimsoll/base/letters.hpp"
 #include "plimsoll/handler/table/declaration.hpp"
 #include "plimsoll/json/write.hpp"
 
@@ -16,19 +17,13 @@ bool is_one_of(std::string_view word, std::initializer_list<std::string_view> wo
   return std::ranges::find(words, word) != words.end();
 }
 
-std::string lower(std::string_view text) {
-  std::string made(text);
-  std::ranges::transform(made, made.begin(), [](unsigned char c) { return std::tolower(c); });
-  return made;
-}
-
 /// A text as YAML writes it: as it stands where that is surely a text, else in quotes.
 std::string yaml(std::string_view text) {
   const auto letter = [](unsigned char c) { return std::isalpha(c) != 0; };
   const bool plain = !text.empty() && text.size() < 60 && letter(static_cast<unsigned char>(text[0])) &&
                      std::ranges::all_of(
                          text, [](unsigned char c) { return std::isalnum(c) || c == '_'; }) &&
-                     !is_one_of(lower(text), {"y", "n", "yes", "no", "on", "off", "true", "false", "null"});
+                     !is_one_of(lowered(text), {"y", "n", "yes", "no", "on", "off", "true", "false", "null"});
   if (plain) return std::string(text);
   std::string made;
   json::Writer{made}.string(text);
@@ -129,7 +124,7 @@ std::vector<std::string> ExistingContract::key_candidates(const CatalogueTable& 
   std::vector<std::string> first, then;
   for (const auto& column : view.columns) {
     if (!can_be_key(column, sqlite)) continue;
-    const auto name = lower(column.name);
+    const auto name = lowered(column.name);
     if (name == "id")
       first.push_back(column.name);
     else if (name.ends_with("id") || name.ends_with("uuid") || name.ends_with("key"))

@@ -19,12 +19,6 @@ constexpr std::string_view kNames[] = {"method",    "target",       "path",  "qu
                                        "timestamp", "timestamp-ms", "nonce", "body",  "body-sha256"};
 constexpr std::string_view kField = "header:";
 
-std::string lowered(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), lower);
-  return out;
-}
-
 /// A field of which the value is a template.
 struct Field {
   std::string name;

@@ -27,12 +27,6 @@ std::string quoted(std::string_view text) {
   return out + '"';
 }
 
-std::string lowered(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), lower);
-  return out;
-}
-
 std::string query_of(const SignedMessage& message) { return "?" + std::string(message.query); }
 std::string target_of(const SignedMessage& message) {
   return std::string(message.path) + (message.has_query ? query_of(message) : std::string{});

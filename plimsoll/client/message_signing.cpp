@@ -54,10 +54,7 @@ class SignMessage final : public Policy {
     const auto target = target_text(request, url);
     const auto mark = std::min(target.find('?'), target.size());
     std::vector<std::string> names;
-    for (const auto& field : request.headers) {
-      auto& name = names.emplace_back(field.name);
-      std::ranges::transform(name, name.begin(), lower);
-    }
+    for (const auto& field : request.headers) names.push_back(lowered(field.name));
     std::vector<std::pair<std::string_view, std::string_view>> fields;
     for (const auto& field : request.headers) fields.emplace_back(names[fields.size()], field.value);
     const SignedMessage message{

@@ -1,5 +1,7 @@
 #include "plimsoll/client/response_reader.hpp"
 
+#include "plimsoll/http/characters.hpp"
+
 #include <algorithm>
 #include <charconv>
 
@@ -7,25 +9,6 @@ namespace plimsoll::client {
 namespace {
 
 constexpr std::size_t kHead = 64 * 1024;
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (auto& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  return out;
-}
-
-bool is_token(std::string_view text) {
-  return !text.empty() && std::ranges::all_of(text, [](char c) {
-    return c > ' ' && c < 127 && std::string_view("\"(),/:;<=>?@[\\]{}").find(c) == std::string_view::npos;
-  });
-}
 
 std::unexpected<Error> bad(std::string why) { return fail(kBadAnswer, std::move(why)); }
 
@@ -101,8 +84,8 @@ Result<> ResponseReader::status_line(std::string_view text) {
 Result<> ResponseReader::field(std::string_view text) {
   const auto colon = text.find(':');
   if (colon == text.npos || !is_token(text.substr(0, colon))) return bad("a header that is none");
-  auto name = lower(text.substr(0, colon));
-  const auto value = trim(text.substr(colon + 1));
+  auto name = lowered(text.substr(0, colon));
+  const auto value = trimmed(text.substr(colon + 1));
   if (name == "content-length") {
     std::uint64_t length = 0;
     const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), length);
@@ -110,10 +93,10 @@ Result<> ResponseReader::field(std::string_view text) {
     if (length_ && length != *length_) return bad("two different lengths");
     length_ = length;
   } else if (name == "transfer-encoding") {
-    if (chunked_ || lower(value) != "chunked") return bad("an unknown transfer coding");
+    if (chunked_ || lowered(value) != "chunked") return bad("an unknown transfer coding");
     chunked_ = true;
   } else if (name == "connection") {
-    const auto options = lower(value);
+    const auto options = lowered(value);
     if (options.find("close") != options.npos) keep_alive_ = false;
     if (options.find("keep-alive") != options.npos) keep_alive_ = true;
   }
@@ -144,7 +127,7 @@ Result<> ResponseReader::head_done() {
 }
 
 Result<> ResponseReader::chunk_size(std::string_view text) {
-  text = trim(text.substr(0, text.find(';')));
+  text = trimmed(text.substr(0, text.find(';')));
   std::uint64_t size = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), size, 16);
   if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return bad("no size of a chunk");

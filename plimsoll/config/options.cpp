@@ -1,5 +1,6 @@
 #include "plimsoll/config/options.hpp"
 
+#include "plimsoll/base/letters.hpp"
 #include "plimsoll/json/write.hpp"
 
 #include <algorithm>
@@ -61,7 +62,7 @@ std::string in_largest(std::int64_t value, std::span<const Unit> units) {
 }  // namespace
 
 std::size_t distance(std::string_view a, std::string_view b) {
-  const auto plain = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c == '_' ? '-' : c; };
+  const auto plain = [](char c) { return c == '_' ? '-' : lower(c); };
   const auto width = b.size() + 1;
   std::vector<std::size_t> rows(3 * width);  // the two rows above are needed for letters that have changed places
   auto *before = rows.data(), *above = before + width, *row = above + width;

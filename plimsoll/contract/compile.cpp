@@ -1,3 +1,4 @@
+#include "plimsoll/base/letters.hpp"
 #include "plimsoll/contract/body.hpp"
 #include "plimsoll/contract/compiled.hpp"
 #include "plimsoll/contract/extensions.hpp"
@@ -167,8 +168,7 @@ class Compiler {
   void name(Operation& op, const Value& raw, const Trail& at) {
     op.id = text_of(raw, "operationId");
     if (op.id.empty()) {
-      std::string made(op.method);
-      std::ranges::transform(made, made.begin(), [](unsigned char c) { return std::tolower(c); });
+      auto made = lowered(op.method);
       for (const char c : op.path) {
         if (std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '.')
           made += c;
@@ -263,7 +263,7 @@ class Compiler {
                                      "is in \"" + in + "\"; path, query, header and cookie are known" +
                                          (made_.minor >= 2 ? ", and querystring" : ""));
     if (p.in == In::header) {
-      std::ranges::transform(p.name, p.name.begin(), [](unsigned char c) { return std::tolower(c); });
+      p.name = lowered(p.name);
       if (p.name == "accept" || p.name == "content-type" || p.name == "authorization")
         return std::nullopt;  // OpenAPI 4.8.12
     }
@@ -414,8 +414,7 @@ class Compiler {
   }
 
   MediaType media_type(const json::Member& member) {
-    MediaType media{.name = std::string(member.key), .schema = member.value.find("schema"), .raw = &member.value};
-    std::ranges::transform(media.name, media.name.begin(), [](unsigned char c) { return std::tolower(c); });
+    MediaType media{.name = lowered(member.key), .schema = member.value.find("schema"), .raw = &member.value};
     if (const auto* item = made_.minor >= 2 ? member.value.find("itemSchema") : nullptr) items(media, *item);
     return media;
   }

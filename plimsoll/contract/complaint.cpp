@@ -1,5 +1,7 @@
 #include "plimsoll/contract/complaint.hpp"
 
+#include "plimsoll/base/letters.hpp"
+
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,15 +30,14 @@ std::optional<std::string> contents(const std::string& path) {
 }
 
 bool may_be_secret(std::string_view line) {
-  std::string lower(line);
-  std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return std::tolower(c); });
+  const auto small = lowered(line);
   for (const auto word : {"secret", "password", "passwd", "credentials", "-----begin"})
-    if (lower.contains(word)) return true;
-  const auto scheme = lower.find("://");
-  if (scheme != lower.npos && lower.find('@', scheme) != lower.npos) return true;
+    if (small.contains(word)) return true;
+  const auto scheme = small.find("://");
+  if (scheme != small.npos && small.find('@', scheme) != small.npos) return true;
   // A line of PEM, or of anything else that is long and without a blank.
   std::size_t run = 0;
-  for (const char c : lower) {
+  for (const char c : small) {
     run = std::isalnum(static_cast<unsigned char>(c)) || c == '+' || c == '/' || c == '=' ? run + 1 : 0;
     if (run >= 48) return true;
   }

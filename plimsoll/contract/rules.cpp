@@ -74,14 +74,12 @@ class Rules {
     const auto* operations = item.find("additionalOperations");
     if (!operations) return;
     for (const auto& member : operations->object()) {
-      std::string lower(member.key);
-      for (auto& c : lower)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 0x20);
+      const auto small = lowered(member.key);
       const Trail below{&trail_, {"additionalOperations", member.key}};
       const auto name = "\"" + std::string(member.key) + "\"";
-      if (contains(kMethodFields, lower))
+      if (contains(kMethodFields, small))
         report_.add(load_error::kInvalidMethod, member, below.pointer(),
-                    name + " has a field of its own in a path item: `" + lower + "`", "Write it there.");
+                    name + " has a field of its own in a path item: `" + small + "`", "Write it there.");
       else if (!is_token(member.key) || member.key == "CONNECT")
         report_.add(load_error::kInvalidMethod, member, below.pointer(), name + " is not a request method");
     }

@@ -1,5 +1,6 @@
 #include "plimsoll/contract/security.hpp"
 
+#include "plimsoll/base/letters.hpp"
 #include "plimsoll/contract/fields.hpp"
 
 #include <algorithm>
@@ -36,8 +37,7 @@ void read_security_schemes(Compiled& made, Report& report) {
       else
         lacks("must have `in`: query, header or cookie", "in");
     } else if (scheme.type == "http") {
-      scheme.scheme = text_of(raw, "scheme");
-      std::ranges::transform(scheme.scheme, scheme.scheme.begin(), [](unsigned char c) { return std::tolower(c); });
+      scheme.scheme = lowered(text_of(raw, "scheme"));
       if (scheme.scheme.empty()) lacks("has no `scheme`");
     } else if (scheme.type == "oauth2") {
       if (!raw.find("flows")) lacks("has no `flows`");

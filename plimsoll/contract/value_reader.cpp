@@ -1,4 +1,5 @@
 #include "plimsoll/contract/parameters.hpp"
+#include "plimsoll/http/characters.hpp"
 #include "plimsoll/json/object_builder.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/pointer.hpp"
@@ -16,12 +17,6 @@ using json::Value;
 namespace {
 
 constexpr std::size_t kMostItems = 10'000;
-
-std::string_view trim(std::string_view text) {
-  while (text.starts_with(' ') || text.starts_with('\t')) text.remove_prefix(1);
-  while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
-  return text;
-}
 
 /// Parts at a delimiter, which may also be written percent-encoded (`%20`, `%7C`) where it is no reserved character.
 std::vector<std::string_view> split(std::string_view text, char at, std::string_view also = {}) {
@@ -56,7 +51,7 @@ std::span<RawPair> split_pairs(std::string_view text, Arena& arena, std::string_
     const auto end = std::min(text.find(separator[0]), text.size());
     auto part = text.substr(0, end);
     text.remove_prefix(std::min(end + 1, text.size()));
-    if (separator[0] == ';') part = trim(part);
+    if (separator[0] == ';') part = trimmed(part);
     if (part.empty()) continue;
     const auto equals = std::min(part.find('='), part.size());
     pairs[size++] = {part.substr(0, equals), part.substr(std::min(equals + 1, part.size()))};
@@ -210,11 +205,11 @@ ValueReader::Found ValueReader::from_header(const Headers& headers, Arena& arena
   if (!headers.contains(how_.name)) return {};
   Reading reading{*this, arena};
   const auto raw = headers.joined(how_.name);
-  if (how_.json || how_.text) return reading.content(trim(raw));
-  if (!reading.list_shaped() && !reading.object_shaped()) return reading.primitive(trim(raw));
+  if (how_.json || how_.text) return reading.content(trimmed(raw));
+  if (!reading.list_shaped() && !reading.object_shaped()) return reading.primitive(trimmed(raw));
   std::vector<std::string_view> parts;
-  if (!trim(raw).empty())
-    for (auto part : split(raw, ',')) parts.push_back(trim(part));
+  if (!trimmed(raw).empty())
+    for (auto part : split(raw, ',')) parts.push_back(trimmed(part));
   if (reading.list_shaped()) return reading.list(parts);
   return how_.explode ? reading.assignments(parts) : reading.alternating(parts);
 }

@@ -1,3 +1,4 @@
+#include "plimsoll/base/letters.hpp"
 #include "plimsoll/database/catalogue.hpp"
 #include "plimsoll/database/cells.hpp"
 
@@ -7,14 +8,9 @@
 namespace plimsoll::database {
 namespace {
 
-std::string lower(std::string text) {
-  std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
-  return text;
-}
-
 /// `varchar(40)` is a varchar of 40.
 void read_type(CatalogueColumn& column) {
-  const auto declared = lower(column.declared);
+  const auto declared = lowered(column.declared);
   const auto open = declared.find('(');
   column.type = declared.substr(0, std::min(open, declared.size()));
   while (column.type.ends_with(' ')) column.type.pop_back();

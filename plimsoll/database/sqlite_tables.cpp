@@ -1,3 +1,4 @@
+#include "plimsoll/base/letters.hpp"
 #include "plimsoll/database/cells.hpp"
 #include "plimsoll/database/instant.hpp"
 #include "plimsoll/database/renderer.hpp"
@@ -34,12 +35,6 @@ std::string_view affinity_of(std::string type) {
   return "NUMERIC";
 }
 
-std::string lower(std::string_view text) {
-  std::string made(text);
-  std::ranges::transform(made, made.begin(), [](unsigned char c) { return std::tolower(c); });
-  return made;
-}
-
 /// Whether no text of the column looks like a number, which a column of numeric affinity would make of it.
 bool never_numeric(const Column& column) {
   constexpr std::string_view kFormats[] = {"date", "time", "duration", "uuid", "email", "ipv4", "ipv6", "uri"};
@@ -57,7 +52,7 @@ bool is_numeric(std::string_view affinity) { return affinity != "TEXT" && affini
 
 /// What a column holds whatever it is given: of a table that is STRICT also where it is declared so.
 std::string_view held_by(const FoundColumn& there, bool strict) {
-  if (strict && lower(there.type) == "any") return "BLOB";
+  if (strict && lowered(there.type) == "any") return "BLOB";
   return affinity_of(there.type);
 }
 
@@ -66,7 +61,7 @@ std::optional<std::string> unfit(const Column& column, const FoundColumn& there,
   const auto affinity = held_by(there, strict);
   const bool numeric = affinity == "NUMERIC", whole = affinity == "INTEGER", text = affinity == "TEXT";
   const auto cannot = "which cannot hold what the contract says (" + std::string(type_of(column.kind)) + ")";
-  if (strict && lower(there.type) == "blob") return cannot;
+  if (strict && lowered(there.type) == "blob") return cannot;
   if (affinity == "BLOB") return std::nullopt;
   switch (column.kind) {
     case Kind::integer:
@@ -120,8 +115,8 @@ std::string column_definition(const TableDefinition& table, std::size_t index) {
 
 /// What stands in the parentheses of `CONSTRAINT rule CHECK(…)`; empty where there is none.
 std::string_view expression_of_check(std::string_view sql, std::string_view rule) {
-  const auto small = lower(sql);
-  const auto wanted = lower(rule);
+  const auto small = lowered(sql);
+  const auto wanted = lowered(rule);
   constexpr std::string_view kWord = "constraint";
   for (auto at = small.find(kWord); at != small.npos; at = small.find(kWord, at + 1)) {
     const auto name = small.find_first_not_of(" \t\r\n\"`[", at + kWord.size());
@@ -163,9 +158,7 @@ Task<Result<>> look_at_instants(Session& session, const TableDefinition& table, 
     column.instants = column.instants == Instants::none || column.instants == form ? form : Instants::several;
   }
   const auto& filled = column.default_value;
-  const auto has = [&](std::string_view part) {
-    return !std::ranges::search(filled, part, {}, [](unsigned char c) { return std::tolower(c); }).empty();
-  };
+  const auto has = [&](std::string_view part) { return !std::ranges::search(filled, part, {}, lower).empty(); };
   if (column.instants == Instants::none && (has("current_timestamp") || has("datetime(")))
     column.instants = Instants::spaced;
   co_return Result<>{};
@@ -283,7 +276,7 @@ std::map<std::string, std::string> collations_of(std::string_view text) {
   std::vector<std::string> words;
   const auto end_column = [&] {
     for (std::size_t i = 1; i + 1 < words.size(); ++i)
-      if (lower(words[i]) == "collate") all[words[0]] = lower(words[i + 1]);
+      if (lowered(words[i]) == "collate") all[words[0]] = lowered(words[i + 1]);
     words.clear();
   };
   int depth = 0;  // 1: among the columns; what stands deeper is no word of the column itself
@@ -331,7 +324,7 @@ void SqliteDialect::note_storage(Column& column, const FoundColumn* seen, const 
   const bool declared = own.starts_with(affinity) &&
                         (own.size() == affinity.size() || own.ends_with(there.collation)) &&
                         (own.size() == affinity.size() || !there.collation.empty());
-  const bool rowid = !found.view && !found.rowless && there.primary == 1 && lower(there.type) == "integer" &&
+  const bool rowid = !found.view && !found.rowless && there.primary == 1 && lowered(there.type) == "integer" &&
                      std::ranges::count_if(found.columns, [](auto& one) { return one.primary > 0; }) == 1;
   column.foreign =
       !(rowid || (found.strict && declared)) || (column.kind == Kind::json && !found.sql.contains(json_check(column)));
@@ -401,8 +394,7 @@ Task<Result<std::optional<FoundTable>>> SqliteDialect::find_table(Session& sessi
   found.view = text_at(known->front(), 0) == "view";
   found.sql = text_at(known->front(), 1);
   if (!found.view) {
-    auto options = found.sql.substr(std::min(found.sql.rfind(')'), found.sql.size()));
-    std::ranges::transform(options, options.begin(), [](unsigned char c) { return std::tolower(c); });
+    const auto options = lowered(found.sql.substr(std::min(found.sql.rfind(')'), found.sql.size())));
     found.strict = options.contains("strict");
     found.rowless = options.contains("without");
   }
@@ -457,7 +449,7 @@ Task<Result<std::optional<FoundTable>>> SqliteDialect::find_table(Session& sessi
     if (unique) found.unique.back().push_back(column);
     const auto there = std::ranges::find(found.columns, column, &FoundColumn::name);
     const auto own = there == found.columns.end() || there->collation.empty() ? "binary" : there->collation;
-    goes_on = goes_on && there != found.columns.end() && lower(text_at(row, 4)) == own;
+    goes_on = goes_on && there != found.columns.end() && lowered(text_at(row, 4)) == own;
     if (!goes_on) {
       found.indexes.back().unique = found.indexes.back().whole = false;
       continue;
@@ -467,7 +459,7 @@ Task<Result<std::optional<FoundTable>>> SqliteDialect::find_table(Session& sessi
     found.indexes.back().ordered.push_back(true);
   }
   for (auto& column : found.columns)
-    column.is_rowid = numbered && column.primary > 0 && lower(column.type) == "integer";
+    column.is_rowid = numbered && column.primary > 0 && lowered(column.type) == "integer";
   auto rules = co_await session.query(
       "SELECT l.name, i.name, l.origin, l.partial FROM pragma_index_list(?) l JOIN pragma_index_info(l.name) i "
       "WHERE l.\"unique\" AND l.origin<>'pk' ORDER BY l.seq, i.seqno",

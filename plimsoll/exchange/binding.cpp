@@ -1,3 +1,4 @@
+#include "plimsoll/base/letters.hpp"
 #include "plimsoll/config/options.hpp"
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/exchange/arguments.hpp"
@@ -22,8 +23,6 @@ std::string suggestion(std::string_view wrong, const Names& known, std::string_v
   for (const auto name : known) list += (list.empty() ? "" : ", ") + std::string(name);
   return "; it declares " + list;
 }
-
-constexpr char lowered(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
 constexpr std::string_view name_of(Shape::Kind kind) {
   constexpr std::string_view names[] = {"any value", "a boolean", "an integer", "a number",
@@ -143,8 +142,8 @@ std::size_t parameter(const Build& build, std::string_view name, const Shape& sh
   for (std::size_t i = 0; i < all.size(); ++i) {
     const auto& each = all[i];
     known.push_back(each.name);
-    const auto same = [](char a, char b) { return lowered(a) == lowered(b); };  // as names of fields are compared
-    if (each.name != name && !(each.in == contract::In::header && std::ranges::equal(each.name, name, same))) continue;
+    // Names of fields are compared without regard to case.
+    if (each.name != name && !(each.in == contract::In::header && equal_ignoring_case(each.name, name))) continue;
     const auto where = "the parameter " + quoted(name);
     if (!each.required && !each.default_value && !shape.optional && shape.kind != Shape::Kind::any)
       mistakes.push_back(where + " may be absent: take a std::optional");

@@ -1,5 +1,6 @@
 #include "plimsoll/http/cache_control.hpp"
 
+#include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/date.hpp"
 
 #include <algorithm>
@@ -10,7 +11,6 @@ namespace plimsoll::http {
 namespace {
 
 bool blank(char c) { return c == ' ' || c == '\t'; }
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 bool token_character(char c) {
   return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z') ||
          (c != 0 && std::string_view("!#$%&'*+-.^_`|~").contains(c));
@@ -75,10 +75,6 @@ std::int64_t seconds(const Directive& d) {
   return read.ec == std::errc{} ? std::min(value, CacheControl::kForever) : CacheControl::kForever;
 }
 
-bool same(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
-}
-
 struct Span {
   std::string_view name;
   std::optional<std::int64_t> CacheControl::* member;
@@ -108,14 +104,14 @@ constexpr Flag kFlags[] = {
 
 void put(CacheControl& control, std::string_view name, std::int64_t span) {
   for (auto& known : kSpans)
-    if (same(known.name, name)) {
+    if (equal_ignoring_case(known.name, name)) {
       auto& member = control.*known.member;
       member = member ? std::min(*member, span) : span;
     }
 }
 void raise(CacheControl& control, std::string_view name, bool on = true) {
   for (auto& known : kFlags)
-    if (same(known.name, name)) control.*known.member = on;
+    if (equal_ignoring_case(known.name, name)) control.*known.member = on;
 }
 
 /// A dictionary of RFC 8941, as far as cache directives need it: members are integers, booleans, or something else that
@@ -229,10 +225,10 @@ CacheControl parse_cache_control(std::string_view value, std::vector<std::string
   CacheControl out;
   Directive d;
   while (next(value, d)) {
-    if (qualified && d.has_argument && (same(d.name, "no-cache") || same(d.name, "private")) &&
+    if (qualified && d.has_argument && (same_as_lower(d.name, "no-cache") || same_as_lower(d.name, "private")) &&
         read_names(d.argument, *qualified))
       continue;
-    if (same(d.name, "max-stale") && !d.has_argument)
+    if (same_as_lower(d.name, "max-stale") && !d.has_argument)
       put(out, d.name, CacheControl::kForever);
     else
       put(out, d.name, seconds(d));

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "plimsoll/base/letters.hpp"
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -93,14 +95,6 @@ inline std::size_t find_not_token(const char* data, std::size_t at, std::size_t 
   return at;
 }
 
-constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-/// Equal without regard to the case of ASCII letters; `lowered` is lower case already.
-constexpr bool same_as_lower(std::string_view text, std::string_view lowered) {
-  if (text.size() != lowered.size()) return false;
-  for (std::size_t i = 0; i < text.size(); ++i)
-    if (lower(text[i]) != lowered[i]) return false;
-  return true;
-}
 /// Without blanks and tabs at both ends (OWS).
 constexpr std::string_view trimmed(std::string_view text) {
   const auto blank = [](char c) { return c == ' ' || c == '\t'; };

@@ -1,5 +1,6 @@
 #include "plimsoll/http/conditional.hpp"
 
+#include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/date.hpp"
 
 namespace plimsoll::http {
@@ -11,12 +12,6 @@ bool blank(char c) { return c == ' ' || c == '\t'; }
 bool tag_character(char c) {
   const auto u = static_cast<unsigned char>(c);
   return u == 0x21 || (u >= 0x23 && u != 0x7F);
-}
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && blank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && blank(text.back())) text.remove_suffix(1);
-  return text;
 }
 
 /// One tag from the front of `text`, which is left where it stands when there is none.

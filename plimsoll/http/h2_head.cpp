@@ -4,7 +4,6 @@
 #include "plimsoll/http/h1_head.hpp"
 #include "plimsoll/http/target.hpp"
 
-#include <algorithm>
 #include <charconv>
 
 namespace plimsoll::http {
@@ -14,9 +13,7 @@ using Field = HpackReader::Field;
 
 constexpr unsigned bit(FieldKind kind) { return 1u << static_cast<unsigned>(kind); }
 
-bool same_name(std::string_view a, std::string_view b) {
-  return a == b || std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
-}
+bool same_name(std::string_view a, std::string_view b) { return a == b || equal_ignoring_case(a, b); }
 
 }  // namespace
 

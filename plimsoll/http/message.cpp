@@ -1,12 +1,12 @@
 #include "plimsoll/http/message.hpp"
 
+#include "plimsoll/base/letters.hpp"
+
 #include <cstring>
 #include <utility>
 
 namespace plimsoll {
 namespace {
-
-constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
 /// Nearly all names that are compared differ in their length or their first letter.
 inline bool same(std::string_view a, std::string_view b) {
@@ -21,9 +21,7 @@ inline bool same(std::string_view a, std::string_view b) {
   } else if (std::memcmp(a.data(), b.data(), a.size()) == 0) {
     return true;
   }
-  for (std::size_t i = 0; i < a.size(); ++i)
-    if (lower(a[i]) != lower(b[i])) return false;
-  return true;
+  return equal_ignoring_case(a, b);
 }
 
 }  // namespace

@@ -1,19 +1,11 @@
 #include "plimsoll/http/negotiate.hpp"
 
+#include "plimsoll/http/characters.hpp"
+
 #include <algorithm>
 
 namespace plimsoll::http {
 namespace {
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-bool same(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
-}
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
 
 /// Where the next `separator` stands that is not within quotes.
 std::size_t find_outside_quotes(std::string_view text, char separator) {
@@ -75,18 +67,18 @@ MediaType split(std::string_view text) {
 int specificity(const Preference& range, const MediaType& offer) {
   const auto wanted = split(range.value);
   if (wanted.type == "*" && (wanted.subtype == "*" || wanted.subtype.empty())) return 0;
-  if (!same(wanted.type, offer.type)) return -1;
+  if (!equal_ignoring_case(wanted.type, offer.type)) return -1;
   if (wanted.subtype == "*") return 1;
-  if (!same(wanted.subtype, offer.subtype)) return -1;
+  if (!equal_ignoring_case(wanted.subtype, offer.subtype)) return -1;
   int agreed = 2;
   Parameter asked;
   for (auto rest = range.parameters; next_parameter(rest, asked);) {
     bool found = false;
     Parameter own;
     for (auto theirs = offer.parameters; next_parameter(theirs, own);)
-      found |= same(asked.name, own.name) && same(asked.value, own.value);
+      found |= equal_ignoring_case(asked.name, own.name) && equal_ignoring_case(asked.value, own.value);
     // A charset an offer does not speak of cannot tell against it: our texts are UTF-8, and JSON has no such parameter.
-    if (!found && !(same(asked.name, "charset") && same(asked.value, "utf-8"))) return -1;
+    if (!found && !(same_as_lower(asked.name, "charset") && same_as_lower(asked.value, "utf-8"))) return -1;
     agreed += found;
   }
   return agreed;
@@ -111,7 +103,7 @@ bool next_preference(std::string_view& list, Preference& out) {
     for (Parameter one; !rest.empty();) {
       const auto before = parameters.size() - rest.size();
       if (!next_parameter(rest, one)) break;
-      if (!same(one.name, "q")) continue;
+      if (!same_as_lower(one.name, "q")) continue;
       out.weight = weight_of(one.value);
       out.parameters = parameters.substr(0, before);
       break;
@@ -146,8 +138,8 @@ int media_type_coverage(std::string_view declared, std::string_view content_type
   if (range.subtype.starts_with("*+")) {  // of no RFC, and written all the same
     const auto suffix = range.subtype.substr(1);
     const bool ends = offered.subtype.size() > suffix.size() &&
-                      same(offered.subtype.substr(offered.subtype.size() - suffix.size()), suffix);
-    return ends && same(range.type, offered.type) ? 3 : -1;
+                      equal_ignoring_case(offered.subtype.substr(offered.subtype.size() - suffix.size()), suffix);
+    return ends && equal_ignoring_case(range.type, offered.type) ? 3 : -1;
   }
   const auto end = std::min(declared.find(';'), declared.size());
   const auto exact = specificity({.value = trimmed(declared.substr(0, end)), .parameters = range.parameters}, offered);
@@ -155,15 +147,13 @@ int media_type_coverage(std::string_view declared, std::string_view content_type
 }
 
 std::string essence(std::string_view content_type) {
-  std::string type(trimmed(content_type.substr(0, content_type.find(';'))));
-  std::ranges::transform(type, type.begin(), lower);
-  return type;
+  return lowered(trimmed(content_type.substr(0, content_type.find(';'))));
 }
 
 std::optional<std::string_view> media_type_parameter(std::string_view media_type, std::string_view name) {
   Parameter one;
   for (auto rest = split(media_type).parameters; next_parameter(rest, one);)
-    if (same(one.name, name)) return one.value;
+    if (equal_ignoring_case(one.name, name)) return one.value;
   return std::nullopt;
 }
 
@@ -173,7 +163,7 @@ bool repeats_parameter(std::string_view media_type) {
   for (auto rest = split(media_type).parameters; next_parameter(rest, one);) {
     if (++read > 8) return true;  // nobody has a use for so many, and each is compared with those behind it
     for (auto behind = rest; next_parameter(behind, other);)
-      if (same(one.name, other.name)) return true;
+      if (equal_ignoring_case(one.name, other.name)) return true;
   }
   return false;
 }
@@ -187,10 +177,14 @@ namespace {
 
 std::optional<Coding> coding_named(std::string_view name) {
   switch (name.size()) {
-    case 2: return same(name, "br") ? std::optional(Coding::br) : std::nullopt;
-    case 4: return same(name, "gzip") ? Coding::gzip : same(name, "zstd") ? std::optional(Coding::zstd) : std::nullopt;
-    case 6: return same(name, "x-gzip") ? std::optional(Coding::gzip) : std::nullopt;  // RFC 9110, section 8.4.1.3
-    case 8: return same(name, "identity") ? std::optional(Coding::identity) : std::nullopt;
+    case 2: return same_as_lower(name, "br") ? std::optional(Coding::br) : std::nullopt;
+    case 4:
+      return same_as_lower(name, "gzip")   ? Coding::gzip
+             : same_as_lower(name, "zstd") ? std::optional(Coding::zstd)
+                                           : std::nullopt;
+    case 6:
+      return same_as_lower(name, "x-gzip") ? std::optional(Coding::gzip) : std::nullopt;  // RFC 9110, section 8.4.1.3
+    case 8: return same_as_lower(name, "identity") ? std::optional(Coding::identity) : std::nullopt;
     default: return std::nullopt;
   }
 }

@@ -1,6 +1,7 @@
 #include "plimsoll/net/resolver.hpp"
 
 #include "plimsoll/async/loop.hpp"
+#include "plimsoll/base/letters.hpp"
 
 #include <arpa/inet.h>
 #include <netdb.h>
@@ -18,12 +19,6 @@ namespace {
 
 constexpr std::size_t kLongestName = 253;  // RFC 1035, section 2.3.4, as text
 constexpr std::size_t kMostAddresses = 32;
-
-std::string in_lower_case(std::string text) {
-  for (auto& c : text)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  return text;
-}
 
 class Threaded final : public Resolver {
  public:
@@ -295,7 +290,7 @@ Task<Result<Addresses>> Resolver::resolve(Loop& loop, std::string host) {
   if (const auto literal = Address::parse(host)) co_return Addresses{*literal};
   if (host.empty() || host.size() > kLongestName || host.contains('\0'))
     co_return fail(kNameNotResolved, "no name of a host");
-  host = in_lower_case(std::move(host));
+  host = lowered(host);
   if (host == "localhost" || host.ends_with(".localhost"))
     co_return Addresses{Address::v6(in6addr_loopback), Address::v4({htonl(INADDR_LOOPBACK)})};
   auto found = co_await look_up(loop, std::move(host));

@@ -1,5 +1,6 @@
 #include "plimsoll/net/tls.hpp"
 
+#include "plimsoll/base/letters.hpp"
 #include "plimsoll/net/pem.hpp"
 #include "plimsoll/net/tls_tickets.hpp"
 #include "plimsoll/net/tls_transport.hpp"
@@ -70,13 +71,6 @@ std::string openssl_error() {
 std::unexpected<Error> cannot(std::string_view file, std::string_view what) {
   auto why = openssl_error();
   return fail(kTls, std::string(file) + ": " + std::string(what) + " (" + why + ")");
-}
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-std::string lowered(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), lower);
-  return out;
 }
 
 std::string name_of(const std::string& source) { return is_pem(source) ? "the text given" : source; }

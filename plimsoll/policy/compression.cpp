@@ -140,13 +140,10 @@ class Compression final : public Policy {
   /// `*` is any run of characters; once per pattern.
   static bool fits(std::string_view pattern, std::string_view type) {
     const auto star = pattern.find('*');
-    const auto same = [](std::string_view a, std::string_view b) {
-      return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
-    };
-    if (star == std::string_view::npos) return same(pattern, type);
+    if (star == std::string_view::npos) return equal_ignoring_case(pattern, type);
     const auto head = pattern.substr(0, star), tail = pattern.substr(star + 1);
-    return type.size() >= head.size() + tail.size() && same(head, type.substr(0, head.size())) &&
-           same(tail, type.substr(type.size() - tail.size()));
+    return type.size() >= head.size() + tail.size() && equal_ignoring_case(head, type.substr(0, head.size())) &&
+           equal_ignoring_case(tail, type.substr(type.size() - tail.size()));
   }
 
   /// A strong tag names bytes, and these are others (RFC 9110, section 8.8.1).

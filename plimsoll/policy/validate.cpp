@@ -1,3 +1,4 @@
+#include "plimsoll/base/letters.hpp"
 #include "plimsoll/contract/body.hpp"
 #include "plimsoll/exchange/body_memory.hpp"
 #include "plimsoll/exchange/context.hpp"
@@ -31,18 +32,12 @@ constexpr contract::HeaderField kAccept{"Accept", "Media types of bodies that th
 constexpr contract::HeaderField kAcceptEncoding{"Accept-Encoding",
                                                 "Content codings of bodies that the operation takes."};
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), [](unsigned char c) { return std::tolower(c); });
-  return out;
-}
-
 /// type/subtype of a Content-Type, lower case, in the arena only where it must be changed.
 std::string_view essence(std::string_view content_type, Arena& arena) {
   content_type = content_type.substr(0, content_type.find(';'));
   while (content_type.ends_with(' ') || content_type.ends_with('\t')) content_type.remove_suffix(1);
   if (std::ranges::none_of(content_type, [](char c) { return c >= 'A' && c <= 'Z'; })) return content_type;
-  return arena.keep(lower(content_type));
+  return arena.keep(lowered(content_type));
 }
 
 /// Decodes what a request says and holds it against the contract: parameters, media types, body. What passes is in
@@ -224,7 +219,7 @@ class Validate final : public Policy {
     if (request.headers.count("content-type") > 1)
       return unsupported(context, "the request has more than one Content-Type");
     if (const auto coding = request.headers.joined("content-encoding");
-        !coding.empty() && lower(coding) != "identity") {
+        !coding.empty() && !same_as_lower(coding, "identity")) {
       context.promise("accept-encoding", "identity");  // RFC 9110, section 12.5.3
       return fail(kUnsupported, "bodies with the content coding \"" + std::string(coding) + "\" are not accepted");
     }
@@ -249,7 +244,7 @@ class Validate final : public Policy {
     const auto kind = contract::body_kind(type);
     if (kind != BodyKind::binary && kind != BodyKind::multipart)
       if (const auto charset = http::media_type_parameter(content_type, "charset"))
-        if (const auto name = lower(*charset); name != "utf-8" && name != "us-ascii")
+        if (const auto name = lowered(*charset); name != "utf-8" && name != "us-ascii")
           return unsupported(context, "the character set \"" + name + "\" is not accepted; send UTF-8");
     return taken(*declared, kind, type, content_type, context);
   }

@@ -1,3 +1,4 @@
+#include "plimsoll/base/letters.hpp"
 #include "plimsoll/json/utf8.hpp"
 #include "plimsoll/schema/format.hpp"
 
@@ -35,25 +36,22 @@ struct Label {
 };
 
 bool read_label(std::string_view text, Label& label) {
-  std::string lower(text);
-  if (is_ascii(text))
-    std::ranges::transform(lower, lower.begin(),
-                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  if (lower.starts_with("xn--")) {
+  const auto small = is_ascii(text) ? lowered(text) : std::string(text);
+  if (small.starts_with("xn--")) {
     char* unicode = nullptr;
-    if (idn2_to_unicode_8z8z(lower.c_str(), &unicode, 0) != IDN2_OK) return false;
+    if (idn2_to_unicode_8z8z(small.c_str(), &unicode, 0) != IDN2_OK) return false;
     label.unicode = unicode;
     idn2_free(unicode);
     if (is_ascii(label.unicode)) return false;
   } else {
-    label.unicode = lower;
+    label.unicode = small;
   }
   std::uint8_t* ascii = nullptr;
   if (idn2_register_u8(reinterpret_cast<const std::uint8_t*>(label.unicode.c_str()), nullptr, &ascii, 0) != IDN2_OK)
     return false;
   label.ascii = reinterpret_cast<const char*>(ascii);
   idn2_free(ascii);
-  return label.ascii.size() <= 63 && (!lower.starts_with("xn--") || label.ascii == lower);
+  return label.ascii.size() <= 63 && (!small.starts_with("xn--") || label.ascii == small);
 }
 
 /// Which directions the characters of a label have, as far as the rules below ask.

@@ -1,5 +1,7 @@
 #include "plimsoll/schema/keywords.hpp"
 
+#include "plimsoll/base/letters.hpp"
+
 #include <algorithm>
 
 namespace plimsoll::schema {
@@ -58,8 +60,6 @@ constexpr std::string_view kRemarks[] = {
     "title",    "description",  "default",         "deprecated",       "readOnly", "writeOnly",
     "examples", "example",      "contentEncoding", "contentMediaType", "nullable", "discriminator",
     "xml",      "externalDocs", "additionalItems"};
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
 /// Whether one slip of the pen lies between two names; capitals are none.
 bool slipped(std::string_view written, std::string_view meant) {

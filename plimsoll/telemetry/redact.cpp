@@ -1,5 +1,6 @@
 #include "plimsoll/telemetry/redact.hpp"
 
+#include "plimsoll/base/letters.hpp"
 #include "plimsoll/telemetry/log.hpp"
 
 #include <algorithm>
@@ -8,11 +9,6 @@ namespace plimsoll::telemetry {
 namespace {
 
 constexpr std::string_view kInstead = "[redacted]";
-
-bool same_letters(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return std::ranges::equal(a, b, {}, lower, lower);
-}
 
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
@@ -61,7 +57,8 @@ std::string cut(std::string text, std::size_t limit) {
 }  // namespace
 
 bool secret_name(std::string_view name, SecretNames more) noexcept {
-  return redacted(name) || std::ranges::any_of(more, [&](const std::string& each) { return same_letters(each, name); });
+  return redacted(name) ||
+         std::ranges::any_of(more, [&](const std::string& each) { return equal_ignoring_case(each, name); });
 }
 
 std::string redact_json(std::string_view text, SecretNames more, std::size_t limit) {

@@ -1,6 +1,7 @@
 #include "plimsoll/testkit/client.hpp"
 
 #include "plimsoll/async/loop.hpp"
+#include "plimsoll/base/letters.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/http/field_block.hpp"
 #include "plimsoll/server/problems.hpp"
@@ -61,12 +62,7 @@ struct Client::State {
     auto response = co_await service.serve(request, context);
     context.answered();
     answer.status = context.outcome.status = response.status;
-    for (const auto& [name, value] : response.headers) {
-      std::string lower(name);
-      std::ranges::transform(lower, lower.begin(),
-                             [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-      answer.headers.emplace_back(std::move(lower), value);
-    }
+    for (const auto& [name, value] : response.headers) answer.headers.emplace_back(lowered(name), value);
     if (response.block)
       response.block->each([&](const Header& field) { answer.headers.emplace_back(field.name, field.value); });
     auto body = co_await gathered(response.body);

@@ -1,6 +1,7 @@
 #include "plimsoll/handler/mock/credentials.hpp"
 
 #include "plimsoll/base/encoding.hpp"
+#include "plimsoll/base/letters.hpp"
 #include "plimsoll/contract/parameters.hpp"
 
 #include <algorithm>
@@ -10,9 +11,7 @@ namespace {
 
 bool starts_with_scheme(std::string_view field, std::string_view scheme, std::string_view& rest) {
   if (field.size() <= scheme.size() || field[scheme.size()] != ' ') return false;
-  for (std::size_t i = 0; i < scheme.size(); ++i)
-    if (std::tolower(static_cast<unsigned char>(field[i])) != std::tolower(static_cast<unsigned char>(scheme[i])))
-      return false;
+  if (!equal_ignoring_case(field.substr(0, scheme.size()), scheme)) return false;
   rest = field.substr(scheme.size() + 1);
   while (rest.starts_with(' ')) rest.remove_prefix(1);
   return !rest.empty();

@@ -26,20 +26,12 @@ bool is_made_here(std::string_view name) {
                        "x-forwarded-proto", "x-forwarded-host", "via", "cookie", "traceparent", "x-request-id"});
 }
 
-std::string lowered(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), lower);
-  return out;
-}
-
 /// Adds the names that a Connection field lists, as `variable_name` has them.
 void list(std::string_view connection, Names& names) {
   while (!connection.empty()) {
     const auto comma = std::min(connection.find(','), connection.size());
-    auto name = connection.substr(0, comma);
+    const auto name = trimmed(connection.substr(0, comma));
     connection.remove_prefix(std::min(comma + 1, connection.size()));
-    while (name.starts_with(' ') || name.starts_with('\t')) name.remove_prefix(1);
-    while (name.ends_with(' ') || name.ends_with('\t')) name.remove_suffix(1);
     if (!name.empty()) names.push_back(variable_name(name));
   }
 }

@@ -47,12 +47,6 @@ constexpr config::Field kFields[] = {
                              kRules),
 };
 
-std::string lowered(std::string_view text) {
-  std::string name(text);
-  std::ranges::transform(name, name.begin(), lower);
-  return name;
-}
-
 Result<FieldRules> rules_of(config::Raw from) {
   FieldRules made;
   if (!from) return made;

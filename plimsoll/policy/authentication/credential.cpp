@@ -1,15 +1,10 @@
 #include "plimsoll/policy/authentication/credential.hpp"
 
+#include "plimsoll/base/letters.hpp"
 #include "plimsoll/contract/parameters.hpp"
-
-#include <algorithm>
 
 namespace plimsoll::policy {
 namespace {
-
-bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, [](char x, char y) { return (x | 32) == (y | 32); });
-}
 
 /// What stands in the place of a credential that comes twice: neither is believed, and nothing verifies this.
 constexpr std::string_view kTwo = "two";
@@ -38,7 +33,7 @@ std::string_view credential(const contract::SecurityScheme& scheme, const Reques
     const auto line = headers.only("authorization");
     if (!line) return kTwo;
     auto text = *line;
-    if (text.size() <= kBearer.size() || !equal_ignoring_case(text.substr(0, kBearer.size()), kBearer)) return {};
+    if (text.size() <= kBearer.size() || !same_as_lower(text.substr(0, kBearer.size()), kBearer)) return {};
     text.remove_prefix(kBearer.size());
     while (text.starts_with(' ')) text.remove_prefix(1);
     return text;

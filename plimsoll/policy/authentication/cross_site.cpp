@@ -1,17 +1,13 @@
 #include "plimsoll/policy/authentication/cross_site.hpp"
 
-#include <algorithm>
+#include "plimsoll/base/letters.hpp"
 
 namespace plimsoll::policy {
 namespace {
 
-constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-
-bool equal_ignoring_case(std::string_view a, std::string_view b) { return std::ranges::equal(a, b, {}, lower, lower); }
-
 /// Without the port that the scheme implies.
 std::string_view without_default_port(std::string_view authority, std::string_view scheme) {
-  const std::string_view port = equal_ignoring_case(scheme, "https") ? ":443" : ":80";
+  const std::string_view port = same_as_lower(scheme, "https") ? ":443" : ":80";
   if (authority.ends_with(port)) authority.remove_suffix(port.size());
   return authority;
 }
@@ -22,7 +18,7 @@ bool same_authority(std::string_view origin, std::string_view authority) {
   const auto mark = origin.find("://");
   if (mark == origin.npos) return false;  // `null`, and what is no origin
   const auto scheme = origin.substr(0, mark);
-  if (!equal_ignoring_case(scheme, "https") && !equal_ignoring_case(scheme, "http")) return false;
+  if (!same_as_lower(scheme, "https") && !same_as_lower(scheme, "http")) return false;
   const auto host = without_default_port(origin.substr(mark + 3), scheme);
   return !host.empty() && equal_ignoring_case(host, without_default_port(authority, scheme));
 }

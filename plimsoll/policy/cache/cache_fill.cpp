@@ -3,6 +3,7 @@
 #include "plimsoll/base/arena_text.hpp"
 #include "plimsoll/base/encoding.hpp"
 #include "plimsoll/base/hash.hpp"
+#include "plimsoll/base/letters.hpp"
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/contract/parameter_writer.hpp"
 #include "plimsoll/exchange/reading.hpp"
@@ -45,17 +46,10 @@ std::optional<std::string_view> whole_body(const Response& response) {
   return std::nullopt;
 }
 
-constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (auto& c : out) c = lower(c);
-  return out;
-}
-
 /// Lower case names of `Vary`, in order and each once; false for `*`.
 bool read_vary(const Headers& headers, std::vector<std::string>& names) {
   for (auto& [name, value] : headers) {
-    if (lower(name) != "vary") continue;
+    if (!same_as_lower(name, "vary")) continue;
     std::string one;
     for (const char c : std::string(value) + ',') {
       if (c == ',') {
@@ -83,7 +77,7 @@ bool is_credential(const contract::Operation& operation, std::string_view name) 
   for (auto& requirement : operation.security)
     for (auto& needed : requirement.all)
       if (needed.scheme->type == "apiKey" && needed.scheme->in == contract::In::header &&
-          lower(needed.scheme->parameter) == name)
+          equal_ignoring_case(needed.scheme->parameter, name))
         return true;
   return false;
 }
@@ -178,10 +172,10 @@ Fetched fetched_of(const Result<Response>& answer, const Headers& promised, cons
                      !varies_by_all && !headers.contains("set-cookie") && made->fresh > now;
   if (!fetched.storable) made->fresh = made->while_revalidate = made->if_error = 0;
   for (auto& [name, value] : headers) {
-    auto lowered = lower(name);
+    auto small = lowered(name);
     // Of what is kept the cache says these itself.
-    if (fetched.storable && (lowered == "cache-control" || lowered == "age")) continue;
-    made->headers.emplace_back(std::move(lowered), value);
+    if (fetched.storable && (small == "cache-control" || small == "age")) continue;
+    made->headers.emplace_back(std::move(small), value);
   }
   for (auto& [name, value] : promised)
     if (!headers.contains(name)) made->headers.emplace_back(name, value);

@@ -13,11 +13,6 @@ namespace {
 constexpr std::size_t kMostGroups = 128;  ///< RFC 9875 asks for 32 at least
 
 bool blank(char c) { return c == ' ' || c == '\t'; }
-std::string lowered(std::string_view text) {
-  std::string out(text);
-  for (auto& c : out) c = lower(c);
-  return out;
-}
 template <std::size_t N>
 bool is_any(std::string_view name, const std::string_view (&names)[N]) {
   return std::ranges::find(names, name) != std::end(names);

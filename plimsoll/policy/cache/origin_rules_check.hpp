@@ -3,6 +3,7 @@
 // What the fuzz target checks, and the replay of its corpus.
 
 #include "plimsoll/base/arena.hpp"
+#include "plimsoll/base/letters.hpp"
 #include "plimsoll/policy/cache/origin_rules.hpp"
 
 #include <algorithm>
@@ -25,10 +26,7 @@ struct CheckedHeads {
       if (line.empty()) {
         if (++at == std::size(heads)) return;
       } else if (colon != line.npos && colon > 0) {
-        auto& name = arena.make<std::string>(line.substr(0, colon));
-        std::ranges::transform(name, name.begin(),
-                               [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-        heads[at]->add(name, line.substr(std::min(colon + 2, line.size())));
+        heads[at]->add(lowered(line.substr(0, colon)), line.substr(std::min(colon + 2, line.size())));
       }
     }
   }

@@ -1,5 +1,6 @@
 #include "plimsoll/policy/rate_limit/limit.hpp"
 
+#include "plimsoll/base/letters.hpp"
 #include "plimsoll/exchange/part.hpp"
 
 #include <algorithm>
@@ -9,13 +10,6 @@ namespace {
 
 constexpr std::int64_t kMostUnits = 1'000'000'000;
 constexpr Nanoseconds kLongest = 366 * 86'400 * kSecond;
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (auto& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 32);
-  return out;
-}
 
 /// `"caller";q=1000;w=60`. Windows are whole seconds there (draft-ietf-httpapi-ratelimit-headers, section 3.1).
 std::string policy_item(std::string_view name, const Rate& rate) {
@@ -41,7 +35,7 @@ Result<> read_by(const json::Value& at, std::string_view text, Limit& limit) {
   if (text == "address") return limit.by = By::address, Result<>{};
   if (text.starts_with("header ") && text.size() > 7) {
     limit.by = By::header;
-    limit.header = lower(text.substr(7));
+    limit.header = lowered(text.substr(7));
     const bool token = std::ranges::all_of(
         limit.header, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'; });
     if (token) return {};
