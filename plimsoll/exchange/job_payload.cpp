@@ -13,12 +13,6 @@ bool is_json(std::string_view media_type) {
   return type == "application/json" || type.ends_with("+json") || type == "text/json";
 }
 
-std::string_view text_of(const Response& response) {
-  if (auto* text = std::get_if<std::string_view>(&response.body)) return *text;
-  if (auto* buffer = std::get_if<Buffer>(&response.body)) return as_text(buffer->bytes);
-  return {};
-}
-
 void write_parameters(json::Writer& out, const Context& context) {
   const auto& values = context.input.parameters;
   const auto& declared = context.operation->parameters;
@@ -38,7 +32,7 @@ void write_claims(json::Writer& out, const json::Value* all, std::span<const std
 
 /// Parsed first: text that only begins as JSON could otherwise close the member and write another `caller`.
 void write_response(json::Writer& out, const Response& response) {
-  const auto body = text_of(response);
+  const auto body = whole_text(response.body).value_or("");
   if (body.empty() || !is_json(response.headers.find("content-type"))) return;
   Arena arena;
   if (auto value = json::parse(body, arena)) out.key("response").value(*value);

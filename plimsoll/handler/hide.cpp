@@ -31,11 +31,7 @@ class Hiding final : public Handler {
 
  private:
   void hide(Response& answer, Context& context) const {
-    std::string_view text;
-    if (const auto* view = std::get_if<std::string_view>(&answer.body))
-      text = *view;
-    else if (const auto* buffer = std::get_if<Buffer>(&answer.body))
-      text = as_text(buffer->bytes);
+    const auto text = whole_text(answer.body).value_or("");
     if (text.empty()) return;
     const auto content_type = answer.headers.find("content-type");
     const auto kind = contract::body_kind(http::essence(content_type));

@@ -29,12 +29,6 @@ class Parts {
   Sha256 hash_;
 };
 
-std::string_view body_of(const Response& response) {
-  if (auto* text = std::get_if<std::string_view>(&response.body)) return *text;
-  if (auto* buffer = std::get_if<Buffer>(&response.body)) return as_text(buffer->bytes);
-  return {};
-}
-
 /// A body that was read already, for whoever wants to read it again.
 class Again final : public Stream {
  public:
@@ -104,12 +98,12 @@ Task<Result<>> read_whole_body(Request& request, Context& context) {
 }
 
 std::shared_ptr<RecordedAnswer> record_of(const Response& response) {
-  const bool whole = !std::holds_alternative<Stream*>(response.body) && !std::holds_alternative<File>(response.body);
-  if (!whole || response.status >= 500 || is_passing(response.status)) return nullptr;
+  const auto body = whole_text(response.body);
+  if (!body || response.status >= 500 || is_passing(response.status)) return nullptr;
   auto made = std::make_shared<RecordedAnswer>();
   made->status = response.status;
   for (auto& [name, value] : response.headers) made->headers.emplace_back(name, value);
-  made->body = body_of(response);
+  made->body = *body;
   return made;
 }
 

@@ -172,13 +172,9 @@ class Responses final : public Policy {
       if (header.required && !answer.headers.contains(header.name)) return "the header " + header.name + " is missing";
     for (auto& field : wanted->fields)
       if (auto wrong = fault_of_field(field, answer.headers, context.arena); !wrong.empty()) return wrong;
-    std::string_view text;
-    if (const auto* view = std::get_if<std::string_view>(&answer.body))
-      text = *view;
-    else if (const auto* buffer = std::get_if<Buffer>(&answer.body))
-      text = as_text(buffer->bytes);
-    else if (!std::holds_alternative<std::monostate>(answer.body))
-      return {};
+    const auto whole = whole_text(answer.body);
+    if (!whole) return {};
+    const auto text = *whole;
     const auto content_type = answer.headers.find("content-type");
     if (text.empty() &&
         (content_type.empty() || request.method == "HEAD" || answer.status == 204 || answer.status == 205))

@@ -26,9 +26,7 @@ class Whole final : public Stream {
 };
 
 Task<Result<std::string>> gathered(const Body& body) {
-  std::string out;
-  if (const auto* text = std::get_if<std::string_view>(&body)) out = *text;
-  if (const auto* buffer = std::get_if<Buffer>(&body)) out = as_text(buffer->bytes);
+  std::string out(whole_text(body).value_or(""));
   if (const auto* file = std::get_if<File>(&body)) {
     out.resize(file->length);
     const auto got = ::pread(file->descriptor, out.data(), out.size(), static_cast<off_t>(file->offset));

@@ -39,13 +39,6 @@ bool storable_status(std::uint16_t status) {
          status == 410;
 }
 
-std::optional<std::string_view> whole_body(const Response& response) {
-  if (std::holds_alternative<std::monostate>(response.body)) return std::string_view{};
-  if (auto* text = std::get_if<std::string_view>(&response.body)) return *text;
-  if (auto* buffer = std::get_if<Buffer>(&response.body)) return as_text(buffer->bytes);
-  return std::nullopt;
-}
-
 /// Lower case names of `Vary`, in order and each once; false for `*`.
 bool read_vary(const Headers& headers, std::vector<std::string>& names) {
   for (auto& [name, value] : headers) {
@@ -151,7 +144,7 @@ Fetched fetched_of(const Result<Response>& answer, const Headers& promised, cons
     return fetched;
   }
   const auto& headers = answer->headers;
-  const auto body = whole_body(*answer);
+  const auto body = whole_text(answer->body);
   if (!body || body->size() > keeping.largest) return fetched;
   const auto said = headers.joined("cache-control");
   const auto control = said == kUndeclared ? http::CacheControl{} : http::parse_cache_control(said);
