@@ -21,19 +21,19 @@ class SignAws final : public Policy {
     auto& state = call_state(request, context);
     const auto held = co_await hold_body(request, context);
     if (!held) co_return std::unexpected(held.error());
-    std::string_view hash = "UNSIGNED-PAYLOAD";
+    Lasting hash = "UNSIGNED-PAYLOAD";
     if (!request.body || state.held)
-      hash = context.arena.keep(to_hex(as_text(sha256(state.held.value_or("")))));
+      hash = context.kept(to_hex(as_text(sha256(state.held.value_or("")))));
     else if (key_.service != "s3")
       co_return fail(kBodyNotSigned);
     const auto& url = peers_[state.target].url;
-    const auto time = context.arena.keep(aws_time(context.loop.wall()));
+    const auto time = context.kept(aws_time(context.loop.wall()));
     set_alone(request.headers, "x-amz-date", time);
     set_alone(request.headers, "x-amz-content-sha256", hash);
     if (key_.session_token.empty())
       remove_alike(request.headers, "x-amz-security-token");
     else
-      set_alone(request.headers, "x-amz-security-token", key_.session_token);
+      set_alone(request.headers, "x-amz-security-token", lasting(key_.session_token));
     std::vector<std::pair<std::string_view, std::string_view>> fields;
     fields.emplace_back("host", request.authority.empty() ? std::string_view(url.authority) : request.authority);
     for (const auto& [name, value] : request.headers)

@@ -132,15 +132,14 @@ class Hedge final : public Policy {
 
     /// The request as it is sent the second time: to a target at which it is not under way already.
     void copy() {
-      auto& arena = context.arena;
       other = &context.keep<Request>(
-          Request{.method = request.method, .target = request.target, .headers = Headers{arena}});
+          Request{.method = request.method, .target = request.target, .headers = Headers{context.arena}});
       for (const auto& [name, value] : request.headers) other->headers.add(lasting(name), lasting(value));
       other->authority = request.authority;
       const auto said = request.headers.find(kAttempt);
       unsigned number = 1;
       std::from_chars(said.data(), said.data() + said.size(), number);
-      other->headers.set(kAttempt, arena.keep(std::to_string(number + 1)));
+      other->headers.set(kAttempt, std::to_string(number + 1));
       other_state = &call_state(*other, context);
       other_state->begun = true;
       other_state->timeouts = state.timeouts, other_state->until = state.until;

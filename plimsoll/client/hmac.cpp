@@ -40,7 +40,6 @@ class SignHmac final : public Policy {
 
   Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
     auto& state = call_state(request, context);
-    auto& arena = context.arena;
     if (parts_.content.of_body()) {
       const auto held = co_await hold_body(request, context);
       if (!held) co_return std::unexpected(held.error());
@@ -60,9 +59,9 @@ class SignHmac final : public Policy {
                             .nonce = to_hex({random, sizeof random}),
                             .fields = &request.headers};
     for (const auto& field : parts_.fields)
-      set_alone(request.headers, field.name, arena.keep(field.value.fill(values)));
+      set_alone(request.headers, field.name, context.kept(field.value.fill(values)));
     const auto signature = hmac_text(parts_.hash, parts_.encoding, parts_.secret, parts_.content.fill(values));
-    set_alone(request.headers, parts_.header, arena.keep(parts_.prefix.fill(values) + signature));
+    set_alone(request.headers, parts_.header, context.kept(parts_.prefix.fill(values) + signature));
     auto answer = co_await next(request, context);
     refusals_->look(answer, state, context);
     co_return answer;

@@ -23,22 +23,21 @@ class SignMessage final : public Policy {
 
   Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
     auto& state = call_state(request, context);
-    auto& arena = context.arena;
     if (signs("content-digest")) {
       const auto held = co_await hold_body(request, context);
       if (!held) co_return std::unexpected(held.error());
       if (request.body && !state.held) co_return fail(kBodyNotSigned);
       if (state.held)
         set_alone(request.headers, "content-digest",
-                  arena.keep("sha-256=:" + to_base64(as_text(sha256(*state.held))) + ":"));
+                  context.kept("sha-256=:" + to_base64(as_text(sha256(*state.held))) + ":"));
     }
     const auto now = context.loop.wall() / kSecond;
     if (signs("date") && !request.headers.contains("date"))
-      request.headers.set("date", arena.keep(http::as_text(http::format_date(now))));
+      request.headers.set("date", http::as_text(http::format_date(now)));
     const auto signed_ = sign(request, peers_[state.target].url, now);
     if (!signed_) co_return std::unexpected(signed_.error());
-    set_alone(request.headers, "signature-input", arena.keep(options_.label + "=" + signed_->first));
-    set_alone(request.headers, "signature", arena.keep(options_.label + "=:" + signed_->second + ":"));
+    set_alone(request.headers, "signature-input", context.kept(options_.label + "=" + signed_->first));
+    set_alone(request.headers, "signature", context.kept(options_.label + "=:" + signed_->second + ":"));
     auto answer = co_await next(request, context);
     refusals_->look(answer, state, context);
     co_return answer;

@@ -51,7 +51,7 @@ class ReadYourWrites final : public Policy {
     // What was written was written before: when the response to it was made.
     if (wrote == 0 && answer->headers.contains("idempotent-replayed"))
       if (auto now = co_await database_.position(context.loop); now) wrote = *now;
-    if (wrote > 0) answer->headers.set("plimsoll-after", context.arena.keep(tokens_->codec.write(wrote)));
+    if (wrote > 0) answer->headers.set("plimsoll-after", context.kept(tokens_->codec.write(wrote)));
     co_return answer;
   }
 

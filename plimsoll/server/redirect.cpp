@@ -30,7 +30,7 @@ class Redirect final : public Handler {
     location.append(host).append(port_).append(request.path);
     if (!request.query.empty()) location.append("?").append(request.query);
     Response response{.status = 308, .headers = Headers{context.arena}};
-    response.headers.add("location", context.arena.keep(location));
+    response.headers.add("location", context.kept(std::move(location)));
     response.headers.add("cache-control", "no-store");
     co_return response;
   }

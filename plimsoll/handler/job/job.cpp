@@ -131,7 +131,7 @@ class Start final : public Handler {
     auto done = co_await context.unit().answer([&](database::Session& session) -> Task<Result<Response>> {
       auto id = co_await queue_.enqueue(session, job);
       if (!id) co_return std::unexpected(std::move(id).error());
-      const auto url = context.arena.keep(status_.fill(context, *id));
+      const auto url = context.kept(status_.fill(context, *id));
       std::string body;
       json::Writer{body}.begin_object().key(names_.id).string(*id).key(names_.status_url).string(url).end_object();
       auto accepted = answer(context, 202, body);
