@@ -24,15 +24,12 @@ namespace {
 Result<std::shared_ptr<net::TlsClient>> tls_for(const ServiceOptions& options) {
   static std::mutex mutex;
   static std::map<std::string, std::weak_ptr<net::TlsClient>> known;
-  net::TlsClientOptions wanted{.authorities = options.authorities, .protocols = {"http/1.1"}};
   std::string texts;
   for (const auto* source : {&options.authorities, &options.certificate, &options.key}) {
     if (!source->empty()) {
       auto text = net::pem_text(*source);
       if (!text) return fail(net::kTls, text.error());
       texts += *text;
-      if (source == &options.certificate) wanted.certificate = std::move(*text);
-      if (source == &options.key) wanted.key = std::move(*text);
     }
     texts += '\0';
   }
@@ -42,7 +39,10 @@ Result<std::shared_ptr<net::TlsClient>> tls_for(const ServiceOptions& options) {
   std::erase_if(known, [](const auto& each) { return each.second.expired(); });
   if (auto found = known.find(key); found != known.end())
     if (auto tls = found->second.lock()) return tls;
-  auto loaded = net::TlsClient::load(wanted);
+  auto loaded = net::TlsClient::load({.authorities = options.authorities,
+                                      .protocols = {"http/1.1"},
+                                      .certificate = options.certificate,
+                                      .key = options.key});
   if (loaded) known[key] = *loaded;
   return loaded;
 }
@@ -82,15 +82,19 @@ const Services& Service::services() const noexcept { return state_->services; }
 
 namespace {
 
-Result<Peer> peer_of(std::string_view text, const ServiceOptions& options) {
+/// `tls`: of the service, loaded for the first of its targets that needs it.
+Result<Peer> peer_of(std::string_view text, const ServiceOptions& options, std::shared_ptr<net::TlsClient>& tls) {
   auto url = parse_url(text);
   if (!url) return std::unexpected(std::move(url).error());
   Peer peer{.url = std::move(*url), .tls = nullptr, .resolver = options.resolver, .idle = options.idle, .origin = {}};
   if (!peer.resolver) peer.resolver = net::system_resolver();
   if (peer.url.tls) {
-    auto tls = tls_for(options);
-    if (!tls) return std::unexpected(std::move(tls).error());
-    peer.tls = std::move(*tls);
+    if (!tls) {
+      auto loaded = tls_for(options);
+      if (!loaded) return std::unexpected(std::move(loaded).error());
+      tls = std::move(*loaded);
+    }
+    peer.tls = tls;
   }
   peer.origin = origin_of(peer);
   return peer;
@@ -118,11 +122,12 @@ std::shared_ptr<Targets> targets_of(const std::string& service, std::span<const 
 Result<std::shared_ptr<Service>> Service::make(ServiceOptions options, const Services& services,
                                                const json::Value* parts) {
   std::vector<Peer> peers;
-  auto first = peer_of(options.url, options);
+  std::shared_ptr<net::TlsClient> tls;
+  auto first = peer_of(options.url, options, tls);
   if (!first) return std::unexpected(std::move(first).error());
   peers.push_back(std::move(*first));
   for (const auto& url : options.more_urls) {
-    auto peer = peer_of(url, options);
+    auto peer = peer_of(url, options, tls);
     if (!peer) return std::unexpected(std::move(peer).error());
     peers.push_back(std::move(*peer));
   }

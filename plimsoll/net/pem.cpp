@@ -31,6 +31,8 @@ int no_passphrase(char*, int, int, void*) { return -1; }
 
 bool is_pem(std::string_view text) { return text.contains("-----BEGIN"); }
 
+std::string name_of_pem(const std::string& source) { return is_pem(source) ? "the text given" : source; }
+
 std::expected<std::string, std::string> pem_text(const std::string& source) {
   if (is_pem(source)) return source;
   std::ifstream file(source, std::ios::binary);

@@ -10,6 +10,8 @@ namespace plimsoll::net {
 
 /// Certificates and keys are given as PEM text, or as paths of files of it.
 bool is_pem(std::string_view text);
+/// What is given, as errors call it: the path, never the text.
+std::string name_of_pem(const std::string& source);
 /// The text, read where a path was given. Error: why it cannot be read.
 std::expected<std::string, std::string> pem_text(const std::string& source);
 

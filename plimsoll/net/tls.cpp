@@ -73,8 +73,6 @@ std::unexpected<Error> cannot(std::string_view file, std::string_view what) {
   return fail(kTls, std::string(file) + ": " + std::string(what) + " (" + why + ")");
 }
 
-std::string name_of(const std::string& source) { return is_pem(source) ? "the text given" : source; }
-
 /// A file as it was when it was read.
 struct Seen {
   std::string path;
@@ -264,7 +262,7 @@ Result<std::shared_ptr<const Generation>> Loaded::read() {
     if (!identity) return std::unexpected(std::move(identity).error());
     if (identity->expires < made->expires) {
       made->expires = identity->expires;
-      made->first_to_expire = name_of(files.certificate);
+      made->first_to_expire = name_of_pem(files.certificate);
     }
     made->identities.push_back(std::move(*identity));
   }
@@ -296,11 +294,11 @@ Result<Identity> Loaded::read(const Certificate& files) {
   SSL_CTX_set_tlsext_servername_callback(c, &Loaded::choose_identity);
   SSL_CTX_set_tlsext_servername_arg(c, this);
   SSL_CTX_set_alpn_select_cb(c, choose_protocol, nullptr);
-  if (!use_chain(c, files.certificate)) return cannot(name_of(files.certificate), "no certificate could be read");
+  if (!use_chain(c, files.certificate)) return cannot(name_of_pem(files.certificate), "no certificate could be read");
   const auto& key = files.key.empty() ? files.certificate : files.key;
-  if (!use_key(c, key)) return cannot(name_of(key), "no key without passphrase could be read");
+  if (!use_key(c, key)) return cannot(name_of_pem(key), "no key without passphrase could be read");
   if (SSL_CTX_check_private_key(c) != 1)
-    return cannot(name_of(key), "the key is not that of " + name_of(files.certificate));
+    return cannot(name_of_pem(key), "the key is not that of " + name_of_pem(files.certificate));
   if (auto able = verify_callers(c); !able) return std::unexpected(std::move(able).error());
 
   auto* certificate = SSL_CTX_get0_certificate(c);

@@ -64,11 +64,11 @@ Result<std::shared_ptr<TlsClient>> TlsClient::load(const TlsClientOptions& optio
       (file.empty() ? SSL_CTX_set_default_verify_paths(c) : SSL_CTX_load_verify_file(c, file.c_str())) != 1)
     return cannot(file.empty() ? "the system's authorities" : file, "no authority could be read");
   if (!options.certificate.empty()) {
-    const auto name = [](const std::string& source) { return is_pem(source) ? "the text given" : source; };
-    if (!use_chain(c, options.certificate)) return cannot(name(options.certificate), "no certificate could be read");
+    if (!use_chain(c, options.certificate))
+      return cannot(name_of_pem(options.certificate), "no certificate could be read");
     const auto& key = options.key.empty() ? options.certificate : options.key;
     if (!use_key(c, key))
-      return cannot(name(key), "no key could be read that fits the certificate, or it has a password");
+      return cannot(name_of_pem(key), "no key could be read that fits the certificate, or it has a password");
   }
   const auto protocols = wire_form(options.protocols);
   if (!protocols.empty() && SSL_CTX_set_alpn_protos(c, reinterpret_cast<const unsigned char*>(protocols.data()),
