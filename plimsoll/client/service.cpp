@@ -53,16 +53,6 @@ std::string origin_of(const Peer& peer) {
   return text;
 }
 
-/// A request body that is there already.
-class TextStream final : public Stream {
- public:
-  explicit TextStream(std::string_view text) : text_(text) {}
-  Task<Result<Bytes>> read() override { co_return as_bytes(std::exchange(text_, {})); }
-
- private:
-  std::string_view text_;
-};
-
 }  // namespace
 
 struct Service::State {
@@ -225,18 +215,24 @@ Task<Result<Answer>> fetch(Service& service, Loop& loop, const Call& call) {
   Context context(arena, loop, service.services());
   context.scope = co_await this_scope();
   context.started = context.now = loop.now();
-  TextStream body(call.body);
-  Request request{.method = call.method, .target = call.target, .headers = Headers{arena}};
-  for (const auto& [name, value] : call.headers) request.headers.add(lasting(name), lasting(value));
-  if (!call.body.empty()) {
-    request.body = &body;
-    request.content_length = call.body.size();
+  auto answer = co_await fetch(service, context, call);
+  co_return answer;
+}
+
+Task<Result<Answer>> fetch(Service& service, Context& context, Call call) {
+  const auto& sent = context.keep<Call>(std::move(call));
+  auto& request =
+      context.keep<Request>(Request{.method = sent.method, .target = sent.target, .headers = Headers{context.arena}});
+  for (const auto& [name, value] : sent.headers) request.headers.add(lasting(name), lasting(value));
+  if (!sent.body.empty()) {
+    request.body = &context.keep<TextStream>(sent.body);
+    request.content_length = sent.body.size();
   }
   auto given = co_await service.call(request, context);
   if (!given) co_return std::unexpected(std::move(given).error());
   Answer answer{.status = given->status};
   for (const auto& [name, value] : given->headers) answer.headers.emplace_back(name, value);
-  auto whole = co_await whole_body(*given, call.limit);
+  auto whole = co_await whole_body(*given, sent.limit);
   if (!whole) co_return std::unexpected(std::move(whole).error());
   answer.body = std::move(*whole);
   co_return answer;

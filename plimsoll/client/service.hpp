@@ -76,6 +76,8 @@ struct Call {
 };
 /// `Service::call`, the answer held whole. Error besides: `answer-too-large`.
 Task<Result<Answer>> fetch(Service& service, Loop& loop, const Call& call);
+/// The same of an exchange: it has its deadline, its trace, and ends with it.
+Task<Result<Answer>> fetch(Service& service, Context& context, Call call);
 
 /// The body of an answer, read to its end. Error: `answer-too-large`.
 Task<Result<std::string>> whole_body(const Response& answer, std::size_t limit);

@@ -145,6 +145,16 @@ class Stream {
   virtual Task<Result<Bytes>> read() = 0;
 };
 
+/// A body that is there already, given in one piece. The text outlives it.
+class TextStream final : public Stream {
+ public:
+  explicit TextStream(std::string_view text) : text_(text) {}
+  Task<Result<Bytes>> read() override { co_return as_bytes(std::exchange(text_, {})); }
+
+ private:
+  std::string_view text_;
+};
+
 /// Encodings of a shared body by content coding, so that it is compressed once and not for each who asks. Any thread.
 class Encodings {
  public:

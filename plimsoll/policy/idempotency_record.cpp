@@ -29,16 +29,6 @@ class Parts {
   Sha256 hash_;
 };
 
-/// A body that was read already, for whoever wants to read it again.
-class Again final : public Stream {
- public:
-  explicit Again(std::string_view text) : text_(text) {}
-  Task<Result<Bytes>> read() override { co_return as_bytes(std::exchange(text_, {})); }
-
- private:
-  std::string_view text_;
-};
-
 }  // namespace
 
 IdempotencyKey read_idempotency_key(const Headers& headers) {
@@ -93,7 +83,7 @@ Task<Result<>> read_whole_body(Request& request, Context& context) {
   }
   context.input.body_text = whole.text();
   if (whole.error()) co_return std::unexpected(*whole.error());
-  request.body = &context.arena.make<Again>(context.input.body_text);
+  request.body = &context.arena.make<TextStream>(context.input.body_text);
   co_return Result<>{};
 }
 

@@ -15,16 +15,6 @@
 namespace plimsoll::testkit {
 namespace {
 
-/// A body that is there already, given in one piece.
-class Whole final : public Stream {
- public:
-  explicit Whole(std::string_view text) : text_(text) {}
-  Task<Result<Bytes>> read() override { co_return as_bytes(std::exchange(text_, {})); }
-
- private:
-  std::string_view text_;
-};
-
 Task<Result<std::string>> gathered(const Body& body) {
   std::string out(whole_text(body).value_or(""));
   if (const auto* file = std::get_if<File>(&body)) {
@@ -81,7 +71,7 @@ Answer Client::request(std::string_view method, std::string_view target, const H
                        std::string_view body) {
   Arena arena;
   Scope scope;
-  Whole whole{body};
+  TextStream whole{body};
   const auto question = target.find('?');
   Request request{.method = method,
                   .target = target,

@@ -4,19 +4,6 @@
 #include "plimsoll/handler/upstream/upstreams.hpp"
 
 namespace plimsoll::binding {
-namespace {
-
-class TextStream final : public Stream {
- public:
-  explicit TextStream(std::string text) : text_(std::move(text)) {}
-  Task<Result<Bytes>> read() override { co_return std::exchange(given_, true) ? Bytes{} : as_bytes(text_); }
-
- private:
-  std::string text_;
-  bool given_ = false;
-};
-
-}  // namespace
 
 std::shared_ptr<client::Service> upstream(const Build& build, std::string_view name, Mistakes& mistakes) {
   const auto upstreams = build.services.of_generation->of<handler::forwarding::Upstreams>();
@@ -27,25 +14,6 @@ std::shared_ptr<client::Service> upstream(const Build& build, std::string_view n
   mistakes.push_back("`upstreams` of the deployment has no \"" + std::string(name) + '"' +
                      (near.empty() ? "" : "; did you mean \"" + std::string(near) + "\"?"));
   return nullptr;
-}
-
-Task<Result<client::Answer>> fetch(client::Service& service, Context& context, client::Call call) {
-  auto& request = context.keep<Request>(Request{.method = context.kept(std::move(call.method)),
-                                                .target = context.kept(std::move(call.target)),
-                                                .headers = Headers{context.arena}});
-  for (const auto& [name, value] : call.headers) request.headers.add(name, value);
-  if (!call.body.empty()) {
-    request.content_length = call.body.size();
-    request.body = &context.keep<TextStream>(std::move(call.body));
-  }
-  auto given = co_await service.call(request, context);
-  if (!given) co_return std::unexpected(std::move(given).error());
-  client::Answer answer{.status = given->status};
-  for (const auto& [name, value] : given->headers) answer.headers.emplace_back(name, value);
-  auto whole = co_await client::whole_body(*given, call.limit);
-  if (!whole) co_return std::unexpected(std::move(whole).error());
-  answer.body = std::move(*whole);
-  co_return answer;
 }
 
 Result<json::Value> json_of(const Context& context, const client::Answer& answer) {

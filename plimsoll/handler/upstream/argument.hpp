@@ -13,8 +13,6 @@ namespace plimsoll {
 namespace binding {
 /// One of the deployment's `upstreams`.
 std::shared_ptr<client::Service> upstream(const Build& build, std::string_view name, Mistakes& mistakes);
-/// A call of the exchange: it has its deadline, its trace, and ends with it. The answer is held whole.
-Task<Result<client::Answer>> fetch(client::Service& service, Context& context, client::Call call);
 /// The answer's body as JSON, in the exchange's arena; `bad-answer` where it is none, or the status is not 2xx.
 Result<json::Value> json_of(const Context& context, const client::Answer& answer);
 Error unexpected_answer(json::Misfit misfit);
@@ -30,13 +28,13 @@ class Upstream {
 
   /// Any answer is an answer, a 500 too.
   Task<Result<client::Answer>> fetch(client::Call call) const {
-    auto answer = co_await binding::fetch(*service_, *context_, std::move(call));
+    auto answer = co_await client::fetch(*service_, *context_, std::move(call));
     co_return answer;
   }
   /// The body of a GET as a T; the problem `bad-answer` (502) where the answer is another one.
   template <class T>
   Task<Result<T>> get(std::string target) const {
-    auto answer = co_await binding::fetch(*service_, *context_, {.target = std::move(target)});
+    auto answer = co_await client::fetch(*service_, *context_, {.target = std::move(target)});
     if (!answer) co_return std::unexpected(std::move(answer).error());
     auto value = binding::json_of(*context_, *answer);
     if (!value) co_return std::unexpected(std::move(value).error());

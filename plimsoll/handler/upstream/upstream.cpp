@@ -27,16 +27,6 @@ Error told(Error error) {
       std::move(error.detail));
 }
 
-/// A body that was read already.
-class Text final : public Stream {
- public:
-  explicit Text(std::string_view text) : text_(text) {}
-  Task<Result<Bytes>> read() override { co_return as_bytes(std::exchange(text_, {})); }
-
- private:
-  std::string_view text_;
-};
-
 class Upstream final : public Handler {
  public:
   explicit Upstream(Route route) : route_(std::move(route)) {}
@@ -60,7 +50,7 @@ class Upstream final : public Handler {
     for (const auto& [name, value] : fields) onward.headers.add(lasting(name), lasting(value));
     onward.authority = route_.host == "client" ? request.authority : std::string_view(route_.host);
     if (const auto read = context.input.body_text; !request.body && !read.empty()) {
-      onward.body = &context.arena.make<Text>(read);
+      onward.body = &context.arena.make<TextStream>(read);
       onward.content_length = read.size();
       client::call_state(onward, context).held = read;
     } else if (request.body) {
@@ -89,7 +79,7 @@ class Upstream final : public Handler {
       if (!whole->empty()) response.body = lasting(context.keep<std::string>(std::move(*whole)));
       // How long the answer to GET would be was not said: it is not 0.
       if (request.method == "HEAD" && !answered->headers.contains("content-length"))
-        response.body = lasting(context.arena.make<Text>(""));
+        response.body = lasting(context.arena.make<TextStream>(""));
     }
     co_return response;
   }
