@@ -9,6 +9,13 @@ std::unexpected<Error> Build::wrong(std::string_view option, std::string_view wh
   return config::wrong(settings ? config::member_or(*settings, option) : nowhere, what, remedy);
 }
 
+bool Part::says(const json::Value* options, std::string_view word) {
+  if (!options) return false;
+  if (options->is(json::Type::string)) return options->string() == word;
+  const auto* member = options->is(json::Type::object) ? options->find(word) : nullptr;
+  return member && member->is(json::Type::boolean) && member->boolean();
+}
+
 Result<Mode> Part::mode_of(const json::Value* options) {
   if (!options) return Mode::enforce;
   const json::Value* word = options;

@@ -77,6 +77,9 @@ struct Part {
 
   /// `off`, or `mode` of the long form; enforce when nothing is said.
   static Result<Mode> mode_of(const json::Value* options);
+  /// Whether the value of a key is the word, or an object in which it is true: `cache: origin`, `cache: {origin:
+  /// true}`.
+  static bool says(const json::Value* options, std::string_view word);
   /// Names the policy, sets its mode and counters.
   static void attach(const Part&, Policy&, Mode, const Build&);
 };

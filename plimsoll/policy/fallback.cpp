@@ -3,6 +3,7 @@
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/handling.hpp"
 #include "plimsoll/exchange/part.hpp"
+#include "plimsoll/exchange/problem_document.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
@@ -131,9 +132,8 @@ class Fallback final : public Policy {
   static void note(Context& context, const Result<Response>& answer, const std::string& cause) {
     auto text = "fallback: " + cause;
     if (!answer) {
-      const auto& error = answer.error();
-      const auto& detail = error.more_ && !error.more_->cause.empty() ? error.more_->cause : error.detail;
-      if (!detail.empty()) text += ": " + detail;
+      const auto detail = log_text(answer.error());
+      if (!detail.empty()) text.append(": ").append(detail);
     }
     context.outcome.detail = context.arena.keep(text);
   }

@@ -1,6 +1,7 @@
 #include "plimsoll/handler/job/provide.hpp"
 
 #include "plimsoll/database/wait.hpp"
+#include "plimsoll/exchange/problem_document.hpp"
 #include "plimsoll/handler/job/run.hpp"
 #include "plimsoll/queue/sql_queue.hpp"
 #include "plimsoll/queue/workers.hpp"
@@ -315,8 +316,7 @@ void prepare(const contract::Contract&, const Services& services, contract::Comp
                               .file = services.deployment_file,
                               .at = statement.at,
                               .pointer = "/jobs/" + kind + "/run/sql",
-                              .what = "the SQL of the job `" + kind + "` cannot run: " +
-                                      (error.more_ && !error.more_->cause.empty() ? error.more_->cause : error.detail),
+                              .what = "the SQL of the job `" + kind + "` cannot run: " + std::string(log_text(error)),
                               .remedy = std::string((unavailable ? database::kUnavailable : kBadStatement).remedy)});
       }
 }

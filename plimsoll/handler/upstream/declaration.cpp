@@ -96,13 +96,15 @@ Result<> read_targets(Declaration& declared) {
   return {};
 }
 
-Result<> check_targets(const json::Value& from, const Declaration& declared) {
+/// Whether all are called with TLS.
+Result<bool> check_targets(const json::Value& from, const Declaration& declared) {
   const auto* at = from.find("targets");
   if (!at || declared.targets.empty())
     return config::wrong(from, "an upstream has `targets`, such as ['http://127.0.0.1:9000']");
   if (declared.targets.size() > client::CallState::kMostTargets)
     return config::wrong(*at, "an upstream has at most 256 targets");
   std::set<std::string_view> known;
+  bool all_tls = true;
   for (std::size_t i = 0; i < declared.targets.size(); ++i) {
     const auto& text = declared.targets[i];
     const auto& place = at->is(json::Type::array) ? at->array()[i] : *at;
@@ -116,8 +118,9 @@ Result<> check_targets(const json::Value& from, const Declaration& declared) {
       return config::wrong(place, "the target \"" + text +
                                       "\" is called without TLS: use https, or say `plain-http: allowed` where the "
                                       "network between is trusted");
+    all_tls &= url->tls;
   }
-  return {};
+  return all_tls;
 }
 
 }  // namespace
@@ -179,11 +182,11 @@ Result<Declaration> read_declaration(const json::Value& from) {
   if (auto done = config::read(from, upstream_fields(), &declared); !done)
     return std::unexpected(std::move(done).error());
   if (auto done = read_targets(declared); !done) return std::unexpected(std::move(done).error());
-  if (auto done = check_targets(from, declared); !done) return std::unexpected(std::move(done).error());
+  const auto all_tls = check_targets(from, declared);
+  if (!all_tls) return std::unexpected(all_tls.error());
   if (!declared.key.empty() && declared.certificate.empty())
     return config::wrong(*from.find("key"), "an upstream has a `key` and no `certificate`");
-  if (!declared.certificate.empty() &&
-      std::ranges::any_of(declared.targets, [](const auto& target) { return !client::parse_url(target)->tls; }))
+  if (!declared.certificate.empty() && !*all_tls)
     return config::wrong(*from.find("certificate"), "a `certificate` is shown in TLS alone: all targets are https");
   if (declared.host != "client" && !declared.host.empty() && !is_authority(declared.host))
     return config::wrong(*from.find("host"), "`host` is a name with or without a port, or `client`");

@@ -89,14 +89,6 @@ Passing passing(const contract::Operation& operation) {
         made.declared.push_back(lowered(needed.scheme->parameter));
   return made;
 }
-/// Whether a cache gathers the bodies itself while they pass: `cache: origin`.
-bool follows_origin(const contract::Operation& operation) {
-  const auto* value = operation.extension("cache");
-  if (!value) return false;
-  if (value->is(json::Type::string)) return value->string() == "origin";
-  const auto* origin = value->is(json::Type::object) ? value->find("origin") : nullptr;
-  return origin && origin->is(json::Type::boolean) && origin->boolean();
-}
 bool hides(const Build& build) {
   for (const auto& spec : build.operation.responses)
     for (const auto& media : spec.content)
@@ -136,8 +128,9 @@ Result<std::unique_ptr<Handler>> build(const json::Value& from, const Build& bui
   if (!request) return std::unexpected(std::move(request).error());
   if (!response) return std::unexpected(std::move(response).error());
   route.request = std::move(*request), route.response = std::move(*response);
-  const bool keeps = (in_force(build.operation, "cache") && !follows_origin(build.operation)) ||
-                     in_force(build.operation, "idempotency");
+  // `cache: origin` gathers the bodies itself while they pass.
+  const bool gathers = Part::says(build.operation.extension("cache"), "origin");
+  const bool keeps = (in_force(build.operation, "cache") && !gathers) || in_force(build.operation, "idempotency");
   route.holds_text =
       keeps || in_force(build.operation, "responses") || in_force(build.operation, "fields") || hides(build);
   if (!keeps) route.held_anyhow = 16 * 1024;

@@ -1,6 +1,7 @@
 #include "plimsoll/policy/authentication/key_refresh.hpp"
 
 #include "plimsoll/base/out_of_memory.hpp"
+#include "plimsoll/client/failure.hpp"
 #include "plimsoll/client/service.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/telemetry/log.hpp"
@@ -48,10 +49,7 @@ Result<> KeyRefresh::fetch() {
   const auto failed = [&](std::string why) {
     return fail(kBadKey, "the keys at " + options.jwks + " cannot be had: " + why);
   };
-  if (!answer)
-    return failed(answer.error().more_ && !answer.error().more_->cause.empty() ? answer.error().more_->cause
-                  : answer.error().detail.empty() ? std::string(answer.error().problem->title)
-                                                  : answer.error().detail);
+  if (!answer) return failed(client::reason(answer.error()));
   if (answer->status != 200) return failed("it answered " + std::to_string(answer->status));
   Arena arena;
   const auto document = json::parse(answer->body, arena);

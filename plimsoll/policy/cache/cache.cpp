@@ -16,9 +16,6 @@
 namespace plimsoll::policy {
 namespace {
 
-constexpr Nanoseconds kFillTime = 30 * kSecond;  ///< of one fill
-constexpr Nanoseconds kPassing = 10 * kSecond;   ///< for which it is remembered that an answer cannot be kept
-constexpr std::size_t kKey = 768;                ///< bytes of a key for which one allocation is enough
 constexpr Nanoseconds kStale = config::days(1).nanoseconds;  ///< for which `fallback: stale` gives a response
 constexpr int kRounds = 4;  ///< fills that are overtaken by writes until one asks for oneself
 
@@ -399,10 +396,13 @@ Result<std::shared_ptr<CacheShared>> shared_of(const Services& services) {
 
 bool follows_origin(const contract::Operation& operation) {
   const auto* said = operation.extension("cache");
-  if (!said || Part::mode_of(said).value_or(Mode::off) != Mode::enforce) return false;
-  if (said->is(json::Type::string)) return said->string() == "origin";
-  const auto* origin = said->is(json::Type::object) ? said->find("origin") : nullptr;
-  return origin && origin->is(json::Type::boolean) && origin->boolean();
+  return Part::mode_of(said).value_or(Mode::off) == Mode::enforce && Part::says(said, "origin");
+}
+
+bool unverified(const Build& build) {
+  if (build.operation.security.empty()) return false;
+  const auto mode = Part::mode_of(build.operation.extension("authentication"));
+  return build.services.mock || !mode || *mode != Mode::enforce;
 }
 
 namespace {
@@ -410,10 +410,7 @@ namespace {
 /// `fallback: stale` keeps for a day what nothing says of how long it may be kept.
 bool stale_fallback(const contract::Operation& operation) {
   const auto* fallback = operation.extension("fallback");
-  if (!fallback || ::plimsoll::Part::mode_of(fallback).value_or(Mode::off) != Mode::enforce) return false;
-  const auto* stale = fallback->is(json::Type::object) ? fallback->find("stale") : nullptr;
-  return (stale && stale->is(json::Type::boolean) && stale->boolean()) ||
-         (fallback->is(json::Type::string) && fallback->string() == "stale");
+  return Part::mode_of(fallback).value_or(Mode::off) == Mode::enforce && Part::says(fallback, "stale");
 }
 
 Result<std::unique_ptr<Policy>> Cache::build(Options options, const Build& build) {
@@ -454,11 +451,7 @@ Result<std::unique_ptr<Policy>> Cache::build(Options options, const Build& build
     return std::make_unique<Invalidation>(std::move(*shared));
   }
   if (options.ttl.nanoseconds == 0 || method != "GET") return nullptr;
-  // Where credentials are not verified (`plimsoll mock`, `authentication: off`), nobody can tell whose response is
-  // kept.
-  const auto authentication = Part::mode_of(build.operation.extension("authentication"));
-  const bool verified = !build.services.mock && authentication && *authentication == Mode::enforce;
-  if (!verified && !build.operation.security.empty()) return nullptr;
+  if (unverified(build)) return nullptr;
   if (stale && options.stale_if_error.nanoseconds == 0) options.stale_if_error.nanoseconds = kStale;
   return std::make_unique<Cache>(options, build, std::move(*shared));
 }

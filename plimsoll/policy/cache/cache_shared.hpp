@@ -33,6 +33,10 @@ struct CacheShared {
   ResourceVersions resources;
 };
 
+inline constexpr Nanoseconds kFillTime = 30 * kSecond;  ///< of a fill; where it follows an origin, until the head
+inline constexpr Nanoseconds kPassing = 10 * kSecond;   ///< for which it is remembered that responses are not stored
+inline constexpr std::size_t kKey = 768;                ///< bytes of a key for which one allocation is enough
+
 /// Where a response came from, as it is counted.
 enum class CacheSource : std::uint8_t { hit, stale, miss, collapsed, bypass, validated };
 inline constexpr std::string_view kCacheSources[] = {"hit", "stale", "miss", "collapsed", "bypass", "validated"};
@@ -50,6 +54,9 @@ std::unique_ptr<Policy> origin_cache(const OriginOptions& options, const Build& 
                                      const Problem& not_cached);
 /// Whether `cache: origin` is in force for the operation: its responses are the origin's, validators and all.
 bool follows_origin(const contract::Operation& operation);
+/// Whether the operation demands credentials that nobody verifies (`plimsoll mock`, `authentication: off`): then nobody
+/// can say whose response it is, and it is nobody else's.
+bool unverified(const Build& build);
 /// Makes what an unsafe request has changed old, now that it has succeeded (RFC 9111, section 4.4; RFC 9875).
 void invalidate(CacheShared& shared, const Request& request, const Response& answer);
 

@@ -27,10 +27,7 @@ using origin::Fill;
 using origin::FillBody;
 using origin::Stored;
 
-constexpr Nanoseconds kFillTime = 30 * kSecond;  ///< until the head of a response, and for its body
-constexpr Nanoseconds kPassing = 10 * kSecond;   ///< for which it is remembered that responses are not stored
-constexpr std::size_t kKey = 768;                ///< bytes of a key for which one allocation is enough
-constexpr std::size_t kMostNames = 16;           ///< in the `Vary` of all responses of a resource together
+constexpr std::size_t kMostNames = 16;  ///< in the `Vary` of all responses of a resource together
 
 /// Names of hosts are the same in any case.
 void put_authority(std::string& key, char kind, std::string_view authority) {
@@ -177,12 +174,6 @@ class OriginCache final : public Policy {
  private:
   using Flights = SingleFlight<std::shared_ptr<const origin::Landed>>;
 
-  /// Nobody can say whose response it is: then it is nobody else's.
-  static bool unverified(const Build& build) {
-    if (build.operation.security.empty()) return false;
-    const auto mode = ::plimsoll::Part::mode_of(build.operation.extension("authentication"));
-    return build.services.mock || !mode || *mode != Mode::enforce;
-  }
   static bool has_body(const Request& request, const Context& context) {
     return !context.input.body_text.empty() || (request.body && request.content_length != 0);
   }
