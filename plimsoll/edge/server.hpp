@@ -40,7 +40,7 @@ class Service {
 struct Limits {
   config::Size head = config::kibibytes(32);
   std::int64_t header_count = 100;
-  config::Size target = config::kibibytes(8);
+  config::Size target{kUsualTarget};
   config::Size body = config::mebibytes(1);
   config::Duration first_byte = config::seconds(10);
   config::Duration head_time = config::seconds(10);

@@ -4,6 +4,7 @@
 #include "plimsoll/exchange/background.hpp"
 #include "plimsoll/exchange/shared.hpp"
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -32,6 +33,10 @@ class Value;
 }
 
 namespace plimsoll {
+
+/// Bytes of a request's target where `limits.target` of the deployment says nothing: what listeners take, and so what
+/// links that are given may have.
+inline constexpr std::uint64_t kUsualTarget = 8 << 10;
 
 class Threads;  // async/blocking.hpp
 

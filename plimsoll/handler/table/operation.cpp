@@ -12,11 +12,10 @@ namespace {
 
 /// `limits.target` of the deployment, which the listeners obey.
 std::size_t longest_target(const json::Value* deployment) {
-  constexpr auto kUsual = config::kibibytes(8);
   const auto* limits = deployment ? deployment->find("limits") : nullptr;
   const auto* target = limits ? limits->find("target") : nullptr;
   const auto said = target && target->is(json::Type::string) ? config::parse_size(target->string()) : std::nullopt;
-  return said.value_or(kUsual).bytes;
+  return said.value_or(config::Size{kUsualTarget}).bytes;
 }
 
 }  // namespace
