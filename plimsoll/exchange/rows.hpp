@@ -125,9 +125,7 @@ class Database {
   /// The first row; the problem `not-found` (404) where there is none.
   template <class T, class... A>
   Task<Result<T>> get(std::string_view sql, A... parameters) const {
-    const std::array<database::Cell, sizeof...(A)> cells{rows::cell(parameters)...};
-    auto read = co_await query(*context_, sql, cells);
-    auto first = rows::first_of<T>(std::move(read));
+    auto first = co_await find<T>(sql, std::move(parameters)...);
     if (!first) co_return std::unexpected(std::move(first).error());
     if (!*first) co_return fail(kNotFound);
     co_return std::move(**first);
