@@ -2,7 +2,7 @@
 
 #include "plimsoll/base/digest.hpp"
 #include "plimsoll/base/encoding.hpp"
-#include "plimsoll/contract/percent.hpp"
+#include "plimsoll/base/percent.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -30,7 +30,7 @@ std::string normal_path(std::string_view path) {
   std::string out;
   for (const auto segment : kept) {
     out += '/';
-    contract::append_encoded(out, segment);
+    append_encoded(out, segment);
   }
   if (out.empty() || path.ends_with('/')) out += '/';
   return out;
@@ -46,7 +46,7 @@ std::string canonical_query(std::string_view query) {
     const auto equals = std::min(pair.find('='), pair.size());
     const auto encoded = [](std::string_view text) {
       std::string plain, out;
-      contract::append_encoded(out, contract::append_decoded(plain, text) ? plain : text);
+      append_encoded(out, append_decoded(plain, text) ? plain : text);
       return out;
     };
     pairs.emplace_back(encoded(pair.substr(0, equals)), encoded(pair.substr(std::min(equals + 1, pair.size()))));

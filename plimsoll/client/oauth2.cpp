@@ -4,6 +4,7 @@
 #include "plimsoll/async/single_flight.hpp"
 #include "plimsoll/base/digest.hpp"
 #include "plimsoll/base/encoding.hpp"
+#include "plimsoll/base/percent.hpp"
 #include "plimsoll/client/backoff.hpp"
 #include "plimsoll/client/failure.hpp"
 #include "plimsoll/client/problems.hpp"
@@ -11,7 +12,6 @@
 #include "plimsoll/client/service.hpp"
 #include "plimsoll/client/token_lease.hpp"
 #include "plimsoll/client/url.hpp"
-#include "plimsoll/contract/percent.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/field_name.hpp"
@@ -30,13 +30,13 @@ constexpr std::uint32_t kAttempts = 3;          ///< of one fetch
 /// RFC 6749, appendix B.
 void append_pair(std::string& out, std::string_view name, std::string_view value) {
   if (!out.empty()) out += '&';
-  contract::append_form_encoded(out, name);
+  append_form_encoded(out, name);
   out += '=';
-  contract::append_form_encoded(out, value);
+  append_form_encoded(out, value);
 }
 std::string form(std::string_view text) {
   std::string out;
-  contract::append_form_encoded(out, text);
+  append_form_encoded(out, text);
   return out;
 }
 

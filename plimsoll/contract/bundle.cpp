@@ -1,6 +1,6 @@
 #include "plimsoll/contract/bundle.hpp"
 
-#include "plimsoll/contract/percent.hpp"
+#include "plimsoll/base/percent.hpp"
 #include "plimsoll/json/yaml.hpp"
 #include "plimsoll/schema/uri.hpp"
 

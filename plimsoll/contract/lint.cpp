@@ -1,9 +1,9 @@
 #include "plimsoll/contract/lint.hpp"
 
+#include "plimsoll/base/percent.hpp"
 #include "plimsoll/contract/body.hpp"
 #include "plimsoll/contract/compiled.hpp"
 #include "plimsoll/contract/example_validator.hpp"
-#include "plimsoll/contract/percent.hpp"
 
 #include <algorithm>
 #include <set>

@@ -1,6 +1,6 @@
 #include "plimsoll/contract/lookalikes.hpp"
 
-#include "plimsoll/contract/percent.hpp"
+#include "plimsoll/base/percent.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/json/utf8.hpp"
 

@@ -1,6 +1,6 @@
 #include "plimsoll/contract/marked.hpp"
 
-#include "plimsoll/contract/percent.hpp"
+#include "plimsoll/base/percent.hpp"
 #include "plimsoll/json/pointer.hpp"
 #include "plimsoll/json/write.hpp"
 

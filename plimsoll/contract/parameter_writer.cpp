@@ -1,6 +1,6 @@
 #include "plimsoll/contract/parameter_writer.hpp"
 
-#include "plimsoll/contract/percent.hpp"
+#include "plimsoll/base/percent.hpp"
 #include "plimsoll/json/write.hpp"
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 #include "plimsoll/contract/router.hpp"
 
-#include "plimsoll/contract/percent.hpp"
+#include "plimsoll/base/percent.hpp"
 
 #include <algorithm>
 #include <bit>

@@ -1,6 +1,6 @@
 #include "plimsoll/contract/shape.hpp"
 
-#include "plimsoll/contract/percent.hpp"
+#include "plimsoll/base/percent.hpp"
 #include "plimsoll/json/utf8.hpp"
 
 #include <charconv>

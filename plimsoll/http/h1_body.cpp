@@ -1,5 +1,6 @@
 #include "plimsoll/http/h1_body.hpp"
 
+#include "plimsoll/base/percent.hpp"
 #include "plimsoll/http/characters.hpp"
 
 #include <algorithm>
@@ -11,11 +12,6 @@ constexpr bool is_blank(char c) { return c == ' ' || c == '\t'; }
 constexpr bool is_text(char c) {  // field content: no control character but the tab
   const auto byte = static_cast<unsigned char>(c);
   return (byte >= 0x20 && byte != 0x7f) || c == '\t';
-}
-constexpr int hex(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  c = lower(c);
-  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 }  // namespace
@@ -61,7 +57,7 @@ bool BodyReader::control(char c) {
   switch (where_) {
     case Where::size_first:
     case Where::size:
-      if (const int digit = hex(c); digit >= 0) {
+      if (const int digit = hex_value(c); digit >= 0) {
         if (left_ >> 59) return wrong("A chunk size is too large a number.");
         left_ = left_ * 16 + static_cast<std::uint64_t>(digit);
         // Zeros before a size are counted too, or one could go on for ever.

@@ -1,5 +1,6 @@
 #include "plimsoll/http/target.hpp"
 
+#include "plimsoll/base/percent.hpp"
 #include "plimsoll/http/characters.hpp"
 
 #include <arpa/inet.h>
@@ -8,14 +9,8 @@
 namespace plimsoll {
 namespace {
 
-constexpr int hex(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  c = lower(c);
-  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 bool is_encoded(std::string_view text, std::size_t at) {
-  return at + 2 < text.size() && hex(text[at + 1]) >= 0 && hex(text[at + 2]) >= 0;
+  return at + 2 < text.size() && hex_value(text[at + 1]) >= 0 && hex_value(text[at + 2]) >= 0;
 }
 
 bool is_address_literal(std::string_view text) {  // what stands between [ and ]
@@ -108,7 +103,7 @@ std::optional<std::string_view> percent_decode(std::string_view text, Arena& are
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '%') {
       if (!is_encoded(text, i)) return std::nullopt;
-      out[size++] = static_cast<char>(hex(text[i + 1]) * 16 + hex(text[i + 2]));
+      out[size++] = static_cast<char>(hex_value(text[i + 1]) * 16 + hex_value(text[i + 2]));
       i += 2;
     } else {
       out[size++] = plus && text[i] == '+' ? ' ' : text[i];

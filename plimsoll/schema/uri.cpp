@@ -1,5 +1,7 @@
 #include "plimsoll/schema/uri.hpp"
 
+#include "plimsoll/base/percent.hpp"
+
 #include <utility>
 
 namespace plimsoll::schema {
@@ -114,23 +116,8 @@ std::pair<std::string_view, std::string_view> split_fragment(std::string_view ur
 }
 
 std::optional<std::string> percent_decode(std::string_view text) {
-  const auto digit = [](char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    const char lower = static_cast<char>(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-  };
   std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out += text[i];
-      continue;
-    }
-    if (i + 2 >= text.size()) return std::nullopt;
-    const int high = digit(text[i + 1]), low = digit(text[i + 2]);
-    if (high < 0 || low < 0) return std::nullopt;
-    out += static_cast<char>(high * 16 + low);
-    i += 2;
-  }
+  if (!append_decoded(out, text)) return std::nullopt;
   return out;
 }
 

@@ -1,6 +1,6 @@
 #include "plimsoll/handler/table/operation.hpp"
 
-#include "plimsoll/contract/percent.hpp"
+#include "plimsoll/base/percent.hpp"
 #include "plimsoll/exchange/parameter_of.hpp"
 #include "plimsoll/exchange/reading.hpp"
 
@@ -67,7 +67,7 @@ Result<Caller> Operation::caller(const Context& context) const {
 std::optional<std::string> decoded(std::string_view segment) {
   if (segment.find('%') == segment.npos) return std::string(segment);
   std::string text;
-  if (!contract::append_decoded(text, segment)) return std::nullopt;
+  if (!append_decoded(text, segment)) return std::nullopt;
   return text;
 }
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace plimsoll::contract {
+namespace plimsoll {
 
 /// The value of a hexadecimal digit, or -1.
 constexpr int hex_value(char c) {
@@ -61,4 +61,4 @@ inline bool append_decoded(std::string& out, std::string_view text, bool plus = 
   return true;
 }
 
-}  // namespace plimsoll::contract
+}  // namespace plimsoll
