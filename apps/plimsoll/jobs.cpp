@@ -1,5 +1,6 @@
 #include "apps/plimsoll/commands.hpp"
 #include "apps/plimsoll/database_path.hpp"
+#include "plimsoll/base/timestamp.hpp"
 #include "plimsoll/database/sqlite.hpp"
 #include "plimsoll/database/wait.hpp"
 #include "plimsoll/json/write.hpp"
@@ -7,7 +8,6 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <ctime>
 
 namespace plimsoll::command {
 namespace {
@@ -21,14 +21,7 @@ struct Options {
 
 void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
-std::string instant(Nanoseconds wall) {
-  if (!wall) return "-";
-  const auto seconds = static_cast<std::time_t>(wall / kSecond);
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  char text[32];
-  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
-}
+std::string instant(Nanoseconds wall) { return wall == 0 ? "-" : rfc3339_seconds(wall / kSecond); }
 
 /// The queue of a database, seen from outside of the server that runs it.
 struct Opened {

@@ -1,5 +1,6 @@
 #include "apps/plimsoll/commands.hpp"
 #include "apps/plimsoll/database_path.hpp"
+#include "plimsoll/base/timestamp.hpp"
 #include "plimsoll/config/options.hpp"
 #include "plimsoll/database/sqlite.hpp"
 #include "plimsoll/database/wait.hpp"
@@ -9,7 +10,6 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <ctime>
 
 namespace plimsoll::command {
 namespace {
@@ -23,15 +23,7 @@ struct Options {
   bool json = false;
 };
 
-std::string instant(Nanoseconds wall) {
-  if (wall == 0) return "never";
-  const auto seconds = static_cast<std::time_t>(wall / kSecond);
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
+std::string instant(Nanoseconds wall) { return wall == 0 ? "never" : rfc3339_seconds(wall / kSecond); }
 
 std::string joined(const std::vector<std::string>& words) {
   std::string out;

@@ -2,6 +2,7 @@
 
 #include "plimsoll/base/digest.hpp"
 #include "plimsoll/base/encoding.hpp"
+#include "plimsoll/base/timestamp.hpp"
 #include "plimsoll/database/dialect.hpp"
 #include "plimsoll/database/wait.hpp"
 
@@ -76,14 +77,6 @@ Task<Result<std::string>> apply_next(Session& session, const Dialect& dialect, c
   co_return file->name;
 }
 
-std::string time_text(std::int64_t wall) {
-  const auto seconds = static_cast<std::time_t>(wall / 1'000'000'000);
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  char text[32];
-  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
-}
-
 }  // namespace
 
 std::string_view to_string(State state) {
@@ -151,7 +144,7 @@ Result<std::vector<std::string>> apply_migrations(Database& database, const std:
                                                   std::int64_t wall,
                                                   const std::function<void(std::string_view)>& begins) {
   std::vector<std::string> names;
-  const auto now = time_text(wall);
+  const auto now = rfc3339_seconds(wall / 1'000'000'000);
   for (;;) {
     std::string name;
     auto done = wait_for([&](Loop& loop) -> Task<Result<>> {

@@ -1,6 +1,7 @@
 #include "plimsoll/net/tls.hpp"
 
 #include "plimsoll/base/letters.hpp"
+#include "plimsoll/base/timestamp.hpp"
 #include "plimsoll/net/pem.hpp"
 #include "plimsoll/net/tls_tickets.hpp"
 #include "plimsoll/net/tls_transport.hpp"
@@ -113,14 +114,6 @@ std::int64_t unix_seconds(const ASN1_TIME* time) {
   return time && ASN1_TIME_to_tm(time, &parts) == 1 ? static_cast<std::int64_t>(::timegm(&parts)) : 0;
 }
 
-std::string date_of(std::int64_t seconds) {
-  const auto time = static_cast<std::time_t>(seconds);
-  std::tm parts{};
-  ::gmtime_r(&time, &parts);
-  char text[32];
-  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
-}
-
 std::vector<std::string> names_of(X509* certificate) {
   std::vector<std::string> out;
   const std::unique_ptr<GENERAL_NAMES, Freed<GENERAL_NAMES_free>> names{
@@ -177,8 +170,9 @@ class Loaded final : public TlsContext {
     // A valid certificate is never given up for one that every client refuses; at the start there is none to keep.
     const auto now = clock_.wall() / kSecond;
     if (generation_ && generation_->expires > now && (*made)->expires <= now)
-      return fail(kTls, (*made)->first_to_expire + ": this certificate expired on " + date_of((*made)->expires) +
-                            "; the one in use is valid until " + date_of(generation_->expires) + " and is kept");
+      return fail(kTls, (*made)->first_to_expire + ": this certificate expired on " +
+                            rfc3339_seconds((*made)->expires) + "; the one in use is valid until " +
+                            rfc3339_seconds(generation_->expires) + " and is kept");
     generation_ = std::move(*made);
     return {};
   }

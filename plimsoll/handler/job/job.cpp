@@ -1,3 +1,4 @@
+#include "plimsoll/base/timestamp.hpp"
 #include "plimsoll/client/service.hpp"
 #include "plimsoll/contract/header_fields.hpp"
 #include "plimsoll/database/database.hpp"
@@ -12,7 +13,6 @@
 #include "plimsoll/queue/queue.hpp"
 
 #include <cstdio>
-#include <ctime>
 
 namespace plimsoll::handler {
 namespace job {
@@ -37,18 +37,6 @@ constexpr Names kCamel{"jobId", "statusUrl", "enqueuedAt", "startedAt", "finishe
 const Names& names_of(const contract::Contract& contract) {
   const auto* naming = contract.extension ? contract.extension->find("naming") : nullptr;
   return naming && naming->is(json::Type::string) && naming->string() == "camel" ? kCamel : kSnake;
-}
-
-/// `2026-03-01T12:00:00.123Z` (RFC 3339).
-std::string timestamp(Nanoseconds wall) {
-  const auto seconds = static_cast<std::time_t>(wall / kSecond);
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  char text[64];
-  const int size = std::snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", parts.tm_year + 1900,
-                                 parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
-                                 static_cast<int>(wall % kSecond / kMillisecond));
-  return {text, static_cast<std::size_t>(size)};
 }
 
 /// A path with holes for the parameters of the request that leads to it, and for the job's id.
@@ -193,7 +181,7 @@ class Status final : public OnOne {
     auto instant = [&](std::string_view name, Nanoseconds at) {
       out.key(name);
       if (at)
-        out.string(timestamp(at));
+        out.string(rfc3339(at));
       else
         out.null();
     };

@@ -1,6 +1,7 @@
 #include "plimsoll/handler/table/change.hpp"
 
 #include "plimsoll/base/hash.hpp"
+#include "plimsoll/base/timestamp.hpp"
 #include "plimsoll/base/uuid.hpp"
 #include "plimsoll/handler/table/operation.hpp"
 #include "plimsoll/json/parse.hpp"

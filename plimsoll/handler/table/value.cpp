@@ -7,7 +7,6 @@
 #include "plimsoll/schema/format.hpp"
 
 #include <charconv>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 
@@ -97,20 +96,6 @@ Cell instant_cell(const Column& column, std::string utc) {
       utc.resize(point);  // as text it would not equal the whole second
   }
   return Cell{std::move(utc)};
-}
-
-std::string rfc3339(std::int64_t wall) {
-  using namespace std::chrono;
-  const sys_time<milliseconds> at{milliseconds{wall / 1'000'000}};
-  const auto day = floor<days>(at);
-  const year_month_day date{day};
-  const hh_mm_ss time{at - day};
-  char made[40];
-  std::snprintf(made, sizeof made, "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ", static_cast<int>(date.year()),
-                static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-                static_cast<int>(time.hours().count()), static_cast<int>(time.minutes().count()),
-                static_cast<int>(time.seconds().count()), static_cast<int>(time.subseconds().count()));
-  return made;
 }
 
 std::optional<Cell> caller_cell(const Column& column, std::string_view caller) {

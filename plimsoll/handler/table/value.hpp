@@ -35,8 +35,6 @@ bool append_stored(std::string& out, const Column& column, const database::Field
 using database::to_utc;
 /// An instant in UTC in the form in which the column holds instants.
 database::Cell instant_cell(const Column& column, std::string utc);
-/// Unix nanoseconds as RFC 3339 with milliseconds.
-std::string rfc3339(std::int64_t wall);
 
 /// Whether a text can be a segment of a path: a path has no empty ones, and clients take `.` and `..` out of it,
 /// written as `%2E` too (RFC 3986, section 6.2.2.3).
