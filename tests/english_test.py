@@ -5,7 +5,7 @@ import re
 import harness
 import pages
 
-# (regular expression, what to write instead, an example). Each phrase was found in a page or a message. Keep the list short, and the expressions narrow.
+# (regular expression, what to write instead, an example that it must match). Keep the expressions narrow: ORDINARY lists sentences that none of them may match.
 PHRASES = [
     # Free relative clauses, and indefinite pronouns as the subject.
     (r"^#+ Who (?:asks|may|lacks|is)\b", "a noun: Authentication, Authorization", "## Who may read it"),
