@@ -103,6 +103,37 @@ class Metrics(harness.ServerTest):
         self.assertEqual(server.metrics()['plimsoll_job_oldest_age_seconds{kind="hopeless"}'], 0, "nothing waits")
 
 
+class Page(harness.ServerTest):
+    """docs/metrics.md and the metrics of the program."""
+
+    # Strings of the sources that look like metrics: labels, tables, functions and settings of databases, and the policy of row-level security.
+    OTHER = {"http_request_method", "http_response_status_code", "http_route", "plimsoll_caller", "plimsoll_decimal", "plimsoll_idempotency", "plimsoll_instant", "plimsoll_job_results",
+             "plimsoll_jobs", "plimsoll_keys", "plimsoll_migrations", "plimsoll_place", "plimsoll_placed", "plimsoll_probe", "plimsoll_row", "plimsoll_rows", "plimsoll_scratch_", "plimsoll_secrets"}
+    NAME = r"(?:plimsoll|http|process)_[a-z0-9_]+"
+
+    def on_the_page(self):
+        """The names in the first column of its table."""
+        rows = re.findall(r"^\| (`[^|]*) \|", (harness.ROOT / "docs/metrics.md").read_text(), re.M)
+        return {name for row in rows for name in re.findall(rf"`({self.NAME})`", row)}
+
+    def test_the_page_names_each_metric_of_the_sources_and_no_other(self):
+        found = set()
+        for folder in ("plimsoll", "apps"):
+            for path in (harness.ROOT / folder).rglob("*.?pp"):
+                if not re.search(r"_test\.|_bench\.|_fuzz\.|testkit|conformance", str(path.relative_to(harness.ROOT))):
+                    found.update(re.findall(rf'"({self.NAME})"', path.read_text()))
+        self.assertGreater(len(found), 70)
+        self.assertEqual(self.OTHER - found, set(), "no longer in the sources")
+        self.assertEqual(found - self.OTHER - self.on_the_page(), set(), "missing in docs/metrics.md")
+        self.assertEqual(self.on_the_page() - found, set(), "not in the sources")
+
+    def test_the_page_names_each_metric_of_a_scrape(self):
+        server = self.serve(CONTRACT, CONFIG)
+        families = set(re.findall(r"^# TYPE (\S+)", harness.fetch(server.management, target="/metrics").text, re.M))
+        self.assertGreater(len(families), 25)
+        self.assertEqual(families - self.on_the_page(), set())
+
+
 class LogLevel(harness.ServerTest):
     def command(self, server, *arguments):
         done = subprocess.run([harness.program(), "log", *arguments, "--management", server.management], capture_output=True, text=True,
