@@ -408,10 +408,14 @@ class Postgres(Process):
     @classmethod
     def shared(cls):
         """One for all tests of a program that do not stop it."""
+        return cls._shared()
+
+    @classmethod
+    def _shared(cls, *more):
         if cls.shared_server is None:
             folder = pathlib.Path(tempfile.mkdtemp(prefix="plimsoll-pg-"))
             atexit.register(shutil.rmtree, folder, ignore_errors=True)
-            cls.shared_server = cls(folder).start()
+            cls.shared_server = cls(folder, *more).start()
         return cls.shared_server
 
     def __init__(self, folder, settings=""):
@@ -490,6 +494,13 @@ class Postgres(Process):
 
 class Standby(Postgres):
     """A streaming replica of a Postgres that runs, in a folder of its own. Roles and databases are those of the primary."""
+
+    shared_server = None  # not that of Postgres
+
+    @classmethod
+    def shared(cls):
+        """One of the shared Postgres, for all tests of a program that do not stop it, or start it again."""
+        return cls._shared(Postgres.shared())
 
     def __init__(self, folder, primary):
         self.primary = primary

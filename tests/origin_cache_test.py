@@ -647,8 +647,8 @@ paths: {}
 
     def test_all_responses_together_take_what_the_deployment_says(self):
         server = self.front(more="cache: {memory: 1MiB}\n")
-        body = b"x" * 20_000
-        targets = [f"/many/{number}" for number in range(150)]
+        body = b"x" * 3_000  # counted twice, and one response takes at most an eighth of one of 16 shards
+        targets = [f"/many/{number}" for number in range(500)]
         for target in targets:
             self.origin.script[target] = (200, [FRESH], body, None)
         for _ in range(2):
@@ -656,6 +656,8 @@ paths: {}
                 self.assertEqual(server.get(target).body, body)
         hits = sum(len(self.origin.requests(target)) == 1 for target in targets)
         self.assertLessEqual(hits * len(body), 1 << 20)
+        last = server.get(targets[-1])
+        self.assertEqual((last.body, last.headers["cache-status"].partition("; ttl")[0]), (body, "plimsoll; hit"), "the last one is stored")
 
     def test_options_of_the_long_form_are_obeyed(self):
         server = self.front(CONTRACT.replace("cache: origin, authorization", "cache: {origin: true, heuristic: true, cookies: false}, authorization"))

@@ -16,6 +16,7 @@ paths:
 
 class Redirect(harness.ServerTest):
     def test_a_listener_in_clear_redirects_and_serves_nothing(self):
+        harness.needs("openssl", "curl")
         folder, clear = self.directory(), self.port()
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-keyout", folder / "key.pem", "-out", folder / "cert.pem",
                         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"], check=True, capture_output=True, timeout=60)

@@ -2,8 +2,10 @@
 import os
 import random
 import threading
+from concurrent import futures
 
 import harness
+import postgres_client
 import tenants_test
 import tokens
 
@@ -43,18 +45,10 @@ LONG = bool(os.environ.get("PLIMSOLL_TORTURE"))
 
 class ReplicaTest(harness.ServerTest):
     engine = "postgres"
-    pair = None
 
     @classmethod
     def setUpClass(cls):
-        if ReplicaTest.pair is None:
-            import atexit, pathlib, shutil, tempfile
-            folders = [pathlib.Path(tempfile.mkdtemp(prefix="plimsoll-pg-")) for _ in range(2)]
-            for folder in folders:
-                atexit.register(shutil.rmtree, folder, ignore_errors=True)
-            primary = harness.Postgres(folders[0]).start()
-            ReplicaTest.pair = primary, harness.Standby(folders[1], primary).start()
-        cls.primary, cls.standby = ReplicaTest.pair
+        cls.primary, cls.standby = harness.Postgres.shared(), harness.Standby.shared()
 
     def setUp(self):
         self.name = self.primary.database()
@@ -82,6 +76,10 @@ class ReplicaTest(harness.ServerTest):
 
     def by_replicas(self, server):
         return sum(value for name, value in server.metrics().items() if name.startswith("plimsoll_database_replica_reads_total"))
+
+    def reading(self, server):
+        """How many reads of one note are in progress."""
+        return sum(value for name, value in server.metrics().items() if name.startswith("http_server_active_requests") and 'http_route="/notes/{id}"' in name)
 
     def by_primary(self, server, why):
         return server.metrics()[f'plimsoll_database_replica_reads_by_primary_total{{why="{why}"}}']
@@ -209,8 +207,9 @@ class Replicas(ReplicaTest):
         self.assertEqual(server.get("/notes/a", BOB).status, 200)
         harness.until(lambda: "it is not a standby" in server.output, server.describe)
         self.assertEqual(self.by_replicas(server), 0)
-        shared = harness.Postgres.shared()
-        foreign = self.notes(self.config(shared.url(shared.database())), used=False)
+        other = harness.Postgres(self.directory())
+        self.addCleanup(other.stop)
+        foreign = self.notes(self.config(other.start().url(other.database())), used=False)
         harness.until(lambda: "it belongs to another cluster than the primary" in foreign.output, foreign.describe)
         self.assertEqual(foreign.get("/notes/a", BOB).status, 200)
         self.assertEqual(self.by_replicas(foreign), 0)
@@ -266,27 +265,28 @@ class Replicas(ReplicaTest):
             self.assertGreater(self.by_primary(server, "behind"), 0)
 
     def test_reads_of_one_row_share_a_connection_of_the_replica(self):
-        server = self.notes()
+        """Eight callers read at once while the replica holds a lock on the table: one connection waits for it, with all eight."""
+        server = self.notes("threads: 1\n" + self.config())
+        callers = [tokens.caller(f"caller-{i}") for i in range(8)]
         for i in range(8):
             server.post("/notes", {"id": f"n{i}", "text": str(i)}, ADA)
         self.standby.catch_up()
-        before, failures = self.by_replicas(server), []
-
-        def work(i):
-            line = server.connection()
-            for _ in range(40):
-                found = server.request("GET", f"/notes/n{i}", headers=BOB, connection=line)
-                if found.status != 200 or found.json()["text"] != str(i):
-                    failures.append(found)
-            line.close()
-
-        threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        self.assertEqual(failures, [])
-        self.assertEqual(self.by_replicas(server), before + 320)
+        self.assertEqual(server.get("/notes/n0", callers[0]).status, 200)  # a connection is open, and knows the statement
+        before = self.by_replicas(server)
+        lock = postgres_client.Connection(self.primary.folder, self.primary.port, self.name, "shop")
+        self.addCleanup(lock.close)
+        lock.execute("BEGIN; LOCK TABLE notes IN ACCESS EXCLUSIVE MODE")
+        self.primary.sql("CREATE TABLE flushed(one int)", self.name)  # its commit flushes the record of the lock
+        self.standby.catch_up()
+        with futures.ThreadPoolExecutor(8) as pool:
+            reads = [pool.submit(server.get, f"/notes/n{i}", callers[i]) for i in range(8)]
+            harness.until(lambda: self.reading(server) == 8, lambda: f"8 requests in progress: {self.reading(server)}")
+            waiting = self.standby.sql(f"SELECT count(*) FROM pg_stat_activity WHERE datname='{self.name}' AND wait_event_type='Lock'")
+            self.assertEqual([read.done() for read in reads], [False] * 8)
+            lock.execute("COMMIT")
+            self.assertEqual([read.result().json()["text"] for read in reads], [str(i) for i in range(8)])
+        self.assertEqual(waiting, "1")
+        self.assertEqual(self.by_replicas(server), before + 8)
 
 
 class RowSecurity(ReplicaTest):
