@@ -4,9 +4,7 @@ instances on one PostgreSQL primary with a standby whose replay pauses, while in
     PLIMSOLL_TORTURE=1 PLIMSOLL_OPERATIONS=100000 python3 tests/history_test.py Histories
 """
 import collections
-import http.client
 import itertools
-import json
 import os
 import random
 import sys
@@ -16,8 +14,10 @@ import unittest
 
 import harness
 import history
-import tokens
-from history import ABSENT, EVER, OPEN, Delete, Exchange, Read, Refused, Swap, Violation, Write, session_read
+import history_faults
+import postgres_client
+from history import ABSENT, OPEN, Delete, Exchange, Read, Refused, Swap, Violation, Write, session_read
+from history_clients import CONTRACT, Instance, World
 from replicas_test import ReplicaTest
 
 TORTURE = bool(os.environ.get("PLIMSOLL_TORTURE"))
@@ -152,6 +152,113 @@ class Checker(unittest.TestCase):
             self.assertEqual(found, self.explained(operations), operations)
             counts[found] += 1
         self.assertGreater(min(counts[True], counts[False]), 100, counts)
+
+
+class HistoriesTest(ReplicaTest):
+    def setUp(self):
+        super().setUp()
+        self.standby.sql("ALTER SYSTEM SET wal_retrieve_retry_interval = '100ms'")  # it comes back to a primary that was restarted
+        self.standby.sql("SELECT pg_reload_conf()")
+        self.line = postgres_client.Connection(self.standby.folder, self.standby.port, "postgres", "postgres")
+        self.addCleanup(self.line.close)
+        self.replica_reads = self.behind = 0
+
+    def instances(self):
+        made = [Instance(self.serve(CONTRACT, self.config())) for _ in range(2)]
+        for each in made:
+            self.used(each.server)
+        return made
+
+    def counted(self, instance):
+        """Adds what the metrics of an instance say, before they are gone with it."""
+        metrics = instance.server.metrics()
+        self.replica_reads += sum(value for name, value in metrics.items() if name.startswith("plimsoll_database_replica_reads_total"))
+        self.behind += metrics['plimsoll_database_replica_reads_by_primary_total{why="behind"}']
+
+    def final(self, world):
+        """The rows at the primary, which the standby must have too as soon as it has caught up."""
+        self.line.execute("SELECT pg_wal_replay_resume()")
+        final, [[position]] = world.final(), world.rows("SELECT pg_current_wal_flush_lsn()")
+        harness.until(lambda: self.line.execute("SELECT pg_last_wal_replay_lsn() >= ?::pg_lsn", (position,)) == [(True,)], lambda: f"{position} is not replayed: {self.standby.describe()}")
+        self.assertEqual(world.final(self.standby), final, "of the standby")
+        return final
+
+
+class Histories(HistoriesTest):
+    def trouble(self, world, chance, kills, restarts):
+        """While the clients run: a replay that pauses at random, instances that are killed and started again, and a primary that crashes."""
+
+        def pause():
+            while not world.ended.wait(chance.uniform(0.02, 0.2)):
+                self.line.execute("SELECT pg_wal_replay_pause()")
+                world.ended.wait(chance.uniform(0.02, 0.3))
+                self.line.execute("SELECT pg_wal_replay_resume()")
+
+        pausing = threading.Thread(target=pause)
+        pausing.start()
+        events = ["kill"] * kills + ["restart"] * restarts
+        chance.shuffle(events)
+        try:
+            for number, event in enumerate(events, 1):
+                harness.until(lambda: world.begun >= world.limit * number // (len(events) + 1) or not world.running(), lambda: f"{world.begun} operations of {world.limit}", 600)
+                if event == "kill":
+                    instance = chance.choice(world.instances)
+                    self.counted(instance)
+                    instance.kill()
+                    if chance.random() < 0.2:
+                        self.primary.halt()
+                        self.primary.start()
+                    instance.server.restart()
+                else:
+                    self.primary.halt()
+                    world.ended.wait(chance.uniform(0, 0.2))
+                    self.primary.start()
+            world.join()
+        finally:
+            world.ended.set()
+            pausing.join()
+
+    def test_histories_over_two_instances_and_a_replica_are_linearizable(self):
+        chance = random.Random(harness.seed())
+        instances, began, operations, rounds, counts, finals = self.instances(), time.monotonic(), 0, 0, collections.Counter(), {}
+        while operations < OPERATIONS and (not rounds or time.monotonic() < began + SECONDS):
+            size = min(OPERATIONS - operations, 20_000)
+            world = World(instances, self.primary, self.name, chance.random(), size, CLIENTS).start()
+            self.trouble(world, chance, *((size // 400, size // 2500) if size > 2500 else (2, 1)))
+            self.assertEqual(world.unexpected, [])
+            final = self.final(world)
+            violations = world.judge(final)
+            self.assertEqual([str(each) for each in violations], [], f"{world.begun} operations")
+            counts.update(world.counts)
+            finals.update(final)
+            operations, rounds = operations + world.begun, rounds + 1
+            print(f"{operations} operations in {time.monotonic() - began:.0f} s: {dict(counts)}", file=sys.stderr, flush=True)
+        for instance in instances:
+            self.counted(instance)
+        kept = dict(world.rows("SELECT id, value FROM registers"))
+        self.assertEqual({key: kept.get(key) for key in finals}, finals, "acknowledged, and lost later")
+        print(f"{operations} operations, {counts['reads with a promise']} reads with a promise and none of them stale, {counts['reads without']} without; "
+              f"{self.replica_reads:.0f} reads by the replica, {self.behind:.0f} by the primary since it was behind")
+        self.assertGreater(self.replica_reads, 0)
+        self.assertGreater(self.behind, 0)
+        self.assertGreater(counts["replayed"], 0)
+        for kind in ("Write", "Swap", "Refused", "Delete", "Read"):
+            self.assertGreater(counts[kind], 0, counts)
+
+    def test_what_a_wrong_server_would_do_is_noticed(self):
+        chance, instances, told = random.Random(harness.seed()), self.instances(), []
+        for fault in history_faults.FAULTS:
+            with self.subTest(fault.__name__):
+                carried, sent, found = fault(chance.random()), 0, set()
+                while not found and sent < 2000:
+                    world = World(instances, self.primary, self.name, chance.random(), 100, CLIENTS, slots=2, per_key=50, transport=carried).start()
+                    self.trouble(world, chance, 0, 0)
+                    self.assertEqual(world.unexpected, [])
+                    violations = [each for each in world.judge(world.final()) if isinstance(each, Violation)]
+                    found, sent = set(fault.found_as) & {each.what for each in violations}, sent + world.begun
+                self.assertTrue(found, f"{carried.planted} of {sent} operations were spoiled: {violations}")
+                told.append(f"{fault.__name__} within {sent} operations, {carried.planted} of them spoiled ({', '.join(sorted(found))})")
+        print("; ".join(told), file=sys.stderr)
 
 
 if __name__ == "__main__":
