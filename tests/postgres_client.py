@@ -27,7 +27,11 @@ class Connection:
     def __init__(self, folder, port, database, user, patience=60):
         self.line = socket.socket(socket.AF_UNIX)
         self.line.settimeout(patience)
-        self.line.connect(f"{folder}/.s.PGSQL.{port}")
+        try:
+            self.line.connect(f"{folder}/.s.PGSQL.{port}")
+        except OSError:
+            self.line.close()
+            raise
         self.received = self.line.makefile("rb")
         words = b"".join(word.encode() + b"\0" for word in ("user", user, "database", database, "client_encoding", "UTF8")) + b"\0"
         self.line.sendall(struct.pack("!ii", len(words) + 8, 196608) + words)
