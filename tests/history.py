@@ -9,7 +9,9 @@ that had ended when it began, and in which each finds the value that it says. Co
 ("Testing for linearizability", 2017). What changes nothing is taken as soon as it can be: that never spoils an order, so only changes branch.
 
 Session guarantees (Terry and others, "Session guarantees for weakly consistent replicated data", 1994) are orders with a longer reach: a read of a
-session may be as old as the last write of that session and no older, and a read without a promise shows any earlier value, or the newest.
+session may be as old as the last write of that session and no older, and a read without a promise shows any earlier value, or the newest. Both may
+come from a standby, which may show a change while it is still being made: PostgreSQL lets others see a commit after it is in the log, and a standby
+replays the log.
 
 Instants are those of one monotonic clock. An operation whose outcome is not known is open: it takes effect at any time after it began, or never.
 """
@@ -24,11 +26,11 @@ ABSENT = None  # the value of a row that is not there
 
 
 class Violation(Exception):
-    """No order explains the history. `what` names how."""
+    """No order explains the history. `what` names how; `operations` are all of the key, where an order was sought."""
 
-    def __init__(self, what, text):
+    def __init__(self, what, text, operations=()):
         super().__init__(f"{what}: {text}")
-        self.what = what
+        self.what, self.operations = what, operations
 
 
 class Undecided(Exception):
@@ -110,9 +112,28 @@ class Read(Operation):
         return state == self.value
 
 
+class StandbyRead(Read):
+    """Has shown the value, perhaps before the primary did: at the latest when the change that made it had ended."""
+
+    __slots__ = ()
+
+
 def session_read(value, invoked, returned, floor=None, here=True, who=""):
     """A read that shows no less than the write `floor` (None: that shows anything which was there before). `here`: that write is of the same key."""
-    return Read(value, min(invoked, floor.invoked) if floor else EVER, returned, who, after=floor if floor and here else None)
+    return StandbyRead(value, min(invoked, floor.invoked) if floor else EVER, returned, who, after=floor if floor and here else None)
+
+
+def settled(operations):
+    """The operations, where reads of a standby end no sooner than the changes under way that may have made what they show."""
+    makers, last = collections.defaultdict(list), max((op.returned for op in operations if op.returned != OPEN), default=0)
+    for op in operations:
+        if op.changes:
+            makers[op.value].append(op)
+
+    def end(op):
+        return max([op.returned, *(min(maker.returned, last) for maker in makers[op.value] if maker.invoked <= op.returned)])
+
+    return [StandbyRead(op.value, op.invoked, end(op), op.who, after=op.after) if isinstance(op, StandbyRead) else op for op in operations]
 
 
 class _Search:
@@ -238,6 +259,7 @@ def _plain(operations, initial):
 def check(operations, initial=ABSENT, steps=STEPS):
     """An order of the changes that explains all operations of one key. Raises Violation, or Undecided."""
     _plain(operations, initial)
+    operations = settled(operations)
     # An open change that nobody has seen, and that explains nothing, is left out: it may never have happened.
     heeded = {op.value for op in operations if isinstance(op, Read)} | {op.expected for op in operations if isinstance(op, Swap)}
     if not any(isinstance(op, Refused) or isinstance(op, Delete) or (isinstance(op, Write) and op.expected is not None) for op in operations):
@@ -246,14 +268,20 @@ def check(operations, initial=ABSENT, steps=STEPS):
     order = search.run()
     if order is not None:
         return order
-    what = "not linearizable"
-    relaxed = [Read(op.value, EVER, op.returned, op.who) if isinstance(op, Read) else op for op in operations]
-    try:
-        if _Search(relaxed, initial, steps).run() is not None:
-            what = "stale read"
-    except Undecided:
-        pass
-    raise Violation(what, search.stuck())
+    def explained(without):
+        """Whether there is an order if these reads had promised nothing."""
+        relaxed = [Read(op.value, EVER, op.returned, op.who) if op in without else op for op in operations]
+        try:
+            return _Search(relaxed, initial, steps).run() is not None
+        except Undecided:
+            return False
+
+    reads = [op for op in operations if isinstance(op, Read) and op.invoked != EVER]
+    operations = sorted(operations, key=lambda op: op.returned)
+    if not explained(set(reads)):
+        raise Violation("not linearizable", search.stuck(), operations)
+    alone = [repr(op) for op in reads if explained({op})]
+    raise Violation("stale read", "\n  ".join(["there is an order without", *alone]) if alone else search.stuck(), operations)
 
 
 class Exchange:

@@ -57,7 +57,8 @@ class NotSent(Exception):
 
 
 class Instance:
-    """A server that is killed and started again. `incarnation` changes before each kill: what it remembers of its callers is gone then."""
+    """A server that is killed and started again. `incarnation` changes before and after each kill: what it remembers of its callers is gone
+    then, also of those that it answers while it is being killed."""
 
     def __init__(self, server):
         self.server, self.incarnation = server, 0
@@ -65,6 +66,7 @@ class Instance:
     def kill(self):
         self.incarnation += 1
         self.server.kill()
+        self.incarnation += 1
 
 
 class Floor:
@@ -331,14 +333,15 @@ class Client:
         self.exchanged(named, invoked, time.monotonic(), answer)
 
     def wrote(self, operation, key, answer):
-        token = answer.headers.get("plimsoll-after")
-        if not token:
-            self.world.unexpected.append(f"no Plimsoll-After: {answer!r}")
-        self.last = self.world.floors[self.name] = Floor(operation, key, token)
+        floor = Floor(operation, key, answer.headers.get("plimsoll-after"))
+        if floor.token:
+            self.last = self.world.floors[self.name] = floor
+        else:  # the connection was lost after the commit, before its position was known
+            self.world.counts["without token"] += 1
         number, incarnation = self.at
         # A replay is no commit of that instance: only the token speaks of it.
         if "idempotent-replayed" not in answer.headers and self.world.instances[number].incarnation == incarnation:
-            self.here[number] = incarnation, self.last
+            self.here[number] = incarnation, floor
 
     # Reads
 
