@@ -49,7 +49,8 @@ BodyKind body_kind(std::string_view type) {
   return BodyKind::binary;
 }
 
-BodyReader::BodyReader(const Contract& contract, const MediaType& media) : media_(media) {
+BodyReader::BodyReader(const Contract& contract, const MediaType& media, Sanitizer sanitizer)
+    : media_(media), sanitizer_(std::move(sanitizer)) {
   // What is JSON is read without its shape, which may be large.
   if (!media.schema || body_kind(essence(media.name)) == BodyKind::json) return;
   shape_ = shape_of(contract, *media.schema);
@@ -102,9 +103,12 @@ Result<const Value*> BodyReader::read(std::string_view bytes, BodyKind kind, std
     case BodyKind::binary: return nullptr;
   }
   if (!value) return std::unexpected(std::move(value).error());
+  const bool of_lines = kind == BodyKind::json_lines && !shape_.may(ValueShape::array);  // the schema is of one line
+  if (!sanitizer_.idle() && kind != BodyKind::multipart) [[unlikely]]
+    value = of_lines ? sanitizer_.apply_to_items(*value, arena) : sanitizer_.apply(*value, arena);
   const Value* made = &arena.make<Value>(*value);
   if (!media_.validator || !errors.empty()) return made;
-  if (kind == BodyKind::json_lines && !shape_.may(ValueShape::array)) {  // the schema is of one line
+  if (of_lines) {
     for (std::size_t i = 0; i < made->array().size() && errors.size() < kMostErrors && !steps.exhausted(); ++i)
       judge(made->array()[i], "/" + std::to_string(i), steps, errors);
   } else {
@@ -216,18 +220,20 @@ Value BodyReader::part_value(const Part& part, const Property* property, Arena& 
   };
   const auto type = essence(part.content_type);
   if (property && !property->takes(type)) return wrong("contentType", "must be of the type " + property->content_types);
+  const bool item = property && is_list(&property->reader.shape());
   const bool said_json = property && (property->json || property->json_items);
   if (body_kind(type) == BodyKind::json || (said_json && type.empty())) {
     auto parsed = json::parse(part.body, arena);
     if (!parsed) return wrong("type", "must be a JSON text");
-    return *parsed;
+    return sanitizer_.apply_to_member(part.name, item && !parsed->is(Type::array), *parsed, arena);
   }
+  // A file stays as it is.
   if (part.is_file || (!type.empty() && body_kind(type) != BodyKind::text)) return Value::of(part.body);
   if (!json::valid_utf8(part.body)) return wrong("type", "must be UTF-8");
   const auto* shape = property ? &property->reader.shape() : shape_.additional.get();
   if (is_list(shape)) shape = shape->items.get();
   auto value = coerce(part.body, shape);
-  return value ? *value : wrong("type", std::string(value.error()));
+  return value ? sanitizer_.apply_to_member(part.name, item, *value, arena) : wrong("type", std::string(value.error()));
 }
 
 Result<Value> BodyReader::multipart(std::string_view bytes, std::string_view content_type, Arena& arena,

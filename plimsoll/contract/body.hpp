@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/contract/parameters.hpp"
+#include "plimsoll/contract/sanitize.hpp"
 
 namespace plimsoll::contract {
 
@@ -12,7 +13,7 @@ BodyKind body_kind(std::string_view media_type);
 /// Reads the bodies of one declared media type. Made once, used for each request.
 class BodyReader {
  public:
-  BodyReader(const Contract&, const MediaType&);
+  BodyReader(const Contract&, const MediaType&, Sanitizer = {});
   /// The value, valid; null for a binary body. What does not satisfy the schema is appended to `errors`, and what
   /// cannot be read at all is an Error (`malformed-json`, `malformed-body`), as is what the steps do not suffice for
   /// (`too-complex`). `content_type`: the header as sent.
@@ -44,6 +45,7 @@ class BodyReader {
   void judge(const json::Value&, const std::string& pointer, Steps&, std::vector<FieldError>&) const;
 
   const MediaType& media_;
+  Sanitizer sanitizer_;
   ValueShape shape_;
   std::vector<Property> properties_;
 };

@@ -1,4 +1,5 @@
 #include "plimsoll/contract/compiled.hpp"
+#include "plimsoll/contract/sanitize.hpp"
 #include "plimsoll/schema/keywords.hpp"
 
 namespace plimsoll::contract {
@@ -72,6 +73,22 @@ bool is_served(const Trail& trail) {
   return top.empty() || top == "paths" || top == "components";
 }
 
+/// A schema says only what is done to texts; everything else belongs to a scope.
+void check_of_schema(const json::Member& extension, const Trail& here, Report& report) {
+  const auto pointer = here.pointer();
+  if (!extension.value.is(Type::object) || !extension.value.find("sanitize"))
+    return report.add(load_error::kMisplacedExtension, extension, pointer);
+  for (auto& member : extension.value.object()) {
+    if (member.key != "sanitize") {
+      report.add(load_error::kMisplacedExtension, member, pointer + "/" + std::string(member.key),
+                 "of the keys of `x-plimsoll` only `sanitize` has an effect in a schema");
+    } else if (auto read = read_sanitizing(member.value, {}); !read) {
+      auto error = std::move(read).error();
+      report.add(load_error::kWrongType, &member.value, pointer + "/sanitize", error.detail);
+    }
+  }
+}
+
 void check_extensions(const Value& value, Kind kind, const Trail& trail, Report& report) {
   const auto look = [&](const Value& object, const Trail& at, bool may) {
     for (auto& member : object.object()) {
@@ -79,6 +96,8 @@ void check_extensions(const Value& value, Kind kind, const Trail& trail, Report&
       if (means_extension(member.key))
         report.add(load_error::kMisspeltField, member, here.pointer(),
                    "there is no \"" + std::string(member.key) + "\"; did you mean \"x-plimsoll\"?");
+      else if (member.key == kExtension && kind == Kind::schema && &object == &value)
+        check_of_schema(member, here, report);
       else if (member.key == kExtension && !may)
         report.add(load_error::kMisplacedExtension, member, here.pointer());
     }

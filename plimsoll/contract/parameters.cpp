@@ -170,6 +170,10 @@ std::span<const Value* const> Parameters::read(std::span<const std::string_view>
         if (p.required) complain(errors, p.in, p.name, {}, "required", "is required");
         continue;
       }
+      if (!rules_.sanitizers.empty() && !rules_.sanitizers[i].idle()) [[unlikely]] {
+        found.value = &arena.make<Value>(rules_.sanitizers[i].apply(*found.value, arena));
+        if (found.plain.data() && found.value->is(json::Type::string)) found.plain = found.value->string();
+      }
       values[i] = found.value;
       if (found.empty || !p.validator || p.validator->valid(*found.value, steps)) continue;
       if (found.plain.data()) {  // text by choice: another reading may be what the schema wants

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/base/result.hpp"
+#include "plimsoll/contract/sanitize.hpp"
 #include "plimsoll/contract/shape.hpp"
 #include "plimsoll/http/message.hpp"
 
@@ -73,6 +74,7 @@ class Parameters {
   struct Rules {
     bool refuse_unknown_query = true;
     std::vector<std::string> also_in_query{};  ///< names of credentials, which are allowed and belong to no parameter
+    std::vector<Sanitizer> sanitizers{};       ///< one per parameter of the operation, or none at all
   };
   Parameters(const Contract&, const Operation&, Rules rules);
   /// Nothing to read, and nothing to refuse.

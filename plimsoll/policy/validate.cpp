@@ -28,6 +28,18 @@ namespace {
 
 using contract::BodyKind;
 
+constexpr std::string_view kSanitize = "sanitize";
+constexpr config::Key kKeys[] = {
+    {.name = kSanitize,
+     .sentence =
+         "What is done to the texts of parameters and bodies before the contract judges them. A schema may say it "
+         "too, for its value and what is below.",
+     .fields = contract::kSanitizeFields,
+     .defaults = config::defaults_of<contract::Sanitizing>,
+     .short_form = contract::kSanitizeShort,
+     .example = "{trim: true, nfc: true, control: strip}"},
+};
+
 constexpr contract::HeaderField kAccept{"Accept", "Media types of bodies that the operation takes."};
 constexpr contract::HeaderField kAcceptEncoding{"Accept-Encoding",
                                                 "Content codings of bodies that the operation takes."};
@@ -68,12 +80,15 @@ class Validate final : public Policy {
   static constexpr Problem kNotAcceptable{"not-acceptable", 406, "No acceptable representation",
                                           "Accept one of the media types that the contract declares."};
   static constexpr std::string_view example = "{unknown-query: ignore}";
+  static constexpr std::span<const config::Key> more_keys = kKeys;
   static constexpr const Problem* problems[] = {
       &kInvalid,         &kUnsupported,        &kNotAcceptable,           &http::kBodyTooLarge,
       &json::kMalformed, &schema::kTooComplex, &contract::kMalformedBody, &kTooManyBodies};
 
   static Result<std::unique_ptr<Policy>> build(Options options, const Build& build) {
-    auto made = std::make_unique<Validate>(std::move(options), build);
+    auto sanitizers = sanitizers_of(options, build);
+    if (!sanitizers) return std::unexpected(std::move(sanitizers).error());
+    auto made = std::make_unique<Validate>(std::move(options), build, std::move(*sanitizers));
     if (auto found = made->find_read_only(build); !found) return std::unexpected(std::move(found).error());
     if (made->idle()) return nullptr;
     return made;
@@ -95,19 +110,25 @@ class Validate final : public Policy {
     promises.refuses(json::kMalformed);
     promises.refuses(contract::kMalformedBody);
   }
-  Validate(Options options, const Build& build)
+  /// `sanitize`, compiled: per parameter (none: nothing is done to any), and per media type of the body.
+  struct Sanitizers {
+    std::vector<contract::Sanitizer> parameters, bodies;
+  };
+  Validate(Options options, const Build& build, Sanitizers sanitizers)
       : options_(std::move(options)),
         bodies_(build.services.shared->of<BodyMemory>()),
         operation_(build.operation),
-        parameters_(build.contract, build.operation, rules(options_, build.contract)) {
+        parameters_(build.contract, build.operation,
+                    rules(options_, build.contract, std::move(sanitizers.parameters))) {
     for (auto& spec : operation_.responses)
       if (spec.status.starts_with('2'))
         for (auto& media : spec.content) offer(media.name);
     for (auto offer : offers_) any_offer_ |= offer.contains('*');
     takes_any_body_ = operation_.extension("webhook") != nullptr;  // its scheme, not the contract, says what it is
     if (!operation_.body) return;
-    for (auto& media : operation_.body->content) {
-      readers_.push_back({{build.contract, media}, contract::body_kind(media.name), nullptr});
+    for (std::size_t i = 0; auto& media : operation_.body->content) {
+      readers_.push_back(
+          {{build.contract, media, std::move(sanitizers.bodies[i++])}, contract::body_kind(media.name), nullptr});
       any_parameters_ |= media.name.contains(';');
       accepted_ += (accepted_.empty() ? "" : ", ") + media.name;
     }
@@ -172,8 +193,61 @@ class Validate final : public Policy {
     return {};
   }
 
-  static contract::Parameters::Rules rules(const Options& options, const contract::Contract& contract) {
-    contract::Parameters::Rules rules{.refuse_unknown_query = options.unknown_query == config::UnknownQuery::refuse};
+  static Result<Sanitizers> sanitizers_of(const Options& options, const Build& build) {
+    contract::Sanitizing outer;
+    const auto* said = build.operation.find_extension(kSanitize);
+    if (said)
+      for (const auto* scope : said->scopes) {
+        auto read = contract::read_sanitizing(*scope, outer);
+        if (!read) return std::unexpected(std::move(read).error());
+        outer = *read;
+      }
+    Sanitizers made;
+    bool any = false;
+    const auto add = [&](std::vector<contract::Sanitizer>& to, const json::Value* schema) -> Result<> {
+      static const json::Value anything = json::Value::object({});
+      auto sanitizer = contract::Sanitizer::of(build.contract, schema ? *schema : anything, outer);
+      if (!sanitizer) return std::unexpected(std::move(sanitizer).error());
+      any |= !sanitizer->idle();
+      to.push_back(std::move(*sanitizer));
+      return {};
+    };
+    for (auto& parameter : build.operation.parameters) {
+      if (parameter.in == contract::In::path) {  // it names a resource, for routes, logs and caches too
+        made.parameters.emplace_back();
+      } else if (auto done = add(made.parameters, parameter.schema); !done) {
+        return std::unexpected(std::move(done).error());
+      }
+    }
+    const bool in_parameters = any;
+    if (build.operation.body)
+      for (auto& media : build.operation.body->content) {
+        if (contract::body_kind(media.name) == BodyKind::binary) {
+          made.bodies.emplace_back();
+        } else if (auto done = add(made.bodies, media.schema); !done) {
+          return std::unexpected(std::move(done).error());
+        }
+      }
+    const auto& place = said ? *said->value : *build.operation.raw;
+    if (any && build.operation.extension("upstream"))
+      return config::wrong(place,
+                           "`sanitize` has no effect on what the upstream of operation " + build.operation.id +
+                               " is sent: the request as it came",
+                           "Write `sanitize: false` at the operation.");
+    if (any && !in_parameters && options.body == config::BodyReading::stream)
+      return config::wrong(
+          place,
+          "`sanitize` has no effect on a body that the handler reads itself (`body: stream`) of operation " +
+              build.operation.id,
+          "Write `sanitize: false` at the operation, or leave `body: stream` out.");
+    if (!in_parameters) made.parameters.clear();
+    return made;
+  }
+
+  static contract::Parameters::Rules rules(const Options& options, const contract::Contract& contract,
+                                           std::vector<contract::Sanitizer> sanitizers) {
+    contract::Parameters::Rules rules{.refuse_unknown_query = options.unknown_query == config::UnknownQuery::refuse,
+                                      .sanitizers = std::move(sanitizers)};
     for (auto& scheme : contract.security_schemes)
       if (scheme.type == "apiKey" && scheme.in == contract::In::query) rules.also_in_query.push_back(scheme.parameter);
     return rules;
