@@ -510,6 +510,48 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
         self.assertEqual({after[session] for session in sessions if before[session] == "b"}, set("acd"), "those of the one that is gone are shared by all others")
         self.assertEqual(len({server.get("/reviews").json()["from"] for _ in range(40)}), 3, "without a session any")
 
+    def split(self, stable, canary, shares, options=""):
+        listed = ", ".join([*(f"'{target.url}'" for target in stable), f"{{url: '{canary.url}', group: canary}}"])
+        return f"upstreams: {{reviews: {{targets: [{listed}], split: {shares}{options and ', ' + options}}}}}\n"
+
+    def test_a_canary_has_its_share_of_the_callers_and_each_stays_on_its_side(self):
+        stable, canary = [self.target("a"), self.target("b")], self.target("c")
+        # Each caller comes from an address of its own.
+        given = {"more": "trusted-proxies: [127.0.0.1]\n"}
+        callers = [f"10.0.{i // 200}.{i % 200 + 1}" for i in range(300)]
+        server = self.serve(contract(), self.split(stable, canary, "{stable: 80, canary: 20}", "balance: round-robin") + given["more"])
+        side = lambda caller, at=server: at.get("/reviews", {"X-Forwarded-For": caller}).json()["from"] == "c"
+        before = {caller: side(caller) for caller in callers}
+        share = sum(before.values()) / len(callers)
+        self.assertTrue(0.1 < share < 0.3, share)
+        self.assertEqual({caller: side(caller) for caller in callers}, before, "each stays on its side")
+        self.assertEqual(self.count(server, "plimsoll_client_split_calls_total", group="canary"), 2 * sum(before.values()))
+        self.assertTrue(stable[0].seen and stable[1].seen, "the targets of a group share its calls")
+        # A larger share on another instance: nobody goes back.
+        more = self.serve(contract(), self.split(stable, canary, "{canary: 60, stable: 40}") + given["more"])
+        after = {caller: side(caller, more) for caller in callers}
+        self.assertLess(sum(before.values()), sum(after.values()))
+        self.assertEqual([caller for caller in callers if before[caller] and not after[caller]], [])
+        # None, and what is tried out is not what comes to the rescue.
+        none = self.serve(contract(), self.split(stable, canary, "{stable: 1, canary: 0}", "retry: off, breaker: off") + given["more"])
+        self.assertFalse(any(side(caller, none) for caller in callers[:60]))
+        for target in stable:
+            target.close()
+        self.assertEqual(none.get("/reviews", {"X-Forwarded-For": callers[0]}).status, 502)
+
+    def test_callers_of_a_canary_that_fails_are_answered_by_the_others(self):
+        stable, canary = [self.target("a"), self.target("b")], self.target("c")
+        server = self.serve(contract(), self.split(stable, canary, "{stable: 1, canary: 99}", "retry: {base: 1ms, floor: 1000}"))
+        self.assertEqual(server.get("/reviews").json(), {"from": "c"})
+        canary.does = answer(status="503 Service Unavailable")
+        for _ in range(10):
+            self.assertIn(server.get("/reviews").json().get("from"), ("a", "b"), "a retry goes to the other group, and later calls at once")
+        seen = len(canary.seen)
+        self.assertEqual(self.count(server, "plimsoll_client_ejections_total", target=canary.url), 1)
+        server.get("/reviews")
+        self.assertEqual(len(canary.seen), seen)
+        self.assertGreaterEqual(self.count(server, "plimsoll_client_split_moved_total", group="stable"), 10)
+
     def test_a_call_that_takes_long_is_answered_by_another_target(self):
         slow, quick = self.target("slow"), self.target("quick")
         over, waiting = threading.Event(), []
@@ -751,7 +793,13 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
             (f"upstreams: {{reviews: {{targets: ['{good}'], health: {{path: healthz}}}}}}\n", "begins with /"),
             (f"upstreams: {{reviews: {{targets: ['{good}'], hedge: {{after: p50}}}}}}\n", "one of p90, p95, p99"),
             (f"upstreams: {{reviews: {{targets: ['{good}'], hedge: {{at-most: 5}}}}}}\n", "ratio"),
-            (f"upstreams: {{reviews: {{targets: ['{good}'], split: {{a: 1}}}}}}\n", "does not implement `split`"),
+            (f"upstreams: {{reviews: {{targets: ['{good}'], split: {{a: 1}}}}}}\n", "is in the group `stable`, of which `split` says nothing"),
+            (f"upstreams: {{reviews: {{targets: ['{good}'], split: {{stable: 1, canary: 1}}}}}}\n", "no target is in the group `canary`"),
+            (f"upstreams: {{reviews: {{targets: ['{good}'], split: {{stable: 0}}}}}}\n", "a share above 0"),
+            (f"upstreams: {{reviews: {{targets: ['{good}'], split: {{stable: 5%}}}}}}\n", "a number from 0 to 10000"),
+            (f"upstreams: {{reviews: {{targets: ['{good}'], split: 5%}}}}\n", "`split` is an object of groups"),
+            (f"upstreams: {{reviews: {{targets: [{{url: '{good}', group: canary}}]}}}}\n", "and the upstream no `split`"),
+            (f"upstreams: {{reviews: {{targets: [{{url: '{good}', group: canry}}], split: {{canary: 1}}}}}}\n", "in the group `canry`, of which `split` says nothing"),
             (f"upstreams: {{reviews: {{targets: [{{url: '{good}', weigth: 2}}]}}}}\n", 'did you mean "weight"?'),
             (f"upstreams: {{reviews: {{targets: [{{url: '{good}', weight: 0}}]}}}}\n", "must be 1 to"),
             (f"upstreams: {{reviews: {{targets: [5]}}}}\n", "a target is a URL"),

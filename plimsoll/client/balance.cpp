@@ -67,6 +67,9 @@ class Balance final : public Policy {
       {"plimsoll_client_ejections_total", "1", "How often a target was taken out of the balance for its failures."},
       {"plimsoll_client_target_usable", "1", "Whether a target is sent calls."},
       {"plimsoll_client_target_calls", "1", "Calls to a target that are in progress."},
+      {"plimsoll_client_split_calls_total", "1", "Attempts of calls that went to a group of targets."},
+      {"plimsoll_client_split_moved_total", "1",
+       "Of those, the ones of callers of another group, which has no target that can be used."},
   };
 
   static Result<std::unique_ptr<Policy>> build(const json::Value* from, const Build& build) {
@@ -103,8 +106,9 @@ class Balance final : public Policy {
   Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
     auto& state = call_state(request, context);
     const auto begun = context.loop.now();
-    const auto target =
-        targets_->size() == 1 ? 0 : choose(state, begun, key_ ? key_->of(request, context) : std::nullopt);
+    const auto target = targets_->size() == 1 ? 0
+                                              : choose(state, begun, key_ ? key_->of(request, context) : std::nullopt,
+                                                       group_of(state, begun, request, context));
     state.target = target;
     state.at_target = targets_->begin(target);
     auto answer = co_await next(request, context);
@@ -137,13 +141,33 @@ class Balance final : public Policy {
     if (key_) made.name = targets_->hash(target);
     return made;
   }
-  std::size_t choose(const CallState& state, Nanoseconds now, std::optional<std::uint64_t> key) {
+  /// The group of targets that this attempt goes to, where they are split: that of its caller, or where no target there
+  /// can be used, or all of them have failed this call, another.
+  std::uint32_t group_of(CallState& state, Nanoseconds now, const Request& request, const Context& context) {
+    const auto* split = targets_->split();
+    if (!split) return 0;
+    if (!state.caller) state.caller = caller_hash(targets_->service(), request, context).value_or(random_bits());
+    std::bitset<Split::kMostGroups> usable, untried;
+    for (std::size_t i = 0; i < targets_->size(); ++i)
+      if (targets_->usable(i, now)) {
+        usable.set(split->of_target(i));
+        if (!state.tried[i]) untried.set(split->of_target(i));
+      }
+    const auto own = split->choose(*state.caller, [](auto) { return true; });
+    auto chosen = split->choose(*state.caller, [&](auto group) { return untried[group]; });
+    if (!chosen) chosen = split->choose(*state.caller, [&](auto group) { return usable[group]; });
+    if (!chosen) chosen = own;
+    targets_->goes_to(chosen.value_or(0), chosen != own);
+    return chosen.value_or(0);
+  }
+  std::size_t choose(const CallState& state, Nanoseconds now, std::optional<std::uint64_t> key, std::uint32_t group) {
     std::array<Choice, CallState::kMostTargets> choices;
-    const auto count = targets_->size();
+    const auto* split = targets_->split();
+    const auto count = split ? split->targets_of(group) : targets_->size();
     const auto gather = [&](auto&& wanted) {
       std::size_t found = 0;
-      for (std::size_t i = 0; i < count; ++i)
-        if (wanted(i)) choices[found++] = choice(i, now);
+      for (std::size_t i = 0; i < targets_->size(); ++i)
+        if ((!split || split->of_target(i) == group) && wanted(i)) choices[found++] = choice(i, now);
       return found;
     };
     const auto usable = gather([&](std::size_t i) { return targets_->usable(i, now); });

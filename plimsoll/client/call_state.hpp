@@ -63,6 +63,8 @@ struct CallState {
   std::size_t target = 0;             ///< of the service's targets: which this attempt goes to
   std::bitset<kMostTargets> tried{};  ///< targets at which attempts of this call have failed
 
+  std::optional<std::uint64_t> caller{};  ///< a hash of who calls, where targets are split among callers
+
   std::optional<std::string_view> held{};  ///< the body, where it was short enough to be kept for another attempt
   bool spent = false;                      ///< the body is a stream that was begun: it cannot be sent again
   bool numbered = false;                   ///< its attempts are numbered here: no outer layer repeats it

@@ -4,6 +4,7 @@
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/principal.hpp"
 #include "plimsoll/http/characters.hpp"
+#include "plimsoll/http/client_address.hpp"
 #include "plimsoll/json/write.hpp"
 
 #include <algorithm>
@@ -24,6 +25,19 @@ std::optional<std::string_view> cookie_in(std::string_view field, std::string_vi
       return pair.substr(name.size() + 1);
   }
   return std::nullopt;
+}
+
+std::optional<std::uint64_t> caller_hash(std::string_view service, const Request& request, const Context& context) {
+  std::string text(service);
+  if (const auto* caller = context.principal) {
+    text.append(1, '\0').append(caller->tenant).append(1, '\0').append(caller->subject);
+  } else if (const auto where = request.peer.address; !where.empty()) {
+    const auto address = Address::parse(where);
+    text.append(1, '\0').append(address ? address->site() : where);
+  } else {
+    return std::nullopt;
+  }
+  return hash_of(text);
 }
 
 std::expected<HashKey, std::string> HashKey::read(std::string_view text) {

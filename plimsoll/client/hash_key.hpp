@@ -29,6 +29,10 @@ class HashKey {
   std::string name_;
 };
 
+/// Who calls, by tenant and subject, else by where the client is (IPv6 by /64): the same in every process, and another
+/// one for each service, so that it is not always the same callers that try what is new. Nothing where nobody is known.
+std::optional<std::uint64_t> caller_hash(std::string_view service, const Request& request, const Context& context);
+
 /// The value of a cookie in a `Cookie` field (RFC 6265, section 5.4); the first of that name.
 std::optional<std::string_view> cookie_in(std::string_view field, std::string_view name);
 

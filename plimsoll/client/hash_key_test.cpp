@@ -7,6 +7,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <vector>
+
 namespace plimsoll::client {
 namespace {
 
@@ -39,6 +42,32 @@ TEST_F(HashKeys, AreReadFromHeadersCookiesAndClaims) {
   EXPECT_NE(key("claim:number"), expected);
   EXPECT_EQ(key("claim:none"), std::nullopt);
   EXPECT_EQ(key("cookie:essio"), std::nullopt);
+}
+
+using CallerHash = HashKeys;
+
+TEST_F(CallerHash, IsOfTenantAndSubjectElseOfTheAddress) {
+  const auto of = [&](std::string_view service = "reviews") { return caller_hash(service, request, context); };
+  EXPECT_EQ(of(), std::nullopt);
+  const auto from = [&](std::string_view address) {
+    request.peer.address = address;
+    return of();
+  };
+  EXPECT_NE(from("192.0.2.1"), from("192.0.2.2"));
+  EXPECT_EQ(from("192.0.2.1"), from("::ffff:192.0.2.1"));
+  EXPECT_EQ(from("2001:db8::1"), from("2001:db8::2")) << "one household has one network";
+  EXPECT_NE(from("2001:db8::1"), from("2001:db8:0:1::1"));
+  Principal anna{.subject = "anna"}, of_north{.subject = "anna", .tenant = "north"}, joined{.subject = "hanna"};
+  joined.tenant = "nort";
+  std::vector<std::uint64_t> all;
+  for (const auto* caller : {&anna, &of_north, &joined}) {
+    context.principal = caller;
+    all.push_back(*from("192.0.2.1"));
+    EXPECT_EQ(from("192.0.2.2"), all.back()) << "who calls counts, and not from where";
+  }
+  all.push_back(*of("orders"));
+  std::ranges::sort(all);
+  EXPECT_EQ(std::ranges::unique(all).begin(), all.end());
 }
 
 TEST_F(HashKeys, WhatIsNoneIsRefused) {

@@ -136,6 +136,7 @@ class Hedge final : public Policy {
           Request{.method = request.method, .target = request.target, .headers = Headers{context.arena}});
       for (const auto& [name, value] : request.headers) other->headers.add(lasting(name), lasting(value));
       other->authority = request.authority;
+      other->peer = request.peer;
       const auto said = request.headers.find(kAttempt);
       unsigned number = 1;
       std::from_chars(said.data(), said.data() + said.size(), number);
@@ -146,6 +147,7 @@ class Hedge final : public Policy {
       other_state->tried = state.tried;
       other_state->tried.set(state.target);
       other_state->held = state.held;
+      other_state->caller = state.caller;
       other_state->numbered = true;
     }
     bool first_is_good() const { return first && is_good(*first, request, state, context); }

@@ -134,6 +134,8 @@ Result<std::shared_ptr<Service>> Service::make(ServiceOptions options, const Ser
                                        .plan = {}});
   state->targets =
       targets_of(name, state->wire.peers(), state->services, *services.shared, options.resilient, options.weights);
+  if (state->targets && !options.groups.empty())
+    state->targets->divide(Split{std::move(options.groups), std::move(options.group_of)});
   auto made = plan(state->wire, parts,
                    {.service = name,
                     .timeouts = options.timeouts,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/client/connections.hpp"
+#include "plimsoll/client/split.hpp"
 #include "plimsoll/exchange/policy.hpp"
 #include "plimsoll/exchange/services.hpp"
 #include "plimsoll/json/value.hpp"
@@ -23,7 +24,10 @@ struct ServiceOptions {
   /// Further URLs of the same service, which share its calls (`balance`); at most 255.
   std::vector<std::string> more_urls{};
   std::vector<double> weights{};  ///< of `url` and `more_urls`, in that order; where there is none it is 1
-  std::string authorities{};      ///< PEM file of those who sign the server's certificate; empty: the system's
+  /// Groups of targets among which the callers are split, and the group of each target; empty: no groups.
+  std::vector<Group> groups{};
+  std::vector<std::uint32_t> group_of{};
+  std::string authorities{};  ///< PEM file of those who sign the server's certificate; empty: the system's
   /// What is shown to the server in TLS, PEM text or paths of files of it; empty: nothing, or a key that stands with
   /// the certificate.
   std::string certificate{}, key{};

@@ -12,7 +12,8 @@ Targets::Targets(std::string service, std::vector<TargetNote> notes, std::vector
       states_(std::move(states)),
       log_(log),
       failures_(notes_.size()),
-      outliers_(notes_.size()) {
+      outliers_(notes_.size()),
+      metrics_(metrics) {
   const auto now = system_clock().steady();
   for (std::size_t i = 0; i < states_.size(); ++i) {
     hashes_.push_back(content_hash(notes_[i].name).low);
@@ -35,6 +36,19 @@ Targets::Targets(std::string service, std::vector<TargetNote> notes, std::vector
     observations_.push_back(metrics->observe(
         telemetry::Kind::gauge, "plimsoll_client_target_calls", "Calls to a target that are in progress.", labels,
         [state = states_[i]] { return static_cast<double>(state->running.load()); }));
+  }
+}
+
+void Targets::divide(Split split) {
+  split_.emplace(std::move(split));
+  if (!metrics_) return;
+  for (std::size_t i = 0; i < split_->size(); ++i) {
+    const telemetry::Label labels[] = {{"service", service_}, {"group", split_->name(i)}};
+    to_group_.push_back(&metrics_->counter("plimsoll_client_split_calls_total",
+                                           "Attempts of calls that went to a group of targets.", labels));
+    away_.push_back(&metrics_->counter(
+        "plimsoll_client_split_moved_total",
+        "Of those, the ones of callers of another group, which has no target that can be used.", labels));
   }
 }
 

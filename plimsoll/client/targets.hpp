@@ -3,12 +3,14 @@
 #include "plimsoll/client/balance.hpp"
 #include "plimsoll/client/call_state.hpp"
 #include "plimsoll/client/outlier.hpp"
+#include "plimsoll/client/split.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
 
 #include <algorithm>
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -70,6 +72,17 @@ class Targets {
     return (!checks_ || state.well.load(std::memory_order_relaxed)) &&
            state.out_until.load(std::memory_order_relaxed) <= now;
   }
+  /// Each caller goes to one group of the targets. Before the first call.
+  void divide(Split split);
+  /// Null: all targets are one group.
+  const Split* split() const noexcept { return split_ ? &*split_ : nullptr; }
+  const std::string& service() const noexcept { return service_; }
+  /// A call goes to that group; `away`: it is not the caller's own, which has no target that can be used.
+  void goes_to(std::size_t group, bool away) noexcept {
+    if (to_group_.empty()) return;
+    to_group_[group]->add();
+    if (away) away_[group]->add();
+  }
   /// Health checks say whether each is well; without them each is. Before the first call.
   void expect_checks() noexcept { checks_ = true; }
   void succeeded(std::size_t target);
@@ -88,6 +101,9 @@ class Targets {
   std::mutex mutex_;
   OutlierDetector outliers_;
   std::vector<telemetry::Counter*> ejections_;
+  telemetry::Registry* const metrics_;
+  std::optional<Split> split_;
+  std::vector<telemetry::Counter*> to_group_, away_;  ///< of each group
   std::vector<telemetry::Observation> observations_;  // last: they read the above
 };
 

@@ -2,6 +2,7 @@
 
 #include "plimsoll/client/chain.hpp"
 #include "plimsoll/client/url.hpp"
+#include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/target.hpp"
 
 #include <algorithm>
@@ -31,10 +32,12 @@ constexpr config::Field kHealth[] = {
 struct Target {
   std::string url;
   std::int64_t weight = 1;
+  std::string group = "stable";
 };
 constexpr config::Field kTarget[] = {
     config::shown(config::field<&Target::url>("url", "The server's URL."), "'https://reviews-1.internal:9000'"),
     config::field<&Target::weight>("weight", "Its share of the calls to those of the others.", {1, 1000}),
+    config::field<&Target::group>("group", "The group of targets to which it belongs, with `split`."),
 };
 constexpr config::Field kOwn[] = {
     config::shaped(
@@ -42,8 +45,15 @@ constexpr config::Field kOwn[] = {
             "targets",
             "URLs of equivalent servers; a path in a URL is put before the path of each request. `{url, weight}` for a "
             "server that gets more or fewer calls than the others."),
-        R"("anyOf":[{"type":"string"},{"type":"array","items":{"anyOf":[{"type":"string"},{"type":"object","properties":{"url":{"type":"string"},"weight":{"type":"integer","minimum":1,"maximum":1000}},"required":["url"],"additionalProperties":false}]}}])",
+        R"("anyOf":[{"type":"string"},{"type":"array","items":{"anyOf":[{"type":"string"},{"type":"object","properties":{"url":{"type":"string"},"weight":{"type":"integer","minimum":1,"maximum":1000},"group":{"type":"string"}},"required":["url"],"additionalProperties":false}]}}])",
         "['https://reviews-1.internal:9000', {url: 'https://reviews-2.internal:9000', weight: 2}]"),
+    config::shaped(
+        config::field<&Declaration::split>(
+            "split",
+            "The share of the callers of each group of targets, such as {stable: 95, canary: 5}; each caller stays in "
+            "one group. 0: none."),
+        R"("type":"object","additionalProperties":{"type":"integer","minimum":0,"maximum":10000})",
+        "{stable: 95, canary: 5}"),
     config::shaped(config::field<&Declaration::hash_by>(
                        "hash-by", "With `balance: hash`: header:NAME, cookie:NAME, claim:NAME or caller."),
                    R"("type":"string")", "'cookie:session'"),
@@ -70,7 +80,10 @@ constexpr config::Field kOwn[] = {
 };
 
 /// Words of the language that this version does not have yet.
-constexpr std::string_view kLater[] = {"split", "credential", "http2"};
+constexpr std::string_view kLater[] = {"credential", "http2"};
+
+/// The name of a group is the label of a metric, and is written in contracts.
+bool is_group_name(std::string_view text) { return is_token(text) && text.size() <= 64; }
 
 /// The policy `timeout` is written `timeouts` here, where there are several.
 std::string_view written(std::string_view part) { return part == "timeout" ? "timeouts" : part; }
@@ -86,6 +99,7 @@ Result<> read_target(const json::Value& from, Declaration& declared) {
   }
   declared.targets.push_back(std::move(target.url));
   declared.weights.push_back(static_cast<double>(target.weight));
+  declared.group_names.push_back(std::move(target.group));
   return {};
 }
 Result<> read_targets(Declaration& declared) {
@@ -93,6 +107,57 @@ Result<> read_targets(Declaration& declared) {
   if (!declared.listed->is(json::Type::array)) return read_target(*declared.listed, declared);
   for (const auto& each : declared.listed->array())
     if (auto done = read_target(each, declared); !done) return done;
+  return {};
+}
+
+/// The groups of `split`, and of each target the one to which it belongs.
+Result<> read_split(const json::Value& from, Declaration& declared) {
+  const auto* listed = from.find("targets");
+  const auto named = [&](std::size_t i) {
+    const auto& place = listed->is(json::Type::array) ? listed->array()[i] : *listed;
+    return place.is(json::Type::object) ? place.find("group") : nullptr;
+  };
+  if (!declared.split) {
+    for (std::size_t i = 0; i < declared.targets.size(); ++i)
+      if (const auto* group = named(i))
+        return config::wrong(*group,
+                             "a target has a `group`, and the upstream no `split` that says what it gets, such "
+                             "as {stable: 95, canary: 5}");
+    return {};
+  }
+  if (!declared.split->is(json::Type::object) || declared.split->object().empty())
+    return config::wrong(*declared.split, "`split` is an object of groups, such as {stable: 95, canary: 5}");
+  double sum = 0;
+  for (const auto& member : declared.split->object()) {
+    if (!is_group_name(member.key))
+      return config::wrong(member.value, "the name of a group is a word of letters, digits and -");
+    const auto weight = config::Form<std::int64_t>::read(member.value);
+    if (!weight || *weight < 0 || *weight > 10'000)
+      return config::wrong(member.value, "the share of a group is a number from 0 to 10000");
+    sum += static_cast<double>(*weight);
+    declared.groups.push_back({std::string(member.key), static_cast<double>(*weight)});
+  }
+  if (declared.groups.size() > client::Split::kMostGroups)
+    return config::wrong(*declared.split, "an upstream has at most 16 groups");
+  if (sum <= 0) return config::wrong(*declared.split, "one group of `split` has a share above 0");
+  std::vector<bool> used(declared.groups.size());
+  for (std::size_t i = 0; i < declared.targets.size(); ++i) {
+    const auto known = std::ranges::find(declared.groups, declared.group_names[i], &client::Group::name);
+    if (known == declared.groups.end()) {
+      const auto* group = named(i);
+      const auto& place = listed->is(json::Type::array) ? listed->array()[i] : *listed;
+      return config::wrong(group ? *group : place, "the target \"" + declared.targets[i] + "\" is in the group `" +
+                                                       declared.group_names[i] + "`, of which `split` says nothing" +
+                                                       (group ? "" : "; a target that names none is in `stable`"));
+    }
+    const auto index = static_cast<std::uint32_t>(known - declared.groups.begin());
+    declared.group_of.push_back(index);
+    used[index] = true;
+  }
+  for (std::size_t i = 0; i < used.size(); ++i)
+    if (!used[i])
+      return config::wrong(*declared.split->find(declared.groups[i].name),
+                           "no target is in the group `" + declared.groups[i].name + "`");
   return {};
 }
 
@@ -184,6 +249,7 @@ Result<Declaration> read_declaration(const json::Value& from) {
   if (auto done = read_targets(declared); !done) return std::unexpected(std::move(done).error());
   const auto all_tls = check_targets(from, declared);
   if (!all_tls) return std::unexpected(all_tls.error());
+  if (auto done = read_split(from, declared); !done) return std::unexpected(std::move(done).error());
   if (!declared.key.empty() && declared.certificate.empty())
     return config::wrong(*from.find("key"), "an upstream has a `key` and no `certificate`");
   if (!declared.certificate.empty() && !*all_tls)

@@ -12,9 +12,13 @@ namespace plimsoll::handler::forwarding {
 
 /// One of `upstreams` in the deployment.
 struct Declaration {
-  config::Raw listed = nullptr;        ///< `targets` as they are written
-  std::vector<std::string> targets{};  ///< their URLs
-  std::vector<double> weights{};       ///< of each
+  config::Raw listed = nullptr;            ///< `targets` as they are written
+  std::vector<std::string> targets{};      ///< their URLs
+  std::vector<double> weights{};           ///< of each
+  std::vector<std::string> group_names{};  ///< of each
+  config::Raw split = nullptr;             ///< as it is written
+  std::vector<client::Group> groups{};     ///< of targets, where callers are split among them; else empty
+  std::vector<std::uint32_t> group_of{};   ///< of each target
   std::string authorities;
   std::string certificate, key;
   std::string host;

@@ -167,6 +167,8 @@ void provide(const contract::Contract&, Services& services, contract::Complaints
                                        .url = declared->targets.front(),
                                        .more_urls = {declared->targets.begin() + 1, declared->targets.end()},
                                        .weights = declared->weights,
+                                       .groups = declared->groups,
+                                       .group_of = declared->group_of,
                                        .authorities = declared->authorities,
                                        .certificate = declared->certificate,
                                        .key = declared->key,

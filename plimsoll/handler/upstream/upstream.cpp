@@ -49,6 +49,7 @@ class Upstream final : public Handler {
         context.keep<Request>(Request{.method = request.method, .target = target, .headers = Headers{context.arena}});
     for (const auto& [name, value] : fields) onward.headers.add(lasting(name), lasting(value));
     onward.authority = route_.host == "client" ? request.authority : std::string_view(route_.host);
+    onward.peer = request.peer;
     if (const auto read = context.input.body_text; !request.body && !read.empty()) {
       onward.body = &context.arena.make<TextStream>(read);
       onward.content_length = read.size();
