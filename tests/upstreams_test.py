@@ -552,6 +552,84 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
         self.assertEqual(len(canary.seen), seen)
         self.assertGreaterEqual(self.count(server, "plimsoll_client_split_moved_total", group="stable"), 10)
 
+    MIRRORED = """
+  /mirrored:
+    get:
+      operationId: mirrored
+      x-plimsoll: {upstream: {name: reviews, mirror: {to: canary%(get)s}}}
+      responses: {'200': {description: ok, content: {application/json: {}, application/octet-stream: {}}}, default: {description: other}}
+    post:
+      operationId: mirroredPost
+      x-plimsoll: {upstream: {name: reviews, mirror: {to: canary%(post)s}}}
+      requestBody: {content: {application/json: {schema: {type: object}}}}
+      responses: {'200': {description: ok, content: {application/json: {}}}, default: {description: other}}
+"""
+
+    def mirror(self, stable, canary, get="", post="", options=""):
+        return self.serve(contract(more=self.MIRRORED % {"get": get, "post": post}), self.split([stable], canary, "{stable: 1, canary: 0}", options))
+
+    def test_copies_go_to_another_group_and_their_responses_are_compared(self):
+        stable, canary = self.target("a"), self.target("b")
+        server = self.mirror(stable, canary, post=", unsafe: true", options="authentication: {bearer: ours}")
+        outcomes = lambda **labels: {
+            outcome: count for outcome in ("same", "status", "body", "failed", "skipped")
+            if (count := self.count(server, "plimsoll_mirror_responses_total", group="canary", outcome=outcome, **labels))}
+        until = lambda expected, **labels: harness.until(lambda: outcomes(**labels) == expected, lambda: f"{outcomes(**labels)} to be {expected}")
+        # The same content, written otherwise.
+        stable.does, canary.does = answer(b'{"a": 1, "b": [2]}'), answer(b'{"b":[2.0],"a":1}')
+        got = server.get("/mirrored?", {"Authorization": "Bearer theirs", "X-Mine": "1"})
+        self.assertEqual(got.body, b'{"a": 1, "b": [2]}')
+        until({"same": 1}, operation="mirrored")
+        (line, headers, _), (copied, copied_headers, _) = stable.seen[0], canary.seen[0]
+        self.assertEqual(copied, line)
+        for name in ("authorization", "x-mine", "traceparent", "x-request-id", "forwarded"):
+            self.assertEqual(copied_headers[name], headers[name], name)
+        self.assertEqual((copied_headers["authorization"], copied_headers["x-plimsoll-mirrored"]), ("Bearer ours", "true"))
+        self.assertNotIn("x-plimsoll-mirrored", headers)
+        canary.does = answer({"a": 2})
+        server.get("/mirrored")
+        until({"same": 1, "body": 1}, operation="mirrored")
+        canary.does = answer(status="500 Internal Server Error")
+        for _ in range(30):
+            self.assertEqual(server.get("/mirrored").status, 200)
+        until({"same": 1, "body": 1, "status": 30}, operation="mirrored")
+        # What fails there is nobody's failure here, and is not retried; a kept connection that is found closed is replaced.
+        canary.does = None
+        self.assertEqual(server.get("/mirrored").status, 200)
+        until({"same": 1, "body": 1, "status": 30, "failed": 1}, operation="mirrored")
+        self.assertEqual(len(canary.seen), 34)
+        self.assertEqual(self.count(server, "plimsoll_client_breaker_state"), 0)
+        # A body that is kept goes along; what is said in the log is bounded and has no content.
+        canary.does = stable.does = answer({"made": "content"})
+        self.assertEqual(server.post("/mirrored", {"text": "secret"}).status, 200)
+        until({"same": 1}, operation="mirroredPost")
+        self.assertEqual(canary.seen[-1][2], stable.seen[-1][2])
+        lines = [line for line in server.logged() if line.get("event") == "mirror-differs"]
+        self.assertEqual([(line["outcome"], line["service"], line["group"], line["operation"]) for line in lines], [("body", "reviews", "canary", "mirrored")])
+        self.assertEqual(self.count(server, "plimsoll_client_split_calls_total", group="canary"), 0)
+
+    def test_copies_are_of_safe_requests_bounded_and_delay_nobody(self):
+        stable, canary = self.target("a"), self.target("b")
+        server = self.mirror(stable, canary, get=", at-most: 2, timeout: 60s")
+        gate = threading.Event()
+        self.addCleanup(gate.set)
+        canary.does = lambda *_: gate.wait(60) and answer({"from": "a"})
+        self.assertEqual(server.post("/mirrored", {"text": "x"}).status, 200)
+        for _ in range(10):
+            self.assertEqual(server.get("/mirrored").status, 200)
+        skipped = lambda: self.count(server, "plimsoll_mirror_responses_total", outcome="skipped")
+        harness.until(lambda: skipped() == 8, lambda: f"{skipped()} skipped")
+        gate.set()
+        harness.until(lambda: self.count(server, "plimsoll_mirror_responses_total", outcome="same") == 2, "two copies to be answered")
+        self.assertEqual([line for line, *_ in canary.seen], ["GET /mirrored"] * 2)
+        # A stop ends those that hang.
+        gate.clear()
+        server.get("/mirrored")
+        harness.until(lambda: len(canary.seen) == 3, "the third copy")
+        begun = time.monotonic()
+        self.assertEqual(server.stop(), 0)
+        self.assertLess(time.monotonic() - begun, 30, "half of its own limit")
+
     def test_a_call_that_takes_long_is_answered_by_another_target(self):
         slow, quick = self.target("slow"), self.target("quick")
         over, waiting = threading.Event(), []
@@ -816,7 +894,10 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
             self.assertRegex(told, r"(plimsoll|contract)\.yaml:\d+:\d+: error\[", config)
         self.serve(contract(), "upstreams: {reviews: {targets: ['http://reviews.internal:9000'], plain-http: allowed}}\n")
         for key, said in (("{name: reviews, path: '/x/{od}'}", "no path parameter"), ("{name: reviews, path: x}", "begins with /"),
-                          ("{name: reviews, request-headers: {set: {Connection: close}}}", "cannot be set")):
+                          ("{name: reviews, request-headers: {set: {Connection: close}}}", "cannot be set"),
+                          ("{name: reviews, mirror: {to: canary}}", "has no group `canary`; `split` of the deployment declares groups"),
+                          ("{name: reviews, mirror: {share: 5%}}", "names the group"),
+                          ("{name: reviews, mirror: {to: canary, shar: 5%}}", 'did you mean "share"')):
             told = self.refused(contract().replace("operationId: listReviews\n      x-plimsoll: {upstream: reviews}",
                                                    f"operationId: listReviews\n      x-plimsoll: {{upstream: {key}}}"),
                                 f"upstreams: {{reviews: {{targets: ['{good}']}}}}\n")

@@ -226,6 +226,7 @@ Task<Result<Answer>> fetch(Service& service, Context& context, Call call) {
   auto& request =
       context.keep<Request>(Request{.method = sent.method, .target = sent.target, .headers = Headers{context.arena}});
   for (const auto& [name, value] : sent.headers) request.headers.add(lasting(name), lasting(value));
+  request.authority = sent.authority;
   if (!sent.body.empty()) {
     request.body = &context.keep<TextStream>(sent.body);
     request.content_length = sent.body.size();

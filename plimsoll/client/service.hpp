@@ -77,6 +77,7 @@ struct Call {
   std::vector<std::pair<std::string, std::string>> headers{};  ///< names in lower case
   std::string body{};
   std::size_t limit = 16u << 20;  ///< bytes of the answer's body
+  std::string authority{};        ///< the `Host` that is sent; empty: that of the target
 };
 /// `Service::call`, the answer held whole. Error besides: `answer-too-large`.
 Task<Result<Answer>> fetch(Service& service, Loop& loop, const Call& call);

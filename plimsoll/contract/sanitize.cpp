@@ -1,6 +1,6 @@
 #include "plimsoll/contract/sanitize.hpp"
 
-#include "plimsoll/contract/percent.hpp"
+#include "plimsoll/base/percent.hpp"
 #include "plimsoll/json/pointer.hpp"
 
 #include <unictype.h>

@@ -1,6 +1,7 @@
 #include "plimsoll/exchange/handling.hpp"
 #include "plimsoll/client/problems.hpp"
 #include "plimsoll/client/service.hpp"
+#include "plimsoll/client/targets.hpp"
 #include "plimsoll/handler/upstream/declaration.hpp"
 #include "plimsoll/handler/upstream/upstream.hpp"
 #include "plimsoll/handler/upstream/upstreams.hpp"
@@ -27,7 +28,7 @@ constexpr config::Field kRules[] = {
 /// `upstream: reviews`, or the long form.
 struct Options {
   std::string name, path, host;
-  config::Raw request_headers = nullptr, response_headers = nullptr;
+  config::Raw request_headers = nullptr, response_headers = nullptr, mirror = nullptr;
 };
 constexpr config::Field kFields[] = {
     config::shown(config::field<&Options::name>("name", "The name of one of the deployment's `upstreams`."), "reviews"),
@@ -45,6 +46,13 @@ constexpr config::Field kFields[] = {
     config::object_of<Rules>(config::field<&Options::response_headers>(
                                  "response-headers", "Headers of the response that are set or removed."),
                              kRules),
+    config::shown(
+        config::object_of<MirrorOptions>(
+            config::field<&Options::mirror>("mirror",
+                                            "Sends copies of requests to a group of the upstream's targets after the "
+                                            "response, and compares the responses."),
+            kMirrorFields),
+        "{to: canary, share: 10%}"),
 };
 
 Result<FieldRules> rules_of(config::Raw from) {
@@ -96,6 +104,66 @@ bool hides(const Build& build) {
   return false;
 }
 
+/// The service that gets the copies for a group, made for the first operation that names it. It repeats nothing and has
+/// no circuit: a copy that fails has failed.
+Result<std::shared_ptr<MirrorTarget>> mirror_target(Upstreams::One& upstream, const std::string& name,
+                                                    const std::string& group, std::uint32_t index,
+                                                    const Services& services) {
+  auto& known = upstream.mirrors[group];
+  if (known) return known;
+  const auto& written = *services.deployment->find("upstreams")->find(name);
+  auto declared = read_declaration(written);
+  if (!declared) return std::unexpected(std::move(declared).error());
+  Arena arena;
+  auto parts = parts_of(written, arena);
+  for (const auto* key : {"retry", "hedge", "breaker", "concurrency", "trace"})
+    parts.set(arena, key, json::Value::of("off"));
+  client::ServiceOptions calls{.name = name + ":mirror", .url = {}};
+  for (std::size_t i = 0; i < declared->targets.size(); ++i) {
+    if (declared->group_of[i] != index) continue;
+    calls.weights.push_back(declared->weights[i]);
+    if (calls.url.empty())
+      calls.url = declared->targets[i];
+    else
+      calls.more_urls.push_back(declared->targets[i]);
+  }
+  calls.authorities = declared->authorities;
+  calls.certificate = declared->certificate;
+  calls.key = declared->key;
+  auto service = client::Service::make(std::move(calls), services, &parts);
+  if (!service) return std::unexpected(std::move(service).error());
+  known = std::make_shared<MirrorTarget>(std::move(*service));
+  return known;
+}
+
+Result<std::shared_ptr<const Mirror>> mirror_of(config::Raw from, Upstreams& upstreams, Upstreams::One& upstream,
+                                                const std::string& name, const Build& build) {
+  if (!from) return nullptr;
+  MirrorOptions options;
+  if (auto done = config::read(*from, kMirrorFields, &options); !done) return std::unexpected(std::move(done).error());
+  const auto* targets = upstream.service->targets().get();
+  const auto* split = targets ? targets->split() : nullptr;
+  if (options.to.empty()) return config::wrong(*from, "`mirror` names the group that gets the copies: `to: canary`");
+  std::vector<std::string_view> names;
+  for (std::size_t i = 0; split && i < split->size(); ++i) names.push_back(split->name(i));
+  const auto found = std::ranges::find(names, options.to);
+  if (found == names.end()) {
+    const auto near = config::nearest(options.to, names);
+    return config::wrong(*from->find("to"), "the upstream `" + name + "` has no group `" + options.to + "`" +
+                                                (near.empty() ? "; `split` of the deployment declares groups"
+                                                              : "; did you mean `" + std::string(near) + "`?"));
+  }
+  const auto index = static_cast<std::uint32_t>(found - names.begin());
+  auto target = mirror_target(upstream, name, options.to, index, build.services);
+  if (!target) return std::unexpected(std::move(target).error());
+  if (!upstreams.copies) {
+    upstreams.copies = std::make_shared<MirrorCopies>();
+    build.services.backgrounds->add(std::make_unique<MirrorEnd>(upstreams.copies));
+  }
+  return std::make_shared<const Mirror>(options, index, name, build.operation.id, std::move(*target), upstreams.copies,
+                                        build.services);
+}
+
 Result<std::unique_ptr<Handler>> build(const json::Value& from, const Build& build) {
   Options options;
   if (from.is(json::Type::string)) {
@@ -124,6 +192,9 @@ Result<std::unique_ptr<Handler>> build(const json::Value& from, const Build& bui
   } else if (!build.operation.undeclared) {
     route.declared = upstreams->paths_of(build.contract);
   }
+  auto mirror = mirror_of(options.mirror, *upstreams, known->second, options.name, build);
+  if (!mirror) return std::unexpected(std::move(mirror).error());
+  route.mirror = std::move(*mirror);
   auto request = rules_of(options.request_headers), response = rules_of(options.response_headers);
   if (!request) return std::unexpected(std::move(request).error());
   if (!response) return std::unexpected(std::move(response).error());
@@ -133,6 +204,7 @@ Result<std::unique_ptr<Handler>> build(const json::Value& from, const Build& bui
   const bool keeps = (in_force(build.operation, "cache") && !gathers) || in_force(build.operation, "idempotency");
   route.holds_text =
       keeps || in_force(build.operation, "responses") || in_force(build.operation, "fields") || hides(build);
+  route.holds_text |= route.mirror != nullptr;
   if (!keeps) route.held_anyhow = 16 * 1024;
   route.passing = passing(build.operation);
   return make_upstream(std::move(route));

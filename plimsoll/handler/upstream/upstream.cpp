@@ -3,6 +3,7 @@
 #include "plimsoll/client/call_state.hpp"
 #include "plimsoll/client/problems.hpp"
 #include "plimsoll/client/service.hpp"
+#include "plimsoll/client/targets.hpp"
 #include "plimsoll/contract/body.hpp"
 #include "plimsoll/contract/lookalikes.hpp"
 #include "plimsoll/exchange/context.hpp"
@@ -11,6 +12,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 #include <utility>
 
 namespace plimsoll::handler::forwarding {
@@ -72,15 +74,38 @@ class Upstream final : public Handler {
     const bool streamed = !held && std::holds_alternative<Stream*>(answered->body);
     response_fields(*answered, streamed || request.method == "HEAD", response.headers);
     route_.response.apply(response.headers);
+    std::optional<std::string_view> seen;
     if (streamed) {
       response.body = std::move(answered->body);
     } else {
       auto whole = co_await client::whole_body(*answered, kMostHeld);
       if (!whole) co_return std::unexpected(told(std::move(whole).error()));
-      if (!whole->empty()) response.body = lasting(context.keep<std::string>(std::move(*whole)));
+      seen = "";
+      if (!whole->empty()) {
+        const auto& kept = context.keep<std::string>(std::move(*whole));
+        seen = kept;
+        response.body = lasting(kept);
+      }
       // How long the answer to GET would be was not said: it is not 0.
       if (request.method == "HEAD" && !answered->headers.contains("content-length"))
         response.body = lasting(context.arena.make<TextStream>(""));
+    }
+    if (route_.mirror && route_.mirror->takes(request.method)) {
+      const auto& state = client::call_state(onward, context);
+      const auto* targets = route_.service->targets().get();
+      const auto* split = targets ? targets->split() : nullptr;
+      // A caller of that group is answered by it already.
+      if (!split || split->of_target(state.target) != route_.mirror->group())
+        route_.mirror->after(context, {.method = onward.method,
+                                       .target = target,
+                                       .authority = onward.authority,
+                                       .fields = fields,
+                                       .traceparent = onward.headers.find("traceparent"),
+                                       .request_id = onward.headers.find("x-request-id"),
+                                       .request_body = onward.body ? state.held : std::optional<std::string_view>(""),
+                                       .status = answered->status,
+                                       .body = seen,
+                                       .content_type = answered->headers.find("content-type")});
     }
     co_return response;
   }

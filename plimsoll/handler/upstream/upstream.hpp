@@ -5,6 +5,7 @@
 #include "plimsoll/exchange/services.hpp"
 #include "plimsoll/handler/upstream/declared_paths.hpp"
 #include "plimsoll/handler/upstream/fields.hpp"
+#include "plimsoll/handler/upstream/mirror.hpp"
 
 #include <memory>
 #include <string>
@@ -47,7 +48,8 @@ struct Route {
   /// Answers of JSON and of text are held whole, because something looks at them on their way: up to 16 MiB.
   bool holds_text = true;
   Passing passing{};
-  std::uint64_t held_anyhow = 1u << 20;  ///< whatever it is, up to that length
+  std::uint64_t held_anyhow = 1u << 20;    ///< whatever it is, up to that length
+  std::shared_ptr<const Mirror> mirror{};  ///< null: requests are not copied
 };
 std::unique_ptr<Handler> make_upstream(Route route);
 

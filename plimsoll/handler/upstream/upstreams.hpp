@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/handler/upstream/declared_paths.hpp"
+#include "plimsoll/handler/upstream/mirror.hpp"
 
 #include <map>
 #include <memory>
@@ -17,7 +18,9 @@ struct Upstreams {
   struct One {
     std::shared_ptr<client::Service> service;
     std::string host;
+    std::map<std::string, std::shared_ptr<MirrorTarget>, std::less<>> mirrors{};  ///< by group, once one is needed
   };
+  std::shared_ptr<MirrorCopies> copies{};
   std::map<std::string, One, std::less<>> all;
   bool made = false;
 
