@@ -24,11 +24,8 @@ void Refusals::look(const Result<Response>& answer, CallState& state, const Cont
   state.credential_refused = true;
   if (counter_) counter_->add();
   if (!log_) return;
-  const auto now = context.loop.now();
-  events_->since.fetch_add(1, std::memory_order_relaxed);
-  auto next = events_->next.load(std::memory_order_relaxed);
-  if (now < next || !events_->next.compare_exchange_strong(next, now + 10 * kSecond)) return;
-  const auto answers = events_->since.exchange(0, std::memory_order_relaxed);
+  const auto answers = events_->answers.add(context.loop.now());
+  if (answers == 0) return;
   log_->write(telemetry::Level::error, "credential-refused", [&](telemetry::Line& line) {
     line.add("service", service_);
     if (state.target < peers_.size()) line.add("target", peers_[state.target].url.authority);

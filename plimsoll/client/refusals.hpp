@@ -2,8 +2,8 @@
 
 #include "plimsoll/client/part.hpp"
 #include "plimsoll/http/message.hpp"
+#include "plimsoll/telemetry/sparse.hpp"
 
-#include <atomic>
 #include <memory>
 #include <string>
 
@@ -35,8 +35,7 @@ class Refusals {
 
  private:
   struct Events {
-    std::atomic<Nanoseconds> next{0};
-    std::atomic<std::int64_t> since{0};
+    telemetry::Sparse answers{10 * kSecond};
   };
   const std::string service_;
   const std::span<const Peer> peers_;

@@ -33,15 +33,12 @@ Rejections::Rejections(const Services& services) : log_(services.log) {
 void Rejections::add(Rejection why, std::string_view address, Nanoseconds now) noexcept {
   auto& reason = reasons_[static_cast<std::size_t>(why)];
   if (reason.counter) reason.counter->add();
-  reason.untold.fetch_add(1, std::memory_order_relaxed);
-  auto told = reason.told.load(std::memory_order_relaxed);
-  if (!log_ || (told != 0 && now - told < kBetweenLines)) return;
-  if (!reason.told.compare_exchange_strong(told, now, std::memory_order_relaxed)) return;  // another thread tells
+  const auto count = log_ ? reason.lines.add(now) : 0;
+  if (count == 0) return;
   try {
-    const auto count = reason.untold.exchange(0, std::memory_order_relaxed);
     log_->write(telemetry::Level::warning, "connection-rejected", [&](telemetry::Line& line) {
       const auto& [name, remedy] = kReasonTexts[static_cast<std::size_t>(why)];
-      line.add("reason", name).add("count", static_cast<std::int64_t>(count));
+      line.add("reason", name).add("count", count);
       if (!address.empty()) line.add("address", address);
       line.add("remedy", remedy);
     });

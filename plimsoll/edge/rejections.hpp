@@ -2,9 +2,9 @@
 
 #include "plimsoll/edge/connection_counts.hpp"
 #include "plimsoll/exchange/services.hpp"
+#include "plimsoll/telemetry/sparse.hpp"
 
 #include <array>
-#include <atomic>
 #include <string_view>
 
 namespace plimsoll::telemetry {
@@ -27,8 +27,7 @@ class Rejections {
   static constexpr std::size_t kReasons = 5;
   struct Reason {
     telemetry::Counter* counter = nullptr;
-    std::atomic<std::uint64_t> untold{0};
-    std::atomic<Nanoseconds> told{0};
+    telemetry::Sparse lines{kBetweenLines};
   };
   telemetry::Log* log_;
   std::array<Reason, kReasons> reasons_;

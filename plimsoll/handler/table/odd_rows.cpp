@@ -15,13 +15,9 @@ OddRows::OddRows(const Services& services, std::string table)
 
 void OddRows::add() noexcept {
   if (counter_) counter_->add();
-  untold_.fetch_add(1, std::memory_order_relaxed);
-  const auto now = clock_->steady();
-  auto told = told_.load(std::memory_order_relaxed);
-  if (!log_ || (told != 0 && now - told < kBetweenLines)) return;
-  if (!told_.compare_exchange_strong(told, now, std::memory_order_relaxed)) return;  // another thread tells
+  const auto count = log_ ? lines_.add(clock_->steady()) : 0;
+  if (count == 0) return;
   try {
-    const auto count = untold_.exchange(0, std::memory_order_relaxed);
     log_->write(telemetry::Level::warning, "table-odd-rows", [&](telemetry::Line& line) {
       line.add("table", table_).add("rows", count);
       line.add("remedy", "correct the rows, or the schema; they are shown as they are stored");

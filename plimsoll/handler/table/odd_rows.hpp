@@ -1,8 +1,8 @@
 #pragma once
 
 #include "plimsoll/exchange/services.hpp"
+#include "plimsoll/telemetry/sparse.hpp"
 
-#include <atomic>
 #include <string>
 
 namespace plimsoll::telemetry {
@@ -19,13 +19,11 @@ class OddRows {
   void add() noexcept;
 
  private:
-  static constexpr Nanoseconds kBetweenLines = 60 * kSecond;
   const std::string table_;
   telemetry::Log* log_;
   const Clock* clock_;
   telemetry::Counter* counter_ = nullptr;
-  std::atomic<std::int64_t> untold_{0};
-  std::atomic<Nanoseconds> told_{0};
+  telemetry::Sparse lines_{60 * kSecond};
 };
 
 }  // namespace plimsoll::table
