@@ -151,6 +151,7 @@ struct Reading {
   std::string_view tenant{}, scheme{}, subject{};
   std::uint64_t site = 0;
   std::span<const std::string_view> roles{};  ///< of the caller
+  std::string_view operation{};               ///< of the contract, for which it runs; empty: for none
   bool exchange = false;                      ///< somebody asks, though it may not be known who; else the server itself
   ReadBudget* budget = nullptr;               ///< null: none
   /// A replica may answer it, which shows what the primary had at some earlier time: of the writes of this caller that
@@ -243,6 +244,12 @@ class Database {
   /// Whether a statement changes nothing, as the database sees it: it can then be read on any connection. An error
   /// where it cannot be prepared. Answered at once.
   virtual Result<bool> only_reads(std::string_view sql) = 0;
+  /// How it would run a statement with so many parameters, whatever their values, one step in a line: the statement is
+  /// not run. Empty: it does not say.
+  virtual Task<Result<std::string>> plan_of(Loop&, std::string_view sql, std::size_t parameters) {
+    (void)sql, (void)parameters;
+    co_return std::string{};
+  }
   virtual Counts counts() const = 0;
   virtual Load load() const noexcept = 0;
   virtual LogState log_state() const noexcept { return {}; }

@@ -1,6 +1,8 @@
 #include "plimsoll/database/postgres.hpp"
 
 #include "plimsoll/async/pause.hpp"
+#include "plimsoll/base/digest.hpp"
+#include "plimsoll/base/encoding.hpp"
 #include "plimsoll/base/hash.hpp"
 #include "plimsoll/database/cells.hpp"
 #include "plimsoll/database/postgres_dialect.hpp"
@@ -10,6 +12,7 @@
 #include "plimsoll/database/postgres_replicas.hpp"
 #include "plimsoll/database/postgres_sharing.hpp"
 #include "plimsoll/database/postgres_statement.hpp"
+#include "plimsoll/database/slow_statements.hpp"
 
 #include <optional>
 #include <random>
@@ -80,8 +83,15 @@ bool ends_transaction(std::string_view sql) {
 class Statements {
  public:
   /// `settings`: of kSetCaller; empty: nobody is told.
-  Statements(PostgresConnection& connection, Loop& loop, std::vector<std::string> settings)
-      : connection_(connection), loop_(loop), settings_(std::move(settings)), told_(settings_.empty()) {}
+  /// `slow` is told of statements that are, which run for `operation`; null: nobody.
+  Statements(PostgresConnection& connection, Loop& loop, std::vector<std::string> settings,
+             SlowStatements* slow = nullptr, std::string_view operation = {})
+      : connection_(connection),
+        loop_(loop),
+        settings_(std::move(settings)),
+        told_(settings_.empty()),
+        slow_(slow),
+        operation_(operation) {}
 
   Task<Result<Rows>> query(std::string_view sql, std::span<const Cell> parameters) {
     if (is_savepoint(sql)) {
@@ -101,7 +111,15 @@ class Statements {
         .into = &keeper,
         .limit = time_left(scope, loop_),
         .settings = told_ ? std::span<const std::string>{} : std::span<const std::string>(settings_)};
+    const auto begun = loop_.now();
     auto done = co_await connection_.run(statement);
+    if (const auto took = loop_.now() - begun; slow_ && slow_->is_slow(took)) [[unlikely]]
+      slow_->add({.sql = sql,
+                  .parameters = parameters,
+                  .operation = operation_,
+                  .took = took,
+                  .rows = std::ssize(keeper.rows),
+                  .error = done ? nullptr : &done.error()});
     if (!done) co_return std::unexpected(noted(std::move(done).error()));
     told_ = true;
     if (keeper.too_large()) co_return fail(kResponseTooLarge);
@@ -148,14 +166,17 @@ class Statements {
   Loop& loop_;
   const std::vector<std::string> settings_;
   bool told_ = true;  ///< the transaction knows who the caller is, or need not
+  SlowStatements* const slow_;
+  const std::string_view operation_;
   bool undone_ = false;
   std::optional<Error> failure_;
 };
 
 class UnitSession final : public Session {
  public:
-  UnitSession(PostgresConnection& connection, Loop& loop, std::vector<std::string> settings)
-      : statements(connection, loop, std::move(settings)) {}
+  UnitSession(PostgresConnection& connection, Loop& loop, std::vector<std::string> settings,
+              SlowStatements* slow = nullptr, std::string_view operation = {})
+      : statements(connection, loop, std::move(settings), slow, operation) {}
   PLIMSOLL_FORWARDS Task<Result<Rows>> query(std::string_view sql, std::span<const Cell> parameters) override {
     return statements.query(sql, parameters);
   }
@@ -240,13 +261,13 @@ class OpenTransaction final : public Transaction {
  public:
   OpenTransaction(PostgresPool::Lease lease, Loop& loop, std::vector<std::string> settings, Nanoseconds until,
                   TableVersions& versions, std::atomic<std::uint64_t>& commits, PostgresReplicas* replicas,
-                  const Reading& who)
+                  const Reading& who, SlowStatements* slow)
       : caller_(caller_of(who)),
         wrote_(who.wrote),
         replicas_(replicas),
         lease_(std::move(lease)),
         loop_(loop),
-        statements_(*lease_, loop, std::move(settings)),
+        statements_(*lease_, loop, std::move(settings), slow, who.operation),
         until_(until),
         versions_(versions),
         commits_(commits) {}
@@ -314,8 +335,13 @@ class Postgres final : public Database {
  public:
   Postgres(PostgresTarget target, const PostgresOptions& options, std::shared_ptr<net::Resolver> resolver)
       : options_(options), pool_(std::move(target), options, std::move(resolver)) {}
+  ~Postgres() override {
+    if (options_.slow) options_.slow->stop();
+  }
   Result<> start(std::vector<PostgresTarget> replicas, const std::shared_ptr<net::Resolver>& resolver) {
-    if (auto started = pool_.start(); !started || replicas.empty()) return started;
+    auto pool = pool_.start();
+    if (pool && options_.slow && !options_.trial) options_.slow->start(*this);
+    if (!pool || replicas.empty()) return pool;
     auto made = std::make_unique<PostgresReplicas>(pool_, std::move(replicas), options_, resolver);
     if (auto started = made->start(); !started) return started;
     replicas_ = std::move(made);
@@ -343,7 +369,7 @@ class Postgres final : public Database {
       auto& connection = **lease;
       connection.forget_written();
       connection.begin(kBegin);
-      UnitSession session{connection, loop, settings_for(who)};
+      UnitSession session{connection, loop, settings_for(who), options_.slow, who.operation};
       auto done = co_await work(session);
       const auto& statements = session.statements;
       if (done && !statements.undone()) {
@@ -397,7 +423,7 @@ class Postgres final : public Database {
                     std::to_string(options_.transaction.nanoseconds / kMillisecond));
     co_return std::make_unique<OpenTransaction>(std::move(*lease), loop, settings_for(who),
                                                 loop.now() + options_.transaction.nanoseconds, versions(), commits_,
-                                                replicas_.get(), who);
+                                                replicas_.get(), who, options_.slow);
   }
 
   PLIMSOLL_FORWARDS Task<Result<>> read(Loop& loop, std::string_view sql, std::span<const Cell> parameters,
@@ -450,6 +476,16 @@ class Postgres final : public Database {
     // session is told of. What the server itself reads may take longer than it says.
     const bool shares = reading.order == ReadClass::key && reading.quick && caller != 0 &&
                         options_.statements == PostgresOptions::Statements::on && settings.empty();
+    std::int64_t rows = 0;
+    const auto look = [&](Nanoseconds begun, const Result<>& done) {
+      if (const auto took = loop.now() - begun; options_.slow && options_.slow->is_slow(took)) [[unlikely]]
+        options_.slow->add({.sql = sql,
+                            .parameters = parameters,
+                            .operation = reading.operation,
+                            .took = took,
+                            .rows = rows,
+                            .error = done ? nullptr : &done.error()});
+    };
     for (int lost = 0;;) {
       if (shares) {
         auto& sharing = loop.own<Sharings>().of(pool);
@@ -457,10 +493,13 @@ class Postgres final : public Database {
                                                       .parameters = parameters,
                                                       .into = &into,
                                                       .budget = reading.budget,
-                                                      .limit = time_left(scope, loop)};
+                                                      .limit = time_left(scope, loop),
+                                                      .rows = &rows};
         if (const auto prepared = sharing.can_join(pool, statement)) {
           const Counted counted{reading_};
+          const auto begun = loop.now();
           auto shared = co_await sharing.join(statement, prepared);
+          look(begun, shared.done);
           if (may_end(shared, scope, lost)) co_return std::move(shared.done);
           continue;
         }
@@ -474,7 +513,9 @@ class Postgres final : public Database {
                                                     .into = &into,
                                                     .budget = reading.budget,
                                                     .limit = time_left(scope, loop),
+                                                    .rows = &rows,
                                                     .settings = settings};
+      const auto begun = loop.now();
       PostgresSharing::Outcome outcome;
       auto* sharing = shares ? &loop.own<Sharings>().of(pool) : nullptr;
       PostgresSharing::Prepared prepared = nullptr;
@@ -492,10 +533,39 @@ class Postgres final : public Database {
         if (outcome.done) outcome.done = co_await connection.run(statement);
         outcome.lost = connection.broken();
       }
+      look(begun, outcome.done);
       if (may_end(outcome, scope, lost)) co_return std::move(outcome.done);
     }
   }
 
+  /// A plan for any values: one for those of the statement would show them.
+  Task<Result<std::string>> plan_of(Loop& loop, std::string_view sql, std::size_t parameters) override {
+    auto lease = co_await pool_.acquire(loop, ReadClass::search, 0);
+    if (!lease) co_return std::unexpected(std::move(lease).error());
+    auto& connection = **lease;
+    // Of its own: where it is left behind it is in nobody's way.
+    const auto name = "plimsoll_" + to_hex(random_bytes(8));
+    connection.begin("BEGIN READ ONLY");
+    auto prepared = co_await connection.script(
+        "SET LOCAL lock_timeout='1s';SET LOCAL plan_cache_mode=force_generic_plan;"
+        "PREPARE " +
+            name + " AS " + numbered_parameters(sql),
+        SlowStatements::kPlanLimit);
+    if (!prepared) co_return std::unexpected(std::move(prepared).error());
+    auto asks = "EXPLAIN EXECUTE " + name;
+    for (std::size_t i = 0; i < parameters; ++i) asks += i ? ",NULL" : "(NULL";
+    if (parameters) asks += ')';
+    RowKeeper keeper;
+    const PostgresConnection::Statement statement{.sql = asks, .into = &keeper, .limit = SlowStatements::kPlanLimit};
+    auto explained = co_await connection.run(statement);
+    connection.forget(asks);
+    if (!explained) co_return std::unexpected(std::move(explained).error());
+    auto ended = co_await connection.script("DEALLOCATE " + name, SlowStatements::kPlanLimit);
+    if (ended) (void)co_await connection.command("ROLLBACK");
+    std::string plan;
+    for (const auto& step : keeper.rows) plan.append(plan.empty() ? "" : "\n").append(text_at(step, 0));
+    co_return plan;
+  }
   void interrupt() noexcept override {
     if (options_.statements == PostgresOptions::Statements::on) pool_.interrupt();
   }

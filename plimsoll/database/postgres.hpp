@@ -16,6 +16,8 @@ class Log;
 
 namespace plimsoll::database {
 
+class SlowStatements;
+
 /// How a PostgreSQL server is used: the options of `database: {pool: …}`.
 struct PostgresOptions {
   enum class Statements : std::uint8_t { off, on };
@@ -37,6 +39,7 @@ struct PostgresOptions {
   config::Duration replica_lag = config::seconds(10);
   std::function<void()> opened{};            ///< called for each connection that was opened, before it is used
   telemetry::Log* log = nullptr;             ///< for what an operator must know; null: none
+  SlowStatements* slow = nullptr;            ///< is told of each statement that is; null: nobody
   telemetry::Histogram* acquired = nullptr;  ///< how long connections were waited for; null: not recorded
 };
 extern const std::span<const config::Field> kPostgresFields;

@@ -638,6 +638,7 @@ bool PostgresConnection::take(Unit& unit, const Protocol::Event& event) {
     case EventKind::ready:
       if (unit.statement_ && unit.statement_->budget)
         unit.statement_->budget->rows -= std::min(unit.rows_, unit.statement_->budget->rows);
+      if (unit.statement_ && unit.statement_->rows) *unit.statement_->rows = unit.rows_;
       return true;
     case EventKind::error:
       fail_once(error_of_said(event.said, unit.statement_ ? unit.statement_->sql : ""));

@@ -56,6 +56,7 @@ class PostgresConnection {
     RowSink* into = nullptr;                  ///< null: rows are dropped
     ReadBudget* budget = nullptr;             ///< null: none
     Nanoseconds limit = 0;                    ///< of the statement, where the server waits or works; 0: none
+    std::int64_t* rows = nullptr;             ///< where their number goes; null: nowhere
     std::span<const std::string> settings{};  ///< values of kSetCaller, which goes before it; empty: it does not
   };
   /// Runs one statement; before it, in the same write, what `first` has added since the last one.

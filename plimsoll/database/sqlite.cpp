@@ -1,8 +1,12 @@
 #include "plimsoll/database/sqlite.hpp"
 
+#include "plimsoll/database/cells.hpp"
+#include "plimsoll/database/slow_statements.hpp"
 #include "plimsoll/database/sqlite_dialect.hpp"
 #include "plimsoll/database/sqlite_readers.hpp"
 #include "plimsoll/database/sqlite_writer.hpp"
+
+#include <map>
 
 namespace plimsoll::config {
 template <>
@@ -59,21 +63,50 @@ constexpr config::Field kFields[] = {
 class Sqlite final : public Database {
  public:
   Sqlite(std::unique_ptr<SqliteConnection> connection, const SqliteOptions& options)
-      : readers_(options), writer_(std::move(connection), options, versions(), &readers_) {}
+      : slow_(options.slow), readers_(options), writer_(std::move(connection), options, versions(), &readers_) {}
+  ~Sqlite() override {
+    if (slow_) slow_->stop();
+  }
 
   const Dialect& dialect() const noexcept override { return sqlite_dialect(); }
-  Result<> start() { return readers_.start(); }
+  Result<> start() {
+    auto started = readers_.start();
+    if (started && slow_) slow_->start(*this);
+    return started;
+  }
   PLIMSOLL_FORWARDS Task<Result<>> write(Loop& loop, Work work, Hold hold) override {
     return writer_.write(loop, work, hold);
   }
   PLIMSOLL_FORWARDS Task<Result<std::unique_ptr<Transaction>>> begin(Loop& loop) override {
     return writer_.begin(loop);
   }
+  PLIMSOLL_FORWARDS Task<Result<>> write_for(const Reading& who, Loop& loop, Work work, Hold hold) override {
+    return writer_.write(loop, work, hold, who.operation);
+  }
+  PLIMSOLL_FORWARDS Task<Result<std::unique_ptr<Transaction>>> begin_for(const Reading& who, Loop& loop) override {
+    return writer_.begin(loop, who.operation);
+  }
   PLIMSOLL_FORWARDS Task<Result<>> read(Loop& loop, std::string_view sql, std::span<const Cell> parameters,
                                         const Reading& reading, RowSink& into) override {
     return readers_.read(loop, sql, parameters, reading, into);
   }
   Result<bool> only_reads(std::string_view sql) override { return readers_.only_reads(sql); }
+  Task<Result<std::string>> plan_of(Loop& loop, std::string_view sql, std::size_t parameters) override {
+    const std::vector<Cell> none(parameters);
+    const auto asks = "EXPLAIN QUERY PLAN " + std::string(sql);
+    auto steps = co_await Database::read(loop, asks, none, true);
+    if (!steps) co_return std::unexpected(std::move(steps).error());
+    std::string plan;
+    std::map<std::int64_t, std::size_t> depths;
+    for (const auto& step : *steps) {  // id, its parent, unused, what it does
+      const auto parent = depths.find(number_at(step, 1));
+      const auto depth = parent == depths.end() ? 0 : parent->second + 1;
+      depths[number_at(step, 0)] = depth;
+      if (!plan.empty()) plan += '\n';
+      plan.append(2 * depth, ' ').append(text_at(step, 3));
+    }
+    co_return plan;
+  }
   void interrupt() noexcept override { writer_.interrupt(); }
   Counts counts() const override {
     Counts counts;
@@ -90,6 +123,7 @@ class Sqlite final : public Database {
   }
 
  private:
+  SlowStatements* const slow_;
   SqliteReaders readers_;
   SqliteWriter writer_;
 };

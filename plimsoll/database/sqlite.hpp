@@ -14,6 +14,8 @@ class Log;
 
 namespace plimsoll::database {
 
+class SlowStatements;
+
 /// How a SQLite file is used. WAL always: readers never wait for the writer.
 struct SqliteOptions {
   enum class Synchronous : std::uint8_t { off, normal, full };
@@ -30,8 +32,9 @@ struct SqliteOptions {
   std::int64_t inline_steps = 20'000;
   std::int64_t group = 1'024;
   config::Duration gather = config::milliseconds(2);
-  std::string vfs{};              ///< of SQLite; empty: the system's. For tests
-  telemetry::Log* log = nullptr;  ///< for what an operator must know; null: none
+  std::string vfs{};               ///< of SQLite; empty: the system's. For tests
+  telemetry::Log* log = nullptr;   ///< for what an operator must know; null: none
+  SlowStatements* slow = nullptr;  ///< is told of each statement that is; null: nobody
 };
 extern const std::span<const config::Field> kSqliteFields;
 

@@ -86,6 +86,8 @@ class SqliteConnection {
   Result<> script(std::string_view sql, StepLimit limit = {});
   /// Whether the statement changes nothing; an error where it cannot be prepared.
   Result<bool> only_reads(std::string_view sql);
+  /// Rows of the last statement, those embedded in others included.
+  std::int64_t rows() const { return embedded_.rows(); }
   /// A statement was ended early since the last call. One that changes rows has taken its transaction with it.
   bool interrupted() { return std::exchange(interrupted_, false); }
   /// No transaction is open: SQLite has rolled it back by itself after some errors (disk full, I/O error).

@@ -1,5 +1,7 @@
 #include "plimsoll/database/sqlite_readers.hpp"
 
+#include "plimsoll/database/slow_statements.hpp"
+
 #include <sys/stat.h>
 
 namespace plimsoll::database {
@@ -23,6 +25,7 @@ struct SqliteReaders::Query final : Ask, FairQueue::Entry {
       : Ask(loop), readers(readers), sql(sql), parameters(parameters), budget(reading.budget), into(into) {
     order = reading.order;
     caller = caller_of(reading);
+    operation = reading.operation;
   }
   void hand_over() override {
     Query* refused;
@@ -50,6 +53,7 @@ struct SqliteReaders::Query final : Ask, FairQueue::Entry {
   SqliteReaders& readers;
   std::string_view sql;
   std::span<const Cell> parameters;
+  std::string_view operation{};
   ReadBudget* budget;
   RowSink& into;
   std::atomic<bool> stop_now{false};
@@ -105,8 +109,17 @@ void SqliteReaders::serve(SqliteConnection& connection) {
     const auto caller = query->caller;
     on_threads_.push_back(query);  // room for all was made at the start
     lock.unlock();
+    const auto begun = options_.slow ? system_clock().steady() : 0;
     query->result = connection.run(query->sql, query->parameters, &query->into,
                                    {.stop = &query->stop_now, .budget = query->budget});
+    if (options_.slow)
+      if (const auto took = system_clock().steady() - begun; options_.slow->is_slow(took)) [[unlikely]]
+        options_.slow->add({.sql = query->sql,
+                            .parameters = query->parameters,
+                            .operation = query->operation,
+                            .took = took,
+                            .rows = connection.rows(),
+                            .error = query->result ? nullptr : &query->result.error()});
     lock.lock();
     std::erase(on_threads_, query);
     if (query->ended_for_the_log && !query->result) query->result = std::unexpected(busy());

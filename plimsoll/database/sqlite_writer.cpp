@@ -1,6 +1,7 @@
 #include "plimsoll/database/sqlite_writer.hpp"
 
 #include "plimsoll/base/out_of_memory.hpp"
+#include "plimsoll/database/slow_statements.hpp"
 #include "plimsoll/database/sqlite_readers.hpp"
 #include "plimsoll/telemetry/log.hpp"
 
@@ -15,17 +16,23 @@ using Clock = std::chrono::steady_clock;
 /// What a unit may use, and only while it runs on the writer's thread.
 class SqliteWriter::UnitSession final : public Session {
  public:
-  UnitSession(SqliteWriter& writer, Hold hold) : writer_(writer), hold_(hold) {}
+  UnitSession(SqliteWriter& writer, Hold hold, std::string_view operation)
+      : writer_(writer), hold_(hold), operation_(operation) {}
   Task<Result<Rows>> query(std::string_view sql, std::span<const Cell> parameters) override {
-    if (auto may = usable(); !may) co_return std::unexpected(std::move(may).error());
+    const auto begun = Clock::now();
+    if (auto may = usable(begun); !may) co_return std::unexpected(std::move(may).error());
     RowKeeper keeper;
-    if (auto done = writer_.connection_->run(sql, parameters, &keeper, limit()); !done)
-      co_return std::unexpected(told(std::move(done).error()));
+    auto done = writer_.connection_->run(sql, parameters, &keeper, limit());
+    if (!done) done = std::unexpected(told(std::move(done).error()));
+    if (writer_.slow_)
+      writer_.look_at(Clock::now() - begun, sql, parameters, operation_, std::ssize(keeper.rows),
+                      done ? nullptr : &done.error());
+    if (!done) co_return std::unexpected(std::move(done).error());
     if (keeper.too_large()) co_return fail(kResponseTooLarge);
     co_return std::move(keeper.rows);
   }
   Task<Result<>> script(std::string_view sql) override {
-    if (auto may = usable(); !may) co_return may;
+    if (auto may = usable(Clock::now()); !may) co_return may;
     auto done = writer_.connection_->script(sql, limit());
     if (!done) co_return std::unexpected(told(std::move(done).error()));
     co_return done;
@@ -42,9 +49,9 @@ class SqliteWriter::UnitSession final : public Session {
 
  private:
   /// What it does between its statements counts too.
-  Result<> usable() const {
+  Result<> usable(Clock::time_point now) const {
     if (!writer_.here()) return std::unexpected(waited_elsewhere());
-    const bool late = until_ != until_.max() && Clock::now() >= until_;
+    const bool late = now >= until_;
     if (late || stop_now_.load(std::memory_order_relaxed)) return std::unexpected(why());
     if (writer_.connection_->idle()) return std::unexpected(Error{&kUnavailable}.because("sqlite rolled back"));
     return {};
@@ -54,13 +61,14 @@ class SqliteWriter::UnitSession final : public Session {
 
   SqliteWriter& writer_;
   Hold hold_;
+  std::string_view operation_;
   Clock::time_point until_ = Clock::time_point::max();
   std::atomic<bool> stop_now_{false};
 };
 
 struct SqliteWriter::Unit final : Ask {
-  Unit(SqliteWriter& writer, Loop& loop, Work& work, Hold hold)
-      : Ask(loop), writer(writer), work(work), hold(hold), session(writer, hold) {}
+  Unit(SqliteWriter& writer, Loop& loop, Work& work, Hold hold, std::string_view operation)
+      : Ask(loop), writer(writer), work(work), hold(hold), session(writer, hold, operation) {}
   void hand_over() override {
     bool wake, admitted;
     {
@@ -166,14 +174,15 @@ struct SqliteWriter::Statement final : Ask {
   Kind kind;
   std::string_view sql{};
   std::span<const Cell> parameters{};
+  std::string_view operation{};
   RowKeeper keeper{};
   std::atomic<bool> stop_now{false};
 };
 
 class SqliteWriter::OpenTransaction final : public Transaction {
  public:
-  OpenTransaction(SqliteWriter& writer, Loop& loop, std::shared_ptr<Lease> lease)
-      : writer_(writer), loop_(loop), lease_(std::move(lease)) {}
+  OpenTransaction(SqliteWriter& writer, Loop& loop, std::shared_ptr<Lease> lease, std::string_view operation)
+      : writer_(writer), loop_(loop), lease_(std::move(lease)), operation_(operation) {}
   ~OpenTransaction() override {
     if (!open_) return;
     {
@@ -186,6 +195,7 @@ class SqliteWriter::OpenTransaction final : public Transaction {
     Statement statement{writer_, loop_, *lease_, Statement::Kind::query};
     statement.sql = sql;
     statement.parameters = parameters;
+    statement.operation = operation_;
     co_await static_cast<Ask&>(statement);
     if (!statement.result) co_return std::unexpected(std::move(statement.result).error());
     if (statement.keeper.too_large()) co_return fail(kResponseTooLarge);
@@ -209,6 +219,7 @@ class SqliteWriter::OpenTransaction final : public Transaction {
   SqliteWriter& writer_;
   Loop& loop_;
   std::shared_ptr<Lease> lease_;
+  std::string_view operation_;
   bool open_ = true;
 };
 
@@ -223,7 +234,8 @@ SqliteWriter::SqliteWriter(std::unique_ptr<SqliteConnection> connection, const S
       gathering_(std::chrono::nanoseconds(options.gather.nanoseconds)),
       upkeep_(pages_of(options.checkpoint)),
       log_(options.log),
-      readers_(readers) {
+      readers_(readers),
+      slow_(options.slow) {
   group_units_.reserve(group_);
   thread_ = std::thread([this] { serve(); });
 }
@@ -279,17 +291,17 @@ SqliteWriter::~SqliteWriter() {
 
 void SqliteWriter::interrupt() noexcept { sqlite3_interrupt(connection_->handle()); }
 
-Task<Result<>> SqliteWriter::write(Loop& loop, Work work, Hold hold) {
-  Unit unit{*this, loop, work, hold};
+Task<Result<>> SqliteWriter::write(Loop& loop, Work work, Hold hold, std::string_view operation) {
+  Unit unit{*this, loop, work, hold, operation};
   co_await static_cast<Ask&>(unit);
   co_return std::move(unit.result);
 }
 
-Task<Result<std::unique_ptr<Transaction>>> SqliteWriter::begin(Loop& loop) {
+Task<Result<std::unique_ptr<Transaction>>> SqliteWriter::begin(Loop& loop, std::string_view operation) {
   Opening opening{*this, loop};
   co_await static_cast<Ask&>(opening);
   if (!opening.result) co_return std::unexpected(std::move(opening.result).error());
-  co_return std::make_unique<OpenTransaction>(*this, loop, std::move(opening.lease));
+  co_return std::make_unique<OpenTransaction>(*this, loop, std::move(opening.lease), operation);
 }
 
 void SqliteWriter::serve() {
@@ -328,6 +340,18 @@ void SqliteWriter::serve() {
     keep_log_short();
     lock.lock();
   }
+}
+
+void SqliteWriter::look_at(std::chrono::nanoseconds took, std::string_view sql, std::span<const Cell> parameters,
+                           std::string_view operation, std::int64_t rows, const Error* error) const {
+  if (!slow_->is_slow(took.count())) [[likely]]
+    return;
+  slow_->add({.sql = sql,
+              .parameters = parameters,
+              .operation = operation,
+              .took = took.count(),
+              .rows = rows,
+              .error = error});
 }
 
 void SqliteWriter::keep_log_short() {
@@ -483,11 +507,16 @@ void SqliteWriter::execute(Statement& statement, Lease& lease) {
       break;
     case roll_back: break;
   }
-  lease.used += Clock::now() - begun;
-  if (!connection_->interrupted()) return;
-  interrupted_.fetch_add(1, std::memory_order_relaxed);
-  statement.result = std::unexpected(statement.stop_now.load(std::memory_order_relaxed) ? error_of(Stop::deadline)
-                                                                                        : Error{&kWriteTooLong});
+  const auto took = Clock::now() - begun;
+  lease.used += took;
+  if (connection_->interrupted()) {
+    interrupted_.fetch_add(1, std::memory_order_relaxed);
+    statement.result = std::unexpected(statement.stop_now.load(std::memory_order_relaxed) ? error_of(Stop::deadline)
+                                                                                          : Error{&kWriteTooLong});
+  }
+  if (slow_ && statement.kind == query)
+    look_at(took, statement.sql, statement.parameters, statement.operation, std::ssize(statement.keeper.rows),
+            statement.result ? nullptr : &statement.result.error());
 }
 
 void SqliteWriter::hold(std::shared_ptr<Lease> lease, std::unique_lock<std::mutex>& lock) {

@@ -62,8 +62,9 @@ class SqliteWriter {
                SqliteReaders* readers);
   ~SqliteWriter();
 
-  Task<Result<>> write(Loop& loop, Work work, Hold hold);
-  Task<Result<std::unique_ptr<Transaction>>> begin(Loop& loop);
+  /// `operation`: of the contract, for which it runs; empty: for none.
+  Task<Result<>> write(Loop& loop, Work work, Hold hold, std::string_view operation = {});
+  Task<Result<std::unique_ptr<Transaction>>> begin(Loop& loop, std::string_view operation = {});
   /// Breaks off the statement that runs now.
   void interrupt() noexcept;
   void count(Counts& counts) const noexcept;
@@ -94,6 +95,9 @@ class SqliteWriter {
   void hold(std::shared_ptr<Lease> lease, std::unique_lock<std::mutex>& lock);
   void execute(Statement& statement, Lease& lease);
   void keep_log_short();
+  /// A statement has ended that took so long.
+  void look_at(std::chrono::nanoseconds took, std::string_view sql, std::span<const Cell> parameters,
+               std::string_view operation, std::int64_t rows, const Error* error) const;
 
   void ended(bool committed);
   /// Under the lock, when something joins a queue: false where it is full. Only exchanges count: the server's own
@@ -117,6 +121,7 @@ class SqliteWriter {
   LogUpkeep upkeep_;
   telemetry::Log* log_;
   SqliteReaders* readers_;
+  SlowStatements* slow_;
   std::vector<Unit*> group_units_;  ///< those being committed; room for all is made once
   std::atomic<std::uint64_t> commits_{0}, units_done_{0}, refused_{0}, interrupted_{0}, restarts_{0}, held_{0};
   std::atomic<std::int64_t> waiting_{0}, running_{0}, log_bytes_{0};

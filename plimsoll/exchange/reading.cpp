@@ -1,9 +1,12 @@
 #include "plimsoll/exchange/reading.hpp"
 
+#include "plimsoll/contract/contract.hpp"
+
 namespace plimsoll {
 
 database::Reading reading_of(const Context& context) {
   database::Reading reading{.exchange = true};
+  if (context.operation) reading.operation = context.operation->id;
   if (const auto* who = context.principal) {
     reading.tenant = who->tenant;
     reading.scheme = who->scheme;

@@ -54,6 +54,10 @@ constexpr config::Field kDatabase[] = {
         "['postgres://web@replica.example.com/shop']"),
     field<&DatabaseOptions::replica_lag>(
         "replica-lag", "A replica that is further behind the primary answers no reads.", {kSecond, 86400 * kSecond}),
+    field<&DatabaseOptions::slow>("slow",
+                                  "A statement that takes longer is logged as `slow-statement`, without the values of "
+                                  "its parameters; 0: none.",
+                                  {0, 3600 * kSecond}),
     field<&DatabaseOptions::pool>("pool", "Connections to a PostgreSQL server, of the whole process."),
 };
 constexpr config::Field kTelemetry[] = {

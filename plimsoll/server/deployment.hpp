@@ -22,6 +22,7 @@ struct DatabaseOptions {
   bool row_security = false;
   std::vector<std::string> replicas;
   config::Duration replica_lag = config::seconds(10);
+  config::Duration slow = config::milliseconds(500);
   database::SqliteOptions sqlite;
   database::PostgresOptions postgres;
 };

@@ -55,11 +55,18 @@ Services Process::services() {
   return made;
 }
 
+database::SlowStatements* Process::slow_statements(const Deployment& from) {
+  if (settings.dry_run || from.database.slow.nanoseconds == 0) return nullptr;
+  slow = std::make_unique<database::SlowStatements>(from.database.slow.nanoseconds, log.get(), &metrics, clock);
+  return slow.get();
+}
+
 contract::Complaints Process::open_postgres(const Deployment& from) {
   auto options = from.database.postgres;
   const auto shown = database::without_password(options.url);
   options.log = log.get();
   options.trial = settings.dry_run;
+  options.slow = slow_statements(from);
   options.acquired =
       &metrics.histogram("plimsoll_database_acquire_seconds", "How long requests waited for a connection of the pool.");
   phase("connecting to the database", shown);
@@ -86,6 +93,7 @@ contract::Complaints Process::open_database(const Deployment& from) {
   options.path = from.database.url.empty() ? fs::path(settings.contract).stem().string() + ".db"
                                            : from.database.url.substr(std::string_view("sqlite:").size());
   options.log = log.get();
+  options.slow = slow_statements(from);
   phase("opening the database", options.path);
   const auto at =
       from.root && from.root->at("database", "url") ? from.root->at("database", "url")->position() : json::Position{};

@@ -2,6 +2,7 @@
 
 #include "plimsoll/async/blocking.hpp"
 #include "plimsoll/database/database.hpp"
+#include "plimsoll/database/slow_statements.hpp"
 #include "plimsoll/server/health.hpp"
 #include "plimsoll/server/instance.hpp"
 #include "plimsoll/server/redirect.hpp"
@@ -30,6 +31,8 @@ struct Process {
   void open(const Deployment& from);
   contract::Complaints open_database(const Deployment& from);
   contract::Complaints open_postgres(const Deployment& from);
+  /// Null where nobody is to be told of them.
+  database::SlowStatements* slow_statements(const Deployment& from);
   /// Policies of which this deployment knows nothing would hide all rows; without policies, or with a role for which
   /// none holds, it would promise what is not so.
   contract::Complaints check_row_security(const Deployment& from);
@@ -53,6 +56,7 @@ struct Process {
   std::unique_ptr<telemetry::Log> log;
   std::unique_ptr<Threads> threads;
   std::unique_ptr<ScratchDatabase> scratch;  ///< of a dry run
+  std::unique_ptr<database::SlowStatements> slow;
   std::unique_ptr<database::Database> database;
   std::string database_file;  ///< of SQLite, else empty
   std::unique_ptr<store::Store> store;
