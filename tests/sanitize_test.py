@@ -36,6 +36,12 @@ paths:
       x-plimsoll: {table: people}
       requestBody: {required: true, content: {application/json: {schema: {$ref: '#/components/schemas/Person'}}}}
       responses: {'201': {description: ok, content: {application/json: {schema: {$ref: '#/components/schemas/Person'}}}}}
+  /people/import:
+    post:
+      operationId: importPeople
+      x-plimsoll: {table: people, batch: {import: create}}
+      requestBody: {required: true, content: {text/csv: {}, application/x-ndjson: {}}}
+      responses: {'200': {description: ok}}
   /people/{id}:
     get:
       operationId: getPerson
@@ -72,6 +78,14 @@ class Sanitize(harness.ServerTest):
         self.assertEqual(server.patch("/people/a", {"name": " " * 20 + "12345678"}).status, 200)
         refused = server.patch("/people/a", {"name": " \t\u2003 "})
         self.assertEqual((refused.status, refused.json()["errors"][0]["pointer"]), (400, "/name"), refused)
+
+    def test_imported_rows_too(self):
+        server = self.serve(CONTRACT)
+        self.assertEqual(server.request("POST", "/people/import", 'id,name,code\n" a ",  Ann  , c \n', {"Content-Type": "text/csv"}).json(), {"imported": 1})
+        self.assertEqual(server.request("POST", "/people/import", json.dumps({"id": " b ", "name": " Ben\u0001 "}), {"Content-Type": "application/x-ndjson"}).json(), {"imported": 1})
+        self.assertEqual([(row["id"], row["name"], row.get("code")) for row in server.get("/people?sort=id").json()["data"]], [("a", "Ann", " c "), ("b", "Ben", None)])
+        refused = server.request("POST", "/people/import", "id,name\nc,  \n", {"Content-Type": "text/csv"})
+        self.assertEqual((refused.status, refused.json()["errors"][0]["pointer"]), (422, "/0/name"), refused)
 
     def test_random_texts_become_what_another_implementation_makes_of_them(self):
         server = self.serve(CONTRACT.replace("maxLength: 8", "maxLength: 4000"))

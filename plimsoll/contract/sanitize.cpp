@@ -85,6 +85,17 @@ Result<Sanitizing> read_sanitizing(const Value& from, Sanitizing outer) {
   return outer;
 }
 
+Result<Sanitizing> sanitizing_of(const Operation& operation) {
+  Sanitizing made;
+  if (const auto* said = operation.find_extension("sanitize"))
+    for (const auto* scope : said->scopes) {
+      auto read = read_sanitizing(*scope, made);
+      if (!read) return read;
+      made = *read;
+    }
+  return made;
+}
+
 std::string_view sanitized(std::string_view text, const Sanitizing& how, Arena& arena) {
   if (how.control == config::Control::strip) text = without_controls(text, arena);
   if (how.nfc) text = normalised(text, arena);

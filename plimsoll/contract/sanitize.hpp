@@ -39,6 +39,9 @@ inline constexpr std::string_view kSanitizeShort = R"("const":false)";
 /// The value of a `sanitize`, on top of what is said around it: an option that it does not name stays as it is there.
 Result<Sanitizing> read_sanitizing(const json::Value& from, Sanitizing outer);
 
+/// What the scopes of an operation say.
+Result<Sanitizing> sanitizing_of(const Operation&);
+
 /// The text, changed as said: first control characters, then the normal form, then white space. Doing it twice changes
 /// nothing more. `text` is UTF-8; what comes out is it or stands in the arena.
 std::string_view sanitized(std::string_view text, const Sanitizing&, Arena&);

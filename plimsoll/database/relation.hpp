@@ -149,7 +149,8 @@ struct Assigned {
 /// A new row; it gives the columns of `returning`.
 struct Insert {
   Relation into;
-  std::vector<Assigned> values{};
+  std::vector<Assigned> values{};  ///< of several rows one behind the other, each with the same columns in one order
+  std::size_t rows = 1;
   std::vector<const Column*> returning{};
 };
 

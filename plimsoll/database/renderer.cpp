@@ -144,10 +144,13 @@ Statement Renderer::insert(const Insert& row) const {
   if (row.values.empty()) {
     out.sql += " DEFAULT VALUES";
   } else {
+    const auto columns = row.values.size() / row.rows;
     std::string places;
-    for (auto& value : row.values) {
-      append_quoted(out.sql += out.cells.empty() ? "(" : ",", value.column->name);
-      if (!out.cells.empty()) places += ',';
+    for (std::size_t i = 0; i < row.values.size(); ++i) {
+      const auto& value = row.values[i];
+      const bool first = i % columns == 0;
+      if (i < columns) append_quoted(out.sql += first ? "(" : ",", value.column->name);
+      places += !first ? "," : i == 0 ? "(" : "),(";
       if (row.into.key.size() == 1 && value.column == row.into.key.front()) {
         append_new_key(places, out, row, *value.value);
         continue;
@@ -155,7 +158,7 @@ Statement Renderer::insert(const Insert& row) const {
       append_parameter(places, *value.column);
       out.cells.push_back(*value.value);
     }
-    ((out.sql += ") VALUES(") += places) += ')';
+    ((out.sql += ") VALUES") += places) += ')';
   }
   append_returning(out.sql, row.returning);
   return out;

@@ -31,7 +31,7 @@ void Unit::tell(bool committed) noexcept {
   for (auto* participant : participants_) participant->settled(committed);
 }
 
-Task<Result<Response>> Unit::answer(Work work) {
+Task<Result<Response>> Unit::answer(Work work, database::Hold hold) {
   if (settled_ || open_)
     co_return std::unexpected(Error{&kInternal}.because("a unit of work is answered once: settled, or open, already"));
   Result<Response> answer = fail(kInternal);
@@ -55,7 +55,7 @@ Task<Result<Response>> Unit::answer(Work work) {
         kept = true;
         co_return co_await settle(session, *answer);
       },
-      database::Hold::brief);
+      hold);
   settled_ = true;
   tell(written && kept);
   if (!written && (answer || !ran)) co_return std::unexpected(std::move(written).error());

@@ -32,7 +32,8 @@ class Unit {
 
   using Work = FunctionRef<Task<Result<Response>>(database::Session&)>;
   /// The short way, one hop: work, participants and commit together, grouped with those of other exchanges.
-  Task<Result<Response>> answer(Work work);
+  /// `hold`: how long it may have the only writer of a database that has one.
+  Task<Result<Response>> answer(Work work, database::Hold hold = database::Hold::brief);
   /// The long way, for handlers that wait for others in between. Owned by the unit; the handler never commits.
   Task<Result<database::Session*>> transaction();
   /// By the chain, with what the handler answered.

@@ -86,6 +86,7 @@ class Validate final : public Policy {
       &json::kMalformed, &schema::kTooComplex, &contract::kMalformedBody, &kTooManyBodies};
 
   static Result<std::unique_ptr<Policy>> build(Options options, const Build& build) {
+    if (imports(build.operation)) options.body = config::BodyReading::stream;
     auto sanitizers = sanitizers_of(options, build);
     if (!sanitizers) return std::unexpected(std::move(sanitizers).error());
     auto made = std::make_unique<Validate>(std::move(options), build, std::move(*sanitizers));
@@ -104,7 +105,7 @@ class Validate final : public Policy {
     promises.refuses(kUnsupported);
     promises.sends(kAccept, contract::only(415));
     promises.sends(kAcceptEncoding, contract::only(415));
-    if (options.body == config::BodyReading::stream) return;
+    if (options.body == config::BodyReading::stream || imports(operation)) return;
     promises.refuses(http::kBodyTooLarge);
     promises.refuses(kTooManyBodies);
     promises.refuses(json::kMalformed);
@@ -162,6 +163,11 @@ class Validate final : public Policy {
   }
 
  private:
+  /// Rows that a table takes as they arrive.
+  static bool imports(const contract::Operation& operation) {
+    const auto* batch = operation.extension("batch");
+    return batch && batch->find("import");
+  }
   struct Declared {
     contract::BodyReader reader;
     BodyKind kind;
@@ -194,19 +200,13 @@ class Validate final : public Policy {
   }
 
   static Result<Sanitizers> sanitizers_of(const Options& options, const Build& build) {
-    contract::Sanitizing outer;
-    const auto* said = build.operation.find_extension(kSanitize);
-    if (said)
-      for (const auto* scope : said->scopes) {
-        auto read = contract::read_sanitizing(*scope, outer);
-        if (!read) return std::unexpected(std::move(read).error());
-        outer = *read;
-      }
+    const auto outer = contract::sanitizing_of(build.operation);
+    if (!outer) return std::unexpected(outer.error());
     Sanitizers made;
     bool any = false;
     const auto add = [&](std::vector<contract::Sanitizer>& to, const json::Value* schema) -> Result<> {
       static const json::Value anything = json::Value::object({});
-      auto sanitizer = contract::Sanitizer::of(build.contract, schema ? *schema : anything, outer);
+      auto sanitizer = contract::Sanitizer::of(build.contract, schema ? *schema : anything, *outer);
       if (!sanitizer) return std::unexpected(std::move(sanitizer).error());
       any |= !sanitizer->idle();
       to.push_back(std::move(*sanitizer));
@@ -220,15 +220,17 @@ class Validate final : public Policy {
       }
     }
     const bool in_parameters = any;
+    const auto* said = build.operation.extension(kSanitize);
+    const bool rows = imports(build.operation);  // whose handler does it for each row
     if (build.operation.body)
       for (auto& media : build.operation.body->content) {
-        if (contract::body_kind(media.name) == BodyKind::binary) {
+        if (rows || contract::body_kind(media.name) == BodyKind::binary) {
           made.bodies.emplace_back();
         } else if (auto done = add(made.bodies, media.schema); !done) {
           return std::unexpected(std::move(done).error());
         }
       }
-    const auto& place = said ? *said->value : *build.operation.raw;
+    const auto& place = said ? *said : *build.operation.raw;
     if (any && build.operation.extension("upstream"))
       return config::wrong(place,
                            "`sanitize` has no effect on what the upstream of operation " + build.operation.id +

@@ -194,7 +194,7 @@ void describe_body(const Table& table, const Plan& plan, const Value& root, Prom
   const bool old = is_old(root);
   if (plan.action == Action::create || plan.action == Action::replace) return promises.takes_body(row_schema(table));
   if (plan.action == Action::update) return promises.takes_body(patch_schema(table, old));
-  if (!plan.batch) return;
+  if (!plan.batch || plan.batch->import) return;
   const auto most = plan.batch->max;
   if (plan.batch->action == Action::create) return promises.takes_body(list_of(row_schema(table), most));
   const bool removes = plan.batch->action == Action::remove;

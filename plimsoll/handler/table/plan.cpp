@@ -39,8 +39,19 @@ constexpr config::Field kItem[] = {
     field<&ItemOptions::on_error>("on-error", "abort: one failure undoes all; continue: each item has its own result."),
 };
 
+struct ImportOptions {
+  std::int64_t max = 1'000'000;
+  config::Size body = config::mebibytes(256);
+  std::int64_t errors = 100;
+};
+constexpr config::Field kImport[] = {
+    field<&ImportOptions::max>("max", "The most rows of one request.", {1, 100'000'000}),
+    field<&ImportOptions::body>("body", "The longest body.", {1 << 10, std::int64_t{64} << 30}),
+    field<&ImportOptions::errors>("errors", "The most errors that a response tells.", {1, 1'000}),
+};
+
 struct BatchOptions {
-  config::Raw create = nullptr, update = nullptr, remove = nullptr;
+  config::Raw create = nullptr, update = nullptr, remove = nullptr, import = nullptr;
 };
 constexpr config::Field kBatch[] = {
     config::object_of<ItemOptions>(
@@ -50,12 +61,17 @@ constexpr config::Field kBatch[] = {
         kItem),
     config::object_of<ItemOptions>(
         field<&BatchOptions::remove>("delete", "Keys of rows to delete: {max, on-error: abort | continue}."), kItem),
+    config::object_of<ImportOptions>(
+        field<&BatchOptions::import>("import", "Rows of CSV or NDJSON to create, all or none: {max, body, errors}."),
+        kImport),
 };
 
 /// A sentence with its place in the contract.
 std::unexpected<std::string> at(const json::Value& place, std::string_view what, std::string_view remedy = {}) {
   return std::unexpected(config::wrong(place, what, remedy).error().detail);
 }
+
+constexpr std::string_view kOneOf = "a batch is one of create, update, delete and import; give each a path of its own";
 
 std::expected<Batch, std::string> read_batch(const json::Value& from) {
   BatchOptions options;
@@ -65,7 +81,7 @@ std::expected<Batch, std::string> read_batch(const json::Value& from) {
       {options.create, Action::create}, {options.update, Action::update}, {options.remove, Action::remove}};
   for (auto& [raw, action] : kinds) {
     if (!raw) continue;
-    if (made) return std::unexpected("a batch is one of create, update and delete; give each a path of its own");
+    if (made) return std::unexpected(std::string(kOneOf));
     ItemOptions item;
     if (auto read = config::read(*raw, kItem, &item); !read) return std::unexpected(read.error().detail);
     if (item.max < 1 || item.max > 100'000) return std::unexpected("`max` of a batch is from 1 to 100000");
@@ -74,7 +90,14 @@ std::expected<Batch, std::string> read_batch(const json::Value& from) {
                 "abort: one failure undoes all; continue: each item has its own result.");
     made = Batch{.action = action, .max = item.max, .all_or_nothing = item.on_error == "abort"};
   }
-  if (!made) return std::unexpected("a batch names one of create, update and delete");
+  if (options.import) {
+    if (made) return std::unexpected(std::string(kOneOf));
+    ImportOptions import;
+    if (auto read = config::read(*options.import, kImport, &import); !read) return std::unexpected(read.error().detail);
+    made = Batch{
+        .max = import.max, .all_or_nothing = false, .import = true, .body = import.body.bytes, .errors = import.errors};
+  }
+  if (!made) return std::unexpected("a batch names one of create, update, delete and import");
   return *made;
 }
 

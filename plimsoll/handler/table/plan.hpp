@@ -18,6 +18,9 @@ struct Batch {
   Action action = Action::create;
   std::int64_t max = 100;
   bool all_or_nothing = true;
+  bool import = false;      ///< rows of CSV or NDJSON, each in a savepoint where it must be, and all of them or none
+  std::uint64_t body = 0;   ///< of an import: its longest body
+  std::int64_t errors = 0;  ///< of an import: the most that are told
 };
 
 /// An operation on a table, as its `table` key, method and path say.

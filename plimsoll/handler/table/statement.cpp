@@ -283,9 +283,16 @@ Statement rows_statement(const Dialect& dialect, const Table& table, const Selec
 
 Statement insert_statement(const Dialect& dialect, const Table& table, std::span<const std::optional<Cell>> cells,
                            const Selection& returning) {
-  database::Insert insert{.into = relation_of(table), .returning = columns_of(table, returning)};
-  for (std::size_t i = 0; i < cells.size(); ++i)
-    if (cells[i]) insert.values.push_back({.column = &table.columns[i], .value = &*cells[i]});
+  return insert_rows_statement(dialect, table, {&cells, 1}, returning);
+}
+
+Statement insert_rows_statement(const Dialect& dialect, const Table& table,
+                                std::span<const std::span<const std::optional<Cell>>> rows,
+                                const Selection& returning) {
+  database::Insert insert{.into = relation_of(table), .rows = rows.size(), .returning = columns_of(table, returning)};
+  for (const auto& cells : rows)
+    for (std::size_t i = 0; i < cells.size(); ++i)
+      if (cells[i]) insert.values.push_back({.column = &table.columns[i], .value = &*cells[i]});
   return dialect.insert(insert);
 }
 

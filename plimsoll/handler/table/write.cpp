@@ -55,12 +55,12 @@ bool wants_minimal(const Request& request) {
 Writing::Writing(std::shared_ptr<const Model> model, Plan plan, const Build& build)
     : Operation(std::move(model), std::move(plan), build),
       shown_(everything(table())),
-      all_(all_columns(table())),
       unseen_(unseen(table())),
+      all_(all_columns(table())),
+      guarded_(guarded_references(*model_, table(), *build.services.of_plan->of<ForeignKeys>())),
       writer_(table(), shown_),
       whole_(table(), all_, RowWriter::Hidden::shown),
-      unseen_writer_(table(), unseen_, RowWriter::Hidden::shown),
-      guarded_(guarded_references(*model_, table(), *build.services.of_plan->of<ForeignKeys>())) {
+      unseen_writer_(table(), unseen_, RowWriter::Hidden::shown) {
   auto compiled = build.contract.compile(*table().schema, schema::CompileOptions::Direction::none);
   if (compiled) validator_ = std::make_shared<const schema::Validator>(std::move(*compiled));
   if (const auto location = model_->locations.find(table().name); location != model_->locations.end())
@@ -108,6 +108,25 @@ Result<> Writing::check(const Row& row, const Row* before, std::string_view pref
   if (failures.empty()) return {};
   std::vector<FieldError> fields;
   for (auto& failure : failures) fields.push_back(contract::field_error("body", prefix, failure));
+  return std::unexpected(wrong_fields(kInvalidRow, std::move(fields)));
+}
+
+Result<> Writing::check_sent(const Change& sent, std::string_view prefix) const {
+  if (!validator_) return {};
+  Row row;
+  row.reserve(sent.cells.size());
+  for (const auto& cell : sent.cells) row.push_back(cell.value_or(Cell{}));
+  Arena arena{4096};
+  const auto text = to_json(whole_, row);
+  auto value = json::parse(text, arena);
+  if (!value || validator_->valid(*value)) return {};
+  std::vector<FieldError> fields;
+  for (auto& failure : validator_->validate(*value)) {
+    const auto missing = failure.instance.empty() ? table().column(failure.missing) : std::nullopt;
+    if (missing && !sent.cells[*missing]) continue;
+    fields.push_back(contract::field_error("body", prefix, failure));
+  }
+  if (fields.empty()) return {};
   return std::unexpected(wrong_fields(kInvalidRow, std::move(fields)));
 }
 
@@ -340,8 +359,10 @@ class ChangeOne final : public Writing {
 }  // namespace
 
 std::unique_ptr<Handler> make_batch(std::shared_ptr<const Model> model, Plan plan, const Build& build);
+Result<std::unique_ptr<Handler>> make_import(std::shared_ptr<const Model> model, Plan plan, const Build& build);
 
 Result<std::unique_ptr<Handler>> make_write(std::shared_ptr<const Model> model, Plan plan, const Build& build) {
+  if (plan.batch && plan.batch->import) return make_import(std::move(model), std::move(plan), build);
   if (plan.action == Action::batch) return make_batch(std::move(model), std::move(plan), build);
   if (plan.action == Action::create) return std::make_unique<Create>(std::move(model), std::move(plan), build);
   return std::make_unique<ChangeOne>(std::move(model), std::move(plan), build);

@@ -32,6 +32,8 @@ class Writing : public Operation {
 
   /// The row must satisfy the table's schema; what was wrong in `before` already is not held against a change.
   Result<> check(const Row& row, const Row* before, std::string_view prefix) const;
+  /// The same of a new row as it is sent: what the database fills in may be missing.
+  Result<> check_sent(const Change& sent, std::string_view prefix) const;
   /// A body that could not be read into a change: with what the schema says against its other members. `merging`: it is
   /// a merge patch.
   Error all_told(Error error, const json::Value& body, std::string_view prefix, bool merging) const;
@@ -72,10 +74,15 @@ class Writing : public Operation {
                                                            const Row* before,
                                                            std::vector<std::size_t> broken = {}) const;
 
-  Selection shown_, all_, unseen_;
+  Selection shown_, unseen_;
+
+ protected:
+  Selection all_;  ///< every column
+  std::vector<GuardedReference> guarded_;
+
+ private:
   RowWriter writer_, whole_, unseen_writer_;
   std::shared_ptr<const schema::Validator> validator_;
-  std::vector<GuardedReference> guarded_;
   const Location* location_ = nullptr;  ///< where rows are read; null: nowhere
 };
 

@@ -1,0 +1,299 @@
+#include "plimsoll/async/pause.hpp"
+#include "plimsoll/contract/contract.hpp"
+#include "plimsoll/exchange/body_memory.hpp"
+#include "plimsoll/handler/table/import_rows.hpp"
+#include "plimsoll/handler/table/write.hpp"
+#include "plimsoll/http/body_problems.hpp"
+#include "plimsoll/telemetry/metrics.hpp"
+
+#include <algorithm>
+
+namespace plimsoll::table {
+namespace {
+
+using database::Cell;
+using database::Session;
+
+constexpr std::size_t kPiece = 64 * 1024;        ///< of a body that is there, read in one go
+constexpr std::size_t kMostParameters = 20'000;  ///< of a statement; SQLite takes 32,766, PostgreSQL 65,535
+constexpr std::size_t kMostRows = 500;           ///< of a statement
+constexpr std::string_view kFormatKeyword = "format";
+
+/// What is wrong with the rows of an import, up to so many lines of report.
+class Report {
+ public:
+  explicit Report(std::size_t most) : most_(most) {}
+  void add(const Error& error, std::string_view prefix, std::int64_t line) {
+    if (!problem_) problem_ = error.problem;
+    if (error.more_ && !error.more_->fields.empty()) {
+      for (const auto& field : error.more_->fields) add(field, line);
+      return;
+    }
+    add(FieldError{"body", std::string(prefix), std::string(error.problem->code),
+                   error.detail.empty() ? std::string(error.problem->title) : error.detail},
+        line);
+  }
+  void add(FieldError field, std::int64_t line) {
+    if (!problem_) problem_ = &kInvalidRow;
+    if (full()) return;
+    field.message.insert(0, "line " + std::to_string(line) + ": ");
+    fields_.push_back(std::move(field));
+  }
+  bool empty() const { return problem_ == nullptr; }
+  /// Nothing more is looked at.
+  bool full() const { return ended_ || fields_.size() >= most_; }
+  void end() { ended_ = true; }
+  Error error() && {
+    auto made = wrong_fields(*problem_, std::move(fields_));
+    return made;
+  }
+
+ private:
+  std::size_t most_;
+  bool ended_ = false;
+  const Problem* problem_ = nullptr;  ///< of the first row that is wrong
+  std::vector<FieldError> fields_;
+};
+
+/// Many rows of CSV or NDJSON, all or none. Each row is checked as it arrives, while the body is gathered (memory and
+/// disk of all bodies have their budgets); when all of them are well they are stored in one transaction, many to a
+/// statement. Where the database refuses one of those, its rows are stored one by one, so that each is told that is
+/// refused.
+class ImportOf final : public Writing {
+ public:
+  ImportOf(std::shared_ptr<const Model> model, Plan plan, const Build& build, contract::Sanitizer sanitizer)
+      : Writing(std::move(model), std::move(plan), build),
+        memory_(build.services.shared->of<BodyMemory>()),
+        sanitizer_(std::move(sanitizer)) {
+    if (!build.services.metrics) return;
+    const telemetry::Label labels[] = {{"table", table().name}};
+    counter_ = &build.services.metrics->counter("plimsoll_table_imported_rows_total", "Rows that imports have stored.",
+                                                labels);
+  }
+
+  Task<Result<Response>> handle(Request& request, Context& context) override {
+    auto who = caller(context);
+    if (!who) co_return std::unexpected(std::move(who).error());
+    auto fixed = path_conditions(context);
+    if (!fixed) co_return fail(kNoSuchRow);
+    const auto format = ImportRows::format_of(context.input.media_type);
+    if (!format || (!request.body && !context.input.body_text.data()))
+      co_return std::unexpected(wrong(kInvalidRow, "body", "", "required", "rows are required"));
+    const ChangeBy by{.caller = &*who, .fixed = *fixed, .wall = context.wall};
+    auto text = co_await receive(request, context, *format, by);
+    if (!text) co_return std::unexpected(std::move(text).error());
+    context.wrote(table().name);
+    std::int64_t stored = 0;
+    auto answer = co_await context.unit().answer(
+        [&](Session& session) -> Task<Result<Response>> {
+          auto count = co_await store(session, *text, *format, by);
+          if (!count) co_return std::unexpected(std::move(count).error());
+          stored = *count;
+          co_return json_response(context, 200, "{\"imported\":" + std::to_string(stored) + "}");
+        },
+        database::Hold::patient);
+    if (counter_ && answer && answer->status == 200) counter_->add(static_cast<std::uint64_t>(stored));
+    co_return answer;
+  }
+
+ private:
+  struct Pending {
+    Change change;
+    std::string prefix;
+    std::int64_t line;
+  };
+
+  /// The whole body, every row of which is as the table wants it.
+  Task<Result<std::string_view>> receive(Request& request, Context& context, ImportRows::Format format,
+                                         const ChangeBy& by) const {
+    ImportRows rows{table(), format, sanitizer_};
+    Report report{static_cast<std::size_t>(plan_.batch->errors)};
+    const auto limit = plan_.batch->body;
+    std::string_view text = context.input.body_text;
+    if (text.data()) {  // somebody has read it before, within the limit of other bodies
+      for (auto rest = text; !rest.empty() && !report.full(); rest.remove_prefix(std::min(kPiece, rest.size()))) {
+        rows.feed(rest.substr(0, kPiece));
+        if (auto fits = look(rows, by, report); !fits) co_return std::unexpected(std::move(fits).error());
+        co_await next_turn(context.loop);
+      }
+    } else {
+      context.body_limit = limit;
+      auto& whole = context.keep<WholeBody>(context, *memory_, limit, request.content_length);
+      while (whole.fits() && !report.full()) {
+        auto piece = co_await request.body->read();
+        if (!piece) co_return std::unexpected(std::move(piece).error());
+        if (piece->empty()) break;
+        whole.add(*piece);
+        if (whole.spools()) co_await whole.spool();
+        if (const auto* failed = whole.error()) co_return std::unexpected(*failed);
+        rows.feed(as_text(*piece));
+        if (auto fits = look(rows, by, report); !fits) co_return std::unexpected(std::move(fits).error());
+      }
+      if (!whole.fits())
+        co_return fail(http::kBodyTooLarge,
+                       "imports of at most " + config::to_string(config::Size{limit}) + " are taken");
+      if (!report.full()) request.body = nullptr;  // read
+      text = whole.text();
+      if (const auto* failed = whole.error()) co_return std::unexpected(*failed);
+    }
+    if (!report.full()) {
+      rows.end();
+      if (auto fits = look(rows, by, report); !fits) co_return std::unexpected(std::move(fits).error());
+    }
+    if (!report.empty()) co_return std::unexpected(std::move(report).error());
+    co_return text;
+  }
+
+  /// Checks the rows that have arrived. An error: there are more than allowed.
+  Result<> look(ImportRows& rows, ChangeBy by, Report& report) const {
+    while (!report.full()) {
+      Arena arena{4096};
+      const auto state = rows.next(arena);
+      if (state == ImportRows::State::more) return {};
+      const auto prefix = "/" + std::to_string(std::max<std::int64_t>(rows.count(), 1) - 1);
+      if (state == ImportRows::State::wrong || state == ImportRows::State::wrong_row) {
+        report.add({"body", state == ImportRows::State::wrong ? "" : prefix, std::string(kFormatKeyword),
+                    std::string(rows.why())},
+                   rows.line());
+        if (state == ImportRows::State::wrong) report.end();
+        continue;
+      }
+      if (rows.count() > plan_.batch->max)
+        return fail(kBatchTooLarge, "at most " + std::to_string(plan_.batch->max) + " rows");
+      by.prefix = prefix;
+      auto change = new_row(table(), rows.row(), by);
+      if (!change)
+        report.add(all_told(std::move(change).error(), rows.row(), prefix, false), prefix, rows.line());
+      else if (auto valid = check_sent(*change, prefix); !valid)
+        report.add(valid.error(), prefix, rows.line());
+    }
+    return {};
+  }
+
+  /// Stores all rows; how many there are.
+  Task<Result<std::int64_t>> store(Session& session, std::string_view text, ImportRows::Format format,
+                                   ChangeBy by) const {
+    const auto most = std::clamp<std::size_t>(kMostParameters / table().columns.size(), 1, kMostRows);
+    ImportRows rows{table(), format, sanitizer_};
+    Report report{static_cast<std::size_t>(plan_.batch->errors)};
+    std::vector<Pending> pending;
+    for (bool ended = false; !ended && !report.full();) {
+      rows.feed(text.substr(0, kPiece));
+      if (text.empty()) rows.end();
+      ended = text.empty();
+      text.remove_prefix(std::min(kPiece, text.size()));
+      for (;;) {
+        Arena arena{4096};
+        if (rows.next(arena) != ImportRows::State::row) break;
+        auto prefix = "/" + std::to_string(rows.count() - 1);
+        by.prefix = prefix;
+        auto change = new_row(table(), rows.row(), by);
+        if (!change) co_return std::unexpected(std::move(change).error());
+        // Rows of one statement say something about the same columns: the others are left to the database.
+        if (!pending.empty() && (pending.size() >= most || !same_columns(pending.front().change, *change))) {
+          auto stored = co_await flush(session, pending, *by.caller, report);
+          if (!stored) co_return std::unexpected(std::move(stored).error());
+          if (report.full()) break;
+        }
+        pending.push_back({std::move(*change), std::move(prefix), rows.line()});
+      }
+    }
+    if (!report.full()) {
+      auto stored = co_await flush(session, pending, *by.caller, report);
+      if (!stored) co_return std::unexpected(std::move(stored).error());
+    }
+    if (!report.empty()) co_return std::unexpected(std::move(report).error());
+    co_return rows.count();
+  }
+
+  static bool same_columns(const Change& one, const Change& other) {
+    return std::ranges::equal(one.cells, other.cells,
+                              [](const auto& a, const auto& b) { return a.has_value() == b.has_value(); });
+  }
+
+  /// An error ends the import; what is wrong with single rows is reported.
+  Task<Result<>> flush(Session& session, std::vector<Pending>& pending, const Caller& caller, Report& report) const {
+    auto rows = std::move(pending);
+    pending.clear();
+    if (rows.empty()) co_return Result<>{};
+    if (guarded_.empty()) {
+      auto together = co_await store_together(session, rows, report);
+      if (!together) co_return std::unexpected(std::move(together).error());
+      if (*together) co_return Result<>{};
+    }
+    for (const auto& row : rows) {
+      if (report.full()) break;
+      auto nested = co_await session.query("SAVEPOINT item", {});
+      if (!nested) co_return std::unexpected(std::move(nested).error());
+      auto stored = co_await insert(session, row.change, caller, row.prefix);
+      if (!stored) {
+        if (stored.error().problem->status >= 500) co_return std::unexpected(std::move(stored).error());
+        report.add(stored.error(), row.prefix, row.line);
+        auto undone = co_await session.query("ROLLBACK TO item", {});
+        if (!undone) co_return std::unexpected(std::move(undone).error());
+      }
+      auto released = co_await session.query("RELEASE item", {});
+      if (!released) co_return std::unexpected(std::move(released).error());
+    }
+    co_return Result<>{};
+  }
+
+  /// By one statement. False: the database refuses it, and it is undone.
+  Task<Result<bool>> store_together(Session& session, std::span<const Pending> rows, Report& report) const {
+    auto nested = co_await session.query("SAVEPOINT chunk", {});
+    if (!nested) co_return std::unexpected(std::move(nested).error());
+    std::vector<std::span<const std::optional<Cell>>> cells;
+    for (const auto& row : rows) cells.emplace_back(row.change.cells);
+    const auto statement = insert_rows_statement(database_.dialect(), table(), cells, all_);
+    auto stored = co_await session.query(statement.sql, statement.cells);
+    if (!stored && stored.error().problem->status >= 500) co_return std::unexpected(std::move(stored).error());
+    bool well = stored && stored->size() == rows.size();
+    if (!well) {
+      auto undone = co_await session.query("ROLLBACK TO chunk", {});
+      if (!undone) co_return std::unexpected(std::move(undone).error());
+    }
+    auto released = co_await session.query("RELEASE chunk", {});
+    if (!released) co_return std::unexpected(std::move(released).error());
+    // A row that came out as it was sent has been checked. Others a trigger or a default of the database has changed.
+    for (std::size_t i = 0; well && i < rows.size(); ++i)
+      if (!came_out_as_sent(rows[i].change, (*stored)[i]))
+        if (auto valid = check((*stored)[i], nullptr, rows[i].prefix); !valid)
+          report.add(valid.error(), rows[i].prefix, rows[i].line);
+    co_return well;
+  }
+
+  static bool came_out_as_sent(const Change& sent, const Row& row) {
+    return std::ranges::equal(sent.cells, row, [](const auto& cell, const auto& stored) {
+      return cell ? *cell == stored : std::holds_alternative<std::monostate>(stored);
+    });
+  }
+
+  std::shared_ptr<BodyMemory> memory_;
+  contract::Sanitizer sanitizer_;
+  telemetry::Counter* counter_ = nullptr;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Handler>> make_import(std::shared_ptr<const Model> model, Plan plan, const Build& build) {
+  const auto* body = build.operation.body ? &*build.operation.body : nullptr;
+  bool any = false;
+  for (const auto& media : body ? std::span(body->content) : std::span<const contract::MediaType>{}) {
+    any = true;
+    if (!ImportRows::format_of(media.name))
+      return config::wrong(
+          *build.operation.raw,
+          "operation " + build.operation.id + ": an import takes no bodies of the type \"" + media.name + "\"",
+          "Declare `text/csv`, `application/x-ndjson`, or both.");
+  }
+  if (!any)
+    return config::wrong(*build.operation.raw, "operation " + build.operation.id + ": an import declares no body",
+                         "Declare `text/csv`, `application/x-ndjson`, or both under `requestBody.content`.");
+  const auto outer = contract::sanitizing_of(build.operation);
+  if (!outer) return std::unexpected(outer.error());
+  auto sanitizer = contract::Sanitizer::of(build.contract, *plan.table->schema, *outer);
+  if (!sanitizer) return std::unexpected(std::move(sanitizer).error());
+  return std::make_unique<ImportOf>(std::move(model), std::move(plan), build, std::move(*sanitizer));
+}
+
+}  // namespace plimsoll::table
