@@ -39,7 +39,7 @@ paths:
   /people/import:
     post:
       operationId: importPeople
-      x-plimsoll: {table: people, batch: {import: create}}
+      x-plimsoll: {table: people, batch: {import: {}}}
       requestBody: {required: true, content: {text/csv: {}, application/x-ndjson: {}}}
       responses: {'200': {description: ok}}
   /people/{id}:
@@ -83,7 +83,7 @@ class Sanitize(harness.ServerTest):
         server = self.serve(CONTRACT)
         self.assertEqual(server.request("POST", "/people/import", 'id,name,code\n" a ",  Ann  , c \n', {"Content-Type": "text/csv"}).json(), {"imported": 1})
         self.assertEqual(server.request("POST", "/people/import", json.dumps({"id": " b ", "name": " Ben\u0001 "}), {"Content-Type": "application/x-ndjson"}).json(), {"imported": 1})
-        self.assertEqual([(row["id"], row["name"], row.get("code")) for row in server.get("/people?sort=id").json()["data"]], [("a", "Ann", " c "), ("b", "Ben", None)])
+        self.assertEqual([(row["id"], row["name"], row.get("code")) for row in server.get("/people").json()["data"]], [("a", "Ann", " c "), ("b", "Ben", None)])
         refused = server.request("POST", "/people/import", "id,name\nc,  \n", {"Content-Type": "text/csv"})
         self.assertEqual((refused.status, refused.json()["errors"][0]["pointer"]), (422, "/0/name"), refused)
 

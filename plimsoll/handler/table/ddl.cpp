@@ -282,11 +282,23 @@ std::vector<Disagreement> compare(const database::Dialect& dialect, const Model&
   for (auto& columns : definition.unique) check_unique(dialect, definition, table, columns, found, all);
   check_tenants_apart(dialect, definition, table, found, all);
   if (found.view) return all;
-  for (auto& one : missing_indexes(dialect, model, table, found, keys))
-    all.push_back({"table " + name + " has no index on " + table.names_of(one.columns) + " for " + listed(one.uses) +
-                       (one.key ? ": the whole table is read when a row goes that is referred to"
-                                : ": lists that need it read the whole table, or sort it"),
-                   dialect.create_index(definition, one.columns) + ";", true});
+  std::vector<std::string> beyond;
+  for (auto& one : missing_indexes(dialect, model, table, found, keys)) {
+    if (one.beyond)
+      std::ranges::move(one.uses, std::back_inserter(beyond));
+    else
+      all.push_back({"table " + name + " has no index on " + table.names_of(one.columns) + " for " + listed(one.uses) +
+                         (one.key ? ": the whole table is read when a row goes that is referred to"
+                                  : ": lists that need it read the whole table, or sort it"),
+                     dialect.create_index(definition, one.columns) + ";", true});
+  }
+  if (!beyond.empty())
+    all.push_back({"table " + name + " has no index for " + listed(beyond) + ", which would be more than the " +
+                       std::to_string(kMostIndexes) +
+                       " that filters and sorts are given: lists that need it read the whole table, or sort it",
+                   "-- declare fewer filters and sorts, or make those indexes that matter: `plimsoll check --database` "
+                   "prints the statements",
+                   true});
   return all;
 }
 

@@ -117,15 +117,30 @@ std::vector<IndexNeed> key_needs(const Table& table, const std::vector<database:
   return needs;
 }
 
-std::vector<IndexColumns> needed_indexes(const Model& model, const Table& table) {
+namespace {
+
+/// The indexes for some reads. Calls `left_out` with the place of each read that has none of its own because it comes
+/// behind `kMostIndexes` of them.
+template <class F>
+std::vector<IndexColumns> indexes_of(const Table& table, const std::vector<IndexNeed>& needs, F left_out) {
   std::vector<IndexColumns> needed;
-  for (auto& need : index_needs(model, table)) {
-    auto columns = need.columns(table);
-    const auto& least = need.least(columns);
-    if (least == table.keys || covers(least)(primary_key(table))) continue;
-    if (std::ranges::any_of(needed, covers(least)) || (needed.size() >= kMostIndexes && !need.order.empty())) continue;
-    needed.push_back(std::move(columns));
+  for (std::size_t i = 0; i < needs.size(); ++i) {
+    auto columns = needs[i].columns(table);
+    const auto& least = needs[i].least(columns);
+    if (least == table.keys || covers(least)(primary_key(table)) || std::ranges::any_of(needed, covers(least)))
+      continue;
+    if (needed.size() >= kMostIndexes && !needs[i].order.empty())
+      left_out(i);
+    else
+      needed.push_back(std::move(columns));
   }
+  return needed;
+}
+
+}  // namespace
+
+std::vector<IndexColumns> needed_indexes(const Model& model, const Table& table) {
+  auto needed = indexes_of(table, index_needs(model, table), [](std::size_t) {});
   for (auto& declared : table.indexes)
     if (!covers(declared)(primary_key(table)) && std::ranges::none_of(needed, covers(declared)))
       needed.push_back(declared);
@@ -187,17 +202,21 @@ const FoundIndex* index_for(const database::Dialect& dialect, const Table& table
 std::vector<MissingIndex> missing_indexes(const database::Dialect& dialect, const Model& model, const Table& table,
                                           const FoundTable& found, const std::vector<database::ForeignKey>& keys) {
   std::vector<MissingIndex> missing;
-  const auto add = [&](const IndexNeed& need, IndexColumns columns, bool key) {
+  const auto add = [&](const IndexNeed& need, IndexColumns columns, bool key, bool beyond = false) {
     if (index_for(dialect, table, found, need)) return;
     for (auto& one : missing) {
-      if (covers(need.least(columns))(one.columns)) return one.uses.push_back(need.use);
-      if (one.key != key || !covers(one.columns)(columns)) continue;
-      one.columns = std::move(columns);
+      const bool served = covers(need.least(columns))(one.columns);
+      if (!served && (one.key != key || !covers(one.columns)(columns))) continue;
+      if (!served) one.columns = std::move(columns);
+      one.beyond &= beyond;
       return one.uses.push_back(need.use);
     }
-    missing.push_back({std::move(columns), {need.use}, key});
+    missing.push_back({std::move(columns), {need.use}, key, beyond});
   };
-  for (auto& need : index_needs(model, table)) add(need, need.columns(table), false);
+  const auto needs = index_needs(model, table);
+  std::vector<bool> beyond(needs.size());
+  indexes_of(table, needs, [&](std::size_t i) { beyond[i] = true; });
+  for (std::size_t i = 0; i < needs.size(); ++i) add(needs[i], needs[i].columns(table), false, beyond[i]);
   for (auto& columns : table.indexes) add({.equal = {}, .order = columns, .use = "`indexes`"}, columns, false);
   for (auto& need : key_needs(table, keys)) add(need, need.equal, true);
   return missing;

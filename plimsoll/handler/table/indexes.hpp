@@ -47,7 +47,8 @@ const database::FoundIndex* index_for(const database::Dialect& dialect, const Ta
 struct MissingIndex {
   IndexColumns columns;
   std::vector<std::string> uses;
-  bool key = false;  ///< a foreign key, which the database looks up when a row that is referred to goes
+  bool key = false;     ///< a foreign key, which the database looks up when a row that is referred to goes
+  bool beyond = false;  ///< `kMostIndexes`: the server does not make it either
 };
 /// `keys`: the foreign keys that the database declares of the table.
 std::vector<MissingIndex> missing_indexes(const database::Dialect& dialect, const Model& model, const Table& table,

@@ -247,6 +247,47 @@ paths:
       }
 }
 
+/// What the server does not make, because it would be one too many, a later start says once.
+TEST(IndexNeeds, BeyondThoseThatTheServerMakesAreToldInOneRemark) {
+  Api api{R"(openapi: 3.1.0
+info: {title: T, version: 1.0.0}
+x-plimsoll:
+  rate-limit: off
+  tables:
+    things:
+      schema: '#/components/schemas/Thing'
+      key: id
+      sort: [a, b, c, d, e, f]
+      filters: {a: [eq], b: [eq], c: [eq], d: [eq], e: [eq], f: [eq]}
+components:
+  schemas:
+    Thing:
+      type: object
+      required: [id, a, b, c, d, e, f]
+      properties:
+        id: {type: integer}
+        a: {type: string}
+        b: {type: string}
+        c: {type: string}
+        d: {type: string}
+        e: {type: string}
+        f: {type: string}
+paths:
+  /things: {get: {operationId: list, x-plimsoll: {table: things}, responses: {'200': {description: ok}}}}
+)"};
+  ASSERT_TRUE(api.client) << api.complaints;
+  const auto made = api.sql("SELECT count(*) FROM sqlite_schema WHERE type='index' AND tbl_name='things'");
+  ASSERT_TRUE(made);
+  EXPECT_EQ(std::get<std::int64_t>(made->at(0).at(0)), std::int64_t{kMostIndexes});
+  ASSERT_TRUE(api.start()) << api.complaints;
+  std::vector<std::string> told;
+  for (auto& remark : api.instance->remarks())
+    if (remark.contains("has no index")) told.push_back(remark);
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_TRUE(told[0].contains("more than the 32")) << told[0];
+  EXPECT_TRUE(told[0].contains("filter `f` with sort `e`")) << told[0];
+}
+
 TEST(IndexNeeds, AreServedJustWhereSqliteNeitherScansNorSorts) {
   database::TestFolder folder;
   auto database = database::open_sqlite({.path = folder / "i.db"});
