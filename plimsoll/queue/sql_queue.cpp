@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <random>
+#include <utility>
 
 namespace plimsoll::queue {
 namespace {
@@ -103,7 +104,27 @@ void note(Record& job, std::string_view error, std::string_view cause, Nanosecon
   job.history = std::move(out);
 }
 
+constexpr std::size_t kAsked = 16;  ///< ids of one statement
+/// Jobs that are asked for by their ids: where more run, all are counted.
+constexpr std::size_t kFollowed = 4 * kAsked;
+
 }  // namespace
+
+void ClaimHorizon::found(int priority, Nanoseconds first, Nanoseconds last, bool all, Nanoseconds wall) noexcept {
+  auto& from = due.at(static_cast<std::size_t>(priority - 1));
+  if (first > 0 && first < from) {
+    late_ = true;
+    margin = std::clamp(2 * (from + margin - first), margin, kWidest);
+  }
+  from = (all ? wall : last) - margin;
+}
+
+void ClaimHorizon::looked(bool whole, Nanoseconds wall, Nanoseconds steady) noexcept {
+  looked_at = wall;
+  if (!whole) return;
+  whole_at = steady;
+  if (!std::exchange(late_, false)) margin = std::max(kMargin, margin / 2);
+}
 
 SqlQueue::SqlQueue(database::Database& database, const Clock& clock, std::vector<Kind> kinds, Retention retention)
     : database_(database),
@@ -111,7 +132,7 @@ SqlQueue::SqlQueue(database::Database& database, const Clock& clock, std::vector
       kinds_(std::move(kinds)),
       retention_(retention),
       due_("SELECT " + std::string(kColumns) +
-           " FROM plimsoll_jobs WHERE queue = ? AND priority = ? AND due <= ? ORDER BY due, id LIMIT ?" +
+           " FROM plimsoll_jobs WHERE queue = ? AND priority = ? AND due >= ? AND due <= ? ORDER BY due, id LIMIT ?" +
            std::string(database.dialect().claim_rows())) {}
 
 Task<Result<>> SqlQueue::prepare(Loop& loop) {
@@ -302,36 +323,98 @@ Task<Result<bool>> SqlQueue::requeue(Loop& loop, std::string_view id) {
   co_return done;
 }
 
+Task<Result<std::vector<std::string>>> SqlQueue::running(Session& session, const std::string& queue,
+                                                         const ClaimHorizon& horizon, bool whole) {
+  std::vector<std::string> all;
+  const auto keep = [&](const Rows& rows) {
+    for (const auto& row : rows)
+      if (number_of(row[1]) != 0) all.push_back(text_of(row[0]));
+  };
+  if (whole || horizon.running.size() > kFollowed) {
+    const Cell which[] = {queue};
+    auto rows = co_await session.query("SELECT id, 1 FROM plimsoll_jobs WHERE lease IS NOT NULL AND queue = ?", which);
+    if (!rows) co_return std::unexpected(std::move(rows).error());
+    keep(*rows);
+    co_return all;
+  }
+  // What ran at the last look, if it still does, and what was claimed or renewed since.
+  static const auto kStill = [] {
+    // With a condition on `lease` PostgreSQL would take the index of leases, entries of jobs that have ended and all.
+    std::string sql = "SELECT id, CASE WHEN lease IS NULL THEN 0 ELSE 1 END FROM plimsoll_jobs WHERE id IN (?";
+    for (std::size_t i = 1; i < kAsked; ++i) sql += ", ?";
+    return sql + ")";
+  }();
+  for (std::size_t at = 0; at < horizon.running.size(); at += kAsked) {
+    std::vector<Cell> ids(kAsked, std::string{});
+    for (std::size_t i = 0; i < kAsked && at + i < horizon.running.size(); ++i) ids[i] = horizon.running[at + i];
+    auto rows = co_await session.query(kStill, ids);
+    if (!rows) co_return std::unexpected(std::move(rows).error());
+    keep(*rows);
+  }
+  auto shortest = kLease;
+  for (const auto& kind : kinds_)
+    if (kind.queue == queue) shortest = std::min(shortest, kind.lease);
+  const Cell since[] = {horizon.lease_from(shortest), queue};
+  auto rows = co_await session.query("SELECT id, 1 FROM plimsoll_jobs WHERE lease >= ? AND queue = ?", since);
+  if (!rows) co_return std::unexpected(std::move(rows).error());
+  keep(*rows);
+  std::ranges::sort(all);
+  const auto twice = std::ranges::unique(all);
+  all.erase(twice.begin(), twice.end());
+  co_return all;
+}
+
 Task<Result<std::vector<Record>>> SqlQueue::claim(Loop& loop, std::string_view queue, int limit) {
   auto shared = std::ranges::find(kinds_, queue, &Kind::queue);
   const int allowed = shared == kinds_.end() ? limit : shared->concurrency;
-  const auto now = clock_.wall();
+  const auto steady = clock_.steady();
   const std::string name(queue);
+  ClaimHorizon before;
+  {
+    std::lock_guard lock(mutex_);
+    if (auto known = horizons_.find(queue); known != horizons_.end()) before = known->second;
+  }
+  // Where rows of others are not passed over, transactions that are open leave no entries either.
+  const bool whole = database_.dialect().claim_rows().empty() || before.is_whole(clock_.wall(), steady);
+  ClaimHorizon after;
   std::vector<Record> claimed;
   auto written = co_await database_.write(loop, [&](Session& session) -> Task<Result<>> {
     claimed.clear();
+    after = before;
     // What runs is counted, and what is claimed counts: instances do it one after the other.
     session.alone("plimsoll.queue." + name);
-    const Cell which[] = {name};
-    auto running =
-        co_await session.query("SELECT count(*) FROM plimsoll_jobs WHERE lease IS NOT NULL AND queue = ?", which);
-    if (!running) co_return std::unexpected(std::move(running).error());
-    const auto most = std::min<std::int64_t>(limit, allowed - number_of((*running)[0][0]));
-    for (std::int64_t priority = 1; priority <= 9 && std::ssize(claimed) < most; ++priority) {
-      const Cell due[] = {name, priority, now, most - std::ssize(claimed)};
+    auto runs = co_await running(session, name, before, whole);
+    if (!runs) co_return std::unexpected(std::move(runs).error());
+    after.running = std::move(*runs);
+    // Only now: others wait for this claim to end, so what they claim is leased from later times.
+    const auto now = clock_.wall();
+    const auto most = std::min<std::int64_t>(limit, allowed - std::ssize(after.running));
+    for (int priority = 1; priority <= ClaimHorizon::kPriorities && std::ssize(claimed) < most; ++priority) {
+      const auto wanted = most - std::ssize(claimed);
+      const Cell due[] = {name, std::int64_t{priority}, before.due_from(priority, whole), now, wanted};
       auto rows = co_await session.query(due_, due);
       if (!rows) co_return std::unexpected(std::move(rows).error());
+      const auto first = std::ssize(claimed);
       for (auto& row : *rows) claimed.push_back(record_of(row));
+      const bool any = std::ssize(claimed) > first;
+      after.found(priority, any ? claimed[static_cast<std::size_t>(first)].standing.due : 0,
+                  any ? claimed.back().standing.due : 0, std::ssize(*rows) < wanted, now);
     }
+    after.looked(whole, now, steady);
     for (auto& job : claimed) {
       auto* known = kind(job.kind);
       job.standing.claim(now, known ? known->lease : kLease);
       job.started_at = now;
       if (auto stored = co_await store(session, job); !stored) co_return stored;
+      after.running.push_back(job.id);
     }
     co_return Result<>{};
   });
   if (!written) co_return std::unexpected(std::move(written).error());
+  {
+    std::lock_guard lock(mutex_);
+    horizons_.insert_or_assign(name, std::move(after));
+  }
   if (!claimed.empty()) crash_point("job.claimed");
   co_return claimed;
 }
