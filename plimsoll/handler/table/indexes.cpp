@@ -67,8 +67,10 @@ IndexColumns IndexNeed::columns(const Table& table) const {
 std::vector<IndexNeed> index_needs(const Model& model, const Table& table) {
   std::vector<IndexNeed> needs;
   const auto prefix = caller_columns(table);
-  const auto add = [&](std::optional<std::size_t> equal, std::optional<std::size_t> order, std::string use) {
-    IndexNeed need{.equal = prefix, .order = {}, .use = std::move(use)};
+  const bool exempt = table.owner && !table.owner_except.empty();  // roles that read the rows of all owners
+  const auto add_behind = [&](IndexColumns callers, std::optional<std::size_t> equal, std::optional<std::size_t> order,
+                              std::string use) {
+    IndexNeed need{.equal = std::move(callers), .order = {}, .use = std::move(use)};
     const auto once = [](IndexColumns& into, std::size_t column) {
       if (std::ranges::find(into, column) == into.end()) into.push_back(column);
     };
@@ -76,6 +78,11 @@ std::vector<IndexNeed> index_needs(const Model& model, const Table& table) {
     if (order) once(need.order, *order);
     for (auto key : table.keys) once(need.order, key);
     needs.push_back(std::move(need));
+  };
+  const auto add = [&](std::optional<std::size_t> equal, std::optional<std::size_t> order, const std::string& use) {
+    add_behind(prefix, equal, order, use);
+    if (exempt)
+      add_behind(table.tenant ? IndexColumns{*table.tenant} : IndexColumns{}, equal, order, use + " of all owners");
   };
   const auto name = [&](std::size_t column) { return code(table.columns[column].name); };
   for (auto& sort : table.sort) add(std::nullopt, sort, "sort " + name(sort));
@@ -90,10 +97,12 @@ std::vector<IndexNeed> index_needs(const Model& model, const Table& table) {
       add(std::nullopt, filter.column, use);
   }
   if (!prefix.empty())
-    add(std::nullopt, std::nullopt,
-        table.tenant && table.owner ? "lists of the rows of a tenant and owner"
-        : table.tenant              ? "lists of the rows of a tenant"
-                                    : "lists of the rows of an owner");
+    add_behind(prefix, std::nullopt, std::nullopt,
+               table.tenant && table.owner ? "lists of the rows of a tenant and owner"
+               : table.tenant              ? "lists of the rows of a tenant"
+                                           : "lists of the rows of an owner");
+  if (exempt && table.tenant)
+    add_behind({*table.tenant}, std::nullopt, std::nullopt, "lists of the rows of a tenant of all owners");
   for (auto& reference : references(model, table))  // reached from the other table, whoever asks: without the prefix
     needs.push_back({.equal = reference.columns,
                      .order = {},

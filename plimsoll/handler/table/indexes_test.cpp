@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <random>
+#include <set>
 
 namespace plimsoll::table {
 namespace {
@@ -205,6 +206,32 @@ std::mt19937 seeded() {
 int rounds() { return std::getenv("PLIMSOLL_TORTURE") ? 3'000 : 60; }
 
 /// Of every shape of a table: with keys of several columns, which lists sort by too, an owner, and filters on both.
+/// Roles that `except-roles` names read the same lists without the owner: an index that begins with it serves none.
+TEST(IndexNeeds, ListsOfAllOwnersHaveTheirOwn) {
+  std::mt19937 random(1);
+  auto table = random_table(random);
+  table.tenant = 4;
+  table.owner = 3;
+  table.filters = {{1, {Operator::eq}}};
+  table.sort = {2};
+  const auto columns_of = [&] {
+    std::set<std::vector<std::string>> all;
+    for (const auto& need : index_needs({}, table)) {
+      std::vector<std::string> names;
+      for (auto column : need.columns(table)) names.push_back(table.columns[column].name);
+      all.insert(std::move(names));
+    }
+    return all;
+  };
+  const std::set<std::vector<std::string>> bound{
+      {"t", "c", "b", "id"}, {"t", "c", "a", "b", "id"}, {"t", "c", "a", "id"}, {"t", "c", "id"}};
+  EXPECT_EQ(columns_of(), bound);
+  table.owner_except = {"support"};
+  auto all = bound;
+  all.insert({{"t", "b", "id"}, {"t", "a", "b", "id"}, {"t", "a", "id"}, {"t", "id"}});
+  EXPECT_EQ(columns_of(), all);
+}
+
 TEST(IndexNeeds, OfATableThatTheServerMakesAreAllServed) {
   for (const auto* key : {"id", "[id, a]", "[a, b]"})
     for (const auto* sort : {"[a]", "[a, b]", "[b, c]", "[id]"})

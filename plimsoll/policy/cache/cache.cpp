@@ -137,7 +137,7 @@ class Cache final : public Policy {
                  .browser_ttl = options.browser_ttl.nanoseconds,
                  .while_revalidate = options.stale_while_revalidate.nanoseconds,
                  .if_error = options.stale_if_error.nanoseconds,
-                 .largest = options.largest.bytes,
+                 .largest = std::min(static_cast<std::size_t>(options.largest.bytes), shared->store.largest_body()),
                  .is_private = !build.operation.security.empty()},
         prefers_(build.services.mock || build.operation.extension("mock")),
         key_(build.operation, build.handler ? build.handler->audience() : Audience{},
@@ -333,7 +333,8 @@ class Cache final : public Policy {
         shared_->store.put(under, rule);
         CacheKey::vary(under, rule->vary, request);
       }
-      shared_->store.put(under, fetched.answer);
+      fetched.storable = shared_->store.put(under, fetched.answer);
+      if (!fetched.storable) pass(key, now);
     } catch (...) { fetched = {.answer = nullptr, .error = error_from_current_exception()}; }
   }
   void pass(const std::string& key, Nanoseconds now) {
@@ -417,6 +418,12 @@ Result<std::unique_ptr<Policy>> Cache::build(Options options, const Build& build
   auto shared = shared_of(build.services);
   if (!shared) return std::unexpected(std::move(shared).error());
   const auto& operation = build.operation;
+  const auto fits = (*shared)->store.largest_body();
+  if (build.settings && build.settings->find("largest") && static_cast<std::size_t>(options.largest.bytes) > fits)
+    return build.wrong("largest",
+                       "a body takes at most a sixteenth of the store, " + config::to_string(config::Size{fits}) +
+                           " of " + config::to_string(config::Size{(*shared)->memory}),
+                       "Write a smaller `largest`, or a larger `cache: {memory: …}` in the deployment.");
   const auto stale = stale_fallback(operation);
   if (options.origin) {
     const auto* said = operation.find_extension("cache");
@@ -430,7 +437,7 @@ Result<std::unique_ptr<Policy>> Cache::build(Options options, const Build& build
       return origin_cache({.heuristic = options.heuristic,
                            .cookies = options.cookies,
                            .obeys = options.obey_requests,
-                           .largest = static_cast<std::uint64_t>(options.largest.bytes),
+                           .largest = std::min(static_cast<std::size_t>(options.largest.bytes), fits),
                            .when_failing = stale ? kStale : 0},
                           build, std::move(*shared), metrics[0], kNotCached);
     }

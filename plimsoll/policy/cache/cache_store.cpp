@@ -22,7 +22,7 @@ std::size_t CachedAnswer::bytes() const noexcept {
   return sum + basis.tables.size() * sizeof(void*);
 }
 
-CacheStore::CacheStore(std::size_t bytes, std::size_t shards) : capacity_(bytes / shards), shards_(shards) {}
+CacheStore::CacheStore(std::size_t bytes, std::size_t shards) : bytes_(bytes), shards_(shards) {}
 
 std::shared_ptr<const CachedAnswer> CacheStore::find(std::string_view key) {
   auto& shard = of(hash_of(key));
@@ -36,14 +36,24 @@ std::shared_ptr<const CachedAnswer> CacheStore::find(std::string_view key) {
 
 bool CacheStore::put(std::string_view key, std::shared_ptr<const CachedAnswer> answer) {
   const auto size = answer->bytes() + key.size() + kOverhead;
-  if (size > capacity_ / 8) return false;
+  if (size > bytes_ / 8) return false;
   const auto hash = hash_of(key);
-  auto& shard = of(hash);
-  std::lock_guard lock(shard.mutex);
+  {
+    auto& shard = of(hash);
+    std::lock_guard lock(shard.mutex);
+    place(shard, hash, key, std::move(answer), size);
+  }
+  if (held_.load(std::memory_order_relaxed) > bytes_) evict(shard_of(hash));
+  return true;
+}
+
+void CacheStore::place(Shard& shard, std::size_t hash, std::string_view key, std::shared_ptr<const CachedAnswer> answer,
+                       std::size_t size) {
   if (auto found = shard.index.find(key); found != shard.index.end()) {
     auto& entry = *found->second;
     auto& bytes = entry.main ? shard.main_bytes : shard.small_bytes;
     bytes = bytes - entry.bytes + size;
+    held_.fetch_add(size - entry.bytes, std::memory_order_relaxed);  // modulo 2^64, as the sum is
     entry.bytes = size;
     entry.answer = std::move(answer);
   } else {
@@ -56,10 +66,9 @@ bool CacheStore::put(std::string_view key, std::shared_ptr<const CachedAnswer> a
     auto& queue = known ? shard.main : shard.small;
     queue.push_front({.key = std::string(key), .answer = std::move(answer), .bytes = size, .main = known});
     (known ? shard.main_bytes : shard.small_bytes) += size;
+    held_.fetch_add(size, std::memory_order_relaxed);
     shard.index.emplace(queue.front().key, queue.begin());
   }
-  evict(shard);
-  return true;
 }
 
 void CacheStore::remove(std::string_view key) {
@@ -76,6 +85,7 @@ void CacheStore::remove(std::string_view key) {
 
 void CacheStore::drop(Shard& shard, Queue& queue, std::size_t& bytes, Queue::iterator at) {
   bytes -= at->bytes;
+  held_.fetch_sub(at->bytes, std::memory_order_relaxed);
   shard.index.erase(std::string_view(at->key));
   queue.erase(at);
 }
@@ -90,16 +100,31 @@ void CacheStore::remember(Shard& shard, std::size_t hash) {
   }
 }
 
-void CacheStore::evict(Shard& shard) {
-  while (shard.small_bytes + shard.main_bytes > capacity_) {
-    if (!shard.small.empty() && (shard.small_bytes > capacity_ / 10 || shard.main.empty()))
-      evict_small(shard);
-    else
-      evict_main(shard);
+void CacheStore::evict(std::size_t first) {
+  // The last entry of a shard may be what has just come: it goes only when no shard has another.
+  for (const std::size_t spared : {std::size_t{1}, std::size_t{0}})
+    for (std::size_t at = first, skipped = 0; skipped < shards_.size(); ++at) {
+      if (held_.load(std::memory_order_relaxed) <= bytes_) return;
+      auto& shard = shards_[at % shards_.size()];
+      std::lock_guard lock(shard.mutex);
+      if (shard.index.size() <= spared) {
+        ++skipped;
+        continue;
+      }
+      skipped = 0;
+      evict_one(shard);
+    }
+}
+
+void CacheStore::evict_one(Shard& shard) {
+  for (bool dropped = false; !dropped;) {
+    const auto part = (shard.small_bytes + shard.main_bytes) / 10;
+    dropped = !shard.small.empty() && (shard.small_bytes > part || shard.main.empty()) ? evict_small(shard)
+                                                                                       : evict_main(shard);
   }
 }
 
-void CacheStore::evict_small(Shard& shard) {
+bool CacheStore::evict_small(Shard& shard) {
   const auto last = std::prev(shard.small.end());
   if (last->used > 0) {
     last->used = 0;
@@ -107,20 +132,22 @@ void CacheStore::evict_small(Shard& shard) {
     shard.small_bytes -= last->bytes;
     shard.main_bytes += last->bytes;
     shard.main.splice(shard.main.begin(), shard.small, last);
-    return;
+    return false;
   }
   remember(shard, hash_of(last->key));
   drop(shard, shard.small, shard.small_bytes, last);
+  return true;
 }
 
-void CacheStore::evict_main(Shard& shard) {
+bool CacheStore::evict_main(Shard& shard) {
   const auto last = std::prev(shard.main.end());
   if (last->used > 0) {
     --last->used;
     shard.main.splice(shard.main.begin(), shard.main, last);
-    return;
+    return false;
   }
   drop(shard, shard.main, shard.main_bytes, last);
+  return true;
 }
 
 std::size_t CacheStore::bytes() const {

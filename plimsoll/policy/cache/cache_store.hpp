@@ -6,6 +6,7 @@
 #include "plimsoll/http/message.hpp"
 #include "plimsoll/policy/cache/origin_rules.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -88,9 +89,13 @@ class CacheStore {
   explicit CacheStore(std::size_t bytes, std::size_t shards = 16);
 
   std::shared_ptr<const CachedAnswer> find(std::string_view key);
-  /// Replaces what is there. What is larger than an eighth of a shard is not kept: false.
+  /// Replaces what is there, and drives out what there is no room for. What is larger than an eighth of the store is
+  /// not kept: false.
   bool put(std::string_view key, std::shared_ptr<const CachedAnswer> answer);
   void remove(std::string_view key);
+  /// Bytes of a body that fits, with a usual head: it is counted twice, since its encodings together take about as
+  /// much.
+  std::size_t largest_body() const { return bytes_ / 8 / 2 - std::min<std::size_t>(bytes_ / 32, 16 << 10); }
   std::size_t bytes() const;
   std::size_t size() const;
 
@@ -111,14 +116,22 @@ class CacheStore {
     std::list<std::size_t> ghosts;  ///< hashes of what was driven out of `small`, newest first
     std::unordered_map<std::size_t, std::list<std::size_t>::iterator> ghost_index;
   };
-  Shard& of(std::size_t hash) { return shards_[hash % shards_.size()]; }
-  void evict(Shard&);
-  void evict_small(Shard&);
-  void evict_main(Shard&);
-  static void drop(Shard&, Queue&, std::size_t& bytes, Queue::iterator);
+  std::size_t shard_of(std::size_t hash) const { return hash % shards_.size(); }
+  Shard& of(std::size_t hash) { return shards_[shard_of(hash)]; }
+  void place(Shard&, std::size_t hash, std::string_view key, std::shared_ptr<const CachedAnswer> answer,
+             std::size_t size);
+  /// Of all shards in turn, from this one on, until all is within the bytes: an entry may be larger than a shard's
+  /// part.
+  void evict(std::size_t first);
+  void evict_one(Shard&);
+  /// True: it is dropped. False: it has been used, and has another turn.
+  bool evict_small(Shard&);
+  bool evict_main(Shard&);
+  void drop(Shard&, Queue&, std::size_t& bytes, Queue::iterator);
   static void remember(Shard&, std::size_t hash);
 
-  const std::size_t capacity_;  ///< of a shard
+  const std::size_t bytes_;
+  std::atomic<std::size_t> held_{0};  ///< bytes of all shards
   std::vector<Shard> shards_;
 };
 

@@ -48,6 +48,28 @@ TEST(CacheStore, WhatIsTooLargeIsNotKeptAndDrivesNothingOut) {
   EXPECT_NE(store.find("small"), nullptr);
 }
 
+/// With 64 MiB, as the default is, a body of a MiB is larger than what one shard holds.
+TEST(CacheStore, WhatFitsIsKeptHoweverFullItIs) {
+  constexpr std::size_t kBytes = 64u << 20;
+  CacheStore store(kBytes);
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE(seed);
+  std::mt19937 random(seed);
+  for (int i = 0; i < 40'000; ++i) store.put("small-" + std::to_string(i), answer(std::string(1000, 's')));
+  ASSERT_GT(store.bytes(), kBytes * 9 / 10);
+  for (const std::size_t size : {std::size_t{1} << 20, store.largest_body()}) {
+    const auto key = "large-" + std::to_string(random());
+    ASSERT_TRUE(store.put(key, answer(std::string(size, 'l')))) << size;
+    EXPECT_NE(store.find(key), nullptr) << size;
+    EXPECT_LE(store.bytes(), kBytes);
+    EXPECT_GT(store.bytes(), kBytes * 3 / 4) << "no more was driven out than had to be";
+  }
+  // More of them than there is room for: the oldest go.
+  for (int i = 0; i < 64; ++i) ASSERT_TRUE(store.put("more-" + std::to_string(i), answer(std::string(1 << 20, 'm'))));
+  EXPECT_LE(store.bytes(), kBytes);
+  EXPECT_NE(store.find("more-63"), nullptr);
+}
+
 TEST(CacheStore, AScanDoesNotDriveOutWhatIsUsed) {
   CacheStore store(1 << 20, 1);
   std::vector<std::string> hot;
