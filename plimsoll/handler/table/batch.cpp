@@ -115,6 +115,21 @@ class BatchOf final : public Writing {
     out.end_object().end_object();
   }
 
+  /// The new rows by as few statements as may be; nothing: they are stored one by one, to learn which are refused.
+  Task<Result<std::optional<std::vector<Row>>>> all_at_once(const Context& context, Session& session,
+                                                            std::span<const json::Value> items, const Caller& who,
+                                                            const std::vector<Condition>& fixed) const {
+    std::vector<Change> changes;
+    changes.reserve(items.size());
+    for (const auto& item : items) {
+      auto read = new_row(table(), item, {.caller = &who, .fixed = fixed, .wall = context.wall, .prefix = {}});
+      if (!read || !check_sent(*read, {})) co_return std::optional<std::vector<Row>>{};
+      changes.push_back(std::move(*read));
+    }
+    auto rows = co_await insert_together(session, changes);
+    co_return rows;
+  }
+
   Task<Result<Response>> in_transaction(Context& context, Session& session, std::span<const json::Value> items,
                                         const Caller& who, const std::vector<Condition>& fixed) const {
     const bool together = plan_.batch->all_or_nothing;
@@ -122,6 +137,21 @@ class BatchOf final : public Writing {
     std::string text;
     json::Writer out{text};
     out.begin_object().key(together ? "data" : "results").begin_array();
+    if (action == Action::create) {
+      auto rows = co_await all_at_once(context, session, items, who, fixed);
+      if (!rows) co_return std::unexpected(std::move(rows).error());
+      if (*rows) {
+        for (const auto& row : **rows) {
+          if (together)
+            out.raw(shown(row));
+          else
+            out.begin_object().key("status").integer(201).key("data").raw(shown(row)).end_object();
+          if (auto fits = within_budget(text); !fits) co_return std::unexpected(std::move(fits).error());
+        }
+        out.end_array().end_object();
+        co_return json_response(context, together ? 201 : 207, std::move(text));
+      }
+    }
     for (std::size_t i = 0; i < items.size(); ++i) {
       const auto prefix = "/" + std::to_string(i);
       if (!together)

@@ -14,9 +14,8 @@ namespace {
 using database::Cell;
 using database::Session;
 
-constexpr std::size_t kPiece = 64 * 1024;        ///< of a body that is there, read in one go
-constexpr std::size_t kMostParameters = 20'000;  ///< of a statement; SQLite takes 32,766, PostgreSQL 65,535
-constexpr std::size_t kMostRows = 500;           ///< of a statement
+constexpr std::size_t kPiece = 64 * 1024;  ///< of a body that is there, read in one go
+constexpr std::size_t kTogether = 500;     ///< rows that are held to be stored together
 constexpr std::string_view kFormatKeyword = "format";
 
 /// What is wrong with the rows of an import, up to so many lines of report.
@@ -173,7 +172,6 @@ class ImportOf final : public Writing {
   /// Stores all rows; how many there are.
   Task<Result<std::int64_t>> store(Session& session, std::string_view text, ImportRows::Format format,
                                    ChangeBy by) const {
-    const auto most = std::clamp<std::size_t>(kMostParameters / table().columns.size(), 1, kMostRows);
     ImportRows rows{table(), format, sanitizer_};
     Report report{static_cast<std::size_t>(plan_.batch->errors)};
     std::vector<Pending> pending;
@@ -189,8 +187,7 @@ class ImportOf final : public Writing {
         by.prefix = prefix;
         auto change = new_row(table(), rows.row(), by);
         if (!change) co_return std::unexpected(std::move(change).error());
-        // Rows of one statement say something about the same columns: the others are left to the database.
-        if (!pending.empty() && (pending.size() >= most || !same_columns(pending.front().change, *change))) {
+        if (pending.size() >= kTogether) {
           auto stored = co_await flush(session, pending, *by.caller, report);
           if (!stored) co_return std::unexpected(std::move(stored).error());
           if (report.full()) break;
@@ -206,26 +203,21 @@ class ImportOf final : public Writing {
     co_return rows.count();
   }
 
-  static bool same_columns(const Change& one, const Change& other) {
-    return std::ranges::equal(one.cells, other.cells,
-                              [](const auto& a, const auto& b) { return a.has_value() == b.has_value(); });
-  }
-
   /// An error ends the import; what is wrong with single rows is reported.
   Task<Result<>> flush(Session& session, std::vector<Pending>& pending, const Caller& caller, Report& report) const {
     auto rows = std::move(pending);
     pending.clear();
     if (rows.empty()) co_return Result<>{};
-    if (guarded_.empty()) {
-      auto together = co_await store_together(session, rows, report);
-      if (!together) co_return std::unexpected(std::move(together).error());
-      if (*together) co_return Result<>{};
-    }
-    for (const auto& row : rows) {
-      if (report.full()) break;
+    std::vector<Change> changes;
+    for (auto& row : rows) changes.push_back(std::move(row.change));
+    auto together = co_await insert_together(session, changes);
+    if (!together) co_return std::unexpected(std::move(together).error());
+    if (*together) co_return Result<>{};
+    for (std::size_t i = 0; i < rows.size() && !report.full(); ++i) {
+      const auto& row = rows[i];
       auto nested = co_await session.query("SAVEPOINT item", {});
       if (!nested) co_return std::unexpected(std::move(nested).error());
-      auto stored = co_await insert(session, row.change, caller, row.prefix);
+      auto stored = co_await insert(session, changes[i], caller, row.prefix);
       if (!stored) {
         if (stored.error().problem->status >= 500) co_return std::unexpected(std::move(stored).error());
         report.add(stored.error(), row.prefix, row.line);
@@ -236,36 +228,6 @@ class ImportOf final : public Writing {
       if (!released) co_return std::unexpected(std::move(released).error());
     }
     co_return Result<>{};
-  }
-
-  /// By one statement. False: the database refuses it, and it is undone.
-  Task<Result<bool>> store_together(Session& session, std::span<const Pending> rows, Report& report) const {
-    auto nested = co_await session.query("SAVEPOINT chunk", {});
-    if (!nested) co_return std::unexpected(std::move(nested).error());
-    std::vector<std::span<const std::optional<Cell>>> cells;
-    for (const auto& row : rows) cells.emplace_back(row.change.cells);
-    const auto statement = insert_rows_statement(database_.dialect(), table(), cells, all_);
-    auto stored = co_await session.query(statement.sql, statement.cells);
-    if (!stored && stored.error().problem->status >= 500) co_return std::unexpected(std::move(stored).error());
-    bool well = stored && stored->size() == rows.size();
-    if (!well) {
-      auto undone = co_await session.query("ROLLBACK TO chunk", {});
-      if (!undone) co_return std::unexpected(std::move(undone).error());
-    }
-    auto released = co_await session.query("RELEASE chunk", {});
-    if (!released) co_return std::unexpected(std::move(released).error());
-    // A row that came out as it was sent has been checked. Others a trigger or a default of the database has changed.
-    for (std::size_t i = 0; well && i < rows.size(); ++i)
-      if (!came_out_as_sent(rows[i].change, (*stored)[i]))
-        if (auto valid = check((*stored)[i], nullptr, rows[i].prefix); !valid)
-          report.add(valid.error(), rows[i].prefix, rows[i].line);
-    co_return well;
-  }
-
-  static bool came_out_as_sent(const Change& sent, const Row& row) {
-    return std::ranges::equal(sent.cells, row, [](const auto& cell, const auto& stored) {
-      return cell ? *cell == stored : std::holds_alternative<std::monostate>(stored);
-    });
   }
 
   std::shared_ptr<BodyMemory> memory_;

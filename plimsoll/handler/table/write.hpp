@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,11 @@ class Writing : public Operation {
   Task<Result<std::optional<Row>>> current(database::Session& session, const Wanted& wanted) const;
   Task<Result<Row>> insert(database::Session& session, const Change& change, const Caller& caller,
                            std::string_view prefix) const;
+  /// New rows by as few statements as may be, in their order; or none, and nothing is stored: the database or the
+  /// schema refuses one of them, references have to be looked at, or it cannot be told which row is which. Then they
+  /// are inserted one by one, which tells what is wrong with which.
+  Task<Result<std::optional<std::vector<Row>>>> insert_together(database::Session& session,
+                                                                std::span<const Change> changes) const;
   /// `before` is needed where whole JSON values are merged; without it they are replaced.
   Task<Result<Row>> change(database::Session& session, const Wanted& wanted, Change change, const Row* before,
                            std::string_view prefix) const;
@@ -68,6 +74,9 @@ class Writing : public Operation {
   /// What a change makes a reference say; nothing where it says nothing new.
   std::optional<std::vector<database::Cell>> new_reference(const GuardedReference& reference, const Change& change,
                                                            const Row* before, const Caller& caller) const;
+  /// One statement of `insert_together`; false: refused.
+  Task<Result<bool>> insert_alike(database::Session& session, std::span<const Change> changes,
+                                  std::vector<Row>& stored) const;
   /// The columns of what a change says anew that refer to no row, added to `broken`, each once; what it does not name
   /// is as it was `before`.
   Task<Result<std::vector<std::size_t>>> broken_references(database::Session& session, const Change& change,
