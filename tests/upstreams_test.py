@@ -510,6 +510,35 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
         self.assertEqual({after[session] for session in sessions if before[session] == "b"}, set("acd"), "those of the one that is gone are shared by all others")
         self.assertEqual(len({server.get("/reviews").json()["from"] for _ in range(40)}), 3, "without a session any")
 
+    def test_a_quota_that_a_service_tells_of_is_kept_to_before_it_refuses(self):
+        target = self.target()
+        server = self.front(target, options="balance: round-robin")
+        used = lambda: self.count(server, "plimsoll_client_quota_used_ratio", service="reviews")
+        target.does = answer(more='RateLimit: "default";r=1;t=60\r\nRateLimit-Policy: "default";q=4;w=60\r\n')
+        self.assertEqual(server.get("/reviews").status, 200)
+        self.assertAlmostEqual(used(), 0.75)
+        target.does = answer(more='RateLimit: "default";r=0;t=60\r\nRateLimit-Policy: "default";q=4;w=60\r\n')
+        self.assertEqual(server.get("/reviews").status, 200)
+        self.assertEqual(used(), 1)
+        refused = server.get("/reviews")
+        self.assertEqual((refused.status, refused.code), (503, "quota-exhausted"))
+        self.assertTrue(50 <= int(refused.headers["retry-after"]) <= 60)
+        self.assertEqual(len(target.seen), 2, "what would be refused is not sent")
+        self.assertEqual(self.count(server, "plimsoll_client_quota_refused_total"), 1)
+        line = harness.until(lambda: next((line for line in server.logged() if line.get("problem") == "quota-exhausted"), None), "its line")
+        self.assertEqual(line["detail"], "service `reviews`")
+        # A wait that is short enough is waited for.
+        other = self.target("b")
+        waiting = self.front(other)
+        other.does = answer(more="X-RateLimit-Limit: 5\r\nX-RateLimit-Remaining: 0\r\nX-RateLimit-Reset: 1\r\n")
+        self.assertEqual([waiting.get("/reviews").status for _ in range(2)], [200, 200])
+        self.assertEqual(self.count(waiting, "plimsoll_client_quota_waits_total"), 1)
+        # And it can be turned off.
+        off = self.target("c")
+        careless = self.front(off, options="quota: off")
+        off.does = answer(more='RateLimit: "default";r=0;t=60\r\n')
+        self.assertEqual([careless.get("/reviews").status for _ in range(3)], [200, 200, 200])
+
     def split(self, stable, canary, shares, options=""):
         listed = ", ".join([*(f"'{target.url}'" for target in stable), f"{{url: '{canary.url}', group: canary}}"])
         return f"upstreams: {{reviews: {{targets: [{listed}], split: {shares}{options and ', ' + options}}}}}\n"

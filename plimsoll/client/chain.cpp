@@ -1,5 +1,8 @@
 #include "plimsoll/client/chain.hpp"
 
+#include "plimsoll/base/hash.hpp"
+#include "plimsoll/json/write.hpp"
+
 namespace plimsoll::client {
 
 // Each is defined in the file of its name.
@@ -9,6 +12,7 @@ extern const Part timeout;
 extern const Part retry;
 extern const Part hedge;
 extern const Part concurrency;
+extern const Part quota;
 extern const Part breaker;
 extern const Part balance;
 extern const Part authentication;
@@ -23,6 +27,7 @@ constexpr Row kChain[] = {
     {&retry, "around everything that is repeated for each attempt; its back-off holds no permit and no target"},
     {&hedge, "each attempt that takes long may be sent twice; both hold a permit and a target of their own"},
     {&concurrency, "before the breaker, which judges the service and not what is refused here"},
+    {&quota, "each attempt counts at the other side; a wait is no slowness of the service, which the breaker judges"},
     {&breaker,
      "each attempt is counted, and an open circuit ends the retries; before a target is chosen, so that a refusal "
      "costs none"},
@@ -45,9 +50,15 @@ std::span<const std::string_view> keys() {
 
 Result<Plan> plan(Handler& wire, const json::Value* options, const Build& build) {
   Plan made;
+  // The limits of the other side are of a service and the credential that it is shown.
+  auto of_credential = build;
+  auto name = std::string(build.service);
+  if (const auto* credential = options && options->is(json::Type::object) ? options->find("authentication") : nullptr)
+    name += ' ' + std::to_string(content_hash(json::to_string(*credential)).low);
+  of_credential.shared = build.shared->of<Kept<Shared>>()->of(name);
   for (const auto& row : kChain) {
     const auto* own = options && options->is(json::Type::object) ? options->find(row.part->key.name) : nullptr;
-    auto policy = row.part->build(own, build);
+    auto policy = row.part->build(own, row.part == &quota ? of_credential : build);
     if (!policy) return std::unexpected(std::move(policy).error());
     if (!*policy) continue;
     made.links.push_back((*policy)->link());

@@ -2,6 +2,7 @@
 
 #include "plimsoll/client/backoff.hpp"
 #include "plimsoll/client/problems.hpp"
+#include "plimsoll/client/quota.hpp"
 #include "plimsoll/exchange/problem_document.hpp"
 
 #include <algorithm>
@@ -38,7 +39,7 @@ std::optional<Failure> failure_of(const Result<Response>& answer, const Request&
     if (state.connected && !state.written && state.spent) return Failure{.fault = Fault::caller};
     return Failure{.fault = Fault::other_side, .repeatable = again};
   }
-  if (error.problem == &kCircuitOpen || error.problem == &kTooManyCalls) {
+  if (error.problem == &kCircuitOpen || error.problem == &kTooManyCalls || error.problem == &kQuotaExhausted) {
     Failure failure{.fault = Fault::here};
     if (error.more_ && error.more_->retry_after >= 0) failure.retry_after = error.more_->retry_after * kSecond;
     return failure;

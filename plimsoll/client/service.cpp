@@ -3,6 +3,7 @@
 #include "plimsoll/base/digest.hpp"
 #include "plimsoll/client/chain.hpp"
 #include "plimsoll/client/problems.hpp"
+#include "plimsoll/client/quota.hpp"
 #include "plimsoll/client/targets.hpp"
 #include "plimsoll/client/wire.hpp"
 #include "plimsoll/exchange/context.hpp"
@@ -187,7 +188,8 @@ Task<Result<Response>> Service::call(Request& request, Context& context) {
     const auto named = "service `" + state_->name + "`";
     if (error.problem == &kDeadlineExceeded)
       error.more().cause = named + " at " + awaited(state, state_->wire.peers()[state.target], context);
-    else if (error.problem == &kCircuitOpen || error.problem == &kTooManyCalls || error.problem == &kNoCredential)
+    else if (error.problem == &kCircuitOpen || error.problem == &kTooManyCalls || error.problem == &kNoCredential ||
+             error.problem == &kQuotaExhausted)
       error.more().cause = named;
   }
   co_return answer;

@@ -3,6 +3,7 @@
 #include "plimsoll/async/scope.hpp"
 #include "plimsoll/base/out_of_memory.hpp"
 #include "plimsoll/client/problems.hpp"
+#include "plimsoll/client/quota.hpp"
 #include "plimsoll/client/response_reader.hpp"
 #include "plimsoll/client/service.hpp"
 #include "plimsoll/database/database.hpp"
@@ -33,9 +34,9 @@ constexpr const Problem* kHouse[] = {
     // For handlers in C++ that read such bodies, or call others, themselves.
     &http::kMultipartMalformed, &http::kMultipartTooLarge, &http::kMultipartStorage, &client::kUnreachable,
     &client::kBadAnswer, &client::kAnswerTooLarge, &client::kCircuitOpen, &client::kTooManyCalls,
-    &database::kUnavailable, &database::kBusy, &database::kWriteTooLong, &edge::kHeadTooSlow, &edge::kBodyTooSlow,
-    &http::kBodyTooLarge, &edge::kBodyBroken, &h1::kMalformed, &h1::kTargetTooLong, &h1::kHeadTooLarge,
-    &h1::kUnknownCoding, &h1::kMethodUnknown, &h1::kVersionUnknown, &h1::kExpectationUnknown};
+    &client::kQuotaExhausted, &database::kUnavailable, &database::kBusy, &database::kWriteTooLong, &edge::kHeadTooSlow,
+    &edge::kBodyTooSlow, &http::kBodyTooLarge, &edge::kBodyBroken, &h1::kMalformed, &h1::kTargetTooLong,
+    &h1::kHeadTooLarge, &h1::kUnknownCoding, &h1::kMethodUnknown, &h1::kVersionUnknown, &h1::kExpectationUnknown};
 
 }  // namespace
 

@@ -1,5 +1,6 @@
 #include "plimsoll/exchange/handling.hpp"
 #include "plimsoll/client/problems.hpp"
+#include "plimsoll/client/quota.hpp"
 #include "plimsoll/client/service.hpp"
 #include "plimsoll/client/targets.hpp"
 #include "plimsoll/handler/upstream/declaration.hpp"
@@ -261,9 +262,10 @@ void provide(const contract::Contract&, Services& services, contract::Complaints
   services.backgrounds->add(std::move(checks));
 }
 
-constexpr const Problem* kProblems[] = {&client::kUnreachable,   &client::kBadAnswer,         &client::kAnswerTooLarge,
-                                        &client::kCircuitOpen,   &client::kTooManyCalls,      &client::kNoCredential,
-                                        &client::kBodyNotSigned, &client::kCredentialRefused, &kDeadlineExceeded};
+constexpr const Problem* kProblems[] = {&client::kUnreachable,  &client::kBadAnswer,     &client::kAnswerTooLarge,
+                                        &client::kCircuitOpen,  &client::kTooManyCalls,  &client::kQuotaExhausted,
+                                        &client::kNoCredential, &client::kBodyNotSigned, &client::kCredentialRefused,
+                                        &kDeadlineExceeded};
 
 constexpr config::Section kSections[] = {
     {.key = {.name = "upstreams",
