@@ -2,6 +2,7 @@
 
 #include "plimsoll/base/digest.hpp"
 #include "plimsoll/client/chain.hpp"
+#include "plimsoll/client/faults.hpp"
 #include "plimsoll/client/problems.hpp"
 #include "plimsoll/client/quota.hpp"
 #include "plimsoll/client/targets.hpp"
@@ -147,6 +148,12 @@ Result<std::shared_ptr<Service>> Service::make(ServiceOptions options, const Ser
                     .peers = state->wire.peers()});
   if (!made) return std::unexpected(std::move(made).error());
   state->plan = std::move(*made);
+  // Last before the wire: whatever stands before takes it for what the service does.
+  if (auto injection = services.shared->of<Faults>()->around(name)) {
+    auto& plan = state->plan;
+    plan.links.insert(plan.links.end() - 1, injection->link());
+    plan.policies.push_back(std::move(injection));
+  }
   return std::shared_ptr<Service>(new Service(std::move(state)));
 }
 

@@ -29,6 +29,8 @@ void add_options(CLI::App& app, Settings& settings) {
       ->type_name("ADDR:PORT|off");
   app.add_flag("--mock-unbound", settings.mock_unbound, "Answer operations without a handler from their examples");
   app.add_flag("--watch", settings.watch, "Reload when a file of the contract or the deployment changes");
+  app.add_flag("--allow-faults", settings.allow_faults,
+               "Lets `plimsoll faults` make dependencies fail; for staging environments");
   app.add_flag("--dev", settings.development,
                "Development mode: generates keys and prints a token or key for each security scheme");
 }

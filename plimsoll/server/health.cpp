@@ -1,6 +1,7 @@
 #include "plimsoll/server/health.hpp"
 
 #include "plimsoll/async/loop.hpp"
+#include "plimsoll/client/faults.hpp"
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/json/write.hpp"
@@ -31,6 +32,12 @@ class Health::Answer final : public Handler {
     out.begin_object();
     if (kind_ != Kind::ready) live(word, out);
     if (kind_ != Kind::live) ready(word, out, *context.services.backgrounds);
+    if (audience_ == Audience::operators)
+      if (const auto faults = context.services.shared->of<client::Faults>()->list(); !faults.empty()) {
+        out.key("faults").begin_array();
+        for (const auto& each : faults) out.string(each.dependency + ": " + each.text());
+        out.end_array();
+      }
     out.key("status").string(word);
     out.end_object();
     Response response{.status = static_cast<std::uint16_t>(word == "ok" ? 200 : 503),

@@ -36,6 +36,7 @@ struct Settings {
   std::string upstream;               ///< URL: with `mock_all`, that server answers instead of the examples
   std::string responses = "enforce";  ///< how its answers are held against a contract that does not say so itself
   bool development = false;
+  bool allow_faults = false;     ///< operators can make dependencies fail (client/faults.hpp)
   bool watch = false;            ///< reload when a file of the contract or the deployment changes
   const Clock* clock = nullptr;  ///< null: the machine's
   int log_descriptor = 2;

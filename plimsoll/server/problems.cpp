@@ -13,6 +13,7 @@
 #include "plimsoll/http/h1_head.hpp"
 #include "plimsoll/http/multipart.hpp"
 #include "plimsoll/server/chain.hpp"
+#include "plimsoll/server/faults_page.hpp"
 #include "plimsoll/server/handlers.hpp"
 #include "plimsoll/server/html.hpp"
 #include "plimsoll/server/log_level.hpp"
@@ -30,7 +31,7 @@ namespace {
 /// Problems of the rooms that are no parts.
 constexpr const Problem* kHouse[] = {
     &kInternal, &kNotFound, &kUnknownVersion, &kMethodNotAllowed, &kMisdirected, &kDeadlineExceeded, &kDraining,
-    &kOutOfMemory, &kTooManyBodies, &kBadLogLevel, &kNotReloaded, &kReloadUnanswered,
+    &kOutOfMemory, &kTooManyBodies, &kBadLogLevel, &kBadFault, &kFaultsNotAllowed, &kNotReloaded, &kReloadUnanswered,
     // For handlers in C++ that read such bodies, or call others, themselves.
     &http::kMultipartMalformed, &http::kMultipartTooLarge, &http::kMultipartStorage, &client::kUnreachable,
     &client::kBadAnswer, &client::kAnswerTooLarge, &client::kCircuitOpen, &client::kTooManyCalls,

@@ -1,6 +1,7 @@
 #include "plimsoll/server/process.hpp"
 
 #include "plimsoll/async/patience.hpp"
+#include "plimsoll/client/faults.hpp"
 #include "plimsoll/database/cells.hpp"
 #include "plimsoll/database/migrations.hpp"
 #include "plimsoll/database/postgres.hpp"
@@ -35,6 +36,12 @@ void Process::open(const Deployment& from) {
                                          text ? telemetry::Log::Format::text : telemetry::Log::Format::json, clock);
   threads = std::make_unique<Threads>(kBlockingThreads);
   store = std::make_unique<store::Memory>(store::MemoryOptions{}, clock);
+  if (settings.allow_faults) {
+    state->of<client::Faults>()->allow(clock, &metrics, log.get());
+    log->write(telemetry::Level::warning, "faults-allowed", [](telemetry::Line& line) {
+      line.add("message", "`plimsoll faults` can make the dependencies of this server fail");
+    });
+  }
   redirect = from.redirect;
   has_certificate = from.tls.has_certificate();
 }

@@ -1,0 +1,206 @@
+#include "plimsoll/client/faults.hpp"
+
+#include "plimsoll/async/pause.hpp"
+#include "plimsoll/client/balance.hpp"
+#include "plimsoll/client/call_state.hpp"
+#include "plimsoll/client/connections.hpp"
+#include "plimsoll/client/random.hpp"
+#include "plimsoll/config/options.hpp"
+#include "plimsoll/exchange/context.hpp"
+#include "plimsoll/telemetry/log.hpp"
+
+#include <algorithm>
+
+namespace plimsoll::client {
+namespace {
+
+/// Stands before the wire: what it does, circuits, retries, ejections and deadlines take for what the service does.
+class Injection final : public Policy {
+ public:
+  Injection(Faults& faults, std::string_view dependency) : faults_(faults), dependency_(dependency) {}
+
+  Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
+    const auto strike = faults_.strike(dependency_);
+    if (strike && strike->latency > 0) {
+      const bool rested = co_await pause(context.loop, strike->latency);
+      if (!rested) {
+        const Scope* scope = co_await this_scope();
+        co_return std::unexpected(error_of(scope->stopped()));
+      }
+    }
+    if (!strike || !strike->end) {
+      auto answer = co_await next(request, context);
+      co_return answer;
+    }
+    const auto& fault = *strike->end;
+    if (fault.kind == InjectedFault::Kind::status) {
+      auto& state = call_state(request, context);
+      state.connected = state.written = true;
+      Response response{.status = fault.status, .headers = Headers{context.arena}};
+      response.headers.add("content-type", "text/plain");
+      response.body = lasting("an injected fault\n");
+      co_return response;
+    }
+    const bool reset = fault.kind == InjectedFault::Kind::reset;
+    if (reset) {
+      auto& state = call_state(request, context);
+      state.connected = state.written = true;
+    }
+    co_return std::unexpected(Error{
+        &kUnreachable, dependency_ + (reset ? ": connection reset" : ": connection refused") + " (an injected fault)"});
+  }
+
+ private:
+  Faults& faults_;
+  const std::string dependency_;
+};
+
+}  // namespace
+
+std::string InjectedFault::text() const {
+  std::string text(kKinds[static_cast<std::size_t>(kind)]);
+  if (kind == Kind::latency) text += ' ' + config::to_string(config::Duration{latency});
+  if (kind == Kind::status) text += ' ' + std::to_string(status);
+  if (share < 1) text += " for " + config::Form<config::Ratio>::show(config::Ratio{share}) + " of the calls";
+  return text;
+}
+
+void Faults::allow(const Clock& clock, telemetry::Registry* metrics, telemetry::Log* log) {
+  clock_ = &clock, metrics_ = metrics, log_ = log;
+  allowed_.store(true, std::memory_order_release);
+}
+
+std::unique_ptr<Policy> Faults::around(std::string_view dependency) {
+  if (!allowed()) return nullptr;
+  name(dependency);
+  return std::make_unique<Injection>(*this, dependency);
+}
+
+void Faults::name(std::string_view dependency) {
+  {
+    const std::scoped_lock lock(mutex_);
+    if (known_.contains(dependency)) return;
+    known_.emplace(std::string(dependency), telemetry::Observation{});
+  }
+  if (!metrics_) return;
+  // Outside of the lock, which whoever scrapes takes under that of the registry.
+  const telemetry::Label labels[] = {{"dependency", dependency}};
+  auto observed = metrics_->observe(
+      telemetry::Kind::gauge, "plimsoll_faults_active", "Injected faults of a dependency that are in force.", labels,
+      [this, name = std::string(dependency)] { return static_cast<double>(active(name)); });
+  const std::scoped_lock lock(mutex_);
+  known_.find(dependency)->second = std::move(observed);
+}
+
+std::vector<std::string> Faults::dependencies() const {
+  const std::scoped_lock lock(mutex_);
+  std::vector<std::string> names;
+  for (const auto& each : known_) names.push_back(each.first);
+  return names;
+}
+
+std::size_t Faults::active(std::string_view dependency) const {
+  const auto now = clock_->steady();
+  const std::scoped_lock lock(mutex_);
+  return static_cast<std::size_t>(std::ranges::count_if(
+      all_, [&](const auto& fault) { return fault.dependency == dependency && now < fault.until; }));
+}
+
+std::expected<std::uint64_t, std::string> Faults::add(InjectedFault fault) {
+  if (fault.span <= 0 || fault.span > InjectedFault::kLongest)
+    return std::unexpected("a fault lasts above 0s and at most 1h");
+  const auto names = dependencies();
+  if (std::ranges::find(names, fault.dependency) == names.end()) {
+    std::string known;
+    for (const auto& each : names) known.append(known.empty() ? "" : ", ").append(each);
+    return std::unexpected("nothing here depends on `" + fault.dependency +
+                           "`; there is: " + (known.empty() ? "nothing" : known));
+  }
+  const auto now = clock_->steady();
+  {
+    const std::scoped_lock lock(mutex_);
+    forget_ended(now);
+    if (all_.size() >= kMost) return std::unexpected("at most 64 faults are in force at once");
+    fault.number = ++last_;
+    fault.until = now + fault.span;
+    all_.push_back(fault);
+    in_force_.store(all_.size(), std::memory_order_release);
+  }
+  if (log_)
+    log_->write(telemetry::Level::warning, "fault-added", [&](telemetry::Line& line) {
+      line.add("dependency", fault.dependency).add("fault", fault.text());
+      line.add("for", config::to_string(config::Duration{fault.span}));
+    });
+  return fault.number;
+}
+
+std::size_t Faults::clear(std::string_view dependency) {
+  std::size_t cleared = 0;
+  {
+    const std::scoped_lock lock(mutex_);
+    forget_ended(clock_->steady());
+    cleared =
+        std::erase_if(all_, [&](const auto& fault) { return dependency.empty() || fault.dependency == dependency; });
+    in_force_.store(all_.size(), std::memory_order_release);
+  }
+  if (log_ && cleared > 0)
+    log_->write(telemetry::Level::warning, "faults-cleared", [&](telemetry::Line& line) {
+      if (!dependency.empty()) line.add("dependency", dependency);
+      line.add("faults", static_cast<std::int64_t>(cleared));
+    });
+  return cleared;
+}
+
+std::vector<InjectedFault> Faults::list() {
+  if (!allowed()) return {};
+  const std::scoped_lock lock(mutex_);
+  forget_ended(clock_->steady());
+  return all_;
+}
+
+/// Under the lock.
+void Faults::forget_ended(Nanoseconds now) {
+  std::erase_if(all_, [&](const auto& fault) {
+    if (now < fault.until) return false;
+    if (log_)
+      log_->write(telemetry::Level::info, "fault-ended",
+                  [&](telemetry::Line& line) { line.add("dependency", fault.dependency).add("fault", fault.text()); });
+    return true;
+  });
+  in_force_.store(all_.size(), std::memory_order_release);
+}
+
+std::optional<Faults::Strike> Faults::strike(std::string_view dependency) {
+  if (in_force_.load(std::memory_order_acquire) == 0) return std::nullopt;
+  std::vector<InjectedFault> struck;
+  {
+    const std::scoped_lock lock(mutex_);
+    forget_ended(clock_->steady());
+    for (const auto& fault : all_)
+      if (fault.dependency == dependency && unit_of(random_bits()) < fault.share) struck.push_back(fault);
+  }
+  if (struck.empty()) return std::nullopt;
+  Strike strike;
+  for (auto& fault : struck) {
+    if (fault.kind == InjectedFault::Kind::latency) {
+      strike.latency += fault.latency;
+    } else if (!strike.end) {
+      strike.end = fault;
+    } else {
+      continue;
+    }
+    count(fault);
+  }
+  return strike;
+}
+
+void Faults::count(const InjectedFault& fault) {
+  if (!metrics_) return;
+  const telemetry::Label labels[] = {{"dependency", fault.dependency},
+                                     {"kind", InjectedFault::kKinds[static_cast<std::size_t>(fault.kind)]}};
+  metrics_
+      ->counter("plimsoll_faults_injected_total", "Calls to a dependency that an injected fault has struck.", labels)
+      .add();
+}
+
+}  // namespace plimsoll::client

@@ -1,0 +1,100 @@
+"""`plimsoll faults`: dependencies of a server that was started with `--allow-faults` fail as they are told, for a while, and are seen to; any
+other server refuses, and the next start knows nothing of it."""
+import unittest
+
+import harness
+import upstreams_test
+
+
+class InjectedFaults(upstreams_test.Behind):
+    def faults(self, server, *arguments):
+        return self.plimsoll("faults", *arguments, "--management", server.management)
+
+    def begin(self, *arguments, options="retry: off, breaker: off"):
+        self.behind = self.target()
+        return self.front(self.behind, options=options, arguments=arguments)
+
+    def told(self, ran, status=0):
+        self.assertEqual(ran.returncode, status, ran.stdout + ran.stderr)
+        return ran.stdout if status == 0 else ran.stderr
+
+    def test_a_server_that_was_not_started_for_it_refuses(self):
+        server = self.begin()
+        for arguments in (("add", "reviews", "--outage", "--for", "5m"), ("list",), ("clear",)):
+            told = self.told(self.faults(server, *arguments), 2)
+            self.assertIn("was not started with --allow-faults", told)
+        refused = harness.fetch(server.management, "POST", "/faults?dependency=reviews&outage&for=5m")
+        self.assertEqual((refused.status, refused.code), (403, "faults-not-allowed"))
+        self.assertEqual(server.get("/reviews").status, 200)
+        self.assertNotIn("plimsoll_faults", "".join(server.metrics()))
+
+    def test_a_dependency_fails_as_it_is_told_until_that_is_cleared(self):
+        server = self.begin("--allow-faults")
+        self.assertEqual(server.get("/reviews").status, 200)
+        seen = len(self.behind.seen)
+        for arguments, expected in ((("--status", "418"), (418, None)), (("--outage",), (502, "unreachable")), (("--reset",), (502, "unreachable"))):
+            told = self.told(self.faults(server, "add", "reviews", *arguments, "--for", "5m"))
+            self.assertRegex(told, rf"(?m)^reviews: {arguments[0][2:]}.*, \d+ s left$")
+            got = server.get("/reviews")
+            self.assertEqual((got.status, got.code if expected[1] else None), expected)
+            self.assertEqual(harness.fetch(server.management, "GET", "/readyz").json()["faults"], [f"reviews: {' '.join(arguments)[2:]}"])
+            self.assertEqual(harness.fetch(server.management, "GET", "/readyz").status, 200)
+            self.assertNotIn("faults", server.get("/readyz").json(), "it is for operators")
+            self.assertEqual(self.count(server, "plimsoll_faults_active", dependency="reviews"), 1)
+            self.assertEqual(self.count(server, "plimsoll_faults_injected_total", dependency="reviews", kind=arguments[0][2:]), 1)
+            self.assertIn("1 cleared\nno faults", self.told(self.faults(server, "clear", "reviews")))
+        self.assertEqual(len(self.behind.seen), seen, "the service itself was sent nothing")
+        self.assertEqual(server.get("/reviews").status, 200)
+        events = lambda: [line["event"] for line in server.logged() if line.get("event", "").startswith("fault")]
+        harness.until(lambda: events() == ["faults-allowed"] + ["fault-added", "faults-cleared"] * 3, lambda: f"the events, and not {events()}")
+
+    def test_latency_ends_at_the_deadline_and_a_fault_at_its_time(self):
+        server = self.begin("--allow-faults", options="retry: off, breaker: off, timeouts: {total: 300ms}")
+        self.told(self.faults(server, "add", "reviews", "--latency", "1h", "--for", "1s"))
+        got = server.get("/reviews")
+        self.assertEqual((got.status, got.code), (504, "deadline-exceeded"))
+        harness.until(lambda: server.get("/reviews").status == 200, "the fault to end")
+        self.assertIn("no faults", self.told(self.faults(server, "list")))
+        harness.until(lambda: "fault-ended" in [line.get("event") for line in server.logged()], "its event")
+
+    def test_a_share_of_the_calls_fails_and_retries_answer(self):
+        server = self.begin("--allow-faults", options="breaker: off, retry: {attempts: 10, base: 1ms, budget: 100%, floor: 100000}")
+        self.told(self.faults(server, "add", "reviews", "--status", "503", "--share", "20%", "--for", "5m"))
+        self.assertEqual({server.get("/reviews").status for _ in range(100)}, {200}, [each for each in server.metrics().items() if "retries" in each[0]])
+        struck = self.count(server, "plimsoll_faults_injected_total", dependency="reviews", kind="status")
+        self.assertTrue(5 < struck < 80, struck)
+        self.assertEqual(self.count(server, "plimsoll_client_retries_total", service="reviews"), struck)
+
+    def test_a_fault_outlives_a_reload_and_no_restart(self):
+        server = self.begin("--allow-faults")
+        self.told(self.faults(server, "add", "reviews", "--outage", "--for", "1h"))
+        self.write(server, self.deployment(self.behind, options="retry: off, breaker: off, concurrency: 17"))
+        self.told(self.plimsoll("reload", "--management", server.management))
+        self.assertEqual(server.get("/reviews").status, 502)
+        server.stop()
+        server.restart()
+        self.assertEqual(server.get("/reviews").status, 200)
+        self.assertIn("no faults", self.told(self.faults(server, "list")))
+
+    def test_what_is_no_fault_is_told(self):
+        server = self.begin("--allow-faults")
+        for arguments, said in (
+            (("rewiews", "--outage", "--for", "5m"), "nothing here depends on `rewiews`; there is: reviews"),
+            (("reviews", "--for", "5m"), "one of `latency`, `status`, `reset` and `outage`"),
+            (("reviews", "--reset", "--outage", "--for", "5m"), "one of `latency`"),
+            (("reviews", "--outage", "--for", "2h"), "at most 1h"),
+            (("reviews", "--outage", "--for", "5"), "at most 1h"),
+            (("reviews", "--latency", "2", "--for", "5m"), "`latency` is a duration"),
+            (("reviews", "--status", "99", "--for", "5m"), "200 to 599"),
+            (("reviews", "--outage", "--share", "0%", "--for", "5m"), "`share` is a ratio"),
+        ):
+            self.assertIn(said, self.told(self.faults(server, "add", *arguments), 2), arguments)
+        for _ in range(64):
+            harness.fetch(server.management, "POST", "/faults?dependency=reviews&outage&for=5m")
+        self.assertIn("at most 64 faults", self.told(self.faults(server, "add", "reviews", "--outage", "--for", "5m"), 2))
+        refused = harness.fetch(server.management, "DELETE", "/faults", headers={"Origin": "http://evil.example.com"})
+        self.assertEqual((refused.status, refused.code), (400, "invalid-fault"))
+
+
+if __name__ == "__main__":
+    unittest.main()
