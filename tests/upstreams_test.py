@@ -512,7 +512,7 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
 
     def test_a_quota_that_a_service_tells_of_is_kept_to_before_it_refuses(self):
         target = self.target()
-        server = self.front(target, options="balance: round-robin")
+        server = self.front(target, options="quota: 30s")
         used = lambda: self.count(server, "plimsoll_client_quota_used_ratio", service="reviews")
         target.does = answer(more='RateLimit: "default";r=1;t=60\r\nRateLimit-Policy: "default";q=4;w=60\r\n')
         self.assertEqual(server.get("/reviews").status, 200)
@@ -529,15 +529,16 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
         self.assertEqual(line["detail"], "service `reviews`")
         # A wait that is short enough is waited for.
         other = self.target("b")
-        waiting = self.front(other)
+        waiting = self.front(other, options="authentication: {header: X-Key, value: k}")
         other.does = answer(more="X-RateLimit-Limit: 5\r\nX-RateLimit-Remaining: 0\r\nX-RateLimit-Reset: 1\r\n")
         self.assertEqual([waiting.get("/reviews").status for _ in range(2)], [200, 200])
         self.assertEqual(self.count(waiting, "plimsoll_client_quota_waits_total"), 1)
-        # And it can be turned off.
+        # Without a credential of the server's own it is the limit of one caller, and ends nothing for others; and it can be turned off.
         off = self.target("c")
-        careless = self.front(off, options="quota: off")
         off.does = answer(more='RateLimit: "default";r=0;t=60\r\n')
-        self.assertEqual([careless.get("/reviews").status for _ in range(3)], [200, 200, 200])
+        for options in ("", "quota: off, authentication: {header: X-Key, value: k}"):
+            careless = self.front(off, options=options)
+            self.assertEqual([careless.get("/reviews").status for _ in range(3)], [200, 200, 200])
 
     def split(self, stable, canary, shares, options=""):
         listed = ", ".join([*(f"'{target.url}'" for target in stable), f"{{url: '{canary.url}', group: canary}}"])

@@ -53,8 +53,10 @@ Result<Plan> plan(Handler& wire, const json::Value* options, const Build& build)
   // The limits of the other side are of a service and the credential that it is shown.
   auto of_credential = build;
   auto name = std::string(build.service);
-  if (const auto* credential = options && options->is(json::Type::object) ? options->find("authentication") : nullptr)
-    name += ' ' + std::to_string(content_hash(json::to_string(*credential)).low);
+  const auto* credential = options && options->is(json::Type::object) ? options->find("authentication") : nullptr;
+  if (credential) name += ' ' + std::to_string(content_hash(json::to_string(*credential)).low);
+  // Without a credential of ours what it tells of may be the limit of one of our callers: no other is held to it.
+  of_credential.resilient = build.resilient && credential;
   of_credential.shared = build.shared->of<Kept<Shared>>()->of(name);
   for (const auto& row : kChain) {
     const auto* own = options && options->is(json::Type::object) ? options->find(row.part->key.name) : nullptr;

@@ -223,7 +223,8 @@ class Quota final : public Policy {
 
 QuotaNews quota_news(std::uint16_t status, const Headers& headers, Nanoseconds wall) {
   QuotaNews news;
-  if (status == 429 || status == 503) news.retry_after = retry_after(headers.find("retry-after"), wall);
+  // A 503 is of one target, and others may answer.
+  if (status == 429) news.retry_after = retry_after(headers.find("retry-after"), wall);
   if (headers.contains("ratelimit")) {
     read_standard(headers.joined("ratelimit"), headers.joined("ratelimit-policy"), news);
   } else {

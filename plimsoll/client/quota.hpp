@@ -18,7 +18,7 @@ struct QuotaNews {
   std::optional<std::int64_t> limit{}, remaining{};
   std::optional<Nanoseconds> reset{};        ///< until `remaining` is `limit` again
   std::optional<Nanoseconds> window{};       ///< of the limit
-  std::optional<Nanoseconds> retry_after{};  ///< of an answer 429 or 503
+  std::optional<Nanoseconds> retry_after{};  ///< of an answer 429
 };
 
 /// Reads `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers, in its present form and that of
