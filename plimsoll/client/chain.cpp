@@ -27,7 +27,8 @@ constexpr Row kChain[] = {
     {&retry, "around everything that is repeated for each attempt; its back-off holds no permit and no target"},
     {&hedge, "each attempt that takes long may be sent twice; both hold a permit and a target of their own"},
     {&concurrency, "before the breaker, which judges the service and not what is refused here"},
-    {&quota, "each attempt counts at the other side; a wait is no slowness of the service, which the breaker judges"},
+    {&quota,
+     "each attempt counts at the called service; a wait is no slowness of the service, which the breaker judges"},
     {&breaker,
      "each attempt is counted, and an open circuit ends the retries; before a target is chosen, so that a refusal "
      "costs none"},

@@ -8,7 +8,7 @@ namespace plimsoll::server {
 
 inline constexpr Problem kFaultsNotAllowed{
     "faults-not-allowed", 403, "This server injects no faults",
-    "Start it with `--allow-faults`, in a staging environment: whoever reaches the management listener can then make "
+    "Start it with `--allow-faults`, in a staging environment: every client of the management listener can then make "
     "its dependencies fail."};
 inline constexpr Problem kBadFault{
     "invalid-fault", 400, "Invalid fault",
