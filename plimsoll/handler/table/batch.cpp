@@ -126,7 +126,7 @@ class BatchOf final : public Writing {
       if (!read || !check_sent(*read, {})) co_return std::optional<std::vector<Row>>{};
       changes.push_back(std::move(*read));
     }
-    auto rows = co_await insert_together(session, changes);
+    auto rows = co_await insert_together(session, changes, who);
     co_return rows;
   }
 

@@ -210,7 +210,7 @@ class ImportOf final : public Writing {
     if (rows.empty()) co_return Result<>{};
     std::vector<Change> changes;
     for (auto& row : rows) changes.push_back(std::move(row.change));
-    auto together = co_await insert_together(session, changes);
+    auto together = co_await insert_together(session, changes, caller);
     if (!together) co_return std::unexpected(std::move(together).error());
     if (*together) co_return Result<>{};
     for (std::size_t i = 0; i < rows.size() && !report.full(); ++i) {

@@ -3,6 +3,7 @@
 #include "plimsoll/exchange/permission.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace plimsoll::table {
 
@@ -106,21 +107,40 @@ std::optional<std::vector<Cell>> Writing::new_reference(const GuardedReference& 
   return values;
 }
 
+Task<Result<bool>> Writing::sees(Session& session, const GuardedReference& reference, std::vector<Cell> values,
+                                 const Caller& caller) const {
+  std::vector<Named> named;
+  for (std::size_t i = 0; i < values.size(); ++i)
+    named.push_back({reference.target[i], &table().columns[reference.from[i]], std::move(values[i])});
+  const auto statement = visible_statement(database_.dialect(), *reference.to, named, caller);
+  if (!statement) co_return false;
+  auto rows = co_await session.query(statement->sql, statement->cells);
+  if (!rows) co_return std::unexpected(std::move(rows).error());
+  co_return !rows->empty();
+}
+
+Task<Result<bool>> Writing::sees_all(Session& session, std::span<const Change> changes, const Caller& caller) const {
+  for (auto& reference : guarded_) {
+    std::set<std::vector<Cell>> seen;
+    for (const auto& change : changes) {
+      auto values = new_reference(reference, change, nullptr, caller);
+      if (!values || !seen.insert(*values).second) continue;
+      auto there = co_await sees(session, reference, std::move(*values), caller);
+      if (!there || !*there) co_return there;
+    }
+  }
+  co_return true;
+}
+
 Task<Result<>> Writing::check_references(Session& session, const Change& change, const Row* before,
                                          const Caller& caller, std::string_view prefix) const {
   std::vector<std::size_t> broken;
   for (auto& reference : guarded_) {
     auto values = new_reference(reference, change, before, caller);
     if (!values) continue;
-    std::vector<Named> named;
-    for (std::size_t i = 0; i < values->size(); ++i)
-      named.push_back({reference.target[i], &table().columns[reference.from[i]], std::move((*values)[i])});
-    const auto statement = visible_statement(database_.dialect(), *reference.to, named, caller);
-    if (statement) {
-      auto rows = co_await session.query(statement->sql, statement->cells);
-      if (!rows) co_return std::unexpected(std::move(rows).error());
-      if (!rows->empty()) continue;
-    }
+    auto there = co_await sees(session, reference, std::move(*values), caller);
+    if (!there) co_return std::unexpected(std::move(there).error());
+    if (*there) continue;
     broken.insert(broken.end(), reference.from.begin(), reference.from.end());
   }
   if (broken.empty()) co_return Result<>{};

@@ -191,13 +191,17 @@ bool came_out_as_sent(const Table& table, const Change& sent, const Row& row) {
 }  // namespace
 
 Task<Result<std::optional<std::vector<Row>>>> Writing::insert_together(Session& session,
-                                                                       std::span<const Change> changes) const {
+                                                                       std::span<const Change> changes,
+                                                                       const Caller& caller) const {
   using Rows = std::optional<std::vector<Row>>;
-  if (!guarded_.empty() || changes.size() < 2) co_return Rows{};
+  if (changes.size() < 2) co_return Rows{};
   // By its key a row is known again: no database promises in which order it returns them.
   for (const auto& change : changes)
     for (const auto key : table().keys)
       if (!change.cells[key]) co_return Rows{};
+  auto seen = co_await sees_all(session, changes, caller);
+  if (!seen) co_return std::unexpected(std::move(seen).error());
+  if (!*seen) co_return Rows{};
   const auto most = std::clamp<std::size_t>(kMostParameters / table().columns.size(), 1, kMostRows);
   auto nested = co_await session.query("SAVEPOINT together", {});
   if (!nested) co_return std::unexpected(std::move(nested).error());

@@ -27,10 +27,11 @@ class Writing : public Operation {
   Task<Result<Row>> insert(database::Session& session, const Change& change, const Caller& caller,
                            std::string_view prefix) const;
   /// New rows by as few statements as may be, in their order; or none, and nothing is stored: the database or the
-  /// schema refuses one of them, references have to be looked at, or it cannot be told which row is which. Then they
-  /// are inserted one by one, which tells what is wrong with which.
+  /// schema refuses one of them, one refers to what its caller does not see, or it cannot be told which row is which.
+  /// Then they are inserted one by one, which tells what is wrong with which.
   Task<Result<std::optional<std::vector<Row>>>> insert_together(database::Session& session,
-                                                                std::span<const Change> changes) const;
+                                                                std::span<const Change> changes,
+                                                                const Caller& caller) const;
   /// `before` is needed where whole JSON values are merged; without it they are replaced.
   Task<Result<Row>> change(database::Session& session, const Wanted& wanted, Change change, const Row* before,
                            std::string_view prefix) const;
@@ -67,6 +68,11 @@ class Writing : public Operation {
   Task<Result<std::vector<std::size_t>>> columns_to_blame(database::Session& session, const Change& change,
                                                           const database::Violation& violation,
                                                           std::string_view cause) const;
+  /// Whether the caller sees the row that a reference names.
+  Task<Result<bool>> sees(database::Session& session, const GuardedReference& reference,
+                          std::vector<database::Cell> values, const Caller& caller) const;
+  /// The same of all references of new rows, each row that they name looked at once.
+  Task<Result<bool>> sees_all(database::Session& session, std::span<const Change> changes, const Caller& caller) const;
   /// Refuses references to rows that the caller does not see as those to rows that do not exist; `before` null: a new
   /// row. What stays as it was is not looked at.
   Task<Result<>> check_references(database::Session& session, const Change& change, const Row* before,
