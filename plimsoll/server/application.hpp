@@ -30,6 +30,7 @@ class Application {
   /// Answers the operation of that `operationId` by the function. It lives as long as the server and is called from
   /// every I/O thread.
   template <class F>
+    requires(!std::convertible_to<F, std::unique_ptr<Handler>>)
   Application& on(std::string operation_id, F function) {
     return on(std::move(operation_id), std::unique_ptr<Handler>(std::make_unique<Function<F>>(std::move(function))));
   }

@@ -8,8 +8,8 @@ namespace {
 std::string json(std::string_view body) { return body_fingerprint(body, "application/json; charset=utf-8"); }
 
 TEST(BodyFingerprint, OfJsonIsOfWhatItSays) {
-  const auto* const same[] = {R"({"a":[1,{"b":null,"c":"x"}],"d":12.5})",
-                              R"({ "d" : 1.25e1, "a": [1.0, {"c":"\u0078","b":null}] })"};
+  const std::string_view same[] = {R"({"a":[1,{"b":null,"c":"x"}],"d":12.5})",
+                                   R"({ "d" : 1.25e1, "a": [1.0, {"c":"\u0078","b":null}] })"};
   EXPECT_EQ(json(same[0]), json(same[1]));
   EXPECT_EQ(body_fingerprint(same[0], "application/problem+json"), json(same[1]));
   for (const auto* other :
