@@ -670,7 +670,7 @@ MISTAKES = [
      'abort: one failure undoes all; continue: each item has its own result.'),
     ('a batch of what', "contract", 'batch: {create:', 'batch: {▸insert:',
      "invalid-table", 'unknown key "insert"',
-     'The options here are: create, update, delete.'),
+     'The options here are: create, update, delete, import.'),
     ('an action', "contract", 'x-plimsoll: {table: loans}\n', 'x-plimsoll: {table: {name: loans, action: ▸show}}\n',
      "invalid-table", 'one of list, read, create, update, replace, delete, batch is expected',
      'docs/tables.md describes what method and path determine.'),
