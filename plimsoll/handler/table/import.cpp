@@ -15,7 +15,7 @@ using database::Cell;
 using database::Session;
 
 constexpr std::size_t kPiece = 64 * 1024;  ///< of a body that is there, read in one go
-constexpr std::size_t kTogether = 500;     ///< rows that are held to be stored together
+constexpr std::size_t kTogether = 512;     ///< rows that are held to be stored together
 constexpr std::string_view kFormatKeyword = "format";
 
 /// What is wrong with the rows of an import, up to so many lines of report.

@@ -8,6 +8,7 @@
 #include "plimsoll/json/write.hpp"
 
 #include <algorithm>
+#include <bit>
 
 namespace plimsoll::table {
 
@@ -170,7 +171,7 @@ Task<Result<Row>> Writing::insert(Session& session, const Change& change, const 
 namespace {
 
 constexpr std::size_t kMostParameters = 20'000;  ///< of a statement; SQLite takes 32,766, PostgreSQL 65,535
-constexpr std::size_t kMostRows = 500;           ///< of a statement
+constexpr std::size_t kMostRows = 512;           ///< of a statement
 
 bool same_columns(const Change& one, const Change& other) {
   return std::ranges::equal(one.cells, other.cells,
@@ -210,6 +211,7 @@ Task<Result<std::optional<std::vector<Row>>>> Writing::insert_together(Session& 
     const auto rest = changes.subspan(stored->size());
     std::size_t count = 1;
     while (count < std::min(most, rest.size()) && same_columns(rest[0], rest[count])) ++count;
+    count = std::bit_floor(count);  // few different statements, whatever the sizes of batches: prepared ones are kept
     auto well = co_await insert_alike(session, rest.first(count), *stored);
     if (!well) co_return std::unexpected(std::move(well).error());
     if (!*well) stored.reset();
