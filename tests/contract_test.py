@@ -108,6 +108,12 @@ class Contracts(harness.ServerTest):
         self.assertEqual(sarif["version"], "2.1.0")
         self.assertEqual(self.plimsoll("lint", folder / "contract.yaml", "--fail-on", "never").returncode, 0)
 
+    def test_what_init_writes_has_no_warnings(self):
+        folder = self.directory()
+        self.assertEqual(self.plimsoll("init", folder).returncode, 0)
+        told = self.plimsoll("lint", folder / "notes.yaml", "--fail-on", "warning")
+        self.assertEqual((told.returncode, told.stdout.splitlines()[-1]), (0, "0 errors, 0 warnings, 0 notes"), told.stdout)
+
     def test_routes_lists_every_operation(self):
         folder = self.folder()
         told = self.plimsoll("routes", folder / "contract.yaml", "--json")
