@@ -147,6 +147,20 @@ class Replicas(ReplicaTest):
         self.assertEqual(server.get("/notes/a", BOB).json()["text"], "old")
         self.assertEqual(self.by_replicas(server), before + 1)
 
+    def test_a_caller_sees_what_it_has_written_after_a_restart_of_the_instance(self):
+        server = self.notes()
+        server.post("/notes", {"id": "a", "text": "old"}, ADA)
+        self.standby.catch_up()
+        self.standby.pause()
+        self.assertEqual(server.patch("/notes/a", {"text": "new"}, ADA).status, 200)
+        server.kill()
+        server.restart()
+        self.assertEqual([server.get("/notes/a", ADA).json()["text"] for _ in range(20)], ["new"] * 20)
+        self.standby.resume()
+        self.standby.catch_up()
+        before = self.by_replicas(server)
+        harness.until(lambda: server.get("/notes/a", ADA).json()["text"] == "new" and self.by_replicas(server) > before, "the replica answers once it has replayed that")
+
     def test_callers_without_a_name_are_told_apart_by_their_address(self):
         server = self.notes()
         server.post("/notes", {"id": "a", "text": "old"}, ADA)
