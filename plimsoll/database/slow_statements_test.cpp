@@ -121,9 +121,12 @@ TEST_F(SlowStatementsTest, AsksForThePlanOnceInAWhileAndRunsNothing) {
   add("INSERT INTO notes(id) SELECT id FROM notes WHERE text=?", cells);
   add("SELECT nothing FROM nowhere");
   database->reset();  // ends what is under way
-  const auto all = lines();
+  auto all = lines();
   ASSERT_EQ(all.size(), 3u);
-  EXPECT_TRUE(all[0].contains(R"("plan":"SCAN notes)")) << all[0];
+  std::erase_if(all,
+                [](const auto& line) { return line.contains("nowhere"); });  // told by another thread, perhaps first
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_TRUE(all[0].contains(R"("plan":"SCAN notes")")) << all[0];
   EXPECT_FALSE(all[1].contains("\"plan\"")) << "not again so soon: " << all[1];
 }
 
