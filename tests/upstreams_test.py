@@ -494,7 +494,7 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
     def test_a_session_stays_at_its_target_and_moves_only_when_that_is_gone(self):
         targets = [self.target(name) for name in "abcd"]
         server = self.front(*targets, options="balance: hash, hash-by: 'cookie:session', retry: {base: 1ms}")
-        sessions = [f"s{i}" for i in range(60)]
+        sessions = [f"s{i}" for i in range(160)]  # 40 for each target: that one of three gets none of those of a fourth is not to be seen
         where = lambda session: server.get("/reviews", {"Cookie": f"x=1; session={session}"}).json()["from"]
         before = {session: where(session) for session in sessions}
         self.assertEqual(set(before.values()), set("abcd"))
