@@ -1,5 +1,6 @@
 #include "plimsoll/handler/table/write.hpp"
 
+#include "plimsoll/base/percent.hpp"
 #include "plimsoll/contract/parameters.hpp"
 #include "plimsoll/http/conditional.hpp"
 #include "plimsoll/http/prefer.hpp"
@@ -22,17 +23,6 @@ Selection all_columns(const Table& table) {
   Selection made;
   for (std::size_t i = 0; i < table.columns.size(); ++i) made.columns.push_back(i);
   return made;
-}
-
-void percent_encode(std::string& out, std::string_view text) {
-  constexpr std::string_view plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-  constexpr std::string_view hex = "0123456789ABCDEF";
-  for (unsigned char c : text) {
-    if (plain.find(static_cast<char>(c)) != plain.npos)
-      out += static_cast<char>(c);
-    else
-      ((out += '%') += hex[c >> 4]) += hex[c & 15];
-  }
 }
 
 std::string text_of(const Cell& cell) {
@@ -330,7 +320,7 @@ std::string Writing::location_of(const Row& row) const {
     const auto text = text_of(row[location_->columns[i]]);
     if (!is_segment(text)) return {};
     location += path.substr(at, open - at);
-    percent_encode(location, text);
+    append_encoded(location, text);
     at = open + names[i].size() + 2;
   }
   location.append(path.substr(at));

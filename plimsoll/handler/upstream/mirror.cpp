@@ -12,6 +12,7 @@
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/telemetry/log.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
+#include "plimsoll/telemetry/sparse.hpp"
 
 #include <algorithm>
 
@@ -88,17 +89,14 @@ struct Mirror::State {
   Nanoseconds timeout;
   telemetry::Log* log;
   telemetry::Counter *same = nullptr, *status = nullptr, *body = nullptr, *failed = nullptr, *skipped = nullptr;
-  std::atomic<Nanoseconds> next_line{0};
-  std::atomic<std::int64_t> unsaid{0};
+  telemetry::Sparse lines{kBetweenLines};
 
   void note(telemetry::Counter* counter, std::string_view outcome, std::uint16_t expected, std::string_view got,
             Nanoseconds now) {
     if (counter) counter->add();
     if (!log || outcome == "same" || outcome == "skipped") return;
-    unsaid.fetch_add(1, std::memory_order_relaxed);
-    auto next = next_line.load(std::memory_order_relaxed);
-    if (now < next || !next_line.compare_exchange_strong(next, now + kBetweenLines)) return;
-    const auto responses = unsaid.exchange(0, std::memory_order_relaxed);
+    const auto responses = lines.add(now);
+    if (responses == 0) return;
     log->write(telemetry::Level::warning, "mirror-differs", [&](telemetry::Line& line) {
       line.add("service", upstream).add("group", group).add("operation", operation);
       line.add("outcome", outcome).add("status", static_cast<std::int64_t>(expected)).add("mirrored", got);
