@@ -1,8 +1,5 @@
 #include "plimsoll/client/chain.hpp"
 
-#include "plimsoll/base/hash.hpp"
-#include "plimsoll/json/write.hpp"
-
 namespace plimsoll::client {
 
 // Each is defined in the file of its name.
@@ -49,19 +46,14 @@ std::span<const std::string_view> keys() {
   return all;
 }
 
-Result<Plan> plan(Handler& wire, const json::Value* options, const Build& build) {
+Result<Plan> plan(Handler& wire, const json::Value* options, Build build) {
   Plan made;
-  // The limits of the other side are of a service and the credential that it is shown.
-  auto of_credential = build;
-  auto name = std::string(build.service);
-  const auto* credential = options && options->is(json::Type::object) ? options->find("authentication") : nullptr;
-  if (credential) name += ' ' + std::to_string(content_hash(json::to_string(*credential)).low);
-  // Without a credential of ours what it tells of may be the limit of one of our callers: no other is held to it.
-  of_credential.resilient = build.resilient && credential;
-  of_credential.shared = build.shared->of<Kept<Shared>>()->of(name);
+  const auto said = [&](std::string_view key) {
+    return options && options->is(json::Type::object) ? options->find(key) : nullptr;
+  };
+  build.credential = said("authentication");
   for (const auto& row : kChain) {
-    const auto* own = options && options->is(json::Type::object) ? options->find(row.part->key.name) : nullptr;
-    auto policy = row.part->build(own, row.part == &quota ? of_credential : build);
+    auto policy = row.part->build(said(row.part->key.name), build);
     if (!policy) return std::unexpected(std::move(policy).error());
     if (!*policy) continue;
     made.links.push_back((*policy)->link());

@@ -24,6 +24,6 @@ struct Plan {
   std::vector<Link> links;
 };
 /// `options`: an object with the keys of parts, or null; `wire` sends the request and outlives the plan.
-Result<Plan> plan(Handler& wire, const json::Value* options, const Build& build);
+Result<Plan> plan(Handler& wire, const json::Value* options, Build build);
 
 }  // namespace plimsoll::client

@@ -24,6 +24,8 @@ struct Build {
   /// Where the options say nothing: `retry`, `concurrency` and `breaker` are on. Off for who repeats a call by itself
   /// (a job, the refresh of keys): only the outermost layer repeats.
   bool resilient = false;
+  /// What this server shows the service to say who it is; null: nothing.
+  const json::Value* credential = nullptr;
   /// States of services by name, which outlive this one (`Kept`).
   std::shared_ptr<Shared> shared = std::make_shared<Shared>();
   std::shared_ptr<Targets> targets{};  ///< null: there is one, of which nothing is to be known

@@ -1,10 +1,12 @@
 #include "plimsoll/client/quota.hpp"
 
 #include "plimsoll/async/pause.hpp"
+#include "plimsoll/base/hash.hpp"
 #include "plimsoll/client/backoff.hpp"
 #include "plimsoll/client/part.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/http/characters.hpp"
+#include "plimsoll/json/write.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
 
 #include <charconv>
@@ -138,11 +140,14 @@ class Quota final : public Policy {
       if (!read) return std::unexpected(std::move(read).error());
       options = *read;
     }
-    if (!from && !build.resilient) return nullptr;
+    // Without a credential of ours what it tells of may be the limit of one of our callers: no other is held to it.
+    if (!from && !(build.resilient && build.credential)) return nullptr;
     return std::make_unique<Quota>(options, build);
   }
   Quota(const Options& options, const Build& build)
-      : longest_(options.longest.nanoseconds), shared_(build.shared), known_(shared_->of<Known>()) {
+      : longest_(options.longest.nanoseconds),
+        kept_(build.shared->of<Kept<Known>>()),
+        known_(kept_->of(name_of(build))) {
     if (!build.services.metrics) return;
     auto& registry = *build.services.metrics;
     const telemetry::Label labels[] = {{"service", build.service}};
@@ -211,9 +216,15 @@ class Quota final : public Policy {
     return until == Connection::kNever ? until : until - context.loop.now();
   }
 
+  /// The limits of the other side are of a service and the credential that it is shown.
+  static std::string name_of(const Build& build) {
+    auto name = std::string(build.service);
+    if (build.credential) name += ' ' + std::to_string(content_hash(json::to_string(*build.credential)).low);
+    return name;
+  }
+
   const Nanoseconds longest_;
-  const std::shared_ptr<Shared>
-      shared_;  ///< of the service and its credential (client/chain.cpp): kept as long as this
+  const std::shared_ptr<Kept<Known>> kept_;
   const std::shared_ptr<Known> known_;
   telemetry::Counter *waits_ = nullptr, *refused_ = nullptr;
   telemetry::Observation used_;
