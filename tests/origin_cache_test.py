@@ -544,8 +544,15 @@ class OriginCache(harness.ServerTest):
 
     def table(self, prefix, rows):
         servers = {obey: self.front(CONTRACT.replace("cache: origin", "cache: {origin: true, obey-requests: true}") if obey else CONTRACT) for obey in (False, True)}
+
+        def play(row):
+            return self.play(servers[row[5]], prefix, row[0], row[3])
+
+        # An unsafe request may make what another path has stored stale too, where both share a slot: one at a time.
+        unsafe = [each for each in rows if any(step.method not in ("GET", "HEAD") for step in each[3])]
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            wrong = [said for said in pool.map(lambda each: self.play(servers[each[5]], prefix, each[0], each[3]), rows) if said]
+            said = [*pool.map(play, [each for each in rows if each not in unsafe]), *map(play, unsafe)]
+        wrong = [each for each in said if each]
         self.assertEqual(wrong, [], f"{len(wrong)} of {len(rows)} rows:\n" + "\n".join(wrong))
 
     def test_each_requirement_holds_for_what_is_not_declared(self):

@@ -368,7 +368,7 @@ class Reload(harness.ServerTest):
         told = self.reload(server)  # the answer comes over the listener that is closed
         self.assertEqual(told["listeners"], {"opened": [moved], "closed": [server.management]})
         server.management = moved
-        self.assertEqual(server.metrics()["plimsoll_plans"], 1)
+        harness.until(lambda: server.metrics()["plimsoll_plans"] == 1, "the plan of the connection that was closed ends")
         self.write(server, (config % "'off'").replace(f", 'unix:{server.directory}/s'", ""), "plimsoll.yaml")
         self.reload(server)
         self.assertFalse((server.directory / "s").exists())
