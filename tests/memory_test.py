@@ -129,7 +129,7 @@ CONTRACT = """
 openapi: 3.1.0
 info: {title: Bodies, version: '1'}
 security: []
-x-plimsoll: {rate-limit: off, mock: {}, authorization: any-caller}
+x-plimsoll: {rate-limit: off, priority: off, mock: {}, authorization: any-caller}
 paths:
   /items:
     post:

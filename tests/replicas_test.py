@@ -1,6 +1,11 @@
 """Reads that standby servers answer, and how they show what a caller has written: one primary and one streaming standby of Debian's PostgreSQL."""
+import contextlib
+import http.client
+import json
 import os
 import random
+import signal
+import socket
 import threading
 from concurrent import futures
 
@@ -278,6 +283,12 @@ class Replicas(ReplicaTest):
             self.assertGreater(self.by_replicas(server), 0)
             self.assertGreater(self.by_primary(server, "behind"), 0)
 
+    @staticmethod
+    def answer(line):
+        response = http.client.HTTPResponse(line, method="GET")
+        response.begin()
+        return response.read()
+
     def test_reads_of_one_row_share_a_connection_of_the_replica(self):
         """Eight callers read at once while the replica holds a lock on the table: one connection waits for it, with all eight."""
         server = self.notes("threads: 1\n" + self.config())
@@ -292,13 +303,21 @@ class Replicas(ReplicaTest):
         lock.execute("BEGIN; LOCK TABLE notes IN ACCESS EXCLUSIVE MODE")
         self.primary.sql("CREATE TABLE flushed(one int)", self.name)  # its commit flushes the record of the lock
         self.standby.catch_up()
-        with futures.ThreadPoolExecutor(8) as pool:
-            reads = [pool.submit(server.get, f"/notes/n{i}", callers[i]) for i in range(8)]
+        with contextlib.ExitStack() as lines, futures.ThreadPoolExecutor(8) as pool:
+            server.signal(signal.SIGSTOP)  # so that it sees all eight at once: none joins one that has waited for long
+            try:
+                sent = [lines.enter_context(socket.create_connection(server.address.split(":"), timeout=harness.PATIENCE)) for _ in callers]
+                for i, line in enumerate(sent):
+                    fields = "".join(f"{name}: {value}\r\n" for name, value in callers[i].items())
+                    line.sendall(f"GET /notes/n{i} HTTP/1.1\r\nHost: {server.address}\r\n{fields}\r\n".encode())
+            finally:
+                server.signal(signal.SIGCONT)
+            reads = [pool.submit(self.answer, line) for line in sent]
             harness.until(lambda: self.reading(server) == 8, lambda: f"8 requests in progress: {self.reading(server)}")
             waiting = self.standby.sql(f"SELECT count(*) FROM pg_stat_activity WHERE datname='{self.name}' AND wait_event_type='Lock'")
             self.assertEqual([read.done() for read in reads], [False] * 8)
             lock.execute("COMMIT")
-            self.assertEqual([read.result().json()["text"] for read in reads], [str(i) for i in range(8)])
+            self.assertEqual([json.loads(read.result())["text"] for read in reads], [str(i) for i in range(8)])
         self.assertEqual(waiting, "1")
         self.assertEqual(self.by_replicas(server), before + 8)
 
