@@ -1,5 +1,6 @@
 // Ways to misuse the library from C++ that the compiler refuses. tests/cpp_api_test.py compiles this: each line that
 // says `refused: …` must lead to an error with those words.
+#include <plimsoll/async/concurrent.hpp>
 #include <plimsoll/testkit/service.hpp>
 
 using namespace plimsoll;
@@ -96,6 +97,12 @@ Task<Result<std::string>> keeps_a_task() {
   auto task = reads(std::string("gone"));  // refused: temporary whose address is used as value of local variable
   auto text = co_await std::move(task);
   co_return text;
+}
+Task<Result<std::string>> reads_each(const std::vector<std::string>& items) {
+  auto all = map_concurrent(items, 2, [](const std::string& item) { return reads(item); });  // refused: neither a coroutine
+  auto gone = map_concurrent(std::vector<std::string>{"gone"}, 2,  // refused: temporary whose address is used as value
+                             [](const std::string& item) -> Task<Result<std::string>> { co_return item; });
+  co_return fail(kNotFound);
 }
 
 }  // namespace
