@@ -1,12 +1,11 @@
 #include "apps/plimsoll/commands.hpp"
 #include "plimsoll/base/clock.hpp"
-#include "plimsoll/base/uuid.hpp"
 #include "plimsoll/database/migrations.hpp"
 #include "plimsoll/database/postgres.hpp"
 #include "plimsoll/database/postgres_policies.hpp"
 #include "plimsoll/database/postgres_target.hpp"
+#include "plimsoll/database/scratch_schema.hpp"
 #include "plimsoll/database/sqlite.hpp"
-#include "plimsoll/database/wait.hpp"
 #include "plimsoll/handler/table/prepare.hpp"
 #include "plimsoll/server/deployment.hpp"
 #include "plimsoll/server/instance.hpp"
@@ -28,17 +27,6 @@ struct Options {
   std::string action, name, contract, config, folder;
 };
 
-/// A few statements, committed together.
-Result<> execute(database::Database& database, const std::string& statements) {
-  return database::wait_for([&](Loop& loop) -> Task<Result<>> {
-    auto done = co_await database.write(loop, [&](database::Session& session) -> Task<Result<>> {
-      auto executed = co_await session.script(statements);
-      co_return executed;
-    });
-    co_return done;
-  });
-}
-
 int complain_of_files(const Error& error, const std::string& folder) {
   const auto own = database::own_remedy_of(error);
   return complain(database::reason_of(error), folder, own.empty() ? database::kMigration.remedy : own);
@@ -51,9 +39,9 @@ class Scratch {
   Scratch() = default;
   ~Scratch() {
     database.reset();
-    if (server_)
-      if (auto dropped = execute(*server_, "DROP SCHEMA " + schema_ + " CASCADE"); !dropped)
-        complain("the schema " + schema_ + " remains: " + database::reason_of(dropped.error()), {}, "Drop it.");
+    if (schema_)
+      if (auto dropped = schema_->drop(); !dropped)
+        complain("the schema " + schema_->name() + " remains: " + database::reason_of(dropped.error()), {}, "Drop it.");
     std::error_code ignored;
     if (!folder_.empty()) fs::remove_all(folder_, ignored);
   }
@@ -61,20 +49,14 @@ class Scratch {
   Scratch& operator=(const Scratch&) = delete;
 
   Result<> open(const database::PostgresOptions& options) {
-    auto opened = database::open_postgres(options);
-    if (!opened) return std::unexpected(std::move(opened).error());
-    auto name = uuid4().to_string();
-    std::erase(name, '-');
-    schema_ = "plimsoll_scratch_" + name;
-    if (auto made = execute(**opened, "CREATE SCHEMA " + schema_); !made)
-      return fail(database::kMigration,
-                  "no schema can be made to try migrations in: " + database::reason_of(made.error()));
-    server_ = std::move(*opened);
+    auto made = database::ScratchSchema::make(options);
+    if (!made) return std::unexpected(std::move(made).error());
+    schema_ = std::move(*made);
     auto inside = options;
-    inside.url += (inside.url.contains('?') ? "&" : "?") + ("options=-csearch_path%3D" + schema_);
-    auto seen = database::open_postgres(inside);
-    if (!seen) return std::unexpected(std::move(seen).error());
-    database = std::move(*seen);
+    inside.url = schema_->url();
+    auto opened = database::open_postgres(inside);
+    if (!opened) return std::unexpected(std::move(opened).error());
+    database = std::move(*opened);
     return {};
   }
   Result<> open() {
@@ -90,8 +72,8 @@ class Scratch {
   std::unique_ptr<database::Database> database;
 
  private:
-  std::string folder_, schema_;
-  std::unique_ptr<database::Database> server_;
+  std::string folder_;
+  std::unique_ptr<database::ScratchSchema> schema_;
 };
 
 /// A name in SQL as it stands at the beginning of a text, with its quotes.

@@ -1,6 +1,7 @@
 #include "plimsoll/testkit/service.hpp"
 
 #include "plimsoll/database/migrations.hpp"
+#include "plimsoll/database/scratch_schema.hpp"
 #include "plimsoll/database/sqlite.hpp"
 #include "plimsoll/database/test_folder.hpp"
 #include "plimsoll/database/wait.hpp"
@@ -20,8 +21,9 @@ std::string text_of(const std::string& file) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-/// The deployment with a database of the test, whose callers are those that the test makes up.
-std::string deployment_of(const std::string& file, const std::string& database) {
+/// The deployment with a database and services of the test, whose callers are those that the test makes up.
+std::string deployment_of(const std::string& file, const std::string& database,
+                          const std::map<std::string, const ScriptedUpstream*>& upstreams) {
   Arena arena;
   auto value = json::Value::object({});
   if (!file.empty()) {
@@ -31,8 +33,19 @@ std::string deployment_of(const std::string& file, const std::string& database) 
   }
   for (const auto* own : {"authentication", "listen", "management", "tls"}) value.remove(own);
   auto place = json::Value::object({});
-  place.set(arena, "url", json::Value::of(arena.keep("sqlite:" + database)));
+  place.set(arena, "url", json::Value::of(arena.keep(database)));
   value.set(arena, "database", place);
+  const auto* declared = value.find("upstreams");
+  auto services = declared && declared->is(json::Type::object) ? *declared : json::Value::object({});
+  for (const auto& [name, upstream] : upstreams) {
+    const auto* known = services.find(name);
+    auto service = known && known->is(json::Type::object) ? *known : json::Value::object({});
+    auto targets = json::Value::array({});
+    targets.push(arena, json::Value::of(arena.keep(upstream->url())));
+    service.set(arena, "targets", targets);
+    services.set(arena, arena.keep(name), service);
+  }
+  if (!upstreams.empty()) value.set(arena, "upstreams", services);
   return json::to_string(value);
 }
 
@@ -41,6 +54,7 @@ std::string deployment_of(const std::string& file, const std::string& database) 
 struct Service::State {
   database::TestFolder folder;
   MovedClock clock;
+  std::unique_ptr<database::ScratchSchema> schema;  // dropped after the instance
   std::unique_ptr<server::Instance> instance;
   std::unique_ptr<Client> client;
 };
@@ -53,9 +67,18 @@ void Service::refused(const Error& error) {
 
 Service::Service(ServiceOptions options) : state_(std::make_unique<State>()) {
   auto& state = *state_;
-  const auto database = state.folder / "test.db";
+  database::PostgresOptions postgres{.url = options.database};
+  auto url = "sqlite:" + (state.folder / "test.db");
+  if (!options.database.empty()) {
+    auto made = database::ScratchSchema::make(postgres);
+    if (!made) refused(made.error());
+    state.schema = std::move(*made);
+    url = postgres.url = state.schema->url();
+    postgres.least = 0;
+  }
   if (!options.migrations.empty()) {
-    auto opened = database::open_sqlite({.path = database});
+    auto opened =
+        state.schema ? database::open_postgres(postgres) : database::open_sqlite({.path = state.folder / "test.db"});
     if (!opened) refused(opened.error());
     auto files = database::read_migrations(options.migrations);
     if (!files) refused(files.error());
@@ -66,7 +89,7 @@ Service::Service(ServiceOptions options) : state_(std::make_unique<State>()) {
   settings.development = true;
   settings.clock = &state.clock;
   settings.config = state.folder / "plimsoll.yaml";
-  std::ofstream(settings.config) << deployment_of(options.deployment, database);
+  std::ofstream(settings.config) << deployment_of(options.deployment, url, options.upstreams);
   Application application{options.contract};
   if (options.program) options.program(application);
   auto made = application.instance(settings);

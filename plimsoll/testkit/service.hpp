@@ -3,10 +3,12 @@
 #include "plimsoll/exchange/rows.hpp"
 #include "plimsoll/server/application.hpp"
 #include "plimsoll/testkit/client.hpp"
+#include "plimsoll/testkit/scripted_upstream.hpp"
 
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -56,10 +58,14 @@ struct ServiceOptions {
   std::string deployment{};                     ///< file; empty: none. Its database and its issuers are replaced
   std::string migrations{};                     ///< folder, applied to the database of the test; empty: none
   std::function<void(Application&)> program{};  ///< binds the handlers, as `main` does
+  /// `postgres://…` of a server for tests: the service has a schema of its own there; empty: a SQLite file of its own.
+  std::string database{};
+  /// What stands for the `upstreams` of the deployment, by their names. They outlive the service.
+  std::map<std::string, const ScriptedUpstream*> upstreams{};
 };
 
-/// A service in this process, without a socket, on a SQLite database of its own that ends with it. Each request goes
-/// through the whole chain. What refuses the start is thrown as std::runtime_error.
+/// A service in this process, without a socket, on a database of its own that ends with it. Each request goes through
+/// the whole chain. What refuses the start is thrown as std::runtime_error.
 class Service {
  public:
   explicit Service(ServiceOptions options);
