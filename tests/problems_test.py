@@ -763,6 +763,7 @@ class Problems(harness.ServerTest):
     def test_each_problem_of_the_table_is_provoked_and_documented(self):
         provoked = {code for code, *_ in PROVOCATIONS} | {"draining", "reload-unanswered", "unknown-version"}  # the latter two by tests/reload_test.py and tests/versions_test.py
         provoked |= {"faults-not-allowed", "invalid-fault"}  # by tests/injected_faults_test.py
+        provoked |= {"not-learning"}  # by tests/learn_test.py
         provoked |= {"circuit-open", "too-many-calls", "quota-exhausted"}  # by tests/upstreams_test.py and client/resilience_test.cpp
         provoked |= {"no-credential", "body-not-signed", "credential-refused"}  # by client/oauth2_test.cpp and tests/credentials_test.py
         plain = subprocess.run([harness.program(), "problems"], check=True, capture_output=True, text=True, timeout=60).stdout

@@ -8,6 +8,7 @@
 #include "plimsoll/server/faults_page.hpp"
 #include "plimsoll/server/handlers.hpp"
 #include "plimsoll/server/html.hpp"
+#include "plimsoll/server/learned_page.hpp"
 #include "plimsoll/server/log_level.hpp"
 #include "plimsoll/server/problems.hpp"
 #include "plimsoll/server/reload_desk.hpp"
@@ -219,6 +220,7 @@ contract::Complaints Generation::mount_management(ReloadDesk* desk) {
              effective_page(plan->shared_contract(), plan->answering(), true));
   }
   add_page(complaints, *management_, "/log", log_level_page(), {}, "GET, HEAD, PUT");
+  add_page(complaints, *management_, "/learned", learned_page(), {}, "GET, HEAD, DELETE");
   add_page(complaints, *management_, "/faults", faults_page(), {}, "GET, HEAD, POST, DELETE");
   add_page(complaints, *management_, "/reload", reload_page(*desk), {}, "POST");
   return complaints;

@@ -16,6 +16,7 @@
 #include "plimsoll/server/faults_page.hpp"
 #include "plimsoll/server/handlers.hpp"
 #include "plimsoll/server/html.hpp"
+#include "plimsoll/server/learned_page.hpp"
 #include "plimsoll/server/log_level.hpp"
 #include "plimsoll/server/reload_desk.hpp"
 #include "plimsoll/server/site.hpp"
@@ -31,7 +32,8 @@ namespace {
 /// Problems of the rooms that are no parts.
 constexpr const Problem* kHouse[] = {
     &kInternal, &kNotFound, &kUnknownVersion, &kMethodNotAllowed, &kMisdirected, &kDeadlineExceeded, &kDraining,
-    &kOutOfMemory, &kTooManyBodies, &kBadLogLevel, &kBadFault, &kFaultsNotAllowed, &kNotReloaded, &kReloadUnanswered,
+    &kOutOfMemory, &kTooManyBodies, &kBadLogLevel, &kBadFault, &kFaultsNotAllowed, &kNotLearning, &kNotReloaded,
+    &kReloadUnanswered,
     // For handlers in C++ that read such bodies, or call others, themselves.
     &http::kMultipartMalformed, &http::kMultipartTooLarge, &http::kMultipartStorage, &client::kUnreachable,
     &client::kBadAnswer, &client::kAnswerTooLarge, &client::kCircuitOpen, &client::kTooManyCalls,

@@ -30,6 +30,7 @@ constexpr config::Field kRules[] = {
 struct Options {
   std::string name, path, host;
   config::Raw request_headers = nullptr, response_headers = nullptr, mirror = nullptr;
+  bool learn = false;
 };
 constexpr config::Field kFields[] = {
     config::shown(config::field<&Options::name>("name", "The name of one of the deployment's `upstreams`."), "reviews"),
@@ -54,6 +55,10 @@ constexpr config::Field kFields[] = {
                                             "response, and compares the responses."),
             kMirrorFields),
         "{to: canary, share: 10%}"),
+    config::field<&Options::learn>(
+        "learn",
+        "Of `undeclared`: keeps the paths, parameters and shapes of what is forwarded, without values, from which "
+        "`plimsoll learn` writes operations."),
 };
 
 Result<FieldRules> rules_of(config::Raw from) {
@@ -193,6 +198,13 @@ Result<std::unique_ptr<Handler>> build(const json::Value& from, const Build& bui
   } else if (!build.operation.undeclared) {
     route.declared = upstreams->paths_of(build.contract);
   }
+  if (options.learn) {
+    if (!build.operation.undeclared)
+      return config::wrong(*from.find("learn"), "an operation that is declared is known");
+    route.learned = build.services.shared->of<Learned>();
+    route.learned->begin(options.name);
+    route.bases = build.contract.base_paths;
+  }
   auto mirror = mirror_of(options.mirror, *upstreams, known->second, options.name, build);
   if (!mirror) return std::unexpected(std::move(mirror).error());
   route.mirror = std::move(*mirror);
@@ -208,6 +220,7 @@ Result<std::unique_ptr<Handler>> build(const json::Value& from, const Build& bui
   route.holds_text |= route.mirror != nullptr;
   if (!keeps) route.held_anyhow = 16 * 1024;
   route.passing = passing(build.operation);
+  if (route.learned) route.passing.coding = false;  // what is compressed cannot be learned from
   return make_upstream(std::move(route));
 }
 

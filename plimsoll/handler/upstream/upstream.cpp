@@ -29,6 +29,57 @@ Error told(Error error) {
       std::move(error.detail));
 }
 
+/// What is learned of one exchange, as far as it has passed.
+struct Lesson {
+  std::shared_ptr<Learned> learned;
+  std::string method, path, query, request_type, response_type;
+  std::string request_body{}, response_body{};
+  bool request_whole = false, response_whole = false;
+  std::uint16_t status = 0;
+
+  void end() const {
+    learned->take({.method = method,
+                   .path = path,
+                   .query = query,
+                   .request_type = request_type,
+                   .request_body = request_whole ? std::optional<std::string_view>(request_body) : std::nullopt,
+                   .status = status,
+                   .response_type = response_type,
+                   .response_body = response_whole ? std::optional<std::string_view>(response_body) : std::nullopt});
+  }
+};
+
+/// A body on its way, of which a copy is kept while it is small.
+class Copied final : public Stream {
+ public:
+  /// `ends`: null, or the lesson that ends with it.
+  Copied(Stream& body, std::string& into, bool& whole, const Lesson* ends)
+      : body_(body), into_(into), whole_(whole), ends_(ends) {}
+  Task<Result<Bytes>> read() override {
+    auto piece = co_await body_.read();
+    if (!piece) co_return piece;
+    if (!piece->empty()) {
+      fits_ = fits_ && into_.size() + piece->size() <= Learned::kLargestBody;
+      if (fits_)
+        into_.append(reinterpret_cast<const char*>(piece->data()), piece->size());
+      else
+        into_ = {};
+    } else if (!ended_) {
+      ended_ = true;
+      whole_ = fits_;
+      if (ends_) ends_->end();
+    }
+    co_return piece;
+  }
+
+ private:
+  Stream& body_;
+  std::string& into_;
+  bool& whole_;
+  const Lesson* ends_;
+  bool fits_ = true, ended_ = false;
+};
+
 class Upstream final : public Handler {
  public:
   explicit Upstream(Route route) : route_(std::move(route)) {}
@@ -60,6 +111,7 @@ class Upstream final : public Handler {
       onward.body = request.body;
       onward.content_length = request.content_length;
     }
+    auto* lesson = route_.learned ? begin_lesson(request, onward, context) : nullptr;
     auto answered = co_await route_.service->call(onward, context);
     if (!answered) co_return std::unexpected(told(std::move(answered).error()));
     if (auto& state = client::call_state(onward, context); state.credential_refused) {
@@ -90,6 +142,7 @@ class Upstream final : public Handler {
       if (request.method == "HEAD" && !answered->headers.contains("content-length"))
         response.body = lasting(context.arena.make<TextStream>(""));
     }
+    if (lesson) end_lesson(*lesson, *answered, seen, response, context);
     if (route_.mirror && route_.mirror->takes(request.method)) {
       const auto& state = client::call_state(onward, context);
       const auto* targets = route_.service->targets().get();
@@ -124,6 +177,44 @@ class Upstream final : public Handler {
     std::uint64_t length = 0;
     return std::from_chars(told.data(), told.data() + told.size(), length).ec == std::errc{} &&
            length <= route_.held_anyhow;
+  }
+
+  /// Null: no operation of the contract can have that path.
+  Lesson* begin_lesson(const Request& request, Request& onward, Context& context) const {
+    auto path = std::optional<std::string_view>{};
+    for (const std::string_view base : route_.bases)
+      if (request.path.starts_with(base) && (request.path.size() == base.size() || request.path[base.size()] == '/') &&
+          (!path || request.path.size() - base.size() < path->size()))
+        path = request.path.substr(base.size());
+    if (!path) return nullptr;
+    auto& lesson = context.keep<Lesson>(Lesson{.learned = route_.learned,
+                                               .method = std::string(request.method),
+                                               .path = std::string(path->empty() ? "/" : *path),
+                                               .query = std::string(request.query),
+                                               .request_type = {},
+                                               .response_type = {}});
+    if (onward.body) {
+      lesson.request_type = request.headers.find("content-type");
+      if (!request.headers.contains("content-encoding"))
+        onward.body = &context.keep<Copied>(*onward.body, lesson.request_body, lesson.request_whole, nullptr);
+    }
+    return &lesson;
+  }
+  static void end_lesson(Lesson& lesson, const Response& answered, std::optional<std::string_view> seen,
+                         Response& response, Context& context) {
+    lesson.status = answered.status;
+    lesson.response_type = answered.headers.find("content-type");
+    const bool coded = answered.headers.contains("content-encoding");
+    auto* const* stream = std::get_if<Stream*>(&response.body);
+    if (!seen && stream && *stream && !coded) {
+      response.body = lasting(context.keep<Copied>(**stream, lesson.response_body, lesson.response_whole, &lesson));
+      return;
+    }
+    if (seen && !coded && seen->size() <= Learned::kLargestBody) {
+      lesson.response_body = *seen;
+      lesson.response_whole = true;
+    }
+    lesson.end();
   }
 
   const Route route_;

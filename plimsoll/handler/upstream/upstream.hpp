@@ -5,6 +5,7 @@
 #include "plimsoll/exchange/services.hpp"
 #include "plimsoll/handler/upstream/declared_paths.hpp"
 #include "plimsoll/handler/upstream/fields.hpp"
+#include "plimsoll/handler/upstream/learned.hpp"
 #include "plimsoll/handler/upstream/mirror.hpp"
 
 #include <memory>
@@ -50,6 +51,8 @@ struct Route {
   Passing passing{};
   std::uint64_t held_anyhow = 1u << 20;    ///< whatever it is, up to that length
   std::shared_ptr<const Mirror> mirror{};  ///< null: requests are not copied
+  std::shared_ptr<Learned> learned{};      ///< null: nothing is learned from what passes
+  std::vector<std::string> bases{};        ///< of the contract: what is learned lies below one of them
 };
 std::unique_ptr<Handler> make_upstream(Route route);
 
