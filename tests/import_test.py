@@ -1,5 +1,7 @@
 """Imports of CSV and NDJSON into tables, on each engine: what is stored, what is refused and how each row that is wrong is told."""
 import json
+import os
+import random
 
 import harness
 
@@ -64,6 +66,57 @@ components:
       required: [id, text]
       properties: {id: {type: string, readOnly: true}, text: {type: string}, owner: {type: string, readOnly: true}}
 """
+ROWS = """
+openapi: 3.1.0
+info: {title: Rows, version: '1'}
+security: []
+x-plimsoll:
+  authorization: any-caller
+  rate-limit: off
+  tables:
+    numbered: {schema: '#/components/schemas/Numbered'}
+    conditional: {schema: '#/components/schemas/Conditional'}
+    counted: {schema: '#/components/schemas/Counted', key: [word, place]}
+    either: {schema: '#/components/schemas/Either'}
+    noted: {schema: '#/components/schemas/Noted'}
+paths:
+PATHS
+components:
+  schemas:
+    Numbered:
+      type: object
+      required: [id, name, made]
+      properties: {id: {type: integer, readOnly: true, minimum: 1}, name: {type: string, minLength: 1}, made: {type: integer, default: 7}, created_at: {type: string, format: date-time, readOnly: true}}
+    Conditional:
+      allOf:
+      - {type: object, required: [id], properties: {id: {type: string, readOnly: true}}, dependentRequired: {much: [many]}}
+      - {required: [kind], properties: {kind: {enum: [round, long]}, radius: {type: integer}, length: {type: integer}, much: {type: integer}, many: {type: integer}}, if: {properties: {kind: {const: round}}}, then: {required: [radius]}, else: {required: [length]}}
+    Counted:
+      type: object
+      required: [word, place]
+      minProperties: 3
+      properties: {word: {type: string}, place: {type: integer}, x: {type: number}, y: {type: boolean}}
+    Either:
+      type: object
+      required: [id]
+      properties: {id: {type: integer, readOnly: true}, a: {type: string}, b: {type: string}}
+      oneOf: [{required: [a]}, {required: [b]}]
+    Noted:
+      type: object
+      required: [id]
+      properties: {id: {type: string, readOnly: true}, note: {type: [string, 'null'], minLength: 2}, list: {type: array, items: {type: integer}, maxItems: 2}}
+      anyOf: [{required: [note], properties: {note: {type: string}}}, {required: [list]}]
+"""
+TABLES = ("numbered", "conditional", "counted", "either", "noted")
+ROWS = ROWS.replace("PATHS", "".join(f"""
+  /{table}:
+    get: {{operationId: list-{table}, x-plimsoll: {{table: {table}}}, responses: {{'200': {{description: Rows}}}}}}
+    post: {{operationId: add-{table}, x-plimsoll: {{table: {table}}}, requestBody: {{content: {{application/json: {{schema: {{type: object}}}}}}}}, responses: {{'201': {{description: Made}}}}}}
+  /{table}/batch:
+    post: {{operationId: batch-{table}, x-plimsoll: {{table: {table}, batch: {{create: {{}}}}}}, requestBody: {{content: {{application/json: {{}}}}}}, responses: {{'201': {{description: Made}}}}}}
+  /{table}/import:
+    post: {{operationId: import-{table}, x-plimsoll: {{table: {table}, batch: {{import: {{}}}}}}, requestBody: {{content: {{application/x-ndjson: {{}}}}}}, responses: {{'200': {{description: Stored}}}}}}
+""" for table in TABLES))
 CSV, NDJSON = {"Content-Type": "text/csv"}, {"Content-Type": "application/x-ndjson"}
 
 
@@ -129,6 +182,40 @@ class Imports(harness.ServerTest):
         answer = self.send(server, '{"sku":"AA-1","name":"n","amount":1}\n{"sku":"AA-2","name":"n","amount":-1}\nno json\n[1]\n{"sku":"AA-3","name":"n","amount":1,"more":1}\n', NDJSON)
         self.told(answer, 422, "invalid-row", (2, "/1/amount", ""), (3, "/2", "not JSON"), (4, "/3", "object"), (5, "/4/more", "no such column"))
         self.assertEqual(self.rows(server), [])
+
+    def test_batches_and_imports_take_the_rows_that_a_create_takes(self):
+        """Random rows of schemas that judge members together: as one, twice in a batch and twice in an import."""
+        seed = random.randrange(1 << 30)
+        print("seed", seed)
+        choose = random.Random(seed).choice
+        members = {"numbered": {"id": (5, "x"), "name": ("n", "n", ""), "made": (1, "x")},
+                   "conditional": {"kind": ("round", "long", "long", "flat"), "radius": (1, 2, "x"), "length": (1, 2), "much": (1,), "many": (1,)},
+                   "counted": {"word": ("w",), "place": (1, "x"), "x": (1.5,), "y": (True, 1)},
+                   "either": {"id": (1,), "a": ("a",), "b": ("b",)},
+                   "noted": {"note": ("nn", "n", None), "list": ([1], [1, 2, 3], ["x"])}}
+        folder = self.directory()
+        server = self.serve(ROWS, self.deployment("database: {url: 'sqlite:contract.db'}\n", folder), directory=folder)
+        fields = lambda answer, item: {error["pointer"] for error in answer.json()["errors"] if not item or error["pointer"].startswith(item)}
+        taken = refused = 0
+        for number in range(1500 if os.environ.get("PLIMSOLL_TORTURE") == "1" else 250):
+            table = TABLES[number % len(TABLES)]
+            row = {name: choose(values) for name, values in members[table].items() if choose((True, True, False))}
+            one, two, three, four, five = ({**row, **({"place": 10 * number + i} if row.get("place") == 1 else {})} for i in range(5))
+            alone = server.post(f"/{table}", one)
+            batch = server.post(f"/{table}/batch", [two, three])
+            imported = server.post(f"/{table}/import", (json.dumps(four) + "\n" + json.dumps(five) + "\n").encode(), NDJSON)
+            with self.subTest(table=table, row=row):
+                self.assertIn(alone.status, (201, 422))
+                if alone.status == 201:
+                    taken += 1
+                    self.assertEqual((batch.status, imported.status), (201, 200), (batch, imported))
+                    continue
+                refused += 1
+                self.assertEqual((batch.status, batch.code, imported.status, imported.code), (422, alone.code) * 2, (alone, batch, imported))
+                self.assertEqual(fields(batch, "/0"), {"/0" + pointer for pointer in fields(alone, "")}, (alone, batch))
+                self.assertLessEqual(fields(imported, "/0"), {"/0" + pointer for pointer in fields(alone, "")}, (alone, imported))
+                self.assertTrue(fields(imported, "/0"), imported)
+        self.assertGreater(min(taken, refused), 25)
 
     def test_so_many_errors_are_told_and_no_more(self):
         server = self.stock()

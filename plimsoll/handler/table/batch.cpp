@@ -121,12 +121,15 @@ class BatchOf final : public Writing {
                                                             const std::vector<Condition>& fixed) const {
     std::vector<Change> changes;
     changes.reserve(items.size());
+    bool judged = true;
     for (const auto& item : items) {
       auto read = new_row(table(), item, {.caller = &who, .fixed = fixed, .wall = context.wall, .prefix = {}});
-      if (!read || !check_sent(*read, {})) co_return std::optional<std::vector<Row>>{};
+      const auto valid = read ? check_sent(*read, {}) : Result<bool>(std::unexpected(read.error()));
+      if (!valid) co_return std::optional<std::vector<Row>>{};
+      judged &= *valid;
       changes.push_back(std::move(*read));
     }
-    auto rows = co_await insert_together(session, changes, who);
+    auto rows = co_await insert_together(session, changes, who, judged);
     co_return rows;
   }
 

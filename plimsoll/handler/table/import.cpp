@@ -79,13 +79,14 @@ class ImportOf final : public Writing {
     if (!format || (!request.body && !context.input.body_text.data()))
       co_return std::unexpected(wrong(kInvalidRow, "body", "", "required", "rows are required"));
     const ChangeBy by{.caller = &*who, .fixed = *fixed, .wall = context.wall};
-    auto text = co_await receive(request, context, *format, by);
+    bool judged = true;
+    auto text = co_await receive(request, context, *format, by, judged);
     if (!text) co_return std::unexpected(std::move(text).error());
     context.wrote(table().name);
     std::int64_t stored = 0;
     auto answer = co_await context.unit().answer(
         [&](Session& session) -> Task<Result<Response>> {
-          auto count = co_await store(session, *text, *format, by);
+          auto count = co_await store(session, *text, *format, by, judged);
           if (!count) co_return std::unexpected(std::move(count).error());
           stored = *count;
           co_return json_response(context, 200, "{\"imported\":" + std::to_string(stored) + "}");
@@ -102,9 +103,10 @@ class ImportOf final : public Writing {
     std::int64_t line;
   };
 
-  /// The whole body, every row of which is as the table wants it.
+  /// The whole body, every row of which is as the table wants it, as far as that can be told (`judged`) before it is
+  /// stored.
   Task<Result<std::string_view>> receive(Request& request, Context& context, ImportRows::Format format,
-                                         const ChangeBy& by) const {
+                                         const ChangeBy& by, bool& judged) const {
     ImportRows rows{table(), format, sanitizer_};
     Report report{static_cast<std::size_t>(plan_.batch->errors)};
     const auto limit = plan_.batch->body;
@@ -112,7 +114,7 @@ class ImportOf final : public Writing {
     if (text.data()) {  // somebody has read it before, within the limit of other bodies
       for (auto rest = text; !rest.empty() && !report.full(); rest.remove_prefix(std::min(kPiece, rest.size()))) {
         rows.feed(rest.substr(0, kPiece));
-        if (auto fits = look(rows, by, report); !fits) co_return std::unexpected(std::move(fits).error());
+        if (auto fits = look(rows, by, report, judged); !fits) co_return std::unexpected(std::move(fits).error());
         co_await next_turn(context.loop);
       }
     } else {
@@ -126,7 +128,7 @@ class ImportOf final : public Writing {
         if (whole.spools()) co_await whole.spool();
         if (const auto* failed = whole.error()) co_return std::unexpected(*failed);
         rows.feed(as_text(*piece));
-        if (auto fits = look(rows, by, report); !fits) co_return std::unexpected(std::move(fits).error());
+        if (auto fits = look(rows, by, report, judged); !fits) co_return std::unexpected(std::move(fits).error());
       }
       if (!whole.fits())
         co_return fail(http::kBodyTooLarge,
@@ -137,14 +139,14 @@ class ImportOf final : public Writing {
     }
     if (!report.full()) {
       rows.end();
-      if (auto fits = look(rows, by, report); !fits) co_return std::unexpected(std::move(fits).error());
+      if (auto fits = look(rows, by, report, judged); !fits) co_return std::unexpected(std::move(fits).error());
     }
     if (!report.empty()) co_return std::unexpected(std::move(report).error());
     co_return text;
   }
 
   /// Checks the rows that have arrived. An error: there are more than allowed.
-  Result<> look(ImportRows& rows, ChangeBy by, Report& report) const {
+  Result<> look(ImportRows& rows, ChangeBy by, Report& report, bool& judged) const {
     while (!report.full()) {
       Arena arena{4096};
       const auto state = rows.next(arena);
@@ -165,13 +167,15 @@ class ImportOf final : public Writing {
         report.add(all_told(std::move(change).error(), rows.row(), prefix, false), prefix, rows.line());
       else if (auto valid = check_sent(*change, prefix); !valid)
         report.add(valid.error(), prefix, rows.line());
+      else
+        judged &= *valid;
     }
     return {};
   }
 
   /// Stores all rows; how many there are.
-  Task<Result<std::int64_t>> store(Session& session, std::string_view text, ImportRows::Format format,
-                                   ChangeBy by) const {
+  Task<Result<std::int64_t>> store(Session& session, std::string_view text, ImportRows::Format format, ChangeBy by,
+                                   bool judged) const {
     ImportRows rows{table(), format, sanitizer_};
     Report report{static_cast<std::size_t>(plan_.batch->errors)};
     std::vector<Pending> pending;
@@ -188,7 +192,7 @@ class ImportOf final : public Writing {
         auto change = new_row(table(), rows.row(), by);
         if (!change) co_return std::unexpected(std::move(change).error());
         if (pending.size() >= kTogether) {
-          auto stored = co_await flush(session, pending, *by.caller, report);
+          auto stored = co_await flush(session, pending, *by.caller, report, judged);
           if (!stored) co_return std::unexpected(std::move(stored).error());
           if (report.full()) break;
         }
@@ -196,7 +200,7 @@ class ImportOf final : public Writing {
       }
     }
     if (!report.full()) {
-      auto stored = co_await flush(session, pending, *by.caller, report);
+      auto stored = co_await flush(session, pending, *by.caller, report, judged);
       if (!stored) co_return std::unexpected(std::move(stored).error());
     }
     if (!report.empty()) co_return std::unexpected(std::move(report).error());
@@ -204,13 +208,14 @@ class ImportOf final : public Writing {
   }
 
   /// An error ends the import; what is wrong with single rows is reported.
-  Task<Result<>> flush(Session& session, std::vector<Pending>& pending, const Caller& caller, Report& report) const {
+  Task<Result<>> flush(Session& session, std::vector<Pending>& pending, const Caller& caller, Report& report,
+                       bool judged) const {
     auto rows = std::move(pending);
     pending.clear();
     if (rows.empty()) co_return Result<>{};
     std::vector<Change> changes;
     for (auto& row : rows) changes.push_back(std::move(row.change));
-    auto together = co_await insert_together(session, changes, caller);
+    auto together = co_await insert_together(session, changes, caller, judged);
     if (!together) co_return std::unexpected(std::move(together).error());
     if (*together) co_return Result<>{};
     for (std::size_t i = 0; i < rows.size() && !report.full(); ++i) {

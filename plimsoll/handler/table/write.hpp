@@ -28,10 +28,11 @@ class Writing : public Operation {
                            std::string_view prefix) const;
   /// New rows by as few statements as may be, in their order; or none, and nothing is stored: the database or the
   /// schema refuses one of them, one refers to what its caller does not see, or it cannot be told which row is which.
-  /// Then they are inserted one by one, which tells what is wrong with which.
+  /// Then they are inserted one by one, which tells what is wrong with which. `judged`: `check_sent` has been true of
+  /// all, so that only what came out otherwise is checked again.
   Task<Result<std::optional<std::vector<Row>>>> insert_together(database::Session& session,
-                                                                std::span<const Change> changes,
-                                                                const Caller& caller) const;
+                                                                std::span<const Change> changes, const Caller& caller,
+                                                                bool judged) const;
   /// `before` is needed where whole JSON values are merged; without it they are replaced.
   Task<Result<Row>> change(database::Session& session, const Wanted& wanted, Change change, const Row* before,
                            std::string_view prefix) const;
@@ -39,8 +40,9 @@ class Writing : public Operation {
 
   /// The row must satisfy the table's schema; what was wrong in `before` already is not held against a change.
   Result<> check(const Row& row, const Row* before, std::string_view prefix) const;
-  /// The same of a new row as it is sent: what the database fills in may be missing.
-  Result<> check_sent(const Change& sent, std::string_view prefix) const;
+  /// The same of a new row as it is sent. False: that depends on what was not sent, and the database may fill that in,
+  /// so the row is to be checked as it is stored.
+  Result<bool> check_sent(const Change& sent, std::string_view prefix) const;
   /// A body that could not be read into a change: with what the schema says against its other members. `merging`: it is
   /// a merge patch.
   Error all_told(Error error, const json::Value& body, std::string_view prefix, bool merging) const;
@@ -57,6 +59,8 @@ class Writing : public Operation {
   std::string location_of(const Row& row) const;
 
  private:
+  /// The column that a pointer into a row begins with.
+  std::optional<std::size_t> column_of(std::string_view instance) const;
   /// A refusal of the database (violations.cpp) with the fields that are to blame; `change` null: a row was to go.
   Task<Result<Row>> explained(database::Session& session, Error error, const Change* change, const Row* before,
                               std::string_view prefix) const;
@@ -81,8 +85,8 @@ class Writing : public Operation {
   std::optional<std::vector<database::Cell>> new_reference(const GuardedReference& reference, const Change& change,
                                                            const Row* before, const Caller& caller) const;
   /// One statement of `insert_together`; false: refused.
-  Task<Result<bool>> insert_alike(database::Session& session, std::span<const Change> changes,
-                                  std::vector<Row>& stored) const;
+  Task<Result<bool>> insert_alike(database::Session& session, std::span<const Change> changes, std::vector<Row>& stored,
+                                  bool judged) const;
   /// The columns of what a change says anew that refer to no row, added to `broken`, each once; what it does not name
   /// is as it was `before`.
   Task<Result<std::vector<std::size_t>>> broken_references(database::Session& session, const Change& change,
