@@ -1,7 +1,12 @@
 """Imports of CSV and NDJSON into tables, on each engine: what is stored, what is refused and how each row that is wrong is told."""
 import json
 import os
+import pathlib
 import random
+import re
+import select
+import signal
+import socket
 
 import harness
 
@@ -121,9 +126,9 @@ CSV, NDJSON = {"Content-Type": "text/csv"}, {"Content-Type": "application/x-ndjs
 
 
 class Imports(harness.ServerTest):
-    def stock(self, contract=CONTRACT):
+    def stock(self, contract=CONTRACT, database="", more=""):
         folder = self.directory()
-        server = self.serve(contract, self.deployment("database: {url: 'sqlite:contract.db'}\n", folder), directory=folder, arguments=("--dev",)).authorize()
+        server = self.serve(contract, self.deployment(f"database: {{url: 'sqlite:contract.db'{database}}}\n{more}", folder), directory=folder, arguments=("--dev",)).authorize()
         self.assertEqual(server.post("/shelves", {"id": "s1"}).status, 201)
         return server
 
@@ -216,6 +221,39 @@ class Imports(harness.ServerTest):
                 self.assertLessEqual(fields(imported, "/0"), {"/0" + pointer for pointer in fields(alone, "")}, (alone, imported))
                 self.assertTrue(fields(imported, "/0"), imported)
         self.assertGreater(min(taken, refused), 25)
+
+    def test_long_rows_are_stored_few_at_a_time(self):
+        """What an import holds is bounded by bytes, not only by rows: seen in the rows of each statement."""
+        server = self.stock(CONTRACT.replace("body: 1MiB", "body: 64MiB"), database=", slow: 1ms")
+        size = 200_000
+        rows = "".join(json.dumps({"sku": f"AA-{i}", "name": "n" * size, "amount": 1}) + "\n" for i in range(40))
+        self.assertEqual(self.send(server, rows, NDJSON).json(), {"imported": 40})
+        told = [event["rows"] for event in server.logged() if event["event"] == "slow-statement" and event["statement"].startswith('INSERT INTO "parts"')]
+        self.assertTrue(told)
+        self.assertLessEqual(max(told) * size, 1 << 20, told)
+
+    def test_other_requests_have_their_turn_while_an_import_is_read(self):
+        """One thread, and a body of which more is always there: what another connection asks is answered before all of it has been read."""
+        server = self.stock(CONTRACT.replace("max: 5000, body: 1MiB", "max: 1000000, body: 64MiB"), more="threads: 1\n")
+        rows = b"AA-1,n,1\n" * 100_000 + b"wrong,n,1\n"
+        text = b"sku,name,amount\n" + rows
+        lines = "".join(f"{name}: {value}\r\n" for name, value in {**server.headers, **CSV, "Host": server.address, "Content-Length": len(text)}.items())
+        for _ in range(3):
+            with socket.create_connection(("127.0.0.1", server.port)) as importing, socket.create_connection(("127.0.0.1", server.port)) as other:
+                importing.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
+                ask = f"GET /parts?limit=1 HTTP/1.1\r\nHost: {server.address}\r\nAuthorization: {server.headers['Authorization']}\r\n\r\n".encode()
+                importing.sendall(f"POST /parts/import HTTP/1.1\r\n{lines}\r\n".encode() + text[:100])
+                for _ in range(3):  # the import is being read when these are answered
+                    other.sendall(ask)
+                    self.assertTrue(other.recv(65536).startswith(b"HTTP/1.1 200"))
+                server.signal(signal.SIGSTOP)
+                harness.until(lambda: re.search(r"State:\s+T", pathlib.Path(f"/proc/{server.pid}/status").read_text()), "the server to stop")
+                importing.sendall(text[100:])
+                other.sendall(ask)
+                server.signal(signal.SIGCONT)
+                first = select.select([importing, other], [], [], harness.PATIENCE)[0]
+                self.assertEqual(first, [other], "the import was answered before")
+                self.assertTrue(importing.recv(65536).startswith(b"HTTP/1.1 422"))
 
     def test_so_many_errors_are_told_and_no_more(self):
         server = self.stock()

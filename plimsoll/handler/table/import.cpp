@@ -15,7 +15,8 @@ using database::Cell;
 using database::Session;
 
 constexpr std::size_t kPiece = 64 * 1024;  ///< of a body that is there, read in one go
-constexpr std::size_t kTogether = 512;     ///< rows that are held to be stored together
+constexpr std::size_t kTogether = 512;     ///< rows that are held to be stored together,
+constexpr std::size_t kHeld = 512 * 1024;  ///< or fewer, with so many bytes of values
 constexpr std::string_view kFormatKeyword = "format";
 
 /// What is wrong with the rows of an import, up to so many lines of report.
@@ -53,6 +54,14 @@ class Report {
   const Problem* problem_ = nullptr;  ///< of the first row that is wrong
   std::vector<FieldError> fields_;
 };
+
+/// What the values of a row take.
+std::size_t bytes_of(const Change& change) {
+  std::size_t size = 0;
+  for (const auto& cell : change.cells)
+    if (const auto* text = cell ? std::get_if<std::string>(&*cell) : nullptr) size += text->size();
+  return size;
+}
 
 /// Many rows of CSV or NDJSON, all or none. Each row is checked as it arrives, while the body is gathered (memory and
 /// disk of all bodies have their budgets); when all of them are well they are stored in one transaction, many to a
@@ -129,6 +138,7 @@ class ImportOf final : public Writing {
         if (const auto* failed = whole.error()) co_return std::unexpected(*failed);
         rows.feed(as_text(*piece));
         if (auto fits = look(rows, by, report, judged); !fits) co_return std::unexpected(std::move(fits).error());
+        co_await next_turn(context.loop);  // what a fast client sends is always there: others have their turn too
       }
       if (!whole.fits())
         co_return fail(http::kBodyTooLarge,
@@ -179,6 +189,7 @@ class ImportOf final : public Writing {
     ImportRows rows{table(), format, sanitizer_};
     Report report{static_cast<std::size_t>(plan_.batch->errors)};
     std::vector<Pending> pending;
+    std::size_t held = 0;
     for (bool ended = false; !ended && !report.full();) {
       rows.feed(text.substr(0, kPiece));
       if (text.empty()) rows.end();
@@ -191,11 +202,14 @@ class ImportOf final : public Writing {
         by.prefix = prefix;
         auto change = new_row(table(), rows.row(), by);
         if (!change) co_return std::unexpected(std::move(change).error());
-        if (pending.size() >= kTogether) {
+        const auto size = bytes_of(*change);
+        if (pending.size() >= kTogether || (!pending.empty() && held + size > kHeld)) {
           auto stored = co_await flush(session, pending, *by.caller, report, judged);
           if (!stored) co_return std::unexpected(std::move(stored).error());
           if (report.full()) break;
+          held = 0;
         }
+        held += size;
         pending.push_back({std::move(*change), std::move(prefix), rows.line()});
       }
     }
