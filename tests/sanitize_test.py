@@ -55,6 +55,27 @@ paths:
       requestBody: {content: {application/merge-patch+json: {schema: {$ref: '#/components/schemas/Person'}}}}
       responses: {'200': {description: ok, content: {application/json: {schema: {$ref: '#/components/schemas/Person'}}}}}
 """
+# The same rows by every way on which they come; the contract says no schema where the table's own is meant.
+WAYS = CONTRACT.replace("filters: {name: [eq]}", "filters: {name: [eq], code: [eq, ne], note: [in]}") + """
+    put:
+      operationId: replacePerson
+      x-plimsoll: {table: people}
+      parameters: [{name: id, in: path, required: true, schema: {type: string, minLength: 1}}]
+      requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/Person'}}}}
+      responses: {'200': {description: ok}}
+  /people/batch:
+    post:
+      operationId: createPeople
+      x-plimsoll: {table: people, batch: {create: {}}}
+      requestBody: {content: {application/json: {}}}
+      responses: {'201': {description: ok}}
+  /people/changes:
+    post:
+      operationId: changePeople
+      x-plimsoll: {table: people, batch: {update: {}}}
+      requestBody: {content: {application/json: {}}}
+      responses: {'200': {description: ok}}
+"""
 KEPT = "\t\n\r"
 
 
@@ -78,6 +99,33 @@ class Sanitize(harness.ServerTest):
         self.assertEqual(server.patch("/people/a", {"name": " " * 20 + "12345678"}).status, 200)
         refused = server.patch("/people/a", {"name": " \t\u2003 "})
         self.assertEqual((refused.status, refused.json()["errors"][0]["pointer"]), (400, "/name"), refused)
+
+    def test_the_schema_of_a_row_holds_by_every_way_on_which_its_texts_come(self):
+        patches = "{content: {application/merge-patch+json: {schema: {$ref: '#/components/schemas/Person'}}}}"
+        document = "  sanitize: {trim: true, nfc: true, control: strip}\n"
+        for contract, name in ((WAYS, expected), (WAYS.replace(patches, "{content: {application/merge-patch+json: {schema: {type: object}}}}"), expected),
+                               (WAYS.replace(document, "").replace("note: {type: string, x-plimsoll: {sanitize: {trim: false}}}", "note: {type: string, x-plimsoll: {sanitize: {nfc: true, control: strip}}}"),
+                                lambda text: text)):
+            server = self.serve(contract)
+            sent = {"name": " e\u0301 ", "password": " x\u0301\u0085 ", "code": " e\u0301\u0085 ", "note": " e\u0301\u0085 "}
+            stored = {**sent, "name": name(sent["name"]), "note": " \u00e9 "}
+            plain = {"name": "n", "password": "p", "code": "c", "note": "n"}
+            ways = {"create": lambda: server.post("/people", {"id": "by-create", **sent}),
+                    "replace": lambda: server.put("/people/by-replace", {"id": "by-replace", **sent}),
+                    "patch": lambda: server.patch("/people/by-patch", sent),
+                    "batch": lambda: server.post("/people/batch", [{"id": "by-batch", **sent}]),
+                    "changes": lambda: server.post("/people/changes", [{"id": "by-changes", **sent}]),
+                    "import": lambda: server.request("POST", "/people/import", json.dumps({"id": "by-import", **sent}), {"Content-Type": "application/x-ndjson"})}
+            for way, send in ways.items():
+                if way in ("replace", "patch", "changes"):
+                    self.assertEqual(server.post("/people", {"id": "by-" + way, **plain}).status, 201)
+                answer = send()
+                self.assertIn(answer.status, (200, 201), answer)
+                self.assertEqual(server.get(f"/people/by-{way}").json(), {"id": "by-" + way, **stored}, way)
+            found = lambda query: sorted(row["id"] for row in server.get("/people?" + query).json()["data"])
+            for query in ("code=" + urllib.parse.quote(sent["code"]), "name=" + urllib.parse.quote(sent["name"]), "note=x," + urllib.parse.quote(sent["note"])):
+                self.assertEqual(found(query), sorted("by-" + way for way in ways), query)
+            self.assertEqual(found("code[ne]=" + urllib.parse.quote(sent["code"])), [])
 
     def test_imported_rows_too(self):
         server = self.serve(CONTRACT)

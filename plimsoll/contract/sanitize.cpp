@@ -127,9 +127,9 @@ class SanitizerBuilder {
 
   SanitizerBuilder(const Contract& contract, Sanitizer& made) : contract_(contract), made_(made) {}
 
-  Result<> build(const Value& schema, const Sanitizing& outer) {
-    if (!outer.any() && !says(schema)) return {};
-    const auto* root = place(closed({&schema}), outer);
+  Result<> build(const Value& schema, const Sanitizing& outer, const Value* also) {
+    if (!outer.any() && !says(schema) && !(also && says(*also))) return {};
+    const auto* root = place(closed(also ? Schemas{&schema, also} : Schemas{&schema}), outer);
     while (!open_.empty() && !error_) {
       const auto next = open_.back();
       open_.pop_back();
@@ -316,11 +316,17 @@ Sanitizer::Sanitizer(Sanitizer&&) noexcept = default;
 Sanitizer& Sanitizer::operator=(Sanitizer&&) noexcept = default;
 Sanitizer::~Sanitizer() = default;
 
-Result<Sanitizer> Sanitizer::of(const Contract& contract, const Value& schema, const Sanitizing& outer) {
+Result<Sanitizer> Sanitizer::of(const Contract& contract, const Value& schema, const Sanitizing& outer,
+                                const Value* also) {
   Sanitizer made;
-  if (auto built = SanitizerBuilder{contract, made}.build(schema, outer); !built)
+  if (auto built = SanitizerBuilder{contract, made}.build(schema, outer, also); !built)
     return std::unexpected(std::move(built).error());
   return made;
+}
+
+Sanitizing Sanitizer::texts_of(std::string_view member) const {
+  const auto* place = root_ ? root_->member(member) : nullptr;
+  return place ? place->texts : Sanitizing{};
 }
 
 /// Whether `value` had to be changed. What is shared with others is copied before.

@@ -54,13 +54,17 @@ class Sanitizer {
   /// holds for its value and all that is below it; a nearer one goes before it, option by option. A text of
   /// `format: password` is changed only where its own schema says so. Two schemas of one value that say different
   /// things are an error, and so is one that cannot be followed to its values (below `patternProperties`, …).
-  static Result<Sanitizer> of(const Contract&, const json::Value& schema, const Sanitizing& outer);
+  /// `also`: another schema of the same value, or null.
+  static Result<Sanitizer> of(const Contract&, const json::Value& schema, const Sanitizing& outer,
+                              const json::Value* also = nullptr);
   Sanitizer();
   Sanitizer(Sanitizer&&) noexcept;
   Sanitizer& operator=(Sanitizer&&) noexcept;
   ~Sanitizer();
 
   bool idle() const { return !root_; }
+  /// What is done to a member that is a text.
+  Sanitizing texts_of(std::string_view member) const;
   /// The value with its texts changed: itself where nothing had to be.
   json::Value apply(const json::Value& value, Arena& arena) const;
   /// The same for a member of a value that is still being put together; with `item`, for an item of that member.

@@ -199,14 +199,44 @@ class Validate final : public Policy {
     return {};
   }
 
+  /// The rows of a `table`: what their schema says of a text holds wherever it comes from, in a merge patch, a batch or
+  /// a filter too.
+  struct Rows {
+    const json::Value* filters = nullptr;
+    json::Value one, body;  ///< schemas: of a row, and of a body, which is a list of rows where it is a batch
+  };
+  static std::optional<Rows> rows_of(const Build& build, Arena& arena) {
+    const auto* table = build.operation.extension("table");
+    const auto* name = table && !table->is(json::Type::string) ? table->find("name") : table;
+    const auto* tables =
+        name && name->is(json::Type::string) ? build.contract.root->at("x-plimsoll", "tables") : nullptr;
+    const auto* declared = tables ? tables->find(name->string()) : nullptr;
+    const auto* schema = declared ? declared->find("schema") : nullptr;
+    if (!schema) return std::nullopt;
+    const auto wrapped = [&](std::string_view key, const json::Value& value) {
+      auto* member = arena.array<json::Member>(1);
+      member->key = key, member->value = value;
+      return json::Value::object({member, 1});
+    };
+    Rows rows{.filters = declared->find("filters")};
+    rows.one = schema->is(json::Type::string) ? wrapped("$ref", *schema) : *schema;
+    rows.body = build.operation.extension("batch") ? wrapped("items", rows.one) : rows.one;
+    return rows;
+  }
+
   static Result<Sanitizers> sanitizers_of(const Options& options, const Build& build) {
     const auto outer = contract::sanitizing_of(build.operation);
     if (!outer) return std::unexpected(outer.error());
+    Arena arena{1024};
+    const auto table_rows = rows_of(build, arena);
+    auto row = contract::Sanitizer::of(build.contract, table_rows ? table_rows->one : json::Value::object({}), *outer);
+    if (!row) return std::unexpected(std::move(row).error());
     Sanitizers made;
     bool any = false;
-    const auto add = [&](std::vector<contract::Sanitizer>& to, const json::Value* schema) -> Result<> {
+    const auto add = [&](std::vector<contract::Sanitizer>& to, const json::Value* schema,
+                         const contract::Sanitizing& around, const json::Value* also = nullptr) -> Result<> {
       static const json::Value anything = json::Value::object({});
-      auto sanitizer = contract::Sanitizer::of(build.contract, schema ? *schema : anything, *outer);
+      auto sanitizer = contract::Sanitizer::of(build.contract, schema ? *schema : anything, around, also);
       if (!sanitizer) return std::unexpected(std::move(sanitizer).error());
       any |= !sanitizer->idle();
       to.push_back(std::move(*sanitizer));
@@ -215,8 +245,12 @@ class Validate final : public Policy {
     for (auto& parameter : build.operation.parameters) {
       if (parameter.in == contract::In::path) {  // it names a resource, for routes, logs and caches too
         made.parameters.emplace_back();
-      } else if (auto done = add(made.parameters, parameter.schema); !done) {
-        return std::unexpected(std::move(done).error());
+      } else {
+        const auto column = std::string_view(parameter.name).substr(0, parameter.name.find('['));
+        const bool filters = table_rows && table_rows->filters && parameter.in == contract::In::query &&
+                             table_rows->filters->find(column);
+        if (auto done = add(made.parameters, parameter.schema, filters ? row->texts_of(column) : *outer); !done)
+          return std::unexpected(std::move(done).error());
       }
     }
     const bool in_parameters = any;
@@ -226,7 +260,8 @@ class Validate final : public Policy {
       for (auto& media : build.operation.body->content) {
         if (rows || contract::body_kind(media.name) == BodyKind::binary) {
           made.bodies.emplace_back();
-        } else if (auto done = add(made.bodies, media.schema); !done) {
+        } else if (auto done = add(made.bodies, media.schema, *outer, table_rows ? &table_rows->body : nullptr);
+                   !done) {
           return std::unexpected(std::move(done).error());
         }
       }
