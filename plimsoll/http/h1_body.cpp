@@ -59,9 +59,10 @@ bool BodyReader::control(char c) {
     case Where::size:
       if (const int digit = hex_value(c); digit >= 0) {
         if (left_ >> 59) return wrong("A chunk size is too large a number.");
+        // A long body has many sizes: only zeros before one are counted, or it could go on for ever.
+        const bool needless = where_ == Where::size && left_ == 0;
         left_ = left_ * 16 + static_cast<std::uint64_t>(digit);
-        // Zeros before a size are counted too, or one could go on for ever.
-        return counted() && to(Where::size);
+        return (!needless || counted()) && to(Where::size);
       }
       if (where_ == Where::size_first) return wrong("A chunk has no size.");
       if (is_blank(c)) return counted() && to(Where::extension_blank);

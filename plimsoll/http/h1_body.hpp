@@ -14,7 +14,8 @@ class BodyReader {
     std::size_t consumed = 0;  ///< bytes of `input` that are done with, `data` included
     std::string_view data{};
   };
-  /// Bytes of chunk extensions and trailers that are taken in all; they are read, checked and dropped.
+  /// Bytes of chunk extensions, of zeros before sizes and of trailers that are taken in all; they are read, checked and
+  /// dropped.
   static constexpr std::size_t kOverhead = 16 * 1024;
 
   void begin(Framing framing, std::uint64_t length) {

@@ -95,6 +95,23 @@ TEST(Http1Machine, OneOverALimitIsRefusedAndOneUnderIsNot) {
   EXPECT_EQ(drive(request(1, 2, 201), {}, limits).status, 431);
 }
 
+TEST(Http1Machine, ABodyMayHaveAnyNumberOfChunksButNotOfNeedlessBytes) {
+  const std::string head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const auto sent = [&](std::size_t chunks, const std::string& chunk, const std::string& last = "0\r\n\r\n") {
+    std::string bytes = head;
+    for (std::size_t i = 0; i < chunks; ++i) bytes += chunk;
+    return drive(bytes + last).status;
+  };
+  constexpr auto kMost = BodyReader::kOverhead;
+  EXPECT_EQ(sent(2 * kMost, "1\r\nx\r\n"), 0);
+  EXPECT_EQ(sent(kMost / 2, "010\r\n" + std::string(16, 'x') + "\r\n"), 0) << "a zero before each";
+  EXPECT_EQ(sent(4, std::string(kMost / 4, '0') + "1\r\nx\r\n"), 0);
+  EXPECT_EQ(sent(5, std::string(kMost / 4, '0') + "1\r\nx\r\n"), 400) << "zeros in all";
+  EXPECT_EQ(sent(1, "", std::string(kMost + 2, '0') + "\r\n\r\n"), 400);
+  EXPECT_EQ(sent(kMost / 4, "1;abc\r\nx\r\n"), 0);
+  EXPECT_EQ(sent(kMost / 2, "1;abc\r\nx\r\n"), 400) << "extensions in all";
+}
+
 TEST(Http1Machine, AnAnswerCannotBeSplitByItsFields) {
   Arena arena;
   Response response{.status = 200, .headers = Headers{arena}};
