@@ -638,6 +638,30 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
         self.assertEqual([(line["outcome"], line["service"], line["group"], line["operation"]) for line in lines], [("body", "reviews", "canary", "mirrored")])
         self.assertEqual(self.count(server, "plimsoll_client_split_calls_total", group="canary"), 0)
 
+    def test_a_mirror_changes_no_response(self):
+        """Bodies of every length and framing reach the caller as without a mirror, also those that are too long to be compared."""
+        stable, canary = self.target("a"), self.target("b")
+        server = self.mirror(stable, canary)
+        compared = 1 << 20  # docs/upstreams.md
+        chunked = lambda body, kind: (f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+                                      + b"".join(b"%x\r\n%b\r\n" % (len(body[at:at + 60_000]), body[at:at + 60_000]) for at in range(0, len(body), 60_000)) + b"0\r\n\r\n")
+        for size in (0, 1, 20_000, compared - 2, compared + 60_000, 17 << 20):
+            for kind, framed in (("application/json", answer), ("application/json", chunked), ("application/octet-stream", chunked)):
+                body = b'"' + b"n" * size + b'"'
+                canary.does = answer({"from": "b"})
+                stable.does = framed(body, kind=kind)
+                got = server.get("/mirrored")
+                self.assertEqual((got.status, len(got.body), got.body == body), (200, len(body), True), (size, kind, framed))
+                if framed is answer:
+                    self.assertEqual(got.headers.get("content-length"), str(len(body)))
+
+    def test_a_caller_cannot_make_a_request_look_like_a_copy(self):
+        stable, canary = self.target("a"), self.target("b")
+        server = self.mirror(stable, canary)
+        for name in ("X-Plimsoll-Mirrored", "x_plimsoll_mirrored"):
+            self.assertEqual(server.get("/mirrored", {name: "true"}).status, 200)
+            self.assertNotIn(name.lower(), stable.seen[-1][1])
+
     def test_copies_are_of_safe_requests_bounded_and_delay_nobody(self):
         stable, canary = self.target("a"), self.target("b")
         server = self.mirror(stable, canary, get=", at-most: 2, timeout: 60s")

@@ -63,7 +63,8 @@ bool redirects(std::string_view name) {
   constexpr std::string_view kFamilies[] = {"x-forwarded-", "x-original-", "x-rewrite-", "x-envoy-"};
   return is_any(name, {"x-override-url", "x-http-method-override", "x-http-method", "x-method-override",
                        "x-http-path-override", "x-http-host-override", "x-host", "x-script-name", "x-matched-path",
-                       "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "proxy"}) ||
+                       "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "proxy",
+                       "x-plimsoll-mirrored"}) ||
          std::ranges::any_of(kFamilies, [&](auto family) { return name.starts_with(family); });
 }
 

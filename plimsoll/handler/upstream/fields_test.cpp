@@ -112,6 +112,7 @@ constexpr std::string_view kNever[] = {"connection",
                                        "x-method-override",
                                        "x-envoy-original-path",
                                        "x-real-ip",
+                                       "x-plimsoll-mirrored",
                                        "proxy",
                                        "x-set-by-a-rule",
                                        "x-removed-by-a-rule"};

@@ -217,7 +217,6 @@ Result<std::unique_ptr<Handler>> build(const json::Value& from, const Build& bui
   const bool keeps = (in_force(build.operation, "cache") && !gathers) || in_force(build.operation, "idempotency");
   route.holds_text =
       keeps || in_force(build.operation, "responses") || in_force(build.operation, "fields") || hides(build);
-  route.holds_text |= route.mirror != nullptr;
   if (!keeps) route.held_anyhow = 16 * 1024;
   route.passing = passing(build.operation);
   if (route.learned) route.passing.coding = false;  // what is compressed cannot be learned from

@@ -20,7 +20,6 @@ namespace plimsoll::handler::forwarding {
 namespace {
 
 constexpr std::size_t kMostParsed = 256 * 1024;  ///< bytes of JSON that are compared by content
-constexpr std::size_t kMostAnswered = 1u << 20;  ///< bytes of a copy's answer
 constexpr Nanoseconds kBetweenLines = 10 * kSecond;
 
 void append_number(std::string& out, const json::Value& number) {
@@ -165,7 +164,7 @@ struct Mirror::Kept {
     call.target = mirrored.target;
     call.authority = mirrored.authority;
     call.body = *mirrored.request_body;
-    call.limit = kMostAnswered;
+    call.limit = Mirror::kMostCompared;
     for (const auto& [name, value] : mirrored.fields)
       if (name != "traceparent" && name != "x-request-id") call.headers.emplace_back(name, value);
     if (!mirrored.traceparent.empty()) call.headers.emplace_back("traceparent", mirrored.traceparent);

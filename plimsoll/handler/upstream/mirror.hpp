@@ -89,7 +89,7 @@ struct Mirrored {
   std::string_view traceparent, request_id;
   std::optional<std::string_view> request_body;  ///< nothing: there is one that was not kept
   std::uint16_t status;
-  std::optional<std::string_view> body;  ///< nothing: it passed through, and is not compared
+  std::optional<std::string_view> body;  ///< nothing: it passes through, and is not compared
   std::string_view content_type;
 };
 
@@ -98,6 +98,7 @@ struct Mirrored {
 class Mirror {
  public:
   static constexpr std::string_view kMetric = "plimsoll_mirror_responses_total";
+  static constexpr std::size_t kMostCompared = 1u << 20;  ///< bytes of a response
 
   Mirror(const MirrorOptions& options, std::uint32_t group, std::string_view upstream, std::string_view operation,
          std::shared_ptr<MirrorTarget> target, std::shared_ptr<MirrorCopies> copies, const Services& services);

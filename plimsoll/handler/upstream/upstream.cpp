@@ -22,6 +22,44 @@ namespace {
 constexpr Problem kNoSuchPath{"not-found", 404, "Not found", "Check the path; /openapi.json lists the operations."};
 constexpr std::uint64_t kMostHeld = 16u << 20;  ///< of an answer that something looks at
 
+/// A body of which the beginning has been read already.
+class BegunStream final : public Stream {
+ public:
+  BegunStream(std::string begun, Stream& rest) : begun_(std::move(begun)), rest_(rest) {}
+  Task<Result<Bytes>> read() override {
+    if (!std::exchange(given_, true) && !begun_.empty()) co_return as_bytes(begun_);
+    auto piece = co_await rest_.read();
+    co_return piece;
+  }
+
+ private:
+  const std::string begun_;
+  Stream& rest_;
+  bool given_ = false;
+};
+
+struct Beginning {
+  std::string text;
+  bool whole = false;
+};
+/// As much of a body as is compared with that of a copy.
+Task<Result<Beginning>> beginning(const Response& answer, Stream& stream) {
+  Beginning begun;
+  const auto told = answer.headers.find("content-length");
+  std::uint64_t length = 0;
+  if (std::from_chars(told.data(), told.data() + told.size(), length).ec == std::errc{} &&
+      length > Mirror::kMostCompared)
+    co_return begun;
+  while (begun.text.size() <= Mirror::kMostCompared) {
+    auto piece = co_await stream.read();
+    if (!piece) co_return std::unexpected(std::move(piece).error());
+    begun.whole = piece->empty();
+    if (begun.whole) break;
+    begun.text += as_text(*piece);
+  }
+  co_return begun;
+}
+
 /// Where the server behind stands is for the log, not for the caller.
 Error told(Error error) {
   if (error.problem != &client::kUnreachable && error.problem != &client::kBadAnswer) return error;
@@ -122,16 +160,28 @@ class Upstream final : public Handler {
           " to this server's credential"));
     }
     Response response{.status = answered->status, .headers = Headers{context.arena}};
+    auto* const* stream = std::get_if<Stream*>(&answered->body);
+    const bool mirrored = route_.mirror && route_.mirror->takes(request.method);
     const bool held = is_held(*answered);
-    const bool streamed = !held && std::holds_alternative<Stream*>(answered->body);
-    response_fields(*answered, streamed || request.method == "HEAD", response.headers);
+    std::optional<std::string> whole;
+    if (!stream || held) {
+      auto all = co_await client::whole_body(*answered, kMostHeld);
+      if (!all) co_return std::unexpected(told(std::move(all).error()));
+      whole = std::move(*all);
+    } else if (mirrored && is_text(*answered)) {  // a long one passes through, and its caller notices no mirror
+      auto begun = co_await beginning(*answered, **stream);
+      if (!begun) co_return std::unexpected(told(std::move(begun).error()));
+      if (begun->whole)
+        whole = std::move(begun->text);
+      else
+        response.body = lasting(context.arena.make<BegunStream>(std::move(begun->text), **stream));
+    } else {
+      response.body = std::move(answered->body);
+    }
+    response_fields(*answered, !whole || request.method == "HEAD", response.headers);
     route_.response.apply(response.headers);
     std::optional<std::string_view> seen;
-    if (streamed) {
-      response.body = std::move(answered->body);
-    } else {
-      auto whole = co_await client::whole_body(*answered, kMostHeld);
-      if (!whole) co_return std::unexpected(told(std::move(whole).error()));
+    if (whole) {
       seen = "";
       if (!whole->empty()) {
         const auto& kept = context.keep<std::string>(std::move(*whole));
@@ -143,7 +193,7 @@ class Upstream final : public Handler {
         response.body = lasting(context.arena.make<TextStream>(""));
     }
     if (lesson) end_lesson(*lesson, *answered, seen, response, context);
-    if (route_.mirror && route_.mirror->takes(request.method)) {
+    if (mirrored) {
       const auto& state = client::call_state(onward, context);
       const auto* targets = route_.service->targets().get();
       const auto* split = targets ? targets->split() : nullptr;
@@ -164,15 +214,18 @@ class Upstream final : public Handler {
   }
 
  private:
+  /// JSON or another text, but no events.
+  static bool is_text(const Response& answer) {
+    const auto type = http::essence(answer.headers.find("content-type"));
+    const auto kind = contract::body_kind(type);
+    using enum contract::BodyKind;
+    return type != "text/event-stream" && (kind == json || kind == json_lines || kind == text);
+  }
+
   /// What something looks at is held whole, and so is what is small; the rest passes through.
   bool is_held(const Response& answer) const {
-    const auto type = http::essence(answer.headers.find("content-type"));
-    if (type == "text/event-stream") return false;
-    if (route_.holds_text) {
-      const auto kind = contract::body_kind(type);
-      using enum contract::BodyKind;
-      if (kind == json || kind == json_lines || kind == text) return true;
-    }
+    if (http::essence(answer.headers.find("content-type")) == "text/event-stream") return false;
+    if (route_.holds_text && is_text(answer)) return true;
     const auto told = answer.headers.find("content-length");
     std::uint64_t length = 0;
     return std::from_chars(told.data(), told.data() + told.size(), length).ec == std::errc{} &&
