@@ -16,11 +16,12 @@ namespace {
 
 constexpr std::int64_t kDay = 86'400;
 
-/// The number at the beginning of the text.
+/// The number at the beginning of the text, which may go on with a list, a parameter or a fraction: 2027-01-01 is none.
 std::optional<std::int64_t> number_of(std::string_view text) {
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc{} || number < 0) return std::nullopt;
+  if (end != text.data() + text.size() && !std::string_view(" \t,;.").contains(*end)) return std::nullopt;
   return number;
 }
 Nanoseconds seconds(std::int64_t count) { return std::min(count, kDay) * kSecond; }

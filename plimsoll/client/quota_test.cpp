@@ -58,6 +58,10 @@ TEST(QuotaNews, WhatIsNoneIsNothing) {
                            "\"a\";t=2", "99999999999999999999;r=99999999999999999999"})
     EXPECT_EQ(news_of({{"ratelimit", text}, {"ratelimit-policy", text}}).remaining, std::nullopt) << text;
   EXPECT_EQ(news_of({{"x-ratelimit-remaining", "many"}}).remaining, std::nullopt);
+  // What only begins with a number is another form.
+  for (const auto* text : {"2027-01-01T00:00:00Z", "12:30", "1e3", "20s", "0x10", "5/minute"})
+    EXPECT_EQ(news_of({{"x-ratelimit-remaining", "0"}, {"x-ratelimit-reset", text}}).reset, std::nullopt) << text;
+  expect({{"x-ratelimit-remaining", "0"}, {"x-ratelimit-reset", "20.75"}}, -1, 0, 20);
   EXPECT_EQ(news_of({{"content-type", "text/plain"}}).remaining, std::nullopt);
 }
 
