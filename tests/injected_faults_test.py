@@ -1,5 +1,6 @@
 """`plimsoll faults`: dependencies of a server that was started with `--allow-faults` fail as they are told, for a while, and are seen to; any
 other server refuses, and the next start knows nothing of it."""
+import re
 import unittest
 
 import harness
@@ -75,6 +76,18 @@ class InjectedFaults(upstreams_test.Behind):
         server.restart()
         self.assertEqual(server.get("/reviews").status, 200)
         self.assertIn("no faults", self.told(self.faults(server, "list")))
+
+    def test_the_page_shows_what_the_commands_print(self):
+        page = (harness.ROOT / "docs/faults.md").read_text()
+        block = re.search(r"```\n(\$ plimsoll serve.*?)```", page, re.S)[1]
+        commands = re.findall(r"^\$ plimsoll faults (.*)\n((?:[^$].*\n)*)", block, re.M)
+        self.assertGreater(len([shown for _, shown in commands if shown]), 2)
+        server = self.begin("--allow-faults")
+        left = lambda text: re.sub(r"\d+ s left", "some s left", text).strip()
+        for command, shown in commands:
+            told = self.told(self.faults(server, *command.split()))
+            if shown:
+                self.assertEqual(left(told), left(shown), command)
 
     def test_what_is_no_fault_is_told(self):
         server = self.begin("--allow-faults")

@@ -61,7 +61,10 @@ std::string InjectedFault::text() const {
   std::string text(kKinds[static_cast<std::size_t>(kind)]);
   if (kind == Kind::latency) text += ' ' + config::to_string(config::Duration{latency});
   if (kind == Kind::status) text += ' ' + std::to_string(status);
-  if (share < 1) text += " for " + config::Form<config::Ratio>::show(config::Ratio{share}) + " of the calls";
+  if (share < 1) {
+    const auto written = config::Form<config::Ratio>::show(config::Ratio{share});  // in quotes, as in a file
+    text.append(" for ").append(written, 1, written.size() - 2).append(" of the calls");
+  }
   return text;
 }
 

@@ -40,7 +40,7 @@ struct InjectedFault {
   Nanoseconds until = 0;     ///< steady; set by `add`
   std::uint64_t number = 0;  ///< names it; set by `add`
 
-  /// `latency 2s for 20 % of the calls`.
+  /// `latency 2s for 20% of the calls`.
   std::string text() const;
 };
 
