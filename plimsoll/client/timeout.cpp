@@ -12,8 +12,9 @@ class Timeout final : public Policy {
         idle{Timeouts{}.idle};
   };
   static constexpr config::Field fields[] = {
-      config::field<&Options::total>(
-          "total", "From the call to the last byte of the response, including retries; 0s: no limit."),
+      config::field<&Options::total>("total",
+                                     "From the call to the last byte of the response, including retries; where an "
+                                     "operation passes the response on, to its head. 0s: no limit."),
       config::field<&Options::connect>("connect", "Name lookup, connection and TLS handshake together."),
       config::field<&Options::first_byte>("first-byte",
                                           "From the last byte of the request to the head of the response."),
