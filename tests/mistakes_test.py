@@ -242,6 +242,26 @@ components: {schemas: {Note: {type: object, properties: {id: {type: integer, rea
             self.assertEqual(checked.returncode, 75, checked.stderr)
             self.assertIn("locked", checked.stderr)
 
+    def test_a_short_form_has_the_bounds_of_the_options_that_it_stands_for(self):
+        upstream = lambda text: (contract(get=", mock: false, upstream: a").replace("mock: true, ", "").replace("mock: false, ", ""),
+                                 f"upstreams: {{a: {{targets: ['http://127.0.0.1:9'], {text}}}}}\n")
+        served = lambda text: (contract(get=f", {text}"), "")
+        for laid, key, option, most, beyond in ((served, "deadline", "after", "3650d", "106751d"), (served, "cache", "ttl", "3650d", "3651d"),
+                                                (upstream, "quota", "longest", "1h", "61m"), (upstream, "timeouts", "total", "3650d", "3651d"),
+                                                (upstream, "concurrency", "limit", "1000000", "1000001"), (upstream, "concurrency", "limit", "1", "0")):
+            said = []
+            for text, status in ((f"{key}: {most}", 0), (f"{key}: {beyond}", 2), (f"{key}: {{{option}: {beyond}}}", 2)):
+                folder = self.directory()
+                api, deployment = laid(text)
+                (folder / "contract.yaml").write_text(api)
+                (folder / "plimsoll.yaml").write_text(deployment)
+                checked = self.plimsoll("check", "contract.yaml", directory=folder)
+                self.assertEqual(checked.returncode, status, (text, checked.stdout, checked.stderr))
+                if status:
+                    self.assertIn(f'"{option}" is ', checked.stderr)
+                    said.append(re.search(r'"%s" is .*' % option, checked.stderr)[0])
+            self.assertEqual(said[0], said[1])
+
     def test_a_get_without_security_among_others_warns(self):
         written = contract(more=SECURITY, get="").replace("authorization: any-caller}}", "authorization: any-caller}}", 1)
         written = written.replace("  /a:\n", "  /b:\n    get: {security: [{key: []}], " + (OK % "")[1:] + "\n  /c:\n    get: {security: [], " + (OK % "")[1:] + "\n  /a:\n", 1)

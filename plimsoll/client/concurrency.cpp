@@ -29,7 +29,6 @@ class Concurrency final : public Policy {
       auto read = read_either<&Options::limit>(*from, fields);
       if (!read) return std::unexpected(std::move(read).error());
       options = *read;
-      if (options.limit < 1 || options.limit > 1'000'000) return config::wrong(*from, "`concurrency` is 1 to 1000000");
     }
     if (!from && !build.resilient) return nullptr;
     return std::make_unique<Concurrency>(options, build);

@@ -24,17 +24,21 @@ class Timeout final : public Policy {
 
   static Result<std::unique_ptr<Policy>> build(const json::Value* from, const Build& build) {
     auto timeouts = build.timeouts;
-    if (from && from->is(json::Type::object)) {
+    if (from) {
       Options options{{timeouts.total}, {timeouts.connect}, {timeouts.first_byte}, {timeouts.idle}};
-      if (auto done = config::read(*from, fields, &options); !done) return std::unexpected(std::move(done).error());
+      if (from->is(json::Type::object)) {
+        if (auto done = config::read(*from, fields, &options); !done) return std::unexpected(std::move(done).error());
+      } else {
+        auto all = config::Form<config::Duration>::read(*from);
+        if (!all) return std::unexpected(std::move(all).error());
+        options.total = options.first_byte = options.idle = *all;
+        if (auto within = config::check_bounds(*from, fields, &options); !within)
+          return std::unexpected(std::move(within).error());
+      }
       timeouts.connect = options.connect.nanoseconds;
       timeouts.first_byte = options.first_byte.nanoseconds;
       timeouts.idle = options.idle.nanoseconds;
       timeouts.total = options.total.nanoseconds;
-    } else if (from) {
-      auto all = config::Form<config::Duration>::read(*from);
-      if (!all) return std::unexpected(std::move(all).error());
-      timeouts.total = timeouts.first_byte = timeouts.idle = all->nanoseconds;
     }
     if (timeouts.connect <= 0 || timeouts.first_byte <= 0 || timeouts.idle <= 0)
       return fail(config::kConfiguration, "a timeout of a call is more than nothing; only `total` can be 0s");

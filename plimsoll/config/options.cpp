@@ -1,6 +1,7 @@
 #include "plimsoll/config/options.hpp"
 
 #include "plimsoll/base/letters.hpp"
+#include "plimsoll/config/bounds.hpp"
 #include "plimsoll/json/write.hpp"
 
 #include <algorithm>
@@ -206,13 +207,24 @@ Result<> read(const json::Value& from, std::span<const Field> fields, void* opti
       if (located(error.detail).remedy.empty()) (error.detail += kRemedyMark) += about();
       return std::unexpected(std::move(error));
     }
-    if (!field->bounds) continue;
-    if (const auto amount = field->amount(options); amount < field->bounds->least || amount > field->bounds->most)
-      return wrong(value,
-                   "\"" + std::string(key) + "\" is " + field->show_amount(amount) + ", and must be " +
-                       field->show_amount(field->bounds->least) + " to " + field->show_amount(field->bounds->most),
-                   about());
+    if (auto within = check_bounds(value, *field, options); !within) return within;
   }
+  return {};
+}
+
+Result<> check_bounds(const json::Value& said, const Field& field, const void* options) {
+  if (!field.bounds) return {};
+  const auto amount = field.amount(options);
+  if (amount >= field.bounds->least && amount <= field.bounds->most) return {};
+  return wrong(said,
+               "\"" + std::string(field.name) + "\" is " + field.show_amount(amount) + ", and must be " +
+                   field.show_amount(field.bounds->least) + " to " + field.show_amount(field.bounds->most),
+               "`" + std::string(field.name) + "`: " + std::string(field.sentence));
+}
+
+Result<> check_bounds(const json::Value& said, std::span<const Field> fields, const void* options) {
+  for (const auto& field : fields)
+    if (auto within = check_bounds(said, field, options); !within) return within;
   return {};
 }
 

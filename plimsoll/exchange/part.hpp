@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/base/problem.hpp"
+#include "plimsoll/config/bounds.hpp"
 #include "plimsoll/config/options.hpp"
 #include "plimsoll/contract/promises.hpp"
 #include "plimsoll/exchange/policy.hpp"
@@ -99,6 +100,8 @@ Result<decltype(config::owner_of(Short))> read_either(const json::Value& from, c
     auto value = config::Form<decltype(config::type_of(Short))>::read(from);
     if (!value) return std::unexpected(std::move(value).error());
     options.*Short = std::move(*value);
+    if (auto within = config::check_bounds(from, fields, &options); !within)
+      return std::unexpected(std::move(within).error());
   }
   return options;
 }
