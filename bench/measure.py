@@ -208,7 +208,7 @@ def certificate(folder):
 
 # Who is measured.
 
-LIMITS = {"connections-per-address": 20000, "connections": 20000, "requests-per-connection": 10**15, "lifetime": "24h"}
+LIMITS = {"connections-per-address": 20000, "connections": 20000, "requests-per-connection": 10**9, "lifetime": "24h"}
 HELLO = """openapi: 3.1.0
 info: {title: Hello, version: 1.0.0}
 x-plimsoll:
