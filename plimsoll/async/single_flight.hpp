@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/async/wait_list.hpp"
+#include "plimsoll/base/hash.hpp"
 
 #include <array>
 #include <functional>
@@ -72,15 +73,11 @@ class SingleFlight {
   }
 
  private:
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const noexcept { return std::hash<std::string_view>{}(text); }
-  };
   struct alignas(64) Shard {
     mutable std::mutex mutex;
-    std::unordered_map<std::string, std::shared_ptr<Flight>, Hash, std::equal_to<>> flights;
+    std::unordered_map<std::string, std::shared_ptr<Flight>, Hash64, std::equal_to<>> flights;  // callers choose keys
   };
-  Shard& of(std::string_view key) { return shards_[Hash{}(key) % shards_.size()]; }
+  Shard& of(std::string_view key) { return shards_[hash64(key) % shards_.size()]; }
   std::array<Shard, 16> shards_;
 };
 

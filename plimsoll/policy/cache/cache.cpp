@@ -324,16 +324,17 @@ class Cache final : public Policy {
         if (!fetched.answer || fetched.answer->status < 400) pass(key, now);
         return;
       }
-      auto under = key;
-      if (!fetched.answer->vary.empty()) {
-        under.resize(primary);
+      if (fetched.answer->vary.empty()) {
+        fetched.storable = shared_->store.put(key, fetched.answer);
+      } else {
+        auto under = key.substr(0, primary);
         auto rule = std::make_shared<CachedAnswer>();
         rule->kind = CachedAnswer::Kind::varies;
         rule->vary = fetched.answer->vary;
         shared_->store.put(under, rule);
         CacheKey::vary(under, rule->vary, request);
+        fetched.storable = shared_->store.put(under, fetched.answer);
       }
-      fetched.storable = shared_->store.put(under, fetched.answer);
       if (!fetched.storable) pass(key, now);
     } catch (...) { fetched = {.answer = nullptr, .error = error_from_current_exception()}; }
   }

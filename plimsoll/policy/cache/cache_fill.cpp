@@ -8,8 +8,9 @@
 #include "plimsoll/contract/parameter_writer.hpp"
 #include "plimsoll/exchange/reading.hpp"
 #include "plimsoll/http/cache_control.hpp"
-#include "plimsoll/json/parse.hpp"
-#include "plimsoll/json/write.hpp"
+#include "plimsoll/json/value.hpp"
+
+#include <array>
 
 namespace plimsoll::policy {
 namespace {
@@ -22,10 +23,34 @@ constexpr std::string_view kDropped[] = {
     "range",         "accept-encoding",   "prefer"};
 
 /// Texts included, which may be views into the request.
-const json::Value* deep_copy(const json::Value* value, Arena& arena) {
-  if (!value) return nullptr;
-  auto copy = json::parse(arena.keep(json::to_string(*value)), arena);
-  return copy ? &arena.make<json::Value>(*copy) : nullptr;
+json::Value copied(const json::Value& value, Arena& arena) {
+  switch (value.type()) {
+    case json::Type::string: return json::Value::of(arena.keep(value.string()));
+    case json::Type::number: {
+      const auto text = arena.keep(value.number_text());
+      const auto integer = value.integer();
+      return integer ? json::Value::integer_of(text, *integer) : json::Value::number(text);
+    }
+    case json::Type::array: {
+      const auto items = value.array();
+      auto* copies = arena.array<json::Value>(items.size());
+      for (std::size_t i = 0; i < items.size(); ++i) ::new (&copies[i]) json::Value(copied(items[i], arena));
+      return json::Value::array({copies, items.size()});
+    }
+    case json::Type::object: {
+      const auto members = value.object();
+      auto* copies = arena.array<json::Member>(members.size());
+      for (std::size_t i = 0; i < members.size(); ++i)
+        ::new (&copies[i]) json::Member{arena.keep(members[i].key), copied(members[i].value, arena)};
+      return json::Value::object({copies, members.size()});
+    }
+    case json::Type::boolean:
+    case json::Type::null: break;
+  }
+  return value;
+}
+const json::Value* copied(const json::Value* value, Arena& arena) {
+  return value ? &arena.make<json::Value>(copied(*value, arena)) : nullptr;
 }
 
 std::span<const std::string_view> copied(std::span<const std::string_view> texts, Arena& arena) {
@@ -75,6 +100,39 @@ bool is_credential(const contract::Operation& operation, std::string_view name) 
   return false;
 }
 
+constexpr std::size_t kTag = 34;  ///< characters of an entity tag, quotes included
+
+/// All fields in one text, their names in lower case. `storable`: the cache itself says how old what it gives is.
+void keep_headers(CachedAnswer& kept, const Headers& headers, const Headers& promised, bool storable) {
+  const bool tagged = kept.status != 200 || headers.contains("etag");
+  std::size_t count = tagged ? 0 : 1, room = tagged ? 0 : kTag;
+  for (const auto* fields : {&headers, &promised})
+    for (auto& [name, value] : *fields) ++count, room += name.size() + value.size();
+  kept.headers.reserve(count);
+  kept.texts.reserve(room);  // so that views into it stay
+  const auto add = [&](std::string_view name, std::string_view value) {
+    const auto begin = kept.texts.size();
+    for (const char c : name) kept.texts += lower(c);
+    kept.texts += value;
+    const auto added = std::string_view(kept.texts).substr(begin);
+    kept.headers.emplace_back(added.substr(0, name.size()), added.substr(name.size()));
+  };
+  for (auto& [name, value] : headers)
+    if (!storable || !(same_as_lower(name, "cache-control") || same_as_lower(name, "age"))) add(name, value);
+  for (auto& [name, value] : promised)
+    if (!headers.contains(name)) add(name, value);
+  if (tagged) return;
+  // As `conditional` tags what passes the cache by: a caller must not see from the tag whether somebody asked before.
+  const auto hash = content_hash(kept.body);
+  std::array<char, kTag> tag;
+  tag.front() = tag.back() = '"';
+  put_hex(hash.high, tag.data() + 1);
+  put_hex(hash.low, tag.data() + 17);
+  const auto begin = kept.texts.size();
+  kept.texts.append(tag.data(), tag.size());
+  kept.headers.emplace_back("etag", std::string_view(kept.texts).substr(begin));
+}
+
 }  // namespace
 
 CacheFill::CacheFill(const Request& from, const Context& asked, Asks asks)
@@ -85,11 +143,15 @@ CacheFill::CacheFill(const Request& from, const Context& asked, Asks asks)
   const auto& operation = *asked.operation;
   const auto& parameters = asked.input.parameters;
   if (asks == Asks::canonical && parameters.size() == operation.parameters.size()) {
-    request.path = arena.keep(contract::canonical_path(operation, parameters, asked.path_values));
-    request.query = arena.keep(contract::canonical_query(operation, parameters));
-    request.has_query = !request.query.empty();
-    request.target =
-        arena.keep(std::string(request.path) + (request.has_query ? "?" : "") + std::string(request.query));
+    const auto path = contract::canonical_path(operation, parameters, asked.path_values);
+    const auto query = contract::canonical_query(operation, parameters);
+    ArenaText target{arena, path.size() + query.size() + 1};
+    target << path;
+    if (!query.empty()) target << "?" << query;
+    request.target = target.text();
+    request.path = request.target.substr(0, path.size());
+    request.query = request.target.substr(request.target.size() - query.size());
+    request.has_query = !query.empty();
   } else {  // nobody has read them: the key holds them as they were sent
     request.target = arena.keep(from.target);
     request.path = resource;
@@ -120,8 +182,7 @@ CacheFill::CacheFill(const Request& from, const Context& asked, Asks asks)
   if (asked.services.database && asked.services.database->has_replicas())
     context.note<Consistency>(Consistency{.safe = true, .kept = true, .site = from.peer.site});
   auto* values = arena.array<const json::Value*>(asked.input.parameters.size() + 1);
-  for (std::size_t i = 0; i < asked.input.parameters.size(); ++i)
-    values[i] = deep_copy(asked.input.parameters[i], arena);
+  for (std::size_t i = 0; i < asked.input.parameters.size(); ++i) values[i] = copied(asked.input.parameters[i], arena);
   context.input.parameters = {values, asked.input.parameters.size()};
   if (auto* caller = asked.principal) {
     principal = {.subject = arena.keep(caller->subject),
@@ -129,7 +190,7 @@ CacheFill::CacheFill(const Request& from, const Context& asked, Asks asks)
                  .tenant = arena.keep(caller->tenant),
                  .scopes = copied(caller->scopes, arena),
                  .roles = copied(caller->roles, arena),
-                 .claims = deep_copy(caller->claims, arena),
+                 .claims = copied(caller->claims, arena),
                  .grants_key = arena.keep(caller->grants_key),
                  .claims_key = arena.keep(caller->claims_key)};
     context.principal = &principal;
@@ -164,22 +225,7 @@ Fetched fetched_of(const Result<Response>& answer, const Headers& promised, cons
   fetched.storable = storable_status(answer->status) && !control.no_store && !control.is_private && !control.no_cache &&
                      !varies_by_all && !headers.contains("set-cookie") && made->fresh > now;
   if (!fetched.storable) made->fresh = made->while_revalidate = made->if_error = 0;
-  for (auto& [name, value] : headers) {
-    auto small = lowered(name);
-    // Of what is kept the cache says these itself.
-    if (fetched.storable && (small == "cache-control" || small == "age")) continue;
-    made->headers.emplace_back(std::move(small), value);
-  }
-  for (auto& [name, value] : promised)
-    if (!headers.contains(name)) made->headers.emplace_back(name, value);
-  if (!headers.contains("etag") && answer->status == 200) {
-    // As `conditional` tags what passes the cache by: a caller must not see from the tag whether somebody asked before.
-    const auto hash = content_hash(*body);
-    std::string tag(34, '"');
-    put_hex(hash.high, tag.data() + 1);
-    put_hex(hash.low, tag.data() + 17);
-    made->headers.emplace_back("etag", std::move(tag));
-  }
+  keep_headers(*made, headers, promised, fetched.storable);
   // What is not for all may still be for the one who asked.
   fetched.answer = std::move(made);
   return fetched;

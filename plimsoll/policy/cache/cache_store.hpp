@@ -10,13 +10,10 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <list>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
-#include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -69,7 +66,8 @@ struct CachedAnswer final : Encodings {
     origin,  ///< a response that an origin's own headers speak for
   } kind = Kind::answer;
   std::uint16_t status = 200;
-  std::vector<std::pair<std::string, std::string>> headers;
+  std::vector<std::pair<std::string_view, std::string_view>> headers;  ///< of `texts`
+  std::string texts;
   std::string body;
   std::vector<std::string> vary;
   Basis basis;
@@ -100,21 +98,66 @@ class CacheStore {
   std::size_t size() const;
 
  private:
+  /// One allocation: the key's text stands behind it.
   struct Entry {
-    std::string key;
+    Entry *newer = nullptr, *older = nullptr;  ///< in its queue
     std::shared_ptr<const CachedAnswer> answer;
-    std::size_t bytes = 0;
+    std::size_t hash = 0, bytes = 0;
+    std::uint32_t key_size = 0;
     std::uint8_t used = 0;  ///< 0 to 3
     bool main = false;
+
+    std::string_view key() const { return {reinterpret_cast<const char*>(this + 1), key_size}; }
+    static Entry* make(std::string_view key, std::size_t hash);
+    static void end(Entry* entry) noexcept;
   };
-  using Queue = std::list<Entry>;
+  struct Queue {
+    Entry *newest = nullptr, *oldest = nullptr;
+    std::size_t bytes = 0;
+    void push(Entry& entry) noexcept;
+    void take(Entry& entry) noexcept;
+  };
+  /// Of `slots`, a power of two. Shards are chosen by the lowest bits.
+  static std::size_t slot_of(std::size_t hash, std::size_t slots) noexcept { return (hash >> 16) & (slots - 1); }
+  /// Entries by their hash: open addressing with linear probing, at most half full. Callers choose what is in a key,
+  /// and do not know the seed of its hash.
+  class Index {
+   public:
+    /// Where it is, or where it would be put.
+    Entry*& at(std::string_view key, std::size_t hash) noexcept;
+    /// There is room for one more; throws without memory, and nothing has changed then.
+    void reserve_one();
+    void added() noexcept { ++size_; }
+    void remove(Entry& entry) noexcept;
+    std::size_t size() const noexcept { return size_; }
+    std::size_t slots() const noexcept { return slots_.size(); }
+
+   private:
+    std::size_t next(std::size_t slot) const noexcept { return (slot + 1) & (slots_.size() - 1); }
+    std::vector<Entry*> slots_ = std::vector<Entry*>(64);  ///< a power of two of them
+    std::size_t size_ = 0;
+  };
+  /// Hashes of what was driven out of `small`: sets of eight, each with the newest first. It remembers about as many as
+  /// the index has slots.
+  class Ghosts {
+   public:
+    void remember(std::size_t hash) noexcept;
+    /// Whether it was remembered; it no longer is.
+    bool forget(std::size_t hash) noexcept;
+    void resize(std::size_t hashes);
+
+   private:
+    using Set = std::array<std::size_t, 8>;
+    Set& of(std::size_t hash) noexcept { return sets_[slot_of(hash, sets_.size())]; }
+    std::vector<Set> sets_ = std::vector<Set>(8);  ///< a power of two of them
+  };
   struct alignas(64) Shard {
+    Shard() = default;
+    ~Shard();
     mutable std::mutex mutex;
-    Queue small, main;  ///< newest first
-    std::size_t small_bytes = 0, main_bytes = 0;
-    std::unordered_map<std::string_view, Queue::iterator, Hash64> index;  // callers choose what is in a key
-    std::list<std::size_t> ghosts;  ///< hashes of what was driven out of `small`, newest first
-    std::unordered_map<std::size_t, std::list<std::size_t>::iterator> ghost_index;
+    Queue small, main;
+    Index index;
+    Ghosts ghosts;
   };
   std::size_t shard_of(std::size_t hash) const { return hash % shards_.size(); }
   Shard& of(std::size_t hash) { return shards_[shard_of(hash)]; }
@@ -127,8 +170,7 @@ class CacheStore {
   /// True: it is dropped. False: it has been used, and has another turn.
   bool evict_small(Shard&);
   bool evict_main(Shard&);
-  void drop(Shard&, Queue&, std::size_t& bytes, Queue::iterator);
-  static void remember(Shard&, std::size_t hash);
+  void drop(Shard&, Entry&) noexcept;
 
   const std::size_t bytes_;
   std::atomic<std::size_t> held_{0};  ///< bytes of all shards

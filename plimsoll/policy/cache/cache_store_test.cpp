@@ -4,6 +4,7 @@
 
 #include <random>
 #include <thread>
+#include <unordered_map>
 
 namespace plimsoll::policy {
 namespace {
@@ -25,6 +26,39 @@ TEST(CacheStore, GivesBackWhatWasPutUnderExactlyThatKey) {
   store.remove("a");
   EXPECT_EQ(store.find("a"), nullptr);
   EXPECT_EQ(store.size(), 1u);
+}
+
+TEST(CacheStore, IsAMapWhileThereIsRoom) {
+  CacheStore store(64u << 20, 2);
+  std::unordered_map<std::string, std::string> map;
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE(seed);
+  std::mt19937 random(seed);
+  for (int i = 0; i < 40'000; ++i) {
+    const auto key = "key-" + std::to_string(random() % 3000);
+    switch (random() % 4) {
+      case 0:
+        store.remove(key);
+        map.erase(key);
+        break;
+      case 1: {
+        const auto found = store.find(key);
+        const auto known = map.find(key);
+        ASSERT_EQ(found != nullptr, known != map.end()) << key;
+        if (found) ASSERT_EQ(found->body, known->second) << key;
+        break;
+      }
+      default: map[key] = std::to_string(i); ASSERT_TRUE(store.put(key, answer(std::to_string(i))));
+    }
+    ASSERT_EQ(store.size(), map.size());
+  }
+  for (auto& [key, body] : map) {
+    const auto found = store.find(key);
+    ASSERT_TRUE(found && found->body == body) << key;
+    store.remove(key);
+  }
+  EXPECT_EQ(store.bytes(), 0u);
+  EXPECT_EQ(store.size(), 0u);
 }
 
 TEST(CacheStore, NeverHoldsMoreThanItsBytes) {
