@@ -3,9 +3,15 @@
 #include "plimsoll/json/number.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/pointer.hpp"
+#include "plimsoll/json/string_text.hpp"
+#include "plimsoll/json/utf8.hpp"
 #include "plimsoll/json/write.hpp"
 
 #include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <random>
 
 namespace plimsoll::json {
 namespace {
@@ -114,6 +120,55 @@ TEST(Writer, EscapesAndReplacesWhatIsNoUtf8) {
   std::string out;
   append_string(out, std::string_view("a\"\\\n\t\x01\x7fé\xff\xc3", 11));
   EXPECT_EQ(out, "\"a\\\"\\\\\\n\\t\\u0001\x7fé\xEF\xBF\xBD\xEF\xBF\xBD\"");
+}
+
+/// Character by character, without regard to how the writer does it.
+std::string written_slowly(std::string_view text) {
+  std::string made = "\"";
+  for (std::size_t i = 0; i < text.size();) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    const auto length = utf8_length(text.substr(i));
+    const std::string_view from = "\"\\\b\f\n\r\t", to = "\"\\bfnrt";
+    if (const auto at = from.find(text[i]); at != from.npos) {
+      (made += '\\') += to[at];
+    } else if (c < 0x20) {
+      char number[8];
+      std::snprintf(number, sizeof number, "\\u%04x", static_cast<unsigned>(c));
+      made += number;
+    } else {
+      made += length ? text.substr(i, length) : std::string_view("\xEF\xBF\xBD");
+    }
+    i += std::max<std::size_t>(length, 1);
+  }
+  return made += '"';
+}
+
+TEST(Writer, WritesTextsOfAnyLengthAsIfCharacterByCharacter) {
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE(seed);
+  std::mt19937 random(seed);
+  const std::string_view some[] = {
+      "a",    "Z",    " ",         "\x7f", "\"", "\\", "\n", "\x01", "\x1f", "\xc3\xa9", "\xf0\x9f\x98\x80",
+      "\xff", "\xc3", "plain text"};
+  for (int i = 0; i < 20'000; ++i) {
+    std::string text;
+    const auto kinds = i % 3 == 0 ? 3u : std::size(some);  // many texts stand for themselves as a whole
+    for (auto left = random() % 20; left > 0; --left) text += some[random() % kinds];
+    std::string out = "before";
+    append_string(out, text);
+    ASSERT_EQ(out, "before" + written_slowly(text)) << i;
+    ASSERT_EQ(string_size(text), out.size() - 6) << i;
+  }
+  // Each byte at each place of words that are looked at together.
+  for (int c = 0; c < 256; ++c)
+    for (std::size_t size = 1; size < 20; ++size)
+      for (std::size_t at = 0; at < size; ++at) {
+        std::string text(size, 'x');
+        text[at] = static_cast<char>(c);
+        std::string out;
+        append_string(out, text);
+        ASSERT_EQ(out, written_slowly(text)) << c << " at " << at << " of " << size;
+      }
 }
 
 TEST(Writer, PutsCommasAndColons) {

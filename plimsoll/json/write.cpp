@@ -1,7 +1,9 @@
 #include "plimsoll/json/write.hpp"
 
+#include "plimsoll/json/string_text.hpp"
 #include "plimsoll/json/utf8.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstring>
@@ -9,22 +11,80 @@
 namespace plimsoll::json {
 namespace {
 
-void append_escaped(std::string& out, unsigned char c) {
+constexpr std::string_view kNoCharacter = "\xEF\xBF\xBD";  ///< in place of what is not UTF-8
+constexpr std::size_t kShortEscape = 2, kLongEscape = 6;   ///< `\n`, `\u001f`
+
+/// What stands behind the backslash; 0: the number of the character.
+char short_escape(unsigned char c) {
   switch (c) {
-    case '"': out += "\\\""; return;
-    case '\\': out += "\\\\"; return;
-    case '\b': out += "\\b"; return;
-    case '\f': out += "\\f"; return;
-    case '\n': out += "\\n"; return;
-    case '\r': out += "\\r"; return;
-    case '\t': out += "\\t"; return;
-    default: {
-      constexpr char kHex[] = "0123456789abcdef";
-      out += "\\u00";
-      out += kHex[c >> 4];
-      out += kHex[c & 15];
-    }
+    case '"': return '"';
+    case '\\': return '\\';
+    case '\b': return 'b';
+    case '\f': return 'f';
+    case '\n': return 'n';
+    case '\r': return 'r';
+    case '\t': return 't';
+    default: return 0;
   }
+}
+
+char* write_escaped(char* at, unsigned char c) {
+  *at++ = '\\';
+  if (const char letter = short_escape(c)) {
+    *at++ = letter;
+    return at;
+  }
+  constexpr char kHex[] = "0123456789abcdef";
+  at = write_text(at, "u00");
+  *at++ = kHex[c >> 4];
+  *at++ = kHex[c & 15];
+  return at;
+}
+
+/// Whether one of eight characters is beyond ASCII, a control character, a quote or a backslash: the top bit of its
+/// byte is then set.
+bool any_special(std::uint64_t eight) {
+  constexpr std::uint64_t kOnes = 0x0101'0101'0101'0101, kTops = 0x8080'8080'8080'8080;
+  const auto quote = eight ^ kOnes * '"', slash = eight ^ kOnes * '\\';
+  return ((eight | (eight - kOnes * 0x20) | (quote - kOnes) | (slash - kOnes)) & kTops) != 0;
+}
+
+template <class Word>
+std::uint64_t load(const char* at) {
+  Word word;
+  std::memcpy(&word, at, sizeof word);
+  return word;
+}
+
+/// Whether all of a text stands for itself, looked at by eights, the last of which may overlap.
+bool is_plain(std::string_view text) {
+  const auto* at = text.data();
+  const auto size = text.size();
+  if (size >= 8) {
+    for (const auto* last = at + size - 8; at < last; at += 8)
+      if (any_special(load<std::uint64_t>(at))) return false;
+    return !any_special(load<std::uint64_t>(text.data() + size - 8));
+  }
+  if (size >= 4) return !any_special(load<std::uint32_t>(at) | load<std::uint32_t>(at + size - 4) << 32);
+  constexpr std::uint64_t kBlanks = 0x2020'2020'2000'0000;
+  return size == 0 || !any_special(kBlanks | load<std::uint8_t>(at) | load<std::uint8_t>(at + size / 2) << 8 |
+                                   load<std::uint8_t>(at + size - 1) << 16);
+}
+
+/// A character that does not stand for itself as it is written, or one beyond ASCII.
+struct Special {
+  std::size_t at;      ///< in the text; its size where there is none
+  std::size_t length;  ///< in the text
+  bool utf8;           ///< it is written as it is
+};
+
+/// The first from `at` on.
+Special next_special(std::string_view text, std::size_t at) {
+  while (at + 8 <= text.size() && !any_special(load<std::uint64_t>(text.data() + at))) at += 8;
+  while (at < text.size() && is_plain(text.substr(at, 1))) ++at;
+  if (at == text.size()) return {at, 0, false};
+  const auto length = static_cast<unsigned char>(text[at]) < 0x80 ? 0 : utf8_length(text.substr(at));
+  return {at, std::max<std::size_t>(length, 1), length != 0};
 }
 
 void append_pretty(std::string& out, const Value& value, std::size_t level) {
@@ -59,45 +119,43 @@ void append_pretty(std::string& out, const Value& value, std::size_t level) {
 
 }  // namespace
 
-/// How many characters from `at` on stand for themselves, looked at by eights; a few may be left for those who look at
-/// each.
-static std::size_t skip_plain(std::string_view text, std::size_t at) {
-  constexpr std::uint64_t kOnes = 0x0101'0101'0101'0101, kTops = 0x8080'8080'8080'8080;
-  for (; at + 8 <= text.size(); at += 8) {
-    std::uint64_t eight;
-    std::memcpy(&eight, text.data() + at, 8);
-    // The top bit of a byte is set where it is beyond ASCII, a control character, a quote, or a backslash.
-    const auto quote = eight ^ kOnes * '"', slash = eight ^ kOnes * '\\';
-    if ((eight | (eight - kOnes * 0x20) | (quote - kOnes) | (slash - kOnes)) & kTops) break;
+std::size_t string_size(std::string_view text) {
+  auto size = text.size() + 2;
+  if (is_plain(text)) return size;
+  for (auto found = next_special(text, 0); found.at < text.size();
+       found = next_special(text, found.at + found.length)) {
+    if (found.utf8) continue;
+    const auto c = static_cast<unsigned char>(text[found.at]);
+    size += (c >= 0x80 ? kNoCharacter.size() : short_escape(c) ? kShortEscape : kLongEscape) - 1;
   }
+  return size;
+}
+
+char* write_string(char* at, std::string_view text, std::size_t size) {
+  *at++ = '"';
+  if (size == text.size() + 2) {  // what does not stand for itself is written longer
+    at = write_text(at, text);
+  } else {
+    for (std::size_t done = 0; done < text.size();) {
+      const auto found = next_special(text, done);
+      const auto plain = found.at + (found.utf8 ? found.length : 0) - done;
+      at = write_text(at, text.substr(done, plain));
+      done = found.at + found.length;
+      if (found.utf8 || found.length == 0) continue;
+      const auto c = static_cast<unsigned char>(text[found.at]);
+      at = c < 0x80 ? write_escaped(at, c) : write_text(at, kNoCharacter);  // it must not make the document none
+    }
+  }
+  *at++ = '"';
   return at;
 }
 
 void append_string(std::string& out, std::string_view text) {
-  out += '"';
-  std::size_t plain = 0;  // start of what is copied as it stands
-  const auto flush = [&](std::size_t until) { out.append(text, plain, until - plain); };
-  for (std::size_t i = 0; i < text.size();) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    if (c >= 0x20 && c != '"' && c != '\\' && c < 0x80) {
-      i = skip_plain(text, i + 1);
-      continue;
-    }
-    if (c >= 0x80) {
-      if (const auto length = utf8_length(text.substr(i))) {
-        i += length;
-        continue;
-      }
-      flush(i);
-      out += "\xEF\xBF\xBD";  // what is not UTF-8 must not make the document none
-    } else {
-      flush(i);
-      append_escaped(out, c);
-    }
-    plain = ++i;
-  }
-  flush(text.size());
-  out += '"';
+  const auto size = string_size(text);
+  const auto before = out.size();
+  out.resize_and_overwrite(before + size, [&](char* begin, std::size_t) {
+    return static_cast<std::size_t>(write_string(begin + before, text, size) - begin);
+  });
 }
 
 void Writer::comma() {

@@ -1,10 +1,12 @@
 #include "plimsoll/handler/table/row_writer.hpp"
 
 #include "plimsoll/json/parse.hpp"
+#include "plimsoll/json/string_text.hpp"
 #include "plimsoll/json/utf8.hpp"
 #include "plimsoll/json/write.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace plimsoll::table {
 
@@ -82,9 +84,16 @@ RowWriter::RowWriter(const Table& table, const Selection& selection, Hidden hidd
     foreign_ |= unsure;
     if (embedded.embed->many()) add(embedded.embed->more, Kind::boolean, true, nullptr);  // there, and true, or absent
   }
+  for (const auto& column : columns_) names_ += column.before.size();
+  plain_ = !foreign_ && columns_.size() <= kPlainColumns &&
+           std::ranges::none_of(columns_, [](const auto& column) { return column.hidden != nullptr; });
 }
 
 std::size_t RowWriter::append(std::string& out, std::span<const database::Field> fields) const {
+  if (plain_ && fields.size() >= columns_.size()) {
+    append_plain(out, fields);
+    return 0;
+  }
   const auto start = out.size();
   std::size_t odd = 0;
   if (foreign_) {
@@ -118,6 +127,26 @@ std::size_t RowWriter::append_foreign(std::string& out, std::span<const database
   }
   if (odd > 0 && odd_) odd_->add();
   return odd;
+}
+
+void RowWriter::append_plain(std::string& out, std::span<const database::Field> fields) const {
+  std::array<std::size_t, kPlainColumns> rooms;
+  auto room = names_ + std::string_view("{}").size();
+  for (std::size_t i = 0; i < columns_.size(); ++i) room += rooms[i] = json_room(columns_[i].kind, fields[i]);
+  const auto start = out.size();
+  out.resize_and_overwrite(start + room, [&](char* begin, std::size_t) {
+    auto* at = begin + start;
+    for (std::size_t i = 0; i < columns_.size(); ++i) {
+      const auto& column = columns_[i];
+      if (column.absent_when_null && fields[i].index() == 0) continue;
+      at = json::write_text(at, column.before);
+      at = write_json(at, rooms[i], column.kind, fields[i]);
+    }
+    if (at == begin + start) ++at;
+    begin[start] = '{';  // in place of the first member's comma
+    *at++ = '}';
+    return static_cast<std::size_t>(at - begin);
+  });
 }
 
 void RowWriter::append_own(std::string& out, std::span<const database::Field> fields) const {

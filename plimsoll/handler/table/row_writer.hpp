@@ -32,10 +32,15 @@ class RowWriter {
     const table::Column* foreign = nullptr;  ///< it may hold values that are not of its kind
     bool repaired = false;                   ///< embedded rows with such values
   };
+  /// Straight into memory that has room for the whole row.
+  void append_plain(std::string& out, std::span<const database::Field> fields) const;
   void append_own(std::string& out, std::span<const database::Field> fields) const;
   std::size_t append_foreign(std::string& out, std::span<const database::Field> fields) const;
   const contract::MarkedPlace* hidden_in(const Selection::Embedded& embedded);
+  static constexpr std::size_t kPlainColumns = 64;
   std::vector<Column> columns_;
+  std::size_t names_ = 0;                                       ///< bytes of their names in a row
+  bool plain_ = false;                                          ///< nothing in them is hidden or needs a look
   bool foreign_ = false;                                        ///< one of them needs a look
   OddRows* odd_ = nullptr;                                      ///< counts rows that are shown
   std::vector<std::unique_ptr<contract::MarkedPlace>> places_;  ///< of embedded rows

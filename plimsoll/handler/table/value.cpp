@@ -2,10 +2,12 @@
 
 #include "plimsoll/database/decimal.hpp"
 #include "plimsoll/json/parse.hpp"
+#include "plimsoll/json/string_text.hpp"
 #include "plimsoll/json/utf8.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/schema/format.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
@@ -45,18 +47,13 @@ std::optional<T> whole(std::string_view text) {
   return value;
 }
 
-void append_number(std::string& out, const database::Field& field) {
-  if (auto* integer = std::get_if<std::int64_t>(&field)) {
-    char text[24];
-    out.append(text, std::to_chars(text, text + sizeof text, *integer).ptr);
-  } else if (auto* real = std::get_if<double>(&field)) {
-    if (!std::isfinite(*real)) {
-      out += "null";
-      return;
-    }
-    char text[40];
-    out.append(text, std::to_chars(text, text + sizeof text, *real).ptr);
-  }
+constexpr std::size_t kNumberRoom = 40;  ///< bytes of the longest number, in quotes
+
+char* write_number(char* at, const database::Field& field) {
+  if (const auto* integer = std::get_if<std::int64_t>(&field)) return std::to_chars(at, at + kNumberRoom, *integer).ptr;
+  const auto real = std::get<double>(field);
+  if (!std::isfinite(real)) return json::write_text(at, "null");
+  return std::to_chars(at, at + kNumberRoom, real).ptr;
 }
 
 /// Whether a double holds it, as it holds all integers up to there.
@@ -82,8 +79,6 @@ std::optional<Cell> decimal_cell(const Column& column, std::string decimal) {
   if (kept > kKeptDigits || !real || !std::isfinite(*real)) return std::nullopt;
   return Cell{*real};
 }
-
-bool is_number(const database::Field& field) { return field.index() == 1 || field.index() == 2; }
 
 }  // namespace
 
@@ -174,54 +169,46 @@ std::optional<Cell> to_cell(const Column& column, std::string_view text) {
   return std::nullopt;
 }
 
-void append_json(std::string& out, Kind kind, const database::Field& field) {
-  if (field.index() == 0) {
-    out += "null";
-    return;
-  }
+std::size_t json_room(Kind kind, const database::Field& field) {
   const auto* text = std::get_if<std::string_view>(&field);
+  if (!text) return kNumberRoom;
+  return kind == Kind::json ? text->size() : json::string_size(*text);
+}
+
+char* write_json(char* at, std::size_t room, Kind kind, const database::Field& field) {
+  const auto put = [&](std::string_view text) { return json::write_text(at, text); };
+  if (field.index() == 0) return put("null");
+  if (const auto* text = std::get_if<std::string_view>(&field)) {
+    const bool itself = kind == Kind::json || (kind == Kind::number && database::canonical_decimal(*text) == *text);
+    return itself ? put(*text) : json::write_string(at, *text, room);
+  }
+  const auto* integer = std::get_if<std::int64_t>(&field);
   switch (kind) {
     case Kind::boolean:
-      if (auto* integer = std::get_if<std::int64_t>(&field); integer && (*integer == 0 || *integer == 1)) {
-        out += *integer ? "true" : "false";
-        return;
-      }
+      if (integer && (*integer == 0 || *integer == 1)) return put(*integer ? "true" : "false");
       break;
     case Kind::real:
       // SQLite stores an integral REAL as an integer, and RETURNING gives it as one: the same text either way.
-      if (auto* integer = std::get_if<std::int64_t>(&field); integer && whole_double(*integer)) {
-        append_number(out, static_cast<double>(*integer));
-        return;
-      }
-      break;
-    case Kind::number:
-      if (text && database::canonical_decimal(*text) == *text) {
-        out += *text;
-        return;
-      }
-      break;
-    case Kind::json:
-      if (text) {
-        out += *text;
-        return;
-      }
+      if (integer && whole_double(*integer)) return write_number(at, static_cast<double>(*integer));
       break;
     case Kind::text:
     case Kind::instant:
-    case Kind::decimal:
-      if (is_number(field)) {  // of a table that others made
-        out += '"';
-        append_number(out, field);
-        out += '"';
-        return;
-      }
-      break;
+    case Kind::decimal:  // of a table that others made
+      *at++ = '"';
+      at = write_number(at, field);
+      *at++ = '"';
+      return at;
     default: break;
   }
-  if (text)
-    json::append_string(out, *text);
-  else
-    append_number(out, field);
+  return write_number(at, field);
+}
+
+void append_json(std::string& out, Kind kind, const database::Field& field) {
+  const auto room = json_room(kind, field);
+  const auto before = out.size();
+  out.resize_and_overwrite(before + room, [&](char* begin, std::size_t) {
+    return static_cast<std::size_t>(write_json(begin + before, room, kind, field) - begin);
+  });
 }
 
 namespace {

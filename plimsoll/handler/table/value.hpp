@@ -25,6 +25,10 @@ std::optional<database::Cell> to_cell(const Column& column, std::string_view tex
 /// is the caller of the integer 1, and `01` is another caller, who has no rows there.
 std::optional<database::Cell> caller_cell(const Column& column, std::string_view caller);
 
+/// Bytes of memory in which what is stored can be written as JSON.
+std::size_t json_room(Kind kind, const database::Field& field);
+/// Writes it there, with the room that `json_room` gave, and returns what is behind.
+char* write_json(char* at, std::size_t room, Kind kind, const database::Field& field);
 /// Appends what is stored as JSON.
 void append_json(std::string& out, Kind kind, const database::Field& field);
 
