@@ -30,15 +30,20 @@ constexpr std::uint8_t nibble(char c) {
 
 std::string encode(std::string_view bytes, std::string_view alphabet, bool padded) {
   std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  std::uint32_t bits = 0;
-  int held = 0;
-  for (const char c : bytes) {
-    bits = (bits << 8) | static_cast<std::uint8_t>(c);
-    for (held += 8; held >= 6; held -= 6) out += alphabet[(bits >> (held - 6)) & 63];
-  }
-  if (held > 0) out += alphabet[(bits << (6 - held)) & 63];
-  while (padded && out.size() % 4 != 0) out += '=';
+  out.resize_and_overwrite((bytes.size() + 2) / 3 * 4, [&](char* begin, std::size_t) {
+    auto* at = begin;
+    const auto octet = [&](std::size_t i) { return std::uint32_t{static_cast<std::uint8_t>(bytes[i])}; };
+    const auto put = [&](std::uint32_t bits, int characters) {  // of 24 bits the first
+      for (int shift = 18; characters-- > 0; shift -= 6) *at++ = alphabet[(bits >> shift) & 63];
+    };
+    std::size_t i = 0;
+    for (; i + 3 <= bytes.size(); i += 3) put(octet(i) << 16 | octet(i + 1) << 8 | octet(i + 2), 4);
+    if (const auto left = bytes.size() - i; left > 0) {
+      put(octet(i) << 16 | (left > 1 ? octet(i + 1) << 8 : 0), static_cast<int>(left) + 1);
+      while (padded && (at - begin) % 4 != 0) *at++ = '=';
+    }
+    return static_cast<std::size_t>(at - begin);
+  });
   return out;
 }
 

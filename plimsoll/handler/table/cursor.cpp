@@ -12,13 +12,16 @@ namespace {
 using database::Cell;
 
 constexpr std::size_t kTag = 16;
-constexpr char kVersion = 1, kByKey = 2;
-constexpr std::size_t kRead = 8'192;  ///< characters: cursors that an earlier version gave are longer
+constexpr char kAllValues = 3, kByKey = 4;
+constexpr char kOldAllValues = 1, kOldByKey = 2;  ///< as earlier versions gave them, with HMAC-SHA256
+constexpr std::size_t kRead = 8'192;              ///< characters: cursors that an earlier version gave are longer
 constexpr std::size_t kHead = 2;
 constexpr char kBackward = 1, kInclusive = 2;
 
 void put_number(std::string& out, std::uint64_t value) {
-  for (int i = 0; i < 8; ++i) out += static_cast<char>(value >> (8 * i));
+  char bytes[8];
+  for (int i = 0; i < 8; ++i) bytes[i] = static_cast<char>(value >> (8 * i));
+  out.append(bytes, sizeof bytes);
 }
 
 std::optional<std::uint64_t> take_number(std::string_view& rest) {
@@ -57,12 +60,15 @@ std::optional<Cell> take(std::string_view& rest) {
   return text;
 }
 
-/// Of the query's length, the query and the position: no two pairs give the same text.
-Digest signature(const HmacKey& key, std::string_view position, std::string_view query) {
+/// The key's tag of the query's length, the query and the position: no two pairs give the same text.
+template <class Key>
+auto signature(const Key& key, std::string_view position, std::string_view query) {
   std::string length;
   put_number(length, query.size());
   return key.sign({length, query, position});
 }
+
+SipHashKey tag_key(std::string_view secret) { return SipHashKey{as_text(sha256({"cursors", secret}))}; }
 
 std::size_t size_of(const Cell& cell) {
   const auto* text = std::get_if<std::string>(&cell);
@@ -102,21 +108,32 @@ std::size_t cursor_size(const std::vector<Cell>& values, std::span<const std::si
   return std::min(characters(whole_size(values)), characters(kHead + kTag + row_size(values, keys)));
 }
 
+CursorKey::CursorKey(std::string_view secret) : key_(tag_key(secret)), hmac_(secret) {}
+
 std::string CursorKey::signed_text(std::string bytes, std::string_view query) const {
-  const auto digest = signature(key_, bytes, query);
-  bytes += as_text(digest).substr(0, kTag);
+  const auto tag = signature(key_, bytes, query);
+  bytes += as_text(tag);
   return to_base64url(bytes);
+}
+
+bool CursorKey::is_signed(std::string_view bytes, std::string_view query, std::string_view tag) const {
+  const bool old = bytes[0] == kOldAllValues || bytes[0] == kOldByKey;
+  if (!old) return equal_in_constant_time(as_text(signature(key_, bytes, query)), tag);
+  return equal_in_constant_time(as_text(signature(hmac_, bytes, query)).substr(0, kTag), tag);
 }
 
 std::string CursorKey::mark_of(const std::vector<Cell>& values, std::string_view query) const {
   std::string text{'m'};  // no cursor begins so: a mark is no signature of one
   for (auto& value : values) put(text, value);
-  const auto digest = signature(key_, text, query);
+  const auto digest = signature(hmac_, text, query);
   return std::string(as_text(digest).substr(0, kTag));
 }
 
 std::string CursorKey::seal(const Position& position, std::string_view query) const {
-  std::string out{kVersion, flags_of(position.backward, position.inclusive)};
+  std::string out;
+  out.reserve(whole_size(position.values));
+  out += kAllValues;
+  out += flags_of(position.backward, position.inclusive);
   for (auto& cell : position.values) put(out, cell);
   return signed_text(std::move(out), query);
 }
@@ -145,11 +162,9 @@ std::optional<Cursor> CursorKey::open(std::string_view cursor, std::string_view 
   const auto bytes = from_base64url(cursor);
   if (!bytes || bytes->size() < kTag + kHead) return std::nullopt;
   auto rest = std::string_view(*bytes).substr(0, bytes->size() - kTag);
-  const auto digest = signature(key_, rest, query);
-  if (!equal_in_constant_time(as_text(digest).substr(0, kTag), std::string_view(*bytes).substr(rest.size())))
-    return std::nullopt;
-  if (rest[0] != kVersion && rest[0] != kByKey) return std::nullopt;
-  const bool by_key = rest[0] == kByKey;
+  if (!is_signed(rest, query, std::string_view(*bytes).substr(rest.size()))) return std::nullopt;
+  const bool by_key = rest[0] == kByKey || rest[0] == kOldByKey;
+  if (!by_key && rest[0] != kAllValues && rest[0] != kOldAllValues) return std::nullopt;
   Cursor made{.position = {.backward = (rest[1] & kBackward) != 0, .inclusive = (rest[1] & kInclusive) != 0}};
   rest.remove_prefix(kHead);
   const auto take_cells = [&](std::vector<Cell>& into, std::size_t count) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/base/digest.hpp"
+#include "plimsoll/base/siphash.hpp"
 #include "plimsoll/database/database.hpp"
 
 #include <optional>
@@ -34,7 +35,8 @@ struct Cursor {
 };
 
 /// Makes positions into texts that only this service can make, each good for one query only: `query` is all that
-/// decides about the order and the rows (table, sort, filters). base64url of the position and 16 bytes of HMAC-SHA256.
+/// decides about the order and the rows (table, sort, filters). base64url of the position and its tag of 16 bytes
+/// (SipHash-2-4, docs/design/lists.md).
 ///
 /// A text has at most `kLongest` characters, whatever the rows hold, so that an address with it can be asked for: a
 /// longer position names the row at which it is, and the row beyond, by their keys.
@@ -44,7 +46,7 @@ class CursorKey {
   static constexpr std::size_t kWhole = 1'024;       ///< of one that has all values in it
   static constexpr std::size_t kLongestKey = 1'024;  ///< bytes of the texts of a key that a cursor can name
 
-  explicit CursorKey(std::string_view secret) : key_(secret) {}
+  explicit CursorKey(std::string_view secret);
   std::string seal(const Position& position, std::string_view query) const;
   /// `keys`: which of the values are the key of the row; `beyond`: the values of the row behind it, in the direction
   /// of the position, where they are known; `most` characters. Empty: the position cannot be named in so many.
@@ -54,12 +56,14 @@ class CursorKey {
   /// Nothing when it is forged, damaged, of another query, or does not have `values` values, `keys` of them a key.
   std::optional<Cursor> open(std::string_view cursor, std::string_view query, std::size_t values,
                              std::size_t keys = 1) const;
-  /// The mark of the values of a row.
+  /// The mark of the values of a row: 16 bytes of HMAC-SHA256.
   std::string mark_of(const std::vector<database::Cell>& values, std::string_view query) const;
 
  private:
   std::string signed_text(std::string bytes, std::string_view query) const;
-  HmacKey key_;
+  bool is_signed(std::string_view bytes, std::string_view query, std::string_view tag) const;
+  SipHashKey key_;
+  HmacKey hmac_;  ///< of marks, and of cursors that earlier versions gave
 };
 
 /// Characters of the shortest cursor to a row with these values.

@@ -44,6 +44,30 @@ TEST(Cursor, NoChangedBitIsTaken) {
     EXPECT_FALSE(key.open(to_base64url(sealed.substr(0, size)), "q", 2));
 }
 
+/// What a version that signed with HMAC-SHA256 gave: whoever pages while the server is replaced goes on.
+TEST(Cursor, OneOfAnEarlierVersionIsTaken) {
+  const CursorKey key{"secret"};
+  const auto old = [](std::string bytes, std::string_view query) {
+    std::string length(8, '\0');
+    length[0] = static_cast<char>(query.size());
+    const auto digest = HmacKey{"secret"}.sign({length, query, bytes});
+    return to_base64url(bytes.append(as_text(digest).substr(0, 16)));
+  };
+  using namespace std::string_literals;
+  const auto all_values = "\x01\x01\x01\x07\0\0\0\0\0\0\0"s;
+  EXPECT_EQ(key.open(old(all_values, "query"), "query", 1),
+            (Cursor{.position = {.values = {std::int64_t{7}}, .backward = true}}));
+  EXPECT_FALSE(key.open(old(all_values, "query"), "quer", 1));
+  const auto by_key = "\x02\0\0"s + key.mark_of({std::int64_t{7}}, "query") + "\x01\x07\0\0\0\0\0\0\0"s;
+  const auto opened = key.open(old(by_key, "query"), "query", 3);
+  ASSERT_TRUE(opened && opened->rows.size() == 1);
+  EXPECT_EQ(opened->rows[0].key, std::vector<database::Cell>{std::int64_t{7}});
+  // The first byte says how it was signed: a tag of one kind is none of the other.
+  auto renamed = *from_base64url(old(all_values, "query"));
+  renamed[0] = 3;
+  EXPECT_FALSE(key.open(to_base64url(renamed), "query", 1));
+}
+
 constexpr auto kWalk = R"(openapi: 3.1.0
 info: {title: Walk, version: 1.0.0}
 x-plimsoll:
