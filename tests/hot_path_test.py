@@ -118,7 +118,90 @@ def drive(port, requests, path=b"/", end=END, connections=CONNECTIONS):
     return sockets
 
 
+LIST = """openapi: 3.1.0
+info: {title: Rows, version: 1.0.0}
+x-plimsoll:
+  rate-limit: off
+  authorization: any-caller
+  tables: {items: {schema: '#/components/schemas/Item', key: id}}
+paths:
+  /items:
+    get:
+      operationId: listItems
+      security: []
+      x-plimsoll: {table: items}
+      responses: {'200': {description: items}}
+    post:
+      operationId: createItem
+      security: []
+      x-plimsoll: {table: items}
+      requestBody: {required: true, content: {application/json: {schema: {$ref: '#/components/schemas/Item'}}}}
+      responses: {'201': {description: made}}
+components:
+  schemas:
+    Item:
+      type: object
+      required: [id, name]
+      properties:
+        id: {type: integer, readOnly: true}
+        name: {type: string}
+        price: {type: string, format: decimal}
+        open: {type: boolean}
+        note: {type: [string, 'null']}
+"""
+
+
+class Counter:
+    """A library that counts the heap allocations of the programs into which it is loaded."""
+
+    def __init__(self, compiler, folder):
+        library = f"{folder}/count.so"
+        subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-fno-builtin", "-o", library,
+                        harness.ROOT / "tests/programs/count_allocations.c"], check=True)
+        self.out = pathlib.Path(folder) / "count"
+        self.environment = {"LD_PRELOAD": library, "COUNT_ALLOCATIONS": str(self.out)}
+
+    def count(self, pid):
+        """How many the process has made so far."""
+        lines = len(self.out.read_text().splitlines()) if self.out.exists() else 0
+        os.kill(pid, signal.SIGRTMIN + 5)
+        harness.until(lambda: self.out.exists() and len(self.out.read_text().splitlines()) > lines, "the count is written", 10)
+        return int(self.out.read_text().splitlines()[-1])
+
+
 class HotPath(unittest.TestCase):
+    def counter(self, folder):
+        compiler = shutil.which("clang-19") or shutil.which("cc")
+        if not compiler:
+            self.skipTest("no C compiler")
+        return Counter(compiler, folder)
+
+    def test_the_rows_of_a_list_allocate_nothing(self):
+        """A page of 100 rows allocates as often as one of 20."""
+        with tempfile.TemporaryDirectory() as folder:
+            counter = self.counter(folder)
+            pathlib.Path(folder, "rows.yaml").write_text(LIST)
+            pathlib.Path(folder, "plimsoll.yaml").write_text("threads: 1\n")
+            server = harness.Server("rows.yaml", folder, environment=counter.environment)
+            self.addCleanup(server.stop)
+            server.start()
+            line = server.connection()
+            self.addCleanup(line.close)
+            for n in range(101):
+                made = server.post("/items", {"name": f"Lamp oil {n % 7}", "price": f"{n}.90", "open": n % 2 == 0, "note": None})
+                self.assertEqual(made.status, 201, made.text)
+            found = {}
+            for limit in (20, 100):
+                for _ in range(20):
+                    self.assertEqual(len(server.request("GET", f"/items?limit={limit}", connection=line).json()["data"]), limit)
+                before, began = counter.count(server.pid), time.monotonic()
+                for _ in range(100):
+                    server.request("GET", f"/items?limit={limit}", connection=line)
+                found[limit] = (counter.count(server.pid) - before) / 100, 24 * (1 + time.monotonic() - began) / 100
+            print(f"heap allocations of a list: {found[20][0]:.1f} with 20 rows, {found[100][0]:.1f} with 100")
+            beside = found[20][1] + found[100][1]  # each second the database is probed beside the requests
+            self.assertLess(found[100][0] - found[20][0], 2 + beside)
+
     def start(self, command, environment=None):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                                    env={**os.environ, **(environment or {})})
@@ -146,21 +229,12 @@ class HotPath(unittest.TestCase):
         self.allocates_nothing(self.chain(), http2=True)
 
     def allocates_nothing(self, server, http2=False):
-        compiler = shutil.which("clang-19") or shutil.which("cc")
-        if not compiler:
-            self.skipTest("no C compiler")
         with tempfile.TemporaryDirectory() as folder:
-            library = f"{folder}/count.so"
-            subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-fno-builtin", "-o", library,
-                            harness.ROOT / "tests/programs/count_allocations.c"], check=True)
-            out = pathlib.Path(folder) / "count"
-            process, port = self.start([server, "127.0.0.1:0", "1"], {"LD_PRELOAD": library, "COUNT_ALLOCATIONS": str(out)})
+            counter = self.counter(folder)
+            process, port = self.start([server, "127.0.0.1:0", "1"], counter.environment)
 
             def count():
-                lines = len(out.read_text().splitlines()) if out.exists() else 0
-                process.send_signal(signal.SIGRTMIN + 5)
-                harness.until(lambda: out.exists() and len(out.read_text().splitlines()) > lines, "the count is written", 10)
-                return int(out.read_text().splitlines()[-1])
+                return counter.count(process.pid)
 
             def ask_all(sockets):
                 for s in sockets:

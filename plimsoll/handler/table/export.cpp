@@ -83,9 +83,8 @@ Task<Result<>> Export::next_piece() {
   if (!done) co_return std::unexpected(std::move(done).error());
   if (rows->more && rows->ends.empty()) co_return fail(database::kResponseTooLarge, "one row is more than allowed");
   Arena arena;
-  for (std::size_t i = 0, begin = 0; i < rows->ends.size(); begin = rows->ends[i++])
-    if (auto added = append(std::string_view(rows->text).substr(begin, rows->ends[i] - begin), arena); !added)
-      co_return std::unexpected(std::move(added).error());
+  for (std::size_t i = 0; i < rows->ends.size(); ++i)
+    if (auto added = append(rows->at(i), arena); !added) co_return std::unexpected(std::move(added).error());
   if (query_.rows) *query_.rows -= std::ssize(rows->ends);
   ended_ = !rows->more || query_.rows == 0;
   query_.page.from = Position{.values = rows->last};

@@ -1,5 +1,4 @@
 #include "plimsoll/contract/parameter_writer.hpp"
-#include "plimsoll/exchange/parameter_of.hpp"
 #include "plimsoll/handler/table/export.hpp"
 #include "plimsoll/handler/table/operation.hpp"
 #include "plimsoll/handler/table/page_rows.hpp"
@@ -20,17 +19,43 @@ constexpr std::int64_t kQuickPage = 100;      ///< rows that may be read where t
 constexpr std::uint64_t kAround = 64 * 1024;  ///< of the response's bytes: for what stands around the rows
 constexpr std::uint64_t kEnvelope = 256;      ///< of these: for all but the cursors
 constexpr std::uint64_t kTight = 8 * (2 * CursorKey::kLongest + kEnvelope);  ///< below it the cursors are counted
-constexpr std::string_view kCursorWord = "cursor=";
+constexpr std::string_view kHead = "{\"data\":[", kCursorWord = "cursor=";
 constexpr int kMostWildcards = 8;  ///< LIKE backtracks at each
+
+/// A parameter of the query that lists know, found once.
+struct ListParameter {
+  ListParameter(const contract::Operation& operation, std::string_view name)
+      : place(static_cast<std::size_t>(std::ranges::find_if(operation.parameters,
+                                                            [&](auto& parameter) {
+                                                              return parameter.in == contract::In::query &&
+                                                                     parameter.name == name;
+                                                            }) -
+                                       operation.parameters.begin())) {}
+  /// Null: the request does not have it, or the contract does not declare it.
+  const json::Value* of(const Context& context) const {
+    const auto& values = context.input.parameters;
+    return place < values.size() ? values[place] : nullptr;
+  }
+  std::size_t place;
+};
 
 class List final : public Operation {
  public:
   List(std::shared_ptr<const Model> model, Plan plan, const Build& build, std::shared_ptr<const CursorKey> key)
       : Operation(std::move(model), std::move(plan), build),
+        cursor_(build.operation, "cursor"),
+        page_(build.operation, "page"),
+        limit_(build.operation, "limit"),
+        sort_(build.operation, "sort"),
+        fields_(build.operation, "fields"),
+        embed_(build.operation, "embed"),
+        words_(build.operation, "q"),
+        count_(build.operation, "count"),
         unlinked_names_(contract::credential_parameters(build.contract)),
         key_(std::move(key)),
         types_(types_of(build.operation)),
-        exports_(std::ranges::any_of(types_, [](auto type) { return format_of(type) != Format::json; })) {
+        exports_(std::ranges::any_of(types_, [](auto type) { return format_of(type) != Format::json; })),
+        everything_{table(), everything(table())} {
     unlinked_names_.insert(unlinked_names_.end(), {"cursor", "page"});
     unlinked_.assign(unlinked_names_.begin(), unlinked_names_.end());
     const auto& parameters = build.operation.parameters;
@@ -48,9 +73,15 @@ class List final : public Operation {
   Task<Result<Response>> handle(Request& request, Context& context) override {
     auto who = caller(context);
     if (!who) co_return std::unexpected(std::move(who).error());
-    auto selection = selection_of(*model_, table(), context);
-    if (!selection) co_return std::unexpected(std::move(selection).error());
-    if (auto allowed = may_show(*selection, context); !allowed) co_return std::unexpected(std::move(allowed).error());
+    const bool shaped = fields_.of(context) || embed_.of(context);
+    std::optional<Shown> chosen;
+    if (shaped) {
+      auto selection = selection_of(*model_, table(), context);
+      if (!selection) co_return std::unexpected(std::move(selection).error());
+      if (auto allowed = may_show(*selection, context); !allowed) co_return std::unexpected(std::move(allowed).error());
+      chosen.emplace(table(), std::move(*selection));
+    }
+    const auto& [selection, writer] = chosen ? *chosen : everything_;
     auto wanted = wanted_of(context, *who);
     if (!wanted) co_return std::unexpected(std::move(wanted).error());
     Cursor cursor;
@@ -67,7 +98,7 @@ class List final : public Operation {
       if (const auto format = format_of(type); format != Format::json) {
         auto response = exported(request, context, format, type,
                                  {.caller = std::move(*who),
-                                  .selection = std::move(*selection),
+                                  .selection = selection,
                                   .wanted = std::move(*wanted),
                                   .page = std::move(*page),
                                   .budget = read_budget()});
@@ -75,16 +106,15 @@ class List final : public Operation {
       }
     }
 
-    const RowWriter writer{table(), *selection};
     const auto most = budgets_.response.bytes;
     const bool tight = most < kTight;
-    PageRows rows{writer, sort_places(table(), *selection, page->sort), static_cast<std::size_t>(page->limit),
-                  most - std::min<std::uint64_t>(tight ? kEnvelope : most / 8, kAround)};
+    PageRows rows{writer, sort_places(table(), selection, page->sort), static_cast<std::size_t>(page->limit),
+                  most - std::min<std::uint64_t>(tight ? kEnvelope : most / 8, kAround), kHead};
     if (tight) rows.count_cursors(key_places(table(), page->sort));
     auto budget = read_budget();
     auto asked = *page;
     ++asked.limit;  // one more tells whether there is more
-    auto statements = list_statements(database_.dialect(), *wanted, *selection, asked);
+    auto statements = list_statements(database_.dialect(), *wanted, selection, asked);
     if (statements) {
       const bool quick = page->limit <= kQuickPage && page->offset == 0;
       const auto reading = reading_of(request, context, class_of(*wanted), quick, budget);
@@ -93,7 +123,7 @@ class List final : public Operation {
       if (rows.more && rows.ends.empty()) co_return fail(database::kResponseTooLarge, "one row is more than allowed");
     }
     std::optional<std::int64_t> total;
-    if (parameter_of(context, "count", contract::In::query)) {
+    if (count_.of(context)) {
       total = 0;
       if (const auto counting = count_statement(database_.dialect(), *wanted)) {
         const auto reading = reading_of(request, context, database::ReadClass::search, false, budget);
@@ -104,8 +134,8 @@ class List final : public Operation {
         total = std::get<std::int64_t>(counted.rows.at(0).at(0));
       }
     }
-    note_read(context, *selection);
-    context.shaped = shapes(context);
+    note_read(context, selection);
+    context.shaped = shaped;
     auto response = answer(request, context, *wanted, *page, rows, total);
     co_return response;
   }
@@ -114,6 +144,13 @@ class List final : public Operation {
   struct Filtering {
     std::size_t parameter, column;
     Operator op;
+  };
+
+  /// The members that are shown, and how a row with them is written.
+  struct Shown {
+    Shown(const Table& table, Selection selected) : selection(std::move(selected)), writer(table, selection) {}
+    Selection selection;
+    RowWriter writer;
   };
 
   static std::unexpected<Error> refuse_query(const std::string& parameter, std::string_view keyword,
@@ -183,7 +220,7 @@ class List final : public Operation {
       if (!condition) return std::unexpected(std::move(condition).error());
       wanted.conditions.push_back(std::move(*condition));
     }
-    if (const auto* words = table().search.empty() ? nullptr : parameter_of(context, "q", contract::In::query)) {
+    if (const auto* words = table().search.empty() ? nullptr : words_.of(context)) {
       wanted.search = database_.dialect().search_words(words->string());
       if (wanted.search.empty()) return refuse_query("q", "q", "has no words");
     }
@@ -211,7 +248,7 @@ class List final : public Operation {
 
   Result<Page> page_of(const Context& context, const Wanted& wanted, Cursor& place) const {
     Page page{.sort = {}, .from = {}, .limit = table().page_default};
-    for (auto word : words_of(parameter_of(context, "sort", contract::In::query))) {
+    for (auto word : words_of(sort_.of(context))) {
       const bool descending = word.starts_with('-');
       const auto column = table().column(descending ? word.substr(1) : word);
       const bool known =
@@ -222,12 +259,11 @@ class List final : public Operation {
       page.sort.push_back({*column, descending});
     }
     page.sort = total_order(table(), std::move(page.sort));
-    if (const auto* limit = parameter_of(context, "limit", contract::In::query))
-      page.limit = limit->integer().value_or(0);
+    if (const auto* limit = limit_.of(context)) page.limit = limit->integer().value_or(0);
     if (page.limit < 1 || page.limit > table().page_max)
       return refuse_query("limit", "maximum", "must be from 1 to " + std::to_string(table().page_max));
-    const auto* cursor = parameter_of(context, "cursor", contract::In::query);
-    const auto* number = parameter_of(context, "page", contract::In::query);
+    const auto* cursor = cursor_.of(context);
+    const auto* number = page_.of(context);
     if (cursor && number) return refuse_query("page", "page", "cannot be combined with `cursor`");
     if (number) {
       const auto n = number->integer().value_or(0);
@@ -248,11 +284,10 @@ class List final : public Operation {
   /// All rows from the place that the request names on, or as many as it asks for with `limit`, as they are read.
   Result<Response> exported(const Request& request, Context& context, Format format, std::string_view type,
                             ExportQuery query) const {
-    if (parameter_of(context, "count", contract::In::query))
-      return refuse_query("count", "count", "has no place in " + std::string(type));
+    if (count_.of(context)) return refuse_query("count", "count", "has no place in " + std::string(type));
     if (query.page.from && query.page.from->backward)
       return refuse_query("cursor", "cursor", "leads backward, and " + std::string(type) + " begins at the front");
-    if (is_sent(context, "limit") || parameter_of(context, "page", contract::In::query)) query.rows = query.page.limit;
+    if (limits(context) || page_.of(context)) query.rows = query.page.limit;
     query.reading = reading_of(request, context, class_of(query.wanted), false, query.budget);
     query.reading.budget = nullptr;  // each page has one of its own
     note_read(context, query.selection);
@@ -263,12 +298,10 @@ class List final : public Operation {
     return response;
   }
 
-  /// Whether the parameter is in the request, and not its default.
-  static bool is_sent(const Context& context, std::string_view name) {
-    const auto* value = parameter_of(context, name, contract::In::query);
-    return value && std::ranges::none_of(context.operation->parameters, [&](auto& p) {
-             return p.in == contract::In::query && p.name == name && p.default_value == value;
-           });
+  /// Whether `limit` is in the request, and is not its default.
+  bool limits(const Context& context) const {
+    const auto* value = limit_.of(context);
+    return value && context.operation->parameters[limit_.place].default_value != value;
   }
 
   /// Words are looked for in more rows than are found.
@@ -277,8 +310,8 @@ class List final : public Operation {
     return like || !wanted.search.empty() ? database::ReadClass::search : database::ReadClass::list;
   }
 
-  Result<Response> answer(Request& request, Context& context, const Wanted& wanted, const Page& page,
-                          const PageRows& rows, std::optional<std::int64_t> total) const {
+  Result<Response> answer(Request& request, Context& context, const Wanted& wanted, const Page& page, PageRows& rows,
+                          std::optional<std::int64_t> total) const {
     const bool backward = page.from && page.from->backward;
     const bool first_page = !page.from && page.offset == 0;
     std::string next, previous;
@@ -286,9 +319,7 @@ class List final : public Operation {
     const auto keys = key_places(table(), page.sort);
     // Where the budget is tight, a longer cursor is left for a shorter one.
     const auto room =
-        (budgets_.response.bytes -
-         std::min<std::uint64_t>(budgets_.response.bytes, rows.text.size() + rows.ends.size() + kEnvelope)) /
-        2;
+        (budgets_.response.bytes - std::min<std::uint64_t>(budgets_.response.bytes, rows.size() + kEnvelope)) / 2;
     const auto most = std::clamp<std::size_t>(room, CursorKey::kWhole / 2, CursorKey::kLongest);
     static const std::vector<database::Cell> kUnknown;
     const auto seal = [&](const Position& position, const std::vector<database::Cell>& beyond) {
@@ -316,17 +347,18 @@ class List final : public Operation {
       return refuse_query("limit", "limit",
                           "ends the page at a row whose key is longer than the " +
                               std::to_string(CursorKey::kLongestKey) + " bytes that a cursor can name: choose another");
-    std::string body;
-    body.reserve(rows.text.size() + 256);
-    body += "{\"data\":[";
-    rows.append_to(body, backward);
+    if (backward) rows.reverse();
+    auto& body = rows.text;
     body += ']';
     const auto member = [&](std::string_view snake, std::string_view camel) {
       ((body += ",\"") += table().camel ? camel : snake) += "\":";
     };
     const auto cursor = [&](std::string_view snake, std::string_view camel, const std::string& text) {
       member(snake, camel);
-      body += text.empty() ? "null" : "\"" + text + "\"";
+      if (text.empty())
+        body += "null";
+      else
+        ((body += '"') += text) += '"';
     };
     cursor("next_cursor", "nextCursor", next);
     cursor("prev_cursor", "prevCursor", previous);
@@ -371,12 +403,14 @@ class List final : public Operation {
     return links;
   }
 
+  const ListParameter cursor_, page_, limit_, sort_, fields_, embed_, words_, count_;
   std::vector<std::string> unlinked_names_;
   std::vector<std::string_view> unlinked_;  ///< parameters that no link repeats
   std::shared_ptr<const CursorKey> key_;
   std::vector<Filtering> filters_;
   std::vector<std::string_view> types_;  ///< of answers that the contract declares and that can be made
   bool exports_;                         ///< one of them is not JSON
+  const Shown everything_;               ///< what requests without `fields` and `embed` show
 };
 
 }  // namespace

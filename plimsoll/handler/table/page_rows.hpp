@@ -4,6 +4,7 @@
 #include "plimsoll/handler/table/row_writer.hpp"
 #include "plimsoll/handler/table/statement.hpp"
 
+#include <algorithm>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,11 +14,15 @@
 namespace plimsoll::table {
 
 /// Takes a page: the rows as JSON, and the values of the first and the last for cursors. A page ends early with the row
-/// that would make it larger than `bytes`.
+/// that would make it larger than `bytes`. The rows are written once, into the text of the response: behind `head`,
+/// with a comma between two.
 class PageRows final : public database::RowSink {
  public:
-  PageRows(const RowWriter& writer, std::vector<std::size_t> sort_places, std::size_t limit, std::size_t bytes)
-      : writer_(writer), places_(std::move(sort_places)), limit_(limit), bytes_(bytes) {}
+  PageRows(const RowWriter& writer, std::vector<std::size_t> sort_places, std::size_t limit, std::size_t bytes,
+           std::string_view head = {})
+      : text(head), writer_(writer), places_(std::move(sort_places)), limit_(limit), bytes_(bytes), head_(head.size()) {
+    ends.reserve(std::min(limit, kReservedRows));
+  }
 
   /// The cursors to both ends of the page count as its bytes too. `keys`: which of the values at the sort places are
   /// the key.
@@ -44,36 +49,47 @@ class PageRows final : public database::RowSink {
   }
   bool row(std::span<const database::Field> fields) override {
     if (ends.size() == limit_) return end_before(fields);
+    const auto begin = text.size();
+    if (!ends.empty()) text += ',';
     writer_.append(text, fields);
-    if (text.size() + ends.size() > bytes_) {
-      text.resize(ends.empty() ? 0 : ends.back());
+    if (size() > bytes_) {
+      text.resize(begin);
       return end_before(fields);
     }
     if (!keys_.empty() && !ends.empty()) [[unlikely]] {
       remember(beyond, fields);
-      if (text.size() + ends.size() + cursor_size(first, keys_) + cursor_size(beyond, keys_) > bytes_) {
-        text.resize(ends.back());
+      if (size() + cursor_size(first, keys_) + cursor_size(beyond, keys_) > bytes_) {
+        text.resize(begin);
         more = true;
         return false;
       }
     }
-    if (ends.empty()) remember(first, fields);
+    if (ends.empty()) begin_page(fields);
     remember(last, fields);
     ends.push_back(text.size());
     return true;
   }
-  /// The rows separated by commas, the last first when they were read backward.
-  void append_to(std::string& out, bool reversed) const {
-    for (std::size_t n = 0; n < ends.size(); ++n) {
-      const auto i = reversed ? ends.size() - 1 - n : n;
-      const auto begin = i ? ends[i - 1] : 0;
-      if (n) out += ',';
-      out.append(text, begin, ends[i] - begin);
+  /// Bytes of the rows, with their commas.
+  std::size_t size() const { return text.size() - head_; }
+  /// One of them, as it was read.
+  std::string_view at(std::size_t i) const {
+    const auto begin = i ? ends[i - 1] + 1 : head_;
+    return std::string_view(text).substr(begin, ends[i] - begin);
+  }
+  /// Turns the rows round: those that were read backward are shown forward.
+  void reverse() {
+    std::string turned;
+    turned.reserve(text.capacity());
+    turned.append(text, 0, head_);
+    for (auto i = ends.size(); i-- > 0;) {
+      turned += at(i);
+      if (i > 0) turned += ',';
     }
+    text = std::move(turned);
   }
 
-  std::string text;
-  std::vector<std::size_t> ends;
+  std::string text;                         ///< `head` and the rows
+  std::vector<std::size_t> ends;            ///< of the rows in it, as read
   std::vector<database::Cell> first, last;  ///< as read
   std::vector<database::Cell> beyond;       ///< of the row behind the page, where `last` is long; else empty
   bool more = false;                        ///< there is a row behind
@@ -91,6 +107,13 @@ class PageRows final : public database::RowSink {
     return false;
   }
   static constexpr std::size_t kShort = 512;  ///< bytes of values that a cursor is sure to hold
+  static constexpr std::size_t kReservedRows = 128, kReserved = 64 * 1024, kBehind = 512;
+  /// The other rows are about as long as the first: there is room for all of them, and for what stands behind them.
+  void begin_page(std::span<const database::Field> fields) {
+    remember(first, fields);
+    const auto row = size() + size() / 8 + 1;
+    text.reserve(std::min(head_ + row * std::min(limit_, kReserved) + kBehind, kReserved));
+  }
   /// Into the cells that are there, so that a row of a page costs no allocation.
   void remember(std::vector<database::Cell>& values, std::span<const database::Field> fields) const {
     values.resize(places_.size());
@@ -111,8 +134,8 @@ class PageRows final : public database::RowSink {
   const RowWriter& writer_;
   std::vector<std::size_t> places_;
   std::vector<std::size_t> keys_{};
-  std::size_t limit_, bytes_;
-  std::size_t kept_rows_ = 0, kept_text_ = 0;
+  std::size_t limit_, bytes_, head_;
+  std::size_t kept_rows_ = 0, kept_text_ = head_;
   std::vector<database::Cell> kept_last_;
 };
 
