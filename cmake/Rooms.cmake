@@ -96,7 +96,7 @@ function(plimsoll_finish)
     # Whole-server tests: each starts the real program on free ports of the loopback interface and ends it again. Those that build, open a
     # browser, count what a sanitizer adds, preload a library, or kill in numbers are `slow`: a build under sanitizers passes them over.
     set(slow rooms_test examples_test cpp_api_test tour_test demo_test docs_test deploy_test hot_path_test durability_test jobs_test jwt_test
-      http2_abuse_test slow_clients_test idle_connections_test faults_test history_test job_kills_test)
+      http2_abuse_test slow_clients_test idle_connections_test faults_test postgres_faults_test history_test job_kills_test)
     file(GLOB server_tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/*_test.py)
     foreach(test ${server_tests})
       get_filename_component(name ${test} NAME_WE)

@@ -422,6 +422,7 @@ class Postgres(Process):
         self.bin = self.programs()
         self.folder = pathlib.Path(folder)
         self.user = "postgres" if os.getuid() == 0 else None
+        self.starts_as = self.user  # None: `arguments` change the user themselves
         self.port = Ports.take()
         self.made = 0
         if self.user:
@@ -451,8 +452,8 @@ class Postgres(Process):
     def start(self):
         first = self.popen is None
         with open(self.output_path, "ab") as output:
-            self.popen = subprocess.Popen(self.arguments, cwd="/", stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, user=self.user,
-                                          group=self.user, extra_groups=[] if self.user else None, preexec_fn=_die_with_parent)
+            self.popen = subprocess.Popen(self.arguments, cwd="/", stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, user=self.starts_as,
+                                          group=self.starts_as, extra_groups=[] if self.starts_as else None, preexec_fn=_die_with_parent)
         Process.running.append(self)
 
         def ready():

@@ -766,6 +766,7 @@ class Problems(harness.ServerTest):
         provoked |= {"not-learning"}  # by tests/learn_test.py
         provoked |= {"circuit-open", "too-many-calls", "quota-exhausted"}  # by tests/upstreams_test.py and client/resilience_test.cpp
         provoked |= {"no-credential", "body-not-signed", "credential-refused"}  # by client/oauth2_test.cpp and tests/credentials_test.py
+        provoked |= {"outcome-unknown"}  # of PostgreSQL, by tests/postgres_faults_test.py
         plain = subprocess.run([harness.program(), "problems"], check=True, capture_output=True, text=True, timeout=60).stdout
         self.assertEqual([line.split(None, 2) for line in plain.splitlines()], [[str(e["status"]), code, e["title"]] for code, e in table().items()])
         self.assertEqual(sorted(table().keys() - provoked), [], "problems that nobody provokes here")

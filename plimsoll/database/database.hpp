@@ -35,6 +35,13 @@ inline constexpr Problem kWriteTooLong{
     "write-too-long", 503, "The change takes too long",
     "Send less at once: fewer items in a batch, smaller values, or a filter that matches fewer rows."};
 
+/// COMMIT was sent and no answer came: of all that a database refuses with, this alone says nothing about what was
+/// done.
+inline constexpr Problem kOutcomeUnknown{"outcome-unknown", 503, "It is not known whether the change was made",
+                                         "Read the resource to see whether the change is there, or repeat the request "
+                                         "with the same `Idempotency-Key`, which takes effect once.",
+                                         true};
+
 /// Too many wait already.
 inline Error busy() {
   Error error{&kBusy};
@@ -43,8 +50,8 @@ inline Error busy() {
 }
 
 /// All a database can refuse with.
-inline constexpr const Problem* kProblems[] = {&kUnavailable,      &kConflict, &kConstraint,
-                                               &kResponseTooLarge, &kBusy,     &kWriteTooLong};
+inline constexpr const Problem* kProblems[] = {&kUnavailable, &kConflict,     &kConstraint,    &kResponseTooLarge,
+                                               &kBusy,        &kWriteTooLong, &kOutcomeUnknown};
 
 /// Between the two in the cause of an error that brings its own remedy.
 inline constexpr std::string_view kRemedyFollows = "; remedy: ";

@@ -205,6 +205,7 @@ Task<Commit> commit(PostgresConnection& connection, const Statements& statements
   }
   const Scope* scope = co_await this_scope();
   if (scope && scope->stopped() != Stop::none) co_return Commit{.error = error_of(scope->stopped())};
+  if (connection.broken()) co_return Commit{.error = postgres_unavailable("the connection was lost before COMMIT")};
   connection.cancellable = false;
   Result<std::string> tag;
   if (at) {
@@ -228,9 +229,13 @@ Task<Commit> commit(PostgresConnection& connection, const Statements& statements
   }
   auto error = std::move(tag).error();
   if (error.problem == &kRunAgain) co_return Commit{.how = Committed::undone, .error = std::move(error)};
-  if (connection.broken())
-    error.more().cause =
-        "the connection was lost during COMMIT, so it is not known whether it has committed: " + reason_of(error);
+  // The connection was lost, or the deadline has passed; who has left needs no answer.
+  if ((connection.broken() || connection.busy()) && error.problem != &kClientGone) {
+    Error unknown{&kOutcomeUnknown};
+    unknown.more().retry_after = 1;
+    unknown.more().cause = "no answer to COMMIT came: " + reason_of(error);
+    co_return Commit{.error = std::move(unknown)};
+  }
   co_return Commit{.error = std::move(error)};
 }
 

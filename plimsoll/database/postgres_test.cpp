@@ -539,6 +539,57 @@ TEST_F(PostgresFaults, WorkIsRepeatedWhenItsConnectionIsLostBeforeCommit) {
   EXPECT_EQ(runs, 2);
 }
 
+TEST_F(PostgresFaults, OutcomeIsUnknownWhereNoAnswerToCommitComes) {
+  ASSERT_EQ(server->psql("CREATE TABLE slow(x int);"
+                         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                         " IF NEW.x = 1 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;"
+                         " PERFORM pg_sleep(1); RETURN NULL; END $$;"
+                         "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON slow DEFERRABLE INITIALLY DEFERRED"
+                         " FOR EACH ROW EXECUTE FUNCTION slow()"),
+            0);
+  int runs = 0;
+  const auto insert = [&](std::int64_t x, Nanoseconds deadline, bool open) {
+    const Cell cells[] = {x};
+    return wait_for([&](Loop& loop) -> Task<Result<>> {
+      const auto work = [&](Session& session) -> Task<Result<>> {
+        ++runs;
+        auto made = co_await session.query("INSERT INTO slow VALUES(?)", cells);
+        if (!made) co_return std::unexpected(std::move(made).error());
+        co_return Result<>{};
+      };
+      if (!open) {
+        auto written = co_await within(loop, deadline, database->write(loop, work));
+        co_return written;
+      }
+      auto begun = co_await database->begin(loop);
+      if (!begun) co_return std::unexpected(std::move(begun).error());
+      auto done = co_await work(**begun);
+      if (!done) co_return done;
+      auto ended = co_await within(loop, deadline, (*begun)->end(true));
+      co_return ended;
+    });
+  };
+  const auto count = [&](std::int64_t x) { return read("SELECT count(*) FROM slow WHERE x=" + std::to_string(x)); };
+  for (const bool open : {false, true}) {
+    runs = 0;
+    auto lost = insert(1, 30 * kSecond, open);
+    ASSERT_FALSE(lost);
+    EXPECT_EQ(lost.error().problem, &kOutcomeUnknown) << reason_of(lost.error());
+    EXPECT_EQ(lost.error().more().retry_after, 1);
+    EXPECT_EQ(runs, 1) << "what may have been done is not done again";
+    // It commits after its deadline, since nobody breaks a commit off.
+    const std::int64_t late_row = open ? 3 : 2;
+    auto late = insert(late_row, 300 * kMillisecond, open);
+    ASSERT_FALSE(late);
+    EXPECT_EQ(late.error().problem, &kOutcomeUnknown) << reason_of(late.error());
+    for (;;) {
+      auto rows = count(late_row);
+      if (rows && (*rows)[0][0] == Cell{std::int64_t{1}}) break;
+      std::this_thread::yield();
+    }
+  }
+}
+
 TEST_F(PostgresFaults, FrozenServerCostsEachReadItsDeadline) {
   ASSERT_TRUE(read("SELECT 1"));
   server->freeze(true);

@@ -39,7 +39,8 @@ constexpr Part make() {
     const std::string_view method = description.operation.method;
     if (http::is_safe(method) || description.mock) return;
     if (description.operation.extension("mock")) return;
-    for (const auto* problem : {&database::kUnavailable, &database::kBusy, &database::kWriteTooLong})
+    for (const auto* problem :
+         {&database::kUnavailable, &database::kBusy, &database::kWriteTooLong, &database::kOutcomeUnknown})
       promises.refuses(*problem);
   };
   return made;

@@ -275,13 +275,25 @@ Task<> Workers::run(Running& running) {
   wake();
 }
 
+/// Whether this attempt has completed its job, where no answer to the COMMIT came.
+Task<bool> Workers::is_completed(const Claim& claim) {
+  auto found = co_await queue_.find(loop_, claim.id);
+  co_return found && *found && (*found)->standing.state == State::completed && (*found)->standing.token == claim.token;
+}
+
 Task<Result<>> Workers::write_completion(const Claim& claim, const Output& output) {
+  bool unknown = false;
   for (int tried = 1;; ++tried) {
     auto written = co_await database_.write(loop_, [&](database::Session& session) -> Task<Result<>> {
       auto held = co_await queue_.complete(session, claim, output);
       co_return held;
     });
+    if (!written && unknown && written.error().problem == &kStaleClaim) {
+      const bool done = co_await is_completed(claim);
+      if (done) co_return Result<>{};
+    }
     if (written || !written.error().retryable || tried == kTries) co_return written;
+    unknown |= written.error().problem == &database::kOutcomeUnknown;
     co_await pause(loop_, kSecond);
   }
 }
@@ -296,8 +308,11 @@ Task<> Workers::settle(Running& running, Result<Output> outcome) {
   };
   if (counts.duration) counts.duration->record(system_clock().steady() - running.started);
 
+  bool completed = running.execution.completed();
+  if (!completed && !outcome && outcome.error().problem == &database::kOutcomeUnknown)
+    completed = co_await is_completed(claim);
   Result<> written{};
-  if (running.execution.completed()) {
+  if (completed) {
     add(counts.completed);
   } else if (outcome) {
     crash_point("job.finished");

@@ -109,6 +109,7 @@ class Workers {
   Task<> run(Running& running);
   Task<Result<>> perform(Running& running);
   Task<> settle(Running& running, Result<Output> outcome);
+  Task<bool> is_completed(const Claim& claim);
   Task<Result<>> write_completion(const Claim& claim, const Output& output);
   bool dies(const Running& running, const Failure& failure) const;
   void report(const Running& running, std::string_view what, std::string_view error, std::string_view problem = {});

@@ -37,9 +37,10 @@ constexpr const Problem* kHouse[] = {
     // For handlers in C++ that read such bodies, or call others, themselves.
     &http::kMultipartMalformed, &http::kMultipartTooLarge, &http::kMultipartStorage, &client::kUnreachable,
     &client::kBadAnswer, &client::kAnswerTooLarge, &client::kCircuitOpen, &client::kTooManyCalls,
-    &client::kQuotaExhausted, &database::kUnavailable, &database::kBusy, &database::kWriteTooLong, &edge::kHeadTooSlow,
-    &edge::kBodyTooSlow, &http::kBodyTooLarge, &edge::kBodyBroken, &h1::kMalformed, &h1::kTargetTooLong,
-    &h1::kHeadTooLarge, &h1::kUnknownCoding, &h1::kMethodUnknown, &h1::kVersionUnknown, &h1::kExpectationUnknown};
+    &client::kQuotaExhausted, &database::kUnavailable, &database::kBusy, &database::kWriteTooLong,
+    &database::kOutcomeUnknown, &edge::kHeadTooSlow, &edge::kBodyTooSlow, &http::kBodyTooLarge, &edge::kBodyBroken,
+    &h1::kMalformed, &h1::kTargetTooLong, &h1::kHeadTooLarge, &h1::kUnknownCoding, &h1::kMethodUnknown,
+    &h1::kVersionUnknown, &h1::kExpectationUnknown};
 
 }  // namespace
 

@@ -253,7 +253,8 @@ constexpr const Problem* kTableProblems[] = {&kForbidden,
                                              &database::kConstraint,
                                              &database::kResponseTooLarge,
                                              &database::kBusy,
-                                             &database::kWriteTooLong};
+                                             &database::kWriteTooLong,
+                                             &database::kOutcomeUnknown};
 
 constexpr std::string_view kShortForm = R"("type":"string","description":"The table.")";
 
