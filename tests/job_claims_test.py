@@ -1,5 +1,7 @@
-"""What a claim of jobs costs PostgreSQL, in buffers: little more with many finished jobs, and while somebody leaves a transaction open."""
+"""What a claim of jobs costs PostgreSQL, in buffers, and a look for leases that have run out: little more with many finished jobs, and while somebody
+leaves a transaction open. What workers ask that have nothing to do, in statements."""
 import os
+import statistics
 import time
 
 import harness
@@ -42,13 +44,43 @@ class Claims(harness.ServerTest):
         self.work(40)
         found = self.data.rows("SELECT 1")
         rows = [line.split("|", 2) for line in self.postgres.sql(
-            "SELECT calls, shared_blks_hit + shared_blks_read, replace(query, E'\\n', ' ') FROM pg_stat_statements WHERE query LIKE '%FROM plimsoll_jobs WHERE queue =%'"
-            " OR query LIKE '%FROM plimsoll_jobs WHERE lease >=%' OR query LIKE '%FROM plimsoll_jobs WHERE lease IS NOT NULL AND queue%' OR query LIKE 'SELECT id, CASE %'", self.name).splitlines()]
+            "SELECT calls, shared_blks_hit + shared_blks_read, replace(query, E'\\n', ' ') FROM pg_stat_statements WHERE query LIKE '%SKIP LOCKED%'"
+            " OR query LIKE '%FROM plimsoll_jobs WHERE lease >= %AND queue%' OR query LIKE '%FROM plimsoll_jobs WHERE lease IS NOT NULL AND queue%' OR query LIKE 'SELECT id, CASE %'", self.name).splitlines()]
         # Each claim asks once what runs: all of it, or what has changed.
         claims = sum(int(calls) for calls, _, query in rows if "lease IS NOT NULL AND queue" in query or "lease >=" in query)
         self.assertGreater(claims, 0, rows)
         self.assertTrue(any("SKIP LOCKED" in query for _, _, query in rows), rows)
         return sum(int(blocks) for _, blocks, _ in rows) / claims
+
+    EXPIRY = "query LIKE '%FROM plimsoll_jobs WHERE lease%' AND query LIKE '%lease <=%'"
+
+    def looks(self, most):
+        """The buffers of each of some looks for leases that have run out."""
+        costs, seen = [], None
+
+        def enough():
+            nonlocal seen
+            now = [int(one) for one in self.postgres.sql(f"SELECT coalesce(sum(calls), 0), coalesce(sum(shared_blks_hit + shared_blks_read), 0) FROM pg_stat_statements WHERE {self.EXPIRY}", self.name).split("|")]
+            if seen and now[0] == seen[0] + 1:
+                costs.append(now[1] - seen[1])
+            seen = now
+            return len(costs) >= most
+
+        harness.until(enough, lambda: f"{most} looks: {costs}")
+        return costs
+
+    def test_idle_workers_ask_little(self):
+        self.work(20)
+        self.postgres.sql("SELECT pg_stat_statements_reset()", self.name)
+
+        def asked():
+            return [int(one) for one in self.postgres.sql("SELECT coalesce(sum(s.calls) FILTER (WHERE " + self.EXPIRY.replace("query", "s.query") + "), 0), coalesce(sum(s.calls), 0) FROM pg_stat_statements s "
+                                                          "JOIN pg_roles r ON r.oid = s.userid WHERE r.rolname = 'shop'", self.name).split("|")]
+
+        # They look for leases once a second, and twice a second at each of two queues.
+        looks, statements = harness.until(lambda: (lambda now: now[0] >= 3 and now)(asked()), lambda: f"looks for leases: {asked()}")
+        print(f"{statements} statements of idle workers with {looks} looks for leases")
+        self.assertLessEqual(statements, 8 * (looks + 1))
 
     def test_a_claim_costs_little_more_among_finished_jobs_and_beside_an_open_transaction(self):
         empty = self.buffers()
@@ -62,12 +94,15 @@ class Claims(harness.ServerTest):
         forgotten.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM effect")
         done = self.work(JOBS, time.monotonic() + OPEN)
         beside = self.buffers()
+        look = statistics.median(self.looks(3))  # one in ten looks at everything
         forgotten.execute("COMMIT")
         after = self.buffers()
+        print(f"buffers of a look for leases beside an open transaction: {look}")
         print(f"buffers of a claim: {empty:.1f} of an empty queue, {full:.1f} with {FINISHED} finished jobs, {beside:.1f} after {done} jobs beside an open transaction, {after:.1f} after it")
         self.assertLessEqual(full, 5 * empty)
         self.assertLessEqual(beside, 5 * empty)
         self.assertLessEqual(after, 5 * empty)
+        self.assertLessEqual(look, 20)
 
 
 if __name__ == "__main__":

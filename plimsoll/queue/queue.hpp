@@ -115,6 +115,9 @@ class Queue {
 
   // What workers ask.
 
+  /// In how long the next job of the queue falls due; 0: one is due. `kNever`: none waits.
+  static constexpr Nanoseconds kNever = INT64_MAX;
+  virtual Task<Result<Nanoseconds>> until_due(Loop&, std::string_view queue) = 0;
   /// Claims up to `limit` jobs that are due, by priority, time and id, as long as the queue's concurrency allows.
   virtual Task<Result<std::vector<Record>>> claim(Loop&, std::string_view queue, int limit) = 0;
   /// Gives the ids whose claim is lost.

@@ -364,6 +364,43 @@ Task<Result<std::vector<std::string>>> SqlQueue::running(Session& session, const
   co_return all;
 }
 
+Task<Result<Nanoseconds>> SqlQueue::until_due(Loop& loop, std::string_view queue) {
+  // By the first entry of each priority in the index of what is due: one statement, without a transaction.
+  static const auto kFirst = [] {
+    std::string sql = "SELECT ";
+    for (int priority = 1; priority <= ClaimHorizon::kPriorities; ++priority)
+      sql += std::string(priority > 1 ? ", " : "") +
+             "(SELECT min(due) FROM plimsoll_jobs WHERE queue = ? AND priority = " + std::to_string(priority) +
+             " AND due >= ?)";
+    return sql;
+  }();
+  const auto now = clock_.wall(), steady = clock_.steady();
+  ClaimHorizon horizon;
+  {
+    std::lock_guard lock(mutex_);
+    if (auto known = looks_.find(queue); known != looks_.end()) horizon = known->second;
+  }
+  const bool whole = database_.dialect().claim_rows().empty() || horizon.is_whole(now, steady);
+  std::vector<Cell> from;
+  for (int priority = 1; priority <= ClaimHorizon::kPriorities; ++priority) {
+    from.emplace_back(std::string(queue));
+    from.emplace_back(horizon.due_from(priority, whole));
+  }
+  auto rows = co_await database_.read(loop, kFirst, from, true);
+  if (!rows) co_return std::unexpected(std::move(rows).error());
+  auto next = kNever;
+  for (int priority = 1; priority <= ClaimHorizon::kPriorities; ++priority) {
+    const auto first = number_of((*rows)[0][static_cast<std::size_t>(priority - 1)]);
+    if (first > 0) next = std::min(next, std::max<Nanoseconds>(first - now, 0));
+    const bool due = first > 0 && first <= now;
+    horizon.found(priority, due ? first : 0, due ? first : 0, !due, now);
+  }
+  horizon.looked(whole, now, steady);
+  std::lock_guard lock(mutex_);
+  looks_.insert_or_assign(std::string(queue), std::move(horizon));
+  co_return next;
+}
+
 Task<Result<std::vector<Record>>> SqlQueue::claim(Loop& loop, std::string_view queue, int limit) {
   auto shared = std::ranges::find(kinds_, queue, &Kind::queue);
   const int allowed = shared == kinds_.end() ? limit : shared->concurrency;
@@ -498,11 +535,18 @@ Task<Result<>> SqlQueue::progress(Loop& loop, const Claim& claim, int percent) {
 }
 
 Task<Result<int>> SqlQueue::expire(Loop& loop, std::vector<std::string>* dead) {
-  const auto now = clock_.wall();
-  const Cell before[] = {now};
+  constexpr int kMost = 100;
+  const auto now = clock_.wall(), steady = clock_.steady();
+  ClaimHorizon horizon;
+  {
+    std::lock_guard lock(mutex_);
+    horizon = expired_;
+  }
+  const bool whole = database_.dialect().claim_rows().empty() || horizon.is_whole(now, steady);
+  const Cell between[] = {horizon.expired_from(whole), now, std::int64_t{kMost}};
   // Asked outside a transaction first: mostly there is nothing, and then nothing is written.
   auto stuck = co_await database_.read(
-      loop, "SELECT id FROM plimsoll_jobs WHERE lease IS NOT NULL AND lease <= ? LIMIT 100", before, true);
+      loop, "SELECT id FROM plimsoll_jobs WHERE lease >= ? AND lease <= ? ORDER BY lease LIMIT ?", between, true);
   if (!stuck) co_return std::unexpected(std::move(stuck).error());
   int freed = 0;
   for (auto& row : *stuck) {
@@ -520,6 +564,11 @@ Task<Result<int>> SqlQueue::expire(Loop& loop, std::vector<std::string>* dead) {
     freed += *moved;
     if (dead && *moved && ends) dead->push_back(id);
   }
+  // Where there may be more the next look begins where this one did.
+  if (std::ssize(*stuck) == kMost) co_return freed;
+  horizon.looked(whole, now, steady);
+  std::lock_guard lock(mutex_);
+  expired_ = std::move(horizon);
   co_return freed;
 }
 

@@ -18,10 +18,10 @@ struct Retention {
   Nanoseconds dead = 30 * 86'400 * kSecond;
 };
 
-/// Where a claim begins to look. Jobs that have ended leave entries in the indexes, which PostgreSQL can remove only
-/// when no older transaction is open: beside one that was forgotten, a claim that looked at all of them would cost more
-/// with each job. So it looks from where the last one has ended, less a margin for what commits late or by another
-/// clock, and at everything every ten seconds.
+/// Where a claim begins to look, and a look for leases that have run out, or for jobs that are due. Jobs that have
+/// ended leave entries in the indexes, which PostgreSQL can remove only when no older transaction is open: beside one
+/// that was forgotten, a claim that looked at all of them would cost more with each job. So it looks from where the
+/// last one has ended, less a margin for what commits late or by another clock, and at everything every ten seconds.
 struct ClaimHorizon {
   static constexpr Nanoseconds kMargin = kSecond / 2, kWidest = 3600 * kSecond;
   static constexpr Nanoseconds kWhole = 10 * kSecond;  ///< between two looks at everything
@@ -35,6 +35,8 @@ struct ClaimHorizon {
   Nanoseconds due_from(int priority, bool whole) const noexcept { return whole ? 0 : due.at(priority - 1); }
   /// Where the look at leases begins that were written since the last one.
   Nanoseconds lease_from(Nanoseconds shortest) const noexcept { return looked_at + shortest - margin; }
+  /// Where the look for leases that have run out begins: those before had run out at the last one already.
+  Nanoseconds expired_from(bool whole) const noexcept { return whole ? 0 : looked_at - margin; }
   /// A look has found jobs of a priority that are due from `first` to `last`; `all`: there are no more.
   void found(int priority, Nanoseconds first, Nanoseconds last, bool all, Nanoseconds wall) noexcept;
   /// A look has ended.
@@ -71,6 +73,7 @@ class SqlQueue final : public Queue {
   Task<Result<std::vector<Backlog>>> backlog(Loop&) override;
   Task<Result<bool>> cancel(Loop&, std::string_view id) override;
   Task<Result<bool>> requeue(Loop&, std::string_view id) override;
+  Task<Result<Nanoseconds>> until_due(Loop&, std::string_view queue) override;
   Task<Result<std::vector<Record>>> claim(Loop&, std::string_view queue, int limit) override;
   Task<Result<std::vector<std::string>>> renew(Loop&, std::span<const Claim>) override;
   Task<Result<>> complete(database::Session&, const Claim&, const Output&) override;
@@ -98,7 +101,9 @@ class SqlQueue final : public Queue {
   const std::string due_;  ///< the statement that finds jobs to claim
   std::mutex mutex_;
   std::function<void()> wake_;
-  std::map<std::string, ClaimHorizon, std::less<>> horizons_;  ///< by queue
+  std::map<std::string, ClaimHorizon, std::less<>> horizons_;  ///< of claims, by queue
+  std::map<std::string, ClaimHorizon, std::less<>> looks_;     ///< of `until_due`, by queue
+  ClaimHorizon expired_;                                       ///< of `expire`
 };
 
 }  // namespace plimsoll::queue

@@ -132,6 +132,30 @@ class TwoQueues : public testing::Test {
            })
         .value();
   }
+  Nanoseconds until_due(int which, std::string_view name) {
+    return database::wait_for([&](Loop& loop) -> Task<Result<Nanoseconds>> {
+             auto due = co_await queue(which).until_due(loop, name);
+             co_return due;
+           })
+        .value();
+  }
+  int expire(int which) {
+    return database::wait_for([&](Loop& loop) -> Task<Result<int>> {
+             auto freed = co_await queue(which).expire(loop);
+             co_return freed;
+           })
+        .value();
+  }
+  /// How many leases have run out, by a statement that looks at all of them.
+  std::int64_t overdue() {
+    const database::Cell now[] = {maker_->wall().load()};
+    auto rows = database::wait_for([&](Loop& loop) -> Task<Result<database::Rows>> {
+      auto read =
+          co_await maker_->database().read(loop, "SELECT count(*) FROM plimsoll_jobs WHERE lease <= ?", now, false);
+      co_return read;
+    });
+    return std::get<std::int64_t>(rows.value()[0][0]);
+  }
   void renew(int which, const Record& job) {
     const Claim claims[] = {{job.id, job.standing.token, 30 * kSecond}};
     const auto lost = database::wait_for([&](Loop& loop) -> Task<Result<std::vector<std::string>>> {
@@ -185,6 +209,39 @@ TEST_F(TwoQueues, NeverRunMoreThanTheQueueAllowsTogetherAndNoLessThanTheyMay) {
       }
     }
   }
+}
+
+TEST_F(TwoQueues, TellInHowLongTheNextJobIsDue) {
+  EXPECT_EQ(until_due(0, "default"), Queue::kNever);
+  enqueue(1, {.kind = "mail", .priority = 9, .delay = 60 * kSecond});
+  EXPECT_EQ(until_due(0, "default"), 60 * kSecond);
+  enqueue(1, {.kind = "mail", .delay = 20 * kSecond});
+  EXPECT_EQ(until_due(0, "default"), 20 * kSecond);
+  EXPECT_EQ(until_due(0, "slow"), Queue::kNever);
+  move(15 * kSecond);
+  EXPECT_EQ(until_due(0, "default"), 5 * kSecond);
+  move(6 * kSecond);
+  for (const int which : {0, 1}) EXPECT_EQ(until_due(which, "default"), 0);
+  ASSERT_EQ(claim(1, "default").size(), 1u);
+  for (int look = 0; look < 30; ++look) {
+    EXPECT_EQ(until_due(0, "default"), (39 - look) * kSecond);
+    move(kSecond);
+  }
+}
+
+TEST_F(TwoQueues, FreeEachJobWhoseLeaseHasRunOutThoughTheyLookFromWhereTheyEnded) {
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random{seed};
+  int freed = 0;
+  for (int round = 0; round < 60; ++round) {
+    for (auto jobs = random() % 4; jobs > 0; --jobs) enqueue(static_cast<int>(random() % 2), {.kind = "flood"});
+    claim(static_cast<int>(random() % 2), "flood");
+    move((random() % 4 == 0 ? 29 : 1) * kSecond + static_cast<Nanoseconds>(random() % 2'000) * kMillisecond);
+    freed += expire(static_cast<int>(random() % 2));
+    ASSERT_EQ(overdue(), 0) << "in round " << round;
+  }
+  EXPECT_GT(freed, 0);
 }
 
 TEST_F(TwoQueues, AJobThatIsSeenLateIsClaimedByTheNextLookAtEverything) {

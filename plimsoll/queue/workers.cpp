@@ -15,7 +15,10 @@ constexpr int kBatch = 16;                       ///< jobs of one claim
 constexpr Nanoseconds kExpiry = kSecond;         ///< between two looks for leases that ran out
 constexpr Nanoseconds kPruning = 60 * kSecond;   ///< between two removals of old jobs
 constexpr Nanoseconds kReminder = 10 * kSecond;  ///< between two words about jobs that do not stop
-constexpr int kTries = 5;                        ///< to write a completion while the database is not available
+/// For an answer of the database, the waits for a connection and for other instances included: a connection that is
+/// dead without a word is given up after it.
+constexpr Nanoseconds kAnswer = 10 * kSecond;
+constexpr int kTries = 5;  ///< to write a completion while the database is not available
 
 /// What a job says is wrong with itself is not repeated; everything else may pass.
 bool worth_repeating(const Error& error) { return error.retryable || error.problem->status >= 500; }
@@ -125,13 +128,26 @@ Task<Result<>> Workers::turn() {
   }
   if (now - pruned_ >= kPruning) {
     pruned_ = now;
-    (void)co_await queue_.prune(loop_);
+    auto pruned = co_await within(loop_, kAnswer, queue_.prune(loop_));
+    (void)pruned;
   }
-  const int claimed = co_await claim_due();
-  if (claimed) co_return Result<>{};
-  auto woken = co_await waiting_.wait(loop_, options_.poll, [this] { return woken_ || stopping_; });
-  waiting_.look([this] { woken_ = false; });
+  const bool tried = std::exchange(claims_, false);
+  if (tried) {
+    const int claimed = co_await claim_due();
+    claims_ = claimed > 0;
+    if (claims_) co_return Result<>{};
+  }
+  // One statement tells whether a claim, which is a transaction of many, has any use.
+  auto rest = co_await rest_until_due();
+  if (rest == 0 && !tried) {
+    claims_ = true;
+    co_return Result<>{};
+  }
+  // What is due and could not be claimed waits for room: as much of the queue runs as may.
+  if (rest == 0) rest = options_.poll;
+  auto woken = co_await waiting_.wait(loop_, rest, [this] { return woken_ || stopping_; });
   (void)woken;
+  waiting_.look([this] { claims_ |= std::exchange(woken_, false); });
   co_return Result<>{};
 }
 
@@ -172,7 +188,7 @@ Task<> Workers::expire() {
     });
   if (!steps_.settled(steady)) co_return;
   std::vector<std::string> dead;
-  auto freed = co_await queue_.expire(loop_, &dead);
+  auto freed = co_await within(loop_, kAnswer, queue_.expire(loop_, &dead));
   if (!log_ || !freed) co_return;
   if (*freed)
     log_->write(telemetry::Level::warning, "jobs-of-lost-workers",
@@ -182,18 +198,39 @@ Task<> Workers::expire() {
                 [&](telemetry::Line& line) { line.add("job", id).add("reason", "its workers were lost too often"); });
 }
 
+/// How long nothing falls due, as far as is known; at most `poll`. 0: something is due.
+Task<Nanoseconds> Workers::rest_until_due() {
+  auto rest = options_.poll;
+  for (auto& [queue, here] : queues_) {
+    auto of_queue = std::ranges::find(kinds_, queue, &Kind::queue);
+    if (here >= of_queue->concurrency || stopping_) continue;  // one that ends wakes this line
+    auto due = co_await within(loop_, kAnswer, queue_.until_due(loop_, queue));
+    if (!due) {
+      report_claim(queue, due.error());
+      continue;
+    }
+    if (*due == 0) co_return 0;
+    rest = std::min(rest, *due);
+  }
+  co_return rest;
+}
+
+void Workers::report_claim(std::string_view queue, const Error& error) {
+  if (!log_) return;
+  log_->write(telemetry::Level::error, "jobs-not-claimed", [&](telemetry::Line& line) {
+    line.add("queue", queue).add("error", describe(error)).add("cause", cause_of(error));
+  });
+}
+
 Task<int> Workers::claim_due() {
   int sum = 0;
   for (auto& [queue, here] : queues_) {
     auto of_queue = std::ranges::find(kinds_, queue, &Kind::queue);
     const int free = std::min(of_queue->concurrency - here, kBatch);
     if (free <= 0 || stopping_) continue;
-    auto claimed = co_await queue_.claim(loop_, queue, free);
+    auto claimed = co_await within(loop_, kAnswer, queue_.claim(loop_, queue, free));
     if (!claimed) {
-      if (log_)
-        log_->write(telemetry::Level::error, "jobs-not-claimed", [&](telemetry::Line& line) {
-          line.add("queue", queue).add("error", describe(claimed.error())).add("cause", cause_of(claimed.error()));
-        });
+      report_claim(queue, claimed.error());
       continue;
     }
     for (auto& job : *claimed) {
@@ -236,7 +273,7 @@ Task<Result<>> Workers::renew_claims() {
     claims.push_back({ids.back(), running.job.standing.token, kind == kinds_.end() ? kLease : kind->lease});
   }
   if (claims.empty()) co_return Result<>{};
-  auto lost = co_await queue_.renew(loop_, claims);
+  auto lost = co_await within(loop_, kAnswer, queue_.renew(loop_, claims));
   if (!lost) co_return std::unexpected(std::move(lost).error());
   for (auto& running : running_)
     if (std::ranges::find(*lost, running.job.id) != lost->end()) running.work.stop(Stop::lost_race);
@@ -277,17 +314,18 @@ Task<> Workers::run(Running& running) {
 
 /// Whether this attempt has completed its job, where no answer to the COMMIT came.
 Task<bool> Workers::is_completed(const Claim& claim) {
-  auto found = co_await queue_.find(loop_, claim.id);
+  auto found = co_await within(loop_, kAnswer, queue_.find(loop_, claim.id));
   co_return found && *found && (*found)->standing.state == State::completed && (*found)->standing.token == claim.token;
 }
 
 Task<Result<>> Workers::write_completion(const Claim& claim, const Output& output) {
   bool unknown = false;
   for (int tried = 1;; ++tried) {
-    auto written = co_await database_.write(loop_, [&](database::Session& session) -> Task<Result<>> {
+    const auto work = [&](database::Session& session) -> Task<Result<>> {
       auto held = co_await queue_.complete(session, claim, output);
       co_return held;
-    });
+    };
+    auto written = co_await within(loop_, kAnswer, database_.write(loop_, work));
     if (!written && unknown && written.error().problem == &kStaleClaim) {
       const bool done = co_await is_completed(claim);
       if (done) co_return Result<>{};
@@ -324,7 +362,7 @@ Task<> Workers::settle(Running& running, Result<Output> outcome) {
   } else if (running.work.stopped() == Stop::lost_race || outcome.error().problem == &kStaleClaim) {
     written = plimsoll::fail(kStaleClaim);
   } else if (running.work.stopped() == Stop::drain) {
-    written = co_await queue_.release(loop_, claim);
+    written = co_await within(loop_, kAnswer, queue_.release(loop_, claim));
     add(counts.released);
     if (written) report(running, "job-returned", "the process ends; another attempt follows");
   } else {
@@ -336,7 +374,7 @@ Task<> Workers::settle(Running& running, Result<Output> outcome) {
                           .retry_after = wish * kSecond};
     report(running, "job failed", failure.cause.empty() ? failure.error : failure.cause, error.problem->code);
     if (metrics_) telemetry::problem_counter(*metrics_, error.problem->code).add();
-    written = co_await queue_.fail(loop_, claim, failure);
+    written = co_await within(loop_, kAnswer, queue_.fail(loop_, claim, failure));
     add(counts.failed);
     if (written && dies(running, failure)) report(running, "job-dead", failure.error, error.problem->code);
   }

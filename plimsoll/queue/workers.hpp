@@ -69,8 +69,10 @@ class FunctionRunner final : public Runner {
 };
 
 struct WorkersOptions {
-  Nanoseconds poll = 500 * kMillisecond;  ///< how late the jobs of other processes may be noticed
-  Nanoseconds grace = 20 * kSecond;       ///< for running jobs at the end, before they are told to stop
+  /// How late the jobs of other processes may be noticed. Those of this one wake the workers, and those that are known
+  /// to fall due later are waited for.
+  Nanoseconds poll = 500 * kMillisecond;
+  Nanoseconds grace = 20 * kSecond;  ///< for running jobs at the end, before they are told to stop
 };
 
 /// The thread that runs jobs: claims what is due, keeps the claims alive, obeys the states. On a loop of its own, so
@@ -106,11 +108,13 @@ class Workers {
   Task<Result<>> renew_claims();
   Task<> expire();
   Task<int> claim_due();
+  Task<Nanoseconds> rest_until_due();
   Task<> run(Running& running);
   Task<Result<>> perform(Running& running);
   Task<> settle(Running& running, Result<Output> outcome);
   Task<bool> is_completed(const Claim& claim);
   Task<Result<>> write_completion(const Claim& claim, const Output& output);
+  void report_claim(std::string_view queue, const Error& error);
   bool dies(const Running& running, const Failure& failure) const;
   void report(const Running& running, std::string_view what, std::string_view error, std::string_view problem = {});
 
@@ -130,6 +134,7 @@ class Workers {
   ClockStep steps_;
   std::atomic<bool> stopping_{false};
   Nanoseconds expired_ = 0, pruned_ = 0;  ///< when last (steady)
+  bool claims_ = true;                    ///< something may be due: the next turn claims
   std::atomic<Nanoseconds> stop_by_{0};   ///< steady clock; once stopping
   bool woken_ = false;                    ///< under the lock of `waiting_`
   std::thread thread_;

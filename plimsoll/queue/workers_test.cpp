@@ -152,6 +152,38 @@ TEST_F(WorkersTest, RunsWhatIsEnqueuedAndKeepsItsResult) {
   EXPECT_TRUE(job.has_result);
 }
 
+TEST_F(WorkersTest, AJobIsRunWhenItFallsDueHoweverSeldomTheyLook) {
+  WorkersOptions patient;
+  patient.poll = 3600 * kSecond;
+  Workers workers{*queue_, *database_, queue_->kinds(), nullptr, nullptr, patient};
+  workers.on("fine", calls([](Execution&) -> Task<Result<Output>> { co_return Output{}; }));
+  workers.start();
+  const auto later = enqueue({.kind = "fine", .delay = 150 * kMillisecond});
+  workers.wake();
+  EXPECT_EQ(ended_job(later).standing.state, State::completed);
+}
+
+TEST_F(WorkersTest, WhereNothingIsDueALookIsNoTransaction) {
+  WorkersOptions eager;
+  eager.poll = kMillisecond;
+  Workers workers{*queue_, *database_, queue_->kinds(), nullptr, nullptr, eager};
+  for (const auto* kind : {"fine", "flaky", "slow"})
+    workers.on(kind, calls([](Execution&) -> Task<Result<Output>> { co_return Output{}; }));
+  workers.start();
+  const auto reads = [&] {
+    const auto counts = database_->counts();
+    return counts.reads_inline + counts.reads_queued;
+  };
+  const auto until = [&](std::uint64_t most) {
+    for (int i = 0; i < 20'000 && reads() < most; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return reads() >= most;
+  };
+  ASSERT_TRUE(until(10));  // the first turn claims and prunes
+  const auto units = database_->counts().units;
+  ASSERT_TRUE(until(reads() + 50));
+  EXPECT_EQ(database_->counts().units, units);
+}
+
 TEST_F(WorkersTest, TheEffectCommitsWithTheCompletion) {
   workers_->on("fine", calls([](Execution& execution) -> Task<Result<Output>> {
                  auto done = co_await with_effect(execution);

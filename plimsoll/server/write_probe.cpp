@@ -16,6 +16,7 @@ namespace {
 constexpr Nanoseconds kPeriod = kSecond;         ///< between two probes, at least
 constexpr Nanoseconds kQuiet = 10 * kSecond;     ///< between two while all is well and nobody asks
 constexpr Nanoseconds kInterest = 30 * kSecond;  ///< how long somebody who has asked is expected again
+constexpr Nanoseconds kLongest = 10 * kSecond;   ///< of one write: a connection that is dead without a word is given up
 constexpr Nanoseconds kHanging = 3 * kSecond;    ///< a write that takes longer, while no other commits, hangs
 
 constexpr database::OwnTable kTable{.name = "plimsoll_probe",
@@ -100,13 +101,18 @@ Task<> WriteProbe::probe() {
 Task<> WriteProbe::probe_once() {
   begun_ = clock_.steady();
   const auto before = std::exchange(commits_, database_.counts().commits);
-  auto done = co_await write(loop_);
+  auto done = co_await within(loop_, kLongest, write(loop_));
   begun_ = 0;
   ended_ = clock_.steady();
   commits_ = database_.counts().commits;
   // A queue that is full is work, and no fault, while it moves on.
   const bool moves_on = !done && done.error().problem == &database::kBusy && commits_ != before;
-  failure_ = done || moves_on ? std::string{} : database::reason_of(done.error());
+  if (done || moves_on)
+    failure_.clear();
+  else if (done.error().problem == &kDeadlineExceeded)
+    failure_ = "a write has not ended for " + std::to_string(kLongest / kSecond) + " s";
+  else
+    failure_ = database::reason_of(done.error());
   judge();
 }
 
