@@ -623,7 +623,7 @@ class FaultsTest(harness.ServerTest):
             self.assertLess(after[0] - self.before[0], GROWTH)
         self.assertLess(after[1] - self.before[1], 32)
 
-    def in_any_order(self, kinds):
+    def in_any_order(self, kinds, cycles=CYCLES):
         faults = [kind(self) for kind in kinds if not WANTED or kind.__name__ in WANTED]
         possible = []
         for fault in faults:
@@ -632,7 +632,7 @@ class FaultsTest(harness.ServerTest):
                 possible.append(fault)
             except unittest.SkipTest as skipped:
                 print(f"{type(fault).__name__}: skipped: {skipped}")
-        for _ in range(CYCLES):
+        for _ in range(cycles):
             self.chance.shuffle(possible)
             for fault in possible:
                 self.cycle(fault)
@@ -689,19 +689,22 @@ class Faults(FaultsTest):
         self.finish()
 
     def test_a_standby_that_is_promoted_has_all_that_was_acknowledged(self):
-        primary = harness.Postgres(self.directory(), "synchronous_standby_names='*'\nsynchronous_commit=local")
-        self.addCleanup(primary.stop)
-        primary.start()
-        name = primary.database()
-        self.standby = harness.Standby(self.directory(), primary)
-        self.addCleanup(self.standby.stop)
-        self.standby.start()
-        harness.until(lambda: primary.sql("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") == "1", "the standby is synchronous")
-        primary.sql("ALTER ROLE shop SET synchronous_commit = on")
-        hosts = f"127.0.0.1:{primary.port},127.0.0.1:{self.standby.port}"
-        self.begin(primary, name, f"postgres://shop:s3cret@{hosts}/{name}?target_session_attrs=read-write")
-        self.in_any_order([Promoted])
-        self.finish()
+        for _ in range(CYCLES):
+            primary = harness.Postgres(self.directory(), "synchronous_standby_names='*'\nsynchronous_commit=local")
+            self.addCleanup(primary.stop)
+            primary.start()
+            name = primary.database()
+            self.standby = harness.Standby(self.directory(), primary)
+            self.addCleanup(self.standby.stop)
+            self.standby.start()
+            harness.until(lambda: primary.sql("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") == "1", "the standby is synchronous")
+            primary.sql("ALTER ROLE shop SET synchronous_commit = on")
+            hosts = f"127.0.0.1:{primary.port},127.0.0.1:{self.standby.port}"
+            self.begin(primary, name, f"postgres://shop:s3cret@{hosts}/{name}?target_session_attrs=read-write")
+            self.in_any_order([Promoted], 1)
+            self.finish()
+            self.server.stop()
+            self.standby.stop()
 
 
 class Outcomes(FaultsTest):
