@@ -65,15 +65,18 @@ class PoolLedger {
     down_ = false;
     attempts_ = 0;
     retry_at_ = 0;
+    answered_at_ = now;
     idle_.push_back({&connection, now, until});
   }
-  /// It could not be opened. `full`: the server has too many connections, and those that are open can be used.
-  void failed(Nanoseconds now, bool full) {
+  /// It could not be opened. `full`: the server has too many connections, and those that are open can be used. They can
+  /// be too where one has answered since this one was begun: the server, or this machine, is only slow.
+  void failed(Nanoseconds began, Nanoseconds now, bool full) {
     --opening_;
     constexpr Nanoseconds kFirst = 50 * kMillisecond, kLongest = 400 * kMillisecond;
     retry_at_ = now + std::min(kLongest, kFirst << std::min(attempts_, 4));
     ++attempts_;
-    if (!full || in_use_ + idle_.size() == 0) down_ = true;
+    const bool lives = full || answered_at_ > began;
+    if (!lives || in_use_ + idle_.size() == 0) down_ = true;
   }
   /// Opening was given up because the pool is closed.
   void given_up() { --opening_; }
@@ -92,6 +95,7 @@ class PoolLedger {
                  bool usable) {
     --in_use_;
     queue_.ended(order, caller);
+    if (usable) answered_at_ = now;
     if (!usable || down_ || now >= until) return false;
     idle_.push_back({&connection, now, until});
     return true;
@@ -156,6 +160,7 @@ class PoolLedger {
   bool down_ = false;
   int attempts_ = 0;
   Nanoseconds retry_at_ = 0;
+  Nanoseconds answered_at_ = -1;  ///< when a connection was opened or came back usable, last
 };
 
 }  // namespace plimsoll::database

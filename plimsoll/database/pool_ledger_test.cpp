@@ -84,7 +84,7 @@ TEST(PoolLedger, DownServerRefusesAllAndIsProbedTwiceASecond) {
   for (int i = 0; i < 5; ++i) pool.ask(3);
   auto served = pool.ledger.next();
   pool.ledger.opens();
-  pool.ledger.failed(0, false);
+  pool.ledger.failed(0, 0, false);
   EXPECT_TRUE(pool.ledger.down());
   int refused = 0;
   while (pool.ledger.refuse()) ++refused;
@@ -101,7 +101,7 @@ TEST(PoolLedger, DownServerRefusesAllAndIsProbedTwiceASecond) {
     EXPECT_EQ(pool.ledger.to_open(now), 1u);  // one at a time
     pool.ledger.opens();
     EXPECT_EQ(pool.ledger.to_open(now), 0u);
-    pool.ledger.failed(now, false);
+    pool.ledger.failed(now, now, false);
   }
   now = pool.ledger.look_again(now, kSecond);
   pool.open(now);
@@ -116,7 +116,7 @@ TEST(PoolLedger, FullServerIsNotDownWhileConnectionsAreOpen) {
   pool.ledger.next();
   auto& waits = pool.ask();
   pool.ledger.opens();
-  pool.ledger.failed(0, true);
+  pool.ledger.failed(0, 0, true);
   EXPECT_FALSE(pool.ledger.down());
   EXPECT_EQ(pool.ledger.refuse(), nullptr);
   EXPECT_EQ(pool.ledger.to_open(kMillisecond), 0u);  // not at once again
@@ -124,8 +124,29 @@ TEST(PoolLedger, FullServerIsNotDownWhileConnectionsAreOpen) {
   EXPECT_EQ(pool.ledger.next().entry, &waits);
   EXPECT_FALSE(pool.back(line, 0, false));
   pool.ledger.opens();
-  pool.ledger.failed(kSecond, true);
+  pool.ledger.failed(kSecond, kSecond, true);
   EXPECT_TRUE(pool.ledger.down());  // nothing is left to be used
+}
+
+TEST(PoolLedger, ServerThatAnswersOthersIsNotDownWhereOneMoreComesTooLate) {
+  Pool pool({.least = 1, .most = 4});
+  auto& line = pool.open();
+  pool.ask();
+  ASSERT_NE(pool.ledger.next().entry, nullptr);
+  pool.ask();
+  pool.ledger.opens();
+  EXPECT_TRUE(pool.back(line, 2 * kSecond));  // it was used meanwhile
+  pool.ledger.failed(kSecond, 3 * kSecond, false);
+  EXPECT_FALSE(pool.ledger.down());
+  EXPECT_EQ(pool.ledger.refuse(), nullptr);
+  EXPECT_NE(pool.ledger.next().entry, nullptr);
+  EXPECT_EQ(pool.ledger.to_open(3 * kSecond), 0u);  // not at once
+  EXPECT_EQ(pool.ledger.to_open(4 * kSecond), 0u);  // nobody waits
+  pool.ask();
+  ASSERT_EQ(pool.ledger.to_open(4 * kSecond), 1u);
+  pool.ledger.opens();
+  pool.ledger.failed(4 * kSecond, 5 * kSecond, false);  // and nothing else has come since then
+  EXPECT_TRUE(pool.ledger.down());
 }
 
 TEST(PoolLedger, ClosesIdleAndOldConnections) {
@@ -195,7 +216,7 @@ TEST(PoolLedger, RandomEventsKeepTheCountsRight) {
         if (opening > 0) {
           --opening;
           if (random() % 3 == 0) {
-            ledger.failed(now, random() % 2 == 0);
+            ledger.failed(now - static_cast<Nanoseconds>(random() % 2) * kSecond, now, random() % 2 == 0);
           } else {
             lines.push_back(std::make_unique<Line>());
             ledger.opened(*lines.back(), now, now + 60 * kSecond);

@@ -353,6 +353,7 @@ Task<> PostgresPool::keep() {
 }
 
 Task<> PostgresPool::open_one() {
+  const auto began = system_clock().steady();
   auto made = co_await connect(loop_);
   if (made) {
     const bool was_down = down_.load(std::memory_order_relaxed);
@@ -373,7 +374,7 @@ Task<> PostgresPool::open_one() {
   {
     const std::lock_guard lock(mutex_);
     const bool was_down = ledger_.down();
-    ledger_.failed(system_clock().steady(), is_full(cause));
+    ledger_.failed(began, system_clock().steady(), is_full(cause));
     cause_ = cause.starts_with("postgres: ") ? cause.substr(10) : cause;
     fell = !was_down && ledger_.down();
     serve();
