@@ -398,8 +398,13 @@ class Stopped(Fault):
 
 
 class Hung(Fault):
+    """All processes of the server stand still."""
+
+    def server(self):
+        return self.postgres
+
     def begin(self):
-        main = self.postgres.pid
+        main = self.server().pid
         os.kill(main, signal.SIGSTOP)  # first: it makes no further processes, once it has stopped
         harness.until(lambda: pathlib.Path(f"/proc/{main}/stat").read_text().rsplit(") ", 1)[1][0] == "T", "the server stands still")
         self.stopped = [main, *(int(pid) for pid in pathlib.Path(f"/proc/{main}/task/{main}/children").read_text().split())]
@@ -522,6 +527,15 @@ class Promoted(Fault):
         self.world.data.postgres = standby
 
 
+class StandbyHung(Hung):
+    """Commits wait for a standby that does not take them. Connections that commit are not given to others, so reads are refused too."""
+
+    ready = None
+
+    def server(self):
+        return self.world.standby
+
+
 class FaultsTest(harness.ServerTest):
     engine = "postgres"
 
@@ -537,12 +551,12 @@ class FaultsTest(harness.ServerTest):
         """A server with its load."""
         self.postgres, self.data = postgres, harness.PostgresDatabase(postgres, name, url)
         self.data.script("CREATE TABLE effect(job TEXT, what TEXT)")
-        self.server = self.serve(CONTRACT, CONFIG.format(url=url, more=more))
+        self.instance = self.serve(CONTRACT, CONFIG.format(url=url, more=more))
         self.data.script(SLOW_COMMITS)
-        self.load = Load(self.server, self.chance.random())
+        self.load = Load(self.instance, self.chance.random())
         self.addCleanup(self.load.stop)
         self.served("the start")
-        self.before = memory(self.server)
+        self.before = memory(self.instance)
 
     def served(self, what):
         """Within some attempts every operation is served, the server is ready, and a job is run."""
@@ -561,9 +575,9 @@ class FaultsTest(harness.ServerTest):
                 break
             load.ended.wait(0.2)
         else:
-            self.fail(f"not ready after {what}: {harness.fetch(self.server.management, target='/readyz')!r}")
+            self.fail(f"not ready after {what}: {harness.fetch(self.instance.management, target='/readyz')!r}")
         label = f"p-run-{prober.next()}"
-        accepted = self.server.post("/effects", {"what": label})
+        accepted = self.instance.post("/effects", {"what": label})
         self.assertEqual(accepted.status, 202, accepted)
         for look in range(5 * ATTEMPTS):
             if self.data.rows("SELECT 1 FROM effect WHERE what = ?", (label,)):
@@ -574,7 +588,7 @@ class FaultsTest(harness.ServerTest):
         return needed, look
 
     def told(self):
-        return f"{dict(self.load.ledger.counts)}\n{self.server.output[-3000:]}"
+        return f"{dict(self.load.ledger.counts)}\n{self.instance.output[-3000:]}"
 
     def cycle(self, fault):
         """The fault begins, bites, and ends; then all is well again."""
@@ -615,11 +629,11 @@ class FaultsTest(harness.ServerTest):
         harness.until(lambda: self.data.rows("SELECT count(*) FROM plimsoll_jobs WHERE state <> 'completed'") == [(0,)], "the end of those that were dead")
         ledger = self.load.ledger
         self.assertEqual(ledger.judge(self.data), [])
-        after = memory(self.server)
+        after = memory(self.instance)
         print(f"acknowledged {len(ledger.done['items'])} rows and {len(ledger.done['effects'])} jobs, unknown {len(ledger.open['items'])} and {len(ledger.open['effects'])}, refused "
               f"{len(ledger.never['items'])} and {len(ledger.never['effects'])}; memory {self.before[0] >> 20} -> {after[0] >> 20} MiB, descriptors {self.before[1]} -> {after[1]}; "
               f"slowest {', '.join(f'{name} {took:.2f} s' for name, took in ledger.slowest.items())}")
-        if not any(word in self.server.output for word in ("Sanitizer",)):
+        if not any(word in self.instance.output for word in ("Sanitizer",)):
             self.assertLess(after[0] - self.before[0], GROWTH)
         self.assertLess(after[1] - self.before[1], 32)
 
@@ -701,9 +715,11 @@ class Faults(FaultsTest):
             primary.sql("ALTER ROLE shop SET synchronous_commit = on")
             hosts = f"127.0.0.1:{primary.port},127.0.0.1:{self.standby.port}"
             self.begin(primary, name, f"postgres://shop:s3cret@{hosts}/{name}?target_session_attrs=read-write")
+            if TORTURE:
+                self.in_any_order([StandbyHung], 1)
             self.in_any_order([Promoted], 1)
             self.finish()
-            self.server.stop()
+            self.instance.stop()
             self.standby.stop()
 
 
