@@ -595,7 +595,7 @@ MISTAKES = [
      'Write a list of columns and of lists of them: `indexes: [[status, created_at], code]`.'),
     ("a table's option", "contract", '      search: [title]', '      ▸searches: [title]',
      "invalid-table", 'unknown key "searches"; did you mean "search"?',
-     'The options here are: schema, key, unique, indexes, owner, tenant, filters, sort, search, embeds, page, naming, require-match.'),
+     'The options here are: schema, key, unique, indexes, owner, tenant, filters, sort, search, embeds, files, page, naming, require-match.'),
     ("a filter's operator", "contract", 'author: [eq, like]', 'author: [eq, ▸contains]',
      "invalid-table", 'one of eq, ne, lt, le, gt, ge, in, like, is-null is expected',
      'Operators are eq ne lt le gt ge in like is-null.'),

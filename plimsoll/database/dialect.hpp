@@ -132,6 +132,7 @@ class Dialect {
   virtual std::string_view name() const noexcept = 0;
 
   virtual Statement select(const Select& rows) const = 0;
+  virtual Statement select_file(const SelectFile& file) const = 0;
   virtual Statement insert(const Insert& row) const = 0;
   virtual Statement update(const Update& rows) const = 0;
   virtual Statement remove(const Delete& rows) const = 0;

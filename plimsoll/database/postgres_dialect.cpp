@@ -36,6 +36,7 @@ std::string inner_value(const Column& column, std::string_view alias) {
     case Kind::json: return "coalesce(" + name + "::text,'null')";
     case Kind::instant:
       return "coalesce('\"'||" + instant_text(name, type != "timestamp without time zone") + "||'\"','null')";
+    case Kind::bytes: return "'null'";  // not in rows
     case Kind::text: return "coalesce(to_json(" + name + "::text)::text,'null')";
   }
   return "'null'";
@@ -166,6 +167,17 @@ class Columns {
 constexpr std::string_view kMarks = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
 
 class PostgresRenderer final : public Renderer {
+  void append_length(std::string& out, const std::string& bytes) const override {
+    out += "octet_length(" + bytes + ")";
+  }
+  void append_digest(std::string& out, const std::string& bytes) const override {
+    out += "encode(sha256(" + bytes + "),'hex')";
+  }
+  void append_piece(Statement& out, const SelectFile& file, std::string_view alias) const override {
+    out.sql += "substring(" + column_of(*file.bytes, alias) + " FROM ?::int+1 FOR ?::int)";
+    out.cells.emplace_back(file.piece->offset);
+    out.cells.emplace_back(file.piece->length);
+  }
   /// A parameter that is compared with a column or stored in it. Integers and texts are not given the exact type of the
   /// column, so that a value which it cannot hold is compared instead of refused.
   void append_parameter(std::string& out, const Column& column) const override {
@@ -299,6 +311,7 @@ std::string_view postgres_type(const Column& column) {
     case Kind::number: return "numeric";
     case Kind::instant: return "timestamp with time zone";
     case Kind::json: return "json";  // `jsonb` would change the order of members
+    case Kind::bytes: return "bytea";
     case Kind::text: break;
   }
   return column.format == "uuid" && !column.verbatim ? "uuid" : "text COLLATE \"C\"";
@@ -314,6 +327,7 @@ std::string postgres_words(std::span<const Column* const> columns, std::string_v
 }
 
 Statement PostgresDialect::select(const Select& rows) const { return kRenderer.select(rows); }
+Statement PostgresDialect::select_file(const SelectFile& file) const { return kRenderer.select_file(file); }
 Statement PostgresDialect::insert(const Insert& row) const { return kRenderer.insert(row); }
 Statement PostgresDialect::update(const Update& rows) const { return kRenderer.update(rows); }
 Statement PostgresDialect::remove(const Delete& rows) const { return kRenderer.remove(rows); }

@@ -11,6 +11,7 @@ class PostgresDialect final : public Dialect {
   std::string_view name() const noexcept override { return "postgresql"; }
 
   Statement select(const Select& rows) const override;
+  Statement select_file(const SelectFile& file) const override;
   Statement insert(const Insert& row) const override;
   Statement update(const Update& rows) const override;
   Statement remove(const Delete& rows) const override;

@@ -50,6 +50,7 @@ bool fits(Kind kind, const FoundColumn& there) {
     case Kind::number: return is({"numeric", "double precision", "real"});
     case Kind::instant: return is({"timestamp with time zone", "timestamp without time zone"});
     case Kind::json: return is({"json", "jsonb"});
+    case Kind::bytes: return is({"bytea"});
     case Kind::text:
       // Texts, enumerations and network addresses, by their category (pg_type.typcategory).
       return there.category == 'S' || there.category == 'E' || there.category == 'I' ||
@@ -150,6 +151,11 @@ std::vector<std::string> PostgresDialect::create_table(const TableDefinition& ta
   for (std::size_t i = 0; i < table.columns.size(); ++i) text += (i ? "," : "") + column_definition(table, i);
   if (table.primary_key().size() > 1) text += ",PRIMARY KEY(" + table.list(table.primary_key()) + ")";
   std::vector<std::string> statements{text + ")"};
+  // Stored as it is: of a compressed value no piece can be read without what stands before it.
+  for (const auto& column : table.columns)
+    if (column.is->kind == Kind::bytes)
+      statements.push_back("ALTER TABLE " + quoted(table.name) + " ALTER COLUMN " + quoted(column.is->name) +
+                           " SET STORAGE EXTERNAL");
   for (auto& columns : table.indexes)
     if (columns != table.primary_key()) statements.push_back(create_index(table, columns));
   for (auto& columns : table.unique) statements.push_back(create_index(table, columns, true));
@@ -181,6 +187,7 @@ std::string PostgresDialect::add_column(const TableDefinition& table, std::size_
       case Kind::boolean: definition += " DEFAULT false"; break;
       case Kind::instant: definition += " DEFAULT now()"; break;
       case Kind::json: definition += " DEFAULT 'null'"; break;
+      case Kind::bytes: break;  // never required
       case Kind::text: definition += type == "uuid" ? " DEFAULT gen_random_uuid()" : " DEFAULT ''"; break;
     }
   return "ALTER TABLE " + quoted(table.name) + " ADD COLUMN " + definition + ";";

@@ -33,6 +33,7 @@ enum class Kind : std::uint8_t {
   decimal,  ///< text compared as a number; JSON string
   number,   ///< text compared as a number; JSON number with all its digits
   json,     ///< text that is JSON; any JSON value
+  bytes,    ///< a file; never in a row's JSON
 };
 
 /// How the values of a column are compared.
@@ -57,6 +58,7 @@ struct Column {
   bool as_number = false;  ///< decimals are stored as numbers, which keep 15 digits
   bool spaced = false;     ///< instants are stored as `2026-01-01 00:00:00`
   bool uuid = false;       ///< the database takes UUIDs only, and gives them in lower case
+  bool pieces = true;      ///< of bytes: the database reads a piece of them without the rest
   std::string type{};      ///< as the database names it; empty: that which the dialect gives the kind
   /// Names of the rules of its table that are about it, where the database tells no more of one that is broken.
   std::vector<std::string> checks{};
@@ -166,6 +168,22 @@ struct Update {
 struct Delete {
   Relation from;
   std::vector<Condition> where{};
+};
+
+/// The file of a row, as bytes and what is stored beside them. Without `piece` a row of the result is: the length
+/// (NULL: there is none), the digest (SHA-256, hexadecimal), and the columns `beside`. With it: that piece of the
+/// bytes, where they still have the digest.
+struct SelectFile {
+  struct Piece {
+    std::int64_t offset = 0, length = 0;
+    const std::string* digest = nullptr;
+  };
+  Relation from;
+  const Column* bytes = nullptr;
+  const Column* digest = nullptr;  ///< NULL where another program has stored the bytes: it is worked out then
+  std::vector<const Column*> beside{};
+  std::vector<Condition> where{};
+  std::optional<Piece> piece{};
 };
 
 /// `"name"`, quotes doubled.

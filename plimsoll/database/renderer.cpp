@@ -139,6 +139,33 @@ Statement Renderer::select(const Select& rows) const {
   return out;
 }
 
+Statement Renderer::select_file(const SelectFile& file) const {
+  constexpr std::string_view kAlias = "t";
+  Statement out;
+  const auto bytes = column_of(*file.bytes, kAlias);
+  std::string digest = "coalesce(" + column_of(*file.digest, kAlias) + ",";
+  append_digest(digest, bytes);
+  digest += ')';
+  out.sql += "SELECT ";
+  if (file.piece) {
+    append_piece(out, file, kAlias);
+  } else {
+    append_length(out.sql, bytes);
+    (out.sql += ',') += digest;
+    for (const auto* column : file.beside) append_column(out.sql += ',', *column, kAlias);
+  }
+  append_quoted(out.sql += " FROM ", file.from.name);
+  (out.sql += ' ') += kAlias;
+  And where{out};
+  append_conditions(where, out, file.where, kAlias);
+  if (file.piece) {
+    (where.next() += digest) += '=';
+    append_parameter(out.sql, *file.digest);
+    out.cells.emplace_back(*file.piece->digest);
+  }
+  return out;
+}
+
 Statement Renderer::insert(const Insert& row) const {
   Statement out{"INSERT INTO " + quoted(row.into.name), {}};
   if (row.values.empty()) {

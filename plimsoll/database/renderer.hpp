@@ -40,6 +40,7 @@ class And {
 class Renderer {
  public:
   Statement select(const Select& rows) const;
+  Statement select_file(const SelectFile& file) const;
   Statement insert(const Insert& row) const;
   Statement update(const Update& rows) const;
   Statement remove(const Delete& rows) const;
@@ -66,6 +67,13 @@ class Renderer {
   virtual void append_returning(std::string& sql, std::span<const Column* const> columns) const = 0;
   /// One more word of `Search`, `beginning`: the beginning of one.
   virtual void append_word(std::string& made, std::string_view word, bool beginning) const = 0;
+
+  /// How many bytes there are; NULL where there are none.
+  virtual void append_length(std::string& out, const std::string& bytes) const = 0;
+  /// Their SHA-256, in hexadecimal.
+  virtual void append_digest(std::string& out, const std::string& bytes) const = 0;
+  /// A piece of the bytes of a row of `alias`.
+  virtual void append_piece(Statement& out, const SelectFile& file, std::string_view alias) const = 0;
 
   /// The key of a new row, one column, which is chosen and not counted.
   virtual void append_new_key(std::string& places, Statement& out, const Insert& row, const Cell& key) const {

@@ -1,5 +1,7 @@
 #include "plimsoll/database/sqlite_connection.hpp"
 
+#include "plimsoll/base/digest.hpp"
+#include "plimsoll/base/encoding.hpp"
 #include "plimsoll/base/out_of_memory.hpp"
 #include "plimsoll/database/decimal.hpp"
 #include "plimsoll/database/instant.hpp"
@@ -197,6 +199,38 @@ void placed(sqlite3_context* context, int, sqlite3_value** values) {
   sqlite3_result_blob64(context, value.data(), value.size(), SQLITE_TRANSIENT);
 }
 
+/// `plimsoll_digest(x)`: SHA-256 in hexadecimal, of a text too.
+void digest(sqlite3_context* context, int, sqlite3_value** values) {
+  if (sqlite3_value_type(values[0]) == SQLITE_NULL) return;
+  give(context, to_hex(as_text(sha256(text_of(values[0])))));
+}
+
+/// `plimsoll_piece(table, column, rowid, offset, length)`: bytes of a value, read without the rest of it. NULL where
+/// there is none. (An expression of SQL would read all of the value first.)
+void piece(sqlite3_context* context, int, sqlite3_value** values) {
+  auto* db = sqlite3_context_db_handle(context);
+  const auto* table = reinterpret_cast<const char*>(sqlite3_value_text(values[0]));
+  const auto* column = reinterpret_cast<const char*>(sqlite3_value_text(values[1]));
+  sqlite3_blob* blob = nullptr;
+  const int opened = sqlite3_blob_open(db, "main", table, column, sqlite3_value_int64(values[2]), 0, &blob);
+  if (opened != SQLITE_OK) {
+    sqlite3_blob_close(blob);
+    if ((opened & 0xff) == SQLITE_ERROR) return;  // NULL, or a number
+    return sqlite3_result_error_code(context, opened);
+  }
+  const std::int64_t size = sqlite3_blob_bytes(blob);
+  const auto offset = std::clamp<std::int64_t>(sqlite3_value_int64(values[3]), 0, size);
+  const auto length = std::clamp<std::int64_t>(sqlite3_value_int64(values[4]), 0, size - offset);
+  auto* bytes = sqlite3_malloc64(static_cast<sqlite3_uint64>(std::max<std::int64_t>(length, 1)));
+  const int read =
+      bytes ? sqlite3_blob_read(blob, bytes, static_cast<int>(length), static_cast<int>(offset)) : SQLITE_NOMEM;
+  sqlite3_blob_close(blob);
+  if (read == SQLITE_OK)
+    return sqlite3_result_blob64(context, bytes, static_cast<sqlite3_uint64>(length), sqlite3_free);
+  sqlite3_free(bytes);
+  sqlite3_result_error_code(context, read);
+}
+
 int bind(sqlite3_stmt* statement, int index, const Cell& cell) {
   if (auto* text = std::get_if<std::string>(&cell))
     return sqlite3_bind_text64(statement, index, text->data(), text->size(), SQLITE_STATIC, SQLITE_UTF8);
@@ -247,6 +281,10 @@ void add_row_functions(sqlite3* db, EmbeddedRows& embedded) {
   sqlite3_create_function_v2(db, "plimsoll_instant", 1, kConstant, nullptr, instant_text, nullptr, nullptr, nullptr);
   sqlite3_create_function_v2(db, "plimsoll_place", 1, kConstant, nullptr, place, nullptr, nullptr, nullptr);
   sqlite3_create_function_v2(db, "plimsoll_placed", 1, kConstant, nullptr, placed, nullptr, nullptr, nullptr);
+  sqlite3_create_function_v2(db, "plimsoll_digest", 1, kConstant, nullptr, digest, nullptr, nullptr, nullptr);
+  // It reads what its statement does not name: nothing in the file may call it.
+  sqlite3_create_function_v2(db, "plimsoll_piece", 5, SQLITE_UTF8 | SQLITE_DIRECTONLY, nullptr, piece, nullptr, nullptr,
+                             nullptr);
 }
 
 std::uint32_t pages_of(config::Size size) {

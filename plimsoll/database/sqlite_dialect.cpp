@@ -40,6 +40,7 @@ std::string foreign_value(Kind kind, const std::string& name) {
       return "json(CASE WHEN " + is("'text'") + " AND json_valid(" + name + ") THEN " + name + " ELSE " + number +
              " END)";
     case Kind::instant: return "plimsoll_instant(" + name + ")";
+    case Kind::bytes:  // not in rows
     case Kind::text:
     case Kind::decimal: return "iif(" + endless + ",NULL,plimsoll_decimal(" + name + "))";
     case Kind::number:
@@ -190,7 +191,27 @@ class Columns {
 };
 
 class SqliteRenderer final : public Renderer {
-  void append_parameter(std::string& out, const Column&) const override { out += '?'; }
+  /// Bytes come as texts do, and STRICT tables tell them apart.
+  void append_parameter(std::string& out, const Column& column) const override {
+    out += column.kind == Kind::bytes ? "CAST(? AS BLOB)" : "?";
+  }
+  /// Of a blob it is known without a look at the bytes; another program may have stored a text, whose characters
+  /// `length` counts.
+  void append_length(std::string& out, const std::string& bytes) const override {
+    out += "iif(typeof(" + bytes + ")='blob',length(" + bytes + "),length(CAST(" + bytes + " AS BLOB)))";
+  }
+  void append_digest(std::string& out, const std::string& bytes) const override {
+    out += "plimsoll_digest(" + bytes + ")";
+  }
+  void append_piece(Statement& out, const SelectFile& file, std::string_view alias) const override {
+    if (file.bytes->pieces)
+      out.sql += "plimsoll_piece(" + literal(file.from.name) + "," + literal(file.bytes->name) + "," +
+                 std::string(alias) + "._rowid_,?,?)";
+    else
+      out.sql += "substr(CAST(" + column_of(*file.bytes, alias) + " AS BLOB),?+1,?)";
+    out.cells.emplace_back(file.piece->offset);
+    out.cells.emplace_back(file.piece->length);
+  }
   /// The column as its values are compared: where another has made it, perhaps not as it declares it.
   void append_compared(std::string& out, const Column& column, std::string_view alias) const override {
     switch (column.compared) {
@@ -312,6 +333,7 @@ constexpr SqliteRenderer kRenderer;
 }  // namespace
 
 Statement SqliteDialect::select(const Select& rows) const { return kRenderer.select(rows); }
+Statement SqliteDialect::select_file(const SelectFile& file) const { return kRenderer.select_file(file); }
 Statement SqliteDialect::insert(const Insert& row) const { return kRenderer.insert(row); }
 Statement SqliteDialect::update(const Update& rows) const { return kRenderer.update(rows); }
 Statement SqliteDialect::remove(const Delete& rows) const { return kRenderer.remove(rows); }

@@ -13,6 +13,7 @@ class SqliteDialect final : public Dialect {
   std::string_view name() const noexcept override { return "sqlite"; }
 
   Statement select(const Select& rows) const override;
+  Statement select_file(const SelectFile& file) const override;
   Statement insert(const Insert& row) const override;
   Statement update(const Update& rows) const override;
   Statement remove(const Delete& rows) const override;

@@ -20,6 +20,7 @@ std::string_view type_of(Kind kind) {
     case Kind::decimal:
     case Kind::number: return "TEXT COLLATE decimal";
     case Kind::instant: return "TEXT COLLATE instant";
+    case Kind::bytes: return "BLOB";
     default: return "TEXT";
   }
 }
@@ -61,6 +62,7 @@ std::optional<std::string> unfit(const Column& column, const FoundColumn& there,
   const auto affinity = held_by(there, strict);
   const bool numeric = affinity == "NUMERIC", whole = affinity == "INTEGER", text = affinity == "TEXT";
   const auto cannot = "which cannot hold what the contract says (" + std::string(type_of(column.kind)) + ")";
+  if (column.kind == Kind::bytes) return affinity == "BLOB" ? std::nullopt : std::optional(cannot);
   if (strict && lowered(there.type) == "blob") return cannot;
   if (affinity == "BLOB") return std::nullopt;
   switch (column.kind) {
@@ -79,6 +81,7 @@ std::optional<std::string> unfit(const Column& column, const FoundColumn& there,
       if (text || (numeric && never_numeric(column))) return std::nullopt;
       if (column.format == "date") return "which cannot hold dates such as 2026-01-31 beside its numbers";
       return "which cannot hold texts: it would make a number of 007";
+    case Kind::bytes: break;
   }
   return cannot;
 }
@@ -241,7 +244,9 @@ std::vector<std::string> SqliteDialect::create_table(const TableDefinition& tabl
     if (reference.from.size() > 1)
       text += ",FOREIGN KEY(" + table.list(reference.from) + ") REFERENCES " + quoted(reference.table) + "(" +
               quoted_list(reference.to) + ")";
-  text += is_numbered(table) ? ") STRICT" : ") STRICT, WITHOUT ROWID";
+  // Files make rows long: they are no part of an index of keys, and pieces of them are read by the number of the row.
+  const bool files = std::ranges::any_of(table.columns, [](auto& column) { return column.is->kind == Kind::bytes; });
+  text += is_numbered(table) || files ? ") STRICT" : ") STRICT, WITHOUT ROWID";
   std::vector<std::string> statements{std::move(text)};
   for (auto& columns : table.indexes)
     if (columns != primary) statements.push_back(create_index(table, columns));
@@ -335,6 +340,8 @@ void SqliteDialect::note_storage(Column& column, const FoundColumn* seen, const 
     if (affinity == "BLOB") column.compared = Compared::by_value;
   }
   column.spaced = column.kind == Kind::instant && there.instants == FoundColumn::Instants::spaced;
+  column.pieces = !found.view && !found.rowless &&
+                  std::ranges::none_of(found.columns, [](auto& one) { return lowered(one.name) == "_rowid_"; });
 }
 
 /// Types that other programs declare are taken where the values of the contract can be read from them and come back as

@@ -86,7 +86,7 @@ class Validate final : public Policy {
       &json::kMalformed, &schema::kTooComplex, &contract::kMalformedBody, &kTooManyBodies};
 
   static Result<std::unique_ptr<Policy>> build(Options options, const Build& build) {
-    if (imports(build.operation)) options.body = config::BodyReading::stream;
+    if (takes_body_itself(build.operation)) options.body = config::BodyReading::stream;
     auto sanitizers = sanitizers_of(options, build);
     if (!sanitizers) return std::unexpected(std::move(sanitizers).error());
     auto made = std::make_unique<Validate>(std::move(options), build, std::move(*sanitizers));
@@ -105,7 +105,7 @@ class Validate final : public Policy {
     promises.refuses(kUnsupported);
     promises.sends(kAccept, contract::only(415));
     promises.sends(kAcceptEncoding, contract::only(415));
-    if (options.body == config::BodyReading::stream || imports(operation)) return;
+    if (options.body == config::BodyReading::stream || takes_body_itself(operation)) return;
     promises.refuses(http::kBodyTooLarge);
     promises.refuses(kTooManyBodies);
     promises.refuses(json::kMalformed);
@@ -163,10 +163,10 @@ class Validate final : public Policy {
   }
 
  private:
-  /// Rows that a table takes as they arrive.
-  static bool imports(const contract::Operation& operation) {
+  /// Rows that a table takes as they arrive, and files.
+  static bool takes_body_itself(const contract::Operation& operation) {
     const auto* batch = operation.extension("batch");
-    return batch && batch->find("import");
+    return (batch && batch->find("import")) || (operation.extension("table") && operation.extension("file"));
   }
   struct Declared {
     contract::BodyReader reader;
@@ -255,10 +255,11 @@ class Validate final : public Policy {
     }
     const bool in_parameters = any;
     const auto* said = build.operation.extension(kSanitize);
-    const bool rows = imports(build.operation);  // whose handler does it for each row
+    const bool unread =
+        takes_body_itself(build.operation);  // of rows the handler does it for each; files stay as they are
     if (build.operation.body)
       for (auto& media : build.operation.body->content) {
-        if (rows || contract::body_kind(media.name) == BodyKind::binary) {
+        if (unread || contract::body_kind(media.name) == BodyKind::binary) {
           made.bodies.emplace_back();
         } else if (auto done = add(made.bodies, media.schema, *outer, table_rows ? &table_rows->body : nullptr);
                    !done) {

@@ -23,7 +23,8 @@ std::string_view status_of(const Plan& plan) {
     case Action::update:
     case Action::replace: return "200";
     case Action::create: return "201";
-    case Action::remove: return {};
+    case Action::remove:
+    case Action::file: return {};
     case Action::batch:
       if (!plan.batch->all_or_nothing) return "207";
       return plan.batch->action == Action::create ? "201" : plan.batch->action == Action::update ? "200" : "";
@@ -141,6 +142,19 @@ bool add_formats(contract::Draft& draft, Value& content, const Plan& plan, bool 
 void add_answer(contract::Draft& draft, Value& operation, const Plan& plan) {
   const auto status = status_of(plan);
   auto* responses = operation.find("responses");
+  if (plan.file && responses && responses->is(Type::object)) {
+    const auto answers = [&](std::string_view code, std::string_view description) {
+      if (responses->find(code)) return;
+      Value without_body = Value::object({});
+      without_body.set(draft.arena, "description", Value::of(description));
+      responses->set(draft.arena, code, without_body);
+    };
+    using enum Plan::File::Does;
+    if (plan.file->does == store) answers("201", "Stored; there was none before.");
+    if (plan.file->does == store) answers("204", "Stored in place of the one before.");
+    if (plan.file->does == remove) answers("204", "Removed.");
+    return;
+  }
   if (responses && responses->is(Type::object) && may_be_minimal(plan) && !responses->find("204")) {
     Value without_body = Value::object({});
     without_body.set(draft.arena, "description", Value::of("Done; the caller requested no body."));

@@ -61,6 +61,16 @@ database::TableDefinition definition_of(const Model& model, const Table& table,
     defined.listed = std::ranges::find(table.sort, i) != table.sort.end() || table.filter(i);
     if (const auto* to = refers_to(model, table, i); to && to->kind == column.kind) defined.to = to;
   }
+  // Bytes stand last: what stands behind a long value is read by way of it.
+  const auto add = [&](const Column& column) {
+    if (!table.column(column.name)) made.columns.push_back({.is = &column});
+  };
+  for (const auto& file : table.files) {
+    add(file.digest);
+    add(file.type);
+    if (file.file_name) add(*file.file_name);
+  }
+  for (const auto& file : table.files) add(file.bytes);
   for (const auto* reference : foreign_keys(model, table)) {
     const auto& other = *model.find(reference->table);
     auto& defined = made.references.emplace_back();
@@ -104,14 +114,16 @@ std::optional<Disagreement> warn_of_shared_keys(const Model& model, const Table&
 }
 
 void note_storage(const database::Dialect& dialect, Table& table, const FoundTable* found) {
-  for (auto& column : table.columns) {
-    if (!found) {
-      dialect.note_storage(column, nullptr, nullptr);
-      continue;
-    }
+  const auto note = [&](Column& column) {
+    if (!found) return dialect.note_storage(column, nullptr, nullptr);
     if (const auto there = std::ranges::find(found->columns, column.name, &database::FoundColumn::name);
         there != found->columns.end())
       dialect.note_storage(column, &*there, found);
+  };
+  for (auto& column : table.columns) note(column);
+  for (auto& file : table.files) {
+    for (auto* column : {&file.bytes, &file.digest, &file.type}) note(*column);
+    if (file.file_name) note(*file.file_name);
   }
 }
 
@@ -273,8 +285,29 @@ std::vector<Disagreement> compare(const database::Dialect& dialect, const Model&
           {"column " + quoted(column.name) + " of table " + name + " can be null, and the contract says it cannot",
            dialect.refuse_nulls(definition, i), true});
   }
+  for (auto i = table.columns.size(); i < definition.columns.size(); ++i) {
+    const auto& column = definition.column(i);
+    const auto there = std::ranges::find(found.columns, column.name, &database::FoundColumn::name);
+    if (there == found.columns.end()) {
+      all.push_back({{"table " + name + " has no column " + quoted(column.name) + " for its files",
+                      dialect.add_column(definition, i)}});
+      continue;
+    }
+    storage.clear();
+    dialect.check_storage(definition, i, *there, found, storage);
+    for (auto& one : storage) all.push_back({std::move(one)});
+    if (there->not_null)
+      all.push_back(
+          {"column " + quoted(column.name) + " of table " + name + " is NOT NULL, and rows are made without a file",
+           "-- rebuild the table with " + quoted(column.name) + " that may be NULL"});
+  }
+  const auto of_file = [&](const std::string& column) {
+    return std::ranges::any_of(std::span(definition.columns).subspan(table.columns.size()),
+                               [&](auto& one) { return one.is->name == column; });
+  };
   for (auto& column : found.columns)
-    if (column.not_null && !column.has_default && !column.primary && !table.column(column.name))
+    if (column.not_null && !column.has_default && !column.primary && !table.column(column.name) &&
+        !of_file(column.name))
       all.push_back({"column " + quoted(column.name) + " of table " + name +
                          " is NOT NULL without a default and not in the contract: rows cannot be created",
                      "-- add \"" + column.name + "\" to the schema, or give the column a default", true});

@@ -29,6 +29,7 @@ struct TableOptions {
   std::vector<std::string> sort;
   std::vector<std::string> search;
   Raw embeds = nullptr;
+  Raw files = nullptr;
   Raw page = nullptr;
   config::Naming naming = config::Naming::snake;
   bool require_match = false;
@@ -47,6 +48,26 @@ constexpr config::Field kEmbedFields[] = {
     field<&EmbedOptions::by>(
         "by", "The column of the other table that contains the key of this row; a list for a key of several columns."),
     field<&EmbedOptions::limit>("limit", "The most rows that are embedded.", {1, 1'000}),
+};
+
+struct FileOptions {
+  std::string column, type, digest, name;
+};
+constexpr config::Field kFileFields[] = {
+    config::shown(field<&FileOptions::column>("column", "The column of the bytes; default: the name of the file."),
+                  "image"),
+    config::shown(field<&FileOptions::type>("type",
+                                            "The column of the media type, which may be a `readOnly` property of the "
+                                            "schema; default: that name with `_type` (`Type` with `naming: camel`)."),
+                  "image_type"),
+    config::shown(field<&FileOptions::digest>("digest",
+                                              "The column of the SHA-256 of the bytes, from which the entity tag is "
+                                              "made; default: that name with `_digest` (`Digest`)."),
+                  "image_digest"),
+    config::shown(field<&FileOptions::name>("name",
+                                            "The column of the file name that the caller sent, which may be a "
+                                            "`readOnly` property of the schema; without it none is stored."),
+                  "image_name"),
 };
 
 struct PageOptions {
@@ -103,6 +124,11 @@ constexpr config::Field kFields[] = {
         field<&TableOptions::embeds>("embeds",
                                      "Rows of other tables that can be embedded: {table, on} or {table, by}."),
         kEmbedFields),
+    config::map_of<FileOptions>(
+        field<&TableOptions::files>("files",
+                                    "Files of a row, by name, which operations with `file` store, send and remove: "
+                                    "{column, type, digest, name}."),
+        kFileFields),
     config::object_of<PageOptions>(field<&TableOptions::page>("page", "Rows of a page: {default, max}."), kPageFields),
     field<&TableOptions::naming>("naming", "Naming style of the fields that the server adds: `snake` or `camel`."),
     field<&TableOptions::require_match>("require-match",
@@ -157,6 +183,7 @@ class Reader {
               std::vector<std::vector<std::size_t>>& into);
   void filters(Table& table, const json::Value* from);
   void embeds(Table& table, const json::Value* from, bool camel);
+  void files(Table& table, const json::Value* from, bool camel);
   void marks(Table& table, const json::Value& schema);
   void check_hidden(const Table& table);
   void fill(Table& table);
@@ -513,6 +540,56 @@ void Reader::embeds(Table& table, const json::Value* from, bool camel) {
   }
 }
 
+void Reader::files(Table& table, const json::Value* from, bool camel) {
+  if (!from) return;
+  if (!from->is(Type::object) || from->object().empty())
+    return complain(from, "files", "`files` names no file", "Write `files: {image: {}}`.");
+  std::vector<std::string> taken;
+  for (auto& member : from->object()) {
+    FileOptions options;
+    if (!options_of(&member.value, "files", kFileFields, &options)) continue;
+    const std::string name(member.key);
+    const auto or_default = [&](const std::string& said, std::string_view snake, std::string_view suffix) {
+      return !said.empty() ? said : name + std::string(camel ? suffix : snake);
+    };
+    const auto complain_of = [&](std::string_view option, std::string what, std::string remedy) {
+      complain(&config::member_or(member.value, option), "files", "file \"" + name + "\": " + std::move(what),
+               std::move(remedy));
+    };
+    FileColumns made{.name = name, .bytes = {}, .digest = {}, .type = {}, .file_name = {}};
+    /// One of the columns; `shown`: it may be a property of the schema.
+    const auto column_of = [&](std::string_view option, const std::string& column, bool shown) {
+      Column of;
+      of.name = column;
+      of.nullable = of.read_only = true;
+      if (std::ranges::find(taken, column) != taken.end())
+        complain_of(option, "the column \"" + column + "\" is named twice", "Give each of them a column of its own.");
+      taken.push_back(column);
+      const auto known = table.column(column);
+      if (!known) return of;
+      const auto& property = table.columns[*known];
+      if (!shown)
+        complain_of(option, "the column \"" + column + "\" is a property of the schema, and rows do not show it",
+                    "Remove the property, or name another column.");
+      else if (property.kind != Kind::text || !property.read_only || property.filled != Filled::no ||
+               table.is_key(*known) || property.required || property.write_only)
+        complain_of(option, "the property \"" + column + "\" cannot hold what the server says of a file",
+                    "Give it `type: string` and `readOnly: true`, and do not list it under `required`: rows without "
+                    "a file have none.");
+      return property;
+    };
+    made.bytes = column_of("column", or_default(options.column, "", ""), false);
+    made.bytes.kind = Kind::bytes;
+    made.digest = column_of("digest", or_default(options.digest, "_digest", "Digest"), false);
+    made.type = column_of("type", or_default(options.type, "_type", "Type"), true);
+    if (!options.name.empty()) made.file_name = column_of("name", options.name, true);
+    table.files.push_back(std::move(made));
+  }
+  if (const auto known = table.column("_rowid_"))
+    complain(from, "files", "a table with files has no property \"_rowid_\", by which SQLite knows its rows",
+             "Give the property another name.");
+}
+
 /// What clients may write and see of each column, and of the members inside it.
 void Reader::marks(Table& table, const json::Value& schema) {
   const auto find = [&](contract::Mark mark) {
@@ -617,6 +694,7 @@ std::optional<Table> Reader::read(std::string_view name) {
     }
   }
   embeds(table, options.embeds, options.naming == config::Naming::camel);
+  files(table, options.files, options.naming == config::Naming::camel);
   check_hidden(table);
   PageOptions page;
   if (options_of(options.page, "page", kPageFields, &page)) {

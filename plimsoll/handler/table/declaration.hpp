@@ -54,6 +54,14 @@ struct Embed {
   bool many() const { return on.empty(); }
 };
 
+/// A file that each row may have: the columns that hold it. None of them but `type` and `file_name` can be a property
+/// of the schema, where it is `readOnly`: rows then show it.
+struct FileColumns {
+  std::string name;
+  Column bytes, digest, type;
+  std::optional<Column> file_name;
+};
+
 class OddRows;
 
 /// An entry of `tables`, checked against its schema.
@@ -71,6 +79,7 @@ struct Table {
   std::vector<std::vector<std::size_t>> unique{};   ///< columns of which no two rows have the same values
   std::vector<std::vector<std::size_t>> indexes{};  ///< declared beside those that follow from filters and sorts
   std::vector<Embed> embeds;
+  std::vector<FileColumns> files{};
   std::int64_t page_default = 50, page_max = 100;
   bool camel = false;
   bool require_match = false;
@@ -100,6 +109,11 @@ struct Table {
     std::string text;
     for (auto column : which) (text += text.empty() ? std::string_view{} : between) += columns[column].name;
     return text;
+  }
+  const FileColumns* file(std::string_view name) const {
+    for (auto& one : files)
+      if (one.name == name) return &one;
+    return nullptr;
   }
   /// Whether JSON values of it hold members that clients cannot write.
   bool keeps_members() const {

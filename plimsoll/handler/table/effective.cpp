@@ -1,10 +1,12 @@
 #include "plimsoll/handler/table/effective.hpp"
 
 #include "plimsoll/contract/header_fields.hpp"
+#include "plimsoll/exchange/body_memory.hpp"
 #include "plimsoll/exchange/permission.hpp"
 #include "plimsoll/exchange/shared.hpp"
 #include "plimsoll/handler/table/export.hpp"
 #include "plimsoll/handler/table/operation.hpp"
+#include "plimsoll/http/body_problems.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/write.hpp"
 
@@ -18,6 +20,13 @@ using contract::Promises;
 using json::Type;
 using json::Value;
 using json::Writer;
+
+constexpr contract::HeaderField kRange{"Range", "The bytes that are wanted: `bytes=0-1023` (RFC 9110, section 14.2)."};
+constexpr contract::HeaderField kIfRange{"If-Range", "An entity tag: `Range` counts only while it is current."};
+constexpr contract::HeaderField kAcceptRanges{"Accept-Ranges", "`bytes`: `Range` is understood."};
+constexpr contract::HeaderField kContentRange{"Content-Range", "The bytes that are sent, and the length of the file."};
+constexpr contract::HeaderField kDisposition{"Content-Disposition", "Whether browsers show the file, and its name."};
+constexpr contract::HeaderField kSentName{"Content-Disposition", "The name of the file: `attachment; filename=…`."};
 
 /// The tables of the document that is described.
 struct Described {
@@ -284,18 +293,53 @@ void describe_write(const Table& table, const Plan& plan, const Value& root, Pro
   if (table.require_match) promises.refuses(kPreconditionRequired);
 }
 
+void describe_file(const Table& table, const Plan& plan, const contract::Operation& operation, Promises& promises) {
+  using enum Plan::File::Does;
+  promises.refuses(kNoSuchRow);
+  promises.refuses(kPreconditionFailed);
+  promises.takes(contract::kIfMatch);
+  promises.takes(contract::kIfNoneMatch);
+  if (plan.file->does == send) {
+    promises.takes(kRange);
+    promises.takes(kIfRange);
+    promises.refuses(kRangeNotSatisfiable);
+    promises.answers(206, "The bytes that `Range` names.");
+    promises.answers(304, "The caller has the current representation.");
+    for (const auto& spec : operation.responses)
+      for (const auto& media : spec.content)
+        if (spec.status == "200") promises.sends_body(206, promises.keep(media.name), "{}");
+    for (const auto* field : {&contract::kEntityTag, &contract::kCacheControl})
+      promises.sends(*field, contract::kSuccessOrUnchanged);
+    for (const auto* field : {&kAcceptRanges, &kDisposition}) promises.sends(*field, contract::kSuccess);
+    promises.sends(kContentRange, contract::only(206));
+    promises.sends(kContentRange, contract::only(416));
+    return;
+  }
+  promises.refuses(database::kConflict);
+  promises.refuses(database::kConstraint);
+  promises.refuses(database::kWriteTooLong);
+  if (table.require_match) promises.refuses(kPreconditionRequired);
+  if (plan.file->does == remove) return;
+  for (const auto* problem : {&kInvalidRow, &http::kBodyTooLarge, &kTooManyBodies}) promises.refuses(*problem);
+  if (plan.file->is->file_name) promises.takes(kSentName);
+  promises.sends(contract::kEntityTag, contract::kSuccess);
+}
+
 }  // namespace
 
 void describe(const Value& options, const Description& description, Promises& promises) {
   const auto& root = *description.contract.root;
   const auto& operation = description.operation;
   const auto described = description.shared.of<Described>(root);
-  const auto made = plan(described->model, operation.method, operation.path, options, operation.extension("batch"));
+  const auto made = plan(described->model, operation.method, operation.path, options, operation.extension("batch"),
+                         operation.extension("file"));
   if (!made) return;  // refuses the start, which says so
   const auto& table = *made->table;
   for (const auto* problem : {&database::kUnavailable, &database::kBusy, &database::kResponseTooLarge})
     promises.refuses(*problem);
-  if (made->action == Action::list || made->action == Action::read)
+  if (made->file)
+    describe_file(table, *made, operation, promises);
+  else if (made->action == Action::list || made->action == Action::read)
     describe_read(table, *made, operation, *described, root, promises);
   else
     describe_write(table, *made, root, promises);

@@ -114,7 +114,8 @@ EmbedAccess::EmbedAccess(const Value& root, const Model& model) {
     contract::for_each_operation(path.value, [&](const std::string& method, const std::string&, const Value& raw) {
       const Scoped operation{root, path.value, raw};
       const auto* options = operation.key("table");
-      auto made = options ? plan(model, method, path.key, *options, nullptr) : std::unexpected(std::string{});
+      auto made = options ? plan(model, method, path.key, *options, nullptr, operation.key("file"))
+                          : std::unexpected(std::string{});
       if (!made || (made->action != Action::list && made->action != Action::read)) return;
       auto& all = (made->action == Action::list ? lists : reads)[made->table->name];
       std::ranges::move(ways_of(operation), std::back_inserter(all));

@@ -15,6 +15,7 @@ std::string_view name_of(Kind kind) {
     case Kind::decimal: return "a decimal";
     case Kind::number: return "a number with all its digits";
     case Kind::json: return "JSON";
+    case Kind::bytes: return "a file";
   }
   return {};
 }
@@ -55,6 +56,14 @@ class Pair {
                        std::string(name_of(into_.columns[*known].kind)) + " in the other",
                    column.schema, into_.columns[*known].schema);
     }
+    for (const auto& file : from_.files)
+      if (const auto* known = into_.file(file.name)) {
+        const auto of = [](const FileColumns& one) {
+          return one.bytes.name + ", " + one.digest.name + ", " + one.type.name +
+                 (one.file_name ? ", " + one.file_name->name : "");
+        };
+        same("files", of(*known), of(file));
+      }
     if (complaints_.size() > before) return;
     add_columns();
     add_uses();
@@ -108,6 +117,8 @@ class Pair {
     };
     add_lists(into_.unique, from_.unique);
     add_lists(into_.indexes, from_.indexes);
+    for (const auto& file : from_.files)
+      if (!into_.file(file.name)) into_.files.push_back(file);
     if (into_.search.empty())
       for (const auto column : from_.search) into_.search.push_back(here(column));
     for (const auto& embed : from_.embeds)

@@ -31,6 +31,9 @@ inline constexpr Problem kInvalidRow{"invalid-row", 422, "The change would make 
 inline constexpr Problem kBatchTooLarge{"batch-too-large", 413, "The batch has too many items",
                                         "Send several batches."};
 
+inline constexpr Problem kRangeNotSatisfiable{"range-not-satisfiable", 416, "The file has none of these bytes",
+                                              "Ask for bytes within the length that Content-Range names."};
+
 /// What is read from the database once per process, before the first operation is built: other instances on it take
 /// the cursors and tags of this one.
 struct Secrets {
@@ -105,6 +108,7 @@ using MakeHandler = std::unique_ptr<Handler>(std::shared_ptr<const Model>, Plan,
 std::unique_ptr<Handler> make_read(std::shared_ptr<const Model> model, Plan plan, const Build& build);
 std::unique_ptr<Handler> make_list(std::shared_ptr<const Model> model, Plan plan, const Build& build,
                                    std::shared_ptr<const CursorKey> key);
+Result<std::unique_ptr<Handler>> make_file(std::shared_ptr<const Model> model, Plan plan, const Build& build);
 Result<std::unique_ptr<Handler>> make_write(std::shared_ptr<const Model> model, Plan plan, const Build& build);
 
 }  // namespace plimsoll::table

@@ -260,7 +260,7 @@ void augment(contract::Draft& draft) {
           };
           auto* options = in_force("table");
           if (!options) return;
-          auto made = plan(model, method, path.key, *options, in_force("batch"));
+          auto made = plan(model, method, path.key, *options, in_force("batch"), in_force("file"));
           if (!made) {
             std::string pointer = "/paths";
             json::append_token(pointer, path.key);

@@ -66,6 +66,19 @@ constexpr config::Field kBatch[] = {
         kImport),
 };
 
+struct FileOptions {
+  std::string name;
+  config::Size max{};
+};
+constexpr config::Field kFile[] = {
+    config::shown(field<&FileOptions::name>("name", "The file, an entry of the table's `files`."), "image"),
+    config::shown(field<&FileOptions::max>("max",
+                                           "The largest file that is stored; without it `limits.body` of the "
+                                           "deployment.",
+                                           {1, std::int64_t{1} << 30}),
+                  "10MiB"),
+};
+
 /// A sentence with its place in the contract.
 std::unexpected<std::string> at(const json::Value& place, std::string_view what, std::string_view remedy = {}) {
   return std::unexpected(config::wrong(place, what, remedy).error().detail);
@@ -101,6 +114,36 @@ std::expected<Batch, std::string> read_batch(const json::Value& from) {
   return *made;
 }
 
+std::expected<Plan::File, std::string> read_file(const Table& table, std::string_view method, const json::Value& from) {
+  FileOptions options;
+  if (from.is(Type::string))
+    options.name = from.string();
+  else if (auto read = config::read(from, kFile, &options); !read)
+    return std::unexpected(read.error().detail);
+  using enum Plan::File::Does;
+  Plan::File made{.is = table.file(options.name), .max = options.max.bytes};
+  if (!made.is) {
+    std::vector<std::string_view> names;
+    for (auto& file : table.files) names.push_back(file.name);
+    const auto near = config::nearest(options.name, names);
+    return at(config::member_or(from, "name"),
+              "table \"" + table.name + "\" has no file \"" + options.name + "\"" +
+                  (near.empty() ? "" : "; did you mean \"" + std::string(near) + "\"?"),
+              "Declare it in the entry of the table: `files: {image: {}}`.");
+  }
+  if (method == "PUT")
+    made.does = store;
+  else if (method == "DELETE")
+    made.does = remove;
+  else if (method != "GET")
+    return at(from, "a file of a row is not served by " + std::string(method),
+              "GET sends it, PUT stores it and DELETE removes it.");
+  if (options.max.bytes && made.does != store)
+    return at(config::member_or(from, "max"), "`max` has no effect on " + std::string(method),
+              "Say it at the operation that stores the file (PUT).");
+  return made;
+}
+
 std::expected<Action, std::string> action_of(std::string_view method, bool item, bool batch, const Options& options) {
   if (batch) return Action::batch;
   if (options.action) {
@@ -129,6 +172,8 @@ std::optional<std::size_t> column_for(const Table& table, std::string_view param
 
 constinit const std::span<const config::Field> kOptionFields = kOptions;
 constinit const std::span<const config::Field> kBatchFields = kBatch;
+constinit const std::span<const config::Field> kFileFields = kFile;
+const void* file_defaults() { return config::defaults_of<FileOptions>(); }
 const void* option_defaults() { return config::defaults_of<Options>(); }
 const void* batch_defaults() { return config::defaults_of<BatchOptions>(); }
 
@@ -151,7 +196,7 @@ std::vector<std::string_view> path_parameters(std::string_view path) {
 }
 
 std::expected<Plan, std::string> plan(const Model& model, std::string_view method, std::string_view path,
-                                      const json::Value& from, const json::Value* batch) {
+                                      const json::Value& from, const json::Value* batch, const json::Value* file) {
   Options options;
   if (from.is(Type::string))
     options.name = from.string();
@@ -174,11 +219,21 @@ std::expected<Plan, std::string> plan(const Model& model, std::string_view metho
   }
   const auto names = path_parameters(path);
   const bool item = path.ends_with('}');
-  auto action = action_of(method, item, made.batch.has_value(), options);
-  if (!action) return std::unexpected(std::move(action).error());
-  made.action = *action;
-  const bool one = made.action == Action::read || made.action == Action::update || made.action == Action::replace ||
-                   made.action == Action::remove;
+  if (file) {
+    if (batch) return at(*file, "`file` and `batch` are two things", "Give each a path of its own.");
+    if (options.action)
+      return at(*options.action, "`action` has no effect beside `file`", "Remove it: the method says what is done.");
+    auto read = read_file(*made.table, method, *file);
+    if (!read) return std::unexpected(std::move(read).error());
+    made.file = *read;
+    made.action = Action::file;
+  } else {
+    auto action = action_of(method, item, made.batch.has_value(), options);
+    if (!action) return std::unexpected(std::move(action).error());
+    made.action = *action;
+  }
+  const bool one = made.action == Action::file || made.action == Action::read || made.action == Action::update ||
+                   made.action == Action::replace || made.action == Action::remove;
   if (one && names.empty()) return std::unexpected("the path names no row: it has no parameter");
   if (made.action == Action::batch && !made.batch)
     return std::unexpected("a batch says what it does: `batch: {create: {max: 1000}}`");

@@ -307,6 +307,26 @@ std::optional<Statement> update_statement(const Dialect& dialect, const Wanted& 
   return dialect.update(update);
 }
 
+std::optional<Statement> file_statement(const Dialect& dialect, const Wanted& rows, const FileColumns& file,
+                                        const std::optional<database::SelectFile::Piece>& piece) {
+  Composer composer{rows.caller};
+  database::SelectFile select{.from = relation_of(*rows.table), .bytes = &file.bytes, .digest = &file.digest};
+  select.beside.push_back(&file.type);
+  if (file.file_name) select.beside.push_back(&*file.file_name);
+  select.piece = piece;
+  if (!composer.add(select.where, rows)) return std::nullopt;
+  return dialect.select_file(select);
+}
+
+std::optional<Statement> assign_statement(const Dialect& dialect, const Wanted& rows,
+                                          std::span<const database::Assigned> values, const Selection& returning) {
+  Composer composer{rows.caller};
+  database::Update update{.of = relation_of(*rows.table), .returning = columns_of(*rows.table, returning)};
+  update.values.assign(values.begin(), values.end());
+  if (!composer.add(update.where, rows)) return std::nullopt;
+  return dialect.update(update);
+}
+
 std::optional<Statement> delete_statement(const Dialect& dialect, const Wanted& rows) {
   Composer composer{rows.caller};
   database::Delete remove{.from = relation_of(*rows.table)};

@@ -94,6 +94,12 @@ Statement insert_rows_statement(const database::Dialect& dialect, const Table& t
 std::optional<Statement> update_statement(const database::Dialect& dialect, const Wanted& rows,
                                           std::span<const std::optional<database::Cell>> cells,
                                           const Selection& returning);
+/// The file of the row wanted. Nothing when the caller can have none.
+std::optional<Statement> file_statement(const database::Dialect& dialect, const Wanted& rows, const FileColumns& file,
+                                        const std::optional<database::SelectFile::Piece>& piece = {});
+/// Changes columns of rows, those of files too. Nothing when the caller can have none.
+std::optional<Statement> assign_statement(const database::Dialect& dialect, const Wanted& rows,
+                                          std::span<const database::Assigned> values, const Selection& returning);
 /// Deletes rows, giving a row for each. Nothing when the caller can have none.
 std::optional<Statement> delete_statement(const database::Dialect& dialect, const Wanted& rows);
 

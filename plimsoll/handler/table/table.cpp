@@ -65,7 +65,7 @@ Result<std::shared_ptr<const Model>> model_of(const Build& build) {
   for (auto& operation : build.contract.operations) {
     const auto* options = operation.extension("table");
     if (!options || operation.method != "GET") continue;
-    const auto read = plan(made, operation.method, operation.path, *options, nullptr);
+    const auto read = plan(made, operation.method, operation.path, *options, nullptr, operation.extension("file"));
     if (!read || read->action != Action::read) continue;
     Location found{operation.path, std::vector(path_parameters(operation.path).size(), read->table->keys[0])};
     for (auto* part : {&read->fixed, &read->key})
@@ -227,7 +227,8 @@ Result<std::unique_ptr<Handler>> build(const json::Value& options, const Build& 
   auto shared = model_of(build);
   if (!shared) return std::unexpected(std::move(shared).error());
   auto model = std::move(*shared);
-  auto made = plan(*model, build.operation.method, build.operation.path, options, build.operation.extension("batch"));
+  auto made = plan(*model, build.operation.method, build.operation.path, options, build.operation.extension("batch"),
+                   build.operation.extension("file"));
   if (!made && config::located(made.error()).at.line) return fail(config::kConfiguration, made.error());
   if (!made) return config::wrong(options, "operation " + build.operation.id + ": " + made.error());
   if (auto secure = check_security(*model, *made, build.operation); !secure)
@@ -235,6 +236,7 @@ Result<std::unique_ptr<Handler>> build(const json::Value& options, const Build& 
   if (auto budgets = budgets_of(build.operation); !budgets) return std::unexpected(std::move(budgets).error());
   auto cursors = read_secrets(build.services);
   if (!cursors) return std::unexpected(std::move(cursors).error());
+  if (made->action == Action::file) return make_file(std::move(model), std::move(*made), build);
   if (made->action == Action::read) return make_read(std::move(model), std::move(*made), build);
   if (made->action != Action::list) return make_write(std::move(model), std::move(*made), build);
   return make_list(std::move(model), std::move(*made), build, std::move(*cursors));
@@ -248,6 +250,7 @@ constexpr const Problem* kTableProblems[] = {&kForbidden,
                                              &kPreconditionRequired,
                                              &kInvalidRow,
                                              &kBatchTooLarge,
+                                             &kRangeNotSatisfiable,
                                              &database::kUnavailable,
                                              &database::kConflict,
                                              &database::kConstraint,
@@ -271,7 +274,13 @@ constexpr config::Key kBatch{.name = "batch",
                              .example = "{create: {max: 1000, on-error: abort}}",
                              .scopes = config::Scopes::operation,
                              .methods = config::Methods::unsafe};
-constexpr config::Key kMoreKeys[] = {kTables, kBatch};
+constexpr config::Key kFile{.name = "file",
+                            .sentence = "A file of a row of the table: GET sends it, PUT stores it, DELETE removes it.",
+                            .defaults = file_defaults,
+                            .short_form = R"("type":"string","description":"An entry of the table's `files`.")",
+                            .fields_elsewhere = [] { return kFileFields; },
+                            .example = "image"};
+constexpr config::Key kMoreKeys[] = {kTables, kBatch, kFile};
 
 }  // namespace
 }  // namespace plimsoll::table

@@ -138,7 +138,8 @@ std::expected<Cell, Misfit> to_cell(const Column& column, const json::Value& val
       if (!cell) return misfit("format", "must have at most 15 digits: the column holds no more");
       return std::move(*cell);
     }
-    case Kind::json: break;
+    case Kind::json:
+    case Kind::bytes: break;
   }
   return misfit("type", "has the wrong type");
 }
@@ -164,7 +165,8 @@ std::optional<Cell> to_cell(const Column& column, std::string_view text) {
     case Kind::number:
       if (auto decimal = database::canonical_decimal(text)) return decimal_cell(column, std::move(*decimal));
       return std::nullopt;
-    case Kind::json: break;
+    case Kind::json:
+    case Kind::bytes: break;
   }
   return std::nullopt;
 }
@@ -268,6 +270,7 @@ bool append_stored(std::string& out, const Column& column, const database::Field
       json::append_string(out, text ? *text : std::string_view(*digits));
       return text && json::valid_utf8(*text);
     }
+    case Kind::bytes: break;
     case Kind::integer: append_json(out, column.kind, field); return field.index() == 1;
     case Kind::real: append_json(out, column.kind, field); return !text && !(real && !std::isfinite(*real));
     case Kind::boolean:

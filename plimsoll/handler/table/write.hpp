@@ -58,12 +58,13 @@ class Writing : public Operation {
   /// The path at which the row can be read; empty where no operation of the contract reads it.
   std::string location_of(const Row& row) const;
 
- private:
-  /// The column that a pointer into a row begins with.
-  std::optional<std::size_t> column_of(std::string_view instance) const;
   /// A refusal of the database (violations.cpp) with the fields that are to blame; `change` null: a row was to go.
   Task<Result<Row>> explained(database::Session& session, Error error, const Change* change, const Row* before,
                               std::string_view prefix) const;
+
+ private:
+  /// The column that a pointer into a row begins with.
+  std::optional<std::size_t> column_of(std::string_view instance) const;
   /// Takes away what points to no column of the contract: the name of a rule, or a column that it does not know.
   void keep_columns(Error& error) const;
   /// Makes the session usable after a statement has failed, where the database refuses all until then.

@@ -2,6 +2,7 @@
 
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/date.hpp"
+#include "plimsoll/http/range.hpp"
 #include "plimsoll/policy/cache/key_text.hpp"
 
 #include <algorithm>
@@ -320,25 +321,13 @@ Part part_of(const Headers& request, const Stored& stored, std::int64_t now) {
   // A date is no strong validator for what is stored without `Last-Modified`.
   const http::Validators current{.etag = stored.find("etag"), .last_modified = stored.times.last_modified};
   if (!http::range_applies(request, current, now)) return whole;
-  auto text = trimmed(request.find("range"));
-  if (text.size() < 6 || !same_as_lower(text.substr(0, 6), "bytes=")) return whole;
-  text = trimmed(text.substr(6));
-  const auto dash = text.find('-');
-  if (dash == text.npos || text.contains(',')) return whole;
-  const auto from = trimmed(text.substr(0, dash)), to = trimmed(text.substr(dash + 1));
-  const auto size = stored.size();
-  const auto first = number(from), last = number(to);
-  if (from.empty()) {  // the last so many
-    if (!last) return whole;
-    if (*last == 0) return {.kind = Part::none};
-    if (size == 0) return whole;
-    const auto length = std::min(*last, size);
-    return {.kind = Part::part, .first = size - length, .length = length};
+  const auto range = http::byte_range(request.find("range"), stored.size());
+  switch (range.kind) {
+    case http::ByteRange::Kind::whole: break;
+    case http::ByteRange::Kind::part: return {.kind = Part::part, .first = range.first, .length = range.length};
+    case http::ByteRange::Kind::unsatisfiable: return {.kind = Part::none};
   }
-  if (!first || (!to.empty() && !last) || (last && *last < *first)) return whole;
-  if (*first == 0 && size == 0) return whole;
-  if (*first >= size) return {.kind = Part::none};
-  return {.kind = Part::part, .first = *first, .length = std::min(last.value_or(size - 1), size - 1) - *first + 1};
+  return whole;
 }
 
 std::vector<std::string> changed_paths(const Request& request, const Headers& response) {
