@@ -116,9 +116,12 @@ def contract(mode):
     paths["/things/{id}"] = {"parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "integer"}}]}
     operation("getThing", "get", {"table": "things"}, {}, "/things/{id}")
     paths["/brief/{id}"] = paths["/things/{id}"].copy()
+    paths["/things/{id}/scan"] = paths["/things/{id}"].copy()
     operation("getThingBriefly", "get", {"table": "things", "budgets": {"response": "1KiB"}}, {}, "/brief/{id}")
     operation("listEndless", "get", {"table": "endless", "priority": "off"}, {}, "/endless")
     operation("putThing", "put", {"table": "things"}, {"requestBody": any_object}, "/things/{id}")
+    operation("getScan", "get", {"table": "things", "file": "scan"}, {}, "/things/{id}/scan")
+    operation("putScan", "put", {"table": "things", "file": "scan"}, {"requestBody": any_object}, "/things/{id}/scan")
     for name in ("refused", "failed", "done"):
         operation(name, "post", {"job": name}, {"responses": {"202": {"description": "accepted"}}}, f"/jobs/{name}")
 
@@ -133,7 +136,7 @@ def contract(mode):
         "openapi": "3.1.0", "info": {"title": "Walk", "version": "1"}, "paths": paths,
         "components": {"schemas": {"Thing": thing, "Number": {"type": "object", "required": ["id"], "properties": {"id": {"type": "integer"}}}}, "securitySchemes": {"bearer": bearer, "remote": bearer, "cookie": {"type": "apiKey", "in": "cookie", "name": "session"}}},
         "x-plimsoll": {"authorization": "any-caller", "rate-limit": "off",
-                       "tables": {"things": {"schema": "#/components/schemas/Thing", "sort": ["name"], "require-match": True},
+                       "tables": {"things": {"schema": "#/components/schemas/Thing", "sort": ["name"], "require-match": True, "files": {"scan": {}}},
                                   "endless": {"schema": "#/components/schemas/Number"}}}})
 
 
@@ -248,7 +251,7 @@ class Walk:
         test.addCleanup(self.elsewhere.close)
         self.command("token", "key", "--private", "key.json", "--public", "keys.json")
         database = sqlite3.connect(self.folder / "walk.db")
-        database.execute("CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, size INTEGER CONSTRAINT size CHECK(size < 100))")
+        database.execute("CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, size INTEGER CONSTRAINT size CHECK(size < 100), scan BLOB, scan_type TEXT, scan_digest TEXT)")
         database.executescript("""CREATE TABLE many(i INTEGER);
             CREATE VIEW endless AS SELECT a.i AS id FROM many a, many b, many c, many d WHERE a.i + b.i + c.i + d.i < 0;
             CREATE TRIGGER slowly AFTER INSERT ON things WHEN new.name = 'slow' BEGIN SELECT count(*) FROM endless; END""")
@@ -412,6 +415,12 @@ class Walk:
     @provokes("batch-too-large")
     def batch(self):
         return self.server.post("/things/batch", [{"name": "a"}, {"name": "b"}, {"name": "c"}])
+
+    @provokes("range-not-satisfiable")
+    def behind_the_end(self):
+        scan = f"/things/{self.server.post('/things', {'name': 'scanned'}).json()['id']}/scan"
+        self.server.put(scan, b"{}", {"Content-Type": "application/json", "If-None-Match": "*"})
+        return self.server.get(scan, {"Range": "bytes=2-"})
 
     @provokes("conflict")
     def twice(self):
