@@ -273,6 +273,27 @@ class Files(harness.ServerTest):
             rest = cut.partial
         self.assertEqual(set(begin + rest), {ord("a")})
 
+    def test_slow_downloads_hold_a_piece_of_the_file_each(self):
+        server = self.product()
+        size = 3 << 20
+        self.assertEqual(server.put(IMAGE, b"a" * size, PNG).status, 201)
+        if any(sign in harness.program().read_bytes() for sign in (b"__asan_init", b"__tsan_init")):
+            self.skipTest("a sanitizer keeps what is freed")
+        self.assertEqual(len(server.get(IMAGE).body), size)
+        before, downloads = self.resident(server), 60
+        for _ in range(downloads):
+            connection = server.connection()
+            self.addCleanup(connection.close)
+            connection.request("GET", IMAGE, headers=server.headers)
+            self.assertEqual(connection.getresponse().status, 200)
+        grown = self.resident(server) - before
+        self.assertLess(grown, downloads * size / 3, f"{downloads} downloads of {size} bytes")
+
+    def resident(self, server):
+        """Bytes of memory of the server's own; of the file of SQLite, which is mapped, nothing counts."""
+        status = harness.pathlib.Path(f"/proc/{server.pid}/status").read_text()
+        return int(re.search(r"^RssAnon:\s+(\d+) kB", status, re.M)[1]) << 10
+
     def test_rows_of_other_programs_have_files_too(self):
         folder = self.directory()
         bytes_, made = ("BLOB", "X'00616263'") if self.engine == "sqlite" else ("bytea", "'\\x00616263'")
