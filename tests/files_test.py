@@ -29,7 +29,8 @@ x-plimsoll:
 paths:
   /products:
     get: {operationId: listProducts, x-plimsoll: {table: products}, responses: {'200': {description: Products}}}
-    post: {operationId: createProduct, x-plimsoll: {table: products}, requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/Product'}}}}, responses: {'201': {description: Made}}}
+    post: {operationId: createProduct, x-plimsoll: {table: products}, responses: {'201': {description: Made}},
+           requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/Product'}}, multipart/form-data: {schema: {$ref: '#/components/schemas/ProductForm'}, encoding: {manual: {contentType: 'text/plain, application/pdf'}}}}}}
   /products/{id}:
     parameters: [{name: id, in: path, required: true, schema: {type: string}}]
     get: {operationId: readProduct, x-plimsoll: {table: products}, responses: {'200': {description: A product}}}
@@ -83,6 +84,10 @@ components:
         image_type: {type: string, readOnly: true}
         image_name: {type: string, readOnly: true}
         updated_at: {type: string, format: date-time, readOnly: true}
+    ProductForm:
+      type: object
+      required: [id, name]
+      properties: {id: {type: string}, name: {type: string}, image: {type: string, format: binary}, manual: {type: string, format: binary}}
     Note:
       type: object
       required: [id, author, firm]
@@ -239,6 +244,41 @@ class Files(harness.ServerTest):
         again = server.put("/products/p1/manual", b"a", key)
         self.assertEqual((one.status, again.status, again.headers["etag"]), (201, 201, one.headers["etag"]))
         self.assertEqual(server.get("/products/p1/manual").body, b"b")
+
+    def form(self, **parts):
+        """The body of a form and its header; parts are texts, or (file name, media type, bytes)."""
+        boundary, body = "x" * 20, b""
+        for name, part in parts.items():
+            file, kind, data = part if isinstance(part, tuple) else (None, None, part.encode())
+            body += f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"'.encode() + (f'; filename="{file}"'.encode() if file else b"")
+            body += (f"\r\nContent-Type: {kind}".encode() if kind else b"") + b"\r\n\r\n" + data + b"\r\n"
+        return body + f"--{boundary}--\r\n".encode(), {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+
+    def test_a_form_creates_a_row_with_its_files(self):
+        server = self.shop()
+        image = bytes(range(256)) * 100
+        made = server.post("/products", *self.form(id="f1", name="A lamp", image=("../l\u00e4mp.png", "image/png", image), manual=("m.txt", "text/plain", b"turn on")))
+        self.assertEqual(made.status, 201, made)
+        self.assertEqual((made.json()["name"], made.json()["image_type"], made.json()["image_name"]), ("A lamp", "image/png", "l\u00e4mp.png"))
+        self.assertEqual(made.headers["etag"], server.get("/products/f1").headers["etag"])
+        sent = server.get("/products/f1/image")
+        self.assertEqual((sent.status, sent.body == image, sent.headers["content-disposition"]), (200, True, "inline; filename=\"l_mp.png\"; filename*=UTF-8''l%C3%A4mp.png"))
+        self.assertEqual(server.get("/products/f1/manual").body, b"turn on")
+        self.assertEqual(server.put("/products/f1/image", image, {**PNG, "If-Match": sent.headers["etag"]}).status, 204)
+        self.assertEqual(server.post("/products", *self.form(id="f2", name="None")).status, 201)
+        self.assertEqual(server.get("/products/f2/image").status, 404)
+
+    def test_a_form_that_is_wrong_stores_nothing(self):
+        server = self.shop()
+        for status, pointer, parts in ((422, "/image", {"image": ("a.gif", "image/gif", b"x")}), (422, "/image", {"image": ("a.png", "image/png", b"")}), (400, "/manual", {"manual": ("a.html", "text/html", b"x")}),
+                                       (422, "/color", {"color": "red"})):
+            refused = server.post("/products", *self.form(id="f1", name="A lamp", **parts))
+            self.assertEqual((refused.status, [error["pointer"] for error in refused.json()["errors"]]), (status, [pointer]), refused)
+        body, headers = self.form(id="f1", name="A lamp", image=("a.png", "image/png", b"x"))
+        twice = body.replace(b"--" + b"x" * 20 + b"--", body[body.index(b"--" + b"x" * 20 + b'\r\nContent-Disposition: form-data; name="image"'):])
+        self.assertEqual(server.post("/products", twice, headers).status, 400)
+        self.assertEqual(server.post("/products", {"id": "f1", "name": "A lamp", "image": "eA=="}).status, 422, "JSON holds no files")
+        self.assertEqual(server.get("/products").json()["data"], [])
 
     def test_files_of_others_do_not_exist(self):
         server = self.shop()

@@ -1,11 +1,11 @@
 #include "plimsoll/async/pause.hpp"
 #include "plimsoll/base/digest.hpp"
 #include "plimsoll/base/encoding.hpp"
-#include "plimsoll/base/timestamp.hpp"
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/database/cells.hpp"
 #include "plimsoll/exchange/body_memory.hpp"
 #include "plimsoll/handler/table/file_fields.hpp"
+#include "plimsoll/handler/table/form_files.hpp"
 #include "plimsoll/handler/table/write.hpp"
 #include "plimsoll/http/body_problems.hpp"
 #include "plimsoll/http/negotiate.hpp"
@@ -113,18 +113,6 @@ class FileBytes final : public Stream {
   bool fetched_ = false;  ///< `piece_` has not been sent
 };
 
-/// Names of media types that the contract declares for a file that is sent.
-std::vector<std::string_view> sent_types(const contract::Operation& operation) {
-  std::vector<std::string_view> types;
-  for (const auto& spec : operation.responses)
-    if (spec.status == "200")
-      for (const auto& media : spec.content) types.push_back(media.name);
-  return types;
-}
-bool covers(const std::vector<std::string_view>& declared, std::string_view type) {
-  return std::ranges::any_of(declared, [&](auto each) { return http::media_type_coverage(each, type) >= 0; });
-}
-
 /// GET and HEAD.
 class SendFile final : public Operation {
  public:
@@ -231,7 +219,6 @@ class ChangeFile final : public Writing {
         memory_(build.services.shared->of<BodyMemory>()) {
     const auto shows = [&](const Column& column) { return table().column(column.name).has_value(); };
     shown_in_rows_ = shows(file_.type) || (file_.file_name && shows(*file_.file_name));
-    keys_.columns = table().keys;
   }
 
   Task<Result<Response>> handle(Request& request, Context& context) override {
@@ -242,13 +229,12 @@ class ChangeFile final : public Writing {
     if (table().require_match && !conditional(request)) co_return fail(kPreconditionRequired);
     const Wanted wanted{
         .model = model_.get(), .table = &table(), .conditions = *conditions, .search = {}, .caller = &*who};
-    Stored stored;
-    std::optional<Taken> taken;
+    FileCells stored{.file = &file_};
+    std::optional<MemoryShare> taken;
     if (plan_.file->does == Plan::File::Does::store) {
       auto read = co_await receive(request, context, stored, taken);
       if (!read) co_return std::unexpected(std::move(read).error());
     }
-    stored.changed_at = context.wall;
     context.wrote(table().name);
     auto answer = co_await context.unit().answer([&](Session& session) -> Task<Result<Response>> {
       auto done = co_await in_transaction(request, context, session, wanted, stored);
@@ -258,25 +244,12 @@ class ChangeFile final : public Writing {
   }
 
  private:
-  /// What the columns become; all NULL where the file is removed.
-  struct Stored {
-    Cell bytes, digest, type, name;
-    Nanoseconds changed_at = 0;
-  };
-  /// Memory of the budget of all bodies.
-  struct Taken {
-    Taken(BodyMemory& memory, std::uint64_t bytes) : memory(memory), bytes(bytes) {}
-    Taken(const Taken&) = delete;
-    ~Taken() { memory.give_memory(bytes); }
-    BodyMemory& memory;
-    std::uint64_t bytes;
-  };
-
   static std::unexpected<Error> too_large(std::uint64_t most) {
     return fail(http::kBodyTooLarge, "files of at most " + config::to_string(config::Size{most}) + " are taken");
   }
 
-  Task<Result<>> receive(Request& request, Context& context, Stored& stored, std::optional<Taken>& taken) const {
+  Task<Result<>> receive(Request& request, Context& context, FileCells& stored,
+                         std::optional<MemoryShare>& taken) const {
     if (request.headers.contains("content-range"))  // it would be stored as the whole (RFC 9110, section 9.3.4)
       co_return std::unexpected(wrong(http::kInvalid, "header", "/content-range", "unexpected",
                                       "a part of the file is not taken: send all of it"));
@@ -314,9 +287,10 @@ class ChangeFile final : public Writing {
     if (text.empty())
       co_return std::unexpected(wrong(kInvalidRow, "body", "", "required", "a file is required: it has no bytes"));
     // The value of the statement is a copy in memory, whatever disk the body has taken.
-    if (!memory_->take_memory(text.size()))
+    auto share = MemoryShare::take(memory_, text.size());
+    if (!share)
       co_return std::unexpected(memory_->refused("no memory for a file of " + std::to_string(text.size()) + " bytes"));
-    taken.emplace(*memory_, text.size());
+    taken.emplace(std::move(*share));
     stored.bytes = std::string(text);
     stored.digest = to_hex(as_text(digest.finish()));
     stored.type = *type;
@@ -327,7 +301,7 @@ class ChangeFile final : public Writing {
   }
 
   Task<Result<Response>> in_transaction(const Request& request, Context& context, Session& session,
-                                        const Wanted& wanted, const Stored& stored) const {
+                                        const Wanted& wanted, const FileCells& stored) const {
     const auto looking = file_statement(database_.dialect(), wanted, file_);
     if (!looking) co_return fail(kNoSuchRow);
     auto heads = co_await session.query(looking->sql, looking->cells);
@@ -351,8 +325,8 @@ class ChangeFile final : public Writing {
       if (!*there) co_return fail(kNoSuchRow);
       before = std::move(*there);
     }
-    if (auto done = co_await assign(session, wanted, stored, before); !done)
-      co_return std::unexpected(std::move(done).error());
+    auto changed = co_await assign_file(session, wanted, stored, before ? &*before : nullptr, context.wall);
+    if (!changed) co_return std::unexpected(std::move(changed).error());
     Response response{.status = static_cast<std::uint16_t>(removes || head ? 204 : 201),
                       .headers = Headers{context.arena}};
     if (!removes) {
@@ -363,37 +337,8 @@ class ChangeFile final : public Writing {
     co_return response;
   }
 
-  Task<Result<>> assign(Session& session, const Wanted& wanted, const Stored& stored,
-                        const std::optional<Row>& before) const {
-    std::vector<database::Assigned> values{
-        {.column = &file_.bytes, .value = &stored.bytes},
-        {.column = &file_.digest, .value = &stored.digest},
-        {.column = &file_.type, .value = &stored.type},
-    };
-    if (file_.file_name) values.push_back({.column = &*file_.file_name, .value = &stored.name});
-    std::vector<Cell> times;
-    times.reserve(table().columns.size());
-    for (const auto& column : table().columns)
-      if (column.filled == Filled::updated) {
-        times.push_back(instant_cell(column, rfc3339(stored.changed_at)));
-        values.push_back({.column = &column, .value = &times.back()});
-      }
-    const auto statement = assign_statement(database_.dialect(), wanted, values, shown_in_rows_ ? all_ : keys_);
-    if (!statement) co_return fail(kNoSuchRow);
-    auto rows = co_await session.query(statement->sql, statement->cells);
-    if (!rows) {
-      auto told = co_await explained(session, std::move(rows).error(), nullptr, nullptr, {});
-      co_return std::unexpected(std::move(told).error());
-    }
-    if (rows->empty()) co_return fail(kNoSuchRow);
-    if (before)
-      if (auto valid = check(rows->front(), &*before, {}); !valid) co_return std::unexpected(std::move(valid).error());
-    co_return Result<>{};
-  }
-
   const FileColumns& file_;
   std::shared_ptr<BodyMemory> memory_;
-  Selection keys_;
   bool shown_in_rows_ = false;  ///< rows have a member that says something of the file
 };
 

@@ -31,23 +31,6 @@ bool is_control(std::string_view character) {
          (second == 0x81 && third >= 0xA6 && third <= 0xA9);
 }
 
-std::string clean(std::string_view name) {
-  if (const auto slash = name.find_last_of("/\\"); slash != name.npos) name.remove_prefix(slash + 1);
-  std::string made;
-  while (!name.empty()) {
-    const auto size = json::utf8_length(name);
-    if (size == 0) return {};
-    const auto character = name.substr(0, size);
-    name.remove_prefix(size);
-    if (is_control(character)) continue;
-    if (made.size() + size > kLongestName) break;
-    made += character;
-  }
-  const auto begin = made.find_first_not_of(' '), end = made.find_last_not_of(' ');
-  made = begin == made.npos ? std::string{} : made.substr(begin, end - begin + 1);
-  return made == "." || made == ".." ? std::string{} : made;
-}
-
 /// A quoted string without its escapes.
 std::string unescaped(std::string_view text) {
   std::string made;
@@ -67,6 +50,23 @@ bool is_media_type(std::string_view type) {
 
 }  // namespace
 
+std::string clean_file_name(std::string_view name) {
+  if (const auto slash = name.find_last_of("/\\"); slash != name.npos) name.remove_prefix(slash + 1);
+  std::string made;
+  while (!name.empty()) {
+    const auto size = json::utf8_length(name);
+    if (size == 0) return {};
+    const auto character = name.substr(0, size);
+    name.remove_prefix(size);
+    if (is_control(character)) continue;
+    if (made.size() + size > kLongestName) break;
+    made += character;
+  }
+  const auto begin = made.find_first_not_of(' '), end = made.find_last_not_of(' ');
+  made = begin == made.npos ? std::string{} : made.substr(begin, end - begin + 1);
+  return made == "." || made == ".." ? std::string{} : made;
+}
+
 std::string sent_file_name(std::string_view content_disposition) {
   if (const auto extended = http::media_type_parameter(content_disposition, "filename*")) {
     constexpr std::string_view kUtf8 = "utf-8'";
@@ -74,16 +74,16 @@ std::string sent_file_name(std::string_view content_disposition) {
     if (extended->size() > kUtf8.size() && same_as_lower(extended->substr(0, kUtf8.size()), kUtf8))
       if (const auto quote = extended->find('\'', kUtf8.size());
           quote != extended->npos && append_decoded(made, extended->substr(quote + 1)))
-        if (auto name = clean(made); !name.empty()) return name;
+        if (auto name = clean_file_name(made); !name.empty()) return name;
   }
   const auto plain = http::media_type_parameter(content_disposition, "filename");
-  return plain ? clean(unescaped(*plain)) : std::string{};
+  return plain ? clean_file_name(unescaped(*plain)) : std::string{};
 }
 
 std::string disposition_of(std::string_view media_type, std::string_view name) {
   const auto type = http::essence(media_type);
   std::string made = std::ranges::find(kShown, type) != std::end(kShown) ? "inline" : "attachment";
-  const auto safe = clean(name);
+  const auto safe = clean_file_name(name);
   if (safe.empty()) return made;
   bool plain = true;
   made += "; filename=\"";

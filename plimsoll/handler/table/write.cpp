@@ -1,6 +1,7 @@
 #include "plimsoll/handler/table/write.hpp"
 
 #include "plimsoll/base/percent.hpp"
+#include "plimsoll/base/timestamp.hpp"
 #include "plimsoll/contract/parameters.hpp"
 #include "plimsoll/http/conditional.hpp"
 #include "plimsoll/http/prefer.hpp"
@@ -284,6 +285,36 @@ Task<Result<Row>> Writing::change(Session& session, const Wanted& wanted, Change
   co_return std::move(rows->front());
 }
 
+Task<Result<Row>> Writing::assign_file(Session& session, const Wanted& wanted, const FileCells& cells,
+                                       const Row* before, Nanoseconds wall) const {
+  const auto& file = *cells.file;
+  std::vector<database::Assigned> values{
+      {.column = &file.bytes, .value = &cells.bytes},
+      {.column = &file.digest, .value = &cells.digest},
+      {.column = &file.type, .value = &cells.type},
+  };
+  if (file.file_name) values.push_back({.column = &*file.file_name, .value = &cells.name});
+  std::vector<Cell> times;
+  times.reserve(table().columns.size());
+  for (const auto& column : table().columns)
+    if (column.filled == Filled::updated) {
+      times.push_back(instant_cell(column, rfc3339(wall)));
+      values.push_back({.column = &column, .value = &times.back()});
+    }
+  const auto statement = assign_statement(database_.dialect(), wanted, values, all_);
+  if (!statement) co_return fail(kNoSuchRow);
+  auto rows = co_await session.query(statement->sql, statement->cells);
+  if (!rows) {
+    auto told = co_await explained(session, std::move(rows).error(), nullptr, nullptr, {});
+    co_return told;
+  }
+  if (rows->empty()) co_return fail(kNoSuchRow);
+  if (rows->size() > 1) co_return several_rows();
+  if (before)
+    if (auto valid = check(rows->front(), before, {}); !valid) co_return std::unexpected(std::move(valid).error());
+  co_return std::move(rows->front());
+}
+
 Task<Result<>> Writing::erase(Session& session, const Wanted& wanted) const {
   const auto statement = delete_statement(database_.dialect(), wanted);
   if (!statement) co_return fail(kNoSuchRow);
@@ -338,7 +369,12 @@ namespace {
 /// POST on the collection: 201, `Location` and the row.
 class Create final : public Writing {
  public:
-  using Writing::Writing;
+  Create(std::shared_ptr<const Model> model, Plan plan, const Build& build)
+      : Writing(std::move(model), std::move(plan), build) {
+    if (table().files.empty()) return;
+    sent_ = SentTypes{build.contract, *model_, table()};
+    memory_ = build.services.shared->of<BodyMemory>();
+  }
   Task<Result<Response>> handle(Request& request, Context& context) override {
     const bool minimal = wants_minimal(request);
     auto who = caller(context);
@@ -346,12 +382,31 @@ class Create final : public Writing {
     auto fixed = path_conditions(context);
     if (!fixed) co_return fail(kNoSuchRow);
     if (!context.input.body) co_return std::unexpected(wrong(kInvalidRow, "body", "", "required", "a row is required"));
-    auto change = new_row(table(), *context.input.body, {.caller = &*who, .fixed = *fixed, .wall = context.wall});
-    if (!change) co_return std::unexpected(all_told(std::move(change).error(), *context.input.body, {}, false));
+    auto body = *context.input.body;
+    std::vector<FileCells> files;
+    std::optional<MemoryShare> taken_memory;  // of copies: all that the form has may be files
+    if (!table().files.empty() && context.input.media_type == "multipart/form-data") {
+      const auto size = context.input.body_text.size();
+      auto share = MemoryShare::take(memory_, size);
+      if (!share)
+        co_return std::unexpected(memory_->refused("no memory for a form of " + std::to_string(size) + " bytes"));
+      taken_memory.emplace(std::move(*share));
+      auto taken = take_files(table(), sent_, context.input.body_text, request.headers.find("content-type"), body,
+                              context.arena);
+      if (!taken) co_return std::unexpected(std::move(taken).error());
+      files = std::move(*taken);
+    }
+    auto change = new_row(table(), body, {.caller = &*who, .fixed = *fixed, .wall = context.wall});
+    if (!change) co_return std::unexpected(all_told(std::move(change).error(), body, {}, false));
     context.wrote(table().name);
     auto answer = co_await context.unit().answer([&](Session& session) -> Task<Result<Response>> {
       auto row = co_await insert(session, *change, *who, {});
       if (!row) co_return std::unexpected(std::move(row).error());
+      if (!files.empty()) {
+        auto stored = co_await store_files(session, *row, *who, files, context.wall);
+        if (!stored) co_return std::unexpected(std::move(stored).error());
+        *row = std::move(*stored);
+      }
       auto text = shown(*row);
       if (auto fits = within_budget(text); !fits) co_return std::unexpected(std::move(fits).error());
       const auto tag = context.kept(tag_of_row(*row, text, context));
@@ -363,6 +418,24 @@ class Create final : public Writing {
     });
     co_return answer;
   }
+
+ private:
+  /// Into the row that was made just now.
+  Task<Result<Row>> store_files(Session& session, const Row& made, const Caller& who,
+                                const std::vector<FileCells>& files, Nanoseconds wall) const {
+    Wanted wanted{.model = model_.get(), .table = &table(), .conditions = {}, .search = {}, .caller = &who};
+    for (const auto key : table().keys) wanted.conditions.push_back({.column = key, .values = {made[key]}});
+    auto row = made;
+    for (const auto& file : files) {
+      auto stored = co_await assign_file(session, wanted, file, &row, wall);
+      if (!stored) co_return std::unexpected(std::move(stored).error());
+      row = std::move(*stored);
+    }
+    co_return row;
+  }
+
+  SentTypes sent_;
+  std::shared_ptr<BodyMemory> memory_;  ///< null: the table has no files
 };
 
 /// PATCH (RFC 7396), PUT and DELETE of a row.

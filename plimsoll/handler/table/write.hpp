@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/handler/table/change.hpp"
+#include "plimsoll/handler/table/form_files.hpp"
 #include "plimsoll/handler/table/operation.hpp"
 #include "plimsoll/handler/table/references.hpp"
 
@@ -36,6 +37,10 @@ class Writing : public Operation {
   /// `before` is needed where whole JSON values are merged; without it they are replaced.
   Task<Result<Row>> change(database::Session& session, const Wanted& wanted, Change change, const Row* before,
                            std::string_view prefix) const;
+  /// Stores a file, or removes it; the row that comes out is held against the schema where `before` is given. Its time
+  /// of change is `wall`.
+  Task<Result<Row>> assign_file(database::Session& session, const Wanted& wanted, const FileCells& cells,
+                                const Row* before, Nanoseconds wall) const;
   Task<Result<>> erase(database::Session& session, const Wanted& wanted) const;
 
   /// The row must satisfy the table's schema; what was wrong in `before` already is not held against a change.
