@@ -1,7 +1,7 @@
 #include "plimsoll/contract/header_fields.hpp"
 #include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/cross_site.hpp"
 #include "plimsoll/exchange/part.hpp"
-#include "plimsoll/policy/authentication/cross_site.hpp"
 
 namespace plimsoll::policy {
 namespace {

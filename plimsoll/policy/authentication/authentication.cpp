@@ -1,10 +1,10 @@
 #include "plimsoll/base/hash.hpp"
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/contract/header_fields.hpp"
+#include "plimsoll/exchange/cross_site.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/http/method.hpp"
 #include "plimsoll/policy/authentication/credential.hpp"
-#include "plimsoll/policy/authentication/cross_site.hpp"
 #include "plimsoll/policy/authentication/verifiers.hpp"
 #include "plimsoll/policy/rate_limit/client_key.hpp"
 #include "plimsoll/policy/rate_limit/limit_table.hpp"
@@ -22,11 +22,6 @@ constexpr Problem kNoKeys{"keys-unavailable", 503, "Tokens cannot be verified ye
                           "Repeat the request after Retry-After: the keys of the issuer are being fetched.", true};
 constexpr Problem kThrottled{"authentication-throttled", 429, "Too many invalid credentials",
                              "Wait for the seconds in Retry-After, and correct the credentials first.", true};
-
-constexpr Problem kCrossSite{
-    "cross-site-request", 403, "Cross-site request with a cookie",
-    "Send the request from a page of the API's own origin, name the page's origin under `cors` "
-    "in the contract, or use credentials that a browser does not send by itself."};
 
 constexpr std::size_t kMostSchemes = 8;
 

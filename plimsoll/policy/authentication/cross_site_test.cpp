@@ -1,4 +1,4 @@
-#include "plimsoll/policy/authentication/cross_site.hpp"
+#include "plimsoll/exchange/cross_site.hpp"
 
 #include "plimsoll/database/sqlite.hpp"
 #include "plimsoll/policy/authentication/api_key.hpp"

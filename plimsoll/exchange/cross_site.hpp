@@ -1,10 +1,16 @@
 #pragma once
 
+#include "plimsoll/base/result.hpp"
 #include "plimsoll/http/message.hpp"
 
 #include <string_view>
 
-namespace plimsoll::policy {
+namespace plimsoll {
+
+inline constexpr Problem kCrossSite{
+    "cross-site-request", 403, "Cross-site request with a cookie",
+    "Send the request from a page of the API's own origin, name the page's origin under `cors` "
+    "in the contract, or use credentials that a browser does not send by itself."};
 
 /// Noted by `cors` in the exchange's context: the request's `Origin` is one that the contract names.
 struct AllowedOrigin {};
@@ -18,4 +24,4 @@ bool is_cross_site(const Request& request);
 /// out. Schemes are not compared: a proxy may have ended TLS.
 bool same_authority(std::string_view origin, std::string_view authority);
 
-}  // namespace plimsoll::policy
+}  // namespace plimsoll

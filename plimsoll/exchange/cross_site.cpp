@@ -1,8 +1,8 @@
-#include "plimsoll/policy/authentication/cross_site.hpp"
+#include "plimsoll/exchange/cross_site.hpp"
 
 #include "plimsoll/base/letters.hpp"
 
-namespace plimsoll::policy {
+namespace plimsoll {
 namespace {
 
 /// Without the port that the scheme implies.
@@ -33,4 +33,4 @@ bool is_cross_site(const Request& request) {
   return !same_authority(request.headers.joined("origin"), authority);
 }
 
-}  // namespace plimsoll::policy
+}  // namespace plimsoll
