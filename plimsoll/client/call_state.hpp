@@ -6,6 +6,7 @@
 #include <bitset>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -36,6 +37,13 @@ class Permit {
   std::shared_ptr<Counter> counter_;
 };
 
+/// A connection that speaks another protocol now, and what was read of it behind the answer that said so.
+struct Switched {
+  std::unique_ptr<net::Transport> transport;
+  std::string early{};
+  Permit at_target{};  ///< among the calls of its target
+};
+
 /// The body of an answer that nobody will read, as `Wire` gave it out.
 class Abandonable {
  public:
@@ -43,6 +51,8 @@ class Abandonable {
   virtual Task<> drain(std::size_t most) = 0;
   /// Ends its connection, unless it was read to its end.
   virtual void abandon() noexcept = 0;
+  /// The connection behind an answer 101, once; the call is over for all but its target.
+  virtual Switched take_over() = 0;
 
  protected:
   ~Abandonable() = default;
@@ -65,6 +75,8 @@ struct CallState {
 
   std::optional<std::uint64_t> caller{};  ///< a hash of who calls, where targets are split among callers
 
+  /// The call asks for a WebSocket with this Sec-WebSocket-Key; empty: it does not.
+  std::string_view websocket_key{};
   std::optional<std::string_view> held{};  ///< the body, where it was short enough to be kept for another attempt
   bool spent = false;                      ///< the body is a stream that was begun: it cannot be sent again
   bool numbered = false;                   ///< its attempts are numbered here: no outer layer repeats it

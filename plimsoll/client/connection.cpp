@@ -24,10 +24,10 @@ Connection::Connection(Loop& loop, std::unique_ptr<net::Transport> transport)
     : loop_(loop), transport_(std::move(transport)) {}
 
 Task<Result<>> Connection::exchange(const Outgoing& request, const Timeouts& timeouts, Nanoseconds until) {
-  reader_.emplace(request.head_request);
+  reader_.emplace(request.head_request, request.upgrade);
   head_.reset();
   sent_ = body_failed_ = false;
-  buffer_.resize(kBuffer);
+  if (!buffer_) buffer_ = std::make_unique_for_overwrite<char[]>(kBuffer);
   at_ = filled_ = 0;
   idle_ = timeouts.idle;
   until_ = until;
@@ -60,7 +60,7 @@ Task<Result<>> Connection::receive_head(Nanoseconds until) {
         co_return reader_->end();
       }
     }
-    auto step = reader_->read({buffer_.data() + at_, filled_ - at_});
+    auto step = reader_->read({buffer_.get() + at_, filled_ - at_});
     if (!step) co_return std::unexpected(std::move(step).error());
     at_ += step->consumed;
   }
@@ -77,7 +77,7 @@ Task<Result<std::string_view>> Connection::piece() {
         break;
       }
     }
-    auto step = reader_->read({buffer_.data() + at_, filled_ - at_});
+    auto step = reader_->read({buffer_.get() + at_, filled_ - at_});
     if (!step) co_return std::unexpected(std::move(step).error());
     at_ += step->consumed;
     if (!step->data.empty()) co_return step->data;
@@ -88,7 +88,7 @@ Task<Result<std::string_view>> Connection::piece() {
 Task<Result<bool>> Connection::fill(Nanoseconds until) {
   at_ = filled_ = 0;
   for (;;) {
-    const auto moved = transport_->read(buffer_);
+    const auto moved = transport_->read({buffer_.get(), kBuffer});
     if (moved.failed()) co_return broken(moved.error);
     if (moved.ended) co_return false;
     if (moved.bytes > 0) {
@@ -183,7 +183,7 @@ bool Connection::open() const noexcept {
 }
 
 void Connection::rest() noexcept {
-  buffer_ = {};
+  buffer_.reset();
   reader_.reset();
   head_.reset();
 }

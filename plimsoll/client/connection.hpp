@@ -12,7 +12,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace plimsoll::client {
 
@@ -35,6 +34,7 @@ struct Outgoing {
   bool chunked = false;         ///< how `rest` is framed
   std::uint64_t rest_size = 0;  ///< of `rest`, when it is not chunked
   bool head_request = false;    ///< the answer has no body
+  bool upgrade = false;         ///< it asks for another protocol, so that 101 is an answer
 };
 
 /// One HTTP/1.1 connection to another server: one request at a time. The answer is read while the request is being
@@ -58,6 +58,10 @@ class Connection {
   }
 
   Answer take_head() { return reader_->take(); }
+  /// Lets go of the connection, which speaks another protocol now.
+  std::unique_ptr<net::Transport> release() noexcept { return std::move(transport_); }
+  /// Bytes that were read behind the answer, until it is used again.
+  std::string_view unread() const noexcept { return {buffer_.get() + at_, filled_ - at_}; }
   const ResponseReader& response() const noexcept { return *reader_; }
   /// Some of an answer came, so that the request must not be sent again.
   bool begun() const noexcept { return reader_ && reader_->begun(); }
@@ -86,7 +90,7 @@ class Connection {
   std::unique_ptr<net::Transport> transport_;
   std::optional<ResponseReader> reader_;
   std::optional<Result<>> head_;  ///< how reading the head ended
-  std::vector<char> buffer_;
+  std::unique_ptr<char[]> buffer_;
   std::size_t at_ = 0, filled_ = 0;
   Nanoseconds idle_ = 0, until_ = kNever;
   bool sent_ = false, body_failed_ = false;

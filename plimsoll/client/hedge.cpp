@@ -147,6 +147,7 @@ class Hedge final : public Policy {
       other_state->tried = state.tried;
       other_state->tried.set(state.target);
       other_state->held = state.held;
+      other_state->websocket_key = state.websocket_key;
       other_state->caller = state.caller;
       other_state->numbered = true;
     }

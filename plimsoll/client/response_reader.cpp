@@ -106,7 +106,14 @@ Result<> ResponseReader::field(std::string_view text) {
 
 Result<> ResponseReader::head_done() {
   if (chunked_ && length_) return bad("a length beside a transfer coding");
-  if (answer_.status == 101) return bad("it changes the protocol without being asked");
+  if (answer_.status == 101) {
+    if (!upgrade_) return bad("it changes the protocol without being asked");
+    if (chunked_ || length_) return bad("a body where the protocol changes");
+    head_complete_ = true;
+    keep_alive_ = false;
+    state_ = State::whole;
+    return {};
+  }
   if (answer_.status < 200) {  // an interim answer; the final one follows
     state_ = State::status_line;
     return {};

@@ -29,8 +29,9 @@ struct Answer {
 /// unknown coding are errors.
 class ResponseReader {
  public:
-  /// `head_request`: the answer has no body whatever its headers say.
-  explicit ResponseReader(bool head_request) : head_request_(head_request) {}
+  /// `head_request`: the answer has no body whatever its headers say. `upgrade`: the request asked for another
+  /// protocol; 101 is then the final answer, and what follows its head is of that protocol.
+  explicit ResponseReader(bool head_request, bool upgrade = false) : head_request_(head_request), upgrade_(upgrade) {}
 
   struct Step {
     std::size_t consumed = 0;  ///< bytes that are done with, `data` included
@@ -71,7 +72,7 @@ class ResponseReader {
   Result<> head_done();
   Result<> chunk_size(std::string_view text);
 
-  const bool head_request_;
+  const bool head_request_, upgrade_;
   State state_ = State::status_line;
   bool begun_ = false, head_complete_ = false, keep_alive_ = true, chunked_ = false;
   std::optional<std::uint64_t> length_;

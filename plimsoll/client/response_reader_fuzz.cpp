@@ -13,8 +13,8 @@ struct Outcome {
 };
 
 /// The answer as it is read in pieces of `size` bytes.
-Outcome read(std::string_view text, std::size_t size) {
-  ResponseReader reader{false};
+Outcome read(std::string_view text, std::size_t size, bool upgrade) {
+  ResponseReader reader{false, upgrade};
   std::string body;
   while (!text.empty() && !reader.whole()) {
     const auto piece = text.substr(0, size);
@@ -36,10 +36,13 @@ Outcome read(std::string_view text, std::size_t size) {
 /// Whole or byte by byte: the same answer, or refused both times.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  const auto a = read(text, size), b = read(text, 1);
-  if (a.refused != b.refused || a.whole != b.whole) std::abort();
-  if (a.answer && (a.answer->status != b.answer->status || a.answer->headers != b.answer->headers ||
-                   a.answer->body != b.answer->body))
-    std::abort();
+  for (const bool upgrade : {false, true}) {
+    const auto a = read(text, size, upgrade), b = read(text, 1, upgrade);
+    if (a.refused != b.refused || a.whole != b.whole) std::abort();
+    if (a.answer && (a.answer->status != b.answer->status || a.answer->headers != b.answer->headers ||
+                     a.answer->body != b.answer->body))
+      std::abort();
+    if (a.answer && a.answer->status == 101 && (!upgrade || !a.answer->body.empty())) std::abort();
+  }
   return 0;
 }

@@ -113,5 +113,30 @@ TEST(ResponseReader, KnowsWhetherTheConnectionCanBeUsedAgain) {
   EXPECT_TRUE(reusable("HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n"));
 }
 
+TEST(ResponseReader, AChangeOfTheProtocolIsFinalWhereTheRequestAskedForIt) {
+  constexpr std::string_view head =
+      "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n";
+  const auto bytes = std::string(head) + "\x81\x05hello";
+  for (std::size_t piece : {1, 2, 7, 1000}) {
+    ResponseReader reader{false, true};
+    std::string_view left = bytes;
+    while (!reader.whole()) {
+      const auto step = reader.read(left.substr(0, piece));
+      ASSERT_TRUE(step) << piece;
+      left.remove_prefix(step->consumed);
+    }
+    EXPECT_EQ(left, "\x81\x05hello") << "what follows is of the other protocol";
+    EXPECT_TRUE(reader.head_complete());
+    EXPECT_FALSE(reader.reusable());
+    const auto answer = reader.take();
+    EXPECT_EQ(answer.status, 101);
+    EXPECT_EQ(answer.find("upgrade"), "websocket");
+  }
+  for (const auto* more : {"Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n"}) {
+    ResponseReader reader{false, true};
+    EXPECT_FALSE(reader.read("HTTP/1.1 101 Switching Protocols\r\n" + std::string(more) + "\r\n")) << more;
+  }
+}
+
 }  // namespace
 }  // namespace plimsoll::client

@@ -5,6 +5,7 @@
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/field_name.hpp"
 #include "plimsoll/http/negotiate.hpp"
+#include "plimsoll/http/websocket.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -82,6 +83,16 @@ class AnswerBody final : public Stream, public Abandonable {
     }
   }
   void abandon() noexcept override { connection_.reset(); }
+  Switched take_over() override {
+    Switched taken{.transport = nullptr};
+    if (!connection_) return taken;
+    taken.early = connection_->unread();
+    taken.transport = connection_->release();
+    taken.at_target = std::move(state_.at_target);
+    connection_.reset();
+    state_.finished();
+    return taken;
+  }
 
  private:
   Connections& connections_;
@@ -90,6 +101,18 @@ class AnswerBody final : public Stream, public Abandonable {
   CallState& state_;
   std::optional<Error> failed_;
 };
+
+/// Why an answer 101 is none to the handshake; empty: it is good.
+std::string_view websocket_refusal(const Answer& answer, std::string_view key) {
+  const auto all = [&](std::string_view name) {
+    std::string text;
+    for (const auto& [each, value] : answer.headers)
+      if (each == name) text.append(text.empty() ? "" : ", ").append(value);
+    return text;
+  };
+  const auto upgrade = all("upgrade"), connection = all("connection"), accept = all("sec-websocket-accept");
+  return http::refusal_of({.upgrade = upgrade, .connection = connection, .accept = accept}, key);
+}
 
 }  // namespace
 
@@ -127,7 +150,8 @@ Task<Result<Response>> Wire::handle(Request& request, Context& context) {
   const std::shared_ptr<const Peer> peer{peers_, &(*peers_)[state.target]};
   auto head = head_text(request, peer->url);
   if (!head) co_return std::unexpected(std::move(head).error());
-  Outgoing out{.head = {}, .head_request = request.method == "HEAD"};
+  const bool upgrade = !state.websocket_key.empty();
+  Outgoing out{.head = {}, .head_request = request.method == "HEAD", .upgrade = upgrade};
   auto kept = co_await hold_body(request, context);
   if (!kept) co_return std::unexpected(std::move(kept).error());
   if (state.held) {
@@ -142,6 +166,7 @@ Task<Result<Response>> Wire::handle(Request& request, Context& context) {
     head->append("transfer-encoding: chunked\r\n");
   else if (state.held || request.body || has_body)
     head->append("content-length: ").append(std::to_string(out.body.size() + out.rest_size)).append("\r\n");
+  if (upgrade) head->append("connection: upgrade\r\nupgrade: websocket\r\n");
   head->append("\r\n");
   out.head = *head;
 
@@ -153,11 +178,15 @@ Task<Result<Response>> Wire::handle(Request& request, Context& context) {
   if (!begun) co_return std::unexpected(std::move(begun).error());
   auto& connection = *begun;
   const auto answer = connection->take_head();
+  const bool switched = upgrade && answer.status == 101;
+  if (switched)
+    if (const auto why = websocket_refusal(answer, state.websocket_key); !why.empty())
+      co_return fail(kBadAnswer, std::string(why));
   Response response{.status = answer.status, .headers = Headers{context.arena}};
   for (const auto& [name, value] : answer.headers) response.headers.add(name, value);
   if (state.timeouts.passed_on)
     connection->unbounded(http::essence(response.headers.find("content-type")) == "text/event-stream");
-  if (connection->response().whole()) {
+  if (connection->response().whole() && !switched) {
     connections.give(*peer, std::move(connection));
   } else {
     auto& body = context.arena.make<AnswerBody>(connections, peer, std::move(connection), state);

@@ -4,6 +4,7 @@
 #include "plimsoll/edge/problems.hpp"
 #include "plimsoll/edge/response_pace.hpp"
 #include "plimsoll/exchange/problem_document.hpp"
+#include "plimsoll/exchange/upgrade.hpp"
 #include "plimsoll/http/body_problems.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/target.hpp"
@@ -58,6 +59,7 @@ class Http1 final : public Protocol, public HangUp, public Stream {
   h1::Framed framing(const Exchange& exchange, const Response& response, bool last) const;
   bool last_answer() const;
   Task<bool> answer(Exchange& exchange, Response& response);
+  Task<> change_protocol(Exchange& exchange, const Response& response, const Upgrading& upgrading);
   Task<bool> send(std::span<iovec> pieces, ResponsePace& pace);
   Task<bool> send_file(const File& file, ResponsePace& pace, Outcome& outcome);
   Task<bool> send_stream(Stream& stream, const h1::Framed& framed, h1::Outbox& out, ResponsePace& pace,
@@ -71,6 +73,7 @@ class Http1 final : public Protocol, public HangUp, public Stream {
   Worker& worker_;
   const Limits& limits_;
   Exchange* exchange_ = nullptr;  ///< under way
+  Upgrade* upgrade_ = nullptr;    ///< what its connection has become
   bool reading_ = false;          ///< it waits for the body
   bool waiting_ = false;          ///< the service waits: the client may leave meanwhile
   Nanoseconds head_began_ = 0;
@@ -148,6 +151,7 @@ void Http1::drain() {
   grace_.scope = &connection_.scope;
   grace_.ring = [](Alarm& alarm) { static_cast<Grace&>(alarm).scope->stop(Stop::drain); };
   if (!exchange_) worker_.loop.wheel().arm(grace_, worker_.loop.tick_in(kGrace));
+  if (upgrade_) upgrade_->drain();
 }
 
 /// How long the next bytes of a head may take to come.
@@ -263,6 +267,11 @@ Task<bool> Http1::exchange() {
     broken_ = true;
     co_return false;
   }
+  if (response->status == 101) [[unlikely]]
+    if (const auto* upgrading = exchange.context.noted<Upgrading>()) {
+      co_await change_protocol(exchange, *response, *upgrading);
+      co_return false;
+    }
   const bool last = last_answer();
   const bool sent = co_await answer(exchange, *response);
   if (!sent) {
@@ -305,6 +314,8 @@ h1::Framed Http1::framing(const Exchange& exchange, const Response& response, bo
     const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (code == std::errc{} && end == text.data() + text.size()) declared = number;
   }
+  // A server that demands another version of the protocol says which it speaks (RFC 9110, section 15.5.22).
+  if (status == 426 && response.headers.contains("sec-websocket-version")) framed.upgrade = "websocket";
   const bool head_only = exchange.request.method == "HEAD";
   if (const auto* text = std::get_if<std::string_view>(&response.body)) {
     framed.size = text->size();
@@ -381,6 +392,37 @@ Task<bool> Http1::answer(Exchange& exchange, Response& response) {
   if (!bodiless)
     if (const auto* file = std::get_if<File>(&response.body)) co_return co_await send_file(*file, pace, outcome);
   co_return true;
+}
+
+/// The connection goes on as another protocol, and ends with it.
+Task<> Http1::change_protocol(Exchange& exchange, const Response& response, const Upgrading& upgrading) {
+  auto& outcome = exchange.context.outcome;
+  {
+    const auto out = worker_.outboxes.take();
+    h1::write_head(*out, response,
+                   {.length = h1::Framed::Length::none, .date = worker_.date(), .upgrade = upgrading.protocol});
+    iovec piece{const_cast<char*>(out->text().data()), out->size()};
+    ResponsePace pace{transport(), limits_.response_rate.bytes};
+    const bool sent = co_await send({&piece, 1}, pace);
+    if (!sent) {
+      outcome.left();
+      broken_ = true;
+      co_return;
+    }
+  }
+  if (const auto* held = exchange.context.noted<EndsAtUpgrade>()) held->end(held->what);
+  // What the client has sent behind its request belongs to the protocol.
+  std::string early(inbox().unread());
+  worker_.give_inbox(std::move(connection_.inbox));
+  upgrade_ = &upgrading.to;
+  if (connection_.draining()) upgrade_->drain();
+  const auto ended = co_await in(exchange.scope, upgrade_->run(transport(), std::move(early)));
+  upgrade_ = nullptr;
+  outcome.received = ended.received;
+  outcome.sent = ended.sent;
+  outcome.detail = ended.how;
+  client_ended_ = ended.client_ended;
+  broken_ = ended.client_lost;
 }
 
 /// Waits for the client to take or give bytes; false when it is too slow, gone, or the work must end.

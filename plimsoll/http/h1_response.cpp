@@ -47,7 +47,7 @@ void Outbox::grow(std::size_t size) {
 }
 
 void write_head(Outbox& out, const Response& response, const Framed& framed) {
-  std::size_t size = 256;
+  std::size_t size = 256 + framed.upgrade.size();
   for (const auto* block = response.block; block; block = block->before) size += block->lines.size();
   for (const auto& field : response.headers) size += field.name.size() + field.value.size() + 4;
   auto* const begin = out.room(size);
@@ -74,7 +74,11 @@ void write_head(Outbox& out, const Response& response, const Framed& framed) {
   } else if (framed.length == Framed::Length::chunked) {
     flat.put("\r\ntransfer-encoding: chunked");
   }
-  if (!framed.keep_alive)
+  if (!framed.upgrade.empty()) [[unlikely]] {
+    flat.put("\r\nupgrade: ");
+    flat.put(framed.upgrade);
+    flat.put(framed.keep_alive ? "\r\nconnection: upgrade" : "\r\nconnection: upgrade, close");
+  } else if (!framed.keep_alive)
     flat.put("\r\nconnection: close");
   else if (framed.version == 10)
     flat.put("\r\nconnection: keep-alive");

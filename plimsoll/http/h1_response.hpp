@@ -42,6 +42,8 @@ struct Framed {
   bool keep_alive = true;
   int version = 11;         ///< of the request
   std::string_view date{};  ///< IMF-fixdate
+  /// Of 101 and 426: the protocol of `Upgrade`; empty: there is none.
+  std::string_view upgrade{};
 };
 
 /// Writes status line, fields and empty line, all in one piece. The answer's own Connection, Keep-Alive,

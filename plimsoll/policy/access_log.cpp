@@ -85,6 +85,8 @@ class AccessLog final : public Check {
       if (outcome.client_gone) line.add("client_gone", true);
       if (outcome.status >= 400) [[unlikely]]
         add_failure(line, request, context);
+      else if (outcome.status == 101) [[unlikely]]
+        line.add("bytes_received", static_cast<std::int64_t>(outcome.received));
     });
   }
 

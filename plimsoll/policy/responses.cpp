@@ -164,6 +164,7 @@ class Responses final : public Policy {
   /// What is wrong; empty: nothing.
   std::string fault(const Request& request, const Response& answer, Context& context) const {
     if (answer.status == 304 || answer.status == 206) return {};  // of a representation that was declared as 200
+    if (answer.status == 101) return {};                          // its operation says that it opens WebSockets
     // A refusal, which the unit of work has made a problem document of already.
     if (answer.status >= 400 && !context.outcome.problem.empty()) return {};
     const auto* wanted = expected(answer.status);

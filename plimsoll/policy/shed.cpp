@@ -1,5 +1,6 @@
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
+#include "plimsoll/exchange/upgrade.hpp"
 #include "plimsoll/policy/shed_gate.hpp"
 
 template <>
@@ -57,12 +58,13 @@ class Shed final : public Check {
       return config::wrong(*build.services.deployment->find(kShed.key.name), "`concurrency` is at least 4");
     auto gate = build.services.shared->of<ShedGate>(bound->concurrency);
     gate->bound(bound->concurrency);
-    return std::make_unique<Shed>(options, std::move(gate));
+    return std::make_unique<Shed>(options, std::move(gate), offers_websocket(build.operation));
   }
   static void describe(const Options&, const Description&, contract::Promises& promises) {
     promises.refuses(kOverloaded);
   }
-  Shed(Options options, std::shared_ptr<ShedGate> gate) : options_(options), gate_(std::move(gate)) {}
+  Shed(Options options, std::shared_ptr<ShedGate> gate, bool upgrades)
+      : options_(options), gate_(std::move(gate)), upgrades_(upgrades) {}
 
   Importance importance() const noexcept override {
     switch (options_.priority) {
@@ -75,7 +77,9 @@ class Shed final : public Check {
   Result<> check(Request&, Context& context) override {
     const auto& admission = context.admission;
     if (!admission.refused && gate_->enter(options_.priority, admission.waiting)) {
-      context.keep<Permit>(*gate_);
+      auto& permit = context.keep<Permit>(*gate_);
+      if (upgrades_) [[unlikely]]
+        context.note<EndsAtUpgrade>(&permit, [](void* held) noexcept { static_cast<Permit*>(held)->end(); });
       return {};
     }
     Error error{&kOverloaded};
@@ -87,14 +91,19 @@ class Shed final : public Check {
   /// Held until the last byte is sent or the client is gone.
   class Permit {
    public:
-    explicit Permit(ShedGate& gate) : gate_(gate) {}
-    ~Permit() { gate_.leave(); }
+    explicit Permit(ShedGate& gate) : gate_(&gate) {}
+    Permit(const Permit&) = delete;
+    ~Permit() { end(); }
+    void end() noexcept {
+      if (auto* gate = std::exchange(gate_, nullptr)) gate->leave();
+    }
 
    private:
-    ShedGate& gate_;
+    ShedGate* gate_;
   };
   Options options_;
   std::shared_ptr<ShedGate> gate_;
+  const bool upgrades_;  ///< a request may become a connection of another protocol, which is not under way here
 };
 
 }  // namespace

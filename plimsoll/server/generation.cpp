@@ -1,5 +1,6 @@
 #include "plimsoll/server/generation.hpp"
 
+#include "plimsoll/client/tunnel.hpp"
 #include "plimsoll/contract/complaint.hpp"
 #include "plimsoll/handler/upstream/upstream.hpp"
 #include "plimsoll/json/write.hpp"
@@ -100,6 +101,13 @@ void Generation::retire() {
   use_.reset();
   services_.backgrounds->retire();
   unused_->acquire();
+}
+
+bool Generation::end_tunnels() {
+  const auto tunnels = services_.of_generation->of<client::Tunnels>();
+  if (tunnels->empty()) return false;
+  tunnels->end();
+  return true;
 }
 
 std::shared_ptr<edge::Service> Generation::service() const {

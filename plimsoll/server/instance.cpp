@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <list>
 #include <map>
 #include <system_error>
@@ -137,6 +138,23 @@ struct Instance::State {
     });
     return retired.size();
   }
+  /// The same. Where there are too many, the eldest that WebSockets were opened on gives way: they may stay open for
+  /// days.
+  std::size_t make_room() {
+    auto in_use = join_retired();
+    if (in_use < kMostRetired) return in_use;
+    {
+      const std::scoped_lock lock(mutex);
+      const auto ends = [](const Retired& each) { return each.generation && each.generation->end_tunnels(); };
+      if (std::ranges::none_of(retired, ends)) return in_use;
+    }
+    constexpr auto kBetween = std::chrono::milliseconds(10);
+    for (int i = 0; i < 200 && in_use >= kMostRetired; ++i) {
+      std::this_thread::sleep_for(kBetween);
+      in_use = join_retired();
+    }
+    return in_use;
+  }
   void drain_retired(Nanoseconds grace) {
     const std::scoped_lock lock(mutex);
     for (auto& each : retired)
@@ -208,7 +226,7 @@ std::expected<std::unique_ptr<Generation>, contract::Complaints> Instance::State
     return std::unexpected(contract::Complaints{
         {.code = std::move(code), .file = {}, .what = std::move(what), .remedy = std::move(remedy)}});
   };
-  if (const auto in_use = join_retired(); in_use >= kMostRetired)
+  if (const auto in_use = make_room(); in_use >= kMostRetired)
     return refused("reload-busy", std::to_string(in_use) + " earlier versions still answer requests or run jobs",
                    "Reload again when their long requests have ended; `plimsoll_plans` counts them.");
   read_at = system_clock().wall();

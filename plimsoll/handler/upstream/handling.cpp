@@ -3,6 +3,7 @@
 #include "plimsoll/client/quota.hpp"
 #include "plimsoll/client/service.hpp"
 #include "plimsoll/client/targets.hpp"
+#include "plimsoll/exchange/upgrade.hpp"
 #include "plimsoll/handler/upstream/declaration.hpp"
 #include "plimsoll/handler/upstream/upstream.hpp"
 #include "plimsoll/handler/upstream/upstreams.hpp"
@@ -29,7 +30,7 @@ constexpr config::Field kRules[] = {
 /// `upstream: reviews`, or the long form.
 struct Options {
   std::string name, path, host;
-  config::Raw request_headers = nullptr, response_headers = nullptr, mirror = nullptr;
+  config::Raw request_headers = nullptr, response_headers = nullptr, mirror = nullptr, websocket = nullptr;
   bool learn = false;
 };
 constexpr config::Field kFields[] = {
@@ -59,6 +60,11 @@ constexpr config::Field kFields[] = {
         "learn",
         "Of `undeclared`: keeps the paths, parameters and shapes of what is forwarded, without values, from which "
         "`plimsoll learn` writes operations."),
+    config::shown(config::object_of<WebSocketOptions>(
+                      config::field<&Options::websocket>(
+                          "websocket", "Whether clients may open a WebSocket to the upstream with this operation."),
+                      kWebSocketFields, kWebSocketShort),
+                  "true"),
 };
 
 Result<FieldRules> rules_of(config::Raw from) {
@@ -67,7 +73,8 @@ Result<FieldRules> rules_of(config::Raw from) {
   Rules rules;
   if (auto done = config::read(*from, kRules, &rules); !done) return std::unexpected(std::move(done).error());
   constexpr std::string_view kMade[] = {
-      "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade"};
+      "host",    "content-length",    "transfer-encoding",     "connection",          "keep-alive", "te", "trailer",
+      "upgrade", "sec-websocket-key", "sec-websocket-version", "sec-websocket-accept"};
   const auto wrong = [&](std::string_view name) {
     return !is_token(name) || std::ranges::any_of(kMade, [&](auto each) { return same_variable(each, name); });
   };
@@ -208,6 +215,11 @@ Result<std::unique_ptr<Handler>> build(const json::Value& from, const Build& bui
   auto mirror = mirror_of(options.mirror, *upstreams, known->second, options.name, build);
   if (!mirror) return std::unexpected(std::move(mirror).error());
   route.mirror = std::move(*mirror);
+  if (options.websocket) {
+    auto websockets = WebSockets::make(*options.websocket, options.name, build);
+    if (!websockets) return std::unexpected(std::move(websockets).error());
+    route.websockets = std::move(*websockets);
+  }
   auto request = rules_of(options.request_headers), response = rules_of(options.response_headers);
   if (!request) return std::unexpected(std::move(request).error());
   if (!response) return std::unexpected(std::move(response).error());
@@ -274,10 +286,21 @@ void provide(const contract::Contract&, Services& services, contract::Complaints
   services.backgrounds->add(std::move(checks));
 }
 
-constexpr const Problem* kProblems[] = {&client::kUnreachable,  &client::kBadAnswer,     &client::kAnswerTooLarge,
-                                        &client::kCircuitOpen,  &client::kTooManyCalls,  &client::kQuotaExhausted,
-                                        &client::kNoCredential, &client::kBodyNotSigned, &client::kCredentialRefused,
-                                        &kDeadlineExceeded};
+constexpr const Problem* kProblems[] = {
+    &client::kUnreachable, &client::kBadAnswer, &client::kAnswerTooLarge, &client::kCircuitOpen, &client::kTooManyCalls,
+    &client::kQuotaExhausted, &client::kNoCredential, &client::kBodyNotSigned, &client::kCredentialRefused,
+    &kDeadlineExceeded,
+    // of handshakes alone
+    &http::kWebSocketHandshake, &http::kWebSocketVersion, &kCrossSite, &kTooManyWebSockets};
+constexpr auto kOfEveryCall = std::span(kProblems).first(std::size(kProblems) - std::size(kWebSocketProblems));
+
+void describe(const json::Value&, const Description& description, contract::Promises& promises) {
+  promises.refuses(kOfEveryCall);
+  if (!offers_websocket(description.operation)) return;
+  promises.refuses(kWebSocketProblems);
+  promises.answers(101, "A WebSocket is open.");
+  promises.notes("A GET with `Upgrade: websocket` opens a WebSocket (RFC 6455).");
+}
 
 constexpr config::Section kSections[] = {
     {.key = {.name = "upstreams",
@@ -298,6 +321,8 @@ constexpr Handling make() {
   made.deployment = kSections;
   made.provide = provide;
   made.build = build;
+  made.describe = describe;
+  made.metrics = kWebSocketMetrics;
   made.needs_database = false;
   made.undeclared = true;
   return made;

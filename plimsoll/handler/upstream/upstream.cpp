@@ -9,6 +9,7 @@
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/handler/upstream/fields.hpp"
 #include "plimsoll/http/negotiate.hpp"
+#include "plimsoll/http/websocket.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -123,6 +124,12 @@ class Upstream final : public Handler {
   explicit Upstream(Route route) : route_(std::move(route)) {}
 
   Task<Result<Response>> handle(Request& request, Context& context) override {
+    std::optional<client::Permit> websocket;
+    if (route_.websockets && http::asks_for_websocket(request)) [[unlikely]] {
+      auto entered = route_.websockets->enter(request, context);
+      if (!entered) co_return std::unexpected(std::move(entered).error());
+      websocket = std::move(*entered);
+    }
     auto& target = context.keep<std::string>(request.path);
     if (!route_.path.empty()) {
       auto path = route_.path.path(context.path_values);
@@ -149,7 +156,9 @@ class Upstream final : public Handler {
       onward.body = request.body;
       onward.content_length = request.content_length;
     }
-    auto* lesson = route_.learned ? begin_lesson(request, onward, context) : nullptr;
+    // A WebSocket shows nothing that an operation could be written from.
+    auto* lesson = route_.learned && !websocket ? begin_lesson(request, onward, context) : nullptr;
+    if (websocket) client::call_state(onward, context).websocket_key = onward.headers.find("sec-websocket-key");
     auto answered = co_await route_.service->call(onward, context);
     if (!answered) co_return std::unexpected(told(std::move(answered).error()));
     if (auto& state = client::call_state(onward, context); state.credential_refused) {
@@ -160,6 +169,15 @@ class Upstream final : public Handler {
           " to this server's credential"));
     }
     Response response{.status = answered->status, .headers = Headers{context.arena}};
+    if (answered->status == 101 && websocket) {
+      auto& state = client::call_state(onward, context);
+      auto& tunnel = context.keep<client::Tunnel>(context.loop, state.answer->take_over(), std::move(*websocket),
+                                                  route_.websockets->tunnel());
+      context.note<Upgrading>("websocket", tunnel);
+      response_fields(*answered, false, response.headers);
+      route_.response.apply(response.headers);
+      co_return response;
+    }
     auto* const* stream = std::get_if<Stream*>(&answered->body);
     const bool mirrored = route_.mirror && route_.mirror->takes(request.method);
     const bool held = is_held(*answered);

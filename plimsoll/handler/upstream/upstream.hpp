@@ -7,6 +7,7 @@
 #include "plimsoll/handler/upstream/fields.hpp"
 #include "plimsoll/handler/upstream/learned.hpp"
 #include "plimsoll/handler/upstream/mirror.hpp"
+#include "plimsoll/handler/upstream/websockets.hpp"
 
 #include <memory>
 #include <string>
@@ -49,10 +50,11 @@ struct Route {
   /// Answers of JSON and of text are held whole, because something looks at them on their way: up to 16 MiB.
   bool holds_text = true;
   Passing passing{};
-  std::uint64_t held_anyhow = 1u << 20;    ///< whatever it is, up to that length
-  std::shared_ptr<const Mirror> mirror{};  ///< null: requests are not copied
-  std::shared_ptr<Learned> learned{};      ///< null: nothing is learned from what passes
-  std::vector<std::string> bases{};        ///< of the contract: what is learned lies below one of them
+  std::uint64_t held_anyhow = 1u << 20;            ///< whatever it is, up to that length
+  std::shared_ptr<const Mirror> mirror{};          ///< null: requests are not copied
+  std::shared_ptr<const WebSockets> websockets{};  ///< null: a request that asks for one is an ordinary GET
+  std::shared_ptr<Learned> learned{};              ///< null: nothing is learned from what passes
+  std::vector<std::string> bases{};                ///< of the contract: what is learned lies below one of them
 };
 std::unique_ptr<Handler> make_upstream(Route route);
 

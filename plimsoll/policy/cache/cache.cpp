@@ -5,8 +5,10 @@
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/exchange/reading.hpp"
+#include "plimsoll/exchange/upgrade.hpp"
 #include "plimsoll/http/cache_control.hpp"
 #include "plimsoll/http/method.hpp"
+#include "plimsoll/http/websocket.hpp"
 #include "plimsoll/policy/cache/cache_fill.hpp"
 #include "plimsoll/policy/cache/cache_key.hpp"
 #include "plimsoll/policy/cache/cache_shared.hpp"
@@ -139,6 +141,7 @@ class Cache final : public Policy {
                  .if_error = options.stale_if_error.nanoseconds,
                  .largest = std::min(static_cast<std::size_t>(options.largest.bytes), shared->store.largest_body()),
                  .is_private = !build.operation.security.empty()},
+        upgrades_(offers_websocket(build.operation)),
         prefers_(build.services.mock || build.operation.extension("mock")),
         key_(build.operation, build.handler ? build.handler->audience() : Audience{},
              build.services.of_plan->of<DocumentIdentity>(*build.contract.root)->hash),
@@ -155,6 +158,10 @@ class Cache final : public Policy {
   }
 
   Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
+    if (upgrades_ && http::asks_for_websocket(request)) [[unlikely]] {
+      auto answer = co_await next(request, context);
+      co_return answer;
+    }
     std::string key;
     key.reserve(kKey);
     key_.write(key, request, context);
@@ -361,7 +368,8 @@ class Cache final : public Policy {
   }
 
   const Keeping keeping_;
-  const bool prefers_;  ///< the handler is `mock`, which obeys `Prefer`: that is in no key, so such requests pass by
+  const bool upgrades_;  ///< a WebSocket is no answer that could be stored
+  const bool prefers_;   ///< the handler is `mock`, which obeys `Prefer`: that is in no key, so such requests pass by
   const CacheKey key_;
   const Clock& clock_;
   database::TableVersions* const tables_;

@@ -2,11 +2,13 @@
 #include "plimsoll/base/hash.hpp"
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/upgrade.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/conditional.hpp"
 #include "plimsoll/http/date.hpp"
 #include "plimsoll/http/method.hpp"
 #include "plimsoll/http/negotiate.hpp"
+#include "plimsoll/http/websocket.hpp"
 #include "plimsoll/policy/cache/cache_key.hpp"
 #include "plimsoll/policy/cache/cache_shared.hpp"
 #include "plimsoll/policy/cache/key_text.hpp"
@@ -49,6 +51,7 @@ class OriginCache final : public Policy {
               const Metric& metric, const Problem& not_cached)
       : options_(options),
         rules_{.heuristic = options.heuristic, .any_coding = !build.operation.undeclared, .cookies = options.cookies},
+        upgrades_(offers_websocket(build.operation)),
         always_authorized_(unverified(build)),
         identity_(hash64("origin\n" + build.operation.id + '\n' + build.operation.method + ' ' + build.operation.path +
                          '\n' +
@@ -65,6 +68,10 @@ class OriginCache final : public Policy {
 
   Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
     const bool get = request.method == "GET", head = request.method == "HEAD";
+    if (upgrades_ && http::asks_for_websocket(request)) [[unlikely]] {
+      auto answer = co_await next(request, context);
+      co_return answer;
+    }
     if ((!get && !head) || has_body(request, context)) {
       auto answer = co_await next(request, context);
       if (!answer) co_return answer;
@@ -563,6 +570,7 @@ class OriginCache final : public Policy {
 
   const OriginOptions options_;
   const origin::Rules rules_;
+  const bool upgrades_;  ///< a WebSocket is no answer that could be stored
   const bool always_authorized_;
   const std::uint64_t identity_;
   const Clock& clock_;
