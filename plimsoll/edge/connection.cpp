@@ -5,7 +5,6 @@
 
 #include <sys/socket.h>
 
-#include <array>
 #include <cerrno>
 
 namespace plimsoll::edge {
@@ -82,20 +81,21 @@ Task<Result<>> Connection::introduction() {
   }
   auto& descriptor = transport->descriptor();
   const auto until = worker.loop.now() + worker.shared.limits.first_byte.nanoseconds;
-  std::array<char, kProxyHeaderLimit> bytes;
+  // Not in the frame, which is part of that of every connection as long as it is open.
+  const auto bytes = std::make_unique_for_overwrite<char[]>(kProxyHeaderLimit);
   std::size_t before = 0;
   for (;;) {
-    const auto n = ::recv(descriptor.get(), bytes.data(), bytes.size(), MSG_PEEK);
+    const auto n = ::recv(descriptor.get(), bytes.get(), kProxyHeaderLimit, MSG_PEEK);
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) co_return fail(kUntrusted);
     if (n > 0) {
       const auto size = static_cast<std::size_t>(n);
-      const auto header = read_proxy_header({bytes.data(), size});
+      const auto header = read_proxy_header({bytes.get(), size});
       if (header.state == ProxyHeader::State::refused) {
         worker.warn_of_claim(from_, header.problem);
         co_return fail(kUntrusted);
       }
       if (header.state == ProxyHeader::State::complete) {
-        if (::recv(descriptor.get(), bytes.data(), header.size, 0) != static_cast<ssize_t>(header.size))
+        if (::recv(descriptor.get(), bytes.get(), header.size, 0) != static_cast<ssize_t>(header.size))
           co_return fail(kUntrusted);
         if (header.known) {
           address = header.address;

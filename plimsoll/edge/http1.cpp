@@ -398,7 +398,7 @@ Task<bool> Http1::answer(Exchange& exchange, Response& response) {
 Task<> Http1::change_protocol(Exchange& exchange, const Response& response, const Upgrading& upgrading) {
   auto& outcome = exchange.context.outcome;
   {
-    const auto out = worker_.outboxes.take();
+    auto out = worker_.outboxes.take();
     h1::write_head(*out, response,
                    {.length = h1::Framed::Length::none, .date = worker_.date(), .upgrade = upgrading.protocol});
     iovec piece{const_cast<char*>(out->text().data()), out->size()};
@@ -409,6 +409,8 @@ Task<> Http1::change_protocol(Exchange& exchange, const Response& response, cons
       broken_ = true;
       co_return;
     }
+    out->clear();
+    worker_.outboxes.give(std::move(out));
   }
   if (const auto* held = exchange.context.noted<EndsAtUpgrade>()) held->end(held->what);
   // What the client has sent behind its request belongs to the protocol.
