@@ -99,7 +99,7 @@ Task<Result<std::string>> keeps_a_task() {
   co_return text;
 }
 Task<Result<std::string>> reads_each(const std::vector<std::string>& items) {
-  auto all = map_concurrent(items, 2, [](const std::string& item) { return reads(item); });  // refused: neither a coroutine
+  auto all = map_concurrent(items, 2, [](const auto& item) { return reads(item); });  // refused: neither a coroutine
   auto gone = map_concurrent(std::vector<std::string>{"gone"}, 2,  // refused: temporary whose address is used as value
                              [](const std::string& item) -> Task<Result<std::string>> { co_return item; });
   co_return fail(kNotFound);
