@@ -25,6 +25,9 @@ class Site(harness.ServerTest):
         text = (site / "authentication.html").read_text()
         self.assertNotRegex(text, r"<script|\ssrc=\"http|@import", "the site loads nothing and runs nothing")
         self.assertIn('aria-current="page"', text)
+        for path in (harness.ROOT / "docs").rglob("*.md"):
+            page = site / str(path.relative_to(harness.ROOT / "docs").with_suffix(".html")).replace("README", "index")
+            self.assertGreaterEqual(page.read_text().count("<pre>"), len(re.findall(r"^ *```", path.read_text(), re.M)) // 2, f"each block of {path.name} is a block")
         self.assertRegex((site / "index.html").read_text(), r'<a href="getting-started\.html">')
         size = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
         self.assertLess(size, 3 << 20)

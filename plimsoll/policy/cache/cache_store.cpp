@@ -186,8 +186,10 @@ void CacheStore::evict(std::size_t first) {
 void CacheStore::evict_one(Shard& shard) {
   for (bool dropped = false; !dropped;) {
     const auto part = (shard.small.bytes + shard.main.bytes) / 10;
-    dropped =
-        shard.small.oldest && (shard.small.bytes > part || !shard.main.oldest) ? evict_small(shard) : evict_main(shard);
+    // The only one in the small queue may be what has just come, and be larger than its part: it stays until another
+    // comes.
+    const bool several = shard.small.oldest != shard.small.newest;
+    dropped = (several && shard.small.bytes > part) || !shard.main.oldest ? evict_small(shard) : evict_main(shard);
   }
 }
 

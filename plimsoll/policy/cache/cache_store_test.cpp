@@ -104,6 +104,22 @@ TEST(CacheStore, WhatFitsIsKeptHoweverFullItIs) {
   EXPECT_NE(store.find("more-63"), nullptr);
 }
 
+TEST(CacheStore, WhatHasJustComeStaysWhereAllElseIsUsed) {
+  constexpr std::size_t kBytes = 8u << 20;
+  CacheStore store(kBytes, 1);
+  for (int i = 0; i < 16; ++i) {
+    const auto key = "used-" + std::to_string(i);
+    ASSERT_TRUE(store.put(key, answer(std::string(200'000, 'u'))));
+    for (int use = 0; use < 3; ++use) (void)store.find(key);
+  }
+  for (int i = 0; i < 100; ++i) {
+    const auto key = "new-" + std::to_string(i);
+    ASSERT_TRUE(store.put(key, answer(std::string(store.largest_body(), 'n'))));
+    EXPECT_NE(store.find(key), nullptr) << i;
+    EXPECT_LE(store.bytes(), kBytes) << i;
+  }
+}
+
 TEST(CacheStore, AScanDoesNotDriveOutWhatIsUsed) {
   CacheStore store(1 << 20, 1);
   std::vector<std::string> hot;
