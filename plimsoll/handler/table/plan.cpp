@@ -73,9 +73,9 @@ struct FileOptions {
 constexpr config::Field kFile[] = {
     config::shown(field<&FileOptions::name>("name", "The file, an entry of the table's `files`."), "image"),
     config::shown(field<&FileOptions::max>("max",
-                                           "The largest file that is stored; without it `limits.body` of the "
+                                           "The largest file that is stored; 0: `limits.body` of the "
                                            "deployment.",
-                                           {1, std::int64_t{1} << 30}),
+                                           {0, std::int64_t{1} << 30}),
                   "10MiB"),
 };
 
