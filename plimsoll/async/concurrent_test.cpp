@@ -1,6 +1,7 @@
 #include "plimsoll/async/concurrent.hpp"
 
 #include "plimsoll/async/pause.hpp"
+#include "plimsoll/async/test_run.hpp"
 
 #include <gtest/gtest.h>
 
@@ -15,14 +16,6 @@ namespace {
 
 constexpr Nanoseconds kLong = 3600 * kSecond;
 constexpr Problem kWrong{"wrong", 502, "It is wrong", ""};
-
-void run(Task<> (*work)(Loop&)) {
-  Loop loop;
-  Scope scope;
-  loop.spawn(scope, work(loop));
-  loop.run();
-  EXPECT_EQ(loop.running(), 0u);
-}
 
 /// How many run at the same time, and have begun and ended.
 struct Seen {

@@ -1,6 +1,7 @@
 #include "plimsoll/async/loader.hpp"
 
 #include "plimsoll/async/concurrent.hpp"
+#include "plimsoll/async/test_run.hpp"
 
 #include <gtest/gtest.h>
 
@@ -39,14 +40,6 @@ struct Table {
     co_return found;
   }
 };
-
-void run(Task<> (*work)(Loop&)) {
-  Loop loop;
-  Scope scope;
-  loop.spawn(scope, work(loop));
-  loop.run();
-  EXPECT_EQ(loop.running(), 0u);
-}
 
 TEST(Loader, KeysOfOneTurnAreFetchedByOneCallAndEachOnce) {
   run([](Loop& loop) -> Task<> {

@@ -3,6 +3,7 @@
 #include "plimsoll/async/blocking.hpp"
 #include "plimsoll/async/descriptor.hpp"
 #include "plimsoll/async/pause.hpp"
+#include "plimsoll/async/test_run.hpp"
 #include "plimsoll/async/watched.hpp"
 
 #include <gtest/gtest.h>
@@ -45,15 +46,6 @@ Task<Result<int>> throws_late(Loop& loop) {
   throw 42;
 }
 std::string_view code_of(const Result<int>& result) { return result ? "none" : result.error().problem->code; }
-
-/// Runs one line of work to its end; a loop that does not end fails by the test's timeout.
-void run(Task<> (*work)(Loop&)) {
-  Loop loop;
-  Scope scope;
-  loop.spawn(scope, work(loop));
-  loop.run();
-  EXPECT_EQ(loop.running(), 0u);
-}
 
 TEST(Loop, AMillionReadyAwaitsDoNotGrowTheStack) {
   run([](Loop&) -> Task<> {
