@@ -102,18 +102,6 @@ class AnswerBody final : public Stream, public Abandonable {
   std::optional<Error> failed_;
 };
 
-/// Why an answer 101 is none to the handshake; empty: it is good.
-std::string_view websocket_refusal(const Answer& answer, std::string_view key) {
-  const auto all = [&](std::string_view name) {
-    std::string text;
-    for (const auto& [each, value] : answer.headers)
-      if (each == name) text.append(text.empty() ? "" : ", ").append(value);
-    return text;
-  };
-  const auto upgrade = all("upgrade"), connection = all("connection"), accept = all("sec-websocket-accept");
-  return http::refusal_of({.upgrade = upgrade, .connection = connection, .accept = accept}, key);
-}
-
 }  // namespace
 
 std::string target_text(const Request& request, const Url& url) {
@@ -178,12 +166,16 @@ Task<Result<Response>> Wire::handle(Request& request, Context& context) {
   if (!begun) co_return std::unexpected(std::move(begun).error());
   auto& connection = *begun;
   const auto answer = connection->take_head();
-  const bool switched = upgrade && answer.status == 101;
-  if (switched)
-    if (const auto why = websocket_refusal(answer, state.websocket_key); !why.empty())
-      co_return fail(kBadAnswer, std::string(why));
   Response response{.status = answer.status, .headers = Headers{context.arena}};
   for (const auto& [name, value] : answer.headers) response.headers.add(name, value);
+  const bool switched = upgrade && answer.status == 101;
+  if (switched) {
+    const http::WebSocketAnswer said{.upgrade = response.headers.joined("upgrade"),
+                                     .connection = response.headers.joined("connection"),
+                                     .accept = response.headers.joined("sec-websocket-accept")};
+    if (const auto why = http::refusal_of(said, state.websocket_key); !why.empty())
+      co_return fail(kBadAnswer, std::string(why));
+  }
   if (state.timeouts.passed_on)
     connection->unbounded(http::essence(response.headers.find("content-type")) == "text/event-stream");
   if (connection->response().whole() && !switched) {
