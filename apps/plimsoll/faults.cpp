@@ -1,6 +1,7 @@
 #include "apps/plimsoll/commands.hpp"
 #include "apps/plimsoll/management_client.hpp"
 #include "plimsoll/base/arena.hpp"
+#include "plimsoll/base/percent.hpp"
 #include "plimsoll/json/parse.hpp"
 
 #include <CLI/CLI.hpp>
@@ -17,16 +18,8 @@ struct Options {
 
 /// As it stands in a query.
 std::string encoded(std::string_view text) {
-  constexpr std::string_view plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-  constexpr std::string_view digits = "0123456789ABCDEF";
   std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (plain.contains(c))
-      out += c;
-    else
-      out.append("%").append(1, digits[byte >> 4]).append(1, digits[byte & 15]);
-  }
+  append_encoded(out, text);
   return out;
 }
 
