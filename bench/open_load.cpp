@@ -31,6 +31,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+/// How long answers may come after the last request, in seconds. It ends earlier where all have come.
+constexpr double kPatience = 30;
+
 struct Target {
   std::string request;
   std::size_t sent = 0, ok = 0, refused = 0, otherwise = 0;
@@ -119,7 +122,7 @@ int main(int argc, char** argv) {
   };
   const auto begin = Clock::now();
   const auto patience = begin + std::chrono::duration_cast<Clock::duration>(
-                                    std::chrono::duration<double>(static_cast<double>(total) / rate + 2));
+                                    std::chrono::duration<double>(static_cast<double>(total) / rate + kPatience));
   const auto due = [&](std::size_t i) {
     return begin +
            std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(static_cast<double>(i) / rate));

@@ -106,6 +106,9 @@ function(plimsoll_finish)
       if(name IN_LIST slow)
         set_tests_properties(server.${name} PROPERTIES LABELS slow COST 100)  # the long ones begin first
       endif()
+      if(name STREQUAL overload_test)
+        set_tests_properties(server.${name} PROPERTIES RUN_SERIAL ON)  # one core for the load, one for the server
+      endif()
     endforeach()
   endif()
   if(PLIMSOLL_BENCH OR PLIMSOLL_TESTS)

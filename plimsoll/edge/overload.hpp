@@ -93,18 +93,30 @@ class Overload {
     bool newest_first = false;             ///< too many wait: those that came last can still be served in time
     Nanoseconds longest_wait = INT64_MAX;  ///< whoever has waited longer is refused
     std::size_t at_most = SIZE_MAX;        ///< so many may stay
+    bool critical_too = false;             ///< what is critical alone is more than can be done
   };
 
-  /// At the start of a round of work.
-  Verdict look(Nanoseconds now, Nanoseconds longest) {
+  /// At the start of a round of work. `longest`: how long the one has waited that has waited longest; of
+  /// `longest_critical` the same among those that are critical, 0 where none waits.
+  ///
+  /// What is critical is begun first, so its own queue says whether it is too much. One that came while the process
+  /// stood still (another had the processor, a long request ran) has waited long and is served all the same.
+  Verdict look(Nanoseconds now, Nanoseconds longest, Nanoseconds longest_critical = 0) {
     queue_.look(now, longest);
+    critical_.look(now, longest_critical);
+    if (longest_critical == 0) critical_.nobody_waits(now);
     if (!queue_.stands()) return {};
     // What takes microseconds is not refused by number: as many as can be begun within the target may wait.
     const auto in_time = cost_ > 0 ? static_cast<std::size_t>(StandingQueue::kTarget / cost_) : 0;
-    return {
-        .newest_first = true, .longest_wait = StandingQueue::kTarget, .at_most = std::max(2 * limit_.limit(), in_time)};
+    return {.newest_first = true,
+            .longest_wait = StandingQueue::kTarget,
+            .at_most = std::max(2 * limit_.limit(), in_time),
+            .critical_too = critical_.stands()};
   }
-  void nobody_waits(Nanoseconds now) { queue_.nobody_waits(now); }
+  void nobody_waits(Nanoseconds now) {
+    queue_.nobody_waits(now);
+    critical_.nobody_waits(now);
+  }
   /// One was worked on for about `span` after a wait of `wait`; `waiting` wait still.
   void worked(Nanoseconds now, Nanoseconds span, Nanoseconds wait, std::size_t waiting) {
     cost_ = cost_ == 0 ? span : cost_ + (span - cost_) / 8;
@@ -114,7 +126,7 @@ class Overload {
   std::size_t limit() const { return limit_.limit(); }
 
  private:
-  StandingQueue queue_;
+  StandingQueue queue_, critical_;
   GradientLimit limit_;
   Nanoseconds cost_ = 0;
 };

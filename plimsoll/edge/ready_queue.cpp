@@ -76,17 +76,20 @@ void ReadyQueue::refuse_least(List& list, std::size_t excess, Nanoseconds now) n
 }
 
 void ReadyQueue::refuse_excess(Nanoseconds now) noexcept {
-  Nanoseconds longest = 0;
+  Nanoseconds longest = 0, longest_critical = 0;
   std::size_t waiting = 0;
   for (const auto place : {critical, normal, sheddable}) {
     const auto& list = lists_[place];
     waiting += list.size;
     if (list.oldest) longest = std::max(longest, now - list.oldest->since_);
+    if (place == critical) longest_critical = longest;
   }
-  const auto verdict = overload_.look(now, longest);
+  const auto verdict = overload_.look(now, longest, longest_critical);
   newest_first_ = verdict.newest_first;
+  critical_too_ = verdict.critical_too;
   if (!newest_first_) return;
   for (const auto place : {critical, normal, sheddable}) {
+    if (place == critical && !verdict.critical_too) continue;
     // What is critical is begun first: where it waits all the same, the longer time holds.
     const auto bound = place == critical ? StandingQueue::kInterval : verdict.longest_wait;
     auto& list = lists_[place];
@@ -97,6 +100,7 @@ void ReadyQueue::refuse_excess(Nanoseconds now) noexcept {
   }
   for (const auto place : {sheddable, normal, critical}) {
     if (waiting <= verdict.at_most) break;
+    if (place == critical && !verdict.critical_too) break;
     auto& list = lists_[place];
     const auto excess = std::min(waiting - verdict.at_most, list.size);
     if (excess > 0) refuse_least(list, excess, now);
@@ -105,7 +109,9 @@ void ReadyQueue::refuse_excess(Nanoseconds now) noexcept {
 }
 
 ReadyQueue::Turn* ReadyQueue::next(bool but_refused) noexcept {
-  for (std::size_t place = first; place < kPlaces; ++place) {
+  for (std::size_t i = first; i < kPlaces; ++i) {
+    // Refusals keep nothing critical waiting, unless they are for what is critical itself.
+    const auto place = i == refused && !critical_too_ && lists_[critical].size > 0 ? std::size_t{critical} : i;
     auto& list = lists_[place];
     auto* turn = newest_first_ && place >= critical ? list.newest : list.oldest;
     if (!turn || (place == refused && but_refused)) continue;
@@ -147,25 +153,29 @@ bool ReadyQueue::round() {
   const auto begun = clock.steady();
   auto before = begun;
   auto each = kLong;
+  // Reading what has come may have taken longer, where many come at once or the processor is shared: at least half of
+  // the time belongs to what is served.
+  const auto span = std::clamp(begun - loop_.now(), kRound, kLongestRound);
   unsigned since_look = 0;
-  bool over = false, worked = false;
+  bool enough_refused = false, over = false, worked = false;
   working_ = true;
   refuse_excess(begun);
   publish();
-  // What is refused takes no more than its share of the time: one that is served is always among them.
-  while (auto* turn = next(over)) {
+  // What is refused takes no more than half of the time as well: one that is served is always among them.
+  while (auto* turn = next(enough_refused)) {
     const auto waited = begun - turn->since_;
     const bool refusal = turn->context_ && turn->context_->admission.refused;
     begin(*turn);
     ++since_look;
     if (!refusal) worked = true;
-    if (since_look < kBetweenLooks && each < kLong && !over) continue;
+    if (since_look < kBetweenLooks && each < kLong && !enough_refused) continue;
     const auto now = clock.steady();
     each = (now - before) / since_look;
     if (!refusal) overload_.worked(now, each, waited, size_);
     before = now;
     since_look = 0;
-    over = now - begun >= kRound;
+    enough_refused = now - begun >= span / 2;
+    over = now - begun >= span;
     if (over && worked) break;
   }
   working_ = false;

@@ -19,9 +19,10 @@ struct WaitingEverywhere {
 
 /// The requests of one loop whose heads have been read, and that nobody has begun. First all that has happened is
 /// looked at, so that the loop knows what it has to do; then they are begun, the most important first, for a few
-/// milliseconds; then the loop looks again (for new connections, other sockets, timers). Where they are more than the
-/// loop can do, the excess is marked as refused before anything is done for it (`Admission`): the least important
-/// first, among those by cohorts of client addresses, which change every few seconds, and the oldest first.
+/// milliseconds or for as long as it took to look; then the loop looks again (for new connections, other sockets,
+/// timers). Where they are more than the loop can do, the excess is marked as refused before anything is done for it
+/// (`Admission`): the least important first, among those by cohorts of client addresses, which change every few
+/// seconds, and the oldest first.
 class ReadyQueue final : public Work {
  public:
   ReadyQueue(Loop& loop, WaitingEverywhere& everywhere);
@@ -37,6 +38,8 @@ class ReadyQueue final : public Work {
 
   /// What is worked on before the loop looks at other things again.
   static constexpr Nanoseconds kRound = 2 * kMillisecond;
+  /// The same where reading what has come took longer than `kRound`: so long as that, at most.
+  static constexpr Nanoseconds kLongestRound = 20 * kMillisecond;
   /// How long the same clients are the first to be refused.
   static constexpr Nanoseconds kCohortTime = 10 * kSecond;
   static constexpr std::size_t kCohorts = 128;
@@ -67,7 +70,7 @@ class ReadyQueue final : public Work {
   std::array<List, kPlaces> lists_;
   std::size_t size_ = 0;
   Nanoseconds turn_ = -1;  ///< of the loop, in which the last was begun without a wait
-  bool working_ = false, newest_first_ = false;
+  bool working_ = false, newest_first_ = false, critical_too_ = false;
   Overload overload_;
 };
 

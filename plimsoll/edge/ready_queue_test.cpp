@@ -127,5 +127,68 @@ TEST(ReadyQueue, TheExcessOfAStandingQueueIsRefusedBeforeItIsBegun) {
   EXPECT_GE(counts.refused[false], 500) << "what stands behind it is not";
 }
 
+/// In the middle of an overload the process stands still for longer than anybody may wait, while critical requests have
+/// come: it is no fault of theirs, and all together they are little work.
+TEST(ReadyQueue, WhatIsCriticalIsServedAfterAStandstillInTheMiddleOfAnOverload) {
+  Requests requests;
+  struct Counts {
+    int begun = 0, critical = 0, refused = 0, critical_refused = 0;
+  } counts;
+  struct Busy {
+    static Task<> critical(Requests& requests, Counts& counts) {
+      Arena arena;
+      Context context{arena, requests.loop, requests.services};
+      const Peer peer{.address = "192.0.2.1", .certificate_subject = {}, .site = 1};
+      co_await requests.queue.turn(context, peer, Importance::critical);
+      ++(context.admission.refused ? counts.critical_refused : counts.critical);
+    }
+    static Task<> normal(Requests& requests, Counts& counts) {
+      Arena arena;
+      Context context{arena, requests.loop, requests.services};
+      const Peer peer{.address = "192.0.2.1", .certificate_subject = {}, .site = 1};
+      co_await requests.queue.turn(context, peer, Importance::normal);
+      if (context.admission.refused) {
+        if (counts.refused++ > 0) co_return;
+        // The queue stands.
+        for (int i = 0; i < 50; ++i) requests.loop.spawn(requests.scope, critical(requests, counts));
+        spin(2 * StandingQueue::kInterval);
+        co_return;
+      }
+      spin(kMillisecond);
+    }
+    static void spin(Nanoseconds span) {
+      const auto until = system_clock().steady() + span;
+      while (system_clock().steady() < until) {}
+    }
+  };
+  for (int i = 0; i < 1000; ++i) requests.loop.spawn(requests.scope, Busy::normal(requests, counts));
+  requests.loop.run();
+  EXPECT_GE(counts.refused, 500);
+  EXPECT_EQ(counts.critical, 50);
+  EXPECT_EQ(counts.critical_refused, 0);
+}
+
+/// More critical requests than can be served are refused as well.
+TEST(ReadyQueue, TheExcessOfWhatIsCriticalIsRefusedWhereItAloneIsTooMuch) {
+  Requests requests;
+  int served = 0, refused = 0;
+  struct Busy {
+    static Task<> one(Requests& requests, int& served, int& refused) {
+      Arena arena;
+      Context context{arena, requests.loop, requests.services};
+      const Peer peer{.address = "192.0.2.1", .certificate_subject = {}, .site = 1};
+      co_await requests.queue.turn(context, peer, Importance::critical);
+      ++(context.admission.refused ? refused : served);
+      if (context.admission.refused) co_return;
+      const auto until = system_clock().steady() + kMillisecond;
+      while (system_clock().steady() < until) {}
+    }
+  };
+  for (int i = 0; i < 1000; ++i) requests.loop.spawn(requests.scope, Busy::one(requests, served, refused));
+  requests.loop.run();
+  EXPECT_GE(served, 1);
+  EXPECT_GE(refused, 500);
+}
+
 }  // namespace
 }  // namespace plimsoll::edge
