@@ -390,7 +390,7 @@ jobs: {{j: {{run: {{http: {{url: 'http://127.0.0.1:9', authentication: {{bearer:
         show(stranger)
         for options in (base, f"{base}, certificate: '{folder}/shown.crt', key: '{folder}/shown.key'"):
             self.assertEqual(self.front(target, options=options).get("/reviews").status, 502, "the service takes no such caller")
-        refused = lambda options, url=None: self.refused(contract(), self.deployment(url or target, options=options))
+        refused = lambda options, url=None: self.refused(contract(), self.upstreams(url or target, options=options))
         self.assertRegex(refused(f"certificate: '{folder}/none.crt'"), r"plimsoll\.yaml:1:\d+: error\[.*none\.crt")
         self.assertRegex(refused(f"certificate: '{folder}/old.crt', key: '{folder}/new.key'"), r"new\.key: no key could be read that fits the certificate")
         self.assertIn("no `certificate`", refused(f"key: '{folder}/new.key'"))

@@ -69,7 +69,7 @@ class InjectedFaults(upstreams_test.Behind):
     def test_a_fault_outlives_a_reload_and_no_restart(self):
         server = self.begin("--allow-faults")
         self.told(self.faults(server, "add", "reviews", "--outage", "--for", "1h"))
-        self.write(server, self.deployment(self.behind, options="retry: off, breaker: off, concurrency: 17"))
+        self.write(server, self.upstreams(self.behind, options="retry: off, breaker: off, concurrency: 17"))
         self.told(self.plimsoll("reload", "--management", server.management))
         self.assertEqual(server.get("/reviews").status, 502)
         server.stop()

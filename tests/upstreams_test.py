@@ -156,9 +156,9 @@ class Behind(harness.ServerTest):
         return made
 
     def front(self, *targets, options="", document="", more="", **given):
-        return self.serve(contract(document, more), self.deployment(*targets, options=options), **given)
+        return self.serve(contract(document, more), self.upstreams(*targets, options=options), **given)
 
-    def deployment(self, *targets, options=""):
+    def upstreams(self, *targets, options=""):
         urls = ", ".join(f"'{target if isinstance(target, str) else target.url}'" for target in targets)
         return f"upstreams: {{reviews: {{targets: [{urls}]{options and ', ' + options}}}}}\n"
 
@@ -771,7 +771,7 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
         target.RequestHandlerClass = Counting
         for connection in list(target.lines):
             connection.shutdown(socket.SHUT_RDWR)
-        server = self.serve(contract(), self.deployment(target) + "limits: {body: 128MiB}\n")
+        server = self.serve(contract(), self.upstreams(target) + "limits: {body: 128MiB}\n")
         before, most = self.rss(server), 0
         with socket.create_connection(("127.0.0.1", server.port), harness.PATIENCE) as line:
             line.sendall(f"PUT /files HTTP/1.1\r\nHost: a\r\nContent-Type: application/octet-stream\r\nContent-Length: {size}\r\n\r\n".encode())
@@ -853,12 +853,12 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
         for thread in threads:
             thread.start()
         for turn in range(6):
-            self.write(server, self.deployment(*(new if turn % 2 == 0 else old)))
+            self.write(server, self.upstreams(*(new if turn % 2 == 0 else old)))
             told = harness.fetch(server.management, "POST", "/reload")
             self.assertEqual(told.status, 200, told)
             before = asked[0]
             harness.until(lambda: asked[0] > before + 20, lambda: "more requests")
-        self.write(server, self.deployment(*new))
+        self.write(server, self.upstreams(*new))
         self.assertEqual(harness.fetch(server.management, "POST", "/reload").status, 200)
         over.set()
         for thread in threads:
@@ -882,7 +882,7 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
         waiting = threading.Thread(target=lambda: got.append(server.get("/limited")))
         waiting.start()
         harness.until(lambda: target.seen[-1][0].startswith("GET /limited"), lambda: "the call")
-        self.write(server, self.deployment(target, options="retry: off, breaker: {open: 40m}"))
+        self.write(server, self.upstreams(target, options="retry: off, breaker: {open: 40m}"))
         self.assertEqual(harness.fetch(server.management, "POST", "/reload").status, 200)
         self.assertEqual(server.get("/reviews").code, "circuit-open", "what is known of a service outlives a reload")
         go.set()

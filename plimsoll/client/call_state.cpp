@@ -1,6 +1,7 @@
 #include "plimsoll/client/call_state.hpp"
 
 #include "plimsoll/exchange/context.hpp"
+#include "plimsoll/http/method.hpp"
 
 namespace plimsoll::client {
 
@@ -11,6 +12,7 @@ CallState& made_for(const Request& request, Context& context) {
   auto& made = context.note<CallState>();
   made.of = &request;
   made.before = last;
+  if (!http::is_safe(request.method)) made.once = context.noted<SentOnce>();
   return made;
 }
 

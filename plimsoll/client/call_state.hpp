@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/client/connection.hpp"
+#include "plimsoll/exchange/sent_once.hpp"
 
 #include <atomic>
 #include <bitset>
@@ -73,6 +74,8 @@ struct CallState {
   std::size_t target = 0;             ///< of the service's targets: which this attempt goes to
   std::bitset<kMostTargets> tried{};  ///< targets at which attempts of this call have failed
 
+  SentOnce* once = nullptr;  ///< of the exchange, where it may not send this request twice or asks whether it was sent
+
   std::optional<std::uint64_t> caller{};  ///< a hash of who calls, where targets are split among callers
 
   /// The call asks for a WebSocket with this Sec-WebSocket-Key; empty: it does not.
@@ -92,6 +95,11 @@ struct CallState {
   Abandonable* answer = nullptr;
   Permit in_flight{}, at_target{};  ///< until the answer's body has come, the call has failed or the exchange has ended
 
+  /// There is a connection, and something may come to the other side from now on.
+  void reached() noexcept {
+    connected = true;
+    if (once) once->reached = true;
+  }
   void begin_attempt() noexcept {
     connected = written = body_failed = credential_refused = false;
     answer = nullptr;

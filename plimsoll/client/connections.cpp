@@ -28,9 +28,7 @@ namespace {
 struct Progress {
   CallState& state;
   const Connection& connection;
-  Progress(CallState& state, const Connection& connection) : state(state), connection(connection) {
-    state.connected = true;
-  }
+  Progress(CallState& state, const Connection& connection) : state(state), connection(connection) { state.reached(); }
   ~Progress() {
     state.written = connection.written();
     state.body_failed = connection.body_failed();

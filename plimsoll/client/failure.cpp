@@ -4,14 +4,15 @@
 #include "plimsoll/client/problems.hpp"
 #include "plimsoll/client/quota.hpp"
 #include "plimsoll/exchange/problem_document.hpp"
+#include "plimsoll/http/method.hpp"
 
 #include <algorithm>
 
 namespace plimsoll::client {
 
-bool is_repeatable(const Request& request) {
-  constexpr std::string_view methods[] = {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"};
-  return std::ranges::find(methods, request.method) != std::end(methods) || request.headers.contains("idempotency-key");
+bool is_repeatable(const Request& request, const CallState& state) {
+  return http::is_idempotent(request.method) ||
+         (request.headers.contains("idempotency-key") && !(state.once && state.once->never_again));
 }
 
 std::string reason(const Error& error) {
@@ -21,13 +22,13 @@ std::string reason(const Error& error) {
 
 std::optional<Failure> failure_of(const Result<Response>& answer, const Request& request, const CallState& state,
                                   Nanoseconds wall) {
-  const bool again = !state.spent && (!state.connected || is_repeatable(request));
+  const bool again = !state.spent && (!state.connected || is_repeatable(request, state));
   if (answer) {
     const auto status = answer->status;
     if (status != 429 && (status < 500 || status == 501 || status == 505)) return std::nullopt;
     const bool passing = status == 429 || (status >= 502 && status <= 504);
     return Failure{.fault = status == 429 ? Fault::here : Fault::other_side,
-                   .repeatable = passing && !state.spent && is_repeatable(request),
+                   .repeatable = passing && !state.spent && is_repeatable(request, state),
                    .retry_after = retry_after(answer->headers.find("retry-after"), wall)};
   }
   const auto& error = answer.error();

@@ -35,7 +35,8 @@ class Injection final : public Policy {
     const auto& fault = *strike->end;
     if (fault.kind == InjectedFault::Kind::status) {
       auto& state = call_state(request, context);
-      state.connected = state.written = true;
+      state.reached();
+      state.written = true;
       Response response{.status = fault.status, .headers = Headers{context.arena}};
       response.headers.add("content-type", "text/plain");
       response.body = lasting("an injected fault\n");
@@ -44,7 +45,8 @@ class Injection final : public Policy {
     const bool reset = fault.kind == InjectedFault::Kind::reset;
     if (reset) {
       auto& state = call_state(request, context);
-      state.connected = state.written = true;
+      state.reached();
+      state.written = true;
     }
     co_return std::unexpected(Error{
         &kUnreachable, dependency_ + (reset ? ": connection reset" : ": connection refused") + " (an injected fault)"});

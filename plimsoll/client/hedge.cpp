@@ -78,7 +78,7 @@ class Hedge final : public Policy {
     const auto begun = context.loop.now();
     hedges_->arrive(at_most_, begun);
     const bool inner = request.headers.contains(kAttempt) && !state.numbered;  // only the outermost layer repeats
-    const auto after = inner || !is_repeatable(request) ? std::nullopt : latencies.quantile(share_, begun);
+    const auto after = inner || !is_repeatable(request, state) ? std::nullopt : latencies.quantile(share_, begun);
     if (!after) {
       auto answer = co_await next(request, context);
       if (is_good(answer, request, state, context)) latencies.note(context.loop.now() - begun, context.loop.now());

@@ -160,7 +160,7 @@ Task<Result<Response>> Wire::handle(Request& request, Context& context) {
 
   auto& connections = context.loop.own<Connections>();
   // A body that comes as a stream is gone once it is read.
-  const bool repeatable = !out.rest && is_repeatable(request);
+  const bool repeatable = !out.rest && is_repeatable(request, state);
   auto begun = co_await connections.begin(*peer, out, state, repeatable);
   if (out.rest && state.connected) state.spent = true;
   if (!begun) co_return std::unexpected(std::move(begun).error());

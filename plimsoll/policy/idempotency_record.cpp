@@ -8,6 +8,7 @@
 #include "plimsoll/json/write.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 namespace plimsoll::policy {
 namespace {
@@ -29,7 +30,44 @@ class Parts {
   Sha256 hash_;
 };
 
+/// A lease is a row without a status: in place of the fields of an answer stand the token and the end of the lease, as
+/// fields. So one key has one row, and whoever changes it has seen which of the two it is.
+constexpr std::int64_t kLeased = 0;
+constexpr std::string_view kToken = "token", kUntil = "until";
+
+std::string written(const std::vector<std::pair<std::string, std::string>>& fields) {
+  std::string text;
+  json::Writer out{text};
+  out.begin_array();
+  for (auto& [name, value] : fields) out.begin_array().string(name).string(value).end_array();
+  out.end_array();
+  return text;
+}
+std::string written(const Lease& lease) {
+  return written({{std::string(kToken), lease.token}, {std::string(kUntil), std::to_string(lease.until)}});
+}
+Result<Lease> lease_of(const RecordedAnswer& row) {
+  Lease lease{.fingerprint = row.fingerprint};
+  for (auto& [name, value] : row.headers) {
+    if (name == kToken) lease.token = value;
+    if (name == kUntil) std::from_chars(value.data(), value.data() + value.size(), lease.until);
+  }
+  if (lease.token.empty()) return std::unexpected(Error{&kInternal}.because("the lease of a key cannot be read"));
+  return lease;
+}
+
 }  // namespace
+
+Lease Lease::taken(const Digest& fingerprint, Nanoseconds until) {
+  return {.fingerprint = fingerprint, .token = to_base64url(random_bytes(16)), .until = until};
+}
+
+struct IdempotencyRecords::Row {
+  const Digest& fingerprint;
+  std::int64_t status;
+  std::string fields;
+  std::string_view body;
+};
 
 IdempotencyKey read_idempotency_key(const Headers& headers) {
   IdempotencyKey key;
@@ -121,14 +159,14 @@ Task<Result<>> IdempotencyRecords::prepare(Loop& loop) const {
   co_return written;
 }
 
-Task<Result<std::shared_ptr<const RecordedAnswer>>> IdempotencyRecords::find(Loop& loop, std::string_view key,
-                                                                             Nanoseconds wall) const {
+Task<Result<IdempotencyRecords::Known>> IdempotencyRecords::find(Loop& loop, std::string_view key,
+                                                                 Nanoseconds wall) const {
   const Cell which[] = {std::string(key), wall};
   auto rows = co_await database_.read(
       loop, "SELECT fingerprint, status, headers, body FROM plimsoll_idempotency WHERE key = ? AND expires_at > ?",
       which, true);
   if (!rows) co_return std::unexpected(std::move(rows).error());
-  if (rows->empty()) co_return std::shared_ptr<const RecordedAnswer>{};
+  if (rows->empty()) co_return Known{};
   auto& row = (*rows)[0];
   auto text = [&](std::size_t column) -> std::string_view {
     auto* value = std::get_if<std::string>(&row[column]);
@@ -145,23 +183,28 @@ Task<Result<std::shared_ptr<const RecordedAnswer>>> IdempotencyRecords::find(Loo
   for (auto& header : headers->array())
     if (header.array().size() == 2) found->headers.emplace_back(header.array()[0].string(), header.array()[1].string());
   found->body = text(3);
-  co_return std::shared_ptr<const RecordedAnswer>(std::move(found));
+  if (found->status != kLeased) co_return Known{.answer = std::move(found)};
+  auto lease = lease_of(*found);
+  if (!lease) co_return std::unexpected(std::move(lease).error());
+  co_return Known{.lease = std::move(*lease)};
 }
 
 Task<Result<bool>> IdempotencyRecords::insert(database::Session& session, std::string_view key,
                                               std::string_view operation, const RecordedAnswer& answer,
                                               Nanoseconds wall, Nanoseconds keep) const {
-  std::string headers;
-  json::Writer out{headers};
-  out.begin_array();
-  for (auto& [name, value] : answer.headers) out.begin_array().string(name).string(value).end_array();
-  out.end_array();
+  co_return co_await insert(session, key, operation,
+                            Row{answer.fingerprint, answer.status, written(answer.headers), answer.body}, wall, keep);
+}
+
+Task<Result<bool>> IdempotencyRecords::insert(database::Session& session, std::string_view key,
+                                              std::string_view operation, Row made, Nanoseconds wall,
+                                              Nanoseconds keep) const {
   const Cell row[] = {std::string(key),
-                      to_base64url(as_text(answer.fingerprint)),
+                      to_base64url(as_text(made.fingerprint)),
                       std::string(operation),
-                      std::int64_t{answer.status},
-                      std::move(headers),
-                      answer.body,
+                      made.status,
+                      std::move(made.fields),
+                      std::string(made.body),
                       wall,
                       wall + keep};
   auto inserted = co_await session.query(
@@ -181,6 +224,71 @@ Task<Result<bool>> IdempotencyRecords::insert(database::Session& session, std::s
       now);
   if (!pruned) co_return std::unexpected(std::move(pruned).error());
   co_return true;
+}
+
+Task<Result<bool>> IdempotencyRecords::take(Loop& loop, std::string_view key, std::string_view operation,
+                                            const Lease& lease, const Lease* over, Nanoseconds wall,
+                                            Nanoseconds keep) const {
+  bool taken = false;
+  auto written_down = co_await database_.write(loop, [&](database::Session& session) -> Task<Result<>> {
+    if (over) {
+      const Cell which[] = {written(lease), wall + keep, std::string(key), kLeased, written(*over)};
+      auto changed = co_await session.query(
+          "UPDATE plimsoll_idempotency SET headers = ?, expires_at = ? WHERE key = ? AND status = ? AND headers = ?"
+          " RETURNING 1",
+          which);
+      if (!changed) co_return std::unexpected(std::move(changed).error());
+      taken = !changed->empty();
+      co_return Result<>{};
+    }
+    auto inserted =
+        co_await insert(session, key, operation, Row{lease.fingerprint, kLeased, written(lease), {}}, wall, keep);
+    if (!inserted) co_return std::unexpected(std::move(inserted).error());
+    taken = *inserted;
+    co_return Result<>{};
+  });
+  if (!written_down) co_return std::unexpected(std::move(written_down).error());
+  co_return taken;
+}
+
+Task<Result<bool>> IdempotencyRecords::settle(database::Session& session, std::string_view key, const Lease& lease,
+                                              const RecordedAnswer& answer, Nanoseconds wall, Nanoseconds keep) const {
+  const Cell cells[] = {std::int64_t{answer.status},
+                        written(answer.headers),
+                        answer.body,
+                        wall,
+                        wall + keep,
+                        std::string(key),
+                        kLeased,
+                        written(lease)};
+  auto changed = co_await session.query(
+      "UPDATE plimsoll_idempotency SET status = ?, headers = ?, body = ?, created_at = ?, expires_at = ?"
+      " WHERE key = ? AND status = ? AND headers = ? RETURNING 1",
+      cells);
+  if (!changed) co_return std::unexpected(std::move(changed).error());
+  co_return !changed->empty();
+}
+
+Task<Result<>> IdempotencyRecords::give_up(Loop& loop, std::string_view key, const Lease& lease) const {
+  co_return co_await database_.write(loop, [&](database::Session& session) -> Task<Result<>> {
+    const Cell which[] = {std::string(key), kLeased, written(lease)};
+    auto done =
+        co_await session.query("DELETE FROM plimsoll_idempotency WHERE key = ? AND status = ? AND headers = ?", which);
+    if (!done) co_return std::unexpected(std::move(done).error());
+    co_return Result<>{};
+  });
+}
+
+Task<Result<>> IdempotencyRecords::leave(Loop& loop, std::string_view key, const Lease& lease) const {
+  co_return co_await database_.write(loop, [&](database::Session& session) -> Task<Result<>> {
+    auto left = lease;
+    left.until = 0;
+    const Cell which[] = {written(left), std::string(key), kLeased, written(lease)};
+    auto done = co_await session.query(
+        "UPDATE plimsoll_idempotency SET headers = ? WHERE key = ? AND status = ? AND headers = ?", which);
+    if (!done) co_return std::unexpected(std::move(done).error());
+    co_return Result<>{};
+  });
 }
 
 }  // namespace plimsoll::policy

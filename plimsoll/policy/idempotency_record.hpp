@@ -7,6 +7,7 @@
 #include "plimsoll/http/message.hpp"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,19 +46,52 @@ struct RecordedAnswer {
 std::shared_ptr<RecordedAnswer> record_of(const Response&);
 Response replay_of(const RecordedAnswer&, Arena&);
 
-/// The table of recorded answers.
+/// Who is at a request whose effect is not in our database, and for how long: taken before the request is sent, and
+/// replaced by the answer, or given up where nothing was done. One that was left is a request of which nobody knows
+/// what became of it.
+struct Lease {
+  Digest fingerprint{};
+  std::string token{};    ///< of whoever took it: who has lost it to another replaces nothing any more (fencing)
+  Nanoseconds until = 0;  ///< Unix; 0: it was left
+
+  static Lease taken(const Digest& fingerprint, Nanoseconds until);
+};
+
+/// The table of recorded answers, and of leases until there is an answer.
 class IdempotencyRecords {
  public:
+  /// What is known of a key: nothing, its answer, or who is at it.
+  struct Known {
+    std::shared_ptr<const RecordedAnswer> answer{};
+    std::optional<Lease> lease{};
+    const Digest* fingerprint() const { return answer ? &answer->fingerprint : lease ? &lease->fingerprint : nullptr; }
+  };
+
   explicit IdempotencyRecords(database::Database& database) : database_(database) {}
   Task<Result<>> prepare(Loop&) const;
-  /// Null when there is none, or it has expired. `wall`: Unix nanoseconds.
-  Task<Result<std::shared_ptr<const RecordedAnswer>>> find(Loop&, std::string_view key, Nanoseconds wall) const;
+  /// Nothing when there is none, or it has expired. `wall`: Unix nanoseconds.
+  Task<Result<Known>> find(Loop&, std::string_view key, Nanoseconds wall) const;
   /// False when a live record of that key is there already. Takes up to two expired ones away, so that the table never
   /// holds more than what is live and a little, without anybody to sweep it.
   Task<Result<bool>> insert(database::Session&, std::string_view key, std::string_view operation, const RecordedAnswer&,
                             Nanoseconds wall, Nanoseconds keep) const;
 
+  /// Takes the lease of a key of which nothing is known, or, where `over` is given, takes that one over. False: another
+  /// was faster.
+  Task<Result<bool>> take(Loop&, std::string_view key, std::string_view operation, const Lease&, const Lease* over,
+                          Nanoseconds wall, Nanoseconds keep) const;
+  /// The answer instead of the lease. False: the lease was lost.
+  Task<Result<bool>> settle(database::Session&, std::string_view key, const Lease&, const RecordedAnswer&,
+                            Nanoseconds wall, Nanoseconds keep) const;
+  /// Nothing was done: the key is as good as new.
+  Task<Result<>> give_up(Loop&, std::string_view key, const Lease&) const;
+  /// Nobody knows what was done.
+  Task<Result<>> leave(Loop&, std::string_view key, const Lease&) const;
+
  private:
+  struct Row;
+  Task<Result<bool>> insert(database::Session&, std::string_view key, std::string_view operation, Row, Nanoseconds wall,
+                            Nanoseconds keep) const;
   database::Database& database_;
 };
 
