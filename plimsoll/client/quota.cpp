@@ -106,7 +106,7 @@ void read_others(const Headers& headers, std::string_view prefix, Nanoseconds wa
   auto reset = find("reset");
   if (!reset) return;
   constexpr std::int64_t kEpochSeconds = 1'000'000'000;  // 2001; as a span 31 years
-  if (*reset >= kEpochSeconds * 1000) *reset = (*reset + 999) / 1000;
+  if (*reset >= kEpochSeconds * 1000) *reset = *reset / 1000 + (*reset % 1000 != 0 ? 1 : 0);
   if (*reset >= kEpochSeconds) *reset = std::max<std::int64_t>(0, *reset - wall / kSecond);
   news.reset = seconds(*reset);
 }
@@ -183,6 +183,7 @@ class Quota final : public Policy {
       }
     }
     auto answer = co_await next(request, context);
+    if (answer && answer->status != 429 && answer->status < 500) known_->passed(admission.number);
     if (answer && speaks_of_it(answer->headers)) {
       const auto news = quota_news(answer->status, answer->headers, loop.wall());
       known_->note(admission.number, news, loop.now());
@@ -197,6 +198,10 @@ class Quota final : public Policy {
     QuotaTracker::Admission take(Nanoseconds now) {
       const std::scoped_lock lock(mutex);
       return tracker.take(now);
+    }
+    void passed(std::uint64_t number) {
+      const std::scoped_lock lock(mutex);
+      tracker.passed(number);
     }
     void note(std::uint64_t number, const QuotaNews& news, Nanoseconds now) {
       const std::scoped_lock lock(mutex);

@@ -30,9 +30,11 @@ QuotaNews quota_news(std::uint16_t status, const Headers& headers, Nanoseconds w
 /// The quota that is left at another side: a pure value, told the time.
 ///
 /// Each answer says what was left at its own call. Calls that began after that one are subtracted; what older calls
-/// say that are answered later is not looked at. When the quota is used up, no call begins before it is reset.
+/// say that are answered later is not looked at. When the quota is used up, no call begins before it is reset, but for
+/// one in each `kAskAgain`: what an answer said may be wrong, and without a call nobody would learn that it is.
 class QuotaTracker {
  public:
+  static constexpr Nanoseconds kAskAgain = 60 * kSecond;
   struct Admission {
     bool allowed = false;
     std::uint64_t number = 0;  ///< of the call
@@ -40,20 +42,38 @@ class QuotaTracker {
   };
 
   Admission take(Nanoseconds now) {
-    if (now < blocked_until_) return {.until = blocked_until_};
     renew(now);
-    if (remaining_ && *remaining_ <= 0) return {.until = reset_at_};
-    if (remaining_) --*remaining_;
+    Nanoseconds until = 0;
+    if (remaining_ && *remaining_ <= 0) until = reset_at_;
+    if (now < blocked_until_) until = std::max(until, blocked_until_);
+    if (until > 0) {
+      until = std::min(until, told_at_ + kAskAgain);
+      if (now < until) return {.until = until};
+      told_at_ = now;
+      asking_ = last_ + 1;
+    } else if (remaining_) {
+      --*remaining_;
+    }
     return {.allowed = true, .number = ++last_};
   }
 
+  /// The call was answered, and not because of a limit: if it was sent although nothing should be left, something is.
+  void passed(std::uint64_t number) {
+    if (number != asking_) return;
+    remaining_.reset();
+    blocked_until_ = 0;
+    asking_ = 0;
+  }
+
   void note(std::uint64_t number, const QuotaNews& news, Nanoseconds now) {
+    told_at_ = now;
     if (news.retry_after) blocked_until_ = std::max(blocked_until_, now + *news.retry_after);
     if (!news.remaining || !news.reset || number < newest_) return;
     newest_ = number;
     remaining_ = std::max<std::int64_t>(0, *news.remaining - static_cast<std::int64_t>(last_ - number));
     reset_at_ = now + *news.reset;
     limit_ = news.limit;
+    if (news.window) reset_at_ = std::min(reset_at_, now + *news.window);  // no reset is later than a whole window
     // Where it says no window, the longest time until a reset that was seen is nearly one.
     window_ = news.window ? *news.window : std::max(window_, *news.reset);
   }
@@ -80,7 +100,9 @@ class QuotaTracker {
 
   std::optional<std::int64_t> remaining_, limit_;
   Nanoseconds reset_at_ = 0, window_ = 0, blocked_until_ = 0;
+  Nanoseconds told_at_ = 0;              ///< when the other side last said something, or was last asked
   std::uint64_t last_ = 0, newest_ = 0;  ///< call begun, and the latest that was answered
+  std::uint64_t asking_ = 0;             ///< the call that was sent although nothing should be left
 };
 
 }  // namespace plimsoll::client

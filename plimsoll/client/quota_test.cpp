@@ -83,7 +83,7 @@ TEST(Quota, ALimitThatIsKnownHoldsAfterTheResetToo) {
   const auto first = tracker.take(0);
   tracker.note(first.number, {.limit = 3, .remaining = 0, .reset = 10 * kSecond, .window = 60 * kSecond}, 0);
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(tracker.take(10 * kSecond).allowed);
-  EXPECT_EQ(tracker.take(10 * kSecond).until, 70 * kSecond);
+  EXPECT_EQ(tracker.take(10 * kSecond).until, 60 * kSecond) << "one call a minute asks";
 }
 
 TEST(Quota, AnAnswerSaysWhatWasLeftAtItsOwnCall) {
@@ -103,6 +103,47 @@ TEST(Quota, NoCallBeginsBeforeRetryAfter) {
   tracker.note(first.number, {.retry_after = 5 * kSecond}, kSecond);
   EXPECT_EQ(tracker.take(2 * kSecond).until, 6 * kSecond);
   EXPECT_TRUE(tracker.take(6 * kSecond).allowed);
+}
+
+/// Whatever an answer says, calls begin again within a minute once it is no longer true.
+TEST(Quota, NoAnswerStopsCallsForLongerThanItIsTrue) {
+  const QuotaNews wrong[] = {
+      news_of({{"ratelimit", R"("a";r=0;t=9999999999999999)"}}),
+      news_of({{"ratelimit", "limit=9, remaining=0, reset=9999999999999999"}}),
+      news_of({{"x-ratelimit-remaining", "0"}, {"x-ratelimit-reset", "9223372036854775807"}}),
+      news_of({{"x-ratelimit-remaining", "0"}, {"x-ratelimit-reset", "9223372036"}}),
+      news_of({{"retry-after", "9999999999"}}, 429),
+      {.limit = 5, .remaining = 0, .reset = 86'400 * kSecond, .window = 86'400 * kSecond, .retry_after = kSecond},
+  };
+  const QuotaNews right[] = {{}, {.limit = 9, .remaining = 8, .reset = kSecond, .window = kSecond}};
+  for (const auto& news : wrong)
+    for (const auto& after : right) {
+      QuotaTracker tracker;
+      tracker.note(tracker.take(kSecond).number, news, kSecond);
+      const auto refused = tracker.take(2 * kSecond);
+      ASSERT_FALSE(refused.allowed);
+      EXPECT_EQ(refused.until, kSecond + QuotaTracker::kAskAgain);
+      // Still true: one call has asked, and the others wait for another minute.
+      const auto asks = tracker.take(refused.until);
+      ASSERT_TRUE(asks.allowed);
+      EXPECT_EQ(tracker.take(refused.until).until, refused.until + QuotaTracker::kAskAgain) << "one call asks";
+      tracker.note(asks.number, news, refused.until);
+      const auto again = tracker.take(refused.until);
+      EXPECT_EQ(again.until, refused.until + QuotaTracker::kAskAgain);
+      // No longer true.
+      const auto finds = tracker.take(again.until);
+      ASSERT_TRUE(finds.allowed);
+      tracker.passed(finds.number);
+      tracker.note(finds.number, after, again.until);
+      for (int i = 0; i < 8; ++i) EXPECT_TRUE(tracker.take(again.until).allowed) << i;
+    }
+}
+
+TEST(Quota, NoResetIsLaterThanAWindow) {
+  QuotaTracker tracker;
+  tracker.note(tracker.take(0).number, {.limit = 3, .remaining = 0, .reset = 3600 * kSecond, .window = 10 * kSecond},
+               0);
+  EXPECT_EQ(tracker.take(kSecond).until, 10 * kSecond);
 }
 
 /// A service with a fixed window that tells of it, and calls that come faster than it takes them, with answers that
