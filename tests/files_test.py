@@ -244,6 +244,10 @@ class Files(harness.ServerTest):
         again = server.put("/products/p1/manual", b"a", key)
         self.assertEqual((one.status, again.status, again.headers["etag"]), (201, 201, one.headers["etag"]))
         self.assertEqual(server.get("/products/p1/manual").body, b"b")
+        # The same bytes as another type are another file: no repetition, or the type would be lost.
+        for other in ("text/html", "image/png;x=y", "application/json"):
+            refused = server.put("/products/p1/manual", b"a", {**key, "Content-Type": other})
+            self.assertEqual((refused.status, refused.code), (422, "idempotency-key-reused"), other)
 
     def form(self, **parts):
         """The body of a form and its header; parts are texts, or (file name, media type, bytes)."""

@@ -1,9 +1,11 @@
 #include "plimsoll/policy/idempotency_record.hpp"
 
 #include "plimsoll/base/encoding.hpp"
+#include "plimsoll/contract/body.hpp"
 #include "plimsoll/database/dialect.hpp"
 #include "plimsoll/exchange/body_memory.hpp"
 #include "plimsoll/exchange/context.hpp"
+#include "plimsoll/http/negotiate.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/write.hpp"
 
@@ -56,6 +58,19 @@ Result<Lease> lease_of(const RecordedAnswer& row) {
   return lease;
 }
 
+/// What the media type adds to the meaning of the bytes: nothing where it is the one that the operation declares first.
+/// Parameters count where a text or a file may keep them; what is parsed (`charset` of JSON) reads the same without.
+std::string meaning_of_type(const Request& request, const contract::Operation* operation) {
+  const auto sent = request.headers.joined("content-type");
+  auto type = http::essence(sent);
+  const auto kind = contract::body_kind(type);
+  const bool keeps = kind == contract::BodyKind::text || kind == contract::BodyKind::binary;
+  if (keeps && sent.contains(';')) return std::string(sent);
+  const auto* body = operation && operation->body ? &*operation->body : nullptr;
+  if (body && !body->content.empty() && http::essence(body->content[0].name) == type) type.clear();
+  return type;
+}
+
 }  // namespace
 
 Lease Lease::taken(const Digest& fingerprint, Nanoseconds until) {
@@ -104,6 +119,7 @@ Digest fingerprint_of(const Request& request, const Context& context) {
   // Base paths of versions are in the path already.
   const auto& version = context.services.version;
   if (!version.empty() && version[0] != '/') parts.add("version").add(version);
+  if (const auto type = meaning_of_type(request, context.operation); !type.empty()) parts.add("type").add(type);
   return parts.finish();
 }
 
