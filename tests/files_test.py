@@ -272,6 +272,17 @@ class Files(harness.ServerTest):
         self.assertEqual(server.post("/products", *self.form(id="f2", name="None")).status, 201)
         self.assertEqual(server.get("/products/f2/image").status, 404)
 
+    def test_the_bytes_of_a_form_are_those_of_its_file_whatever_its_type(self):
+        server = self.shop()
+        for kind in ("application/json", "image/png", "text/plain", "image/svg+xml"):
+            for number, data in enumerate((b'{"b": 1.0,\r\n "b" : 2}', b"{not json", b"\xff\x00", b" 7 ", b"null")):
+                if kind == "text/plain" and b"\xff" in data:
+                    continue
+                row = f"{kind.replace('/', '-').replace('+', '-')}-{number}"
+                made = server.post("/products", *self.form(id=row, name="A lamp", image=("a", kind, data)))
+                self.assertEqual(made.status, 201, (kind, data, made.body))
+                self.assertEqual(server.get(f"/products/{row}/image").body, data, kind)
+
     def test_a_form_that_is_wrong_stores_nothing(self):
         server = self.shop()
         for status, pointer, parts in ((422, "/image", {"image": ("a.gif", "image/gif", b"x")}), (422, "/image", {"image": ("a.png", "image/png", b"")}), (400, "/manual", {"manual": ("a.html", "text/html", b"x")}),

@@ -222,7 +222,14 @@ Value BodyReader::part_value(const Part& part, const Property* property, Arena& 
   if (property && !property->takes(type)) return wrong("contentType", "must be of the type " + property->content_types);
   const bool item = property && is_list(&property->reader.shape());
   const bool said_json = property && (property->json || property->json_items);
-  if (body_kind(type) == BodyKind::json || (said_json && type.empty())) {
+  // The bytes of a file whose property can be nothing but text are that text, whatever they are.
+  const auto only_text = [&] {
+    const auto* one = &property->reader.shape();
+    if (item) one = one->items.get();
+    return one && one->types == ValueShape::text;
+  };
+  const bool kept = part.is_file && property && !said_json && only_text();
+  if (!kept && (body_kind(type) == BodyKind::json || (said_json && type.empty()))) {
     auto parsed = json::parse(part.body, arena);
     if (!parsed) return wrong("type", "must be a JSON text");
     return sanitizer_.apply_to_member(part.name, item && !parsed->is(Type::array), *parsed, arena);
