@@ -956,6 +956,13 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
                                                    f"operationId: listReviews\n      x-plimsoll: {{upstream: {key}}}"),
                                 f"upstreams: {{reviews: {{targets: ['{good}']}}}}\n")
             self.assertIn(said, told)
+        for shares in ("{stable: 100, canary: 0}", "{stable: 1, canary: 0, third: 0}"):
+            groups = f"{{url: '{good}/2', group: canary}}" + (f", {{url: '{good}/3', group: third}}" if "third" in shares else "")
+            config = f"upstreams: {{reviews: {{targets: ['{good}', {groups}], split: {shares}}}}}\n"
+            mirrored = lambda to: contract().replace("operationId: listReviews\n      x-plimsoll: {upstream: reviews}",
+                                                     f"operationId: listReviews\n      x-plimsoll: {{upstream: {{name: reviews, mirror: {{to: {to}}}}}}}")
+            self.assertIn("every caller of the upstream `reviews` is in the group `stable`", self.refused(mirrored("stable"), config))
+            self.serve(mirrored("canary"), config)
 
 
 FALLBACKS = """

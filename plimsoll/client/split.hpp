@@ -31,6 +31,13 @@ class Split {
   std::uint32_t of_target(std::size_t target) const noexcept { return of_target_[target]; }
   std::size_t targets_of(std::size_t group) const noexcept { return sizes_[group]; }
 
+  /// Whether another group than this one has callers.
+  bool others_than(std::size_t group) const noexcept {
+    for (std::size_t i = 0; i < groups_.size(); ++i)
+      if (i != group && groups_[i].weight > 0) return true;
+    return false;
+  }
+
   /// Among the groups that have a weight and are `wanted`. Nothing where there is none.
   template <class F>
   std::optional<std::uint32_t> choose(std::uint64_t caller, F&& wanted) const {

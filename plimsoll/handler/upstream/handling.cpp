@@ -167,6 +167,11 @@ Result<std::shared_ptr<const Mirror>> mirror_of(config::Raw from, Upstreams& ups
                                                               : "; did you mean `" + std::string(near) + "`?"));
   }
   const auto index = static_cast<std::uint32_t>(found - names.begin());
+  if (!split->others_than(index))
+    return config::wrong(*from->find("to"), "every caller of the upstream `" + name + "` is in the group `" +
+                                                options.to +
+                                                "`, so that nothing would be copied: name another group, or give "
+                                                "another one a share above 0 in `split`");
   auto target = mirror_target(upstream, name, options.to, index, build.services);
   if (!target) return std::unexpected(std::move(target).error());
   if (!upstreams.copies) {
