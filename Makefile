@@ -21,7 +21,7 @@ NINJA := nice ninja -j$(JOBS)
 # Whole-server tests that run under AddressSanitizer too: between them they ask for most of what a server does.
 SANITIZED := authentication|authorization|cache|contract|http2|idempotency|operate|tables|tls_reload
 # Tests that have a long form; the rooms hold the growth, overload and model tests among them.
-TORTURED = ^(testkit|handler|edge|database)$$|^server\.(durability|faults|memory|model|engines|overload|reload|slow_clients|schema_differential|real_documents|strict_json|mock_ajv|history|postgres_faults|job_kills|job_claims|.*torture).*
+TORTURED = ^(testkit|handler|edge|database)$$|^server\.(durability|faults|memory|model|engines|overload|reload|slow_clients|schema_differential|real_documents|strict_json|mock_ajv|effective_contract|history|postgres_faults|job_kills|job_claims|.*torture).*
 # Rooms in which threads meet: these run under ThreadSanitizer.
 THREADED := async;database;queue;store;edge;telemetry
 FUZZERS = $(basename $(notdir $(shell find plimsoll -name '*_fuzz.cpp')))
