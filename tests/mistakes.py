@@ -753,7 +753,7 @@ MISTAKES = [
      "configuration", '`database`: an object is expected here',
      '`plimsoll explain database` describes it and its options.'),
     ('another database', "deployment", "{url: 'sqlite:library.db'}", "{url: ▸'mysql://localhost/library'}",
-     "not-implemented", 'only `sqlite:PATH` and `postgres://…` are served by this version',
+     "not-implemented", 'only `sqlite:` and `postgres:` are served by this version',
      'Use `sqlite:PATH` or `postgres://USER:PASSWORD@HOST:PORT/DATABASE`.'),
     ('a folder that is not there', "deployment", "{url: 'sqlite:library.db'}", "{url: ▸'sqlite:nowhere/library.db'}",
      "database", 'the database nowhere/library.db cannot be opened: there is no folder nowhere',

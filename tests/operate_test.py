@@ -110,11 +110,11 @@ class Starting(harness.ServerTest):
                              ("telemetry: {traces: 'http://otel:4318'}", "telemetry.traces"), ("jobs: {mail: {run: {email: {to: a}}}}", "email")):
             output = self.refused(CONTRACT, config)
             self.assertRegex(output, rf"plimsoll\.yaml:1:\d+: error\[not-implemented\]: this version does not implement `{word}` yet\n")
-        self.assertRegex(self.refused(CONTRACT, "database: {url: 'mysql://shop@db/shop'}"), r"plimsoll\.yaml:1:17: error\[not-implemented\]: only `sqlite:PATH` and `postgres://…` are served")
+        self.assertRegex(self.refused(CONTRACT, "database: {url: 'mysql://shop@db/shop'}"), r"plimsoll\.yaml:1:17: error\[not-implemented\]: only `sqlite:` and `postgres:` are served")
 
     def test_options_of_one_kind_of_database_are_refused_beside_the_other(self):
-        self.assertRegex(self.refused(CONTRACT, "database: {pool: {max: 20}}"), r"plimsoll\.yaml:1:18: error\[configuration\]: `database.pool` is for PostgreSQL")
-        self.assertRegex(self.refused(CONTRACT, "database: {replicas: ['postgres:///shop']}"), r"plimsoll\.yaml:1:22: error\[configuration\]: `database.replicas` is for PostgreSQL")
+        self.assertRegex(self.refused(CONTRACT, "database: {pool: {max: 20}}"), r"plimsoll\.yaml:1:12: error\[configuration\]: `database.pool` is for PostgreSQL")
+        self.assertRegex(self.refused(CONTRACT, "database: {replicas: ['postgres:///shop']}"), r"plimsoll\.yaml:1:12: error\[configuration\]: `database.replicas` is for PostgreSQL")
         self.assertRegex(self.refused(CONTRACT, "database: {url: 'postgres:///shop', replicas: ['postgres://a:s3cret@/shop?host=/a,/b']}"),
                          r"plimsoll\.yaml:1:47: error\[configuration\]: postgres://a:\*\*\*@/shop\S*: a replica is one server, and this URL names several")
         self.assertRegex(self.refused(CONTRACT, "database: {url: 'postgres:///shop', cache: 4MiB}"), r"plimsoll\.yaml:1:37: error\[configuration\]: `database.cache` is for SQLite")

@@ -1,6 +1,5 @@
 #include "apps/plimsoll/commands.hpp"
 #include "apps/plimsoll/database_path.hpp"
-#include "plimsoll/database/sqlite_files.hpp"
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -13,25 +12,26 @@ struct Options {
 };
 
 int back_up(const Options& options) {
-  auto path = database_path(options.database, options.config, true);
-  if (!path) return complain(path.error());
-  if (auto done = database::back_up({.path = *path}, options.to); !done) return complain(done.error());
-  std::printf("copied %s to %s\n", path->c_str(), options.to.c_str());
+  auto named = database_to_keep(options.database, options.config);
+  if (!named) return complain(named.error());
+  if (auto done = named->engine->back_up(named->place, options.to); !done) return complain(done.error());
+  std::printf("copied %s to %s\n", database::shown(named->place.url).c_str(), options.to.c_str());
   return 0;
 }
 
 /// 1 where something is wrong: neither a mistake of the command line nor a fault that passes.
 int verify(const Options& options) {
-  auto path = database_path(options.database, options.config, true);
-  if (!path) return complain(path.error());
-  auto wrong = database::verify({.path = *path});
+  auto named = database_to_keep(options.database, options.config);
+  if (!named) return complain(named.error());
+  const auto shown = database::shown(named->place.url);
+  auto wrong = named->engine->verify(named->place);
   if (!wrong) return complain(wrong.error());
   for (auto& one : *wrong) std::printf("%s\n", one.c_str());
   if (!wrong->empty()) {
-    complain(*path + " is damaged", {}, "Restore it from a backup; the lines above list the damage.");
+    complain(shown + " is damaged", {}, "Restore it from a backup; the lines above list the damage.");
     return 1;
   }
-  std::printf("%s is sound\n", path->c_str());
+  std::printf("%s is sound\n", shown.c_str());
   return 0;
 }
 

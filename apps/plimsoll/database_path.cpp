@@ -1,11 +1,6 @@
 #include "apps/plimsoll/database_path.hpp"
 
 #include "apps/plimsoll/commands.hpp"
-#include "plimsoll/config/options.hpp"
-#include "plimsoll/database/postgres.hpp"
-#include "plimsoll/database/postgres_target.hpp"
-#include "plimsoll/database/sqlite.hpp"
-#include "plimsoll/server/deployment.hpp"
 
 #include <filesystem>
 
@@ -15,49 +10,53 @@ namespace {
 constexpr Problem kNoDatabase{"no-database", 500, "The database does not exist",
                               "Name it: --database sqlite:PATH, or `database: {url: 'sqlite:PATH'}` in plimsoll.yaml."};
 
-/// `--database`, or what the deployment names.
-Result<std::string> url_of(const std::string& database, const std::string& config) {
-  if (!database.empty()) return database;
-  auto deployment = server::read_deployment(config);
-  if (!deployment) return said(deployment.error());
-  if (deployment->database.url.empty()) return fail(kNoDatabase, "no database is named");
-  return deployment->database.url;
-}
+bool has_back_up(const database::Engine& engine) { return engine.back_up && engine.verify; }
 
 }  // namespace
 
-Result<std::string> database_path(const std::string& database, const std::string& config, bool existing) {
-  auto url = url_of(database, config);
-  if (!url) return url;
-  constexpr std::string_view kScheme = "sqlite:";
-  if (database::is_postgres_url(*url))
-    return fail(kNoDatabase, "this command works on files of SQLite, and not on " + database::without_password(*url));
-  if (!url->starts_with(kScheme) && url->find("://") != url->npos)
-    return fail(kNoDatabase,
-                "only sqlite: and postgres: databases are known to this version: " + database::without_password(*url));
-  auto path = url->starts_with(kScheme) ? url->substr(kScheme.size()) : *url;
-  if (existing && !std::filesystem::exists(path)) return fail(kNoDatabase, "there is no database at " + path);
-  return path;
+Result<NamedDatabase> named_database(const std::string& database, const std::string& config, bool existing) {
+  auto deployment = server::read_deployment(config);
+  if (!deployment) return said(deployment.error());
+  NamedDatabase made{.deployment = std::move(*deployment), .place = {}, .engine = nullptr};
+  made.place = made.deployment.database.place();
+  if (!database.empty()) made.place.url = database;
+  auto& url = made.place.url;
+  if (url.empty()) return fail(kNoDatabase, "no database is named");
+  made.engine = database::engine_of(url);
+  if (!made.engine && !url.contains("://")) {  // the path of a file
+    const auto usual = database::default_url({});
+    made.engine = database::engine_of(usual);
+    url.insert(0, made.engine->schemes.front());
+  }
+  if (!made.engine)
+    return fail(kNoDatabase, "only " + database::listed_schemes({}, "and") +
+                                 " databases are known to this version: " + database::without_password(url));
+  const auto file = database::file_of(url);
+  if (existing && made.engine->file && !std::filesystem::exists(file))
+    return fail(kNoDatabase, "there is no database at " + file);
+  return made;
+}
+
+Result<NamedDatabase> database_to_keep(const std::string& database, const std::string& config) {
+  auto named = named_database(database, config, true);
+  if (named && !has_back_up(*named->engine))
+    return fail(kNoDatabase, "this command works on " + database::listed_forms("`", "or", has_back_up) +
+                                 ", and not on " + database::shown(named->place.url));
+  return named;
 }
 
 Result<std::unique_ptr<database::Database>> open_database(const std::string& database, const std::string& config,
                                                           bool existing) {
-  auto url = url_of(database, config);
-  if (!url) return std::unexpected(std::move(url).error());
-  auto deployment = server::read_deployment(config);
-  if (!deployment) return said(deployment.error());
-  if (database::is_postgres_url(*url)) {
-    auto options = deployment->database.postgres;
-    options.url = *url;
-    options.least = 0;
-    return database::open_postgres(options);
-  }
-  auto path = database_path(*url, config, existing);
-  if (!path) return std::unexpected(std::move(path).error());
-  auto options = deployment->database.sqlite;
-  options.path = std::move(*path);
-  options.readers = 1;
-  return database::open_sqlite(options);
+  auto named = named_database(database, config, existing);
+  if (!named) return std::unexpected(std::move(named).error());
+  return open_database(*named->engine, named->place);
+}
+
+Result<std::unique_ptr<database::Database>> open_database(const database::Engine& engine,
+                                                          const database::Place& place) {
+  auto opened = engine.open(place, {.purpose = database::Opening::Purpose::command});
+  if (!opened) return std::unexpected(std::move(opened).error());
+  return std::move(opened->database);
 }
 
 }  // namespace plimsoll::command

@@ -1,18 +1,28 @@
 #pragma once
 
 #include "plimsoll/base/result.hpp"
-#include "plimsoll/database/database.hpp"
+#include "plimsoll/database/engine.hpp"
+#include "plimsoll/server/deployment.hpp"
 
 #include <memory>
 #include <string>
 
 namespace plimsoll::command {
 
-/// The file of the database that a command works on: `--database`, or what the deployment names. `existing`: it must be
-/// there already, because a command that looks at it would else make an empty one and say that nothing is in it.
-Result<std::string> database_path(const std::string& database, const std::string& config, bool existing);
-/// The database itself, of whatever kind, with one connection: for commands that ask what every kind answers.
+/// A database that a command works on: `--database`, or what the deployment names.
+struct NamedDatabase {
+  server::Deployment deployment;
+  database::Place place;  ///< its options are of `deployment`
+  const database::Engine* engine = nullptr;
+};
+/// `existing`: a file must be there already, because a command that looks at it would else make an empty one and say
+/// that nothing is in it.
+Result<NamedDatabase> named_database(const std::string& database, const std::string& config, bool existing);
+/// The same where the server itself copies and verifies it.
+Result<NamedDatabase> database_to_keep(const std::string& database, const std::string& config);
+/// The database itself, of whatever engine, with one connection: for commands that ask what every kind answers.
 Result<std::unique_ptr<database::Database>> open_database(const std::string& database, const std::string& config,
                                                           bool existing);
+Result<std::unique_ptr<database::Database>> open_database(const database::Engine& engine, const database::Place& place);
 
 }  // namespace plimsoll::command

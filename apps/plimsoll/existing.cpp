@@ -64,51 +64,10 @@ std::string name_of(const CatalogueTable& table) {
   return table.visible || table.schema.empty() ? table.name : table.schema + "." + table.name;
 }
 
-/// What the values of a column are in JSON: the type of a schema and its format; no type where they cannot be served.
-struct JsonType {
-  std::string_view type, format;
-};
+using SchemaOf = ExistingContract::SchemaOf;
 
-JsonType postgres_json(const CatalogueColumn& column) {
-  const std::string_view type = column.type;
-  if (type == "bigint") return {"integer", "int64"};
-  if (is_one_of(type, {"integer", "smallint"})) return {"integer", "int32"};
-  if (is_one_of(type, {"double precision", "real"})) return {"number", {}};
-  if (type == "boolean") return {"boolean", {}};
-  if (type == "numeric") return {"string", "decimal"};
-  if (type.starts_with("timestamp with")) return {"string", "date-time"};
-  if (is_one_of(type, {"json", "jsonb"})) return {"any", {}};
-  if (type == "date") return {"string", "date"};
-  if (type == "uuid") return {"string", "uuid"};
-  if (is_one_of(column.category == 'S'   ? "text"
-                : column.category == 'E' ? "text"
-                : column.category == 'I' ? "text"
-                                         : type,
-                {"text", "time without time zone", "time with time zone", "interval", "xml"}))
-    return {"string", {}};
-  return {};
-}
-
-/// By the words that SQLite itself looks for in a type, and those that programs write.
-JsonType sqlite_json(const CatalogueColumn& column) {
-  const std::string_view type = column.type;
-  if (type.contains("bool")) return {"boolean", {}};
-  if (type.contains("int")) return {"integer", "int64"};
-  if (type.contains("char") || type.contains("clob") || type.contains("text")) return {"string", {}};
-  if (type.contains("real") || type.contains("floa") || type.contains("doub")) return {"number", {}};
-  if (is_one_of(type, {"numeric", "decimal", "number"})) return {"number", "decimal"};
-  if (type == "datetime" || type.starts_with("timestamp")) return {"string", "date-time"};
-  if (is_one_of(type, {"date", "time", "uuid"})) return {"string", type};
-  if (is_one_of(type, {"json", "jsonb"})) return {"any", {}};
-  return {};
-}
-
-JsonType json_of(const CatalogueColumn& column, bool sqlite) {
-  return sqlite ? sqlite_json(column) : postgres_json(column);
-}
-
-bool can_be_key(const CatalogueColumn& column, bool sqlite) {
-  const auto json = json_of(column, sqlite);
+bool can_be_key(const CatalogueColumn& column, SchemaOf schema_of) {
+  const auto json = schema_of(column);
   const bool named = std::ranges::all_of(
       column.name, [](unsigned char c) { return (std::isalnum(c) && c < 0x80) || c == '_' || c == '-'; });
   return named && column.words.empty() &&
@@ -120,10 +79,10 @@ bool can_be_key(const CatalogueColumn& column, bool sqlite) {
 ExistingContract::ExistingContract(std::vector<CatalogueTable> tables, Options options)
     : tables_(std::move(tables)), options_(std::move(options)) {}
 
-std::vector<std::string> ExistingContract::key_candidates(const CatalogueTable& view, bool sqlite) {
+std::vector<std::string> ExistingContract::key_candidates(const CatalogueTable& view, SchemaOf schema_of) {
   std::vector<std::string> first, then;
   for (const auto& column : view.columns) {
-    if (!can_be_key(column, sqlite)) continue;
+    if (!can_be_key(column, schema_of)) continue;
     const auto name = lowered(column.name);
     if (name == "id")
       first.push_back(column.name);
@@ -154,7 +113,7 @@ std::string ExistingContract::why_not(const CatalogueTable& table, Served& made)
   const auto takes = [&](const std::vector<std::string>& columns) {
     return !columns.empty() && std::ranges::all_of(columns, [&](const std::string& name) {
       const auto* column = table.column(name);
-      return column && can_be_key(*column, options_.sqlite) && (column->not_null || columns == table.primary);
+      return column && can_be_key(*column, options_.schema_of) && (column->not_null || columns == table.primary);
     });
   };
   if (takes(table.primary)) {
@@ -178,7 +137,7 @@ void ExistingContract::choose_lists(Served& made) const {
   if (std::ranges::find(first, made.key.front()) == first.end()) first.insert(first.begin(), made.key.front());
   for (const auto& name : first) {
     const auto column = std::ranges::find(made.columns, name, &CatalogueColumn::name);
-    if (column == made.columns.end() || json_of(**column, options_.sqlite).type == "any") continue;
+    if (column == made.columns.end() || options_.schema_of(**column).type == "any") continue;
     const auto reserved = std::ranges::find(table::kReservedParameters, name) != std::end(table::kReservedParameters);
     const bool named = std::ranges::all_of(
         name, [](unsigned char c) { return (std::isalnum(c) && c < 0x80) || c == '_' || c == '-' || c == '.'; });
@@ -220,7 +179,7 @@ void ExistingContract::choose_embeds() {
         const auto own = std::ranges::find(from.columns, columns.back(), &CatalogueColumn::name);
         const auto key = std::ranges::find(to->columns, part, &CatalogueColumn::name);
         served &= own != from.columns.end();
-        alike &= served && json_of(**own, options_.sqlite).type == json_of(**key, options_.sqlite).type;
+        alike &= served && options_.schema_of(**own).type == options_.schema_of(**key).type;
       }
       if (!served) continue;
       if (!alike) {
@@ -257,7 +216,7 @@ void ExistingContract::choose() {
     made.writable = options_.writable && table.writable;
     for (const auto& column : table.columns) {
       const auto refused = refused_columns_.find({table.name, column.name});
-      if (refused == refused_columns_.end() && !json_of(column, options_.sqlite).type.empty()) {
+      if (refused == refused_columns_.end() && !options_.schema_of(column).type.empty()) {
         made.columns.push_back(&column);
         continue;
       }
@@ -308,7 +267,7 @@ void ExistingContract::write_declarations(std::string& out) {
       std::string filters;
       for (const auto& name : each.filters) {
         const auto column = std::ranges::find(each.columns, name, &CatalogueColumn::name);
-        const auto json = json_of(**column, options_.sqlite);
+        const auto json = options_.schema_of(**column);
         const bool ordered = json.type == "integer" || json.type == "number" || json.format == "decimal" ||
                              json.format == "date-time" || json.format == "date";
         filters += (filters.empty() ? "" : ", ") + yaml(name) + (ordered ? ": [eq, in, ge, le]" : ": [eq, in]");
@@ -346,7 +305,7 @@ void ExistingContract::write_paths(std::string& out) {
     auto path = each.path;
     std::string parameters;
     for (const auto& name : each.key) {
-      const auto json = json_of(**std::ranges::find(each.columns, name, &CatalogueColumn::name), options_.sqlite);
+      const auto json = options_.schema_of(**std::ranges::find(each.columns, name, &CatalogueColumn::name));
       path += "/{" + name + "}";
       parameters += "      - {name: " + yaml(name) +
                     ", in: path, required: true, schema: {type: " + std::string(json.type) +
@@ -362,7 +321,7 @@ void ExistingContract::write_paths(std::string& out) {
 }
 
 void ExistingContract::write_property(std::string& out, const Served& served, const CatalogueColumn& column) const {
-  const auto json = json_of(column, options_.sqlite);
+  const auto json = options_.schema_of(column);
   const bool key = std::ranges::find(served.key, column.name) != served.key.end();
   const bool null = !column.not_null && !key;
   std::string text;

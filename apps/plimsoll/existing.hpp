@@ -14,15 +14,17 @@ namespace plimsoll::command {
 
 class ExistingContract {
  public:
+  /// Of the engine (database/engine.hpp).
+  using SchemaOf = database::ColumnSchema (*)(const database::CatalogueColumn&);
   struct Options {
     std::string title;
     bool writable = false;
-    bool sqlite = false;
+    SchemaOf schema_of = nullptr;
   };
   ExistingContract(std::vector<database::CatalogueTable> tables, Options options);
 
   /// Candidates for the key of a view: no catalogue says which of its columns is unique.
-  static std::vector<std::string> key_candidates(const database::CatalogueTable& view, bool sqlite);
+  static std::vector<std::string> key_candidates(const database::CatalogueTable& view, SchemaOf schema_of);
   /// Names the key of a view, once somebody has looked at its rows.
   void set_key(const std::string& view, std::string column) { view_keys_[view] = std::move(column); }
 

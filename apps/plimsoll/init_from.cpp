@@ -1,11 +1,10 @@
 #include "apps/plimsoll/init_from.hpp"
 
 #include "apps/plimsoll/commands.hpp"
+#include "apps/plimsoll/database_path.hpp"
 #include "apps/plimsoll/existing.hpp"
-#include "plimsoll/database/postgres.hpp"
-#include "plimsoll/database/postgres_target.hpp"
+#include "plimsoll/database/engine.hpp"
 #include "plimsoll/database/relation.hpp"
-#include "plimsoll/database/sqlite.hpp"
 #include "plimsoll/database/wait.hpp"
 #include "plimsoll/queue/workers.hpp"
 #include "plimsoll/server/instance.hpp"
@@ -23,7 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 using database::Session;
 
-constexpr std::string_view kSqlite = "sqlite:";
 constexpr const char* kPassword = "DATABASE_PASSWORD";
 /// A view whose rows take longer to count is not served. Rows, since a view may have any number.
 constexpr std::string_view kMostRows = "100000";
@@ -43,36 +41,23 @@ std::optional<Password> password_in(const std::string& url) {
   return Password{colon + 1, host - colon - 1};
 }
 
-Result<std::unique_ptr<database::Database>> open(const InitFrom& options) {
-  if (database::is_postgres_url(options.url)) {
-    if (const auto query = options.url.find('?');
-        query != options.url.npos && (options.url.find("?password=", query) != options.url.npos ||
-                                      options.url.find("&password=", query) != options.url.npos))
-      return fail(config::kConfiguration,
-                  "the password stands in the query of the URL, from where it would be written into plimsoll.yaml: "
-                  "write postgres://USER:PASSWORD@HOST/DATABASE");
-    database::PostgresOptions postgres;
-    postgres.url = options.url;
-    postgres.least = 0;
-    return database::open_postgres(postgres);
-  }
-  database::SqliteOptions sqlite;
-  sqlite.path = options.url.substr(kSqlite.size());
-  sqlite.readers = 1;
-  return database::open_sqlite(sqlite);
+Result<std::unique_ptr<database::Database>> open(const database::Engine& engine, const InitFrom& options) {
+  if (const auto query = options.url.find('?'); !engine.file && query != options.url.npos &&
+                                                (options.url.find("?password=", query) != options.url.npos ||
+                                                 options.url.find("&password=", query) != options.url.npos))
+    return fail(config::kConfiguration,
+                "the password stands in the query of the URL, from where it would be written into plimsoll.yaml: "
+                "write " +
+                    std::string(engine.form));
+  return open_database(engine, {.url = options.url});
 }
 
-Result<std::vector<database::CatalogueTable>> catalogue_of(database::Database& database, bool sqlite) {
+Result<std::vector<database::CatalogueTable>> catalogue_of(database::Database& database,
+                                                           const database::Engine& engine) {
   std::vector<database::CatalogueTable> tables;
   auto done = database::wait_for([&](Loop& loop) -> Task<Result<>> {
     auto looked = co_await database.write(loop, [&](Session& session) -> Task<Result<>> {
-      if (sqlite) {
-        auto read = co_await database::read_sqlite_catalogue(session);
-        if (!read) co_return std::unexpected(std::move(read).error());
-        tables = std::move(*read);
-        co_return Result<>{};
-      }
-      auto read = co_await database::read_postgres_catalogue(session);
+      auto read = co_await engine.catalogue(session);
       if (!read) co_return std::unexpected(std::move(read).error());
       tables = std::move(*read);
       co_return Result<>{};
@@ -165,26 +150,29 @@ std::string name_of(const InitFrom& options, const std::string& path) {
 }  // namespace
 
 int write_from_database(const InitFrom& options, WrittenFiles& made) {
-  const bool postgres = database::is_postgres_url(options.url);
-  if (!postgres && !options.url.starts_with(kSqlite))
-    return complain("\"" + database::without_password(options.url) + "\" is no database", "--from",
-                    "Write postgres://USER:PASSWORD@HOST:PORT/DATABASE or sqlite:FILE.");
-  auto path = postgres ? std::string{} : options.url.substr(kSqlite.size());
+  const auto* engine = database::engine_of(options.url);
+  constexpr auto kHasCatalogue = [](const database::Engine& each) { return each.catalogue && each.schema_of; };
+  if (!engine || !kHasCatalogue(*engine))
+    return complain("\"" + database::without_password(options.url) + "\" is no database" +
+                        (engine ? " that a contract can be written from" : ""),
+                    "--from", "Write " + database::listed_forms({}, "or", kHasCatalogue) + ".");
+  const auto path = database::file_of(options.url);
   std::error_code unknown;
-  if (!postgres && !fs::is_regular_file(path, unknown))
-    return complain("there is no database at " + path, "--from", "Name a file of SQLite that exists.");
+  if (engine->file && !fs::is_regular_file(path, unknown))
+    return complain("there is no database at " + path, "--from",
+                    "Name a file of " + std::string(engine->name) + " that exists.");
   made.name = name_of(options, path);
 
-  auto opened = open(options);
+  auto opened = open(*engine, options);
   if (!opened) return complain(opened.error());
-  auto tables = catalogue_of(**opened, !postgres);
+  auto tables = catalogue_of(**opened, *engine);
   if (!tables) return complain(tables.error());
   const auto views = *tables;
   ExistingContract contract{std::move(*tables),
-                            {.title = made.name, .writable = options.writable, .sqlite = !postgres}};
+                            {.title = made.name, .writable = options.writable, .schema_of = engine->schema_of}};
   for (const auto& table : views)
     if (table.view() && table.visible && table.readable)
-      for (const auto& column : ExistingContract::key_candidates(table, !postgres))
+      for (const auto& column : ExistingContract::key_candidates(table, engine->schema_of))
         if (is_unique(**opened, table.name, column)) {
           contract.set_key(table.name, column);
           break;
@@ -193,8 +181,9 @@ int write_from_database(const InitFrom& options, WrittenFiles& made) {
 
   // The file is found from wherever the server is started, but for a folder that it is in.
   auto url = options.url;
-  if (!postgres && options.folder != ".") url = std::string(kSqlite) + fs::absolute(path, unknown).string();
-  if (const auto password = postgres ? password_in(url) : std::nullopt) {
+  if (engine->file && options.folder != ".")
+    url = std::string(engine->schemes.front()) + fs::absolute(path, unknown).string();
+  if (const auto password = engine->file ? std::nullopt : password_in(url)) {
     made.password = true;
     ::setenv(kPassword, url.substr(password->begin, password->size).c_str(), 1);  // for what is checked below
     url.replace(password->begin, password->size, "${" + std::string(kPassword) + "}");

@@ -1,7 +1,6 @@
 #include "apps/plimsoll/commands.hpp"
 #include "apps/plimsoll/database_path.hpp"
 #include "plimsoll/base/timestamp.hpp"
-#include "plimsoll/database/sqlite.hpp"
 #include "plimsoll/database/wait.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/queue/sql_queue.hpp"

@@ -2,7 +2,6 @@
 #include "apps/plimsoll/database_path.hpp"
 #include "plimsoll/base/timestamp.hpp"
 #include "plimsoll/config/options.hpp"
-#include "plimsoll/database/sqlite.hpp"
 #include "plimsoll/database/wait.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/policy/authentication/api_key.hpp"

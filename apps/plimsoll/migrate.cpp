@@ -1,16 +1,13 @@
 #include "apps/plimsoll/commands.hpp"
+#include "apps/plimsoll/database_path.hpp"
 #include "plimsoll/base/clock.hpp"
+#include "plimsoll/database/dialect.hpp"
+#include "plimsoll/database/engine.hpp"
 #include "plimsoll/database/migrations.hpp"
-#include "plimsoll/database/postgres.hpp"
-#include "plimsoll/database/postgres_policies.hpp"
-#include "plimsoll/database/postgres_target.hpp"
-#include "plimsoll/database/scratch_schema.hpp"
-#include "plimsoll/database/sqlite.hpp"
 #include "plimsoll/handler/table/prepare.hpp"
 #include "plimsoll/server/deployment.hpp"
 #include "plimsoll/server/instance.hpp"
 
-#include <stdlib.h>
 #include <algorithm>
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -32,39 +29,26 @@ int complain_of_files(const Error& error, const std::string& folder) {
   return complain(database::reason_of(error), folder, own.empty() ? database::kMigration.remedy : own);
 }
 
-/// A database of its own, which goes when it does: in a folder, or on the same PostgreSQL server a schema beside the
-/// others, which is all that its connections see.
+/// An empty database of its own, which goes when it does.
 class Scratch {
  public:
   Scratch() = default;
   ~Scratch() {
     database.reset();
-    if (schema_)
-      if (auto dropped = schema_->drop(); !dropped)
-        complain("the schema " + schema_->name() + " remains: " + database::reason_of(dropped.error()), {}, "Drop it.");
-    std::error_code ignored;
-    if (!folder_.empty()) fs::remove_all(folder_, ignored);
+    if (!place_) return;
+    if (auto removed = place_->remove(); !removed)
+      complain(database::reason_of(removed.error()), {}, database::remedy_of(removed.error()));
   }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
 
-  Result<> open(const database::PostgresOptions& options) {
-    auto made = database::ScratchSchema::make(options);
+  Result<> open(const database::Engine& engine, const database::Place& beside) {
+    if (!engine.scratch)
+      return fail(database::kMigration, "no database can be made beside " + database::shown(beside.url));
+    auto made = engine.scratch(beside);
     if (!made) return std::unexpected(std::move(made).error());
-    schema_ = std::move(*made);
-    auto inside = options;
-    inside.url = schema_->url();
-    auto opened = database::open_postgres(inside);
-    if (!opened) return std::unexpected(std::move(opened).error());
-    database = std::move(*opened);
-    return {};
-  }
-  Result<> open() {
-    auto pattern = (fs::temp_directory_path() / "plimsoll-migrate-XXXXXX").string();
-    if (::mkdtemp(pattern.data())) folder_ = pattern;
-    if (folder_.empty())
-      return fail(database::kMigration, "no folder can be made in " + fs::temp_directory_path().string());
-    auto opened = database::open_sqlite({.path = folder_ + "/scratch.db"});
+    place_ = std::move(*made);
+    auto opened = open_database(engine, {.url = place_->url(), .options = beside.options});
     if (!opened) return std::unexpected(std::move(opened).error());
     database = std::move(*opened);
     return {};
@@ -72,38 +56,8 @@ class Scratch {
   std::unique_ptr<database::Database> database;
 
  private:
-  std::string folder_;
-  std::unique_ptr<database::ScratchSchema> schema_;
+  std::unique_ptr<database::ScratchDatabase> place_;
 };
-
-/// A name in SQL as it stands at the beginning of a text, with its quotes.
-std::string_view name_at(std::string_view text) {
-  if (!text.starts_with('"')) return text.substr(0, text.find(' '));
-  auto end = text.find('"', 1);
-  while (end != text.npos && text.substr(end + 1).starts_with('"')) end = text.find('"', end + 2);
-  return end == text.npos ? text : text.substr(0, end + 1);
-}
-
-std::string as_text(std::string_view text) {
-  std::string made = "'";
-  for (const char c : text) made += c == '\'' ? std::string(2, c) : std::string(1, c);
-  return made + "'";
-}
-
-/// PostgreSQL has no ADD CONSTRAINT IF NOT EXISTS.
-std::string constraint_where_missing(const std::string& statement) {
-  constexpr std::string_view kBegin = "ALTER TABLE ", kAdd = " ADD CONSTRAINT ";
-  const auto table = name_at(std::string_view(statement).substr(kBegin.size()));
-  const auto rest = std::string_view(statement).substr(kBegin.size() + table.size());
-  if (!rest.starts_with(kAdd)) return statement;
-  auto name = std::string(name_at(rest.substr(kAdd.size())));
-  if (name.starts_with('"')) {
-    name = name.substr(1, name.size() - 2);
-    for (auto at = name.find("\"\""); at != name.npos; at = name.find("\"\"", at + 1)) name.erase(at, 1);
-  }
-  return "DO $plimsoll$BEGIN IF NOT EXISTS(SELECT FROM pg_constraint WHERE conrelid=" + as_text(table) +
-         "::regclass AND conname=left(" + as_text(name) + ",63)) THEN " + statement + " END IF; END$plimsoll$;";
-}
 
 /// `0007_` behind `0006_…`, as wide as the last; `0001_` where there is none.
 std::string next_number(const std::vector<database::Migration>& files) {
@@ -120,15 +74,6 @@ std::string next_number(const std::vector<database::Migration>& files) {
     digits[at] = '0';
   }
   return "";  // without numbers, or with none left
-}
-
-/// `CREATE TABLE x` as `CREATE TABLE IF NOT EXISTS x`: a first migration is also for databases whose tables the server
-/// made.
-std::string where_missing(std::string statement) {
-  for (std::string_view begin : {"CREATE TABLE ", "CREATE UNIQUE INDEX ", "CREATE INDEX ", "CREATE VIRTUAL TABLE ",
-                                 "CREATE TRIGGER ", "CREATE VIEW "})
-    if (statement.starts_with(begin)) return statement.insert(begin.size(), "IF NOT EXISTS ");
-  return statement.starts_with("ALTER TABLE ") ? constraint_where_missing(statement) : statement;
 }
 
 /// The tables of a contract, and the name of the next file. Not 0: what is wrong has been said.
@@ -166,8 +111,9 @@ int write_file(const Options& options, const std::string& folder, const std::vec
   return 0;
 }
 
-/// Writes the migration that lets PostgreSQL itself keep the rows of tenants and owners apart.
-int write_rls(Options options, const std::string& folder, const std::vector<database::Migration>& files) {
+/// Writes the migration that lets the database itself keep the rows of tenants and owners apart.
+int write_rls(Options options, const database::Engine& engine, const std::string& folder,
+              const std::vector<database::Migration>& files) {
   if (options.name.empty()) options.name = "row_level_security";
   std::shared_ptr<const contract::Contract> loaded;
   table::Model model;
@@ -183,10 +129,10 @@ int write_rls(Options options, const std::string& folder, const std::vector<data
   for (const auto& table : model.tables) {
     if (!table.tenant && !table.owner) continue;
     any = true;
-    text += database::policy_statements({.name = table.name,
-                                         .tenant = table.tenant ? table.columns[*table.tenant].name : "",
-                                         .owner = table.owner ? table.columns[*table.owner].name : "",
-                                         .except_roles = table.owner_except});
+    text += engine.policy_statements({.name = table.name,
+                                      .tenant = table.tenant ? table.columns[*table.tenant].name : "",
+                                      .owner = table.owner ? table.columns[*table.owner].name : "",
+                                      .except_roles = table.owner_except});
   }
   if (!any)
     return complain("no table of the contract has an `owner` or a `tenant`", options.contract,
@@ -196,25 +142,24 @@ int write_rls(Options options, const std::string& folder, const std::vector<data
 
 /// Writes the next migration: what is missing behind those that are there, which are applied to a database of their
 /// own. The first one holds the tables as a database has them already, or as the contract declares them.
-int write_new(const Options& options, const std::string& folder, const server::DatabaseOptions& at,
-              const std::vector<database::Migration>& files) {
+int write_new(const Options& options, const std::string& folder, const database::Engine& engine,
+              const database::Place& place, const std::vector<database::Migration>& files) {
   std::shared_ptr<const contract::Contract> loaded;
   table::Model model;
   if (const int status = read_for_new(options, loaded, model)) return status;
-  const bool postgres = database::is_postgres_url(at.url);
+  const auto path = database::file_of(place.url);
   Scratch scratch;
-  if (auto opened = postgres ? scratch.open(at.postgres) : scratch.open(); !opened) {
+  if (auto opened = scratch.open(engine, place); !opened) {
     if (opened.error().problem != &database::kMigration) return complain(opened.error());
-    return complain(database::reason_of(opened.error()), {},
-                    "Give the role the right to make schemas, or use one that has it.");
+    return complain(database::reason_of(opened.error()), {}, database::remedy_of(opened.error()));
   }
   std::vector<std::string> statements;
   std::error_code code;
   if (!files.empty()) {
     if (auto applied = database::apply_migrations(*scratch.database, files, system_clock().wall()); !applied)
       return complain_of_files(applied.error(), folder);
-  } else if (postgres || fs::exists(at.sqlite.path, code)) {
-    auto present = postgres ? database::open_postgres(at.postgres) : database::open_sqlite({.path = at.sqlite.path});
+  } else if (!engine.file || fs::exists(path, code)) {
+    auto present = open_database(engine, place);
     if (!present) return complain(present.error());
     auto found = table::present_statements(**present, model);
     if (!found) return complain(found.error());
@@ -227,12 +172,12 @@ int write_new(const Options& options, const std::string& folder, const server::D
     statements = std::move(*missing);
   }
   std::string text = copied ? "-- The tables as " +
-                                  (postgres ? "the database" : fs::path(at.sqlite.path).filename().string()) +
-                                  " has them.\n"
+                                  (engine.file ? fs::path(path).filename().string() : "the database") + " has them.\n"
                      : first              ? "-- The tables as the contract declares them.\n"
                      : statements.empty() ? "-- The migrations before this one make all that the contract declares.\n"
                                           : "-- What the contract declares beyond the migrations before this one.\n";
-  for (auto& statement : statements) text += (first ? where_missing(statement) : statement) + "\n";
+  for (auto& statement : statements)
+    text += (first ? scratch.database->dialect().where_missing(statement) : statement) + "\n";
   if (const int status = write_file(options, folder, files, text); status || !copied) return status;
   // What the contract declares beyond the tables that are there is the next migration's.
   std::string script;
@@ -269,16 +214,18 @@ int run(Options options) {
     return complain(
         "there are no migrations", folder,
         "`plimsoll migrate new NAME CONTRACT` writes the first; `--migrations FOLDER` names another folder.");
-  at.sqlite.path = at.url.empty() ? fs::path(options.contract).stem().string() + ".db"
-                                  : at.url.substr(at.url.starts_with("sqlite:") ? 7 : 0);
-  at.postgres.least = 0;
-  if (options.action == "new") return write_new(options, folder, at, *files);
-  if (options.action == "rls" && !database::is_postgres_url(at.url))
-    return complain("row-level security is PostgreSQL's, and the deployment names no such server", {},
-                    "Name it: `database: {url: 'postgres://…'}`, or another deployment with --config.");
-  if (options.action == "rls") return write_rls(options, folder, *files);
-  auto opened =
-      database::is_postgres_url(at.url) ? database::open_postgres(at.postgres) : database::open_sqlite(at.sqlite);
+  const auto place = at.place_for(options.contract);
+  const auto& engine = *database::engine_of(place.url);
+  if (options.action == "new") return write_new(options, folder, engine, place, *files);
+  constexpr auto kGuards = [](const database::Engine& each) { return each.policy_statements != nullptr; };
+  if (options.action == "rls" && !engine.policy_statements) {
+    const auto forms = database::listed_forms("`", "or", kGuards);
+    return complain(
+        std::string(engine.name) + " has no row-level security", {},
+        "Name a database that has it with `database: {url: …}`, or another deployment with --config: " + forms + ".");
+  }
+  if (options.action == "rls") return write_rls(options, engine, folder, *files);
+  auto opened = open_database(engine, place);
   if (!opened) return complain(opened.error());
   if (options.action == "up") {
     auto applied = database::apply_migrations(**opened, *files, system_clock().wall());

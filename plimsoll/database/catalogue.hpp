@@ -57,4 +57,13 @@ struct CatalogueTable {
 Task<Result<std::vector<CatalogueTable>>> read_postgres_catalogue(Session& session);
 Task<Result<std::vector<CatalogueTable>>> read_sqlite_catalogue(Session& session);
 
+/// What the values of a column are in JSON: the type of a schema (`any`: all of them) and its format; no type where
+/// they cannot be served.
+struct ColumnSchema {
+  std::string_view type, format;
+};
+ColumnSchema postgres_schema_of(const CatalogueColumn& column);
+/// By the words that SQLite itself looks for in a type, and those that programs write.
+ColumnSchema sqlite_schema_of(const CatalogueColumn& column);
+
 }  // namespace plimsoll::database

@@ -64,6 +64,13 @@ bool mentions(std::string_view expression, std::string_view name) {
   return false;
 }
 
+std::string Dialect::where_missing(std::string statement) const {
+  for (std::string_view begin : {"CREATE TABLE ", "CREATE UNIQUE INDEX ", "CREATE INDEX ", "CREATE VIRTUAL TABLE ",
+                                 "CREATE TRIGGER ", "CREATE VIEW "})
+    if (statement.starts_with(begin)) return statement.insert(begin.size(), "IF NOT EXISTS ");
+  return statement;
+}
+
 Task<Result<>> prepare_own_table(Session& session, const Dialect& dialect, OwnTable table) {
   session.alone("plimsoll.tables");
   const auto asked = dialect.has_table(std::string(table.name));
@@ -72,10 +79,9 @@ Task<Result<>> prepare_own_table(Session& session, const Dialect& dialect, OwnTa
   if (there->empty()) {
     auto made = co_await session.query(dialect.create_own_table(table.name, table.columns), {});
     if (!made) co_return std::unexpected(std::move(made).error());
-  } else if (dialect.name() != "sqlite") {
+  } else if (!dialect.completes_own_tables()) {
     co_return Result<>{};
   }
-  // A file of SQLite may be from a version that had fewer of them.
   for (const auto index : table.indexes) {
     auto made = co_await session.query(index, {});
     if (!made) co_return std::unexpected(std::move(made).error());

@@ -160,6 +160,12 @@ class Dialect {
   /// A table of the server's own, not of the contract: `columns` as CREATE TABLE has them, of the types INTEGER (64
   /// bits), TEXT and BLOB.
   virtual std::string create_own_table(std::string_view name, std::string_view columns) const = 0;
+  /// Whether an own table that is there gets the indexes that it lacks, because a version before may have made it
+  /// without. Making them takes the rights of its owner.
+  virtual bool completes_own_tables() const noexcept { return false; }
+  /// A statement that makes something, so that it does nothing where that is there already: a first migration is also
+  /// for databases whose tables the server has made.
+  virtual std::string where_missing(std::string statement) const;
   /// What stands behind a SELECT of rows that its transaction claims: rows that another one has claimed are passed over
   /// instead of waited for. Empty where one transaction writes at a time.
   virtual std::string_view claim_rows() const noexcept { return {}; }

@@ -5,6 +5,7 @@
 #include "plimsoll/base/encoding.hpp"
 #include "plimsoll/base/hash.hpp"
 #include "plimsoll/database/cells.hpp"
+#include "plimsoll/database/engine.hpp"
 #include "plimsoll/database/postgres_dialect.hpp"
 #include "plimsoll/database/postgres_error.hpp"
 #include "plimsoll/database/postgres_policies.hpp"

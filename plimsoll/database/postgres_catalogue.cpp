@@ -2,6 +2,7 @@
 #include "plimsoll/database/cells.hpp"
 #include "plimsoll/json/parse.hpp"
 
+#include <algorithm>
 #include <map>
 
 namespace plimsoll::database {
@@ -105,7 +106,31 @@ void add_index(CatalogueTable& table, bool begins, const std::vector<Cell>& row)
     table.unique.back().push_back(name);
 }
 
+bool is_one_of(std::string_view word, std::initializer_list<std::string_view> words) {
+  return std::ranges::find(words, word) != words.end();
+}
+
 }  // namespace
+
+ColumnSchema postgres_schema_of(const CatalogueColumn& column) {
+  const std::string_view type = column.type;
+  if (type == "bigint") return {"integer", "int64"};
+  if (is_one_of(type, {"integer", "smallint"})) return {"integer", "int32"};
+  if (is_one_of(type, {"double precision", "real"})) return {"number", {}};
+  if (type == "boolean") return {"boolean", {}};
+  if (type == "numeric") return {"string", "decimal"};
+  if (type.starts_with("timestamp with")) return {"string", "date-time"};
+  if (is_one_of(type, {"json", "jsonb"})) return {"any", {}};
+  if (type == "date") return {"string", "date"};
+  if (type == "uuid") return {"string", "uuid"};
+  if (is_one_of(column.category == 'S'   ? "text"
+                : column.category == 'E' ? "text"
+                : column.category == 'I' ? "text"
+                                         : type,
+                {"text", "time without time zone", "time with time zone", "interval", "xml"}))
+    return {"string", {}};
+  return {};
+}
 
 Task<Result<std::vector<CatalogueTable>>> read_postgres_catalogue(Session& session) {
   auto tables = co_await session.query(kTables, {});

@@ -28,6 +28,7 @@ class PostgresDialect final : public Dialect {
   /// PostgreSQL fills an index as it makes it.
   std::string fill_search(const TableDefinition&) const override { return {}; }
   std::string create_own_table(std::string_view name, std::string_view columns) const override;
+  std::string where_missing(std::string statement) const override;
   std::string_view claim_rows() const noexcept override { return " FOR UPDATE SKIP LOCKED"; }
 
   Task<Result<std::optional<FoundTable>>> find_table(Session& session, const TableDefinition& table) const override;

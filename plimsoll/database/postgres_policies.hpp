@@ -1,6 +1,6 @@
 #pragma once
 
-#include "plimsoll/database/dialect.hpp"
+#include "plimsoll/database/engine.hpp"
 
 #include <string>
 #include <string_view>
@@ -20,12 +20,6 @@ std::vector<std::string> caller_settings(const Reading& reading);
 /// The policy's name on every table.
 inline constexpr std::string_view kPolicy = "plimsoll_caller";
 
-/// A table whose rows belong to somebody.
-struct GuardedTable {
-  std::string name;
-  std::string tenant{}, owner{};            ///< columns; empty: none
-  std::vector<std::string> except_roles{};  ///< that see the rows of all owners
-};
 /// The statements that guard it, each on a line of its own. They can be repeated.
 std::string policy_statements(const GuardedTable& table);
 

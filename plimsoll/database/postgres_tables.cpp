@@ -144,7 +144,35 @@ Task<Result<>> find_checks(Session& session, std::span<const Cell> name, FoundTa
   co_return Result<>{};
 }
 
+/// A name in SQL as it stands at the beginning of a text, with its quotes.
+std::string_view name_at(std::string_view text) {
+  if (!text.starts_with('"')) return text.substr(0, text.find(' '));
+  auto end = text.find('"', 1);
+  while (end != text.npos && text.substr(end + 1).starts_with('"')) end = text.find('"', end + 2);
+  return end == text.npos ? text : text.substr(0, end + 1);
+}
+
+/// PostgreSQL has no ADD CONSTRAINT IF NOT EXISTS.
+std::string constraint_where_missing(const std::string& statement) {
+  constexpr std::string_view kBegin = "ALTER TABLE ", kAdd = " ADD CONSTRAINT ";
+  const auto table = name_at(std::string_view(statement).substr(kBegin.size()));
+  const auto rest = std::string_view(statement).substr(kBegin.size() + table.size());
+  if (!rest.starts_with(kAdd)) return statement;
+  auto name = std::string(name_at(rest.substr(kAdd.size())));
+  if (name.starts_with('"')) {
+    name = name.substr(1, name.size() - 2);
+    for (auto at = name.find("\"\""); at != name.npos; at = name.find("\"\"", at + 1)) name.erase(at, 1);
+  }
+  return "DO $plimsoll$BEGIN IF NOT EXISTS(SELECT FROM pg_constraint WHERE conrelid=" + literal(table) +
+         "::regclass AND conname=left(" + literal(name) + ",63)) THEN " + statement + " END IF; END$plimsoll$;";
+}
+
 }  // namespace
+
+std::string PostgresDialect::where_missing(std::string statement) const {
+  return statement.starts_with("ALTER TABLE ") ? constraint_where_missing(statement)
+                                               : Dialect::where_missing(std::move(statement));
+}
 
 std::vector<std::string> PostgresDialect::create_table(const TableDefinition& table) const {
   auto text = "CREATE TABLE " + quoted(table.name) + "(";

@@ -12,7 +12,6 @@
 namespace plimsoll::database {
 namespace {
 
-constexpr std::string_view kSchemes[] = {"postgres://", "postgresql://"};
 /// Where Debian's servers have their Unix socket.
 constexpr std::string_view kSocketFolder = "/var/run/postgresql";
 
@@ -235,29 +234,6 @@ std::string system_user() {
 }
 
 }  // namespace
-
-bool is_postgres_url(std::string_view url) {
-  return std::ranges::any_of(kSchemes, [&](auto scheme) { return url.starts_with(scheme); });
-}
-
-std::string without_password(std::string_view url) {
-  constexpr std::string_view kHidden = "***";
-  std::string made(url);
-  if (const auto at = made.find("://"); at != made.npos) {
-    const auto begin = at + 3;
-    // A password may hold what should have been encoded, also `/` and `?`: all up to the last `@` is taken for user and
-    // password, so that rather too much is hidden than too little.
-    const auto host = made.substr(begin).rfind('@');
-    const auto colon = made.find(':', begin);
-    if (host != made.npos && colon < begin + host) made.replace(colon + 1, begin + host - colon - 1, kHidden);
-  }
-  constexpr std::string_view kWord = "password=";  // also of `sslpassword=`
-  for (auto at = made.find(kWord); at != made.npos; at = made.find(kWord, at + kWord.size())) {
-    const auto begin = at + kWord.size();
-    made.replace(begin, std::min(made.find_first_of("&# \"'", begin), made.size()) - begin, kHidden);
-  }
-  return made;
-}
 
 Result<PostgresTarget> PostgresTarget::read(const std::string& url) {
   auto parts = parts_of(url);

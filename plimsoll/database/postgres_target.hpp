@@ -64,8 +64,4 @@ struct PostgresTarget {
   Task<Result<std::vector<PostgresEndpoint>>> resolve(Loop& loop, net::Resolver& resolver) const;
 };
 
-bool is_postgres_url(std::string_view url);
-/// The URL without its password, for logs and messages.
-std::string without_password(std::string_view url);
-
 }  // namespace plimsoll::database

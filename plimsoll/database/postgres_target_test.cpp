@@ -1,5 +1,7 @@
 #include "plimsoll/database/postgres_target.hpp"
 
+#include "plimsoll/database/engine.hpp"
+
 #include "plimsoll/database/wait.hpp"
 
 #include <gtest/gtest.h>

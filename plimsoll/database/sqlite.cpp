@@ -21,7 +21,6 @@ namespace {
 using config::field;
 
 constexpr config::Field kFields[] = {
-    field<&SqliteOptions::path>("path", "The file. Beside it stand `-wal` and `-shm` while it is open."),
     field<&SqliteOptions::synchronous>(
         "synchronous",
         "`full`: an acknowledged write survives a power failure. `normal`: only a crash of the process."),

@@ -20,7 +20,7 @@ class SlowStatements;
 struct SqliteOptions {
   enum class Synchronous : std::uint8_t { off, normal, full };
 
-  std::string path = "plimsoll.db";
+  std::string path = "plimsoll.db";  ///< beside it stand `-wal` and `-shm` while it is open
   Synchronous synchronous = Synchronous::full;
   std::int64_t readers = 4;
   std::int64_t queue = 1'024;
@@ -36,7 +36,7 @@ struct SqliteOptions {
   telemetry::Log* log = nullptr;   ///< for what an operator must know; null: none
   SlowStatements* slow = nullptr;  ///< is told of each statement that is; null: nobody
 };
-extern const std::span<const config::Field> kSqliteFields;
+extern const std::span<const config::Field> kSqliteFields;  ///< all that a deployment says, but for the path
 
 /// Opens (or makes) the file and starts its writer and readers. A file that cannot be opened, is no database, or cannot
 /// be read is an error that says why.

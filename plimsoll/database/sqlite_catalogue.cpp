@@ -89,7 +89,24 @@ Task<Result<>> read_references(Session& session, CatalogueTable& table) {
   co_return Result<>{};
 }
 
+bool is_one_of(std::string_view word, std::initializer_list<std::string_view> words) {
+  return std::ranges::find(words, word) != words.end();
+}
+
 }  // namespace
+
+ColumnSchema sqlite_schema_of(const CatalogueColumn& column) {
+  const std::string_view type = column.type;
+  if (type.contains("bool")) return {"boolean", {}};
+  if (type.contains("int")) return {"integer", "int64"};
+  if (type.contains("char") || type.contains("clob") || type.contains("text")) return {"string", {}};
+  if (type.contains("real") || type.contains("floa") || type.contains("doub")) return {"number", {}};
+  if (is_one_of(type, {"numeric", "decimal", "number"})) return {"number", "decimal"};
+  if (type == "datetime" || type.starts_with("timestamp")) return {"string", "date-time"};
+  if (is_one_of(type, {"date", "time", "uuid"})) return {"string", type};
+  if (is_one_of(type, {"json", "jsonb"})) return {"any", {}};
+  return {};
+}
 
 Task<Result<std::vector<CatalogueTable>>> read_sqlite_catalogue(Session& session) {
   auto rows = co_await session.query(

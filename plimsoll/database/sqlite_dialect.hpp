@@ -29,6 +29,7 @@ class SqliteDialect final : public Dialect {
   std::vector<std::string> create_search(const TableDefinition& table) const override;
   std::string fill_search(const TableDefinition& table) const override;
   std::string create_own_table(std::string_view name, std::string_view columns) const override;
+  bool completes_own_tables() const noexcept override { return true; }
 
   Task<Result<std::optional<FoundTable>>> find_table(Session& session, const TableDefinition& table) const override;
   Task<Result<SearchState>> find_search(Session& session, const TableDefinition& table) const override;

@@ -42,6 +42,11 @@ Application& Application::handling(const Handling& handling) {
   return *this;
 }
 
+Application& Application::engine(const database::Engine& engine) {
+  refuse(database::add_engine(engine));
+  return *this;
+}
+
 Application& Application::section(const config::Section& section) {
   refuse(server::add_section(section));
   return *this;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "plimsoll/database/engine.hpp"
 #include "plimsoll/exchange/arguments.hpp"
 #include "plimsoll/exchange/configuration.hpp"
 #include "plimsoll/exchange/context.hpp"
@@ -60,6 +61,10 @@ class Application {
   /// Adds a way of answering operations, which `x-plimsoll` chooses by the handling's key, as it does `table` or `job`
   /// (exchange/handling.hpp).
   Application& handling(const Handling& handling);
+
+  /// Adds a kind of database, which the URL of the deployment chooses by its scheme, as it does `sqlite:`
+  /// (database/engine.hpp).
+  Application& engine(const database::Engine& engine);
 
   /// Declares the program's own section of `plimsoll.yaml`, the options of T (exchange/configuration.hpp).
   template <class T>

@@ -1,7 +1,7 @@
 #include "plimsoll/server/deployment.hpp"
 
 #include "plimsoll/contract/load_errors.hpp"
-#include "plimsoll/database/postgres_target.hpp"
+#include "plimsoll/database/engine.hpp"
 #include "plimsoll/edge/server.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/json/yaml.hpp"
@@ -11,7 +11,9 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -43,22 +45,10 @@ constexpr config::Field kDatabase[] = {
         "migrations",
         "Folder of `*.sql` migrations, applied at the start; empty: `migrations` beside the "
         "contract, when it is there."),
-    field<&DatabaseOptions::row_security>("row-security",
-                                          "Sets the caller in each PostgreSQL transaction, so that the policies that "
-                                          "`plimsoll migrate rls` writes let it see and change its own rows only."),
-    config::shown(
-        field<&DatabaseOptions::replicas>(
-            "replicas",
-            "URLs of standby servers of the same PostgreSQL cluster, each of one server: they answer reads of "
-            "requests that change nothing, and show a caller all that it has written."),
-        "['postgres://web@replica.example.com/shop']"),
-    field<&DatabaseOptions::replica_lag>(
-        "replica-lag", "A replica that is further behind the primary answers no reads.", {kSecond, 86400 * kSecond}),
     field<&DatabaseOptions::slow>("slow",
                                   "A statement that takes longer is logged as `slow-statement`, without the values of "
                                   "its parameters; 0: none.",
                                   {0, 3600 * kSecond}),
-    field<&DatabaseOptions::pool>("pool", "Connections to a PostgreSQL server, of the whole process."),
 };
 constexpr config::Field kTelemetry[] = {
     field<&TelemetryOptions::log>("log",
@@ -215,84 +205,40 @@ void read_part(const json::Value& root, std::string_view key, std::span<const co
     complaints.push_back(misread(key, *value, done.error(), file));
 }
 
-/// `path` belongs to `url`; the others of SQLite's options stand beside it.
-std::vector<config::Field> sqlite_fields() {
-  std::vector<config::Field> fields(database::kSqliteFields.begin(), database::kSqliteFields.end());
-  std::erase_if(fields, [](const auto& field) { return field.name == "path"; });
-  return fields;
-}
-
-std::vector<config::Field> database_fields() {
-  std::vector<config::Field> fields(std::begin(kDatabase), std::end(kDatabase));
-  auto& pool = fields.back();
-  pool = config::shown(config::object_of<database::PostgresOptions>(pool, database::kPostgresFields), "{max: 20}");
-  return fields;
-}
-
-/// What the URL says, and what stands beside it for the other kind of database.
+/// What the URL says, and what stands beside it for another engine.
 void read_engine(const json::Value& value, Deployment& made, contract::Complaints& complaints) {
-  auto& options = made.database;
-  const auto* url = value.find("url");
-  const bool postgres = database::is_postgres_url(options.url);
-  if (!postgres && !options.url.empty() && !options.url.starts_with("sqlite:"))
-    complaints.push_back(complaint(made.file, url->position(), "not-implemented",
-                                   "only `sqlite:PATH` and `postgres://…` are served by this version",
-                                   "Use `sqlite:PATH` or `postgres://USER:PASSWORD@HOST:PORT/DATABASE`."));
-  if (options.pool)
-    if (auto done = config::read(*options.pool, database::kPostgresFields, &options.postgres); !done)
-      complaints.push_back(misread("database.pool", *options.pool, done.error(), made.file));
-  if (!postgres) {
-    if (options.row_security)
-      complaints.push_back(complaint(made.file, value.find("row-security")->position(), "configuration",
-                                     "`database.row-security` is for PostgreSQL", "Remove it."));
-    for (const auto* key : {"replicas", "replica-lag"})
-      if (const auto* said = value.find(key))
-        complaints.push_back(complaint(made.file, said->position(), "configuration",
-                                       "`database." + std::string(key) + "` is for PostgreSQL", "Remove it."));
-    if (options.pool)
-      complaints.push_back(complaint(made.file, options.pool->position(), "configuration",
-                                     "`database.pool` is for PostgreSQL",
-                                     "Remove it: SQLite has one writer, and `readers` says how many threads read."));
+  const auto& url = made.database.url;
+  const auto* engine = database::engine_of(url.empty() ? database::default_url({}) : url);
+  if (!engine) {
+    complaints.push_back(complaint(made.file, value.find("url")->position(), "not-implemented",
+                                   "only " + database::listed_schemes("`", "and") + " are served by this version",
+                                   "Use " + database::listed_forms("`", "or") + "."));
     return;
   }
-  options.postgres.url = options.url;
-  options.postgres.row_security = options.row_security;
-  options.postgres.replicas = options.replicas;
-  options.postgres.replica_lag = options.replica_lag;
-  for (const auto& each : options.replicas) {
-    auto target = database::PostgresTarget::read(each);
-    const auto wrong = !target                    ? target.error().detail
-                       : target->hosts.size() > 1 ? "a replica is one server, and this URL names several"
-                                                  : std::string{};
-    if (!wrong.empty())
-      complaints.push_back(
-          complaint(made.file, value.find("replicas")->position(), "configuration",
-                    database::without_password(each) + ": " + wrong,
-                    "Write one URL for each standby server: postgres://USER:PASSWORD@HOST:PORT/DATABASE."));
-  }
-  if (auto target = database::PostgresTarget::read(options.url); !target)
-    complaints.push_back(complaint(made.file, url->position(), "configuration", std::move(target.error().detail),
-                                   std::string(database::kDatabaseUrl.remedy)));
-  for (const auto& field : sqlite_fields())
-    for (const auto& member : value.object())
-      if (member.key == field.name)
+  for (const auto& member : value.object())
+    for (const auto* each : database::engines())
+      if (each != engine && database::has_option(*each, member.key))
         complaints.push_back(complaint(made.file, member.at.line ? member.at : member.value.position(), "configuration",
-                                       "`database." + std::string(member.key) + "` is for SQLite", "Remove it."));
+                                       "`database." + std::string(member.key) + "` is for " + std::string(each->name),
+                                       "Remove it: this database is one of " + std::string(engine->name) + "."));
+  if (!engine->check) return;
+  for (const auto& error : engine->check(made.database.place())) {
+    auto [at, what, source, remedy] = config::located(error.detail);
+    if (remedy.empty()) remedy = "`plimsoll explain database` describes it and its options.";
+    complaints.push_back(
+        complaint(made.file, at.line ? at : value.position(), "configuration", std::move(what), std::move(remedy)));
+  }
 }
 
 void read_database(const json::Value& root, Deployment& made, contract::Complaints& complaints) {
   const auto* value = root.find("database");
   if (!value) return;
-  const auto fields = database_fields();
-  const auto sqlite = sqlite_fields();
   std::vector<std::string_view> others;
   also_known("database", others);
-  auto own = others;
-  for (const auto& field : sqlite) others.push_back(field.name);
-  for (const auto& field : fields) own.push_back(field.name);
-  auto done = config::read(*value, fields, &made.database, others);
-  if (done) done = config::read(*value, sqlite, &made.database.sqlite, own);
-  if (!done)
+  for (const auto* each : database::engines())
+    for (const auto& option : database::options_of(*each)) others.push_back(option.name);
+  made.database.section = value;
+  if (auto done = config::read(*value, kDatabase, &made.database, others); !done)
     complaints.push_back(misread("database", *value, done.error(), made.file));
   else
     read_engine(*value, made, complaints);
@@ -300,32 +246,41 @@ void read_database(const json::Value& root, Deployment& made, contract::Complain
 
 }  // namespace
 
+database::Place DatabaseOptions::place_for(const std::string& contract) const {
+  auto made = place();
+  if (made.url.empty()) made.url = database::default_url(std::filesystem::path(contract).stem().string());
+  return made;
+}
+
 const std::span<const config::Field> kTelemetryFields = kTelemetry;
 const std::span<const config::Field> kDeploymentFields = kFields;
 
 std::vector<config::Key> built_in_sections() {
-  static const auto sqlite = sqlite_fields(), database = database_fields();
-  return {{.name = "database",
-           .sentence = "The database that holds the rows.",
-           .fields = database,
-           .defaults = config::defaults_of<DatabaseOptions>,
-           .example = "{url: 'sqlite:shop.db'}"},
-          {.name = "database", .fields = sqlite, .defaults = config::defaults_of<database::SqliteOptions>},
-          {.name = "telemetry",
-           .sentence = "Level and format of the log.",
-           .fields = kTelemetry,
-           .defaults = config::defaults_of<TelemetryOptions>,
-           .example = "{log: warning, format: json}"},
-          {.name = "tls",
-           .sentence = "Certificates of the public listener; without them it does not use TLS.",
-           .fields = net::kTlsFields,
-           .defaults = config::defaults_of<net::TlsOptions>,
-           .example = "{certificate: /etc/shop/tls.crt, key: /etc/shop/tls.key}"},
-          {.name = "limits",
-           .sentence = "Limits of the listeners and their connections.",
-           .fields = edge::kLimitFields,
-           .defaults = config::defaults_of<edge::Limits>,
-           .example = "{drain: 30s, connections: 10000}"}};
+  std::vector<config::Key> sections{{.name = "database",
+                                     .sentence = "The database that holds the rows.",
+                                     .fields = kDatabase,
+                                     .defaults = config::defaults_of<DatabaseOptions>,
+                                     .example = "{url: 'sqlite:shop.db'}"}};
+  for (const auto* each : database::engines())
+    if (each->options)
+      sections.push_back({.name = "database", .sentence = {}, .fields = each->options(), .defaults = each->defaults});
+  const config::Key others[] = {{.name = "telemetry",
+                                 .sentence = "Level and format of the log.",
+                                 .fields = kTelemetry,
+                                 .defaults = config::defaults_of<TelemetryOptions>,
+                                 .example = "{log: warning, format: json}"},
+                                {.name = "tls",
+                                 .sentence = "Certificates of the public listener; without them it does not use TLS.",
+                                 .fields = net::kTlsFields,
+                                 .defaults = config::defaults_of<net::TlsOptions>,
+                                 .example = "{certificate: /etc/shop/tls.crt, key: /etc/shop/tls.key}"},
+                                {.name = "limits",
+                                 .sentence = "Limits of the listeners and their connections.",
+                                 .fields = edge::kLimitFields,
+                                 .defaults = config::defaults_of<edge::Limits>,
+                                 .example = "{drain: 30s, connections: 10000}"}};
+  sections.insert(sections.end(), std::begin(others), std::end(others));
+  return sections;
 }
 
 std::span<const config::Field> nested_fields() {
@@ -484,6 +439,44 @@ void redact(json::Value& value, Arena& arena) {
       member.value = json::Value::of("[redacted]");
 }
 
+/// URLs without their passwords, in a value or in a list of them.
+void hide_passwords(json::Value& value, Arena& arena) {
+  if (value.is(json::Type::string)) {
+    const auto place = value.position();
+    value = json::Value::of(arena.keep(database::without_password(value.string())));
+    value.set_position(place);
+  }
+  for (auto& item : value.array()) hide_passwords(item, arena);
+}
+
+/// The options of all engines, those of an object each by itself.
+void explain_engines(std::vector<Explained>& out, const Deployment& deployment) {
+  Arena arena;
+  const auto row = [&](const std::string& name, const json::Value* given, const config::Field& option,
+                       const void* defaults) {
+    const auto origin = given ? deployment.file + ":" + std::to_string(given->position().line) : std::string("default");
+    auto standard = option.show(defaults);
+    auto value = standard;
+    if (given) {
+      json::Value shown = *given;
+      hide_passwords(shown, arena);
+      value = json::to_string(shown);
+    }
+    out.push_back({name, std::move(value), origin, std::move(standard), std::string(option.sentence)});
+  };
+  for (const auto* engine : database::engines())
+    for (const auto& option : database::options_of(*engine)) {
+      const auto name = "database." + std::string(option.name);
+      const auto* given = deployment.database.section ? deployment.database.section->find(option.name) : nullptr;
+      if (option.parts.empty() || option.named || !option.standard) {
+        row(name, given, option, engine->defaults());
+        continue;
+      }
+      for (const auto& inner : option.parts)
+        row(name + "." + std::string(inner.name), given ? given->find(inner.name) : nullptr, inner, option.standard());
+    }
+}
+
 /// Sections of policies and handlers, as they are written in the file: what is filled in for `${…}` may be a secret.
 void explain_sections(std::vector<Explained>& out, const Deployment& deployment) {
   Arena arena;
@@ -526,13 +519,9 @@ std::vector<Explained> explain(const Deployment& deployment) {
   std::vector<Explained> out;
   const auto part = [&](std::string_view key) { return deployment.root ? deployment.root->find(key) : nullptr; };
   explain_fields(out, "", kFields, &deployment, &standard, deployment.root, deployment.file);
-  const auto database = database_fields();
-  explain_fields(out, "database.", std::span(database).first(database.size() - 1), &deployment.database,
-                 &standard.database, part("database"), deployment.file);
-  explain_fields(out, "database.pool.", database::kPostgresFields, &deployment.database.postgres,
-                 &standard.database.postgres, deployment.database.pool, deployment.file);
-  explain_fields(out, "database.", sqlite_fields(), &deployment.database.sqlite, &standard.database.sqlite,
-                 part("database"), deployment.file);
+  explain_fields(out, "database.", kDatabase, &deployment.database, &standard.database, part("database"),
+                 deployment.file);
+  explain_engines(out, deployment);
   explain_fields(out, "telemetry.", kTelemetry, &deployment.telemetry, &standard.telemetry, part("telemetry"),
                  deployment.file);
   explain_fields(out, "tls.", net::kTlsFields, &deployment.tls, &standard.tls, part("tls"), deployment.file);
@@ -554,10 +543,6 @@ std::vector<Explained> explain(const Deployment& deployment) {
     if (row.name == "tls.key" && row.value.find("BEGIN") != std::string::npos) row.value = "\"[redacted]\"";
   for (auto& row : out)
     if (row.name == "database.url") row.value = database::without_password(row.value);
-  std::vector<std::string> replicas;
-  for (const auto& url : deployment.database.replicas) replicas.push_back(database::without_password(url));
-  for (auto& row : out)
-    if (row.name == "database.replicas") row.value = config::Form<std::vector<std::string>>::show(replicas);
   for (auto& row : out)
     if (row.name == "credentials" && row.value != "null") row.value = "\"[redacted]\"";
   return out;

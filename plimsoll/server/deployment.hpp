@@ -2,8 +2,7 @@
 
 #include "plimsoll/config/options.hpp"
 #include "plimsoll/contract/contract.hpp"
-#include "plimsoll/database/postgres.hpp"
-#include "plimsoll/database/sqlite.hpp"
+#include "plimsoll/database/engine.hpp"
 #include "plimsoll/net/tls.hpp"
 #include "plimsoll/server/redirect.hpp"
 #include "plimsoll/telemetry/log.hpp"
@@ -15,16 +14,16 @@
 
 namespace plimsoll::server {
 
+/// What a deployment says of the database, whatever its engine is.
 struct DatabaseOptions {
-  std::string url;
+  std::string url;  ///< empty: a file with the name of the contract
   std::string migrations;
-  config::Raw pool = nullptr;
-  bool row_security = false;
-  std::vector<std::string> replicas;
-  config::Duration replica_lag = config::seconds(10);
   config::Duration slow = config::milliseconds(500);
-  database::SqliteOptions sqlite;
-  database::PostgresOptions postgres;
+  const json::Value* section = nullptr;  ///< all of it, with the options of the engine; null: nothing is said
+
+  database::Place place() const { return {.url = url, .options = section}; }
+  /// The same where a contract is known, whose name the file has if no URL is said.
+  database::Place place_for(const std::string& contract) const;
 };
 
 enum class LogFormat : std::uint8_t { automatic, json, text };

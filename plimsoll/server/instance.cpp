@@ -211,7 +211,7 @@ contract::Complaints Instance::prepare() {
   if (state.generation->needs_database()) {
     if (auto complaints = process.open_database(*state.deployment); !complaints.empty()) return complaints;
     if (auto complaints = process.migrate(*state.deployment, applied); !complaints.empty()) return complaints;
-    if (auto complaints = process.check_row_security(*state.deployment); !complaints.empty()) return complaints;
+    if (auto complaints = process.inspect_database(*state.deployment); !complaints.empty()) return complaints;
   }
   process.phase("preparing tables and operations");
   state.generation->remark(std::move(applied));

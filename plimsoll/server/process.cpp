@@ -2,14 +2,8 @@
 
 #include "plimsoll/async/patience.hpp"
 #include "plimsoll/client/faults.hpp"
-#include "plimsoll/database/cells.hpp"
+#include "plimsoll/database/engine.hpp"
 #include "plimsoll/database/migrations.hpp"
-#include "plimsoll/database/postgres.hpp"
-#include "plimsoll/database/postgres_policies.hpp"
-#include "plimsoll/database/postgres_target.hpp"
-#include "plimsoll/database/sqlite.hpp"
-#include "plimsoll/database/sqlite_files.hpp"
-#include "plimsoll/database/wait.hpp"
 #include "plimsoll/queue/workers.hpp"
 #include "plimsoll/server/deployment.hpp"
 #include "plimsoll/server/site.hpp"
@@ -68,85 +62,38 @@ database::SlowStatements* Process::slow_statements(const Deployment& from) {
   return slow.get();
 }
 
-contract::Complaints Process::open_postgres(const Deployment& from) {
-  auto options = from.database.postgres;
-  const auto shown = database::without_password(options.url);
-  options.log = log.get();
-  options.trial = settings.dry_run;
-  options.slow = slow_statements(from);
-  options.acquired =
-      &metrics.histogram("plimsoll_database_acquire_seconds", "How long requests waited for a connection of the pool.");
-  phase("connecting to the database", shown);
-  const auto open = [&] { return database::open_postgres(options); };
+contract::Complaints Process::open_database(const Deployment& from) {
+  const auto place = from.database.place_for(settings.contract);
+  const auto* engine = database::engine_of(place.url);
+  const auto shown = database::shown(place.url);
+  phase("opening the database", shown);
+  database::Opening opening{
+      .purpose = settings.dry_run ? database::Opening::Purpose::trial : database::Opening::Purpose::requests,
+      .repeated = false,
+      .log = settings.quiet ? nullptr : log.get(),
+      .slow = slow_statements(from),
+      .metrics = &metrics};
+  const auto open = [&] {
+    auto made = engine->open(place, opening);
+    opening.repeated = true;
+    return made;
+  };
   auto* patience = Patience::current();
   auto opened = patience ? patience->retry(open) : open();
   if (!opened) {
     retryable = opened.error().retryable;
+    const auto* url = from.root ? from.root->at("database", "url") : nullptr;
     return {{.code = "database",
-             .file = from.file,
-             .what = "the database " + shown + " cannot be used: " + database::reason_of(opened.error()),
+             .file = from.file.empty() ? settings.contract : from.file,
+             .at = url ? url->position() : json::Position{},
+             .what = "the database " + shown + " cannot be opened: " + database::reason_of(opened.error()),
              .remedy = database::remedy_of(opened.error())}};
   }
-  database = std::move(*opened);
+  rests_on = std::move(opened->rests_on);
+  database = std::move(opened->database);
+  database_file = std::move(opened->file);
   const std::scoped_lock lock(mutex);
   breakable = database.get();
-  return {};
-}
-
-contract::Complaints Process::open_database(const Deployment& from) {
-  if (database::is_postgres_url(from.database.url)) return open_postgres(from);
-  namespace fs = std::filesystem;
-  auto options = from.database.sqlite;
-  options.path = from.database.url.empty() ? fs::path(settings.contract).stem().string() + ".db"
-                                           : from.database.url.substr(std::string_view("sqlite:").size());
-  options.log = log.get();
-  options.slow = slow_statements(from);
-  phase("opening the database", options.path);
-  const auto at =
-      from.root && from.root->at("database", "url") ? from.root->at("database", "url")->position() : json::Position{};
-  std::error_code unknown;
-  if (const auto folder = fs::path(options.path).parent_path();
-      settings.dry_run && !folder.empty() && !fs::exists(folder, unknown) && !unknown)
-    return {{.code = "database",
-             .file = from.file.empty() ? settings.contract : from.file,
-             .at = at,
-             .what = "the database " + options.path + " cannot be opened: there is no folder " + folder.string(),
-             .remedy = "Make the folder, or name another file with `database: {url: 'sqlite:PATH'}`."}};
-  if (!settings.quiet)
-    if (const auto left = database::inspect_wal(options.path); left && (left->kept || left->dropped))
-      log->write(left->dropped ? telemetry::Level::warning : telemetry::Level::info, "database-recovered",
-                 [&](telemetry::Line& line) {
-                   line.add("log_frames_applied", left->kept).add("log_frames_dropped", left->dropped);
-                   if (left->dropped)
-                     line.add("effect",
-                              "a transaction that was in progress when a process died is not applied; no acknowledged "
-                              "write is lost");
-                 });
-  const auto path = options.path;
-  const auto open = [&]() -> Result<std::unique_ptr<database::Database>> {
-    if (settings.dry_run) {
-      auto made = ScratchDatabase::of(options);
-      if (!made) return std::unexpected(std::move(made).error());
-      scratch = std::move(*made);
-      options.path = scratch->path();
-    }
-    return database::open_sqlite(options);
-  };
-  auto* patience = Patience::current();
-  auto opened = patience ? patience->retry(open) : open();
-  if (!opened) retryable = opened.error().retryable;
-  if (!opened)
-    return {{.code = "database",
-             .file = from.file.empty() ? settings.contract : from.file,
-             .at = at,
-             .what = "the database " + path + " cannot be opened: " + database::reason_of(opened.error()),
-             .remedy = database::remedy_of(opened.error())}};
-  database = std::move(*opened);
-  database_file = options.path;
-  {
-    const std::scoped_lock lock(mutex);
-    breakable = database.get();
-  }
   return {};
 }
 
@@ -161,47 +108,17 @@ contract::Complaints Process::probe_database() {
   return {};
 }
 
-contract::Complaints Process::check_row_security(const Deployment& from) {
-  if (!database::is_postgres_url(from.database.url)) return {};
-  const auto wrong = [&](std::string what, std::string remedy) -> contract::Complaints {
-    return {{.code = "database", .file = from.file, .what = std::move(what), .remedy = std::move(remedy)}};
-  };
-  // Who asks, whether policies hold for that role, whether there are any, and a table of ours.
-  constexpr std::string_view kAsks =
-      "SELECT current_user::text,r.rolsuper,r.rolbypassrls,EXISTS(SELECT FROM pg_policy),"
-      "(SELECT min(polrelid::regclass::text) FROM pg_policy WHERE polname=?::text) "
-      "FROM pg_roles r WHERE r.rolname=current_user";
-  auto found = database::wait_for([&](Loop& loop) -> Task<Result<database::Rows>> {
-    const database::Cell name[] = {std::string(database::kPolicy)};
-    auto read = co_await database->read(loop, kAsks, name, false);
-    co_return read;
-  });
-  if (!found || found->empty()) {
-    if (!found) retryable = found.error().retryable;
-    return wrong("policies of the tables cannot be looked up: " +
-                     (found ? std::string("pg_roles does not show the role of the session")
-                            : database::reason_of(found.error())),
-                 found ? "Let the role read pg_roles and pg_policy." : database::remedy_of(found.error()));
-  }
-  const auto& row = found->front();
-  const auto role = database::text_at(row, 0), table = database::text_at(row, 4);
-  const bool super = database::number_at(row, 1) != 0, bypass = database::number_at(row, 2) != 0;
-  if (!from.database.row_security) {
-    if (table.empty()) return {};
-    return wrong(
-        "table " + table + " has a row-level security policy, and the server does not set the caller",
-        "Write `database: {row-security: true}`, or drop the policies `" + std::string(database::kPolicy) + "`.");
-  }
-  if (super || bypass)
-    return wrong("`row-security: true`, and the role " + role + (super ? " is a superuser" : " has BYPASSRLS") +
-                     ", for which no policy holds",
-                 "Connect as another role: `database: {url: 'postgres://ROLE@…'}`; docs/postgresql.md lists the rights "
-                 "that it needs.");
-  if (database::number_at(row, 3) == 0)
-    return wrong("`row-security: true`, and no table has a policy, so that nothing is kept apart",
-                 "Write the policies with `plimsoll migrate rls " + settings.contract +
-                     "` and apply them with `plimsoll migrate up`, or remove `row-security`.");
-  return {};
+contract::Complaints Process::inspect_database(const Deployment& from) {
+  const auto place = from.database.place_for(settings.contract);
+  const auto* engine = database::engine_of(place.url);
+  if (!engine->inspect) return {};
+  auto sound = engine->inspect(*database, place);
+  if (sound) return {};
+  retryable = sound.error().retryable;
+  return {{.code = "database",
+           .file = from.file,
+           .what = database::reason_of(sound.error()),
+           .remedy = database::remedy_of(sound.error())}};
 }
 
 contract::Complaints Process::migrate(const Deployment& from, std::vector<std::string>& applied) {

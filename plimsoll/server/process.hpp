@@ -6,7 +6,6 @@
 #include "plimsoll/server/health.hpp"
 #include "plimsoll/server/instance.hpp"
 #include "plimsoll/server/redirect.hpp"
-#include "plimsoll/server/scratch_database.hpp"
 #include "plimsoll/server/write_probe.hpp"
 #include "plimsoll/store/store.hpp"
 #include "plimsoll/telemetry/log.hpp"
@@ -30,12 +29,10 @@ struct Process {
   /// Log, metrics, threads and store, as the deployment says.
   void open(const Deployment& from);
   contract::Complaints open_database(const Deployment& from);
-  contract::Complaints open_postgres(const Deployment& from);
   /// Null where nobody is to be told of them.
   database::SlowStatements* slow_statements(const Deployment& from);
-  /// Policies of which this deployment knows nothing would hide all rows; without policies, or with a role for which
-  /// none holds, it would promise what is not so.
-  contract::Complaints check_row_security(const Deployment& from);
+  /// What of the open database does not fit the options of its engine.
+  contract::Complaints inspect_database(const Deployment& from);
   /// Brings the database to where its migrations lead. Instances that start at once apply each file once. `applied`
   /// receives a sentence for each.
   contract::Complaints migrate(const Deployment& from, std::vector<std::string>& applied);
@@ -55,10 +52,10 @@ struct Process {
   telemetry::Registry metrics;
   std::unique_ptr<telemetry::Log> log;
   std::unique_ptr<Threads> threads;
-  std::unique_ptr<ScratchDatabase> scratch;  ///< of a dry run
+  std::shared_ptr<void> rests_on;  ///< what the database of a dry run is in
   std::unique_ptr<database::SlowStatements> slow;
   std::unique_ptr<database::Database> database;
-  std::string database_file;  ///< of SQLite, else empty
+  std::string database_file;  ///< that the database is in; empty: in none on this machine
   std::unique_ptr<store::Store> store;
   std::shared_ptr<Shared> state = std::make_shared<Shared>();
   std::unique_ptr<WriteProbe> probe;

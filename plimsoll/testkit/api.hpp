@@ -1,6 +1,6 @@
 #pragma once
 
-#include "plimsoll/database/database.hpp"
+#include "plimsoll/database/engine.hpp"
 #include "plimsoll/database/test_folder.hpp"
 #include "plimsoll/database/wait.hpp"
 #include "plimsoll/json/parse.hpp"
@@ -23,10 +23,11 @@ class Api {
                std::function<void(Application&)> bind = {}, std::string deployment = {}, const Clock* clock = nullptr)
       : contract_(contract), deployment_(std::move(deployment)), bind_(std::move(bind)), clock_(clock) {
     if (!before.empty()) {
-      auto database = database::open_sqlite({.path = folder_ / "api.db"});
-      if (!database) throw std::runtime_error(database.error().detail);
+      auto opened = database::engine_of(url())->open({.url = url()}, {.purpose = database::Opening::Purpose::command});
+      if (!opened) throw std::runtime_error(opened.error().detail);
       for (auto& sql : before)
-        if (auto done = run(**database, sql); !done) throw std::runtime_error(sql + ": " + done.error().more().cause);
+        if (auto done = run(*opened->database, sql); !done)
+          throw std::runtime_error(sql + ": " + done.error().more().cause);
     }
     start();
   }
@@ -43,8 +44,7 @@ class Api {
   bool start() {
     stop();
     std::ofstream(folder_ / "api.yaml") << contract_;
-    std::ofstream(folder_ / "plimsoll.yaml") << "database: {url: 'sqlite:" << folder_ / "api.db" << "'}\n"
-                                             << deployment_;
+    std::ofstream(folder_ / "plimsoll.yaml") << "database: {url: '" << url() << "'}\n" << deployment_;
     server::Settings settings;
     settings.quiet = std::getenv("PLIMSOLL_TEST_LOG") == nullptr;
     settings.config = folder_ / "plimsoll.yaml";
@@ -91,6 +91,7 @@ class Api {
   std::string complaints;
 
  private:
+  std::string url() const { return database::default_url(folder_ / "api"); }
   database::TestFolder folder_;
   std::string contract_, deployment_;
   std::function<void(Application&)> bind_;

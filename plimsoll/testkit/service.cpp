@@ -1,8 +1,7 @@
 #include "plimsoll/testkit/service.hpp"
 
+#include "plimsoll/database/engine.hpp"
 #include "plimsoll/database/migrations.hpp"
-#include "plimsoll/database/scratch_schema.hpp"
-#include "plimsoll/database/sqlite.hpp"
 #include "plimsoll/database/test_folder.hpp"
 #include "plimsoll/database/wait.hpp"
 #include "plimsoll/json/yaml.hpp"
@@ -54,7 +53,7 @@ std::string deployment_of(const std::string& file, const std::string& database,
 struct Service::State {
   database::TestFolder folder;
   MovedClock clock;
-  std::unique_ptr<database::ScratchSchema> schema;  // dropped after the instance
+  std::unique_ptr<database::ScratchDatabase> database;  // goes after the instance
   std::unique_ptr<server::Instance> instance;
   std::unique_ptr<Client> client;
 };
@@ -67,29 +66,26 @@ void Service::refused(const Error& error) {
 
 Service::Service(ServiceOptions options) : state_(std::make_unique<State>()) {
   auto& state = *state_;
-  database::PostgresOptions postgres{.url = options.database};
-  auto url = "sqlite:" + (state.folder / "test.db");
-  if (!options.database.empty()) {
-    auto made = database::ScratchSchema::make(postgres);
-    if (!made) refused(made.error());
-    state.schema = std::move(*made);
-    url = postgres.url = state.schema->url();
-    postgres.least = 0;
-  }
+  const database::Place beside{.url = options.database.empty() ? database::default_url("test") : options.database};
+  const auto* engine = database::engine_of(beside.url);
+  if (!engine || !engine->scratch) throw std::runtime_error("no test database can be made at " + options.database);
+  auto made_database = engine->scratch(beside);
+  if (!made_database) refused(made_database.error());
+  state.database = std::move(*made_database);
   if (!options.migrations.empty()) {
-    auto opened =
-        state.schema ? database::open_postgres(postgres) : database::open_sqlite({.path = state.folder / "test.db"});
+    auto opened = engine->open({.url = state.database->url()}, {.purpose = database::Opening::Purpose::command});
     if (!opened) refused(opened.error());
     auto files = database::read_migrations(options.migrations);
     if (!files) refused(files.error());
-    if (auto done = database::apply_migrations(**opened, *files, system_clock().wall()); !done) refused(done.error());
+    if (auto done = database::apply_migrations(*opened->database, *files, system_clock().wall()); !done)
+      refused(done.error());
   }
   server::Settings settings;
   settings.quiet = true;
   settings.development = true;
   settings.clock = &state.clock;
   settings.config = state.folder / "plimsoll.yaml";
-  std::ofstream(settings.config) << deployment_of(options.deployment, url, options.upstreams);
+  std::ofstream(settings.config) << deployment_of(options.deployment, state.database->url(), options.upstreams);
   Application application{options.contract};
   if (options.program) options.program(application);
   auto made = application.instance(settings);

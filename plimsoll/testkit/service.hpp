@@ -58,7 +58,8 @@ struct ServiceOptions {
   std::string deployment{};                     ///< file; empty: none. Its database and its issuers are replaced
   std::string migrations{};                     ///< folder, applied to the database of the test; empty: none
   std::function<void(Application&)> program{};  ///< binds the handlers, as `main` does
-  /// `postgres://…` of a server for tests: the service has a schema of its own there; empty: a SQLite file of its own.
+  /// URL of a server for tests (`postgres://…`): the service has a database of its own there, on PostgreSQL a schema;
+  /// empty: a SQLite file of its own.
   std::string database{};
   /// What stands for the `upstreams` of the deployment, by their names. They outlive the service.
   std::map<std::string, const ScriptedUpstream*> upstreams{};

@@ -1,0 +1,144 @@
+#include "plimsoll/database/engine.hpp"
+#include "plimsoll/database/migrations.hpp"
+#include "plimsoll/database/sqlite.hpp"
+#include "plimsoll/database/sqlite_files.hpp"
+#include "plimsoll/telemetry/log.hpp"
+
+#include <stdlib.h>
+#include <filesystem>
+
+namespace plimsoll::database {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kSchemes[] = {"sqlite:"};
+
+/// A folder that goes with it; empty where none could be made.
+class Folder {
+ public:
+  explicit Folder(std::string_view purpose) {
+    std::error_code unknown;
+    auto pattern = (fs::temp_directory_path(unknown) / ("plimsoll-" + std::string(purpose) + "-XXXXXX")).string();
+    if (!unknown && ::mkdtemp(pattern.data())) path_ = pattern;
+  }
+  ~Folder() { remove(); }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  void remove() {
+    std::error_code ignored;
+    if (!path_.empty()) fs::remove_all(path_, ignored);
+  }
+  const std::string& path() const noexcept { return path_; }
+
+ private:
+  std::string path_;
+};
+
+Error no_folder() {
+  Error error = Error{&kMigration}.because("no folder can be made in " + fs::temp_directory_path().string() +
+                                           std::string(kRemedyFollows) + "Set TMPDIR to a folder that can be written.");
+  error.retryable = false;
+  return error;
+}
+
+Result<SqliteOptions> options_at(const Place& place) {
+  SqliteOptions options;
+  if (auto read = read_options(place, kSqliteFields, &options); !read) return std::unexpected(std::move(read).error());
+  options.path = file_of(place.url);
+  return options;
+}
+
+std::vector<Error> check(const Place& place) {
+  if (auto options = options_at(place); !options) return {std::move(options).error()};
+  return {};
+}
+
+void log_recovery(const std::string& path, telemetry::Log& log) {
+  const auto left = inspect_wal(path);
+  if (!left || (left->kept == 0 && left->dropped == 0)) return;
+  log.write(left->dropped ? telemetry::Level::warning : telemetry::Level::info, "database-recovered",
+            [&](telemetry::Line& line) {
+              line.add("log_frames_applied", left->kept).add("log_frames_dropped", left->dropped);
+              if (left->dropped)
+                line.add("effect",
+                         "a transaction that was in progress when a process died is not applied; no acknowledged write "
+                         "is lost");
+            });
+}
+
+/// A copy of all tables without their rows stands for the file.
+Result<> try_on_copy(SqliteOptions& options, OpenDatabase& made) {
+  std::error_code unknown;
+  if (const auto folder = fs::path(options.path).parent_path();
+      !folder.empty() && !fs::exists(folder, unknown) && !unknown) {
+    Error error =
+        Error{&kUnavailable}.because("there is no folder " + folder.string() + std::string(kRemedyFollows) +
+                                     "Make the folder, or name another file with `database: {url: 'sqlite:PATH'}`.");
+    error.retryable = false;
+    return std::unexpected(std::move(error));
+  }
+  auto folder = std::make_shared<Folder>("check");
+  if (folder->path().empty()) return std::unexpected(no_folder());
+  const auto from = std::exchange(options.path, folder->path() + "/scratch.db");
+  made.rests_on = std::move(folder);
+  return copy_structure(from, options);
+}
+
+Result<OpenDatabase> open(const Place& place, const Opening& opening) {
+  auto options = options_at(place);
+  if (!options) return std::unexpected(std::move(options).error());
+  OpenDatabase made;
+  options->log = opening.log;
+  options->slow = opening.slow;
+  if (opening.purpose == Opening::Purpose::command) options->readers = 1;
+  if (opening.purpose != Opening::Purpose::command && opening.log && !opening.repeated)
+    log_recovery(options->path, *opening.log);
+  if (opening.purpose == Opening::Purpose::trial)
+    if (auto copied = try_on_copy(*options, made); !copied) return std::unexpected(std::move(copied).error());
+  auto opened = open_sqlite(*options);
+  if (!opened) return std::unexpected(std::move(opened).error());
+  made.database = std::move(*opened);
+  made.file = options->path;
+  return made;
+}
+
+class Scratch final : public ScratchDatabase {
+ public:
+  const std::string& url() const noexcept override { return url_; }
+  Result<> remove() override {
+    folder_.remove();
+    return {};
+  }
+  bool made() const noexcept { return !folder_.path().empty(); }
+
+ private:
+  Folder folder_{"scratch"};
+  const std::string url_ = std::string(kSchemes[0]) + folder_.path() + "/scratch.db";
+};
+
+Result<std::unique_ptr<ScratchDatabase>> scratch(const Place&) {
+  auto made = std::make_unique<Scratch>();
+  if (!made->made()) return std::unexpected(no_folder());
+  return made;
+}
+
+}  // namespace
+
+extern constinit const Engine sqlite_engine{
+    .name = "SQLite",
+    .schemes = kSchemes,
+    .form = "sqlite:PATH",
+    .file = true,
+    .options = [] { return kSqliteFields; },
+    .defaults = config::defaults_of<SqliteOptions>,
+    .check = check,
+    .open = open,
+    .scratch = scratch,
+    .catalogue = read_sqlite_catalogue,
+    .schema_of = sqlite_schema_of,
+    .back_up = [](const Place& from, const std::string& to) { return back_up({.path = file_of(from.url)}, to); },
+    .verify = [](const Place& place) { return verify({.path = file_of(place.url)}); },
+};
+
+}  // namespace plimsoll::database
