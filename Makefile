@@ -93,6 +93,7 @@ torture:
 	@$(CONFIGURE) -B build/test -DCMAKE_BUILD_TYPE=Test
 	@$(NINJA) -C build/test
 	@PLIMSOLL_TORTURE=1 ctest --test-dir build/test --output-on-failure --timeout 14400 --no-tests=error -R '$(TORTURED)'
+	@scripts/check-sources --compile $(JOBS)
 	@scripts/growth-callgrind build/test
 	@scripts/fuzz-planted build/planted
 
@@ -108,7 +109,7 @@ format-check:
 	@scripts/install-dependencies test
 	@clang-format-19 --dry-run -Werror $(FORMATTED)
 
-# Each header compiles alone.
+# Each header compiles alone, and sources include what they use of the precompiled header.
 headers:
 	@scripts/install-dependencies build
 	@scripts/check-headers $(JOBS)

@@ -5,6 +5,7 @@
 #include "plimsoll/schema/uri.hpp"
 
 #include <charconv>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>

@@ -2,6 +2,7 @@
 #include "plimsoll/contract/load_errors.hpp"
 #include "plimsoll/json/write.hpp"
 
+#include <cstring>
 #include <set>
 
 namespace plimsoll::contract {
