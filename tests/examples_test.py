@@ -10,6 +10,7 @@ import subprocess
 import unittest
 
 import harness
+import rooms_test
 
 EXAMPLES = harness.ROOT / "examples"
 
@@ -351,6 +352,15 @@ class ShopInCpp(harness.ServerTest):
             harness.Process.start(refused)
             self.assertEqual(refused.wait(), 2, refused.describe())
             self.assertIn(what, refused.output)
+        self.own_engine(folder, build)
+
+    def own_engine(self, folder, build):
+        """A database engine that the program brings serves its tables (the same file as in rooms_test)."""
+        made = harness.Server(harness._laid(rooms_test.NOTES, folder / "own/contract.yaml"), folder / "own", harness._laid("database: {url: 'toy:toys.db', pieces: 3}", folder / "own/plimsoll.yaml"),
+                              executable=build / "own_parts", verb=())
+        made.arguments.remove(str(folder / "own/contract.yaml"))
+        self.addCleanup(self._end, made)
+        rooms_test.use_notes(self, made.start())
 
     def put_a_photo(self, server, product):
         """A C++ handler reads a body as it comes, of any length, and leaves the disk to threads that serve nobody; `fields` is obeyed."""

@@ -75,6 +75,51 @@ paths:
       responses: {'200': {description: ok, content: {application/json: {example: {}}}}}
 """
 
+NOTES = """
+openapi: 3.1.0
+info: {title: Notes, version: '1'}
+security: []
+x-plimsoll:
+  authorization: any-caller
+  tables: {notes: {schema: '#/components/schemas/notes', key: id, filters: {stars: [eq, ge]}, sort: [stars], search: [text]}}
+paths:
+  /notes:
+    get: {operationId: list, x-plimsoll: {table: notes}, responses: {'200': {description: ok}}}
+    post:
+      operationId: create
+      x-plimsoll: {table: notes}
+      requestBody: {required: true, content: {application/json: {schema: {$ref: '#/components/schemas/notes'}}}}
+      responses: {'201': {description: made}}
+  /notes/{id}:
+    parameters: [{name: id, in: path, required: true, schema: {type: integer}}]
+    get: {operationId: read, x-plimsoll: {table: notes}, responses: {'200': {description: ok}}}
+    patch:
+      operationId: change
+      x-plimsoll: {table: notes}
+      requestBody: {required: true, content: {application/merge-patch+json: {schema: {type: object}}}}
+      responses: {'200': {description: ok}}
+    delete: {operationId: remove, x-plimsoll: {table: notes}, responses: {'204': {description: gone}}}
+components:
+  schemas:
+    notes:
+      type: object
+      required: [id, text]
+      properties: {id: {type: integer, readOnly: true}, text: {type: string}, stars: {type: integer}}
+"""
+
+
+def use_notes(test, server):
+    """Asks for all that a table answers."""
+    made = [server.post("/notes", {"text": text, "stars": stars}) for text, stars in (("a red kite", 3), ("a blue top", 5), ("a red ball", 1))]
+    test.assertEqual([each.status for each in made], [201] * 3, made)
+    first, second, third = (each.json()["id"] for each in made)
+    test.assertEqual([row["stars"] for row in server.get("/notes?sort=-stars&stars[ge]=3").json()["data"]], [5, 3])
+    test.assertEqual(sorted(row["id"] for row in server.get("/notes?q=red").json()["data"]), sorted([first, third]))
+    test.assertEqual(server.get(f"/notes/{first}").json(), {"id": first, "text": "a red kite", "stars": 3})
+    changed = server.patch(f"/notes/{second}", {"stars": 4}, {"Content-Type": "application/merge-patch+json"})
+    test.assertEqual((changed.status, changed.json()["stars"]), (200, 4))
+    test.assertEqual((server.delete(f"/notes/{third}").status, server.get(f"/notes/{third}").status), (204, 404))
+
 
 class Rooms(harness.ServerTest):
     def tree(self):
@@ -161,6 +206,54 @@ class Rooms(harness.ServerTest):
         self.assertIn("wrod", self.refused(CONTRACT.replace("word:", "wrod:"), **more))
         shadow = self.serve(CONTRACT.replace("word: ahoy", "mode: shadow"), **more)
         self.assertEqual(shadow.get("/greeted").status, 200)
+
+    def test_a_database_engine_is_one_folder_and_one_row(self):
+        copy, build = self.tree()
+        toy = copy / "plimsoll/database/toy"
+        toy.mkdir()
+        shutil.copy(harness.ROOT / "tests/programs/own_parts/toy.cpp", toy)
+        rows = copy / "plimsoll/database/engine.cpp"
+        text = rows.read_text()
+        text = text.replace("extern const Engine sqlite_engine", "extern const Engine toy_engine, sqlite_engine", 1)
+        text = text.replace("    &postgres_engine,\n", "    &postgres_engine,\n    &toy_engine,\n", 1)
+        self.assertEqual(text.count("toy_engine"), 2)
+        rows.write_text(text)
+        done = self.ninja(build, "plimsoll")
+        self.assertEqual(done.returncode, 0, done.stdout[-5000:])
+        plimsoll = build / "bin/plimsoll"
+        server = self.serve(NOTES, "database: {url: 'toy:toys.db', pieces: 3}", executable=plimsoll)
+        use_notes(self, server)
+        folder, contract = server.directory, server.directory / "contract.yaml"
+
+        # The deployment knows its options, and to whom they belong.
+        more = {"executable": plimsoll}
+        for config, said in (("{url: 'toy:a.db', pices: 3}", 'did you mean "pieces"'), ("{url: 'toy:a.db', pieces: 0}", "pieces"), ("{url: 'toy:a.db', pieces: 13}", "no toy has 13 pieces"),
+                             ("{url: 'toy:a.db', pool: {max: 3}}", "`database.pool` is for PostgreSQL"), ("{url: 'sqlite:a.db', pieces: 3}", "`database.pieces` is for Toy"),
+                             ("{url: 'toys:a.db'}", "only `sqlite:`, `postgres:` and `toy:` are served"), ("{url: 'toy:nowhere/a.db'}", "nowhere/a.db cannot be opened")):
+            self.assertIn(said, self.refused(NOTES, f"database: {config}", **more), config)
+        server.stop()
+
+        def command(*arguments, status=0):
+            done = self.command([plimsoll, *arguments], folder)
+            self.assertEqual(done.returncode, status, done.stdout)
+            return done.stdout
+
+        self.assertRegex(command("config", "--explain"), r"database\.pieces: 3\n  from:    \S*plimsoll\.yaml:1\n  default: 1\n  How many pieces")
+        self.assertIn("pieces", command("schema", "deployment"))
+        command("check", contract)
+        # Commands ask the same rows.
+        command("migrate", "new", "tables", contract)
+        self.assertIn("TOY CREATE TABLE IF NOT EXISTS", (folder / "migrations/0001_tables.sql").read_text())
+        self.assertIn("applied 0001_tables", command("migrate", "up", contract))
+        self.assertIn("Toy has no row-level security", command("migrate", "rls", contract, status=2))
+        self.assertIn("no jobs", command("jobs", "list"))
+        self.assertIn("sqlite:PATH", command("database", "verify", status=2))
+        self.assertIn("there is no database at b.db", command("jobs", "list", "--database", "toy:b.db", status=2))
+        self.assertIn("only sqlite:, postgres: and toy: databases", command("jobs", "list", "--database", "mysql://a/b", status=2))
+        (folder / "imported").mkdir()
+        command("init", "imported", "--from", "toy:toys.db")
+        self.assertIn("/notes/{id}", (folder / "imported/toys.yaml").read_text())
+        self.assertIn("'toy:/", (folder / "imported/plimsoll.yaml").read_text())
 
 
 if __name__ == "__main__":

@@ -1,8 +1,12 @@
-// A program that adds a policy and a way of answering operations, from outside the tree.
+// A program that adds a policy, a way of answering operations and a database engine, from outside the tree.
 #include <plimsoll/exchange/context.hpp>
 #include <plimsoll/server/application.hpp>
 
 #include <cstdlib>
+
+namespace plimsoll::database {
+extern const Engine toy_engine;  // toy.cpp
+}
 
 namespace {
 
@@ -71,5 +75,6 @@ int main(int argc, char** argv) {
   plimsoll::Application application{"contract.yaml"};
   application.policy(opening_hours, plimsoll::server::Side::after, beside ? beside : "authentication");
   application.handling(greeting);
+  application.engine(plimsoll::database::toy_engine);
   return application.run(argc, argv);
 }
