@@ -60,8 +60,7 @@ Result<> add_engine(const Engine& engine) {
       for (const auto taken : each->schemes)
         if (scheme.starts_with(taken) || taken.starts_with(scheme)) return refuse("scheme", taken);
     for (const auto& option : options_of(engine))
-      if (has_option(*each, option.name))
-        return refuse("option", option.name);
+      if (has_option(*each, option.name)) return refuse("option", option.name);
   }
   all_engines().push_back(&engine);
   return {};
