@@ -1,3 +1,4 @@
+#include "plimsoll/database/sqlite.hpp"
 #include "plimsoll/testkit/api.hpp"
 
 #include <gtest/gtest.h>
