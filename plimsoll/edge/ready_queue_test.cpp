@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@ namespace plimsoll::edge {
 namespace {
 
 /// Requests without sockets: lines of work on a loop, each of which notes when its turn came and what was said of it.
+/// They come in one turn of the loop, unless the process is kept from the processor meanwhile (`together`).
 struct Requests {
   Loop loop;
   WaitingEverywhere everywhere;
@@ -18,11 +20,15 @@ struct Requests {
   std::vector<std::string> order;
   std::vector<std::int64_t> waiting;
   int refused = 0;
+  Nanoseconds first_came = 0, last_came = 0;
 
+  bool together() const { return last_came - first_came < kMillisecond; }
   Task<> one(std::string name, Importance importance) {
     Arena arena;
     Context context{arena, loop, services};
     const Peer peer{.address = "192.0.2.1", .certificate_subject = {}, .site = 1};
+    last_came = loop.now();
+    if (first_came == 0) first_came = last_came;
     co_await queue.turn(context, peer, importance);
     order.push_back(std::move(name));
     waiting.push_back(context.admission.waiting);
@@ -33,39 +39,50 @@ struct Requests {
 
 using Order = std::vector<std::string>;
 
+/// Runs what `come` makes ready, again where the requests did not come together.
+template <class F>
+std::unique_ptr<Requests> run_together(F come) {
+  for (int attempt = 0;; ++attempt) {
+    auto requests = std::make_unique<Requests>();
+    come(*requests);
+    requests->loop.run();
+    if (requests->together() || attempt == 1000) return requests;
+  }
+}
+
 TEST(ReadyQueue, WhatIsImportantIsBegunFirstHoweverLateItCame) {
-  Requests requests;
-  for (const auto* name : {"sheddable", "sheddable"}) requests.ready(name, Importance::sheddable);
-  for (const auto* name : {"normal 1", "normal 2"}) requests.ready(name, Importance::normal);
-  requests.ready("critical", Importance::critical);
-  requests.ready("health", Importance::first);
-  requests.ready("last", Importance::normal);
-  requests.loop.run();
+  const auto requests = run_together([](Requests& to) {
+    for (const auto* name : {"sheddable", "sheddable"}) to.ready(name, Importance::sheddable);
+    for (const auto* name : {"normal 1", "normal 2"}) to.ready(name, Importance::normal);
+    to.ready("critical", Importance::critical);
+    to.ready("health", Importance::first);
+    to.ready("last", Importance::normal);
+  });
   // The last one to be looked at sees that others wait.
-  EXPECT_EQ(requests.order, (Order{"health", "critical", "normal 1", "normal 2", "last", "sheddable", "sheddable"}));
-  EXPECT_EQ(requests.refused, 0);
+  EXPECT_EQ(requests->order, (Order{"health", "critical", "normal 1", "normal 2", "last", "sheddable", "sheddable"}));
+  EXPECT_EQ(requests->refused, 0);
 }
 
 TEST(ReadyQueue, TellsHowManyWaitThatAreAsImportant) {
-  Requests requests;
-  for (int i = 0; i < 3; ++i) requests.ready("s", Importance::sheddable);
-  for (int i = 0; i < 3; ++i) requests.ready("n", Importance::normal);
-  requests.ready("c", Importance::critical);
-  requests.loop.run();
-  EXPECT_EQ(requests.order, (Order{"c", "n", "n", "n", "s", "s", "s"}));
-  EXPECT_EQ(requests.waiting, (std::vector<std::int64_t>{0, 2, 1, 0, 2, 1, 0}));
-  for (const auto& count : requests.everywhere.count)
+  const auto requests = run_together([](Requests& to) {
+    for (int i = 0; i < 3; ++i) to.ready("s", Importance::sheddable);
+    for (int i = 0; i < 3; ++i) to.ready("n", Importance::normal);
+    to.ready("c", Importance::critical);
+  });
+  EXPECT_EQ(requests->order, (Order{"c", "n", "n", "n", "s", "s", "s"}));
+  EXPECT_EQ(requests->waiting, (std::vector<std::int64_t>{0, 2, 1, 0, 2, 1, 0}));
+  for (const auto& count : requests->everywhere.count)
     EXPECT_EQ(count, 0) << "what was told to other loops is taken back";
 }
 
 TEST(ReadyQueue, CountsThoseOfOtherLoops) {
-  Requests requests;
-  requests.everywhere.count[1] = 40;
-  for (int i = 0; i < 3; ++i) requests.ready("n", Importance::normal);
-  requests.ready("c", Importance::critical);
-  requests.loop.run();
-  EXPECT_EQ(requests.waiting, (std::vector<std::int64_t>{0, 42, 41, 40}));
-  EXPECT_EQ(requests.everywhere.count[1], 40);
+  const auto requests = run_together([](Requests& to) {
+    to.everywhere.count[1] = 40;
+    for (int i = 0; i < 3; ++i) to.ready("n", Importance::normal);
+    to.ready("c", Importance::critical);
+  });
+  EXPECT_EQ(requests->waiting, (std::vector<std::int64_t>{0, 42, 41, 40}));
+  EXPECT_EQ(requests->everywhere.count[1], 40);
 }
 
 TEST(ReadyQueue, ALoopThatHasNothingElseToDoKeepsNobodyWaiting) {
