@@ -3,7 +3,9 @@
 What `Contract` generates follows from the document and from rows that earlier responses have shown; nothing here knows Plimsoll.
 """
 import base64
+import csv
 import gzip
+import io
 import json
 import random
 import re
@@ -77,10 +79,18 @@ class Contract:
     def resolve(self, value):
         return self.follow(value, [])[0]
 
+    def asked(self, operation, method):
+        """The operation of the same path that a request with this method asks for; None where the contract declares none."""
+        return next((one for one in self.operations if one.path == operation.path and one.method.upper() == {"HEAD": "GET"}.get(method, method)), None)
+
+    def allowed(self, operation):
+        return {one.method.upper() for one in self.operations if one.path == operation.path}
+
     # --- making values ---
 
-    def known(self, name, path=None):
-        """A value that some row has under that name, or that names a row: `order_id` is the `id` of a row of /orders. Nothing: no such row was seen."""
+    def known(self, name, path=None, few=0):
+        """A value that some row has under that name, or that names a row: `order_id` is the `id` of a row of /orders. Nothing: no such row was seen.
+        `few`: of the latest rows only."""
         found = []
         for place, rows in self.rows.items():
             words = {place, singular(place.replace("-", "_").rsplit("/", 1)[-1])}
@@ -93,7 +103,7 @@ class Contract:
                     found.append(row["id"])
         if not found and path is not None:
             found = [row[name] for rows in self.rows.values() for row in rows if name in row and isinstance(row[name], (str, int))]
-        return self.random.choice(found) if found else None
+        return self.random.choice(found[-few:] if few else found) if found else None
 
     def value(self, schema, name="", depth=0):
         schema = self.flat(schema)
@@ -239,7 +249,8 @@ class Contract:
                 continue
             schema = parameter.get("schema", {})
             if place == "path":
-                value = self.known(name, operation.path[:operation.path.index("{" + name + "}")].rstrip("/") or "/")
+                before, after = operation.path.split("{" + name + "}", 1)
+                value = self.known(name, before.rstrip("/") or "/", 3 if after else 0)  # what is below a row was made a moment ago
                 value = self.value(schema, name) if value is None else value
                 path = path.replace("{" + name + "}", urllib.parse.quote(str(value), safe=""), 1)
                 named[name] = value
@@ -258,13 +269,34 @@ class Contract:
         body = None
         if operation.body and (operation.body.get("required") or self.random.random() < 0.7):
             media = self.random.choice(sorted(operation.body["content"]))
-            made = self.value(operation.body["content"][media].get("schema", {}))
+            declared = operation.body["content"][media]
+            made = self.value(declared["schema"]) if declared.get("schema", {}) not in ({}, {"type": "string", "format": "binary"}) else self.random.randbytes(self.random.randint(1, 3000))
             if isinstance(made, dict):  # what the path says, the body says too
                 made.update({name: value for name, value in named.items() if name in made})
-            headers["Content-Type"] = media
-            body = json.dumps(made).encode() if is_json(media) else made.encode() if isinstance(made, str) else urllib.parse.urlencode(made).encode()
+            headers["Content-Type"], body = self.written(media, made)
         text = "&".join(f"{urllib.parse.quote(name)}={','.join(urllib.parse.quote(one, safe='') for one in (value if isinstance(value, list) else [value]))}" for name, value in query)
         return [operation.method.upper(), self.base + path + ("?" + text if text else ""), headers, body]
+
+    def written(self, media, value):
+        """A value in a media type: (the Content-Type, the bytes)."""
+        kind = essence(media)
+        if is_json(media):
+            return media, json.dumps(value if not isinstance(value, bytes) else {}).encode()
+        if isinstance(value, (bytes, str)):
+            return media.replace("*/*", "application/octet-stream"), value if isinstance(value, bytes) else value.encode()
+        if kind in ("application/x-ndjson", "application/jsonl"):
+            return media, b"".join(json.dumps(row).encode() + b"\n" for row in value)
+        if kind == "text/csv":
+            names = list(dict.fromkeys(name for row in value for name in row))
+            cells = [[row.get(name, "") for name in names] for row in value]
+            out = io.StringIO()
+            csv.writer(out, lineterminator="\r\n").writerows([names, *([cell if isinstance(cell, str) else json.dumps(cell) for cell in row] for row in cells)])
+            return media, out.getvalue().encode()
+        if kind == "multipart/form-data":
+            mark = f"mark-{self.random.getrandbits(64):x}"
+            parts = [f'--{mark}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{one if isinstance(one, str) else json.dumps(one)}\r\n' for name, one in value.items()]
+            return f"{media}; boundary={mark}", ("".join(parts) + f"--{mark}--\r\n").encode()
+        return media, urllib.parse.urlencode(value).encode()
 
     @staticmethod
     def text(value):
@@ -327,7 +359,13 @@ class Contract:
             lambda: with_header("Origin", "https://elsewhere.example.com", "https://app.example.com"),
             lambda: with_header("Sec-Fetch-Site", "cross-site", "same-origin"),
             lambda: with_header("Cache-Control", "no-cache", "only-if-cached", "max-age=0", "no-store"),
-            lambda: with_header("Range", "bytes=0-3", "bytes=9999999-"),
+            lambda: with_header("Range", "bytes=0-3", "bytes=-2", "bytes=9999999-", "bytes=0-1,3-4", "bytes=4-2", "rows=0-1"),
+            lambda: with_header("If-Range", '"nonsense"', "Sat, 01 Jan 2050 00:00:00 GMT"),
+            lambda: with_header("If-Unmodified-Since", "Sat, 01 Jan 2000 00:00:00 GMT", "nonsense"),
+            lambda: with_header("Accept", "text/csv", "application/x-ndjson", "text/csv;q=0.5, application/json", "nonsense", ""),
+            lambda: with_header("Prefer", "return=minimal, respond-async", "wait=5", "return=nonsense", ","),
+            lambda: with_header("Plimsoll-After", "nonsense", "1"),
+            lambda: request.__setitem__(0, pick(["HEAD", "OPTIONS", "GET", "PUT", "POST", "PATCH", "DELETE", "TRACE", "QUERY", "PROPFIND", "get"])),
             lambda: with_header("Expect", "the-unexpected"),
             lambda: with_header("X-Request-Id", "a-request", "bad id"),
             lambda: with_header("Request-Timeout", "0.000001", "5"),
@@ -341,13 +379,18 @@ class Contract:
         ]
         if operation.path.endswith("}"):
             ways.append(lambda: request.__setitem__(1, path[:path.rfind("/") + 1] + pick([str(uuid.UUID(int=7)), "nonsense", "%00", "a%2Fb", "%C3"])))
+        if any(parameter["in"] == "header" and parameter["name"] == "Range" for parameter in operation.parameters):
+            ways += 9 * [lambda: with_header("Range", "bytes=0-3", "bytes=-2", "bytes=1-", "bytes=9999999-", "bytes=0-1,3-4")]
         if method == "GET":
             ways += [lambda: request.__setitem__(0, "HEAD"), lambda: request.__setitem__(3, b"{}")]
         if body is not None:
             ways += [
                 lambda: with_header("Content-Type", "text/plain", "image/png", "application/json; charset=latin-1", "application/xml", "nonsense"),
                 lambda: headers.pop("Content-Type", None),
-                lambda: with_header("Content-Encoding", "gzip", "identity"),
+                lambda: with_header("Content-Encoding", "gzip", "identity", "br", "nonsense"),
+                lambda: with_header("Content-Type", "text/csv", "application/x-ndjson", "multipart/form-data", "multipart/form-data; boundary=x", "application/octet-stream", "application/json"),
+                lambda: request.__setitem__(3, body[:len(body) // 2]),
+                lambda: request.__setitem__(3, body + pick([b"\n", b"nonsense", b'"', b"\0", b"\n{}\n"])),
                 lambda: request.__setitem__(3, pick([b"", b"{", b"[1,", b"\xff\xfe", b'{"a":1,"a":2}', b"null", b"7", b'"text"', b"[]", b"{}"])),
                 lambda: request.__setitem__(3, b'{"a":"' + b"x" * (3 << 20) + b'"}'),
                 lambda: request.__setitem__(3, b"[" * 5000 + b"]" * 5000),
@@ -416,6 +459,20 @@ def readable(answer):
         answer.body = gzip.decompress(answer.body)
         answer.headers.pairs = [pair for pair in answer.headers.pairs if pair[0] != "content-encoding"]
     return bool(answer.body) and answer.headers.get("content-encoding", "identity") == "identity"
+
+
+def judged_undeclared(contract, operation, method, answer, judge, about):
+    """What is wrong with the answer to a method that the contract does not declare at the path of `operation`."""
+    told = {one.strip() for one in answer.headers.get("allow", "").split(",")}
+    if answer.status == 405 or method == "OPTIONS" and answer.status == 204:
+        missing = contract.allowed(operation) - told
+        if missing:
+            return [f"Allow of {answer.status} lacks {sorted(missing)}"]
+    elif not 400 <= answer.status < 500 and answer.status != 501:
+        return [f"status {answer.status} to {method}, which is not declared"]
+    if method != "HEAD" and answer.status >= 400 and readable(answer):
+        judge.ask((*about, f"body {answer.body[:400]!r}"), ["components", "schemas", "Problem"], answer.json())
+    return []
 
 
 def judged(operation, answer, judge, about):

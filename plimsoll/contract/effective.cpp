@@ -187,16 +187,19 @@ class Document {
         content && !promises.taken_body().empty() && std::ranges::any_of(content->object(), [&](const auto& media) {
           return says_nothing(contract_, media.value.find("schema"));
         });
+    const auto* said = body.find("required");
+    const bool needs = promises.body_needed() && !(said && said->is(Type::boolean) && said->boolean());
     // The component looks the same to all who refer to it.
-    if (declared.find("$ref") && !fills && !view.replaced) {
+    if (declared.find("$ref") && !fills && !view.replaced && !needs) {
       json::Writer{out}.value(declared);
       return;
     }
-    if (!fills) return write_object(out, body, Kind::request_body, view);
+    if (!fills && !needs) return write_object(out, body, Kind::request_body, view);
     Members members{out};
+    if (needs) members.key("required") += "true";
     for (const auto& [key, value, at] : body.object()) {
-      if (hidden(key)) continue;
-      if (key != "content") {
+      if (hidden(key) || (needs && key == "required")) continue;
+      if (key != "content" || !fills) {
         write_field(members.key(key), value, Kind::request_body, key, view);
         continue;
       }
@@ -269,6 +272,11 @@ class Document {
       Members response{members.key(status)};
       response.text("description", answer.description);
       write_headers(response, nullptr, answer.status, promises, false, false);
+      if (sends_body(promises, answer.status)) {
+        Members types{response.key("content")};
+        write_sent(types, answer.status, promises);
+        types.end();
+      }
       response.end();
     }
     for (const auto& [status, refusal] : refusals) {
@@ -283,6 +291,17 @@ class Document {
                            "\"}";
     }
     members.end();
+  }
+
+  static bool sends_body(const Promises& promises, std::uint16_t status) {
+    return std::ranges::find(promises.sent_bodies(), status, &Promises::Body::status) != promises.sent_bodies().end();
+  }
+
+  /// The bodies that the parts send with the status, in each of their media types.
+  void write_sent(Members& types, std::uint16_t status, const Promises& promises) {
+    for (const auto& body : promises.sent_bodies())
+      if (body.status == status)
+        types.key(body.media_type) += R"({"schema":)" + seen(body.schema, Direction::response) + "}";
   }
 
   static std::uint16_t number_of(std::string_view status) {
@@ -309,8 +328,7 @@ class Document {
     write_headers(members, response.find("headers"), status, promises, refusal != nullptr,
                   refusal && refusal->retryable);
     const auto* content = response.find("content");
-    const auto body = std::ranges::find(promises.sent_bodies(), status, &Promises::Body::status);
-    const bool fills = !content && body != promises.sent_bodies().end();
+    const bool fills = !content && sends_body(promises, status);
     if (content || refusal || fills) {
       Members types{members.key("content")};
       bool told = false;
@@ -323,7 +341,7 @@ class Document {
           write_object(text, media.value, Kind::media_type, view);
         }
       }
-      if (fills) types.key(body->media_type) += R"({"schema":)" + seen(body->schema, Direction::response) + "}";
+      if (fills) write_sent(types, status, promises);
       if (refusal && !told) types.key(kProblemType) += R"({"schema":)" + problem_schema(status, *refusal) + "}";
       types.end();
     }

@@ -57,6 +57,8 @@ class Promises {
   }
   /// The body of requests, where the contract says nothing of what is in it: a schema (JSON text).
   void takes_body(std::string schema) { taken_ = std::move(schema); }
+  /// Refuses requests without a body, also where the contract says that they may lack one.
+  void needs_body() { needs_body_ = true; }
   /// Where the texts of schemas here refer to a component added here: `#/added/PartialOrder`.
   static constexpr std::string_view kAdded = "#/added/";
   /// A schema of the effective document's components, as requests or as responses see it. The same name again changes
@@ -109,6 +111,7 @@ class Promises {
   const std::vector<std::string>& notes() const { return notes_; }
   const std::vector<Body>& sent_bodies() const { return sent_; }
   const std::string& taken_body() const { return taken_; }
+  bool body_needed() const { return needs_body_; }
   struct Component {
     std::string name, schema;
     Use use;
@@ -125,6 +128,7 @@ class Promises {
   std::vector<std::string> notes_;
   std::vector<Body> sent_;
   std::string taken_;
+  bool needs_body_ = false;
   std::vector<Component> components_;
   Replacement in_requests_, in_responses_;
   std::deque<std::string> texts_;

@@ -203,8 +203,16 @@ void describe_body(const Table& table, const Plan& plan, const Value& root, Prom
   const bool old = is_old(root);
   if (plan.action == Action::create || plan.action == Action::replace) return promises.takes_body(row_schema(table));
   if (plan.action == Action::update) return promises.takes_body(patch_schema(table, old));
-  if (!plan.batch || plan.batch->import) return;
+  if (!plan.batch) return;
   const auto most = plan.batch->max;
+  if (plan.batch->import) {
+    promises.takes_body(R"({"type":"array","description":"The rows, each in a line.","maxItems":)" +
+                        std::to_string(most) + R"(,"items":)" + row_schema(table) + "}");
+    promises.sends_body(200, "application/json",
+                        R"({"type":"object","required":["imported"],"properties":{"imported":)"
+                        R"({"type":"integer","minimum":0,"description":"How many rows were stored."}}})");
+    return;
+  }
   if (plan.batch->action == Action::create) return promises.takes_body(list_of(row_schema(table), most));
   const bool removes = plan.batch->action == Action::remove;
   auto name = row_name(table) + (removes ? "Key" : "Change");
@@ -273,6 +281,7 @@ void describe_write(const Table& table, const Plan& plan, const Value& root, Pro
   promises.refuses(database::kConflict);
   promises.refuses(database::kWriteTooLong);
   if (plan.action != Action::remove) {
+    promises.needs_body();
     promises.refuses(kInvalidRow);
     promises.refuses(database::kConstraint);
     describe_body(table, plan, root, promises);
@@ -297,7 +306,7 @@ void describe_file(const Table& table, const Plan& plan, const contract::Operati
   using enum Plan::File::Does;
   promises.refuses(kNoSuchRow);
   promises.refuses(kPreconditionFailed);
-  promises.takes(contract::kIfMatch);
+  promises.takes(contract::kIfMatch, table.require_match && plan.file->does != send);
   promises.takes(contract::kIfNoneMatch);
   if (plan.file->does == send) {
     promises.takes(kRange);
@@ -320,6 +329,7 @@ void describe_file(const Table& table, const Plan& plan, const contract::Operati
   promises.refuses(database::kWriteTooLong);
   if (table.require_match) promises.refuses(kPreconditionRequired);
   if (plan.file->does == remove) return;
+  promises.needs_body();
   for (const auto* problem : {&kInvalidRow, &http::kBodyTooLarge, &kTooManyBodies}) promises.refuses(*problem);
   if (plan.file->is->file_name) promises.takes(kSentName);
   promises.sends(contract::kEntityTag, contract::kSuccess);
