@@ -49,6 +49,14 @@ class InjectedFaults(upstreams_test.Behind):
         events = lambda: [line["event"] for line in server.logged() if line.get("event", "").startswith("fault")]
         harness.until(lambda: events() == ["faults-allowed"] + ["fault-added", "faults-cleared"] * 3, lambda: f"the events, and not {events()}")
 
+    def test_faults_of_what_nothing_depends_on_are_neither_added_nor_cleared(self):
+        server = self.begin("--allow-faults")
+        self.told(self.faults(server, "add", "reviews", "--outage", "--for", "5m"))
+        for arguments in (("add", "nope", "--outage", "--for", "5m"), ("clear", "nope")):
+            self.assertRegex(self.told(self.faults(server, *arguments), 2), "nothing here depends on `nope`; there is: .*reviews")
+        self.assertRegex(self.told(self.faults(server, "list")), "(?m)^reviews: outage")
+        self.assertIn("1 cleared\nno faults", self.told(self.faults(server, "clear")))
+
     def test_latency_ends_at_the_deadline_and_a_fault_at_its_time(self):
         server = self.begin("--allow-faults", options="retry: off, breaker: off, timeouts: {total: 300ms}")
         self.told(self.faults(server, "add", "reviews", "--latency", "1h", "--for", "1s"))

@@ -111,16 +111,19 @@ std::size_t Faults::active(std::string_view dependency) const {
       all_, [&](const auto& fault) { return fault.dependency == dependency && now < fault.until; }));
 }
 
+std::string Faults::unknown(std::string_view dependency) const {
+  std::string known;
+  for (const auto& each : dependencies()) {
+    if (each == dependency) return {};
+    known.append(known.empty() ? "" : ", ").append(each);
+  }
+  return "nothing here depends on `" + std::string(dependency) + "`; there is: " + (known.empty() ? "nothing" : known);
+}
+
 std::expected<std::uint64_t, std::string> Faults::add(InjectedFault fault) {
   if (fault.span <= 0 || fault.span > InjectedFault::kLongest)
     return std::unexpected("a fault lasts above 0s and at most 1h");
-  const auto names = dependencies();
-  if (std::ranges::find(names, fault.dependency) == names.end()) {
-    std::string known;
-    for (const auto& each : names) known.append(known.empty() ? "" : ", ").append(each);
-    return std::unexpected("nothing here depends on `" + fault.dependency +
-                           "`; there is: " + (known.empty() ? "nothing" : known));
-  }
+  if (auto wrong = unknown(fault.dependency); !wrong.empty()) return std::unexpected(std::move(wrong));
   const auto now = clock_->steady();
   {
     const std::scoped_lock lock(mutex_);
@@ -139,7 +142,9 @@ std::expected<std::uint64_t, std::string> Faults::add(InjectedFault fault) {
   return fault.number;
 }
 
-std::size_t Faults::clear(std::string_view dependency) {
+std::expected<std::size_t, std::string> Faults::clear(std::string_view dependency) {
+  if (!dependency.empty())
+    if (auto wrong = unknown(dependency); !wrong.empty()) return std::unexpected(std::move(wrong));
   std::size_t cleared = 0;
   {
     const std::scoped_lock lock(mutex_);

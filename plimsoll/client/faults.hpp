@@ -63,8 +63,8 @@ class Faults {
 
   /// Error: a sentence. Its number.
   std::expected<std::uint64_t, std::string> add(InjectedFault fault);
-  /// Those of a dependency, or all; how many there were.
-  std::size_t clear(std::string_view dependency);
+  /// Those of a dependency, or all (empty); how many there were. Error: a sentence, where nothing has that name.
+  std::expected<std::size_t, std::string> clear(std::string_view dependency);
   /// Those in force, in the order added. Those that have ended are forgotten.
   std::vector<InjectedFault> list();
   Nanoseconds now() const { return clock_->steady(); }
@@ -79,6 +79,8 @@ class Faults {
   std::optional<Strike> strike(std::string_view dependency);
 
  private:
+  /// A sentence where nothing has that name; else empty.
+  std::string unknown(std::string_view dependency) const;
   void forget_ended(Nanoseconds now);
   void count(const InjectedFault& fault);
   std::size_t active(std::string_view dependency) const;

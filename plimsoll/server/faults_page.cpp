@@ -98,7 +98,9 @@ class FaultsPage final : public Handler {
             return {};
           });
       if (!done) co_return std::unexpected(std::move(done).error());
-      out.key("cleared").integer(static_cast<std::int64_t>(faults.clear(dependency)));
+      const auto cleared = faults.clear(dependency);
+      if (!cleared) co_return fail(kBadFault, cleared.error());
+      out.key("cleared").integer(static_cast<std::int64_t>(*cleared));
     }
     const auto now = faults.now();
     out.key("faults").begin_array();
