@@ -171,12 +171,6 @@ class EffectiveContract(harness.ServerTest):
     def test_a_valid_request_made_from_the_contract_of_the_depot_succeeds_on_every_operation(self):
         self.succeed(self.depot())
 
-    def test_a_valid_request_made_from_the_contract_of_files_of_rows_succeeds_on_every_operation(self):
-        self.succeed(self.files())
-
-    def test_a_valid_request_made_from_the_contract_of_imports_and_exports_succeeds_on_every_operation(self):
-        self.succeed(self.imports())
-
     # --- who may read it ---
 
     def test_callers_do_not_see_what_is_for_operators(self):
