@@ -1,7 +1,6 @@
 """`plimsoll faults`: dependencies of a server that was started with `--allow-faults` fail as they are told, for a while, and are seen to; any
 other server refuses, and the next start knows nothing of it."""
 import re
-import unittest
 
 import harness
 import upstreams_test
@@ -118,4 +117,4 @@ class InjectedFaults(upstreams_test.Behind):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    harness.main()

@@ -3,7 +3,6 @@ import http.server
 import json
 import re
 import threading
-import unittest
 
 import harness
 
@@ -207,4 +206,4 @@ class Learn(harness.ServerTest):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    harness.main()

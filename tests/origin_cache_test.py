@@ -10,7 +10,6 @@ import socketserver
 import sys
 import threading
 import time
-import unittest
 
 import harness
 import undeclared_test
@@ -743,4 +742,4 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["--table"]:
         print(page())
     else:
-        unittest.main()
+        harness.main()

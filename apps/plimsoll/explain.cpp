@@ -32,7 +32,8 @@ constexpr std::size_t kShown = 6;  ///< of options that are meant by their last 
 /// `filter` for `filters`, `rate-limits` for `rate-limit`: the other number of a name that means nothing as it stands.
 std::string in_other_number(const std::string& said, const std::vector<server::ReferenceEntry>& all) {
   const auto means_one = [&](const std::string& word) {
-    return std::ranges::any_of(all, [&](const auto& entry) { return means(word, entry.name) || ends(word, entry.name); });
+    return std::ranges::any_of(all,
+                               [&](const auto& entry) { return means(word, entry.name) || ends(word, entry.name); });
   };
   if (said.empty() || means_one(said)) return said;
   auto other = said.ends_with('s') ? said.substr(0, said.size() - 1) : said + 's';
