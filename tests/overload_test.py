@@ -65,6 +65,19 @@ def answers(lines):
     return found
 
 
+def waits_for_a_processor(pid):
+    """A function: of the time since now in which the process could run, the share in which another process ran in its place."""
+    def spent():
+        tasks = [path.read_text().split() for path in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat")]
+        return sum(int(ran) for ran, _, _ in tasks), sum(int(waited) for _, waited, _ in tasks)
+    ran, waited = spent()
+
+    def share():
+        since_ran, since_waited = (now - then for now, then in zip(spent(), (ran, waited)))
+        return since_waited / max(since_ran + since_waited, 1)
+    return share
+
+
 class Overload(harness.ServerTest):
     def filled(self, config):
         server = self.serve(CONTRACT, f"threads: 1\ndatabase: {{url: 'sqlite:things.db'}}\n{config}")
@@ -165,6 +178,7 @@ class Overload(harness.ServerTest):
         server.start()
         peak = lambda: int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{server.pid}/status").read_text())[1])
         before = peak()
+        disturbed = waits_for_a_processor(server.pid)
         load = subprocess.Popen(["taskset", "-c", str(cores[-1]), program / "open_load", str(server.port), "5000", "2", "/", "100", "/critical"],
                                 stdout=subprocess.PIPE, text=True)
         self.addCleanup(load.kill)
@@ -179,8 +193,9 @@ class Overload(harness.ServerTest):
         self.assertGreater(found["target"]["ok"], 0)
         self.assertGreater(found["target"]["refused"], found["target"]["ok"])
         self.assertEqual(found["target"]["otherwise"], 0)
-        # All of it where the server has a processor; where others use that as well, what is critical alone may be too much for a moment.
-        self.assertGreaterEqual(found["other"]["ok"], 0.9 * found["other"]["sent"], "what is critical is served")
+        # All of it, unless other processes took the processor: then what is critical alone may be too much for a moment.
+        least = 1 if disturbed() < 0.2 else 0.9
+        self.assertGreaterEqual(found["other"]["ok"], least * found["other"]["sent"], "what is critical is served")
         self.assertLess(peak() - before, (16 << 10) + 16 * found["connections"], "KiB: an open connection takes no more than 16")
         # It is over: what comes now is served.
         self.assertEqual([server.get("/").status for _ in range(20)], [200] * 20)

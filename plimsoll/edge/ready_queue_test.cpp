@@ -23,21 +23,36 @@ struct Requests {
   Nanoseconds first_came = 0, last_came = 0;
 
   bool together() const { return last_came - first_came < kMillisecond; }
-  Task<> one(std::string name, Importance importance) {
+  /// Waits for its turn, and then does that, told whether it is refused.
+  template <class F>
+  Task<> one(Importance importance, F does) {
     Arena arena;
     Context context{arena, loop, services};
     const Peer peer{.address = "192.0.2.1", .certificate_subject = {}, .site = 1};
     last_came = loop.now();
     if (first_came == 0) first_came = last_came;
     co_await queue.turn(context, peer, importance);
-    order.push_back(std::move(name));
-    waiting.push_back(context.admission.waiting);
-    refused += context.admission.refused;
+    does(context.admission);
   }
-  void ready(std::string name, Importance importance) { loop.spawn(scope, one(std::move(name), importance)); }
+  template <class F>
+  void ready(Importance importance, F does) {
+    loop.spawn(scope, one(importance, std::move(does)));
+  }
+  void ready(std::string name, Importance importance) {
+    ready(importance, [this, name = std::move(name)](const Admission& admission) {
+      order.push_back(name);
+      waiting.push_back(admission.waiting);
+      refused += admission.refused;
+    });
+  }
 };
 
 using Order = std::vector<std::string>;
+
+void work_for(Nanoseconds span) {
+  const auto until = system_clock().steady() + span;
+  while (system_clock().steady() < until) {}
+}
 
 /// Runs what `come` makes ready, again where the requests did not come together.
 template <class F>
@@ -97,19 +112,12 @@ TEST(ReadyQueue, TheLoopLooksAtOtherThingsWhileMuchIsLeftToDo) {
   Requests requests;
   int others = 0;
   std::vector<int> seen;
-  struct Busy {
-    static Task<> one(Requests& requests, int& others, std::vector<int>& seen) {
-      Arena arena;
-      Context context{arena, requests.loop, requests.services};
-      const Peer peer{.address = "192.0.2.1", .certificate_subject = {}, .site = 1};
-      co_await requests.queue.turn(context, peer, Importance::normal);
+  for (int i = 0; i < 8; ++i)
+    requests.ready(Importance::normal, [&](const Admission&) {
       seen.push_back(others);
       requests.loop.post([&others] { ++others; });
-      const auto until = system_clock().steady() + ReadyQueue::kRound;
-      while (system_clock().steady() < until) {}
-    }
-  };
-  for (int i = 0; i < 8; ++i) requests.loop.spawn(requests.scope, Busy::one(requests, others, seen));
+      work_for(ReadyQueue::kRound);
+    });
   requests.loop.run();
   ASSERT_EQ(seen.size(), 8u);
   for (int i = 0; i < 8; ++i) EXPECT_EQ(seen[static_cast<std::size_t>(i)], i) << "each took a round of its own";
@@ -121,22 +129,13 @@ TEST(ReadyQueue, TheExcessOfAStandingQueueIsRefusedBeforeItIsBegun) {
   struct Counts {
     int served[2]{}, refused[2]{};
   } counts;
-  struct Busy {
-    static Task<> one(Requests& requests, Counts& counts, bool critical) {
-      Arena arena;
-      Context context{arena, requests.loop, requests.services};
-      const Peer peer{.address = "192.0.2.1", .certificate_subject = {}, .site = 1};
-      co_await requests.queue.turn(context, peer, critical ? Importance::critical : Importance::normal);
-      if (context.admission.refused) {
-        ++counts.refused[critical];
-        co_return;
-      }
-      ++counts.served[critical];
-      const auto until = system_clock().steady() + kMillisecond;
-      while (system_clock().steady() < until) {}
-    }
-  };
-  for (int i = 0; i < 1000; ++i) requests.loop.spawn(requests.scope, Busy::one(requests, counts, i % 100 == 0));
+  for (int i = 0; i < 1000; ++i) {
+    const bool critical = i % 100 == 0;
+    requests.ready(critical ? Importance::critical : Importance::normal, [&, critical](const Admission& admission) {
+      ++(admission.refused ? counts.refused : counts.served)[critical];
+      if (!admission.refused) work_for(kMillisecond);
+    });
+  }
   requests.loop.run();
   EXPECT_EQ(counts.served[true], 10);
   EXPECT_EQ(counts.served[false] + counts.refused[false], 990);
@@ -148,60 +147,31 @@ TEST(ReadyQueue, TheExcessOfAStandingQueueIsRefusedBeforeItIsBegun) {
 /// come: it is no fault of theirs, and all together they are little work.
 TEST(ReadyQueue, WhatIsCriticalIsServedAfterAStandstillInTheMiddleOfAnOverload) {
   Requests requests;
-  struct Counts {
-    int begun = 0, critical = 0, refused = 0, critical_refused = 0;
-  } counts;
-  struct Busy {
-    static Task<> critical(Requests& requests, Counts& counts) {
-      Arena arena;
-      Context context{arena, requests.loop, requests.services};
-      const Peer peer{.address = "192.0.2.1", .certificate_subject = {}, .site = 1};
-      co_await requests.queue.turn(context, peer, Importance::critical);
-      ++(context.admission.refused ? counts.critical_refused : counts.critical);
-    }
-    static Task<> normal(Requests& requests, Counts& counts) {
-      Arena arena;
-      Context context{arena, requests.loop, requests.services};
-      const Peer peer{.address = "192.0.2.1", .certificate_subject = {}, .site = 1};
-      co_await requests.queue.turn(context, peer, Importance::normal);
-      if (context.admission.refused) {
-        if (counts.refused++ > 0) co_return;
-        // The queue stands.
-        for (int i = 0; i < 50; ++i) requests.loop.spawn(requests.scope, critical(requests, counts));
-        spin(2 * StandingQueue::kInterval);
-        co_return;
-      }
-      spin(kMillisecond);
-    }
-    static void spin(Nanoseconds span) {
-      const auto until = system_clock().steady() + span;
-      while (system_clock().steady() < until) {}
-    }
-  };
-  for (int i = 0; i < 1000; ++i) requests.loop.spawn(requests.scope, Busy::normal(requests, counts));
+  int critical = 0, critical_refused = 0, refused = 0;
+  const auto count_critical = [&](const Admission& admission) { ++(admission.refused ? critical_refused : critical); };
+  for (int i = 0; i < 1000; ++i)
+    requests.ready(Importance::normal, [&](const Admission& admission) {
+      if (!admission.refused) return work_for(kMillisecond);
+      if (refused++ > 0) return;
+      // The queue stands.
+      for (int n = 0; n < 50; ++n) requests.ready(Importance::critical, count_critical);
+      work_for(2 * StandingQueue::kInterval);
+    });
   requests.loop.run();
-  EXPECT_GE(counts.refused, 500);
-  EXPECT_EQ(counts.critical, 50);
-  EXPECT_EQ(counts.critical_refused, 0);
+  EXPECT_GE(refused, 500);
+  EXPECT_EQ(critical, 50);
+  EXPECT_EQ(critical_refused, 0);
 }
 
 /// More critical requests than can be served are refused as well.
 TEST(ReadyQueue, TheExcessOfWhatIsCriticalIsRefusedWhereItAloneIsTooMuch) {
   Requests requests;
   int served = 0, refused = 0;
-  struct Busy {
-    static Task<> one(Requests& requests, int& served, int& refused) {
-      Arena arena;
-      Context context{arena, requests.loop, requests.services};
-      const Peer peer{.address = "192.0.2.1", .certificate_subject = {}, .site = 1};
-      co_await requests.queue.turn(context, peer, Importance::critical);
-      ++(context.admission.refused ? refused : served);
-      if (context.admission.refused) co_return;
-      const auto until = system_clock().steady() + kMillisecond;
-      while (system_clock().steady() < until) {}
-    }
-  };
-  for (int i = 0; i < 1000; ++i) requests.loop.spawn(requests.scope, Busy::one(requests, served, refused));
+  for (int i = 0; i < 1000; ++i)
+    requests.ready(Importance::critical, [&](const Admission& admission) {
+      ++(admission.refused ? refused : served);
+      if (!admission.refused) work_for(kMillisecond);
+    });
   requests.loop.run();
   EXPECT_GE(served, 1);
   EXPECT_GE(refused, 500);

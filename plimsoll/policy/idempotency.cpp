@@ -225,9 +225,7 @@ class Idempotency final : public Policy {
         recorded = std::move(answer);
       } else if (policy.mode() == Mode::enforce) {
         overtaken = true;  // by another process: what this one did must not stay
-        Error error{&kInFlight};
-        policy.answers_for(error);
-        co_return std::unexpected(std::move(error));
+        co_return std::unexpected(policy.refusal(Error{&kInFlight}));
       }
       co_return Result<>{};
     }
