@@ -210,7 +210,7 @@ class Document {
           if (name != "schema" && !hidden(name)) write_field(fields.key(name), field, Kind::media_type, name, view);
         const auto* schema = media.value.find("schema");
         if (says_nothing(contract_, schema))
-          fields.key("schema") += seen(promises.taken_body(), Direction::request);
+          fields.key("schema") += restricted(seen(promises.taken_body(), Direction::request), schema);
         else
           schemas_.write(fields.key("schema"), *schema, view);
         fields.end();
@@ -218,6 +218,23 @@ class Document {
       types.end();
     }
     members.end();
+  }
+
+  /// The text of a schema that stands in the place of `declared`, with how many members or items that one allows.
+  std::string restricted(std::string text, const Value* declared) {
+    const auto* value = declared ? &contract_.resolve(*declared) : nullptr;
+    if (!value || !value->is(Type::object)) return text;
+    std::string limits;
+    Members members{limits};
+    bool any = false;
+    for (const auto& [key, limit, at] : value->object())
+      if (key == "minProperties" || key == "maxProperties" || key == "minItems" || key == "maxItems") {
+        json::Writer{members.key(key)}.value(limit);
+        any = true;
+      }
+    members.end();
+    // Without a type of its own: code generators would take that for an object without members.
+    return any ? R"({"allOf":[)" + text + "," + limits + "]}" : text;
   }
 
   /// The text of a schema that a part has given.
