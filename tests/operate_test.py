@@ -202,6 +202,7 @@ class Starting(harness.ServerTest):
 
     def test_the_start_line_names_the_url_and_the_page(self):
         server = self.serve(CONTRACT)
+        harness.until(lambda: "management at" in server.output, "the start line, which is printed once requests are answered")
         self.assertRegex(server.output, rf"(?m)^plimsoll: .* at http://{server.address}, documentation at http://{server.address}/docs$")
         self.assertRegex(server.output, rf"(?m)^plimsoll: management at http://{server.management}$")
         self.assertEqual(server.get("/docs").status, 200)

@@ -29,20 +29,8 @@ std::string_view last(std::string_view name) { return name.substr(name.rfind('.'
 
 constexpr std::size_t kShown = 6;  ///< of options that are meant by their last name; of more only the names
 
-/// `filter` for `filters`, `rate-limits` for `rate-limit`: the other number of a name that means nothing as it stands.
-std::string in_other_number(const std::string& said, const std::vector<server::ReferenceEntry>& all) {
-  const auto means_one = [&](const std::string& word) {
-    return std::ranges::any_of(all,
-                               [&](const auto& entry) { return means(word, entry.name) || ends(word, entry.name); });
-  };
-  if (said.empty() || means_one(said)) return said;
-  auto other = said.ends_with('s') ? said.substr(0, said.size() - 1) : said + 's';
-  return !other.empty() && means_one(other) ? other : said;
-}
-
-int explain(const std::string& asked) {
+int explain(const std::string& said) {
   const auto all = server::reference();
-  const auto said = in_other_number(asked, all);
   std::string text;
   const auto is_one = [&](const auto& entry) { return means(said, entry.name); };
   const bool whole = said.empty() || std::ranges::any_of(all, is_one);
