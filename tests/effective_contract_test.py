@@ -171,6 +171,11 @@ class EffectiveContract(harness.ServerTest):
     def test_a_valid_request_made_from_the_contract_of_the_depot_succeeds_on_every_operation(self):
         self.succeed(self.depot())
 
+    def test_how_many_members_a_contract_asks_for_is_promised_where_a_table_describes_the_body(self):
+        told = self.shop().get("/openapi.json").json()
+        schema = told["paths"]["/customers/{id}"]["patch"]["requestBody"]["content"]["application/merge-patch+json"]["schema"]
+        self.assertIn({"minProperties": 1}, schema["allOf"])
+
     # --- who may read it ---
 
     def test_callers_do_not_see_what_is_for_operators(self):
