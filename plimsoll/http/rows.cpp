@@ -1,5 +1,6 @@
 #include "plimsoll/http/rows.hpp"
 
+#include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/write.hpp"
 
 #include <algorithm>
@@ -53,16 +54,6 @@ bool is_formula(std::string_view text) {
   return std::ranges::any_of(kWide, [&](auto wide) { return text.starts_with(wide); });
 }
 
-void append_cell(std::string& out, const json::Value* value) {
-  if (!value || value->is(json::Type::null)) return;
-  if (value->is(json::Type::string)) return append_csv_text(out, value->string());
-  const auto text = json::to_string(*value);
-  if (value->is(json::Type::number))
-    out += text;  // a number stays one, whatever it begins with
-  else
-    append_csv_text(out, text);
-}
-
 }  // namespace
 
 void append_ndjson(std::string& out, const json::Value& row) { out.append(json::to_string(row)).append("\n"); }
@@ -70,8 +61,8 @@ void append_ndjson(std::string& out, const json::Value& row) { out.append(json::
 void append_csv_text(std::string& out, std::string_view text) {
   const bool formula = is_formula(text);
   // `;` and tab part the columns in spreadsheets of other countries.
-  const bool quoted = formula || text.find_first_of("\",;\t\r\n") != std::string_view::npos || text.starts_with(' ') ||
-                      text.ends_with(' ');
+  const bool quoted = text.empty() || formula || text.find_first_of("\",;\t\r\n") != std::string_view::npos ||
+                      text.starts_with(' ') || text.ends_with(' ');
   if (quoted) out += '"';
   if (formula) out += '\'';
   for (char c : text) {
@@ -81,10 +72,24 @@ void append_csv_text(std::string& out, std::string_view text) {
   if (quoted) out += '"';
 }
 
+void append_csv_value(std::string& out, const json::Value* value, bool several_types) {
+  if (!value || value->is(json::Type::null)) return;
+  if (value->is(json::Type::string)) {
+    Arena arena;
+    const bool as_json = several_types && json::parse(value->string(), arena).has_value();
+    return append_csv_text(out, as_json ? json::to_string(*value) : value->string());
+  }
+  const auto text = json::to_string(*value);
+  if (value->is(json::Type::number))
+    out += text;  // a number stays one, whatever it begins with
+  else
+    append_csv_text(out, text);
+}
+
 void append_csv(std::string& out, const json::Value& row, std::span<const std::string_view> columns) {
   for (std::size_t i = 0; i < columns.size(); ++i) {
     if (i) out += ',';
-    append_cell(out, row.find(columns[i]));
+    append_csv_value(out, row.find(columns[i]), false);
   }
   out += "\r\n";
 }

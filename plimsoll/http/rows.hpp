@@ -17,10 +17,13 @@ void append_ndjson(std::string& out, const json::Value& row);
 /// Appends a cell of CSV (RFC 4180), quoted where it must be, and where it has a `;` or a tab, which part the columns
 /// in some spreadsheets. Text that a spreadsheet would run as a formula gets a `'` in front (OWASP, CSV injection): its
 /// first character behind blanks, control characters and byte order marks is `=`, `+`, `-` or `@`, in full width too,
-/// or it begins with a tab or a line break. A plain number is none.
+/// or it begins with a tab or a line break. A plain number is none. An empty text is `""`.
 void append_csv_text(std::string& out, std::string_view text);
-/// Appends a row: the members of an object in the order of `columns`. Null and absent are empty, numbers and booleans
-/// as in JSON, arrays and objects as JSON text.
+/// Appends a value as a cell: null and absent are empty, numbers and booleans as in JSON, arrays and objects as JSON
+/// text. `several_types`: the cell is read as JSON where it can be, so that a text which would be taken for another
+/// value (`12`, `null`) is JSON text as well.
+void append_csv_value(std::string& out, const json::Value* value, bool several_types);
+/// Appends a row: the members of an object in the order of `columns`.
 void append_csv(std::string& out, const json::Value& row, std::span<const std::string_view> columns);
 /// Appends the line of names that begins the text.
 void append_csv_header(std::string& out, std::span<const std::string_view> columns);

@@ -22,7 +22,7 @@ TEST(Csv, QuotesWhatMustBeQuoted) {
   EXPECT_EQ(cell("a\nb"), "\"a\nb\"");
   EXPECT_EQ(cell(" a"), "\" a\"");
   for (auto text : {"a;b", "a\tb", ";", "a;=1+1"}) EXPECT_EQ(cell(text), "\"" + std::string(text) + "\"");
-  EXPECT_EQ(cell(""), "");
+  EXPECT_EQ(cell(""), "\"\"");
 }
 
 TEST(Csv, FormulasAreDefusedAndNumbersAreNot) {

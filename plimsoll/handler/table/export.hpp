@@ -49,6 +49,7 @@ class Export final : public Stream {
   Format format_;
   RowWriter writer_;
   std::vector<std::string_view> names_;  ///< of the columns of CSV
+  std::vector<bool> several_types_;      ///< of the first of them: of a type of its own, or a JSON value
   std::vector<std::size_t> places_;
   std::string piece_;
   bool begun_ = false, ended_ = false;
