@@ -4,7 +4,12 @@
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/json/utf8.hpp"
 
+#include <unicase.h>
+#include <unictype.h>
+#include <unistr.h>
 #include <algorithm>
+#include <cstdlib>
+#include <memory>
 
 namespace plimsoll::contract {
 namespace {
@@ -35,6 +40,28 @@ bool is_obscure(std::string_view text) {
   return false;
 }
 
+/// NFKC_Casefold (Unicode, chapter 3.13); false where there is no memory.
+bool fold_letters(std::string& text) {
+  if (std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; })) {
+    std::ranges::transform(text, text.begin(), lower);
+    return true;
+  }
+  std::string seen;
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(text.data());
+  for (std::size_t i = 0; i < text.size();) {
+    ucs4_t letter = 0;
+    const auto length = static_cast<std::size_t>(u8_mbtouc(&letter, bytes + i, text.size() - i));
+    if (!uc_is_property_default_ignorable_code_point(letter)) seen.append(text, i, length);
+    i += length;
+  }
+  std::size_t size = 0;
+  const std::unique_ptr<std::uint8_t, decltype([](std::uint8_t* made) { std::free(made); })> folded{u8_casefold(
+      reinterpret_cast<const std::uint8_t*>(seen.data()), seen.size(), nullptr, UNINORM_NFKC, nullptr, &size)};
+  if (!folded) return false;
+  text.assign(reinterpret_cast<const char*>(folded.get()), size);
+  return true;
+}
+
 }  // namespace
 
 std::optional<std::string> fold_path(std::string_view path) {
@@ -44,8 +71,10 @@ std::optional<std::string> fold_path(std::string_view path) {
     if (is_obscure(whole)) return std::nullopt;
   } while (decode(whole));
   whole.resize(std::min(whole.find_first_of("?#"), whole.size()));
+  if (!fold_letters(whole)) return std::nullopt;
+  // Letters in full width may have become what parts a path.
+  whole.resize(std::min(whole.find_first_of("?#"), whole.size()));
   std::ranges::replace(whole, '\\', '/');
-  std::ranges::transform(whole, whole.begin(), lower);
   std::string folded;
   for (std::string_view rest = whole; !rest.empty();) {
     const auto slash = std::min(rest.find('/'), rest.size());

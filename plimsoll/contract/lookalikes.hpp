@@ -12,6 +12,8 @@ namespace plimsoll::contract {
 
 /// A path as the most lenient of servers reads it: percent-decoded as often as it can be, in small letters, `\` as `/`,
 /// without what follows `;`, `?` and `#`, without blanks and dots at the end of a segment, and without empty segments.
+/// Of other alphabets it has what Unicode takes for the same (NFKC_Casefold): the Kelvin sign is a `k`, letters in full
+/// width are plain ones, and what has no width is not there.
 /// Null: it has dot segments, controls or what is not UTF-8, encoded or not, so that nobody can say where it leads.
 std::optional<std::string> fold_path(std::string_view path);
 /// The template of a path with its literals folded alike: `/Orders/{id}/` is `/orders/{0}`. Null where there is none.

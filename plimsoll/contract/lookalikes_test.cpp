@@ -33,6 +33,14 @@ TEST(Lookalikes, SpellingsOfADeclaredPathAreKnown) {
         "/a/../v1/orders", "/a/..;/v1/orders", "/a/%2e%2E/b",      "/a/.%20./..%20/b", "/a%00",
         "/a%0A",           "/REPORT.csv",      "/v1/orders/100%25"})
     EXPECT_TRUE(known.has(path)) << path;
+  // Long s, Kelvin sign, full width, spaces of other alphabets, without a width.
+  const auto letters = of({"/v1/secrets/k", "/v1/straße"});
+  for (const auto* path :
+       {"/v1/%C5%BFecrets/k", "/v1/secrets/%E2%84%AA", "/v1/%EF%BD%93ecrets/K", "/v1/secrets%C2%A0/k",
+        "/v1/secrets%E2%80%89/k", "/v1/sec%E2%80%8Brets/k", "/v1/sec%C2%ADrets/k", "/v1/secrets%EF%BC%8Fk",
+        "/v1/secrets%EF%BC%9Bx/k", "/v1/secrets/k%EF%BC%9Fa", "/v1/STRASSE", "/v1/stra%C3%9Fe", "/v1/stra%E1%BA%9Ee",
+        "/a/%EF%BC%8E%EF%BC%8E/v1/secrets/k"})
+    EXPECT_TRUE(letters.has(path)) << path;
 }
 
 /// Nobody can say where these lead, whatever is declared.
