@@ -2,6 +2,7 @@
 
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/date.hpp"
+#include "plimsoll/http/field_name.hpp"
 #include "plimsoll/http/range.hpp"
 #include "plimsoll/policy/cache/key_text.hpp"
 
@@ -294,6 +295,13 @@ std::optional<std::vector<std::string>> vary_of(const Headers& response, const R
 void put_variant(std::string& key, const std::vector<std::string>& names, const Headers& request) {
   for (auto& name : names) {
     put_part(key, 'V', name);
+    // An origin that makes variables of names may choose by another spelling, whatever this one says.
+    for (const auto& field : request)
+      if (field.name.size() == name.size() && same_variable(field.name, name) &&
+          !equal_ignoring_case(field.name, name)) {
+        put_part(key, 's', field.name);
+        put_part(key, 'h', field.value);
+      }
     if (!request.contains(name)) {
       put_part(key, '-', {});
       continue;

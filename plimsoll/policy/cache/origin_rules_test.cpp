@@ -253,6 +253,23 @@ TEST_F(OriginRules, TellVariantsApartByMeaning) {
   EXPECT_NE(key({}), key({{"a", ""}}));
   EXPECT_NE(key({{"a", "\"x, y\""}}), key({{"a", "\"x,y\""}}));
   EXPECT_NE(key({{"a", "x y"}}), key({{"a", "xy"}}));
+  EXPECT_NE(key({{"a", "1"}}), key({{"a", "2"}}));
+  EXPECT_EQ(key({{"A", "1"}}), key({{"a", "1"}}));
+}
+
+TEST_F(OriginRules, TellVariantsApartByEverySpellingOfAName) {
+  const auto key = [&](Fields request) {
+    std::string text;
+    put_variant(text, {"accept-language", "x-tenant"}, headers(request));
+    return text;
+  };
+  const auto plain = key({{"accept-language", "en"}});
+  for (const std::string_view other : {"Accept_Language", "accept.language", "ACCEPT_LANGUAGE"}) {
+    EXPECT_NE(key({{"accept-language", "en"}, {other, "xx"}}), plain) << other;
+    EXPECT_NE(key({{other, "xx"}}), key({})) << other;
+    EXPECT_NE(key({{other, "xx"}}), key({{other, "yy"}})) << other;
+  }
+  EXPECT_EQ(key({{"accept-language", "en"}, {"accept_languages", "xx"}}), plain);
 }
 
 TEST_F(OriginRules, CutOneRangeOutOfAStoredBody) {
