@@ -360,6 +360,20 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
         self.assertEqual([server.get("/reviews").status for _ in range(80)], [200] * 80)
         self.assertEqual(len(hanging.seen), 5, "after five failures one after another it is left out")
 
+    def test_a_body_that_breaks_off_is_told_while_nothing_has_been_sent(self):
+        target = self.target()
+        rest = b""
+        target.does = lambda connection, request: connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n" + rest)
+        server = self.front(target, options="retry: off, breaker: off")
+        for rest in (b"", b"5", b"no size\r\n"):
+            told = server.get("/reviews")
+            self.assertEqual((told.status, told.code), (502, "bad-answer"), rest)
+        rest = b'5\r\n{"a":\r\n'
+        self.assertRaises((OSError, harness.http.client.HTTPException), server.get, "/reviews")
+        lines = lambda: [line for line in server.logged() if line.get("event") == "request" and line.get("path") == "/reviews"]
+        harness.until(lambda: len(lines()) == 4, "a line for each")
+        self.assertEqual([(line["status"], line.get("client_gone"), "detail" in line) for line in lines()], [(502, None, True)] * 3 + [(200, None, True)])
+
     def test_a_target_that_flaps_loses_no_call_that_may_be_repeated(self):
         a, b, flapping = self.target("a"), self.target("b"), self.target("c")
         turns = iter(range(10_000))

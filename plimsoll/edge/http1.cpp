@@ -59,6 +59,7 @@ class Http1 final : public Protocol, public HangUp, public Stream {
   h1::Framed framing(const Exchange& exchange, const Response& response, bool last) const;
   bool last_answer() const;
   Task<bool> answer(Exchange& exchange, Response& response);
+  Task<bool> answer_failed(Exchange& exchange, const Error& error);
   Task<> change_protocol(Exchange& exchange, const Response& response, const Upgrading& upgrading);
   Task<bool> send(std::span<iovec> pieces, ResponsePace& pace);
   Task<bool> send_file(const File& file, ResponsePace& pace, Outcome& outcome);
@@ -275,7 +276,7 @@ Task<bool> Http1::exchange() {
   const bool last = last_answer();
   const bool sent = co_await answer(exchange, *response);
   if (!sent) {
-    outcome.client_gone = true;
+    outcome.client_gone = !outcome.cut;
     broken_ = true;
     co_return false;
   }
@@ -478,12 +479,21 @@ Task<bool> Http1::send_file(const File& file, ResponsePace& pace, Outcome& outco
   co_return true;
 }
 
+/// A stream has failed before anything of the answer was sent: the client is told so instead.
+Task<bool> Http1::answer_failed(Exchange& exchange, const Error& error) {
+  if (exchange.scope.stopped() == Stop::client_gone || error.problem == &kClientGone) co_return false;
+  auto response = exchange.service.refused(error, exchange.request, exchange.context);
+  exchange.context.outcome.status = response.status;
+  co_return co_await answer(exchange, response);
+}
+
 /// The head goes with the first piece. A stream that fails, or is longer or shorter than was said, ends the connection,
 /// so that no receiver takes the part for the whole.
 Task<bool> Http1::send_stream(Stream& stream, const h1::Framed& framed, h1::Outbox& out, ResponsePace& pace,
                               Outcome& outcome) {
   const bool chunked = framed.length == h1::Framed::Length::chunked;
   const bool known = framed.length == h1::Framed::Length::known;
+  bool begun = false;
   for (bool last = false; !last;) {
     if (known && outcome.sent == framed.size && out.size() == 0) co_return true;
     waiting_ = true;
@@ -491,10 +501,17 @@ Task<bool> Http1::send_stream(Stream& stream, const h1::Framed& framed, h1::Outb
     waiting_ = false;
     if (!piece) {
       outcome.detail = exchange_->context.arena.keep(log_text(piece.error()));
+      if (!begun) co_return co_await answer_failed(*exchange_, piece.error());
+      outcome.cut = true;
       co_return false;
     }
+    begun = true;
     last = piece->empty();
-    if (known && (outcome.sent + piece->size() > framed.size || (last && outcome.sent < framed.size))) co_return false;
+    if (known && (outcome.sent + piece->size() > framed.size || (last && outcome.sent < framed.size))) {
+      outcome.detail = "the body is not as long as its Content-Length";
+      outcome.cut = true;
+      co_return false;
+    }
     if (chunked && !last) {
       out.wrote(h1::chunk_line(out.room(20), piece->size()));
     } else if (chunked) {

@@ -176,11 +176,14 @@ Task<> Http2Exchange::send_stream(Stream& stream, std::optional<std::uint64_t> s
     const auto piece = co_await stream.read();
     if (!piece) {
       exchange_.context.outcome.detail = arena_->keep(log_text(piece.error()));
+      exchange_.context.outcome.cut = true;
       session.reset(*this, http::H2Error::internal_error);
       co_return;
     }
     const bool last = piece->empty();
     if (size && (sent() + piece->size() > *size || (last && sent() < *size))) {
+      exchange_.context.outcome.detail = "the body is not as long as its Content-Length";
+      exchange_.context.outcome.cut = true;
       session.reset(*this, http::H2Error::internal_error);
       co_return;
     }
@@ -293,7 +296,7 @@ void Http2Exchange::judge(Nanoseconds span) {
 void Http2Exchange::release() {
   auto& outcome = exchange_.context.outcome;
   outcome.sent = sent();
-  if (why_closed_ != http::H2Error::no_error || !answered_) outcome.client_gone = true;
+  if ((why_closed_ != http::H2Error::no_error && !outcome.cut) || !answered_) outcome.client_gone = true;
   auto& worker = http2_.connection().worker;
   if (served_) exchange_.service.finished(exchange_.request, exchange_.context);
   auto arena = std::move(arena_);

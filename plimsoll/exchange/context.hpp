@@ -37,6 +37,7 @@ struct Outcome {
   std::string_view policy{};             ///< that refused
   std::string_view detail{};             ///< for the log
   std::uint64_t sent = 0, received = 0;  ///< body bytes
+  bool cut = false;                      ///< the body of the answer failed: it is this side that ended it early
   bool client_gone = false;
   const Headers* failure_headers = nullptr;  ///< of a response with status 400 or above, else null
   std::string_view failure_body{};           ///< of such a response where its bytes are in the arena, else empty
