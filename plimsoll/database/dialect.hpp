@@ -59,6 +59,7 @@ struct FoundColumn {
   int primary = 0;              ///< place in the primary key, from 1; 0: not in it
   bool is_rowid = false;        ///< SQLite: the number of the row, with which every index ends
   std::string collation{};      ///< that it declares, in lower case; empty: none
+  bool folds = false;           ///< PostgreSQL: its collation takes texts that differ for equal
   std::string default_value{};  ///< as SQL
   char category = '\0';         ///< PostgreSQL: pg_type.typcategory
   /// PostgreSQL: names of the checks of the table that are about it.

@@ -198,16 +198,17 @@ class PostgresRenderer final : public Renderer {
     else
       out += type;
   }
-  /// The same text as the caller's name. A type that converts what it is given (`uuid`, `citext`) is asked twice: by an
-  /// index, and byte by byte.
+  /// The same text as the caller's name. A type that converts what it is given (`uuid`, `citext`), and a collation that
+  /// takes other texts for equal, are asked twice: by an index, and byte by byte.
   void append_exact(Statement& out, const Column& column, const Cell& value, std::string_view alias) const {
     append_column(out.sql, column, alias);
     append_parameter(out.sql += '=', column);
     out.cells.push_back(value);
     const auto type = type_of(column);
-    if (column.kind == Kind::integer || column.type.empty() || type == "text" || type == "character varying") return;
+    const bool plain = !column.folds && (type == "text" || type == "character varying");
+    if (column.kind == Kind::integer || column.type.empty() || plain) return;
     append_column(out.sql += " AND ", column, alias);
-    out.sql += "::text=?::text";
+    out.sql += "::text COLLATE \"C\"=?::text";
     out.cells.push_back(value);
   }
   void append_condition(Statement& out, const Condition& condition, std::string_view alias) const override {

@@ -10,8 +10,13 @@ std::string setting(std::string_view name) {
   return "(SELECT nullif(current_setting('plimsoll." + std::string(name) + "',true),''))";
 }
 
+/// Byte by byte: the column's own collation may take other texts for equal.
+std::string is_exactly(std::string_view column, std::string_view name) {
+  return quoted(column) + "::text COLLATE \"C\"=" + setting(name);
+}
+
 std::string owned(const GuardedTable& table) {
-  const auto own = quoted(table.owner) + "::text=" + setting("subject");
+  const auto own = is_exactly(table.owner, "subject");
   if (table.except_roles.empty()) return own;
   std::string roles;
   for (const auto& role : table.except_roles) roles += (roles.empty() ? "" : ",") + literal(role);
@@ -38,7 +43,7 @@ std::vector<std::string> caller_settings(const Reading& reading) {
 std::string policy_statements(const GuardedTable& table) {
   const auto name = quoted(table.name), policy = std::string(kPolicy);
   std::string condition;
-  if (!table.tenant.empty()) condition = quoted(table.tenant) + "::text=" + setting("tenant");
+  if (!table.tenant.empty()) condition = is_exactly(table.tenant, "tenant");
   if (!table.owner.empty()) condition += (condition.empty() ? "" : " AND ") + owned(table);
   return "ALTER TABLE " + name + " ENABLE ROW LEVEL SECURITY;\nALTER TABLE " + name +
          " FORCE ROW LEVEL SECURITY;\nDROP POLICY IF EXISTS " + policy + " ON " + name + ";\nCREATE POLICY " + policy +

@@ -262,7 +262,8 @@ Task<Result<std::optional<FoundTable>>> PostgresDialect::find_table(Session& ses
   found.strict = true;
   auto columns = co_await session.query(
       "SELECT a.attname::text,format_type(b.oid,NULL),a.attnotnull OR t.typnotnull,a.atthasdef OR a.attidentity<>'' "
-      "OR t.typdefault IS NOT NULL,coalesce(pg_get_expr(d.adbin,d.adrelid),''),b.typcategory::text "
+      "OR t.typdefault IS NOT NULL,coalesce(pg_get_expr(d.adbin,d.adrelid),''),b.typcategory::text,"
+      "coalesce((SELECT NOT l.collisdeterministic FROM pg_collation l WHERE l.oid=a.attcollation),false) "
       "FROM pg_attribute a JOIN pg_type t ON t.oid=a.atttypid "
       "JOIN pg_type b ON b.oid=CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END "
       "LEFT JOIN pg_attrdef d ON d.adrelid=a.attrelid AND d.adnum=a.attnum "
@@ -275,6 +276,7 @@ Task<Result<std::optional<FoundTable>>> PostgresDialect::find_table(Session& ses
                              .type = text_at(row, 1),
                              .not_null = number_at(row, 2) != 0,
                              .has_default = number_at(row, 3) != 0,
+                             .folds = number_at(row, 6) != 0,
                              .default_value = text_at(row, 4),
                              .category = category.empty() ? '\0' : category[0]});
   }
@@ -431,6 +433,7 @@ Statement PostgresDialect::has_table(std::string name) const {
 
 void PostgresDialect::note_storage(Column& column, const FoundColumn* there, const FoundTable*) const {
   column.type = there ? there->type : std::string{};
+  column.folds = there && there->folds;
   column.uuid = there ? there->type == "uuid" : postgres_type(column) == "uuid";
   column.checks = there ? there->checks : std::vector<std::string>{};
   column.as_number = there && (column.kind == Kind::decimal || column.kind == Kind::number) && there->type != "numeric";

@@ -47,7 +47,8 @@ std::optional<std::string_view> quoted(std::string_view& text) {
   return std::nullopt;
 }
 
-bool next(std::string_view& list, Directive& out) {
+/// `rubbish`: set where something is no directive.
+bool next(std::string_view& list, Directive& out, bool& rubbish) {
   for (;;) {
     while (!list.empty() && (blank(list.front()) || list.front() == ',')) list.remove_prefix(1);
     if (list.empty()) return false;
@@ -60,7 +61,9 @@ bool next(std::string_view& list, Directive& out) {
     list = skip_blanks(list);
     if (list.empty() || list.front() == ',') {
       if (!out.name.empty()) return true;
-    } else {  // rubbish: over to the next comma
+      rubbish = true;
+    } else {  // over to the next comma
+      rubbish = true;
       list.remove_prefix(std::min(list.find(','), list.size()));
     }
   }
@@ -224,7 +227,8 @@ bool read_names(std::string_view list, std::vector<std::string>& out) {
 CacheControl parse_cache_control(std::string_view value, std::vector<std::string>* qualified) {
   CacheControl out;
   Directive d;
-  while (next(value, d)) {
+  bool rubbish = false;
+  while (next(value, d, rubbish)) {
     if (qualified && d.has_argument && (same_as_lower(d.name, "no-cache") || same_as_lower(d.name, "private")) &&
         read_names(d.argument, *qualified))
       continue;
@@ -234,6 +238,7 @@ CacheControl parse_cache_control(std::string_view value, std::vector<std::string
       put(out, d.name, seconds(d));
     raise(out, d.name);
   }
+  out.no_store |= rubbish;
   return out;
 }
 

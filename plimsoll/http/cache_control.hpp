@@ -27,7 +27,8 @@ struct CacheControl {
 
 /// Reads a whole field value (several field lines joined by a comma). Of a directive that comes twice the shorter span
 /// counts; a span that cannot be read is 0, which makes the answer stale rather than fresh (section 4.2.1). Unknown
-/// directives are passed over. `qualified`: is given the names, in lower case, of `no-cache="…"` and `private="…"`,
+/// directives are passed over. What is no directive at all (`private; max-age=60`) counts as `no-store`: nobody knows
+/// what it was meant to forbid. `qualified`: is given the names, in lower case, of `no-cache="…"` and `private="…"`,
 /// which then say nothing of the rest of the response; a list that cannot be read counts as the plain directive.
 CacheControl parse_cache_control(std::string_view value, std::vector<std::string>* qualified = nullptr);
 /// Of a targeted field such as `CDN-Cache-Control`, which is a structured dictionary (RFC 9213). Nothing when it cannot

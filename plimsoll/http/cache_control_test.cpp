@@ -32,6 +32,12 @@ TEST(CacheControl, WhatItCannotReadMakesStaleNotFresh) {
   EXPECT_EQ(parse_cache_control("max-age=99999999999999999999999").max_age, CacheControl::kForever);
   EXPECT_TRUE(parse_cache_control("a b, no-store").no_store);
   EXPECT_FALSE(parse_cache_control("x=\"no-store").no_store);
+  for (const auto* text :
+       {"no-transform; private, max-age=60", "private =\"set-cookie\", max-age=60", "private= \"set-cookie\"",
+        "max-age=60, no-transform no-store", "max-age=60; private", "public; no-store, max-age=60", "=1, max-age=60"})
+    EXPECT_TRUE(parse_cache_control(text).no_store) << text;
+  for (const auto* text : {"max-age=60", " , max-age=60,, ", "x=y, max-age=60", "x=\"a;b\", public"})
+    EXPECT_FALSE(parse_cache_control(text).no_store) << text;
 }
 
 TEST(CacheControl, IsWrittenAsItIsRead) {
