@@ -92,9 +92,35 @@ void Workers::on(std::string_view kind, std::unique_ptr<Runner> runner) {
       .duration = &metrics_->histogram("plimsoll_job_duration_seconds", "How long attempts of jobs took.", labels)};
 }
 
-void Workers::start() {
+void Workers::open_queues() {
   for (auto& kind : kinds_)
     if (runs(kind.name)) queues_.try_emplace(kind.queue, 0);
+}
+
+int Workers::run_due() {
+  open_queues();
+  int attempts = 0;
+  Scope serving;
+  loop_.spawn(serving, serve_due(attempts));
+  loop_.run();
+  return attempts;
+}
+
+Task<> Workers::serve_due(int& attempts) {
+  Scope tending;
+  loop_.spawn(tending, tend());
+  const auto empty = [this] { return running_.empty(); };
+  while (!stopping_) {
+    const int claimed = co_await claim_due();
+    attempts += claimed;
+    if (running_.empty()) break;
+    (void)co_await ended_.wait(loop_, options_.poll, empty);
+  }
+  tending.stop(Stop::drain);
+}
+
+void Workers::start() {
+  open_queues();
   loop_.spawn(serving_, serve());
   loop_.spawn(tending_, tend());
   thread_ = std::thread([this] { loop_.run(); });

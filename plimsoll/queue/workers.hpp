@@ -87,6 +87,9 @@ class Workers {
   void on(std::string_view kind, std::unique_ptr<Runner> runner);
   bool runs(std::string_view kind) const { return runners_.contains(kind); }
   void start();
+  /// In place of `start`, on the caller's thread: runs what is due, and what falls due meanwhile, until nothing is.
+  /// Gives the number of attempts.
+  int run_due();
   /// Claims no more, lets what runs finish within the grace, then hands it back. Safe from any thread; returns at once.
   void stop() noexcept;
   /// The same with another grace, counted from the first of these calls; the least that was said counts.
@@ -102,7 +105,9 @@ class Workers {
     telemetry::Counter *completed = nullptr, *failed = nullptr, *lost = nullptr, *released = nullptr;
     telemetry::Histogram* duration = nullptr;
   };
+  void open_queues();
   Task<> serve();
+  Task<> serve_due(int& attempts);
   Task<Result<>> turn();
   Task<> tend();
   Task<Result<>> renew_claims();

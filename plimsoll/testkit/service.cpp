@@ -111,6 +111,7 @@ Caller Service::as(std::string_view name, const CallerOptions& options) {
 Caller Service::anonymous() { return {*state_->client, {}}; }
 MovedClock& Service::clock() { return state_->clock; }
 server::Instance& Service::instance() { return *state_->instance; }
+int Service::run_jobs() { return state_->instance->services().backgrounds->run_due(); }
 
 database::Rows Service::run(std::string_view statement, std::vector<database::Cell> parameters) {
   database::Rows kept;

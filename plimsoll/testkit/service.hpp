@@ -78,6 +78,9 @@ class Service {
   Caller anonymous();
   MovedClock& clock();
   server::Instance& instance();
+  /// Runs the jobs that are due by the clock, until none is; they run nowhere else. Gives how many attempts there were.
+  /// What failed falls due again: `clock().advance(…)`.
+  int run_jobs();
 
   /// The rows of a statement, each as a struct or as its only value.
   template <class T = database::Cell, class... A>

@@ -210,6 +210,64 @@ TEST_F(Library, AValueIsFilledOnceUntilItExpiresOrItsTableIsWritten) {
   EXPECT_EQ(counted, 3);
 }
 
+Task<Result<Json<Book, 201>>> insert_and_enqueue(database::Session& session, std::string title,
+                                                 std::optional<std::int64_t> year, std::string author,
+                                                 Job<"receipt"> receipt) {
+  auto book = co_await insert(session, title, year, author);
+  if (!book) co_return book;
+  auto enqueued = co_await receipt.enqueue(session, book->value);
+  if (!enqueued) co_return passed_on(enqueued);
+  co_return book;
+}
+
+TEST_F(Library, JobsRunWhenTheTestSaysSo) {
+  int receipts = 0;
+  bool broken = false;
+  Service library{options([&](Application& application) {
+    bind_all(application);
+    application.on("addBook",
+                   [](UnitOfWork unit, JsonBody<NewBook> body,
+                      Job<"receipt"> receipt) -> Task<Result<Committed<Json<Book, 201>>>> {
+                     auto added = co_await unit.answer(insert_and_enqueue, body->title, body->year, std::string("anna"),
+                                                       receipt);
+                     co_return added;
+                   });
+    application.job("receipt", [&](queue::Execution& run) -> Task<Result<queue::Output>> {
+      ++receipts;
+      if (broken) co_return fail(database::kUnavailable);
+      const auto work = [&](database::Session& session) -> Task<Result<queue::Output>> {
+        auto written = co_await execute(session, "UPDATE books SET author = author || ', billed'");
+        if (!written) co_return passed_on(written);
+        co_return queue::Output{};
+      };
+      auto done = co_await run.complete(work);
+      if (!done) co_return passed_on(done);
+      co_return queue::Output{};
+    });
+  })};
+  EXPECT_EQ(library.run_jobs(), 0);
+  auto anna = library.as("anna", {.roles = {"librarian"}});
+  ASSERT_EQ(anna.post("/books", R"({"title":"Emma"})").status, 201);
+  EXPECT_EQ(receipts, 0);
+  EXPECT_EQ(library.run_jobs(), 1);
+  EXPECT_EQ(receipts, 1);
+  EXPECT_EQ(library.sql<std::string>("SELECT author FROM books"), std::vector<std::string>{"anna, billed"});
+  EXPECT_EQ(library.run_jobs(), 0);
+  for (int i = 0; i < 40; ++i) ASSERT_EQ(anna.post("/books", R"({"title":"Emma"})").status, 201);
+  EXPECT_EQ(library.run_jobs(), 40);  // more than one claim takes, and more than run at a time
+  EXPECT_EQ(receipts, 41);
+  broken = true;
+  ASSERT_EQ(anna.post("/books", R"({"title":"Emma"})").status, 201);
+  EXPECT_EQ(library.run_jobs(), 1);
+  EXPECT_EQ(library.run_jobs(), 0);  // it waits for its next attempt
+  broken = false;
+  library.clock().advance(std::chrono::hours{1});
+  EXPECT_EQ(library.run_jobs(), 1);
+  EXPECT_EQ(receipts, 43);
+  EXPECT_EQ(library.sql<std::string>("SELECT DISTINCT state FROM plimsoll_jobs"),
+            std::vector<std::string>{"completed"});
+}
+
 // --- what refuses the start ---
 
 TEST_F(Library, AParameterThatIsNotDeclaredRefusesTheStart) {

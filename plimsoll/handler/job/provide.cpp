@@ -217,6 +217,7 @@ class Jobs final : public Background {
     workers.start();
     return {};
   }
+  int run_due() override { return workers.run_due(); }
   void drain(Nanoseconds grace) noexcept override { workers.stop(grace); }
   void retire() noexcept override {
     Nanoseconds longest = 0;  // an attempt ends at its timeout at the latest
