@@ -171,6 +171,18 @@ class EffectiveContract(harness.ServerTest):
     def test_a_valid_request_made_from_the_contract_of_the_depot_succeeds_on_every_operation(self):
         self.succeed(self.depot())
 
+    def test_a_valid_request_made_from_the_contract_of_files_of_rows_succeeds_on_every_operation(self):
+        self.succeed(self.files())
+
+    def test_a_valid_request_made_from_the_contract_of_imports_succeeds_on_every_operation(self):
+        self.succeed(self.imports())
+
+    def test_parameters_that_the_contract_declares_itself_are_served_with_what_the_server_asks_of_them(self):
+        listed = self.imports().get("/openapi.json").json()["paths"]["/parts"]["get"]["parameters"]
+        schemas = {parameter["name"]: parameter["schema"] for parameter in listed}
+        self.assertEqual(schemas["sort"], {"allOf": [{"type": "string"}, {"pattern": "^(sku|-sku|id|-id)(,(sku|-sku|id|-id))*$"}]})
+        self.assertEqual(schemas["limit"], {"allOf": [{"type": "integer"}, {"type": "integer", "minimum": 1, "maximum": 100}]})
+
     def test_how_many_members_a_contract_asks_for_is_promised_where_a_table_describes_the_body(self):
         told = self.shop().get("/openapi.json").json()
         schema = told["paths"]["/customers/{id}"]["patch"]["requestBody"]["content"]["application/merge-patch+json"]["schema"]

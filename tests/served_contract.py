@@ -191,6 +191,8 @@ class Contract:
         if "pattern" in schema:
             for _ in range(100):
                 text = self.of_pattern(sre.parse(schema["pattern"]))
+                if "," in schema["pattern"]:  # a list of words: each once, in one direction, as in an array
+                    text = ",".join({one.lstrip("-"): one for one in text.split(",")}.values())
                 if schema.get("minLength", 0) <= len(text) <= schema.get("maxLength", len(text)):
                     return text
         low = schema.get("minLength", 0)
@@ -240,12 +242,14 @@ class Contract:
         """A valid request: (method, target, headers, body). `credentials` are the headers or the query of who calls."""
         self.place = operation.path
         path, query, headers, named = operation.path, [], dict(credentials), {}
+        # A condition is on what is not known yet; where one is asked for (RFC 6585, section 3), there is something, or there is nothing.
+        condition = self.random.choice(["If-Match", "If-None-Match"]) if "428" in operation.responses else ""
         for parameter in operation.parameters:
             name, place = parameter["name"], parameter["in"]
-            optional = not parameter.get("required", False)
+            optional = not parameter.get("required", False) and name != condition
             if optional and (name in SEARCHED or self.random.random() < 0.8 or len(query) > 2):
                 continue
-            if optional and place == "header":  # conditions on what is not known yet
+            if optional and place == "header":
                 continue
             schema = parameter.get("schema", {})
             if place == "path":
@@ -310,7 +314,10 @@ class Contract:
                 self.rows[place] = [row for row in self.rows[place] if gone not in map(str, row.values())]
         if answer.status >= 300 or not is_json(answer.headers.get("content-type", "")) or not readable(answer):
             return
-        body = answer.json()
+        try:
+            body = json.loads(answer.body)
+        except ValueError:  # a file that somebody has stored under that type
+            return
         items = body if isinstance(body, list) else body.get("data", [body]) if isinstance(body, dict) else []
         place = operation.path.split("/{")[0]
         if "{" in operation.path and operation.method == "get" and not operation.path.endswith("}"):

@@ -163,19 +163,56 @@ class Document {
       if (std::ranges::none_of(operation.parameters, said) && std::ranges::none_of(more, known)) more.push_back(&taken);
     }
     const auto* own = raw.find("parameters");
-    if (!own && more.empty()) return;
+    const auto narrowing = [&](const Parameter& parameter) {
+      return parameter.in == In::query && parameter.schema && parameter.raw ? promises.narrowing(parameter.name)
+                                                                            : nullptr;
+    };
+    const auto is_own = [&](const Parameter& parameter) {
+      return own && std::ranges::any_of(own->array(), [&](auto& one) { return same(one, *parameter.raw); });
+    };
+    // Those of the path item that are narrowed for this operation alone are declared again.
+    const auto inherited = [&](const Parameter& parameter) { return narrowing(parameter) && !is_own(parameter); };
+    if (!own && more.empty() && std::ranges::none_of(operation.parameters, inherited)) return;
     auto& out = members.key("parameters");
     out += '[';
     bool first = true;
     for (const auto& parameter : own ? own->array() : std::span<const Value>{}) {
       if (!std::exchange(first, false)) out += ',';
-      write_object(out, parameter, Kind::parameter, {});
+      const auto known = std::ranges::find_if(
+          operation.parameters, [&](auto& each) { return each.raw && same(parameter, *each.raw) && narrowing(each); });
+      if (known == operation.parameters.end())
+        write_object(out, parameter, Kind::parameter, {});
+      else
+        write_narrowed(out, *known, *narrowing(*known));
+    }
+    for (const auto& parameter : operation.parameters) {
+      if (!inherited(parameter)) continue;
+      if (!std::exchange(first, false)) out += ',';
+      write_narrowed(out, parameter, *narrowing(parameter));
     }
     for (const auto* taken : more) {
       if (!std::exchange(first, false)) out += ',';
       write_parameter(out, *taken);
     }
     out += ']';
+  }
+
+  /// Whether both are one object of the document, perhaps by reference.
+  bool same(const Value& a, const Value& b) const { return &contract_.resolve(a) == &contract_.resolve(b); }
+
+  /// A declared parameter, with what its value has to satisfy as well.
+  void write_narrowed(std::string& out, const Parameter& parameter, const std::string& schema) {
+    Members fields{out};
+    for (const auto& [name, value, at] : contract_.resolve(*parameter.raw).object())
+      if (name == "schema") {
+        auto& text = fields.key(name);
+        text += R"({"allOf":[)";
+        schemas_.write(text, value, {.direction = Direction::request});
+        text += "," + schema + "]}";
+      } else if (!hidden(name)) {
+        write_field(fields.key(name), value, Kind::parameter, name, {});
+      }
+    fields.end();
   }
 
   void write_request(std::string& out, const Value& declared, const Promises& promises) {

@@ -57,6 +57,9 @@ class Promises {
   }
   /// The body of requests, where the contract says nothing of what is in it: a schema (JSON text).
   void takes_body(std::string schema) { taken_ = std::move(schema); }
+  /// Takes a parameter of the query that the contract declares only where its value satisfies this as well: a schema
+  /// (JSON text).
+  void narrows(std::string_view parameter, std::string schema) { narrowed_.emplace_back(parameter, std::move(schema)); }
   /// Refuses requests without a body, also where the contract says that they may lack one.
   void needs_body() { needs_body_ = true; }
   /// Where the texts of schemas here refer to a component added here: `#/added/PartialOrder`.
@@ -112,6 +115,11 @@ class Promises {
   const std::vector<Body>& sent_bodies() const { return sent_; }
   const std::string& taken_body() const { return taken_; }
   bool body_needed() const { return needs_body_; }
+  /// What a parameter of the query has to satisfy beside its own schema; null: nothing.
+  const std::string* narrowing(std::string_view parameter) const {
+    const auto found = std::ranges::find(narrowed_, parameter, &std::pair<std::string, std::string>::first);
+    return found == narrowed_.end() ? nullptr : &found->second;
+  }
   struct Component {
     std::string name, schema;
     Use use;
@@ -129,6 +137,7 @@ class Promises {
   std::vector<Body> sent_;
   std::string taken_;
   bool needs_body_ = false;
+  std::vector<std::pair<std::string, std::string>> narrowed_;  ///< the name of the parameter, and the schema
   std::vector<Component> components_;
   Replacement in_requests_, in_responses_;
   std::deque<std::string> texts_;

@@ -6,6 +6,7 @@
 #include "plimsoll/exchange/shared.hpp"
 #include "plimsoll/handler/table/export.hpp"
 #include "plimsoll/handler/table/operation.hpp"
+#include "plimsoll/handler/table/parameters.hpp"
 #include "plimsoll/http/body_problems.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/write.hpp"
@@ -34,8 +35,10 @@ struct Described {
     std::vector<Wrong> wrong;
     model = read_model(root, wrong);
     if (!wrong.empty()) model = {};
+    access.emplace(root, model);
   }
   Model model;
+  std::optional<EmbedAccess> access;
   std::set<std::string> written;  ///< tables whose partial rows are components already
 };
 
@@ -252,9 +255,53 @@ std::vector<std::pair<std::string, std::string>> page_members(const Table& table
   return all;
 }
 
+/// What a list of words has to be like where the contract takes it as one text.
+std::string words_schema(const Value& words) {
+  std::string any;
+  for (const auto& word : words.array()) {
+    any += any.empty() ? "" : "|";
+    for (const char c : word.string()) {
+      if (std::string_view(R"(\^$.|?*+()[]{}/)").contains(c)) any += '\\';
+      any += c;
+    }
+  }
+  std::string out;
+  Writer{out}.begin_object().key("pattern").string("^(" + any + ")(,(" + any + "))*$").end_object();
+  return out;
+}
+
+/// The contract may declare parameters of lists and rows itself, and say less of them than the server asks for.
+void narrow_parameters(const Plan& plan, const contract::Operation& operation, const Described& described,
+                       const Value& root, Promises& promises) {
+  Arena arena;
+  const auto text = parameters_of(plan, *described.access, true);
+  const auto all = json::parse(text, arena);
+  if (!all) return;
+  for (const auto& parameter : all->array()) {
+    const auto name = parameter.find("name")->string();
+    const auto& ours = *parameter.find("schema");
+    const auto declared = std::ranges::find_if(operation.parameters, [&](const auto& each) {
+      return each.in == contract::In::query && each.name == name && each.schema;
+    });
+    if (declared == operation.parameters.end()) continue;
+    const auto schema = json::to_string(ours);
+    if (json::to_string(*declared->schema) == schema) continue;  // the server has added it
+    const auto* type = follow(root, *declared->schema).find("type");
+    const bool one = !type || !type->is(Type::string) || type->string() != "array";
+    const auto* items = ours.find("items");
+    const auto* words = items ? items->find("enum") : nullptr;
+    // How long a text may be is said only where the server itself says what is asked.
+    if (one && words)
+      promises.narrows(name, words_schema(*words));
+    else
+      promises.narrows(name, without(one && items ? *items : ours, {"default", "description", "maxLength"}));
+  }
+}
+
 void describe_read(const Table& table, const Plan& plan, const contract::Operation& operation, Described& described,
                    const Value& root, Promises& promises) {
   const bool list = plan.action == Action::list;
+  narrow_parameters(plan, operation, described, root, promises);
   add_partial(table, described, root, promises);
   if (list)
     promises.in_pages(*table.schema, partial_name(table), "data", page_members(table, operation, root));
@@ -306,7 +353,7 @@ void describe_file(const Table& table, const Plan& plan, const contract::Operati
   using enum Plan::File::Does;
   promises.refuses(kNoSuchRow);
   promises.refuses(kPreconditionFailed);
-  promises.takes(contract::kIfMatch, table.require_match && plan.file->does != send);
+  promises.takes(contract::kIfMatch, table.require_match && plan.file->does == remove);
   promises.takes(contract::kIfNoneMatch);
   if (plan.file->does == send) {
     promises.takes(kRange);
@@ -330,6 +377,7 @@ void describe_file(const Table& table, const Plan& plan, const contract::Operati
   if (table.require_match) promises.refuses(kPreconditionRequired);
   if (plan.file->does == remove) return;
   promises.needs_body();
+  if (table.require_match) promises.notes("Needs `If-Match`, or `If-None-Match: *` where there is no file yet.");
   for (const auto* problem : {&kInvalidRow, &http::kBodyTooLarge, &kTooManyBodies}) promises.refuses(*problem);
   if (plan.file->is->file_name) promises.takes(kSentName);
   promises.sends(contract::kEntityTag, contract::kSuccess);

@@ -3,7 +3,6 @@
 #include "plimsoll/contract/path_item.hpp"
 #include "plimsoll/handler/table/answers.hpp"
 #include "plimsoll/handler/table/effective.hpp"
-#include "plimsoll/handler/table/embed_access.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/pointer.hpp"
 #include "plimsoll/json/write.hpp"
@@ -163,21 +162,6 @@ void write_page(Writer& out, const Table& table) {
   if (!table.search.empty()) write_text(out, "q", "Rows in which all these words are found.", 200);
 }
 
-std::string written(const Plan& plan, const EmbedAccess& access, bool known) {
-  std::string text;
-  Writer out{text};
-  out.begin_array();
-  if (plan.action == Action::list) {
-    for (auto& filter : plan.table->filters)
-      if (std::ranges::none_of(plan.fixed, [&](auto& f) { return f.column == filter.column; }))
-        write_filter(out, plan.table->columns[filter.column], filter);
-    write_page(out, *plan.table);
-  }
-  if (plan.action == Action::list || plan.action == Action::read) write_shape(out, *plan.table, access, known);
-  out.end_array();
-  return text;
-}
-
 /// Whether no alternative of the operation's security lets in callers that no scheme knows.
 bool knows_callers(const Value& root, const Value& operation) {
   const auto* security = operation.find("security");
@@ -190,7 +174,8 @@ bool knows_callers(const Value& root, const Value& operation) {
 /// Adds to an operation the parameters it does not have yet.
 void add_parameters(contract::Draft& draft, Value& operation, const Value* of_path, const Plan& plan,
                     const EmbedAccess& access) {
-  auto made = json::parse(draft.arena.keep(written(plan, access, knows_callers(draft.root, operation))), draft.arena);
+  auto made =
+      json::parse(draft.arena.keep(parameters_of(plan, access, knows_callers(draft.root, operation))), draft.arena);
   if (!made) return;
   std::vector<std::string_view> known;
   for (auto* list : {operation.find("parameters"), of_path ? const_cast<Value*>(of_path) : nullptr})
@@ -232,6 +217,21 @@ const Value* extension(const Value& scope, std::string_view key) {
 std::string filter_parameter(const Column& column, Operator op) {
   if (op == Operator::eq || op == Operator::in) return column.name;
   return column.name + "[" + std::string(kOperatorNames[static_cast<std::size_t>(op)]) + "]";
+}
+
+std::string parameters_of(const Plan& plan, const EmbedAccess& access, bool known) {
+  std::string text;
+  Writer out{text};
+  out.begin_array();
+  if (plan.action == Action::list) {
+    for (auto& filter : plan.table->filters)
+      if (std::ranges::none_of(plan.fixed, [&](auto& f) { return f.column == filter.column; }))
+        write_filter(out, plan.table->columns[filter.column], filter);
+    write_page(out, *plan.table);
+  }
+  if (plan.action == Action::list || plan.action == Action::read) write_shape(out, *plan.table, access, known);
+  out.end_array();
+  return text;
 }
 
 contract::Complaint complaint(const Wrong& wrong, std::string_view file) {

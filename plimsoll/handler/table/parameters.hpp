@@ -1,5 +1,6 @@
 #pragma once
 
+#include "plimsoll/handler/table/embed_access.hpp"
 #include "plimsoll/handler/table/plan.hpp"
 
 namespace plimsoll::table {
@@ -10,6 +11,10 @@ void augment(contract::Draft& draft);
 
 /// Name of the query parameter that filters a column by an operator: `total[ge]`; equality and lists are the bare name.
 std::string filter_parameter(const Column& column, Operator op);
+
+/// The parameters that a list or row takes, as a list of OpenAPI parameters (JSON text). `known`: no caller is let in
+/// whom no scheme knows.
+std::string parameters_of(const Plan& plan, const EmbedAccess& access, bool known);
 
 /// A declaration's fault as a complaint of a document.
 contract::Complaint complaint(const Wrong& wrong, std::string_view file);
