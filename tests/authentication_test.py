@@ -46,7 +46,7 @@ roles: {support: ['orders:read'], admin: ['*']}
 """
 
 
-class Authentication(harness.ServerTest):
+class AuthenticationFixture(harness.ServerTest):
     def setUp(self):
         super().setUp()
         self.folder = self.directory()
@@ -64,6 +64,8 @@ class Authentication(harness.ServerTest):
     def start(self, config=CONFIG, **more):
         return self.serve(CONTRACT, config=config, directory=self.folder, **more)
 
+
+class Authentication(AuthenticationFixture):
     def test_a_token_is_issued_for_a_tenant(self):
         issued = self.token("--tenant", "north", "--role", "support").removeprefix("Bearer ")
         claims = json.loads(self.command("token", "verify", "--keys", "jwks.json", issued))["claims"]

@@ -2,7 +2,9 @@
 first, whether the service broke off, was late or this server was killed; unless the contract says that the service honours the key."""
 import itertools
 import json
+import socket
 import threading
+import time
 
 import harness
 import upstreams_test
@@ -85,6 +87,73 @@ class Elsewhere(upstreams_test.Behind):
         self.assertEqual(self.count(server, "plimsoll_idempotency_uncertain_total"), 5)
         harness.until(lambda: len([line for line in server.logged() if line["event"] == "idempotency-uncertain"]) == 5, "five lines in the log")
         self.assertEqual(server.get("/problems/idempotency-uncertain").status, 200)
+
+    def leave(self, server, key):
+        """Sends the request, and leaves when the service has it."""
+        before = len(self.seen())
+        body = json.dumps({"amount": 1})
+        connection = socket.create_connection(("127.0.0.1", server.port), harness.PATIENCE)
+        connection.sendall(f"POST /pay HTTP/1.1\r\nHost: x\r\nIdempotency-Key: {key}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+        harness.until(lambda: len(self.seen()) > before, "the service has the request")
+        connection.close()
+
+    def gone(self, server):
+        harness.until(lambda: any(line.get("client_gone") for line in server.logged()), "the server to see that the client is gone")
+
+    def test_a_client_that_leaves_is_given_the_response_when_it_comes_back(self):
+        server = self.begin()
+        self.ways = ["waits"]
+        self.leave(server, "k")
+        early = self.pay(server)
+        self.assertEqual((early.status, early.code), (409, "idempotency-in-flight"))
+        self.released.set()
+        harness.until(lambda: self.pay(server).status == 201, "the response of the first request")
+        late = self.pay(server)
+        self.assertEqual((late.headers["idempotent-replayed"], json.loads(late.body)), ("true", {"number": 1}))
+        self.assertEqual(self.seen(), ["k"])
+
+    def test_a_client_that_left_a_request_whose_outcome_is_unknown_is_told_so(self):
+        server = self.begin(deadline="400ms")
+        self.ways = ["waits"]
+        self.leave(server, "k")
+        harness.until(lambda: self.pay(server).code == "idempotency-uncertain", "the key to be uncertain")
+        self.assertEqual(self.seen(), ["k"])
+
+    def test_the_end_of_the_process_does_not_wait_for_requests_whose_client_has_left(self):
+        server = self.begin(deadline="1h")
+        self.ways = ["waits"]
+        self.leave(server, "k")
+        server.stop()
+        self.assertEqual(server.restart().get("/livez").status, 200)
+        self.assertEqual(self.pay(server).code, "idempotency-uncertain")
+        self.assertEqual(self.seen(), ["k"])
+
+    def test_a_lease_lasts_as_long_as_its_request_however_short_answers_are_kept(self):
+        first = self.begin("{key: required, wait: 300ms, keep: 1s}")
+        second = self.another()
+        self.ways = ["waits"]
+        self.leave(first, "k")
+        (kept,), = self.data.rows("SELECT expires_at FROM plimsoll_idempotency WHERE status = 0")
+        self.assertGreater(kept - time.time_ns(), 20e9)
+        self.assertEqual(self.pay(second).code, "idempotency-in-flight")
+        self.assertEqual(self.seen(), ["k"])
+
+    def test_a_service_that_knows_this_server_alone_is_sent_a_key_of_each_caller_and_operation(self):
+        refund = OPERATION.format(path="refund", method="post", deadline="20s", policy=HONOURED)
+        keys = []
+        for credential in ("authentication: {bearer: a-secret-of-ours}", None):
+            self.begin(HONOURED, options="retry: off, breaker: off" + (f", {credential}" if credential else ""))
+            self.given["more"] += refund
+            server = self.another()
+            for _ in range(2):
+                for path in ("/pay", "/refund"):
+                    self.assertEqual(server.post(path, {"amount": 1}, {"Idempotency-Key": "k"}).status, 201)
+            keys.append([headers["idempotency-key"] for line, headers, _ in self.service.seen if line.startswith("POST")])
+        derived, plain = keys
+        self.assertEqual(plain, ["k", "k"])
+        self.assertEqual(len(set(derived)), 2, derived)
+        for key in derived:
+            self.assertRegex(key, "^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
 
     def test_what_was_surely_not_done_is_sent_again(self):
         server = self.begin()

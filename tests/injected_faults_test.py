@@ -1,22 +1,48 @@
 """`plimsoll faults`: dependencies of a server that was started with `--allow-faults` fail as they are told, for a while, and are seen to; any
 other server refuses, and the next start knows nothing of it."""
+import http.server
 import re
+import threading
 
+import authentication_test
 import harness
 import upstreams_test
 
+NOTES = """
+openapi: 3.1.0
+info: {title: Notes, version: '1'}
+security: []
+x-plimsoll: {authorization: any-caller, rate-limit: off, tables: {notes: {schema: '#/components/schemas/Note'}}}
+paths:
+  /notes:
+    get: {operationId: listNotes, x-plimsoll: {table: notes, deadline: 1s}, responses: {'200': {description: Notes}}}
+    post:
+      operationId: addNote
+      x-plimsoll: {table: notes, idempotency: optional, deadline: 1s, after: {job: count}}
+      requestBody: {required: true, content: {application/json: {schema: {$ref: '#/components/schemas/Note'}}}}
+      responses: {'201': {description: The note}}
+  /counts:
+    get: {operationId: listCounts, x-plimsoll: {table: counts}, responses: {'200': {description: Counts}}}
+components:
+  schemas:
+    Note: {type: object, required: [text], properties: {id: {type: integer, readOnly: true}, text: {type: string}}}
+    Count: {type: object, properties: {id: {type: integer, readOnly: true}, note: {type: integer}}}
+"""
 
-class InjectedFaults(upstreams_test.Behind):
+
+class Faulty:
     def faults(self, server, *arguments):
         return self.plimsoll("faults", *arguments, "--management", server.management)
-
-    def begin(self, *arguments, options="retry: off, breaker: off"):
-        self.behind = self.target()
-        return self.front(self.behind, options=options, arguments=arguments)
 
     def told(self, ran, status=0):
         self.assertEqual(ran.returncode, status, ran.stdout + ran.stderr)
         return ran.stdout if status == 0 else ran.stderr
+
+
+class InjectedFaults(Faulty, upstreams_test.Behind):
+    def begin(self, *arguments, options="retry: off, breaker: off"):
+        self.behind = self.target()
+        return self.front(self.behind, options=options, arguments=arguments)
 
     def test_a_server_that_was_not_started_for_it_refuses(self):
         server = self.begin()
@@ -114,6 +140,101 @@ class InjectedFaults(upstreams_test.Behind):
         self.assertIn("at most 64 faults", self.told(self.faults(server, "add", "reviews", "--outage", "--for", "5m"), 2))
         refused = harness.fetch(server.management, "DELETE", "/faults", headers={"Origin": "http://evil.example.com"})
         self.assertEqual((refused.status, refused.code), (400, "invalid-fault"))
+
+
+class OfTheDatabase(Faulty, harness.ServerTest):
+    def begin(self):
+        contract = NOTES.replace("tables: {notes:", "tables: {counts: {schema: '#/components/schemas/Count'}, notes:")
+        config = self.database() + "jobs: {count: {run: {sql: 'INSERT INTO counts (note) VALUES (:response.id)'}}}\n"
+        return self.serve(contract, config, arguments=["--allow-faults"])
+
+    def database(self):
+        return "database: {url: 'sqlite:notes.db'}\n"
+
+    def ready(self, server, status):
+        harness.until(lambda: server.get("/readyz").status == status, f"/readyz to be {status}")
+
+    def notes(self, server):
+        return [row["text"] for row in server.get("/notes").json()["data"]]
+
+    def test_in_an_outage_nothing_is_done_and_the_server_is_not_ready(self):
+        server = self.begin()
+        self.assertEqual(server.post("/notes", {"text": "first"}).status, 201)
+        self.told(self.faults(server, "add", "database", "--outage", "--for", "1h"))
+        for answer in (server.get("/notes"), server.post("/notes", {"text": "second"})):
+            self.assertEqual((answer.status, answer.code), (503, "database-unavailable"), answer)
+            self.assertIn("retry-after", answer.headers)
+        self.ready(server, 503)
+        self.assertGreater(sum(value for name, value in server.metrics().items() if "faults_injected_total" in name and 'kind="outage"' in name), 1)
+        self.told(self.faults(server, "clear", "database"))
+        self.ready(server, 200)
+        self.assertEqual(self.notes(server), ["first"])
+
+    def test_a_change_whose_connection_ends_in_the_commit_is_made_once(self):
+        server = self.begin()
+        self.told(self.faults(server, "add", "database", "--reset", "--for", "1h"))
+        note, key = {"text": "once"}, {"Idempotency-Key": "k1"}
+        answer = server.post("/notes", note, key)
+        self.assertEqual((answer.status, answer.code), (503, "outcome-unknown"), answer)
+        self.told(self.faults(server, "clear", "database"))
+        again = server.post("/notes", note, key)
+        self.assertEqual((again.status, again.headers.get("idempotent-replayed")), (201, "true"), again)
+        self.assertEqual(self.notes(server), ["once"])
+
+    def test_latency_ends_at_the_deadline(self):
+        server = self.begin()
+        self.told(self.faults(server, "add", "database", "--latency", "1h", "--for", "1h"))
+        for answer in (server.get("/notes"), server.post("/notes", {"text": "late"})):
+            self.assertEqual((answer.status, answer.code), (504, "deadline-exceeded"), answer)
+        self.told(self.faults(server, "clear"))
+        self.assertEqual(self.notes(server), [])
+
+    def test_jobs_wait_until_it_is_over(self):
+        server = self.begin()
+        self.told(self.faults(server, "add", "database", "--outage", "--share", "50%", "--for", "1h"))
+        made = sum(server.post("/notes", {"text": f"note {n}"}, {"Idempotency-Key": f"k{n}"}).status == 201 for n in range(20))
+        self.told(self.faults(server, "clear"))
+        for n in range(20):
+            self.assertEqual(server.post("/notes", {"text": f"note {n}"}, {"Idempotency-Key": f"k{n}"}).status, 201)
+        self.assertLess(made, 20)
+        self.assertEqual(len(self.notes(server)), 20)
+        harness.until(lambda: len(server.get("/counts").json()["data"]) == 20, "each note to be counted")
+        self.assertEqual(len({row["note"] for row in server.get("/counts").json()["data"]}), 20)
+
+    def test_the_database_has_no_statuses(self):
+        server = self.begin()
+        told = self.told(self.faults(server, "add", "database", "--status", "503", "--for", "5m"), 2)
+        self.assertIn("`database` gives no status: its faults are latency, reset and outage", told)
+
+
+class OfSigningKeys(Faulty, authentication_test.AuthenticationFixture):
+    def test_the_keys_at_hand_stay_in_force(self):
+        keys = (self.folder / "jwks.json").read_bytes()
+        seen = []
+
+        class Issuer(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                seen.append(self.path)
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(keys)
+
+            def log_message(self, *_):
+                pass
+
+        issuer = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Issuer)
+        threading.Thread(target=issuer.serve_forever, daemon=True).start()
+        self.addCleanup(issuer.server_close)
+        self.addCleanup(issuer.shutdown)
+        server = self.start(authentication_test.CONFIG.replace("jwks: jwks.json", f"jwks: 'http://127.0.0.1:{issuer.server_port}/jwks', refresh: 1s"), arguments=["--allow-faults"])
+        ada = {"Authorization": self.token("--role", "admin")}
+        self.told(self.faults(server, "add", "bearer:keys", "--outage", "--for", "1h"))
+        harness.until(lambda: "keys not refreshed" in server.output, "the failure to be logged")
+        asked = len(seen)
+        self.assertEqual(server.get("/orders", headers=ada).status, 200)
+        self.assertEqual(len(seen), asked, "the issuer was asked nothing")
+        self.told(self.faults(server, "clear"))
+        harness.until(lambda: len(seen) > asked, "the keys to be fetched again")
 
 
 if __name__ == "__main__":

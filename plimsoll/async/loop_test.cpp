@@ -47,6 +47,40 @@ Task<Result<int>> throws_late(Loop& loop) {
 }
 std::string_view code_of(const Result<int>& result) { return result ? "none" : result.error().problem->code; }
 
+/// What `later`, past its client, brings when its line is told these reasons, one after the other.
+std::string_view past_client_told(std::initializer_list<Stop> reasons, bool within_a_time = false) {
+  std::string_view brought;
+  run([&](Loop& loop) -> Task<> {
+    Scope outer, inner;
+    const auto work = [&]() -> Task<Result<int>> {
+      auto result = co_await past_client(inner, later(loop, 20 * kMillisecond, 1));
+      co_return result;
+    };
+    const auto tell = [&]() -> Task<> {
+      for (const auto why : reasons) {
+        (void)co_await pause(loop, kMillisecond);
+        outer.stop(why);
+      }
+    };
+    Scope telling;
+    loop.spawn(telling, tell());
+    auto result = co_await in(outer, within_a_time ? within(loop, 5 * kMillisecond, work()) : work());
+    brought = code_of(result);
+  });
+  return brought;
+}
+
+TEST(Loop, WhatGoesOnWithoutItsClientStillEndsWithItsTimeAndTheProcess) {
+  EXPECT_EQ(past_client_told({}), "none");
+  EXPECT_EQ(past_client_told({Stop::client_gone}), "none");
+  EXPECT_EQ(past_client_told({Stop::client_gone, Stop::client_gone}), "none");
+  EXPECT_EQ(past_client_told({Stop::drain}), "draining");
+  EXPECT_EQ(past_client_told({Stop::client_gone, Stop::drain}), "draining");
+  EXPECT_EQ(past_client_told({}, true), "deadline-exceeded");
+  EXPECT_EQ(past_client_told({Stop::client_gone}, true), "deadline-exceeded");
+  EXPECT_EQ(past_client_told({Stop::client_gone, Stop::drain}, true), "draining");
+}
+
 TEST(Loop, AMillionReadyAwaitsDoNotGrowTheStack) {
   run([](Loop&) -> Task<> {
     long sum = 0;

@@ -16,6 +16,8 @@ enum class Stop : std::uint8_t { none, deadline, client_gone, lost_race, drain }
 class Waiting {
  public:
   virtual void stop(Stop why) noexcept = 0;
+  /// It was asked already, since the client had gone; this reason is stronger. Of use to what goes on without a client.
+  virtual void stop_again(Stop) noexcept {}
 
  protected:
   ~Waiting() = default;
@@ -26,10 +28,12 @@ class Waiting {
 class Scope final : public Waiting {
  public:
   void stop(Stop why) noexcept override {
+    if (why_ == Stop::client_gone && why != Stop::client_gone && at_) at_->stop_again(why);
     if (why_ != Stop::none) return;
     why_ = why;
     if (at_) at_->stop(why);
   }
+  void stop_again(Stop why) noexcept override { stop(why); }
   Stop stopped() const noexcept { return why_; }
 
   /// It will be told to stop at that time (steady) at the latest: for work that hands its time limit on to others, such
@@ -87,6 +91,40 @@ struct InScope {
 };
 template <class T>
 InScope<T> in(Scope& scope, Task<T> task) {
+  return {scope, std::move(task)};
+}
+
+/// `co_await past_client(scope, task)`: the same, but that the client goes while the task runs does not stop it. The
+/// end of its time and of the process do.
+template <class T>
+struct PastClient final : Waiting {
+  PastClient(Scope& scope, Task<T> task) : scope(scope), task(std::move(task)) {}
+  Scope& scope;
+  Task<T> task;
+  Scope* outer = nullptr;
+
+  void stop(Stop why) noexcept override {
+    if (why != Stop::client_gone) scope.stop(why);
+  }
+  void stop_again(Stop why) noexcept override { scope.stop(why); }
+  bool await_ready() const noexcept { return false; }
+  template <class P>
+  bool await_suspend(std::coroutine_handle<P> parent) {
+    outer = parent.promise().scope;
+    if (outer) {
+      if (outer->stopped() != Stop::none) scope.stop(outer->stopped());
+      scope.ends_by(outer->ends_by());
+      outer->wait_at(*this);
+    }
+    return Task<T>::start(task.handle(), parent, &scope);
+  }
+  T await_resume() {
+    if (outer) outer->go_on();
+    return task.handle().promise().take();
+  }
+};
+template <class T>
+PastClient<T> past_client(Scope& scope, Task<T> task) {
   return {scope, std::move(task)};
 }
 

@@ -85,6 +85,7 @@ struct CallState {
   bool numbered = false;                   ///< its attempts are numbered here: no outer layer repeats it
 
   // Of the current attempt.
+  bool reached_before = false;      ///< `SentOnce::reached`, by an earlier call or attempt
   bool connected = false;           ///< there was a connection: something may have reached the other side
   bool written = false;             ///< all of the request was
   bool body_failed = false;         ///< the body that was to be sent could not be had
@@ -98,7 +99,13 @@ struct CallState {
   /// There is a connection, and something may come to the other side from now on.
   void reached() noexcept {
     connected = true;
-    if (once) once->reached = true;
+    if (!once) return;
+    reached_before = once->reached;
+    once->reached = true;
+  }
+  /// The service has refused this attempt, and has done nothing.
+  void nothing_done() noexcept {
+    if (once) once->reached = reached_before;
   }
   void begin_attempt() noexcept {
     connected = written = body_failed = credential_refused = false;

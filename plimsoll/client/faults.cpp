@@ -7,6 +7,7 @@
 #include "plimsoll/client/random.hpp"
 #include "plimsoll/config/options.hpp"
 #include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/sent_once.hpp"
 #include "plimsoll/telemetry/log.hpp"
 
 #include <algorithm>
@@ -37,6 +38,7 @@ class Injection final : public Policy {
       auto& state = call_state(request, context);
       state.reached();
       state.written = true;
+      if (says_nothing_done(fault.status)) state.nothing_done();
       Response response{.status = fault.status, .headers = Headers{context.arena}};
       response.headers.add("content-type", "text/plain");
       response.body = lasting("an injected fault\n");
@@ -81,11 +83,11 @@ std::unique_ptr<Policy> Faults::around(std::string_view dependency) {
   return std::make_unique<Injection>(*this, dependency);
 }
 
-void Faults::name(std::string_view dependency) {
+void Faults::name(std::string_view dependency, Statuses statuses) {
   {
     const std::scoped_lock lock(mutex_);
     if (known_.contains(dependency)) return;
-    known_.emplace(std::string(dependency), telemetry::Observation{});
+    known_.emplace(std::string(dependency), Known{.statuses = statuses});
   }
   if (!metrics_) return;
   // Outside of the lock, which whoever scrapes takes under that of the registry.
@@ -94,7 +96,13 @@ void Faults::name(std::string_view dependency) {
       telemetry::Kind::gauge, "plimsoll_faults_active", "Injected faults of a dependency that are in force.", labels,
       [this, name = std::string(dependency)] { return static_cast<double>(active(name)); });
   const std::scoped_lock lock(mutex_);
-  known_.find(dependency)->second = std::move(observed);
+  known_.find(dependency)->second.observed = std::move(observed);
+}
+
+bool Faults::has_statuses(std::string_view dependency) const {
+  const std::scoped_lock lock(mutex_);
+  const auto known = known_.find(dependency);
+  return known == known_.end() || known->second.statuses == Statuses::http;
 }
 
 std::vector<std::string> Faults::dependencies() const {
@@ -124,6 +132,8 @@ std::expected<std::uint64_t, std::string> Faults::add(InjectedFault fault) {
   if (fault.span <= 0 || fault.span > InjectedFault::kLongest)
     return std::unexpected("a fault lasts above 0s and at most 1h");
   if (auto wrong = unknown(fault.dependency); !wrong.empty()) return std::unexpected(std::move(wrong));
+  if (fault.kind == InjectedFault::Kind::status && !has_statuses(fault.dependency))
+    return std::unexpected("`" + fault.dependency + "` gives no status: its faults are latency, reset and outage");
   const auto now = clock_->steady();
   {
     const std::scoped_lock lock(mutex_);

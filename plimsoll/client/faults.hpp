@@ -58,8 +58,10 @@ class Faults {
 
   /// What stands before the wire of a service; null where faults are not allowed.
   std::unique_ptr<Policy> around(std::string_view dependency);
+  /// Whether a dependency answers with statuses, as HTTP does.
+  enum class Statuses : std::uint8_t { none, http };
   /// A dependency that is no service (`database`): calls ask `strike` themselves.
-  void name(std::string_view dependency);
+  void name(std::string_view dependency, Statuses statuses = Statuses::http);
 
   /// Error: a sentence. Its number.
   std::expected<std::uint64_t, std::string> add(InjectedFault fault);
@@ -81,6 +83,7 @@ class Faults {
  private:
   /// A sentence where nothing has that name; else empty.
   std::string unknown(std::string_view dependency) const;
+  bool has_statuses(std::string_view dependency) const;
   void forget_ended(Nanoseconds now);
   void count(const InjectedFault& fault);
   std::size_t active(std::string_view dependency) const;
@@ -93,7 +96,11 @@ class Faults {
   mutable std::mutex mutex_;
   std::uint64_t last_ = 0;
   std::vector<InjectedFault> all_;
-  std::map<std::string, telemetry::Observation, std::less<>> known_;  // last: they read the above
+  struct Known {
+    Statuses statuses;
+    telemetry::Observation observed{};
+  };
+  std::map<std::string, Known, std::less<>> known_;  // last: they read the above
 };
 
 }  // namespace plimsoll::client

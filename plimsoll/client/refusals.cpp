@@ -22,7 +22,7 @@ Refusals::Refusals(const Build& build, config::Refusals whose)
 void Refusals::look(const Result<Response>& answer, CallState& state, const Context& context) {
   if (whose_ == config::Refusals::pass || !answer || (answer->status != 401 && answer->status != 403)) return;
   state.credential_refused = true;
-  if (state.once) state.once->reached = false;
+  state.nothing_done();
   if (counter_) counter_->add();
   if (!log_) return;
   const auto answers = events_->answers.add(context.loop.now());

@@ -60,6 +60,7 @@ std::string origin_of(const Peer& peer) {
 struct Service::State {
   std::string name;
   Services services;
+  bool one_account;  ///< the service is shown who this server is: to it, all callers are one
   Wire wire;
   std::shared_ptr<Targets> targets;
   Plan plan;
@@ -126,14 +127,15 @@ Result<std::shared_ptr<Service>> Service::make(ServiceOptions options, const Ser
   if (peers.size() > CallState::kMostTargets) return fail(kBadUrl, "a service has at most 256 targets");
   const auto name = options.name.empty() ? peers.front().url.authority : options.name;
   // What its own background calls need, and no more: services hold what holds them.
-  auto state =
-      std::unique_ptr<State>(new State{.name = name,
-                                       .services = {.metrics = services.metrics,
-                                                    .log = services.log,
-                                                    .clock = services.clock ? services.clock : &system_clock()},
-                                       .wire = Wire(std::move(peers)),
-                                       .targets = nullptr,
-                                       .plan = {}});
+  auto state = std::unique_ptr<State>(
+      new State{.name = name,
+                .services = {.metrics = services.metrics,
+                             .log = services.log,
+                             .clock = services.clock ? services.clock : &system_clock()},
+                .one_account = !options.certificate.empty() || (parts && parts->find("authentication")),
+                .wire = Wire(std::move(peers)),
+                .targets = nullptr,
+                .plan = {}});
   state->targets =
       targets_of(name, state->wire.peers(), state->services, *services.shared, options.resilient, options.weights);
   if (state->targets && !options.groups.empty())
@@ -188,6 +190,8 @@ std::string awaited(const CallState& state, const Peer& peer, const Context& con
 
 Task<Result<Response>> Service::call(Request& request, Context& context) {
   begin_call(request, context);
+  if (const auto* once = state_->one_account ? call_state(request, context).once : nullptr; once && !once->key.empty())
+    request.headers.set("idempotency-key", lasting(once->key));
   auto answer = co_await Next{state_->plan.links.data()}(request, context);
   if (!answer && (!answer.error().more_ || answer.error().more_->cause.empty())) {
     auto& error = answer.error();

@@ -2,6 +2,7 @@
 
 #include "plimsoll/client/failure.hpp"
 #include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/sent_once.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/field_name.hpp"
 #include "plimsoll/http/negotiate.hpp"
@@ -166,6 +167,7 @@ Task<Result<Response>> Wire::handle(Request& request, Context& context) {
   if (!begun) co_return std::unexpected(std::move(begun).error());
   auto& connection = *begun;
   const auto answer = connection->take_head();
+  if (says_nothing_done(answer.status)) state.nothing_done();
   Response response{.status = answer.status, .headers = Headers{context.arena}};
   for (const auto& [name, value] : answer.headers) response.headers.add(name, value);
   const bool switched = upgrade && answer.status == 101;

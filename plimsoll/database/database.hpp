@@ -275,7 +275,7 @@ class Database {
   virtual void interrupt() noexcept {}
   /// Which tables were written when. Kept by whoever commits: the unit of work for the tables its exchange names
   /// (Context::wrote), an implementation for those it sees by itself.
-  TableVersions& versions() noexcept { return versions_; }
+  virtual TableVersions& versions() noexcept { return versions_; }
 
  private:
   TableVersions versions_;

@@ -133,7 +133,17 @@ Task<> Http2::run() {
   begun_.clear();
   // The last word may still be on its way.
   worker_.loop.wheel().arm(grace_, worker_.loop.tick_in(kLinger));
+  // Some go on without their client, until the process ends.
+  struct PassOn final : Waiting {
+    explicit PassOn(Http2& of) : of(of) {}
+    void stop(Stop why) noexcept override {
+      for (auto* exchange = of.first_; exchange; exchange = exchange->next) exchange->stop(why);
+    }
+    Http2& of;
+  } pass_on{*this};
+  connection_.scope.wait_at(pass_on);
   while (lines_ > 0 || writing_) co_await all_ended_.regardless();
+  connection_.scope.go_on();
   while (flush_.deferred()) co_await flush_ended_.regardless();
   grace_.disarm();
   end_streams();

@@ -1,6 +1,16 @@
 #pragma once
 
+#include <cstdint>
+#include <string_view>
+
 namespace plimsoll {
+
+/// Whether a service says by this status that it has done nothing, so that a repetition is no second time (RFC 9110,
+/// sections 15.5 and 15.6; RFC 6585).
+constexpr bool says_nothing_done(std::uint16_t status) {
+  return status == 408 || status == 412 || status == 425 || status == 428 || status == 429 || status == 501 ||
+         status == 503 || status == 505;
+}
 
 /// Left in the exchange (`Context::note`) by who must know whether the request may have taken effect in another
 /// service: the idempotency of operations whose effect is not in our database.
@@ -10,6 +20,8 @@ struct SentOnce {
   bool never_again = true;
   /// A request has been sent, or a part of it, and its service has not said that nothing was done.
   bool reached = false;
+  /// The key of the request, for a service to which all callers are one: it differs by caller and operation.
+  std::string_view key{};
 };
 
 }  // namespace plimsoll

@@ -353,8 +353,9 @@ class Idempotency final : public Policy {
       if (over && !may_repeat_) co_return std::unexpected(refusal(Error{&kUncertain}));
       const auto left = context.deadline() ? std::max<Nanoseconds>(context.deadline() - clock.steady(), 0) : kLongest;
       const auto lease = Lease::taken(fingerprint, clock.wall() + left + kBeyondDeadline);
-      auto taken =
-          co_await records_.take(context.loop, id, operation_, lease, over, clock.wall(), options_.keep.nanoseconds);
+      // Known for as long as it is leased, and then for as long as an answer would be.
+      const auto keep = std::max<Nanoseconds>(lease.until - clock.wall(), 0) + options_.keep.nanoseconds;
+      auto taken = co_await records_.take(context.loop, id, operation_, lease, over, clock.wall(), keep);
       if (!taken) co_return std::unexpected(std::move(taken).error());
       if (!*taken) continue;
       crash_point("idempotency.leased");
@@ -365,15 +366,19 @@ class Idempotency final : public Policy {
 
   Task<Result<Response>> send(Request& request, Context& context, Next next, std::string_view id, const Lease& lease,
                               Landing& landing) {
-    auto& once = context.note<SentOnce>(SentOnce{.never_again = !may_repeat_});
+    auto& once = context.note<SentOnce>(
+        SentOnce{.never_again = !may_repeat_, .key = context.arena.keep(key_between_services(id))});
     auto& recording =
         context.keep<Recording>(*this, context, context.arena.keep(id), lease.fingerprint, &context.keep<Lease>(lease));
     context.unit().join(recording);
-    auto answer = co_await next(request, context);
+    // A client that has lost its patience repeats the request: it is given the answer to the first one then.
+    Scope sending;
+    auto answer = co_await past_client(sending, next(request, context));
     crash_point("idempotency.answering");
     landing.brings = recording.recorded;
     if (recording.recorded || recording.lost) co_return answer;
-    const bool open = leaves_open(answer, once);
+    // Not by the answer, which may be of this server: whether the service has said that nothing was done.
+    const bool open = once.reached;
     if (open) tell_open(context);
     if (!context.scope || context.scope->stopped() == Stop::none) {
       co_await end(records_, context.loop, std::string(id), lease, open);
@@ -386,13 +391,6 @@ class Idempotency final : public Policy {
     co_return answer;
   }
 
-  /// Whether something may have been done of which there is no answer. One that was not recorded because it says that
-  /// nothing was done leaves nothing open.
-  static bool leaves_open(const Result<Response>& answer, const SentOnce& once) {
-    if (!once.reached) return false;
-    if (!answer) return true;
-    return !is_passing(answer->status) && answer->status != 501 && answer->status != 503 && answer->status != 505;
-  }
   void tell_open(const Context& context) const {
     if (uncertain_) uncertain_->add();
     if (!context.services.log) return;

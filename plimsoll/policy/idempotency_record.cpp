@@ -1,6 +1,7 @@
 #include "plimsoll/policy/idempotency_record.hpp"
 
 #include "plimsoll/base/encoding.hpp"
+#include "plimsoll/base/uuid.hpp"
 #include "plimsoll/contract/body.hpp"
 #include "plimsoll/database/dialect.hpp"
 #include "plimsoll/exchange/body_memory.hpp"
@@ -105,6 +106,16 @@ std::string record_key(const Principal* principal, std::string_view operation, s
   parts.add(principal ? principal->subject : "").add(operation).add(key);
   const auto digest = parts.finish();
   return to_base64url(as_text(digest));
+}
+
+std::string key_between_services(std::string_view record_key) {
+  constexpr std::uint8_t kVersion8 = 0x80, kVariant = 0x80;
+  const auto digest = sha256({"between services", record_key});
+  Uuid made;
+  std::copy_n(digest.begin(), made.bytes.size(), made.bytes.begin());
+  made.bytes[6] = static_cast<std::uint8_t>((made.bytes[6] & 0x0f) | kVersion8);
+  made.bytes[8] = static_cast<std::uint8_t>((made.bytes[8] & 0x3f) | kVariant);
+  return made.to_string();
 }
 
 bool is_passing(std::uint16_t status) {

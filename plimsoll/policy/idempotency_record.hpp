@@ -27,6 +27,8 @@ IdempotencyKey read_idempotency_key(const Headers&);
 
 /// Whose key it is: tenant, principal, operation and key, as 43 characters that tell nothing of them.
 std::string record_key(const Principal* principal, std::string_view operation, std::string_view key);
+/// The key of a record as a service that is called may know it: a UUID of version 8 (RFC 9562).
+std::string key_between_services(std::string_view record_key);
 /// Whether a refusal says nothing final of the request: it depends on the moment (408, 425, 429), or on what the caller
 /// has seen of the resource (412, 428).
 bool is_passing(std::uint16_t status);

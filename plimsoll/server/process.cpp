@@ -6,6 +6,7 @@
 #include "plimsoll/database/migrations.hpp"
 #include "plimsoll/queue/workers.hpp"
 #include "plimsoll/server/deployment.hpp"
+#include "plimsoll/server/injected_database.hpp"
 #include "plimsoll/server/site.hpp"
 #include "plimsoll/store/memory.hpp"
 
@@ -91,6 +92,8 @@ contract::Complaints Process::open_database(const Deployment& from) {
   }
   rests_on = std::move(opened->rests_on);
   database = std::move(opened->database);
+  if (auto& faults = *state->of<client::Faults>(); faults.allowed())
+    database = with_faults(std::move(database), faults);
   database_file = std::move(opened->file);
   const std::scoped_lock lock(mutex);
   breakable = database.get();

@@ -17,6 +17,13 @@ constexpr Nanoseconds kPatience = 5 * kSecond;
 
 }  // namespace
 
+KeyRefresh::KeyRefresh(std::shared_ptr<TokenVerifier> verifier, std::string_view scheme, const Services& services)
+    : verifier_(std::move(verifier)),
+      name_(std::string(scheme) + ":keys"),
+      shared_(services.shared),
+      clock_(*services.clock),
+      log_(services.log) {}
+
 Result<> KeyRefresh::start() {
   if (const auto done = fetch(); !done) failed(done.error(), kSecond);
   thread_ = std::thread([this] { work(); });
@@ -35,11 +42,13 @@ void KeyRefresh::stop() noexcept {
 
 Result<> KeyRefresh::fetch() {
   const auto& options = verifier_->options();
-  auto service = client::Service::make({.name = "jwks",
+  Services services;
+  services.shared = shared_;
+  auto service = client::Service::make({.name = name_,
                                         .url = options.jwks,
                                         .authorities = options.authorities,
                                         .timeouts = {.first_byte = kPatience, .idle = kPatience, .total = kPatience}},
-                                       {});
+                                       services);
   const client::Call call{.headers = {{"accept", "application/json"}}, .limit = kMostBytes};
   Result<client::Answer> answer = fail(client::kUnreachable);
   if (service)

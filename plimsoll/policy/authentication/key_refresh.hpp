@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/exchange/background.hpp"
+#include "plimsoll/exchange/services.hpp"
 #include "plimsoll/policy/authentication/token_verifier.hpp"
 
 #include <condition_variable>
@@ -25,8 +26,8 @@ namespace plimsoll::policy {
 /// tokens are answered with 503.
 class KeyRefresh final : public Background {
  public:
-  KeyRefresh(std::shared_ptr<TokenVerifier> verifier, const Clock& clock, telemetry::Log* log)
-      : verifier_(std::move(verifier)), clock_(clock), log_(log) {}
+  /// `scheme`: whose keys these are.
+  KeyRefresh(std::shared_ptr<TokenVerifier> verifier, std::string_view scheme, const Services& services);
   ~KeyRefresh() override { stop(); }
   Result<> start() override;
   void stop() noexcept override;
@@ -42,6 +43,8 @@ class KeyRefresh final : public Background {
   void work();
 
   std::shared_ptr<TokenVerifier> verifier_;
+  const std::string name_;          ///< of the fetches: `login:keys`
+  std::shared_ptr<Shared> shared_;  ///< of the process
   const Clock& clock_;
   telemetry::Log* log_;
   std::mutex mutex_;
