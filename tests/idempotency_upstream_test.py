@@ -155,6 +155,26 @@ class Elsewhere(upstreams_test.Behind):
         for key in derived:
             self.assertRegex(key, "^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
 
+    def test_an_answer_that_cannot_be_recorded_is_an_unknown_outcome(self):
+        if self.engine != "sqlite":
+            self.skipTest("a lock of the whole database is one of SQLite")
+        server = self.begin()
+        self.ways = ["waits"]
+        got = []
+        paying = threading.Thread(target=lambda: got.append(self.pay(server)))
+        paying.start()
+        harness.until(lambda: self.seen() == ["k"], "the service has the request")
+        held = self.data.connect()
+        held.isolation_level = None
+        held.execute("BEGIN IMMEDIATE")
+        self.released.set()
+        paying.join()
+        held.execute("ROLLBACK")
+        held.close()
+        self.assertEqual((got[0].status, got[0].code), (503, "outcome-unknown"), got[0])
+        self.assertEqual(self.pay(server).code, "idempotency-uncertain")
+        self.assertEqual(self.seen(), ["k"])
+
     def test_what_was_surely_not_done_is_sent_again(self):
         server = self.begin()
         for way in ("503 Service Unavailable", "429 Too Many Requests", "408 Request Timeout", "501 Not Implemented"):

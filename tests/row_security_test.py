@@ -10,6 +10,59 @@ FIRM = tenants_test.FIRM.replace("owner: author}", "owner: {column: author, exce
 SUPPORT = tokens.caller("sue", "acme", roles=["support"])
 
 
+NAMES = """
+openapi: 3.1.0
+info: {title: Names, version: '1'}
+security: [{bearer: []}]
+x-plimsoll: {authorization: any-caller, rate-limit: off, tables: {secrets: {schema: '#/components/schemas/Secret', owner: own, tenant: org}}}
+components:
+  securitySchemes: {bearer: {type: http, scheme: bearer}}
+  schemas: {Secret: {type: object, required: [id], properties: {id: {type: string}, own: {type: string, readOnly: true}, org: {type: string, readOnly: true}, text: {type: string}}}}
+paths:
+  /secrets:
+    get: {operationId: list, x-plimsoll: {table: secrets}, responses: {'200': {description: Secrets}}}
+    post: {operationId: add, x-plimsoll: {table: secrets}, requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/Secret'}}}}, responses: {'201': {description: Made}}}
+  /secrets/{id}:
+    parameters: [{name: id, in: path, required: true, schema: {type: string}}]
+    get: {operationId: read, x-plimsoll: {table: secrets}, responses: {'200': {description: Secret}}}
+    patch: {operationId: change, x-plimsoll: {table: secrets}, requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/Secret'}}}}, responses: {'200': {description: Changed}}}
+    delete: {operationId: remove, x-plimsoll: {table: secrets}, responses: {'204': {description: Gone}}}
+"""
+
+
+class Names(harness.ServerTest):
+    engine = "postgres"
+
+    def test_names_that_a_collation_takes_for_equal_are_those_of_two_callers(self):
+        postgres = harness.Postgres.shared()
+        for typed in ("text COLLATE folding", "varchar(40) COLLATE folding", "char(12)"):
+            with self.subTest(typed):
+                folder = self.directory()
+                data = self.database(folder)
+                postgres.sql("CREATE COLLATION folding (provider = icu, locale = 'und-u-ks-level2', deterministic = false)", data.name)
+                postgres.sql(f"CREATE TABLE secrets(id text PRIMARY KEY, own {typed} NOT NULL, org {typed} NOT NULL, text text); ALTER TABLE secrets OWNER TO shop", data.name)
+                server = self.serve(NAMES, self.deployment("database: {url: 'sqlite:contract.db'}\n" + tokens.DEPLOYMENT, folder), directory=folder)
+                ann = tokens.caller("ann", "o1")
+                made = server.post("/secrets", {"id": "s", "text": "of ann"}, ann)
+                if typed.startswith("char("):  # filled up with blanks: what is stored is no name of anybody
+                    self.assertIn(made.status, (201, 422))
+                    continue
+                self.assertEqual(made.status, 201, made)
+                self.assertEqual(server.get("/secrets/s", ann).status, 200)
+                for subject, tenant in (("ANN", "o1"), ("ann", "O1"), ("Ann", "o1"), ("ann ", "o1")):
+                    other = tokens.caller(subject, tenant)
+                    told = [server.get("/secrets/s", other), server.patch("/secrets/s", {"text": "mine"}, other), server.delete("/secrets/s", other)]
+                    self.assertEqual([one.status for one in told], [404] * 3, (subject, tenant))
+                    self.assertEqual(server.get("/secrets", other).json()["data"], [], (subject, tenant))
+                server.stop()
+                done = self.plimsoll("migrate", "rls", "contract.yaml", directory=folder)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                policies = next((folder / "migrations").iterdir()).read_text()
+                postgres.sql(policies, data.name)
+                seen = lambda subject, tenant: postgres._run("psql", "-h", postgres.folder, "-p", postgres.port, "-U", "shop", "-d", data.name, "-qtAX", "-c", f"BEGIN; SELECT set_config('plimsoll.subject', '{subject}', true); SELECT set_config('plimsoll.tenant', '{tenant}', true); SELECT 'id ' || id FROM secrets; COMMIT").count("id s")
+                self.assertEqual([seen(*who) for who in (("ann", "o1"), ("ANN", "o1"), ("ann", "O1"))], [1, 0, 0])
+
+
 class RowSecurity(harness.ServerTest):
     engine = "postgres"
 

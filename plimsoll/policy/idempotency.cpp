@@ -13,6 +13,8 @@
 #include "plimsoll/telemetry/log.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
 
+#include <algorithm>
+
 namespace plimsoll::policy {
 namespace {
 
@@ -144,6 +146,7 @@ class Idempotency final : public Policy {
     promises.refuses(kInFlight);
     const bool uncertain = acts_elsewhere(options, description.operation) && !may_repeat(options, method);
     if (uncertain) promises.refuses(kUncertain);
+    if (uncertain) promises.refuses(database::kOutcomeUnknown);
     promises.sends(kReplayed, {200, 499});
     if (description.mode != Mode::enforce) return;
     promises.notes(std::string(required ? "Needs an `Idempotency-Key`. " : "") +
@@ -377,6 +380,9 @@ class Idempotency final : public Policy {
     crash_point("idempotency.answering");
     landing.brings = recording.recorded;
     if (recording.recorded || recording.lost) co_return answer;
+    if (!answer && once.reached && is_refusal_of_database(answer.error()))
+      answer = std::unexpected(Error{&database::kOutcomeUnknown}.because(
+          "the service was called, and its answer could not be recorded: " + database::reason_of(answer.error())));
     // Not by the answer, which may be of this server: whether the service has said that nothing was done.
     const bool open = once.reached;
     if (open) tell_open(context);
@@ -391,6 +397,11 @@ class Idempotency final : public Policy {
     co_return answer;
   }
 
+  /// It says that nothing was done, which is true of the database alone.
+  static bool is_refusal_of_database(const Error& error) {
+    return error.problem != &database::kOutcomeUnknown &&
+           std::ranges::find(database::kProblems, error.problem) != std::end(database::kProblems);
+  }
   void tell_open(const Context& context) const {
     if (uncertain_) uncertain_->add();
     if (!context.services.log) return;
