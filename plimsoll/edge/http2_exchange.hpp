@@ -1,7 +1,7 @@
 #pragma once
 
+#include "plimsoll/async/event.hpp"
 #include "plimsoll/edge/connection.hpp"
-#include "plimsoll/edge/event.hpp"
 #include "plimsoll/edge/response_pace.hpp"
 #include "plimsoll/http/h2.hpp"
 

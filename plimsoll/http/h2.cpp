@@ -1,6 +1,7 @@
 #include "plimsoll/http/h2.hpp"
 
-#include "plimsoll/http/h2_state.hpp"
+#include "plimsoll/http/field_block.hpp"
+#include "plimsoll/http/h2_machine.hpp"
 
 #include <utility>
 
@@ -14,105 +15,82 @@ H2Preface h2_preface(std::string_view first_bytes) {
   return size == kH2Preface.size() ? H2Preface::yes : H2Preface::not_yet;
 }
 
-H2Session::State::State(const H2Options& o, H2Requests& r)
-    : options(o),
-      requests(r),
-      guard(o.allowances),
-      in_window(std::max<std::int64_t>(o.connection_window, h2::kFirstWindow)) {
-  say_settings();
-}
+/// The server's side: requests come, answers go.
+struct H2Session::State final : h2::Machine {
+  H2Requests& requests;
+  std::int32_t highest_taken = 0;  ///< of the streams that were opened: not refused
 
-void H2Session::State::say_settings() {
-  const std::pair<std::uint16_t, std::uint32_t> settings[] = {
-      {3, options.streams},
-      {4, options.stream_window},
-      {6, static_cast<std::uint32_t>(options.header_list)},
-      {9, 1},  // nobody minds the priorities of RFC 7540
-  };
-  put_frame_header(control, std::size(settings) * 6, Type::settings, 0, 0);
-  for (const auto& [id, value] : settings) {
-    control += {static_cast<char>(id >> 8), static_cast<char>(id)};
-    h2::put_number(control, value);
+  State(const H2Options& o, H2Requests& r) : Machine(o), requests(r) {
+    preface_left = kH2Preface.size();
+    const std::pair<std::uint16_t, std::uint32_t> settings[] = {
+        {3, options.streams},
+        {4, options.stream_window},
+        {6, static_cast<std::uint32_t>(options.header_list)},
+        {9, 1},  // nobody minds the priorities of RFC 7540
+    };
+    say_settings(settings);
   }
-  if (in_window > h2::kFirstWindow) put_window(0, static_cast<std::uint32_t>(in_window - h2::kFirstWindow));
+
+  Purpose purpose_of(std::int32_t id) override;
+  void head_came(std::string_view bytes) override;
+  void in_ended(H2Stream&) override {}
+  void out_ended(H2Stream& stream, std::string& out) override;
+  void own_setting(std::uint32_t, std::uint32_t) override {}
+  void pong(std::string_view bytes) override {
+    if (draining && bytes == h2::kDrainPing) finish_drain();
+  }
+  void goaway_came(std::string_view) override {}
+  void write_head(H2Stream& stream, std::string& out) override;
+  std::int32_t last_taken() const override { return highest_taken; }
+  void finish_drain();
+};
+
+h2::Machine::Purpose H2Session::State::purpose_of(std::int32_t id) {
+  if (id > highest) {
+    highest = id;
+    return drained ? Purpose::ignored : Purpose::head;  // what GOAWAY said is not served
+  }
+  if (find(id)) return Purpose::trailers;
+  // The peer may not have known.
+  if (!was_reset(id)) fail(H2Error::stream_closed, "HEADERS: stream closed");
+  return Purpose::ignored;
 }
 
-void H2Session::State::put_frame_header(std::string& out, std::size_t size, Type type, std::uint8_t flags,
-                                        std::int32_t id) {
-  char header[h2::kFrameHeader];
-  h2::put_header(header, size, type, flags, id);
-  out.append(header, sizeof header);
+void H2Session::State::head_came(std::string_view bytes) {
+  H2Head head;
+  head.ended = block_ends_stream;
+  const auto outcome = heads_in.request(bytes, head);
+  if (block_failed(outcome)) return;
+  if (outcome == H2HeadReader::Outcome::malformed) return break_stream(block_stream, H2Error::protocol_error);
+  auto* stream = open < options.streams ? requests.request(head) : nullptr;
+  if (!stream) return break_stream(block_stream, H2Error::refused_stream);
+  highest_taken = block_stream;
+  stream->in_begun_ = true;
+  stream->in_ended_ = head.ended;
+  stream->declared_ = head.content_length ? static_cast<std::int64_t>(*head.content_length) : -1;
+  take_in(*stream, block_stream);
 }
 
-void H2Session::State::put_window(std::int32_t id, std::uint32_t bytes) {
-  put_frame_header(control, 4, Type::window, 0, id);
-  h2::put_number(control, bytes);
+/// The answer is complete, and the rest of the request is of no use (section 8.1).
+void H2Session::State::out_ended(H2Stream& stream, std::string& out) {
+  if (!stream.in_ended_) put_reset(out, stream.id_, H2Error::no_error);
+  close(stream, H2Error::no_error);
 }
 
-void H2Session::State::fail(H2Error why, std::string_view debug) {
-  if (failed) return;
-  failed = true;
-  complaint = debug;
-  goaway(highest_taken, why, debug);
-}
-
-void H2Session::State::goaway(std::int32_t last, H2Error why, std::string_view debug) {
-  put_frame_header(control, 8 + debug.size(), Type::goaway, 0, 0);
-  h2::put_number(control, static_cast<std::uint32_t>(last));
-  h2::put_number(control, static_cast<std::uint32_t>(why));
-  control += debug;
-}
-
-void H2Session::State::put_reset(std::string& out, std::int32_t id, H2Error why) {
-  put_frame_header(out, 4, Type::reset, 0, id);
-  h2::put_number(out, static_cast<std::uint32_t>(why));
-  reset_by_us[resets_by_us++ % reset_by_us.size()] = id;
-}
-
-void H2Session::State::take_in(H2Stream& stream, std::int32_t id, const H2Head& head) {
-  stream.id_ = id;
-  stream.in_ended_ = head.ended;
-  stream.declared_ = head.content_length ? static_cast<std::int64_t>(*head.content_length) : -1;
-  // Until the peer has acknowledged our settings it may send what the RFC allows to begin with.
-  stream.in_window_ = told_in_force ? options.stream_window : h2::kFirstWindow;
-  stream.out_window_ = first_out_window;
-  auto& slot_of = slots[slot(id)];
-  stream.same_slot_ = std::exchange(slot_of, &stream);
-  ++open;
-}
-
-void H2Session::State::close(H2Stream& stream, H2Error why) {
-  auto** at = &slots[slot(stream.id_)];
-  while (*at != &stream) at = &(*at)->same_slot_;
-  *at = stream.same_slot_;
-  --open;
-  put_in(stream, Queue::none);
-  if (content_of == &stream) content_of = nullptr;
-  // What nobody will read any more must not keep the window of the others shut.
-  consumed_on_connection(std::exchange(stream.unconsumed_, 0));
-  stream.id_ = 0;
-  stream.piece_ = {};
-  stream.fields_ = stream.more_ = {};
-  stream.block_ = nullptr;
-  stream.closed(why);
-}
-
-void H2Session::State::consumed(H2Stream& stream, std::size_t bytes) {
-  stream.unconsumed_ -= bytes;
-  consumed_on_connection(bytes);
-  if (stream.in_ended_) return;
-  stream.returned_ += bytes;
-  if (stream.returned_ == 0 || stream.returned_ < options.stream_window / 2) return;
-  stream.in_window_ += static_cast<std::int64_t>(stream.returned_);
-  put_window(stream.id_, static_cast<std::uint32_t>(std::exchange(stream.returned_, 0)));
-}
-
-/// The peer is told when it is worth a frame.
-void H2Session::State::consumed_on_connection(std::size_t bytes) {
-  in_returned += static_cast<std::int64_t>(bytes);
-  if (in_returned < std::max<std::int64_t>(options.connection_window, h2::kFirstWindow) / 2) return;
-  in_window += in_returned;
-  put_window(0, static_cast<std::uint32_t>(std::exchange(in_returned, 0)));
+void H2Session::State::write_head(H2Stream& stream, std::string& out) {
+  const auto begin = out.size();
+  out.append(h2::kFrameHeader, '\0');
+  writer.begin(out);
+  writer.status(stream.status_, out);
+  write_fields(stream.fields_, out);
+  for (const auto* block = stream.block_; block; block = block->before) {
+    if (block->unchanging)
+      writer.fields(block->unchanging, block->fields, out);
+    else
+      for (const auto& field : block->fields) writer.field(field.name, field.value, out);
+  }
+  for (const auto& field : stream.more_) writer.field(field.name, field.value, out);
+  end_block(out, begin, stream.id_, stream.content_ ? 0 : h2::kEndStream);
 }
 
 void H2Session::State::finish_drain() {
@@ -133,15 +111,16 @@ bool H2Session::receive(Bytes bytes, Nanoseconds now) {
 }
 
 void H2Session::go_on(H2Stream& stream) {
-  if (!stream.id_ || stream.status_) return;
+  if (!stream.id_ || stream.out_begun_) return;
   stream.go_on_ = true;
   state_->ready(stream);
 }
 
 void H2Session::respond(H2Stream& stream, std::uint16_t status, const Headers& headers, std::span<const Header> more,
                         bool content, const FieldBlock* block) {
-  if (!stream.id_ || stream.status_) return;
+  if (!stream.id_ || stream.out_begun_) return;
   stream.status_ = status;
+  stream.out_begun_ = true;
   stream.fields_ = {headers.begin(), headers.end()};
   stream.more_ = more;
   stream.block_ = block;
@@ -185,31 +164,9 @@ void H2Session::drain_now() {
 
 void H2Session::terminate(H2Error why, std::string_view debug) { state_->fail(why, debug); }
 
-void H2Session::gather(std::string& out, std::size_t limit) {
-  auto& s = *state_;
-  const auto say = [&] {
-    if (s.control.empty()) return;
-    out += s.control;
-    s.control.clear();
-    s.answers = 0;
-  };
-  say();
-  while (!s.failed && out.size() < limit) {
-    auto* const next = s.heads.first ? s.heads.first : s.out_window > 0 ? s.content.first : nullptr;
-    if (!next) break;
-    s.write_next(*next, out);
-  }
-  say();
-}
-
-bool H2Session::wants_write() const {
-  const auto& s = *state_;
-  return !s.control.empty() || (!s.failed && (s.heads.first || (s.content.first && s.out_window > 0)));
-}
-bool H2Session::partial() const {
-  const auto& s = *state_;
-  return s.preface_left || s.header_size || s.within_frame || s.in_block;
-}
+void H2Session::gather(std::string& out, std::size_t limit) { state_->gather(out, limit); }
+bool H2Session::wants_write() const { return state_->wants_write(); }
+bool H2Session::partial() const { return state_->partial(); }
 bool H2Session::done() const {
   const auto& s = *state_;
   return s.control.empty() && (s.failed || (s.open == 0 && (s.drained || s.peer_leaves)));

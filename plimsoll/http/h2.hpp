@@ -24,12 +24,16 @@ enum class H2Error : std::uint32_t {
   protocol_error = 1,
   internal_error = 2,
   flow_control_error = 3,
+  settings_timeout = 4,
   stream_closed = 5,
   frame_size_error = 6,
   refused_stream = 7,
   cancel = 8,
   compression_error = 9,
+  connect_error = 10,
   enhance_your_calm = 11,
+  inadequate_security = 12,
+  http_1_1_required = 13,
 };
 
 struct H2Options {
@@ -52,18 +56,24 @@ struct H2Head {
 };
 
 class H2Session;
+class H2ClientSession;
+namespace h2 {
+struct Machine;
+}
 
-/// One request and its answer, as the session sees it: who serves requests derives from it and owns it until `closed`.
-/// All calls come from within H2Session::receive or ::gather: note them, and act when that has returned.
+/// One request and its answer, as a session sees it: who serves requests, or makes them, derives from it and owns it
+/// until `closed`. All calls come from within the session's `receive` or `gather`: note them, and act when that has
+/// returned. The body that comes is the request's at a server, the answer's at a client; the other one goes.
 class H2Stream {
  public:
   virtual ~H2Stream() = default;
-  /// A piece of the request's body. What is kept is copied; each byte is given back by H2Session::consumed.
+  /// A piece of the body that comes. What is kept is copied; each byte is given back by `consumed`.
   virtual void body(Bytes piece) = 0;
   virtual void body_ended() = 0;
   /// The piece that was supplied is in the output: the next may be supplied.
   virtual void drained() = 0;
-  /// The last call: the answer is in the output whole (`no_error`), or the stream was reset by one of the two.
+  /// The last call: the exchange is whole (`no_error`; a server's answer is in the output), or the stream was reset by
+  /// one of the two.
   virtual void closed(H2Error why) = 0;
 
   /// 0 before it was opened and after it was closed.
@@ -75,6 +85,8 @@ class H2Stream {
 
  private:
   friend class H2Session;
+  friend class H2ClientSession;
+  friend struct h2::Machine;
   /// Where it waits to be written.
   enum class Queue : std::uint8_t { none, heads, content };
   std::int32_t id_ = 0;
@@ -82,21 +94,22 @@ class H2Stream {
   H2Stream *queue_next_ = nullptr, *queue_previous_ = nullptr;
   Queue queue_ = Queue::none;
 
-  // The request:
+  // The message that comes:
   std::int64_t in_window_ = 0;  ///< bytes that may still come
   std::size_t unconsumed_ = 0;  ///< bytes that came and were not given back
   std::size_t returned_ = 0;    ///< bytes given back of which the peer was not told yet
   std::int64_t declared_ = -1;  ///< its Content-Length
   std::int64_t received_ = 0;
-  bool in_ended_ = false;
+  bool in_begun_ = false, in_ended_ = false;
 
-  // The answer:
+  // The message that goes:
   Bytes piece_{};
   std::span<const Header> fields_{}, more_{};  ///< until its head is written
   const FieldBlock* block_ = nullptr;
   std::int64_t out_window_ = 0;  ///< bytes that may still go
   std::uint64_t sent_ = 0;
-  std::uint16_t status_ = 0;  ///< 0: there is none yet
+  std::uint16_t status_ = 0;  ///< of an answer
+  bool out_begun_ = false;    ///< its head was given
   bool go_on_ = false;        ///< `100 Continue` is to be written first
   bool head_due_ = false, content_ = false, last_ = false;
   bool doomed_ = false;  ///< it is to be reset

@@ -34,18 +34,30 @@ H2HeadReader::Outcome H2HeadReader::each(std::string_view block, Take take) {
   }
 }
 
-H2HeadReader::Outcome H2HeadReader::request(std::string_view block, H2Head& head) {
+void H2HeadReader::begin() {
   fields_.clear();
   cookies_.clear();
   seen_ = 0;
   others_ = has_cookie_ = false;
   hosts_ = 0;
   host_ = {};
+}
+
+H2HeadReader::Outcome H2HeadReader::request(std::string_view block, H2Head& head) {
+  begin();
   const auto outcome = each(block, [&](const Field& field) { return take(field, head); });
   if (outcome != Outcome::good) return outcome;
   if (has_cookie_ && !cookies_.empty()) fields_[cookie_at_].value = cookies_;
   head.fields = fields_;
   return whole(head) ? Outcome::good : Outcome::malformed;
+}
+
+H2HeadReader::Outcome H2HeadReader::response(std::string_view block, H2AnswerHead& head) {
+  begin();
+  const auto outcome = each(block, [&](const Field& field) { return take(field, head); });
+  if (outcome != Outcome::good) return outcome;
+  head.fields = fields_;
+  return seen_ & bit(FieldKind::status) ? Outcome::good : Outcome::malformed;
 }
 
 H2HeadReader::Outcome H2HeadReader::trailers(std::string_view block) {
@@ -89,8 +101,28 @@ bool H2HeadReader::pseudo(const Field& field, H2Head& head) {
     case FieldKind::method: head.method = field.value; break;
     case FieldKind::scheme: head.scheme = field.value; break;
     case FieldKind::authority: head.authority = field.value; break;
+    case FieldKind::status: return false;
     default: head.path = field.value; break;
   }
+  return true;
+}
+
+/// Of an answer the status comes first, once, and is the only field of its kind (section 8.3.2). What is too much is an
+/// answer that cannot be used.
+bool H2HeadReader::take(const Field& field, H2AnswerHead& head) {
+  if (size_ > options_.header_list || count_ > options_.header_count) return false;
+  if (is_pseudo(field.kind)) {
+    if (field.kind != FieldKind::status || others_ || seen_) return false;
+    seen_ = bit(FieldKind::status);
+    std::from_chars(field.value.data(), field.value.data() + field.value.size(), head.status);
+    return true;
+  }
+  others_ = true;
+  if (field.kind == FieldKind::content_length) {
+    if (head.content_length) return false;
+    std::from_chars(field.value.data(), field.value.data() + field.value.size(), head.content_length.emplace());
+  }
+  fields_.push_back({field.name, field.value});
   return true;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/http/h2.hpp"
+#include "plimsoll/http/h2_answer.hpp"
 #include "plimsoll/http/hpack_reader.hpp"
 
 #include <string>
@@ -23,6 +24,8 @@ class H2HeadReader {
 
   /// A whole block. `head.ended` is asked, all else is filled; views are good until `end`.
   Outcome request(std::string_view block, H2Head& head);
+  /// The same of an answer, an interim one too.
+  Outcome response(std::string_view block, H2AnswerHead& head);
   /// Fields behind the content: looked at and forgotten.
   Outcome trailers(std::string_view block);
   void end();
@@ -30,7 +33,9 @@ class H2HeadReader {
  private:
   template <class Take>
   Outcome each(std::string_view block, Take take);
+  void begin();
   bool take(const HpackReader::Field& field, H2Head& head);
+  bool take(const HpackReader::Field& field, H2AnswerHead& head);
   bool pseudo(const HpackReader::Field& field, H2Head& head);
   void crumb(const HpackReader::Field& field);
   bool whole(H2Head& head);

@@ -1,25 +1,23 @@
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/field_block.hpp"
 #include "plimsoll/http/field_check.hpp"
-#include "plimsoll/http/h2_state.hpp"
+#include "plimsoll/http/h2_machine.hpp"
 
-namespace plimsoll::http {
+namespace plimsoll::http::h2 {
 
-using h2::Type;
-
-void H2Session::State::Line::add(H2Stream& stream) {
+void Machine::Line::add(H2Stream& stream) {
   stream.queue_previous_ = last;
   stream.queue_next_ = nullptr;
   (last ? last->queue_next_ : first) = &stream;
   last = &stream;
 }
 
-void H2Session::State::Line::remove(H2Stream& stream) {
+void Machine::Line::remove(H2Stream& stream) {
   (stream.queue_previous_ ? stream.queue_previous_->queue_next_ : first) = stream.queue_next_;
   (stream.queue_next_ ? stream.queue_next_->queue_previous_ : last) = stream.queue_previous_;
 }
 
-void H2Session::State::put_in(H2Stream& stream, Queue queue) {
+void Machine::put_in(H2Stream& stream, Queue queue) {
   if (stream.queue_ == queue) return;
   if (stream.queue_ != Queue::none) (stream.queue_ == Queue::heads ? heads : content).remove(stream);
   stream.queue_ = queue;
@@ -27,16 +25,16 @@ void H2Session::State::put_in(H2Stream& stream, Queue queue) {
 }
 
 /// Puts a stream where it waits for its turn. Content waits for the windows too, and gives way to what does not.
-void H2Session::State::ready(H2Stream& stream) {
-  if (stream.doomed_ || stream.go_on_ || stream.head_due_ || (stream.status_ && stream.last_ && stream.piece_.empty()))
+void Machine::ready(H2Stream& stream) {
+  if (stream.doomed_ || stream.go_on_ || stream.head_due_ || (stream.out_begun_ && stream.last_ && stream.piece_.empty()))
     put_in(stream, Queue::heads);
-  else if (stream.status_ && !stream.piece_.empty() && stream.out_window_ > 0)
+  else if (stream.out_begun_ && !stream.piece_.empty() && stream.out_window_ > 0)
     put_in(stream, Queue::content);
   else
     put_in(stream, Queue::none);
 }
 
-void H2Session::State::write_next(H2Stream& stream, std::string& out) {
+void Machine::write_next(H2Stream& stream, std::string& out) {
   if (stream.queue_ == Queue::content) return write_content(stream, out);
   put_in(stream, Queue::none);
   if (stream.doomed_) {
@@ -45,43 +43,27 @@ void H2Session::State::write_next(H2Stream& stream, std::string& out) {
   }
   if (std::exchange(stream.go_on_, false)) {
     const auto begin = out.size();
-    out.append(h2::kFrameHeader, '\0');
+    out.append(kFrameHeader, '\0');
     writer.begin(out);
     writer.status(100, out);
     end_block(out, begin, stream.id_, 0);
   }
   if (std::exchange(stream.head_due_, false)) {
     write_head(stream, out);
-    if (!stream.content_) return answer_ended(stream, out);
+    if (!stream.content_) return out_ended(stream, out);
   }
-  if (stream.status_ && stream.last_ && stream.piece_.empty()) {
-    put_frame_header(out, 0, Type::data, h2::kEndStream, stream.id_);
+  if (stream.out_begun_ && stream.last_ && stream.piece_.empty()) {
+    put_frame_header(out, 0, Type::data, kEndStream, stream.id_);
     guard.sent_data();
-    return answer_ended(stream, out);
+    return out_ended(stream, out);
   }
-  if (stream.status_ && !stream.piece_.empty() && stream.out_window_ > 0 && out_window > 0)
+  if (stream.out_begun_ && !stream.piece_.empty() && stream.out_window_ > 0 && out_window > 0)
     return write_content(stream, out);
   ready(stream);
 }
 
-void H2Session::State::write_head(H2Stream& stream, std::string& out) {
-  const auto begin = out.size();
-  out.append(h2::kFrameHeader, '\0');
-  writer.begin(out);
-  writer.status(stream.status_, out);
-  write_fields(stream.fields_, out);
-  for (const auto* block = stream.block_; block; block = block->before) {
-    if (block->unchanging)
-      writer.fields(block->unchanging, block->fields, out);
-    else
-      for (const auto& field : block->fields) writer.field(field.name, field.value, out);
-  }
-  for (const auto& field : stream.more_) writer.field(field.name, field.value, out);
-  end_block(out, begin, stream.id_, stream.content_ ? 0 : h2::kEndStream);
-}
-
 /// Without what must not stand there; a handler's mistake must not become a second field.
-void H2Session::State::write_fields(std::span<const Header> fields, std::string& out) {
+void Machine::write_fields(std::span<const Header> fields, std::string& out) {
   for (const auto& field : fields) {
     if (writer.again(field.name, field.value, out)) continue;
     const auto form = form_of(field.name);
@@ -98,18 +80,18 @@ void H2Session::State::write_fields(std::span<const Header> fields, std::string&
 
 /// Makes a HEADERS frame of what stands in `out` behind `begin` and the room for its header; where that is too much for
 /// one, CONTINUATION frames follow.
-void H2Session::State::end_block(std::string& out, std::size_t begin, std::int32_t id, std::uint8_t flags) {
-  const auto size = out.size() - begin - h2::kFrameHeader;
-  if (size <= h2::kMostPayload) {
-    return h2::put_header(out.data() + begin, size, Type::headers, flags | h2::kEndHeaders, id);
+void Machine::end_block(std::string& out, std::size_t begin, std::int32_t id, std::uint8_t flags) {
+  const auto size = out.size() - begin - kFrameHeader;
+  if (size <= kMostPayload) {
+    return put_header(out.data() + begin, size, Type::headers, flags | kEndHeaders, id);
   }
-  const auto block = out.substr(begin + h2::kFrameHeader);
+  const auto block = out.substr(begin + kFrameHeader);
   out.resize(begin);
   for (std::string_view left = block; !left.empty();) {
-    const auto piece = left.substr(0, h2::kMostPayload);
+    const auto piece = left.substr(0, kMostPayload);
     const auto type = left.size() == block.size() ? Type::headers : Type::continuation;
     left.remove_prefix(piece.size());
-    const auto ends = left.empty() ? h2::kEndHeaders : 0;
+    const auto ends = left.empty() ? kEndHeaders : 0;
     put_frame_header(out, piece.size(), type, static_cast<std::uint8_t>((type == Type::headers ? flags : 0) | ends),
                      id);
     out += piece;
@@ -117,27 +99,37 @@ void H2Session::State::end_block(std::string& out, std::size_t begin, std::int32
 }
 
 /// One frame; streams take turns.
-void H2Session::State::write_content(H2Stream& stream, std::string& out) {
+void Machine::write_content(H2Stream& stream, std::string& out) {
   put_in(stream, Queue::none);
   const auto open_for = static_cast<std::size_t>(std::min(stream.out_window_, out_window));
-  const auto size = std::min({stream.piece_.size(), h2::kMostPayload, open_for});
+  const auto size = std::min({stream.piece_.size(), kMostPayload, open_for});
   const bool ends = stream.last_ && size == stream.piece_.size();
-  put_frame_header(out, size, Type::data, ends ? h2::kEndStream : 0, stream.id_);
+  put_frame_header(out, size, Type::data, ends ? kEndStream : 0, stream.id_);
   out += as_text(stream.piece_.first(size));
   stream.piece_ = stream.piece_.subspan(size);
   stream.out_window_ -= static_cast<std::int64_t>(size);
   out_window -= static_cast<std::int64_t>(size);
   stream.sent_ += size;
   guard.sent_data();
-  if (ends) return answer_ended(stream, out);
+  if (ends) return out_ended(stream, out);
   if (stream.piece_.empty()) stream.drained();
   ready(stream);
 }
 
-/// The answer is complete, and the rest of the request is of no use (section 8.1).
-void H2Session::State::answer_ended(H2Stream& stream, std::string& out) {
-  if (!stream.in_ended_) put_reset(out, stream.id_, H2Error::no_error);
-  close(stream, H2Error::no_error);
+void Machine::gather(std::string& out, std::size_t limit) {
+  const auto say = [&] {
+    if (control.empty()) return;
+    out += control;
+    control.clear();
+    answers = 0;
+  };
+  say();
+  while (!failed && out.size() < limit) {
+    auto* const next = heads.first ? heads.first : out_window > 0 ? content.first : nullptr;
+    if (!next) break;
+    write_next(*next, out);
+  }
+  say();
 }
 
-}  // namespace plimsoll::http
+}  // namespace plimsoll::http::h2

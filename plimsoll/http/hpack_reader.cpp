@@ -21,6 +21,7 @@ constexpr FieldKind kind_of(std::string_view name) {
            : name == ":scheme"    ? scheme
            : name == ":authority" ? authority
            : name == ":path"      ? path
+           : name == ":status"    ? status
                                   : unknown_pseudo;
   switch (name.size()) {
     case 2: return name == "te" ? te : plain;
@@ -46,6 +47,7 @@ bool is_sound(const Field& field) {
     case FieldKind::scheme: return value == "http" || value == "https";
     case FieldKind::authority:
     case FieldKind::host: return is_authority(value);
+    case FieldKind::status: return value.size() == 3 && all_are(characters::kDigit, value) && value[0] != '0';
     case FieldKind::te: return same_as_lower(value, "trailers");
     case FieldKind::content_length: return !value.empty() && value.size() < 19 && all_are(characters::kDigit, value);
     case FieldKind::unknown_pseudo:

@@ -7,13 +7,14 @@
 
 namespace plimsoll::http {
 
-/// What a field of a request is to HTTP/2.
+/// What a field is to HTTP/2.
 enum class FieldKind : std::uint8_t {
   plain,
   method,
   scheme,
   authority,
   path,
+  status,
   unknown_pseudo,
   host,
   cookie,

@@ -97,6 +97,17 @@ std::uint32_t in_static_table(std::string_view name) {
   return 0;
 }
 
+/// Where the static table has the name of a field whose value is a secret; 0: it is none of them.
+std::uint32_t secret_name(std::string_view name) {
+  switch (name.size()) {
+    case 6: return name == "cookie" ? 32 : 0;
+    case 10: return name == "set-cookie" ? 55 : 0;
+    case 13: return name == "authorization" ? 23 : 0;
+    case 19: return name == "proxy-authorization" ? 49 : 0;
+    default: return 0;
+  }
+}
+
 /// A few bytes of a text that tell it from others of its kind: the first and the last.
 std::uint64_t sample(std::string_view of) {
   std::uint64_t first = 0, last = 0;
@@ -144,6 +155,20 @@ void HpackWriter::status(std::uint16_t status, std::string& out) {
   const char digits[] = {static_cast<char>('0' + status / 100), static_cast<char>('0' + status / 10 % 10),
                          static_cast<char>('0' + status % 10)};
   literal(out, kPlain, 8, {}, {digits, sizeof digits});
+}
+
+void HpackWriter::request(std::string_view method, std::string_view scheme, std::string_view authority,
+                          std::string_view path, std::string& out) {
+  if (method == "GET" || method == "POST")
+    out += static_cast<char>(kIndexed | (method == "GET" ? 2 : 3));
+  else
+    literal(out, kPlain, 2, {}, method);
+  out += static_cast<char>(kIndexed | (scheme == "http" ? 6 : 7));
+  if (path == "/")
+    out += static_cast<char>(kIndexed | 4);
+  else
+    literal(out, kPlain, 4, {}, path);
+  field(":authority", authority, out);
 }
 
 bool HpackWriter::is(std::uint32_t number, std::string_view name, std::string_view value) {
@@ -207,8 +232,8 @@ HpackWriter::Name& HpackWriter::named(std::string_view name) {
 }
 
 void HpackWriter::look_up(std::string_view name, std::string_view value, std::string& out) {
-  // Nobody between may keep what is a secret (section 7.1.3).
-  if (name == "set-cookie") return literal(out, kNever, 55, name, value);
+  // Nobody between may keep what is a secret, and nobody who shares the connection may find it out (section 7.1.3).
+  if (const auto secret = secret_name(name)) return literal(out, kNever, secret, {}, value);
   const auto begin = mixed(sample(name), sample(value));
   auto slot = begin % kSlots;
   for (std::uint32_t i = 0; i < kProbes; ++i) {

@@ -12,7 +12,7 @@
 
 namespace plimsoll::http {
 
-/// The heads of our answers on one HTTP/2 connection, as HPACK (RFC 7541). Made for heads that are nearly the same each
+/// The heads that we send on one HTTP/2 connection, as HPACK (RFC 7541). Made for heads that are nearly the same each
 /// time: a field seen before is found by a few loads and written as one byte, and one whose value is always another one
 /// is soon kept out of the table, where it would push out the others. Texts are not Huffman-coded: that costs more here
 /// than the bytes it saves.
@@ -30,6 +30,9 @@ class HpackWriter {
   /// A block begins: says how large the table is, where that has changed (section 4.2).
   void begin(std::string& out);
   void status(std::uint16_t status, std::string& out);
+  /// The pseudo-header fields of a request (RFC 9113, section 8.3.1); `path` is kept out of the table.
+  void request(std::string_view method, std::string_view scheme, std::string_view authority, std::string_view path,
+               std::string& out);
   /// `name` in lower case.
   void field(std::string_view name, std::string_view value, std::string& out) {
     if (!again(name, value, out)) look_up(name, value, out);

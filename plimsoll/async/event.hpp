@@ -1,11 +1,12 @@
 #pragma once
 
+#include "plimsoll/async/descriptor.hpp"
 #include "plimsoll/async/loop.hpp"
 
 #include <coroutine>
 #include <utility>
 
-namespace plimsoll::edge {
+namespace plimsoll {
 
 /// Something one line of work waits for, on one thread: `const bool happened = co_await event;`, false when its scope
 /// was told to stop before. Happening once is enough for the next to wait; it is then forgotten.
@@ -36,6 +37,38 @@ class Event final : public Waiting, public Deferred {
     return Regardless{*this};
   }
 
+  /// `Wake woken = co_await event.within(span);` `ready`: it happened; `late`: not within that time; `stopped`: by its
+  /// scope.
+  class Within final : public Alarm {
+   public:
+    Within(Event& event, Nanoseconds span) : event_(event), span_(span) {
+      ring = [](Alarm& alarm) { static_cast<Within&>(alarm).late(); };
+    }
+    bool await_ready() const noexcept { return event_.happened_; }
+    template <class P>
+    bool await_suspend(std::coroutine_handle<P> waiting) noexcept {
+      if (!event_.await_suspend(waiting)) return false;
+      event_.loop_.wheel().arm(*this, event_.loop_.tick_in(span_));
+      return true;
+    }
+    Wake await_resume() noexcept {
+      disarm();
+      if (std::exchange(event_.happened_, false)) return Wake::ready;
+      return late_ ? Wake::late : Wake::stopped;
+    }
+
+   private:
+    void late() noexcept {
+      if (event_.deferred()) return;  // on its way already
+      late_ = true;
+      event_.resume();
+    }
+    Event& event_;
+    const Nanoseconds span_;
+    bool late_ = false;
+  };
+  Within within(Nanoseconds span) noexcept { return {*this, span}; }
+
   bool await_ready() const noexcept { return happened_; }
   template <class P>
   bool await_suspend(std::coroutine_handle<P> waiting) noexcept {
@@ -63,4 +96,4 @@ class Event final : public Waiting, public Deferred {
   bool happened_ = false;
 };
 
-}  // namespace plimsoll::edge
+}  // namespace plimsoll

@@ -1,6 +1,7 @@
 #pragma once
 
-// What an H2Session is inside: h2.cpp is its outside, h2_input.cpp reads frames, h2_output.cpp writes them.
+// What both sides of an HTTP/2 connection are inside: h2_machine.cpp keeps streams and windows, h2_input.cpp reads
+// frames, h2_output.cpp writes them. The server's side is h2.cpp, the client's h2_client.cpp.
 
 #include "plimsoll/http/h2.hpp"
 #include "plimsoll/http/h2_head.hpp"
@@ -8,8 +9,10 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace plimsoll::http {
 
@@ -48,11 +51,9 @@ struct Frame {
   std::int32_t stream = 0;
 };
 
-}  // namespace h2
-
-struct H2Session::State {
-  using Frame = h2::Frame;
-  using Type = h2::Type;
+/// One side of a connection. What the two sides do in different ways is virtual, and called once for a head or a stream,
+/// never for each byte or frame of content.
+struct Machine {
   using Queue = H2Stream::Queue;
 
   /// Streams in the order in which they are to be written.
@@ -61,18 +62,18 @@ struct H2Session::State {
     void add(H2Stream& stream);
     void remove(H2Stream& stream);
   };
-  enum class Purpose : std::uint8_t { request, trailers, ignored };
+  /// What a header block that comes is: what begins a message, what ends one, or nothing of use.
+  enum class Purpose : std::uint8_t { head, trailers, ignored };
 
   const H2Options options;
-  H2Requests& requests;
   H2Guard guard;
   Nanoseconds now = 0;
   bool failed = false, draining = false, drained = false, peer_leaves = false;
   std::string complaint;
 
   // What comes.
-  std::size_t preface_left = kH2Preface.size();
-  std::array<char, h2::kFrameHeader> header{};
+  std::size_t preface_left = 0;
+  std::array<char, kFrameHeader> header{};
   std::size_t header_size = 0;
   bool within_frame = false, settings_came = false, told_in_force = false;
   Frame frame;
@@ -93,8 +94,7 @@ struct H2Session::State {
   static constexpr std::size_t kSlots = 64;
   std::array<H2Stream*, kSlots> slots{};
   std::size_t open = 0;
-  std::int32_t highest = 0;                    ///< opened by the peer
-  std::int32_t highest_taken = 0;              ///< and not refused
+  std::int32_t highest = 0;                    ///< that the client has opened, as far as the other side knows
   std::array<std::int32_t, 64> reset_by_us{};  ///< the last of them
   std::size_t resets_by_us = 0;
 
@@ -104,15 +104,33 @@ struct H2Session::State {
   Line heads, content;
   HpackWriter writer;
   std::string lower_name;
-  std::int64_t out_window = h2::kFirstWindow, first_out_window = h2::kFirstWindow;
+  std::int64_t out_window = kFirstWindow, first_out_window = kFirstWindow;
 
-  State(const H2Options& o, H2Requests& r);
-  State(const State&) = delete;
+  explicit Machine(const H2Options& o);
+  Machine(const Machine&) = delete;
+  virtual ~Machine() = default;
 
-  // h2.cpp
+  // What the sides do in ways of their own.
+  /// A header block begins to come on this stream.
+  virtual Purpose purpose_of(std::int32_t id) = 0;
+  /// A block that begins a message.
+  virtual void head_came(std::string_view bytes) = 0;
+  /// The peer's message on this stream is whole.
+  virtual void in_ended(H2Stream& stream) = 0;
+  /// Ours is in the output.
+  virtual void out_ended(H2Stream& stream, std::string& out) = 0;
+  /// A setting that means something to one side alone.
+  virtual void own_setting(std::uint32_t id, std::uint32_t value) = 0;
+  virtual void pong(std::string_view bytes) = 0;
+  virtual void goaway_came(std::string_view bytes) = 0;
+  virtual void write_head(H2Stream& stream, std::string& out) = 0;
+  /// The last stream of the peer that GOAWAY says was taken.
+  virtual std::int32_t last_taken() const = 0;
+
+  // h2_machine.cpp
   void fail(H2Error why, std::string_view debug);
   void goaway(std::int32_t last, H2Error why, std::string_view debug);
-  void say_settings();
+  void say_settings(std::span<const std::pair<std::uint16_t, std::uint32_t>> settings);
   static void put_frame_header(std::string& out, std::size_t size, Type type, std::uint8_t flags, std::int32_t id);
   void put_window(std::int32_t id, std::uint32_t bytes);
   H2Stream* find(std::int32_t id) const {
@@ -126,13 +144,12 @@ struct H2Session::State {
     for (auto* first : slots)
       for (auto* stream = first; stream; stream = stream->same_slot_) visit(*stream);
   }
-  void take_in(H2Stream& stream, std::int32_t id, const H2Head& head);
+  void take_in(H2Stream& stream, std::int32_t id);
   void close(H2Stream& stream, H2Error why);
   void put_reset(std::string& out, std::int32_t id, H2Error why);
   bool was_reset(std::int32_t id) const { return std::ranges::find(reset_by_us, id) != reset_by_us.end(); }
   void consumed(H2Stream& stream, std::size_t bytes);
   void consumed_on_connection(std::size_t bytes);
-  void finish_drain();
 
   // h2_input.cpp
   void read(std::string_view bytes);
@@ -149,7 +166,8 @@ struct H2Session::State {
   void frame_came(std::string_view bytes);
   void headers(std::string_view bytes);
   void block_came(std::string_view bytes);
-  void request(const H2Head& head, H2HeadReader::Outcome outcome);
+  bool block_failed(H2HeadReader::Outcome outcome);
+  void trailers_came(std::string_view bytes);
   void settings(std::string_view bytes);
   void setting(std::uint32_t id, std::uint32_t value);
   void told_settings_in_force();
@@ -163,11 +181,16 @@ struct H2Session::State {
   void ready(H2Stream& stream);
   void put_in(H2Stream& stream, Queue queue);
   void write_next(H2Stream& stream, std::string& out);
-  void write_head(H2Stream& stream, std::string& out);
   void write_fields(std::span<const Header> fields, std::string& out);
   void end_block(std::string& out, std::size_t begin, std::int32_t id, std::uint8_t flags);
   void write_content(H2Stream& stream, std::string& out);
-  void answer_ended(H2Stream& stream, std::string& out);
+  bool wants_write() const {
+    return !control.empty() || (!failed && (heads.first || (content.first && out_window > 0)));
+  }
+  bool partial() const { return preface_left || header_size || within_frame || in_block; }
+  void gather(std::string& out, std::size_t limit);
 };
+
+}  // namespace h2
 
 }  // namespace plimsoll::http
