@@ -69,7 +69,7 @@ struct CallState {
   bool begun = false;           ///< the call is under way, or was: another of a request at the same address is not it
 
   Timeouts timeouts{};
-  Nanoseconds until = Connection::kNever;  ///< of the loop's clock, for the whole call
+  Nanoseconds until = kNever;  ///< of the loop's clock, for the whole call
 
   std::size_t target = 0;             ///< of the service's targets: which this attempt goes to
   std::bitset<kMostTargets> tried{};  ///< targets at which attempts of this call have failed
@@ -106,6 +106,16 @@ struct CallState {
   /// The service has refused this attempt, and has done nothing.
   void nothing_done() noexcept {
     if (once) once->reached = reached_before;
+  }
+  /// The other side has said that it did nothing with what was sent: all is as it was then.
+  struct Reached {
+    bool connected = false, once = false;
+  };
+  Reached how_far() const noexcept { return {connected, once && once->reached}; }
+  void unreached(Reached before) noexcept {
+    connected = before.connected;
+    written = false;
+    if (once) once->reached = before.once;
   }
   void begin_attempt() noexcept {
     connected = written = body_failed = credential_refused = false;

@@ -33,7 +33,7 @@ struct FakeWire final : Handler {
   std::vector<std::pair<std::string, std::string>> fields;
   struct {
     Timeouts timeouts;
-    Nanoseconds until = Connection::kNever;
+    Nanoseconds until = kNever;
   } limits;
   Nanoseconds rest = 0;
   std::uint16_t status = 200;
@@ -145,7 +145,7 @@ TEST_F(ChainTest, TimeoutsAreReadAndTheTotalEndsTheCall) {
   EXPECT_EQ(wire.limits.timeouts.connect, 2 * kSecond);
   call(R"({"timeout":{"connect":"1s","total":"0s"}})");
   EXPECT_EQ(wire.limits.timeouts.connect, kSecond);
-  EXPECT_EQ(wire.limits.until, Connection::kNever);
+  EXPECT_EQ(wire.limits.until, kNever);
   wire.rest = 3600 * kSecond;
   call(R"({"timeout":"20ms"})");
   EXPECT_EQ(code, "deadline-exceeded");

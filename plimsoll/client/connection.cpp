@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <system_error>
@@ -24,7 +25,7 @@ Connection::Connection(Loop& loop, std::unique_ptr<net::Transport> transport)
     : loop_(loop), transport_(std::move(transport)) {}
 
 Task<Result<>> Connection::exchange(const Outgoing& request, const Timeouts& timeouts, Nanoseconds until) {
-  reader_.emplace(request.head_request, request.upgrade);
+  reader_.emplace(request.method == "HEAD", request.upgrade);
   head_.reset();
   sent_ = body_failed_ = false;
   if (!buffer_) buffer_ = std::make_unique_for_overwrite<char[]>(kBuffer);
@@ -107,7 +108,8 @@ Task<Result<bool>> Connection::fill(Nanoseconds until) {
 }
 
 Task<Result<>> Connection::send(const Outgoing& request) {
-  std::array<iovec, 2> pieces{piece_of(request.head), piece_of(request.body)};
+  const auto head = http1_head(request);
+  std::array<iovec, 2> pieces{piece_of(head), piece_of(request.body)};
   auto written = co_await write(pieces);
   if (!written || !request.rest) co_return written;
   auto rest = co_await send_rest(request);
@@ -123,11 +125,11 @@ Task<Result<>> Connection::send_rest(const Outgoing& request) {
       co_return std::unexpected(std::move(read).error());
     }
     const auto text = as_text(*read);
-    if (!request.chunked && (text.size() > left || (text.empty() && left > 0))) {
+    if (!request.unknown_length && (text.size() > left || (text.empty() && left > 0))) {
       body_failed_ = true;
       co_return fail(kInternal, "the body of a request does not have its declared length");
     }
-    if (!request.chunked) {
+    if (!request.unknown_length) {
       left -= text.size();
       if (text.empty()) co_return Result<>{};
       std::array<iovec, 1> pieces{piece_of(text)};

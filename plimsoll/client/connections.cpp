@@ -3,35 +3,26 @@
 #include "plimsoll/net/dial.hpp"
 #include "plimsoll/net/tls_client.hpp"
 
+#include <algorithm>
+
 namespace plimsoll::client {
-
-Error unreachable(const Url& url, Error error) {
-  if (error.problem != &net::kNetwork && error.problem != &net::kNameNotResolved) return error;
-  return Error{&kUnreachable, url.authority + ": " + error.detail};
-}
-
-Task<Result<std::unique_ptr<Connection>>> Connections::connect(const Peer& peer, Nanoseconds until) {
-  auto addresses = co_await peer.resolver->resolve(loop_, peer.url.host);
-  if (!addresses) co_return std::unexpected(std::move(addresses).error());
-  auto socket = co_await net::dial(loop_, std::move(*addresses), peer.url.port);
-  if (!socket) co_return std::unexpected(std::move(socket).error());
-  auto transport = peer.tls ? peer.tls->transport(loop_, socket->release(), peer.url.host)
-                            : net::clear_transport(loop_, socket->release());
-  auto opened = co_await transport->open(until - loop_.now());
-  if (!opened) co_return std::unexpected(std::move(opened).error());
-  co_return std::make_unique<Connection>(loop_, std::move(transport));
-}
-
 namespace {
+
+/// How often a request that was not processed is sent again at once; what repeats it after that waits in between.
+constexpr int kMostRefusals = 2;
+/// How long a server that chose HTTP/1.1 is not asked for HTTP/2.
+constexpr auto kHttp1 = 60 * kSecond;
+/// Origins that are known while there is no connection to them.
+constexpr std::size_t kMostOrigins = 1024;
 
 /// Tells the call how far it came, whether the exchange ends well or is given up.
 struct Progress {
   CallState& state;
-  const Connection& connection;
-  Progress(CallState& state, const Connection& connection) : state(state), connection(connection) { state.reached(); }
+  const Attempt& attempt;
+  Progress(CallState& state, const Attempt& attempt) : state(state), attempt(attempt) { state.reached(); }
   ~Progress() {
-    state.written = connection.written();
-    state.body_failed = connection.body_failed();
+    state.written = attempt.written();
+    state.body_failed = attempt.body_failed();
   }
 };
 
@@ -41,30 +32,193 @@ Task<Result<>> exchange(Connection& connection, const Outgoing& request, CallSta
   co_return done;
 }
 
+Task<Result<>> exchange(Http2Attempt& attempt, const Url& url, const Outgoing& request, CallState& state) {
+  const Progress progress{state, attempt};
+  auto done = co_await attempt.exchange(request, url.tls ? "https" : "http", state.timeouts, state.until);
+  co_return done;
+}
+
 }  // namespace
 
-Task<Result<std::unique_ptr<Connection>>> Connections::begin(const Peer& peer, const Outgoing& request,
-                                                             CallState& state, bool repeatable) {
+Error unreachable(const Url& url, Error error) {
+  if (error.problem != &net::kNetwork && error.problem != &net::kNameNotResolved) return error;
+  return Error{&kUnreachable, url.authority + ": " + error.detail};
+}
+
+Task<Result<std::unique_ptr<net::Transport>>> Connections::connect(const Peer& peer, bool http1, Nanoseconds until) {
+  auto addresses = co_await peer.resolver->resolve(loop_, peer.url.host);
+  if (!addresses) co_return std::unexpected(std::move(addresses).error());
+  auto socket = co_await net::dial(loop_, std::move(*addresses), peer.url.port);
+  if (!socket) co_return std::unexpected(std::move(socket).error());
+  const auto& tls = http1 ? peer.tls_http1 : peer.tls;
+  auto transport =
+      tls ? tls->transport(loop_, socket->release(), peer.url.host) : net::clear_transport(loop_, socket->release());
+  auto opened = co_await transport->open(until - loop_.now());
+  if (!opened) co_return std::unexpected(std::move(opened).error());
+  co_return std::move(transport);
+}
+
+Task<Result<std::unique_ptr<Attempt>>> Connections::begin(const Peer& peer, const Outgoing& request, CallState& state,
+                                                          bool repeatable) {
+  if (!peer.may_use_http2(request)) {
+    auto begun = co_await begin_http1(peer, request, state, repeatable);
+    co_return begun;
+  }
+  bool replaced = false;
+  for (int refusals = 0;;) {
+    const auto patience = state.timeouts.connect;
+    state.await(CallState::Awaits::connection, loop_.now());
+    auto way = co_await within(loop_, patience, way_to(peer, loop_.now() + patience));
+    if (!way) co_return std::unexpected(unreachable(peer.url, std::move(way).error()));
+    if (way->http1) {
+      auto begun = co_await over_http1(peer, std::move(way->http1), request, state);
+      co_return begun;
+    }
+    if (!way->http2) {
+      auto begun = co_await begin_http1(peer, request, state, repeatable);
+      co_return begun;
+    }
+    state.await(CallState::Awaits::answer, loop_.now());
+    const auto before = state.how_far();
+    const bool kept = way->http2->used();
+    auto attempt = std::make_unique<Http2Attempt>(loop_, std::move(way->http2));
+    auto done = co_await exchange(*attempt, peer.url, request, state);
+    if (done) co_return std::move(attempt);
+    if (attempt->unprocessed() && !attempt->body_begun()) {
+      state.unreached(before);
+      if (attempt->wants_http1() && peer.versions == HttpVersions::negotiated) {
+        auto begun = co_await begin_http1(peer, request, state, repeatable);
+        co_return begun;
+      }
+      if (++refusals <= kMostRefusals) continue;
+    } else if (attempt->lost() && kept && repeatable && !attempt->body_begun() && !replaced) {
+      replaced = true;
+      continue;
+    }
+    co_return std::unexpected(unreachable(peer.url, std::move(done).error()));
+  }
+}
+
+Task<Result<std::unique_ptr<Attempt>>> Connections::begin_http1(const Peer& peer, const Outgoing& request,
+                                                                CallState& state, bool repeatable) {
   if (auto kept = pool_.take(peer.origin)) {
     state.await(CallState::Awaits::answer, loop_.now());
     auto done = co_await exchange(*kept, request, state);
-    if (done) co_return kept;
+    if (done) co_return std::move(kept);
     // The server may have closed it before it saw the request.
     const bool closed = !kept->begun() && !kept->body_failed() && done.error().problem == &net::kNetwork;
     if (!closed || !repeatable) co_return std::unexpected(unreachable(peer.url, std::move(done).error()));
   }
   const auto patience = state.timeouts.connect;
   state.await(CallState::Awaits::connection, loop_.now());
-  auto connection = co_await within(loop_, patience, connect(peer, loop_.now() + patience));
-  if (!connection) co_return std::unexpected(unreachable(peer.url, std::move(connection).error()));
-  state.await(CallState::Awaits::answer, loop_.now());
-  auto done = co_await exchange(**connection, request, state);
-  if (!done) co_return std::unexpected(unreachable(peer.url, std::move(done).error()));
-  co_return connection;
+  auto transport = co_await within(loop_, patience, connect(peer, true, loop_.now() + patience));
+  if (!transport) co_return std::unexpected(unreachable(peer.url, std::move(transport).error()));
+  auto begun = co_await over_http1(peer, std::make_unique<Connection>(loop_, std::move(*transport)), request, state);
+  co_return begun;
 }
 
-void Connections::give(const Peer& peer, std::unique_ptr<Connection> connection) {
-  if (connection->reusable()) pool_.give(peer.origin, std::move(connection), peer.idle);
+/// On a connection that is new.
+Task<Result<std::unique_ptr<Attempt>>> Connections::over_http1(const Peer& peer, std::unique_ptr<Connection> connection,
+                                                               const Outgoing& request, CallState& state) {
+  state.await(CallState::Awaits::answer, loop_.now());
+  auto done = co_await exchange(*connection, request, state);
+  if (!done) co_return std::unexpected(unreachable(peer.url, std::move(done).error()));
+  co_return std::move(connection);
+}
+
+/// Calls that begin at once share the connection that the first of them makes.
+Task<Result<Connections::Way>> Connections::way_to(const Peer& peer, Nanoseconds until) {
+  auto& origin = origins_[peer.origin];
+  for (;;) {
+    if (auto found = room(origin)) co_return Way{.http2 = std::move(found)};
+    if (loop_.now() < origin.http1_until) co_return Way{};
+    if (origin.waiting >= origin.connecting * origin.expected) break;
+    const auto seen = origin.attempts;
+    ++origin.waiting;
+    const auto woken = co_await origin.connected.wait(loop_, std::max<Nanoseconds>(until - loop_.now(), 1),
+                                                      [&origin, seen] { return origin.attempts != seen; });
+    --origin.waiting;
+    if (!woken) co_return std::unexpected(woken.error());
+    if (!*woken) co_return std::unexpected(error_of(Stop::deadline));
+  }
+  auto made = co_await connect_either(peer, origin, until);
+  forget_unused();
+  co_return made;
+}
+
+Task<Result<Connections::Way>> Connections::connect_either(const Peer& peer, Origin& origin, Nanoseconds until) {
+  struct Connecting {
+    Origin& origin;
+    explicit Connecting(Origin& at) : origin(at) { ++origin.connecting; }
+    ~Connecting() {
+      --origin.connecting;
+      origin.connected.wake_all([this] { ++origin.attempts; });
+    }
+  };
+  const Connecting connecting{origin};
+  auto transport = co_await connect(peer, false, until);
+  if (!transport) co_return std::unexpected(std::move(transport).error());
+  if (peer.tls && (*transport)->protocol() != "h2") {
+    if (peer.versions == HttpVersions::two) co_return fail(net::kNetwork, "it does not speak HTTP/2");
+    origin.http1_until = loop_.now() + kHttp1;
+    co_return Way{.http1 = std::make_unique<Connection>(loop_, std::move(*transport))};
+  }
+  auto made = std::make_shared<Http2Connection>(loop_, std::move(*transport), *this, peer.origin, peer.idle);
+  origin.connections.push_back(made);
+  co_return Way{.http2 = std::move(made)};
+}
+
+/// The first that has room: so the others come to rest when there is less to do.
+std::shared_ptr<Http2Connection> Connections::room(Origin& origin) {
+  for (std::size_t i = 0; i < origin.connections.size();) {
+    const auto each = origin.connections[i];
+    if (!each->calls() && !each->check()) {
+      if (i < origin.connections.size() && origin.connections[i] == each) ++i;  // mostly it is not among them any more
+      continue;
+    }
+    origin.expected = std::max<std::size_t>(each->limit(), 1);
+    if (each->has_room()) return each;
+    ++i;
+  }
+  return nullptr;
+}
+
+std::size_t Connections::resting() const noexcept {
+  std::size_t count = 0;
+  for (const auto& [name, origin] : origins_)
+    count +=
+        static_cast<std::size_t>(std::ranges::count_if(origin.connections, [](auto& each) { return !each->calls(); }));
+  return count;
+}
+
+bool Connections::may_rest(const Http2Connection& connection) {
+  const auto& of_origin = origins_[connection.origin()].connections;
+  const auto others =
+      std::ranges::count_if(of_origin, [&](const auto& each) { return each.get() != &connection && !each->calls(); });
+  return static_cast<std::size_t>(others) < connection.idle().connections && resting() <= Pool::kMostIdle;
+}
+
+void Connections::over(Http2Connection& connection) {
+  const auto found = origins_.find(connection.origin());
+  if (found == origins_.end()) return;
+  std::erase_if(found->second.connections, [&](const auto& each) { return each.get() == &connection; });
+  forget_unused();
+}
+
+/// What is known of servers without connections is kept for a few of them only.
+void Connections::forget_unused() {
+  if (origins_.size() <= kMostOrigins) return;
+  std::erase_if(origins_, [](const auto& each) {
+    const auto& [name, origin] = each;
+    return origin.connections.empty() && !origin.connecting && !origin.waiting;
+  });
+}
+
+void Connections::give(const Peer& peer, std::unique_ptr<Attempt> attempt) {
+  if (auto* connection = attempt->connection(); connection && connection->reusable()) {
+    (void)attempt.release();
+    pool_.give(peer.origin, std::unique_ptr<Connection>(connection), peer.idle);
+  }
 }
 
 }  // namespace plimsoll::client

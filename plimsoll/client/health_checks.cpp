@@ -45,7 +45,8 @@ Result<> HealthChecks::add(std::shared_ptr<Targets> targets, std::span<const std
                                   .timeouts = {.connect = options.timeout,
                                                .first_byte = options.timeout,
                                                .idle = options.timeout,
-                                               .total = options.timeout}},
+                                               .total = options.timeout},
+                                  .http = calls.http},
                                  {}, quiet ? &*quiet : nullptr);
     if (!service) return std::unexpected(std::move(service).error());
     auto& check = checks_.emplace_back();

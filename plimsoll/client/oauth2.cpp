@@ -184,7 +184,7 @@ class OAuth2 final : public Policy {
     call.token_server = source_->endpoint->url().authority;
     auto until = call.until;
     if (context.deadline()) until = std::min(until, context.deadline());
-    const auto span = until == Connection::kNever ? 30 * kSecond : std::max<Nanoseconds>(until - loop.now(), 1);
+    const auto span = until == kNever ? 30 * kSecond : std::max<Nanoseconds>(until - loop.now(), 1);
     auto brought = co_await ticket.flight->wait(loop, span);
     if (!brought) co_return std::unexpected(std::move(brought).error());
     if (!*brought) co_return std::unexpected(error_of(Stop::deadline));

@@ -219,7 +219,7 @@ class Quota final : public Policy {
   static Nanoseconds left(const CallState& state, const Context& context) {
     auto until = state.until;
     if (context.deadline()) until = std::min(until, context.deadline());
-    return until == Connection::kNever ? until : until - context.loop.now();
+    return until == kNever ? until : until - context.loop.now();
   }
 
   /// The limits of the other side are of a service and the credential that it is shown.

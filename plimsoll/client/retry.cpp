@@ -136,7 +136,7 @@ class Retry final : public Policy {
   static Nanoseconds left(const CallState& state, const Context& context) {
     auto until = state.until;
     if (context.deadline()) until = std::min(until, context.deadline());
-    return until == Connection::kNever ? until : until - context.loop.now();
+    return until == kNever ? until : until - context.loop.now();
   }
   static Task<Result<>> drained(Abandonable& answer) {
     co_await answer.drain(kDrained);

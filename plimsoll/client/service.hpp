@@ -33,6 +33,7 @@ struct ServiceOptions {
   std::string certificate{}, key{};
   Timeouts timeouts{};  ///< where the key `timeout` says nothing
   IdleLimits idle{};
+  HttpVersions http = HttpVersions::one;      ///< a WebSocket goes by HTTP/1.1 whatever it says
   std::shared_ptr<net::Resolver> resolver{};  ///< null: that of this process
   bool resilient = false;  ///< `retry`, `concurrency` and `breaker` are on unless the options say not
 };

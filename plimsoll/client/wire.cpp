@@ -4,7 +4,6 @@
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/sent_once.hpp"
 #include "plimsoll/http/characters.hpp"
-#include "plimsoll/http/field_name.hpp"
 #include "plimsoll/http/negotiate.hpp"
 #include "plimsoll/http/websocket.hpp"
 
@@ -17,50 +16,36 @@ namespace {
 /// A body of known length up to this is sent together with the head, and can be sent again.
 constexpr std::uint64_t kHeld = 64 * 1024;
 
-/// What frames the request or belongs to one connection (RFC 9110, section 7.6.1): made here, never passed on, in any
-/// spelling that a server may take for it.
-bool is_made_here(std::string_view name) {
-  static constexpr std::string_view names[] = {
-      "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade", "expect"};
-  return std::ranges::any_of(names, [&](auto each) { return same_variable(name, each); });
-}
-
 bool has_control(std::string_view text) {
   return std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 127; });
 }
 
-/// Request line and fields, without the fields that frame the body and without the empty line.
-Result<std::string> head_text(const Request& request, const Url& url) {
+/// Whether all of the request's head can be sent, by any protocol.
+Result<> check_head(const Request& request, std::string_view host) {
   if (!is_token(request.method)) return fail(kInternal, "no method: " + std::string(request.method));
   if (has_control(request.target) || request.target.contains(' ') || request.target.contains('#'))
     return fail(kInternal, "a target that cannot be sent");
-  const std::string_view host = request.authority.empty() ? url.authority : request.authority;
   if (has_control(host) || host.contains(' ')) return fail(kInternal, "a host that cannot be sent");
-  std::string text(request.method);
-  text.append(" ").append(target_text(request, url)).append(" HTTP/1.1\r\nhost: ").append(host).append("\r\n");
-  for (const auto& [name, value] : request.headers) {
-    if (is_made_here(name)) continue;
-    if (!is_token(name) || find_control(value.data(), 0, value.size()) != value.size())
+  for (const auto& [name, value] : request.headers)
+    if (!is_made_here(name) && (!is_token(name) || find_control(value.data(), 0, value.size()) != value.size()))
       return fail(kInternal, "a header that cannot be sent: " + std::string(name));
-    text.append(name).append(": ").append(value).append("\r\n");
-  }
-  return text;
+  return {};
 }
 
 /// The body of an answer while it is read: then its connection is given back. A body that is not read to its end takes
 /// its connection along.
 class AnswerBody final : public Stream, public Abandonable {
  public:
-  AnswerBody(Connections& connections, std::shared_ptr<const Peer> peer, std::unique_ptr<Connection> connection,
+  AnswerBody(Connections& connections, std::shared_ptr<const Peer> peer, std::unique_ptr<Attempt> attempt,
              CallState& state)
-      : connections_(connections), peer_(std::move(peer)), connection_(std::move(connection)), state_(state) {}
+      : connections_(connections), peer_(std::move(peer)), attempt_(std::move(attempt)), state_(state) {}
 
   Task<Result<Bytes>> read() override {
     if (failed_) co_return std::unexpected(*failed_);
-    if (!connection_) co_return Bytes{};
-    auto piece = co_await connection_->piece();
+    if (!attempt_) co_return Bytes{};
+    auto piece = co_await attempt_->piece();
     if (!piece) {
-      connection_.reset();
+      attempt_.reset();
       state_.finished();
       failed_ = unreachable(peer_->url, std::move(piece).error());
       if (failed_->problem == &kDeadlineExceeded && !failed_->more_)
@@ -70,27 +55,28 @@ class AnswerBody final : public Stream, public Abandonable {
       co_return std::unexpected(*failed_);
     }
     if (piece->empty()) {
-      connections_.give(*peer_, std::move(connection_));
+      connections_.give(*peer_, std::move(attempt_));
       state_.finished();
     }
     co_return as_bytes(*piece);
   }
 
   Task<> drain(std::size_t most) override {
-    for (std::size_t taken = 0; connection_ && taken <= most;) {
+    for (std::size_t taken = 0; attempt_ && taken <= most;) {
       const auto piece = co_await read();
       if (!piece || piece->empty()) break;
       taken += piece->size();
     }
   }
-  void abandon() noexcept override { connection_.reset(); }
+  void abandon() noexcept override { attempt_.reset(); }
   Switched take_over() override {
     Switched taken{.transport = nullptr};
-    if (!connection_) return taken;
-    taken.early = connection_->unread();
-    taken.transport = connection_->release();
+    auto* connection = attempt_ ? attempt_->connection() : nullptr;
+    if (!connection) return taken;
+    taken.early = connection->unread();
+    taken.transport = connection->release();
     taken.at_target = std::move(state_.at_target);
-    connection_.reset();
+    attempt_.reset();
     state_.finished();
     return taken;
   }
@@ -98,7 +84,7 @@ class AnswerBody final : public Stream, public Abandonable {
  private:
   Connections& connections_;
   const std::shared_ptr<const Peer> peer_;
-  std::unique_ptr<Connection> connection_;
+  std::unique_ptr<Attempt> attempt_;
   CallState& state_;
   std::optional<Error> failed_;
 };
@@ -137,27 +123,23 @@ Task<Result<Response>> Wire::handle(Request& request, Context& context) {
   auto& state = call_state(request, context);
   // With the body of the answer, which may be read when the service that was called has gone.
   const std::shared_ptr<const Peer> peer{peers_, &(*peers_)[state.target]};
-  auto head = head_text(request, peer->url);
-  if (!head) co_return std::unexpected(std::move(head).error());
+  const std::string_view host = request.authority.empty() ? peer->url.authority : request.authority;
+  if (auto good = check_head(request, host); !good) co_return std::unexpected(std::move(good).error());
   const bool upgrade = !state.websocket_key.empty();
-  Outgoing out{.head = {}, .head_request = request.method == "HEAD", .upgrade = upgrade};
+  const auto target = target_text(request, peer->url);
+  Outgoing out{
+      .method = request.method, .target = target, .authority = host, .fields = &request.headers, .upgrade = upgrade};
   auto kept = co_await hold_body(request, context);
   if (!kept) co_return std::unexpected(std::move(kept).error());
   if (state.held) {
     out.body = *state.held;
   } else if (request.body) {
     out.rest = request.body;
-    out.chunked = !request.content_length;
+    out.unknown_length = !request.content_length;
     out.rest_size = request.content_length.value_or(0);
   }
-  const bool has_body = request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
-  if (out.chunked)
-    head->append("transfer-encoding: chunked\r\n");
-  else if (state.held || request.body || has_body)
-    head->append("content-length: ").append(std::to_string(out.body.size() + out.rest_size)).append("\r\n");
-  if (upgrade) head->append("connection: upgrade\r\nupgrade: websocket\r\n");
-  head->append("\r\n");
-  out.head = *head;
+  const bool may_have_body = request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
+  out.says_length = !out.unknown_length && (state.held || request.body || may_have_body);
 
   auto& connections = context.loop.own<Connections>();
   // A body that comes as a stream is gone once it is read.
@@ -165,8 +147,8 @@ Task<Result<Response>> Wire::handle(Request& request, Context& context) {
   auto begun = co_await connections.begin(*peer, out, state, repeatable);
   if (out.rest && state.connected) state.spent = true;
   if (!begun) co_return std::unexpected(std::move(begun).error());
-  auto& connection = *begun;
-  const auto answer = connection->take_head();
+  auto& attempt = *begun;
+  const auto answer = attempt->take_head();
   if (says_nothing_done(answer.status)) state.nothing_done();
   Response response{.status = answer.status, .headers = Headers{context.arena}};
   for (const auto& [name, value] : answer.headers) response.headers.add(name, value);
@@ -179,11 +161,11 @@ Task<Result<Response>> Wire::handle(Request& request, Context& context) {
       co_return fail(kBadAnswer, std::string(why));
   }
   if (state.timeouts.passed_on)
-    connection->unbounded(http::essence(response.headers.find("content-type")) == "text/event-stream");
-  if (connection->response().whole() && !switched) {
-    connections.give(*peer, std::move(connection));
+    attempt->unbounded(http::essence(response.headers.find("content-type")) == "text/event-stream");
+  if (attempt->whole() && !switched) {
+    connections.give(*peer, std::move(attempt));
   } else {
-    auto& body = context.arena.make<AnswerBody>(connections, peer, std::move(connection), state);
+    auto& body = context.arena.make<AnswerBody>(connections, peer, std::move(attempt), state);
     state.answer = &body;
     response.body = lasting(body);
   }

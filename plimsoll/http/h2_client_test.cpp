@@ -74,9 +74,10 @@ struct Caller {
     auto& made = calls.emplace_back();
     made.caller = this;
     made.method = method, made.path = path;
-    session->request(made, {.method = made.method, .scheme = "http", .authority = "example.com", .path = made.path,
-                            .fields = fields},
-                     content);
+    session->request(
+        made,
+        {.method = made.method, .scheme = "http", .authority = "example.com", .path = made.path, .fields = fields},
+        content);
     return made;
   }
   bool receive(std::string_view bytes) { return session->receive(plimsoll::as_bytes(bytes), now); }
@@ -430,11 +431,13 @@ TEST(H2Client, WhatIsMalformedEndsTheStream) {
       {"an interim answer as the end", answer(1, "103", {}, true)},
       {"trailers that do not end it", answer(1) + frame(kHeaders, kEndHeaders, 1, literal("x", "y"))},
       {"a pseudo-header in trailers", answer(1) + frame(kHeaders, kEndHeaders | kEndStream, 1, status("200"))},
-      {"more fields than were told", answer(1, "200", [] {
-         std::string many;
-         for (int i = 0; i < 200; ++i) many += literal("x-" + std::to_string(i), "y");
-         return many;
-       }())},
+      {"more fields than were told", answer(1, "200",
+                                            [] {
+                                              std::string many;
+                                              for (int i = 0; i < 200; ++i)
+                                                many += literal("x-" + std::to_string(i), "y");
+                                              return many;
+                                            }())},
   };
   for (const auto& [name, bytes] : cases) {
     Caller caller({.header_count = 100});
@@ -468,8 +471,17 @@ TEST(H2Client, WhatBreaksTheConnectionEndsItWithGoaway) {
       {"settings of a wrong length", frame(kSettings, 0, 0, "12345"), 6},
       {"a ping of a wrong length", settings + frame(kPing, 0, 0, "1234567"), 6},
       {"a goodbye of a wrong length", settings + frame(kGoaway, 0, 0, "1234567"), 6},
-      {"padding longer than the frame", settings + answer(1) + frame(kData, 8, 1, "\x05" "abc"), 1},
-      {"padding longer than the head", settings + frame(kHeaders, 8 | kEndHeaders, 1, "\x7f" "abc"), 1},
+      {"padding longer than the frame",
+       settings + answer(1) +
+           frame(kData, 8, 1,
+                 "\x05"
+                 "abc"),
+       1},
+      {"padding longer than the head",
+       settings + frame(kHeaders, 8 | kEndHeaders, 1,
+                        "\x7f"
+                        "abc"),
+       1},
       {"no HPACK", settings + frame(kHeaders, kEndHeaders, 1, "\xff\xff\xff\xff\xff"), 9},
       {"a frame within a header block", settings + frame(kHeaders, 0, 1, status("200")) + data(1, "x"), 1},
       {"a continuation of nothing", settings + frame(kContinuation, kEndHeaders, 1, ""), 1},

@@ -173,8 +173,7 @@ bool Machine::read_data(std::string_view& bytes) {
   pad -= padding;
   if (pad) return false;
   within_frame = false;
-  if (auto* stream = std::exchange(content_of, nullptr); stream && (frame.flags & kEndStream))
-    content_ended(*stream);
+  if (auto* stream = std::exchange(content_of, nullptr); stream && (frame.flags & kEndStream)) content_ended(*stream);
   return true;
 }
 
@@ -216,9 +215,7 @@ void Machine::frame_came(std::string_view bytes) {
     case Type::ping: return ping(bytes);
     case Type::window: return window(bytes);
     case Type::reset: return reset_came(bytes);
-    case Type::goaway:
-      peer_leaves = true;
-      return goaway_came(bytes);
+    case Type::goaway: peer_leaves = true; return goaway_came(bytes);
     case Type::priority:
       if (bytes.size() != 5 && find(frame.stream)) break_stream(frame.stream, H2Error::frame_size_error);
       return;
@@ -283,8 +280,7 @@ void Machine::trailers_came(std::string_view bytes) {
 
 void Machine::settings(std::string_view bytes) {
   if (frame.flags & kAck) return told_settings_in_force();
-  for (; !bytes.empty() && !failed; bytes.remove_prefix(6))
-    setting(number(bytes) >> 16, number(bytes.substr(2)));
+  for (; !bytes.empty() && !failed; bytes.remove_prefix(6)) setting(number(bytes) >> 16, number(bytes.substr(2)));
   if (failed) return;
   put_frame_header(control, 0, Type::settings, kAck, 0);
   answer_due();

@@ -51,8 +51,8 @@ struct Frame {
   std::int32_t stream = 0;
 };
 
-/// One side of a connection. What the two sides do in different ways is virtual, and called once for a head or a stream,
-/// never for each byte or frame of content.
+/// One side of a connection. What the two sides do in different ways is virtual, and called once for a head or a
+/// stream, never for each byte or frame of content.
 struct Machine {
   using Queue = H2Stream::Queue;
 

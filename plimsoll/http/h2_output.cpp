@@ -26,7 +26,8 @@ void Machine::put_in(H2Stream& stream, Queue queue) {
 
 /// Puts a stream where it waits for its turn. Content waits for the windows too, and gives way to what does not.
 void Machine::ready(H2Stream& stream) {
-  if (stream.doomed_ || stream.go_on_ || stream.head_due_ || (stream.out_begun_ && stream.last_ && stream.piece_.empty()))
+  if (stream.doomed_ || stream.go_on_ || stream.head_due_ ||
+      (stream.out_begun_ && stream.last_ && stream.piece_.empty()))
     put_in(stream, Queue::heads);
   else if (stream.out_begun_ && !stream.piece_.empty() && stream.out_window_ > 0)
     put_in(stream, Queue::content);
@@ -82,9 +83,7 @@ void Machine::write_fields(std::span<const Header> fields, std::string& out) {
 /// one, CONTINUATION frames follow.
 void Machine::end_block(std::string& out, std::size_t begin, std::int32_t id, std::uint8_t flags) {
   const auto size = out.size() - begin - kFrameHeader;
-  if (size <= kMostPayload) {
-    return put_header(out.data() + begin, size, Type::headers, flags | kEndHeaders, id);
-  }
+  if (size <= kMostPayload) { return put_header(out.data() + begin, size, Type::headers, flags | kEndHeaders, id); }
   const auto block = out.substr(begin + kFrameHeader);
   out.resize(begin);
   for (std::string_view left = block; !left.empty();) {

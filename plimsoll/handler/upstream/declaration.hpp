@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/client/health_checks.hpp"
+#include "plimsoll/client/http_versions.hpp"
 #include "plimsoll/client/plain_http.hpp"
 #include "plimsoll/config/options.hpp"
 
@@ -23,6 +24,7 @@ struct Declaration {
   std::string certificate, key;
   std::string host;
   config::Raw hash_by = nullptr;  ///< read with `balance`
+  client::HttpVersions http = client::HttpVersions::negotiated;
   config::PlainHttp plain_http = config::PlainHttp::refused;
   config::Raw health = nullptr;
   std::optional<client::HealthCheckOptions> check{};  ///< what `health` says

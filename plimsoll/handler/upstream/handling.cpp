@@ -143,6 +143,7 @@ Result<std::shared_ptr<MirrorTarget>> mirror_target(Upstreams::One& upstream, co
   calls.authorities = declared->authorities;
   calls.certificate = declared->certificate;
   calls.key = declared->key;
+  calls.http = declared->http;
   auto service = client::Service::make(std::move(calls), services, &parts);
   if (!service) return std::unexpected(std::move(service).error());
   known = std::make_shared<MirrorTarget>(std::move(*service));
@@ -275,6 +276,7 @@ void provide(const contract::Contract&, Services& services, contract::Complaints
                                        .certificate = declared->certificate,
                                        .key = declared->key,
                                        .timeouts = {.passed_on = true},
+                                       .http = declared->http,
                                        .resilient = true};
     auto service = client::Service::make(calls, services, &parts);
     if (!service) {

@@ -1,0 +1,69 @@
+#pragma once
+
+#include "plimsoll/base/clock.hpp"
+#include "plimsoll/client/response_reader.hpp"
+#include "plimsoll/http/message.hpp"
+
+#include <limits>
+#include <string>
+#include <string_view>
+
+namespace plimsoll::client {
+
+class Connection;
+
+/// How long the parts of a call may take; over that it is `deadline-exceeded`.
+struct Timeouts {
+  Nanoseconds connect = 2 * kSecond;      ///< name lookup, connection and TLS handshake together
+  Nanoseconds first_byte = 10 * kSecond;  ///< from the last byte of the request to the head of the answer
+  Nanoseconds idle = 10 * kSecond;        ///< between bytes of a body, in both directions
+  Nanoseconds total = 30 * kSecond;       ///< from the call to the last byte of the answer; 0: no limit
+  /// The answer is passed on: `total` limits its head alone, because how fast its body goes is its reader's matter, and
+  /// of an event stream `idle` does not count either. For who ends it when its reader goes.
+  bool passed_on = false;
+};
+/// As an instant: there is no limit.
+inline constexpr Nanoseconds kNever = std::numeric_limits<Nanoseconds>::max();
+
+/// One request, before a protocol writes it. What it refers to outlives its attempts.
+struct Outgoing {
+  std::string_view method, target;
+  std::string_view authority;       ///< what `Host` says
+  const Headers* fields = nullptr;  ///< of the request; those that `is_made_here` are left out
+  std::string_view body{};          ///< what is known of the body; sent together with the head
+  Stream* rest = nullptr;           ///< what follows it, null: nothing
+  bool unknown_length = false;      ///< of `rest`
+  std::uint64_t rest_size = 0;      ///< of `rest`, when it is known
+  bool says_length = false;         ///< the request has a body, if perhaps one of no bytes, of known length
+  bool upgrade = false;             ///< it asks for a WebSocket, so that 101 is an answer
+
+  bool has_content() const noexcept { return rest || !body.empty(); }
+};
+/// What frames the request or belongs to one connection (RFC 9110, section 7.6.1): made by the protocol, never passed
+/// on, in any spelling that a server may take for it.
+bool is_made_here(std::string_view name);
+/// Request line and fields, the empty line included.
+std::string http1_head(const Outgoing& request);
+
+/// One request that was sent and its answer, whatever the protocol. Destroying it ends what is under way: the
+/// connection of HTTP/1.1, or the stream of HTTP/2.
+class Attempt {
+ public:
+  virtual ~Attempt() = default;
+  /// The next piece of the answer's body, good until the next call; empty: its end.
+  virtual Task<Result<std::string_view>> piece() = 0;
+  /// The body of this answer may come for as long as it likes; where it is `idle` by its nature, as slowly as it likes.
+  virtual void unbounded(bool idle) noexcept = 0;
+  /// Status and fields of the answer, once.
+  virtual Answer take_head() = 0;
+  /// The answer is read to its end.
+  virtual bool whole() const noexcept = 0;
+  /// All of the request was sent.
+  virtual bool written() const noexcept = 0;
+  /// What was to be sent could not be had.
+  virtual bool body_failed() const noexcept = 0;
+  /// The connection of HTTP/1.1, which this is; null: it is none of one's own.
+  virtual Connection* connection() noexcept { return nullptr; }
+};
+
+}  // namespace plimsoll::client
