@@ -14,8 +14,6 @@ namespace {
 constexpr std::size_t kWrite = 64 * 1024;
 /// Reads and writes of one connection in one turn, before the others have theirs.
 constexpr int kReadsATurn = 8, kWritesATurn = 4;
-/// After so long without a byte of it the other side is asked for a sign of life, which it has as long again to give.
-constexpr auto kQuiet = 10 * kSecond;
 /// How long the socket may stay full.
 constexpr auto kFull = 30 * kSecond;
 /// How often a connection without calls is looked at.
@@ -129,7 +127,7 @@ Task<> Http2Connection::read() {
       lose(moved.failed() ? std::generic_category().message(moved.error) : "the connection ended");
       co_return;
     }
-    const auto woken = co_await transport_->wait(moved.want, kQuiet);
+    const auto woken = co_await transport_->wait(moved.want, idle_.quiet);
     if (woken == Wake::stopped) co_return;
     if (woken == Wake::ready) continue;
     if (asked_at_) {
@@ -227,15 +225,17 @@ void Http2Connection::no_calls() {
   look_again();
 }
 
-void Http2Connection::look_again() { loop_.wheel().arm(look_, loop_.tick_in(std::min(kLook, idle_.time / 2))); }
+void Http2Connection::look_again() {
+  loop_.wheel().arm(look_, loop_.tick_in(std::min({kLook, idle_.time / 2, idle_.quiet})));
+}
 
 void Http2Connection::look() {
   const auto self = shared_from_this();
   if (!check()) return;
   const auto now = loop_.now();
   if (now - idle_since_ >= idle_.time) return end("idle");
-  if (asked_at_ && now - asked_at_ >= kQuiet) return lose("it gives no sign of life");
-  if (!asked_at_ && now - heard_at_ >= kQuiet) {
+  if (asked_at_ && now - asked_at_ >= idle_.quiet) return lose("it gives no sign of life");
+  if (!asked_at_ && now - heard_at_ >= idle_.quiet) {
     asked_at_ = now;
     session_.ping();
     wake();

@@ -12,6 +12,9 @@ namespace plimsoll::client {
 struct IdleLimits {
   std::size_t connections = 8;  ///< kept for each origin
   Nanoseconds time = 60 * kSecond;
+  /// Of HTTP/2, with calls and without: after so long without a byte of it the other side is asked for a sign of life,
+  /// which it has as long again to give.
+  Nanoseconds quiet = 10 * kSecond;
 };
 
 /// The idle connections of one loop, by origin. Bounded: a connection beyond the bounds is closed. What has been idle

@@ -50,6 +50,14 @@ class TestLine {
   }
   /// The body that follows `head`.
   bool body(const std::string& head);
+  /// So many bytes; fewer where the client ends before.
+  std::string bytes(std::size_t count) {
+    while (read_.size() < count)
+      if (!more()) break;
+    auto taken = read_.substr(0, count);
+    read_.erase(0, count);
+    return taken;
+  }
   bool send(std::string_view text) {
     while (!text.empty()) {
       const auto n = ::send(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL);

@@ -4,6 +4,7 @@
 #include "plimsoll/http/h1_refused_cases.hpp"
 #include "plimsoll/http/h1_served_cases.hpp"
 #include "plimsoll/http/h2_check.hpp"
+#include "plimsoll/http/h2_client_check.hpp"
 #include "plimsoll/http/headers_check.hpp"
 #include "plimsoll/http/hpack_check.hpp"
 #include "plimsoll/http/multipart_check.hpp"
@@ -40,6 +41,9 @@ TEST(Corpus, Target) {
 }
 TEST(Corpus, Http2) {
   replay("h2_fuzz", [](const std::string& bytes) { return http::h2_fault(bytes); });
+}
+TEST(Corpus, Http2Client) {
+  replay("h2_client_fuzz", [](const std::string& bytes) { return http::h2_client_fault(bytes); });
 }
 TEST(Corpus, Hpack) {
   replay("hpack_fuzz", [](const std::string& bytes) { return http::hpack_disagreement(bytes); });

@@ -212,8 +212,11 @@ TEST(H2ClientAgreement, AServerOfAnotherLibraryUnderstandsWhatIsAskedAndIsUnders
     std::deque<Call> calls;
     std::vector<std::vector<Header>> heads(count);
     std::string to_judge, to_us;
+    // Its settings first: what goes before they are known is the other side's to refuse.
     judge.gather(to_us);
     Nanoseconds now = kSecond;
+    ASSERT_TRUE(session.receive(plimsoll::as_bytes(to_us), now));
+    to_us.clear();
     for (int turn = 0; turn < 200'000; ++turn) {
       while (calls.size() < count && session.has_room() && below(2)) {
         const auto& plan = plans[calls.size()];

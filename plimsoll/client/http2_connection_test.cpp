@@ -1,0 +1,293 @@
+#include "plimsoll/client/http2_connection.hpp"
+
+#include "plimsoll/async/pause.hpp"
+#include "plimsoll/client/service.hpp"
+#include "plimsoll/client/test_server.hpp"
+#include "plimsoll/exchange/context.hpp"
+#include "plimsoll/http/h2_frames.hpp"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <map>
+
+namespace plimsoll::client {
+namespace {
+
+using namespace http::frames;
+
+/// The server's side of a connection of HTTP/2, frame by frame.
+class Peer {
+ public:
+  explicit Peer(TestLine& line) : line_(line) {}
+  /// Reads the preface and says our settings.
+  bool greet(std::string_view settings = {}) {
+    return line_.bytes(http::kH2Preface.size()) == http::kH2Preface && send(frame(kSettings, 0, 0, settings));
+  }
+  bool send(std::string_view bytes) { return line_.send(bytes); }
+  /// The next frame that is none of those which every connection has, or has of its own accord; nothing at the end.
+  std::optional<Frame> next() {
+    for (;;) {
+      auto header = line_.bytes(9);
+      if (header.size() < 9) return std::nullopt;
+      const auto size =
+          static_cast<std::size_t>(static_cast<std::uint8_t>(header[1])) << 8 | static_cast<std::uint8_t>(header[2]);
+      header += line_.bytes(size);
+      std::string_view rest = header;
+      auto frames = take_frames(rest);
+      if (frames.empty()) return std::nullopt;
+      if (frames[0].type == kSettings || frames[0].type == kWindow) continue;
+      return std::move(frames[0]);
+    }
+  }
+  /// The number of the next request, without its body; 0 at the end. What else comes is given to `other`.
+  std::uint32_t request(const std::function<void(const Frame&)>& other = {}) {
+    while (auto frame = next()) {
+      if (frame->type == kHeaders) return frame->stream;
+      if (other) other(*frame);
+    }
+    return 0;
+  }
+  bool answer(std::uint32_t stream, std::string_view text = "hello") {
+    return send(frame(kHeaders, kEndHeaders, stream, literal(":status", "200")) +
+                frame(kData, kEndStream, stream, text));
+  }
+
+ private:
+  TestLine& line_;
+};
+
+std::string told(const Result<Answer>& answer) {
+  return answer ? std::to_string(answer->status) + " " + answer->body
+                : std::string(answer.error().problem->code) + " " + answer.error().detail;
+}
+
+std::shared_ptr<Service> service(const TestServer& server, IdleLimits idle = {}, Timeouts timeouts = {}) {
+  auto made =
+      Service::make({.url = server.url("/"), .timeouts = timeouts, .idle = idle, .http = HttpVersions::two}, {});
+  EXPECT_TRUE(made) << made.error().detail;
+  return std::move(made).value();
+}
+
+template <class F>
+void run(F work) {
+  Loop loop;
+  Scope scope;
+  loop.spawn(scope, work(loop));
+  loop.run();
+}
+
+Task<> one_call(Service& called, Loop& loop, std::string& outcome, Call call = {}) {
+  const auto answer = co_await fetch(called, loop, call);
+  outcome = told(answer);
+}
+
+TEST(Http2Connection, CarriesManyCallsAndALoopEndsWithItAtRest) {
+  TestServer server{[](TestLine& line) {
+    Peer peer{line};
+    peer.greet();
+    std::vector<std::uint32_t> streams;
+    while (const auto stream = peer.request()) {
+      streams.push_back(stream);
+      if (streams.size() % 10) continue;  // nobody is answered before ten have asked
+      for (auto at = streams.rbegin(); at != streams.rend(); ++at) peer.answer(*at, std::to_string(*at));
+      streams.clear();
+    }
+  }};
+  const auto called = service(server);
+  std::vector<std::string> outcomes(20);
+  run([&](Loop& loop) -> Task<> {
+    std::vector<Scope> scopes(outcomes.size());
+    for (std::size_t i = 0; i < outcomes.size(); ++i) loop.spawn(scopes[i], one_call(*called, loop, outcomes[i]));
+    while (loop.running() > 1) (void)co_await pause(loop, kMillisecond);
+    EXPECT_EQ(loop.own<Connections>().idle(), 1u);
+  });
+  std::map<std::string, int> count;
+  for (const auto& outcome : outcomes) ++count[outcome];
+  EXPECT_EQ(count.size(), 20u);
+  EXPECT_TRUE(count.contains("200 39"));
+  EXPECT_EQ(server.connections(), 1);
+}
+
+TEST(Http2Connection, OneThatGivesNoSignOfLifeIsLost) {
+  TestServer server{[](TestLine& line) {
+    Peer peer{line};
+    peer.greet();
+    line.wait_until_gone();
+  }};
+  const auto called = service(server, {.quiet = 40 * kMillisecond});
+  std::string outcome;
+  run([&](Loop& loop) -> Task<> { return one_call(*called, loop, outcome); });
+  EXPECT_TRUE(outcome.starts_with("unreachable ")) << outcome;
+  EXPECT_TRUE(outcome.ends_with("it gives no sign of life")) << outcome;
+}
+
+TEST(Http2Connection, OneThatGivesItGoesOn) {
+  int pings = 0;
+  TestServer server{[&](TestLine& line) {
+    Peer peer{line};
+    peer.greet();
+    const auto stream = peer.request();
+    while (pings < 3) {
+      const auto asked = peer.next();
+      if (!asked) return;
+      EXPECT_EQ(asked->type, kPing);
+      ++pings;
+      peer.send(frame(kPing, kAck, 0, asked->payload));
+    }
+    peer.answer(stream);
+    line.wait_until_gone();
+  }};
+  const auto called = service(server, {.quiet = 20 * kMillisecond});
+  std::string outcome;
+  run([&](Loop& loop) -> Task<> { return one_call(*called, loop, outcome); });
+  EXPECT_EQ(outcome, "200 hello");
+  EXPECT_EQ(pings, 3);
+}
+
+TEST(Http2Connection, WithoutCallsItIsAskedToo) {
+  int pings = 0;
+  TestServer server{[&](TestLine& line) {
+    Peer peer{line};
+    peer.greet();
+    peer.answer(peer.request());
+    for (;;) {  // answers the first and no other
+      const auto asked = peer.next();
+      if (!asked || asked->type == kGoaway) return;
+      if (asked->type != kPing) continue;
+      if (++pings == 1) peer.send(frame(kPing, kAck, 0, asked->payload));
+    }
+  }};
+  const auto called = service(server, {.quiet = 30 * kMillisecond});
+  std::string outcome;
+  run([&](Loop& loop) -> Task<> {
+    co_await one_call(*called, loop, outcome);
+    while (loop.own<Connections>().idle() > 0) (void)co_await pause(loop, kMillisecond);
+  });
+  EXPECT_EQ(outcome, "200 hello");
+  EXPECT_EQ(pings, 2);
+}
+
+TEST(Http2Connection, AtRestItEndsInTimeWithAGoodbye) {
+  std::optional<Frame> goodbye;
+  {
+    TestServer server{[&](TestLine& line) {
+      Peer peer{line};
+      peer.greet();
+      peer.answer(peer.request());
+      goodbye = peer.next();
+    }};
+    const auto called = service(server, {.time = 40 * kMillisecond});
+    std::string outcome;
+    run([&](Loop& loop) -> Task<> {
+      co_await one_call(*called, loop, outcome);
+      EXPECT_EQ(loop.own<Connections>().idle(), 1u);
+      while (loop.own<Connections>().idle() > 0) (void)co_await pause(loop, kMillisecond);
+    });
+    EXPECT_EQ(outcome, "200 hello");
+  }
+  ASSERT_TRUE(goodbye);
+  EXPECT_EQ(goodbye->type, kGoaway);
+  EXPECT_EQ(goodbye->code(4), 0u);
+}
+
+TEST(Http2Connection, NoMoreRestThanMay) {
+  TestServer server{[](TestLine& line) {
+    Peer peer{line};
+    peer.greet(std::string{'\0', '\3'} + number(1));
+    while (const auto stream = peer.request()) peer.answer(stream);
+  }};
+  const auto called = service(server, {.connections = 2});
+  run([&](Loop& loop) -> Task<> {
+    std::vector<Scope> scopes(6);
+    std::vector<std::string> outcomes(scopes.size());
+    for (std::size_t i = 0; i < scopes.size(); ++i) loop.spawn(scopes[i], one_call(*called, loop, outcomes[i]));
+    while (loop.running() > 1) (void)co_await pause(loop, kMillisecond);
+    for (const auto& outcome : outcomes) EXPECT_EQ(outcome, "200 hello");
+    EXPECT_LE(loop.own<Connections>().idle(), 2u);
+    EXPECT_GE(loop.own<Connections>().idle(), 1u);
+  });
+}
+
+TEST(Http2Connection, WhatCameWhileItRestedIsReadBeforeItIsUsed) {
+  TestServer server{[](TestLine& line) {
+    Peer peer{line};
+    peer.greet();
+    const auto stream = peer.request();
+    peer.send(frame(kHeaders, kEndHeaders | kEndStream, stream, literal(":status", "204")) +
+              frame(kGoaway, 0, 0, number(stream) + number(0)));
+    line.wait_until_gone();
+  }};
+  const auto called = service(server);
+  run([&](Loop& loop) -> Task<> {
+    for (int i = 0; i < 3; ++i) {
+      std::string outcome;
+      co_await one_call(*called, loop, outcome, {.method = "POST", .body = "x"});
+      EXPECT_EQ(outcome, "204 ");
+    }
+  });
+  EXPECT_EQ(server.connections(), 3);
+}
+
+TEST(Http2Connection, ACallThatIsToldToStopEndsItsStreamAlone) {
+  std::uint32_t reset = 0;
+  TestServer server{[&](TestLine& line) {
+    Peer peer{line};
+    peer.greet();
+    const auto first = peer.request(), second = peer.request();
+    while (auto frame = peer.next())
+      if (frame->type == kReset) {
+        reset = frame->stream == first ? frame->code() : 0;
+        peer.answer(second);
+      }
+  }};
+  const auto called = service(server);
+  std::string stopped, other;
+  run([&](Loop& loop) -> Task<> {
+    Scope first, second;
+    loop.spawn(first, one_call(*called, loop, stopped));
+    (void)co_await pause(loop, 5 * kMillisecond);
+    loop.spawn(second, one_call(*called, loop, other));
+    (void)co_await pause(loop, 20 * kMillisecond);
+    first.stop(Stop::client_gone);
+    while (loop.running() > 1) (void)co_await pause(loop, kMillisecond);
+  });
+  EXPECT_TRUE(stopped.starts_with("client-gone")) << stopped;
+  EXPECT_EQ(other, "200 hello");
+  EXPECT_EQ(reset, 8u);
+  EXPECT_EQ(server.connections(), 1);
+}
+
+TEST(Http2Connection, ABodyThatTheServerDoesNotTakeEndsInTime) {
+  TestServer server{[](TestLine& line) {
+    Peer peer{line};
+    peer.greet();
+    line.wait_until_gone();
+  }};
+  const auto called = service(server, {}, {.idle = 50 * kMillisecond});
+  std::string outcome;
+  run([&](Loop& loop) -> Task<> {
+    return one_call(*called, loop, outcome, {.method = "POST", .body = std::string(1 << 20, 'x')});
+  });
+  EXPECT_TRUE(outcome.starts_with("deadline-exceeded")) << outcome;
+}
+
+TEST(Http2Connection, CallsThatAreWaitingForAConnectionShareItsFailure) {
+  TestServer server{[](TestLine& line) { line.wait_until_gone(); }};
+  auto options = ServiceOptions{.url = "https://" + server.authority() + "/",
+                                .timeouts = {.connect = 60 * kMillisecond},
+                                .http = HttpVersions::negotiated};
+  auto called = Service::make(options, {});
+  ASSERT_TRUE(called) << called.error().detail;
+  std::vector<std::string> outcomes(10);
+  run([&](Loop& loop) -> Task<> {
+    std::vector<Scope> scopes(outcomes.size());
+    for (std::size_t i = 0; i < scopes.size(); ++i) loop.spawn(scopes[i], one_call(**called, loop, outcomes[i]));
+    while (loop.running() > 1) (void)co_await pause(loop, kMillisecond);
+  });
+  for (const auto& outcome : outcomes) EXPECT_TRUE(outcome.starts_with("deadline-exceeded")) << outcome;
+  EXPECT_LE(server.connections(), 10);
+}
+
+}  // namespace
+}  // namespace plimsoll::client
