@@ -99,7 +99,8 @@ TEST(Http2Connection, CarriesManyCallsAndALoopEndsWithItAtRest) {
   run([&](Loop& loop) -> Task<> {
     std::vector<Scope> scopes(outcomes.size());
     for (std::size_t i = 0; i < outcomes.size(); ++i) loop.spawn(scopes[i], one_call(*called, loop, outcomes[i]));
-    while (loop.running() > 1) (void)co_await pause(loop, kMillisecond);
+    do (void)co_await pause(loop, kMillisecond);
+    while (loop.running() > 1);
     EXPECT_EQ(loop.own<Connections>().idle(), 1u);
   });
   std::map<std::string, int> count;
@@ -117,7 +118,7 @@ TEST(Http2Connection, OneThatGivesNoSignOfLifeIsLost) {
   }};
   const auto called = service(server, {.quiet = 40 * kMillisecond});
   std::string outcome;
-  run([&](Loop& loop) -> Task<> { return one_call(*called, loop, outcome); });
+  run([&](Loop& loop) -> Task<> { co_await one_call(*called, loop, outcome); });
   EXPECT_TRUE(outcome.starts_with("unreachable ")) << outcome;
   EXPECT_TRUE(outcome.ends_with("it gives no sign of life")) << outcome;
 }
@@ -140,7 +141,7 @@ TEST(Http2Connection, OneThatGivesItGoesOn) {
   }};
   const auto called = service(server, {.quiet = 20 * kMillisecond});
   std::string outcome;
-  run([&](Loop& loop) -> Task<> { return one_call(*called, loop, outcome); });
+  run([&](Loop& loop) -> Task<> { co_await one_call(*called, loop, outcome); });
   EXPECT_EQ(outcome, "200 hello");
   EXPECT_EQ(pings, 3);
 }
@@ -202,7 +203,8 @@ TEST(Http2Connection, NoMoreRestThanMay) {
     std::vector<Scope> scopes(6);
     std::vector<std::string> outcomes(scopes.size());
     for (std::size_t i = 0; i < scopes.size(); ++i) loop.spawn(scopes[i], one_call(*called, loop, outcomes[i]));
-    while (loop.running() > 1) (void)co_await pause(loop, kMillisecond);
+    do (void)co_await pause(loop, kMillisecond);
+    while (loop.running() > 1);
     for (const auto& outcome : outcomes) EXPECT_EQ(outcome, "200 hello");
     EXPECT_LE(loop.own<Connections>().idle(), 2u);
     EXPECT_GE(loop.own<Connections>().idle(), 1u);
@@ -250,7 +252,8 @@ TEST(Http2Connection, ACallThatIsToldToStopEndsItsStreamAlone) {
     loop.spawn(second, one_call(*called, loop, other));
     (void)co_await pause(loop, 20 * kMillisecond);
     first.stop(Stop::client_gone);
-    while (loop.running() > 1) (void)co_await pause(loop, kMillisecond);
+    do (void)co_await pause(loop, kMillisecond);
+    while (loop.running() > 1);
   });
   EXPECT_TRUE(stopped.starts_with("client-gone")) << stopped;
   EXPECT_EQ(other, "200 hello");
@@ -267,7 +270,7 @@ TEST(Http2Connection, ABodyThatTheServerDoesNotTakeEndsInTime) {
   const auto called = service(server, {}, {.idle = 50 * kMillisecond});
   std::string outcome;
   run([&](Loop& loop) -> Task<> {
-    return one_call(*called, loop, outcome, {.method = "POST", .body = std::string(1 << 20, 'x')});
+    co_await one_call(*called, loop, outcome, {.method = "POST", .body = std::string(1 << 20, 'x')});
   });
   EXPECT_TRUE(outcome.starts_with("deadline-exceeded")) << outcome;
 }
@@ -283,7 +286,8 @@ TEST(Http2Connection, CallsThatAreWaitingForAConnectionShareItsFailure) {
   run([&](Loop& loop) -> Task<> {
     std::vector<Scope> scopes(outcomes.size());
     for (std::size_t i = 0; i < scopes.size(); ++i) loop.spawn(scopes[i], one_call(**called, loop, outcomes[i]));
-    while (loop.running() > 1) (void)co_await pause(loop, kMillisecond);
+    do (void)co_await pause(loop, kMillisecond);
+    while (loop.running() > 1);
   });
   for (const auto& outcome : outcomes) EXPECT_TRUE(outcome.starts_with("deadline-exceeded")) << outcome;
   EXPECT_LE(server.connections(), 10);

@@ -75,11 +75,12 @@ constexpr config::Field kOwn[] = {
                       "The `Host` that targets are sent: a name, or `client` for that of the request; empty: each "
                       "target's own."),
                   "reviews.internal"),
-    config::field<&Declaration::http>(
-        "http",
-        "The version of HTTP with which targets are called; `auto`: over TLS what the target agrees to, HTTP/2 first, "
-        "and without TLS HTTP/1.1. 2 without TLS: the targets speak HTTP/2 from the first byte. WebSockets use "
-        "HTTP/1.1."),
+    config::shown(config::field<&Declaration::http>(
+                      "http",
+                      "The version of HTTP with which targets are called; `auto`: over TLS what the target agrees to, "
+                      "HTTP/2 first, and without TLS HTTP/1.1. 2 without TLS: the targets speak HTTP/2 from the first "
+                      "byte. WebSockets use HTTP/1.1."),
+                  "2"),
     config::field<&Declaration::plain_http>("plain-http",
                                             "Whether targets beyond this machine may be called without TLS."),
 };
