@@ -219,6 +219,40 @@ class Upstream(harness.ServerTest):
         line.close()
         self.assertEqual(origin.requests[0].wait_for_reset(), 8)
 
+    def test_fields_behind_a_response_are_passed_on(self):
+        def script(stream):
+            stream.head(200, [("content-type", "application/grpc")])
+            if stream.path != "/things":
+                stream.send(b"abc")
+            stream.end([("grpc-status", "0"), ("x-sum", "f00"), ("x-inner", "1"), ("set-cookie", "a=b")])
+
+        origin = self.behind(script)
+        server = self.front(origin, contract=CONTRACT.replace("operationId: getFile, x-plimsoll: {upstream: back}",
+                                                              "operationId: getFile, x-plimsoll: {upstream: {name: back, response-headers: {remove: [X-Inner]}}}"))
+        with http2_client.Client(int(server.address.split(":")[1])) as client:
+            client.send(http2_client.request(1, http2_client.head(path="/files")), http2_client.request(3, http2_client.head(path="/things")))
+            client.until(lambda: client.over(1) and client.over(3))
+            self.assertEqual((client.over(1), client.over(3)), ("ended", "ended"))
+            heads = client.of(http2_client.HEADERS)
+            self.assertEqual(len(heads), 4)
+            self.assertEqual(b"".join(f[3] for f in client.of(http2_client.DATA, 1)), b"abc")
+            import hpack
+            decoder, behind = hpack.Decoder(), {}
+            for _, flags, stream, payload in heads:
+                fields = dict(decoder.decode(payload))
+                if flags & http2_client.END_STREAM:
+                    behind[stream] = fields
+        self.assertEqual(behind[1], {"grpc-status": "0", "x-sum": "f00"})
+        self.assertEqual(behind[3], {"grpc-status": "0", "x-sum": "f00", "x-inner": "1"})
+        self.assertEqual(origin.requests[0].headers["te"], "trailers")
+        for te, expected in ((None, b"3\r\nabc\r\n0\r\n\r\n"), ("trailers", b"3\r\nabc\r\n0\r\ngrpc-status: 0\r\nx-sum: f00\r\n\r\n")):
+            host, port = server.address.split(":")
+            with socket.create_connection((host, int(port)), timeout=harness.PATIENCE) as line:
+                asked = f"GET /files HTTP/1.1\r\nHost: {server.address}\r\nConnection: close, te\r\n" + (f"TE: {te}\r\n" if te else "")
+                line.sendall(asked.encode() + b"\r\n")
+                said = b"".join(iter(lambda: line.recv(65536), b""))
+            self.assertEqual(said.partition(b"\r\n\r\n")[2], expected)
+
     # -- many at once
 
     def test_many_calls_share_one_connection(self):

@@ -7,6 +7,8 @@
 #include <limits>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace plimsoll::client {
 
@@ -56,6 +58,8 @@ class Attempt {
   virtual void unbounded(bool idle) noexcept = 0;
   /// Status and fields of the answer, once.
   virtual Answer take_head() = 0;
+  /// Fields behind the body of the answer, once it has ended: names in lower case.
+  virtual std::vector<std::pair<std::string, std::string>> take_trailers() = 0;
   /// The answer is read to its end.
   virtual bool whole() const noexcept = 0;
   /// All of the request was sent.

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace plimsoll {
 class Context;
@@ -54,6 +55,8 @@ class Abandonable {
   virtual void abandon() noexcept = 0;
   /// The connection behind an answer 101, once; the call is over for all but its target.
   virtual Switched take_over() = 0;
+  /// Fields of these names (in lower case) are not passed on behind the body. They outlive it.
+  virtual void withhold(const std::vector<std::string>& names) noexcept = 0;
 
  protected:
   ~Abandonable() = default;

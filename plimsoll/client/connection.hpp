@@ -33,6 +33,7 @@ class Connection final : public Attempt {
   std::unique_ptr<net::Transport> release() noexcept { return std::move(transport_); }
   /// Bytes that were read behind the answer, until it is used again.
   std::string_view unread() const noexcept { return {buffer_.get() + at_, filled_ - at_}; }
+  std::vector<std::pair<std::string, std::string>> take_trailers() override { return reader_->take_trailers(); }
   bool whole() const noexcept override { return reader_->whole(); }
   Connection* connection() noexcept override { return this; }
   /// Some of an answer came, so that the request must not be sent again.

@@ -2,6 +2,7 @@
 
 #include "plimsoll/async/pause.hpp"
 #include "plimsoll/async/watched.hpp"
+#include "plimsoll/http/trailing.hpp"
 
 #include <algorithm>
 #include <array>
@@ -276,16 +277,18 @@ Task<Result<>> Http2Attempt::exchange(const Outgoing& request, std::string_view 
   until_ = until;
   for (const auto& field : *request.fields)
     if (!is_made_here(field.name)) fields_.push_back(field);
+  std::size_t more = 0;
+  more_[more++] = {"te", "trailers"};  // some servers of gRPC refuse a caller that does not read them
   if (request.says_length && !request.unknown_length) {
     length_ = std::to_string(request.body.size() + request.rest_size);
-    more_ = {"content-length", length_};
+    more_[more++] = {"content-length", length_};
   }
   const http::H2RequestHead head{.method = request.method,
                                  .scheme = scheme,
                                  .authority = request.authority,
                                  .path = request.target,
                                  .fields = fields_,
-                                 .more = {more_ ? &*more_ : nullptr, more_ ? 1u : 0u}};
+                                 .more = {more_.data(), more}};
   sending_ = request.has_content();
   connection_->begin(*this, head, sending_);
   if (sending_) {
@@ -457,6 +460,11 @@ void Http2Attempt::body(Bytes piece) {
 void Http2Attempt::body_ended() {
   ended_ = true;
   came_.happen();
+}
+
+void Http2Attempt::trailers(std::span<const Header> fields) {
+  for (const auto& [name, value] : fields)
+    if (http::may_trail(name)) trailers_.emplace_back(name, value);
 }
 
 void Http2Attempt::closed(http::H2Error why) {

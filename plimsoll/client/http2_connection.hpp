@@ -6,8 +6,10 @@
 #include "plimsoll/http/h2_client.hpp"
 #include "plimsoll/net/transport.hpp"
 
+#include <array>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -123,7 +125,8 @@ class Http2Attempt final : public Attempt, public http::H2Call {
     until_ = kNever;
   }
   Answer take_head() override { return std::move(answer_); }
-  bool whole() const noexcept override { return ended_ && incoming_.empty() && reading_.empty(); }
+  std::vector<std::pair<std::string, std::string>> take_trailers() override { return std::move(trailers_); }
+  bool whole() const noexcept override { return ended_ && incoming_.empty() && reading_.empty() && trailers_.empty(); }
   bool written() const noexcept override { return sent_; }
   bool body_failed() const noexcept override { return body_failed_; }
 
@@ -134,6 +137,7 @@ class Http2Attempt final : public Attempt, public http::H2Call {
   void head_written() override;
   void body(Bytes piece) override;
   void body_ended() override;
+  void trailers(std::span<const Header> fields) override;
   void drained() override;
   void request_written() override;
   void closed(http::H2Error why) override;
@@ -152,12 +156,13 @@ class Http2Attempt final : public Attempt, public http::H2Call {
   const std::shared_ptr<Http2Connection> connection_;
   std::vector<Header> fields_;
   std::string length_;
-  std::optional<Header> more_;
+  std::array<Header, 2> more_{};
   Outgoing request_{};
   std::uint64_t left_ = 0;  ///< of the request's body, where its length is known
   bool piece_pending_ = false;
 
   Answer answer_;
+  std::vector<std::pair<std::string, std::string>> trailers_;
   std::uint64_t batch_ = 0;         ///< the write with which the head of the request went
   std::string incoming_, reading_;  ///< bytes of the answer's body: come, and given to who reads
   Event came_, drained_, never_;

@@ -1,6 +1,7 @@
 #include "plimsoll/client/response_reader.hpp"
 
 #include "plimsoll/http/characters.hpp"
+#include "plimsoll/http/trailing.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -59,8 +60,11 @@ Result<> ResponseReader::line(std::string_view text) {
       if (!text.empty()) return bad("a chunk does not end where it says");
       state_ = State::chunk_size;
       return {};
-    default:  // trailers: passed over
-      if (text.empty()) state_ = State::whole;
+    default:
+      if (text.empty())
+        state_ = State::whole;
+      else
+        trailer(text);
       return {};
   }
 }
@@ -142,6 +146,16 @@ Result<> ResponseReader::chunk_size(std::string_view text) {
   left_ = size;
   state_ = size == 0 ? State::trailers : State::chunk;
   return {};
+}
+
+/// What is no field, or may not stand there, is passed over.
+void ResponseReader::trailer(std::string_view text) {
+  const auto colon = text.find(':');
+  if (colon == text.npos) return;
+  auto name = lowered(text.substr(0, colon));
+  const auto value = trimmed(text.substr(colon + 1));
+  if (http::may_trail(name) && find_control(value.data(), 0, value.size()) == value.size())
+    trailers_.emplace_back(std::move(name), value);
 }
 
 Result<> ResponseReader::end() {

@@ -53,6 +53,8 @@ class ResponseReader {
   bool reusable() const noexcept { return whole() && keep_alive_; }
   /// Status and fields, once the head is complete; the body is empty.
   Answer take() { return std::move(answer_); }
+  /// Fields that stood behind the body, once it is whole: names in lower case, as far as they may stand there.
+  std::vector<std::pair<std::string, std::string>> take_trailers() { return std::move(trailers_); }
 
  private:
   enum class State : std::uint8_t {
@@ -71,6 +73,7 @@ class ResponseReader {
   Result<> field(std::string_view text);
   Result<> head_done();
   Result<> chunk_size(std::string_view text);
+  void trailer(std::string_view text);
 
   const bool head_request_, upgrade_;
   State state_ = State::status_line;
@@ -80,6 +83,7 @@ class ResponseReader {
   std::size_t head_ = 0;    ///< bytes of status line, fields and trailers so far
   std::string partial_;     ///< a line of which the end has not come
   Answer answer_;
+  std::vector<std::pair<std::string, std::string>> trailers_;
 };
 
 }  // namespace plimsoll::client

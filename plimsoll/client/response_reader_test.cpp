@@ -113,6 +113,28 @@ TEST(ResponseReader, KnowsWhetherTheConnectionCanBeUsedAgain) {
   EXPECT_TRUE(reusable("HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n"));
 }
 
+TEST(ResponseReader, FieldsBehindTheBodyAreToldAsFarAsTheyMayStandThere) {
+  const std::string bytes =
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n"
+      "Grpc-Status: 0\r\nX-Sum:  f00 \r\nContent-Length: 7\r\nSet-Cookie: a=b\r\nno field\r\nX Y: 1\r\nX-Bad: "
+      "\x01\r\n\r\n";
+  for (std::size_t piece : {1, 2, 7, 1000}) {
+    ResponseReader reader{false};
+    std::string_view left = bytes;
+    std::string body;
+    while (!reader.whole()) {
+      const auto step = reader.read(left.substr(0, piece));
+      ASSERT_TRUE(step) << piece;
+      body += step->data;
+      left.remove_prefix(step->consumed);
+    }
+    EXPECT_EQ(body, "abc");
+    const std::vector<std::pair<std::string, std::string>> expected{{"grpc-status", "0"}, {"x-sum", "f00"}};
+    EXPECT_EQ(reader.take_trailers(), expected);
+    EXPECT_TRUE(reader.reusable());
+  }
+}
+
 TEST(ResponseReader, AChangeOfTheProtocolIsFinalWhereTheRequestAskedForIt) {
   constexpr std::string_view head =
       "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n";

@@ -5,6 +5,7 @@
 #include "plimsoll/exchange/sent_once.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/negotiate.hpp"
+#include "plimsoll/http/trailing.hpp"
 #include "plimsoll/http/websocket.hpp"
 
 #include <algorithm>
@@ -34,7 +35,7 @@ Result<> check_head(const Request& request, std::string_view host) {
 
 /// The body of an answer while it is read: then its connection is given back. A body that is not read to its end takes
 /// its connection along.
-class AnswerBody final : public Stream, public Abandonable {
+class AnswerBody final : public Stream, public http::Trailing, public Abandonable {
  public:
   AnswerBody(Connections& connections, std::shared_ptr<const Peer> peer, std::unique_ptr<Attempt> attempt,
              CallState& state)
@@ -55,6 +56,7 @@ class AnswerBody final : public Stream, public Abandonable {
       co_return std::unexpected(*failed_);
     }
     if (piece->empty()) {
+      take_trailers();
       connections_.give(*peer_, std::move(attempt_));
       state_.finished();
     }
@@ -68,6 +70,8 @@ class AnswerBody final : public Stream, public Abandonable {
       taken += piece->size();
     }
   }
+  std::span<const Header> trailers() const override { return trailers_; }
+  void withhold(const std::vector<std::string>& names) noexcept override { withheld_ = &names; }
   void abandon() noexcept override { attempt_.reset(); }
   Switched take_over() override {
     Switched taken{.transport = nullptr};
@@ -82,11 +86,19 @@ class AnswerBody final : public Stream, public Abandonable {
   }
 
  private:
+  void take_trailers() {
+    texts_ = attempt_->take_trailers();
+    for (const auto& [name, value] : texts_)
+      if (!withheld_ || std::ranges::find(*withheld_, name) == withheld_->end()) trailers_.push_back({name, value});
+  }
   Connections& connections_;
   const std::shared_ptr<const Peer> peer_;
   std::unique_ptr<Attempt> attempt_;
   CallState& state_;
   std::optional<Error> failed_;
+  std::vector<std::pair<std::string, std::string>> texts_;
+  std::vector<Header> trailers_;
+  const std::vector<std::string>* withheld_ = nullptr;
 };
 
 }  // namespace

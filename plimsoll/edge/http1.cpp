@@ -8,6 +8,7 @@
 #include "plimsoll/http/body_problems.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/target.hpp"
+#include "plimsoll/http/trailing.hpp"
 
 #include <array>
 #include <charconv>
@@ -65,6 +66,7 @@ class Http1 final : public Protocol, public HangUp, public Stream {
   Task<bool> send_file(const File& file, ResponsePace& pace, Outcome& outcome);
   Task<bool> send_stream(Stream& stream, const h1::Framed& framed, h1::Outbox& out, ResponsePace& pace,
                          Outcome& outcome);
+  void put_end(h1::Outbox& out, const Stream& stream) const;
   Task<bool> wait(Want want, ResponsePace& pace);
 
   net::Transport& transport() { return *connection_.transport; }
@@ -487,6 +489,21 @@ Task<bool> Http1::answer_failed(Exchange& exchange, const Error& error) {
   co_return co_await answer(exchange, response);
 }
 
+/// The last chunk; fields behind the body go to a client that says it reads them (RFC 9110, section 6.5.1).
+void Http1::put_end(h1::Outbox& out, const Stream& stream) const {
+  const auto fields = http::trailers_of(stream);
+  if (fields.empty() || !lowered(exchange_->request.headers.joined("te")).contains("trailers"))
+    return out.append(h1::kLastChunk);
+  out.append("0\r\n");
+  for (const auto& [name, value] : fields) {
+    out.append(name);
+    out.append(": ");
+    out.append(value);
+    out.append("\r\n");
+  }
+  out.append("\r\n");
+}
+
 /// The head goes with the first piece. A stream that fails, or is longer or shorter than was said, ends the connection,
 /// so that no receiver takes the part for the whole.
 Task<bool> Http1::send_stream(Stream& stream, const h1::Framed& framed, h1::Outbox& out, ResponsePace& pace,
@@ -515,7 +532,7 @@ Task<bool> Http1::send_stream(Stream& stream, const h1::Framed& framed, h1::Outb
     if (chunked && !last) {
       out.wrote(h1::chunk_line(out.room(20), piece->size()));
     } else if (chunked) {
-      out.append(h1::kLastChunk);
+      put_end(out, stream);
     }
     const auto before = out.text();
     const std::string_view after = chunked && !last ? "\r\n" : "";

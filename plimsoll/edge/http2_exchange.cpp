@@ -5,6 +5,7 @@
 #include "plimsoll/http/body_problems.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/target.hpp"
+#include "plimsoll/http/trailing.hpp"
 
 #include <unistd.h>
 
@@ -181,6 +182,7 @@ Task<> Http2Exchange::send_stream(Stream& stream, std::optional<std::uint64_t> s
       co_return;
     }
     const bool last = piece->empty();
+    if (last) session.trail(*this, http::trailers_of(stream));
     if (size && (sent() + piece->size() > *size || (last && sent() < *size))) {
       exchange_.context.outcome.detail = "the body is not as long as its Content-Length";
       exchange_.context.outcome.cut = true;

@@ -136,6 +136,10 @@ void H2Session::supply(H2Stream& stream, Bytes piece, bool last) {
   state_->ready(stream);
 }
 
+void H2Session::trail(H2Stream& stream, std::span<const Header> fields) {
+  if (stream.id_) stream.trailers_ = fields;
+}
+
 void H2Session::reset(H2Stream& stream, H2Error why) {
   if (!stream.id_ || stream.doomed_) return;
   stream.doomed_ = true;

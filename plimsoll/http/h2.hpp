@@ -70,6 +70,8 @@ class H2Stream {
   /// A piece of the body that comes. What is kept is copied; each byte is given back by `consumed`.
   virtual void body(Bytes piece) = 0;
   virtual void body_ended() = 0;
+  /// Fields that stand behind the body, before its end is told; views are good during the call only.
+  virtual void trailers(std::span<const Header>) {}
   /// The piece that was supplied is in the output: the next may be supplied.
   virtual void drained() = 0;
   /// The last call: the exchange is whole (`no_error`; a server's answer is in the output), or the stream was reset by
@@ -105,6 +107,7 @@ class H2Stream {
   // The message that goes:
   Bytes piece_{};
   std::span<const Header> fields_{}, more_{};  ///< until its head is written
+  std::span<const Header> trailers_{};
   const FieldBlock* block_ = nullptr;
   std::int64_t out_window_ = 0;  ///< bytes that may still go
   std::uint64_t sent_ = 0;
@@ -151,6 +154,9 @@ class H2Session {
   /// The next piece of content, a view that stays good until `drained` or `closed`; `last`: nothing follows. Only after
   /// `respond` with content, and only when the piece before was drained.
   void supply(H2Stream& stream, Bytes piece, bool last);
+  /// Fields that follow the content, before its last piece is supplied. What they are views of stays as it is until
+  /// `closed`.
+  void trail(H2Stream& stream, std::span<const Header> fields);
   /// Ends the stream at once.
   void reset(H2Stream& stream, H2Error why);
   /// So many bytes of the request's body have been read by who serves it: the peer may send as many again.

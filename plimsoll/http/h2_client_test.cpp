@@ -32,7 +32,7 @@ struct Caller {
   struct Call final : H2Call {
     Caller* caller = nullptr;
     int status = 0, interim = 0, drains = 0;
-    std::string fields, content, method, path;
+    std::string fields, content, method, path, last;
     bool ended = false, over = false, gone = false, all_gone = false;
     std::size_t heads = 0;
     H2Error why = H2Error::no_error;
@@ -55,6 +55,10 @@ struct Caller {
     void body_ended() override {
       EXPECT_FALSE(ended);
       ended = true;
+    }
+    void trailers(std::span<const Header> behind) override {
+      EXPECT_FALSE(ended);
+      for (const auto& field : behind) last.append(field.name).append("=").append(field.value).append("\n");
     }
     void drained() override { ++drains; }
     void closed(H2Error error) override {
@@ -539,6 +543,48 @@ TEST(H2Client, InterimAnswersAreBounded) {
   EXPECT_EQ(call.why, H2Error::protocol_error);
 }
 
+TEST(H2Client, FieldsBehindTheContentAreTold) {
+  Caller caller;
+  auto &call = caller.call(), &empty = caller.call();
+  ASSERT_TRUE(caller.greet());
+  caller.sent();
+  ASSERT_TRUE(caller.receive(
+      answer(1) + data(1, "x") +
+      frame(kHeaders, kEndHeaders | kEndStream, 1, literal("grpc-status", "0") + literal("grpc-message", "fine"))));
+  EXPECT_EQ(call.last, "grpc-status=0\ngrpc-message=fine\n");
+  EXPECT_EQ(call.content, "x");
+  EXPECT_EQ(call.why, H2Error::no_error);
+  ASSERT_TRUE(caller.receive(answer(3) + frame(kHeaders, kEndHeaders | kEndStream, 3, literal("grpc-status", "5"))));
+  EXPECT_EQ(empty.last, "grpc-status=5\n");
+  EXPECT_TRUE(empty.ended);
+}
+
+TEST(H2Client, FieldsBehindTheContentOfAnAnswerGo) {
+  Caller caller;
+  auto& call = caller.call();
+  Server server;
+  ASSERT_TRUE(server.session.receive(plimsoll::as_bytes(caller.sent()), kSecond));
+  auto& stream = server.streams.at(0);
+  const Header behind[] = {{"grpc-status", "0"}, {"X-Sum", "abc"}, {"connection", "close"}};
+  const std::string content(70'000, 'x');
+  server.session.respond(stream, 200, Headers{server.arena}, {}, true);
+  server.session.trail(stream, behind);
+  server.session.supply(stream, plimsoll::as_bytes(content), true);
+  std::string out;
+  for (int turn = 0; turn < 10 && !stream.over; ++turn) {
+    out.clear();
+    server.session.gather(out, 1 << 20);
+    ASSERT_TRUE(caller.receive(out));
+    caller.session->consumed(call, 1 << 20);
+    ASSERT_TRUE(server.session.receive(plimsoll::as_bytes(caller.sent()), kSecond));
+  }
+  EXPECT_TRUE(stream.over);
+  EXPECT_EQ(stream.why, H2Error::no_error);
+  EXPECT_EQ(call.content.size(), content.size());
+  EXPECT_EQ(call.last, "grpc-status=0\nx-sum=abc\n");
+  EXPECT_TRUE(call.ended);
+}
+
 TEST(H2Client, AsksForASignOfLife) {
   Caller caller;
   ASSERT_TRUE(caller.greet());
@@ -592,7 +638,6 @@ TEST(H2Client, AgreesWithOurServerWhateverIsCutAndHowever) {
           << session.complaint();
       bytes.erase(0, size);
     };
-    std::size_t answered = 0;
     for (int turn = 0; turn < 100'000; ++turn) {
       while (begun < calls && caller.session->has_room() && below(2)) {
         auto& story = stories[begun++];
@@ -609,7 +654,6 @@ TEST(H2Client, AgreesWithOurServerWhateverIsCutAndHowever) {
         EXPECT_EQ(stream.content.size(), story.sends.size());
         EXPECT_TRUE(stream.content == story.sends);
         server.answer(stream, story.gets);
-        ++answered;
       }
       server.session.gather(to_client, 1 + below(20'000));
       if (!to_client.empty()) pass(to_client, *caller.session);

@@ -60,8 +60,15 @@ H2HeadReader::Outcome H2HeadReader::response(std::string_view block, H2AnswerHea
   return seen_ & bit(FieldKind::status) ? Outcome::good : Outcome::malformed;
 }
 
-H2HeadReader::Outcome H2HeadReader::trailers(std::string_view block) {
-  return each(block, [](const Field& field) { return !is_pseudo(field.kind); });
+H2HeadReader::Outcome H2HeadReader::trailers(std::string_view block, std::span<const Header>& fields) {
+  fields_.clear();
+  const auto outcome = each(block, [&](const Field& field) {
+    if (is_pseudo(field.kind)) return false;
+    if (size_ <= options_.header_list && count_ <= options_.header_count) fields_.push_back({field.name, field.value});
+    return true;
+  });
+  if (outcome == Outcome::good && count_ == fields_.size()) fields = fields_;
+  return outcome;
 }
 
 void H2HeadReader::end() {

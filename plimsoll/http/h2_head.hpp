@@ -26,8 +26,8 @@ class H2HeadReader {
   Outcome request(std::string_view block, H2Head& head);
   /// The same of an answer, an interim one too.
   Outcome response(std::string_view block, H2AnswerHead& head);
-  /// Fields behind the content: looked at and forgotten.
-  Outcome trailers(std::string_view block);
+  /// Fields behind the content. Where there are more than may be, there are none.
+  Outcome trailers(std::string_view block, std::span<const Header>& fields);
   void end();
 
  private:

@@ -266,7 +266,8 @@ bool Machine::block_failed(H2HeadReader::Outcome outcome) {
 }
 
 void Machine::trailers_came(std::string_view bytes) {
-  const auto outcome = heads_in.trailers(bytes);
+  std::span<const Header> fields;
+  const auto outcome = heads_in.trailers(bytes, fields);
   if (block_failed(outcome)) return;
   auto* stream = find(block_stream);
   if (!stream || stream->doomed_ || purpose != Purpose::trailers) return;
@@ -274,8 +275,10 @@ void Machine::trailers_came(std::string_view bytes) {
     break_stream(block_stream, H2Error::stream_closed);
   else if (outcome == H2HeadReader::Outcome::malformed || !block_ends_stream)
     break_stream(block_stream, H2Error::protocol_error);
-  else
+  else {
+    if (!fields.empty()) stream->trailers(fields);
     content_ended(*stream);
+  }
 }
 
 void Machine::settings(std::string_view bytes) {

@@ -67,7 +67,7 @@ void Machine::close(H2Stream& stream, H2Error why) {
   consumed_on_connection(std::exchange(stream.unconsumed_, 0));
   stream.id_ = 0;
   stream.piece_ = {};
-  stream.fields_ = stream.more_ = {};
+  stream.fields_ = stream.more_ = stream.trailers_ = {};
   stream.block_ = nullptr;
   stream.closed(why);
 }

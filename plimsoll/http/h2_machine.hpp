@@ -184,6 +184,7 @@ struct Machine {
   void write_fields(std::span<const Header> fields, std::string& out);
   void end_block(std::string& out, std::size_t begin, std::int32_t id, std::uint8_t flags);
   void write_content(H2Stream& stream, std::string& out);
+  void write_end(H2Stream& stream, std::string& out);
   bool wants_write() const {
     return !control.empty() || (!failed && (heads.first || (content.first && out_window > 0)));
   }

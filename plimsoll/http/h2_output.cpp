@@ -53,11 +53,7 @@ void Machine::write_next(H2Stream& stream, std::string& out) {
     write_head(stream, out);
     if (!stream.content_) return out_ended(stream, out);
   }
-  if (stream.out_begun_ && stream.last_ && stream.piece_.empty()) {
-    put_frame_header(out, 0, Type::data, kEndStream, stream.id_);
-    guard.sent_data();
-    return out_ended(stream, out);
-  }
+  if (stream.out_begun_ && stream.last_ && stream.piece_.empty()) return write_end(stream, out);
   if (stream.out_begun_ && !stream.piece_.empty() && stream.out_window_ > 0 && out_window > 0)
     return write_content(stream, out);
   ready(stream);
@@ -102,7 +98,7 @@ void Machine::write_content(H2Stream& stream, std::string& out) {
   put_in(stream, Queue::none);
   const auto open_for = static_cast<std::size_t>(std::min(stream.out_window_, out_window));
   const auto size = std::min({stream.piece_.size(), kMostPayload, open_for});
-  const bool ends = stream.last_ && size == stream.piece_.size();
+  const bool ends = stream.last_ && size == stream.piece_.size() && stream.trailers_.empty();
   put_frame_header(out, size, Type::data, ends ? kEndStream : 0, stream.id_);
   out += as_text(stream.piece_.first(size));
   stream.piece_ = stream.piece_.subspan(size);
@@ -113,6 +109,21 @@ void Machine::write_content(H2Stream& stream, std::string& out) {
   if (ends) return out_ended(stream, out);
   if (stream.piece_.empty()) stream.drained();
   ready(stream);
+}
+
+/// What ends a stream of which all content is written.
+void Machine::write_end(H2Stream& stream, std::string& out) {
+  if (stream.trailers_.empty()) {
+    put_frame_header(out, 0, Type::data, kEndStream, stream.id_);
+    guard.sent_data();
+  } else {
+    const auto begin = out.size();
+    out.append(kFrameHeader, '\0');
+    writer.begin(out);
+    write_fields(stream.trailers_, out);
+    end_block(out, begin, stream.id_, kEndStream);
+  }
+  out_ended(stream, out);
 }
 
 void Machine::gather(std::string& out, std::size_t limit) {

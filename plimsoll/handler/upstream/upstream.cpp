@@ -9,6 +9,7 @@
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/handler/upstream/fields.hpp"
 #include "plimsoll/http/negotiate.hpp"
+#include "plimsoll/http/trailing.hpp"
 #include "plimsoll/http/websocket.hpp"
 
 #include <algorithm>
@@ -24,7 +25,7 @@ constexpr Problem kNoSuchPath{"not-found", 404, "Not found", "Check the path; /o
 constexpr std::uint64_t kMostHeld = 16u << 20;  ///< of an answer that something looks at
 
 /// A body of which the beginning has been read already.
-class BegunStream final : public Stream {
+class BegunStream final : public Stream, public http::Trailing {
  public:
   BegunStream(std::string begun, Stream& rest) : begun_(std::move(begun)), rest_(rest) {}
   Task<Result<Bytes>> read() override {
@@ -32,6 +33,7 @@ class BegunStream final : public Stream {
     auto piece = co_await rest_.read();
     co_return piece;
   }
+  std::span<const Header> trailers() const override { return http::trailers_of(rest_); }
 
  private:
   const std::string begun_;
@@ -89,7 +91,7 @@ struct Lesson {
 };
 
 /// A body on its way, of which a copy is kept while it is small.
-class Copied final : public Stream {
+class Copied final : public Stream, public http::Trailing {
  public:
   /// `ends`: null, or the lesson that ends with it.
   Copied(Stream& body, std::string& into, bool& whole, const Lesson* ends)
@@ -110,6 +112,7 @@ class Copied final : public Stream {
     }
     co_return piece;
   }
+  std::span<const Header> trailers() const override { return http::trailers_of(body_); }
 
  private:
   Stream& body_;
@@ -196,6 +199,8 @@ class Upstream final : public Handler {
     } else {
       response.body = std::move(answered->body);
     }
+    if (auto* answer = client::call_state(onward, context).answer; answer && !route_.response.remove.empty())
+      answer->withhold(route_.response.remove);
     response_fields(*answered, !whole || request.method == "HEAD", response.headers);
     route_.response.apply(response.headers);
     std::optional<std::string_view> seen;
