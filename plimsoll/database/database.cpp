@@ -1,5 +1,7 @@
 #include "plimsoll/database/database.hpp"
 
+#include "plimsoll/database/row_copier.hpp"
+
 namespace plimsoll::database {
 
 std::string reason_of(const Error& error) {
@@ -79,6 +81,8 @@ constexpr Reading kQuick{.quick = true, .order = ReadClass::key};
 constexpr Reading kSlow{.quick = false, .order = ReadClass::list};
 
 }  // namespace
+
+Task<Result<std::unique_ptr<RowCopier>>> Session::copier(const CopiedRows&) { co_return nullptr; }
 
 PLIMSOLL_FORWARDS Task<Result<>> Database::write(Loop& loop, Work work) { return write(loop, work, Hold::patient); }
 

@@ -100,6 +100,9 @@ class RowKeeper final : public RowSink {
   std::size_t bytes_ = 0;
 };
 
+class RowCopier;
+struct CopiedRows;
+
 /// Statements inside a transaction that somebody else begins and ends. On PostgreSQL a query waits on the I/O thread;
 /// on SQLite it is answered at once, on the writer's thread. Whoever writes the statements does not see the difference.
 /// Parameters are `?` in order; statements are prepared once and kept. The number of rows a statement changed is what
@@ -114,6 +117,9 @@ class Session {
   /// Nobody else, of any process, is behind this call with the same name until this transaction ends, and what those
   /// before have committed is seen. Called before any statement. Where there is one writer nothing has to be done.
   virtual void alone(std::string_view what) { (void)what; }
+  /// What stores many such rows at once; null: they have to be inserted, since the database has nothing for it, or
+  /// would store them otherwise (defaults, triggers, rules, types that change what they are given). Asks the database.
+  virtual Task<Result<std::unique_ptr<RowCopier>>> copier(const CopiedRows& rows);
 };
 
 /// One unit of work: all of it becomes durable, or none. Must wait for nothing but its session: other waits are

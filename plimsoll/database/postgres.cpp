@@ -6,6 +6,7 @@
 #include "plimsoll/base/hash.hpp"
 #include "plimsoll/database/cells.hpp"
 #include "plimsoll/database/engine.hpp"
+#include "plimsoll/database/postgres_copy.hpp"
 #include "plimsoll/database/postgres_dialect.hpp"
 #include "plimsoll/database/postgres_error.hpp"
 #include "plimsoll/database/postgres_policies.hpp"
@@ -126,6 +127,23 @@ class Statements {
     if (keeper.too_large()) co_return fail(kResponseTooLarge);
     co_return std::move(keeper.rows);
   }
+  Task<Result<std::unique_ptr<RowCopier>>> copier(const CopiedRows& rows);
+  Task<Result<>> copy(std::string_view sql, std::string_view table, std::string_view rows) {
+    const Scope* scope = co_await this_scope();
+    if (scope && scope->stopped() != Stop::none) co_return std::unexpected(error_of(scope->stopped()));
+    const auto begun = loop_.now();
+    const PostgresConnection::Copy copy{.sql = sql, .table = table, .rows = rows, .limit = time_left(scope, loop_)};
+    auto done = co_await connection_.copy(copy);
+    if (const auto took = loop_.now() - begun; slow_ && slow_->is_slow(took)) [[unlikely]]
+      slow_->add({.sql = sql,
+                  .parameters = {},
+                  .operation = operation_,
+                  .took = took,
+                  .rows = std::ranges::count(rows, '\n'),
+                  .error = done ? nullptr : &done.error()});
+    if (!done) co_return std::unexpected(noted(std::move(done).error()));
+    co_return done;
+  }
   Task<Result<>> script(std::string_view sql) {
     const Scope* scope = co_await this_scope();
     if (scope && scope->stopped() != Stop::none) co_return std::unexpected(error_of(scope->stopped()));
@@ -173,6 +191,32 @@ class Statements {
   std::optional<Error> failure_;
 };
 
+class PostgresCopier final : public RowCopier {
+ public:
+  PostgresCopier(Statements& statements, std::string_view table, PostgresCopyText text)
+      : statements_(statements), table_(table), text_(std::move(text)) {}
+  bool append(std::string& rows, std::span<const Cell* const> values) const override {
+    return text_.append(rows, values);
+  }
+  PLIMSOLL_FORWARDS Task<Result<>> store(std::string_view rows) override {
+    return statements_.copy(text_.sql(), table_, rows);
+  }
+
+ private:
+  Statements& statements_;
+  const std::string table_;
+  const PostgresCopyText text_;
+};
+
+Task<Result<std::unique_ptr<RowCopier>>> Statements::copier(const CopiedRows& rows) {
+  const Cell table[] = {quoted(rows.table)};
+  auto catalogue = co_await query(kCopiedColumns, table);
+  if (!catalogue) co_return std::unexpected(std::move(catalogue).error());
+  auto text = PostgresCopyText::of(rows, *catalogue);
+  if (!text) co_return nullptr;
+  co_return std::make_unique<PostgresCopier>(*this, rows.table, std::move(*text));
+}
+
 class UnitSession final : public Session {
  public:
   UnitSession(PostgresConnection& connection, Loop& loop, std::vector<std::string> settings,
@@ -183,6 +227,9 @@ class UnitSession final : public Session {
   }
   PLIMSOLL_FORWARDS Task<Result<>> script(std::string_view sql) override { return statements.script(sql); }
   void alone(std::string_view what) override { statements.alone(what); }
+  PLIMSOLL_FORWARDS Task<Result<std::unique_ptr<RowCopier>>> copier(const CopiedRows& rows) override {
+    return statements.copier(rows);
+  }
   Statements statements;
 };
 
@@ -288,6 +335,11 @@ class OpenTransaction final : public Transaction {
     co_return done;
   }
   void alone(std::string_view what) override { statements_.alone(what); }
+  Task<Result<std::unique_ptr<RowCopier>>> copier(const CopiedRows& rows) override {
+    if (auto may = usable(); !may) co_return std::unexpected(std::move(may).error());
+    auto made = co_await statements_.copier(rows);
+    co_return made;
+  }
   Task<Result<>> end(bool commits) override {
     if (!open_) co_return fail(kInternal, "the transaction has ended");
     open_ = false;
@@ -546,6 +598,7 @@ class Postgres final : public Database {
 
   /// A plan for any values: one for those of the statement would show them.
   Task<Result<std::string>> plan_of(Loop& loop, std::string_view sql, std::size_t parameters) override {
+    if (begins_with(sql, "COPY ")) co_return std::string{};  // it has none
     auto lease = co_await pool_.acquire(loop, ReadClass::search, 0);
     if (!lease) co_return std::unexpected(std::move(lease).error());
     auto& connection = **lease;

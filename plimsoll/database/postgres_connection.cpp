@@ -36,6 +36,11 @@ std::int64_t server_limit(Nanoseconds limit) {
   return milliseconds;
 }
 
+/// The statement that sets it until the transaction ends.
+std::string local_limit(Nanoseconds limit) {
+  return "SELECT set_config('statement_timeout','" + std::to_string(server_limit(limit)) + "',true)";
+}
+
 /// A connection that is there in time or is given up by whoever waits.
 Task<Result<net::Socket>> connect_unix(Loop& loop, const PostgresEndpoint& at) {
   sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
@@ -512,22 +517,28 @@ void PostgresConnection::bind(const Statement& statement, const Kept& kept) {
   protocol_.bind(kept.name, parameters_);
 }
 
+void PostgresConnection::limit_next(Nanoseconds limit) {
+  limit_ = limit;
+  const auto timeout = server_limit(limit);
+  if (!options_.statements || timeout == timeout_) return;
+  ahead({.sql = "SET statement_timeout=" + std::to_string(timeout)});
+  timeout_ = timeout;
+}
+
+void PostgresConnection::note_written(const std::string& table) {
+  if (std::ranges::find(written_, table) == written_.end()) written_.push_back(table);
+}
+
 Task<Result<>> PostgresConnection::run(const Statement& statement) {
   if (broken()) co_return std::unexpected(lost("the connection was lost"));
-  limit_ = statement.limit;
-  const auto timeout = server_limit(statement.limit);
-  if (options_.statements && timeout != timeout_) {
-    ahead({.sql = "SET statement_timeout=" + std::to_string(timeout)});
-    timeout_ = timeout;
-  }
+  limit_next(statement.limit);
   const auto* kept = find(statement.sql);
   if (!kept) {
     auto prepared = co_await prepare(statement.sql);
     if (!prepared) co_return std::unexpected(std::move(prepared).error());
     kept = *prepared;
   }
-  for (const auto& table : kept->writes)
-    if (std::ranges::find(written_, table) == written_.end()) written_.push_back(table);
+  for (const auto& table : kept->writes) note_written(table);
   const auto count = statement.parameters.size();
   if (count != kept->parameters.size())
     co_return std::unexpected(Error{&kInternal}.because("postgres: " + std::to_string(count) + " parameters for " +
@@ -535,8 +546,7 @@ Task<Result<>> PostgresConnection::run(const Statement& statement) {
                                                         " in: " + kept->sql.substr(0, 500)));
   // Behind a pooler that gives a session to others after each transaction nothing stays set: the limit goes with the
   // statement.
-  if (!options_.statements)
-    ahead({.sql = "SELECT set_config('statement_timeout','" + std::to_string(timeout) + "',true)"});
+  if (!options_.statements) ahead({.sql = local_limit(statement.limit)});
   if (!statement.settings.empty()) ahead({.sql = {}, .caller = statement.settings});
   const auto before = first_.size();
   if (before > 0) {
@@ -741,6 +751,50 @@ Task<Result<PostgresConnection::CommitTag>> PostgresConnection::commit_and_locat
   co_return made;
 }
 
+Task<Result<>> PostgresConnection::copy(const Copy& copy) {
+  if (broken()) co_return std::unexpected(lost("the connection was lost"));
+  // What goes ahead is a unit of its own: were it to fail outside of a transaction, the rows would be stored alone.
+  if (!in_transaction()) co_return std::unexpected(Error{&kInternal}.because("postgres: COPY outside a transaction"));
+  limit_next(copy.limit);
+  if (!options_.statements) ahead({.sql = local_limit(copy.limit)});
+  note_written(std::string(copy.table));
+  const auto before = first_.size();
+  if (before > 0) {
+    send_first();
+    first_.clear();
+    protocol_.sync();
+  }
+  protocol_.copy(copy.sql);
+  Result<> outcome{};
+  if (before > 0) {
+    Unit unit;
+    outcome = co_await answers(unit);
+    if (!outcome && (broken() || protocol_.pending() > 1)) co_return outcome;
+  }
+  for (;;) {
+    const auto event = next();
+    switch (event.kind) {
+      case EventKind::none: {
+        auto received = co_await receive();
+        if (!received) co_return received;
+        break;
+      }
+      case EventKind::copy_in:
+        // All at once, so that whoever leaves here leaves no COPY that waits for more.
+        protocol_.copy_data(copy.rows);
+        protocol_.copy_done();
+        break;
+      case EventKind::error:
+        if (outcome) outcome = std::unexpected(error_of_said(event.said, copy.sql));
+        if (lost_) co_return outcome;
+        break;
+      case EventKind::failed: co_return std::unexpected(lost(protocol_.fault_text()));
+      case EventKind::ready: co_return outcome;
+      default: break;
+    }
+  }
+}
+
 Task<Result<>> PostgresConnection::script(std::string_view sql, Nanoseconds limit) {
   if (broken()) co_return std::unexpected(lost("the connection was lost"));
   // What `first` holds, and the mark by which is seen whether the transaction is still the same one behind it.
@@ -797,6 +851,7 @@ Task<Result<>> PostgresConnection::recover() {
     if (event.kind == EventKind::failed) co_return std::unexpected(lost(protocol_.fault_text()));
     if (event.kind == EventKind::error && (event.said.is_fatal() || ends_connection(event.said['C'])))
       co_return std::unexpected(lost(event.said['M']));
+    if (event.kind == EventKind::copy_in) protocol_.copy_fail("the request has ended");
     if (event.kind != EventKind::none) continue;
     auto received = co_await receive();
     if (!received) co_return received;

@@ -103,10 +103,17 @@ class PostgresConnection {
   Task<Result<CommitTag>> commit_and_locate();
   /// Where the log is: what is inserted, and not what is flushed, which a commit need not wait for.
   static constexpr std::string_view kLocate = "SELECT (pg_current_wal_insert_lsn()-'0/0')::bigint";
+  /// `COPY … FROM STDIN` of rows for a table, inside a transaction that has begun. They are held a second time until
+  /// the server has taken them.
+  struct Copy {
+    std::string_view sql, table, rows;
+    Nanoseconds limit = 0;  ///< as that of a statement
+  };
+  Task<Result<>> copy(const Copy& copy);
   /// Several statements, as they stand in a file, by the simple protocol.
   Task<Result<>> script(std::string_view sql, Nanoseconds limit);
 
-  /// Waits until what was under way has ended, rolls back what is open.
+  /// Waits until what was under way has ended, rolls back what is open. A COPY of which not all was said is given up.
   Task<Result<>> recover();
   /// Something is under way, or a transaction is open.
   bool dirty() const noexcept;
@@ -165,6 +172,9 @@ class PostgresConnection {
   Task<Result<>> answers(Unit& unit);
   void bind(const Statement& statement, const Kept& kept);
   void take_row(Unit& unit, std::span<const PostgresCell> cells);
+  /// Sets the server's limit of the next statement, where it is another one, and notes that it writes a table.
+  void limit_next(Nanoseconds limit);
+  void note_written(const std::string& table);
   Error error_of_said(const PostgresSaid& said, std::string_view sql);
   Error lost(std::string_view why);
   Nanoseconds patience() const { return limit_ > 0 ? limit_ + kGrace : 0; }

@@ -13,6 +13,7 @@ constexpr std::size_t kHead = 5;                ///< of a message: its type and 
 constexpr std::size_t kRoom = 4'096;            ///< the least that a read is given
 constexpr std::size_t kBuffer = 16u << 10;      ///< at the beginning
 constexpr std::size_t kBufferKept = 64u << 10;  ///< while what arrives is small
+constexpr std::size_t kCopyPiece = 64u << 10;   ///< of data in one message: the server holds each as a whole
 
 template <class T>
 T big_endian(const char* at) noexcept {
@@ -294,6 +295,53 @@ void PostgresProtocol::query(std::string_view sql) {
   ++units_;
 }
 
+void PostgresProtocol::copy(std::string_view sql) {
+  if (!passable(sql)) return;
+  begin('Q');
+  put(sql);
+  end();
+  expect(Step::copy);
+  expect(Step::sync);
+  ++units_;
+}
+
+void PostgresProtocol::copy_data(std::string_view data) {
+  if (failed()) return;
+  if (!takes_data()) {
+    fail(Fault::misuse, "data is said that no COPY takes");
+    return;
+  }
+  while (!data.empty()) {
+    const auto piece = data.substr(0, kCopyPiece);
+    data.remove_prefix(piece.size());
+    begin('d');
+    out_ += piece;
+    end();
+  }
+}
+
+void PostgresProtocol::copy_done() {
+  if (failed()) return;
+  if (!takes_data()) {
+    fail(Fault::misuse, "the end of a COPY is said that is not under way");
+    return;
+  }
+  out_.append("c\0\0\0\4", 5);
+  copy_ = Copy::ended;
+}
+
+void PostgresProtocol::copy_fail(std::string_view why) {
+  if (!passable(why)) return;
+  if (!takes_data()) {
+    fail(Fault::misuse, "a COPY is given up that is not under way");
+    return;
+  }
+  begin('f');
+  put(why);
+  end();
+  copy_ = Copy::ended;
+}
+
 void PostgresProtocol::terminate() {
   if (!failed()) out_.append("X\0\0\0\4", 5);
 }
@@ -400,7 +448,7 @@ PostgresProtocol::Event PostgresProtocol::said(Kind kind, std::string_view body)
 }
 
 PostgresProtocol::Event PostgresProtocol::row(std::string_view body) {
-  if (!expected() || (front().step != Step::execute && front().step != Step::query) || copying_)
+  if (!expected() || (front().step != Step::execute && front().step != Step::query) || copy_ != Copy::none)
     return fail(Fault::order, "a row that nothing asked for");
   const auto* at = body.data();
   const auto* const end = at + body.size();
@@ -451,14 +499,27 @@ PostgresProtocol::Event PostgresProtocol::described(std::string_view body) {
 void PostgresProtocol::fail_unit() noexcept {
   while (expected() && front().step != Step::sync && front().step != Step::query) pop();
   if (expected()) front().columns = -1;
-  copying_ = false;
+  copy_ = Copy::none;
 }
 
-PostgresProtocol::Event PostgresProtocol::copy(char type) {
+PostgresProtocol::Event PostgresProtocol::copies(char type, std::string_view body) {
   if (type == 'W') return fail(Fault::order, "the server begins replication, which nothing asked for");
-  if (copying_) return fail(Fault::order, "a COPY begins inside another one");
+  if (copy_ != Copy::none) return fail(Fault::order, "a COPY begins inside another one");
+  if (front().step != Step::copy) return refuse_copy(type);
+  if (type == 'H') return fail(Fault::order, "a COPY from the client gives data");
+  Body in(body);
+  const auto format = in.number<std::uint8_t>();
+  const std::size_t count = in.number<std::uint16_t>();
+  bool text = format == 0;
+  for (std::size_t i = 0; i < count && in.good(); ++i) text &= in.number<std::uint16_t>() == 0;
+  if (!in.done() || !text) return fail(Fault::content, "the beginning of a COPY cannot be read");
+  copy_ = Copy::takes;
+  return {.kind = Kind::copy_in};
+}
+
+PostgresProtocol::Event PostgresProtocol::refuse_copy(char type) {
   if (type == 'H') {
-    copying_ = true;  // what comes is dropped
+    copy_ = Copy::dropped;
     return {.kind = Kind::copy_refused};
   }
   // While it waits for data the server overlooks the sync that was sent already (protocol, section 55.2.6).
@@ -483,21 +544,24 @@ PostgresProtocol::Event PostgresProtocol::message(char type, std::string_view bo
     pop();
     return {.kind = kind};
   };
-  const bool runs = expected() && (front().step == Step::execute || front().step == Step::query);
+  const bool runs =
+      expected() && (front().step == Step::execute || front().step == Step::query || front().step == Step::copy);
   // Behind the last row: an `execute` is over, a `query` may have more statements.
   const auto ran = [&] {
-    if (front().step == Step::execute)
-      pop();
-    else
+    if (front().step == Step::query)
       front().columns = -1;
+    else
+      pop();
+    copy_ = Copy::none;
   };
+  const bool under_way = copy_ == Copy::takes || copy_ == Copy::dropped;
   switch (type) {
     case 'D': return row(body);
     case '1': return done(Step::parse, Kind::parsed);
     case '2': return done(Step::bind, Kind::bound);
     case '3': return done(Step::close, Kind::closed);
     case 'C': {
-      if (!runs || copying_) return out_of_order();
+      if (!runs || under_way) return out_of_order();
       Body in(body);
       const auto tag = in.text();
       if (!in.done()) return unreadable();
@@ -505,7 +569,7 @@ PostgresProtocol::Event PostgresProtocol::message(char type, std::string_view bo
       return {.kind = Kind::complete, .text = tag};
     }
     case 'I':
-      if (!runs || copying_) return out_of_order();
+      if (!runs || under_way || front().step == Step::copy) return out_of_order();
       if (!body.empty()) return unreadable();
       ran();
       return {.kind = Kind::complete};
@@ -536,7 +600,8 @@ PostgresProtocol::Event PostgresProtocol::message(char type, std::string_view bo
       return event;
     }
     case 'Z': {
-      if (!expected() || (front().step != Step::sync && front().step != Step::query) || copying_) return out_of_order();
+      if (!expected() || (front().step != Step::sync && front().step != Step::query) || under_way)
+        return out_of_order();
       if (body.size() != 1 || (body[0] != 'I' && body[0] != 'T' && body[0] != 'E')) return unreadable();
       transaction_ = body[0];
       pop();
@@ -567,11 +632,11 @@ PostgresProtocol::Event PostgresProtocol::message(char type, std::string_view bo
     }
     case 'G':
     case 'H':
-    case 'W': return runs ? copy(type) : out_of_order();
-    case 'd': return copying_ ? Event{} : out_of_order();
+    case 'W': return runs ? copies(type, body) : out_of_order();
+    case 'd': return copy_ == Copy::dropped ? Event{} : out_of_order();
     case 'c':
-      if (!copying_) return out_of_order();
-      copying_ = false;
+      if (copy_ != Copy::dropped) return out_of_order();
+      copy_ = Copy::none;
       return {};
     default: return fail(Fault::order, "a message of a kind that is not known");
   }

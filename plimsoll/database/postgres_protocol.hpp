@@ -97,6 +97,7 @@ class PostgresProtocol {
     notice,        ///< `said`
     notification,  ///< `name` the channel, `text`, `process`
     copy_refused,  ///< COPY from or to the client, which is ended: its error, or its end, follows
+    copy_in,       ///< the server takes the data of a COPY that was asked for: `copy_data`, then `copy_done`
   };
   struct Event {
     Kind kind = Kind::none;
@@ -155,6 +156,16 @@ class PostgresProtocol {
   void sync();
   /// Statements in one text, by the simple protocol. It has a sync in it.
   void query(std::string_view sql);
+  /// `COPY … FROM STDIN`, by the simple protocol. It has a sync in it. Behind `copy_in` its data follows.
+  void copy(std::string_view sql);
+  /// The server takes data of a COPY. Where it refuses it, by an error, it no longer does.
+  bool takes_data() const noexcept { return copy_ == Copy::takes; }
+  /// Data of the COPY, of any number of rows or parts of them; while the server takes it.
+  void copy_data(std::string_view data);
+  /// That was all of it.
+  void copy_done();
+  /// It is to be given up: the server answers with an error (57014).
+  void copy_fail(std::string_view why);
   void terminate();
 
   std::string_view output() const noexcept { return std::string_view(out_).substr(sent_); }
@@ -180,7 +191,13 @@ class PostgresProtocol {
 
  private:
   enum class Phase : std::uint8_t { idle, tls, authentication, scram_first, scram_final, settling, running };
-  enum class Step : std::uint8_t { parse, bind, describe, describe_rows, execute, close, sync, query };
+  enum class Step : std::uint8_t { parse, bind, describe, describe_rows, execute, close, sync, query, copy };
+  enum class Copy : std::uint8_t {
+    none,
+    takes,    ///< data of one that was asked for
+    ended,    ///< its data has been said
+    dropped,  ///< one that nothing asked for gives data
+  };
   struct Expected {
     Step step;
     std::int32_t columns = -1;
@@ -207,7 +224,8 @@ class PostgresProtocol {
   Event row(std::string_view body);
   Event described(std::string_view body);
   Event said(Kind kind, std::string_view body);
-  Event copy(char type);
+  Event copies(char type, std::string_view body);
+  Event refuse_copy(char type);
   void send_password(std::string_view password);
 
   Limits limits_;
@@ -216,7 +234,8 @@ class PostgresProtocol {
   std::string_view fault_text_;
   Startup startup_;
   std::optional<PostgresScram> scram_;
-  bool bound_to_channel_ = false, copying_ = false, ended_ = false;
+  bool bound_to_channel_ = false, ended_ = false;
+  Copy copy_ = Copy::none;
   char transaction_ = 'I';
 
   std::string out_;

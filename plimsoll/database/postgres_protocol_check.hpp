@@ -108,8 +108,8 @@ inline void say(PostgresProtocol& protocol, std::string_view said) {
       case 4: protocol.execute(static_cast<unsigned char>(each) / 10 % 4); break;
       case 5: protocol.execute(); break;
       case 6: protocol.close("p1"); break;
-      case 7:
-      case 8: protocol.sync(); break;
+      case 7: protocol.sync(); break;
+      case 8: protocol.copy("COPY a FROM STDIN"); break;
       default: protocol.query("SELECT 1; SELECT 2"); break;
     }
   }
@@ -158,6 +158,11 @@ ProtocolTrace trace_of(const ProtocolScene& scene, std::string_view bytes, Piece
         if (event.kind == Kind::none) break;
         trace.events.push_back(in_words(event));
         if (event.kind == Kind::secured || event.kind == Kind::unsecured) start();
+        if (event.kind == Kind::copy_in) {
+          protocol.copy_data("1\t\\N\n");
+          trace.events.size() % 2 ? protocol.copy_done() : protocol.copy_fail("enough");
+        }
+        if (protocol.takes_data()) trace.events.push_back("a COPY that has ended takes data");
         if (event.kind == Kind::failed) return false;
       }
     }
@@ -213,6 +218,10 @@ inline std::string plain_fault(const ProtocolScene& scene, std::string_view byte
         {'S', Kind::parameter}, {'A', Kind::notification}, {'G', Kind::copy_refused}, {'H', Kind::copy_refused},
         {'Z', Kind::ready},
     };
+    if (kind == Kind::copy_in) {
+      if (type != 'G') return "a COPY begins without its message";
+      continue;
+    }
     const auto found = std::ranges::find(kKinds, type, &std::pair<char, Kind>::first);
     if (found == std::end(kKinds) || found->second != kind) return "a message is taken for another one";
     if (kind == Kind::row) {

@@ -454,6 +454,118 @@ TEST(PostgresProtocol, RefusesCopy) {
   EXPECT_EQ(fault_of("\5\7", ServerBytes{}.message('H', "\0\0\0"sv).row({"1"})), Fault::order);
 }
 
+TEST(PostgresProtocol, CopiesFromTheClientWhereItWasAskedFor) {
+  const auto begins = ServerBytes{}.message('G', "\0\0\2\0\0\0\0"sv);
+  Protocol protocol;
+  greet(protocol);
+  protocol.copy("COPY a FROM STDIN");
+  EXPECT_EQ(taken(protocol),
+            "Q\0\0\0\x16"
+            "COPY a FROM STDIN\0"s);
+  EXPECT_FALSE(protocol.takes_data());
+  receive(protocol, begins.all);
+  EXPECT_EQ(kinds(protocol), std::vector{Kind::copy_in});
+  EXPECT_TRUE(protocol.takes_data());
+  protocol.copy_data("1\tx\n");
+  protocol.copy_data({});
+  protocol.copy_done();
+  EXPECT_EQ(taken(protocol),
+            "d\0\0\0\x8"
+            "1\tx\nc\0\0\0\4"s);
+  EXPECT_FALSE(protocol.takes_data());
+  EXPECT_EQ(protocol.pending(), 1u);
+  receive(protocol, ServerBytes{}.complete("COPY 1").ready('T').all);
+  EXPECT_EQ(kinds(protocol), (std::vector{Kind::complete, Kind::ready}));
+  EXPECT_EQ(protocol.pending(), 0u);
+
+  // What is refused in the middle is told before its end was said: no more of it is taken.
+  protocol.copy("COPY a FROM STDIN");
+  protocol.bind("p", {});
+  protocol.execute();
+  protocol.sync();
+  receive(protocol, begins.all);
+  EXPECT_EQ(kinds(protocol), std::vector{Kind::copy_in});
+  receive(protocol,
+          ServerBytes{}.error("ERROR", "22P02", "no number").ready('E').message('2').complete("SELECT 0").ready().all);
+  EXPECT_EQ(kinds(protocol), (std::vector{Kind::error, Kind::ready, Kind::bound, Kind::complete, Kind::ready}));
+  EXPECT_FALSE(protocol.takes_data());
+
+  // Refused before it begins, and given up.
+  protocol.copy("COPY a FROM STDIN");
+  receive(protocol, ServerBytes{}.error("ERROR", "42P01", "no table").ready('E').all);
+  EXPECT_EQ(kinds(protocol), (std::vector{Kind::error, Kind::ready}));
+  protocol.copy("COPY a FROM STDIN");
+  receive(protocol, begins.all);
+  taken(protocol);
+  EXPECT_EQ(kinds(protocol), std::vector{Kind::copy_in});
+  protocol.copy_fail("no more");
+  EXPECT_EQ(taken(protocol),
+            "f\0\0\0\xc"
+            "no more\0"s);
+  receive(protocol, ServerBytes{}.error("ERROR", "57014", "COPY failed").ready('E').all);
+  EXPECT_EQ(kinds(protocol), (std::vector{Kind::error, Kind::ready}));
+  EXPECT_FALSE(protocol.failed());
+
+  // Long data goes in many messages.
+  protocol.copy("COPY a FROM STDIN");
+  receive(protocol, begins.all);
+  EXPECT_EQ(kinds(protocol), std::vector{Kind::copy_in});
+  taken(protocol);
+  const std::string long_data(200'000, 'x');
+  protocol.copy_data(long_data);
+  std::string said;
+  auto out = taken(protocol);
+  for (std::string_view rest = out; !rest.empty();) {
+    ASSERT_EQ(rest[0], 'd');
+    std::size_t size = 0;
+    for (std::size_t i = 1; i <= 4; ++i) size = size << 8 | static_cast<unsigned char>(rest[i]);
+    EXPECT_LE(size, (64u << 10) + 4);
+    said += rest.substr(5, size - 4);
+    rest.remove_prefix(1 + size);
+  }
+  EXPECT_EQ(said, long_data);
+}
+
+TEST(PostgresProtocol, ACopyThatDoesNotFitEndsTheConnection) {
+  const auto begins = ServerBytes{}.message('G', "\0\0\0"sv);
+  const auto with = [&](ServerBytes (*more)(ServerBytes)) { return fault_of("\x8", more(ServerBytes{})); };
+  EXPECT_EQ(with([](ServerBytes bytes) { return bytes.message('H', "\0\0\0"sv); }), Fault::order);
+  EXPECT_EQ(with([](ServerBytes bytes) { return bytes.message('W', "\0\0\0"sv); }), Fault::order);
+  EXPECT_EQ(with([](ServerBytes bytes) { return bytes.row({"1"}); }), Fault::order);
+  EXPECT_EQ(with([](ServerBytes bytes) { return bytes.columns({{"a"}}); }), Fault::order);
+  EXPECT_EQ(with([](ServerBytes bytes) { return bytes.message('I'); }), Fault::order);
+  EXPECT_EQ(with([](ServerBytes bytes) { return bytes.message('s'); }), Fault::order);
+  EXPECT_EQ(with([](ServerBytes bytes) { return bytes.ready(); }), Fault::order);
+  EXPECT_EQ(with([](ServerBytes bytes) { return bytes.message('G'); }), Fault::content);
+  EXPECT_EQ(with([](ServerBytes bytes) { return bytes.message('G', "\0\0\1"sv); }), Fault::content);
+  EXPECT_EQ(with([](ServerBytes bytes) { return bytes.message('G', "\1\0\0"sv); }), Fault::content) << "binary";
+  EXPECT_EQ(with([](ServerBytes bytes) { return bytes.message('G', "\0\0\1\0\1"sv); }), Fault::content);
+  for (const char type : {'G', 'd', 'c', 'D', '2'}) {
+    auto twice = begins;
+    EXPECT_NE(fault_of("\x8", twice.message(type, "\0\0\0"sv)), Fault::none) << type;
+  }
+  // Its end cannot come before that of its data, nor data where none is taken.
+  for (const bool complete : {true, false}) {
+    Protocol protocol;
+    greet(protocol);
+    protocol.copy("COPY a FROM STDIN");
+    receive(protocol, begins.all);
+    EXPECT_EQ(kinds(protocol), std::vector{Kind::copy_in});
+    receive(protocol, complete ? ServerBytes{}.complete("COPY 0").all : ServerBytes{}.ready().all);
+    EXPECT_EQ(protocol.next().kind, Kind::failed);
+    EXPECT_EQ(protocol.fault(), Fault::order);
+  }
+  for (int what = 0; what < 3; ++what) {
+    Protocol protocol;
+    greet(protocol);
+    protocol.copy("COPY a FROM STDIN");
+    if (what == 0) protocol.copy_data("1\n");
+    if (what == 1) protocol.copy_done();
+    if (what == 2) protocol.copy_fail("why");
+    EXPECT_EQ(protocol.fault(), Fault::misuse);
+  }
+}
+
 TEST(PostgresProtocol, PassesOverARowThatIsTooLarge) {
   Protocol protocol{{.row = 100}};
   greet(protocol);
@@ -602,6 +714,16 @@ std::vector<std::pair<std::string, std::string>> seeds() {
       {"query",
        "\2\1\x9"s + ServerBytes{}.columns({{"a"}}).row({"1"}).complete("SELECT 1").complete("SET").ready().all},
       {"copy-in", "\2\2\5\7"s + ServerBytes{}.message('G', "\0\0\0"sv).error("ERROR", "57014", "copy").ready().all},
+      {"copy-taken", "\2\1\x8"s + ServerBytes{}.message('G', "\0\0\1\0\0"sv).complete("COPY 1").ready('T').all},
+      {"copy-given-up", "\2\1\x8"s + ServerBytes{}
+                                         .message('N', "SN\0\0"sv)
+                                         .message('G', "\0\0\0"sv)
+                                         .error("ERROR", "57014", "no")
+                                         .ready('E')
+                                         .all},
+      {"copy-refused",
+       "\2\3\x8\2\7"s +
+           ServerBytes{}.error("ERROR", "42P01", "no table").ready('E').error("ERROR", "25P02", "in").ready('E').all},
       {"copy-out",
        "\2\1\x9"s +
            ServerBytes{}.message('H', "\0\0\0"sv).message('d', "x").message('c').complete("COPY 1").ready().all},

@@ -15,12 +15,16 @@ enum class PostgresType : std::uint32_t {
   int8 = 20,
   int2 = 21,
   int4 = 23,
+  text = 25,
   oid = 26,
   json = 114,
   float4 = 700,
   float8 = 701,
+  varchar = 1043,
   timestamp = 1114,
   timestamptz = 1184,
+  numeric = 1700,
+  uuid = 2950,
   jsonb = 3802,
 };
 

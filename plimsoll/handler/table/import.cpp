@@ -1,5 +1,6 @@
 #include "plimsoll/async/pause.hpp"
 #include "plimsoll/contract/contract.hpp"
+#include "plimsoll/database/row_copier.hpp"
 #include "plimsoll/exchange/body_memory.hpp"
 #include "plimsoll/handler/table/import_rows.hpp"
 #include "plimsoll/handler/table/write.hpp"
@@ -15,8 +16,10 @@ using database::Cell;
 using database::Session;
 
 constexpr std::size_t kPiece = 64 * 1024;  ///< of a body that is there, read in one go
-constexpr std::size_t kTogether = 512;     ///< rows that are held to be stored together,
+constexpr std::size_t kTogether = 512;     ///< rows that are held to be inserted together,
+constexpr std::size_t kCopied = 4096;      ///< or copied together, where more than those above follow each other,
 constexpr std::size_t kHeld = 512 * 1024;  ///< or fewer, with so many bytes of values
+constexpr std::size_t kAlone = 4;          ///< rows of which one is refused, that are no longer copied
 constexpr std::string_view kFormatKeyword = "format";
 
 /// What is wrong with the rows of an import, up to so many lines of report.
@@ -63,14 +66,34 @@ std::size_t bytes_of(const Change& change) {
   return size;
 }
 
+/// Whether a schema may refuse a text that means the same instant as one that it takes.
+bool minds_text(const json::Value* schema, std::span<const std::string_view> words) {
+  return schema && schema->is(json::Type::object) &&
+         std::ranges::any_of(words, [&](auto word) { return schema->find(word) != nullptr; });
+}
+
+/// What rows of a table are copied as.
+database::CopiedRows copied_rows(const Table& table) {
+  constexpr std::string_view kWhole[] = {"allOf", "anyOf", "oneOf", "not", "if", "dependentSchemas", "$dynamicRef"};
+  constexpr std::string_view kText[] = {"pattern", "const", "enum", "minLength", "maxLength", "allOf",
+                                        "anyOf",   "oneOf", "not",  "if",        "$ref",      "$dynamicRef"};
+  const bool all = minds_text(table.schema, kWhole);
+  database::CopiedRows made{.table = table.name};
+  for (const auto& column : table.columns)
+    made.columns.push_back(
+        {.column = &column, .verbatim = column.kind == Kind::instant && (all || minds_text(column.schema, kText))});
+  return made;
+}
+
 /// Many rows of CSV or NDJSON, all or none. Each row is checked as it arrives, while the body is gathered (memory and
 /// disk of all bodies have their budgets); when all of them are well they are stored in one transaction, many to a
-/// statement. Where the database refuses one of those, its rows are stored one by one, so that each is told that is
-/// refused.
+/// statement. Where the database refuses one of those, its rows are stored in ever smaller parts and one by one, so
+/// that each is told that is refused.
 class ImportOf final : public Writing {
  public:
   ImportOf(std::shared_ptr<const Model> model, Plan plan, const Build& build, contract::Sanitizer sanitizer)
       : Writing(std::move(model), std::move(plan), build),
+        copied_(copied_rows(table())),
         memory_(build.services.shared->of<BodyMemory>()),
         sanitizer_(std::move(sanitizer)) {
     if (!build.services.metrics) return;
@@ -106,10 +129,19 @@ class ImportOf final : public Writing {
   }
 
  private:
-  struct Pending {
-    Change change;
-    std::string prefix;
-    std::int64_t line;
+  /// Rows that are held, to be stored together.
+  struct Block {
+    struct Source {
+      std::int64_t number, line;
+      std::string prefix() const { return "/" + std::to_string(number); }
+    };
+    std::vector<Change> changes{};
+    std::vector<Source> sources{};
+    std::size_t bytes = 0;  ///< of their values
+  };
+  struct Part {
+    std::size_t begin, end;
+    std::size_t size() const { return end - begin; }
   };
 
   /// The whole body, every row of which is as the table wants it, as far as that can be told (`judged`) before it is
@@ -183,14 +215,40 @@ class ImportOf final : public Writing {
     return {};
   }
 
+  /// What is stored in one transaction, block by block.
+  struct Storing {
+    Session& session;
+    const Caller& caller;
+    const bool judged;  ///< `check_sent` has been true of all rows
+    Report report;
+    bool asked = false;                             ///< whether rows of this table can be copied
+    std::unique_ptr<database::RowCopier> copier{};  ///< null: they cannot, or that was not asked
+    Block block{};
+    std::string text{};               ///< the rows of the block, as they are copied
+    std::vector<std::size_t> ends{};  ///< of each of them in it
+
+    std::size_t most() const { return judged && (copier || !asked) ? kCopied : kTogether; }
+    bool has_room(std::size_t bytes) const {
+      return block.changes.empty() || (block.changes.size() < most() && block.bytes + bytes <= kHeld);
+    }
+    std::span<const Change> changes(Part part) const {
+      return std::span(block.changes).subspan(part.begin, part.size());
+    }
+    std::string_view copied(Part part) const {
+      const auto begin = part.begin ? ends[part.begin - 1] : 0;
+      return std::string_view(text).substr(begin, ends[part.end - 1] - begin);
+    }
+  };
+
   /// Stores all rows; how many there are.
   Task<Result<std::int64_t>> store(Session& session, std::string_view text, ImportRows::Format format, ChangeBy by,
                                    bool judged) const {
     ImportRows rows{table(), format, sanitizer_};
-    Report report{static_cast<std::size_t>(plan_.batch->errors)};
-    std::vector<Pending> pending;
-    std::size_t held = 0;
-    for (bool ended = false; !ended && !report.full();) {
+    Storing to{.session = session,
+               .caller = *by.caller,
+               .judged = judged,
+               .report = Report{static_cast<std::size_t>(plan_.batch->errors)}};
+    for (bool ended = false; !ended && !to.report.full();) {
       rows.feed(text.substr(0, kPiece));
       if (text.empty()) rows.end();
       ended = text.empty();
@@ -198,48 +256,125 @@ class ImportOf final : public Writing {
       for (;;) {
         Arena arena{4096};
         if (rows.next(arena) != ImportRows::State::row) break;
-        auto prefix = "/" + std::to_string(rows.count() - 1);
+        const Block::Source source{.number = rows.count() - 1, .line = rows.line()};
+        const auto prefix = source.prefix();
         by.prefix = prefix;
         auto change = new_row(table(), rows.row(), by);
         if (!change) co_return std::unexpected(std::move(change).error());
         const auto size = bytes_of(*change);
-        if (pending.size() >= kTogether || (!pending.empty() && held + size > kHeld)) {
-          auto stored = co_await flush(session, pending, *by.caller, report, judged);
+        if (!to.has_room(size)) {
+          auto stored = co_await flush(to);
           if (!stored) co_return std::unexpected(std::move(stored).error());
-          if (report.full()) break;
-          held = 0;
+          if (to.report.full()) break;
         }
-        held += size;
-        pending.push_back({std::move(*change), std::move(prefix), rows.line()});
+        to.block.bytes += size;
+        to.block.changes.push_back(std::move(*change));
+        to.block.sources.push_back(source);
       }
     }
-    if (!report.full()) {
-      auto stored = co_await flush(session, pending, *by.caller, report, judged);
+    if (!to.report.full()) {
+      auto stored = co_await flush(to);
       if (!stored) co_return std::unexpected(std::move(stored).error());
     }
-    if (!report.empty()) co_return std::unexpected(std::move(report).error());
+    if (!to.report.empty()) co_return std::unexpected(std::move(to.report).error());
     co_return rows.count();
   }
 
-  /// An error ends the import; what is wrong with single rows is reported.
-  Task<Result<>> flush(Session& session, std::vector<Pending>& pending, const Caller& caller, Report& report,
-                       bool judged) const {
-    auto rows = std::move(pending);
-    pending.clear();
-    if (rows.empty()) co_return Result<>{};
-    std::vector<Change> changes;
-    for (auto& row : rows) changes.push_back(std::move(row.change));
-    auto together = co_await insert_together(session, changes, caller, judged);
+  /// Stores the rows that are held. An error ends the import; what is wrong with single rows is reported.
+  Task<Result<>> flush(Storing& to) const {
+    const auto count = to.block.changes.size();
+    if (to.judged && !to.asked && count >= kTogether) {
+      to.asked = true;
+      auto copier = co_await to.session.copier(copied_);
+      if (!copier) co_return std::unexpected(std::move(copier).error());
+      to.copier = std::move(*copier);
+    }
+    Result<> done{};
+    if (to.copier && write_copied(to))
+      done = co_await copy(to);
+    else
+      for (Part part{0, 0}; part.end < count && done && !to.report.full();) {
+        part = {part.end, std::min(part.end + kTogether, count)};
+        done = co_await insert_part(to, part);
+      }
+    to.block = {};
+    co_return done;
+  }
+
+  /// Writes the block as it is copied. False: one of its rows may come out otherwise than it is sent.
+  bool write_copied(Storing& to) const {
+    to.text.clear();
+    to.ends.clear();
+    std::vector<const Cell*> values(table().columns.size());
+    for (const auto& change : to.block.changes) {
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        const auto& cell = change.cells[i];
+        if (!cell && table().columns[i].required) return false;
+        values[i] = cell ? &*cell : nullptr;
+      }
+      if (!to.copier->append(to.text, values)) return false;
+      to.ends.push_back(to.text.size());
+    }
+    return true;
+  }
+
+  /// Copies the block, and where it is refused its halves, the first one first, so that the rows are found that are to
+  /// blame.
+  Task<Result<>> copy(Storing& to) const {
+    std::vector<Part> parts{{0, to.block.changes.size()}};
+    while (!parts.empty() && !to.report.full()) {
+      const auto part = parts.back();
+      parts.pop_back();
+      if (part.size() <= kAlone) {
+        auto done = co_await insert_each(to, part);
+        if (!done) co_return done;
+        continue;
+      }
+      auto stored = co_await copy_part(to, part);
+      if (!stored) co_return std::unexpected(std::move(stored).error());
+      if (*stored) continue;
+      const auto middle = part.begin + part.size() / 2;
+      parts.push_back({middle, part.end});
+      parts.push_back({part.begin, middle});
+    }
+    co_return Result<>{};
+  }
+
+  /// False: one of the rows is refused, and none is stored.
+  Task<Result<bool>> copy_part(Storing& to, Part part) const {
+    auto seen = co_await sees_all(to.session, to.changes(part), to.caller);
+    if (!seen || !*seen) co_return seen;
+    auto nested = co_await to.session.query("SAVEPOINT together", {});
+    if (!nested) co_return std::unexpected(std::move(nested).error());
+    auto stored = co_await to.copier->store(to.copied(part));
+    if (!stored && stored.error().problem->status >= 500) co_return std::unexpected(std::move(stored).error());
+    if (!stored)
+      if (auto undone = co_await to.session.query("ROLLBACK TO together", {}); !undone)
+        co_return std::unexpected(std::move(undone).error());
+    if (auto released = co_await to.session.query("RELEASE together", {}); !released)
+      co_return std::unexpected(std::move(released).error());
+    co_return stored.has_value();
+  }
+
+  Task<Result<>> insert_part(Storing& to, Part part) const {
+    auto together = co_await insert_together(to.session, to.changes(part), to.caller, to.judged);
     if (!together) co_return std::unexpected(std::move(together).error());
     if (*together) co_return Result<>{};
-    for (std::size_t i = 0; i < rows.size() && !report.full(); ++i) {
-      const auto& row = rows[i];
+    auto done = co_await insert_each(to, part);
+    co_return done;
+  }
+
+  Task<Result<>> insert_each(Storing& to, Part part) const {
+    auto& session = to.session;
+    for (auto i = part.begin; i < part.end && !to.report.full(); ++i) {
+      const auto& source = to.block.sources[i];
+      const auto prefix = source.prefix();
       auto nested = co_await session.query("SAVEPOINT item", {});
       if (!nested) co_return std::unexpected(std::move(nested).error());
-      auto stored = co_await insert(session, changes[i], caller, row.prefix);
+      auto stored = co_await insert(session, to.block.changes[i], to.caller, prefix);
       if (!stored) {
         if (stored.error().problem->status >= 500) co_return std::unexpected(std::move(stored).error());
-        report.add(stored.error(), row.prefix, row.line);
+        to.report.add(stored.error(), prefix, source.line);
         auto undone = co_await session.query("ROLLBACK TO item", {});
         if (!undone) co_return std::unexpected(std::move(undone).error());
       }
@@ -249,6 +384,7 @@ class ImportOf final : public Writing {
     co_return Result<>{};
   }
 
+  database::CopiedRows copied_;
   std::shared_ptr<BodyMemory> memory_;
   contract::Sanitizer sanitizer_;
   telemetry::Counter* counter_ = nullptr;

@@ -34,6 +34,8 @@ class Writing : public Operation {
   Task<Result<std::optional<std::vector<Row>>>> insert_together(database::Session& session,
                                                                 std::span<const Change> changes, const Caller& caller,
                                                                 bool judged) const;
+  /// Whether the caller sees each row that references of new rows name; each of those is looked at once.
+  Task<Result<bool>> sees_all(database::Session& session, std::span<const Change> changes, const Caller& caller) const;
   /// `before` is needed where whole JSON values are merged; without it they are replaced.
   Task<Result<Row>> change(database::Session& session, const Wanted& wanted, Change change, const Row* before,
                            std::string_view prefix) const;
@@ -81,8 +83,6 @@ class Writing : public Operation {
   /// Whether the caller sees the row that a reference names.
   Task<Result<bool>> sees(database::Session& session, const GuardedReference& reference,
                           std::vector<database::Cell> values, const Caller& caller) const;
-  /// The same of all references of new rows, each row that they name looked at once.
-  Task<Result<bool>> sees_all(database::Session& session, std::span<const Change> changes, const Caller& caller) const;
   /// Refuses references to rows that the caller does not see as those to rows that do not exist; `before` null: a new
   /// row. What stays as it was is not looked at.
   Task<Result<>> check_references(database::Session& session, const Change& change, const Row* before,
