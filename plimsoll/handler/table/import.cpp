@@ -263,7 +263,7 @@ class ImportOf final : public Writing {
         if (!change) co_return std::unexpected(std::move(change).error());
         const auto size = bytes_of(*change);
         if (!to.has_room(size)) {
-          auto stored = co_await flush(to);
+          auto stored = co_await flush(to, true);
           if (!stored) co_return std::unexpected(std::move(stored).error());
           if (to.report.full()) break;
         }
@@ -273,17 +273,18 @@ class ImportOf final : public Writing {
       }
     }
     if (!to.report.full()) {
-      auto stored = co_await flush(to);
+      auto stored = co_await flush(to, false);
       if (!stored) co_return std::unexpected(std::move(stored).error());
     }
     if (!to.report.empty()) co_return std::unexpected(std::move(to.report).error());
     co_return rows.count();
   }
 
-  /// Stores the rows that are held. An error ends the import; what is wrong with single rows is reported.
-  Task<Result<>> flush(Storing& to) const {
+  /// Stores the rows that are held, behind which others follow where it is `full`. An error ends the import;
+  /// what is wrong with single rows is reported.
+  Task<Result<>> flush(Storing& to, bool full) const {
     const auto count = to.block.changes.size();
-    if (to.judged && !to.asked && count >= kTogether) {
+    if (to.judged && !to.asked && (full || count >= kTogether)) {
       to.asked = true;
       auto copier = co_await to.session.copier(copied_);
       if (!copier) co_return std::unexpected(std::move(copier).error());
