@@ -168,6 +168,18 @@ class Imports(Copying):
         self.assertEqual([error["pointer"] for error in answer.json()["errors"]], [f"/{2 * i + 1}/sku" for i in range(20)])
         self.assertEqual(self.count(), 0)
 
+    def test_keys_that_the_database_counts(self):
+        server = self.stock()
+        self.statements("boxes")
+        rows = [json.dumps({"text": f"t {i}"}) + "\n" for i in range(1000)]
+        self.assertEqual(self.send(server, "".join(rows), NDJSON, "/boxes/import").json(), {"imported": 1000})
+        self.assertEqual(set(self.statements("boxes")), {"COPY"})
+        self.assertEqual(self.data.rows("SELECT count(*), min(id), count(DISTINCT id) FROM boxes WHERE text='t '||(id-1)::text")[0], (1000, 1, 1000))
+        self.data.script("CREATE UNIQUE INDEX one_each ON boxes(text)")
+        answer = self.send(server, "".join(rows).replace("t ", "u ", 700), NDJSON, "/boxes/import")
+        self.assertEqual((answer.status, [error["pointer"] for error in answer.json()["errors"]][:2]), (409, ["/700/text", "/701/text"]), answer)
+        self.assertEqual(self.count("boxes"), 1000)
+
     def test_rows_that_the_database_changes_or_guards_are_inserted(self):
         for what, statements in {
                 "a trigger": "CREATE FUNCTION loud() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.name=upper(NEW.name); RETURN NEW; END$$; "
@@ -197,12 +209,12 @@ class BrokenOff(Copying):
     """The COPY waits in its middle for a row of another transaction."""
     engine = "postgres"
 
-    def wait_in_the_middle(self, server, text=None):
+    def wait_in_the_middle(self, server, behind="INSERT INTO parts(id,sku,name,amount,created_at) VALUES('c0ffee00-0000-4000-8000-000000000000','AA-10','n',1,now())"):
         """Sends an import on a connection of its own that waits behind the first rows of its data; that connection, and the one that must roll back."""
         other = self.data.connect()
         other.execute("BEGIN")
-        other.execute("INSERT INTO parts(id,sku,name,amount,created_at) VALUES('c0ffee00-0000-4000-8000-000000000000','AA-10','n',1,now())")
-        body = (text or self.rows(SEVERAL, note="x" * 1000)).encode()
+        other.execute(behind)
+        body = self.rows(SEVERAL, note="x" * 1000).encode()
         importing = socket.create_connection(("127.0.0.1", server.port))
         importing.sendall(f"POST /parts/import HTTP/1.1\r\nHost: {server.address}\r\nContent-Type: application/x-ndjson\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
         harness.until(self.waiting, "the import to wait")
@@ -225,6 +237,15 @@ class BrokenOff(Copying):
         importing, other = self.wait_in_the_middle(server)
         importing.close()
         harness.until(lambda: not self.waiting(), "the COPY to end")
+        other.close()
+        self.is_as_before(server)
+
+    def test_a_client_that_leaves_before_it_has_begun(self):
+        """The server takes the data only when nobody waits for it any more."""
+        server = self.stock()
+        importing, other = self.wait_in_the_middle(server, "LOCK TABLE parts IN EXCLUSIVE MODE")
+        importing.close()
+        harness.until(lambda: any(event.get("client_gone") for event in server.logged()), "the server to see that the client has left")
         other.close()
         self.is_as_before(server)
 
@@ -274,6 +295,15 @@ class ThroughPgBouncer(BrokenOff):
     engine = "pgbouncer"
 
     test_a_transaction_that_is_ended_by_an_operator = None
+
+    def test_a_client_that_leaves(self):
+        """Nothing is cancelled through PgBouncer: the COPY ends when it need not wait any more, and is rolled back."""
+        server = self.stock()
+        importing, other = self.wait_in_the_middle(server)
+        importing.close()
+        harness.until(lambda: any(event.get("client_gone") for event in server.logged()), "the server to see that the client has left")
+        other.close()
+        self.is_as_before(server)
 
     def test_many_rows_are_copied_and_refused_rows_are_told(self):
         server = self.stock()

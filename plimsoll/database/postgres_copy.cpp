@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace plimsoll::database {
 namespace {
@@ -75,19 +76,26 @@ void append_escaped(std::string& out, std::string_view text) {
 std::optional<PostgresCopyText> PostgresCopyText::of(const CopiedRows& rows, const Rows& catalogue) {
   PostgresCopyText made;
   made.sql_ = "COPY " + quoted(rows.table);
-  for (const auto& [column, verbatim] : rows.columns) {
+  bool any = false;
+  for (const auto& [column, verbatim, counted] : rows.columns) {
     const auto found =
         std::ranges::find_if(catalogue, [&](const auto& row) { return text_at(row, 0) == column->name; });
+    if (found == catalogue.end()) return std::nullopt;
+    if (counted && number_at(*found, 5) != 0) {
+      made.places_.push_back({.counted = true});
+      continue;
+    }
     // What the database counts or works out an INSERT would refuse, or count on behind the value.
-    if (found == catalogue.end() || number_at(*found, 4) != 0) return std::nullopt;
+    if (number_at(*found, 4) != 0) return std::nullopt;
     const auto type = static_cast<PostgresType>(number_at(*found, 1));
-    append_quoted(made.sql_ += made.places_.empty() ? '(' : ',', column->name);
+    append_quoted(made.sql_ += any ? ',' : '(', column->name);
+    any = true;
     made.places_.push_back({.type = type,
                             .plain = gives_back(column->kind, type, number_at(*found, 2)),
                             .fills = number_at(*found, 3) != 0,
                             .verbatim = verbatim});
   }
-  if (made.places_.empty()) return std::nullopt;
+  if (!any) return std::nullopt;
   made.sql_ += ") FROM STDIN";
   return made;
 }
@@ -120,14 +128,19 @@ bool PostgresCopyText::append_value(std::string& rows, const Place& place, const
 
 bool PostgresCopyText::append(std::string& rows, std::span<const Cell* const> values) const {
   const auto before = rows.size();
+  const auto add = [&](const Place& place, const Cell* value) {
+    if (value) return !place.counted && append_value(rows, place, *value);
+    if (!place.fills) rows += "\\N";
+    return !place.fills;
+  };
+  bool first = true;
   for (std::size_t i = 0; i < places_.size(); ++i) {
     const auto& place = places_[i];
-    if (i) rows += '\t';
-    const bool taken = values[i] ? append_value(rows, place, *values[i]) : !place.fills && (rows += "\\N", true);
-    if (!taken) {
-      rows.resize(before);
-      return false;
-    }
+    if (place.counted && !values[i]) continue;
+    if (!std::exchange(first, false)) rows += '\t';
+    if (add(place, values[i])) continue;
+    rows.resize(before);
+    return false;
   }
   rows += '\n';
   return true;

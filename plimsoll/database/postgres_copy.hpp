@@ -16,9 +16,13 @@ namespace plimsoll::database {
 inline constexpr std::string_view kCopiedColumns =
     "SELECT a.attname::text,b.oid::bigint,(CASE t.typtype WHEN 'd' THEN t.typtypmod ELSE a.atttypmod END)::bigint,"
     "a.atthasdef OR t.typdefault IS NOT NULL,"
-    "a.attgenerated<>'' OR a.attidentity<>'' OR pg_get_serial_sequence(?1::text,a.attname::text) IS NOT NULL "
+    "a.attgenerated<>'' OR a.attidentity<>'' OR pg_get_serial_sequence(?1::text,a.attname::text) IS NOT NULL,"
+    "a.attgenerated='' AND (a.attidentity<>'' OR coalesce(pg_get_expr(d.adbin,d.adrelid) LIKE 'nextval(%',false)) AND "
+    "EXISTS(SELECT 1 FROM pg_sequence s WHERE s.seqmin>0 AND "
+    "s.seqrelid=pg_get_serial_sequence(?1::text,a.attname::text)::regclass) "
     "FROM pg_class c JOIN pg_attribute a ON a.attrelid=c.oid JOIN pg_type t ON t.oid=a.atttypid "
     "JOIN pg_type b ON b.oid=CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END "
+    "LEFT JOIN pg_attrdef d ON d.adrelid=a.attrelid AND d.adnum=a.attnum "
     "WHERE c.oid=to_regclass(?1::text) AND c.relkind IN ('r','p') AND a.attnum>0 AND NOT a.attisdropped AND "
     "NOT c.relhasrules AND NOT row_security_active(c.oid) AND NOT EXISTS(SELECT 1 FROM pg_trigger g "
     "WHERE NOT g.tgisinternal AND g.tgenabled<>'D' AND g.tgtype&4<>0 AND (g.tgrelid=c.oid OR g.tgrelid IN "
@@ -42,6 +46,7 @@ class PostgresCopyText {
     bool plain = false;  ///< the type gives back what it is given
     bool fills = false;  ///< has a default
     bool verbatim = false;
+    bool counted = false;  ///< by the database; it is not among the columns that are copied
   };
   static bool append_value(std::string& rows, const Place& place, const Cell& value);
   std::string sql_;

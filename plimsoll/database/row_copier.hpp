@@ -16,6 +16,7 @@ struct CopiedRows {
   struct Place {
     const Column* column = nullptr;
     bool verbatim = false;  ///< a value must come out as the text that was sent, not only as the same instant
+    bool counted = false;   ///< where rows have no value of it the database may count it, from 1 upwards
   };
   std::string_view table;
   std::vector<Place> columns{};  ///< that a row may have values of
@@ -23,8 +24,8 @@ struct CopiedRows {
 
 /// Stores rows of one table many at once, past the planner and without giving them back: an optional capability of a
 /// session (`Session::copier`). What it stores is what an INSERT of the same values would store, and it takes only rows
-/// that come out as they are sent, with a null in each column that they have no value of. It is good until its
-/// transaction ends.
+/// that come out as they are sent, with a null in each column that they have no value of, unless it is counted. It is
+/// good until its transaction ends.
 class RowCopier {
  public:
   virtual ~RowCopier() = default;

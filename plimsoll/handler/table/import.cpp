@@ -66,22 +66,24 @@ std::size_t bytes_of(const Change& change) {
   return size;
 }
 
-/// Whether a schema may refuse a text that means the same instant as one that it takes.
-bool minds_text(const json::Value* schema, std::span<const std::string_view> words) {
+/// Whether a schema says something by one of these words.
+bool says(const json::Value* schema, std::span<const std::string_view> words) {
   return schema && schema->is(json::Type::object) &&
          std::ranges::any_of(words, [&](auto word) { return schema->find(word) != nullptr; });
 }
 
 /// What rows of a table are copied as.
-database::CopiedRows copied_rows(const Table& table) {
-  constexpr std::string_view kWhole[] = {"allOf", "anyOf", "oneOf", "not", "if", "dependentSchemas", "$dynamicRef"};
+database::CopiedRows copied_rows(const Table& table, bool counted) {
   constexpr std::string_view kText[] = {"pattern", "const", "enum", "minLength", "maxLength", "allOf",
                                         "anyOf",   "oneOf", "not",  "if",        "$ref",      "$dynamicRef"};
-  const bool all = minds_text(table.schema, kWhole);
+  const bool all = judges_together(table);
   database::CopiedRows made{.table = table.name};
-  for (const auto& column : table.columns)
-    made.columns.push_back(
-        {.column = &column, .verbatim = column.kind == Kind::instant && (all || minds_text(column.schema, kText))});
+  for (std::size_t i = 0; i < table.columns.size(); ++i) {
+    const auto& column = table.columns[i];
+    made.columns.push_back({.column = &column,
+                            .verbatim = column.kind == Kind::instant && (all || says(column.schema, kText)),
+                            .counted = counted && table.is_key(i)});
+  }
   return made;
 }
 
@@ -93,7 +95,7 @@ class ImportOf final : public Writing {
  public:
   ImportOf(std::shared_ptr<const Model> model, Plan plan, const Build& build, contract::Sanitizer sanitizer)
       : Writing(std::move(model), std::move(plan), build),
-        copied_(copied_rows(table())),
+        copied_(copied_rows(table(), counts_key())),
         memory_(build.services.shared->of<BodyMemory>()),
         sanitizer_(std::move(sanitizer)) {
     if (!build.services.metrics) return;
@@ -310,7 +312,7 @@ class ImportOf final : public Writing {
     for (const auto& change : to.block.changes) {
       for (std::size_t i = 0; i < values.size(); ++i) {
         const auto& cell = change.cells[i];
-        if (!cell && table().columns[i].required) return false;
+        if (!cell && table().columns[i].required && !copied_.columns[i].counted) return false;
         values[i] = cell ? &*cell : nullptr;
       }
       if (!to.copier->append(to.text, values)) return false;

@@ -40,6 +40,33 @@ std::unexpected<Error> several_rows() {
 
 }  // namespace
 
+bool judges_together(const Table& table) {
+  constexpr std::string_view kWords[] = {"allOf",       "anyOf", "oneOf", "not", "if", "$ref", "dependentSchemas",
+                                         "$dynamicRef", "const", "enum"};
+  return !table.schema || !table.schema->is(json::Type::object) ||
+         std::ranges::any_of(kWords, [&](auto word) { return table.schema->find(word) != nullptr; });
+}
+
+namespace {
+
+/// Whether the key is one integer of which the schema says no more than that it is 1 or more.
+bool takes_any_number(const Table& table) {
+  constexpr std::string_view kWords[] = {"type", "readOnly", "format", "minimum", "title", "description", "examples"};
+  if (judges_together(table) || table.keys.size() != 1) return false;
+  const auto& key = table.columns[table.keys.front()];
+  if (key.kind != Kind::integer || !key.schema || !key.schema->is(json::Type::object)) return false;
+  for (const auto& member : key.schema->object()) {
+    if (member.key.starts_with("x-")) continue;
+    if (std::ranges::find(kWords, member.key) == std::end(kWords)) return false;
+    if (member.key == "format" && !(member.value.is(json::Type::string) && member.value.string() == "int64"))
+      return false;
+    if (member.key == "minimum" && !(member.value.is(json::Type::number) && member.value.number() <= 1)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 bool wants_minimal(const Request& request) {
   return request.headers.contains("prefer") && http::prefers(request.headers.joined("prefer"), "return", "minimal");
 }
@@ -55,6 +82,7 @@ Writing::Writing(std::shared_ptr<const Model> model, Plan plan, const Build& bui
       unseen_writer_(table(), unseen_, RowWriter::Hidden::shown) {
   auto compiled = build.contract.compile(*table().schema, schema::CompileOptions::Direction::none);
   if (compiled) validator_ = std::make_shared<const schema::Validator>(std::move(*compiled));
+  counts_key_ = takes_any_number(table());
   if (const auto location = model_->locations.find(table().name); location != model_->locations.end())
     location_ = &location->second;
 }
@@ -108,6 +136,7 @@ Result<bool> Writing::check_sent(const Change& sent, std::string_view prefix) co
   Row row;
   row.reserve(sent.cells.size());
   for (const auto& cell : sent.cells) row.push_back(cell.value_or(Cell{}));
+  if (counts_key_ && !sent.cells[table().keys.front()]) row[table().keys.front()] = std::int64_t{1};
   Arena arena{4096};
   const auto text = to_json(whole_, row);
   auto value = json::parse(text, arena);

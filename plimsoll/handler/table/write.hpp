@@ -15,6 +15,9 @@ namespace plimsoll::table {
 
 using Row = std::vector<database::Cell>;  ///< every column of the table, in its order
 
+/// Whether a table's schema may judge members of a row together, and not each alone.
+bool judges_together(const Table& table);
+
 /// Whether the request says `Prefer: return=minimal` (RFC 7240, section 4.2).
 bool wants_minimal(const Request& request);
 
@@ -50,6 +53,9 @@ class Writing : public Operation {
   /// The same of a new row as it is sent. False: that depends on what was not sent, and the database may fill that in,
   /// so the row is to be checked as it is stored.
   Result<bool> check_sent(const Change& sent, std::string_view prefix) const;
+  /// Whether a row that is sent without its key is as valid as with any number from 1 upwards, by which the database
+  /// may count it.
+  bool counts_key() const { return counts_key_; }
   /// A body that could not be read into a change: with what the schema says against its other members. `merging`: it is
   /// a merge patch.
   Error all_told(Error error, const json::Value& body, std::string_view prefix, bool merging) const;
@@ -108,6 +114,7 @@ class Writing : public Operation {
  private:
   RowWriter writer_, whole_, unseen_writer_;
   std::shared_ptr<const schema::Validator> validator_;
+  bool counts_key_ = false;
   const Location* location_ = nullptr;  ///< where rows are read; null: nowhere
 };
 
