@@ -12,6 +12,8 @@
 namespace plimsoll::command {
 namespace {
 
+constexpr int kNotWhole = 3;  ///< the contract passes, and parts of the ruleset were not read
+
 struct Wishes {
   std::string contract, format = "text", fail_on = "error", ruleset;
   std::vector<std::string> overlays;
@@ -22,7 +24,7 @@ int run(const Wishes& wishes) {
   std::vector<contract::Finding> findings;
   std::optional<contract::Ruleset> ruleset;
   if (!wishes.ruleset.empty()) {
-    auto read = contract::Ruleset::read(wishes.ruleset);
+    auto read = contract::Ruleset::read(wishes.ruleset, wishes.contract);
     if (!read) return complain(read.error());
     ruleset.emplace(std::move(*read));
   }
@@ -38,8 +40,8 @@ int run(const Wishes& wishes) {
   const auto worst = wishes.fail_on == "warning" ? Severity::warning : Severity::error;
   if (wishes.fail_on == "never") return 0;
   for (auto& finding : findings)
-    if (finding.severity <= worst) return 1;
-  return 0;
+    if (finding.severity <= worst && finding.rule != contract::kRulesetRule) return 1;
+  return ruleset && !ruleset->is_whole() ? kNotWhole : 0;
 }
 
 Subcommand::Run declare(CLI::App& app) {

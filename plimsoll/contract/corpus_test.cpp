@@ -11,6 +11,9 @@
 #define LLVMFuzzerTestOneInput fuzz_contract
 #include "plimsoll/contract/contract_fuzz.cpp"
 #undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_ruleset
+#include "plimsoll/contract/ruleset_fuzz.cpp"
+#undef LLVMFuzzerTestOneInput
 
 namespace {
 
@@ -33,5 +36,6 @@ std::size_t replay(const char* name, Target target) {
 
 TEST(Corpus, ReferencesLeadWhereAPlainReadingLeads) { EXPECT_GE(replay("reference_fuzz", fuzz_reference), 5u); }
 TEST(Corpus, ContractsAreLoadedOrRefused) { EXPECT_GE(replay("contract_fuzz", fuzz_contract), 40u); }
+TEST(Corpus, RulesetsAreReadAndAppliedOrRefused) { EXPECT_GE(replay("ruleset_fuzz", fuzz_ruleset), 6u); }
 
 }  // namespace

@@ -1,13 +1,16 @@
 #include "plimsoll/contract/json_path.hpp"
 
 #include "plimsoll/contract/i_regexp.hpp"
+#include "plimsoll/contract/json_path_script.hpp"
 #include "plimsoll/contract/json_path_syntax.hpp"
 #include "plimsoll/json/number.hpp"
 #include "plimsoll/json/utf8.hpp"
 #include "plimsoll/schema/regex.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <map>
+#include <unordered_set>
 
 namespace plimsoll::contract {
 
@@ -28,26 +31,35 @@ using Nodes = JsonPath::Nodes;
 /// One query over one document. Every loop ends when the steps are spent; what it found until then is not used.
 class Evaluation {
  public:
-  Evaluation(Value& root, Steps& steps) : root_(root), steps_(steps) {}
+  Evaluation(Value& root, Steps& steps, bool once) : root_(root), steps_(steps), once_(once), scripts_(root, steps) {}
 
   Nodes select(const Query& query, const Node& current) {
     Nodes nodes;
     push(nodes, query.from_root ? Node{.value = &root_, .parent = nullptr} : current);
     for (const auto& segment : query.segments) {
       Nodes from, next;
+      entered_.clear();
       if (segment.descend)
         for (const auto& node : nodes) descend(node, from);
       else
         from = std::move(nodes);
+      if (segment.parent)
+        for (const auto& node : from)
+          if (node.parent) push(next, {.value = node.parent, .parent = nullptr});
       for (const auto& node : from)
         for (const auto& selector : segment.selectors) apply(selector, node, next);
       nodes = std::move(next);
+      if (once_) keep_first(nodes);
     }
     return nodes;
   }
-  bool gave_up_expression = false;
+  bool gave_up() const { return gave_up_expression_ || scripts_.gave_up_expression; }
 
  private:
+  static void keep_first(Nodes& nodes) {
+    std::unordered_set<const Value*> seen;
+    std::erase_if(nodes, [&](const Node& node) { return !seen.insert(node.value).second; });
+  }
   bool push(Nodes& nodes, const Node& node) {
     if (!steps_.spend(JsonPath::kNodeCost)) return false;
     nodes.push_back(node);
@@ -70,12 +82,18 @@ class Evaluation {
   }
   /// The node and all below it, parents first.
   void descend(const Node& node, Nodes& out) {
+    // Values that are equal by reference share their parts.
+    const void* parts = nullptr;
+    if (!node.value->array().empty()) parts = node.value->array().data();
+    if (!node.value->object().empty()) parts = node.value->object().data();
+    if (once_ && parts && !entered_.insert(parts).second) return;
     if (push(out, node)) each_child(node, [&](const Node& child) { descend(child, out); });
   }
 
   void apply(const Selector& selector, const Node& node, Nodes& out) {
     switch (selector.kind) {
       case Selector::Kind::name: {
+        if (once_ && node.value->is(Type::array)) return numbered(selector.name, node, out);
         const auto members = node.value->object();
         if (!steps_.spend(1 + members.size() / 8)) return;
         if (const auto found = std::ranges::find(members, selector.name, &json::Member::key); found != members.end())
@@ -83,6 +101,12 @@ class Evaluation {
         return;
       }
       case Selector::Kind::index: {
+        if (once_ && node.value->is(Type::object)) {
+          const auto members = node.value->object();
+          const auto found = std::ranges::find(members, std::to_string(selector.index), &json::Member::key);
+          if (steps_.spend(1 + members.size() / 8) && found != members.end()) push(out, member(node, *found));
+          return;
+        }
         const auto size = static_cast<std::int64_t>(node.value->array().size());
         const auto at = selector.index < 0 ? selector.index + size : selector.index;
         if (at >= 0 && at < size) push(out, item(node, static_cast<std::size_t>(at)));
@@ -94,7 +118,18 @@ class Evaluation {
         return each_child(node, [&](const Node& child) {
           if (steps_.spend(1) && holds(*selector.filter, child)) push(out, child);
         });
+      case Selector::Kind::script:
+        return each_child(node, [&](const Node& child) {
+          if (scripts_.holds(*selector.script, child)) push(out, child);
+        });
     }
+  }
+  /// An index that is written as a name.
+  void numbered(std::string_view name, const Node& node, Nodes& out) {
+    std::size_t index = 0;
+    const auto [end, problem] = std::from_chars(name.data(), name.data() + name.size(), index);
+    if (problem == std::errc{} && end == name.data() + name.size() && index < node.value->array().size())
+      push(out, item(node, index));
   }
   /// RFC 9535, section 2.3.4.2.2
   void slice(const Selector& selector, const Node& node, Nodes& out) {
@@ -151,7 +186,7 @@ class Evaluation {
     const auto* expression = expression_of(pattern->string(), function.name == Function::Name::match);
     if (!expression) return false;
     const bool found = expression->search(text->string(), steps_);
-    gave_up_expression |= std::exchange(schema::Regex::exhausted(), false);
+    gave_up_expression_ |= std::exchange(schema::Regex::exhausted(), false);
     return found;
   }
   /// Null where it is no I-Regexp. Patterns may stand in the document, another one for each item.
@@ -203,6 +238,10 @@ class Evaluation {
 
   Value& root_;
   Steps& steps_;
+  bool once_;
+  bool gave_up_expression_ = false;
+  json_path::ScriptEvaluation scripts_;
+  std::unordered_set<const void*> entered_;  ///< objects and lists that `..` has entered
   Arena numbers_{1024};
   std::map<std::string, std::optional<schema::Regex>, std::less<>> expressions_;
 };
@@ -210,6 +249,7 @@ class Evaluation {
 }  // namespace
 
 struct JsonPath::Program {
+  Syntax syntax;
   Arena literals{1024};
   Query query;
 };
@@ -218,17 +258,19 @@ JsonPath::JsonPath(std::unique_ptr<Program> program) : program_(std::move(progra
 JsonPath::JsonPath(JsonPath&&) noexcept = default;
 JsonPath::~JsonPath() = default;
 
-std::expected<JsonPath, std::string> JsonPath::parse(std::string_view text) {
+std::expected<JsonPath, std::string> JsonPath::parse(std::string_view text, Syntax syntax) {
   auto program = std::make_unique<Program>();
-  if (auto error = json_path::read(text, program->literals, program->query)) return std::unexpected(*std::move(error));
+  program->syntax = syntax;
+  if (auto error = json_path::read(text, syntax, program->literals, program->query))
+    return std::unexpected(*std::move(error));
   return JsonPath{std::move(program)};
 }
 
 std::expected<JsonPath::Nodes, std::string> JsonPath::select(Value& root, Steps& steps) const {
-  Evaluation evaluation{root, steps};
+  Evaluation evaluation{root, steps, program_->syntax == Syntax::script};
   auto nodes = evaluation.select(program_->query, {.value = &root, .parent = nullptr});
   if (steps.exhausted()) return std::unexpected("the path selects or compares too much in this document");
-  if (evaluation.gave_up_expression) return std::unexpected("an expression of match or search backtracks without end");
+  if (evaluation.gave_up()) return std::unexpected("an expression of match or search backtracks without end");
   return nodes;
 }
 

@@ -24,11 +24,14 @@ class JsonPath {
     std::size_t depth = 0;
   };
   using Nodes = std::vector<Node>;
+  /// `script`: as Spectral rulesets write paths. Filters are expressions of JavaScript (json_path::Script), names in
+  /// brackets need no quotes, `^` leads to the parent, and a value that is reached on several ways is selected once.
+  enum class Syntax : std::uint8_t { rfc9535, script };
   /// What one query may cost: kNodeCost for each node of a list, about 1 for each comparison.
   static constexpr std::uint64_t kMostWork = 8'000'000, kNodeCost = 4;
 
   /// The error says what is wrong, and before which text.
-  static std::expected<JsonPath, std::string> parse(std::string_view text);
+  static std::expected<JsonPath, std::string> parse(std::string_view text, Syntax syntax = Syntax::rfc9535);
   /// The nodes in the order of the document, a node as often as it is selected; an error where that costs more than
   /// `steps`, or where an expression goes beyond its own limit.
   std::expected<Nodes, std::string> select(json::Value& root, Steps& steps) const;

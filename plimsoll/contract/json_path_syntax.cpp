@@ -1,5 +1,6 @@
 #include "plimsoll/contract/json_path_syntax.hpp"
 
+#include "plimsoll/contract/json_path_script.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/utf8.hpp"
 
@@ -43,7 +44,8 @@ bool is_letter(char c) { return (c | 0x20) >= 'a' && (c | 0x20) <= 'z'; }
 
 class Reader {
  public:
-  Reader(std::string_view text, Arena& literals) : text_(text), literals_(literals) {}
+  Reader(std::string_view text, JsonPath::Syntax syntax, Arena& literals)
+      : text_(text), script_(syntax == JsonPath::Syntax::script), literals_(literals) {}
 
   bool run(Query& query) {
     if (!json::valid_utf8(text_)) return wrong("the path is not UTF-8");
@@ -79,6 +81,10 @@ class Reader {
     for (;;) {
       const auto before = text_;
       blank();
+      if (script_ && !query.segments.empty() && !query.segments.back().parent && take('^')) {
+        query.segments.push_back({.parent = true});
+        continue;
+      }
       if (!text_.starts_with('.') && !text_.starts_with('[')) {
         text_ = before;
         return true;
@@ -98,7 +104,10 @@ class Reader {
     return name(selector.name);
   }
   bool name(std::string& out) {
-    const auto first = [](char c) { return is_letter(c) || c == '_' || static_cast<unsigned char>(c) >= 0x80; };
+    const auto first = [this](char c) {
+      return is_letter(c) || c == '_' || static_cast<unsigned char>(c) >= 0x80 ||
+             (script_ && (c == '$' || is_digit(c)));
+    };
     std::size_t size = 0;
     while (size < text_.size() && (first(text_[size]) || (size > 0 && (is_digit(text_[size]) || text_[size] == '-'))))
       ++size;
@@ -122,11 +131,19 @@ class Reader {
     }
     if (at_quote()) return quoted(out.name);
     if (take('?')) {
+      if (script_) return script(out);
       out.kind = Selector::Kind::filter;
       out.filter = std::make_unique<Filter>();
       return logic(*out.filter, Filter::Op::any);
     }
+    if (script_ && !text_.empty() && (is_letter(text_[0]) || text_[0] == '_' || text_[0] == '$')) return name(out.name);
     return index_or_slice(out);
+  }
+  bool script(Selector& out) {
+    out.kind = Selector::Kind::script;
+    out.script = std::make_shared<Script>();
+    auto problem = read_script(text_, literals_, *out.script);
+    return !problem || wrong(*std::move(problem));
   }
   bool index_or_slice(Selector& out) {
     const auto bound = [&](std::optional<std::int64_t>& into) {
@@ -334,14 +351,15 @@ class Reader {
   }
 
   std::string_view text_;
+  bool script_;
   Arena& literals_;
   int depth_ = 0;
 };
 
 }  // namespace
 
-std::optional<std::string> read(std::string_view text, Arena& literals, Query& into) {
-  Reader reader{text, literals};
+std::optional<std::string> read(std::string_view text, JsonPath::Syntax syntax, Arena& literals, Query& into) {
+  Reader reader{text, syntax, literals};
   if (reader.run(into)) return std::nullopt;
   return std::move(reader.error);
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/base/arena.hpp"
+#include "plimsoll/contract/json_path.hpp"
 #include "plimsoll/json/value.hpp"
 
 #include <cstdint>
@@ -14,18 +15,21 @@ namespace plimsoll::contract::json_path {
 
 struct Filter;
 struct Function;
+struct Script;
 
 struct Selector {
-  enum class Kind : std::uint8_t { name, index, slice, wildcard, filter } kind = Kind::name;
+  enum class Kind : std::uint8_t { name, index, slice, wildcard, filter, script } kind = Kind::name;
   std::string name{};
   std::int64_t index = 0;
   std::optional<std::int64_t> from{}, to{};
   std::int64_t step = 1;
   std::unique_ptr<Filter> filter{};
+  std::shared_ptr<Script> script{};  ///< of Syntax::script; shared only because its type is not complete here
 };
 
 struct Segment {
   bool descend = false;
+  bool parent = false;  ///< `^` of Syntax::script, without selectors
   std::vector<Selector> selectors{};
 };
 
@@ -61,6 +65,6 @@ struct Filter {
 };
 
 /// Reads a whole query; what is wrong with it, or nothing. Texts of literals are kept in `literals`.
-std::optional<std::string> read(std::string_view text, Arena& literals, Query& into);
+std::optional<std::string> read(std::string_view text, JsonPath::Syntax syntax, Arena& literals, Query& into);
 
 }  // namespace plimsoll::contract::json_path

@@ -16,10 +16,10 @@ constexpr std::string_view kDocument =
     R"({"paths":{"/a":{"get":{"tags":["x","y"],"n":1}},"/b b":{"get":{"n":2},"post":{"n":3}}},)"
     R"("list":[{"name":"search","v":1},{"name":"limit","v":20},{"name":"it's","v":3}],"deep":{"list":[0,1,2,3]}})";
 
-std::string select(std::string_view path) {
+std::string select(std::string_view path, JsonPath::Syntax syntax = JsonPath::Syntax::rfc9535) {
   Arena arena;
   auto root = json::parse(kDocument, arena);
-  auto parsed = JsonPath::parse(path);
+  auto parsed = JsonPath::parse(path, syntax);
   if (!parsed) return "refused: " + parsed.error();
   std::string text;
   const auto nodes = parsed->select(*root);
@@ -62,6 +62,54 @@ TEST(JsonPathTest, Filters) {
   EXPECT_EQ(select("$.list[?@.v == 20.0].name"), "\"limit\"");
   EXPECT_EQ(select("$.list[?@.missing == 1]"), "");
   EXPECT_EQ(select("$.list[?@.v == $.paths['/a'].get.n].name"), "\"search\"");
+}
+
+std::string script(std::string_view path) { return select(path, JsonPath::Syntax::script); }
+
+TEST(JsonPathTest, FiltersOfRulesetsAreExpressionsOfJavaScript) {
+  for (const auto& [filter, found] : std::initializer_list<std::pair<std::string_view, std::string_view>>{
+           {"@.name === 'limit'", "20"},
+           {"@.name !== 'limit' && @.v < 3", "1"},
+           {"@.v == '20'", "20"},
+           {"@.v === '20'", ""},
+           {"@.name.match(/^S/i)", "1"},
+           {"/^[s-]/.test(@.name)", "1"},
+           {"!@.name.match(/^s|\\'/)", "20"},
+           {"['limit', \"search\"].includes(@.name)", "1 20"},
+           {"@.name.includes('im') || @.v >= 20", "20"},
+           {"@.name.indexOf('t') === 1", "3"},
+           {"@.name.startsWith('s') || @.name.endsWith('t')", "1 20"},
+           {"@.name.length > 4", "1 20"},
+           {"@.name.toUpperCase() == 'LIMIT'", "20"},
+           {"(@.name || 'x') && !(@.v > 1)", "1"},
+           {"@['name'] != null && @.none == undefined", "1 20 3"},
+           {"@.none.match(/x/)", ""},
+           {"@.none.length", ""},
+           {"@property === 1", "20"},
+           {"$.deep.list[2] < @.v", "20 3"},
+           {"@ && @.v === 1 || @ && @.v === 3", "1 3"}})
+    EXPECT_EQ(script("$.list[?(" + std::string(filter) + ")].v"), found) << filter;
+  EXPECT_EQ(script("$.paths[?(@property.match(/b$/))].get.n"), "2");
+  EXPECT_EQ(script("$.paths[*][?(@property == 'post' || @property == 'get')].n"), "1 2 3");
+}
+
+TEST(JsonPathTest, PathsOfRulesetsNameMembersWithoutQuotesAndSelectEachValueOnce) {
+  EXPECT_EQ(script("$.paths[*][get,post].n"), "1 2 3");
+  EXPECT_EQ(script("$.paths['/a'].get^.get.n"), "1");
+  EXPECT_EQ(script("$.list.1.v"), "20");
+  EXPECT_EQ(script("$..[n,n]"), "1 2 3");
+  EXPECT_EQ(script("$.deep[*][1,1]"), "1");
+  EXPECT_EQ(script("$..list[?(@property < 1)]"), R"({"name":"search","v":1} 0)");
+  for (const auto* path : {"$.list[?(@.name.replace('a', 'b'))]", "$.list[?(@parent)]", "$.list[?(@.v ===)]",
+                           "$.list[?(@.name.match(@.v))]", "$.list[?(@.name.match(/(/))]", "$.list[?(x)]",
+                           "$.list[?(@.name.match(/a/q))]", "$.paths^^", "$.list[?('a]", "$.list[?(@.v"})
+    EXPECT_TRUE(script(path).starts_with("refused: ")) << path << " " << script(path);
+  std::string deep = "$[?(";
+  for (int i = 0; i < 100'000; ++i) deep += '(';
+  EXPECT_TRUE(script(deep).contains("nested too deeply")) << script(deep);
+  std::string negated = "$[?(";
+  for (int i = 0; i < 100'000; ++i) negated += '!';
+  EXPECT_TRUE(script(negated).contains("nested too deeply"));
 }
 
 TEST(JsonPathTest, RefusesWhatItDoesNotUnderstand) {

@@ -1,23 +1,21 @@
 #include "plimsoll/contract/ruleset.hpp"
 
 #include "plimsoll/config/options.hpp"
-#include "plimsoll/contract/example_validator.hpp"
-#include "plimsoll/contract/json_path.hpp"
+#include "plimsoll/contract/ruleset_rule.hpp"
 #include "plimsoll/json/pointer.hpp"
-#include "plimsoll/json/write.hpp"
 #include "plimsoll/json/yaml.hpp"
-#include "plimsoll/schema/regex.hpp"
-#include "plimsoll/schema/validator.hpp"
 
 #include <algorithm>
 #include <deque>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <sstream>
-#include <unordered_map>
 
 namespace plimsoll::contract {
+
+using ruleset::Rule;
+using ruleset::text_of;
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -25,8 +23,8 @@ using json::Type;
 using json::Value;
 using Severity = LintRule::Severity;
 
-constexpr std::string_view kRulesetRule = "ruleset", kBuiltIn = "spectral:oas";
-constexpr int kDeepest = 8;  ///< rulesets that extend each other
+constexpr std::string_view kBuiltIn = "spectral:oas";
+constexpr int kDeepest = 8;  ///< rulesets that extend each other, aliases that name each other
 
 /// Rules of `spectral:oas`, and those of ours that ask for the same.
 constexpr std::pair<std::string_view, std::string_view> kCounterparts[] = {
@@ -39,220 +37,63 @@ constexpr std::pair<std::string_view, std::string_view> kCounterparts[] = {
     {"oas3-valid-media-example", "example-valid"},
     {"oas3-valid-schema-example", "example-valid"},
     {"oas3-schema", "schema-valid"},
-
 };
 
-/// The value that a rule looks at; null where there is none. What is wrong with it, or nothing.
-using Function = std::function<std::optional<std::string>(const Contract&, const Value*)>;
-
-struct Then {
-  std::string field;  ///< empty: the value itself; `@key`: its keys; else names joined by dots
-  Function function;
+/// What a ruleset says of a rule that is known: whether it counts, and how much where it says so.
+struct Verdict {
+  bool enabled = true;
+  std::optional<Severity> severity{};
 };
-
-struct Rule {
-  std::string name, description, message;
-  std::optional<Severity> severity;              ///< nothing: off
-  std::vector<std::pair<JsonPath, bool>> given;  ///< with `~`: the keys of what is selected
-  std::vector<Then> thens;
-  std::vector<std::string> formats;
-};
-
-std::string text_of(const Value* value) {
-  return value && value->is(Type::string) ? std::string(value->string()) : std::string{};
-}
-
-/// What is not off, in our words; empty where the value is no severity.
-std::optional<std::optional<Severity>> severity_of(const Value& value) {
+std::optional<Verdict> verdict_of(const Value& value) {
   constexpr std::pair<std::string_view, Severity> kNames[] = {
       {"error", Severity::error}, {"warn", Severity::warning}, {"info", Severity::info}, {"hint", Severity::info}};
-  if (value.is(Type::boolean)) return value.boolean() ? std::optional(Severity::warning) : std::nullopt;
+  if (value.is(Type::boolean)) return Verdict{.enabled = value.boolean()};
   if (const auto number = value.is(Type::number) ? value.integer() : std::nullopt;
       number && *number >= -1 && *number < 4)
-    return *number < 0 ? std::nullopt : std::optional(kNames[*number].second);
+    return *number < 0 ? Verdict{.enabled = false} : Verdict{.severity = kNames[*number].second};
   if (!value.is(Type::string)) return std::nullopt;
-  if (value.string() == "off") return std::optional<Severity>{};
+  if (value.string() == "off") return Verdict{.enabled = false};
   for (const auto& [name, severity] : kNames)
-    if (name == value.string()) return std::optional(severity);
+    if (name == value.string()) return Verdict{.severity = severity};
   return std::nullopt;
 }
 
-bool is_true(const Value* value) {
-  if (!value || value->is(Type::null)) return false;
-  if (value->is(Type::boolean)) return value->boolean();
-  if (value->is(Type::string)) return !value->string().empty();
-  if (value->is(Type::number)) return value->number_text() != "0";
-  return true;
+/// The rule of ours with that name, or the one that asks for the same; empty: none.
+std::string_view built_in_rule(std::string_view name) {
+  for (const auto& rule : lint_rules())
+    if (rule.id == name) return rule.id;
+  for (const auto& [theirs, ours] : kCounterparts)
+    if (theirs == name) return ours;
+  return {};
 }
 
-/// The functions that need no options.
-std::optional<Function> plain(std::string_view name) {
-  if (name == "truthy")
-    return [](const Contract&, const Value* value) {
-      return is_true(value) ? std::nullopt : std::optional<std::string>("must be present and not empty");
-    };
-  if (name == "falsy")
-    return [](const Contract&, const Value* value) {
-      return is_true(value) ? std::optional<std::string>("must be absent or empty") : std::nullopt;
-    };
-  if (name == "defined")
-    return [](const Contract&, const Value* value) {
-      return value ? std::nullopt : std::optional<std::string>("must be present");
-    };
-  if (name == "undefined")
-    return [](const Contract&, const Value* value) {
-      return value ? std::optional<std::string>("must be absent") : std::nullopt;
-    };
-  return std::nullopt;
+std::vector<std::string> texts_of(const Value* value) {
+  std::vector<std::string> texts;
+  if (value && value->is(Type::string)) texts.push_back(text_of(value));
+  if (value)
+    for (const auto& each : value->array()) texts.push_back(text_of(&each));
+  return texts;
 }
 
-/// `^a$`, or `/^a$/i` as Spectral takes it too; only the flag `u` changes nothing.
-std::expected<std::shared_ptr<schema::Regex>, std::string> regex_of(const std::string& text) {
-  auto pattern = text;
-  if (const auto end = text.rfind('/'); text.starts_with('/') && end > 0) {
-    if (const auto flags = text.substr(end + 1); !flags.empty() && flags != "u")
-      return std::unexpected("the flags `" + flags + "` of a pattern are not read");
-    pattern = text.substr(1, end - 1);
-  }
-  auto made = schema::Regex::compile(pattern);
-  if (!made) return std::unexpected("the pattern cannot be read: " + made.error().detail);
-  return std::make_shared<schema::Regex>(std::move(*made));
-}
-
-std::expected<Function, std::string> pattern(const Value& options) {
-  std::shared_ptr<schema::Regex> match, none;
-  for (const auto& [key, into] : {std::pair{"match", &match}, std::pair{"notMatch", &none}})
-    if (const auto text = text_of(options.find(key)); !text.empty()) {
-      auto made = regex_of(text);
-      if (!made) return std::unexpected(std::move(made).error());
-      *into = std::move(*made);
-    }
-  if (!match && !none) return std::unexpected("`pattern` needs `match` or `notMatch`");
-  return [match, none, must = text_of(options.find("match")), never = text_of(options.find("notMatch"))](
-             const Contract&, const Value* value) -> std::optional<std::string> {
-    if (!value || !value->is(Type::string)) return std::nullopt;
-    if (match && !match->search(value->string())) return "must match the pattern " + must;
-    if (none && none->search(value->string())) return "must not match the pattern " + never;
-    return std::nullopt;
-  };
-}
-
-std::expected<Function, std::string> length(const Value& options) {
-  const auto bound = [&](std::string_view key) -> std::optional<std::int64_t> {
-    const auto* value = options.find(key);
-    return value && value->is(Type::number) ? value->integer() : std::nullopt;
-  };
-  const auto least = bound("min"), most = bound("max");
-  if (!least && !most) return std::unexpected("`length` needs `min` or `max`, whole numbers");
-  return [least, most](const Contract&, const Value* value) -> std::optional<std::string> {
-    if (!value) return std::nullopt;
-    std::int64_t size = 0;
-    if (value->is(Type::string))
-      size =
-          std::ranges::count_if(value->string(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
-    else if (value->is(Type::array))
-      size = static_cast<std::int64_t>(value->array().size());
-    else if (value->is(Type::object))
-      size = static_cast<std::int64_t>(value->object().size());
-    else if (const auto number = value->is(Type::number) ? value->integer() : std::nullopt)
-      size = *number;
-    else
-      return std::nullopt;
-    if (least && size < *least) return "must not be shorter than " + std::to_string(*least);
-    if (most && size > *most) return "must not be longer than " + std::to_string(*most);
-    return std::nullopt;
-  };
-}
-
-std::expected<Function, std::string> enumeration(const Value& options) {
-  const auto* values = options.find("values");
-  if (!values || !values->is(Type::array)) return std::unexpected("`enumeration` needs `values`");
-  return [values](const Contract&, const Value* value) -> std::optional<std::string> {
-    if (!value || value->is(Type::object) || value->is(Type::array)) return std::nullopt;
-    const auto text = json::to_string(*value);
-    std::string all;
-    for (const auto& each : values->array()) {
-      if (json::to_string(each) == text) return std::nullopt;
-      all += (all.empty() ? "" : ", ") + json::to_string(each);
-    }
-    return "must be one of " + all;
-  };
-}
-
-std::expected<Function, std::string> casing(const Value& options) {
-  if (options.find("separator")) return std::unexpected("`separator` of `casing` is not read");
-  const auto type = text_of(options.find("type"));
-  const auto* without = options.find("disallowDigits");
-  const std::string digits = without && without->is(Type::boolean) && without->boolean() ? "" : "0-9";
-  const std::pair<std::string_view, std::string> kinds[] = {
-      {"flat", "^[a-z][a-z" + digits + "]*$"},
-      {"camel", "^[a-z][a-z" + digits + "]*(?:[A-Z" + digits + "][a-z" + digits + "]*)*$"},
-      {"pascal", "^[A-Z][a-z" + digits + "]*(?:[A-Z" + digits + "][a-z" + digits + "]*)*$"},
-      {"kebab", "^[a-z][a-z" + digits + "]*(?:-[a-z" + digits + "]+)*$"},
-      {"cobol", "^[A-Z][A-Z" + digits + "]*(?:-[A-Z" + digits + "]+)*$"},
-      {"snake", "^[a-z][a-z" + digits + "]*(?:_[a-z" + digits + "]+)*$"},
-      {"macro", "^[A-Z][A-Z" + digits + "]*(?:_[A-Z" + digits + "]+)*$"}};
-  for (const auto& [name, expression] : kinds)
-    if (name == type) {
-      auto made = regex_of(expression);
-      if (!made) return std::unexpected(std::move(made).error());
-      return [regex = std::move(*made), type](const Contract&, const Value* value) -> std::optional<std::string> {
-        if (!value || !value->is(Type::string) || value->string().empty() || regex->search(value->string()))
-          return std::nullopt;
-        return "must be " + type + " case";
-      };
-    }
-  return std::unexpected("`casing` needs `type`: flat, camel, pascal, kebab, cobol, snake or macro");
-}
-
-std::expected<Function, std::string> exactly_one(const Value& options) {
+/// `contact.email`, `servers[0].url`, `a["b.c"]` as names.
+std::vector<std::string> names_of(std::string_view field) {
   std::vector<std::string> names;
-  if (const auto* list = options.find("properties"))
-    for (const auto& each : list->array()) names.push_back(text_of(&each));
-  if (names.size() < 2) return std::unexpected("`xor` needs `properties`, two names or more");
-  return [names](const Contract&, const Value* value) -> std::optional<std::string> {
-    if (!value || !value->is(Type::object)) return std::nullopt;
-    if (std::ranges::count_if(names, [&](auto& name) { return value->find(name) != nullptr; }) == 1)
-      return std::nullopt;
-    std::string all;
-    for (const auto& name : names) all += (all.empty() ? "\"" : ", \"") + name + "\"";
-    return "must have exactly one of " + all;
-  };
-}
-
-std::expected<Function, std::string> by_schema(const Value& options) {
-  const auto* schema = options.find("schema");
-  if (!schema) return std::unexpected("`schema` needs `schema`");
-  return [schema](const Contract& contract, const Value* value) -> std::optional<std::string> {
-    if (!value) return std::nullopt;
-    const auto validator = example_validator(contract, *schema);
-    if (!validator) return "cannot be checked: " + validator.error().detail;
-    const auto failures = (*validator)->validate(*value, 1);
-    if (failures.empty()) return std::nullopt;
-    return (failures[0].instance.empty() ? "" : failures[0].instance + " ") + failures[0].message;
-  };
-}
-
-std::expected<Function, std::string> function_of(const Value& then) {
-  static const Value none = Value::object({});
-  const auto name = text_of(then.find("function"));
-  const auto* given = then.find("functionOptions");
-  const auto& options = given ? *given : none;
-  if (auto made = plain(name)) return std::move(*made);
-  if (name == "pattern") return pattern(options);
-  if (name == "length") return length(options);
-  if (name == "enumeration") return enumeration(options);
-  if (name == "casing") return casing(options);
-  if (name == "xor") return exactly_one(options);
-  if (name == "schema") return by_schema(options);
-  return std::unexpected(name.empty() ? "a rule has `then` with a `function`"
-                                      : "the function `" + name + "` is not read");
-}
-
-std::string replaced(std::string text, std::string_view what, std::string_view with) {
-  for (auto at = text.find(what); at != text.npos; at = text.find(what, at + with.size()))
-    text.replace(at, what.size(), with);
-  return text;
+  while (!field.empty()) {
+    if (field[0] == '.') field.remove_prefix(1);
+    if (field.starts_with('[')) {
+      const auto close = field.find(']');
+      auto name = field.substr(1, close == field.npos ? close : close - 1);
+      if (name.size() > 1 && (name[0] == '"' || name[0] == '\'') && name.back() == name[0])
+        name = name.substr(1, name.size() - 2);
+      names.emplace_back(name);
+      field.remove_prefix(close == field.npos ? field.size() : close + 1);
+    } else {
+      const auto end = std::min(field.find_first_of(".["), field.size());
+      names.emplace_back(field.substr(0, end));
+      field.remove_prefix(end);
+    }
+  }
+  return names;
 }
 
 }  // namespace
@@ -262,16 +103,49 @@ struct Ruleset::Rules {
   struct File {
     std::string name, text;
   };
+  /// What an alias stands for: paths, and for which formats.
+  struct Target {
+    std::vector<std::string> given, formats;
+  };
+  /// A verdict about what stands below a pointer of some files.
+  struct Exception {
+    std::string rule, folder, pattern, pointer;
+    Verdict verdict;
+  };
+
   Arena arena;
   std::deque<File> files;
-  std::map<std::string, std::optional<Severity>, std::less<>> built_in;  ///< by our names
+  std::string contract;                                  ///< the file that is linted; empty: not known
+  std::map<std::string, Verdict, std::less<>> built_in;  ///< by our names
   bool with_built_in = true;
   std::map<std::string, Rule, std::less<>> own;
-  std::map<std::string, std::vector<std::string>, std::less<>> aliases;
+  std::map<std::string, std::vector<Target>, std::less<>> aliases;
+  std::vector<Exception> exceptions;
   std::vector<Finding> unread;
+
+  /// The verdict of the exception with the longest pointer that is about a finding; null: there is none.
+  const Verdict* exception(const Finding& finding) const {
+    const Exception* closest = nullptr;
+    for (const auto& each : exceptions) {
+      if (each.rule != finding.rule && built_in_rule(each.rule) != finding.rule) continue;
+      if (!finding.pointer.starts_with(each.pointer) ||
+          (finding.pointer.size() > each.pointer.size() && finding.pointer[each.pointer.size()] != '/'))
+        continue;
+      if (!ruleset::names_file(each.pattern, relative(finding.file, each.folder))) continue;
+      if (!closest || each.pointer.size() >= closest->pointer.size()) closest = &each;
+    }
+    return closest ? &closest->verdict : nullptr;
+  }
+  static std::string relative(const std::string& file, const std::string& folder) {
+    std::error_code ignored;
+    return fs::relative(file, folder.empty() ? "." : folder, ignored).generic_string();
+  }
 };
 
 namespace {
+
+/// Which rules of a ruleset that is extended are enabled.
+enum class Choice : std::uint8_t { recommended, all, off };
 
 /// Reads a ruleset, and those that it extends, into `rules`.
 template <class Rules>
@@ -280,7 +154,7 @@ class Reading {
   explicit Reading(Rules& rules) : rules_(rules) {}
 
   /// Nothing, or why the file is no ruleset.
-  std::optional<Complaint> file(const std::string& name, bool all, int depth) {
+  std::optional<Complaint> file(const std::string& name, Choice choice, int depth) {
     auto& file = rules_.files.emplace_back(typename Rules::File{name, {}});
     std::ifstream in(name, std::ios::binary);
     std::ostringstream text;
@@ -303,23 +177,22 @@ class Reading {
       return wrong(at, std::move(what), std::string(load_error::kMalformedDocument.remedy));
     }
     const auto& root = rules_.arena.template make<Value>(*parsed);
-    if (!root.is(Type::object) || !(root.find("rules") || root.find("extends")))
-      return wrong(root.position(), "a ruleset is an object with `rules` or `extends`",
+    if (!root.is(Type::object) || !(root.find("rules") || root.find("extends") || root.find("overrides")))
+      return wrong(root.position(), "a ruleset is an object with `rules`, `extends` or `overrides`",
                    "Name a Spectral ruleset in YAML or JSON, such as .spectral.yaml.");
     const auto before = std::exchange(file_, name);
-    if (const auto* extends = root.find("extends")) this->extends(*extends, depth);
-    if (const auto* aliases = root.find("aliases")) this->aliases(*aliases);
-    for (const auto& member : root.object())
-      if (member.key == "functions" || member.key == "functionsDir" || member.key == "overrides" ||
-          member.key == "except")
-        unread(member, "`" + std::string(member.key) + "` of a ruleset is not read");
-    if (const auto* declared = root.find("rules"))
-      for (const auto& member : declared->object()) rule(member, all);
+    const auto formats_before = std::exchange(formats_, {});
+    body(root, choice, depth);
+    if (const auto* overrides = root.find("overrides"))
+      for (const auto& each : overrides->array()) override_(each, choice, depth);
+    formats_ = formats_before;
     file_ = before;
     return std::nullopt;
   }
 
  private:
+  static constexpr std::string_view kRead[] = {"extends", "aliases",   "formats",          "rules",
+                                               "files",   "overrides", "documentationUrl", "description"};
   void unread(const json::Member& at, std::string what) {
     rules_.unread.push_back({.rule = std::string(kRulesetRule),
                              .severity = Severity::warning,
@@ -333,18 +206,59 @@ class Reading {
   }
   void unread(const Value& at, std::string what) { unread(json::Member{{}, at}, std::move(what)); }
 
+  void body(const Value& root, Choice choice, int depth) {
+    if (const auto* extends = root.find("extends")) this->extends(*extends, depth);
+    if (const auto* aliases = root.find("aliases")) this->aliases(*aliases);
+    if (const auto* formats = root.find("formats")) formats_ = texts_of(formats);
+    for (const auto& member : root.object())
+      if (std::ranges::find(kRead, member.key) == std::end(kRead))
+        unread(member, "`" + std::string(member.key) + "` of a ruleset is not read");
+    if (const auto* declared = root.find("rules"))
+      for (const auto& member : declared->object()) rule(member, choice);
+  }
+
+  /// What a ruleset says for some files only, or for places in them.
+  void override_(const Value& value, Choice choice, int depth) {
+    const auto folder = fs::path(file_).parent_path().string();
+    bool here = false;
+    for (const auto& each : texts_of(value.find("files"))) {
+      const auto mark = each.find('#');
+      const auto pattern = each.substr(0, mark);
+      if (mark == each.npos)
+        here |= !rules_.contract.empty() && ruleset::names_file(pattern, Rules::relative(rules_.contract, folder));
+      else
+        exceptions(value, folder, pattern, each.substr(mark + 1));
+    }
+    if (here) body(value, choice, depth);
+  }
+  void exceptions(const Value& value, const std::string& folder, const std::string& pattern, std::string pointer) {
+    const auto* rules = value.find("rules");
+    if (!rules) return unread(value, "an override of places needs `rules`");
+    if (pointer == "/") pointer.clear();
+    for (const auto& member : rules->object()) {
+      const auto verdict = verdict_of(member.value);
+      if (!verdict)
+        unread(member, "an override of places says severities only, and " + std::string(member.key) + " is none");
+      else
+        rules_.exceptions.push_back({std::string(member.key), folder, pattern, pointer, *verdict});
+    }
+  }
+
   void extends(const Value& value, int depth) {
     const auto one = [&](const Value& from) {
       const auto name = text_of(from.is(Type::array) && !from.array().empty() ? &from.array()[0] : &from);
-      const auto which = from.is(Type::array) && from.array().size() > 1 ? text_of(&from.array()[1]) : "recommended";
+      const auto word = from.is(Type::array) && from.array().size() > 1 ? text_of(&from.array()[1]) : "recommended";
+      const auto choice = word == "off" ? Choice::off : word == "all" ? Choice::all : Choice::recommended;
+      const auto path = (fs::path(file_).parent_path() / name).string();
+      std::error_code ignored;
       if (name == kBuiltIn) {
-        rules_.with_built_in = which != "off";
-      } else if (name.starts_with("spectral:") || name.contains("://") || name.starts_with('@') ||
-                 !name.contains('.')) {
+        rules_.with_built_in = choice != Choice::off;
+      } else if (name.starts_with("spectral:") || name.contains("://") ||
+                 (!name.contains('.') && !fs::exists(path, ignored))) {
         unread(from, "\"" + name + "\" is not read: a ruleset extends files and spectral:oas");
       } else if (depth >= kDeepest) {
         unread(from, "rulesets extend each other more than " + std::to_string(kDeepest) + " deep");
-      } else if (auto failed = file((fs::path(file_).parent_path() / name).string(), which == "all", depth + 1)) {
+      } else if (auto failed = file(path, choice, depth + 1)) {
         unread(from, "\"" + name + "\" is not read: " + failed->what);
       }
     };
@@ -357,30 +271,37 @@ class Reading {
 
   void aliases(const Value& all) {
     for (const auto& member : all.object()) {
-      std::vector<std::string> paths;
-      if (member.value.is(Type::string)) paths.push_back(text_of(&member.value));
-      for (const auto& each : member.value.array()) paths.push_back(text_of(&each));
-      if (paths.empty()) unread(member, "the alias `" + std::string(member.key) + "` is no list of paths");
-      rules_.aliases[std::string(member.key)] = std::move(paths);
+      std::vector<typename Rules::Target> targets;
+      if (const auto* list = member.value.find("targets"))
+        for (const auto& each : list->array())
+          targets.push_back({texts_of(each.find("given")), texts_of(each.find("formats"))});
+      else if (auto given = texts_of(&member.value); !given.empty())
+        targets.push_back({std::move(given), {}});
+      if (targets.empty()) unread(member, "the alias `" + std::string(member.key) + "` is no list of paths");
+      rules_.aliases[std::string(member.key)] = std::move(targets);
     }
   }
 
-  void rule(const json::Member& member, bool all) {
+  void rule(const json::Member& member, Choice choice) {
     const auto name = std::string(member.key);
     if (!member.value.is(Type::object)) return severity(member, name);
     Rule made{.name = name,
               .description = text_of(member.value.find("description")),
-              .message = text_of(member.value.find("message"))};
-    made.severity = Severity::warning;
+              .message = text_of(member.value.find("message")),
+              .documentation = text_of(member.value.find("documentationUrl"))};
+    const auto is_false = [&](std::string_view key) {
+      const auto* value = member.value.find(key);
+      return value && value->is(Type::boolean) && !value->boolean();
+    };
+    made.enabled = choice == Choice::all || (choice == Choice::recommended && !is_false("recommended"));
+    made.resolved = !is_false("resolved");
     if (const auto* given = member.value.find("severity")) {
-      const auto read = severity_of(*given);
-      if (!read) return unread(*given, "the severity of the rule " + name + " is not read");
-      made.severity = *read;
+      const auto verdict = verdict_of(*given);
+      if (!verdict) return unread(*given, "the severity of the rule " + name + " is not read");
+      made.enabled &= verdict->enabled;
+      made.severity = verdict->severity.value_or(made.severity);
     }
-    if (const auto* recommended = member.value.find("recommended"); recommended && !is_true(recommended) && !all)
-      made.severity = std::nullopt;
-    if (const auto* formats = member.value.find("formats"))
-      for (const auto& each : formats->array()) made.formats.push_back(text_of(&each));
+    made.formats = member.value.find("formats") ? texts_of(member.value.find("formats")) : formats_;
     const auto *given = member.value.find("given"), *then = member.value.find("then");
     if (!given || !then) return unread(member, "the rule " + name + " has no `given` or no `then`");
     if (!paths(made, *given) || !checks(made, *then)) return;
@@ -389,58 +310,65 @@ class Reading {
 
   /// A rule that is known already, and only how much it counts.
   void severity(const json::Member& member, const std::string& name) {
-    const auto read = severity_of(member.value);
-    if (!read) return unread(member, "the severity of the rule " + name + " is not read");
+    const auto verdict = verdict_of(member.value);
+    if (!verdict) return unread(member, "the severity of the rule " + name + " is not read");
     if (const auto own = rules_.own.find(name); own != rules_.own.end()) {
-      own->second.severity = *read;
-      return;
-    }
-    std::string_view ours;
-    for (const auto& rule : lint_rules())
-      if (rule.id == name) ours = rule.id;
-    for (const auto& [theirs, same] : kCounterparts)
-      if (theirs == name) ours = same;
-    if (!ours.empty())
-      rules_.built_in[std::string(ours)] = *read;
-    else if (*read)
+      own->second.enabled = verdict->enabled;
+      own->second.severity = verdict->severity.value_or(own->second.severity);
+    } else if (const auto ours = built_in_rule(name); !ours.empty()) {
+      rules_.built_in[std::string(ours)] = *verdict;
+    } else if (verdict->enabled) {
       unread(member, "there is no rule " + name + " here");
+    }
   }
 
   bool paths(Rule& made, const Value& given) {
-    std::vector<std::pair<std::string, const Value*>> texts;
-    if (given.is(Type::string)) texts.emplace_back(given.string(), &given);
-    for (const auto& each : given.array()) texts.emplace_back(text_of(&each), &each);
-    for (std::size_t i = 0; i < texts.size(); ++i) {
-      auto [text, at] = texts[i];
-      if (text.starts_with('#')) {
-        const auto alias = rules_.aliases.find(text.substr(1));
-        if (alias == rules_.aliases.end()) return refuse(*at, made, "there is no alias " + text);
-        for (const auto& each : alias->second)
-          if (!each.starts_with('#')) texts.emplace_back(each, at);
-        continue;
-      }
-      const bool keys = text.ends_with('~');
-      if (keys) text.pop_back();
-      text = replaced(replaced(text, "===", "=="), "!==", "!=");
-      auto path = JsonPath::parse(text);
-      if (!path) return refuse(*at, made, "`given: " + texts[i].first + "` is not read: " + path.error());
-      made.given.emplace_back(std::move(*path), keys);
+    const auto one = [&](const Value& from) { return path(made, from, text_of(&from), {}, 0); };
+    if (given.is(Type::string)) return one(given);
+    if (given.array().empty()) return refuse(given, made, "`given` names no path");
+    return std::ranges::all_of(given.array(), one);
+  }
+  /// A path, or `#Alias` with more behind it.
+  bool path(Rule& made, const Value& at, std::string text, const std::vector<std::string>& formats, int depth) {
+    if (text.starts_with('#')) {
+      if (depth >= kDeepest) return refuse(at, made, "its aliases name each other too deeply");
+      const auto end = std::min(text.find_first_of(".[~^", 1), text.size());
+      const auto alias = rules_.aliases.find(std::string_view(text).substr(1, end - 1));
+      if (alias == rules_.aliases.end()) return refuse(at, made, "there is no alias " + text.substr(0, end));
+      for (const auto& target : alias->second)
+        for (const auto& each : target.given)
+          if (!path(made, at, each + text.substr(end), target.formats.empty() ? formats : target.formats, depth + 1))
+            return false;
+      return true;
     }
-    return made.given.empty() ? refuse(given, made, "`given` names no path") : true;
+    while (text.ends_with(' ')) text.pop_back();
+    const auto written = text;
+    const bool keys = text.ends_with('~');
+    if (keys) text.pop_back();
+    auto read = JsonPath::parse(text, JsonPath::Syntax::script);
+    if (!read) return refuse(at, made, "`given: " + written + "` is not read: " + read.error());
+    made.given.push_back({std::move(*read), keys, formats});
+    return true;
   }
 
   bool checks(Rule& made, const Value& then) {
     const auto one = [&](const Value& from) {
-      auto function = function_of(from);
+      auto function = ruleset::function_of(from);
       if (!function) return refuse(from, made, function.error());
-      auto field = text_of(from.find("field"));
-      if (field.starts_with('$') || field.contains('['))
-        return refuse(from, made, "`field: " + field + "` is not read");
-      made.thens.push_back({.field = std::move(field), .function = std::move(*function)});
+      ruleset::Then check{.field = text_of(from.find("field")), .function = std::move(*function)};
+      if (check.field == "$" || check.field.starts_with("$.") || check.field.starts_with("$[")) {
+        auto path = JsonPath::parse(check.field, JsonPath::Syntax::script);
+        if (!path) return refuse(from, made, "`field: " + check.field + "` is not read: " + path.error());
+        check.path.emplace(std::move(*path));
+      } else {
+        check.names = names_of(check.field);
+      }
+      made.thens.push_back(std::move(check));
       return true;
     };
     if (then.is(Type::object)) return one(then);
-    return !then.array().empty() && std::ranges::all_of(then.array(), one);
+    if (then.array().empty()) return refuse(then, made, "`then` names no function");
+    return std::ranges::all_of(then.array(), one);
   }
   bool refuse(const Value& at, const Rule& rule, const std::string& why) {
     unread(at, "the rule " + rule.name + " is left out: " + why);
@@ -449,134 +377,16 @@ class Reading {
 
   Rules& rules_;
   std::string file_;
-};
-
-/// Applies rules to a contract, as its author wrote it.
-class Applying {
- public:
-  explicit Applying(const Contract& contract) : contract_(contract), root_(*contract.root) { place(root_, {}); }
-
-  void apply(const Rule& rule) {
-    if (!rule.severity || !applies(rule)) return;
-    for (const auto& [path, keys] : rule.given) {
-      const auto nodes = path.select(const_cast<Value&>(root_));  // nothing is changed
-      if (!nodes) {
-        leave_out(rule, nodes.error());
-        continue;
-      }
-      for (const auto& node : *nodes) {
-        if (keys) {
-          if (node.key.data()) check_key(rule, *node.value, node.key);
-          continue;
-        }
-        const auto& target = contract_.resolve(*node.value);
-        for (const auto& then : rule.thens) check(rule, then, target, node.key);
-      }
-    }
-  }
-  std::vector<Finding> findings() && { return std::move(findings_); }
-
- private:
-  struct Found {
-    std::string pointer;
-    json::Position key;
-  };
-  void place(const Value& value, const std::string& pointer, json::Position key = {}) {
-    if (!places_.try_emplace(&value, Found{pointer, key}).second) return;
-    std::size_t index = 0;
-    for (const auto& item : value.array()) {
-      auto below = pointer;
-      json::append_token(below, index++);
-      place(item, below);
-    }
-    for (const auto& member : value.object()) {
-      auto below = pointer;
-      json::append_token(below, member.key);
-      place(member.value, below, member.at);
-    }
-  }
-
-  bool applies(const Rule& rule) const {
-    if (rule.formats.empty()) return true;
-    const auto version = text_of(root_.find("openapi")).substr(0, 3);
-    return std::ranges::any_of(rule.formats, [&](const std::string& format) {
-      return format == "oas3" || replaced(replaced(format, "oas", ""), "_", ".") == version;
-    });
-  }
-
-  void check_key(const Rule& rule, const Value& value, std::string_view key) {
-    const auto name = Value::of(key);
-    for (const auto& then : rule.thens)
-      if (const auto wrong = then.function(contract_, &name)) add(rule, value, key, *wrong, true, std::string(key));
-  }
-
-  void check(const Rule& rule, const Then& then, const Value& target, std::string_view property) {
-    if (then.field == "@key") {
-      for (const auto& member : target.object()) {
-        const auto name = Value::of(member.key);
-        if (const auto wrong = then.function(contract_, &name))
-          add(rule, member.value, member.key, *wrong, true, std::string(member.key));
-      }
-      return;
-    }
-    const Value* value = &target;
-    const Value* nearest = &target;  // of what is there
-    std::string_view rest = then.field;
-    while (value && !rest.empty()) {
-      const auto name = rest.substr(0, rest.find('.'));
-      rest.remove_prefix(std::min(rest.size(), name.size() + 1));
-      value = value->is(Type::object) ? value->find(name) : nullptr;
-      if (value) value = &contract_.resolve(*value), nearest = value;
-      property = name;
-    }
-    if (const auto wrong = then.function(contract_, value))
-      add(rule, *nearest, property, *wrong, false, value ? json::to_string(*value) : std::string{});
-  }
-
-  /// Of a rule whose path costs more than paths may.
-  void leave_out(const Rule& rule, const std::string& why) {
-    findings_.push_back({.rule = rule.name,
-                         .severity = LintRule::Severity::warning,
-                         .file = contract_.file,
-                         .at = root_.position(),
-                         .pointer = {},
-                         .message = "the rule is left out: " + why,
-                         .remedy = "Name its targets by a shorter path."});
-  }
-
-  void add(const Rule& rule, const Value& at, std::string_view property, const std::string& wrong, bool key,
-           const std::string& value) {
-    if (!at.position().line && root_.position().line) return;  // what follows from `x-plimsoll` stands in no file
-    const auto found = places_.find(&at);
-    const auto pointer = found == places_.end() ? std::string{} : found->second.pointer;
-    const auto error = (property.empty() ? std::string("it ") : "\"" + std::string(property) + "\" ") + wrong;
-    auto message = rule.message.empty() ? error : rule.message;
-    message = replaced(message, "{{error}}", error);
-    message = replaced(message, "{{description}}", rule.description);
-    message = replaced(message, "{{property}}", property);
-    message = replaced(message, "{{path}}", "#" + pointer);
-    message = replaced(message, "{{value}}", value);
-    Finding made{.rule = rule.name,
-                 .severity = *rule.severity,
-                 .file = at.source() < contract_.files.size() ? contract_.files[at.source()] : contract_.file,
-                 .at = key && found != places_.end() && found->second.key.line ? found->second.key : at.position(),
-                 .pointer = pointer,
-                 .message = std::move(message),
-                 .remedy = rule.description.empty() ? "The ruleset requires it." : rule.description};
-    findings_.push_back(std::move(made));
-  }
-
-  const Contract& contract_;
-  const Value& root_;
-  std::unordered_map<const Value*, Found> places_;
-  std::vector<Finding> findings_;
+  std::vector<std::string> formats_;  ///< of rules that name none
 };
 
 }  // namespace
 
-std::expected<Ruleset, Complaints> Ruleset::read(const std::string& file) {
+std::expected<Ruleset, Complaints> Ruleset::read(const std::string& file, const std::string& contract) {
   auto rules = std::make_unique<Rules>();
-  if (auto failed = Reading<Rules>{*rules}.file(file, false, 0)) return std::unexpected(Complaints{std::move(*failed)});
+  rules->contract = contract;
+  if (auto failed = Reading<Rules>{*rules}.file(file, Choice::recommended, 0))
+    return std::unexpected(Complaints{std::move(*failed)});
   return Ruleset{std::move(rules)};
 }
 
@@ -587,19 +397,25 @@ std::vector<Finding> Ruleset::lint(const Contract& contract) const {
     if (!ours) return false;  // of the loader: it is served so, whatever a ruleset says
     const auto said = rules_->built_in.find(finding.rule);
     if (said == rules_->built_in.end()) return !rules_->with_built_in;
-    if (!said->second) return true;
-    finding.severity = *said->second;
-    return false;
+    finding.severity = said->second.severity.value_or(finding.severity);
+    return !said->second.enabled;
   });
-  Applying applying{contract};
-  for (const auto& [name, rule] : rules_->own) applying.apply(rule);
-  for (auto& finding : std::move(applying).findings()) findings.push_back(std::move(finding));
+  std::vector<const Rule*> own;
+  for (const auto& [name, rule] : rules_->own) own.push_back(&rule);
+  for (auto& finding : ruleset::apply(own, contract)) findings.push_back(std::move(finding));
+  std::erase_if(findings, [&](Finding& finding) {
+    const auto* verdict = rules_->exception(finding);
+    if (verdict) finding.severity = verdict->severity.value_or(finding.severity);
+    return verdict && !verdict->enabled;
+  });
   std::ranges::sort(findings, {}, [&](const Finding& f) {
     return std::tuple(f.file != contract.file, f.file, f.at.line, f.at.column, f.rule, f.pointer, f.message);
   });
   findings.insert(findings.begin(), rules_->unread.begin(), rules_->unread.end());
   return findings;
 }
+
+bool Ruleset::is_whole() const { return rules_->unread.empty(); }
 
 Ruleset::Ruleset(std::unique_ptr<Rules> rules) : rules_(std::move(rules)) {}
 Ruleset::Ruleset(Ruleset&&) noexcept = default;

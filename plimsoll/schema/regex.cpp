@@ -92,6 +92,7 @@ struct Regex::Code {
   static constexpr std::uint32_t kOptions =
       PCRE2_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_MATCH_UNSET_BACKREF | PCRE2_NEVER_BACKSLASH_C;
   std::string pattern;
+  std::uint32_t options = 0;                       ///< beyond kOptions
   pcre2_code *code = nullptr, *counted = nullptr;  ///< the second is made when it is needed
   std::once_flag once;
 
@@ -100,11 +101,11 @@ struct Regex::Code {
     pcre2_code_free(counted);
   }
   /// What is wrong with the pattern; 0: nothing.
-  int compile(pcre2_code*& into, std::uint32_t options) const {
+  int compile(pcre2_code*& into, std::uint32_t more) const {
     int error = 0;
     PCRE2_SIZE offset = 0;
-    into = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), kOptions | options, &error,
-                         &offset, nullptr);
+    into = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), kOptions | options | more,
+                         &error, &offset, nullptr);
     if (!into) return error;
     pcre2_jit_compile(into, PCRE2_JIT_COMPLETE);  // without it the interpreter does the same, slower
     return 0;
@@ -187,17 +188,19 @@ Regex& Regex::operator=(Regex&&) noexcept = default;
 
 bool& Regex::exhausted() { return workspace().exhausted; }
 
-Result<Regex> Regex::compile(std::string_view pattern) {
+Result<Regex> Regex::compile(std::string_view pattern, Letters letters) {
   auto translation = translate_ecma(pattern);
   if (!translation) return std::unexpected(std::move(translation.error()));
   Regex regex;
-  if (has_shortcut(*translation))
+  const bool either_case = letters == Letters::either_case;
+  if (!either_case && has_shortcut(*translation))
     if (auto shortcut = Shortcut::of(*translation)) {
       regex.shortcut_ = std::make_unique<const Shortcut>(*std::move(shortcut));
       return regex;
     }
   regex.code_ = std::make_unique<Code>();
   regex.code_->pattern = translation->pcre;
+  regex.code_->options = either_case ? PCRE2_CASELESS : 0;
   if (const int error = regex.code_->compile(regex.code_->code, 0)) {
     char message[256] = "";
     pcre2_get_error_message(error, reinterpret_cast<PCRE2_UCHAR*>(message), sizeof message);

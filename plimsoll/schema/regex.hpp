@@ -4,6 +4,7 @@
 #include "plimsoll/base/steps.hpp"
 #include "plimsoll/schema/ecma.hpp"
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -13,8 +14,9 @@ namespace plimsoll::schema {
 /// A regular expression of ECMA-262 (with the `u` flag, as JSON Schema recommends), searched for anywhere in a text.
 class Regex {
  public:
+  enum class Letters : std::uint8_t { as_written, either_case };  ///< the flag `i`
   /// `detail` of the error says what cannot be read or translated, and at which byte.
-  static Result<Regex> compile(std::string_view pattern);
+  static Result<Regex> compile(std::string_view pattern, Letters letters = Letters::as_written);
 
   /// Whether the pattern occurs in `text`, which must be UTF-8. A search that goes beyond the step limit finds
   /// nothing and sets exhausted(), so that a pattern which backtracks without end refuses instead of standing still.
