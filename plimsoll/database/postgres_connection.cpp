@@ -3,6 +3,7 @@
 #include "plimsoll/async/pause.hpp"
 #include "plimsoll/base/digest.hpp"
 #include "plimsoll/base/encoding.hpp"
+#include "plimsoll/database/postgres_dialect.hpp"
 #include "plimsoll/database/postgres_error.hpp"
 #include "plimsoll/database/postgres_policies.hpp"
 #include "plimsoll/database/postgres_statement.hpp"
@@ -652,6 +653,9 @@ bool PostgresConnection::take(Unit& unit, const Protocol::Event& event) {
       return true;
     case EventKind::error:
       fail_once(error_of_said(event.said, unit.statement_ ? unit.statement_->sql : ""));
+      if (unit.statement_ && unit.statement_->budget && !lost_ && event.said['C'] == "22P02" &&
+          event.said['M'].find(kMoreThanAllowed) != event.said['M'].npos)
+        unit.outcome = fail(kResponseTooLarge);
       return lost_;
     case EventKind::too_large: fail_once(Error{&kResponseTooLarge}); return false;
     case EventKind::copy_refused: fail_once(copy_refused()); return false;

@@ -4,6 +4,7 @@
 #include "plimsoll/json/write.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace plimsoll::database {
 namespace {
@@ -71,10 +72,41 @@ std::string member(std::string_view name) {
   return made + ":";
 }
 
+/// How many rows there are in each row with these embeds, itself included, as far as their limits say.
+std::int64_t most_inside(std::span<const Embedded> embeds) {
+  constexpr std::int64_t kMany = std::int64_t{1} << 40;
+  std::int64_t most = 1;
+  for (auto& embed : embeds) {
+    const auto inside = most_inside(embed.embeds);
+    const auto times = embed.many() ? std::clamp<std::int64_t>(embed.limit, 0, kMany) : 1;
+    most = times > kMany / inside ? kMany : std::min(kMany, most + times * inside);
+  }
+  return most;
+}
+
+/// Whether a statement counts the rows that it makes: there could be more than it may give.
+bool counts(const Select& rows) {
+  if (!rows.most || rows.embeds.empty() || rows.count || rows.odd) return false;
+  return std::max<std::int64_t>(rows.limit.value_or(1), 1) > *rows.most / most_inside(rows.embeds);
+}
+
+/// A condition, always true, that takes a number of rows off those which the statement may still give. They are in a
+/// setting of the transaction that the statement is: nothing else of PostgreSQL changes while a statement runs. Where
+/// they do not suffice the setting is no number, and the statement ends with that.
+constexpr std::string_view kLeft = "'plimsoll.rows'";
+std::string spend(std::string_view rows) {
+  return "set_config(" + std::string(kLeft) + ",replace((current_setting(" + std::string(kLeft) + ")::bigint-" +
+         std::string(rows) + ")::text,'-'," + literal(kMoreThanAllowed) + "),true)::bigint";
+}
+/// Sets it before the first row is looked for: a subquery that is the same for all rows.
+std::string may_spend() { return "(SELECT set_config(" + std::string(kLeft) + ",?::bigint::text,true)) IS NOT NULL"; }
+
 /// Writes what is selected; embeds are correlated subqueries that give one JSON text each.
 class Columns {
  public:
-  Columns(const Renderer& renderer, std::vector<Cell>& cells) : renderer_(renderer), cells_(cells) {}
+  /// `most`: what the statement may give, where it counts the rows.
+  Columns(const Renderer& renderer, std::vector<Cell>& cells, std::optional<std::int64_t> most = {})
+      : renderer_(renderer), cells_(cells), most_(most) {}
 
   void append(std::string& out, std::span<const Column* const> columns, std::span<const Embedded> embeds,
               std::string_view alias) {
@@ -113,13 +145,18 @@ class Columns {
   std::string rows(const Embedded& embed, std::string_view alias) {
     const auto inside = next_alias();
     auto row = object(embed, inside);
-    if (!embed.many()) return "coalesce((SELECT " + row + from(embed, inside, alias) + "),'null')";
-    auto made = "(SELECT '['||coalesce(string_agg(" + inside + ".row,','),'')||']' FROM (SELECT " + row + " AS row" +
-                from(embed, inside, alias) + " ORDER BY ";
+    if (!embed.many())
+      return "coalesce((SELECT " + counted("1", std::move(row)) + from(embed, inside, alias) + "),'null')";
+    auto made = "(SELECT " + counted("count(*)", "'['||coalesce(string_agg(" + inside + ".row,','),'')||']'") +
+                " FROM (SELECT " + row + " AS row" + from(embed, inside, alias) + " ORDER BY ";
     append_columns(made, embed.of.key, inside);
     made += " LIMIT ?) " + inside + ")";
-    cells_.emplace_back(embed.limit);
+    cells_.emplace_back(most_ && *most_ < embed.limit ? *most_ + 1 : embed.limit);
     return made;
+  }
+  /// `text`, for which so many rows are taken off.
+  std::string counted(std::string_view rows, std::string text) const {
+    return most_ ? "CASE WHEN " + spend(rows) + ">=0 THEN " + text + " END" : text;
   }
   /// Members that may be absent bring their commas; that of the first member is cut off where it is not known which it
   /// is.
@@ -160,6 +197,7 @@ class Columns {
 
   const Renderer& renderer_;
   std::vector<Cell>& cells_;
+  std::optional<std::int64_t> most_;
   int aliases_ = 0;
 };
 
@@ -167,6 +205,35 @@ class Columns {
 constexpr std::string_view kMarks = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
 
 class PostgresRenderer final : public Renderer {
+ public:
+  /// Embeds are made for the rows that are given, and for none that an offset passes over or an order puts behind
+  /// them: the rows are selected first, where the embeds of others would cost time or be counted.
+  Statement select_embeds(const Select& rows) const {
+    const bool counted = counts(rows);
+    Statement out{"SELECT ", {}};
+    Columns{*this, out.cells, counted ? rows.most : std::nullopt}.append(out.sql, rows.columns, rows.embeds, kAlias);
+    for (const auto* column : rows.places) append_column(out.sql += ',', *column, kAlias);
+    if (counted) (out.sql += ',') += spend("1");
+    std::vector<const Column*> needed;
+    const auto need = [&](std::span<const Column* const> columns) {
+      for (const auto* column : columns)
+        if (std::ranges::find(needed, column->name, &Column::name) == needed.end()) needed.push_back(column);
+    };
+    need(rows.columns);
+    need(rows.places);
+    for (auto& embed : rows.embeds) need(embed.outside);
+    out.sql += " FROM (SELECT ";
+    append_columns(out.sql, needed, kAlias);
+    if (counted) {
+      out.counted = out.cells.size();
+      out.cells.emplace_back(*rows.most);
+    }
+    append_rows(out, rows, counted ? may_spend() : std::string{});
+    (out.sql += ") ") += kAlias;
+    return out;
+  }
+
+ private:
   void append_length(std::string& out, const std::string& bytes) const override {
     out += "octet_length(" + bytes + ")";
   }
@@ -327,7 +394,10 @@ std::string postgres_words(std::span<const Column* const> columns, std::string_v
   return "to_tsvector('simple'::regconfig,regexp_replace((" + text + R"() COLLATE "C",'[!-/:-@[-`{-~]+',' ','g')))";
 }
 
-Statement PostgresDialect::select(const Select& rows) const { return kRenderer.select(rows); }
+Statement PostgresDialect::select(const Select& rows) const {
+  const bool passes_over = rows.offset > 0 && !rows.embeds.empty() && !rows.count && !rows.odd;
+  return passes_over || counts(rows) ? kRenderer.select_embeds(rows) : kRenderer.select(rows);
+}
 Statement PostgresDialect::select_file(const SelectFile& file) const { return kRenderer.select_file(file); }
 Statement PostgresDialect::insert(const Insert& row) const { return kRenderer.insert(row); }
 Statement PostgresDialect::update(const Update& rows) const { return kRenderer.update(rows); }

@@ -50,6 +50,9 @@ class PostgresDialect final : public Dialect {
 
 const PostgresDialect& postgres_dialect();
 
+/// In the message of the error with which a statement ends that would give more rows than it may (`Select::most`).
+inline constexpr std::string_view kMoreThanAllowed = "more rows than allowed, by ";
+
 /// The type of a column in a table that the server makes.
 std::string_view postgres_type(const Column& column);
 /// What an index of `q` is made of and searched by: the words of the columns.

@@ -104,6 +104,76 @@ struct PostgresSpeaker {
 };
 INSTANTIATE_TYPED_TEST_SUITE_P(Postgres, DialectConformance, PostgresSpeaker);
 
+/// The rows of a JSON text, embedded ones included.
+std::int64_t rows_in(const json::Value& value) {
+  std::int64_t rows = value.is(json::Type::object) ? 1 : 0;
+  if (value.is(json::Type::object))
+    for (auto& member : value.object()) rows += rows_in(member.value);
+  if (value.is(json::Type::array))
+    for (auto& item : value.array()) rows += rows_in(item);
+  return rows;
+}
+
+TEST(Dialects, PostgresCountsTheRowsOfAStatementThatMayGiveTooMany) {
+  PostgresSpeaker postgres;
+  if (const auto why = postgres.why_not(); !why.empty()) GTEST_SKIP() << why;
+  const auto& dialect = postgres.dialect();
+  const Library library{dialect};
+  const auto authors = library.authors(), books = library.books();
+  for (const auto& table : {authors, books})
+    for (auto& sql : dialect.create_table(table)) ASSERT_TRUE(postgres.ask(sql, {})) << sql;
+  ASSERT_TRUE(
+      postgres.ask("INSERT INTO authors(id,name) SELECT md5(g::text)::uuid,'a'||g FROM generate_series(1,6) g", {}));
+  ASSERT_TRUE(
+      postgres.ask("INSERT INTO books(author,title) SELECT CASE WHEN g%7>0 THEN md5((g%7)::text)::uuid END,'b'||g FROM "
+                   "generate_series(1,40) g",
+                   {}));
+  Embedded writer{.of = authors.relation(), .name = "writer", .more = {}};
+  writer.inside = {&library.author[0]};
+  writer.outside = {&library.book[1]};
+  writer.columns = {&library.author[1]};
+  Embedded written{.of = books.relation(), .name = "books", .more = "books_has_more", .limit = 4};
+  written.inside = {&library.book[1]};
+  written.outside = {&library.author[0]};
+  written.columns = {&library.book[2]};
+  written.embeds = {writer};
+  writer.embeds = {written};
+  const auto ask = [&](std::optional<std::int64_t> most, std::int64_t limit, std::int64_t offset) {
+    Select select{.from = books.relation(), .columns = {&library.book[2]}, .embeds = {writer}};
+    select.places = {&library.book[0]};
+    select.order = {{.column = &library.book[2], .descending = true}};
+    select.limit = limit;
+    select.offset = offset;
+    select.most = most;
+    const auto statement = dialect.select(select);
+    EXPECT_EQ(statement.counted.has_value(), most.has_value() && limit * (1 + 1 + 4 * 2) > *most) << statement.sql;
+    return postgres.ask(statement.sql, statement.cells);
+  };
+  for (const auto& [limit, offset] : {std::pair{7, 0}, std::pair{1000, 0}, std::pair{5, 20}}) {
+    auto all = ask({}, limit, offset);
+    ASSERT_TRUE(all) << all.error().more().cause;
+    std::int64_t total = 0;
+    for (auto& row : *all) {
+      Arena arena;
+      total += 1 + rows_in(*json::parse(std::get<std::string>(row[1]), arena));
+    }
+    ASSERT_GT(total, 3 * std::ssize(*all));
+    for (const auto most : {total, total + 5}) {
+      auto counted = ask(most, limit, offset);
+      ASSERT_TRUE(counted) << counted.error().more().cause;
+      if (counted->front().size() == all->front().size()) continue;  // there cannot be more
+      EXPECT_EQ(counted->back().back(), Cell{most - total});
+      for (auto& row : *counted) row.pop_back();
+      EXPECT_EQ(shown(*counted), shown(*all));
+    }
+    for (const auto most : {total - 1, total / 2, std::int64_t{0}}) {
+      auto counted = ask(most, limit, offset);
+      ASSERT_FALSE(counted) << most << " of " << total;
+      EXPECT_NE(counted.error().more().cause.find(kMoreThanAllowed), std::string::npos) << counted.error().more().cause;
+    }
+  }
+}
+
 /// Lists that nobody thought of: both engines give the same rows in the same order.
 TEST(Dialects, EnginesAgreeOnRandomLists) {
   PostgresSpeaker postgres;

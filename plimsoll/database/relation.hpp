@@ -21,6 +21,7 @@ namespace plimsoll::database {
 struct Statement {
   std::string sql;
   std::vector<Cell> cells;
+  std::optional<std::size_t> counted{};  ///< which cell says how many rows may be given (`Select::most`); none: no cell
 };
 
 /// What the values of a column are, and how they are written in JSON.
@@ -141,6 +142,10 @@ struct Select {
   std::size_t fixed = 0;                ///< the first columns of the order in which all rows are equal, by `bounds`
   std::optional<std::int64_t> limit{};  ///< the last parameter, but for the offset
   std::int64_t offset = 0;
+  /// How many rows may be given, embedded ones included; none: any number. Where a database does not count embedded
+  /// rows as they are made, and there could be more, the statement counts them: it fails before the row that would be
+  /// too much with `response-too-large`, and the last column of each row is how many are left.
+  std::optional<std::int64_t> most{};
 };
 
 /// A value of a column in a new or changed row.

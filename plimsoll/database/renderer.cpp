@@ -96,21 +96,25 @@ void Renderer::append_bound(Statement& out, const Bound& bound, std::string_view
   out.cells.push_back(*bound.value);
 }
 
+bool Renderer::append_row(Statement& out, const Select& rows) const {
+  append_selected(out, rows, kAlias);
+  bool any = !rows.columns.empty() || !rows.embeds.empty();
+  for (const auto* column : rows.places) {
+    if (any) out.sql += ',';
+    append_place(out.sql, *column, kAlias);
+    any = true;
+  }
+  return any;
+}
+
 Statement Renderer::select(const Select& rows) const {
-  constexpr std::string_view kAlias = "t";
   Statement out;
   out.sql.reserve(kUsual);
   out.sql += "SELECT ";
   if (rows.count) {
     out.sql += "count(*)";
   } else {
-    append_selected(out, rows, kAlias);
-    bool any = !rows.columns.empty() || !rows.embeds.empty();
-    for (const auto* column : rows.places) {
-      if (any) out.sql += ',';
-      append_place(out.sql, *column, kAlias);
-      any = true;
-    }
+    const bool any = append_row(out, rows);
     if (rows.odd) {
       out.sql += any ? ",0" : "0";
       append_odd(out.sql, rows, kAlias);
@@ -118,9 +122,15 @@ Statement Renderer::select(const Select& rows) const {
       out.sql += '1';
     }
   }
+  append_rows(out, rows);
+  return out;
+}
+
+void Renderer::append_rows(Statement& out, const Select& rows, std::string_view before) const {
   append_quoted(out.sql += " FROM ", rows.from.name);
   (out.sql += ' ') += kAlias;
   And where{out};
+  if (!before.empty()) where.next() += before;
   append_conditions(where, out, rows.where, kAlias);
   if (rows.search) append_search(where, out, rows, kAlias);
   for (auto& bound : rows.bounds) {
@@ -136,7 +146,6 @@ Statement Renderer::select(const Select& rows) const {
     out.sql += " OFFSET ?";
     out.cells.emplace_back(rows.offset);
   }
-  return out;
 }
 
 Statement Renderer::select_file(const SelectFile& file) const {

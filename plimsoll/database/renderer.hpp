@@ -57,6 +57,12 @@ class Renderer {
  protected:
   ~Renderer() = default;
 
+  static constexpr std::string_view kAlias = "t";  ///< of the rows that a SELECT is of
+  /// All that a row of the result has; false: nothing.
+  bool append_row(Statement& out, const Select& rows) const;
+  /// From ` FROM` to the end. `before`: a condition that stands before the others; empty: none.
+  void append_rows(Statement& out, const Select& rows, std::string_view before = {}) const;
+
   /// A parameter that is stored in the column or compared with it.
   virtual void append_parameter(std::string& out, const Column& column) const = 0;
   virtual void append_condition(Statement& out, const Condition& condition, std::string_view alias) const = 0;

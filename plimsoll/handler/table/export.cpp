@@ -65,7 +65,7 @@ Task<Result<>> Export::fill(PageRows& rows, const Page& page) const {
   auto budget = query_.budget;
   auto reading = query_.reading;
   reading.budget = &budget;
-  auto statements = list_statements(database_.dialect(), query_.wanted, query_.selection, page);
+  auto statements = list_statements(database_.dialect(), query_.wanted, query_.selection, page, budget.rows);
   if (!statements) co_return Result<>{};
   auto done = co_await read_page(database_, loop_, std::move(*statements), page, reading, rows);
   co_return done;

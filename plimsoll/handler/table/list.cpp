@@ -114,7 +114,7 @@ class List final : public Operation {
     auto budget = read_budget();
     auto asked = *page;
     ++asked.limit;  // one more tells whether there is more
-    auto statements = list_statements(database_.dialect(), *wanted, selection, asked);
+    auto statements = list_statements(database_.dialect(), *wanted, selection, asked, budget.rows);
     if (statements) {
       const bool quick = page->limit <= kQuickPage && page->offset == 0;
       const auto reading = reading_of(request, context, class_of(*wanted), quick, budget);

@@ -59,11 +59,12 @@ class Read final : public Operation {
     const Wanted wanted{
         .model = model_.get(), .table = &table(), .conditions = std::move(*conditions), .search = {}, .caller = &*who};
     context.shaped = shapes(context);
-    const auto statement = row_statement(database_.dialect(), wanted, context.shaped ? *selection : stored_);
+    auto budget = read_budget();
+    const auto statement =
+        row_statement(database_.dialect(), wanted, context.shaped ? *selection : stored_, budget.rows);
     if (!statement) co_return fail(kNoSuchRow);
     const RowWriter writer{table(), *selection};
     OneRow row{writer, context.shaped ? nullptr : beside()};
-    auto budget = read_budget();
     const auto reading = reading_of(request, context, database::ReadClass::key, true, budget);
     auto done = co_await database_.read(context.loop, statement->sql, statement->cells, reading, row);
     if (!done) co_return std::unexpected(std::move(done).error());

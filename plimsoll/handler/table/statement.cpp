@@ -208,7 +208,8 @@ std::vector<Sort> total_order(const Table& table, std::vector<Sort> sort) {
 }
 
 std::optional<std::vector<Statement>> list_statements(const Dialect& dialect, const Wanted& rows,
-                                                      const Selection& selection, const Page& page) {
+                                                      const Selection& selection, const Page& page,
+                                                      std::optional<std::int64_t> most) {
   using enum Range::Beyond;
   const Walk walk{*rows.table, page.sort, page.from && page.from->backward};
   std::vector<Range> ranges;
@@ -224,6 +225,7 @@ std::optional<std::vector<Statement>> list_statements(const Dialect& dialect, co
     if (beside(*rows.table, selection, by.column)) select.places.push_back(&rows.table->columns[by.column]);
   select.limit = page.limit;
   select.offset = page.offset;
+  select.most = most;
   std::vector<Statement> all;
   all.reserve(std::max<std::size_t>(ranges.size(), 1));
   if (ranges.empty() && !page.from) {
@@ -269,9 +271,11 @@ std::optional<Statement> count_statement(const Dialect& dialect, const Wanted& r
   return dialect.select(asked.select);
 }
 
-std::optional<Statement> row_statement(const Dialect& dialect, const Wanted& rows, const Selection& selection) {
+std::optional<Statement> row_statement(const Dialect& dialect, const Wanted& rows, const Selection& selection,
+                                       std::optional<std::int64_t> most) {
   Asked asked{rows};
   if (!asked.add(rows)) return std::nullopt;
+  asked.select.most = most;
   asked.show(*rows.table, selection);
   return dialect.select(asked.select);
 }

@@ -64,8 +64,11 @@ std::vector<Sort> total_order(const Table& table, std::vector<Sort> sort);
 /// A page is a chain of index ranges, run one after the other until the page is full: those behind a position, one per
 /// column of the order and one per group of nulls. Nearly always the first fills the page. So its cost does not depend
 /// on its depth, and nothing is sorted. Nothing when the caller can have no rows.
+///
+/// `most`: how many rows may be given, embedded ones included (`Select::most`); none: any number.
 std::optional<std::vector<Statement>> list_statements(const database::Dialect& dialect, const Wanted& rows,
-                                                      const Selection& selection, const Page& page);
+                                                      const Selection& selection, const Page& page,
+                                                      std::optional<std::int64_t> most = {});
 /// The values of a row by which it has its place in an order, as cursors hold them: by its key, of such values, of the
 /// rows that the caller sees, filters aside. Nothing when the caller can have no rows.
 std::optional<Statement> place_statement(const database::Dialect& dialect, const Wanted& rows,
@@ -78,9 +81,9 @@ std::optional<Statement> count_statement(const database::Dialect& dialect, const
 /// are of a type that no column of a contract has.
 Statement rows_statement(const database::Dialect& dialect, const Table& table, const Selection& selection,
                          std::int64_t limit);
-/// Rows without order: those of a key.
-std::optional<Statement> row_statement(const database::Dialect& dialect, const Wanted& rows,
-                                       const Selection& selection);
+/// Rows without order: those of a key. `most`: how many may be given, embedded ones included; none: any number.
+std::optional<Statement> row_statement(const database::Dialect& dialect, const Wanted& rows, const Selection& selection,
+                                       std::optional<std::int64_t> most = {});
 
 /// Inserts a row; cells by column, those without a value left to the database. Gives the columns of a selection, which
 /// has no embeds.
