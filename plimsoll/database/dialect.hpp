@@ -62,6 +62,7 @@ struct FoundColumn {
   bool folds = false;           ///< PostgreSQL: its collation takes texts that differ for equal
   std::string default_value{};  ///< as SQL
   char category = '\0';         ///< PostgreSQL: pg_type.typcategory
+  int digits = -1;              ///< PostgreSQL: that it declares, such as 3 of `timestamptz(3)`; negative: none
   /// PostgreSQL: names of the checks of the table that are about it.
   std::vector<std::string> checks{};
   /// The forms of the instants that it holds, as far as a start looks.

@@ -263,7 +263,8 @@ Task<Result<std::optional<FoundTable>>> PostgresDialect::find_table(Session& ses
   auto columns = co_await session.query(
       "SELECT a.attname::text,format_type(b.oid,NULL),a.attnotnull OR t.typnotnull,a.atthasdef OR a.attidentity<>'' "
       "OR t.typdefault IS NOT NULL,coalesce(pg_get_expr(d.adbin,d.adrelid),''),b.typcategory::text,"
-      "coalesce((SELECT NOT l.collisdeterministic FROM pg_collation l WHERE l.oid=a.attcollation),false) "
+      "coalesce((SELECT NOT l.collisdeterministic FROM pg_collation l WHERE l.oid=a.attcollation),false),"
+      "CASE t.typtype WHEN 'd' THEN t.typtypmod ELSE a.atttypmod END::bigint "
       "FROM pg_attribute a JOIN pg_type t ON t.oid=a.atttypid "
       "JOIN pg_type b ON b.oid=CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END "
       "LEFT JOIN pg_attrdef d ON d.adrelid=a.attrelid AND d.adnum=a.attnum "
@@ -278,7 +279,8 @@ Task<Result<std::optional<FoundTable>>> PostgresDialect::find_table(Session& ses
                              .has_default = number_at(row, 3) != 0,
                              .folds = number_at(row, 6) != 0,
                              .default_value = text_at(row, 4),
-                             .category = category.empty() ? '\0' : category[0]});
+                             .category = category.empty() ? '\0' : category[0],
+                             .digits = static_cast<int>(number_at(row, 7))});
   }
   if (auto indexes = co_await find_indexes(session, name, found); !indexes)
     co_return std::unexpected(std::move(indexes).error());
@@ -437,6 +439,9 @@ void PostgresDialect::note_storage(Column& column, const FoundColumn* there, con
   column.uuid = there ? there->type == "uuid" : postgres_type(column) == "uuid";
   column.checks = there ? there->checks : std::vector<std::string>{};
   column.as_number = there && (column.kind == Kind::decimal || column.kind == Kind::number) && there->type != "numeric";
+  constexpr int kMicroseconds = 6;
+  if (column.kind == Kind::instant)
+    column.digits = there && there->digits >= 0 ? std::min(there->digits, kMicroseconds) : kMicroseconds;
 }
 
 void PostgresDialect::check_storage(const TableDefinition& table, std::size_t index, const FoundColumn& there,

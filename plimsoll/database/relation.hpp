@@ -58,10 +58,13 @@ struct Column {
   Compared compared = Compared::plain;
   bool as_number = false;  ///< decimals are stored as numbers, which keep 15 digits
   bool spaced = false;     ///< instants are stored as `2026-01-01 00:00:00`
-  bool folds = false;      ///< texts that differ may be equal to the database
-  bool uuid = false;       ///< the database takes UUIDs only, and gives them in lower case
-  bool pieces = true;      ///< of bytes: the database reads a piece of them without the rest
-  std::string type{};      ///< as the database names it; empty: that which the dialect gives the kind
+  /// Instants are stored with at most so many digits behind the second, from year 1 on and without leap seconds;
+  /// negative: every instant is stored as it is.
+  int digits = -1;
+  bool folds = false;  ///< texts that differ may be equal to the database
+  bool uuid = false;   ///< the database takes UUIDs only, and gives them in lower case
+  bool pieces = true;  ///< of bytes: the database reads a piece of them without the rest
+  std::string type{};  ///< as the database names it; empty: that which the dialect gives the kind
   /// Names of the rules of its table that are about it, where the database tells no more of one that is broken.
   std::vector<std::string> checks{};
 

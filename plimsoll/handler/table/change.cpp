@@ -68,9 +68,9 @@ class Reader {
           if (creating && !cell && column.kind == Kind::text) cell = Cell{uuid7(by_.wall).to_string()};
           break;
         case Filled::created:
-          if (creating) cell = instant_cell(column, rfc3339(by_.wall));
+          if (creating) cell = time_cell(column, rfc3339(by_.wall));
           break;
-        case Filled::updated: cell = instant_cell(column, rfc3339(by_.wall)); break;
+        case Filled::updated: cell = time_cell(column, rfc3339(by_.wall)); break;
         case Filled::owner:
           if (creating && !cell) cell = own(column, by_.caller->subject);
           break;

@@ -160,9 +160,11 @@ class List final : public Operation {
 
   Result<database::Cell> value_of(const Column& column, const json::Value& value, const std::string& name) const {
     if (column.kind == Kind::instant && value.is(json::Type::string) && value.string().size() == 10) {
-      if (auto first = to_utc(std::string(value.string()) + "T00:00:00Z"))
-        return instant_cell(column, std::move(*first));
-      return refuse_query(name, "format", "must be a date or a date-time (RFC 3339)");
+      auto first = to_utc(std::string(value.string()) + "T00:00:00Z");
+      if (!first) return refuse_query(name, "format", "must be a date or a date-time (RFC 3339)");
+      auto cell = instant_cell(column, std::move(*first));
+      if (!cell) return refuse_query(name, cell.error().keyword, cell.error().sentence);
+      return std::move(*cell);
     }
     auto cell = to_cell(column, value);
     if (!cell) return refuse_query(name, cell.error().keyword, cell.error().sentence);

@@ -82,15 +82,48 @@ std::optional<Cell> decimal_cell(const Column& column, std::string decimal) {
 
 }  // namespace
 
-Cell instant_cell(const Column& column, std::string utc) {
-  constexpr std::size_t kBetween = 10;  // behind the date
-  if (column.spaced && utc.size() > kBetween && utc.ends_with('Z')) {
-    utc[kBetween] = ' ';
+namespace {
+
+constexpr std::size_t kDate = 10, kSeconds = 19;  ///< bytes of `2026-01-01`, and with `T00:00:00`
+
+Cell instant_text(const Column& column, std::string utc) {
+  if (column.spaced && utc.size() > kDate && utc.ends_with('Z')) {
+    utc[kDate] = ' ';
     utc.pop_back();
     if (const auto point = utc.find('.'); point != utc.npos && utc.find_first_not_of('0', point + 1) == utc.npos)
       utc.resize(point);  // as text it would not equal the whole second
   }
   return Cell{std::move(utc)};
+}
+
+/// The digits behind the second; zeros at the end say nothing.
+std::size_t digits_of(std::string_view utc) {
+  if (utc.size() <= kSeconds || utc[kSeconds] != '.') return 0;
+  const auto fraction = utc.substr(kSeconds + 1, utc.size() - kSeconds - 2);  // without the `Z`
+  return fraction.find_last_not_of('0') + 1;
+}
+
+}  // namespace
+
+std::expected<Cell, Misfit> instant_cell(const Column& column, std::string utc) {
+  if (column.digits >= 0) {
+    if (utc.starts_with("0000-"))
+      return misfit("format", "must not be before 0001-01-01T00:00:00Z: the database stores no earlier instant");
+    if (std::string_view(utc).substr(0, kSeconds).ends_with(":60"))
+      return misfit("format", "must not be a leap second (second 60): the database stores none");
+    if (digits_of(utc) > static_cast<std::size_t>(column.digits))
+      return misfit("format", column.digits == 0
+                                  ? std::string("must be a whole second: the database stores no fraction")
+                                  : "must have at most " + std::to_string(column.digits) +
+                                        " digits behind the second: the database stores no more");
+  }
+  return instant_text(column, std::move(utc));
+}
+
+Cell time_cell(const Column& column, std::string utc) {
+  if (column.digits >= 0 && digits_of(utc) > static_cast<std::size_t>(column.digits))
+    utc = utc.substr(0, kSeconds + (column.digits > 0 ? 1 : 0) + static_cast<std::size_t>(column.digits)) + "Z";
+  return instant_text(column, std::move(utc));
 }
 
 std::optional<Cell> caller_cell(const Column& column, std::string_view caller) {
@@ -150,7 +183,8 @@ std::optional<Cell> to_cell(const Column& column, std::string_view text) {
       if (text.find('\0') != text.npos || (column.uuid && !schema::is_uuid(text))) return std::nullopt;
       return Cell{canonical(column, text)};
     case Kind::instant:
-      if (auto utc = to_utc(text)) return instant_cell(column, std::move(*utc));
+      if (auto utc = to_utc(text))
+        if (auto cell = instant_cell(column, std::move(*utc))) return std::move(*cell);
       return std::nullopt;
     case Kind::integer:
       if (auto integer = whole<std::int64_t>(text)) return Cell{*integer};

@@ -37,8 +37,10 @@ void append_json(std::string& out, Kind kind, const database::Field& field);
 bool append_stored(std::string& out, const Column& column, const database::Field& field);
 
 using database::to_utc;
-/// An instant in UTC in the form in which the column holds instants.
-database::Cell instant_cell(const Column& column, std::string utc);
+/// An instant in UTC (`to_utc`) in the form in which the column holds instants, or why it can hold none that equals it.
+std::expected<database::Cell, Misfit> instant_cell(const Column& column, std::string utc);
+/// A time of the server's own, RFC 3339 in UTC, as far as the column holds it.
+database::Cell time_cell(const Column& column, std::string utc);
 
 /// Whether a text can be a segment of a path: a path has no empty ones, and clients take `.` and `..` out of it,
 /// written as `%2E` too (RFC 3986, section 6.2.2.3).

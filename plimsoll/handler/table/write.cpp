@@ -327,7 +327,7 @@ Task<Result<Row>> Writing::assign_file(Session& session, const Wanted& wanted, c
   times.reserve(table().columns.size());
   for (const auto& column : table().columns)
     if (column.filled == Filled::updated) {
-      times.push_back(instant_cell(column, rfc3339(wall)));
+      times.push_back(time_cell(column, rfc3339(wall)));
       values.push_back({.column = &column, .value = &times.back()});
     }
   const auto statement = assign_statement(database_.dialect(), wanted, values, all_);

@@ -1,0 +1,144 @@
+"""Values that SQLite stores and PostgreSQL does not: they are refused at their place, and never stored as others.
+
+    PYTHONPATH=tests python3 tests/engine_values_test.py                     # some random values
+    PLIMSOLL_TORTURE=1 PYTHONPATH=tests python3 tests/engine_values_test.py  # many
+"""
+import fractions
+import os
+import random
+import re
+
+import harness
+
+CONTRACT = """
+openapi: 3.1.0
+info: {{title: Values, version: 1.0.0}}
+x-plimsoll:
+  rate-limit: off
+  authorization: any-caller
+  tables:
+    things:
+      schema: '#/components/schemas/Thing'
+      key: id
+      filters: {{at: [eq, ge, lt, in], kind: [eq], text: [eq]}}
+      sort: [at, text]
+      search: [words]
+      unique: [code]
+components:
+  schemas:
+    Thing:
+      type: object
+      required: [id]
+      properties:
+        id: {{type: string, maxLength: 200}}
+        at: {{type: string, format: date-time}}
+        kind: {{type: string}}
+        text: {{type: string, maxLength: 20000}}
+        code: {{type: string, maxLength: {code}}}
+        free: {{type: string, maxLength: 20000}}
+        words: {{type: string}}
+paths:
+  /things:
+    get:
+      operationId: listThings
+      x-plimsoll: {{table: things}}
+      responses: {{'200': {{description: ok}}}}
+    post:
+      operationId: createThing
+      x-plimsoll: {{table: things}}
+      requestBody: {{required: true, content: {{application/json: {{schema: {{type: object}}}}}}}}
+      responses: {{'201': {{description: made}}}}
+  /things/batch:
+    post:
+      operationId: createThings
+      x-plimsoll: {{table: things, batch: {{create: {{max: 100}}}}}}
+      requestBody: {{required: true, content: {{application/json: {{schema: {{type: array}}}}}}}}
+      responses: {{'201': {{description: made}}}}
+  /things/{{id}}:
+    parameters: [{{name: id, in: path, required: true, schema: {{type: string}}}}]
+    get:
+      operationId: getThing
+      x-plimsoll: {{table: things}}
+      responses: {{'200': {{description: ok}}}}
+    patch:
+      operationId: patchThing
+      x-plimsoll: {{table: things}}
+      requestBody: {{required: true, content: {{application/json: {{schema: {{type: object}}}}}}}}
+      responses: {{'200': {{description: ok}}}}
+"""
+CHINESE = [chr(code) for code in range(0x4E00, 0x9FFF)]
+
+
+def seconds(instant):
+    """An instant in UTC as date, minutes, and seconds with their fraction, exactly."""
+    found = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d):(\d\d(?:\.\d+)?)Z", instant)
+    return found[1], fractions.Fraction(found[2])
+
+
+@harness.engines("sqlite", why="it starts both engines itself")
+class EngineValues(harness.ServerTest):
+    def setUp(self):
+        seed = int(os.environ.get("PLIMSOLL_SEED") or random.randrange(1 << 30))
+        print(f"PLIMSOLL_SEED={seed}", flush=True)
+        self.random = random.Random(seed)
+
+    def on(self, engine, before="", code=200):
+        self.engine = engine
+        folder = self.directory()
+        database = self.database(folder)
+        if before:
+            database.rows(before)
+        server = self.server(CONTRACT.format(code=code), "database: {url: 'sqlite:contract.db'}\n", directory=folder).start()
+        self.engine = "sqlite"
+        return server
+
+    def an_instant(self):
+        """An instant in UTC, and how many digits of its fraction count."""
+        year = self.random.choice((0, 1, 1969, 2016, 2024, 9999))
+        digits = self.random.choice((0, 0, 1, 3, 6, 6, 7, 9))
+        fraction = "".join(self.random.choice("0123456789") for _ in range(digits)) if self.random.random() < 0.8 else "9" * digits
+        zeros = "0" * self.random.choice((0, 0, 3))
+        second = self.random.choice(("00", "30", "59", "60"))
+        shown = f".{fraction}{zeros}" if fraction + zeros else ""
+        return f"{year:04}-12-31T23:59:{second}{shown}Z", len(fraction.rstrip("0"))
+
+    def test_an_instant_is_stored_as_it_is_or_refused_at_its_member_and_its_parameter(self):
+        servers = {
+            ("sqlite", None): self.on("sqlite"),
+            ("postgres", 6): self.on("postgres"),
+            # Of another program, which keeps less.
+            ("postgres", 3): self.on("postgres", 'CREATE TABLE things(id text COLLATE "C" PRIMARY KEY, at timestamptz(3), kind text COLLATE "C", text text COLLATE "C", code text COLLATE "C" UNIQUE, free text COLLATE "C", words text COLLATE "C")'),
+            ("postgres", 0): self.on("postgres", 'CREATE TABLE things(id text COLLATE "C" PRIMARY KEY, at timestamp(0) without time zone, kind text COLLATE "C", text text COLLATE "C", code text COLLATE "C" UNIQUE, free text COLLATE "C", words text COLLATE "C")'),
+        }
+        outcomes = {key: set() for key in servers}
+        for number in range(600 if os.environ.get("PLIMSOLL_TORTURE") else 60):
+            instant, digits = self.an_instant()
+            for (engine, kept), server in servers.items():
+                held = kept is None or (digits <= kept and instant[17:19] != "60" and not instant.startswith("0000"))
+                outcomes[engine, kept].add(held)
+                where = f"{engine}, {kept} digits: {instant}"
+                made = server.post("/things", {"id": str(number), "at": instant})
+                listed = server.get("/things", at=instant)
+                if held:
+                    self.assertEqual(made.status, 201, f"{where} {made}")
+                    for shown in (made.json()["at"], server.get(f"/things/{number}").json()["at"]):
+                        self.assertEqual(seconds(shown), seconds(instant), where)
+                    self.assertEqual(listed.status, 200, f"{where} {listed}")
+                    self.assertIn(str(number), [row["id"] for row in listed.json()["data"]], where)
+                    continue
+                self.assertEqual((made.status, made.code), (422, "invalid-row"), f"{where} {made}")
+                self.assertEqual([(error["in"], error["pointer"]) for error in made.json()["errors"]], [("body", "/at")], where)
+                self.assertEqual(server.get(f"/things/{number}").status, 404, where)
+                self.assertEqual(listed.status, 400, f"{where} {listed}")
+                self.assertEqual([(error["in"], error["pointer"]) for error in listed.json()["errors"]], [("query", "/at")], where)
+                self.assertEqual(listed.json()["errors"][0]["message"], made.json()["errors"][0]["message"], where)
+        for key, both in outcomes.items():
+            self.assertEqual(both, {True} if key[1] is None else {True, False}, key)
+        server = servers["postgres", 6]
+        for parameter in ("at[ge]", "at[lt]", "at"):
+            refused = server.get("/things", **{parameter: "0000-01-01"})
+            self.assertEqual((refused.status, [error["pointer"] for error in refused.json()["errors"]]), (400, [f"/{parameter}"]), refused)
+
+
+if __name__ == "__main__":
+    harness.main()
