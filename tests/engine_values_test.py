@@ -139,6 +139,43 @@ class EngineValues(harness.ServerTest):
             refused = server.get("/things", **{parameter: "0000-01-01"})
             self.assertEqual((refused.status, [error["pointer"] for error in refused.json()["errors"]]), (400, [f"/{parameter}"]), refused)
 
+    def long(self, size):
+        """So many bytes that no compression makes short."""
+        return "".join(self.random.choice(CHINESE) for _ in range(size // 3)) + "a" * (size % 3)
+
+    def test_text_that_is_too_long_for_an_index_is_refused_at_its_member(self):
+        lite, post = self.on("sqlite"), self.on("postgres")
+        for size in (1_000, 2_400, 2_900, 9_000, 30_000):
+            name = f"n{size}"
+            for member in ("text", "free"):
+                row = {"id": f"{name}-{member}", member: self.long(size)}
+                self.assertEqual(lite.post("/things", row).status, 201, size)
+                made = post.post("/things", row)
+                if member == "free" or size < 2_500:
+                    self.assertEqual(made.status, 201, f"{size} {made}")
+                    continue
+                for answer, pointer in ((made, "/text"), (post.post("/things/batch", [{"id": f"{name}-b"}, {**row, "id": f"{name}-c"}]), "/1/text"), (post.patch("/things/n1000-text", {"text": row["text"], "kind": "k"}), "/text")):
+                    self.assertEqual((answer.status, answer.code), (422, "constraint"), f"{size} {answer}")
+                    errors = answer.json()["errors"]
+                    self.assertEqual([error["pointer"] for error in errors], [pointer], f"{size} {answer}")
+                    self.assertIn("too long for an index", errors[0]["message"])
+                    self.assertIn("2600 bytes", errors[0]["message"])
+                self.assertEqual(post.get(f"/things/{name}-b").status, 404)
+
+    def test_too_many_words_for_q_are_refused_at_their_member(self):
+        lite, post = self.on("sqlite"), self.on("postgres")
+        row = {"id": "w", "words": " ".join(f"{number:07x}" for number in range(110_000))}
+        self.assertEqual(lite.post("/things", row).status, 201)
+        refused = post.post("/things", row)
+        self.assertEqual((refused.status, refused.code, [error["pointer"] for error in refused.json()["errors"]]), (422, "constraint", ["/words"]), refused)
+        self.assertIn("index of `q`", refused.json()["errors"][0]["message"])
+
+    def test_a_start_names_the_columns_that_admit_more_than_an_index_takes(self):
+        warned = [line for line in self.on("postgres", code=651).output.splitlines() if "is in an index" in line]
+        self.assertEqual([re.search(r'column \\?"(\w+)\\?"', line)[1] for line in warned], ["text", "code"], warned)
+        self.assertEqual([line for line in self.on("postgres", code=650).output.splitlines() if "is in an index" in line and "code" in line], [])
+        self.assertNotIn("is in an index", self.on("sqlite", code=651).output)
+
 
 if __name__ == "__main__":
     harness.main()

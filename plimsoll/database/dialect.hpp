@@ -120,8 +120,9 @@ struct SearchState {
 
 /// What a refused change broke, as far as the database says.
 struct Violation {
-  /// `policy`: a row that the caller may not have, by row-level security.
-  enum class What : std::uint8_t { other, check, reference, policy } what = What::other;
+  /// `policy`: a row that the caller may not have, by row-level security. `length`: a value is too long for an index.
+  /// `words`: its words are too many for the index of `q`.
+  enum class What : std::uint8_t { other, check, reference, policy, length, words } what = What::other;
   std::string expression{};  ///< of a check without a name of its own
   std::string rule{};        ///< the name of the constraint or index, where the database tells it
 };
@@ -188,6 +189,8 @@ class Dialect {
   virtual void check_storage(const TableDefinition& table, std::size_t column, const FoundColumn& there,
                              const FoundTable& found, std::vector<Finding>& all) const = 0;
   virtual Violation violation_of(const Error& error) const = 0;
+  /// The most bytes, about, that the values of a row may have in one index; 0: any number.
+  virtual std::size_t longest_indexed() const noexcept { return 0; }
   /// The columns of a table that a constraint, an index, or a rule of a column's type is about; none where it is not
   /// known.
   virtual Task<Result<std::vector<std::string>>> columns_of_rule(Session& session, std::string table,

@@ -1,5 +1,6 @@
 #include "plimsoll/database/postgres_dialect.hpp"
 
+#include "plimsoll/database/postgres_error.hpp"
 #include "plimsoll/database/renderer.hpp"
 #include "plimsoll/json/write.hpp"
 
@@ -416,6 +417,8 @@ Violation PostgresDialect::violation_of(const Error& error) const {
   Violation made{.what = state == "23514" ? check : state == "23503" ? reference : state == "42501" ? policy : other};
   cause.remove_prefix(kState);
   if (cause.starts_with(' ')) made.rule = std::string(cause.substr(1, cause.find(": ") - 1));
+  // The name of the type is the same in every language.
+  if (state == kTooLong) made.what = cause.find("tsvector") != cause.npos ? words : length;
   if (made.what == policy && error.problem != &kConstraint) made.what = other;  // of the table, not of a row
   return made;
 }

@@ -90,6 +90,14 @@ Error integrity_error(const PostgresDiagnostics& said) {
   return violation(kConflict, "The database refuses the change.", said, {column}, "constraint", "is refused");
 }
 
+/// The index of `index row size 2752 exceeds btree version 4 maximum 2704 for index "things_by_name"`: what stands in
+/// quotes at the end, in whatever language the rest is. Empty: the message names none.
+std::string_view index_in(std::string_view message) {
+  const auto end = message.find_last_of('"');
+  const auto begin = end == message.npos || end == 0 ? message.npos : message.find_last_of('"', end - 1);
+  return begin == message.npos ? std::string_view{} : message.substr(begin + 1, end - begin - 1);
+}
+
 /// A name as SQL takes it back, quoted where it has to be.
 std::string named(std::string_view name) {
   const bool plain = !name.empty() && (name[0] < '0' || name[0] > '9') &&
@@ -184,8 +192,11 @@ Error postgres_error(const PostgresDiagnostics& said, std::string_view sql) {
   if (state == "P0001" || kind == "44")  // RAISE of a trigger; WITH CHECK OPTION of a view
     return violation(kConflict, "The database refuses the change.", said, {std::string(said.column)}, "constraint",
                      "is refused");
-  if (state == "54000" || state == "53400" || kind == "54")
-    return Error{&kConstraint, "A value is too large."}.because(cause);
+  if (state == "53400" || kind == "54") {
+    auto named = said;
+    if (state == kTooLong && named.constraint.empty()) named.constraint = index_in(said.message);
+    return violation(kConstraint, "A value is too large.", named, {}, {}, {});
+  }
   // 25006: a standby, or a database that is set read-only. 58: its files.
   if (kind == "08" || kind == "53" || kind == "57" || kind == "58" || kind == "28" || kind == "3D" ||
       state == "25006" || ends_connection(state))

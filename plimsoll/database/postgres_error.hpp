@@ -16,6 +16,9 @@ struct PostgresDiagnostics {
   std::string_view role{};  ///< as which the session runs
 };
 
+/// PostgreSQL's `program_limit_exceeded`: a value is longer than an index, or the type of the index of `q`, can hold.
+inline constexpr std::string_view kTooLong = "54000";
+
 /// The error as callers may know it. Violations are `conflict` or `constraint` and name their columns where PostgreSQL
 /// does. `sql`: the statement, for the log where it is wrong itself.
 Error postgres_error(const PostgresDiagnostics& said, std::string_view sql);

@@ -113,6 +113,29 @@ std::optional<Disagreement> warn_of_shared_keys(const Model& model, const Table&
       true};
 }
 
+void warn_of_long_texts(const database::Dialect& dialect, const Table& table,
+                        const database::TableDefinition& definition, std::vector<Disagreement>& all) {
+  constexpr std::int64_t kBytes = 4;  // of a character in UTF-8, at most
+  const auto most = static_cast<std::int64_t>(dialect.longest_indexed());
+  if (most == 0) return;
+  const auto indexed = [&](std::size_t column) {
+    const auto has = [&](auto& columns) { return std::ranges::find(columns, column) != columns.end(); };
+    return std::ranges::any_of(definition.indexes, has) || std::ranges::any_of(definition.unique, has);
+  };
+  for (std::size_t i = 0; i < table.columns.size(); ++i) {
+    const auto& column = table.columns[i];
+    if (column.kind != Kind::text || column.words || column.uuid || column.longest.value_or(0) <= most / kBytes ||
+        !indexed(i))
+      continue;
+    all.push_back({"column " + quoted(column.name) + " of table " + quoted(table.name) + " is in an index and takes " +
+                       std::to_string(*column.longest) + " characters: the database refuses texts of more than about " +
+                       std::to_string(most) + " bytes there (422)",
+                   "-- in the contract: `maxLength: " + std::to_string(most / kBytes) +
+                       "`, or leave the column out of `filters`, `sort`, `unique` and `indexes`",
+                   true});
+  }
+}
+
 void note_storage(const database::Dialect& dialect, Table& table, const FoundTable* found) {
   const auto note = [&](Column& column) {
     if (!found) return dialect.note_storage(column, nullptr, nullptr);

@@ -23,6 +23,9 @@ struct Disagreement : database::Finding {
 /// Said of a table with a tenant whose keys, chosen by clients, are unique over all tenants: of one that was there, or
 /// of one to which a table without a tenant refers.
 std::optional<Disagreement> warn_of_shared_keys(const Model& model, const Table& table);
+/// Said of each text of which the contract admits more than the database takes in an index of it.
+void warn_of_long_texts(const database::Dialect& dialect, const Table& table,
+                        const database::TableDefinition& definition, std::vector<Disagreement>& all);
 /// Whether no two rows of any tenants share a key.
 bool has_plain_key(const Table& table, const FoundTable& found);
 /// Notes in the columns of a table how the database holds their values; `found` null: the server makes it.

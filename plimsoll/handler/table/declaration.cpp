@@ -227,6 +227,7 @@ struct Description {
   std::string_view format;
   const json::Value* words = nullptr;  ///< `enum`
   const json::Value* default_value = nullptr;
+  std::optional<std::int64_t> longest;  ///< `maxLength`
 
   /// Both hold.
   void and_also(Description other) {
@@ -237,6 +238,7 @@ struct Description {
     if (format.empty()) format = other.format;
     if (!words) words = other.words;
     if (!default_value) default_value = other.default_value;
+    if (other.longest) longest = std::min(longest.value_or(*other.longest), *other.longest);
   }
   /// One of them holds.
   void or_else(const Description& other) {
@@ -248,6 +250,10 @@ struct Description {
     }
     if (format != other.format) format = {};
     if (words != other.words) words = nullptr;
+    if (longest && other.longest)
+      longest = std::max(*longest, *other.longest);
+    else
+      longest.reset();
     if (default_value != other.default_value) default_value = nullptr;
   }
   static std::vector<std::string_view> both(const std::vector<std::string_view>& a,
@@ -270,6 +276,7 @@ Description describe(const json::Value& root, const json::Value& schema, int dep
   if (auto types = types_of(schema); !types.names.empty()) made.types = std::move(types.names);
   if (auto* format = schema.find("format"); format && format->is(Type::string)) made.format = format->string();
   made.words = schema.find("enum");
+  if (auto* longest = schema.find("maxLength"); longest && longest->is(Type::number)) made.longest = longest->integer();
   made.default_value = schema.find("default");
   if (const auto& target = follow_once(root, schema); &target != &schema)
     made.and_also(describe(root, target, depth + 1));
@@ -368,6 +375,7 @@ Column Reader::column(std::string_view name, std::span<const json::Value* const>
   made.words = described.words;
   made.schema = declarations.front();
   made.default_value = described.default_value;
+  made.longest = described.longest;
   return made;
 }
 

@@ -28,6 +28,7 @@ struct Column : database::Column {
   Filled filled = Filled::no;
   const json::Value* schema = nullptr;         ///< as it is declared
   const json::Value* default_value = nullptr;  ///< where a client says nothing
+  std::optional<std::int64_t> longest{};       ///< characters that `maxLength` admits; none: it does not say
 };
 
 inline constexpr std::string_view kOperatorNames[] = {"eq", "ne", "lt", "le", "gt", "ge", "in", "like", "is-null"};

@@ -92,6 +92,7 @@ Task<Result<>> prepare_table(Session& session, const Model& model, const Table& 
     auto differences = compare(dialect, model, table, *found, standing.keys.at(&table));
     const bool sound = std::ranges::all_of(differences, &Disagreement::warning);
     for (auto& one : differences) all.push_back(std::move(one));
+    if (sound && !found->view) warn_of_long_texts(dialect, table, definition, all);
     if (!sound || table.search.empty()) co_return Result<>{};
     if (found->view) {
       all.push_back({"`q` cannot look through the view " + quoted(table.name), "-- search a table instead"});
@@ -113,6 +114,7 @@ Task<Result<>> prepare_table(Session& session, const Model& model, const Table& 
     }
     if (!table.key_in_tenant)
       if (auto warning = warn_of_shared_keys(model, table)) all.push_back(std::move(*warning));
+    warn_of_long_texts(dialect, table, definition, all);
     if (table.search.empty()) co_return Result<>{};
   }
   auto searchable = co_await prepare_search(session, dialect, definition, there, all);

@@ -3,6 +3,7 @@
 #include "plimsoll/exchange/permission.hpp"
 
 #include <algorithm>
+#include <ranges>
 #include <set>
 
 namespace plimsoll::table {
@@ -152,6 +153,25 @@ Task<Result<>> Writing::check_references(Session& session, const Change& change,
   co_return std::unexpected(std::move(error));
 }
 
+std::vector<std::size_t> Writing::longest(const Change& change, std::vector<std::size_t> columns, bool words) const {
+  const auto size = [&](std::size_t column) {
+    const auto* text = change.cells[column] ? std::get_if<std::string>(&*change.cells[column]) : nullptr;
+    return text ? text->size() : 0;
+  };
+  // The database names no index where a row of one would be longer than a page.
+  if (columns.empty() && words) columns = table().search;
+  if (columns.empty())
+    for (std::size_t i = 0; i < change.cells.size(); ++i)
+      if (table().columns[i].kind == Kind::text && size(i) > database_.dialect().longest_indexed())
+        columns.push_back(i);
+  std::erase_if(columns, [&](auto column) { return size(column) == 0; });
+  if (columns.empty()) return columns;
+  // One that has less than its share is not too long.
+  const auto share = std::ranges::max(columns | std::views::transform(size)) / columns.size();
+  std::erase_if(columns, [&](auto column) { return size(column) < share; });
+  return columns;
+}
+
 void Writing::keep_columns(Error& error) const {
   if (!error.more_) return;
   std::erase_if(error.more_->fields, [&](auto& field) {
@@ -184,6 +204,8 @@ Task<Result<std::vector<std::size_t>>> Writing::columns_to_blame(Session& sessio
       std::erase_if(columns, [&](auto column) { return !change.cells[column]; });
     co_return columns;
   }
+  if (violation.what == database::Violation::What::length || violation.what == database::Violation::What::words)
+    co_return columns;
   // A value that its type refuses: each is tried alone, and those that fail in the same way are to blame.
   const auto same = cause.substr(0, cause.find(':'));
   for (std::size_t i = 0; i < change.cells.size(); ++i) {
@@ -241,7 +263,18 @@ Task<Result<Row>> Writing::explained(Session& session, Error error, const Change
     if (violation.what == check && fields.empty() && violation.rule.empty()) violation.rule = violation.expression;
     const bool named = !violation.rule.empty();
     const bool conflict = error.problem == &database::kConflict;
-    if (fields.empty() && (named || (!conflict && violation.what == other))) {
+    if (violation.what == length || violation.what == words) {
+      auto columns = co_await columns_to_blame(session, *change, violation, {});
+      if (!columns) co_return std::unexpected(std::move(columns).error());
+      for (auto column : longest(*change, std::move(*columns), violation.what == words))
+        blame(error, table().columns[column], {}, "maxLength",
+              violation.what == words
+                  ? "has too many different words for the index of `q`: at most about 1 MiB of them, with those of the "
+                    "other columns that `q` looks through"
+                  : "is too long for an index of the database: at most about " +
+                        std::to_string(database_.dialect().longest_indexed()) +
+                        " bytes, with the other columns of the index");
+    } else if (fields.empty() && (named || (!conflict && violation.what == other))) {
       auto columns = co_await columns_to_blame(session, *change, violation, database::reason_of(error));
       if (!columns) co_return std::unexpected(std::move(columns).error());
       for (auto column : *columns)

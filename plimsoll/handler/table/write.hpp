@@ -86,6 +86,9 @@ class Writing : public Operation {
   Task<Result<std::vector<std::size_t>>> columns_to_blame(database::Session& session, const Change& change,
                                                           const database::Violation& violation,
                                                           std::string_view cause) const;
+  /// Of these columns of an index, or where there are none of all that may be, those whose text is too long for it.
+  /// `words`: it is the index of `q`.
+  std::vector<std::size_t> longest(const Change& change, std::vector<std::size_t> columns, bool words) const;
   /// Whether the caller sees the row that a reference names.
   Task<Result<bool>> sees(database::Session& session, const GuardedReference& reference,
                           std::vector<database::Cell> values, const Caller& caller) const;
