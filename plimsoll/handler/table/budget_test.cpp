@@ -181,6 +181,25 @@ TEST(Budgets, AChangeWhoseRowIsLargerThanAllowedIsUndone) {
   EXPECT_EQ(std::get<std::int64_t>((*api.sql("SELECT count(*) FROM texts"))[0][0]), 1);
 }
 
+/// A tag is a header of one request: a batch has none for each of its items.
+TEST(Budgets, ABatchOfChangesOfATableThatRequiresTagsStopsTheStartAtItsPlace) {
+  for (const std::string action : {"update", "delete", "create"}) {
+    auto text = contract("");
+    text.replace(text.find("{create: {max: 1000}}"), 21, "{" + action + ": {max: 1000}}");
+    text.insert(text.find("      page: {default: 50, max: 100}\ncomponents"), "      require-match: true\n");
+    Api api{text};
+    if (action == "create") {
+      EXPECT_TRUE(api.client) << api.complaints;
+      continue;
+    }
+    EXPECT_FALSE(api.client) << action;
+    const auto lines = 1 + std::ranges::count(text.substr(0, text.find("batch: {")), '\n');
+    EXPECT_NE(api.complaints.find("api.yaml:" + std::to_string(lines) + ":"), std::string::npos) << api.complaints;
+    EXPECT_NE(api.complaints.find("require-match"), std::string::npos) << api.complaints;
+    EXPECT_NE(api.complaints.find("Leave out `require-match` or the batch"), std::string::npos) << api.complaints;
+  }
+}
+
 /// One parent of 300: its children, their parent, its children again, …: ten million rows, if nobody counted.
 TEST(Budgets, EmbedsThatMultiplyEndAtTheBudgetAndNotAtTheDeadline) {
   Api api{contract("  deadline: off\n")};

@@ -216,6 +216,11 @@ std::expected<Plan, std::string> plan(const Model& model, std::string_view metho
     auto read = read_batch(*batch);
     if (!read) return std::unexpected(std::move(read).error());
     made.batch = *read;
+    if (made.table->require_match && (read->action == Action::update || read->action == Action::remove))
+      return at(config::member_or(*batch, read->action == Action::update ? "update" : "delete"),
+                "table \"" + made.table->name +
+                    "\" has `require-match`, and an item of a batch cannot carry the tag of its row",
+                "Leave out `require-match` or the batch: single changes carry `If-Match`.");
   }
   const auto names = path_parameters(path);
   const bool item = path.ends_with('}');
