@@ -27,7 +27,8 @@ inline constexpr Problem kConstraint{"constraint", 422, "The data violates a con
 
 inline constexpr Problem kResponseTooLarge{
     "response-too-large", 400, "The response would be larger than allowed",
-    "Request less: name the members you need in `fields`, embed fewer tables, or use a smaller `limit`."};
+    "Read less: name the members you need in `fields`, embed fewer tables, or use a smaller `limit`. Of a change, "
+    "request no body with `Prefer: return=minimal`, or send fewer items."};
 inline constexpr Problem kBusy{"database-busy", 503, "Too many requests are waiting for the database",
                                "Repeat the request after Retry-After.", true};
 

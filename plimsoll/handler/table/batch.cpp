@@ -27,8 +27,7 @@ class BatchOf final : public Writing {
       co_return fail(kBatchTooLarge, "at most " + std::to_string(plan_.batch->max) + " items");
     context.wrote(table().name);
     auto answer = co_await context.unit().answer([&](Session& session) -> Task<Result<Response>> {
-      auto done = co_await in_transaction(context, session, items->array(), *who, *fixed);
-      if (done && minimal) co_return minimal_response(context);
+      auto done = co_await in_transaction(context, session, items->array(), *who, *fixed, minimal);
       co_return done;
     });
     co_return answer;
@@ -133,23 +132,31 @@ class BatchOf final : public Writing {
     co_return rows;
   }
 
+  /// `minimal`: the caller wants no body, so none is written.
   Task<Result<Response>> in_transaction(Context& context, Session& session, std::span<const json::Value> items,
-                                        const Caller& who, const std::vector<Condition>& fixed) const {
+                                        const Caller& who, const std::vector<Condition>& fixed, bool minimal) const {
     const bool together = plan_.batch->all_or_nothing;
     const auto action = plan_.batch->action;
     std::string text;
+    std::int64_t shown_rows = 0;
+    const auto fits = [&] {
+      auto few = within_budget(shown_rows);
+      return few ? within_budget(text) : few;
+    };
     json::Writer out{text};
     out.begin_object().key(together ? "data" : "results").begin_array();
     if (action == Action::create) {
       auto rows = co_await all_at_once(context, session, items, who, fixed);
       if (!rows) co_return std::unexpected(std::move(rows).error());
+      if (*rows && minimal) co_return minimal_response(context);
       if (*rows) {
         for (const auto& row : **rows) {
           if (together)
             out.raw(shown(row));
           else
             out.begin_object().key("status").integer(201).key("data").raw(shown(row)).end_object();
-          if (auto fits = within_budget(text); !fits) co_return std::unexpected(std::move(fits).error());
+          ++shown_rows;
+          if (auto allowed = fits(); !allowed) co_return std::unexpected(std::move(allowed).error());
         }
         out.end_array().end_object();
         co_return json_response(context, together ? 201 : 207, std::move(text));
@@ -179,11 +186,13 @@ class BatchOf final : public Writing {
         out.begin_object().key("status").integer(action == Action::create ? 201 : made->empty() ? 204 : 200);
         if (!made->empty()) out.key("data").raw(*made);
         out.end_object();
-      } else if (!made->empty()) {
+      } else if (!made->empty() && !minimal) {
         out.raw(*made);
       }
-      if (auto fits = within_budget(text); !fits) co_return std::unexpected(std::move(fits).error());
+      if (!made->empty() && !minimal) ++shown_rows;
+      if (auto allowed = fits(); !allowed) co_return std::unexpected(std::move(allowed).error());
     }
+    if (minimal) co_return minimal_response(context);
     out.end_array().end_object();
     if (together && action == Action::remove) co_return Response{.status = 204, .headers = Headers{context.arena}};
     const std::uint16_t status = !together ? 207 : action == Action::create ? 201 : 200;

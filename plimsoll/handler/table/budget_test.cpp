@@ -9,6 +9,7 @@ namespace plimsoll::table {
 namespace {
 
 using testkit::Api;
+using testkit::HeaderList;
 using testkit::member;
 
 /// Tables that embed each other in a chain, a hundred rows in each row, and one whose rows are large.
@@ -179,6 +180,46 @@ TEST(Budgets, AChangeWhoseRowIsLargerThanAllowedIsUndone) {
   for (int i = 0; i < 20; ++i) batch += (i ? ",{\"text\":\"" : "{\"text\":\"") + std::string(2000, 'x') + "\"}";
   EXPECT_EQ(api.client->post("/texts/batch", batch + "]").problem, "response-too-large");
   EXPECT_EQ(std::get<std::int64_t>((*api.sql("SELECT count(*) FROM texts"))[0][0]), 1);
+}
+
+/// A response without a body has no rows, and the batch is done.
+TEST(Budgets, ABatchAnswersNoMoreRowsThanAllowedAndWithoutABodyIsDone) {
+  for (const std::string each : {"", ", on-error: continue"}) {
+    auto text = contract("  budgets: {rows: 20}\n");
+    text.replace(text.find("{max: 1000}"), 11, "{max: 1000" + each + "}");
+    Api api{text};
+    ASSERT_TRUE(api.client) << api.complaints;
+    const auto items = [](int count) {
+      std::string batch = "[";
+      for (int i = 0; i < count; ++i) batch += (i ? ",{\"text\":\"" : "{\"text\":\"") + std::to_string(i) + "\"}";
+      return batch + "]";
+    };
+    const auto stored = [&] { return std::get<std::int64_t>((*api.sql("SELECT count(*) FROM texts"))[0][0]); };
+    EXPECT_EQ(api.client->post("/texts/batch", items(20)).status, each.empty() ? 201 : 207);
+    const auto refused = api.client->post("/texts/batch", items(21));
+    EXPECT_EQ(refused.problem, "response-too-large") << refused.body.substr(0, 300);
+    EXPECT_NE(refused.body.find("at most 20 rows"), std::string::npos) << refused.body;
+    EXPECT_EQ(stored(), 20);
+    if (!each.empty()) continue;
+    const HeaderList minimal{{"prefer", "return=minimal"}, {"content-type", "application/json"}};
+    EXPECT_EQ(api.client->request("POST", "/texts/batch", minimal, items(21)).status, 204);
+    EXPECT_EQ(stored(), 41);
+  }
+}
+
+TEST(Budgets, AChangeWithoutABodyIsNotRefusedForItsLength) {
+  Api api{contract("  budgets: {response: 16KiB}\n")};
+  ASSERT_TRUE(api.client) << api.complaints;
+  ASSERT_TRUE(api.sql("INSERT INTO texts(text,data) SELECT hex(zeroblob(20000)),'{}'"));
+  const HeaderList minimal{{"prefer", "return=minimal"}, {"content-type", "application/json"}};
+  const auto refused = api.client->patch("/texts/1", R"({"data":{"a":1}})");
+  EXPECT_EQ(refused.problem, "response-too-large");
+  EXPECT_NE(refused.body.find("return=minimal"), std::string::npos) << "the remedy: " << refused.body;
+  const auto changed = api.client->request("PATCH", "/texts/1", minimal, R"({"data":{"a":1}})");
+  EXPECT_EQ(changed.status, 204) << changed.body;
+  EXPECT_EQ(api.client->get("/texts/1?fields=data").body, R"({"data":{"a":1}})");
+  const auto large = "[{\"text\":\"" + std::string(20'000, 'x') + "\"}]";
+  EXPECT_EQ(api.client->request("POST", "/texts/batch", minimal, large).status, 204);
 }
 
 /// A tag is a header of one request: a batch has none for each of its items.

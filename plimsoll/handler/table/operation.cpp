@@ -129,6 +129,11 @@ Result<> Operation::within_budget(const std::string& body) const {
   return fail(database::kResponseTooLarge, "at most " + config::to_string(budgets_.response));
 }
 
+Result<> Operation::within_budget(std::int64_t rows) const {
+  if (rows <= budgets_.rows) return {};
+  return fail(database::kResponseTooLarge, "at most " + std::to_string(budgets_.rows) + " rows");
+}
+
 database::Reading Operation::reading_of(const Request& request, const Context& context, database::ReadClass order,
                                         bool quick, database::ReadBudget& budget) {
   auto reading = plimsoll::reading_of(context);

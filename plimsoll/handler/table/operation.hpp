@@ -75,6 +75,7 @@ class Operation : public Handler {
   static Response json_response(Context& context, std::uint16_t status, std::string body);
   /// A body that may be sent, or `response-too-large`.
   Result<> within_budget(const std::string& body) const;
+  Result<> within_budget(std::int64_t rows) const;
   /// What the reads of one exchange may give.
   database::ReadBudget read_budget() const {
     return {.rows = budgets_.rows, .bytes = static_cast<std::int64_t>(budgets_.response.bytes)};

@@ -437,7 +437,8 @@ class Create final : public Writing {
         *row = std::move(*stored);
       }
       auto text = shown(*row);
-      if (auto fits = within_budget(text); !fits) co_return std::unexpected(std::move(fits).error());
+      if (!minimal)
+        if (auto fits = within_budget(text); !fits) co_return std::unexpected(std::move(fits).error());
       const auto tag = context.kept(tag_of_row(*row, text, context));
       auto response = minimal ? minimal_response(context) : json_response(context, 201, std::move(text));
       if (const auto location = location_of(*row); !location.empty())
@@ -521,9 +522,11 @@ class ChangeOne final : public Writing {
     auto row = co_await change(session, wanted, asked, before ? &*before : nullptr, {});
     if (!row) co_return std::unexpected(std::move(row).error());
     auto text = shown(*row);
-    if (auto fits = within_budget(text); !fits) co_return std::unexpected(std::move(fits).error());
+    const bool minimal = wants_minimal(request);
+    if (!minimal)
+      if (auto fits = within_budget(text); !fits) co_return std::unexpected(std::move(fits).error());
     const auto tag = context.kept(tag_of_row(*row, text, context));
-    auto response = wants_minimal(request) ? minimal_response(context) : json_response(context, 200, std::move(text));
+    auto response = minimal ? minimal_response(context) : json_response(context, 200, std::move(text));
     response.headers.add("etag", tag);
     co_return response;
   }
