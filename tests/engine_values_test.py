@@ -139,6 +139,21 @@ class EngineValues(harness.ServerTest):
             refused = server.get("/things", **{parameter: "0000-01-01"})
             self.assertEqual((refused.status, [error["pointer"] for error in refused.json()["errors"]]), (400, [f"/{parameter}"]), refused)
 
+    def test_q_differs_between_the_engines_as_the_page_says(self):
+        texts = {"accent": "Caf\u00e9 au lait", "plain": "cafe noir", "composed": "na\u00efve", "combining": "nai\u0308ve", "half": "\u00bd litre", "long": "x" * 3_000}
+        looked = {"cafe": "cafe", "composed": "na\u00efve", "half": "\u00bd", "litre": "LITRE"}
+        found = {}
+        for engine in ("sqlite", "postgres"):
+            server = self.on(engine)
+            for name, text in texts.items():
+                self.assertEqual(server.post("/things", {"id": name, "words": text}).status, 201)
+            for name, words in looked.items():
+                answer = server.get("/things", q=words)
+                self.assertEqual(answer.status, 200, answer)
+                found[engine, name] = {row["id"] for row in answer.json()["data"]}
+        self.assertEqual(found, {("sqlite", "cafe"): {"accent", "plain"}, ("postgres", "cafe"): {"plain"}, ("sqlite", "composed"): {"composed", "combining"}, ("postgres", "composed"): {"composed"},
+                                 ("sqlite", "half"): {"half"}, ("postgres", "half"): set(), ("sqlite", "litre"): {"half"}, ("postgres", "litre"): {"half"}})
+
     def long(self, size):
         """So many bytes that no compression makes short."""
         return "".join(self.random.choice(CHINESE) for _ in range(size // 3)) + "a" * (size % 3)

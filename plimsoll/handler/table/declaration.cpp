@@ -84,7 +84,8 @@ struct OwnerOptions {
 };
 constexpr config::Field kOwnerFields[] = {
     field<&OwnerOptions::column>("column", "The column that holds the caller."),
-    field<&OwnerOptions::except_roles>("except-roles", "Roles that see the rows of all owners."),
+    field<&OwnerOptions::except_roles>(
+        "except-roles", "Roles that see, change and delete the rows of all owners, and may give them to others."),
 };
 
 constexpr std::string_view kLists =
