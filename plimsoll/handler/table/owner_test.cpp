@@ -88,7 +88,7 @@ paths:
 class Owners : public testing::Test {
  protected:
   void SetUp() override {
-    std::ofstream(folder / "notes.yaml") << kNotes;
+    std::ofstream(folder / "notes.yaml") << text();
     const config::Key* keys[] = {&handler::table.key, &handler::table.more_keys[0], &handler::table.more_keys[1]};
     contract::LoadOptions options{.file = folder / "notes.yaml", .keys = keys};
     options.augment.emplace_back(handler::table.augment);
@@ -108,6 +108,7 @@ class Owners : public testing::Test {
       handlers[operation.id] = std::move(*made);
     }
   }
+  virtual std::string text() const { return kNotes; }
   struct Told {
     std::uint16_t status;
     std::string body;
@@ -180,6 +181,33 @@ TEST_F(Owners, AnothersRowDoesNotExist) {
   EXPECT_EQ(ask(&ada, "update", "1", R"({"author":"bob"})").status, 422);  // nor is a row given away
   EXPECT_EQ(ask(&ada, "update", "1", R"({"text":"changed"})").status, 200);
   EXPECT_EQ(ask(&ada, "remove", "1").status, 204);
+}
+
+/// Their owner is a member that the schema says clients do not write.
+class ReadOnlyOwners : public Owners {
+  std::string text() const override {
+    std::string notes = kNotes;
+    constexpr std::string_view kAuthor = "author: {type: string}";
+    notes.replace(notes.find(kAuthor), kAuthor.size(), "author: {type: string, readOnly: true}");
+    return notes;
+  }
+};
+
+TEST_F(ReadOnlyOwners, ExceptRolesGiveRowsToOthersAndNoOtherCallerDoes) {
+  ASSERT_EQ(ask(&ada, "create", {}, R"({"text":"mine"})").status, 201);
+  const auto author = [&] {
+    const auto body = ask(&helper, "read", "1").body;
+    return body.substr(body.find("\"author\""), 14);
+  };
+  ask(&ada, "update", "1", R"({"author":"bob","text":"given"})");
+  EXPECT_EQ(author(), R"("author":"ada")");
+  EXPECT_EQ(ask(&helper, "update", "1", R"({"author":"bob"})").status, 200);
+  EXPECT_EQ(author(), R"("author":"bob")");
+  EXPECT_EQ(ask(&ada, "read", "1").status, 404);
+  const auto made = ask(&helper, "create", {}, R"({"text":"for bob","author":"bob"})");
+  EXPECT_EQ(made.status, 201);
+  EXPECT_NE(made.body.find(R"("author":"bob")"), std::string::npos) << made.body;
+  EXPECT_EQ(ask(&helper, "remove", "1").status, 204);
 }
 
 TEST_F(Owners, AnEmbeddedTableShowsOnlyWhatItsOwnOwnersAllow) {
