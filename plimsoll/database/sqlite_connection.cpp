@@ -241,13 +241,13 @@ int bind(sqlite3_stmt* statement, int index, const Cell& cell) {
 
 /// The column is looked up once for all of its value. Where one thread at a time uses a connection
 /// (SQLITE_OPEN_NOMUTEX), the values of a row are as good as protected ones (sqlite.org/c3ref/value.html).
-Field field_at(sqlite3_stmt* statement, int column) {
+void read(Field& field, sqlite3_stmt* statement, int column) {
   auto* value = sqlite3_column_value(statement, column);
   switch (sqlite3_value_type(value)) {
-    case SQLITE_INTEGER: return std::int64_t{sqlite3_value_int64(value)};
-    case SQLITE_FLOAT: return sqlite3_value_double(value);
-    case SQLITE_NULL: return {};
-    default: return text_of(value);  // a blob is given as the bytes it holds
+    case SQLITE_INTEGER: field.emplace<std::int64_t>(sqlite3_value_int64(value)); return;
+    case SQLITE_FLOAT: field.emplace<double>(sqlite3_value_double(value)); return;
+    case SQLITE_NULL: field.emplace<std::monostate>(); return;
+    default: field.emplace<std::string_view>(text_of(value)); return;  // a blob is given as the bytes it holds
   }
 }
 
@@ -518,7 +518,7 @@ Result<> SqliteConnection::run_now(std::string_view sql, std::span<const Cell> p
       return embedded_.too_large() ? std::unexpected(Error{&kResponseTooLarge}) : std::unexpected(error_now(sql));
     if (!embedded_.row()) return fail(kResponseTooLarge);
     if (!into) continue;
-    for (int c = 0; c < columns; ++c) fields[c] = field_at(statement, c);
+    for (int c = 0; c < columns; ++c) read(fields[c], statement, c);
     if (!into->row({fields, static_cast<std::size_t>(columns)})) return {};
   }
 }

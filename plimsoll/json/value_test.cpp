@@ -143,6 +143,14 @@ std::string written_slowly(std::string_view text) {
   return made += '"';
 }
 
+/// Into a text that has room for whatever it may become, which is not measured then.
+std::string written_with_room(std::string_view text) {
+  std::string made;
+  made.reserve(longest_string(text.size()));
+  append_string(made, text);
+  return made;
+}
+
 TEST(Writer, WritesTextsOfAnyLengthAsIfCharacterByCharacter) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE(seed);
@@ -158,16 +166,19 @@ TEST(Writer, WritesTextsOfAnyLengthAsIfCharacterByCharacter) {
     append_string(out, text);
     ASSERT_EQ(out, "before" + written_slowly(text)) << i;
     ASSERT_EQ(string_size(text), out.size() - 6) << i;
+    ASSERT_LE(string_size(text), longest_string(text.size())) << i;
+    ASSERT_EQ(written_with_room(text), written_slowly(text)) << i;
   }
   // Each byte at each place of words that are looked at together.
   for (int c = 0; c < 256; ++c)
-    for (std::size_t size = 1; size < 20; ++size)
+    for (std::size_t size = 1; size < 36; ++size)
       for (std::size_t at = 0; at < size; ++at) {
         std::string text(size, 'x');
         text[at] = static_cast<char>(c);
         std::string out;
         append_string(out, text);
         ASSERT_EQ(out, written_slowly(text)) << c << " at " << at << " of " << size;
+        ASSERT_EQ(written_with_room(text), out) << c << " at " << at << " of " << size;
       }
 }
 

@@ -1,5 +1,7 @@
 #include "plimsoll/json/write.hpp"
 
+#include "plimsoll/base/copy.hpp"
+#include "plimsoll/base/digits.hpp"
 #include "plimsoll/json/string_text.hpp"
 #include "plimsoll/json/utf8.hpp"
 
@@ -87,6 +89,21 @@ Special next_special(std::string_view text, std::size_t at) {
   return {at, std::max<std::size_t>(length, 1), length != 0};
 }
 
+/// All of a string but the quote before it.
+[[gnu::noinline]] char* write_escaped(char* at, std::string_view text) {
+  for (std::size_t done = 0; done < text.size();) {
+    const auto found = next_special(text, done);
+    const auto plain = found.at + (found.utf8 ? found.length : 0) - done;
+    at = write_text(at, text.substr(done, plain));
+    done = found.at + found.length;
+    if (found.utf8 || found.length == 0) continue;
+    const auto c = static_cast<unsigned char>(text[found.at]);
+    at = c < 0x80 ? write_escaped(at, c) : write_text(at, kNoCharacter);  // it must not make the document none
+  }
+  *at++ = '"';
+  return at;
+}
+
 void append_pretty(std::string& out, const Value& value, std::size_t level) {
   const auto line = [&](std::size_t indent) {
     out += '\n';
@@ -131,30 +148,21 @@ std::size_t string_size(std::string_view text) {
   return size;
 }
 
-char* write_string(char* at, std::string_view text, std::size_t size) {
+char* write_string(char* at, std::string_view text) {
   *at++ = '"';
-  if (size == text.size() + 2) {  // what does not stand for itself is written longer
-    at = write_text(at, text);
-  } else {
-    for (std::size_t done = 0; done < text.size();) {
-      const auto found = next_special(text, done);
-      const auto plain = found.at + (found.utf8 ? found.length : 0) - done;
-      at = write_text(at, text.substr(done, plain));
-      done = found.at + found.length;
-      if (found.utf8 || found.length == 0) continue;
-      const auto c = static_cast<unsigned char>(text[found.at]);
-      at = c < 0x80 ? write_escaped(at, c) : write_text(at, kNoCharacter);  // it must not make the document none
-    }
-  }
+  if (!copy_unless(bytes16::escaped_in_json, text, at)) [[unlikely]]
+    return write_escaped(at, text);
+  at += text.size();
   *at++ = '"';
   return at;
 }
 
 void append_string(std::string& out, std::string_view text) {
-  const auto size = string_size(text);
   const auto before = out.size();
-  out.resize_and_overwrite(before + size, [&](char* begin, std::size_t) {
-    return static_cast<std::size_t>(write_string(begin + before, text, size) - begin);
+  const auto most = longest_string(text.size());
+  const auto room = out.capacity() - before >= most ? most : string_size(text);  // measured where memory may be short
+  out.resize_and_overwrite(before + room, [&](char* begin, std::size_t) {
+    return static_cast<std::size_t>(write_string(begin + before, text) - begin);
   });
 }
 
@@ -191,8 +199,8 @@ Writer& Writer::string(std::string_view text) {
 
 Writer& Writer::integer(std::int64_t value) {
   comma();
-  char text[24];
-  out_.append(text, std::to_chars(text, text + sizeof text, value).ptr);
+  char text[kMostDigits];
+  out_.append(text, put_digits(text, value));
   return *this;
 }
 

@@ -6,7 +6,6 @@
 #include "plimsoll/json/write.hpp"
 
 #include <algorithm>
-#include <array>
 
 namespace plimsoll::table {
 
@@ -66,9 +65,14 @@ RowWriter::RowWriter(const Table& table, const Selection& selection, Hidden hidd
   columns_.reserve(selection.columns.size() + 2 * selection.embeds.size());
   const auto add = [&](std::string_view name, Kind kind, bool absent_when_null,
                        const contract::MarkedPlace* inside) -> Column& {
-    std::string before = ",";
-    json::append_string(before, name);
-    columns_.push_back({before + ":", kind, absent_when_null, hidden == Hidden::shown ? nullptr : inside});
+    const auto begin = names_.size();
+    json::append_string(names_ += ',', name);
+    names_ += ':';
+    columns_.push_back({.name_begin = static_cast<std::uint32_t>(begin),
+                        .name_size = static_cast<std::uint32_t>(names_.size() - begin),
+                        .kind = kind,
+                        .absent_when_null = absent_when_null,
+                        .hidden = hidden == Hidden::shown ? nullptr : inside});
     return columns_.back();
   };
   for (auto index : selection.columns) {
@@ -84,9 +88,8 @@ RowWriter::RowWriter(const Table& table, const Selection& selection, Hidden hidd
     foreign_ |= unsure;
     if (embedded.embed->many()) add(embedded.embed->more, Kind::boolean, true, nullptr);  // there, and true, or absent
   }
-  for (const auto& column : columns_) names_ += column.before.size();
-  plain_ = !foreign_ && columns_.size() <= kPlainColumns &&
-           std::ranges::none_of(columns_, [](const auto& column) { return column.hidden != nullptr; });
+  names_.append(json::kPadding, ' ');
+  plain_ = !foreign_ && std::ranges::none_of(columns_, [](const auto& column) { return column.hidden != nullptr; });
 }
 
 std::size_t RowWriter::append(std::string& out, std::span<const database::Field> fields) const {
@@ -114,7 +117,7 @@ std::size_t RowWriter::append_foreign(std::string& out, std::span<const database
   for (std::size_t i = 0; i < columns_.size() && i < fields.size(); ++i) {
     const auto& column = columns_[i];
     if (column.absent_when_null && fields[i].index() == 0) continue;
-    out += column.before;
+    out += before(column);
     const auto* text = std::get_if<std::string_view>(&fields[i]);
     if (text && column.hidden)
       append_shown(out, *column.hidden, *text);
@@ -129,18 +132,26 @@ std::size_t RowWriter::append_foreign(std::string& out, std::span<const database
   return odd;
 }
 
+std::size_t RowWriter::room_of(const std::string& out, std::span<const database::Field> fields) const {
+  const auto around = names_.size() + std::string_view("{}").size();
+  auto room = around;
+  for (std::size_t i = 0; i < columns_.size(); ++i) room += longest_room(fields[i]);
+  if (room <= out.capacity() - out.size()) return room;
+  room = around;
+  for (std::size_t i = 0; i < columns_.size(); ++i) room += json_room(columns_[i].kind, fields[i]);
+  return room;
+}
+
 void RowWriter::append_plain(std::string& out, std::span<const database::Field> fields) const {
-  std::array<std::size_t, kPlainColumns> rooms;
-  auto room = names_ + std::string_view("{}").size();
-  for (std::size_t i = 0; i < columns_.size(); ++i) room += rooms[i] = json_room(columns_[i].kind, fields[i]);
   const auto start = out.size();
-  out.resize_and_overwrite(start + room, [&](char* begin, std::size_t) {
+  out.resize_and_overwrite(start + room_of(out, fields), [&](char* begin, std::size_t) {
     auto* at = begin + start;
-    for (std::size_t i = 0; i < columns_.size(); ++i) {
-      const auto& column = columns_[i];
-      if (column.absent_when_null && fields[i].index() == 0) continue;
-      at = json::write_text(at, column.before);
-      at = write_json(at, rooms[i], column.kind, fields[i]);
+    const auto* field = fields.data();
+    for (const auto& column : std::span(columns_)) {
+      const auto& value = *field++;
+      if (column.absent_when_null && value.index() == 0) continue;
+      at = json::write_padded(at, before(column));
+      at = write_json(at, column.kind, value);
     }
     if (at == begin + start) ++at;
     begin[start] = '{';  // in place of the first member's comma
@@ -153,7 +164,7 @@ void RowWriter::append_own(std::string& out, std::span<const database::Field> fi
   for (std::size_t i = 0; i < columns_.size() && i < fields.size(); ++i) {
     const auto& column = columns_[i];
     if (column.absent_when_null && fields[i].index() == 0) continue;
-    out += column.before;
+    out += before(column);
     if (const auto* text = column.hidden ? std::get_if<std::string_view>(&fields[i]) : nullptr)
       append_shown(out, *column.hidden, *text);
     else

@@ -25,7 +25,7 @@ class RowWriter {
 
  private:
   struct Column {
-    std::string before;  ///< `,"total":`
+    std::uint32_t name_begin, name_size;  ///< in `names_`: `,"total":`
     Kind kind;
     bool absent_when_null;
     const contract::MarkedPlace* hidden = nullptr;
@@ -37,9 +37,11 @@ class RowWriter {
   void append_own(std::string& out, std::span<const database::Field> fields) const;
   std::size_t append_foreign(std::string& out, std::span<const database::Field> fields) const;
   const contract::MarkedPlace* hidden_in(const Selection::Embedded& embedded);
-  static constexpr std::size_t kPlainColumns = 64;
+  /// Bytes that the row may take behind `out`: of its longest form where there is so much room already, else measured.
+  std::size_t room_of(const std::string& out, std::span<const database::Field> fields) const;
+  std::string_view before(const Column& column) const { return {names_.data() + column.name_begin, column.name_size}; }
   std::vector<Column> columns_;
-  std::size_t names_ = 0;                                       ///< bytes of their names in a row
+  std::string names_;                                           ///< of all columns, and padding
   bool plain_ = false;                                          ///< nothing in them is hidden or needs a look
   bool foreign_ = false;                                        ///< one of them needs a look
   OddRows* odd_ = nullptr;                                      ///< counts rows that are shown

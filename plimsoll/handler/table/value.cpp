@@ -1,8 +1,8 @@
 #include "plimsoll/handler/table/value.hpp"
 
+#include "plimsoll/base/digits.hpp"
 #include "plimsoll/database/decimal.hpp"
 #include "plimsoll/json/parse.hpp"
-#include "plimsoll/json/string_text.hpp"
 #include "plimsoll/json/utf8.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/schema/format.hpp"
@@ -47,10 +47,8 @@ std::optional<T> whole(std::string_view text) {
   return value;
 }
 
-constexpr std::size_t kNumberRoom = 40;  ///< bytes of the longest number, in quotes
-
 char* write_number(char* at, const database::Field& field) {
-  if (const auto* integer = std::get_if<std::int64_t>(&field)) return std::to_chars(at, at + kNumberRoom, *integer).ptr;
+  if (const auto* integer = std::get_if<std::int64_t>(&field)) return put_digits(at, *integer);
   const auto real = std::get<double>(field);
   if (!std::isfinite(real)) return json::write_text(at, "null");
   return std::to_chars(at, at + kNumberRoom, real).ptr;
@@ -211,12 +209,12 @@ std::size_t json_room(Kind kind, const database::Field& field) {
   return kind == Kind::json ? text->size() : json::string_size(*text);
 }
 
-char* write_json(char* at, std::size_t room, Kind kind, const database::Field& field) {
+char* write_other(char* at, Kind kind, const database::Field& field) {
   const auto put = [&](std::string_view text) { return json::write_text(at, text); };
   if (field.index() == 0) return put("null");
   if (const auto* text = std::get_if<std::string_view>(&field)) {
     const bool itself = kind == Kind::json || (kind == Kind::number && database::canonical_decimal(*text) == *text);
-    return itself ? put(*text) : json::write_string(at, *text, room);
+    return itself ? put(*text) : json::write_string(at, *text);
   }
   const auto* integer = std::get_if<std::int64_t>(&field);
   switch (kind) {
@@ -243,7 +241,7 @@ void append_json(std::string& out, Kind kind, const database::Field& field) {
   const auto room = json_room(kind, field);
   const auto before = out.size();
   out.resize_and_overwrite(before + room, [&](char* begin, std::size_t) {
-    return static_cast<std::size_t>(write_json(begin + before, room, kind, field) - begin);
+    return static_cast<std::size_t>(write_json(begin + before, kind, field) - begin);
   });
 }
 

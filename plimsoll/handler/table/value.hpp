@@ -3,6 +3,7 @@
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/database/instant.hpp"
 #include "plimsoll/handler/table/declaration.hpp"
+#include "plimsoll/json/string_text.hpp"
 
 #include <expected>
 #include <optional>
@@ -25,10 +26,23 @@ std::optional<database::Cell> to_cell(const Column& column, std::string_view tex
 /// is the caller of the integer 1, and `01` is another caller, who has no rows there.
 std::optional<database::Cell> caller_cell(const Column& column, std::string_view caller);
 
-/// Bytes of memory in which what is stored can be written as JSON.
+/// Bytes of memory in which any number can be written as JSON, quotes included; so can null and booleans.
+inline constexpr std::size_t kNumberRoom = 40;
+/// Bytes of memory in which what is stored can be written as JSON: `longest_room` whatever its characters are,
+/// `json_room` after a look at them.
+inline std::size_t longest_room(const database::Field& field) {
+  const auto* text = std::get_if<std::string_view>(&field);
+  return text ? json::longest_string(text->size()) : kNumberRoom;
+}
 std::size_t json_room(Kind kind, const database::Field& field);
-/// Writes it there, with the room that `json_room` gave, and returns what is behind.
-char* write_json(char* at, std::size_t room, Kind kind, const database::Field& field);
+/// Writes what is no text, or a text that stands for something else, as `write_json` does.
+char* write_other(char* at, Kind kind, const database::Field& field);
+/// Writes it into memory that has so much room, and returns what is behind.
+inline char* write_json(char* at, Kind kind, const database::Field& field) {
+  const auto* text = std::get_if<std::string_view>(&field);
+  const bool string = text && kind != Kind::json && kind != Kind::number;
+  return string ? json::write_string(at, *text) : write_other(at, kind, field);
+}
 /// Appends what is stored as JSON.
 void append_json(std::string& out, Kind kind, const database::Field& field);
 
