@@ -400,10 +400,11 @@ Line SqliteWriter::finish(Unit& unit, Task<Result<>> work) {
   }
 }
 
-/// Runs the work in its savepoint. What it gives is in the unit; an error of the group is everybody's.
-SqliteWriter::Fate SqliteWriter::run_unit(Unit& unit, Result<>& group) {
+/// Runs the work in its savepoint; one that is `alone` in the transaction needs none. What it gives is in the unit; an
+/// error of the group is everybody's.
+SqliteWriter::Fate SqliteWriter::run_unit(Unit& unit, bool alone, Result<>& group) {
   if (unit.ends_elsewhere) return Fate::ran;
-  group = connection_->run("SAVEPOINT unit", {}, nullptr);
+  if (!alone) group = connection_->run("SAVEPOINT unit", {}, nullptr);
   if (!group) return Fate::group_failed;
   (void)connection_->interrupted();
   unit.ended = false;
@@ -428,8 +429,8 @@ SqliteWriter::Fate SqliteWriter::run_unit(Unit& unit, Result<>& group) {
                                                        : Error{&kUnavailable}.because("sqlite rolled back"));
     return Fate::group_failed;
   }
-  if (!unit.ended || !unit.result) group = connection_->run("ROLLBACK TO unit", {}, nullptr);
-  if (group) group = connection_->run("RELEASE unit", {}, nullptr);
+  if (!unit.ended || !unit.result) group = connection_->run(alone ? "ROLLBACK" : "ROLLBACK TO unit", {}, nullptr);
+  if (group && !alone) group = connection_->run("RELEASE unit", {}, nullptr);
   return group ? Fate::ran : Fate::group_failed;
 }
 
@@ -464,17 +465,18 @@ std::size_t SqliteWriter::try_commit(std::span<Unit*> units) {
   bool written = false;
   for (; group && run < units.size(); ++run) {
     const auto before = connection_->changes();
-    if (run_unit(*units[run], group) == Fate::interrupted) {
+    if (run_unit(*units[run], units.size() == 1, group) == Fate::interrupted) {
       ended(false);
       return run;
     }
     written |= units[run]->ended && units[run]->result && connection_->changes() != before;
   }
+  const bool open = !connection_->idle();  // the only unit may have been rolled back
   const auto begun = Clock::now();
-  if (group) group = connection_->run("COMMIT", {}, nullptr);
+  if (group && open) group = connection_->run("COMMIT", {}, nullptr);
   const auto took = Clock::now() - begun;
   if (!connection_->idle()) (void)connection_->run("ROLLBACK", {}, nullptr);
-  ended(group.has_value());
+  ended(group && open);
   {
     std::lock_guard lock(mutex_);  // before anybody is answered: who is here now writes beside those of this group
     gathering_.committed(units.size(), units_.size, took);

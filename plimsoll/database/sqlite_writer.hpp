@@ -87,7 +87,7 @@ class SqliteWriter {
   /// The place of a unit that was interrupted and took the transaction with it; the number of units when all are
   /// answered.
   std::size_t try_commit(std::span<Unit*> units);
-  Fate run_unit(Unit& unit, Result<>& group);
+  Fate run_unit(Unit& unit, bool alone, Result<>& group);
   static Line finish(Unit& unit, Task<Result<>> work);
   void answer(Unit& unit, const Result<>& group);
   bool here() const { return std::this_thread::get_id() == thread_.get_id(); }

@@ -1,6 +1,7 @@
 #include "plimsoll/exchange/unit.hpp"
 
 #include "plimsoll/base/crash_point.hpp"
+#include "plimsoll/database/dialect.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/problem_document.hpp"
 #include "plimsoll/exchange/reading.hpp"
@@ -35,21 +36,26 @@ Task<Result<Response>> Unit::answer(Work work, database::Hold hold) {
   if (settled_ || open_)
     co_return std::unexpected(Error{&kInternal}.because("a unit of work is answered once: settled, or open, already"));
   Result<Response> answer = fail(kInternal);
-  bool ran = false, kept = false;
+  bool ran = false, kept = false, undone = false;
+  // Only what participants write outlives a refusal, and after a failed statement some databases go on only from there.
+  const bool nests = !participants_.empty() || database_.dialect().failure_ends_transaction();
   const auto who = reading_of(context_);
   auto written = co_await database_.write_for(
       who, context_.loop,
       [&](database::Session& session) -> Task<Result<>> {
-        ran = kept = false;  // of a call before, whose transaction was lost
-        auto nested = co_await session.query("SAVEPOINT handler", {});
-        if (!nested) co_return std::unexpected(std::move(nested).error());
+        ran = kept = undone = false;  // of a call before, whose transaction was lost
+        if (nests)
+          if (auto nested = co_await session.query("SAVEPOINT handler", {}); !nested)
+            co_return std::unexpected(std::move(nested).error());
         answer = co_await work(session);
         ran = true;
         render(answer);
         if (!answer) co_return std::unexpected(answer.error());
+        undone = answer->status >= 400 && !nests;
+        if (undone) co_return fail(kInternal, "the response is a refusal: nothing of it is to stay");
         if (answer->status >= 400) {
-          auto undone = co_await session.query("ROLLBACK TO handler", {});
-          if (!undone) co_return std::unexpected(std::move(undone).error());
+          auto back = co_await session.query("ROLLBACK TO handler", {});
+          if (!back) co_return std::unexpected(std::move(back).error());
         }
         if (answer->status >= 500) co_return Result<>{};
         kept = true;
@@ -58,7 +64,7 @@ Task<Result<Response>> Unit::answer(Work work, database::Hold hold) {
       hold);
   settled_ = true;
   tell(written && kept);
-  if (!written && (answer || !ran)) co_return std::unexpected(std::move(written).error());
+  if (!written && !undone && (answer || !ran)) co_return std::unexpected(std::move(written).error());
   co_return answer;
 }
 

@@ -177,6 +177,15 @@ class UnitOfWork : public testing::Test {
           ++in_flight_;
       }
   }
+  using Answered = std::vector<std::pair<std::string_view, int>>;  ///< targets with statuses, 0 for an error
+  Task<> once(Loop& loop, std::span<const Link> chain, std::string_view target, std::string key, Answered& answered) {
+    Arena arena;
+    Context context{arena, loop, services_};
+    Request request{.method = "POST", .target = target, .headers = Headers{arena}};
+    request.headers.add("idempotency-key", arena.keep(key));
+    auto answer = co_await Next{chain.data()}(request, context);
+    answered.emplace_back(target, answer ? answer->status : 0);
+  }
   std::map<std::string, std::int64_t> counted(std::string_view sql) {
     std::map<std::string, std::int64_t> found;
     auto rows = database::wait_for([&](Loop& loop) -> Task<Result<database::Rows>> {
@@ -220,6 +229,33 @@ TEST_F(UnitOfWork, EffectRecordAndAnswerCommitTogetherOrNotAtAllUnderRacingClien
       EXPECT_EQ(records.contains(key), !throws) << key;
       EXPECT_EQ(bodies_[key].size(), throws ? 0u : 1u) << key;
     }
+}
+
+/// Alone in its transaction, and in one that it shares with others, a unit has no savepoint of the handler's then.
+TEST_F(UnitOfWork, WithoutParticipantsARefusalIsAnsweredAndLeavesNothing) {
+  Settle settle;
+  Ways ways;
+  const Link chain[] = {{.policy = &settle}, {.handler = &ways}};
+  const std::map<std::string_view, int> statuses = {
+      {"/short", 201}, {"/short-4xx", 422}, {"/short-refuses", 409}, {"/short-throws", 0}, {"/long-4xx", 409}};
+  for (const std::size_t together : {1, 6}) {
+    Answered answered;
+    Loop loop;
+    std::vector<Scope> scopes(together * statuses.size());
+    for (std::size_t i = 0; i < scopes.size(); ++i) {
+      const auto target = std::next(statuses.begin(), static_cast<int>(i / together))->first;
+      loop.spawn(scopes[i], once(loop, chain, target, std::string(target) + "#" + std::to_string(together), answered));
+      if (together == 1) loop.run();
+    }
+    loop.run();
+    EXPECT_EQ(answered.size(), scopes.size());
+    for (auto& [target, status] : answered) EXPECT_EQ(status, statuses.at(target)) << target;
+    auto effects = counted("SELECT key, count(*) FROM effect GROUP BY key");
+    for (auto& [target, status] : statuses)
+      EXPECT_EQ(effects[std::string(target) + "#" + std::to_string(together)],
+                status == 201 ? static_cast<std::int64_t>(together) : 0)
+          << target;
+  }
 }
 
 TEST_F(UnitOfWork, ADatabaseThatIsGoneIsToldAsThat) {
