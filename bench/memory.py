@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
 """Memory of an idle connection: so many connections ask once each and stay open; what the server's resident memory has grown by since
-the first few, divided by their number. In clear and over TLS 1.3, HTTP/1.1 and HTTP/2.
+the first few, divided by their number. In clear and over TLS 1.3, HTTP/1.1 and HTTP/2. And of an operation: of five of a table, by what
+a server with 600 of them takes more than one with 100.
 
   bench/memory.py [--build build/release] [--clear 5000] [--tls 2000]
 
 User space only: the kernel's socket buffers are the same for every server.
 """
+import json
 import pathlib
 import resource
 import socket
 import ssl
+import subprocess
 import time
 
 import measure
@@ -67,6 +70,51 @@ def measured(server, count, tls, protocol):
     return grown / count / 1024
 
 
+OPERATIONS = (("get", "", "200"), ("post", "", "201"), ("get", "/{id}", "200"), ("patch", "/{id}", "200"), ("delete", "/{id}", "204"))
+ROW = {"type": "object", "required": ["id", "name"], "properties": {
+    "id": {"type": "integer", "readOnly": True}, "name": {"type": "string"}, "price": {"type": "string", "format": "decimal"},
+    "open": {"type": "boolean"}, "note": {"type": ["string", "null"]}}}
+
+
+def contract(tables):
+    """So many tables with five operations each."""
+    paths = {}
+    for n in range(tables):
+        for method, below, status in OPERATIONS:
+            item = paths.setdefault(f"/t{n}{below}", {"parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "integer"}}] if below else []})
+            item[method] = {"operationId": f"{method}{n}{'One' if below else ''}", "security": [], "x-plimsoll": {"table": f"t{n}"},
+                            "responses": {status: {"description": "done"}}}
+            if method in ("post", "patch"):
+                kind = "application/json" if method == "post" else "application/merge-patch+json"
+                item[method]["requestBody"] = {"required": True, "content": {kind: {"schema": {"$ref": f"#/components/schemas/T{n}"}}}}
+    return {"openapi": "3.1.0", "info": {"title": "Tables", "version": "1"}, "paths": paths,
+            "x-plimsoll": {"authorization": "any-caller", "tables": {f"t{n}": {"schema": f"#/components/schemas/T{n}", "key": "id"} for n in range(tables)}},
+            "components": {"schemas": {f"T{n}": ROW for n in range(tables)}}}
+
+
+def of_operations(build, folder, tables):
+    """What a server with so many tables takes, before it is asked anything."""
+    home = folder / f"tables-{tables}"
+    home.mkdir()
+    (home / "tables.json").write_text(json.dumps(contract(tables)))
+    (home / "plimsoll.yaml").write_text("threads: 1\n")
+    port = measure.free_port()
+    server = subprocess.Popen([build / "bin/plimsoll", "serve", "tables.json", "--listen", f"127.0.0.1:{port}", "--management", "off"], cwd=home,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 10).close()
+                return resident(server.pid)
+            except OSError:
+                if server.poll() is not None:
+                    raise SystemExit("bench/memory.py: the server with tables does not begin") from None
+                time.sleep(0.05)
+    finally:
+        server.kill()
+        server.wait()
+
+
 def main():
     parser = measure.options(__doc__)
     parser.add_argument("--clear", type=int, default=5000)
@@ -85,6 +133,8 @@ def main():
                     for server in servers:
                         measure.row(f"memory of an idle connection, {title}: {name}", measured(server, count, tls, protocol), target if name == "plimsoll" else None,
                                     unit="KiB", note=f"{count} of them")
+        few, many = (of_operations(chosen.build, folder, tables) for tables in (20, 120))
+        measure.row("memory of an operation of a table", (many - few) / 500 / 1024, unit="KiB", note="500 of them")
 
 
 if __name__ == "__main__":

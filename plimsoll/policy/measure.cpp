@@ -3,6 +3,9 @@
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
 
+#include <atomic>
+#include <utility>
+
 namespace plimsoll::policy {
 namespace {
 
@@ -33,6 +36,10 @@ class Measure final : public Check {
     active_ = &registry.gauge(kActive, metrics[1].sentence, telemetry::without_empty_last(labels));
   }
 
+  ~Measure() override {
+    for (auto* known = known_.load(); known;) delete std::exchange(known, known->next);
+  }
+
   Result<> check(Request&, Context& context) override {
     active_->add(1);
     context.keep<Entry>(*this, context);
@@ -53,11 +60,18 @@ class Measure final : public Check {
     }
   };
 
-  /// The histogram of a status: registered when it is seen first, found without a lock after that.
+  /// A status that responses of the operation have had.
+  struct Known {
+    std::uint16_t status;
+    telemetry::Histogram& histogram;
+    Known* next;
+  };
+
+  /// The histogram of a status: registered when it is seen first, found without a lock after that. An operation has
+  /// few, so they are a list; several threads that see one first may each add it.
   telemetry::Histogram& of(std::uint16_t status) {
-    auto& slot = by_status_[status < by_status_.size() ? status : 0];
-    if (auto* known = slot.load(std::memory_order_acquire)) [[likely]]
-      return *known;
+    for (const auto* known = known_.load(std::memory_order_acquire); known; known = known->next)
+      if (known->status == status) return known->histogram;
     const auto text = std::to_string(status);
     const telemetry::Label labels[] = {{"http_request_method", method_},
                                        {"http_route", route_},
@@ -65,14 +79,15 @@ class Measure final : public Check {
                                        {"operation", id_},
                                        {"version", version_}};
     auto& made = registry_.histogram(kDuration, metrics[0].sentence, telemetry::without_empty_last(labels));
-    slot.store(&made, std::memory_order_release);
+    auto* added = new Known{status, made, known_.load(std::memory_order_relaxed)};
+    while (!known_.compare_exchange_weak(added->next, added, std::memory_order_release, std::memory_order_relaxed)) {}
     return made;
   }
 
   telemetry::Registry& registry_;
   std::string method_, route_, id_, version_;
   telemetry::Gauge* active_;
-  std::array<std::atomic<telemetry::Histogram*>, 600> by_status_{};
+  std::atomic<Known*> known_ = nullptr;  ///< the newest
 };
 
 }  // namespace

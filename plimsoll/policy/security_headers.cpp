@@ -3,6 +3,8 @@
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/http/field_block.hpp"
 
+#include <map>
+
 namespace plimsoll::policy {
 namespace {
 
@@ -45,22 +47,13 @@ class SecurityHeaders final : public Check {
   static Result<std::unique_ptr<Policy>> build(Options options, const Build& build) {
     // Pages of another server may load what this API never needs.
     if (build.operation.left_as_it_is("security-headers")) return nullptr;
-    FixedFields clear, tls;
-    struct {
-      std::string_view option, name, value;
-    } const all[] = {
-        {{}, "x-content-type-options", "nosniff"},
-        {"content-security-policy", "content-security-policy", options.content_security_policy},
-        {"frame-options", "x-frame-options", options.frame_options},
-        {"referrer-policy", "referrer-policy", options.referrer_policy},
-        {"cross-origin-resource-policy", "cross-origin-resource-policy", options.cross_origin_resource_policy}};
-    for (const auto& each : all)
-      if (!each.value.empty() && !(clear.add(each.name, each.value) && tls.add(each.name, each.value)))
-        return build.wrong(each.option, "the value contains a control character",
-                           "Write it on one line; an empty text leaves the header out.");
-    if (const auto seconds = options.strict_transport_security.nanoseconds / kSecond; seconds > 0)
-      tls.add("strict-transport-security", "max-age=" + std::to_string(seconds) + "; includeSubDomains");
-    return std::make_unique<SecurityHeaders>(std::move(clear), std::move(tls));
+    auto& blocks = build.services.of_plan->of<Written>()->by_options[key_of(options)];
+    if (!blocks) {
+      auto written = write(options, build);
+      if (!written) return std::unexpected(std::move(written).error());
+      blocks = std::make_shared<const Blocks>(std::move(*written));
+    }
+    return std::make_unique<SecurityHeaders>(blocks);
   }
   static void describe(const Options& options, const Description&, contract::Promises& promises) {
     promises.sends(kTypeOptions);
@@ -73,15 +66,49 @@ class SecurityHeaders final : public Check {
       if (!value.empty()) promises.sends(field);
     if (options.strict_transport_security.nanoseconds >= kSecond) promises.sends(kTransportSecurity);
   }
-  SecurityHeaders(FixedFields clear, FixedFields tls) : clear_(std::move(clear)), tls_(std::move(tls)) {}
+  /// What is sent without TLS, and over it.
+  struct Blocks {
+    FixedFields clear, tls;
+  };
+  explicit SecurityHeaders(std::shared_ptr<const Blocks> blocks) : blocks_(std::move(blocks)) {}
 
   Result<> check(Request& request, Context& context) override {
-    context.promise(request.peer.tls ? tls_ : clear_);
+    context.promise(request.peer.tls ? blocks_->tls : blocks_->clear);
     return {};
   }
 
  private:
-  FixedFields clear_, tls_;
+  /// Of a plan: most operations have the same options, and share what is written for them.
+  struct Written {
+    std::map<std::string, std::shared_ptr<const Blocks>> by_options;
+  };
+  static std::string key_of(const Options& options) {
+    std::string key = std::to_string(options.strict_transport_security.nanoseconds);
+    for (const auto* value : {&options.content_security_policy, &options.frame_options, &options.referrer_policy,
+                              &options.cross_origin_resource_policy})
+      (key += '\0') += *value;
+    return key;
+  }
+  static Result<Blocks> write(const Options& options, const Build& build) {
+    Blocks blocks;
+    struct {
+      std::string_view option, name, value;
+    } const all[] = {
+        {{}, "x-content-type-options", "nosniff"},
+        {"content-security-policy", "content-security-policy", options.content_security_policy},
+        {"frame-options", "x-frame-options", options.frame_options},
+        {"referrer-policy", "referrer-policy", options.referrer_policy},
+        {"cross-origin-resource-policy", "cross-origin-resource-policy", options.cross_origin_resource_policy}};
+    for (const auto& each : all)
+      if (!each.value.empty() && !(blocks.clear.add(each.name, each.value) && blocks.tls.add(each.name, each.value)))
+        return build.wrong(each.option, "the value contains a control character",
+                           "Write it on one line; an empty text leaves the header out.");
+    if (const auto seconds = options.strict_transport_security.nanoseconds / kSecond; seconds > 0)
+      blocks.tls.add("strict-transport-security", "max-age=" + std::to_string(seconds) + "; includeSubDomains");
+    return blocks;
+  }
+
+  const std::shared_ptr<const Blocks> blocks_;
 };
 
 }  // namespace
