@@ -16,20 +16,29 @@ struct Plain {
   std::string_view whole, fraction;  // without leading and trailing zeros
 };
 
-/// Reads a decimal without exponent.
+/// Where the digits that begin at `at` end.
+std::size_t end_of_digits(std::string_view text, std::size_t at) {
+  while (at < text.size() && text[at] >= '0' && text[at] <= '9') ++at;
+  return at;
+}
+
+/// Reads a decimal without exponent. Indexes compare decimals all the time: each character is looked at once.
 Plain read(std::string_view text) {
   Plain plain;
+  std::size_t begin = 0;
   if (!text.empty() && (text[0] == '-' || text[0] == '+')) {
     plain.negative = text[0] == '-';
-    text.remove_prefix(1);
+    begin = 1;
   }
-  const auto point = text.find('.');
-  plain.whole = text.substr(0, point);
-  plain.fraction = point == text.npos ? std::string_view{} : text.substr(point + 1);
-  plain.number =
-      digits_only(plain.whole) && digits_only(plain.fraction) && !(plain.whole.empty() && plain.fraction.empty());
-  plain.whole.remove_prefix(std::min(plain.whole.find_first_not_of('0'), plain.whole.size()));
-  plain.fraction = plain.fraction.substr(0, plain.fraction.find_last_not_of('0') + 1);
+  const auto point = end_of_digits(text, begin);
+  const bool pointed = point < text.size() && text[point] == '.';
+  const auto after = point + (pointed ? 1 : 0);
+  auto end = end_of_digits(text, after);
+  plain.number = end == text.size() && (point > begin || end > after);
+  while (begin < point && text[begin] == '0') ++begin;
+  while (end > after && text[end - 1] == '0') --end;
+  plain.whole = {text.data() + begin, point - begin};
+  plain.fraction = {text.data() + after, end - after};
   if (plain.whole.empty() && plain.fraction.empty()) plain.negative = false;
   return plain;
 }

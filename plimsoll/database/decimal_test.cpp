@@ -32,6 +32,9 @@ TEST(Decimal, TextsThatAreNoNumbersSortLastAndStayATotalOrder) {
   EXPECT_EQ(compare_decimals("x", "9"), 1);
   EXPECT_EQ(compare_decimals("a", "b"), -1);
   EXPECT_EQ(compare_decimals("", ""), 0);
+  for (const char* text : {"", "-", ".", "+.", "1x", "x1", "1.x", "1.2.3", "1,5", "--1", "1-", "1e3", " 1", "1 "})
+    EXPECT_EQ(compare_decimals("99", text), -1) << text;
+  for (const char* number : {"1.", ".5", "+1", "-.5"}) EXPECT_EQ(compare_decimals(number, ""), -1) << number;
 }
 
 TEST(Decimal, IsStoredInOneForm) {

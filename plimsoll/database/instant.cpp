@@ -1,8 +1,9 @@
 #include "plimsoll/database/instant.hpp"
 
+#include "plimsoll/base/timestamp.hpp"
+
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 
 namespace plimsoll::database {
 namespace {
@@ -70,11 +71,10 @@ std::optional<std::string> to_utc(std::string_view text) {
   const year_month_day utc{at_day};
   const auto in_day = duration_cast<minutes>(at_minute - at_day).count();
   if (static_cast<int>(utc.year()) < 0 || static_cast<int>(utc.year()) > 9999) return std::nullopt;
-  char made[32];
-  std::snprintf(made, sizeof made, "%04d-%02u-%02uT%02d:%02d:%02d", static_cast<int>(utc.year()),
-                static_cast<unsigned>(utc.month()), static_cast<unsigned>(utc.day()), static_cast<int>(in_day / 60),
-                static_cast<int>(in_day % 60), *second);
-  return made + std::string(fraction) + "Z";
+  std::string made(kDateTime + fraction.size() + 1, 'Z');
+  auto* at_end = put_date_time(made.data(), utc, static_cast<int>(in_day / 60), static_cast<int>(in_day % 60), *second);
+  fraction.copy(at_end, fraction.size());
+  return made;
 }
 
 std::optional<std::string> stored_instant(std::string_view text) {

@@ -400,7 +400,7 @@ class Idempotency final : public Policy {
   /// It says that nothing was done, which is true of the database alone.
   static bool is_refusal_of_database(const Error& error) {
     return error.problem != &database::kOutcomeUnknown &&
-           std::ranges::find(database::kProblems, error.problem) != std::end(database::kProblems);
+           std::ranges::any_of(database::kProblems, [&](const auto* each) { return error.problem == each; });
   }
   void tell_open(const Context& context) const {
     if (uncertain_) uncertain_->add();
