@@ -253,6 +253,64 @@ class Upstream(harness.ServerTest):
                 said = b"".join(iter(lambda: line.recv(65536), b""))
             self.assertEqual(said.partition(b"\r\n\r\n")[2], expected)
 
+    def test_a_body_that_waits_to_be_asked_for_is_asked_for_by_the_service(self):
+        def two(stream):
+            if stream.headers.get("x-refuse"):
+                return stream.answer(413, b"no")
+            stream.line.do(lambda h: h.send_headers(stream.number, [(":status", "100")]))
+            return stream.answer(200, str(len(stream.body())).encode(), [("content-type", "application/octet-stream")])
+
+        for version in (2, 1):
+            with self.subTest(f"HTTP/{version}"):
+                behind = self.behind(two).url if version == 2 else self.one_that_waits()
+                server = self.front(behind, f"http: {version}")
+                host, port = server.address.split(":")
+                for refuse in (False, True):
+                    with socket.create_connection((host, int(port)), timeout=harness.PATIENCE) as line:
+                        line.sendall((f"PUT /files HTTP/1.1\r\nHost: {server.address}\r\nContent-Type: application/octet-stream\r\nContent-Length: {MIB}\r\n"
+                                      f"Expect: 100-continue\r\n{'X-Refuse: 1' if refuse else 'X-Take: 1'}\r\n\r\n").encode())
+                        said = line.recv(65536)
+                        if refuse:
+                            self.assertTrue(said.startswith(b"HTTP/1.1 413 "), said)
+                            continue
+                        self.assertEqual(said, b"HTTP/1.1 100 Continue\r\n\r\n")
+                        line.sendall(b"x" * MIB)
+                        said = b""
+                        while str(MIB).encode() not in said.partition(b"\r\n\r\n")[2]:
+                            piece = line.recv(65536)
+                            self.assertTrue(piece, said)
+                            said += piece
+                        self.assertTrue(said.startswith(b"HTTP/1.1 200 "), said)
+                server.stop()
+
+    def one_that_waits(self):
+        """A service of HTTP/1.1 that asks for a body, or refuses it, before it has come."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+
+        def serve():
+            while True:
+                try:
+                    line, _ = listener.accept()
+                except OSError:
+                    return
+                with line:
+                    head = b""
+                    while b"\r\n\r\n" not in head:
+                        head += line.recv(65536)
+                    assert b"\r\nexpect: 100-continue\r\n" in head, head
+                    if b"x-refuse" in head:
+                        line.sendall(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n")
+                        continue
+                    line.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+                    came = 0
+                    while came < MIB:
+                        came += len(line.recv(65536))
+                    line.sendall(f"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: {len(str(came))}\r\n\r\n{came}".encode())
+
+        threading.Thread(target=serve, daemon=True).start()
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
     # -- many at once
 
     def test_many_calls_share_one_connection(self):

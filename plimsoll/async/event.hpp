@@ -22,6 +22,9 @@ class Event final : public Waiting, public Deferred {
     if (waiting_ && !deferred()) loop_.defer(*this);
   }
 
+  /// What happened and was not waited for does not count. Nobody waits.
+  void forget() noexcept { happened_ = false; }
+
   /// `co_await event.regardless();` waits whatever its scope is told: for the end of work that others have been told to
   /// end.
   auto regardless() noexcept {

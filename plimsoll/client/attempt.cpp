@@ -21,6 +21,7 @@ std::string http1_head(const Outgoing& request) {
     text.append("transfer-encoding: chunked\r\n");
   else if (request.says_length)
     text.append("content-length: ").append(std::to_string(request.body.size() + request.rest_size)).append("\r\n");
+  if (request.expects) text.append("expect: 100-continue\r\n");
   if (request.upgrade) text.append("connection: upgrade\r\nupgrade: websocket\r\n");
   return text.append("\r\n");
 }

@@ -37,10 +37,13 @@ struct Outgoing {
   bool unknown_length = false;      ///< of `rest`
   std::uint64_t rest_size = 0;      ///< of `rest`, when it is known
   bool says_length = false;         ///< the request has a body, if perhaps one of no bytes, of known length
+  bool expects = false;             ///< `rest` is read when the other side asks for it, or after `kContinue`
   bool upgrade = false;             ///< it asks for a WebSocket, so that 101 is an answer
 
   bool has_content() const noexcept { return rest || !body.empty(); }
 };
+/// How long a body waits for `100 Continue` (RFC 9110, section 10.1.1): servers need not send it.
+inline constexpr Nanoseconds kContinue = kSecond;
 /// What frames the request or belongs to one connection (RFC 9110, section 7.6.1): made by the protocol, never passed
 /// on, in any spelling that a server may take for it.
 bool is_made_here(std::string_view name);

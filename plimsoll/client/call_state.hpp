@@ -85,6 +85,7 @@ struct CallState {
   std::string_view websocket_key{};
   std::optional<std::string_view> held{};  ///< the body, where it was short enough to be kept for another attempt
   bool spent = false;                      ///< the body is a stream that was begun: it cannot be sent again
+  bool expects_continue = false;           ///< whoever sends the body waits until it is asked for
   bool numbered = false;                   ///< its attempts are numbered here: no outer layer repeats it
 
   // Of the current attempt.

@@ -22,11 +22,12 @@ iovec piece_of(std::string_view text) { return {const_cast<char*>(text.data()), 
 }  // namespace
 
 Connection::Connection(Loop& loop, std::unique_ptr<net::Transport> transport)
-    : loop_(loop), transport_(std::move(transport)) {}
+    : loop_(loop), transport_(std::move(transport)), continued_(loop) {}
 
 Task<Result<>> Connection::exchange(const Outgoing& request, const Timeouts& timeouts, Nanoseconds until) {
   reader_.emplace(request.method == "HEAD", request.upgrade);
   head_.reset();
+  continued_.forget();
   sent_ = body_failed_ = false;
   if (!buffer_) buffer_ = std::make_unique_for_overwrite<char[]>(kBuffer);
   at_ = filled_ = 0;
@@ -64,6 +65,7 @@ Task<Result<>> Connection::receive_head(Nanoseconds until) {
     auto step = reader_->read({buffer_.get() + at_, filled_ - at_});
     if (!step) co_return std::unexpected(std::move(step).error());
     at_ += step->consumed;
+    if (reader_->continued()) continued_.happen();
   }
   co_return Result<>{};
 }
@@ -112,6 +114,13 @@ Task<Result<>> Connection::send(const Outgoing& request) {
   std::array<iovec, 2> pieces{piece_of(head), piece_of(request.body)};
   auto written = co_await write(pieces);
   if (!written || !request.rest) co_return written;
+  if (request.expects) {
+    const auto woken = co_await continued_.within(kContinue);
+    if (woken == Wake::stopped) {
+      const Scope* scope = co_await this_scope();
+      co_return std::unexpected(error_of(scope->stopped()));
+    }
+  }
   auto rest = co_await send_rest(request);
   co_return rest;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "plimsoll/async/event.hpp"
 #include "plimsoll/async/loop.hpp"
 #include "plimsoll/client/attempt.hpp"
 #include "plimsoll/net/transport.hpp"
@@ -66,6 +67,7 @@ class Connection final : public Attempt {
   std::size_t at_ = 0, filled_ = 0;
   Nanoseconds idle_ = 0, until_ = kNever;
   bool sent_ = false, body_failed_ = false;
+  Event continued_;
 };
 
 }  // namespace plimsoll::client

@@ -68,9 +68,12 @@ Http2Connection::Http2Connection(Loop& loop, std::unique_ptr<net::Transport> tra
   look_.of = this;
   flush_.run = [](Deferred& deferred) {
     const auto connection = std::move(static_cast<Flush&>(deferred).connection);
-    connection->flush();
+    connection->guarded([&] { connection->flush(); });
   };
-  look_.ring = [](Alarm& alarm) { static_cast<Look&>(alarm).of->look(); };
+  look_.ring = [](Alarm& alarm) {
+    const auto connection = static_cast<Look&>(alarm).of->shared_from_this();
+    connection->guarded([&] { connection->look(); });
+  };
   heard_at_ = loop_.now();
 }
 
@@ -102,16 +105,28 @@ void Http2Connection::ended(Http2Attempt& call) {
   wake();
 }
 
+/// By the loop, which must not meet an exception: the connection ends instead.
+template <class F>
+void Http2Connection::guarded(F work) noexcept {
+  try {
+    work();
+  } catch (...) { lose("no memory"); }
+}
+
 /// Reads as long as there are calls.
 Task<> Http2Connection::run(std::shared_ptr<Http2Connection> self) {
   do {
     Scope inner;
     reading_ = &inner;
-    co_await in(inner, read());
+    try {
+      co_await in(inner, read());
+    } catch (...) { lose("no memory"); }
     reading_ = nullptr;
   } while (!calls_.empty() && !broken_);
   running_ = false;
-  if (!broken_) no_calls();
+  guarded([this] {
+    if (!broken_) no_calls();
+  });
   self.reset();
 }
 
@@ -199,14 +214,14 @@ Task<> Http2Connection::write_rest(std::shared_ptr<Http2Connection> self) {
 }
 
 /// The connection is of no use any more, and so are its calls.
-void Http2Connection::lose(std::string why) {
+void Http2Connection::lose(std::string why) noexcept {
   if (std::exchange(broken_, true)) return;
   const auto self = shared_from_this();
   look_.disarm();
   const auto calls = std::exchange(calls_, {});
   for (auto* call : calls) {
     call->lose(why);
-    session_.abandon(*call, http::H2Error::cancel);
+    session_.forget(*call);
   }
   if (reading_) reading_->stop(Stop::lost_race);
   writing_scope_.stop(Stop::lost_race);
@@ -231,7 +246,6 @@ void Http2Connection::look_again() {
 }
 
 void Http2Connection::look() {
-  const auto self = shared_from_this();
   if (!check()) return;
   const auto now = loop_.now();
   if (now - idle_since_ >= idle_.time) return end("idle");
@@ -263,7 +277,7 @@ bool Http2Connection::check() {
 }
 
 Http2Attempt::Http2Attempt(Loop& loop, std::shared_ptr<Http2Connection> connection)
-    : loop_(loop), connection_(std::move(connection)), came_(loop), drained_(loop), never_(loop) {}
+    : loop_(loop), connection_(std::move(connection)), came_(loop), drained_(loop), continued_(loop), never_(loop) {}
 
 Http2Attempt::~Http2Attempt() {
   if (id()) connection_->session_.abandon(*this, http::H2Error::cancel);
@@ -278,6 +292,7 @@ Task<Result<>> Http2Attempt::exchange(const Outgoing& request, std::string_view 
   for (const auto& field : *request.fields)
     if (!is_made_here(field.name)) fields_.push_back(field);
   std::size_t more = 0;
+  if (request.expects) more_[more++] = {"expect", "100-continue"};
   more_[more++] = {"te", "trailers"};  // some servers of gRPC refuse a caller that does not read them
   if (request.says_length && !request.unknown_length) {
     length_ = std::to_string(request.body.size() + request.rest_size);
@@ -362,6 +377,14 @@ Task<Result<>> Http2Attempt::send_rest() {
     auto gone = co_await taken();
     if (!gone || sent_) co_return gone;
     if (closed_) co_return std::unexpected(why_closed());
+    if (std::exchange(request_.expects, false)) {
+      const auto woken = co_await continued_.within(kContinue);
+      if (woken == Wake::stopped) {
+        const Scope* scope = co_await this_scope();
+        co_return std::unexpected(error_of(scope->stopped()));
+      }
+      if (closed_) co_return std::unexpected(why_closed());
+    }
     body_begun_ = true;
     auto read = co_await request_.rest->read();
     if (!read) {
@@ -444,6 +467,7 @@ void Http2Attempt::drained() {
 
 void Http2Attempt::head(const http::H2AnswerHead& head) {
   begun_ = true;
+  if (head.status == 100) continued_.happen();
   if (head.status < 200) return;
   head_came_ = true;
   answer_.status = head.status;
@@ -475,11 +499,15 @@ void Http2Attempt::closed(http::H2Error why) {
   connection_->ended(*this);
   came_.happen();
   drained_.happen();
+  continued_.happen();
 }
 
-void Http2Attempt::lose(const std::string& why) {
+void Http2Attempt::lose(const std::string& why) noexcept {
   lost_ = true;
-  lost_why_ = why;
+  try {
+    lost_why_ = why;
+  } catch (...) {  // it is lost without a reason
+  }
 }
 
 Error Http2Attempt::why_closed() const {

@@ -73,7 +73,9 @@ class Http2Connection final : public std::enable_shared_from_this<Http2Connectio
   bool receive(std::string_view bytes);
   void flush();
   Task<> write_rest(std::shared_ptr<Http2Connection> self);
-  void lose(std::string why);
+  void lose(std::string why) noexcept;
+  template <class F>
+  void guarded(F work) noexcept;
   void no_calls();
   void look();
   void look_again();
@@ -142,7 +144,7 @@ class Http2Attempt final : public Attempt, public http::H2Call {
   void request_written() override;
   void closed(http::H2Error why) override;
 
-  void lose(const std::string& why);
+  void lose(const std::string& why) noexcept;
   Task<Result<>> send();
   Task<Result<>> send_rest();
   Task<Result<>> taken();
@@ -156,7 +158,7 @@ class Http2Attempt final : public Attempt, public http::H2Call {
   const std::shared_ptr<Http2Connection> connection_;
   std::vector<Header> fields_;
   std::string length_;
-  std::array<Header, 2> more_{};
+  std::array<Header, 3> more_{};
   Outgoing request_{};
   std::uint64_t left_ = 0;  ///< of the request's body, where its length is known
   bool piece_pending_ = false;
@@ -165,7 +167,7 @@ class Http2Attempt final : public Attempt, public http::H2Call {
   std::vector<std::pair<std::string, std::string>> trailers_;
   std::uint64_t batch_ = 0;         ///< the write with which the head of the request went
   std::string incoming_, reading_;  ///< bytes of the answer's body: come, and given to who reads
-  Event came_, drained_, never_;
+  Event came_, drained_, continued_, never_;
   std::optional<Result<>> head_result_;
   std::optional<http::H2Error> closed_;
   std::string lost_why_;

@@ -119,6 +119,7 @@ Result<> ResponseReader::head_done() {
     return {};
   }
   if (answer_.status < 200) {  // an interim answer; the final one follows
+    continued_ = continued_ || answer_.status == 100;
     state_ = State::status_line;
     return {};
   }

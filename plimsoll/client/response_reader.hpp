@@ -45,6 +45,8 @@ class ResponseReader {
   bool whole() const noexcept { return state_ == State::whole; }
   /// Anything of it arrived.
   bool begun() const noexcept { return begun_; }
+  /// The other side has asked for the body of the request (`100 Continue`).
+  bool continued() const noexcept { return continued_; }
   /// The head of the final answer, interim ones passed over, is read.
   bool head_complete() const noexcept { return head_complete_; }
   /// As the head told it; nothing where it did not.
@@ -77,7 +79,7 @@ class ResponseReader {
 
   const bool head_request_, upgrade_;
   State state_ = State::status_line;
-  bool begun_ = false, head_complete_ = false, keep_alive_ = true, chunked_ = false;
+  bool begun_ = false, continued_ = false, head_complete_ = false, keep_alive_ = true, chunked_ = false;
   std::optional<std::uint64_t> length_;
   std::uint64_t left_ = 0;  ///< of the body or chunk
   std::size_t head_ = 0;    ///< bytes of status line, fields and trailers so far

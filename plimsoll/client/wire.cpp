@@ -149,6 +149,7 @@ Task<Result<Response>> Wire::handle(Request& request, Context& context) {
     out.rest = request.body;
     out.unknown_length = !request.content_length;
     out.rest_size = request.content_length.value_or(0);
+    out.expects = state.expects_continue;
   }
   const bool may_have_body = request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
   out.says_length = !out.unknown_length && (state.held || request.body || may_have_body);

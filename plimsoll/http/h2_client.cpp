@@ -177,6 +177,12 @@ void H2ClientSession::abandon(H2Call& call, H2Error why) {
   s.close(call, why);
 }
 
+void H2ClientSession::forget(H2Call& call) noexcept {
+  if (!call.id_) return;
+  call.unconsumed_ = 0;  // nobody is told of windows any more
+  state_->close(call, H2Error::cancel);
+}
+
 void H2ClientSession::consumed(H2Call& call, std::size_t bytes) {
   if (call.id_) state_->consumed(call, std::min(bytes, call.unconsumed_));
 }

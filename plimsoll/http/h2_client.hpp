@@ -67,6 +67,8 @@ class H2ClientSession {
   void supply(H2Call& call, Bytes piece, bool last);
   /// Ends the call at once, with RST_STREAM where the other side knows of it. `closed` is called.
   void abandon(H2Call& call, H2Error why);
+  /// The connection is lost: ends the call without a word to the other side, and without memory. `closed` is called.
+  void forget(H2Call& call) noexcept;
   /// So many bytes of the answer's body have been read: the peer may send as many again.
   void consumed(H2Call& call, std::size_t bytes);
 

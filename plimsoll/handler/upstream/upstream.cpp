@@ -8,6 +8,7 @@
 #include "plimsoll/contract/lookalikes.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/handler/upstream/fields.hpp"
+#include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/negotiate.hpp"
 #include "plimsoll/http/trailing.hpp"
 #include "plimsoll/http/websocket.hpp"
@@ -158,6 +159,8 @@ class Upstream final : public Handler {
     } else if (request.body) {
       onward.body = request.body;
       onward.content_length = request.content_length;
+      client::call_state(onward, context).expects_continue =
+          same_as_lower(request.headers.find("expect"), "100-continue");
     }
     // A WebSocket shows nothing that an operation could be written from.
     auto* lesson = route_.learned && !websocket ? begin_lesson(request, onward, context) : nullptr;
