@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <map>
 
@@ -82,6 +83,12 @@ Task<> one_call(Service& called, Loop& loop, std::string& outcome, Call call = {
   outcome = told(answer);
 }
 
+/// Until each has an outcome and its line of work has ended, whose scopes are the caller's.
+Task<> all(Loop& loop, const std::vector<std::string>& outcomes) {
+  do (void)co_await pause(loop, kMillisecond);
+  while (loop.running() > 1 || std::ranges::any_of(outcomes, [](const auto& each) { return each.empty(); }));
+}
+
 TEST(Http2Connection, CarriesManyCallsAndALoopEndsWithItAtRest) {
   TestServer server{[](TestLine& line) {
     Peer peer{line};
@@ -99,8 +106,7 @@ TEST(Http2Connection, CarriesManyCallsAndALoopEndsWithItAtRest) {
   run([&](Loop& loop) -> Task<> {
     std::vector<Scope> scopes(outcomes.size());
     for (std::size_t i = 0; i < outcomes.size(); ++i) loop.spawn(scopes[i], one_call(*called, loop, outcomes[i]));
-    do (void)co_await pause(loop, kMillisecond);
-    while (loop.running() > 1);
+    co_await all(loop, outcomes);
     EXPECT_EQ(loop.own<Connections>().idle(), 1u);
   });
   std::map<std::string, int> count;
@@ -203,8 +209,7 @@ TEST(Http2Connection, NoMoreRestThanMay) {
     std::vector<Scope> scopes(6);
     std::vector<std::string> outcomes(scopes.size());
     for (std::size_t i = 0; i < scopes.size(); ++i) loop.spawn(scopes[i], one_call(*called, loop, outcomes[i]));
-    do (void)co_await pause(loop, kMillisecond);
-    while (loop.running() > 1);
+    co_await all(loop, outcomes);
     for (const auto& outcome : outcomes) EXPECT_EQ(outcome, "200 hello");
     EXPECT_LE(loop.own<Connections>().idle(), 2u);
     EXPECT_GE(loop.own<Connections>().idle(), 1u);
@@ -244,19 +249,18 @@ TEST(Http2Connection, ACallThatIsToldToStopEndsItsStreamAlone) {
       }
   }};
   const auto called = service(server);
-  std::string stopped, other;
+  std::vector<std::string> outcomes(2);
   run([&](Loop& loop) -> Task<> {
     Scope first, second;
-    loop.spawn(first, one_call(*called, loop, stopped));
+    loop.spawn(first, one_call(*called, loop, outcomes[0]));
     (void)co_await pause(loop, 5 * kMillisecond);
-    loop.spawn(second, one_call(*called, loop, other));
+    loop.spawn(second, one_call(*called, loop, outcomes[1]));
     (void)co_await pause(loop, 20 * kMillisecond);
     first.stop(Stop::client_gone);
-    do (void)co_await pause(loop, kMillisecond);
-    while (loop.running() > 1);
+    co_await all(loop, outcomes);
   });
-  EXPECT_TRUE(stopped.starts_with("client-gone")) << stopped;
-  EXPECT_EQ(other, "200 hello");
+  EXPECT_TRUE(outcomes[0].starts_with("client-gone")) << outcomes[0];
+  EXPECT_EQ(outcomes[1], "200 hello");
   EXPECT_EQ(reset, 8u);
   EXPECT_EQ(server.connections(), 1);
 }
@@ -286,8 +290,7 @@ TEST(Http2Connection, CallsThatAreWaitingForAConnectionShareItsFailure) {
   run([&](Loop& loop) -> Task<> {
     std::vector<Scope> scopes(outcomes.size());
     for (std::size_t i = 0; i < scopes.size(); ++i) loop.spawn(scopes[i], one_call(**called, loop, outcomes[i]));
-    do (void)co_await pause(loop, kMillisecond);
-    while (loop.running() > 1);
+    co_await all(loop, outcomes);
   });
   for (const auto& outcome : outcomes) EXPECT_TRUE(outcome.starts_with("deadline-exceeded")) << outcome;
   EXPECT_LE(server.connections(), 10);
