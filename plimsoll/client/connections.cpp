@@ -202,7 +202,6 @@ void Connections::over(Http2Connection& connection) {
   const auto found = origins_.find(connection.origin());
   if (found == origins_.end()) return;
   std::erase_if(found->second.connections, [&](const auto& each) { return each.get() == &connection; });
-  forget_unused();
 }
 
 /// What is known of servers without connections is kept for a few of them only.

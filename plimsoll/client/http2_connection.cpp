@@ -2,6 +2,7 @@
 
 #include "plimsoll/async/pause.hpp"
 #include "plimsoll/async/watched.hpp"
+#include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/trailing.hpp"
 
 #include <algorithm>
@@ -290,7 +291,7 @@ Task<Result<>> Http2Attempt::exchange(const Outgoing& request, std::string_view 
   idle_ = timeouts.idle;
   until_ = until;
   for (const auto& field : *request.fields)
-    if (!is_made_here(field.name)) fields_.push_back(field);
+    if (!is_made_here(field.name)) fields_.push_back({field.name, trimmed(field.value)});  // section 8.2.1
   std::size_t more = 0;
   if (request.expects) more_[more++] = {"expect", "100-continue"};
   more_[more++] = {"te", "trailers"};  // some servers of gRPC refuse a caller that does not read them

@@ -78,6 +78,7 @@ void H2ClientSession::State::answer_head(H2Call& call, H2AnswerHead& head) {
       return break_stream(block_stream, H2Error::protocol_error);
     return call.head(head);
   }
+  if (head.status > 599) return break_stream(block_stream, H2Error::protocol_error);
   const bool bodiless = call.without_body_ || head.status == 204 || head.status == 304;
   if (head.ended && !bodiless && head.content_length.value_or(0) != 0)
     return break_stream(block_stream, H2Error::protocol_error);

@@ -21,7 +21,7 @@ struct CheckedCall final : H2Call {
   bool ended = false, over = false, content = false;
   void head(const H2AnswerHead& head) override {
     if (over || ended || heads) fault = "a head behind the end, or a second one";
-    if (head.status < 100 || head.status > 999) fault = "a status that is none";
+    if (head.status < 100 || head.status > 599) fault = "a status that is none";
     for (const auto& field : head.fields) {
       if (field.name.empty() || field.name[0] == ':') fault = "a malformed field";
       for (const char c : field.name)

@@ -419,6 +419,7 @@ TEST(H2Client, WhatIsMalformedEndsTheStream) {
       {"two statuses", frame(kHeaders, kEndHeaders, 1, status("200") + status("200"))},
       {"a status behind a field", frame(kHeaders, kEndHeaders, 1, literal("x", "y") + status("200"))},
       {"a status that is none", frame(kHeaders, kEndHeaders, 1, status("20"))},
+      {"a status that is above all", frame(kHeaders, kEndHeaders, 1, status("600"))},
       {"a status of letters", frame(kHeaders, kEndHeaders, 1, status("2xx"))},
       {"a pseudo-header of a request", frame(kHeaders, kEndHeaders, 1, status("200") + literal(":path", "/"))},
       {"upper case", answer(1, "200", literal("X-A", "1"))},
