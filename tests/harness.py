@@ -673,8 +673,8 @@ class ServerTest(unittest.TestCase):
         if not section and re.search(r"^database:", text, re.M):
             raise AssertionError(f"a deployment whose `database` is not on one line: {text}")
         said = re.search(r"\burl: ['\"]?sqlite:([^'\",}]+)", section[1]) if section else None
-        migrations = re.search(r", migrations: [^,}]+", section[1]) if section else None
-        line = "database: {url: '%s'%s%s}" % (self.database(folder, said[1] if said else name).url, migrations[0] if migrations else "", pool)
+        kept = "".join(re.findall(r", (?:migrations|slow): [^,}]+", section[1])) if section else ""
+        line = "database: {url: '%s'%s%s}" % (self.database(folder, said[1] if said else name).url, kept, pool)
         return text.replace(section[0], line) if section else text + ("" if text.endswith("\n") or not text else "\n") + line + "\n"
 
     def directory(self):

@@ -2,13 +2,14 @@
 
 Directly, without prepared statements through PgBouncer in transaction mode, and on a server of its own that dies in the middle."""
 import json
+import pathlib
 import random
 import re
 import signal
 import socket
+import threading
 
 import harness
-import postgres_client
 
 CONTRACT = """
 openapi: 3.1.0
@@ -112,8 +113,8 @@ class Imports(Copying):
         text = "sku,name,amount\n" + "".join(f"AB-{i},n,{i}\n" for i in range(SEVERAL))
         self.assertEqual(self.send(server, text).json(), {"imported": SEVERAL})
         made = self.statements()
-        self.assertEqual(made.count("COPY"), 2)
-        self.assertLessEqual(made.count("INSERT INTO"), 0, made)
+        self.assertEqual(set(made), {"COPY"})
+        self.assertIn(len(made), range(2, 10))
         self.assertEqual(self.data.rows("SELECT count(*), sum(amount)::bigint, count(DISTINCT id) FROM parts WHERE sku LIKE 'AB-%'")[0], (SEVERAL, sum(range(SEVERAL)), SEVERAL))
 
     def test_copied_rows_are_those_that_are_inserted(self):
@@ -179,6 +180,25 @@ class Imports(Copying):
         answer = self.send(server, "".join(rows).replace("t ", "u ", 700), NDJSON, "/boxes/import")
         self.assertEqual((answer.status, [error["pointer"] for error in answer.json()["errors"]][:2]), (409, ["/700/text", "/701/text"]), answer)
         self.assertEqual(self.count("boxes"), 1000)
+
+    def test_memory_does_not_grow_with_the_rows(self):
+        """The body is on disk; what is held beside it is one block, ten times the rows or not."""
+        server = self.stock(more="limits: {bodies: 0B}\nthreads: 1\n")
+        anonymous = lambda: int(re.search(r"RssAnon:\s+(\d+)", pathlib.Path(f"/proc/{server.pid}/status").read_text())[1]) << 10
+
+        def most(count, first):
+            text = "sku,name,amount\n" + "".join(f"AA-{i},{'n' * 50},{i}\n" for i in range(first, first + count))
+            seen, answers = [anonymous()], []
+            sending = threading.Thread(target=lambda: answers.append(self.send(server, text)))
+            sending.start()
+            while sending.is_alive():
+                seen.append(anonymous())
+                sending.join(0.005)
+            self.assertEqual(answers[0].json(), {"imported": count})
+            return max(seen)
+
+        few = most(20_000, 0)
+        self.assertLess(most(200_000, 20_000), few + (8 << 20))
 
     def test_rows_that_the_database_changes_or_guards_are_inserted(self):
         for what, statements in {

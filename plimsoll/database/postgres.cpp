@@ -81,6 +81,9 @@ bool ends_transaction(std::string_view sql) {
          begins_with(sql, "ABORT") || begins_with(sql, "BEGIN") || begins_with(sql, "START");
 }
 
+/// What was sent to be copied must have been asked for first (`RowCopier::stored`).
+Error under_way() { return Error{&kInternal}.because("postgres: a COPY is still under way"); }
+
 /// The statements of one transaction on one connection.
 class Statements {
  public:
@@ -106,6 +109,7 @@ class Statements {
                                                           std::string(sql.substr(0, 100))));
     const Scope* scope = co_await this_scope();
     if (scope && scope->stopped() != Stop::none) co_return std::unexpected(error_of(scope->stopped()));
+    if (connection_.busy()) co_return std::unexpected(under_way());
     RowKeeper keeper;
     const PostgresConnection::Statement statement{
         .sql = sql,
@@ -128,19 +132,21 @@ class Statements {
     co_return std::move(keeper.rows);
   }
   Task<Result<std::unique_ptr<RowCopier>>> copier(const CopiedRows& rows);
-  Task<Result<>> copy(std::string_view sql, std::string_view table, std::string_view rows) {
+  Task<Result<>> copy(std::string_view sql, std::string_view table, std::string_view rows, std::size_t count) {
     const Scope* scope = co_await this_scope();
     if (scope && scope->stopped() != Stop::none) co_return std::unexpected(error_of(scope->stopped()));
-    const auto begun = loop_.now();
+    copy_ = {.sql = sql, .begun = loop_.now(), .rows = static_cast<std::int64_t>(count)};
     const PostgresConnection::Copy copy{.sql = sql, .table = table, .rows = rows, .limit = time_left(scope, loop_)};
-    auto done = co_await connection_.copy(copy);
-    if (const auto took = loop_.now() - begun; slow_ && slow_->is_slow(took)) [[unlikely]]
-      slow_->add({.sql = sql,
-                  .parameters = {},
-                  .operation = operation_,
-                  .took = took,
-                  .rows = std::ranges::count(rows, '\n'),
-                  .error = done ? nullptr : &done.error()});
+    auto begun = co_await connection_.copy(copy);
+    if (!begun) {
+      note_copy(&begun.error());
+      co_return std::unexpected(noted(std::move(begun).error()));
+    }
+    co_return begun;
+  }
+  Task<Result<>> copied() {
+    auto done = co_await connection_.copied(copy_.sql);
+    note_copy(done ? nullptr : &done.error());
     if (!done) co_return std::unexpected(noted(std::move(done).error()));
     co_return done;
   }
@@ -181,8 +187,23 @@ class Statements {
     }
     return error;
   }
+  void note_copy(const Error* error) const {
+    if (const auto took = loop_.now() - copy_.begun; slow_ && slow_->is_slow(took)) [[unlikely]]
+      slow_->add({.sql = copy_.sql,
+                  .parameters = {},
+                  .operation = operation_,
+                  .took = took,
+                  .rows = copy_.rows,
+                  .error = error});
+  }
+  struct Copy {
+    std::string_view sql{};
+    Nanoseconds begun = 0;
+    std::int64_t rows = 0;
+  };
   PostgresConnection& connection_;
   Loop& loop_;
+  Copy copy_{};  ///< that is under way
   const std::vector<std::string> settings_;
   bool told_ = true;  ///< the transaction knows who the caller is, or need not
   SlowStatements* const slow_;
@@ -198,9 +219,10 @@ class PostgresCopier final : public RowCopier {
   bool append(std::string& rows, std::span<const Cell* const> values) const override {
     return text_.append(rows, values);
   }
-  PLIMSOLL_FORWARDS Task<Result<>> store(std::string_view rows) override {
-    return statements_.copy(text_.sql(), table_, rows);
+  PLIMSOLL_FORWARDS Task<Result<>> send(std::string_view rows, std::size_t count) override {
+    return statements_.copy(text_.sql(), table_, rows, count);
   }
+  PLIMSOLL_FORWARDS Task<Result<>> stored() override { return statements_.copied(); }
 
  private:
   Statements& statements_;
@@ -254,6 +276,7 @@ Task<Commit> commit(PostgresConnection& connection, const Statements& statements
   const Scope* scope = co_await this_scope();
   if (scope && scope->stopped() != Stop::none) co_return Commit{.error = error_of(scope->stopped())};
   if (connection.broken()) co_return Commit{.error = postgres_unavailable("the connection was lost before COMMIT")};
+  if (connection.busy()) co_return Commit{.error = under_way()};
   connection.cancellable = false;
   Result<std::string> tag;
   if (at) {
@@ -450,8 +473,8 @@ class Postgres final : public Database {
       const Scope* scope = co_await this_scope();
       const bool stopped = scope && scope->stopped() != Stop::none;
       if (!stopped) {
-        // Whoever is told to stop leaves this to the thread of the pool.
-        if (connection.in_transaction()) {
+        // Whoever is told to stop, or leaves a COPY under way, leaves this to the thread of the pool.
+        if (connection.in_transaction() && !connection.busy()) {
           auto ended = co_await connection.command("ROLLBACK");
           (void)ended;
         }

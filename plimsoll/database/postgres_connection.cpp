@@ -775,7 +775,7 @@ Task<Result<>> PostgresConnection::copy(const Copy& copy) {
     outcome = co_await answers(unit);
     if (!outcome && (broken() || protocol_.pending() > 1)) co_return outcome;
   }
-  for (;;) {
+  while (protocol_.pending() > 0) {
     const auto event = next();
     switch (event.kind) {
       case EventKind::none: {
@@ -783,20 +783,31 @@ Task<Result<>> PostgresConnection::copy(const Copy& copy) {
         if (!received) co_return received;
         break;
       }
-      case EventKind::copy_in:
+      case EventKind::copy_in: {
         // All at once, so that whoever leaves here leaves no COPY that waits for more.
         protocol_.copy_data(copy.rows);
         protocol_.copy_done();
-        break;
+        auto flushed = flush();
+        if (!flushed) co_return std::unexpected(std::move(flushed).error());
+        co_return Result<>{};
+      }
       case EventKind::error:
         if (outcome) outcome = std::unexpected(error_of_said(event.said, copy.sql));
         if (lost_) co_return outcome;
         break;
       case EventKind::failed: co_return std::unexpected(lost(protocol_.fault_text()));
-      case EventKind::ready: co_return outcome;
       default: break;
     }
   }
+  co_return outcome;
+}
+
+Task<Result<>> PostgresConnection::copied(std::string_view sql) {
+  if (broken()) co_return std::unexpected(lost("the connection was lost"));
+  const Statement statement{.sql = sql};
+  Unit unit{statement, {}, 0};
+  auto done = co_await answers(unit);
+  co_return done;
 }
 
 Task<Result<>> PostgresConnection::script(std::string_view sql, Nanoseconds limit) {

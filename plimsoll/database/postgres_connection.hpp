@@ -109,7 +109,10 @@ class PostgresConnection {
     std::string_view sql, table, rows;
     Nanoseconds limit = 0;  ///< as that of a statement
   };
+  /// Sends it; what the server cannot take yet is sent by `copied`, which must follow.
   Task<Result<>> copy(const Copy& copy);
+  /// Waits until it has ended.
+  Task<Result<>> copied(std::string_view sql);
   /// Several statements, as they stand in a file, by the simple protocol.
   Task<Result<>> script(std::string_view sql, Nanoseconds limit);
 

@@ -38,15 +38,17 @@ bool is_kept(std::string_view utc, bool verbatim) {
   return fraction.empty() || (fraction.size() <= kMicroseconds && !(verbatim && fraction.back() == '0'));
 }
 
-/// A UUID as it is given back.
+/// A UUID as it is given back; that it is one was seen before.
 bool is_lower(std::string_view uuid) {
   constexpr std::size_t kSize = 36;
-  return uuid.size() == kSize && uuid.find_first_not_of("0123456789abcdef-") == uuid.npos;
+  return uuid.size() == kSize && std::ranges::none_of(uuid, [](char c) { return c >= 'A' && c <= 'F'; });
 }
 
+constexpr char kNever = 1;  ///< of a byte that no text holds
 /// What stands behind a backslash for a byte that has a meaning of its own; 0: the byte stands for itself.
 constexpr auto kEscapes = [] {
   std::array<char, 256> made{};
+  made['\0'] = kNever;
   made['\b'] = 'b';
   made['\f'] = 'f';
   made['\n'] = 'n';
@@ -57,18 +59,21 @@ constexpr auto kEscapes = [] {
   return made;
 }();
 
-void append_escaped(std::string& out, std::string_view text) {
+/// False: the text holds a byte of 0.
+bool append_escaped(std::string& out, std::string_view text) {
   std::size_t begin = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char escape = kEscapes[static_cast<unsigned char>(text[i])];
     if (escape == 0) [[likely]]
       continue;
+    if (escape == kNever) return false;
     out.append(text, begin, i - begin);
     out += '\\';
     out += escape;
     begin = i + 1;
   }
   out.append(text, begin);
+  return true;
 }
 
 }  // namespace
@@ -112,15 +117,13 @@ bool PostgresCopyText::append_value(std::string& rows, const Place& place, const
       rows += to_hex(*text);
       return true;
     }
-    if (text->find('\0') != text->npos) return false;
     if ((place.type == PostgresType::timestamp || place.type == PostgresType::timestamptz) &&
         !is_kept(*text, place.verbatim))
       return false;
     if (place.type == PostgresType::uuid && !is_lower(*text)) return false;
-    append_escaped(rows, *text);
-    return true;
+    return append_escaped(rows, *text);
   }
-  std::string scratch;
+  thread_local std::string scratch;
   const auto written = postgres_parameter(value, place.type, scratch);
   rows.append(written.text, static_cast<std::size_t>(written.size));
   return true;

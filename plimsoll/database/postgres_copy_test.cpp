@@ -14,6 +14,13 @@
 namespace plimsoll::database {
 namespace {
 
+Task<Result<>> store(RowCopier& copier, std::string_view rows) {
+  auto sent = co_await copier.send(rows, static_cast<std::size_t>(std::ranges::count(rows, '\n')));
+  if (!sent) co_return sent;
+  auto stored = co_await copier.stored();
+  co_return stored;
+}
+
 /// How the server is reached: with prepared statements, without, or through PgBouncer in transaction mode.
 enum class Way : std::uint8_t { statements, no_statements, bouncer };
 
@@ -207,7 +214,7 @@ TEST_P(PostgresCopy, StoresWhatAnInsertStores) {
           co_await session.query(statement.sql.substr(0, statement.sql.find(" RETURNING")), statement.cells);
       if (!inserted) co_return std::unexpected(std::move(inserted).error());
     }
-    auto stored = co_await (*copier)->store(text);
+    auto stored = co_await store(**copier, text);
     co_return stored;
   });
   ASSERT_TRUE(done) << reason_of(done.error()) << " seed " << seed;
@@ -276,7 +283,7 @@ TEST_P(PostgresCopy, TheDatabaseCountsWhatHasNoValue) {
       const Cell number{std::int64_t{7}};
       const Cell* const said[] = {&number, &number};
       EXPECT_FALSE((*copier)->append(all, said)) << "a number that is said moves the sequence";
-      auto stored = co_await (*copier)->store(all);
+      auto stored = co_await store(**copier, all);
       co_return stored;
     });
     ASSERT_TRUE(done) << reason_of(done.error()) << " with " << type;
@@ -357,7 +364,7 @@ TEST_P(PostgresCopy, AnErrorStoresNothingAndLeavesTheTransactionToItsSavepoint) 
     for (const auto& [block, problem] : kBlocks) {
       auto nested = co_await session.query("SAVEPOINT block", {});
       if (!nested) co_return std::unexpected(std::move(nested).error());
-      auto stored = co_await (*copier)->store(block);
+      auto stored = co_await store(**copier, block);
       EXPECT_EQ(stored ? nullptr : stored.error().problem, problem) << block.substr(0, 100);
       if (!stored) {
         auto back = co_await session.query("ROLLBACK TO block", {});
@@ -377,14 +384,36 @@ TEST_P(PostgresCopy, AnErrorStoresNothingAndLeavesTheTransactionToItsSavepoint) 
   const auto undone = work([&](Session& session) -> Task<Result<>> {
     auto copier = co_await session.copier(rows);
     if (!copier || !*copier) co_return fail(kInternal);
-    (void)co_await (*copier)->store("8\tf\n");
-    auto stored = co_await (*copier)->store("8\tf\n");
+    (void)co_await store(**copier, "8\tf\n");
+    auto stored = co_await store(**copier, "8\tf\n");
     EXPECT_FALSE(stored);
     co_return Result<>{};
   });
   ASSERT_FALSE(undone);
   EXPECT_EQ(undone.error().problem, &kConflict);
   EXPECT_EQ(count("one"), 3);
+}
+
+TEST_P(PostgresCopy, NothingComesBetweenRowsThatAreSentAndWhatHasBecomeOfThem) {
+  script("CREATE TABLE one(i bigint UNIQUE)");
+  const Column integer{.name = "i", .kind = Kind::integer};
+  const CopiedRows rows{.table = "one", .columns = {{&integer}}};
+  for (const bool asks : {true, false}) {
+    const auto done = work([&](Session& session) -> Task<Result<>> {
+      auto copier = co_await session.copier(rows);
+      if (!copier || !*copier) co_return fail(kInternal);
+      auto sent = co_await (*copier)->send("1\n", 1);
+      EXPECT_TRUE(sent);
+      if (!asks) co_return Result<>{};
+      auto between = co_await session.query("SELECT 1", {});
+      EXPECT_FALSE(between);
+      co_return Result<>{};
+    });
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().problem, &kInternal);
+    // The one connection of the pool serves on.
+    EXPECT_EQ(count("one"), 0);
+  }
 }
 
 }  // namespace

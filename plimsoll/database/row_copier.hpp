@@ -32,9 +32,12 @@ class RowCopier {
   /// Adds a row to the rows that `store` takes: a value for each column, null where it has none. False: it would come
   /// out otherwise, and nothing was added: the row is to be inserted.
   virtual bool append(std::string& rows, std::span<const Cell* const> values) const = 0;
-  /// Stores what `append` has written, of one row or many: all of them, or none with the error by which an INSERT would
-  /// be refused. It does not tell which row that is about. The rows are held a second time while they are sent.
-  virtual Task<Result<>> store(std::string_view rows) = 0;
+  /// Sends what `append` has written, of so many rows, which are copied meanwhile; `stored` must follow before any
+  /// other statement of the session.
+  virtual Task<Result<>> send(std::string_view rows, std::size_t count) = 0;
+  /// What has become of what was sent: all of it is stored, or nothing with the error by which an INSERT would be
+  /// refused. It does not tell which row that is about.
+  virtual Task<Result<>> stored() = 0;
 };
 
 }  // namespace plimsoll::database

@@ -8,6 +8,7 @@
 #include "plimsoll/telemetry/metrics.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace plimsoll::table {
 namespace {
@@ -17,8 +18,9 @@ using database::Session;
 
 constexpr std::size_t kPiece = 64 * 1024;  ///< of a body that is there, read in one go
 constexpr std::size_t kTogether = 512;     ///< rows that are held to be inserted together,
-constexpr std::size_t kCopied = 4096;      ///< or copied together, where more than those above follow each other,
 constexpr std::size_t kHeld = 512 * 1024;  ///< or fewer, with so many bytes of values
+constexpr std::size_t kCopied = 2048;      ///< rows that are copied together,
+constexpr std::size_t kSent = 128 * 1024;  ///< or fewer: most sockets take so many bytes at once
 constexpr std::size_t kAlone = 4;          ///< rows of which one is refused, that are no longer copied
 constexpr std::string_view kFormatKeyword = "format";
 
@@ -131,19 +133,29 @@ class ImportOf final : public Writing {
   }
 
  private:
+  struct Part {
+    std::size_t begin, end;
+    std::size_t size() const { return end - begin; }
+  };
   /// Rows that are held, to be stored together.
   struct Block {
     struct Source {
       std::int64_t number, line;
       std::string prefix() const { return "/" + std::to_string(number); }
     };
-    std::vector<Change> changes{};
+    std::vector<Change> all{};
     std::vector<Source> sources{};
-    std::size_t bytes = 0;  ///< of their values
-  };
-  struct Part {
-    std::size_t begin, end;
-    std::size_t size() const { return end - begin; }
+    std::size_t bytes = 0;            ///< of their values
+    std::string text{};               ///< the rows, as they are copied
+    std::vector<std::size_t> ends{};  ///< of each of them in it
+
+    bool empty() const { return all.empty(); }
+    Part whole() const { return {0, all.size()}; }
+    std::span<const Change> changes(Part part) const { return std::span(all).subspan(part.begin, part.size()); }
+    std::string_view copied(Part part) const {
+      const auto begin = part.begin ? ends[part.begin - 1] : 0;
+      return std::string_view(text).substr(begin, ends[part.end - 1] - begin);
+    }
   };
 
   /// The whole body, every row of which is as the table wants it, as far as that can be told (`judged`) before it is
@@ -225,20 +237,13 @@ class ImportOf final : public Writing {
     Report report;
     bool asked = false;                             ///< whether rows of this table can be copied
     std::unique_ptr<database::RowCopier> copier{};  ///< null: they cannot, or that was not asked
-    Block block{};
-    std::string text{};               ///< the rows of the block, as they are copied
-    std::vector<std::size_t> ends{};  ///< of each of them in it
+    Block block{};                                  ///< is filled
+    Block sent{};                                   ///< is copied meanwhile; empty: none is
 
-    std::size_t most() const { return judged && (copier || !asked) ? kCopied : kTogether; }
     bool has_room(std::size_t bytes) const {
-      return block.changes.empty() || (block.changes.size() < most() && block.bytes + bytes <= kHeld);
-    }
-    std::span<const Change> changes(Part part) const {
-      return std::span(block.changes).subspan(part.begin, part.size());
-    }
-    std::string_view copied(Part part) const {
-      const auto begin = part.begin ? ends[part.begin - 1] : 0;
-      return std::string_view(text).substr(begin, ends[part.end - 1] - begin);
+      const bool inserts = !judged || (asked && !copier);
+      return block.empty() ||
+             (block.all.size() < (inserts ? kTogether : kCopied) && block.bytes + bytes <= (inserts ? kHeld : kSent));
     }
   };
 
@@ -270,86 +275,83 @@ class ImportOf final : public Writing {
           if (to.report.full()) break;
         }
         to.block.bytes += size;
-        to.block.changes.push_back(std::move(*change));
+        to.block.all.push_back(std::move(*change));
         to.block.sources.push_back(source);
       }
     }
     if (!to.report.full()) {
       auto stored = co_await flush(to, false);
+      if (stored) stored = co_await settle(to);
       if (!stored) co_return std::unexpected(std::move(stored).error());
     }
     if (!to.report.empty()) co_return std::unexpected(std::move(to.report).error());
     co_return rows.count();
   }
 
-  /// Stores the rows that are held, behind which others follow where it is `full`. An error ends the import;
-  /// what is wrong with single rows is reported.
+  /// Stores the rows that are held, behind which others follow where it is `full`; or sends them to be copied while
+  /// the next ones are read. An error ends the import; what is wrong with single rows is reported.
   Task<Result<>> flush(Storing& to, bool full) const {
-    const auto count = to.block.changes.size();
-    if (to.judged && !to.asked && (full || count >= kTogether)) {
+    if (to.judged && !to.asked && (full || to.block.all.size() >= kTogether)) {
       to.asked = true;
       auto copier = co_await to.session.copier(copied_);
       if (!copier) co_return std::unexpected(std::move(copier).error());
       to.copier = std::move(*copier);
     }
-    Result<> done{};
-    if (to.copier && write_copied(to))
-      done = co_await copy(to);
-    else
-      for (Part part{0, 0}; part.end < count && done && !to.report.full();) {
-        part = {part.end, std::min(part.end + kTogether, count)};
-        done = co_await insert_part(to, part);
+    const bool copies = to.copier && write_copied(*to.copier, to.block);
+    auto block = std::exchange(to.block, {});
+    auto settled = co_await settle(to);
+    if (!settled || to.report.full() || block.empty()) co_return settled;
+    if (copies) {
+      auto sent = co_await send(to, block, block.whole());
+      if (!sent) co_return std::unexpected(std::move(sent).error());
+      if (*sent) {
+        to.sent = std::move(block);
+        co_return Result<>{};
       }
-    to.block = {};
-    co_return done;
+      auto done = co_await copy_halves(to, block);
+      co_return done;
+    }
+    for (Part part{0, 0}; part.end < block.all.size() && !to.report.full();) {
+      part = {part.end, std::min(part.end + kTogether, block.all.size())};
+      auto done = co_await insert_part(to, block, part);
+      if (!done) co_return done;
+    }
+    co_return Result<>{};
   }
 
-  /// Writes the block as it is copied. False: one of its rows may come out otherwise than it is sent.
-  bool write_copied(Storing& to) const {
-    to.text.clear();
-    to.ends.clear();
+  /// Writes a block as it is copied. False: one of its rows may come out otherwise than it is sent.
+  bool write_copied(const database::RowCopier& copier, Block& block) const {
     std::vector<const Cell*> values(table().columns.size());
-    for (const auto& change : to.block.changes) {
+    for (const auto& change : block.all) {
       for (std::size_t i = 0; i < values.size(); ++i) {
         const auto& cell = change.cells[i];
         if (!cell && table().columns[i].required && !copied_.columns[i].counted) return false;
         values[i] = cell ? &*cell : nullptr;
       }
-      if (!to.copier->append(to.text, values)) return false;
-      to.ends.push_back(to.text.size());
+      if (!copier.append(block.text, values)) return false;
+      block.ends.push_back(block.text.size());
     }
     return true;
   }
 
-  /// Copies the block, and where it is refused its halves, the first one first, so that the rows are found that are to
-  /// blame.
-  Task<Result<>> copy(Storing& to) const {
-    std::vector<Part> parts{{0, to.block.changes.size()}};
-    while (!parts.empty() && !to.report.full()) {
-      const auto part = parts.back();
-      parts.pop_back();
-      if (part.size() <= kAlone) {
-        auto done = co_await insert_each(to, part);
-        if (!done) co_return done;
-        continue;
-      }
-      auto stored = co_await copy_part(to, part);
-      if (!stored) co_return std::unexpected(std::move(stored).error());
-      if (*stored) continue;
-      const auto middle = part.begin + part.size() / 2;
-      parts.push_back({middle, part.end});
-      parts.push_back({part.begin, middle});
-    }
-    co_return Result<>{};
-  }
-
-  /// False: one of the rows is refused, and none is stored.
-  Task<Result<bool>> copy_part(Storing& to, Part part) const {
-    auto seen = co_await sees_all(to.session, to.changes(part), to.caller);
+  /// Begins to copy a part of a block. False: one of its rows is refused, and none is stored.
+  Task<Result<bool>> send(Storing& to, const Block& block, Part part) const {
+    auto seen = co_await sees_all(to.session, block.changes(part), to.caller);
     if (!seen || !*seen) co_return seen;
     auto nested = co_await to.session.query("SAVEPOINT together", {});
     if (!nested) co_return std::unexpected(std::move(nested).error());
-    auto stored = co_await to.copier->store(to.copied(part));
+    auto sent = co_await to.copier->send(block.copied(part), part.size());
+    if (sent) co_return true;
+    auto undone = co_await release(to, std::move(sent));
+    co_return undone;
+  }
+  /// What has become of what was sent, which is the same.
+  Task<Result<bool>> copied(Storing& to) const {
+    auto stored = co_await to.copier->stored();
+    auto released = co_await release(to, std::move(stored));
+    co_return released;
+  }
+  static Task<Result<bool>> release(Storing& to, Result<> stored) {
     if (!stored && stored.error().problem->status >= 500) co_return std::unexpected(std::move(stored).error());
     if (!stored)
       if (auto undone = co_await to.session.query("ROLLBACK TO together", {}); !undone)
@@ -359,22 +361,59 @@ class ImportOf final : public Writing {
     co_return stored.has_value();
   }
 
-  Task<Result<>> insert_part(Storing& to, Part part) const {
-    auto together = co_await insert_together(to.session, to.changes(part), to.caller, to.judged);
-    if (!together) co_return std::unexpected(std::move(together).error());
-    if (*together) co_return Result<>{};
-    auto done = co_await insert_each(to, part);
+  /// Waits for the block that was sent, if any.
+  Task<Result<>> settle(Storing& to) const {
+    if (to.sent.empty()) co_return Result<>{};
+    const auto block = std::exchange(to.sent, {});
+    auto stored = co_await copied(to);
+    if (!stored) co_return std::unexpected(std::move(stored).error());
+    if (*stored) co_return Result<>{};
+    auto done = co_await copy_halves(to, block);
     co_return done;
   }
 
-  Task<Result<>> insert_each(Storing& to, Part part) const {
+  /// Copies the halves of a block that was refused, and theirs, the first one first, so that the rows are found that
+  /// are to blame.
+  Task<Result<>> copy_halves(Storing& to, const Block& block) const {
+    std::vector<Part> parts;
+    const auto halve = [&](Part part) {
+      const auto middle = part.begin + part.size() / 2;
+      parts.push_back({middle, part.end});
+      parts.push_back({part.begin, middle});
+    };
+    halve(block.whole());
+    while (!parts.empty() && !to.report.full()) {
+      const auto part = parts.back();
+      parts.pop_back();
+      if (part.size() <= kAlone) {
+        auto done = co_await insert_each(to, block, part);
+        if (!done) co_return done;
+        continue;
+      }
+      auto stored = co_await send(to, block, part);
+      if (stored && *stored) stored = co_await copied(to);
+      if (!stored) co_return std::unexpected(std::move(stored).error());
+      if (!*stored) halve(part);
+    }
+    co_return Result<>{};
+  }
+
+  Task<Result<>> insert_part(Storing& to, const Block& block, Part part) const {
+    auto together = co_await insert_together(to.session, block.changes(part), to.caller, to.judged);
+    if (!together) co_return std::unexpected(std::move(together).error());
+    if (*together) co_return Result<>{};
+    auto done = co_await insert_each(to, block, part);
+    co_return done;
+  }
+
+  Task<Result<>> insert_each(Storing& to, const Block& block, Part part) const {
     auto& session = to.session;
     for (auto i = part.begin; i < part.end && !to.report.full(); ++i) {
-      const auto& source = to.block.sources[i];
+      const auto& source = block.sources[i];
       const auto prefix = source.prefix();
       auto nested = co_await session.query("SAVEPOINT item", {});
       if (!nested) co_return std::unexpected(std::move(nested).error());
-      auto stored = co_await insert(session, to.block.changes[i], to.caller, prefix);
+      auto stored = co_await insert(session, block.all[i], to.caller, prefix);
       if (!stored) {
         if (stored.error().problem->status >= 500) co_return std::unexpected(std::move(stored).error());
         to.report.add(stored.error(), prefix, source.line);
