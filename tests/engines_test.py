@@ -15,7 +15,7 @@ import harness
 
 TORTURE = bool(os.environ.get("PLIMSOLL_TORTURE"))
 MODULES = ("tables_test", "jobs_test", "idempotency_test", "cache_test", "tenants_test", "versions_test", "authorization_test", "deprecation_test", "http_semantics_test",
-           "ordinary_clients_test", "slow_statements_test", "import_test", "files_test", "model_test")
+           "ordinary_clients_test", "slow_statements_test", "import_test", "files_test", "file_folder_test", "model_test")
 TENTH = {
     "postgres": """
         test_a_row_is_replaced_whole test_batches_are_all_or_nothing_or_tell_each_result test_a_first_migration_makes_what_a_start_makes
@@ -23,6 +23,7 @@ TENTH = {
         test_answers_202_with_a_status_document_that_comes_to_its_end test_a_worker_stopped_past_its_lease_and_woken_changes_nothing
         test_a_repeated_request_is_answered_byte_for_byte_and_takes_effect_once test_a_write_is_visible_at_the_next_read
         test_a_file_is_stored_sent_replaced_and_removed test_parts_are_those_of_a_slice test_rows_of_other_programs_have_files_too
+        test_what_no_row_names_is_removed_when_it_is_old_and_nothing_else
         test_each_row_that_the_database_refuses_is_told_and_nothing_is_stored test_csv_is_stored_with_the_types_of_its_columns
         test_a_slow_read_is_logged_with_its_plan_and_without_values test_a_statement_that_waits_for_a_lock_is_logged_and_its_plan_waits_for_none
         test_a_reference_to_a_row_that_the_caller_does_not_see_is_refused_as_one_to_no_row test_every_answer_and_every_stored_row_is_as_the_documentation_has_it""",

@@ -148,7 +148,7 @@ class Files(harness.ServerTest):
         self.assertEqual(server.put(IMAGE, b"some bytes", {**PNG, "Content-Disposition": "attachment; filename=a.png"}).status, 201)
         after = server.get("/products/p1")
         self.assertEqual((after.json()["image_type"], after.json()["image_name"]), ("image/png", "a.png"))
-        self.assertGreater(after.json()["updated_at"], before.json()["updated_at"])
+        self.assertGreater(after.json()["updated_at"].rstrip("Z"), before.json()["updated_at"].rstrip("Z"))
         self.assertNotEqual(after.headers["etag"], before.headers["etag"])
         self.assertEqual(set(after.json()), {"id", "name", "image_type", "image_name", "updated_at"})
         self.assertEqual(server.patch("/products/p1", {"name": "A chair", "image_type": "text/html"}).json()["image_type"], "image/png")

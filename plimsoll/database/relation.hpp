@@ -190,6 +190,7 @@ struct SelectFile {
   Relation from;
   const Column* bytes = nullptr;
   const Column* digest = nullptr;  ///< NULL where another program has stored the bytes: it is worked out then
+  const Column* length = nullptr;  ///< where the bytes are elsewhere, as long as this says; `bytes` is not read then
   std::vector<const Column*> beside{};
   std::vector<Condition> where{};
   std::optional<Piece> piece{};

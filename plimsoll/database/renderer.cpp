@@ -152,14 +152,20 @@ Statement Renderer::select_file(const SelectFile& file) const {
   constexpr std::string_view kAlias = "t";
   Statement out;
   const auto bytes = column_of(*file.bytes, kAlias);
-  std::string digest = "coalesce(" + column_of(*file.digest, kAlias) + ",";
-  append_digest(digest, bytes);
-  digest += ')';
+  std::string digest = column_of(*file.digest, kAlias);
+  if (!file.length) {
+    digest = "coalesce(" + digest + ",";
+    append_digest(digest, bytes);
+    digest += ')';
+  }
   out.sql += "SELECT ";
   if (file.piece) {
     append_piece(out, file, kAlias);
   } else {
-    append_length(out.sql, bytes);
+    if (file.length)
+      append_column(out.sql, *file.length, kAlias);
+    else
+      append_length(out.sql, bytes);
     (out.sql += ',') += digest;
     for (const auto* column : file.beside) append_column(out.sql += ',', *column, kAlias);
   }

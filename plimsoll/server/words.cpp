@@ -17,7 +17,7 @@ constexpr std::string_view kLanguage[] = {
     "cache",         "circuit-breaker", "compression",
     "cors",          "deadline",        "deprecated-since",
     "event",         "fallback",        "fields",
-    "files",         "idempotency",     "job",
+    "idempotency",   "job",
     "mock",          "naming",          "priority",
     "rate-limit",    "responses",       "rollout",
     "successor",     "sunset",          "table",

@@ -69,6 +69,7 @@ database::TableDefinition definition_of(const Model& model, const Table& table,
     add(file.digest);
     add(file.type);
     if (file.file_name) add(*file.file_name);
+    if (file.size) add(*file.size);
   }
   for (const auto& file : table.files) add(file.bytes);
   for (const auto* reference : foreign_keys(model, table)) {
@@ -82,6 +83,10 @@ database::TableDefinition definition_of(const Model& model, const Table& table,
     defined.to.insert(defined.to.begin(), other.columns[*other.tenant].name);
   }
   made.indexes = needed_indexes(model, table);
+  for (const auto& file : table.files)  // by which the sweep of the folder looks for a name
+    if (file.in_folder())
+      for (auto i = table.columns.size(); i < made.columns.size(); ++i)
+        if (made.columns[i].is == &file.bytes) made.indexes.push_back({i});
   made.search = table.search;
   // What has the whole key in it is unique as it is.
   for (auto& columns : table.unique)
@@ -147,6 +152,7 @@ void note_storage(const database::Dialect& dialect, Table& table, const FoundTab
   for (auto& file : table.files) {
     for (auto* column : {&file.bytes, &file.digest, &file.type}) note(*column);
     if (file.file_name) note(*file.file_name);
+    if (file.size) note(*file.size);
   }
 }
 

@@ -6,6 +6,11 @@
 
 namespace plimsoll::config {
 enum class Naming : std::uint8_t { snake, camel };
+enum class Stored : std::uint8_t { column, folder };
+template <>
+struct Words<Stored> {
+  static constexpr std::string_view words[] = {"column", "folder"};
+};
 template <>
 struct Words<Naming> {
   static constexpr std::string_view words[] = {"snake", "camel"};
@@ -51,11 +56,21 @@ constexpr config::Field kEmbedFields[] = {
 };
 
 struct FileOptions {
-  std::string column, type, digest, name;
+  config::Stored stored = config::Stored::column;
+  std::string column, type, digest, name, size;
 };
 constexpr config::Field kFileFields[] = {
-    config::shown(field<&FileOptions::column>("column", "The column of the bytes; default: the name of the file."),
+    field<&FileOptions::stored>("stored",
+                                "column: the bytes are in the row. folder: they are in the folder that `files` of the "
+                                "deployment names."),
+    config::shown(field<&FileOptions::column>("column",
+                                              "The column of the bytes, or of their name in the folder; default: the "
+                                              "name of the file."),
                   "image"),
+    config::shown(field<&FileOptions::size>("size",
+                                            "With `stored: folder` the column of the length in bytes; default: that "
+                                            "name with `_size` (`Size`)."),
+                  "image_size"),
     config::shown(field<&FileOptions::type>("type",
                                             "The column of the media type, which may be a `readOnly` property of the "
                                             "schema; default: that name with `_type` (`Type` with `naming: camel`)."),
@@ -128,7 +143,7 @@ constexpr config::Field kFields[] = {
     config::map_of<FileOptions>(
         field<&TableOptions::files>("files",
                                     "Files of a row, by name, which operations with `file` store, send and remove: "
-                                    "{column, type, digest, name}."),
+                                    "{stored, column, type, digest, name}."),
         kFileFields),
     config::object_of<PageOptions>(field<&TableOptions::page>("page", "Rows of a page: {default, max}."), kPageFields),
     field<&TableOptions::naming>("naming", "Naming style of the fields that the server adds: `snake` or `camel`."),
@@ -565,7 +580,7 @@ void Reader::files(Table& table, const json::Value* from, bool camel) {
       complain(&config::member_or(member.value, option), "files", "file \"" + name + "\": " + std::move(what),
                std::move(remedy));
     };
-    FileColumns made{.name = name, .bytes = {}, .digest = {}, .type = {}, .file_name = {}};
+    FileColumns made{.name = name, .bytes = {}, .digest = {}, .type = {}, .file_name = {}, .size = {}};
     /// One of the columns; `shown`: it may be a property of the schema.
     const auto column_of = [&](std::string_view option, const std::string& column, bool shown) {
       Column of;
@@ -588,7 +603,14 @@ void Reader::files(Table& table, const json::Value* from, bool camel) {
       return property;
     };
     made.bytes = column_of("column", or_default(options.column, "", ""), false);
-    made.bytes.kind = Kind::bytes;
+    const bool folder = options.stored == config::Stored::folder;
+    made.bytes.kind = folder ? Kind::text : Kind::bytes;
+    if (folder) {
+      made.size = column_of("size", or_default(options.size, "_size", "Size"), false);
+      made.size->kind = Kind::integer;
+    } else if (!options.size.empty()) {
+      complain_of("size", "`size` says the length of a file in the folder", "Add `stored: folder`, or remove `size`.");
+    }
     made.digest = column_of("digest", or_default(options.digest, "_digest", "Digest"), false);
     made.type = column_of("type", or_default(options.type, "_type", "Type"), true);
     if (!options.name.empty()) made.file_name = column_of("name", options.name, true);

@@ -61,6 +61,8 @@ struct FileColumns {
   std::string name;
   Column bytes, digest, type;
   std::optional<Column> file_name;
+  std::optional<Column> size;  ///< the bytes are in the folder of files, and `bytes` holds the name of theirs there
+  bool in_folder() const { return size.has_value(); }
 };
 
 class OddRows;

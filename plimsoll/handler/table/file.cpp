@@ -5,12 +5,15 @@
 #include "plimsoll/database/cells.hpp"
 #include "plimsoll/exchange/body_memory.hpp"
 #include "plimsoll/handler/table/file_fields.hpp"
+#include "plimsoll/handler/table/file_upload.hpp"
 #include "plimsoll/handler/table/form_files.hpp"
 #include "plimsoll/handler/table/write.hpp"
 #include "plimsoll/http/body_problems.hpp"
 #include "plimsoll/http/negotiate.hpp"
 #include "plimsoll/http/range.hpp"
 
+#include <sys/stat.h>
+#include <unistd.h>
 #include <algorithm>
 
 /// A file of a row: what `GET`, `PUT` and `DELETE` do to the columns that hold it.
@@ -27,15 +30,17 @@ constexpr std::string_view kAnyBytes = "application/octet-stream";
 struct FileHead {
   std::uint64_t length = 0;
   std::string digest, type, name;  ///< as they are stored; empty: nothing is
+  std::string stored;              ///< its name in the folder of files
 };
 
 /// As `file_statement` gives it; nothing: the row has no file.
-std::optional<FileHead> head_of(const std::vector<Cell>& row) {
+std::optional<FileHead> head_of(const FileColumns& file, const std::vector<Cell>& row) {
   if (row.at(0).index() == 0) return std::nullopt;
-  return FileHead{.length = static_cast<std::uint64_t>(database::number_at(row, 0)),
+  return FileHead{.length = static_cast<std::uint64_t>(std::max<std::int64_t>(0, database::number_at(row, 0))),
                   .digest = database::text_at(row, 1),
                   .type = database::text_at(row, 2),
-                  .name = row.size() > 3 ? database::text_at(row, 3) : std::string{}};
+                  .name = file.file_name ? database::text_at(row, 3) : std::string{},
+                  .stored = file.in_folder() ? database::text_at(row, row.size() - 1) : std::string{}};
 }
 
 /// A representation is its bytes and its media type.
@@ -55,14 +60,11 @@ struct FileOf {
 };
 
 /// Bytes of a file, read piece by piece as the caller takes them. Each piece is of the file that the head was of:
-/// where it has been replaced or removed meanwhile, the connection ends before the end of the body.
-class FileBytes final : public Stream {
+/// where it is not there any more, the connection ends before the end of the body.
+class FileBytes : public Stream {
  public:
-  FileBytes(database::Database& database, Loop& loop, const FileOf& of, database::Reading reading)
-      : database_(database), loop_(loop), of_(of), reading_(reading) {}
-
-  void begin(std::string digest, std::uint64_t first, std::uint64_t length) {
-    digest_ = std::move(digest);
+  void begin(FileHead head, std::uint64_t first, std::uint64_t length) {
+    head_ = std::move(head);
     at_ = first;
     left_ = length;
     fetched_ = false;
@@ -71,17 +73,9 @@ class FileBytes final : public Stream {
   Task<Result<bool>> fetch() {
     piece_.clear();
     const auto length = std::min<std::uint64_t>(left_, kPiece);
-    const database::SelectFile::Piece piece{
-        .offset = static_cast<std::int64_t>(at_), .length = static_cast<std::int64_t>(length), .digest = &digest_};
-    const auto statement = file_statement(database_.dialect(), of_.wanted, *of_.file, piece);
-    if (!statement) co_return false;
-    database::RowKeeper rows;
-    auto done = co_await database_.read(loop_, statement->sql, statement->cells, reading_, rows);
-    if (!done) co_return std::unexpected(std::move(done).error());
-    if (rows.rows.size() != 1) co_return false;
-    auto* bytes = std::get_if<std::string>(&rows.rows.front().at(0));
-    if (!bytes || bytes->size() != length) co_return false;
-    piece_ = std::move(*bytes);
+    auto there = co_await load(length);
+    if (!there || !*there) co_return there;
+    if (piece_.size() != length) co_return false;
     at_ += length;
     left_ -= length;
     fetched_ = true;
@@ -103,21 +97,100 @@ class FileBytes final : public Stream {
     co_return as_bytes(piece_);
   }
 
+ protected:
+  /// Fills `piece_` with so many bytes from `at_`; false: the file of the head is not there.
+  virtual Task<Result<bool>> load(std::uint64_t length) = 0;
+  FileHead head_;
+  std::string piece_;
+  std::uint64_t at_ = 0;
+
  private:
+  std::uint64_t left_ = 0;
+  bool fetched_ = false;  ///< `piece_` has not been sent
+};
+
+/// Of a column. Where the file has been replaced or removed meanwhile, there is no further piece.
+class ColumnBytes final : public FileBytes {
+ public:
+  ColumnBytes(database::Database& database, Loop& loop, const FileOf& of, database::Reading reading)
+      : database_(database), loop_(loop), of_(of), reading_(reading) {}
+
+ private:
+  Task<Result<bool>> load(std::uint64_t length) override {
+    const database::SelectFile::Piece piece{
+        .offset = static_cast<std::int64_t>(at_), .length = static_cast<std::int64_t>(length), .digest = &head_.digest};
+    const auto statement = file_statement(database_.dialect(), of_.wanted, *of_.file, piece);
+    if (!statement) co_return false;
+    database::RowKeeper rows;
+    auto done = co_await database_.read(loop_, statement->sql, statement->cells, reading_, rows);
+    if (!done) co_return std::unexpected(std::move(done).error());
+    if (rows.rows.size() != 1) co_return false;
+    auto* bytes = std::get_if<std::string>(&rows.rows.front().at(0));
+    if (bytes) piece_ = std::move(*bytes);
+    co_return bytes != nullptr;
+  }
+
   database::Database& database_;
   Loop& loop_;
   const FileOf& of_;
   database::Reading reading_;
-  std::string digest_, piece_;
-  std::uint64_t at_ = 0, left_ = 0;
-  bool fetched_ = false;  ///< `piece_` has not been sent
+};
+
+/// Of the folder. A file there is never changed, and one that is removed meanwhile is still there for who reads it.
+class FolderBytes final : public FileBytes {
+ public:
+  FolderBytes(Context& context, std::shared_ptr<FileFolder> folder, const Table& table, const FileColumns& file)
+      : context_(context), folder_(std::move(folder)), area_(FileFolder::area_of(table.name, file.name)) {}
+  /// Why the last fetch found nothing.
+  const std::string& why() const { return why_; }
+
+ private:
+  Task<Result<bool>> load(std::uint64_t length) override {
+    auto read = co_await where_it_may_block(context_, [this, length] { return read_piece(length); });
+    co_return read;
+  }
+  bool read_piece(std::uint64_t length) {
+    if (opened_ != head_.stored) file_ = OwnedDescriptor{};
+    if (!file_) {
+      auto opened = folder_->read(area_, head_.stored);
+      if (!opened) {
+        why_ = database::reason_of(opened.error());
+        return false;
+      }
+      file_ = std::move(*opened);
+      opened_ = head_.stored;
+      struct stat seen{};
+      if (::fstat(file_.get(), &seen) != 0 || static_cast<std::uint64_t>(seen.st_size) != head_.length) {
+        why_ = "the file " + area_ + "/" + opened_ + " has not the length that its row says";
+        return false;
+      }
+    }
+    piece_.resize(length);
+    for (std::uint64_t done = 0; done < length;) {
+      const auto n = ::pread(file_.get(), piece_.data() + done, length - done, static_cast<off_t>(at_ + done));
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) {
+        why_ = "the file " + area_ + "/" + opened_ + " cannot be read: " + std::system_category().message(errno);
+        return false;
+      }
+      done += static_cast<std::uint64_t>(n);
+    }
+    return true;
+  }
+
+  Context& context_;
+  std::shared_ptr<FileFolder> folder_;
+  std::string area_, opened_, why_;
+  OwnedDescriptor file_;
 };
 
 /// GET and HEAD.
 class SendFile final : public Operation {
  public:
   SendFile(std::shared_ptr<const Model> model, Plan plan, const Build& build)
-      : Operation(std::move(model), std::move(plan), build), types_(sent_types(build.operation)) {}
+      : Operation(std::move(model), std::move(plan), build),
+        types_(sent_types(build.operation)),
+        folder_(build.services.of_plan->of<PlanFolder>()->folder) {}
 
   Task<Result<Response>> handle(Request& request, Context& context) override {
     auto conditions = row_conditions(context);
@@ -130,7 +203,9 @@ class SendFile final : public Operation {
     auto reading = reading_of(request, context, database::ReadClass::key, false, none);
     reading.budget = nullptr;
     reading.anywhere = false;  // the head and all pieces must be of one state
-    auto& bytes = context.keep<FileBytes>(database_, context.loop, of, reading);
+    auto* stored = of.file->in_folder() ? &context.keep<FolderBytes>(context, folder_, table(), *of.file) : nullptr;
+    FileBytes& bytes =
+        stored ? static_cast<FileBytes&>(*stored) : context.keep<ColumnBytes>(database_, context.loop, of, reading);
     // Where it is replaced between the head and the first piece, it is looked at again.
     for (int attempt = 0; attempt < kAttempts; ++attempt) {
       const auto statement = file_statement(database_.dialect(), of.wanted, *of.file);
@@ -138,7 +213,7 @@ class SendFile final : public Operation {
       database::RowKeeper rows;
       auto done = co_await database_.read(context.loop, statement->sql, statement->cells, reading, rows);
       if (!done) co_return std::unexpected(std::move(done).error());
-      auto head = rows.rows.empty() ? std::nullopt : head_of(rows.rows.front());
+      auto head = rows.rows.empty() ? std::nullopt : head_of(*of.file, rows.rows.front());
       if (!head) co_return fail(kNoSuchRow);
       auto answer = answer_to(request, context, *head, bytes);
       if (!answer || answer->status == 304 || request.method == "HEAD" || !bytes.more()) co_return answer;
@@ -151,7 +226,8 @@ class SendFile final : public Operation {
         answer->body = context.kept(bytes.take());
       co_return answer;
     }
-    co_return std::unexpected(Error{&database::kUnavailable}.because("the file was replaced whenever it was read"));
+    co_return std::unexpected(Error{&database::kUnavailable}.because(
+        stored ? stored->why() : std::string("the file was replaced whenever it was read")));
   }
 
  private:
@@ -203,11 +279,12 @@ class SendFile final : public Operation {
     // Whatever a caller has stored: nothing of it runs as a page of this server.
     headers.add("x-content-type-options", "nosniff");
     headers.add("content-security-policy", "default-src 'none'; sandbox");
-    bytes.begin(head.digest, range.first, range.length);
+    bytes.begin(head, range.first, range.length);
     return response;
   }
 
   std::vector<std::string_view> types_;
+  std::shared_ptr<FileFolder> folder_;
 };
 
 /// PUT and DELETE.
@@ -216,7 +293,8 @@ class ChangeFile final : public Writing {
   ChangeFile(std::shared_ptr<const Model> model, Plan plan, const Build& build)
       : Writing(std::move(model), std::move(plan), build),
         file_(*plan_.file->is),
-        memory_(build.services.shared->of<BodyMemory>()) {
+        memory_(build.services.shared->of<BodyMemory>()),
+        folder_(build.services.of_plan->of<PlanFolder>()->folder) {
     const auto shows = [&](const Column& column) { return table().column(column.name).has_value(); };
     shown_in_rows_ = shows(file_.type) || (file_.file_name && shows(*file_.file_name));
   }
@@ -231,8 +309,10 @@ class ChangeFile final : public Writing {
         .model = model_.get(), .table = &table(), .conditions = *conditions, .search = {}, .caller = &*who};
     FileCells stored{.file = &file_};
     std::optional<MemoryShare> taken;
+    std::optional<Upload> upload;
+    if (file_.in_folder()) upload.emplace(context, folder_, memory_, FileFolder::area_of(table().name, file_.name));
     if (plan_.file->does == Plan::File::Does::store) {
-      auto read = co_await receive(request, context, stored, taken);
+      auto read = co_await receive(request, context, stored, taken, upload ? &*upload : nullptr);
       if (!read) co_return std::unexpected(std::move(read).error());
     }
     context.wrote(table().name);
@@ -240,6 +320,8 @@ class ChangeFile final : public Writing {
       auto done = co_await in_transaction(request, context, session, wanted, stored);
       co_return done;
     });
+    const bool failed = answer ? answer->status >= 400 : answer.error().problem != &database::kOutcomeUnknown;
+    if (upload && failed) co_await upload->discard();
     co_return answer;
   }
 
@@ -248,8 +330,8 @@ class ChangeFile final : public Writing {
     return fail(http::kBodyTooLarge, "files of at most " + config::to_string(config::Size{most}) + " are taken");
   }
 
-  Task<Result<>> receive(Request& request, Context& context, FileCells& stored,
-                         std::optional<MemoryShare>& taken) const {
+  Task<Result<>> receive(Request& request, Context& context, FileCells& stored, std::optional<MemoryShare>& taken,
+                         Upload* upload) const {
     if (request.headers.contains("content-range"))  // it would be stored as the whole (RFC 9110, section 9.3.4)
       co_return std::unexpected(wrong(http::kInvalid, "header", "/content-range", "unexpected",
                                       "a part of the file is not taken: send all of it"));
@@ -259,6 +341,14 @@ class ChangeFile final : public Writing {
       co_return std::unexpected(
           wrong(http::kInvalid, "header", "/content-type", "format", "is no media type: `image/png`"));
     const auto limit = plan_.file->max ? plan_.file->max : context.body_limit;
+    stored.type = *type;
+    if (file_.file_name)
+      if (auto name = sent_file_name(request.headers.find("content-disposition")); !name.empty())
+        stored.name = std::move(name);
+    if (upload) {
+      auto done = co_await to_folder(request, context, stored, *upload, limit);
+      co_return done;
+    }
     std::string_view text = context.input.body_text;
     Sha256 digest;
     if (text.data()) {  // somebody has read it before, within the limit of other bodies
@@ -284,8 +374,7 @@ class ChangeFile final : public Writing {
       text = whole.text();
       if (const auto* failed = whole.error()) co_return std::unexpected(*failed);
     }
-    if (text.empty())
-      co_return std::unexpected(wrong(kInvalidRow, "body", "", "required", "a file is required: it has no bytes"));
+    if (text.empty()) co_return std::unexpected(no_bytes());
     // The value of the statement is a copy in memory, whatever disk the body has taken.
     auto share = MemoryShare::take(memory_, text.size());
     if (!share)
@@ -293,10 +382,45 @@ class ChangeFile final : public Writing {
     taken.emplace(std::move(*share));
     stored.bytes = std::string(text);
     stored.digest = to_hex(as_text(digest.finish()));
-    stored.type = *type;
-    if (file_.file_name)
-      if (auto name = sent_file_name(request.headers.find("content-disposition")); !name.empty())
-        stored.name = std::move(name);
+    co_return Result<>{};
+  }
+
+  static Error no_bytes() { return wrong(kInvalidRow, "body", "", "required", "a file is required: it has no bytes"); }
+
+  /// The bytes, as they come, into the folder of files.
+  static Task<Result<>> to_folder(Request& request, Context& context, FileCells& stored, Upload& upload,
+                                  std::uint64_t limit) {
+    const auto text = context.input.body_text;  // where somebody has read it before
+    const auto declared = text.data() ? text.size() : request.content_length.value_or(0);
+    if (declared > limit) co_return too_large(limit);
+    auto begun = co_await upload.begin(declared);
+    if (!begun) co_return begun;
+    Sha256 digest;
+    for (auto rest = text; !rest.empty(); rest.remove_prefix(std::min(kPiece, rest.size()))) {
+      digest.update(rest.substr(0, kPiece));
+      auto added = co_await upload.add(rest.substr(0, kPiece));
+      if (!added) co_return added;
+      co_await next_turn(context.loop);
+    }
+    if (!text.data() && request.body) {
+      context.body_limit = limit;
+      for (;;) {
+        auto piece = co_await request.body->read();
+        if (!piece) co_return std::unexpected(std::move(piece).error());
+        if (piece->empty()) break;
+        if (piece->size() > limit - upload.size()) co_return too_large(limit);
+        digest.update(as_text(*piece));
+        auto added = co_await upload.add(as_text(*piece));
+        if (!added) co_return added;
+      }
+      request.body = nullptr;  // read
+    }
+    if (upload.size() == 0) co_return std::unexpected(no_bytes());
+    auto published = co_await upload.publish();
+    if (!published) co_return published;
+    stored.bytes = upload.name();
+    stored.size = static_cast<std::int64_t>(upload.size());
+    stored.digest = to_hex(as_text(digest.finish()));
     co_return Result<>{};
   }
 
@@ -307,7 +431,7 @@ class ChangeFile final : public Writing {
     auto heads = co_await session.query(looking->sql, looking->cells);
     if (!heads) co_return std::unexpected(std::move(heads).error());
     if (heads->empty()) co_return fail(kNoSuchRow);
-    const auto head = head_of(heads->front());
+    const auto head = head_of(file_, heads->front());
     const bool removes = plan_.file->does == Plan::File::Does::remove;
     if (removes && !head) co_return fail(kNoSuchRow);
     if (conditional(request)) {
@@ -330,8 +454,11 @@ class ChangeFile final : public Writing {
     Response response{.status = static_cast<std::uint16_t>(removes || head ? 204 : 201),
                       .headers = Headers{context.arena}};
     if (!removes) {
-      const FileHead now{
-          .length = 0, .digest = database::text_of(stored.digest), .type = database::text_of(stored.type), .name = {}};
+      const FileHead now{.length = 0,
+                         .digest = database::text_of(stored.digest),
+                         .type = database::text_of(stored.type),
+                         .name = {},
+                         .stored = {}};
       response.headers.add("etag", context.kept(tag_of(represented(now), context)));
     }
     co_return response;
@@ -339,7 +466,8 @@ class ChangeFile final : public Writing {
 
   const FileColumns& file_;
   std::shared_ptr<BodyMemory> memory_;
-  bool shown_in_rows_ = false;  ///< rows have a member that says something of the file
+  std::shared_ptr<FileFolder> folder_;  ///< null: no table has files in one
+  bool shown_in_rows_ = false;          ///< rows have a member that says something of the file
 };
 
 /// Other operations on the same file that send it.

@@ -17,7 +17,7 @@ namespace plimsoll::table {
 /// What the columns of a file become; all NULL: it is removed.
 struct FileCells {
   const FileColumns* file = nullptr;
-  database::Cell bytes{}, digest{}, type{}, name{};
+  database::Cell bytes{}, digest{}, type{}, name{}, size{};
 };
 
 /// Memory of the budget of all bodies, as long as this is there.

@@ -60,7 +60,7 @@ class Pair {
       if (const auto* known = into_.file(file.name)) {
         const auto of = [](const FileColumns& one) {
           return one.bytes.name + ", " + one.digest.name + ", " + one.type.name +
-                 (one.file_name ? ", " + one.file_name->name : "");
+                 (one.file_name ? ", " + one.file_name->name : "") + (one.size ? ", " + one.size->name : "");
         };
         same("files", of(*known), of(file));
       }

@@ -317,6 +317,10 @@ std::optional<Statement> file_statement(const Dialect& dialect, const Wanted& ro
   database::SelectFile select{.from = relation_of(*rows.table), .bytes = &file.bytes, .digest = &file.digest};
   select.beside.push_back(&file.type);
   if (file.file_name) select.beside.push_back(&*file.file_name);
+  if (file.in_folder()) {
+    select.length = &*file.size;
+    select.beside.push_back(&file.bytes);
+  }
   select.piece = piece;
   if (!composer.add(select.where, rows)) return std::nullopt;
   return dialect.select_file(select);

@@ -1,4 +1,6 @@
 #include "plimsoll/handler/table/effective.hpp"
+#include "plimsoll/handler/table/file_sweep.hpp"
+#include "plimsoll/handler/table/file_upload.hpp"
 #include "plimsoll/handler/table/merge.hpp"
 #include "plimsoll/handler/table/operation.hpp"
 #include "plimsoll/handler/table/parameters.hpp"
@@ -8,6 +10,7 @@
 #include "plimsoll/exchange/handling.hpp"
 #include "plimsoll/exchange/permission.hpp"
 #include "plimsoll/telemetry/log.hpp"
+#include "plimsoll/telemetry/metrics.hpp"
 
 #include <algorithm>
 #include <cctype>
@@ -153,6 +156,40 @@ void prepare_together(const Services& services, contract::Complaints& complaints
                std::move(one.what), remedy_of(one));
 }
 
+/// Opens the folder of files where a table has some in it, and keeps it swept.
+void open_folder(const contract::Contract& contract, const Services& services, const Model& model,
+                 contract::Complaints& complaints) {
+  using enum contract::Complaint::Severity;
+  const auto has = [](const Table& table) { return std::ranges::any_of(table.files, &FileColumns::in_folder); };
+  const auto found = std::ranges::find_if(model.tables, has);
+  if (found == model.tables.end()) return;
+  const auto refuse = [&](std::string what, std::string remedy) {
+    complain(complaints, contract, error, "files-folder", &*found, std::move(what), std::move(remedy));
+  };
+  const auto options = read_section<FolderOptions>(services, kFilesSection);
+  if (!options) return refuse(options.error().detail, {});
+  if (options->folder.empty())
+    return refuse("table \"" + found->name + "\" has files that are `stored: folder`, and there is no folder",
+                  "Name one in the deployment: `files: {folder: /var/lib/shop/files}`.");
+  auto secret = database::secret_of(*services.database, "files");
+  auto folder = secret ? FileFolder::open(options->folder, *secret)
+                       : Result<std::shared_ptr<FileFolder>>(std::unexpected(std::move(secret).error()));
+  if (!folder) {
+    const auto own = database::own_remedy_of(folder.error());
+    return refuse(database::reason_of(folder.error()),
+                  own.empty() ? "Give the user of the server the right to write there, or name another folder."
+                              : std::string(own));
+  }
+  services.of_plan->of<PlanFolder>()->folder = *folder;
+  auto* removed = services.metrics
+                      ? &services.metrics->counter("plimsoll_table_files_removed_total",
+                                                   "Files of the folder that no row named any more, and were removed.")
+                      : nullptr;
+  services.backgrounds->add(std::make_unique<FileSweep>(*services.database, *folder, options->keep.nanoseconds, model,
+                                                        services.clock ? *services.clock : system_clock(), services.log,
+                                                        removed));
+}
+
 void prepare(const contract::Contract& contract, const Services& services, contract::Complaints& complaints) {
   using enum contract::Complaint::Severity;
   std::vector<Wrong> wrong;
@@ -182,8 +219,9 @@ void prepare(const contract::Contract& contract, const Services& services, contr
   for (auto& one : *disagreements)
     complain(complaints, contract, one.warning ? warning : error, one.warning ? "table-advice" : "table-disagrees",
              one.table, std::move(one.what), remedy_of(one));
-  if (std::ranges::all_of(*disagreements, &Disagreement::warning))
-    tell_broken_rows(contract, services, model, complaints);
+  const bool sound = std::ranges::all_of(*disagreements, &Disagreement::warning);
+  if (sound) tell_broken_rows(contract, services, model, complaints);
+  if (sound) open_folder(contract, services, model, complaints);
 }
 
 /// The first table with an owner or tenant that an answer may show rows of: the table itself, or one of its embeds.
@@ -281,6 +319,7 @@ constexpr config::Key kFile{.name = "file",
                             .fields_elsewhere = [] { return kFileFields; },
                             .example = "image"};
 constexpr config::Key kMoreKeys[] = {kTables, kBatch, kFile};
+constexpr config::Section kSections[] = {kFilesSection};
 
 }  // namespace
 }  // namespace plimsoll::table
@@ -296,6 +335,7 @@ extern constinit const Handling table = {
             .example = "orders"},
     .problems = plimsoll::table::kTableProblems,
     .more_keys = plimsoll::table::kMoreKeys,
+    .deployment = plimsoll::table::kSections,
     .augment = plimsoll::table::augment,
     .prepare = plimsoll::table::prepare,
     .build = plimsoll::table::build,

@@ -1,5 +1,7 @@
 #include "plimsoll/handler/table/write.hpp"
 
+#include "plimsoll/handler/table/file_upload.hpp"
+
 #include "plimsoll/base/percent.hpp"
 #include "plimsoll/base/timestamp.hpp"
 #include "plimsoll/contract/parameters.hpp"
@@ -11,6 +13,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <deque>
 
 namespace plimsoll::table {
 
@@ -323,6 +326,7 @@ Task<Result<Row>> Writing::assign_file(Session& session, const Wanted& wanted, c
       {.column = &file.type, .value = &cells.type},
   };
   if (file.file_name) values.push_back({.column = &*file.file_name, .value = &cells.name});
+  if (file.size) values.push_back({.column = &*file.size, .value = &cells.size});
   std::vector<Cell> times;
   times.reserve(table().columns.size());
   for (const auto& column : table().columns)
@@ -403,6 +407,7 @@ class Create final : public Writing {
     if (table().files.empty()) return;
     sent_ = SentTypes{build.contract, *model_, table()};
     memory_ = build.services.shared->of<BodyMemory>();
+    folder_ = build.services.of_plan->of<PlanFolder>()->folder;
   }
   Task<Result<Response>> handle(Request& request, Context& context) override {
     const bool minimal = wants_minimal(request);
@@ -425,8 +430,17 @@ class Create final : public Writing {
       if (!taken) co_return std::unexpected(std::move(taken).error());
       files = std::move(*taken);
     }
+    Uploads uploads;
+    auto kept = co_await to_folder(context, files, uploads);
+    if (!kept) {
+      co_await discard(uploads);
+      co_return std::unexpected(std::move(kept).error());
+    }
     auto change = new_row(table(), body, {.caller = &*who, .fixed = *fixed, .wall = context.wall});
-    if (!change) co_return std::unexpected(all_told(std::move(change).error(), body, {}, false));
+    if (!change) {
+      co_await discard(uploads);
+      co_return std::unexpected(all_told(std::move(change).error(), body, {}, false));
+    }
     context.wrote(table().name);
     auto answer = co_await context.unit().answer([&](Session& session) -> Task<Result<Response>> {
       auto row = co_await insert(session, *change, *who, {});
@@ -446,10 +460,38 @@ class Create final : public Writing {
       response.headers.add("etag", tag);
       co_return response;
     });
+    if (answer ? answer->status >= 400 : answer.error().problem != &database::kOutcomeUnknown)
+      co_await discard(uploads);
     co_return answer;
   }
 
  private:
+  using Uploads = std::deque<Upload>;
+  /// Those of the files whose bytes are not kept in their rows.
+  Task<Result<>> to_folder(Context& context, std::vector<FileCells>& files, Uploads& uploads) const {
+    constexpr std::size_t kPiece = 256 * 1024;
+    for (auto& file : files) {
+      if (!file.file->in_folder()) continue;
+      const auto bytes = std::move(std::get<std::string>(file.bytes));
+      auto& upload =
+          uploads.emplace_back(context, folder_, memory_, FileFolder::area_of(table().name, file.file->name));
+      auto begun = co_await upload.begin(bytes.size());
+      if (!begun) co_return begun;
+      for (std::string_view rest = bytes; !rest.empty(); rest.remove_prefix(std::min(kPiece, rest.size()))) {
+        auto added = co_await upload.add(rest.substr(0, kPiece));
+        if (!added) co_return added;
+      }
+      auto published = co_await upload.publish();
+      if (!published) co_return published;
+      file.bytes = upload.name();
+      file.size = static_cast<std::int64_t>(upload.size());
+    }
+    co_return Result<>{};
+  }
+  static Task<> discard(Uploads& uploads) {
+    for (auto& upload : uploads) co_await upload.discard();
+  }
+
   /// Into the row that was made just now.
   Task<Result<Row>> store_files(Session& session, const Row& made, const Caller& who,
                                 const std::vector<FileCells>& files, Nanoseconds wall) const {
@@ -466,6 +508,7 @@ class Create final : public Writing {
 
   SentTypes sent_;
   std::shared_ptr<BodyMemory> memory_;  ///< null: the table has no files
+  std::shared_ptr<FileFolder> folder_;  ///< null: no table has files in one
 };
 
 /// PATCH (RFC 7396), PUT and DELETE of a row.

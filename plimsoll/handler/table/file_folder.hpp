@@ -1,0 +1,92 @@
+#pragma once
+
+#include "plimsoll/base/result.hpp"
+#include "plimsoll/config/options.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace plimsoll::table {
+
+/// `files` of the deployment.
+struct FolderOptions {
+  std::string folder;
+  config::Duration keep = config::days(1);
+};
+inline constexpr config::Field kFolderFields[] = {
+    config::field<&FolderOptions::folder>(
+        "folder", "The folder for files of rows that are `stored: folder`; it is made where it is missing."),
+    config::field<&FolderOptions::keep>("keep",
+                                        "How long a file stays in the folder after its row has lost it, at least.",
+                                        {600 * kSecond, 365 * 86400 * kSecond}),
+};
+inline constexpr config::Section kFilesSection = config::section<FolderOptions, kFolderFields>(
+    "files", "Where files of rows are kept that are not in the database.", "{folder: /var/lib/shop/files}");
+
+/// A descriptor that is closed with its owner; negative: none.
+class OwnedDescriptor {
+ public:
+  explicit OwnedDescriptor(int number = -1) : number_(number) {}
+  OwnedDescriptor(OwnedDescriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
+  OwnedDescriptor& operator=(OwnedDescriptor&& other) noexcept {
+    std::swap(number_, other.number_);
+    return *this;
+  }
+  ~OwnedDescriptor();
+  int get() const noexcept { return number_; }
+  explicit operator bool() const noexcept { return number_ >= 0; }
+
+ private:
+  int number_;
+};
+
+/// The folder that holds files of rows: `TABLE.FILE/3f/3f…`, each under a random name of 32 hexadecimal digits that the
+/// row keeps, written under `incoming` before. Names of tables and files are encoded, and a name from a row that is no
+/// such name is no file: nothing that a caller or a row says leads out of the folder. All block; errors are
+/// `database-unavailable` with the cause.
+class FileFolder {
+ public:
+  /// Makes the folder where it is missing. `owner` is the identity of a database: a folder that another database has
+  /// marked is refused.
+  static Result<std::shared_ptr<FileFolder>> open(const std::string& path, std::string_view owner);
+
+  static std::string new_name();
+  static bool is_name(std::string_view name) noexcept;
+  /// The part of the folder for one file of one table.
+  static std::string area_of(std::string_view table, std::string_view file);
+
+  /// A new file without a reader yet.
+  Result<OwnedDescriptor> create(const std::string& name);
+  /// Gives it its place, durably: its bytes and its name are on disk when this returns.
+  Result<> publish(const OwnedDescriptor& file, const std::string& area, const std::string& name);
+  /// To be read. An error where there is none.
+  Result<OwnedDescriptor> read(const std::string& area, std::string_view name) const;
+  /// Also of one that was not published. What is not there is removed already.
+  void remove(const std::string& area, const std::string& name) noexcept;
+  void remove_incoming(const std::string& name) noexcept;
+
+  /// Looks at the files of an area that have been as they are since `before` (Unix, seconds). Their names, at most
+  /// `most` at once, go to `unnamed`, which says which of them no row names; an error ends the look. Such a file is
+  /// marked, by its mode and the time of now, and the one that has been marked since `before` is removed. A mark of one
+  /// that a row names after all is taken off. The number of files removed.
+  using Unnamed = std::function<Result<std::vector<std::string>>(const std::vector<std::string>&)>;
+  Result<std::uint64_t> sweep(const std::string& area, std::int64_t before, std::size_t most, const Unnamed& unnamed);
+  /// Removes what was begun before `before` and never published.
+  Result<std::uint64_t> sweep_incoming(std::int64_t before);
+
+  const std::string& path() const noexcept { return path_; }
+
+ private:
+  FileFolder(std::string path, OwnedDescriptor root) : path_(std::move(path)), root_(std::move(root)) {}
+  Result<OwnedDescriptor> part(const std::string& relative, bool make) const;
+  std::unexpected<Error> failed(std::string_view what) const;
+
+  std::string path_;
+  OwnedDescriptor root_;
+};
+
+}  // namespace plimsoll::table

@@ -1,0 +1,75 @@
+#include "plimsoll/handler/table/file_upload.hpp"
+
+#include "plimsoll/base/crash_point.hpp"
+#include "plimsoll/database/database.hpp"
+
+#include <unistd.h>
+#include <cerrno>
+#include <system_error>
+
+namespace plimsoll::table {
+namespace {
+
+Result<> write_all(int file, std::string_view text, std::uint64_t at, const std::string& path) {
+  while (!text.empty()) {
+    const auto written = ::pwrite(file, text.data(), text.size(), static_cast<off_t>(at));
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0)
+      return std::unexpected(Error{&database::kUnavailable}.because(
+          "files: " + path + ": a file cannot be written: " + std::system_category().message(errno)));
+    text.remove_prefix(static_cast<std::size_t>(written));
+    at += static_cast<std::uint64_t>(written);
+  }
+  return {};
+}
+
+}  // namespace
+
+Upload::~Upload() {
+  if (reserved_ > 0) memory_->give_disk(reserved_);
+  if (file_ && !published_) folder_->remove_incoming(name_);
+}
+
+bool Upload::reserve(std::uint64_t bytes) {
+  if (bytes <= reserved_) return true;
+  if (!memory_->take_disk(bytes - reserved_)) return false;
+  reserved_ = bytes;
+  return true;
+}
+
+Task<Result<>> Upload::begin(std::uint64_t declared) {
+  // All of a file whose length is known is reserved at once: one that cannot be finished keeps no room from others.
+  if (!reserve(declared)) co_return std::unexpected(memory_->refused("the bodies on disk are at their limit"));
+  name_ = FileFolder::new_name();
+  auto made = co_await where_it_may_block(context_, [this] { return folder_->create(name_); });
+  if (!made) co_return std::unexpected(std::move(made).error());
+  file_ = std::move(*made);
+  co_return Result<>{};
+}
+
+Task<Result<>> Upload::add(std::string_view piece) {
+  if (!reserve(size_ + piece.size()))
+    co_return std::unexpected(memory_->refused("the bodies on disk are at their limit"));
+  auto written = co_await where_it_may_block(
+      context_, [this, piece] { return write_all(file_.get(), piece, size_, folder_->path()); });
+  size_ += piece.size();
+  co_return written;
+}
+
+Task<Result<>> Upload::publish() {
+  auto done = co_await where_it_may_block(context_, [this] { return folder_->publish(file_, area_, name_); });
+  published_ = done.has_value();
+  if (published_) crash_point("file.published");
+  co_return done;
+}
+
+Task<> Upload::discard() {
+  if (!std::exchange(published_, false)) co_return;
+  file_ = OwnedDescriptor{};
+  (void)co_await where_it_may_block(context_, [this] {
+    folder_->remove(area_, name_);
+    return true;
+  });
+}
+
+}  // namespace plimsoll::table

@@ -1,0 +1,61 @@
+#pragma once
+
+#include "plimsoll/async/blocking.hpp"
+#include "plimsoll/exchange/body_memory.hpp"
+#include "plimsoll/handler/table/file_folder.hpp"
+#include "plimsoll/handler/table/form_files.hpp"
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace plimsoll::table {
+
+/// The folder of the files of a plan (`Services::of_plan`); null: no table has files in one.
+struct PlanFolder {
+  std::shared_ptr<FileFolder> folder;
+};
+
+/// Runs `f` where it may block.
+template <class F>
+Task<std::invoke_result_t<F>> where_it_may_block(Context& context, F f) {
+  if (!context.services.threads) co_return f();
+  auto done = co_await blocking(context.loop, *context.services.threads, std::move(f));
+  co_return done;
+}
+
+/// A file on its way into the folder: written as it comes, a piece at a time in memory, and all of it in the budget of
+/// bodies on disk until the exchange ends. What is not published goes with this object; what is published and whose
+/// transaction is not known to have failed stays, and the sweep judges it.
+class Upload {
+ public:
+  Upload(Context& context, std::shared_ptr<FileFolder> folder, std::shared_ptr<BodyMemory> memory, std::string area)
+      : context_(context), folder_(std::move(folder)), memory_(std::move(memory)), area_(std::move(area)) {}
+  Upload(const Upload&) = delete;
+  ~Upload();
+
+  /// `declared`: the length, where it is known; 0: it is not.
+  Task<Result<>> begin(std::uint64_t declared);
+  Task<Result<>> add(std::string_view piece);
+  /// Durable under its name when this returns: before the transaction that names it commits.
+  Task<Result<>> publish();
+  /// The transaction has failed, and nothing names the file.
+  Task<> discard();
+
+  std::uint64_t size() const { return size_; }
+  const std::string& name() const { return name_; }
+
+ private:
+  bool reserve(std::uint64_t bytes);
+
+  Context& context_;
+  std::shared_ptr<FileFolder> folder_;
+  std::shared_ptr<BodyMemory> memory_;
+  std::string area_, name_;
+  OwnedDescriptor file_;
+  std::uint64_t size_ = 0, reserved_ = 0;
+  bool published_ = false;
+};
+
+}  // namespace plimsoll::table
