@@ -18,11 +18,14 @@ struct FolderOptions {
   config::Duration keep = config::days(1);
 };
 inline constexpr config::Field kFolderFields[] = {
-    config::field<&FolderOptions::folder>(
-        "folder", "The folder for files of rows that are `stored: folder`; it is made where it is missing."),
-    config::field<&FolderOptions::keep>("keep",
-                                        "How long a file stays in the folder after its row has lost it, at least.",
-                                        {600 * kSecond, 365 * 86400 * kSecond}),
+    config::shown(
+        config::field<&FolderOptions::folder>(
+            "folder", "The folder for files of rows that are `stored: folder`; it is made where it is missing."),
+        "/var/lib/shop/files"),
+    config::shown(config::field<&FolderOptions::keep>(
+                      "keep", "How long a file stays in the folder after its row has lost it, at least.",
+                      {600 * kSecond, 365 * 86400 * kSecond}),
+                  "7d"),
 };
 inline constexpr config::Section kFilesSection = config::section<FolderOptions, kFolderFields>(
     "files", "Where files of rows are kept that are not in the database.", "{folder: /var/lib/shop/files}");
