@@ -1,6 +1,7 @@
 #include "plimsoll/contract/ruleset.hpp"
 
 #include "plimsoll/config/options.hpp"
+#include "plimsoll/contract/ruleset_oas.hpp"
 #include "plimsoll/contract/ruleset_rule.hpp"
 #include "plimsoll/json/pointer.hpp"
 #include "plimsoll/json/yaml.hpp"
@@ -38,6 +39,14 @@ constexpr std::pair<std::string_view, std::string_view> kCounterparts[] = {
     {"oas3-valid-schema-example", "example-valid"},
     {"oas3-schema", "schema-valid"},
 };
+
+/// Rules of `spectral:oas` that a contract keeps or is refused, or that are about other formats: whatever is said of
+/// them changes nothing.
+bool is_settled(std::string_view name) {
+  constexpr std::string_view kByLoader[] = {"operation-operationId-unique", "operation-parameters", "path-params",
+                                            "oas3-operation-security-defined"};
+  return std::ranges::find(kByLoader, name) != std::end(kByLoader) || name.starts_with("oas2-");
+}
 
 /// What a ruleset says of a rule that is known: whether it counts, and how much where it says so.
 struct Verdict {
@@ -253,6 +262,7 @@ class Reading {
       std::error_code ignored;
       if (name == kBuiltIn) {
         rules_.with_built_in = choice != Choice::off;
+        oas(choice, depth);
       } else if (name.starts_with("spectral:") || name.contains("://") ||
                  (!name.contains('.') && !fs::exists(path, ignored))) {
         unread(from, "\"" + name + "\" is not read: a ruleset extends files and spectral:oas");
@@ -267,6 +277,17 @@ class Reading {
       for (const auto& each : value.array()) one(each);
     else
       one(value);
+  }
+
+  /// The rules of `spectral:oas` that are not rules of ours already.
+  void oas(Choice choice, int depth) {
+    const auto parsed = json::parse_yaml(ruleset::kOasRules, rules_.arena);
+    if (!parsed) return;  // a test reads it
+    const auto formats = std::exchange(formats_, {});
+    auto aliases = std::exchange(rules_.aliases, {});
+    body(rules_.arena.template make<Value>(*parsed), choice, depth);
+    rules_.aliases = std::move(aliases);
+    formats_ = formats;
   }
 
   void aliases(const Value& all) {
@@ -317,7 +338,7 @@ class Reading {
       own->second.severity = verdict->severity.value_or(own->second.severity);
     } else if (const auto ours = built_in_rule(name); !ours.empty()) {
       rules_.built_in[std::string(ours)] = *verdict;
-    } else if (verdict->enabled) {
+    } else if (verdict->enabled && !is_settled(name)) {
       unread(member, "there is no rule " + name + " here");
     }
   }

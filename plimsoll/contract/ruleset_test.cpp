@@ -109,8 +109,24 @@ TEST_F(RulesetTest, SeveritiesAndMessagesAreTheRulesets) {
 TEST_F(RulesetTest, BuiltInRulesAnswerToTheirNamesAndToTheirCounterparts) {
   const auto found = lint(
       "extends: spectral:oas\nrules: {operation-description: error, problem-response: off, string-bounded: off}\n");
-  EXPECT_EQ(found,
-            (std::vector<std::string>{"operation-summary:15:7 error GET /orders/{id} does not say what it does"}));
+  EXPECT_EQ(found, (std::vector<std::string>{
+                       "info-description:2:7 warning \"description\" must be present and not empty",
+                       "operation-tags:7:7 warning \"tags\" must be present",
+                       "operation-summary:15:7 error GET /orders/{id} does not say what it does",
+                       "operation-tags:15:7 warning \"tags\" must be present",
+                   }));
+}
+
+TEST_F(RulesetTest, RulesOfSpectralThatOursLackAreThereAndNamedByThemselves) {
+  EXPECT_EQ(
+      lint(std::string(kOff) + "rules: {info-license: error, oas3-server-trailing-slash: warn, path-params: off}\n"),
+      (std::vector<std::string>{"info-license:2:7 error \"license\" must be present and not empty"}));
+  EXPECT_EQ(lint(std::string(kOff) + "rules: {path-params: error, oas2-schema: warn, no-$ref-siblings: error}\n"),
+            (std::vector<std::string>{"ruleset:2:48 warning there is no rule no-$ref-siblings here"}));
+  // Aliases of these rules are not those of the ruleset.
+  EXPECT_TRUE(
+      lint("extends: spectral:oas\nrules: {a: {given: '#Operation', then: {function: truthy}}}\n")[0].starts_with(
+          "ruleset:2:20 warning the rule a is left out: there is no alias #Operation"));
 }
 
 TEST_F(RulesetTest, WhatCannotBeReadIsNamedAtItsPlaceAndTheRestIsApplied) {
