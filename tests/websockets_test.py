@@ -789,7 +789,7 @@ class Watching(WebSocketTest):
             self.assertEqual(client.says(b"x" * 3000), b"x" * 3000)
         each = (resident(server.pid) - before) / pairs
         print(f"an idle pair takes {each / 1024:.1f} KiB", flush=True)
-        self.assertLess(each, 20 << 10)
+        self.assertLess(each, 16 << 10)
 
 
 def resident(pid):

@@ -56,12 +56,13 @@ class Connection {
   friend class Worker;
   enum class Spoken : std::uint8_t { http1, http2, nothing };
   Task<> serve();
-  Task<Spoken> spoken();
+  /// Not inlined, or the compiler makes their frames a part of that of `run` as long as the connection is open.
+  [[gnu::noinline]] Task<Result<>> introduction();
+  [[gnu::noinline]] Task<Spoken> spoken();
   struct Grace : Alarm {
     Scope* scope = nullptr;
   } grace_;
   Connection *next_ = nullptr, *previous_ = nullptr;
-  Task<Result<>> introduction();
   std::unique_ptr<Protocol> protocol_;
   std::string from_;  ///< of the socket
   Worker::Accepting& listener_;

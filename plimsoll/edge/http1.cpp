@@ -51,11 +51,12 @@ class Http1 final : public Protocol, public HangUp, public Stream {
   Nanoseconds patience() const;
   Task<bool> exchange();
   void fill(Request& request, Arena& arena);
-  Task<> refuse(Error error);
+  /// Not inlined, or the compiler makes their frames a part of that of `run`, which each idle connection has.
+  [[gnu::noinline]] Task<> refuse(Error error);
+  [[gnu::noinline]] Task<> linger();
   Task<Result<>> more_body();
   void look_again();
   Task<bool> discard_body();
-  Task<> linger();
 
   h1::Framed framing(const Exchange& exchange, const Response& response, bool last) const;
   bool last_answer() const;
