@@ -139,11 +139,16 @@ std::span<const Value* const> Parameters::read(std::span<const std::string_view>
       if (std::ranges::find(credentials_, pair.name) != credentials_.end()) pair.used = true;
   auto* values = arena.array<const Value*>(readers_.size());
   // Named parameters first: a spread object takes what they leave.
-  for (const bool spreading : {false, true})
+  bool any_left = true;
+  for (const bool spreading : {false, true}) {
+    if (!std::exchange(any_left, false)) break;
     for (std::size_t i = 0; i < readers_.size(); ++i) {
       const auto& p = operation_.parameters[i];
       const auto& reader = readers_[i];
-      if ((p.in == In::query && reader.spreads()) != spreading) continue;
+      if ((p.in == In::query && reader.spreads()) != spreading) {
+        any_left = true;
+        continue;
+      }
       values[i] = nullptr;
       if (steps.exhausted()) continue;
       ValueReader::Found found;
@@ -189,6 +194,7 @@ std::span<const Value* const> Parameters::read(std::span<const std::string_view>
       json::append_token(prefix, p.name);
       append_failures(errors, to_string(p.in), prefix, *p.validator, *found.value, steps);
     }
+  }
   if (rules_.refuse_unknown_query) unknown(query, errors);
   return {values, readers_.size()};
 }

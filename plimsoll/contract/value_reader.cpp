@@ -268,8 +268,11 @@ std::optional<std::vector<std::string_view>> brackets(std::string_view name, std
 }  // namespace
 
 ValueReader::Found ValueReader::from_pairs(std::span<RawPair> pairs, Arena& arena) const {
+  const bool spread = spreads();
+  const auto may_be_ours = [&](const RawPair& pair) { return pair.name.starts_with(how_.name); };
+  if (!spread && std::ranges::none_of(pairs, may_be_ours)) return {};
   Reading reading{*this, arena};
-  if (spreads()) {
+  if (spread) {
     DeepObject object;
     bool any = false;
     for (auto& pair : pairs) {
