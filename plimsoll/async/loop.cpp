@@ -1,4 +1,5 @@
 #include "plimsoll/async/loop.hpp"
+#include "plimsoll/async/start.hpp"
 
 #include "plimsoll/async/descriptor.hpp"
 
@@ -205,6 +206,7 @@ void Loop::begin_turn() const noexcept {
 }
 
 Line line(Loop& loop, Task<> work) {
+  if (loop.running_++ == 0) loop.impl_->tick_on();
   co_await std::move(work);
   loop.work_ended();
 }
@@ -236,10 +238,13 @@ class Unbegun {
 void Loop::spawn(Scope& scope, Task<> work) {
   const auto handle = line(*this, std::move(work)).handle;
   handle.promise().scope = &scope;
-  impl_->post([this, line = Unbegun{handle}]() mutable {
-    if (running_++ == 0) impl_->tick_on();
-    line.begin();
-  });
+  impl_->post([line = Unbegun{handle}]() mutable { line.begin(); });
+}
+
+void start(Loop& loop, Scope& scope, Task<> work) {
+  const auto handle = line(loop, std::move(work)).handle;
+  handle.promise().scope = &scope;
+  handle.resume();
 }
 
 void Loop::run() {

@@ -3,6 +3,7 @@
 #include "plimsoll/async/blocking.hpp"
 #include "plimsoll/async/descriptor.hpp"
 #include "plimsoll/async/pause.hpp"
+#include "plimsoll/async/start.hpp"
 #include "plimsoll/async/test_run.hpp"
 #include "plimsoll/async/watched.hpp"
 
@@ -210,6 +211,26 @@ TEST(Loop, StoppingEndsEveryLine) {
   }(loop, scopes));
   loop.run();
   EXPECT_EQ(ended, 1000);
+}
+
+/// In a scope of its own, which outlives the line that has started it.
+TEST(Loop, WorkThatIsStartedRunsAtOnceUntilItWaits) {
+  Loop loop;
+  Scope starter, started;
+  std::string order;
+  loop.spawn(starter, [](Loop& loop, Scope& started, std::string& order) -> Task<> {
+    start(loop, started, [](Loop& loop, std::string& order) -> Task<> {
+      order += "begun,";
+      const auto value = co_await later(loop, 5 * kMillisecond, 1);
+      order += value ? "ended," : "stopped,";
+    }(loop, order));
+    order += "started,";
+    EXPECT_EQ(loop.running(), 2u);
+    co_return;
+  }(loop, started, order));
+  loop.run();
+  EXPECT_EQ(order, "begun,started,ended,");
+  EXPECT_EQ(loop.running(), 0u);
 }
 
 TEST(Loop, RunsAgainAfterItHasEnded) {

@@ -1,3 +1,4 @@
+#include "plimsoll/async/start.hpp"
 #include "plimsoll/base/arena_text.hpp"
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/contract/header_fields.hpp"
@@ -187,8 +188,9 @@ class Cache final : public Policy {
       if (request.method == "HEAD" || only_if_cached(request)) break;
 
       auto ticket = shared_->flights.board(key);
-      if (ticket.leads) begin_fill(request, context, next, key, primary, ticket.flight);
-      if (current && now < kept->while_revalidate) co_return serve(stale, std::move(kept), context, now, "; hit");
+      const bool waits = !current || now >= kept->while_revalidate;
+      if (ticket.leads) begin_fill(request, context, next, key, primary, ticket.flight, waits);
+      if (!waits) co_return serve(stale, std::move(kept), context, now, "; hit");
       auto landed = co_await ticket.flight->wait(context.loop, kFillTime);
       const auto good_enough = [&] {  // where there is nothing new; a write may have come meanwhile
         return current && clock_.steady() < kept->if_error && !outdated(*kept, shared_->resources.of(request.path));
@@ -276,12 +278,17 @@ class Cache final : public Policy {
 
   using Flight = SingleFlight<std::shared_ptr<const Fetched>>::Flight;
 
+  /// `at_once`: the request waits for it. Where its handler does not wait, the fill has ended then.
   void begin_fill(const Request& request, const Context& context, Next next, const std::string& key,
-                  std::size_t primary, std::shared_ptr<Flight> flight) {
+                  std::size_t primary, std::shared_ptr<Flight> flight, bool at_once) {
     try {
       auto made = std::make_unique<CacheFill>(request, context);
       auto& scope = made->scope;
-      context.loop.spawn(scope, fill(std::move(made), next, key, primary, flight));
+      auto work = fill(std::move(made), next, key, primary, flight);
+      if (at_once)
+        start(context.loop, scope, std::move(work));
+      else
+        context.loop.spawn(scope, std::move(work));
     } catch (...) {  // without memory; those that wait for this fill must not wait until their deadline
       shared_->flights.land(key, *flight, ended_early_);
       throw;
