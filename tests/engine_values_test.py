@@ -169,7 +169,7 @@ class EngineValues(harness.ServerTest):
                 if member == "free" or size < 2_500:
                     self.assertEqual(made.status, 201, f"{size} {made}")
                     continue
-                for answer, pointer in ((made, "/text"), (post.post("/things/batch", [{"id": f"{name}-b"}, {**row, "id": f"{name}-c"}]), "/1/text"), (post.patch("/things/n1000-text", {"text": row["text"], "kind": "k"}), "/text")):
+                for answer, pointer in ((made, "/text"), (post.post("/things", {**row, "free": row["text"]}), "/text"), (post.post("/things/batch", [{"id": f"{name}-b"}, {**row, "id": f"{name}-c"}]), "/1/text"), (post.patch("/things/n1000-text", {"text": row["text"], "kind": "k"}), "/text")):
                     self.assertEqual((answer.status, answer.code), (422, "constraint"), f"{size} {answer}")
                     errors = answer.json()["errors"]
                     self.assertEqual([error["pointer"] for error in errors], [pointer], f"{size} {answer}")

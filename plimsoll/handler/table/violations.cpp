@@ -1,8 +1,10 @@
 #include "plimsoll/handler/table/write.hpp"
 
 #include "plimsoll/exchange/permission.hpp"
+#include "plimsoll/handler/table/ddl.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <ranges>
 #include <set>
 
@@ -158,12 +160,18 @@ std::vector<std::size_t> Writing::longest(const Change& change, std::vector<std:
     const auto* text = change.cells[column] ? std::get_if<std::string>(&*change.cells[column]) : nullptr;
     return text ? text->size() : 0;
   };
-  // The database names no index where a row of one would be longer than a page.
   if (columns.empty() && words) columns = table().search;
-  if (columns.empty())
+  if (columns.empty()) {  // the database names no index where a row of one would be longer than a page
     for (std::size_t i = 0; i < change.cells.size(); ++i)
       if (table().columns[i].kind == Kind::text && size(i) > database_.dialect().longest_indexed())
         columns.push_back(i);
+    const auto definition = definition_of(*model_, table());
+    const auto is_indexed = [&](std::size_t column) {
+      const auto has = [&](auto& all) { return std::ranges::find(all, column) != all.end(); };
+      return std::ranges::any_of(definition.indexes, has) || std::ranges::any_of(definition.unique, has);
+    };
+    if (std::ranges::any_of(columns, is_indexed)) std::erase_if(columns, std::not_fn(is_indexed));
+  }
   std::erase_if(columns, [&](auto column) { return size(column) == 0; });
   if (columns.empty()) return columns;
   // One that has less than its share is not too long.
