@@ -29,6 +29,8 @@ inline constexpr Problem kResponseTooLarge{
     "response-too-large", 400, "The response would be larger than allowed",
     "Read less: name the members you need in `fields`, embed fewer tables, or use a smaller `limit`. Of a change, "
     "request no body with `Prefer: return=minimal`, or send fewer items."};
+/// A read took more steps than `Reading::steps` allows, or than it may where it stands. Never leaves the server.
+inline constexpr Problem kOverBudget{"over-budget", 500, "The read takes more steps than allowed", ""};
 inline constexpr Problem kBusy{"database-busy", 503, "Too many requests are waiting for the database",
                                "Repeat the request after Retry-After.", true};
 
@@ -168,6 +170,10 @@ struct Reading {
   std::string_view operation{};               ///< of the contract, for which it runs; empty: for none
   bool exchange = false;                      ///< somebody asks, though it may not be known who; else the server itself
   ReadBudget* budget = nullptr;               ///< null: none
+  /// Steps that it may take, as the database counts them (SQLite: of its virtual machine, to the thousand): then it
+  /// ends with kOverBudget, and what it has given is a beginning of its rows. 0, and where no steps are counted: any
+  /// number.
+  std::int64_t steps = 0;
   /// A replica may answer it, which shows what the primary had at some earlier time: of the writes of this caller that
   /// this process has made it shows all, and all before `after`.
   bool anywhere = false;

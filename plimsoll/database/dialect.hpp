@@ -141,6 +141,8 @@ class Dialect {
   virtual Statement remove(const Delete& rows) const = 0;
   /// Whether the nulls of a column come first when an index of it is walked in this direction.
   virtual bool nulls_first(bool descending) const noexcept = 0;
+  /// Whether the database chooses by statistics of its own how it reaches rows. Else `Select::path` says it.
+  virtual bool has_statistics() const noexcept { return true; }
   /// What somebody typed, for `Search`: all words, each as a beginning when it ends with `*`. Empty where it has none.
   virtual std::string search_words(std::string_view typed) const = 0;
 

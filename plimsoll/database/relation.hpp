@@ -90,6 +90,7 @@ struct Condition {
   std::span<const Cell> values{};
   bool negated = false;
   bool exact = false;
+  bool aside = false;  ///< looked at in each row: no index is entered by it, where `Select::path` says how
 };
 
 /// Where rows stand to a position in their order: one column of it.
@@ -98,6 +99,7 @@ struct Bound {
   const Column* column = nullptr;
   Beyond beyond = Beyond::equal;
   const Cell* value = nullptr;  ///< as `Select::places` gave it; `equal` to a null cell is NULL
+  bool aside = false;           ///< as that of Condition
 };
 
 /// One column of an order. `nulls` is `none` where no row has a null in it.
@@ -106,6 +108,7 @@ struct Order {
   const Column* column = nullptr;
   bool descending = false;
   Nulls nulls = Nulls::none;
+  bool aside = false;  ///< sorted by: no index is read for its order
 };
 
 /// Rows of another table inside a row, as one JSON text: those whose columns `inside` equal `outside` of the row around
@@ -127,6 +130,17 @@ struct Embedded {
 struct Search {
   std::vector<const Column*> columns;
   const std::string* words = nullptr;
+  bool aside = false;  ///< the texts of each row are looked through: the index of `q` is not read
+};
+
+/// How a database that has no statistics to decide by (Dialect::has_statistics) reaches the rows of a Select.
+struct AccessPath {
+  bool numbered = false;  ///< finds the numbers of the rows of the page first, and then reads these rows
+  bool sorted = false;    ///< the rows are sorted: no index is read in their order
+  bool words = false;     ///< they are those that the index of `q` finds
+  bool counted = false;   ///< no row is read: how many an index has is all that is asked
+  std::vector<std::vector<Bound>> behind{};  ///< numbered: the rows are in one of these ranges; empty: anywhere
+  const Condition* each = nullptr;           ///< numbered: an `in` of which each value is one range in order; merged
 };
 
 /// Rows of a table. A row of the result is: the columns; each embed, one of many rows followed by 1 where there are
@@ -149,6 +163,7 @@ struct Select {
   /// rows as they are made, and there could be more, the statement counts them: it fails before the row that would be
   /// too much with `response-too-large`, and the last column of each row is how many are left.
   std::optional<std::int64_t> most{};
+  const AccessPath* path = nullptr;  ///< null: the database chooses
 };
 
 /// A value of a column in a new or changed row.

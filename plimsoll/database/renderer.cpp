@@ -78,6 +78,14 @@ void Renderer::append_list(Statement& out, const Column& column, std::span<const
 
 void Renderer::append_bound(Statement& out, const Bound& bound, std::string_view alias) const {
   using enum Bound::Beyond;
+  if (bound.aside) {  // as a condition that is: see SqliteRenderer::append_aside
+    auto plain = bound;
+    plain.aside = false;
+    out.sql += bound.column->foreign ? "+(" : "+";
+    append_bound(out, plain, alias);
+    if (bound.column->foreign) out.sql += ')';
+    return;
+  }
   append_compared(out.sql, *bound.column, alias);
   switch (bound.beyond) {
     case equal:
@@ -96,32 +104,31 @@ void Renderer::append_bound(Statement& out, const Bound& bound, std::string_view
   out.cells.push_back(*bound.value);
 }
 
-bool Renderer::append_row(Statement& out, const Select& rows) const {
-  append_selected(out, rows, kAlias);
+void Renderer::append_row(Statement& out, const Select& rows, std::string_view alias) const {
+  if (rows.count) {
+    out.sql += "count(*)";
+    return;
+  }
+  append_selected(out, rows, alias);
   bool any = !rows.columns.empty() || !rows.embeds.empty();
   for (const auto* column : rows.places) {
     if (any) out.sql += ',';
-    append_place(out.sql, *column, kAlias);
+    append_place(out.sql, *column, alias);
     any = true;
   }
-  return any;
+  if (rows.odd) {
+    out.sql += any ? ",0" : "0";
+    append_odd(out.sql, rows, alias);
+  } else if (!any) {
+    out.sql += '1';
+  }
 }
 
 Statement Renderer::select(const Select& rows) const {
   Statement out;
   out.sql.reserve(kUsual);
   out.sql += "SELECT ";
-  if (rows.count) {
-    out.sql += "count(*)";
-  } else {
-    const bool any = append_row(out, rows);
-    if (rows.odd) {
-      out.sql += any ? ",0" : "0";
-      append_odd(out.sql, rows, kAlias);
-    } else if (!any) {
-      out.sql += '1';
-    }
-  }
+  append_row(out, rows, kAlias);
   append_rows(out, rows);
   return out;
 }

@@ -58,8 +58,6 @@ class Renderer {
   ~Renderer() = default;
 
   static constexpr std::string_view kAlias = "t";  ///< of the rows that a SELECT is of
-  /// All that a row of the result has; false: nothing.
-  bool append_row(Statement& out, const Select& rows) const;
   /// From ` FROM` to the end. `before`: a condition that stands before the others; empty: none.
   void append_rows(Statement& out, const Select& rows, std::string_view before = {}) const;
 
@@ -95,13 +93,13 @@ class Renderer {
     append_column(out, column, alias);
   }
   virtual void append_place_parameter(std::string& out, const Column& column) const { append_parameter(out, column); }
+  void append_bound(Statement& out, const Bound& bound, std::string_view alias) const;
+  /// What is selected of a row: all of it, or its count.
+  void append_row(Statement& out, const Select& rows, std::string_view alias) const;
   /// `+1` for each value of the row that its column's type does not name.
   virtual void append_odd(std::string& sql, const Select& rows, std::string_view alias) const {
     (void)sql, (void)rows, (void)alias;
   }
-
- private:
-  void append_bound(Statement& out, const Bound& bound, std::string_view alias) const;
 };
 
 }  // namespace plimsoll::database

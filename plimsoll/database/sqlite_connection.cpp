@@ -22,6 +22,8 @@ namespace {
 
 /// Steps between two looks at the budget.
 constexpr int kStride = 1'000;
+/// Of text that `plimsoll_finds` looks through: about as much work as a step.
+constexpr std::int64_t kBytesOfStep = 8;
 
 /// `UNIQUE constraint failed: orders.number, orders.year` names columns; `index 'orders_total'` an index on
 /// expressions.
@@ -343,6 +345,7 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteOpt
   sqlite3_create_collation(db, "decimal", SQLITE_UTF8, nullptr, collation<compare_decimals>);
   sqlite3_create_collation(db, "instant", SQLITE_UTF8, nullptr, collation<compare_instants>);
   add_row_functions(db, made->embedded_);
+  (void)add_word_function(db, made->texts_);
   // Shadow tables stay as FTS5 wrote them, and a double-quoted typo is no text. The schema is trusted: triggers write
   // to FTS5's tables.
   sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
@@ -496,6 +499,7 @@ Result<> SqliteConnection::run_now(std::string_view sql, std::span<const Cell> p
   limit_ = limit;
   spent_ = 0;
   embedded_.begin(limit.budget);
+  texts_.left = limit.steps ? limit.steps * kBytesOfStep : INT64_MAX;
   struct Charge {
     const EmbeddedRows& embedded;
     ReadBudget* budget;

@@ -2,6 +2,7 @@
 
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/database/sqlite.hpp"
+#include "plimsoll/database/sqlite_words.hpp"
 
 #include <algorithm>
 #include <array>
@@ -17,9 +18,6 @@ struct sqlite3;
 struct sqlite3_stmt;
 
 namespace plimsoll::database {
-
-/// A read that took more steps than it may where it stands. Never leaves the database.
-inline constexpr Problem kOverBudget{"over-budget", 500, "The read takes more steps than allowed", ""};
 
 /// What may end a statement early.
 struct StepLimit {
@@ -147,6 +145,7 @@ class SqliteConnection {
   StepLimit limit_{};
   std::int64_t spent_ = 0;
   EmbeddedRows embedded_;
+  TextBudget texts_;
   bool out_of_memory_ = false;  ///< in a call-back of SQLite
   bool interrupted_ = false;
   std::uint32_t log_frames_ = 0;

@@ -191,6 +191,155 @@ class Columns {
 };
 
 class SqliteRenderer final : public Renderer {
+ public:
+  /// The numbers of the rows of a page are found first, by the path that is said: so what is sorted is short, and only
+  /// the rows of the page are read whole.
+  Statement select_numbered(const Select& rows) const {
+    Statement out;
+    out.sql += "SELECT ";
+    append_row(out, rows, "t");
+    append_quoted(out.sql += " FROM ", rows.from.name);
+    out.sql += " t WHERE t._rowid_ IN (";
+    if (rows.path->each)
+      append_merged(out, rows);
+    else
+      append_numbers(out, rows);
+    out.sql += ')';
+    append_sorted(out.sql, rows, "t");
+    return out;
+  }
+  /// As many rows of the index of `q` as are asked for, without those of the table.
+  Statement select_words(const Select& rows) const {
+    const auto index = quoted(std::string(rows.from.name) + "_search");
+    Statement out{"SELECT 1 FROM " + index + " WHERE " + index + " MATCH ?", {*rows.search->words}};
+    append_page(out, rows);
+    return out;
+  }
+
+ private:
+  /// A condition that no index is entered by: `+` makes an expression of the column. Where its type decides how values
+  /// are compared, the comparison is made one instead.
+  void append_aside(Statement& out, Condition condition, std::string_view alias) const {
+    const auto& column = *condition.column;
+    condition.aside = false;
+    const bool simple = !column.foreign && !column.as_number && column.compared == Compared::plain;
+    out.sql += simple ? "+" : "+(";
+    append_condition(out, condition, alias);
+    if (!simple) out.sql += ')';
+  }
+  static void append_direction(std::string& sql, const Order& by) {
+    using enum Order::Nulls;
+    if (by.descending) sql += " DESC";
+    if (by.nulls == first && by.descending) sql += " NULLS FIRST";
+    if (by.nulls == last && !by.descending) sql += " NULLS LAST";
+  }
+  /// The order, which no index gives.
+  void append_sorted(std::string& sql, const Select& rows, std::string_view alias) const {
+    std::string_view before = " ORDER BY +";
+    for (auto i = rows.fixed; i < rows.order.size(); ++i) {
+      append_compared(sql += before, *rows.order[i].column, alias);
+      append_direction(sql, rows.order[i]);
+      before = ",+";
+    }
+  }
+  static void append_page(Statement& out, const Select& rows) {
+    if (rows.limit) {
+      out.sql += " LIMIT ?";
+      out.cells.emplace_back(*rows.limit);
+    }
+    if (rows.offset > 0) {
+      out.sql += " OFFSET ?";
+      out.cells.emplace_back(rows.offset);
+    }
+  }
+  void append_wanted(And& where, Statement& out, const Select& rows) const {
+    append_conditions(where, out, rows.where, "i");
+    for (auto& bound : rows.bounds) {
+      where.next();
+      append_bound(out, bound, "i");
+    }
+    if (rows.path->behind.empty()) return;
+    where.next() += "+(";
+    std::string_view before;
+    for (auto& range : rows.path->behind) {
+      out.sql += before;
+      before = " OR ";
+      if (range.empty()) out.sql += '1';
+      for (auto& bound : range) {
+        if (&bound != &range.front()) out.sql += " AND ";
+        append_bound(out, bound, "i");
+      }
+    }
+    out.sql += ')';
+  }
+  /// The numbers of the rows of a page in one range.
+  void append_numbers(Statement& out, const Select& rows) const {
+    const auto& table = rows.from;
+    const auto name = quoted(table.name);
+    out.sql += "SELECT i._rowid_ FROM ";
+    const auto index = quoted(std::string(table.name) + "_search");
+    if (rows.path->words) {
+      // CROSS JOIN: in this order.
+      if (is_numbered(table)) {
+        out.sql += index + " CROSS JOIN " + name + " i ON i." + quoted(table.key[0]->name) + "=" + index + ".rowid";
+      } else {
+        const auto numbers = quoted(std::string(table.name) + "_search_rows");
+        out.sql +=
+            index + " CROSS JOIN " + numbers + " n ON n.number=" + index + ".rowid CROSS JOIN " + name + " i ON ";
+        if (table.tenant) out.sql += column_of(*table.tenant, "i") + " IS n.tenant AND ";
+        for (std::size_t k = 0; k < table.key.size(); ++k)
+          out.sql += (k ? " AND " : "") + column_of(*table.key[k], "i") + "=n.key" +
+                     (table.key.size() > 1 ? std::to_string(k + 1) : std::string());
+      }
+    } else {
+      out.sql += name + " i";
+    }
+    And where{out};
+    if (rows.path->words) {
+      where.next() += index + " MATCH ?";
+      out.cells.push_back(*rows.search->words);
+    }
+    append_wanted(where, out, rows);
+    if (rows.search && !rows.path->words) append_search(where, out, rows, "i");
+    append_sorted(out.sql, rows, "i");
+    append_page(out, rows);
+  }
+  /// The same of several ranges, each read in order: SQLite merges them as far as the page needs.
+  void append_merged(Statement& out, const Select& rows) const {
+    const auto& each = *rows.path->each;
+    out.sql += "SELECT n FROM (";
+    std::vector<Cell> done;
+    for (auto& value : each.values) {
+      if (std::ranges::find(done, value) != done.end()) continue;
+      if (!done.empty()) out.sql += " UNION ALL ";
+      done.push_back(value);
+      out.sql += "SELECT i._rowid_ n";
+      for (auto i = rows.fixed; i < rows.order.size(); ++i) {
+        append_column(out.sql += ',', *rows.order[i].column, "i");
+        out.sql += " o" + std::to_string(i);
+      }
+      append_quoted(out.sql += " FROM ", rows.from.name);
+      out.sql += " i";
+      And where{out};
+      auto one = each;
+      one.op = Operator::eq;
+      one.values = {&value, 1};
+      one.aside = false;
+      where.next();
+      append_condition(out, one, "i");
+      append_wanted(where, out, rows);
+      if (rows.search) append_search(where, out, rows, "i");
+    }
+    std::string_view before = " ORDER BY ";
+    for (auto i = rows.fixed; i < rows.order.size(); ++i) {
+      (out.sql += before) += "o" + std::to_string(i);
+      append_direction(out.sql, rows.order[i]);
+      before = ",";
+    }
+    append_page(out, rows);
+    out.sql += ')';
+  }
+
   /// Bytes come as texts do, and STRICT tables tell them apart.
   void append_parameter(std::string& out, const Column& column) const override {
     out += column.kind == Kind::bytes ? "CAST(? AS BLOB)" : "?";
@@ -239,6 +388,7 @@ class SqliteRenderer final : public Renderer {
   }
   void append_condition(Statement& out, const Condition& condition, std::string_view alias) const override {
     const auto& column = *condition.column;
+    if (condition.aside) return append_aside(out, condition, alias);
     if (condition.op == Operator::is_null) {
       append_column(out.sql, column, alias);
       out.sql += condition.negated ? " IS NOT NULL" : " IS NULL";
@@ -282,6 +432,13 @@ class SqliteRenderer final : public Renderer {
   }
   void append_search(And& where, Statement& out, const Select& rows, std::string_view alias) const override {
     const auto& table = rows.from;
+    if (rows.search->aside) {
+      where.next() += "plimsoll_finds(?";
+      out.cells.push_back(*rows.search->words);
+      for (const auto* column : rows.search->columns) append_column(out.sql += ',', *column, alias);
+      out.sql += ')';
+      return;
+    }
     const auto name = std::string(table.name);
     const auto index = quoted(name + "_search"), numbers = quoted(name + "_search_rows");
     const auto joined = index + " JOIN " + numbers + " ON " + numbers + ".number=" + index + ".rowid";
@@ -300,14 +457,12 @@ class SqliteRenderer final : public Renderer {
     out.cells.push_back(*rows.search->words);
   }
   void append_order(std::string& sql, const Select& rows, std::string_view alias) const override {
-    using enum Order::Nulls;
     std::string_view before = " ORDER BY ";
     for (auto i = rows.fixed; i < rows.order.size(); ++i) {
-      const auto& by = rows.order[i];
-      append_compared(sql += before, *by.column, alias);
-      if (by.descending) sql += " DESC";
-      if (by.nulls == first && by.descending) sql += " NULLS FIRST";
-      if (by.nulls == last && !by.descending) sql += " NULLS LAST";
+      sql += before;
+      if (rows.order[i].aside) sql += '+';
+      append_compared(sql, *rows.order[i].column, alias);
+      append_direction(sql, rows.order[i]);
       before = ",";
     }
   }
@@ -332,7 +487,10 @@ constexpr SqliteRenderer kRenderer;
 
 }  // namespace
 
-Statement SqliteDialect::select(const Select& rows) const { return kRenderer.select(rows); }
+Statement SqliteDialect::select(const Select& rows) const {
+  if (rows.path && rows.path->counted && rows.path->words) return kRenderer.select_words(rows);
+  return rows.path && rows.path->numbered ? kRenderer.select_numbered(rows) : kRenderer.select(rows);
+}
 Statement SqliteDialect::select_file(const SelectFile& file) const { return kRenderer.select_file(file); }
 Statement SqliteDialect::insert(const Insert& row) const { return kRenderer.insert(row); }
 Statement SqliteDialect::update(const Update& rows) const { return kRenderer.update(rows); }

@@ -18,6 +18,8 @@ class SqliteDialect final : public Dialect {
   Statement update(const Update& rows) const override;
   Statement remove(const Delete& rows) const override;
   bool nulls_first(bool descending) const noexcept override { return !descending; }
+  /// Only where somebody has run ANALYZE, and as old as that.
+  bool has_statistics() const noexcept override { return false; }
   std::string search_words(std::string_view typed) const override;
 
   std::vector<std::string> create_table(const TableDefinition& table) const override;

@@ -22,7 +22,13 @@ thread_local std::vector<Own> owned;
 struct SqliteReaders::Query final : Ask, FairQueue::Entry {
   Query(SqliteReaders& readers, Loop& loop, std::string_view sql, std::span<const Cell> parameters,
         const Reading& reading, RowSink& into)
-      : Ask(loop), readers(readers), sql(sql), parameters(parameters), budget(reading.budget), into(into) {
+      : Ask(loop),
+        readers(readers),
+        sql(sql),
+        parameters(parameters),
+        budget(reading.budget),
+        steps(reading.steps),
+        into(into) {
     order = reading.order;
     caller = caller_of(reading);
     operation = reading.operation;
@@ -55,6 +61,7 @@ struct SqliteReaders::Query final : Ask, FairQueue::Entry {
   std::span<const Cell> parameters;
   std::string_view operation{};
   ReadBudget* budget;
+  std::int64_t steps;
   RowSink& into;
   std::atomic<bool> stop_now{false};
   bool ended_for_the_log = false;
@@ -111,7 +118,7 @@ void SqliteReaders::serve(SqliteConnection& connection) {
     lock.unlock();
     const auto begun = options_.slow ? system_clock().steady() : 0;
     query->result = connection.run(query->sql, query->parameters, &query->into,
-                                   {.stop = &query->stop_now, .budget = query->budget});
+                                   {.steps = query->steps, .stop = &query->stop_now, .budget = query->budget});
     if (options_.slow)
       if (const auto took = system_clock().steady() - begun; options_.slow->is_slow(took)) [[unlikely]]
         options_.slow->add({.sql = query->sql,
@@ -153,9 +160,10 @@ Task<Result<>> SqliteReaders::read(Loop& loop, std::string_view sql, std::span<c
   if (reading.quick && options_.inline_steps > 0) {
     auto reader = own();
     if (!reader) co_return std::unexpected(std::move(reader).error());
-    auto done =
-        (*reader)->read(loop, sql, parameters, into, {.steps = options_.inline_steps, .budget = reading.budget});
-    if (done || done.error().problem != &kOverBudget) {
+    const bool bounded = reading.steps > 0 && reading.steps <= options_.inline_steps;
+    auto done = (*reader)->read(loop, sql, parameters, into,
+                                {.steps = bounded ? reading.steps : options_.inline_steps, .budget = reading.budget});
+    if (done || bounded || done.error().problem != &kOverBudget) {
       inline_.fetch_add(1, std::memory_order_relaxed);
       if ((*reader)->sharing()) shared_.fetch_add(1, std::memory_order_relaxed);
       co_return done;

@@ -131,6 +131,29 @@ TEST_F(Sqlite, AReadOverItsStepBudgetMovesToAReader) {
   EXPECT_EQ(after.reads_queued - before.reads_queued, 1u);
 }
 
+/// Where it stands as well as on a reader's thread, and without being begun anew.
+TEST_F(Sqlite, AReadThatMayTakeSoManyStepsEndsBehindThem) {
+  constexpr std::string_view kRows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT i FROM n";
+  for (const bool quick : {true, false}) {
+    const auto before = database->counts();
+    ReadBudget budget{.rows = 1'000'000};
+    RowKeeper kept;
+    auto done = wait_for([&](Loop& loop) -> Task<Result<>> {
+      auto read = co_await database->read(loop, kRows, {}, {.quick = quick, .budget = &budget, .steps = 5'000}, kept);
+      co_return read;
+    });
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().problem, &kOverBudget);
+    ASSERT_FALSE(kept.rows.empty());
+    EXPECT_LT(kept.rows.size(), 5'000u);
+    EXPECT_EQ(std::get<std::int64_t>(kept.rows.back()[0]), static_cast<std::int64_t>(kept.rows.size()));
+    EXPECT_EQ(budget.rows, 1'000'000);
+    const auto after = database->counts();
+    EXPECT_EQ(after.reads_moved, before.reads_moved);
+    EXPECT_EQ(after.reads_queued - before.reads_queued, quick ? 0u : 1u);
+  }
+}
+
 TEST_F(Sqlite, ARunningReadEndsWhenItsLineOfWorkIsToldToStop) {
   auto result = wait_for([&](Loop& loop) -> Task<Result<Rows>> {
     auto rows = co_await within(

@@ -1,6 +1,8 @@
 #include "plimsoll/server/observe.hpp"
 
 #include "plimsoll/database/database.hpp"
+#include "plimsoll/database/dialect.hpp"
+#include "plimsoll/handler/table/access_plan.hpp"
 #include "plimsoll/telemetry/log.hpp"
 #include "plimsoll/telemetry/process.hpp"
 
@@ -100,6 +102,13 @@ std::vector<telemetry::Observation> observe(const Services& services) {
     add(Kind::counter, kReads, kHelp, &database::Counts::reads_inline, inlined);
     add(Kind::counter, kReads, kHelp, &database::Counts::reads_moved, moved);
     add(Kind::counter, kReads, kHelp, &database::Counts::reads_queued, queued);
+    if (!database->dialect().has_statistics())
+      for (std::size_t way = 0; way < table::kAccessWays; ++way) {
+        const telemetry::Label labels[] = {{"way", table::kAccessWords[way]}};
+        all.push_back(registry.observe(Kind::counter, "plimsoll_list_plans_total",
+                                       "Pages of lists for which a way to their rows was chosen, by that way.", labels,
+                                       [way] { return static_cast<double>(table::access_counts()[way]); }));
+      }
   }
   return all;
 }

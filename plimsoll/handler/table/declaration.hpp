@@ -65,6 +65,13 @@ struct FileColumns {
   bool in_folder() const { return size.has_value(); }
 };
 
+/// An index that a start has found, as far as rows can be read in the order of its columns.
+struct PresentIndex {
+  std::vector<std::size_t> columns{};
+  std::vector<bool> descending{};  ///< of each of them
+  bool ends_with_key = false;      ///< the key comes behind them, ascending
+};
+
 class OddRows;
 
 /// An entry of `tables`, checked against its schema.
@@ -81,6 +88,8 @@ struct Table {
   std::vector<std::size_t> search;
   std::vector<std::vector<std::size_t>> unique{};   ///< columns of which no two rows have the same values
   std::vector<std::vector<std::size_t>> indexes{};  ///< declared beside those that follow from filters and sorts
+  std::vector<PresentIndex> present{};              ///< where the server chooses how rows are reached; else none
+  bool numbered = false;                            ///< rows have numbers by which the database finds them
   std::vector<Embed> embeds;
   std::vector<FileColumns> files{};
   std::int64_t page_default = 50, page_max = 100;

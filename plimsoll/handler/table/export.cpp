@@ -1,6 +1,7 @@
 #include "plimsoll/handler/table/export.hpp"
 
 #include "plimsoll/contract/body.hpp"
+#include "plimsoll/handler/table/access_plan.hpp"
 #include "plimsoll/http/negotiate.hpp"
 #include "plimsoll/http/rows.hpp"
 #include "plimsoll/json/parse.hpp"
@@ -65,6 +66,10 @@ Task<Result<>> Export::fill(PageRows& rows, const Page& page) const {
   auto budget = query_.budget;
   auto reading = query_.reading;
   reading.budget = &budget;
+  if (AccessPlanner planner{database_.dialect(), query_.wanted, page}; planner.open()) {
+    auto done = co_await planner.read(database_, loop_, query_.selection, reading, rows);
+    co_return done;
+  }
   auto statements = list_statements(database_.dialect(), query_.wanted, query_.selection, page, budget.rows);
   if (!statements) co_return Result<>{};
   auto done = co_await read_page(database_, loop_, std::move(*statements), page, reading, rows);

@@ -1,4 +1,5 @@
 #include "plimsoll/contract/parameter_writer.hpp"
+#include "plimsoll/handler/table/access_plan.hpp"
 #include "plimsoll/handler/table/export.hpp"
 #include "plimsoll/handler/table/operation.hpp"
 #include "plimsoll/handler/table/page_rows.hpp"
@@ -114,11 +115,16 @@ class List final : public Operation {
     auto budget = read_budget();
     auto asked = *page;
     ++asked.limit;  // one more tells whether there is more
-    auto statements = list_statements(database_.dialect(), *wanted, selection, asked, budget.rows);
+    AccessPlanner planner{database_.dialect(), *wanted, asked};
+    auto statements = planner.open()
+                          ? std::vector<Statement>{}
+                          : list_statements(database_.dialect(), *wanted, selection, asked, budget.rows);
     if (statements) {
       const bool quick = page->limit <= kQuickPage && page->offset == 0;
       const auto reading = reading_of(request, context, class_of(*wanted), quick, budget);
-      auto done = co_await read_page(database_, context.loop, std::move(*statements), asked, reading, rows);
+      auto done = planner.open()
+                      ? co_await planner.read(database_, context.loop, selection, reading, rows)
+                      : co_await read_page(database_, context.loop, std::move(*statements), asked, reading, rows);
       if (!done) co_return std::unexpected(std::move(done).error());
       if (rows.more && rows.ends.empty()) co_return fail(database::kResponseTooLarge, "one row is more than allowed");
     }

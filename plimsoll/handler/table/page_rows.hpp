@@ -33,6 +33,18 @@ class PageRows final : public database::RowSink {
     more = true;
     beyond.clear();
   }
+  /// What a read has given so far, to which another can go back.
+  struct Mark {
+    std::size_t rows, text;
+    std::vector<database::Cell> last;
+  };
+  Mark mark() const { return {ends.size(), text.size(), last}; }
+  void rewind(const Mark& to) {
+    kept_rows_ = to.rows;
+    kept_text_ = to.text;
+    kept_last_ = to.last;
+    begin();
+  }
   /// What comes now belongs behind what is there.
   void next_range() {
     kept_rows_ = ends.size();

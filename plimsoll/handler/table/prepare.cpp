@@ -129,6 +129,7 @@ Task<Result<>> prepare_in(Session& session, const Dialect& dialect, const Model&
   auto standing = co_await find_all(session, dialect, model);
   if (!standing) co_return std::unexpected(std::move(standing).error());
   tables.found.clear();
+  tables.made.clear();
   for (auto& [table, found] : standing->found)
     if (found) tables.found[table->name] = *found;
   for (auto& table : model.tables) {
@@ -136,6 +137,10 @@ Task<Result<>> prepare_in(Session& session, const Dialect& dialect, const Model&
     auto prepared = co_await prepare_table(session, model, table, *standing, all);
     if (!prepared) co_return prepared;
     for (auto i = before; i < all.size(); ++i) all[i].table = &table;
+    if (standing->found.at(&table) || standing->by_migrations || dialect.has_statistics()) continue;
+    auto made = co_await dialect.find_table(session, definition_of(model, table, standing->plain_keys));
+    if (!made) co_return std::unexpected(std::move(made).error());
+    if (*made) tables.made[table.name] = std::move(**made);
   }
   for (auto& table : model.tables) {
     if (!standing->found.at(&table) && !standing->by_migrations)

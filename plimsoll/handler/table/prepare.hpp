@@ -13,6 +13,8 @@ namespace plimsoll::table {
 /// The tables that a start found, by name: those that it made are not among them.
 struct StandingTables {
   std::map<std::string, FoundTable, std::less<>> found;
+  /// Those that it made, as they are then: where the server chooses how their rows are reached.
+  std::map<std::string, FoundTable, std::less<>> made{};
 };
 
 /// Makes the tables that are missing, with their indexes, in one transaction, and compares the others with the

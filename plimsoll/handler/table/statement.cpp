@@ -1,5 +1,6 @@
 #include "plimsoll/handler/table/statement.hpp"
 
+#include "plimsoll/handler/table/access_plan.hpp"
 #include "plimsoll/handler/table/value.hpp"
 
 #include <algorithm>
@@ -168,11 +169,12 @@ std::vector<Range> ranges_behind(const Walk& walk, const Position& from) {
   return ranges;
 }
 
-std::vector<Bound> bounds_of(const Walk& walk, const Position& from, const Range& range) {
+/// `begin`: the first columns of the order in which all rows are equal, whatever bounds them.
+std::vector<Bound> bounds_of(const Walk& walk, const Position& from, const Range& range, std::size_t begin = 0) {
   using enum Bound::Beyond;
   std::vector<Bound> bounds;
   bounds.reserve(range.level + 1);
-  for (std::size_t i = 0; i < range.level; ++i)
+  for (std::size_t i = begin; i < range.level; ++i)
     bounds.push_back({.column = &walk.by(i), .beyond = equal, .value = &from.values[i]});
   const auto i = range.level;
   switch (range.beyond) {
@@ -430,6 +432,139 @@ std::string like_pattern(std::string_view pattern) {
     made += ++i < pattern.size() ? pattern[i] : '\\';  // one at the end stands for itself
   }
   return made;
+}
+
+namespace {
+
+/// Rows behind a bound meet this condition all the same: those of the position do.
+bool is_implied(const database::Condition& condition, std::span<const Bound> bounds) {
+  return std::ranges::any_of(bounds, [&](const Bound& bound) {
+    if (bound.column != condition.column) return false;
+    const bool least = condition.op == Operator::gt || condition.op == Operator::ge;
+    const bool most = condition.op == Operator::lt || condition.op == Operator::le;
+    switch (bound.beyond) {
+      case Bound::Beyond::equal: return least || most;
+      case Bound::Beyond::greater: return least;
+      case Bound::Beyond::less: return most;
+      case Bound::Beyond::null:
+      case Bound::Beyond::not_null: break;
+    }
+    return false;
+  });
+}
+
+/// The ranges that a walk of an index reads one after the other; empty: one, of all rows.
+std::vector<Range> ranges_walked(const Dialect& dialect, const Walk& walk, const Page& page, const AccessPlan& plan) {
+  using enum Range::Beyond;
+  std::vector<Range> ranges;
+  if (page.from && !page.from->values.empty()) {
+    for (auto& range : ranges_behind(walk, *page.from))
+      if (range.level >= plan.level) ranges.push_back(range);
+  } else if (page.offset == 0 && plan.level < page.sort.size() && walk.nullable(plan.level) &&
+             dialect.nulls_first(walk.descending(plan.level)) != walk.backward) {
+    ranges = {{not_null, plan.level}, {Range::Beyond::null, plan.level}};
+    if (walk.backward) std::ranges::reverse(ranges);
+  }
+  return ranges;
+}
+
+}  // namespace
+
+std::optional<std::vector<Statement>> planned_statements(const Dialect& dialect, const Wanted& rows,
+                                                         const Selection& selection, const Page& page,
+                                                         const AccessPlan& plan) {
+  using Way = AccessPlan::Way;
+  const Walk walk{*rows.table, page.sort, page.from && page.from->backward};
+  Asked asked{rows};
+  if (!asked.add(rows)) return std::nullopt;
+  asked.show(*rows.table, selection);
+  auto& select = asked.select;
+  for (auto& by : page.sort)
+    if (beside(*rows.table, selection, by.column)) select.places.push_back(&rows.table->columns[by.column]);
+  select.limit = page.limit;
+  select.offset = page.offset;
+  for (std::size_t i = 0; i < select.where.size(); ++i) select.where[i].aside = (plan.indexed >> i & 1) == 0;
+  database::AccessPath path{.numbered = plan.way != Way::walk, .sorted = plan.way == Way::range, .words = plan.words};
+  select.path = &path;
+  asked.search.aside = !plan.words;
+  database::Condition each;
+  if (plan.each) {
+    each = select.where[*plan.each];
+    select.where.erase(select.where.begin() + static_cast<std::ptrdiff_t>(*plan.each));
+    path.each = &each;
+  }
+  const auto is_equal = [&](const database::Column* column) {
+    return std::ranges::any_of(select.where, [&](const database::Condition& condition) {
+      return condition.column == column &&
+             (condition.op == Operator::eq || (condition.op == Operator::is_null && !condition.negated));
+    });
+  };
+  // A column in which all rows are equal orders none.
+  const auto order = [&](std::size_t plain, std::size_t fixed) {
+    select.order = walk.order(plain);
+    for (auto i = plan.order; i < select.order.size(); ++i) select.order[i].aside = true;
+    select.order.erase(select.order.begin(), select.order.begin() + static_cast<std::ptrdiff_t>(fixed));
+    std::erase_if(select.order, [&](const Order& by) { return is_equal(by.column); });
+  };
+  const bool placed = page.from && !page.from->values.empty();
+  const auto ranges = ranges_walked(dialect, walk, page, plan);
+  std::vector<Statement> all;
+  static const Position kNowhere;
+  const auto& from = placed ? *page.from : kNowhere;
+  if (plan.way == Way::range) {
+    if (placed && ranges.empty()) return all;
+    if (placed)
+      for (auto& range : ranges) path.behind.push_back(bounds_of(walk, from, range, plan.level));
+    order(page.sort.size(), plan.level);
+    all.push_back(dialect.select(select));
+    return all;
+  }
+  if (ranges.empty() && !placed) {
+    order(page.sort.size(), plan.level);
+    all.push_back(dialect.select(select));
+    return all;
+  }
+  const auto conditions = select.where;
+  for (auto& range : ranges) {
+    select.bounds = bounds_of(walk, from, range, plan.level);
+    select.where = conditions;
+    for (auto& condition : select.where) condition.aside |= is_implied(condition, select.bounds);
+    for (auto i = plan.order - std::min(plan.order, plan.level); i < select.bounds.size(); ++i)
+      select.bounds[i].aside = true;
+    order(range.level, range.level + (range.beyond == Range::Beyond::null ? 1 : 0));
+    all.push_back(dialect.select(select));
+  }
+  return all;
+}
+
+std::optional<Statement> beyond_statement(const Dialect& dialect, const Wanted& rows, const AccessPlan& plan,
+                                          std::int64_t count) {
+  Asked asked{rows};
+  if (!asked.add(rows)) return std::nullopt;
+  auto& select = asked.select;
+  std::size_t i = 0;
+  std::erase_if(select.where, [&](const database::Condition&) { return (plan.indexed >> i++ & 1) == 0; });
+  if (!plan.words) select.search = nullptr;
+  const database::AccessPath path{.words = plan.words, .counted = true};
+  select.path = &path;
+  select.limit = 1;
+  select.offset = count;
+  return dialect.select(select);
+}
+
+std::optional<Statement> next_value_statement(const Dialect& dialect, const Wanted& rows, const Sort& by,
+                                              const std::optional<Cell>& after) {
+  const auto& column = rows.table->columns[by.column];
+  Asked asked{rows};
+  if (!asked.composer.add_caller(asked.select.where, *rows.table)) return std::nullopt;
+  auto& select = asked.select;
+  select.places = {&column};
+  select.order = {{.column = &column, .descending = by.descending}};
+  using enum Bound::Beyond;
+  select.bounds = {after ? Bound{.column = &column, .beyond = by.descending ? less : greater, .value = &*after}
+                         : Bound{.column = &column, .beyond = not_null}};
+  select.limit = 1;
+  return dialect.select(select);
 }
 
 }  // namespace plimsoll::table

@@ -1,3 +1,4 @@
+#include "plimsoll/handler/table/access_plan.hpp"
 #include "plimsoll/handler/table/effective.hpp"
 #include "plimsoll/handler/table/file_sweep.hpp"
 #include "plimsoll/handler/table/file_upload.hpp"
@@ -39,10 +40,14 @@ struct Models {
 
 /// What the start has seen of the tables that were there.
 void note_tables(Model& model, const Services& services) {
-  const auto& known = services.of_plan->of<StandingTables>()->found;
+  const auto& tables = *services.of_plan->of<StandingTables>();
+  const auto& known = tables.found;
   for (auto& table : model.tables) {
     const auto found = known.find(table.name);
     note_storage(services.database->dialect(), table, found != known.end() ? &found->second : nullptr);
+    const auto made = tables.made.find(table.name);
+    if (found != known.end() || made != tables.made.end())
+      note_indexes(services.database->dialect(), table, found != known.end() ? found->second : made->second);
   }
   // A column that the server makes has the type of the key that it refers to.
   for (auto& table : model.tables)
