@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import random
 import re
 import ssl
 import threading
@@ -272,6 +273,43 @@ jobs: {{j: {{run: {{http: {{url: 'http://127.0.0.1:9', authentication: {{bearer:
         self.assertEqual(seen[1], ("execute-api", "content-type;host;x-amz-content-sha256;x-amz-date;x-amz-security-token"))
         long = server.request("PUT", "/files", iter([b"x" * 70_000]), {"Content-Type": "application/octet-stream", "Content-Length": "70000"})
         self.assertEqual((long.status, long.code), (413, "body-not-signed"))
+
+    DEPUTY = """
+  /files/{id}:
+    parameters:
+      - {name: id, in: path, required: true, schema: {type: string}}
+      - {name: X-Amz-Tagging, in: header, schema: {enum: [mine]}}
+      - {name: X-Role, in: header, schema: {enum: [reader]}}
+    put:
+      operationId: putDeputy
+      requestBody: {content: {application/json: {}}}
+      x-plimsoll: {upstream: reviews}
+      responses: {'200': {description: ok}}
+"""
+
+    def test_no_field_of_a_caller_acts_in_the_name_of_a_credential(self):
+        """What the service takes for the word of this server is of the caller only where the contract declares it."""
+        chance = random.Random(harness.seed())
+        theirs = ("x-amz-copy-source x-amz-acl x-amz-target x-amz-date x-amz-content-sha256 x-amz-security-token x-amz-website-redirect-location x-amzn-trace-id x-goog-copy-source x-ms-copy-source authorization").split()
+        ways = {"aws: {access-key: AKIDEXAMPLE, secret-key: b, region: c, service: s3}": ["date"], "bearer: ours": [],
+                f"signature: {{key: '{'k' * 32}', key-id: a, algorithm: hmac-sha256, components: ['@method', date, x-tenant, x-role]}}": ["date", "x-tenant", "signature", "signature-input", "content-digest"],
+                "hmac: {secret: a, template: '{method}{header:x-tenant}{header:X-Role}', header: X-Signature}": ["x-tenant", "x-signature"]}
+        for way, more in ways.items():
+            target = self.target()
+            server = self.front(target, options=f"authentication: {{{way}}}", document=", undeclared: {upstream: reviews, authorization: any-caller}", more=self.DEPUTY)
+            spelled = lambda name: "".join(chance.choice("-_") if letter == "-" else chance.choice([letter, letter.upper()]) for letter in name)
+            passes = {"authorization"} if not way.startswith(("aws", "bearer")) else set()
+            for path, declared in (("/files/mine", {"X-Amz-Tagging": "mine", "X-Role": "reader"}), ("/elsewhere", {})):
+                for _ in range(8):
+                    names = [name for name in {*theirs, *more} if name not in passes]
+                    sent = {spelled(name): "theirs" for name in names}
+                    got = server.put(path, {"a": 1}, {**sent, **declared})
+                    self.assertEqual(got.status, 200, got)
+                    headers = target.seen[-1][1]
+                    with self.subTest(way=way, path=path, sent=sent):
+                        self.assertEqual([pair for pair in headers.pairs if "theirs" in pair[1]], [])
+                        if declared:
+                            self.assertEqual((headers["x-amz-tagging"], headers["x-role"]), ("mine", "reader"))
 
     def test_http_message_signatures_are_verified_by_another_implementation(self):
         harness.needs("openssl")

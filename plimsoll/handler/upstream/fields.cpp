@@ -36,6 +36,12 @@ void list(std::string_view connection, Names& names) {
   }
 }
 
+bool is_reserved(const Names& reserved, std::string_view name) {
+  return std::ranges::any_of(reserved, [&](std::string_view each) {
+    return each.ends_with('*') ? name.starts_with(each.substr(0, each.size() - 1)) : name == each;
+  });
+}
+
 bool named(const Names& names, std::string_view name) { return std::ranges::find(names, name) != names.end(); }
 
 /// A tab within a value is as good as a blank (RFC 9110, section 5.5).
@@ -58,12 +64,36 @@ std::string forwarded(const Request& request) {
 }  // namespace
 
 bool redirects(std::string_view name) {
-  if (name.empty() || (name.front() != 'x' && name.front() != 'p' && name.front() != 't'))
-    return false;  // most are not
+  if (name.empty() || !std::string_view("cfptwx").contains(name.front())) return false;  // most are not
   constexpr std::string_view kFamilies[] = {"x-forwarded-", "x-original-", "x-rewrite-", "x-envoy-"};
-  return is_any(name, {"x-override-url", "x-http-method-override", "x-http-method", "x-method-override",
-                       "x-http-path-override", "x-http-host-override", "x-host", "x-script-name", "x-matched-path",
-                       "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "proxy",
+  return is_any(name, {"x-override-url",
+                       "x-http-method-override",
+                       "x-http-method",
+                       "x-method-override",
+                       "x-http-path-override",
+                       "x-http-host-override",
+                       "x-host",
+                       "x-script-name",
+                       "x-matched-path",
+                       "x-real-ip",
+                       "x-client-ip",
+                       "x-cluster-client-ip",
+                       "true-client-ip",
+                       "client-ip",
+                       "cf-connecting-ip",
+                       "cf-connecting-ipv6",
+                       "fastly-client-ip",
+                       "proxy-client-ip",
+                       "wl-proxy-client-ip",
+                       "x-originating-ip",
+                       "x-remote-ip",
+                       "x-remote-addr",
+                       "x-forwarded",
+                       "forwarded-for",
+                       "forwarded-for-ip",
+                       "x-url-scheme",
+                       "front-end-https",
+                       "proxy",
                        "x-plimsoll-mirrored"}) ||
          std::ranges::any_of(kFamilies, [&](auto family) { return name.starts_with(family); });
 }
@@ -103,7 +133,7 @@ std::vector<std::pair<std::string, std::string>> request_fields(const Request& r
     if (is_made_here(name) && !(passing.coding && written == "accept-encoding")) continue;
     const auto is_known = [&](const std::string& declared) { return same_variable(declared, name); };
     const bool known = std::ranges::any_of(passing.declared, is_known);
-    if (known ? !named(passing.declared, written) : redirects(name)) continue;
+    if (known ? !named(passing.declared, written) : redirects(name) || is_reserved(passing.reserved, name)) continue;
     fields.emplace_back(std::move(written), value_of(field.value));
   }
   if (!cookies.empty() && !named(of_the_connection, "cookie")) fields.emplace_back("cookie", std::move(cookies));

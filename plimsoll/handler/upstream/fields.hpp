@@ -26,6 +26,9 @@ struct Passing {
   /// Fields that the contract has looked at, in lower case: parameters of the operation and keys of its callers. They
   /// pass in this spelling alone, and may be such as `redirects` a request.
   std::vector<std::string> declared{};
+  /// Fields that act in the name of the credential that the service is shown, as `variable_name` has them; one that
+  /// ends with `*` names all that begin so. A caller's pass only where they are declared.
+  std::vector<std::string> reserved{};
 };
 /// The fields of a request as they are passed on.
 std::vector<std::pair<std::string, std::string>> request_fields(const Request& request, const Passing& passing = {});

@@ -112,6 +112,17 @@ constexpr std::string_view kNever[] = {"connection",
                                        "x-method-override",
                                        "x-envoy-original-path",
                                        "x-real-ip",
+                                       "client-ip",
+                                       "cf-connecting-ip",
+                                       "fastly-client-ip",
+                                       "wl-proxy-client-ip",
+                                       "x-forwarded",
+                                       "forwarded-for",
+                                       "x-url-scheme",
+                                       "front-end-https",
+                                       "x-amz-copy-source",
+                                       "x-amz-target",
+                                       "x-signed-here",
                                        "x-plimsoll-mirrored",
                                        "proxy",
                                        "x-set-by-a-rule",
@@ -130,7 +141,8 @@ TEST(ForwardedFields, WhatIsTakenAwayPassesInNoSpelling) {
   std::printf("PLIMSOLL_SEED=%lu\n", seed);
   std::mt19937_64 random(seed);
   const FieldRules rules{.set = {{"x-set-by-a-rule", "ours"}}, .remove = {"x-removed-by-a-rule"}};
-  const Passing passing{.declared = {"x-declared-here", "x-role"}};
+  const Passing passing{.declared = {"x-declared-here", "x-role", "x-amz-tagging"},
+                        .reserved = {"x-amz*", "x-signed-here"}};
   for (int i = 0; i < 2000; ++i) {
     Arena arena;
     Request request{.method = "GET", .target = "/", .headers = Headers{arena}};
@@ -139,6 +151,7 @@ TEST(ForwardedFields, WhatIsTakenAwayPassesInNoSpelling) {
       request.headers.add(arena.keep(spelled(kNever[random() % std::size(kNever)], random)), "theirs");
     request.headers.add(arena.keep(spelled("x-declared-here", random)), "perhaps");
     request.headers.add("x-role", "checked");
+    request.headers.add("x-amz-tagging", "checked");
     auto fields = request_fields(request, passing);
     rules.apply(fields);
     std::map<std::string, std::string> once;
@@ -149,6 +162,7 @@ TEST(ForwardedFields, WhatIsTakenAwayPassesInNoSpelling) {
     }
     EXPECT_EQ(once["x-set-by-a-rule"], "ours");
     EXPECT_EQ(once["x-role"], "checked");
+    EXPECT_EQ(once["x-amz-tagging"], "checked");
     EXPECT_FALSE(once.contains("x-removed-by-a-rule"));
   }
 }

@@ -112,6 +112,35 @@ Passing passing(const contract::Operation& operation) {
 }
 bool hides(const Build& build) {
   for (const auto& spec : build.operation.responses)
+/// Adds the field that a credential signs, unless it says only how the body is written or what is accepted.
+void reserve_signed(std::vector<std::string>& names, std::string_view field) {
+  if (!is_token(field)) return;  // `@method`
+  auto name = variable_name(field);
+  if (name != "content-type" && name != "accept") names.push_back(std::move(name));
+}
+/// `Passing::reserved` for the `authentication` of an upstream. The service takes what stands in these fields for the
+/// word of this server: with a caller's `X-Amz-Copy-Source`, for instance, it would read what the caller may not.
+std::vector<std::string> reserved_by(const json::Value* credential) {
+  std::vector<std::string> names;
+  if (!credential || !credential->is(json::Type::object)) return names;
+  names = {"x-amz*", "x-goog-*", "x-ms-*"};  // commands in fields
+  if (credential->find("aws")) names.emplace_back("date");
+  if (const auto* signature = credential->find("signature"); signature && signature->is(json::Type::object)) {
+    for (const auto* name : {"signature", "signature-input", "content-digest"}) names.emplace_back(name);
+    if (const auto* components = signature->find("components"); components && components->is(json::Type::array))
+      for (const auto& each : components->array())
+        if (each.is(json::Type::string)) reserve_signed(names, each.string());
+  }
+  if (const auto* hmac = credential->find("hmac"); hmac && hmac->is(json::Type::object)) {
+    constexpr std::string_view kField = "{header:";
+    if (const auto* text = hmac->find("template"); text && text->is(json::Type::string))
+      for (auto rest = text->string(); rest.contains(kField);) {
+        rest.remove_prefix(rest.find(kField) + kField.size());
+        reserve_signed(names, rest.substr(0, rest.find('}')));
+      }
+  }
+  return names;
+}
     for (const auto& media : spec.content)
       if (media.schema && build.contract.marked(*media.schema, contract::Mark::write_only)->place()) return true;
   return false;
@@ -243,6 +272,7 @@ Result<std::unique_ptr<Handler>> build(const json::Value& from, const Build& bui
 
 /// All of the deployment's upstreams, and what asks whether they are well.
 void provide(const contract::Contract&, Services& services, contract::Complaints& complaints) {
+  route.passing.reserved = known->second.reserved;
   const auto* section = services.deployment ? services.deployment->find("upstreams") : nullptr;
   if (!section || services.mock) return;
   const auto complain = [&](const std::string& name, const json::Value& at, const Error& error) {
@@ -288,7 +318,8 @@ void provide(const contract::Contract&, Services& services, contract::Complaints
                                    declared->host == "client" ? std::string{} : declared->host, *declared->check);
           !added)
         complain(name, member.value, added.error());
-    upstreams->all.emplace(name, Upstreams::One{std::move(*service), declared->host});
+    upstreams->all.emplace(
+        name, Upstreams::One{std::move(*service), declared->host, reserved_by(member.value.find("authentication"))});
   }
   services.backgrounds->add(std::move(checks));
 }

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace plimsoll::client {
 class Service;
@@ -18,6 +19,7 @@ struct Upstreams {
   struct One {
     std::shared_ptr<client::Service> service;
     std::string host;
+    std::vector<std::string> reserved{};                                          ///< `Passing::reserved`
     std::map<std::string, std::shared_ptr<MirrorTarget>, std::less<>> mirrors{};  ///< by group, once one is needed
   };
   std::shared_ptr<MirrorCopies> copies{};
