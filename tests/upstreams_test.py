@@ -314,6 +314,53 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
         self.assertEqual([field for field in headers.pairs if field[1] in ("/admin", "DELETE", "admin")], [])
         self.assertEqual(server.get("/declared", {"X-Role": "admin"}).status, 400)
 
+    HELD = """
+  /held:
+    get: &held
+      operationId: getHeld
+      x-plimsoll: {upstream: reviews, responses: enforce}
+      responses: {'200': {description: ok, content: {application/json: {}}}}
+    post: {<<: *held, operationId: payHeld, x-plimsoll: {upstream: reviews, idempotency: required}}
+"""
+
+    def test_responses_that_are_held_whole_share_the_budget_of_all_bodies(self):
+        """Memory, then disk, then 503: however many clients do not read. What was sent and may have been done says so."""
+        size = 8 << 20
+        target = self.target()
+        target.does = answer(b'"' + b"x" * (size - 2) + b'"')
+        server = self.serve(contract(more=self.HELD), self.upstreams(target, options="breaker: off") + "limits: {bodies: 16MiB, bodies-on-disk: 16MiB, response-rate: 0B}\n", environment={"TMPDIR": str(self.directory())})
+        taken = lambda: {name: value for name, value in server.metrics().items() if name.startswith("plimsoll_bod")}
+        held = lambda: sum(value for name, value in taken().items() if name.startswith("plimsoll_body_bytes"))
+        before = self.rss(server)
+        lines = []
+        for _ in range(4):
+            line = socket.socket()
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            line.connect(("127.0.0.1", server.port))
+            self.addCleanup(line.close)
+            line.sendall(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
+            lines.append(line)
+            harness.until(lambda: held() >= len(lines) * size, lambda: str(taken()))
+        self.assertLessEqual(taken()['plimsoll_body_bytes{store="memory"}'], 2 * size)
+        self.assertLessEqual(taken()['plimsoll_body_bytes{store="disk"}'], 2 * size)
+        for _ in range(8):
+            got = server.get("/held")
+            self.assertEqual((got.status, got.json()["code"]), (503, "too-many-bodies"))
+            self.assertIn("retry-after", got.headers)
+        paid = server.post("/held", None, {"Idempotency-Key": "1"})
+        self.assertEqual((paid.status, paid.json()["code"]), (503, "outcome-unknown"))
+        sent = len(target.seen)
+        self.assertEqual(server.post("/held", None, {"Idempotency-Key": "1"}).status, 409)
+        self.assertEqual(len(target.seen), sent, "it may have been carried out: it is not sent again")
+        self.assertEqual(held(), 4 * size)
+        self.assertLess(self.rss(server) - before, 6 * size, "not one more copy for each client")
+        for line in lines:
+            line.close()
+        harness.until(lambda: held() == 0, lambda: str(taken()))
+        self.assertEqual(len(server.get("/held").body), size)
+        self.assertEqual(server.post("/held", None, {"Idempotency-Key": "2"}).status, 200, "twice in memory: for the record")
+        harness.until(lambda: held() == 0, lambda: str(taken()))
+
     def test_the_policies_of_the_server_stand_before_it(self):
         target = self.target()
         server = self.front(target, more="""

@@ -37,8 +37,8 @@ constexpr config::Field kFields[] = {
     field<&Limits::lifetime>("lifetime", "Age after which a connection closes with its next response.",
                              {kMillisecond, 30 * 86400 * kSecond}),
     field<&Limits::bodies>("bodies",
-                           "Bytes in memory of all request bodies that are read whole, over all connections; the "
-                           "excess is written to disk."),
+                           "Bytes in memory of all bodies that are held whole, over all connections; the excess is "
+                           "written to disk."),
     field<&Limits::bodies_on_disk>("bodies-on-disk",
                                    "Bytes of such bodies in unnamed files in the folder TMPDIR, else /tmp; beyond the "
                                    "limit a body is rejected (503)."),

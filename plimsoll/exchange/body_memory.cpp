@@ -22,13 +22,12 @@ void BodyMemory::limit(std::uint64_t memory, std::uint64_t disk, std::string fol
 }
 
 void BodyMemory::measure(telemetry::Registry& registry) {
-  constexpr std::string_view kName = "plimsoll_body_bytes",
-                             kHelp = "Bytes taken by request bodies that are read whole.";
+  constexpr std::string_view kName = "plimsoll_body_bytes", kHelp = "Bytes taken by bodies that are held whole.";
   const telemetry::Label memory[] = {{"store", "memory"}}, disk[] = {{"store", "disk"}};
   memory_.gauge = &registry.gauge(kName, kHelp, memory);
   disk_.gauge = &registry.gauge(kName, kHelp, disk);
   refused_ = &registry.counter("plimsoll_bodies_refused_total",
-                               "Requests refused because their bodies had no room in memory or on disk.");
+                               "Requests refused because a body had no room in memory or on disk.");
 }
 
 bool BodyMemory::take(Store& store, std::uint64_t bytes) noexcept {

@@ -20,11 +20,11 @@ class Registry;
 
 namespace plimsoll {
 
-inline constexpr Problem kTooManyBodies{"too-many-bodies", 503, "Too many large request bodies at the same time",
+inline constexpr Problem kTooManyBodies{"too-many-bodies", 503, "Too many large bodies at the same time",
                                         "Repeat the request after Retry-After, or send less at once.", true};
 
-/// What the bodies that are read whole may take, over all connections: memory first, then disk. Used by all threads;
-/// one for the process (`services.shared->of<BodyMemory>()`).
+/// What the bodies that are held whole, of requests and of services' responses, may take, over all connections: memory
+/// first, then disk. Used by all threads; one for the process (`services.shared->of<BodyMemory>()`).
 class BodyMemory {
  public:
   /// Bodies up to this size are not counted: as much room has every request.

@@ -3,6 +3,8 @@
 #include "plimsoll/client/quota.hpp"
 #include "plimsoll/client/service.hpp"
 #include "plimsoll/client/targets.hpp"
+#include "plimsoll/database/database.hpp"
+#include "plimsoll/exchange/body_memory.hpp"
 #include "plimsoll/exchange/upgrade.hpp"
 #include "plimsoll/handler/upstream/declaration.hpp"
 #include "plimsoll/handler/upstream/upstream.hpp"
@@ -266,6 +268,8 @@ Result<std::unique_ptr<Handler>> build(const json::Value& from, const Build& bui
       keeps || in_force(build.operation, "responses") || in_force(build.operation, "fields") || hides(build);
   if (!keeps) route.held_anyhow = 16 * 1024;
   route.passing = passing(build.operation);
+  route.bodies = build.services.shared->of<BodyMemory>();
+  route.copies = in_force(build.operation, "idempotency");
   if (route.learned) route.passing.coding = false;  // what is compressed cannot be learned from
   return make_upstream(std::move(route));
 }
@@ -327,7 +331,7 @@ void provide(const contract::Contract&, Services& services, contract::Complaints
 constexpr const Problem* kProblems[] = {
     &client::kUnreachable, &client::kBadAnswer, &client::kAnswerTooLarge, &client::kCircuitOpen, &client::kTooManyCalls,
     &client::kQuotaExhausted, &client::kNoCredential, &client::kBodyNotSigned, &client::kCredentialRefused,
-    &kDeadlineExceeded,
+    &kDeadlineExceeded, &kTooManyBodies, &database::kOutcomeUnknown,
     // of handshakes alone
     &http::kWebSocketHandshake, &http::kWebSocketVersion, &kCrossSite, &kTooManyWebSockets};
 constexpr auto kOfEveryCall = std::span(kProblems).first(std::size(kProblems) - std::size(kWebSocketProblems));

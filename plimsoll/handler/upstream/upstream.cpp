@@ -6,9 +6,12 @@
 #include "plimsoll/client/targets.hpp"
 #include "plimsoll/contract/body.hpp"
 #include "plimsoll/contract/lookalikes.hpp"
+#include "plimsoll/database/database.hpp"
+#include "plimsoll/exchange/body_memory.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/handler/upstream/fields.hpp"
 #include "plimsoll/http/characters.hpp"
+#include "plimsoll/http/method.hpp"
 #include "plimsoll/http/negotiate.hpp"
 #include "plimsoll/http/trailing.hpp"
 #include "plimsoll/http/websocket.hpp"
@@ -69,6 +72,21 @@ Error told(Error error) {
   if (error.problem != &client::kUnreachable && error.problem != &client::kBadAnswer) return error;
   return Error{error.problem, "the server behind this one gave no answer that can be used"}.because(
       std::move(error.detail));
+}
+
+/// Memory that a copy of a held body takes until the exchange ends.
+struct CountedCopy {
+  CountedCopy(std::shared_ptr<BodyMemory> memory, std::uint64_t bytes) : memory(std::move(memory)), bytes(bytes) {}
+  CountedCopy(const CountedCopy&) = delete;
+  ~CountedCopy() { memory->give_memory(bytes); }
+  const std::shared_ptr<BodyMemory> memory;
+  const std::uint64_t bytes;
+};
+
+/// There is no room for the answer. What was asked for may have been done all the same.
+Error without_room(std::string_view method, Error error) {
+  if (http::is_safe(method)) return error;
+  return Error{&database::kOutcomeUnknown}.because("the response of the service had no room in memory or on disk");
 }
 
 /// What is learned of one exchange, as far as it has passed.
@@ -187,16 +205,16 @@ class Upstream final : public Handler {
     auto* const* stream = std::get_if<Stream*>(&answered->body);
     const bool mirrored = route_.mirror && route_.mirror->takes(request.method);
     const bool held = is_held(*answered);
-    std::optional<std::string> whole;
+    std::optional<std::string_view> whole;
     if (!stream || held) {
-      auto all = co_await client::whole_body(*answered, kMostHeld);
+      auto all = co_await hold(*answered, request.method, context);
       if (!all) co_return std::unexpected(told(std::move(all).error()));
-      whole = std::move(*all);
+      whole = *all;
     } else if (mirrored && is_text(*answered)) {  // a long one passes through, and its caller notices no mirror
       auto begun = co_await beginning(*answered, **stream);
       if (!begun) co_return std::unexpected(told(std::move(begun).error()));
       if (begun->whole)
-        whole = std::move(begun->text);
+        whole = context.keep<std::string>(std::move(begun->text));
       else
         response.body = lasting(context.arena.make<BegunStream>(std::move(begun->text), **stream));
     } else {
@@ -206,14 +224,9 @@ class Upstream final : public Handler {
       answer->withhold(route_.response.remove);
     response_fields(*answered, !whole || request.method == "HEAD", response.headers);
     route_.response.apply(response.headers);
-    std::optional<std::string_view> seen;
+    const auto seen = whole;
     if (whole) {
-      seen = "";
-      if (!whole->empty()) {
-        const auto& kept = context.keep<std::string>(std::move(*whole));
-        seen = kept;
-        response.body = lasting(kept);
-      }
+      if (!whole->empty()) response.body = lasting(*whole);
       // How long the answer to GET would be was not said: it is not 0.
       if (request.method == "HEAD" && !answered->headers.contains("content-length"))
         response.body = lasting(context.arena.make<TextStream>(""));
@@ -246,6 +259,39 @@ class Upstream final : public Handler {
     const auto kind = contract::body_kind(type);
     using enum contract::BodyKind;
     return type != "text/event-stream" && (kind == json || kind == json_lines || kind == text);
+  }
+
+  /// The whole body, within the budget of all bodies that are held; lives as long as the exchange.
+  Task<Result<std::string_view>> hold(const Response& answer, std::string_view method, Context& context) const {
+    auto* const* stream = std::get_if<Stream*>(&answer.body);
+    if (!stream || !route_.bodies) {
+      auto all = co_await client::whole_body(answer, kMostHeld);
+      if (!all) co_return std::unexpected(std::move(all).error());
+      co_return std::string_view(context.keep<std::string>(std::move(*all)));
+    }
+    std::optional<std::uint64_t> length;
+    const auto said = answer.headers.find("content-length");
+    if (std::uint64_t bytes = 0; method != "HEAD" && answer.status != 304 &&
+                                 std::from_chars(said.data(), said.data() + said.size(), bytes).ec == std::errc{})
+      length = bytes;
+    auto& whole = context.keep<WholeBody>(context, *route_.bodies, kMostHeld, length);
+    while (whole.fits() && !whole.error()) {
+      auto piece = co_await (*stream)->read();
+      if (!piece) co_return std::unexpected(std::move(piece).error());
+      if (piece->empty()) break;
+      whole.add(*piece);
+      if (whole.spools()) co_await whole.spool();
+    }
+    if (!whole.fits()) co_return fail(client::kAnswerTooLarge);
+    const auto text = whole.error() ? std::string_view{} : whole.text();
+    if (whole.error()) co_return std::unexpected(without_room(method, *whole.error()));
+    if (route_.copies && text.size() > BodyMemory::kUncounted) {
+      if (!route_.bodies->take_memory(text.size()))
+        co_return std::unexpected(
+            without_room(method, route_.bodies->refused("a copy of the service's response has no room in memory")));
+      context.keep<CountedCopy>(route_.bodies, text.size());
+    }
+    co_return text;
   }
 
   /// What something looks at is held whole, and so is what is small; the rest passes through.

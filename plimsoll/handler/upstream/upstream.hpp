@@ -18,6 +18,10 @@ namespace plimsoll::client {
 class Service;
 }
 
+namespace plimsoll {
+class BodyMemory;
+}
+
 namespace plimsoll::handler::forwarding {
 
 /// The path of the request that is sent on, made from the values of the operation's path parameters:
@@ -49,6 +53,9 @@ struct Route {
   FieldRules request{}, response{};
   /// Answers of JSON and of text are held whole, because something looks at them on their way: up to 16 MiB.
   bool holds_text = true;
+  /// What is held counts here; null: it is bounded for itself alone.
+  std::shared_ptr<BodyMemory> bodies{};
+  bool copies = false;  ///< a copy of what is held is kept as long as the exchange, and counts too
   Passing passing{};
   std::uint64_t held_anyhow = 1u << 20;            ///< whatever it is, up to that length
   std::shared_ptr<const Mirror> mirror{};          ///< null: requests are not copied
