@@ -314,6 +314,32 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
         self.assertEqual([field for field in headers.pairs if field[1] in ("/admin", "DELETE", "admin")], [])
         self.assertEqual(server.get("/declared", {"X-Role": "admin"}).status, 400)
 
+    TWINS = """
+  /twins:
+    post:
+      operationId: twins
+      parameters: [{name: rc, in: cookie, schema: {type: string, enum: [user]}}]
+      requestBody: {content: {multipart/form-data: {schema: {type: object, additionalProperties: false, properties: {role: {type: string}}}}}}
+      x-plimsoll: {upstream: reviews}
+      responses: {'200': {description: ok}}
+"""
+
+    def test_no_value_passes_beside_the_one_that_is_checked(self):
+        """What parsers of services take for a declared cookie or part: names with blanks about them, and names of RFC 5987."""
+        target = self.target()
+        server = self.front(target, more=self.TWINS)
+
+        def sent(cookie, disposition):
+            body = f"--B\r\nContent-Disposition: form-data; {disposition}\r\n\r\n1\r\n--B--\r\n".encode()
+            return server.request("POST", "/twins", body, {"Cookie": cookie, "Content-Type": "multipart/form-data; boundary=B"}).status
+
+        self.assertEqual(sent("a=1; rc=user", 'name="role"'), 200)
+        for cookie in ("rc=admin", "rc =admin", "rc\t=admin", "rc =admin; rc=user", "rc=user; rc =admin", "r%63=admin; rc=user", " rc =admin;rc=user"):
+            self.assertEqual(sent(cookie, 'name="role"'), 400, cookie)
+        for disposition in ('name="other"', "name=\"role\"; name*=utf-8''is_admin", "name*=utf-8''is_admin; name=\"role\"", 'name="role"; NAME*0="is_"; name*1="admin"', 'name="role"; name="is_admin"'):
+            self.assertEqual(sent("rc=user", disposition), 400, disposition)
+        self.assertEqual(len(target.seen), 1)
+
     HELD = """
   /held:
     get: &held

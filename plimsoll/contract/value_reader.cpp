@@ -54,7 +54,10 @@ std::span<RawPair> split_pairs(std::string_view text, Arena& arena, std::string_
     if (separator[0] == ';') part = trimmed(part);
     if (part.empty()) continue;
     const auto equals = std::min(part.find('='), part.size());
-    pairs[size++] = {part.substr(0, equals), part.substr(std::min(equals + 1, part.size()))};
+    auto name = part.substr(0, equals);
+    // No name of a cookie ends with a blank (RFC 6265, section 4.1.1), and many servers take it away.
+    if (separator[0] == ';') name = trimmed(name);
+    pairs[size++] = {name, part.substr(std::min(equals + 1, part.size()))};
   }
   return {pairs, size};
 }

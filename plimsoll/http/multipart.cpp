@@ -62,6 +62,9 @@ Result<> read_disposition(std::string_view value, PartHead& head, bool& named) {
     } else if (parameter->name == "filename") {
       head.filename = parameter->value;
       head.has_filename = true;
+    } else if (parameter->name.starts_with("name*")) {
+      // Some parsers take it for the name (RFC 5987), and RFC 7578 knows it not.
+      return malformed("a part has a second name");
     }  // filename* is not for forms (RFC 7578, section 4.2)
   }
   return {};
