@@ -13,13 +13,48 @@ using json::Value;
 
 void encode(std::string& out, std::string_view text, char also = 0) { append_encoded(out, text, also); }
 
-void encode(std::string& out, const Value& value, char also = 0) {
+/// A JSON text that equal values share: `1`, `1.0` and `1e0` are one number.
+void write_json(std::string& out, const Value& value) {
+  bool first = true;
+  const auto next = [&] { out += std::exchange(first, false) ? "" : ","; };
   switch (value.type()) {
-    case Type::string: return encode(out, value.string(), also);
-    case Type::null: return;
-    default: return encode(out, json::to_string(value), also);
+    case Type::number:
+      if (const auto integer = value.integer()) {
+        out += std::to_string(*integer);
+        return;
+      }
+      break;
+    case Type::array:
+      out += '[';
+      for (auto& item : value.array()) next(), write_json(out, item);
+      out += ']';
+      return;
+    case Type::object:
+      out += '{';
+      for (auto& member : value.object()) {
+        next();
+        out += json::to_string(Value::of(member.key)) + ':';
+        write_json(out, member.value);
+      }
+      out += '}';
+      return;
+    default: break;
   }
+  out += json::to_string(value);
 }
+std::string json_of(const Value& value) {
+  std::string out;
+  write_json(out, value);
+  return out;
+}
+
+/// A value that is no list and no object, as it stands in a field.
+std::string plain(const Value& value) {
+  if (value.is(Type::string)) return std::string(value.string());
+  return value.is(Type::null) ? std::string{} : json_of(value);
+}
+
+void encode(std::string& out, const Value& value, char also = 0) { encode(out, plain(value), also); }
 
 class Writing {
  public:
@@ -32,7 +67,7 @@ class Writing {
       if (parameter.content_type.starts_with("text/") && value.is(Type::string))
         encode(text, value.string());
       else
-        encode(text, json::to_string(value));
+        encode(text, json_of(value));
     } else if (value.is(Type::object)) {
       object(parameter, value);
     } else if (value.is(Type::array)) {
@@ -49,7 +84,7 @@ class Writing {
     else if (parameter.content_type.starts_with("text/"))
       encode(text, value);
     else
-      encode(text, json::to_string(value));
+      encode(text, json_of(value));
   }
 
   std::string text;
@@ -126,7 +161,7 @@ class Writing {
 void write_segment(std::string& out, const Parameter& parameter, const Value& value) {
   if (!parameter.content_type.empty()) {
     const bool text = parameter.content_type.starts_with("text/") && value.is(Type::string);
-    return encode(out, text ? value.string() : std::string_view(json::to_string(value)));
+    return encode(out, text ? value.string() : std::string_view(json_of(value)));
   }
   const bool label = parameter.style == Style::label, matrix = parameter.style == Style::matrix;
   const bool explode = parameter.explode;
@@ -166,7 +201,90 @@ void write_segment(std::string& out, const Parameter& parameter, const Value& va
   }
 }
 
+/// A value of `content`: a text itself, any other a JSON text.
+std::string content(const Parameter& parameter, const Value& value) {
+  return parameter.content_type.starts_with("text/") && value.is(Type::string) ? std::string(value.string())
+                                                                               : json_of(value);
+}
+
+/// Lists and objects behind commas; `writes` appends one text.
+void write_list(std::string& out, bool explode, const Value& value, auto&& writes) {
+  bool first = true;
+  const auto next = [&] { out += std::exchange(first, false) ? "" : ","; };
+  if (value.is(Type::array)) {
+    for (auto& item : value.array()) next(), writes(out, plain(item));
+  } else if (value.is(Type::object)) {
+    for (auto& member : value.object()) {
+      next();
+      writes(out, member.key);
+      out += explode ? '=' : ',';
+      writes(out, plain(member.value));
+    }
+  } else {
+    writes(out, plain(value));
+  }
+}
+
+/// Of a cookie: what a cookie cannot hold (RFC 6265, section 4.1.1) is encoded, and what would be decoded. The rest
+/// stays, because many services decode nothing.
+void write_cookie(std::string& out, std::string_view text) {
+  for (const char c : text) {
+    const bool stays = c > ' ' && c < 127 && c != '"' && c != ',' && c != ';' && c != '\\' && c != '%';
+    if (stays)
+      out += c;
+    else
+      append_encoded(out, {&c, 1}, 0);
+  }
+}
+
+bool is_default(const Parameter& parameter, const Value& value) {
+  const auto* otherwise = parameter.default_value;
+  return otherwise && (&value == otherwise || json::to_string(value) == json::to_string(*otherwise));
+}
+
 }  // namespace
+
+std::optional<std::string> canonical_header(const Parameter& parameter, const Value* value) {
+  if (!value || is_default(parameter, *value)) return std::nullopt;
+  if (!parameter.content_type.empty()) return content(parameter, *value);
+  std::string out;
+  write_list(out, parameter.explode, *value, [](std::string& to, std::string_view text) { to += text; });
+  return out;
+}
+
+std::string canonical_cookies(const Operation& operation, std::span<const Value* const> values) {
+  std::string out;
+  for (std::size_t i = 0; i < values.size() && i < operation.parameters.size(); ++i) {
+    const auto& parameter = operation.parameters[i];
+    if (parameter.in != In::cookie || !values[i] || is_default(parameter, *values[i])) continue;
+    const auto& value = *values[i];
+    const auto writes = [&](std::string& to, std::string_view text) {
+      if (parameter.style == Style::cookie)
+        to += text;
+      else
+        write_cookie(to, text);
+    };
+    const auto pair = [&](std::string_view name, const Value& of) {
+      if (!out.empty()) out += "; ";
+      writes(out, name);
+      out += '=';
+      write_list(out, false, of, writes);
+    };
+    if (!parameter.content_type.empty()) {
+      if (!out.empty()) out += "; ";
+      writes(out, parameter.name);
+      out += '=';
+      writes(out, content(parameter, value));
+    } else if (parameter.explode && value.is(Type::object)) {
+      for (auto& member : value.object()) pair(member.key, member.value);
+    } else if (parameter.explode && value.is(Type::array)) {
+      for (auto& item : value.array()) pair(parameter.name, item);
+    } else {
+      pair(parameter.name, value);
+    }
+  }
+  return out;
+}
 
 std::string canonical_query(const Operation& operation, std::span<const Value* const> values,
                             std::span<const std::string_view> without) {
@@ -174,8 +292,7 @@ std::string canonical_query(const Operation& operation, std::span<const Value* c
   for (std::size_t i = 0; i < values.size() && i < operation.parameters.size(); ++i) {
     const auto& parameter = operation.parameters[i];
     if ((parameter.in != In::query && parameter.in != In::querystring) || !values[i]) continue;
-    const auto* otherwise = parameter.default_value;
-    if (otherwise && (values[i] == otherwise || json::to_string(*values[i]) == json::to_string(*otherwise))) continue;
+    if (is_default(parameter, *values[i])) continue;
     if (parameter.in == In::querystring)
       writing.whole(parameter, *values[i]);
     else

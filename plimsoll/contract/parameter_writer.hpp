@@ -2,6 +2,7 @@
 
 #include "plimsoll/contract/contract.hpp"
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,6 +22,14 @@ std::string canonical_query(const Operation&, std::span<const json::Value* const
 /// them. A request by another base path of `servers` gives the same text.
 std::string canonical_path(const Operation&, std::span<const json::Value* const> values,
                            std::span<const std::string_view> captured);
+
+/// The value of a header parameter in the same form, as it stands in its field; nothing where it is absent or the
+/// default.
+std::optional<std::string> canonical_header(const Parameter&, const json::Value* value);
+
+/// A `Cookie` line of the declared cookie parameters and nothing else, in the contract's order: what a cookie cannot
+/// hold is percent-encoded. Empty: there are none. `values` as in Input::parameters.
+std::string canonical_cookies(const Operation&, std::span<const json::Value* const> values);
 
 /// Names of the query parameters that carry credentials: those of every `apiKey` scheme in `query` of the contract.
 std::vector<std::string> credential_parameters(const Contract&);

@@ -141,11 +141,13 @@ class Cache final : public Policy {
                  .while_revalidate = options.stale_while_revalidate.nanoseconds,
                  .if_error = options.stale_if_error.nanoseconds,
                  .largest = std::min(static_cast<std::size_t>(options.largest.bytes), shared->store.largest_body()),
-                 .is_private = !build.operation.security.empty()},
+                 .is_private = !build.operation.security.empty(),
+                 .keyed = build.operation.extension("upstream") ? &build.operation : nullptr},
         upgrades_(offers_websocket(build.operation)),
         prefers_(build.services.mock || build.operation.extension("mock")),
         key_(build.operation, build.handler ? build.handler->audience() : Audience{},
-             build.services.of_plan->of<DocumentIdentity>(*build.contract.root)->hash),
+             build.services.of_plan->of<DocumentIdentity>(*build.contract.root)->hash,
+             !build.operation.extension("table")),
         clock_(*build.services.clock),
         tables_(build.services.database ? &build.services.database->versions() : nullptr),
         replicated_(build.services.database && build.services.database->has_replicas() ? build.services.database
@@ -179,7 +181,10 @@ class Cache final : public Policy {
     const int rounds = passes ? 0 : kRounds;
     for (int round = 0; round < rounds; ++round) {
       key.resize(primary);
-      auto kept = find(key, request);
+      std::vector<std::string> vary;
+      auto kept = find(key, request, &vary);
+      // What the service looks at and no fill may carry, this request says: it is answered for itself.
+      if (says_what_is_never_carried(vary, request)) break;
       const auto now = clock_.steady();
       if (kept && kept->kind == CachedAnswer::Kind::pass && now < kept->fresh) break;
       const bool current = kept && kept->kind == CachedAnswer::Kind::answer && !outdated(*kept, arrived.resource_at) &&
@@ -189,7 +194,7 @@ class Cache final : public Policy {
 
       auto ticket = shared_->flights.board(key);
       const bool waits = !current || now >= kept->while_revalidate;
-      if (ticket.leads) begin_fill(request, context, next, key, primary, ticket.flight, waits);
+      if (ticket.leads) begin_fill(request, context, next, key, primary, ticket.flight, vary, waits);
       if (!waits) co_return serve(stale, std::move(kept), context, now, "; hit");
       auto landed = co_await ticket.flight->wait(context.loop, kFillTime);
       const auto good_enough = [&] {  // where there is nothing new; a write may have come meanwhile
@@ -207,9 +212,14 @@ class Cache final : public Policy {
       if (fetched.failed() && good_enough())
         co_return serve(stale, std::move(kept), context, then, "; fwd=stale; detail=stale-if-error");
       if (fetched.error) co_return std::unexpected(*fetched.error);
-      if (!fetched.answer || (!fetched.storable && !ticket.leads && fetched.answer->status < 400)) break;
+      // What is not for all may come of what a fill leaves out: who asked is answered for itself.
+      const bool anew = !ticket.leads || keeping_.keyed;
+      if (!fetched.answer || (!fetched.storable && anew && fetched.answer->status < 400)) break;
       // Whoever joined a flight asks again where the answer tells requests apart by headers, or a write came between.
       if (!ticket.leads && fetched.storable && !fetched.answer->vary.empty() && round + 1 < kRounds) continue;
+      // The service has looked at a field that the fill did not carry: now the key holds it.
+      if (ticket.leads && fetched.storable && says_more(fetched.answer->vary, vary, request) && round + 1 < kRounds)
+        continue;
       if (!recent_enough(fetched.answer->basis, arrived, request.path) || fetched.answer->basis.position < after)
         continue;
       co_return serve(ticket.leads ? miss : collapsed, fetched.answer, context, then,
@@ -256,11 +266,26 @@ class Cache final : public Policy {
   }
 
   /// What is kept under the key; where answers vary, `key` becomes that of this request.
-  std::shared_ptr<const CachedAnswer> find(std::string& key, const Request& request) {
+  /// `vary`: gets the names that they vary by.
+  std::shared_ptr<const CachedAnswer> find(std::string& key, const Request& request,
+                                           std::vector<std::string>* vary = nullptr) {
     auto kept = shared_->store.find(key);
     if (!kept || kept->kind != CachedAnswer::Kind::varies) return kept;
     CacheKey::vary(key, kept->vary, request);
+    if (vary) *vary = kept->vary;
     return shared_->store.find(key);
+  }
+
+  bool says_what_is_never_carried(std::span<const std::string> vary, const Request& request) const {
+    return keeping_.keyed && std::ranges::any_of(vary, [&](auto& name) {
+             return carried(*keeping_.keyed, name) == Carried::never && request.headers.contains(name);
+           });
+  }
+  /// Whether the request says something in a field that the answer varies by and the fill was made without.
+  bool says_more(std::span<const std::string> varies, std::span<const std::string> had, const Request& request) const {
+    return keeping_.keyed && std::ranges::any_of(varies, [&](auto& name) {
+             return std::ranges::find(had, name) == had.end() && request.headers.contains(name);
+           });
   }
 
   Response serve(Source source, std::shared_ptr<const CachedAnswer> kept, Context& context, Nanoseconds now,
@@ -280,9 +305,11 @@ class Cache final : public Policy {
 
   /// `at_once`: the request waits for it. Where its handler does not wait, the fill has ended then.
   void begin_fill(const Request& request, const Context& context, Next next, const std::string& key,
-                  std::size_t primary, std::shared_ptr<Flight> flight, bool at_once) {
+                  std::size_t primary, std::shared_ptr<Flight> flight, std::span<const std::string> vary,
+                  bool at_once) {
     try {
-      auto made = std::make_unique<CacheFill>(request, context);
+      const auto asks = keeping_.keyed ? CacheFill::Asks::keyed : CacheFill::Asks::canonical;
+      auto made = std::make_unique<CacheFill>(request, context, asks, vary);
       auto& scope = made->scope;
       auto work = fill(std::move(made), next, key, primary, flight);
       if (at_once)

@@ -9,7 +9,9 @@
 #include "plimsoll/exchange/reading.hpp"
 #include "plimsoll/http/cache_control.hpp"
 #include "plimsoll/json/value.hpp"
+#include "plimsoll/policy/cache/cache_key.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace plimsoll::policy {
@@ -64,6 +66,16 @@ bool storable_status(std::uint16_t status) {
          status == 410;
 }
 
+/// Fields that the server says itself, of this client or request (handler/upstream), and no fill can say for others.
+constexpr std::string_view kOwn[] = {"forwarded",   "x-forwarded-for", "via",
+                                     "traceparent", "tracestate",      "x-request-id"};
+/// Those that it says from the key.
+constexpr std::string_view kFromKey[] = {"host", "x-forwarded-host", "x-forwarded-proto", "accept-encoding"};
+
+bool is_one_of(std::string_view name, std::span<const std::string_view> names) {
+  return std::ranges::find(names, name) != names.end();
+}
+
 /// Lower case names of `Vary`, in order and each once; false for `*`.
 bool read_vary(const Headers& headers, std::vector<std::string>& names) {
   for (auto& [name, value] : headers) {
@@ -86,12 +98,18 @@ bool read_vary(const Headers& headers, std::vector<std::string>& names) {
   return true;
 }
 
+/// Whether a response may be kept for all that say the same in what it varies by; leaves the names that tell requests
+/// under one key apart.
+bool tells_apart(const contract::Operation& operation, std::vector<std::string>& names) {
+  std::erase_if(names, [&](auto& name) { return carried(operation, name) == Carried::always; });
+  return std::ranges::none_of(names, [](auto& name) { return tells_of_client(name); });
+}
+
 /// Whether a header tells who asks. The handler knows the caller by `Context::principal`, as far as the key holds it;
 /// what it copied from such a header would reach every caller that the response is kept for.
 bool is_credential(const contract::Operation& operation, std::string_view name) {
   if (name == "authorization" || name == "proxy-authorization") return true;
-  if (name == "cookie")
-    return std::ranges::none_of(operation.parameters, [](auto& each) { return each.in == contract::In::cookie; });
+  if (name == "cookie") return true;  // those that are declared are written anew
   for (auto& requirement : operation.security)
     for (auto& needed : requirement.all)
       if (needed.scheme->type == "apiKey" && needed.scheme->in == contract::In::header &&
@@ -135,14 +153,84 @@ void keep_headers(CachedAnswer& kept, const Headers& headers, const Headers& pro
 
 }  // namespace
 
-CacheFill::CacheFill(const Request& from, const Context& asked, Asks asks)
+namespace {
+
+/// The media type that a success has, where the key does not hold what was accepted: else a service that has several
+/// would choose.
+std::string_view only_type(const contract::Operation& operation) {
+  std::string_view type;
+  for (auto& response : operation.responses) {
+    if (!response.status.starts_with('2') || response.content.empty()) continue;
+    if (!type.empty() && type != response.content.front().name) return {};
+    type = response.content.front().name;
+  }
+  return type;
+}
+
+}  // namespace
+
+bool tells_of_client(std::string_view name) { return is_one_of(name, kOwn); }
+
+Carried carried(const contract::Operation& operation, std::string_view name) {
+  if (is_one_of(name, kFromKey)) return Carried::always;
+  if (tells_of_client(name) || is_credential(operation, name)) return Carried::never;
+  if (name == "accept")
+    return is_negotiated(operation) || !only_type(operation).empty() ? Carried::always : Carried::by_vary;
+  const bool declared = std::ranges::any_of(operation.parameters, [&](auto& each) {
+    return each.in == contract::In::header && equal_ignoring_case(each.name, name);
+  });
+  return declared || is_one_of(name, kDropped) ? Carried::always : Carried::by_vary;
+}
+
+namespace {
+
+/// The declared cookies, and no other.
+std::string cookies_of(const Request& from, const Context& asked) {
+  const auto& operation = *asked.operation;
+  if (has_parameters(operation, asked)) return contract::canonical_cookies(operation, asked.input.parameters);
+  std::string line;
+  for (auto& parameter : operation.parameters) {
+    if (parameter.in != contract::In::cookie) continue;
+    if (const auto sent = cookie_as_sent(from.headers.joined("cookie"), parameter.name))
+      line.append(line.empty() ? "" : "; ").append(parameter.name).append("=").append(*sent);
+  }
+  return line;
+}
+
+/// What is in the key, and nothing else.
+void add_keyed(Headers& to, const Request& from, const Context& asked, std::span<const std::string> vary) {
+  const auto& operation = *asked.operation;
+  const bool read = has_parameters(operation, asked);
+  for (std::size_t i = 0; i < operation.parameters.size(); ++i) {
+    const auto& parameter = operation.parameters[i];
+    if (parameter.in != contract::In::header) continue;
+    const auto name = lowered(parameter.name);
+    if (is_one_of(name, kDropped) || is_credential(operation, name)) continue;
+    if (!read && from.headers.contains(name)) to.add(name, from.headers.joined(name));
+    if (!read) continue;
+    if (const auto value = contract::canonical_header(parameter, asked.input.parameters[i])) to.add(name, *value);
+  }
+  if (is_negotiated(operation)) {
+    if (from.headers.contains("accept")) to.add("accept", from.headers.joined("accept"));
+  } else if (const auto type = only_type(operation); !type.empty()) {
+    to.add("accept", type);
+  }
+  for (const auto& name : vary)
+    if (carried(operation, name) == Carried::by_vary && from.headers.contains(name))
+      to.add(name, from.headers.joined(name));
+  if (!to.contains("user-agent")) to.add("user-agent", "plimsoll");
+}
+
+}  // namespace
+
+CacheFill::CacheFill(const Request& from, const Context& asked, Asks asks, std::span<const std::string> vary)
     : in_use(asked.services.in_use.lock()),
       request{.method = "GET", .target = {}, .headers = Headers{arena}},
       context(arena, asked.loop, asked.services) {
   resource = arena.keep(from.path);
   const auto& operation = *asked.operation;
   const auto& parameters = asked.input.parameters;
-  if (asks == Asks::canonical && parameters.size() == operation.parameters.size()) {
+  if (asks != Asks::as_sent && parameters.size() == operation.parameters.size()) {
     const auto path = contract::canonical_path(operation, parameters, asked.path_values);
     const auto query = contract::canonical_query(operation, parameters);
     ArenaText target{arena, path.size() + query.size() + 1};
@@ -159,15 +247,21 @@ CacheFill::CacheFill(const Request& from, const Context& asked, Asks asks)
     request.has_query = from.has_query;
   }
   request.scheme = arena.keep(from.scheme);
-  request.authority = arena.keep(from.authority);
-  request.version = from.version;
-  request.peer = from.peer;
-  request.peer.address = arena.keep(from.peer.address);
-  request.peer.certificate_subject = arena.keep(from.peer.certificate_subject);
-  for (auto& [name, value] : from.headers)
-    if (asks == Asks::as_sent ||
-        (std::ranges::find(kDropped, name) == std::end(kDropped) && !is_credential(operation, name)))
-      request.headers.add(name, value);
+  request.authority = arena.keep(asks == Asks::keyed ? lowered(from.authority) : std::string(from.authority));
+  request.version = asks == Asks::keyed ? 11 : from.version;
+  if (asks == Asks::keyed) {
+    request.peer.address = "unix";  // no client's
+    add_keyed(request.headers, from, asked, vary);
+  } else {
+    request.peer = from.peer;
+    request.peer.address = arena.keep(from.peer.address);
+    request.peer.certificate_subject = arena.keep(from.peer.certificate_subject);
+    for (auto& [name, value] : from.headers)
+      if (asks == Asks::as_sent || (!is_one_of(name, kDropped) && !is_credential(operation, name)))
+        request.headers.add(name, value);
+  }
+  if (asks != Asks::as_sent)
+    if (const auto cookies = cookies_of(from, asked); !cookies.empty()) request.headers.add("cookie", cookies);
 
   context.scope = &scope;
   context.started = context.now = asked.services.clock->steady();
@@ -221,7 +315,8 @@ Fetched fetched_of(const Result<Response>& answer, const Headers& promised, cons
   made->fresh = now + seconds(control.s_maxage, seconds(control.max_age, keeping.ttl));
   made->while_revalidate = made->fresh + seconds(control.stale_while_revalidate, keeping.while_revalidate);
   made->if_error = std::max(made->while_revalidate, made->fresh + seconds(control.stale_if_error, keeping.if_error));
-  const bool varies_by_all = !read_vary(headers, made->vary);
+  const bool varies_by_all =
+      !read_vary(headers, made->vary) || (keeping.keyed && !tells_apart(*keeping.keyed, made->vary));
   fetched.storable = storable_status(answer->status) && !control.no_store && !control.is_private && !control.no_cache &&
                      !varies_by_all && !headers.contains("set-cookie") && made->fresh > now;
   if (!fetched.storable) made->fresh = made->while_revalidate = made->if_error = 0;

@@ -5,6 +5,9 @@
 
 #include <memory>
 #include <optional>
+#include <span>
+#include <string>
+#include <string_view>
 
 namespace plimsoll::policy {
 
@@ -15,9 +18,14 @@ struct CacheFill {
     /// For what the cache key holds: the declared parameters in canonical form, without credentials and undeclared
     /// parameters; without conditions and ranges: what is kept is whole.
     canonical,
+    /// The same, and with nothing else that is not in the key: of the fields only declared parameters and what `vary`
+    /// names, no address of a client. For what is sent to a service, which may make its response from anything.
+    keyed,
     as_sent,  ///< for what was asked for, with all fields of the request
   };
-  CacheFill(const Request& request, const Context& context, Asks asks = Asks::canonical);
+  /// `vary`: names of fields that the key holds as the request has them.
+  CacheFill(const Request& request, const Context& context, Asks asks = Asks::canonical,
+            std::span<const std::string> vary = {});
   CacheFill(const CacheFill&) = delete;
 
   std::shared_ptr<const void> in_use;  ///< the plan that answers: it outlives the fill
@@ -29,11 +37,26 @@ struct CacheFill {
   std::string_view resource{};  ///< the path as it was asked for, which changes of the resource are known by
 };
 
+/// Whether the server writes the field of that name (lower case) itself when it passes a request on, of the client or
+/// of this one request.
+bool tells_of_client(std::string_view name);
+
+/// How the request of a fill with `Asks::keyed` stands to a field of that name (lower case).
+enum class Carried : std::uint8_t {
+  by_vary,  ///< it is carried where the key holds it because of `Vary`
+  always,   ///< what is sent for it is made from the key
+  never,    ///< a credential, or what tells of one client or request
+};
+Carried carried(const contract::Operation& operation, std::string_view name);
+
 /// What an operation's answers may be used for, and for how long.
 struct Keeping {
   Nanoseconds ttl = 0, browser_ttl = 0, while_revalidate = 0, if_error = 0;
   std::size_t largest = 1 << 20;  ///< bytes of a body
   bool is_private = false;        ///< the operation needs to know its caller
+  /// Of the operation whose fills are `CacheFill::Asks::keyed`: `Vary` names nothing that is `Carried::always`, and a
+  /// response that varies by something of the client alone is not for others. Null: of another.
+  const contract::Operation* keyed = nullptr;
 };
 
 /// What a cache fill has fetched.

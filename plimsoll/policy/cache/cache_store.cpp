@@ -1,6 +1,7 @@
 #include "plimsoll/policy/cache/cache_store.hpp"
 
 #include "plimsoll/base/hash.hpp"
+#include "plimsoll/base/percent.hpp"
 
 #include <algorithm>
 #include <new>
@@ -16,6 +17,16 @@ constexpr std::size_t kMost = 3;        ///< uses that are counted
 std::size_t hash_of(std::string_view key) { return hash64(key); }
 
 }  // namespace
+
+std::size_t ResourceVersions::index(std::string_view path) noexcept {
+  constexpr std::size_t kSlots = 4096;
+  if (!path.contains('%')) return hash64(path) % kSlots;
+  try {  // what is not decoded completely is told apart less, not more
+    std::string decoded;
+    (void)append_decoded(decoded, path);
+    return hash64(decoded) % kSlots;
+  } catch (...) { return 0; }
+}
 
 std::size_t CachedAnswer::bytes() const noexcept {
   std::size_t sum = sizeof *this + body.size() * 2;  // its encodings together take about as much again

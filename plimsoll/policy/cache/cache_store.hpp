@@ -35,7 +35,8 @@ class ResourceVersions {
   }
 
  private:
-  static std::size_t index(std::string_view path) noexcept { return hash64(path) % 4096; }
+  /// The same for each spelling of a path.
+  static std::size_t index(std::string_view path) noexcept;
   std::atomic<std::uint64_t>& slot(std::string_view path) noexcept { return slots_[index(path)]; }
   const std::atomic<std::uint64_t>& slot(std::string_view path) const noexcept { return slots_[index(path)]; }
   std::array<std::atomic<std::uint64_t>, 4096> slots_{};

@@ -28,6 +28,15 @@ TEST(CacheStore, GivesBackWhatWasPutUnderExactlyThatKey) {
   EXPECT_EQ(store.size(), 1u);
 }
 
+TEST(ResourceVersions, AChangeIsOfEverySpellingOfThePath) {
+  ResourceVersions versions;
+  const auto before = versions.now();
+  versions.changed("/pages/a%20b/1");
+  for (const auto* path : {"/pages/a%20b/1", "/pages/%61%20b/%31", "/%70ages/a b/1"})
+    EXPECT_GT(versions.of(path), before) << path;
+  EXPECT_EQ(versions.of("/pages/2"), before);
+}
+
 TEST(CacheStore, IsAMapWhileThereIsRoom) {
   CacheStore store(64u << 20, 2);
   std::unordered_map<std::string, std::string> map;
