@@ -651,6 +651,22 @@ paths: {}
         self.assertEqual(told.count("plimsoll; fwd=uri-miss; stored"), 1)
         self.assertLessEqual(set(told), {"plimsoll; fwd=uri-miss; stored", "plimsoll; fwd=uri-miss; collapsed", "plimsoll; hit"})
 
+    def test_what_the_server_says_of_a_client_tells_no_stored_responses_apart(self):
+        """`Vary` on a field that the server writes itself: what the client says there has not reached the origin."""
+        server = self.front()
+        for name in ("X-Forwarded-For", "Forwarded", "Via", "X-Request-Id", "Traceparent"):
+            path = "/by-" + name.lower()
+            self.origin.script[path] = lambda line, method, headers, name=name: line.wfile.write(
+                b"HTTP/1.1 200 OK\r\nCache-Control: max-age=3600\r\nVary: %s\r\nContent-Length: %d\r\n\r\n%s" % (name.encode(), len(headers[name]), headers[name].encode())) or True
+            for source in ("127.0.0.1", "127.0.0.2"):
+                with socket.create_connection(server.address.split(":"), timeout=harness.PATIENCE, source_address=(source, 0)) as line:
+                    line.sendall(f"GET {path} HTTP/1.1\r\nHost: shop.example\r\n{name}: same\r\nConnection: close\r\n\r\n".encode())
+                    said = b"".join(iter(lambda: line.recv(65536), b""))
+                    self.assertNotIn(b"; hit", said)
+                    if "orwarded" in name:
+                        self.assertIn(source.encode(), said.partition(b"\r\n\r\n")[2])
+            self.assertEqual(len(self.origin.requests(path)), 2, name)
+
     def test_all_responses_together_take_what_the_deployment_says(self):
         server = self.front(more="cache: {memory: 1MiB}\n")
         body = b"x" * 3_000  # counted twice, and one response takes at most an eighth of one of 16 shards
