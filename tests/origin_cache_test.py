@@ -651,6 +651,36 @@ paths: {}
         self.assertEqual(told.count("plimsoll; fwd=uri-miss; stored"), 1)
         self.assertLessEqual(set(told), {"plimsoll; fwd=uri-miss; stored", "plimsoll; fwd=uri-miss; collapsed", "plimsoll; hit"})
 
+    def test_who_waits_is_not_failed_by_what_another_caller_says(self):
+        """A field that is in no key makes the origin reset or hang: others that ask for the same meanwhile are answered by requests of their own."""
+        for mode in ("reset", "hang"):
+            with self.subTest(mode=mode):
+                server = self.front()
+                asked, end = threading.Event(), threading.Event()
+                self.addCleanup(end.set)
+
+                def as_told(line, method, headers):
+                    if "x-mode" in headers:
+                        asked.set()
+                        harness.until(lambda: waiting() or end.is_set(), "others wait")
+                        if mode == "hang":
+                            end.wait(harness.PATIENCE)
+                        return False
+                    line.wfile.write(b"HTTP/1.1 200 OK\r\nCache-Control: max-age=3600\r\nContent-Length: 4\r\n\r\ngood")
+                    return True
+
+                path = "/fragile-" + mode
+                self.origin.script[path] = as_told
+                waiting = lambda: sum(number for name, number in server.metrics().items() if name.startswith("http_server_active_requests")) >= 4 or len(self.origin.requests(path)) > 1
+                with concurrent.futures.ThreadPoolExecutor(4) as pool:
+                    first = pool.submit(server.get, path, {"X-Mode": mode})
+                    asked.wait(harness.PATIENCE)
+                    others = [pool.submit(server.get, path) for _ in range(3)]
+                    said = [one.result() for one in others]
+                    end.set()
+                    self.assertIn(first.result().status, (502, 504) if mode == "reset" else (502, 504, 200))
+                self.assertEqual([(one.status, one.body) for one in said], [(200, b"good")] * 3)
+
     def test_what_the_server_says_of_a_client_tells_no_stored_responses_apart(self):
         """`Vary` on a field that the server writes itself: what the client says there has not reached the origin."""
         server = self.front()

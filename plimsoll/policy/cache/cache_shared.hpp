@@ -33,6 +33,8 @@ struct CacheShared {
   ResourceVersions resources;
 };
 
+/// For which a request waits for another caller's, which may be one that takes longer for what it says.
+inline constexpr Nanoseconds kMostWaited = 5 * kSecond;
 inline constexpr Nanoseconds kFillTime = 30 * kSecond;  ///< of a fill; where it follows an origin, until the head
 inline constexpr Nanoseconds kPassing = 10 * kSecond;   ///< for which it is remembered that responses are not stored
 inline constexpr std::size_t kKey = 768;                ///< bytes of a key for which one allocation is enough

@@ -156,14 +156,15 @@ class OriginCache final : public Policy {
           co_return serve(CacheSource::stale, stored, request, context, now, "; hit; detail=stale-while-revalidate");
         }
         if (!ticket.leads) {
-          auto landed = co_await ticket.flight->wait(context.loop, kFillTime);
+          auto landed = co_await ticket.flight->wait(context.loop, kMostWaited);
           const bool late = !landed && landed.error().problem == &kDeadlineExceeded;
           if ((late || (landed && *landed && (**landed)->failed)) && good_enough(stored, use, request))
             co_return stale_instead();
           if (!landed) co_return std::unexpected(std::move(landed).error());
-          if (!*landed) co_return fail(kDeadlineExceeded);
-          if ((**landed)->error) co_return std::unexpected(*(**landed)->error);
-          alone = collapsed = true;  // it is stored now, or it is not for all
+          // It is stored now, or it is not for all. What has failed or takes long may do so for what its caller says in
+          // fields that are in no key: this request is sent for itself.
+          collapsed = *landed && !(**landed)->error;
+          alone = true;
           continue;
         }
         flight = std::move(ticket.flight);
