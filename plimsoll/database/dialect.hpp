@@ -174,6 +174,9 @@ class Dialect {
   /// What stands behind a SELECT of rows that its transaction claims: rows that another one has claimed are passed over
   /// instead of waited for. Empty where one transaction writes at a time.
   virtual std::string_view claim_rows() const noexcept { return {}; }
+  /// Whether several transactions change rows at the same time, so that those which change the same rows in other
+  /// orders wait for each other.
+  virtual bool locks_rows() const noexcept { return false; }
 
   /// What stands in the database under the table's name; nothing where there is none.
   virtual Task<Result<std::optional<FoundTable>>> find_table(Session& session, const TableDefinition& table) const = 0;

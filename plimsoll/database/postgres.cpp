@@ -65,12 +65,18 @@ constexpr std::string_view kBegin = "BEGIN ISOLATION LEVEL REPEATABLE READ";
 /// How often work is run when others have undone it. Each time somebody else has committed.
 constexpr int kAttempts = 24;
 constexpr int kLostConnections = 2;
+/// After so many the next ones go one at a time; how often they ask for their turn.
+constexpr int kTogether = 4;
+constexpr int kWaits = 1'000;
 
 /// What is left of the time of this line of work.
 Nanoseconds time_left(const Scope* scope, Loop& loop) {
   if (!scope || scope->ends_by() == 0) return PostgresConnection::kLongest;
   return std::max<Nanoseconds>(scope->ends_by() - loop.now(), kMillisecond);
 }
+
+/// The key of an advisory lock, the same in every process.
+std::int64_t lock_key(std::string_view what) { return static_cast<std::int64_t>(content_hash(what).low); }
 
 /// Begins, ends or names a part of a transaction: it has no rows, and goes with the next statement.
 bool is_savepoint(std::string_view sql) {
@@ -160,16 +166,17 @@ class Statements {
     if (!done) co_return std::unexpected(noted(std::move(done).error()));
     co_return done;
   }
-  /// Locks that end with the transaction; without a snapshot of before they were to be had. Their keys are the same in
-  /// every process.
+  /// Locks that end with the transaction; without a snapshot of before they were to be had.
   void alone(std::string_view what) {
-    if (!connection_.in_transaction()) {
-      connection_.forget_first();
-      connection_.begin("BEGIN ISOLATION LEVEL READ COMMITTED");
-    }
-    const auto key = static_cast<std::int64_t>(content_hash(what).low);
-    connection_.first("SELECT pg_advisory_xact_lock(" + std::to_string(key) + ")");
+    alone_ = true;
+    const auto lock = "SELECT pg_advisory_xact_lock(" + std::to_string(lock_key(what)) + ")";
+    if (connection_.in_transaction())
+      connection_.first(lock);
+    else  // what has been added since it began, as a savepoint, comes behind
+      connection_.begin_again("BEGIN ISOLATION LEVEL READ COMMITTED", lock);
   }
+  /// `alone` was called.
+  bool is_alone() const { return alone_; }
   /// It was undone, or its connection was lost: it may run again.
   bool undone() const { return undone_; }
   bool lost() const { return connection_.broken(); }
@@ -208,7 +215,7 @@ class Statements {
   bool told_ = true;  ///< the transaction knows who the caller is, or need not
   SlowStatements* const slow_;
   const std::string_view operation_;
-  bool undone_ = false;
+  bool undone_ = false, alone_ = false;
   std::optional<Error> failure_;
 };
 
@@ -439,9 +446,11 @@ class Postgres final : public Database {
       co_return tried;
     }
     Error last = busy();
-    for (int attempt = 0, lost = 0; attempt < kAttempts; ++attempt) {
-      if (attempt > 1) {
-        const bool rested = co_await pause(loop, rest_before(attempt));
+    std::string turn;  // what locks the tables for those who are repeated; empty: nothing does
+    int waited = 0;
+    for (int attempt = 0, lost = 0; attempt < kAttempts && waited < kWaits; ++attempt) {
+      if (attempt + waited > 1) {
+        const bool rested = co_await pause(loop, rest_before(attempt + waited));
         if (!rested) break;
       }
       auto lease = co_await pool_.acquire(loop, ReadClass::key, caller_of(who));
@@ -450,9 +459,21 @@ class Postgres final : public Database {
       auto& connection = **lease;
       connection.forget_written();
       connection.begin(kBegin);
+      if (!turn.empty()) {
+        const auto got = co_await take_turn(connection, loop, turn);
+        if (!got && !connection.broken()) {  // another one has it
+          --attempt, ++waited;
+          continue;
+        }
+      }
       UnitSession session{connection, loop, settings_for(who), options_.slow, who.operation};
       auto done = co_await work(session);
       const auto& statements = session.statements;
+      const auto again = [&](const Error& error) {
+        // Each waited for the other: without an order between them they do so again.
+        const bool waits = reason_of(error).contains(" 40P01: ");
+        if ((waits || attempt + 1 >= kTogether) && !statements.is_alone()) turn = turn_of(connection.written());
+      };
       if (done && !statements.undone()) {
         Position at = 0;
         auto ended = co_await commit(connection, statements, versions(), replicas_ ? &at : nullptr);
@@ -463,6 +484,7 @@ class Postgres final : public Database {
           co_return Result<>{};
         }
         if (ended.how == Committed::failed) co_return std::unexpected(std::move(ended.error));
+        again(ended.error);
         continue;
       }
       if (connection.broken()) {
@@ -480,6 +502,7 @@ class Postgres final : public Database {
         }
         connection.forget_first();
       }
+      if (statements.failure()) again(*statements.failure());
       if (!done && (!statements.undone() || stopped)) co_return std::unexpected(std::move(done).error());
       if (stopped) break;
     }
@@ -745,6 +768,29 @@ class Postgres final : public Database {
     Counted(const Counted&) = delete;
     std::atomic<std::int64_t>& count;
   };
+  /// What those who are repeated ask before all else: one at a time writes such tables. It says whether it is this one,
+  /// and does not wait, so that what it goes on to see is no older than its turn.
+  static std::string turn_of(std::span<const std::string> tables) {
+    std::vector<std::string> names(tables.begin(), tables.end());
+    if (names.empty()) names.emplace_back();  // undone as it locked rows, before it wrote
+    std::ranges::sort(names);
+    std::string asks = "SELECT true";
+    for (const auto& name : names)
+      asks += " AND pg_try_advisory_xact_lock(" + std::to_string(lock_key("plimsoll.turn." + name)) + ")";
+    return asks;
+  }
+  static Task<bool> take_turn(PostgresConnection& connection, Loop& loop, const std::string& asks) {
+    const Scope* scope = co_await this_scope();
+    RowKeeper keeper;
+    const PostgresConnection::Statement statement{.sql = asks, .into = &keeper, .limit = time_left(scope, loop)};
+    auto asked = co_await connection.run(statement);
+    if (asked && !keeper.rows.empty() && keeper.rows[0][0] == Cell{std::int64_t{1}}) co_return true;
+    if (!connection.broken() && connection.in_transaction()) {
+      auto ended = co_await connection.command("ROLLBACK");
+      (void)ended;
+    }
+    co_return false;
+  }
   /// Between two attempts: random, so that those who undo each other do not meet again.
   static Nanoseconds rest_before(int attempt) {
     thread_local std::minstd_rand random{std::random_device{}()};

@@ -710,6 +710,16 @@ void PostgresConnection::begin(std::string_view how) {
   if (!options_.statements) first("SET LOCAL idle_in_transaction_session_timeout='10s'");
 }
 
+void PostgresConnection::begin_again(std::string_view how, std::string_view then) {
+  const auto begun = std::ranges::find_if(first_, [](const First& one) { return begins_with(one.sql, "BEGIN"); });
+  if (begun == first_.end()) {
+    begin(how);
+    return first(then);
+  }
+  begun->sql = how;
+  first_.insert(std::next(begun), {.sql = std::string(then)});
+}
+
 void PostgresConnection::first(std::string_view sql) {
   if (begins_with(sql, "ROLLBACK")) timeout_ = -1;
   first_.push_back({.sql = std::string(sql)});

@@ -87,6 +87,8 @@ class PostgresConnection {
   /// Begins a transaction, as `first` does. Behind a pooler that gives a session to others after each of them nothing
   /// stays set: how long it may stand idle goes with it.
   void begin(std::string_view how);
+  /// Begins the transaction that `begin` has begun otherwise, and `then` before all that has been added since.
+  void begin_again(std::string_view how, std::string_view then);
   bool has_first() const { return !first_.empty(); }
   void forget_first() noexcept {
     if (!first_.empty()) timeout_ = -1;  // the setting may be among them

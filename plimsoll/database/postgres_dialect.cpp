@@ -344,6 +344,8 @@ class PostgresRenderer final : public Renderer {
               "),0) THEN setval(" + sequence + ",?::bigint) END END,?::bigint)";
     out.cells.insert(out.cells.end(), 3, key);
   }
+  /// As UPDATE does that changes no key: rows that refer to these can still be stored.
+  void append_lock(std::string& sql) const override { sql += " FOR NO KEY UPDATE"; }
   void append_returning(std::string& sql, std::span<const Column* const> columns) const override {
     std::string_view before = " RETURNING ";
     for (const auto* column : columns) {

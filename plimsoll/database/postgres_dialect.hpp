@@ -30,6 +30,7 @@ class PostgresDialect final : public Dialect {
   std::string create_own_table(std::string_view name, std::string_view columns) const override;
   std::string where_missing(std::string statement) const override;
   std::string_view claim_rows() const noexcept override { return " FOR UPDATE SKIP LOCKED"; }
+  bool locks_rows() const noexcept override { return true; }
 
   Task<Result<std::optional<FoundTable>>> find_table(Session& session, const TableDefinition& table) const override;
   Task<Result<SearchState>> find_search(Session& session, const TableDefinition& table) const override;

@@ -383,6 +383,51 @@ TEST_F(Postgres, AloneSerializesTransactions) {
   EXPECT_EQ((*read("SELECT n FROM tally"))[0][0], Cell{std::int64_t{kLines}});
 }
 
+// Units that change the same rows in opposite orders wait for each other; each is undone a few times at most.
+TEST_F(Postgres, UnitsThatDeadlockGoOneAtATimeWhenTheyAreRepeated) {
+  ASSERT_TRUE(write("CREATE TABLE crossed(id int PRIMARY KEY, n int)"));
+  constexpr std::int64_t kRows = 20;
+  ASSERT_TRUE(write("INSERT INTO crossed SELECT i,0 FROM generate_series(1,20) i"));
+  constexpr std::size_t kLines = 6;
+  std::atomic<int> failed{0}, attempts{0};
+  at_once(kLines, [&](Loop& loop, std::size_t line) -> Task<> {
+    auto done = co_await database->write(loop, [&](Session& session) -> Task<Result<>> {
+      ++attempts;
+      for (std::int64_t i = 1; i <= kRows; ++i) {
+        const Cell row[] = {line % 2 ? i : kRows + 1 - i};
+        auto put = co_await session.query("UPDATE crossed SET n=n+1 WHERE id=?", row);
+        if (!put) co_return std::unexpected(std::move(put).error());
+      }
+      co_return Result<>{};
+    });
+    failed += done ? 0 : 1;
+  });
+  EXPECT_EQ(failed, 0);
+  EXPECT_LE(attempts, static_cast<int>(6 * kLines));
+  EXPECT_EQ((*read("SELECT sum(n) FROM crossed"))[0][0], (Cell{std::int64_t{kRows * kLines}}));
+}
+
+// A session is told to be alone inside an exchange, whose savepoint goes ahead of it.
+TEST_F(Postgres, AloneKeepsTheSavepointBeforeIt) {
+  ASSERT_TRUE(write("CREATE TABLE kept(n int)"));
+  wait_for([&](Loop& loop) -> Task<Result<>> {
+    auto done = co_await database->write(loop, [&](Session& session) -> Task<Result<>> {
+      (void)co_await session.query("SAVEPOINT handler", {});
+      session.alone("kept");
+      auto put = co_await session.query("INSERT INTO kept VALUES(1)", {});
+      EXPECT_TRUE(put);
+      auto level = co_await session.query("SHOW transaction_isolation", {});
+      EXPECT_TRUE(level);
+      if (level) EXPECT_EQ((*level)[0][0], Cell{std::string("read committed")});
+      (void)co_await session.query("ROLLBACK TO handler", {});
+      co_return Result<>{};
+    });
+    EXPECT_TRUE(done);
+    co_return Result<>{};
+  });
+  EXPECT_EQ(count("kept"), 0);
+}
+
 TEST_F(Postgres, CommittedWritesRaiseTheVersionsOfTheirTables) {
   auto& versions = database->versions();
   auto &thing = versions.of("thing"), &part = versions.of("part");

@@ -164,6 +164,9 @@ struct Select {
   /// too much with `response-too-large`, and the last column of each row is how many are left.
   std::optional<std::int64_t> most{};
   const AccessPath* path = nullptr;  ///< null: the database chooses
+  /// Others that change these rows wait until the transaction ends (where Dialect::locks_rows); rows are locked in
+  /// `order`.
+  bool lock = false;
 };
 
 /// A value of a column in a new or changed row.

@@ -153,6 +153,7 @@ void Renderer::append_rows(Statement& out, const Select& rows, std::string_view 
     out.sql += " OFFSET ?";
     out.cells.emplace_back(rows.offset);
   }
+  if (rows.lock) append_lock(out.sql);
 }
 
 Statement Renderer::select_file(const SelectFile& file) const {

@@ -96,6 +96,8 @@ class Renderer {
   void append_bound(Statement& out, const Bound& bound, std::string_view alias) const;
   /// What is selected of a row: all of it, or its count.
   void append_row(Statement& out, const Select& rows, std::string_view alias) const;
+  /// What locks the rows of a SELECT.
+  virtual void append_lock(std::string& sql) const { (void)sql; }
   /// `+1` for each value of the row that its column's type does not name.
   virtual void append_odd(std::string& sql, const Select& rows, std::string_view alias) const {
     (void)sql, (void)rows, (void)alias;

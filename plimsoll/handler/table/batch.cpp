@@ -132,6 +132,45 @@ class BatchOf final : public Writing {
     co_return rows;
   }
 
+  /// Batches that change the same rows in other orders would wait for each other, which the database notices after a
+  /// second: all rows are locked first, in the order of their keys, and then changed in the order of the items. What an
+  /// item names wrongly, or is not there, is told when its turn comes.
+  Task<Result<>> lock(Session& session, std::span<const json::Value> items, const Caller& who,
+                      const std::vector<Condition>& fixed) const {
+    constexpr std::size_t kTogether = 1'024;  ///< rows of a statement
+    std::vector<std::vector<Condition>> named;
+    for (const auto& item : items) {
+      std::vector<Condition> key;
+      for (const auto& condition : fixed)
+        if (table().is_key(condition.column)) key.push_back(condition);
+      if (add_key(key, item, {})) named.push_back(std::move(key));
+    }
+    const auto values = [](const Condition& condition) -> const Cell& { return condition.values[0]; };
+    const auto before = [&](const std::vector<Condition>& one, const std::vector<Condition>& other) {
+      return std::ranges::lexicographical_compare(one, other, {}, values, values);
+    };
+    std::ranges::sort(named, before);
+    const auto open = open_keys(plan_);
+    for (std::size_t i = 0; i < named.size();) {
+      auto conditions = fixed;
+      const auto count = open.size() == 1 ? std::min(kTogether, named.size() - i) : 1;
+      for (const auto column : open) {
+        Condition any{.column = column, .op = Operator::in, .values = {}};
+        for (std::size_t j = 0; j < count; ++j)
+          any.values.push_back(std::ranges::find(named[i + j], column, &Condition::column)->values[0]);
+        conditions.push_back(std::move(any));
+      }
+      i += count;
+      const Wanted wanted{
+          .model = model_.get(), .table = &table(), .conditions = std::move(conditions), .search = {}, .caller = &who};
+      const auto statement = lock_statement(database_.dialect(), wanted);
+      if (!statement) co_return Result<>{};
+      auto locked = co_await session.query(statement->sql, statement->cells);
+      if (!locked) co_return std::unexpected(std::move(locked).error());
+    }
+    co_return Result<>{};
+  }
+
   /// `minimal`: the caller wants no body, so none is written.
   Task<Result<Response>> in_transaction(Context& context, Session& session, std::span<const json::Value> items,
                                         const Caller& who, const std::vector<Condition>& fixed, bool minimal) const {
@@ -162,6 +201,9 @@ class BatchOf final : public Writing {
         co_return json_response(context, together ? 201 : 207, std::move(text));
       }
     }
+    if (action == Action::update && items.size() > 1 && database_.dialect().locks_rows())
+      if (auto locked = co_await lock(session, items, who, fixed); !locked)
+        co_return std::unexpected(std::move(locked).error());
     for (std::size_t i = 0; i < items.size(); ++i) {
       const auto prefix = "/" + std::to_string(i);
       if (!together)

@@ -122,6 +122,8 @@ class ImportOf final : public Writing {
     std::int64_t stored = 0;
     auto answer = co_await context.unit().answer(
         [&](Session& session) -> Task<Result<Response>> {
+          // Of two that store the same values in other orders each would wait for the other.
+          session.alone("plimsoll.import." + table().name + "." + (table().tenant ? who->tenant : std::string{}));
           auto count = co_await store(session, *text, *format, by, judged);
           if (!count) co_return std::unexpected(std::move(count).error());
           stored = *count;

@@ -282,6 +282,14 @@ std::optional<Statement> row_statement(const Dialect& dialect, const Wanted& row
   return dialect.select(asked.select);
 }
 
+std::optional<Statement> lock_statement(const Dialect& dialect, const Wanted& rows) {
+  Asked asked{rows};
+  if (!asked.add(rows)) return std::nullopt;
+  for (auto key : rows.table->keys) asked.select.order.push_back({.column = &rows.table->columns[key]});
+  asked.select.lock = true;
+  return dialect.select(asked.select);
+}
+
 Statement rows_statement(const Dialect& dialect, const Table& table, const Selection& selection, std::int64_t limit) {
   return dialect.select(
       {.from = relation_of(table), .columns = columns_of(table, selection), .odd = true, .limit = limit});

@@ -84,6 +84,9 @@ Statement rows_statement(const database::Dialect& dialect, const Table& table, c
 /// Rows without order: those of a key. `most`: how many may be given, embedded ones included; none: any number.
 std::optional<Statement> row_statement(const database::Dialect& dialect, const Wanted& rows, const Selection& selection,
                                        std::optional<std::int64_t> most = {});
+/// Locks rows in the order of their keys, whatever order they are named in, and gives a row for each. Nothing when the
+/// caller can have none.
+std::optional<Statement> lock_statement(const database::Dialect& dialect, const Wanted& rows);
 
 /// Inserts a row; cells by column, those without a value left to the database. Gives the columns of a selection, which
 /// has no embeds.
