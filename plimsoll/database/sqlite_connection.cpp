@@ -13,6 +13,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -172,6 +174,15 @@ void decimal_text(sqlite3_context* context, int, sqlite3_value** values) {
   give(context, sqlite3_value_double(values[0]) < 0 ? "-Inf" : "Inf");
 }
 
+/// `plimsoll_real(x)`: a double as rows have it in JSON: the shortest text that reads back the same; null where it is
+/// not finite, or there is none.
+void real_text(sqlite3_context* context, int, sqlite3_value** values) {
+  const auto value = sqlite3_value_double(values[0]);
+  if (sqlite3_value_type(values[0]) == SQLITE_NULL || !std::isfinite(value)) return give(context, "null");
+  char text[32];
+  give(context, {text, std::to_chars(text, text + sizeof text, value).ptr});
+}
+
 /// `plimsoll_instant(x)`: an instant in UTC where SQLite's date functions read one, anything else as text.
 void instant_text(sqlite3_context* context, int, sqlite3_value** values) {
   if (sqlite3_value_type(values[0]) == SQLITE_NULL) return;
@@ -280,6 +291,7 @@ void add_row_functions(sqlite3* db, EmbeddedRows& embedded) {
   sqlite3_create_function_v2(db, "plimsoll_rows", 2, kPure, &embedded, nullptr, add_row, all_rows, nullptr);
   constexpr int kConstant = kPure | SQLITE_DETERMINISTIC;
   sqlite3_create_function_v2(db, "plimsoll_decimal", 1, kConstant, nullptr, decimal_text, nullptr, nullptr, nullptr);
+  sqlite3_create_function_v2(db, "plimsoll_real", 1, kConstant, nullptr, real_text, nullptr, nullptr, nullptr);
   sqlite3_create_function_v2(db, "plimsoll_instant", 1, kConstant, nullptr, instant_text, nullptr, nullptr, nullptr);
   sqlite3_create_function_v2(db, "plimsoll_place", 1, kConstant, nullptr, place, nullptr, nullptr, nullptr);
   sqlite3_create_function_v2(db, "plimsoll_placed", 1, kConstant, nullptr, placed, nullptr, nullptr, nullptr);

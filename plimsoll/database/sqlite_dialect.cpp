@@ -25,8 +25,7 @@ void append_plain(std::string& out, const Column& column, std::string_view alias
 std::string foreign_value(Kind kind, const std::string& name) {
   const auto text = "json_quote(CAST(" + name + " AS TEXT))";
   const auto is = [&](std::string_view types) { return "typeof(" + name + ") IN (" + std::string(types) + ")"; };
-  const auto real = "iif(abs(" + name + ")<=1.7976931348623157e308,iif(CAST(printf('%!.15g'," + name +
-                    ") AS REAL)=" + name + ",printf('%!.15g'," + name + "),printf('%!.17g'," + name + ")),'null')";
+  const auto real = "plimsoll_real(" + name + ")";
   const auto endless = is("'real'") + " AND abs(" + name + ")>1.7976931348623157e308";
   const auto number = "CASE typeof(" + name + ") WHEN 'null' THEN 'null' WHEN 'integer' THEN CAST(" + name +
                       " AS TEXT) WHEN 'real' THEN " + real + " ELSE " + text + " END";
@@ -58,10 +57,8 @@ std::string inner_value(const Column& column, std::string_view alias) {
     case Kind::boolean: return "json(iif(" + name + " IS NULL,'null',iif(" + name + ",'true','false')))";
     case Kind::json: return "json(iif(json_valid(" + name + ")," + name + ",json_quote(" + name + ")))";
     case Kind::number: return "json(iif(json_valid(" + name + ")," + name + ",json_quote(" + name + ")))";
-    case Kind::real:
-      // json_object writes doubles with 15 digits; 17 lose nothing. Infinities are null, as at the top.
-      return "json(iif(abs(" + name + ")<=1.7976931348623157e308,iif(CAST(printf('%!.15g'," + name +
-             ") AS REAL)=" + name + ",printf('%!.15g'," + name + "),printf('%!.17g'," + name + ")),'null'))";
+    // json_object writes doubles with 15 digits, and SQLite's printf rounds large and small ones wrongly at 17.
+    case Kind::real: return "json(plimsoll_real(" + name + "))";
     case Kind::integer: return name;
     default: return "CAST(" + name + " AS TEXT)";
   }
