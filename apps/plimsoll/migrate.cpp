@@ -94,12 +94,17 @@ int read_for_new(const Options& options, std::shared_ptr<const contract::Contrac
   return 0;
 }
 
+std::string file_of_new(const Options& options, const std::string& folder,
+                        const std::vector<database::Migration>& files) {
+  return (fs::path(folder) / (next_number(files) + options.name + ".sql")).string();
+}
+
 /// Never over a file that is there.
 int write_file(const Options& options, const std::string& folder, const std::vector<database::Migration>& files,
                const std::string& text) {
   std::error_code code;
   fs::create_directories(folder, code);
-  const auto file = (fs::path(folder) / (next_number(files) + options.name + ".sql")).string();
+  const auto file = file_of_new(options, folder, files);
   if (!files.empty() && fs::path(file).stem().string() <= files.back().name)
     return complain("\"" + fs::path(file).stem().string() + "\" would not come after \"" + files.back().name + "\"",
                     folder, "Choose a name that sorts behind it.");
@@ -178,12 +183,19 @@ int write_new(const Options& options, const std::string& folder, const database:
                                           : "-- What the contract declares beyond the migrations before this one.\n";
   for (auto& statement : statements)
     text += (first ? scratch.database->dialect().where_missing(statement) : statement) + "\n";
+  if (copied) {
+    // What cannot make the tables again is no migration.
+    const auto file = file_of_new(options, folder, files);
+    const std::vector<database::Migration> made{{.name = fs::path(file).stem().string(), .sql = text, .checksum = {}}};
+    if (auto applied = database::apply_migrations(*scratch.database, made, 0); !applied)
+      return complain("the file is not written, since it does not make the tables in an empty database: " +
+                          database::reason_of(applied.error()),
+                      file,
+                      "Write it yourself from the tables that are there: what this command does not know (functions, "
+                      "types, schemas) goes before them.");
+  }
   if (const int status = write_file(options, folder, files, text); status || !copied) return status;
   // What the contract declares beyond the tables that are there is the next migration's.
-  std::string script;
-  for (auto& statement : statements) script += statement + "\n";
-  const std::vector<database::Migration> made{{.name = "0", .sql = script, .checksum = {}}};
-  if (auto applied = database::apply_migrations(*scratch.database, made, 0); !applied) return complain(applied.error());
   auto more = table::missing_statements(*scratch.database, model);
   if (!more) return complain(more.error());
   if (!more->empty()) std::puts("the contract declares more: `plimsoll migrate new NAME` again writes that");

@@ -63,6 +63,7 @@ struct FoundColumn {
   std::string default_value{};  ///< as SQL
   char category = '\0';         ///< PostgreSQL: pg_type.typcategory
   int digits = -1;              ///< PostgreSQL: that it declares, such as 3 of `timestamptz(3)`; negative: none
+  std::string precise{};        ///< PostgreSQL: the type with its length or precision, as `numeric(10,2)`
   /// PostgreSQL: names of the checks of the table that are about it.
   std::vector<std::string> checks{};
   /// The forms of the instants that it holds, as far as a start looks.
@@ -116,6 +117,15 @@ struct SearchState {
   bool current = false;
   std::optional<Finding> foreign{};  ///< something of somebody else stands where it belongs
   std::vector<std::string> drop{};   ///< what goes before `create_search`
+};
+
+/// The statements that make what is there of a table. Of several tables they are run in this order: the first of all,
+/// then the second of all, and so on; some tables share them.
+struct PresentStatements {
+  std::vector<std::string> needed{};      ///< types, collations and sequences; comments where something has to be there
+  std::vector<std::string> tables{};      ///< with indexes, triggers and the index of `q`
+  std::vector<std::string> views{};       ///< which read tables
+  std::vector<std::string> references{};  ///< foreign keys that the table itself does not declare
 };
 
 /// What a refused change broke, as far as the database says.
@@ -182,9 +192,8 @@ class Dialect {
   virtual Task<Result<std::optional<FoundTable>>> find_table(Session& session, const TableDefinition& table) const = 0;
   virtual Task<Result<SearchState>> find_search(Session& session, const TableDefinition& table) const = 0;
   virtual Task<Result<std::vector<ForeignKey>>> foreign_keys(Session& session, std::string table) const = 0;
-  /// The statements that made a table that is there, with its indexes, triggers and index of `q`.
-  virtual Task<Result<std::vector<std::string>>> present_statements(Session& session,
-                                                                    const TableDefinition& table) const = 0;
+  /// The statements that make a table as it is there.
+  virtual Task<Result<PresentStatements>> present_statements(Session& session, const TableDefinition& table) const = 0;
   /// Gives a row where there is a table of this name.
   virtual Statement has_table(std::string name) const = 0;
 

@@ -35,8 +35,7 @@ class PostgresDialect final : public Dialect {
   Task<Result<std::optional<FoundTable>>> find_table(Session& session, const TableDefinition& table) const override;
   Task<Result<SearchState>> find_search(Session& session, const TableDefinition& table) const override;
   Task<Result<std::vector<ForeignKey>>> foreign_keys(Session& session, std::string table) const override;
-  Task<Result<std::vector<std::string>>> present_statements(Session& session,
-                                                            const TableDefinition& table) const override;
+  Task<Result<PresentStatements>> present_statements(Session& session, const TableDefinition& table) const override;
   Statement has_table(std::string name) const override;
 
   void note_storage(Column& column, const FoundColumn* there, const FoundTable* found) const override;

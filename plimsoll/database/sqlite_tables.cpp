@@ -642,8 +642,8 @@ Task<Result<std::vector<ForeignKey>>> SqliteDialect::foreign_keys(Session& sessi
   co_return found;
 }
 
-Task<Result<std::vector<std::string>>> SqliteDialect::present_statements(Session& session,
-                                                                         const TableDefinition& table) const {
+Task<Result<PresentStatements>> SqliteDialect::present_statements(Session& session,
+                                                                  const TableDefinition& table) const {
   // What SQLite and FTS5 make by themselves has no text, or the name of a shadow of the search index.
   const Cell names[] = {table.name, table.name + "_search", table.name + "_search_rows"};
   auto rows = co_await session.query(
@@ -651,8 +651,8 @@ Task<Result<std::vector<std::string>>> SqliteDialect::present_statements(Session
       "ORDER BY type='trigger', type='index', name=?2, rowid",
       names);
   if (!rows) co_return std::unexpected(std::move(rows).error());
-  std::vector<std::string> all;
-  for (auto& row : *rows) all.push_back(text_at(row, 0) + ";");
+  PresentStatements all;
+  for (auto& row : *rows) all.tables.push_back(text_at(row, 0) + ";");
   co_return all;
 }
 

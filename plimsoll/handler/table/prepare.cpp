@@ -200,12 +200,18 @@ Task<Result<>> append_missing(Session& session, const Model& model, const Table&
 }
 
 Task<Result<>> append_present(Session& session, const Model& model, const Table& table, const Standing& standing,
-                              std::vector<std::string>& all) {
+                              database::PresentStatements& all) {
   const auto definition = definition_of(model, table, standing.plain_keys);
   auto statements = co_await standing.dialect->present_statements(session, definition);
   if (!statements) co_return std::unexpected(std::move(statements).error());
-  for (auto& statement : *statements)
-    if (std::ranges::find(all, statement) == all.end()) all.push_back(std::move(statement));
+  const auto add = [](std::vector<std::string>& into, std::vector<std::string>& made) {
+    for (auto& statement : made)
+      if (std::ranges::find(into, statement) == into.end()) into.push_back(std::move(statement));
+  };
+  add(all.needed, statements->needed);
+  add(all.tables, statements->tables);
+  add(all.views, statements->views);
+  add(all.references, statements->references);
   co_return Result<>{};
 }
 
@@ -254,14 +260,18 @@ Result<std::vector<std::string>> missing_statements(database::Database& database
 }
 
 Result<std::vector<std::string>> present_statements(database::Database& database, const Model& model) {
+  database::PresentStatements present;
   return statements_of(
       database, model,
-      [&](Session& session, const Table& table, const Standing& standing,
-          std::vector<std::string>& all) -> Task<Result<>> {
-        auto done = co_await append_present(session, model, table, standing, all);
+      [&](Session& session, const Table& table, const Standing& standing, std::vector<std::string>&) -> Task<Result<>> {
+        if (&table == &model.tables.front()) present = {};  // the transaction may be tried again
+        auto done = co_await append_present(session, model, table, standing, present);
         co_return done;
       },
-      [](const Standing&, std::vector<std::string>&) {});
+      [&](const Standing&, std::vector<std::string>& all) {
+        for (auto* part : {&present.needed, &present.tables, &present.views, &present.references})
+          std::ranges::move(*part, std::back_inserter(all));
+      });
 }
 
 Result<std::vector<IndexUse>> index_uses(database::Database& database, const Model& model) {
