@@ -106,6 +106,17 @@ class Init(harness.ServerTest):
         return postgres.url(name)
 
 
+class Folders(Init):
+    def test_a_folder_with_one_of_its_files_is_left_as_it_is(self):
+        for there in ("plimsoll.yaml", "notes.yaml"):
+            folder = self.directory()
+            (folder / there).write_text("mine")
+            done = self.plimsoll("init", directory=folder)
+            self.assertEqual(done.returncode, 2, done.stdout)
+            self.assertIn(f"{there} already exists", done.stderr)
+            self.assertEqual([(path.name, path.read_text()) for path in folder.iterdir()], [(there, "mine")])
+
+
 class Postgres(Init):
     def test_a_contract_for_tables_that_are_there_is_served_listed_embedded_and_checked_without_an_edit(self):
         url = self.postgres(SHOP)

@@ -314,6 +314,19 @@ class Versions(harness.ServerTest):
         told = self.refuse_both(small(1, "/v1"), small(2, "/v2", tables="      owner: text\n"), config)
         self.assertIn('its `owner` is "text" there and none in the other', told)
 
+    def test_a_column_that_only_a_later_version_declares_is_missing_at_its_place(self):
+        folder = self.directory()
+        (folder / "v1.yaml").write_text(small("1", "/v1"))
+        (folder / "plimsoll.yaml").write_text("database: {url: 'sqlite:n.db'}\n")
+        self.server(folder / "v1.yaml", folder / "plimsoll.yaml", directory=folder).start().stop()
+        later = small("2", "/v2").replace("      properties:", "      properties:\n        phone: {type: string}", 1)
+        self.assertIn("phone", later)
+        (folder / "v2.yaml").write_text(later)
+        line = later[:later.index("phone:")].count("\n") + 1
+        checked = self.plimsoll("check", "--database", "v1.yaml", "v2.yaml", directory=folder)
+        said = checked.stdout + checked.stderr
+        self.assertRegex(said, rf'v2\.yaml:{line}:\d+: error\[table-disagrees\]: table "notes" has no column "phone"')
+
     def test_commands_take_several_contracts(self):
         directory = self.directory()
         for number in (1, 2):

@@ -112,6 +112,11 @@ int write_both(const std::string& name, const std::string& contract_name, std::s
                std::string_view deployment) {
   const std::filesystem::path folder(name);
   std::error_code error;
+  // All or none: a folder that has one of them is another deployment's.
+  for (const auto& each : {contract_name, std::string("plimsoll.yaml")})
+    if (std::filesystem::exists(folder / each, error))
+      return complain((folder / each).string() + " already exists", {},
+                      "Choose another folder: `plimsoll init FOLDER`.");
   std::filesystem::create_directories(folder, error);
   if (error)
     return complain("the folder " + name + " cannot be created: " + error.message(), {},

@@ -110,6 +110,7 @@ struct ForeignKey {
 struct Finding {
   std::string what, migration;
   bool warning = false;
+  std::string missing{};  ///< the column that is; empty: it is about something else
 };
 
 /// The index of `q` as it stands in the database.

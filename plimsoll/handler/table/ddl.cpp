@@ -299,7 +299,8 @@ std::vector<Disagreement> compare(const database::Dialect& dialect, const Model&
     const auto& column = table.columns[i];
     const auto there = std::ranges::find(found.columns, column.name, &database::FoundColumn::name);
     if (there == found.columns.end()) {
-      all.push_back({{"table " + name + " has no column " + quoted(column.name), dialect.add_column(definition, i)}});
+      all.push_back({{"table " + name + " has no column " + quoted(column.name), dialect.add_column(definition, i),
+                      false, column.name}});
       continue;
     }
     storage.clear();

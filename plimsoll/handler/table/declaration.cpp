@@ -432,7 +432,12 @@ void Reader::keys(Table& table, const TableOptions& options) {
     table.keys.push_back(*found);
     places.push_back(place);
     auto& key = table.columns[*found];
-    if (key.kind != Kind::text && key.kind != Kind::integer)
+    if (key.kind == Kind::instant || key.kind == Kind::decimal)
+      complain(several ? place : key.schema, "key",
+               "the key \"" + names[i] + "\" has a format whose values are not compared as text",
+               "Leave out `format: " + std::string(key.kind == Kind::instant ? "date-time" : "decimal") +
+                   "`, or name another column.");
+    else if (key.kind != Kind::text && key.kind != Kind::integer)
       complain(several ? place : key.schema, "key", "the key \"" + names[i] + "\" is neither text nor an integer",
                "Give it `type: string` or `type: integer`.");
     table.key_from_client |= !key.read_only;

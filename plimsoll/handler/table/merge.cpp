@@ -144,6 +144,9 @@ void Merged::add(const Model& other, const contract::Contract& contract, contrac
       model.tables.push_back(table);
       first.emplace(table.name, &contract);
     } else {
+      for (const auto& column : table.columns)
+        if (!model.tables[known->second].column(column.name))
+          later.try_emplace({table.name, column.name}, &contract, column.schema);
       Pair{model.tables[known->second], *first.find(table.name)->second, table, contract, complaints}.merge();
     }
   }

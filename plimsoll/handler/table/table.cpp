@@ -155,10 +155,24 @@ void prepare_together(const Services& services, contract::Complaints& complaints
     return complain(complaints, *services.contracts.front(), error, "tables-not-prepared", nullptr,
                     "the tables could not be prepared: " + database::reason_of(disagreements.error()),
                     database::remedy_of(disagreements.error()));
-  for (auto& one : *disagreements)
-    if (!one.warning)
+  for (auto& one : *disagreements) {
+    if (one.warning) continue;
+    const auto later = one.table ? merged.later.find({one.table->name, one.missing}) : merged.later.end();
+    if (later != merged.later.end() && later->second.at) {
+      const auto& [declares, at] = later->second;
+      complaints.push_back(
+          {.severity = error,
+           .code = "table-disagrees",
+           .file = at->source() < declares->files.size() ? declares->files[at->source()] : declares->file,
+           .at = at->position(),
+           .pointer = {},
+           .what = std::move(one.what),
+           .remedy = remedy_of(one)});
+    } else {
       complain(complaints, *merged.first.find(one.table->name)->second, error, "table-disagrees", one.table,
                std::move(one.what), remedy_of(one));
+    }
+  }
 }
 
 /// Opens the folder of files where a table has some in it, and keeps it swept.
