@@ -63,6 +63,17 @@ MediaType split(std::string_view text) {
   return {name.substr(0, slash), slash < name.size() ? name.substr(slash + 1) : "", text.substr(end)};
 }
 
+/// What an offer need not say to have it: our texts are UTF-8, and JSON has no parameter for that; our CSV begins with
+/// the names of its columns (RFC 4180).
+bool goes_without_saying(const Parameter& asked, const MediaType& offer) {
+  if (same_as_lower(asked.name, "charset")) return same_as_lower(asked.value, "utf-8");
+  if (!same_as_lower(asked.name, "header") || !same_as_lower(asked.value, "present")) return false;
+  Parameter own;
+  for (auto theirs = offer.parameters; next_parameter(theirs, own);)
+    if (same_as_lower(own.name, "header")) return false;
+  return same_as_lower(offer.type, "text") && same_as_lower(offer.subtype, "csv");
+}
+
 /// How exactly a range names the offer: -1 not at all, then by type, subtype and parameters that agree.
 int specificity(const Preference& range, const MediaType& offer) {
   const auto wanted = split(range.value);
@@ -77,8 +88,7 @@ int specificity(const Preference& range, const MediaType& offer) {
     Parameter own;
     for (auto theirs = offer.parameters; next_parameter(theirs, own);)
       found |= equal_ignoring_case(asked.name, own.name) && equal_ignoring_case(asked.value, own.value);
-    // A charset an offer does not speak of cannot tell against it: our texts are UTF-8, and JSON has no such parameter.
-    if (!found && !(same_as_lower(asked.name, "charset") && same_as_lower(asked.value, "utf-8"))) return -1;
+    if (!found && !goes_without_saying(asked, offer)) return -1;
     agreed += found;
   }
   return agreed;

@@ -52,6 +52,14 @@ TEST(MediaType, TheMostSpecificRangeDecides) {
   EXPECT_EQ(media_type_weight("APPLICATION/JSON", "application/json"), 1000);
 }
 
+TEST(MediaType, CsvHasTheHeaderThatItsAnswersSay) {
+  EXPECT_EQ(media_type_weight("text/csv; header=present", "text/csv"), 1000);
+  EXPECT_EQ(media_type_weight("text/csv; charset=utf-8; header=present", "text/csv"), 1000);
+  EXPECT_EQ(media_type_weight("text/csv; header=absent", "text/csv"), 0);
+  EXPECT_EQ(media_type_weight("text/csv; header=present", "text/csv; header=absent"), 0);
+  EXPECT_EQ(media_type_weight("text/plain; header=present", "text/plain"), 0);
+}
+
 TEST(MediaType, TheFirstOfEqualsIsChosenAndNoneIsNone) {
   constexpr std::string_view kOffers[] = {"application/json", "text/csv"};
   EXPECT_EQ(best_media_type("*/*", kOffers), 0u);
