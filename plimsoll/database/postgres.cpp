@@ -88,7 +88,7 @@ bool ends_transaction(std::string_view sql) {
 }
 
 /// What was sent to be copied must have been asked for first (`RowCopier::stored`).
-Error under_way() { return Error{&kInternal}.because("postgres: a COPY is still under way"); }
+Error under_way() { return Error{&kInternal}.because("postgres: a COPY is still in progress"); }
 
 /// The statements of one transaction on one connection.
 class Statements {

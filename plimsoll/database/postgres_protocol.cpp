@@ -323,7 +323,7 @@ void PostgresProtocol::copy_data(std::string_view data) {
 void PostgresProtocol::copy_done() {
   if (failed()) return;
   if (!takes_data()) {
-    fail(Fault::misuse, "the end of a COPY is said that is not under way");
+    fail(Fault::misuse, "the end of a COPY is said that is not in progress");
     return;
   }
   out_.append("c\0\0\0\4", 5);
@@ -333,7 +333,7 @@ void PostgresProtocol::copy_done() {
 void PostgresProtocol::copy_fail(std::string_view why) {
   if (!passable(why)) return;
   if (!takes_data()) {
-    fail(Fault::misuse, "a COPY is given up that is not under way");
+    fail(Fault::misuse, "a COPY is given up that is not in progress");
     return;
   }
   begin('f');
