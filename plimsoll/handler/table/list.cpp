@@ -116,9 +116,8 @@ class List final : public Operation {
     auto asked = *page;
     ++asked.limit;  // one more tells whether there is more
     AccessPlanner planner{database_.dialect(), *wanted, asked};
-    auto statements = planner.open()
-                          ? std::vector<Statement>{}
-                          : list_statements(database_.dialect(), *wanted, selection, asked, budget.rows);
+    auto statements = planner.open() ? std::vector<Statement>{}
+                                     : list_statements(database_.dialect(), *wanted, selection, asked, budget.rows);
     if (statements) {
       const bool quick = page->limit <= kQuickPage && page->offset == 0;
       const auto reading = reading_of(request, context, class_of(*wanted), quick, budget);

@@ -112,8 +112,6 @@ Passing passing(const contract::Operation& operation) {
         made.declared.push_back(lowered(needed.scheme->parameter));
   return made;
 }
-bool hides(const Build& build) {
-  for (const auto& spec : build.operation.responses)
 /// Adds the field that a credential signs, unless it says only how the body is written or what is accepted.
 void reserve_signed(std::vector<std::string>& names, std::string_view field) {
   if (!is_token(field)) return;  // `@method`
@@ -143,6 +141,8 @@ std::vector<std::string> reserved_by(const json::Value* credential) {
   }
   return names;
 }
+bool hides(const Build& build) {
+  for (const auto& spec : build.operation.responses)
     for (const auto& media : spec.content)
       if (media.schema && build.contract.marked(*media.schema, contract::Mark::write_only)->place()) return true;
   return false;
@@ -246,7 +246,9 @@ Result<std::unique_ptr<Handler>> build(const json::Value& from, const Build& bui
     if (!build.operation.undeclared)
       return config::wrong(*from.find("learn"), "an operation that is declared is known");
     route.learned = build.services.shared->of<Learned>();
-    route.learned->begin(options.name);
+    const auto* caller = build.operation.extension("authorization");
+    const bool says = caller && caller->is(json::Type::string);
+    route.learned->begin(options.name, says ? caller->string() : std::string_view{});
     route.bases = build.contract.base_paths;
   }
   auto mirror = mirror_of(options.mirror, *upstreams, known->second, options.name, build);
@@ -266,17 +268,17 @@ Result<std::unique_ptr<Handler>> build(const json::Value& from, const Build& bui
   const bool keeps = (in_force(build.operation, "cache") && !gathers) || in_force(build.operation, "idempotency");
   route.holds_text =
       keeps || in_force(build.operation, "responses") || in_force(build.operation, "fields") || hides(build);
-  if (!keeps) route.held_anyhow = 16 * 1024;
-  route.passing = passing(build.operation);
   route.bodies = build.services.shared->of<BodyMemory>();
   route.copies = in_force(build.operation, "idempotency");
+  if (!keeps) route.held_anyhow = 16 * 1024;
+  route.passing = passing(build.operation);
+  route.passing.reserved = known->second.reserved;
   if (route.learned) route.passing.coding = false;  // what is compressed cannot be learned from
   return make_upstream(std::move(route));
 }
 
 /// All of the deployment's upstreams, and what asks whether they are well.
 void provide(const contract::Contract&, Services& services, contract::Complaints& complaints) {
-  route.passing.reserved = known->second.reserved;
   const auto* section = services.deployment ? services.deployment->find("upstreams") : nullptr;
   if (!section || services.mock) return;
   const auto complain = [&](const std::string& name, const json::Value& at, const Error& error) {

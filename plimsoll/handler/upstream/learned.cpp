@@ -192,10 +192,17 @@ struct Learned::Segment {
     only_values = true;
     for (auto& each : std::exchange(words, {})) add_value(std::move(*each.second));
   }
-  /// By which siblings are taken for one another; empty: nothing is known of its answers.
+  /// By which siblings are taken for one another, with all that is below them; empty: nothing is known of its answers.
   std::string looks() const {
     std::string all;
     bool known = false;
+    const auto below = [&](std::string_view name, const Segment& segment) {
+      const auto looks = segment.looks();
+      known |= !looks.empty();
+      all.append(name).append(" {").append(looks).append("}\n");
+    };
+    for (const auto& [word, segment] : words) below(word, *segment);
+    if (value) below("/", *value);
     for (const auto& [method, operation] : operations) {
       const auto looks = operation.looks();
       known |= !looks.empty();
@@ -206,14 +213,14 @@ struct Learned::Segment {
   /// Several words whose answers have the same members are values: the names of users, the titles of pages.
   void alike_are_values() {
     constexpr std::size_t kAlike = 4;
+    for (auto& each : words) each.second->alike_are_values();
+    if (value) value->alike_are_values();
     std::map<std::string, std::vector<std::string>> alike;
     for (const auto& [word, segment] : words)
       if (auto looks = segment->looks(); !looks.empty()) alike[std::move(looks)].push_back(word);
     for (const auto& [looks, same] : alike)
       if (same.size() >= kAlike)
         for (const auto& word : same) add_value(std::move(*words.extract(word).mapped()));
-    for (auto& each : words) each.second->alike_are_values();
-    if (value) value->alike_are_values();
   }
 };
 
@@ -226,9 +233,9 @@ void Learned::clear() {
   exchanges_ = dropped_ = operations_ = 0;
   shapes_left_ = kMostShapes, segments_left_ = kMostSegments;
 }
-void Learned::begin(std::string_view upstream) {
+void Learned::begin(std::string_view upstream, std::string_view authorization) {
   const std::scoped_lock lock(mutex_);
-  upstream_ = upstream;
+  upstream_ = upstream, authorization_ = authorization;
 }
 std::string Learned::upstream() const {
   const std::scoped_lock lock(mutex_);
@@ -345,7 +352,9 @@ void Learned::write_paths(json::Writer& out, const Segment& at, const std::strin
       const auto& operation = found->second;
       out.key(lowered(method)).begin_object();
       out.key("operationId").string(operation_id(method, path));
-      out.key("x-plimsoll").begin_object().key("upstream").string(upstream_).end_object();
+      out.key("x-plimsoll").begin_object().key("upstream").string(upstream_);
+      if (!authorization_.empty()) out.key("authorization").string(authorization_);
+      out.end_object();
       if (!operation.query.empty()) {
         out.key("parameters").begin_array();
         for (const auto& [name, parameter] : operation.query) {

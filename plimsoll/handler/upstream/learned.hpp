@@ -37,8 +37,9 @@ class Learned {
   void take(const Exchange& exchange);
   /// An OpenAPI 3.1 document with an operation for each that was seen, each with `x-plimsoll: {upstream: NAME}`.
   std::string document();
-  /// `upstream`: whose traffic is learned.
-  void begin(std::string_view upstream);
+  /// `upstream`: whose traffic is learned. `authorization`: what the drafted operations say under that key; empty:
+  /// nothing.
+  void begin(std::string_view upstream, std::string_view authorization = {});
   std::string upstream() const;  ///< empty: none, nothing is learned
   void clear();
   std::uint64_t exchanges() const;  ///< learned from
@@ -51,7 +52,7 @@ class Learned {
 
   mutable std::mutex mutex_;
   std::unique_ptr<Segment> root_;
-  std::string upstream_;
+  std::string upstream_, authorization_;
   std::uint64_t exchanges_ = 0, dropped_ = 0;
   std::size_t operations_ = 0, shapes_left_ = 0, segments_left_ = 0;
 };

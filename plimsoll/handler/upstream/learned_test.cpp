@@ -111,6 +111,30 @@ TEST(Learned, ManyWordsAtOnePlaceAreValues) {
   EXPECT_THAT(document, Not(HasSubstr("/pages/a")));
 }
 
+TEST(Learned, WordsWithTheSameBelowThemAreValuesAtAnyPlace) {
+  Learned learned;
+  learned.begin("legacy", "any-caller");
+  const auto take = [&](std::string_view path, std::string_view body) {
+    learned.take({.method = "GET",
+                  .path = path,
+                  .query = {},
+                  .request_type = {},
+                  .status = 200,
+                  .response_type = "application/json",
+                  .response_body = body});
+  };
+  for (const std::string name : {"ada", "bob", "cyd", "dan", "eve"}) {
+    take("/people/" + name + "/posts", R"({"title":"t"})");
+    take("/people/" + name + "/posts/latest", R"({"text":"t"})");
+  }
+  take("/people/count/all", R"({"count":5})");
+  const auto text = learned.document();
+  EXPECT_THAT(text, HasSubstr(R"("/people/{peopleId}/posts")"));
+  EXPECT_THAT(text, HasSubstr(R"("/people/count/all")"));
+  for (const auto* name : {"ada", "bob", "cyd", "dan", "eve"}) EXPECT_THAT(text, Not(HasSubstr(name))) << text;
+  EXPECT_THAT(text, HasSubstr(R"("x-plimsoll":{"upstream":"legacy","authorization":"any-caller"})"));
+}
+
 TEST(Learned, ItsMemoryIsBounded) {
   Learned learned;
   learned.begin("legacy");
