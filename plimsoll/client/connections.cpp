@@ -176,8 +176,10 @@ std::shared_ptr<Http2Connection> Connections::room(Origin& origin) {
       if (i < origin.connections.size() && origin.connections[i] == each) ++i;  // mostly it is not among them any more
       continue;
     }
-    origin.expected = std::max<std::size_t>(each->limit(), 1);
-    if (each->has_room()) return each;
+    // One that has answered nothing yet may not have said what it takes, and is taken to be as the last.
+    const bool unknown = !each->used() && each->limit() == Http2Connection::kStreams;
+    if (!unknown) origin.expected = std::max<std::size_t>(each->limit(), 1);
+    if (each->has_room() && (!unknown || each->calls() < origin.expected)) return each;
     ++i;
   }
   return nullptr;

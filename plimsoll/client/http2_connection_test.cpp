@@ -9,8 +9,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <functional>
 #include <map>
+#include <mutex>
 
 namespace plimsoll::client {
 namespace {
@@ -214,6 +216,49 @@ TEST(Http2Connection, NoMoreRestThanMay) {
     EXPECT_LE(loop.own<Connections>().idle(), 2u);
     EXPECT_GE(loop.own<Connections>().idle(), 1u);
   });
+}
+
+TEST(Http2Connection, AFurtherOneIsTakenToBeAsTheLastUntilItHasSaidWhatItTakes) {
+  std::mutex mutex;
+  std::condition_variable all_here;
+  std::size_t here = 0, most = 0;
+  constexpr std::size_t kCalls = 6, kStreams = 2;
+  TestServer server{[&](TestLine& line) {
+    Peer peer{line};
+    // Only the first says what it takes before calls come.
+    if (line.number() == 0) {
+      peer.greet(std::string{'\0', '\3'} + number(kStreams));
+      peer.answer(peer.request());
+    } else {
+      line.bytes(http::kH2Preface.size());
+    }
+    std::vector<std::uint32_t> streams;
+    while (const auto stream = peer.request()) {
+      streams.push_back(stream);
+      std::unique_lock lock(mutex);
+      most = std::max(most, streams.size());
+      ++here;
+      all_here.notify_all();
+      if (streams.size() < kStreams) continue;
+      all_here.wait_for(lock, std::chrono::seconds(60), [&] { return here >= kCalls; });
+      if (line.number() > 0) peer.send(frame(kSettings, 0, 0, ""));
+      for (const auto each : streams) peer.answer(each);
+      streams.clear();
+    }
+  }};
+  const auto called = service(server);
+  std::vector<std::string> outcomes(kCalls);
+  run([&](Loop& loop) -> Task<> {
+    std::string first;
+    co_await one_call(*called, loop, first);
+    EXPECT_EQ(first, "200 hello");
+    std::vector<Scope> scopes(kCalls);
+    for (std::size_t i = 0; i < kCalls; ++i) loop.spawn(scopes[i], one_call(*called, loop, outcomes[i]));
+    co_await all(loop, outcomes);
+  });
+  for (const auto& outcome : outcomes) EXPECT_EQ(outcome, "200 hello");
+  EXPECT_EQ(most, kStreams);
+  EXPECT_EQ(server.connections(), 3);
 }
 
 TEST(Http2Connection, WhatCameWhileItRestedIsReadBeforeItIsUsed) {
