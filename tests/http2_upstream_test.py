@@ -20,7 +20,7 @@ import http2_origin
 CONTRACT = """
 openapi: 3.1.0
 info: {title: Shop, version: '1'}
-x-plimsoll: {authorization: any-caller, rate-limit: off, deadline: 120s}
+x-plimsoll: {authorization: any-caller, rate-limit: off, priority: off, deadline: 120s}
 paths:
   /things:
     get:
@@ -231,12 +231,12 @@ class Upstream(harness.ServerTest):
         origin = self.behind(script)
         server = self.front(origin, contract=CONTRACT.replace("operationId: getFile, x-plimsoll: {upstream: back}",
                                                               "operationId: getFile, x-plimsoll: {upstream: {name: back, response-headers: {remove: [X-Inner]}}}"))
-        with http2_client.Client(int(server.address.split(":")[1])) as client:
+        with http2_client.Client(int(server.address.split(":")[1]), patience=harness.PATIENCE) as client:
             client.send(http2_client.request(1, http2_client.head(path="/files")), http2_client.request(3, http2_client.head(path="/things")))
             client.until(lambda: client.over(1) and client.over(3))
             self.assertEqual((client.over(1), client.over(3)), ("ended", "ended"))
             heads = client.of(http2_client.HEADERS)
-            self.assertEqual(len(heads), 4)
+            self.assertEqual(len(heads), 4, client.frames)
             self.assertEqual(b"".join(f[3] for f in client.of(http2_client.DATA, 1)), b"abc")
             import hpack
             decoder, behind = hpack.Decoder(), {}
