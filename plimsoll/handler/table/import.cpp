@@ -10,7 +10,6 @@
 namespace plimsoll::table {
 namespace {
 
-using database::Cell;
 using database::Session;
 
 constexpr std::size_t kPiece = 64 * 1024;  ///< of a body that is there, read in one go
