@@ -72,14 +72,14 @@ SEVERAL = 6000  # rows that are more than one block
 
 
 class Copying(harness.ServerTest):
-    def stock(self, deadline="60s", more=""):
+    def stock(self, deadline="60s", more="", contract=CONTRACT):
         folder = self.directory()
         self.data = self.database(folder)
         harness.Postgres.shared().sql(f"ALTER DATABASE {self.data.name} SET log_statement='all'")
         config = self.deployment("database: {url: 'sqlite:contract.db'}\n", folder).replace("max: 8", "max: 1").replace("min: 1", "min: 0") + more
         if self.engine == "postgres":  # its buffers hold less than a block
             config = config.replace(self.data.url, harness.Postgres.shared().socket_url(self.data.name))
-        server = self.serve(CONTRACT.replace("DEADLINE", deadline), config, directory=folder)
+        server = self.serve(contract.replace("DEADLINE", deadline), config, directory=folder)
         self.assertEqual(server.post("/shelves", {"code": "s1"}).status, 201)
         return server
 
@@ -180,6 +180,21 @@ class Imports(Copying):
         answer = self.send(server, "".join(rows).replace("t ", "u ", 700), NDJSON, "/boxes/import")
         self.assertEqual((answer.status, [error["pointer"] for error in answer.json()["errors"]][:2]), (409, ["/700/text", "/701/text"]), answer)
         self.assertEqual(self.count("boxes"), 1000)
+
+    def test_instants_that_are_stored_as_another_text(self):
+        """PostgreSQL drops zeros at the end of a fraction: the same instant, unless the schema says how it is written."""
+        rows = self.rows(600, made_at="2026-01-01T00:00:00.120Z")
+        server = self.stock()
+        self.statements()
+        self.assertEqual(self.send(server, rows, NDJSON).json(), {"imported": 600})
+        self.assertEqual(set(self.statements()), {"COPY"})
+        server.stop()
+        server = self.stock(contract=CONTRACT.replace("made_at: {type: string, format: date-time}", "made_at: {type: string, format: date-time, pattern: '[.][0-9]{3}Z$'}"))
+        self.statements()
+        answer = self.send(server, rows, NDJSON)
+        self.assertEqual((answer.status, answer.code, answer.json()["errors"][0]["pointer"]), (422, "invalid-row", "/0/made_at"), answer)
+        self.assertEqual(set(self.statements()), {"INSERT INTO"})
+        self.assertEqual(self.count(), 0)
 
     def test_memory_does_not_grow_with_the_rows(self):
         """The body is on disk; what is held beside it is one block, ten times the rows or not."""
