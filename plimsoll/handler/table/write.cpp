@@ -1,10 +1,9 @@
 #include "plimsoll/handler/table/write.hpp"
 
-#include "plimsoll/handler/table/file_upload.hpp"
-
 #include "plimsoll/base/percent.hpp"
 #include "plimsoll/base/timestamp.hpp"
 #include "plimsoll/contract/parameters.hpp"
+#include "plimsoll/handler/table/file_upload.hpp"
 #include "plimsoll/http/conditional.hpp"
 #include "plimsoll/http/prefer.hpp"
 #include "plimsoll/json/parse.hpp"
