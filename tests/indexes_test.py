@@ -75,6 +75,31 @@ class Indexes(harness.ServerTest):
         self.assertIn('CREATE INDEX "books_by_pages_id"', server.output)
         self.assertEqual(server.get("/books?genre=a&sort=title").status, 200)
 
+    def test_a_list_that_no_index_serves_names_the_columns_of_one_in_the_log(self):
+        if self.engine != "sqlite":
+            self.skipTest("other databases choose by themselves")
+        folder, data = self.lay(["CREATE INDEX genres ON books(genre)", "CREATE INDEX places ON books(shelf_id)", "CREATE INDEX titles ON books(title)",
+                                 "INSERT INTO shelves VALUES(1,'x'),(2,'y')"])
+        # Each genre stands on one shelf: half of the books meet either condition, and none meets both.
+        data.script("INSERT INTO books(shelf_id,title,genre,pages) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<30000) "
+                    "SELECT 1+i%2, printf('t%06d', i*7919%30000), iif(i%2, 'a', 'b'), i FROM n")
+        contract = CONTRACT.replace("genre: [eq],", "genre: [eq], shelf_id: [eq],")
+
+        def listed():
+            server = self.serve(contract, DEPLOYMENT, directory=folder)
+            first = server.get("/books?genre=a&shelf_id=2&sort=title&limit=2").json()
+            self.assertEqual([book["title"] for book in first["data"]], ["t000001", "t000003"])
+            self.assertEqual(server.get("/books?genre=a&shelf_id=1&sort=title").json()["data"], [])
+            server.stop()
+            lines = server.logged()
+            server.output_path.unlink()
+            return [line for line in lines if line["event"] == "list-without-index"]
+
+        told = listed()
+        self.assertEqual([(line["table"], line["columns"]) for line in told], [("books", "genre, shelf_id, title, id")])
+        data.script("CREATE INDEX shelved ON books(genre, shelf_id, title)")
+        self.assertEqual(listed(), [])
+
     def test_tables_that_the_server_makes_have_them_all(self):
         folder = self.directory()
         server = self.serve(CONTRACT, DEPLOYMENT, directory=folder)

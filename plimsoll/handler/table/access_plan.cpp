@@ -231,6 +231,33 @@ void AccessPlanner::find_ranges() {
   if (!rows_.search.empty()) add({.way = Way::range, .words = true, .level = level_});
 }
 
+std::vector<std::size_t> AccessPlanner::missing_index() const {
+  std::vector<std::size_t> columns;
+  const auto has = [&](std::size_t column) { return std::ranges::find(columns, column) != columns.end(); };
+  const auto facts = std::span(facts_).first(count_);
+  for (auto& fact : facts)
+    if (fact.kind == Fact::Kind::equal && !has(fact.column)) columns.push_back(fact.column);
+  // Of several `in` one can be walked value by value.
+  const auto merges = [&](const Fact& fact) {
+    return fact.merges && !has(fact.column) &&
+           std::ranges::find(page_.sort, fact.column, &Sort::column) == page_.sort.end();
+  };
+  if (const auto in = std::ranges::find_if(facts, merges); in != facts.end()) columns.push_back(in->column);
+  std::optional<bool> descending;
+  for (auto& by : page_.sort) {
+    if (has(by.column)) continue;
+    if (descending && *descending != by.descending) break;
+    descending = by.descending;
+    columns.push_back(by.column);
+  }
+  const bool there = std::ranges::any_of(rows_.table->present, [&](const PresentIndex& index) {
+    auto whole = index.columns;
+    if (index.ends_with_key) whole.insert(whole.end(), rows_.table->keys.begin(), rows_.table->keys.end());
+    return whole.size() >= columns.size() && std::equal(columns.begin(), columns.end(), whole.begin());
+  });
+  return there ? std::vector<std::size_t>{} : columns;
+}
+
 /// What one read works with, and what it puts back where an attempt is broken off.
 struct AccessPlanner::Attempt {
   database::Database& database;
@@ -240,6 +267,7 @@ struct AccessPlanner::Attempt {
   PageRows& rows;
   PageRows::Mark mark = rows.mark();
   AccessPlan walk{};
+  bool wide = false;                  ///< what the first round allows was not enough
   std::int64_t found = 0;             ///< rows, of the last attempt that was broken off
   std::int64_t expected = INT64_MAX;  ///< steps that the walk would take in all, as far as a try has shown
 };
@@ -314,10 +342,11 @@ Task<Result<bool>> AccessPlanner::forced(Attempt& at, Way way) const {
 }
 
 Task<Result<>> AccessPlanner::read(database::Database& database, Loop& loop, const Selection& selection,
-                                   const database::Reading& reading, PageRows& rows) const {
+                                   const database::Reading& reading, PageRows& rows) {
   Attempt at{database, loop, selection, reading, rows};
   const auto way = forced_way.load(std::memory_order_relaxed);
   auto done = way >= 0 ? co_await forced(at, static_cast<Way>(way)) : co_await choose(at, 0, kAllRounds + 1);
+  wide_ = at.wide;
   if (!done) co_return std::unexpected(std::move(done).error());
   co_return Result<>{};
 }
@@ -380,6 +409,7 @@ Task<Result<bool>> AccessPlanner::choose(Attempt& at, std::size_t first, std::si
       auto done = co_await try_walk(at, steps + steps / 3);
       if (!done || *done) co_return done;
     }
+    at.wide |= round > 0;
     auto narrow = co_await narrow_range(at, kRounds[round].range * page / kStepsOfRow);
     if (!narrow) co_return std::unexpected(std::move(narrow).error());
     if (*narrow) {

@@ -58,7 +58,12 @@ class AccessPlanner {
   /// Reads the page, by whichever way turns out to be cheap: an attempt that takes more steps than another way could
   /// is broken off, and the page begun anew. Gives the rows, the order and the errors of `read_page`.
   Task<Result<>> read(database::Database& database, Loop& loop, const Selection& selection,
-                      const database::Reading& reading, PageRows& rows) const;
+                      const database::Reading& reading, PageRows& rows);
+  /// What was read cost much more than a page: no index serves it.
+  bool wide() const noexcept { return wide_; }
+  /// The columns of an index that would give, in order, the rows that meet the conditions by equality, or a part of the
+  /// order. Empty: there is one.
+  std::vector<std::size_t> missing_index() const;
 
  private:
   struct Attempt;
@@ -106,7 +111,7 @@ class AccessPlanner {
   std::array<Fact, kMostFacts> facts_{};
   std::size_t count_ = 0;
   AccessPlan walk_{}, unmerged_{};  ///< the best walk, and the best that merges nothing
-  bool whole_ = false, open_ = false;
+  bool whole_ = false, open_ = false, wide_ = false;
   std::array<AccessPlan, kMostRanges> ranges_{};
   std::size_t range_count_ = 0;
 };

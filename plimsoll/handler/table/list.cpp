@@ -4,6 +4,7 @@
 #include "plimsoll/handler/table/operation.hpp"
 #include "plimsoll/handler/table/page_rows.hpp"
 #include "plimsoll/handler/table/parameters.hpp"
+#include "plimsoll/handler/table/wide_lists.hpp"
 #include "plimsoll/http/conditional.hpp"
 #include "plimsoll/http/negotiate.hpp"
 #include "plimsoll/http/rows.hpp"
@@ -54,6 +55,7 @@ class List final : public Operation {
         count_(build.operation, "count"),
         unlinked_names_(contract::credential_parameters(build.contract)),
         key_(std::move(key)),
+        wide_(std::make_unique<WideLists>(build.services, table().name)),
         types_(types_of(build.operation)),
         exports_(std::ranges::any_of(types_, [](auto type) { return format_of(type) != Format::json; })),
         everything_{table(), everything(table())} {
@@ -125,6 +127,8 @@ class List final : public Operation {
                       ? co_await planner.read(database_, context.loop, selection, reading, rows)
                       : co_await read_page(database_, context.loop, std::move(*statements), asked, reading, rows);
       if (!done) co_return std::unexpected(std::move(done).error());
+      if (planner.wide()) [[unlikely]]
+        if (const auto columns = planner.missing_index(); !columns.empty()) wide_->add(table().names_of(columns));
       if (rows.more && rows.ends.empty()) co_return fail(database::kResponseTooLarge, "one row is more than allowed");
     }
     std::optional<std::int64_t> total;
@@ -414,6 +418,7 @@ class List final : public Operation {
   std::vector<std::string> unlinked_names_;
   std::vector<std::string_view> unlinked_;  ///< parameters that no link repeats
   std::shared_ptr<const CursorKey> key_;
+  std::unique_ptr<WideLists> wide_;
   std::vector<Filtering> filters_;
   std::vector<std::string_view> types_;  ///< of answers that the contract declares and that can be made
   bool exports_;                         ///< one of them is not JSON
