@@ -239,7 +239,7 @@ void write_cookie(std::string& out, std::string_view text) {
 
 bool is_default(const Parameter& parameter, const Value& value) {
   const auto* otherwise = parameter.default_value;
-  return otherwise && (&value == otherwise || json::to_string(value) == json::to_string(*otherwise));
+  return otherwise && (&value == otherwise || json_of(value) == json_of(*otherwise));
 }
 
 }  // namespace

@@ -1,10 +1,12 @@
 #include "plimsoll/contract/parameter_writer.hpp"
 
+#include "plimsoll/base/letters.hpp"
 #include "plimsoll/contract/parameters.hpp"
 #include "plimsoll/database/test_folder.hpp"
 #include "plimsoll/json/write.hpp"
 
 #include <gtest/gtest.h>
+#include <array>
 #include <fstream>
 #include <random>
 
@@ -186,6 +188,104 @@ TEST(ParameterWriter, WhatItWritesIsReadAsTheSameValuesAndWrittenTheSameAgain) {
       ASSERT_EQ(second.values, first.values) << segment << "\n" << first.path;
       ASSERT_EQ(second.path, first.path) << segment;
     }
+}
+
+/// The values of the fields and cookies, and what is written of them: the fields in order, then the cookies.
+struct ReadFields {
+  std::string values;
+  std::vector<std::pair<std::string, std::string>> written;
+  bool wrong = false;
+};
+ReadFields read_fields(const Contract& contract, const Operation& operation,
+                       const std::vector<std::pair<std::string, std::string>>& fields) {
+  const Parameters parameters(contract, operation, {});
+  Arena arena;
+  Request request{.method = "GET", .target = "/f", .headers = Headers{arena}};
+  for (const auto& [name, value] : fields) request.headers.add(arena.keep(name), arena.keep(value));
+  std::vector<FieldError> errors;
+  Steps steps;
+  const auto values = parameters.read({}, request, arena, steps, errors);
+  ReadFields read;
+  for (auto* value : values) {  // 1.0 is 1
+    const auto integer = value && value->is(json::Type::number) ? value->integer() : std::nullopt;
+    read.values += integer ? std::to_string(*integer) + "\n" : value ? json::to_string(*value) + "\n" : "-\n";
+  }
+  for (std::size_t i = 0; i < operation.parameters.size(); ++i)
+    if (operation.parameters[i].in == In::header)
+      if (const auto text = canonical_header(operation.parameters[i], values[i]))
+        read.written.emplace_back(lowered(operation.parameters[i].name), *text);
+  if (const auto cookies = canonical_cookies(operation, values); !cookies.empty())
+    read.written.emplace_back("cookie", cookies);
+  read.wrong = !errors.empty();
+  return read;
+}
+
+TEST(ParameterWriter, FieldsAndCookiesAreReadAsTheSameValuesAndWrittenTheSameAgain) {
+  const auto* given = std::getenv("PLIMSOLL_SEED");
+  const auto seed = given ? static_cast<unsigned>(std::strtoul(given, nullptr, 10)) : std::random_device{}();
+  SCOPED_TRACE("PLIMSOLL_SEED=" + std::to_string(seed));
+  Random random{seed};
+  const database::TestFolder folder;
+  std::ofstream(folder / "c.yaml") << R"(openapi: 3.1.0
+info: {title: t, version: '1'}
+paths:
+  /f:
+    get:
+      operationId: f
+      responses: {'200': {description: ok}}
+      parameters:
+        - {name: X-Text, in: header, schema: {type: string}}
+        - {name: X-Number, in: header, schema: {type: number, default: 7}}
+        - {name: X-List, in: header, schema: {type: array, items: {type: string}}}
+        - {name: X-Map, in: header, explode: true, schema: {type: object, properties: {a: {type: integer}, b: {type: string}}}}
+        - {name: X-Json, in: header, content: {application/json: {schema: {}}}}
+        - {name: text, in: cookie, schema: {type: string}}
+        - {name: number, in: cookie, schema: {type: number}}
+        - {name: list, in: cookie, schema: {type: array, items: {type: string}}}
+        - {name: flat, in: cookie, explode: false, schema: {type: array, items: {type: string}}}
+        - {name: map, in: cookie, explode: false, schema: {type: object, properties: {a: {type: integer}, b: {type: string}}}}
+)";
+  const auto loaded = load({.file = folder / "c.yaml"});
+  ASSERT_TRUE(loaded);
+  const auto& operation = *(*loaded)->find("f");
+  const auto text = [&](bool comma) {
+    std::string out;
+    for (const char c : random.text())
+      if (comma || c != ',') out += c;
+    while (out.starts_with(' ')) out.erase(0, 1);
+    while (out.ends_with(' ')) out.pop_back();
+    return out.empty() ? std::string("x") : out;
+  };
+  const auto number = [&] {
+    return std::to_string(random.below(20)) + std::array{"", ".0", "e0", ".5"}[random.below(4)];
+  };
+  const auto digits = [&] { return std::to_string(random.below(20)); };
+  int compared = 0;
+  for (int round = 0; round < 2000; ++round) {
+    std::vector<std::pair<std::string, std::string>> fields;
+    if (random.below(2)) fields.emplace_back("x-text", text(true));
+    if (random.below(2)) fields.emplace_back("x-number", number());
+    if (random.below(2)) fields.emplace_back("x-list", text(false) + (random.below(2) ? ", " : ",") + text(false));
+    if (random.below(2)) fields.emplace_back("x-map", "a=" + digits() + ",b=" + digits());
+    if (random.below(2)) fields.emplace_back("x-json", R"({"a": [1.0, )" + number() + R"(], "b":"x,y"})");
+    std::string cookies = "other=secret";
+    if (random.below(2)) cookies += "; text=" + random.encoded(random.text());
+    if (random.below(2)) cookies += ";number=" + number();
+    if (random.below(2)) cookies += "; list=" + random.encoded(text(false)) + "; list=" + random.encoded(text(true));
+    if (random.below(2)) cookies += "; flat=" + random.encoded(text(true)) + "," + random.encoded(text(true));
+    if (random.below(2)) cookies += "; map=a," + digits() + ",b," + random.encoded(text(true));
+    fields.emplace_back("cookie", cookies);
+    fields.emplace_back("x-undeclared", "secret");
+    const auto first = read_fields(**loaded, operation, fields);
+    if (first.wrong) continue;
+    ++compared;
+    const auto second = read_fields(**loaded, operation, first.written);
+    ASSERT_FALSE(second.wrong) << testing::PrintToString(first.written);
+    ASSERT_EQ(second.written, first.written) << testing::PrintToString(fields);
+    for (const auto& [name, value] : first.written) ASSERT_FALSE(value.contains("secret")) << name << ": " << value;
+    if (!second.values.contains('{')) ASSERT_EQ(second.values, first.values) << testing::PrintToString(fields);
+  }
+  EXPECT_GT(compared, 500);
 }
 
 TEST(ParameterWriter, OneTextForAllSpellings) {
