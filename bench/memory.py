@@ -123,7 +123,7 @@ def main():
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with measure.a_folder() as folder:
-        for title, tls, protocol, count, target in (("in clear", False, "http/1.1", chosen.clear, 8), ("over TLS 1.3", True, "http/1.1", chosen.tls, 24),
+        for title, tls, protocol, count, target in (("in clear", False, "http/1.1", chosen.clear, 2), ("over TLS 1.3", True, "http/1.1", chosen.tls, 24),
                                                     ("HTTP/2 in clear", False, "h2", chosen.clear // 2, None), ("HTTP/2 over TLS 1.3", True, "h2", chosen.tls // 2, None)):
             if count + 300 > hard:
                 measure.missing(f"memory of an idle connection, {title}", f"only {hard} descriptors are allowed here (ulimit -Hn)")
