@@ -156,11 +156,12 @@ class ToyDialect final : public Dialect {
     auto done = co_await inner_.foreign_keys(inside(session), std::move(table));
     co_return done;
   }
-  Task<Result<std::vector<std::string>>> present_statements(Session& session,
-                                                            const TableDefinition& table) const override {
+  Task<Result<PresentStatements>> present_statements(Session& session, const TableDefinition& table) const override {
     auto found = co_await inner_.present_statements(inside(session), table);
     if (!found) co_return std::unexpected(std::move(found).error());
-    co_return toy(std::move(*found));
+    for (auto* part : {&found->needed, &found->tables, &found->views, &found->references})
+      *part = toy(std::move(*part));
+    co_return found;
   }
   void note_storage(Column& column, const FoundColumn* there, const FoundTable* found) const override {
     inner_.note_storage(column, there, found);
