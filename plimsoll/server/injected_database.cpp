@@ -15,8 +15,7 @@ using database::RowSink;
 using database::Transaction;
 using database::Work;
 
-std::unexpected<Error> struck(const Problem& problem) {
-  Error error{&problem};
+std::unexpected<Error> struck(Error error) {
   error.more().cause = "an injected fault";
   return std::unexpected(std::move(error));
 }
@@ -29,11 +28,11 @@ class InjectedDatabase final : public Database {
   }
 
   Task<Result<>> write(Loop& loop, Work work, Hold hold) override {
-    auto done = co_await written(loop, [&] { return behind_->write(loop, work, hold); });
+    auto done = co_await written(loop, [&]() PLIMSOLL_FORWARDS { return behind_->write(loop, work, hold); });
     co_return done;
   }
   Task<Result<>> write_for(const Reading& who, Loop& loop, Work work, Hold hold) override {
-    auto done = co_await written(loop, [&] { return behind_->write_for(who, loop, work, hold); });
+    auto done = co_await written(loop, [&]() PLIMSOLL_FORWARDS { return behind_->write_for(who, loop, work, hold); });
     co_return done;
   }
   Task<Result<std::unique_ptr<Transaction>>> begin(Loop& loop) override {
@@ -91,16 +90,16 @@ class InjectedDatabase final : public Database {
   Task<Result<>> pass(Loop& loop) {
     auto fault = co_await strike(loop);
     if (!fault) co_return std::unexpected(std::move(fault).error());
-    if (*fault) co_return struck(database::kUnavailable);
+    if (*fault) co_return struck({&database::kUnavailable});
     co_return Result<>{};
   }
   template <class F>
   Task<Result<>> written(Loop& loop, F write) {
     auto fault = co_await strike(loop);
     if (!fault) co_return std::unexpected(std::move(fault).error());
-    if (*fault && (*fault)->kind != InjectedFault::Kind::reset) co_return struck(database::kUnavailable);
+    if (*fault && (*fault)->kind != InjectedFault::Kind::reset) co_return struck({&database::kUnavailable});
     auto done = co_await write();
-    if (*fault && done) co_return struck(database::kOutcomeUnknown);
+    if (*fault && done) co_return struck({&database::kOutcomeUnknown});
     co_return done;
   }
 

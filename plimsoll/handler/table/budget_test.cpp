@@ -277,8 +277,8 @@ TEST(Budgets, FieldsNestToTheDocumentedDepthWithEveryKindOfColumn) {
   EXPECT_EQ(answer.body,
             R"({"id":1,"rank":1,"note":"a","weight":0.5,"data":{"a":[1]},"children":[{"id":2,"parent_id":1,"rank":2,)"
             R"("weight":null,"children":[{"id":3,"parent_id":2,"rank":3,"note":"c","weight":0.1,"data":{},"children":[)"
-            R"({"id":4,"parent_id":3,"rank":4,"note":"d","weight":1.0e+300,"children":[{"id":5,"parent_id":4,"rank":5,)"
-            R"("weight":2.0,"data":{}}]}]}]}]})");
+            R"({"id":4,"parent_id":3,"rank":4,"note":"d","weight":1e+300,"children":[{"id":5,"parent_id":4,"rank":5,)"
+            R"("weight":2,"data":{}}]}]}]}]})");
   const auto up = "/nodes/5?fields=id,parent(id,parent(id,parent(id,parent(id))))";
   EXPECT_EQ(api.client->get(up).status, 400);  // deeper than documented
   const auto mixed = api.client->get("/nodes/5?fields=id,parent(" + all + "children(" + all + "parent(" + all +

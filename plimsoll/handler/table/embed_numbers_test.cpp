@@ -88,7 +88,8 @@ TEST(EmbeddedNumbers, AreTheSameTextAsInTheRowItself) {
   const auto embedded = api.client->get("/holders?limit=1000&embed=value,wide");
   ASSERT_EQ(embedded.status, 200) << embedded.body;
   for (std::size_t i = 0; i < doubles.size(); ++i) {
-    const auto text = text_of(doubles[i]);
+    // SQLite stores a minus zero as zero.
+    const auto text = text_of(doubles[i] == 0 ? 0.0 : doubles[i]);
     const auto id = std::to_string(i + 1);
     const auto row = "{\"id\":" + id + ",\"x\":" + text + "}";
     EXPECT_EQ(api.client->get("/values/" + id).body, row);

@@ -132,7 +132,7 @@ const std::vector<Declared> kDeclared = {
      kNumber,
      {{"-9e999", "null", true},
       {"0.5", "0.5", false, "0.5"},
-      {"7", "7", false, "7", "7.0"},
+      {"7", "7", false, "7"},
       {"'x'", R"("x")", true},
       {"x'ff'", "\"\xEF\xBF\xBD\"", true},
       {"NULL", ""}}},
