@@ -188,7 +188,10 @@ def fetch(address, method="GET", target="/", body=None, headers=None, connection
         body = body.encode()
     line = connection or http.client.HTTPConnection(address, timeout=patience or PATIENCE)
     try:
-        line.request(method, target, body=body, headers=headers)
+        try:
+            line.request(method, target, body=body, headers=headers)
+        except BrokenPipeError:
+            pass  # answered before all of the body was taken: the answer says why
         answer = line.getresponse()
         return Answer(answer.status, Headers(answer.getheaders()), answer.read())
     finally:

@@ -172,6 +172,9 @@ class Elsewhere(upstreams_test.Behind):
         held.execute("ROLLBACK")
         held.close()
         self.assertEqual((got[0].status, got[0].code), (503, "outcome-unknown"), got[0])
+        # Nor could be written that it is not known: the lease says so when it has ended.
+        self.assertEqual(self.pay(server).code, "idempotency-in-flight")
+        self.end_leases()
         self.assertEqual(self.pay(server).code, "idempotency-uncertain")
         self.assertEqual(self.seen(), ["k"])
 

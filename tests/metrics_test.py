@@ -107,7 +107,7 @@ class Page(harness.ServerTest):
     """docs/metrics.md and the metrics of the program."""
 
     # Strings of the sources that look like metrics: labels, tables, functions and settings of databases, and the policy of row-level security.
-    OTHER = {"http_request_method", "http_response_status_code", "http_route", "plimsoll_caller", "plimsoll_decimal", "plimsoll_digest", "plimsoll_finds", "plimsoll_idempotency", "plimsoll_instant", "plimsoll_job_results",
+    OTHER = {"http_request_method", "http_response_status_code", "http_route", "plimsoll_caller", "plimsoll_decimal", "plimsoll_digest", "plimsoll_finds", "plimsoll_real", "plimsoll_idempotency", "plimsoll_instant", "plimsoll_job_results",
              "plimsoll_jobs", "plimsoll_keys", "plimsoll_migrations", "plimsoll_piece", "plimsoll_place", "plimsoll_placed", "plimsoll_probe", "plimsoll_row", "plimsoll_rows", "plimsoll_scratch_", "plimsoll_secrets"}
     NAME = r"(?:plimsoll|http|process)_[a-z0-9_]+"
 

@@ -17,7 +17,7 @@ security: [{bearer: []}]
 x-plimsoll: {authorization: any-caller, rate-limit: off, tables: {secrets: {schema: '#/components/schemas/Secret', owner: own, tenant: org}}}
 components:
   securitySchemes: {bearer: {type: http, scheme: bearer}}
-  schemas: {Secret: {type: object, required: [id], properties: {id: {type: string}, own: {type: string, readOnly: true}, org: {type: string, readOnly: true}, text: {type: string}}}}
+  schemas: {Secret: {type: object, required: [id, own, org], properties: {id: {type: string}, own: {type: string, readOnly: true}, org: {type: string, readOnly: true}, text: {type: string}}}}
 paths:
   /secrets:
     get: {operationId: list, x-plimsoll: {table: secrets}, responses: {'200': {description: Secrets}}}
@@ -55,9 +55,10 @@ class Names(harness.ServerTest):
                     self.assertEqual([one.status for one in told], [404] * 3, (subject, tenant))
                     self.assertEqual(server.get("/secrets", other).json()["data"], [], (subject, tenant))
                 server.stop()
-                done = self.plimsoll("migrate", "rls", "contract.yaml", directory=folder)
-                self.assertEqual(done.returncode, 0, done.stderr)
-                policies = next((folder / "migrations").iterdir()).read_text()
+                for words in (("new", "tables", "contract.yaml"), ("rls", "contract.yaml")):
+                    done = self.plimsoll("migrate", *words, directory=folder)
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                policies = max((folder / "migrations").iterdir()).read_text()
                 postgres.sql(policies, data.name)
                 seen = lambda subject, tenant: postgres._run("psql", "-h", postgres.folder, "-p", postgres.port, "-U", "shop", "-d", data.name, "-qtAX", "-c", f"BEGIN; SELECT set_config('plimsoll.subject', '{subject}', true); SELECT set_config('plimsoll.tenant', '{tenant}', true); SELECT 'id ' || id FROM secrets; COMMIT").count("id s")
                 self.assertEqual([seen(*who) for who in (("ann", "o1"), ("ANN", "o1"), ("ann", "O1"))], [1, 0, 0])

@@ -455,8 +455,9 @@ class Policies(WebSocketTest):
 
 
 class Passing(WebSocketTest):
-    def exchange(self, client, generator, frames):
-        """Random frames in random pieces; each comes back as it was."""
+    def exchange(self, client, generator, frames, at_once=True):
+        """Random frames in random pieces; each comes back as it was. Not `at_once`: before the next is sent, because two threads may not use one line of
+        TLS (OpenSSL, "Thread safety")."""
         sent = []
         for _ in range(frames):
             size = generator.choice((0, 1, 125, 126, 127, 1000, 65535, 65536, generator.randrange(200_000)))
@@ -465,9 +466,9 @@ class Passing(WebSocketTest):
                 sent[-1] = (sent[-1][0] & 3, sent[-1][1], False)
         failures = []
 
-        def send():
+        def send(frames=sent):
             try:
-                data = b"".join(frame(payload, opcode, True, fin, generator) for opcode, payload, fin in sent)
+                data = b"".join(frame(payload, opcode, True, fin, generator) for opcode, payload, fin in frames)
                 while data:
                     size = generator.choice((1, 2, 7, 100, 4096, 70_000))
                     client.line.sendall(data[:size])
@@ -475,9 +476,11 @@ class Passing(WebSocketTest):
             except OSError as error:
                 failures.append(error)
 
-        sender = threading.Thread(target=send, daemon=True)
+        sender = threading.Thread(target=send if at_once else failures.clear, daemon=True)
         sender.start()
         for number, (opcode, payload, fin) in enumerate(sent):
+            if not at_once:
+                send(sent[number:number + 1])
             self.assertEqual(client.frame(), (opcode, payload, fin), f"frame {number}")
         sender.join()
         self.assertEqual(failures, [])
@@ -534,7 +537,7 @@ class Passing(WebSocketTest):
         generator = random.Random(harness.seed())
         client = self.client(server, context=outside)
         self.assertEqual(client.status, 101)
-        self.exchange(client, generator, 20)
+        self.exchange(client, generator, 20, at_once=False)
         client.send(b"\x03\xe8", opcode=8)
         self.assertEqual(client.frame()[:2], (8, b"\x03\xe8"))
         self.assertTrue(client.ended())

@@ -18,6 +18,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace plimsoll {
 namespace {
@@ -48,26 +49,29 @@ Task<Result<int>> throws_late(Loop& loop) {
 }
 std::string_view code_of(const Result<int>& result) { return result ? "none" : result.error().problem->code; }
 
+Task<> tell_in_turn(Loop& loop, Scope& outer, std::vector<Stop> reasons) {
+  for (const auto why : reasons) {
+    (void)co_await pause(loop, kMillisecond);
+    outer.stop(why);
+  }
+}
+Task<Result<int>> go_on_past_client(Loop& loop, Scope& inner) {
+  auto result = co_await past_client(inner, later(loop, 200 * kMillisecond, 1));
+  co_return result;
+}
+Task<> bring(Loop& loop, Scope& outer, Scope& inner, Nanoseconds span, std::string_view& brought) {
+  auto work = go_on_past_client(loop, inner);
+  auto result = co_await in(outer, span ? within(loop, span, std::move(work)) : std::move(work));
+  brought = code_of(result);
+}
 /// What `later`, past its client, brings when its line is told these reasons, one after the other.
-std::string_view past_client_told(std::initializer_list<Stop> reasons, bool within_a_time = false) {
+std::string_view past_client_told(std::vector<Stop> reasons, Nanoseconds span = 0) {
   std::string_view brought;
-  run([&](Loop& loop) -> Task<> {
-    Scope outer, inner;
-    const auto work = [&]() -> Task<Result<int>> {
-      auto result = co_await past_client(inner, later(loop, 20 * kMillisecond, 1));
-      co_return result;
-    };
-    const auto tell = [&]() -> Task<> {
-      for (const auto why : reasons) {
-        (void)co_await pause(loop, kMillisecond);
-        outer.stop(why);
-      }
-    };
-    Scope telling;
-    loop.spawn(telling, tell());
-    auto result = co_await in(outer, within_a_time ? within(loop, 5 * kMillisecond, work()) : work());
-    brought = code_of(result);
-  });
+  Loop loop;
+  Scope line, telling, outer, inner;
+  loop.spawn(telling, tell_in_turn(loop, outer, std::move(reasons)));
+  loop.spawn(line, bring(loop, outer, inner, span, brought));
+  loop.run();
   return brought;
 }
 
@@ -77,9 +81,9 @@ TEST(Loop, WhatGoesOnWithoutItsClientStillEndsWithItsTimeAndTheProcess) {
   EXPECT_EQ(past_client_told({Stop::client_gone, Stop::client_gone}), "none");
   EXPECT_EQ(past_client_told({Stop::drain}), "draining");
   EXPECT_EQ(past_client_told({Stop::client_gone, Stop::drain}), "draining");
-  EXPECT_EQ(past_client_told({}, true), "deadline-exceeded");
-  EXPECT_EQ(past_client_told({Stop::client_gone}, true), "deadline-exceeded");
-  EXPECT_EQ(past_client_told({Stop::client_gone, Stop::drain}, true), "draining");
+  EXPECT_EQ(past_client_told({}, 5 * kMillisecond), "deadline-exceeded");
+  EXPECT_EQ(past_client_told({Stop::client_gone}, 20 * kMillisecond), "deadline-exceeded");
+  EXPECT_EQ(past_client_told({Stop::client_gone, Stop::drain}, kLong), "draining");
 }
 
 TEST(Loop, AMillionReadyAwaitsDoNotGrowTheStack) {

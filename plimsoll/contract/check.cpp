@@ -198,8 +198,9 @@ void check_required(const Value& schema, const Trail& trail, Report& report) {
                                [&](auto& other) { return other.is(Type::string) && other.string() == member.key; }))
         names.push_back(member.key);
     auto near = config::nearest(name.string(), names);
-    // `line2` beside `line1` is no slip: another part may declare it.
-    if (without_digits(near) == without_digits(name.string())) near = {};
+    // Two letters are near to any other two. `line2` beside `line1` is no slip: another part may declare it.
+    constexpr std::size_t kTellable = 3;
+    if (name.string().size() < kTellable || without_digits(near) == without_digits(name.string())) near = {};
     // Of a schema with a name, which may be a part of another by reference, only a slip is told.
     if (near.empty() && trail.step.field == "schemas") continue;
     report.add(near.empty() ? load_error::kUnnamedRequired : load_error::kUndeclaredRequired, &name, here.pointer(),

@@ -28,11 +28,17 @@ class InjectedDatabase final : public Database {
   }
 
   Task<Result<>> write(Loop& loop, Work work, Hold hold) override {
-    auto done = co_await written(loop, [&]() PLIMSOLL_FORWARDS { return behind_->write(loop, work, hold); });
+    auto done = co_await written(loop, [&]() -> Task<Result<>> {
+      auto made = co_await behind_->write(loop, work, hold);
+      co_return made;
+    });
     co_return done;
   }
   Task<Result<>> write_for(const Reading& who, Loop& loop, Work work, Hold hold) override {
-    auto done = co_await written(loop, [&]() PLIMSOLL_FORWARDS { return behind_->write_for(who, loop, work, hold); });
+    auto done = co_await written(loop, [&]() -> Task<Result<>> {
+      auto made = co_await behind_->write_for(who, loop, work, hold);
+      co_return made;
+    });
     co_return done;
   }
   Task<Result<std::unique_ptr<Transaction>>> begin(Loop& loop) override {
@@ -90,7 +96,7 @@ class InjectedDatabase final : public Database {
   Task<Result<>> pass(Loop& loop) {
     auto fault = co_await strike(loop);
     if (!fault) co_return std::unexpected(std::move(fault).error());
-    if (*fault) co_return struck({&database::kUnavailable});
+    if (*fault && (*fault)->kind != InjectedFault::Kind::reset) co_return struck({&database::kUnavailable});
     co_return Result<>{};
   }
   template <class F>

@@ -12,8 +12,8 @@ namespace {
 
 using testkit::Api;
 
-/// What `work` costs at n, 2n and 4n, the least of five runs each: at most 2.3 times as much per doubling. A machine
-/// that does much else may need another try; what grows faster fails each.
+/// What `work` costs at n, 2n and 4n, the least of five runs each: at most `kMostTime` times as much per doubling.
+/// A machine that does much else may need another try; what grows faster fails each.
 template <class Work>
 void expect_linear(const char* what, std::size_t n, Work work) {
   // Memory that is given back to the kernel and taken again costs a page fault per page, from some size on.
@@ -21,6 +21,7 @@ void expect_linear(const char* what, std::size_t n, Work work) {
   ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
   if (testkit::kSanitized)
     return work(n << 2);  // whose checks have costs of their own: it is run for what else they find
+  constexpr auto kMost = testkit::Growth::kMostTime;
   std::array<double, 3> cost{};
   for (int tried = 0; tried < 3; ++tried) {
     for (std::size_t i = 0; i < cost.size(); ++i) {
@@ -31,11 +32,11 @@ void expect_linear(const char* what, std::size_t n, Work work) {
         cost[i] = std::min(cost[i], testkit::cpu_milliseconds(testkit::kAllThreads.clock) - begun);
       }
     }
-    if (cost[1] < 2.3 * cost[0] && cost[2] < 2.3 * cost[1]) break;
+    if (cost[1] < kMost * cost[0] && cost[2] < kMost * cost[1]) break;
   }
   std::printf("%s: %.1f, %.1f, %.1f ms\n", what, cost[0], cost[1], cost[2]);
-  EXPECT_LT(cost[1], 2.3 * cost[0]) << what;
-  EXPECT_LT(cost[2], 2.3 * cost[1]) << what;
+  EXPECT_LT(cost[1], kMost * cost[0]) << what;
+  EXPECT_LT(cost[2], kMost * cost[1]) << what;
 }
 
 std::string object_of(std::size_t members, std::size_t step, const char* value) {
