@@ -100,15 +100,14 @@ void Workers::open_queues() {
 int Workers::run_due() {
   open_queues();
   int attempts = 0;
-  Scope serving;
-  loop_.spawn(serving, serve_due(attempts));
+  Scope serving, tending;  // until both lines have ended
+  loop_.spawn(tending, tend());
+  loop_.spawn(serving, serve_due(attempts, tending));
   loop_.run();
   return attempts;
 }
 
-Task<> Workers::serve_due(int& attempts) {
-  Scope tending;
-  loop_.spawn(tending, tend());
+Task<> Workers::serve_due(int& attempts, Scope& tending) {
   const auto empty = [this] { return running_.empty(); };
   while (!stopping_) {
     const int claimed = co_await claim_due();

@@ -107,7 +107,7 @@ class Workers {
   };
   void open_queues();
   Task<> serve();
-  Task<> serve_due(int& attempts);
+  Task<> serve_due(int& attempts, Scope& tending);
   Task<Result<>> turn();
   Task<> tend();
   Task<Result<>> renew_claims();
