@@ -1,13 +1,11 @@
 #include "plimsoll/policy/cache/cache_key.hpp"
 
 #include "plimsoll/base/hash.hpp"
-#include "plimsoll/base/letters.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/policy/cache/key_text.hpp"
 
 #include <algorithm>
-#include <span>
 
 namespace plimsoll::policy {
 namespace {
@@ -79,8 +77,7 @@ void CacheKey::write(std::string& key, const Request& request, const Context& co
   }
   if (hosts_) {
     put_part(key, 'S', request.scheme);
-    put_part(key, 'A', request.authority);
-    for (auto& c : std::span(key).last(request.authority.size())) c = lower(c);
+    put_authority(key, 'A', request.authority);
   }
   if (negotiated_) put_part(key, 'a', request.headers.joined("accept"));
   auto* caller = context.principal;

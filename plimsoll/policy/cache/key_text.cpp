@@ -1,5 +1,7 @@
 #include "plimsoll/policy/cache/key_text.hpp"
 
+#include "plimsoll/base/letters.hpp"
+
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -18,6 +20,11 @@ void put_part(std::string& key, char kind, std::string_view text) {
   char head[1 + sizeof size] = {kind};
   std::memcpy(head + 1, &size, sizeof size);
   key.append(head, sizeof head).append(text);
+}
+
+void put_authority(std::string& key, char kind, std::string_view authority) {
+  put_part(key, kind, authority);
+  for (auto& c : std::span(key).last(authority.size())) c = lower(c);
 }
 
 void put_value(std::string& key, const json::Value* value) {

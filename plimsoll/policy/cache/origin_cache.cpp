@@ -31,11 +31,6 @@ using origin::Stored;
 
 constexpr std::size_t kMostNames = 16;  ///< in the `Vary` of all responses of a resource together
 
-/// Names of hosts are the same in any case.
-void put_authority(std::string& key, char kind, std::string_view authority) {
-  put_part(key, kind, authority);
-  for (auto& c : std::span(key).last(authority.size())) c = lower(c);
-}
 std::string group_slot(std::string_view authority, std::string_view group) {
   std::string slot;
   put_authority(slot, 'G', authority);
