@@ -38,18 +38,6 @@ std::string group_slot(std::string_view authority, std::string_view group) {
   return slot;
 }
 
-/// Whether responses are told apart by what the server itself says of the client or the request. What the client says
-/// there has not reached the origin, and is nothing to compare.
-bool varies_by_client(const Headers& response) {
-  auto names = response.joined("vary");
-  while (!names.empty()) {
-    const auto comma = std::min(names.find(','), names.size());
-    if (tells_of_client(lowered(trimmed(names.substr(0, comma))))) return true;
-    names.remove_prefix(std::min(comma + 1, names.size()));
-  }
-  return false;
-}
-
 /// A cache in front of an origin that speaks for itself: RFC 9111 as a shared cache. The rules are in origin_rules.hpp;
 /// here is what waits and stores.
 class OriginCache final : public Policy {
@@ -481,7 +469,7 @@ class OriginCache final : public Policy {
       size = whole_text(response.body).value_or("").size();
     }
     const bool events = http::essence(response.headers.find("content-type")) == "text/event-stream";
-    auto storing = size > options_.largest || events || varies_by_client(response.headers)
+    auto storing = size > options_.largest || events
                        ? nullptr
                        : origin::stored_of(response.status, response.headers, fill.asked, times, rules_);
     if (!storing && response.status != 304 && response.status < 500 && !fill.asked.control.no_store)
@@ -535,9 +523,7 @@ class OriginCache final : public Policy {
     auto& arena = fill.exchange.arena;
     Headers merged{arena};
     origin::merge(*fill.confirming, newer, merged);
-    auto current = varies_by_client(merged)
-                       ? nullptr
-                       : origin::stored_of(fill.confirming->status, merged, fill.asked, times, rules_);
+    auto current = origin::stored_of(fill.confirming->status, merged, fill.asked, times, rules_);
     if (current) {
       current->content = fill.confirming->content;
       fill.stored = current;
@@ -571,7 +557,7 @@ class OriginCache final : public Policy {
     origin::merge(stored, answer.headers, merged);
     auto current = origin::stored_of(stored.status, merged, asked,
                                      {.requested = unix, .received = unix, .at = now, .began = stored.began}, rules_);
-    if (!current || varies_by_client(merged)) return shared_->store.remove(key);
+    if (!current) return shared_->store.remove(key);
     current->content = stored.content;
     std::string primary;
     put_key(primary, request);

@@ -4,6 +4,7 @@
 #include "plimsoll/http/date.hpp"
 #include "plimsoll/http/field_name.hpp"
 #include "plimsoll/http/range.hpp"
+#include "plimsoll/policy/cache/cache_fill.hpp"
 #include "plimsoll/policy/cache/key_text.hpp"
 
 #include <algorithm>
@@ -279,13 +280,13 @@ void merge(const Stored& stored, const Headers& newer, Headers& out) {
 
 std::optional<std::vector<std::string>> vary_of(const Headers& response, const Rules& rules) {
   std::vector<std::string> names;
-  bool all = false;
+  bool alone = false;
   each_of(response.joined("vary"), [&](std::string_view one) {
-    if (one == "*") all = true;
     auto name = lowered(one);
+    alone |= name == "*" || tells_of_client(name);
     if (!(rules.any_coding && name == "accept-encoding")) names.push_back(std::move(name));
   });
-  if (all) return std::nullopt;
+  if (alone) return std::nullopt;
   std::ranges::sort(names);
   const auto twice = std::ranges::unique(names);
   names.erase(twice.begin(), twice.end());

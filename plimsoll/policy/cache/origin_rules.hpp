@@ -106,7 +106,9 @@ bool is_of(const Stored& stored, const Headers& response, bool head);
 /// The stored fields with those of a newer head in their place (section 3.2); views of both.
 void merge(const Stored& stored, const Headers& newer, Headers& out);
 
-/// The names in `Vary`, in lower case, sorted, each once; nothing for `*`.
+/// The names in `Vary`, in lower case, sorted, each once. Nothing where the response is of this request alone: for `*`,
+/// and for what the server itself says of the client or the request. What the client says there has not reached the
+/// origin, and is nothing to compare.
 std::optional<std::vector<std::string>> vary_of(const Headers& response, const Rules& rules);
 /// Appends what a request says in the fields of these names, so that equal meanings have equal texts (section 4.1).
 void put_variant(std::string& key, const std::vector<std::string>& names, const Headers& request);

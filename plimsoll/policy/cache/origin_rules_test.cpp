@@ -238,6 +238,7 @@ TEST_F(OriginRules, KeepAWeakTagThatAStrongOneHasConfirmed) {
 TEST_F(OriginRules, ReadVaryAsASetOfNames) {
   EXPECT_EQ(*vary_of(headers({{"vary", "B, a,, b"}, {"vary", "A"}}), {}), (std::vector<std::string>{"a", "b"}));
   EXPECT_FALSE(vary_of(headers({{"vary", "a"}, {"vary", "*"}}), {}));
+  EXPECT_FALSE(vary_of(headers({{"vary", "a, X-Forwarded-For"}}), {}));
   EXPECT_TRUE(vary_of(headers({{"vary", "Accept-Encoding"}}), {.any_coding = true})->empty());
 }
 
