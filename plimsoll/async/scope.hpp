@@ -66,11 +66,12 @@ inline Error error_of(Stop why) {
   }
 }
 
-/// `co_await in(scope, task)`: the task runs in `scope`, which stops when the surrounding one does.
-template <class T>
+/// A task in a scope of its own. `At`: where the surrounding line of work waits, which hands on what stops it.
+template <class T, class At = Scope&>
 struct InScope {
   Scope& scope;
   Task<T> task;
+  At at;
   Scope* outer = nullptr;
 
   bool await_ready() const noexcept { return false; }
@@ -80,7 +81,7 @@ struct InScope {
     if (outer) {
       if (outer->stopped() != Stop::none) scope.stop(outer->stopped());
       scope.ends_by(outer->ends_by());
-      outer->wait_at(scope);
+      outer->wait_at(at);
     }
     return Task<T>::start(task.handle(), parent, &scope);
   }
@@ -89,43 +90,30 @@ struct InScope {
     return task.handle().promise().take();
   }
 };
+
+/// `co_await in(scope, task)`: the task runs in `scope`, which stops when the surrounding one does.
 template <class T>
 InScope<T> in(Scope& scope, Task<T> task) {
-  return {scope, std::move(task)};
+  return {scope, std::move(task), scope};
 }
 
+/// Hands on to a scope what stops the surrounding one, but for that the client has gone.
+class PastClient final : public Waiting {
+ public:
+  explicit PastClient(Scope& scope) : scope_(scope) {}
+  void stop(Stop why) noexcept override {
+    if (why != Stop::client_gone) scope_.stop(why);
+  }
+  void stop_again(Stop why) noexcept override { scope_.stop(why); }
+
+ private:
+  Scope& scope_;
+};
 /// `co_await past_client(scope, task)`: the same, but that the client goes while the task runs does not stop it. The
 /// end of its time and of the process do.
 template <class T>
-struct PastClient final : Waiting {
-  PastClient(Scope& scope, Task<T> task) : scope(scope), task(std::move(task)) {}
-  Scope& scope;
-  Task<T> task;
-  Scope* outer = nullptr;
-
-  void stop(Stop why) noexcept override {
-    if (why != Stop::client_gone) scope.stop(why);
-  }
-  void stop_again(Stop why) noexcept override { scope.stop(why); }
-  bool await_ready() const noexcept { return false; }
-  template <class P>
-  bool await_suspend(std::coroutine_handle<P> parent) {
-    outer = parent.promise().scope;
-    if (outer) {
-      if (outer->stopped() != Stop::none) scope.stop(outer->stopped());
-      scope.ends_by(outer->ends_by());
-      outer->wait_at(*this);
-    }
-    return Task<T>::start(task.handle(), parent, &scope);
-  }
-  T await_resume() {
-    if (outer) outer->go_on();
-    return task.handle().promise().take();
-  }
-};
-template <class T>
-PastClient<T> past_client(Scope& scope, Task<T> task) {
-  return {scope, std::move(task)};
+InScope<T, PastClient> past_client(Scope& scope, Task<T> task) {
+  return {scope, std::move(task), PastClient{scope}};
 }
 
 /// `Scope* scope = co_await this_scope();`
