@@ -89,7 +89,10 @@ struct CallState {
   bool numbered = false;                   ///< its attempts are numbered here: no outer layer repeats it
 
   // Of the current attempt.
-  bool reached_before = false;      ///< `SentOnce::reached`, by an earlier call or attempt
+  /// What `connected` and `SentOnce::reached` were before this attempt had a connection.
+  struct Before {
+    bool connected = false, reached = false;
+  } before_reached{};
   bool connected = false;           ///< there was a connection: something may have reached the other side
   bool written = false;             ///< all of the request was
   bool body_failed = false;         ///< the body that was to be sent could not be had
@@ -102,24 +105,19 @@ struct CallState {
 
   /// There is a connection, and something may come to the other side from now on.
   void reached() noexcept {
+    before_reached = {connected, once && once->reached};
     connected = true;
-    if (!once) return;
-    reached_before = once->reached;
-    once->reached = true;
+    if (once) once->reached = true;
   }
   /// The service has refused this attempt, and has done nothing.
   void nothing_done() noexcept {
-    if (once) once->reached = reached_before;
+    if (once) once->reached = before_reached.reached;
   }
-  /// The other side has said that it did nothing with what was sent: all is as it was then.
-  struct Reached {
-    bool connected = false, once = false;
-  };
-  Reached how_far() const noexcept { return {connected, once && once->reached}; }
-  void unreached(Reached before) noexcept {
-    connected = before.connected;
+  /// The other side has not looked at what was sent: all is as it was before.
+  void unreached() noexcept {
+    nothing_done();
+    connected = before_reached.connected;
     written = false;
-    if (once) once->reached = before.once;
   }
   void begin_attempt() noexcept {
     connected = written = body_failed = credential_refused = false;

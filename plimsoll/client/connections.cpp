@@ -79,13 +79,12 @@ Task<Result<std::unique_ptr<Attempt>>> Connections::begin(const Peer& peer, cons
       co_return begun;
     }
     state.await(CallState::Awaits::answer, loop_.now());
-    const auto before = state.how_far();
     const bool kept = way->http2->used();
     auto attempt = std::make_unique<Http2Attempt>(loop_, std::move(way->http2));
     auto done = co_await exchange(*attempt, peer.url, request, state);
     if (done) co_return std::move(attempt);
     if (attempt->unprocessed() && !attempt->body_begun()) {
-      state.unreached(before);
+      state.unreached();
       if (attempt->wants_http1() && peer.versions == HttpVersions::negotiated) {
         auto begun = co_await begin_http1(peer, request, state, repeatable);
         co_return begun;
