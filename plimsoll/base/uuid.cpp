@@ -1,7 +1,6 @@
 #include "plimsoll/base/uuid.hpp"
 
-#include "plimsoll/base/digest.hpp"
-
+#include <algorithm>
 #include <cstring>
 
 namespace plimsoll {
@@ -46,6 +45,13 @@ Uuid uuid7(Nanoseconds wall) {
   made.bytes[6] = static_cast<std::uint8_t>((last >> 8) & 0x0f);
   made.bytes[7] = static_cast<std::uint8_t>(last);
   mark(made, 7);
+  return made;
+}
+
+Uuid uuid8(const Digest& of_name) {
+  Uuid made;
+  std::copy_n(of_name.begin(), made.bytes.size(), made.bytes.begin());
+  mark(made, 8);
   return made;
 }
 

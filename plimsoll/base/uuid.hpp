@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/base/clock.hpp"
+#include "plimsoll/base/digest.hpp"
 
 #include <array>
 #include <cstdint>
@@ -27,6 +28,8 @@ Uuid uuid4();
 /// millisecond and when the clock steps back (section 6.2, method 1: the 12 bits behind the time count on from a random
 /// start).
 Uuid uuid7(Nanoseconds wall);
+/// Version 8: the first 16 bytes of a digest of a name, as far as version and variant leave room (appendix B.2).
+Uuid uuid8(const Digest& of_name);
 
 /// True for 8-4-4-4-12 hexadecimal digits of either case.
 bool is_uuid(std::string_view text) noexcept;

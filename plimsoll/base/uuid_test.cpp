@@ -34,6 +34,12 @@ TEST(Uuid, Version4IsMarkedAndDiffers) {
   }
 }
 
+TEST(Uuid, Version8IsTheBeginningOfADigest) {
+  // The example of RFC 9562, appendix B.2: the namespace of names of hosts, and www.example.com.
+  const std::string_view hosts("\x6b\xa7\xb8\x10\x9d\xad\x11\xd1\x80\xb4\x00\xc0\x4f\xd4\x30\xc8", 16);
+  EXPECT_EQ(uuid8(sha256({hosts, "www.example.com"})).to_string(), "5c146b14-3c52-8afd-938a-375d0df1fbf6");
+}
+
 TEST(Uuid, KnowsItsForm) {
   EXPECT_TRUE(is_uuid("017F22E2-79B0-7CC3-98C4-DC0C0C07398F"));
   EXPECT_FALSE(is_uuid("017f22e279b07cc398c4dc0c0c07398f"));

@@ -109,13 +109,7 @@ std::string record_key(const Principal* principal, std::string_view operation, s
 }
 
 std::string key_between_services(std::string_view record_key) {
-  constexpr std::uint8_t kVersion8 = 0x80, kVariant = 0x80;
-  const auto digest = sha256({"between services", record_key});
-  Uuid made;
-  std::copy_n(digest.begin(), made.bytes.size(), made.bytes.begin());
-  made.bytes[6] = static_cast<std::uint8_t>((made.bytes[6] & 0x0f) | kVersion8);
-  made.bytes[8] = static_cast<std::uint8_t>((made.bytes[8] & 0x3f) | kVariant);
-  return made.to_string();
+  return uuid8(sha256({"between services", record_key})).to_string();
 }
 
 bool is_passing(std::uint16_t status) {
