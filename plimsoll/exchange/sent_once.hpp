@@ -5,8 +5,9 @@
 
 namespace plimsoll {
 
-/// Whether a service says by this status that it has done nothing, so that a repetition is no second time (RFC 9110,
-/// sections 15.5 and 15.6; RFC 6585).
+/// Whether this status says that nothing was done, and nothing final of the request, so that a repetition is no second
+/// time: it depends on the moment, or on what the caller has seen of the resource (412, 428), or is not for this server
+/// at all (RFC 9110, sections 15.5 and 15.6; RFC 6585).
 constexpr bool says_nothing_done(std::uint16_t status) {
   return status == 408 || status == 412 || status == 425 || status == 428 || status == 429 || status == 501 ||
          status == 503 || status == 505;

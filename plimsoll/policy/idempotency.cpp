@@ -433,7 +433,7 @@ class Idempotency final : public Policy {
     return replay_of(recorded, context.arena);
   }
   void not_recorded(Context& context, std::uint16_t status) const {
-    if (!context.services.log || is_passing(status)) return;
+    if (!context.services.log || says_nothing_done(status)) return;
     context.services.log->write(telemetry::Level::warning, "response-not-recorded", [&](telemetry::Line& line) {
       line.add("operation", operation_).add("reason", "it is a stream or a file; only whole answers are replayed");
     });

@@ -6,6 +6,7 @@
 #include "plimsoll/database/dialect.hpp"
 #include "plimsoll/exchange/body_memory.hpp"
 #include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/sent_once.hpp"
 #include "plimsoll/http/negotiate.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/write.hpp"
@@ -112,11 +113,6 @@ std::string key_between_services(std::string_view record_key) {
   return uuid8(sha256({"between services", record_key})).to_string();
 }
 
-bool is_passing(std::uint16_t status) {
-  constexpr std::uint16_t kPassing[] = {408, 412, 425, 428, 429};
-  return std::ranges::find(kPassing, status) != std::end(kPassing);
-}
-
 Digest fingerprint_of(const Request& request, const Context& context) {
   Parts parts;
   parts.add(request.method).add(request.path).add(request.query).add(context.input.body_text);
@@ -148,7 +144,7 @@ Task<Result<>> read_whole_body(Request& request, Context& context) {
 
 std::shared_ptr<RecordedAnswer> record_of(const Response& response) {
   const auto body = whole_text(response.body);
-  if (!body || response.status >= 500 || is_passing(response.status)) return nullptr;
+  if (!body || response.status >= 500 || says_nothing_done(response.status)) return nullptr;
   auto made = std::make_shared<RecordedAnswer>();
   made->status = response.status;
   for (auto& [name, value] : response.headers) made->headers.emplace_back(name, value);

@@ -29,9 +29,6 @@ IdempotencyKey read_idempotency_key(const Headers&);
 std::string record_key(const Principal* principal, std::string_view operation, std::string_view key);
 /// The key of a record as a service that is called may know it: a UUID of version 8 (RFC 9562).
 std::string key_between_services(std::string_view record_key);
-/// Whether a refusal says nothing final of the request: it depends on the moment (408, 425, 429), or on what the caller
-/// has seen of the resource (412, 428).
-bool is_passing(std::uint16_t status);
 /// What was asked: method, path, query, raw body and `If-Match`.
 Digest fingerprint_of(const Request&, const Context&);
 /// Reads a body that nobody has read yet into the arena, so that it can be fingerprinted and still be read.
@@ -44,7 +41,7 @@ struct RecordedAnswer {
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
 };
-/// Null when the answer must not or cannot be kept: a refusal that is passing (`is_passing`, 5xx), or not whole.
+/// Null when the answer must not or cannot be kept: a refusal that is passing (`says_nothing_done`, 5xx), or not whole.
 std::shared_ptr<RecordedAnswer> record_of(const Response&);
 Response replay_of(const RecordedAnswer&, Arena&);
 
