@@ -92,7 +92,12 @@ class Composer {
   std::forward_list<Cell> kept_;
 };
 
-/// The rows wanted, without order and page.
+/// Whether the value of a sort column is read beside what is shown.
+bool beside(const Table& table, const Selection& selection, std::size_t column) {
+  return table.columns[column].foreign || std::ranges::find(selection.columns, column) == selection.columns.end();
+}
+
+/// The rows wanted, without their order.
 struct Asked {
   Composer composer;
   database::Select select;
@@ -113,12 +118,15 @@ struct Asked {
     select.columns = columns_of(table, selection);
     select.embeds = composer.embeds(table, selection);
   }
+  /// The rows of a page and their places in its order, which is not said.
+  void show_page(const Table& table, const Selection& selection, const Page& page) {
+    show(table, selection);
+    for (auto& by : page.sort)
+      if (beside(table, selection, by.column)) select.places.push_back(&table.columns[by.column]);
+    select.limit = page.limit;
+    select.offset = page.offset;
+  }
 };
-
-/// Whether the value of a sort column is read beside what is shown.
-bool beside(const Table& table, const Selection& selection, std::size_t column) {
-  return table.columns[column].foreign || std::ranges::find(selection.columns, column) == selection.columns.end();
-}
 
 /// The order in which rows are walked: as asked, or the other way round.
 struct Walk {
@@ -221,12 +229,8 @@ std::optional<std::vector<Statement>> list_statements(const Dialect& dialect, co
     ranges = {{not_null, 0}, {null, 0}};
   Asked asked{rows};
   if (!asked.add(rows)) return std::nullopt;
-  asked.show(*rows.table, selection);
+  asked.show_page(*rows.table, selection, page);
   auto& select = asked.select;
-  for (auto& by : page.sort)
-    if (beside(*rows.table, selection, by.column)) select.places.push_back(&rows.table->columns[by.column]);
-  select.limit = page.limit;
-  select.offset = page.offset;
   select.most = most;
   std::vector<Statement> all;
   all.reserve(std::max<std::size_t>(ranges.size(), 1));
@@ -485,12 +489,8 @@ std::optional<std::vector<Statement>> planned_statements(const Dialect& dialect,
   const Walk walk{*rows.table, page.sort, page.from && page.from->backward};
   Asked asked{rows};
   if (!asked.add(rows)) return std::nullopt;
-  asked.show(*rows.table, selection);
+  asked.show_page(*rows.table, selection, page);
   auto& select = asked.select;
-  for (auto& by : page.sort)
-    if (beside(*rows.table, selection, by.column)) select.places.push_back(&rows.table->columns[by.column]);
-  select.limit = page.limit;
-  select.offset = page.offset;
   for (std::size_t i = 0; i < select.where.size(); ++i) select.where[i].aside = (plan.indexed >> i & 1) == 0;
   database::AccessPath path{.numbered = plan.way != Way::walk, .sorted = plan.way == Way::range, .words = plan.words};
   select.path = &path;
