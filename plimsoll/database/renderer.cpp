@@ -145,6 +145,11 @@ void Renderer::append_rows(Statement& out, const Select& rows, std::string_view 
     append_bound(out, bound, kAlias);
   }
   append_order(out.sql, rows, kAlias);
+  append_page(out, rows);
+  if (rows.lock) append_lock(out.sql);
+}
+
+void Renderer::append_page(Statement& out, const Select& rows) {
   if (rows.limit) {
     out.sql += " LIMIT ?";
     out.cells.emplace_back(*rows.limit);
@@ -153,11 +158,9 @@ void Renderer::append_rows(Statement& out, const Select& rows, std::string_view 
     out.sql += " OFFSET ?";
     out.cells.emplace_back(rows.offset);
   }
-  if (rows.lock) append_lock(out.sql);
 }
 
 Statement Renderer::select_file(const SelectFile& file) const {
-  constexpr std::string_view kAlias = "t";
   Statement out;
   const auto bytes = column_of(*file.bytes, kAlias);
   std::string digest = column_of(*file.digest, kAlias);

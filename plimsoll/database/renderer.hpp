@@ -60,6 +60,8 @@ class Renderer {
   static constexpr std::string_view kAlias = "t";  ///< of the rows that a SELECT is of
   /// From ` FROM` to the end. `before`: a condition that stands before the others; empty: none.
   void append_rows(Statement& out, const Select& rows, std::string_view before = {}) const;
+  /// How many rows, and behind how many others.
+  static void append_page(Statement& out, const Select& rows);
 
   /// A parameter that is stored in the column or compared with it.
   virtual void append_parameter(std::string& out, const Column& column) const = 0;

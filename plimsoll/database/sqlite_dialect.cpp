@@ -194,15 +194,15 @@ class SqliteRenderer final : public Renderer {
   Statement select_numbered(const Select& rows) const {
     Statement out;
     out.sql += "SELECT ";
-    append_row(out, rows, "t");
+    append_row(out, rows, kAlias);
     append_quoted(out.sql += " FROM ", rows.from.name);
-    out.sql += " t WHERE t._rowid_ IN (";
+    ((((out.sql += ' ') += kAlias) += " WHERE ") += kAlias) += "._rowid_ IN (";
     if (rows.path->each)
       append_merged(out, rows);
     else
       append_numbers(out, rows);
     out.sql += ')';
-    append_sorted(out.sql, rows, "t");
+    append_sorted(out.sql, rows, kAlias);
     return out;
   }
   /// As many rows of the index of `q` as are asked for, without those of the table.
@@ -237,16 +237,6 @@ class SqliteRenderer final : public Renderer {
       append_compared(sql += before, *rows.order[i].column, alias);
       append_direction(sql, rows.order[i]);
       before = ",+";
-    }
-  }
-  static void append_page(Statement& out, const Select& rows) {
-    if (rows.limit) {
-      out.sql += " LIMIT ?";
-      out.cells.emplace_back(*rows.limit);
-    }
-    if (rows.offset > 0) {
-      out.sql += " OFFSET ?";
-      out.cells.emplace_back(rows.offset);
     }
   }
   void append_wanted(And& where, Statement& out, const Select& rows) const {
