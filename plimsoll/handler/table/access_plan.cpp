@@ -1,5 +1,8 @@
 #include "plimsoll/handler/table/access_plan.hpp"
 
+#include "plimsoll/base/letters.hpp"
+#include "plimsoll/handler/table/indexes.hpp"
+
 #include <algorithm>
 #include <atomic>
 #include <bit>
@@ -50,15 +53,13 @@ void note_indexes(const database::Dialect& dialect, Table& table, const database
   table.present.clear();
   table.numbered = false;
   if (dialect.has_statistics() || found.view) return;
-  const auto key = std::ranges::find(found.columns, table.columns[table.keys[0]].name, &database::FoundColumn::name);
-  const bool by_key = found.rowless || (table.keys.size() == 1 && key != found.columns.end() && key->is_rowid);
   // A column of that name hides the number.
   table.numbered = !found.rowless && std::ranges::none_of(found.columns, [](auto& column) {
-    return std::ranges::equal(column.name, std::string_view("_rowid_"), {},
-                              [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+    return same_as_lower(column.name, "_rowid_");
   });
+  const bool with_key = end_with_key(dialect, table, found);
   for (auto& index : found.indexes) {
-    PresentIndex made{.ends_with_key = dialect.indexes_end_with_key() && by_key && index.whole};
+    PresentIndex made{.ends_with_key = with_key && index.whole};
     for (std::size_t i = 0; i < index.columns.size(); ++i) {
       const auto column = table.column(index.columns[i]);
       if (!column || table.columns[*column].compared != database::Compared::plain) {
@@ -108,8 +109,8 @@ AccessPlanner::AccessPlanner(const database::Dialect& dialect, const Wanted& row
   if (count_ > kMostFacts) return;
   choose_walk();
   const auto all = bit(count_) - 1;
-  const bool bounded = page.from && std::any_of(facts_.begin(), facts_.begin() + static_cast<std::ptrdiff_t>(count_),
-                                                [](auto& fact) { return fact.kind == Fact::Kind::range; });
+  const auto is_range = [](auto& fact) { return fact.kind == Fact::Kind::range; };
+  const bool bounded = page.from && std::ranges::any_of(facts(), is_range);
   if (whole_ && walk_.indexed == all && walk_.way == Way::walk && rows.search.empty() && !bounded) return;
   find_ranges();
   open_ = true;
@@ -118,7 +119,7 @@ AccessPlanner::AccessPlanner(const database::Dialect& dialect, const Wanted& row
 AccessPlanner::Served AccessPlanner::served_by(const PresentIndex& index, bool merges) const {
   using enum Fact::Kind;
   Served served;
-  const auto facts = std::span(facts_).first(count_);
+  const auto facts = this->facts();
   const auto use = [&](std::size_t column, Fact::Kind kind) {
     bool any = false;
     for (std::size_t i = 0; i < facts.size(); ++i)
@@ -173,8 +174,7 @@ void AccessPlanner::choose_walk() {
     const auto used = std::popcount(one.used), before = std::popcount(than.used);
     return used != before ? used > before : than.each && !one.each;
   };
-  const bool several = std::any_of(facts_.begin(), facts_.begin() + static_cast<std::ptrdiff_t>(count_),
-                                   [](auto& fact) { return fact.merges; });
+  const bool several = std::ranges::any_of(facts(), &Fact::merges);
   for (auto& index : rows_.table->present)
     for (const bool merges : {false, true}) {
       if (merges && !several) break;
@@ -234,7 +234,7 @@ void AccessPlanner::find_ranges() {
 std::vector<std::size_t> AccessPlanner::missing_index() const {
   std::vector<std::size_t> columns;
   const auto has = [&](std::size_t column) { return std::ranges::find(columns, column) != columns.end(); };
-  const auto facts = std::span(facts_).first(count_);
+  const auto facts = this->facts();
   for (auto& fact : facts)
     if (fact.kind == Fact::Kind::equal && !has(fact.column)) columns.push_back(fact.column);
   // Of several `in` one can be walked value by value.

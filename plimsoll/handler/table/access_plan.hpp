@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -110,6 +111,7 @@ class AccessPlanner {
   const std::size_t level_;
   std::array<Fact, kMostFacts> facts_{};
   std::size_t count_ = 0;
+  std::span<const Fact> facts() const noexcept { return std::span(facts_).first(count_); }
   AccessPlan walk_{}, unmerged_{};  ///< the best walk, and the best that merges nothing
   bool whole_ = false, open_ = false, wide_ = false;
   std::array<AccessPlan, kMostRanges> ranges_{};

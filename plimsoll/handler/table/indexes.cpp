@@ -191,11 +191,15 @@ bool names_one_row(const Table& table, const FoundTable& found, const FoundIndex
 
 }  // namespace
 
+bool end_with_key(const database::Dialect& dialect, const Table& table, const FoundTable& found) {
+  if (!dialect.indexes_end_with_key()) return false;
+  const auto key = std::ranges::find(found.columns, table.columns[table.keys[0]].name, &database::FoundColumn::name);
+  return found.rowless || (table.keys.size() == 1 && key != found.columns.end() && key->is_rowid);
+}
+
 const FoundIndex* index_for(const database::Dialect& dialect, const Table& table, const FoundTable& found,
                             const IndexNeed& need) {
-  const auto key = std::ranges::find(found.columns, table.columns[table.keys[0]].name, &database::FoundColumn::name);
-  const bool by_key = found.rowless || (table.keys.size() == 1 && key != found.columns.end() && key->is_rowid);
-  const bool ends_with_key = dialect.indexes_end_with_key() && by_key;
+  const bool ends_with_key = end_with_key(dialect, table, found);
   for (auto& index : found.indexes) {
     if (names_one_row(table, found, index, need.equal)) return &index;
     std::size_t at = 0;

@@ -39,6 +39,9 @@ std::vector<IndexNeed> key_needs(const Table& table, const std::vector<database:
 std::vector<IndexColumns> needed_indexes(const Model& model, const Table& table);
 inline constexpr std::size_t kMostIndexes = 32;
 
+/// Whether the indexes of a table that is there go on with its key behind their own columns, those that are `whole`.
+bool end_with_key(const database::Dialect& dialect, const Table& table, const database::FoundTable& found);
+
 /// The index of a table that is there which serves a read; null: none does, and it looks at all rows.
 const database::FoundIndex* index_for(const database::Dialect& dialect, const Table& table,
                                       const database::FoundTable& found, const IndexNeed& need);
