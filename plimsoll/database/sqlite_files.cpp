@@ -1,5 +1,6 @@
 #include "plimsoll/database/sqlite_files.hpp"
 
+#include "plimsoll/base/owned_descriptor.hpp"
 #include "plimsoll/database/sqlite_connection.hpp"
 
 #include <fcntl.h>
@@ -17,15 +18,6 @@ namespace plimsoll::database {
 namespace {
 
 constexpr Problem kBackup{"backup", 500, "The database cannot be copied", "Name a file that does not exist yet."};
-
-struct Descriptor {
-  int number;
-  explicit Descriptor(int number) : number(number) {}
-  Descriptor(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (number >= 0) ::close(number);
-  }
-};
 
 /// Rows of one statement, as text.
 Result<std::vector<std::string>> texts(SqliteConnection& connection, std::string_view sql) {
@@ -56,8 +48,8 @@ struct Draft {
 };
 
 Result<> synced(const std::string& path, int flags) {
-  const Descriptor file{::open(path.c_str(), flags | O_CLOEXEC)};
-  if (file.number < 0 || ::fsync(file.number) != 0)
+  const OwnedDescriptor file{::open(path.c_str(), flags | O_CLOEXEC)};
+  if (!file || ::fsync(file.get()) != 0)
     return std::unexpected(Error{&kUnavailable}.because(path + ": " + std::strerror(errno)));
   return {};
 }
@@ -99,24 +91,14 @@ struct Checksum {
 /// Whether some process holds the lock that every connection to a database in WAL mode holds (`WAL_DMS` of SQLite).
 bool in_use(const std::string& path) {
   constexpr off_t kDeadManSwitch = 128;
-  const Descriptor shared{::open((path + "-shm").c_str(), O_RDWR | O_CLOEXEC)};
-  if (shared.number < 0) return false;
+  const OwnedDescriptor shared{::open((path + "-shm").c_str(), O_RDWR | O_CLOEXEC)};
+  if (!shared) return false;
   struct flock lock{};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
   lock.l_start = kDeadManSwitch;
   lock.l_len = 1;
-  return ::fcntl(shared.number, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
-}
-
-bool read_at(int file, unsigned char* into, std::size_t size, off_t at) {
-  while (size > 0) {
-    const auto got = ::pread(file, into, size, at);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return false;
-    into += got, at += got, size -= static_cast<std::size_t>(got);
-  }
-  return true;
+  return ::fcntl(shared.get(), F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
 }  // namespace
@@ -128,8 +110,8 @@ Result<> back_up(const SqliteOptions& from, const std::string& to) {
   if (!source) return std::unexpected(std::move(source).error());
   Draft draft{.path = to + ".part"};
   {
-    const Descriptor made{::open(draft.path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
-    if (made.number < 0) {
+    const OwnedDescriptor made{::open(draft.path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
+    if (!made) {
       const int why = errno;
       draft.kept = true;  // not ours
       return fail(kBackup, draft.path + ": " + std::strerror(why));
@@ -174,12 +156,12 @@ Result<std::vector<std::string>> verify(const SqliteOptions& options) {
 std::optional<WalLeftovers> inspect_wal(const std::string& path) {
   constexpr std::size_t kHeader = 32, kFrameHeader = 24;
   constexpr std::uint32_t kMagic = 0x377f0682;
-  const Descriptor log{::open((path + "-wal").c_str(), O_RDONLY | O_CLOEXEC)};
-  if (log.number < 0 || in_use(path)) return std::nullopt;
+  const OwnedDescriptor log{::open((path + "-wal").c_str(), O_RDONLY | O_CLOEXEC)};
+  if (!log || in_use(path)) return std::nullopt;
   struct stat is{};
   std::array<unsigned char, kHeader> header{};
   WalLeftovers found;
-  if (::fstat(log.number, &is) != 0 || !read_at(log.number, header.data(), kHeader, 0)) return found;
+  if (::fstat(log.get(), &is) != 0 || !read_at(log.get(), header.data(), kHeader, 0)) return found;
   const auto magic = big(header.data());
   const std::size_t page = big(header.data() + 8);
   if ((magic & ~1u) != kMagic || page < 512 || page > 65536 || (page & (page - 1))) return found;
@@ -190,7 +172,7 @@ std::optional<WalLeftovers> inspect_wal(const std::string& path) {
   std::int64_t valid = 0;
   for (off_t at = kHeader; at < is.st_size; at += static_cast<off_t>(frame.size())) {
     const auto there = std::min<std::size_t>(frame.size(), static_cast<std::size_t>(is.st_size - at));
-    if (there < kFrameHeader || !read_at(log.number, frame.data(), there, at)) break;
+    if (there < kFrameHeader || !read_at(log.get(), frame.data(), there, at)) break;
     // What another generation has left stands behind the end: nothing of it was ever to be applied.
     if (std::memcmp(frame.data() + 8, header.data() + 16, 8) != 0) break;
     sum.add(frame.data(), 8);
@@ -267,8 +249,8 @@ class Untouched {
   /// The version that writes it, at offset 18 of the file (https://www.sqlite.org/fileformat.html): 2 is WAL.
   static bool in_wal_mode(const std::string& path) {
     std::array<char, 20> head{};
-    const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-    return ::pread(file.number, head.data(), head.size(), 0) == head.size() && head[18] == 2;
+    const OwnedDescriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+    return ::pread(file.get(), head.data(), head.size(), 0) == head.size() && head[18] == 2;
   }
   sqlite3* db_ = nullptr;
 };

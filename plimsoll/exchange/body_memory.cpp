@@ -1,5 +1,6 @@
 #include "plimsoll/exchange/body_memory.hpp"
 
+#include "plimsoll/base/owned_descriptor.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
 
@@ -131,16 +132,6 @@ bool WholeBody::open() {
 void WholeBody::write() noexcept {
   spooling_ = false;
   try {
-    const auto put = [&](const void* from, std::uint64_t size, std::uint64_t at) {
-      for (std::uint64_t done = 0; done < size;) {
-        const auto n =
-            ::pwrite(share_->file, static_cast<const char*>(from) + done, size - done, static_cast<off_t>(at + done));
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return false;
-        done += static_cast<std::uint64_t>(n);
-      }
-      return true;
-    };
     const bool first = share_->file < 0;
     // All of a body whose length is known is reserved at once: one that cannot be finished keeps no room from others.
     const auto needed = std::max(size_ + last_.size(), declared_);
@@ -151,7 +142,8 @@ void WholeBody::write() noexcept {
       }
       share_->on_disk += more;
     }
-    if ((first && !open()) || (first && !put(text_, size_, 0)) || !put(last_.data(), last_.size(), size_)) {
+    if ((first && !open()) || (first && !write_at(share_->file, {text_, size_}, 0)) ||
+        !write_at(share_->file, as_text(last_), size_)) {
       error_ = memory_.refused("a body cannot be written to " + memory_.folder() + ": " +
                                std::system_category().message(errno));
       return;

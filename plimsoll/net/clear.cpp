@@ -1,5 +1,7 @@
 #include "plimsoll/net/transport.hpp"
 
+#include "plimsoll/base/owned_descriptor.hpp"
+
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
@@ -12,7 +14,7 @@ namespace {
 
 class Clear final : public Transport {
  public:
-  Clear(Loop& loop, OwnedSocket& socket) : Transport(loop, socket.release()) {}
+  Clear(Loop& loop, OwnedDescriptor& socket) : Transport(loop, socket.release()) {}
 
   Moved read(std::span<char> into) noexcept override {
     if (!descriptor_.can_read()) return {.want = Want::read};
@@ -75,10 +77,6 @@ class Clear final : public Transport {
 
 }  // namespace
 
-OwnedSocket::~OwnedSocket() {
-  if (socket_ >= 0) ::close(socket_);
-}
-
 void Transport::abort() noexcept {
   const linger now{.l_onoff = 1, .l_linger = 0};
   ::setsockopt(descriptor_.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
@@ -90,7 +88,7 @@ std::uint64_t Transport::unsent() const noexcept {
 }
 
 std::unique_ptr<Transport> clear_transport(Loop& loop, int socket) {
-  OwnedSocket owned{socket};
+  OwnedDescriptor owned{socket};  // for want of memory a transport may not come to be
   return std::make_unique<Clear>(loop, owned);
 }
 

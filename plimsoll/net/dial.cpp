@@ -139,10 +139,6 @@ class Race final : public Waiting, public Alarm {
 
 }  // namespace
 
-Socket::~Socket() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-}
-
 Addresses interleaved(Addresses addresses) {
   if (addresses.empty()) return addresses;
   Addresses first, other, all;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "plimsoll/base/owned_descriptor.hpp"
 #include "plimsoll/net/resolver.hpp"
 
 #include <utility>
@@ -7,22 +8,7 @@
 namespace plimsoll::net {
 
 /// A socket that is closed by whoever holds it last.
-class Socket {
- public:
-  explicit Socket(int descriptor = -1) noexcept : descriptor_(descriptor) {}
-  Socket(Socket&& other) noexcept : descriptor_(other.release()) {}
-  Socket& operator=(Socket&& other) noexcept {
-    std::swap(descriptor_, other.descriptor_);
-    return *this;
-  }
-  ~Socket();
-  int get() const noexcept { return descriptor_; }
-  explicit operator bool() const noexcept { return descriptor_ >= 0; }
-  int release() noexcept { return std::exchange(descriptor_, -1); }
-
- private:
-  int descriptor_;
-};
+using Socket = OwnedDescriptor;
 
 struct DialOptions {
   /// After which the next address is tried beside the one that has not answered (RFC 8305, section 5).

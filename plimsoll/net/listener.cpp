@@ -1,5 +1,7 @@
 #include "plimsoll/net/listener.hpp"
 
+#include "plimsoll/base/owned_descriptor.hpp"
+
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -34,14 +36,6 @@ std::unexpected<Error> cannot(std::string_view address, int error) {
   return failure;
 }
 
-struct Closing {
-  int descriptor;
-  ~Closing() {
-    if (descriptor >= 0) ::close(descriptor);
-  }
-  int release() { return std::exchange(descriptor, -1); }
-};
-
 /// Address without port, and port, of what the system gave.
 std::pair<std::string, std::uint16_t> name_of(const sockaddr_storage& from) {
   char text[INET6_ADDRSTRLEN];
@@ -62,19 +56,18 @@ std::pair<std::string, std::uint16_t> name_of(const sockaddr_storage& from) {
 }
 
 Result<int> listen_on(const sockaddr* to, socklen_t size, std::string_view address, bool shared, bool dual) {
-  Closing socket{::socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
-  if (socket.descriptor < 0) return cannot(address, errno);
+  OwnedDescriptor socket{::socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+  if (!socket) return cannot(address, errno);
   const int on = 1, off = 0;
   if (to->sa_family != AF_UNIX) {
-    ::setsockopt(socket.descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (shared) ::setsockopt(socket.descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (shared) ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     // Inherited by what is accepted: no answer waits for another segment, and no connection pays a call for it.
-    ::setsockopt(socket.descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
-  if (to->sa_family == AF_INET6)
-    ::setsockopt(socket.descriptor, IPPROTO_IPV6, IPV6_V6ONLY, dual ? &off : &on, sizeof on);
-  if (::bind(socket.descriptor, to, size) != 0) return cannot(address, errno);
-  if (::listen(socket.descriptor, 4096) != 0) return cannot(address, errno);
+  if (to->sa_family == AF_INET6) ::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, dual ? &off : &on, sizeof on);
+  if (::bind(socket.get(), to, size) != 0) return cannot(address, errno);
+  if (::listen(socket.get(), 4096) != 0) return cannot(address, errno);
   return socket.release();
 }
 
@@ -88,8 +81,8 @@ Result<int> listen_unix(std::string_view address) {
   struct stat there{};
   if (::stat(to.sun_path, &there) == 0) {
     if (!S_ISSOCK(there.st_mode)) return cannot(address, "a file that is no socket is in the way");
-    Closing probe{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    if (probe.descriptor >= 0 && ::connect(probe.descriptor, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0) {
+    const OwnedDescriptor probe{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    if (probe && ::connect(probe.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) == 0) {
       auto taken = cannot(address, "another process listens there");
       taken.error().retryable = true;
       return taken;

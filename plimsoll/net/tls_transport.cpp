@@ -1,6 +1,7 @@
 #include "plimsoll/net/tls_transport.hpp"
 
 #include "plimsoll/async/loop.hpp"
+#include "plimsoll/base/owned_descriptor.hpp"
 #include "plimsoll/net/resolver.hpp"
 
 #include <openssl/bio.h>
@@ -91,7 +92,8 @@ struct Wire {
 
 class Tls final : public Transport {
  public:
-  Tls(Loop& loop, OwnedSocket& socket, SSL_CTX* context) : Transport(loop, socket.release()), ssl_(SSL_new(context)) {
+  Tls(Loop& loop, OwnedDescriptor& socket, SSL_CTX* context)
+      : Transport(loop, socket.release()), ssl_(SSL_new(context)) {
     auto* wire = ssl_ ? BIO_new(Wire::method()) : nullptr;
     if (!wire) {
       SSL_free(ssl_);
@@ -101,7 +103,7 @@ class Tls final : public Transport {
     SSL_set_bio(ssl_, wire, wire);
     SSL_set_accept_state(ssl_);
   }
-  Tls(Loop& loop, OwnedSocket& socket, SSL_CTX* context, const std::string& host, bool named)
+  Tls(Loop& loop, OwnedDescriptor& socket, SSL_CTX* context, const std::string& host, bool named)
       : Tls(loop, socket, context) {
     SSL_set_connect_state(ssl_);
     SSL_set_hostflags(ssl_, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
@@ -257,13 +259,13 @@ class Tls final : public Transport {
 }  // namespace
 
 std::unique_ptr<Transport> tls_transport(Loop& loop, int socket, ssl_ctx_st* context) {
-  OwnedSocket owned{socket};
+  OwnedDescriptor owned{socket};  // for want of memory a transport may not come to be
   return std::make_unique<Tls>(loop, owned, context);
 }
 
 std::unique_ptr<Transport> tls_client_transport(Loop& loop, int socket, ssl_ctx_st* context, const std::string& host,
                                                 bool named) {
-  OwnedSocket owned{socket};
+  OwnedDescriptor owned{socket};  // for want of memory a transport may not come to be
   return std::make_unique<Tls>(loop, owned, context, host, named);
 }
 

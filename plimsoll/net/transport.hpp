@@ -73,18 +73,6 @@ class Transport {
   Descriptor descriptor_;
 };
 
-/// Closes a socket that nobody has taken: for want of memory a transport may not come to be.
-class OwnedSocket {
- public:
-  explicit OwnedSocket(int socket) noexcept : socket_(socket) {}
-  OwnedSocket(const OwnedSocket&) = delete;
-  ~OwnedSocket();
-  int release() noexcept { return std::exchange(socket_, -1); }
-
- private:
-  int socket_;
-};
-
 /// In clear, over a connected non-blocking socket, which it owns, made or not.
 std::unique_ptr<Transport> clear_transport(Loop& loop, int socket);
 

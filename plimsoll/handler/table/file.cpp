@@ -166,16 +166,9 @@ class FolderBytes final : public FileBytes {
       }
     }
     piece_.resize(length);
-    for (std::uint64_t done = 0; done < length;) {
-      const auto n = ::pread(file_.get(), piece_.data() + done, length - done, static_cast<off_t>(at_ + done));
-      if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) {
-        why_ = "the file " + area_ + "/" + opened_ + " cannot be read: " + std::system_category().message(errno);
-        return false;
-      }
-      done += static_cast<std::uint64_t>(n);
-    }
-    return true;
+    if (read_at(file_.get(), piece_.data(), length, at_)) return true;
+    why_ = "the file " + area_ + "/" + opened_ + " cannot be read: " + std::system_category().message(errno);
+    return false;
   }
 
   Context& context_;

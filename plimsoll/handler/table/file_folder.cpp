@@ -92,10 +92,6 @@ class Due {
 
 }  // namespace
 
-OwnedDescriptor::~OwnedDescriptor() {
-  if (number_ >= 0) ::close(number_);
-}
-
 std::unexpected<Error> FileFolder::failed(std::string_view what) const {
   return std::unexpected(Error{&database::kUnavailable}.because("files: " + path_ + ": " + std::string(what) + ": " +
                                                                 std::system_category().message(errno)));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "plimsoll/base/owned_descriptor.hpp"
 #include "plimsoll/base/result.hpp"
 #include "plimsoll/config/options.hpp"
 
@@ -29,23 +30,6 @@ inline constexpr config::Field kFolderFields[] = {
 };
 inline constexpr config::Section kFilesSection = config::section<FolderOptions, kFolderFields>(
     "files", "Where files of rows are kept that are not in the database.", "{folder: /var/lib/shop/files}");
-
-/// A descriptor that is closed with its owner; negative: none.
-class OwnedDescriptor {
- public:
-  explicit OwnedDescriptor(int number = -1) : number_(number) {}
-  OwnedDescriptor(OwnedDescriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
-  OwnedDescriptor& operator=(OwnedDescriptor&& other) noexcept {
-    std::swap(number_, other.number_);
-    return *this;
-  }
-  ~OwnedDescriptor();
-  int get() const noexcept { return number_; }
-  explicit operator bool() const noexcept { return number_ >= 0; }
-
- private:
-  int number_;
-};
 
 /// The folder that holds files of rows: `TABLE.FILE/3f/3f…`, each under a random name of 32 hexadecimal digits that the
 /// row keeps, written under `incoming` before. Names of tables and files are encoded, and a name from a row that is no

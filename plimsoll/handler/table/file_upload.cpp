@@ -8,23 +8,6 @@
 #include <system_error>
 
 namespace plimsoll::table {
-namespace {
-
-Result<> write_all(int file, std::string_view text, std::uint64_t at, const std::string& path) {
-  while (!text.empty()) {
-    const auto written = ::pwrite(file, text.data(), text.size(), static_cast<off_t>(at));
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0)
-      return std::unexpected(Error{&database::kUnavailable}.because(
-          "files: " + path + ": a file cannot be written: " + std::system_category().message(errno)));
-    text.remove_prefix(static_cast<std::size_t>(written));
-    at += static_cast<std::uint64_t>(written);
-  }
-  return {};
-}
-
-}  // namespace
-
 Upload::~Upload() {
   if (reserved_ > 0) memory_->give_disk(reserved_);
   if (file_ && !published_) folder_->remove_incoming(name_);
@@ -50,8 +33,11 @@ Task<Result<>> Upload::begin(std::uint64_t declared) {
 Task<Result<>> Upload::add(std::string_view piece) {
   if (!reserve(size_ + piece.size()))
     co_return std::unexpected(memory_->refused("the bodies on disk are at their limit"));
-  auto written = co_await where_it_may_block(
-      context_, [this, piece] { return write_all(file_.get(), piece, size_, folder_->path()); });
+  auto written = co_await where_it_may_block(context_, [this, piece]() -> Result<> {
+    if (write_at(file_.get(), piece, size_)) return {};
+    return std::unexpected(Error{&database::kUnavailable}.because(
+        "files: " + folder_->path() + ": a file cannot be written: " + std::system_category().message(errno)));
+  });
   size_ += piece.size();
   co_return written;
 }

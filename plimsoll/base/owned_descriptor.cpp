@@ -1,0 +1,40 @@
+#include "plimsoll/base/owned_descriptor.hpp"
+
+#include <unistd.h>
+#include <cerrno>
+
+namespace plimsoll {
+namespace {
+
+/// `some` moves bytes from a place on, and says how many.
+template <class F>
+bool all_of(std::size_t size, F some) noexcept {
+  for (std::size_t done = 0; done < size;) {
+    const auto moved = some(done);
+    if (moved < 0 && errno == EINTR) continue;
+    if (moved == 0) errno = EIO;
+    if (moved <= 0) return false;
+    done += static_cast<std::size_t>(moved);
+  }
+  return true;
+}
+
+}  // namespace
+
+OwnedDescriptor::~OwnedDescriptor() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+bool read_at(int file, void* into, std::size_t size, std::uint64_t at) noexcept {
+  return all_of(size, [&](std::size_t done) {
+    return ::pread(file, static_cast<char*>(into) + done, size - done, static_cast<off_t>(at + done));
+  });
+}
+
+bool write_at(int file, std::string_view bytes, std::uint64_t at) noexcept {
+  return all_of(bytes.size(), [&](std::size_t done) {
+    return ::pwrite(file, bytes.data() + done, bytes.size() - done, static_cast<off_t>(at + done));
+  });
+}
+
+}  // namespace plimsoll

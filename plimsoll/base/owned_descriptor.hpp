@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+
+namespace plimsoll {
+
+/// A descriptor of a file, a folder or a socket that is closed by whoever holds it last; negative: none.
+class OwnedDescriptor {
+ public:
+  explicit OwnedDescriptor(int descriptor = -1) noexcept : descriptor_(descriptor) {}
+  OwnedDescriptor(OwnedDescriptor&& other) noexcept : descriptor_(other.release()) {}
+  OwnedDescriptor& operator=(OwnedDescriptor&& other) noexcept {
+    std::swap(descriptor_, other.descriptor_);
+    return *this;
+  }
+  ~OwnedDescriptor();
+  int get() const noexcept { return descriptor_; }
+  explicit operator bool() const noexcept { return descriptor_ >= 0; }
+  int release() noexcept { return std::exchange(descriptor_, -1); }
+
+ private:
+  int descriptor_;
+};
+
+/// Reads or writes all of so many bytes of a file at an offset, however many calls that takes. False: `errno` says why;
+/// EIO where the file ends before.
+bool read_at(int file, void* into, std::size_t size, std::uint64_t at) noexcept;
+bool write_at(int file, std::string_view bytes, std::uint64_t at) noexcept;
+
+}  // namespace plimsoll
