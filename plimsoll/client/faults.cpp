@@ -21,34 +21,26 @@ class Injection final : public Policy {
   Injection(Faults& faults, std::string_view dependency) : faults_(faults), dependency_(dependency) {}
 
   Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
-    const auto strike = faults_.strike(dependency_);
-    if (strike && strike->latency > 0) {
-      const bool rested = co_await pause(context.loop, strike->latency);
-      if (!rested) {
-        const Scope* scope = co_await this_scope();
-        co_return std::unexpected(error_of(scope->stopped()));
-      }
-    }
-    if (!strike || !strike->end) {
+    const auto fault = co_await faults_.strike(context.loop, dependency_);
+    if (!fault) co_return std::unexpected(fault.error());
+    if (!*fault) {
       auto answer = co_await next(request, context);
       co_return answer;
     }
-    const auto& fault = *strike->end;
-    if (fault.kind == InjectedFault::Kind::status) {
-      auto& state = call_state(request, context);
+    const auto kind = (*fault)->kind;
+    const bool reset = kind == InjectedFault::Kind::reset;
+    auto& state = call_state(request, context);
+    if (reset || kind == InjectedFault::Kind::status) {
       state.reached();
       state.written = true;
-      if (says_nothing_done(fault.status)) state.nothing_done();
-      Response response{.status = fault.status, .headers = Headers{context.arena}};
+    }
+    if (kind == InjectedFault::Kind::status) {
+      const auto status = (*fault)->status;
+      if (says_nothing_done(status)) state.nothing_done();
+      Response response{.status = status, .headers = Headers{context.arena}};
       response.headers.add("content-type", "text/plain");
       response.body = lasting("an injected fault\n");
       co_return response;
-    }
-    const bool reset = fault.kind == InjectedFault::Kind::reset;
-    if (reset) {
-      auto& state = call_state(request, context);
-      state.reached();
-      state.written = true;
     }
     co_return std::unexpected(Error{
         &kUnreachable, dependency_ + (reset ? ": connection reset" : ": connection refused") + " (an injected fault)"});
@@ -212,6 +204,19 @@ std::optional<Faults::Strike> Faults::strike(std::string_view dependency) {
     count(fault);
   }
   return strike;
+}
+
+Task<Result<std::optional<InjectedFault>>> Faults::strike(Loop& loop, std::string_view dependency) {
+  auto struck = strike(dependency);
+  if (!struck) co_return std::nullopt;
+  if (struck->latency > 0) {
+    const bool rested = co_await pause(loop, struck->latency);
+    if (!rested) {
+      const Scope* scope = co_await this_scope();
+      co_return std::unexpected(error_of(scope->stopped()));
+    }
+  }
+  co_return std::move(struck->end);
 }
 
 void Faults::count(const InjectedFault& fault) {

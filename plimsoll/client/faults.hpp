@@ -79,6 +79,9 @@ class Faults {
   };
   /// Nothing in nearly all calls: then it takes no lock.
   std::optional<Strike> strike(std::string_view dependency);
+  /// The same for a call that is about to be made: waits for the latency, and gives what ends it, if anything does. An
+  /// error where this line of work was told to stop meanwhile.
+  Task<Result<std::optional<InjectedFault>>> strike(Loop& loop, std::string_view dependency);
 
  private:
   /// A sentence where nothing has that name; else empty.

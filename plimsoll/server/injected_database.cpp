@@ -1,6 +1,5 @@
 #include "plimsoll/server/injected_database.hpp"
 
-#include "plimsoll/async/pause.hpp"
 #include "plimsoll/client/faults.hpp"
 
 namespace plimsoll::server {
@@ -80,28 +79,15 @@ class InjectedDatabase final : public Database {
   database::TableVersions& versions() noexcept override { return behind_->versions(); }
 
  private:
-  /// What strikes this call, once its latency is over; an error where it was told to stop meanwhile.
-  Task<Result<std::optional<InjectedFault>>> strike(Loop& loop) {
-    auto strike = faults_.strike(kDatabaseDependency);
-    if (!strike) co_return std::nullopt;
-    if (strike->latency > 0) {
-      const bool rested = co_await pause(loop, strike->latency);
-      if (!rested) {
-        const Scope* scope = co_await this_scope();
-        co_return std::unexpected(error_of(scope->stopped()));
-      }
-    }
-    co_return std::move(strike->end);
-  }
   Task<Result<>> pass(Loop& loop) {
-    auto fault = co_await strike(loop);
+    auto fault = co_await faults_.strike(loop, kDatabaseDependency);
     if (!fault) co_return std::unexpected(std::move(fault).error());
     if (*fault && (*fault)->kind != InjectedFault::Kind::reset) co_return struck({&database::kUnavailable});
     co_return Result<>{};
   }
   template <class F>
   Task<Result<>> written(Loop& loop, F write) {
-    auto fault = co_await strike(loop);
+    auto fault = co_await faults_.strike(loop, kDatabaseDependency);
     if (!fault) co_return std::unexpected(std::move(fault).error());
     if (*fault && (*fault)->kind != InjectedFault::Kind::reset) co_return struck({&database::kUnavailable});
     auto done = co_await write();
