@@ -15,6 +15,16 @@ constexpr auto kHttp1 = 60 * kSecond;
 /// Origins that are known while there is no connection to them.
 constexpr std::size_t kMostOrigins = 1024;
 
+/// As ALPN offers them.
+std::string_view protocols_of(HttpVersions versions) {
+  switch (versions) {
+    case HttpVersions::one: return "\x08http/1.1";
+    case HttpVersions::two: return "\x02h2";
+    case HttpVersions::negotiated: break;
+  }
+  return "\x02h2\x08http/1.1";
+}
+
 /// Tells the call how far it came, whether the exchange ends well or is given up.
 struct Progress {
   CallState& state;
@@ -50,9 +60,9 @@ Task<Result<std::unique_ptr<net::Transport>>> Connections::connect(const Peer& p
   if (!addresses) co_return std::unexpected(std::move(addresses).error());
   auto socket = co_await net::dial(loop_, std::move(*addresses), peer.url.port);
   if (!socket) co_return std::unexpected(std::move(socket).error());
-  const auto& tls = http1 ? peer.tls_http1 : peer.tls;
-  auto transport =
-      tls ? tls->transport(loop_, socket->release(), peer.url.host) : net::clear_transport(loop_, socket->release());
+  const auto versions = http1 ? HttpVersions::one : peer.versions;
+  auto transport = peer.tls ? peer.tls->transport(loop_, socket->release(), peer.url.host, protocols_of(versions))
+                            : net::clear_transport(loop_, socket->release());
   auto opened = co_await transport->open(until - loop_.now());
   if (!opened) co_return std::unexpected(std::move(opened).error());
   co_return std::move(transport);

@@ -25,8 +25,7 @@ inline constexpr Problem kUnreachable{"unreachable", 502, "The called service ca
 /// A server as connections are made to it.
 struct Peer {
   Url url;
-  std::shared_ptr<net::TlsClient> tls;        ///< null: in clear
-  std::shared_ptr<net::TlsClient> tls_http1;  ///< for what HTTP/1.1 alone can do; null: in clear
+  std::shared_ptr<net::TlsClient> tls;  ///< null: in clear
   std::shared_ptr<net::Resolver> resolver;
   IdleLimits idle;
   HttpVersions versions = HttpVersions::one;

@@ -23,7 +23,7 @@ namespace {
 /// One for each set of authorities, certificate and key, as long as anybody uses it, so that services share their
 /// connections. What stands in the files counts, not their names: after a reload connections are made with what stands
 /// there now.
-Result<std::shared_ptr<net::TlsClient>> tls_for(const ServiceOptions& options, HttpVersions versions) {
+Result<std::shared_ptr<net::TlsClient>> tls_for(const ServiceOptions& options) {
   static std::mutex mutex;
   static std::map<std::string, std::weak_ptr<net::TlsClient>> known;
   std::string texts;
@@ -35,20 +35,14 @@ Result<std::shared_ptr<net::TlsClient>> tls_for(const ServiceOptions& options, H
     }
     texts += '\0';
   }
-  texts += static_cast<char>('0' + static_cast<int>(versions));
   const auto digest = sha256(texts);
   const std::string key(as_text(digest));
   const std::scoped_lock lock(mutex);
   std::erase_if(known, [](const auto& each) { return each.second.expired(); });
   if (auto found = known.find(key); found != known.end())
     if (auto tls = found->second.lock()) return tls;
-  std::vector<std::string> protocols;
-  if (versions != HttpVersions::one) protocols.emplace_back("h2");
-  if (versions != HttpVersions::two) protocols.emplace_back("http/1.1");
-  auto loaded = net::TlsClient::load({.authorities = options.authorities,
-                                      .protocols = std::move(protocols),
-                                      .certificate = options.certificate,
-                                      .key = options.key});
+  auto loaded = net::TlsClient::load(
+      {.authorities = options.authorities, .certificate = options.certificate, .key = options.key});
   if (loaded) known[key] = *loaded;
   return loaded;
 }
@@ -80,31 +74,24 @@ const Services& Service::services() const noexcept { return state_->services; }
 
 namespace {
 
-/// Of a service, loaded for the first of its targets that needs it.
-struct LoadedTls {
-  std::shared_ptr<net::TlsClient> any, http1;
-};
-Result<Peer> peer_of(std::string_view text, const ServiceOptions& options, LoadedTls& tls) {
+/// `tls`: of the service, loaded for the first of its targets that needs it.
+Result<Peer> peer_of(std::string_view text, const ServiceOptions& options, std::shared_ptr<net::TlsClient>& tls) {
   auto url = parse_url(text);
   if (!url) return std::unexpected(std::move(url).error());
   Peer peer{.url = std::move(*url),
             .tls = nullptr,
-            .tls_http1 = nullptr,
             .resolver = options.resolver,
             .idle = options.idle,
             .versions = options.http,
             .origin = {}};
   if (!peer.resolver) peer.resolver = net::system_resolver();
   if (peer.url.tls) {
-    if (!tls.any) {
-      auto any = tls_for(options, options.http);
-      if (!any) return std::unexpected(std::move(any).error());
-      auto http1 = tls_for(options, HttpVersions::one);
-      if (!http1) return std::unexpected(std::move(http1).error());
-      tls = {.any = std::move(*any), .http1 = std::move(*http1)};
+    if (!tls) {
+      auto loaded = tls_for(options);
+      if (!loaded) return std::unexpected(std::move(loaded).error());
+      tls = std::move(*loaded);
     }
-    peer.tls = tls.any;
-    peer.tls_http1 = tls.http1;
+    peer.tls = tls;
   }
   peer.origin = origin_of(peer);
   return peer;
@@ -132,7 +119,7 @@ std::shared_ptr<Targets> targets_of(const std::string& service, std::span<const 
 Result<std::shared_ptr<Service>> Service::make(ServiceOptions options, const Services& services,
                                                const json::Value* parts) {
   std::vector<Peer> peers;
-  LoadedTls tls;
+  std::shared_ptr<net::TlsClient> tls;
   auto first = peer_of(options.url, options, tls);
   if (!first) return std::unexpected(std::move(first).error());
   peers.push_back(std::move(*first));

@@ -19,8 +19,9 @@ struct FreeContext {
 class Client final : public TlsClient {
  public:
   Client(std::unique_ptr<SSL_CTX, FreeContext> context, bool named) : context_(std::move(context)), named_(named) {}
-  std::unique_ptr<Transport> transport(Loop& loop, int socket, const std::string& host) override {
-    return tls_client_transport(loop, socket, context_.get(), host, named_);
+  std::unique_ptr<Transport> transport(Loop& loop, int socket, const std::string& host,
+                                       std::string_view protocols) override {
+    return tls_client_transport(loop, socket, context_.get(), host, protocols, named_);
   }
   std::uint64_t number() const noexcept override { return number_; }
 
@@ -30,13 +31,6 @@ class Client final : public TlsClient {
   const bool named_;
   const std::uint64_t number_ = ++loaded;
 };
-
-/// As ALPN wants them: each behind its length (RFC 7301, section 3.1).
-std::string wire_form(const std::vector<std::string>& protocols) {
-  std::string all;
-  for (const auto& each : protocols) all.append(1, static_cast<char>(each.size())).append(each);
-  return all;
-}
 
 std::unexpected<Error> cannot(const std::string& what, std::string_view why) {
   const char* reason = ERR_reason_error_string(ERR_peek_error());
@@ -70,10 +64,6 @@ Result<std::shared_ptr<TlsClient>> TlsClient::load(const TlsClientOptions& optio
     if (!use_key(c, key))
       return cannot(name_of_pem(key), "no key could be read that fits the certificate, or it has a password");
   }
-  const auto protocols = wire_form(options.protocols);
-  if (!protocols.empty() && SSL_CTX_set_alpn_protos(c, reinterpret_cast<const unsigned char*>(protocols.data()),
-                                                    static_cast<unsigned>(protocols.size())) != 0)
-    return fail(kTls, "no memory");
   return std::make_shared<Client>(std::move(context), options.verify == TlsVerify::name);
 }
 

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
+#include <string_view>
 
 namespace plimsoll::net {
 
@@ -14,8 +14,7 @@ namespace plimsoll::net {
 enum class TlsVerify : std::uint8_t { name, authority, nothing };
 
 struct TlsClientOptions {
-  std::string authorities{};             ///< PEM file of those who sign servers' certificates; empty: the system's
-  std::vector<std::string> protocols{};  ///< offered by ALPN, preferred first; empty: none
+  std::string authorities{};  ///< PEM file of those who sign servers' certificates; empty: the system's
   TlsVerify verify = TlsVerify::name;
   /// What this side shows of itself, PEM text or paths of files of it; empty: nothing, or a key that stands with the
   /// certificate.
@@ -33,8 +32,10 @@ class TlsClient {
   /// Different for each that was ever loaded.
   virtual std::uint64_t number() const noexcept = 0;
   /// TLS over a connected non-blocking socket, which it owns; the handshake is in `open`. `host`: the name or literal
-  /// address that was asked for.
-  virtual std::unique_ptr<Transport> transport(Loop& loop, int socket, const std::string& host) = 0;
+  /// address that was asked for. `protocols`: offered by ALPN, preferred first, each behind its length (RFC 7301,
+  /// section 3.1); empty: none.
+  virtual std::unique_ptr<Transport> transport(Loop& loop, int socket, const std::string& host,
+                                               std::string_view protocols = {}) = 0;
 };
 
 }  // namespace plimsoll::net

@@ -103,9 +103,13 @@ class Tls final : public Transport {
     SSL_set_bio(ssl_, wire, wire);
     SSL_set_accept_state(ssl_);
   }
-  Tls(Loop& loop, OwnedDescriptor& socket, SSL_CTX* context, const std::string& host, bool named)
+  Tls(Loop& loop, OwnedDescriptor& socket, SSL_CTX* context, const std::string& host, std::string_view protocols,
+      bool named)
       : Tls(loop, socket, context) {
     SSL_set_connect_state(ssl_);
+    if (SSL_set_alpn_protos(ssl_, reinterpret_cast<const unsigned char*>(protocols.data()),
+                            static_cast<unsigned>(protocols.size())) != 0)
+      throw std::bad_alloc();
     SSL_set_hostflags(ssl_, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     // A literal address is no server name (RFC 6066, section 3).
     const bool literal = Address::parse(host).has_value();
@@ -264,9 +268,9 @@ std::unique_ptr<Transport> tls_transport(Loop& loop, int socket, ssl_ctx_st* con
 }
 
 std::unique_ptr<Transport> tls_client_transport(Loop& loop, int socket, ssl_ctx_st* context, const std::string& host,
-                                                bool named) {
+                                                std::string_view protocols, bool named) {
   OwnedDescriptor owned{socket};  // for want of memory a transport may not come to be
-  return std::make_unique<Tls>(loop, owned, context, host, named);
+  return std::make_unique<Tls>(loop, owned, context, host, protocols, named);
 }
 
 }  // namespace plimsoll::net
