@@ -64,6 +64,24 @@ class AuthenticationFixture(harness.ServerTest):
     def start(self, config=CONFIG, **more):
         return self.serve(CONTRACT, config=config, directory=self.folder, **more)
 
+    def issuer(self, answer, port=0):
+        """A server of keys, which answers with the status and the bytes that `answer(path)` gives. Its port."""
+        class Issuer(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                status, keys = answer(self.path)
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(keys)
+
+            def log_message(self, *_):
+                pass
+
+        made = http.server.ThreadingHTTPServer(("127.0.0.1", port), Issuer)
+        threading.Thread(target=made.serve_forever, daemon=True).start()
+        self.addCleanup(made.server_close)
+        self.addCleanup(made.shutdown)
+        return made.server_port
+
 
 class Authentication(AuthenticationFixture):
     def test_a_token_is_issued_for_a_tenant(self):
@@ -161,21 +179,8 @@ class Authentication(AuthenticationFixture):
 
     def test_keys_come_from_a_url_and_are_fetched_anew(self):
         published = {"keys": (self.folder / "jwks.json").read_bytes(), "status": 200}
-
-        class Issuer(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                self.send_response(published["status"])
-                self.end_headers()
-                self.wfile.write(published["keys"])
-
-            def log_message(self, *_):
-                pass
-
-        issuer = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Issuer)
-        threading.Thread(target=issuer.serve_forever, daemon=True).start()
-        self.addCleanup(issuer.server_close)
-        self.addCleanup(issuer.shutdown)
-        config = CONFIG.replace("jwks: jwks.json", f"jwks: 'http://127.0.0.1:{issuer.server_port}/jwks', refresh: 1s")
+        issuer = self.issuer(lambda _: (published["status"], published["keys"]))
+        config = CONFIG.replace("jwks: jwks.json", f"jwks: 'http://127.0.0.1:{issuer}/jwks', refresh: 1s")
         server = self.start(config)
         old = {"Authorization": self.token("--role", "admin")}
         self.assertEqual(server.get("/orders", headers=old).status, 200)
@@ -210,20 +215,7 @@ class Authentication(AuthenticationFixture):
         self.assertEqual(said["level"], "error")
 
         keys = (self.folder / "jwks.json").read_bytes()
-
-        class Issuer(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                self.send_response(200)
-                self.end_headers()
-                self.wfile.write(keys)
-
-            def log_message(self, *_):
-                pass
-
-        back = http.server.ThreadingHTTPServer(("127.0.0.1", issuer), Issuer)
-        threading.Thread(target=back.serve_forever, daemon=True).start()
-        self.addCleanup(back.server_close)
-        self.addCleanup(back.shutdown)
+        self.issuer(lambda _: (200, keys), issuer)
         harness.until(lambda: server.get("/readyz").status == 200, "the keys are fetched without a restart")
         self.assertEqual(server.get("/orders", headers=token).status, 200)
 

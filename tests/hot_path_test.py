@@ -1,5 +1,6 @@
 """What a request costs, counted from outside over 10,000 GETs after warm-up on 64 busy keep-alive connections: heap allocations by a
 preloaded allocator, system calls by strace."""
+import contextlib
 import os
 import pathlib
 import re
@@ -189,8 +190,9 @@ class HotPath(unittest.TestCase):
             self.skipTest("no C compiler")
         return Counter(compiler, folder)
 
-    def test_the_rows_of_a_list_allocate_nothing(self):
-        """A page of 100 rows allocates as often as one of 20."""
+    @contextlib.contextmanager
+    def rows(self):
+        """A server of rows whose allocations are counted: their counter, the server, and a connection to it."""
         with tempfile.TemporaryDirectory() as folder:
             counter = self.counter(folder)
             pathlib.Path(folder, "rows.yaml").write_text(LIST)
@@ -200,6 +202,11 @@ class HotPath(unittest.TestCase):
             server.start()
             line = server.connection()
             self.addCleanup(line.close)
+            yield counter, server, line
+
+    def test_the_rows_of_a_list_allocate_nothing(self):
+        """A page of 100 rows allocates as often as one of 20."""
+        with self.rows() as (counter, server, line):
             for n in range(101):
                 made = server.post("/items", {"name": f"Lamp oil {n % 7}", "price": f"{n}.90", "open": n % 2 == 0, "note": None})
                 self.assertEqual(made.status, 201, made.text)
@@ -219,15 +226,7 @@ class HotPath(unittest.TestCase):
     MOST = {"a row": 4, "a list of 20 rows": 27, "a new row": 51, "a miss in the cache": 40, "a hit in the cache": 2}
 
     def test_requests_of_a_table_allocate_no_more_than_they_did(self):
-        with tempfile.TemporaryDirectory() as folder:
-            counter = self.counter(folder)
-            pathlib.Path(folder, "rows.yaml").write_text(LIST)
-            pathlib.Path(folder, "plimsoll.yaml").write_text("threads: 1\n")
-            server = harness.Server("rows.yaml", folder, environment=counter.environment)
-            self.addCleanup(server.stop)
-            server.start()
-            line = server.connection()
-            self.addCleanup(line.close)
+        with self.rows() as (counter, server, line):
             row = {"name": "Lamp oil, number 7", "price": "7.90", "open": True, "note": None}
             ask = {"a new row": lambda n: server.request("POST", "/items", row, connection=line),
                    "a row": lambda n: server.request("GET", f"/items/{1 + n}", connection=line),

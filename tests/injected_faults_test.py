@@ -1,8 +1,6 @@
 """`plimsoll faults`: dependencies of a server that was started with `--allow-faults` fail as they are told, for a while, and are seen to; any
 other server refuses, and the next start knows nothing of it."""
-import http.server
 import re
-import threading
 
 import authentication_test
 import harness
@@ -211,22 +209,8 @@ class OfSigningKeys(Faulty, authentication_test.AuthenticationFixture):
     def test_the_keys_at_hand_stay_in_force(self):
         keys = (self.folder / "jwks.json").read_bytes()
         seen = []
-
-        class Issuer(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                seen.append(self.path)
-                self.send_response(200)
-                self.end_headers()
-                self.wfile.write(keys)
-
-            def log_message(self, *_):
-                pass
-
-        issuer = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Issuer)
-        threading.Thread(target=issuer.serve_forever, daemon=True).start()
-        self.addCleanup(issuer.server_close)
-        self.addCleanup(issuer.shutdown)
-        server = self.start(authentication_test.CONFIG.replace("jwks: jwks.json", f"jwks: 'http://127.0.0.1:{issuer.server_port}/jwks', refresh: 1s"), arguments=["--allow-faults"])
+        issuer = self.issuer(lambda path: (seen.append(path), (200, keys))[1])
+        server = self.start(authentication_test.CONFIG.replace("jwks: jwks.json", f"jwks: 'http://127.0.0.1:{issuer}/jwks', refresh: 1s"), arguments=["--allow-faults"])
         ada = {"Authorization": self.token("--role", "admin")}
         self.told(self.faults(server, "add", "bearer:keys", "--outage", "--for", "1h"))
         harness.until(lambda: "keys not refreshed" in server.output, "the failure to be logged")
