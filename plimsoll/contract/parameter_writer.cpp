@@ -54,6 +54,12 @@ std::string plain(const Value& value) {
   return value.is(Type::null) ? std::string{} : json_of(value);
 }
 
+/// A value of `content`: a text itself, any other a JSON text.
+std::string content(const Parameter& parameter, const Value& value) {
+  return parameter.content_type.starts_with("text/") && value.is(Type::string) ? std::string(value.string())
+                                                                               : json_of(value);
+}
+
 void encode(std::string& out, const Value& value, char also = 0) { encode(out, plain(value), also); }
 
 class Writing {
@@ -63,11 +69,7 @@ class Writing {
   void parameter(const Parameter& parameter, const Value& value) {
     if (!parameter.content_type.empty()) {
       if (!begin(parameter.name)) return;
-      // A text parameter holds the text itself, any other a JSON text.
-      if (parameter.content_type.starts_with("text/") && value.is(Type::string))
-        encode(text, value.string());
-      else
-        encode(text, json_of(value));
+      encode(text, content(parameter, value));
     } else if (value.is(Type::object)) {
       object(parameter, value);
     } else if (value.is(Type::array)) {
@@ -159,10 +161,7 @@ class Writing {
 
 /// A path segment (RFC 6570: simple, label, matrix).
 void write_segment(std::string& out, const Parameter& parameter, const Value& value) {
-  if (!parameter.content_type.empty()) {
-    const bool text = parameter.content_type.starts_with("text/") && value.is(Type::string);
-    return encode(out, text ? value.string() : std::string_view(json_of(value)));
-  }
+  if (!parameter.content_type.empty()) return encode(out, content(parameter, value));
   const bool label = parameter.style == Style::label, matrix = parameter.style == Style::matrix;
   const bool explode = parameter.explode;
   const char also = label ? '.' : char{0};
@@ -199,12 +198,6 @@ void write_segment(std::string& out, const Parameter& parameter, const Value& va
   } else {
     encode(out, value, also);
   }
-}
-
-/// A value of `content`: a text itself, any other a JSON text.
-std::string content(const Parameter& parameter, const Value& value) {
-  return parameter.content_type.starts_with("text/") && value.is(Type::string) ? std::string(value.string())
-                                                                               : json_of(value);
 }
 
 /// Lists and objects behind commas; `writes` appends one text.
