@@ -471,7 +471,7 @@ class Postgres final : public Database {
       const auto& statements = session.statements;
       const auto again = [&](const Error& error) {
         // Each waited for the other: without an order between them they do so again.
-        const bool waits = reason_of(error).contains(" 40P01: ");
+        const bool waits = sqlstate_of(error) == kDeadlock;
         if ((waits || attempt + 1 >= kTogether) && !statements.is_alone()) turn = turn_of(connection.written());
       };
       if (done && !statements.undone()) {

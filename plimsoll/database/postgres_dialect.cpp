@@ -410,14 +410,10 @@ std::string PostgresDialect::search_words(std::string_view typed) const { return
 /// As postgres_error.cpp writes the cause: `postgres 23514 orders_total_check: …`.
 Violation PostgresDialect::violation_of(const Error& error) const {
   using enum Violation::What;
-  auto cause = error.more_ ? std::string_view(error.more_->cause) : std::string_view{};
-  constexpr std::string_view kPrefix = "postgres ";
-  constexpr std::size_t kState = 5;
-  if (!cause.starts_with(kPrefix) || cause.size() < kPrefix.size() + kState) return {};
-  cause.remove_prefix(kPrefix.size());
-  const auto state = cause.substr(0, kState);
+  const auto state = sqlstate_of(error);
+  if (state.empty()) return {};
+  const auto cause = std::string_view(error.more_->cause).substr(error.more_->cause.find(state) + state.size());
   Violation made{.what = state == "23514" ? check : state == "23503" ? reference : state == "42501" ? policy : other};
-  cause.remove_prefix(kState);
   if (cause.starts_with(' ')) made.rule = std::string(cause.substr(1, cause.find(": ") - 1));
   // The name of the type is the same in every language.
   if (state == kTooLong) made.what = cause.find("tsvector") != cause.npos ? words : length;

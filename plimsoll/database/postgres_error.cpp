@@ -10,6 +10,10 @@
 namespace plimsoll::database {
 namespace {
 
+// The cause of an error begins `postgres 23514`.
+constexpr std::string_view kSaid = "postgres ";
+constexpr std::size_t kState = 5;
+
 /// A name as it is written in an expression: `"a b"` is a b.
 std::string unquoted(std::string_view name) {
   if (name.size() < 2 || name.front() != '"' || name.back() != '"') return std::string(name);
@@ -61,7 +65,7 @@ Error violation(const Problem& problem, std::string detail, const PostgresDiagno
   Error error{declared(problem), std::move(detail)};
   auto& more = error.more();
   // The name of the rule may be all that is told: PostgresDialect::violation_of reads it here.
-  more.cause = "postgres " + std::string(said.sqlstate) +
+  more.cause = std::string(kSaid) + std::string(said.sqlstate) +
                (said.constraint.empty() ? std::string{} : " " + std::string(said.constraint)) + ": " +
                std::string(said.message);
   for (const auto& column : columns)
@@ -165,10 +169,16 @@ Error postgres_unavailable(std::string_view cause) {
   return error;
 }
 
+std::string_view sqlstate_of(const Error& error) {
+  const auto cause = error.more_ ? std::string_view(error.more_->cause) : std::string_view{};
+  const bool said = cause.starts_with(kSaid) && cause.size() >= kSaid.size() + kState;
+  return said ? cause.substr(kSaid.size(), kState) : std::string_view{};
+}
+
 Error postgres_error(const PostgresDiagnostics& said, std::string_view sql) {
   const auto state = said.sqlstate;
   const auto kind = state.substr(0, 2);
-  const auto cause = "postgres " + std::string(state) + ": " + std::string(said.message);
+  const auto cause = std::string(kSaid) + std::string(state) + ": " + std::string(said.message);
   if (kind == "23") return integrity_error(said);
   if (kind == "22")
     return violation(kConstraint, "A value has the wrong type.", said, {std::string(said.column)}, "type",
@@ -182,7 +192,7 @@ Error postgres_error(const PostgresDiagnostics& said, std::string_view sql) {
     return Error{&kInternal}.because(cause + " (role " + std::string(said.role) + ")" + (sql.empty() ? "" : " in: ") +
                                      std::string(sql.substr(0, 500)) + std::string(kRemedyFollows) +
                                      remedy_of_right(said.message, sql, said.role));
-  if (state == "40001" || state == "40P01") return Error{&kRunAgain}.because(cause);
+  if (state == "40001" || state == kDeadlock) return Error{&kRunAgain}.because(cause);
   // A cached plan whose table has changed: the next one is made anew.
   if (state == "0A000" && said.message.find("cached plan") != said.message.npos)
     return Error{&kRunAgain}.because(cause);

@@ -19,9 +19,15 @@ struct PostgresDiagnostics {
 /// PostgreSQL's `program_limit_exceeded`: a value is longer than an index, or the type of the index of `q`, can hold.
 inline constexpr std::string_view kTooLong = "54000";
 
+/// PostgreSQL's `deadlock_detected`: each of several transactions waited for another.
+inline constexpr std::string_view kDeadlock = "40P01";
+
 /// The error as callers may know it. Violations are `conflict` or `constraint` and name their columns where PostgreSQL
 /// does. `sql`: the statement, for the log where it is wrong itself.
 Error postgres_error(const PostgresDiagnostics& said, std::string_view sql);
+
+/// The SQLSTATE of such an error; empty: it is no error that PostgreSQL has said.
+std::string_view sqlstate_of(const Error& error);
 
 /// What gives a role the right that a statement was refused for: `GRANT … TO …;`, or a sentence where no GRANT does.
 /// `message` as PostgreSQL writes it in English; empty `sql`: a script.
