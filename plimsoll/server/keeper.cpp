@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
+#include <exception>
 
 namespace plimsoll::server {
 namespace {
@@ -99,9 +100,17 @@ void Keeper::run() {
 }
 
 void Keeper::taken(int signal) {
-  const auto call = [this](std::function<void()>& action) {
+  const auto call = [this, signal](std::function<void()>& action) {
     const std::scoped_lock lock(actions_);
-    if (action) action();
+    try {
+      if (action) action();
+    } catch (const std::exception& error) {  // no memory, say: the signal can be sent again
+      const std::scoped_lock held(mutex_);
+      if (log_)
+        log_->write(telemetry::Level::error, "signal-not-obeyed", [&](telemetry::Line& line) {
+          line.add("signal", std::int64_t{signal}).add("reason", std::string_view(error.what()));
+        });
+    }
   };
   switch (signal) {
     case SIGHUP: return call(hangup_);

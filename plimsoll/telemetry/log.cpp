@@ -14,7 +14,9 @@
 #include <condition_variable>
 #include <cstring>
 #include <ctime>
+#include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <thread>
 #include <vector>
@@ -51,7 +53,7 @@ class SwapLock {
   std::atomic_flag taken_;
 };
 
-/// One per thread and log.
+/// One per thread and log, and one for threads that get none.
 struct Buffer {
   SwapLock lock;
   Block filling{std::make_unique_for_overwrite<char[]>(kBuffer)};
@@ -170,7 +172,7 @@ struct Log::State {
   std::uint64_t id;
   std::mutex mutex;
   std::condition_variable wake, written;
-  std::vector<std::unique_ptr<Buffer>> buffers;
+  std::vector<std::unique_ptr<Buffer>> buffers;  // the first is no thread's own
   bool closing = false;
   std::uint64_t asked = 0, done = 0;  // flushes
   using Steady = std::chrono::steady_clock;
@@ -179,12 +181,16 @@ struct Log::State {
   std::atomic<bool> hurry{false};
   bool ended = false;  // the writer has
   std::string path;    // of the file that is written to; empty: it is none
+  // Of the writer alone:
+  char last = '\n';          // byte that was written
+  std::uint64_t untold = 0;  // lines lost that no line has told of yet
   std::thread writer;
 
   State(int descriptor, Level level, Format format, const Clock& clock)
       : descriptor(descriptor), level(level), format(format), clock(clock), path(path_of(descriptor)) {
     static std::atomic<std::uint64_t> next{1};
     id = next++;
+    buffers.push_back(std::make_unique<Buffer>());
   }
 
   static std::string path_of(int descriptor) {
@@ -197,11 +203,14 @@ struct Log::State {
                                                                     : std::string{};
   }
 
-  Buffer& mine() {
+  /// That of this thread; where there is no memory for one, the first, which such threads share.
+  Buffer& mine() noexcept {
     thread_local std::uint64_t of = 0;
     thread_local Buffer* buffer = nullptr;
     if (of != id) [[unlikely]] {
-      buffer = &find_or_make(std::this_thread::get_id());
+      try {
+        buffer = &find_or_make(std::this_thread::get_id());
+      } catch (const std::bad_alloc&) { return *buffers.front(); }
       of = id;
     }
     return *buffer;
@@ -216,13 +225,26 @@ struct Log::State {
     return made;
   }
 
-  void put(std::string_view text) const {
-    while (!text.empty()) {
-      const auto n = ::write(descriptor, text.data(), text.size());
+  /// How many of the lines could not be written: the disk is full, or nobody reads the pipe any more.
+  std::uint64_t put(std::string_view lines) {
+    bool broken = last != '\n';  // within a line, whose rest is lost
+    while (!lines.empty()) {
+      const auto next = broken ? std::string_view("\n") : lines;
+      const auto n = ::write(descriptor, next.data(), next.size());
       if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return;  // nobody to tell: the log itself is gone
-      text.remove_prefix(static_cast<std::size_t>(n));
+      if (n < 0) return static_cast<std::uint64_t>(std::ranges::count(lines, '\n'));
+      if (n > 0) last = next[static_cast<std::size_t>(n) - 1];
+      if (!std::exchange(broken, false)) lines.remove_prefix(static_cast<std::size_t>(n));
     }
+    return 0;
+  }
+
+  void tell_lost() {
+    const auto count = std::to_string(untold);
+    const auto line = format == Format::json
+                          ? "{\"level\":\"warning\",\"event\":\"log lines lost\",\"count\":" + count + "}\n"
+                          : "warning  log lines lost count=" + count + '\n';
+    if (put(line) == 0) untold = 0;
   }
 
   /// False when there was nothing to write.
@@ -230,20 +252,19 @@ struct Log::State {
     bool any = false;
     for (std::size_t i = 0; i < buffers.size(); ++i) {
       auto& buffer = *buffers[i];
-      std::uint64_t lost;
+      std::uint64_t dropped;
       {
         std::lock_guard held(buffer.lock);
         std::swap(buffer.filling, buffer.writing);
-        lost = std::exchange(buffer.lost, 0);
+        dropped = std::exchange(buffer.lost, 0);
       }
-      if (buffer.writing.size == 0 && lost == 0) continue;
+      if (buffer.writing.size == 0 && dropped == 0) continue;
       any = true;
       lock.unlock();
-      put({buffer.writing.bytes.get(), buffer.writing.size});
-      if (lost && format == Format::json)
-        put("{\"level\":\"warning\",\"event\":\"log lines lost\",\"count\":" + std::to_string(lost) + "}\n");
-      else if (lost)
-        put("warning  log lines lost count=" + std::to_string(lost) + '\n');
+      const auto failed = put({buffer.writing.bytes.get(), buffer.writing.size});
+      lost.fetch_add(failed, std::memory_order_relaxed);
+      untold += dropped + failed;
+      if (untold > 0 && failed == 0) tell_lost();
       buffer.writing.size = 0;
       lock.lock();
     }

@@ -103,7 +103,7 @@ class Line {
 };
 
 /// Where lines go: one background writer, per-thread buffers, never a wait on the caller's thread. When the writer
-/// cannot keep up lines are dropped and counted, and a line says how many.
+/// cannot keep up lines are dropped and counted, and a line says how many. Nothing throws for want of memory.
 class Log {
  public:
   enum class Format : std::uint8_t { json, text };  ///< text: for a terminal
@@ -115,7 +115,7 @@ class Log {
   Level level() const noexcept;
   /// Another level for a while, after which the one before is back; `span` is positive.
   void level(Level level, Nanoseconds span);
-  /// Lines that were dropped because their buffer was full or the line was too long.
+  /// Lines that were dropped because their buffer was full or the line was too long, or that could not be written.
   std::uint64_t lost() const noexcept;
   /// `write(Level::info, "listening", [&](Line& line) { line.add("address", address); });`
   template <class F>

@@ -2,11 +2,16 @@
 
 #include "plimsoll/json/parse.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <algorithm>
 #include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <thread>
@@ -176,6 +181,57 @@ TEST(Log, SaysHowManyLinesItLost) {
   written.close();
   reader.join();
   EXPECT_NE(all.find("log lines lost"), std::string::npos);
+}
+
+TEST(Log, CountsLinesThatCannotBeWrittenAndSaysSoOnceTheyCan) {
+  const auto path = testing::TempDir() + "plimsoll-log-" + std::to_string(::getpid());
+  const int descriptor = ::open("/dev/full", O_WRONLY | O_CLOEXEC);
+  const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  ASSERT_TRUE(descriptor >= 0 && file >= 0);
+  Log log(descriptor, Level::info, Log::Format::json);
+  for (int i = 0; i < 20; ++i) log.write(Level::info, "unheard");
+  log.flush();
+  EXPECT_EQ(log.lost(), 20);
+  ASSERT_GE(::dup2(file, descriptor), 0);  // the disk has room again
+  log.write(Level::info, "heard");
+  log.flush();
+  EXPECT_EQ(log.lost(), 20);
+  std::ifstream written{path};
+  std::string first, second, third;
+  std::getline(written, first), std::getline(written, second), std::getline(written, third);
+  EXPECT_NE(first.find("\"heard\""), std::string::npos) << first;
+  EXPECT_EQ(second, R"({"level":"warning","event":"log lines lost","count":20})");
+  EXPECT_EQ(third, "");
+  std::remove(path.c_str());
+}
+
+/// A file that may grow to `kRoom` bytes: lines break off within.
+TEST(Log, ALineThatBreaksOffIsEndedBeforeTheNext) {
+  constexpr rlim_t kRoom = 1000;
+  const auto path = testing::TempDir() + "plimsoll-log-" + std::to_string(::getpid());
+  std::signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  Log log(file, Level::info, Log::Format::json);
+  const rlimit small{kRoom, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  for (int i = 0; i < 20; ++i) log.write(Level::info, "line", [&](Line& line) { line.add("n", std::int64_t{i}); });
+  log.flush();
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  log.write(Level::info, "behind");
+  log.flush();
+  std::ifstream written{path};
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(written, line);) lines.push_back(line);
+  ASSERT_GE(lines.size(), 4u);
+  const auto whole = std::ranges::count_if(
+      lines, [](auto& line) { return line.contains("\"event\":\"line\"") && line.ends_with('}'); });
+  EXPECT_EQ(whole + static_cast<std::int64_t>(log.lost()), 20);
+  EXPECT_TRUE(lines[lines.size() - 2].starts_with("{") && lines[lines.size() - 2].contains("behind"))
+      << lines[lines.size() - 2];
+  EXPECT_TRUE(lines.back().contains("log lines lost")) << lines.back();
+  std::remove(path.c_str());
 }
 
 }  // namespace
