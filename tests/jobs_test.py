@@ -189,24 +189,30 @@ class Jobs(JobsTest):
             self.assertEqual(done.returncode, 0, done.stderr)
             return done.stdout.strip()
 
-        plimsoll("token", "key", "--private", "key.json", "--public", "keys.json")
-        caller = {name: {"Authorization": "Bearer " + plimsoll("token", "issue", "--key", "key.json", "--subject", name, "--issuer", "https://id.test/",
-                                                               "--audience", "jobs", "--scope", "run")} for name in ("ada", "bob")}
-        contract = CONTRACT.replace("paths:", "security: [{bearer: [run]}]\npaths:", 1) + "components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}\n"
-        config = CONFIG.format(port=self.service.port) + """
-authentication:
-  bearer: {issuer: 'https://id.test/', audience: jobs, jwks: %s}
-""" % (self.folder / "keys.json")
+        def issue(issuer, name):
+            return {"Authorization": "Bearer " + plimsoll("token", "issue", "--key", f"{issuer}.key", "--subject", name, "--issuer", f"https://{issuer}.test/",
+                                                          "--audience", "jobs", "--scope", "run")}
+
+        for issuer in ("staff", "partner"):
+            plimsoll("token", "key", "--private", f"{issuer}.key", "--public", f"{issuer}.json")
+        caller = {"ada": issue("staff", "ada"), "bob": issue("staff", "bob"), "another ada": issue("partner", "ada")}
+        contract = CONTRACT.replace("paths:", "security: [{staff: [run]}, {partner: [run]}]\npaths:", 1) + \
+            "components: {securitySchemes: {staff: {type: http, scheme: bearer}, partner: {type: http, scheme: bearer}}}\n"
+        config = CONFIG.format(port=self.service.port) + "authentication:\n" + "".join(
+            f"  {issuer}: {{issuer: 'https://{issuer}.test/', audience: jobs, jwks: {self.folder / issuer}.json}}\n" for issuer in ("staff", "partner"))
         server = self.serve(contract, config, directory=self.folder)
         self.assertEqual(server.post("/effects", {"what": "a"}).status, 401)
         accepted = server.post("/effects", {"what": "a"}, caller["ada"])
         self.assertEqual(accepted.status, 202, accepted)
         url = accepted.json()["status_url"]
         harness.until(lambda: server.get(url, caller["ada"]).json()["status"] == "completed", "the job")
-        stranger = server.get(url, caller["bob"])
-        self.assertEqual((stranger.status, stranger.code), (404, "job-not-found"))
-        self.assertEqual(server.delete(url.removesuffix("/status"), caller["bob"]).status, 404)
-        self.assertEqual(server.get(url.replace("/status", "/result"), caller["bob"]).status, 404)
+        for name in ("bob", "another ada"):  # a subject is somebody's only together with who vouches for it
+            with self.subTest(name):
+                self.assertEqual(server.post("/effects", {"what": "b"}, caller[name]).status, 202)
+                stranger = server.get(url, caller[name])
+                self.assertEqual((stranger.status, stranger.code), (404, "job-not-found"))
+                self.assertEqual(server.delete(url.removesuffix("/status"), caller[name]).status, 404)
+                self.assertEqual(server.get(url.replace("/status", "/result"), caller[name]).status, 404)
         self.assertEqual(server.get(url).status, 401)
 
     def test_a_call_over_tls_is_made_only_to_who_it_is_meant_for(self):

@@ -63,7 +63,12 @@ std::string job_payload(const Context& context, std::span<const std::string> cla
 std::string job_owner(const Principal* principal) {
   if (!principal) return "*";
   std::string text;
-  json::Writer{text}.begin_array().string(principal->tenant).string(principal->subject).end_array();
+  json::Writer{text}
+      .begin_array()
+      .string(principal->tenant)
+      .string(principal->scheme)
+      .string(principal->subject)
+      .end_array();
   return text;
 }
 

@@ -16,8 +16,8 @@ struct Principal;
 /// caller's token that the job reads; no other is kept.
 std::string job_payload(const Context&, std::span<const std::string> claims, const Response* response = nullptr);
 
-/// Who may see a job: `["tenant","subject"]`, or `*` where nobody vouched for the caller, so that whoever knows the id
-/// sees it.
+/// Who may see a job: `["tenant","scheme","subject"]`, because a subject is a caller only together with who vouches for
+/// it; `*` where nobody vouched for the caller, so that whoever knows the id sees it.
 std::string job_owner(const Principal*);
 
 }  // namespace plimsoll
