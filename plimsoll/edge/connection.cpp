@@ -168,4 +168,13 @@ void Exchange::begin(Connection& connection) {
   context.wall = connection.worker.loop.wall();
 }
 
+Task<> Exchange::make_room(BodyMemory& memory, Response& response) {
+  auto held = co_await hold_unread(context, memory, request, std::move(std::get<Buffer>(response.body)));
+  if (held)
+    response.body = std::move(*held);
+  else
+    response = service.refused(held.error(), request, context);
+  context.outcome.status = response.status;
+}
+
 }  // namespace plimsoll::edge

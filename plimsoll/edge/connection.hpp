@@ -90,6 +90,14 @@ struct Exchange {
   Context context;
   Scope scope;
 
+  /// A long text of the response is counted among the bodies that wait for their readers, or the response becomes the
+  /// problem that they have no more room. Inline where it is none: hardly any response waits.
+  bool waits(const Response& response) const {
+    const auto* text = std::get_if<Buffer>(&response.body);
+    return text && text->alone && request.method != "HEAD";
+  }
+  Task<> make_room(BodyMemory& memory, Response& response);
+
  private:
   void begin(Connection& connection);
 };

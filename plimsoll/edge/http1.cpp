@@ -276,6 +276,7 @@ Task<bool> Http1::exchange() {
       co_await change_protocol(exchange, *response, *upgrading);
       co_return false;
     }
+  if (exchange.waits(*response)) co_await exchange.make_room(*worker_.shared.bodies, *response);
   const bool last = last_answer();
   const bool sent = co_await answer(exchange, *response);
   if (!sent) {

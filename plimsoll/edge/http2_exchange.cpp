@@ -95,6 +95,8 @@ Line Http2Exchange::run() {
     outcome.received = body_read_;
     if (exchange_.scope.stopped() == Stop::client_gone) outcome.left();
     answered_ = true;
+    if (!closed_ && exchange_.waits(response))
+      co_await exchange_.make_room(*http2_.connection().worker.shared.bodies, response);
     if (!closed_) co_await answer(response);
   } catch (...) {  // no memory for the answer itself
     http2_.session().reset(*this, http::H2Error::internal_error);

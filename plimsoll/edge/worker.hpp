@@ -7,6 +7,7 @@
 #include "plimsoll/edge/ready_queue.hpp"
 #include "plimsoll/edge/rejections.hpp"
 #include "plimsoll/edge/server.hpp"
+#include "plimsoll/exchange/body_memory.hpp"
 #include "plimsoll/http/date.hpp"
 #include "plimsoll/http/proxies.hpp"
 #include "plimsoll/net/listener.hpp"
@@ -36,6 +37,7 @@ struct Shared {
   std::shared_ptr<Service> first;  ///< that the workers begin with
   const Limits limits;
   telemetry::Log* log = first->services().log;
+  std::shared_ptr<BodyMemory> bodies = first->services().shared->of<BodyMemory>();
   ConnectionCounts connection_counts{};
   WaitingEverywhere waiting{};
   Rejections rejections{first->services()};

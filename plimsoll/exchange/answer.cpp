@@ -9,11 +9,11 @@ Response content_response(Context& context, FieldText media_type, Body body, std
 }
 
 Response json_text_response(Context& context, std::string text, std::uint16_t status) {
-  return content_response(context, "application/json", context.kept(std::move(text)), status);
+  return content_response(context, "application/json", context.body(std::move(text)), status);
 }
 
 Response text_response(Context& context, std::string text, std::uint16_t status) {
-  return content_response(context, "text/plain; charset=utf-8", context.kept(std::move(text)), status);
+  return content_response(context, "text/plain; charset=utf-8", context.body(std::move(text)), status);
 }
 
 Response empty_response(Context& context) { return {.status = 204, .headers = Headers{context.arena}}; }

@@ -27,7 +27,7 @@ Response content_response(Context& context, FieldText media_type, Body body, std
 /// A value as JSON: a struct, a vector, a json::Value, …
 template <class T>
 Response json_response(Context& context, const T& value, std::uint16_t status = 200) {
-  return content_response(context, "application/json", context.kept(json::to_string(value)), status);
+  return content_response(context, "application/json", context.body(json::to_string(value)), status);
 }
 /// Text that is JSON already.
 Response json_text_response(Context& context, std::string text, std::uint16_t status = 200);

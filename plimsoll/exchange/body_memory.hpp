@@ -2,15 +2,18 @@
 
 #include "plimsoll/async/blocking.hpp"
 #include "plimsoll/base/arena.hpp"
+#include "plimsoll/base/owned_descriptor.hpp"
 #include "plimsoll/base/result.hpp"
 #include "plimsoll/exchange/context.hpp"
 
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 
 namespace plimsoll::telemetry {
 class Counter;
@@ -23,8 +26,10 @@ namespace plimsoll {
 inline constexpr Problem kTooManyBodies{"too-many-bodies", 503, "Too many large bodies at the same time",
                                         "Repeat the request after Retry-After, or send less at once.", true};
 
-/// What the bodies that are held whole, of requests and of services' responses, may take, over all connections: memory
-/// first, then disk. Used by all threads; one for the process (`services.shared->of<BodyMemory>()`).
+/// What the bodies that are held whole may take, over all connections: those of requests, of services' responses, and
+/// of responses that wait for their reader. Memory first, then disk. Those of one address have a quarter of it at most,
+/// or two bodies: a request and its response. Used by all threads; one for the process
+/// (`services.shared->of<BodyMemory>()`).
 class BodyMemory {
  public:
   /// Bodies up to this size are not counted: as much room has every request.
@@ -34,10 +39,6 @@ class BodyMemory {
   void limit(std::uint64_t memory, std::uint64_t disk, std::string folder);
   void measure(telemetry::Registry& registry);
 
-  bool take_memory(std::uint64_t bytes) noexcept { return take(memory_, bytes); }
-  bool take_disk(std::uint64_t bytes) noexcept { return take(disk_, bytes); }
-  void give_memory(std::uint64_t bytes) noexcept { give(memory_, bytes); }
-  void give_disk(std::uint64_t bytes) noexcept { give(disk_, bytes); }
   std::uint64_t memory() const noexcept { return memory_.used.load(std::memory_order_relaxed); }
   std::uint64_t disk() const noexcept { return disk_.used.load(std::memory_order_relaxed); }
   const std::string& folder() const noexcept { return folder_; }
@@ -45,28 +46,68 @@ class BodyMemory {
   Error refused(std::string cause) noexcept;
 
  private:
+  friend class BodyShare;
   struct Store {
     std::uint64_t limit;
     std::atomic<std::uint64_t> used{0};
     telemetry::Gauge* gauge = nullptr;
   };
-  static bool take(Store& store, std::uint64_t bytes) noexcept;
-  static void give(Store& store, std::uint64_t bytes) noexcept;
+  struct Site {
+    std::uint64_t bytes = 0, bodies = 0;
+  };
+  /// `further`: the body has some room already.
+  bool take(Store& store, std::uint64_t site, bool further, std::uint64_t bytes);
+  void give(Store& store, std::uint64_t bytes) noexcept;
+  void give_site(std::uint64_t site, bool all, std::uint64_t bytes) noexcept;
 
+  std::mutex mutex_;
+  std::unordered_map<std::uint64_t, Site> sites_;  ///< by `site_key`
   Store memory_{.limit = 64 * 1024 * 1024}, disk_{.limit = 1024 * 1024 * 1024};
   std::string folder_ = "/tmp";
   telemetry::Counter* refused_ = nullptr;
 };
 
+/// What one body holds of the budget, until it ends.
+class BodyShare {
+ public:
+  BodyShare(BodyMemory& memory, const Peer& peer);
+  ~BodyShare();
+  BodyShare(const BodyShare&) = delete;
+
+  /// More of the memory; false: there is no room.
+  bool take_memory(std::uint64_t bytes);
+  /// The room that the body takes on disk, of which it may have some already; false: there is none.
+  bool take_disk(std::uint64_t bytes);
+  /// Into a file without a name, which the first call makes. The room is taken before.
+  Result<> write(std::string_view text, std::uint64_t at);
+  const OwnedDescriptor& file() const { return file_; }
+  /// There was no room. The problem, counted.
+  Error refused() const noexcept;
+
+ private:
+  BodyMemory& memory_;
+  const std::uint64_t site_;
+  bool has_room() const { return in_memory_ + on_disk_ > 0; }
+
+  std::uint64_t in_memory_ = 0, on_disk_ = 0;
+  OwnedDescriptor file_;
+};
+
+/// The body of a response whose reader may be slow: its bytes are counted until the exchange ends, or are written to
+/// disk, sent from there, and their memory given back. An error: they have no room, or the address has none; of an
+/// unsafe request, that its outcome is unknown.
+Task<Result<Body>> hold_unread(Context& context, BodyMemory& memory, const Request& request, Buffer bytes);
+
 /// A body that is gathered in one piece, bounded before it is stored: in the arena of its exchange as long as the
 /// budget of all bodies has room, else in a file, which is mapped when the body is whole.
 ///
-///     WholeBody whole{context, memory, limit, length};
+///     WholeBody whole{context, memory, request.peer, limit, length};
 ///     …whole.add(piece); if (whole.spools()) co_await whole.spool(); if (auto error = whole.error()) …
 ///     auto text = whole.text();
 class WholeBody {
  public:
-  WholeBody(Context& context, BodyMemory& memory, std::uint64_t limit, std::optional<std::uint64_t> length);
+  WholeBody(Context& context, BodyMemory& memory, const Peer& peer, std::uint64_t limit,
+            std::optional<std::uint64_t> length);
   WholeBody(const WholeBody&) = delete;
 
   /// Within the limit of this body.
@@ -88,19 +129,21 @@ class WholeBody {
   std::string_view text();
 
  private:
-  struct Share;
+  struct Mapping;
   static constexpr std::uint64_t kFirstPiece = BodyMemory::kUncounted;
   bool reserve(std::uint64_t room);
   void to_disk();
   void write() noexcept;
-  bool open();
+  BodyShare& share();
 
   Context& context_;
   Threads* threads_;  ///< null: written by this one
   BodyMemory& memory_;
+  const Peer& peer_;
   const std::uint64_t limit_, declared_;
   bool fits_, spooling_ = false;
-  Share* share_ = nullptr;
+  BodyShare* share_ = nullptr;
+  std::string_view mapped_;
   char* text_ = nullptr;
   std::uint64_t room_ = 0, size_ = 0;
   Bytes last_{};

@@ -36,6 +36,12 @@ Lasting Context::keep_string(std::string&& text) {
   return lasting(keep<std::string>(std::move(text)));
 }
 
+Body Context::body(std::string&& text) {
+  constexpr std::size_t kLong = 16 * 1024;
+  if (text.size() <= kLong) return keep_string(std::move(text));
+  return std::move(text);
+}
+
 File Context::file(int descriptor, std::uint64_t offset, std::uint64_t length) {
   struct Closing {
     int descriptor;

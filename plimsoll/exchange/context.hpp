@@ -132,6 +132,9 @@ class Context {
   Lasting kept(S&& text) {
     return keep_string(std::move(text));
   }
+  /// The body of a response. Up to 16 KiB lie in the arena until the exchange ends; the memory of a longer text is
+  /// given back when it is sent, or when it has to wait on disk for its reader (`hold_unread`).
+  Body body(std::string&& text);
   /// A stream that is sent: the body of a response that comes piece by piece.
   template <std::derived_from<Stream> S, class... A>
   LastingStream stream(A&&... arguments) {

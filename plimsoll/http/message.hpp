@@ -167,8 +167,14 @@ class Encodings {
   mutable std::vector<std::pair<std::string, std::shared_ptr<const std::string>>> kept_;
 };
 
-/// Bytes that are shared, and live as long as any body that sends them: cached bodies.
+/// Bytes that are shared, and live as long as any body that sends them: cached bodies, and long texts.
 struct Buffer {
+  /// A text that nothing but this body refers to.
+  static Buffer own(std::string text) {
+    Buffer made{std::make_shared<const std::string>(std::move(text))};
+    made.alone = true;
+    return made;
+  }
   /// The whole text.
   explicit Buffer(std::shared_ptr<const std::string> text) : bytes(as_bytes(*text)) { owner = std::move(text); }
   /// `bytes` are the owner's. `encodings` lives as long as the owner; null: nobody keeps any.
@@ -179,6 +185,7 @@ struct Buffer {
   std::shared_ptr<const void> owner;
   Bytes bytes;
   const Encodings* encodings = nullptr;
+  bool alone = false;  ///< its memory may be given back before the exchange ends, once the bytes are elsewhere
 };
 
 /// A piece of a file whose descriptor stays open until the exchange has ended: `Context::file` sees to it.
@@ -216,8 +223,8 @@ class Body : public std::variant<std::monostate, std::string_view, Buffer, File,
   using Parts = std::variant<std::monostate, std::string_view, Buffer, File, Stream*>;
   Body() = default;
   Body(Lasting text) : Parts(text.view()) {}
-  /// One allocation; `Context::kept` makes none for texts that are short.
-  Body(std::string text) : Parts(Buffer{std::make_shared<const std::string>(std::move(text))}) {}
+  /// One allocation; `Context::body` makes none for texts that are short.
+  Body(std::string text) : Parts(Buffer::own(std::move(text))) {}
   Body(Buffer bytes) : Parts(std::move(bytes)) {}
   Body(File file) : Parts(file) {}
   Body(LastingStream stream) : Parts(&*stream) {}

@@ -92,7 +92,7 @@ class Compression final : public Policy {
       const auto bytes = as_bytes(*ready);
       response.body = Buffer{std::move(ready), bytes};
     } else if (whole) {
-      auto& out = context.keep<std::string>();
+      std::string out;
       bool smaller = false;
       if (whole->size() > kAside && threads_) {
         smaller = co_await blocking(context.loop, *threads_, [&] { return http::compress(coding, *whole, out); });
@@ -101,8 +101,8 @@ class Compression final : public Policy {
       }
       if (!smaller) co_return answer;
       if (encodings) encodings->keep(http::name_of(coding), std::make_shared<const std::string>(out));
-      if (shared) context.keep<Buffer>(*shared);  // views into it may remain
-      response.body = lasting(out);
+      if (shared && !shared->alone) context.keep<Buffer>(*shared);  // the headers may be views into it
+      response.body = context.body(std::move(out));
     } else if (auto* source = streamed(response, context)) {
       auto made = http::encoder(coding);
       if (!made) co_return answer;

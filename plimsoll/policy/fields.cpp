@@ -68,7 +68,7 @@ class Fields final : public Policy {
     std::string out;
     json::Writer writer{out};
     write_selected(writer, *parsed, *selection);
-    answer->body = context.kept(out);
+    answer->body = context.body(std::move(out));
     answer->headers.remove("etag");  // it named the whole representation
     co_return answer;
   }

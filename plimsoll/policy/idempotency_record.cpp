@@ -127,7 +127,7 @@ Digest fingerprint_of(const Request& request, const Context& context) {
 Task<Result<>> read_whole_body(Request& request, Context& context) {
   if (!request.body || context.input.body_text.data()) co_return Result<>{};
   const auto memory = context.services.shared->of<BodyMemory>();
-  auto& whole = context.keep<WholeBody>(context, *memory, context.body_limit, request.content_length);
+  auto& whole = context.keep<WholeBody>(context, *memory, request.peer, context.body_limit, request.content_length);
   while (true) {
     auto piece = co_await request.body->read();
     if (!piece) co_return std::unexpected(std::move(piece).error());

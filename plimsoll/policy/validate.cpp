@@ -409,7 +409,7 @@ class Validate final : public Policy {
 
   Task<Result<Response>> with_body(Request& request, Context& context, Next next, Reading reading,
                                    std::vector<FieldError> errors) {
-    WholeBody whole{context, *bodies_, context.body_limit, request.content_length};
+    WholeBody whole{context, *bodies_, request.peer, context.body_limit, request.content_length};
     while (whole.fits()) {
       auto piece = co_await request.body->read();
       // Refused even in shadow: what is too long or broken cannot be handed on.

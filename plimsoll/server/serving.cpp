@@ -15,6 +15,7 @@
 #include "plimsoll/telemetry/log.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
 
+#include <malloc.h>
 #include <unistd.h>
 #include <algorithm>
 #include <CLI/CLI.hpp>
@@ -465,6 +466,9 @@ class Serving {
 }  // namespace
 
 int Application::serve(server::Settings settings) {
+  // What is large goes back to the system when it ends: by itself malloc raises this size to the largest that was
+  // freed, and keeps what a burst of large responses took.
+  ::mallopt(M_MMAP_THRESHOLD, 1 << 20);
   server::Keeper keeper;  // before any other thread is made: they inherit the mask
   if (!mistakes_.empty()) return complain(mistakes_);
   auto read = server::Instance::read(completed(std::move(settings)), std::exchange(handlers_, {}),

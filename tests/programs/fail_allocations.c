@@ -1,6 +1,6 @@
 /* Preloaded into a server: makes heap allocations of its event loops (threads that call epoll_wait) fail as the file named by FAIL_ALLOCATIONS says, which both map. Built by the test that
  * uses it. Words of the file: how many allocations succeed before the first that fails (negative: none fails), how many fail then, how many
- * have failed, and the smallest size that may fail. */
+ * have failed, the smallest size that may fail, and whether those of all threads do. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -14,16 +14,16 @@
 #include <unistd.h>
 
 struct control {
-  _Atomic long before, fail, failed, smallest;
+  _Atomic long before, fail, failed, smallest, everywhere;
 };
-static struct control none = {-1, 0, 0, 0};
+static struct control none = {-1, 0, 0, 0, 0};
 static struct control* control = &none;
 extern void* __libc_malloc(size_t);
 extern void* __libc_calloc(size_t, size_t);
 extern void* __libc_realloc(void*, size_t);
 extern void* __libc_memalign(size_t, size_t);
 
-static __thread int looping __attribute__((tls_model("initial-exec")));
+static __thread int looping __attribute__((tls_model("initial-exec"))), sheltered __attribute__((tls_model("initial-exec")));
 
 int epoll_wait(int epoll, struct epoll_event* events, int most, int patience) {
   looping = 1;
@@ -34,17 +34,16 @@ int epoll_wait(int epoll, struct epoll_event* events, int most, int patience) {
  * variable, are always there. */
 int __cxa_thread_atexit_impl(void (*end)(void*), void* object, void* library) {
   static int (*real)(void (*)(void*), void*, void*);
-  int was = looping;
-  looping = 0;
+  sheltered = 1;
   if (!real) real = (int (*)(void (*)(void*), void*, void*))dlsym(RTLD_NEXT, "__cxa_thread_atexit_impl");
   int noted = real(end, object, library);
-  looping = was;
+  sheltered = 0;
   return noted;
 }
 
 static int fails(size_t size) {
   struct control* c = control;
-  if (!looping || atomic_load(&c->before) < 0 || (long)size < atomic_load(&c->smallest)) return 0;
+  if (sheltered || !(looping || atomic_load(&c->everywhere)) || atomic_load(&c->before) < 0 || (long)size < atomic_load(&c->smallest)) return 0;
   if (atomic_load(&c->before) > 0) {
     atomic_fetch_sub(&c->before, 1);
     return 0;

@@ -141,7 +141,7 @@ class Mock final : public Handler {
         continue;
       }
       response.headers.add("content-type", context.kept(type));
-      response.body = context.kept(*text);
+      response.body = context.body(std::move(*text));
       co_return response;
     }
     co_return fail(kNotGenerated, std::move(why));

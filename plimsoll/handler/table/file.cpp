@@ -216,7 +216,7 @@ class SendFile final : public Operation {
       if (bytes.more())
         answer->body = lasting(bytes);
       else
-        answer->body = context.kept(bytes.take());
+        answer->body = context.body(bytes.take());
       co_return answer;
     }
     co_return std::unexpected(Error{&database::kUnavailable}.because(
@@ -301,9 +301,10 @@ class ChangeFile final : public Writing {
     const Wanted wanted{
         .model = model_.get(), .table = &table(), .conditions = *conditions, .search = {}, .caller = &*who};
     FileCells stored{.file = &file_};
-    std::optional<MemoryShare> taken;
+    BodyShare taken{*memory_, request.peer};
     std::optional<Upload> upload;
-    if (file_.in_folder()) upload.emplace(context, folder_, memory_, FileFolder::area_of(table().name, file_.name));
+    if (file_.in_folder())
+      upload.emplace(context, request.peer, folder_, *memory_, FileFolder::area_of(table().name, file_.name));
     if (plan_.file->does == Plan::File::Does::store) {
       auto read = co_await receive(request, context, stored, taken, upload ? &*upload : nullptr);
       if (!read) co_return std::unexpected(std::move(read).error());
@@ -323,7 +324,7 @@ class ChangeFile final : public Writing {
     return fail(http::kBodyTooLarge, "files of at most " + config::to_string(config::Size{most}) + " are taken");
   }
 
-  Task<Result<>> receive(Request& request, Context& context, FileCells& stored, std::optional<MemoryShare>& taken,
+  Task<Result<>> receive(Request& request, Context& context, FileCells& stored, BodyShare& taken,
                          Upload* upload) const {
     if (request.headers.contains("content-range"))  // it would be stored as the whole (RFC 9110, section 9.3.4)
       co_return std::unexpected(wrong(http::kInvalid, "header", "/content-range", "unexpected",
@@ -352,7 +353,7 @@ class ChangeFile final : public Writing {
       }
     } else if (request.body) {
       context.body_limit = limit;
-      auto& whole = context.keep<WholeBody>(context, *memory_, limit, request.content_length);
+      auto& whole = context.keep<WholeBody>(context, *memory_, request.peer, limit, request.content_length);
       while (whole.fits()) {
         auto piece = co_await request.body->read();
         if (!piece) co_return std::unexpected(std::move(piece).error());
@@ -369,10 +370,7 @@ class ChangeFile final : public Writing {
     }
     if (text.empty()) co_return std::unexpected(no_bytes());
     // The value of the statement is a copy in memory, whatever disk the body has taken.
-    auto share = MemoryShare::take(memory_, text.size());
-    if (!share)
-      co_return std::unexpected(memory_->refused("no memory for a file of " + std::to_string(text.size()) + " bytes"));
-    taken.emplace(std::move(*share));
+    if (!taken.take_memory(text.size())) co_return std::unexpected(taken.refused());
     stored.bytes = std::string(text);
     stored.digest = to_hex(as_text(digest.finish()));
     co_return Result<>{};
@@ -386,7 +384,7 @@ class ChangeFile final : public Writing {
     const auto text = context.input.body_text;  // where somebody has read it before
     const auto declared = text.data() ? text.size() : request.content_length.value_or(0);
     if (declared > limit) co_return too_large(limit);
-    auto begun = co_await upload.begin(declared);
+    auto begun = co_await upload.begin();
     if (!begun) co_return begun;
     Sha256 digest;
     for (auto rest = text; !rest.empty(); rest.remove_prefix(std::min(kPiece, rest.size()))) {

@@ -9,20 +9,10 @@
 
 namespace plimsoll::table {
 Upload::~Upload() {
-  if (reserved_ > 0) memory_->give_disk(reserved_);
   if (file_ && !published_) folder_->remove_incoming(name_);
 }
 
-bool Upload::reserve(std::uint64_t bytes) {
-  if (bytes <= reserved_) return true;
-  if (!memory_->take_disk(bytes - reserved_)) return false;
-  reserved_ = bytes;
-  return true;
-}
-
-Task<Result<>> Upload::begin(std::uint64_t declared) {
-  // All of a file whose length is known is reserved at once: one that cannot be finished keeps no room from others.
-  if (!reserve(declared)) co_return std::unexpected(memory_->refused("the bodies on disk are at their limit"));
+Task<Result<>> Upload::begin() {
   name_ = FileFolder::new_name();
   auto made = co_await where_it_may_block(context_, [this] { return folder_->create(name_); });
   if (!made) co_return std::unexpected(std::move(made).error());
@@ -31,8 +21,7 @@ Task<Result<>> Upload::begin(std::uint64_t declared) {
 }
 
 Task<Result<>> Upload::add(std::string_view piece) {
-  if (!reserve(size_ + piece.size()))
-    co_return std::unexpected(memory_->refused("the bodies on disk are at their limit"));
+  if (!share_.take_disk(size_ + piece.size())) co_return std::unexpected(share_.refused());
   auto written = co_await where_it_may_block(context_, [this, piece]() -> Result<> {
     if (write_at(file_.get(), piece, size_)) return {};
     return std::unexpected(Error{&database::kUnavailable}.because(

@@ -30,13 +30,12 @@ Task<std::invoke_result_t<F>> where_it_may_block(Context& context, F f) {
 /// transaction is not known to have failed stays, and the sweep judges it.
 class Upload {
  public:
-  Upload(Context& context, std::shared_ptr<FileFolder> folder, std::shared_ptr<BodyMemory> memory, std::string area)
-      : context_(context), folder_(std::move(folder)), memory_(std::move(memory)), area_(std::move(area)) {}
+  Upload(Context& context, const Peer& peer, std::shared_ptr<FileFolder> folder, BodyMemory& memory, std::string area)
+      : context_(context), folder_(std::move(folder)), share_(memory, peer), area_(std::move(area)) {}
   Upload(const Upload&) = delete;
   ~Upload();
 
-  /// `declared`: the length, where it is known; 0: it is not.
-  Task<Result<>> begin(std::uint64_t declared);
+  Task<Result<>> begin();
   Task<Result<>> add(std::string_view piece);
   /// Durable under its name when this returns: before the transaction that names it commits.
   Task<Result<>> publish();
@@ -47,14 +46,12 @@ class Upload {
   const std::string& name() const { return name_; }
 
  private:
-  bool reserve(std::uint64_t bytes);
-
   Context& context_;
   std::shared_ptr<FileFolder> folder_;
-  std::shared_ptr<BodyMemory> memory_;
+  BodyShare share_;
   std::string area_, name_;
   OwnedDescriptor file_;
-  std::uint64_t size_ = 0, reserved_ = 0;
+  std::uint64_t size_ = 0;
   bool published_ = false;
 };
 

@@ -20,25 +20,6 @@ struct FileCells {
   database::Cell bytes{}, digest{}, type{}, name{}, size{};
 };
 
-/// Memory of the budget of all bodies, as long as this is there.
-class MemoryShare {
- public:
-  static std::optional<MemoryShare> take(std::shared_ptr<BodyMemory> memory, std::uint64_t bytes) {
-    if (!memory->take_memory(bytes)) return std::nullopt;
-    return MemoryShare{std::move(memory), bytes};
-  }
-  MemoryShare(MemoryShare&& other) noexcept : memory_(std::move(other.memory_)), bytes_(other.bytes_) {}
-  MemoryShare& operator=(MemoryShare&&) = delete;
-  ~MemoryShare() {
-    if (memory_) memory_->give_memory(bytes_);
-  }
-
- private:
-  MemoryShare(std::shared_ptr<BodyMemory> memory, std::uint64_t bytes) : memory_(std::move(memory)), bytes_(bytes) {}
-  std::shared_ptr<BodyMemory> memory_;
-  std::uint64_t bytes_;
-};
-
 /// The media types of files that operations of the contract send, by file: none where no operation sends it.
 class SentTypes {
  public:

@@ -73,7 +73,7 @@ class ImportOf final : public Importing {
       }
     } else {
       context.body_limit = limit;
-      auto& whole = context.keep<WholeBody>(context, *memory_, limit, request.content_length);
+      auto& whole = context.keep<WholeBody>(context, *memory_, request.peer, limit, request.content_length);
       while (whole.fits() && !report.full()) {
         auto piece = co_await request.body->read();
         if (!piece) co_return std::unexpected(std::move(piece).error());

@@ -145,8 +145,7 @@ database::Reading Operation::reading_of(const Request& request, const Context& c
 }
 
 Response Operation::json_response(Context& context, std::uint16_t status, std::string body) {
-  auto& kept = context.keep<std::string>(std::move(body));
-  Response response{.status = status, .headers = Headers{context.arena}, .body = lasting(kept)};
+  Response response{.status = status, .headers = Headers{context.arena}, .body = context.body(std::move(body))};
   response.headers.add("content-type", "application/json");
   return response;
 }

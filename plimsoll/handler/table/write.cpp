@@ -417,20 +417,18 @@ class Create final : public Writing {
     if (!context.input.body) co_return std::unexpected(wrong(kInvalidRow, "body", "", "required", "a row is required"));
     auto body = *context.input.body;
     std::vector<FileCells> files;
-    std::optional<MemoryShare> taken_memory;  // of copies: all that the form has may be files
+    std::optional<BodyShare> taken_memory;  // of copies: all that the form has may be files
     if (!table().files.empty() && context.input.media_type == "multipart/form-data") {
-      const auto size = context.input.body_text.size();
-      auto share = MemoryShare::take(memory_, size);
-      if (!share)
-        co_return std::unexpected(memory_->refused("no memory for a form of " + std::to_string(size) + " bytes"));
-      taken_memory.emplace(std::move(*share));
+      taken_memory.emplace(*memory_, request.peer);
+      if (!taken_memory->take_memory(context.input.body_text.size()))
+        co_return std::unexpected(taken_memory->refused());
       auto taken = take_files(table(), sent_, context.input.body_text, request.headers.find("content-type"), body,
                               context.arena);
       if (!taken) co_return std::unexpected(std::move(taken).error());
       files = std::move(*taken);
     }
     Uploads uploads;
-    auto kept = co_await to_folder(context, files, uploads);
+    auto kept = co_await to_folder(request.peer, context, files, uploads);
     if (!kept) {
       co_await discard(uploads);
       co_return std::unexpected(std::move(kept).error());
@@ -467,14 +465,14 @@ class Create final : public Writing {
  private:
   using Uploads = std::deque<Upload>;
   /// Those of the files whose bytes are not kept in their rows.
-  Task<Result<>> to_folder(Context& context, std::vector<FileCells>& files, Uploads& uploads) const {
+  Task<Result<>> to_folder(const Peer& peer, Context& context, std::vector<FileCells>& files, Uploads& uploads) const {
     constexpr std::size_t kPiece = 256 * 1024;
     for (auto& file : files) {
       if (!file.file->in_folder()) continue;
       const auto bytes = std::move(std::get<std::string>(file.bytes));
       auto& upload =
-          uploads.emplace_back(context, folder_, memory_, FileFolder::area_of(table().name, file.file->name));
-      auto begun = co_await upload.begin(bytes.size());
+          uploads.emplace_back(context, peer, folder_, *memory_, FileFolder::area_of(table().name, file.file->name));
+      auto begun = co_await upload.begin();
       if (!begun) co_return begun;
       for (std::string_view rest = bytes; !rest.empty(); rest.remove_prefix(std::min(kPiece, rest.size()))) {
         auto added = co_await upload.add(rest.substr(0, kPiece));

@@ -74,15 +74,6 @@ Error told(Error error) {
       std::move(error.detail));
 }
 
-/// Memory that a copy of a held body takes until the exchange ends.
-struct CountedCopy {
-  CountedCopy(std::shared_ptr<BodyMemory> memory, std::uint64_t bytes) : memory(std::move(memory)), bytes(bytes) {}
-  CountedCopy(const CountedCopy&) = delete;
-  ~CountedCopy() { memory->give_memory(bytes); }
-  const std::shared_ptr<BodyMemory> memory;
-  const std::uint64_t bytes;
-};
-
 /// There is no room for the answer. What was asked for may have been done all the same.
 Error without_room(std::string_view method, Error error) {
   if (http::is_safe(method)) return error;
@@ -207,7 +198,7 @@ class Upstream final : public Handler {
     const bool held = is_held(*answered);
     std::optional<std::string_view> whole;
     if (!stream || held) {
-      auto all = co_await hold(*answered, request.method, context);
+      auto all = co_await hold(*answered, request, context);
       if (!all) co_return std::unexpected(told(std::move(all).error()));
       whole = *all;
     } else if (mirrored && is_text(*answered)) {  // a long one passes through, and its caller notices no mirror
@@ -262,7 +253,8 @@ class Upstream final : public Handler {
   }
 
   /// The whole body, within the budget of all bodies that are held; lives as long as the exchange.
-  Task<Result<std::string_view>> hold(const Response& answer, std::string_view method, Context& context) const {
+  Task<Result<std::string_view>> hold(const Response& answer, const Request& request, Context& context) const {
+    const auto method = request.method;
     auto* const* stream = std::get_if<Stream*>(&answer.body);
     if (!stream || !route_.bodies) {
       auto all = co_await client::whole_body(answer, kMostHeld);
@@ -274,7 +266,7 @@ class Upstream final : public Handler {
     if (std::uint64_t bytes = 0; method != "HEAD" && answer.status != 304 &&
                                  std::from_chars(said.data(), said.data() + said.size(), bytes).ec == std::errc{})
       length = bytes;
-    auto& whole = context.keep<WholeBody>(context, *route_.bodies, kMostHeld, length);
+    auto& whole = context.keep<WholeBody>(context, *route_.bodies, request.peer, kMostHeld, length);
     while (whole.fits() && !whole.error()) {
       auto piece = co_await (*stream)->read();
       if (!piece) co_return std::unexpected(std::move(piece).error());
@@ -286,10 +278,8 @@ class Upstream final : public Handler {
     const auto text = whole.error() ? std::string_view{} : whole.text();
     if (whole.error()) co_return std::unexpected(without_room(method, *whole.error()));
     if (route_.copies && text.size() > BodyMemory::kUncounted) {
-      if (!route_.bodies->take_memory(text.size()))
-        co_return std::unexpected(
-            without_room(method, route_.bodies->refused("a copy of the service's response has no room in memory")));
-      context.keep<CountedCopy>(route_.bodies, text.size());
+      auto& copy = context.keep<BodyShare>(*route_.bodies, request.peer);
+      if (!copy.take_memory(text.size())) co_return std::unexpected(without_room(method, copy.refused()));
     }
     co_return text;
   }
