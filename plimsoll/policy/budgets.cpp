@@ -1,12 +1,31 @@
 #include "plimsoll/exchange/budgets.hpp"
+#include "plimsoll/database/database.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
 
 namespace plimsoll::policy {
 namespace {
 
-/// Sets the steps that one exchange may cost where the contract says so; the default needs no policy. What a response
-/// may be is spent by the handler that makes it.
+/// What a handler answers in one piece: refused here where it is too large, before anything of it is committed, kept or
+/// copied. A stream is sent as it comes, and nothing keeps it.
+class WholeResponse final : public Policy {
+ public:
+  explicit WholeResponse(config::Size most) : most_(most) {}
+
+  Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
+    auto answer = co_await next(request, context);
+    if (!answer) co_return answer;
+    const auto body = whole_text(answer->body);
+    if (!body || body->size() <= most_.bytes) co_return answer;
+    co_return fail(database::kResponseTooLarge, "at most " + config::to_string(most_));
+  }
+
+ private:
+  const config::Size most_;
+};
+
+/// Sets the steps that one exchange may cost where the contract says so; the default needs no policy. The same part
+/// stands around the handler for the size of the response. A `table` spends that by itself, while it reads its rows.
 class Budgets final : public Check {
  public:
   using Options = plimsoll::Budgets;
@@ -18,6 +37,10 @@ class Budgets final : public Check {
     const auto read = budgets_of(build.operation);
     if (!read) return std::unexpected(read.error());
     const auto& options = *read;
+    if (build.place > 0) {
+      if (build.operation.extension("table")) return nullptr;
+      return std::make_unique<WholeResponse>(options.response);
+    }
     if (options.steps == Options{}.steps) return nullptr;
     return std::make_unique<Budgets>(options);
   }

@@ -83,7 +83,9 @@ constexpr Row kChain[] = {
     {&policy::idempotency, operations,
      "behind all refusals: what was refused never occupies a key; before the handler, whose transaction it joins"},
     {&policy::after, operations, "joins the transaction of what it follows"},
-    {&policy::settle, operations, "last: commits what handler and policies wrote, before the answer leaves"},
+    {&policy::settle, operations, "commits what handler and policies wrote, before the answer leaves"},
+    {&policy::budgets, operations,
+     "the same again, just around the handler: a response that is too large commits nothing and is not kept"},
 };
 
 namespace {
