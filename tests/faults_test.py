@@ -256,6 +256,164 @@ class Writers:
             thread.join(harness.PATIENCE)
 
 
+class Strict(Writers):
+    """The same, which reads what it may too, and keeps what neither succeeded nor was refused as an outage is."""
+
+    def __init__(self, server):
+        self.unexpected = []
+        super().__init__(server)
+
+    def run(self, which):
+        for n in itertools.count():
+            if self.over.is_set():
+                return
+            title = f"{which}-{n}"
+            for method, body in (("POST", {"title": title}), ("GET", None)):
+                answer = self.server.request(method, "/notes", body, patience=harness.PATIENCE)
+                if answer.status == 201:
+                    self.acknowledged.add(title)
+                elif answer.status == 503 and int(answer.headers.get("retry-after", 0)) >= 1:
+                    time.sleep(0.01)
+                elif answer.status != 200:
+                    self.unexpected.append((method, answer.status, answer.text))
+
+
+class Replaced(FaultTest):
+    """Another file takes the place of the database while two clients read and write: it is served when it is good, and else nothing is."""
+
+    def setUp(self):
+        super().setUp()
+        self.subject = self.server(CONTRACT, "database: {url: 'sqlite:data/notes.db', busy: 50ms}\nlimits: {drain: 2s}\n",
+                                   files={"data/about": "of the database alone"})
+        self.folder = self.subject.directory
+        self.data = self.folder / "data"
+        self.subject.start()
+        self.assertEqual(self.subject.post("/notes", {"title": "before"}).status, 201)
+        self.load = Strict(self.subject)
+        self.addCleanup(self.load.stop)
+        self.load.progress("writes before the fault")
+
+    def copy(self, name="copy.db", statements=""):
+        done = self.plimsoll("database", "backup", self.folder / name, "--database", "sqlite:data/notes.db", directory=self.folder)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with contextlib.closing(sqlite3.connect(self.folder / name)) as connection:
+            connection.executescript(statements)
+        return self.folder / name
+
+    def stored(self, path):
+        with contextlib.closing(sqlite3.connect(path, timeout=10)) as connection:
+            return {title for (title,) in connection.execute("SELECT title FROM notes")}
+
+    def not_ready(self, reason):
+        def found():
+            status, said = self.readiness(self.subject)
+            return status == 503 and re.search(reason, said.get("database", ""))
+        harness.until(found, lambda: f"readiness tells {reason!r}: {self.readiness(self.subject)} {self.subject.describe()}")
+
+    def recovers(self, reopened=True):
+        """Ready again by itself, within the patience of this test, and then serves as before."""
+        harness.until(lambda: self.readiness(self.subject)[0] == 200, lambda: f"ready again: {self.subject.describe()}")
+        if reopened:
+            self.event(self.subject, "database-reopened")
+        self.load.progress(lambda: f"writes afterwards: {self.subject.describe()}")
+        self.assertEqual(self.load.unexpected, [])
+
+    def ends(self, *earlier):
+        self.load.stop()
+        self.assertEqual(self.load.unexpected, [])
+        self.assertEqual(self.subject.stop(), 0)
+        kept = self.stored(self.data / "notes.db").union(*(self.stored(path) for path in earlier))
+        self.assertEqual(self.load.acknowledged - kept, set(), "what was acknowledged is in the file of its time")
+        done = self.plimsoll("database", "verify", "--database", "sqlite:data/notes.db", directory=self.folder)
+        self.assertEqual(done.returncode, 0, done.stdout)
+
+    def test_a_copy_that_is_renamed_over_it_is_served(self):
+        copy = self.copy()
+        self.assertEqual(self.subject.post("/notes", {"title": "not in the copy"}).status, 201)
+        self.load.progress("writes that the copy lacks")
+        os.link(self.data / "notes.db", self.folder / "earlier.db")
+        os.rename(copy, self.data / "notes.db")
+        self.event(self.subject, "database-replaced", log_frames_dropped=0)
+        self.recovers()
+        titles = self.stored(self.data / "notes.db")
+        self.assertIn("before", titles)
+        self.assertNotIn("not in the copy", titles)
+        self.assertIn("not in the copy", self.stored(self.folder / "earlier.db"))
+        self.ends(self.folder / "earlier.db")
+
+    def test_one_copy_after_the_other_is_served(self):
+        for n in range(3):
+            copy = self.copy(f"copy-{n}.db")
+            os.link(self.data / "notes.db", self.folder / f"earlier-{n}.db")
+            os.rename(copy, self.data / "notes.db")
+            harness.until(lambda: len([1 for line in self.subject.logged() if line.get("event") == "database-reopened"]) > n, self.subject.describe)
+            self.recovers()
+        self.ends(*self.folder.glob("earlier-*.db"))
+
+    def test_a_file_that_is_removed_and_restored_from_a_copy_is_served(self):
+        os.rename(self.data / "notes.db", self.folder / "earlier.db")
+        self.not_ready("moved or deleted")
+        self.event(self.subject, "database-not-reopened")  # what was in its log is in it now
+        shutil.copy(self.folder / "earlier.db", self.folder / "restored.db")
+        os.rename(self.folder / "restored.db", self.data / "notes.db")
+        self.recovers()
+        self.ends(self.folder / "earlier.db")
+
+    def test_a_folder_that_is_moved_away_and_back_is_served(self):
+        os.rename(self.data, self.folder / "away")
+        self.not_ready("moved or deleted")
+        os.rename(self.folder / "away", self.data)
+        self.recovers(reopened=False)
+        self.ends()
+
+    def test_a_copy_of_the_folder_in_its_place_is_served(self):
+        os.rename(self.data, self.folder / "away")
+        self.not_ready("moved or deleted")
+        self.load.stop()  # the copy is of one state
+        shutil.copytree(self.folder / "away", self.data)
+        self.load = Strict(self.subject)
+        self.addCleanup(self.load.stop)
+        self.recovers()
+        self.ends(self.folder / "away" / "notes.db")
+
+    def test_garbage_in_its_place_is_not_served_until_the_file_is_back(self):
+        for garbage in (b"", b"no database " * 1000, b"SQLite format 3\0" + bytes(range(256)) * 64):
+            os.rename(self.data / "notes.db", self.folder / "earlier.db")
+            (self.folder / "garbage").write_bytes(garbage)
+            os.rename(self.folder / "garbage", self.data / "notes.db")
+            self.not_ready("not a database|malformed|without the table|unsupported")
+            self.event(self.subject, "database-not-reopened")
+            self.assertEqual((self.data / "notes.db").read_bytes(), garbage, "it is left as it is")
+            os.rename(self.folder / "earlier.db", self.data / "notes.db")
+            self.recovers(reopened=False)
+        self.ends()
+
+    def test_the_file_of_another_contract_is_not_served_and_left_as_it_is(self):
+        other = self.folder / "other.db"
+        with contextlib.closing(sqlite3.connect(other)) as connection:
+            connection.executescript("CREATE TABLE birds(id INTEGER PRIMARY KEY, name TEXT); INSERT INTO birds(name) VALUES('owl')")
+        before = other.read_bytes()
+        copy = self.copy()
+        os.link(self.data / "notes.db", self.folder / "earlier.db")
+        os.rename(other, self.data / "notes.db")
+        self.not_ready("without the table")
+        self.assertEqual((self.data / "notes.db").read_bytes(), before)
+        os.rename(copy, self.data / "notes.db")
+        self.recovers()
+        self.ends(self.folder / "earlier.db")
+
+    def test_a_file_whose_tables_do_not_fit_is_not_served_until_another_does(self):
+        good, bad = self.copy(), self.copy("bad.db", "ALTER TABLE notes RENAME COLUMN title TO heading; DELETE FROM notes")
+        os.link(self.data / "notes.db", self.folder / "earlier.db")
+        os.rename(bad, self.data / "notes.db")
+        self.not_ready("title")
+        refused = self.subject.get("/notes")
+        self.assertEqual((refused.status, refused.code), (503, "database-unavailable"), "nothing is read that does not fit")
+        os.rename(good, self.data / "notes.db")
+        self.recovers()
+        self.ends(self.folder / "earlier.db")
+
+
 class Together(FaultTest):
     """Faults of all kinds in random order while clients write: after each the server goes on by itself, and holds what it acknowledged."""
     ROUNDS = 100 if TORTURE else 6

@@ -286,6 +286,15 @@ class Database {
   /// Breaks off the write that runs now, if any: it fails and is rolled back. For a process that is told to end while
   /// it prepares its tables. Safe from any thread.
   virtual void interrupt() noexcept {}
+  /// What it is in was moved, deleted or replaced, and is refused until it is back, or `reopen` has opened what is
+  /// there now and `admit` has said that it is good. Cheap, from any thread.
+  virtual bool lost() const noexcept { return false; }
+  /// Opens what is at its place now, where that is its own, for the calling thread alone: all others are still refused.
+  /// An error says why it cannot be used. Where nothing has changed since, nothing is opened. By one thread at a time.
+  virtual Result<> reopen() { return {}; }
+  /// All may use what was opened again; or, with `refuse`, nobody yet: why, for operators.
+  virtual void admit() {}
+  virtual void refuse(std::string reason) { (void)reason; }
   /// Which tables were written when. Kept by whoever commits: the unit of work for the tables its exchange names
   /// (Context::wrote), an implementation for those it sees by itself.
   virtual TableVersions& versions() noexcept { return versions_; }

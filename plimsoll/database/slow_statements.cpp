@@ -132,7 +132,10 @@ void SlowStatements::serve(Database& database) {
     waiting_.pop_front();
     const bool explains = explains_;
     lock.unlock();
-    write(entry, explains ? plan_of(database, entry) : std::string{});
+    try {
+      write(entry, explains ? plan_of(database, entry) : std::string{});
+    } catch (const std::bad_alloc&) {  // no memory for its line: it is counted all the same
+    }
     lock.lock();
   }
 }

@@ -1,10 +1,14 @@
 #include "plimsoll/database/sqlite.hpp"
 
+#include "plimsoll/base/out_of_memory.hpp"
 #include "plimsoll/database/cells.hpp"
 #include "plimsoll/database/slow_statements.hpp"
 #include "plimsoll/database/sqlite_dialect.hpp"
+#include "plimsoll/database/sqlite_files.hpp"
+#include "plimsoll/database/sqlite_gate.hpp"
 #include "plimsoll/database/sqlite_readers.hpp"
 #include "plimsoll/database/sqlite_writer.hpp"
+#include "plimsoll/telemetry/log.hpp"
 
 #include <map>
 
@@ -62,7 +66,10 @@ constexpr config::Field kFields[] = {
 class Sqlite final : public Database {
  public:
   Sqlite(std::unique_ptr<SqliteConnection> connection, const SqliteOptions& options)
-      : slow_(options.slow), readers_(options), writer_(std::move(connection), options, versions(), &readers_) {}
+      : options_(options),
+        slow_(options.slow),
+        readers_(options, gate_),
+        writer_(std::move(connection), options, versions(), &readers_, gate_) {}
   ~Sqlite() override {
     if (slow_) slow_->stop();
   }
@@ -107,6 +114,23 @@ class Sqlite final : public Database {
     co_return plan;
   }
   void interrupt() noexcept override { writer_.interrupt(); }
+  bool lost() const noexcept override { return gate_.lost(); }
+  Result<> reopen() override {
+    gate_.close();
+    Result<> done;
+    const auto work = [&](std::unique_ptr<SqliteConnection>& writer) {
+      try {
+        done = open_again(writer);
+      } catch (const std::bad_alloc&) { done = fail(kOutOfMemory); }  // the writer has nobody to throw to
+    };
+    writer_.between_groups(work);
+    return done;
+  }
+  void admit() override {
+    tables_.clear();
+    gate_.admit();
+  }
+  void refuse(std::string reason) override { gate_.refuse(std::move(reason)); }
   Counts counts() const override {
     Counts counts;
     writer_.count(counts);
@@ -122,6 +146,46 @@ class Sqlite final : public Database {
   }
 
  private:
+  /// On the writer's thread.
+  Result<> open_again(std::unique_ptr<SqliteConnection>& writer) {
+    if (writer && !writer->moved()) return {};
+    if (tables_.empty() && writer) {
+      auto tables = writer->tables();  // of the file that was moved
+      if (!tables) return std::unexpected(std::move(tables).error());
+      tables_ = std::move(*tables);
+    }
+    if (writer) (void)writer->write_back(false);  // who copies the file that was moved has all of it
+    if (auto fits = has_tables(options_.path, tables_, writer && writer->has_its_log()); !fits) return fits;
+    readers_.close();
+    SqliteConnection::LeftLog left;
+    if (writer) {
+      auto done = writer->leave();
+      if (!done) return std::unexpected(std::move(done).error());
+      left = std::move(*done);
+      writer.reset();  // before another one: it may have come back under its name
+    }
+    auto opened = SqliteConnection::open(options_, SqliteConnection::Role::writer);
+    if (!opened) return std::unexpected(std::move(opened).error());
+    writer = std::move(*opened);
+    readers_.take_file();
+    versions().wrote_all();
+    tell(left);
+    return {};
+  }
+  void tell(const SqliteConnection::LeftLog& left) const {
+    if (!options_.log) return;
+    options_.log->write(telemetry::Level::warning, "database-replaced", [&](telemetry::Line& line) {
+      line.add("log_frames_dropped", left.frames);
+      if (!left.kept.empty()) line.add("kept", left.kept);
+      line.add("effect",
+               "the file at the path of the database is another one than before: what was written to the earlier file "
+               "and is not in this one is not served");
+    });
+  }
+
+  const SqliteOptions options_;
+  SqliteGate gate_;
+  std::vector<std::string> tables_;  ///< of the file that was good last, while another is looked at
   SlowStatements* const slow_;
   SqliteReaders readers_;
   SqliteWriter writer_;

@@ -13,8 +13,10 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -264,6 +266,13 @@ void read(Field& field, sqlite3_stmt* statement, int column) {
   }
 }
 
+std::size_t text_bytes(std::span<const Field> fields) {
+  std::size_t sum = 0;
+  for (const auto& field : fields)
+    if (const auto* text = std::get_if<std::string_view>(&field)) sum += text->size();
+  return sum;
+}
+
 /// A new file is for its owner alone; SQLite gives its `-wal` and `-shm` the same rights. Only a file that is not there
 /// is opened here: to close one that a connection of this process uses would end the connection's locks.
 void make_private(const std::string& path) {
@@ -379,8 +388,11 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteOpt
   sqlite3_progress_handler(db, kStride, &SqliteConnection::progress, made.get());
   if (role == Role::writer) sqlite3_wal_hook(db, &SqliteConnection::committed, made.get());
   if (role == Role::writer && options.vfs.empty()) {
+    made->path_ = options.path;
     made->log_path_ = options.path + "-wal";
+    made->file_ = Identity::of(made->path_);
     made->log_ = Identity::of(made->log_path_);
+    made->index_ = Identity::of(made->path_ + "-shm");
     if (!made->log_.inode) made->log_path_.clear();
   }
   return made;
@@ -477,6 +489,7 @@ Result<sqlite3_stmt*> SqliteConnection::prepare(std::string_view sql) {
 }
 
 Error SqliteConnection::error_now(std::string_view sql) const {
+  if (bounds_values_ && sqlite3_errcode(db_) == SQLITE_TOOBIG) return Error{&kOverBudget};
   auto error = sqlite_error(sqlite3_extended_errcode(db_), sqlite3_errmsg(db_));
   if (error.problem == &kInternal) error.more().cause += " in: " + std::string(sql.substr(0, 500));
   return error;
@@ -520,6 +533,7 @@ Result<> SqliteConnection::run_now(std::string_view sql, std::span<const Cell> p
     }
   } charge{embedded_, limit.budget};
   if (into) into->begin();
+  std::size_t given = 0;
   const int columns = sqlite3_column_count(statement);
   constexpr int kFew = 64;
   Field few[kFew];
@@ -529,12 +543,17 @@ Result<> SqliteConnection::run_now(std::string_view sql, std::span<const Cell> p
   for (;;) {
     const int code = sqlite3_step(statement);
     if (code == SQLITE_DONE) return {};
-    if ((code & 0xff) == SQLITE_INTERRUPT) charge.budget = nullptr;  // it starts over, or nobody waits for it
+    // It starts over, or nobody waits for it.
+    if ((code & 0xff) == SQLITE_INTERRUPT || (code & 0xff) == SQLITE_TOOBIG) charge.budget = nullptr;
     if (code != SQLITE_ROW)
       return embedded_.too_large() ? std::unexpected(Error{&kResponseTooLarge}) : std::unexpected(error_now(sql));
     if (!embedded_.row()) return fail(kResponseTooLarge);
     if (!into) continue;
     for (int c = 0; c < columns; ++c) read(fields[c], statement, c);
+    if (limit.bytes && (given += text_bytes({fields, static_cast<std::size_t>(columns)})) > limit.bytes) {
+      charge.budget = nullptr;
+      return fail(kOverBudget);
+    }
     if (!into->row({fields, static_cast<std::size_t>(columns)})) return {};
   }
 }
@@ -573,6 +592,11 @@ Result<> SqliteConnection::script(std::string_view sql, StepLimit limit) {
   return {};
 }
 
+void SqliteConnection::longest_value(std::size_t bytes) {
+  sqlite3_limit(db_, SQLITE_LIMIT_LENGTH, static_cast<int>(bytes));
+  bounds_values_ = true;
+}
+
 bool SqliteConnection::idle() const { return sqlite3_get_autocommit(db_) != 0; }
 
 bool SqliteConnection::gone() {
@@ -587,6 +611,58 @@ SqliteConnection::Identity SqliteConnection::Identity::of(const std::string& pat
   struct stat is{};
   if (::stat(path.c_str(), &is) != 0) return {};
   return {.device = is.st_dev, .inode = is.st_ino};
+}
+
+Result<std::vector<std::string>> SqliteConnection::tables() {
+  RowKeeper keeper;
+  auto read = run(
+      "SELECT name FROM pragma_table_list WHERE schema='main' AND type='table' AND name NOT LIKE 'sqlite\\_%' ESCAPE "
+      "'\\'",
+      {}, &keeper);
+  if (!read) return std::unexpected(std::move(read).error());
+  std::vector<std::string> names;
+  for (auto& row : keeper.rows) names.push_back(std::get<std::string>(row[0]));
+  return names;
+}
+
+Result<std::int64_t> SqliteConnection::write_back(bool patient) {
+  std::error_code ignored;
+  // The same file with another log: somebody has deleted ours. Where another program writes into that file meanwhile,
+  // nothing can be put together again.
+  if (Identity::of(path_) == file_ && !has_its_log() && std::filesystem::exists(log_path_, ignored) &&
+      std::filesystem::file_size(log_path_, ignored) > 0)
+    return std::unexpected(
+        Error{&kUnavailable}.because("sqlite: another program writes the database with a log of its own"));
+  limit_ = {};
+  int frames = -1, written = 0;
+  sqlite3_busy_timeout(db_, patient ? 1'000 : 0);  // for readers of other processes
+  const int mode = patient ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE;
+  const int code = sqlite3_wal_checkpoint_v2(db_, "main", mode, &frames, &written);
+  sqlite3_busy_timeout(db_, busy_milliseconds_);
+  if (frames < 0) return code == SQLITE_OK ? 0 : std::int64_t{log_frames_};
+  return frames - written;
+}
+
+Result<SqliteConnection::LeftLog> SqliteConnection::leave() {
+  const auto frames = write_back(true);
+  if (!frames) return std::unexpected(frames.error());
+  LeftLog left{.frames = *frames};
+  std::error_code ignored;
+  if (has_its_log()) {
+    if (left.frames > 0) {
+      left.kept = log_path_ + "-of-replaced";
+      for (int n = 2; std::filesystem::exists(left.kept, ignored); ++n)
+        left.kept = log_path_ + "-of-replaced-" + std::to_string(n);
+      if (::rename(log_path_.c_str(), left.kept.c_str()) != 0)
+        return std::unexpected(
+            Error{&kUnavailable}.because("sqlite: cannot rename `" + log_path_ + "`: " + std::strerror(errno)));
+    } else if (::unlink(log_path_.c_str()) != 0) {
+      return std::unexpected(
+          Error{&kUnavailable}.because("sqlite: cannot remove `" + log_path_ + "`: " + std::strerror(errno)));
+    }
+  }
+  if (const auto index = path_ + "-shm"; index_.inode && Identity::of(index) == index_) ::unlink(index.c_str());
+  return left;
 }
 
 std::int64_t SqliteConnection::changes() const noexcept { return sqlite3_total_changes64(db_); }

@@ -25,6 +25,7 @@ struct StepLimit {
   const std::atomic<bool>* stop = nullptr;  ///< asked to end
   std::chrono::steady_clock::time_point until = std::chrono::steady_clock::time_point::max();
   ReadBudget* budget = nullptr;  ///< what the rows may be; null: anything
+  std::size_t bytes = 0;         ///< of the texts of its rows; 0: any number
 };
 
 /// What the rows of a statement have come to. Embedded rows are counted by the SQL functions through which their text
@@ -100,6 +101,23 @@ class SqliteConnection {
   Restarted restart_log(std::chrono::milliseconds patience, bool shorten);
   /// The file under our name, or its log, is no longer the one that was opened: what is written would be lost.
   bool moved() const;
+  /// From now on a value that is longer ends its statement as too many steps do, before it is read.
+  void longest_value(std::size_t bytes);
+  /// Its tables by name, without those that SQLite and virtual tables make for themselves.
+  Result<std::vector<std::string>> tables();
+  /// The log at its place is still the one of this file.
+  bool has_its_log() const { return log_.inode != 0 && Identity::of(log_path_) == log_; }
+  /// Writes the log back into the file, wherever that is now: how many frames could not be. `patient`: waits a second
+  /// for readers, and leaves the log empty.
+  Result<std::int64_t> write_back(bool patient);
+  /// Before a connection to another file of this name is opened: writes the log back into the file that was moved, and
+  /// takes what was left of it, a log and its index, from beside the new one. Whose they are is not written in them:
+  /// they would be applied to it. No other connection of this process is open.
+  struct LeftLog {
+    std::int64_t frames = 0;  ///< that could not be written back
+    std::string kept{};       ///< file that holds them; empty: none, or the log was deleted by others
+  };
+  Result<LeftLog> leave();
   /// Rows changed so far, those that were rolled back included.
   std::int64_t changes() const noexcept;
   sqlite3* handle() const { return db_; }
@@ -134,8 +152,9 @@ class SqliteConnection {
   };
   sqlite3* db_ = nullptr;
   Role role_;
+  std::string path_;
   std::string log_path_;                            ///< empty: not watched
-  Identity log_;                                    ///< of the log when it was opened
+  Identity file_, log_, index_;                     ///< when it was opened
   std::chrono::steady_clock::time_point looked_{};  ///< when a reader last saw the file under its name
   bool gone_ = false;
   std::list<Kept> kept_;  ///< most recently used first
@@ -144,6 +163,7 @@ class SqliteConnection {
   std::vector<std::string>* compiled_ = &written_;  ///< where the tables of what is being compiled go
   StepLimit limit_{};
   std::int64_t spent_ = 0;
+  bool bounds_values_ = false;
   EmbeddedRows embedded_;
   TextBudget texts_;
   bool out_of_memory_ = false;  ///< in a call-back of SQLite

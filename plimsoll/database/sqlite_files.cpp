@@ -2,12 +2,14 @@
 
 #include "plimsoll/base/owned_descriptor.hpp"
 #include "plimsoll/database/sqlite_connection.hpp"
+#include "plimsoll/database/sqlite_gate.hpp"
 
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -202,11 +204,12 @@ Error cannot_read(int code, std::string_view message) {
 class Untouched {
  public:
   ~Untouched() { sqlite3_close_v2(db_); }
-  Result<> open(const std::string& path, std::int64_t busy) {
+  /// `alone`: without its log, whosever that is.
+  Result<> open(const std::string& path, std::int64_t busy, bool alone = false) {
     // SQLite makes a log and its index beside a file in WAL mode, also to read it, unless it is told that nobody
     // writes; and nobody does where there is no log.
     auto name = "file:" + escaped(std::filesystem::absolute(path).string()) + "?mode=ro";
-    if (in_wal_mode(path) && !std::filesystem::exists(path + "-wal")) name += "&immutable=1";
+    if (alone || (in_wal_mode(path) && !std::filesystem::exists(path + "-wal"))) name += "&immutable=1";
     const int code =
         sqlite3_open_v2(name.c_str(), &db_, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_EXRESCODE, nullptr);
     if (code != SQLITE_OK) return std::unexpected(cannot_read(code, db_ ? sqlite3_errmsg(db_) : sqlite3_errstr(code)));
@@ -256,6 +259,20 @@ class Untouched {
 };
 
 }  // namespace
+
+Result<> has_tables(const std::string& path, std::span<const std::string> tables, bool alone) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) return std::unexpected(moved_error());
+  Untouched file;
+  if (auto opened = file.open(path, 0, alone); !opened) return opened;
+  auto found = file.rows("SELECT name FROM sqlite_schema WHERE type='table'");
+  if (!found) return std::unexpected(std::move(found).error());
+  for (const auto& table : tables)
+    if (std::ranges::none_of(*found, [&](const auto& row) { return row[0] == table; }))
+      return std::unexpected(Error{&kUnavailable}.because(
+          "sqlite: the database file was replaced by one without the table `" + table + "`"));
+  return {};
+}
 
 Result<> copy_structure(const std::string& from, const SqliteOptions& to) {
   if (!std::filesystem::exists(from)) return {};

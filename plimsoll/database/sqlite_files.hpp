@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,10 @@ Result<> back_up(const SqliteOptions& from, const std::string& to);
 /// What is wrong with a database: damaged pages and indexes, rows that refer to nothing. Empty: nothing. With the
 /// collations of this server, which other programs do not have. Blocks, and reads the whole file.
 Result<std::vector<std::string>> verify(const SqliteOptions& options);
+
+/// Whether a file is a database that has all of these tables: an error says which it lacks, or why it cannot be read.
+/// Changes nothing of it. `alone`: what stands beside it is the log of another file, and is not looked at.
+Result<> has_tables(const std::string& path, std::span<const std::string> tables, bool alone);
 
 /// Makes in the database `to` what `from` has, without its rows: tables, indexes, views, triggers, and which migrations
 /// are applied. `from` is only read, and nothing is made beside it; a file that is not there has nothing. Blocks.

@@ -1,8 +1,11 @@
 #include "plimsoll/database/sqlite_readers.hpp"
 
+#include "plimsoll/base/out_of_memory.hpp"
 #include "plimsoll/database/slow_statements.hpp"
 
 #include <sys/stat.h>
+
+#include <algorithm>
 
 namespace plimsoll::database {
 namespace {
@@ -21,9 +24,10 @@ thread_local std::vector<Own> owned;
 
 struct SqliteReaders::Query final : Ask, FairQueue::Entry {
   Query(SqliteReaders& readers, Loop& loop, std::string_view sql, std::span<const Cell> parameters,
-        const Reading& reading, RowSink& into)
+        const Reading& reading, RowSink& into, std::uint64_t file)
       : Ask(loop),
         readers(readers),
+        file(file),
         sql(sql),
         parameters(parameters),
         budget(reading.budget),
@@ -57,6 +61,7 @@ struct SqliteReaders::Query final : Ask, FairQueue::Entry {
   }
 
   SqliteReaders& readers;
+  std::uint64_t file;
   std::string_view sql;
   std::span<const Cell> parameters;
   std::string_view operation{};
@@ -67,28 +72,41 @@ struct SqliteReaders::Query final : Ask, FairQueue::Entry {
   bool ended_for_the_log = false;
 };
 
-SqliteReaders::SqliteReaders(const SqliteOptions& options)
+SqliteReaders::SqliteReaders(const SqliteOptions& options, const SqliteGate& gate)
     : options_(options),
+      gate_(gate),
       id_(next_id++),
       queries_(static_cast<std::size_t>(std::max<std::int64_t>(1, options.readers)),
                static_cast<std::size_t>(std::max<std::int64_t>(1, options.queue))) {}
 
-bool SqliteReaders::same_file() const {
+bool SqliteReaders::same_file() {
   struct stat is{};
+  const std::scoped_lock lock(mutex_);
   return !options_.vfs.empty() ||
          (::stat(options_.path.c_str(), &is) == 0 && is.st_dev == device_ && is.st_ino == inode_);
 }
 
-Result<> SqliteReaders::start() {
-  on_threads_.reserve(static_cast<std::size_t>(std::max<std::int64_t>(1, options_.readers)));
+void SqliteReaders::take_file() {
   struct stat is{};
+  const std::scoped_lock lock(mutex_);
   if (::stat(options_.path.c_str(), &is) == 0) device_ = is.st_dev, inode_ = is.st_ino;
-  for (std::int64_t i = 0; i < std::max<std::int64_t>(1, options_.readers); ++i) {
-    auto connection = SqliteConnection::open(options_, SqliteConnection::Role::reader);
-    if (!connection) return std::unexpected(std::move(connection).error());
-    threads_.emplace_back([this, &connection = **connection] { serve(connection); });
-    std::lock_guard lock(mutex_);
-    connections_.push_back(std::move(*connection));
+}
+
+Result<std::unique_ptr<SqliteConnection>> SqliteReaders::open() {
+  if (!same_file()) return std::unexpected(moved_error());
+  return SqliteConnection::open(options_, SqliteConnection::Role::reader);
+}
+
+Result<> SqliteReaders::start() {
+  const auto count = static_cast<std::size_t>(std::max<std::int64_t>(1, options_.readers));
+  on_threads_.reserve(count);
+  take_file();
+  connections_.resize(count);
+  for (auto& connection : connections_) {
+    auto opened = open();
+    if (!opened) return std::unexpected(std::move(opened).error());
+    connection = std::move(*opened);
+    threads_.emplace_back([this, &connection] { serve(connection); });
   }
   return {};
 }
@@ -102,7 +120,7 @@ SqliteReaders::~SqliteReaders() {
   for (auto& thread : threads_) thread.join();
 }
 
-void SqliteReaders::serve(SqliteConnection& connection) {
+void SqliteReaders::serve(std::unique_ptr<SqliteConnection>& connection) {
   for (std::unique_lock lock(mutex_);;) {
     Query* query = nullptr;
     ready_.wait(lock, [&] {
@@ -116,20 +134,13 @@ void SqliteReaders::serve(SqliteConnection& connection) {
     const auto caller = query->caller;
     on_threads_.push_back(query);  // room for all was made at the start
     lock.unlock();
-    const auto begun = options_.slow ? system_clock().steady() : 0;
-    query->result = connection.run(query->sql, query->parameters, &query->into,
-                                   {.steps = query->steps, .stop = &query->stop_now, .budget = query->budget});
-    if (options_.slow)
-      if (const auto took = system_clock().steady() - begun; options_.slow->is_slow(took)) [[unlikely]]
-        options_.slow->add({.sql = query->sql,
-                            .parameters = query->parameters,
-                            .operation = query->operation,
-                            .took = took,
-                            .rows = connection.rows(),
-                            .error = query->result ? nullptr : &query->result.error()});
+    try {
+      execute(*query, connection);
+    } catch (const std::bad_alloc&) { query->result = fail(kOutOfMemory); }
     lock.lock();
     std::erase(on_threads_, query);
-    if (query->ended_for_the_log && !query->result) query->result = std::unexpected(busy());
+    if (on_threads_.empty()) idle_.notify_all();
+    if (query->ended_for_the_log && !query->result) query->result = fail(kBusy);
     queries_.ended(order, caller);  // before anybody is answered: what it asks next is not held against it
     running_.fetch_sub(1, std::memory_order_relaxed);
     lock.unlock();
@@ -138,31 +149,75 @@ void SqliteReaders::serve(SqliteConnection& connection) {
   }
 }
 
-Result<SqliteTurnReader*> SqliteReaders::own() {
-  for (auto& own : owned)
-    if (own.database == id_) return own.reader;
-  if (!same_file())
-    return std::unexpected(Error{&kUnavailable}.because("sqlite: the database file was moved or deleted"));
-  auto opened = SqliteConnection::open(options_, SqliteConnection::Role::reader);
-  if (!opened) return std::unexpected(std::move(opened).error());
-  auto made = std::make_shared<SqliteTurnReader>(std::move(*opened), pages_of(options_.checkpoint));
-  auto* reader = made.get();
-  {
-    std::lock_guard lock(mutex_);
-    turn_readers_.push_back(std::move(made));
+void SqliteReaders::execute(Query& query, std::unique_ptr<SqliteConnection>& connection) {
+  if (!gate_.is_current(query.file)) {
+    query.result = std::unexpected(moved_error());
+    return;
   }
+  if (!connection) {
+    auto opened = open();
+    if (!opened) {
+      query.result = std::unexpected(std::move(opened).error());
+      return;
+    }
+    connection = std::move(*opened);
+  }
+  const auto begun = options_.slow ? system_clock().steady() : 0;
+  query.result = connection->run(query.sql, query.parameters, &query.into,
+                                 {.steps = query.steps, .stop = &query.stop_now, .budget = query.budget});
+  if (options_.slow)
+    if (const auto took = system_clock().steady() - begun; options_.slow->is_slow(took)) [[unlikely]]
+      options_.slow->add({.sql = query.sql,
+                          .parameters = query.parameters,
+                          .operation = query.operation,
+                          .took = took,
+                          .rows = connection->rows(),
+                          .error = query.result ? nullptr : &query.result.error()});
+}
+
+void SqliteReaders::close() {
+  end_running();
+  std::unique_lock lock(mutex_);
+  idle_.wait(lock, [&] { return on_threads_.empty(); });
+  for (auto& connection : connections_) connection.reset();
+  for (auto& reader : turn_readers_) reader->close();
+}
+
+Result<SqliteTurnReader*> SqliteReaders::own(std::uint64_t file) {
+  auto found = std::ranges::find(owned, id_, &Own::database);
+  if (found != owned.end() && found->reader->file() == file) return found->reader;
+  auto opened = open();
+  if (!opened) return std::unexpected(std::move(opened).error());
+  if (found != owned.end()) {
+    found->reader->use(std::move(*opened), file);
+    return found->reader;
+  }
+  auto made = std::make_shared<SqliteTurnReader>(pages_of(options_.checkpoint));
+  made->use(std::move(*opened), file);
+  auto* reader = made.get();
   owned.push_back({id_, reader});
+  try {
+    const std::scoped_lock lock(mutex_);
+    turn_readers_.push_back(std::move(made));
+  } catch (...) {
+    owned.pop_back();
+    throw;
+  }
   return reader;
 }
 
 Task<Result<>> SqliteReaders::read(Loop& loop, std::string_view sql, std::span<const Cell> parameters,
                                    const Reading& reading, RowSink& into) {
+  const auto file = gate_.pass();
+  if (!file) co_return std::unexpected(file.error());
   if (reading.quick && options_.inline_steps > 0) {
-    auto reader = own();
+    auto reader = own(*file);
     if (!reader) co_return std::unexpected(std::move(reader).error());
     const bool bounded = reading.steps > 0 && reading.steps <= options_.inline_steps;
     auto done = (*reader)->read(loop, sql, parameters, into,
-                                {.steps = bounded ? reading.steps : options_.inline_steps, .budget = reading.budget});
+                                {.steps = bounded ? reading.steps : options_.inline_steps,
+                                 .budget = reading.budget,
+                                 .bytes = SqliteTurnReader::kMostText});
     if (done || bounded || done.error().problem != &kOverBudget) {
       inline_.fetch_add(1, std::memory_order_relaxed);
       if ((*reader)->sharing()) shared_.fetch_add(1, std::memory_order_relaxed);
@@ -171,7 +226,7 @@ Task<Result<>> SqliteReaders::read(Loop& loop, std::string_view sql, std::span<c
     moved_.fetch_add(1, std::memory_order_relaxed);
   }
   queued_.fetch_add(1, std::memory_order_relaxed);
-  Query query{*this, loop, sql, parameters, reading, into};
+  Query query{*this, loop, sql, parameters, reading, into, *file};
   co_await static_cast<Ask&>(query);
   if (!query.result && query.result.error().problem == &kOverBudget && query.stopped() != Stop::none)
     co_return std::unexpected(error_of(query.stopped()));
@@ -179,7 +234,9 @@ Task<Result<>> SqliteReaders::read(Loop& loop, std::string_view sql, std::span<c
 }
 
 Result<bool> SqliteReaders::only_reads(std::string_view sql) {
-  auto reader = own();
+  const auto file = gate_.pass();
+  if (!file) return std::unexpected(file.error());
+  auto reader = own(*file);
   if (!reader) return std::unexpected(std::move(reader).error());
   return (*reader)->only_reads(sql);
 }

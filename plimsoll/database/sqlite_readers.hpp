@@ -2,6 +2,7 @@
 
 #include "plimsoll/database/fair_queue.hpp"
 #include "plimsoll/database/sqlite_ask.hpp"
+#include "plimsoll/database/sqlite_gate.hpp"
 #include "plimsoll/database/sqlite_turn_reader.hpp"
 
 #include <condition_variable>
@@ -15,7 +16,7 @@ namespace plimsoll::database {
 /// thread that reads where it stands.
 class SqliteReaders {
  public:
-  explicit SqliteReaders(const SqliteOptions& options);
+  SqliteReaders(const SqliteOptions& options, const SqliteGate& gate);
   ~SqliteReaders();
 
   /// Opens the readers' connections.
@@ -24,6 +25,11 @@ class SqliteReaders {
                       RowSink& into);
   /// On the calling thread's own connection.
   Result<bool> only_reads(std::string_view sql);
+  /// Ends the reads that run on the threads and closes all connections: the gate lets nobody pass. Each thread opens
+  /// the file that is at the place when this returns at its next read.
+  void close();
+  /// The file that is at the place now is the one to read.
+  void take_file();
   /// Lets no more reads to the threads, or lets them again: what waits goes on waiting.
   void hold_back(bool held);
   /// Ends the reads that run on the threads: they are refused, to be repeated.
@@ -35,20 +41,22 @@ class SqliteReaders {
 
  private:
   struct Query;
-  void serve(SqliteConnection& connection);
-  void execute(Query& query, SqliteConnection& connection);
-  /// The calling thread's own connection, opened at its first read.
-  Result<SqliteTurnReader*> own();
+  void serve(std::unique_ptr<SqliteConnection>& connection);
+  void execute(Query& query, std::unique_ptr<SqliteConnection>& connection);
+  /// The calling thread's own connection to that file, opened at its first read.
+  Result<SqliteTurnReader*> own(std::uint64_t file);
+  Result<std::unique_ptr<SqliteConnection>> open();
 
-  /// The file under the name is the one that was opened at the start. A connection to another one would recover and
-  /// delete the log of ours.
-  bool same_file() const;
+  /// The file under the name is the one that is to be read. A connection to another one would recover and delete the
+  /// log of ours.
+  bool same_file();
 
   SqliteOptions options_;
-  std::uint64_t device_ = 0, inode_ = 0;
+  const SqliteGate& gate_;
   std::uint64_t id_;
   std::mutex mutex_;
-  std::condition_variable ready_;
+  std::condition_variable ready_, idle_;
+  std::uint64_t device_ = 0, inode_ = 0;  ///< of the file to read
   FairQueue queries_;
   bool closing_ = false, held_back_ = false;
   std::vector<Query*> on_threads_;

@@ -1,5 +1,7 @@
 #include "plimsoll/database/sqlite_turn_reader.hpp"
 
+#include "plimsoll/database/sqlite_gate.hpp"
+
 #include <sqlite3.h>
 
 #include <atomic>
@@ -22,17 +24,41 @@ std::uint64_t* wal_index(sqlite3* db) {
 
 }  // namespace
 
-SqliteTurnReader::SqliteTurnReader(std::unique_ptr<SqliteConnection> connection, std::uint32_t most_frames)
-    : connection_(std::move(connection)), most_frames_(most_frames), index_(wal_index(connection_->handle())) {
+SqliteTurnReader::SqliteTurnReader(std::uint32_t most_frames) : most_frames_(most_frames) {
   Deferred::run = [](Deferred& self) {
     auto& reader = static_cast<SqliteTurnReader&>(self);
     const auto last = std::move(reader.until_deferred_);  // perhaps the last that holds it
+    const std::scoped_lock lock(reader.mutex_);
     reader.end();
   };
 }
 
+void SqliteTurnReader::use(std::unique_ptr<SqliteConnection> connection, std::uint64_t file) {
+  const std::scoped_lock lock(mutex_);
+  connection_ = std::move(connection);
+  connection_->longest_value(kLongestValue);
+  index_ = wal_index(connection_->handle());
+  file_ = file;
+  open_ = false;
+  turn_ = -1;
+}
+
+void SqliteTurnReader::close() {
+  const std::scoped_lock lock(mutex_);
+  open_ = false;
+  index_ = nullptr;
+  connection_.reset();
+}
+
+Result<bool> SqliteTurnReader::only_reads(std::string_view sql) {
+  const std::scoped_lock lock(mutex_);
+  return connection_ ? connection_->only_reads(sql) : std::unexpected(moved_error());
+}
+
 Result<> SqliteTurnReader::read(Loop& loop, std::string_view sql, std::span<const Cell> parameters, RowSink& into,
                                 StepLimit limit) {
+  const std::scoped_lock lock(mutex_);
+  if (!connection_) return std::unexpected(moved_error());
   if (open_ && !newest()) end();
   if (!open_ && index_ && turn_ == loop.now()) begin(loop);
   turn_ = loop.now();

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <memory>
+#include <mutex>
 
 namespace plimsoll::database {
 
@@ -15,12 +16,26 @@ namespace plimsoll::database {
 ///
 /// A turn's first read stands alone: where reads are rare nothing is gained, and nothing paid. Nothing is shared while
 /// the log is longer than `most_frames`, so that a moment comes at which the writer can begin it anew.
+///
+/// A value that is longer than kLongestValue ends a read as too many steps do, before it is read, and so do rows with
+/// more text than kMostText: other connections of the thread are waiting.
+///
+/// Of its thread alone, but for `close`.
 class SqliteTurnReader final : public Deferred, public std::enable_shared_from_this<SqliteTurnReader> {
  public:
-  SqliteTurnReader(std::unique_ptr<SqliteConnection> connection, std::uint32_t most_frames);
+  static constexpr std::size_t kLongestValue = 256 << 10;
+  static constexpr std::size_t kMostText = 1 << 20;  ///< of the rows of one read
+
+  explicit SqliteTurnReader(std::uint32_t most_frames);
+
+  /// Reads `file` from now on, as SqliteGate numbers it.
+  void use(std::unique_ptr<SqliteConnection> connection, std::uint64_t file);
+  std::uint64_t file() const { return file_; }
+  /// Closes the connection, from any thread: reads are refused until there is another one.
+  void close();
 
   Result<> read(Loop& loop, std::string_view sql, std::span<const Cell> parameters, RowSink& into, StepLimit limit);
-  Result<bool> only_reads(std::string_view sql) { return connection_->only_reads(sql); }
+  Result<bool> only_reads(std::string_view sql);
   /// The last read was on a snapshot of its turn.
   bool sharing() const { return open_; }
 
@@ -31,8 +46,10 @@ class SqliteTurnReader final : public Deferred, public std::enable_shared_from_t
   void begin(Loop& loop);
   void end();
 
-  std::unique_ptr<SqliteConnection> connection_;
   std::uint32_t most_frames_;
+  std::uint64_t file_ = 0;
+  std::mutex mutex_;  ///< of what follows, between its thread and `close`: nobody else ever has it
+  std::unique_ptr<SqliteConnection> connection_;
   std::uint64_t* index_ = nullptr;  ///< the WAL index in shared memory; null: not to be had
   Header seen_{};                   ///< its header when the snapshot was begun
   bool open_ = false;

@@ -38,7 +38,7 @@ class SqliteWriter::UnitSession final : public Session {
     co_return done;
   }
   static Error waited_elsewhere() {
-    return Error{&kInternal}.because("a unit of work waited for something else than its session");
+    return caused(&kInternal, "a unit of work waited for something else than its session");
   }
   void begin() { until_ = hold_ == Hold::patient ? Clock::time_point::max() : Clock::now() + writer_.writer_limit_; }
   void stop() noexcept { stop_now_.store(true, std::memory_order_relaxed); }
@@ -67,8 +67,8 @@ class SqliteWriter::UnitSession final : public Session {
 };
 
 struct SqliteWriter::Unit final : Ask {
-  Unit(SqliteWriter& writer, Loop& loop, Work& work, Hold hold, std::string_view operation)
-      : Ask(loop), writer(writer), work(work), hold(hold), session(writer, hold, operation) {}
+  Unit(SqliteWriter& writer, Loop& loop, Work& work, Hold hold, std::string_view operation, std::uint64_t file)
+      : Ask(loop), writer(writer), work(work), hold(hold), file(file), session(writer, hold, operation) {}
   void hand_over() override {
     bool wake, admitted;
     {
@@ -97,6 +97,7 @@ struct SqliteWriter::Unit final : Ask {
   SqliteWriter& writer;
   Work& work;
   Hold hold;
+  std::uint64_t file;
   UnitSession session;
   Scope scope;
   Unit* next = nullptr;
@@ -116,7 +117,7 @@ struct SqliteWriter::Lease {
 };
 
 struct SqliteWriter::Opening final : Ask {
-  Opening(SqliteWriter& writer, Loop& loop) : Ask(loop), writer(writer) {}
+  Opening(SqliteWriter& writer, Loop& loop, std::uint64_t file) : Ask(loop), writer(writer), file(file) {}
   void hand_over() override {
     bool admitted;
     {
@@ -139,6 +140,7 @@ struct SqliteWriter::Opening final : Ask {
   }
 
   SqliteWriter& writer;
+  std::uint64_t file;
   std::shared_ptr<Lease> lease = std::make_shared<Lease>();
   Opening* next = nullptr;
 };
@@ -224,9 +226,10 @@ class SqliteWriter::OpenTransaction final : public Transaction {
 };
 
 SqliteWriter::SqliteWriter(std::unique_ptr<SqliteConnection> connection, const SqliteOptions& options,
-                           TableVersions& versions, SqliteReaders* readers)
+                           TableVersions& versions, SqliteReaders* readers, SqliteGate& gate)
     : connection_(std::move(connection)),
       versions_(versions),
+      gate_(gate),
       group_(static_cast<std::size_t>(std::max<std::int64_t>(1, options.group))),
       room_(static_cast<std::size_t>(std::max<std::int64_t>(1, options.queue))),
       writer_limit_(options.writer.nanoseconds),
@@ -242,6 +245,7 @@ SqliteWriter::SqliteWriter(std::unique_ptr<SqliteConnection> connection, const S
 
 /// Tells which tables the transaction has written, or forgets them.
 void SqliteWriter::ended(bool committed) {
+  if (!connection_) return;
   if (committed)
     for (auto& table : connection_->written()) versions_.wrote(table);
   connection_->forget_written();
@@ -289,16 +293,30 @@ SqliteWriter::~SqliteWriter() {
   thread_.join();
 }
 
-void SqliteWriter::interrupt() noexcept { sqlite3_interrupt(connection_->handle()); }
+void SqliteWriter::interrupt() noexcept {
+  const std::scoped_lock lock(swap_);
+  if (connection_) sqlite3_interrupt(connection_->handle());
+}
+
+void SqliteWriter::between_groups(Errand work) {
+  std::unique_lock lock(mutex_);
+  errand_ = &work;
+  ready_.notify_all();
+  errand_done_.wait(lock, [&] { return !errand_; });
+}
 
 Task<Result<>> SqliteWriter::write(Loop& loop, Work work, Hold hold, std::string_view operation) {
-  Unit unit{*this, loop, work, hold, operation};
+  const auto file = gate_.pass();
+  if (!file) co_return std::unexpected(file.error());
+  Unit unit{*this, loop, work, hold, operation, *file};
   co_await static_cast<Ask&>(unit);
   co_return std::move(unit.result);
 }
 
 Task<Result<std::unique_ptr<Transaction>>> SqliteWriter::begin(Loop& loop, std::string_view operation) {
-  Opening opening{*this, loop};
+  const auto file = gate_.pass();
+  if (!file) co_return std::unexpected(file.error());
+  Opening opening{*this, loop, *file};
   co_await static_cast<Ask&>(opening);
   if (!opening.result) co_return std::unexpected(std::move(opening.result).error());
   co_return std::make_unique<OpenTransaction>(*this, loop, std::move(opening.lease), operation);
@@ -307,7 +325,17 @@ Task<Result<std::unique_ptr<Transaction>>> SqliteWriter::begin(Loop& loop, std::
 void SqliteWriter::serve() {
   auto& units = group_units_;
   for (std::unique_lock lock(mutex_);;) {
-    ready_.wait(lock, [&] { return closing_ || !units_.empty() || !openings_.empty(); });
+    ready_.wait(lock, [&] { return closing_ || errand_ || !units_.empty() || !openings_.empty(); });
+    if (errand_) {
+      lock.unlock();
+      {
+        const std::scoped_lock swap(swap_);
+        (*errand_)(connection_);
+      }
+      lock.lock();
+      errand_ = nullptr;
+      errand_done_.notify_all();
+    }
     if (closing_ && units_.empty() && openings_.empty()) return;
     gather(lock);
     while (!units_.empty() && units.size() < group_) {
@@ -329,7 +357,7 @@ void SqliteWriter::serve() {
     running_.fetch_add(1, std::memory_order_relaxed);
     auto lease = opening->lease;
     lock.unlock();
-    opening->result = begin_now();
+    opening->result = gate_.is_current(opening->file) ? begin_now() : std::unexpected(moved_error());
     const bool open = opening->result.has_value();
     if (!open) running_.fetch_sub(1, std::memory_order_relaxed);
     opening->answer();  // gone from here on
@@ -355,6 +383,7 @@ void SqliteWriter::look_at(std::chrono::nanoseconds took, std::string_view sql, 
 }
 
 void SqliteWriter::keep_log_short() {
+  if (!connection_) return;
   const auto frames = connection_->log_frames();
   log_bytes_.store(std::int64_t{frames} * 4096, std::memory_order_relaxed);
   const auto step = upkeep_.committed(frames, Clock::now());
@@ -384,9 +413,22 @@ void SqliteWriter::gather(std::unique_lock<std::mutex>& lock) {
 }
 
 Result<> SqliteWriter::begin_now() {
-  if (connection_->moved())
-    return std::unexpected(Error{&kUnavailable}.because("sqlite: the database file was moved or deleted"));
+  if (moved()) return std::unexpected(moved_error());
   return connection_->run("BEGIN IMMEDIATE", {}, nullptr);
+}
+
+bool SqliteWriter::moved() {
+  const bool moved = !connection_ || connection_->moved();
+  gate_.saw_moved(moved);
+  return moved;
+}
+
+Result<> SqliteWriter::commit() {
+  auto done = connection_->run("COMMIT", {}, nullptr);
+  // It is in a file that has no longer its name: whether it will be back is not known.
+  if (!done || !moved()) return done;
+  versions_.wrote_all();
+  return std::unexpected(caused(&kOutcomeUnknown, kMoved));
 }
 
 /// Waits for the work, wherever it ends.
@@ -404,6 +446,11 @@ Line SqliteWriter::finish(Unit& unit, Task<Result<>> work) {
 /// error of the group is everybody's.
 SqliteWriter::Fate SqliteWriter::run_unit(Unit& unit, bool alone, Result<>& group) {
   if (unit.ends_elsewhere) return Fate::ran;
+  if (!gate_.is_current(unit.file)) {
+    unit.ended = true;
+    unit.result = std::unexpected(moved_error());
+    return Fate::ran;
+  }
   if (!alone) group = connection_->run("SAVEPOINT unit", {}, nullptr);
   if (!group) return Fate::group_failed;
   (void)connection_->interrupted();
@@ -425,8 +472,8 @@ SqliteWriter::Fate SqliteWriter::run_unit(Unit& unit, bool alone, Result<>& grou
   if (connection_->idle()) {
     if (interrupted) return Fate::interrupted;
     // Disk full, I/O error: SQLite has rolled back everything.
-    group = std::unexpected(unit.ended && !unit.result ? unit.result.error()
-                                                       : Error{&kUnavailable}.because("sqlite rolled back"));
+    group =
+        std::unexpected(unit.ended && !unit.result ? unit.result.error() : caused(&kUnavailable, "sqlite rolled back"));
     return Fate::group_failed;
   }
   if (!unit.ended || !unit.result) group = connection_->run(alone ? "ROLLBACK" : "ROLLBACK TO unit", {}, nullptr);
@@ -471,11 +518,11 @@ std::size_t SqliteWriter::try_commit(std::span<Unit*> units) {
     }
     written |= units[run]->ended && units[run]->result && connection_->changes() != before;
   }
-  const bool open = !connection_->idle();  // the only unit may have been rolled back
+  const bool open = !idle();  // the only unit may have been rolled back
   const auto begun = Clock::now();
-  if (group && open) group = connection_->run("COMMIT", {}, nullptr);
+  if (group && open) group = commit();
   const auto took = Clock::now() - begun;
-  if (!connection_->idle()) (void)connection_->run("ROLLBACK", {}, nullptr);
+  if (!idle()) (void)connection_->run("ROLLBACK", {}, nullptr);
   ended(group && open);
   {
     std::lock_guard lock(mutex_);  // before anybody is answered: who is here now writes beside those of this group
@@ -496,14 +543,15 @@ void SqliteWriter::execute(Statement& statement, Lease& lease) {
     case query:
       statement.result = connection_->run(statement.sql, statement.parameters, &statement.keeper, limit);
       if (connection_->idle() && statement.result)
-        statement.result =
-            std::unexpected(Error{&kInternal}.because("only the caller that began a transaction may end it"));
+        statement.result = std::unexpected(caused(&kInternal, "only the caller that began a transaction may end it"));
       break;
-    case script: statement.result = connection_->script(statement.sql, limit); break;
+    case script: try { statement.result = connection_->script(statement.sql, limit);
+      } catch (const std::bad_alloc&) { statement.result = fail(kOutOfMemory); }
+      break;
     case commit:
       statement.result = connection_->idle()
-                             ? std::unexpected(Error{&kUnavailable}.because("sqlite: the transaction was rolled back"))
-                             : connection_->run("COMMIT", {}, nullptr);
+                             ? std::unexpected(caused(&kUnavailable, "sqlite: the transaction was rolled back"))
+                             : this->commit();
       if (statement.result) commits_.fetch_add(1, std::memory_order_relaxed);
       units_done_.fetch_add(1, std::memory_order_relaxed);
       break;

@@ -4,6 +4,7 @@
 #include "plimsoll/database/log_upkeep.hpp"
 #include "plimsoll/database/sqlite_ask.hpp"
 #include "plimsoll/database/sqlite_connection.hpp"
+#include "plimsoll/database/sqlite_gate.hpp"
 
 #include <condition_variable>
 #include <mutex>
@@ -58,13 +59,18 @@ class SqliteWriter {
  public:
   /// `versions` is told of every table written, by whatever statement, after the commit and before anybody is answered.
   /// `readers` are held back, and in the end interrupted, where they keep the log from beginning anew; null: none.
+  /// `gate` is told whether the file is still at its place, and says who may write to it.
   SqliteWriter(std::unique_ptr<SqliteConnection> connection, const SqliteOptions& options, TableVersions& versions,
-               SqliteReaders* readers);
+               SqliteReaders* readers, SqliteGate& gate);
   ~SqliteWriter();
 
   /// `operation`: of the contract, for which it runs; empty: for none.
   Task<Result<>> write(Loop& loop, Work work, Hold hold, std::string_view operation = {});
   Task<Result<std::unique_ptr<Transaction>>> begin(Loop& loop, std::string_view operation = {});
+  /// Runs `work` with the connection, on the writer's thread, between two groups; it may replace it, and leave none
+  /// behind. Waits for it. By one thread at a time.
+  using Errand = FunctionRef<void(std::unique_ptr<SqliteConnection>&)>;
+  void between_groups(Errand work);
   /// Breaks off the statement that runs now.
   void interrupt() noexcept;
   void count(Counts& counts) const noexcept;
@@ -92,6 +98,9 @@ class SqliteWriter {
   void answer(Unit& unit, const Result<>& group);
   bool here() const { return std::this_thread::get_id() == thread_.get_id(); }
   Result<> begin_now();
+  bool idle() const { return !connection_ || connection_->idle(); }
+  bool moved();
+  Result<> commit();
   void hold(std::shared_ptr<Lease> lease, std::unique_lock<std::mutex>& lock);
   void execute(Statement& statement, Lease& lease);
   void keep_log_short();
@@ -106,8 +115,9 @@ class SqliteWriter {
   /// Under the lock, when it has left it: to be done, or because nobody waits any longer.
   void left(Hold hold);
 
-  std::unique_ptr<SqliteConnection> connection_;
+  std::unique_ptr<SqliteConnection> connection_;  ///< null: another file could not be opened
   TableVersions& versions_;
+  SqliteGate& gate_;
   std::size_t group_;
   std::size_t room_, exchanges_ = 0;  ///< the most exchanges that wait, and those that do
   std::chrono::nanoseconds writer_limit_, transaction_limit_;
@@ -118,6 +128,9 @@ class SqliteWriter {
   Gathering gathering_;
   WaitingLine<Opening> openings_;
   bool closing_ = false;
+  Errand* errand_ = nullptr;
+  std::mutex swap_;  ///< held while an errand may replace the connection
+  std::condition_variable errand_done_;
   LogUpkeep upkeep_;
   telemetry::Log* log_;
   SqliteReaders* readers_;

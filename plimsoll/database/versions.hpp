@@ -46,6 +46,13 @@ class TableVersions {
     while (known < when && !written.compare_exchange_weak(known, when, std::memory_order_acq_rel)) {}
   }
 
+  /// All tables may be others than they were.
+  void wrote_all() {
+    const auto when = clock_.fetch_add(1, std::memory_order_acq_rel) + 1;
+    std::lock_guard lock(mutex_);
+    for (auto& [name, table] : tables_) table->written_.store(when, std::memory_order_release);
+  }
+
  private:
   std::atomic<std::uint64_t> clock_{0};
   std::mutex mutex_;

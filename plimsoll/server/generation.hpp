@@ -50,6 +50,7 @@ class Generation {
   Backgrounds& backgrounds() const { return *services_.backgrounds; }
   /// Ends what has no end of its own: WebSockets that were opened on it. False: there are none.
   bool end_tunnels();
+  const Documents& documents() const { return documents_; }
   const Deployment& deployment() const { return *documents_.deployment; }
   const std::string& deployment_file() const { return services_.deployment_file; }
   /// Sentences for whoever starts it: defaults that are on, warnings.

@@ -76,6 +76,10 @@ class InjectedDatabase final : public Database {
   PLIMSOLL_FORWARDS Task<Result<Position>> position(Loop& loop) override { return behind_->position(loop); }
   std::string cluster() const override { return behind_->cluster(); }
   void interrupt() noexcept override { behind_->interrupt(); }
+  bool lost() const noexcept override { return behind_->lost(); }
+  Result<> reopen() override { return behind_->reopen(); }
+  void admit() override { behind_->admit(); }
+  void refuse(std::string reason) override { behind_->refuse(std::move(reason)); }
   database::TableVersions& versions() noexcept override { return behind_->versions(); }
 
  private:

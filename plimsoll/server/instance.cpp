@@ -1,5 +1,6 @@
 #include "plimsoll/server/instance.hpp"
 
+#include "plimsoll/base/out_of_memory.hpp"
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/edge/server.hpp"
 #include "plimsoll/exchange/development.hpp"
@@ -112,7 +113,10 @@ struct Instance::State {
     auto& one = retired.emplace_back();
     one.generation = std::move(old);
     const auto end = [this, &one] {
-      one.generation->retire();
+      for (bool retired = false; !retired;) try {
+          one.generation->retire();
+          retired = true;
+        } catch (const std::bad_alloc&) { rest_of_memory(); }
       std::unique_ptr<Generation> ended;
       {
         const std::scoped_lock lock(mutex);
@@ -123,7 +127,7 @@ struct Instance::State {
     };
     try {
       one.thread = std::thread(end);
-    } catch (const std::system_error& error) {  // it stays until the process ends, and counts among those in use
+    } catch (const std::exception& error) {  // it stays until the process ends, and counts among those in use
       process.log->write(telemetry::Level::error, "plan-not-ended",
                          [&](telemetry::Line& line) { line.add("reason", std::string_view(error.what())); });
     }
@@ -160,13 +164,21 @@ struct Instance::State {
     for (auto& each : retired)
       if (each.generation) each.generation->backgrounds().drain(grace);
   }
-  std::expected<std::unique_ptr<Generation>, contract::Complaints> next_generation(Reloaded& told);
+  using Built = std::expected<std::unique_ptr<Generation>, contract::Complaints>;
+  Built next_generation(Reloaded& told);
+  /// On the file that has taken the place of the database.
+  Built generation_on_replaced();
+  /// Begins what a new generation runs beside the requests, and waits for what they will need.
+  Built begun(std::unique_ptr<Generation> made);
+  void put_in_force(std::unique_ptr<Generation> next, const std::function<void()>& replace);
 
   Process process;
   ReloadDesk desk;
   std::shared_ptr<const Deployment> deployment;  ///< of the start
   std::unique_ptr<Generation> generation;        ///< in force
   Nanoseconds read_at = 0;                       ///< wall clock
+  Nanoseconds restore_at = 0;                    ///< steady: when the database may be looked at again
+  std::string not_restored;                      ///< why, when it was last
   std::mutex mutex;  ///< of `generation`, between the threads that may drain it, and `retired`
   std::list<Retired> retired;
 };
@@ -221,11 +233,16 @@ contract::Complaints Instance::prepare() {
   return process.probe_database();
 }
 
-std::expected<std::unique_ptr<Generation>, contract::Complaints> Instance::State::next_generation(Reloaded& told) {
-  const auto refused = [](std::string code, std::string what, std::string remedy) {
-    return std::unexpected(contract::Complaints{
-        {.code = std::move(code), .file = {}, .what = std::move(what), .remedy = std::move(remedy)}});
-  };
+namespace {
+
+std::unexpected<contract::Complaints> refused(std::string code, std::string what, std::string remedy) {
+  return std::unexpected(contract::Complaints{
+      {.code = std::move(code), .file = {}, .what = std::move(what), .remedy = std::move(remedy)}});
+}
+
+}  // namespace
+
+Instance::State::Built Instance::State::next_generation(Reloaded& told) {
   if (const auto in_use = make_room(); in_use >= kMostRetired)
     return refused("reload-busy", std::to_string(in_use) + " earlier versions still answer requests or run jobs",
                    "Reload again when their long requests have ended; `plimsoll_plans` counts them.");
@@ -248,6 +265,23 @@ std::expected<std::unique_ptr<Generation>, contract::Complaints> Instance::State
     return refused("no-database", "a contract needs a database now, and this process was started without one",
                    "Start a new process.");
   if (auto complaints = made->build(); !complaints.empty()) return std::unexpected(std::move(complaints));
+  return begun(std::move(made));
+}
+
+Instance::State::Built Instance::State::generation_on_replaced() {
+  auto opened = process.database->reopen();
+  if (!opened) return refused(std::string(opened.error().problem->code), database::reason_of(opened.error()), {});
+  std::vector<std::string> applied;
+  if (auto complaints = process.migrate(*deployment, applied); !complaints.empty()) return std::unexpected(complaints);
+  if (auto complaints = process.inspect_database(*deployment); !complaints.empty()) return std::unexpected(complaints);
+  auto made = std::make_unique<Generation>(process, generation->documents());
+  if (auto complaints = made->begin(&desk); !complaints.empty()) return std::unexpected(std::move(complaints));
+  if (auto complaints = made->build(); !complaints.empty()) return std::unexpected(std::move(complaints));
+  process.database->admit();  // jobs and the probe go on with it
+  return begun(std::move(made));
+}
+
+Instance::State::Built Instance::State::begun(std::unique_ptr<Generation> made) {
   auto& backgrounds = made->backgrounds();
   if (auto begun = backgrounds.start(); !begun)
     return refused(std::string(begun.error().problem->code), database::reason_of(begun.error()),
@@ -262,6 +296,46 @@ std::expected<std::unique_ptr<Generation>, contract::Complaints> Instance::State
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   return made;
+}
+
+void Instance::State::put_in_force(std::unique_ptr<Generation> next, const std::function<void()>& replace) {
+  {
+    const std::scoped_lock lock(mutex);
+    std::swap(next, generation);
+  }
+  replace();
+  retire(std::move(next));
+}
+
+bool Instance::may_restore_database() const {
+  const auto* database = state_->process.database.get();
+  return database && database->lost() && system_clock().steady() >= state_->restore_at;
+}
+
+void Instance::restore_database(const std::function<void()>& replace) {
+  using telemetry::Level, telemetry::Line;
+  constexpr auto kBetween = kSecond;  // two looks at what is at its place
+  auto& state = *state_;
+  auto& log = *state.process.log;
+  const auto begun = system_clock().steady();
+  state.restore_at = begun + kBetween;
+  auto next = state.make_room() >= kMostRetired
+                  ? refused("reload-busy", "too many earlier plans still answer requests or run jobs", {})
+                  : state.generation_on_replaced();
+  const auto took = system_clock().steady() - begun;
+  state.restore_at = begun + std::max(kBetween, 10 * took);  // many tables must not keep a processor busy
+  if (next) {
+    state.put_in_force(std::move(*next), replace);
+    state.not_restored.clear();
+    log.write(Level::info, "database-reopened", [&](Line& line) { line.add("duration_ms", took / kMillisecond); });
+    return;
+  }
+  auto why = next.error().front().what;
+  state.process.database->refuse(why);
+  if (std::exchange(state.not_restored, why) == why) return;
+  log.write(Level::error, "database-not-reopened", [&](Line& line) {
+    line.add("reason", why).add("effect", "the server is not ready; it looks at the database again every second");
+  });
 }
 
 std::expected<Reloaded, contract::Complaints> Instance::reload(
@@ -281,13 +355,7 @@ std::expected<Reloaded, contract::Complaints> Instance::reload(
     count("refused");
     return std::unexpected(std::move(next).error());
   }
-  auto old = std::move(*next);
-  {
-    const std::scoped_lock lock(state.mutex);
-    std::swap(old, state.generation);
-  }
-  replace();
-  state.retire(std::move(old));
+  state.put_in_force(std::move(*next), replace);
   told.remarks = state.generation->remarks();
   count("done");
   metrics.gauge("plimsoll_reload_success_timestamp_seconds", "When the plan in force was put in force, in Unix time.")

@@ -95,6 +95,12 @@ class Instance {
   std::expected<Reloaded, contract::Complaints> reload(
       const std::function<contract::Complaints(const Deployment&)>& prepare, const std::function<void()>& replace);
 
+  /// The database was moved, deleted or replaced, and it is time to look at what is at its place now.
+  bool may_restore_database() const;
+  /// Opens it again, with the checks of a start, and builds plans from the documents in force on it; `replace` as in
+  /// `reload`. Where anything is wrong it stays refused, and readiness says why.
+  void restore_database(const std::function<void()>& replace);
+
   /// Begins what runs beside the requests; `stop` ends it (the destructor does too).
   Result<> start();
   /// From now on requests can come, and readiness is judged.

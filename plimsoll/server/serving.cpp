@@ -206,8 +206,10 @@ class Serving {
     if (instance_->watch()) watched.emplace().watch(instance_->files(), instance_->read_at());
     desk.on_ask([this] { keeper_.notify(); });
     keeper_.on_hangup([&desk] { desk.ask(); });
-    while (keeper_.wait(watched ? kLook : 3600 * kSecond,
-                        [&] { return desk.asked() || (watched && watched->changed()); })) {
+    const auto asked = [&] { return desk.asked() || (watched && watched->changed()); };
+    while (keeper_.wait(kLook, [&] { return asked() || instance_->may_restore_database(); })) {
+      if (instance_->may_restore_database()) restore_database();
+      if (!asked()) continue;
       desk.serve([this]() -> server::ReloadAnswer {
         try {
           return reload();
@@ -221,6 +223,20 @@ class Serving {
     }
     keeper_.on_hangup({});
     desk.on_ask({});
+  }
+
+  /// Listeners stay as they are.
+  void restore_database() {
+    try {
+      instance_->restore_database([this] { serve_in_force(); });
+    } catch (const std::exception& error) {  // too little memory for a second plan, say
+      log().write(telemetry::Level::error, "database-not-reopened",
+                  [&](telemetry::Line& line) { line.add("reason", std::string_view(error.what())); });
+    }
+  }
+  void serve_in_force() {
+    open_->serve(instance_->service());
+    if (management_) management_->serve(instance_->management_service());
   }
 
   /// What was served before is served on where anything is wrong.
