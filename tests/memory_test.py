@@ -12,6 +12,7 @@ import signal
 import socket
 import struct
 import subprocess
+import threading
 
 import harness
 
@@ -35,9 +36,9 @@ class Allocations:
         with open(path, "r+b") as file:
             self.memory = mmap.mmap(file.fileno(), 40)
 
-    def fail(self, before, count=1, smallest=0, everywhere=False):
-        """`before` allocations succeed, `count` fail; of event loops, or of all threads."""
-        self.memory[0:40] = struct.pack("qqqqq", -1, count, 0, smallest, everywhere)
+    def fail(self, before, count=1, smallest=0, threads=0):
+        """`before` allocations succeed, `count` fail. `threads`: of event loops, 1 of all threads but the first, 2 of all."""
+        self.memory[0:40] = struct.pack("qqqqq", -1, count, 0, smallest, threads)
         self.memory[0:8] = struct.pack("q", before)
 
     def failed(self):
@@ -80,7 +81,7 @@ class Memory(harness.ServerTest):
 
     def test_an_allocation_that_fails_is_at_most_one_request_that_fails(self):
         """Each of the allocations that an event loop makes for a request fails once, and once with all that follow it for a while. The workers of
-        jobs and the probe of the database have loops too; threads without one are not covered here."""
+        jobs and the probe of the database have loops too."""
         folder = self.directory()
         allocations = Allocations(folder)
         server = self.shop(environment=allocations.environment)
@@ -119,7 +120,7 @@ class Memory(harness.ServerTest):
                 with self.subTest(name, before=before):
                     server = self.shop(environment=allocations.environment)
                     said = lambda: sum(server.output.count(f'"event":"{event}"') for event in (*answers, "signal-not-obeyed", "log lines lost"))
-                    allocations.fail(before, 1000, everywhere=True)
+                    allocations.fail(before, 1000, threads=2)
                     server.signal(getattr(signal, name))
                     harness.until(lambda: said() or allocations.failed() or not server.alive, server.describe, 20)
                     allocations.stop()
@@ -132,10 +133,51 @@ class Memory(harness.ServerTest):
         for before in steps():
             with self.subTest("SIGTERM", before=before):
                 server = self.shop(environment=allocations.environment)
-                allocations.fail(before, 20, everywhere=True)
+                allocations.fail(before, 20, threads=2)
                 server.signal(signal.SIGTERM)
                 self.assertEqual(server.wait(), 0, server.describe())
                 allocations.stop()
+
+    def test_an_allocation_that_fails_on_any_thread_ends_nothing(self):
+        """Readers, the writer, resolver threads, job workers, the log, blocking threads and the probe, under the load of two clients: one
+        allocation after the other fails, alone and with all that follow it for a while, whoever makes it."""
+        allocations = Allocations(self.directory())
+        contract = (SHOP / "shop.yaml").read_text().replace(", rate-limit: 5/minute", "").replace("\nx-plimsoll:\n", "\nx-plimsoll:\n  rate-limit: off\n", 1)
+        config = ("threads: 1\nroles: {admin: ['*']}\ndatabase: {inline-steps: 0, slow: 1ms}\n"
+                  "jobs: {sales_report: {run: {http: {url: 'http://localhost:9/'}}}}\n")
+        server = self.server(contract, config, arguments=["--dev"], environment=allocations.environment)
+        server.start()
+        server.authorize()
+        chosen = random.Random(harness.seed())
+        wanted = [(method, path, b"[{}]" if path.endswith("batch") else json.dumps({"name": "x" * chosen.choice((1, 300_000))}).encode() if "requestBody" in operation else None)
+                  for method, path, operation in self.operations(server)]
+        statuses, over = {}, threading.Event()
+
+        def load(seed):
+            mine = random.Random(seed)
+            while not over.is_set():
+                status = self.ask(server, *mine.choice(wanted))
+                statuses[status] = statuses.get(status, 0) + 1
+
+        clients = [threading.Thread(target=load, args=(chosen.random(),), daemon=True) for _ in range(2)]
+        self.addCleanup(lambda: (over.set(), [client.join(harness.PATIENCE) for client in clients]))
+        for client in clients:
+            client.start()
+        failed = 0
+        for step in range(3000 if TORTURE else 150):
+            before = step if step < 40 else chosen.randrange(40, 3000)
+            allocations.fail(before, chosen.choice((1, 50)), threads=1)
+            harness.until(lambda: allocations.failed() > 0, lambda: f"allocation {before} has failed: {server.describe()}")
+            failed += allocations.stop()
+            self.assertTrue(server.alive, f"allocation {before}: {server.describe()}")
+        over.set()
+        for client in clients:
+            client.join(harness.PATIENCE)
+        print(failed, statuses)
+        self.assertLessEqual(set(statuses) - {None}, {200, 201, 202, 204, 400, 401, 403, 404, 405, 409, 412, 415, 422, 428, 500, 503}, statuses)
+        self.assertEqual(server.get("/v1/products").status, 200)
+        harness.until(lambda: server.get("/readyz").status == 200, server.describe)
+        self.assertEqual(server.stop(), 0, server.describe())
 
     def test_under_a_limit_of_memory_just_above_its_need_the_largest_requests_leave_the_process_alive(self):
         server = self.shop()

@@ -74,10 +74,13 @@ void HealthChecks::stop() noexcept {
 
 Task<> HealthChecks::run(Check& check, Loop& loop) {
   while (check.scope.stopped() == Stop::none) {
-    const auto why = co_await ask(*check.service, loop, check.options.path, check.host);
-    if (check.scope.stopped() != Stop::none) co_return;
-    if (const auto well = check.streak.note(check.options, why.empty()))
-      check.targets->checked(check.target, *well, why);
+    try {
+      const auto why = co_await ask(*check.service, loop, check.options.path, check.host);
+      if (check.scope.stopped() != Stop::none) co_return;
+      if (const auto well = check.streak.note(check.options, why.empty()))
+        check.targets->checked(check.target, *well, why);
+    } catch (const std::bad_alloc&) {  // it says nothing about the target
+    }
     const auto tenth = static_cast<std::uint64_t>(check.options.every / 10);
     const auto rest = check.options.every - static_cast<Nanoseconds>(tenth) +
                       static_cast<Nanoseconds>(random_bits() % (2 * tenth + 1));

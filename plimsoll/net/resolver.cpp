@@ -2,6 +2,7 @@
 
 #include "plimsoll/async/loop.hpp"
 #include "plimsoll/base/letters.hpp"
+#include "plimsoll/base/out_of_memory.hpp"
 
 #include <arpa/inet.h>
 #include <netdb.h>
@@ -68,6 +69,8 @@ class Threaded final : public Resolver {
     void make_room();
     bool start_thread(Entry& entry);
     void work();
+    Result<Addresses> answer(const std::string& host);
+    static void deliver(Wait& waiter, const Result<Addresses>& result);
   };
 
   /// One caller. Linked into its entry until the result is delivered or it leaves, whichever comes first; both happen
@@ -188,15 +191,38 @@ void Threaded::State::make_room() {
   }
 }
 
+/// Never throws: where there is no memory, that is the answer.
+Result<Addresses> Threaded::State::answer(const std::string& host) {
+  try {
+    auto found = lookup(host);
+    if (found && found->empty()) return fail(kNameNotResolved, host + " has no address");
+    if (found && found->size() > kMostAddresses) found->resize(kMostAddresses);
+    return found;
+  } catch (const std::bad_alloc&) { return fail(kOutOfMemory); } catch (...) {
+    return std::unexpected(error_from_current_exception());
+  }
+}
+
+void Threaded::State::deliver(Wait& waiter, const Result<Addresses>& result) {
+  try {
+    waiter.result_ = result;
+  } catch (const std::bad_alloc&) { waiter.result_ = fail(kOutOfMemory); }
+  for (;;) try {
+      return waiter.loop_.post([&waiter] { waiter.resume(); });
+    } catch (const std::bad_alloc&) { rest_of_memory(); }  // who waits is never lost
+}
+
 /// Queues the name and sees to it that somebody takes it.
 bool Threaded::State::start_thread(Entry& entry) {
-  queue.push_back(&entry);
+  try {
+    queue.push_back(&entry);
+  } catch (const std::bad_alloc&) { return false; }
   ++unfinished;
   if (threads == options.threads) return true;
   try {
     std::thread([self = shared_from_this()] { self->work(); }).detach();
     ++threads;
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {  // no thread, or no memory for one
     if (threads > 0) return true;
     queue.pop_back();
     --unfinished;
@@ -211,24 +237,17 @@ void Threaded::State::work() {
     auto& entry = *queue.front();
     queue.pop_front();
     entry.phase = Entry::Phase::running;
-    const auto host = *entry.host;
     lock.unlock();
-    Result<Addresses> found;
-    try {
-      found = lookup(host);
-    } catch (...) { found = std::unexpected(error_from_current_exception()); }
-    if (found && found->empty()) found = fail(kNameNotResolved, host + " has no address");
-    if (found && found->size() > kMostAddresses) found->resize(kMostAddresses);
+    auto found = answer(*entry.host);  // the entry and its name stay while it is looked up
     lock.lock();
     entry.phase = Entry::Phase::done;
     --unfinished;
     entry.until = clock.steady() + (found ? options.ttl : options.negative_ttl);
+    entry.result = std::move(found);
     while (auto* waiter = entry.waiters) {
       leave(*waiter);
-      waiter->result_ = found;
-      waiter->loop_.post([waiter] { waiter->resume(); });
+      deliver(*waiter, entry.result);
     }
-    entry.result = std::move(found);
   }
   --threads;
 }

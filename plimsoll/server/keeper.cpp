@@ -94,8 +94,11 @@ void Keeper::run() {
     const timespec look{.tv_sec = 0, .tv_nsec = kLook};
     const int signal = watched ? ::sigtimedwait(&set_, &info, &look) : ::sigwaitinfo(&set_, &info);
     if (ended_.load(std::memory_order_acquire)) return;
-    if (signal > 0) taken(signal);
-    if (watched || terminating()) tick(now());
+    try {
+      if (signal > 0) taken(signal);
+      if (watched || terminating()) tick(now());
+    } catch (const std::bad_alloc&) {  // what was asked for is not done; the process goes on
+    }
   }
 }
 

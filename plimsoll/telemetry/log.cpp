@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <charconv>
 #include <condition_variable>
+#include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <memory>
@@ -32,6 +33,7 @@ constexpr std::size_t kBuffer =
 constexpr std::size_t kWakeAt = 64 << 10;  // filled this far the writer is woken; else it looks every kPause,
                                            // and sleeps while there is nothing to write
 constexpr auto kPause = std::chrono::milliseconds{50};
+constexpr const char* kLostLines = R"({"level":"warning","event":"log lines lost","count":)";
 constexpr auto kFlush = std::chrono::seconds{1};  // for what is left, at the end and when asked
 
 /// Lines of one thread, and those its writer takes away.
@@ -47,6 +49,14 @@ class SwapLock {
   void lock() noexcept {
     while (taken_.test_and_set(std::memory_order_acquire)) std::this_thread::yield();
   }
+  /// For a moment; false: it is held on.
+  bool try_lock() noexcept {
+    for (int i = 0; i < 100; ++i) {
+      if (!taken_.test_and_set(std::memory_order_acquire)) return true;
+      std::this_thread::yield();
+    }
+    return false;
+  }
   void unlock() noexcept { taken_.clear(std::memory_order_release); }
 
  private:
@@ -59,6 +69,8 @@ struct Buffer {
   Block filling{std::make_unique_for_overwrite<char[]>(kBuffer)};
   Block writing{std::make_unique_for_overwrite<char[]>(kBuffer)};
   std::uint64_t lost = 0;
+  /// The thread whose line is being written, by the address of a variable of its own; null: none.
+  std::atomic<const void*> writes{nullptr};
   std::int64_t second = -1;
   char stamp[32];
   std::thread::id owner;
@@ -172,7 +184,8 @@ struct Log::State {
   std::uint64_t id;
   std::mutex mutex;
   std::condition_variable wake, written;
-  std::vector<std::unique_ptr<Buffer>> buffers;  // the first is no thread's own
+  std::vector<std::unique_ptr<Buffer>> buffers;
+  Buffer* spare;  ///< of no thread: for those that get none
   bool closing = false;
   std::uint64_t asked = 0, done = 0;  // flushes
   using Steady = std::chrono::steady_clock;
@@ -190,7 +203,7 @@ struct Log::State {
       : descriptor(descriptor), level(level), format(format), clock(clock), path(path_of(descriptor)) {
     static std::atomic<std::uint64_t> next{1};
     id = next++;
-    buffers.push_back(std::make_unique<Buffer>());
+    spare = buffers.emplace_back(std::make_unique<Buffer>()).get();
   }
 
   static std::string path_of(int descriptor) {
@@ -210,10 +223,28 @@ struct Log::State {
     if (of != id) [[unlikely]] {
       try {
         buffer = &find_or_make(std::this_thread::get_id());
-      } catch (const std::bad_alloc&) { return *buffers.front(); }
-      of = id;
+        of = id;
+      } catch (const std::bad_alloc&) { return *spare; }  // who writes a line is told of nothing
     }
     return *buffer;
+  }
+
+  /// The buffer of this thread, locked; null: none is to be had, and the line is lost. A line that an exception has
+  /// ended before its end left its buffer locked: the thread's next line takes its place.
+  Buffer* lock_mine() {
+    thread_local const char self = 0;
+    auto& buffer = mine();
+    if (buffer.writes.load(std::memory_order_relaxed) == &self) [[unlikely]] {
+      ++buffer.lost;
+      lost.fetch_add(1, std::memory_order_relaxed);
+      return &buffer;
+    }
+    if (&buffer != spare)
+      buffer.lock.lock();
+    else if (!buffer.lock.try_lock())
+      return nullptr;
+    buffer.writes.store(&self, std::memory_order_relaxed);
+    return &buffer;
   }
 
   Buffer& find_or_make(std::thread::id thread) {
@@ -240,11 +271,12 @@ struct Log::State {
   }
 
   void tell_lost() {
-    const auto count = std::to_string(untold);
-    const auto line = format == Format::json
-                          ? "{\"level\":\"warning\",\"event\":\"log lines lost\",\"count\":" + count + "}\n"
-                          : "warning  log lines lost count=" + count + '\n';
-    if (put(line) == 0) untold = 0;
+    char line[96];  // no string: this thread goes on where memory is short
+    const bool text = format == Format::text;
+    const auto size =
+        std::snprintf(line, sizeof line, "%s%llu%s", text ? "warning  log lines lost count=" : kLostLines,
+                      static_cast<unsigned long long>(untold), text ? "\n" : "}\n");
+    if (put({line, static_cast<std::size_t>(size)}) == 0) untold = 0;
   }
 
   /// False when there was nothing to write.
@@ -254,7 +286,8 @@ struct Log::State {
       auto& buffer = *buffers[i];
       std::uint64_t dropped;
       {
-        std::lock_guard held(buffer.lock);
+        const std::unique_lock held(buffer.lock, std::try_to_lock);
+        if (!held) continue;  // its thread has left a line unended
         std::swap(buffer.filling, buffer.writing);
         dropped = std::exchange(buffer.lost, 0);
       }
@@ -276,8 +309,8 @@ struct Log::State {
   void rest(std::unique_lock<std::mutex>& lock) {
     resting.store(true, std::memory_order_relaxed);
     const bool empty = std::ranges::all_of(buffers, [](auto& buffer) {
-      std::lock_guard held(buffer->lock);
-      return buffer->filling.size == 0 && buffer->lost == 0;
+      const std::unique_lock held(buffer->lock, std::try_to_lock);
+      return held && buffer->filling.size == 0 && buffer->lost == 0;
     });
     const auto over = [&] { return closing || asked != done || !resting.load(std::memory_order_relaxed); };
     if (empty && level_ends)
@@ -374,9 +407,10 @@ std::uint64_t Log::lost() const noexcept { return state_->lost.load(std::memory_
 Nanoseconds Log::now() const noexcept { return state_->clock.wall(); }
 
 Line Log::begin(Nanoseconds wall, Level level, std::string_view event) {
-  auto& buffer = state_->mine();
-  buffer.lock.lock();
+  auto* locked = state_->lock_mine();
   const bool text = state_->format == Format::text;
+  if (!locked) return Line{nullptr, nullptr, nullptr, text};
+  auto& buffer = *locked;
   auto* at = buffer.filling.bytes.get() + buffer.filling.size;
   Line line{&buffer, at, buffer.filling.bytes.get() + kBuffer - 2, text};
   if (!line.room(128 + event.size())) return line;
@@ -403,6 +437,10 @@ Line Log::begin(Nanoseconds wall, Level level, std::string_view event) {
 }
 
 void Log::end(Line& line) {
+  if (!line.buffer_) {
+    state_->lost.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
   auto& buffer = *static_cast<Buffer*>(line.buffer_);
   if (line.full_) {
     ++buffer.lost;
@@ -413,6 +451,7 @@ void Log::end(Line& line) {
     buffer.filling.size = static_cast<std::size_t>(line.at_ - buffer.filling.bytes.get());
   }
   const bool full = buffer.filling.size > kWakeAt;
+  buffer.writes.store(nullptr, std::memory_order_relaxed);
   buffer.lock.unlock();
   if (state_->resting.load(std::memory_order_relaxed)) [[unlikely]]
     state_->rouse();

@@ -1,8 +1,7 @@
 /* Preloaded into a server: makes heap allocations of its event loops (threads that call epoll_wait) fail as the file named by FAIL_ALLOCATIONS says, which both map. Built by the test that
  * uses it. Words of the file: how many allocations succeed before the first that fails (negative: none fails), how many fail then, how many
- * have failed, the smallest size that may fail, and whether those of all threads do. */
+ * have failed, the smallest size that may fail, and of which threads: 0 event loops, 1 all but the first, 2 all. */
 #define _GNU_SOURCE
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -14,7 +13,7 @@
 #include <unistd.h>
 
 struct control {
-  _Atomic long before, fail, failed, smallest, everywhere;
+  _Atomic long before, fail, failed, smallest, threads;
 };
 static struct control none = {-1, 0, 0, 0, 0};
 static struct control* control = &none;
@@ -23,27 +22,18 @@ extern void* __libc_calloc(size_t, size_t);
 extern void* __libc_realloc(void*, size_t);
 extern void* __libc_memalign(size_t, size_t);
 
-static __thread int looping __attribute__((tls_model("initial-exec"))), sheltered __attribute__((tls_model("initial-exec")));
+static __thread int looping __attribute__((tls_model("initial-exec")));
 
 int epoll_wait(int epoll, struct epoll_event* events, int most, int patience) {
   looping = 1;
   return (int)syscall(SYS_epoll_pwait, epoll, events, most, patience, NULL, 8);
 }
 
-/* The C library ends the process when it has no memory to note the end of a thread's variable: those few bytes, once for a thread and
- * variable, are always there. */
-int __cxa_thread_atexit_impl(void (*end)(void*), void* object, void* library) {
-  static int (*real)(void (*)(void*), void*, void*);
-  sheltered = 1;
-  if (!real) real = (int (*)(void (*)(void*), void*, void*))dlsym(RTLD_NEXT, "__cxa_thread_atexit_impl");
-  int noted = real(end, object, library);
-  sheltered = 0;
-  return noted;
-}
-
 static int fails(size_t size) {
   struct control* c = control;
-  if (sheltered || !(looping || atomic_load(&c->everywhere)) || atomic_load(&c->before) < 0 || (long)size < atomic_load(&c->smallest)) return 0;
+  long threads = atomic_load(&c->threads);
+  if (!looping && !(threads == 2 || (threads == 1 && syscall(SYS_gettid) != getpid()))) return 0;
+  if (atomic_load(&c->before) < 0 || (long)size < atomic_load(&c->smallest)) return 0;
   if (atomic_load(&c->before) > 0) {
     atomic_fetch_sub(&c->before, 1);
     return 0;

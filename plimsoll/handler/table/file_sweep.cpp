@@ -1,5 +1,6 @@
 #include "plimsoll/handler/table/file_sweep.hpp"
 
+#include "plimsoll/base/out_of_memory.hpp"
 #include "plimsoll/database/cells.hpp"
 #include "plimsoll/database/relation.hpp"
 #include "plimsoll/database/wait.hpp"
@@ -49,9 +50,11 @@ void FileSweep::work() {
     try {
       done = pass();
     } catch (...) { done = std::unexpected(error_from_current_exception()); }
-    if (!done && log_ && rested(0))
-      log_->write(telemetry::Level::warning, "files-not-swept",
-                  [&](telemetry::Line& line) { line.add("why", database::reason_of(done.error())); });
+    try {
+      if (!done && log_ && rested(0))
+        log_->write(telemetry::Level::warning, "files-not-swept",
+                    [&](telemetry::Line& line) { line.add("why", database::reason_of(done.error())); });
+    } catch (const std::bad_alloc&) { rest_of_memory(); }
   } while (rested(std::min(kLongestRest, keep_ / 4)));
 }
 
