@@ -1,5 +1,6 @@
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/long_work.hpp"
 #include "plimsoll/exchange/parameter_of.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/json/parse.hpp"
@@ -63,11 +64,20 @@ class Fields final : public Policy {
     if (!answer || answer->status >= 300 || !selection || mode() == Mode::shadow) co_return answer;
     const auto body = whole_text(answer->body);
     if (!body || !answer->headers.find("content-type").contains("json")) co_return answer;
-    const auto parsed = json::parse(*body, context.arena);
-    if (!parsed) co_return answer;
     std::string out;
-    json::Writer writer{out};
-    write_selected(writer, *parsed, *selection);
+    const auto write = [&] {
+      const auto parsed = json::parse(*body, context.arena);
+      if (!parsed) return false;
+      json::Writer writer{out};
+      write_selected(writer, *parsed, *selection);
+      return true;
+    };
+    bool written;
+    if (is_long_work(context, body->size()))
+      written = co_await blocking(context.loop, *context.services.threads, write);
+    else
+      written = write();
+    if (!written) co_return answer;
     answer->body = context.body(std::move(out));
     answer->headers.remove("etag");  // it named the whole representation
     co_return answer;

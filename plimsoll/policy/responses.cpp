@@ -1,5 +1,6 @@
 #include "plimsoll/contract/body.hpp"
 #include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/long_work.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/negotiate.hpp"
@@ -132,7 +133,13 @@ class Responses final : public Policy {
   Task<Result<Response>> look(Request& request, Context& context, Next next) {
     auto answer = co_await next(request, context);
     if (!answer) co_return answer;
-    auto wrong = fault(request, *answer, context);
+    std::string wrong;
+    const auto whole = whole_text(answer->body);
+    const auto find = [&] { return fault(request, *answer, context); };
+    if (whole && is_long_work(context, whole->size()))
+      wrong = co_await blocking(context.loop, *context.services.threads, find);
+    else
+      wrong = find();
     if (!wrong.empty()) {
       auto error = Error{&kInvalid, "the answer does not satisfy the contract"}.because(std::move(wrong));
       if (refuses(context, error)) co_return std::unexpected(std::move(error));

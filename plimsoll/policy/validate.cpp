@@ -2,6 +2,7 @@
 #include "plimsoll/contract/body.hpp"
 #include "plimsoll/exchange/body_memory.hpp"
 #include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/long_work.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/http/body_problems.hpp"
 #include "plimsoll/http/negotiate.hpp"
@@ -442,7 +443,14 @@ class Validate final : public Policy {
       errors.push_back({"body", "", "required", "a body is required"});
     } else if (!bytes.empty()) {
       std::vector<FieldError> wrong;
-      auto body = reading.reader->read(bytes, reading.kind, reading.content_type, context.arena, context.steps, wrong);
+      const auto read = [&] {
+        return reading.reader->read(bytes, reading.kind, reading.content_type, context.arena, context.steps, wrong);
+      };
+      decltype(read()) body = nullptr;
+      if (is_long_work(context, bytes.size()))
+        body = co_await blocking(context.loop, *context.services.threads, read);
+      else
+        body = read();
       if (!body) {
         if (refuses(context, body.error())) co_return std::unexpected(std::move(body).error());
       } else {
