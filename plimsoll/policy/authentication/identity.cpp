@@ -1,7 +1,7 @@
 #include "plimsoll/policy/authentication/identity.hpp"
 
 #include "plimsoll/config/options.hpp"
-#include "plimsoll/policy/cache/key_text.hpp"
+#include "plimsoll/http/key_text.hpp"
 
 #include <algorithm>
 

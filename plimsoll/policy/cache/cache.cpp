@@ -3,6 +3,7 @@
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/contract/header_fields.hpp"
 #include "plimsoll/database/database.hpp"
+#include "plimsoll/exchange/cache/cache_store.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/exchange/reading.hpp"
@@ -13,7 +14,6 @@
 #include "plimsoll/policy/cache/cache_fill.hpp"
 #include "plimsoll/policy/cache/cache_key.hpp"
 #include "plimsoll/policy/cache/cache_shared.hpp"
-#include "plimsoll/policy/cache/cache_store.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
 
 namespace plimsoll::policy {
@@ -420,7 +420,7 @@ class Invalidation final : public Policy {
   explicit Invalidation(std::shared_ptr<CacheShared> shared) : shared_(std::move(shared)) {}
   Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
     auto answer = co_await next(request, context);
-    if (answer && answer->status < 400) invalidate(*shared_, request, *answer);
+    if (answer && answer->status < 400) origin::invalidate(*shared_, resource_of(request), *answer);
     co_return answer;
   }
 
@@ -477,8 +477,7 @@ Result<std::unique_ptr<Policy>> Cache::build(Options options, const Build& build
         return build.wrong("origin", "`cache: origin` follows the headers of an `upstream`, and the operation has none",
                            "Say how long a response is fresh: `cache: 5m`.");
     } else if (operation.undeclared || operation.method == "GET") {
-      return origin_cache({.heuristic = options.heuristic,
-                           .cookies = options.cookies,
+      return origin_cache({.rules = {.heuristic = options.heuristic, .cookies = options.cookies},
                            .obeys = options.obey_requests,
                            .largest = std::min(static_cast<std::size_t>(options.largest.bytes), fits),
                            .when_failing = stale ? kStale : 0},

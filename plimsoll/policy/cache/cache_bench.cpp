@@ -1,9 +1,9 @@
 #include "plimsoll/async/loop.hpp"
 #include "plimsoll/contract/contract.hpp"
+#include "plimsoll/exchange/cache/cache_store.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/json/parse.hpp"
-#include "plimsoll/policy/cache/cache_store.hpp"
 
 #include <benchmark/benchmark.h>
 #include <unistd.h>

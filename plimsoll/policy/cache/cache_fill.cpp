@@ -24,52 +24,12 @@ constexpr std::string_view kDropped[] = {
     "if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range",
     "range",         "accept-encoding",   "prefer"};
 
-/// Texts included, which may be views into the request.
-json::Value copied(const json::Value& value, Arena& arena) {
-  switch (value.type()) {
-    case json::Type::string: return json::Value::of(arena.keep(value.string()));
-    case json::Type::number: {
-      const auto text = arena.keep(value.number_text());
-      const auto integer = value.integer();
-      return integer ? json::Value::integer_of(text, *integer) : json::Value::number(text);
-    }
-    case json::Type::array: {
-      const auto items = value.array();
-      auto* copies = arena.array<json::Value>(items.size());
-      for (std::size_t i = 0; i < items.size(); ++i) ::new (&copies[i]) json::Value(copied(items[i], arena));
-      return json::Value::array({copies, items.size()});
-    }
-    case json::Type::object: {
-      const auto members = value.object();
-      auto* copies = arena.array<json::Member>(members.size());
-      for (std::size_t i = 0; i < members.size(); ++i)
-        ::new (&copies[i]) json::Member{arena.keep(members[i].key), copied(members[i].value, arena)};
-      return json::Value::object({copies, members.size()});
-    }
-    case json::Type::boolean:
-    case json::Type::null: break;
-  }
-  return value;
-}
-const json::Value* copied(const json::Value* value, Arena& arena) {
-  return value ? &arena.make<json::Value>(copied(*value, arena)) : nullptr;
-}
-
-std::span<const std::string_view> copied(std::span<const std::string_view> texts, Arena& arena) {
-  auto* copy = arena.array<std::string_view>(texts.size() + 1);
-  for (std::size_t i = 0; i < texts.size(); ++i) copy[i] = arena.keep(texts[i]);
-  return {copy, texts.size()};
-}
-
 bool storable_status(std::uint16_t status) {
   return status == 200 || status == 203 || status == 204 || status == 300 || status == 301 || status == 308 ||
          status == 410;
 }
 
-/// Fields that the server says itself, of this client or request (handler/upstream), and no fill can say for others.
-constexpr std::string_view kOwn[] = {"forwarded",   "x-forwarded-for", "via",
-                                     "traceparent", "tracestate",      "x-request-id"};
-/// Those that it says from the key.
+/// Fields that the server says itself, from the key.
 constexpr std::string_view kFromKey[] = {"host", "x-forwarded-host", "x-forwarded-proto", "accept-encoding"};
 
 bool is_one_of(std::string_view name, std::span<const std::string_view> names) {
@@ -102,7 +62,7 @@ bool read_vary(const Headers& headers, std::vector<std::string>& names) {
 /// under one key apart.
 bool tells_apart(const contract::Operation& operation, std::vector<std::string>& names) {
   std::erase_if(names, [&](auto& name) { return carried(operation, name) == Carried::always; });
-  return std::ranges::none_of(names, [](auto& name) { return tells_of_client(name); });
+  return std::ranges::none_of(names, [](auto& name) { return http::origin::tells_of_client(name); });
 }
 
 /// Whether a header tells who asks. The handler knows the caller by `Context::principal`, as far as the key holds it;
@@ -169,11 +129,9 @@ std::string_view only_type(const contract::Operation& operation) {
 
 }  // namespace
 
-bool tells_of_client(std::string_view name) { return is_one_of(name, kOwn); }
-
 Carried carried(const contract::Operation& operation, std::string_view name) {
   if (is_one_of(name, kFromKey)) return Carried::always;
-  if (tells_of_client(name) || is_credential(operation, name)) return Carried::never;
+  if (http::origin::tells_of_client(name) || is_credential(operation, name)) return Carried::never;
   if (name == "accept")
     return is_negotiated(operation) || !only_type(operation).empty() ? Carried::always : Carried::by_vary;
   const bool declared = std::ranges::any_of(operation.parameters, [&](auto& each) {
@@ -224,13 +182,10 @@ void add_keyed(Headers& to, const Request& from, const Context& asked, std::span
 }  // namespace
 
 CacheFill::CacheFill(const Request& from, const Context& asked, Asks asks, std::span<const std::string> vary)
-    : in_use(asked.services.in_use.lock()),
-      request{.method = "GET", .target = {}, .headers = Headers{arena}},
-      context(arena, asked.loop, asked.services) {
-  resource = arena.keep(from.path);
+    : DetachedExchange(from, asked, Fields::left_out) {
   const auto& operation = *asked.operation;
   const auto& parameters = asked.input.parameters;
-  if (asks != Asks::as_sent && parameters.size() == operation.parameters.size()) {
+  if (parameters.size() == operation.parameters.size()) {
     const auto path = contract::canonical_path(operation, parameters, asked.path_values);
     const auto query = contract::canonical_query(operation, parameters);
     ArenaText target{arena, path.size() + query.size() + 1};
@@ -240,55 +195,19 @@ CacheFill::CacheFill(const Request& from, const Context& asked, Asks asks, std::
     request.path = request.target.substr(0, path.size());
     request.query = request.target.substr(request.target.size() - query.size());
     request.has_query = !query.empty();
-  } else {  // nobody has read them: the key holds them as they were sent
-    request.target = arena.keep(from.target);
-    request.path = resource;
-    request.query = arena.keep(from.query);
-    request.has_query = from.has_query;
-  }
-  request.scheme = arena.keep(from.scheme);
-  request.authority = arena.keep(asks == Asks::keyed ? lowered(from.authority) : std::string(from.authority));
-  request.version = asks == Asks::keyed ? 11 : from.version;
+    context.path = request.path;
+  }  // else nobody has read them: the key holds them as they were sent
   if (asks == Asks::keyed) {
+    request.authority = arena.keep(lowered(from.authority));
+    request.version = 11;
+    request.peer = {};
     request.peer.address = "unix";  // no client's
     add_keyed(request.headers, from, asked, vary);
   } else {
-    request.peer = from.peer;
-    request.peer.address = arena.keep(from.peer.address);
-    request.peer.certificate_subject = arena.keep(from.peer.certificate_subject);
     for (auto& [name, value] : from.headers)
-      if (asks == Asks::as_sent || (!is_one_of(name, kDropped) && !is_credential(operation, name)))
-        request.headers.add(name, value);
+      if (!is_one_of(name, kDropped) && !is_credential(operation, name)) request.headers.add(name, value);
   }
-  if (asks != Asks::as_sent)
-    if (const auto cookies = cookies_of(from, asked); !cookies.empty()) request.headers.add("cookie", cookies);
-
-  context.scope = &scope;
-  context.started = context.now = asked.services.clock->steady();
-  context.wall = asked.services.clock->wall();
-  context.operation = asked.operation;
-  context.path = request.path;
-  context.path_values = copied(asked.path_values, arena);
-  context.trace_id = arena.keep(asked.trace_id);
-  context.span_id = arena.keep(asked.span_id);
-  context.request_id = arena.keep(asked.request_id);
-  context.trace_sampled = asked.trace_sampled;
-  if (asked.services.database && asked.services.database->has_replicas())
-    context.note<Consistency>(Consistency{.safe = true, .kept = true, .site = from.peer.site});
-  auto* values = arena.array<const json::Value*>(asked.input.parameters.size() + 1);
-  for (std::size_t i = 0; i < asked.input.parameters.size(); ++i) values[i] = copied(asked.input.parameters[i], arena);
-  context.input.parameters = {values, asked.input.parameters.size()};
-  if (auto* caller = asked.principal) {
-    principal = {.subject = arena.keep(caller->subject),
-                 .scheme = arena.keep(caller->scheme),
-                 .tenant = arena.keep(caller->tenant),
-                 .scopes = copied(caller->scopes, arena),
-                 .roles = copied(caller->roles, arena),
-                 .claims = copied(caller->claims, arena),
-                 .grants_key = arena.keep(caller->grants_key),
-                 .claims_key = arena.keep(caller->claims_key)};
-    context.principal = &principal;
-  }
+  if (const auto cookies = cookies_of(from, asked); !cookies.empty()) request.headers.add("cookie", cookies);
 }
 
 Fetched fetched_of(const Result<Response>& answer, const Headers& promised, const Keeping& keeping, Basis basis,

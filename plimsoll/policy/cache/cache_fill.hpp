@@ -1,7 +1,7 @@
 #pragma once
 
-#include "plimsoll/exchange/context.hpp"
-#include "plimsoll/policy/cache/cache_store.hpp"
+#include "plimsoll/exchange/cache/cache_store.hpp"
+#include "plimsoll/exchange/cache/detached_exchange.hpp"
 
 #include <memory>
 #include <optional>
@@ -11,9 +11,8 @@
 
 namespace plimsoll::policy {
 
-/// An exchange that fills the cache: nobody's but the cache's own, with its own memory, so that it outlives whoever
-/// caused it.
-struct CacheFill {
+/// An exchange that fills the cache.
+struct CacheFill : DetachedExchange {
   enum class Asks : std::uint8_t {
     /// For what the cache key holds: the declared parameters in canonical form, without credentials and undeclared
     /// parameters; without conditions and ranges: what is kept is whole.
@@ -21,25 +20,11 @@ struct CacheFill {
     /// The same, and with nothing else that is not in the key: of the fields only declared parameters and what `vary`
     /// names, no address of a client. For what is sent to a service, which may make its response from anything.
     keyed,
-    as_sent,  ///< for what was asked for, with all fields of the request
   };
   /// `vary`: names of fields that the key holds as the request has them.
   CacheFill(const Request& request, const Context& context, Asks asks = Asks::canonical,
             std::span<const std::string> vary = {});
-  CacheFill(const CacheFill&) = delete;
-
-  std::shared_ptr<const void> in_use;  ///< the plan that answers: it outlives the fill
-  Arena arena;
-  Scope scope;
-  Request request;
-  Context context;
-  Principal principal{};
-  std::string_view resource{};  ///< the path as it was asked for, which changes of the resource are known by
 };
-
-/// Whether the server writes the field of that name (lower case) itself when it passes a request on, of the client or
-/// of this one request.
-bool tells_of_client(std::string_view name);
 
 /// How the request of a fill with `Asks::keyed` stands to a field of that name (lower case).
 enum class Carried : std::uint8_t {

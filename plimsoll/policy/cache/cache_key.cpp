@@ -2,8 +2,8 @@
 
 #include "plimsoll/base/hash.hpp"
 #include "plimsoll/http/characters.hpp"
+#include "plimsoll/http/key_text.hpp"
 #include "plimsoll/json/write.hpp"
-#include "plimsoll/policy/cache/key_text.hpp"
 
 #include <algorithm>
 

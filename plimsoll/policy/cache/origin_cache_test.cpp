@@ -406,7 +406,8 @@ TEST_F(OriginCacheTest, WhatWasAskedForBeforeAWriteIsNotUsedAfterIt) {
     co_await pause(loop, 10 * kMillisecond);
     Arena arena;
     Request request{.method = "POST", .target = "/things", .headers = Headers{arena}, .path = "/things"};
-    invalidate(*self.services_.shared->of<CacheShared>(0), request, Response{.headers = Headers{arena}});
+    origin::invalidate(*self.services_.shared->of<CacheShared>(0), resource_of(request),
+                       Response{.headers = Headers{arena}});
   }(*this, loop));
   loop.run();
   EXPECT_EQ(before.body, "run 1");

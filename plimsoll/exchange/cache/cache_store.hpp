@@ -4,7 +4,7 @@
 #include "plimsoll/base/hash.hpp"
 #include "plimsoll/database/versions.hpp"
 #include "plimsoll/http/message.hpp"
-#include "plimsoll/policy/cache/origin_rules.hpp"
+#include "plimsoll/http/origin_rules.hpp"
 
 #include <algorithm>
 #include <array>
@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-namespace plimsoll::policy {
+namespace plimsoll {
 
 /// When each resource was last changed by an unsafe request, by a hash of its path (RFC 9111, section 4.4). Two that
 /// share a slot are invalidated together, which costs a fill and nothing else.
@@ -72,7 +72,7 @@ struct CachedAnswer final : Encodings {
   std::string body;
   std::vector<std::string> vary;
   Basis basis;
-  std::shared_ptr<const origin::Stored> of_origin{};          ///< of `Kind::origin`
+  std::shared_ptr<const http::origin::Stored> of_origin{};    ///< of `Kind::origin`
   Nanoseconds made = 0;                                       ///< steady
   Nanoseconds fresh = 0, while_revalidate = 0, if_error = 0;  ///< steady: until when it may be used for what
 
@@ -178,4 +178,4 @@ class CacheStore {
   std::vector<Shard> shards_;
 };
 
-}  // namespace plimsoll::policy
+}  // namespace plimsoll

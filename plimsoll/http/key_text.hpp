@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace plimsoll::policy {
+namespace plimsoll {
 
 /// Keys made of several values. Each part stands behind its kind and its length, and lists behind their count, so that
 /// no two sequences of values have the same text. Not JSON: that cost 3,100 instructions a request for the claims of a
@@ -19,4 +19,4 @@ void put_value(std::string& key, const json::Value* value);
 /// Words whose order means nothing.
 void put_sorted(std::string& key, char kind, std::span<const std::string_view> words);
 
-}  // namespace plimsoll::policy
+}  // namespace plimsoll

@@ -13,10 +13,10 @@
 #include <utility>
 #include <vector>
 
-/// The rules of a shared cache that follows the headers of an origin (RFC 9111, sections 3 to 5): what may be stored,
+/// The rules of a cache that follows the headers of an origin (RFC 9111, sections 3 to 5): what may be stored,
 /// for whom, how long, and what a request may be answered with. Pure: no clock, socket, lock or store.
 /// docs/design/origin-cache.md lists the requirements with their tests.
-namespace plimsoll::policy::origin {
+namespace plimsoll::http::origin {
 
 /// The body of a stored response, shared by all that have confirmed it since, with its encodings.
 struct Content final : Encodings {
@@ -106,6 +106,9 @@ bool is_of(const Stored& stored, const Headers& response, bool head);
 /// The stored fields with those of a newer head in their place (section 3.2); views of both.
 void merge(const Stored& stored, const Headers& newer, Headers& out);
 
+/// Whether the server writes the field of that name (lower case) itself when it passes a request on, of the client or
+/// of this one request.
+bool tells_of_client(std::string_view name);
 /// The names in `Vary`, in lower case, sorted, each once. Nothing where the response is of this request alone: for `*`,
 /// and for what the server itself says of the client or the request. What the client says there has not reached the
 /// origin, and is nothing to compare.
@@ -121,10 +124,14 @@ struct Part {
 /// Of one range of bytes; several ranges, other units and a failed `If-Range` give the whole (RFC 9110, section 14.2).
 Part part_of(const Headers& request, const Stored& stored, std::int64_t now);
 
+/// What a request is for, as far as changes of it are known.
+struct Resource {
+  std::string_view scheme, authority, path;  ///< the path without a query
+};
 /// The paths, without query, that an unsafe request has changed (section 4.4): its own, and those of `Location` and
 /// `Content-Location` where they are of the same origin.
-std::vector<std::string> changed_paths(const Request& request, const Headers& response);
+std::vector<std::string> changed_paths(const Resource& resource, const Headers& response);
 /// The strings of `Cache-Groups` or `Cache-Group-Invalidation` (RFC 9875): empty where the list cannot be read.
 std::vector<std::string> groups_of(std::string_view value);
 
-}  // namespace plimsoll::policy::origin
+}  // namespace plimsoll::http::origin

@@ -1,8 +1,8 @@
 #pragma once
 
 #include "plimsoll/async/wait_list.hpp"
-#include "plimsoll/policy/cache/cache_fill.hpp"
-#include "plimsoll/policy/cache/origin_rules.hpp"
+#include "plimsoll/exchange/cache/detached_exchange.hpp"
+#include "plimsoll/http/origin_rules.hpp"
 
 #include <atomic>
 #include <deque>
@@ -11,7 +11,10 @@
 #include <string>
 #include <utility>
 
-namespace plimsoll::policy::origin {
+namespace plimsoll::origin {
+
+using http::origin::Asked;
+using http::origin::Stored;
 
 /// One request to an origin whose response is gathered to be stored, while the one who caused it reads along: a slow
 /// reader holds up nobody else, and one that leaves ends nothing. What turns out not to be stored is left to the reader
@@ -39,7 +42,7 @@ struct Fill {
   }
   void wake() { news.wake_all(); }
 
-  CacheFill exchange;
+  DetachedExchange exchange;
   Asked asked;
   std::shared_ptr<const Stored> confirming{};  ///< null: the request is not conditional, or not by us
   bool for_all = false;                        ///< what the request has, or wants of it, was not sent on
@@ -72,4 +75,4 @@ class FillBody final : public Stream {
   std::uint64_t given_ = 0;     ///< bytes
 };
 
-}  // namespace plimsoll::policy::origin
+}  // namespace plimsoll::origin

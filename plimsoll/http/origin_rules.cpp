@@ -1,16 +1,15 @@
-#include "plimsoll/policy/cache/origin_rules.hpp"
+#include "plimsoll/http/origin_rules.hpp"
 
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/date.hpp"
 #include "plimsoll/http/field_name.hpp"
+#include "plimsoll/http/key_text.hpp"
 #include "plimsoll/http/range.hpp"
-#include "plimsoll/policy/cache/cache_fill.hpp"
-#include "plimsoll/policy/cache/key_text.hpp"
 
 #include <algorithm>
 #include <charconv>
 
-namespace plimsoll::policy::origin {
+namespace plimsoll::http::origin {
 namespace {
 
 constexpr std::size_t kMostGroups = 128;  ///< RFC 9875 asks for 32 at least
@@ -63,6 +62,10 @@ bool is_understood(std::uint16_t status) {
          status == 308 || (status >= 400 && status <= 417) || status == 421 || status == 422 || status == 426 ||
          (status >= 500 && status <= 505);
 }
+
+/// Fields that the server says itself, of this client or request (handler/upstream), and no other can say for it.
+constexpr std::string_view kOwn[] = {"forwarded",   "x-forwarded-for", "via",
+                                     "traceparent", "tracestate",      "x-request-id"};
 
 /// The directives that count (RFC 9213, section 2.2), and the fields that they withhold from a stored response.
 struct Directives {
@@ -278,6 +281,8 @@ void merge(const Stored& stored, const Headers& newer, Headers& out) {
     if (!kept(lowered(name))) out.add(lasting(name), lasting(value));
 }
 
+bool tells_of_client(std::string_view name) { return is_any(name, kOwn); }
+
 std::optional<std::vector<std::string>> vary_of(const Headers& response, const Rules& rules) {
   std::vector<std::string> names;
   bool alone = false;
@@ -339,8 +344,8 @@ Part part_of(const Headers& request, const Stored& stored, std::int64_t now) {
   return whole;
 }
 
-std::vector<std::string> changed_paths(const Request& request, const Headers& response) {
-  std::vector<std::string> paths{std::string(request.path)};
+std::vector<std::string> changed_paths(const Resource& resource, const Headers& response) {
+  std::vector<std::string> paths{std::string(resource.path)};
   for (const auto* name : {"location", "content-location"}) {
     auto to = response.find(name);
     to = to.substr(0, to.find_first_of("?#"));
@@ -348,19 +353,19 @@ std::vector<std::string> changed_paths(const Request& request, const Headers& re
     const auto colon = to.find(':');
     const bool absolute = colon != to.npos && to.find('/') > colon;
     if (absolute) {
-      if (!same_as_lower(to.substr(0, colon), lowered(request.scheme))) continue;
+      if (!same_as_lower(to.substr(0, colon), lowered(resource.scheme))) continue;
       to.remove_prefix(colon + 1);
       if (!to.starts_with("//")) continue;
     }
     if (to.starts_with("//")) {
       to.remove_prefix(2);
       const auto end = std::min(to.find('/'), to.size());
-      if (!same_as_lower(to.substr(0, end), lowered(request.authority))) continue;  // others' are not ours to touch
+      if (!same_as_lower(to.substr(0, end), lowered(resource.authority))) continue;  // others' are not ours to touch
       to.remove_prefix(end);
       if (to.empty()) to = "/";
     }
     std::string path(to);
-    if (!to.starts_with('/')) path = std::string(request.path.substr(0, request.path.rfind('/') + 1)) + path;
+    if (!to.starts_with('/')) path = std::string(resource.path.substr(0, resource.path.rfind('/') + 1)) + path;
     paths.push_back(without_steps(path));
   }
   return paths;
@@ -392,4 +397,4 @@ std::vector<std::string> groups_of(std::string_view value) {
   return groups;
 }
 
-}  // namespace plimsoll::policy::origin
+}  // namespace plimsoll::http::origin

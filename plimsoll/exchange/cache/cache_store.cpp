@@ -1,4 +1,4 @@
-#include "plimsoll/policy/cache/cache_store.hpp"
+#include "plimsoll/exchange/cache/cache_store.hpp"
 
 #include "plimsoll/base/hash.hpp"
 #include "plimsoll/base/percent.hpp"
@@ -8,7 +8,7 @@
 #include <ranges>
 #include <tuple>
 
-namespace plimsoll::policy {
+namespace plimsoll {
 namespace {
 
 constexpr std::size_t kOverhead = 256;  ///< of an entry beside what it holds: index, ghosts, pointers
@@ -248,4 +248,4 @@ std::size_t CacheStore::size() const {
   return sum;
 }
 
-}  // namespace plimsoll::policy
+}  // namespace plimsoll

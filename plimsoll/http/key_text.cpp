@@ -1,4 +1,4 @@
-#include "plimsoll/policy/cache/key_text.hpp"
+#include "plimsoll/http/key_text.hpp"
 
 #include "plimsoll/base/letters.hpp"
 
@@ -6,7 +6,7 @@
 #include <cstring>
 #include <vector>
 
-namespace plimsoll::policy {
+namespace plimsoll {
 namespace {
 
 void put_count(std::string& key, char kind, std::size_t many) {
@@ -54,4 +54,4 @@ void put_sorted(std::string& key, char kind, std::span<const std::string_view> w
   for (auto word : all) put_part(key, kind, word);
 }
 
-}  // namespace plimsoll::policy
+}  // namespace plimsoll

@@ -1,8 +1,8 @@
-#include "plimsoll/policy/cache/origin_rules.hpp"
+#include "plimsoll/http/origin_rules.hpp"
 
 #include "plimsoll/base/arena.hpp"
 #include "plimsoll/http/date.hpp"
-#include "plimsoll/policy/cache/origin_rules_check.hpp"
+#include "plimsoll/http/origin_rules_check.hpp"
 
 #include <gtest/gtest.h>
 
@@ -14,7 +14,7 @@
 #include <random>
 #include <sstream>
 
-namespace plimsoll::policy::origin {
+namespace plimsoll::http::origin {
 namespace {
 
 using http::Reuse;
@@ -46,11 +46,7 @@ class OriginRules : public testing::Test {
     return use_of(*of, asked(request), age, changed);
   }
   std::vector<std::string> changed(std::string_view path, Fields response) {
-    Request request{.method = "POST", .target = path, .headers = Headers{arena_}};
-    request.path = path;
-    request.scheme = "https";
-    request.authority = "shop.example:8443";
-    return changed_paths(request, headers(response));
+    return changed_paths({.scheme = "https", .authority = "shop.example:8443", .path = path}, headers(response));
   }
   Part part(Fields request, Fields response = {{"cache-control", "max-age=60"}, {"etag", "\"a\""}}) {
     return part_of(headers(request), *stored(response), kNow);
@@ -352,4 +348,4 @@ TEST(OriginRulesCorpus, HoldsForWhatIsKeptAndWhatIsLikeIt) {
 }
 
 }  // namespace
-}  // namespace plimsoll::policy::origin
+}  // namespace plimsoll::http::origin

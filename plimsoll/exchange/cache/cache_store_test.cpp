@@ -1,4 +1,4 @@
-#include "plimsoll/policy/cache/cache_store.hpp"
+#include "plimsoll/exchange/cache/cache_store.hpp"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <thread>
 #include <unordered_map>
 
-namespace plimsoll::policy {
+namespace plimsoll {
 namespace {
 
 std::shared_ptr<CachedAnswer> answer(std::string body) {
@@ -181,4 +181,4 @@ TEST(CacheStore, EncodingsOfABodyAreKeptBesideIt) {
 }
 
 }  // namespace
-}  // namespace plimsoll::policy
+}  // namespace plimsoll

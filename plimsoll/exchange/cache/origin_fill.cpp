@@ -1,9 +1,9 @@
-#include "plimsoll/policy/cache/origin_fill.hpp"
+#include "plimsoll/exchange/cache/origin_fill.hpp"
 
-namespace plimsoll::policy::origin {
+namespace plimsoll::origin {
 
 Fill::Fill(const Request& request, const Context& context, std::atomic<std::uint64_t>& gathered)
-    : exchange(request, context, CacheFill::Asks::as_sent), gathered(gathered) {}
+    : exchange(request, context), gathered(gathered) {}
 
 void Fill::asks_for_all() {
   for_all = true;
@@ -14,7 +14,7 @@ void Fill::asks_for_all() {
 void Fill::confirms(std::shared_ptr<const Stored> from) {
   asks_for_all();
   confirming = std::move(from);
-  const auto condition = condition_of(*confirming);
+  const auto condition = http::origin::condition_of(*confirming);
   if (!condition.etag.empty()) exchange.request.headers.add("if-none-match", condition.etag);
   if (!condition.last_modified.empty()) exchange.request.headers.add("if-modified-since", condition.last_modified);
 }
@@ -63,4 +63,4 @@ Task<Result<Bytes>> FillBody::read() {
   }
 }
 
-}  // namespace plimsoll::policy::origin
+}  // namespace plimsoll::origin
