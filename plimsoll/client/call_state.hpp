@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/client/connection.hpp"
+#include "plimsoll/client/repeats.hpp"
 #include "plimsoll/exchange/sent_once.hpp"
 
 #include <atomic>
@@ -77,6 +78,7 @@ struct CallState {
   std::size_t target = 0;             ///< of the service's targets: which this attempt goes to
   std::bitset<kMostTargets> tried{};  ///< targets at which attempts of this call have failed
 
+  Repeats repeats = Repeats::by_method;
   SentOnce* once = nullptr;  ///< of the exchange, where it may not send this request twice or asks whether it was sent
 
   std::optional<std::uint64_t> caller{};  ///< a hash of who calls, where targets are split among callers

@@ -11,6 +11,7 @@
 namespace plimsoll::client {
 
 bool is_repeatable(const Request& request, const CallState& state) {
+  if (state.repeats != Repeats::by_method) return state.repeats == Repeats::safe;
   return http::is_idempotent(request.method) ||
          (request.headers.contains("idempotency-key") && !(state.once && state.once->never_again));
 }

@@ -34,7 +34,7 @@ std::optional<Failure> failure_of(const Result<Response>& answer, const Request&
 std::string reason(const Error& error);
 
 /// Whether the request means the same once and twice: its method is idempotent (RFC 9110, section 9.2.2), or it has an
-/// Idempotency-Key and nobody says that the service does not honour it (`SentOnce`).
+/// Idempotency-Key and nobody says that the service does not honour it (`SentOnce`). `CallState::repeats` comes first.
 bool is_repeatable(const Request& request, const CallState& state);
 
 }  // namespace plimsoll::client

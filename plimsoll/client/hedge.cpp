@@ -149,6 +149,7 @@ class Hedge final : public Policy {
       other_state->held = state.held;
       other_state->websocket_key = state.websocket_key;
       other_state->caller = state.caller;
+      other_state->repeats = state.repeats;
       other_state->numbered = true;
     }
     bool first_is_good() const { return first && is_good(*first, request, state, context); }

@@ -248,6 +248,7 @@ Task<Result<Answer>> fetch(Service& service, Context& context, Call call) {
     request.body = &context.keep<TextStream>(sent.body);
     request.content_length = sent.body.size();
   }
+  call_state(request, context).repeats = sent.repeats;
   auto given = co_await service.call(request, context);
   if (!given) co_return std::unexpected(std::move(given).error());
   Answer answer{.status = given->status};

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/client/connections.hpp"
+#include "plimsoll/client/repeats.hpp"
 #include "plimsoll/client/split.hpp"
 #include "plimsoll/exchange/policy.hpp"
 #include "plimsoll/exchange/services.hpp"
@@ -79,6 +80,7 @@ struct Call {
   std::string body{};
   std::size_t limit = 16u << 20;  ///< bytes of the answer's body
   std::string authority{};        ///< the `Host` that is sent; empty: that of the target
+  Repeats repeats = Repeats::by_method;
 };
 /// `Service::call`, the answer held whole. Error besides: `answer-too-large`.
 Task<Result<Answer>> fetch(Service& service, Loop& loop, const Call& call);
