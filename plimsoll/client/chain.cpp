@@ -3,6 +3,7 @@
 namespace plimsoll::client {
 
 // Each is defined in the file of its name.
+extern const Part cache;
 extern const Part trace;
 extern const Part metrics;
 extern const Part timeout;
@@ -18,7 +19,10 @@ namespace {
 
 // The one order in which policies stand around a call. A new policy is its own file and one row here.
 constexpr Row kChain[] = {
-    {&trace, "first: all attempts of a call carry one trace"},
+    {&cache,
+     "first: what is stored needs no call; what is asked for is a call of its own, with trace, measure and limits of "
+     "time, which others may wait for"},
+    {&trace, "before all attempts: those of a call carry one trace"},
     {&metrics, "around everything that may fail or wait: what is measured is what the caller sees"},
     {&timeout, "around all attempts: repetitions do not prolong a call"},
     {&retry, "around everything that is repeated for each attempt; its back-off holds no permit and no target"},

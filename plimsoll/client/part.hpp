@@ -26,6 +26,8 @@ struct Build {
   bool resilient = false;
   /// What this server shows the service to say who it is; null: nothing.
   const json::Value* credential = nullptr;
+  /// PEM text or file of the certificate that this server shows the service; empty: none.
+  std::string_view certificate{};
   /// States of services by name, which outlive this one (`Kept`).
   std::shared_ptr<Shared> shared = std::make_shared<Shared>();
   std::shared_ptr<Targets> targets{};  ///< null: there is one, of which nothing is to be known
@@ -37,12 +39,14 @@ struct Build {
 template <class T>
 class Kept {
  public:
-  std::shared_ptr<T> of(std::string_view name) {
+  /// `arguments`: of the one that is made where there is none.
+  template <class... A>
+  std::shared_ptr<T> of(std::string_view name, A&&... arguments) {
     const std::scoped_lock lock(mutex_);
     std::erase_if(all_, [](const auto& each) { return each.second.expired(); });
     auto& known = all_[std::string(name)];
     auto state = known.lock();
-    if (!state) known = state = std::make_shared<T>();
+    if (!state) known = state = std::make_shared<T>(std::forward<A>(arguments)...);
     return state;
   }
 

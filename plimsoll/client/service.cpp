@@ -149,6 +149,7 @@ Result<std::shared_ptr<Service>> Service::make(ServiceOptions options, const Ser
                     .timeouts = options.timeouts,
                     .services = state->services,
                     .resilient = options.resilient,
+                    .certificate = options.certificate,
                     .shared = services.shared,
                     .targets = state->targets,
                     .peers = state->wire.peers()});
@@ -160,7 +161,9 @@ Result<std::shared_ptr<Service>> Service::make(ServiceOptions options, const Ser
     plan.links.insert(plan.links.end() - 1, injection->link());
     plan.policies.push_back(std::move(injection));
   }
-  return std::shared_ptr<Service>(new Service(std::move(state)));
+  const std::shared_ptr<Service> service(new Service(std::move(state)));
+  service->state_->services.in_use = service;  // by what goes on when a call that belongs to no exchange has ended
+  return service;
 }
 
 namespace {
@@ -219,7 +222,12 @@ Task<Result<std::string>> whole_body(const Response& answer, std::size_t limit) 
     if (std::from_chars(told.data(), told.data() + told.size(), length).ec == std::errc{} && length > limit)
       co_return fail(kAnswerTooLarge);
   }
-  while (stream) {
+  if (!stream) {
+    const auto text = whole_text(answer.body).value_or("");
+    if (text.size() > limit) co_return fail(kAnswerTooLarge);
+    co_return std::string(text);
+  }
+  for (;;) {
     auto piece = co_await (*stream)->read();
     if (!piece) co_return std::unexpected(std::move(piece).error());
     if (piece->empty()) break;
@@ -253,6 +261,7 @@ Task<Result<Answer>> fetch(Service& service, Context& context, Call call) {
   if (!given) co_return std::unexpected(std::move(given).error());
   Answer answer{.status = given->status};
   for (const auto& [name, value] : given->headers) answer.headers.emplace_back(name, value);
+  if (sent.method == "HEAD") co_return answer;
   auto whole = co_await whole_body(*given, sent.limit);
   if (!whole) co_return std::unexpected(std::move(whole).error());
   answer.body = std::move(*whole);

@@ -8,4 +8,8 @@ namespace plimsoll {
 inline constexpr Problem kNotFound{"not-found", 404, "Not found",
                                    "Check the path; /openapi.json lists the operations."};
 
+/// `Cache-Control: only-if-cached`, and no fresh response is stored (RFC 9111, section 5.2.1.7).
+inline constexpr Problem kNotCached{"not-cached", 504, "No fresh response is cached",
+                                    "Repeat the request without `Cache-Control: only-if-cached`."};
+
 }  // namespace plimsoll

@@ -1,5 +1,6 @@
 #include "plimsoll/http/origin_rules.hpp"
 
+#include "plimsoll/base/digest.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/date.hpp"
 #include "plimsoll/http/field_name.hpp"
@@ -73,9 +74,9 @@ struct Directives {
   bool targeted = false;
   std::vector<std::string> withheld;
 };
-Directives directives_of(const Headers& response) {
+Directives directives_of(const Headers& response, bool shared) {
   Directives made;
-  if (response.contains("cdn-cache-control")) {
+  if (shared && response.contains("cdn-cache-control")) {
     if (auto control = http::parse_targeted_cache_control(response.joined("cdn-cache-control"))) {
       made.control = *control;
       made.targeted = true;
@@ -179,12 +180,12 @@ Asked asked_of(const Headers& request, bool authorized, bool obeys) {
 std::shared_ptr<Stored> stored_of(std::uint16_t status, const Headers& response, const Asked& asked, const Times& times,
                                   const Rules& rules) {
   if (status < 200 || status == 206 || status == 304 || status > 599) return nullptr;
-  auto directives = directives_of(response);
+  auto directives = directives_of(response, rules.shared);
   const auto& control = directives.control;
   const bool understood = control.must_understand && is_understood(status);
   if (control.must_understand && !understood) return nullptr;
-  if (asked.control.no_store || (control.no_store && !understood) || control.is_private) return nullptr;
-  if (asked.authorized && !for_authorized(control)) return nullptr;
+  if (asked.control.no_store || (control.no_store && !understood)) return nullptr;
+  if (rules.shared && (control.is_private || (asked.authorized && !for_authorized(control)))) return nullptr;
   const bool sets_cookies = response.contains("set-cookie");
   if (sets_cookies && !rules.cookies && !directives.targeted && !control.is_public && !control.s_maxage) return nullptr;
   auto vary = vary_of(response, rules);
@@ -198,11 +199,12 @@ std::shared_ptr<Stored> stored_of(std::uint16_t status, const Headers& response,
     made->times.expires.reset();
     made->times.expires_unreadable = false;
   }
-  const bool explicitly =
-      control.is_public || control.max_age || control.s_maxage || made->times.expires || made->times.expires_unreadable;
+  const bool explicitly = control.is_public || control.max_age || (rules.shared && control.s_maxage) ||
+                          made->times.expires || made->times.expires_unreadable;
   if (!explicitly && !http::cacheable_by_default(status)) return nullptr;
-  made->lifetime = http::freshness_lifetime(made->times, true, rules.heuristic && !sets_cookies);
-  made->for_authorized = for_authorized(control);
+  made->lifetime = http::freshness_lifetime(made->times, rules.shared, rules.heuristic && !sets_cookies);
+  made->for_authorized = !rules.shared || for_authorized(control);
+  made->shared = rules.shared;
   made->at = times.at;
   made->began = times.began;
   made->vary = std::move(*vary);
@@ -232,12 +234,13 @@ http::Reuse use_of(const Stored& stored, const Asked& asked, std::int64_t age, b
   if (changed) return http::Reuse::revalidate;
   // "No older than now" is a wish to ask, also within the second of the receipt.
   if (asked.control.max_age == 0 && !asked.control.max_stale) return http::Reuse::revalidate;
-  return http::reuse(asked.control, stored.times, stored.lifetime, age, true);
+  return http::reuse(asked.control, stored.times, stored.lifetime, age, stored.shared);
 }
 
 bool may_be_stale(const Stored& stored) {
   const auto& said = stored.times.control;
-  return !said.no_cache && !said.must_revalidate && !said.proxy_revalidate && !said.s_maxage;
+  if (said.no_cache || said.must_revalidate) return false;
+  return !stored.shared || (!said.proxy_revalidate && !said.s_maxage);
 }
 
 Condition condition_of(const Stored& stored) {
@@ -327,6 +330,31 @@ void put_variant(std::string& key, const std::vector<std::string>& names, const 
     }
     put_part(key, 'h', value);
   }
+}
+
+void put_all_fields(std::string& key, const Headers& request) {
+  static constexpr std::string_view of_one_request[] = {
+      "traceparent",   "tracestate", "x-request-id",  "x-plimsoll-attempt",
+      "cache-control", "pragma",     "if-none-match", "if-modified-since",
+      "if-range",      "range",      "expect",        "content-length"};
+  struct Field {
+    std::string name;
+    std::size_t line;  // lines of one name keep their order
+    std::string_view value;
+    auto operator<=>(const Field&) const = default;
+  };
+  std::vector<Field> fields;
+  for (const auto& [name, value] : request)
+    if (auto lower = lowered(name); !is_any(lower, of_one_request))
+      fields.push_back({std::move(lower), fields.size(), value});
+  std::ranges::sort(fields);
+  std::string text;
+  for (const auto& field : fields) {
+    put_part(text, 'n', field.name);
+    put_part(text, 'h', field.value);
+  }
+  const auto digest = sha256(text);
+  put_part(key, '*', plimsoll::as_text(digest));
 }
 
 Part part_of(const Headers& request, const Stored& stored, std::int64_t now) {

@@ -34,6 +34,7 @@ struct Stored {
   http::Stored times;               ///< with the directives that count: `CDN-Cache-Control` before `Cache-Control`
   std::int64_t lifetime = 0;        ///< seconds of freshness
   bool for_authorized = false;      ///< may answer authenticated requests (section 3.5)
+  bool shared = true;               ///< it is in a shared cache: `Rules::shared`
   Nanoseconds at = 0;               ///< steady: when it was received, or confirmed last
   std::uint64_t began = 0;          ///< ResourceVersions::now() when it was asked for
 
@@ -80,6 +81,9 @@ struct Rules {
   /// What sets cookies is stored where its freshness is explicit (section 7.3); else only where it says that it is for
   /// all: `public`, `s-maxage`, or by a targeted field.
   bool cookies = true;
+  /// A shared cache; else a private one, each of whose keys is of one user: it stores what is `private` and what
+  /// answers authenticated requests, and does not follow what is said to shared caches (`s-maxage`, targeted fields).
+  bool shared = true;
 };
 
 /// What is stored of a response to GET, without its body; null where it may not be stored, or never could be of use
@@ -115,6 +119,10 @@ bool tells_of_client(std::string_view name);
 std::optional<std::vector<std::string>> vary_of(const Headers& response, const Rules& rules);
 /// Appends what a request says in the fields of these names, so that equal meanings have equal texts (section 4.1).
 void put_variant(std::string& key, const std::vector<std::string>& names, const Headers& request);
+/// Appends all that a request says in its fields but for what differs from request to request of one user (ids of
+/// traces, conditions, ranges, directives to caches), as a digest: two requests that an origin could take for those of
+/// two users have different texts.
+void put_all_fields(std::string& key, const Headers& request);
 
 /// The part of a stored body that a request wants.
 struct Part {

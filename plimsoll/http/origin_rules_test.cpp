@@ -347,5 +347,44 @@ TEST(OriginRulesCorpus, HoldsForWhatIsKeptAndWhatIsLikeIt) {
   }
 }
 
+// A private cache is of one user (RFC 9111, section 3): what is said to shared ones is not for it.
+TEST_F(OriginRules, OfAPrivateCache) {
+  constexpr Rules kPrivate{.shared = false};
+  const auto lifetime = [&](Fields response) {
+    const auto made = stored(response, 200, {}, kPrivate);
+    return made ? made->lifetime : -1;
+  };
+  EXPECT_EQ(lifetime({{"cache-control", "private, max-age=60"}}), 60);
+  EXPECT_EQ(lifetime({{"cache-control", "max-age=60, s-maxage=5"}}), 60);
+  EXPECT_EQ(lifetime({{"cache-control", "s-maxage=60"}}), -1);
+  EXPECT_EQ(lifetime({{"cache-control", "max-age=60"}, {"cdn-cache-control", "max-age=5"}}), 60);
+  EXPECT_EQ(lifetime({{"cache-control", "no-store"}}), -1);
+  EXPECT_EQ(lifetime({{"cache-control", "max-age=60"}, {"vary", "*"}}), -1);
+  EXPECT_TRUE(stored({{"cache-control", "max-age=60"}}, 200, {{"authorization", "a"}}, kPrivate, true));
+  const auto stale = stored({{"cache-control", "max-age=5, proxy-revalidate, s-maxage=5"}}, 200, {}, kPrivate);
+  EXPECT_TRUE(may_be_stale(*stale));
+  EXPECT_FALSE(may_be_stale(*stored({{"cache-control", "max-age=5, must-revalidate"}}, 200, {}, kPrivate)));
+  EXPECT_EQ(use(stale, 8, {{"cache-control", "max-stale=10"}}), Reuse::fresh);
+}
+
+TEST_F(OriginRules, AllFieldsTellUsersApart) {
+  const auto text = [&](Fields request) {
+    std::string key;
+    put_all_fields(key, headers(request));
+    return key;
+  };
+  const auto one = text({{"a", "1"}, {"b", "2"}});
+  EXPECT_EQ(text({{"B", "2"}, {"A", "1"}}), one);
+  EXPECT_EQ(text({{"a", "1"}, {"b", "2"}, {"traceparent", "x"}, {"if-none-match", "x"}, {"cache-control", "x"}}), one);
+  for (Fields other : std::initializer_list<Fields>{{{"a", "1"}},
+                                                    {{"a", "2"}, {"b", "1"}},
+                                                    {{"a", "1"}, {"b", "2"}, {"c", ""}},
+                                                    {{"a", "1"}, {"a", "1"}, {"b", "2"}},
+                                                    {{"a", "1b2"}},
+                                                    {}})
+    EXPECT_NE(text(other), one);
+  EXPECT_NE(text({{"a", "1"}, {"a", "2"}}), text({{"a", "2"}, {"a", "1"}})) << "the lines of a field have an order";
+}
+
 }  // namespace
 }  // namespace plimsoll::http::origin

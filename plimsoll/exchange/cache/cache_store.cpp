@@ -118,7 +118,8 @@ CacheStore::Shard::~Shard() {
     for (auto* entry = queue->newest; entry;) Entry::end(std::exchange(entry, entry->older));
 }
 
-CacheStore::CacheStore(std::size_t bytes, std::size_t shards) : bytes_(bytes), shards_(shards) {}
+CacheStore::CacheStore(std::size_t bytes, std::size_t shards, std::size_t entries)
+    : bytes_(bytes), entries_(entries), shards_(shards) {}
 
 std::shared_ptr<const CachedAnswer> CacheStore::find(std::string_view key) {
   const auto hash = hash_of(key);
@@ -139,7 +140,7 @@ bool CacheStore::put(std::string_view key, std::shared_ptr<const CachedAnswer> a
     std::lock_guard lock(shard.mutex);
     place(shard, hash, key, std::move(answer), size);
   }
-  if (held_.load(std::memory_order_relaxed) > bytes_) evict(shard_of(hash));
+  if (is_full()) evict(shard_of(hash));
   return true;
 }
 
@@ -160,6 +161,7 @@ void CacheStore::place(Shard& shard, std::size_t hash, std::string_view key, std
   entry->main = shard.ghosts.forget(hash);
   (entry->main ? shard.main : shard.small).push(*entry);
   held_.fetch_add(size, std::memory_order_relaxed);
+  count_.fetch_add(1, std::memory_order_relaxed);
   shard.index.at(key, hash) = entry;
   shard.index.added();
 }
@@ -174,6 +176,7 @@ void CacheStore::remove(std::string_view key) {
 void CacheStore::drop(Shard& shard, Entry& entry) noexcept {
   (entry.main ? shard.main : shard.small).take(entry);
   held_.fetch_sub(entry.bytes, std::memory_order_relaxed);
+  count_.fetch_sub(1, std::memory_order_relaxed);
   shard.index.remove(entry);
   Entry::end(&entry);
 }
@@ -182,7 +185,7 @@ void CacheStore::evict(std::size_t first) {
   // The last entry of a shard may be what has just come: it goes only when no shard has another.
   for (const std::size_t spared : {std::size_t{1}, std::size_t{0}})
     for (std::size_t at = first, skipped = 0; skipped < shards_.size(); ++at) {
-      if (held_.load(std::memory_order_relaxed) <= bytes_) return;
+      if (!is_full()) return;
       auto& shard = shards_[at % shards_.size()];
       std::lock_guard lock(shard.mutex);
       if (shard.index.size() <= spared) {

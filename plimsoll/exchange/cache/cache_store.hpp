@@ -62,7 +62,7 @@ struct Basis {
 struct CachedAnswer final : Encodings {
   enum class Kind : std::uint8_t {
     answer,
-    varies,  ///< the answers differ by the request headers of `vary`
+    varies,  ///< the answers differ by the request headers of `vary`, or by all (`by_all_fields`)
     pass,    ///< not to be kept, nor waited for: each asks for itself
     origin,  ///< a response that an origin's own headers speak for
   } kind = Kind::answer;
@@ -71,6 +71,7 @@ struct CachedAnswer final : Encodings {
   std::string texts;
   std::string body;
   std::vector<std::string> vary;
+  bool by_all_fields = false;  ///< of `Kind::varies`: they are of one user each
   Basis basis;
   std::shared_ptr<const http::origin::Stored> of_origin{};    ///< of `Kind::origin`
   Nanoseconds made = 0;                                       ///< steady
@@ -85,7 +86,8 @@ struct CachedAnswer final : Encodings {
 /// count.
 class CacheStore {
  public:
-  explicit CacheStore(std::size_t bytes, std::size_t shards = 16);
+  /// `entries`: the most that are kept, however small they are.
+  explicit CacheStore(std::size_t bytes, std::size_t shards = 16, std::size_t entries = SIZE_MAX);
 
   std::shared_ptr<const CachedAnswer> find(std::string_view key);
   /// Replaces what is there, and drives out what there is no room for. What is larger than an eighth of the store is
@@ -173,8 +175,13 @@ class CacheStore {
   bool evict_main(Shard&);
   void drop(Shard&, Entry&) noexcept;
 
-  const std::size_t bytes_;
-  std::atomic<std::size_t> held_{0};  ///< bytes of all shards
+  bool is_full() const noexcept {
+    return held_.load(std::memory_order_relaxed) > bytes_ || count_.load(std::memory_order_relaxed) > entries_;
+  }
+
+  const std::size_t bytes_, entries_;
+  std::atomic<std::size_t> held_{0};   ///< bytes of all shards
+  std::atomic<std::size_t> count_{0};  ///< entries of all shards
   std::vector<Shard> shards_;
 };
 

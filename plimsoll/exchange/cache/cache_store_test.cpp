@@ -70,6 +70,17 @@ TEST(CacheStore, IsAMapWhileThereIsRoom) {
   EXPECT_EQ(store.size(), 0u);
 }
 
+TEST(CacheStore, NeverHoldsMoreEntriesThanItMay) {
+  CacheStore store(64u << 20, 4, 100);
+  for (int i = 0; i < 5000; ++i) {
+    ASSERT_TRUE(store.put(std::to_string(i), answer("x")));
+    ASSERT_LE(store.size(), 100u);
+    ASSERT_TRUE(store.find(std::to_string(i))) << "what has just come stays";
+    if (i % 7 == 0) store.remove(std::to_string(i));
+  }
+  EXPECT_GT(store.size(), 90u);
+}
+
 TEST(CacheStore, NeverHoldsMoreThanItsBytes) {
   constexpr std::size_t kBytes = 1 << 20;
   CacheStore store(kBytes, 4);

@@ -3,6 +3,7 @@
 #include "plimsoll/base/arena_text.hpp"
 #include "plimsoll/exchange/cache/origin_fill.hpp"
 #include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/problems.hpp"
 #include "plimsoll/http/conditional.hpp"
 #include "plimsoll/http/date.hpp"
 #include "plimsoll/http/key_text.hpp"
@@ -35,13 +36,8 @@ std::string group_slot(std::string_view authority, std::string_view group) {
 class OriginCache final : public Policy {
  public:
   OriginCache(const CacheOptions& options, std::unique_ptr<const Place> place, std::shared_ptr<CacheState> shared,
-              const CacheCounters& counts, const Clock& clock, const Problem& not_cached)
-      : options_(options),
-        place_(std::move(place)),
-        clock_(clock),
-        shared_(std::move(shared)),
-        not_cached_(not_cached),
-        counts_(counts) {}
+              const CacheCounters& counts, const Clock& clock)
+      : options_(options), place_(std::move(place)), clock_(clock), shared_(std::move(shared)), counts_(counts) {}
 
   Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
     const bool get = request.method == "GET", head = request.method == "HEAD";
@@ -49,10 +45,10 @@ class OriginCache final : public Policy {
       auto answer = co_await next(request, context);
       co_return answer;
     }
-    if ((!get && !head) || has_body(request, context)) {
+    if ((!get && !head) || place_->has_body(request, context)) {
       auto answer = co_await next(request, context);
       if (!answer) co_return answer;
-      if (!http::is_safe(request.method) && answer->status < 400)
+      if (place_->changes(request, context) && answer->status < 400)
         invalidate(*shared_, place_->resource(request), *answer);
       co_return bypassed(std::move(answer), "; fwd=method");
     }
@@ -84,7 +80,7 @@ class OriginCache final : public Policy {
         co_return serve(CacheSource::collapsed, stored, request, context, now, how.text());
       }
       if (asked.control.only_if_cached && !shadow) {
-        Error error{declared(not_cached_), "nothing fresh is stored"};
+        Error error{&kNotCached, "nothing fresh is stored"};
         if (refuses(context, error)) co_return std::unexpected(std::move(error));
       }
       const bool by_request =
@@ -97,16 +93,18 @@ class OriginCache final : public Policy {
                              : "; fwd=uri-miss";
       const auto confirming = !shadow && stored && http::origin::condition_of(*stored) ? stored : nullptr;
       const auto stale_instead = [&] {
+        place_->given_stale(context);
         return serve(CacheSource::stale, stored, request, context, clock_.steady(),
                      "; fwd=stale; detail=stale-if-error");
       };
       const bool beside = !shadow && use == Reuse::stale_while_revalidate && !head;
+      const auto asked_with = head && !rules_.shared ? copied(request.headers, context) : nullptr;
       if (head || found.passes || asked.for_origin || asked.control.no_store || (asked.range && !confirming)) {
         auto answer = co_await next(request, context);
         if (head && !shadow && (!answer || answer->status >= 500) && good_enough(stored, use, request))
           co_return stale_instead();
         if (head && answer && answer->status == 200 && stored && !shadow)
-          freshen(*stored, *answer, request, context, asked, key);
+          freshen(*stored, *answer, asked_with ? *asked_with : request.headers, request, context, asked, key);
         if (shadow) co_return answer;
         co_return bypassed(std::move(answer), asked.range && !found.passes ? "; fwd=partial" : reason);
       }
@@ -136,8 +134,9 @@ class OriginCache final : public Policy {
         flight = std::move(ticket.flight);
       }
       auto fill = begin(request, context, next, asked, confirming, false, key, primary, flight);
-      auto woken = co_await fill->news.wait(context.loop, kFillTime + kSecond,
+      auto woken = co_await fill->news.wait(context.loop, options_.patience + kSecond,
                                             [&] { return fill->head != Fill::Head::awaited; });
+      place_->answered(fill->exchange.request, fill->exchange.context, request, context);
       const bool late = !woken ? woken.error().problem == &kDeadlineExceeded : !*woken;
       const bool failed =
           late || (woken && (fill->head == Fill::Head::failed || (fill->response && fill->response->status >= 500)));
@@ -159,10 +158,6 @@ class OriginCache final : public Policy {
 
  private:
   using Flights = SingleFlight<std::shared_ptr<const Landed>>;
-
-  static bool has_body(const Request& request, const Context& context) {
-    return !context.input.body_text.empty() || (request.body && request.content_length != 0);
-  }
 
   void count(CacheSource source) const {
     if (auto* each = counts_[static_cast<std::size_t>(source)]) each->add();
@@ -186,7 +181,7 @@ class OriginCache final : public Policy {
     const auto primary = key.size();
     auto kept = shared_->store.find(key);
     if (kept && kept->kind == CachedAnswer::Kind::varies) {
-      http::origin::put_variant(key, kept->vary, request.headers);
+      put_variant(key, *kept, request.headers);
       kept = shared_->store.find(key);
       found.other = !kept;
     }
@@ -205,6 +200,16 @@ class OriginCache final : public Policy {
       found.passes = kept && kept->kind == CachedAnswer::Kind::pass && clock_.steady() < kept->fresh;
     }
     return found;
+  }
+
+  static void put_variant(std::string& key, const CachedAnswer& rule, const Headers& request) {
+    http::origin::put_variant(key, rule.vary, request);
+    if (rule.by_all_fields) http::origin::put_all_fields(key, request);
+  }
+  static Headers* copied(const Headers& headers, Context& context) {
+    auto& made = context.keep<Headers>(context.arena);
+    for (auto& [name, value] : headers) made.add(name, value);
+    return &made;
   }
 
   bool is_changed(const Stored& stored, const Request& request) const {
@@ -321,13 +326,17 @@ class OriginCache final : public Policy {
   }
 
   /// Whoever boarded the flight leads it: it lands, also where there is no memory for a fill.
-  std::shared_ptr<Fill> begin(const Request& request, const Context& context, Next next, const Asked& asked,
+  std::shared_ptr<Fill> begin(const Request& request, Context& context, Next next, const Asked& asked,
                               const std::shared_ptr<const Stored>& confirming, bool beside, const std::string& key,
                               std::size_t primary, const std::shared_ptr<Flights::Flight>& flight) {
     std::shared_ptr<Fill> fill;
     try {
       fill = std::make_shared<Fill>(request, context, shared_->gathered);
       fill->asked = asked;
+      if (!rules_.shared) {
+        auto& fields = fill->asked_with.emplace(fill->exchange.arena);
+        for (auto& [name, value] : fill->exchange.request.headers) fields.add(lasting(name), lasting(value));
+      }
       if (confirming)
         fill->confirms(confirming);
       else if (beside)
@@ -374,7 +383,7 @@ class OriginCache final : public Policy {
     auto& request = fill.exchange.request;
     auto& context = fill.exchange.context;
     const auto begun = clock_.steady();
-    context.deadline(begun + kFillTime);
+    context.deadline(begun + options_.patience);
     http::origin::Times times{.requested = clock_.wall() / kSecond, .began = shared_->resources.now()};
     const auto received = [&] {
       times.at = clock_.steady();
@@ -470,25 +479,28 @@ class OriginCache final : public Policy {
   void keep(Fill& fill, std::shared_ptr<Stored> storing, std::string text, const std::string& primary) {
     storing->content = std::make_shared<const Content>(std::move(text));
     fill.stored = storing;
-    fill.kept = put(std::move(storing), fill.exchange.request.headers, primary);
+    fill.kept = put(std::move(storing), fill.selecting(), primary);
   }
   bool put(std::shared_ptr<const Stored> stored, const Headers& request, const std::string& primary) {
     auto key = primary;
     auto names = stored->vary;
     const auto rule = shared_->store.find(primary);
+    bool by_all_fields = stored->times.control.is_private;  // of one user, whom the service may know by any of them
     if (rule && rule->kind == CachedAnswer::Kind::varies) {
+      by_all_fields |= rule->by_all_fields;
       std::vector<std::string> all;
       std::ranges::set_union(names, rule->vary, std::back_inserter(all));
       if (all.size() <= kMostNames) names = std::move(all);
     }
-    if (!names.empty()) {
-      if (!rule || rule->kind != CachedAnswer::Kind::varies || rule->vary != names) {
-        auto made = std::make_shared<CachedAnswer>();
-        made->kind = CachedAnswer::Kind::varies;
-        made->vary = names;
+    if (!names.empty() || by_all_fields) {
+      auto made = std::make_shared<CachedAnswer>();
+      made->kind = CachedAnswer::Kind::varies;
+      made->vary = std::move(names);
+      made->by_all_fields = by_all_fields;
+      put_variant(key, *made, request);
+      if (!rule || rule->kind != CachedAnswer::Kind::varies || rule->vary != made->vary ||
+          rule->by_all_fields != by_all_fields)
         shared_->store.put(primary, std::move(made));
-      }
-      http::origin::put_variant(key, names, request);
     }
     auto entry = std::make_shared<CachedAnswer>();
     entry->kind = CachedAnswer::Kind::origin;
@@ -505,7 +517,7 @@ class OriginCache final : public Policy {
     if (current) {
       current->content = fill.confirming->content;
       fill.stored = current;
-      fill.kept = put(std::move(current), fill.exchange.request.headers, primary);
+      fill.kept = put(std::move(current), fill.selecting(), primary);
     } else {  // it is confirmed, and not to be stored any more
       auto once = std::make_shared<Stored>(*fill.confirming);
       once->fields.clear();
@@ -516,7 +528,7 @@ class OriginCache final : public Policy {
       fill.stored = std::move(once);
       auto key = primary;
       if (const auto rule = shared_->store.find(key); rule && rule->kind == CachedAnswer::Kind::varies)
-        http::origin::put_variant(key, rule->vary, fill.exchange.request.headers);
+        put_variant(key, *rule, fill.selecting());
       if (!fill.asked.control.no_store) shared_->store.remove(key);
     }
     fill.head = Fill::Head::confirmed;
@@ -525,8 +537,8 @@ class OriginCache final : public Policy {
   }
 
   /// A response to HEAD says whether what is stored of GET is current (section 4.3.5).
-  void freshen(const Stored& stored, const Response& answer, const Request& request, const Context& context,
-               const Asked& asked, const std::string& key) {
+  void freshen(const Stored& stored, const Response& answer, const Headers& asked_with, const Request& request,
+               const Context& context, const Asked& asked, const std::string& key) {
     if (asked.authorized && !stored.for_authorized) return;
     if (!http::origin::is_of(stored, answer.headers, true)) return shared_->store.remove(key);
     const auto now = clock_.steady();
@@ -539,7 +551,7 @@ class OriginCache final : public Policy {
     current->content = stored.content;
     std::string primary;
     place_->put_key(primary, request, context);
-    put(std::move(current), request.headers, primary);
+    put(std::move(current), asked_with, primary);
   }
 
   const CacheOptions options_;
@@ -547,7 +559,6 @@ class OriginCache final : public Policy {
   const std::unique_ptr<const Place> place_;
   const Clock& clock_;
   const std::shared_ptr<CacheState> shared_;
-  const Problem& not_cached_;
   const std::shared_ptr<const Landed> without_memory_ =
       std::make_shared<const Landed>(Landed{.failed = true, .error = Error{&kInternal}});
   const CacheCounters counts_;
@@ -555,19 +566,10 @@ class OriginCache final : public Policy {
 
 }  // namespace
 
-CacheCounters cache_counters(telemetry::Registry& registry, const Metric& metric, const telemetry::Label& whose) {
-  CacheCounters made{};
-  for (std::size_t i = 0; i < made.size(); ++i) {
-    const telemetry::Label labels[] = {whose, {"source", kCacheSources[i]}};
-    made[i] = &registry.counter(metric.name, metric.sentence, labels);
-  }
-  return made;
-}
-
 std::unique_ptr<Policy> origin_cache(const CacheOptions& options, std::unique_ptr<const Place> place,
                                      std::shared_ptr<CacheState> shared, const CacheCounters& counts,
-                                     const Clock& clock, const Problem& not_cached) {
-  return std::make_unique<OriginCache>(options, std::move(place), std::move(shared), counts, clock, not_cached);
+                                     const Clock& clock) {
+  return std::make_unique<OriginCache>(options, std::move(place), std::move(shared), counts, clock);
 }
 
 void invalidate(CacheState& shared, const Resource& resource, const Response& answer) {
@@ -578,3 +580,16 @@ void invalidate(CacheState& shared, const Resource& resource, const Response& an
 }
 
 }  // namespace plimsoll::origin
+
+namespace plimsoll {
+
+CacheCounters cache_counters(telemetry::Registry& registry, const Metric& metric, const telemetry::Label& whose) {
+  CacheCounters made{};
+  for (std::size_t i = 0; i < made.size(); ++i) {
+    const telemetry::Label labels[] = {whose, {"source", kCacheSources[i]}};
+    made[i] = &registry.counter(metric.name, metric.sentence, labels);
+  }
+  return made;
+}
+
+}  // namespace plimsoll

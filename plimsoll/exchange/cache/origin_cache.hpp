@@ -46,7 +46,9 @@ struct Landed {
 
 /// What caches that follow origins share: their store, and the requests to origins that are in progress.
 struct CacheState {
-  explicit CacheState(std::size_t memory) : memory(memory), store(memory) {}
+  /// Of so many bytes; `entries`: of responses, however small they are.
+  explicit CacheState(std::size_t memory, std::size_t entries = SIZE_MAX)
+      : memory(memory), store(memory, 16, entries) {}
   const std::size_t memory;
   CacheStore store;
   SingleFlight<std::shared_ptr<const Landed>> origin_flights;
@@ -60,6 +62,7 @@ struct CacheOptions {
   bool obeys = false;                  ///< `no-cache`, `max-age` and `min-fresh` of requests
   std::uint64_t largest = 1u << 20;    ///< bytes of a body
   Nanoseconds when_failing = 0;        ///< for which a stale response comes before a failure, whatever the origin says
+  Nanoseconds patience = kFillTime;    ///< until the head of a response
   std::string_view name = "plimsoll";  ///< of the cache, in `Cache-Status`
 };
 
@@ -74,12 +77,20 @@ class Place {
   virtual bool is_authorized(const Context& context) const = 0;
   /// Whether the request is for no cache.
   virtual bool passes(const Request& request, Context& context) const = 0;
+  virtual bool has_body(const Request& request, const Context& context) const = 0;
+  /// Whether the request changes what it is for.
+  virtual bool changes(const Request& request, Context& context) const = 0;
+  /// The origin has answered an exchange of the cache's own that was begun for a request, or has failed, or takes too
+  /// long.
+  virtual void answered(const Request& /*sent*/, Context& /*own*/, const Request& /*request*/, Context&) const {}
+  /// A stale response is given in place of a failure.
+  virtual void given_stale(const Context& /*context*/) const {}
 };
 
-/// A cache in front of an origin that speaks for itself (RFC 9111). `not_cached`: of `only-if-cached`.
+/// A cache in front of an origin that speaks for itself (RFC 9111).
 std::unique_ptr<Policy> origin_cache(const CacheOptions& options, std::unique_ptr<const Place> place,
                                      std::shared_ptr<CacheState> shared, const CacheCounters& counts,
-                                     const Clock& clock, const Problem& not_cached);
+                                     const Clock& clock);
 /// Makes what an unsafe request has changed old, now that it has succeeded (RFC 9111, section 4.4; RFC 9875).
 void invalidate(CacheState& shared, const http::origin::Resource& resource, const Response& answer);
 

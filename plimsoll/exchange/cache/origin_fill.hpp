@@ -42,7 +42,11 @@ struct Fill {
   }
   void wake() { news.wake_all(); }
 
+  /// The fields that select a response, whatever is added to them on the way to the origin.
+  const Headers& selecting() const { return asked_with ? *asked_with : exchange.request.headers; }
+
   DetachedExchange exchange;
+  std::optional<Headers> asked_with{};  ///< a copy: the way to the origin changes those of `exchange`
   Asked asked;
   std::shared_ptr<const Stored> confirming{};  ///< null: the request is not conditional, or not by us
   bool for_all = false;                        ///< what the request has, or wants of it, was not sent on

@@ -5,6 +5,7 @@
 #include "plimsoll/client/targets.hpp"
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/exchange/body_memory.hpp"
+#include "plimsoll/exchange/problems.hpp"
 #include "plimsoll/exchange/upgrade.hpp"
 #include "plimsoll/handler/upstream/declaration.hpp"
 #include "plimsoll/handler/upstream/upstream.hpp"
@@ -160,7 +161,7 @@ Result<std::shared_ptr<MirrorTarget>> mirror_target(Upstreams::One& upstream, co
   if (!declared) return std::unexpected(std::move(declared).error());
   Arena arena;
   auto parts = parts_of(written, arena);
-  for (const auto* key : {"retry", "hedge", "breaker", "concurrency", "trace"})
+  for (const auto* key : {"cache", "retry", "hedge", "breaker", "concurrency", "trace"})
     parts.set(arena, key, json::Value::of("off"));
   client::ServiceOptions calls{.name = name + ":mirror", .url = {}};
   for (std::size_t i = 0; i < declared->targets.size(); ++i) {
@@ -333,7 +334,7 @@ void provide(const contract::Contract&, Services& services, contract::Complaints
 constexpr const Problem* kProblems[] = {
     &client::kUnreachable, &client::kBadAnswer, &client::kAnswerTooLarge, &client::kCircuitOpen, &client::kTooManyCalls,
     &client::kQuotaExhausted, &client::kNoCredential, &client::kBodyNotSigned, &client::kCredentialRefused,
-    &kDeadlineExceeded, &kTooManyBodies, &database::kOutcomeUnknown,
+    &kDeadlineExceeded, &kTooManyBodies, &kNotCached, &database::kOutcomeUnknown,
     // of handshakes alone
     &http::kWebSocketHandshake, &http::kWebSocketVersion, &kCrossSite, &kTooManyWebSockets};
 constexpr auto kOfEveryCall = std::span(kProblems).first(std::size(kProblems) - std::size(kWebSocketProblems));

@@ -256,7 +256,8 @@ class Upstream final : public Handler {
   Task<Result<std::string_view>> hold(const Response& answer, const Request& request, Context& context) const {
     const auto method = request.method;
     auto* const* stream = std::get_if<Stream*>(&answer.body);
-    if (!stream || !route_.bodies) {
+    if (!stream) co_return whole_text(answer.body).value_or("");
+    if (!route_.bodies) {
       auto all = co_await client::whole_body(answer, kMostHeld);
       if (!all) co_return std::unexpected(std::move(all).error());
       co_return std::string_view(context.keep<std::string>(std::move(*all)));

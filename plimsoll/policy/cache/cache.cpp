@@ -6,6 +6,7 @@
 #include "plimsoll/exchange/cache/cache_store.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
+#include "plimsoll/exchange/problems.hpp"
 #include "plimsoll/exchange/reading.hpp"
 #include "plimsoll/exchange/upgrade.hpp"
 #include "plimsoll/http/cache_control.hpp"
@@ -80,8 +81,6 @@ class Cache final : public Policy {
           "the upstream."),
   };
   static constexpr std::string_view short_form = R"("type":"string","pattern":"^([0-9]+(ms|s|m|h|d)|off|origin)$")";
-  static constexpr Problem kNotCached{"not-cached", 504, "No fresh response is cached",
-                                      "Repeat the request without `Cache-Control: only-if-cached`."};
   static constexpr std::string_view example = "{ttl: 5m, stale-while-revalidate: 1m}";
   static constexpr auto methods = config::Methods::safe;
   static constexpr const Problem* problems[] = {&kNotCached};
@@ -481,7 +480,7 @@ Result<std::unique_ptr<Policy>> Cache::build(Options options, const Build& build
                            .obeys = options.obey_requests,
                            .largest = std::min(static_cast<std::size_t>(options.largest.bytes), fits),
                            .when_failing = stale ? kStale : 0},
-                          build, std::move(*shared), metrics[0], kNotCached);
+                          build, std::move(*shared), metrics[0]);
     }
     options.ttl = {};
   }

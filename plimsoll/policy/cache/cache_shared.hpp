@@ -18,8 +18,7 @@ struct CacheShared : origin::CacheState {
 
 /// `cache: origin`: for one operation, or for all that is not declared.
 std::unique_ptr<Policy> origin_cache(const origin::CacheOptions& options, const Build& build,
-                                     std::shared_ptr<CacheShared> shared, const Metric& metric,
-                                     const Problem& not_cached);
+                                     std::shared_ptr<CacheShared> shared, const Metric& metric);
 /// Whether `cache: origin` is in force for the operation: its responses are the origin's, validators and all.
 bool follows_origin(const contract::Operation& operation);
 /// Whether the operation demands credentials that nobody verifies (`plimsoll mock`, `authentication: off`): then nobody

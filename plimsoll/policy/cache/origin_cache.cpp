@@ -3,6 +3,7 @@
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/upgrade.hpp"
 #include "plimsoll/http/key_text.hpp"
+#include "plimsoll/http/method.hpp"
 #include "plimsoll/http/websocket.hpp"
 #include "plimsoll/policy/cache/cache_key.hpp"
 #include "plimsoll/policy/cache/cache_shared.hpp"
@@ -36,6 +37,11 @@ class OfOperation final : public origin::Place {
     return upgrades_ && http::asks_for_websocket(request);
   }
 
+  bool has_body(const Request& request, const Context& context) const override {
+    return !context.input.body_text.empty() || (request.body && request.content_length != 0);
+  }
+  bool changes(const Request& request, Context&) const override { return !http::is_safe(request.method); }
+
  private:
   const bool upgrades_;  ///< a WebSocket is no answer that could be stored
   const bool always_authorized_;
@@ -45,15 +51,14 @@ class OfOperation final : public origin::Place {
 }  // namespace
 
 std::unique_ptr<Policy> origin_cache(const origin::CacheOptions& options, const Build& build,
-                                     std::shared_ptr<CacheShared> shared, const Metric& metric,
-                                     const Problem& not_cached) {
+                                     std::shared_ptr<CacheShared> shared, const Metric& metric) {
   CacheCounters counts{};
   if (build.services.metrics)
     counts = cache_counters(*build.services.metrics, metric, {"operation", build.operation.id});
   auto given = options;
   given.rules.any_coding = !build.operation.undeclared;
   return origin::origin_cache(given, std::make_unique<OfOperation>(build), std::move(shared), counts,
-                              *build.services.clock, not_cached);
+                              *build.services.clock);
 }
 
 http::origin::Resource resource_of(const Request& request) {
