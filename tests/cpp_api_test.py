@@ -111,6 +111,9 @@ class Guide(harness.ServerTest):
     def test_calling_out(self):
         self.follow("calling-out.md")
 
+    def test_graphql(self):
+        self.follow("graphql.md")
+
     def test_a_policy(self):
         self.follow("policy.md")
 

@@ -29,4 +29,12 @@ Error unexpected_answer(json::Misfit misfit) {
   return Error{&client::kBadAnswer}.because("its body is another one: " + misfit.pointer + " " + misfit.message);
 }
 
+Error graphql_errors(const std::vector<client::GraphqlError>& errors) {
+  if (errors.empty()) return Error{&client::kBadAnswer}.because("its response has no data");
+  const auto& first = errors.front();
+  return Error{&client::kBadAnswer}.because("it answered with an error of GraphQL" +
+                                            (first.path.empty() ? std::string() : " for " + first.path) + ": " +
+                                            first.message);
+}
+
 }  // namespace plimsoll::binding
