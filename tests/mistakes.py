@@ -709,7 +709,7 @@ MISTAKES = [
      '`plimsoll explain upstreams` describes it and its options.'),
     ('an option of stored responses of a service', "deployment", 'limits: {', "upstreams: {reviews: {targets: ['http://127.0.0.1:9'], cache: {▸entires: 5}}}\nlimits: {",
      "configuration", '`upstreams`: upstream `reviews`: unknown key "entires"; did you mean "entries"?',
-     'The options here are: memory, entries, largest, stale-if-error, heuristic, obey-requests.'),
+     'The options here are: mode, memory, entries, largest, stale-if-error, heuristic, obey-requests.'),
     ('an option of oauth2', "deployment", 'limits: {', "upstreams: {reviews: {targets: ['http://127.0.0.1:9'], authentication: {oauth2: {token-url: 'https://id.example.com/token', client: a, ▸scopes: b}}}}\nlimits: {",
      "configuration", '`upstreams`: upstream `reviews`: unknown key "scopes"; did you mean "scope"?',
      'The options here are: token-url, client, secret, scope, parameters, client-authentication, authorities, plain-http.'),
