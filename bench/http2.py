@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""HTTP/2 and TLS beside nginx: requests per second of CPU time, as ratios.
+"""HTTP/2 beside h2o, HAProxy and nginx, and TLS beside nginx: requests per second of CPU time, as ratios.
 
   bench/http2.py [--build build/release] [--rounds 5] [--seconds 1]
 
-Rows: instructions a request by callgrind; HTTP/2 in clear and over TLS with one and with 32 streams on a connection, HTTP/1.1 keep-alive over TLS 1.3, and full TLS 1.3
-handshakes (no resumption) with the same key and certificate on both sides.
+Rows: instructions a request by callgrind; HTTP/2 without TLS with 1, 8, 32 and 100 streams on a connection, each server with a log and each without; HTTP/2 and
+HTTP/1.1 keep-alive over TLS 1.3, and full TLS 1.3 handshakes (no resumption) with the same key and certificate on both sides.
 """
 import functools
 import re
@@ -54,17 +54,29 @@ def ask(s, requests, streams):
                 buffer = buffer[size:]
 
 
-ROWS = [
-    ("HTTP/2, 16 connections of 1 stream", False, True, lambda s, t: measure.h2load(s, t, "-c16", "-m1"), {CHAIN: 1.3, BARE: None}),
-    ("HTTP/2, 4 connections of 32 streams", False, True, lambda s, t: measure.h2load(s, t, "-c4", "-m32"), {CHAIN: 4, BARE: None}),
-    ("HTTP/2 over TLS 1.3, 4 of 32 streams", True, True, lambda s, t: measure.h2load(s, t, "-c4", "-m32"), {CHAIN: None, BARE: None}),
-    ("HTTP/1.1 keep-alive over TLS 1.3", True, False, lambda s, t: measure.h2load(s, t, "-c32", "--h1"), {CHAIN: 0.95, BARE: None}),
-    ("full TLS 1.3 handshakes", True, False, handshakes, {CHAIN: None}),
+H2O, HAPROXY = "h2o, a file", "haproxy http-request return"
+STREAMS = (1, 8, 32, 100)
+TLS_ROWS = [
+    ("HTTP/2 over TLS 1.3, 4 of 32 streams", True, lambda s, t: measure.h2load(s, t, "-c4", "-m32"), {CHAIN: None, BARE: None}),
+    ("HTTP/1.1 keep-alive over TLS 1.3", False, lambda s, t: measure.h2load(s, t, "-c32", "--h1"), {CHAIN: 0.95, BARE: None}),
+    ("full TLS 1.3 handshakes", False, handshakes, {CHAIN: None}),
 ]
 
 
+def of_streams(chosen, folder, streams, log):
+    """HTTP/2 without TLS: us beside each server whose log is like ours."""
+    title = f"HTTP/2, 4 connections of {streams} streams, {'each with a log' if log else 'no logs'}"
+    if chosen.only not in title:
+        return
+    ours, silent = CHAIN if log else "plimsoll, default chain", "" if log else ", no log"
+    begin = [functools.partial(measure.chain, chosen.build, folder, http2=True, name=ours, contract=measure.HELLO if log else measure.SILENT)]
+    begin += [functools.partial(start, folder, http2=True, log=log) for start in (measure.h2o, measure.haproxy, measure.nginx)]
+    targets = {(ours, H2O + silent): 1.2 if log else 1.0, (ours, HAPROXY + silent): None, (ours, measure.NGINX if log else measure.NGINX_SILENT): None}
+    measure.compare(title, begin, lambda server, seconds: measure.h2load(server, seconds, "-c4", f"-m{streams}"), chosen.rounds, chosen.seconds, targets)
+
+
 def main():
-    parser = measure.options(__doc__)
+    parser = measure.options(__doc__, rounds=5)
     parser.add_argument("--only", default="", help="rows whose title contains this")
     chosen = measure.chosen(parser)
     measure.needs("h2load", "curl", "openssl")
@@ -74,13 +86,16 @@ def main():
                 title = f"instructions a request, HTTP/2, {streams} streams, {name}"
                 if chosen.only in title and shutil.which("valgrind"):
                     measure.row(title, measure.instructions(chosen.build, server, folder, functools.partial(ask, streams=streams)), counted=True)
-        for title, tls, http2, load, targets in ROWS:
+        for streams in STREAMS:
+            for log in (True, False):
+                of_streams(chosen, folder, streams, log)
+        for title, http2, load, targets in TLS_ROWS:
             if chosen.only not in title:
                 continue
-            begin = [functools.partial(measure.chain, chosen.build, folder, tls=tls, http2=http2)]
+            begin = [functools.partial(measure.chain, chosen.build, folder, tls=True, http2=http2)]
             if BARE in targets:
-                begin.append(functools.partial(measure.bare, chosen.build, folder, tls=tls, http2=http2))
-            begin.append(functools.partial(measure.nginx, folder, tls=tls, http2=http2))
+                begin.append(functools.partial(measure.bare, chosen.build, folder, tls=True, http2=http2))
+            begin.append(functools.partial(measure.nginx, folder, tls=True, http2=http2))
             found = measure.compare(title, begin, load, chosen.rounds, chosen.seconds, targets)
             if load is handshakes:
                 print("  handshakes a CPU-second: " + ", ".join(f"{name} {sorted(values)[len(values) // 2]:,.0f}" for name, values in found.items()))

@@ -3,10 +3,12 @@
 
 A figure is the median over rounds, with the lowest and the highest beside it. A ratio is taken within each round, between servers that
 ran one after the other, so that what else the machine does falls on both. CPU time is the server's own, of all its threads and children.
+If the interval in which the median lies (by `interval`) is wider than 10 % to either side, the row is not measurable: no target is judged by it.
 """
 import argparse
 import contextlib
 import json
+import math
 import os
 import pathlib
 import re
@@ -24,7 +26,7 @@ BODY = '{"message":"hello"}'
 TICK = os.sysconf("SC_CLK_TCK")
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, LOAD_CORE = CORES[0], CORES[-1]
-NGINX = "nginx return 200"
+NGINX, NGINX_SILENT = "nginx return 200", "nginx return 200, no log"
 
 
 class Missing(Exception):
@@ -33,11 +35,11 @@ class Missing(Exception):
 
 # Rows of the table.
 
-def row(what, figure, target=None, *, least=False, low=None, high=None, unit="", counted=False, note=""):
+def row(what, figure, target=None, *, least=False, low=None, high=None, unit="", counted=False, measurable=True, note=""):
     """One line of the table. `least`: the target is a lower bound, else an upper one. `counted`: the figure repeats exactly."""
-    met = None if target is None else figure >= target if least else figure <= target
+    met = None if target is None or not measurable else bool(figure >= target if least else figure <= target)
     one = {"bench": pathlib.Path(sys.argv[0]).name, "what": what, "figure": figure, "low": low, "high": high, "target": target,
-           "least": least, "unit": unit, "counted": counted, "met": met, "note": note}
+           "least": least, "unit": unit, "counted": counted, "measurable": measurable, "met": met, "note": note}
     print(line(one), flush=True)
     _keep(one)
 
@@ -48,9 +50,20 @@ def missing(what, why):
     _keep(one)
 
 
+def interval(values):
+    """Where the median of what is measured lies, by the ranks of the values: the narrowest such pair that is right in 90 % of all cases."""
+    ordered, outside, left = sorted(values), 0, 0.0
+    while 2 * (left + math.comb(len(ordered), outside) / 2 ** len(ordered)) <= 0.1:
+        left += math.comb(len(ordered), outside) / 2 ** len(ordered)
+        outside += 1
+    skipped = max(outside - 1, 0)
+    return ordered[skipped], ordered[-1 - skipped]
+
+
 def ratio_row(what, ratios, target=None, **more):
-    """Of ratios, one a round."""
-    row(what, statistics.median(ratios), target, low=min(ratios), high=max(ratios), **more)
+    """Of ratios or other figures, one a round."""
+    middle, (low, high) = statistics.median(ratios), interval(ratios)
+    row(what, middle, target, low=min(ratios), high=max(ratios), measurable=low >= 0.9 * middle and high <= 1.1 * middle, **more)
 
 
 def _keep(one):
@@ -70,7 +83,7 @@ def line(one):
         return f"{one['what']:62} {'-':>9}  not measured: {one['note']}"
     spread = f"{shown(one['low'])} to {shown(one['high'])}" if one["low"] is not None else "exact" if one["counted"] else ""
     target = "" if one["target"] is None else f"{'>=' if one['least'] else '<='} {shown(one['target'])}"
-    verdict = {True: "met", False: "SHORT", None: ""}[one["met"]]
+    verdict = {True: "met", False: "SHORT", None: ""}[one["met"]] if one["measurable"] else "not measurable"
     return f"{one['what']:62} {shown(one['figure']):>9} {one['unit']:6} {spread:20} {target:>10}  {verdict:5} {one['note']}".rstrip()
 
 
@@ -144,11 +157,12 @@ def cpu_seconds(pid):
 class Server:
     """A server pinned to its core, that has answered."""
 
-    def __init__(self, name, command, port, folder, *, target="/", answer=BODY, scheme="http", http2=False, output=None, check=None):
+    def __init__(self, name, command, port, folder, *, target="/", answer=BODY, scheme="http", http2=False, output=None, check=None, core=SERVER_CORE):
         self.name, self.port, self.target, self.scheme = name, port, target, scheme
+        self.warm = 0  # CPU seconds of load before it is measured
         self.said = folder / f"{port}.said"
         with open(output or self.said, "wb") as out:
-            self.process = subprocess.Popen(["taskset", "-c", str(SERVER_CORE), *map(str, command)], stdin=subprocess.DEVNULL, stdout=out,
+            self.process = subprocess.Popen(["taskset", "-c", str(core), *map(str, command)], stdin=subprocess.DEVNULL, stdout=out,
                                             stderr=subprocess.STDOUT, cwd=folder, start_new_session=True)
         self.pid = self.process.pid
         deadline = time.monotonic() + 30
@@ -208,7 +222,7 @@ def certificate(folder):
 
 # Who is measured.
 
-LIMITS = {"connections-per-address": 20000, "connections": 20000, "requests-per-connection": 10**9, "lifetime": "24h"}
+LIMITS = {"connections-per-address": 12000, "connections": 12000, "requests-per-connection": 10**9, "lifetime": "24h"}
 HELLO = """openapi: 3.1.0
 info: {title: Hello, version: 1.0.0}
 x-plimsoll:
@@ -223,6 +237,8 @@ paths:
           description: A greeting
           content: {application/json: {schema: {type: object}}}
 """
+
+SILENT = HELLO.replace("x-plimsoll:\n", "x-plimsoll:\n  access-log: off\n", 1)
 
 
 def bare(build, folder, *, tls=False, http2=False, limits=None):
@@ -254,35 +270,47 @@ def nginx(folder, *, tls=False, http2=False, log=True):
     conf = folder / f"nginx{port}.conf"
     conf.write_text(f"""daemon off; worker_processes 1; pid {folder}/nginx{port}.pid; error_log {folder}/error.log; worker_rlimit_nofile 20000;
 events {{ worker_connections 20000; }}
-http {{ access_log {f'{folder}/access{port}.log' if log else 'off'}; keepalive_requests 1000000000; default_type application/json; keepalive_timeout 600s;
+http {{ access_log {f'{folder}/access{port}.log combined buffer=64k flush=1s' if log else 'off'}; keepalive_requests 1000000000; default_type application/json; keepalive_timeout 600s;
   http2_max_concurrent_streams 128; client_body_buffer_size 16k;
   server {{ listen 127.0.0.1:{port}{words}; {secured} location / {{ return 200 '{BODY}'; }} }} }}
 """)
-    return Server(NGINX if log else "nginx, access log off", ["nginx", "-c", conf, "-p", folder, "-e", f"{folder}/error.log"], port, folder,
+    return Server(NGINX if log else NGINX_SILENT, ["nginx", "-c", conf, "-p", folder, "-e", f"{folder}/error.log"], port, folder,
                   scheme="https" if tls else "http", http2=http2)
 
 
-def haproxy(folder):
+def haproxy_start(folder, log):
+    """What its configuration begins with. Its log goes through a buffer in memory that is a file (`ring`)."""
+    ring = f"ring requests\n  format raw\n  maxlen 1000\n  size 65536\n  backing-file {folder}/haproxy{free_port()}.log\n"
+    return f"""{ring * log}global
+  nbthread 1
+  maxconn 9900
+{"  log ring@requests len 1000 local0" * log}
+defaults
+  mode http
+  timeout connect 10s
+  timeout client 600s
+  timeout server 600s
+  timeout http-keep-alive 60s
+{"  log global" * log}
+{"  option httplog" * log}
+"""
+
+
+def haproxy(folder, *, http2=False, log=True):
     if not shutil.which("haproxy"):
         raise Missing("haproxy", "not installed: scripts/install-dependencies bench")
     port = free_port()
     conf = folder / f"haproxy{port}.cfg"
     escaped = BODY.replace('"', '\\"')
-    conf.write_text(f"""global
-  nbthread 1
-  maxconn 4096
-defaults
-  mode http
-  timeout client 60s
-  timeout http-keep-alive 60s
+    conf.write_text(f"""{haproxy_start(folder, log)}
 frontend f
-  bind 127.0.0.1:{port}
+  bind 127.0.0.1:{port}{" proto h2" * http2}
   http-request return status 200 content-type application/json string "{escaped}"
 """)
-    return Server("haproxy http-request return", ["haproxy", "-f", conf, "-db"], port, folder)
+    return Server("haproxy http-request return" + ", no log" * (not log), ["haproxy", "-f", conf, "-db"], port, folder, http2=http2)
 
 
-def h2o(folder):
+def h2o(folder, *, http2=False, log=True):
     if not shutil.which("h2o"):
         raise Missing("h2o", "not installed: scripts/install-dependencies bench")
     port = free_port()
@@ -291,13 +319,14 @@ def h2o(folder):
     conf = folder / f"h2o{port}.conf"
     conf.write_text(f"""num-threads: 1
 listen: {{host: 127.0.0.1, port: {port}}}
+{f"access-log: {folder}/h2o{port}.log" * log}
 hosts:
   default:
     paths:
       /:
         file.dir: {folder}/www
 """)
-    return Server("h2o, a file", ["h2o", "-m", "worker", "-c", conf], port, folder)
+    return Server("h2o, a file" + ", no log" * (not log), ["h2o", "-m", "worker", "-c", conf], port, folder, http2=http2)
 
 
 def packages():
@@ -320,17 +349,22 @@ def fastify(folder, *arguments, name="Fastify", target="/", answer=BODY):
     if not there:
         raise Missing(name, "npm could not install it (bench/package.json)")
     port = free_port()
-    return Server(name, ["node", ROOT / "bench/fastify.mjs", str(port), *arguments], port, folder, target=target, answer=answer)
+    server = Server(name, ["node", ROOT / "bench/fastify.mjs", str(port), *arguments], port, folder, target=target, answer=answer)
+    server.warm = 5  # until its code is compiled
+    return server
 
 
 # Load.
 
-def wrk(server, seconds, connections=64, *more):
+def wrk(server, seconds, connections=64, *more, status=0):
+    """How many responses there were. `status`: that all of them must have, where it is none of success."""
     out = subprocess.run(["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", *map(str, more), server.url],
                          capture_output=True, text=True, check=True, timeout=seconds + 60).stdout
-    if errors := re.search(r"Socket errors:.*|Non-2xx.*", out):
-        raise SystemExit(f"{server.name}, {server.url}: {errors[0]}")
-    return int(re.search(r"(\d+) requests in", out)[1])
+    count = int(re.search(r"(\d+) requests in", out)[1])
+    errors = re.search(r"Socket errors:.*|Non-2xx or 3xx responses: (\d+)", out)
+    if (errors and (not status or errors[1] is None)) or (status and (not errors or int(errors[1]) < count - 1)):
+        raise SystemExit(f"{server.name}, {server.url}: {errors and errors[0]} of {count}")
+    return count
 
 
 def h2load(server, seconds, *more):
@@ -344,6 +378,9 @@ def h2load(server, seconds, *more):
 def take_turns(servers, load, rounds, seconds):
     """name -> requests per CPU-second of the server, one figure a round. One round before is for warming up."""
     found = {server.name: [] for server in servers}
+    for server in servers:
+        while cpu_seconds(server.pid) < server.warm:
+            load(server, seconds)
     for number in range(rounds + 1):
         order = servers if number % 2 else list(reversed(servers))
         for server in order:
@@ -386,14 +423,16 @@ def show(found, reference=NGINX):
 
 
 def compare(title, begin, load, rounds, seconds, targets):
-    """Measures servers in turns; for each name in `targets`, a row with its ratio to nginx and the target (None: only told)."""
+    """Measures servers in turns; for each name in `targets`, a row with its ratio to nginx and the target (None: only told), or for each
+    pair of names a row with their ratio."""
     print(f"{title}: {rounds} rounds of {seconds} s, server on core {SERVER_CORE}, load on core {LOAD_CORE}", flush=True)
     with running(*begin) as servers:
         found = take_turns(servers, load, rounds, seconds)
     show(found)
-    for name, target in targets.items():
-        if NGINX not in found:
-            missing(f"{title}, {name}", "nginx is not here")
+    for names, target in targets.items():
+        name, reference = names if isinstance(names, tuple) else (names, NGINX)
+        if reference not in found:
+            missing(f"{title}: {name} / {reference}", f"{reference} is not here")
         elif name in found:
-            ratio_row(f"{title}: {name} / nginx", ratios(found, name), target, least=True)
+            ratio_row(f"{title}: {name} / {reference}", ratios(found, name, reference), target, least=True)
     return found

@@ -2,10 +2,10 @@
 // was due: one that had to wait for a connection because the ones before it were late has waited all the same
 // (so-called coordinated omission is left to nobody).
 //
-//   steady_load PORT TARGET CONNECTIONS RATE SECONDS
+//   steady_load PORT TARGET CONNECTIONS RATE SECONDS [LOCAL_PORT,...]
 //
-// prints one line of JSON, latencies in microseconds. The first fifth of the requests is for warming up. Busy all the
-// time, so that no wake-up of its own is measured: give it a core.
+// (from those local ports, in turn) prints one line of JSON, latencies in microseconds. The first fifth of the requests
+// is for warming up. Busy all the time, so that no wake-up of its own is measured: give it a core.
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -19,6 +19,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <deque>
 #include <string>
 #include <string_view>
@@ -34,13 +35,23 @@ struct Line {
   std::string answer;
 };
 
-int connected(std::uint16_t port) {
+sockaddr_in loopback(std::uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return address;
+}
+
+/// `from`: the local port; 0: any.
+int connected(std::uint16_t port, std::uint16_t from) {
   const int s = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in to{};
-  to.sin_family = AF_INET;
-  to.sin_port = htons(port);
-  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (s < 0 || ::connect(s, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) return -1;
+  const linger none{.l_onoff = 1, .l_linger = 0};  // the port can be used again at once
+  const auto here = loopback(from), to = loopback(port);
+  if (from && (::setsockopt(s, SOL_SOCKET, SO_LINGER, &none, sizeof none) != 0 ||
+               ::bind(s, reinterpret_cast<const sockaddr*>(&here), sizeof here) != 0))
+    return -1;
+  if (s < 0 || ::connect(s, reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0) return -1;
   const int on = 1;
   ::setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   ::fcntl(s, F_SETFL, O_NONBLOCK);
@@ -65,8 +76,8 @@ int judge(std::string_view answer) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 6) {
-    std::fputs("usage: steady_load PORT TARGET CONNECTIONS RATE SECONDS\n", stderr);
+  if (argc != 6 && argc != 7) {
+    std::fputs("usage: steady_load PORT TARGET CONNECTIONS RATE SECONDS [LOCAL_PORT,...]\n", stderr);
     return 2;
   }
   const auto port = static_cast<std::uint16_t>(std::atoi(argv[1]));
@@ -77,8 +88,10 @@ int main(int argc, char** argv) {
   const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
   std::vector<Line> lines(static_cast<std::size_t>(std::atoi(argv[3])));
   std::deque<Line*> free;
+  const char* from = argc == 7 ? argv[6] : "";
   for (auto& line : lines) {
-    line.socket = connected(port);
+    line.socket = connected(port, static_cast<std::uint16_t>(std::atoi(from)));
+    if (const char* next = std::strchr(from, ',')) from = next + 1;
     epoll_event event{.events = EPOLLIN, .data = {.ptr = &line}};
     if (line.socket < 0 || ::epoll_ctl(epoll, EPOLL_CTL_ADD, line.socket, &event) != 0) {
       std::perror("steady_load: connect");

@@ -18,7 +18,8 @@ def main():
     judged = [one for one in rows if one.get("met") is not None]
     short = [one for one in judged if not one["met"]]
     absent = [one for one in rows if one["figure"] is None]
-    print(f"\n{len(judged) - len(short)} of {len(judged)} targets met, {len(short)} short, {len(absent)} not measured")
+    loose = [one for one in rows if one["figure"] is not None and not one["measurable"]]
+    print(f"\n{len(judged) - len(short)} of {len(judged)} targets met, {len(short)} short, {len(absent)} not measured, {len(loose)} not measurable here")
     for one in short:
         print(f"  SHORT: {one['what']}: {measure.shown(one['figure'])}, wanted {'>=' if one['least'] else '<='} {measure.shown(one['target'])}")
 
