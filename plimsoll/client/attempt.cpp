@@ -13,8 +13,14 @@ bool is_made_here(std::string_view name) {
 }
 
 std::string http1_head(const Outgoing& request) {
-  std::string text(request.method);
-  text.append(" ").append(request.target).append(" HTTP/1.1\r\nhost: ").append(request.authority).append("\r\n");
+  std::string text;
+  text.reserve(512);  // most are shorter
+  text.append(request.method)
+      .append(" ")
+      .append(request.target)
+      .append(" HTTP/1.1\r\nhost: ")
+      .append(request.authority)
+      .append("\r\n");
   for (const auto& [name, value] : *request.fields)
     if (!is_made_here(name)) text.append(name).append(": ").append(value).append("\r\n");
   if (request.unknown_length)

@@ -206,7 +206,7 @@ bool Connections::may_rest(const Http2Connection& connection) {
   const auto& of_origin = origins_[connection.origin()].connections;
   const auto others =
       std::ranges::count_if(of_origin, [&](const auto& each) { return each.get() != &connection && !each->calls(); });
-  return static_cast<std::size_t>(others) < connection.idle().connections && resting() <= Pool::kMostIdle;
+  return static_cast<std::size_t>(others) < connection.idle().shared && resting() <= Pool::kMostIdle;
 }
 
 void Connections::over(Http2Connection& connection) {

@@ -206,7 +206,7 @@ TEST(Http2Connection, NoMoreRestThanMay) {
     peer.greet(std::string{'\0', '\3'} + number(1));
     while (const auto stream = peer.request()) peer.answer(stream);
   }};
-  const auto called = service(server, {.connections = 2});
+  const auto called = service(server, {.shared = 2});
   run([&](Loop& loop) -> Task<> {
     std::vector<Scope> scopes(6);
     std::vector<std::string> outcomes(scopes.size());

@@ -10,7 +10,8 @@
 namespace plimsoll::client {
 
 struct IdleLimits {
-  std::size_t connections = 8;  ///< kept for each origin
+  std::size_t connections = 128;  ///< of HTTP/1.1, kept for each origin: calls in progress at once use so many
+  std::size_t shared = 8;         ///< of HTTP/2, each for many calls
   Nanoseconds time = 60 * kSecond;
   /// Of HTTP/2, with calls and without: after so long without a byte of it the other side is asked for a sign of life,
   /// which it has as long again to give.

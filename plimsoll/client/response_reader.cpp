@@ -10,6 +10,7 @@ namespace plimsoll::client {
 namespace {
 
 constexpr std::size_t kHead = 64 * 1024;
+constexpr std::size_t kFields = 16;  ///< most responses have fewer
 
 std::unexpected<Error> bad(std::string why) { return fail(kBadAnswer, std::move(why)); }
 
@@ -39,11 +40,12 @@ Result<ResponseReader::Step> ResponseReader::read(std::string_view bytes) {
     const auto end = bytes.find('\n');
     const auto piece = bytes.substr(0, end);
     if (head_ += piece.size() + (end != bytes.npos); head_ > kHead) return bad("its head is larger than 64 KiB");
-    partial_ += piece;
+    if (end == bytes.npos || !partial_.empty()) partial_ += piece;
     if (end == bytes.npos) return Step{.consumed = all};
     bytes.remove_prefix(end + 1);
-    if (!partial_.empty() && partial_.back() == '\r') partial_.pop_back();
-    if (auto done = line(partial_); !done) return std::unexpected(std::move(done).error());
+    std::string_view text = partial_.empty() ? piece : partial_;
+    if (text.ends_with('\r')) text.remove_suffix(1);
+    if (auto done = line(text); !done) return std::unexpected(std::move(done).error());
     partial_.clear();
     if (head_complete_ && !had_head) break;
   }
@@ -79,6 +81,7 @@ Result<> ResponseReader::status_line(std::string_view text) {
       (text.size() > 12 && text[12] != ' '))
     return bad("no status code");
   answer_ = {.status = static_cast<std::uint16_t>(status)};
+  answer_.headers.reserve(kFields);
   chunked_ = false;
   length_.reset();
   state_ = State::fields;

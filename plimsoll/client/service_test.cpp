@@ -347,6 +347,30 @@ TEST(Service, IdleConnectionsAreBoundedAndEnd) {
   });
 }
 
+TEST(Service, ConnectionsOfCallsThatWereInProgressAtOnceAreKeptForTheNext) {
+  constexpr std::size_t kCalls = 40;
+  TestServer server{[](TestLine& line) {
+    while (line.request()) line.send(kHello);
+  }};
+  const auto called = service({.url = server.url("/")});
+  run([&](Loop& loop) -> Task<> {
+    std::vector<Scope> scopes(3 * kCalls);
+    std::size_t begun = 0, done = 0;
+    while (begun < scopes.size()) {
+      for (std::size_t i = 0; i < kCalls; ++i)
+        loop.spawn(scopes[begun++], [](Service& called, Loop& loop, std::size_t& done) -> Task<> {
+          const Call get;
+          const auto answer = co_await fetch(called, loop, get);
+          EXPECT_EQ(told(answer), "200 hello");
+          ++done;
+        }(*called, loop, done));
+      while (done < begun) (void)co_await pause(loop, kMillisecond);
+    }
+    while (loop.running() > 1) (void)co_await pause(loop, kMillisecond);
+  });
+  EXPECT_EQ(server.connections(), static_cast<int>(kCalls));
+}
+
 /// What came as a stream, and what a body in pieces of that size was when it arrived.
 struct Pieces final : Stream {
   Pieces(std::size_t count, std::size_t size) : count(count), text(size, 'p') {}

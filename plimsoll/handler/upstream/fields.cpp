@@ -10,6 +10,8 @@ namespace {
 
 using Names = std::vector<std::string>;
 
+constexpr std::size_t kAdded = 8;  ///< fields that are written here, and by rules
+
 bool is_any(std::string_view name, std::initializer_list<std::string_view> names) {
   return std::ranges::find(names, name) != names.end();
 }
@@ -116,6 +118,7 @@ void FieldRules::apply(Headers& headers) const {
 
 std::vector<std::pair<std::string, std::string>> request_fields(const Request& request, const Passing& passing) {
   std::vector<std::pair<std::string, std::string>> fields;
+  fields.reserve(request.headers.size() + kAdded);
   Names of_the_connection;
   std::string cookies, via;
   const auto join = [](std::string& all, std::string_view separator, std::string_view one) {
