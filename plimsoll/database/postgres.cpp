@@ -324,19 +324,28 @@ void note_commit(PostgresReplicas* replicas, std::uint64_t caller, Position at, 
   if (wrote) *wrote = std::max(*wrote, at);
 }
 
-/// Reads that share connections, of one loop: those of each pool over one of its own.
+/// Reads that share connections, of one loop: when one connection has as many as it takes, a read brings the next.
 class Sharings {
  public:
-  explicit Sharings(Loop& loop) : loop_(loop) {}
-  PostgresSharing& of(const PostgresPool& pool) {
-    for (auto& [whose, sharing] : all_)
-      if (whose == &pool) return *sharing;
-    return *all_.emplace_back(&pool, std::make_unique<PostgresSharing>(loop_)).second;
+  explicit Sharings(Loop& loop) {
+    for (auto& each : all_) each.emplace(loop);
+  }
+  /// The first that a read can join, and its statement there; null: none.
+  std::pair<PostgresSharing*, PostgresSharing::Prepared> joinable(const PostgresPool& pool,
+                                                                  const PostgresSharing::Statement& statement) {
+    for (auto& each : all_)
+      if (const auto prepared = each->can_join(pool, statement)) return {&*each, prepared};
+    return {};
+  }
+  /// One to which a connection can be brought; null: all are in use.
+  PostgresSharing* unused() {
+    const auto found = std::ranges::find_if(all_, [](const auto& each) { return each->is_free(); });
+    return found == all_.end() ? nullptr : &**found;
   }
 
  private:
-  Loop& loop_;
-  std::vector<std::pair<const PostgresPool*, std::unique_ptr<PostgresSharing>>> all_;
+  static constexpr std::size_t kMost = 4;  ///< connections, of all pools
+  std::array<std::optional<PostgresSharing>, kMost> all_;
 };
 
 /// A transaction of a handler, over several waits.
@@ -592,17 +601,16 @@ class Postgres final : public Database {
     };
     for (int lost = 0;;) {
       if (shares) {
-        auto& sharing = loop.own<Sharings>().of(pool);
         const PostgresConnection::Statement statement{.sql = sql,
                                                       .parameters = parameters,
                                                       .into = &into,
                                                       .budget = reading.budget,
                                                       .limit = time_left(scope, loop),
                                                       .rows = &rows};
-        if (const auto prepared = sharing.can_join(pool, statement)) {
+        if (const auto [sharing, prepared] = loop.own<Sharings>().joinable(pool, statement); sharing) {
           const Counted counted{reading_};
           const auto begun = loop.now();
-          auto shared = co_await sharing.join(statement, prepared);
+          auto shared = co_await sharing->join(statement, prepared);
           look(begun, shared.done);
           if (may_end(shared, scope, lost)) co_return std::move(shared.done);
           continue;
@@ -621,9 +629,9 @@ class Postgres final : public Database {
                                                     .settings = settings};
       const auto begun = loop.now();
       PostgresSharing::Outcome outcome;
-      auto* sharing = shares ? &loop.own<Sharings>().of(pool) : nullptr;
+      auto* sharing = shares ? loop.own<Sharings>().unused() : nullptr;
       PostgresSharing::Prepared prepared = nullptr;
-      if (sharing && sharing->is_free()) {
+      if (sharing) {
         prepared = connection.can_pipe(statement);
         if (!prepared) {
           outcome.done = co_await connection.make_ready(statement);

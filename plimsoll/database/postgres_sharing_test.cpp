@@ -86,6 +86,32 @@ TEST_F(PostgresSharing, EachGetsItsOwnRowOverFewConnections) {
   EXPECT_EQ(connections.size(), 1u);
 }
 
+TEST_F(PostgresSharing, ManyReadsAtOnceShareAFewConnections) {
+  options.least = 10;
+  options.most = 20;
+  auto opened = open_postgres(options);
+  ASSERT_TRUE(opened) << reason_of(opened.error());
+  database = std::move(*opened);
+  constexpr std::string_view kSlow = "SELECT pg_backend_pid(), pg_sleep(0.005 * ?::int8)";
+  const Cell one[] = {std::int64_t{1}};
+  std::set<Cell> connections;
+  // Each connection has the statement then: these reads are not quick, and share none.
+  while (connections.size() < 10)
+    at_once(10, [&](Loop& loop, std::size_t) -> Task<> {
+      RowKeeper keeper;
+      auto done = co_await database->read(loop, kSlow, one, {.order = ReadClass::key, .site = 1}, keeper);
+      EXPECT_TRUE(done) << (done ? "" : reason_of(done.error()));
+      if (done) connections.insert(keeper.rows[0][0]);
+    });
+  connections.clear();
+  at_once(48, [&](Loop& loop, std::size_t) -> Task<> {
+    auto rows = co_await read(loop, kSlow, one);
+    EXPECT_TRUE(rows) << (rows ? "" : reason_of(rows.error()));
+    if (rows) connections.insert((*rows)[0][0]);
+  });
+  EXPECT_LE(connections.size(), 4u) << "16 reads on each";
+}
+
 TEST_F(PostgresSharing, AnErrorIsForItsOwnReadAlone) {
   constexpr std::string_view kDivides = "SELECT 10 / ?::int8";
   warm({kDivides});
