@@ -21,7 +21,7 @@ Response problem_document(const Error& error, Context& context) {
   const auto& problem = *error.problem;
   const auto status = problem.status == 499 ? std::uint16_t{503} : problem.status;
   std::string text;
-  text.reserve(256);
+  text.reserve(1024);  // room for texts as if all of their characters were escaped
   json::Writer out{text};
   out.begin_object();
   out.key("type").string("/problems/" + std::string(problem.code));

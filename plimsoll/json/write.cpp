@@ -6,6 +6,7 @@
 #include "plimsoll/json/utf8.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <cmath>
 #include <cstring>
@@ -43,13 +44,15 @@ char* write_escaped(char* at, unsigned char c) {
   return at;
 }
 
-/// Whether one of eight characters is beyond ASCII, a control character, a quote or a backslash: the top bit of its
-/// byte is then set.
-bool any_special(std::uint64_t eight) {
+/// The top bit of each of eight characters that is beyond ASCII, a control character, a quote or a backslash. Exact up
+/// to the first of them; a plain one behind it may be marked too.
+std::uint64_t specials(std::uint64_t eight) {
   constexpr std::uint64_t kOnes = 0x0101'0101'0101'0101, kTops = 0x8080'8080'8080'8080;
   const auto quote = eight ^ kOnes * '"', slash = eight ^ kOnes * '\\';
-  return ((eight | (eight - kOnes * 0x20) | (quote - kOnes) | (slash - kOnes)) & kTops) != 0;
+  return (eight | (eight - kOnes * 0x20) | (quote - kOnes) | (slash - kOnes)) & kTops;
 }
+
+bool any_special(std::uint64_t eight) { return specials(eight) != 0; }
 
 template <class Word>
 std::uint64_t load(const char* at) {
@@ -82,7 +85,12 @@ struct Special {
 
 /// The first from `at` on.
 Special next_special(std::string_view text, std::size_t at) {
-  while (at + 8 <= text.size() && !any_special(load<std::uint64_t>(text.data() + at))) at += 8;
+  static_assert(std::endian::native == std::endian::little, "the first character is the lowest byte");
+  for (; at + 8 <= text.size(); at += 8)
+    if (const auto found = specials(load<std::uint64_t>(text.data() + at))) {
+      at += static_cast<std::size_t>(std::countr_zero(found)) / 8;
+      break;
+    }
   while (at < text.size() && is_plain(text.substr(at, 1))) ++at;
   if (at == text.size()) return {at, 0, false};
   const auto length = static_cast<unsigned char>(text[at]) < 0x80 ? 0 : utf8_length(text.substr(at));
