@@ -207,11 +207,13 @@ def local_ports(server, one_thread, count):
 
 def one_thread(chosen, folder, database, row):
     with measure.running(lambda: serve(chosen.build, folder, database, "{min: 8, max: 8}", threads=2)) as (server,):
-        ways = {name: ",".join(map(str, local_ports(server, only, 16))) for name, only in (("one", True), ("spread", False))}
+        ways = {"one": True, "spread": False}
         found = {name: [] for name in ways}
         for number in range(2 * chosen.rounds + 1):
-            for name, ports in sorted(ways.items(), reverse=number % 2):
-                done = subprocess.run(["taskset", "-c", str(measure.LOAD_CORE), chosen.build / "bin/steady_load", str(server.port), f"/items/{row['id']}", "16", "1000", "2", ports], capture_output=True, text=True)
+            for name, only in sorted(ways.items(), reverse=number % 2):
+                ports = ",".join(map(str, local_ports(server, only, 16)))  # anew, because another process may have taken one
+                done = subprocess.run(["taskset", "-c", str(measure.LOAD_CORE), chosen.build / "bin/steady_load", str(server.port), f"/items/{row['id']}", "16", "1000", "2", ports],
+                                      capture_output=True, text=True)
                 if done.returncode:
                     raise SystemExit(f"bench/postgres.py: {done.stderr}")
                 if number:

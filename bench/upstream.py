@@ -101,6 +101,14 @@ backend chat
     return measure.Server(HAPROXY, ["haproxy", "-f", conf, "-db"], port, folder)
 
 
+def requests(chosen, folder, servers):
+    for what, more in (("a proxied GET", ()), ("a proxied POST of 10 KB", ("-s", folder / "post.lua"))):
+        found = measure.take_turns(servers, lambda server, seconds: measure.wrk(server, seconds, chosen.connections, *more), chosen.rounds, chosen.seconds)
+        measure.show(found, NGINX)
+        for name in [each.name for each in servers[1:]]:
+            measure.ratio_row(f"CPU of {what}: {OURS} / {name}", measure.ratios(found, name, OURS), 1.0 if name == NGINX else None)
+
+
 # Large bodies.
 
 def transfer(folder, upload, server, _seconds):
@@ -190,17 +198,15 @@ def main():
         port = measure.free_port()
         service = multiprocessing.Process(target=chat, args=(port,), daemon=True)
         service.start()
-        with measure.running(lambda: origin(folder)) as (behind,), measure.running(
-                lambda: ours(chosen.build, folder, behind.port, port), lambda: nginx(folder, behind.port, port), lambda: haproxy(folder, behind.port, port)) as servers:
-            for what, more in (("a proxied GET", ()), ("a proxied POST of 10 KB", ("-s", folder / "post.lua"))):
-                found = measure.take_turns(servers, lambda server, seconds, more=more: measure.wrk(server, seconds, chosen.connections, *more), chosen.rounds, chosen.seconds)
-                measure.show(found, NGINX)
-                for name in [each.name for each in servers[1:]]:
-                    measure.ratio_row(f"CPU of {what}: {OURS} / {name}", measure.ratios(found, name, OURS), 1.0 if name == NGINX else None)
-            large_bodies(folder, servers, 3)
+        with measure.running(lambda: origin(folder)) as (behind,):
+            begin = [lambda: ours(chosen.build, folder, behind.port, port), lambda: nginx(folder, behind.port, port), lambda: haproxy(folder, behind.port, port)]
+            with measure.running(*begin) as servers:
+                requests(chosen, folder, servers)
+                large_bodies(folder, servers, 3)
             count = min(chosen.websockets, (hard - 600) // 2 - 100)  # each takes two descriptors of the proxy
-            for server in servers:
-                measure.row(f"memory of an idle WebSocket: {server.name}", idle_websockets(server, count), 16 if server.name == OURS else None, unit="KiB", note=f"{count} of them")
+            with measure.running(*begin) as servers:
+                for server in servers:
+                    measure.row(f"memory of an idle WebSocket: {server.name}", idle_websockets(server, count), 16 if server.name == OURS else None, unit="KiB", note=f"{count} of them")
         service.kill()
 
 
