@@ -1,6 +1,9 @@
-"""What ordinary clients send beside what a contract asks for: bodies of no bytes, bodies without a type."""
+"""What ordinary clients send beside what a contract asks for: bodies of no bytes, bodies without a type, large bodies that are rejected."""
+import subprocess
+
 import harness
 import http2_client
+import http2_test
 from http2_client import DATA, END_STREAM, frame
 
 CONTRACT = """
@@ -42,6 +45,25 @@ class OrdinaryClients(harness.ServerTest):
             with self.subTest(path=path, typed=typed, content=content):
                 self.assertEqual(self.chunked(server, path, content, json[0] if typed else "")[0], status)
                 self.assertEqual(self.framed(server, path, content, json[1] if typed else ())[0], status)
+
+    def test_a_large_upload_that_is_rejected_has_a_readable_response(self):
+        """The curl of Debian 12 over each version of HTTP, in clear and over TLS."""
+        harness.needs("curl", "openssl")
+        folder = self.directory()
+        (folder / "large").write_bytes(bytes(32 << 20))
+        crt, key = http2_test.certificate(folder)
+        clear = self.serve(CONTRACT)
+        secret = self.server(CONTRACT, f"tls: {{certificate: '{crt}', key: '{key}'}}", directory=folder)
+        harness.Process.start(secret)
+        harness.until(lambda: http2_test.reachable(secret.port), secret.describe)
+        for server, scheme, version in ((clear, "http", "--http1.1"), (clear, "http", "--http2-prior-knowledge"), (secret, "https", "--http1.1"), (secret, "https", "--http2")):
+            for path, status, code in (("/json", 413, "payload-too-large"), ("/nothing", 404, "not-found")):
+                with self.subTest(f"{scheme} {version} {path}"):
+                    told = subprocess.run(["curl", "-sS", "--insecure", version, "-H", "Expect:", "-H", "Content-Type: application/json", "--data-binary", f"@{folder}/large",
+                                           "-w", "%{http_code}", f"{scheme}://localhost:{server.port}{path}"], capture_output=True, text=True, timeout=harness.PATIENCE)
+                    self.assertEqual(told.returncode, 0, told.stderr)
+                    self.assertEqual(told.stdout[-3:], str(status))
+                    self.assertIn(f'"code":"{code}"', told.stdout)
 
     def test_a_body_without_a_type_is_bytes_where_those_are_taken(self):
         server = self.serve(CONTRACT)

@@ -9,6 +9,20 @@ namespace plimsoll::http {
 
 using h2::Type;
 
+namespace {
+
+/// What is taken of a request after its answer is complete, before the rest is asked off: a client that writes and
+/// reads by turns finds the answer before the reset.
+constexpr std::uint32_t kLingered = 256 * 1024;
+
+/// A stream that is answered, and of whose request the rest is on its way.
+struct Lingering {
+  std::int32_t id = 0;  ///< 0: none
+  std::uint32_t left = 0;
+};
+
+}  // namespace
+
 H2Preface h2_preface(std::string_view first_bytes) {
   const auto size = std::min(first_bytes.size(), kH2Preface.size());
   if (first_bytes.substr(0, size) != kH2Preface.substr(0, size)) return H2Preface::no;
@@ -19,6 +33,8 @@ H2Preface h2_preface(std::string_view first_bytes) {
 struct H2Session::State final : h2::Machine {
   H2Requests& requests;
   std::int32_t highest_taken = 0;  ///< of the streams that were opened: not refused
+  /// Between these two is what the client passed over when it last did, and will never open (section 5.1.1).
+  std::int32_t passed_from = 0, passed_to = 0;
 
   State(const H2Options& o, H2Requests& r) : Machine(o), requests(r) {
     preface_left = kH2Preface.size();
@@ -31,8 +47,20 @@ struct H2Session::State final : h2::Machine {
     say_settings(settings);
   }
 
+  std::array<Lingering, 16> lingering{};
+  std::size_t lingered = 0;
+
+  Lingering* find_lingering(std::int32_t id) {
+    const auto found = std::ranges::find(lingering, id, &Lingering::id);
+    return found == lingering.end() ? nullptr : &*found;
+  }
+  void linger(const H2Stream& stream, std::string& out);
   Purpose purpose_of(std::int32_t id) override;
   void head_came(std::string_view bytes) override;
+  void content_of_closed() override;
+  void reset_of_closed() override {
+    if (auto* stream = find_lingering(frame.stream)) *stream = {};
+  }
   void in_ended(H2Stream&) override {}
   void out_ended(H2Stream& stream, std::string& out) override;
   void own_setting(std::uint32_t, std::uint32_t) override {}
@@ -47,12 +75,21 @@ struct H2Session::State final : h2::Machine {
 
 h2::Machine::Purpose H2Session::State::purpose_of(std::int32_t id) {
   if (id > highest) {
+    if (id > highest + 2) passed_from = highest, passed_to = id;
     highest = id;
     return drained ? Purpose::ignored : Purpose::head;  // what GOAWAY said is not served
   }
   if (find(id)) return Purpose::trailers;
+  if (auto* stream = find_lingering(id)) {
+    if (block_ends_stream) *stream = {};
+    return Purpose::ignored;
+  }
   // The peer may not have known.
-  if (!was_reset(id)) fail(H2Error::stream_closed, "HEADERS: stream closed");
+  if (was_reset(id)) return Purpose::ignored;
+  if (id > passed_from && id < passed_to)
+    fail(H2Error::protocol_error, "HEADERS: a lower stream than before");
+  else
+    fail(H2Error::stream_closed, "HEADERS: stream closed");
   return Purpose::ignored;
 }
 
@@ -73,8 +110,35 @@ void H2Session::State::head_came(std::string_view bytes) {
 
 /// The answer is complete, and the rest of the request is of no use (section 8.1).
 void H2Session::State::out_ended(H2Stream& stream, std::string& out) {
-  if (!stream.in_ended_) put_reset(out, stream.id_, H2Error::no_error);
+  if (!stream.in_ended_) linger(stream, out);
   close(stream, H2Error::no_error);
+}
+
+/// A client to which a reset comes while it writes may lose the answer that stands before it. So the rest of the
+/// request is taken and thrown away for a while; of many such streams the eldest is reset.
+void H2Session::State::linger(const H2Stream& stream, std::string& out) {
+  auto& eldest = lingering[lingered++ % lingering.size()];
+  if (eldest.id) put_reset(out, eldest.id, H2Error::no_error);
+  eldest = {stream.id_, kLingered};
+  const auto unread = stream.unconsumed_ + stream.returned_;
+  if (unread) put_window(stream.id_, static_cast<std::uint32_t>(unread));
+}
+
+void H2Session::State::content_of_closed() {
+  auto* stream = find_lingering(frame.stream);
+  if (!stream) {  // what was taken and not reset by the server the client has ended: nothing more comes (section 5.1)
+    if (frame.stream <= highest_taken && !was_reset(frame.stream)) break_stream(frame.stream, H2Error::stream_closed);
+    return;
+  }
+  if (frame.flags & h2::kEndStream) {
+    *stream = {};
+  } else if (frame.length > stream->left) {
+    *stream = {};
+    put_reset(control, frame.stream, H2Error::no_error);
+  } else if (frame.length) {
+    stream->left -= frame.length;
+    put_window(frame.stream, frame.length);
+  }
 }
 
 void H2Session::State::write_head(H2Stream& stream, std::string& out) {

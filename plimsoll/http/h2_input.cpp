@@ -135,8 +135,8 @@ void Machine::begin_data() {
   if (frame.length > in_window) return fail(H2Error::flow_control_error, "more content than the window was open for");
   in_window -= frame.length;
   auto* stream = find(frame.stream);
-  // Of streams that are over: it may have been under way when they ended.
-  if (!stream || stream->doomed_) return;
+  if (!stream) return content_of_closed();
+  if (stream->doomed_) return;
   if (!stream->in_begun_) return break_stream(frame.stream, H2Error::protocol_error);
   if (stream->in_ended_) return break_stream(frame.stream, H2Error::stream_closed);
   if (frame.length > stream->in_window_) return break_stream(frame.stream, H2Error::flow_control_error);
@@ -217,10 +217,19 @@ void Machine::frame_came(std::string_view bytes) {
     case Type::reset: return reset_came(bytes);
     case Type::goaway: peer_leaves = true; return goaway_came(bytes);
     case Type::priority:
-      if (bytes.size() != 5 && find(frame.stream)) break_stream(frame.stream, H2Error::frame_size_error);
+      if (bytes.size() != 5 && find(frame.stream)) return break_stream(frame.stream, H2Error::frame_size_error);
+      depends_on_itself(bytes);
       return;
     default: return;  // unknown types are passed over (section 4.1)
   }
+}
+
+/// Priorities mean nothing here, but one that cannot be is an error all the same (RFC 7540, section 5.3.1). Such a
+/// stream may be idle, hence the error is one of the connection.
+bool Machine::depends_on_itself(std::string_view priority) {
+  if (priority.size() < 5 || static_cast<std::int32_t>(number(priority) & 0x7fffffff) != frame.stream) return false;
+  fail(H2Error::protocol_error, "a stream that depends on itself");
+  return true;
 }
 
 void Machine::headers(std::string_view bytes) {
@@ -234,6 +243,7 @@ void Machine::headers(std::string_view bytes) {
   }
   if (frame.flags & kPrioritized) {
     if (bytes.size() < 5) return fail(H2Error::frame_size_error, "HEADERS without its priority");
+    if (depends_on_itself(bytes)) return;
     bytes.remove_prefix(5);
   }
   if (padding > bytes.size()) return fail(H2Error::protocol_error, "HEADERS: padding longer than the frame");
@@ -355,7 +365,7 @@ void Machine::window(std::string_view bytes) {
 
 void Machine::reset_came(std::string_view bytes) {
   auto* stream = find(frame.stream);
-  if (!stream) return;
+  if (!stream) return reset_of_closed();
   const auto why = static_cast<H2Error>(number(bytes));
   close(*stream, why == H2Error::no_error ? H2Error::cancel : why);  // whatever it says: the answer is not wanted
 }

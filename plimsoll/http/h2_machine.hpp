@@ -113,6 +113,10 @@ struct Machine {
   // What the sides do in ways of their own.
   /// A header block begins to come on this stream.
   virtual Purpose purpose_of(std::int32_t id) = 0;
+  /// Content of a stream that is over begins to come. It may have been under way when the stream ended.
+  virtual void content_of_closed() {}
+  /// RST_STREAM for a stream that is over.
+  virtual void reset_of_closed() {}
   /// A block that begins a message.
   virtual void head_came(std::string_view bytes) = 0;
   /// The peer's message on this stream is whole.
@@ -164,6 +168,7 @@ struct Machine {
   void take_content(std::string_view piece);
   void content_ended(H2Stream& stream);
   void frame_came(std::string_view bytes);
+  bool depends_on_itself(std::string_view priority);
   void headers(std::string_view bytes);
   void block_came(std::string_view bytes);
   bool block_failed(H2HeadReader::Outcome outcome);

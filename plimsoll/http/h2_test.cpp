@@ -409,16 +409,78 @@ TEST(H2, OutputStopsAtTheLimitAndGoesOn) {
   EXPECT_EQ(got, big.size());
 }
 
-TEST(H2, AnAnswerBeforeTheEndOfTheRequestEndsTheRequest) {
+TEST(H2, ContentBeyondTheWindowOfAStreamIsAnErrorOfTheStream) {
   Peer peer;
   ASSERT_TRUE(peer.greet());
   ASSERT_TRUE(peer.receive(frame(kHeaders, kEndHeaders, 1, head("POST", "/"))));
-  peer.answer(peer.streams[0], "no");
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(peer.receive(frame(kData, 0, 1, std::string(16'384, 'x'))));  // one byte more
   const auto resets = peer.said(kReset);
   ASSERT_EQ(resets.size(), 1u);
+  EXPECT_EQ(resets[0].code(), 3u);
+}
+
+/// A client whose request is answered before it has ended.
+struct Answered : Peer {
+  explicit Answered(std::int32_t streams = 1) {
+    EXPECT_TRUE(greet());
+    for (std::int32_t i = 0; i < streams; ++i) {
+      EXPECT_TRUE(receive(frame(kHeaders, kEndHeaders, 2 * i + 1, head("POST", "/"))));
+      answer(this->streams.back(), "no");
+      early = said(kReset);
+      EXPECT_TRUE(this->streams.back().over);
+    }
+  }
+  std::vector<Frame> early;  ///< resets behind the last answer
+};
+
+TEST(H2, AnAnswerBeforeTheEndOfTheRequestIsFollowedByNoResetAtOnce) {
+  Answered peer;
+  EXPECT_TRUE(peer.early.empty());
+  EXPECT_TRUE(peer.receive(frame(kData, kEndStream, 1, "late")));  // is passed over
+  EXPECT_TRUE(peer.said(kReset).empty());
+  EXPECT_TRUE(peer.receive(frame(kData, kEndStream, 1, "again")));  // what follows its end is not
+  const auto resets = peer.said(kReset);
+  ASSERT_EQ(resets.size(), 1u);
+  EXPECT_EQ(resets[0].code(), 5u);
+}
+
+TEST(H2, TheRestOfAnAnsweredRequestIsTakenWithinABoundAndThenAskedOff) {
+  Answered peer;
+  std::size_t taken = 0, windows = 0;
+  std::vector<Frame> resets;
+  for (int i = 0; i < 100 && resets.empty(); ++i) {
+    ASSERT_TRUE(peer.receive(frame(kData, 0, 1, std::string(16'384, 'x'))));
+    taken += 16'384;
+    for (const auto& each : frames_of(peer.sent())) {
+      if (each.type == kReset) resets.push_back(each);
+      windows += each.type == kWindow && each.stream == 1 ? each.code() : 0;
+    }
+  }
+  ASSERT_EQ(resets.size(), 1u);
   EXPECT_EQ(resets[0].code(), 0u);
-  EXPECT_TRUE(peer.streams[0].over);
-  EXPECT_TRUE(peer.receive(frame(kData, kEndStream, 1, "late")));  // what was under way is passed over
+  EXPECT_EQ(taken, (256u << 10) + 16'384u);
+  EXPECT_EQ(windows, 256u << 10);                                  // all that was taken was given back
+  EXPECT_TRUE(peer.receive(frame(kData, kEndStream, 1, "late")));  // it was under way
+  EXPECT_TRUE(peer.said(kReset).empty());
+}
+
+TEST(H2, TrailersAndResetsEndTheRestOfAnAnsweredRequest) {
+  for (const auto& end :
+       {frame(kHeaders, kEndHeaders | kEndStream, 1, literal("a", "b")), frame(kReset, 0, 1, number(8))}) {
+    Answered peer;
+    EXPECT_TRUE(peer.receive(end));
+    EXPECT_TRUE(peer.receive(frame(kData, kEndStream, 1, "late")));
+    const auto resets = peer.said(kReset);
+    ASSERT_EQ(resets.size(), 1u);
+    EXPECT_EQ(resets[0].code(), 5u);
+  }
+}
+
+TEST(H2, OfManyAnsweredRequestsTheEldestIsAskedOff) {
+  Answered peer(17);
+  ASSERT_EQ(peer.early.size(), 1u);
+  EXPECT_EQ(peer.early[0].stream, 1);
+  EXPECT_EQ(peer.early[0].code(), 0u);
 }
 
 TEST(H2, DrainsInTwoSteps) {
