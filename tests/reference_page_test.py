@@ -13,11 +13,58 @@ import npm
 
 EXAMPLES = harness.ROOT / "examples"
 
+# A word of 90 characters in each place of a contract whose text is shown.
+WORD = "unbreakable" * 8 + "it"
+LONG = {
+    "openapi": "3.1.0", "info": {"title": WORD, "version": WORD, "description": f"{WORD} and `{WORD}`"}, "servers": [{"url": f"/{WORD}", "description": WORD}],
+    "tags": [{"name": WORD, "description": f"`{WORD}`"}],
+    "paths": {f"/{WORD}/{{{WORD}}}": {"post": {
+        "tags": [WORD], "operationId": WORD, "summary": WORD, "description": f"- `{WORD}`\n- **{WORD}**\n\n[{WORD}](https://example.com/{WORD})",
+        "externalDocs": {"url": f"https://example.com/{WORD}"}, "security": [{WORD: [WORD]}],
+        "parameters": [{"name": WORD, "in": place, "required": True, "description": f"`{WORD}`", "schema": {"type": "string", "enum": [WORD, WORD + "s"]}} for place in ("path", "query")] +
+                      [{"name": "many", "in": "query", "description": WORD, "schema": {"type": "array", "items": {"type": "string", "enum": [WORD, WORD + "s"]}}}],
+        "requestBody": {"description": f"`{WORD}`", "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{WORD}"}},
+                                                               f"application/x-{WORD}": {"schema": {"type": "string", "contentMediaType": "image/png"}}}},
+        "responses": {"200": {"description": f"`{WORD}`", "headers": {WORD: {"description": f"`{WORD}`", "schema": {"type": "string", "pattern": WORD}}},
+                              "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{WORD}"}}}}}}}},
+    "components": {"securitySchemes": {WORD: {"type": "apiKey", "in": "header", "name": WORD, "description": f"`{WORD}`"}},
+                   "schemas": {WORD: {"type": "object", "title": WORD, "description": f"`{WORD}`", "required": [WORD], "properties": {
+                       WORD: {"type": "string", "description": f"`{WORD}`", "pattern": WORD, "default": WORD},
+                       "kind": {"enum": [WORD, WORD + "s"]}, "child": {"$ref": f"#/components/schemas/{WORD}"}}}}}}
+
 
 class ReferencePage(harness.ServerTest):
     def setUp(self):
         harness.needs("chromium")
         npm.needs("playwright-core", "axe-core")
+
+    def shown(self, address, width):
+        """What no person reads, because it is behind the right edge."""
+        folder = pathlib.Path(os.environ.get("PLIMSOLL_SCREENSHOTS") or self.directory())
+        (folder / "node_modules").exists() or (folder / "node_modules").symlink_to(npm.FOLDER / "node_modules")
+        (folder / "width.mjs").write_text((harness.ROOT / "tests/programs/reference_page_width.mjs").read_text())
+        done = subprocess.run(["node", "width.mjs", address, str(width), f"width-{width}.png"], cwd=folder, capture_output=True, text=True, timeout=300,
+                              env={**os.environ, "HOME": str(folder)})
+        self.assertEqual(done.returncode, 0, done.stderr[-3000:])
+        return json.loads(done.stdout)
+
+    def all_is_shown(self, contract, least):
+        server = harness.Server(contract, self.directory(), verb=("mock",))
+        self.addCleanup(self._end, server)
+        server.start()
+        for width in (1400, 400):
+            with self.subTest(width):
+                seen = self.shown(f"{server.url}/docs", width)
+                self.assertEqual((seen["cut"], seen["width"]), ([], width))
+                self.assertGreater(seen["looked"], least)
+
+    def test_no_text_is_cut_off_however_long_its_words(self):
+        contract = self.directory() / "long.json"
+        contract.write_text(json.dumps(LONG))
+        self.all_is_shown(contract, 100)
+
+    def test_no_text_of_a_large_contract_is_cut_off(self):
+        self.all_is_shown(harness.real("contracts/box.json"), 10000)
 
     def used(self, width):
         server = self.serve(EXAMPLES / "shop/shop.yaml", EXAMPLES / "shop/plimsoll.yaml", arguments=["--dev"]).authorize()
@@ -51,6 +98,8 @@ class ReferencePage(harness.ServerTest):
         self.assertIn(seen["refused"]["body"]["code"], seen["problem"])
         self.assertRegex(seen["found"], r"^[1-9]\d* found$")
         self.assertIn("#model-Payment", seen["foundInModels"])
+        self.assertIn("#createOrder", seen["foundInResponses"])  # a header that only responses have
+        self.assertNotIn("#listOrders", seen["foundInResponses"])
         self.assertLessEqual(seen["width"], width)
         self.assertIn("system-ui", seen["font"])
         return server, folder, token, seen

@@ -89,6 +89,8 @@ await page.keyboard.type('record payment');
 seen.found = await page.textContent('#found');
 await page.fill('#search', 'voucher');
 seen.foundInModels = await page.$$eval('#list a:not([hidden])', (all) => all.map((one) => one.getAttribute('href')));
+await page.fill('#search', 'preference-applied');
+seen.foundInResponses = await page.$$eval('#list a:not([hidden])', (all) => all.map((one) => one.getAttribute('href')));
 await page.fill('#search', '');
 await page.keyboard.press('Escape');
 

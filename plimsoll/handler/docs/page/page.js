@@ -255,10 +255,13 @@ function closeMenu() {
   byId('menu').setAttribute('aria-expanded', 'false');
 }
 
+/** What an operation answers. Problems, which most operations have in common, are entries of their own. */
+const answersOf = (operation) => Object.entries(operation.responses || {}).map(([status, one]) => [status, resolve(one)]).filter(([status, one]) => !isRefusal(status, one));
+
 /** All words of an entry, made at the first search. */
 function wordsOf(entry) {
   if (entry.text === undefined) {
-    const whole = entry.kind === 'operation' ? [entry.method, entry.path, entry.id, entry.operation, entry.parameters.map(({name, description}) => [name, description])]
+    const whole = entry.kind === 'operation' ? [entry.method, entry.path, entry.id, entry.operation, answersOf(entry.operation), entry.parameters.map(({name, description}) => [name, description])]
       : entry.kind === 'model' ? [entry.name, entry.schema] : [entry.code, entry.status, entry.title];
     entry.text = JSON.stringify(whole, (key, value) => (key === 'responses' || key === 'x-plimsoll' ? undefined : value)).toLowerCase();
   }
