@@ -34,6 +34,28 @@ std::string Dialect::create_index(const TableDefinition& table, const std::vecto
          table.list(columns) + ")";
 }
 
+Task<Result<std::vector<std::optional<FoundTable>>>> Dialect::find_tables(
+    Session& session, std::span<const TableDefinition> tables) const {
+  std::vector<std::optional<FoundTable>> all;
+  for (const auto& table : tables) {
+    auto found = co_await find_table(session, table);
+    if (!found) co_return std::unexpected(std::move(found).error());
+    all.push_back(std::move(*found));
+  }
+  co_return all;
+}
+
+Task<Result<std::vector<SearchState>>> Dialect::find_searches(Session& session,
+                                                              std::span<const TableDefinition> tables) const {
+  std::vector<SearchState> all;
+  for (const auto& table : tables) {
+    auto found = co_await find_search(session, table);
+    if (!found) co_return std::unexpected(std::move(found).error());
+    all.push_back(std::move(*found));
+  }
+  co_return all;
+}
+
 Task<Result<>> Dialect::look_at_keys(Session& session, const TableDefinition& table, FoundTable& found) {
   const auto from = " FROM " + quoted(table.name);
   for (const auto i : table.key) {

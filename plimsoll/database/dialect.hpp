@@ -192,6 +192,11 @@ class Dialect {
   /// What stands in the database under the table's name; nothing where there is none.
   virtual Task<Result<std::optional<FoundTable>>> find_table(Session& session, const TableDefinition& table) const = 0;
   virtual Task<Result<SearchState>> find_search(Session& session, const TableDefinition& table) const = 0;
+  /// The same of several tables, in their order: where finding one reads the whole catalogue, it is read once for all.
+  virtual Task<Result<std::vector<std::optional<FoundTable>>>> find_tables(
+      Session& session, std::span<const TableDefinition> tables) const;
+  virtual Task<Result<std::vector<SearchState>>> find_searches(Session& session,
+                                                               std::span<const TableDefinition> tables) const;
   virtual Task<Result<std::vector<ForeignKey>>> foreign_keys(Session& session, std::string table) const = 0;
   /// The statements that make a table as it is there.
   virtual Task<Result<PresentStatements>> present_statements(Session& session, const TableDefinition& table) const = 0;

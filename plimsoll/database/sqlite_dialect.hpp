@@ -35,6 +35,10 @@ class SqliteDialect final : public Dialect {
 
   Task<Result<std::optional<FoundTable>>> find_table(Session& session, const TableDefinition& table) const override;
   Task<Result<SearchState>> find_search(Session& session, const TableDefinition& table) const override;
+  Task<Result<std::vector<std::optional<FoundTable>>>> find_tables(
+      Session& session, std::span<const TableDefinition> tables) const override;
+  Task<Result<std::vector<SearchState>>> find_searches(Session& session,
+                                                       std::span<const TableDefinition> tables) const override;
   Task<Result<std::vector<ForeignKey>>> foreign_keys(Session& session, std::string table) const override;
   Task<Result<PresentStatements>> present_statements(Session& session, const TableDefinition& table) const override;
   Statement has_table(std::string name) const override;

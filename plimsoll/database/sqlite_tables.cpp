@@ -4,9 +4,13 @@
 #include "plimsoll/database/renderer.hpp"
 #include "plimsoll/database/sqlite_dialect.hpp"
 #include "plimsoll/json/value.hpp"
+#include "plimsoll/json/write.hpp"
 
 #include <algorithm>
 #include <cctype>
+#include <iterator>
+#include <map>
+#include <tuple>
 
 /// Tables of SQLite: what makes them, what the catalogue says of those that are there, and what their columns hold.
 namespace plimsoll::database {
@@ -204,10 +208,11 @@ std::string joined(const std::vector<std::string>& names) {
   return text;
 }
 
-/// What stands in the database under a name of the index, as sqlite_schema has it.
+/// What stands in the database under a name, as sqlite_schema has it.
 struct FoundObject {
   std::string type, name, sql;
 };
+using FoundObjects = std::map<std::string, FoundObject, std::less<>>;
 
 /// All names that the index may use, whatever the kind of the key.
 std::vector<std::string> search_names(const TableDefinition& table) {
@@ -389,17 +394,33 @@ void SqliteDialect::check_storage(const TableDefinition& table, std::size_t inde
             quoted(column.name) + ",'utc')");
 }
 
-/// What stands in the database under the table's name; nothing when there is none.
-Task<Result<std::optional<FoundTable>>> SqliteDialect::find_table(Session& session,
-                                                                  const TableDefinition& table) const {
+namespace {
+
+/// Objects of some names, as far as they are of these types. sqlite_schema has no index, so each question reads all of
+/// it: there is one for all names.
+Task<Result<FoundObjects>> find_objects(Session& session, std::vector<std::string> names, std::string types) {
+  FoundObjects found;
+  if (names.empty()) co_return found;
+  std::string list;
+  for (const auto& name : names) json::append_string(list += list.empty() ? '[' : ',', name);
+  const Cell cells[] = {list + "]"};
+  auto rows = co_await session.query("SELECT type,name,sql FROM sqlite_schema WHERE type IN (" + types +
+                                         ") AND name IN (SELECT value FROM json_each(?)) ORDER BY rowid",
+                                     cells);
+  if (!rows) co_return std::unexpected(std::move(rows).error());
+  for (auto& row : *rows) {
+    const auto [type, name, sql] = std::tuple(text_at(row, 0), text_at(row, 1), text_at(row, 2));
+    found.try_emplace(name, FoundObject{type, name, sql});
+  }
+  co_return found;
+}
+
+/// A table or view, of which sqlite_schema says this.
+Task<Result<FoundTable>> look_at_table(Session& session, const TableDefinition& table, FoundObject object) {
   const Cell name[] = {table.name};
-  auto known =
-      co_await session.query("SELECT type, sql FROM sqlite_schema WHERE name=? AND type IN ('table','view')", name);
-  if (!known) co_return std::unexpected(std::move(known).error());
-  if (known->empty()) co_return std::nullopt;
   FoundTable found;
-  found.view = text_at(known->front(), 0) == "view";
-  found.sql = text_at(known->front(), 1);
+  found.view = object.type == "view";
+  found.sql = std::move(object.sql);
   if (!found.view) {
     const auto options = lowered(found.sql.substr(std::min(found.sql.rfind(')'), found.sql.size())));
     found.strict = options.contains("strict");
@@ -484,9 +505,36 @@ Task<Result<std::optional<FoundTable>>> SqliteDialect::find_table(Session& sessi
     last = index;
     if (row[1].index() != 0) found.rules.back().columns.push_back(text_at(row, 1));  // NULL: an expression
   }
-  auto keys = co_await look_at_keys(session, table, found);
-  if (!keys) co_return std::unexpected(std::move(keys).error());
   co_return found;
+}
+
+}  // namespace
+
+Task<Result<std::vector<std::optional<FoundTable>>>> SqliteDialect::find_tables(
+    Session& session, std::span<const TableDefinition> tables) const {
+  std::vector<std::string> names;
+  for (const auto& table : tables) names.push_back(table.name);
+  auto objects = co_await find_objects(session, std::move(names), "'table','view'");
+  if (!objects) co_return std::unexpected(std::move(objects).error());
+  std::vector<std::optional<FoundTable>> all;
+  for (const auto& table : tables) {
+    auto& found = all.emplace_back();
+    const auto object = objects->find(table.name);
+    if (object == objects->end()) continue;
+    auto looked = co_await look_at_table(session, table, object->second);
+    if (!looked) co_return std::unexpected(std::move(looked).error());
+    found = std::move(*looked);
+    if (auto keys = co_await look_at_keys(session, table, *found); !keys)
+      co_return std::unexpected(std::move(keys).error());
+  }
+  co_return all;
+}
+
+Task<Result<std::optional<FoundTable>>> SqliteDialect::find_table(Session& session,
+                                                                  const TableDefinition& table) const {
+  auto found = co_await find_tables(session, {&table, 1});
+  if (!found) co_return std::unexpected(std::move(found).error());
+  co_return std::move(found->front());
 }
 
 /// SQLite tells a check that has a name, and an index of an expression, by that alone: the expression stands in the
@@ -512,33 +560,51 @@ Task<Result<std::vector<std::string>>> SqliteDialect::columns_of_rule(Session& s
   co_return found;
 }
 
-Task<Result<SearchState>> SqliteDialect::find_search(Session& session, const TableDefinition& table) const {
-  std::vector<FoundObject> found;
-  for (auto& name : search_names(table)) {
-    const Cell cells[] = {name};
-    auto rows = co_await session.query("SELECT type,name,sql FROM sqlite_schema WHERE name=?", cells);
-    if (!rows) co_return std::unexpected(std::move(rows).error());
-    if (!rows->empty())
-      found.push_back({text_at(rows->front(), 0), text_at(rows->front(), 1), text_at(rows->front(), 2)});
-  }
+namespace {
+
+/// `found`: all of sqlite_schema that has one of its names.
+SearchState search_state(const Dialect& dialect, const TableDefinition& table, const FoundObjects& all) {
+  std::vector<const FoundObject*> found;
+  for (const auto& name : search_names(table))
+    if (const auto object = all.find(name); object != all.end()) found.push_back(&object->second);
   SearchState state;
-  const auto wanted = create_search(table);
+  const auto wanted = dialect.create_search(table);
   state.current = std::ranges::all_of(
-      wanted, [&](auto& sql) { return std::ranges::any_of(found, [&](auto& object) { return object.sql == sql; }); });
-  if (state.current) co_return state;
-  for (auto& object : found) {
-    const bool trigger = object.type == "trigger";
-    if (!is_ours(table, object))
-      state.foreign = {
-          object.type + " " + quoted(object.name) + " is not the index that this server keeps for `q` of table " +
-              quoted(table.name) + ", and stands where that belongs",
-          (object.type == "table" ? "ALTER TABLE " + quoted(object.name) + " RENAME TO " + quoted(object.name + "_old")
-                                  : "DROP " + object.type + " " + quoted(object.name)) +
-              "; -- the index is then made, and filled, at the next start"};
-    const auto drop = (trigger ? "DROP TRIGGER " : "DROP TABLE ") + quoted(object.name);
+      wanted, [&](auto& sql) { return std::ranges::any_of(found, [&](auto* object) { return object->sql == sql; }); });
+  if (state.current) return state;
+  for (const auto* object : found) {
+    const bool trigger = object->type == "trigger";
+    if (!is_ours(table, *object))
+      state.foreign = {object->type + " " + quoted(object->name) +
+                           " is not the index that this server keeps for `q` of table " + quoted(table.name) +
+                           ", and stands where that belongs",
+                       (object->type == "table"
+                            ? "ALTER TABLE " + quoted(object->name) + " RENAME TO " + quoted(object->name + "_old")
+                            : "DROP " + object->type + " " + quoted(object->name)) +
+                           "; -- the index is then made, and filled, at the next start"};
+    const auto drop = (trigger ? "DROP TRIGGER " : "DROP TABLE ") + quoted(object->name);
     state.drop.insert(trigger ? state.drop.begin() : state.drop.end(), drop);
   }
-  co_return state;
+  return state;
+}
+
+}  // namespace
+
+Task<Result<std::vector<SearchState>>> SqliteDialect::find_searches(Session& session,
+                                                                    std::span<const TableDefinition> tables) const {
+  std::vector<std::string> names;
+  for (const auto& table : tables) std::ranges::move(search_names(table), std::back_inserter(names));
+  auto objects = co_await find_objects(session, std::move(names), "'table','trigger','view','index'");
+  if (!objects) co_return std::unexpected(std::move(objects).error());
+  std::vector<SearchState> all;
+  for (const auto& table : tables) all.push_back(search_state(*this, table, *objects));
+  co_return all;
+}
+
+Task<Result<SearchState>> SqliteDialect::find_search(Session& session, const TableDefinition& table) const {
+  auto found = co_await find_searches(session, {&table, 1});
+  if (!found) co_return std::unexpected(std::move(found).error());
+  co_return std::move(found->front());
 }
 
 std::vector<std::string> SqliteDialect::create_search(const TableDefinition& table) const {

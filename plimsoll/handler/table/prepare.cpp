@@ -32,15 +32,13 @@ Task<Result<bool>> made_by_migrations(Session& session, const Dialect& dialect) 
 
 /// Makes the index of `q`, or makes it anew where it was made for something else; `fill`: the table has rows.
 Task<Result<>> prepare_search(Session& session, const Dialect& dialect, const database::TableDefinition& table,
-                              bool fill, std::vector<Disagreement>& all) {
-  auto state = co_await dialect.find_search(session, table);
-  if (!state) co_return std::unexpected(std::move(state).error());
-  if (state->current && fill) co_return Result<>{};
-  if (state->foreign) {
-    all.push_back({std::move(*state->foreign)});
+                              database::SearchState state, bool fill, std::vector<Disagreement>& all) {
+  if (state.current && fill) co_return Result<>{};
+  if (state.foreign) {
+    all.push_back({std::move(*state.foreign)});
     co_return Result<>{};
   }
-  auto statements = std::move(state->drop);
+  auto statements = std::move(state.drop);
   for (auto& statement : dialect.create_search(table)) statements.push_back(std::move(statement));
   for (auto& statement : statements) {
     auto made = co_await session.query(statement, {});
@@ -53,29 +51,59 @@ Task<Result<>> prepare_search(Session& session, const Dialect& dialect, const da
   co_return Result<>{};
 }
 
+using FoundTables = std::map<const Table*, std::optional<FoundTable>>;
+
 /// What all tables of a contract are made with: those that are there already.
 struct Standing {
   const Dialect* dialect = nullptr;
-  std::map<const Table*, std::optional<FoundTable>> found;
+  FoundTables found;
   std::map<const Table*, std::vector<database::ForeignKey>> keys;  ///< of these
+  std::map<const Table*, database::SearchState> searches;          ///< of the tables that have `q`
   std::vector<std::string> plain_keys;  ///< names of tables whose keys are unique over all tenants
   bool by_migrations = false;           ///< tables are made by migrations, and by nothing else
 };
 
+/// What stands in the database of the tables of the model for which `which` is true.
+template <class Which>
+Task<Result<FoundTables>> find_tables(Session& session, const Dialect& dialect, const Model& model,
+                                      const std::vector<std::string>& plain_keys, Which which) {
+  std::vector<const Table*> tables;
+  std::vector<database::TableDefinition> definitions;
+  for (auto& table : model.tables) {
+    if (!which(table)) continue;
+    tables.push_back(&table);
+    definitions.push_back(definition_of(model, table, plain_keys));
+  }
+  auto found = co_await dialect.find_tables(session, definitions);
+  if (!found) co_return std::unexpected(std::move(found).error());
+  FoundTables all;
+  for (std::size_t i = 0; i < tables.size(); ++i) all[tables[i]] = std::move(found->at(i));
+  co_return all;
+}
+
 Task<Result<Standing>> find_all(Session& session, const Dialect& dialect, const Model& model) {
   Standing standing{.dialect = &dialect};
+  auto found = co_await find_tables(session, dialect, model, {}, [](auto&) { return true; });
+  if (!found) co_return std::unexpected(std::move(found).error());
+  standing.found = std::move(*found);
   for (auto& table : model.tables) {
-    const auto definition = definition_of(model, table);
-    auto found = co_await dialect.find_table(session, definition);
-    if (!found) co_return std::unexpected(std::move(found).error());
-    if (*found && has_plain_key(table, **found)) standing.plain_keys.push_back(table.name);
-    if (*found) {
-      auto keys = co_await dialect.foreign_keys(session, table.name);
-      if (!keys) co_return std::unexpected(std::move(keys).error());
-      standing.keys[&table] = std::move(*keys);
-    }
-    standing.found[&table] = std::move(*found);
+    const auto& there = standing.found.at(&table);
+    if (!there) continue;
+    if (has_plain_key(table, *there)) standing.plain_keys.push_back(table.name);
+    auto keys = co_await dialect.foreign_keys(session, table.name);
+    if (!keys) co_return std::unexpected(std::move(keys).error());
+    standing.keys[&table] = std::move(*keys);
   }
+  std::vector<const Table*> searchable;
+  std::vector<database::TableDefinition> definitions;
+  for (auto& table : model.tables) {
+    if (table.search.empty()) continue;
+    searchable.push_back(&table);
+    definitions.push_back(definition_of(model, table, standing.plain_keys));
+  }
+  auto searches = co_await dialect.find_searches(session, definitions);
+  if (!searches) co_return std::unexpected(std::move(searches).error());
+  for (std::size_t i = 0; i < searchable.size(); ++i) standing.searches[searchable[i]] = std::move(searches->at(i));
   auto by_migrations = co_await made_by_migrations(session, dialect);
   if (!by_migrations) co_return std::unexpected(std::move(by_migrations).error());
   standing.by_migrations = *by_migrations;
@@ -117,7 +145,7 @@ Task<Result<>> prepare_table(Session& session, const Model& model, const Table& 
     warn_of_long_texts(dialect, table, definition, all);
     if (table.search.empty()) co_return Result<>{};
   }
-  auto searchable = co_await prepare_search(session, dialect, definition, there, all);
+  auto searchable = co_await prepare_search(session, dialect, definition, standing.searches.at(&table), there, all);
   co_return searchable;
 }
 
@@ -137,10 +165,13 @@ Task<Result<>> prepare_in(Session& session, const Dialect& dialect, const Model&
     auto prepared = co_await prepare_table(session, model, table, *standing, all);
     if (!prepared) co_return prepared;
     for (auto i = before; i < all.size(); ++i) all[i].table = &table;
-    if (standing->found.at(&table) || standing->by_migrations || dialect.has_statistics()) continue;
-    auto made = co_await dialect.find_table(session, definition_of(model, table, standing->plain_keys));
+  }
+  if (!standing->by_migrations && !dialect.has_statistics()) {
+    const auto is_new = [&](const Table& table) { return !standing->found.at(&table); };
+    auto made = co_await find_tables(session, dialect, model, standing->plain_keys, is_new);
     if (!made) co_return std::unexpected(std::move(made).error());
-    if (*made) tables.made[table.name] = std::move(**made);
+    for (auto& [table, found] : *made)
+      if (found) tables.made[table->name] = std::move(*found);
   }
   for (auto& table : model.tables) {
     if (!standing->found.at(&table) && !standing->by_migrations)
@@ -189,10 +220,9 @@ Task<Result<>> append_missing(Session& session, const Model& model, const Table&
     if (found->view) co_return Result<>{};
   }
   if (table.search.empty()) co_return Result<>{};
-  auto state = co_await dialect.find_search(session, definition);
-  if (!state) co_return std::unexpected(std::move(state).error());
-  if (state->current || state->foreign) co_return Result<>{};
-  for (auto& statement : state->drop) all.push_back(statement + ";");
+  const auto& state = standing.searches.at(&table);
+  if (state.current || state.foreign) co_return Result<>{};
+  for (auto& statement : state.drop) all.push_back(statement + ";");
   for (auto& statement : dialect.create_search(definition)) all.push_back(statement + ";");
   if (const auto filling = found ? dialect.fill_search(definition) : std::string{}; !filling.empty())
     all.push_back(filling + ";");

@@ -1,5 +1,10 @@
+#include "plimsoll/handler/table/prepare.hpp"
+
 #include "plimsoll/database/sqlite.hpp"
+#include "plimsoll/database/test_folder.hpp"
+#include "plimsoll/json/yaml.hpp"
 #include "plimsoll/testkit/api.hpp"
+#include "plimsoll/testkit/growth.hpp"
 
 #include <gtest/gtest.h>
 
@@ -312,6 +317,98 @@ TEST(TablePreparing, NothingIsServedAsIfOwnersWereAbsent) {
     Api api{contract(kPlain + "      " + key + ": name\n", kColumns)};
     EXPECT_FALSE(api.client);
     EXPECT_NE(api.complaints.find("has an owner or tenant"), std::string::npos) << api.complaints;
+  }
+}
+
+/// A database that counts the statements of its writes, and those of them that read the whole catalogue of SQLite.
+class CountedWrites final : public database::Database {
+ public:
+  explicit CountedWrites(database::Database& inside) : inside_(inside) {}
+  const database::Dialect& dialect() const noexcept override { return inside_.dialect(); }
+  Task<Result<>> write(Loop& loop, database::Work work, database::Hold hold) override {
+    auto done = co_await inside_.write(
+        loop,
+        [&](database::Session& session) -> Task<Result<>> {
+          CountedSession counted{*this, session};
+          auto worked = co_await work(counted);
+          co_return worked;
+        },
+        hold);
+    co_return done;
+  }
+  Task<Result<std::unique_ptr<database::Transaction>>> begin(Loop&) override { co_return fail(kInternal); }
+  Task<Result<>> read(Loop& loop, std::string_view sql, std::span<const database::Cell> parameters,
+                      const database::Reading& reading, database::RowSink& into) override {
+    auto done = co_await inside_.read(loop, sql, parameters, reading, into);
+    co_return done;
+  }
+  Result<bool> only_reads(std::string_view sql) override { return inside_.only_reads(sql); }
+  database::Counts counts() const override { return {}; }
+  database::Load load() const noexcept override { return {}; }
+
+  int statements = 0, catalogue = 0;
+
+ private:
+  class CountedSession final : public database::Session {
+   public:
+    CountedSession(CountedWrites& of, database::Session& inside) : of_(of), inside_(inside) {}
+    Task<Result<database::Rows>> query(std::string_view sql, std::span<const database::Cell> parameters) override {
+      ++of_.statements;
+      of_.catalogue += sql.contains("sqlite_schema");
+      auto rows = co_await inside_.query(sql, parameters);
+      co_return rows;
+    }
+    Task<Result<>> script(std::string_view sql) override {
+      auto done = co_await inside_.script(sql);
+      co_return done;
+    }
+
+   private:
+    CountedWrites& of_;
+    database::Session& inside_;
+  };
+  database::Database& inside_;
+};
+
+/// SQLite reads the whole catalogue for each question about it: a start asks as often, however many tables there are.
+TEST(Growth, OfTheCatalogueThatAStartReads) {
+  Arena arena;
+  const auto start = [&](std::size_t tables) {
+    const auto text =
+        "x-plimsoll:\n  tables:\n" +
+        testkit::listed(tables, "",
+                        [](auto i) {
+                          return "    t" + testkit::number(i) +
+                                 ": {schema: '#/components/schemas/T', search: [a], filters: {a: eq}, sort: [a]}\n";
+                        }) +
+        "components: {schemas: {T: {type: object, required: [id], properties: {id: {type: integer}, a: "
+        "{type: string}}}}}\n";
+    const auto root = json::parse_yaml(text, arena);
+    EXPECT_TRUE(root);
+    std::vector<Wrong> wrong;
+    const auto model = read_model(*root, wrong);
+    EXPECT_EQ(wrong.size(), 0);
+    const database::TestFolder folder;
+    auto opened = database::open_sqlite({.path = folder / "start.db"});
+    EXPECT_TRUE(opened);
+    std::vector<std::pair<int, int>> counts;
+    for (const bool first : {true, false}) {
+      CountedWrites counted{**opened};
+      ForeignKeys keys;
+      StandingTables standing;
+      const auto done = prepare_tables(counted, model, keys, standing);
+      EXPECT_TRUE(done) << database::reason_of(done.error());
+      EXPECT_EQ((first ? standing.made : standing.found).size(), tables);
+      counts.emplace_back(counted.catalogue, counted.statements);
+    }
+    return counts;
+  };
+  const auto few = start(10), more = start(20), most = start(40);
+  for (const bool first : {true, false}) {
+    const auto at = first ? 0U : 1U;
+    EXPECT_EQ(few[at].first, most[at].first) << "reads of the catalogue, " << (first ? "first" : "second") << " start";
+    EXPECT_LE(few[at].first, 6);
+    EXPECT_EQ(most[at].second - more[at].second, 2 * (more[at].second - few[at].second)) << "statements";
   }
 }
 
