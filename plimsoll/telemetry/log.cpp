@@ -273,9 +273,8 @@ struct Log::State {
   void tell_lost() {
     char line[96];  // no string: this thread goes on where memory is short
     const bool text = format == Format::text;
-    const auto size =
-        std::snprintf(line, sizeof line, "%s%llu%s", text ? "warning  log lines lost count=" : kLostLines,
-                      static_cast<unsigned long long>(untold), text ? "\n" : "}\n");
+    const auto size = std::snprintf(line, sizeof line, "%s%llu%s", text ? "warning  log lines lost count=" : kLostLines,
+                                    static_cast<unsigned long long>(untold), text ? "\n" : "}\n");
     if (put({line, static_cast<std::size_t>(size)}) == 0) untold = 0;
   }
 

@@ -70,7 +70,8 @@ Result<std::unique_ptr<queue::Runner>> run_http(const json::Value& from, Nanosec
     options.url = from.string();
   } else if (auto done = config::read(from, kFields, &options, client::keys()); !done) {
     return std::unexpected(std::move(done).error());
-  } else if (const auto* cache = from.find("cache"); cache && Part::mode_of(cache).value_or(Mode::enforce) != Mode::off) {
+  } else if (const auto* cache = from.find("cache");
+             cache && Part::mode_of(cache).value_or(Mode::enforce) != Mode::off) {
     return config::wrong(*cache, "a job is posted, and the response to a POST is not stored");
   }
   std::vector<std::pair<std::string, std::string>> headers;
