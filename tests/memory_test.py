@@ -290,6 +290,24 @@ class Bodies(harness.ServerTest):
         self.assertEqual(server.post("/items", b'{"' + b"z" * (MIB - 10) + b'":1}', {"Content-Type": "application/json"}).status, 400)
         self.assertEqual(list(folder.iterdir()), [])
 
+    def test_a_folder_that_takes_no_bodies_refuses_the_start_with_what_to_do(self):
+        none, file = self.directory() / "none", self.directory() / "file"
+        file.write_bytes(b"")
+        for folder in (none, file):
+            with self.subTest(folder.name):
+                server = self.server(CONTRACT, "limits: {start-patience: 0s}\n", environment={"TMPDIR": folder})
+                harness.Process.start(server)
+                self.assertEqual(server.wait(), 75, server.output)
+                self.assertRegex(server.output, re.escape(f"the folder {folder}, for bodies that have no room in memory, takes no files: ") + ".*\n.*help: Set TMPDIR")
+        later = self.directory() / "later"
+        server = self.server(CONTRACT, None, environment={"TMPDIR": later})
+        harness.Process.start(server)
+        harness.until(lambda: any(line.get("event") == "start-delayed" and str(later) in line["reason"] for line in server.logged()), server.describe)
+        later.mkdir()
+        harness.until(lambda: server.accepts(), server.describe)
+        server = self.serve(CONTRACT, "limits: {bodies-on-disk: 0B}\n", environment={"TMPDIR": none})
+        self.assertEqual(server.post("/items", b'"small"', {"Content-Type": "application/json"}).status, 201)
+
 
 if __name__ == "__main__":
     harness.main()

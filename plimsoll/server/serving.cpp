@@ -7,6 +7,7 @@
 #include "plimsoll/exchange/body_memory.hpp"
 #include "plimsoll/queue/workers.hpp"
 #include "plimsoll/server/command_line.hpp"
+#include "plimsoll/server/complaints.hpp"
 #include "plimsoll/server/health.hpp"
 #include "plimsoll/server/keeper.hpp"
 #include "plimsoll/server/reload.hpp"
@@ -18,11 +19,13 @@
 #include <malloc.h>
 #include <unistd.h>
 #include <algorithm>
+#include <cerrno>
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
 #include <iterator>
 #include <optional>
+#include <system_error>
 
 namespace plimsoll {
 namespace {
@@ -106,12 +109,14 @@ contract::Complaints cannot_listen(const server::Deployment& deployment, std::st
   if (said)
     for (const auto& item : said->array())
       if (!at && names(item)) at = &item;
+  const bool no_descriptors = error.detail.ends_with(std::system_category().message(EMFILE));
   return {{.code = "listen",
            .file = at ? deployment.file : std::string{},
            .at = at ? at->position() : json::Position{},
            .what = error.detail,
-           .remedy = key == "management" ? "Choose another with `--management ADDRESS:PORT`, or `--management off`."
-                                         : std::string(error.problem->remedy)}};
+           .remedy = no_descriptors        ? std::string(server::kRaiseOpenFiles)
+                     : key == "management" ? "Choose another with `--management ADDRESS:PORT`, or `--management off`."
+                                           : std::string(error.problem->remedy)}};
 }
 
 /// A life of the process, from the first file that is read to the last line of log.
@@ -353,6 +358,14 @@ class Serving {
 
   /// Up to the point where requests can be answered. A status when the start has failed.
   std::optional<int> start(Patience& patience) {
+    if (limits_.bodies_on_disk.bytes > 0) {
+      const auto bodies = instance_->services().shared->of<BodyMemory>();
+      if (auto taken = patience.retry([&] { return BodyShare{*bodies, {}}.write({}, 0); }); !taken)
+        return complain({{.code = "bodies-folder",
+                          .what = database::reason_of(taken.error()),
+                          .remedy = "Set TMPDIR to a folder that can be written, or keep no bodies on disk: `limits: "
+                                    "{bodies-on-disk: 0B}`."}});
+    }
     if (deployment_.management != "off") {
       auto made =
           patience.retry([&] { return listen(management_opening(deployment_.management), deployment_.overlap); });
@@ -502,10 +515,7 @@ int Application::run(int argc, char** argv) {
       app.parse(argc, argv);
     } catch (const CLI::ParseError& error) { return app.exit(error) == 0 ? 0 : 2; }
     return serve(std::move(settings));
-  } catch (const std::exception& error) {
-    return complain(
-        {{.code = "internal", .what = error.what(), .remedy = "This is a fault of the program; please report it."}});
-  }
+  } catch (const std::exception& error) { return complain({server::complaint_of(error, "internal")}); }
 }
 
 }  // namespace plimsoll
