@@ -1,5 +1,6 @@
 """Certificates exchanged a hundred times under load: no connection notices, new or old."""
 import http.client
+import os
 import signal
 import ssl
 import subprocess
@@ -114,6 +115,28 @@ class Tls(harness.ServerTest):
         crt.write_text("rubbish")
         harness.until(lambda: any(line.get("event") == "certificates-not-reloaded" for line in server.logged()), server.describe)
         self.assertEqual(shown(server.port), before)
+
+    def test_a_file_that_does_not_answer_ends_neither_the_reloading_nor_the_end(self):
+        directory = self.directory()
+        crt, key = make(directory, "tls")
+        new_crt, new_key = make(directory, "new")
+        server = self.secure(f"tls: {{certificate: '{crt}', key: '{key}', reload: 20ms}}\nlimits: {{drain: 60s}}", directory)
+        before = shown(server.port)
+        crt.unlink()
+        os.mkfifo(crt)
+        harness.until(lambda: any(line.get("event") == "certificates-not-reloaded" for line in server.logged()), server.describe)
+        self.assertEqual(shown(server.port), before)
+        crt.unlink()
+        key.write_bytes(new_key.read_bytes())
+        crt.write_bytes(new_crt.read_bytes())
+        expected = ssl.PEM_cert_to_DER_cert(new_crt.read_text())
+        harness.until(lambda: shown(server.port) == expected, server.describe)
+        key.unlink()
+        os.mkfifo(key)
+        harness.until(lambda: sum(line.get("event") == "certificates-not-reloaded" for line in server.logged()) > 1, server.describe)
+        server.signal(signal.SIGTERM)
+        self.assertEqual(server.wait(50), 0, server.describe())
+        self.assertFalse([line for line in server.logged() if "forced" in line.get("event", "")])
 
     def expired(self, directory, name):
         """A pair whose certificate ended yesterday; openssl makes one only by a certificate authority."""

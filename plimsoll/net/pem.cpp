@@ -4,6 +4,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <cstring>
@@ -22,6 +23,7 @@ using Bio = std::unique_ptr<BIO, Freed<BIO_free_all>>;
 
 Bio open_pem(const std::string& source) {
   if (is_pem(source)) return Bio{BIO_new_mem_buf(source.data(), static_cast<int>(source.size()))};
+  if (!opens_at_once(source)) return nullptr;
   return Bio{BIO_new_file(source.c_str(), "r")};
 }
 
@@ -33,8 +35,16 @@ bool is_pem(std::string_view text) { return text.contains("-----BEGIN"); }
 
 std::string name_of_pem(const std::string& source) { return is_pem(source) ? "the text given" : source; }
 
+bool opens_at_once(const std::string& path) {
+  struct stat found{};
+  if (::stat(path.c_str(), &found) != 0 || S_ISREG(found.st_mode)) return true;
+  ERR_raise_data(ERR_LIB_USER, ERR_R_UNSUPPORTED, "%s is no file", path.c_str());
+  return false;
+}
+
 std::expected<std::string, std::string> pem_text(const std::string& source) {
   if (is_pem(source)) return source;
+  if (!opens_at_once(source)) return std::unexpected(source + ": it is no file");
   std::ifstream file(source, std::ios::binary);
   if (!file) return std::unexpected(source + ": " + std::strerror(errno));
   std::string text{std::istreambuf_iterator<char>(file), {}};

@@ -10,6 +10,9 @@ namespace plimsoll::net {
 
 /// Certificates and keys are given as PEM text, or as paths of files of it.
 bool is_pem(std::string_view text);
+/// False: it is something else than a file, such as a pipe whose opening would wait for a writer; OpenSSL's errors say
+/// so. What is not there opens at once, and fails.
+bool opens_at_once(const std::string& path);
 /// What is given, as errors call it: the path, never the text.
 std::string name_of_pem(const std::string& source);
 /// The text, read where a path was given. Error: why it cannot be read.
