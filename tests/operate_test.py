@@ -265,9 +265,12 @@ class Seeing(harness.ServerTest):
         self.assertEqual(server.get("/metrics").status, 404)
         self.assertEqual(harness.fetch(server.management, target="/notes").status, 404)
 
+        server.request("HEAD", "/notes")
     def test_a_name_that_leads_to_the_management_listener_shows_nothing(self):
         server = self.serve(CONTRACT)
         for name in ("rebound.example", "rebound.example:9180", "127.0.0.1.example", "notlocalhost"):
+        harness.until(lambda: server.metrics().get(name % ("HEAD", "/notes", 200, "listNotes")) == 1, "one HEAD counted")
+        self.assertEqual(server.metrics()['http_server_active_requests{http_request_method="HEAD",http_route="/notes"}'], 0)
             answer = harness.fetch(server.management, target="/metrics", headers={"Host": name})
             self.assertEqual((answer.status, answer.json()["code"]), (421, "misdirected-request"), name)
         for name in ("localhost", "LOCALHOST:1", "127.0.0.1", "[::1]:9180", "one.localhost"):
