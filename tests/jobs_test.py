@@ -135,6 +135,28 @@ class Jobs(JobsTest):
         self.assertEqual(payload["operation"], "report")
         self.assertEqual(payload["parameters"], {"shop": "north"})
 
+    def test_a_result_of_several_columns_is_refused(self):
+        def config(report, effect="SELECT 1"):
+            result = {"type": "application/x-ndjson", "file": "a.ndjson"}
+            return json.dumps({"jobs": {"report": {"run": {"sql": report, "result": result}}, "effect": {"run": {"sql": effect, "result": result}},
+                                        "call": {"run": {"sql": "SELECT 1, 2"}}}})
+
+        for several in ("SELECT 1 AS a, 2 AS b UNION ALL SELECT 3, 4;\n", "WITH x AS (SELECT 1 AS a) SELECT a, a FROM x -- twice", ["SELECT 1", "SELECT * FROM effect WHERE what = :run.kind"]):
+            with self.subTest(several):
+                server = self.server(CONTRACT, config(several), directory=self.folder)
+                harness.Process.start(server)
+                self.assertEqual(server.wait(), 2, server.output)
+                self.assertIn("error[job-statement]: the result of the job `report` has a line for each row, and the rows of its last statement have several columns", server.output)
+                self.assertIn("help: Select one column", server.output)
+        # What a statement gives that changes something is known only when it runs.
+        server = self.serve(CONTRACT, config(["SELECT 1, 2", "SELECT 1 UNION ALL SELECT 2 ORDER BY 1;"], "INSERT INTO effect(job, what) VALUES(:run.job_id, 'x') RETURNING job, what"), directory=self.folder)
+        document = self.ended(server, server.post("/shops/north/reports").json()["status_url"])
+        self.assertEqual(server.get(document["download_url"]).body, b"1\n2\n")
+        document = self.ended(server, server.post("/effects", {"what": "a"}).json()["status_url"])
+        self.assertEqual((document["status"], document["download_url"]), ("dead", None))
+        self.assertIn("several columns", document["error"])
+        self.assertEqual(self.effects(), 0)
+
     def test_what_the_contract_does_not_write_is_in_the_document_that_is_served(self):
         paths = self.begin().get("/openapi.json").json()["paths"]
         self.assertIn("get", paths["/effects/{job_id}/status"])

@@ -33,12 +33,11 @@ constexpr std::string_view kRunSchema =
     R"("anyOf":[{"const":"c++"},{"type":"object","additionalProperties":false,"minProperties":1,"properties":{"http":{"type":["string","object"]},"sql":{"type":["string","array"],"items":{"type":"string"}},"result":{"type":"object","additionalProperties":false,"properties":{"type":{"type":"string"},"file":{"type":"string"}}}}}])";
 constexpr std::string_view kWaysToRun[] = {"http", "sql", "result"};
 constexpr config::Field kFields[] = {
-    config::shaped(
-        config::field<&Options::run>(
-            "run",
-            "`c++`, `{http: URL}`, or `{sql: STATEMENT}` with `result: {type, file}` where its rows are to be "
-            "downloaded as lines."),
-        kRunSchema, "{http: 'http://mailer:9100/receipts'}"),
+    config::shaped(config::field<&Options::run>("run",
+                                                "`c++`, `{http: URL}`, or `{sql: STATEMENT}` with `result: {type, "
+                                                "file}` where its rows, of one column, are to "
+                                                "be downloaded as lines."),
+                   kRunSchema, "{http: 'http://mailer:9100/receipts'}"),
     config::field<&Options::attempts>("attempts", "Failures until the job is dead.", {1, 1'000}),
     config::field<&Options::timeout>("timeout", "Of one attempt."),
     config::field<&Options::lease>("lease", "How long a worker that does not renew its lease keeps its job."),
@@ -199,6 +198,16 @@ Result<> compile(database::Database& database, const SqlStatement& statement) {
   return {};
 }
 
+/// Whether the rows of a statement that compiles have several columns: then no value can be made of it. Of one that
+/// changes something this is known only when it runs.
+bool has_several_columns(database::Database& database, const SqlStatement& statement) {
+  const auto reads = database.only_reads(statement.sql);
+  if (!reads || !*reads) return false;
+  auto sql = statement.sql;
+  sql.resize(sql.find_last_not_of(" \t\r\n;") + 1);
+  return !compile(database, {.sql = "SELECT (" + sql + "\n)", .parameters = statement.parameters});
+}
+
 /// The queue and the thread that runs its jobs; the workers end before the queue they ask.
 class Jobs final : public Background {
  public:
@@ -319,6 +328,16 @@ void prepare(const contract::Contract&, const Services& services, contract::Comp
                               .pointer = "/jobs/" + kind + "/run/sql",
                               .what = "the SQL of the job `" + kind + "` cannot run: " + std::string(log_text(error)),
                               .remedy = std::string((unavailable ? database::kUnavailable : kBadStatement).remedy)});
+      } else if (statement.gives_lines && has_several_columns(*services.database, statement)) {
+        complaints.push_back(
+            {.code = std::string(kBadStatement.code),
+             .file = services.deployment_file,
+             .at = statement.at,
+             .pointer = "/jobs/" + kind + "/run/sql",
+             .what = "the result of the job `" + kind +
+                     "` has a line for each row, and the rows of its last statement have several columns",
+             .remedy = "Select one column, the text of the line: `a || ',' || b` for CSV; for NDJSON "
+                       "`json_object('a', a, 'b', b)` (SQLite) or `json_build_object('a', a, 'b', b)` (PostgreSQL)."});
       }
 }
 

@@ -27,7 +27,8 @@ Result<std::unique_ptr<queue::Runner>> run_http(const json::Value& options, Nano
 struct SqlStatement {
   std::string sql;
   std::size_t parameters = 0;
-  json::Position at{};  ///< in the deployment
+  json::Position at{};       ///< in the deployment
+  bool gives_lines = false;  ///< its rows are the lines of the result: they have one column
 };
 
 struct SqlJob {

@@ -73,11 +73,17 @@ void append_line(std::string& text, const auto& first) {
   text += '\n';
 }
 
-/// The first column, a line each.
-std::string lines(const database::Rows& rows) {
+std::unexpected<Error> several_columns() {
+  return fail(kRefused, "the rows of the last statement have several columns, and a line of the result is one");
+}
+
+/// The one column, a line each.
+Result<std::string> lines(const database::Rows& rows) {
   std::string text;
-  for (const auto& row : rows)
+  for (const auto& row : rows) {
+    if (row.size() > 1) return several_columns();
     if (!row.empty()) append_line(text, row[0]);
+  }
   return text;
 }
 
@@ -86,10 +92,12 @@ class Lines final : public database::RowSink {
  public:
   void begin() override { text.clear(); }
   bool row(std::span<const database::Field> fields) override {
-    if (!fields.empty()) append_line(text, fields[0]);
-    return text.size() <= kMost;
+    several = fields.size() > 1;
+    if (fields.size() == 1) append_line(text, fields[0]);
+    return !several && text.size() <= kMost;
   }
   std::string text;
+  bool several = false;  ///< columns
 
  private:
   static constexpr std::size_t kMost = 64u << 20;  ///< what the queue keeps of a job
@@ -113,7 +121,10 @@ class SqlRun final : public queue::Runner {
         const auto cells = cells_of(statement, *payload, execution.job);
         auto rows = co_await session.query(statement.sql, cells);
         if (!rows) co_return std::unexpected(std::move(rows).error());
-        if (!result_.type.empty() && &statement == &statements_.back()) output.bytes = lines(*rows);
+        if (result_.type.empty() || &statement != &statements_.back()) continue;
+        auto made = lines(*rows);
+        if (!made) co_return std::unexpected(std::move(made).error());
+        output.bytes = std::move(*made);
       }
       co_return output;
     });
@@ -140,7 +151,9 @@ class SqlRun final : public queue::Runner {
       const auto cells = cells_of(statement, payload, execution.job);
       auto done = co_await execution.database.read(execution.loop, statement.sql, cells, reading, lines);
       if (!done) co_return std::unexpected(std::move(done).error());
-      if (!result_.type.empty() && &statement == &statements_.back()) output.bytes = std::move(lines.text);
+      if (result_.type.empty() || &statement != &statements_.back()) continue;
+      if (lines.several) co_return several_columns();
+      output.bytes = std::move(lines.text);
     }
     co_return output;
   }
@@ -207,6 +220,7 @@ Result<SqlJob> run_sql(const json::Value& run, const RequestSources& sources) {
   } else if (auto done = add(from); !done) {
     return std::unexpected(std::move(done).error());
   }
+  if (result && !made.statements.empty()) made.statements.back().gives_lines = true;
   if (statements.empty()) return config::wrong(from, "`sql` holds no statement");
   made.runner = std::make_unique<SqlRun>(std::move(statements), std::move(wanted));
   return made;
