@@ -100,6 +100,28 @@ class Mistakes(harness.ServerTest):
             place = f"{file}.yaml:{before.count(10) + 1}:{len(before) - (before.rfind(10) + 1) + 1}"
             texts[file] = edited.replace("▸", "")
         with tempfile.TemporaryDirectory() as folder:
+    def test_too_few_descriptors_are_told_as_such(self):
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            (folder / "contract.yaml").write_text(GOOD)
+            (folder / "deployment.yaml").write_text("listen: ['127.0.0.1:0']\nmanagement: '127.0.0.1:0'\nthreads: 2\nlimits: {start-patience: 0s}\n")
+            refused = 0
+            for limit in range(8, 40, 2):
+                with self.subTest(limit):
+                    process = subprocess.Popen([harness.program(), "serve", "contract.yaml", "--config", "deployment.yaml"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                               text=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit)))
+                    said = process.stdout.readline()  # its address, where it serves
+                    if said:
+                        process.terminate()
+                    told = process.communicate(timeout=harness.PATIENCE)[1]
+                    if said:
+                        continue
+                    refused += 1
+                    self.assertIn(process.returncode, (2, 75), told)
+                    self.assertIn("limit of open files", told)
+                    self.assertNotIn("fault of the program", told)
+            self.assertGreater(refused, 2)
+
             folder = pathlib.Path(folder)
             (folder / "jwks.json").write_text(keys)
             for name, text in texts.items():

@@ -2,6 +2,7 @@
 #include "plimsoll/config/options.hpp"
 #include "plimsoll/contract/complaint.hpp"
 #include "plimsoll/database/database.hpp"
+#include "plimsoll/server/complaints.hpp"
 #include "plimsoll/server/keeper.hpp"
 
 #include <algorithm>
@@ -122,7 +123,5 @@ int main(int argc, char** argv) {
                       "`" + words + " --help` lists its options.");
     }
     return status;
-  } catch (const std::exception& error) {
-    return complain(error.what(), {}, "This is a fault of the program; please report it.");
-  }
+  } catch (const std::exception& error) { return complain({plimsoll::server::complaint_of(error, "command")}); }
 }

@@ -36,7 +36,7 @@ struct Loop::Impl {
     posted.reserve(kPostedRoom);
     running.reserve(kPostedRoom);
     if (!add(timer, EPOLLET, this) || !add(bell, EPOLLET, &bell))
-      throw std::system_error(errno, std::system_category(), "the descriptors of a loop");
+      throw std::system_error(errno, std::system_category(), "the descriptors of an event loop");
   }
   ~Impl() {
     ::close(timer);

@@ -4,6 +4,7 @@
 #include "plimsoll/database/database.hpp"
 
 #include <map>
+#include <system_error>
 #include <tuple>
 
 namespace plimsoll::server {
@@ -35,6 +36,16 @@ contract::Complaint complaint_of(const Error& error, const contract::Contract& c
               : source < contract.files.size()    ? contract.files[source]
                                                   : contract.file;
   return made;
+}
+
+contract::Complaint complaint_of(const std::exception& error, std::string code) {
+  const auto* system = dynamic_cast<const std::system_error*>(&error);
+  const bool no_descriptors = system && (system->code() == std::errc::too_many_files_open ||
+                                         system->code() == std::errc::too_many_files_open_in_system);
+  return {
+      .code = std::move(code),
+      .what = error.what(),
+      .remedy = no_descriptors ? std::string(kRaiseOpenFiles) : "This is a fault of the program; please report it."};
 }
 
 void point_to_key(Error& error, std::string_view key, const json::Value* at) {

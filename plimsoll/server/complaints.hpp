@@ -2,6 +2,7 @@
 
 #include "plimsoll/contract/contract.hpp"
 
+#include <exception>
 #include <string>
 
 namespace plimsoll::server {
@@ -14,6 +15,13 @@ contract::Complaint complaint(const contract::Contract& contract, const contract
 /// or a file of the contract); else at the operation.
 contract::Complaint complaint_of(const Error& error, const contract::Contract& contract,
                                  const contract::Operation& operation, const std::string& deployment_file);
+
+/// What to do about "Too many open files".
+inline constexpr std::string_view kRaiseOpenFiles =
+    "Raise the limit of open files (`ulimit -n`; LimitNOFILE= of systemd; nofile of a container).";
+
+/// What is said of an exception that ends a command: a fault of the program, or of a limit of the system.
+contract::Complaint complaint_of(const std::exception& error, std::string code);
 
 /// Says where to read about the key and, where there is one, its place, as far as the error says neither.
 void point_to_key(Error& error, std::string_view key, const json::Value* at);
