@@ -46,6 +46,10 @@ MISTAKES = [
     ("a key of an operation", contract(get=", cahce: 5m"), "", "contract.yaml:5:102", "unknown-extension", 'did you mean "cache"?'),
     ("a key in camel case", contract(get=", rateLimit: 5/minute"), "", "contract.yaml:5:102", "unknown-extension", 'did you mean "rate-limit"?'),
     ("a key of a later version", contract(get=", rolout: 5%"), "", "contract.yaml:5:102", "unknown-extension", 'did you mean "rollout"? This version does not implement it yet.'),
+    ("an option beside its key", contract(get=", rate-limit: 5/minute, burst: 3"), "", "contract.yaml:5:124", "unknown-extension", 'x-plimsoll has no key "burst": it is an option of "rate-limit"'),
+    ("the action of a table beside it", HEAD + "x-plimsoll: {authorization: any-caller, tables: {notes: {schema: '#/components/schemas/Note'}}}\n"
+     "paths: {'/notes/{id}': {put: {parameters: [{name: id, in: path, required: true, schema: {type: integer}}], responses: {'200': {description: ok}}, x-plimsoll: {table: notes, action: upsert}}}}\n"
+     "components: {schemas: {Note: {type: object, properties: {id: {type: integer}}}}}\n", "", "contract.yaml:4:174", "unknown-extension", 'it is an option of "table"'),
     ("an option", contract(get=", rate-limit: {limit: 5/minute, brust: 3}"), "", "contract.yaml:5:132", "configuration", 'did you mean "burst"?'),
     ("an option of the document, once", contract(top="x-plimsoll: {rate-limit: {limit: 5/minute, brust: 3}}\n", post=" "), "", "contract.yaml:3:44", "configuration", 'did you mean "burst"?'),
     ("a value of an option", contract(get=", priority: urgent"), "", "contract.yaml:5:112", "configuration", "critical, default, sheddable"),

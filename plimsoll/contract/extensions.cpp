@@ -28,6 +28,16 @@ void check_effect(const config::Key& key, const json::Member& member, const std:
                   : "Remove it: it is for operations that only read (GET).");
 }
 
+/// The key beside it that has an option of that name; null: none has.
+const config::Key* option_of(const json::Value& extension, std::string_view name,
+                             std::span<const config::Key* const> keys) {
+  for (const auto* key : keys)
+    if (extension.find(key->name) &&
+        std::ranges::any_of(key->options(), [&](const config::Field& option) { return option.name == name; }))
+      return key;
+  return nullptr;
+}
+
 }  // namespace
 
 void check_extension(const json::Value& extension, const std::string& pointer, Scope scope, std::string_view method,
@@ -47,6 +57,13 @@ void check_extension(const json::Value& extension, const std::string& pointer, S
     const auto key = "\"" + std::string(member.key) + "\"";
     if (contains(options.later_words, member.key)) {
       report.add(load_error::kLaterWord, member, std::move(here), "this version does not implement " + key + " yet");
+      continue;
+    }
+    if (const auto* owner = option_of(extension, member.key, options.keys)) {
+      report.add(load_error::kUnknownExtension, member, std::move(here),
+                 "x-plimsoll has no key " + key + ": it is an option of \"" + std::string(owner->name) + "\"",
+                 "Write it within `" + std::string(owner->name) + "`, in its long form, such as `" +
+                     std::string(owner->name) + ": {…, " + std::string(member.key) + ": …}`.");
       continue;
     }
     std::vector<std::string_view> known;
