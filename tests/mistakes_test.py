@@ -62,6 +62,12 @@ MISTAKES = [
     ("required", contract(more="components: {schemas: {A: {required: [nmae], properties: {name: {type: string}}}}}\n"), "", "contract.yaml:6:39", "undeclared-required", 'did you mean "name"?'),
     ("authentication of no scheme", contract(more=SECURITY), "authentication:\n  logn: {jwks: x}\n", "deployment.yaml:2:3", "configuration", 'did you mean "login"?'),
     ("authentication without schemes", contract(), "authentication: {bearer: {jwks: x}}\n", "deployment.yaml:1:18", "configuration", "no security scheme of the contract uses"),
+    ("failures where no operation has security", contract(more=SECURITY), "authentication:\n  failures: 10\n", "deployment.yaml:2:13", "configuration", "`authentication`: a rate is expected"),
+    ("no failures where no operation has security", contract(), "authentication:\n  failures: 0/minute\n", "deployment.yaml:2:13", "configuration", "`off` removes it"),
+    ("roles where no operation has security", contract(), "roles:\n  a: [[]]\n", "deployment.yaml:2:7", "configuration", "`roles`: text is expected"),
+    ("roles without a list of scopes", contract(), "roles:\n  a: {}\n", "deployment.yaml:2:6", "configuration", "`roles`: a text or a list of texts is expected"),
+    ("an option of a scheme that no operation uses", contract(more=SECURITY), "authentication:\n  login:\n    isuer: a\n", "deployment.yaml:3:5", "configuration", 'did you mean "issuer"?'),
+    ("algorithms that fit no key", contract(more=SECURITY, top="security: [{login: []}]\n"), "authentication:\n  login:\n    issuer: a\n    audience: b\n    secret: 0123456789abcdef0123456789abcdef\n    algorithms: [RS256]\n", "deployment.yaml:6:17", "configuration", "no key fits the algorithms that `algorithms` allows"),
     ("an option of a scheme", contract(more=SECURITY, get=", authorization: any-caller", top="security: [{login: []}]\n").replace(", authorization: any-caller, authorization", ", authorization"), "authentication:\n  login:\n    isuer: a\n", "deployment.yaml:3:5", "configuration", 'did you mean "issuer"?'),
     ("an option of a batch", HEAD + "x-plimsoll: {authorization: any-caller, tables: {notes: {schema: '#/components/schemas/Note'}}}\n"
      "paths: {/notes/batch: {post: {responses: {'200': {description: ok}}, x-plimsoll: {table: notes, batch: {create: {mx: 5}}}}}}\n"
@@ -94,16 +100,6 @@ class Mistakes(harness.ServerTest):
                 self.assertIn(sentence, lines[0])
                 self.assertRegex(told.stderr, r"not started: 1 error\n")
 
-    def check_edited(self, keys, file=None, old="", new=""):
-        """What `check` says of the two good files with one edit, and the place that the edit marks."""
-        texts, place = {"contract": mistakes.CONTRACT, "deployment": mistakes.DEPLOYMENT}, None
-        if file:
-            self.assertIn(old, texts[file])
-            edited = texts[file].replace(old, new, 1)
-            before = edited[:edited.index("▸")].encode()
-            place = f"{file}.yaml:{before.count(10) + 1}:{len(before) - (before.rfind(10) + 1) + 1}"
-            texts[file] = edited.replace("▸", "")
-        with tempfile.TemporaryDirectory() as folder:
     def test_too_few_descriptors_are_told_as_such(self):
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
@@ -126,6 +122,16 @@ class Mistakes(harness.ServerTest):
                     self.assertNotIn("fault of the program", told)
             self.assertGreater(refused, 2)
 
+    def check_edited(self, keys, file=None, old="", new=""):
+        """What `check` says of the two good files with one edit, and the place that the edit marks."""
+        texts, place = {"contract": mistakes.CONTRACT, "deployment": mistakes.DEPLOYMENT}, None
+        if file:
+            self.assertIn(old, texts[file])
+            edited = texts[file].replace(old, new, 1)
+            before = edited[:edited.index("▸")].encode()
+            place = f"{file}.yaml:{before.count(10) + 1}:{len(before) - (before.rfind(10) + 1) + 1}"
+            texts[file] = edited.replace("▸", "")
+        with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
             (folder / "jwks.json").write_text(keys)
             for name, text in texts.items():

@@ -65,7 +65,7 @@ class SchemeVerifiers {
         if (!verifier) return std::unexpected(std::move(verifier).error());
         made->schemes_.push_back({needed.scheme, std::move(*verifier)});
       }
-    auto failures = failures_allowed(build.services);
+    auto failures = failures_allowed(build.services.deployment);
     if (!failures) return std::unexpected(std::move(failures).error());
     if (*failures) made->failures_ = Rate{(*failures)->limit, (*failures)->per.nanoseconds, (*failures)->limit};
     std::string realm;

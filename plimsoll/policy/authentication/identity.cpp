@@ -19,7 +19,7 @@ Result<Roles> Roles::read(const json::Value* deployment) {
   Roles made;
   const auto* roles = deployment ? deployment->find("roles") : nullptr;
   if (!roles) return made;
-  if (!roles->is(json::Type::object)) return config::wrong(*roles, "`roles` is an object: each role with its scopes");
+  if (!roles->is(json::Type::object)) return config::wrong(*roles, "an object is expected: each role with its scopes");
   for (const auto& [role, scopes, at] : roles->object()) {
     auto list = config::Form<std::vector<std::string>>::read(scopes);
     if (!list) return std::unexpected(std::move(list).error());

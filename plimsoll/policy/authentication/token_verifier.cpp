@@ -106,6 +106,11 @@ Result<> TokenVerifier::adopt(JwkSet set, Nanoseconds now) {
     for (const auto& complaint : set.complaints) why += "; " + complaint;
     return fail(kBadKey, why);
   }
+  const auto allowed = [&](const Jwk& key) {
+    return std::ranges::any_of(rules_.algorithms, [&](Algorithm each) { return key.fits(each); });
+  };
+  if (!rules_.algorithms.empty() && std::ranges::none_of(set.keys, allowed))
+    return fail(kBadKey, std::string(kNoneAllowed));
   looked_ = now;
   keys_ = std::make_shared<const JwkSet>(std::move(set));
   adopted_.store(true, std::memory_order_release);

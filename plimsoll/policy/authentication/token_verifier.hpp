@@ -46,6 +46,9 @@ inline constexpr config::Field kTokenFields[] = {
 /// again.
 class TokenVerifier {
  public:
+  /// Why keys are not taken of which none may verify anything.
+  static constexpr std::string_view kNoneAllowed = "no key fits the algorithms that `algorithms` allows";
+
   static Result<std::shared_ptr<TokenVerifier>> make(TokenOptions options, Roles roles, Nanoseconds now);
   static std::shared_ptr<TokenVerifier> of_keys(std::vector<Jwk> keys, JwtRules rules, Roles roles);
 

@@ -128,6 +128,9 @@ Result<Verifier> make_tokens(const contract::SecurityScheme& scheme, const contr
   auto made = TokenVerifier::make(std::move(options), std::move(roles), services.clock->wall());
   if (!made) {
     const auto& why = made.error().detail;
+    if (why == TokenVerifier::kNoneAllowed)
+      return config::wrong(config::member_or(*section, "algorithms"), why,
+                           "Name algorithms that fit the keys, or remove `algorithms`: then all that fit are allowed.");
     if (!file.empty() && why.contains(file))
       return config::wrong(
           config::member_or(*section, "jwks"), why,
@@ -183,14 +186,37 @@ Result<Verifier> make_keys(const contract::SecurityScheme& scheme, const contrac
   return Verifier{nullptr, std::move(made)};
 }
 
+/// An error of a value, with the key of the deployment that it is in.
+std::unexpected<Error> wrong_in(const std::string& key, Error error) {
+  error.detail = config::preceded("`" + key + "`: ", error.detail);
+  if (!config::located(error.detail).remedy.empty()) return std::unexpected(std::move(error));
+  return config::wrong({}, error.detail, "`plimsoll explain " + key + "` describes it and its options.");
+}
+
+/// The options of a scheme, also where no operation uses it.
+Result<> check_section(std::string_view name, const json::Value& section,
+                       std::span<const contract::Contract* const> contracts) {
+  const bool of_tokens = name == kBearer || std::ranges::any_of(contracts, [&](const auto* contract) {
+                           return std::ranges::any_of(contract->security_schemes, [&](const auto& scheme) {
+                             return scheme.name == name && takes_tokens(scheme);
+                           });
+                         });
+  TokenOptions read;
+  if (of_tokens) return config::read(section, kTokenFields, &read);
+  return config::read(section, {}, &read);
+}
+
 }  // namespace
 
 Result<> check_authentication(std::span<const contract::Contract* const> contracts, const json::Value* deployment) {
+  if (auto roles = Roles::read(deployment); !roles) return wrong_in("roles", std::move(roles).error());
   const auto* all = deployment ? deployment->find("authentication") : nullptr;
   if (!all) return {};
   if (!all->is(json::Type::object))
     return config::wrong(*all, "`authentication` is an object: each security scheme",
                          "Write `authentication: {bearer: {issuer: URL, audience: NAME, jwks: FILE}}`.");
+  if (auto failures = failures_allowed(deployment); !failures)
+    return wrong_in("authentication", std::move(failures).error());
   std::vector<std::string_view> names{kFailures};
   for (const auto* contract : contracts)
     for (const auto& scheme : contract->security_schemes) {
@@ -199,7 +225,12 @@ Result<> check_authentication(std::span<const contract::Contract* const> contrac
       if (scheme.type == "apiKey") names.push_back(kApiKey);
     }
   for (const auto& [name, value, at] : all->object()) {
-    if (std::ranges::find(names, name) != names.end()) continue;
+    if (std::ranges::find(names, name) != names.end()) {
+      if (name == kFailures) continue;
+      if (auto read = check_section(name, value, contracts); !read)
+        return wrong_in("authentication", std::move(read).error());
+      continue;
+    }
     auto place = value;
     if (at.line) place.set_position(at);
     const auto near = config::nearest(name, names);
@@ -241,8 +272,8 @@ Result<Verifier> verifier_of(const contract::SecurityScheme& scheme, const contr
   return made;
 }
 
-Result<std::optional<config::Rate>> failures_allowed(const Services& services) {
-  const auto* said = services.deployment ? services.deployment->at("authentication", kFailures) : nullptr;
+Result<std::optional<config::Rate>> failures_allowed(const json::Value* deployment) {
+  const auto* said = deployment ? deployment->at("authentication", kFailures) : nullptr;
   if (!said) return config::Rate{10, config::minutes(1)};
   if (said->is(json::Type::string) && said->string() == "off") return std::nullopt;
   auto rate = config::Form<config::Rate>::read(*said);

@@ -39,6 +39,6 @@ Result<Verifier> verifier_of(const contract::SecurityScheme&, const contract::Co
 
 /// `authentication.failures`: how many invalid credentials an address may present, and how often one of them, before
 /// they are throttled. Nullopt: as many as it likes.
-Result<std::optional<config::Rate>> failures_allowed(const Services&);
+Result<std::optional<config::Rate>> failures_allowed(const json::Value* deployment);
 
 }  // namespace plimsoll::policy
