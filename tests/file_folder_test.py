@@ -4,6 +4,8 @@ import errno
 import hashlib
 import os
 import re
+import shutil
+import signal
 import time
 
 import faults_test
@@ -165,7 +167,7 @@ class FilesInFolder(files_test.Files):
         for name in ("../../secret", str(server.directory / "secret"), "../products.manual/" + manual[:2] + "/" + manual, manual, "cd" * 16, "..", "", "AB" * 16, "ab" * 15 + "/a"):
             database.script(f"UPDATE products SET image = '{name}', image_size = 6 WHERE id = 'p1'")
             refused = server.get(IMAGE)
-            self.assertEqual((refused.status, refused.code), (503, "database-unavailable"), name)
+            self.assertEqual((refused.status, refused.code), (503, "files-unavailable"), name)
             self.assertNotIn("secret", refused.text)
         harness.until(lambda: "names no file" in server.output, "the log says why")
         odd = CONTRACT.replace("    notes:\n", "    '../../notes':\n").replace("table: notes", "table: '../../notes'")
@@ -218,13 +220,71 @@ class FilesInFolder(files_test.Files):
         for fault in ("WRITE_ERROR", "SYNC_ERROR"):
             setattr(faults, fault, errno.ENOSPC)
             refused = server.put(IMAGE, b"second", PNG)
-            self.assertEqual((refused.status, refused.code), (503, "database-unavailable"))
+            self.assertEqual((refused.status, refused.code), (503, "files-unavailable"))
             self.assertEqual(server.get(IMAGE).body, b"first")
             faults.none()
         harness.until(lambda: re.search("files: .*No space left on device", server.output), "the log says why")
         self.assertEqual(len([path for path in (folder / "kept.db").rglob("*") if path.is_file()]), 2, "the file and the mark of the database")
         harness.until(lambda: server.put(IMAGE, b"third", PNG).status == 204, "the disk has room again")
         self.assertEqual(server.get(IMAGE).body, b"third")
+
+    def ready(self, server):
+        answer = harness.fetch(server.management, target="/readyz")
+        return answer.status, answer.json()["files"]
+
+    def refuses(self, server, reason):
+        """Uploads and readiness, as long as the folder is not what it should be."""
+        refused = server.put(IMAGE, b"lost", PNG)
+        self.assertEqual((refused.status, refused.code), (503, "files-unavailable"), refused)
+        self.assertNotIn("database", refused.text)
+        harness.until(lambda: self.ready(server)[0] == 503 and reason in self.ready(server)[1], lambda: f"{reason}: {self.ready(server)}")
+        self.assertEqual(server.metrics()["plimsoll_files_up"], 0)
+        self.assertEqual(server.get("/readyz").json(), {"status": "unavailable"})
+
+    def recovers(self, server, content):
+        harness.until(lambda: server.put(IMAGE, content, PNG).status == 204, server.describe)
+        harness.until(lambda: self.ready(server) == (200, "ok"), lambda: str(self.ready(server)))
+        self.assertEqual(server.metrics()["plimsoll_files_up"], 1)
+        self.assertEqual(server.get(IMAGE).body, content)
+
+    def test_a_folder_that_is_moved_or_replaced_takes_nothing_until_the_right_one_is_back(self):
+        server = self.product()
+        kept, moved, copy = (server.directory / name for name in ("kept", "moved", "copy"))
+        self.assertEqual(server.put(IMAGE, b"first", PNG).status, 201)
+        self.assertEqual(self.ready(server), (200, "ok"))
+        self.assertEqual(server.metrics()["plimsoll_files_up"], 1)
+        shutil.copytree(kept, copy)
+        kept.rename(moved)
+        before = sorted(path.name for path in moved.rglob("*") if path.is_file())
+        self.refuses(server, "cannot be opened")
+        self.assertEqual(server.get(IMAGE).body, b"first", "what is open is still read")
+        kept.mkdir()  # as where nothing is mounted
+        self.refuses(server, "lacks the mark of its database")
+        self.assertEqual(list(kept.iterdir()), [])
+        server.signal(signal.SIGHUP)
+        harness.until(lambda: any(line["event"].startswith("reload") for line in server.logged() if "event" in line), server.describe)
+        self.refuses(server, "lacks the mark of its database")
+        self.assertEqual(list(kept.iterdir()), [], "a reload marks no folder")
+        (kept / "database").write_text("0" * 64)
+        self.refuses(server, "holds the files of another database")
+        shutil.rmtree(kept)
+        copy.rename(kept)
+        self.recovers(server, b"second")
+        self.assertEqual(sorted(path.name for path in moved.rglob("*") if path.is_file()), before, "nothing went into the folder that was moved away")
+        events = lambda: {line["event"] for line in server.logged() if line.get("event", "").startswith("files-")}
+        harness.until(lambda: events() == {"files-not-writable", "files-writable"}, lambda: str(events()))
+        server = self.restarted(server)
+        self.assertEqual(server.get(IMAGE).body, b"second")
+
+    def test_a_folder_that_is_full_is_not_ready(self):
+        folder = self.directory()
+        faults = faults_test.Faults(folder / "faults")
+        server = self.product(config=CONFIG.replace("folder: kept", "folder: kept.db"), directory=folder, environment={"LD_PRELOAD": str(faults_test.shim()), "FAULTS": str(folder / "faults")})
+        self.assertEqual(server.put(IMAGE, b"first", PNG).status, 201)
+        faults.WRITE_ERROR = errno.ENOSPC
+        self.refuses(server, "No space left on device")
+        faults.none()
+        self.recovers(server, b"second")
 
     def test_a_folder_that_cannot_be_used_refuses_the_start(self):
         for config, sentence in ((files_test.CONFIG, "there is no folder"), (files_test.CONFIG + "files: {folder: plimsoll.yaml}\n", "cannot be (made|opened)"),

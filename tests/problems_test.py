@@ -136,12 +136,13 @@ def contract(mode):
         "openapi": "3.1.0", "info": {"title": "Walk", "version": "1"}, "paths": paths,
         "components": {"schemas": {"Thing": thing, "Number": {"type": "object", "required": ["id"], "properties": {"id": {"type": "integer"}}}}, "securitySchemes": {"bearer": bearer, "remote": bearer, "cookie": {"type": "apiKey", "in": "cookie", "name": "session"}}},
         "x-plimsoll": {"authorization": "any-caller", "rate-limit": "off",
-                       "tables": {"things": {"schema": "#/components/schemas/Thing", "sort": ["name"], "require-match": True, "files": {"scan": {}}},
+                       "tables": {"things": {"schema": "#/components/schemas/Thing", "sort": ["name"], "require-match": True, "files": {"scan": {"stored": "folder"}}},
                                   "endless": {"schema": "#/components/schemas/Number"}}}})
 
 
 CONFIG = """
 database: {{url: 'sqlite:walk.db', busy: 50ms, queue: 1}}
+files: {{folder: kept}}
 authentication:
   bearer: {{issuer: us, audience: walk, jwks: keys.json}}
   remote: {{issuer: them, audience: walk, jwks: 'http://127.0.0.1:{port}/no-keys'}}
@@ -251,7 +252,7 @@ class Walk:
         test.addCleanup(self.elsewhere.close)
         self.command("token", "key", "--private", "key.json", "--public", "keys.json")
         database = sqlite3.connect(self.folder / "walk.db")
-        database.execute("CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, size INTEGER CONSTRAINT size CHECK(size < 100), scan BLOB, scan_type TEXT, scan_digest TEXT)")
+        database.execute("CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, size INTEGER CONSTRAINT size CHECK(size < 100), scan TEXT, scan_type TEXT, scan_size INTEGER, scan_digest TEXT)")
         database.executescript("""CREATE TABLE many(i INTEGER);
             CREATE VIEW endless AS SELECT a.i AS id FROM many a, many b, many c, many d WHERE a.i + b.i + c.i + d.i < 0;
             CREATE TRIGGER slowly AFTER INSERT ON things WHEN new.name = 'slow' BEGIN SELECT count(*) FROM endless; END""")
@@ -447,6 +448,16 @@ class Walk:
         os.rename(place, aside)
         try:
             return self.server.post("/things", {"name": "lost"})
+        finally:
+            os.rename(aside, place)
+
+    @provokes("files-unavailable")
+    def folder_gone(self):
+        place, aside = self.folder / "kept", self.folder / "aside"
+        scan = f"/things/{self.server.post('/things', {'name': 'filed'}).json()['id']}/scan"
+        os.rename(place, aside)
+        try:
+            return self.server.put(scan, b"{}", {"Content-Type": "application/json", "If-None-Match": "*"})
         finally:
             os.rename(aside, place)
 

@@ -4,6 +4,7 @@
 #include "plimsoll/client/faults.hpp"
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/exchange/context.hpp"
+#include "plimsoll/handler/table/folder_probe.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/server/write_probe.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
@@ -31,7 +32,7 @@ class Health::Answer final : public Handler {
     json::Writer out{text};
     out.begin_object();
     if (kind_ != Kind::ready) live(word, out);
-    if (kind_ != Kind::live) ready(word, out, *context.services.backgrounds);
+    if (kind_ != Kind::live) ready(word, out, context.services);
     if (audience_ == Audience::operators)
       if (const auto faults = context.services.shared->of<client::Faults>()->list(); !faults.empty()) {
         out.key("faults").begin_array();
@@ -62,16 +63,20 @@ class Health::Answer final : public Handler {
     }
   }
 
-  /// `backgrounds`: those of the plan that answers.
-  void ready(std::string_view& word, json::Writer& out, const Backgrounds& backgrounds) const {
+  /// `services`: of the plan that answers.
+  void ready(std::string_view& word, json::Writer& out, const Services& services) const {
     const auto state = health_.state_.load(std::memory_order_acquire);
     if (state == State::starting) {  // what is being made is not looked at
       word = "starting";
       return reason(out, "starting", "migrations and tables are being prepared; the log names the phase");
     }
-    if (const auto lacks = backgrounds.lacks(); !lacks.empty()) {
+    if (const auto lacks = services.backgrounds->lacks(); !lacks.empty()) {
       word = "unavailable";
       reason(out, "lacks", lacks);
+    }
+    if (const auto files = services.shared->of<table::FolderState>()->reason(health_.clock_.steady())) {
+      if (!files->empty()) word = "unavailable";
+      reason(out, "files", files->empty() ? "ok" : *files);
     }
     if (health_.probe_) {
       const auto database = health_.probe_->status();

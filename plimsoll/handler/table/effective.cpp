@@ -5,6 +5,7 @@
 #include "plimsoll/exchange/permission.hpp"
 #include "plimsoll/exchange/shared.hpp"
 #include "plimsoll/handler/table/export.hpp"
+#include "plimsoll/handler/table/file_folder.hpp"
 #include "plimsoll/handler/table/operation.hpp"
 #include "plimsoll/handler/table/parameters.hpp"
 #include "plimsoll/http/body_problems.hpp"
@@ -325,6 +326,7 @@ void describe_read(const Table& table, const Plan& plan, const contract::Operati
 void describe_write(const Table& table, const Plan& plan, const Value& root, Promises& promises) {
   const bool creates = plan.action == Action::create;
   const bool one = !creates && plan.action != Action::batch;
+  if (creates && std::ranges::any_of(table.files, &FileColumns::in_folder)) promises.refuses(kFilesUnavailable);
   promises.refuses(database::kConflict);
   promises.refuses(database::kWriteTooLong);
   if (plan.action != Action::remove) {
@@ -351,6 +353,7 @@ void describe_write(const Table& table, const Plan& plan, const Value& root, Pro
 
 void describe_file(const Table& table, const Plan& plan, const contract::Operation& operation, Promises& promises) {
   using enum Plan::File::Does;
+  if (plan.file->is->in_folder() && plan.file->does != remove) promises.refuses(kFilesUnavailable);
   promises.refuses(kNoSuchRow);
   promises.refuses(kPreconditionFailed);
   promises.takes(contract::kIfMatch, table.require_match && plan.file->does == remove);

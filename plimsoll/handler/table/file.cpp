@@ -219,8 +219,8 @@ class SendFile final : public Operation {
         answer->body = context.body(bytes.take());
       co_return answer;
     }
-    co_return std::unexpected(Error{&database::kUnavailable}.because(
-        stored ? stored->why() : std::string("the file was replaced whenever it was read")));
+    if (stored) co_return std::unexpected(Error{&kFilesUnavailable}.because(stored->why()));
+    co_return std::unexpected(Error{&database::kUnavailable}.because("the file was replaced whenever it was read"));
   }
 
  private:

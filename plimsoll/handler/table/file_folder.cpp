@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #include <algorithm>
 #include <cerrno>
@@ -18,6 +19,7 @@ namespace {
 
 constexpr std::string_view kIncoming = "incoming", kMark = "database";
 constexpr std::size_t kNameBytes = 16;
+constexpr std::size_t kWritten = 4096;  ///< bytes of the file of a check
 
 std::string fan_of(std::string_view name) { return std::string(name.substr(0, 2)); }
 
@@ -90,56 +92,118 @@ class Due {
   std::vector<bool> marked_;
 };
 
+bool same_folder(const struct stat& one, const struct stat& other) {
+  return one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+OwnedDescriptor open_folder(const std::string& path) {
+  return OwnedDescriptor{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+}
+
 }  // namespace
 
 std::unexpected<Error> FileFolder::failed(std::string_view what) const {
-  return std::unexpected(Error{&database::kUnavailable}.because("files: " + path_ + ": " + std::string(what) + ": " +
-                                                                std::system_category().message(errno)));
+  return std::unexpected(Error{&kFilesUnavailable}.because("files: " + path_ + ": " + std::string(what) + ": " +
+                                                           std::system_category().message(errno)));
 }
 
 Result<std::shared_ptr<FileFolder>> FileFolder::open(const std::string& path, std::string_view owner) {
   if (::mkdir(path.c_str(), 0750) != 0 && errno != EEXIST)
-    return std::unexpected(Error{&database::kUnavailable}.because(
+    return std::unexpected(Error{&kFilesUnavailable}.because(
         "files: " + path + " cannot be made: " + std::system_category().message(errno)));
-  OwnedDescriptor root{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  auto root = open_folder(path);
   if (!root)
-    return std::unexpected(Error{&database::kUnavailable}.because(
+    return std::unexpected(Error{&kFilesUnavailable}.because(
         "files: " + path + " cannot be opened: " + std::system_category().message(errno)));
-  std::shared_ptr<FileFolder> made{new FileFolder(path, std::move(root))};
+  std::shared_ptr<FileFolder> made{new FileFolder(path, to_hex(as_text(sha256({"files", owner}))), std::move(root))};
   if (auto incoming = made->part(std::string(kIncoming), true); !incoming)
     return std::unexpected(std::move(incoming).error());
-  const auto mark = to_hex(as_text(sha256({"files", owner})));
-  const std::string name(kMark);
-  OwnedDescriptor file{::openat(made->root_.get(), name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)};
-  if (!file && errno == ENOENT) {
-    const auto draft = new_name();
-    auto created = made->create(draft);
-    if (!created) return std::unexpected(std::move(created).error());
-    if (::write(created->get(), mark.data(), mark.size()) != static_cast<ssize_t>(mark.size()) ||
-        ::fsync(created->get()) != 0)
-      return made->failed("the mark of the database cannot be written");
-    auto incoming = made->part(std::string(kIncoming), false);
-    if (!incoming) return std::unexpected(std::move(incoming).error());
-    // Another process may have marked it meanwhile: the first mark stays.
-    if (::linkat(incoming->get(), draft.c_str(), made->root_.get(), name.c_str(), 0) != 0 && errno != EEXIST)
-      return made->failed("the mark of the database cannot be written");
-    made->remove_incoming(draft);
-    if (::fsync(made->root_.get()) != 0) return made->failed("the mark of the database cannot be written");
-    file = OwnedDescriptor{::openat(made->root_.get(), name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)};
+  auto marked = made->is_marked(*made->root());
+  if (marked && !*marked) {
+    if (auto done = made->mark(); !done) return std::unexpected(std::move(done).error());
+    marked = made->is_marked(*made->root());
   }
-  if (!file) return made->failed("the mark of the database cannot be read");
-  std::string found(mark.size() + 1, '\0');
-  const auto size = ::read(file.get(), found.data(), found.size());
-  if (size < 0) return made->failed("the mark of the database cannot be read");
-  found.resize(static_cast<std::size_t>(size));
-  if (found != mark)
-    return std::unexpected(Error{&database::kUnavailable}.because(
-        "files: " + path + " holds the files of another database, and would lose them" +
-        std::string(database::kRemedyFollows) +
-        "Name a folder of its own for each database. Where a database was moved "
-        "and its secrets were not, remove the file " +
-        path + "/" + name + "."));
+  if (!marked) return std::unexpected(std::move(marked).error());
+  if (!*marked) return made->failed("the mark of the database cannot be read");
   return made;
+}
+
+Result<> FileFolder::mark() {
+  const auto draft = new_name();
+  const std::string name(kMark);
+  auto created = create(draft);
+  if (!created) return std::unexpected(std::move(created).error());
+  if (::write(created->get(), mark_.data(), mark_.size()) != static_cast<ssize_t>(mark_.size()) ||
+      ::fsync(created->get()) != 0)
+    return failed("the mark of the database cannot be written");
+  auto incoming = part(std::string(kIncoming), false);
+  if (!incoming) return std::unexpected(std::move(incoming).error());
+  // Another process may have marked it meanwhile: the first mark stays.
+  if (::linkat(incoming->get(), draft.c_str(), root()->get(), name.c_str(), 0) != 0 && errno != EEXIST)
+    return failed("the mark of the database cannot be written");
+  remove_incoming(draft);
+  if (::fsync(root()->get()) != 0) return failed("the mark of the database cannot be written");
+  return {};
+}
+
+Result<bool> FileFolder::is_marked(const OwnedDescriptor& root) const {
+  const std::string name(kMark);
+  const OwnedDescriptor file{::openat(root.get(), name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)};
+  if (!file && errno == ENOENT) return false;
+  std::string found(mark_.size() + 1, '\0');
+  const auto size = file ? ::read(file.get(), found.data(), found.size()) : -1;
+  if (size < 0) return failed("the mark of the database cannot be read");
+  found.resize(static_cast<std::size_t>(size));
+  if (found == mark_) return true;
+  return std::unexpected(Error{&kFilesUnavailable}.because(
+      "files: " + path_ + " holds the files of another database, and would lose them" +
+      std::string(database::kRemedyFollows) +
+      "Name a folder of its own for each database. Where a database was moved "
+      "and its secrets were not, remove the file " +
+      path_ + "/" + name + "."));
+}
+
+std::shared_ptr<const OwnedDescriptor> FileFolder::root() const {
+  const std::scoped_lock lock(mutex_);
+  return root_;
+}
+
+Result<> FileFolder::is_in_place() const {
+  struct stat named{}, opened{};
+  if (::fstat(root()->get(), &opened) == 0 && ::stat(path_.c_str(), &named) == 0 && same_folder(named, opened))
+    return {};
+  return std::unexpected(
+      Error{&kFilesUnavailable}.because("files: the folder " + path_ + " was moved, replaced or removed"));
+}
+
+Result<> FileFolder::check(bool writing) {
+  constexpr std::uint64_t kLeast = 256 << 10;  // bytes
+  auto found = open_folder(path_);
+  if (!found) return failed("the folder cannot be opened");
+  auto marked = is_marked(found);
+  if (!marked) return std::unexpected(std::move(marked).error());
+  if (!*marked)
+    return std::unexpected(Error{&kFilesUnavailable}.because(
+        "files: the folder " + path_ + " lacks the mark of its database: it was emptied, or is not mounted"));
+  if (!is_in_place()) {
+    const std::scoped_lock lock(mutex_);
+    root_ = std::make_shared<const OwnedDescriptor>(std::move(found));
+  }
+  struct statvfs room{};
+  if (::fstatvfs(root()->get(), &room) != 0) return failed("the room of its file system is not known");
+  if (const auto left = std::uint64_t{room.f_bavail} * room.f_frsize; left < kLeast)
+    return std::unexpected(Error{&kFilesUnavailable}.because("files: the file system of " + path_ +
+                                                             " is full: " + std::to_string(left) + " bytes are left"));
+  if (!writing) return {};
+  const auto name = new_name();
+  auto file = create(name);
+  if (!file) return std::unexpected(std::move(file).error());
+  const bool written = write_at(file->get(), std::string(kWritten, '\0'), 0) && ::fsync(file->get()) == 0;
+  const int why = errno;
+  remove_incoming(name);
+  errno = why;
+  if (!written) return failed("a file cannot be written");
+  return {};
 }
 
 std::string FileFolder::new_name() { return to_hex(random_bytes(kNameBytes)); }
@@ -168,14 +232,15 @@ std::string FileFolder::area_of(std::string_view table, std::string_view file) {
 }
 
 Result<OwnedDescriptor> FileFolder::part(const std::string& relative, bool make) const {
-  if (make && ::mkdirat(root_.get(), relative.c_str(), 0750) != 0 && errno != EEXIST)
+  if (make && ::mkdirat(root()->get(), relative.c_str(), 0750) != 0 && errno != EEXIST)
     return failed(relative + " cannot be made");
-  OwnedDescriptor made{::openat(root_.get(), relative.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)};
+  OwnedDescriptor made{::openat(root()->get(), relative.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)};
   if (!made) return failed(relative + " cannot be opened");
   return made;
 }
 
 Result<OwnedDescriptor> FileFolder::create(const std::string& name) {
+  if (auto in_place = is_in_place(); !in_place) return std::unexpected(std::move(in_place).error());
   auto incoming = part(std::string(kIncoming), true);
   if (!incoming) return std::unexpected(std::move(incoming).error());
   OwnedDescriptor made{
@@ -195,18 +260,17 @@ Result<> FileFolder::publish(const OwnedDescriptor& file, const std::string& are
     if (!above) return std::unexpected(std::move(above).error());
     to = part(fan, true);
     if (!to) return std::unexpected(std::move(to).error());
-    if (::fsync(above->get()) != 0 || ::fsync(root_.get()) != 0) return failed(area + " cannot be written");
+    if (::fsync(above->get()) != 0 || ::fsync(root()->get()) != 0) return failed(area + " cannot be written");
   }
   if (::renameat(incoming->get(), name.c_str(), to->get(), name.c_str()) != 0)
     return failed("a file cannot be given its name");
   if (::fsync(to->get()) != 0) return failed("the name of a file cannot be written");
-  return {};
+  return is_in_place();  // else nothing is acknowledged that the next start would not find
 }
 
 Result<OwnedDescriptor> FileFolder::read(const std::string& area, std::string_view name) const {
   if (!is_name(name))
-    return std::unexpected(
-        Error{&database::kUnavailable}.because("files: a row of " + area + " names no file of " + path_));
+    return std::unexpected(Error{&kFilesUnavailable}.because("files: a row of " + area + " names no file of " + path_));
   auto folder = part(area + "/" + fan_of(name), false);
   if (!folder) return folder;
   OwnedDescriptor made{::openat(folder->get(), std::string(name).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)};
@@ -228,11 +292,11 @@ Result<std::uint64_t> FileFolder::sweep(const std::string& area, std::int64_t be
                                         const Unnamed& unnamed) {
   std::uint64_t removed = 0;
   struct stat seen{};
-  if (::fstatat(root_.get(), area.c_str(), &seen, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT) return removed;
+  if (::fstatat(root()->get(), area.c_str(), &seen, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT) return removed;
   for (unsigned fan = 0; fan < 256; ++fan) {
     const auto byte = static_cast<char>(fan);
     const auto name = area + "/" + to_hex(std::string_view(&byte, 1));
-    if (::fstatat(root_.get(), name.c_str(), &seen, AT_SYMLINK_NOFOLLOW) != 0) continue;
+    if (::fstatat(root()->get(), name.c_str(), &seen, AT_SYMLINK_NOFOLLOW) != 0) continue;
     auto folder = part(name, false);
     if (!folder) return std::unexpected(std::move(folder).error());
     Due due{*folder};

@@ -7,11 +7,15 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace plimsoll::table {
+
+inline constexpr Problem kFilesUnavailable{"files-unavailable", 503, "The folder of files is not available",
+                                           "Try again later.", true};
 
 /// `files` of the deployment.
 struct FolderOptions {
@@ -34,12 +38,16 @@ inline constexpr config::Section kFilesSection = config::section<FolderOptions, 
 /// The folder that holds files of rows: `TABLE.FILE/3f/3f…`, each under a random name of 32 hexadecimal digits that the
 /// row keeps, written under `incoming` before. Names of tables and files are encoded, and a name from a row that is no
 /// such name is no file: nothing that a caller or a row says leads out of the folder. All block; errors are
-/// `database-unavailable` with the cause.
+/// `files-unavailable` with the cause. Safe from several threads.
 class FileFolder {
  public:
   /// Makes the folder where it is missing. `owner` is the identity of a database: a folder that another database has
   /// marked is refused.
   static Result<std::shared_ptr<FileFolder>> open(const std::string& path, std::string_view owner);
+
+  /// Whether the folder that the deployment names is there, is marked by this database and has room; with `writing`,
+  /// whether it takes a file. One that was replaced, by one with the same mark, is used from then on.
+  Result<> check(bool writing);
 
   static std::string new_name();
   static bool is_name(std::string_view name) noexcept;
@@ -48,7 +56,8 @@ class FileFolder {
 
   /// A new file without a reader yet.
   Result<OwnedDescriptor> create(const std::string& name);
-  /// Gives it its place, durably: its bytes and its name are on disk when this returns.
+  /// Gives it its place, durably: its bytes and its name are on disk when this returns, in the folder that the
+  /// deployment names.
   Result<> publish(const OwnedDescriptor& file, const std::string& area, const std::string& name);
   /// To be read. An error where there is none.
   Result<OwnedDescriptor> read(const std::string& area, std::string_view name) const;
@@ -68,12 +77,22 @@ class FileFolder {
   const std::string& path() const noexcept { return path_; }
 
  private:
-  FileFolder(std::string path, OwnedDescriptor root) : path_(std::move(path)), root_(std::move(root)) {}
+  FileFolder(std::string path, std::string mark, OwnedDescriptor root)
+      : path_(std::move(path)),
+        mark_(std::move(mark)),
+        root_(std::make_shared<const OwnedDescriptor>(std::move(root))) {}
+  std::shared_ptr<const OwnedDescriptor> root() const;
+  /// Whether a folder has the mark of this database; an error where it has that of another.
+  Result<bool> is_marked(const OwnedDescriptor& root) const;
+  Result<> mark();
+  /// The folder that is open is still the one that the path leads to.
+  Result<> is_in_place() const;
   Result<OwnedDescriptor> part(const std::string& relative, bool make) const;
   std::unexpected<Error> failed(std::string_view what) const;
 
-  std::string path_;
-  OwnedDescriptor root_;
+  const std::string path_, mark_;
+  mutable std::mutex mutex_;  ///< of `root_`
+  std::shared_ptr<const OwnedDescriptor> root_;
 };
 
 }  // namespace plimsoll::table

@@ -24,7 +24,7 @@ Task<Result<>> Upload::add(std::string_view piece) {
   if (!share_.take_disk(size_ + piece.size())) co_return std::unexpected(share_.refused());
   auto written = co_await where_it_may_block(context_, [this, piece]() -> Result<> {
     if (write_at(file_.get(), piece, size_)) return {};
-    return std::unexpected(Error{&database::kUnavailable}.because(
+    return std::unexpected(Error{&kFilesUnavailable}.because(
         "files: " + folder_->path() + ": a file cannot be written: " + std::system_category().message(errno)));
   });
   size_ += piece.size();

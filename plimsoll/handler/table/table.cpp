@@ -2,6 +2,7 @@
 #include "plimsoll/handler/table/effective.hpp"
 #include "plimsoll/handler/table/file_sweep.hpp"
 #include "plimsoll/handler/table/file_upload.hpp"
+#include "plimsoll/handler/table/folder_probe.hpp"
 #include "plimsoll/handler/table/merge.hpp"
 #include "plimsoll/handler/table/operation.hpp"
 #include "plimsoll/handler/table/parameters.hpp"
@@ -175,6 +176,28 @@ void prepare_together(const Services& services, contract::Complaints& complaints
   }
 }
 
+/// The folder of files of the process: opened, and perhaps marked, at the start alone. What stands at its path at a
+/// reload may be a place where nothing is mounted.
+struct OpenFolder {
+  std::mutex mutex;
+  std::shared_ptr<FileFolder> folder;
+};
+Result<std::shared_ptr<FileFolder>> folder_of(const Services& services, const std::string& path) {
+  const auto open = services.shared->of<OpenFolder>();
+  const std::scoped_lock lock(open->mutex);
+  if (open->folder && open->folder->path() == path) return open->folder;
+  auto secret = database::secret_of(*services.database, "files");
+  if (!secret) return std::unexpected(std::move(secret).error());
+  auto made = FileFolder::open(path, *secret);
+  if (made) open->folder = *made;
+  return made;
+}
+
+/// The folder that the probe of a generation watches, for all its plans.
+struct ProbedFolder {
+  std::shared_ptr<FileFolder> folder;
+};
+
 /// Opens the folder of files where a table has some in it, and keeps it swept.
 void open_folder(const contract::Contract& contract, const Services& services, const Model& model,
                  contract::Complaints& complaints) {
@@ -190,9 +213,7 @@ void open_folder(const contract::Contract& contract, const Services& services, c
   if (options->folder.empty())
     return refuse("table \"" + found->name + "\" has files that are `stored: folder`, and there is no folder",
                   "Name one in the deployment: `files: {folder: /var/lib/shop/files}`.");
-  auto secret = database::secret_of(*services.database, "files");
-  auto folder = secret ? FileFolder::open(options->folder, *secret)
-                       : Result<std::shared_ptr<FileFolder>>(std::unexpected(std::move(secret).error()));
+  auto folder = folder_of(services, options->folder);
   if (!folder) {
     const auto own = database::own_remedy_of(folder.error());
     return refuse(database::reason_of(folder.error()),
@@ -200,6 +221,15 @@ void open_folder(const contract::Contract& contract, const Services& services, c
                               : std::string(own));
   }
   services.of_plan->of<PlanFolder>()->folder = *folder;
+  if (auto probed = services.of_generation->of<ProbedFolder>(); !probed->folder) {
+    probed->folder = *folder;
+    auto* up = services.metrics ? &services.metrics->gauge("plimsoll_files_up",
+                                                           "1 while the folder of files is there and takes files.")
+                                : nullptr;
+    services.backgrounds->add(std::make_unique<FolderProbe>(*folder, services.shared->of<FolderState>(),
+                                                            services.clock ? *services.clock : system_clock(),
+                                                            services.log, up));
+  }
   auto* removed = services.metrics
                       ? &services.metrics->counter("plimsoll_table_files_removed_total",
                                                    "Files of the folder that no row named any more, and were removed.")
@@ -308,6 +338,7 @@ constexpr const Problem* kTableProblems[] = {&kForbidden,
                                              &kInvalidRow,
                                              &kBatchTooLarge,
                                              &kRangeNotSatisfiable,
+                                             &kFilesUnavailable,
                                              &database::kUnavailable,
                                              &database::kConflict,
                                              &database::kConstraint,
