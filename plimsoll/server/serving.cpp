@@ -211,10 +211,14 @@ class Serving {
     if (instance_->watch()) watched.emplace().watch(instance_->files(), instance_->read_at());
     desk.on_ask([this] { keeper_.notify(); });
     keeper_.on_hangup([&desk] { desk.ask(); });
-    const auto asked = [&] { return desk.asked() || (watched && watched->changed()); };
-    while (keeper_.wait(kLook, [&] { return asked() || instance_->may_restore_database(); })) {
+    bool asked = false;
+    const auto due = [&] {
+      asked = desk.asked() || (watched && watched->changed());  // which says so once
+      return asked || instance_->may_restore_database();
+    };
+    while (keeper_.wait(kLook, due)) {
       if (instance_->may_restore_database()) restore_database();
-      if (!asked()) continue;
+      if (!asked) continue;
       desk.serve([this]() -> server::ReloadAnswer {
         try {
           return reload();
