@@ -65,14 +65,15 @@ TLS_ROWS = [
 
 def of_streams(chosen, folder, streams, log):
     """HTTP/2 without TLS: us beside each server whose log is like ours."""
-    title = f"HTTP/2, 16 connections of {streams} streams, {'each with a log' if log else 'no logs'}"
+    connections = 16 if streams == 1 else 4
+    title = f"HTTP/2, {connections} connections of {streams} streams, {'each with a log' if log else 'no logs'}"
     if chosen.only not in title:
         return
     ours, silent = CHAIN if log else "plimsoll, default chain", "" if log else ", no log"
     begin = [functools.partial(measure.chain, chosen.build, folder, http2=True, name=ours, contract=measure.HELLO if log else measure.SILENT)]
     begin += [functools.partial(start, folder, http2=True, log=log) for start in (measure.h2o, measure.haproxy, measure.nginx)]
     targets = {(ours, H2O + silent): 1.2 if log else 1.0, (ours, HAPROXY + silent): None, (ours, measure.NGINX if log else measure.NGINX_SILENT): None}
-    measure.compare(title, begin, lambda server, seconds: measure.h2load(server, seconds, "-c16", f"-m{streams}"), chosen.rounds, chosen.seconds, targets)
+    measure.compare(title, begin, lambda server, seconds: measure.h2load(server, seconds, f"-c{connections}", f"-m{streams}"), chosen.rounds, chosen.seconds, targets)
 
 
 def main():

@@ -208,7 +208,7 @@ def rejections(chosen, folder, path, status):
         return measure.wrk(server, seconds, chosen.connections, status=0 if server.name == measure.NGINX else status)
 
     with rejecting(chosen.build, folder, path) as server, measure.running(lambda: measure.nginx(folder)) as peers:
-        found = measure.take_turns([server, *peers], rejected, 3 * chosen.rounds, 1)
+        found = measure.take_turns([server, *peers], rejected, 9, 1)
     compared = f"nginx's return 200: {1e6 / statistics.median(found[measure.NGINX]):.1f} µs" if measure.NGINX in found else ""
     measure.ratio_row(f"CPU time of a rejection, {status} by {path[1:]}", [1e6 / each for each in found[path]], 5, unit="µs", note=compared)
     if not shutil.which("callgrind_control"):

@@ -11,6 +11,7 @@ import functools
 import http.client
 import json
 import pathlib
+import random
 import re
 import resource
 import shutil
@@ -191,8 +192,15 @@ def local_ports(server, one_thread, count):
         return {int(task.name): int((task / "schedstat").read_text().split()[0]) for task in pathlib.Path(f"/proc/{pid}/task").iterdir()}
 
     while len(ports) < count:
-        with socket.create_connection(("127.0.0.1", server.port)) as line:
+        port = random.randrange(20000, 60000)
+        with socket.socket() as line:
             line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # nothing stays behind
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                line.bind(("127.0.0.1", port))
+            except OSError:
+                continue  # another process has it
+            line.connect(("127.0.0.1", server.port))
             before = ran()
             for _ in range(20):
                 line.sendall(target)
@@ -200,8 +208,8 @@ def local_ports(server, one_thread, count):
             after = ran()
             busiest = max(after, key=lambda task: after[task] - before.get(task, 0))
             first = first or busiest
-            if busiest == first or not one_thread:
-                ports.append(line.getsockname()[1])
+            if (busiest == first or not one_thread) and port not in ports:
+                ports.append(port)
     return ports
 
 
@@ -211,9 +219,12 @@ def one_thread(chosen, folder, database, row):
         found = {name: [] for name in ways}
         for number in range(2 * chosen.rounds + 1):
             for name, only in sorted(ways.items(), reverse=number % 2):
-                ports = ",".join(map(str, local_ports(server, only, 16)))  # anew, because another process may have taken one
-                done = subprocess.run(["taskset", "-c", str(measure.LOAD_CORE), chosen.build / "bin/steady_load", str(server.port), f"/items/{row['id']}", "16", "1000", "2", ports],
-                                      capture_output=True, text=True)
+                for _ in range(20):  # another process may take a port meanwhile
+                    ports = ",".join(map(str, local_ports(server, only, 16)))
+                    done = subprocess.run(["taskset", "-c", str(measure.LOAD_CORE), chosen.build / "bin/steady_load", str(server.port), f"/items/{row['id']}", "16", "1000", "2", ports],
+                                          capture_output=True, text=True)
+                    if "Address already in use" not in done.stderr:
+                        break
                 if done.returncode:
                     raise SystemExit(f"bench/postgres.py: {done.stderr}")
                 if number:

@@ -48,7 +48,9 @@ int connected(std::uint16_t port, std::uint16_t from) {
   const int s = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const linger none{.l_onoff = 1, .l_linger = 0};  // the port can be used again at once
   const auto here = loopback(from), to = loopback(port);
+  const int shared = 1;  // with connections of others to elsewhere that have ended
   if (from && (::setsockopt(s, SOL_SOCKET, SO_LINGER, &none, sizeof none) != 0 ||
+               ::setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &shared, sizeof shared) != 0 ||
                ::bind(s, reinterpret_cast<const sockaddr*>(&here), sizeof here) != 0))
     return -1;
   if (s < 0 || ::connect(s, reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0) return -1;
