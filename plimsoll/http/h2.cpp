@@ -99,8 +99,10 @@ void H2Session::State::head_came(std::string_view bytes) {
   const auto outcome = heads_in.request(bytes, head);
   if (block_failed(outcome)) return;
   if (outcome == H2HeadReader::Outcome::malformed) return break_stream(block_stream, H2Error::protocol_error);
-  auto* stream = open < options.streams ? requests.request(head) : nullptr;
-  if (!stream) return break_stream(block_stream, H2Error::refused_stream);
+  if (open >= options.streams) return break_stream(block_stream, H2Error::refused_stream);
+  auto* stream = requests.request(head);
+  // There is no room for it here: that is nothing the peer did, and does not count against it.
+  if (!stream) return put_reset(control, block_stream, H2Error::refused_stream);
   highest_taken = block_stream;
   stream->in_begun_ = true;
   stream->in_ended_ = head.ended;

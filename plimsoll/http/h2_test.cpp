@@ -518,6 +518,18 @@ TEST(H2, StreamsNobodyTakesAreRefused) {
   EXPECT_EQ(resets[0].code(), 7u);
 }
 
+TEST(H2, HoweverManyStreamsFindNoRoomTheConnectionGoesOn) {
+  Peer peer;
+  ASSERT_TRUE(peer.greet());
+  peer.takes = false;
+  std::uint32_t id = 1;
+  for (; id < 2001; id += 2) ASSERT_TRUE(peer.receive(get(id))) << id;
+  EXPECT_EQ(peer.said(kReset).size(), 1000u);
+  peer.takes = true;
+  ASSERT_TRUE(peer.receive(get(id)));
+  EXPECT_EQ(peer.streams.size(), 1u);
+}
+
 TEST(H2, MoreStreamsThanToldAreNotServed) {
   Peer peer({.streams = 3});
   ASSERT_TRUE(peer.greet());
