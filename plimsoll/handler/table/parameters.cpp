@@ -31,9 +31,9 @@ void write_value_schema(Writer& out, const Column& column, bool with_words) {
       out.key("type").string("string").key("pattern").string("^-?[0-9]{1,100}(\\.[0-9]{1,100})?$");
       break;
     case Kind::instant:
-      out.key("type").string("string").key("anyOf").begin_array();
+      out.key("anyOf").begin_array();
       for (std::string_view format : {"date-time", "date"})
-        out.begin_object().key("format").string(format).end_object();
+        out.begin_object().key("type").string("string").key("format").string(format).end_object();
       out.end_array();
       break;
     default:
