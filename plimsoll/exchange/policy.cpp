@@ -14,29 +14,34 @@ namespace plimsoll {
 
 std::unique_ptr<Handler> Handler::bind(const Build&, std::vector<std::string>&) { return nullptr; }
 
-/// How often it refused or would have refused, by problem. All are told from the start, as zeros; a counter's cells are
-/// made when it counts first: most operations never refuse for most reasons.
+/// How often it refused or would have refused, by problem. All are exposed from the start, as zeros; a counter is made
+/// when it counts first: most operations never refuse for most reasons.
 class Policy::Decisions {
  public:
   Decisions(std::span<const Problem* const> problems, telemetry::Registry& registry, const Policy& policy,
             std::string_view operation)
       : problems_(problems),
         registry_(registry),
-        policy_(policy.name_),
+        policy_(policy),
         operation_(operation),
-        counters_(2 * problems.size()) {
-    for (const auto* problem : problems)
-      registry.expect(kName, kHelp, labels_of(*problem, policy.mode_ == Mode::enforce));
+        expectation_(registry, telemetry::Kind::counter, kName, kHelp, *this) {}
+
+  /// The labels of all that it counts.
+  void expected(telemetry::Expectation::Tell tell) const {
+    for (const auto* problem : problems_) tell(labels_of(*problem, policy_.mode_ == Mode::enforce));
+  }
+
+  ~Decisions() {
+    for (auto* known = known_.load(); known;) delete std::exchange(known, known->next);
   }
 
   void count(const Problem& problem, bool obeyed) noexcept {
-    const auto at = static_cast<std::size_t>(std::ranges::find(problems_, &problem) - problems_.begin());
-    if (at == problems_.size()) return;  // not of its own making: Site counts it as any other
-    auto& slot = counters_[2 * at + obeyed];
-    auto* counter = slot.load(std::memory_order_acquire);
-    if (!counter) [[unlikely]]
-      slot.store(counter = registered(problem, obeyed), std::memory_order_release);
-    if (counter) counter->add();
+    for (const auto* known = known_.load(std::memory_order_acquire); known; known = known->next)
+      if (known->problem == &problem && known->obeyed == obeyed) return known->counter.add();
+    if (std::ranges::find(problems_, &problem) == problems_.end()) return;  // not its own: Site counts it as any other
+    try {
+      add(problem, obeyed).add();
+    } catch (...) {}  // no memory: this one is not counted
   }
 
  private:
@@ -44,22 +49,31 @@ class Policy::Decisions {
   static constexpr std::string_view kHelp = "Requests a policy refused, or would have refused in shadow.";
 
   std::array<telemetry::Label, 4> labels_of(const Problem& problem, bool obeyed) const {
-    return {{{"policy", policy_},
+    return {{{"policy", policy_.name_},
              {"operation", operation_},
              {"problem", problem.code},
              {"decision", obeyed ? "refused" : "shadowed"}}};
   }
-  telemetry::Counter* registered(const Problem& problem, bool obeyed) noexcept {
-    try {
-      return &registry_.counter(kName, kHelp, labels_of(problem, obeyed));
-    } catch (...) { return nullptr; }  // no memory: this one is not counted
+  /// What it has counted. They are few, so they are a list; several threads that count one first may each add it.
+  struct Known {
+    const Problem* problem;
+    bool obeyed;
+    telemetry::Counter& counter;
+    Known* next;
+  };
+  telemetry::Counter& add(const Problem& problem, bool obeyed) {
+    auto& counter = registry_.counter(kName, kHelp, labels_of(problem, obeyed));
+    auto* added = new Known{&problem, obeyed, counter, known_.load(std::memory_order_relaxed)};
+    while (!known_.compare_exchange_weak(added->next, added, std::memory_order_release, std::memory_order_relaxed)) {}
+    return counter;
   }
 
   const std::span<const Problem* const> problems_;
   telemetry::Registry& registry_;
-  const std::string_view policy_;
-  const std::string operation_;
-  std::vector<std::atomic<telemetry::Counter*>> counters_;
+  const Policy& policy_;
+  const std::string_view operation_;
+  std::atomic<Known*> known_ = nullptr;       ///< the newest
+  const telemetry::Expectation expectation_;  ///< last: it reads all others
 };
 
 void Policy::count(std::span<const Problem* const> problems, telemetry::Registry& registry,

@@ -260,9 +260,16 @@ Result<Lifecycle> lifecycle_of(const Build& build) {
 class Callers {
  public:
   Callers(telemetry::Registry& registry, std::string operation, std::string version, std::atomic<std::size_t>& series)
-      : registry_(registry), operation_(std::move(operation)), version_(std::move(version)), series_(series) {
+      : registry_(registry),
+        operation_(std::move(operation)),
+        version_(std::move(version)),
+        series_(series),
+        expectation_(registry, telemetry::Kind::counter, kRequests.name, kRequests.sentence, *this) {}
+
+  /// The labels of callers that are not known.
+  void expected(telemetry::Expectation::Tell tell) const {
     const auto all = labels("anonymous");
-    registry_.expect(kRequests.name, kRequests.sentence, telemetry::without_empty_last(all));
+    tell(telemetry::without_empty_last(all));
   }
 
   void count(const Principal* caller) noexcept {
@@ -342,6 +349,7 @@ class Callers {
   std::atomic<bool> full_{false};
   std::mutex mutex_;
   std::vector<std::unique_ptr<Caller>> owned_;
+  const telemetry::Expectation expectation_;  ///< last: it reads all others
 };
 
 /// Those of all operations, by version and operationId: what they mean is the same after a reload.

@@ -29,11 +29,15 @@ class Measure final : public Check {
     return std::make_unique<Measure>(*build.services.metrics, build.operation, build.services.version);
   }
   Measure(telemetry::Registry& registry, const contract::Operation& operation, const std::string& version)
-      : registry_(registry), method_(operation.method), route_(operation.path), id_(operation.id), version_(version) {
-    // What no route takes may have any method: an empty label would be none (OpenTelemetry has this word for it).
-    if (method_.empty()) method_ = "_OTHER";
-    active_ = &active(method_);
-    active_head_ = method_ == "GET" ? &active(kHead) : active_;
+      : registry_(registry),
+        operation_(operation),
+        version_(version),
+        expectation_(registry, telemetry::Kind::gauge, kActive, metrics[1].sentence, *this) {}
+
+  /// The labels of the requests in progress.
+  void expected(telemetry::Expectation::Tell tell) const {
+    label(false, tell);
+    if (method(false) == "GET") label(true, tell);
   }
 
   ~Measure() override {
@@ -41,28 +45,25 @@ class Measure final : public Check {
   }
 
   Result<> check(Request& request, Context& context) override {
-    context.keep<Entry>(*this, context, request.method == kHead && method_ == "GET");
+    const bool head = request.method == kHead && method(false) == "GET";
+    auto* active = active_[head].load(std::memory_order_acquire);
+    if (!active) [[unlikely]]
+      active = make_active(head);
+    active->add(1);
+    context.keep<Entry>(*this, context, head);
     return {};
   }
 
  private:
   static constexpr std::string_view kHead = "HEAD";
 
-  telemetry::Gauge& active(std::string_view method) {
-    const telemetry::Label labels[] = {{"http_request_method", method}, {"http_route", route_}, {"version", version_}};
-    return registry_.gauge(kActive, metrics[1].sentence, telemetry::without_empty_last(labels));
-  }
-
   struct Entry {
     Measure& policy;
     const Context& context;
     const bool head;  ///< a HEAD that the GET of the contract answers
-    Entry(Measure& policy, const Context& context, bool head) : policy(policy), context(context), head(head) {
-      active().add(1);
-    }
-    telemetry::Gauge& active() const { return head ? *policy.active_head_ : *policy.active_; }
+    Entry(Measure& policy, const Context& context, bool head) : policy(policy), context(context), head(head) {}
     ~Entry() {
-      active().add(-1);
+      policy.active_[head].load(std::memory_order_relaxed)->add(-1);
       try {
         policy.of(head, context.outcome.status).record(context.ended() - context.started);
       } catch (const std::bad_alloc&) {  // no memory for a status that is seen first: this one is not timed
@@ -78,16 +79,35 @@ class Measure final : public Check {
     Known* next;
   };
 
+  // What no route takes may have any method: an empty label would be none (OpenTelemetry has this word for it).
+  std::string_view method(bool head) const {
+    if (head) return kHead;
+    return operation_.method.empty() ? "_OTHER" : std::string_view(operation_.method);
+  }
+  void label(bool head, telemetry::Expectation::Tell tell) const {
+    const telemetry::Label labels[] = {
+        {"http_request_method", method(head)}, {"http_route", operation_.path}, {"version", version_}};
+    tell(telemetry::without_empty_last(labels));
+  }
+
+  /// Its cells take a kibibyte, and of many operations most are never called.
+  telemetry::Gauge* make_active(bool head) {
+    label(head, [&](std::span<const telemetry::Label> labels) {
+      active_[head].store(&registry_.gauge(kActive, metrics[1].sentence, labels), std::memory_order_release);
+    });
+    return active_[head].load(std::memory_order_relaxed);
+  }
+
   /// The histogram of a status: registered when it is seen first, found without a lock after that. An operation has
   /// few, so they are a list; several threads that see one first may each add it.
   telemetry::Histogram& of(bool head, std::uint16_t status) {
     for (const auto* known = known_.load(std::memory_order_acquire); known; known = known->next)
       if (known->status == status && known->head == head) return known->histogram;
     const auto text = std::to_string(status);
-    const telemetry::Label labels[] = {{"http_request_method", head ? kHead : std::string_view(method_)},
-                                       {"http_route", route_},
+    const telemetry::Label labels[] = {{"http_request_method", method(head)},
+                                       {"http_route", operation_.path},
                                        {"http_response_status_code", text},
-                                       {"operation", id_},
+                                       {"operation", operation_.id},
                                        {"version", version_}};
     auto& made = registry_.histogram(kDuration, metrics[0].sentence, telemetry::without_empty_last(labels));
     auto* added = new Known{head, status, made, known_.load(std::memory_order_relaxed)};
@@ -96,9 +116,11 @@ class Measure final : public Check {
   }
 
   telemetry::Registry& registry_;
-  std::string method_, route_, id_, version_;
-  telemetry::Gauge *active_, *active_head_;
-  std::atomic<Known*> known_ = nullptr;  ///< the newest
+  const contract::Operation& operation_;
+  const std::string& version_;
+  std::atomic<telemetry::Gauge*> active_[2] = {};  ///< the second of HEAD; null: no request yet
+  std::atomic<Known*> known_ = nullptr;            ///< the newest
+  const telemetry::Expectation expectation_;       ///< last: it reads all others
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <map>
+#include <set>
 
 namespace plimsoll::telemetry {
 namespace {
@@ -89,6 +90,8 @@ std::string label_text(std::span<const Label> labels) {
   }
   return out;
 }
+
+std::string_view type_of(Kind kind) { return kind == Kind::counter ? "counter" : "gauge"; }
 
 }  // namespace
 
@@ -183,8 +186,19 @@ struct Registry::State {
     std::map<std::uint64_t, std::move_only_function<double() const>> readers;  ///< the latest counts
   };
   struct Family {
-    std::string help, type;
+    std::string name, help, type;
     std::map<std::string, Series> series;  // by label text
+    Expectation* expectations = nullptr;
+
+    /// Label texts of the series that are expected and not there, in their order.
+    std::set<std::string> expected() const {
+      std::set<std::string> texts;
+      for (const auto* one = expectations; one; one = one->next_)
+        one->each_(one->owner_, [&](std::span<const Label> labels) {
+          if (auto text = label_text(labels); !series.contains(text)) texts.insert(std::move(text));
+        });
+      return texts;
+    }
   };
   mutable std::mutex mutex;
   std::map<std::string, Family, std::less<>> families;
@@ -199,13 +213,21 @@ struct Registry::State {
     if (one == family->second.series.end()) return;
     one->second.readers.erase(number);
     if (one->second.readers.empty()) family->second.series.erase(one);
-    if (family->second.series.empty()) families.erase(family);
+    erase_if_empty(family->second);
+  }
+
+  void erase_if_empty(const Family& family) {
+    if (family.series.empty() && !family.expectations) families.erase(families.find(family.name));
+  }
+
+  Family& family(std::string_view name, std::string_view help, std::string_view type) {
+    auto& family = families[std::string(name)];
+    if (family.type.empty()) family.name = name, family.help = help, family.type = type;
+    return family;
   }
 
   Series& find(std::string_view name, std::string_view help, std::string_view type, std::span<const Label> labels) {
-    auto& family = families[std::string(name)];
-    if (family.type.empty()) family.help = help, family.type = type;
-    return family.series[label_text(labels)];
+    return family(name, help, type).series[label_text(labels)];
   }
 };
 
@@ -219,9 +241,20 @@ Counter& Registry::counter(std::string_view name, std::string_view help, std::sp
   return *series.counter;
 }
 
-void Registry::expect(std::string_view name, std::string_view help, std::span<const Label> labels) {
-  std::lock_guard lock(state_->mutex);
-  state_->find(name, help, "counter", labels);
+void Expectation::begin(Kind kind, std::string_view name, std::string_view help) {
+  std::lock_guard lock(registry_.mutex);
+  auto& family = registry_.family(name, help, type_of(kind));
+  family_ = &family;
+  next_ = std::exchange(family.expectations, this);
+  if (next_) next_->before_ = this;
+}
+
+Expectation::~Expectation() {
+  std::lock_guard lock(registry_.mutex);
+  auto& family = *static_cast<Registry::State::Family*>(family_);
+  (before_ ? before_->next_ : family.expectations) = next_;
+  if (next_) next_->before_ = before_;
+  registry_.erase_if_empty(family);
 }
 
 Counter& problem_counter(Registry& registry, std::string_view code) {
@@ -241,8 +274,7 @@ Observation Registry::observe(Kind kind, std::string_view name, std::string_view
                               std::move_only_function<double() const> read) {
   std::lock_guard lock(state_->mutex);
   const auto number = ++state_->observations;
-  state_->find(name, help, kind == Kind::counter ? "counter" : "gauge", labels)
-      .readers.emplace(number, std::move(read));
+  state_->find(name, help, type_of(kind), labels).readers.emplace(number, std::move(read));
   return Observation{[state = state_.get(), name = std::string(name), text = label_text(labels), number] {
     state->end_observation(name, text, number);
   }};
@@ -279,14 +311,26 @@ std::string Registry::expose() const {
   std::string out;
   for (const auto& [name, family] : state_->families) {
     out += "# HELP " + name + ' ' + family.help + "\n# TYPE " + name + ' ' + family.type + '\n';
+    const auto begin_line = [&](const std::string& labels) {
+      out += name;
+      if (!labels.empty()) out += '{' + labels + '}';
+      out += ' ';
+    };
+    const auto expected = family.expected();
+    auto next = expected.begin();
+    const auto put_expected_before = [&](const std::string* labels) {
+      for (; next != expected.end() && (!labels || *next < *labels); ++next) {
+        begin_line(*next);
+        out += "0\n";
+      }
+    };
     for (const auto& [labels, series] : family.series) {
+      put_expected_before(&labels);
       if (series.histogram) {
         expose_histogram(out, name, labels, series.histogram->sum());
         continue;
       }
-      out += name;
-      if (!labels.empty()) out += '{' + labels + '}';
-      out += ' ';
+      begin_line(labels);
       if (!series.readers.empty())
         append(out, series.readers.rbegin()->second());
       else if (series.gauge)
@@ -295,6 +339,7 @@ std::string Registry::expose() const {
         out += std::to_string(series.counter ? series.counter->value() : 0);
       out += '\n';
     }
+    put_expected_before(nullptr);
   }
   return out;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/base/clock.hpp"
+#include "plimsoll/base/function_ref.hpp"
 
 #include <array>
 #include <atomic>
@@ -114,13 +115,11 @@ enum class Kind : std::uint8_t { counter, gauge };
 /// name and labels give the same cell again, so that a reload goes on counting.
 class Registry {
  public:
+  struct State;
   Registry();
   ~Registry();
   /// Names in Prometheus form, unit included: `http_server_request_duration_seconds`.
   Counter& counter(std::string_view name, std::string_view help, std::span<const Label> labels = {});
-  /// A counter that is told as 0 until it is counted: without a first 0 a rate misses the first thing that happens. It
-  /// costs its text, not a counter's cells, so that there may be one for whatever could happen.
-  void expect(std::string_view name, std::string_view help, std::span<const Label> labels);
   Gauge& gauge(std::string_view name, std::string_view help, std::span<const Label> labels = {});
   Histogram& histogram(std::string_view name, std::string_view help, std::span<const Label> labels = {});
   /// A value that something else keeps: `read` is called by whoever scrapes, on its thread, and must neither wait nor
@@ -131,8 +130,36 @@ class Registry {
   std::string expose() const;
 
  private:
-  struct State;
+  friend class Expectation;
   std::unique_ptr<State> state_;
+};
+
+/// Series that are exposed as 0 until they are counted: without a first 0 a rate misses the first thing that happens.
+/// They cost neither text nor cells, so that there may be one for whatever could happen: their owner names them
+/// whenever somebody scrapes. They end with this object, which the owner declares last.
+class Expectation {
+ public:
+  using Tell = FunctionRef<void(std::span<const Label>)>;
+  /// `owner.expected(tell)` calls `tell` with the labels of each, on the thread of whoever scrapes; it must neither
+  /// wait nor use the registry, which outlives this object.
+  template <class Owner>
+  Expectation(Registry& registry, Kind kind, std::string_view name, std::string_view help, const Owner& owner)
+      : registry_(*registry.state_),
+        owner_(&owner),
+        each_([](const void* owner, Tell tell) { static_cast<const Owner*>(owner)->expected(tell); }) {
+    begin(kind, name, help);
+  }
+  ~Expectation();
+  Expectation(const Expectation&) = delete;
+
+ private:
+  friend struct Registry::State;
+  void begin(Kind, std::string_view name, std::string_view help);
+  Registry::State& registry_;
+  const void* const owner_;
+  void (*const each_)(const void* owner, Tell);
+  void* family_ = nullptr;
+  Expectation *before_ = nullptr, *next_ = nullptr;  ///< others of the family
 };
 
 /// `plimsoll_problems_total{problem="<code>"}`: answers that told this problem, and attempts of jobs that ended in it.

@@ -136,17 +136,47 @@ TEST(Registry, OfTwoReadersOfOneSeriesTheLaterCountsAndEachEndsItself) {
   EXPECT_EQ(registry.expose().find("g 2"), std::string::npos) << registry.expose();
 }
 
+/// Expects things of some routes.
+struct Owner {
+  std::vector<std::string_view> routes;
+  void expected(Expectation::Tell tell) const {
+    for (const auto route : routes) {
+      const Label labels[] = {{"route", route}};
+      tell(labels);
+    }
+  }
+};
+
 TEST(Registry, WhatIsExpectedIsZeroUntilItIsCounted) {
   Registry registry;
-  const Label expected[] = {{"route", "/a"}}, other[] = {{"route", "/b"}};
-  registry.expect("things_total", "Things.", expected);
-  registry.counter("things_total", "Things.", other).add(2);
-  registry.expect("things_total", "Things.", other);
-  EXPECT_EQ(registry.expose(),
-            "# HELP things_total Things.\n# TYPE things_total counter\n"
-            "things_total{route=\"/a\"} 0\nthings_total{route=\"/b\"} 2\n");
-  registry.counter("things_total", "Things.", expected).add();
-  EXPECT_NE(registry.expose().find("things_total{route=\"/a\"} 1\n"), std::string::npos);
+  const Label a[] = {{"route", "/a"}}, b[] = {{"route", "/b"}};
+  const Owner first{{"/c", "/a"}}, second{{"/a", "/b"}};
+  const std::string head = "# HELP things_total Things.\n# TYPE things_total counter\n";
+  {
+    const Expectation all{registry, Kind::counter, "things_total", "Things.", first};
+    EXPECT_EQ(registry.expose(), head + "things_total{route=\"/a\"} 0\nthings_total{route=\"/c\"} 0\n");
+    auto more = std::make_unique<Expectation>(registry, Kind::counter, "things_total", "Things.", second);
+    registry.counter("things_total", "Things.", b).add(2);
+    EXPECT_EQ(registry.expose(), head +
+                                     "things_total{route=\"/a\"} 0\nthings_total{route=\"/b\"} 2\n"
+                                     "things_total{route=\"/c\"} 0\n");
+    registry.counter("things_total", "Things.", a).add();
+    EXPECT_EQ(registry.expose(), head +
+                                     "things_total{route=\"/a\"} 1\nthings_total{route=\"/b\"} 2\n"
+                                     "things_total{route=\"/c\"} 0\n");
+    const Expectation last{registry, Kind::gauge, "active", "Under way.", first};
+    more.reset();  // between two others
+    EXPECT_TRUE(
+        registry.expose().starts_with("# HELP active Under way.\n# TYPE active gauge\nactive{route=\"/a\"} 0\n"));
+  }
+  EXPECT_EQ(registry.expose(), head + "things_total{route=\"/a\"} 1\nthings_total{route=\"/b\"} 2\n");
+}
+
+TEST(Registry, WhatIsNoLongerExpectedIsGone) {
+  Registry registry;
+  const Owner owner{{"/a"}};
+  { const Expectation all{registry, Kind::counter, "things_total", "Things.", owner}; }
+  EXPECT_EQ(registry.expose(), "");
 }
 
 }  // namespace
