@@ -8,6 +8,8 @@
 #include "plimsoll/http/conditional.hpp"
 #include "plimsoll/http/encoding.hpp"
 
+#include <map>
+
 namespace plimsoll::policy {
 namespace {
 
@@ -42,6 +44,8 @@ class Compression final : public Policy {
   static Result<std::unique_ptr<Policy>> build(Options options, const Build& build) {
     // Whoever answers is asked for the coding by the caller itself, and body and tag stay as they came.
     if (build.operation.left_as_it_is("compression")) return nullptr;
+    auto& settled = build.services.of_plan->of<SettledBySettings>()->by_settings[build.settings];
+    if (settled) return std::make_unique<Compression>(settled, build.services.threads);
     std::vector<Coding> offers;
     for (auto& name : options.codings) {
       const auto known = {Coding::gzip, Coding::br, Coding::zstd};
@@ -52,25 +56,36 @@ class Compression final : public Policy {
       offers.push_back(*found);
     }
     if (offers.empty()) return nullptr;
-    return std::make_unique<Compression>(std::move(options), std::move(offers), build.services.threads);
+    settled = std::make_shared<const Settled>(options.minimum, std::move(options.types), std::move(offers));
+    return std::make_unique<Compression>(settled, build.services.threads);
   }
   static void describe(const Options& options, const Description&, contract::Promises& promises) {
     if (!options.codings.empty()) promises.sends(contract::kVary);
   }
-  Compression(Options options, std::vector<Coding> offers, Threads* threads)
-      : options_(std::move(options)), offers_(std::move(offers)), threads_(threads) {}
+  /// What the options say, looked at.
+  struct Settled {
+    config::Size minimum;
+    std::vector<std::string> types;
+    std::vector<Coding> offers;
+  };
+  Compression(std::shared_ptr<const Settled> settled, Threads* threads)
+      : settled_(std::move(settled)), threads_(threads) {}
 
   PLIMSOLL_FORWARDS Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
     // Whatever is answered now would perhaps be answered otherwise to another caller.
     context.promise("vary", "accept-encoding");
     const auto accepted = request.headers.joined("accept-encoding");
     if (accepted.empty() || mode() == Mode::shadow) return next(request, context);
-    const auto coding = http::best_coding(&accepted, offers_);
+    const auto coding = http::best_coding(&accepted, settled_->offers);
     if (coding == Coding::identity) return next(request, context);
     return encode(request, context, next, coding);
   }
 
  private:
+  /// Of a plan: most operations have the same settings, and share what they say.
+  struct SettledBySettings {
+    std::map<const json::Value*, std::shared_ptr<const Settled>> by_settings;
+  };
   /// Above this a body is compressed on a thread of its own: the loop has others to serve.
   static constexpr std::size_t kAside = 128 * 1024;
 
@@ -83,7 +98,7 @@ class Compression final : public Policy {
       co_return answer;
     }
     const auto whole = whole_body(response);
-    if (whole && whole->size() < options_.minimum.bytes) co_return answer;
+    if (whole && whole->size() < settled_->minimum.bytes) co_return answer;
     if (!worth(response)) co_return answer;
     const auto* shared = std::get_if<Buffer>(&response.body);
     const auto* encodings = shared ? shared->encodings : nullptr;  // of a cached body: made once for all who ask
@@ -122,7 +137,7 @@ class Compression final : public Policy {
   Stream* streamed(Response& response, Context& context) const {
     if (auto* stream = std::get_if<Stream*>(&response.body)) return *stream;
     if (auto* file = std::get_if<File>(&response.body))
-      if (file->length >= options_.minimum.bytes) return &context.keep<http::FileStream>(*file);
+      if (file->length >= settled_->minimum.bytes) return &context.keep<http::FileStream>(*file);
     return nullptr;
   }
 
@@ -135,7 +150,7 @@ class Compression final : public Policy {
     if (headers.contains("content-digest")) return false;
     if (http::parse_cache_control(headers.joined("cache-control")).no_transform) return false;
     const auto type = trimmed(headers.find("content-type").substr(0, headers.find("content-type").find(';')));
-    return std::ranges::any_of(options_.types, [&](const std::string& pattern) { return fits(pattern, type); });
+    return std::ranges::any_of(settled_->types, [&](const std::string& pattern) { return fits(pattern, type); });
   }
   /// `*` is any run of characters; once per pattern.
   static bool fits(std::string_view pattern, std::string_view type) {
@@ -176,8 +191,7 @@ class Compression final : public Policy {
     response.headers.set("etag", context.kept(text));
   }
 
-  Options options_;
-  std::vector<Coding> offers_;
+  const std::shared_ptr<const Settled> settled_;
   Threads* threads_;
 };
 

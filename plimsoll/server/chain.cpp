@@ -124,9 +124,8 @@ Result<> add_row(const Part& part, Side side, std::string_view beside) {
   return {};
 }
 
-Result<Chain> chain(Handler& handler, const Build& build, Reach reach) {
-  Chain made{
-      .policies = {}, .links = {}, .importance = reach >= undeclared ? Importance::unbounded : Importance::first};
+Result<Chain> chain(Handler& handler, const Build& build, Reach reach, Handler* beside) {
+  Chain made{.importance = reach >= undeclared ? Importance::unbounded : Importance::first};
   const auto all = rows();
   for (std::size_t at = 0; at < all.size(); ++at) {
     const auto& row = all[at];
@@ -148,10 +147,15 @@ Result<Chain> chain(Handler& handler, const Build& build, Reach reach) {
     }
     if (!*policy) continue;
     made.links.push_back((*policy)->link());
+    if (beside && row.reach == everything) made.beside.push_back((*policy)->link());
     if (reach >= undeclared) made.importance = std::max(made.importance, (*policy)->importance());
     made.policies.push_back(std::move(*policy));
   }
   made.links.push_back({.handler = &handler});
+  if (beside) made.beside.push_back({.handler = beside});
+  made.policies.shrink_to_fit();  // there is one chain for each operation, and it stays as it is
+  made.links.shrink_to_fit();
+  made.beside.shrink_to_fit();
   return made;
 }
 

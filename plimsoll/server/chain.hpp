@@ -30,8 +30,11 @@ struct Chain {
   std::vector<std::unique_ptr<Policy>> policies;
   std::vector<Link> links;
   Importance importance = Importance::first;
+  /// Of a chain of an operation: the links of those policies that everything has, before another handler.
+  std::vector<Link> beside;
 };
 /// `reach`: of the exchanges it is for; only the rows that reach those (for what answers beside the operations).
-Result<Chain> chain(Handler& handler, const Build& build, Reach reach = Reach::operations);
+/// `beside`: what answers preflights and OPTIONS of the operation; null: nothing does.
+Result<Chain> chain(Handler& handler, const Build& build, Reach reach = Reach::operations, Handler* beside = nullptr);
 
 }  // namespace plimsoll::server

@@ -69,8 +69,9 @@ void Site::undeclared(Undeclared operation, std::unique_ptr<Handler> handler) {
 contract::Complaints Site::operations(std::vector<std::unique_ptr<Handler>> handlers) {
   contract::Complaints complaints;
   inherit(unmatched_, *contract_);
-  const auto build = [&](Handler& handler, const contract::Operation& operation, Reach reach, Chain& into) {
-    auto made = chain(handler, Build{*contract_, operation, services_, &handler}, reach);
+  const auto build = [&](Handler& handler, const contract::Operation& operation, Reach reach, Chain& into,
+                         Handler* beside = nullptr) {
+    auto made = chain(handler, Build{*contract_, operation, services_, &handler}, reach, beside);
     if (made)
       into = std::move(*made);
     else
@@ -86,8 +87,7 @@ contract::Complaints Site::operations(std::vector<std::unique_ptr<Handler>> hand
   for (std::size_t i = 0; i < routes_.size(); ++i) {
     auto& route = routes_[i];
     route.handler = std::move(handlers[i]);
-    build(*route.handler, contract_->operations[i], Reach::operations, route.chain);
-    build(*options_, contract_->operations[i], Reach::everything, route.beside);
+    build(*route.handler, contract_->operations[i], Reach::operations, route.chain, options_.get());
   }
   return told_once(std::move(complaints));
 }
@@ -165,10 +165,11 @@ bool Site::in_clear(const Request& request) const {
          (!request.headers.find("x-forwarded-proto").empty() || !request.headers.find("forwarded").empty());
 }
 
-const Chain& Site::chain_of(Request& request, Context& context) {
+Site::Chosen Site::chain_of(Request& request, Context& context) {
+  const auto of = [](const Chain& chain) { return Chosen{chain.links.data(), chain.importance}; };
   if (redirect_ && in_clear(request) && !Health::is_path(request.path)) [[unlikely]] {
     context.operation = &unmatched_;
-    return redirect_chain_;
+    return of(redirect_chain_);
   }
   const auto match = contract_->match(request.method, request.path);
   if (match.kind == contract::Match::Kind::found) {
@@ -178,47 +179,47 @@ const Chain& Site::chain_of(Request& request, Context& context) {
       std::copy_n(match.captured, match.count, captured);
       context.path_values = {captured, match.count};
     }
-    return routes_[match.operation->index].chain;
+    return of(routes_[match.operation->index].chain);
   }
   if (match.kind == contract::Match::Kind::method_not_allowed) {
     context.promise("allow", lasting(match.allow));
     context.operation = &unmatched_;
-    if (request.method != "OPTIONS") return wrong_method_chain_;
+    if (request.method != "OPTIONS") return of(wrong_method_chain_);
     // The operation that a preflight asks for says which origins may call it; else the first that is there.
     auto wanted = request.headers.find("access-control-request-method");
     if (wanted.empty()) wanted = match.allow.substr(0, match.allow.find(','));
     auto meant = contract_->match(wanted, request.path);
     if (meant.kind != contract::Match::Kind::found)
       meant = contract_->match(match.allow.substr(0, match.allow.find(',')), request.path);
-    if (meant.kind != contract::Match::Kind::found) return wrong_method_chain_;
+    if (meant.kind != contract::Match::Kind::found) return of(wrong_method_chain_);
     context.operation = meant.operation;
-    return routes_[meant.operation->index].beside;
+    return {routes_[meant.operation->index].chain.beside.data(), Importance::first};
   }
   if (only_local_names_ && !is_local_name(request.authority)) {
     context.operation = &unmatched_;
-    return misdirected_chain_;
+    return of(misdirected_chain_);
   }
   for (const auto& page : pages_)
     if (page->path == request.path) {
       context.operation = &page->operation;
-      if (allows(page->allow, request.method)) return page->chain;
+      if (allows(page->allow, request.method)) return of(page->chain);
       context.promise("allow", lasting(page->allow));
-      return wrong_method_chain_;
+      return of(wrong_method_chain_);
     }
   context.operation = &unmatched_;
   // Of the server as a whole: a ping, or what it can do in general (RFC 9110, section 9.3.7).
-  if (request.target == "*") return asterisk_chain_;
-  if (!undeclared_.handler) return unmatched_chain_;
+  if (request.target == "*") return of(asterisk_chain_);
+  if (!undeclared_.handler) return of(unmatched_chain_);
   context.operation = &undeclared_.operation;
-  return undeclared_.chain;
+  return of(undeclared_.chain);
 }
 
 Importance Site::route(Request& request, Context& context) {
   context.path = request.path;
   if (!vary_.empty()) [[unlikely]]
     context.promise("vary", lasting(vary_));
-  const auto& chosen = chain_of(request, context);
-  context.chain = chosen.links.data();
+  const auto chosen = chain_of(request, context);
+  context.chain = chosen.links;
   return chosen.importance;
 }
 

@@ -71,11 +71,15 @@ class Site final : public edge::Service {
  private:
   struct Route {
     std::unique_ptr<Handler> handler;
-    Chain chain;   ///< of the operation itself
-    Chain beside;  ///< of preflights and of OPTIONS
+    Chain chain;
   };
   bool in_clear(const Request&) const;
-  const Chain& chain_of(Request&, Context&);
+  /// The links of a chain, and how important its requests are.
+  struct Chosen {
+    const Link* links;
+    Importance importance;
+  };
+  Chosen chain_of(Request&, Context&);
   void finish(Response&, Context&);
   Response told(Error, Context&);
 

@@ -9,6 +9,7 @@
 #include "plimsoll/schema/format.hpp"
 
 #include <algorithm>
+#include <unordered_map>
 
 namespace plimsoll::table {
 namespace {
@@ -171,11 +172,31 @@ bool knows_callers(const Value& root, const Value& operation) {
                               [](auto& way) { return !way.is(Type::object) || way.object().empty(); });
 }
 
+/// Values of a document by their text: what many operations declare alike (`limit`, `cursor`) is there once.
+class SharedValues {
+ public:
+  explicit SharedValues(Arena& arena) : arena_(arena) {}
+  Value of(const Value& value) {
+    auto text = json::to_string(value);
+    auto found = made_.find(text);
+    if (found == made_.end()) {
+      const auto parsed = json::parse(arena_.keep(text), arena_);
+      found = made_.emplace(std::move(text), parsed ? *parsed : Value{}).first;
+    }
+    return found->second;
+  }
+
+ private:
+  Arena& arena_;
+  std::unordered_map<std::string, Value> made_;
+};
+
 /// Adds to an operation the parameters it does not have yet.
 void add_parameters(contract::Draft& draft, Value& operation, const Value* of_path, const Plan& plan,
-                    const EmbedAccess& access) {
-  auto made =
-      json::parse(draft.arena.keep(parameters_of(plan, access, knows_callers(draft.root, operation))), draft.arena);
+                    const EmbedAccess& access, SharedValues& shared) {
+  Arena arena;
+  const auto text = parameters_of(plan, access, knows_callers(draft.root, operation));
+  auto made = json::parse(text, arena);
   if (!made) return;
   std::vector<std::string_view> known;
   for (auto* list : {operation.find("parameters"), of_path ? const_cast<Value*>(of_path) : nullptr})
@@ -191,7 +212,8 @@ void add_parameters(contract::Draft& draft, Value& operation, const Value* of_pa
     list = operation.find("parameters");
   }
   for (auto& parameter : made->array())
-    if (std::ranges::find(known, parameter.find("name")->string()) == known.end()) list->push(draft.arena, parameter);
+    if (std::ranges::find(known, parameter.find("name")->string()) == known.end())
+      list->push(draft.arena, shared.of(parameter));
 }
 
 /// A merge patch has a media type of its own (RFC 7396); whoever takes JSON for it takes that too.
@@ -251,6 +273,7 @@ void augment(contract::Draft& draft) {
   auto* paths = draft.root.find("paths");
   if (!wrong.empty() || !paths || !paths->is(Type::object)) return;
   const EmbedAccess access{draft.root, model};
+  SharedValues shared{draft.arena};
   for (auto& path : paths->object())
     contract::for_each_operation(
         path.value, [&](const std::string& method, const std::string& place, Value& operation) {
@@ -269,7 +292,7 @@ void augment(contract::Draft& draft) {
                                                  draft.file));
             return;
           }
-          add_parameters(draft, operation, path.value.find("parameters"), *made, access);
+          add_parameters(draft, operation, path.value.find("parameters"), *made, access, shared);
           if (made->action == Action::update) {
             accept_merge_patch(draft, operation);
             declare_patch(draft, operation, *made);

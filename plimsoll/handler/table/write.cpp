@@ -13,6 +13,8 @@
 #include <algorithm>
 #include <bit>
 #include <deque>
+#include <map>
+#include <mutex>
 
 namespace plimsoll::table {
 
@@ -69,28 +71,49 @@ bool takes_any_number(const Table& table) {
 
 }  // namespace
 
+RowForms::RowForms(const Table& table)
+    : shown(everything(table)),
+      unseen(table::unseen(table)),
+      all(all_columns(table)),
+      shown_writer(table, shown),
+      unseen_writer(table, unseen, RowWriter::Hidden::shown),
+      all_writer(table, all, RowWriter::Hidden::shown) {}
+
+namespace {
+
+/// The forms of the tables of a plan; each is there as long as an operation that has it, and its table with it.
+struct FormsOfPlan {
+  std::mutex mutex;
+  std::map<const Table*, std::weak_ptr<const RowForms>> by_table;
+
+  std::shared_ptr<const RowForms> of(const Table& table) {
+    const std::scoped_lock lock(mutex);
+    auto& known = by_table[&table];
+    auto forms = known.lock();
+    if (!forms) known = forms = std::make_shared<const RowForms>(table);
+    return forms;
+  }
+};
+
+}  // namespace
+
 bool wants_minimal(const Request& request) {
   return request.headers.contains("prefer") && http::prefers(request.headers.joined("prefer"), "return", "minimal");
 }
 
 Writing::Writing(std::shared_ptr<const Model> model, Plan plan, const Build& build)
     : Operation(std::move(model), std::move(plan), build),
-      shown_(everything(table())),
-      unseen_(unseen(table())),
-      all_(all_columns(table())),
-      guarded_(guarded_references(*model_, table(), *build.services.of_plan->of<ForeignKeys>())),
-      writer_(table(), shown_),
-      whole_(table(), all_, RowWriter::Hidden::shown),
-      unseen_writer_(table(), unseen_, RowWriter::Hidden::shown) {
-  auto compiled = build.contract.compile(*table().schema, schema::CompileOptions::Direction::none);
-  if (compiled) validator_ = std::make_shared<const schema::Validator>(std::move(*compiled));
+      forms_(build.services.of_plan->of<FormsOfPlan>()->of(table())),
+      guarded_(guarded_references(*model_, table(), *build.services.of_plan->of<ForeignKeys>())) {
+  if (auto compiled = build.contract.validator(*table().schema, schema::CompileOptions::Direction::none))
+    validator_ = std::move(*compiled);
   counts_key_ = takes_any_number(table());
   if (const auto location = model_->locations.find(table().name); location != model_->locations.end())
     location_ = &location->second;
 }
 
 Task<Result<std::optional<Row>>> Writing::current(Session& session, const Wanted& wanted) const {
-  auto statement = row_statement(database_.dialect(), wanted, all_);
+  auto statement = row_statement(database_.dialect(), wanted, forms_->all);
   if (!statement) co_return std::nullopt;
   auto rows = co_await session.query(statement->sql, statement->cells);
   if (!rows) co_return std::unexpected(std::move(rows).error());
@@ -99,28 +122,28 @@ Task<Result<std::optional<Row>>> Writing::current(Session& session, const Wanted
 }
 
 std::string Writing::shown(const Row& row) const {
-  if (shown_.columns.size() == all_.columns.size()) return to_json(writer_, row);
+  if (forms_->shown.columns.size() == forms_->all.columns.size()) return to_json(forms_->shown_writer, row);
   Row visible;
-  for (auto column : shown_.columns) visible.push_back(row[column]);
-  return to_json(writer_, visible);
+  for (auto column : forms_->shown.columns) visible.push_back(row[column]);
+  return to_json(forms_->shown_writer, visible);
 }
 
 EntityTag Writing::tag_of_row(const Row& row, std::string_view shown, const Context& context) const {
-  if (unseen_.columns.empty()) return tag_of(shown, context);
+  if (forms_->unseen.columns.empty()) return tag_of(shown, context);
   Row beside;
-  for (auto column : unseen_.columns) beside.push_back(row[column]);
-  return tag_of(shown, context, to_json(unseen_writer_, beside));
+  for (auto column : forms_->unseen.columns) beside.push_back(row[column]);
+  return tag_of(shown, context, to_json(forms_->unseen_writer, beside));
 }
 
 Result<> Writing::check(const Row& row, const Row* before, std::string_view prefix) const {
   if (!validator_) return {};
   Arena arena{4096};
-  const auto text = to_json(whole_, row);
+  const auto text = to_json(forms_->all_writer, row);
   auto value = json::parse(text, arena);
   if (!value || validator_->valid(*value)) return {};
   auto failures = validator_->validate(*value);
   if (before) {  // what was wrong before is not this change's fault
-    const auto old_text = to_json(whole_, *before);
+    const auto old_text = to_json(forms_->all_writer, *before);
     if (auto old = json::parse(old_text, arena))
       for (auto& known : validator_->validate(*old))
         std::erase_if(failures, [&](auto& f) {
@@ -140,7 +163,7 @@ Result<bool> Writing::check_sent(const Change& sent, std::string_view prefix) co
   for (const auto& cell : sent.cells) row.push_back(cell.value_or(Cell{}));
   if (counts_key_ && !sent.cells[table().keys.front()]) row[table().keys.front()] = std::int64_t{1};
   Arena arena{4096};
-  const auto text = to_json(whole_, row);
+  const auto text = to_json(forms_->all_writer, row);
   auto value = json::parse(text, arena);
   if (!value || validator_->valid(*value)) return true;
   // Of a row without its key nothing is said as a whole either.
@@ -185,7 +208,7 @@ Task<Result<Row>> Writing::insert(Session& session, const Change& change, const 
   if (!guarded_.empty())
     if (auto seen = co_await check_references(session, change, nullptr, caller, prefix); !seen)
       co_return std::unexpected(std::move(seen).error());
-  const auto statement = insert_statement(database_.dialect(), table(), change.cells, all_);
+  const auto statement = insert_statement(database_.dialect(), table(), change.cells, forms_->all);
   auto rows = co_await session.query(statement.sql, statement.cells);
   if (!rows) {
     auto told = co_await explained(session, std::move(rows).error(), &change, nullptr, prefix);
@@ -256,7 +279,7 @@ Task<Result<bool>> Writing::insert_alike(Session& session, std::span<const Chang
                                          bool judged) const {
   std::vector<std::span<const std::optional<Cell>>> cells;
   for (const auto& change : changes) cells.emplace_back(change.cells);
-  const auto statement = insert_rows_statement(database_.dialect(), table(), cells, all_);
+  const auto statement = insert_rows_statement(database_.dialect(), table(), cells, forms_->all);
   auto rows = co_await session.query(statement.sql, statement.cells);
   if (!rows && rows.error().problem->status >= 500) co_return std::unexpected(std::move(rows).error());
   if (!rows || rows->size() != changes.size()) co_return false;
@@ -298,7 +321,7 @@ Task<Result<Row>> Writing::change(Session& session, const Wanted& wanted, Change
   if (!guarded_.empty())
     if (auto seen = co_await check_references(session, change, before, *wanted.caller, prefix); !seen)
       co_return std::unexpected(std::move(seen).error());
-  const auto statement = update_statement(database_.dialect(), wanted, change.cells, all_);
+  const auto statement = update_statement(database_.dialect(), wanted, change.cells, forms_->all);
   if (!statement) co_return fail(kNoSuchRow);
   auto rows = co_await session.query(statement->sql, statement->cells);
   if (!rows) {
@@ -333,7 +356,7 @@ Task<Result<Row>> Writing::assign_file(Session& session, const Wanted& wanted, c
       times.push_back(time_cell(column, rfc3339(wall)));
       values.push_back({.column = &column, .value = &times.back()});
     }
-  const auto statement = assign_statement(database_.dialect(), wanted, values, all_);
+  const auto statement = assign_statement(database_.dialect(), wanted, values, forms_->all);
   if (!statement) co_return fail(kNoSuchRow);
   auto rows = co_await session.query(statement->sql, statement->cells);
   if (!rows) {

@@ -21,6 +21,14 @@ bool judges_together(const Table& table);
 /// Whether the request says `Prefer: return=minimal` (RFC 7240, section 4.2).
 bool wants_minimal(const Request& request);
 
+/// Of a table, the same for all operations that change its rows: what is read of a row, and how that is written.
+struct RowForms {
+  explicit RowForms(const Table& table);
+  Selection shown, unseen;  ///< what callers see, and what is stored beside it
+  Selection all;            ///< every column
+  RowWriter shown_writer, unseen_writer, all_writer;
+};
+
 /// What all operations that change rows share: the statements, the check of the row that comes out, and the answer.
 class Writing : public Operation {
  public:
@@ -108,14 +116,12 @@ class Writing : public Operation {
                                                            const Row* before,
                                                            std::vector<std::size_t> broken = {}) const;
 
-  Selection shown_, unseen_;
+  std::shared_ptr<const RowForms> forms_;
 
  protected:
-  Selection all_;  ///< every column
   std::vector<GuardedReference> guarded_;
 
  private:
-  RowWriter writer_, whole_, unseen_writer_;
   std::shared_ptr<const schema::Validator> validator_;
   bool counts_key_ = false;
   const Location* location_ = nullptr;  ///< where rows are read; null: nowhere

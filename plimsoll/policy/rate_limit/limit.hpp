@@ -24,12 +24,14 @@ struct Allowance {
   Rate rate;
   std::string policy;  ///< its item in `RateLimit-Policy`: `"caller";q=1000;w=60`
   std::string limit;   ///< `1000`
+  bool operator==(const Allowance&) const = default;
 };
 
 /// Another allowance for callers of a role, or for one caller by subject; none: they are not limited.
 struct Tier {
   std::string who;
   std::optional<Allowance> allowance;
+  bool operator==(const Tier&) const = default;
 };
 
 /// One limit, as the contract writes it.
@@ -45,6 +47,7 @@ struct Limit {
 
   /// What holds for a caller; null: not limited.
   const Allowance* allowance_for(std::string_view subject, std::span<const std::string_view> roles) const;
+  bool operator==(const Limit&) const = default;
 };
 
 /// `limit` of the long form: a rate, or units whose period is `per`.

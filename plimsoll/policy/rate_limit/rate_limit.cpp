@@ -9,6 +9,8 @@
 #include "plimsoll/policy/rate_limit/limit_table.hpp"
 #include "plimsoll/telemetry/log.hpp"
 
+#include <unordered_map>
+
 namespace plimsoll::policy {
 namespace {
 
@@ -206,6 +208,18 @@ void announce(const Services& services, std::span<const Limit> limits) {
                               "; `rate-limit` in x-plimsoll says otherwise, `rate-limit: off` removes them");
 }
 
+/// Of a plan: operations with the same limits share them.
+struct LimitsOfPlan {
+  std::unordered_multimap<std::uint64_t, std::shared_ptr<const std::vector<Limit>>> by_identity;  ///< of the first
+
+  std::shared_ptr<const std::vector<Limit>> shared(std::vector<Limit> limits) {
+    const auto identity = limits.front().identity;
+    for (auto [at, end] = by_identity.equal_range(identity); at != end; ++at)
+      if (*at->second == limits) return at->second;
+    return by_identity.emplace(identity, std::make_shared<const std::vector<Limit>>(std::move(limits)))->second;
+  }
+};
+
 /// Counts requests and refuses those above a limit. Stands in two places of the chain: limits by address before
 /// anything is known of the caller, limits by caller or header after authentication. All limits are asked before any is
 /// charged; what the first place took is given back when the second refuses.
@@ -221,7 +235,7 @@ class RateLimit final : public Check {
 
   enum class Place : std::uint8_t { before_authentication, after_authentication };
 
-  RateLimit(Place place, std::vector<Limit> limits, const Options& options, const Build& build)
+  RateLimit(Place place, std::shared_ptr<const std::vector<Limit>> limits, const Options& options, const Build& build)
       : place_(place),
         limits_(std::move(limits)),
         cost_(options.cost),
@@ -233,7 +247,7 @@ class RateLimit final : public Check {
     auto* charges = context.noted<Charges>();
     if (!charges) charges = &context.note<Charges>();
     const auto first = charges->count;
-    for (const auto& limit : limits_) add(limit, request, context, *charges);
+    for (const auto& limit : *limits_) add(limit, request, context, *charges);
     if (charges->count == 0) return {};
     const bool allowed = charge(*charges, first, context.now);
     const auto& tightest = most_restrictive(*charges, first, allowed);
@@ -255,7 +269,8 @@ class RateLimit final : public Check {
       return (limit.by == By::address) != (place == Place::before_authentication);
     });
     if (limits->empty()) return nullptr;
-    return std::make_unique<RateLimit>(place, std::move(*limits), options, build);
+    auto shared = build.services.of_plan->of<LimitsOfPlan>()->shared(std::move(*limits));
+    return std::make_unique<RateLimit>(place, std::move(shared), options, build);
   }
 
   static void describe(const Options& options, const Description& description, contract::Promises& promises) {
@@ -339,7 +354,7 @@ class RateLimit final : public Check {
   }
 
   Place place_;
-  std::vector<Limit> limits_;
+  const std::shared_ptr<const std::vector<Limit>> limits_;
   std::int64_t cost_;
   std::uint32_t refunds_;
   std::shared_ptr<LimitTable> table_;
