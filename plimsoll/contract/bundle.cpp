@@ -393,6 +393,7 @@ Reader::Text Reader::text_of(const std::string& file, bool referred) const {
     text.append(piece, static_cast<std::size_t>(in.gcount()));
     if (text.size() > kLargest) break;
   }
+  text.shrink_to_fit();  // it is there as long as the contract
   return text;
 }
 

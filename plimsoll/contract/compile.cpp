@@ -64,6 +64,7 @@ class Compiler {
       const Trail at{&top, {"paths"}};
       for (auto& member : paths->object())
         if (!member.key.starts_with("x-")) path(member, at);
+      made_.operations.shrink_to_fit();  // they are there as long as the contract
     }
     if (const auto* webhooks = root_.find("webhooks"))
       for (auto& webhook : webhooks->object())
@@ -147,6 +148,7 @@ class Compiler {
     name(op, child.value, at);
     parameters(op, item.find("parameters"), at_path);
     parameters(op, child.value.find("parameters"), at);
+    op.parameters.shrink_to_fit();
     check_query_string(op, at);
     if (const auto* body = child.value.find("requestBody")) request_body(op, *body, at);
     if (const auto* responses = child.value.find("responses")) this->responses(op, *responses, at);

@@ -93,6 +93,7 @@ std::vector<Extension> merge_extensions(const json::Value* document, const json:
   add(document, "document");
   add(path, "path");
   add(operation, "operation");
+  merged.shrink_to_fit();
   return merged;
 }
 

@@ -86,6 +86,8 @@ class Parameters::QueryForm {
 Parameters::Parameters(const Contract& contract, const Operation& operation, Rules rules)
     : operation_(operation), rules_(std::move(rules)) {
   const auto names = contract.path_parameters(operation);
+  readers_.reserve(operation.parameters.size());
+  in_path_.reserve(operation.parameters.size());
   for (auto& p : operation.parameters) {
     readers_.push_back(reader_of(contract, p));
     in_path_.push_back(static_cast<std::uint32_t>(std::ranges::find(names, p.name) - names.begin()));

@@ -448,7 +448,21 @@ int SqliteConnection::authorize(void* self, int action, const char* table, const
   return SQLITE_OK;
 }
 
+namespace {
+
+/// Whether a statement makes or describes a table, as a start does once for each: what it was compiled into is of no
+/// use to anybody then.
+bool runs_once(std::string_view sql) { return sql.starts_with("CREATE ") || sql.starts_with("PRAGMA "); }
+
+}  // namespace
+
 Result<sqlite3_stmt*> SqliteConnection::prepare(std::string_view sql) {
+  const auto forget = [this](std::list<Kept>::iterator kept) {
+    by_sql_.erase(kept->sql);
+    sqlite3_finalize(kept->statement);
+    kept_.erase(kept);
+  };
+  if (!kept_.empty() && runs_once(kept_.front().sql)) forget(kept_.begin());
   if (auto found = by_sql_.find(sql); found != by_sql_.end()) {
     kept_.splice(kept_.begin(), kept_, found->second);
     return kept_.front().statement;
@@ -467,11 +481,7 @@ Result<sqlite3_stmt*> SqliteConnection::prepare(std::string_view sql) {
     sqlite3_finalize(statement);
     return std::unexpected(Error{&kInternal}.because("more than one statement: " + std::string(sql.substr(0, 500))));
   }
-  if (kept_.size() >= kStatements) {
-    by_sql_.erase(kept_.back().sql);
-    sqlite3_finalize(kept_.back().statement);
-    kept_.pop_back();
-  }
+  if (kept_.size() >= kStatements) forget(std::prev(kept_.end()));
   try {
     kept_.push_front({std::string(sql), statement, std::move(writes)});
   } catch (...) {

@@ -90,7 +90,7 @@ Item* Value::grow(Arena& arena, Item* items) {
       return item;
   };
   if (size_ < integer_ && mark(items[size_]).kind_ == Kind::free) return items;
-  integer_ = std::max<std::int64_t>(4, 2 * std::int64_t{size_});
+  integer_ = size_ + std::max<std::int64_t>(2, size_ / 2);
   auto* moved = arena.array<Item>(static_cast<std::size_t>(integer_));
   std::uninitialized_copy(items, items + size_, moved);
   for (std::int64_t i = size_; i < integer_; ++i) {

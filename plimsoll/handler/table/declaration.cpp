@@ -398,6 +398,7 @@ Column Reader::column(std::string_view name, std::span<const json::Value* const>
 void Reader::columns(Table& table, const json::Value& schema) {
   std::vector<std::pair<std::string_view, Declarations>> found;
   gather(root_, schema, found);
+  table.columns.reserve(found.size());
   for (auto& [name, declarations] : found) table.columns.push_back(column(name, declarations));
 }
 

@@ -89,6 +89,7 @@ RowWriter::RowWriter(const Table& table, const Selection& selection, Hidden hidd
     if (embedded.embed->many()) add(embedded.embed->more, Kind::boolean, true, nullptr);  // there, and true, or absent
   }
   names_.append(json::kPadding, ' ');
+  names_.shrink_to_fit();
   plain_ = !foreign_ && std::ranges::none_of(columns_, [](const auto& column) { return column.hidden != nullptr; });
 }
 
