@@ -7,6 +7,10 @@
 #include <string_view>
 #include <utility>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 // Short texts, copied and looked at in one pass. What stands in a head or in a line of log has mostly between 4 and 40
 // characters; there a call of memcpy and a loop over characters cost several times what one or two registers do.
 
@@ -14,6 +18,7 @@ namespace plimsoll {
 
 /// Sixteen characters side by side: `text == 'x'` and `text < 0x20` give all ones for those that are.
 using Bytes16 = unsigned char __attribute__((vector_size(16)));
+using SignedBytes16 = signed char __attribute__((vector_size(16)));
 
 namespace bytes16 {
 
@@ -30,9 +35,13 @@ inline Bytes16 of(std::uint64_t low, std::uint64_t high) {
 }
 template <class Mask>
 bool any(Mask mask) {
+#if defined(__SSE2__)
+  return _mm_movemask_epi8(reinterpret_cast<__m128i>(mask)) != 0;  // each character is all ones or none
+#else
   std::uint64_t words[2];
   std::memcpy(words, &mask, sizeof words);
   return (words[0] | words[1]) != 0;
+#endif
 }
 
 // What `copy_unless` asks about. Each gives a mask of the characters that are of the kind.
@@ -43,9 +52,9 @@ inline constexpr auto line_breaking = [](Bytes16 text) { return ((text < 0x20) &
 inline constexpr auto outside_lower_case_names = [](Bytes16 text) {
   return ~((text - 'a' < 26) | (text - '0' < 10) | (text == '-'));
 };
-/// Those that JSON writes otherwise, and all beyond ASCII.
+/// Those that JSON writes otherwise, and all beyond ASCII, which are below 0 with a sign.
 inline constexpr auto escaped_in_json = [](Bytes16 text) {
-  return (text < 0x20) | (text == '"') | (text == '\\') | (text > 0x7f);
+  return (reinterpret_cast<SignedBytes16>(text) < 0x20) | (text == '"') | (text == '\\');
 };
 
 }  // namespace bytes16

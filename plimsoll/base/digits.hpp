@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 
@@ -17,19 +18,22 @@ consteval std::array<char, 200> make_pairs() {
   return pairs;
 }
 inline constexpr auto kPairs = make_pairs();
+/// 10 to the power of each index but the first, which is 0: every number has a digit.
+consteval std::array<std::uint64_t, 20> make_powers() {
+  std::array<std::uint64_t, 20> powers{};
+  for (std::uint64_t i = 1, power = 10; i < powers.size(); ++i, power *= 10) powers[i] = power;
+  return powers;
+}
+inline constexpr auto kPowers = make_powers();
 }  // namespace details
 
 inline constexpr std::size_t kMostDigits = 20;  ///< of a number of 64 bits, its sign included
 
 /// How many digits it has in decimal.
 inline std::size_t count_digits(std::uint64_t number) {
-  std::size_t count = 1;
-  for (;; number /= 10'000, count += 4) {
-    if (number < 10) return count;
-    if (number < 100) return count + 1;
-    if (number < 1'000) return count + 2;
-    if (number < 10'000) return count + 3;
-  }
+  // 1233 / 4096 is the logarithm of 2 to base 10: one digit too few at most, which the power of ten says.
+  const auto fewest = static_cast<std::size_t>(std::bit_width(number)) * 1233 >> 12;
+  return fewest + (number >= details::kPowers[fewest]);
 }
 
 /// The number in decimal, written from `at` on, where there is room for kMostDigits; gives its end. Inlined, and

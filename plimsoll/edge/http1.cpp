@@ -27,6 +27,15 @@ constexpr auto kLinger = 2 * kSecond;
 /// How long an idle connection may still send a request when the server goes down.
 constexpr auto kGrace = kSecond;
 
+/// The Content-Length that a response says itself: of a stream, or of what HEAD leaves out.
+std::optional<std::uint64_t> declared_length(const Response& response) {
+  const auto text = response.headers.find("content-length");
+  std::uint64_t number = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (text.empty() || code != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
 /// HTTP/1 on one connection: reads heads, has them served one after the other, writes the answers.
 class Http1 final : public Protocol, public HangUp, public Stream {
  public:
@@ -313,15 +322,8 @@ h1::Framed Http1::framing(const Exchange& exchange, const Response& response, bo
     framed.length = Length::none;
     return framed;
   }
-  std::optional<std::uint64_t> declared;
-  if (const auto text = response.headers.find("content-length"); !text.empty()) {
-    std::uint64_t number = 0;
-    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (code == std::errc{} && end == text.data() + text.size()) declared = number;
-  }
   // A server that demands another version of the protocol says which it speaks (RFC 9110, section 15.5.22).
   if (status == 426 && response.headers.contains("sec-websocket-version")) framed.upgrade = "websocket";
-  const bool head_only = exchange.request.method == "HEAD";
   if (const auto* text = std::get_if<std::string_view>(&response.body)) {
     framed.size = text->size();
   } else if (const auto* buffer = std::get_if<Buffer>(&response.body)) {
@@ -329,7 +331,7 @@ h1::Framed Http1::framing(const Exchange& exchange, const Response& response, bo
   } else if (const auto* file = std::get_if<File>(&response.body)) {
     framed.size = file->length;
   } else if (std::holds_alternative<Stream*>(response.body)) {
-    if (declared) {
+    if (const auto declared = declared_length(response)) {
       framed.size = *declared;
     } else if (exchange.request.version == 10) {
       framed.length = Length::until_close;
@@ -337,8 +339,8 @@ h1::Framed Http1::framing(const Exchange& exchange, const Response& response, bo
     } else {
       framed.length = Length::chunked;
     }
-  } else if (head_only && declared) {
-    framed.size = *declared;
+  } else if (exchange.request.method == "HEAD") {
+    if (const auto declared = declared_length(response)) framed.size = *declared;
   }
   return framed;
 }

@@ -148,10 +148,15 @@ void Line::quoted(std::string_view value) {
     at_[-1] = '"';
     return;
   }
-  std::string escaped;
-  json::append_string(escaped, value);
-  escape_unseen(escaped);
-  if (room(escaped.size())) put(escaped);
+  escaped(value);
+}
+
+/// Seldom, and apart: what it needs is not set up for values that have nothing to escape.
+void Line::escaped(std::string_view value) {
+  std::string text;
+  json::append_string(text, value);
+  escape_unseen(text);
+  if (room(text.size())) put(text);
 }
 
 Line& Line::add_beginning(Name name, std::string_view value) {

@@ -95,6 +95,7 @@ class Line {
   void in_text(std::string_view name);
   void string(std::string_view value);
   void quoted(std::string_view value);
+  [[gnu::noinline]] void escaped(std::string_view value);
   void number(std::int64_t value);
   void* buffer_;
   char *at_, *end_;
