@@ -450,9 +450,8 @@ int SqliteConnection::authorize(void* self, int action, const char* table, const
 
 namespace {
 
-/// Whether a statement makes or describes a table, as a start does once for each: what it was compiled into is of no
-/// use to anybody then.
-bool runs_once(std::string_view sql) { return sql.starts_with("CREATE ") || sql.starts_with("PRAGMA "); }
+/// Whether a statement makes a table or an index: what it was compiled into is of no use once it has run.
+bool runs_once(std::string_view sql) { return sql.starts_with("CREATE "); }
 
 }  // namespace
 

@@ -431,6 +431,7 @@ Task<Result<FoundTable>> look_at_table(Session& session, const TableDefinition& 
       "SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk, dflt_value FROM pragma_table_info(?)", name);
   if (!columns) co_return std::unexpected(std::move(columns).error());
   std::map<std::int64_t, std::string> primary;  // by the place in the primary key
+  found.columns.reserve(columns->size());
   for (auto& row : *columns) {
     found.columns.push_back({.name = text_at(row, 0),
                              .type = text_at(row, 1),
