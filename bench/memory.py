@@ -134,7 +134,7 @@ def main():
                         measure.row(f"memory of an idle connection, {title}: {name}", measured(server, count, tls, protocol), target if name == "plimsoll" else None,
                                     unit="KiB", note=f"{count} of them")
         few, many = (of_operations(chosen.build, folder, tables) for tables in (20, 120))
-        measure.row("memory of an operation of a table", (many - few) / 500 / 1024, unit="KiB", note="500 of them")
+        measure.row("memory of an operation of a table", (many - few) / 500 / 1024, 12, unit="KiB", note="500 of them")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What a request costs, counted from outside over 10,000 GETs after warm-up on 64 busy keep-alive connections: heap allocations by a
 preloaded allocator, system calls by strace."""
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -183,7 +184,42 @@ class Counter:
         return int(self.out.read_text().splitlines()[-1])
 
 
+def many_tables(tables):
+    """A contract with so many tables of five operations each."""
+    row = {"type": "object", "required": ["id", "name"], "properties": {
+        "id": {"type": "integer", "readOnly": True}, "name": {"type": "string"}, "note": {"type": ["string", "null"]}}}
+    paths = {}
+    for n in range(tables):
+        for below, methods in (("", {"get": "200", "post": "201"}), ("/{id}", {"get": "200", "patch": "200", "delete": "204"})):
+            item = paths[f"/t{n}{below}"] = {"parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "integer"}}] if below else []}
+            for method, status in methods.items():
+                item[method] = {"operationId": f"{method}{n}{'One' if below else ''}", "security": [], "x-plimsoll": {"table": f"t{n}"},
+                                "responses": {status: {"description": "done"}}}
+                if method in ("post", "patch"):
+                    kind = "application/json" if method == "post" else "application/merge-patch+json"
+                    item[method]["requestBody"] = {"required": True, "content": {kind: {"schema": {"$ref": f"#/components/schemas/T{n}"}}}}
+    return json.dumps({"openapi": "3.1.0", "info": {"title": "Tables", "version": "1"}, "paths": paths, "components": {"schemas": {f"T{n}": row for n in range(tables)}},
+                       "x-plimsoll": {"authorization": "any-caller", "tables": {f"t{n}": {"schema": f"#/components/schemas/T{n}", "key": "id"} for n in range(tables)}}})
+
+
 class HotPath(unittest.TestCase):
+    def test_an_operation_of_a_table_takes_little_memory(self):
+        """What a server with 600 operations holds more than one with 100, each by itself, before any is asked."""
+        found = []
+        for tables in (20, 120):
+            with tempfile.TemporaryDirectory() as folder:
+                pathlib.Path(folder, "tables.json").write_text(many_tables(tables))
+                pathlib.Path(folder, "plimsoll.yaml").write_text("threads: 1\n")
+                server = harness.Server("tables.json", folder)
+                self.addCleanup(server.stop)
+                server.start()
+                status = pathlib.Path(f"/proc/{server.pid}/status").read_text()
+                found.append(int(re.search(r"^RssAnon:\s+(\d+) kB", status, re.M)[1]))
+                server.stop()
+        each = (found[1] - found[0]) / 500
+        print(f"memory of an operation of a table: {each:.1f} KiB")
+        self.assertLess(each, 15)
+
     def counter(self, folder):
         compiler = shutil.which("clang-19") or shutil.which("cc")
         if not compiler:
