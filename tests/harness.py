@@ -177,6 +177,17 @@ def engines(*names, why):
     return marked
 
 
+class FinalResponse(http.client.HTTPResponse):
+    """Python's own passes over 100 alone, and takes any other interim response (RFC 9110, section 15.2) for the final one."""
+
+    def _read_status(self):
+        while True:
+            version, status, reason = super()._read_status()
+            if not 102 <= status < 200:
+                return version, status, reason
+            http.client.parse_headers(self.fp)
+
+
 def fetch(address, method="GET", target="/", body=None, headers=None, connection=None, patience=None):
     """One request to `host:port`. A `dict` or `list` body is sent as JSON. `connection` (http.client) is used again if given."""
     headers = dict(headers or {})
@@ -187,6 +198,7 @@ def fetch(address, method="GET", target="/", body=None, headers=None, connection
     if isinstance(body, str):
         body = body.encode()
     line = connection or http.client.HTTPConnection(address, timeout=patience or PATIENCE)
+    line.response_class = FinalResponse
     try:
         try:
             line.request(method, target, body=body, headers=headers)

@@ -787,6 +787,7 @@ class Problems(harness.ServerTest):
         provoked |= {"idempotency-uncertain"}  # by tests/idempotency_upstream_test.py
         provoked |= {"circuit-open", "too-many-calls", "quota-exhausted"}  # by tests/upstreams_test.py and client/resilience_test.cpp
         provoked |= {"websocket-handshake", "websocket-version", "too-many-websockets"}  # by tests/websockets_test.py
+        provoked |= {"websocket-not-opened"}  # by tests/websockets_http2_test.py
         provoked |= {"no-credential", "body-not-signed", "credential-refused"}  # by client/oauth2_test.cpp and tests/credentials_test.py
         provoked |= {"outcome-unknown"}  # of PostgreSQL, by tests/postgres_faults_test.py
         plain = subprocess.run([harness.program(), "problems"], check=True, capture_output=True, text=True, timeout=60).stdout

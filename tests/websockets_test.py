@@ -232,6 +232,8 @@ class Client(Line):
 
 
 class WebSocketTest(harness.ServerTest):
+    OPENED = 101  # what the client is answered where one is opened
+
     def service(self, *arguments, **more):
         service = Service(*arguments, **more)
         self.addCleanup(service.end)
@@ -245,6 +247,9 @@ class WebSocketTest(harness.ServerTest):
         client = Client(server, *arguments, **more)
         self.addCleanup(client.close)
         return client
+
+    def opens_none(self, server):
+        self.assertEqual(self.client(server).status, 200)
 
     def line_of(self, server, status, patience=None):
         """The last request of that status in the log."""
@@ -380,7 +385,7 @@ class Policies(WebSocketTest):
         self.assertEqual(service.seen, [])
         created = self.plimsoll("keys", "create", "--database", "sqlite:contract.db", "--name", "ann", directory=server.directory)
         key = created.stdout.split()[0]
-        self.assertEqual(self.client(server, "/guarded", {"X-API-Key": key}).status, 101, created)
+        self.assertEqual(self.client(server, "/guarded", {"X-API-Key": key}).status, self.OPENED, created)
 
     def test_a_page_of_another_site_opens_none_with_cookies(self):
         service = self.service()
@@ -388,9 +393,9 @@ class Policies(WebSocketTest):
         cookie = {"Cookie": "session=1"}
         foreign = {"Origin": "https://evil.example"}
         for headers, status in (({**cookie, **foreign}, 403), ({**cookie, "Origin": "null"}, 403), ({**cookie, "Sec-Fetch-Site": "cross-site"}, 403),
-                                ({**cookie, "Sec-Fetch-Site": "same-site", "Origin": f"http://{server.address}"}, 403), (cookie, 101), (foreign, 101),
-                                ({**cookie, "Origin": f"http://{server.address}"}, 101), ({**cookie, "Origin": "https://app.example.com"}, 101),
-                                ({**cookie, "Sec-Fetch-Site": "same-origin"}, 101)):
+                                ({**cookie, "Sec-Fetch-Site": "same-site", "Origin": f"http://{server.address}"}, 403), (cookie, self.OPENED), (foreign, self.OPENED),
+                                ({**cookie, "Origin": f"http://{server.address}"}, self.OPENED), ({**cookie, "Origin": "https://app.example.com"}, self.OPENED),
+                                ({**cookie, "Sec-Fetch-Site": "same-origin"}, self.OPENED)):
             client = self.client(server, headers=headers)
             self.assertEqual(client.status, status, headers)
             if status == 403:
@@ -403,18 +408,18 @@ class Policies(WebSocketTest):
         server = self.start(service, contract(websocket="{at-most: 2}"))
         first, second = self.client(server), self.client(server)
         third = self.client(server)
-        self.assertEqual((first.status, second.status, third.status), (101, 101, 503))
+        self.assertEqual((first.status, second.status, third.status), (self.OPENED, self.OPENED, 503))
         self.assertIn(b"too-many-websockets", third.body())
         self.assertIn("retry-after", third.headers)
         self.assertEqual(server.get("/chat").status, 200)  # what is none is not counted
         first.close()
-        harness.until(lambda: self.client(server).status == 101, "one that was closed makes room")
+        harness.until(lambda: self.client(server).status == self.OPENED, "one that was closed makes room")
 
     def test_open_ones_take_no_room_of_calls_and_requests(self):
         service = self.service()
         server = self.start(service, config="shed: {concurrency: 4}\n", options=", concurrency: 2, breaker: {of: 4}")
         clients = [self.client(server) for _ in range(8)]
-        self.assertEqual([client.status for client in clients], [101] * 8)
+        self.assertEqual([client.status for client in clients], [self.OPENED] * 8)
         for _ in range(3):
             self.assertEqual(server.get("/plain").status, 200)
         sample = server.metrics()
@@ -425,13 +430,13 @@ class Policies(WebSocketTest):
             client.close()
         harness.until(lambda: not any(value for name, value in server.metrics().items() if name.startswith(("plimsoll_client_target_calls", "plimsoll_websockets_open{"))),
                       "nothing is counted any more")
-        self.assertEqual(self.client(server).status, 101)
+        self.assertEqual(self.client(server).status, self.OPENED)
 
     def test_undeclared_paths_open_them_where_the_document_says_so(self):
         service = self.service()
         server = self.start(service, contract(document=", undeclared: {upstream: {name: chat, websocket: true}, cache: origin, authorization: any-caller}"))
         client = self.client(server, "/socket.io/?EIO=4")
-        self.assertEqual((client.status, client.says(b"x")), (101, b"x"))
+        self.assertEqual((client.status, client.says(b"x")), (self.OPENED, b"x"))
         self.assertEqual(self.client(server, "/Chat").status, 404)
         self.assertEqual(self.client(server, "/socket.io/", without=("Upgrade",)).status, 200)
         server = self.start(service, contract(document=", undeclared: {upstream: chat, authorization: any-caller}"))
@@ -450,7 +455,7 @@ class Policies(WebSocketTest):
             self.assertEqual(server.get("/cached").status, 200)
         for _ in range(2):
             client = self.client(server, "/cached")
-            self.assertEqual((client.status, client.says(b"x")), (101, b"x"))
+            self.assertEqual((client.status, client.says(b"x")), (self.OPENED, b"x"))
         self.assertEqual(server.get("/cached").headers["cache-status"].split(";")[1].strip(), "hit")
 
 
@@ -519,7 +524,7 @@ class Passing(WebSocketTest):
         early = frame(b"early", 1, masked=True) + frame(b"y" * 40_000, masked=True)
         for cut in (len(early), 3, 10_000):
             client = self.client(server, behind=early[:cut])
-            self.assertEqual(client.status, 101)
+            self.assertEqual(client.status, self.OPENED)
             client.line.sendall(early[cut:])
             self.assertEqual([client.frame()[1] for _ in range(4)], [b"welcome", b"x" * 30_000, b"early", b"y" * 40_000])
 
@@ -536,7 +541,7 @@ class Passing(WebSocketTest):
         outside = ssl.create_default_context(cafile=folder / "cert.pem")
         generator = random.Random(harness.seed())
         client = self.client(server, context=outside)
-        self.assertEqual(client.status, 101)
+        self.assertEqual(client.status, self.OPENED)
         self.exchange(client, generator, 20, at_once=False)
         client.send(b"\x03\xe8", opcode=8)
         self.assertEqual(client.frame()[:2], (8, b"\x03\xe8"))
@@ -561,7 +566,7 @@ class Passing(WebSocketTest):
         server = self.start(service)
         before = resident(server.pid)
         client = self.client(server, receive=65536)
-        self.assertEqual(client.status, 101)
+        self.assertEqual(client.status, self.OPENED)
 
         def stands(count):
             last = -1
@@ -733,7 +738,7 @@ class Ends(WebSocketTest):
         server.signal(signal.SIGHUP)
         harness.until(lambda: any(line.get("event") == "reload" for line in server.logged()), server.describe)
         self.assertEqual(client.says(b"after"), b"after")
-        self.assertEqual(self.client(server).status, 200)
+        self.opens_none(server)
         self.assertEqual(server.metrics()['plimsoll_plans'], 2)
         client.close()
         harness.until(lambda: server.metrics()["plimsoll_plans"] == 1, "the plan ends with the last that uses it")

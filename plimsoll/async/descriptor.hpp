@@ -1,19 +1,10 @@
 #pragma once
 
-#include "plimsoll/async/loop.hpp"
-#include "plimsoll/async/scope.hpp"
+#include "plimsoll/async/readiness.hpp"
 
-#include <coroutine>
 #include <cstdint>
 
 namespace plimsoll {
-
-/// How a wait for a descriptor ended.
-enum class Wake : std::uint8_t {
-  ready,    ///< try again now
-  late,     ///< the wait's own deadline passed
-  stopped,  ///< the scope was told to stop
-};
 
 /// Told when the other end of a descriptor is gone, or has said that it will send no more.
 class HangUp {
@@ -29,7 +20,7 @@ class HangUp {
 /// most one line of work waits to read and one to write.
 class Descriptor {
  public:
-  class Wait;
+  using Wait = Readiness::Wait;
   Descriptor(Loop& loop, int descriptor);
   ~Descriptor();
   Descriptor(const Descriptor&) = delete;
@@ -45,11 +36,11 @@ class Descriptor {
   void detach() noexcept;
 
   /// Whether a read (write) may find something; false until the next edge after `read_all` (`write_full`).
-  bool can_read() const noexcept { return reading_.ready; }
-  bool can_write() const noexcept { return writing_.ready; }
+  bool can_read() const noexcept { return reading_.ready(); }
+  bool can_write() const noexcept { return writing_.ready(); }
   /// A read found nothing, or less than it asked for. After the other end has hung up there is always its end to read.
-  void read_all() noexcept { reading_.ready = hung_up_; }
-  void write_full() noexcept { writing_.ready = broken_; }
+  void read_all() noexcept { reading_.set(hung_up_); }
+  void write_full() noexcept { writing_.set(broken_); }
   /// The other end sends no more, or is gone.
   bool hung_up() const noexcept { return hung_up_; }
 
@@ -65,50 +56,12 @@ class Descriptor {
   void happened(std::uint32_t events);
 
  private:
-  struct Side {
-    bool ready = false;
-    Wait* waiter = nullptr;
-  };
   void begin_watching() noexcept;
   Loop* loop_;
   int descriptor_;
   bool hung_up_ = false, broken_ = false, watched_ = false;
-  Side reading_, writing_;
+  Readiness reading_, writing_;
   HangUp* watcher_ = nullptr;
-};
-
-class Descriptor::Wait final : public Waiting, public Alarm, public Deferred {
- public:
-  Wait(Loop& loop, Side& side, Nanoseconds within, Side* other = nullptr)
-      : loop_(loop), side_(side), other_(other), within_(within) {}
-  bool await_ready() const noexcept { return side_.ready || (other_ && other_->ready); }
-  template <class P>
-  bool await_suspend(std::coroutine_handle<P> waiting) noexcept {
-    scope_ = waiting.promise().scope;
-    waiting_ = waiting;
-    return begin();
-  }
-  Wake await_resume() const noexcept { return wake_; }
-
-  void stop(Stop) noexcept override;
-
- private:
-  friend class Descriptor;
-  bool begin() noexcept;
-  void end(Wake) noexcept;
-  void defer() noexcept;
-  void resume() noexcept;
-  void wait_at_sides(Wait* who) noexcept {
-    side_.waiter = who;
-    if (other_) other_->waiter = who;
-  }
-  Loop& loop_;
-  Side& side_;
-  Side* other_;
-  Nanoseconds within_;
-  Scope* scope_ = nullptr;
-  std::coroutine_handle<> waiting_;
-  Wake wake_ = Wake::ready;
 };
 
 inline Descriptor::Wait Descriptor::readable(Nanoseconds within) noexcept { return {*loop_, reading_, within}; }

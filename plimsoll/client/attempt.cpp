@@ -23,12 +23,21 @@ std::string http1_head(const Outgoing& request) {
       .append("\r\n");
   for (const auto& [name, value] : *request.fields)
     if (!is_made_here(name)) text.append(name).append(": ").append(value).append("\r\n");
-  if (request.unknown_length)
+  if (request.chunked())
     text.append("transfer-encoding: chunked\r\n");
   else if (request.says_length)
     text.append("content-length: ").append(std::to_string(request.body.size() + request.rest_size)).append("\r\n");
+  if (!request.trailer.empty()) text.append("trailer: ").append(request.trailer).append("\r\n");
   if (request.expects) text.append("expect: 100-continue\r\n");
   if (request.upgrade) text.append("connection: upgrade\r\nupgrade: websocket\r\n");
+  return text.append("\r\n");
+}
+
+std::string http1_last_chunk(const Outgoing& request) {
+  std::string text = "0\r\n";
+  if (request.trailing)
+    for (const auto& [name, value] : request.trailing->trailers())
+      text.append(name).append(": ").append(value).append("\r\n");
   return text.append("\r\n");
 }
 

@@ -3,8 +3,11 @@
 #include "plimsoll/base/clock.hpp"
 #include "plimsoll/client/response_reader.hpp"
 #include "plimsoll/http/message.hpp"
+#include "plimsoll/http/trailing.hpp"
+#include "plimsoll/net/channel.hpp"
 
 #include <limits>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,6 +16,15 @@
 namespace plimsoll::client {
 
 class Connection;
+
+/// Who is told of interim answers (1xx) other than `100 Continue` and `101 Switching Protocols`.
+class InterimTaker {
+ public:
+  virtual void interim(Answer answer) = 0;
+
+ protected:
+  ~InterimTaker() = default;
+};
 
 /// How long the parts of a call may take; over that it is `deadline-exceeded`.
 struct Timeouts {
@@ -39,8 +51,15 @@ struct Outgoing {
   bool says_length = false;         ///< the request has a body, if perhaps one of no bytes, of known length
   bool expects = false;             ///< `rest` is read when the other side asks for it, or after `kContinue`
   bool upgrade = false;             ///< it asks for a WebSocket, so that 101 is an answer
+  /// Fields that follow the body, once it has ended; null: none.
+  const http::Trailing* trailing = nullptr;
+  /// What `Trailer` says of them. HTTP/1.1 sends a body chunked then, whatever is known of its length.
+  std::string_view trailer{};
+  InterimTaker* interim = nullptr;  ///< null: nobody
 
-  bool has_content() const noexcept { return rest || !body.empty(); }
+  bool has_content() const noexcept { return rest || !body.empty() || !trailer.empty(); }
+  /// In HTTP/1.1.
+  bool chunked() const noexcept { return unknown_length || !trailer.empty(); }
 };
 /// How long a body waits for `100 Continue` (RFC 9110, section 10.1.1): servers need not send it.
 inline constexpr Nanoseconds kContinue = kSecond;
@@ -49,6 +68,8 @@ inline constexpr Nanoseconds kContinue = kSecond;
 bool is_made_here(std::string_view name);
 /// Request line and fields, the empty line included.
 std::string http1_head(const Outgoing& request);
+/// The last chunk of a body that has ended, and the fields that follow it.
+std::string http1_last_chunk(const Outgoing& request);
 
 /// One request that was sent and its answer, whatever the protocol. Destroying it ends what is under way: the
 /// connection of HTTP/1.1, or the stream of HTTP/2.
@@ -69,6 +90,9 @@ class Attempt {
   virtual bool written() const noexcept = 0;
   /// What was to be sent could not be had.
   virtual bool body_failed() const noexcept = 0;
+  /// After an answer 101: what the other protocol is spoken over, which owns `self`, this attempt, as far as it needs
+  /// it.
+  virtual std::unique_ptr<net::Channel> channel(std::unique_ptr<Attempt> self) = 0;
   /// The connection of HTTP/1.1, which this is; null: it is none of one's own.
   virtual Connection* connection() noexcept { return nullptr; }
 };

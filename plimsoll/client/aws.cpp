@@ -19,6 +19,7 @@ class SignAws final : public Policy {
 
   Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
     auto& state = call_state(request, context);
+    state.signed_as_it_is = true;
     const auto held = co_await hold_body(request, context);
     if (!held) co_return std::unexpected(held.error());
     Lasting hash = "UNSIGNED-PAYLOAD";

@@ -18,6 +18,21 @@ CallState& made_for(const Request& request, Context& context) {
 
 }  // namespace
 
+void CallState::interim(Answer answer) {
+  constexpr std::size_t kMost = 64 * 1024;
+  for (const auto& [name, value] : answer.headers) interim_bytes += name.size() + value.size();
+  if (!informed || interim_bytes > kMost) return;
+  if (replaceable)
+    interim_answers.push_back(std::move(answer));
+  else
+    informed->interim(std::move(answer));
+}
+
+void CallState::use_interim() {
+  for (auto& answer : std::exchange(interim_answers, {}))
+    if (informed) informed->interim(std::move(answer));
+}
+
 CallState& call_state(const Request& request, Context& context) {
   for (auto* state = context.noted<CallState>(); state; state = state->before)
     if (state->of == &request) return *state;

@@ -40,9 +40,10 @@ class Permit {
   std::shared_ptr<Counter> counter_;
 };
 
-/// A connection that speaks another protocol now, and what was read of it behind the answer that said so.
+/// A connection, or a stream of one, that speaks another protocol now, and what was read of it behind the answer that
+/// said so.
 struct Switched {
-  std::unique_ptr<net::Transport> transport;
+  std::unique_ptr<net::Channel> channel;
   std::string early{};
   Permit at_target{};  ///< among the calls of its target
 };
@@ -65,7 +66,7 @@ class Abandonable {
 
 /// What the policies around one call and the wire below them know of it. One for each call, found by its request;
 /// several calls of one exchange may be under way at once.
-struct CallState {
+struct CallState final : InterimTaker {
   static constexpr std::size_t kMostTargets = 256;
 
   const Request* of = nullptr;
@@ -88,9 +89,17 @@ struct CallState {
   std::optional<std::string_view> held{};  ///< the body, where it was short enough to be kept for another attempt
   bool spent = false;                      ///< the body is a stream that was begun: it cannot be sent again
   bool expects_continue = false;           ///< whoever sends the body waits until it is asked for
+  bool signed_as_it_is = false;            ///< its method too: it is sent as no other (CONNECT for a WebSocket)
   bool numbered = false;                   ///< its attempts are numbered here: no outer layer repeats it
 
+  const http::Trailing* trailing = nullptr;  ///< fields that follow the body, once it has ended; null: none
+  std::string_view trailer{};                ///< what its sender said of them in `Trailer`
+  InterimTaker* informed = nullptr;          ///< who wants interim answers of the attempt that is used; null: nobody
+
   // Of the current attempt.
+  bool replaceable = false;               ///< another attempt may answer in its place: nothing of it is passed on yet
+  std::vector<Answer> interim_answers{};  ///< not passed on yet
+  std::size_t interim_bytes = 0;          ///< of all of them
   /// What `connected` and `SentOnce::reached` were before this attempt had a connection.
   struct Before {
     bool connected = false, reached = false;
@@ -124,8 +133,13 @@ struct CallState {
   void begin_attempt() noexcept {
     connected = written = body_failed = credential_refused = false;
     answer = nullptr;
+    interim_answers.clear();
+    interim_bytes = 0;
     await(Awaits::nothing, 0);
   }
+  void interim(Answer answer) override;
+  /// This attempt is the one that is used.
+  void use_interim();
   void await(Awaits what, Nanoseconds now) noexcept { awaits = what, awaits_since = now; }
   void finished() noexcept {
     at_target.end();

@@ -1,13 +1,13 @@
 #include "plimsoll/client/connection.hpp"
 
 #include "plimsoll/async/watched.hpp"
+#include "plimsoll/http/h1_response.hpp"
 
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <system_error>
 
 namespace plimsoll::client {
@@ -16,6 +16,12 @@ namespace {
 constexpr std::size_t kBuffer = 16 * 1024;
 
 std::unexpected<Error> broken(int error) { return fail(net::kNetwork, std::generic_category().message(error)); }
+
+/// What stands before a chunk of so many bytes.
+std::string chunk_line(std::size_t size) {
+  char text[20];
+  return {text, h1::chunk_line(text, size)};
+}
 
 iovec piece_of(std::string_view text) { return {const_cast<char*>(text.data()), text.size()}; }
 
@@ -26,6 +32,7 @@ Connection::Connection(Loop& loop, std::unique_ptr<net::Transport> transport)
 
 Task<Result<>> Connection::exchange(const Outgoing& request, const Timeouts& timeouts, Nanoseconds until) {
   reader_.emplace(request.method == "HEAD", request.upgrade);
+  interim_ = request.interim;
   head_.reset();
   continued_.forget();
   sent_ = body_failed_ = false;
@@ -66,6 +73,8 @@ Task<Result<>> Connection::receive_head(Nanoseconds until) {
     if (!step) co_return std::unexpected(std::move(step).error());
     at_ += step->consumed;
     if (reader_->continued()) continued_.happen();
+    for (auto& answer : reader_->take_interim())
+      if (interim_) interim_->interim(std::move(answer));
   }
   co_return Result<>{};
 }
@@ -111,6 +120,14 @@ Task<Result<bool>> Connection::fill(Nanoseconds until) {
 
 Task<Result<>> Connection::send(const Outgoing& request) {
   const auto head = http1_head(request);
+  if (!request.rest && request.chunked()) {
+    auto text = head;
+    if (!request.body.empty()) text.append(chunk_line(request.body.size())).append(request.body).append("\r\n");
+    text += http1_last_chunk(request);
+    std::array<iovec, 1> all{piece_of(text)};
+    auto done = co_await write(all);
+    co_return done;
+  }
   std::array<iovec, 2> pieces{piece_of(head), piece_of(request.body)};
   auto written = co_await write(pieces);
   if (!written || !request.rest) co_return written;
@@ -138,20 +155,13 @@ Task<Result<>> Connection::send_rest(const Outgoing& request) {
       body_failed_ = true;
       co_return fail(kInternal, "the body of a request does not have its declared length");
     }
-    if (!request.unknown_length) {
-      left -= text.size();
-      if (text.empty()) co_return Result<>{};
-      std::array<iovec, 1> pieces{piece_of(text)};
-      auto written = co_await write(pieces);
-      if (!written) co_return written;
-      continue;
-    }
-    char size[20];
-    auto* end = std::to_chars(size, size + 16, text.size(), 16).ptr;
-    *end++ = '\r';
-    *end++ = '\n';
-    std::array<iovec, 3> pieces{piece_of({size, static_cast<std::size_t>(end - size)}), piece_of(text),
-                                piece_of("\r\n")};
+    if (!request.unknown_length) left -= text.size();
+    if (text.empty() && !request.chunked()) co_return Result<>{};
+    const auto before = !request.chunked() ? std::string{}
+                        : text.empty()     ? http1_last_chunk(request)
+                                           : chunk_line(text.size());
+    std::array<iovec, 3> pieces{piece_of(before), piece_of(text),
+                                piece_of(request.chunked() && !text.empty() ? "\r\n" : "")};
     auto written = co_await write(pieces);
     if (!written || text.empty()) co_return written;
   }

@@ -30,8 +30,7 @@ class Connection final : public Attempt {
   }
 
   Answer take_head() override { return reader_->take(); }
-  /// Lets go of the connection, which speaks another protocol now.
-  std::unique_ptr<net::Transport> release() noexcept { return std::move(transport_); }
+  std::unique_ptr<net::Channel> channel(std::unique_ptr<Attempt>) override { return std::move(transport_); }
   /// Bytes that were read behind the answer, until it is used again.
   std::string_view unread() const noexcept { return {buffer_.get() + at_, filled_ - at_}; }
   std::vector<std::pair<std::string, std::string>> take_trailers() override { return reader_->take_trailers(); }
@@ -63,6 +62,7 @@ class Connection final : public Attempt {
   std::unique_ptr<net::Transport> transport_;
   std::optional<ResponseReader> reader_;
   std::optional<Result<>> head_;  ///< how reading the head ended
+  InterimTaker* interim_ = nullptr;
   std::unique_ptr<char[]> buffer_;
   std::size_t at_ = 0, filled_ = 0;
   Nanoseconds idle_ = 0, until_ = kNever;

@@ -70,7 +70,7 @@ Task<Result<std::unique_ptr<net::Transport>>> Connections::connect(const Peer& p
 
 Task<Result<std::unique_ptr<Attempt>>> Connections::begin(const Peer& peer, const Outgoing& request, CallState& state,
                                                           bool repeatable) {
-  if (!peer.may_use_http2(request)) {
+  if (!peer.may_use_http2() || (request.upgrade && state.signed_as_it_is)) {
     auto begun = co_await begin_http1(peer, request, state, repeatable);
     co_return begun;
   }
@@ -91,6 +91,14 @@ Task<Result<std::unique_ptr<Attempt>>> Connections::begin(const Peer& peer, cons
     state.await(CallState::Awaits::answer, loop_.now());
     const bool kept = way->http2->used();
     auto attempt = std::make_unique<Http2Attempt>(loop_, std::move(way->http2));
+    if (request.upgrade) {
+      const auto connects = co_await within(loop_, patience, attempt->connects());
+      if (!connects) co_return std::unexpected(unreachable(peer.url, connects.error()));
+      if (!*connects) {
+        auto begun = co_await begin_http1(peer, request, state, repeatable);
+        co_return begun;
+      }
+    }
     auto done = co_await exchange(*attempt, peer.url, request, state);
     if (done) co_return std::move(attempt);
     if (attempt->unprocessed() && !attempt->body_begun()) {

@@ -32,9 +32,9 @@ struct Peer {
   /// Of the pool: connections are shared by whoever calls the same server in the same way.
   std::string origin;
 
-  /// The request may go by HTTP/2.
-  bool may_use_http2(const Outgoing& request) const noexcept {
-    return !request.upgrade && (versions == HttpVersions::two || (versions == HttpVersions::negotiated && tls));
+  /// Requests may go by HTTP/2.
+  bool may_use_http2() const noexcept {
+    return versions == HttpVersions::two || (versions == HttpVersions::negotiated && tls);
   }
 };
 

@@ -84,6 +84,7 @@ class Hedge final : public Policy {
       if (is_good(answer, request, state, context)) latencies.note(context.loop.now() - begun, context.loop.now());
       co_return answer;
     }
+    state.replaceable = true;
     Race race{.policy = *this,
               .latencies = latencies,
               .request = request,
@@ -151,6 +152,9 @@ class Hedge final : public Policy {
       other_state->caller = state.caller;
       other_state->repeats = state.repeats;
       other_state->numbered = true;
+      other_state->trailing = state.trailing, other_state->trailer = state.trailer;
+      other_state->informed = state.informed;
+      other_state->replaceable = true;
     }
     bool first_is_good() const { return first && is_good(*first, request, state, context); }
     bool second_is_good() const { return second && is_good(*second, *other, *other_state, context); }
@@ -162,6 +166,7 @@ class Hedge final : public Policy {
         state.connected = other_state->connected, state.written = other_state->written;
         state.answer = other_state->answer;
         state.credential_refused = other_state->credential_refused;
+        state.interim_answers = std::move(other_state->interim_answers);
         return std::move(*second);
       }
       if (other_state) give_up(*other_state);

@@ -40,6 +40,7 @@ class SignHmac final : public Policy {
 
   Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
     auto& state = call_state(request, context);
+    state.signed_as_it_is = true;
     if (parts_.content.of_body()) {
       const auto held = co_await hold_body(request, context);
       if (!held) co_return std::unexpected(held.error());

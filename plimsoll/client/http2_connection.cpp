@@ -56,6 +56,13 @@ std::string_view name_of(http::H2Error why) {
   return "an unknown error";
 }
 
+Answer answer_of(const http::H2AnswerHead& head) {
+  Answer answer{.status = head.status};
+  answer.headers.reserve(head.fields.size());
+  for (const auto& [name, value] : head.fields) answer.headers.emplace_back(name, value);
+  return answer;
+}
+
 }  // namespace
 
 Http2Connection::Http2Connection(Loop& loop, std::unique_ptr<net::Transport> transport, Http2Keeper& keeper,
@@ -87,8 +94,13 @@ void Http2Connection::wake() {
 }
 
 void Http2Connection::begin(Http2Attempt& call, const http::H2RequestHead& head, bool content) {
-  calls_.push_back(&call);
   session_.request(call, head, content);
+  join(call);
+  wake();
+}
+
+void Http2Connection::join(Http2Attempt& call) {
+  calls_.push_back(&call);
   look_.disarm();
   if (!running_) {
     running_ = true;
@@ -96,7 +108,6 @@ void Http2Connection::begin(Http2Attempt& call, const http::H2RequestHead& head,
     asked_at_ = 0;
     loop_.spawn(reading_scope_, run(shared_from_this()));
   }
-  wake();
 }
 
 void Http2Connection::ended(Http2Attempt& call) {
@@ -167,6 +178,8 @@ bool Http2Connection::receive(std::string_view bytes) {
     return false;
   }
   if (session_.wants_write()) wake();
+  if (session_.settled() && !std::exchange(settled_, true))
+    for (auto* call : calls_) call->came_.happen();
   if (!session_.usable() && !std::exchange(told_over_, true)) keeper_.over(*this);
   return true;
 }
@@ -284,6 +297,25 @@ Http2Attempt::~Http2Attempt() {
   if (id()) connection_->session_.abandon(*this, http::H2Error::cancel);
 }
 
+Task<Result<bool>> Http2Attempt::connects() {
+  struct Joined {
+    Http2Connection& connection;
+    Http2Attempt& call;
+    Joined(Http2Connection& to, Http2Attempt& who) : connection(to), call(who) { connection.join(call); }
+    ~Joined() { connection.ended(call); }
+  };
+  const Joined joined{*connection_, *this};
+  while (!connection_->session_.settled()) {
+    if (lost_) co_return fail(net::kNetwork, lost_why_);
+    const bool came = co_await came_;
+    if (!came) {
+      const Scope* scope = co_await this_scope();
+      co_return std::unexpected(error_of(scope->stopped()));
+    }
+  }
+  co_return connection_->session_.connects();
+}
+
 Task<Result<>> Http2Attempt::exchange(const Outgoing& request, std::string_view scheme, const Timeouts& timeouts,
                                       Nanoseconds until) {
   request_ = request;
@@ -291,22 +323,26 @@ Task<Result<>> Http2Attempt::exchange(const Outgoing& request, std::string_view 
   idle_ = timeouts.idle;
   until_ = until;
   for (const auto& field : *request.fields)
-    if (!is_made_here(field.name)) fields_.push_back({field.name, trimmed(field.value)});  // section 8.2.1
+    if (!is_made_here(field.name) && !(request.upgrade && same_as_lower(field.name, "sec-websocket-key")))
+      fields_.push_back({field.name, trimmed(field.value)});  // section 8.2.1
   std::size_t more = 0;
   if (request.expects) more_[more++] = {"expect", "100-continue"};
-  more_[more++] = {"te", "trailers"};  // some servers of gRPC refuse a caller that does not read them
+  if (!request.upgrade)
+    more_[more++] = {"te", "trailers"};  // some servers of gRPC refuse a caller that does not read them
+  if (!request.trailer.empty()) more_[more++] = {"trailer", request.trailer};
   if (request.says_length && !request.unknown_length) {
     length_ = std::to_string(request.body.size() + request.rest_size);
     more_[more++] = {"content-length", length_};
   }
-  const http::H2RequestHead head{.method = request.method,
+  const http::H2RequestHead head{.method = request.upgrade ? "CONNECT" : request.method,
                                  .scheme = scheme,
                                  .authority = request.authority,
                                  .path = request.target,
+                                 .protocol = request.upgrade ? "websocket" : "",
                                  .fields = fields_,
                                  .more = {more_.data(), more}};
   sending_ = request.has_content();
-  connection_->begin(*this, head, sending_);
+  connection_->begin(*this, head, sending_ || request.upgrade);
   if (sending_) {
     const auto sent = co_await watched(send(), watch_head(), Stop::lost_race);
     if (body_failed_) co_return sent;
@@ -340,8 +376,9 @@ Task<Result<>> Http2Attempt::receive_head(Nanoseconds until) {
 }
 
 Task<Result<>> Http2Attempt::send() {
-  if (!request_.body.empty()) {
+  if (!request_.body.empty() || !request_.rest) {
     piece_pending_ = true;
+    if (!request_.rest) trail();
     connection_->session_.supply(*this, as_bytes(request_.body), !request_.rest);
   }
   if (!request_.rest) {
@@ -401,9 +438,15 @@ Task<Result<>> Http2Attempt::send_rest() {
     if (!request_.unknown_length) left_ -= size;
     if (closed_) co_return std::unexpected(why_closed());
     piece_pending_ = true;
+    if (size == 0) trail();
     connection_->session_.supply(*this, *read, size == 0);
     connection_->wake();
   }
+}
+
+/// Fields behind the body, which has ended.
+void Http2Attempt::trail() {
+  if (request_.trailing) connection_->session_.trail(*this, request_.trailing->trailers());
 }
 
 /// While the answer comes: a service may answer each piece of a body as it comes.
@@ -452,16 +495,19 @@ Task<Result<std::string_view>> Http2Attempt::next_piece() {
 
 void Http2Attempt::head_written() {
   head_sent_ = true;
+  sent_ = request_.upgrade;
   batch_ = connection_->batch_;
 }
 
 void Http2Attempt::request_written() {
+  if (channel_) return channel_->end_written();
   sent_ = true;
   sending_ = piece_pending_ = false;
   drained_.happen();
 }
 
 void Http2Attempt::drained() {
+  if (channel_) return channel_->drained();
   piece_pending_ = false;
   drained_.happen();
 }
@@ -469,20 +515,24 @@ void Http2Attempt::drained() {
 void Http2Attempt::head(const http::H2AnswerHead& head) {
   begun_ = true;
   if (head.status == 100) continued_.happen();
-  if (head.status < 200) return;
+  if (head.status < 200) {
+    if (head.status != 100 && request_.interim) request_.interim->interim(answer_of(head));
+    return;
+  }
   head_came_ = true;
-  answer_.status = head.status;
-  answer_.headers.reserve(head.fields.size());
-  for (const auto& [name, value] : head.fields) answer_.headers.emplace_back(name, value);
+  answer_ = answer_of(head);
+  if (request_.upgrade && head.status < 300) answer_.status = 101;
   came_.happen();
 }
 
 void Http2Attempt::body(Bytes piece) {
+  if (channel_) return channel_->came(as_text(piece));
   incoming_.append(as_text(piece));
   came_.happen();
 }
 
 void Http2Attempt::body_ended() {
+  if (channel_) return channel_->came_all();
   ended_ = true;
   came_.happen();
 }
@@ -498,6 +548,7 @@ void Http2Attempt::closed(http::H2Error why) {
   wants_http1_ = !begun_ && why == http::H2Error::http_1_1_required;
   unprocessed_ = !begun_ && (wants_http1_ || why == http::H2Error::refused_stream || !head_sent_);
   connection_->ended(*this);
+  if (channel_ && why != http::H2Error::no_error) channel_->broke();
   came_.happen();
   drained_.happen();
   continued_.happen();
@@ -509,6 +560,38 @@ void Http2Attempt::lose(const std::string& why) noexcept {
     lost_why_ = why;
   } catch (...) {  // it is lost without a reason
   }
+  came_.happen();
+}
+
+/// A stream that has become a WebSocket, and its call.
+class Http2Tunnel final : public net::StreamChannel {
+ public:
+  explicit Http2Tunnel(std::unique_ptr<Http2Attempt> attempt)
+      : StreamChannel(attempt->loop_, std::move(attempt->incoming_), attempt->ended_), attempt_(std::move(attempt)) {
+    attempt_->channel_ = this;
+    if (attempt_->closed_.value_or(http::H2Error::no_error) != http::H2Error::no_error) broke();
+  }
+
+ private:
+  void consumed(std::size_t bytes) override {
+    connection().session_.consumed(*attempt_, bytes);
+    connection().wake();
+  }
+  void supply(std::string_view bytes) override {
+    connection().session_.supply(*attempt_, as_bytes(bytes), false);
+    connection().wake();
+  }
+  void end(End) override {
+    connection().session_.supply(*attempt_, {}, true);
+    connection().wake();
+  }
+  Http2Connection& connection() const { return *attempt_->connection_; }
+  const std::unique_ptr<Http2Attempt> attempt_;
+};
+
+std::unique_ptr<net::Channel> Http2Attempt::channel(std::unique_ptr<Attempt> self) {
+  (void)self.release();
+  return std::make_unique<Http2Tunnel>(std::unique_ptr<Http2Attempt>(this));
 }
 
 Error Http2Attempt::why_closed() const {

@@ -4,6 +4,7 @@
 #include "plimsoll/client/attempt.hpp"
 #include "plimsoll/client/pool.hpp"
 #include "plimsoll/http/h2_client.hpp"
+#include "plimsoll/net/stream_channel.hpp"
 #include "plimsoll/net/transport.hpp"
 
 #include <array>
@@ -18,6 +19,7 @@ namespace plimsoll::client {
 
 class Http2Attempt;
 class Http2Connection;
+class Http2Tunnel;
 
 /// Who keeps connections of HTTP/2.
 class Http2Keeper {
@@ -63,7 +65,10 @@ class Http2Connection final : public std::enable_shared_from_this<Http2Connectio
 
  private:
   friend class Http2Attempt;
+  friend class Http2Tunnel;
   void begin(Http2Attempt& call, const http::H2RequestHead& head, bool content);
+  /// One that waits for what comes, with a stream or before it has one.
+  void join(Http2Attempt& call);
   /// It has ended, well or not, and is not looked at any more.
   void ended(Http2Attempt& call);
   /// There is something to write, once this turn has done its other work.
@@ -99,7 +104,7 @@ class Http2Connection final : public std::enable_shared_from_this<Http2Connectio
   Scope reading_scope_, writing_scope_;
   Scope* reading_ = nullptr;  ///< of the line of work that reads, while it does
   std::uint64_t batch_ = 0;   ///< numbers the writes
-  bool running_ = false, writing_ = false, broken_ = false, used_ = false, told_over_ = false;
+  bool running_ = false, writing_ = false, broken_ = false, used_ = false, told_over_ = false, settled_ = false;
   Nanoseconds heard_at_ = 0, asked_at_ = 0, idle_since_ = 0;  ///< `asked_at_`: 0, or since when a PING is unanswered
 };
 
@@ -109,7 +114,10 @@ class Http2Attempt final : public Attempt, public http::H2Call {
   Http2Attempt(Loop& loop, std::shared_ptr<Http2Connection> connection);
   ~Http2Attempt() override;
 
-  /// Sends the request and receives the head of its answer. Errors: as those of `Connection::exchange`.
+  /// Whether the other side takes WebSockets by HTTP/2, once it has said so. Error: the connection is lost.
+  Task<Result<bool>> connects();
+  /// Sends the request and receives the head of its answer. Errors: as those of `Connection::exchange`. One that asks
+  /// for a WebSocket is an extended CONNECT; an answer 2xx to it is given as 101, as HTTP/1.1 has it.
   Task<Result<>> exchange(const Outgoing& request, std::string_view scheme, const Timeouts& timeouts,
                           Nanoseconds until);
   /// Nothing of the request was processed: the other side says so, or it was never sent.
@@ -131,9 +139,11 @@ class Http2Attempt final : public Attempt, public http::H2Call {
   bool whole() const noexcept override { return ended_ && incoming_.empty() && reading_.empty() && trailers_.empty(); }
   bool written() const noexcept override { return sent_; }
   bool body_failed() const noexcept override { return body_failed_; }
+  std::unique_ptr<net::Channel> channel(std::unique_ptr<Attempt> self) override;
 
  private:
   friend class Http2Connection;
+  friend class Http2Tunnel;
   // From the session:
   void head(const http::H2AnswerHead& head) override;
   void head_written() override;
@@ -147,6 +157,7 @@ class Http2Attempt final : public Attempt, public http::H2Call {
   void lose(const std::string& why) noexcept;
   Task<Result<>> send();
   Task<Result<>> send_rest();
+  void trail();
   Task<Result<>> taken();
   Task<> keep_sending();
   Task<> watch_head();
@@ -158,7 +169,7 @@ class Http2Attempt final : public Attempt, public http::H2Call {
   const std::shared_ptr<Http2Connection> connection_;
   std::vector<Header> fields_;
   std::string length_;
-  std::array<Header, 3> more_{};
+  std::array<Header, 4> more_{};
   Outgoing request_{};
   std::uint64_t left_ = 0;  ///< of the request's body, where its length is known
   bool piece_pending_ = false;
@@ -170,6 +181,7 @@ class Http2Attempt final : public Attempt, public http::H2Call {
   Event came_, drained_, continued_, never_;
   std::optional<Result<>> head_result_;
   std::optional<http::H2Error> closed_;
+  net::StreamChannel* channel_ = nullptr;  ///< once it is used as one
   std::string lost_why_;
   Nanoseconds idle_ = 0, until_ = kNever;
   bool head_sent_ = false, head_came_ = false, begun_ = false, ended_ = false;

@@ -23,6 +23,7 @@ class SignMessage final : public Policy {
 
   Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
     auto& state = call_state(request, context);
+    state.signed_as_it_is = true;
     if (signs("content-digest")) {
       const auto held = co_await hold_body(request, context);
       if (!held) co_return std::unexpected(held.error());

@@ -71,8 +71,8 @@ RelayHalf::Next RelayHalf::step(std::span<char> scratch) {
     if (begin_last()) continue;
     if (ended_) {
       if (lost_) return Next::sender_lost;  // the receiver is not told that all has come
-      to_.finish();
-      return Next::ended;
+      if (!std::exchange(finished_, true)) to_.finish();
+      return to_.pending() ? Next::write : Next::ended;
     }
     const auto read = from_.read(scratch);
     if (read.want != Want::nothing) return read.want == Want::read ? Next::read : Next::again;
@@ -93,7 +93,7 @@ RelayHalf::Next RelayHalf::step(std::span<char> scratch) {
   return Next::turn;
 }
 
-Relay::Relay(Loop& loop, net::Transport& first, net::Transport& second, Nanoseconds idle, Meter* meter)
+Relay::Relay(Loop& loop, net::Channel& first, net::Channel& second, Nanoseconds idle, Meter* meter)
     : loop_(loop), to_first_(second, first), to_second_(first, second), idle_(idle), meter_(meter) {}
 
 Task<Relay::End> Relay::run() {

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "plimsoll/http/websocket_frames.hpp"
-#include "plimsoll/net/transport.hpp"
+#include "plimsoll/net/channel.hpp"
 
 #include <array>
 #include <cstddef>
@@ -27,7 +27,7 @@ class RelayHalf {
     sender_lost,  ///< its connection broke; all that came before was written
     receiver_lost
   };
-  RelayHalf(net::Transport& from, net::Transport& to) : from_(from), to_(to) {}
+  RelayHalf(net::Channel& from, net::Channel& to) : from_(from), to_(to) {}
 
   /// Bytes of the sender that were read before; they go first. Before the first step.
   void before(std::string_view bytes);
@@ -43,19 +43,19 @@ class RelayHalf {
   bool ended() const noexcept { return ended_ && !lost_; }
   /// Bytes that are held now.
   std::size_t held() const noexcept { return pending_ ? size_ - at_ : 0; }
-  net::Transport& from() noexcept { return from_; }
-  net::Transport& to() noexcept { return to_; }
+  net::Channel& from() noexcept { return from_; }
+  net::Channel& to() noexcept { return to_; }
 
  private:
   void hold(std::string_view bytes);
   bool begin_last();
   /// Of what is pending; `turn`: all of it was written.
   Next flush();
-  net::Transport &from_, &to_;
+  net::Channel &from_, &to_;
   std::unique_ptr<char[]> pending_;
   std::size_t at_ = 0, size_ = 0;
   std::uint64_t moved_ = 0;
-  bool ended_ = false, lost_ = false, silent_ = false;
+  bool ended_ = false, lost_ = false, silent_ = false, finished_ = false;
   http::WebSocketFrames frames_;  ///< of what was read
   std::string last_;
 };
@@ -82,7 +82,7 @@ class Relay {
     ~Meter() = default;
   };
 
-  Relay(Loop& loop, net::Transport& first, net::Transport& second, Nanoseconds idle, Meter* meter = nullptr);
+  Relay(Loop& loop, net::Channel& first, net::Channel& second, Nanoseconds idle, Meter* meter = nullptr);
 
   RelayHalf& to_first() noexcept { return to_first_; }
   RelayHalf& to_second() noexcept { return to_second_; }

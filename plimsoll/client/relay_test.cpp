@@ -2,6 +2,7 @@
 
 #include "plimsoll/async/loop.hpp"
 #include "plimsoll/async/pause.hpp"
+#include "plimsoll/net/transport.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>
@@ -47,12 +48,13 @@ class Scripted final : public Transport {
   }
   Moved send_file(int, std::uint64_t, std::size_t) noexcept override { return {.error = EIO}; }
   void finish() noexcept override { ++finished; }
+  bool pending() const noexcept override { return keeps; }
   Task<Result<>> open(Nanoseconds) override { co_return Result<>{}; }
 
   std::string unread, taken;
   std::size_t room = SIZE_MAX;
   Want wants = Want::write;
-  bool ends = false, breaks = false, refuses = false;
+  bool ends = false, breaks = false, refuses = false, keeps = false;
   int finished = 0;
 };
 
@@ -306,6 +308,18 @@ TEST(Relay, AReceiverThatTakesNothingIsIdleToo) {
   EXPECT_EQ(run(pairs, 100 * kMillisecond, counted), Relay::End::idle);
   pairs.inner[0].reset(), pairs.inner[1].reset();
   sender.join();
+}
+
+TEST(RelayHalf, HasEndedWhenTheReceiverHasTheEnd) {
+  Half relay;
+  relay.from.ends = true;
+  relay.to.keeps = true;
+  EXPECT_EQ(relay.step(), write);
+  EXPECT_EQ(relay.to.finished, 1);
+  EXPECT_EQ(relay.step(), write);
+  relay.to.keeps = false;
+  EXPECT_EQ(relay.step(), ended);
+  EXPECT_EQ(relay.to.finished, 1);
 }
 
 }  // namespace

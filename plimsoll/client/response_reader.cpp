@@ -11,6 +11,8 @@ namespace {
 
 constexpr std::size_t kHead = 64 * 1024;
 constexpr std::size_t kFields = 16;  ///< most responses have fewer
+/// Interim answers: more are of no use to anybody.
+constexpr std::uint32_t kMostInterim = 32;
 
 std::unexpected<Error> bad(std::string why) { return fail(kBadAnswer, std::move(why)); }
 
@@ -122,7 +124,10 @@ Result<> ResponseReader::head_done() {
     return {};
   }
   if (answer_.status < 200) {  // an interim answer; the final one follows
+    if (++interims_ > kMostInterim) return bad("more than 32 interim answers");
+    if (chunked_ || length_.value_or(0)) return bad("an interim answer with a body");
     continued_ = continued_ || answer_.status == 100;
+    if (answer_.status != 100) interim_.push_back(std::move(answer_));
     state_ = State::status_line;
     return {};
   }

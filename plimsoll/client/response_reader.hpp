@@ -55,6 +55,8 @@ class ResponseReader {
   bool reusable() const noexcept { return whole() && keep_alive_; }
   /// Status and fields, once the head is complete; the body is empty.
   Answer take() { return std::move(answer_); }
+  /// Interim answers that have come since it was asked last, but for `100 Continue`.
+  std::vector<Answer> take_interim() { return std::exchange(interim_, {}); }
   /// Fields that stood behind the body, once it is whole: names in lower case, as far as they may stand there.
   std::vector<std::pair<std::string, std::string>> take_trailers() { return std::move(trailers_); }
 
@@ -85,6 +87,8 @@ class ResponseReader {
   std::size_t head_ = 0;    ///< bytes of status line, fields and trailers so far
   std::string partial_;     ///< a line of which the end has not come
   Answer answer_;
+  std::vector<Answer> interim_;
+  std::uint32_t interims_ = 0;  ///< so far, `100 Continue` included
   std::vector<std::pair<std::string, std::string>> trailers_;
 };
 

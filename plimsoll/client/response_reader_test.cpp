@@ -160,5 +160,35 @@ TEST(ResponseReader, AChangeOfTheProtocolIsFinalWhereTheRequestAskedForIt) {
   }
 }
 
+TEST(ResponseReader, InterimAnswersAreToldOneByOne) {
+  const std::string bytes =
+      "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 150 Said\r\nX: y\r\n"
+      "Content-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+  for (const std::size_t cut : {1, 3, 1000}) {
+    ResponseReader reader{false};
+    std::string told;
+    for (std::string_view rest = bytes; !rest.empty();) {
+      const auto step = reader.read(rest.substr(0, cut));
+      ASSERT_TRUE(step);
+      rest.remove_prefix(step->consumed);
+      for (const auto& answer : reader.take_interim())
+        told += std::to_string(answer.status) + " " + answer.headers.front().second + ";";
+    }
+    EXPECT_EQ(told, "103 </a>;150 y;") << cut;
+    EXPECT_TRUE(reader.continued());
+    EXPECT_EQ(reader.take().status, 200);
+  }
+}
+
+TEST(ResponseReader, InterimAnswersAreBoundedAndHaveNoBody) {
+  const std::string hint = "HTTP/1.1 103 Early Hints\r\n\r\n", final = "HTTP/1.1 204 No\r\n\r\n";
+  std::string most;
+  for (int i = 0; i < 32; ++i) most += hint;
+  EXPECT_TRUE(read(most + final, 1000));
+  EXPECT_FALSE(read(most + hint + final, 1000));
+  EXPECT_FALSE(read("HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n\r\n" + final, 1000));
+  EXPECT_FALSE(read("HTTP/1.1 103 Early Hints\r\nTransfer-Encoding: chunked\r\n\r\n" + final, 1000));
+}
+
 }  // namespace
 }  // namespace plimsoll::client

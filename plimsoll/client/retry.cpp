@@ -84,6 +84,7 @@ class Retry final : public Policy {
     for (std::uint32_t attempt = 0;; ++attempt) {
       set_alone(request.headers, kAttempt, kNumbers[attempt]);
       state.begin_attempt();
+      state.replaceable = attempt < attempts_ && is_repeatable(request, state);
       auto answer = co_await next(request, context);
       retry.end();
       const auto failure = failure_of(answer, request, state, loop.wall());

@@ -80,9 +80,9 @@ void Tunnels::end_of(Loop& loop) {
     }
 }
 
-Task<Upgrade::Ended> Tunnel::run(net::Transport& client, std::string early) {
+Task<Upgrade::Ended> Tunnel::run(net::Channel& client, std::string early) {
   Meter meter{options_.metrics};
-  Relay relay{loop_, client, *service_.transport, options_.idle, &meter};
+  Relay relay{loop_, client, *service_.channel, options_.idle, &meter};
   relay.to_second().before(early);
   relay.to_first().before(service_.early);
   early = {}, service_.early = {};
@@ -101,9 +101,10 @@ Task<Upgrade::Ended> Tunnel::run(net::Transport& client, std::string early) {
   // can be said.
   if (end == Relay::End::idle || end == Relay::End::stopped) go_away();
   relay_ = nullptr;
-  service_.transport.reset();
+  service_.channel.reset();
   co_return Ended{.client_ended = relay.to_second().ended(),
                   .client_lost = end == Relay::End::first_lost,
+                  .service_lost = end == Relay::End::second_lost,
                   .how = cut_.scope.stopped() == Stop::deadline ? cut_.why
                          : draining_                            ? text_of(Relay::End::stopped)
                                                                 : text_of(end),

@@ -55,7 +55,7 @@ class Tunnel final : public Upgrade {
   Tunnel(Loop& loop, Switched service, Permit permit, const TunnelOptions& options);
   ~Tunnel() override;
   Tunnel(const Tunnel&) = delete;
-  Task<Ended> run(net::Transport& client, std::string early) override;
+  Task<Ended> run(net::Channel& client, std::string early) override;
   void drain() override;
 
  private:

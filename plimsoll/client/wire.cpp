@@ -74,13 +74,12 @@ class AnswerBody final : public Stream, public http::Trailing, public Abandonabl
   void withhold(const std::vector<std::string>& names) noexcept override { withheld_ = &names; }
   void abandon() noexcept override { attempt_.reset(); }
   Switched take_over() override {
-    Switched taken{.transport = nullptr};
-    auto* connection = attempt_ ? attempt_->connection() : nullptr;
-    if (!connection) return taken;
-    taken.early = connection->unread();
-    taken.transport = connection->release();
+    Switched taken{.channel = nullptr};
+    if (!attempt_) return taken;
+    auto& attempt = *attempt_;
+    if (const auto* connection = attempt.connection()) taken.early = connection->unread();
+    taken.channel = attempt.channel(std::move(attempt_));
     taken.at_target = std::move(state_.at_target);
-    attempt_.reset();
     state_.finished();
     return taken;
   }
@@ -100,6 +99,13 @@ class AnswerBody final : public Stream, public http::Trailing, public Abandonabl
   std::vector<Header> trailers_;
   const std::vector<std::string>* withheld_ = nullptr;
 };
+
+/// As `Trailer` lists them.
+std::string names_of(std::span<const Header> fields) {
+  std::string names;
+  for (const auto& field : fields) names.append(names.empty() ? "" : ", ").append(field.name);
+  return names;
+}
 
 }  // namespace
 
@@ -151,6 +157,11 @@ Task<Result<Response>> Wire::handle(Request& request, Context& context) {
     out.rest_size = request.content_length.value_or(0);
     out.expects = state.expects_continue;
   }
+  out.interim = state.informed ? &state : nullptr;
+  out.trailing = state.trailing;
+  // Of a body that is held they are known; of one that is still to come what its sender says of them.
+  const auto trailer = state.held && state.trailing ? names_of(state.trailing->trailers()) : std::string(state.trailer);
+  out.trailer = trailer;
   const bool may_have_body = request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
   out.says_length = !out.unknown_length && (state.held || request.body || may_have_body);
 
@@ -166,7 +177,7 @@ Task<Result<Response>> Wire::handle(Request& request, Context& context) {
   Response response{.status = answer.status, .headers = Headers{context.arena}};
   for (const auto& [name, value] : answer.headers) response.headers.add(name, value);
   const bool switched = upgrade && answer.status == 101;
-  if (switched) {
+  if (switched && attempt->connection()) {  // HTTP/2 knows no key (RFC 8441, section 5.1)
     const http::WebSocketAnswer said{.upgrade = response.headers.joined("upgrade"),
                                      .connection = response.headers.joined("connection"),
                                      .accept = response.headers.joined("sec-websocket-accept")};

@@ -4,6 +4,7 @@
 #include "plimsoll/edge/problems.hpp"
 #include "plimsoll/edge/response_pace.hpp"
 #include "plimsoll/exchange/problem_document.hpp"
+#include "plimsoll/exchange/request_trailers.hpp"
 #include "plimsoll/exchange/upgrade.hpp"
 #include "plimsoll/http/body_problems.hpp"
 #include "plimsoll/http/characters.hpp"
@@ -37,7 +38,7 @@ std::optional<std::uint64_t> declared_length(const Response& response) {
 }
 
 /// HTTP/1 on one connection: reads heads, has them served one after the other, writes the answers.
-class Http1 final : public Protocol, public HangUp, public Stream {
+class Http1 final : public Protocol, public HangUp, public Stream, public InterimResponses {
  public:
   explicit Http1(Connection& connection)
       : connection_(connection), worker_(connection.worker), limits_(connection.worker.shared.limits) {}
@@ -50,6 +51,7 @@ class Http1 final : public Protocol, public HangUp, public Stream {
   }
   /// The body of the request, for whoever serves it.
   Task<Result<Bytes>> read() override;
+  void inform(std::uint16_t status, std::span<const Header> fields) override;
 
  private:
   enum class Next : std::uint8_t { request, refused, over };
@@ -93,6 +95,8 @@ class Http1 final : public Protocol, public HangUp, public Stream {
   bool client_ended_ = false;    ///< it sends no more
   bool broken_ = false;          ///< nothing can be written
   bool continue_due_ = false;    ///< the client waits for 100 before it sends the body
+  bool asking_ = false;          ///< which is being written
+  std::string unsent_;           ///< of interim responses, what the socket did not take
   std::uint64_t body_read_ = 0;  ///< bytes of this body
   Pace body_pace_{0, kBodyWindow};
   struct Grace : Alarm {
@@ -261,6 +265,7 @@ Task<bool> Http1::exchange() {
   auto& exchange = arena->make<Exchange>(*arena, connection_, [&](Request& request) { fill(request, *arena); });
   const Closing closing{*this, std::move(arena), &exchange};
   exchange_ = &exchange;
+  exchange.context.interim = this;
 
   auto& service = exchange.service;
   std::optional<Response> response;
@@ -272,6 +277,7 @@ Task<bool> Http1::exchange() {
     response.emplace(service.refused(error_from_current_exception(), exchange.request, exchange.context));
   }
   exchange.context.answered();
+  exchange.context.interim = nullptr;
   auto& outcome = exchange.context.outcome;
   outcome.status = response->status;
   outcome.received = body_read_;
@@ -357,6 +363,7 @@ Task<bool> Http1::answer(Exchange& exchange, Response& response) {
       worker.outboxes.give(std::move(box));
     }
   } out{worker_, worker_.outboxes.take()};
+  out.box->append(std::exchange(unsent_, {}));
   h1::write_head(*out.box, response, framed);
 
   ResponsePace pace{transport(), limits_.response_rate.bytes};
@@ -406,6 +413,7 @@ Task<> Http1::change_protocol(Exchange& exchange, const Response& response, cons
   auto& outcome = exchange.context.outcome;
   {
     auto out = worker_.outboxes.take();
+    out->append(std::exchange(unsent_, {}));
     h1::write_head(*out, response,
                    {.length = h1::Framed::Length::none, .date = worker_.date(), .upgrade = upgrading.protocol});
     iovec piece{const_cast<char*>(out->text().data()), out->size()};
@@ -568,20 +576,42 @@ Task<Result<Bytes>> Http1::read() {
       co_return as_bytes(step.data);
     }
     using State = h1::BodyReader::State;
-    if (step.state == State::complete) co_return Bytes{};
+    if (step.state == State::complete) {
+      if (const auto fields = body.trailers(exchange_->context.arena); !fields.empty())
+        exchange_->context.note<RequestTrailers>(fields);
+      co_return Bytes{};
+    }
     if (step.state == State::refused) co_return std::unexpected(body.error());
     const auto more = co_await more_body();
     if (!more) co_return std::unexpected(more.error());
   }
 }
 
+/// Goes at once as far as the socket takes it, and what is left with what is written next.
+void Http1::inform(std::uint16_t status, std::span<const Header> fields) {
+  if (exchange_->request.version < 11 || broken_) return;
+  Response response{.status = status, .headers = Headers{exchange_->context.arena}};
+  for (const auto& [name, value] : fields) response.headers.add(lasting(name), lasting(value));
+  auto out = worker_.outboxes.take();
+  h1::write_head(*out, response, {.length = h1::Framed::Length::none});
+  unsent_ += out->text();
+  out->clear();
+  worker_.outboxes.give(std::move(out));
+  if (asking_) return;
+  const iovec piece{unsent_.data(), unsent_.size()};
+  unsent_.erase(0, transport().write({&piece, 1}).bytes);
+}
+
 /// Reads on; asks for the body first where the client waits for that.
 Task<Result<>> Http1::more_body() {
   if (continue_due_) {
     continue_due_ = false;
-    iovec line{const_cast<char*>(h1::kContinue.data()), h1::kContinue.size()};
+    auto text = std::exchange(unsent_, {}).append(h1::kContinue);
+    iovec piece{text.data(), text.size()};
     ResponsePace pace{transport(), limits_.response_rate.bytes};
-    const bool sent = co_await send({&line, 1}, pace);
+    asking_ = true;
+    const bool sent = co_await send({&piece, 1}, pace);
+    asking_ = false;
     if (!sent) co_return fail(kClientGone);
   }
   for (;;) {

@@ -28,7 +28,7 @@ thread_local std::size_t shared_streams = 0;
 /// Bytes read are dealt with before the next connection reads: one buffer serves a thread.
 thread_local std::array<char, 64 * 1024> arrived;
 
-http::H2Options options(const Limits& limits) {
+http::H2Options options(const Limits& limits, bool websockets) {
   const auto allowance = [](const config::Rate& rate) { return http::H2Allowance{rate.limit, rate.per.nanoseconds}; };
   return {.streams = static_cast<std::uint32_t>(limits.http2_streams),
           .stream_window = static_cast<std::uint32_t>(limits.http2_stream_window.bytes),
@@ -36,6 +36,7 @@ http::H2Options options(const Limits& limits) {
           .header_list = limits.head.bytes,
           .header_count = static_cast<std::size_t>(limits.header_count),
           .target = limits.target.bytes,
+          .extended_connect = websockets,
           .allowances = {.resets = allowance(limits.http2_resets),
                          .settings = allowance(limits.http2_settings),
                          .pings = allowance(limits.http2_pings),
@@ -57,7 +58,7 @@ class Http2 final : public Protocol, public Http2Connection, public http::H2Requ
         response_pace_(*connection.transport, limits_.response_rate.bytes),
         all_ended_(worker_.loop),
         flush_ended_(worker_.loop) {
-    session_ = std::make_unique<http::H2Session>(options(limits_), *this);
+    session_ = std::make_unique<http::H2Session>(options(limits_, worker_.in_force.offers_websockets()), *this);
     flush_.http2 = this;
     flush_.run = [](Deferred& deferred) { static_cast<Flush&>(deferred).http2->flush_deferred(); };
     grace_.http2 = judge_.http2 = this;
@@ -72,6 +73,7 @@ class Http2 final : public Protocol, public Http2Connection, public http::H2Requ
   void wake() override {
     if (!flush_.deferred() && !working_) worker_.loop.defer(flush_);
   }
+  void changed(Http2Exchange& exchange) override { shared_streams -= std::exchange(exchange.extra, false); }
   void ended(Http2Exchange& exchange) override;
 
  private:
@@ -359,6 +361,8 @@ Line Http2::write_rest() {
 }
 
 void Http2::drain() {
+  if (connection_.draining())
+    for (auto* exchange = first_; exchange; exchange = exchange->next) exchange->drain();
   if (draining_ || ending_) return;
   draining_ = true;
   session_->drain();

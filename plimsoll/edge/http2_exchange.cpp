@@ -1,11 +1,14 @@
 #include "plimsoll/edge/http2_exchange.hpp"
 
+#include "plimsoll/edge/http2_channel.hpp"
 #include "plimsoll/edge/problems.hpp"
 #include "plimsoll/exchange/problem_document.hpp"
+#include "plimsoll/exchange/request_trailers.hpp"
 #include "plimsoll/http/body_problems.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/target.hpp"
 #include "plimsoll/http/trailing.hpp"
+#include "plimsoll/http/websocket.hpp"
 
 #include <unistd.h>
 
@@ -55,6 +58,10 @@ void Http2Exchange::fill(Request& request, const http::H2Head& head) {
   };
   request.version = 20;
   request.method = copy(head.method);
+  if (!head.protocol.empty()) {
+    request.method = "GET";
+    request.protocol = "websocket";  // no other is served
+  }
   request.target = request.path = copy(head.path);
   request.authority = copy(head.authority);
   if (request.peer.tls) request.scheme = "https";
@@ -68,7 +75,7 @@ void Http2Exchange::fill(Request& request, const http::H2Head& head) {
     request.query = target->query;
     request.has_query = target->has_query;
   }
-  if (!head.ended) {
+  if (!head.ended && head.protocol.empty()) {
     request.body = this;
     request.content_length = number(request.headers.find("content-length"));
   }
@@ -81,6 +88,7 @@ bool Http2Exchange::skipped() {
 
 void Http2Exchange::begin() {
   served_ = !refusal_;
+  exchange_.context.interim = this;
   const auto line = run().handle;
   line.promise().scope = &exchange_.scope;
   line.resume();
@@ -90,14 +98,22 @@ Line Http2Exchange::run() {
   try {
     auto response = co_await respond();
     exchange_.context.answered();
+    exchange_.context.interim = nullptr;
     auto& outcome = exchange_.context.outcome;
     outcome.status = response.status;
     outcome.received = body_read_;
     if (exchange_.scope.stopped() == Stop::client_gone) outcome.left();
+    const bool asks = !exchange_.request.protocol.empty() && !refusal_ && !closed_;
+    const auto* upgrading = asks && response.status == 101 ? exchange_.context.noted<Upgrading>() : nullptr;
+    if (asks && !upgrading && response.status < 300) [[unlikely]] {
+      response = exchange_.service.refused({&http::kWebSocketNotOpened}, exchange_.request, exchange_.context);
+      outcome.status = response.status;
+    }
+    if (upgrading) co_await change_protocol(response, upgrading->to);
     answered_ = true;
-    if (!closed_ && exchange_.waits(response))
+    if (!closed_ && !upgrading && exchange_.waits(response))
       co_await exchange_.make_room(*http2_.connection().worker.shared.bodies, response);
-    if (!closed_) co_await answer(response);
+    if (!closed_ && !upgrading) co_await answer(response);
   } catch (...) {  // no memory for the answer itself
     http2_.session().reset(*this, http::H2Error::internal_error);
   }
@@ -159,6 +175,25 @@ Task<> Http2Exchange::answer(Response& response) {
   } else {
     session.supply(*this, whole, true);
   }
+}
+
+/// The stream goes on as another protocol, and ends with it.
+Task<> Http2Exchange::change_protocol(const Response& response, Upgrade& to) {
+  auto& context = exchange_.context;
+  channel_ = &arena_->make<Http2Channel>(http2_, *this, std::move(incoming_), body_ended_);
+  const auto& date = arena_->make<Header>("date", arena_->keep(http2_.connection().worker.date()));
+  const bool dated = response.headers.contains("date");
+  http2_.session().respond(*this, 200, response.headers, {&date, dated ? 0u : 1u}, true, response.block);
+  http2_.wake();
+  http2_.changed(*this);
+  if (const auto* held = context.noted<EndsAtUpgrade>()) held->end(held->what);
+  upgrade_ = &to;
+  if (http2_.connection().draining()) to.drain();
+  const auto ended = co_await to.run(*channel_, {});
+  upgrade_ = nullptr;
+  context.outcome.received = ended.received;
+  context.outcome.detail = ended.how;
+  channel_->close(ended.service_lost);
 }
 
 /// Supplies a piece and waits until it is taken; false when the stream has ended instead.
@@ -254,6 +289,7 @@ Task<Result<Bytes>> Http2Exchange::read() {
 }
 
 void Http2Exchange::body(Bytes piece) {
+  if (channel_) return channel_->came(as_text(piece));
   if (answered_) {  // nobody reads it any more
     http2_.session().consumed(*this, piece.size());
     return;
@@ -264,27 +300,53 @@ void Http2Exchange::body(Bytes piece) {
   came_.happen();
 }
 
+std::span<const Header> Http2Exchange::kept(std::span<const Header> fields) {
+  auto* const made = arena_->array<Header>(fields.size());
+  std::ranges::transform(
+      fields, made, [&](const Header& field) { return Header{arena_->keep(field.name), arena_->keep(field.value)}; });
+  return {made, fields.size()};
+}
+
+void Http2Exchange::trailers(std::span<const Header> fields) { exchange_.context.note<RequestTrailers>(kept(fields)); }
+
+void Http2Exchange::inform(std::uint16_t status, std::span<const Header> fields) {
+  if (closed_) return;
+  http2_.session().inform(*this, arena_->make<http::H2Interim>(status, kept(fields)));
+  http2_.wake();
+}
+
 void Http2Exchange::body_ended() {
+  if (channel_) return channel_->came_all();
   body_ended_ = true;
   came_.happen();
 }
 
-void Http2Exchange::drained() { drained_.happen(); }
+void Http2Exchange::drained() {
+  if (channel_) return channel_->drained();
+  drained_.happen();
+}
 
 void Http2Exchange::closed(http::H2Error why) {
   closed_ = true;
   why_closed_ = why;
   if (line_ended_) return;
+  if (channel_) {
+    if (why != http::H2Error::no_error) channel_->broke();
+    return;
+  }
   // The client does not want the answer any more: whoever works on it is told.
   if (why != http::H2Error::no_error) stop(Stop::client_gone);
   came_.happen();
   drained_.happen();
 }
 
-void Http2Exchange::stop(Stop why) { exchange_.scope.stop(why); }
+void Http2Exchange::stop(Stop why) {
+  if (channel_ && why == Stop::client_gone) return channel_->broke();
+  exchange_.scope.stop(why);
+}
 
 void Http2Exchange::judge(Nanoseconds span) {
-  if (closed_) return;
+  if (closed_ || upgrade_) return;
   if (came_.waited_for() && !in_pace_.waited(span)) {
     too_slow_ = true;
     came_.happen();
@@ -300,7 +362,8 @@ void Http2Exchange::judge(Nanoseconds span) {
 void Http2Exchange::release() {
   auto& outcome = exchange_.context.outcome;
   outcome.sent = sent();
-  if ((why_closed_ != http::H2Error::no_error && !outcome.cut) || !answered_) outcome.client_gone = true;
+  const bool broken = why_closed_ != http::H2Error::no_error && !channel_ && !outcome.cut;
+  if (broken || !answered_) outcome.client_gone = true;
   auto& worker = http2_.connection().worker;
   if (served_) exchange_.service.finished(exchange_.request, exchange_.context);
   auto arena = std::move(arena_);

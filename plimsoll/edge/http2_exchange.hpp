@@ -3,6 +3,7 @@
 #include "plimsoll/async/event.hpp"
 #include "plimsoll/edge/connection.hpp"
 #include "plimsoll/edge/response_pace.hpp"
+#include "plimsoll/exchange/upgrade.hpp"
 #include "plimsoll/http/h2.hpp"
 
 #include <memory>
@@ -10,6 +11,7 @@
 
 namespace plimsoll::edge {
 
+class Http2Channel;
 class Http2Exchange;
 
 /// What an exchange needs of its connection.
@@ -17,6 +19,8 @@ class Http2Connection {
  public:
   /// There is something to write, once this turn has done its other work.
   virtual void wake() = 0;
+  /// It goes on as another protocol, and takes no room of requests.
+  virtual void changed(Http2Exchange& exchange) = 0;
   /// Its line of work has ended.
   virtual void ended(Http2Exchange& exchange) = 0;
   http::H2Session& session() { return *session_; }
@@ -31,7 +35,7 @@ class Http2Connection {
 
 /// One stream of HTTP/2: its request with a body that comes piece by piece, its line of work, its answer. Lives in the
 /// arena of its exchange.
-class Http2Exchange final : public http::H2Stream, public Stream {
+class Http2Exchange final : public http::H2Stream, public Stream, public InterimResponses {
  public:
   Http2Exchange(Http2Connection& http2, std::unique_ptr<Arena> arena, const http::H2Head& head);
 
@@ -40,15 +44,21 @@ class Http2Exchange final : public http::H2Stream, public Stream {
   /// The stream was reset in the very turn it came: nobody begins to work on it.
   bool skipped();
   Task<Result<Bytes>> read() override;
+  void inform(std::uint16_t status, std::span<const Header> fields) override;
 
   // From the session, while it works on bytes:
   void body(Bytes piece) override;
   void body_ended() override;
+  void trailers(std::span<const Header> fields) override;
   void drained() override;
   void closed(http::H2Error why) override;
 
   /// The client has gone, or the server must end.
   void stop(Stop why);
+  /// The server goes down.
+  void drain() {
+    if (upgrade_) upgrade_->drain();
+  }
   /// Judges once in a while whether the client gives and takes fast enough; false: it does not, and the stream was
   /// reset.
   void judge(Nanoseconds span);
@@ -64,9 +74,11 @@ class Http2Exchange final : public http::H2Stream, public Stream {
   void fill(Request& request, const http::H2Head& head);
   Line run();
   Task<> answer(Response& response);
+  Task<> change_protocol(const Response& response, Upgrade& to);
   Task<> send_stream(Stream& stream, std::optional<std::uint64_t> size);
   Task<> send_file(const File& file);
   Task<bool> send(Bytes piece, bool last);
+  std::span<const Header> kept(std::span<const Header> fields);
   Task<Response> respond();
 
   Http2Connection& http2_;
@@ -78,6 +90,9 @@ class Http2Exchange final : public http::H2Stream, public Stream {
   std::uint64_t body_read_ = 0;
   bool body_ended_ = false, too_slow_ = false, continue_due_ = false;
   Event came_;
+
+  Http2Channel* channel_ = nullptr;  ///< once it goes on as another protocol
+  Upgrade* upgrade_ = nullptr;       ///< while it does
 
   Event drained_;
   std::uint64_t judged_ = 0;  ///< bytes of the answer that had gone at the last judgement

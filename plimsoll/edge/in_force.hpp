@@ -37,6 +37,7 @@ class InForce {
   };
 
   explicit InForce(std::shared_ptr<Service> service) : current_(new Counted{.service = std::move(service)}) {}
+  bool offers_websockets() const noexcept { return current_->service->offers_websockets(); }
   InForce(const InForce&) = delete;
   ~InForce() { delete current_; }
   void replace(std::shared_ptr<Service> by) {

@@ -22,6 +22,8 @@ class Service {
   /// The one that answers a request whose head has been read, before a context is made for it: one of several versions
   /// of an API. It lives as long as this. What could not be read as a request may have no path yet.
   virtual Service& choose(const Request&) noexcept { return *this; }
+  /// Whether any request can open a WebSocket: connections of HTTP/2 say so. The same for as long as it lives.
+  virtual bool offers_websockets() const noexcept { return false; }
   /// Finds out what the request is for, before anything is done for it: how important it is when there is much to do.
   virtual Importance route(Request&, Context&) { return Importance::normal; }
   /// Answers one exchange, routed before or not; errors are rendered already. The edge adds Date, framing and

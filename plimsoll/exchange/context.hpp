@@ -61,6 +61,17 @@ struct Admission {
   bool refused = false;
 };
 
+/// Interim responses (1xx) to a client, before the final one (RFC 9110, section 15.2).
+class InterimResponses {
+ public:
+  /// Sends one, where the client's version of HTTP knows them and the final response has not begun. Nothing is used
+  /// after the call.
+  virtual void inform(std::uint16_t status, std::span<const Header> fields) = 0;
+
+ protected:
+  ~InterimResponses() = default;
+};
+
 /// What is known about one exchange. One per request, in its arena, used by one thread.
 class Context {
  public:
@@ -84,7 +95,8 @@ class Context {
   std::string_view trace_id{}, span_id{}, request_id{};
   bool trace_sampled = false;
   Outcome outcome;
-  Scope* scope = nullptr;  ///< of the exchange's line of work
+  Scope* scope = nullptr;               ///< of the exchange's line of work
+  InterimResponses* interim = nullptr;  ///< null: there is no client to send them to
   /// Bytes of body that are read before the caller is refused (413): the listener's limit, or the operation's own once
   /// somebody sets it.
   std::uint64_t body_limit = UINT64_MAX;

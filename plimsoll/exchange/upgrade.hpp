@@ -7,7 +7,7 @@
 #include <string_view>
 
 namespace plimsoll::net {
-class Transport;
+class Channel;
 }
 namespace plimsoll::contract {
 struct Operation;
@@ -15,18 +15,20 @@ struct Operation;
 
 namespace plimsoll {
 
-/// Another protocol on the connection of an exchange: begins when the answer 101 has been sent. The exchange goes on
+/// Another protocol on the connection of an exchange, or on its stream of HTTP/2 (RFC 8441): begins when the answer
+/// that accepts it (101, or 200) has been sent. The exchange goes on
 /// until it has ended, with all that is kept in it; its deadline is over.
 class Upgrade {
  public:
   struct Ended {
     bool client_ended = false, client_lost = false;  ///< it has said that it sends no more; its connection broke
+    bool service_lost = false;                       ///< the other side's did
     std::string_view how = {};                       ///< for the log; as long as the exchange
     std::uint64_t received = 0, sent = 0;            ///< bytes of the client, and to it
   };
   virtual ~Upgrade() = default;
   /// `early`: bytes of the client that were read behind its request.
-  virtual Task<Ended> run(net::Transport& client, std::string early) = 0;
+  virtual Task<Ended> run(net::Channel& client, std::string early) = 0;
   /// The server goes down, or closes the listener of the connection: ends soon, in the way of the protocol. By the
   /// loop's thread.
   virtual void drain() = 0;

@@ -22,6 +22,25 @@ bool BodyReader::wrong(std::string_view detail) {
   return false;
 }
 
+void BodyReader::keep(char c) {
+  if (!trailers_) trailers_ = std::make_unique<std::string>();
+  *trailers_ += c;
+}
+
+std::span<const Header> BodyReader::trailers(Arena& arena) const {
+  if (!trailers_) return {};
+  const auto count = static_cast<std::size_t>(std::ranges::count(*trailers_, '\n'));
+  if (count > kMostTrailers) return {};
+  auto* const fields = arena.array<Header>(count);
+  std::size_t at = 0;
+  for (std::string_view rest = *trailers_; !rest.empty(); rest.remove_prefix(rest.find('\n') + 1)) {
+    const auto line = rest.substr(0, rest.find('\n'));
+    const auto colon = line.find(':');
+    fields[at++] = {arena.keep(lowered(line.substr(0, colon))), arena.keep(trimmed(line.substr(colon + 1)))};
+  }
+  return {fields, count};
+}
+
 BodyReader::Step BodyReader::read(std::string_view input) {
   Step step;
   while (where_ != Where::end && where_ != Where::refused && step.consumed < input.size()) {
@@ -118,11 +137,14 @@ bool BodyReader::control(char c) {
     case Where::trailer_start:
       if (c == '\r') return to(Where::last_lf);
       if (!is(characters::kToken, c)) return wrong("A trailer has no name.");
+      keep(c);
       return counted() && to(Where::trailer_name);
     case Where::trailer_name:
+      keep(c);
       if (c == ':') return counted() && to(Where::trailer_value);
       return (counted() && is(characters::kToken, c)) || wrong("A trailer has no name followed by a colon.");
     case Where::trailer_value:
+      keep(c == '\r' ? '\n' : c);
       if (c == '\r') return to(Where::trailer_lf);
       return (counted() && is_text(c)) || wrong("A control character is in a trailer, or trailers are too long.");
     case Where::trailer_lf: return c == '\n' ? to(Where::trailer_start) : wrong("A CR is in a trailer.");

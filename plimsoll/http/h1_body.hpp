@@ -1,6 +1,12 @@
 #pragma once
 
 #include "plimsoll/http/h1_head.hpp"
+#include "plimsoll/http/message.hpp"
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
 
 namespace plimsoll::h1 {
 
@@ -14,9 +20,9 @@ class BodyReader {
     std::size_t consumed = 0;  ///< bytes of `input` that are done with, `data` included
     std::string_view data{};
   };
-  /// Bytes of chunk extensions, of zeros before sizes and of trailers that are taken in all; they are read, checked and
-  /// dropped.
+  /// Bytes of chunk extensions, of zeros before sizes and of trailers that are taken in all.
   static constexpr std::size_t kOverhead = 16 * 1024;
+  static constexpr std::size_t kMostTrailers = 100;
 
   void begin(Framing framing, std::uint64_t length) {
     *this = {};
@@ -27,6 +33,9 @@ class BodyReader {
   /// The next piece. Asked again with the rest, it gives the same pieces of body however the input was cut.
   Step read(std::string_view input);
   bool complete() const { return where_ == Where::end; }
+  /// Fields that stood behind a chunked body that is complete, copied into the arena: names in lower case. Where there
+  /// are more than `kMostTrailers`, there are none.
+  std::span<const Header> trailers(Arena& arena) const;
   /// Bytes that are known to come still; of a chunked body those of this chunk.
   std::uint64_t left() const { return left_; }
   Framing framing() const { return framing_; }
@@ -60,12 +69,14 @@ class BodyReader {
   };
   bool control(char c);
   bool wrong(std::string_view detail);
+  void keep(char c);
 
   Framing framing_ = Framing::none;
   Where where_ = Where::size_first;
   std::uint64_t left_ = 0;
   std::size_t overhead_ = 0;
   std::string_view detail_;
+  std::unique_ptr<std::string> trailers_;  ///< lines that end with LF; most bodies have none
 };
 
 }  // namespace plimsoll::h1

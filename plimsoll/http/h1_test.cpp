@@ -181,5 +181,45 @@ TEST(Http1Machine, AnUnknownStatusHasNoReasonPhrase) {
   EXPECT_EQ(out.text(), "HTTP/1.1 299 \r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
 }
 
+/// The fields behind a chunked body, as `name=value;`, however the bytes are cut.
+std::string trailers_of(const std::string& bytes, std::size_t cut) {
+  BodyReader body;
+  body.begin(Framing::chunked, 0);
+  for (std::string_view rest = bytes; !rest.empty() && !body.complete();) {
+    auto piece = rest.substr(0, cut);
+    while (!piece.empty() && !body.complete()) {
+      const auto step = body.read(piece);
+      if (step.state == BodyReader::State::refused) return "refused";
+      piece.remove_prefix(step.consumed);
+      rest.remove_prefix(step.consumed);
+    }
+  }
+  if (!body.complete()) return "incomplete";
+  Arena arena;
+  std::string out;
+  for (const auto& [name, value] : body.trailers(arena)) out.append(name).append("=").append(value).append(";");
+  return out;
+}
+
+TEST(Http1Machine, FieldsBehindABodyAreToldInAnyCuts) {
+  const std::string body = "5\r\nhello\r\n0\r\n";
+  std::string many;
+  for (std::size_t i = 0; i <= BodyReader::kMostTrailers; ++i) many += "a: b\r\n";
+  for (const std::size_t cut : {1, 2, 3, 7, 1000}) {
+    EXPECT_EQ(trailers_of(body + "\r\n", cut), "");
+    EXPECT_EQ(trailers_of(body + "X-Sum:f00\r\nB: \t c d \r\nEmpty:\r\n\r\n", cut), "x-sum=f00;b=c d;empty=;");
+    EXPECT_EQ(trailers_of(body + "a\r\n\r\n", cut), "refused");
+    EXPECT_EQ(trailers_of(body + many + "\r\n", cut), "") << "more than may be";
+    EXPECT_EQ(trailers_of(body + many.substr(6) + "\r\n", cut).size(), BodyReader::kMostTrailers * 4);
+  }
+  BodyReader again;
+  again.begin(Framing::chunked, 0);
+  EXPECT_TRUE(again.read("0\r\na: b\r\n\r\n").state == BodyReader::State::complete);
+  again.begin(Framing::chunked, 0);
+  EXPECT_TRUE(again.read("0\r\n\r\n").state == BodyReader::State::complete);
+  Arena arena;
+  EXPECT_TRUE(again.trailers(arena).empty()) << "those of the body before";
+}
+
 }  // namespace
 }  // namespace plimsoll::h1

@@ -43,8 +43,9 @@ struct H2Session::State final : h2::Machine {
         {4, options.stream_window},
         {6, static_cast<std::uint32_t>(options.header_list)},
         {9, 1},  // nobody minds the priorities of RFC 7540
+        {8, 1},
     };
-    say_settings(settings);
+    say_settings(std::span(settings).first(options.extended_connect ? 5 : 4));
   }
 
   std::array<Lingering, 16> lingering{};
@@ -61,7 +62,9 @@ struct H2Session::State final : h2::Machine {
   void reset_of_closed() override {
     if (auto* stream = find_lingering(frame.stream)) *stream = {};
   }
-  void in_ended(H2Stream&) override {}
+  void in_ended(H2Stream& stream) override {
+    if (stream.half_ended_) close(stream, H2Error::no_error);
+  }
   void out_ended(H2Stream& stream, std::string& out) override;
   void own_setting(std::uint32_t, std::uint32_t) override {}
   void pong(std::string_view bytes) override {
@@ -106,12 +109,17 @@ void H2Session::State::head_came(std::string_view bytes) {
   highest_taken = block_stream;
   stream->in_begun_ = true;
   stream->in_ended_ = head.ended;
+  stream->tunnel_ = !head.protocol.empty();
   stream->declared_ = head.content_length ? static_cast<std::int64_t>(*head.content_length) : -1;
   take_in(*stream, block_stream);
 }
 
 /// The answer is complete, and the rest of the request is of no use (section 8.1).
 void H2Session::State::out_ended(H2Stream& stream, std::string& out) {
+  if (stream.half_ended_ && !stream.in_ended_) {
+    stream.out_begun_ = false;
+    return;
+  }
   if (!stream.in_ended_) linger(stream, out);
   close(stream, H2Error::no_error);
 }
@@ -182,6 +190,13 @@ void H2Session::go_on(H2Stream& stream) {
   state_->ready(stream);
 }
 
+void H2Session::inform(H2Stream& stream, H2Interim& interim) {
+  if (!stream.id_ || stream.out_begun_) return;
+  (stream.interim_ ? stream.last_interim_->next : stream.interim_) = &interim;
+  stream.last_interim_ = &interim;
+  state_->ready(stream);
+}
+
 void H2Session::respond(H2Stream& stream, std::uint16_t status, const Headers& headers, std::span<const Header> more,
                         bool content, const FieldBlock* block) {
   if (!stream.id_ || stream.out_begun_) return;
@@ -204,6 +219,17 @@ void H2Session::supply(H2Stream& stream, Bytes piece, bool last) {
 
 void H2Session::trail(H2Stream& stream, std::span<const Header> fields) {
   if (stream.id_) stream.trailers_ = fields;
+}
+
+void H2Session::finish(H2Stream& stream) {
+  stream.half_ended_ = true;
+  supply(stream, {}, true);
+}
+
+void H2Session::end(H2Stream& stream) {
+  if (!stream.out_begun_) return reset(stream, H2Error::no_error);
+  stream.half_ended_ = false;
+  supply(stream, {}, true);
 }
 
 void H2Session::reset(H2Stream& stream, H2Error why) {

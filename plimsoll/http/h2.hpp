@@ -43,12 +43,14 @@ struct H2Options {
   std::size_t header_list = 32 << 10;           ///< bytes of a head as RFC 9113, section 6.5.2 counts them
   std::size_t header_count = 100;
   std::size_t target = 8 << 10;
+  bool extended_connect = false;  ///< of a server: other protocols may be asked for (RFC 8441), told to the peer
   H2Allowances allowances{};
 };
 
 /// The head of a request as it was decoded. Views are good during the call only. Cookies are one field again.
 struct H2Head {
   std::string_view method, scheme, authority, path;
+  std::string_view protocol{};  ///< of an extended CONNECT (RFC 8441), else empty
   std::span<const Header> fields;
   std::optional<std::uint64_t> content_length{};
   bool ended = false;                ///< there is no body
@@ -60,6 +62,13 @@ class H2ClientSession;
 namespace h2 {
 struct Machine;
 }
+
+/// An interim response (1xx). What it refers to stays as it is until its stream is `closed`.
+struct H2Interim {
+  std::uint16_t status = 100;
+  std::span<const Header> fields{};
+  H2Interim* next = nullptr;  ///< of the session
+};
 
 /// One request and its answer, as a session sees it: who serves requests, or makes them, derives from it and owns it
 /// until `closed`. All calls come from within the session's `receive` or `gather`: note them, and act when that has
@@ -109,13 +118,16 @@ class H2Stream {
   std::span<const Header> fields_{}, more_{};  ///< until its head is written
   std::span<const Header> trailers_{};
   const FieldBlock* block_ = nullptr;
-  std::int64_t out_window_ = 0;  ///< bytes that may still go
+  H2Interim *interim_ = nullptr, *last_interim_ = nullptr;  ///< to be written before the head
+  std::int64_t out_window_ = 0;                             ///< bytes that may still go
   std::uint64_t sent_ = 0;
   std::uint16_t status_ = 0;  ///< of an answer
   bool out_begun_ = false;    ///< its head was given
   bool go_on_ = false;        ///< `100 Continue` is to be written first
   bool head_due_ = false, content_ = false, last_ = false;
-  bool doomed_ = false;  ///< it is to be reset
+  bool tunnel_ = false;      ///< it carries another protocol: nothing but content
+  bool half_ended_ = false;  ///< ours ends, and the peer's goes on all the same
+  bool doomed_ = false;      ///< it is to be reset
   H2Error why_ = H2Error::no_error;
 };
 
@@ -146,6 +158,8 @@ class H2Session {
 
   /// `100 Continue`, before the final answer.
   void go_on(H2Stream& stream);
+  /// An interim response, before the final answer.
+  void inform(H2Stream& stream, H2Interim& interim);
   /// The head of the answer: `headers` without connection-specific fields (section 8.2.2) and Content-Length, then
   /// those of `block` and `more`. What they are views of stays as it is until `closed`. `content`: pieces follow by
   /// `supply`; without it the answer ends here.
@@ -157,6 +171,11 @@ class H2Session {
   /// Fields that follow the content, before its last piece is supplied. What they are views of stays as it is until
   /// `closed`.
   void trail(H2Stream& stream, std::span<const Header> fields);
+  /// Our side of a stream that carries another protocol ends, and the peer may go on sending. When nothing is
+  /// `pending`.
+  void finish(H2Stream& stream);
+  /// The same, and what the peer sends is of no use any more.
+  void end(H2Stream& stream);
   /// Ends the stream at once.
   void reset(H2Stream& stream, H2Error why);
   /// So many bytes of the request's body have been read by who serves it: the peer may send as many again.

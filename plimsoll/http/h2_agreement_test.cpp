@@ -49,7 +49,8 @@ struct Server : H2Requests {
   H2Stream* request(const H2Head& head) override {
     auto& s = streams.emplace_back();
     if (head.refusal) s.head = "refused: ";
-    for (auto part : {head.method, head.scheme, head.authority, head.path}) s.head.append(part).append(" ");
+    for (auto part : {head.method, head.protocol, head.scheme, head.authority, head.path})
+      s.head.append(part).append(" ");
     for (auto& field : head.fields) s.head.append("|").append(field.name).append("=").append(field.value);
     s.ended = head.ended;
     // It may be over before it can be asked: clients name it in the path.
@@ -102,21 +103,23 @@ std::string head_of(const JudgeOfConnections::Fields& fields) {
     if (name == "cookie") cookie = others.size();
     others.emplace_back(name, value);
   }
-  const bool connect = pseudo[":method"] == "CONNECT";
+  const bool connect = pseudo[":method"] == "CONNECT", extended = pseudo.contains(":protocol");
   if (!is_token(pseudo[":method"]) || hosts > 1) return {};
   const bool has_authority = std::ranges::any_of(fields, [](auto& field) { return field.first == ":authority"; });
   const auto authority = has_authority ? pseudo[":authority"] : host;
   const auto same = [](char a, char b) { return lower(a) == lower(b); };
   if (!is_authority(authority) || (hosts && (!is_authority(host) || !std::ranges::equal(host, authority, same))))
     return {};
-  if (!connect) {
+  if (extended && !is_token(pseudo[":protocol"])) return {};
+  if (!connect || extended) {
     if (pseudo[":scheme"] != "http" && pseudo[":scheme"] != "https") return {};
     const auto target = split_target(pseudo[":path"]);
     if (!target || target->form == Target::Form::absolute) return {};
     if (target->form == Target::Form::asterisk && pseudo[":method"] != "OPTIONS") return {};
   }
-  std::string out = connect ? "refused: " : "";
-  for (const auto& part : {pseudo[":method"], pseudo[":scheme"], authority, pseudo[":path"]}) out += part + " ";
+  std::string out = connect && !same_as_lower(pseudo[":protocol"], "websocket") ? "refused: " : "";
+  for (const auto& part : {pseudo[":method"], pseudo[":protocol"], pseudo[":scheme"], authority, pseudo[":path"]})
+    out += part + " ";
   for (auto& [name, value] : others) out += "|" + name + "=" + value;
   return out;
 }
@@ -136,7 +139,12 @@ Story story(const JudgeOfConnections& judge) {
 }
 
 struct Both {
-  H2Options options{.allowances = {.resets = {100'000, kSecond},
+  explicit Both(bool extended_connect = false) : extended(extended_connect) {
+    receive(std::string(kH2Preface) + frame(kSettings, 0, 0, "") + frame(kSettings, kAck, 0, ""));
+  }
+  const bool extended;
+  H2Options options{.extended_connect = extended,
+                    .allowances = {.resets = {100'000, kSecond},
                                    .settings = {100'000, kSecond},
                                    .pings = {100'000, kSecond},
                                    .window_updates = {100'000, kSecond},
@@ -144,7 +152,6 @@ struct Both {
                                    .others = {100'000, kSecond}}};
   Server ours{options};
   JudgeOfConnections theirs{options};
-  Both() { receive(std::string(kH2Preface) + frame(kSettings, 0, 0, "") + frame(kSettings, kAck, 0, "")); }
   void receive(std::string_view bytes) {
     ours.receive(bytes);
     theirs.receive(bytes);
@@ -156,7 +163,8 @@ const T& one_of(std::mt19937& random, const std::vector<T>& all) {
   return all[random() % all.size()];
 }
 
-std::string random_head(std::mt19937& random) {
+/// `extended`: as often as not a CONNECT with a `:protocol`.
+std::string random_head(std::mt19937& random, bool extended = false) {
   using Text = std::vector<std::string>;
   static const Text kMethods{"GET", "POST", "OPTIONS", "CONNECT", "G T", "", "get"};
   static const Text kSchemes{"http", "https", "ftp", "", "HTTP"};
@@ -183,8 +191,12 @@ std::string random_head(std::mt19937& random) {
                             "99999999999999999999"};
   const bool wild = random() % 3 == 0;
   const auto pick = [&](const Text& all) { return wild || random() % 12 == 0 ? one_of(random, all) : all[0]; };
-  std::vector<std::string> fields{literal(":method", pick(kMethods)), literal(":scheme", pick(kSchemes)),
-                                  literal(":path", pick(kPaths)), literal(":authority", pick(kAuthorities))};
+  static const Text kProtocols{"websocket", "WebSocket", "connect-udp", "", "a b"};
+  const bool connects = extended && random() % 2;
+  std::vector<std::string> fields{literal(":method", connects ? "CONNECT" : pick(kMethods)),
+                                  literal(":scheme", pick(kSchemes)), literal(":path", pick(kPaths)),
+                                  literal(":authority", pick(kAuthorities))};
+  if (connects) fields.push_back(literal(":protocol", pick(kProtocols)));
   for (auto count = random() % 4; count > 0; --count)
     fields.push_back(literal(one_of(random, kNames), one_of(random, kValues)));
   if (random() % 6 == 0) fields.erase(fields.begin() + static_cast<long>(random() % fields.size()));
@@ -195,12 +207,12 @@ std::string random_head(std::mt19937& random) {
   return out;
 }
 
-TEST(H2Agreement, OnHeads) {
+void heads_agree(bool extended) {
   auto random = chance();
   int served = 0, refused = 0;
   for (int i = 0; i < 60'000; ++i) {
-    Both both;
-    const auto block = random_head(random);
+    Both both{extended};
+    const auto block = random_head(random, extended);
     both.receive(frame(kHeaders, kEndHeaders | (random() % 3 ? kEndStream : 0), 1, block));
     ASSERT_EQ(both.ours.story(), story(both.theirs)) << i << ": " << testing::PrintToString(block);
     ++(both.ours.streams.empty() ? refused : served);
@@ -208,6 +220,9 @@ TEST(H2Agreement, OnHeads) {
   EXPECT_GT(served, 1000);
   EXPECT_GT(refused, 1000);
 }
+
+TEST(H2Agreement, OnHeads) { heads_agree(false); }
+TEST(H2Agreement, OnHeadsWhereExtendedConnectIsOffered) { heads_agree(true); }
 
 /// What a client may think up, on streams that it may think open.
 class Client {

@@ -15,7 +15,7 @@ struct CheckedServer final : H2Requests {
   struct Stream final : H2Stream {
     CheckedServer* server = nullptr;
     std::size_t held = 0;
-    bool ended = false, over = false;
+    bool ended = false, over = false, tunnel = false, finished = false;
     void body(Bytes piece) override {
       if (ended || over) server->fault = "content behind the end";
       held += piece.size();
@@ -25,6 +25,9 @@ struct CheckedServer final : H2Requests {
       if (ended || over) server->fault = "ended twice";
       ended = true;
     }
+    void trailers(std::span<const Header>) override {
+      if (tunnel) server->fault = "fields behind a tunnel";
+    }
     void drained() override {
       if (over) server->fault = "drained after its end";
     }
@@ -33,7 +36,8 @@ struct CheckedServer final : H2Requests {
       over = true;
     }
   };
-  H2Options options{.streams = 16, .stream_window = 4096, .connection_window = 70'000, .header_list = 4096};
+  H2Options options{
+      .streams = 16, .stream_window = 4096, .connection_window = 70'000, .header_list = 4096, .extended_connect = true};
   std::deque<Stream> streams;
   std::string fault;
   std::size_t alive() const {
@@ -52,6 +56,8 @@ struct CheckedServer final : H2Requests {
     auto& made = streams.emplace_back();
     made.server = this;
     made.ended = head.ended;
+    made.tunnel = !head.protocol.empty();
+    if (made.tunnel && head.method != "CONNECT") fault = "a protocol of another method";
     return &made;
   }
 };
@@ -70,6 +76,7 @@ inline std::string h2_fault(std::string_view input) {
   Arena arena;
   std::string out;
   const std::string content(9000, 'x');
+  std::deque<H2Interim> interim;
   Nanoseconds now = kSecond;
   constexpr std::string_view kSettings{"\0\0\0\4\0\0\0\0\0", 9}, kAcknowledged{"\0\0\0\4\1\0\0\0\0", 9};
   bool alive = session.receive(plimsoll::as_bytes(kH2Preface), now);
@@ -88,9 +95,16 @@ inline std::string h2_fault(std::string_view input) {
         Headers headers{arena};
         headers.add("content-type", "text/plain");
         if (s.pending() == 0 && s.sent() == 0) {
-          session.respond(s, 200, headers, {}, (answers & 4) != 0);
-          if (answers & 4) session.supply(s, plimsoll::as_bytes(content), true);
+          interim.push_back({.status = 103, .fields = {headers.begin(), headers.end()}});
+          if (answers & 32) session.inform(s, interim.back());
+          session.respond(s, 200, headers, {}, s.tunnel || (answers & 4) != 0);
+          if (s.tunnel)
+            session.finish(s), s.finished = true;
+          else if (answers & 4)
+            session.supply(s, plimsoll::as_bytes(content), true);
         }
+      } else if (s.finished && turn % 7 == 6) {
+        session.end(s);
       } else if (turn % 5 == 4 && (answers & 8)) {
         session.reset(s, H2Error::cancel);
       }

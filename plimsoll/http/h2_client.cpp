@@ -24,6 +24,7 @@ struct H2ClientSession::State final : h2::Machine {
   std::uint32_t peer_streams = kFirstStreams;
   std::int32_t last_processed = static_cast<std::int32_t>(h2::kMostWindow);  ///< as GOAWAY said
   std::uint64_t pongs = 0;
+  bool connects = false;  ///< the other side takes an extended CONNECT
 
   explicit State(const H2Options& o) : Machine(o) {
     control = kH2Preface;
@@ -82,6 +83,8 @@ void H2ClientSession::State::answer_head(H2Call& call, H2AnswerHead& head) {
   const bool bodiless = call.without_body_ || head.status == 204 || head.status == 304;
   if (head.ended && !bodiless && head.content_length.value_or(0) != 0)
     return break_stream(block_stream, H2Error::protocol_error);
+  if (head.status >= 300) call.tunnel_ = false;
+  if (call.tunnel_) head.content_length.reset();  // says nothing of what follows (RFC 9110, section 9.3.6)
   call.declared_ = bodiless ? 0 : head.content_length ? static_cast<std::int64_t>(*head.content_length) : -1;
   call.in_begun_ = true;
   call.head(head);
@@ -93,6 +96,7 @@ void H2ClientSession::State::answer_head(H2Call& call, H2AnswerHead& head) {
 
 /// Where the answer is whole, the rest of the request is of no use.
 void H2ClientSession::State::in_ended(H2Stream& stream) {
+  if (stream.tunnel_ && stream.out_begun_) return;
   if (stream.out_begun_) put_reset(control, stream.id_, H2Error::cancel);
   close(stream, H2Error::no_error);
 }
@@ -100,10 +104,15 @@ void H2ClientSession::State::in_ended(H2Stream& stream) {
 void H2ClientSession::State::out_ended(H2Stream& stream, std::string&) {
   stream.out_begun_ = stream.last_ = false;  // nothing of it goes any more
   call(stream).request_written();
+  if (stream.tunnel_ && stream.in_ended_) close(stream, H2Error::no_error);
 }
 
 void H2ClientSession::State::own_setting(std::uint32_t id, std::uint32_t value) {
   if (id == 3) peer_streams = value;
+  if (id == 8) {
+    if (connects && !value) fail(H2Error::protocol_error, "SETTINGS: extended CONNECT is taken back");
+    connects = value;
+  }
   if (id == 2 && value) fail(H2Error::protocol_error, "SETTINGS: a server enables push");
 }
 
@@ -127,6 +136,7 @@ void H2ClientSession::State::write_head(H2Stream& stream, std::string& out) {
   out.append(h2::kFrameHeader, '\0');
   writer.begin(out);
   writer.request(head.method, head.scheme, head.authority, head.path, out);
+  if (!head.protocol.empty()) writer.field(":protocol", head.protocol, out);
   write_fields(stream.fields_, out);
   for (const auto& field : stream.more_) writer.field(field.name, field.value, out);
   end_block(out, begin, stream.id_, stream.content_ ? 0 : h2::kEndStream);
@@ -149,12 +159,15 @@ bool H2ClientSession::usable() const {
   return !s.failed && !s.peer_leaves && s.next < static_cast<std::int32_t>(h2::kMostWindow) - 1;
 }
 std::size_t H2ClientSession::open() const { return state_->open; }
+bool H2ClientSession::settled() const { return state_->settled; }
+bool H2ClientSession::connects() const { return state_->connects; }
 std::size_t H2ClientSession::limit() const { return std::min(state_->options.streams, state_->peer_streams); }
 
 void H2ClientSession::request(H2Call& call, const H2RequestHead& head, bool content) {
   auto& s = *state_;
   call.request_ = head;
   call.without_body_ = head.method == "HEAD";
+  call.tunnel_ = !head.protocol.empty();
   call.fields_ = head.fields;
   call.more_ = head.more;
   call.out_begun_ = call.head_due_ = true;
@@ -169,6 +182,10 @@ void H2ClientSession::supply(H2Call& call, Bytes piece, bool last) {
   call.piece_ = piece;
   call.last_ = last;
   state_->ready(call);
+}
+
+void H2ClientSession::trail(H2Call& call, std::span<const Header> fields) {
+  if (call.id_ && call.out_begun_) call.trailers_ = fields;
 }
 
 void H2ClientSession::abandon(H2Call& call, H2Error why) {

@@ -13,6 +13,7 @@ namespace plimsoll::http {
 /// The head of a request that is sent. Views are good until `head_written` or `closed`.
 struct H2RequestHead {
   std::string_view method, scheme, authority, path;
+  std::string_view protocol{};  ///< of an extended CONNECT (RFC 8441); content passes both ways then. Else empty
   /// Names in any case; what belongs to one connection, lengths included, is left out.
   std::span<const Header> fields{};
   /// Behind those, as they are, in lower case: a length.
@@ -60,11 +61,18 @@ class H2ClientSession {
   std::size_t open() const;
   /// How many may be, by what both sides say.
   std::size_t limit() const;
+  /// The first settings of the other side have come.
+  bool settled() const;
+  /// Which say that it takes an extended CONNECT.
+  bool connects() const;
 
   /// Begins a call; only where there `has_room`. `content`: pieces follow by `supply`.
   void request(H2Call& call, const H2RequestHead& head, bool content);
   /// The next piece of the request's body, a view that stays good until `drained` or `closed`; `last`: nothing follows.
   void supply(H2Call& call, Bytes piece, bool last);
+  /// Fields that follow the content, before its last piece is supplied. What they are views of stays as it is until
+  /// `closed`.
+  void trail(H2Call& call, std::span<const Header> fields);
   /// Ends the call at once, with RST_STREAM where the other side knows of it. `closed` is called.
   void abandon(H2Call& call, H2Error why);
   /// The connection is lost: ends the call without a word to the other side, and without memory. `closed` is called.

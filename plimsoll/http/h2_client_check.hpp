@@ -18,7 +18,7 @@ struct CheckedCall final : H2Call {
   std::size_t held = 0;
   std::int64_t received = 0, declared = -1;
   int heads = 0;
-  bool ended = false, over = false, content = false;
+  bool ended = false, over = false, content = false, tunnel = false;
   void head(const H2AnswerHead& head) override {
     if (over || ended || heads) fault = "a head behind the end, or a second one";
     if (head.status < 100 || head.status > 599) fault = "a status that is none";
@@ -33,6 +33,7 @@ struct CheckedCall final : H2Call {
     ++heads;
     if (head.content_length) declared = static_cast<std::int64_t>(*head.content_length);
     if (head.status == 204 || head.status == 304) declared = 0;
+    if (tunnel && head.status < 300) declared = -1;
   }
   void body(Bytes piece) override {
     if (!heads || ended || over) fault = "content that belongs to no answer";
@@ -71,13 +72,21 @@ inline std::string h2_client_fault(std::string_view input) {
   const auto call = [&](std::string_view method) {
     if (!session.has_room()) return;
     auto& made = calls.emplace_back(fault);
-    const bool sends = method == "POST";
-    session.request(made, {.method = method, .scheme = "http", .authority = "a", .path = "/"}, sends);
-    if (sends) session.supply(made, plimsoll::as_bytes(content), true);
+    const bool sends = method != "GET";
+    made.tunnel = method == "CONNECT";
+    session.request(made,
+                    {.method = method,
+                     .scheme = "http",
+                     .authority = "a",
+                     .path = "/",
+                     .protocol = made.tunnel ? std::string_view("websocket") : std::string_view{}},
+                    sends);
+    if (sends && !(made.tunnel && (does & 16))) session.supply(made, plimsoll::as_bytes(content), true);
   };
   call("GET");
   call("POST");
   call("GET");
+  call("CONNECT");
   bool alive = session.receive(plimsoll::as_bytes(kSettings), now);
   session.gather(out, 1 << 16);
   alive = alive && session.receive(plimsoll::as_bytes(kAcknowledged), now);

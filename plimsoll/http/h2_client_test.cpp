@@ -671,5 +671,107 @@ TEST(H2Client, AgreesWithOurServerWhateverIsCutAndHowever) {
   }
 }
 
+/// One that asks for a WebSocket.
+Caller::Call& tunnel(Caller& caller) {
+  auto& made = caller.calls.emplace_back();
+  made.caller = &caller;
+  caller.session->request(
+      made, {.method = "CONNECT", .scheme = "http", .authority = "a", .path = "/chat", .protocol = "websocket"}, true);
+  return made;
+}
+
+TEST(H2Client, KnowsWhetherAnExtendedConnectIsTaken) {
+  Caller taking, other;
+  EXPECT_FALSE(taking.session->settled());
+  ASSERT_TRUE(taking.greet(setting(8, 1)) && other.greet());
+  EXPECT_TRUE(taking.session->settled() && other.session->settled());
+  EXPECT_TRUE(taking.session->connects());
+  EXPECT_FALSE(other.session->connects());
+  EXPECT_FALSE(taking.receive(frame(kSettings, 0, 0, setting(8, 0))))
+      << "it may not be taken back (RFC 8441, section 3)";
+  EXPECT_FALSE(other.receive(frame(kSettings, 0, 0, setting(8, 2))));
+}
+
+TEST(H2Client, ATunnelPassesBothWaysAndEachSideEndsByItself) {
+  for (const bool we_first : {true, false}) {
+    Caller caller;
+    Server server{{.extended_connect = true}};
+    auto& call = tunnel(caller);
+    const auto pass = [&] {
+      ASSERT_TRUE(server.session.receive(plimsoll::as_bytes(caller.sent()), kSecond));
+      std::string out;
+      server.session.gather(out, 1 << 20);
+      ASSERT_TRUE(caller.receive(out));
+    };
+    pass();
+    ASSERT_EQ(server.streams.size(), 1u);
+    auto& stream = server.streams[0];
+    EXPECT_EQ(stream.method, "CONNECT");
+    EXPECT_EQ(stream.path, "/chat");
+    Headers headers{server.arena};
+    server.session.respond(stream, 200, headers, {}, true);
+    server.session.supply(stream, plimsoll::as_bytes("from there"), false);
+    caller.session->supply(call, plimsoll::as_bytes("from here"), false);
+    pass();
+    pass();
+    EXPECT_EQ(call.status, 200);
+    EXPECT_EQ(call.content, "from there");
+    EXPECT_EQ(stream.content, "from here");
+    const auto we = [&] { caller.session->supply(call, {}, true); };
+    const auto they = [&] { server.session.finish(stream); };
+    we_first ? we() : they();
+    pass();
+    pass();
+    EXPECT_FALSE(call.over || stream.over);
+    EXPECT_EQ(call.ended, !we_first);
+    EXPECT_EQ(stream.ended, we_first);
+    we_first ? they() : we();
+    pass();
+    pass();
+    EXPECT_TRUE(call.over && stream.over);
+    EXPECT_EQ(call.why, H2Error::no_error);
+    EXPECT_EQ(stream.why, H2Error::no_error);
+  }
+}
+
+TEST(H2Client, ATunnelThatIsRefusedIsAnAnswerLikeAnyOther) {
+  Caller caller;
+  ASSERT_TRUE(caller.greet(setting(8, 1)));
+  auto& call = tunnel(caller);
+  caller.sent();
+  ASSERT_TRUE(caller.receive(answer(1, "403", literal("content-length", "2")) + data(1, "no", true)));
+  EXPECT_EQ(call.status, 403);
+  EXPECT_EQ(call.content, "no");
+  EXPECT_TRUE(call.over);
+  EXPECT_EQ(caller.said(kReset).size(), 1u) << "its own side is still open";
+}
+
+TEST(H2Client, ALengthSaysNothingOfATunnelAndNoFieldsFollowIt) {
+  Caller caller;
+  ASSERT_TRUE(caller.greet(setting(8, 1)));
+  auto& call = tunnel(caller);
+  caller.sent();
+  ASSERT_TRUE(caller.receive(answer(1, "200", literal("content-length", "2")) + data(1, "hello")));
+  EXPECT_EQ(call.content, "hello");
+  ASSERT_TRUE(caller.receive(frame(kHeaders, kEndHeaders | kEndStream, 1, literal("x", "y"))));
+  EXPECT_EQ(call.why, H2Error::protocol_error);
+}
+
+TEST(H2Client, FieldsFollowTheContentOfARequest) {
+  for (const std::string_view content : {"hello", ""}) {
+    Caller caller;
+    ASSERT_TRUE(caller.greet());
+    const Header behind[] = {{"x-sum", "f00"}};
+    auto& call = caller.call("POST", "/", true);
+    caller.session->trail(call, behind);
+    caller.session->supply(call, plimsoll::as_bytes(content), true);
+    const auto heads = caller.said(kHeaders);
+    ASSERT_EQ(heads.size(), 2u);
+    EXPECT_EQ(heads[0].flags, kEndHeaders);
+    EXPECT_EQ(heads[1].flags, kEndHeaders | kEndStream);
+    EXPECT_TRUE(call.all_gone);
+  }
+}
+
 }  // namespace
 }  // namespace plimsoll::http

@@ -108,6 +108,7 @@ bool H2HeadReader::pseudo(const Field& field, H2Head& head) {
     case FieldKind::method: head.method = field.value; break;
     case FieldKind::scheme: head.scheme = field.value; break;
     case FieldKind::authority: head.authority = field.value; break;
+    case FieldKind::protocol: head.protocol = field.value; return options_.extended_connect;
     case FieldKind::status: return false;
     default: head.path = field.value; break;
   }
@@ -155,7 +156,10 @@ bool H2HeadReader::whole(H2Head& head) {
   if (!has_authority) head.authority = host_;
   if (hosts_ && has_authority && !same_name(host_, head.authority)) return false;
   if (!hosts_ && !has_authority) return false;
-  if (head.method == "CONNECT") {  // section 8.5: to a host, and to nothing on it
+  if (seen_ & bit(protocol)) {  // RFC 8441, section 4: a request for a resource, like others
+    if (head.method != "CONNECT" || !has_authority) return false;
+    if (!head.refusal && !same_as_lower(head.protocol, "websocket")) head.refusal = &h1::kMethodUnknown;
+  } else if (head.method == "CONNECT") {  // section 8.5: to a host, and to nothing on it
     head.refusal = &h1::kMethodUnknown;
     return !(seen_ & (bit(scheme) | bit(path)));
   }

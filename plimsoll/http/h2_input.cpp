@@ -283,7 +283,7 @@ void Machine::trailers_came(std::string_view bytes) {
   if (!stream || stream->doomed_ || purpose != Purpose::trailers) return;
   if (stream->in_ended_)
     break_stream(block_stream, H2Error::stream_closed);
-  else if (outcome == H2HeadReader::Outcome::malformed || !block_ends_stream)
+  else if (outcome == H2HeadReader::Outcome::malformed || !block_ends_stream || stream->tunnel_)
     break_stream(block_stream, H2Error::protocol_error);
   else {
     if (!fields.empty()) stream->trailers(fields);
@@ -295,6 +295,7 @@ void Machine::settings(std::string_view bytes) {
   if (frame.flags & kAck) return told_settings_in_force();
   for (; !bytes.empty() && !failed; bytes.remove_prefix(6)) setting(number(bytes) >> 16, number(bytes.substr(2)));
   if (failed) return;
+  settled = true;
   put_frame_header(control, 0, Type::settings, kAck, 0);
   answer_due();
 }

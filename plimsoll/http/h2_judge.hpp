@@ -60,8 +60,10 @@ class JudgeOfConnections {
     nghttp2_session_callbacks_del(c);
     const nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, options.stream_window},
                                                {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, options.streams},
-                                               {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1}};
-    nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings, std::size(settings));
+                                               {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+                                               {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1}};
+    nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings,
+                            std::size(settings) - (options.extended_connect ? 0 : 1));
     gather();
   }
   ~JudgeOfConnections() { nghttp2_session_del(session_); }

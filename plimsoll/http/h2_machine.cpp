@@ -69,6 +69,7 @@ void Machine::close(H2Stream& stream, H2Error why) {
   stream.piece_ = {};
   stream.fields_ = stream.more_ = stream.trailers_ = {};
   stream.block_ = nullptr;
+  stream.interim_ = nullptr;
   stream.closed(why);
 }
 

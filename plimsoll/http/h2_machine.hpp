@@ -75,7 +75,7 @@ struct Machine {
   std::size_t preface_left = 0;
   std::array<char, kFrameHeader> header{};
   std::size_t header_size = 0;
-  bool within_frame = false, settings_came = false, told_in_force = false;
+  bool within_frame = false, settings_came = false, settled = false, told_in_force = false;
   Frame frame;
   std::size_t payload_left = 0;
   std::string payload;             ///< what came of it, where it did not come whole

@@ -26,7 +26,7 @@ void Machine::put_in(H2Stream& stream, Queue queue) {
 
 /// Puts a stream where it waits for its turn. Content waits for the windows too, and gives way to what does not.
 void Machine::ready(H2Stream& stream) {
-  if (stream.doomed_ || stream.go_on_ || stream.head_due_ ||
+  if (stream.doomed_ || stream.go_on_ || stream.interim_ || stream.head_due_ ||
       (stream.out_begun_ && stream.last_ && stream.piece_.empty()))
     put_in(stream, Queue::heads);
   else if (stream.out_begun_ && !stream.piece_.empty() && stream.out_window_ > 0)
@@ -47,6 +47,14 @@ void Machine::write_next(H2Stream& stream, std::string& out) {
     out.append(kFrameHeader, '\0');
     writer.begin(out);
     writer.status(100, out);
+    end_block(out, begin, stream.id_, 0);
+  }
+  for (auto* interim = std::exchange(stream.interim_, nullptr); interim; interim = interim->next) {
+    const auto begin = out.size();
+    out.append(kFrameHeader, '\0');
+    writer.begin(out);
+    writer.status(interim->status, out);
+    write_fields(interim->fields, out);
     end_block(out, begin, stream.id_, 0);
   }
   if (std::exchange(stream.head_due_, false)) {

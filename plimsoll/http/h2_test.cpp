@@ -26,13 +26,16 @@ std::vector<Frame> frames_of(std::string_view bytes) {
 /// The server's side with everything it was told, and answers when told to.
 struct Peer : H2Requests {
   struct Stream : H2Stream {
-    std::string method, path, authority, fields, content;
+    std::string method, path, authority, protocol, fields, content, last;
     bool ended = false, over = false;
     int drains = 0;
     const Problem* refusal = nullptr;
     H2Error why = H2Error::no_error;
     void body(Bytes piece) override { content += as_text(piece); }
     void body_ended() override { ended = true; }
+    void trailers(std::span<const Header> behind) override {
+      for (const auto& field : behind) last.append(field.name).append("=").append(field.value).append("\n");
+    }
     void drained() override { ++drains; }
     void closed(H2Error error) override { over = true, why = error; }
   };
@@ -49,7 +52,7 @@ struct Peer : H2Requests {
     if (!takes) return nullptr;
     auto& s = streams.emplace_back();
     s.method = head.method, s.path = head.path, s.authority = head.authority;
-    s.ended = head.ended, s.refusal = head.refusal;
+    s.ended = head.ended, s.refusal = head.refusal, s.protocol = head.protocol;
     for (auto& field : head.fields) s.fields.append(field.name).append("=").append(field.value).append("\n");
     return &s;
   }
@@ -568,6 +571,131 @@ TEST(H2, AHandlersLineFeedBecomesNoField) {
   const auto said = frames_of(peer.sent());
   ASSERT_EQ(said.size(), 1u);
   EXPECT_LT(said[0].payload.size(), 10u);
+}
+
+std::string connect(std::uint32_t stream, std::string_view protocol = "websocket", std::string_view more = {}) {
+  return frame(kHeaders, kEndHeaders, stream,
+               head("CONNECT", "/chat", literal(":protocol", protocol) + std::string(more)));
+}
+
+TEST(H2, AnExtendedConnectIsARequestWhereItIsOffered) {
+  const auto offers = [](Peer& peer) {
+    const auto said = frames_of(peer.sent());
+    for (std::size_t i = 0; i + 6 <= said[0].payload.size(); i += 6)
+      if (said[0].payload[i + 1] == 8) return said[0].code(i + 2) == 1;
+    return false;
+  };
+  Peer offering{{.extended_connect = true}}, other;
+  EXPECT_TRUE(offers(offering));
+  EXPECT_FALSE(offers(other));
+  ASSERT_TRUE(offering.greet() && other.greet());
+  ASSERT_TRUE(offering.receive(connect(1) + connect(3, "connect-udp")));
+  ASSERT_EQ(offering.streams.size(), 2u);
+  EXPECT_EQ(offering.streams[0].method, "CONNECT");
+  EXPECT_EQ(offering.streams[0].protocol, "websocket");
+  EXPECT_EQ(offering.streams[0].path, "/chat");
+  EXPECT_FALSE(offering.streams[0].refusal);
+  ASSERT_TRUE(offering.streams[1].refusal);
+  EXPECT_EQ(offering.streams[1].refusal->status, 501);
+  ASSERT_TRUE(other.receive(connect(1)));
+  EXPECT_TRUE(other.streams.empty());
+  const auto resets = other.said(kReset);
+  ASSERT_EQ(resets.size(), 1u);
+  EXPECT_EQ(resets[0].code(), static_cast<std::uint32_t>(H2Error::protocol_error));
+}
+
+TEST(H2, OneSideOfATunnelEndsAndTheOtherGoesOn) {
+  Peer peer{{.extended_connect = true}};
+  ASSERT_TRUE(peer.greet());
+  ASSERT_TRUE(peer.receive(connect(1) + connect(3)));
+  Headers headers{peer.arena};
+  for (auto& stream : peer.streams) peer.session->respond(stream, 200, headers, {}, true);
+  auto& ours_first = peer.streams[0];
+  peer.sent();
+  peer.session->supply(ours_first, plimsoll::as_bytes("hello"), false);
+  peer.sent();
+  peer.session->finish(ours_first);
+  auto said = frames_of(peer.sent());
+  ASSERT_EQ(said.size(), 1u) << "it is reset though the client goes on";
+  EXPECT_TRUE(said[0].type == kData && said[0].flags & kEndStream);
+  ASSERT_TRUE(peer.receive(frame(kData, 0, 1, "still")));
+  EXPECT_EQ(ours_first.content, "still");
+  EXPECT_FALSE(ours_first.over);
+  ASSERT_TRUE(peer.receive(frame(kData, kEndStream, 1, "")));
+  EXPECT_TRUE(ours_first.ended && ours_first.over);
+  EXPECT_EQ(ours_first.why, H2Error::no_error);
+
+  auto& theirs_first = peer.streams[1];
+  ASSERT_TRUE(peer.receive(frame(kData, kEndStream, 3, "bye")));
+  EXPECT_TRUE(theirs_first.ended && !theirs_first.over);
+  peer.session->supply(theirs_first, plimsoll::as_bytes("late"), false);
+  peer.sent();
+  peer.session->finish(theirs_first);
+  said = frames_of(peer.sent());
+  ASSERT_EQ(said.size(), 1u);
+  EXPECT_TRUE(theirs_first.over);
+  EXPECT_EQ(theirs_first.why, H2Error::no_error);
+}
+
+TEST(H2, ATunnelThatIsEndedAsAWholeTakesNothingMore) {
+  for (const bool finished : {false, true}) {
+    Peer peer{{.extended_connect = true}};
+    ASSERT_TRUE(peer.greet());
+    ASSERT_TRUE(peer.receive(connect(1)));
+    Headers headers{peer.arena};
+    auto& stream = peer.streams[0];
+    peer.session->respond(stream, 200, headers, {}, true);
+    if (finished) peer.session->finish(stream);
+    peer.sent();
+    peer.session->end(stream);
+    const auto said = frames_of(peer.sent());
+    ASSERT_FALSE(said.empty());
+    EXPECT_EQ(said.back().type, kReset);
+    EXPECT_EQ(said.back().code(), 0u);
+    EXPECT_EQ(said.size(), finished ? 1u : 2u);
+    EXPECT_TRUE(stream.over);
+  }
+}
+
+/// RFC 9113, section 8.5.
+TEST(H2, NoFieldsFollowTheContentOfATunnel) {
+  Peer peer{{.extended_connect = true}};
+  ASSERT_TRUE(peer.greet());
+  ASSERT_TRUE(peer.receive(connect(1) + frame(kHeaders, kEndHeaders | kEndStream, 1, literal("x", "y"))));
+  EXPECT_EQ(peer.streams[0].why, H2Error::protocol_error);
+  EXPECT_EQ(peer.streams[0].last, "");
+}
+
+TEST(H2, FieldsBehindTheContentOfARequestAreTold) {
+  Peer peer;
+  ASSERT_TRUE(peer.greet());
+  ASSERT_TRUE(peer.receive(frame(kHeaders, kEndHeaders, 1, head("POST", "/")) + frame(kData, 0, 1, "abc") +
+                           frame(kHeaders, kEndHeaders | kEndStream, 1, literal("x-sum", "f00"))));
+  EXPECT_TRUE(peer.streams[0].ended);
+  EXPECT_EQ(peer.streams[0].last, "x-sum=f00\n");
+}
+
+TEST(H2, InterimResponsesComeBeforeTheFinalOneAndNoneBehindIt) {
+  Peer peer;
+  ASSERT_TRUE(peer.greet());
+  ASSERT_TRUE(peer.receive(get(1)));
+  peer.sent();
+  auto& stream = peer.streams[0];
+  const Header link[] = {{"link", "</a>"}, {"connection", "x"}};
+  H2Interim first{.status = 103, .fields = link}, second{.status = 150}, late{.status = 103};
+  peer.session->inform(stream, first);
+  peer.session->inform(stream, second);
+  peer.answer(stream, "page");
+  peer.session->inform(stream, late);
+  const auto said = frames_of(peer.sent());
+  ASSERT_EQ(said.size(), 4u);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(said[i].type, kHeaders);
+    EXPECT_EQ(said[i].flags, kEndHeaders);
+  }
+  EXPECT_NE(said[0].payload.find("103"), std::string::npos);
+  EXPECT_NE(said[1].payload.find("150"), std::string::npos);
+  EXPECT_EQ(said[3].type, kData);
 }
 
 }  // namespace

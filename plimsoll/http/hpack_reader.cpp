@@ -21,6 +21,7 @@ constexpr FieldKind kind_of(std::string_view name) {
            : name == ":scheme"    ? scheme
            : name == ":authority" ? authority
            : name == ":path"      ? path
+           : name == ":protocol"  ? protocol
            : name == ":status"    ? status
                                   : unknown_pseudo;
   switch (name.size()) {
@@ -43,7 +44,8 @@ bool is_sound(const Field& field) {
   if (!is_pseudo(field.kind) && form_of(field.name) != NameForm::lower) return false;
   if (!value.empty() && (is_blank(value.front()) || is_blank(value.back()) || !is_one_line(value))) return false;
   switch (field.kind) {
-    case FieldKind::method: return is_token(value);
+    case FieldKind::method:
+    case FieldKind::protocol: return is_token(value);
     case FieldKind::scheme: return value == "http" || value == "https";
     case FieldKind::authority:
     case FieldKind::host: return is_authority(value);

@@ -14,6 +14,7 @@ enum class FieldKind : std::uint8_t {
   scheme,
   authority,
   path,
+  protocol,
   status,
   unknown_pseudo,
   host,

@@ -275,6 +275,9 @@ struct Request {
   bool has_query = false;
   std::string_view scheme = "http", authority{};
   int version = 11;  ///< 10, 11, 20
+  /// `websocket`: what an extended CONNECT asks for (RFC 8441). Its method is then GET here, as in the handshake of
+  /// HTTP/1.1, so that all that stands around a GET sees one. Else empty.
+  std::string_view protocol{};
   Peer peer{};
 };
 

@@ -31,6 +31,7 @@ bool may_trail(std::string_view name) {
                                                 "retry-after",
                                                 "set-cookie",
                                                 "te",
+                                                "tracestate",
                                                 "trailer",
                                                 "upgrade",
                                                 "vary",
@@ -43,8 +44,8 @@ bool may_trail(std::string_view name) {
                                                 "traceparent",
                                                 "ratelimit",
                                                 "ratelimit-policy"};
-  static constexpr std::string_view kFamilies[] = {"if-",          "proxy-", "access-control-", "content-security-",
-                                                   "x-forwarded-", "sec-",   "strict-"};
+  static constexpr std::string_view kFamilies[] = {
+      "accept", "if-", "proxy-", "access-control-", "content-security-", "x-forwarded-", "sec-", "strict-"};
   return is_token(name) && std::ranges::find(kNever, name) == std::end(kNever) &&
          std::ranges::none_of(kFamilies, [&](auto family) { return name.starts_with(family); });
 }

@@ -7,7 +7,7 @@
 
 namespace plimsoll::http {
 
-/// A body behind which fields may stand (RFC 9110, section 6.5): what some streams are besides.
+/// What fields may stand behind (RFC 9110, section 6.5): what some streams are besides.
 class Trailing {
  public:
   /// Known once the body has ended, and good as long as the stream; names in lower case.

@@ -3,6 +3,7 @@
 #include "plimsoll/base/result.hpp"
 #include "plimsoll/http/message.hpp"
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -16,6 +17,10 @@ inline constexpr Problem kWebSocketHandshake{
 inline constexpr Problem kWebSocketVersion{"websocket-version", 426, "The WebSocket version is not supported",
                                            "Send `Sec-WebSocket-Version: 13` (RFC 6455)."};
 
+/// To an extended CONNECT any 2xx says that the WebSocket is open: one that says something else is not sent.
+inline constexpr Problem kWebSocketNotOpened{"websocket-not-opened", 502, "The WebSocket was not opened",
+                                             "Check the service behind: it answered as to an ordinary GET.", true};
+
 /// The version of the protocol that is spoken, as `Sec-WebSocket-Version` has it.
 inline constexpr std::string_view kWebSocketVersionNumber = "13";
 
@@ -23,8 +28,8 @@ inline constexpr std::string_view kWebSocketVersionNumber = "13";
 /// version of a protocol (`websocket/13`) do not count.
 bool lists(std::string_view list, std::string_view member);
 
-/// Whether a request asks for a WebSocket: GET of HTTP/1.1 with `Upgrade: websocket` and `Connection: upgrade`. Where
-/// it is not obeyed the request is an ordinary one (RFC 9110, section 7.8).
+/// Whether a request asks for a WebSocket: GET of HTTP/1.1 with `Upgrade: websocket` and `Connection: upgrade`, which
+/// is an ordinary one where it is not obeyed (RFC 9110, section 7.8), or CONNECT of HTTP/2 with `:protocol` (RFC 8441).
 bool asks_for_websocket(const Request& request);
 
 /// What is wrong with a request that asks for one. Errors: `websocket-handshake`, `websocket-version`.
@@ -40,6 +45,8 @@ std::string websocket_accept(std::string_view key);
 struct WebSocketAnswer {
   std::string_view upgrade, connection, accept;
 };
+/// A key that nobody has used (section 4.1).
+std::string new_websocket_key(std::uint64_t random, std::uint64_t more_random);
 /// Why an answer 101 does not accept the handshake with that key; empty: it does.
 std::string_view refusal_of(const WebSocketAnswer& answer, std::string_view key);
 

@@ -82,5 +82,22 @@ TEST(WebSocket, AnAnswerAcceptsItOnlyForThisKey) {
   EXPECT_NE(refusal_of({"websocket", "Upgrade", websocket_accept("AAAAAAAAAAAAAAAAAAAAAA==")}, kKey), "");
 }
 
+TEST(WebSocket, AnExtendedConnectNeedsNoKey) {
+  Arena arena;
+  Request request{
+      .method = "GET", .target = "/chat", .headers = Headers{arena}, .version = 20, .protocol = "websocket"};
+  EXPECT_TRUE(asks_for_websocket(request));
+  EXPECT_FALSE(check_websocket(request)) << "without a version";
+  request.headers.add("sec-websocket-version", "13");
+  EXPECT_TRUE(check_websocket(request));
+  request.headers.add("content-length", "0");
+  EXPECT_FALSE(check_websocket(request));
+}
+
+TEST(WebSocket, AKeyIsOneAndNoOther) {
+  EXPECT_TRUE(is_websocket_key(new_websocket_key(1, 2)));
+  EXPECT_NE(new_websocket_key(1, 2), new_websocket_key(2, 1));
+}
+
 }  // namespace
 }  // namespace plimsoll::http

@@ -3,8 +3,7 @@
 #include "plimsoll/async/descriptor.hpp"
 #include "plimsoll/base/result.hpp"
 #include "plimsoll/base/task.hpp"
-
-#include <sys/uio.h>
+#include "plimsoll/net/channel.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -18,34 +17,16 @@ namespace plimsoll::net {
 
 inline constexpr Problem kNetwork{"network", 502, "Network error", "", true};
 
-/// What must happen before a call is worth making again.
-enum class Want : std::uint8_t { nothing, read, write };
-
-/// What a call that never waits has done.
-struct Moved {
-  std::size_t bytes = 0;
-  Want want = Want::nothing;  ///< not `nothing`: no byte moved; wait for this, then call again
-  bool ended = false;         ///< of a read: the other end has said that it sends no more
-  int error = 0;              ///< errno; the connection is broken (TLS: EPROTO for a fault of the protocol)
-
-  bool failed() const { return error != 0; }
-};
-
 /// A stream of bytes over a descriptor, in clear or TLS. No call waits: who has to, waits at `descriptor()`.
 ///
 ///     auto moved = transport.read(into);
 ///     while (moved.want != Want::nothing) { Wake woken = co_await transport.wait(moved.want, within); …; }
-class Transport {
+class Transport : public Channel {
  public:
   explicit Transport(Loop& loop, int descriptor) : descriptor_(loop, descriptor) {}
-  virtual ~Transport() = default;
 
-  virtual Moved read(std::span<char> into) noexcept = 0;
-  virtual Moved write(std::span<const iovec> pieces) noexcept = 0;
   /// Bytes of a file; in clear without passing through this process.
   virtual Moved send_file(int file, std::uint64_t offset, std::size_t size) noexcept = 0;
-  /// Nothing more will be written: the other end reads an end. Reading goes on.
-  virtual void finish() noexcept = 0;
   /// The close that follows is a reset: what has not been taken is thrown away, here and in the system's buffers.
   void abort() noexcept;
   /// Bytes written that the other end's system has not yet taken.
@@ -65,7 +46,7 @@ class Transport {
   virtual std::string server_end_point() const { return {}; }
 
   Descriptor& descriptor() noexcept { return descriptor_; }
-  Descriptor::Wait wait(Want want, Nanoseconds within) noexcept {
+  Readiness::Wait wait(Want want, Nanoseconds within) noexcept final {
     return want == Want::write ? descriptor_.writable(within) : descriptor_.readable(within);
   }
 

@@ -5,6 +5,7 @@
 #include "plimsoll/base/encoding.hpp"
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/exchange/problem_document.hpp"
+#include "plimsoll/exchange/upgrade.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/conditional.hpp"
 #include "plimsoll/http/field_block.hpp"
@@ -63,6 +64,7 @@ void inherit(contract::Operation& operation, const contract::Contract& contract)
 
 void Site::undeclared(Undeclared operation, std::unique_ptr<Handler> handler) {
   undeclared_.operation = std::move(operation.operation);
+  undeclared_.websockets = offers_websocket(undeclared_.operation);
   undeclared_.handler = only_undeclared(*contract_, std::move(handler), kNotFound, kMethodNotAllowed);
 }
 
@@ -87,6 +89,7 @@ contract::Complaints Site::operations(std::vector<std::unique_ptr<Handler>> hand
   for (std::size_t i = 0; i < routes_.size(); ++i) {
     auto& route = routes_[i];
     route.handler = std::move(handlers[i]);
+    route.websockets = offers_websocket(contract_->operations[i]);
     build(*route.handler, contract_->operations[i], Reach::operations, route.chain, options_.get());
   }
   return told_once(std::move(complaints));
@@ -171,7 +174,11 @@ Site::Chosen Site::chain_of(Request& request, Context& context) {
     context.operation = &unmatched_;
     return of(redirect_chain_);
   }
-  const auto match = contract_->match(request.method, request.path);
+  auto match = contract_->match(request.method, request.path);
+  // To a resource that has no WebSockets CONNECT is a method like any other (RFC 8441, section 4).
+  const bool connects = !request.protocol.empty();
+  if (connects && match.kind == contract::Match::Kind::found && !routes_[match.operation->index].websockets)
+    match = contract_->match("CONNECT", request.path);
   if (match.kind == contract::Match::Kind::found) {
     context.operation = match.operation;
     if (match.count) {
@@ -202,16 +209,20 @@ Site::Chosen Site::chain_of(Request& request, Context& context) {
   for (const auto& page : pages_)
     if (page->path == request.path) {
       context.operation = &page->operation;
-      if (allows(page->allow, request.method)) return of(page->chain);
+      if (!connects && allows(page->allow, request.method)) return of(page->chain);
       context.promise("allow", lasting(page->allow));
       return of(wrong_method_chain_);
     }
   context.operation = &unmatched_;
   // Of the server as a whole: a ping, or what it can do in general (RFC 9110, section 9.3.7).
   if (request.target == "*") return of(asterisk_chain_);
-  if (!undeclared_.handler) return of(unmatched_chain_);
+  if (!undeclared_.handler || (connects && !undeclared_.websockets)) return of(unmatched_chain_);
   context.operation = &undeclared_.operation;
   return of(undeclared_.chain);
+}
+
+bool Site::offers_websockets() const noexcept {
+  return undeclared_.websockets || std::ranges::any_of(routes_, &Route::websockets);
 }
 
 Importance Site::route(Request& request, Context& context) {

@@ -62,6 +62,7 @@ class Site final : public edge::Service {
   /// on the machine; a page in a browser there, whose own name leads to that address (DNS rebinding), is not meant.
   void only_local_names() { only_local_names_ = true; }
 
+  bool offers_websockets() const noexcept override;
   Importance route(Request&, Context&) override;
   Task<Response> serve(Request&, Context&) override;
   Response refused(const Error&, Request&, Context&) override;
@@ -72,6 +73,7 @@ class Site final : public edge::Service {
   struct Route {
     std::unique_ptr<Handler> handler;
     Chain chain;
+    bool websockets = false;
   };
   bool in_clear(const Request&) const;
   /// The links of a chain, and how important its requests are.
@@ -97,6 +99,7 @@ class Site final : public edge::Service {
     contract::Operation operation;
     std::unique_ptr<Handler> handler;
     Chain chain;
+    bool websockets = false;
   } undeclared_;
   Chain unmatched_chain_, wrong_method_chain_, asterisk_chain_, misdirected_chain_, redirect_chain_;
   bool only_local_names_ = false, tls_ = false;

@@ -218,6 +218,13 @@ edge::Service& Versions::of_group(const Group& group, const Request& request) co
   return *front_;
 }
 
+bool Versions::offers_websockets() const noexcept {
+  for (const auto& group : groups_)
+    for (const auto* plan : group.members)
+      if (plan->site().offers_websockets()) return true;
+  return false;
+}
+
 Importance Versions::route(Request& request, Context& context) { return front_->route(request, context); }
 PLIMSOLL_FORWARDS Task<Response> Versions::serve(Request& request, Context& context) {
   return front_->serve(request, context);

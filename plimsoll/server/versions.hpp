@@ -49,6 +49,7 @@ class Versions final : public edge::Service {
   void front(Site& front) { front_ = &front; }
 
   bool chooses() const noexcept override { return true; }
+  bool offers_websockets() const noexcept override;
   Service& choose(const Request& request) noexcept override;
   Importance route(Request&, Context&) override;
   Task<Response> serve(Request&, Context&) override;

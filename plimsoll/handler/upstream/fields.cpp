@@ -2,6 +2,7 @@
 
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/field_name.hpp"
+#include "plimsoll/http/trailing.hpp"
 
 #include <algorithm>
 
@@ -150,6 +151,16 @@ std::vector<std::pair<std::string, std::string>> request_fields(const Request& r
   if (!request.authority.empty()) fields.emplace_back("x-forwarded-host", request.authority);
   fields.emplace_back("forwarded", forwarded(request));
   return fields;
+}
+
+bool passes_behind_body(std::string_view name, const Passing& passing, const FieldRules& rules) {
+  const auto variable = variable_name(name);
+  const auto same = [&](std::string_view other) { return same_variable(other, variable); };
+  return http::may_trail(name) && http::may_trail(variable) && !redirects(variable) &&
+         !is_reserved(passing.reserved, variable) && !variable.starts_with("x-plimsoll-") &&
+         variable != "idempotency-key" && std::ranges::none_of(passing.declared, same) &&
+         std::ranges::none_of(rules.remove, same) &&
+         std::ranges::none_of(rules.set, [&](const auto& field) { return same(field.first); });
 }
 
 void response_fields(const Response& answer, bool length, Headers& out) {

@@ -37,6 +37,10 @@ std::vector<std::pair<std::string, std::string>> request_fields(const Request& r
 /// `variable_name` has it.
 bool redirects(std::string_view name);
 
+/// Whether a field behind the body of a request may be passed on: none that must stand before a body, that acts for the
+/// service, that the contract looks at in the head, or that is changed on the way. `name` in lower case.
+bool passes_behind_body(std::string_view name, const Passing& passing, const FieldRules& rules);
+
 /// The fields of an answer as they are passed back: views of `answer`. `length`: its length is kept, because there is
 /// no body to tell it.
 void response_fields(const Response& answer, bool length, Headers& out);

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cctype>
 #include <cstdio>
 #include <cstdlib>
@@ -194,6 +195,42 @@ TEST(ForwardedFields, AnswersLoseTheirFramingAndKeepEachCookie) {
   };
   EXPECT_EQ(passed_back(false), "set-cookie: a=1\nset-cookie: b=2\n");
   EXPECT_EQ(passed_back(true), "set-cookie: a=1\nset-cookie: b=2\ncontent-length: 9\n");
+}
+
+TEST(ForwardedFields, BehindABodyPassesWhatIsReadAsNothingElse) {
+  const Passing passing{.declared = {"x-tenant"}, .reserved = {"x-inner-key", "x-amz*"}};
+  const FieldRules rules{.set = {{"x-shop", "ours"}}, .remove = {"x-debug"}};
+  const auto passes = [&](std::string_view name) { return passes_behind_body(name, passing, rules); };
+  for (const auto* name : {"x-sum", "grpc-status", "content-digest", "server-timing", "x-tenants", "etag"})
+    EXPECT_TRUE(passes(name)) << name;
+  for (const auto* name : {"host",
+                           "content-length",
+                           "transfer-encoding",
+                           "authorization",
+                           "cookie",
+                           "te",
+                           "trailer",
+                           "range",
+                           "if-match",
+                           "accept-encoding",
+                           "traceparent",
+                           "tracestate",
+                           "x-request-id",
+                           "x-forwarded-for",
+                           "x-original-url",
+                           "x-http-method-override",
+                           "x-plimsoll-attempt",
+                           "idempotency-key",
+                           "x-tenant",
+                           "x-inner-key",
+                           "x-amz-copy",
+                           "x-shop",
+                           "x-debug"}) {
+    EXPECT_FALSE(passes(name)) << name;
+    std::string other(name);
+    std::ranges::replace(other, '-', '_');
+    EXPECT_FALSE(passes(other)) << other;
+  }
 }
 
 }  // namespace

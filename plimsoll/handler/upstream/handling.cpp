@@ -125,6 +125,11 @@ std::vector<std::string> reserved_by(const json::Value* credential) {
   std::vector<std::string> names;
   if (!credential || !credential->is(json::Type::object)) return names;
   names = {"x-amz*", "x-goog-*", "x-ms-*"};  // commands in fields
+  const auto reserve_named = [&](const json::Value& from) {
+    if (const auto* field = from.find("header"); field && field->is(json::Type::string))
+      names.push_back(variable_name(field->string()));
+  };
+  reserve_named(*credential);
   if (credential->find("aws")) names.emplace_back("date");
   if (const auto* signature = credential->find("signature"); signature && signature->is(json::Type::object)) {
     for (const auto* name : {"signature", "signature-input", "content-digest"}) names.emplace_back(name);
@@ -133,6 +138,7 @@ std::vector<std::string> reserved_by(const json::Value* credential) {
         if (each.is(json::Type::string)) reserve_signed(names, each.string());
   }
   if (const auto* hmac = credential->find("hmac"); hmac && hmac->is(json::Type::object)) {
+    reserve_named(*hmac);
     constexpr std::string_view kField = "{header:";
     if (const auto* text = hmac->find("template"); text && text->is(json::Type::string))
       for (auto rest = text->string(); rest.contains(kField);) {
@@ -336,7 +342,7 @@ constexpr const Problem* kProblems[] = {
     &client::kQuotaExhausted, &client::kNoCredential, &client::kBodyNotSigned, &client::kCredentialRefused,
     &kDeadlineExceeded, &kTooManyBodies, &kNotCached, &database::kOutcomeUnknown,
     // of handshakes alone
-    &http::kWebSocketHandshake, &http::kWebSocketVersion, &kCrossSite, &kTooManyWebSockets};
+    &http::kWebSocketHandshake, &http::kWebSocketVersion, &kCrossSite, &kTooManyWebSockets, &http::kWebSocketNotOpened};
 constexpr auto kOfEveryCall = std::span(kProblems).first(std::size(kProblems) - std::size(kWebSocketProblems));
 
 void describe(const json::Value&, const Description& description, contract::Promises& promises) {

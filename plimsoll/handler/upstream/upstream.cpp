@@ -1,7 +1,9 @@
 #include "plimsoll/handler/upstream/upstream.hpp"
 
+#include "plimsoll/base/arena_text.hpp"
 #include "plimsoll/client/call_state.hpp"
 #include "plimsoll/client/problems.hpp"
+#include "plimsoll/client/random.hpp"
 #include "plimsoll/client/service.hpp"
 #include "plimsoll/client/targets.hpp"
 #include "plimsoll/contract/body.hpp"
@@ -9,6 +11,7 @@
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/exchange/body_memory.hpp"
 #include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/request_trailers.hpp"
 #include "plimsoll/handler/upstream/fields.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/method.hpp"
@@ -132,6 +135,58 @@ class Copied final : public Stream, public http::Trailing {
   bool fits_ = true, ended_ = false;
 };
 
+/// Fields behind the body of the request, as they are passed on.
+class PassedTrailers final : public http::Trailing {
+ public:
+  PassedTrailers(Context& context, const Route& route) : context_(context), route_(route) {}
+  std::span<const Header> trailers() const override {
+    const auto* came = context_.noted<RequestTrailers>();
+    if (!came) return {};
+    auto* const passed = context_.arena.array<Header>(came->fields.size());
+    const auto end = std::ranges::copy_if(came->fields, passed, [&](const Header& field) {
+                       return passes_behind_body(field.name, route_.passing, route_.request);
+                     }).out;
+    return {passed, end};
+  }
+  /// Those of the names that `Trailer` lists.
+  std::string_view listed(std::string_view names) const {
+    ArenaText passed{context_.arena, names.size()};
+    while (!names.empty()) {
+      const auto comma = std::min(names.find(','), names.size());
+      const auto name = lowered(trimmed(names.substr(0, comma)));
+      names.remove_prefix(std::min(comma + 1, names.size()));
+      if (!passes_behind_body(name, route_.passing, route_.request)) continue;
+      if (!passed.text().empty()) passed << ", ";
+      passed << name;
+    }
+    return passed.text();
+  }
+
+ private:
+  Context& context_;
+  const Route& route_;
+};
+
+/// Passes interim answers on, with the fields that those of an answer may have.
+class PassedInterim final : public client::InterimTaker {
+ public:
+  PassedInterim(Context& context, const FieldRules& rules) : context_(context), rules_(rules) {}
+  void interim(client::Answer answer) override {
+    if (!context_.interim) return;
+    Response came{.status = answer.status, .headers = Headers{context_.arena}};
+    for (const auto& [name, value] : answer.headers) came.headers.add(name, value);
+    Headers passed{context_.arena};
+    response_fields(came, false, passed);
+    for (const auto& name : rules_.remove) passed.remove(name);
+    for (const auto& [name, value] : rules_.set) passed.remove(name);
+    context_.interim->inform(answer.status, {passed.begin(), passed.end()});
+  }
+
+ private:
+  Context& context_;
+  const FieldRules& rules_;
+};
+
 class Upstream final : public Handler {
  public:
   explicit Upstream(Route route) : route_(std::move(route)) {}
@@ -171,9 +226,15 @@ class Upstream final : public Handler {
       client::call_state(onward, context).expects_continue =
           same_as_lower(request.headers.find("expect"), "100-continue");
     }
+    pass_both_ways(request, onward, context);
     // A WebSocket shows nothing that an operation could be written from.
     auto* lesson = route_.learned && !websocket ? begin_lesson(request, onward, context) : nullptr;
-    if (websocket) client::call_state(onward, context).websocket_key = onward.headers.find("sec-websocket-key");
+    if (websocket) {
+      // An extended CONNECT has no key, and what a client says all the same is not one.
+      if (!request.protocol.empty())
+        onward.headers.set("sec-websocket-key", http::new_websocket_key(client::random_bits(), client::random_bits()));
+      client::call_state(onward, context).websocket_key = onward.headers.find("sec-websocket-key");
+    }
     auto answered = co_await route_.service->call(onward, context);
     if (!answered) co_return std::unexpected(told(std::move(answered).error()));
     if (auto& state = client::call_state(onward, context); state.credential_refused) {
@@ -183,6 +244,7 @@ class Upstream final : public Handler {
           "service `" + route_.service->name() + "` answered " + std::to_string(answered->status) +
           " to this server's credential"));
     }
+    client::call_state(onward, context).use_interim();
     Response response{.status = answered->status, .headers = Headers{context.arena}};
     if (answered->status == 101 && websocket) {
       auto& state = client::call_state(onward, context);
@@ -190,6 +252,10 @@ class Upstream final : public Handler {
                                                   route_.websockets->tunnel());
       context.note<Upgrading>("websocket", tunnel);
       response_fields(*answered, false, response.headers);
+      if (!request.protocol.empty())
+        response.headers.remove("sec-websocket-accept");
+      else if (!response.headers.contains("sec-websocket-accept"))  // the service was asked by HTTP/2, without a key
+        response.headers.add("sec-websocket-accept", http::websocket_accept(state.websocket_key));
       route_.response.apply(response.headers);
       co_return response;
     }
@@ -244,6 +310,16 @@ class Upstream final : public Handler {
   }
 
  private:
+  /// What passes beside the two messages: fields behind the body of the request, interim answers.
+  void pass_both_ways(const Request& request, const Request& onward, Context& context) const {
+    auto& state = client::call_state(onward, context);
+    if (context.interim) state.informed = &context.arena.make<PassedInterim>(context, route_.response);
+    if (!onward.body) return;
+    const auto& trailers = context.arena.make<PassedTrailers>(context, route_);
+    state.trailing = &trailers;
+    if (request.headers.contains("trailer")) state.trailer = trailers.listed(request.headers.joined("trailer"));
+  }
+
   /// JSON or another text, but no events.
   static bool is_text(const Response& answer) {
     const auto type = http::essence(answer.headers.find("content-type"));

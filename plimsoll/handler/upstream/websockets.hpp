@@ -32,7 +32,7 @@ inline constexpr Problem kTooManyWebSockets{"too-many-websockets", 503, "Too man
                                             "Repeat the handshake after Retry-After.", true};
 /// What a handshake can be answered with, beside what any call of an upstream can.
 inline constexpr const Problem* kWebSocketProblems[] = {&http::kWebSocketHandshake, &http::kWebSocketVersion,
-                                                        &kCrossSite, &kTooManyWebSockets};
+                                                        &kCrossSite, &kTooManyWebSockets, &http::kWebSocketNotOpened};
 inline constexpr Metric kWebSocketMetrics[] = {
     {"plimsoll_websockets_open", "1", "WebSockets that are open."},
     {"plimsoll_websockets_opened_total", "1", "WebSockets that were opened."},
