@@ -144,7 +144,7 @@ class Upstream(harness.ServerTest):
         self.assertEqual((headers["x-mine"], headers["x-key"], headers["cookie"], headers["content-type"]), ("a b", "k", "c=1", "application/json"))
         self.assertEqual((headers["x-forwarded-for"], headers["x-forwarded-host"], headers["x-forwarded-proto"]), ("127.0.0.1", front.address, "http"))
         self.assertEqual((headers["via"], headers["accept-encoding"]), ("1.1 plimsoll", "identity"))
-        self.assertRegex(headers["traceparent"], "^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$")
+        self.assertRegex(headers["traceparent"], "^00-[0-9a-f]{32}-[0-9a-f]{16}-0[0-3]$")
         self.assertEqual(headers["forwarded"], f'for=127.0.0.1;host="{front.address}";proto=http')
         for name in ("x-secret", "te", "connection", "transfer-encoding"):
             self.assertNotIn(name, headers)

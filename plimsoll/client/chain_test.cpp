@@ -83,7 +83,7 @@ TEST_F(ChainTest, TheTraceOfTheExchangeIsPassedOnAndOneIsBegunWhereThereIsNone) 
     context.request_id = "mine";
     context.trace_sampled = true;
   });
-  EXPECT_EQ(wire.find("traceparent"), "00-0123456789abcdef0123456789abcdef-fedcba9876543210-01");
+  EXPECT_EQ(wire.find("traceparent"), "00-0123456789abcdef0123456789abcdef-fedcba9876543210-03");
   EXPECT_EQ(wire.find("x-request-id"), "mine");
   call("{}");
   EXPECT_EQ(trace_id.size(), 32u);

@@ -2,6 +2,7 @@
 #include "plimsoll/base/encoding.hpp"
 #include "plimsoll/client/part.hpp"
 #include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/continued_trace.hpp"
 #include "plimsoll/http/field_name.hpp"
 
 #include <algorithm>
@@ -10,7 +11,7 @@
 namespace plimsoll::client {
 namespace {
 
-/// Passes the trace of the exchange on (W3C Trace Context, level 1): the called service sees the exchange's span as its
+/// Passes the trace of the exchange on (W3C Trace Context, level 2): the called service sees the exchange's span as its
 /// parent. A call that belongs to no exchange begins a trace.
 class Trace final : public Check {
  public:
@@ -34,7 +35,9 @@ class Trace final : public Check {
     at = std::ranges::copy(context.trace_id, at).out;
     *at++ = '-';
     at = std::ranges::copy(context.span_id, at).out;
-    std::ranges::copy(std::string_view(context.trace_sampled ? "-01" : "-00"), at);
+    const auto* continued = context.noted<ContinuedTrace>();
+    *at++ = '-', *at++ = '0';
+    *at = static_cast<char>('0' + (context.trace_sampled ? 1 : 0) + (!continued || continued->random ? 2 : 0));
     set_alone(request.headers, "traceparent", lasting({text, 55}));
     set_alone(request.headers, "x-request-id", lasting(context.request_id));
     return {};

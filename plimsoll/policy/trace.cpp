@@ -1,9 +1,12 @@
 #include "plimsoll/base/digest.hpp"
 #include "plimsoll/base/encoding.hpp"
 #include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/continued_trace.hpp"
 #include "plimsoll/exchange/part.hpp"
+#include "plimsoll/http/trace_context.hpp"
 
 #include <bit>
+#include <optional>
 
 namespace plimsoll::policy {
 namespace {
@@ -28,7 +31,7 @@ class Xoshiro256 {
 
 constexpr contract::HeaderField kRequestId{"X-Request-Id", "The id of the request: the caller's, or a new one."};
 
-/// Gives the exchange its ids: the trace of the caller continued (W3C Trace Context, level 1, section 3.2), or a new
+/// Gives the exchange its ids: the trace of the caller continued (W3C Trace Context, level 2), or a new
 /// one; the request id taken as given, or the trace id. No I/O.
 class Trace final : public Check {
  public:
@@ -50,17 +53,17 @@ class Trace final : public Check {
 
   Result<> check(Request& request, Context& context) override {
     thread_local Xoshiro256 random;
-    const auto parent = options_.accept ? request.headers.find("traceparent") : std::string_view{};
     auto* ids = context.arena.array<char>(48);
-    if (valid(parent)) {
-      context.trace_id = parent.substr(3, 32);
-      const char flags = parent[54];  // the lowest bit of a hexadecimal digit
-      context.trace_sampled = (flags <= '9' ? flags - '0' : flags - 'a' + 10) & 1;
+    if (const auto parent = options_.accept ? parent_of(request) : std::nullopt) {
+      context.trace_id = parent->trace_id;
+      context.trace_sampled = parent->sampled;
+      context.note<ContinuedTrace>(parent->random);
     } else {
       put_hex(random() | 1, ids);  // all zero is invalid
       put_hex(random(), ids + 16);
       context.trace_id = {ids, 32};
     }
+    if (request.headers.contains("tracestate")) pass_state(request, context);
     put_hex(random() | 1, ids + 32);
     context.span_id = {ids + 32, 16};
     const auto given = options_.accept ? request.headers.find("x-request-id") : std::string_view{};
@@ -70,20 +73,18 @@ class Trace final : public Check {
   }
 
  private:
-  static bool hex(std::string_view text) {
-    for (char c : text)
-      if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) return false;
-    return true;
+  /// It goes on as it came, its lines joined, where it is valid and belongs to the trace.
+  static void pass_state(Request& request, const Context& context) {
+    const auto state = request.headers.joined("tracestate");
+    request.headers.remove("tracestate");
+    if (context.noted<ContinuedTrace>() && http::is_tracestate(state))
+      request.headers.add("tracestate", lasting(state));
   }
-  static bool zero(std::string_view text) { return text.find_first_not_of('0') == std::string_view::npos; }
 
-  /// `version-trace-parent-flags`; a later version may append members, version ff is invalid.
-  static bool valid(std::string_view text) {
-    if (text.size() < 55 || text[2] != '-' || text[35] != '-' || text[52] != '-') return false;
-    if (text.size() > 55 && (text.starts_with("00") || text[55] != '-')) return false;
-    const auto version = text.substr(0, 2), trace = text.substr(3, 32), parent = text.substr(36, 16);
-    return hex(version) && version != "ff" && hex(trace) && !zero(trace) && hex(parent) && !zero(parent) &&
-           hex(text.substr(53, 2));
+  /// Of several none can be said to be the caller's.
+  static std::optional<http::TraceParent> parent_of(const Request& request) {
+    const auto only = request.headers.only("traceparent");
+    return only ? http::read_traceparent(*only) : std::nullopt;
   }
 
   /// What may stand in a log line and a header without thinking about it.
