@@ -17,6 +17,7 @@ struct Seen {
   std::vector<std::string> messages;  ///< `METHOD target` or `METHOD target body`, each complete
   int status = 0;                     ///< of the refusal that ended it; 0: none
   bool incomplete = false;            ///< it ended within a message
+  std::string trailers{};             ///< behind the bodies of complete ones, each `name=value;`
   friend bool operator==(const Seen&, const Seen&) = default;
 };
 
@@ -41,6 +42,9 @@ inline Seen drive(std::string_view bytes, std::span<const std::size_t> cuts = {}
       }
       if (step.state == BodyReader::State::complete) {
         seen.messages.push_back(text.empty() ? line : line + " " + text);
+        Arena arena;
+        for (const auto& [name, value] : body.trailers(arena))
+          seen.trailers.append(name).append("=").append(value).append(";");
         in_body = false;
         head.reset();
       } else {

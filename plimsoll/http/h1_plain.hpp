@@ -297,6 +297,8 @@ class PlainReading {
       body += rest_.substr(0, size);
       rest_.remove_prefix(size + 2);
     }
+    std::string trailers;
+    std::size_t count = 0;
     for (;;) {
       const auto end = rest_.find("\r\n");
       if (end == Text::npos) return cut_off();
@@ -306,7 +308,14 @@ class PlainReading {
       if (trailer.empty()) break;
       const auto colon = trailer.find(':');
       if (colon == Text::npos || !token(trailer.substr(0, colon))) return refuse();
+      for (const char c : trailer.substr(0, colon)) trailers += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+      auto value = trailer.substr(colon + 1);
+      while (!value.empty() && (value.front() == ' ' || value.front() == '\t')) value.remove_prefix(1);
+      while (!value.empty() && (value.back() == ' ' || value.back() == '\t')) value.remove_suffix(1);
+      trailers.append("=").append(value).append(";");
+      ++count;
     }
+    if (count <= BodyReader::kMostTrailers) seen_.trailers += trailers;
     done(line, body);
     return true;
   }
@@ -326,6 +335,7 @@ inline std::string disagreement(std::string_view bytes) {
   if (drive(bytes, few, limits) != machine) return "in pieces gives another result";
   const auto plain = PlainReading{bytes}.read();
   if (machine.messages != plain.messages) return "other messages are read";
+  if (machine.trailers != plain.trailers) return "other fields are read behind a body";
   const bool refused = machine.status != 0;
   if (plain.status && !refused) return "what the plain reading refuses is not refused";
   if (refused && !plain.status && !plain.incomplete) return "what the plain reading takes is refused";
