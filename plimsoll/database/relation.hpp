@@ -140,7 +140,8 @@ struct AccessPath {
   bool words = false;     ///< they are those that the index of `q` finds
   bool counted = false;   ///< no row is read: how many an index has is all that is asked
   std::vector<std::vector<Bound>> behind{};  ///< numbered: the rows are in one of these ranges; empty: anywhere
-  const Condition* each = nullptr;           ///< numbered: an `in` of which each value is one range in order; merged
+  /// numbered: `in` conditions; each combination of their values is one range in order, and the ranges are merged
+  std::span<const Condition> each{};
 };
 
 /// Rows of a table. A row of the result is: the columns; each embed, one of many rows followed by 1 where there are

@@ -197,7 +197,7 @@ class SqliteRenderer final : public Renderer {
     append_row(out, rows, kAlias);
     append_quoted(out.sql += " FROM ", rows.from.name);
     ((((out.sql += ' ') += kAlias) += " WHERE ") += kAlias) += "._rowid_ IN (";
-    if (rows.path->each)
+    if (!rows.path->each.empty())
       append_merged(out, rows);
     else
       append_numbers(out, rows);
@@ -293,31 +293,11 @@ class SqliteRenderer final : public Renderer {
   }
   /// The same of several ranges, each read in order: SQLite merges them as far as the page needs.
   void append_merged(Statement& out, const Select& rows) const {
-    const auto& each = *rows.path->each;
     out.sql += "SELECT n FROM (";
-    std::vector<Cell> done;
-    for (auto& value : each.values) {
-      if (std::ranges::find(done, value) != done.end()) continue;
-      if (!done.empty()) out.sql += " UNION ALL ";
-      done.push_back(value);
-      out.sql += "SELECT i._rowid_ n";
-      for (auto i = rows.fixed; i < rows.order.size(); ++i) {
-        append_column(out.sql += ',', *rows.order[i].column, "i");
-        out.sql += " o" + std::to_string(i);
-      }
-      append_quoted(out.sql += " FROM ", rows.from.name);
-      out.sql += " i";
-      And where{out};
-      auto one = each;
-      one.op = Operator::eq;
-      one.values = {&value, 1};
-      one.aside = false;
-      where.next();
-      append_condition(out, one, "i");
-      append_wanted(where, out, rows);
-      if (rows.search) append_search(where, out, rows, "i");
-    }
-    std::string_view before = " ORDER BY ";
+    std::vector<Condition> one(rows.path->each.begin(), rows.path->each.end());
+    std::string_view before;
+    append_each(out, rows, one, 0, before);
+    before = " ORDER BY ";
     for (auto i = rows.fixed; i < rows.order.size(); ++i) {
       (out.sql += before) += "o" + std::to_string(i);
       append_direction(out.sql, rows.order[i]);
@@ -325,6 +305,36 @@ class SqliteRenderer final : public Renderer {
     }
     append_page(out, rows);
     out.sql += ')';
+  }
+  /// The ranges of all combinations of values of the conditions from `at` on; those before it have one value each.
+  void append_each(Statement& out, const Select& rows, std::vector<Condition>& one, std::size_t at,
+                   std::string_view& before) const {
+    if (at == one.size()) {
+      append_range(out, rows, one, before);
+      before = " UNION ALL ";
+      return;
+    }
+    const auto values = rows.path->each[at].values;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (std::ranges::find(values.first(i), values[i]) != values.first(i).end()) continue;
+      one[at].op = Operator::eq;
+      one[at].values = values.subspan(i, 1);
+      one[at].aside = false;
+      append_each(out, rows, one, at + 1, before);
+    }
+  }
+  void append_range(Statement& out, const Select& rows, std::span<const Condition> one, std::string_view before) const {
+    (out.sql += before) += "SELECT i._rowid_ n";
+    for (auto i = rows.fixed; i < rows.order.size(); ++i) {
+      append_column(out.sql += ',', *rows.order[i].column, "i");
+      out.sql += " o" + std::to_string(i);
+    }
+    append_quoted(out.sql += " FROM ", rows.from.name);
+    out.sql += " i";
+    And where{out};
+    append_conditions(where, out, one, "i");
+    append_wanted(where, out, rows);
+    if (rows.search) append_search(where, out, rows, "i");
   }
 
   /// Bytes come as texts do, and STRICT tables tell them apart.

@@ -15,14 +15,15 @@ using Way = AccessPlan::Way;
 using Conditions = std::uint64_t;
 
 constexpr std::int64_t kStepsOfRow = 16;  ///< of SQLite's virtual machine, for a row of a page
-constexpr std::size_t kMostMerged = 16;   ///< values of `in` that are walked one by one
+constexpr std::size_t kMostMerged = 16;   ///< combinations of values of `in` that are walked one by one
 constexpr std::int64_t kLargeGroup = 2;   ///< pages of rows; those of smaller groups are sorted as they are walked
 constexpr std::size_t kFewGroups = 12;    ///< that are walked before all else has been counted
 constexpr std::size_t kMostGroups = 64;   ///< values of the first column of an order that are walked one by one
 constexpr std::int64_t kStepsWhereItStands = 20'000;
 
-constexpr std::int64_t kFewEqual = 100;  ///< rows equal in a filter that are read without a try at the order
+constexpr std::int64_t kFew = 100;  ///< rows equal in a filter, or with words, that are read without a try at the order
 constexpr std::int64_t kFirstTry = 3;    ///< pages that a walk may cost before anything is counted
+constexpr std::int64_t kFirstMerge = 9;  ///< the same of merged ranges, which give no row before they have all
 
 /// One round of the choice, in pages: what a walk may be expected to cost, and how many rows a range may have. Each
 /// round costs several times the one before, so that all of them cost little more than the last.
@@ -81,7 +82,7 @@ AccessPlanner::AccessPlanner(const database::Dialect& dialect, const Wanted& row
   const auto add = [&](std::size_t column, const Condition* condition) {
     using enum Fact::Kind;
     if (count_ < kMostFacts) {
-      auto& fact = facts_[count_] = {.kind = equal, .merges = false, .column = column};
+      auto& fact = facts_[count_] = {.kind = equal, .values = 0, .column = column};
       const auto& held = table.columns[column];
       if (condition) switch (condition->op) {
           case Operator::eq: break;
@@ -89,8 +90,9 @@ AccessPlanner::AccessPlanner(const database::Dialect& dialect, const Wanted& row
           case Operator::in:
             fact.kind = several;
             // Values that are told apart where they are compared, so that no row is walked twice.
-            fact.merges = condition->values.size() <= kMostMerged && !held.foreign && !page.offset &&
-                          (held.kind == Kind::text || held.kind == Kind::integer || held.kind == Kind::boolean);
+            if (condition->values.size() <= kMostMerged && !held.foreign && !page.offset &&
+                (held.kind == Kind::text || held.kind == Kind::integer || held.kind == Kind::boolean))
+              fact.values = static_cast<std::uint8_t>(condition->values.size());
             break;
           case Operator::lt:
           case Operator::le:
@@ -132,16 +134,16 @@ AccessPlanner::Served AccessPlanner::served_by(const PresentIndex& index, bool m
   const auto sorted = [&](std::size_t column) {
     return std::ranges::find(page_.sort, column, &Sort::column) != page_.sort.end();
   };
-  std::size_t at = 0;
+  std::size_t at = 0, combinations = 1;
   for (; at < index.columns.size(); ++at) {
     const auto column = index.columns[at];
     if (use(column, equal)) continue;
-    if (!merges || served.each || sorted(column)) break;
-    const auto in = std::ranges::find_if(facts, [&](auto& fact) { return fact.column == column && fact.merges; });
-    if (in == facts.end()) break;
-    served.each = static_cast<std::size_t>(in - facts.begin());
-    served.used |= bit(*served.each);
+    if (!merges || sorted(column)) break;
+    const auto in = std::ranges::find_if(facts, [&](auto& fact) { return fact.column == column && fact.values; });
+    if (in == facts.end() || (combinations *= in->values) > kMostMerged) break;
+    served.merged |= bit(static_cast<std::size_t>(in - facts.begin()));
   }
+  served.used |= served.merged;
   std::optional<bool> reversed;
   const auto turns = [&](bool one) {
     if (reversed && *reversed != one) return true;
@@ -172,20 +174,20 @@ void AccessPlanner::choose_walk() {
     if (one.whole != than.whole) return one.whole;
     if (!one.whole && one.order != than.order) return one.order > than.order;
     const auto used = std::popcount(one.used), before = std::popcount(than.used);
-    return used != before ? used > before : than.each && !one.each;
+    return used != before ? used > before : std::popcount(one.merged) < std::popcount(than.merged);
   };
-  const bool several = std::ranges::any_of(facts(), &Fact::merges);
+  const bool several = std::ranges::any_of(facts(), [](auto& fact) { return fact.values != 0; });
   for (auto& index : rows_.table->present)
     for (const bool merges : {false, true}) {
       if (merges && !several) break;
       const auto one = served_by(index, merges);
-      if (merges && !(one.each && one.whole)) continue;
+      if (merges && !(one.merged && one.whole)) continue;
       if (better(one, best)) best = one;
       if (!merges && better(one, unmerged)) unmerged = one;
     }
-  walk_ = {.way = best.each ? Way::merge : Way::walk,
+  walk_ = {.way = best.merged ? Way::merge : Way::walk,
            .indexed = best.used,
-           .each = best.each,
+           .merged = best.merged,
            .order = best.order,
            .level = level_};
   unmerged_ = {.indexed = unmerged.used, .order = unmerged.order, .level = level_};
@@ -231,31 +233,43 @@ void AccessPlanner::find_ranges() {
   if (!rows_.search.empty()) add({.way = Way::range, .words = true, .level = level_});
 }
 
-std::vector<std::size_t> AccessPlanner::missing_index() const {
-  std::vector<std::size_t> columns;
-  const auto has = [&](std::size_t column) { return std::ranges::find(columns, column) != columns.end(); };
-  const auto facts = this->facts();
-  for (auto& fact : facts)
-    if (fact.kind == Fact::Kind::equal && !has(fact.column)) columns.push_back(fact.column);
-  // Of several `in` one can be walked value by value.
-  const auto merges = [&](const Fact& fact) {
-    return fact.merges && !has(fact.column) &&
-           std::ranges::find(page_.sort, fact.column, &Sort::column) == page_.sort.end();
+std::vector<AccessPlan> AccessPlanner::ways() const {
+  std::vector<AccessPlan> all{walk_};
+  if (walk_.merged) all.push_back(unmerged_);
+  all.insert(all.end(), ranges_.begin(), ranges_.begin() + static_cast<std::ptrdiff_t>(range_count_));
+  return all;
+}
+
+std::vector<std::vector<std::size_t>> AccessPlanner::missing_indexes() const {
+  using enum Fact::Kind;
+  std::vector<std::size_t> equals;
+  const auto once = [](std::vector<std::size_t>& into, std::size_t column) {
+    if (std::ranges::find(into, column) == into.end()) into.push_back(column);
   };
-  if (const auto in = std::ranges::find_if(facts, merges); in != facts.end()) columns.push_back(in->column);
-  std::optional<bool> descending;
-  for (auto& by : page_.sort) {
-    if (has(by.column)) continue;
-    if (descending && *descending != by.descending) break;
-    descending = by.descending;
-    columns.push_back(by.column);
-  }
-  const bool there = std::ranges::any_of(rows_.table->present, [&](const PresentIndex& index) {
+  for (auto& fact : facts())
+    if (fact.kind == equal) once(equals, fact.column);
+  std::size_t combinations = 1;
+  for (auto& fact : facts())
+    if (fact.values && combinations * fact.values <= kMostMerged &&
+        std::ranges::find(page_.sort, fact.column, &Sort::column) == page_.sort.end()) {
+      combinations *= fact.values;
+      once(equals, fact.column);
+    }
+  std::vector<std::vector<std::size_t>> all{equals};
+  for (auto& by : page_.sort) once(all[0], by.column);
+  // Where rows are equal in something, those of them that are in a range as well may be few.
+  const auto bounded = std::ranges::find(facts(), range, &Fact::kind);
+  if (bounded != facts().end() && !equals.empty()) once(all.emplace_back(equals), bounded->column);
+  std::erase_if(all, [&](auto& columns) { return has_index(columns); });
+  return all;
+}
+
+bool AccessPlanner::has_index(const std::vector<std::size_t>& columns) const {
+  return std::ranges::any_of(rows_.table->present, [&](const PresentIndex& index) {
     auto whole = index.columns;
     if (index.ends_with_key) whole.insert(whole.end(), rows_.table->keys.begin(), rows_.table->keys.end());
     return whole.size() >= columns.size() && std::equal(columns.begin(), columns.end(), whole.begin());
   });
-  return there ? std::vector<std::size_t>{} : columns;
 }
 
 /// What one read works with, and what it puts back where an attempt is broken off.
@@ -332,7 +346,7 @@ Task<Result<bool>> AccessPlanner::forced(Attempt& at, Way way) const {
   auto plan = walk_;
   if (way == Way::own) plan.way = Way::own;
   if (way == Way::range && range_count_ > 0) plan = ranges_[range_count_ - 1];
-  if (way == Way::walk && walk_.each) plan = unmerged_;
+  if (way == Way::walk && walk_.merged) plan = unmerged_;
   if (way == Way::groups && has_groups()) {
     auto grouped = co_await read_groups(at, 0, kAllRounds + 1);
     if (!grouped || *grouped) co_return grouped;
@@ -359,17 +373,15 @@ Task<Result<bool>> AccessPlanner::try_walk(Attempt& at, std::int64_t steps) cons
 }
 
 /// The first try of the walk, and where values of `in` are merged, which costs more for each row and enters by fewer of
-/// them, of that without: the better goes on.
-Task<Result<bool>> AccessPlanner::try_walks(Attempt& at, std::int64_t steps) const {
+/// them, of that without: it goes on where it has found rows, and says then what it would cost.
+Task<Result<bool>> AccessPlanner::try_walks(Attempt& at, std::int64_t page) const {
   at.walk = walk_;
-  auto done = co_await try_walk(at, steps);
-  if (!done || *done || !walk_.each) co_return done;
-  const auto merged = at.expected;
+  auto done = co_await try_walk(at, (walk_.merged ? kFirstMerge : kFirstTry) * page);
+  if (!done || *done || !walk_.merged) co_return done;
   at.walk = unmerged_;
-  done = co_await try_walk(at, steps);
-  if (!done || *done || at.expected < merged) co_return done;
+  done = co_await try_walk(at, kFirstTry * page);
+  if (!done || *done || at.expected < INT64_MAX) co_return done;
   at.walk = walk_;
-  at.expected = merged;
   co_return done;
 }
 
@@ -389,13 +401,14 @@ Task<Result<bool>> AccessPlanner::choose(Attempt& at, std::size_t first, std::si
       if ((range.indexed & bit(i)) && facts_[i].kind != Fact::Kind::equal) return false;
     return range.indexed != 0;
   };
-  if (const auto equal = std::ranges::find_if(ranges, is_equal); equal != ranges.end()) {
-    auto few = co_await is_within(at, *equal, kFewEqual);
-    if (few && *few) few = co_await attempt(at, *equal, 0);
+  for (const auto& range : ranges) {
+    if (!is_equal(range) && !range.words && !walk_.merged) continue;
+    auto few = co_await is_within(at, range, kFew);
+    if (few && *few) few = co_await attempt(at, range, 0);
     if (!few || *few) co_return few;
   }
   if (walk_.order > level_) {
-    auto done = co_await try_walks(at, kFirstTry * page);
+    auto done = co_await try_walks(at, page);
     if (!done || *done) co_return done;
   }
   if (groups) {
@@ -410,15 +423,15 @@ Task<Result<bool>> AccessPlanner::choose(Attempt& at, std::size_t first, std::si
       if (!done || *done) co_return done;
     }
     at.wide |= round > 0;
+    if (round > 0 && level_ == 0) {
+      auto done = co_await attempt(at, kOwn, kRounds[round].walk * page);
+      if (!done || *done) co_return done;
+    }
     auto narrow = co_await narrow_range(at, kRounds[round].range * page / kStepsOfRow);
     if (!narrow) co_return std::unexpected(std::move(narrow).error());
     if (*narrow) {
       auto done = co_await attempt(at, **narrow, 0);
       co_return done;
-    }
-    if (round > 0 && level_ == 0) {
-      auto done = co_await attempt(at, kOwn, kRounds[round].walk * page);
-      if (!done || *done) co_return done;
     }
     if (groups) {
       auto done = co_await read_groups(at, round, round + 1);

@@ -21,15 +21,15 @@ struct AccessPlan {
     own,     ///< as the database chooses, without a look at the values asked for: `list_statements`
     walk,    ///< an index in the order asked for, from the position on, until the page is full
     range,   ///< all rows of one range of an index, which are sorted
-    merge,   ///< one walk for each value of `in`, merged by the order
+    merge,   ///< one walk for each value of `in`, or each combination of several, merged by the order
     groups,  ///< one list for each value of the first column of the order
   };
   Way way = Way::walk;
-  std::uint64_t indexed = 0;          ///< a bit for each condition by which an index is entered
-  std::optional<std::size_t> each{};  ///< merge: the condition whose values are walked
-  bool words = false;                 ///< range: the rows that the index of `q` finds
-  std::size_t order = 0;              ///< columns of the order that its index gives
-  std::size_t level = 0;              ///< the first columns of the order in which all rows of this read are equal
+  std::uint64_t indexed = 0;  ///< a bit for each condition by which an index is entered
+  std::uint64_t merged = 0;   ///< merge: the conditions of these whose values are walked one by one
+  bool words = false;         ///< range: the rows that the index of `q` finds
+  std::size_t order = 0;      ///< columns of the order that its index gives
+  std::size_t level = 0;      ///< the first columns of the order in which all rows of this read are equal
 };
 inline constexpr std::size_t kAccessWays = 5;
 inline constexpr std::string_view kAccessWords[kAccessWays] = {"own", "walk", "range", "merge", "groups"};
@@ -60,22 +60,26 @@ class AccessPlanner {
   /// is broken off, and the page begun anew. Gives the rows, the order and the errors of `read_page`.
   Task<Result<>> read(database::Database& database, Loop& loop, const Selection& selection,
                       const database::Reading& reading, PageRows& rows);
+  /// The ways that it chooses from, but for groups and what the database chooses itself.
+  std::vector<AccessPlan> ways() const;
   /// What was read cost much more than a page: no index serves it.
   bool wide() const noexcept { return wide_; }
-  /// The columns of an index that would give, in order, the rows that meet the conditions by equality, or a part of the
-  /// order. Empty: there is one.
-  std::vector<std::size_t> missing_index() const;
+  /// The columns of indexes that are not there and of which one makes the list cheap, if any can: one gives the rows
+  /// that meet the conditions by equality in the order, another has the narrowest range of the first condition that
+  /// bounds a column as well.
+  std::vector<std::vector<std::size_t>> missing_indexes() const;
 
  private:
   struct Attempt;
   struct Served {
     std::uint64_t used = 0;
-    std::optional<std::size_t> each{};
+    std::uint64_t merged = 0;
     std::size_t order = 0;  ///< columns of the order that the index gives
     bool whole = false;     ///< all of them
   };
   Served served_by(const PresentIndex& index, bool merges) const;
   std::uint64_t entered_by(const PresentIndex& index) const;
+  bool has_index(const std::vector<std::size_t>& columns) const;
   /// An index gives the order of the first column, and not that of all.
   bool has_groups() const noexcept {
     return !whole_ && page_.offset == 0 && level_ + 1 < page_.sort.size() && walk_.order > level_ &&
@@ -88,7 +92,7 @@ class AccessPlanner {
   Task<Result<bool>> is_within(Attempt& at, const AccessPlan& range, std::int64_t count) const;
   Task<Result<std::optional<AccessPlan>>> narrow_range(Attempt& at, std::int64_t count) const;
   Task<Result<bool>> try_walk(Attempt& at, std::int64_t steps) const;
-  Task<Result<bool>> try_walks(Attempt& at, std::int64_t steps) const;
+  Task<Result<bool>> try_walks(Attempt& at, std::int64_t page) const;
   Task<Result<bool>> choose(Attempt& at, std::size_t first, std::size_t rounds) const;
   Task<Result<bool>> read_groups(Attempt& at, std::size_t first, std::size_t rounds) const;
   Task<Result<bool>> has_large_groups(Attempt& at) const;
@@ -102,7 +106,7 @@ class AccessPlanner {
   static constexpr std::size_t kMostFacts = 16, kMostRanges = 4;
   struct Fact {
     enum class Kind : std::uint8_t { equal, several, range, other } kind;
-    bool merges;  ///< its values can be walked one by one
+    std::uint8_t values;  ///< of `in`, as many as can be walked one by one; 0: they cannot
     std::size_t column;
   };
   const database::Dialect& dialect_;

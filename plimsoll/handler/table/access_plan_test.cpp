@@ -229,6 +229,10 @@ class Plans : public testing::Test {
   Query random_query() {
     Query made;
     const auto add = [&](std::string_view name, Operator op, std::vector<Cell> values) {
+      if (op == Operator::in && std::ranges::count(values, values[0]) == std::ssize(values)) {
+        op = Operator::eq;  // as a list does
+        values.resize(1);
+      }
       made.text += std::string(name) + "[" + std::string(kOperatorNames[static_cast<std::size_t>(op)]) + "]=";
       for (auto& one : values) made.text += shown(one) + ",";
       made.text += " ";
@@ -301,6 +305,20 @@ class Plans : public testing::Test {
     return made;
   }
 
+  /// What makes a list dear: the first of these that it has.
+  std::string_view cause_of(const Query& query, std::size_t found) const {
+    const auto has = [&](auto... ops) {
+      return std::ranges::any_of(query.conditions, [&](auto& one) { return ((one.op == ops) || ...); });
+    };
+    if (!query.words.empty()) return "words";
+    if (has(Operator::like)) return "like";
+    if (found == 0) return "no row";
+    if (query.sort.size() > 2) return "two sorts";  // and the key
+    if (has(Operator::lt, Operator::le, Operator::gt, Operator::ge)) return "range";
+    if (has(Operator::in)) return "in";
+    return has(Operator::ne) ? "ne" : "equal";
+  }
+
   Wanted wanted_of(const Query& query) const {
     return {.model = &model, .table = table, .conditions = query.conditions, .search = query.words};
   }
@@ -339,11 +357,35 @@ class Plans : public testing::Test {
             .last = into.last,
             .more = into.more};
   }
-  /// The columns of the index that is missing for a list.
-  std::string named_index(const Query& query) const {
+  /// The steps of the best of all ways, had it been known; those that take more than `most` are not run to their end.
+  std::int64_t least_of(const Query& query, const std::optional<Position>& from, std::int64_t most) {
+    const auto selection = everything(*table);
+    const RowWriter writer{*table, selection};
+    const Page page{.sort = query.sort, .from = from, .limit = kPage + 1};
+    const auto wanted = wanted_of(query);
+    auto best = INT64_MAX;
+    for (auto& plan : AccessPlanner{counted->dialect(), wanted, page}.ways()) {
+      PageRows into{writer, sort_places(*table, selection, page.sort), kPage, 1 << 24};
+      counted->steps = 0;
+      const database::Reading reading{.steps = most};
+      auto done = database::wait_for([&](Loop& loop) -> Task<Result<>> {
+        auto read =
+            co_await read_page(*counted, loop, *planned_statements(counted->dialect(), wanted, selection, page, plan),
+                               page, reading, into);
+        co_return read;
+      });
+      if (done) best = std::min(best, counted->steps);
+    }
+    return best;
+  }
+  /// The columns of the indexes that are missing for a list.
+  std::vector<std::string> named_indexes(const Query& query) const {
     const Page page{.sort = query.sort, .from = {}, .limit = kPage + 1};
     const auto wanted = wanted_of(query);
-    return table->names_of(AccessPlanner{counted->dialect(), wanted, page}.missing_index());
+    std::vector<std::string> names;
+    for (auto& columns : AccessPlanner{counted->dialect(), wanted, page}.missing_indexes())
+      names.push_back(table->names_of(columns));
+    return names;
   }
   /// The place of the row at some depth; nothing where there are fewer rows.
   std::optional<Position> position_at(const Query& query, std::int64_t depth) {
@@ -404,44 +446,73 @@ TEST_F(Plans, FewListsCostMoreThanTwentyFullPages) {
       "cheapest full page: %lld steps; of %zu lists cost more than 20 times that: %lld as SQLite chooses, %lld\n",
       static_cast<long long>(cheapest), all.size(), static_cast<long long>(before), static_cast<long long>(after));
   const auto pages = [&](const Cost& cost) { return static_cast<double>(cost.steps) / static_cast<double>(cheapest); };
-  for (std::size_t i = 0; i < 60 && i < all.size(); ++i)
-    std::printf("  %7.1f (%7.1f) %s%s (%zu rows, %zu statements)\n", pages(all[i].cost), pages(all[i].before),
-                all[i].query.text.c_str(), all[i].deep ? " deep" : "", all[i].cost.rows, all[i].cost.statements.size());
+  struct Class {
+    int all = 0, own = 0, chosen = 0, known = 0, met = 0, missed = 0, unnamed = 0;
+    double worst = 0;
+  };
+  std::map<std::string_view, Class> classes;
+  for (auto& one : all) {
+    const bool chosen = one.cost.steps > 20 * cheapest, own = one.before.steps > 20 * cheapest;
+    ++classes[cause_of(one.query, one.cost.rows)].all;
+    if (!chosen && !own) continue;
+    const auto least = chosen ? least_of(one.query, one.from, 400 * cheapest) : one.cost.steps;
+    auto& made = classes[cause_of(one.query, one.cost.rows)];
+    made.own += own;
+    made.chosen += chosen;
+    made.known += chosen && std::min(least, one.before.steps) > 20 * cheapest;
+    made.worst = std::max(made.worst, pages(one.cost));
+    if (chosen)
+      std::printf("  %-14s %7.1f (%7.1f, least %7.1f) %s%s (%zu rows, %zu statements)\n",
+                  cause_of(one.query, one.cost.rows).data(), pages(one.cost), pages(one.before),
+                  least == INT64_MAX ? -1.0 : static_cast<double>(least) / static_cast<double>(cheapest),
+                  one.query.text.c_str(), one.deep ? " deep" : "", one.cost.rows, one.cost.statements.size());
+  }
   if (std::getenv("PLIMSOLL_TEST_LOG"))
     for (std::size_t i = 0; i < 30 && i < all.size(); ++i) {
       std::printf("\n%s\n", all[i].query.text.c_str());
       for (auto& statement : all[i].cost.statements) std::printf("    %s\n", statement.c_str());
     }
-  // Most of those for which an index is named meet the bound with it.
-  std::map<std::string, std::vector<const Measured*>> named;
-  std::size_t unnamed = 0;
-  for (auto& one : all) {
-    if (one.cost.steps <= 20 * cheapest) continue;
-    if (const auto columns = named_index(one.query); !columns.empty())
-      named[columns].push_back(&one);
-    else
-      ++unnamed;
-  }
-  std::size_t met = 0, missed = 0;
-  for (auto& [columns, lists] : named) {
-    asked("CREATE INDEX named ON orders(" + columns + ")");
+  // Those for which indexes are named meet the bound with them, but for causes that no index removes.
+  std::map<std::vector<std::string>, std::vector<const Measured*>> named;
+  for (auto& one : all)
+    if (one.cost.steps > 20 * cheapest) named[named_indexes(one.query)].push_back(&one);
+  for (auto& [indexes, lists] : named) {
+    for (std::size_t i = 0; i < indexes.size(); ++i)
+      asked("CREATE INDEX named" + std::to_string(i) + " ON orders(" + indexes[i] + ")");
     note(model.tables[0]);
     for (const auto* one : lists) {
       const auto cost = cost_of(one->query, one->from, true);
       EXPECT_EQ(cost.text, one->cost.text) << one->query.text;
-      ++(cost.steps <= 20 * cheapest ? met : missed);
-      if (cost.steps > 20 * cheapest)
-        std::printf("  %7.1f with an index on %s: %s\n", pages(cost), columns.c_str(), one->query.text.c_str());
+      auto& made = classes[cause_of(one->query, one->cost.rows)];
+      if (indexes.empty())
+        ++made.unnamed;
+      else
+        ++(cost.steps <= 20 * cheapest ? made.met : made.missed);
+      if (!indexes.empty() && cost.steps > 20 * cheapest)
+        std::printf("  %7.1f with an index on %s: %s\n", pages(cost), indexes[0].c_str(), one->query.text.c_str());
     }
-    asked("DROP INDEX named");
+    for (std::size_t i = 0; i < indexes.size(); ++i) asked("DROP INDEX named" + std::to_string(i));
   }
-  std::printf("%zu of %zu do not with the index that is named; for %zu none is named\n", met, met + missed, unnamed);
-  EXPECT_GT(met, missed);
-  EXPECT_LE(2 * after, before);
-  // Counting and what was tried in vain cost something too: a list that SQLite reads well by itself may become dearer.
-  const auto dearer =
-      std::ranges::count_if(all, [&](auto& one) { return pages(one.cost) > 25 + 4 * pages(one.before); });
-  EXPECT_LE(100 * dearer, std::ssize(all)) << dearer << " of " << all.size();
+  std::printf(
+      "lists above 20 pages, by cause: in all; as SQLite chooses; as chosen here, and the worst of them; had the best "
+      "way "
+      "been known; with the indexes that are named, without those for which none is named\n");
+  Class ordered;  // those that an index can serve
+  for (auto& [cause, made] : classes) {
+    std::printf("%-10s %3d; %3d; %3d, worst %.0f pages; %d; %d without %d\n", cause.data(), made.all, made.own,
+                made.chosen, made.worst, made.known, made.missed, made.unnamed);
+    if (cause == "words" || cause == "like") continue;
+    ordered.chosen += made.chosen;
+    ordered.met += made.met;
+    ordered.missed += made.missed;
+  }
+  EXPECT_LE(4 * after, std::ssize(all));
+  EXPECT_LE(10 * ordered.chosen, std::ssize(all)) << "of filters without words and patterns";
+  EXPECT_LE(10 * ordered.missed, 10 + ordered.met + ordered.missed) << "lists with the indexes that are named for them";
+  // Counting and what was tried in vain cost something too: a list that SQLite reads well by itself may become dearer,
+  // but by a bounded factor.
+  for (auto& one : all)
+    EXPECT_LE(pages(one.cost), 40 + 5 * pages(one.before)) << one.query.text << (one.deep ? " deep" : "");
 }
 
 }  // namespace

@@ -128,7 +128,7 @@ class List final : public Operation {
                       : co_await read_page(database_, context.loop, std::move(*statements), asked, reading, rows);
       if (!done) co_return std::unexpected(std::move(done).error());
       if (planner.wide()) [[unlikely]]
-        if (const auto columns = planner.missing_index(); !columns.empty()) wide_->add(table().names_of(columns));
+        tell_missing(planner.missing_indexes());
       if (rows.more && rows.ends.empty()) co_return fail(database::kResponseTooLarge, "one row is more than allowed");
     }
     std::optional<std::int64_t> total;
@@ -161,6 +161,13 @@ class List final : public Operation {
     Selection selection;
     RowWriter writer;
   };
+
+  /// Several: one of them makes the list cheap, which one its values decide.
+  void tell_missing(const std::vector<std::vector<std::size_t>>& indexes) const {
+    std::string text;
+    for (const auto& columns : indexes) (text += text.empty() ? "" : "; or ") += table().names_of(columns);
+    if (!text.empty()) wide_->add(text);
+  }
 
   static std::unexpected<Error> refuse_query(const std::string& parameter, std::string_view keyword,
                                              std::string message) {
@@ -203,7 +210,7 @@ class List final : public Operation {
     const auto add = [&](const json::Value& one) -> Result<> {
       auto cell = value_of(column, one, name);
       if (!cell) return std::unexpected(std::move(cell).error());
-      made.values.push_back(std::move(*cell));
+      if (std::ranges::find(made.values, *cell) == made.values.end()) made.values.push_back(std::move(*cell));
       return {};
     };
     if (value.is(json::Type::array)) {

@@ -495,12 +495,12 @@ std::optional<std::vector<Statement>> planned_statements(const Dialect& dialect,
   database::AccessPath path{.numbered = plan.way != Way::walk, .sorted = plan.way == Way::range, .words = plan.words};
   select.path = &path;
   asked.search.aside = !plan.words;
-  database::Condition each;
-  if (plan.each) {
-    each = select.where[*plan.each];
-    select.where.erase(select.where.begin() + static_cast<std::ptrdiff_t>(*plan.each));
-    path.each = &each;
-  }
+  std::vector<database::Condition> each;
+  for (std::size_t i = 0; i < select.where.size(); ++i)
+    if (plan.merged >> i & 1) each.push_back(select.where[i]);
+  std::size_t at = 0;
+  std::erase_if(select.where, [&](const database::Condition&) { return (plan.merged >> at++ & 1) != 0; });
+  path.each = each;
   const auto is_equal = [&](const database::Column* column) {
     return std::ranges::any_of(select.where, [&](const database::Condition& condition) {
       return condition.column == column &&

@@ -13,7 +13,7 @@ namespace plimsoll::table {
 class WideLists {
  public:
   WideLists(const Services& services, std::string table);
-  /// `columns`: with commas between them.
+  /// `columns`: with commas between them; of several indexes, `; or` between these.
   void add(std::string_view columns) noexcept;
 
  private:
