@@ -1,6 +1,8 @@
 #include "plimsoll/client/graphql_document.hpp"
 
+#include <algorithm>
 #include <optional>
+#include <string>
 
 namespace plimsoll::client {
 namespace {
@@ -82,23 +84,44 @@ class Definitions {
         token = tokens_.next();
       }
     }
-    for (int depth = 0; token && !token->empty(); token = tokens_.next()) {
-      const char c = token->size() == 1 ? token->front() : '\0';
-      const bool selects = depth == 0 && c == '{';
-      if (selects) in_selection_ = true;
-      if (c == '{' || c == '(' || c == '[') ++depth;
-      if ((c == '}' || c == ')' || c == ']') && --depth < 0) return std::nullopt;
-      if (depth == 0 && c == '}' && in_selection_) {
-        in_selection_ = false;
-        return found;
+    // Variables in parentheses, and directives; of a fragment its type. Then the selection set.
+    for (; token && *token != "{"; token = tokens_.next()) {
+      if (*token == "(") {
+        if (!pass(")")) return std::nullopt;
+        continue;
       }
+      if (*token == "@")
+        token = tokens_.next();
+      else if (found.keyword != "fragment")
+        return std::nullopt;
+      if (!token || token->empty() || !Tokens::is_letter(token->front())) return std::nullopt;
     }
-    return std::nullopt;
+    if (!token || !pass("}")) return std::nullopt;
+    return found;
   }
 
  private:
+  /// Reads on until what stands open is closed, with all that is opened meanwhile.
+  bool pass(std::string closers) {
+    while (!closers.empty()) {
+      const auto token = tokens_.next();
+      if (!token || token->empty()) return false;
+      const char c = token->size() == 1 ? token->front() : '\0';
+      if (c == '{')
+        closers += '}';
+      else if (c == '(')
+        closers += ')';
+      else if (c == '[')
+        closers += ']';
+      else if (c == '}' || c == ')' || c == ']') {
+        if (c != closers.back()) return false;
+        closers.pop_back();
+      }
+    }
+    return true;
+  }
   Tokens tokens_;
-  bool ended_ = false, in_selection_ = false;
+  bool ended_ = false;
 };
 
 }  // namespace

@@ -43,9 +43,28 @@ TEST(GraphqlDocument, TellsTheKindOfItsOperation) {
 }
 
 TEST(GraphqlDocument, WhatCannotBeToldCountsAsAMutation) {
-  for (const auto* document :
-       {"", "#", "query", "query {", "{a", "a}", "{a}}", "{a} {b}", "query A {a} query B {b}", "type T { a: Int } {a}",
-        R"({ a(b: "x })", "{ a(b: \"x\n\") }", R"({ a(b: """x) })", "{a} mutation", "{a} mutation M", "Query {a}"})
+  for (const auto* document : {"",
+                               "#",
+                               "query",
+                               "query {",
+                               "{a",
+                               "a}",
+                               "{a}}",
+                               "{a} {b}",
+                               "query A {a} query B {b}",
+                               "type T { a: Int } {a}",
+                               R"({ a(b: "x })",
+                               "{ a(b: \"x\n\") }",
+                               R"({ a(b: """x) })",
+                               "{a} mutation",
+                               "{a} mutation M",
+                               "Query {a}",
+                               "query M Q[} a[M}",
+                               "query Q x {a}",
+                               "query Q [a] {a}",
+                               "query Q @ {a}",
+                               "{a(b: [1})]}",
+                               "query Q @a(b {c}) {a"})
     EXPECT_EQ(graphql_operation(document, ""), mutation) << document;
   EXPECT_EQ(graphql_operation("query Q {a}", "q"), mutation);
   EXPECT_EQ(graphql_operation("{a}", "Q"), mutation);

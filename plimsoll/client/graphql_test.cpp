@@ -1,8 +1,13 @@
 #include "plimsoll/client/graphql.hpp"
 
 #include "plimsoll/base/arena.hpp"
+#include "plimsoll/client/graphql_check.hpp"
 
 #include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
 
 namespace plimsoll::client {
 namespace {
@@ -136,6 +141,18 @@ TEST(GraphqlPersisted, AServiceAsksForTheDocument) {
   EXPECT_EQ(asked(R"({"errors":[{"message":"PersistedQueryNotSupported"}]})"), GraphqlText::query);
   for (const auto* body : {"", "{}", "[]", R"({"data":{}})", R"({"errors":[{"message":"no"}]})", R"({"errors":[1]})"})
     EXPECT_EQ(asked(body), std::nullopt) << body;
+}
+
+TEST(GraphqlCorpus, TheKeptInputsOfTheFuzzTarget) {
+  std::size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(PLIMSOLL_SOURCE_DIR "/fuzz/graphql_fuzz")) {
+    std::ostringstream text;
+    text << std::ifstream(entry.path(), std::ios::binary).rdbuf();
+    EXPECT_EQ(document_fault(text.str()), "") << entry.path();
+    EXPECT_EQ(response_fault(text.str()), "") << entry.path();
+    ++count;
+  }
+  EXPECT_GE(count, 14u);
 }
 
 }  // namespace

@@ -10,6 +10,8 @@
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace plimsoll::http::origin {
 
@@ -39,17 +41,22 @@ inline std::string rules_fault(std::string_view text) {
   constexpr std::int64_t kNow = 1'700'000'000;
   CheckedHeads heads(text);
   const auto plain = http::parse_cache_control(heads.response.joined("cache-control"));
+  std::vector<std::string> withheld;  // of `private="x-name"`, which says nothing of the rest
+  const bool for_one = http::parse_cache_control(heads.response.joined("cache-control"), &withheld).is_private;
   const bool targeted = heads.response.contains("cdn-cache-control");
-  for (const bool known : {false, true})
+  constexpr std::pair<bool, bool> caches[] = {{true, false}, {true, true}, {false, false}};
+  for (const auto& [shared, known] : caches)
     for (const std::uint16_t status : {200, 206, 299, 304, 404, 500}) {
+      const Rules rules{.shared = shared};
       const auto asked = asked_of(heads.request, known, !known);
-      const auto stored =
-          stored_of(status, heads.response, asked, {.requested = kNow - 1, .received = kNow, .at = 0, .began = 0}, {});
+      const auto stored = stored_of(status, heads.response, asked,
+                                    {.requested = kNow - 1, .received = kNow, .at = 0, .began = 0}, rules);
       if (!stored) continue;
       stored->content = std::make_shared<const Content>("0123456789");
       if (status == 206 || status == 304) return "a part or a confirmation is stored";
       if (asked.control.no_store) return "stored against the request";
-      if (!targeted && plain.no_store && !plain.must_understand) return "stored against no-store";
+      if (!(targeted && shared) && plain.no_store && !plain.must_understand) return "stored against no-store";
+      if (shared && !targeted && for_one) return "stored of one user for all";
       if (asked.authorized && !stored->for_authorized) return "stored of a known caller for all";
       if (std::ranges::find(stored->vary, "*") != stored->vary.end()) return "stored though it varies by everything";
       for (const auto& [name, value] : stored->fields)
@@ -70,12 +77,13 @@ inline std::string rules_fault(std::string_view text) {
         return "a range beyond the body";
       Headers once{heads.arena}, twice{heads.arena};
       merge(*stored, heads.newer, once);
-      const auto again = stored_of(status, once, asked, {.requested = kNow, .received = kNow, .at = 0, .began = 0}, {});
+      const auto again =
+          stored_of(status, once, asked, {.requested = kNow, .received = kNow, .at = 0, .began = 0}, rules);
       if (!again) continue;
       again->content = stored->content;
       merge(*again, heads.newer, twice);
       const auto current =
-          stored_of(status, twice, asked, {.requested = kNow, .received = kNow, .at = 0, .began = 0}, {});
+          stored_of(status, twice, asked, {.requested = kNow, .received = kNow, .at = 0, .began = 0}, rules);
       if (!current || current->fields.size() != again->fields.size()) return "confirmed twice it is not the same";
       if (stored->find("content-encoding") != again->find("content-encoding"))
         return "another coding for the same body";
