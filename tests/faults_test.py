@@ -816,6 +816,21 @@ paths:
         asking.join()
         self.assertNotIn("shutdown-forced", self.front.output)
 
+    def test_a_fill_of_the_cache_that_nobody_waits_for_does_not_hold_up_the_end(self):
+        contract = ("openapi: 3.1.0\ninfo: {title: Things, version: '1'}\nsecurity: []\nx-plimsoll: {authorization: any-caller, rate-limit: off, deadline: 60s}\npaths:\n"
+                    "  /things:\n    get:\n      operationId: listThings\n      x-plimsoll: {upstream: behind, cache: {ttl: 60s}}\n"
+                    "      responses: {'200': {description: ok, content: {application/json: {schema: {type: array}}}}}\n")
+        server = self.serve(contract, f"upstreams: {{behind: {{targets: ['http://127.0.0.1:{self.behind.port}']}}}}\nlimits: {{drain: 100ms}}\n")
+        self.assertEqual(server.get("/livez").status, 200)
+        self.behind.now("hangs")
+        with socket.create_connection(("127.0.0.1", server.port), timeout=harness.PATIENCE) as client:
+            client.sendall(b"GET /things HTTP/1.1\r\nHost: a\r\n\r\n")
+            harness.until(lambda: self.behind.held == 1, "a fill that hangs")
+        self.event(server, "request", status=499)
+        self.assertEqual(self.behind.held, 1, "the fill goes on without its client")
+        self.assertEqual(server.stop(), 0)
+        self.assertNotIn("shutdown-forced", server.output)
+
     def quietly(self):
         with contextlib.suppress(Exception):
             self.front.get("/things")

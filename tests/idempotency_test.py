@@ -77,6 +77,26 @@ class Idempotency(harness.ServerTest):
         self.assertEqual(server.get("/problems/idempotency-key-reused").status, 200)
         self.assertEqual(self.count("payments"), 1)
 
+    def test_a_precondition_belongs_to_the_request_and_its_failure_is_not_recorded(self):
+        change = ("  /payments/{id}:\n    patch:\n      operationId: correct\n      security: []\n      x-plimsoll: {table: payments, idempotency: required}\n"
+                  "      parameters: [{name: id, in: path, required: true, schema: {type: string}}]\n"
+                  "      requestBody: {required: true, content: {application/merge-patch+json: {schema: {type: object}}}}\n"
+                  "      responses: {'200': {description: Corrected}}\n")
+        server = self.serve(CONTRACT.replace("components:\n", change + "components:\n"), CONFIG, directory=self.folder)
+        made = server.post("/payments", {"amount": 10}, {"Idempotency-Key": "make"})
+
+        def correct(tag):
+            return server.request("PATCH", f"/payments/{made.json()['id']}", {"amount": 11},
+                                  {"Content-Type": "application/merge-patch+json", "Idempotency-Key": "k", "If-Match": tag})
+        failed = correct('"another"')
+        self.assertEqual(failed.status, 412, failed)
+        done = correct(made.headers["etag"])
+        self.assertEqual((done.status, done.json()["amount"]), (200, 11), "the failure occupies no key")
+        again = correct(made.headers["etag"])
+        self.assertEqual((again.status, again.body, again.headers.get("idempotent-replayed")), (200, done.body, "true"), "though the row has another tag now")
+        other = correct(done.headers["etag"])
+        self.assertEqual((other.status, other.code), (422, "idempotency-key-reused"), "another precondition is another request")
+
     def test_a_validation_failure_occupies_no_key(self):
         server = self.begin()
         self.assertIn(server.post("/payments", {"amount": 0}, {"Idempotency-Key": "k"}).status, (400, 422))

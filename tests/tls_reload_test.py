@@ -185,6 +185,13 @@ class Tls(harness.ServerTest):
                 server.stop()
                 self.assertEqual(len(self.event(server, event)), 1, "once a day")
 
+    def test_the_expiry_is_a_metric(self):
+        directory = self.directory()
+        crt, key = make(directory, "tls")
+        server = self.secure(f"tls: {{certificate: '{crt}', key: '{key}'}}", directory)
+        ends = subprocess.run(["openssl", "x509", "-in", crt, "-noout", "-enddate"], check=True, capture_output=True, text=True).stdout.strip().removeprefix("notAfter=")
+        self.assertEqual(server.metrics()["plimsoll_tls_certificate_expiry_timestamp_seconds"], ssl.cert_time_to_seconds(ends))
+
     def test_the_certificate_is_chosen_by_server_name(self):
         directory = self.directory()
         first, first_key = make(directory, "first", "first.example")

@@ -210,6 +210,7 @@ class Cache final : public Policy {
     if (!options) return std::unexpected(std::move(options).error());
     if (options->memory.bytes < config::mebibytes(1).bytes)
       return config::wrong(*from, "`memory` of `cache` is at least 1MiB");
+    Fills::keep_account(build.services);
     return std::make_unique<Cache>(*options, build);
   }
   Cache(const Options& options, const Build& build) : place_(build) {

@@ -29,7 +29,7 @@ class TurnReader : public testing::Test {
  protected:
   void open() {
     database = *open_sqlite(options);
-    readers = std::make_unique<SqliteReaders>(options);
+    readers = std::make_unique<SqliteReaders>(options, gate);
     ASSERT_TRUE(readers->start());
     ASSERT_EQ(sqlite3_open(options.path.c_str(), &other), SQLITE_OK);
     change("CREATE TABLE counter(id INTEGER PRIMARY KEY, n INTEGER, filling TEXT); INSERT INTO counter VALUES(1,0,'')");
@@ -48,6 +48,7 @@ class TurnReader : public testing::Test {
   TestFolder folder;
   SqliteOptions options{.path = folder / "test.db"};
   std::unique_ptr<Database> database;
+  SqliteGate gate;
   std::unique_ptr<SqliteReaders> readers;
   sqlite3* other = nullptr;
 };

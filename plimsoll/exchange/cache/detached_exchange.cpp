@@ -48,6 +48,7 @@ std::span<const std::string_view> copied(std::span<const std::string_view> texts
 
 DetachedExchange::DetachedExchange(const Request& from, const Context& asked, Fields fields)
     : in_use(asked.services.in_use.lock()),
+      entry(asked.services, asked.loop, scope),
       request{.method = "GET", .target = {}, .headers = Headers{arena}},
       context(arena, asked.loop, asked.services) {
   resource = arena.keep(from.path);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "plimsoll/exchange/cache/fills.hpp"
 #include "plimsoll/exchange/context.hpp"
 
 #include <cstdint>
@@ -19,6 +20,7 @@ struct DetachedExchange {
   std::shared_ptr<const void> in_use;  ///< the plan that answers: it outlives the fill
   Arena arena;
   Scope scope;
+  Fills::Entry entry;  ///< the end of the process waits for it, and stops it
   Request request;
   Context context;
   Principal principal{};

@@ -459,6 +459,7 @@ bool stale_fallback(const contract::Operation& operation) {
 Result<std::unique_ptr<Policy>> Cache::build(Options options, const Build& build) {
   auto shared = shared_of(build.services);
   if (!shared) return std::unexpected(std::move(shared).error());
+  Fills::keep_account(build.services);
   const auto& operation = build.operation;
   const auto fits = (*shared)->store.largest_body();
   if (build.settings && build.settings->find("largest") && static_cast<std::size_t>(options.largest.bytes) > fits)
