@@ -104,6 +104,7 @@ constexpr bool unseen(std::uint32_t c) {
 
 /// Writes what is unseen in a JSON string as `\u009b`. All of it has at most three bytes in UTF-8.
 void escape_unseen(std::string& text) {
+  if (std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) > 0x7e; })) return;
   std::string out;
   std::size_t copied = 0;
   for (std::size_t i = 0; i < text.size();) {
