@@ -150,14 +150,16 @@ def rows_by_key(chosen, folder, database, row):
                                     "pgbench": (None, lambda: database.pgbench(chosen.seconds, 20, "-S", "-M", "prepared"))}, chosen.rounds)
         measure.ratio_row("a row by its key, all CPU: plimsoll / pgbench -S -M prepared", by_cpu(found["ours"], found["pgbench"]), 0.6, least=True)
         before = sessions()
-        found = in_turns(database, {"pool": (server.pid, lambda: wrk(server, chosen.seconds)),
+        found = in_turns(database, {"pool": (server.pid, lambda: measure.wrk(server, chosen.seconds, 1)),
+                                    "many": (server.pid, lambda: wrk(server, chosen.seconds)),
                                     "none": (unpooled.pid, lambda: measure.wrk(unpooled, chosen.seconds, 1)),
                                     "pgbench": (None, lambda: database.pgbench(chosen.seconds, 1, "-S", "-C"))}, chosen.rounds)
         time.sleep(1)  # PostgreSQL counts sessions when it writes its statistics
         requests = sum(turn.units for turn in found["none"] + found["pgbench"])
         note = f"{(sessions() - before) / max(requests, 1):.1f} connections for each such request"
-        measure.ratio_row("all CPU: the pool / a connection for each request, pgbench -C", by_cpu(found["pool"], found["pgbench"]), 50, least=True)
-        measure.ratio_row("all CPU: the pool / a connection for each request, plimsoll", by_cpu(found["pool"], found["none"]), note=note)
+        measure.ratio_row(f"{chosen.connections} clients of the pool, all CPU / a connection for each request, pgbench -C", by_cpu(found["many"], found["pgbench"]), 50, least=True)
+        measure.ratio_row("one client, all CPU: the pool / a connection for each request, pgbench -C", by_cpu(found["pool"], found["pgbench"]), 50, least=True)
+        measure.ratio_row("one client, all CPU: the pool / a connection for each request, plimsoll", by_cpu(found["pool"], found["none"]), note=note)
 
 
 def batches(chosen, folder, database):
