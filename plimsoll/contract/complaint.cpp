@@ -78,8 +78,8 @@ std::string Printer::excerpt(const std::string& file, json::Position at) {
   if (!kept) return {};
   const auto& [whole, lines] = *kept;
   if (at.line > lines.size()) return {};
-  auto text = std::string_view(whole).substr(lines[at.line - 1]);
-  text = text.substr(0, text.find('\n'));
+  const auto begin = lines[at.line - 1], end = at.line < lines.size() ? lines[at.line] - 1 : whole.size();
+  auto text = std::string_view(whole).substr(begin, end - begin);
   if (text.ends_with('\r')) text.remove_suffix(1);
   std::size_t place = at.column - 1;
   if (place > text.size() || text.empty()) return {};

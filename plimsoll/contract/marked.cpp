@@ -2,6 +2,7 @@
 
 #include "plimsoll/base/percent.hpp"
 #include "plimsoll/json/pointer.hpp"
+#include "plimsoll/json/walk.hpp"
 #include "plimsoll/json/write.hpp"
 
 #include <algorithm>
@@ -386,15 +387,8 @@ Marked& Marked::operator=(Marked&&) noexcept = default;
 Marked::~Marked() = default;
 
 bool has_mark(const Value& document, Mark mark) {
-  std::vector<const Value*> open{&document};
-  while (!open.empty()) {
-    const auto* value = open.back();
-    open.pop_back();
-    if (says(*value, kMarkNames[static_cast<std::size_t>(mark)])) return true;
-    for (const auto& member : value->object()) open.push_back(&member.value);
-    for (const auto& item : value->array()) open.push_back(&item);
-  }
-  return false;
+  return json::any_value(document,
+                         [&](const Value& value) { return says(value, kMarkNames[static_cast<std::size_t>(mark)]); });
 }
 
 bool has_marked(const MarkedPlace& place, const Value& value) {

@@ -2,6 +2,7 @@
 
 #include "plimsoll/base/percent.hpp"
 #include "plimsoll/json/pointer.hpp"
+#include "plimsoll/json/walk.hpp"
 
 #include <unictype.h>
 #include <uninorm.h>
@@ -76,6 +77,10 @@ std::string_view trimmed(std::string_view text) {
 const Value* said_by(const Value& schema) { return schema.at("x-plimsoll", "sanitize"); }
 
 }  // namespace
+
+bool says_sanitize(const Value& document) {
+  return json::any_value(document, [](const Value& value) { return said_by(value) != nullptr; });
+}
 
 Result<Sanitizing> read_sanitizing(const Value& from, Sanitizing outer) {
   if (from.is(Type::boolean) && !from.boolean()) return Sanitizing{};

@@ -36,6 +36,9 @@ inline constexpr config::Field kSanitizeFields[] = {
 /// `false`: nothing is done, whatever an outer scope says.
 inline constexpr std::string_view kSanitizeShort = R"("const":false)";
 
+/// Whether a schema or a scope of a document says `sanitize`.
+bool says_sanitize(const json::Value& document);
+
 /// The value of a `sanitize`, on top of what is said around it: an option that it does not name stays as it is there.
 Result<Sanitizing> read_sanitizing(const json::Value& from, Sanitizing outer);
 

@@ -225,19 +225,31 @@ class Validate final : public Policy {
     return rows;
   }
 
+  struct SaidSanitize {
+    explicit SaidSanitize(const json::Value& document) : anywhere(contract::says_sanitize(document)) {}
+    const bool anywhere;
+  };
+
   static Result<Sanitizers> sanitizers_of(const Options& options, const Build& build) {
     const auto outer = contract::sanitizing_of(build.operation);
     if (!outer) return std::unexpected(outer.error());
     Arena arena{1024};
     const auto table_rows = rows_of(build, arena);
-    auto row = contract::Sanitizer::of(build.contract, table_rows ? table_rows->one : json::Value::object({}), *outer);
+    // Most contracts say it nowhere: then no schema is walked through.
+    const bool said_anywhere = outer->any() || build.services.of_plan->of<SaidSanitize>(*build.contract.root)->anywhere;
+    const auto sanitizer_of = [&](const json::Value& schema, const contract::Sanitizing& around,
+                                  const json::Value* also = nullptr) {
+      return said_anywhere ? contract::Sanitizer::of(build.contract, schema, around, also)
+                           : Result<contract::Sanitizer>();
+    };
+    auto row = sanitizer_of(table_rows ? table_rows->one : json::Value::object({}), *outer);
     if (!row) return std::unexpected(std::move(row).error());
     Sanitizers made;
     bool any = false;
     const auto add = [&](std::vector<contract::Sanitizer>& to, const json::Value* schema,
                          const contract::Sanitizing& around, const json::Value* also = nullptr) -> Result<> {
       static const json::Value anything = json::Value::object({});
-      auto sanitizer = contract::Sanitizer::of(build.contract, schema ? *schema : anything, around, also);
+      auto sanitizer = sanitizer_of(schema ? *schema : anything, around, also);
       if (!sanitizer) return std::unexpected(std::move(sanitizer).error());
       any |= !sanitizer->idle();
       to.push_back(std::move(*sanitizer));

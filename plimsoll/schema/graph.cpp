@@ -15,7 +15,7 @@ const Keyword* Graph::find(NodeId node, Word word) const {
 
 std::string Graph::location(NodeId id) const {
   const auto& node = nodes[id];
-  if (node.parent == kNoNode) return node.location;
+  if (node.parent == kNoNode) return node.location ? *node.location : std::string();
   auto text = location(node.parent);
   json::append_token(text, node.word);
   if (node.name.data()) json::append_token(text, node.name);
@@ -32,10 +32,10 @@ DynamicScope Graph::entered(const DynamicScope& scope, NodeId node) const {
 }
 
 NodeId Graph::target(const Keyword& keyword, const Edge& edge, const DynamicScope& scope) const {
-  if (keyword.dynamic_name.empty()) return edge.node;
-  const auto index = std::ranges::find(dynamic_names, keyword.dynamic_name) - dynamic_names.begin();
+  if (keyword.word != Word::dynamic_ref || edge.name.empty()) return edge.node;
+  const auto index = std::ranges::find(dynamic_names, edge.name) - dynamic_names.begin();
   const auto resource = scope[static_cast<std::size_t>(index)];
-  return resource == kUnbound ? edge.node : dynamic_targets.at({resource, keyword.dynamic_name});
+  return resource == kUnbound ? edge.node : dynamic_targets.at({resource, edge.name});
 }
 
 bool Graph::exempt(NodeId id, std::string_view property, int depth) const {

@@ -65,7 +65,8 @@ enum class Word : std::uint8_t {
 using NodeId = std::uint32_t;
 inline constexpr NodeId kNoNode = 0xFFFFFFFF;
 
-/// From a keyword to a subschema: under which member name it stands, where it stands under one.
+/// From a keyword to a subschema: under which member name it stands, where it stands under one. For `$dynamicRef`, the
+/// name of the anchor that is looked for; empty: as `$ref`.
 struct Edge {
   NodeId node = kNoNode;
   std::string_view name{};
@@ -74,13 +75,12 @@ struct Edge {
 /// A keyword of a schema object, its value checked.
 struct Keyword {
   Word word = Word::none;
+  std::uint8_t types = 0;         ///< `type`: a bit for each json::Type, and kInteger
+  std::uint32_t first_regex = 0;  ///< `pattern`, `patternProperties`: one for each edge
   const json::Value* value = nullptr;
   std::string_view name{};                       ///< as it is written
   std::uint32_t first_edge = 0, edge_count = 0;  ///< subschemas
-  std::string_view dynamic_name{};               ///< `$dynamicRef`: the anchor that is looked for; empty: as `$ref`
-  std::uint32_t first_regex = 0;                 ///< `pattern`, `patternProperties`: one for each edge
   Format format = nullptr;
-  std::uint8_t types = 0;  ///< `type`: a bit for each json::Type, and kInteger
 };
 
 inline constexpr std::uint8_t kInteger = 1 << 6;  ///< numbers that are integers only
@@ -95,7 +95,8 @@ struct Node {
   std::string_view word{};  ///< the parent's keyword
   std::string_view name{};  ///< and the member below it,
   std::int32_t index = -1;  ///< or the item
-  std::string location{};   ///< where it was reached otherwise: its pointer, with the URI of another document before
+  /// Where it was reached otherwise: its pointer, with the URI of another document before. Null where that is empty.
+  std::unique_ptr<const std::string> location{};
 };
 
 /// A schema resource: what one `$id` (or a document) identifies.

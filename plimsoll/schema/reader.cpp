@@ -80,6 +80,11 @@ class Reader {
       }
       request_dynamic_targets();
     } while (!pending_.empty());
+    // It stays as long as what is made of it, to explain failures.
+    graph_.nodes.shrink_to_fit();
+    graph_.keywords.shrink_to_fit();
+    graph_.edges.shrink_to_fit();
+    graph_.regexes.shrink_to_fit();
     return std::move(graph_);
   }
 
@@ -248,7 +253,8 @@ class Reader {
     const auto [found, fresh] = ids_.try_emplace(&value, static_cast<NodeId>(graph_.nodes.size()));
     if (!fresh) return found->second;
     if (graph_.nodes.size() >= kMostNodes) throw Invalid{"the schema and what it refers to are too large"};
-    graph_.nodes.push_back({.value = &value, .resource = resource, .location = std::move(location)});
+    graph_.nodes.push_back({.value = &value, .resource = resource});
+    if (!location.empty()) graph_.nodes.back().location = std::make_unique<const std::string>(std::move(location));
     pending_.push_back(found->second);
     return found->second;
   }
@@ -257,7 +263,7 @@ class Reader {
                std::int32_t index = -1) {
     const auto id = request(value, resource_of(value, graph_.nodes[parent].resource), {});
     auto& node = graph_.nodes[id];
-    if (node.parent == kNoNode && node.location.empty() && id != 0) {
+    if (node.parent == kNoNode && !node.location && id != 0) {
       node.parent = parent;
       node.word = word;
       node.name = name;
@@ -495,7 +501,7 @@ class Reader {
     edges(keyword, {{target}});
     if (keyword.word != Word::dynamic_ref) return;
     if (anchor.empty() || !graph_.resources[resource].dynamic_anchors.contains(anchor)) return;
-    keyword.dynamic_name = anchor;
+    graph_.edges[keyword.first_edge].name = anchor;
     if (std::ranges::find(graph_.dynamic_names, anchor) == graph_.dynamic_names.end())
       graph_.dynamic_names.push_back(anchor);
   }

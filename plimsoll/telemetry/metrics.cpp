@@ -227,7 +227,11 @@ struct Registry::State {
   }
 
   Series& find(std::string_view name, std::string_view help, std::string_view type, std::span<const Label> labels) {
-    return family(name, help, type).series[label_text(labels)];
+    auto& series = family(name, help, type).series;
+    auto text = label_text(labels);
+    if (const auto known = series.find(text); known != series.end()) return known->second;
+    text.shrink_to_fit();  // there are several for each operation
+    return series[std::move(text)];
   }
 };
 

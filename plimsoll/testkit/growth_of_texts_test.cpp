@@ -1,5 +1,7 @@
 #include "plimsoll/testkit/growth.hpp"
 
+#include "plimsoll/contract/lint.hpp"
+#include "plimsoll/database/test_folder.hpp"
 #include "plimsoll/http/conditional.hpp"
 #include "plimsoll/http/h1_drive.hpp"
 #include "plimsoll/http/hpack_reader.hpp"
@@ -13,6 +15,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstring>
+#include <fstream>
 #include <memory>
 
 // Texts of a quarter, a half and all of what the limits admit: each parser costs about twice as much for twice the
@@ -260,6 +265,25 @@ TEST(Growth, OfMultipartBodiesAsTheyAreTakenApart) {
                            if (!parser.feed(rest.substr(0, cut))) break;
                        };
                      }));
+}
+
+TEST(Growth, OfFindingsInADocumentOfOneLine) {
+  expect_bounded("findings: in one line", cpu_growth(16'000, [](std::size_t n) {
+                   const auto folder = std::make_shared<database::TestFolder>();
+                   const auto file = *folder / "contract.json";
+                   const auto member = "\"unused\": {\"type\": \"string\", \"description\": \"one of them\"}, ";
+                   std::ofstream(file) << listed(n, "", [&](std::size_t) { return member; });
+                   const auto findings = std::make_shared<std::vector<contract::Finding>>();
+                   for (std::size_t i = 0; i < n; ++i)
+                     findings->push_back({.rule = "unused-component",
+                                          .severity = contract::LintRule::Severity::warning,
+                                          .file = file,
+                                          .at = {1, static_cast<std::uint32_t>(i * std::strlen(member) + 1)},
+                                          .message = "is unused"});
+                   const auto text = contract::to_text(*findings, contract::Printer());
+                   EXPECT_EQ(static_cast<std::size_t>(std::ranges::count(text, '^')), n);
+                   return [=, kept = folder] { (void)contract::to_text(*findings, contract::Printer()); };
+                 }));
 }
 
 }  // namespace

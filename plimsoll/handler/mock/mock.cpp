@@ -14,7 +14,7 @@
 #include "plimsoll/json/write.hpp"
 
 #include <charconv>
-#include <deque>
+#include <list>
 #include <mutex>
 
 namespace plimsoll::handler {
@@ -88,7 +88,7 @@ struct Answer {
     for (auto& media : spec.content) representations.emplace_back(contract, media);
   }
   const ResponseSpec& spec;
-  std::deque<Representation> representations;
+  std::list<Representation> representations;  ///< most have none; an empty list takes no memory
 
   /// Interim: no answer ends with it.
   bool interim() const { return spec.status.starts_with('1'); }
@@ -248,7 +248,7 @@ class Mock final : public Handler {
 
   const contract::Contract& contract_;
   const contract::Operation& operation_;
-  std::deque<Answer> answers_;
+  std::list<Answer> answers_;
 };
 
 constexpr contract::HeaderField kPrefer{"Prefer",

@@ -456,6 +456,17 @@ bool stale_fallback(const contract::Operation& operation) {
   return Part::mode_of(fallback).value_or(Mode::off) == Mode::enforce && Part::says(fallback, "stale");
 }
 
+/// Whether anything of a contract is cached: only then does a write have something to remove.
+struct CachedOperations {
+  explicit CachedOperations(const contract::Contract& contract) {
+    const auto* undeclared = contract.extension ? contract.extension->find("undeclared") : nullptr;
+    any = (undeclared && undeclared->find("cache")) || std::ranges::any_of(contract.operations, [](const auto& each) {
+            return http::is_safe(each.method) && each.extension("cache");
+          });
+  }
+  bool any = false;
+};
+
 Result<std::unique_ptr<Policy>> Cache::build(Options options, const Build& build) {
   auto shared = shared_of(build.services);
   if (!shared) return std::unexpected(std::move(shared).error());
@@ -493,10 +504,7 @@ Result<std::unique_ptr<Policy>> Cache::build(Options options, const Build& build
   }
   const std::string_view method = operation.method;
   if (!http::is_safe(method)) {
-    const auto* undeclared = build.contract.extension ? build.contract.extension->find("undeclared") : nullptr;
-    bool any = undeclared && undeclared->find("cache");
-    for (auto& each : build.contract.operations) any = any || (http::is_safe(each.method) && each.extension("cache"));
-    if (!any) return nullptr;
+    if (!build.services.of_plan->of<CachedOperations>(build.contract)->any) return nullptr;
     return std::make_unique<Invalidation>(std::move(*shared));
   }
   if (options.ttl.nanoseconds == 0 || method != "GET") return nullptr;
