@@ -1,6 +1,7 @@
 """Who may do what, on the running server: keys and tokens made by the commands, roles, the limit of bad credentials, --dev."""
 import http.server
 import json
+import os
 import re
 import subprocess
 import threading
@@ -198,6 +199,16 @@ class Authentication(AuthenticationFixture):
         published["keys"] = (self.folder / "jwks.json").read_bytes()
         harness.until(lambda: server.get("/orders", headers=old).status != 200, "the old key is gone")
         self.assertEqual(server.get("/orders", headers=fresh).status, 200)
+
+    def test_a_key_file_that_does_not_answer_stops_nothing(self):
+        server = self.start(CONFIG.replace("jwks: jwks.json", "jwks: jwks.json, refresh: 1ms") + "threads: 1\n")
+        asks = lambda: server.get("/orders", headers={"Authorization": self.token("--role", "admin")}).status
+        self.assertEqual(asks(), 200)
+        (self.folder / "jwks.json").rename(self.folder / "kept.json")
+        os.mkfifo(self.folder / "jwks.json")
+        for _ in range(3):  # each token is another, and the file is looked at again
+            self.assertEqual(asks(), 200, "the keys at hand stay in force")
+        self.assertEqual(server.get("/livez").status, 200)
 
     def test_a_start_while_the_issuer_is_down_serves_what_needs_no_token_and_waits_for_the_keys(self):
         issuer = harness.Ports.take()  # nobody listens there
