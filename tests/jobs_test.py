@@ -138,8 +138,8 @@ class Jobs(JobsTest):
     def test_a_result_of_several_columns_is_refused(self):
         def config(report, effect="SELECT 1"):
             result = {"type": "application/x-ndjson", "file": "a.ndjson"}
-            return json.dumps({"jobs": {"report": {"run": {"sql": report, "result": result}}, "effect": {"run": {"sql": effect, "result": result}},
-                                        "call": {"run": {"sql": "SELECT 1, 2"}}}})
+            jobs = {"report": {"run": {"sql": report, "result": result}}, "effect": {"run": {"sql": effect, "result": result}}, "call": {"run": {"sql": "SELECT 1, 2"}}}
+            return f"jobs: {json.dumps(jobs)}\n"
 
         for several in ("SELECT 1 AS a, 2 AS b UNION ALL SELECT 3, 4;\n", "WITH x AS (SELECT 1 AS a) SELECT a, a FROM x -- twice", ["SELECT 1", "SELECT * FROM effect WHERE what = :run.kind"]):
             with self.subTest(several):
