@@ -139,7 +139,7 @@ bool add_formats(contract::Draft& draft, Value& content, const Plan& plan, bool 
 
 }  // namespace
 
-void add_answer(contract::Draft& draft, Value& operation, const Plan& plan) {
+void add_answer(contract::Draft& draft, Value& operation, const Plan& plan, SharedValues& shared) {
   const auto status = status_of(plan);
   auto* responses = operation.find("responses");
   if (plan.file && responses && responses->is(Type::object)) {
@@ -171,10 +171,7 @@ void add_answer(contract::Draft& draft, Value& operation, const Plan& plan) {
       responses->set(draft.arena, status, answer);
     return;
   }
-  const auto text = R"({"application/json":{"schema":)" + schema_of(plan, old) + "}}";
-  auto content = json::parse(draft.arena.keep(text), draft.arena);
-  if (!content) return;
-  answer.set(draft.arena, "content", *content);
+  answer.set(draft.arena, "content", shared.of(R"({"application/json":{"schema":)" + schema_of(plan, old) + "}}"));
   responses->set(draft.arena, status, answer);
 }
 

@@ -9,7 +9,6 @@
 #include "plimsoll/schema/format.hpp"
 
 #include <algorithm>
-#include <unordered_map>
 
 namespace plimsoll::table {
 namespace {
@@ -172,25 +171,6 @@ bool knows_callers(const Value& root, const Value& operation) {
                               [](auto& way) { return !way.is(Type::object) || way.object().empty(); });
 }
 
-/// Values of a document by their text: what many operations declare alike (`limit`, `cursor`) is there once.
-class SharedValues {
- public:
-  explicit SharedValues(Arena& arena) : arena_(arena) {}
-  Value of(const Value& value) {
-    auto text = json::to_string(value);
-    auto found = made_.find(text);
-    if (found == made_.end()) {
-      const auto parsed = json::parse(arena_.keep(text), arena_);
-      found = made_.emplace(std::move(text), parsed ? *parsed : Value{}).first;
-    }
-    return found->second;
-  }
-
- private:
-  Arena& arena_;
-  std::unordered_map<std::string, Value> made_;
-};
-
 /// Adds to an operation the parameters it does not have yet.
 void add_parameters(contract::Draft& draft, Value& operation, const Value* of_path, const Plan& plan,
                     const EmbedAccess& access, SharedValues& shared) {
@@ -213,7 +193,7 @@ void add_parameters(contract::Draft& draft, Value& operation, const Value* of_pa
   }
   for (auto& parameter : made->array())
     if (std::ranges::find(known, parameter.find("name")->string()) == known.end())
-      list->push(draft.arena, shared.of(parameter));
+      list->push(draft.arena, shared.of(json::to_string(parameter)));
 }
 
 /// A merge patch has a media type of its own (RFC 7396); whoever takes JSON for it takes that too.
@@ -297,7 +277,7 @@ void augment(contract::Draft& draft) {
             accept_merge_patch(draft, operation);
             declare_patch(draft, operation, *made);
           }
-          add_answer(draft, operation, *made);
+          add_answer(draft, operation, *made, shared);
         });
 }
 
