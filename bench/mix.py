@@ -105,6 +105,15 @@ def check(server, token):
     assert made[0] == made[1], made
 
 
+def checked(server, token):
+    try:
+        check(server, token)
+    except BaseException:
+        server.stop()
+        raise
+    return server
+
+
 def ours(build, folder, credential):
     port = measure.free_port()
     (folder / "mix.yaml").write_text(CONTRACT)
@@ -112,8 +121,7 @@ def ours(build, folder, credential):
     server = measure.Server(OURS, [build / "bin/plimsoll", "serve", "mix.yaml", "--config", "mix.plimsoll.yaml", "--listen", f"127.0.0.1:{port}", "--management", "off"], port, folder,
                             check=listening)
     fill(folder / "mix.db", False)
-    check(server, credential.token)
-    return server
+    return checked(server, credential.token)
 
 
 def theirs(folder, credential):
@@ -124,8 +132,7 @@ def theirs(folder, credential):
     server = measure.Server(THEIRS, ["node", measure.ROOT / "bench/fastify_mix.mjs", port, folder / "fastify.db", folder / "jwks.json", folder / "fastify.log"], port, folder,
                             check=listening)
     server.warm = 5
-    check(server, credential.token)
-    return server
+    return checked(server, credential.token)
 
 
 def main():

@@ -135,6 +135,7 @@ def rows_by_key(chosen, folder, database, row):
         server = measure.fastify(folder, database.url(), name=THEIRS)
         server.target = target
         if ask(server.port, "GET", target) != row:
+            server.stop()
             raise SystemExit(f"{THEIRS} answers otherwise: {ask(server.port, 'GET', target)}")
         return server
 
