@@ -134,9 +134,9 @@ def rows_by_key(chosen, folder, database, row):
             raise measure.Missing(THEIRS, "npm could not install pg (bench/package.json)")
         server = measure.fastify(folder, database.url(), name=THEIRS)
         server.target = target
-        if ask(server.port, "GET", target) != row:
+        if (answer := ask(server.port, "GET", target)) != row:
             server.stop()
-            raise SystemExit(f"{THEIRS} answers otherwise: {ask(server.port, 'GET', target)}")
+            raise SystemExit(f"{THEIRS} answers otherwise: {answer}")
         return server
 
     wrk = lambda server, seconds: measure.wrk(server, seconds, chosen.connections)
