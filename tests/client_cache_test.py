@@ -61,6 +61,8 @@ class ClientCache(Behind):
         self.assertEqual((got.status, len(got.json()["big"])), (200, 1000))
         self.assertIn("stale-if-error", got.headers["cache-status"])
         self.assertEqual(self.count(server, "plimsoll_client_cache_answers_total", source="stale"), 1)
+        event = harness.until(lambda: next((line for line in server.logged() if "stale-response-used" in (line.get("msg"), line.get("event"))), None), "the event")
+        self.assertEqual((event["service"], event["times"]), ("reviews", 1))
 
     def test_a_change_makes_what_is_stored_old(self):
         target = self.target()
