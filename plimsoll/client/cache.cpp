@@ -3,6 +3,7 @@
 #include "plimsoll/client/part.hpp"
 #include "plimsoll/client/wire.hpp"
 #include "plimsoll/contract/contract.hpp"
+#include "plimsoll/exchange/cache/fills.hpp"
 #include "plimsoll/exchange/cache/origin_cache.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/http/field_name.hpp"

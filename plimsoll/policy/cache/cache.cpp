@@ -4,6 +4,7 @@
 #include "plimsoll/contract/header_fields.hpp"
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/exchange/cache/cache_store.hpp"
+#include "plimsoll/exchange/cache/fills.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/exchange/problems.hpp"
