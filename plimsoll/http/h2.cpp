@@ -120,7 +120,10 @@ void H2Session::State::out_ended(H2Stream& stream, std::string& out) {
     stream.out_begun_ = false;
     return;
   }
-  if (!stream.in_ended_) linger(stream, out);
+  if (!stream.in_ended_ && stream.tunnel_)  // nothing stands behind its content
+    put_reset(out, stream.id_, H2Error::no_error);
+  else if (!stream.in_ended_)
+    linger(stream, out);
   close(stream, H2Error::no_error);
 }
 
