@@ -1,4 +1,6 @@
 #include "plimsoll/exchange/budgets.hpp"
+#include "plimsoll/contract/contract.hpp"
+#include "plimsoll/contract/promises.hpp"
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
@@ -24,8 +26,14 @@ class WholeResponse final : public Policy {
   const config::Size most_;
 };
 
+/// A `table` spends the size of a response by itself, while it reads its rows; results of a `job` are bounded where
+/// they are made.
+bool has_bounded_responses(const contract::Operation& operation) {
+  return operation.extension("table") || operation.extension("job");
+}
+
 /// Sets the steps that one exchange may cost where the contract says so; the default needs no policy. The same part
-/// stands around the handler for the size of the response. A `table` spends that by itself, while it reads its rows.
+/// stands around the handler for the size of the response.
 class Budgets final : public Check {
  public:
   using Options = plimsoll::Budgets;
@@ -38,11 +46,14 @@ class Budgets final : public Check {
     if (!read) return std::unexpected(read.error());
     const auto& options = *read;
     if (build.place > 0) {
-      if (build.operation.extension("table")) return nullptr;
+      if (has_bounded_responses(build.operation)) return nullptr;
       return std::make_unique<WholeResponse>(options.response);
     }
     if (options.steps == Options{}.steps) return nullptr;
     return std::make_unique<Budgets>(options);
+  }
+  static void describe(const Options&, const Description& description, contract::Promises& promises) {
+    if (!has_bounded_responses(description.operation)) promises.refuses(database::kResponseTooLarge);
   }
   explicit Budgets(Options options) : options_(options) {}
 
