@@ -298,7 +298,7 @@ class Bodies(harness.ServerTest):
                 server = self.server(CONTRACT, "limits: {start-patience: 0s}\n", environment={"TMPDIR": folder})
                 harness.Process.start(server)
                 self.assertEqual(server.wait(), 75, server.output)
-                self.assertRegex(server.output, re.escape(f"the folder {folder}, for bodies that have no room in memory, takes no files: ") + ".*\n.*help: Set TMPDIR")
+                self.assertRegex(server.output, re.escape(f"a body cannot be written to {folder}: ") + ".*\n.*help: Set TMPDIR")
         later = self.directory() / "later"
         server = self.server(CONTRACT, None, environment={"TMPDIR": later})
         harness.Process.start(server)

@@ -23,6 +23,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <iterator>
 #include <optional>
 #include <system_error>
@@ -212,7 +213,8 @@ class Serving {
     desk.on_ask([this] { keeper_.notify(); });
     keeper_.on_hangup([&desk] { desk.ask(); });
     bool asked = false;
-    const auto due = [&] {
+    // Made once, because a wait must not fail for want of memory.
+    const std::function<bool()> due = [&] {
       asked = desk.asked() || (watched && watched->changed());  // which says so once
       return asked || instance_->may_restore_database();
     };
