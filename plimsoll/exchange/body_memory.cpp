@@ -161,7 +161,7 @@ void WholeBody::add(Bytes piece) {
   last_ = piece;
   if (share_ && share_->file()) return to_disk();
   if (piece.size() > room_ - size_) {
-    constexpr std::uint64_t kGrowth = 4;  // the smaller pieces stay in the arena: a third of the last
+    constexpr std::uint64_t kGrowth = 16;  // the smaller pieces stay in the arena
     const auto most = declared_ >= size_ + piece.size() ? declared_ : limit_;
     const auto room = std::min(std::max(room_ * kGrowth, size_ + piece.size()), most);
     if (!reserve(room)) return to_disk();
