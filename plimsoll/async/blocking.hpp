@@ -54,16 +54,19 @@ class Threads {
 };
 
 /// `co_await blocking(loop, threads, [&] { … })`: runs there, resumes here, throws here what was thrown there. Told to
-/// stop, it still waits for the real end.
+/// stop, it still waits for the real end. Where there are no threads (null) it runs here, at once.
 template <class F>
 class Blocking {
  public:
   using Value = std::invoke_result_t<F>;
-  Blocking(Loop& loop, Threads& threads, F f) : loop_(loop), threads_(threads), f_(std::move(f)) {}
-  bool await_ready() const noexcept { return false; }
+  Blocking(Loop& loop, Threads* threads, F f) : loop_(loop), threads_(threads), f_(std::move(f)) {}
+  bool await_ready() {
+    if (!threads_) value_.emplace(f_());
+    return !threads_;
+  }
   void await_suspend(std::coroutine_handle<> parent) {
     loop_.expect();
-    threads_.post([this, parent] {
+    threads_->post([this, parent] {
       try {
         value_.emplace(f_());
       } catch (...) { thrown_ = std::current_exception(); }
@@ -77,14 +80,18 @@ class Blocking {
 
  private:
   Loop& loop_;
-  Threads& threads_;
+  Threads* threads_;
   F f_;
   std::optional<Value> value_;
   std::exception_ptr thrown_;
 };
 template <class F>
-Blocking<F> blocking(Loop& loop, Threads& threads, F f) {
+Blocking<F> blocking(Loop& loop, Threads* threads, F f) {
   return {loop, threads, std::move(f)};
+}
+template <class F>
+Blocking<F> blocking(Loop& loop, Threads& threads, F f) {
+  return {loop, &threads, std::move(f)};
 }
 
 }  // namespace plimsoll

@@ -118,11 +118,7 @@ Task<Result<Body>> hold_unread(Context& context, BodyMemory& memory, const Reque
   if (share.take_memory(text.size())) co_return std::move(bytes);
   Result<> held;
   if (!share.take_disk(text.size())) held = std::unexpected(share.refused());
-  if (held) {
-    const auto write = [&] { return share.write(text, 0); };
-    auto* threads = context.services.threads;
-    held = threads ? co_await blocking(context.loop, *threads, write) : write();
-  }
+  if (held) held = co_await blocking(context.loop, context.services.threads, [&] { return share.write(text, 0); });
   if (held) co_return lasting_file(share.file().get(), 0, text.size());
   if (http::is_safe(request.method)) co_return std::unexpected(std::move(held).error());
   // What it asked for is done.

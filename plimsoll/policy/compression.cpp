@@ -108,12 +108,8 @@ class Compression final : public Policy {
       response.body = Buffer{std::move(ready), bytes};
     } else if (whole) {
       std::string out;
-      bool smaller = false;
-      if (whole->size() > kAside && threads_) {
-        smaller = co_await blocking(context.loop, *threads_, [&] { return http::compress(coding, *whole, out); });
-      } else {
-        smaller = http::compress(coding, *whole, out);
-      }
+      const bool smaller = co_await blocking(context.loop, whole->size() > kAside ? threads_ : nullptr,
+                                             [&] { return http::compress(coding, *whole, out); });
       if (!smaller) co_return answer;
       if (encodings) encodings->keep(http::name_of(coding), std::make_shared<const std::string>(out));
       if (shared && !shared->alone) context.keep<Buffer>(*shared);  // the headers may be views into it

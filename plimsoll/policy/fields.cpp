@@ -65,18 +65,13 @@ class Fields final : public Policy {
     const auto body = whole_text(answer->body);
     if (!body || !answer->headers.find("content-type").contains("json")) co_return answer;
     std::string out;
-    const auto write = [&] {
+    const bool written = co_await long_work(context, body->size(), [&] {
       const auto parsed = json::parse(*body, context.arena);
       if (!parsed) return false;
       json::Writer writer{out};
       write_selected(writer, *parsed, *selection);
       return true;
-    };
-    bool written;
-    if (is_long_work(context, body->size()))
-      written = co_await blocking(context.loop, *context.services.threads, write);
-    else
-      written = write();
+    });
     if (!written) co_return answer;
     answer->body = context.body(std::move(out));
     answer->headers.remove("etag");  // it named the whole representation

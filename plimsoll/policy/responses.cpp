@@ -133,13 +133,9 @@ class Responses final : public Policy {
   Task<Result<Response>> look(Request& request, Context& context, Next next) {
     auto answer = co_await next(request, context);
     if (!answer) co_return answer;
-    std::string wrong;
     const auto whole = whole_text(answer->body);
-    const auto find = [&] { return fault(request, *answer, context); };
-    if (whole && is_long_work(context, whole->size()))
-      wrong = co_await blocking(context.loop, *context.services.threads, find);
-    else
-      wrong = find();
+    auto wrong =
+        co_await long_work(context, whole ? whole->size() : 0, [&] { return fault(request, *answer, context); });
     if (!wrong.empty()) {
       auto error = Error{&kInvalid, "the answer does not satisfy the contract"}.because(std::move(wrong));
       if (refuses(context, error)) co_return std::unexpected(std::move(error));

@@ -455,14 +455,9 @@ class Validate final : public Policy {
       errors.push_back({"body", "", "required", "a body is required"});
     } else if (!bytes.empty()) {
       std::vector<FieldError> wrong;
-      const auto read = [&] {
+      auto body = co_await long_work(context, bytes.size(), [&] {
         return reading.reader->read(bytes, reading.kind, reading.content_type, context.arena, context.steps, wrong);
-      };
-      decltype(read()) body = nullptr;
-      if (is_long_work(context, bytes.size()))
-        body = co_await blocking(context.loop, *context.services.threads, read);
-      else
-        body = read();
+      });
       if (!body) {
         if (refuses(context, body.error())) co_return std::unexpected(std::move(body).error());
       } else {

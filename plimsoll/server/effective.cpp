@@ -70,10 +70,7 @@ class EffectivePage final : public Handler {
 
   Task<Result<Response>> handle(Request& request, Context& context) override {
     auto text = written();
-    if (!text && context.services.threads)
-      text = co_await blocking(context.loop, *context.services.threads, [this] { return write(); });
-    else if (!text)
-      text = write();
+    if (!text) text = co_await blocking(context.loop, context.services.threads, [this] { return write(); });
     Response response{.status = 200, .headers = Headers{context.arena}};
     const auto verdict = http::evaluate(request.method, request.headers, {.etag = text->tag}, context.wall / kSecond);
     if (verdict == http::Precondition::not_modified) {

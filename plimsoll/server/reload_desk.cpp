@@ -66,7 +66,7 @@ class Reload final : public Handler {
     if (request.headers.contains("origin"))
       co_return fail(kNotReloaded, "a request from a web page cannot reload the contract");
     constexpr auto kPatience = 60 * kSecond;
-    auto answer = co_await Blocking{context.loop, *context.services.threads, [&] { return desk_.ask(kPatience); }};
+    auto answer = co_await blocking(context.loop, *context.services.threads, [&] { return desk_.ask(kPatience); });
     if (!answer) co_return std::unexpected(std::move(answer).error());
     if (!answer->done) co_return fail(kNotReloaded, std::move(answer->text));
     Response response{.status = 200, .headers = Headers{context.arena}, .body = context.kept(answer->text)};

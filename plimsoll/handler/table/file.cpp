@@ -146,7 +146,8 @@ class FolderBytes final : public FileBytes {
 
  private:
   Task<Result<bool>> load(std::uint64_t length) override {
-    auto read = co_await where_it_may_block(context_, [this, length] { return read_piece(length); });
+    auto read =
+        co_await blocking(context_.loop, context_.services.threads, [this, length] { return read_piece(length); });
     co_return read;
   }
   bool read_piece(std::uint64_t length) {

@@ -17,14 +17,6 @@ struct PlanFolder {
   std::shared_ptr<FileFolder> folder;
 };
 
-/// Runs `f` where it may block.
-template <class F>
-Task<std::invoke_result_t<F>> where_it_may_block(Context& context, F f) {
-  if (!context.services.threads) co_return f();
-  auto done = co_await blocking(context.loop, *context.services.threads, std::move(f));
-  co_return done;
-}
-
 /// A file on its way into the folder: written as it comes, a piece at a time in memory, and all of it in the budget of
 /// bodies on disk until the exchange ends. What is not published goes with this object; what is published and whose
 /// transaction is not known to have failed stays, and the sweep judges it.
