@@ -111,10 +111,7 @@ class Bodies(harness.ServerTest):
         """200 readers that take nothing: what is made for each stays within the buffers of its socket and one piece."""
         server = self.start("limits: {connections-per-address: 1000}")
 
-        def private():
-            with open(f"/proc/{server.pid}/status") as status:
-                return int(re.search(r"RssAnon:\s+(\d+)", status.read())[1]) * 1024
-
+        private = lambda: harness.memory(server.pid, "RssAnon")
         server.get("/csv")
         before = private()
         lines = []

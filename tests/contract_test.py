@@ -85,12 +85,11 @@ class Contracts(harness.ServerTest):
                 self.assertIn(server.get(target, {"Authorization": "Bearer t"}).status, (200, 401))
                 processor = pathlib.Path(f"/proc/{server.pid}/stat").read_text().rsplit(")", 1)[1].split()
                 spent.append(sum(map(int, processor[11:13])) / os.sysconf("SC_CLK_TCK"))
-                lines = pathlib.Path(f"/proc/{server.pid}/status").read_text().splitlines()
-                memory = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+                memory = harness.memory(server.pid, "VmHWM")
                 server.stop()
                 if not sanitized:
-                    self.assertLess(memory, 80 * 1024, name)
-            print(f"{name}: first answer after {min(spent) * 1000:.0f} ms of processor time, {memory / 1024:.0f} MiB")
+                    self.assertLess(memory, 80 << 20, name)
+            print(f"{name}: first answer after {min(spent) * 1000:.0f} ms of processor time, {memory / 2**20:.0f} MiB")
             if not sanitized:
                 self.assertLess(min(spent), 0.3, name)
 

@@ -1,6 +1,4 @@
 """A service that is dead while a thousand connections wait for it: what that takes is bounded, and over when its time is."""
-import pathlib
-import re
 import resource
 import select
 import socket
@@ -49,7 +47,7 @@ class DeadUpstream(harness.ServerTest):
 
     @staticmethod
     def resident(server):
-        return int(re.search(r"RssAnon:\s+(\d+)", pathlib.Path(f"/proc/{server.pid}/status").read_text())[1]) * KIB
+        return harness.memory(server.pid, "RssAnon")
 
     def calls(self, server):
         return sum(value for name, value in server.metrics().items() if name.startswith("plimsoll_client_target_calls"))

@@ -372,7 +372,7 @@ class ShopInCpp(harness.ServerTest):
         if "attached" not in said:
             tracer.kill()
             self.skipTest(f"strace cannot attach: {said.strip()}")
-        resident = lambda: int(re.search(r"VmRSS:\s+(\d+) kB", pathlib.Path(f"/proc/{server.pid}/status").read_text())[1]) >> 10
+        resident = lambda: harness.memory(server.pid) >> 20
         memory = resident()
         line = server.connection()
         line.putrequest("PUT", f"/v1/products/{product}/photo?fields=bytes")

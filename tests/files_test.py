@@ -1,7 +1,6 @@
 """Files of rows, on each engine: stored, sent whole and in parts, removed, and never shown to other callers."""
 import hashlib
 import random
-import re
 
 import harness
 import tokens
@@ -346,8 +345,7 @@ class Files(harness.ServerTest):
 
     def resident(self, server):
         """Bytes of memory of the server's own; of the file of SQLite, which is mapped, nothing counts."""
-        status = harness.pathlib.Path(f"/proc/{server.pid}/status").read_text()
-        return int(re.search(r"^RssAnon:\s+(\d+) kB", status, re.M)[1]) << 10
+        return harness.memory(server.pid, "RssAnon")
 
     def test_rows_of_other_programs_have_files_too(self):
         folder = self.directory()

@@ -75,6 +75,11 @@ def seed():
     return value
 
 
+def memory(pid, what="VmRSS"):
+    """Bytes of memory of a process, by its name in proc(5): `VmRSS`; `RssAnon`, without what is mapped from files; `VmHWM`, the most it had."""
+    return int(re.search(rf"^{what}:\s+(\d+) kB$", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M)[1]) << 10
+
+
 def until(ready, what, patience=None):
     """Asks `ready()` until it gives something true, and returns that. Fails with `what` when the patience ends."""
     deadline = time.monotonic() + (patience or PATIENCE)

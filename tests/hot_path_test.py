@@ -213,8 +213,7 @@ class HotPath(unittest.TestCase):
                 server = harness.Server("tables.json", folder)
                 self.addCleanup(server.stop)
                 server.start()
-                status = pathlib.Path(f"/proc/{server.pid}/status").read_text()
-                found.append(int(re.search(r"^RssAnon:\s+(\d+) kB", status, re.M)[1]))
+                found.append(harness.memory(server.pid, "RssAnon") >> 10)
                 server.stop()
         each = (found[1] - found[0]) / 500
         print(f"memory of an operation of a table: {each:.1f} KiB")

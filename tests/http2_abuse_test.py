@@ -41,11 +41,6 @@ class Beside(threading.Thread):
         line.close()
 
 
-def memory(pid, name):
-    with open(f"/proc/{pid}/status") as status:
-        return next(int(line.split()[1]) << 10 for line in status if line.startswith(name))
-
-
 def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
@@ -56,7 +51,7 @@ class Abuse(harness.ServerTest):
         server = self.serve(CONTRACT)
         for _ in range(20):
             server.get("/items")
-        descriptors_before, memory_before = descriptors(server.pid), memory(server.pid, "VmRSS")
+        descriptors_before, memory_before = descriptors(server.pid), harness.memory(server.pid)
         with open(f"/proc/{server.pid}/clear_refs", "w") as peak:
             peak.write("5")
         beside = Beside(server.address)
@@ -65,7 +60,7 @@ class Abuse(harness.ServerTest):
         while waves == 0 or time.monotonic() - began < 3:  # what is ended at once comes again
             self.wave(server, attack, over, within)
             waves += 1
-        peak = memory(server.pid, "VmHWM") - memory_before
+        peak = harness.memory(server.pid, "VmHWM") - memory_before
         took = time.monotonic() - began
         beside.over.set()
         beside.join()

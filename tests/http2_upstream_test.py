@@ -117,8 +117,7 @@ class Upstream(harness.ServerTest):
         self.assertLess(self.peak(server) - before, 16 * MIB)
 
     def peak(self, server):
-        status = pathlib.Path(f"/proc/{server.popen.pid}/status").read_text()
-        return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) * 1024
+        return harness.memory(server.pid, "VmHWM")
 
     def test_an_upload_of_unknown_length_passes_as_it_comes(self):
         origin = self.behind(lambda stream: stream.answer(200, stream.body(), [("content-type", "application/octet-stream")]))

@@ -2,7 +2,6 @@
 
 Directly, without prepared statements through PgBouncer in transaction mode, and on a server of its own that dies in the middle."""
 import json
-import pathlib
 import random
 import re
 import signal
@@ -199,7 +198,7 @@ class Imports(Copying):
     def test_memory_does_not_grow_with_the_rows(self):
         """The body is on disk; what is held beside it is one block, ten times the rows or not."""
         server = self.stock(more="limits: {bodies: 0B}\nthreads: 1\n")
-        anonymous = lambda: int(re.search(r"RssAnon:\s+(\d+)", pathlib.Path(f"/proc/{server.pid}/status").read_text())[1]) << 10
+        anonymous = lambda: harness.memory(server.pid, "RssAnon")
 
         def most(count, first):
             text = "sku,name,amount\n" + "".join(f"AA-{i},{'n' * 50},{i}\n" for i in range(first, first + count))

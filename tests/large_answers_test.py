@@ -1,7 +1,5 @@
 """Handlers of a program that answer with more than anybody should hold (tests/programs/large_server.cpp): 1 GiB in one piece, and streams
 without an end, behind every policy that might keep, copy or look at a body. What is too large is refused; the process does not grow."""
-import pathlib
-import re
 import socket
 
 import harness
@@ -40,7 +38,7 @@ class LargeAnswers(harness.ServerTest):
 
     def grown(self):
         """Bytes of memory of its own that the process has, which no mapping of zeros counts in."""
-        return int(re.search(r"RssAnon:\s+(\d+) kB", pathlib.Path(f"/proc/{self.subject.pid}/status").read_text())[1]) * 1024
+        return harness.memory(self.subject.pid, "RssAnon")
 
     def ask(self, kind, policy):
         path = f"/{kind}/{policy}" + ("?fields=a" if policy == "selected" else "")

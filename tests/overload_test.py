@@ -176,7 +176,7 @@ class Overload(harness.ServerTest):
         server.arguments = ["taskset", "-c", str(cores[0]), str(program / "chain_server"), server.address, "1", str(folder / "contract.yaml"),
                             str(folder / "deployment.yaml"), "busy", "busyCritical"]
         server.start()
-        peak = lambda: int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{server.pid}/status").read_text())[1])
+        peak = lambda: harness.memory(server.pid, "VmHWM") >> 10
         before = peak()
         disturbed = waits_for_a_processor(server.pid)
         load = subprocess.Popen(["taskset", "-c", str(cores[-1]), program / "open_load", str(server.port), "5000", "2", "/", "100", "/critical"],

@@ -128,8 +128,7 @@ class Slow:
 
 
 def rss(server):
-    with open(f"/proc/{server.pid}/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return harness.memory(server.pid)
 
 
 class Reload(harness.ServerTest):

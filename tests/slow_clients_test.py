@@ -65,9 +65,7 @@ class SlowClients(unittest.IsolatedAsyncioTestCase):
         return len(os.listdir(self.proc("fd")))
 
     def peak_memory(self):
-        for line in self.proc("status").read_text().splitlines():
-            if line.startswith("VmHWM"):
-                return int(line.split()[1]) * 1024
+        return harness.memory(self.process.pid, "VmHWM")
 
     async def connect(self, small=False):
         if not small:

@@ -1,7 +1,5 @@
 """Responses that their readers do not take are bounded over all connections, however many ask for them and over either protocol: so many bytes
 in memory, the rest on disk, then 503; one address has a quarter. What is sent from disk is byte for byte what is sent from memory."""
-import pathlib
-import re
 import socket
 import struct
 
@@ -48,7 +46,7 @@ class UnreadResponses(harness.ServerTest):
         return self.taken()["plimsoll_bodies_refused_total"]
 
     def resident(self):
-        return int(re.search(r"VmRSS:\s+(\d+) kB", pathlib.Path(f"/proc/{self.api.pid}/status").read_text())[1]) << 10
+        return harness.memory(self.api.pid)
 
     def ask(self, address):
         """Asks for the list and does not read it: the buffers of the system take little of it."""

@@ -2,8 +2,6 @@
 contract. The server behind is one of the test's own: it answers as told, or misbehaves."""
 import http.client
 import json
-import pathlib
-import re
 import socket
 import socketserver
 import threading
@@ -207,7 +205,7 @@ class Upstream(harness.ServerTest):
                 connection.sendall(piece)
 
         self.behind.answer = large
-        resident = lambda: int(re.search(r"VmRSS:\s+(\d+) kB", pathlib.Path(f"/proc/{front.pid}/status").read_text())[1]) << 10
+        resident = lambda: harness.memory(front.pid)
         before = resident()
         line = front.connection()
         line.request("GET", "/v1/files")

@@ -175,7 +175,7 @@ class Behind(harness.ServerTest):
         return total
 
     def rss(self, server):
-        return int(re.search(r"VmRSS:\s+(\d+) kB", pathlib.Path(f"/proc/{server.pid}/status").read_text())[1]) << 10
+        return harness.memory(server.pid)
 
     def write(self, server, text):
         beside = server.directory / "plimsoll.yaml.new"

@@ -3,9 +3,7 @@ fast as the slower side takes them, and whatever ends one side ends the other. T
 import base64
 import hashlib
 import os
-import pathlib
 import random
-import re
 import signal
 import socket
 import socketserver
@@ -802,7 +800,7 @@ class Watching(WebSocketTest):
 
 def resident(pid):
     """Bytes of memory that are the process's own."""
-    return int(re.search(r"RssAnon:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1]) << 10
+    return harness.memory(pid, "RssAnon")
 
 
 if __name__ == "__main__":
