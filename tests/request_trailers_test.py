@@ -101,6 +101,14 @@ class TrailersTest(interim_test.InterimTest):
 
 
 class Passing(TrailersTest):
+    def test_names_that_are_listed_without_blanks_pass_however_many_they_are(self):
+        behind = self.service()
+        server = self.front(behind)
+        for count in (1, 2, 17, 1000, 4000):
+            self.assertEqual(self.send(server, more="Trailer: " + ",".join(["x"] * count) + "\r\n", trailers=b"x: 1\r\n"), 200)
+            self.assertEqual(behind.came[-1][0]["trailer"].split(", "), ["x"] * count)
+        self.assertEqual(server.get("/livez").status, 200)
+
     def test_they_pass_from_both_versions_to_both(self):
         for behind, options in ((self.service(), "retry: off"), (self.origin(), "retry: off, http: 2")):
             server = self.front(behind, options=options)

@@ -2,6 +2,7 @@
 
 #include "plimsoll/base/letters.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -103,6 +104,17 @@ constexpr std::string_view trimmed(std::string_view text) {
   while (begin != end && blank(*begin)) ++begin;
   while (begin != end && blank(end[-1])) --end;
   return {begin, static_cast<std::size_t>(end - begin)};
+}
+
+/// Calls `f` with each element of a list whose elements are parted by commas, without the blanks around it; not with
+/// empty ones (RFC 9110, section 5.6.1).
+template <class F>
+void each_of(std::string_view list, F f) {
+  while (!list.empty()) {
+    const auto comma = std::min(list.find(','), list.size());
+    if (const auto one = trimmed(list.substr(0, comma)); !one.empty()) f(one);
+    list.remove_prefix(std::min(comma + 1, list.size()));
+  }
 }
 
 }  // namespace plimsoll

@@ -24,16 +24,6 @@ bool named(const std::vector<std::string>& names, std::string_view name) {
   return std::ranges::find(names, name) != names.end();
 }
 
-/// Calls `f` with each element of a list of tokens.
-template <class F>
-void each_of(std::string_view list, F f) {
-  while (!list.empty()) {
-    const auto comma = std::min(list.find(','), list.size());
-    if (const auto one = trimmed(list.substr(0, comma)); !one.empty()) f(one);
-    list.remove_prefix(std::min(comma + 1, list.size()));
-  }
-}
-
 /// What is never stored (section 3.1): of one connection, or for a proxy. The other names the cache says itself.
 bool is_dropped(std::string_view name) {
   static constexpr std::string_view names[] = {"connection",

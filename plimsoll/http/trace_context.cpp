@@ -44,14 +44,9 @@ std::optional<TraceParent> read_traceparent(std::string_view text) {
 
 bool is_tracestate(std::string_view text) {
   std::size_t members = 0;
-  while (!text.empty()) {
-    const auto comma = std::min(text.find(','), text.size());
-    const auto member = trimmed(text.substr(0, comma));
-    text.remove_prefix(std::min(comma + 1, text.size()));
-    if (member.empty()) continue;
-    if (++members > kMostMembers || !is_member(member)) return false;
-  }
-  return members > 0;
+  bool good = true;
+  each_of(text, [&](std::string_view member) { good = good && ++members <= kMostMembers && is_member(member); });
+  return good && members > 0;
 }
 
 }  // namespace plimsoll::http

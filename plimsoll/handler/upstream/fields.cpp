@@ -31,12 +31,7 @@ bool is_made_here(std::string_view name) {
 
 /// Adds the names that a Connection field lists, as `variable_name` has them.
 void list(std::string_view connection, Names& names) {
-  while (!connection.empty()) {
-    const auto comma = std::min(connection.find(','), connection.size());
-    const auto name = trimmed(connection.substr(0, comma));
-    connection.remove_prefix(std::min(comma + 1, connection.size()));
-    if (!name.empty()) names.push_back(variable_name(name));
-  }
+  each_of(connection, [&](std::string_view name) { names.push_back(variable_name(name)); });
 }
 
 bool is_reserved(const Names& reserved, std::string_view name) {

@@ -1,6 +1,5 @@
 #include "plimsoll/handler/upstream/upstream.hpp"
 
-#include "plimsoll/base/arena_text.hpp"
 #include "plimsoll/client/call_state.hpp"
 #include "plimsoll/client/problems.hpp"
 #include "plimsoll/client/random.hpp"
@@ -150,16 +149,14 @@ class PassedTrailers final : public http::Trailing {
   }
   /// Those of the names that `Trailer` lists.
   std::string_view listed(std::string_view names) const {
-    ArenaText passed{context_.arena, names.size()};
-    while (!names.empty()) {
-      const auto comma = std::min(names.find(','), names.size());
-      const auto name = lowered(trimmed(names.substr(0, comma)));
-      names.remove_prefix(std::min(comma + 1, names.size()));
-      if (!passes_behind_body(name, route_.passing, route_.request)) continue;
-      if (!passed.text().empty()) passed << ", ";
-      passed << name;
-    }
-    return passed.text();
+    std::string passed;
+    each_of(names, [&](std::string_view one) {
+      const auto name = lowered(one);
+      if (!passes_behind_body(name, route_.passing, route_.request)) return;
+      if (!passed.empty()) passed += ", ";
+      passed += name;
+    });
+    return context_.arena.keep(passed);
   }
 
  private:
