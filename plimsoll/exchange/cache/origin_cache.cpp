@@ -98,13 +98,13 @@ class OriginCache final : public Policy {
                      "; fwd=stale; detail=stale-if-error");
       };
       const bool beside = !shadow && use == Reuse::stale_while_revalidate && !head;
-      const auto asked_with = head && !rules_.shared ? copied(request.headers, context) : nullptr;
+      const auto asked_with = head && stored && !rules_.shared ? copied(request.headers, context) : nullptr;
       if (head || found.passes || asked.for_origin || asked.control.no_store || (asked.range && !confirming)) {
         auto answer = co_await next(request, context);
         if (head && !shadow && (!answer || answer->status >= 500) && good_enough(stored, use, request))
           co_return stale_instead();
         if (head && answer && answer->status == 200 && stored && !shadow)
-          freshen(*stored, *answer, asked_with ? *asked_with : request.headers, request, context, asked, key);
+          freshen(*stored, *answer, asked_with ? *asked_with : request.headers, asked, key, primary);
         if (shadow) co_return answer;
         co_return bypassed(std::move(answer), asked.range && !found.passes ? "; fwd=partial" : reason);
       }
@@ -537,8 +537,8 @@ class OriginCache final : public Policy {
   }
 
   /// A response to HEAD says whether what is stored of GET is current (section 4.3.5).
-  void freshen(const Stored& stored, const Response& answer, const Headers& asked_with, const Request& request,
-               const Context& context, const Asked& asked, const std::string& key) {
+  void freshen(const Stored& stored, const Response& answer, const Headers& asked_with, const Asked& asked,
+               const std::string& key, std::size_t primary) {
     if (asked.authorized && !stored.for_authorized) return;
     if (!http::origin::is_of(stored, answer.headers, true)) return shared_->store.remove(key);
     const auto now = clock_.steady();
@@ -549,9 +549,7 @@ class OriginCache final : public Policy {
         stored.status, merged, asked, {.requested = unix, .received = unix, .at = now, .began = stored.began}, rules_);
     if (!current) return shared_->store.remove(key);
     current->content = stored.content;
-    std::string primary;
-    place_->put_key(primary, request, context);
-    put(std::move(current), asked_with, primary);
+    put(std::move(current), asked_with, key.substr(0, primary));
   }
 
   const CacheOptions options_;
