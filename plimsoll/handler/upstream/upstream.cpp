@@ -213,38 +213,37 @@ class Upstream final : public Handler {
     for (const auto& [name, value] : fields) onward.headers.add(lasting(name), lasting(value));
     onward.authority = route_.host == "client" ? request.authority : std::string_view(route_.host);
     onward.peer = request.peer;
+    auto& state = client::call_state(onward, context);
     if (const auto read = context.input.body_text; !request.body && !read.empty()) {
       onward.body = &context.arena.make<TextStream>(read);
       onward.content_length = read.size();
-      client::call_state(onward, context).held = read;
+      state.held = read;
     } else if (request.body) {
       onward.body = request.body;
       onward.content_length = request.content_length;
-      client::call_state(onward, context).expects_continue =
-          same_as_lower(request.headers.find("expect"), "100-continue");
+      state.expects_continue = same_as_lower(request.headers.find("expect"), "100-continue");
     }
-    pass_both_ways(request, onward, context);
+    pass_both_ways(request, onward, state, context);
     // A WebSocket shows nothing that an operation could be written from.
     auto* lesson = route_.learned && !websocket ? begin_lesson(request, onward, context) : nullptr;
     if (websocket) {
       // An extended CONNECT has no key, and what a client says all the same is not one.
       if (!request.protocol.empty())
         onward.headers.set("sec-websocket-key", http::new_websocket_key(client::random_bits(), client::random_bits()));
-      client::call_state(onward, context).websocket_key = onward.headers.find("sec-websocket-key");
+      state.websocket_key = onward.headers.find("sec-websocket-key");
     }
     auto answered = co_await route_.service->call(onward, context);
     if (!answered) co_return std::unexpected(told(std::move(answered).error()));
-    if (auto& state = client::call_state(onward, context); state.credential_refused) {
+    if (state.credential_refused) {
       if (state.answer) state.answer->abandon();
       // 401 would make the caller doubt its own credential.
       co_return std::unexpected(Error{&client::kCredentialRefused}.because(
           "service `" + route_.service->name() + "` answered " + std::to_string(answered->status) +
           " to this server's credential"));
     }
-    client::call_state(onward, context).use_interim();
+    state.use_interim();
     Response response{.status = answered->status, .headers = Headers{context.arena}};
     if (answered->status == 101 && websocket) {
-      auto& state = client::call_state(onward, context);
       auto& tunnel = context.keep<client::Tunnel>(context.loop, state.answer->take_over(), std::move(*websocket),
                                                   route_.websockets->tunnel());
       context.note<Upgrading>("websocket", tunnel);
@@ -274,8 +273,7 @@ class Upstream final : public Handler {
     } else {
       response.body = std::move(answered->body);
     }
-    if (auto* answer = client::call_state(onward, context).answer; answer && !route_.response.remove.empty())
-      answer->withhold(route_.response.remove);
+    if (state.answer && !route_.response.remove.empty()) state.answer->withhold(route_.response.remove);
     response_fields(*answered, !whole || request.method == "HEAD", response.headers);
     route_.response.apply(response.headers);
     const auto seen = whole;
@@ -287,7 +285,6 @@ class Upstream final : public Handler {
     }
     if (lesson) end_lesson(*lesson, *answered, seen, response, context);
     if (mirrored) {
-      const auto& state = client::call_state(onward, context);
       const auto* targets = route_.service->targets().get();
       const auto* split = targets ? targets->split() : nullptr;
       // A caller of that group is answered by it already.
@@ -308,8 +305,7 @@ class Upstream final : public Handler {
 
  private:
   /// What passes beside the two messages: fields behind the body of the request, interim answers.
-  void pass_both_ways(const Request& request, const Request& onward, Context& context) const {
-    auto& state = client::call_state(onward, context);
+  void pass_both_ways(const Request& request, const Request& onward, client::CallState& state, Context& context) const {
     if (context.interim) state.informed = &context.arena.make<PassedInterim>(context, route_.response);
     if (!onward.body) return;
     const auto& trailers = context.arena.make<PassedTrailers>(context, route_);
