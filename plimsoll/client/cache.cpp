@@ -129,11 +129,6 @@ class OfService final : public origin::Place {
   }
 
  private:
-  static std::string base_path(const Url& url) {
-    auto base = url.target.substr(0, url.target.find('?'));
-    while (base.ends_with('/')) base.pop_back();
-    return base;
-  }
   std::string_view authority_of(const Request& request) const {
     return request.authority.empty() ? std::string_view(authority_) : request.authority;
   }

@@ -6,6 +6,7 @@
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/http/negotiate.hpp"
 #include "plimsoll/json/parse.hpp"
+#include "plimsoll/json/pointer.hpp"
 #include "plimsoll/json/write.hpp"
 
 namespace plimsoll::client {
@@ -67,18 +68,12 @@ std::optional<std::string> pointer_of(const json::Value& path) {
   if (!path.is(json::Type::array)) return std::nullopt;
   std::string pointer;
   for (const auto& step : path.array()) {
-    pointer += '/';
-    if (step.is(json::Type::string)) {
-      for (const char c : step.string())
-        if (c == '~' || c == '/')
-          pointer += c == '~' ? "~0" : "~1";
-        else
-          pointer += c;
-    } else if (const auto index = step.is(json::Type::number) ? step.integer() : std::nullopt; index && *index >= 0) {
-      pointer += std::to_string(*index);
-    } else {
+    if (step.is(json::Type::string))
+      json::append_token(pointer, step.string());
+    else if (const auto index = step.is(json::Type::number) ? step.integer() : std::nullopt; index && *index >= 0)
+      json::append_token(pointer, static_cast<std::size_t>(*index));
+    else
       return std::nullopt;
-    }
   }
   return pointer;
 }

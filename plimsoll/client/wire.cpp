@@ -109,11 +109,14 @@ std::string names_of(std::span<const Header> fields) {
 
 }  // namespace
 
-std::string target_text(const Request& request, const Url& url) {
-  if (request.target.empty()) return url.target;
+std::string_view base_path(const Url& url) {
   auto base = std::string_view(url.target).substr(0, url.target.find('?'));
   while (base.ends_with('/')) base.remove_suffix(1);
-  return std::string(base).append(request.target);
+  return base;
+}
+
+std::string target_text(const Request& request, const Url& url) {
+  return request.target.empty() ? url.target : std::string(base_path(url)).append(request.target);
 }
 
 Task<Result<>> hold_body(Request& request, Context& context) {

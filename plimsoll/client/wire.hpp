@@ -17,6 +17,8 @@ class Wire final : public Handler {
   std::shared_ptr<const std::vector<Peer>> peers_;  // with the bodies of answers that are still read
 };
 
+/// The path of the URL without its last slashes: what stands before the target of a request.
+std::string_view base_path(const Url& url);
 /// Path and query as they are sent: those of the request behind the path of the URL.
 std::string target_text(const Request& request, const Url& url);
 /// Reads a body of known length up to 64 KiB into the state of the call, once: it is sent together with the head, and

@@ -242,13 +242,4 @@ std::size_t CacheStore::bytes() const {
   return sum;
 }
 
-std::size_t CacheStore::size() const {
-  std::size_t sum = 0;
-  for (auto& shard : shards_) {
-    std::lock_guard lock(shard.mutex);
-    sum += shard.index.size();
-  }
-  return sum;
-}
-
 }  // namespace plimsoll

@@ -98,7 +98,7 @@ class CacheStore {
   /// much.
   std::size_t largest_body() const { return bytes_ / 8 / 2 - std::min<std::size_t>(bytes_ / 32, 16 << 10); }
   std::size_t bytes() const;
-  std::size_t size() const;
+  std::size_t size() const { return count_.load(std::memory_order_relaxed); }
 
  private:
   /// One allocation: the key's text stands behind it.
