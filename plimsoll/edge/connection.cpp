@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <charconv>
 
 namespace plimsoll::edge {
 
@@ -158,6 +159,14 @@ void Connection::drain() {
   grace_.scope = &scope;
   grace_.ring = [](Alarm& alarm) { static_cast<Grace&>(alarm).scope->stop(Stop::drain); };
   worker.loop.wheel().arm(grace_, worker.loop.tick_in(kSecond));
+}
+
+std::optional<std::uint64_t> declared_length(const Response& response) {
+  const auto text = response.headers.find("content-length");
+  std::uint64_t number = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (text.empty() || code != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return number;
 }
 
 void Exchange::begin(Connection& connection) {

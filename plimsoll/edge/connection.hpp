@@ -6,7 +6,9 @@
 #include "plimsoll/http/message.hpp"
 #include "plimsoll/net/transport.hpp"
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace plimsoll::edge {
@@ -20,6 +22,9 @@ class Protocol {
   /// The server goes down: end what is idle, say so with the next answer (`Connection: close`, GOAWAY).
   virtual void drain() = 0;
 };
+
+/// The Content-Length that a response says itself: of a stream, or of what HEAD leaves out.
+std::optional<std::uint64_t> declared_length(const Response& response);
 
 class Connection;
 std::unique_ptr<Protocol> http1(Connection& connection);

@@ -28,15 +28,6 @@ constexpr auto kLinger = 2 * kSecond;
 /// How long an idle connection may still send a request when the server goes down.
 constexpr auto kGrace = kSecond;
 
-/// The Content-Length that a response says itself: of a stream, or of what HEAD leaves out.
-std::optional<std::uint64_t> declared_length(const Response& response) {
-  const auto text = response.headers.find("content-length");
-  std::uint64_t number = 0;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (text.empty() || code != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
-
 /// HTTP/1 on one connection: reads heads, has them served one after the other, writes the answers.
 class Http1 final : public Protocol, public HangUp, public Stream, public InterimResponses {
  public:

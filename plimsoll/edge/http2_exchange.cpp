@@ -22,13 +22,6 @@ namespace {
 
 constexpr std::size_t kFilePiece = 64 * 1024;
 
-std::optional<std::uint64_t> number(std::string_view text) {
-  std::uint64_t value = 0;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || code != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 }  // namespace
 
 Http2Exchange::Http2Exchange(Http2Connection& http2, std::unique_ptr<Arena> arena, const http::H2Head& head)
@@ -77,7 +70,7 @@ void Http2Exchange::fill(Request& request, const http::H2Head& head) {
   }
   if (!head.ended && head.protocol.empty()) {
     request.body = this;
-    request.content_length = number(request.headers.find("content-length"));
+    request.content_length = head.content_length;
   }
 }
 
@@ -142,7 +135,6 @@ Task<> Http2Exchange::answer(Response& response) {
   auto& session = http2_.session();
   const auto status = response.status;
   const bool bodiless = status < 200 || status == 204 || status == 304 || exchange_.request.method == "HEAD";
-  auto declared = number(response.headers.find("content-length"));
   std::optional<std::uint64_t> size = 0;
   Bytes whole;
   if (const auto* text = std::get_if<std::string_view>(&response.body)) whole = as_bytes(*text);
@@ -153,7 +145,8 @@ Task<> Http2Exchange::answer(Response& response) {
   const auto* stream = std::get_if<Stream*>(&response.body);
   if (!whole.empty()) size = whole.size();
   if (file) size = file->length;
-  if (stream || (bodiless && declared)) size = declared;
+  if (stream || bodiless)
+    if (const auto declared = declared_length(response); declared || stream) size = declared;
 
   // In the arena, like all that the session looks at until the head is sent.
   auto& more = arena_->make<std::array<Header, 2>>();
