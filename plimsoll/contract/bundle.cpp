@@ -389,7 +389,7 @@ Reader::Text Reader::text_of(const std::string& file, bool referred) const {
   std::ifstream in(file, std::ios::binary);
   if (!in) return no(std::string("cannot be read: ") + std::strerror(errno));
   std::string text;
-  if (const auto size = fs::file_size(file, error); !error) text.reserve(std::min<std::uintmax_t>(size, kLargest) + 1);
+  if (const auto size = fs::file_size(file, error); !error) text.reserve(std::min<std::uintmax_t>(size, kLargest));
   for (char piece[65536]; in.read(piece, sizeof piece) || in.gcount() > 0;) {
     text.append(piece, static_cast<std::size_t>(in.gcount()));
     if (text.size() > kLargest) break;

@@ -711,9 +711,6 @@ class Generator {
 
 Result<std::unique_ptr<const Program>> generate(Graph graph) try {
   auto program = std::make_unique<Program>();
-  graph.nodes.shrink_to_fit();  // it is there as long as the program
-  graph.keywords.shrink_to_fit();
-  graph.edges.shrink_to_fit();
   program->graph = std::move(graph);
   Generator(*program).run();
   return program;
