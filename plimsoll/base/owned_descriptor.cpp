@@ -1,5 +1,6 @@
 #include "plimsoll/base/owned_descriptor.hpp"
 
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cerrno>
 
@@ -23,6 +24,11 @@ bool all_of(std::size_t size, F some) noexcept {
 
 OwnedDescriptor::~OwnedDescriptor() {
   if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+bool opens_at_once(const std::string& path) noexcept {
+  struct stat found{};
+  return ::stat(path.c_str(), &found) != 0 || S_ISREG(found.st_mode);
 }
 
 bool read_at(int file, void* into, std::size_t size, std::uint64_t at) noexcept {

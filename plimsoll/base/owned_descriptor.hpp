@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -24,6 +25,10 @@ class OwnedDescriptor {
  private:
   int descriptor_;
 };
+
+/// Whether a path can be opened to be read without a wait: a pipe waits for a writer. What is not there opens at once,
+/// and fails.
+bool opens_at_once(const std::string& path) noexcept;
 
 /// Reads or writes all of so many bytes of a file at an offset, however many calls that takes. False: `errno` says why;
 /// EIO where the file ends before.

@@ -1,10 +1,9 @@
 #include "plimsoll/exchange/context.hpp"
 
+#include "plimsoll/base/owned_descriptor.hpp"
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/exchange/parameter_of.hpp"
 #include "plimsoll/http/field_block.hpp"
-
-#include <unistd.h>
 
 #include <algorithm>
 
@@ -43,13 +42,7 @@ Body Context::body(std::string&& text) {
 }
 
 File Context::file(int descriptor, std::uint64_t offset, std::uint64_t length) {
-  struct Closing {
-    int descriptor;
-    explicit Closing(int descriptor) : descriptor(descriptor) {}
-    Closing(const Closing&) = delete;
-    ~Closing() { ::close(descriptor); }
-  };
-  return lasting_file(keep<Closing>(descriptor).descriptor, offset, length);
+  return lasting_file(keep<OwnedDescriptor>(descriptor).get(), offset, length);
 }
 
 Error fields_elsewhere() {

@@ -181,26 +181,13 @@ Result<Listener> Listener::open(std::string_view address, bool shared) {
 }
 
 Result<Listener> Listener::again() const {
-  const int copy = ::fcntl(descriptor_, F_DUPFD_CLOEXEC, 0);
+  const int copy = ::fcntl(descriptor_.get(), F_DUPFD_CLOEXEC, 0);
   if (copy < 0) return cannot(address_, errno);
   Listener listener{copy, address_};
   listener.inherited_ = inherited_;
   return listener;
 }
 
-Listener::Listener(Listener&& other) noexcept
-    : descriptor_(std::exchange(other.descriptor_, -1)),
-      address_(std::move(other.address_)),
-      inherited_(other.inherited_) {}
-Listener& Listener::operator=(Listener&& other) noexcept {
-  std::swap(descriptor_, other.descriptor_);
-  std::swap(address_, other.address_);
-  std::swap(inherited_, other.inherited_);
-  return *this;
-}
-Listener::~Listener() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-}
 void Listener::turn_away(int listener) {
   // Drops segments with SYN and without ACK (byte 13 of the TCP header), takes all others (socket(7),
   // SO_ATTACH_FILTER).
@@ -229,8 +216,6 @@ SocketFile::~SocketFile() {
   if (path_.empty() || ::stat(path_.c_str(), &there) != 0) return;
   if (there.st_dev == device_ && there.st_ino == inode_) ::unlink(path_.c_str());
 }
-
-int Listener::release() { return std::exchange(descriptor_, -1); }
 
 Accepted accept(int listener, int& error) {
   sockaddr_storage from{};

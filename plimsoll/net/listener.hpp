@@ -1,5 +1,6 @@
 #pragma once
 
+#include "plimsoll/base/owned_descriptor.hpp"
 #include "plimsoll/base/result.hpp"
 
 #include <cstdint>
@@ -30,24 +31,20 @@ class Listener {
   /// Another descriptor of the same socket.
   Result<Listener> again() const;
 
-  Listener(Listener&& other) noexcept;
-  Listener& operator=(Listener&& other) noexcept;
-  ~Listener();
-
   /// As bound: with the port the system chose.
   const std::string& address() const { return address_; }
   /// The system does not divide what comes among several: `again` gives further threads the same socket.
   bool undivided() const { return inherited_ || address_.starts_with("unix:"); }
-  int get() const { return descriptor_; }
+  int get() const { return descriptor_.get(); }
   /// No new connection comes to this socket; those whose handshake is under way still do. A client that is turned away
   /// so asks again after a second, and finds whoever else listens there: a reset would have cost it its request.
   static void turn_away(int listener);
   /// Gives the descriptor away.
-  int release();
+  int release() { return descriptor_.release(); }
 
  private:
   Listener(int descriptor, std::string address) : descriptor_(descriptor), address_(std::move(address)) {}
-  int descriptor_ = -1;
+  OwnedDescriptor descriptor_;
   std::string address_;
   bool inherited_ = false;
 };

@@ -1,10 +1,11 @@
 #include "plimsoll/net/pem.hpp"
 
+#include "plimsoll/base/owned_descriptor.hpp"
+
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <sys/stat.h>
 
 #include <cerrno>
 #include <cstring>
@@ -21,9 +22,16 @@ struct Freed {
 };
 using Bio = std::unique_ptr<BIO, Freed<BIO_free_all>>;
 
+/// False: OpenSSL's errors say that it is no file.
+bool is_file(const std::string& path) {
+  if (opens_at_once(path)) return true;
+  ERR_raise_data(ERR_LIB_USER, ERR_R_UNSUPPORTED, "%s is no file", path.c_str());
+  return false;
+}
+
 Bio open_pem(const std::string& source) {
   if (is_pem(source)) return Bio{BIO_new_mem_buf(source.data(), static_cast<int>(source.size()))};
-  if (!opens_at_once(source)) return nullptr;
+  if (!is_file(source)) return nullptr;
   return Bio{BIO_new_file(source.c_str(), "r")};
 }
 
@@ -35,13 +43,6 @@ bool is_pem(std::string_view text) { return text.contains("-----BEGIN"); }
 
 std::string name_of_pem(const std::string& source) { return is_pem(source) ? "the text given" : source; }
 
-bool opens_at_once(const std::string& path) {
-  struct stat found{};
-  if (::stat(path.c_str(), &found) != 0 || S_ISREG(found.st_mode)) return true;
-  ERR_raise_data(ERR_LIB_USER, ERR_R_UNSUPPORTED, "%s is no file", path.c_str());
-  return false;
-}
-
 std::expected<std::string, std::string> pem_text(const std::string& source) {
   if (is_pem(source)) return source;
   if (!opens_at_once(source)) return std::unexpected(source + ": it is no file");
@@ -50,6 +51,10 @@ std::expected<std::string, std::string> pem_text(const std::string& source) {
   std::string text{std::istreambuf_iterator<char>(file), {}};
   if (!is_pem(text)) return std::unexpected(source + ": no PEM");
   return text;
+}
+
+bool use_authorities(SSL_CTX* context, const std::string& file) {
+  return is_file(file) && SSL_CTX_load_verify_file(context, file.c_str()) == 1;
 }
 
 bool use_chain(SSL_CTX* context, const std::string& source) {

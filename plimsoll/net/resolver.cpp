@@ -198,9 +198,7 @@ Result<Addresses> Threaded::State::answer(const std::string& host) {
     if (found && found->empty()) return fail(kNameNotResolved, host + " has no address");
     if (found && found->size() > kMostAddresses) found->resize(kMostAddresses);
     return found;
-  } catch (const std::bad_alloc&) { return fail(kOutOfMemory); } catch (...) {
-    return std::unexpected(error_from_current_exception());
-  }
+  } catch (...) { return std::unexpected(error_from_current_exception()); }
 }
 
 void Threaded::State::deliver(Wait& waiter, const Result<Addresses>& result) {

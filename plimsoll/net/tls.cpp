@@ -306,8 +306,7 @@ Result<> Loaded::verify_callers(SSL_CTX* c) {
   const auto& file = options_.client_authorities;
   if (file.empty())
     return fail(kTls, "client-certificate needs client-authorities: the file of the authorities that sign them");
-  if (!opens_at_once(file) || SSL_CTX_load_verify_file(c, file.c_str()) != 1)
-    return cannot(file, "no authority could be read");
+  if (!use_authorities(c, file)) return cannot(file, "no authority could be read");
   SSL_CTX_set_client_CA_list(c, SSL_load_client_CA_file(file.c_str()));
   const bool required = options_.client_certificate == ClientCertificate::required;
   SSL_CTX_set_verify(c, SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);

@@ -55,8 +55,7 @@ Result<std::shared_ptr<TlsClient>> TlsClient::load(const TlsClientOptions& optio
   SSL_CTX_set_verify(c, options.verify == TlsVerify::nothing ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, nullptr);
   const auto& file = options.authorities;
   if (options.verify != TlsVerify::nothing &&
-      (file.empty() ? SSL_CTX_set_default_verify_paths(c) != 1
-                    : !opens_at_once(file) || SSL_CTX_load_verify_file(c, file.c_str()) != 1))
+      !(file.empty() ? SSL_CTX_set_default_verify_paths(c) == 1 : use_authorities(c, file)))
     return cannot(file.empty() ? "the system's authorities" : file, "no authority could be read");
   if (!options.certificate.empty()) {
     if (!use_chain(c, options.certificate))

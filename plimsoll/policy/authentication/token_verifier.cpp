@@ -1,6 +1,7 @@
 #include "plimsoll/policy/authentication/token_verifier.hpp"
 
 #include "plimsoll/base/hash.hpp"
+#include "plimsoll/base/owned_descriptor.hpp"
 #include "plimsoll/json/parse.hpp"
 
 #include <sys/stat.h>
@@ -21,8 +22,7 @@ std::int64_t changed_at(const std::string& path) {
 
 Result<JwkSet> read_set(const std::string& path) {
   // To open a pipe waits for a writer, and it may be an I/O thread that looks.
-  if (struct stat found{}; ::stat(path.c_str(), &found) == 0 && !S_ISREG(found.st_mode))
-    return fail(kBadKey, "the key file " + path + " is no file");
+  if (!opens_at_once(path)) return fail(kBadKey, "the key file " + path + " is no file");
   std::ifstream in(path, std::ios::binary);
   std::ostringstream out;
   out << in.rdbuf();
