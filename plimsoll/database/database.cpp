@@ -46,7 +46,7 @@ std::string remedy_of(const Error& error) {
   if (says("unable to open") || says("cannot open"))
     return "Make the folder of the database, writable for this process, or name another file with `database: {url: "
            "'sqlite:PATH'}` in plimsoll.yaml.";
-  if (says("moved or deleted")) return "Put the file back, or restart the server to use the one that is there now.";
+  if (says("moved or deleted")) return "Put the file back, or another that fits: the server uses it without a restart.";
   if (says("not a database"))
     return "Name another file with `database: {url: 'sqlite:PATH'}` in plimsoll.yaml; this one is left as it is.";
   if (says("malformed")) return "Restore the database from a backup; `plimsoll database verify` lists the damage.";

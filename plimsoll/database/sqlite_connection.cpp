@@ -5,6 +5,7 @@
 #include "plimsoll/base/out_of_memory.hpp"
 #include "plimsoll/database/decimal.hpp"
 #include "plimsoll/database/instant.hpp"
+#include "plimsoll/database/sqlite_gate.hpp"
 
 #include <fcntl.h>
 #include <sqlite3.h>
@@ -512,8 +513,7 @@ Result<> SqliteConnection::run(std::string_view sql, std::span<const Cell> param
 
 Result<> SqliteConnection::run_now(std::string_view sql, std::span<const Cell> parameters, RowSink* into,
                                    const StepLimit& limit) {
-  if (role_ == Role::reader && idle() && gone())
-    return std::unexpected(Error{&kUnavailable}.because("sqlite: the database file was moved or deleted"));
+  if (role_ == Role::reader && idle() && gone()) return std::unexpected(moved_error());
   auto prepared = prepare(sql);
   if (!prepared) return std::unexpected(std::move(prepared).error());
   auto* statement = *prepared;
@@ -573,7 +573,7 @@ Result<bool> SqliteConnection::only_reads(std::string_view sql) {
   return sqlite3_stmt_readonly(*prepared) != 0;
 }
 
-Result<> SqliteConnection::script(std::string_view sql, StepLimit limit) {
+Result<> SqliteConnection::script(std::string_view sql, StepLimit limit) try {
   limit_ = limit;
   spent_ = 0;
   const std::string text(sql);
@@ -599,7 +599,7 @@ Result<> SqliteConnection::script(std::string_view sql, StepLimit limit) {
     if (inside && idle()) return std::unexpected(Error{&kInternal}.because("a script ended its transaction"));
   }
   return {};
-}
+} catch (const std::bad_alloc&) { return fail(kOutOfMemory); }
 
 void SqliteConnection::longest_value(std::size_t bytes) {
   sqlite3_limit(db_, SQLITE_LIMIT_LENGTH, static_cast<int>(bytes));

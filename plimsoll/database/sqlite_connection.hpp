@@ -73,13 +73,20 @@ void add_row_functions(sqlite3* db, EmbeddedRows& embedded);
 /// One connection to a SQLite file, used by one thread at a time, with the statements it has prepared.
 class SqliteConnection {
  public:
+  /// A file by what it is, not by its name.
+  struct Identity {
+    std::uint64_t device = 0, inode = 0;  ///< 0: there is none
+    static Identity of(const std::string& path);
+    friend bool operator==(const Identity&, const Identity&) = default;
+  };
+
   enum class Role : std::uint8_t { writer, reader };
   static Result<std::unique_ptr<SqliteConnection>> open(const SqliteOptions& options, Role role);
   ~SqliteConnection();
   SqliteConnection(const SqliteConnection&) = delete;
 
-  /// Runs one statement to its end. `into` may be null. Where memory is not to be had it is `database-unavailable`, and
-  /// the connection goes on.
+  /// Runs one statement to its end. `into` may be null. Where memory is not to be had it and `script` are
+  /// `out-of-memory`, and the connection goes on.
   Result<> run(std::string_view sql, std::span<const Cell> parameters, RowSink* into, StepLimit limit = {});
   /// Statements without parameters, several of them, result ignored. Inside a transaction none may end it.
   Result<> script(std::string_view sql, StepLimit limit = {});
@@ -144,12 +151,6 @@ class SqliteConnection {
   static void add(std::vector<std::string>& tables, std::string_view table);
 
   static constexpr std::size_t kStatements = 256;
-  /// A file by what it is, not by its name.
-  struct Identity {
-    std::uint64_t device = 0, inode = 0;  ///< 0: there is none
-    static Identity of(const std::string& path);
-    friend bool operator==(const Identity&, const Identity&) = default;
-  };
   sqlite3* db_ = nullptr;
   Role role_;
   std::string path_;

@@ -42,6 +42,14 @@ Error no_folder() {
   return error;
 }
 
+/// The folder of an absolute path that is not there may be on a volume that is mounted later. A relative one stands
+/// beside the deployment: where it is not there, it is misspelt.
+bool may_be_mounted_later(const std::string& path) {
+  const auto folder = fs::path(path).parent_path();
+  std::error_code unknown;
+  return folder.is_absolute() && !fs::exists(folder, unknown) && !unknown;
+}
+
 Result<SqliteOptions> options_at(const Place& place) {
   SqliteOptions options;
   if (auto read = read_options(place, kSqliteFields, &options); !read) return std::unexpected(std::move(read).error());
@@ -97,7 +105,11 @@ Result<OpenDatabase> open(const Place& place, const Opening& opening) {
   if (opening.purpose == Opening::Purpose::trial)
     if (auto copied = try_on_copy(*options, made); !copied) return std::unexpected(std::move(copied).error());
   auto opened = open_sqlite(*options);
-  if (!opened) return std::unexpected(std::move(opened).error());
+  if (!opened) {
+    if (opening.purpose == Opening::Purpose::requests && may_be_mounted_later(options->path))
+      opened.error().retryable = true;
+    return std::unexpected(std::move(opened).error());
+  }
   made.database = std::move(*opened);
   made.file = options->path;
   return made;

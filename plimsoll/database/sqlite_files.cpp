@@ -253,7 +253,7 @@ class Untouched {
   static bool in_wal_mode(const std::string& path) {
     std::array<char, 20> head{};
     const OwnedDescriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-    return ::pread(file.get(), head.data(), head.size(), 0) == head.size() && head[18] == 2;
+    return read_at(file.get(), head.data(), head.size(), 0) && head[18] == 2;
   }
   sqlite3* db_ = nullptr;
 };

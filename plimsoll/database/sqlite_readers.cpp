@@ -3,8 +3,6 @@
 #include "plimsoll/base/out_of_memory.hpp"
 #include "plimsoll/database/slow_statements.hpp"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 
 namespace plimsoll::database {
@@ -80,16 +78,16 @@ SqliteReaders::SqliteReaders(const SqliteOptions& options, const SqliteGate& gat
                static_cast<std::size_t>(std::max<std::int64_t>(1, options.queue))) {}
 
 bool SqliteReaders::same_file() {
-  struct stat is{};
+  if (!options_.vfs.empty()) return true;
+  const auto there = SqliteConnection::Identity::of(options_.path);
   const std::scoped_lock lock(mutex_);
-  return !options_.vfs.empty() ||
-         (::stat(options_.path.c_str(), &is) == 0 && is.st_dev == device_ && is.st_ino == inode_);
+  return there.inode != 0 && there == file_;
 }
 
 void SqliteReaders::take_file() {
-  struct stat is{};
+  const auto there = SqliteConnection::Identity::of(options_.path);
   const std::scoped_lock lock(mutex_);
-  if (::stat(options_.path.c_str(), &is) == 0) device_ = is.st_dev, inode_ = is.st_ino;
+  if (there.inode != 0) file_ = there;
 }
 
 Result<std::unique_ptr<SqliteConnection>> SqliteReaders::open() {

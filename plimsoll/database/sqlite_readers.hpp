@@ -2,6 +2,7 @@
 
 #include "plimsoll/database/fair_queue.hpp"
 #include "plimsoll/database/sqlite_ask.hpp"
+#include "plimsoll/database/sqlite_connection.hpp"
 #include "plimsoll/database/sqlite_gate.hpp"
 #include "plimsoll/database/sqlite_turn_reader.hpp"
 
@@ -56,7 +57,7 @@ class SqliteReaders {
   std::uint64_t id_;
   std::mutex mutex_;
   std::condition_variable ready_, idle_;
-  std::uint64_t device_ = 0, inode_ = 0;  ///< of the file to read
+  SqliteConnection::Identity file_;  ///< to read
   FairQueue queries_;
   bool closing_ = false, held_back_ = false;
   std::vector<Query*> on_threads_;

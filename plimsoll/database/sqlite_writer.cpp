@@ -545,9 +545,7 @@ void SqliteWriter::execute(Statement& statement, Lease& lease) {
       if (connection_->idle() && statement.result)
         statement.result = std::unexpected(caused(&kInternal, "only the caller that began a transaction may end it"));
       break;
-    case script: try { statement.result = connection_->script(statement.sql, limit);
-      } catch (const std::bad_alloc&) { statement.result = fail(kOutOfMemory); }
-      break;
+    case script: statement.result = connection_->script(statement.sql, limit); break;
     case commit:
       statement.result = connection_->idle()
                              ? std::unexpected(caused(&kUnavailable, "sqlite: the transaction was rolled back"))

@@ -14,18 +14,6 @@
 #include <filesystem>
 
 namespace plimsoll::server {
-namespace {
-
-/// The folder of an absolute path that is not there may be on a volume that is mounted later. A relative one stands
-/// beside the deployment: where it is not there, it is misspelt.
-bool may_be_mounted_later(const std::string& url) {
-  namespace fs = std::filesystem;
-  const auto folder = fs::path(database::file_of(url)).parent_path();
-  std::error_code unknown;
-  return folder.is_absolute() && !fs::exists(folder, unknown) && !unknown;
-}
-
-}  // namespace
 
 Process::Process(const Settings& said, Handlers own_handlers, Runners own_runners, Problems own_problems)
     : settings(said),
@@ -89,7 +77,6 @@ contract::Complaints Process::open_database(const Deployment& from) {
   const auto open = [&] {
     auto made = engine->open(place, opening);
     opening.repeated = true;
-    if (!made && !settings.dry_run && may_be_mounted_later(place.url)) made.error().retryable = true;
     return made;
   };
   auto* patience = Patience::current();
