@@ -113,9 +113,9 @@ struct Instance::State {
     auto& one = retired.emplace_back();
     one.generation = std::move(old);
     const auto end = [this, &one] {
-      for (bool retired = false; !retired;) try {
+      for (;;) try {
           one.generation->retire();
-          retired = true;
+          break;
         } catch (const std::bad_alloc&) { rest_of_memory(); }
       std::unique_ptr<Generation> ended;
       {

@@ -64,7 +64,7 @@ void inherit(contract::Operation& operation, const contract::Contract& contract)
 
 void Site::undeclared(Undeclared operation, std::unique_ptr<Handler> handler) {
   undeclared_.operation = std::move(operation.operation);
-  undeclared_.websockets = offers_websocket(undeclared_.operation);
+  websockets_ |= undeclared_.websockets = offers_websocket(undeclared_.operation);
   undeclared_.handler = only_undeclared(*contract_, std::move(handler), kNotFound, kMethodNotAllowed);
 }
 
@@ -89,7 +89,7 @@ contract::Complaints Site::operations(std::vector<std::unique_ptr<Handler>> hand
   for (std::size_t i = 0; i < routes_.size(); ++i) {
     auto& route = routes_[i];
     route.handler = std::move(handlers[i]);
-    route.websockets = offers_websocket(contract_->operations[i]);
+    websockets_ |= route.websockets = offers_websocket(contract_->operations[i]);
     build(*route.handler, contract_->operations[i], Reach::operations, route.chain, options_.get());
   }
   return told_once(std::move(complaints));
@@ -219,10 +219,6 @@ Site::Chosen Site::chain_of(Request& request, Context& context) {
   if (!undeclared_.handler || (connects && !undeclared_.websockets)) return of(unmatched_chain_);
   context.operation = &undeclared_.operation;
   return of(undeclared_.chain);
-}
-
-bool Site::offers_websockets() const noexcept {
-  return undeclared_.websockets || std::ranges::any_of(routes_, &Route::websockets);
 }
 
 Importance Site::route(Request& request, Context& context) {

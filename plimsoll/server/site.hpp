@@ -62,7 +62,7 @@ class Site final : public edge::Service {
   /// on the machine; a page in a browser there, whose own name leads to that address (DNS rebinding), is not meant.
   void only_local_names() { only_local_names_ = true; }
 
-  bool offers_websockets() const noexcept override;
+  bool offers_websockets() const noexcept override { return websockets_; }
   Importance route(Request&, Context&) override;
   Task<Response> serve(Request&, Context&) override;
   Response refused(const Error&, Request&, Context&) override;
@@ -103,6 +103,7 @@ class Site final : public edge::Service {
   } undeclared_;
   Chain unmatched_chain_, wrong_method_chain_, asterisk_chain_, misdirected_chain_, redirect_chain_;
   bool only_local_names_ = false, tls_ = false;
+  bool websockets_ = false;  ///< of any operation, or of what answers beside them
 };
 
 /// Answers with fixed bytes that live as long as the site, with an ETag and 304.
