@@ -1,5 +1,6 @@
 #include "plimsoll/exchange/policy.hpp"
 
+#include "plimsoll/base/seen_list.hpp"
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/problem_document.hpp"
@@ -8,7 +9,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 
 namespace plimsoll {
 
@@ -31,13 +31,9 @@ class Policy::Decisions {
     for (const auto* problem : problems_) tell(labels_of(*problem, policy_.mode_ == Mode::enforce));
   }
 
-  ~Decisions() {
-    for (auto* known = known_.load(); known;) delete std::exchange(known, known->next);
-  }
-
   void count(const Problem& problem, bool obeyed) noexcept {
-    for (const auto* known = known_.load(std::memory_order_acquire); known; known = known->next)
-      if (known->problem == &problem && known->obeyed == obeyed) return known->counter.add();
+    const auto same = [&](const Known& one) { return one.problem == &problem && one.obeyed == obeyed; };
+    if (const auto* known = known_.find(same)) return known->counter.add();
     if (std::ranges::find(problems_, &problem) == problems_.end()) return;  // not its own: Site counts it as any other
     try {
       add(problem, obeyed).add();
@@ -54,17 +50,15 @@ class Policy::Decisions {
              {"problem", problem.code},
              {"decision", obeyed ? "refused" : "shadowed"}}};
   }
-  /// What it has counted. They are few, so they are a list; several threads that count one first may each add it.
+  /// What it has counted.
   struct Known {
     const Problem* problem;
     bool obeyed;
     telemetry::Counter& counter;
-    Known* next;
   };
   telemetry::Counter& add(const Problem& problem, bool obeyed) {
     auto& counter = registry_.counter(kName, kHelp, labels_of(problem, obeyed));
-    auto* added = new Known{&problem, obeyed, counter, known_.load(std::memory_order_relaxed)};
-    while (!known_.compare_exchange_weak(added->next, added, std::memory_order_release, std::memory_order_relaxed)) {}
+    known_.add({&problem, obeyed, counter});
     return counter;
   }
 
@@ -72,7 +66,7 @@ class Policy::Decisions {
   telemetry::Registry& registry_;
   const Policy& policy_;
   const std::string_view operation_;
-  std::atomic<Known*> known_ = nullptr;       ///< the newest
+  SeenList<Known> known_;
   const telemetry::Expectation expectation_;  ///< last: it reads all others
 };
 

@@ -1,3 +1,4 @@
+#include "plimsoll/base/seen_list.hpp"
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
@@ -40,10 +41,6 @@ class Measure final : public Check {
     if (method(false) == "GET") label(true, tell);
   }
 
-  ~Measure() override {
-    for (auto* known = known_.load(); known;) delete std::exchange(known, known->next);
-  }
-
   Result<> check(Request& request, Context& context) override {
     const bool head = request.method == kHead && method(false) == "GET";
     auto* active = active_[head].load(std::memory_order_acquire);
@@ -76,7 +73,6 @@ class Measure final : public Check {
     bool head;
     std::uint16_t status;
     telemetry::Histogram& histogram;
-    Known* next;
   };
 
   // What no route takes may have any method: an empty label would be none (OpenTelemetry has this word for it).
@@ -98,11 +94,10 @@ class Measure final : public Check {
     return active_[head].load(std::memory_order_relaxed);
   }
 
-  /// The histogram of a status: registered when it is seen first, found without a lock after that. An operation has
-  /// few, so they are a list; several threads that see one first may each add it.
+  /// The histogram of a status: registered when it is seen first, found without a lock after that.
   telemetry::Histogram& of(bool head, std::uint16_t status) {
-    for (const auto* known = known_.load(std::memory_order_acquire); known; known = known->next)
-      if (known->status == status && known->head == head) return known->histogram;
+    const auto same = [&](const Known& one) { return one.status == status && one.head == head; };
+    if (const auto* known = known_.find(same)) return known->histogram;
     const auto text = std::to_string(status);
     const telemetry::Label labels[] = {{"http_request_method", method(head)},
                                        {"http_route", operation_.path},
@@ -110,8 +105,7 @@ class Measure final : public Check {
                                        {"operation", operation_.id},
                                        {"version", version_}};
     auto& made = registry_.histogram(kDuration, metrics[0].sentence, telemetry::without_empty_last(labels));
-    auto* added = new Known{head, status, made, known_.load(std::memory_order_relaxed)};
-    while (!known_.compare_exchange_weak(added->next, added, std::memory_order_release, std::memory_order_relaxed)) {}
+    known_.add({head, status, made});
     return made;
   }
 
@@ -119,8 +113,8 @@ class Measure final : public Check {
   const contract::Operation& operation_;
   const std::string& version_;
   std::atomic<telemetry::Gauge*> active_[2] = {};  ///< the second of HEAD; null: no request yet
-  std::atomic<Known*> known_ = nullptr;            ///< the newest
-  const telemetry::Expectation expectation_;       ///< last: it reads all others
+  SeenList<Known> known_;
+  const telemetry::Expectation expectation_;  ///< last: it reads all others
 };
 
 }  // namespace
