@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <new>
 
 namespace plimsoll::table {
 namespace {
@@ -75,7 +76,7 @@ void FolderProbe::work(std::stop_token stop) {
   }
 }
 
-void FolderProbe::judge(const Result<>& found) {
+void FolderProbe::judge(const Result<>& found) try {
   using telemetry::Level, telemetry::Line;
   const auto failure = found ? std::string{} : database::reason_of(found.error());
   const bool changed = state_->checked(failure);
@@ -87,6 +88,6 @@ void FolderProbe::judge(const Result<>& found) {
     log_->write(Level::error, "files-not-writable", [&](Line& line) {
       line.add("reason", failure).add("effect", "the server is not ready; uploads are refused");
     });
-}
+} catch (const std::bad_alloc&) {}  // said after the next look
 
 }  // namespace plimsoll::table

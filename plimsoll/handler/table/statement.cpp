@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <forward_list>
+#include <utility>
 
 namespace plimsoll::table {
 namespace {
@@ -495,11 +496,12 @@ std::optional<std::vector<Statement>> planned_statements(const Dialect& dialect,
   database::AccessPath path{.numbered = plan.way != Way::walk, .sorted = plan.way == Way::range, .words = plan.words};
   select.path = &path;
   asked.search.aside = !plan.words;
-  std::vector<database::Condition> each;
-  for (std::size_t i = 0; i < select.where.size(); ++i)
-    if (plan.merged >> i & 1) each.push_back(select.where[i]);
-  std::size_t at = 0;
-  std::erase_if(select.where, [&](const database::Condition&) { return (plan.merged >> at++ & 1) != 0; });
+  std::vector<database::Condition> each, rest;
+  if (plan.merged) {
+    for (std::size_t i = 0; i < select.where.size(); ++i)
+      (plan.merged >> i & 1 ? each : rest).push_back(std::move(select.where[i]));
+    select.where = std::move(rest);
+  }
   path.each = each;
   const auto is_equal = [&](const database::Column* column) {
     return std::ranges::any_of(select.where, [&](const database::Condition& condition) {

@@ -16,6 +16,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <utility>
 
 namespace plimsoll::table {
 namespace {
@@ -193,9 +194,9 @@ Result<std::shared_ptr<FileFolder>> folder_of(const Services& services, const st
   return made;
 }
 
-/// The folder that the probe of a generation watches, for all its plans.
-struct ProbedFolder {
-  std::shared_ptr<FileFolder> folder;
+/// Of a generation: its folder has a probe, for all its plans.
+struct Probed {
+  bool done = false;
 };
 
 /// Opens the folder of files where a table has some in it, and keeps it swept.
@@ -221,22 +222,20 @@ void open_folder(const contract::Contract& contract, const Services& services, c
                               : std::string(own));
   }
   services.of_plan->of<PlanFolder>()->folder = *folder;
-  if (auto probed = services.of_generation->of<ProbedFolder>(); !probed->folder) {
-    probed->folder = *folder;
+  const Clock& clock = services.clock ? *services.clock : system_clock();
+  if (!std::exchange(services.of_generation->of<Probed>()->done, true)) {
     auto* up = services.metrics ? &services.metrics->gauge("plimsoll_files_up",
                                                            "1 while the folder of files is there and takes files.")
                                 : nullptr;
-    services.backgrounds->add(std::make_unique<FolderProbe>(*folder, services.shared->of<FolderState>(),
-                                                            services.clock ? *services.clock : system_clock(),
-                                                            services.log, up));
+    services.backgrounds->add(
+        std::make_unique<FolderProbe>(*folder, services.shared->of<FolderState>(), clock, services.log, up));
   }
   auto* removed = services.metrics
                       ? &services.metrics->counter("plimsoll_table_files_removed_total",
                                                    "Files of the folder that no row named any more, and were removed.")
                       : nullptr;
   services.backgrounds->add(std::make_unique<FileSweep>(*services.database, *folder, options->keep.nanoseconds, model,
-                                                        services.clock ? *services.clock : system_clock(), services.log,
-                                                        removed));
+                                                        clock, services.log, removed));
 }
 
 void prepare(const contract::Contract& contract, const Services& services, contract::Complaints& complaints) {
