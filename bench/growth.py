@@ -102,7 +102,6 @@ def serving(build, folder):
             return line.getresponse().status == 200
 
     with measure.running(lambda: measure.Server("plimsoll", command, port, folder, check=listening)) as (server,):
-        server.pid = server.process.pid
         yield Counted(server, instructions.Line(port), look, folder)
 
 

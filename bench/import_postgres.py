@@ -116,10 +116,6 @@ class Sides:
         return True
 
 
-def memory(pid, what):
-    return int(next(line for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(what)).split()[1]) / 1024
-
-
 def main():
     parser = measure.options(__doc__, rounds=3)
     parser.add_argument("--rows", type=int, default=1_000_000)
@@ -162,10 +158,10 @@ def main():
             sides.clear()
             sides.send(good, 200)
             pathlib.Path(f"/proc/{server.pid}/clear_refs").write_text("5")
-            before = memory(server.pid, "VmRSS")
+            before = measure.memory(server.pid, "VmRSS")
             said = subprocess.run(["curl", "-sS", "-H", "Accept: application/x-ndjson", f"{server.url}/parts", "-o", "/dev/null", "-w", "%{http_code} %{size_download}"],
                                   capture_output=True, text=True, check=True).stdout
-            measure.row(f"an export of {chosen.rows:,} rows: the most memory of the process", memory(server.pid, "VmHWM"), 64, unit="MiB", note=f"{before:.0f} MiB before; {said}")
+            measure.row(f"an export of {chosen.rows:,} rows: the most memory of the process", measure.memory(server.pid), 64, unit="MiB", note=f"{before:.0f} MiB before; {said}")
         finally:
             server.stop()
             postgres.stop()

@@ -137,16 +137,26 @@ def family(pid):
                 todo += [int(c) for c in (task / "children").read_text().split()]
 
 
+def memory(pid, what="VmHWM"):
+    """MiB of a process, by a line of its status: `VmHWM` is the most that was resident."""
+    return int(re.search(rf"^{what}:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M)[1]) / 1024
+
+
+def thread_times(pid):
+    """Thread -> nanoseconds in which it ran, and in which it waited for a core."""
+    found = {}
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):
+            found[task.name] = [int(word) for word in (task / "schedstat").read_text().split()[:2]]
+    return found
+
+
 def cpu_seconds(pid):
     """CPU time of a process and its descendants: to the nanosecond where the kernel tells, else in clock ticks."""
     total = 0.0
     for p in family(pid):
         with contextlib.suppress(OSError):
-            precise = 0
-            for task in pathlib.Path(f"/proc/{p}/task").iterdir():
-                with contextlib.suppress(OSError):
-                    precise += int((task / "schedstat").read_text().split()[0])
-            if precise:
+            if precise := sum(ran for ran, _ in thread_times(p).values()):
                 total += precise / 1e9
             else:
                 fields = pathlib.Path(f"/proc/{p}/stat").read_text().rsplit(")", 1)[1].split()

@@ -14,8 +14,6 @@ import contextlib
 import functools
 import http.client
 import json
-import pathlib
-import re
 import shutil
 import socket
 import sqlite3
@@ -110,8 +108,7 @@ class Probes(threading.Thread):
 
 
 def memory(server):
-    pid = max(measure.family(server.pid))
-    return int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1]) / 1024
+    return measure.memory(max(measure.family(server.pid)))
 
 
 class Core:
@@ -119,18 +116,11 @@ class Core:
 
     def __init__(self, server):
         self.pid, self.began = max(measure.family(server.pid)), time.monotonic()
-        self.before = self._threads()
-
-    def _threads(self):
-        found = {}
-        for task in pathlib.Path(f"/proc/{self.pid}/task").iterdir():
-            with contextlib.suppress(OSError):
-                found[task.name] = [int(word) / 1e9 for word in (task / "schedstat").read_text().split()[:2]]
-        return found
+        self.before = measure.thread_times(self.pid)
 
     def seconds(self):
-        _, waited = max((ran - self.before.get(name, (0, 0))[0], waited - self.before.get(name, (0, 0))[1]) for name, (ran, waited) in self._threads().items())
-        return time.monotonic() - self.began - waited
+        _, waited = max((ran - self.before.get(name, (0, 0))[0], waited - self.before.get(name, (0, 0))[1]) for name, (ran, waited) in measure.thread_times(self.pid).items())
+        return time.monotonic() - self.began - waited / 1e9
 
 
 def served(build, server, rate, seconds, *more):

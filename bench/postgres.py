@@ -10,7 +10,6 @@ import contextlib
 import functools
 import http.client
 import json
-import pathlib
 import random
 import re
 import resource
@@ -191,8 +190,7 @@ def local_ports(server, one_thread, count):
     ports, first, target = [], None, b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
     def ran():
-        pid = max(measure.family(server.pid))
-        return {int(task.name): int((task / "schedstat").read_text().split()[0]) for task in pathlib.Path(f"/proc/{pid}/task").iterdir()}
+        return {thread: ran for thread, (ran, _) in measure.thread_times(max(measure.family(server.pid))).items()}
 
     while len(ports) < count:
         port = random.randrange(20000, 60000)

@@ -39,8 +39,7 @@ def start(program, contract, target, credential, folder):
         wall = time.monotonic() - began
         if status != 200:
             raise SystemExit(f"{contract}: {target} answered {status}")
-        memory = next(int(line.split()[1]) for line in pathlib.Path(f"/proc/{server.pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
-        return wall * 1000, measure.cpu_seconds(server.pid) * 1000, memory / 1024
+        return wall * 1000, measure.cpu_seconds(server.pid) * 1000, measure.memory(server.pid)
     finally:
         server.kill()
         server.wait()

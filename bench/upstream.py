@@ -123,8 +123,7 @@ def transfer(folder, upload, server, _seconds):
 
 def peak(server):
     """Most resident memory of the process that works since `clear`, in MiB."""
-    text = pathlib.Path(f"/proc/{max(measure.family(server.pid))}/status").read_text()
-    return int(text.split("VmHWM:")[1].split()[0]) / 1024
+    return measure.memory(max(measure.family(server.pid)))
 
 
 def large_bodies(folder, servers, rounds):

@@ -132,6 +132,15 @@ class Headers:
     def __init__(self, pairs):
         self.pairs = [(name.lower(), value) for name, value in pairs]
 
+    @classmethod
+    def read(cls, file):
+        """Those of a message, from lines of the file up to the empty one."""
+        pairs = []
+        while (line := file.readline()) not in (b"\r\n", b""):
+            name, _, value = line.decode("latin-1").partition(":")
+            pairs.append((name, value.strip()))
+        return cls(pairs)
+
     def all(self, name):
         return [value for key, value in self.pairs if key == name.lower()]
 

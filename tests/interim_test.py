@@ -55,11 +55,7 @@ class Service(socketserver.ThreadingTCPServer):
             def handle(self):
                 try:
                     while first := self.rfile.readline():
-                        fields = []
-                        while (field := self.rfile.readline()) not in (b"\r\n", b""):
-                            name, _, value = field.decode("latin-1").partition(":")
-                            fields.append((name, value.strip()))
-                        self.headers = harness.Headers(fields)
+                        self.headers = harness.Headers.read(self.rfile)
                         with lock:
                             number = len(service.requests)
                             service.requests.append((first.decode(), self.headers))

@@ -60,11 +60,7 @@ class Origin(socketserver.ThreadingTCPServer):
 
             def handle(self):
                 while head := self.rfile.readline():
-                    fields = []
-                    while (line := self.rfile.readline()) not in (b"\r\n", b""):
-                        name, _, value = line.decode("latin-1").partition(":")
-                        fields.append((name, value.strip()))
-                    headers = harness.Headers(fields)
+                    headers = harness.Headers.read(self.rfile)
                     self.rfile.read(int(headers.get("content-length", "0")))
                     method, target, _ = head.decode("latin-1").split(" ")
                     with origin.lock:

@@ -67,11 +67,7 @@ class Behind(socketserver.ThreadingTCPServer):
             def handle(self):
                 behind.connections += 1
                 while head := self.rfile.readline():
-                    lines = []
-                    while (line := self.rfile.readline()) not in (b"\r\n", b""):
-                        name, _, value = line.decode("latin-1").partition(":")
-                        lines.append((name, value.strip()))
-                    headers = harness.Headers(lines)
+                    headers = harness.Headers.read(self.rfile)
                     body = self.rfile.read(int(headers.get("content-length", "0")))
                     behind.seen.append((head.decode("latin-1").split(" HTTP")[0], headers, body))
                     answer = behind.answer

@@ -99,11 +99,7 @@ class Target(socketserver.ThreadingTCPServer):
                 target.connections += 1
                 target.lines.add(self.connection)
                 while head := self.rfile.readline():
-                    fields = []
-                    while (line := self.rfile.readline()) not in (b"\r\n", b""):
-                        name, _, value = line.decode("latin-1").partition(":")
-                        fields.append((name, value.strip()))
-                    headers = harness.Headers(fields)
+                    headers = harness.Headers.read(self.rfile)
                     line = head.decode("latin-1").split(" HTTP")[0]
                     if line.startswith("GET /healthz"):
                         target.checks += 1
