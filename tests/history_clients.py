@@ -181,7 +181,7 @@ class Client:
         self.world, self.name, self.chance = world, f"{world.name}-c{number}", random.Random(seed)
         self.caller, self.observer = tokens.caller(self.name), tokens.caller(f"{self.name}-observer")
         self.lines, self.serial, self.database = {}, itertools.count(1), None
-        self.tags, self.last, self.here, self.done = {}, None, {}, []
+        self.tags, self.last, self.here, self.rows_here, self.done = {}, None, {}, {}, []
 
     def run(self):
         try:
@@ -342,17 +342,20 @@ class Client:
         # A replay is no commit of that instance: only the token speaks of it.
         if "idempotent-replayed" not in answer.headers and self.world.instances[number].incarnation == incarnation:
             self.here[number] = incarnation, floor
+            if key != "entries":
+                self.rows_here[number] = incarnation, floor
 
     # Reads
 
     def read_as_writer(self, key, route=None):
-        """By the caller that writes: with its token at any instance, or with nothing where it has written."""
-        number = self.instance()
+        """By the caller that writes: with its token at any instance, or with nothing where it has written. Without the token, what the cache keeps
+        of registers is ended by writes of registers alone."""
+        number, route = self.instance(), self.route(route)
         incarnation = self.world.instances[number].incarnation
         if self.last and self.chance.random() < 0.5:
             self.read(key, number, {**self.caller, "Plimsoll-After": self.last.token}, self.last, route)
         else:
-            of, floor = self.here.get(number, (None, None))
+            of, floor = (self.rows_here if route == "kept" else self.here).get(number, (None, None))
             self.read(key, number, self.caller, floor if of == incarnation else None, route, incarnation)
 
     def read_as_observer(self, key):
@@ -360,8 +363,11 @@ class Client:
         floor = self.world.floors.get(self.chance.choice(self.world.clients).name) if self.chance.random() < 0.3 else None
         self.read(key, self.instance(), {**self.observer, **({"Plimsoll-After": floor.token} if floor else {})}, floor)
 
+    def route(self, route=None):
+        return route or self.chance.choice(("row", "row", "kept", "list"))
+
     def read(self, key, number, headers, floor, route=None, incarnation=None):
-        route = route or self.chance.choice(("row", "row", "kept", "list"))
+        route = self.route(route)
         target = {"row": f"/registers/{key}", "kept": f"/kept/{key}", "list": f"/registers?id={key}"}[route]
         invoked = time.monotonic()
         try:
