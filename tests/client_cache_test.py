@@ -77,25 +77,28 @@ class ClientCache(Behind):
         chance = random.Random(harness.seed())
         target = self.target()
         names = ("authorization", "cookie", "x-api-key", "x-shop-member")
+        places = ("x-forwarded-host", "x-forwarded-proto")  # of which a service makes addresses, and says no `Vary`
         fields = names + ("accept-language", "user-agent", "x-user", "forwarded")
 
         def does(_, request):
             # Of some resources no response is `private`: they are not told apart by all fields.
             control = chance.choice(["max-age=60", "public, max-age=60", "max-age=0, stale-while-revalidate=60"] if "open" in request[0] else ["private, max-age=60", "max-age=60"])
-            body = {"whose": {name: request[1].get(name) for name in names}, "all": {name: request[1].get(name) for name in fields} if "private" in control else None}
+            body = {"whose": {name: request[1].get(name) for name in names + places}, "all": {name: request[1].get(name) for name in fields} if "private" in control else None}
             return stored(control, body, chance.choice(["", "Vary: Accept-Language\r\n", "Vary: Cookie, X-User\r\n"]))
         target.does = does
-        server = self.cached(target, more=KEYS)
+        server = self.serve(contract(", validate: {unknown-query: ignore}", KEYS), "trusted-proxies: [127.0.0.1]\n" + self.upstreams(target, options="cache: 16MiB"))
         reused = 0
         for _ in range(600):
+            host, proto = f"shop-{chance.choice('ab')}.example", chance.choice(["http", "https"])
             said = {name: f"{chance.choice('ab')}=1" for name in fields[:-1] if chance.random() < 0.3}
             said.setdefault("user-agent", "test")
             before = len(target.seen)
-            got = server.get(f"{'/keyed' if 'x-shop-member' in said else '/reviews'}?{chance.choice(['open', 'of'])}={chance.randrange(4)}", headers=said)
+            got = server.get(f"{'/keyed' if 'x-shop-member' in said else '/reviews'}?{chance.choice(['open', 'of'])}={chance.randrange(2)}",
+                             headers={**said, "Host": host, "X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": proto})
             self.assertEqual(got.status, 200, got.body)
             reused += len(target.seen) == before
             given = got.json()
-            self.assertEqual(given["whose"], {name: said.get(name) for name in names}, got.headers["cache-status"])
+            self.assertEqual(given["whose"], {**{name: said.get(name) for name in names}, "x-forwarded-host": host, "x-forwarded-proto": proto}, got.headers["cache-status"])
             if given["all"]:
                 self.assertEqual({name: value for name, value in given["all"].items() if name != "forwarded"}, {name: said.get(name) for name in fields[:-1]}, got.headers["cache-status"])
         self.assertGreater(reused, 30)

@@ -1,5 +1,6 @@
 """`upstreams:` of the deployment, and operations that they answer: whatever the servers behind do, callers are answered in time, nothing is
 sent twice that must not be, and a server that fails is left alone. The servers behind are of the test's own: they answer as told, or misbehave."""
+import contextlib
 import http.client
 import json
 import os
@@ -14,6 +15,7 @@ import time
 import unittest
 
 import harness
+import http2_client
 
 CONTRACT = """
 openapi: 3.1.0
@@ -912,6 +914,33 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
         got.close()
         self.assertTrue(left.wait(harness.PATIENCE), "the reader went, and its stream went on")
         harness.until(lambda: self.count(server, "plimsoll_client_target_calls", service="reviews") == 0, lambda: "the call to be over")
+
+    def test_a_stream_opens_before_its_first_byte(self):
+        """Over both versions: `EventSource` is open when the head is there, and a response that is long in coming is no server that hangs."""
+        target = self.target()
+        seen, opened = threading.Event(), []
+
+        def events(connection, request):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+            opened.append(seen.wait(harness.PATIENCE))
+            connection.sendall(b"data: 1\n\n")
+
+        target.does = events
+        server = self.front(target)
+        with contextlib.closing(server.connection()) as line:
+            line.request("GET", "/events")
+            got = line.getresponse()
+            self.assertEqual((got.status, got.headers["content-type"]), (200, "text/event-stream"))
+            seen.set()
+            self.assertEqual(got.read(), b"data: 1\n\n")
+        seen.clear()
+        with http2_client.Client(server.port, patience=harness.PATIENCE) as line:
+            line.send(http2_client.request(1, http2_client.head(path="/events")))
+            self.assertTrue(line.until(lambda: line.of(http2_client.HEADERS, 1)), line)
+            seen.set()
+            status, _, body = line.answer(1)
+            self.assertEqual((status, body), (200, b"data: 1\n\n"))
+        self.assertEqual(opened, [True, True], "the head came before an event, over HTTP/1.1 and over HTTP/2")
 
     def test_targets_change_by_a_reload_under_load_and_no_request_fails(self):
         old, new = [self.target("old"), self.target("old")], [self.target("new"), self.target("new")]

@@ -70,6 +70,9 @@ class OfService final : public origin::Place {
     put_authority(key, 'a', authority_of(request));
     put_part(key, 'p', request.path);
     put_part(key, request.has_query ? 'q' : '-', request.query);
+    // A service makes addresses of these, which it need not tell by `Vary` (RFC 7239, section 5).
+    put_part(key, 'h', request.headers.find("x-forwarded-host"));
+    put_part(key, 'o', request.headers.find("x-forwarded-proto"));
     std::string callers;
     for (const auto& [name, value] : request.headers) {
       if (!is_credential(name, context)) continue;

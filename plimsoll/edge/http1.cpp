@@ -20,6 +20,10 @@ namespace {
 using net::Moved;
 using net::Want;
 
+/// So long the head of a streamed response waits for the first bytes of its body: a stream that fails until then is
+/// answered by a problem, and most heads travel with their bodies.
+constexpr auto kHeadWaits = 20 * kMillisecond;
+
 /// Bodies up to this size travel in the same buffer as their head; larger ones are not copied.
 constexpr std::size_t kCopied = 16 * 1024;
 /// What is read and thrown away so that a connection can go on, or its last answer be read (RFC 9112, section 9.6).
@@ -507,21 +511,40 @@ void Http1::put_end(h1::Outbox& out, const Stream& stream) const {
   out.append("\r\n");
 }
 
-/// The head goes with the first piece. A stream that fails, or is longer or shorter than was said, ends the connection,
-/// so that no receiver takes the part for the whole.
+/// Sends a head without its body where that lets wait for itself: as far as the socket takes it.
+struct LoneHead final : Alarm {
+  LoneHead(net::Transport& transport, h1::Outbox& out) : transport(transport), out(out) {
+    ring = [](Alarm& alarm) { static_cast<LoneHead&>(alarm).send(); };
+  }
+  void send() {
+    const iovec piece{const_cast<char*>(out.text().data()), out.size()};
+    const auto moved = transport.write({&piece, 1});
+    out.drop(moved.bytes);
+    sent = moved.bytes > 0;
+  }
+  net::Transport& transport;
+  h1::Outbox& out;
+  bool sent = false;
+};
+
+/// The head goes with the first piece, or alone where that is long in coming. A stream that fails, or is longer or
+/// shorter than was said, ends the connection, so that no receiver takes the part for the whole.
 Task<bool> Http1::send_stream(Stream& stream, const h1::Framed& framed, h1::Outbox& out, ResponsePace& pace,
                               Outcome& outcome) {
   const bool chunked = framed.length == h1::Framed::Length::chunked;
   const bool known = framed.length == h1::Framed::Length::known;
   bool begun = false;
+  LoneHead head{transport(), out};
+  worker_.loop.wheel().arm(head, worker_.loop.tick_in(kHeadWaits));
   for (bool last = false; !last;) {
     if (known && outcome.sent == framed.size && out.size() == 0) co_return true;
     waiting_ = true;
     auto piece = co_await in(exchange_->scope, stream.read());
     waiting_ = false;
+    head.disarm();
     if (!piece) {
       outcome.detail = exchange_->context.arena.keep(log_text(piece.error()));
-      if (!begun) co_return co_await answer_failed(*exchange_, piece.error());
+      if (!begun && !head.sent) co_return co_await answer_failed(*exchange_, piece.error());
       outcome.cut = true;
       co_return false;
     }

@@ -24,6 +24,11 @@ class Outbox {
     size_ += text.size();
   }
   void clear() { size_ = 0; }
+  /// Takes away what stands first.
+  void drop(std::size_t size) {
+    std::memmove(data_.get(), data_.get() + size, size_ - size);
+    size_ -= size;
+  }
   std::string_view text() const { return {data_.get(), size_}; }
   std::size_t size() const { return size_; }
   std::size_t capacity() const { return capacity_; }
