@@ -1,11 +1,13 @@
 """Files of rows that are kept in a folder, on each engine: all that tests/files_test.py says of files in columns, and what a folder adds:
 where the bytes are, that none is lost and none is left behind, and that nothing leads out of it."""
+import concurrent.futures
 import errno
 import hashlib
 import os
 import re
 import shutil
 import signal
+import subprocess
 import time
 
 import faults_test
@@ -285,6 +287,56 @@ class FilesInFolder(files_test.Files):
         self.refuses(server, "No space left on device")
         faults.none()
         self.recovers(server, b"second")
+
+    def hanging(self, config=CONFIG):
+        """A server whose folder does not answer while the file is there."""
+        folder = self.directory()
+        library = folder / "hanging_folder.so"
+        compiler = shutil.which("clang-19") or shutil.which("cc")
+        if not compiler:
+            self.skipTest("no C compiler")
+        subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, harness.ROOT / "tests/programs/hanging_folder.c", "-ldl"], check=True)
+        hangs = folder / "hangs"
+        server = self.product(contract=CONTRACT.replace("x-plimsoll:\n", "x-plimsoll:\n  deadline: 1s\n", 1), config=config, directory=folder,
+                              environment={"LD_PRELOAD": str(library), "FOLDER": str(folder / "kept"), "HANGING": str(hangs)})
+        self.addCleanup(hangs.unlink, missing_ok=True)
+        return server, hangs
+
+    def test_a_folder_that_hangs_holds_up_nothing_but_its_files(self):
+        """More requests than it has threads: each is answered by its deadline, and all else is answered meanwhile."""
+        server, hangs = self.hanging()
+        large = os.urandom(600_000)
+        self.assertEqual(server.put(IMAGE, large, PNG).status, 201)
+        opened = server.connection()  # a download that has begun: its next piece hangs, and its descriptor is closed elsewhere
+        opened.request("GET", IMAGE)
+        hangs.touch()
+        with concurrent.futures.ThreadPoolExecutor(12) as pool:
+            answers = [pool.submit(server.get, IMAGE) for _ in range(7)] + [pool.submit(server.put, IMAGE, os.urandom(300_000), PNG) for _ in range(5)]
+            self.assertEqual({each.result().status for each in answers} - {503, 504}, set())
+            self.assertIn("deadline-exceeded", {each.result().code for each in answers})
+        opened.close()
+        note = {"id": "n1", "text": "x" * 400_000}
+        self.assertEqual(server.get("/products/p1").status, 200)
+        self.assertNotIn(server.post("/notes", note).status, (503, 504), "large JSON is read on threads too")
+        self.assertEqual(server.get("/openapi.json", headers={"Accept-Encoding": "zstd"}).status, 200)
+        harness.until(lambda: self.ready(server)[0] == 503 and "has not answered for" in self.ready(server)[1], lambda: str(self.ready(server)))
+        harness.until(lambda: any(line.get("event") == "files-not-writable" for line in server.logged()), "the log says so while it hangs")
+        self.assertEqual(harness.fetch(server.management, "POST", "/reload").status, 200)
+        hangs.unlink()
+        self.recovers(server, b"second")
+        hangs.touch()
+        self.assertIn(server.get(IMAGE).status, (503, 504))
+        server.stop()  # the harness ends it by its patience
+
+    def test_what_is_no_file_is_not_waited_for(self):
+        server = self.product()
+        self.assertEqual(server.put(IMAGE, b"first", PNG).status, 201)
+        path = self.kept(server)[0]
+        path.unlink()
+        os.mkfifo(path)
+        answer = server.get(IMAGE)
+        self.assertEqual((answer.status, answer.code), (503, "files-unavailable"), answer)
+        harness.until(lambda: "is no file" in server.output, "the log says why")
 
     def test_a_folder_that_cannot_be_used_refuses_the_start(self):
         for config, sentence in ((files_test.CONFIG, "there is no folder"), (files_test.CONFIG + "files: {folder: plimsoll.yaml}\n", "cannot be (made|opened)"),

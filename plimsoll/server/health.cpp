@@ -74,7 +74,7 @@ class Health::Answer final : public Handler {
       word = "unavailable";
       reason(out, "lacks", lacks);
     }
-    if (const auto files = services.shared->of<table::FolderState>()->reason(health_.clock_.steady())) {
+    if (const auto files = services.shared->of<table::FolderState>()->reason()) {
       if (!files->empty()) word = "unavailable";
       reason(out, "files", files->empty() ? "ok" : *files);
     }

@@ -141,41 +141,58 @@ class FolderBytes final : public FileBytes {
  public:
   FolderBytes(Context& context, std::shared_ptr<FileFolder> folder, const Table& table, const FileColumns& file)
       : context_(context), folder_(std::move(folder)), area_(FileFolder::area_of(table.name, file.name)) {}
+  /// A file that was not read to its end is closed where that may hang.
+  ~FolderBytes() {
+    if (open_ && open_->file)
+      folder_->later([open = std::move(open_)](FileFolder&) { open->file = OwnedDescriptor{}; });
+  }
   /// Why the last fetch found nothing.
   const std::string& why() const { return why_; }
 
  private:
+  struct Open {
+    std::string name;
+    OwnedDescriptor file;
+  };
+  struct Piece {
+    std::string bytes;
+    std::string why;  ///< empty: it was read
+  };
+
   Task<Result<bool>> load(std::uint64_t length) override {
-    auto read =
-        co_await blocking(context_.loop, context_.services.threads, [this, length] { return read_piece(length); });
-    co_return read;
+    if (!open_ || open_->name != head_.stored) open_ = std::make_shared<Open>(head_.stored, OwnedDescriptor{});
+    auto piece = co_await folder_->apart(
+        context_.loop, [open = open_, area = area_, size = head_.length, length, at = at_](FileFolder& folder) {
+          return read_piece(folder, *open, area, size, length, at);
+        });
+    if (!piece) co_return std::unexpected(std::move(piece).error());
+    piece_ = std::move(piece->bytes);
+    why_ = std::move(piece->why);
+    co_return why_.empty();
   }
-  bool read_piece(std::uint64_t length) {
-    if (opened_ != head_.stored) file_ = OwnedDescriptor{};
-    if (!file_) {
-      auto opened = folder_->read(area_, head_.stored);
-      if (!opened) {
-        why_ = database::reason_of(opened.error());
-        return false;
-      }
-      file_ = std::move(*opened);
-      opened_ = head_.stored;
+  static Result<Piece> read_piece(FileFolder& folder, Open& open, const std::string& area, std::uint64_t size,
+                                  std::uint64_t length, std::uint64_t at) {
+    if (!open.file) {
+      auto opened = folder.read(area, open.name);
+      if (!opened) return Piece{.bytes = {}, .why = database::reason_of(opened.error())};
+      open.file = std::move(*opened);
       struct stat seen{};
-      if (::fstat(file_.get(), &seen) != 0 || static_cast<std::uint64_t>(seen.st_size) != head_.length) {
-        why_ = "the file " + area_ + "/" + opened_ + " has not the length that its row says";
-        return false;
-      }
+      if (::fstat(open.file.get(), &seen) != 0 || static_cast<std::uint64_t>(seen.st_size) != size)
+        return Piece{.bytes = {},
+                     .why = "the file " + area + "/" + open.name + " has not the length that its row says"};
     }
-    piece_.resize(length);
-    if (read_at(file_.get(), piece_.data(), length, at_)) return true;
-    why_ = "the file " + area_ + "/" + opened_ + " cannot be read: " + std::system_category().message(errno);
-    return false;
+    Piece piece{.bytes = std::string(length, '\0'), .why = {}};
+    if (!read_at(open.file.get(), piece.bytes.data(), length, at))
+      piece.why = "the file " + area + "/" + open.name + " cannot be read: " + std::system_category().message(errno);
+    else if (at + length == size)
+      open.file = OwnedDescriptor{};
+    return piece;
   }
 
   Context& context_;
   std::shared_ptr<FileFolder> folder_;
-  std::string area_, opened_, why_;
-  OwnedDescriptor file_;
+  std::string area_, why_;
+  std::shared_ptr<Open> open_;
 };
 
 /// GET and HEAD.
@@ -316,7 +333,7 @@ class ChangeFile final : public Writing {
       co_return done;
     });
     const bool failed = answer ? answer->status >= 400 : answer.error().problem != &database::kOutcomeUnknown;
-    if (upload && failed) co_await upload->discard();
+    if (upload && failed) upload->discard();
     co_return answer;
   }
 

@@ -107,6 +107,11 @@ std::unexpected<Error> FileFolder::failed(std::string_view what) const {
                                                            std::system_category().message(errno)));
 }
 
+Error FileFolder::hanging(Nanoseconds span) {
+  return Error{&kFilesUnavailable}.because("files: the folder has not answered for " + std::to_string(span / kSecond) +
+                                           " s");
+}
+
 Result<std::shared_ptr<FileFolder>> FileFolder::open(const std::string& path, std::string_view owner) {
   if (::mkdir(path.c_str(), 0750) != 0 && errno != EEXIST)
     return std::unexpected(Error{&kFilesUnavailable}.because(
@@ -273,9 +278,14 @@ Result<OwnedDescriptor> FileFolder::read(const std::string& area, std::string_vi
     return std::unexpected(Error{&kFilesUnavailable}.because("files: a row of " + area + " names no file of " + path_));
   auto folder = part(area + "/" + fan_of(name), false);
   if (!folder) return folder;
-  OwnedDescriptor made{::openat(folder->get(), std::string(name).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)};
-  if (!made) return failed(area + "/" + std::string(name));
-  return made;
+  // A pipe of that name waits for nobody.
+  OwnedDescriptor made{
+      ::openat(folder->get(), std::string(name).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
+  struct stat seen{};
+  if (!made || ::fstat(made.get(), &seen) != 0) return failed(area + "/" + std::string(name));
+  if (S_ISREG(seen.st_mode)) return made;
+  errno = EINVAL;
+  return failed(area + "/" + std::string(name) + " is no file");
 }
 
 void FileFolder::remove(const std::string& area, const std::string& name) noexcept {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "plimsoll/async/abandonable.hpp"
 #include "plimsoll/base/owned_descriptor.hpp"
 #include "plimsoll/base/result.hpp"
 #include "plimsoll/config/options.hpp"
@@ -10,6 +11,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace plimsoll::table {
@@ -37,10 +39,13 @@ inline constexpr config::Section kFilesSection = config::section<FolderOptions, 
 
 /// The folder that holds files of rows: `TABLE.FILE/3f/3f…`, each under a random name of 32 hexadecimal digits that the
 /// row keeps, written under `incoming` before. Names of tables and files are encoded, and a name from a row that is no
-/// such name is no file: nothing that a caller or a row says leads out of the folder. All block; errors are
-/// `files-unavailable` with the cause. Safe from several threads.
-class FileFolder {
+/// such name is no file: nothing that a caller or a row says leads out of the folder. All block, and where the folder
+/// is on a file system that hangs, for good: exchanges call them by `apart`. Errors are `files-unavailable` with the
+/// cause. Safe from several threads.
+class FileFolder : public std::enable_shared_from_this<FileFolder> {
  public:
+  static constexpr Nanoseconds kHanging = 3 * kSecond;  ///< a call that takes longer hangs
+
   /// Makes the folder where it is missing. `owner` is the identity of a database: a folder that another database has
   /// marked is refused.
   static Result<std::shared_ptr<FileFolder>> open(const std::string& path, std::string_view owner);
@@ -76,6 +81,26 @@ class FileFolder {
 
   const std::string& path() const noexcept { return path_; }
 
+  /// `Result<T> got = co_await folder->apart(loop, [own = …](FileFolder& folder) { … });`: on a thread of the folder,
+  /// which is left behind when the exchange is told to stop. The work owns all that it touches. Where every thread
+  /// hangs, an error at once.
+  template <class F>
+  Task<std::invoke_result_t<F&, FileFolder&>> apart(Loop& loop, F work) {
+    if (threads_.hang(kHanging)) co_return std::unexpected(hanging(kHanging));
+    auto done = co_await abandonable(
+        loop, threads_, [self = shared_from_this(), work = std::move(work)]() mutable { return work(*self); });
+    co_return done;
+  }
+  /// The same where nobody waits for it.
+  template <class F>
+  void later(F work) noexcept {
+    try {
+      threads_.post([self = shared_from_this(), work = std::move(work)]() mutable { work(*self); });
+    } catch (const std::bad_alloc&) {}  // what is left over is removed by the sweep
+  }
+  /// The folder has not answered for that long.
+  static Error hanging(Nanoseconds span);
+
  private:
   FileFolder(std::string path, std::string mark, OwnedDescriptor root)
       : path_(std::move(path)),
@@ -90,7 +115,10 @@ class FileFolder {
   Result<OwnedDescriptor> part(const std::string& relative, bool make) const;
   std::unexpected<Error> failed(std::string_view what) const;
 
+  static constexpr unsigned kThreads = 4;
+
   const std::string path_, mark_;
+  AbandonableThreads threads_{kThreads};
   mutable std::mutex mutex_;  ///< of `root_`
   std::shared_ptr<const OwnedDescriptor> root_;
 };

@@ -9,43 +9,51 @@
 
 namespace plimsoll::table {
 Upload::~Upload() {
-  if (file_ && !published_) folder_->remove_incoming(name_);
+  if (!begun_ || published_) return;
+  folder_->later([incoming = std::move(incoming_)](FileFolder& folder) { folder.remove_incoming(incoming->name); });
 }
 
 Task<Result<>> Upload::begin() {
-  name_ = FileFolder::new_name();
-  auto made = co_await blocking(context_.loop, context_.services.threads, [this] { return folder_->create(name_); });
-  if (!made) co_return std::unexpected(std::move(made).error());
-  file_ = std::move(*made);
-  co_return Result<>{};
+  incoming_->name = FileFolder::new_name();
+  begun_ = true;
+  auto made = co_await folder_->apart(context_.loop, [incoming = incoming_](FileFolder& folder) -> Result<> {
+    auto file = folder.create(incoming->name);
+    if (!file) return std::unexpected(std::move(file).error());
+    incoming->file = std::move(*file);
+    return {};
+  });
+  co_return made;
 }
 
 Task<Result<>> Upload::add(std::string_view piece) {
   if (!share_.take_disk(size_ + piece.size())) co_return std::unexpected(share_.refused());
-  auto written = co_await blocking(context_.loop, context_.services.threads, [this, piece]() -> Result<> {
-    if (write_at(file_.get(), piece, size_)) return {};
+  incoming_->piece.assign(piece);
+  incoming_->size = size_;
+  auto written = co_await folder_->apart(context_.loop, [incoming = incoming_](FileFolder& folder) -> Result<> {
+    if (write_at(incoming->file.get(), incoming->piece, incoming->size)) return {};
     return std::unexpected(Error{&kFilesUnavailable}.because(
-        "files: " + folder_->path() + ": a file cannot be written: " + std::system_category().message(errno)));
+        "files: " + folder.path() + ": a file cannot be written: " + std::system_category().message(errno)));
   });
   size_ += piece.size();
   co_return written;
 }
 
 Task<Result<>> Upload::publish() {
-  auto done = co_await blocking(context_.loop, context_.services.threads,
-                                [this] { return folder_->publish(file_, area_, name_); });
+  auto done = co_await folder_->apart(context_.loop, [incoming = incoming_](FileFolder& folder) {
+    auto published = folder.publish(incoming->file, incoming->area, incoming->name);
+    incoming->file = OwnedDescriptor{};
+    return published;
+  });
   published_ = done.has_value();
   if (published_) crash_point("file.published");
   co_return done;
 }
 
-Task<> Upload::discard() {
-  if (!std::exchange(published_, false)) co_return;
-  file_ = OwnedDescriptor{};
-  (void)co_await blocking(context_.loop, context_.services.threads, [this] {
-    folder_->remove(area_, name_);
-    return true;
-  });
+void Upload::discard() noexcept {
+  if (!std::exchange(published_, false)) return;
+  begun_ = false;
+  folder_->later(
+      [incoming = std::move(incoming_)](FileFolder& folder) { folder.remove(incoming->area, incoming->name); });
 }
 
 }  // namespace plimsoll::table

@@ -1,6 +1,5 @@
 #pragma once
 
-#include "plimsoll/async/blocking.hpp"
 #include "plimsoll/exchange/body_memory.hpp"
 #include "plimsoll/handler/table/file_folder.hpp"
 #include "plimsoll/handler/table/form_files.hpp"
@@ -23,7 +22,9 @@ struct PlanFolder {
 class Upload {
  public:
   Upload(Context& context, const Peer& peer, std::shared_ptr<FileFolder> folder, BodyMemory& memory, std::string area)
-      : context_(context), folder_(std::move(folder)), share_(memory, peer), area_(std::move(area)) {}
+      : context_(context), folder_(std::move(folder)), share_(memory, peer), incoming_(std::make_shared<Incoming>()) {
+    incoming_->area = std::move(area);
+  }
   Upload(const Upload&) = delete;
   ~Upload();
 
@@ -32,19 +33,26 @@ class Upload {
   /// Durable under its name when this returns: before the transaction that names it commits.
   Task<Result<>> publish();
   /// The transaction has failed, and nothing names the file.
-  Task<> discard();
+  void discard() noexcept;
 
   std::uint64_t size() const { return size_; }
-  const std::string& name() const { return name_; }
+  const std::string& name() const { return incoming_->name; }
 
  private:
   Context& context_;
   std::shared_ptr<FileFolder> folder_;
   BodyShare share_;
-  std::string area_, name_;
-  OwnedDescriptor file_;
+  /// What the threads of the folder work on, also after this has gone.
+  struct Incoming {
+    std::string area, name;
+    OwnedDescriptor file;
+    std::string piece;
+    std::uint64_t size = 0;  ///< before the piece
+  };
+
+  std::shared_ptr<Incoming> incoming_;
   std::uint64_t size_ = 0;
-  bool published_ = false;
+  bool begun_ = false, published_ = false;
 };
 
 }  // namespace plimsoll::table

@@ -4,6 +4,7 @@
 #include "plimsoll/telemetry/log.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <new>
@@ -11,9 +12,8 @@
 namespace plimsoll::table {
 namespace {
 
-constexpr std::chrono::seconds kPeriod{1};     ///< between two looks
-constexpr int kQuiet = 10;                     ///< looks to a write, while all is well
-constexpr Nanoseconds kHanging = 3 * kSecond;  ///< a check that takes longer hangs
+constexpr std::chrono::seconds kPeriod{1};  ///< between two looks
+constexpr int kQuiet = 10;                  ///< looks to a write, while all is well
 
 }  // namespace
 
@@ -22,13 +22,8 @@ void FolderState::watched(bool begins) {
   probes_ += begins ? 1 : -1;
   if (probes_ == 0) failure_.clear();
 }
-void FolderState::checking(Nanoseconds now) {
-  const std::scoped_lock lock(mutex_);
-  begun_ = now;
-}
 bool FolderState::checked(std::string failure) {
   const std::scoped_lock lock(mutex_);
-  begun_ = 0;
   const bool changed = failure.empty() != failure_.empty();
   failure_ = std::move(failure);
   return changed;
@@ -37,11 +32,9 @@ bool FolderState::failing() const {
   const std::scoped_lock lock(mutex_);
   return !failure_.empty();
 }
-std::optional<std::string> FolderState::reason(Nanoseconds now) const {
+std::optional<std::string> FolderState::reason() const {
   const std::scoped_lock lock(mutex_);
   if (probes_ == 0) return std::nullopt;
-  if (const auto waited = begun_ ? now - begun_ : 0; waited > kHanging)
-    return "files: the folder has not answered for " + std::to_string(waited / kSecond) + " s";
   return failure_;
 }
 
@@ -66,14 +59,46 @@ void FolderProbe::work(std::stop_token stop) {
   const auto rested = [&] {
     return !wake.wait_for(lock, stop, kPeriod, [] { return false; }) && !stop.stop_requested();
   };
-  for (int look = 1; rested(); ++look) {
-    state_->checking(clock_.steady());
+  std::shared_ptr<Look> look;
+  for (int number = 1; rested(); ++number) {
     Result<> found;
     try {
-      found = folder_->check(state_->failing() || look % kQuiet == 0);
+      found = check(look, stop, state_->failing() || number % kQuiet == 0);
     } catch (...) { found = std::unexpected(error_from_current_exception()); }
-    judge(found);
+    if (!stop.stop_requested()) judge(found);
   }
+}
+
+struct FolderProbe::Look {
+  const Nanoseconds begun;  ///< steady
+  std::mutex mutex;
+  std::condition_variable_any ended;
+  std::optional<Result<>> found{};
+};
+
+/// Of the look that is under way, or a new one. One that hangs is waited for again, and no second is begun beside it.
+Result<> FolderProbe::check(std::shared_ptr<Look>& look, const std::stop_token& stop, bool writing) {
+  if (!look) {
+    look = std::make_shared<Look>(clock_.steady());
+    threads_.post([look, folder = folder_, writing] {
+      Result<> found;
+      try {
+        found = folder->check(writing);
+      } catch (...) { found = std::unexpected(error_from_current_exception()); }
+      const std::scoped_lock lock(look->mutex);
+      look->found = std::move(found);
+      look->ended.notify_all();
+    });
+  }
+  std::unique_lock lock(look->mutex);
+  const auto waited = clock_.steady() - look->begun;
+  const std::chrono::nanoseconds left{std::max(Nanoseconds{0}, FileFolder::kHanging - waited)};
+  if (!look->ended.wait_for(lock, stop, left, [&] { return look->found.has_value(); }))
+    return std::unexpected(FileFolder::hanging(std::max(waited, FileFolder::kHanging)));
+  auto found = std::move(*look->found);
+  lock.unlock();
+  look.reset();
+  return found;
 }
 
 void FolderProbe::judge(const Result<>& found) try {

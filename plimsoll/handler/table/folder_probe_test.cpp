@@ -7,21 +7,11 @@ namespace {
 
 TEST(FolderState, AProcessWithoutAFolderHasNothingToSay) {
   FolderState state;
-  EXPECT_EQ(state.reason(kSecond), std::nullopt);
+  EXPECT_EQ(state.reason(), std::nullopt);
   state.watched(true);
-  EXPECT_EQ(state.reason(kSecond), "");
+  EXPECT_EQ(state.reason(), "");
   state.watched(false);
-  EXPECT_EQ(state.reason(kSecond), std::nullopt);
-}
-
-TEST(FolderState, ACheckThatDoesNotEndIsAFault) {
-  FolderState state;
-  state.watched(true);
-  state.checking(10 * kSecond);
-  EXPECT_EQ(state.reason(12 * kSecond), "") << "it may still end";
-  EXPECT_EQ(state.reason(15 * kSecond), "files: the folder has not answered for 5 s");
-  EXPECT_FALSE(state.checked({}));
-  EXPECT_EQ(state.reason(100 * kSecond), "");
+  EXPECT_EQ(state.reason(), std::nullopt);
 }
 
 TEST(FolderState, AFaultIsNewOnceAndOutlivesTheProbeThatFoundIt) {
@@ -31,10 +21,10 @@ TEST(FolderState, AFaultIsNewOnceAndOutlivesTheProbeThatFoundIt) {
   EXPECT_FALSE(state.checked("still full"));
   state.watched(true);  // of the next plan
   state.watched(false);
-  EXPECT_EQ(state.reason(0), "still full");
+  EXPECT_EQ(state.reason(), "still full");
   EXPECT_TRUE(state.failing());
   EXPECT_TRUE(state.checked({}));
-  EXPECT_EQ(state.reason(0), "");
+  EXPECT_EQ(state.reason(), "");
 }
 
 }  // namespace

@@ -453,12 +453,12 @@ class Create final : public Writing {
     Uploads uploads;
     auto kept = co_await to_folder(request.peer, context, files, uploads);
     if (!kept) {
-      co_await discard(uploads);
+      discard(uploads);
       co_return std::unexpected(std::move(kept).error());
     }
     auto change = new_row(table(), body, {.caller = &*who, .fixed = *fixed, .wall = context.wall});
     if (!change) {
-      co_await discard(uploads);
+      discard(uploads);
       co_return std::unexpected(all_told(std::move(change).error(), body, {}, false));
     }
     context.wrote(table().name);
@@ -480,8 +480,7 @@ class Create final : public Writing {
       response.headers.add("etag", tag);
       co_return response;
     });
-    if (answer ? answer->status >= 400 : answer.error().problem != &database::kOutcomeUnknown)
-      co_await discard(uploads);
+    if (answer ? answer->status >= 400 : answer.error().problem != &database::kOutcomeUnknown) discard(uploads);
     co_return answer;
   }
 
@@ -508,8 +507,8 @@ class Create final : public Writing {
     }
     co_return Result<>{};
   }
-  static Task<> discard(Uploads& uploads) {
-    for (auto& upload : uploads) co_await upload.discard();
+  static void discard(Uploads& uploads) noexcept {
+    for (auto& upload : uploads) upload.discard();
   }
 
   /// Into the row that was made just now.
