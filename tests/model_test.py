@@ -4,9 +4,11 @@ stored row is valid.
 PLIMSOLL_SEED repeats a run. PLIMSOLL_WORLDS and PLIMSOLL_REQUESTS set how many contracts, and requests of each (default 6 and 400; 200 and 1,500 with
 PLIMSOLL_TORTURE, which also prints how often each kind of answer was met)."""
 import collections
+import itertools
 import json
 import os
 import random
+import unittest.mock
 import urllib.parse
 
 import harness
@@ -697,6 +699,54 @@ class ModelTest(harness.ServerTest):
             self.assertEqual(set(MET) - set(reached), set(), f"PLIMSOLL_SEED={first}: kinds of answers that no request was met with")
         if TORTURE:
             print(*(f"{count:7} {what}" for what, count in sorted(reached.items())), sep="\n")
+
+    # The model without one of its rules, which the same requests must tell from the server: `(where, name, what replaces it)`.
+    FORGOTTEN = {
+        "rows of another tenant are not visible": (model.Model, "visible", lambda self, table, caller, row: True),
+        "a reference names a row that the caller sees": (model.Model, "broken_references", lambda *_: set()),
+        "a row that others refer to is kept": (model.Model, "referred_to", lambda *_: False),
+        "an embed needs what reading its table needs": (model.Model, "may_read", lambda *_: True),
+        "values satisfy their schemas": (model.Model, "unfit", lambda *_: set()),
+        "values of the form of a column can be filtered by": (model.Column, "readable", lambda *_: False),
+        "values are unique within the tenant": (model.Model, "taken", lambda *_: []),
+        "readOnly members keep what is stored": (model, "kept", lambda schema, before, after: after),
+        "writeOnly members are not shown": (model, "without_hidden", lambda schema, value: value),
+        "nulls are last": (model.Model, "order", staticmethod(lambda table, sort: [(name, False) for name in table.key])),
+        "a change needs the tag of the row": (model.Model, "identity", lambda *_: {}),
+    }
+
+    def reported(self, first):
+        """The message of the first world that differs from the model; empty where none does."""
+        for seed in range(first, first + 5 * WORLDS):
+            run = Run(self, seed)
+            try:
+                run.go(REQUESTS)
+            except AssertionError as wrong:
+                return str(wrong)
+            finally:
+                run.server.stop()
+                run.server.give_back_ports()
+        return ""
+
+    @harness.engines("sqlite", why="the judgement is that of the model, not of an engine")
+    def test_a_rule_that_server_and_model_do_not_share_is_reported(self):
+        first = harness.seed()
+        for rule, (where, name, instead) in self.FORGOTTEN.items():
+            with self.subTest(rule), unittest.mock.patch.object(where, name, instead):
+                self.assertIn("PLIMSOLL_SEED=", self.reported(first))
+
+    @harness.engines("sqlite", why="the judgement is that of the model, not of an engine")
+    def test_a_stored_row_that_no_answer_showed_is_reported(self):
+        for seed in itertools.count(harness.seed()):
+            run = Run(self, seed)
+            run.go(REQUESTS)
+            rows = [(table, row) for table in run.world.tables for row in run.model.rows[table.name]]
+            if rows:
+                break
+        table, row = run.dice.choice(rows)
+        row[table.key[0]] = "another" if isinstance(row[table.key[0]], str) else -1
+        with self.assertRaisesRegex(AssertionError, "and the model"):
+            run.check_stored()
 
 
 if __name__ == "__main__":
