@@ -8,8 +8,10 @@
 #include "plimsoll/policy/authentication/jwt.hpp"
 #include "plimsoll/testkit/api.hpp"
 
+#include <gtest/gtest-spi.h>
 #include <gtest/gtest.h>
 #include <atomic>
+#include <functional>
 #include <map>
 #include <optional>
 #include <random>
@@ -71,10 +73,19 @@ struct Sent {
   bool own_ids = false;   ///< its response has random ids, and an entity tag made from them
 };
 
+/// What a faulty server would do, so that the checks can be seen to report it.
+struct Defect {
+  std::string reported;                                       ///< part of the failure
+  std::function<void(Answer&, const Caller& first)> answer;   ///< spoils a response to the second caller
+  std::function<std::string(const Caller& first)> statement;  ///< SQL that spoils what the jobs wrote
+};
+
 class World {
  public:
-  explicit World(unsigned seed)
-      : random_(seed), kinship_(static_cast<Kinship>(seed % static_cast<unsigned>(Kinship::kNumber))) {}
+  explicit World(unsigned seed, Defect defect = {})
+      : defect_(std::move(defect)),
+        random_(seed),
+        kinship_(static_cast<Kinship>(seed % static_cast<unsigned>(Kinship::kNumber))) {}
 
   void run(int steps) {
     callers_[0] = caller("ALPHA"), callers_[1] = caller("BRAVO");
@@ -141,17 +152,18 @@ class World {
   }
 
   void check(Api& both, Api& alone, const Sent& sent) {
-    const auto first = both.client->request(sent.method, sent.target, sent.headers, sent.body);
+    auto first = both.client->request(sent.method, sent.target, sent.headers, sent.body);
+    if (defect_.answer) defect_.answer(first, callers_[0]);
     const auto second = alone.client->request(sent.method, sent.target, sent.headers, sent.body);
     ++requests_;
     ++statuses[first.status];
-    ASSERT_EQ(transcript(first, sent, names_[0]), transcript(second, sent, names_[1]))
-        << sent.method << " " << sent.target << " " << sent.body;
     const auto whole = raw(first), plain = decoded(whole);
     for (auto& mark : marks_)
       ASSERT_TRUE(!whole.contains(mark) && !plain.contains(mark) && !decoded(plain).contains(mark))
           << mark << " in the response to " << sent.method << " " << sent.target << "\n"
           << whole;
+    ASSERT_EQ(transcript(first, sent, names_[0]), transcript(second, sent, names_[1]))
+        << sent.method << " " << sent.target << " " << sent.body;
     started(0, callers_[1], first);
     started(1, callers_[1], second);
     if (const auto link = std::string(first.header("link")); link.starts_with("<"))
@@ -181,6 +193,7 @@ class World {
       ASSERT_LT(system_clock().steady(), deadline) << "the jobs do not end";
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
+    if (defect_.statement) ASSERT_TRUE(api.sql(defect_.statement(callers_[0])));
     const auto written = api.sql("SELECT job, subject, tenant, claim FROM ran");
     ASSERT_TRUE(written);
     EXPECT_EQ(written->size(), asked.size());
@@ -601,6 +614,7 @@ class World {
     return text;
   }
 
+  const Defect defect_;
   std::mt19937 random_;
   const Kinship kinship_;
   int requests_ = 0;
@@ -636,6 +650,40 @@ TEST(TwoCallers, NothingOfOneReachesTheOther) {
   int all = 0, served = 0;
   for (auto [status, count] : statuses) all += count, served += status < 300 ? count : 0;
   EXPECT_GT(3 * served, all);
+}
+
+TEST(TwoCallers, EachKindOfLeakIsReported) {
+  const auto add = [](std::string name, std::function<std::string(const Caller&)> value) {
+    return [name, value](Answer& answer, const Caller& first) { answer.headers.emplace_back(name, value(first)); };
+  };
+  const std::map<std::string, Defect> defects{
+      {"a credential in a header", {"in the response to", add("x-next", [](auto& first) { return first.key; }), {}}},
+      {"undeclared input, encoded",
+       {"ALPHA in the response to",
+        add("link", [](auto&) { return std::string("</v1/open?x=%41LPH%41>; rel=next"); }),
+        {}}},
+      {"a row of the other", {"HIDDEN in the response to", [](auto& answer, auto&) { answer.body += "HIDDEN-1"; }, {}}},
+      {"a row that exists, told by the status",
+       {"transcript(first", [](auto& answer, auto&) { answer.status = answer.status == 404 ? 403 : 404; }, {}}},
+      {"what is left of the other's limit",
+       {"transcript(first", add("ratelimit-policy", [](auto&) { return std::string("\"caller\";q=1"); }), {}}},
+      {"a job that ran for the other",
+       {"the job of", {}, [](auto&) { return std::string("UPDATE ran SET subject = 'mallory'"); }}},
+      {"a claim that the request made up",
+       {"the job of", {}, [](auto& first) { return "UPDATE ran SET claim = '" + first.mark + "-made-up'"; }}},
+  };
+  for (const auto& [what, defect] : defects) {
+    testing::TestPartResultArray found;
+    {
+      testing::ScopedFakeTestPartResultReporter intercepted(
+          testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &found);
+      World(1, defect).run(40);
+    }
+    int reported = 0;
+    for (int i = 0; i < found.size(); ++i)
+      reported += std::string_view(found.GetTestPartResult(i).message()).contains(defect.reported) ? 1 : 0;
+    EXPECT_GT(reported, 0) << what;
+  }
 }
 
 }  // namespace
