@@ -62,6 +62,8 @@ class Column:
                 return bool(self.order(value))
             except ValueError:
                 return False
+        if self.kind == "text" and "format" in self.schema:
+            return isinstance(value, str) and schema_reference.FORMATS[self.schema["format"]](value)
         return self.has_type(value)
 
     def order(self, value):

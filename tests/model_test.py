@@ -20,6 +20,10 @@ TORTURE = bool(os.environ.get("PLIMSOLL_TORTURE"))
 WORLDS = int(os.environ.get("PLIMSOLL_WORLDS", "200" if TORTURE else "6"))
 REQUESTS = int(os.environ.get("PLIMSOLL_REQUESTS", "1500" if TORTURE else "400"))
 WORDS = ["", "a", "b", "kettle", "Kettle", "ü", "zoë", "a b", "0", "10", "9", "null", "true", "x" * 12, "'", '"', "\\", "a,b", "%", "_", "{}", "日本"]
+# Texts of formats, in the spelling that every engine keeps, and what is not of the format.
+FORMATTED = {"date": (("2026-01-31", "2024-02-29", "0999-12-31"), ("2026-02-30", "yesterday")),
+             "uuid": (("018f0000-0000-7000-8000-000000000000", "00000000-0000-4000-8000-00000000000a"), ("018f0000", "no-uuid")),
+             "email": (("ada@example.com", "b.c+d@example.org"), ("ada", "@example.com"))}
 SUBJECTS, TENANTS = ("ada", "bob", "7"), ("acme", "globex")
 LIKE = ("%", "a%", "*tt*", "K_ttle", "_", "a_b", "\\%", "\\_%", "Ü", "ü", "ac*", "%1%", "", "zo_", "{%", "日_")
 # What a run must have met, whatever the seed: each action with each kind of answer that is not a rare accident, each operator with rows that satisfy it.
@@ -31,7 +35,7 @@ MET = ("create 201", "write 403", "create 409 conflict", "create 422 constraint"
        *(f"batch-{action} {said}" for action, kinds in (("create", ("201", "207", "409 conflict", "422 constraint", "422 invalid-row")),
                                                         ("update", ("200", "207", "404 no-such-row", "422 invalid-row")), ("delete", ("204", "207", "404 no-such-row"))) for said in kinds),
        *(f"filter {op}" for op in ("eq", "ne", "lt", "le", "gt", "ge", "in", "is-null", "like")),
-       "search", "embed 200", "embed 403", "a write of another program", "a page by a cursor", "a null in a sorted page")
+       "a format refused in a change", "a format refused in a filter", "search", "embed 200", "embed 403", "a write of another program", "a page by a cursor", "a null in a sorted page")
 
 
 class World:
@@ -84,7 +88,8 @@ class World:
     def column(self, name):
         dice = self.dice
         kind = dice.choice(("text", "text", "integer", "real", "boolean", "decimal", "instant", "json", "json"))
-        schema = {"text": lambda: dice.choice(({"type": "string"}, {"type": "string", "minLength": 1, "maxLength": 8}, {"type": "string", "enum": ["a", "b", "kettle"]})),
+        schema = {"text": lambda: dice.choice(({"type": "string"}, {"type": "string", "minLength": 1, "maxLength": 8}, {"type": "string", "enum": ["a", "b", "kettle"]},
+                                           *({"type": "string", "format": format} for format in FORMATTED))),
                   "integer": lambda: dice.choice(({"type": "integer"}, {"type": "integer", "minimum": 0, "maximum": 9})),
                   "real": lambda: dice.choice(({"type": "number"}, {"type": "number", "exclusiveMinimum": 0})),
                   "boolean": lambda: {"type": "boolean"},
@@ -154,11 +159,11 @@ class World:
         for table in self.tables:
             simple = [column for column in table.columns.values() if column.kind != "json" and not column.write_only]
             for column in dice.sample(simple, min(len(simple), dice.randrange(1, 5))):
-                table.filters[column.name] = tuple(dice.sample(["eq", "ne", "lt", "le", "gt", "ge", "in", "is-null", *(["like"] if column.kind == "text" else [])], dice.randrange(2, 7)))
+                table.filters[column.name] = tuple(dice.sample(["eq", "ne", "lt", "le", "gt", "ge", "in", "is-null", *(["like"] if column.kind == "text" and "format" not in column.schema else [])], dice.randrange(2, 7)))
             plain = [column.name for column in simple if column.kind in ("text", "integer", "decimal", "instant") and not column.filled and not column.read_only and column.name not in table.key]
             if len(plain) > 1 and self.chance(0.5):
                 table.unique = (tuple(dice.sample(plain, 2)),)
-            texts = [column.name for column in simple if column.kind == "text"]
+            texts = [column.name for column in simple if column.kind == "text" and "format" not in column.schema]
             if self.chance(0.7) and texts:
                 table.search = tuple(dice.sample(texts, dice.randrange(1, min(len(texts), 3) + 1)))
             null = [column for column in simple if not column.required]
@@ -305,6 +310,8 @@ class World:
         dice = self.dice
         if "enum" in column.schema:
             return dice.choice([value for value in column.schema["enum"] if value is not None])
+        if column.schema.get("format") in FORMATTED:
+            return dice.choice(FORMATTED[column.schema["format"]][0])
         low = column.schema.get("minimum", -5)
         return {"text": lambda: dice.choice([word for word in WORDS if column.schema.get("minLength", 0) <= len(word) <= column.schema.get("maxLength", 40)]),
                 "integer": lambda: dice.choice((low, 0, 1, 2, 3, 9, *(() if "maximum" in column.schema else (2**53 + 1, -2**63)))), "real": lambda: dice.choice((0.5, 1, 2.25, 1e-7, 123456.789, 100000, 10**14)), "boolean": lambda: dice.choice((True, False)),
@@ -333,6 +340,8 @@ class World:
             return self.sent(column)
         if roll < 0.88:
             return None
+        if column.schema.get("format") in FORMATTED and roll < 0.95:
+            return self.dice.choice(FORMATTED[column.schema["format"]][1])
         return self.dice.choice(("", "word", -1, 10, 1.5, True, {"a": "text"}, {"b": 1}, [], "x" * 9))
 
     def key_value(self, table, caller, mine=0.7):
@@ -500,7 +509,9 @@ class World:
         return dice.choice((True, False)) if op == "is-null" else [value() for _ in range(dice.randrange(1, 4))] if op == "in" else value()
 
     def unreadable(self, column):
-        """What a filter of the column cannot be asked for; of text, there is no such thing."""
+        """What a filter of the column cannot be asked for; of text without a format, there is no such thing."""
+        if column.schema.get("format") in FORMATTED:
+            return self.dice.choice(FORMATTED[column.schema["format"]][1])
         return self.dice.choice({"integer": ("1x", "1.5"), "real": ("half", "1.5.0"), "boolean": ("maybe", "0"), "decimal": ("1.5.0", "dear"),
                                  "instant": ("yesterday", "2026-13-01T00:00:00Z"), "text": (self.fitting(column),)}[column.kind])
 
@@ -596,6 +607,10 @@ class Run:
             self.reached["embed 403"] += 1
         elif outcome.status == 200 and embedded:
             self.reached["embed 200"] += 1
+        columns = self.model.tables[request.operation.table].columns
+        formatted = {(name,) for name, column in columns.items() if column.schema.get("format") in FORMATTED}
+        self.reached["a format refused in a change"] += action == "update" and outcome.status == 422 and bool(formatted & (outcome.members or set()))
+        self.reached["a format refused in a filter"] += outcome.status == 400 and any((name,) in formatted and not columns[name].readable(value) for name, op, value in request.query.get("filters", ()) if isinstance(value, str))
         for one in request.query.get("filters", ()):
             if outcome.status == 200 and outcome.body["data"]:
                 self.reached[f"filter {one[1]}"] += 1
