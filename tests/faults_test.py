@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 import unittest
+import unittest.mock
 
 import harness
 import jobs_test
@@ -214,6 +215,19 @@ class Database(FaultTest):
         with contextlib.suppress(sqlite3.OperationalError):
             connection.execute("BEGIN IMMEDIATE")
             return True
+
+    def test_a_fault_that_is_not_told_and_a_row_that_is_lost_are_reported(self):
+        full = lambda folder, faults: setattr(faults, "WRITE_ERROR", errno.ENOSPC)
+
+        def lose(folder, faults):
+            faults.none()
+            with contextlib.closing(sqlite3.connect(folder / "notes.db", timeout=10, isolation_level=None)) as connection:
+                connection.execute("DELETE FROM notes WHERE title = 'kept 1'")
+
+        with self.assertRaisesRegex(AssertionError, "nothing acknowledged is lost"):
+            self.case(full, lose, "full")
+        with unittest.mock.patch.object(harness, "PATIENCE", 5), self.assertRaisesRegex(AssertionError, "readiness tells 'full'"):
+            self.case(lambda folder, faults: None, lambda folder, faults: None, "full")
 
     def test_a_slow_disk_is_slow_and_ready(self):
         server, folder, faults = self.prepare()
@@ -545,6 +559,10 @@ class Starting(FaultTest):
             with self.subTest(name):
                 server = self.server(**{"contract": CONTRACT, "config": CONFIG % "", **more})
                 self.assertNotIn("start-delayed", self.ends(server, 2))
+
+    def test_another_exit_status_is_reported(self):
+        with self.assertRaisesRegex(AssertionError, "2 != 75"):
+            self.ends(self.server("openapi: 3.1.0\n", CONFIG % ""), 75)
 
     def test_commands_tell_the_two_apart_too(self):
         folder = self.directory()

@@ -1,6 +1,8 @@
 """Too little memory: whatever cannot be allocated is one request that is refused, or one connection that is closed. The process lives and
 serves afterwards; and bodies that are withheld do not take the memory of all."""
+import contextlib
 import http.client
+import itertools
 import json
 import mmap
 import os
@@ -19,6 +21,7 @@ import harness
 SHOP = harness.ROOT / "examples/shop"
 TORTURE = os.environ.get("PLIMSOLL_TORTURE")
 MIB = 1 << 20
+NONE = "0192f0c1-7000-7000-8000-000000000001"  # what ids of the shop look like; no row has it
 
 
 class Allocations:
@@ -69,7 +72,7 @@ class Memory(harness.ServerTest):
         for path, item in contract["paths"].items():
             for method, operation in item.items():
                 if method in ("get", "post", "put", "patch", "delete"):
-                    yield method.upper(), prefix + re.sub(r"\{\w+\}", "1", path), operation
+                    yield method.upper(), prefix + re.sub(r"\{\w+\}", NONE, path), operation
 
     def ask(self, server, method, path, body):
         """The status; None where the connection was closed instead."""
@@ -199,6 +202,39 @@ class Memory(harness.ServerTest):
         print(statuses)
         self.assertEqual(server.get("/livez").status, 200)
         self.assertEqual(server.get("/v1/products").status, 200)
+
+    def fill(self, server, orders=200, items=100):
+        """Rows of which one list with embeds is as large as responses get."""
+        key = lambda table, number=0: f"0192f0c1-7000-7000-8{table}00-{number:012}"
+        now = "2026-01-01T00:00:00Z"
+        rows = {"customers": [{"id": key(1), "name": "x", "email": "a@b.example", "country": "DE", "created_at": now}],
+                "products": [{"id": key(2), "name": "x", "description": "y" * 1500, "category": "z", "price": "1.00", "created_at": now}],
+                "orders": [{"id": key(3, order), "customer_id": key(1), "note": "n" * 400, "created_at": now} for order in range(orders)],
+                "order_items": [{"id": key(4, order * items + line), "order_id": key(3, order), "product_id": key(2), "line": line + 1, "quantity": 1, "price": "1.00"}
+                                for order in range(orders) for line in range(items)]}
+        with contextlib.closing(self.database(server.directory).connect()) as database:
+            database.execute("BEGIN")
+            for table, each in rows.items():
+                for row in each:
+                    database.execute(f"INSERT INTO {table} ({','.join(row)}) VALUES ({','.join('?' * len(row))})", list(row.values()))
+            database.execute("COMMIT")
+
+    def test_under_the_same_limit_the_largest_lists_with_embeds_leave_the_process_alive(self):
+        server = self.shop()
+        self.fill(server)
+        room = harness.memory(server.pid, "VmSize") + 24 * MIB
+        subprocess.run(["prlimit", "--pid", str(server.pid), f"--as={room}:{room}"], check=True)
+        statuses = [self.ask(server, "GET", "/v1/orders?limit=200&fields=id,note,items(id,line,product(id,name,description))", None) for _ in range(3)]
+        self.assertTrue(server.alive, f"{statuses}: {server.describe()}")
+        self.assertLessEqual(set(statuses), {200, 503, None})
+        self.assertEqual(server.get("/livez").status, 200)
+        self.assertEqual(server.get("/v1/products").status, 200)
+
+    def test_a_process_that_ends_is_reported(self):
+        ask, calls = self.ask, itertools.count()
+        self.ask = lambda server, *request: server.kill() if next(calls) == 20 else ask(server, *request)
+        with self.assertRaisesRegex(AssertionError, " serve "):
+            self.test_under_a_limit_of_memory_just_above_its_need_the_largest_requests_leave_the_process_alive()
 
 
 CONTRACT = """
