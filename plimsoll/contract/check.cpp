@@ -178,9 +178,19 @@ std::string without_digits(std::string_view name) {
   return kept;
 }
 
+/// Does any schema of the document declare this property?
+bool declares(const Value& value, std::string_view name) {
+  if (value.is(Type::array))
+    return std::ranges::any_of(value.array(), [&](auto& item) { return declares(item, name); });
+  if (!value.is(Type::object)) return false;
+  const auto* properties = value.find("properties");
+  if (properties && properties->is(Type::object) && properties->find(name)) return true;
+  return std::ranges::any_of(value.object(), [&](auto& member) { return declares(member.value, name); });
+}
+
 /// Names in `required` that are no property: of a whole schema, since a part of one may speak of the properties of
 /// another part.
-void check_required(const Value& schema, const Trail& trail, Report& report) {
+void check_required(const Value& root, const Value& schema, const Trail& trail, Report& report) {
   constexpr std::string_view kParts[] = {"allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"};
   const auto* required = schema.find("required");
   const auto* properties = schema.find("properties");
@@ -201,8 +211,9 @@ void check_required(const Value& schema, const Trail& trail, Report& report) {
     // Two letters are near to any other two. `line2` beside `line1` is no slip: another part may declare it.
     constexpr std::size_t kTellable = 3;
     if (name.string().size() < kTellable || without_digits(near) == without_digits(name.string())) near = {};
-    // Of a schema with a name, which may be a part of another by reference, only a slip is told.
-    if (near.empty() && trail.step.field == "schemas") continue;
+    // Of a schema with a name, which may be a part of another by reference, only a slip is told; a property of another
+    // schema is none.
+    if (trail.step.field == "schemas" && (near.empty() || declares(root, name.string()))) continue;
     report.add(near.empty() ? load_error::kUnnamedRequired : load_error::kUndeclaredRequired, &name, here.pointer(),
                "`required` names \"" + std::string(name.string()) + "\", which is not a property of the schema" +
                    (near.empty() ? "" : "; did you mean \"" + std::string(near) + "\"?"));
@@ -235,7 +246,7 @@ void check(const Value& root, const Value& value, Kind kind, const Trail& trail,
       return;
     }
     check_keywords(value, minor == 0, trail, report);
-    check_required(value, trail, report);
+    check_required(root, value, trail, report);
     check_extensions(value, kind, trail, report);
     if (const auto* discriminator = value.find("discriminator")) {
       const Trail here{&trail, {"discriminator"}};
