@@ -184,11 +184,12 @@ class Memory(harness.ServerTest):
 
     def test_under_a_limit_of_memory_just_above_its_need_the_largest_requests_leave_the_process_alive(self):
         server = self.shop()
+        operations = list(self.operations(server))
         status = pathlib.Path(f"/proc/{server.pid}/status").read_text()
         room = int(re.search(r"VmSize:\s+(\d+) kB", status)[1]) * 1024 + 8 * MIB
         subprocess.run(["prlimit", "--pid", str(server.pid), f"--as={room}:{room}"], check=True)
         statuses = {}
-        for method, path, operation in self.operations(server):
+        for method, path, operation in operations:
             bodies = [None]
             if "requestBody" in operation:
                 # As large as the limits admit: one long text, and many small members.
