@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <forward_list>
+#include <ranges>
 #include <utility>
 
 namespace plimsoll::table {
@@ -74,6 +75,16 @@ class Composer {
     for (auto& name : names) columns.push_back(&table.columns[*table.column(name)]);
     return columns;
   }
+  /// Whether an index that was found begins with these columns.
+  static bool entered_by(const Table& table, const std::vector<std::string>& names) {
+    const auto among = [&](std::size_t column) {
+      return std::ranges::find(names, table.columns[column].name) != names.end();
+    };
+    return std::ranges::any_of(table.present, [&](auto& index) {
+      return index.columns.size() >= names.size() &&
+             std::ranges::all_of(index.columns | std::views::take(names.size()), among);
+    });
+  }
   database::Embedded embedded(const Table& table, const Selection::Embedded& one) {
     const auto& other = *one.table;
     const auto& embed = *one.embed;
@@ -86,6 +97,9 @@ class Composer {
                             .embeds = embeds(other, one.selection),
                             .limit = embed.limit};
     made.none = !add_caller(made.where, other);
+    // SQLite would take an index of the tenant, all of whose rows it walks then, for as good as that of the reference.
+    if (embed.many() && entered_by(other, embed.by))
+      for (auto& condition : made.where) condition.aside = true;
     return made;
   }
 
