@@ -277,6 +277,7 @@ row("heuristic-off", "4.2.2", "without explicit freshness a response is asked fo
 row("pragma-response", "5.4", "`Pragma` of a response means nothing", origin(("Pragma", "no-cache"), FRESH), cache())
 for name, value, fresh in (("nonnumeric", "abc", True), ("negative", "-7200", True), ("float", "7200.0", True), ("list-first", "7200,0", False), ("list-last", "0,7200", True), ("blank", " 7200 ", False)):
     row(f"age-parse-{name}", "5.1", f"`Age`, {name.replace('-', ' ')}: {'ignored' if fresh and name != 'list-last' else 'the first member counts'}", origin(FRESH, ("Age", value)), cache() if fresh else origin())
+row("age-parse-beyond", "1.2.2", "an `Age` beyond all bounds is old", origin(FRESH, ("Age", "9999999999999999999999")), origin())
 row("age-parse-two-lines", "5.1", "of two lines of `Age` the first counts", origin(FRESH, ("Age", "7200"), ("Age", "0")), origin())
 
 # Section 4.2.4 and RFC 5861: stale responses
