@@ -109,16 +109,18 @@ constexpr bool is_panic(std::size_t usable, std::size_t all, double threshold) {
   return usable == 0 || static_cast<double>(usable) < threshold * static_cast<double>(all);
 }
 
-/// The latency of a target lately: a rise counts at once, a fall with time (Finagle's "peak EWMA"). What nobody has
-/// seen for long is forgotten, so that a target that was slow is tried again. Fits an atomic word.
+/// The latency of a target lately: a rise counts at once, a fall with time (Finagle's "peak EWMA") and with each call,
+/// so that a moment in which all were slow is soon forgotten of those that have many calls. What nobody has seen for
+/// long is forgotten, so that a target that was slow is tried again. Fits an atomic word.
 struct PeakLatency {
   float nanoseconds = 0;
   std::uint32_t at_ms = 0;  ///< of the steady clock, as far as it fits
 
   static constexpr Nanoseconds kMemory = 10 * kSecond;
+  static constexpr double kEachCall = 1.0 / 16;  ///< the share of a fall that each call counts at least
   double at(Nanoseconds now) const { return nanoseconds * kept(now); }
   PeakLatency after(Nanoseconds span, Nanoseconds now) const {
-    const auto share = kept(now), before = nanoseconds * share;
+    const auto share = std::min(kept(now), 1 - kEachCall), before = nanoseconds * share;
     const auto value = static_cast<double>(span);
     return {.nanoseconds = static_cast<float>(value > before ? value : before + value * (1 - share)),
             .at_ms = static_cast<std::uint32_t>(now / kMillisecond)};

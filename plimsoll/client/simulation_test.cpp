@@ -294,6 +294,28 @@ TEST(Simulation, OneOfFiveTargetsIsTenTimesAsSlowAndFewCallsAre) {
   }
 }
 
+/// As when the machine does other things for a moment: all look slow then, and the one that is slow must be known
+/// again.
+TEST(Simulation, OneOfFiveTargetsIsSlowAndAllAreHeldUpForAMoment) {
+  constexpr auto kPause = kFault + 2 * kSecond, kSeenThrough = kPause + 5 * kSecond;
+  for (int i = 0; i < seeds(10); ++i) {
+    const auto seed = first_seed() + static_cast<unsigned>(i);
+    const auto held_up = [](int times, Nanoseconds now, std::mt19937_64& random) {
+      const bool paused = now >= kPause && now < kPause + 300 * kMillisecond;
+      return Reaction{times * usual(random) + (paused ? 400 * kMillisecond : 0)};
+    };
+    const auto well = [=](Nanoseconds now, std::mt19937_64& random) { return held_up(1, now, random); };
+    std::vector<Behaviour> targets(4, well);
+    targets.emplace_back(
+        [=](Nanoseconds now, std::mt19937_64& random) { return held_up(now < kFault ? 1 : 10, now, random); });
+    Simulation world(seed, std::move(targets));
+    world.by_latency = world.hedging = true;
+    world.run(300, kEnd);
+    const auto late = p99(spans(world, kSeenThrough, kEnd)), healthy_late = p99(spans(world, kStart, kFault));
+    EXPECT_LE(static_cast<double>(late), 1.2 * static_cast<double>(healthy_late)) << "seed " << seed;
+  }
+}
+
 /// Slow now and then, whichever it is: what no choice of the target avoids.
 TEST(Simulation, ACallThatTakesLongIsAnsweredByAnother) {
   const Behaviour seldom_slow = [](Nanoseconds, std::mt19937_64& random) {
