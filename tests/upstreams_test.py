@@ -1,5 +1,6 @@
 """`upstreams:` of the deployment, and operations that they answer: whatever the servers behind do, callers are answered in time, nothing is
 sent twice that must not be, and a server that fails is left alone. The servers behind are of the test's own: they answer as told, or misbehave."""
+import concurrent.futures
 import contextlib
 import http.client
 import json
@@ -10,6 +11,7 @@ import re
 import signal
 import socket
 import socketserver
+import struct
 import threading
 import time
 import unittest
@@ -430,6 +432,39 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
         server = self.front(a, b, hanging, options="timeouts: {first-byte: 100ms}")
         self.assertEqual([server.get("/reviews").status for _ in range(80)], [200] * 80)
         self.assertEqual(len(hanging.seen), 5, "after five failures one after another it is left out")
+
+    def test_one_of_five_that_misbehaves_fails_no_call_and_is_left_alone(self):
+        def resets(connection, _):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+        faults = {"resets": resets, "garbage": lambda *_: b"\x15\x03\x01\x00\x02\x02\x16 this is no HTTP\r\n\r\n", "an early end": lambda *_: None,
+                  "half a head": lambda connection, _: connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Le"), "failures": answer(status="503 Service Unavailable")}
+        for name, does in faults.items():
+            with self.subTest(name):
+                good, bad = [self.target(each) for each in "abcd"], self.target("e")
+                server = self.front(*good, bad, options="retry: {base: 1ms, cap: 1ms}")
+                self.assertEqual([server.get("/reviews").status for _ in range(40)], [200] * 40)
+                self.assertGreater(len(bad.seen), 0)
+                bad.seen.clear()
+                bad.does = does
+                self.assertEqual([server.get("/reviews").status for _ in range(200)], [200] * 200)
+                self.assertLessEqual(len(bad.seen), 10, "it is ejected after five failures, and a lost connection may be replaced once")
+                server.stop()
+
+    def test_one_of_five_that_drains_fails_no_call(self):
+        good, leaving = [self.target(each) for each in "abcd"], self.target("e")
+        server = self.front(*good, leaving, options="health: {path: /healthz, every: 50ms, successes: 1}, retry: {base: 1ms, cap: 1ms}")
+
+        def calls(times):
+            with concurrent.futures.ThreadPoolExecutor(4) as pool:
+                self.assertEqual(list(pool.map(lambda _: server.get("/reviews").status, range(times))), [200] * times)
+
+        calls(100)
+        leaving.healthy, leaving.does = False, answer({"from": "e"}, more="Connection: close\r\n")
+        calls(100)
+        leaving.close()
+        calls(100)
+        self.assertGreater(len(leaving.seen), 0)
 
     def test_a_body_that_breaks_off_is_told_while_nothing_has_been_sent(self):
         target = self.target()
