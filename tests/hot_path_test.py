@@ -165,6 +165,18 @@ components:
         note: {type: [string, 'null']}
 """
 
+LIMITED = """openapi: 3.1.0
+info: {title: Limited, version: 1.0.0}
+security: []
+x-plimsoll: {authorization: any-caller}
+paths:
+  /limited:
+    get:
+      operationId: limited
+      x-plimsoll: {rate-limit: 1/hour by address, mock: {}}
+      responses: {'200': {description: ok, content: {application/json: {schema: {type: object}, example: {}}}}}
+"""
+
 
 class Counter:
     """A library that counts the heap allocations of the programs into which it is loaded."""
@@ -300,6 +312,30 @@ class HotPath(unittest.TestCase):
 
     def test_a_request_through_the_default_chain_allocates_nothing(self):
         self.allocates_nothing(self.chain())
+
+    def test_a_rejection_allocates_only_what_its_error_holds(self):
+        """Its detail, and what few errors have beside that: the response lies in the memory of the exchange."""
+        with tempfile.TemporaryDirectory() as folder:
+            counter = self.counter(folder)
+            pathlib.Path(folder, "limited.yaml").write_text(LIMITED)
+            pathlib.Path(folder, "plimsoll.yaml").write_text("threads: 1\n")
+            server = harness.Server("limited.yaml", folder, environment=counter.environment)
+            self.addCleanup(server.stop)
+            server.start()
+            line = server.connection()
+            self.addCleanup(line.close)
+            found = {}
+            for path, status in (("/limited", 429), ("/nowhere", 404)):
+                for _ in range(50):
+                    response = server.request("GET", path, connection=line)
+                self.assertEqual(response.status, status, response.text)
+                before, began = counter.count(server.pid), time.monotonic()
+                for _ in range(400):
+                    server.request("GET", path, connection=line)
+                found[status] = (counter.count(server.pid) - before) / 400, 24 * (1 + time.monotonic() - began) / 400
+            print("heap allocations of a rejection:", ", ".join(f"{status}: {count:.1f}" for status, (count, _) in found.items()))
+            for status, most in ((429, 2), (404, 1)):
+                self.assertLessEqual(found[status][0], most + found[status][1], status)
 
     def test_a_request_over_http2_allocates_nothing(self):
         self.allocates_nothing(self.bare(), http2=True)

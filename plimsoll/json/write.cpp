@@ -52,6 +52,8 @@ std::uint64_t specials(std::uint64_t eight) {
   return (eight | (eight - kOnes * 0x20) | (quote - kOnes) | (slash - kOnes)) & kTops;
 }
 
+bool is_special(unsigned char c) { return c < 0x20 || c >= 0x80 || c == '"' || c == '\\'; }
+
 bool any_special(std::uint64_t eight) { return specials(eight) != 0; }
 
 template <class Word>
@@ -91,7 +93,7 @@ Special next_special(std::string_view text, std::size_t at) {
       at += static_cast<std::size_t>(std::countr_zero(found)) / 8;
       break;
     }
-  while (at < text.size() && is_plain(text.substr(at, 1))) ++at;
+  while (at < text.size() && !is_special(static_cast<unsigned char>(text[at]))) ++at;
   if (at == text.size()) return {at, 0, false};
   const auto length = static_cast<unsigned char>(text[at]) < 0x80 ? 0 : utf8_length(text.substr(at));
   return {at, std::max<std::size_t>(length, 1), length != 0};

@@ -66,13 +66,11 @@ std::vector<ProblemEntry> problem_table(std::span<const Problem* const> more) {
 ProblemCounts::ProblemCounts(telemetry::Registry* registry) : registry_(registry) {
   if (!registry_) return;
   for (const auto& [problem, policies, handlers] : problem_table())
-    counters_.emplace_back(problem->code, &telemetry::problem_counter(*registry_, problem->code));
+    counters_.emplace(problem->code, &telemetry::problem_counter(*registry_, problem->code));
 }
 
 void ProblemCounts::add(std::string_view code) noexcept {
-  const auto found =
-      std::ranges::lower_bound(counters_, code, {}, &std::pair<std::string_view, telemetry::Counter*>::first);
-  if (found != counters_.end() && found->first == code) return found->second->add();
+  if (const auto found = counters_.find(code); found != counters_.end()) return found->second->add();
   try {  // of a program that links the library
     if (registry_) telemetry::problem_counter(*registry_, code).add();
   } catch (...) {}  // no memory: this one is not counted

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace plimsoll::telemetry {
@@ -32,7 +33,7 @@ class ProblemCounts {
 
  private:
   telemetry::Registry* registry_;
-  std::vector<std::pair<std::string_view, telemetry::Counter*>> counters_;  ///< by code
+  std::unordered_map<std::string_view, telemetry::Counter*> counters_;  ///< by code
 };
 
 /// The page under /problems/<code>: what it means and what to do.

@@ -22,6 +22,7 @@
 #include <thread>
 #include <vector>
 
+#include "plimsoll/json/string_text.hpp"
 #include "plimsoll/json/utf8.hpp"
 #include "plimsoll/json/write.hpp"
 
@@ -102,9 +103,16 @@ constexpr bool unseen(std::uint32_t c) {
          (c >= 0x2066 && c <= 0x2069);
 }
 
+/// Whether all characters are of ASCII and none is DEL: of those JSON escapes what is unseen.
+bool is_ascii(std::string_view text) {
+  unsigned char most = 0;  // of all, without an end before: so the compiler compares many at once
+  for (const unsigned char c : text) most = std::max(most, c);
+  return most < 0x7f;
+}
+
 /// Writes what is unseen in a JSON string as `\u009b`. All of it has at most three bytes in UTF-8.
 void escape_unseen(std::string& text) {
-  if (std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) > 0x7e; })) return;
+  if (is_ascii(text)) return;
   std::string out;
   std::size_t copied = 0;
   for (std::size_t i = 0; i < text.size();) {
@@ -154,6 +162,10 @@ void Line::quoted(std::string_view value) {
 
 /// Seldom, and apart: what it needs is not set up for values that have nothing to escape.
 void Line::escaped(std::string_view value) {
+  if (static_cast<std::size_t>(end_ - at_) >= json::longest_string(value.size()) && is_ascii(value)) {
+    at_ = json::write_string(at_, value);
+    return;
+  }
   std::string text;
   json::append_string(text, value);
   escape_unseen(text);

@@ -127,6 +127,8 @@ void name_all(std::vector<Limit>& limits) {
     const auto write_out = [&](Allowance& allowance) {
       allowance.policy = policy_item(limit.name, allowance.rate);
       allowance.limit = std::to_string(allowance.rate.limit);
+      allowance.refusal = config::to_string(config::Rate{allowance.rate.limit, {allowance.rate.period}}) +
+                          " are allowed by the limit \"" + limit.name + "\"; ask again in ";
     };
     write_out(limit.allowance);
     for (auto& tier : limit.tiers)

@@ -22,8 +22,9 @@ inline constexpr std::size_t kLongestName = 64;  ///< of a limit
 /// A rate with what headers say of it.
 struct Allowance {
   Rate rate;
-  std::string policy;  ///< its item in `RateLimit-Policy`: `"caller";q=1000;w=60`
-  std::string limit;   ///< `1000`
+  std::string policy;   ///< its item in `RateLimit-Policy`: `"caller";q=1000;w=60`
+  std::string limit;    ///< `1000`
+  std::string refusal;  ///< what callers above it are told, up to the number of seconds
   bool operator==(const Allowance&) const = default;
 };
 

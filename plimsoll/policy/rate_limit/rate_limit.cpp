@@ -345,10 +345,10 @@ class RateLimit final : public Check {
 
   static std::unexpected<Error> refusal(const Charges::One& tightest) {
     const auto seconds = seconds_left(tightest.decision);
-    const auto& rate = tightest.allowance->rate;
-    Error error{&kRateLimited, config::to_string(config::Rate{rate.limit, {rate.period}}) +
-                                   " are allowed by the limit \"" + tightest.limit->name + "\"; ask again in " +
-                                   std::to_string(seconds) + " s."};
+    char digits[kMostDigits];
+    Error error{&kRateLimited};
+    error.detail.reserve(tightest.allowance->refusal.size() + sizeof digits + 3);
+    error.detail.append(tightest.allowance->refusal).append(digits, put_digits(digits, seconds)).append(" s.");
     error.more().retry_after = seconds;
     return std::unexpected(std::move(error));
   }
