@@ -33,32 +33,46 @@ namespace {
 // First bytes of a field (section 6), and the bits that are left in them for a number.
 constexpr std::uint8_t kIndexed = 0x80, kInserted = 0x40, kSize = 0x20, kNever = 0x10, kPlain = 0x00;
 
-/// A number behind `first`, in `bits` of its first byte and as many further ones as it takes (section 5.1): one that
-/// does not go into the first.
-void long_number(std::string& out, std::uint8_t first, int bits, std::uint32_t value) {
+constexpr std::size_t kLongestNumber = 6;  ///< bytes of one of 32 bits
+
+/// Writes behind what is there, up to `most` bytes: one look at the room of the string for a whole field.
+template <class F>
+[[gnu::always_inline]] inline void append(std::string& out, std::size_t most, F write) {
+  const auto before = out.size();
+  out.resize_and_overwrite(
+      before + most, [&](char* begin, std::size_t) { return static_cast<std::size_t>(write(begin + before) - begin); });
+}
+
+/// A number behind `first`, in `bits` of its first byte and as many further ones as it takes (section 5.1).
+[[gnu::always_inline]] inline char* put_number(char* at, std::uint8_t first, int bits, std::uint32_t value) {
   const auto most = (1u << bits) - 1;
-  out += static_cast<char>(first | most);
-  for (value -= most; value >= 0x80; value >>= 7) out += static_cast<char>(value | 0x80);
-  out += static_cast<char>(value);
+  if (value < most) {
+    *at++ = static_cast<char>(first | value);
+    return at;
+  }
+  *at++ = static_cast<char>(first | most);
+  for (value -= most; value >= 0x80; value >>= 7) *at++ = static_cast<char>(value | 0x80);
+  *at++ = static_cast<char>(value);
+  return at;
 }
 
-[[gnu::always_inline]] inline void number(std::string& out, std::uint8_t first, int bits, std::uint32_t value) {
-  if (value < (1u << bits) - 1)
-    out += static_cast<char>(first | value);
-  else
-    long_number(out, first, bits, value);
+char* put_text(char* at, std::string_view value) {
+  at = put_number(at, 0, 7, static_cast<std::uint32_t>(value.size()));
+  if (!value.empty()) std::memcpy(at, value.data(), value.size());  // which may be nowhere
+  return at + value.size();
 }
 
-void text(std::string& out, std::string_view value) {
-  number(out, 0, 7, static_cast<std::uint32_t>(value.size()));
-  out += value;
+void indexed(std::string& out, std::uint32_t index) {
+  append(out, kLongestNumber, [&](char* at) { return put_number(at, kIndexed, 7, index); });
 }
 
 void literal(std::string& out, std::uint8_t form, std::uint32_t named_at, std::string_view name,
              std::string_view value) {
-  number(out, form, form == kInserted ? 6 : 4, named_at);
-  if (!named_at) text(out, name);
-  text(out, value);
+  append(out, 3 * kLongestNumber + name.size() + value.size(), [&](char* at) {
+    at = put_number(at, form, form == kInserted ? 6 : 4, named_at);
+    if (!named_at) at = put_text(at, name);
+    return put_text(at, value);
+  });
 }
 
 /// Where the static table has this name (appendix A); 0: nowhere.
@@ -140,7 +154,8 @@ void HpackWriter::begin(std::string& out) {
   place_ = 0;
   for (const auto size : {lowest_, allowed_}) {
     if (size == limit_) continue;
-    number(out, kSize, 5, limit_ = size);
+    append(out, kLongestNumber, [&](char* at) { return put_number(at, kSize, 5, size); });
+    limit_ = size;
     shrink(size);
   }
   lowest_ = allowed_;
@@ -194,7 +209,7 @@ bool HpackWriter::again(std::string_view name, std::string_view value, std::stri
   } else {
     if (e.value != value.size() || !same(e.text.get() + e.name, value.data(), value.size())) return false;
     ++e.hits;
-    number(out, kIndexed, 7, index(place.number));
+    indexed(out, index(place.number));
   }
   ++place_;
   return true;
@@ -242,7 +257,7 @@ void HpackWriter::look_up(std::string_view name, std::string_view value, std::st
     if (is(number_there, name, value)) {
       ++entry(number_there).hits;
       note({.number = number_there});
-      return number(out, kIndexed, 7, index(number_there));
+      return indexed(out, index(number_there));
     }
     if (there(slots_[slot]) && (!there(number_there) || number_there < slots_[slot])) slot = at;
   }
