@@ -63,7 +63,10 @@ char* put_text(char* at, std::string_view value) {
 }
 
 void indexed(std::string& out, std::uint32_t index) {
-  append(out, kLongestNumber, [&](char* at) { return put_number(at, kIndexed, 7, index); });
+  if (index < 0x7f)  // nearly always
+    out += static_cast<char>(kIndexed | index);
+  else
+    append(out, kLongestNumber, [&](char* at) { return put_number(at, kIndexed, 7, index); });
 }
 
 void literal(std::string& out, std::uint8_t form, std::uint32_t named_at, std::string_view name,
