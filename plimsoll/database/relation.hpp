@@ -181,6 +181,8 @@ struct Insert {
   Relation into;
   std::vector<Assigned> values{};  ///< of several rows one behind the other, each with the same columns in one order
   std::size_t rows = 1;
+  /// What becomes of a row of which another has a value that must be unique. Left out, it gives no row either.
+  enum class Taken : std::uint8_t { refused, left_out } taken = Taken::refused;
   std::vector<const Column*> returning{};
 };
 

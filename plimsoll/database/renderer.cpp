@@ -213,6 +213,7 @@ Statement Renderer::insert(const Insert& row) const {
     }
     ((out.sql += ") VALUES") += places) += ')';
   }
+  if (row.taken == Insert::Taken::left_out) out.sql += " ON CONFLICT DO NOTHING";
   append_returning(out.sql, row.returning);
   return out;
 }

@@ -39,28 +39,23 @@ class BatchOf final : public Writing {
     return body && body->is(json::Type::array) ? body : nullptr;
   }
 
+  static std::string prefix_of(std::size_t item) { return "/" + std::to_string(item); }
+
   /// JSON of the row that came out; empty for one that is gone.
   Task<Result<std::string>> one(Session& session, const Context& context, const json::Value& item, const Caller& who,
                                 const std::vector<Condition>& fixed, const std::string& prefix) const {
     auto conditions = fixed;
-    const auto action = plan_.batch->action;
-    if (action != Action::create)
-      if (auto named = add_key(conditions, item, prefix); !named) co_return std::unexpected(std::move(named).error());
+    if (auto named = add_key(conditions, item, prefix); !named) co_return std::unexpected(std::move(named).error());
     const Wanted wanted{
         .model = model_.get(), .table = &table(), .conditions = conditions, .search = {}, .caller = &who};
-    if (action == Action::remove) {
+    if (plan_.batch->action == Action::remove) {
       auto gone = co_await erase(session, wanted);
       if (!gone) co_return std::unexpected(std::move(gone).error());
       co_return std::string{};
     }
     const ChangeBy by{.caller = &who, .fixed = conditions, .wall = context.wall, .prefix = prefix};
-    auto asked = action == Action::create ? new_row(table(), item, by) : merge_patch(table(), item, by);
-    if (!asked) co_return std::unexpected(all_told(std::move(asked).error(), item, prefix, action == Action::update));
-    if (action == Action::create) {
-      auto row = co_await insert(session, *asked, who, prefix);
-      if (!row) co_return std::unexpected(std::move(row).error());
-      co_return shown(*row);
-    }
+    auto asked = merge_patch(table(), item, by);
+    if (!asked) co_return std::unexpected(all_told(std::move(asked).error(), item, prefix, true));
     auto before = co_await current(session, wanted);
     if (!before) co_return std::unexpected(std::move(before).error());
     if (!*before) co_return fail(kNoSuchRow, prefix);
@@ -114,23 +109,56 @@ class BatchOf final : public Writing {
     out.end_object().end_object();
   }
 
-  /// The new rows by as few statements as may be; nothing: they are stored one by one, to learn which are refused.
-  Task<Result<std::optional<std::vector<Row>>>> all_at_once(const Context& context, Session& session,
-                                                            std::span<const json::Value> items, const Caller& who,
-                                                            const std::vector<Condition>& fixed) const {
+  /// The same in a savepoint of its own, where items may fail alone.
+  Task<Result<std::string>> one_alone(Session& session, const Context& context, const json::Value& item,
+                                      const Caller& who, const std::vector<Condition>& fixed,
+                                      const std::string& prefix) const {
+    if (has_savepoints())
+      if (auto nested = co_await session.query("SAVEPOINT item", {}); !nested)
+        co_return std::unexpected(std::move(nested).error());
+    auto made = co_await one(session, context, item, who, fixed, prefix);
+    if (!has_savepoints() || (!made && made.error().problem->status >= 500)) co_return made;
+    if (auto ended = co_await end_savepoint(session, "item", made.has_value()); !ended)
+      co_return std::unexpected(std::move(ended).error());
+    co_return made;
+  }
+
+  /// What became of each new row, up to the first that ends the batch.
+  Task<Result<std::vector<Result<Row>>>> create(const Context& context, Session& session,
+                                                std::span<const json::Value> items, const Caller& who,
+                                                const std::vector<Condition>& fixed) const {
+    std::vector<Result<Row>> rows;
     std::vector<Change> changes;
-    changes.reserve(items.size());
-    bool judged = true;
-    for (const auto& item : items) {
-      auto read = new_row(table(), item, {.caller = &who, .fixed = fixed, .wall = context.wall, .prefix = {}});
-      const auto valid = read ? check_sent(*read, {}) : Result<bool>(std::unexpected(read.error()));
-      if (!valid) co_return std::optional<std::vector<Row>>{};
-      judged &= *valid;
+    std::vector<std::size_t> places;  // of them among the items
+    const auto prefix = [&](std::size_t i) { return prefix_of(places[i]); };
+    bool valid = true, judged = true;
+    for (std::size_t i = 0; i < items.size() && (rows.empty() || rows.back() || !ends(rows.back().error())); ++i) {
+      const auto here = prefix_of(i);
+      auto read = new_row(table(), items[i], {.caller = &who, .fixed = fixed, .wall = context.wall, .prefix = here});
+      if (!read) {
+        rows.emplace_back(std::unexpected(all_told(std::move(read).error(), items[i], here, false)));
+        continue;
+      }
+      const auto sent = check_sent(*read, {});
+      valid &= sent.has_value();
+      judged &= sent.value_or(false);
+      rows.emplace_back();
+      places.push_back(i);
       changes.push_back(std::move(*read));
     }
-    auto rows = co_await insert_together(session, changes, who, judged);
+    const auto became = [&](std::size_t i, Result<Row> row) {
+      const bool last = !row && ends(row.error());
+      rows[places[i]] = std::move(row);
+      if (last) rows.resize(places[i] + 1);
+      return !last;
+    };
+    const NewRows all{.changes = changes, .prefix = prefix, .valid = valid, .judged = judged};
+    auto done = co_await insert_all(session, all, who, became);
+    if (!done) co_return std::unexpected(std::move(done).error());
     co_return rows;
   }
+  /// Whether this failure of an item is one of the whole batch.
+  bool ends(const Error& error) const { return plan_.batch->all_or_nothing || error.problem->status >= 500; }
 
   /// Batches that change the same rows in other orders would wait for each other, which the database notices after a
   /// second: all rows are locked first, in the order of their keys, and then changed in the order of the items. What an
@@ -184,47 +212,36 @@ class BatchOf final : public Writing {
     };
     json::Writer out{text};
     out.begin_object().key(together ? "data" : "results").begin_array();
+    std::vector<Result<Row>> created;
     if (action == Action::create) {
-      auto rows = co_await all_at_once(context, session, items, who, fixed);
+      auto rows = co_await create(context, session, items, who, fixed);
       if (!rows) co_return std::unexpected(std::move(rows).error());
-      if (*rows && minimal) co_return minimal_response(context);
-      if (*rows) {
-        for (const auto& row : **rows) {
-          if (together)
-            out.raw(shown(row));
-          else
-            out.begin_object().key("status").integer(201).key("data").raw(shown(row)).end_object();
-          ++shown_rows;
-          if (auto allowed = fits(); !allowed) co_return std::unexpected(std::move(allowed).error());
-        }
-        out.end_array().end_object();
-        co_return json_response(context, together ? 201 : 207, std::move(text));
-      }
+      created = std::move(*rows);
     }
     if (action == Action::update && items.size() > 1 && database_.dialect().locks_rows())
       if (auto locked = co_await lock(session, items, who, fixed); !locked)
         co_return std::unexpected(std::move(locked).error());
     for (std::size_t i = 0; i < items.size(); ++i) {
-      const auto prefix = "/" + std::to_string(i);
-      if (!together)
-        if (auto nested = co_await session.query("SAVEPOINT item", {}); !nested)
-          co_return std::unexpected(std::move(nested).error());
-      auto made = co_await one(session, context, items[i], who, fixed, prefix);
-      if (!made && (together || made.error().problem->status >= 500)) {
+      Result<std::string> made;
+      if (action == Action::create) {
+        if (created[i])
+          made = shown(*created[i]);
+        else
+          made = std::unexpected(std::move(created[i]).error());
+      } else {
+        auto changed = co_await one_alone(session, context, items[i], who, fixed, prefix_of(i));
+        made = std::move(changed);
+      }
+      if (!made && ends(made.error())) {
         auto error = std::move(made).error();
         if (error.detail.empty()) error.detail = "item " + std::to_string(i);
         co_return std::unexpected(std::move(error));
       }
+      if (!made) {
+        write_error(out, made.error());
+        continue;
+      }
       if (!together) {
-        if (!made)
-          if (auto undone = co_await session.query("ROLLBACK TO item", {}); !undone)
-            co_return std::unexpected(std::move(undone).error());
-        if (auto released = co_await session.query("RELEASE item", {}); !released)
-          co_return std::unexpected(std::move(released).error());
-        if (!made) {
-          write_error(out, made.error());
-          continue;
-        }
         out.begin_object().key("status").integer(action == Action::create ? 201 : made->empty() ? 204 : 200);
         if (!made->empty()) out.key("data").raw(*made);
         out.end_object();

@@ -181,5 +181,99 @@ TEST_F(GrowthOfRequests, EmbeddedRows) {
   });
 }
 
+constexpr auto kRefused = R"(openapi: 3.1.0
+info: {title: Refused, version: 1.0.0}
+x-plimsoll:
+  rate-limit: off
+  authorization: any-caller
+  tables:
+    shelves: {schema: '#/components/schemas/Shelf', search: [name]}
+    notes:
+      schema: '#/components/schemas/Note'
+      search: [text]
+      unique: [slug]
+      embeds: {place: {table: shelves, on: shelf}}
+components:
+  schemas:
+    Shelf:
+      type: object
+      required: [id, name]
+      properties: {id: {type: string}, name: {type: string}}
+    Note:
+      type: object
+      required: [id, slug, text, shelf, rank]
+      properties:
+        id: {type: string, format: uuid, readOnly: true}
+        slug: {type: string}
+        text: {type: string}
+        shelf: {type: string}
+        rank: {type: integer, minimum: 0}
+paths:
+  /shelves:
+    get: {operationId: listShelves, x-plimsoll: {table: shelves}, responses: {'200': {description: ok}}}
+  /notes:
+    get: {operationId: listNotes, x-plimsoll: {table: notes}, responses: {'200': {description: ok}}}
+  /notes/batch:
+    post:
+      operationId: createNotes
+      x-plimsoll: {table: notes, batch: {create: {max: 4000, on-error: continue}}}
+      requestBody: {required: true, content: {application/json: {schema: {type: array}}}}
+      responses: {'207': {description: results}}
+)";
+
+/// New rows of which some are refused, each for a reason of its own.
+class RefusedRows : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(api.client) << api.complaints;
+    ASSERT_TRUE(api.sql("INSERT INTO shelves(id,name) VALUES('here','a shelf')"));
+    ASSERT_TRUE(api.sql("INSERT INTO notes(id,slug,text,shelf,rank) VALUES('taken','taken','a note','here',1)"));
+  }
+  /// `refused` of so many rows, evenly among them.
+  std::string rows(std::size_t count, std::size_t refused) {
+    std::string text = "[";
+    for (std::size_t i = 0, done = 0; i < count; ++i) {
+      const bool wrong = done * count < refused * (i + 1) && done < refused;
+      const auto kind = wrong ? done++ % 3 : 3;
+      if (i > 0) text += ',';
+      text += R"({"slug":")" + (kind == 0 ? "taken" : "s" + std::to_string(++next_)) + R"(","text":"lamp oil and )" +
+              std::to_string(i) + R"( wicks","shelf":")" + (kind == 1 ? "nowhere" : "here") + R"(","rank":)" +
+              (kind == 2 ? "-1}" : "1}");
+    }
+    return text + "]";
+  }
+  /// Milliseconds that the batch takes, the least of some runs.
+  double batch(std::size_t count, std::size_t refused) {
+    double least = 1e9;
+    for (int run = 0; run < 5; ++run) {
+      const auto body = rows(count, refused);
+      const auto begun = testkit::cpu_milliseconds(testkit::kAllThreads.clock);
+      const auto answer = api.client->post("/notes/batch", body);
+      least = std::min(least, testkit::cpu_milliseconds(testkit::kAllThreads.clock) - begun);
+      EXPECT_EQ(answer.status, 207) << answer.body.substr(0, 300);
+      std::size_t made = 0;
+      for (std::size_t at = 0; (at = answer.body.find(R"("status":201)", at)) != std::string::npos; ++at) ++made;
+      EXPECT_EQ(made, count - refused);
+    }
+    return least;
+  }
+  Api api{kRefused};
+  std::size_t next_ = 0;
+};
+
+/// Few that are refused do not make the others dear, which are stored by a few statements all the same.
+TEST_F(RefusedRows, CostAFewTimesWhatOthersDo) {
+  constexpr double kMostForFew = 4, kMost = 8;
+  for (const std::size_t count : {64, 256}) {
+    const auto good = batch(count, 0);
+    for (const auto refused : {std::size_t{1}, count / 16, count / 2, count}) {
+      const auto cost = batch(count, refused);
+      const auto most = refused <= count / 16 ? kMostForFew : kMost;
+      std::printf("%zu of %zu rows are refused: %.2f ms, none: %.2f ms\n", refused, count, cost, good);
+      if (!testkit::kSanitized) EXPECT_LT(cost, most * good) << refused << " of " << count;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace plimsoll::table

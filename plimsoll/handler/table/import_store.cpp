@@ -14,7 +14,7 @@ constexpr std::size_t kTogether = 512;     ///< rows that are held to be inserte
 constexpr std::size_t kHeld = 512 * 1024;  ///< or fewer, with so many bytes of values
 constexpr std::size_t kCopied = 2048;      ///< rows that are copied together,
 constexpr std::size_t kSent = 128 * 1024;  ///< or fewer: most sockets take so many bytes at once
-constexpr std::size_t kAlone = 4;          ///< rows of which one is refused, that are no longer copied
+constexpr std::size_t kFew = 64;           ///< rows of which one is refused, that are inserted and no longer copied
 
 /// What the values of a row take.
 std::size_t bytes_of(const Change& change) {
@@ -160,11 +160,8 @@ Task<Result<bool>> Importing::copied(Storing& to) const {
 
 Task<Result<bool>> Importing::release(Storing& to, Result<> stored) {
   if (!stored && stored.error().problem->status >= 500) co_return std::unexpected(std::move(stored).error());
-  if (!stored)
-    if (auto undone = co_await to.session.query("ROLLBACK TO together", {}); !undone)
-      co_return std::unexpected(std::move(undone).error());
-  if (auto released = co_await to.session.query("RELEASE together", {}); !released)
-    co_return std::unexpected(std::move(released).error());
+  if (auto ended = co_await end_savepoint(to.session, "together", stored.has_value()); !ended)
+    co_return std::unexpected(std::move(ended).error());
   co_return stored.has_value();
 }
 
@@ -189,8 +186,8 @@ Task<Result<>> Importing::copy_halves(Storing& to, const Block& block) const {
   while (!parts.empty() && !to.report.full()) {
     const auto part = parts.back();
     parts.pop_back();
-    if (part.size() <= kAlone) {
-      auto done = co_await insert_each(to, block, part);
+    if (part.size() <= kFew) {
+      auto done = co_await insert_part(to, block, part);
       if (!done) co_return done;
       continue;
     }
@@ -203,31 +200,20 @@ Task<Result<>> Importing::copy_halves(Storing& to, const Block& block) const {
 }
 
 Task<Result<>> Importing::insert_part(Storing& to, const Block& block, Part part) const {
-  auto together = co_await insert_together(to.session, block.changes(part), to.caller, to.judged);
-  if (!together) co_return std::unexpected(std::move(together).error());
-  if (*together) co_return Result<>{};
-  auto done = co_await insert_each(to, block, part);
+  const auto prefix = [&](std::size_t i) { return block.sources[part.begin + i].prefix(); };
+  std::optional<Error> failed;
+  const auto became = [&](std::size_t i, Result<Row> row) {
+    if (row) return true;
+    if (row.error().problem->status >= 500)
+      failed = std::move(row).error();
+    else
+      to.report.add(row.error(), prefix(i), block.sources[part.begin + i].line);
+    return !failed && !to.report.full();
+  };
+  const NewRows rows{.changes = block.changes(part), .prefix = prefix, .judged = to.judged};
+  auto done = co_await insert_all(to.session, rows, to.caller, became);
+  if (failed) co_return std::unexpected(std::move(*failed));
   co_return done;
-}
-
-Task<Result<>> Importing::insert_each(Storing& to, const Block& block, Part part) const {
-  auto& session = to.session;
-  for (auto i = part.begin; i < part.end && !to.report.full(); ++i) {
-    const auto& source = block.sources[i];
-    const auto prefix = source.prefix();
-    auto nested = co_await session.query("SAVEPOINT item", {});
-    if (!nested) co_return std::unexpected(std::move(nested).error());
-    auto stored = co_await insert(session, block.all[i], to.caller, prefix);
-    if (!stored) {
-      if (stored.error().problem->status >= 500) co_return std::unexpected(std::move(stored).error());
-      to.report.add(stored.error(), prefix, source.line);
-      auto undone = co_await session.query("ROLLBACK TO item", {});
-      if (!undone) co_return std::unexpected(std::move(undone).error());
-    }
-    auto released = co_await session.query("RELEASE item", {});
-    if (!released) co_return std::unexpected(std::move(released).error());
-  }
-  co_return Result<>{};
 }
 
 }  // namespace plimsoll::table

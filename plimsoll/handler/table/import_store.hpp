@@ -16,8 +16,8 @@
 namespace plimsoll::table {
 
 /// How the rows of an import are stored: many to a statement, copied where the database has that for them
-/// (`database::RowCopier`) and else inserted. Where the database refuses one of those, its rows are stored in ever
-/// smaller parts and one by one, so that each is told that is refused.
+/// (`database::RowCopier`) and else inserted. Where the database refuses one that is copied, rows are copied in ever
+/// smaller parts and then inserted, so that each is told that is refused.
 class Importing : public Writing {
  public:
   Importing(std::shared_ptr<const Model> model, Plan plan, const Build& build, contract::Sanitizer sanitizer);
@@ -86,10 +86,8 @@ class Importing : public Writing {
   /// Copies the halves of a block that was refused, and theirs, the first one first, so that the rows are found that
   /// are to blame.
   Task<Result<>> copy_halves(Storing& to, const Block& block) const;
-  /// Inserts rows, many to a statement, and one by one where one of them is refused.
+  /// Inserts rows, many to a statement, and reports those that are refused.
   Task<Result<>> insert_part(Storing& to, const Block& block, Part part) const;
-  /// Inserts rows one by one, and reports those that are refused.
-  Task<Result<>> insert_each(Storing& to, const Block& block, Part part) const;
 
   const database::CopiedRows copied_;
 };

@@ -320,9 +320,10 @@ Statement insert_statement(const Dialect& dialect, const Table& table, std::span
 }
 
 Statement insert_rows_statement(const Dialect& dialect, const Table& table,
-                                std::span<const std::span<const std::optional<Cell>>> rows,
-                                const Selection& returning) {
-  database::Insert insert{.into = relation_of(table), .rows = rows.size(), .returning = columns_of(table, returning)};
+                                std::span<const std::span<const std::optional<Cell>>> rows, const Selection& returning,
+                                database::Insert::Taken taken) {
+  database::Insert insert{
+      .into = relation_of(table), .rows = rows.size(), .taken = taken, .returning = columns_of(table, returning)};
   for (const auto& cells : rows)
     for (std::size_t i = 0; i < cells.size(); ++i)
       if (cells[i]) insert.values.push_back({.column = &table.columns[i], .value = &*cells[i]});

@@ -95,7 +95,8 @@ Statement insert_statement(const database::Dialect& dialect, const Table& table,
 /// The same for several rows, which have values for the same columns; without values: one row.
 Statement insert_rows_statement(const database::Dialect& dialect, const Table& table,
                                 std::span<const std::span<const std::optional<database::Cell>>> rows,
-                                const Selection& returning);
+                                const Selection& returning,
+                                database::Insert::Taken taken = database::Insert::Taken::refused);
 /// Changes rows, but never their keys. Nothing when the caller can have none.
 std::optional<Statement> update_statement(const database::Dialect& dialect, const Wanted& rows,
                                           std::span<const std::optional<database::Cell>> cells,

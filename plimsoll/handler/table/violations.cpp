@@ -5,8 +5,8 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <ranges>
-#include <set>
 
 namespace plimsoll::table {
 
@@ -52,6 +52,30 @@ void blame_reference(Error& error, const Column& column, std::string_view prefix
   blame(error, column, prefix, "foreign-key", "refers to a row that does not exist");
 }
 
+/// What a foreign key of a row refers to.
+struct Referred {
+  std::vector<Named> values{};
+  std::vector<std::size_t> columns{};  ///< that hold them
+};
+
+/// Nothing where the change says nothing new by it, or it has a null in it or a column that is not known.
+std::optional<Referred> referred_by(const ForeignKey& key, const Table& table, const Change& change,
+                                    const Row* before) {
+  Referred made;
+  bool changes = false;
+  for (std::size_t i = 0; i < key.from.size() && i < key.to.size(); ++i) {
+    const auto column = table.column(key.from[i]);
+    if (!column || (!change.cells[*column] && !before)) return std::nullopt;
+    const auto& cell = change.cells[*column] ? *change.cells[*column] : (*before)[*column];
+    if (cell.index() == 0) return std::nullopt;
+    changes |= change.cells[*column].has_value();
+    made.columns.push_back(*column);
+    made.values.push_back({key.to[i], &table.columns[*column], cell});
+  }
+  if (!changes || made.columns.size() != key.from.size()) return std::nullopt;
+  return made;
+}
+
 }  // namespace
 
 Task<Result<std::vector<std::size_t>>> Writing::broken_references(Session& session, const Change& change,
@@ -60,20 +84,10 @@ Task<Result<std::vector<std::size_t>>> Writing::broken_references(Session& sessi
   auto all = co_await database_.dialect().foreign_keys(session, table().name);
   if (!all) co_return std::unexpected(std::move(all).error());
   for (auto& reference : *all) {
-    std::vector<Named> values;
-    std::vector<std::size_t> columns;
-    bool changes = false;
-    for (std::size_t i = 0; i < reference.from.size() && i < reference.to.size(); ++i) {
-      const auto column = table().column(reference.from[i]);
-      if (!column || (!change.cells[*column] && !before)) break;
-      const auto& cell = change.cells[*column] ? *change.cells[*column] : (*before)[*column];
-      if (cell.index() == 0) break;
-      changes |= change.cells[*column].has_value();
-      columns.push_back(*column);
-      values.push_back({reference.to[i], &table().columns[*column], cell});
-    }
-    if (!changes || columns.size() != reference.from.size()) continue;  // it has a null in it, or a column not known
-    const auto statement = there_statement(database_.dialect(), reference.table, values);
+    auto referred = referred_by(reference, table(), change, before);
+    if (!referred) continue;
+    auto& columns = referred->columns;
+    const auto statement = there_statement(database_.dialect(), reference.table, referred->values);
     auto found = co_await session.query(statement.sql, statement.cells);
     if (!found) co_return std::unexpected(std::move(found).error());
     if (!found->empty() || refers_to_itself(table(), reference, change)) continue;
@@ -122,17 +136,56 @@ Task<Result<bool>> Writing::sees(Session& session, const GuardedReference& refer
   co_return !rows->empty();
 }
 
-Task<Result<bool>> Writing::sees_all(Session& session, std::span<const Change> changes, const Caller& caller) const {
+Task<Result<std::vector<bool>>> Writing::refer_to_seen(Session& session, std::span<const Change> changes,
+                                                       const Caller& caller) const {
+  std::vector<bool> all(changes.size(), true);
   for (auto& reference : guarded_) {
-    std::set<std::vector<Cell>> seen;
-    for (const auto& change : changes) {
-      auto values = new_reference(reference, change, nullptr, caller);
-      if (!values || !seen.insert(*values).second) continue;
-      auto there = co_await sees(session, reference, std::move(*values), caller);
-      if (!there || !*there) co_return there;
+    std::map<std::vector<Cell>, bool> seen;
+    for (std::size_t i = 0; i < changes.size(); ++i) {
+      auto values = new_reference(reference, changes[i], nullptr, caller);
+      if (!values) continue;
+      const auto [known, is_new] = seen.try_emplace(*values);
+      if (is_new) {
+        auto there = co_await sees(session, reference, std::move(*values), caller);
+        if (!there) co_return std::unexpected(std::move(there).error());
+        known->second = *there;
+      }
+      if (!known->second) all[i] = false;
     }
   }
-  co_return true;
+  co_return all;
+}
+
+Task<Result<bool>> Writing::sees_all(Session& session, std::span<const Change> changes, const Caller& caller) const {
+  auto seen = co_await refer_to_seen(session, changes, caller);
+  if (!seen) co_return std::unexpected(std::move(seen).error());
+  co_return std::ranges::find(*seen, false) == seen->end();
+}
+
+Task<Result<std::vector<bool>>> Writing::refer_to_rows(Session& session, std::span<const Change> changes,
+                                                       const Caller& caller) const {
+  auto all = co_await refer_to_seen(session, changes, caller);
+  if (!all) co_return std::unexpected(std::move(all).error());
+  auto keys = co_await database_.dialect().foreign_keys(session, table().name);
+  if (!keys) co_return std::unexpected(std::move(keys).error());
+  for (const auto& key : *keys) {
+    std::map<std::vector<Cell>, bool> there;
+    for (std::size_t i = 0; i < changes.size(); ++i) {
+      const auto referred = referred_by(key, table(), changes[i], nullptr);
+      if (!referred) continue;
+      std::vector<Cell> values;
+      for (const auto& named : referred->values) values.push_back(named.value);
+      const auto [known, is_new] = there.try_emplace(std::move(values));
+      if (is_new) {
+        const auto statement = there_statement(database_.dialect(), key.table, referred->values);
+        auto found = co_await session.query(statement.sql, statement.cells);
+        if (!found) co_return std::unexpected(std::move(found).error());
+        known->second = !found->empty();
+      }
+      if (!known->second) (*all)[i] = false;
+    }
+  }
+  co_return std::move(*all);
 }
 
 Task<Result<>> Writing::check_references(Session& session, const Change& change, const Row* before,
@@ -190,8 +243,7 @@ void Writing::keep_columns(Error& error) const {
 Task<Result<>> Writing::go_back(Session& session) const {
   if (!database_.dialect().failure_ends_transaction()) co_return Result<>{};
   // What the exchange, or this item of a batch, has done so far is rolled back in any case.
-  const bool item = plan_.batch && !plan_.batch->all_or_nothing;
-  auto back = co_await session.query(item ? "ROLLBACK TO item" : "ROLLBACK TO handler", {});
+  auto back = co_await session.query(has_savepoints() ? "ROLLBACK TO item" : "ROLLBACK TO handler", {});
   if (!back) co_return std::unexpected(std::move(back).error());
   co_return Result<>{};
 }

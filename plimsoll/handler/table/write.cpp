@@ -11,7 +11,6 @@
 #include "plimsoll/json/write.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -77,7 +76,9 @@ RowForms::RowForms(const Table& table)
       all(all_columns(table)),
       shown_writer(table, shown),
       unseen_writer(table, unseen, RowWriter::Hidden::shown),
-      all_writer(table, all, RowWriter::Hidden::shown) {}
+      all_writer(table, all, RowWriter::Hidden::shown) {
+  keys.columns = table.keys;
+}
 
 namespace {
 
@@ -110,6 +111,15 @@ Writing::Writing(std::shared_ptr<const Model> model, Plan plan, const Build& bui
   counts_key_ = takes_any_number(table());
   if (const auto location = model_->locations.find(table().name); location != model_->locations.end())
     location_ = &location->second;
+}
+
+Task<Result<>> end_savepoint(Session& session, std::string_view name, bool keeps) {
+  if (!keeps)
+    if (auto undone = co_await session.query("ROLLBACK TO " + std::string(name), {}); !undone)
+      co_return std::unexpected(std::move(undone).error());
+  auto released = co_await session.query("RELEASE " + std::string(name), {});
+  if (!released) co_return std::unexpected(std::move(released).error());
+  co_return Result<>{};
 }
 
 Task<Result<std::optional<Row>>> Writing::current(Session& session, const Wanted& wanted) const {
@@ -217,80 +227,6 @@ Task<Result<Row>> Writing::insert(Session& session, const Change& change, const 
   if (rows->empty()) co_return fail(kInternal, "nothing was inserted");
   if (auto valid = check(rows->front(), nullptr, prefix); !valid) co_return std::unexpected(std::move(valid).error());
   co_return std::move(rows->front());
-}
-
-namespace {
-
-constexpr std::size_t kMostParameters = 20'000;  ///< of a statement; SQLite takes 32,766, PostgreSQL 65,535
-constexpr std::size_t kMostRows = 512;           ///< of a statement
-
-bool same_columns(const Change& one, const Change& other) {
-  return std::ranges::equal(one.cells, other.cells,
-                            [](const auto& a, const auto& b) { return a.has_value() == b.has_value(); });
-}
-
-/// It has been checked as it was sent. Others a trigger or a default of the database has changed, or they lack a value.
-bool came_out_as_sent(const Table& table, const Change& sent, const Row& row) {
-  for (std::size_t i = 0; i < row.size(); ++i) {
-    const auto& cell = sent.cells[i];
-    const bool same =
-        cell ? *cell == row[i] : std::holds_alternative<std::monostate>(row[i]) && !table.columns[i].required;
-    if (!same) return false;
-  }
-  return true;
-}
-
-}  // namespace
-
-Task<Result<std::optional<std::vector<Row>>>> Writing::insert_together(Session& session,
-                                                                       std::span<const Change> changes,
-                                                                       const Caller& caller, bool judged) const {
-  using Rows = std::optional<std::vector<Row>>;
-  if (changes.size() < 2) co_return Rows{};
-  // By its key a row is known again: no database promises in which order it returns them.
-  for (const auto& change : changes)
-    for (const auto key : table().keys)
-      if (!change.cells[key]) co_return Rows{};
-  auto seen = co_await sees_all(session, changes, caller);
-  if (!seen) co_return std::unexpected(std::move(seen).error());
-  if (!*seen) co_return Rows{};
-  const auto most = std::clamp<std::size_t>(kMostParameters / table().columns.size(), 1, kMostRows);
-  auto nested = co_await session.query("SAVEPOINT together", {});
-  if (!nested) co_return std::unexpected(std::move(nested).error());
-  Rows stored{std::in_place};
-  while (stored && stored->size() < changes.size()) {
-    const auto rest = changes.subspan(stored->size());
-    std::size_t count = 1;
-    while (count < std::min(most, rest.size()) && same_columns(rest[0], rest[count])) ++count;
-    count = std::bit_floor(count);  // few different statements, whatever the sizes of batches: prepared ones are kept
-    auto well = co_await insert_alike(session, rest.first(count), *stored, judged);
-    if (!well) co_return std::unexpected(std::move(well).error());
-    if (!*well) stored.reset();
-  }
-  if (!stored)
-    if (auto undone = co_await session.query("ROLLBACK TO together", {}); !undone)
-      co_return std::unexpected(std::move(undone).error());
-  if (auto released = co_await session.query("RELEASE together", {}); !released)
-    co_return std::unexpected(std::move(released).error());
-  co_return stored;
-}
-
-Task<Result<bool>> Writing::insert_alike(Session& session, std::span<const Change> changes, std::vector<Row>& stored,
-                                         bool judged) const {
-  std::vector<std::span<const std::optional<Cell>>> cells;
-  for (const auto& change : changes) cells.emplace_back(change.cells);
-  const auto statement = insert_rows_statement(database_.dialect(), table(), cells, forms_->all);
-  auto rows = co_await session.query(statement.sql, statement.cells);
-  if (!rows && rows.error().problem->status >= 500) co_return std::unexpected(std::move(rows).error());
-  if (!rows || rows->size() != changes.size()) co_return false;
-  for (std::size_t i = 0; i < changes.size(); ++i) {
-    auto& row = (*rows)[i];
-    if (!std::ranges::all_of(table().keys, [&](auto key) { return *changes[i].cells[key] == row[key]; }))
-      co_return false;
-    if (!(judged && came_out_as_sent(table(), changes[i], row)) && !check(row, nullptr, "")) co_return false;
-    stored.push_back(std::move(row));
-  }
-  co_return true;
 }
 
 Task<Result<Row>> Writing::change(Session& session, const Wanted& wanted, Change change, const Row* before,

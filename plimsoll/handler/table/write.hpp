@@ -1,5 +1,6 @@
 #pragma once
 
+#include "plimsoll/base/function_ref.hpp"
 #include "plimsoll/handler/table/change.hpp"
 #include "plimsoll/handler/table/form_files.hpp"
 #include "plimsoll/handler/table/operation.hpp"
@@ -25,9 +26,20 @@ bool wants_minimal(const Request& request);
 struct RowForms {
   explicit RowForms(const Table& table);
   Selection shown, unseen;  ///< what callers see, and what is stored beside it
-  Selection all;            ///< every column
+  Selection all, keys;      ///< every column, and those of the key
   RowWriter shown_writer, unseen_writer, all_writer;
 };
+
+/// New rows of one request.
+struct NewRows {
+  std::span<const Change> changes;
+  FunctionRef<std::string(std::size_t)> prefix;  ///< of the pointers of each
+  bool valid = true;                             ///< `check_sent` has found none of them wrong,
+  bool judged = true;  ///< and been true of all, so what comes out so need not be checked again
+};
+
+/// Ends a savepoint that a query has begun; what was done since is kept or rolled back.
+Task<Result<>> end_savepoint(database::Session& session, std::string_view name, bool keeps);
 
 /// What all operations that change rows share: the statements, the check of the row that comes out, and the answer.
 class Writing : public Operation {
@@ -38,13 +50,14 @@ class Writing : public Operation {
   Task<Result<std::optional<Row>>> current(database::Session& session, const Wanted& wanted) const;
   Task<Result<Row>> insert(database::Session& session, const Change& change, const Caller& caller,
                            std::string_view prefix) const;
-  /// New rows by as few statements as may be, in their order; or none, and nothing is stored: the database or the
-  /// schema refuses one of them, one refers to what its caller does not see, or it cannot be told which row is which.
-  /// Then they are inserted one by one, which tells what is wrong with which. `judged`: `check_sent` has been true of
-  /// all, so that only what came out otherwise is checked again.
-  Task<Result<std::optional<std::vector<Row>>>> insert_together(database::Session& session,
-                                                                std::span<const Change> changes, const Caller& caller,
-                                                                bool judged) const;
+  /// What became of a new row: as it is stored, or why it is not. False: the others do not matter.
+  using Became = FunctionRef<bool(std::size_t, Result<Row>)>;
+  /// Stores new rows with the outcome of inserting one after another, by as few statements as may be: those that are
+  /// refused are found by one statement that leaves them out, and inserted alone to learn why. `became` is told of each
+  /// in their order; it ends with an error of the server's (5xx), behind which nothing can be stored.
+  Task<Result<>> insert_all(database::Session& session, const NewRows& rows, const Caller& caller, Became became) const;
+  /// Whether each item of a batch may fail alone.
+  bool has_savepoints() const { return plan_.batch && !plan_.batch->all_or_nothing; }
   /// Whether the caller sees each row that references of new rows name; each of those is looked at once.
   Task<Result<bool>> sees_all(database::Session& session, std::span<const Change> changes, const Caller& caller) const;
   /// `before` is needed where whole JSON values are merged; without it they are replaced.
@@ -107,6 +120,24 @@ class Writing : public Operation {
   /// What a change makes a reference say; nothing where it says nothing new.
   std::optional<std::vector<database::Cell>> new_reference(const GuardedReference& reference, const Change& change,
                                                            const Row* before, const Caller& caller) const;
+  /// As `insert`, in a savepoint of its own where the rows of a batch may fail alone.
+  Task<Result<Row>> insert_alone(database::Session& session, const Change& change, const Caller& caller,
+                                 std::string prefix) const;
+  /// New rows by as few statements as may be, in their order; or none, and nothing is stored: the database or the
+  /// schema refuses one of them, one refers to what its caller does not see, or it cannot be told which row is which.
+  Task<Result<std::optional<std::vector<Row>>>> insert_together(database::Session& session,
+                                                                std::span<const Change> changes, const Caller& caller,
+                                                                bool judged) const;
+  /// Which of these rows may be refused when each is inserted in its turn. Stores nothing.
+  Task<Result<std::vector<bool>>> doubtful_rows(database::Session& session, std::span<const Change> changes,
+                                                const Caller& caller) const;
+  /// Which of these new rows refer only to rows that are there before all of them, and that the caller sees; each of
+  /// those is looked at once.
+  Task<Result<std::vector<bool>>> refer_to_rows(database::Session& session, std::span<const Change> changes,
+                                                const Caller& caller) const;
+  /// The same of what the caller sees alone.
+  Task<Result<std::vector<bool>>> refer_to_seen(database::Session& session, std::span<const Change> changes,
+                                                const Caller& caller) const;
   /// One statement of `insert_together`; false: refused.
   Task<Result<bool>> insert_alike(database::Session& session, std::span<const Change> changes, std::vector<Row>& stored,
                                   bool judged) const;
