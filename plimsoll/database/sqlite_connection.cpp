@@ -256,22 +256,16 @@ int bind(sqlite3_stmt* statement, int index, const Cell& cell) {
 }
 
 /// The column is looked up once for all of its value. Where one thread at a time uses a connection
-/// (SQLITE_OPEN_NOMUTEX), the values of a row are as good as protected ones (sqlite.org/c3ref/value.html).
-void read(Field& field, sqlite3_stmt* statement, int column) {
+/// (SQLITE_OPEN_NOMUTEX), the values of a row are as good as protected ones (sqlite.org/c3ref/value.html). Returns the
+/// bytes of a text.
+std::size_t read(Field& field, sqlite3_stmt* statement, int column) {
   auto* value = sqlite3_column_value(statement, column);
   switch (sqlite3_value_type(value)) {
-    case SQLITE_INTEGER: field.emplace<std::int64_t>(sqlite3_value_int64(value)); return;
-    case SQLITE_FLOAT: field.emplace<double>(sqlite3_value_double(value)); return;
-    case SQLITE_NULL: field.emplace<std::monostate>(); return;
-    default: field.emplace<std::string_view>(text_of(value)); return;  // a blob is given as the bytes it holds
+    case SQLITE_INTEGER: field.emplace<std::int64_t>(sqlite3_value_int64(value)); return 0;
+    case SQLITE_FLOAT: field.emplace<double>(sqlite3_value_double(value)); return 0;
+    case SQLITE_NULL: field.emplace<std::monostate>(); return 0;
+    default: return field.emplace<std::string_view>(text_of(value)).size();  // a blob is given as the bytes it holds
   }
-}
-
-std::size_t text_bytes(std::span<const Field> fields) {
-  std::size_t sum = 0;
-  for (const auto& field : fields)
-    if (const auto* text = std::get_if<std::string_view>(&field)) sum += text->size();
-  return sum;
 }
 
 /// A new file is for its owner alone; SQLite gives its `-wal` and `-shm` the same rights. Only a file that is not there
@@ -558,8 +552,8 @@ Result<> SqliteConnection::run_now(std::string_view sql, std::span<const Cell> p
       return embedded_.too_large() ? std::unexpected(Error{&kResponseTooLarge}) : std::unexpected(error_now(sql));
     if (!embedded_.row()) return fail(kResponseTooLarge);
     if (!into) continue;
-    for (int c = 0; c < columns; ++c) read(fields[c], statement, c);
-    if (limit.bytes && (given += text_bytes({fields, static_cast<std::size_t>(columns)})) > limit.bytes) {
+    for (int c = 0; c < columns; ++c) given += read(fields[c], statement, c);
+    if (limit.bytes && given > limit.bytes) {
       charge.budget = nullptr;
       return fail(kOverBudget);
     }

@@ -131,16 +131,17 @@ class PageRows final : public database::RowSink {
     values.resize(places_.size());
     for (std::size_t i = 0; i < places_.size(); ++i) {
       auto& value = values[i];
-      std::visit(
-          [&]<class T>(const T& field) {
-            if constexpr (!std::is_same_v<T, std::string_view>)
-              value = field;
-            else if (auto* text = std::get_if<std::string>(&value))
-              text->assign(field);
-            else
-              value.emplace<std::string>(field);
-          },
-          fields[places_[i]]);
+      const auto& field = fields[places_[i]];
+      if (const auto* integer = std::get_if<std::int64_t>(&field))
+        value = *integer;
+      else if (const auto* real = std::get_if<double>(&field))
+        value = *real;
+      else if (const auto* text = std::get_if<std::string_view>(&field); !text)
+        value = std::monostate{};
+      else if (auto* kept = std::get_if<std::string>(&value))
+        kept->assign(*text);
+      else
+        value.emplace<std::string>(*text);
     }
   }
   const RowWriter& writer_;

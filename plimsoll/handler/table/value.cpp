@@ -219,7 +219,8 @@ char* write_other(char* at, Kind kind, const database::Field& field) {
   const auto* integer = std::get_if<std::int64_t>(&field);
   switch (kind) {
     case Kind::boolean:
-      if (integer && (*integer == 0 || *integer == 1)) return put(*integer ? "true" : "false");
+      if (integer && *integer == 1) return put("true");
+      if (integer && *integer == 0) return put("false");
       break;
     case Kind::real:
       // SQLite stores an integral REAL as an integer, and RETURNING gives it as one: the same text either way.
