@@ -70,7 +70,7 @@ def shim(folder=[]):
 
 class Faults:
     """What goes wrong now: `faults.WRITE_ERROR = errno.ENOSPC`. The server sees it at once."""
-    NAMES = ("SYNC_ERROR", "WRITE_ERROR", "OPEN_ERROR", "HANG", "SLOW", "CLOCK", "FULL", "HANGING")
+    NAMES = ("SYNC_ERROR", "WRITE_ERROR", "OPEN_ERROR", "HANG", "SLOW", "CLOCK", "FULL", "HANGING", "READ_ERROR", "READ_HANG", "READ_SLOW", "READ_BLIND")
 
     def __init__(self, path):
         path.write_bytes(b"\0" * 8 * len(self.NAMES))
@@ -84,8 +84,9 @@ class Faults:
         return struct.unpack_from("q", self.memory, 8 * self.NAMES.index(name))[0]
 
     def none(self):
-        for name in self.NAMES[:-1]:
-            setattr(self, name, 0)
+        for name in self.NAMES:
+            if name != "HANGING":
+                setattr(self, name, 0)
 
 
 class FaultTest(harness.ServerTest):
@@ -237,6 +238,116 @@ class Database(FaultTest):
             self.assertEqual(server.post("/notes", {"title": f"slow {n}"}).status, 201)
             self.assertEqual(self.readiness(server)[0], 200)
         self.assertEqual(len(self.titles(server)), 5)
+
+
+class Reads(FaultTest):
+    """The disk hangs, or is slow, when pages are read that are not in memory: no event loop waits for it."""
+    CONTRACT = CONTRACT.replace("components:", """  /notes/{id}:
+    parameters: [{name: id, in: path, required: true, schema: {type: string}}]
+    get: {operationId: readNote, security: [], x-plimsoll: {table: notes, deadline: 2s}, responses: {'200': {description: ok}}}
+  /static:
+    get:
+      operationId: static
+      security: []
+      x-plimsoll: {mock: {}}
+      responses: {'200': {description: ok, content: {application/json: {schema: {type: object}, example: {from: memory}}}}}
+components:""").replace("maxLength: 200", "maxLength: 50000")
+    CONFIG = "threads: 2\ndatabase: {url: 'sqlite:notes.db', cache: 64KiB, readers: 4}\nlimits: {drain: 2s}\n"
+
+    def filled(self):
+        """A server, its faults and its rows, which take far more than SQLite keeps in memory."""
+        server, folder, faults = self.prepare(self.CONTRACT, config=self.CONFIG)
+        server.start()
+        self.addCleanup(faults.none)
+        made = [server.post("/notes", {"title": f"{n:03} " + "x" * 8000}) for n in range(40)]
+        self.assertEqual({answer.status for answer in made}, {201})
+        return server, faults, [answer.headers["location"] for answer in made]
+
+    def read(self, server, target, answers, caller="127.0.0.1"):
+        line = http.client.HTTPConnection("127.0.0.1", server.port, timeout=harness.PATIENCE, source_address=(caller, 0))
+        with contextlib.closing(line), contextlib.suppress(OSError, http.client.HTTPException):
+            answers.append(server.request("GET", target, connection=line))
+
+    def reading(self, server, targets, callers=1):
+        """Reads all of them at once, for several callers; gives the threads and the list that their answers come into."""
+        answers = []
+        threads = [threading.Thread(target=self.read, args=(server, target, answers, f"127.0.0.{n % callers + 1}"), daemon=True)
+                   for n, target in enumerate(targets)]
+        for thread in threads:
+            thread.start()
+        return threads, answers
+
+    def ended(self, threads):
+        for thread in threads:
+            thread.join(harness.PATIENCE)
+        self.assertFalse(any(thread.is_alive() for thread in threads), "every request is answered")
+
+    def loops_run(self, server):
+        """What needs no disk is answered by every loop: connections go to all of them."""
+        for _ in range(8):
+            self.assertEqual(server.get("/livez").status, 200)
+            self.assertEqual(server.get("/static").json(), {"from": "memory"})
+
+    def hangs(self, server, faults, rows):
+        """The disk hangs until this has ended: 504 at the deadline, 503 for what is beyond the threads, not ready with the reason."""
+        faults.READ_HANG = 1
+        threads, answers = self.reading(server, rows[:12], callers=4)
+        harness.until(lambda: faults.HANGING >= 4, lambda: f"the threads of the readers hang: {faults.HANGING}")
+        self.loops_run(server)
+        self.ended(threads)
+        self.assertLessEqual({answer.status for answer in answers}, {503, 504}, answers)
+        self.assertGreaterEqual(len([1 for answer in answers if answer.status == 504]), 4, answers)
+        harness.until(lambda: "waited for the disk" in self.readiness(server)[1].get("database", ""), lambda: f"{self.readiness(server)}")
+        self.assertEqual(server.get("/readyz").status, 503)
+
+        def refused():
+            answer = server.get(rows[20])
+            return answer.status == 503 and answer
+
+        beyond = harness.until(refused, "503 once all threads wait")
+        self.assertEqual(beyond.code, "database-unavailable")
+        self.assertGreaterEqual(int(beyond.headers["retry-after"]), 1)
+        self.loops_run(server)
+        self.event(server, "database-not-writable")
+        faults.none()
+        harness.until(lambda: self.readiness(server)[0] == 200, lambda: f"ready again: {self.readiness(server)}")
+        self.event(server, "database-writable")
+        self.assertEqual({server.get(row).status for row in rows}, {200})
+
+    def test_a_disk_that_hangs_holds_up_no_loop_and_each_read_ends_at_its_deadline(self):
+        server, faults, rows = self.filled()
+        self.hangs(server, faults, rows)
+
+    def test_where_the_file_system_does_not_tell_what_is_in_memory_one_read_is_held_up_and_none_after_it(self):
+        server, faults, rows = self.filled()
+        faults.READ_BLIND = 1
+        self.assertEqual({server.get(row).status for row in rows}, {200})
+        faults.READ_HANG = 1
+        threads, answers = self.reading(server, rows[:1])
+        harness.until(lambda: faults.HANGING >= 1, "a read that hangs")
+        harness.until(lambda: "waited for the disk" in self.readiness(server)[1].get("database", ""), lambda: f"{self.readiness(server)}")
+        faults.READ_HANG = 0
+        self.ended(threads)
+        self.hangs(server, faults, rows)
+
+    def test_a_slow_disk_is_slow_and_ready(self):
+        server, faults, rows = self.filled()
+        faults.READ_SLOW = 150
+        threads, answers = self.reading(server, rows[:4], callers=4)
+        self.loops_run(server)
+        self.ended(threads)
+        self.assertEqual({answer.status for answer in answers}, {200}, answers)
+        self.assertEqual(self.readiness(server)[0], 200)
+
+    def test_reads_that_hang_do_not_hold_up_the_end(self):
+        server, faults, rows = self.filled()
+        faults.READ_HANG = 1
+        threads, answers = self.reading(server, rows[:4], callers=4)
+        harness.until(lambda: faults.HANGING >= 4, "reads that hang")
+        server.signal(signal.SIGTERM)
+        self.assertEqual(server.wait(), 0)  # it would hang for ever
+        self.ended(threads)
+        self.assertLessEqual({answer.status for answer in answers}, {504}, answers)
 
 
 class Writers:

@@ -197,7 +197,7 @@ struct Counts {
   std::uint64_t commits = 0;         ///< of units and transactions
   std::uint64_t units = 0;           ///< pieces of work, several to a commit
   std::uint64_t reads_inline = 0;    ///< on the thread that asked
-  std::uint64_t reads_moved = 0;     ///< begun inline, over budget, run again on a reader's thread
+  std::uint64_t reads_moved = 0;     ///< begun inline, over budget or not in memory, run again on a reader's thread
   std::uint64_t reads_queued = 0;    ///< on a reader's thread
   std::uint64_t reads_replica = 0;   ///< by replicas
   std::uint64_t reads_ahead = 0;     ///< by the primary, since no replica had replayed what they must show
@@ -273,6 +273,8 @@ class Database {
   virtual Counts counts() const = 0;
   virtual Load load() const noexcept = 0;
   virtual LogState log_state() const noexcept { return {}; }
+  /// What is known to be wrong with it, for operators, whether or not writes succeed; empty: nothing. From any thread.
+  virtual std::string trouble() const { return {}; }
   virtual PoolState pool_state() const noexcept { return {}; }
   /// Servers that answer reads beside the primary; none where there are none.
   virtual std::vector<ReplicaState> replicas() const { return {}; }

@@ -138,6 +138,11 @@ class Sqlite final : public Database {
     return counts;
   }
   LogState log_state() const noexcept override { return writer_.log_state(); }
+  std::string trouble() const override {
+    const auto wait = readers_.disk().longest_wait();
+    if (wait <= SqliteReaders::kHanging) return {};
+    return "a read has waited for the disk for " + std::to_string(wait / kSecond) + " s";
+  }
   Load load() const noexcept override {
     Load load;
     readers_.load(load);

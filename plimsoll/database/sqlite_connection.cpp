@@ -5,6 +5,7 @@
 #include "plimsoll/base/out_of_memory.hpp"
 #include "plimsoll/database/decimal.hpp"
 #include "plimsoll/database/instant.hpp"
+#include "plimsoll/database/sqlite_disk.hpp"
 #include "plimsoll/database/sqlite_gate.hpp"
 
 #include <fcntl.h>
@@ -337,6 +338,8 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteOpt
   // effect, where something else of the process has begun to use it.
   static const int quiet = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   (void)quiet;
+  static const bool watched = (SqliteDisk::watch_reads(), true);
+  (void)watched;
   // Temporary files are made where the database is, which must be writable all the same: of several databases, where
   // the first is. Without such a place SQLite looks for another by itself.
   static const int placed = [&] {
@@ -547,7 +550,8 @@ Result<> SqliteConnection::run_now(std::string_view sql, std::span<const Cell> p
     const int code = sqlite3_step(statement);
     if (code == SQLITE_DONE) return {};
     // It starts over, or nobody waits for it.
-    if ((code & 0xff) == SQLITE_INTERRUPT || (code & 0xff) == SQLITE_TOOBIG) charge.budget = nullptr;
+    if (const int kind = code & 0xff; kind == SQLITE_INTERRUPT || kind == SQLITE_TOOBIG || kind == SQLITE_IOERR)
+      charge.budget = nullptr;
     if (code != SQLITE_ROW)
       return embedded_.too_large() ? std::unexpected(Error{&kResponseTooLarge}) : std::unexpected(error_now(sql));
     if (!embedded_.row()) return fail(kResponseTooLarge);

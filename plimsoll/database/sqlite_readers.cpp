@@ -45,13 +45,7 @@ struct SqliteReaders::Query final : Ask, FairQueue::Entry {
     if (refused != this) readers.ready_.notify_one();
     if (refused) refused->refuse();  // perhaps this one, which is then gone
   }
-  bool withdraw() noexcept override {
-    stop_now.store(true, std::memory_order_relaxed);
-    std::lock_guard lock(readers.mutex_);
-    const bool waited = readers.queries_.remove(*this);
-    readers.waiting_.store(static_cast<std::int64_t>(readers.queries_.size()), std::memory_order_relaxed);
-    return waited;
-  }
+  bool withdraw() noexcept override;
   void refuse() {
     readers.refused_.fetch_add(1, std::memory_order_relaxed);
     result = std::unexpected(busy());
@@ -66,16 +60,91 @@ struct SqliteReaders::Query final : Ask, FairQueue::Entry {
   ReadBudget* budget;
   std::int64_t steps;
   RowSink& into;
-  std::atomic<bool> stop_now{false};
-  bool ended_for_the_log = false;
+  Worker* worker = nullptr;  ///< that has taken it
 };
+
+/// A reader thread: its connection, and the read that it makes. It works on copies of what it was given, and gives rows
+/// to whoever asked only while that waits.
+struct SqliteReaders::Worker final : RowSink {
+  explicit Worker(std::size_t number) : number(number) {}
+
+  void take(Query& one) {
+    const std::scoped_lock lock(mutex);
+    query = &one;
+    one.worker = this;
+    file = one.file;
+    steps = one.steps;
+    stop_now.store(false, std::memory_order_relaxed);
+    ended_for_the_log = false;
+  }
+  /// False: nobody waits any longer.
+  bool copy() {
+    const std::scoped_lock lock(mutex);
+    if (!query) return false;
+    sql = query->sql;
+    parameters.assign(query->parameters.begin(), query->parameters.end());
+    operation = query->operation;
+    budget = query->budget ? *query->budget : ReadBudget{};
+    return true;
+  }
+  void begin() override {
+    const std::scoped_lock lock(mutex);
+    if (query) query->into.begin();
+  }
+  bool row(std::span<const Field> fields) override {
+    const std::scoped_lock lock(mutex);
+    return query && query->into.row(fields);
+  }
+  void end_for_the_log() {
+    const std::scoped_lock lock(mutex);
+    ended_for_the_log = query != nullptr;
+    stop_now.store(true, std::memory_order_relaxed);
+  }
+  /// Who asked does not wait any longer. False: what it asked for was done.
+  bool leave(const Query& one) noexcept {
+    const std::scoped_lock lock(mutex);
+    if (query != &one) return false;
+    query = nullptr;
+    stop_now.store(true, std::memory_order_relaxed);
+    return true;
+  }
+  /// Whom to answer; null: nobody.
+  Query* done(Result<> result) {
+    const std::scoped_lock lock(mutex);
+    if (!query) return nullptr;
+    if (ended_for_the_log && !result) result = fail(kBusy);
+    query->result = std::move(result);
+    if (query->budget) *query->budget = budget;
+    return std::exchange(query, nullptr);
+  }
+
+  const std::size_t number;
+  std::unique_ptr<SqliteConnection> connection;
+  std::mutex mutex;  ///< of `query`, between the two threads
+  Query* query = nullptr;
+  bool ended_for_the_log = false;
+  std::atomic<bool> stop_now{false};
+  std::uint64_t file = 0;
+  std::int64_t steps = 0;
+  std::string sql, operation;
+  std::vector<Cell> parameters;
+  ReadBudget budget;
+};
+
+bool SqliteReaders::Query::withdraw() noexcept {
+  std::lock_guard lock(readers.mutex_);
+  const bool waited = readers.queries_.remove(*this);
+  readers.waiting_.store(static_cast<std::int64_t>(readers.queries_.size()), std::memory_order_relaxed);
+  return waited || (worker && worker->leave(*this));
+}
 
 SqliteReaders::SqliteReaders(const SqliteOptions& options, const SqliteGate& gate)
     : options_(options),
       gate_(gate),
       id_(next_id++),
       queries_(static_cast<std::size_t>(std::max<std::int64_t>(1, options.readers)),
-               static_cast<std::size_t>(std::max<std::int64_t>(1, options.queue))) {}
+               static_cast<std::size_t>(std::max<std::int64_t>(1, options.queue))),
+      disk_(static_cast<std::size_t>(std::max<std::int64_t>(1, options.readers))) {}
 
 bool SqliteReaders::same_file() {
   if (!options_.vfs.empty()) return true;
@@ -97,14 +166,13 @@ Result<std::unique_ptr<SqliteConnection>> SqliteReaders::open() {
 
 Result<> SqliteReaders::start() {
   const auto count = static_cast<std::size_t>(std::max<std::int64_t>(1, options_.readers));
-  on_threads_.reserve(count);
   take_file();
-  connections_.resize(count);
-  for (auto& connection : connections_) {
+  for (std::size_t i = 0; i < count; ++i) workers_.push_back(std::make_unique<Worker>(i));
+  for (auto& worker : workers_) {
     auto opened = open();
     if (!opened) return std::unexpected(std::move(opened).error());
-    connection = std::move(*opened);
-    threads_.emplace_back([this, &connection] { serve(connection); });
+    worker->connection = std::move(*opened);
+    threads_.emplace_back([this, &worker = *worker] { serve(worker); });
   }
   return {};
 }
@@ -118,7 +186,7 @@ SqliteReaders::~SqliteReaders() {
   for (auto& thread : threads_) thread.join();
 }
 
-void SqliteReaders::serve(std::unique_ptr<SqliteConnection>& connection) {
+void SqliteReaders::serve(Worker& worker) {
   for (std::unique_lock lock(mutex_);;) {
     Query* query = nullptr;
     ready_.wait(lock, [&] {
@@ -130,54 +198,50 @@ void SqliteReaders::serve(std::unique_ptr<SqliteConnection>& connection) {
     waiting_.store(static_cast<std::int64_t>(queries_.size()), std::memory_order_relaxed);
     const auto order = query->order;
     const auto caller = query->caller;
-    on_threads_.push_back(query);  // room for all was made at the start
+    worker.take(*query);
     lock.unlock();
+    Result<> result;
     try {
-      execute(*query, connection);
-    } catch (const std::bad_alloc&) { query->result = fail(kOutOfMemory); }
+      result = execute(worker);
+    } catch (const std::bad_alloc&) { result = fail(kOutOfMemory); }
     lock.lock();
-    std::erase(on_threads_, query);
-    if (on_threads_.empty()) idle_.notify_all();
-    if (query->ended_for_the_log && !query->result) query->result = fail(kBusy);
     queries_.ended(order, caller);  // before anybody is answered: what it asks next is not held against it
-    running_.fetch_sub(1, std::memory_order_relaxed);
+    if (running_.fetch_sub(1, std::memory_order_relaxed) == 1) idle_.notify_all();
+    query = worker.done(std::move(result));
     lock.unlock();
-    query->answer();  // gone from here on
+    if (query) query->answer();  // gone from here on
     lock.lock();
   }
 }
 
-void SqliteReaders::execute(Query& query, std::unique_ptr<SqliteConnection>& connection) {
-  if (!gate_.is_current(query.file)) {
-    query.result = std::unexpected(moved_error());
-    return;
-  }
-  if (!connection) {
+Result<> SqliteReaders::execute(Worker& worker) {
+  if (!gate_.is_current(worker.file)) return std::unexpected(moved_error());
+  if (!worker.copy()) return {};
+  const SqliteDisk::Access access(disk_, worker.number);
+  if (!worker.connection) {
     auto opened = open();
-    if (!opened) {
-      query.result = std::unexpected(std::move(opened).error());
-      return;
-    }
-    connection = std::move(*opened);
+    if (!opened) return std::unexpected(std::move(opened).error());
+    worker.connection = std::move(*opened);
   }
   const auto begun = options_.slow ? system_clock().steady() : 0;
-  query.result = connection->run(query.sql, query.parameters, &query.into,
-                                 {.steps = query.steps, .stop = &query.stop_now, .budget = query.budget});
+  auto done = worker.connection->run(worker.sql, worker.parameters, &worker,
+                                     {.steps = worker.steps, .stop = &worker.stop_now, .budget = &worker.budget});
   if (options_.slow)
     if (const auto took = system_clock().steady() - begun; options_.slow->is_slow(took)) [[unlikely]]
-      options_.slow->add({.sql = query.sql,
-                          .parameters = query.parameters,
-                          .operation = query.operation,
+      options_.slow->add({.sql = worker.sql,
+                          .parameters = worker.parameters,
+                          .operation = worker.operation,
                           .took = took,
-                          .rows = connection->rows(),
-                          .error = query.result ? nullptr : &query.result.error()});
+                          .rows = worker.connection->rows(),
+                          .error = done ? nullptr : &done.error()});
+  return done;
 }
 
 void SqliteReaders::close() {
   end_running();
   std::unique_lock lock(mutex_);
-  idle_.wait(lock, [&] { return on_threads_.empty(); });
-  for (auto& connection : connections_) connection.reset();
+  idle_.wait(lock, [&] { return running_.load(std::memory_order_relaxed) == 0; });
+  for (auto& worker : workers_) worker->connection.reset();
   for (auto& reader : turn_readers_) reader->close();
 }
 
@@ -204,24 +268,36 @@ Result<SqliteTurnReader*> SqliteReaders::own(std::uint64_t file) {
   return reader;
 }
 
-Task<Result<>> SqliteReaders::read(Loop& loop, std::string_view sql, std::span<const Cell> parameters,
-                                   const Reading& reading, RowSink& into) {
-  const auto file = gate_.pass();
-  if (!file) co_return std::unexpected(file.error());
-  if (reading.quick && options_.inline_steps > 0) {
-    auto reader = own(*file);
-    if (!reader) co_return std::unexpected(std::move(reader).error());
+std::optional<Result<>> SqliteReaders::read_inline(Loop& loop, std::string_view sql, std::span<const Cell> parameters,
+                                                   const Reading& reading, RowSink& into, std::uint64_t file) {
+  const SqliteDisk::Access access(disk_);
+  auto reader = own(file);
+  if (!reader && !access.refused()) return std::unexpected(std::move(reader).error());
+  if (reader) {
     const bool bounded = reading.steps > 0 && reading.steps <= options_.inline_steps;
     auto done = (*reader)->read(loop, sql, parameters, into,
                                 {.steps = bounded ? reading.steps : options_.inline_steps,
                                  .budget = reading.budget,
                                  .bytes = SqliteTurnReader::kMostText});
-    if (done || bounded || done.error().problem != &kOverBudget) {
+    if (done || (!access.refused() && (bounded || done.error().problem != &kOverBudget))) {
       inline_.fetch_add(1, std::memory_order_relaxed);
       if ((*reader)->sharing()) shared_.fetch_add(1, std::memory_order_relaxed);
-      co_return done;
+      return done;
     }
-    moved_.fetch_add(1, std::memory_order_relaxed);
+  }
+  moved_.fetch_add(1, std::memory_order_relaxed);
+  return std::nullopt;
+}
+
+Task<Result<>> SqliteReaders::read(Loop& loop, std::string_view sql, std::span<const Cell> parameters,
+                                   const Reading& reading, RowSink& into) {
+  const auto file = gate_.pass();
+  if (!file) co_return std::unexpected(file.error());
+  if (reading.quick && options_.inline_steps > 0)
+    if (auto done = read_inline(loop, sql, parameters, reading, into, *file)) co_return std::move(*done);
+  if (disk_.all_wait(kHanging)) {
+    refused_.fetch_add(1, std::memory_order_relaxed);
+    co_return std::unexpected(caused(&kUnavailable, "sqlite: all reader threads wait for the disk"));
   }
   queued_.fetch_add(1, std::memory_order_relaxed);
   Query query{*this, loop, sql, parameters, reading, into, *file};
@@ -249,10 +325,7 @@ void SqliteReaders::hold_back(bool held) {
 
 void SqliteReaders::end_running() {
   std::lock_guard lock(mutex_);
-  for (auto* query : on_threads_) {
-    query->ended_for_the_log = true;
-    query->stop_now.store(true, std::memory_order_relaxed);
-  }
+  for (auto& worker : workers_) worker->end_for_the_log();
 }
 
 void SqliteReaders::count(Counts& counts) const {

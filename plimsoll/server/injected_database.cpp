@@ -76,6 +76,7 @@ class InjectedDatabase final : public Database {
   PLIMSOLL_FORWARDS Task<Result<Position>> position(Loop& loop) override { return behind_->position(loop); }
   std::string cluster() const override { return behind_->cluster(); }
   void interrupt() noexcept override { behind_->interrupt(); }
+  std::string trouble() const override { return behind_->trouble(); }
   bool lost() const noexcept override { return behind_->lost(); }
   Result<> reopen() override { return behind_->reopen(); }
   void admit() override { behind_->admit(); }

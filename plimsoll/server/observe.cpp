@@ -95,7 +95,8 @@ std::vector<telemetry::Observation> observe(const Services& services) {
     add(Kind::counter, "plimsoll_database_units_total", "Units of work that were written.", &database::Counts::units);
     constexpr std::string_view kReads = "plimsoll_database_reads_total";
     constexpr std::string_view kHelp =
-        "Reads by where they ran: inline (on the I/O thread), moved (begun there, over budget, run again on a reader), "
+        "Reads by where they ran: inline (on the I/O thread), moved (begun there, over budget or not in memory, run "
+        "again on a reader), "
         "queued (on a reader).";
     const telemetry::Label inlined[] = {{"path", "inline"}}, moved[] = {{"path", "moved"}},
                            queued[] = {{"path", "queued"}};

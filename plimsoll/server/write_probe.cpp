@@ -143,6 +143,8 @@ void WriteProbe::judge() {
   Status now{.well = failure_.empty() && !hanging, .reason = failure_};
   if (hanging) now.reason = "a write has not ended for " + std::to_string(waited / kSecond) + " s";
   if (now.well)
+    if (auto trouble = database_.trouble(); !trouble.empty()) now = {.well = false, .reason = std::move(trouble)};
+  if (now.well)
     if (auto lacks = lacks_room(); !lacks.empty()) now = {.well = false, .reason = std::move(lacks)};
   bool was;
   {
@@ -157,7 +159,7 @@ void WriteProbe::judge() {
   else
     log_->write(Level::error, "database-not-writable", [&](Line& line) {
       line.add("reason", now.reason)
-          .add("effect", "the server is not ready; reads and stored answers are still served");
+          .add("effect", "the server is not ready; what can be read and stored answers are still served");
     });
 }
 

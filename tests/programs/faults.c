@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/statvfs.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,6 +26,10 @@ enum {
   CLOCK,       /* seconds by which the wall clock is wrong */
   FULL,        /* 1: the file system says that nothing is left, though what fits into files that are there is written */
   HANGING,     /* how many calls are held now; written here */
+  READ_ERROR,  /* errno of reads */
+  READ_HANG,   /* 1: reads do not return until this is 0, and nothing is in memory */
+  READ_SLOW,   /* milliseconds that each read takes, of which nothing is in memory */
+  READ_BLIND,  /* 1: the file system does not tell what is in memory */
   FIELDS
 };
 
@@ -55,19 +60,36 @@ static void wait_ms(int64_t ms) {
   while (nanosleep(&span, &span) != 0 && errno == EINTR) {}
 }
 
-static void hold(void) {
-  if (!get(HANG)) return;
+static void hold(int field) {
+  if (!get(field)) return;
   atomic_fetch_add(&state[HANGING], 1);
-  while (get(HANG)) wait_ms(5);
+  while (get(field)) wait_ms(5);
   atomic_fetch_sub(&state[HANGING], 1);
 }
 
 /* Whether the call fails: sets errno. */
 static int fails(int file, int field) {
   if (!state || (!get(field) && !get(HANG) && !get(SLOW)) || !ours(file)) return 0;
-  hold();
+  hold(HANG);
   if (field == SYNC_ERROR && get(SLOW)) wait_ms(get(SLOW));
   int64_t error = get(field);
+  if (error) errno = (int)error;
+  return error != 0;
+}
+
+static int read_fails(int file) {
+  if (!state || (!get(READ_ERROR) && !get(READ_HANG) && !get(READ_SLOW)) || !ours(file)) return 0;
+  hold(READ_HANG);
+  if (get(READ_SLOW)) wait_ms(get(READ_SLOW));
+  int64_t error = get(READ_ERROR);
+  if (error) errno = (int)error;
+  return error != 0;
+}
+
+/* The same where the call must not wait. */
+static int memory_fails(int file) {
+  if (!state || !ours(file)) return 0;
+  int64_t error = get(READ_BLIND) ? EOPNOTSUPP : get(READ_HANG) || get(READ_SLOW) ? EAGAIN : get(READ_ERROR);
   if (error) errno = (int)error;
   return error != 0;
 }
@@ -86,6 +108,12 @@ int statvfs64(const char* path, struct statvfs64* found) {
 }
 int fsync(int file) { return fails(file, SYNC_ERROR) ? -1 : REAL(fsync)(file); }
 int fdatasync(int file) { return fails(file, SYNC_ERROR) ? -1 : REAL(fdatasync)(file); }
+ssize_t pread(int file, void* into, size_t size, off_t at) { return read_fails(file) ? -1 : REAL(pread)(file, into, size, at); }
+ssize_t pread64(int file, void* into, size_t size, off64_t at) { return read_fails(file) ? -1 : REAL(pread64)(file, into, size, at); }
+ssize_t preadv2(int file, const struct iovec* parts, int count, off_t at, int flags) {
+  return (flags & RWF_NOWAIT ? memory_fails(file) : read_fails(file)) ? -1 : REAL(preadv2)(file, parts, count, at, flags);
+}
+ssize_t preadv64v2(int file, const struct iovec* parts, int count, off64_t at, int flags) { return preadv2(file, parts, count, at, flags); }
 ssize_t pwrite(int file, const void* from, size_t size, off_t at) {
   return fails(file, WRITE_ERROR) ? -1 : REAL(pwrite)(file, from, size, at);
 }

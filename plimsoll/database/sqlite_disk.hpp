@@ -1,0 +1,62 @@
+#pragma once
+
+#include "plimsoll/base/clock.hpp"
+
+#include <sys/types.h>
+#include <atomic>
+#include <cstddef>
+#include <vector>
+
+namespace plimsoll::database {
+
+/// The disk under a SQLite file, as the threads see it that read the file. A read of a page that the kernel does not
+/// have in memory waits for the disk, and nothing can end it: an I/O thread must not begin one. SQLite's system call
+/// for it (`pread`) is therefore replaced, for the process, by one that knows what its thread may do:
+///
+/// - An I/O thread reads what the kernel has in memory (`preadv2` with RWF_NOWAIT); else the call fails, and the read
+///   is repeated on a reader thread. While a reader thread waits for the disk, even the kernel is not asked: the pages
+///   that SQLite has in its own memory are all there is.
+/// - Where the file system cannot say what is in memory (tmpfs, overlayfs, FUSE), an I/O thread does read, until a
+///   read of any thread has waited: the next are refused for some time. The first one that hangs holds up its thread.
+/// - Of a reader thread it is known since when it waits.
+class SqliteDisk {
+ public:
+  /// `readers`: threads that may wait for it.
+  explicit SqliteDisk(std::size_t readers) : since_(readers) {}
+
+  /// While it lives, the calling thread reads as one of the two kinds of threads.
+  class Access {
+   public:
+    explicit Access(SqliteDisk& disk) : Access(disk, nullptr) {}                          ///< I/O thread
+    Access(SqliteDisk& disk, std::size_t reader) : Access(disk, &disk.since_[reader]) {}  ///< reader thread
+    ~Access();
+    Access(const Access&) = delete;
+    /// A read would have waited for the disk, and was refused.
+    bool refused() const noexcept { return refused_; }
+    ssize_t read(int file, void* into, std::size_t size, off_t at) noexcept;
+
+   private:
+    Access(SqliteDisk& disk, std::atomic<Nanoseconds>* since) noexcept;
+    ssize_t read_from_memory(int file, void* into, std::size_t size, off_t at) noexcept;
+    SqliteDisk& disk_;
+    std::atomic<Nanoseconds>* const since_;  ///< null: of an I/O thread
+    bool refused_ = false;
+  };
+
+  /// For how long a thread has waited for the disk that waits longest; 0: none does.
+  Nanoseconds longest_wait() const noexcept;
+  /// Every reader thread has waited for so long or longer.
+  bool all_wait(Nanoseconds span) const noexcept;
+  /// Replaces SQLite's call, once; where SQLite reads in another way all reads wait. Before the first file is opened.
+  static void watch_reads();
+
+ private:
+  ssize_t timed(std::atomic<Nanoseconds>& since, int file, void* into, std::size_t size, off_t at) noexcept;
+
+  std::vector<std::atomic<Nanoseconds>> since_;  ///< steady, of each reader thread; 0: it does not wait
+  std::atomic<Nanoseconds> io_since_{0};         ///< of one of the I/O threads
+  std::atomic<Nanoseconds> slow_until_{0};
+  std::atomic<bool> knows_memory_{true};  ///< the file system can tell
+};
+
+}  // namespace plimsoll::database
