@@ -333,10 +333,10 @@ components:""").replace("maxLength: 200", "maxLength: 50000")
     def test_a_slow_disk_is_slow_and_ready(self):
         server, faults, rows = self.filled()
         faults.READ_SLOW = 150
-        threads, answers = self.reading(server, rows[:4], callers=4)
+        threads, answers = self.reading(server, ["/notes?limit=2"] * 4, callers=4)  # which has the usual deadline
         self.loops_run(server)
         self.ended(threads)
-        self.assertEqual({answer.status for answer in answers}, {200}, answers)
+        self.assertEqual([answer.status for answer in answers], [200] * 4, answers)
         self.assertEqual(self.readiness(server)[0], 200)
 
     def test_reads_that_hang_do_not_hold_up_the_end(self):
@@ -403,8 +403,8 @@ class Strict(Writers):
                     self.unexpected.append((method, answer.status, answer.text))
 
 
-class Replaced(FaultTest):
-    """Another file takes the place of the database while two clients read and write: it is served when it is good, and else nothing is."""
+class AnotherFile(FaultTest):
+    """A server whose database file others exchange while two clients read and write."""
 
     def setUp(self):
         super().setUp()
@@ -451,6 +451,10 @@ class Replaced(FaultTest):
         self.assertEqual(self.load.acknowledged - kept, set(), "what was acknowledged is in the file of its time")
         done = self.plimsoll("database", "verify", "--database", "sqlite:data/notes.db", directory=self.folder)
         self.assertEqual(done.returncode, 0, done.stdout)
+
+
+class Replaced(AnotherFile):
+    """Another file takes the place of the database: it is served when it is good, and else nothing is."""
 
     def test_a_copy_that_is_renamed_over_it_is_served(self):
         copy = self.copy()
@@ -537,6 +541,303 @@ class Replaced(FaultTest):
         os.rename(good, self.data / "notes.db")
         self.recovers()
         self.ends(self.folder / "earlier.db")
+
+
+class Overwritten(AnotherFile):
+    """Another program writes into the database file, past SQLite. What is there is served when it is good, and else nothing is."""
+
+    def path(self):
+        return self.data / "notes.db"
+
+    def over(self, source):
+        """As `cp` does it: the same file with other bytes."""
+        subprocess.run(["cp", source, self.path()], check=True)
+
+    def at(self, event, n=1):
+        return harness.until(lambda: len([1 for line in self.subject.logged() if line.get("event") == event]) >= n, lambda: f"{event}: {self.subject.describe()}")
+
+    def ends(self):
+        """What was acknowledged after the file was opened is in it."""
+        self.load.stop()
+        self.assertEqual(self.load.unexpected, [])
+        self.assertEqual(self.subject.stop(), 0)
+        done = self.plimsoll("database", "verify", "--database", "sqlite:data/notes.db", directory=self.folder)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return self.stored(self.path())
+
+    def test_a_copy_that_is_written_over_it_is_served_and_the_log_is_put_aside(self):
+        self.load.progress("rows in the copy", more=50)
+        copy = self.copy()
+        self.assertEqual(self.subject.post("/notes", {"title": "not in the copy"}).status, 201)
+        self.load.progress("writes that the copy lacks", more=50)
+        self.over(copy)
+        self.at("database-replaced")
+        self.recovers()
+        afterwards = {f"afterwards {n}" for n in range(5)}
+        for title in afterwards:
+            self.assertEqual(self.subject.post("/notes", {"title": title}).status, 201)
+        titles = self.ends()
+        self.assertLessEqual(afterwards | {"before"}, titles)
+        self.assertNotIn("not in the copy", titles)
+        self.assertEqual(len(list(self.data.glob("notes.db-wal-of-replaced*"))), 1, "what was in the log alone is kept")
+
+    def test_a_file_that_was_only_touched_is_served_as_before(self):
+        os.utime(self.path())
+        self.at("database-touched")
+        self.recovers()
+        acknowledged = set(self.load.acknowledged)
+        self.assertLessEqual(acknowledged | {"before"}, self.ends())
+        self.assertEqual(list(self.data.glob("notes.db-wal-of-replaced*")), [])
+
+    def test_a_file_that_is_cut_is_not_served_until_a_copy_is_there(self):
+        copy = self.copy()
+        for size in (0, 4096, copy.stat().st_size - 4096):
+            os.truncate(self.path(), size)
+            self.not_ready("written into|damaged|malformed|without the table")
+            refused = self.subject.get("/notes")
+            self.assertEqual((refused.status, refused.code), (503, "database-unavailable"), refused)
+            self.assertEqual(self.subject.get("/livez").status, 200)
+            self.over(copy)
+            self.recovers()
+        self.assertIn("before", self.ends())
+
+    def test_garbage_in_it_is_not_served_until_a_copy_is_there(self):
+        chosen = random.Random(harness.seed())
+        copy = self.copy()
+        for _ in range(3):
+            damaged = bytearray(copy.read_bytes())
+            at = chosen.randrange(0, len(damaged) - 2048)
+            damaged[at:at + 2048] = chosen.randbytes(2048)
+            (self.folder / "damaged.db").write_bytes(bytes(damaged))
+            if self.plimsoll("database", "verify", "--database", "sqlite:damaged.db", directory=self.folder).returncode == 0:
+                continue  # a part that nothing uses
+            self.over(self.folder / "damaged.db")
+            self.not_ready("sqlite")
+            self.assertEqual(self.path().read_bytes(), bytes(damaged), "it is left as it is")
+            self.over(copy)
+            self.recovers()
+        self.assertIn("before", self.ends())
+
+    def test_checkpoints_of_other_processes_are_no_fault(self):
+        for n in range(20):
+            with contextlib.closing(sqlite3.connect(self.path(), timeout=10)) as connection:
+                connection.execute("PRAGMA wal_checkpoint(%s)" % ("TRUNCATE" if n % 2 else "PASSIVE"))
+            self.load.progress("writes", more=2)
+        self.assertEqual([line for line in self.subject.logged() if "database-re" in line.get("event", "")], [])
+        acknowledged = set(self.load.acknowledged)
+        self.assertLessEqual(acknowledged, self.ends())
+
+    def test_the_end_of_the_process_does_not_mix_the_log_into_a_copy(self):
+        self.load.progress("rows in the copy", more=50)
+        copy = self.copy()
+        self.load.progress("writes that the copy lacks", more=50)
+        self.load.stop()
+        self.subject.signal(signal.SIGSTOP)
+        self.over(copy)
+        self.subject.signal(signal.SIGTERM)
+        self.subject.signal(signal.SIGCONT)
+        self.assertEqual(self.subject.wait(), 0)
+        self.assertEqual(self.path().read_bytes(), copy.read_bytes())
+
+
+class Damaged(FaultTest):
+    """The disk gives other bytes than were written: what can be read is served, and the server is not ready until the file is sound again."""
+
+    def test_damage_that_a_statement_meets_is_told_until_the_file_is_sound(self):
+        server, folder, faults = self.prepare(Reads.CONTRACT, config=Reads.CONFIG)
+        server.start()
+        rows = [server.post("/notes", {"title": f"{n:03} " + "x" * 20000}).headers["location"] for n in range(40)]
+        server.stop()  # all is in the file
+        path = folder / "notes.db"
+        whole, times = path.read_bytes(), path.stat()
+        pages = [at for at in range(4096, len(whole), 4096) if whole[at] == 10 and b"x" * 50 in whole[at:at + 4096]]  # leaves with rows
+        place = pages[len(pages) // 2]
+        server.restart()
+
+        def put(content):
+            server.signal(signal.SIGSTOP)  # a disk changes no times
+            with open(path, "r+b") as file:
+                file.seek(place)
+                file.write(content)
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+            server.signal(signal.SIGCONT)
+
+        times = path.stat()
+        put(b"\xff" * 512)
+        answers = [server.get(row) for row in rows]
+        self.assertEqual({answer.status for answer in answers}, {200, 503}, answers)
+        self.assertEqual({answer.code for answer in answers if answer.status == 503}, {"database-unavailable"})
+        harness.until(lambda: "malformed" in self.readiness(server)[1].get("database", ""), lambda: f"{self.readiness(server)} {server.describe()}")
+        self.event(server, "database-not-writable")
+        self.event(server, "database-not-reopened")
+        self.assertIn(200, {server.get(row).status for row in rows}, "what can be read is read")
+        put(whole[place:place + 512])
+        harness.until(lambda: self.readiness(server)[0] == 200, lambda: f"ready again: {self.readiness(server)} {server.describe()}")
+        self.event(server, "database-reopened")
+        self.assertEqual({server.get(row).status for row in rows}, {200})
+        self.assertEqual(len([1 for line in server.logged() if line.get("event") == "database-not-writable"]), 1, "it is told once")
+
+    def test_reads_that_fail_are_told_until_the_disk_answers_again(self):
+        server, folder, faults = self.prepare(Reads.CONTRACT, config=Reads.CONFIG)
+        server.start()
+        rows = [server.post("/notes", {"title": f"{n:03} " + "x" * 20000}).headers["location"] for n in range(40)]
+        faults.READ_ERROR = errno.EIO
+        self.assertEqual({server.get(row).status for row in rows[:20]} - {200}, {503})
+        harness.until(lambda: self.readiness(server)[0] == 503, lambda: f"{self.readiness(server)}")
+        faults.none()
+        harness.until(lambda: self.readiness(server)[0] == 200, lambda: f"ready again: {self.readiness(server)} {server.describe()}")
+        self.assertEqual({server.get(row).status for row in rows}, {200})
+
+    def test_the_table_of_the_probe_is_made_again(self):
+        server, folder, faults = self.prepare()
+        server.start()
+        with contextlib.closing(sqlite3.connect(folder / "notes.db", timeout=10)) as connection:
+            connection.execute("DROP TABLE plimsoll_probe")
+
+        def there():
+            self.readiness(server)
+            with contextlib.closing(sqlite3.connect(folder / "notes.db", timeout=10)) as connection:
+                return connection.execute("SELECT count(*) FROM sqlite_schema WHERE name='plimsoll_probe'").fetchone() == (1,)
+
+        harness.until(there, "the table")
+        harness.until(lambda: self.readiness(server)[0] == 200, lambda: f"ready again: {self.readiness(server)}")
+
+
+class Restored(FaultTest):
+    """A server was killed, and a backup takes the place of its database: the log that was left is never applied to it."""
+
+    def killed(self, rows=30):
+        """A server, its folder, and a backup that lacks what was acknowledged last, with which the log begins."""
+        server, folder, faults = self.prepare()
+        server.start()
+        for n in range(rows):
+            self.assertEqual(server.post("/notes", {"title": f"in the backup {n}"}).status, 201)
+        done = self.plimsoll("database", "backup", "backup.db", "--database", "sqlite:notes.db", directory=folder)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        server.stop()
+        server.restart()
+        for n in range(rows):
+            self.assertEqual(server.post("/notes", {"title": f"later {n}"}).status, 201)
+        return server, folder
+
+    def restore(self, folder, name="backup.db"):
+        return self.plimsoll("database", "restore", name, "--database", "sqlite:notes.db", directory=folder)
+
+    def refuses(self, server, folder):
+        """The start ends with the remedy, and changes nothing."""
+        before = {path.name: path.read_bytes() for path in folder.glob("notes.db*") if not path.name.endswith("-shm")}
+        named = ("--database", "sqlite:notes.db")
+        for command in (("serve", "contract.yaml", "--config", "plimsoll.yaml", "--listen", server.address, "--management", "off"),
+                        ("database", "verify", *named), ("database", "backup", "other.db", *named)):
+            done = self.plimsoll(*command, directory=folder)
+            self.assertEqual(done.returncode, 2, (command, done))
+            self.assertIn("plimsoll database restore", done.stdout + done.stderr, command)
+        self.assertEqual({path.name: path.read_bytes() for path in folder.glob("notes.db*") if not path.name.endswith("-shm")}, before)
+
+    def serves_the_backup(self, server, folder):
+        done = self.restore(folder)
+        self.assertEqual((done.returncode, done.stdout), (0, "restored notes.db from backup.db\nwhat was there is kept as notes.db-before\n"), done)
+        server.restart()
+        titles = self.titles(server)
+        self.assertEqual({title for title in titles if title.startswith("later")}, set())
+        self.assertIn("in the backup 0", titles)
+        self.assertEqual(server.post("/notes", {"title": "afterwards"}).status, 201)
+        self.assertEqual(server.stop(), 0)
+        self.assertEqual(self.plimsoll("database", "verify", "--database", "sqlite:notes.db", directory=folder).returncode, 0)
+
+    def test_a_backup_that_was_copied_over_it_is_not_mixed_with_the_log(self):
+        server, folder = self.killed()
+        server.kill()
+        subprocess.run(["cp", folder / "backup.db", folder / "notes.db"], check=True)
+        self.refuses(server, folder)
+        self.serves_the_backup(server, folder)
+
+    def test_a_backup_that_was_renamed_over_it_before_the_kill_is_not_mixed_with_the_log(self):
+        server, folder = self.killed()
+        subprocess.run(["cp", folder / "backup.db", folder / "copy.db"], check=True)
+        server.signal(signal.SIGSTOP)  # it sees nothing of it
+        os.rename(folder / "copy.db", folder / "notes.db")
+        server.kill()
+        self.refuses(server, folder)
+        self.serves_the_backup(server, folder)
+
+    def test_a_backup_of_which_the_log_has_all_that_followed_loses_nothing_and_that_is_told(self):
+        server, folder, faults = self.prepare()
+        server.start()
+        self.assertEqual(server.post("/notes", {"title": "in the backup"}).status, 201)
+        self.assertEqual(self.plimsoll("database", "backup", "backup.db", "--database", "sqlite:notes.db", directory=folder).returncode, 0)
+        self.assertEqual(server.post("/notes", {"title": "later"}).status, 201)
+        server.kill()
+        subprocess.run(["cp", folder / "backup.db", folder / "notes.db"], check=True)
+        server.restart()
+        self.event(server, "database-log-in-doubt")
+        self.assertEqual(self.titles(server), {"in the backup", "later"})
+
+    def test_restore_puts_a_backup_in_its_place_and_keeps_what_was_there(self):
+        server, folder = self.killed()
+        running = self.restore(folder)
+        self.assertEqual((running.returncode, "a process uses" in running.stderr), (2, True), running)
+        server.kill()
+        self.serves_the_backup(server, folder)
+        with contextlib.closing(sqlite3.connect(folder / "notes.db-before")) as connection:
+            titles = {title for (title,) in connection.execute("SELECT title FROM notes")}
+        self.assertIn("later 29", titles, "with its log")
+
+    def test_restore_refuses_what_is_no_backup_and_changes_nothing(self):
+        server, folder = self.killed()
+        server.kill()
+        whole = (folder / "backup.db").read_bytes()
+        (folder / "damaged.db").write_bytes(whole[:8192] + bytes(len(whole) - 8192))
+        (folder / "text.db").write_text("no database " * 1000)
+        before = {path.name: path.read_bytes() for path in folder.glob("notes.db*")}
+        for name in ("damaged.db", "text.db", "none.db"):
+            done = self.restore(folder, name)
+            self.assertEqual(done.returncode, 2, (name, done))
+        self.assertEqual({path.name: path.read_bytes() for path in folder.glob("notes.db*")}, before)
+        server.restart()
+        self.assertIn("later 29", self.titles(server))
+
+    def test_restore_makes_a_database_that_is_missing(self):
+        server, folder = self.killed()
+        server.kill()
+        for path in folder.glob("notes.db*"):
+            path.unlink()
+        done = self.restore(folder)
+        self.assertEqual((done.returncode, done.stdout), (0, "restored notes.db from backup.db\n"), done)
+        server.restart()
+        self.assertIn("in the backup 0", self.titles(server))
+
+    def test_a_log_that_belongs_to_the_file_is_applied_whatever_was_done_to_both(self):
+        def touched(folder):
+            os.chmod(folder / "notes.db-wal", 0o600)
+            os.chmod(folder / "notes.db", 0o600)
+
+        def copied(folder):
+            for name in ("notes.db", "notes.db-wal"):
+                (folder / (name + ".copy")).write_bytes((folder / name).read_bytes())
+            for name in ("notes.db", "notes.db-wal"):
+                os.rename(folder / (name + ".copy"), folder / name)
+            (folder / "notes.db-shm").unlink()
+
+        def written_back_in_part(folder):
+            with contextlib.closing(sqlite3.connect(folder / "notes.db")) as reader, contextlib.closing(sqlite3.connect(folder / "notes.db")) as writer:
+                reader.execute("BEGIN")
+                reader.execute("SELECT count(*) FROM notes").fetchone()
+                writer.execute("INSERT INTO notes(id, title) VALUES('x', 'more')")
+                writer.commit()
+                writer.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                for name in ("notes.db", "notes.db-wal"):
+                    shutil.copy2(folder / name, folder / (name + ".kept"))
+            for name in ("notes.db", "notes.db-wal"):
+                os.rename(folder / (name + ".kept"), folder / name)
+
+        for change in (lambda folder: None, touched, copied, written_back_in_part):
+            server, folder = self.killed()
+            server.kill()
+            change(folder)
+            server.restart()
+            self.assertIn("later 29", self.titles(server))
+            self.assertEqual(server.stop(), 0)
 
 
 class Together(FaultTest):

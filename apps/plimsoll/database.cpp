@@ -8,7 +8,7 @@ namespace plimsoll::command {
 namespace {
 
 struct Options {
-  std::string database, config, to;
+  std::string database, config, to, from;
 };
 
 int back_up(const Options& options) {
@@ -35,6 +35,17 @@ int verify(const Options& options) {
   return 0;
 }
 
+int restore(const Options& options) {
+  auto named = database_to_keep(options.database, options.config, false);
+  if (!named) return complain(named.error());
+  auto kept = named->engine->restore(named->place, options.from);
+  if (!kept) return complain(kept.error());
+  const auto shown = database::shown(named->place.url);
+  std::printf("restored %s from %s\n", shown.c_str(), options.from.c_str());
+  if (!kept->empty()) std::printf("what was there is kept as %s\n", kept->c_str());
+  return 0;
+}
+
 Subcommand::Run declare(CLI::App& app) {
   auto options = std::make_shared<Options>();
   app.require_subcommand(1);
@@ -46,10 +57,14 @@ Subcommand::Run declare(CLI::App& app) {
   auto* backup = common(app.add_subcommand("backup", "Copies the database while it is used, and verifies the copy"));
   backup->add_option("TO", options->to, "File to write; it must not exist")->required();
   auto* check = common(app.add_subcommand("verify", "Reads the whole database and lists what is damaged"));
-  return [=] { return check->parsed() ? verify(*options) : back_up(*options); };
+  auto* back = common(app.add_subcommand("restore",
+                                         "Verifies a copy and puts it in the place of a database that "
+                                         "no process uses; keeps what was there"));
+  back->add_option("FROM", options->from, "File that `backup` has written")->required();
+  return [=] { return check->parsed() ? verify(*options) : back->parsed() ? restore(*options) : back_up(*options); };
 }
 
-const Subcommand database{"database", "Copies the database of a server, or verifies it", declare};
+const Subcommand database{"database", "Copies, verifies or restores the database of a server", declare};
 
 }  // namespace
 }  // namespace plimsoll::command

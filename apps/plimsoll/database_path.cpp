@@ -10,7 +10,7 @@ namespace {
 constexpr Problem kNoDatabase{"no-database", 500, "The database does not exist",
                               "Name it: --database sqlite:PATH, or `database: {url: 'sqlite:PATH'}` in plimsoll.yaml."};
 
-bool has_back_up(const database::Engine& engine) { return engine.back_up && engine.verify; }
+bool has_back_up(const database::Engine& engine) { return engine.back_up && engine.verify && engine.restore; }
 
 }  // namespace
 
@@ -37,8 +37,8 @@ Result<NamedDatabase> named_database(const std::string& database, const std::str
   return made;
 }
 
-Result<NamedDatabase> database_to_keep(const std::string& database, const std::string& config) {
-  auto named = named_database(database, config, true);
+Result<NamedDatabase> database_to_keep(const std::string& database, const std::string& config, bool existing) {
+  auto named = named_database(database, config, existing);
   if (named && !has_back_up(*named->engine))
     return fail(kNoDatabase, "this command works on " + database::listed_forms("`", "or", has_back_up) +
                                  ", and not on " + database::shown(named->place.url));

@@ -18,8 +18,8 @@ struct NamedDatabase {
 /// `existing`: a file must be there already, because a command that looks at it would else make an empty one and say
 /// that nothing is in it.
 Result<NamedDatabase> named_database(const std::string& database, const std::string& config, bool existing);
-/// The same where the server itself copies and verifies it.
-Result<NamedDatabase> database_to_keep(const std::string& database, const std::string& config);
+/// The same where the server itself copies, verifies and restores it.
+Result<NamedDatabase> database_to_keep(const std::string& database, const std::string& config, bool existing = true);
 /// The database itself, of whatever engine, with one connection: for commands that ask what every kind answers.
 Result<std::unique_ptr<database::Database>> open_database(const std::string& database, const std::string& config,
                                                           bool existing);

@@ -95,9 +95,12 @@ struct Engine {
   ColumnSchema (*schema_of)(const CatalogueColumn& column) = nullptr;
   /// Statements by which the database itself keeps the rows of callers apart; null: it cannot.
   std::string (*policy_statements)(const GuardedTable& table) = nullptr;
-  /// Copies a database while it is used, and lists what is damaged (`plimsoll database`); null: its own tools do that.
+  /// Copies a database while it is used, lists what is damaged, and puts a copy in the place of a database that is not
+  /// used, where what was there is kept under the name that is given back (`plimsoll database`); null: its own tools do
+  /// that.
   Result<> (*back_up)(const Place& from, const std::string& to) = nullptr;
   Result<std::vector<std::string>> (*verify)(const Place& place) = nullptr;
+  Result<std::string> (*restore)(const Place& to, const std::string& from) = nullptr;
 };
 
 /// The options of an engine; none where it has none.

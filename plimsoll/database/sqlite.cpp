@@ -69,9 +69,14 @@ class Sqlite final : public Database {
       : options_(options),
         slow_(options.slow),
         readers_(options, gate_),
-        writer_(std::move(connection), options, versions(), &readers_, gate_) {}
+        writer_(reporting(std::move(connection)), options, versions(), &readers_, gate_) {}
   ~Sqlite() override {
     if (slow_) slow_->stop();
+    // Who closes last would write the log into what another program has put in the place of the database.
+    const auto look = [this](std::unique_ptr<SqliteConnection>& writer) {
+      if (writer && writer->lost() == kOverwritten) readers_.leave_log();
+    };
+    writer_.between_groups(look);
   }
 
   const Dialect& dialect() const noexcept override { return sqlite_dialect(); }
@@ -116,6 +121,7 @@ class Sqlite final : public Database {
   void interrupt() noexcept override { writer_.interrupt(); }
   bool lost() const noexcept override { return gate_.lost(); }
   Result<> reopen() override {
+    if (auto sound = sound_again(); !sound) return sound;
     gate_.close();
     Result<> done;
     const auto work = [&](std::unique_ptr<SqliteConnection>& writer) {
@@ -139,6 +145,8 @@ class Sqlite final : public Database {
   }
   LogState log_state() const noexcept override { return writer_.log_state(); }
   std::string trouble() const override {
+    if (auto damage = gate_.damage(); !damage.empty())
+      return damage + " (`plimsoll database verify` says what is damaged)";
     const auto wait = readers_.disk().longest_wait();
     if (wait <= SqliteReaders::kHanging) return {};
     return "a read has waited for the disk for " + std::to_string(wait / kSecond) + " s";
@@ -151,30 +159,68 @@ class Sqlite final : public Database {
   }
 
  private:
+  std::unique_ptr<SqliteConnection> reporting(std::unique_ptr<SqliteConnection> connection) {
+    connection->report_to(gate_);
+    return connection;
+  }
+  /// An error where the file is damaged that is in use: it stays in use, for what can be read of it.
+  Result<> sound_again() {
+    if (gate_.damage().empty()) return {};
+    bool in_use = false;  // to another file the log that is there would be applied
+    const auto look = [&](std::unique_ptr<SqliteConnection>& writer) { in_use = writer && writer->lost().empty(); };
+    writer_.between_groups(look);
+    return in_use ? is_sound(options_) : Result<>{};
+  }
   /// On the writer's thread.
   Result<> open_again(std::unique_ptr<SqliteConnection>& writer) {
-    if (writer && !writer->moved()) return {};
+    const auto why = writer ? writer->lost() : kMoved;
+    if (why.empty()) return gate_.damage().empty() ? Result<>{} : exchange_files(writer, true);
     if (tables_.empty() && writer) {
       auto tables = writer->tables();  // of the file that was moved
       if (!tables) return std::unexpected(std::move(tables).error());
       tables_ = std::move(*tables);
     }
+    if (why == kOverwritten) return open_overwritten(writer);
     if (writer) (void)writer->write_back(false);  // who copies the file that was moved has all of it
     if (auto fits = has_tables(options_.path, tables_, writer && writer->has_its_log()); !fits) return fits;
+    return exchange_files(writer, false);
+  }
+  /// Another program has written into the file: where it has changed its times alone, all is as before. Else what is
+  /// there counts as another file, and what the log holds is of none.
+  Result<> open_overwritten(std::unique_ptr<SqliteConnection>& writer) {
+    if (writer->begins_as_before() && is_sound(options_)) {
+      auto done = exchange_files(writer, true);
+      if (done && options_.log)
+        options_.log->write(telemetry::Level::warning, "database-touched", [](telemetry::Line& line) {
+          line.add("effect",
+                   "the times of the database file were changed, not its size and beginning: it is sound, and served "
+                   "with its log as before; a copy that was written over it may have no effect (`plimsoll database "
+                   "restore` puts one in its place)");
+        });
+      return done;
+    }
+    if (auto fits = has_tables(options_.path, tables_, true); !fits) return fits;
+    if (auto sound = is_sound_alone(options_.path); !sound) return sound;
+    return exchange_files(writer, false);
+  }
+  /// `same`: the log belongs to what is opened.
+  Result<> exchange_files(std::unique_ptr<SqliteConnection>& writer, bool same) {
     readers_.close();
     SqliteConnection::LeftLog left;
     if (writer) {
-      auto done = writer->leave();
-      if (!done) return std::unexpected(std::move(done).error());
-      left = std::move(*done);
+      if (!same) {
+        auto done = writer->leave();
+        if (!done) return std::unexpected(std::move(done).error());
+        left = std::move(*done);
+      }
       writer.reset();  // before another one: it may have come back under its name
     }
     auto opened = SqliteConnection::open(options_, SqliteConnection::Role::writer);
     if (!opened) return std::unexpected(std::move(opened).error());
-    writer = std::move(*opened);
+    writer = reporting(std::move(*opened));
     readers_.take_file();
     versions().wrote_all();
-    tell(left);
+    if (!same) tell(left);
     return {};
   }
   void tell(const SqliteConnection::LeftLog& left) const {

@@ -290,6 +290,11 @@ Error cannot(const std::string& path, std::string_view what, int code, std::stri
 
 }  // namespace
 
+void add_collations(sqlite3* db) {
+  sqlite3_create_collation(db, "decimal", SQLITE_UTF8, nullptr, collation<compare_decimals>);
+  sqlite3_create_collation(db, "instant", SQLITE_UTF8, nullptr, collation<compare_instants>);
+}
+
 void add_row_functions(sqlite3* db, EmbeddedRows& embedded) {
   constexpr int kPure = SQLITE_UTF8 | SQLITE_INNOCUOUS;
   sqlite3_create_function_v2(db, "plimsoll_row", 2, kPure, &embedded, one_row, nullptr, nullptr, nullptr);
@@ -361,8 +366,7 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteOpt
   made->busy_milliseconds_ = static_cast<int>(options.busy.nanoseconds / kMillisecond);
   sqlite3_busy_timeout(db, made->busy_milliseconds_);
   if (role == Role::writer) sqlite3_set_authorizer(db, authorize, made.get());
-  sqlite3_create_collation(db, "decimal", SQLITE_UTF8, nullptr, collation<compare_decimals>);
-  sqlite3_create_collation(db, "instant", SQLITE_UTF8, nullptr, collation<compare_instants>);
+  add_collations(db);
   add_row_functions(db, made->embedded_);
   (void)add_word_function(db, made->texts_);
   // Shadow tables stay as FTS5 wrote them, and a double-quoted typo is no text. The schema is trusted: triggers write
@@ -392,11 +396,16 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteOpt
     made->log_ = Identity::of(made->log_path_);
     made->index_ = Identity::of(made->path_ + "-shm");
     if (!made->log_.inode) made->log_path_.clear();
+    // After a recovery the index speaks of a checkpoint that was never made.
+    if (const auto state = made->checkpoints(); state && state->done != state->attempted)
+      sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+    made->remember();
   }
   return made;
 }
 
 SqliteConnection::~SqliteConnection() {
+  if (overwritten()) leave_log();
   for (auto& kept : kept_) sqlite3_finalize(kept.statement);
   sqlite3_close_v2(db_);
 }
@@ -420,11 +429,13 @@ int SqliteConnection::committed(void* self, sqlite3*, const char*, int frames) {
 SqliteConnection::Restarted SqliteConnection::restart_log(std::chrono::milliseconds patience, bool shorten) {
   limit_ = {};
   int frames = 0, written = 0;
+  if (overwritten()) return {.anew = false, .frames = log_frames_};
   sqlite3_busy_timeout(db_, static_cast<int>(patience.count()));
   const int mode = shorten ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_RESTART;
   const int code = sqlite3_wal_checkpoint_v2(db_, "main", mode, &frames, &written);
   sqlite3_busy_timeout(db_, busy_milliseconds_);
   if (code == SQLITE_OK) log_frames_ = 0;
+  remember();
   return {.anew = code == SQLITE_OK, .frames = code == SQLITE_OK ? 0 : log_frames_};
 }
 
@@ -450,6 +461,18 @@ namespace {
 
 /// Whether a statement makes a table or an index: what it was compiled into is of no use once it has run.
 bool runs_once(std::string_view sql) { return sql.starts_with("CREATE "); }
+
+/// Of the file itself: neither of the index of a search, which is repaired by writing it anew, nor a read that was not
+/// to wait.
+bool is_damage(int code) {
+  switch (code) {
+    case SQLITE_CORRUPT_VTAB: return false;
+    case SQLITE_IOERR_READ:
+    case SQLITE_IOERR_SHORT_READ:
+    case SQLITE_IOERR_CORRUPTFS: return !SqliteDisk::refused_here();
+    default: return (code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB;
+  }
+}
 
 }  // namespace
 
@@ -495,9 +518,17 @@ Result<sqlite3_stmt*> SqliteConnection::prepare(std::string_view sql) {
   return statement;
 }
 
+void SqliteConnection::report(int code) const {
+  if (gate_ && is_damage(code)) gate_->saw_damage("sqlite: " + std::string(sqlite3_errstr(code)));
+}
+
 Error SqliteConnection::error_now(std::string_view sql) const {
   if (bounds_values_ && sqlite3_errcode(db_) == SQLITE_TOOBIG) return Error{&kOverBudget};
-  auto error = sqlite_error(sqlite3_extended_errcode(db_), sqlite3_errmsg(db_));
+  const int code = sqlite3_extended_errcode(db_);
+  report(code);
+  auto error = sqlite_error(code, sqlite3_errmsg(db_));
+  // In a file that was cut or taken away there is no table.
+  if (error.problem == &kInternal && (has_moved() || is_empty())) return moved_error();
   if (error.problem == &kInternal) error.more().cause += " in: " + std::string(sql.substr(0, 500));
   return error;
 }
@@ -580,6 +611,7 @@ Result<> SqliteConnection::script(std::string_view sql, StepLimit limit) try {
     std::string_view before(text.c_str(), static_cast<std::size_t>(statement - text.c_str()));
     const auto blank = text.find_first_not_of(" \t\r\n", before.size());
     before = std::string_view(text).substr(0, offset < 0 ? blank : before.size() + static_cast<std::size_t>(offset));
+    report(sqlite3_extended_errcode(db_));
     auto error = sqlite_error(sqlite3_extended_errcode(db_), sqlite3_errmsg(db_));
     error.more().cause = "line " + std::to_string(1 + std::ranges::count(before, '\n')) + ": " + sqlite3_errmsg(db_);
     return std::unexpected(std::move(error));
@@ -611,7 +643,7 @@ bool SqliteConnection::gone() {
   const auto now = std::chrono::steady_clock::now();
   if (now - looked_ < 500ms) return gone_;
   looked_ = now;
-  return gone_ = moved();
+  return gone_ = has_moved();
 }
 
 SqliteConnection::Identity SqliteConnection::Identity::of(const std::string& path) {
@@ -633,6 +665,10 @@ Result<std::vector<std::string>> SqliteConnection::tables() {
 }
 
 Result<std::int64_t> SqliteConnection::write_back(bool patient) {
+  if (overwritten()) {
+    const auto* index = wal_index();
+    return index ? static_cast<std::uint32_t>(index[2]) : log_frames_;  // `mxFrame`
+  }
   std::error_code ignored;
   // The same file with another log: somebody has deleted ours. Where another program writes into that file meanwhile,
   // nothing can be put together again.
@@ -646,6 +682,7 @@ Result<std::int64_t> SqliteConnection::write_back(bool patient) {
   const int mode = patient ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE;
   const int code = sqlite3_wal_checkpoint_v2(db_, "main", mode, &frames, &written);
   sqlite3_busy_timeout(db_, busy_milliseconds_);
+  remember();
   if (frames < 0) return code == SQLITE_OK ? 0 : std::int64_t{log_frames_};
   return frames - written;
 }
@@ -674,11 +711,91 @@ Result<SqliteConnection::LeftLog> SqliteConnection::leave() {
 
 std::int64_t SqliteConnection::changes() const noexcept { return sqlite3_total_changes64(db_); }
 
-bool SqliteConnection::moved() const {
+bool SqliteConnection::has_moved() const {
   int moved = 0;
-  // Another program that opens an empty file under our name deletes the log, while SQLite here goes on writing to it.
-  if (!log_path_.empty() && Identity::of(log_path_) != log_) return true;
   return sqlite3_file_control(db_, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved != 0;
 }
+
+bool SqliteConnection::is_empty() const {
+  const auto* path = sqlite3_db_filename(db_, "main");
+  struct stat is{};
+  return path && *path && ::stat(path, &is) == 0 && is.st_size == 0;
+}
+
+std::string_view SqliteConnection::lost() {
+  // Another program that opens an empty file under our name deletes the log, while SQLite here goes on writing to it.
+  if (!log_path_.empty() && Identity::of(log_path_) != log_) return kMoved;
+  if (path_.empty()) return has_moved() ? kMoved : std::string_view{};
+  const auto state = checkpoints();
+  struct stat is{};
+  if (::stat(path_.c_str(), &is) != 0 || Identity{.device = is.st_dev, .inode = is.st_ino} != file_) return kMoved;
+  if (overwritten_ || written_of(is) != known_) return overwritten() ? kOverwritten : std::string_view{};
+  if (state) checkpoints_ = *state;  // of a log that was begun anew, say
+  return {};
+}
+
+std::uint64_t* SqliteConnection::wal_index() {
+  if (mapped_) return mapped_;
+  constexpr int kRegion = 32 * 1024;  // bytes in which it is mapped
+  sqlite3_file* file = nullptr;
+  if (sqlite3_file_control(db_, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file || !file->pMethods)
+    return nullptr;
+  void volatile* region = nullptr;
+  if (file->pMethods->iVersion < 2 || file->pMethods->xShmMap(file, 0, kRegion, 0, &region) != SQLITE_OK)
+    return nullptr;
+  return mapped_ = static_cast<std::uint64_t*>(const_cast<void*>(region));
+}
+
+std::optional<SqliteConnection::Checkpoints> SqliteConnection::checkpoints() {
+  constexpr std::size_t kSalts = 32, kDone = 96, kAttempted = 128;  // bytes into the index
+  auto* const index = wal_index();
+  if (!index) return std::nullopt;
+  auto* const half = reinterpret_cast<std::uint32_t*>(index);
+  return Checkpoints{
+      .salts = std::atomic_ref(index[kSalts / sizeof *index]).load(std::memory_order_acquire),
+      .done = std::atomic_ref(half[kDone / sizeof *half]).load(std::memory_order_acquire),
+      .attempted = std::atomic_ref(half[kAttempted / sizeof *half]).load(std::memory_order_acquire),
+  };
+}
+
+SqliteConnection::Written SqliteConnection::written_of(const struct stat& is) {
+  return {.size = is.st_size, .time = is.st_mtim.tv_sec * kSecond + is.st_mtim.tv_nsec};
+}
+SqliteConnection::Written SqliteConnection::written_to(const std::string& path) {
+  struct stat is{};
+  return ::stat(path.c_str(), &is) == 0 ? written_of(is) : Written{};
+}
+
+/// Read by SQLite's own descriptor: to close another one would end the locks of this process.
+SqliteConnection::Beginning SqliteConnection::beginning() const {
+  Beginning bytes{};
+  sqlite3_file* file = nullptr;
+  if (sqlite3_file_control(db_, "main", SQLITE_FCNTL_FILE_POINTER, &file) == SQLITE_OK && file && file->pMethods)
+    (void)file->pMethods->xRead(file, bytes.data(), static_cast<int>(bytes.size()), 0);
+  return bytes;
+}
+
+void SqliteConnection::remember() {
+  if (path_.empty()) return;
+  checkpoints_ = checkpoints().value_or(Checkpoints{});
+  known_ = has_moved() ? Written{} : written_to(path_);
+  beginning_ = beginning();
+}
+
+bool SqliteConnection::overwritten() {
+  if (overwritten_ || path_.empty() || written_to(path_) == known_ || has_moved()) return overwritten_;
+  const auto before = checkpoints();
+  const auto now = written_to(path_);
+  if (!before || before != checkpoints() || before->done != before->attempted) return false;  // one is under way
+  if (*before != checkpoints_ || known_ == Written{})
+    remember();  // another process has written the log back, or the file was elsewhere
+  else
+    overwritten_ = now != known_;
+  return overwritten_;
+}
+
+bool SqliteConnection::begins_as_before() { return written_to(path_).size == known_.size && beginning() == beginning_; }
+
+void SqliteConnection::leave_log() { sqlite3_db_config(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr); }
 
 }  // namespace plimsoll::database

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <chrono>
 #include <list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -16,8 +17,11 @@
 
 struct sqlite3;
 struct sqlite3_stmt;
+struct stat;
 
 namespace plimsoll::database {
+
+class SqliteGate;
 
 /// What may end a statement early.
 struct StepLimit {
@@ -69,6 +73,8 @@ class EmbeddedRows {
 /// Adds `plimsoll_row(level, json)`, the text itself, and `plimsoll_rows(level, json)`, the texts of a group as a JSON
 /// array, which count into `embedded`.
 void add_row_functions(sqlite3* db, EmbeddedRows& embedded);
+/// Adds the orders of decimals and instants, in which columns and indexes stand.
+void add_collations(sqlite3* db);
 
 /// One connection to a SQLite file, used by one thread at a time, with the statements it has prepared.
 class SqliteConnection {
@@ -106,16 +112,24 @@ class SqliteConnection {
   };
   /// Writes the log back, waiting so long for readers to leave it. `shorten`: the file of the log is cut too.
   Restarted restart_log(std::chrono::milliseconds patience, bool shorten);
-  /// The file under our name, or its log, is no longer the one that was opened: what is written would be lost.
-  bool moved() const;
+  /// Why what is written would be lost: the file under our name, or its log, is no longer the one that was opened, or
+  /// another program has written into it past SQLite. Empty: nothing is wrong. Of the writer.
+  std::string_view lost();
+  /// Errors that show damage of the file are told to `gate`, which outlives this.
+  void report_to(SqliteGate& gate) { gate_ = &gate; }
+  /// Where another program has written into the file: it begins as before and has its size, as after a change of its
+  /// times alone.
+  bool begins_as_before();
+  /// Closing it writes nothing of its log into the file, and leaves the log.
+  void leave_log();
   /// From now on a value that is longer ends its statement as too many steps do, before it is read.
   void longest_value(std::size_t bytes);
   /// Its tables by name, without those that SQLite and virtual tables make for themselves.
   Result<std::vector<std::string>> tables();
   /// The log at its place is still the one of this file.
   bool has_its_log() const { return log_.inode != 0 && Identity::of(log_path_) == log_; }
-  /// Writes the log back into the file, wherever that is now: how many frames could not be. `patient`: waits a second
-  /// for readers, and leaves the log empty.
+  /// Writes the log back into the file, wherever that is now, unless another program has written into it: how many
+  /// frames could not be. `patient`: waits a second for readers, and leaves the log empty.
   Result<std::int64_t> write_back(bool patient);
   /// Before a connection to another file of this name is opened: writes the log back into the file that was moved, and
   /// takes what was left of it, a log and its index, from beside the new one. Whose they are is not written in them:
@@ -128,12 +142,32 @@ class SqliteConnection {
   /// Rows changed so far, those that were rolled back included.
   std::int64_t changes() const noexcept;
   sqlite3* handle() const { return db_; }
+  /// Where the WAL index is mapped (sqlite.org/walformat.html, section 2.2), as long as the connection is open; null:
+  /// it is not to be had.
+  std::uint64_t* wal_index();
   /// Tables that statements of the writer may have changed since `forget_written`, each once: what SQLite names when it
   /// compiles them, triggers and cascades included.
   std::span<const std::string> written() const { return written_; }
   void forget_written() { written_.clear(); }
 
  private:
+  /// What each write changes of a file.
+  struct Written {
+    std::int64_t size = 0, time = 0;  ///< nanoseconds since 1970
+    friend bool operator==(const Written&, const Written&) = default;
+  };
+  static Written written_of(const struct stat& is);
+  static Written written_to(const std::string& path);
+  /// How far the log is written back into the file, as the WAL index says (sqlite.org/walformat.html, section 2.2): no
+  /// process writes to the file without a change of it.
+  struct Checkpoints {
+    std::uint64_t salts = 0;
+    std::uint32_t done = 0, attempted = 0;  ///< frames
+    friend bool operator==(const Checkpoints&, const Checkpoints&) = default;
+  };
+  using Beginning = std::array<char, 100>;  ///< the header of a file
+  std::optional<Checkpoints> checkpoints();
+  Beginning beginning() const;
   explicit SqliteConnection(Role role) : role_(role) {}
   struct Kept {
     std::string sql;
@@ -142,6 +176,14 @@ class SqliteConnection {
   };
   /// Readers: the file was moved or deleted. Asks the file system twice a second at most.
   bool gone();
+  bool has_moved() const;
+  /// There is nothing in it: it was cut.
+  bool is_empty() const;
+  /// Notes what the file is like: all that was written to it so far was written by SQLite.
+  void remember();
+  /// Once it was, it remains so.
+  bool overwritten();
+  void report(int code) const;
   Result<> run_now(std::string_view sql, std::span<const Cell> parameters, RowSink* into, const StepLimit& limit);
   Result<sqlite3_stmt*> prepare(std::string_view sql);
   Error error_now(std::string_view sql) const;
@@ -154,8 +196,14 @@ class SqliteConnection {
   sqlite3* db_ = nullptr;
   Role role_;
   std::string path_;
-  std::string log_path_;                            ///< empty: not watched
-  Identity file_, log_, index_;                     ///< when it was opened
+  std::string log_path_;         ///< empty: not watched
+  Identity file_, log_, index_;  ///< when it was opened
+  Written known_{};              ///< of the file, when only SQLite had written to it
+  Checkpoints checkpoints_{};    ///< at that time
+  Beginning beginning_{};        ///< at that time
+  bool overwritten_ = false;
+  std::uint64_t* mapped_ = nullptr;                 ///< the WAL index; null: not yet
+  SqliteGate* gate_ = nullptr;                      ///< null: nobody is told of damage
   std::chrono::steady_clock::time_point looked_{};  ///< when a reader last saw the file under its name
   bool gone_ = false;
   std::list<Kept> kept_;  ///< most recently used first

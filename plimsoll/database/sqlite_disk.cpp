@@ -73,6 +73,8 @@ ssize_t SqliteDisk::timed(std::atomic<Nanoseconds>& since, int file, void* into,
   return got;
 }
 
+bool SqliteDisk::refused_here() noexcept { return access_of_thread && access_of_thread->refused(); }
+
 Nanoseconds SqliteDisk::longest_wait() const noexcept {
   Nanoseconds first = io_since_.load(std::memory_order_relaxed);
   for (const auto& since : since_)

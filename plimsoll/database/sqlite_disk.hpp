@@ -43,6 +43,8 @@ class SqliteDisk {
     bool refused_ = false;
   };
 
+  /// A read of the calling thread was refused.
+  static bool refused_here() noexcept;
   /// For how long a thread has waited for the disk that waits longest; 0: none does.
   Nanoseconds longest_wait() const noexcept;
   /// Every reader thread has waited for so long or longer.

@@ -75,6 +75,19 @@ void log_recovery(const std::string& path, telemetry::Log& log) {
             });
 }
 
+/// An error where the log beside the file is not that of the file. `log`: is told of a doubt; null: nobody.
+Result<> check_log(const SqliteOptions& options, telemetry::Log* log) {
+  const auto match = match_log(options);
+  if (!match) return std::unexpected(match.error());
+  if (*match == LogMatch::same || !log) return {};
+  log->write(telemetry::Level::warning, "database-log-in-doubt", [](telemetry::Line& line) {
+    line.add("effect",
+             "the database file was changed after its log was written; both together are sound and are used: a backup "
+             "that was copied over the file has no effect (`plimsoll database restore` puts one in its place)");
+  });
+  return {};
+}
+
 /// A copy of all tables without their rows stands for the file.
 Result<> try_on_copy(SqliteOptions& options, OpenDatabase& made) {
   std::error_code unknown;
@@ -100,6 +113,8 @@ Result<OpenDatabase> open(const Place& place, const Opening& opening) {
   options->log = opening.log;
   options->slow = opening.slow;
   if (opening.purpose == Opening::Purpose::command) options->readers = 1;
+  if (opening.purpose != Opening::Purpose::trial)
+    if (auto fits = check_log(*options, opening.log); !fits) return std::unexpected(std::move(fits).error());
   if (opening.purpose != Opening::Purpose::command && opening.log && !opening.repeated)
     log_recovery(options->path, *opening.log);
   if (opening.purpose == Opening::Purpose::trial)
@@ -135,6 +150,17 @@ Result<std::unique_ptr<ScratchDatabase>> scratch(const Place&) {
   return made;
 }
 
+Result<> copy_to(const Place& from, const std::string& to) {
+  const SqliteOptions options{.path = file_of(from.url)};
+  auto fits = check_log(options, nullptr);
+  return fits ? back_up(options, to) : fits;
+}
+Result<std::vector<std::string>> look_through(const Place& place) {
+  const SqliteOptions options{.path = file_of(place.url)};
+  if (auto fits = check_log(options, nullptr); !fits) return std::unexpected(std::move(fits).error());
+  return verify(options);
+}
+
 }  // namespace
 
 extern constinit const Engine sqlite_engine{
@@ -149,8 +175,9 @@ extern constinit const Engine sqlite_engine{
     .scratch = scratch,
     .catalogue = read_sqlite_catalogue,
     .schema_of = sqlite_schema_of,
-    .back_up = [](const Place& from, const std::string& to) { return back_up({.path = file_of(from.url)}, to); },
-    .verify = [](const Place& place) { return verify({.path = file_of(place.url)}); },
+    .back_up = copy_to,
+    .verify = look_through,
+    .restore = [](const Place& to, const std::string& from) { return restore({.path = file_of(to.url)}, from); },
 };
 
 }  // namespace plimsoll::database

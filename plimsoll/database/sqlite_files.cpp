@@ -14,12 +14,17 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <tuple>
+#include <utility>
 
 namespace plimsoll::database {
 namespace {
 
 constexpr Problem kBackup{"backup", 500, "The database cannot be copied", "Name a file that does not exist yet."};
+
+constexpr Problem kRestore{"restore", 500, "The backup cannot be restored", "The database is as it was."};
 
 /// Rows of one statement, as text.
 Result<std::vector<std::string>> texts(SqliteConnection& connection, std::string_view sql) {
@@ -68,6 +73,12 @@ Result<> copy(SqliteConnection& from, const std::string& to) {
   const int done = sqlite3_backup_finish(backup);
   if (done != SQLITE_OK) return std::unexpected(sqlite_error(done, sqlite3_errmsg(target)));
   return {};
+}
+
+/// The folder of a file, on the disk.
+Result<> folder_synced(const std::string& path) {
+  const auto folder = std::filesystem::path(path).parent_path();
+  return synced(folder.empty() ? "." : folder.string(), O_RDONLY | O_DIRECTORY);
 }
 
 std::uint32_t big(const unsigned char* at) {
@@ -129,24 +140,71 @@ Result<> back_up(const SqliteOptions& from, const std::string& to) {
   if (auto done = synced(draft.path, O_RDONLY); !done) return done;
   // A hard link does not replace a file that has come meanwhile, as a rename would.
   if (::link(draft.path.c_str(), to.c_str()) != 0) return fail(kBackup, to + ": " + std::strerror(errno));
-  const auto folder = std::filesystem::path(to).parent_path();
-  return synced(folder.empty() ? "." : folder.string(), O_RDONLY | O_DIRECTORY);
+  return folder_synced(to);
 }
+
+Result<std::string> restore(const SqliteOptions& to, const std::string& from) {
+  const auto& path = to.path;
+  const auto failed = [](const std::string& what) { return fail(kRestore, what + ": " + std::strerror(errno)); };
+  std::error_code ignored;
+  if (!std::filesystem::exists(from, ignored)) return fail(kRestore, "there is no file " + from);
+  if (in_use(path))
+    return fail(kRestore, "a process uses " + path + std::string(kRemedyFollows) +
+                              "Stop the server first; or rename a copy of the backup over the file, which it notices.");
+  const auto next = path + "-restored";
+  std::filesystem::remove(next, ignored);  // of an attempt that was broken off
+  auto source = to;
+  source.path = from;
+  if (auto copied = back_up(source, next); !copied) return std::unexpected(std::move(copied).error());
+  const Draft draft{.path = next};
+  std::string kept;
+  if (struct stat was{}; ::stat(path.c_str(), &was) == 0) {
+    // Whoever restores it, the server can open it as before.
+    if (::chown(next.c_str(), was.st_uid, was.st_gid) != 0 || ::chmod(next.c_str(), was.st_mode & 0777) != 0)
+      return failed(next);
+    kept = path + "-before";
+    for (int n = 2; std::filesystem::exists(kept, ignored); ++n) kept = path + "-before-" + std::to_string(n);
+    if (::link(path.c_str(), kept.c_str()) != 0) return failed(kept);
+  }
+  if (::rename(next.c_str(), path.c_str()) != 0) return failed(path);
+  // A log without its file is left where it is never applied to another.
+  const auto log = path + "-wal";
+  if (std::filesystem::exists(log, ignored) &&
+      ::rename(log.c_str(), (kept.empty() ? log + "-before" : kept + "-wal").c_str()) != 0)
+    return failed(log);
+  ::unlink((path + "-shm").c_str());
+  if (auto done = folder_synced(path); !done) return std::unexpected(std::move(done).error());
+  return kept;
+}
+
+namespace {
+
+/// A database that is too damaged to be read through is an answer too.
+bool is_damage(const Error& error) { return reason_of(error).find("malformed") != std::string::npos; }
+
+Result<std::vector<std::string>> damage_of(SqliteConnection& connection) {
+  auto found = texts(connection, "PRAGMA integrity_check(100)");
+  if (!found && is_damage(found.error())) return std::vector{reason_of(found.error())};
+  if (found && found->size() == 1 && found->front() == "ok") found->clear();
+  return found;
+}
+
+Error damaged(const std::string& what) {
+  return Error{&kUnavailable}.because("sqlite: the database is damaged: " + what);
+}
+
+}  // namespace
 
 Result<std::vector<std::string>> verify(const SqliteOptions& options) {
   auto connection = SqliteConnection::open(options, SqliteConnection::Role::reader);
   if (!connection) return std::unexpected(std::move(connection).error());
-  // A database that is too damaged to be read through is an answer too.
-  const auto damage = [](const Error& error) { return reason_of(error).find("malformed") != std::string::npos; };
-  auto found = texts(**connection, "PRAGMA integrity_check(100)");
-  if (!found && damage(found.error())) return std::vector{reason_of(found.error())};
+  auto found = damage_of(**connection);
   if (!found) return found;
-  if (found->size() == 1 && found->front() == "ok") found->clear();
   auto strays =
       texts(**connection,
             "SELECT 'a row of ' || \"table\" || ' (rowid ' || ifnull(rowid, '?') || ') refers to a row of ' || "
             "parent || ' that does not exist' FROM pragma_foreign_key_check LIMIT 100");
-  if (!strays && damage(strays.error())) {
+  if (!strays && is_damage(strays.error())) {
     found->push_back(reason_of(strays.error()));
     return found;
   }
@@ -155,40 +213,133 @@ Result<std::vector<std::string>> verify(const SqliteOptions& options) {
   return found;
 }
 
-std::optional<WalLeftovers> inspect_wal(const std::string& path) {
-  constexpr std::size_t kHeader = 32, kFrameHeader = 24;
+Result<> is_sound(const SqliteOptions& options) {
+  auto connection = SqliteConnection::open(options, SqliteConnection::Role::reader);
+  if (!connection) return std::unexpected(std::move(connection).error());
+  (*connection)->leave_log();
+  auto wrong = damage_of(**connection);
+  if (!wrong) return std::unexpected(std::move(wrong).error());
+  return wrong->empty() ? Result<>{} : std::unexpected(damaged(wrong->front()));
+}
+
+namespace {
+
+/// What a log holds (https://www.sqlite.org/fileformat2.html#walformat).
+struct Wal {
+  WalLeftovers found;
+  std::size_t page_size = 0;               ///< 0: there is no header
+  std::map<std::uint32_t, off_t> pages{};  ///< where the newest content that was committed of each begins
+};
+constexpr std::size_t kFrameHeader = 24;
+
+Wal read_wal(int log) {
+  constexpr std::size_t kHeader = 32;
   constexpr std::uint32_t kMagic = 0x377f0682;
-  const OwnedDescriptor log{::open((path + "-wal").c_str(), O_RDONLY | O_CLOEXEC)};
-  if (!log || in_use(path)) return std::nullopt;
   struct stat is{};
   std::array<unsigned char, kHeader> header{};
-  WalLeftovers found;
-  if (::fstat(log.get(), &is) != 0 || !read_at(log.get(), header.data(), kHeader, 0)) return found;
+  Wal wal;
+  if (::fstat(log, &is) != 0 || !read_at(log, header.data(), kHeader, 0)) return wal;
   const auto magic = big(header.data());
   const std::size_t page = big(header.data() + 8);
-  if ((magic & ~1u) != kMagic || page < 512 || page > 65536 || (page & (page - 1))) return found;
+  if ((magic & ~1u) != kMagic || page < 512 || page > 65536 || (page & (page - 1))) return wal;
   Checksum sum{.big_endian = (magic & 1u) != 0};
   sum.add(header.data(), 24);
-  if (sum.a != big(header.data() + 24) || sum.b != big(header.data() + 28)) return found;
+  if (sum.a != big(header.data() + 24) || sum.b != big(header.data() + 28)) return wal;
+  wal.page_size = page;
   std::vector<unsigned char> frame(kFrameHeader + page);
+  std::map<std::uint32_t, off_t> uncommitted;
   std::int64_t valid = 0;
   for (off_t at = kHeader; at < is.st_size; at += static_cast<off_t>(frame.size())) {
     const auto there = std::min<std::size_t>(frame.size(), static_cast<std::size_t>(is.st_size - at));
-    if (there < kFrameHeader || !read_at(log.get(), frame.data(), there, at)) break;
+    if (there < kFrameHeader || !read_at(log, frame.data(), there, at)) break;
     // What another generation has left stands behind the end: nothing of it was ever to be applied.
     if (std::memcmp(frame.data() + 8, header.data() + 16, 8) != 0) break;
     sum.add(frame.data(), 8);
     if (there == frame.size()) sum.add(frame.data() + kFrameHeader, page);
+    ++valid;
     if (there < frame.size() || sum.a != big(frame.data() + 16) || sum.b != big(frame.data() + 20)) {
-      found.torn = true;
-      ++valid;
+      wal.found.torn = true;
       break;
     }
-    ++valid;
-    if (big(frame.data() + 4) != 0) found.kept = valid;  // a commit: the size of the database after it
+    uncommitted[big(frame.data())] = at + static_cast<off_t>(kFrameHeader);
+    if (big(frame.data() + 4) == 0) continue;  // not a commit: the size of the database after it
+    wal.found.kept = valid;
+    for (const auto& [number, place] : std::exchange(uncommitted, {})) wal.pages[number] = place;
   }
-  found.dropped = valid - found.kept;
-  return found;
+  wal.found.dropped = valid - wal.found.kept;
+  return wal;
+}
+
+/// How many pages of a log the file has as the log has them.
+std::size_t pages_in(int file, int log, const Wal& wal) {
+  std::vector<char> ours(wal.page_size), theirs(wal.page_size);
+  return static_cast<std::size_t>(std::ranges::count_if(wal.pages, [&](const auto& page) {
+    const auto at = std::uint64_t{page.first - 1} * wal.page_size;
+    return read_at(file, ours.data(), ours.size(), at) &&
+           read_at(log, theirs.data(), theirs.size(), static_cast<std::uint64_t>(page.second)) && ours == theirs;
+  }));
+}
+
+bool later(const struct statx_timestamp& one, const struct statx_timestamp& other) {
+  return std::tie(one.tv_sec, one.tv_nsec) > std::tie(other.tv_sec, other.tv_nsec);
+}
+
+/// Whether the machine has begun to run after a time: files may then lack what was written last, in any order.
+bool rebooted_since(const struct statx_timestamp& time) {
+  struct timespec now{}, running{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  ::clock_gettime(CLOCK_BOOTTIME, &running);
+  return now.tv_sec - running.tv_sec >= time.tv_sec;
+}
+
+Error foreign_log(const std::string& path, const std::string& why) {
+  Error error =
+      Error{&kUnavailable}.because("sqlite: the log `" + path + "-wal` is not that of the database file, which " + why +
+                                   std::string(kRemedyFollows) +
+                                   "To put a backup in its place: plimsoll database restore BACKUP "
+                                   "--database sqlite:" +
+                                   path +
+                                   ". To go on without the log, move it away. Where both were copied "
+                                   "together: touch " +
+                                   path + "-wal");
+  error.retryable = false;
+  return error;
+}
+
+}  // namespace
+
+std::optional<WalLeftovers> inspect_wal(const std::string& path) {
+  const OwnedDescriptor log{::open((path + "-wal").c_str(), O_RDONLY | O_CLOEXEC)};
+  if (!log || in_use(path)) return std::nullopt;
+  return read_wal(log.get()).found;
+}
+
+Result<LogMatch> match_log(const SqliteOptions& options) {
+  const auto& path = options.path;
+  const OwnedDescriptor log{::open((path + "-wal").c_str(), O_RDONLY | O_CLOEXEC)};
+  struct statx of_file{}, of_log{};
+  constexpr unsigned kTimes = STATX_MTIME | STATX_CTIME | STATX_BTIME;
+  if (!log || ::statx(AT_FDCWD, path.c_str(), 0, kTimes, &of_file) != 0 || in_use(path) ||
+      ::statx(log.get(), "", AT_EMPTY_PATH, kTimes, &of_log) != 0)
+    return LogMatch::same;
+  const bool born = (of_file.stx_mask & of_log.stx_mask & STATX_BTIME) && later(of_file.stx_btime, of_log.stx_btime);
+  const bool written = later(of_file.stx_mtime, of_log.stx_mtime);
+  if (!born && !written && !later(of_file.stx_ctime, of_log.stx_ctime)) return LogMatch::same;
+  const auto wal = read_wal(log.get());
+  if (wal.pages.empty()) return LogMatch::same;
+  std::size_t there = 0;
+  {
+    const OwnedDescriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+    there = pages_in(file.get(), log.get(), wal);
+  }
+  if (there == wal.pages.size()) return LogMatch::same;
+  // The log is written back page by page, and the file is written in no other way.
+  const bool put_there = written || (born && later(of_file.stx_ctime, of_log.stx_mtime));
+  if (there == 0 && put_there && !rebooted_since(of_log.stx_mtime))
+    return std::unexpected(foreign_log(path, "was put there after it"));
+  if (auto sound = is_sound(options); !sound)
+    return std::unexpected(foreign_log(path, "does not fit it: " + reason_of(sound.error())));
+  return LogMatch::likely;
 }
 
 namespace {
@@ -214,6 +365,8 @@ class Untouched {
         sqlite3_open_v2(name.c_str(), &db_, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_EXRESCODE, nullptr);
     if (code != SQLITE_OK) return std::unexpected(cannot_read(code, db_ ? sqlite3_errmsg(db_) : sqlite3_errstr(code)));
     sqlite3_busy_timeout(db_, static_cast<int>(busy));
+    add_collations(db_);
+    add_row_functions(db_, embedded_);
     return {};
   }
   /// Each row's texts; nulls are empty.
@@ -256,6 +409,7 @@ class Untouched {
     return read_at(file.get(), head.data(), head.size(), 0) && head[18] == 2;
   }
   sqlite3* db_ = nullptr;
+  EmbeddedRows embedded_;  ///< of no use, but functions of indexes count into it
 };
 
 }  // namespace
@@ -272,6 +426,16 @@ Result<> has_tables(const std::string& path, std::span<const std::string> tables
       return std::unexpected(Error{&kUnavailable}.because(
           "sqlite: the database file was replaced by one without the table `" + table + "`"));
   return {};
+}
+
+Result<> is_sound_alone(const std::string& path) {
+  Untouched file;
+  if (auto opened = file.open(path, 0, true); !opened) return opened;
+  auto found = file.rows("PRAGMA quick_check(1)");
+  if (!found) return std::unexpected(std::move(found).error());
+  return found->size() == 1 && found->front() == std::vector<std::string>{"ok"}
+             ? Result<>{}
+             : std::unexpected(damaged(found->empty() ? "" : found->front().front()));
 }
 
 Result<> copy_structure(const std::string& from, const SqliteOptions& to) {

@@ -20,6 +20,28 @@ Result<> back_up(const SqliteOptions& from, const std::string& to);
 /// collations of this server, which other programs do not have. Blocks, and reads the whole file.
 Result<std::vector<std::string>> verify(const SqliteOptions& options);
 
+/// Whether pages and indexes are as they should be: an error says what is damaged. Blocks, and reads the whole file.
+Result<> is_sound(const SqliteOptions& options);
+
+/// Whether the pages of the file alone make a database; what stands beside it is the log of another file, and is not
+/// looked at. An error says what is damaged. Blocks, and reads the whole file.
+Result<> is_sound_alone(const std::string& path);
+
+/// Puts a backup in the place of a database, which may be damaged or missing, while no process uses it. The backup is
+/// copied and verified first, and takes the place at once or not at all. What was there, with its log, is kept under
+/// the name that is given back; empty: nothing was there. Blocks.
+Result<std::string> restore(const SqliteOptions& to, const std::string& from);
+
+/// Whether the log beside a database that no process uses (`-wal`) is that of this file.
+enum class LogMatch : std::uint8_t {
+  same,    ///< it is, or there is none
+  likely,  ///< the file was changed after the log, and both together are sound
+};
+/// An error where the file was replaced or overwritten after the log was written: to open them would mix the two. Times
+/// and pages of both are compared; where these leave a doubt, the whole database is verified with its log. Only for a
+/// process that has not opened this database itself.
+Result<LogMatch> match_log(const SqliteOptions& options);
+
 /// Whether a file is a database that has all of these tables: an error says which it lacks, or why it cannot be read.
 /// Changes nothing of it. `alone`: what stands beside it is the log of another file, and is not looked at.
 Result<> has_tables(const std::string& path, std::span<const std::string> tables, bool alone);

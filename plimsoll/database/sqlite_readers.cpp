@@ -138,7 +138,7 @@ bool SqliteReaders::Query::withdraw() noexcept {
   return waited || (worker && worker->leave(*this));
 }
 
-SqliteReaders::SqliteReaders(const SqliteOptions& options, const SqliteGate& gate)
+SqliteReaders::SqliteReaders(const SqliteOptions& options, SqliteGate& gate)
     : options_(options),
       gate_(gate),
       id_(next_id++),
@@ -161,7 +161,9 @@ void SqliteReaders::take_file() {
 
 Result<std::unique_ptr<SqliteConnection>> SqliteReaders::open() {
   if (!same_file()) return std::unexpected(moved_error());
-  return SqliteConnection::open(options_, SqliteConnection::Role::reader);
+  auto opened = SqliteConnection::open(options_, SqliteConnection::Role::reader);
+  if (opened) (*opened)->report_to(gate_);
+  return opened;
 }
 
 Result<> SqliteReaders::start() {
@@ -184,6 +186,7 @@ SqliteReaders::~SqliteReaders() {
   }
   ready_.notify_all();
   for (auto& thread : threads_) thread.join();
+  if (leaves_log_) close();
 }
 
 void SqliteReaders::serve(Worker& worker) {
@@ -241,8 +244,11 @@ void SqliteReaders::close() {
   end_running();
   std::unique_lock lock(mutex_);
   idle_.wait(lock, [&] { return running_.load(std::memory_order_relaxed) == 0; });
-  for (auto& worker : workers_) worker->connection.reset();
-  for (auto& reader : turn_readers_) reader->close();
+  for (auto& worker : workers_) {
+    if (leaves_log_ && worker->connection) worker->connection->leave_log();
+    worker->connection.reset();
+  }
+  for (auto& reader : turn_readers_) reader->close(leaves_log_);
 }
 
 Result<SqliteTurnReader*> SqliteReaders::own(std::uint64_t file) {

@@ -22,7 +22,7 @@ class SqliteReaders {
  public:
   static constexpr Nanoseconds kHanging = 3 * kSecond;  ///< a read that waits longer for the disk hangs
 
-  SqliteReaders(const SqliteOptions& options, const SqliteGate& gate);
+  SqliteReaders(const SqliteOptions& options, SqliteGate& gate);
   ~SqliteReaders();
 
   /// Opens the readers' connections.
@@ -36,6 +36,8 @@ class SqliteReaders {
   void close();
   /// The file that is at the place now is the one to read.
   void take_file();
+  /// What is closed from now on writes nothing of the log into the file, and leaves the log.
+  void leave_log() { leaves_log_ = true; }
   /// Lets no more reads to the threads, or lets them again: what waits goes on waiting.
   void hold_back(bool held);
   /// Ends the reads that run on the threads: they are refused, to be repeated.
@@ -63,13 +65,13 @@ class SqliteReaders {
   bool same_file();
 
   SqliteOptions options_;
-  const SqliteGate& gate_;
+  SqliteGate& gate_;
   std::uint64_t id_;
   std::mutex mutex_;
   std::condition_variable ready_, idle_;
   SqliteConnection::Identity file_;  ///< to read
   FairQueue queries_;
-  bool closing_ = false, held_back_ = false;
+  bool closing_ = false, held_back_ = false, leaves_log_ = false;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::shared_ptr<SqliteTurnReader>> turn_readers_;
   SqliteDisk disk_;

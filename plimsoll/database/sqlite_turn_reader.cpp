@@ -2,27 +2,9 @@
 
 #include "plimsoll/database/sqlite_gate.hpp"
 
-#include <sqlite3.h>
-
 #include <atomic>
 
 namespace plimsoll::database {
-namespace {
-
-constexpr int kIndexRegion = 32 * 1024;  ///< bytes in which the WAL index is mapped
-
-/// Where the WAL index is mapped; it stays there as long as the connection is open.
-std::uint64_t* wal_index(sqlite3* db) {
-  sqlite3_file* file = nullptr;
-  if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file || !file->pMethods)
-    return nullptr;
-  void volatile* region = nullptr;
-  if (file->pMethods->iVersion < 2 || file->pMethods->xShmMap(file, 0, kIndexRegion, 0, &region) != SQLITE_OK)
-    return nullptr;
-  return static_cast<std::uint64_t*>(const_cast<void*>(region));
-}
-
-}  // namespace
 
 SqliteTurnReader::SqliteTurnReader(std::uint32_t most_frames) : most_frames_(most_frames) {
   Deferred::run = [](Deferred& self) {
@@ -37,14 +19,15 @@ void SqliteTurnReader::use(std::unique_ptr<SqliteConnection> connection, std::ui
   const std::scoped_lock lock(mutex_);
   connection_ = std::move(connection);
   connection_->longest_value(kLongestValue);
-  index_ = wal_index(connection_->handle());
+  index_ = connection_->wal_index();
   file_ = file;
   open_ = false;
   turn_ = -1;
 }
 
-void SqliteTurnReader::close() {
+void SqliteTurnReader::close(bool leaves_log) {
   const std::scoped_lock lock(mutex_);
+  if (leaves_log && connection_) connection_->leave_log();
   open_ = false;
   index_ = nullptr;
   connection_.reset();

@@ -31,8 +31,9 @@ class SqliteTurnReader final : public Deferred, public std::enable_shared_from_t
   /// Reads `file` from now on, as SqliteGate numbers it.
   void use(std::unique_ptr<SqliteConnection> connection, std::uint64_t file);
   std::uint64_t file() const { return file_; }
-  /// Closes the connection, from any thread: reads are refused until there is another one.
-  void close();
+  /// Closes the connection, from any thread: reads are refused until there is another one. `leaves_log`: as
+  /// SqliteConnection::leave_log.
+  void close(bool leaves_log);
 
   Result<> read(Loop& loop, std::string_view sql, std::span<const Cell> parameters, RowSink& into, StepLimit limit);
   Result<bool> only_reads(std::string_view sql);

@@ -413,22 +413,24 @@ void SqliteWriter::gather(std::unique_lock<std::mutex>& lock) {
 }
 
 Result<> SqliteWriter::begin_now() {
-  if (moved()) return std::unexpected(moved_error());
+  if (const auto why = lost(); !why.empty()) return std::unexpected(moved_error(why));
   return connection_->run("BEGIN IMMEDIATE", {}, nullptr);
 }
 
-bool SqliteWriter::moved() {
-  const bool moved = !connection_ || connection_->moved();
-  gate_.saw_moved(moved);
-  return moved;
+std::string_view SqliteWriter::lost() {
+  const auto why = connection_ ? connection_->lost() : kMoved;
+  gate_.saw_moved(!why.empty());
+  return why;
 }
 
 Result<> SqliteWriter::commit() {
   auto done = connection_->run("COMMIT", {}, nullptr);
-  // It is in a file that has no longer its name: whether it will be back is not known.
-  if (!done || !moved()) return done;
+  if (!done) return done;
+  // It is in a file that has no longer its name, or is another's now: whether it will be back is not known.
+  const auto why = lost();
+  if (why.empty()) return done;
   versions_.wrote_all();
-  return std::unexpected(caused(&kOutcomeUnknown, kMoved));
+  return std::unexpected(caused(&kOutcomeUnknown, why));
 }
 
 /// Waits for the work, wherever it ends.

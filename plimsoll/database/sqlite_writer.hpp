@@ -99,7 +99,8 @@ class SqliteWriter {
   bool here() const { return std::this_thread::get_id() == thread_.get_id(); }
   Result<> begin_now();
   bool idle() const { return !connection_ || connection_->idle(); }
-  bool moved();
+  /// Why nothing may be written; empty: it may.
+  std::string_view lost();
   Result<> commit();
   void hold(std::shared_ptr<Lease> lease, std::unique_lock<std::mutex>& lock);
   void execute(Statement& statement, Lease& lease);
