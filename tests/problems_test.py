@@ -23,6 +23,7 @@ import harness
 # Declared in the sources, and never told to a caller.
 NEVER_TOLD = {
     "backup": "of the command `database`",
+    "restore": "of the command `database`",
     "bad-key": "refuses a start, or a line of `token verify`",
     "bad-network": "refuses a start",
     "bad-url": "refuses a start",

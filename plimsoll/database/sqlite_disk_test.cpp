@@ -47,7 +47,7 @@ TEST(SqliteDisk, AnIoThreadReadsWhatIsInMemoryAndNothingElse) {
     EXPECT_EQ(access.refused(), tells);
   }
   {
-    SqliteDisk::Access access(disk, 0);
+    SqliteDisk::Access access(disk, std::size_t{0});
     EXPECT_EQ(read_by(access, page), static_cast<ssize_t>(ColdPage::kSize)) << "a reader thread waits";
     EXPECT_FALSE(access.refused());
   }
