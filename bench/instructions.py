@@ -15,6 +15,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import measure
@@ -95,10 +96,13 @@ def get(target):
     return f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: wrk/4.1.0\r\nAccept: */*\r\n\r\n".encode()
 
 
-def post(target, body):
-    body = json.dumps(body, separators=(",", ":"))
-    return (f"POST {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: wrk/4.1.0\r\nAccept: */*\r\nContent-Type: application/json\r\n"
+def post_text(target, kind, body):
+    return (f"POST {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: wrk/4.1.0\r\nAccept: */*\r\nContent-Type: {kind}\r\n"
             f"Content-Length: {len(body)}\r\n\r\n{body}").encode()
+
+
+def post(target, body):
+    return post_text(target, "application/json", json.dumps(body, separators=(",", ":")))
 
 
 class Line:
@@ -132,6 +136,41 @@ class Line:
         return more
 
 
+PROXY = """openapi: 3.1.0
+info: {title: Front, version: '1'}
+security: []
+x-plimsoll: {rate-limit: 100000000/second by address, authorization: any-caller}
+paths:
+  /:
+    get: {operationId: read, x-plimsoll: {upstream: origin}, responses: {default: {description: what the origin says}}}
+    post: {operationId: write, x-plimsoll: {upstream: origin}, requestBody: {content: {application/octet-stream: {}}}, responses: {default: {description: taken}}}
+"""
+
+
+def origin():
+    """A service that answers every request as nginx does in bench/upstream.py; its port. It ends with this process."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    answer = (f"HTTP/1.1 200 OK\r\nServer: origin\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\nContent-Type: application/json\r\n"
+              f"Content-Length: {len(measure.BODY)}\r\nConnection: keep-alive\r\n\r\n{measure.BODY}").encode()
+
+    def serve(line):
+        got = b""
+        while more := line.recv(1 << 16):
+            got += more
+            head, end, body = got.partition(b"\r\n\r\n")
+            size = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+            if end and len(body) == int(size[1] if size else 0):
+                line.sendall(answer)
+                got = b""
+
+    def accept():
+        while True:
+            threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    return listener.getsockname()[1]
+
+
 def row_requests():
     """name -> request number n, and what its response must have."""
     listed = "/items?kind=k3&sort=-price&limit=20"
@@ -152,7 +191,7 @@ def row_requests():
 
 @contextlib.contextmanager
 def server(build, folder, name, before, environment=None):
-    """The program in its own folder, with rows; `bare` and `chain` are the servers of bench/."""
+    """The program in its own folder, with rows or (`proxy`) an upstream; `bare` and `chain` are the servers of bench/."""
     port = measure.free_port()
     home = folder / f"home-{port}"
     home.mkdir()
@@ -162,6 +201,11 @@ def server(build, folder, name, before, environment=None):
         (home / "hello.yaml").write_text(measure.HELLO)
         (home / "plimsoll.yaml").write_text(f"management: 'off'\nthreads: 1\nlimits: {json.dumps(LIMITS)}\n")
         command = [build / "bin/chain_server", f"127.0.0.1:{port}", "1", "hello.yaml", "plimsoll.yaml", "hello"]
+    elif name == "proxy":
+        (home / "front.yaml").write_text(PROXY)
+        (home / "plimsoll.yaml").write_text(f"management: 'off'\nthreads: 1\nlimits: {json.dumps(LIMITS)}\nupstreams:\n"
+                                            f"  origin: {{targets: ['http://127.0.0.1:{origin()}']}}\n")
+        command = [build / "bin/plimsoll", "serve", "front.yaml", "--listen", f"127.0.0.1:{port}"]
     else:
         example = json.dumps({f"t{i}": TEXT for i in range(10)})
         (home / "rows.yaml").write_text(CONTRACT.replace("EXAMPLE", example))
@@ -251,7 +295,9 @@ def main():
     chosen = measure.chosen(parser)
     measure.needs("valgrind", "callgrind_control")
     tiny = {"bare GET": ("bare", lambda n: (get("/"), measure.BODY.encode())),
-            "GET, default chain": ("chain", lambda n: (get("/"), measure.BODY.encode()))}
+            "GET, default chain": ("chain", lambda n: (get("/"), measure.BODY.encode())),
+            "a proxied GET": ("proxy", lambda n: (get("/"), measure.BODY.encode())),
+            "a proxied POST of 10 KB": ("proxy", lambda n: (post_text("/", "application/octet-stream", "x" * (10 << 10)), measure.BODY.encode()))}
     instructions, allocations = {}, {}
     for what, found in (("instructions", instructions), ("allocations", allocations)):
         for name, (program, request) in tiny.items():
