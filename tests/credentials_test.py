@@ -20,6 +20,18 @@ from upstreams_test import answer, contract
 SECRET = "s3cr3t:&+ %41"
 
 
+KEYS = """
+  /keyed:
+    get:
+      operationId: keyed
+      security: [{key: []}, {session: []}]
+      x-plimsoll: {upstream: reviews, authentication: off}
+      responses: {'200': {description: ok, content: {application/json: {}}}, default: {description: other}}
+components:
+  securitySchemes: {key: {type: apiKey, in: header, name: X-Shop-Key}, session: {type: apiKey, in: cookie, name: session}}
+"""
+
+
 class Tokens:
     """A token server and a service that takes its tokens. `life`: seconds; a token is taken until its end and no longer."""
 
@@ -164,6 +176,20 @@ class Credentials(upstreams_test.Behind):
                 got = server.get("/reviews")
                 self.assertEqual((got.status, got.json(), got.headers["www-authenticate"]), (status, {"of": "the caller"}, "Bearer"))
             self.assertNotIn("credential-refused", server.output)
+
+    def test_what_the_caller_shows_this_server_is_for_no_service_that_is_shown_its_own_credential(self):
+        target = self.target()
+        own = {"Authorization": "Bearer of-the-caller", "X-Shop-Key": "k", "x_shop_key": "k", "Cookie": "theme=dark; session=s; x=y"}
+        for options, passes in (("", True), ("authentication: {header: X-Key, value: k}", False), ("authentication: {bearer: t}", False),
+                                ("authentication: {hmac: {secret: '0123456789abcdef0123456789abcdef', template: '{body}', header: X-Signature}}", False),
+                                ("authentication: {header: X-Key, value: k, refusals: pass}", True)):
+            with self.subTest(options):
+                server = self.front(target, options=options, more=KEYS)
+                self.assertEqual(server.get("/keyed", headers=own).status, 200)
+                seen = target.seen[-1][1]
+                self.assertEqual((seen.get("authorization") == own["Authorization"], seen.get("x-shop-key"), seen.get("cookie")),
+                                 (True, "k", own["Cookie"]) if passes else (False, None, "theme=dark; x=y"))
+                self.assertNotIn("x_shop_key", seen)
 
     def test_a_token_server_that_fails_is_asked_again_and_the_caller_is_told_when_to_come_back(self):
         tokens = Tokens(self)

@@ -950,6 +950,25 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
         self.assertTrue(left.wait(harness.PATIENCE), "the reader went, and its stream went on")
         harness.until(lambda: self.count(server, "plimsoll_client_target_calls", service="reviews") == 0, lambda: "the call to be over")
 
+    def test_no_failure_of_a_service_says_where_it_is(self):
+        target = self.target()
+        begun = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+        misdeeds = {"nothing": b"", "garbage": b"nonsense\r\n\r\n", "half a head": begun, "no chunk": begun + b"Transfer-Encoding: chunked\r\n\r\nXX\r\n", "two lengths": begun + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
+                    "no body": begun + b"Content-Length: 9\r\n\r\n", "no body of unknown length": begun + b"Transfer-Encoding: chunked\r\n\r\n"}
+        server = self.front(target, options="retry: off")
+        for name, sent in misdeeds.items():
+            with self.subTest(name):
+                target.does = lambda connection, _, sent=sent: connection.sendall(sent)  # and closes
+                got = server.get("/reviews")
+                self.assertEqual(got.status, 502, got)
+                self.assertNotIn(str(target.port), got.text)
+                self.assertNotIn("detail", got.json())
+                trace = got.json()["trace_id"]
+                line = harness.until(lambda: next((each for each in server.logged() if each.get("trace_id") == trace and each.get("status") == 502), None), "its line of the log")
+                self.assertTrue(line["detail"], "an operator sees what it was")
+        gone = self.front(self.nobody(), options="retry: off").get("/reviews")
+        self.assertEqual((gone.status, "detail" in gone.json()), (502, False))
+
     def test_a_stream_opens_before_its_first_byte(self):
         """Over both versions: `EventSource` is open when the head is there, and a response that is long in coming is no server that hangs."""
         target = self.target()

@@ -13,6 +13,7 @@ struct Problem {
   std::string_view title;   ///< short, the same for every occurrence (RFC 9457, section 3.1.3)
   std::string_view remedy;  ///< what the caller can do about it
   bool retryable = false;   ///< the same request may succeed later
+  bool internal = false;    ///< the detail of its errors is for the log alone
 };
 
 }  // namespace plimsoll

@@ -10,8 +10,11 @@
 
 namespace plimsoll {
 
-inline constexpr Problem kInternal{"internal", 500, "Internal error",
-                                   "Send the trace id to the operator of this server."};
+inline constexpr Problem kInternal{.code = "internal",
+                                   .status = 500,
+                                   .title = "Internal error",
+                                   .remedy = "Send the trace id to the operator of this server.",
+                                   .internal = true};
 
 /// One field of a request that is wrong. All of them are told at once, up to a cap.
 struct FieldError {
@@ -67,6 +70,8 @@ struct Error {
     if (!more_) more_ = std::make_shared<More>();
     return *more_;
   }
+  /// What of the detail is for the caller.
+  std::string_view shown_detail() const { return problem->internal ? std::string_view{} : std::string_view(detail); }
   /// Tells the operator, and only the operator, what is behind it.
   Error because(std::string cause) && {
     more().cause = std::move(cause);

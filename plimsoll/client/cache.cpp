@@ -22,9 +22,43 @@
 namespace plimsoll::client {
 namespace {
 
-/// Fields by which a request says whose it is, in any spelling. Those that the contract declares come to them.
-constexpr std::string_view kCredentials[] = {"authorization", "cookie",         "x-api-key",    "api-key",
-                                             "apikey",        "x-access-token", "x-auth-token", "x-authorization"};
+/// Fields that do not say whose a request is; those that begin with one that ends in `*` too. All others may: services
+/// know their callers by fields of many names. The address of a caller stands in some of these, and is of many.
+constexpr std::string_view kOfNoUser[] = {"accept",
+                                          "accept-*",
+                                          "baggage",
+                                          "cache-control",
+                                          "connection",
+                                          "content-*",
+                                          "date",
+                                          "dnt",
+                                          "expect",
+                                          "forwarded",
+                                          "host",
+                                          "if-*",
+                                          "max-forwards",
+                                          "origin",
+                                          "pragma",
+                                          "prefer",
+                                          "priority",
+                                          "range",
+                                          "referer",
+                                          "save-data",
+                                          "sec-ch-*",
+                                          "sec-fetch-*",
+                                          "sec-gpc",
+                                          "te",
+                                          "trailer",
+                                          "traceparent",
+                                          "tracestate",
+                                          "upgrade-insecure-requests",
+                                          "user-agent",
+                                          "via",
+                                          "x-correlation-id",
+                                          "x-forwarded-for",
+                                          "x-plimsoll-attempt",
+                                          "x-request-id",
+                                          "x-requested-with"};
 
 /// `timeout` ends a call, which stands behind this.
 constexpr Nanoseconds kLongest = 24 * 3600 * kSecond;
@@ -64,18 +98,15 @@ class OfService final : public origin::Place {
       for (const auto* way : {"bearer", "user", "oauth2", "aws"}) replaces_ |= build.credential->find(way) != nullptr;
   }
 
-  void put_key(std::string& key, const Request& request, const Context& context) const override {
+  void put_key(std::string& key, const Request& request, const Context&) const override {
     key += prefix_;
     put_part(key, 's', scheme_);
     put_authority(key, 'a', authority_of(request));
     put_part(key, 'p', request.path);
     put_part(key, request.has_query ? 'q' : '-', request.query);
-    // A service makes addresses of these, which it need not tell by `Vary` (RFC 7239, section 5).
-    put_part(key, 'h', request.headers.find("x-forwarded-host"));
-    put_part(key, 'o', request.headers.find("x-forwarded-proto"));
     std::string callers;
     for (const auto& [name, value] : request.headers) {
-      if (!is_credential(name, context)) continue;
+      if (!tells_apart(name)) continue;
       put_part(callers, 'n', lowered(name));
       put_part(callers, 'h', value);
     }
@@ -135,17 +166,13 @@ class OfService final : public origin::Place {
   std::string_view authority_of(const Request& request) const {
     return request.authority.empty() ? std::string_view(authority_) : request.authority;
   }
-  /// Whether a field tells callers apart. One that this server's own credential replaces reaches no service.
-  bool is_credential(std::string_view name, const Context& context) const {
+  /// Whether a field may tell callers apart. A credential that this server's own replaces reaches no service.
+  bool tells_apart(std::string_view name) const {
     if (replaces_ && same_variable(name, "authorization")) return false;
-    if (std::ranges::any_of(kCredentials, [&](auto each) { return same_variable(name, each); })) return true;
-    if (!context.operation) return false;
-    for (const auto& requirement : context.operation->security)
-      for (const auto& needed : requirement.all)
-        if (needed.scheme->type == "apiKey" && needed.scheme->in == contract::In::header &&
-            same_variable(name, needed.scheme->parameter))
-          return true;
-    return false;
+    const auto field = lowered(name);
+    return std::ranges::none_of(kOfNoUser, [&](std::string_view each) {
+      return each.ends_with('*') ? field.starts_with(each.substr(0, each.size() - 1)) : field == each;
+    });
   }
 
   struct Events {

@@ -221,8 +221,10 @@ TEST_F(ClientCache, NothingIsSharedBetweenCallersWhoseCredentialsDiffer) {
   SCOPED_TRACE("PLIMSOLL_SEED=" + std::to_string(seed));
   std::mt19937 random(seed);
   const auto any = [&](std::initializer_list<const char*> of) { return std::string(of.begin()[random() % of.size()]); };
-  constexpr std::string_view credentials[] = {"Authorization", "Cookie", "X-Api-Key", "x_api_key", "X-Access-Token"};
-  constexpr std::string_view others[] = {"X-User", "X-Forwarded-For", "Accept-Language", "User-Agent", "X-Tenant"};
+  constexpr std::string_view credentials[] = {"Authorization", "Cookie",         "X-Api-Key",
+                                              "x_api_key",     "X-Access-Token", "Private-Token",
+                                              "X-User",        "X-Tenant",       "Ocp-Apim-Subscription-Key"};
+  constexpr std::string_view others[] = {"X-Forwarded-For", "Accept-Language", "User-Agent"};
   constexpr std::string_view of_one_request[] = {"X-Request-Id", "traceparent", "Cache-Control"};
   const auto is_of = [](std::string_view name, auto& names) {
     return std::ranges::any_of(names, [&](auto each) { return equal_ignoring_case(each, name); });
@@ -264,7 +266,7 @@ TEST_F(ClientCache, NothingIsSharedBetweenCallersWhoseCredentialsDiffer) {
   for (int i = 0; i < 4000; ++i) {
     Fields fields;
     for (auto name : credentials)
-      if (random() % 4 == 0) fields.emplace_back(name, any({"a", "b"}));
+      if (random() % 12 == 0) fields.emplace_back(name, any({"a", "b"}));
     for (auto name : others)
       if (random() % 4 == 0) fields.emplace_back(name, any({"a", "b"}));
     for (auto name : of_one_request)

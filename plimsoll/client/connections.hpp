@@ -19,8 +19,8 @@ class TlsClient;
 
 namespace plimsoll::client {
 
-inline constexpr Problem kUnreachable{"unreachable", 502, "The called service cannot be reached",
-                                      "Check the service that was called.", true};
+inline constexpr Problem kUnreachable{
+    "unreachable", 502, "The called service cannot be reached", "Check the service that was called.", true, true};
 
 /// A server as connections are made to it.
 struct Peer {

@@ -11,8 +11,9 @@
 
 namespace plimsoll::client {
 
-inline constexpr Problem kBadAnswer{"bad-answer", 502, "The response of the called service cannot be read",
-                                    "Check the service that was called.", true};
+inline constexpr Problem kBadAnswer{
+    "bad-answer", 502, "The response of the called service cannot be read", "Check the service that was called.",
+    true,         true};
 
 /// What was answered.
 struct Answer {

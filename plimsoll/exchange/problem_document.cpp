@@ -60,7 +60,7 @@ std::string_view written(const Error& error, Context& context, std::uint16_t sta
   out.add(R"(,"title":)", problem.title);
   out.add(R"(,"status":)", std::int64_t{status});
   // A 5xx of ours tells nothing of the inside: its detail goes to the log.
-  if (!error.detail.empty() && &problem != &kInternal) out.add(R"(,"detail":)", error.detail);
+  if (const auto detail = error.shown_detail(); !detail.empty()) out.add(R"(,"detail":)", detail);
   if (!context.path.empty()) out.add(R"(,"instance":)", context.path);
   out.add(R"(,"code":)", problem.code);
   if (!context.trace_id.empty()) out.add(R"(,"trace_id":)", context.trace_id);

@@ -23,8 +23,12 @@ class Loop;
 
 namespace plimsoll::net {
 
-inline constexpr Problem kNameNotResolved{"name-not-resolved", 502, "The host name cannot be resolved",
-                                          "Correct the name, or check the resolver of this machine.", true};
+inline constexpr Problem kNameNotResolved{"name-not-resolved",
+                                          502,
+                                          "The host name cannot be resolved",
+                                          "Correct the name, or check the resolver of this machine.",
+                                          true,
+                                          true};
 
 /// An IPv4 or IPv6 address, without a port.
 class Address {

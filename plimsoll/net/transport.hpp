@@ -15,7 +15,7 @@
 
 namespace plimsoll::net {
 
-inline constexpr Problem kNetwork{"network", 502, "Network error", "", true};
+inline constexpr Problem kNetwork{"network", 502, "Network error", "", true, true};
 
 /// A stream of bytes over a descriptor, in clear or TLS. No call waits: who has to, waits at `descriptor()`.
 ///

@@ -211,16 +211,17 @@ class Idempotency final : public Policy {
         co_return Result<>{};
       }
       answer->fingerprint = fingerprint;
+      const auto now = context.services.clock->wall();  // a response is kept from when there is one
       if (lease) {
-        auto done = co_await policy.records_.settle(session, key, *lease, *answer, context.wall,
-                                                    policy.options_.keep.nanoseconds);
+        auto done =
+            co_await policy.records_.settle(session, key, *lease, *answer, now, policy.options_.keep.nanoseconds);
         if (!done) co_return std::unexpected(std::move(done).error());
         crash_point("idempotency.recorded");
         if (*done) recorded = std::move(answer);
         lost = !*done;
         co_return Result<>{};
       }
-      auto done = co_await policy.records_.insert(session, key, policy.operation_, *answer, context.wall,
+      auto done = co_await policy.records_.insert(session, key, policy.operation_, *answer, now,
                                                   policy.options_.keep.nanoseconds);
       if (!done) co_return std::unexpected(std::move(done).error());
       crash_point("idempotency.recorded");

@@ -48,11 +48,14 @@ struct SetClock final : Clock {
 /// Writes one row and answers in the way its path says.
 class Pay final : public Handler {
  public:
+  explicit Pay(SetClock& clock) : late(&clock) {}
+  SetClock* const late;  ///< that a slow request moves
   std::atomic<int> runs{0};
   Task<Result<Response>> handle(Request& request, Context& context) override {
     const int run = ++runs;
     const auto path = request.path;
     if (path == "/elsewhere") co_return answer(context, 200, run);
+    if (path == "/late") late->at += 5 * kSecond;
     if (path == "/slow") {
       WaitList idle;
       auto waited = co_await idle.wait(context.loop, 400 * kMillisecond, [] { return false; });
@@ -179,7 +182,7 @@ class IdempotencyTest : public testing::Test {
   std::shared_ptr<const contract::Contract> contract_;
   contract::Operation operation_;
   json::Value options_;
-  Pay handler_;
+  Pay handler_{clock_};
   std::vector<std::unique_ptr<Policy>> policies_;
   std::vector<Link> links_;
 };
@@ -283,6 +286,16 @@ TEST_F(IdempotencyTest, AnExpiredKeyIsFreshAgainAndExpiredRecordsAreTakenAway) {
   EXPECT_EQ(say({.key = "old-0"}).replayed, "");
   for (int i = 0; i < 10; ++i) say({.key = "new-" + std::to_string(i)});
   EXPECT_EQ(count("plimsoll_idempotency"), 11);
+}
+
+TEST_F(IdempotencyTest, AResponseIsKeptFromWhenThereIsOneHoweverLongItTook) {
+  begin(R"({"key":"required","keep":"2s"})");
+  const auto first = say({.path = "/late"});
+  EXPECT_EQ(first.replayed, "");
+  EXPECT_EQ(say({.path = "/late"}).replayed, "true");
+  clock_.at += 3 * kSecond;
+  EXPECT_EQ(say({.path = "/late"}).replayed, "");
+  EXPECT_EQ(handler_.runs, 2);
 }
 
 TEST_F(IdempotencyTest, WhoWaitsTooLongForTheFirstIsToldWhenToComeBack) {

@@ -26,13 +26,13 @@ bool worth_repeating(const Error& error) { return error.retryable || error.probl
 /// For whoever asked for the job; what is inside of an internal error is not for them.
 std::string describe(const Error& error) {
   std::string text(error.problem->code);
-  if (!error.detail.empty() && error.problem != &kInternal) text += ": " + error.detail;
+  if (const auto detail = error.shown_detail(); !detail.empty()) text.append(": ").append(detail);
   return text;
 }
 /// For operators.
 std::string cause_of(const Error& error) {
   if (error.more_ && !error.more_->cause.empty()) return error.more_->cause;
-  return error.problem == &kInternal ? error.detail : std::string{};
+  return error.problem->internal ? error.detail : std::string{};
 }
 
 }  // namespace

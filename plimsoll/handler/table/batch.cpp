@@ -97,7 +97,7 @@ class BatchOf final : public Writing {
   static void write_error(json::Writer& out, const Error& error) {
     out.begin_object().key("status").integer(error.problem->status).key("error").begin_object();
     out.key("code").string(error.problem->code).key("title").string(error.problem->title);
-    if (!error.detail.empty() && error.problem != &kInternal) out.key("detail").string(error.detail);
+    if (const auto detail = error.shown_detail(); !detail.empty()) out.key("detail").string(detail);
     if (error.more_ && !error.more_->fields.empty()) {
       out.key("errors").begin_array();
       for (auto& field : error.more_->fields) {

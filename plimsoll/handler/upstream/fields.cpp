@@ -1,10 +1,12 @@
 #include "plimsoll/handler/upstream/fields.hpp"
 
+#include "plimsoll/base/letters.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/field_name.hpp"
 #include "plimsoll/http/trailing.hpp"
 
 #include <algorithm>
+#include <ranges>
 
 namespace plimsoll::handler::forwarding {
 namespace {
@@ -41,6 +43,19 @@ bool is_reserved(const Names& reserved, std::string_view name) {
 }
 
 bool named(const Names& names, std::string_view name) { return std::ranges::find(names, name) != names.end(); }
+
+/// The cookies of a field (RFC 6265, section 4.2.1) but for those of these names.
+std::string without(const Names& names, std::string_view cookies) {
+  if (names.empty()) return std::string(cookies);
+  std::string kept;
+  for (const auto part : std::views::split(cookies, ';')) {
+    const auto pair = trimmed(std::string_view(part));
+    if (named(names, trimmed(pair.substr(0, pair.find('='))))) continue;
+    if (!kept.empty()) kept += "; ";
+    kept += pair;
+  }
+  return kept;
+}
 
 /// A tab within a value is as good as a blank (RFC 9110, section 5.5).
 std::string value_of(std::string_view text) {
@@ -125,7 +140,8 @@ std::vector<std::pair<std::string, std::string>> request_fields(const Request& r
     if (same_as_lower(name, "connection")) list(value, of_the_connection);
   for (const auto& field : request.headers) {
     const auto name = variable_name(field.name);
-    if (name == "cookie") join(cookies, "; ", field.value);  // HTTP/2 may split it (RFC 9113, section 8.2.3)
+    if (name == "cookie")  // HTTP/2 may split it (RFC 9113, section 8.2.3)
+      if (const auto kept = without(passing.keys_in_cookies, field.value); !kept.empty()) join(cookies, "; ", kept);
     if (name == "via") join(via, ", ", field.value);
     if (is_hop_by_hop(name) || named(of_the_connection, name)) continue;
     auto written = lowered(field.name);

@@ -29,6 +29,8 @@ struct Passing {
   /// Fields that act in the name of the credential that the service is shown, as `variable_name` has them; one that
   /// ends with `*` names all that begin so. A caller's pass only where they are declared.
   std::vector<std::string> reserved{};
+  /// Cookies that are keys of callers to this server, and are for no other.
+  std::vector<std::string> keys_in_cookies{};
 };
 /// The fields of a request as they are passed on.
 std::vector<std::pair<std::string, std::string>> request_fields(const Request& request, const Passing& passing = {});

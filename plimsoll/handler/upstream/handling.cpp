@@ -103,14 +103,26 @@ bool in_force(const contract::Operation& operation, std::string_view key) {
   const auto mode = Part::mode_of(value);
   return value && (!mode || *mode != Mode::off);
 }
-Passing passing(const contract::Operation& operation) {
-  Passing made{.coding = operation.undeclared};
+/// The service judges the callers' own credentials: it is shown none of this server, or `refusals: pass` says so.
+bool judges_callers(const json::Value* credential) {
+  const auto* refusals = credential ? credential->find("refusals") : nullptr;
+  return !credential || (refusals && refusals->is(json::Type::string) && refusals->string() == "pass");
+}
+Passing passing(const contract::Operation& operation, const Upstreams::One& upstream) {
+  Passing made{.coding = operation.undeclared, .declared = {}, .reserved = upstream.reserved, .keys_in_cookies = {}};
   for (const auto& parameter : operation.parameters)
     if (parameter.in == contract::In::header) made.declared.push_back(lowered(parameter.name));
   for (const auto& requirement : operation.security)
-    for (const auto& needed : requirement.all)
-      if (needed.scheme->type == "apiKey" && needed.scheme->in == contract::In::header)
-        made.declared.push_back(lowered(needed.scheme->parameter));
+    for (const auto& needed : requirement.all) {
+      const auto& scheme = *needed.scheme;
+      if (scheme.type != "apiKey") continue;
+      if (scheme.in == contract::In::header && upstream.judges_callers)
+        made.declared.push_back(lowered(scheme.parameter));
+      else if (scheme.in == contract::In::header)
+        made.reserved.push_back(variable_name(scheme.parameter));
+      else if (scheme.in == contract::In::cookie && !upstream.judges_callers)
+        made.keys_in_cookies.push_back(scheme.parameter);
+    }
   return made;
 }
 /// Adds the field that a credential signs, unless it says only how the body is written or what is accepted.
@@ -125,6 +137,8 @@ std::vector<std::string> reserved_by(const json::Value* credential) {
   std::vector<std::string> names;
   if (!credential || !credential->is(json::Type::object)) return names;
   names = {"x-amz*", "x-goog-*", "x-ms-*"};  // commands in fields
+  // A token for this API, with which another service could act as the caller here.
+  if (!judges_callers(credential)) names.emplace_back("authorization");
   const auto reserve_named = [&](const json::Value& from) {
     if (const auto* field = from.find("header"); field && field->is(json::Type::string))
       names.push_back(variable_name(field->string()));
@@ -278,8 +292,7 @@ Result<std::unique_ptr<Handler>> build(const json::Value& from, const Build& bui
   route.bodies = build.services.shared->of<BodyMemory>();
   route.copies = in_force(build.operation, "idempotency");
   if (!keeps) route.held_anyhow = 16 * 1024;
-  route.passing = passing(build.operation);
-  route.passing.reserved = known->second.reserved;
+  route.passing = passing(build.operation, known->second);
   if (route.learned) route.passing.coding = false;  // what is compressed cannot be learned from
   return make_upstream(std::move(route));
 }
@@ -331,8 +344,9 @@ void provide(const contract::Contract&, Services& services, contract::Complaints
                                    declared->host == "client" ? std::string{} : declared->host, *declared->check);
           !added)
         complain(name, member.value, added.error());
+    const auto* credential = member.value.find("authentication");
     upstreams->all.emplace(
-        name, Upstreams::One{std::move(*service), declared->host, reserved_by(member.value.find("authentication"))});
+        name, Upstreams::One{std::move(*service), declared->host, reserved_by(credential), judges_callers(credential)});
   }
   services.backgrounds->add(std::move(checks));
 }

@@ -69,13 +69,6 @@ Task<Result<Beginning>> beginning(const Response& answer, Stream& stream) {
   co_return begun;
 }
 
-/// Where the server behind stands is for the log, not for the caller.
-Error told(Error error) {
-  if (error.problem != &client::kUnreachable && error.problem != &client::kBadAnswer) return error;
-  return Error{error.problem, "the server behind this one gave no answer that can be used"}.because(
-      std::move(error.detail));
-}
-
 /// There is no room for the answer. What was asked for may have been done all the same.
 Error without_room(std::string_view method, Error error) {
   if (http::is_safe(method)) return error;
@@ -233,7 +226,7 @@ class Upstream final : public Handler {
       state.websocket_key = onward.headers.find("sec-websocket-key");
     }
     auto answered = co_await route_.service->call(onward, context);
-    if (!answered) co_return std::unexpected(told(std::move(answered).error()));
+    if (!answered) co_return std::unexpected(std::move(answered).error());
     if (state.credential_refused) {
       if (state.answer) state.answer->abandon();
       // 401 would make the caller doubt its own credential.
@@ -261,11 +254,11 @@ class Upstream final : public Handler {
     std::optional<std::string_view> whole;
     if (!stream || held) {
       auto all = co_await hold(*answered, request, context);
-      if (!all) co_return std::unexpected(told(std::move(all).error()));
+      if (!all) co_return std::unexpected(std::move(all).error());
       whole = *all;
     } else if (mirrored && is_text(*answered)) {  // a long one passes through, and its caller notices no mirror
       auto begun = co_await beginning(*answered, **stream);
-      if (!begun) co_return std::unexpected(told(std::move(begun).error()));
+      if (!begun) co_return std::unexpected(std::move(begun).error());
       if (begun->whole)
         whole = context.keep<std::string>(std::move(begun->text));
       else

@@ -20,6 +20,7 @@ struct Upstreams {
     std::shared_ptr<client::Service> service;
     std::string host;
     std::vector<std::string> reserved{};                                          ///< `Passing::reserved`
+    bool judges_callers = true;                                                   ///< by their own credentials
     std::map<std::string, std::shared_ptr<MirrorTarget>, std::less<>> mirrors{};  ///< by group, once one is needed
   };
   std::shared_ptr<MirrorCopies> copies{};
