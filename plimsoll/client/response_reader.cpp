@@ -76,7 +76,8 @@ Result<> ResponseReader::line(std::string_view text) {
 Result<> ResponseReader::status_line(std::string_view text) {
   if (!text.starts_with("HTTP/1.") || text.size() < 12 || text[8] != ' ') return bad("no HTTP/1 status line");
   if (text[7] != '0' && text[7] != '1') return bad("an unknown version of HTTP");
-  keep_alive_ = text[7] == '1';
+  first_version_ = text[7] == '0';
+  keep_alive_ = !first_version_;
   unsigned status = 0;
   const auto [end, error] = std::from_chars(text.data() + 9, text.data() + 12, status);
   if (error != std::errc{} || end != text.data() + 12 || status < 100 || status > 599 ||
@@ -106,8 +107,8 @@ Result<> ResponseReader::field(std::string_view text) {
     chunked_ = true;
   } else if (name == "connection") {
     const auto options = lowered(value);
-    if (options.find("close") != options.npos) keep_alive_ = false;
-    if (options.find("keep-alive") != options.npos) keep_alive_ = true;
+    if (options.contains("close")) closes_ = true;
+    if (options.contains("keep-alive")) keep_alive_ = true;
   }
   answer_.headers.emplace_back(std::move(name), value);
   return {};
@@ -115,6 +116,8 @@ Result<> ResponseReader::field(std::string_view text) {
 
 Result<> ResponseReader::head_done() {
   if (chunked_ && length_) return bad("a length beside a transfer coding");
+  // HTTP/1.0 has no transfer codings: who wrote this one may mean another end (RFC 9112, section 6.1).
+  if (closes_ || (first_version_ && chunked_)) keep_alive_ = false;
   if (answer_.status == 101) {
     if (!upgrade_) return bad("it changes the protocol without being asked");
     if (chunked_ || length_) return bad("a body where the protocol changes");

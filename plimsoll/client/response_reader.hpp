@@ -83,6 +83,7 @@ class ResponseReader {
   const bool head_request_, upgrade_;
   State state_ = State::status_line;
   bool begun_ = false, continued_ = false, head_complete_ = false, keep_alive_ = true, chunked_ = false;
+  bool closes_ = false, first_version_ = false;  ///< `Connection: close`; HTTP/1.0
   std::optional<std::uint64_t> length_;
   std::uint64_t left_ = 0;  ///< of the body or chunk
   std::size_t head_ = 0;    ///< bytes of status line, fields and trailers so far

@@ -111,6 +111,9 @@ TEST(ResponseReader, KnowsWhetherTheConnectionCanBeUsedAgain) {
   EXPECT_FALSE(reusable("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"));
   EXPECT_FALSE(reusable("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n"));
   EXPECT_TRUE(reusable("HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n"));
+  EXPECT_FALSE(reusable("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\nConnection: keep-alive\r\n\r\n"));
+  EXPECT_FALSE(reusable("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n0\r\n\r\n"))
+      << "a coding that its version does not have";
 }
 
 TEST(ResponseReader, FieldsBehindTheBodyAreToldAsFarAsTheyMayStandThere) {
