@@ -833,7 +833,7 @@ class Model:
             for table in self.tables.values():
                 if len(table.key) == 1 and table.columns[table.key[0]].kind == "integer":
                     self.highest[table.name] = max([self.highest[table.name], *(row[table.key[0]] for row in self.rows[table.name])])
-            self.note_former(self.tables[request.operation.table])
+            self.note_former(self.tables[request.operation.table], self.rewritten(request))
         if outcome.status in (200, 201) and request.operation.action in ("read", "create", "update", "replace"):
             table = self.tables[request.operation.table]
             row = next(row for row in self.rows[table.name] if table.key_of(row) == table.key_of(answer.json()) and self.visible(table, request.caller, row)) \
@@ -855,10 +855,17 @@ class Model:
             self.whole.add((table.name, tag))
             self.former.discard((table.name, tag))
 
-    def note_former(self, table):
-        """After a change: tags that name no row as it is now. One that becomes equal to it again may have another text, if it has a JSON column."""
+    def rewritten(self, request):
+        """Keys of the rows that a change names. What is sent may equal what is stored and have another text."""
+        table, action = self.tables[request.operation.table], request.operation.action
+        if action == "batch-update":
+            return [tuple(item.get(name) for name in table.key) for item in request.body]
+        return [self.row_named(request, table)] if action in ("update", "replace") else []
+
+    def note_former(self, table, rewritten=()):
+        """After a change: tags that name no row as it is now, or one that was written anew. One that is equal to it may have another text, if it has a JSON column."""
         if any(column.kind == "json" for column in table.columns.values()):
-            now = [self.identity(table, row) for row in self.rows[table.name]]
+            now = [self.identity(table, row) for row in self.rows[table.name] if table.key_of(row) not in rewritten]
             self.former |= {(name, tag) for (name, tag), representation in self.tags.items() if name == table.name and representation not in now}
 
     def check_location(self, request, answer):
