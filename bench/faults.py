@@ -12,7 +12,7 @@ be repeated, health checks of the application every second where it has them, or
 
 "p99" is that of the requests that were due more than 5 s after the beginning of the fault, as a multiple of the p99 of a control at the same time: our
 server with the defaults before origins that are well. Seconds in which that is held up as well, because the machine does other things, are left out;
-with fewer than 5 others the row is not measurable, nor are counts where the load itself was late.
+with fewer than 5 others the row is not measurable, nor are counts where the load itself was late, or the control failed.
 """
 import asyncio
 import collections
@@ -311,14 +311,14 @@ def tell(fault, rate, name, sent, control, reached, late, chosen):
     faulty, what = [each for each in sent if begin <= each.due < end], f"{fault}: {name}"
     if fault == TOTAL:
         return tell_total(what, rate, faulty, [each for each in sent if each.due >= end], reached, name == OURS, late)
-    failed = sum(not each.ok for each in faulty)
-    measure.row(f"{what}: success", 100 * (1 - failed / len(faulty)), 99.9 if name in (OURS, PLAIN) else None, least=True, unit="%", note=f"{failed} of {len(faulty)} failed", measurable=late < 1)
+    failed, counts = sum(not each.ok for each in faulty), late < 1 and all(each.ok for each in control)
+    measure.row(f"{what}: success", 100 * (1 - failed / len(faulty)), 99.9 if name in (OURS, PLAIN) else None, least=True, unit="%", note=f"{failed} of {len(faulty)} failed", measurable=counts)
     seconds = quiet_seconds(control, begin + ADJUSTING, end)
     first = p99([each for each in faulty if each.due < begin + ADJUSTING])
     after, well = (p99([each for each in several if each.due >= begin + ADJUSTING and (int(each.due) in seconds or not seconds)]) for several in (sent, control))
     measure.row(f"{what}: p99", after / well, 2 if name == OURS else None, unit="times", measurable=len(seconds) >= 5,
                 note=f"{1000 * after:.0f} ms in {len(seconds)} s; {1000 * first:.0f} ms in the first {ADJUSTING} s")
-    measure.row(f"{what}: requests that reach origins", reached / len(faulty), 1.05 if name == OURS and fault == "slow" else None, note=f"{reached} for {len(faulty)}", measurable=late < 1)
+    measure.row(f"{what}: requests that reach origins", reached / len(faulty), 1.05 if name == OURS and fault == "slow" else None, note=f"{reached} for {len(faulty)}", measurable=counts)
 
 
 def scenario(folder, fault, chosen):
