@@ -34,8 +34,8 @@ struct RowForms {
 struct NewRows {
   std::span<const Change> changes;
   FunctionRef<std::string(std::size_t)> prefix;  ///< of the pointers of each
-  bool valid = true;                             ///< `check_sent` has found none of them wrong,
-  bool judged = true;  ///< and been true of all, so what comes out so need not be checked again
+  bool valid = true;                             ///< `check_sent` has found none of them wrong
+  bool judged = true;  ///< it was true of all others, so what comes out as it was sent need not be checked again
 };
 
 /// Ends a savepoint that a query has begun; what was done since is kept or rolled back.
