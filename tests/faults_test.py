@@ -110,6 +110,10 @@ class FaultTest(harness.ServerTest):
             return [line for line in server.logged() if line.get("event") == event and all(line.get(key) == value for key, value in members.items())]
         return harness.until(there, lambda: f"the event {event} {members} in {server.describe()}")[0]
 
+    def quietly(self, server):
+        with contextlib.suppress(Exception):
+            server.post("/notes", {"title": "hangs"})
+
     def titles(self, server):
         return {note["title"] for note in server.get("/notes", limit=100).json()["data"]}
 
@@ -338,6 +342,31 @@ components:""").replace("maxLength: 200", "maxLength: 50000")
         self.ended(threads)
         self.assertEqual([answer.status for answer in answers], [200] * 4, answers)
         self.assertEqual(self.readiness(server)[0], 200)
+
+    def test_each_fault_of_the_disk_at_a_start_while_it_serves_and_at_its_end(self):
+        for fault, value in (("READ_HANG", 1), ("READ_SLOW", 150), ("READ_ERROR", errno.EIO), ("HANG", 1), ("WRITE_ERROR", errno.ENOSPC), ("SYNC_ERROR", errno.EIO)):
+            server, faults, rows = self.filled()
+            self.assertEqual(server.stop(), 0)
+            setattr(faults, fault, value)
+            harness.Process.start(server)
+            harness.until(lambda: self.readiness(server)[1].get("status") in ("starting", "ok"), lambda: f"{fault}: {server.describe()}")
+            faults.none()
+            harness.until(lambda: self.readiness(server)[0] == 200, lambda: f"{fault} has passed: {server.describe()}")
+            self.assertEqual({server.get(row).status for row in rows}, {200}, fault)
+            setattr(faults, fault, value)
+            threads, answers = self.reading(server, rows[:6], callers=3)
+            writing = threading.Thread(target=self.quietly, args=(server,), daemon=True)
+            writing.start()
+            if fault != "READ_SLOW":
+                harness.until(lambda: self.readiness(server)[0] == 503, lambda: f"{fault}: {self.readiness(server)} {server.describe()}")
+            self.loops_run(server)
+            server.signal(signal.SIGTERM)
+            self.assertEqual(server.wait(), 0, fault)  # within `drain`, whatever hangs
+            faults.none()
+            self.ended([*threads, writing])
+            self.assertLessEqual({answer.status for answer in answers}, {200, 503, 504}, fault)
+            server.restart()
+            self.assertEqual({server.get(row).status for row in rows}, {200}, fault)
 
     def test_reads_that_hang_do_not_hold_up_the_end(self):
         server, faults, rows = self.filled()
@@ -1362,10 +1391,6 @@ class Signals(FaultTest):
         asking.join()
         server.restart()
         self.assertIn("kept", self.titles(server))
-
-    def quietly(self, server):
-        with contextlib.suppress(Exception):
-            server.post("/notes", {"title": "hangs"})
 
     def test_a_second_sigterm_skips_the_waits(self):
         server, folder, faults = self.prepare(limits=", shutdown-delay: 10m")
