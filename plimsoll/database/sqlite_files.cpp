@@ -75,6 +75,14 @@ Result<> copy(SqliteConnection& from, const std::string& to) {
   return {};
 }
 
+/// Where a link leads: the log stands beside the file itself.
+std::string real_path(const std::string& path) {
+  std::error_code unknown;
+  if (!std::filesystem::is_symlink(path, unknown)) return path;
+  const auto found = std::filesystem::canonical(path, unknown);
+  return unknown ? path : found.string();
+}
+
 /// The folder of a file, on the disk.
 Result<> folder_synced(const std::string& path) {
   const auto folder = std::filesystem::path(path).parent_path();
@@ -144,7 +152,7 @@ Result<> back_up(const SqliteOptions& from, const std::string& to) {
 }
 
 Result<std::string> restore(const SqliteOptions& to, const std::string& from) {
-  const auto& path = to.path;
+  const auto path = real_path(to.path);
   const auto failed = [](const std::string& what) { return fail(kRestore, what + ": " + std::strerror(errno)); };
   std::error_code ignored;
   if (!std::filesystem::exists(from, ignored)) return fail(kRestore, "there is no file " + from);
@@ -155,6 +163,7 @@ Result<std::string> restore(const SqliteOptions& to, const std::string& from) {
   std::filesystem::remove(next, ignored);  // of an attempt that was broken off
   auto source = to;
   source.path = from;
+  if (auto fits = match_log(source); !fits) return std::unexpected(std::move(fits).error());
   if (auto copied = back_up(source, next); !copied) return std::unexpected(std::move(copied).error());
   const Draft draft{.path = next};
   std::string kept;
@@ -315,7 +324,7 @@ std::optional<WalLeftovers> inspect_wal(const std::string& path) {
 }
 
 Result<LogMatch> match_log(const SqliteOptions& options) {
-  const auto& path = options.path;
+  const auto path = real_path(options.path);
   const OwnedDescriptor log{::open((path + "-wal").c_str(), O_RDONLY | O_CLOEXEC)};
   struct statx of_file{}, of_log{};
   constexpr unsigned kTimes = STATX_MTIME | STATX_CTIME | STATX_BTIME;
