@@ -9,7 +9,6 @@
 #include <memory>
 #include <span>
 #include <string_view>
-#include <vector>
 
 namespace plimsoll::edge {
 
@@ -50,26 +49,6 @@ struct Inbox {
   }
   std::size_t begin = 0, end = 0, capacity = kRoom;
   std::unique_ptr<char[]> data = std::make_unique_for_overwrite<char[]>(kRoom);
-};
-
-/// Things of one thread that are used again, last given first.
-template <class T>
-class Pool {
- public:
-  explicit Pool(std::size_t kept) { free_.reserve(kept); }
-  template <class... A>
-  std::unique_ptr<T> take(A&&... arguments) {
-    if (free_.empty()) return std::make_unique<T>(std::forward<A>(arguments)...);
-    auto thing = std::move(free_.back());
-    free_.pop_back();
-    return thing;
-  }
-  void give(std::unique_ptr<T> thing) noexcept {
-    if (free_.size() < free_.capacity()) free_.push_back(std::move(thing));
-  }
-
- private:
-  std::vector<std::unique_ptr<T>> free_;
 };
 
 }  // namespace plimsoll::edge

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/async/loop.hpp"
+#include "plimsoll/base/spares.hpp"
 #include "plimsoll/edge/buffers.hpp"
 #include "plimsoll/edge/connection_counts.hpp"
 #include "plimsoll/edge/in_force.hpp"
@@ -89,8 +90,8 @@ class Worker {
   InForce in_force{shared.first};
   Loop loop;
   ReadyQueue ready{loop, shared.waiting};
-  Pool<h1::Outbox> outboxes{1024};
-  Pool<Arena> arenas{1024};
+  Spares<h1::Outbox> outboxes{1024};
+  Spares<Arena> arenas{1024};
 
  private:
   friend class Connection;
@@ -127,7 +128,7 @@ class Worker {
   void forget_closed() noexcept;
   std::vector<std::unique_ptr<Accepting>> accepting_;
   Connection* first_ = nullptr;
-  Pool<Inbox> inboxes_{1024};
+  Spares<Inbox> inboxes_{1024};
   bool draining_ = false;
   Limit drain_limit_, close_listeners_;
   Nanoseconds warned_ = 0;
