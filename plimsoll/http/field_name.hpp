@@ -3,6 +3,8 @@
 #include "plimsoll/http/message.hpp"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -25,6 +27,34 @@ inline std::string variable_name(std::string_view name) {
   std::ranges::transform(out, out.begin(), variable_letter);
   return out;
 }
+
+/// A few names of fields, in lower case, that are looked for in any spelling that `same_variable` takes for one. Each
+/// begins and ends with a letter or a digit. Nearly all names are none of them, which one bit of 64 says.
+template <std::size_t N>
+class FieldNames {
+ public:
+  consteval FieldNames(const std::string_view (&names)[N]) {
+    for (std::size_t i = 0; i < N; ++i) {
+      if (variable_letter(names[i].front()) == '-' || variable_letter(names[i].back()) == '-') throw "see above";
+      names_[i] = names[i];
+      marks_ |= mark(names[i]);
+    }
+  }
+  constexpr bool has(std::string_view name) const {
+    return !name.empty() && (marks_ & mark(name)) != 0 &&
+           std::ranges::any_of(names_, [&](auto each) { return same_variable(each, name); });
+  }
+
+ private:
+  /// Of the length and both ends, whatever their case. The factors keep names that are often there apart from those
+  /// that are looked for.
+  static constexpr std::uint64_t mark(std::string_view name) {
+    const auto letter = [](char c) { return static_cast<unsigned char>(c) | 32u; };
+    return std::uint64_t{1} << ((name.size() * 5 + letter(name.front()) + letter(name.back()) * 62) & 63);
+  }
+  std::string_view names_[N];
+  std::uint64_t marks_ = 0;
+};
 
 /// Removes every field that a server may take for the one of that name.
 inline void remove_alike(Headers& headers, std::string_view name) {

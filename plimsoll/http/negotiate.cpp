@@ -160,6 +160,10 @@ std::string essence(std::string_view content_type) {
   return lowered(trimmed(content_type.substr(0, content_type.find(';'))));
 }
 
+bool is_event_stream(std::string_view content_type) {
+  return equal_ignoring_case(trimmed(content_type.substr(0, content_type.find(';'))), "text/event-stream");
+}
+
 std::optional<std::string_view> media_type_parameter(std::string_view media_type, std::string_view name) {
   Parameter one;
   for (auto rest = split(media_type).parameters; next_parameter(rest, one);)

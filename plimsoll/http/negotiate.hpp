@@ -30,6 +30,8 @@ std::optional<std::size_t> best_media_type(std::string_view accept, std::span<co
 int media_type_coverage(std::string_view declared, std::string_view content_type);
 /// type/subtype without parameters, lower case.
 std::string essence(std::string_view content_type);
+/// Whether it is that of server-sent events.
+bool is_event_stream(std::string_view content_type);
 /// The value of a parameter of a media type, without its quotes: `utf-8` of `text/plain; charset="utf-8"`. Escapes
 /// within quotes are left as they are.
 std::optional<std::string_view> media_type_parameter(std::string_view media_type, std::string_view name);

@@ -455,7 +455,7 @@ class OriginCache final : public Policy {
     } else {
       size = whole_text(response.body).value_or("").size();
     }
-    const bool events = http::essence(response.headers.find("content-type")) == "text/event-stream";
+    const bool events = http::is_event_stream(response.headers.find("content-type"));
     auto storing = size > options_.largest || events
                        ? nullptr
                        : http::origin::stored_of(response.status, response.headers, fill.asked, times, rules_);
