@@ -80,8 +80,11 @@ class Connection {
         left.remove_prefix(step->consumed);
       }
     }
-    auto answer = reader.take();
-    answer.body = std::move(body);
+    Arena arena;
+    Headers fields{arena};
+    reader.put_fields(fields);
+    client::Answer answer{.status = reader.status(), .headers = {}, .body = std::move(body)};
+    for (const auto& [name, value] : fields) answer.headers.emplace_back(name, value);
     return answer;
   }
 

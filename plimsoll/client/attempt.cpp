@@ -1,36 +1,44 @@
 #include "plimsoll/client/attempt.hpp"
 
 #include "plimsoll/http/field_name.hpp"
-
-#include <algorithm>
+#include "plimsoll/http/h1_head_writer.hpp"
+#include "plimsoll/http/h1_response.hpp"
 
 namespace plimsoll::client {
 
 bool is_made_here(std::string_view name) {
-  static constexpr std::string_view names[] = {
-      "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade", "expect"};
-  return std::ranges::any_of(names, [&](auto each) { return same_variable(name, each); });
+  static constexpr FieldNames names{{"host", "content-length", "transfer-encoding", "connection", "keep-alive", "te",
+                                     "trailer", "upgrade", "expect"}};
+  return names.has(name);
 }
 
-std::string http1_head(const Outgoing& request) {
-  std::string text;
-  text.reserve(512);  // most are shorter
-  text.append(request.method)
-      .append(" ")
-      .append(request.target)
-      .append(" HTTP/1.1\r\nhost: ")
-      .append(request.authority)
-      .append("\r\n");
-  for (const auto& [name, value] : *request.fields)
-    if (!is_made_here(name)) text.append(name).append(": ").append(value).append("\r\n");
-  if (request.chunked())
-    text.append("transfer-encoding: chunked\r\n");
-  else if (request.says_length)
-    text.append("content-length: ").append(std::to_string(request.body.size() + request.rest_size)).append("\r\n");
-  if (!request.trailer.empty()) text.append("trailer: ").append(request.trailer).append("\r\n");
-  if (request.expects) text.append("expect: 100-continue\r\n");
-  if (request.upgrade) text.append("connection: upgrade\r\nupgrade: websocket\r\n");
-  return text.append("\r\n");
+void write_http1_head(h1::Outbox& out, const Outgoing& request) {
+  std::size_t size =
+      256 + request.method.size() + request.target.size() + request.authority.size() + request.trailer.size();
+  for (const auto& [name, value] : *request.fields) size += name.size() + value.size() + 4;
+  auto* const begin = out.room(size);
+  h1::HeadWriter head{begin};
+  head.put(request.method);
+  head.put(" ");
+  head.put(request.target);
+  head.put(" HTTP/1.1\r\nhost: ");
+  head.put(request.authority);
+  for (const auto& field : *request.fields)
+    if (!is_made_here(field.name)) head.field(field);
+  if (request.chunked()) {
+    head.put("\r\ntransfer-encoding: chunked");
+  } else if (request.says_length) {
+    head.put("\r\ncontent-length: ");
+    head.number(request.body.size() + request.rest_size);
+  }
+  if (!request.trailer.empty()) {
+    head.put("\r\ntrailer: ");
+    head.put(request.trailer);
+  }
+  if (request.expects) head.put("\r\nexpect: 100-continue");
+  if (request.upgrade) head.put("\r\nconnection: upgrade\r\nupgrade: websocket");
+  head.put("\r\n\r\n");
+  out.wrote(static_cast<std::size_t>(head.at - begin));
 }
 
 std::string http1_last_chunk(const Outgoing& request) {

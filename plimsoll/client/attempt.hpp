@@ -13,6 +13,10 @@
 #include <utility>
 #include <vector>
 
+namespace plimsoll::h1 {
+class Outbox;
+}
+
 namespace plimsoll::client {
 
 class Connection;
@@ -66,8 +70,8 @@ inline constexpr Nanoseconds kContinue = kSecond;
 /// What frames the request or belongs to one connection (RFC 9110, section 7.6.1): made by the protocol, never passed
 /// on, in any spelling that a server may take for it.
 bool is_made_here(std::string_view name);
-/// Request line and fields, the empty line included.
-std::string http1_head(const Outgoing& request);
+/// Request line and fields, the empty line included. A field that would not be one line is left out.
+void write_http1_head(h1::Outbox& out, const Outgoing& request);
 /// The last chunk of a body that has ended, and the fields that follow it.
 std::string http1_last_chunk(const Outgoing& request);
 
@@ -80,8 +84,11 @@ class Attempt {
   virtual Task<Result<std::string_view>> piece() = 0;
   /// The body of this answer may come for as long as it likes; where it is `idle` by its nature, as slowly as it likes.
   virtual void unbounded(bool idle) noexcept = 0;
-  /// Status and fields of the answer, once.
-  virtual Answer take_head() = 0;
+  /// The status of the answer; its fields are added to `fields`.
+  virtual std::uint16_t head(Headers& fields) = 0;
+  /// The whole body of the answer, where it has a length up to `most` and came together with the head; the answer is
+  /// then read to its end. Empty: it comes by `piece`. Before anything of the body was read.
+  virtual std::string_view short_body([[maybe_unused]] std::size_t most) { return {}; }
   /// Fields behind the body of the answer, once it has ended: names in lower case.
   virtual std::vector<std::pair<std::string, std::string>> take_trailers() = 0;
   /// The answer is read to its end.

@@ -42,8 +42,8 @@ class SignAws final : public Policy {
     const auto target = target_text(request, url);
     const auto mark = std::min(target.find('?'), target.size());
     const AwsRequest signed_{.method = request.method,
-                             .path = std::string_view(target).substr(0, mark),
-                             .query = std::string_view(target).substr(std::min(mark + 1, target.size())),
+                             .path = target.substr(0, mark),
+                             .query = target.substr(std::min(mark + 1, target.size())),
                              .fields = fields,
                              .payload_hash = hash};
     set_alone(request.headers, "authorization", context.kept(aws_authorization(key_, signed_, time)));

@@ -1,6 +1,7 @@
 #include "plimsoll/client/connection.hpp"
 
 #include "plimsoll/async/watched.hpp"
+#include "plimsoll/base/spares.hpp"
 #include "plimsoll/http/h1_response.hpp"
 
 #include <sys/socket.h>
@@ -12,8 +13,6 @@
 
 namespace plimsoll::client {
 namespace {
-
-constexpr std::size_t kBuffer = 16 * 1024;
 
 std::unexpected<Error> broken(int error) { return fail(net::kNetwork, std::generic_category().message(error)); }
 
@@ -27,20 +26,51 @@ iovec piece_of(std::string_view text) { return {const_cast<char*>(text.data()), 
 
 }  // namespace
 
+/// What a connection holds while it has a call.
+struct Connection::Buffers {
+  h1::Outbox out{};  ///< the head of the request
+  ResponseReader reader{};
+  char in[16 * 1024];
+};
+/// Those of a thread that no connection holds.
+struct Connection::SpareBuffers : Spares<Buffers> {
+  explicit SpareBuffers(Loop&) : Spares(64) {}
+};
+
 Connection::Connection(Loop& loop, std::unique_ptr<net::Transport> transport)
     : loop_(loop), transport_(std::move(transport)), continued_(loop) {}
+Connection::~Connection() { rest(); }
+
+ResponseReader& Connection::reader() const noexcept { return buffers_->reader; }
+std::string_view Connection::unread() const noexcept { return {buffers_->in + at_, filled_ - at_}; }
+bool Connection::whole() const noexcept { return reader().whole(); }
+bool Connection::begun() const noexcept { return buffers_ && reader().begun(); }
+bool Connection::reusable() const noexcept { return sent_ && buffers_ && reader().reusable() && at_ == filled_; }
+
+std::uint16_t Connection::head(Headers& fields) {
+  reader().put_fields(fields);
+  return reader().status();
+}
+
+std::vector<std::pair<std::string, std::string>> Connection::take_trailers() { return reader().take_trailers(); }
 
 Task<Result<>> Connection::exchange(const Outgoing& request, const Timeouts& timeouts, Nanoseconds until) {
-  reader_.emplace(request.method == "HEAD", request.upgrade);
+  if (!buffers_) buffers_ = loop_.own<SpareBuffers>().take();
+  reader().begin(request.method == "HEAD", request.upgrade);
   interim_ = request.interim;
   head_.reset();
   continued_.forget();
   sent_ = body_failed_ = false;
-  if (!buffer_) buffer_ = std::make_unique_for_overwrite<char[]>(kBuffer);
   at_ = filled_ = 0;
   idle_ = timeouts.idle;
   until_ = until;
-  auto sent = co_await watched(send(request), watch_head(), Stop::lost_race);
+  auto pieces = known_pieces(request);
+  std::span<iovec> left(pieces);
+  Result<> sent;
+  if (auto pushed = push(left); !pushed)
+    sent = std::unexpected(std::move(pushed).error());
+  else if (!left.empty() || request.rest)
+    sent = co_await watched(send(request, left), watch_head(), Stop::lost_race);
   sent_ = sent.has_value();
   if (body_failed_) co_return std::unexpected(std::move(sent).error());
   if (!head_) {
@@ -53,6 +83,21 @@ Task<Result<>> Connection::exchange(const Outgoing& request, const Timeouts& tim
   co_return std::move(*head_);
 }
 
+/// The head, and what is known of the body.
+std::array<iovec, 2> Connection::known_pieces(const Outgoing& request) {
+  auto& out = buffers_->out;
+  out.clear();
+  write_http1_head(out, request);
+  if (request.rest || !request.chunked()) return {piece_of(out.text()), piece_of(request.body)};
+  if (!request.body.empty()) {
+    out.append(chunk_line(request.body.size()));
+    out.append(request.body);
+    out.append("\r\n");
+  }
+  out.append(http1_last_chunk(request));
+  return {piece_of(out.text()), {}};
+}
+
 Task<> Connection::watch_head() {
   auto read = co_await receive_head(until_);
   const Scope* scope = co_await this_scope();
@@ -60,36 +105,36 @@ Task<> Connection::watch_head() {
 }
 
 Task<Result<>> Connection::receive_head(Nanoseconds until) {
-  while (!reader_->head_complete()) {
+  while (!reader().head_complete()) {
     if (at_ == filled_) {
       auto more = co_await fill(until);
       if (!more) co_return std::unexpected(std::move(more).error());
       if (!*more) {
-        if (!reader_->begun()) co_return fail(net::kNetwork, "the connection ended");
-        co_return reader_->end();
+        if (!reader().begun()) co_return fail(net::kNetwork, "the connection ended");
+        co_return reader().end();
       }
     }
-    auto step = reader_->read({buffer_.get() + at_, filled_ - at_});
+    auto step = reader().read(unread());
     if (!step) co_return std::unexpected(std::move(step).error());
     at_ += step->consumed;
-    if (reader_->continued()) continued_.happen();
-    for (auto& answer : reader_->take_interim())
+    if (reader().continued()) continued_.happen();
+    for (auto& answer : reader().take_interim())
       if (interim_) interim_->interim(std::move(answer));
   }
   co_return Result<>{};
 }
 
 Task<Result<std::string_view>> Connection::piece() {
-  while (!reader_->whole()) {
+  while (!reader().whole()) {
     if (at_ == filled_) {
       auto more = co_await fill(idle_ ? std::min(until_, loop_.now() + idle_) : until_);
       if (!more) co_return std::unexpected(std::move(more).error());
       if (!*more) {
-        if (auto ended = reader_->end(); !ended) co_return std::unexpected(std::move(ended).error());
+        if (auto ended = reader().end(); !ended) co_return std::unexpected(std::move(ended).error());
         break;
       }
     }
-    auto step = reader_->read({buffer_.get() + at_, filled_ - at_});
+    auto step = reader().read(unread());
     if (!step) co_return std::unexpected(std::move(step).error());
     at_ += step->consumed;
     if (!step->data.empty()) co_return step->data;
@@ -100,7 +145,7 @@ Task<Result<std::string_view>> Connection::piece() {
 Task<Result<bool>> Connection::fill(Nanoseconds until) {
   at_ = filled_ = 0;
   for (;;) {
-    const auto moved = transport_->read({buffer_.get(), kBuffer});
+    const auto moved = transport_->read(buffers_->in);
     if (moved.failed()) co_return broken(moved.error);
     if (moved.ended) co_return false;
     if (moved.bytes > 0) {
@@ -118,18 +163,9 @@ Task<Result<bool>> Connection::fill(Nanoseconds until) {
   }
 }
 
-Task<Result<>> Connection::send(const Outgoing& request) {
-  const auto head = http1_head(request);
-  if (!request.rest && request.chunked()) {
-    auto text = head;
-    if (!request.body.empty()) text.append(chunk_line(request.body.size())).append(request.body).append("\r\n");
-    text += http1_last_chunk(request);
-    std::array<iovec, 1> all{piece_of(text)};
-    auto done = co_await write(all);
-    co_return done;
-  }
-  std::array<iovec, 2> pieces{piece_of(head), piece_of(request.body)};
-  auto written = co_await write(pieces);
+/// What is left of the head and of the body that is known, and the rest of the body.
+Task<Result<>> Connection::send(const Outgoing& request, std::span<iovec> begun) {
+  auto written = co_await write(begun);
   if (!written || !request.rest) co_return written;
   if (request.expects) {
     const auto woken = co_await continued_.within(kContinue);
@@ -169,21 +205,28 @@ Task<Result<>> Connection::send_rest(const Outgoing& request) {
 
 Task<Result<>> Connection::write(std::span<iovec> pieces) {
   for (;;) {
-    while (!pieces.empty() && pieces.front().iov_len == 0) pieces = pieces.subspan(1);
-    if (pieces.empty()) co_return Result<>{};
-    const auto moved = transport_->write(pieces);
-    if (moved.failed()) co_return broken(moved.error);
-    if (moved.want != net::Want::nothing) {
-      const auto left = std::min(idle_, until_ - loop_.now());
-      if (left <= 0) co_return std::unexpected(error_of(Stop::deadline));
-      const auto woken = co_await transport_->wait(moved.want, left);
-      if (woken == Wake::late) co_return std::unexpected(error_of(Stop::deadline));
-      if (woken == Wake::stopped) {
-        const Scope* scope = co_await this_scope();
-        co_return std::unexpected(error_of(scope->stopped()));
-      }
-      continue;
+    const auto want = push(pieces);
+    if (!want) co_return std::unexpected(want.error());
+    if (*want == net::Want::nothing) co_return Result<>{};
+    const auto left = std::min(idle_, until_ - loop_.now());
+    if (left <= 0) co_return std::unexpected(error_of(Stop::deadline));
+    const auto woken = co_await transport_->wait(*want, left);
+    if (woken == Wake::late) co_return std::unexpected(error_of(Stop::deadline));
+    if (woken == Wake::stopped) {
+      const Scope* scope = co_await this_scope();
+      co_return std::unexpected(error_of(scope->stopped()));
     }
+  }
+}
+
+Result<net::Want> Connection::push(std::span<iovec>& pieces) {
+  for (;;) {
+    while (!pieces.empty() && pieces.front().iov_len == 0) pieces = pieces.subspan(1);
+    while (!pieces.empty() && pieces.back().iov_len == 0) pieces = pieces.first(pieces.size() - 1);
+    if (pieces.empty()) return net::Want::nothing;
+    const auto moved = transport_->write(pieces);
+    if (moved.failed()) return broken(moved.error);
+    if (moved.want != net::Want::nothing) return moved.want;
     for (auto taken = moved.bytes; taken > 0;) {
       auto& first = pieces.front();
       const auto part = std::min(taken, first.iov_len);
@@ -195,17 +238,25 @@ Task<Result<>> Connection::write(std::span<iovec> pieces) {
   }
 }
 
+std::string_view Connection::short_body(std::size_t most) {
+  const auto length = reader().content_length();
+  if (whole() || !length || *length > std::min(most, unread().size())) return {};
+  const auto step = reader().read(unread());
+  at_ += step->consumed;
+  return step->data;
+}
+
 /// The other side has neither closed it nor said something that nobody asked for. In TLS something may stand there that
 /// is no answer (a ticket for resumption).
-bool Connection::open() const noexcept {
+bool Connection::open(bool ask) noexcept {
+  if (!ask && !transport_->descriptor().can_read()) return true;
   char byte = 0;
   const auto got = ::recv(transport_->descriptor().get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   return got < 0 ? errno == EAGAIN || errno == EWOULDBLOCK : got > 0 && transport_->secure();
 }
 
 void Connection::rest() noexcept {
-  buffer_.reset();
-  reader_.reset();
+  if (buffers_) loop_.own<SpareBuffers>().give(std::move(buffers_));
   head_.reset();
 }
 

@@ -5,6 +5,7 @@
 #include "plimsoll/client/attempt.hpp"
 #include "plimsoll/net/transport.hpp"
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <span>
@@ -18,6 +19,7 @@ namespace plimsoll::client {
 class Connection final : public Attempt {
  public:
   Connection(Loop& loop, std::unique_ptr<net::Transport> transport);
+  ~Connection() override;
 
   /// Sends the request and receives the head of its answer. `until`: an instant of the loop's clock, for all of the
   /// call. Errors: `network`, `bad-answer`, `deadline-exceeded`, and whatever `rest` fails with (`body_failed`).
@@ -29,30 +31,38 @@ class Connection final : public Attempt {
     until_ = kNever;
   }
 
-  Answer take_head() override { return reader_->take(); }
+  std::uint16_t head(Headers& fields) override;
+  std::string_view short_body(std::size_t most) override;
   std::unique_ptr<net::Channel> channel(std::unique_ptr<Attempt>) override { return std::move(transport_); }
   /// Bytes that were read behind the answer, until it is used again.
-  std::string_view unread() const noexcept { return {buffer_.get() + at_, filled_ - at_}; }
-  std::vector<std::pair<std::string, std::string>> take_trailers() override { return reader_->take_trailers(); }
-  bool whole() const noexcept override { return reader_->whole(); }
+  std::string_view unread() const noexcept;
+  std::vector<std::pair<std::string, std::string>> take_trailers() override;
+  bool whole() const noexcept override;
   Connection* connection() noexcept override { return this; }
   /// Some of an answer came, so that the request must not be sent again.
-  bool begun() const noexcept { return reader_ && reader_->begun(); }
+  bool begun() const noexcept;
   bool body_failed() const noexcept override { return body_failed_; }
   bool written() const noexcept override { return sent_; }
   /// The request was sent and its answer read to the end; another can follow.
-  bool reusable() const noexcept { return sent_ && reader_ && reader_->reusable() && at_ == filled_; }
-  /// Whether an idle connection can still be used, as far as can be known here.
-  bool open() const noexcept;
-  /// While nobody uses it.
+  bool reusable() const noexcept;
+  /// Whether an idle connection can still be used, as far as the loop has been told; `ask`: as the system knows now, by
+  /// a call.
+  bool open(bool ask) noexcept;
+  /// While nobody uses it, it has no buffers.
   void rest() noexcept;
 
   Nanoseconds idle_until = 0;  ///< of the loop's clock, while nobody uses it
 
  private:
-  Task<Result<>> send(const Outgoing& request);
+  struct Buffers;
+  struct SpareBuffers;
+  ResponseReader& reader() const noexcept;
+  std::array<iovec, 2> known_pieces(const Outgoing& request);
+  Task<Result<>> send(const Outgoing& request, std::span<iovec> begun);
   Task<Result<>> send_rest(const Outgoing& request);
   Task<Result<>> write(std::span<iovec> pieces);
+  /// Writes as much of them as the socket takes, and leaves the rest in `pieces`; what has to be waited for to go on.
+  Result<net::Want> push(std::span<iovec>& pieces);
   Task<Result<>> receive_head(Nanoseconds until);
   Task<> watch_head();
   /// Reads once more into the buffer; false: the other end has said that it sends no more.
@@ -60,10 +70,9 @@ class Connection final : public Attempt {
 
   Loop& loop_;
   std::unique_ptr<net::Transport> transport_;
-  std::optional<ResponseReader> reader_;
   std::optional<Result<>> head_;  ///< how reading the head ended
   InterimTaker* interim_ = nullptr;
-  std::unique_ptr<char[]> buffer_;
+  std::unique_ptr<Buffers> buffers_;  ///< null: nobody uses it
   std::size_t at_ = 0, filled_ = 0;
   Nanoseconds idle_ = 0, until_ = kNever;
   bool sent_ = false, body_failed_ = false;

@@ -70,10 +70,14 @@ Task<Result<std::unique_ptr<net::Transport>>> Connections::connect(const Peer& p
 
 Task<Result<std::unique_ptr<Attempt>>> Connections::begin(const Peer& peer, const Outgoing& request, CallState& state,
                                                           bool repeatable) {
-  if (!peer.may_use_http2() || (request.upgrade && state.signed_as_it_is)) {
-    auto begun = co_await begin_http1(peer, request, state, repeatable);
-    co_return begun;
-  }
+  if (!peer.may_use_http2() || (request.upgrade && state.signed_as_it_is))
+    return begin_http1(peer, request, state, repeatable);
+  return begin_http2(peer, request, state, repeatable);
+}
+
+/// By HTTP/2, unless the server turns out not to speak it.
+Task<Result<std::unique_ptr<Attempt>>> Connections::begin_http2(const Peer& peer, const Outgoing& request,
+                                                                CallState& state, bool repeatable) {
   bool replaced = false;
   for (int refusals = 0;;) {
     const auto patience = state.timeouts.connect;
@@ -118,7 +122,9 @@ Task<Result<std::unique_ptr<Attempt>>> Connections::begin(const Peer& peer, cons
 
 Task<Result<std::unique_ptr<Attempt>>> Connections::begin_http1(const Peer& peer, const Outgoing& request,
                                                                 CallState& state, bool repeatable) {
-  if (auto kept = pool_.take(peer.origin)) {
+  // What has come within this turn may not have been looked at yet, and a request that cannot be repeated is sent to no
+  // connection that is known to have ended.
+  if (auto kept = pool_.take(peer.origin, !repeatable || loop_.more_to_come())) {
     state.await(CallState::Awaits::answer, loop_.now());
     auto done = co_await exchange(*kept, request, state);
     if (done) co_return std::move(kept);

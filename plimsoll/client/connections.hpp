@@ -47,8 +47,8 @@ class Connections final : public Http2Keeper {
   /// the server closed before it answered is replaced once, where `repeatable`; what the server did not process by its
   /// own word is sent again whatever its method. `state` gives the limits, and is told how far it came. Errors:
   /// `unreachable`, `bad-answer`, `deadline-exceeded`, and whatever the body of the request fails with.
-  Task<Result<std::unique_ptr<Attempt>>> begin(const Peer& peer, const Outgoing& request, CallState& state,
-                                               bool repeatable);
+  PLIMSOLL_FORWARDS Task<Result<std::unique_ptr<Attempt>>> begin(const Peer& peer, const Outgoing& request,
+                                                                 CallState& state, bool repeatable);
   /// Takes back what has read its answer to the end.
   void give(const Peer& peer, std::unique_ptr<Attempt> attempt);
   /// Connections without calls.
@@ -73,6 +73,8 @@ class Connections final : public Http2Keeper {
     std::unique_ptr<Connection> http1{};  ///< where both are null: one of HTTP/1.1, kept or new
   };
 
+  Task<Result<std::unique_ptr<Attempt>>> begin_http2(const Peer& peer, const Outgoing& request, CallState& state,
+                                                     bool repeatable);
   Task<Result<std::unique_ptr<Attempt>>> begin_http1(const Peer& peer, const Outgoing& request, CallState& state,
                                                      bool repeatable);
   Task<Result<std::unique_ptr<Attempt>>> over_http1(const Peer& peer, std::unique_ptr<Connection> connection,

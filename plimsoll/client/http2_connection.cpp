@@ -355,6 +355,11 @@ Task<Result<>> Http2Attempt::exchange(const Outgoing& request, std::string_view 
   co_return std::move(*head_result_);
 }
 
+std::uint16_t Http2Attempt::head(Headers& fields) {
+  for (const auto& [name, value] : answer_.headers) fields.add(name, value);
+  return answer_.status;
+}
+
 Task<> Http2Attempt::watch_head() {
   auto read = co_await receive_head(until_);
   const Scope* scope = co_await this_scope();

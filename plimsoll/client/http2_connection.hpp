@@ -134,7 +134,7 @@ class Http2Attempt final : public Attempt, public http::H2Call {
     if (idle) idle_ = 0;
     until_ = kNever;
   }
-  Answer take_head() override { return std::move(answer_); }
+  std::uint16_t head(Headers& fields) override;
   std::vector<std::pair<std::string, std::string>> take_trailers() override { return std::move(trailers_); }
   bool whole() const noexcept override { return ended_ && incoming_.empty() && reading_.empty() && trailers_.empty(); }
   bool written() const noexcept override { return sent_; }

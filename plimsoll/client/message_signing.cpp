@@ -61,8 +61,8 @@ class SignMessage final : public Policy {
         .method = request.method,
         .scheme = url.tls ? "https" : "http",
         .authority = request.authority.empty() ? std::string_view(url.authority) : request.authority,
-        .path = std::string_view(target).substr(0, mark),
-        .query = std::string_view(target).substr(std::min(mark + 1, target.size())),
+        .path = target.substr(0, mark),
+        .query = target.substr(std::min(mark + 1, target.size())),
         .has_query = mark < target.size(),
         .fields = fields};
     SignatureParameters parameters{

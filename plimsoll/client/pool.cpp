@@ -7,11 +7,11 @@ Pool::Pool(Loop& loop) : loop_(loop) {
   sweep_.ring = [](Alarm& alarm) { static_cast<Sweep&>(alarm).pool->sweep(); };
 }
 
-bool Pool::usable(const Connection& connection) const noexcept {
-  return loop_.now() < connection.idle_until && connection.open();
+bool Pool::usable(Connection& connection, bool ask) const noexcept {
+  return loop_.now() < connection.idle_until && connection.open(ask);
 }
 
-std::unique_ptr<Connection> Pool::take(const std::string& origin) {
+std::unique_ptr<Connection> Pool::take(const std::string& origin, bool ask) {
   const auto found = by_origin_.find(origin);
   if (found == by_origin_.end()) return nullptr;
   std::unique_ptr<Connection> taken;
@@ -19,9 +19,8 @@ std::unique_ptr<Connection> Pool::take(const std::string& origin) {
     auto last = std::move(found->second.back());
     found->second.pop_back();
     --size_;
-    if (usable(*last)) taken = std::move(last);
+    if (usable(*last, ask)) taken = std::move(last);
   }
-  if (found->second.empty()) by_origin_.erase(found);
   return taken;
 }
 
@@ -43,7 +42,7 @@ void Pool::sweep_in(Nanoseconds span) {
 
 void Pool::sweep() {
   for (auto at = by_origin_.begin(); at != by_origin_.end();) {
-    size_ -= std::erase_if(at->second, [this](const auto& connection) { return !usable(*connection); });
+    size_ -= std::erase_if(at->second, [this](const auto& connection) { return !usable(*connection, true); });
     at = at->second.empty() ? by_origin_.erase(at) : std::next(at);
   }
   if (size_ > 0)

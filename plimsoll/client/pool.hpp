@@ -26,8 +26,8 @@ class Pool {
 
   explicit Pool(Loop& loop);
 
-  /// The one that was used last and is still open, or null.
-  std::unique_ptr<Connection> take(const std::string& origin);
+  /// The one that was used last and is still open, or null. `ask`: as `Connection::open` has it.
+  std::unique_ptr<Connection> take(const std::string& origin, bool ask);
   void give(const std::string& origin, std::unique_ptr<Connection> connection, const IdleLimits& limits);
   std::size_t size() const noexcept { return size_; }
 
@@ -37,9 +37,10 @@ class Pool {
   };
   void sweep();
   void sweep_in(Nanoseconds span);
-  bool usable(const Connection& connection) const noexcept;
+  bool usable(Connection& connection, bool ask) const noexcept;
 
   Loop& loop_;
+  /// One without connections is kept until the next sweep: most calls find it so, and leave one behind.
   std::map<std::string, std::vector<std::unique_ptr<Connection>>> by_origin_;
   std::size_t size_ = 0;
   Nanoseconds sweep_every_ = 0;  ///< 0: not armed

@@ -1,5 +1,6 @@
 #include "plimsoll/client/response_reader.hpp"
 
+#include "plimsoll/base/copy.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/trailing.hpp"
 
@@ -10,7 +11,6 @@ namespace plimsoll::client {
 namespace {
 
 constexpr std::size_t kHead = 64 * 1024;
-constexpr std::size_t kFields = 16;  ///< most responses have fewer
 /// Interim answers: more are of no use to anybody.
 constexpr std::uint32_t kMostInterim = 32;
 
@@ -22,6 +22,39 @@ std::string_view Answer::find(std::string_view name) const {
   for (auto& [key, value] : headers)
     if (key == name) return value;
   return {};
+}
+
+void ResponseReader::begin(bool head_request, bool upgrade) {
+  head_request_ = head_request, upgrade_ = upgrade;
+  state_ = State::status_line;
+  begun_ = continued_ = head_complete_ = chunked_ = closes_ = first_version_ = false;
+  keep_alive_ = true;
+  length_.reset();
+  left_ = head_ = interims_ = status_ = 0;
+  partial_.clear();
+  fields_.clear();
+  texts_.clear();
+  interim_.clear();
+  trailers_.clear();
+}
+
+template <class F>
+void ResponseReader::each_field(std::string_view texts, F f) const {
+  for (const auto [name, value] : fields_) {
+    f(texts.substr(0, name), texts.substr(name, value));
+    texts.remove_prefix(name + value);
+  }
+}
+
+void ResponseReader::put_fields(Headers& fields) const {
+  each_field(fields.arena().keep(texts_),
+             [&](std::string_view name, std::string_view value) { fields.add(lasting(name), lasting(value)); });
+}
+
+Answer ResponseReader::interim_answer() const {
+  Answer answer{.status = status_};
+  each_field(texts_, [&](std::string_view name, std::string_view value) { answer.headers.emplace_back(name, value); });
+  return answer;
 }
 
 Result<ResponseReader::Step> ResponseReader::read(std::string_view bytes) {
@@ -55,7 +88,9 @@ Result<ResponseReader::Step> ResponseReader::read(std::string_view bytes) {
 }
 
 Result<> ResponseReader::line(std::string_view text) {
-  if (text.find('\r') != text.npos || text.find('\0') != text.npos) return bad("a line holds CR or NUL");
+  if (const auto at = find_control(text.data(), 0, text.size());
+      at != text.size() && text.find_first_of(std::string_view("\r\0", 2), at) != text.npos)
+    return bad("a line holds CR or NUL");
   switch (state_) {
     case State::status_line: return status_line(text);
     case State::fields: return text.empty() ? head_done() : field(text);
@@ -83,8 +118,9 @@ Result<> ResponseReader::status_line(std::string_view text) {
   if (error != std::errc{} || end != text.data() + 12 || status < 100 || status > 599 ||
       (text.size() > 12 && text[12] != ' '))
     return bad("no status code");
-  answer_ = {.status = static_cast<std::uint16_t>(status)};
-  answer_.headers.reserve(kFields);
+  status_ = static_cast<std::uint16_t>(status);
+  fields_.clear();
+  texts_.clear();
   chunked_ = false;
   length_.reset();
   state_ = State::fields;
@@ -92,10 +128,14 @@ Result<> ResponseReader::status_line(std::string_view text) {
 }
 
 Result<> ResponseReader::field(std::string_view text) {
-  const auto colon = text.find(':');
-  if (colon == text.npos || !is_token(text.substr(0, colon))) return bad("a header that is none");
-  auto name = lowered(text.substr(0, colon));
+  const auto colon = find_not_token(text.data(), 0, text.size());
+  if (colon == 0 || colon == text.size() || text[colon] != ':') return bad("a header that is none");
   const auto value = trimmed(text.substr(colon + 1));
+  const auto at = texts_.size();
+  texts_.append(text.substr(0, colon)).append(value);
+  lower_in_place(texts_.data() + at, colon);
+  fields_.push_back({static_cast<std::uint32_t>(colon), static_cast<std::uint32_t>(value.size())});
+  const auto name = std::string_view(texts_).substr(at, colon);
   if (name == "content-length") {
     std::uint64_t length = 0;
     const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), length);
@@ -110,7 +150,6 @@ Result<> ResponseReader::field(std::string_view text) {
     if (options.contains("close")) closes_ = true;
     if (options.contains("keep-alive")) keep_alive_ = true;
   }
-  answer_.headers.emplace_back(std::move(name), value);
   return {};
 }
 
@@ -118,7 +157,7 @@ Result<> ResponseReader::head_done() {
   if (chunked_ && length_) return bad("a length beside a transfer coding");
   // HTTP/1.0 has no transfer codings: who wrote this one may mean another end (RFC 9112, section 6.1).
   if (closes_ || (first_version_ && chunked_)) keep_alive_ = false;
-  if (answer_.status == 101) {
+  if (status_ == 101) {
     if (!upgrade_) return bad("it changes the protocol without being asked");
     if (chunked_ || length_) return bad("a body where the protocol changes");
     head_complete_ = true;
@@ -126,16 +165,16 @@ Result<> ResponseReader::head_done() {
     state_ = State::whole;
     return {};
   }
-  if (answer_.status < 200) {  // an interim answer; the final one follows
+  if (status_ < 200) {  // an interim answer; the final one follows
     if (++interims_ > kMostInterim) return bad("more than 32 interim answers");
     if (chunked_ || length_.value_or(0)) return bad("an interim answer with a body");
-    continued_ = continued_ || answer_.status == 100;
-    if (answer_.status != 100) interim_.push_back(std::move(answer_));
+    continued_ = continued_ || status_ == 100;
+    if (status_ != 100) interim_.push_back(interim_answer());
     state_ = State::status_line;
     return {};
   }
   head_complete_ = true;
-  if (head_request_ || answer_.status == 204 || answer_.status == 304) {
+  if (head_request_ || status_ == 204 || status_ == 304) {
     state_ = State::whole;
   } else if (chunked_) {
     state_ = State::chunk_size;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plimsoll/base/result.hpp"
+#include "plimsoll/http/message.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -32,7 +33,9 @@ class ResponseReader {
  public:
   /// `head_request`: the answer has no body whatever its headers say. `upgrade`: the request asked for another
   /// protocol; 101 is then the final answer, and what follows its head is of that protocol.
-  explicit ResponseReader(bool head_request, bool upgrade = false) : head_request_(head_request), upgrade_(upgrade) {}
+  explicit ResponseReader(bool head_request = false, bool upgrade = false) { begin(head_request, upgrade); }
+  /// Another answer, read with the memory of the last one.
+  void begin(bool head_request, bool upgrade);
 
   struct Step {
     std::size_t consumed = 0;  ///< bytes that are done with, `data` included
@@ -54,8 +57,10 @@ class ResponseReader {
   std::optional<std::uint64_t> content_length() const noexcept { return length_; }
   /// The connection can carry another request.
   bool reusable() const noexcept { return whole() && keep_alive_; }
-  /// Status and fields, once the head is complete; the body is empty.
-  Answer take() { return std::move(answer_); }
+  /// Of the final answer, once its head is complete.
+  std::uint16_t status() const noexcept { return status_; }
+  /// Adds its fields to `fields`: names in lower case, in the order received, all copied into the arena at once.
+  void put_fields(Headers& fields) const;
   /// Interim answers that have come since it was asked last, but for `100 Continue`.
   std::vector<Answer> take_interim() { return std::exchange(interim_, {}); }
   /// Fields that stood behind the body, once it is whole: names in lower case, as far as they may stand there.
@@ -79,18 +84,26 @@ class ResponseReader {
   Result<> head_done();
   Result<> chunk_size(std::string_view text);
   void trailer(std::string_view text);
+  Answer interim_answer() const;
+  template <class F>
+  void each_field(std::string_view texts, F f) const;
 
-  const bool head_request_, upgrade_;
-  State state_ = State::status_line;
-  bool begun_ = false, continued_ = false, head_complete_ = false, keep_alive_ = true, chunked_ = false;
-  bool closes_ = false, first_version_ = false;  ///< `Connection: close`; HTTP/1.0
+  bool head_request_, upgrade_;
+  State state_;
+  bool begun_, continued_, head_complete_, keep_alive_, chunked_;
+  bool closes_, first_version_;  ///< `Connection: close`; HTTP/1.0
   std::optional<std::uint64_t> length_;
-  std::uint64_t left_ = 0;  ///< of the body or chunk
-  std::size_t head_ = 0;    ///< bytes of status line, fields and trailers so far
-  std::string partial_;     ///< a line of which the end has not come
-  Answer answer_;
+  std::uint64_t left_;   ///< of the body or chunk
+  std::size_t head_;     ///< bytes of status line, fields and trailers so far
+  std::string partial_;  ///< a line of which the end has not come
+  std::uint16_t status_;
+  struct Sizes {
+    std::uint32_t name, value;
+  };
+  std::vector<Sizes> fields_;  ///< of the head
+  std::string texts_;          ///< their names in lower case and their values, one behind another
   std::vector<Answer> interim_;
-  std::uint32_t interims_ = 0;  ///< so far, `100 Continue` included
+  std::uint32_t interims_;  ///< so far, `100 Continue` included
   std::vector<std::pair<std::string, std::string>> trailers_;
 };
 

@@ -26,8 +26,11 @@ Outcome read(std::string_view text, std::size_t size, bool upgrade) {
   }
   if (!reader.whole()) return {};
   if (!reader.head_complete()) std::abort();
-  auto answer = reader.take();
-  answer.body = std::move(body);
+  plimsoll::Arena arena;
+  plimsoll::Headers fields{arena};
+  reader.put_fields(fields);
+  Answer answer{.status = reader.status(), .headers = {}, .body = std::move(body)};
+  for (const auto& [name, value] : fields) answer.headers.emplace_back(name, value);
   return {.whole = true, .answer = std::move(answer)};
 }
 

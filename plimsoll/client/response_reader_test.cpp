@@ -5,6 +5,15 @@
 namespace plimsoll::client {
 namespace {
 
+Answer taken(const ResponseReader& reader) {
+  Arena arena;
+  Headers fields{arena};
+  reader.put_fields(fields);
+  Answer answer{.status = reader.status()};
+  for (const auto& [name, value] : fields) answer.headers.emplace_back(name, value);
+  return answer;
+}
+
 /// The answer, whatever the cuts between the pieces.
 Result<Answer> read(std::string_view text, std::size_t piece, bool head = false, bool ended = false) {
   ResponseReader reader{head};
@@ -18,7 +27,7 @@ Result<Answer> read(std::string_view text, std::size_t piece, bool head = false,
   if (ended)
     if (auto done = reader.end(); !done) return std::unexpected(done.error());
   if (!reader.whole()) return fail(kInternal, "not whole");
-  auto answer = reader.take();
+  auto answer = taken(reader);
   answer.body = std::move(body);
   return answer;
 }
@@ -153,7 +162,7 @@ TEST(ResponseReader, AChangeOfTheProtocolIsFinalWhereTheRequestAskedForIt) {
     EXPECT_EQ(left, "\x81\x05hello") << "what follows is of the other protocol";
     EXPECT_TRUE(reader.head_complete());
     EXPECT_FALSE(reader.reusable());
-    const auto answer = reader.take();
+    const auto answer = taken(reader);
     EXPECT_EQ(answer.status, 101);
     EXPECT_EQ(answer.find("upgrade"), "websocket");
   }
@@ -179,7 +188,7 @@ TEST(ResponseReader, InterimAnswersAreToldOneByOne) {
     }
     EXPECT_EQ(told, "103 </a>;150 y;") << cut;
     EXPECT_TRUE(reader.continued());
-    EXPECT_EQ(reader.take().status, 200);
+    EXPECT_EQ(reader.status(), 200);
   }
 }
 

@@ -11,6 +11,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -417,6 +418,46 @@ TEST(Service, BodiesPassThroughInBothDirections) {
   EXPECT_TRUE(seen[0].head.contains("content-length: 1000000\r\n"));
   EXPECT_TRUE(seen[1].head.contains("transfer-encoding: chunked\r\n"));
   for (const auto& each : seen) EXPECT_EQ(each.body, std::string(1'000'000, 'p'));
+}
+
+TEST(Service, AShortBodyThatCameWithItsHeadGivesTheConnectionBackAtOnce) {
+  std::atomic<int> heads{0};
+  TestServer server{[&](TestLine& line) {
+    const auto answer = [](std::size_t size, std::string_view body) {
+      return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(size) + "\r\n\r\n" + std::string(body);
+    };
+    line.request();
+    line.send(answer(5, "hello"));
+    line.request();
+    line.send(answer(5, "hel"));
+    while (heads < 2) line.rest(kMillisecond);
+    line.send("lo");
+    line.request();
+    line.send(answer(5000, std::string(5000, 'x')));
+    while (line.request()) line.send(answer(0, ""));
+  }};
+  const auto called = service({.url = server.url("/")});
+  run([&](Loop& loop) -> Task<> {
+    for (const bool with_its_head : {true, false, false, true}) {
+      Arena arena;
+      Context context{arena, loop, called->services()};
+      Request request{.method = "GET", .target = "/", .headers = Headers{arena}};
+      auto answer = co_await called->call(request, context);
+      EXPECT_TRUE(answer);
+      ++heads;
+      if (!answer) co_return;
+      EXPECT_EQ(std::holds_alternative<Stream*>(answer->body), !with_its_head);
+      EXPECT_EQ(loop.own<Connections>().idle(), with_its_head ? 1u : 0u);
+      const auto size = answer->headers.find("content-length");
+      const auto body = co_await whole_body(*answer, 10'000);
+      EXPECT_TRUE(body);
+      if (!body) co_return;
+      EXPECT_EQ(std::to_string(body->size()), size);
+      if (size == "5") { EXPECT_EQ(*body, "hello"); }
+      EXPECT_EQ(loop.own<Connections>().idle(), 1u);
+    }
+  });
+  EXPECT_EQ(server.seen().size(), 4u);
 }
 
 TEST(Service, AnEventStreamOutlivesTheTimeoutsOfWhoPassesItOn) {

@@ -46,17 +46,13 @@ class Timeout final : public Policy {
   }
   explicit Timeout(const Timeouts& timeouts) : timeouts_(timeouts) {}
 
-  Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
+  PLIMSOLL_FORWARDS Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
     const auto total = timeouts_.total;
     auto& state = call_state(request, context);
     state.timeouts = timeouts_;
-    if (total) state.until = context.loop.now() + total;
-    if (!total) {
-      auto answer = co_await next(request, context);
-      co_return answer;
-    }
-    auto answer = co_await within(context.loop, total, next(request, context));
-    co_return answer;
+    if (!total) return next(request, context);
+    state.until = context.loop.now() + total;
+    return within(context.loop, total, next(request, context));
   }
 
  private:

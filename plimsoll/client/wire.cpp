@@ -1,6 +1,8 @@
 #include "plimsoll/client/wire.hpp"
 
+#include "plimsoll/base/arena_text.hpp"
 #include "plimsoll/client/failure.hpp"
+#include "plimsoll/exchange/body_memory.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/sent_once.hpp"
 #include "plimsoll/http/characters.hpp"
@@ -28,7 +30,9 @@ Result<> check_head(const Request& request, std::string_view host) {
     return fail(kInternal, "a target that cannot be sent");
   if (has_control(host) || host.contains(' ')) return fail(kInternal, "a host that cannot be sent");
   for (const auto& [name, value] : request.headers)
-    if (!is_made_here(name) && (!is_token(name) || find_control(value.data(), 0, value.size()) != value.size()))
+    if ((name.empty() || find_not_token(name.data(), 0, name.size()) != name.size() ||
+         find_control(value.data(), 0, value.size()) != value.size()) &&
+        !is_made_here(name))
       return fail(kInternal, "a header that cannot be sent: " + std::string(name));
   return {};
 }
@@ -115,8 +119,11 @@ std::string_view base_path(const Url& url) {
   return base;
 }
 
-std::string target_text(const Request& request, const Url& url) {
-  return request.target.empty() ? url.target : std::string(base_path(url)).append(request.target);
+std::string_view target_text(const Request& request, const Url& url) {
+  if (request.target.empty()) return url.target;
+  const auto base = base_path(url);
+  if (base.empty()) return request.target;
+  return (ArenaText{request.headers.arena(), base.size() + request.target.size()} << base << request.target).text();
 }
 
 Task<Result<>> hold_body(Request& request, Context& context) {
@@ -175,11 +182,10 @@ Task<Result<Response>> Wire::handle(Request& request, Context& context) {
   if (out.rest && state.connected) state.spent = true;
   if (!begun) co_return std::unexpected(std::move(begun).error());
   auto& attempt = *begun;
-  const auto answer = attempt->take_head();
-  if (says_nothing_done(answer.status)) state.nothing_done();
-  Response response{.status = answer.status, .headers = Headers{context.arena}};
-  for (const auto& [name, value] : answer.headers) response.headers.add(name, value);
-  const bool switched = upgrade && answer.status == 101;
+  Response response{.status = 0, .headers = Headers{context.arena}};
+  response.status = attempt->head(response.headers);
+  if (says_nothing_done(response.status)) state.nothing_done();
+  const bool switched = upgrade && response.status == 101;
   if (switched && attempt->connection()) {  // HTTP/2 knows no key (RFC 8441, section 5.1)
     const http::WebSocketAnswer said{.upgrade = response.headers.joined("upgrade"),
                                      .connection = response.headers.joined("connection"),
@@ -187,8 +193,8 @@ Task<Result<Response>> Wire::handle(Request& request, Context& context) {
     if (const auto why = http::refusal_of(said, state.websocket_key); !why.empty())
       co_return fail(kBadAnswer, std::string(why));
   }
-  if (state.timeouts.passed_on)
-    attempt->unbounded(http::essence(response.headers.find("content-type")) == "text/event-stream");
+  if (state.timeouts.passed_on) attempt->unbounded(http::is_event_stream(response.headers.find("content-type")));
+  if (const auto body = attempt->short_body(BodyMemory::kUncounted); !body.empty()) response.body = context.kept(body);
   if (attempt->whole() && !switched) {
     connections.give(*peer, std::move(attempt));
   } else {

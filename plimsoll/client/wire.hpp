@@ -19,8 +19,9 @@ class Wire final : public Handler {
 
 /// The path of the URL without its last slashes: what stands before the target of a request.
 std::string_view base_path(const Url& url);
-/// Path and query as they are sent: those of the request behind the path of the URL.
-std::string target_text(const Request& request, const Url& url);
+/// Path and query as they are sent: those of the request behind the path of the URL. A view of either, or in the arena
+/// of the request's fields.
+std::string_view target_text(const Request& request, const Url& url);
 /// Reads a body of known length up to 64 KiB into the state of the call, once: it is sent together with the head, and
 /// can be signed and sent again. Error: that of the body.
 Task<Result<>> hold_body(Request& request, Context& context);
