@@ -16,7 +16,7 @@ bool is_folded(std::string_view path) {
       return false;
     before = c;
   }
-  return path.size() > 1 && path.front() == '/' && before != '/';
+  return path == "/" || (path.size() > 1 && path.front() == '/' && before != '/');
 }
 
 }  // namespace

@@ -15,9 +15,9 @@ struct FieldRules {
   std::vector<std::string> remove{};
 
   bool empty() const { return set.empty() && remove.empty(); }
-  void apply(std::vector<std::pair<std::string, std::string>>& fields) const;
   /// Values are views of the rules.
-  void apply(Headers& headers) const;
+  void apply_to_request(Headers& headers) const;
+  void apply_to_response(Headers& headers) const;
 };
 
 /// What is to be known of an operation where fields of its requests are passed on.
@@ -32,8 +32,8 @@ struct Passing {
   /// Cookies that are keys of callers to this server, and are for no other.
   std::vector<std::string> keys_in_cookies{};
 };
-/// The fields of a request as they are passed on.
-std::vector<std::pair<std::string, std::string>> request_fields(const Request& request, const Passing& passing = {});
+/// The fields of a request as they are passed on: names in lower case. What is not a view of the request is in `arena`.
+Headers request_fields(const Request& request, Arena& arena, const Passing& passing = {});
 
 /// Fields that make some servers take a request for another one: for another path, method, host or client. `name` as
 /// `variable_name` has it.
@@ -43,7 +43,7 @@ bool redirects(std::string_view name);
 /// service, that the contract looks at in the head, or that is changed on the way. `name` in lower case.
 bool passes_behind_body(std::string_view name, const Passing& passing, const FieldRules& rules);
 
-/// The fields of an answer as they are passed back: views of `answer`. `length`: its length is kept, because there is
+/// The fields of an answer as they are passed back, added to `out`. `length`: its length is kept, because there is
 /// no body to tell it.
 void response_fields(const Response& answer, bool length, Headers& out);
 

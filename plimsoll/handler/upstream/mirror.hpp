@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -85,7 +86,7 @@ struct MirrorTarget {
 /// What the service answered somebody, and the request that it answered.
 struct Mirrored {
   std::string_view method, target, authority;
-  const std::vector<std::pair<std::string, std::string>>& fields;  ///< as they were passed on
+  std::span<const Header> fields;  ///< as they were passed on
   std::string_view traceparent, request_id;
   std::optional<std::string_view> request_body;  ///< nothing: there is one that was not kept
   std::uint16_t status;

@@ -1,5 +1,6 @@
 #include "plimsoll/handler/upstream/upstream.hpp"
 
+#include "plimsoll/base/arena_text.hpp"
 #include "plimsoll/client/call_state.hpp"
 #include "plimsoll/client/problems.hpp"
 #include "plimsoll/client/random.hpp"
@@ -188,22 +189,23 @@ class Upstream final : public Handler {
       if (!entered) co_return std::unexpected(std::move(entered).error());
       websocket = std::move(*entered);
     }
-    auto& target = context.keep<std::string>(request.path);
+    auto target = request.path;
     if (!route_.path.empty()) {
       auto path = route_.path.path(context.path_values);
       if (!path) co_return std::unexpected(std::move(path).error());
-      target = std::move(*path);
+      target = context.kept(std::move(*path));
     } else if (route_.declared && context.operation && !route_.declared->is_clear(*context.operation, request.path)) {
       co_return fail(kNoSuchPath, "a path that may be taken for another one is not passed on");
     }
-    if (request.has_query) target.append("?").append(request.query);
-    auto& fields =
-        context.keep<std::vector<std::pair<std::string, std::string>>>(request_fields(request, route_.passing));
-    route_.request.apply(fields);
+    if (request.has_query) {
+      ArenaText whole{context.arena, target.size() + 1 + request.query.size()};
+      target = (whole << target << "?" << request.query).text();
+    }
     // In the arena: the state of the call is found by it as long as the answer is read.
-    auto& onward =
-        context.keep<Request>(Request{.method = request.method, .target = target, .headers = Headers{context.arena}});
-    for (const auto& [name, value] : fields) onward.headers.add(lasting(name), lasting(value));
+    auto& onward = context.keep<Request>(Request{
+        .method = request.method, .target = target, .headers = request_fields(request, context.arena, route_.passing)});
+    route_.request.apply_to_request(onward.headers);
+    const auto copied = route_.mirror ? kept_fields(onward.headers) : std::span<const Header>{};
     onward.authority = route_.host == "client" ? request.authority : std::string_view(route_.host);
     onward.peer = request.peer;
     auto& state = client::call_state(onward, context);
@@ -245,30 +247,30 @@ class Upstream final : public Handler {
         response.headers.remove("sec-websocket-accept");
       else if (!response.headers.contains("sec-websocket-accept"))  // the service was asked by HTTP/2, without a key
         response.headers.add("sec-websocket-accept", http::websocket_accept(state.websocket_key));
-      route_.response.apply(response.headers);
+      route_.response.apply_to_response(response.headers);
       co_return response;
     }
     auto* const* stream = std::get_if<Stream*>(&answered->body);
     const bool mirrored = route_.mirror && route_.mirror->takes(request.method);
-    const bool held = is_held(*answered);
-    std::optional<std::string_view> whole;
-    if (!stream || held) {
+    auto whole = whole_text(answered->body);
+    if (stream && is_held(*answered)) {
       auto all = co_await hold(*answered, request, context);
       if (!all) co_return std::unexpected(std::move(all).error());
       whole = *all;
-    } else if (mirrored && is_text(*answered)) {  // a long one passes through, and its caller notices no mirror
+    } else if (stream && mirrored &&
+               is_text(*answered)) {  // a long one passes through, and its caller notices no mirror
       auto begun = co_await beginning(*answered, **stream);
       if (!begun) co_return std::unexpected(std::move(begun).error());
       if (begun->whole)
         whole = context.keep<std::string>(std::move(begun->text));
       else
         response.body = lasting(context.arena.make<BegunStream>(std::move(begun->text), **stream));
-    } else {
+    } else if (stream) {
       response.body = std::move(answered->body);
     }
     if (state.answer && !route_.response.remove.empty()) state.answer->withhold(route_.response.remove);
     response_fields(*answered, !whole || request.method == "HEAD", response.headers);
-    route_.response.apply(response.headers);
+    route_.response.apply_to_response(response.headers);
     const auto seen = whole;
     if (whole) {
       if (!whole->empty()) response.body = lasting(*whole);
@@ -285,7 +287,7 @@ class Upstream final : public Handler {
         route_.mirror->after(context, {.method = onward.method,
                                        .target = target,
                                        .authority = onward.authority,
-                                       .fields = fields,
+                                       .fields = copied,
                                        .traceparent = onward.headers.find("traceparent"),
                                        .request_id = onward.headers.find("x-request-id"),
                                        .request_body = onward.body ? state.held : std::optional<std::string_view>(""),
@@ -297,6 +299,12 @@ class Upstream final : public Handler {
   }
 
  private:
+  /// As they are now, whatever comes of them on the way.
+  static std::span<const Header> kept_fields(const Headers& headers) {
+    auto* const kept = headers.arena().array<Header>(headers.size());
+    return {kept, std::ranges::copy(headers, kept).out};
+  }
+
   /// What passes beside the two messages: fields behind the body of the request, interim answers.
   void pass_both_ways(const Request& request, const Request& onward, client::CallState& state, Context& context) const {
     if (context.interim) state.informed = &context.arena.make<PassedInterim>(context, route_.response);
@@ -311,14 +319,13 @@ class Upstream final : public Handler {
     const auto type = http::essence(answer.headers.find("content-type"));
     const auto kind = contract::body_kind(type);
     using enum contract::BodyKind;
-    return type != "text/event-stream" && (kind == json || kind == json_lines || kind == text);
+    return !http::is_event_stream(type) && (kind == json || kind == json_lines || kind == text);
   }
 
   /// The whole body, within the budget of all bodies that are held; lives as long as the exchange.
   Task<Result<std::string_view>> hold(const Response& answer, const Request& request, Context& context) const {
     const auto method = request.method;
     auto* const* stream = std::get_if<Stream*>(&answer.body);
-    if (!stream) co_return whole_text(answer.body).value_or("");
     if (!route_.bodies) {
       auto all = co_await client::whole_body(answer, kMostHeld);
       if (!all) co_return std::unexpected(std::move(all).error());
@@ -349,7 +356,7 @@ class Upstream final : public Handler {
 
   /// What something looks at is held whole, and so is what is small; the rest passes through.
   bool is_held(const Response& answer) const {
-    if (http::essence(answer.headers.find("content-type")) == "text/event-stream") return false;
+    if (http::is_event_stream(answer.headers.find("content-type"))) return false;
     if (route_.holds_text && is_text(answer)) return true;
     const auto told = answer.headers.find("content-length");
     std::uint64_t length = 0;
