@@ -814,7 +814,7 @@ class Problems(harness.ServerTest):
         declared = {}
         for path in (harness.ROOT / "plimsoll").rglob("*.[ch]pp"):
             if not re.search(r"_(test|bench|fuzz)\.cpp$", path.name):
-                for code in re.findall(r'\bProblem k\w+\{\s*"([a-z0-9-]+)"', path.read_text()):
+                for code in re.findall(r'\bProblem k\w+\{\s*(?:\.code = )?"([a-z0-9-]+)"', path.read_text()):
                     declared.setdefault(code, []).append(path.relative_to(harness.ROOT))
         self.assertGreater(len(declared), 60)
         known = table()

@@ -198,14 +198,14 @@ Result<> compile(database::Database& database, const SqlStatement& statement) {
   return {};
 }
 
-/// Whether the rows of a statement that compiles have several columns: then no value can be made of it. Of one that
-/// changes something this is known only when it runs.
-bool has_several_columns(database::Database& database, const SqlStatement& statement) {
+/// An error where the rows of a statement that compiles have several columns: then no value can be made of it. Of one
+/// that changes something this is known only when it runs.
+Result<> has_one_column(database::Database& database, const SqlStatement& statement) {
   const auto reads = database.only_reads(statement.sql);
-  if (!reads || !*reads) return false;
+  if (!reads || !*reads) return {};
   auto sql = statement.sql;
   sql.resize(sql.find_last_not_of(" \t\r\n;") + 1);
-  return !compile(database, {.sql = "SELECT (" + sql + "\n)", .parameters = statement.parameters});
+  return compile(database, {.sql = "SELECT (" + sql + "\n)", .parameters = statement.parameters});
 }
 
 /// The queue and the thread that runs its jobs; the workers end before the queue they ask.
@@ -328,14 +328,15 @@ void prepare(const contract::Contract&, const Services& services, contract::Comp
                               .pointer = "/jobs/" + kind + "/run/sql",
                               .what = "the SQL of the job `" + kind + "` cannot run: " + std::string(log_text(error)),
                               .remedy = std::string((unavailable ? database::kUnavailable : kBadStatement).remedy)});
-      } else if (statement.gives_lines && has_several_columns(*services.database, statement)) {
+      } else if (auto one = statement.gives_lines ? has_one_column(*services.database, statement) : Result<>{}; !one) {
         complaints.push_back(
             {.code = std::string(kBadStatement.code),
              .file = services.deployment_file,
              .at = statement.at,
              .pointer = "/jobs/" + kind + "/run/sql",
              .what = "the result of the job `" + kind +
-                     "` has a line for each row, and the rows of its last statement have several columns",
+                     "` has a line for each row, and the rows of its last statement have several columns: " +
+                     std::string(log_text(one.error())),
              .remedy = "Select one column, the text of the line: `a || ',' || b` for CSV; for NDJSON "
                        "`json_object('a', a, 'b', b)` (SQLite) or `json_build_object('a', a, 'b', b)` (PostgreSQL)."});
       }
