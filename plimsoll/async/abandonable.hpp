@@ -32,8 +32,15 @@ class AbandonableThreads {
   void post(std::move_only_function<void()> work) {
     const std::scoped_lock lock(desk_->mutex);
     desk_->queue.push_back(std::move(work));
-    if (desk_->idle < desk_->queue.size() && desk_->running < desk_->begun.size())
-      std::thread([desk = desk_, number = desk_->running++] { desk->work(number); }).detach();
+    if (desk_->idle < desk_->queue.size() && desk_->running < desk_->begun.size()) try {
+        std::thread([desk = desk_, number = desk_->running] { desk->work(number); }).detach();
+        ++desk_->running;
+      } catch (...) {
+        if (desk_->running == 0) {  // else those that are there do it
+          desk_->queue.pop_back();
+          throw;
+        }
+      }
     desk_->ready.notify_one();
   }
   /// Each thread has been at one piece of work for that long.
@@ -93,9 +100,9 @@ class Abandonable final : public Waiting, public Deferred {
       stopped_ = scope_->stopped();
       return false;
     }
-    if (scope_) scope_->wait_at(*this);
     work_->waiting = waiting;
     threads_.post([work = work_] { work->run(); });
+    if (scope_) scope_->wait_at(*this);
     return true;
   }
   Value await_resume() {

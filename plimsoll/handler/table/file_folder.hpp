@@ -96,7 +96,7 @@ class FileFolder : public std::enable_shared_from_this<FileFolder> {
   void later(F work) noexcept {
     try {
       threads_.post([self = shared_from_this(), work = std::move(work)]() mutable { work(*self); });
-    } catch (const std::bad_alloc&) {}  // what is left over is removed by the sweep
+    } catch (...) {}  // without memory or a thread; what is left over is removed by the sweep
   }
   /// The folder has not answered for that long.
   static Error hanging(Nanoseconds span);

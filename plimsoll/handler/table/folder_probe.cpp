@@ -79,8 +79,8 @@ struct FolderProbe::Look {
 /// Of the look that is under way, or a new one. One that hangs is waited for again, and no second is begun beside it.
 Result<> FolderProbe::check(std::shared_ptr<Look>& look, const std::stop_token& stop, bool writing) {
   if (!look) {
-    look = std::make_shared<Look>(clock_.steady());
-    threads_.post([look, folder = folder_, writing] {
+    auto next = std::make_shared<Look>(clock_.steady());
+    threads_.post([look = next, folder = folder_, writing] {
       Result<> found;
       try {
         found = folder->check(writing);
@@ -89,6 +89,7 @@ Result<> FolderProbe::check(std::shared_ptr<Look>& look, const std::stop_token& 
       look->found = std::move(found);
       look->ended.notify_all();
     });
+    look = std::move(next);
   }
   std::unique_lock lock(look->mutex);
   const auto waited = clock_.steady() - look->begun;
