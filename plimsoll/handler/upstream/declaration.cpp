@@ -79,7 +79,7 @@ constexpr config::Field kOwn[] = {
                       "http",
                       "The version of HTTP with which targets are called; `auto`: over TLS what the target agrees to, "
                       "HTTP/2 first, and without TLS HTTP/1.1. 2 without TLS: the targets speak HTTP/2 from the first "
-                      "byte. WebSockets use HTTP/1.1."),
+                      "byte. WebSockets use HTTP/1.1 where a target does not offer them over HTTP/2."),
                   "2"),
     config::field<&Declaration::plain_http>("plain-http",
                                             "Whether targets beyond this machine may be called without TLS."),
