@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <future>
 #include <stdexcept>
 #include <string>
@@ -34,7 +35,8 @@ struct Hanging {
   std::shared_future<void> let_go = go.get_future().share();
 };
 
-Task<Result<int>> hang(Loop& loop, AbandonableThreads& threads, std::shared_ptr<Hanging> hanging, int* began) {
+Task<Result<int>> hang(Loop& loop, AbandonableThreads& threads, std::shared_ptr<Hanging> hanging,
+                       std::atomic<int>* began) {
   auto done = co_await abandonable(loop, threads, [hanging, began]() -> Result<int> {
     ++*began;
     hanging->let_go.wait();
@@ -50,13 +52,13 @@ Task<> stop_soon(Loop& loop, Scope& scope, Stop why) {
 
 TEST(Abandonable, WhoIsToldToStopGoesOnAndWorkThatHasNotBegunDoesNot) {
   auto hanging = std::make_shared<Hanging>();
-  int began = 0, never = 0;
+  std::atomic<int> began{0}, never{0};
   {
     Loop loop;
     AbandonableThreads threads{1};
     Scope first, second, stopping;
     std::vector<std::string> codes;
-    const auto asks = [&](int& count) -> Task<> {
+    const auto asks = [&](std::atomic<int>& count) -> Task<> {
       auto got = co_await hang(loop, threads, hanging, &count);
       codes.emplace_back(got ? "none" : got.error().problem->code);
     };
@@ -82,7 +84,7 @@ TEST(Abandonable, WhatIsToldToStopBeforeDoesNotBegin) {
     AbandonableThreads threads{1};
     Scope scope;
     scope.stop(Stop::deadline);
-    int began = 0;
+    std::atomic<int> began{0};
     auto hanging = std::make_shared<Hanging>();
     auto got = co_await in(scope, hang(loop, threads, hanging, &began));
     EXPECT_FALSE(got);
