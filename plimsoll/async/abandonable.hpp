@@ -135,7 +135,7 @@ class Abandonable final : public Waiting, public Deferred {
       const std::scoped_lock lock(mutex);
       if (!waiting) return;
       value = std::move(made);
-      thrown = failed;
+      thrown = std::move(failed);
       loop.expect();
       loop.resume(std::exchange(waiting, {}));
     }
