@@ -265,10 +265,11 @@ class Replicas(ReplicaTest):
                     wrong.append((name, i, seen, kept, listed))
 
         def pause():
-            while not ended.wait(chance.uniform(0.02, 0.3)):
+            while not ended.is_set():  # paused first: on a fast machine the callers end before the first wait does
                 self.standby.pause()
                 ended.wait(chance.uniform(0.02, 0.3))
                 self.standby.resume()
+                ended.wait(chance.uniform(0.02, 0.3))
 
         pausing = threading.Thread(target=pause)
         threads = [threading.Thread(target=work, args=(f"caller-{i}", chance.random())) for i in range(4)]
