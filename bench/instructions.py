@@ -19,6 +19,7 @@ import threading
 import time
 
 import measure
+from hot_path_test import FRONT
 
 TEXT = "x" * 200  # of ten members: 2 KB
 CONTRACT = """openapi: 3.1.0
@@ -136,17 +137,6 @@ class Line:
         return more
 
 
-PROXY = """openapi: 3.1.0
-info: {title: Front, version: '1'}
-security: []
-x-plimsoll: {rate-limit: 100000000/second by address, authorization: any-caller}
-paths:
-  /:
-    get: {operationId: read, x-plimsoll: {upstream: origin}, responses: {default: {description: what the origin says}}}
-    post: {operationId: write, x-plimsoll: {upstream: origin}, requestBody: {content: {application/octet-stream: {}}}, responses: {default: {description: taken}}}
-"""
-
-
 def origin():
     """A service that answers every request as nginx does in bench/upstream.py; its port. It ends with this process."""
     listener = socket.create_server(("127.0.0.1", 0))
@@ -202,7 +192,7 @@ def server(build, folder, name, before, environment=None):
         (home / "plimsoll.yaml").write_text(f"management: 'off'\nthreads: 1\nlimits: {json.dumps(LIMITS)}\n")
         command = [build / "bin/chain_server", f"127.0.0.1:{port}", "1", "hello.yaml", "plimsoll.yaml", "hello"]
     elif name == "proxy":
-        (home / "front.yaml").write_text(PROXY)
+        (home / "front.yaml").write_text(FRONT)
         (home / "plimsoll.yaml").write_text(f"management: 'off'\nthreads: 1\nlimits: {json.dumps(LIMITS)}\nupstreams:\n"
                                             f"  origin: {{targets: ['http://127.0.0.1:{origin()}']}}\n")
         command = [build / "bin/plimsoll", "serve", "front.yaml", "--listen", f"127.0.0.1:{port}"]

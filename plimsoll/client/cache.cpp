@@ -169,9 +169,10 @@ class OfService final : public origin::Place {
   /// Whether a field may tell callers apart. A credential that this server's own replaces reaches no service.
   bool tells_apart(std::string_view name) const {
     if (replaces_ && same_variable(name, "authorization")) return false;
-    const auto field = lowered(name);
     return std::ranges::none_of(kOfNoUser, [&](std::string_view each) {
-      return each.ends_with('*') ? field.starts_with(each.substr(0, each.size() - 1)) : field == each;
+      if (!each.ends_with('*')) return equal_ignoring_case(name, each);
+      each.remove_suffix(1);
+      return equal_ignoring_case(name.substr(0, each.size()), each);
     });
   }
 
