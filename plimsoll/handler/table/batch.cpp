@@ -109,20 +109,6 @@ class BatchOf final : public Writing {
     out.end_object().end_object();
   }
 
-  /// The same in a savepoint of its own, where items may fail alone.
-  Task<Result<std::string>> one_alone(Session& session, const Context& context, const json::Value& item,
-                                      const Caller& who, const std::vector<Condition>& fixed,
-                                      const std::string& prefix) const {
-    if (has_savepoints())
-      if (auto nested = co_await session.query("SAVEPOINT item", {}); !nested)
-        co_return std::unexpected(std::move(nested).error());
-    auto made = co_await one(session, context, item, who, fixed, prefix);
-    if (!has_savepoints() || (!made && made.error().problem->status >= 500)) co_return made;
-    if (auto ended = co_await end_savepoint(session, "item", made.has_value()); !ended)
-      co_return std::unexpected(std::move(ended).error());
-    co_return made;
-  }
-
   /// What became of each new row, up to the first that ends the batch.
   Task<Result<std::vector<Result<Row>>>> create(const Context& context, Session& session,
                                                 std::span<const json::Value> items, const Caller& who,
@@ -229,7 +215,8 @@ class BatchOf final : public Writing {
         else
           made = std::unexpected(std::move(created[i]).error());
       } else {
-        auto changed = co_await one_alone(session, context, items[i], who, fixed, prefix_of(i));
+        const auto prefix = prefix_of(i);
+        auto changed = co_await alone(session, one(session, context, items[i], who, fixed, prefix));
         made = std::move(changed);
       }
       if (!made && ends(made.error())) {

@@ -70,23 +70,12 @@ Task<Result<>> Writing::insert_all(Session& session, const NewRows& rows, const 
     for (std::size_t j = 0; *stored && j < (*stored)->size() && goes_on; ++j)
       goes_on = became(i++, std::move((**stored)[j]));
     for (; i < std::min(end + 1, all) && goes_on; ++i) {
-      auto row = co_await insert_alone(session, rows.changes[i], caller, rows.prefix(i));
+      const auto prefix = rows.prefix(i);
+      auto row = co_await alone(session, insert(session, rows.changes[i], caller, prefix));
       goes_on = became(i, std::move(row));
     }
   }
   co_return Result<>{};
-}
-
-Task<Result<Row>> Writing::insert_alone(Session& session, const Change& change, const Caller& caller,
-                                        std::string prefix) const {
-  if (has_savepoints())
-    if (auto nested = co_await session.query("SAVEPOINT item", {}); !nested)
-      co_return std::unexpected(std::move(nested).error());
-  auto row = co_await insert(session, change, caller, prefix);
-  if (!has_savepoints() || (!row && row.error().problem->status >= 500)) co_return row;
-  if (auto ended = co_await end_savepoint(session, "item", row.has_value()); !ended)
-    co_return std::unexpected(std::move(ended).error());
-  co_return row;
 }
 
 Task<Result<std::optional<std::vector<Row>>>> Writing::insert_together(Session& session,

@@ -58,6 +58,18 @@ class Writing : public Operation {
   Task<Result<>> insert_all(database::Session& session, const NewRows& rows, const Caller& caller, Became became) const;
   /// Whether each item of a batch may fail alone.
   bool has_savepoints() const { return plan_.batch && !plan_.batch->all_or_nothing; }
+  /// The work on one item, in a savepoint of its own where items may fail alone.
+  template <class T>
+  Task<Result<T>> alone(database::Session& session, Task<Result<T>> work) const {
+    if (has_savepoints())
+      if (auto nested = co_await session.query("SAVEPOINT item", {}); !nested)
+        co_return std::unexpected(std::move(nested).error());
+    auto made = co_await std::move(work);
+    if (!has_savepoints() || (!made && made.error().problem->status >= 500)) co_return made;
+    if (auto ended = co_await end_savepoint(session, "item", made.has_value()); !ended)
+      co_return std::unexpected(std::move(ended).error());
+    co_return made;
+  }
   /// Whether the caller sees each row that references of new rows name; each of those is looked at once.
   Task<Result<bool>> sees_all(database::Session& session, std::span<const Change> changes, const Caller& caller) const;
   /// `before` is needed where whole JSON values are merged; without it they are replaced.
@@ -120,9 +132,6 @@ class Writing : public Operation {
   /// What a change makes a reference say; nothing where it says nothing new.
   std::optional<std::vector<database::Cell>> new_reference(const GuardedReference& reference, const Change& change,
                                                            const Row* before, const Caller& caller) const;
-  /// As `insert`, in a savepoint of its own where the rows of a batch may fail alone.
-  Task<Result<Row>> insert_alone(database::Session& session, const Change& change, const Caller& caller,
-                                 std::string prefix) const;
   /// New rows by as few statements as may be, in their order; or none, and nothing is stored: the database or the
   /// schema refuses one of them, one refers to what its caller does not see, or it cannot be told which row is which.
   Task<Result<std::optional<std::vector<Row>>>> insert_together(database::Session& session,
