@@ -21,11 +21,13 @@ TEST(Abandonable, WorkComesBackToItsThreadWithWhatItGivesOrThrows) {
         co_await abandonable(loop, threads, []() -> Result<std::thread::id> { return std::this_thread::get_id(); });
     EXPECT_NE(*there, here);
     EXPECT_EQ(std::this_thread::get_id(), here);
-    std::string said;
-    try {
-      (void)co_await abandonable(loop, threads, []() -> Result<int> { throw std::runtime_error("no disk"); });
-    } catch (const std::exception& error) { said = error.what(); }
-    EXPECT_EQ(said, "no disk");
+    for (int i = 0; i < 64; ++i) {  // often: its thread ends the work at times before, at times after it is read here
+      std::string said;
+      try {
+        (void)co_await abandonable(loop, threads, []() -> Result<int> { throw std::runtime_error("no disk"); });
+      } catch (const std::exception& error) { said = error.what(); }
+      EXPECT_EQ(said, "no disk");
+    }
   });
 }
 
