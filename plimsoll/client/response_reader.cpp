@@ -1,6 +1,7 @@
 #include "plimsoll/client/response_reader.hpp"
 
 #include "plimsoll/base/copy.hpp"
+#include "plimsoll/base/letters.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/trailing.hpp"
 
@@ -40,10 +41,8 @@ void ResponseReader::begin(bool head_request, bool upgrade) {
 
 template <class F>
 void ResponseReader::each_field(std::string_view texts, F f) const {
-  for (const auto [name, value] : fields_) {
-    f(texts.substr(0, name), texts.substr(name, value));
-    texts.remove_prefix(name + value);
-  }
+  for (const auto& place : fields_)
+    f(texts.substr(place.name_at, place.name_size), texts.substr(place.value_at, place.value_size));
 }
 
 void ResponseReader::put_fields(Headers& fields) const {
@@ -72,7 +71,8 @@ Result<ResponseReader::Step> ResponseReader::read(std::string_view bytes) {
       if (left_ == 0) state_ = state_ == State::body ? State::whole : State::chunk_end;
       return step;
     }
-    const auto end = bytes.find('\n');
+    const auto control = find_control(bytes.data(), 0, bytes.size());  // which ends the line nearly always
+    const auto end = bytes.substr(control).starts_with("\r\n") ? control + 1 : bytes.find('\n', control);
     const auto piece = bytes.substr(0, end);
     if (head_ += piece.size() + (end != bytes.npos); head_ > kHead) return bad("its head is larger than 64 KiB");
     if (end == bytes.npos || !partial_.empty()) partial_ += piece;
@@ -80,6 +80,8 @@ Result<ResponseReader::Step> ResponseReader::read(std::string_view bytes) {
     bytes.remove_prefix(end + 1);
     std::string_view text = partial_.empty() ? piece : partial_;
     if (text.ends_with('\r')) text.remove_suffix(1);
+    if ((text.size() != control || !partial_.empty()) && text.find_first_of(std::string_view("\r\0", 2)) != text.npos)
+      return bad("a line holds CR or NUL");
     if (auto done = line(text); !done) return std::unexpected(std::move(done).error());
     partial_.clear();
     if (head_complete_ && !had_head) break;
@@ -88,9 +90,6 @@ Result<ResponseReader::Step> ResponseReader::read(std::string_view bytes) {
 }
 
 Result<> ResponseReader::line(std::string_view text) {
-  if (const auto at = find_control(text.data(), 0, text.size());
-      at != text.size() && text.find_first_of(std::string_view("\r\0", 2), at) != text.npos)
-    return bad("a line holds CR or NUL");
   switch (state_) {
     case State::status_line: return status_line(text);
     case State::fields: return text.empty() ? head_done() : field(text);
@@ -131,10 +130,14 @@ Result<> ResponseReader::field(std::string_view text) {
   const auto colon = find_not_token(text.data(), 0, text.size());
   if (colon == 0 || colon == text.size() || text[colon] != ':') return bad("a header that is none");
   const auto value = trimmed(text.substr(colon + 1));
-  const auto at = texts_.size();
-  texts_.append(text.substr(0, colon)).append(value);
+  const auto at = texts_.size(),
+             value_at = value.empty() ? at : at + static_cast<std::size_t>(value.data() - text.data());
+  texts_.append(text);
   lower_in_place(texts_.data() + at, colon);
-  fields_.push_back({static_cast<std::uint32_t>(colon), static_cast<std::uint32_t>(value.size())});
+  fields_.push_back({.name_at = static_cast<std::uint32_t>(at),
+                     .name_size = static_cast<std::uint32_t>(colon),
+                     .value_at = static_cast<std::uint32_t>(value_at),
+                     .value_size = static_cast<std::uint32_t>(value.size())});
   const auto name = std::string_view(texts_).substr(at, colon);
   if (name == "content-length") {
     std::uint64_t length = 0;
@@ -146,9 +149,10 @@ Result<> ResponseReader::field(std::string_view text) {
     if (chunked_ || lowered(value) != "chunked") return bad("an unknown transfer coding");
     chunked_ = true;
   } else if (name == "connection") {
-    const auto options = lowered(value);
-    if (options.contains("close")) closes_ = true;
-    if (options.contains("keep-alive")) keep_alive_ = true;
+    each_of(value, [&](std::string_view option) {
+      if (same_as_lower(option, "close")) closes_ = true;
+      if (same_as_lower(option, "keep-alive")) keep_alive_ = true;
+    });
   }
   return {};
 }

@@ -97,11 +97,12 @@ class ResponseReader {
   std::size_t head_;     ///< bytes of status line, fields and trailers so far
   std::string partial_;  ///< a line of which the end has not come
   std::uint16_t status_;
-  struct Sizes {
-    std::uint32_t name, value;
+  /// Where name and value stand in `texts_`.
+  struct Place {
+    std::uint32_t name_at, name_size, value_at, value_size;
   };
-  std::vector<Sizes> fields_;  ///< of the head
-  std::string texts_;          ///< their names in lower case and their values, one behind another
+  std::vector<Place> fields_;  ///< of the head
+  std::string texts_;          ///< their lines, one behind another; names are in lower case
   std::vector<Answer> interim_;
   std::uint32_t interims_;  ///< so far, `100 Continue` included
   std::vector<std::pair<std::string, std::string>> trailers_;
