@@ -70,8 +70,10 @@ inline constexpr Nanoseconds kContinue = kSecond;
 /// What frames the request or belongs to one connection (RFC 9110, section 7.6.1): made by the protocol, never passed
 /// on, in any spelling that a server may take for it.
 bool is_made_here(std::string_view name);
-/// Request line and fields, the empty line included. A field that would not be one line is left out.
-void write_http1_head(h1::Outbox& out, const Outgoing& request);
+/// Whether all of its fields can be sent, by any protocol. Error: `internal`, one that would not be one field line.
+Result<> check_fields(const Outgoing& request);
+/// Request line and fields, the empty line included. Error: that of `check_fields`; nothing is written.
+Result<> write_http1_head(h1::Outbox& out, const Outgoing& request);
 /// The last chunk of a body that has ended, and the fields that follow it.
 std::string http1_last_chunk(const Outgoing& request);
 

@@ -147,6 +147,21 @@ struct CallState final : InterimTaker {
   }
 };
 
+/// Tells a call how far an attempt has come that has a connection, whether it ends well or is given up.
+class Progress {
+ public:
+  Progress(CallState& state, const Attempt& attempt) noexcept : state_(state), attempt_(attempt) { state.reached(); }
+  Progress(const Progress&) = delete;
+  ~Progress() {
+    state_.written = attempt_.written();
+    state_.body_failed = attempt_.body_failed();
+  }
+
+ private:
+  CallState& state_;
+  const Attempt& attempt_;
+};
+
 /// That of the call of this request; made by the first who asks.
 CallState& call_state(const Request& request, Context& context);
 /// A call begins: what was prepared for it stays, what is left of an earlier one does not.

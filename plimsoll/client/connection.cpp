@@ -2,6 +2,7 @@
 
 #include "plimsoll/async/watched.hpp"
 #include "plimsoll/base/spares.hpp"
+#include "plimsoll/client/call_state.hpp"
 #include "plimsoll/http/h1_response.hpp"
 
 #include <sys/socket.h>
@@ -37,6 +38,33 @@ struct Connection::SpareBuffers : Spares<Buffers> {
   explicit SpareBuffers(Loop&) : Spares(64) {}
 };
 
+class Connection::InTime {
+ public:
+  InTime(net::Transport& transport, net::Want want, Nanoseconds left)
+      : wait_(transport.wait(want, left)), left_(left) {}
+  bool await_ready() const noexcept { return left_ < 0 || wait_.await_ready(); }
+  template <class P>
+  bool await_suspend(std::coroutine_handle<P> waiting) noexcept {
+    scope_ = waiting.promise().scope;
+    return wait_.await_suspend(waiting);
+  }
+  Result<> await_resume() const {
+    const auto woken = left_ < 0 ? Wake::late : wait_.await_resume();
+    if (woken == Wake::ready) return {};
+    return std::unexpected(error_of(woken == Wake::late ? Stop::deadline : scope_->stopped()));
+  }
+
+ private:
+  Readiness::Wait wait_;
+  Nanoseconds left_;  ///< 0: no limit
+  Scope* scope_ = nullptr;
+};
+Connection::InTime Connection::in_time(net::Want want, Nanoseconds until) {
+  if (until == kNever) return {*transport_, want, 0};
+  const auto left = until - loop_.now();
+  return {*transport_, want, left > 0 ? left : -1};
+}
+
 Connection::Connection(Loop& loop, std::unique_ptr<net::Transport> transport)
     : loop_(loop), transport_(std::move(transport)), continued_(loop) {}
 Connection::~Connection() { rest(); }
@@ -54,16 +82,19 @@ std::uint16_t Connection::head(Headers& fields) {
 
 std::vector<std::pair<std::string, std::string>> Connection::take_trailers() { return reader().take_trailers(); }
 
-Task<Result<>> Connection::exchange(const Outgoing& request, const Timeouts& timeouts, Nanoseconds until) {
+Task<Result<>> Connection::exchange(const Outgoing& request, CallState& state) {
   if (!buffers_) buffers_ = loop_.own<SpareBuffers>().take();
+  buffers_->out.clear();
+  if (auto written = write_http1_head(buffers_->out, request); !written) co_return written;
+  const Progress progress{state, *this};
   reader().begin(request.method == "HEAD", request.upgrade);
   interim_ = request.interim;
   head_.reset();
   continued_.forget();
   sent_ = body_failed_ = false;
   at_ = filled_ = 0;
-  idle_ = timeouts.idle;
-  until_ = until;
+  idle_ = state.timeouts.idle;
+  until_ = state.until;
   auto pieces = known_pieces(request);
   std::span<iovec> left(pieces);
   Result<> sent;
@@ -76,18 +107,20 @@ Task<Result<>> Connection::exchange(const Outgoing& request, const Timeouts& tim
   if (!head_) {
     // Told to stop, or too late; a connection that broke may have brought an answer before.
     if (!sent && sent.error().problem != &net::kNetwork) co_return std::unexpected(std::move(sent).error());
-    head_ = co_await receive_head(std::min(until, loop_.now() + timeouts.first_byte));
+    const auto head_until = std::min(until_, loop_.now() + state.timeouts.first_byte);
+    while (!read_head()) {  // without a coroutine of its own: each request comes here
+      auto ready = co_await in_time(wants_, head_until);
+      if (!ready) head_ = std::move(ready);
+    }
   }
   // A broken connection is told as it was first seen.
   if (!*head_ && !begun() && !sent && sent.error().problem == &net::kNetwork) co_return sent;
   co_return std::move(*head_);
 }
 
-/// The head, and what is known of the body.
+/// The head, which is written, and what is known of the body.
 std::array<iovec, 2> Connection::known_pieces(const Outgoing& request) {
   auto& out = buffers_->out;
-  out.clear();
-  write_http1_head(out, request);
   if (request.rest || !request.chunked()) return {piece_of(out.text()), piece_of(request.body)};
   if (!request.body.empty()) {
     out.append(chunk_line(request.body.size()));
@@ -99,39 +132,54 @@ std::array<iovec, 2> Connection::known_pieces(const Outgoing& request) {
 }
 
 Task<> Connection::watch_head() {
-  auto read = co_await receive_head(until_);
-  const Scope* scope = co_await this_scope();
-  if (read || scope->stopped() == Stop::none) head_ = std::move(read);
+  while (!read_head()) {
+    auto ready = co_await in_time(wants_, until_);
+    const Scope* scope = co_await this_scope();
+    if (!ready && scope->stopped() == Stop::none) head_ = std::move(ready);
+    if (!ready) co_return;
+  }
 }
 
-Task<Result<>> Connection::receive_head(Nanoseconds until) {
-  while (!reader().head_complete()) {
+bool Connection::read_head() {
+  while (!head_ && !reader().head_complete()) {
     if (at_ == filled_) {
-      auto more = co_await fill(until);
-      if (!more) co_return std::unexpected(std::move(more).error());
-      if (!*more) {
-        if (!reader().begun()) co_return fail(net::kNetwork, "the connection ended");
-        co_return reader().end();
-      }
+      const auto moved = fill();
+      if (moved.want != net::Want::nothing) return false;
+      if (moved.failed())
+        head_ = broken(moved.error);
+      else if (moved.ended && !reader().begun())
+        head_ = fail(net::kNetwork, "the connection ended");
+      else if (moved.ended)
+        head_ = reader().end();
+      continue;
     }
     auto step = reader().read(unread());
-    if (!step) co_return std::unexpected(std::move(step).error());
+    if (!step) {
+      head_ = std::unexpected(std::move(step).error());
+      break;
+    }
     at_ += step->consumed;
     if (reader().continued()) continued_.happen();
     for (auto& answer : reader().take_interim())
       if (interim_) interim_->interim(std::move(answer));
   }
-  co_return Result<>{};
+  if (!head_) head_.emplace();
+  return true;
 }
 
 Task<Result<std::string_view>> Connection::piece() {
   while (!reader().whole()) {
     if (at_ == filled_) {
-      auto more = co_await fill(idle_ ? std::min(until_, loop_.now() + idle_) : until_);
-      if (!more) co_return std::unexpected(std::move(more).error());
-      if (!*more) {
+      const auto moved = fill();
+      if (moved.failed()) co_return broken(moved.error);
+      if (moved.ended) {
         if (auto ended = reader().end(); !ended) co_return std::unexpected(std::move(ended).error());
         break;
+      }
+      if (moved.want != net::Want::nothing) {
+        auto ready = co_await in_time(wants_, idle_ ? std::min(until_, loop_.now() + idle_) : until_);
+        if (!ready) co_return std::unexpected(std::move(ready).error());
+        continue;
       }
     }
     auto step = reader().read(unread());
@@ -142,25 +190,12 @@ Task<Result<std::string_view>> Connection::piece() {
   co_return std::string_view{};
 }
 
-Task<Result<bool>> Connection::fill(Nanoseconds until) {
-  at_ = filled_ = 0;
-  for (;;) {
-    const auto moved = transport_->read(buffers_->in);
-    if (moved.failed()) co_return broken(moved.error);
-    if (moved.ended) co_return false;
-    if (moved.bytes > 0) {
-      filled_ = moved.bytes;
-      co_return true;
-    }
-    const auto left = until == kNever ? 0 : until - loop_.now();
-    if (until != kNever && left <= 0) co_return std::unexpected(error_of(Stop::deadline));
-    const auto woken = co_await transport_->wait(moved.want, left);
-    if (woken == Wake::late) co_return std::unexpected(error_of(Stop::deadline));
-    if (woken == Wake::stopped) {
-      const Scope* scope = co_await this_scope();
-      co_return std::unexpected(error_of(scope->stopped()));
-    }
-  }
+net::Moved Connection::fill() noexcept {
+  const auto moved = transport_->read(buffers_->in);
+  at_ = 0;
+  filled_ = moved.bytes;
+  wants_ = moved.want;
+  return moved;
 }
 
 /// What is left of the head and of the body that is known, and the rest of the body.
@@ -208,14 +243,8 @@ Task<Result<>> Connection::write(std::span<iovec> pieces) {
     const auto want = push(pieces);
     if (!want) co_return std::unexpected(want.error());
     if (*want == net::Want::nothing) co_return Result<>{};
-    const auto left = std::min(idle_, until_ - loop_.now());
-    if (left <= 0) co_return std::unexpected(error_of(Stop::deadline));
-    const auto woken = co_await transport_->wait(*want, left);
-    if (woken == Wake::late) co_return std::unexpected(error_of(Stop::deadline));
-    if (woken == Wake::stopped) {
-      const Scope* scope = co_await this_scope();
-      co_return std::unexpected(error_of(scope->stopped()));
-    }
+    auto ready = co_await in_time(*want, std::min(until_, loop_.now() + idle_));
+    if (!ready) co_return ready;
   }
 }
 

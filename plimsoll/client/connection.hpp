@@ -14,6 +14,8 @@
 
 namespace plimsoll::client {
 
+struct CallState;
+
 /// One HTTP/1.1 connection to another server: one request at a time. The answer is read while the request is being
 /// sent, because a server may refuse a body that it has not read.
 class Connection final : public Attempt {
@@ -21,9 +23,10 @@ class Connection final : public Attempt {
   Connection(Loop& loop, std::unique_ptr<net::Transport> transport);
   ~Connection() override;
 
-  /// Sends the request and receives the head of its answer. `until`: an instant of the loop's clock, for all of the
-  /// call. Errors: `network`, `bad-answer`, `deadline-exceeded`, and whatever `rest` fails with (`body_failed`).
-  Task<Result<>> exchange(const Outgoing& request, const Timeouts& timeouts, Nanoseconds until);
+  /// Sends the request and receives the head of its answer. `state` gives the limits, and is told how far it came.
+  /// Errors: `internal` (it cannot be sent, and nothing was), `network`, `bad-answer`, `deadline-exceeded`, and
+  /// whatever `rest` fails with (`body_failed`).
+  Task<Result<>> exchange(const Outgoing& request, CallState& state);
 
   Task<Result<std::string_view>> piece() override;
   void unbounded(bool idle) noexcept override {
@@ -63,10 +66,14 @@ class Connection final : public Attempt {
   Task<Result<>> write(std::span<iovec> pieces);
   /// Writes as much of them as the socket takes, and leaves the rest in `pieces`; what has to be waited for to go on.
   Result<net::Want> push(std::span<iovec>& pieces);
-  Task<Result<>> receive_head(Nanoseconds until);
+  /// Reads the head of the answer as far as it has come; true: `head_` says how that has ended.
+  bool read_head();
   Task<> watch_head();
-  /// Reads once more into the buffer; false: the other end has said that it sends no more.
-  Task<Result<bool>> fill(Nanoseconds until);
+  /// Reads once more into the buffer, which is empty.
+  net::Moved fill() noexcept;
+  class InTime;
+  /// A wait for `want`, until that instant at most: an error where it is late, or the line of work is to stop.
+  InTime in_time(net::Want want, Nanoseconds until);
 
   Loop& loop_;
   std::unique_ptr<net::Transport> transport_;
@@ -74,6 +81,7 @@ class Connection final : public Attempt {
   InterimTaker* interim_ = nullptr;
   std::unique_ptr<Buffers> buffers_;  ///< null: nobody uses it
   std::size_t at_ = 0, filled_ = 0;
+  net::Want wants_ = net::Want::nothing;  ///< what has to be waited for before the buffer is filled again
   Nanoseconds idle_ = 0, until_ = kNever;
   bool sent_ = false, body_failed_ = false;
   Event continued_;

@@ -25,29 +25,6 @@ std::string_view protocols_of(HttpVersions versions) {
   return "\x02h2\x08http/1.1";
 }
 
-/// Tells the call how far it came, whether the exchange ends well or is given up.
-struct Progress {
-  CallState& state;
-  const Attempt& attempt;
-  Progress(CallState& state, const Attempt& attempt) : state(state), attempt(attempt) { state.reached(); }
-  ~Progress() {
-    state.written = attempt.written();
-    state.body_failed = attempt.body_failed();
-  }
-};
-
-Task<Result<>> exchange(Connection& connection, const Outgoing& request, CallState& state) {
-  const Progress progress{state, connection};
-  auto done = co_await connection.exchange(request, state.timeouts, state.until);
-  co_return done;
-}
-
-Task<Result<>> exchange(Http2Attempt& attempt, const Url& url, const Outgoing& request, CallState& state) {
-  const Progress progress{state, attempt};
-  auto done = co_await attempt.exchange(request, url.tls ? "https" : "http", state.timeouts, state.until);
-  co_return done;
-}
-
 }  // namespace
 
 Error unreachable(const Url& url, Error error) {
@@ -78,6 +55,7 @@ Task<Result<std::unique_ptr<Attempt>>> Connections::begin(const Peer& peer, cons
 /// By HTTP/2, unless the server turns out not to speak it.
 Task<Result<std::unique_ptr<Attempt>>> Connections::begin_http2(const Peer& peer, const Outgoing& request,
                                                                 CallState& state, bool repeatable) {
+  if (auto good = check_fields(request); !good) co_return std::unexpected(std::move(good).error());
   bool replaced = false;
   for (int refusals = 0;;) {
     const auto patience = state.timeouts.connect;
@@ -103,7 +81,7 @@ Task<Result<std::unique_ptr<Attempt>>> Connections::begin_http2(const Peer& peer
         co_return begun;
       }
     }
-    auto done = co_await exchange(*attempt, peer.url, request, state);
+    auto done = co_await attempt->exchange(request, peer.url.tls ? "https" : "http", state);
     if (done) co_return std::move(attempt);
     if (attempt->unprocessed() && !attempt->body_begun()) {
       state.unreached();
@@ -126,7 +104,7 @@ Task<Result<std::unique_ptr<Attempt>>> Connections::begin_http1(const Peer& peer
   // connection that is known to have ended.
   if (auto kept = pool_.take(peer.origin, !repeatable || loop_.more_to_come())) {
     state.await(CallState::Awaits::answer, loop_.now());
-    auto done = co_await exchange(*kept, request, state);
+    auto done = co_await kept->exchange(request, state);
     if (done) co_return std::move(kept);
     // The server may have closed it before it saw the request.
     const bool closed = !kept->begun() && !kept->body_failed() && done.error().problem == &net::kNetwork;
@@ -144,7 +122,7 @@ Task<Result<std::unique_ptr<Attempt>>> Connections::begin_http1(const Peer& peer
 Task<Result<std::unique_ptr<Attempt>>> Connections::over_http1(const Peer& peer, std::unique_ptr<Connection> connection,
                                                                const Outgoing& request, CallState& state) {
   state.await(CallState::Awaits::answer, loop_.now());
-  auto done = co_await exchange(*connection, request, state);
+  auto done = co_await connection->exchange(request, state);
   if (!done) co_return std::unexpected(unreachable(peer.url, std::move(done).error()));
   co_return std::move(connection);
 }

@@ -2,6 +2,7 @@
 
 #include "plimsoll/async/pause.hpp"
 #include "plimsoll/async/watched.hpp"
+#include "plimsoll/client/call_state.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/trailing.hpp"
 
@@ -316,12 +317,12 @@ Task<Result<bool>> Http2Attempt::connects() {
   co_return connection_->session_.connects();
 }
 
-Task<Result<>> Http2Attempt::exchange(const Outgoing& request, std::string_view scheme, const Timeouts& timeouts,
-                                      Nanoseconds until) {
+Task<Result<>> Http2Attempt::exchange(const Outgoing& request, std::string_view scheme, CallState& state) {
+  const Progress progress{state, *this};
   request_ = request;
   left_ = request.rest_size;
-  idle_ = timeouts.idle;
-  until_ = until;
+  idle_ = state.timeouts.idle;
+  until_ = state.until;
   for (const auto& field : *request.fields)
     if (!is_made_here(field.name) && !(request.upgrade && same_as_lower(field.name, "sec-websocket-key")))
       fields_.push_back({field.name, trimmed(field.value)});  // section 8.2.1
@@ -349,7 +350,7 @@ Task<Result<>> Http2Attempt::exchange(const Outgoing& request, std::string_view 
     // Told to stop, or too late; a call that was reset may have brought an answer before.
     if (!head_result_ && !sent && sent.error().problem != &net::kNetwork) co_return sent;
   }
-  if (!head_result_) head_result_ = co_await receive_head(std::min(until, loop_.now() + timeouts.first_byte));
+  if (!head_result_) head_result_ = co_await receive_head(std::min(until_, loop_.now() + state.timeouts.first_byte));
   // An answer that refuses is not worth the rest of a body.
   if (answer_.status >= 300) sending_ = false;
   co_return std::move(*head_result_);

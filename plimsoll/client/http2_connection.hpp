@@ -17,6 +17,7 @@
 
 namespace plimsoll::client {
 
+struct CallState;
 class Http2Attempt;
 class Http2Connection;
 class Http2Tunnel;
@@ -118,8 +119,7 @@ class Http2Attempt final : public Attempt, public http::H2Call {
   Task<Result<bool>> connects();
   /// Sends the request and receives the head of its answer. Errors: as those of `Connection::exchange`. One that asks
   /// for a WebSocket is an extended CONNECT; an answer 2xx to it is given as 101, as HTTP/1.1 has it.
-  Task<Result<>> exchange(const Outgoing& request, std::string_view scheme, const Timeouts& timeouts,
-                          Nanoseconds until);
+  Task<Result<>> exchange(const Outgoing& request, std::string_view scheme, CallState& state);
   /// Nothing of the request was processed: the other side says so, or it was never sent.
   bool unprocessed() const noexcept { return unprocessed_; }
   /// The other side wants this request by HTTP/1.1.

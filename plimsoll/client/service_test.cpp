@@ -539,6 +539,26 @@ TEST(Service, WhatFramesARequestIsMadeHereAndWhatCannotBeSentIsNot) {
   EXPECT_EQ(server.seen().size(), 1u);
 }
 
+TEST(Service, OfARequestThatCannotBeSentNothingHasReachedTheService) {
+  TestServer server{[](TestLine& line) {
+    while (line.request()) line.send(kHello);
+  }};
+  for (const auto version : {HttpVersions::one, HttpVersions::two}) {
+    const auto called = service({.url = server.url("/"), .http = version});
+    run([&](Loop& loop) -> Task<> {
+      Arena arena;
+      Context context{arena, loop, called->services()};
+      const auto& once = context.note<SentOnce>();
+      Request request{.method = "POST", .target = "/", .headers = Headers{arena}};
+      request.headers.add("x", "a\r\ny: b");
+      const auto answer = co_await called->call(request, context);
+      EXPECT_FALSE(answer);
+      EXPECT_FALSE(once.reached);
+    });
+  }
+  EXPECT_EQ(server.seen().size(), 0u);
+}
+
 // TLS, the server on the same loop by our own transport.
 
 struct SecureServer {

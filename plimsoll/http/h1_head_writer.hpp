@@ -21,19 +21,20 @@ struct HeadWriter {
   }
   void number(std::uint64_t value) { at = put_digits(at, value); }
   /// A line, begun by the end of the one before. Written first and looked at on the way: what would not be one field
-  /// line is not taken, and the next one is written over it.
-  void field(const Header& field) {
+  /// line is not taken (false), and the next one is written over it.
+  bool field(const Header& field) {
     auto* to = at;
     *to++ = '\r', *to++ = '\n';
     if (!copy_unless(bytes16::outside_lower_case_names, field.name, to)) {
-      if (!is_token(field.name)) return;
+      if (!is_token(field.name)) return false;
       std::memcpy(to, field.name.data(), field.name.size());  // a name with capitals: perhaps only begun
     }
-    if (field.name.empty()) return;
+    if (field.name.empty()) return false;
     to += field.name.size();
     *to++ = ':', *to++ = ' ';
-    if (!copy_unless(bytes16::line_breaking, field.value, to)) return;
+    if (!copy_unless(bytes16::line_breaking, field.value, to)) return false;
     at = to + field.value.size();
+    return true;
   }
 };
 
