@@ -1,6 +1,6 @@
 #include "plimsoll/client/balance.hpp"
 
-#include "plimsoll/client/failure.hpp"
+#include "plimsoll/client/gate.hpp"
 #include "plimsoll/client/hash_key.hpp"
 #include "plimsoll/client/part.hpp"
 #include "plimsoll/client/random.hpp"
@@ -27,7 +27,7 @@ namespace {
 
 /// Chooses the target of each attempt among those that are well, and takes one out for a while that keeps failing. A
 /// retry goes to a target at which the call has not failed yet.
-class Balance final : public Policy {
+class Balance final : public Gate {
  public:
   struct Options {
     Way by = Way::least_request;
@@ -103,32 +103,29 @@ class Balance final : public Policy {
     for (std::size_t i = 0; i < targets_->size(); ++i) weighted_ |= targets_->weight(i) != 1;
   }
 
-  Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
-    auto& state = call_state(request, context);
-    const auto begun = context.loop.now();
-    const auto target = targets_->size() == 1 ? 0
-                                              : choose(state, begun, key_ ? key_->of(request, context) : std::nullopt,
-                                                       group_of(state, begun, request, context));
-    state.target = target;
-    state.at_target = targets_->begin(target);
-    auto answer = co_await next(request, context);
-    const auto failure = failure_of(answer, request, state, context.loop.wall());
-    if (way_ == Way::latency) {
-      const auto now = context.loop.now();
-      const Scope* scope = co_await this_scope();
-      // What was given up because another attempt answered would have taken longer: nobody knows how much. Taken for
-      // what it is, a target that is hedged away would look no slower than the wait for the hedge.
-      const auto lost = scope && scope->stopped() == Stop::lost_race;
-      targets_->state(target).took((lost ? 2 : 1) * (now - begun), now, !failure);
-    }
+  Result<> begin(Request& request, Context& context, CallState& state) override {
+    const auto now = context.loop.now();
+    state.target = targets_->size() == 1 ? 0
+                                         : choose(state, now, key_ ? key_->of(request, context) : std::nullopt,
+                                                  group_of(state, now, request, context));
+    state.at_target = targets_->begin(state.target);
+    return {};
+  }
+  void end(const CallOutcome& outcome, CallState& state) override {
+    const auto target = state.target;
+    const auto& failure = outcome.failure;
+    if (!outcome.answer) state.at_target.end();
+    // What was given up because another attempt answered would have taken longer: nobody knows how much. Taken for
+    // what it is, a target that is hedged away would look no slower than the wait for the hedge.
+    if (way_ == Way::latency)
+      targets_->state(target).took((outcome.lost_race ? 2 : 1) * (outcome.ended - outcome.begun), outcome.ended,
+                                   !failure);
     if (!failure) {
       targets_->succeeded(target);
     } else if (failure->counts()) {
       state.tried.set(target);
-      targets_->failed(outliers_, target, context.loop.now());
+      targets_->failed(outliers_, target, outcome.ended);
     }
-    if (!answer) state.at_target.end();
-    co_return answer;
   }
 
  private:

@@ -1,5 +1,5 @@
 #include "plimsoll/client/circuit_breaker.hpp"
-#include "plimsoll/client/failure.hpp"
+#include "plimsoll/client/gate.hpp"
 #include "plimsoll/client/part.hpp"
 #include "plimsoll/client/problems.hpp"
 #include "plimsoll/client/random.hpp"
@@ -9,11 +9,22 @@
 #include "plimsoll/telemetry/metrics.hpp"
 
 namespace plimsoll::client {
+
+/// The circuit of a service and an operation.
+struct Circuit {
+  std::mutex mutex;
+  CircuitBreaker breaker;
+  // Written once, under the lock of the policy.
+  telemetry::Gauge* state = nullptr;
+  telemetry::Counter *opened = nullptr, *half_opened = nullptr, *closed = nullptr, *refused = nullptr;
+  std::string operation;
+};
+
 namespace {
 
 /// Stops calling a service that fails or is slow, for each operation that calls it by itself: the caller is answered at
 /// once, and the service has time to recover.
-class Breaker final : public Policy {
+class Breaker final : public Gate {
  public:
   struct Options {
     config::Ratio failures{CircuitBreakerOptions{}.failures}, slow{CircuitBreakerOptions{}.slow};
@@ -60,51 +71,30 @@ class Breaker final : public Policy {
         registry_(build.services.metrics),
         log_(build.services.log) {}
 
-  Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
+  Result<> begin(Request&, Context& context, CallState& state) override {
     auto& circuit = of(context.operation ? std::string_view(context.operation->id) : std::string_view{});
-    const auto begun = context.loop.now();
-    Call call{*this, circuit, admit(circuit, begun)};
-    if (!call.admission.allowed) {
+    const auto admission = admit(circuit, context.loop.now());
+    if (!admission.allowed) {
       if (circuit.refused) circuit.refused->add();
       Error error{&kCircuitOpen};
-      error.more().retry_after = (call.admission.retry_after + kSecond - 1) / kSecond;
-      co_return std::unexpected(std::move(error));
+      error.more().retry_after = (admission.retry_after + kSecond - 1) / kSecond;
+      return std::unexpected(std::move(error));
     }
-    auto answer = co_await next(request, context);
-    const auto failure = failure_of(answer, request, call_state(request, context), context.loop.wall());
-    const auto outcome = !failure            ? CircuitBreaker::Outcome::success
-                         : failure->counts() ? CircuitBreaker::Outcome::failure
-                         : answer            ? CircuitBreaker::Outcome::success
-                                             : CircuitBreaker::Outcome::unknown;
-    call.settle(outcome, context.loop.now() - begun, context.loop.now());
-    co_return answer;
+    state.circuit = &circuit;
+    state.admission = admission;
+    return {};
+  }
+  void end(const CallOutcome& outcome, CallState& state) override {
+    const auto& failure = outcome.failure;
+    settle(*state.circuit, state.admission,
+           !failure            ? CircuitBreaker::Outcome::success
+           : failure->counts() ? CircuitBreaker::Outcome::failure
+           : outcome.answer    ? CircuitBreaker::Outcome::success
+                               : CircuitBreaker::Outcome::unknown,
+           outcome.ended - outcome.begun, outcome.ended);
   }
 
  private:
-  struct Circuit {
-    std::mutex mutex;
-    CircuitBreaker breaker;
-    // Written once, under the lock of the policy.
-    telemetry::Gauge* state = nullptr;
-    telemetry::Counter *opened = nullptr, *half_opened = nullptr, *closed = nullptr, *refused = nullptr;
-    std::string operation;
-  };
-  /// An admitted call is settled, come what may: a probe that is never settled would keep the circuit half-open for
-  /// good.
-  struct Call {
-    Breaker& policy;
-    Circuit& circuit;
-    CircuitBreaker::Admission admission;
-    bool settled = false;
-    ~Call() {
-      if (!settled && admission.allowed) settle(CircuitBreaker::Outcome::unknown, 0, 0);
-    }
-    void settle(CircuitBreaker::Outcome outcome, Nanoseconds span, Nanoseconds now) {
-      settled = true;
-      policy.settle(circuit, admission, outcome, span, now);
-    }
-  };
-
   /// Circuits are made when they are first needed; their number is bounded by that of operations.
   Circuit& of(std::string_view operation) {
     const std::scoped_lock lock(mutex_);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "plimsoll/client/circuit_breaker.hpp"
 #include "plimsoll/client/connection.hpp"
 #include "plimsoll/client/repeats.hpp"
 #include "plimsoll/exchange/sent_once.hpp"
@@ -18,6 +19,8 @@ class Context;
 }
 
 namespace plimsoll::client {
+
+struct Circuit;
 
 /// One of those under way, of which a counter knows: counted down once, at the end.
 class Permit {
@@ -74,7 +77,8 @@ struct CallState final : InterimTaker {
   bool begun = false;           ///< the call is under way, or was: another of a request at the same address is not it
 
   Timeouts timeouts{};
-  Nanoseconds until = kNever;  ///< of the loop's clock, for the whole call
+  Nanoseconds until = kNever;      ///< of the loop's clock, for the whole call
+  Nanoseconds measured_since = 0;  ///< of the steady clock
 
   std::size_t target = 0;             ///< of the service's targets: which this attempt goes to
   std::bitset<kMostTargets> tried{};  ///< targets at which attempts of this call have failed
@@ -112,6 +116,8 @@ struct CallState final : InterimTaker {
   Nanoseconds awaits_since = 0;     ///< of the loop's clock
   std::string_view token_server{};  ///< where a token is awaited
   Abandonable* answer = nullptr;
+  Circuit* circuit = nullptr;  ///< of the breaker, which has admitted it
+  CircuitBreaker::Admission admission{};
   Permit in_flight{}, at_target{};  ///< until the answer's body has come, the call has failed or the exchange has ended
 
   /// There is a connection, and something may come to the other side from now on.

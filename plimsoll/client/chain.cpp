@@ -1,5 +1,7 @@
 #include "plimsoll/client/chain.hpp"
 
+#include "plimsoll/client/gate.hpp"
+
 namespace plimsoll::client {
 
 // Each is defined in the file of its name.
@@ -50,18 +52,27 @@ std::span<const std::string_view> keys() {
   return all;
 }
 
-Result<Plan> plan(Handler& wire, const json::Value* options, Build build) {
+Result<Plan> plan(Handler& wire, const json::Value* options, Build build, std::unique_ptr<Policy> outermost) {
   Plan made;
   const auto said = [&](std::string_view key) {
     return options && options->is(json::Type::object) ? options->find(key) : nullptr;
   };
   build.credential = said("authentication");
+  Gate* before = nullptr;
+  const auto add = [&](std::unique_ptr<Policy> policy) {
+    auto* const gate = dynamic_cast<Gate*>(policy.get());
+    if (before && gate)
+      before->followed_by(*gate);
+    else
+      made.links.push_back(policy->link());
+    before = gate;
+    made.policies.push_back(std::move(policy));
+  };
+  if (outermost) add(std::move(outermost));
   for (const auto& row : kChain) {
     auto policy = row.part->build(said(row.part->key.name), build);
     if (!policy) return std::unexpected(std::move(policy).error());
-    if (!*policy) continue;
-    made.links.push_back((*policy)->link());
-    made.policies.push_back(std::move(*policy));
+    if (*policy) add(std::move(*policy));
   }
   made.links.push_back({.handler = &wire});
   return made;

@@ -23,7 +23,8 @@ struct Plan {
   std::vector<std::unique_ptr<Policy>> policies;
   std::vector<Link> links;
 };
-/// `options`: an object with the keys of parts, or null; `wire` sends the request and outlives the plan.
-Result<Plan> plan(Handler& wire, const json::Value* options, Build build);
+/// `options`: an object with the keys of parts, or null; `wire` sends the request and outlives the plan. `outermost`
+/// stands around all of them; null: nothing does.
+Result<Plan> plan(Handler& wire, const json::Value* options, Build build, std::unique_ptr<Policy> outermost = nullptr);
 
 }  // namespace plimsoll::client

@@ -1,3 +1,4 @@
+#include "plimsoll/client/gate.hpp"
 #include "plimsoll/client/part.hpp"
 #include "plimsoll/client/problems.hpp"
 #include "plimsoll/exchange/context.hpp"
@@ -10,7 +11,7 @@ namespace {
 
 /// Bounds how many calls of a service are under way at once, until the last byte of each answer: a service that hangs
 /// does not take all connections, memory and callers along. A call beyond that is refused at once.
-class Concurrency final : public Policy {
+class Concurrency final : public Gate {
  public:
   struct Options {
     std::int64_t limit = 1000;
@@ -40,20 +41,20 @@ class Concurrency final : public Policy {
     refused_ = &build.services.metrics->counter(metrics[0].name, metrics[0].sentence, labels);
   }
 
-  Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
-    auto& state = call_state(request, context);
+  Result<> begin(Request&, Context&, CallState& state) override {
     state.in_flight.end();  // of the attempt before
     if (running_->fetch_add(1, std::memory_order_relaxed) >= limit_) {
       running_->fetch_sub(1, std::memory_order_relaxed);
       if (refused_) refused_->add();
       Error error{&kTooManyCalls};
       error.more().retry_after = 1;
-      co_return std::unexpected(std::move(error));
+      return std::unexpected(std::move(error));
     }
     state.in_flight = Permit{running_};
-    auto answer = co_await next(request, context);
-    if (!answer || !std::holds_alternative<Stream*>(answer->body)) state.finished();
-    co_return answer;
+    return {};
+  }
+  void end(const CallOutcome& outcome, CallState& state) override {
+    if (!outcome.answer || !std::holds_alternative<Stream*>(outcome.answer->body)) state.finished();
   }
 
  private:

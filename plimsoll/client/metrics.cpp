@@ -1,4 +1,5 @@
 #include "plimsoll/telemetry/metrics.hpp"
+#include "plimsoll/client/gate.hpp"
 #include "plimsoll/client/part.hpp"
 #include "plimsoll/exchange/context.hpp"
 
@@ -18,7 +19,7 @@ std::size_t index_of(std::string_view method) {
 
 /// Latency, traffic and errors of calls by service, method and status, named after OpenTelemetry's semantic conventions
 /// for HTTP clients. A call is over when the head of its answer has come.
-class Metrics final : public Policy {
+class Metrics final : public Gate {
  public:
   struct Options {};
   static constexpr std::span<const config::Field> fields{};
@@ -41,26 +42,23 @@ class Metrics final : public Policy {
     active_ = &registry.gauge(metrics[1].name, metrics[1].sentence, labels);
   }
 
-  Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
-    const Active active{*active_};
-    const auto method = index_of(request.method);
-    const auto begun = system_clock().steady();
-    auto answer = co_await next(request, context);
-    const auto span = system_clock().steady() - begun;
-    if (answer)
-      of_status(method, answer->status).record(span);
+  Result<> begin(Request&, Context&, CallState& state) override {
+    active_->add(1);
+    state.measured_since = system_clock().steady();
+    return {};
+  }
+  void end(const CallOutcome& outcome, CallState& state) override {
+    active_->add(-1);
+    const auto span = system_clock().steady() - state.measured_since;
+    const auto method = index_of(state.of->method);
+    if (outcome.answer)
+      of_status(method, outcome.answer->status).record(span);
     else
-      registered(method, "", answer.error().problem->code).record(span);
-    co_return answer;
+      registered(method, "", outcome.answer.error().problem->code).record(span);
   }
 
  private:
   static constexpr std::size_t kStatuses = 600;
-  struct Active {
-    explicit Active(telemetry::Gauge& gauge) : gauge(gauge) { gauge.add(1); }
-    ~Active() { gauge.add(-1); }
-    telemetry::Gauge& gauge;
-  };
 
   /// The histogram of a status: registered when it is seen first, found without a lock after that.
   telemetry::Histogram& of_status(std::size_t method, std::uint16_t status) {

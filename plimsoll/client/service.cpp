@@ -3,6 +3,7 @@
 #include "plimsoll/base/digest.hpp"
 #include "plimsoll/client/chain.hpp"
 #include "plimsoll/client/faults.hpp"
+#include "plimsoll/client/gate.hpp"
 #include "plimsoll/client/problems.hpp"
 #include "plimsoll/client/quota.hpp"
 #include "plimsoll/client/targets.hpp"
@@ -73,6 +74,53 @@ const std::shared_ptr<Targets>& Service::targets() const noexcept { return state
 const Services& Service::services() const noexcept { return state_->services; }
 
 namespace {
+
+/// For the log: what a call waited for in vain, how long, and what ended that.
+std::string awaited(const CallState& state, const Peer& peer, const Context& context) {
+  using enum CallState::Awaits;
+  const auto now = context.loop.now();
+  const auto at = [&](Nanoseconds instant) { return instant && now + kMillisecond >= instant; };
+  std::string text = peer.url.authority + ": ";
+  switch (state.awaits) {
+    case nothing: text += "it was not begun"; break;
+    case token: text += "no token from " + std::string(state.token_server); break;
+    case connection: text += "no connection"; break;
+    case answer: text += state.written ? "no first byte of an answer" : "the request was not taken"; break;
+  }
+  if (state.awaits != nothing) text += " within " + std::to_string((now - state.awaits_since) / kMillisecond) + " ms";
+  text += ", ended by ";
+  if (at(context.deadline()))
+    text += "the deadline of the request";
+  else if (state.until != kNever && at(state.until))
+    text += "`timeouts: {total}`";
+  else if (state.awaits == connection)
+    text += "`timeouts: {connect}`";
+  else
+    text += state.written ? "`timeouts: {first-byte}`" : "`timeouts: {idle}`";
+  return text;
+}
+
+/// Around all others: puts the service to the cause of an error, which the log tells.
+class NamedErrors final : public Gate {
+ public:
+  NamedErrors(const std::string& service, std::span<const Peer> peers) : service_(service), peers_(peers) {}
+  Result<> begin(Request&, Context&, CallState&) override { return {}; }
+  void end(const CallOutcome& outcome, CallState& state) override {
+    if (outcome.answer) return;
+    auto& error = outcome.answer.error();
+    if (error.more_ && !error.more_->cause.empty()) return;
+    const auto named = "service `" + service_ + "`";
+    if (error.problem == &kDeadlineExceeded)
+      error.more().cause = named + " at " + awaited(state, peers_[state.target], outcome.context);
+    else if (error.problem == &kCircuitOpen || error.problem == &kTooManyCalls || error.problem == &kNoCredential ||
+             error.problem == &kQuotaExhausted)
+      error.more().cause = named;
+  }
+
+ private:
+  const std::string& service_;
+  const std::span<const Peer> peers_;
+};
 
 /// `tls`: of the service, loaded for the first of its targets that needs it.
 Result<Peer> peer_of(std::string_view text, const ServiceOptions& options, std::shared_ptr<net::TlsClient>& tls) {
@@ -152,7 +200,8 @@ Result<std::shared_ptr<Service>> Service::make(ServiceOptions options, const Ser
                     .certificate = options.certificate,
                     .shared = services.shared,
                     .targets = state->targets,
-                    .peers = state->wire.peers()});
+                    .peers = state->wire.peers()},
+                   std::make_unique<NamedErrors>(state->name, state->wire.peers()));
   if (!made) return std::unexpected(std::move(made).error());
   state->plan = std::move(*made);
   // Last before the wire: whatever stands before takes it for what the service does.
@@ -166,51 +215,11 @@ Result<std::shared_ptr<Service>> Service::make(ServiceOptions options, const Ser
   return service;
 }
 
-namespace {
-
-/// For the log: what a call waited for in vain, how long, and what ended that.
-std::string awaited(const CallState& state, const Peer& peer, const Context& context) {
-  using enum CallState::Awaits;
-  const auto now = context.loop.now();
-  const auto at = [&](Nanoseconds instant) { return instant && now + kMillisecond >= instant; };
-  std::string text = peer.url.authority + ": ";
-  switch (state.awaits) {
-    case nothing: text += "it was not begun"; break;
-    case token: text += "no token from " + std::string(state.token_server); break;
-    case connection: text += "no connection"; break;
-    case answer: text += state.written ? "no first byte of an answer" : "the request was not taken"; break;
-  }
-  if (state.awaits != nothing) text += " within " + std::to_string((now - state.awaits_since) / kMillisecond) + " ms";
-  text += ", ended by ";
-  if (at(context.deadline()))
-    text += "the deadline of the request";
-  else if (state.until != kNever && at(state.until))
-    text += "`timeouts: {total}`";
-  else if (state.awaits == connection)
-    text += "`timeouts: {connect}`";
-  else
-    text += state.written ? "`timeouts: {first-byte}`" : "`timeouts: {idle}`";
-  return text;
-}
-
-}  // namespace
-
 Task<Result<Response>> Service::call(Request& request, Context& context) {
   begin_call(request, context);
   if (const auto* once = state_->one_account ? call_state(request, context).once : nullptr; once && !once->key.empty())
     request.headers.set("idempotency-key", lasting(once->key));
-  auto answer = co_await Next{state_->plan.links.data()}(request, context);
-  if (!answer && (!answer.error().more_ || answer.error().more_->cause.empty())) {
-    auto& error = answer.error();
-    const auto& state = call_state(request, context);
-    const auto named = "service `" + state_->name + "`";
-    if (error.problem == &kDeadlineExceeded)
-      error.more().cause = named + " at " + awaited(state, state_->wire.peers()[state.target], context);
-    else if (error.problem == &kCircuitOpen || error.problem == &kTooManyCalls || error.problem == &kNoCredential ||
-             error.problem == &kQuotaExhausted)
-      error.more().cause = named;
-  }
-  co_return answer;
+  return Next{state_->plan.links.data()}(request, context);
 }
 
 Task<Result<std::string>> whole_body(const Response& answer, std::size_t limit) {

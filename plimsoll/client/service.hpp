@@ -53,7 +53,7 @@ class Service final : public Handler {
   /// here. The body of the answer is a stream that lives in the context's arena. The call ends when the context's line
   /// of work is told to stop. Errors: `unreachable`, `bad-answer`, `deadline-exceeded`, and whatever the request's body
   /// fails with.
-  Task<Result<Response>> call(Request& request, Context& context);
+  PLIMSOLL_FORWARDS Task<Result<Response>> call(Request& request, Context& context);
   PLIMSOLL_FORWARDS Task<Result<Response>> handle(Request& request, Context& context) override {
     return call(request, context);
   }

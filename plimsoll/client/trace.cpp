@@ -1,5 +1,6 @@
 #include "plimsoll/base/digest.hpp"
 #include "plimsoll/base/encoding.hpp"
+#include "plimsoll/client/gate.hpp"
 #include "plimsoll/client/part.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/continued_trace.hpp"
@@ -13,7 +14,7 @@ namespace {
 
 /// Passes the trace of the exchange on (W3C Trace Context, level 2): the called service sees the exchange's span as its
 /// parent. A call that belongs to no exchange begins a trace.
-class Trace final : public Check {
+class Trace final : public Gate {
  public:
   struct Options {};
   static constexpr std::span<const config::Field> fields{};
@@ -27,8 +28,8 @@ class Trace final : public Check {
     return std::make_unique<Trace>();
   }
 
-  Result<> check(Request& request, Context& context) override {
-    if (context.trace_id.empty()) begin(context);
+  Result<> begin(Request& request, Context& context, CallState&) override {
+    if (context.trace_id.empty()) begin_trace(context);
     // `00-` trace `-` span `-` flags
     auto* text = context.arena.array<char>(55);
     auto* at = std::ranges::copy(std::string_view("00-"), text).out;
@@ -42,9 +43,10 @@ class Trace final : public Check {
     set_alone(request.headers, "x-request-id", lasting(context.request_id));
     return {};
   }
+  void end(const CallOutcome&, CallState&) override {}
 
  private:
-  static void begin(Context& context) {
+  static void begin_trace(Context& context) {
     std::uint64_t random[3];
     random_bytes(random, sizeof random);
     auto* ids = context.arena.array<char>(48);
