@@ -88,7 +88,7 @@ class Attempt {
   virtual void unbounded(bool idle) noexcept = 0;
   /// The status of the answer; its fields are added to `fields`.
   virtual std::uint16_t head(Headers& fields) = 0;
-  /// The whole body of the answer, where it has a length up to `most` and came together with the head; the answer is
+  /// The whole body of the answer, where it is of up to `most` bytes and came together with the head; the answer is
   /// then read to its end. Empty: it comes by `piece`. Before anything of the body was read.
   virtual std::string_view short_body([[maybe_unused]] std::size_t most) { return {}; }
   /// Fields behind the body of the answer, once it has ended: names in lower case.

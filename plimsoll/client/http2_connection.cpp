@@ -361,6 +361,13 @@ std::uint16_t Http2Attempt::head(Headers& fields) {
   return answer_.status;
 }
 
+/// A stream that is still open (the request's body is on its way) ends in its own time.
+std::string_view Http2Attempt::short_body(std::size_t most) {
+  if (!ended_ || id() || !trailers_.empty() || incoming_.size() > most) return {};
+  whole_body_ = std::exchange(incoming_, {});
+  return whole_body_;
+}
+
 Task<> Http2Attempt::watch_head() {
   auto read = co_await receive_head(until_);
   const Scope* scope = co_await this_scope();

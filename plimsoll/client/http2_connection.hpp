@@ -135,6 +135,7 @@ class Http2Attempt final : public Attempt, public http::H2Call {
     until_ = kNever;
   }
   std::uint16_t head(Headers& fields) override;
+  std::string_view short_body(std::size_t most) override;
   std::vector<std::pair<std::string, std::string>> take_trailers() override { return std::move(trailers_); }
   bool whole() const noexcept override { return ended_ && incoming_.empty() && reading_.empty() && trailers_.empty(); }
   bool written() const noexcept override { return sent_; }
@@ -178,6 +179,7 @@ class Http2Attempt final : public Attempt, public http::H2Call {
   std::vector<std::pair<std::string, std::string>> trailers_;
   std::uint64_t batch_ = 0;         ///< the write with which the head of the request went
   std::string incoming_, reading_;  ///< bytes of the answer's body: come, and given to who reads
+  std::string whole_body_;          ///< given by `short_body`
   Event came_, drained_, continued_, never_;
   std::optional<Result<>> head_result_;
   std::optional<http::H2Error> closed_;

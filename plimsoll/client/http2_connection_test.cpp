@@ -5,10 +5,12 @@
 #include "plimsoll/client/test_server.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/http/h2_frames.hpp"
+#include "plimsoll/http/trailing.hpp"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <map>
@@ -307,6 +309,48 @@ TEST(Http2Connection, ACallThatIsToldToStopEndsItsStreamAlone) {
   EXPECT_TRUE(outcomes[0].starts_with("client-gone")) << outcomes[0];
   EXPECT_EQ(outcomes[1], "200 hello");
   EXPECT_EQ(reset, 8u);
+  EXPECT_EQ(server.connections(), 1);
+}
+
+TEST(Http2Connection, AShortBodyThatCameWithItsHeadIsThereAtOnce) {
+  std::atomic<int> heads{0};
+  const auto head = [](std::uint32_t stream) {
+    return frame(kHeaders, kEndHeaders, stream, literal(":status", "200"));
+  };
+  TestServer server{[&](TestLine& line) {
+    Peer peer{line};
+    peer.greet();
+    peer.answer(peer.request());
+    const auto second = peer.request();
+    peer.send(head(second) + frame(kData, 0, second, "hel"));
+    while (heads < 2) line.rest(kMillisecond);
+    peer.send(frame(kData, kEndStream, second, "lo"));
+    peer.answer(peer.request(), std::string(5000, 'x'));
+    const auto fourth = peer.request();
+    peer.send(head(fourth) + frame(kData, 0, fourth, "hello") +
+              frame(kHeaders, kEndHeaders | kEndStream, fourth, literal("x-sum", "1")));
+    line.wait_until_gone();
+  }};
+  const auto called = service(server);
+  run([&](Loop& loop) -> Task<> {
+    for (const bool with_its_head : {true, false, false, false}) {
+      Arena arena;
+      Context context{arena, loop, called->services()};
+      Request request{.method = "GET", .target = "/", .headers = Headers{arena}};
+      const auto answer = co_await called->call(request, context);
+      EXPECT_TRUE(answer);
+      ++heads;
+      if (!answer) co_return;
+      EXPECT_EQ(std::holds_alternative<Stream*>(answer->body), !with_its_head);
+      const auto body = co_await whole_body(*answer, 10'000);
+      EXPECT_TRUE(body);
+      if (!body) co_return;
+      if (heads != 3) { EXPECT_EQ(*body, "hello"); }
+      if (heads == 3) { EXPECT_EQ(body->size(), 5000u); }
+      if (heads == 4) { EXPECT_EQ(http::trailers_of(**std::get_if<Stream*>(&answer->body)).size(), 1u); }
+    }
+  });
+  EXPECT_EQ(heads, 4);
   EXPECT_EQ(server.connections(), 1);
 }
 
