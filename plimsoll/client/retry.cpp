@@ -74,7 +74,7 @@ class Retry final : public Policy {
   Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
     auto& state = call_state(request, context);
     const auto& loop = context.loop;
-    if (request.headers.contains(kAttempt)) {
+    if (request.headers.contains(kAttempt)) [[unlikely]] {
       auto answer = co_await next(request, context);
       co_return answer;
     }
@@ -82,13 +82,14 @@ class Retry final : public Policy {
     state.numbered = true;
     Retrying retry{*budget_, request.headers, {}};
     for (std::uint32_t attempt = 0;; ++attempt) {
-      set_alone(request.headers, kAttempt, kNumbers[attempt]);
+      set_alone(request.headers, lasting(kAttempt), lasting(kNumbers[attempt]));
       state.begin_attempt();
       state.replaceable = attempt < attempts_ && is_repeatable(request, state);
       auto answer = co_await next(request, context);
       retry.end();
       const auto failure = failure_of(answer, request, state, loop.wall());
-      if (!failure || !failure->repeatable || attempt == attempts_) co_return answer;
+      if (!failure || !failure->repeatable || attempt == attempts_) [[likely]]
+        co_return answer;
       const Scope* scope = co_await this_scope();
       if (scope && scope->stopped() != Stop::none) co_return answer;
       auto wait = backoff(base_, cap_, attempt, random_bits());

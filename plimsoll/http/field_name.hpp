@@ -42,7 +42,7 @@ class FieldNames {
   }
   constexpr bool has(std::string_view name) const {
     return !name.empty() && (marks_ & mark(name)) != 0 &&
-           std::ranges::any_of(names_, [&](auto each) { return same_variable(each, name); });
+           std::ranges::any_of(names_, [&](auto each) { return each == name || same_variable(each, name); });
   }
 
  private:

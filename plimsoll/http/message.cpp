@@ -60,7 +60,8 @@ void Headers::replace(std::string_view name, std::string_view value) {
 
 void Headers::erase(std::string_view name) {
   std::uint32_t kept = 0;
-  for (std::uint32_t i = 0; i < size_; ++i)
+  while (kept < size_ && !same(data_[kept].name, name)) ++kept;
+  for (auto i = kept + 1; i < size_; ++i)
     if (!same(data_[i].name, name)) data_[kept++] = data_[i];
   size_ = kept;
 }

@@ -145,7 +145,8 @@ Headers request_fields(const Request& request, Arena& arena, const Passing& pass
   for (const auto& field : request.headers) {
     const auto name = variable_in(field.name, arena);
     if (kHopByHop.has(name) || named(of_the_connection, name)) continue;
-    const auto written = lowered_in(field.name, arena);
+    // What is spelled as all spellings are is in lower case.
+    const auto written = name.data() == field.name.data() ? name : lowered_in(field.name, arena);
     if (kMadeHere.has(name) && !(passing.coding && written == "accept-encoding")) continue;
     const auto is_known = [&](const std::string& declared) { return same_variable(declared, name); };
     const bool known = std::ranges::any_of(passing.declared, is_known);

@@ -221,7 +221,7 @@ class Upstream final : public Handler {
     pass_both_ways(request, onward, state, context);
     // A WebSocket shows nothing that an operation could be written from.
     auto* lesson = route_.learned && !websocket ? begin_lesson(request, onward, context) : nullptr;
-    if (websocket) {
+    if (websocket) [[unlikely]] {
       // An extended CONNECT has no key, and what a client says all the same is not one.
       if (!request.protocol.empty())
         onward.headers.set("sec-websocket-key", http::new_websocket_key(client::random_bits(), client::random_bits()));
@@ -229,7 +229,7 @@ class Upstream final : public Handler {
     }
     auto answered = co_await route_.service->call(onward, context);
     if (!answered) co_return std::unexpected(std::move(answered).error());
-    if (state.credential_refused) {
+    if (state.credential_refused) [[unlikely]] {
       if (state.answer) state.answer->abandon();
       // 401 would make the caller doubt its own credential.
       co_return std::unexpected(Error{&client::kCredentialRefused}.because(
@@ -238,7 +238,7 @@ class Upstream final : public Handler {
     }
     state.use_interim();
     Response response{.status = answered->status, .headers = Headers{context.arena}};
-    if (answered->status == 101 && websocket) {
+    if (answered->status == 101 && websocket) [[unlikely]] {
       auto& tunnel = context.keep<client::Tunnel>(context.loop, state.answer->take_over(), std::move(*websocket),
                                                   route_.websockets->tunnel());
       context.note<Upgrading>("websocket", tunnel);
@@ -278,8 +278,9 @@ class Upstream final : public Handler {
       if (request.method == "HEAD" && !answered->headers.contains("content-length"))
         response.body = lasting(context.arena.make<TextStream>(""));
     }
-    if (lesson) end_lesson(*lesson, *answered, seen, response, context);
-    if (mirrored) {
+    if (lesson) [[unlikely]]
+      end_lesson(*lesson, *answered, seen, response, context);
+    if (mirrored) [[unlikely]] {
       const auto* targets = route_.service->targets().get();
       const auto* split = targets ? targets->split() : nullptr;
       // A caller of that group is answered by it already.
