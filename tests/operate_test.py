@@ -80,6 +80,34 @@ class Starting(harness.ServerTest):
             self.assertEqual(done.returncode, status, done.stderr)
             self.assertIn(file, done.stderr)
 
+    def test_commands_on_a_database_whose_folder_is_not_there_end_as_a_start_does(self):
+        folder = self.directory()
+        (folder / "notes.yaml").write_text(CONTRACT)
+        (folder / "migrations").mkdir()
+        (folder / "migrations" / "0001_a.sql").write_text("CREATE TABLE a(b);\n")
+        (folder / "copy.db").touch()
+        named = {"database": ["backup to.db", "verify", "restore copy.db"], "jobs": ["list", "show a", "requeue a", "cancel a"],
+                 "keys": ["create --name a", "list", "rotate a", "revoke a"]}
+        deployed = ["serve notes.yaml --listen 127.0.0.1:0 --management off", "check notes.yaml", "check notes.yaml --database",
+                    "migrate status notes.yaml", "migrate up notes.yaml"]
+        for place, status in ((folder / "volume" / "x.db", 75), ("volume/x.db", 2)):
+            (folder / "d.yaml").write_text(f"database: {{url: 'sqlite:{place}'}}\nlimits: {{start-patience: 0s}}\n")
+            commands = [f"{command} --config d.yaml" for command in deployed]
+            for verb, actions in named.items():
+                self.assertLessEqual(set(re.findall(r"^  (\w+) ", self.plimsoll(verb, "--help").stdout.split("Subcommands:")[1], re.M)), {action.split()[0] for action in actions})
+                commands += [f"{verb} {action} {where}" for action in actions for where in ("--config d.yaml", f"--database sqlite:{place}")]
+            commands.append(f"init made --from sqlite:{place}")
+            if status == 75:  # a relative folder that is not there yet holds no tables to write a migration of
+                commands.append("migrate new first notes.yaml --migrations none --config d.yaml")
+            for command in commands:
+                with self.subTest(command):
+                    done = self.plimsoll(*command.split(), directory=folder)
+                    self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+                    self.assertIn("volume", done.stderr)
+                    self.assertRegex(done.stderr, r"error\[[a-z-]+\]: .*\n(.*\n)*  help: \S")
+        self.assertFalse((folder / "volume").exists())
+        self.assertFalse((folder / "none").exists(), "no migration is written of tables that could not be looked at")
+
     def test_a_folder_of_the_database_that_comes_later_is_waited_for(self):
         folder = self.directory() / "volume"
         server = self.server(CONTRACT, f"database: {{url: 'sqlite:{folder}/x.db'}}")

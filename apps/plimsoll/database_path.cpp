@@ -14,6 +14,16 @@ bool has_back_up(const database::Engine& engine) { return engine.back_up && engi
 
 }  // namespace
 
+Result<> find_folder(const database::Engine& engine, const database::Place& place) {
+  const auto file = database::file_of(place.url);
+  if (!engine.file || !database::may_be_mounted_later(file)) return {};
+  Error error = Error{&kNoDatabase}.because("there is no folder " + std::filesystem::path(file).parent_path().string() +
+                                            std::string(database::kRemedyFollows) +
+                                            "Mount its volume or make the folder, or name another database.");
+  error.retryable = true;
+  return std::unexpected(std::move(error));
+}
+
 Result<NamedDatabase> named_database(const std::string& database, const std::string& config, bool existing) {
   auto deployment = server::read_deployment(config);
   if (!deployment) return said(deployment.error());
@@ -31,6 +41,7 @@ Result<NamedDatabase> named_database(const std::string& database, const std::str
   if (!made.engine)
     return fail(kNoDatabase, "only " + database::listed_schemes({}, "and") +
                                  " databases are known to this version: " + database::without_password(url));
+  if (auto found = find_folder(*made.engine, made.place); !found) return std::unexpected(std::move(found).error());
   const auto file = database::file_of(url);
   if (existing && made.engine->file && !std::filesystem::exists(file))
     return fail(kNoDatabase, "there is no database at " + file);
@@ -54,6 +65,7 @@ Result<std::unique_ptr<database::Database>> open_database(const std::string& dat
 
 Result<std::unique_ptr<database::Database>> open_database(const database::Engine& engine,
                                                           const database::Place& place) {
+  if (auto found = find_folder(engine, place); !found) return std::unexpected(std::move(found).error());
   auto opened = engine.open(place, {.purpose = database::Opening::Purpose::command});
   if (!opened) return std::unexpected(std::move(opened).error());
   return std::move(opened->database);

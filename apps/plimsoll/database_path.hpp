@@ -15,6 +15,9 @@ struct NamedDatabase {
   database::Place place;  ///< its options are of `deployment`
   const database::Engine* engine = nullptr;
 };
+/// An error where the folder of a database that is a file may be on a volume that is mounted later: the same command
+/// may succeed then.
+Result<> find_folder(const database::Engine& engine, const database::Place& place);
 /// `existing`: a file must be there already, because a command that looks at it would else make an empty one and say
 /// that nothing is in it.
 Result<NamedDatabase> named_database(const std::string& database, const std::string& config, bool existing);

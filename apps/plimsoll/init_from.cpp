@@ -157,6 +157,7 @@ int write_from_database(const InitFrom& options, WrittenFiles& made) {
                         (engine ? " that a contract can be written from" : ""),
                     "--from", "Write " + database::listed_forms({}, "or", kHasCatalogue) + ".");
   const auto path = database::file_of(options.url);
+  if (auto found = find_folder(*engine, {.url = options.url}); !found) return complain(found.error());
   std::error_code unknown;
   if (engine->file && !fs::is_regular_file(path, unknown))
     return complain("there is no database at " + path, "--from",

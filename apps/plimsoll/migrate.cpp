@@ -153,6 +153,7 @@ int write_new(const Options& options, const std::string& folder, const database:
   table::Model model;
   if (const int status = read_for_new(options, loaded, model)) return status;
   const auto path = database::file_of(place.url);
+  if (auto found = find_folder(engine, place); files.empty() && !found) return complain(found.error());
   Scratch scratch;
   if (auto opened = scratch.open(engine, place); !opened) {
     if (opened.error().problem != &database::kMigration) return complain(opened.error());

@@ -1,6 +1,7 @@
 #include "plimsoll/database/engine.hpp"
 
 #include <algorithm>
+#include <filesystem>
 
 namespace plimsoll::database {
 
@@ -80,6 +81,12 @@ std::string default_url(std::string_view name) {
 std::string file_of(std::string_view url) {
   const auto* engine = engine_of(url);
   return engine && engine->file ? std::string(url.substr(scheme_in(url, *engine).size())) : std::string{};
+}
+
+bool may_be_mounted_later(const std::string& file) {
+  const auto folder = std::filesystem::path(file).parent_path();
+  std::error_code unknown;
+  return folder.is_absolute() && !std::filesystem::exists(folder, unknown) && !unknown;
 }
 
 std::string shown(std::string_view url) {

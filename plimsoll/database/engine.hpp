@@ -119,6 +119,9 @@ const Engine* engine_of(std::string_view url);
 std::string default_url(std::string_view name);
 /// The path of a database that is a file; empty: it is none.
 std::string file_of(std::string_view url);
+/// Whether the folder of such a file is not there, and may be on a volume that is mounted later: that of an absolute
+/// path. A relative one stands beside the deployment: where it is not there, it is misspelt.
+bool may_be_mounted_later(const std::string& file);
 /// A database as messages call it: its file, or its URL without the password.
 std::string shown(std::string_view url);
 /// `sqlite:PATH or postgres://…`: how URLs are written, for remedies. `only`: of those engines for which it is true.

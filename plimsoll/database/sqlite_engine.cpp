@@ -42,14 +42,6 @@ Error no_folder() {
   return error;
 }
 
-/// The folder of an absolute path that is not there may be on a volume that is mounted later. A relative one stands
-/// beside the deployment: where it is not there, it is misspelt.
-bool may_be_mounted_later(const std::string& path) {
-  const auto folder = fs::path(path).parent_path();
-  std::error_code unknown;
-  return folder.is_absolute() && !fs::exists(folder, unknown) && !unknown;
-}
-
 Result<SqliteOptions> options_at(const Place& place) {
   SqliteOptions options;
   if (auto read = read_options(place, kSqliteFields, &options); !read) return std::unexpected(std::move(read).error());
@@ -96,7 +88,7 @@ Result<> try_on_copy(SqliteOptions& options, OpenDatabase& made) {
     Error error =
         Error{&kUnavailable}.because("there is no folder " + folder.string() + std::string(kRemedyFollows) +
                                      "Make the folder, or name another file with `database: {url: 'sqlite:PATH'}`.");
-    error.retryable = false;
+    error.retryable = may_be_mounted_later(options.path);
     return std::unexpected(std::move(error));
   }
   auto folder = std::make_shared<Folder>("check");
@@ -121,8 +113,7 @@ Result<OpenDatabase> open(const Place& place, const Opening& opening) {
     if (auto copied = try_on_copy(*options, made); !copied) return std::unexpected(std::move(copied).error());
   auto opened = open_sqlite(*options);
   if (!opened) {
-    if (opening.purpose == Opening::Purpose::requests && may_be_mounted_later(options->path))
-      opened.error().retryable = true;
+    if (may_be_mounted_later(options->path)) opened.error().retryable = true;
     return std::unexpected(std::move(opened).error());
   }
   made.database = std::move(*opened);
