@@ -282,6 +282,22 @@ class Files(harness.ServerTest):
                 self.assertEqual(made.status, 201, (kind, data, made.body))
                 self.assertEqual(server.get(f"/products/{row}/image").body, data, kind)
 
+    def test_a_part_of_a_form_has_the_media_types_that_a_body_has(self):
+        server = self.product()
+        texts = ("text/plain", "application/json")
+        sets = [f"{kind}; charset={name}" for kind in texts for name in ("utf-8", "UTF-8", '"utf-8"', "us-ascii", "utf-7", "utf-16", "iso-8859-1", "unknown", '""', "utf-8; charset=utf-16")]
+        taken = 0
+        for number, kind in enumerate([*sets, *texts, "image/png; charset=utf-7", "text/plain; x=y", "text/plain; x=y; X=z", "text/plain; " + "; ".join(f"a{n}=b" for n in range(9))]):
+            with self.subTest(kind):
+                body = server.put(IMAGE, b"7", {"Content-Type": kind})
+                part = server.post("/products", *self.form(id=f"f{number}", name="A lamp", image=("a", kind, b"7")))
+                self.assertIn((body.status, part.status), ((201, 201), (204, 201), (415, 400)), (body, part))
+                if part.status == 400:
+                    self.assertEqual([(error["pointer"], error["keyword"]) for error in part.json()["errors"]], [("/image", "contentType")])
+                    self.assertIn(part.json()["errors"][0]["message"], body.json()["detail"])
+                taken += part.status == 201
+        self.assertEqual(taken, 12)
+
     def test_a_form_that_is_wrong_stores_nothing(self):
         server = self.shop()
         for status, pointer, parts in ((422, "/image", {"image": ("a.gif", "image/gif", b"x")}), (422, "/image", {"image": ("a.png", "image/png", b"")}), (400, "/manual", {"manual": ("a.html", "text/html", b"x")}),

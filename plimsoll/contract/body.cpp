@@ -1,5 +1,6 @@
 #include "plimsoll/contract/body.hpp"
 
+#include "plimsoll/base/letters.hpp"
 #include "plimsoll/http/multipart.hpp"
 #include "plimsoll/http/negotiate.hpp"
 #include "plimsoll/json/object_builder.hpp"
@@ -47,6 +48,16 @@ BodyKind body_kind(std::string_view type) {
   if (type.starts_with("multipart/")) return BodyKind::multipart;
   if (type.starts_with("text/")) return BodyKind::text;
   return BodyKind::binary;
+}
+
+std::string refusal_of_type(std::string_view type, std::string_view content_type) {
+  if (http::repeats_parameter(content_type))
+    return "the Content-Type says a parameter more than once, or more than eight";
+  const auto kind = body_kind(type);
+  if (kind == BodyKind::binary || kind == BodyKind::multipart) return {};
+  const auto charset = lowered(http::media_type_parameter(content_type, "charset").value_or("utf-8"));
+  if (charset == "utf-8" || charset == "us-ascii") return {};
+  return "the character set \"" + charset + "\" is not accepted; send UTF-8";
 }
 
 BodyReader::BodyReader(const Contract& contract, const MediaType& media, Sanitizer sanitizer)
@@ -220,6 +231,8 @@ Value BodyReader::part_value(const Part& part, const Property* property, Arena& 
   };
   const auto type = essence(part.content_type);
   if (property && !property->takes(type)) return wrong("contentType", "must be of the type " + property->content_types);
+  if (auto refusal = refusal_of_type(type, part.content_type); !refusal.empty())
+    return wrong("contentType", std::move(refusal));
   const bool item = property && is_list(&property->reader.shape());
   const bool said_json = property && (property->json || property->json_items);
   // The bytes of a file whose property can be nothing but text are that text, whatever they are.

@@ -9,6 +9,10 @@ namespace plimsoll::contract {
 enum class BodyKind : std::uint8_t { json, json_lines, form, multipart, text, binary };
 /// Of a media type without parameters, lower case.
 BodyKind body_kind(std::string_view media_type);
+/// Why a body, or a part of a form, is not read whose Content-Type has parameters, whatever type is declared: texts are
+/// UTF-8, and of a parameter that comes twice another reader could take the other one. `type`: that without parameters,
+/// lower case. Empty: nothing is wrong.
+std::string refusal_of_type(std::string_view type, std::string_view content_type);
 
 /// Reads the bodies of one declared media type. Made once, used for each request.
 class BodyReader {

@@ -359,19 +359,14 @@ class Validate final : public Policy {
       for (const auto& declared : readers_)
         if (declared.reader.media_type().name == content_type)
           return taken(declared, declared.kind, content_type, content_type, context);
-    if (http::repeats_parameter(content_type))
-      return unsupported(context, "the Content-Type says a parameter more than once, or more than eight");
     const auto type = essence(content_type, context.arena);
+    if (auto refusal = contract::refusal_of_type(type, content_type); !refusal.empty())
+      return unsupported(context, std::move(refusal));
     const auto* declared = reader_for(type, content_type);
     if (!declared)
       return unsupported(context, "bodies of the type \"" + std::string(type) + "\" are not accepted" +
                                       (accepted_.empty() ? "" : "; send " + accepted_));
-    const auto kind = contract::body_kind(type);
-    if (kind != BodyKind::binary && kind != BodyKind::multipart)
-      if (const auto charset = http::media_type_parameter(content_type, "charset"))
-        if (const auto name = lowered(*charset); name != "utf-8" && name != "us-ascii")
-          return unsupported(context, "the character set \"" + name + "\" is not accepted; send UTF-8");
-    return taken(*declared, kind, type, content_type, context);
+    return taken(*declared, contract::body_kind(type), type, content_type, context);
   }
   Reading taken(const Declared& declared, BodyKind kind, std::string_view type, std::string_view content_type,
                 Context& context) const {
