@@ -24,11 +24,11 @@ KEYS = """
   /keyed:
     get:
       operationId: keyed
-      security: [{key: []}, {session: []}]
+      security: [{key: []}, {session: []}, {member: []}]
       x-plimsoll: {upstream: reviews, authentication: off}
       responses: {'200': {description: ok, content: {application/json: {}}}, default: {description: other}}
 components:
-  securitySchemes: {key: {type: apiKey, in: header, name: X-Shop-Key}, session: {type: apiKey, in: cookie, name: session}}
+  securitySchemes: {key: {type: apiKey, in: header, name: X-Shop-Key}, session: {type: apiKey, in: cookie, name: session}, member: {type: apiKey, in: query, name: "member key"}}
 """
 
 
@@ -184,8 +184,10 @@ class Credentials(upstreams_test.Behind):
                                 ("authentication: {hmac: {secret: '0123456789abcdef0123456789abcdef', template: '{body}', header: X-Signature}}", False),
                                 ("authentication: {header: X-Key, value: k, refusals: pass}", True)):
             with self.subTest(options):
-                server = self.front(target, options=options, more=KEYS)
-                self.assertEqual(server.get("/keyed", headers=own).status, 200)
+                server = self.front(target, options=options, more=KEYS, document=", validate: {unknown-query: ignore}")
+                for query, rest in (("", ""), ("?", "?"), ("?a=1&b=%20x", "?a=1&b=%20x"), ("?member%20key=k", ""), ("?a=1&member+key=k&%6dember%20ke%79=k&b&member%20keys=1&c=", "?a=1&b&member%20keys=1&c=")):
+                    self.assertEqual(server.get("/keyed" + query, headers=own).status, 200)
+                    self.assertEqual(target.seen[-1][0], "GET /keyed" + (query if passes else rest))
                 seen = target.seen[-1][1]
                 self.assertEqual((seen.get("authorization") == own["Authorization"], seen.get("x-shop-key"), seen.get("cookie")),
                                  (True, "k", own["Cookie"]) if passes else (False, None, "theme=dark; x=y"))

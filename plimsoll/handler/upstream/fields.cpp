@@ -3,6 +3,7 @@
 #include "plimsoll/base/arena_text.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/field_name.hpp"
+#include "plimsoll/http/target.hpp"
 #include "plimsoll/http/trailing.hpp"
 
 #include <algorithm>
@@ -134,6 +135,19 @@ void FieldRules::apply_to_request(Headers& headers) const {
 void FieldRules::apply_to_response(Headers& headers) const {
   for (const auto& name : remove) headers.remove(name);
   for (const auto& [name, value] : set) headers.set(lasting(name), lasting(value));
+}
+
+std::string_view passed_query(std::string_view query, Arena& arena, const Passing& passing) {
+  if (passing.keys_in_query.empty()) return query;
+  std::string kept;
+  for (QueryPairs pairs{query}; const auto pair = pairs.next();) {
+    // As the policy that verifies keys reads the name.
+    if (named(passing.keys_in_query, percent_decode(pair->name, arena, true).value_or(pair->name))) continue;
+    if (!kept.empty()) kept += '&';
+    kept += pair->name;
+    if (pair->has_value) (kept += '=') += pair->value;
+  }
+  return arena.keep(kept);
 }
 
 Headers request_fields(const Request& request, Arena& arena, const Passing& passing) {

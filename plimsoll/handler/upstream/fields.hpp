@@ -29,9 +29,11 @@ struct Passing {
   /// Fields that act in the name of the credential that the service is shown, as `variable_name` has them; one that
   /// ends with `*` names all that begin so. A caller's pass only where they are declared.
   std::vector<std::string> reserved{};
-  /// Cookies that are keys of callers to this server, and are for no other.
-  std::vector<std::string> keys_in_cookies{};
+  /// Cookies and parameters of the query that are keys of callers to this server, and are for no other.
+  std::vector<std::string> keys_in_cookies{}, keys_in_query{};
 };
+/// The query as it is passed on.
+std::string_view passed_query(std::string_view query, Arena& arena, const Passing& passing);
 /// The fields of a request as they are passed on: names in lower case. What is not a view of the request is in `arena`.
 Headers request_fields(const Request& request, Arena& arena, const Passing& passing = {});
 

@@ -109,7 +109,7 @@ bool judges_callers(const json::Value* credential) {
   return !credential || (refusals && refusals->is(json::Type::string) && refusals->string() == "pass");
 }
 Passing passing(const contract::Operation& operation, const Upstreams::One& upstream) {
-  Passing made{.coding = operation.undeclared, .declared = {}, .reserved = upstream.reserved, .keys_in_cookies = {}};
+  Passing made{.coding = operation.undeclared, .declared = {}, .reserved = upstream.reserved};
   for (const auto& parameter : operation.parameters)
     if (parameter.in == contract::In::header) made.declared.push_back(lowered(parameter.name));
   for (const auto& requirement : operation.security)
@@ -120,8 +120,8 @@ Passing passing(const contract::Operation& operation, const Upstreams::One& upst
         made.declared.push_back(lowered(scheme.parameter));
       else if (scheme.in == contract::In::header)
         made.reserved.push_back(variable_name(scheme.parameter));
-      else if (scheme.in == contract::In::cookie && !upstream.judges_callers)
-        made.keys_in_cookies.push_back(scheme.parameter);
+      else if (!upstream.judges_callers)
+        (scheme.in == contract::In::cookie ? made.keys_in_cookies : made.keys_in_query).push_back(scheme.parameter);
     }
   return made;
 }

@@ -197,9 +197,10 @@ class Upstream final : public Handler {
     } else if (route_.declared && context.operation && !route_.declared->is_clear(*context.operation, request.path)) {
       co_return fail(kNoSuchPath, "a path that may be taken for another one is not passed on");
     }
-    if (request.has_query) {
-      ArenaText whole{context.arena, target.size() + 1 + request.query.size()};
-      target = (whole << target << "?" << request.query).text();
+    const auto query = passed_query(request.query, context.arena, route_.passing);
+    if (request.has_query && query.empty() == request.query.empty()) {
+      ArenaText whole{context.arena, target.size() + 1 + query.size()};
+      target = (whole << target << "?" << query).text();
     }
     // In the arena: the state of the call is found by it as long as the answer is read.
     auto& onward = context.keep<Request>(Request{
