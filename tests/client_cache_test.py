@@ -1,6 +1,8 @@
 """`cache` of an upstream: the private cache of the client (RFC 9111), on a running server with a service behind that answers as told."""
 import json
 import random
+import socket
+import threading
 
 import harness
 from upstreams_test import Behind, answer, contract
@@ -71,6 +73,72 @@ class ClientCache(Behind):
         self.assertEqual([server.get("/reviews").json()["run"], server.get("/reviews").json()["run"]], [1, 1])
         server.post("/reviews", {"text": "good"})
         self.assertEqual(server.get("/reviews").json(), {"run": 3})
+
+    ITEMS = """
+  /items/{id}:
+    parameters: [{name: id, in: path, required: true, schema: {type: string}}]
+    x-plimsoll: {deadline: 500ms}
+    get:
+      operationId: getItem
+      x-plimsoll: {upstream: reviews%s}
+      responses: {'200': {description: ok, content: {application/json: {}}}, default: {description: other}}
+""" + "".join(f"    {method}: {{operationId: {method}Item, x-plimsoll: {{upstream: reviews}}, responses: {{default: {{description: other}}}}}}\n" for method in ("put", "delete", "patch"))
+
+    def test_a_change_of_which_nobody_knows_what_came_makes_what_is_stored_old(self):
+        """A look after an uncertain write is what clients are told to do: it must not be given what was stored before."""
+        held = threading.Event()
+        self.addCleanup(held.set)
+
+        def hangs(*_):
+            held.wait()
+            return None
+
+        class Answers(list):
+            def __call__(self, *_):
+                return self.pop(0) if len(self) > 1 else self[0]
+        refused, done, unknown = answer(status="409 Conflict"), answer(), True
+        broken = lambda *_: None
+        outcomes = [("done", done, True), ("refused", refused, False), ("not taken", answer(status="503 Service Unavailable"), False), ("its connection breaks", broken, unknown), ("no answer until the deadline", hangs, unknown),
+                    ("a gateway behind got no answer", answer(status="504 Gateway Timeout"), unknown), ("an error of the service", answer(status="500 Internal Server Error"), False),
+                    ("no HTTP", b"nonsense\r\n\r\n", unknown), ("refused after an attempt that broke", Answers([None, answer(status="412 Precondition Failed")]), unknown), ("the client has left", "leaves", unknown)]
+        for cache, options in ((", cache: origin", ""), (", cache: 1h", ""), ("", "cache: 16MiB")):
+            target = self.target()
+            server = self.front(target, options=f"breaker: off{options and ', ' + options}", more=self.ITEMS % cache)
+            change = {}
+
+            def does(connection, request):
+                if request[0].startswith("GET"):
+                    return stored("max-age=3600", {"seen": len(target.seen)})
+                return change["does"](connection, request) if callable(change["does"]) else change["does"]
+            target.does = does
+            for method in ("PUT", "DELETE", "PATCH"):
+                for number, (name, outcome, old) in enumerate(outcomes):
+                    if method == "PATCH" and isinstance(outcome, Answers):
+                        continue  # it is not sent again
+                    with self.subTest(cache=cache or options, method=method, outcome=name):
+                        path = f"/items/{method}{number}"
+                        first = server.get(path).json()
+                        self.assertEqual(server.get(path).json(), first)
+                        before = len(target.seen)
+                        change["does"] = hangs if outcome == "leaves" else Answers(outcome) if isinstance(outcome, Answers) else outcome
+                        if outcome == "leaves":
+                            line = socket.create_connection(("127.0.0.1", server.port), harness.PATIENCE)
+                            line.sendall(f"{method} {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n".encode())
+                            harness.until(lambda: len(target.seen) > before, "the request")
+                            line.close()
+                            harness.until(lambda: any(each.get("client_gone") and each.get("path") == path for each in server.logged()), server.describe)
+                        else:
+                            server.request(method, path)
+                        self.assertGreater(len(target.seen), before)
+                        self.assertEqual(server.get(path).json() != first, old)
+            with self.subTest(cache=cache or options, outcome="never sent"):
+                target = self.target()
+                target.does = stored("max-age=3600", {"a": 1}, "Connection: close\r\n")
+                server = self.front(target, options=f"retry: off{options and ', ' + options}", more=self.ITEMS % cache)
+                self.assertEqual(server.get("/items/a").status, 200)
+                target.close()
+                self.assertEqual(server.request("PUT", "/items/a").status, 502)
+                self.assertEqual(server.get("/items/a").json(), {"a": 1})
 
     def test_no_caller_is_given_what_was_made_for_another(self):
         """Random pairs of requests with credentials of the caller that are passed on: the service tells each who it is, in all ways in which it may be stored."""

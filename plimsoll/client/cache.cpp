@@ -271,6 +271,7 @@ class Cache final : public Policy {
 
   PLIMSOLL_FORWARDS Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
     place_.describe(request, context);
+    if (!http::is_safe(request.method)) call_state(request, context).once = &origin::watch_effect(context);
     return cache_->apply(request, context, next);
   }
 

@@ -124,7 +124,9 @@ struct CallState final : InterimTaker {
   void reached() noexcept {
     before_reached = {connected, once && once->reached};
     connected = true;
-    if (once) once->reached = true;
+    if (!once) return;
+    once->reached_before |= once->reached;
+    once->reached = true;
   }
   /// The service has refused this attempt, and has done nothing.
   void nothing_done() noexcept {

@@ -14,13 +14,15 @@ constexpr bool says_nothing_done(std::uint16_t status) {
 }
 
 /// Left in the exchange (`Context::note`) by who must know whether the request may have taken effect in another
-/// service: the idempotency of operations whose effect is not in our database.
+/// service: the idempotency of operations whose effect is not in our database, and caches of what the request changes.
 struct SentOnce {
   /// Requests that mean something else when they are done twice are sent at most once, whatever key they carry: the
   /// service may not honour it.
   bool never_again = true;
   /// A request has been sent, or a part of it, and its service has not said that nothing was done.
   bool reached = false;
+  /// The same of an attempt before the last one.
+  bool reached_before = false;
   /// The key of the request, for a service to which all callers are one: it differs by caller and operation.
   std::string_view key{};
 };

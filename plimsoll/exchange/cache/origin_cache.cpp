@@ -1,6 +1,7 @@
 #include "plimsoll/exchange/cache/origin_cache.hpp"
 
 #include "plimsoll/base/arena_text.hpp"
+#include "plimsoll/database/database.hpp"
 #include "plimsoll/exchange/cache/origin_fill.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/problems.hpp"
@@ -46,10 +47,11 @@ class OriginCache final : public Policy {
       co_return answer;
     }
     if ((!get && !head) || place_->has_body(request, context)) {
+      const bool changes = place_->changes(request, context);
+      if (changes) watch_effect(context);
       auto answer = co_await next(request, context);
+      if (changes) invalidate(*shared_, place_->resource(request), answer, context);
       if (!answer) co_return answer;
-      if (place_->changes(request, context) && answer->status < 400)
-        invalidate(*shared_, place_->resource(request), *answer);
       co_return bypassed(std::move(answer), "; fwd=method");
     }
     const auto asked = http::origin::asked_of(request.headers, place_->is_authorized(context), options_.obeys);
@@ -570,10 +572,32 @@ std::unique_ptr<Policy> origin_cache(const CacheOptions& options, std::unique_pt
   return std::make_unique<OriginCache>(options, std::move(place), std::move(shared), counts, clock);
 }
 
-void invalidate(CacheState& shared, const Resource& resource, const Response& answer) {
-  for (const auto& path : http::origin::changed_paths(resource, answer.headers)) shared.resources.changed(path);
-  if (answer.headers.contains("cache-group-invalidation"))
-    for (const auto& group : http::origin::groups_of(answer.headers.joined("cache-group-invalidation")))
+SentOnce& watch_effect(Context& context) {
+  auto* known = context.noted<SentOnce>();
+  return known ? *known : context.note<SentOnce>(SentOnce{.never_again = false});
+}
+
+namespace {
+
+bool is_outcome_unknown(const Result<Response>& answer, const Context& context) {
+  if (!answer && answer.error().problem == &database::kOutcomeUnknown) return true;
+  const auto& sent = *context.noted<SentOnce>();
+  // A gateway that got no answer knows as little. All else has an answer: that nothing was done, which may be because
+  // an earlier attempt has done it.
+  const bool answered = answer && answer->status != 502 && answer->status != 504;
+  return answered ? sent.reached_before : sent.reached;
+}
+
+}  // namespace
+
+void invalidate(CacheState& shared, const Resource& resource, const Result<Response>& answer, const Context& context) {
+  if (!answer || answer->status >= 400) {
+    if (is_outcome_unknown(answer, context)) shared.resources.changed(resource.path);
+    return;
+  }
+  for (const auto& path : http::origin::changed_paths(resource, answer->headers)) shared.resources.changed(path);
+  if (answer->headers.contains("cache-group-invalidation"))
+    for (const auto& group : http::origin::groups_of(answer->headers.joined("cache-group-invalidation")))
       shared.resources.changed(group_slot(resource.authority, group));
 }
 

@@ -4,6 +4,7 @@
 #include "plimsoll/base/clock.hpp"
 #include "plimsoll/exchange/cache/cache_store.hpp"
 #include "plimsoll/exchange/part.hpp"
+#include "plimsoll/exchange/sent_once.hpp"
 #include "plimsoll/http/origin_rules.hpp"
 
 #include <array>
@@ -91,8 +92,12 @@ class Place {
 std::unique_ptr<Policy> origin_cache(const CacheOptions& options, std::unique_ptr<const Place> place,
                                      std::shared_ptr<CacheState> shared, const CacheCounters& counts,
                                      const Clock& clock);
-/// Makes what an unsafe request has changed old, now that it has succeeded (RFC 9111, section 4.4; RFC 9875).
-void invalidate(CacheState& shared, const http::origin::Resource& resource, const Response& answer);
+/// Before an unsafe request is answered: lets services that it is sent to note that it has reached them.
+SentOnce& watch_effect(Context& context);
+/// Makes what an unsafe request has changed old: once it has succeeded (RFC 9111, section 4.4; RFC 9875), and where it
+/// has reached a service and what came of it is not known. `watch_effect` was called before it.
+void invalidate(CacheState& shared, const http::origin::Resource& resource, const Result<Response>& answer,
+                const Context& context);
 
 }  // namespace origin
 

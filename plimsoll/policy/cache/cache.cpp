@@ -414,18 +414,19 @@ class Cache final : public Policy {
   telemetry::Counter* counts_[bypass + 1] = {};
 };
 
-/// A change of a resource makes what is cached of it old, once it has succeeded (RFC 9111, section 4.4).
+/// A change of a resource makes what is cached of it old.
 class Invalidation final : public Policy {
  public:
   explicit Invalidation(std::shared_ptr<CacheShared> shared) : shared_(std::move(shared)) {}
   Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
     auto answer = co_await next(request, context);
-    if (answer && answer->status < 400) origin::invalidate(*shared_, resource_of(request), *answer);
+    origin::invalidate(*shared_, resource_of(request), answer, context);
     co_return answer;
   }
 
  private:
   const std::shared_ptr<CacheShared> shared_;
+    origin::watch_effect(context);
 };
 
 Result<std::shared_ptr<CacheShared>> shared_of(const Services& services) {

@@ -406,8 +406,9 @@ TEST_F(OriginCacheTest, WhatWasAskedForBeforeAWriteIsNotUsedAfterIt) {
     co_await pause(loop, 10 * kMillisecond);
     Arena arena;
     Request request{.method = "POST", .target = "/things", .headers = Headers{arena}, .path = "/things"};
+    Context context(arena, loop, self.services_);
     origin::invalidate(*self.services_.shared->of<CacheShared>(0), resource_of(request),
-                       Response{.headers = Headers{arena}});
+                       Response{.headers = Headers{arena}}, context);
   }(*this, loop));
   loop.run();
   EXPECT_EQ(before.body, "run 1");
