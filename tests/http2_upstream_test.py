@@ -487,6 +487,63 @@ class Upstream(harness.ServerTest):
             with self.assertRaises((http.client.IncompleteRead, ConnectionError), msg=path):
                 server.get(path)
 
+    def test_the_log_says_what_was_sent_of_an_answer_that_breaks_off(self):
+        frame, field = http2_client.frame, http2_client.field
+
+        def head(stream, more=b""):
+            fields = field(":status", "200") + field("content-type", "application/octet-stream") + more
+            return frame(http2_client.HEADERS, http2_client.END_HEADERS, stream.number, fields)
+
+        def reset(stream):
+            return frame(http2_client.RST_STREAM, 0, stream.number, (2).to_bytes(4, "big"))
+
+        def closes(stream, *parts):
+            stream.line.raw(b"".join(parts))
+            stream.line.close()
+
+        ways = {"before its head": (lambda stream: stream.line.raw(reset(stream)), {502}),
+                "with its head": (lambda stream: stream.line.raw(head(stream) + reset(stream)), {502}),
+                "with a head that tells its length": (lambda stream: stream.line.raw(head(stream, field("content-length", "5")) + reset(stream)), {502}),
+                "with its head and the connection": (lambda stream: closes(stream, head(stream)), {502}),
+                "with its head, by a frame too long": (lambda stream: stream.line.raw(head(stream) + frame(http2_client.DATA, 0, stream.number, b"x" * (1 << 20))), {502}),
+                "soon behind its head": (lambda stream: (stream.line.raw(head(stream)), stream.line.raw(reset(stream))), {200, 502}),
+                "behind its first bytes": (lambda stream: stream.line.raw(head(stream) + frame(http2_client.DATA, 0, stream.number, b"x") + reset(stream)), {200})}
+        for way, (script, expected) in ways.items():
+            origin = self.behind(script)
+            server = self.front(origin, "http: 2, retry: off, breaker: off")
+            sent = []
+            for client in ("HTTP/1.1", "HTTP/2"):
+                with self.subTest(way, client=client):
+                    if client == "HTTP/2":
+                        with http2_client.Client(server.port, patience=harness.PATIENCE) as line:
+                            line.send(http2_client.request(1, http2_client.head(path="/files")))
+                            status = line.answer(1)[0]
+                    else:
+                        line = http.client.HTTPConnection(server.address, timeout=harness.PATIENCE)
+                        line.request("GET", "/files")
+                        status = line.getresponse().status
+                        line.close()
+                    sent.append(status)
+                    self.assertIn(status, expected)
+                    logged = lambda: [each for each in server.logged() if each.get("event") == "request" and each.get("path") == "/files"]
+                    harness.until(lambda: len(logged()) == len(sent), server.describe)
+                    self.assertEqual(logged()[-1]["status"], status)
+                    self.assertIn(f"127.0.0.1:{origin.port}", logged()[-1]["detail"])
+            of = lambda status: sum(value for series, value in server.metrics().items() if series.startswith("http_server_request_duration_seconds_count{") and f'http_response_status_code="{status}"' in series and 'operation="getFile"' in series)
+            self.assertEqual({status: of(status) for status in set(sent)}, {status: sent.count(status) for status in set(sent)}, way)
+
+    def test_a_head_that_is_reset_at_once_is_a_failed_call(self):
+        head = http2_client.field(":status", "200")
+        origin = self.behind(lambda stream: stream.line.raw(http2_client.frame(http2_client.HEADERS, http2_client.END_HEADERS, stream.number, head) + http2_client.frame(http2_client.RST_STREAM, 0, stream.number, (2).to_bytes(4, "big"))))
+        server = self.front(origin, "http: 2, retry: {attempts: 1}, breaker: {of: 20}")
+        self.assertEqual((server.get("/files").code, len(origin.requests)), ("bad-answer", 2), "it is repeated, as any answer that cannot be used")
+        failed = lambda: sum(value for series, value in server.metrics().items() if series.startswith("http_client_request_duration_seconds_count") and 'error_type="bad-answer"' in series)
+        self.assertEqual(failed(), 1)
+        for _ in range(9):
+            server.get("/files")
+        refused = server.get("/files")
+        self.assertEqual((refused.status, refused.code), (503, "circuit-open"))
+
     def test_a_connection_that_the_service_closed_is_replaced(self):
         origin = self.behind(lambda stream: stream.answer(200, b"ok"))
         server = self.front(origin, "http: 2, retry: off")

@@ -385,6 +385,8 @@ Task<Result<>> Http2Attempt::receive_head(Nanoseconds until) {
       co_return std::unexpected(error_of(scope->stopped()));
     }
   }
+  // A head with which the stream was reset is no answer: nothing of its body will come.
+  if (closed_ && !ended_ && incoming_.empty()) co_return std::unexpected(why_closed());
   co_return Result<>{};
 }
 

@@ -20,10 +20,6 @@ namespace {
 using net::Moved;
 using net::Want;
 
-/// So long the head of a streamed response waits for the first bytes of its body: a stream that fails until then is
-/// answered by a problem, and most heads travel with their bodies.
-constexpr auto kHeadWaits = 20 * kMillisecond;
-
 /// Bodies up to this size travel in the same buffer as their head; larger ones are not copied.
 constexpr std::size_t kCopied = 16 * 1024;
 /// What is read and thrown away so that a connection can go on, or its last answer be read (RFC 9112, section 9.6).
@@ -542,6 +538,9 @@ Task<bool> Http1::send_stream(Stream& stream, const h1::Framed& framed, h1::Outb
     auto piece = co_await in(exchange_->scope, stream.read());
     waiting_ = false;
     head.disarm();
+    last = piece && piece->empty();
+    if (piece && known && (outcome.sent + piece->size() > framed.size || (last && outcome.sent < framed.size)))
+      piece = std::unexpected(other_length());
     if (!piece) {
       outcome.detail = exchange_->context.arena.keep(log_text(piece.error()));
       if (!begun && !head.sent) co_return co_await answer_failed(*exchange_, piece.error());
@@ -549,12 +548,6 @@ Task<bool> Http1::send_stream(Stream& stream, const h1::Framed& framed, h1::Outb
       co_return false;
     }
     begun = true;
-    last = piece->empty();
-    if (known && (outcome.sent + piece->size() > framed.size || (last && outcome.sent < framed.size))) {
-      outcome.detail = "the body is not as long as its Content-Length";
-      outcome.cut = true;
-      co_return false;
-    }
     if (chunked && !last) {
       out.wrote(h1::chunk_line(out.room(20), piece->size()));
     } else if (chunked) {

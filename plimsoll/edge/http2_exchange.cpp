@@ -24,6 +24,25 @@ constexpr std::size_t kFilePiece = 64 * 1024;
 
 }  // namespace
 
+/// The head of a streamed response, which goes alone where the first bytes of the body are long in coming.
+struct Http2Exchange::LateHead final : Alarm {
+  LateHead(Http2Exchange& exchange, const Response& response, std::span<const Header> more)
+      : exchange(exchange), response(response), more(more) {
+    ring = [](Alarm& alarm) { static_cast<LateHead&>(alarm).send(); };
+    auto& loop = exchange.http2_.connection().worker.loop;
+    loop.wheel().arm(*this, loop.tick_in(kHeadWaits));
+  }
+  void send() {
+    if (std::exchange(sent, true)) return;
+    exchange.http2_.session().respond(exchange, response.status, response.headers, more, true, response.block);
+    exchange.http2_.wake();
+  }
+  Http2Exchange& exchange;
+  const Response& response;
+  const std::span<const Header> more;
+  bool sent = false;
+};
+
 Http2Exchange::Http2Exchange(Http2Connection& http2, std::unique_ptr<Arena> arena, const http::H2Head& head)
     : http2_(http2),
       arena_(std::move(arena)),
@@ -158,12 +177,15 @@ Task<> Http2Exchange::answer(Response& response) {
     more[count++] = {"content-length", {digits, static_cast<std::size_t>(end - digits)}};
   }
   const bool content = !bodiless && (stream || (size && *size > 0));
+  if (content && stream) {
+    LateHead head{*this, response, {more.data(), count}};
+    co_await send_stream(**stream, size, head);
+    co_return;
+  }
   session.respond(*this, status, response.headers, {more.data(), count}, content, response.block);
   http2_.wake();
   if (!content) co_return;
-  if (stream) {
-    co_await send_stream(**stream, size);
-  } else if (file) {
+  if (file) {
     co_await send_file(*file);
   } else {
     session.supply(*this, whole, true);
@@ -199,26 +221,36 @@ Task<bool> Http2Exchange::send(Bytes piece, bool last) {
   co_return taken && !closed_;
 }
 
+/// A stream has failed before anything of the answer was sent: the client is told so instead.
+Task<> Http2Exchange::answer_failed(const Error& error) {
+  if (closed_) co_return;
+  auto response = exchange_.service.refused(error, exchange_.request, exchange_.context);
+  exchange_.context.outcome.status = response.status;
+  co_await answer(response);
+}
+
 /// A stream that fails, or is longer or shorter than was said, is reset, so that no receiver takes the part for the
 /// whole.
-Task<> Http2Exchange::send_stream(Stream& stream, std::optional<std::uint64_t> size) {
+Task<> Http2Exchange::send_stream(Stream& stream, std::optional<std::uint64_t> size, LateHead& head) {
   auto& session = http2_.session();
   for (;;) {
-    const auto piece = co_await stream.read();
+    auto piece = co_await stream.read();
+    head.disarm();
+    const bool last = piece && piece->empty();
+    if (piece && size && (sent() + piece->size() > *size || (last && sent() < *size)))
+      piece = std::unexpected(other_length());
     if (!piece) {
       exchange_.context.outcome.detail = arena_->keep(log_text(piece.error()));
+      if (!head.sent) {
+        co_await answer_failed(piece.error());
+        co_return;
+      }
       exchange_.context.outcome.cut = true;
       session.reset(*this, http::H2Error::internal_error);
       co_return;
     }
-    const bool last = piece->empty();
+    head.send();
     if (last) session.trail(*this, http::trailers_of(stream));
-    if (size && (sent() + piece->size() > *size || (last && sent() < *size))) {
-      exchange_.context.outcome.detail = "the body is not as long as its Content-Length";
-      exchange_.context.outcome.cut = true;
-      session.reset(*this, http::H2Error::internal_error);
-      co_return;
-    }
     const bool taken = co_await send(*piece, last);
     if (last) co_return;
     if (!taken) {

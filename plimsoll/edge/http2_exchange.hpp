@@ -75,7 +75,9 @@ class Http2Exchange final : public http::H2Stream, public Stream, public Interim
   Line run();
   Task<> answer(Response& response);
   Task<> change_protocol(const Response& response, Upgrade& to);
-  Task<> send_stream(Stream& stream, std::optional<std::uint64_t> size);
+  struct LateHead;
+  Task<> send_stream(Stream& stream, std::optional<std::uint64_t> size, LateHead& head);
+  Task<> answer_failed(const Error& error);
   Task<> send_file(const File& file);
   Task<bool> send(Bytes piece, bool last);
   std::span<const Header> kept(std::span<const Header> fields);

@@ -10,6 +10,9 @@ namespace plimsoll::edge {
 inline constexpr Nanoseconds kBodyWindow = 5 * kSecond;
 /// Over which the pace of an answer is judged: longer, because a slow reader's system tells of free room in lumps.
 inline constexpr Nanoseconds kResponseWindow = 12 * kSecond;
+/// So long the head of a streamed response waits for the first bytes of its body: a stream that fails until then is
+/// answered by a problem, and most heads travel with their bodies.
+inline constexpr auto kHeadWaits = 20 * kMillisecond;
 
 /// Whether bytes move fast enough: `rate` bytes a second over any window in which somebody had to wait for the other
 /// end. Time in which nobody waited for it (a handler thinking, a stream without news) does not count.

@@ -10,4 +10,7 @@ inline constexpr Problem kBodyTooSlow{"body-too-slow", 408, "The request body ar
                                       "Send faster, or in smaller requests.", true};
 inline constexpr Problem kBodyBroken{"body-broken", 400, "The request body is incomplete", "Send the whole body."};
 
+/// Of a response whose body is longer or shorter than was said.
+inline Error other_length() { return Error{&kInternal}.because("the body is not as long as its Content-Length"); }
+
 }  // namespace plimsoll::edge
