@@ -147,6 +147,8 @@ jobs:
     timeout: 10m
 """
 
+URL = "Write https://NAME, https://NAME:PORT or, for a server on this machine, http://127.0.0.1:PORT; a path may follow."
+
 # (name, file, what is replaced, by what, code, sentence, what to do)
 MISTAKES = [
     ('a tab', "contract", "info: {title: Library, version: '1'}", "▸	info: {title: Library, version: '1'}",
@@ -686,6 +688,12 @@ MISTAKES = [
     ('a target without TLS', "deployment", 'limits: {', "upstreams: {reviews: {targets: [▸'http://reviews.internal:9000']}}\nlimits: {",
      "configuration", '`upstreams`: upstream `reviews`: the target "http://reviews.internal:9000" is called without TLS: use https, or say `plain-http: allowed` where the network between is trusted',
      '`plimsoll explain upstreams` describes it and its options.'),
+    ("a job's port", "deployment", "'http://127.0.0.1:9000/remind'", "▸'http://127.0.0.1:99999/remind'",
+     "configuration", 'the port of `http://127.0.0.1:99999/remind` is no number from 1 to 65535', URL),
+    ("a job's service without TLS", "deployment", "'http://127.0.0.1:9000/remind'", "▸'http://mailer.internal/remind'",
+     "configuration", 'the service of the job `remind` is called without TLS: use https, or say `plain-http: allowed` where the network between is trusted', 'For example `run: {http: {url: URL, plain-http: allowed}}`.'),
+    ("a job's service without TLS, in the long form", "deployment", "'http://127.0.0.1:9000/remind'", "{url: ▸'http://mailer.internal/remind', plain-http: refused}",
+     "configuration", 'the service of the job `remind` is called without TLS: use https, or say `plain-http: allowed` where the network between is trusted', 'For example `run: {http: {url: URL, plain-http: allowed}}`.'),
     ('the weight of a target', "deployment", 'limits: {', "upstreams: {reviews: {targets: [{url: 'http://127.0.0.1:9', weight: ▸0}]}}\nlimits: {",
      "configuration", '`upstreams`: upstream `reviews`: "weight" is 0, and must be 1 to 1000',
      '`weight`: Its share of the calls to those of the others.'),
@@ -870,8 +878,7 @@ MISTAKES = [
      "configuration", '"attempts" is 0, and must be 1 to 1000',
      '`attempts`: Failures until the job is dead.'),
     ("a job's URL", "deployment", "'http://127.0.0.1:9000/remind'", "▸'127.0.0.1:9000/remind'",
-     "configuration", '`127.0.0.1:9000/remind` begins with neither http:// nor https://',
-     'Correct the value; `plimsoll explain NAME` describes a key or an option.'),
+     "configuration", '`127.0.0.1:9000/remind` begins with neither http:// nor https://', URL),
     ("a job's SQL", "deployment", "'SELECT id FROM loans'", "▸'SELEC id FROM loans'",
      "job-statement", 'the SQL of the job `report` cannot run: sqlite 1: near "SELEC": syntax error in: EXPLAIN SELEC id FROM loans',
      'Correct the statement. Its tables must exist at start: declare them under `tables` of the contract, or create them with a migration.'),

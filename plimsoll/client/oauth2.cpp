@@ -251,12 +251,9 @@ Result<std::unique_ptr<Policy>> oauth2(const json::Value& from, const Build& bui
   if (options.token_url.empty()) return wrong("token-url", "`oauth2` has a `token-url`");
   if (options.client.empty()) return wrong("client", "`oauth2` has a `client`");
   if (options.secret.empty()) return wrong("secret", "`oauth2` has a `secret`");
-  const auto url = parse_url(options.token_url);
-  if (!url) return wrong("token-url", url.error().detail);
-  if (!url->tls && !is_local(*url) && options.plain_http != config::PlainHttp::allowed)
-    return wrong("token-url",
-                 "the token server is called without TLS: use https, or say `plain-http: allowed` where the network "
-                 "between is trusted");
+  if (auto url = configured_url(*from.find("token-url"), options.token_url, "the token server", options.plain_http);
+      !url)
+    return std::unexpected(std::move(url).error());
   std::string body;
   append_pair(body, "grant_type", "client_credentials");
   if (!options.scope.empty()) append_pair(body, "scope", options.scope);

@@ -343,7 +343,7 @@ constexpr const Problem* kProblems[] = {&kNotFound,
 constexpr config::Section kSections[] = {
     {.key = {.name = "jobs",
              .sentence = "Background jobs and how each is run.",
-             .example = "{send_receipt: {run: {http: 'http://mailer:9100/receipts'}, attempts: 5}}",
+             .example = "{send_receipt: {run: {http: 'https://mailer.internal:9100/receipts'}, attempts: 5}}",
              .entries = job_fields,
              .entry_defaults = job_defaults}}};
 

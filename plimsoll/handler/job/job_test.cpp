@@ -41,12 +41,15 @@ TEST(JobDeclaration, WhatChangesSomethingIsNoGet) {
 
 TEST(HttpRun, AUrlThatIsNoneIsRefusedAtTheStart) {
   Arena arena;
-  for (auto* text :
-       {R"("ftp://x")", R"("http://")", R"("http://user@x/")", R"({"url":"http://x:0/"})", R"({"uri":"http://x"})"}) {
+  for (auto* text : {R"("ftp://x")", R"("http://")", R"("http://user@x/")", R"({"url":"https://x:0/"})",
+                     R"({"uri":"https://x"})", R"("http://mailer.internal/")", R"({"url":"http://127.example.com/"})",
+                     R"({"url":"http://mailer.internal/","plain-http":"refused"})"}) {
     auto value = json::parse(text, arena);
     EXPECT_FALSE(run_http(*value, kSecond, "call", {})) << text;
   }
   auto fine = json::parse(R"({"url":"https://[::1]:9/x?y","headers":{"authorization":"Bearer t"}})", arena);
+  EXPECT_TRUE(run_http(*fine, kSecond, "call", {}));
+  fine = json::parse(R"({"url":"HTTP://mailer.internal/","plain-http":"allowed"})", arena);
   EXPECT_TRUE(run_http(*fine, kSecond, "call", {}));
 }
 

@@ -37,7 +37,7 @@ constexpr config::Field kFields[] = {
                                                 "`c++`, `{http: URL}`, or `{sql: STATEMENT}` with `result: {type, "
                                                 "file}` where its rows, of one column, are to "
                                                 "be downloaded as lines."),
-                   kRunSchema, "{http: 'http://mailer:9100/receipts'}"),
+                   kRunSchema, "{http: 'https://mailer.internal:9100/receipts'}"),
     config::field<&Options::attempts>("attempts", "Failures until the job is dead.", {1, 1'000}),
     config::field<&Options::timeout>("timeout", "Of one attempt."),
     config::field<&Options::lease>("lease", "How long a worker that does not renew its lease keeps its job."),

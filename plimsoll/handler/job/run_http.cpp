@@ -1,6 +1,7 @@
 #include "plimsoll/client/backoff.hpp"
 #include "plimsoll/client/chain.hpp"
 #include "plimsoll/client/service.hpp"
+#include "plimsoll/client/url.hpp"
 #include "plimsoll/config/options.hpp"
 #include "plimsoll/handler/job/run.hpp"
 #include "plimsoll/http/characters.hpp"
@@ -14,12 +15,15 @@ struct Options {
   std::string url;
   config::Raw headers = nullptr;
   std::string authorities;
+  config::PlainHttp plain_http = config::PlainHttp::refused;
 };
 constexpr config::Field kFields[] = {
     config::field<&Options::url>("url", "Where the payload is posted."),
     config::field<&Options::headers>("headers", "Further headers of the request, such as `authorization`."),
     config::field<&Options::authorities>("authorities",
                                          "PEM file of the authorities that sign the service's certificate."),
+    config::field<&Options::plain_http>("plain-http",
+                                        "Whether a service beyond this machine may be called without TLS."),
 };
 
 class HttpRun final : public queue::Runner {
@@ -74,6 +78,11 @@ Result<std::unique_ptr<queue::Runner>> run_http(const json::Value& from, Nanosec
              cache && Part::mode_of(cache).value_or(Mode::enforce) != Mode::off) {
     return config::wrong(*cache, "a job is posted, and the response to a POST is not stored");
   }
+  const auto named = "the service of the job `" + std::string(kind) + "`";
+  if (auto url = client::configured_url(config::member_or(from, "url"), options.url, named, options.plain_http,
+                                        "For example `run: {http: {url: URL, plain-http: allowed}}`.");
+      !url)
+    return std::unexpected(std::move(url).error());
   std::vector<std::pair<std::string, std::string>> headers;
   if (options.headers)
     for (auto& header : options.headers->object()) {
@@ -89,10 +98,7 @@ Result<std::unique_ptr<queue::Runner>> run_http(const json::Value& from, Nanosec
                                         .authorities = std::move(options.authorities),
                                         .timeouts = timeouts},
                                        services, &from);
-  if (!service) {
-    if (service.error().problem == &client::kBadUrl) return config::wrong(from, service.error().detail);
-    return std::unexpected(std::move(service).error());
-  }
+  if (!service) return std::unexpected(std::move(service).error());
   return std::make_unique<HttpRun>(std::move(*service), std::move(headers));
 }
 
