@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import threading
+import time
 import unittest
 
 import harness
@@ -69,8 +70,10 @@ class AuthenticationFixture(harness.ServerTest):
         """A server of keys, which answers with the status and the bytes that `answer(path)` gives. Its port."""
         class Issuer(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                status, keys = answer(self.path)
+                status, keys, *fields = answer(self.path)
                 self.send_response(status)
+                for name, value in fields:
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(keys)
 
@@ -199,6 +202,24 @@ class Authentication(AuthenticationFixture):
         published["keys"] = (self.folder / "jwks.json").read_bytes()
         harness.until(lambda: server.get("/orders", headers=old).status != 200, "the old key is gone")
         self.assertEqual(server.get("/orders", headers=fresh).status, 200)
+
+    def test_keys_are_fetched_again_when_their_response_is_no_longer_fresh(self):
+        published = {"keys": (self.folder / "jwks.json").read_bytes()}
+        fetches = []
+
+        def answer(_):
+            fetches.append(time.monotonic())
+            return 200, published["keys"], ("Cache-Control", "public, max-age=1")
+        server = self.start(CONFIG.replace("jwks: jwks.json", f"jwks: 'http://127.0.0.1:{self.issuer(answer)}/jwks', refresh: 1h"))
+        old = {"Authorization": self.token("--role", "admin")}
+        self.assertEqual(server.get("/orders", headers=old).status, 200)
+        (self.folder / "private.jwk").unlink()
+        self.command("token", "key", "--private", "private.jwk", "--public", "jwks.json")
+        published["keys"] = (self.folder / "jwks.json").read_bytes()
+        harness.until(lambda: len(fetches) == 2, "the keys are fetched again", patience=2 * harness.PATIENCE)
+        harness.until(lambda: server.get("/orders", headers=old).status == 401, "the key that was withdrawn is gone")
+        self.assertEqual(len(fetches), 2)
+        self.assertGreaterEqual(fetches[1] - fetches[0], 30, "the issuer is not asked more often, whatever it says")
 
     def test_a_key_file_that_does_not_answer_stops_nothing(self):
         server = self.start(CONFIG.replace("jwks: jwks.json", "jwks: jwks.json, refresh: 1ms") + "threads: 1\n")

@@ -1,10 +1,12 @@
 #include "plimsoll/database/sqlite.hpp"
 #include "plimsoll/database/test_folder.hpp"
 #include "plimsoll/database/wait.hpp"
+#include "plimsoll/http/date.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/policy/authentication/api_key.hpp"
 #include "plimsoll/policy/authentication/development_key.hpp"
 #include "plimsoll/policy/authentication/jwt.hpp"
+#include "plimsoll/policy/authentication/key_refresh.hpp"
 #include "plimsoll/policy/trial.hpp"
 
 namespace plimsoll::policy {
@@ -353,6 +355,36 @@ TEST(Authenticate, WhatIsWrongInTheDeploymentIsRefused) {
     ASSERT_FALSE(built) << value;
     EXPECT_NE(built.error().detail.find(expected), std::string::npos) << value << ": " << built.error().detail;
   }
+}
+
+TEST(Authenticate, KeysAreFetchedAgainWhenTheirResponseIsNoLongerFresh) {
+  constexpr std::int64_t kNow = 1'800'000'000;
+  const auto at = [](std::int64_t unix) { return std::string(http::as_text(http::format_date(unix))); };
+  const auto after = [](Nanoseconds refresh, std::initializer_list<std::pair<std::string_view, std::string>> said) {
+    Arena arena;
+    Headers fields{arena};
+    for (const auto& [name, value] : said) fields.add(name, value);
+    return KeyRefresh::interval(refresh, fields, kNow, kNow) / kSecond;
+  };
+  constexpr auto kHour = 3600 * kSecond;
+  EXPECT_EQ(after(kHour, {}), 3600) << "nothing is said";
+  EXPECT_EQ(after(kHour, {{"cache-control", "public"}, {"etag", "\"1\""}}), 3600);
+  EXPECT_EQ(after(kHour, {{"cache-control", "public, max-age=600"}}), 600);
+  EXPECT_EQ(after(kHour, {{"cache-control", "max-age=600"}, {"age", "500"}}), 100)
+      << "what a cache between has used up";
+  EXPECT_EQ(after(kHour, {{"cache-control", "max-age=600"}, {"age", "590"}}), 30) << "the issuer is spared";
+  EXPECT_EQ(after(kHour, {{"cache-control", "max-age=600"}, {"age", "6000"}}), 30);
+  EXPECT_EQ(after(kHour, {{"cache-control", "max-age=86400"}}), 3600) << "`refresh` is the most";
+  EXPECT_EQ(after(kHour, {{"cache-control", "max-age=99999999999999999999"}}), 3600);
+  EXPECT_EQ(after(kHour, {{"cache-control", "max-age=1"}}), 30);
+  EXPECT_EQ(after(kHour, {{"cache-control", "s-maxage=60"}}), 3600) << "that is for shared caches";
+  EXPECT_EQ(after(kHour, {{"cache-control", "no-store"}}), 30);
+  EXPECT_EQ(after(kHour, {{"cache-control", "no-cache, max-age=600"}}), 30);
+  EXPECT_EQ(after(kHour, {{"date", at(kNow)}, {"expires", at(kNow + 120)}}), 120);
+  EXPECT_EQ(after(kHour, {{"date", at(kNow)}, {"expires", at(kNow + 120)}, {"cache-control", "max-age=240"}}), 240);
+  EXPECT_EQ(after(kHour, {{"expires", "0"}}), 30) << "no date is already over";
+  EXPECT_EQ(after(kSecond, {{"cache-control", "max-age=600"}}), 1) << "what the deployment says is not made longer";
+  EXPECT_EQ(after(kSecond, {{"cache-control", "no-store"}}), 1);
 }
 
 TEST(Authenticate, KeysAreReadAnewWhenTheirFileChanges) {

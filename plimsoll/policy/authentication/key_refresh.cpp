@@ -3,6 +3,7 @@
 #include "plimsoll/base/out_of_memory.hpp"
 #include "plimsoll/client/failure.hpp"
 #include "plimsoll/client/service.hpp"
+#include "plimsoll/http/cache_control.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/telemetry/log.hpp"
 
@@ -22,7 +23,17 @@ KeyRefresh::KeyRefresh(std::shared_ptr<TokenVerifier> verifier, std::string_view
       name_(std::string(scheme) + ":keys"),
       shared_(services.shared),
       clock_(*services.clock),
-      log_(services.log) {}
+      log_(services.log),
+      interval_(verifier_->options().refresh.nanoseconds) {}
+
+Nanoseconds KeyRefresh::interval(Nanoseconds refresh, const Headers& fields, std::int64_t requested,
+                                 std::int64_t received) {
+  const auto said = http::stored_times(200, fields, requested, received);
+  const bool passing = said.control.no_store || said.control.no_cache;
+  if (!passing && !said.control.max_age && !said.expires && !said.expires_unreadable) return refresh;
+  const auto fresh = passing ? 0 : http::freshness_lifetime(said, false, false) - http::current_age(said, received);
+  return std::min(refresh, std::max(std::min(fresh, http::CacheControl::kForever) * kSecond, kLeast));
+}
 
 Result<> KeyRefresh::start() {
   if (const auto done = fetch(); !done) failed(done.error(), kSecond);
@@ -50,6 +61,7 @@ Result<> KeyRefresh::fetch() {
                                         .timeouts = {.first_byte = kPatience, .idle = kPatience, .total = kPatience}},
                                        services);
   const client::Call call{.headers = {{"accept", "application/json"}}, .limit = kMostBytes};
+  const auto requested = clock_.wall() / kSecond;
   Result<client::Answer> answer = fail(client::kUnreachable);
   if (service)
     answer = run_call(**service, call);
@@ -65,7 +77,11 @@ Result<> KeyRefresh::fetch() {
   if (!document) return failed(document.error().detail);
   auto set = parse_jwk_set(*document);
   if (!set) return failed(set.error().detail);
-  return verifier_->adopt(std::move(*set), clock_.wall());
+  if (auto adopted = verifier_->adopt(std::move(*set), clock_.wall()); !adopted) return adopted;
+  Headers fields{arena};
+  for (const auto& [name, value] : answer->headers) fields.add(lasting(name), lasting(value));
+  interval_ = interval(options.refresh.nanoseconds, fields, requested, clock_.wall() / kSecond);
+  return {};
 }
 
 /// On a loop of its own, which `stop` can end.
@@ -121,8 +137,7 @@ void KeyRefresh::work() {
   for (std::unique_lock lock(mutex_); !changed_.wait_for(lock, kLook, [&] { return stopping_; });) {
     const auto since = clock_.steady() - last;
     const bool none = verifier_->lacks_keys();
-    const bool due =
-        none ? since >= patience : since >= verifier_->options().refresh.nanoseconds && (!failing || since >= kLeast);
+    const bool due = none ? since >= patience : since >= interval_ && (!failing || since >= kLeast);
     if (!due && (none || since < kLeast || !verifier_->wants_keys())) continue;
     lock.unlock();
     const auto done = fetch_or_wait();

@@ -2,6 +2,7 @@
 
 #include "plimsoll/exchange/background.hpp"
 #include "plimsoll/exchange/services.hpp"
+#include "plimsoll/http/message.hpp"
 #include "plimsoll/policy/authentication/token_verifier.hpp"
 
 #include <condition_variable>
@@ -19,11 +20,11 @@ struct Call;
 
 namespace plimsoll::policy {
 
-/// Fetches a verifier's keys from their URL: once before the first request, then every `refresh`, and when a token
-/// named a key that is not known, but then at most every 30 s. It has a thread of its own, so that no request waits.
-/// When the issuer cannot be reached the keys at hand stay in force. Where none are at hand yet, because it was down
-/// when this process began, it is asked again after 1 s, 2 s, 4 s … 30 s; until it answers the server is not ready, and
-/// tokens are answered with 503.
+/// Fetches a verifier's keys from their URL: once before the first request, then every `refresh`, or sooner where the
+/// response says so, and when a token named a key that is not known, but for these two at most every 30 s. It has a
+/// thread of its own, so that no request waits. When the issuer cannot be reached the keys at hand stay in force. Where
+/// none are at hand yet, because it was down when this process began, it is asked again after 1 s, 2 s, 4 s … 30 s;
+/// until it answers the server is not ready, and tokens are answered with 503.
 class KeyRefresh final : public Background {
  public:
   /// `scheme`: whose keys these are.
@@ -33,8 +34,15 @@ class KeyRefresh final : public Background {
   void stop() noexcept override;
   std::string_view lacks() const noexcept override;
 
+  /// After what time keys are fetched again that came with these fields: `refresh`, or how long the response is fresh
+  /// by its own word (RFC 9111, section 4.2.1) where that is shorter, but not less than 30 s. `requested` and
+  /// `received`: Unix seconds.
+  static Nanoseconds interval(Nanoseconds refresh, const Headers& fields, std::int64_t requested,
+                              std::int64_t received);
+
  private:
-  static constexpr Nanoseconds kLeast = 30 * kSecond;  ///< between fetches for an unknown key, or after a failed one
+  /// Between fetches for an unknown key, for what a response says, or after a failed one.
+  static constexpr Nanoseconds kLeast = 30 * kSecond;
   Result<> fetch();
   /// The same; where memory fails, an error after a moment.
   Result<> fetch_or_wait();
@@ -47,6 +55,7 @@ class KeyRefresh final : public Background {
   std::shared_ptr<Shared> shared_;  ///< of the process
   const Clock& clock_;
   telemetry::Log* log_;
+  Nanoseconds interval_;  ///< of fetches; of the thread, once it has begun
   std::mutex mutex_;
   std::condition_variable changed_;
   bool stopping_ = false;

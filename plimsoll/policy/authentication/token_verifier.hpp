@@ -26,7 +26,9 @@ inline constexpr config::Field kTokenFields[] = {
     config::field<&TokenOptions::issuer>("issuer", "The required `iss` of tokens."),
     config::field<&TokenOptions::audience>("audience", "`aud` must name one of these."),
     config::field<&TokenOptions::jwks>(
-        "jwks", "The keys, a JWK set: a file, or an https URL. It is read again every `refresh`."),
+        "jwks",
+        "The keys, a JWK set: a file, or an https URL. It is read again every `refresh`; from a URL sooner, but not "
+        "more often than every 30 s, where the response is fresh for less (`Cache-Control`, `Expires`)."),
     config::field<&TokenOptions::authorities>(
         "authorities", "PEM file of the authorities that sign the certificate of the URL; empty: the system's."),
     config::field<&TokenOptions::secret>("secret",
