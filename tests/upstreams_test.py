@@ -1079,6 +1079,79 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
         self.assertEqual([one.json() for one in got], [{"from": "slow"}], server.describe())
         self.assertEqual(server.wait(), 0)
 
+    CACHES = {"cache: origin": (", cache: origin", ""), "cache: 1h": (", cache: 1h", ""), "cache of the upstream": ("", "cache: 16MiB, ")}
+
+    def test_a_stop_waits_for_no_fetch_whose_callers_have_gone(self):
+        """Fills of caches and fetches of tokens outlive the callers that caused them; what they bring is of no use to a process that ends."""
+        over = threading.Event()
+        self.addCleanup(over.set)
+        target, issuer = self.target(), self.target()
+        target.does = issuer.does = lambda *_: over.wait(harness.PATIENCE) and None
+        token = f"authentication: {{oauth2: {{token-url: '{issuer.url}/token', client: a, secret: b}}}}, "
+        for way, (document, options) in {"no cache": ("", ""), **self.CACHES, "a token": ("", token)}.items():
+            for late in (False, True):
+                with self.subTest(way, late=late):
+                    server = self.front(target, options=options + "retry: off", document=", deadline: 300ms" + document)
+                    line = server.connection()
+                    if late:  # a connection that is open may send another request while the server goes down
+                        self.assertEqual(server.request("GET", "/livez", connection=line).status, 200)
+                        server.signal(signal.SIGTERM)
+                    try:
+                        got = server.request("GET", "/reviews", connection=line)
+                    except (http.client.HTTPException, OSError):
+                        self.assertTrue(late)  # it was closed before the request came, which is as good
+                        self.assertEqual(server.wait(), 0)
+                        continue
+                    self.assertEqual((got.status, got.code), (504, "deadline-exceeded"))
+                    begun = time.monotonic()
+                    if not late:
+                        server.signal(signal.SIGTERM)
+                    self.assertEqual(server.wait(), 0)
+                    self.assertLess(time.monotonic() - begun, 6)  # a fill has 30 s, a fetch of a token 12
+                    logged = next(each for each in server.logged() if each.get("status") == 504)
+                    missing = f"no token from 127.0.0.1:{issuer.port}" if way == "a token" else "no first byte of an answer"
+                    self.assertRegex(logged.get("detail", ""), f"^service `reviews` at 127.0.0.1:{target.port}: {missing} within [0-9]+ ms, ended by the deadline of the request$")
+
+    def test_a_stop_waits_for_a_fill_that_another_caller_waits_for(self):
+        for way, (document, options) in self.CACHES.items():
+            with self.subTest(way):
+                target, go = self.target(), threading.Event()
+                self.addCleanup(go.set)
+                target.does = lambda *_: go.wait(harness.PATIENCE) and answer({"from": "slow"}, more="Cache-Control: max-age=60\r\n")
+                server = self.front(target, options=options + "retry: off", document=document)
+                first = socket.create_connection(("127.0.0.1", server.port), harness.PATIENCE)
+                first.sendall(b"GET /reviews HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+                harness.until(lambda: target.seen, "the fill")
+                got = []
+                second = threading.Thread(target=lambda: got.append(server.request("GET", "/reviews", headers={"Host": "127.0.0.1"})))
+                second.start()
+                harness.until(lambda: self.count(server, "http_server_active_requests", http_route="/reviews") == 2, lambda: str({name: value for name, value in server.metrics().items() if "active" in name}))
+                first.close()
+                harness.until(lambda: any(each.get("client_gone") for each in server.logged()), server.describe)
+                server.signal(signal.SIGTERM)
+                harness.until(lambda: not server.accepts(), "the listener to be closed")
+                go.set()
+                second.join(harness.PATIENCE)
+                self.assertEqual([one.json() for one in got], [{"from": "slow"}], server.describe())
+                self.assertEqual((len(target.seen), server.wait()), (1, 0))
+
+    def test_one_that_waited_for_the_response_to_another_request_says_so(self):
+        over = threading.Event()
+        self.addCleanup(over.set)
+        for cache in ("origin", "1h"):
+            with self.subTest(cache):
+                target = self.target()
+                target.does = lambda *_: over.wait(harness.PATIENCE) and None
+                server = self.front(target, options="retry: off", document=f", deadline: {{after: 2s, header: X-Deadline}}, cache: {cache}")
+                first = threading.Thread(target=lambda: server.get("/reviews"))
+                first.start()
+                harness.until(lambda: target.seen, "the fill")
+                self.assertEqual(server.get("/reviews", headers={"X-Deadline": "0.2"}).status, 504)
+                first.join(harness.PATIENCE)
+                details = harness.until(lambda: (lines := [each["detail"] for each in server.logged() if each.get("status") == 504]) and len(lines) == 2 and lines, server.describe)
+                self.assertEqual(details[0], "the response to another request for the same had not come")
+                self.assertIn("no first byte of an answer", details[1])
+
     def test_what_is_wrong_with_an_upstream_stops_the_start_and_says_where(self):
         good = "http://127.0.0.1:9"
         for config, said in (

@@ -32,6 +32,8 @@ class SingleFlight {
       if (!*woken) co_return std::optional<T>{};
       co_return value_;  // never changes once it is there
     }
+    /// Whether a line waits for it now.
+    bool awaited() { return !waiting_.empty(); }
 
    private:
     friend class SingleFlight;

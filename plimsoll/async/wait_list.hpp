@@ -40,6 +40,11 @@ class WaitList {
   void wake_all() {
     wake_all([] {});
   }
+  /// Whether no line waits now.
+  bool empty() {
+    std::lock_guard lock(mutex_);
+    return head_.next == &head_;
+  }
   /// Looks under the list's lock.
   template <class F>
   auto look(F f) {

@@ -133,7 +133,7 @@ class OfService final : public origin::Place {
     const auto& from = call_state(sent, own);
     auto& to = call_state(request, context);
     to.target = from.target;
-    to.connected = from.connected, to.written = from.written;
+    to.connected = from.connected, to.written = from.is_written();
     to.credential_refused = from.credential_refused;
     to.awaits = from.awaits, to.awaits_since = from.awaits_since;
     to.token_server = context.arena.keep(from.token_server);

@@ -39,10 +39,11 @@ CallState& call_state(const Request& request, Context& context) {
   return made_for(request, context);
 }
 
-void begin_call(const Request& request, Context& context) {
+CallState& begin_call(const Request& request, Context& context) {
   auto* state = &call_state(request, context);
   if (state->begun) state = &made_for(request, context);
   state->begun = true;
+  return *state;
 }
 
 }  // namespace plimsoll::client

@@ -21,6 +21,7 @@ class Context;
 namespace plimsoll::client {
 
 struct Circuit;
+class Service;
 
 /// One of those under way, of which a counter knows: counted down once, at the end.
 class Permit {
@@ -75,6 +76,7 @@ struct CallState final : InterimTaker {
   const Request* of = nullptr;
   CallState* before = nullptr;  ///< of another call of the same exchange
   bool begun = false;           ///< the call is under way, or was: another of a request at the same address is not it
+  const Service* service = nullptr;  ///< that is called, once it has begun
 
   Timeouts timeouts{};
   Nanoseconds until = kNever;      ///< of the loop's clock, for the whole call
@@ -108,10 +110,11 @@ struct CallState final : InterimTaker {
   struct Before {
     bool connected = false, reached = false;
   } before_reached{};
-  bool connected = false;           ///< there was a connection: something may have reached the other side
-  bool written = false;             ///< all of the request was
-  bool body_failed = false;         ///< the body that was to be sent could not be had
-  bool credential_refused = false;  ///< the service answered 401 or 403 to our own credential
+  bool connected = false;              ///< there was a connection: something may have reached the other side
+  bool written = false;                ///< all of the request was, as far as it has ended
+  const Attempt* under_way = nullptr;  ///< while its request is sent and its answer is awaited
+  bool body_failed = false;            ///< the body that was to be sent could not be had
+  bool credential_refused = false;     ///< the service answered 401 or 403 to our own credential
   enum class Awaits : std::uint8_t { nothing, token, connection, answer } awaits = Awaits::nothing;
   Nanoseconds awaits_since = 0;     ///< of the loop's clock
   std::string_view token_server{};  ///< where a token is awaited
@@ -149,6 +152,8 @@ struct CallState final : InterimTaker {
   /// This attempt is the one that is used.
   void use_interim();
   void await(Awaits what, Nanoseconds now) noexcept { awaits = what, awaits_since = now; }
+  /// Whether all of the request was sent by now.
+  bool is_written() const noexcept { return under_way ? under_way->written() : written; }
   void finished() noexcept {
     at_target.end();
     in_flight.end();
@@ -158,9 +163,13 @@ struct CallState final : InterimTaker {
 /// Tells a call how far an attempt has come that has a connection, whether it ends well or is given up.
 class Progress {
  public:
-  Progress(CallState& state, const Attempt& attempt) noexcept : state_(state), attempt_(attempt) { state.reached(); }
+  Progress(CallState& state, const Attempt& attempt) noexcept : state_(state), attempt_(attempt) {
+    state.reached();
+    state.under_way = &attempt;
+  }
   Progress(const Progress&) = delete;
   ~Progress() {
+    state_.under_way = nullptr;
     state_.written = attempt_.written();
     state_.body_failed = attempt_.body_failed();
   }
@@ -173,6 +182,6 @@ class Progress {
 /// That of the call of this request; made by the first who asks.
 CallState& call_state(const Request& request, Context& context);
 /// A call begins: what was prepared for it stays, what is left of an earlier one does not.
-void begin_call(const Request& request, Context& context);
+CallState& begin_call(const Request& request, Context& context);
 
 }  // namespace plimsoll::client

@@ -28,11 +28,11 @@ std::string_view protocols_of(HttpVersions versions) {
 }  // namespace
 
 Error unreachable(const Url& url, Error error) {
+  if (error.problem == &kBadAnswer) return Error{&kBadAnswer, url.authority + ": " + error.detail};
   if (error.problem != &net::kNetwork && error.problem != &net::kNameNotResolved) return error;
   return Error{&kUnreachable, url.authority + ": " + error.detail};
 }
 
-  if (error.problem == &kBadAnswer) return Error{&kBadAnswer, url.authority + ": " + error.detail};
 Task<Result<std::unique_ptr<net::Transport>>> Connections::connect(const Peer& peer, bool http1, Nanoseconds until) {
   auto addresses = co_await peer.resolver->resolve(loop_, peer.url.host);
   if (!addresses) co_return std::unexpected(std::move(addresses).error());

@@ -12,6 +12,7 @@
 #include "plimsoll/client/service.hpp"
 #include "plimsoll/client/token_lease.hpp"
 #include "plimsoll/client/url.hpp"
+#include "plimsoll/exchange/cache/fills.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/field_name.hpp"
@@ -73,8 +74,15 @@ struct Fetch {
   std::shared_ptr<Source> source;
   std::shared_ptr<SingleFlight<Held>::Flight> flight;
   Scope scope{};
-  Fetch(std::shared_ptr<Source> from, std::shared_ptr<SingleFlight<Held>::Flight> under_way)
-      : source(std::move(from)), flight(std::move(under_way)) {}
+  std::shared_ptr<const void> in_use;
+  Fills::Entry entry;
+  Fetch(std::shared_ptr<Source> from, std::shared_ptr<SingleFlight<Held>::Flight> under_way, const Context& context)
+      : source(std::move(from)),
+        flight(std::move(under_way)),
+        in_use(context.services.in_use.lock()),
+        entry(context.services, context.loop, scope) {
+    entry.awaited = [flight = flight.get()] { return flight->awaited(); };
+  }
   Fetch(const Fetch&) = delete;
   /// Whoever waits is told, whatever happens here.
   ~Fetch() { source->state->flights.land(kFlight, *flight, std::move(brought)); }
@@ -110,6 +118,7 @@ Task<> run(std::unique_ptr<Fetch> fetch, Loop& loop) {
     if (advice == TokenLease::Advice::use || advice == TokenLease::Advice::refuse) co_return;
   }
   const auto answer = co_await ask(source, loop);
+  if (fetch->scope.stopped() != Stop::none) co_return;  // the process ends, and nobody waits for it
   {
     const std::scoped_lock lock(state.mutex);
     if (answer) {
@@ -175,7 +184,7 @@ class OAuth2 final : public Policy {
     if (advice == TokenLease::Advice::refuse) co_return missing(fetch_at - loop.now(), std::move(why));
     const auto ticket = state.flights.board(kFlight);
     if (ticket.leads) {
-      auto fetch = std::make_unique<Fetch>(source_, ticket.flight);
+      auto fetch = std::make_unique<Fetch>(source_, ticket.flight, context);
       auto& scope = fetch->scope;
       loop.spawn(scope, run(std::move(fetch), loop));
     }

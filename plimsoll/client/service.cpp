@@ -85,7 +85,7 @@ std::string awaited(const CallState& state, const Peer& peer, const Context& con
     case nothing: text += "it was not begun"; break;
     case token: text += "no token from " + std::string(state.token_server); break;
     case connection: text += "no connection"; break;
-    case answer: text += state.written ? "no first byte of an answer" : "the request was not taken"; break;
+    case answer: text += state.is_written() ? "no first byte of an answer" : "the request was not taken"; break;
   }
   if (state.awaits != nothing) text += " within " + std::to_string((now - state.awaits_since) / kMillisecond) + " ms";
   text += ", ended by ";
@@ -96,7 +96,7 @@ std::string awaited(const CallState& state, const Peer& peer, const Context& con
   else if (state.awaits == connection)
     text += "`timeouts: {connect}`";
   else
-    text += state.written ? "`timeouts: {first-byte}`" : "`timeouts: {idle}`";
+    text += state.is_written() ? "`timeouts: {first-byte}`" : "`timeouts: {idle}`";
   return text;
 }
 
@@ -108,9 +108,10 @@ class NamedErrors final : public Gate {
   void end(const CallOutcome& outcome, CallState& state) override {
     if (outcome.answer) return;
     auto& error = outcome.answer.error();
-    if (error.more_ && !error.more_->cause.empty()) return;
     const auto named = "service `" + service_ + "`";
-    if (error.problem == &kDeadlineExceeded)
+    if (error.more_ && !error.more_->cause.empty()) {
+      if (error.problem == &kDeadlineExceeded) error.more().cause.insert(0, named + ": ");
+    } else if (error.problem == &kDeadlineExceeded)
       error.more().cause = named + " at " + awaited(state, peers_[state.target], outcome.context);
     else if (error.problem == &kCircuitOpen || error.problem == &kTooManyCalls || error.problem == &kNoCredential ||
              error.problem == &kQuotaExhausted)
@@ -216,10 +217,18 @@ Result<std::shared_ptr<Service>> Service::make(ServiceOptions options, const Ser
 }
 
 Task<Result<Response>> Service::call(Request& request, Context& context) {
-  begin_call(request, context);
-  if (const auto* once = state_->one_account ? call_state(request, context).once : nullptr; once && !once->key.empty())
+  auto& begun = begin_call(request, context);
+  begun.service = this;
+  if (const auto* once = state_->one_account ? begun.once : nullptr; once && !once->key.empty())
     request.headers.set("idempotency-key", lasting(once->key));
   return Next{state_->plan.links.data()}(request, context);
+}
+
+std::string Service::still_awaited(const Context& calling, const Context& asking) {
+  const auto* state = calling.noted<CallState>();
+  if (!state || !state->service || state->awaits == CallState::Awaits::nothing) return {};
+  const auto& of = *state->service->state_;
+  return "service `" + of.name + "` at " + awaited(*state, of.wire.peers()[state->target], asking);
 }
 
 Task<Result<std::string>> whole_body(const Response& answer, std::size_t limit) {

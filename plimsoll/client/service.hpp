@@ -65,6 +65,9 @@ class Service final : public Handler {
   const std::shared_ptr<Targets>& targets() const noexcept;
   /// For calls that belong to no exchange.
   const Services& services() const noexcept;
+  /// For the log: what the last call of an exchange waits for, where the exchange `asking` waits for that one no
+  /// longer; empty: for no service.
+  static std::string still_awaited(const Context& calling, const Context& asking);
 
  private:
   struct State;

@@ -22,53 +22,74 @@ void Fills::keep_account(const Services& services) {
 Fills::Entry::Entry(const Services& services, Loop& loop, Scope& scope)
     : fills_(services.of_generation->of<OfGeneration>()->fills), loop_(loop), scope_(scope) {
   if (!fills_) return;
-  const std::scoped_lock lock(fills_->mutex_);
-  auto& first = fills_->loops_[&loop].first;
-  next_ = std::exchange(first, this);
-  if (next_) next_->previous_ = this;
+  {
+    const std::scoped_lock lock(fills_->mutex_);
+    auto& first = fills_->loops_[&loop].first;
+    next_ = std::exchange(first, this);
+    if (next_) next_->previous_ = this;
+    if (fills_->ends_at_ == 0) return;
+  }
+  try {
+    fills_->begin_to_end(loop);
+  } catch (const std::bad_alloc&) {}  // the end of the process is bounded all the same
 }
 
 Fills::Entry::~Entry() {
   if (!fills_) return;
-  bool last = false;
   OfLoop* here = nullptr;
   {
     const std::scoped_lock lock(fills_->mutex_);
     here = &fills_->loops_.find(&loop_)->second;
     (previous_ ? previous_->next_ : here->first) = next_;
     if (next_) next_->previous_ = previous_;
-    last = !here->first && here->waits;
   }
-  if (last) here->waiting.stop(Stop::drain);  // the loop need not wait for it
+  if (!here->first && here->looks) here->looking->stop(Stop::drain);  // the loop need not wait for it
+}
+
+/// At the next turn of the loop: who waits for a fill that is begun now does so then.
+void Fills::begin_to_end(Loop& loop) {
+  loop.post([this, &loop, in_use = in_use_.lock()] {
+    const auto here = [&] {
+      const std::scoped_lock lock(mutex_);
+      return &loops_[&loop];
+    }();
+    if (!here->first || here->looks) return;
+    here->looking.emplace();
+    try {
+      loop.spawn(*here->looking, end(loop, *here, in_use));
+      here->looks = true;
+    } catch (const std::bad_alloc&) {}
+  });
 }
 
 /// On the loop of those it ends.
-Task<> Fills::end(Loop& loop, Nanoseconds at, std::shared_ptr<const void>) {
-  (void)co_await pause(loop, std::max<Nanoseconds>(at - loop.now(), 0));
-  for (Scope* scope = nullptr;; scope->stop(Stop::drain)) {  // each may end at once, and leave the list
-    const std::scoped_lock lock(mutex_);
-    const auto* entry = loops_.find(&loop)->second.first;
-    while (entry && entry->scope_.stopped() != Stop::none) entry = entry->next_;
-    if (!entry) co_return;
-    scope = &entry->scope_;
+Task<> Fills::end(Loop& loop, OfLoop& here, std::shared_ptr<const void>) {
+  constexpr auto kLook = 50 * kMillisecond;
+  for (bool rested = true; rested && here.first;) {
+    const auto left = ends_at_ - loop.now();
+    stop_some(here, left <= 0);
+    if (here.first) rested = co_await pause(loop, left <= 0 ? kLook : std::min(left, kLook));
+  }
+  here.looks = false;
+}
+
+/// Each may end at once, and leave the list.
+void Fills::stop_some(OfLoop& here, bool all) {
+  for (;;) {
+    auto* entry = here.first;
+    while (entry && (entry->scope_.stopped() != Stop::none || (!all && entry->awaited()))) entry = entry->next_;
+    if (!entry) return;
+    entry->scope_.stop(Stop::drain);
   }
 }
 
 void Fills::drain(std::int64_t grace) noexcept {
   const std::scoped_lock lock(mutex_);
+  ends_at_ = system_clock().steady() + grace;
   for (auto& [loop, here] : loops_) {
     if (!here.first) continue;
     for (;;) try {
-        loop->post([this, loop, here = &here, at = system_clock().steady() + grace, in_use = in_use_.lock()] {
-          if (!here->first) return;
-          if (std::exchange(here->waits, true)) {
-            if (loop->now() >= at) here->waiting.stop(Stop::drain);  // it has less time now
-            return;
-          }
-          try {
-            loop->spawn(here->waiting, end(*loop, at, in_use));
-          } catch (const std::bad_alloc&) { here->waits = false; }  // the end of the process is bounded all the same
-        });
+        begin_to_end(*loop);
         break;
       } catch (const std::bad_alloc&) { rest_of_memory(); }
   }

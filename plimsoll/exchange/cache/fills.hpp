@@ -5,14 +5,18 @@
 #include "plimsoll/exchange/background.hpp"
 #include "plimsoll/exchange/services.hpp"
 
+#include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 
 namespace plimsoll {
 
-/// The fills of one generation that are under way. They go on where the client that caused them leaves; when the
-/// process ends they have the time that requests have, and are then told to stop.
+/// The fills of one generation that are under way, and other fetches for whoever needs what they bring. They go on
+/// where the client that caused them leaves. When the process ends, those that nobody waits for any more are told to
+/// stop, and the others when the time that requests have is over.
 class Fills final : public Background {
  public:
   /// One of them, on its loop from its begin to its end.
@@ -21,6 +25,8 @@ class Fills final : public Background {
     Entry(const Services& services, Loop& loop, Scope& scope);
     ~Entry();
     Entry(const Entry&) = delete;
+    /// Whether anybody waits for what it brings; set by whoever begins it, and asked on its loop.
+    std::function<bool()> awaited = [] { return true; };
 
    private:
     friend class Fills;
@@ -42,13 +48,16 @@ class Fills final : public Background {
   };
   struct OfLoop {
     Entry* first = nullptr;
-    Scope waiting;  ///< of the line that stops them
-    bool waits = false;
+    std::optional<Scope> looking;  ///< of the line that stops them
+    bool looks = false;            ///< there is one
   };
+  void begin_to_end(Loop& loop);
   /// `in_use`: holds the generation, and with it this.
-  Task<> end(Loop& loop, Nanoseconds at, std::shared_ptr<const void> in_use);
+  Task<> end(Loop& loop, OfLoop& here, std::shared_ptr<const void> in_use);
+  void stop_some(OfLoop& here, bool all);
 
-  std::weak_ptr<const void> in_use_;  ///< of its generation
+  std::weak_ptr<const void> in_use_;     ///< of its generation
+  std::atomic<Nanoseconds> ends_at_{0};  ///< the process is about to end, and fills are to end by then (steady)
   std::mutex mutex_;
   std::map<Loop*, OfLoop> loops_;
 };

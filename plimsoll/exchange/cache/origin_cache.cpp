@@ -126,6 +126,7 @@ class OriginCache final : public Policy {
           const bool late = !landed && landed.error().problem == &kDeadlineExceeded;
           if ((late || (landed && *landed && (**landed)->failed)) && good_enough(stored, use, request))
             co_return stale_instead();
+          if (late) co_return std::unexpected(Error{&kDeadlineExceeded}.because(std::string(kOfAnother)));
           if (!landed) co_return std::unexpected(std::move(landed).error());
           // It is stored now, or it is not for all. What has failed or takes long may do so for what its caller says in
           // fields that are in no key: this request is sent for itself.
@@ -143,8 +144,9 @@ class OriginCache final : public Policy {
       const bool failed =
           late || (woken && (fill->head == Fill::Head::failed || (fill->response && fill->response->status >= 500)));
       if (failed && !shadow && good_enough(stored, use, request)) co_return stale_instead();
+      if (late)
+        co_return std::unexpected(Error{&kDeadlineExceeded}.because(place_->awaited(fill->exchange.context, context)));
       if (!woken) co_return std::unexpected(std::move(woken).error());
-      if (!*woken) co_return plimsoll::fail(kDeadlineExceeded);
       if (fill->head == Fill::Head::failed) co_return std::unexpected(*fill->error);
       if (fill->head == Fill::Head::confirmed) {
         std::string how(reason);
@@ -335,6 +337,10 @@ class OriginCache final : public Policy {
     try {
       fill = std::make_shared<Fill>(request, context, shared_->gathered);
       fill->asked = asked;
+      // Beside whoever holds it, the line of work that fills does.
+      fill->exchange.entry.awaited = [fill = fill.get(), flight = flight.get()] {
+        return fill->weak_from_this().use_count() > 1 || (flight && flight->awaited());
+      };
       if (!rules_.shared) {
         auto& fields = fill->asked_with.emplace(fill->exchange.arena);
         for (auto& [name, value] : fill->exchange.request.headers) fields.add(lasting(name), lasting(value));

@@ -26,7 +26,9 @@ namespace plimsoll {
 inline constexpr Nanoseconds kMostWaited = 5 * kSecond;
 inline constexpr Nanoseconds kFillTime = 30 * kSecond;  ///< of a fill; where it follows an origin, until the head
 inline constexpr Nanoseconds kPassing = 10 * kSecond;   ///< for which it is remembered that responses are not stored
-inline constexpr std::size_t kKey = 768;                ///< bytes of a key for which one allocation is enough
+/// For the log of one that waited for it in vain.
+inline constexpr std::string_view kOfAnother = "the response to another request for the same had not come";
+inline constexpr std::size_t kKey = 768;  ///< bytes of a key for which one allocation is enough
 
 /// Where a response came from, as it is counted.
 enum class CacheSource : std::uint8_t { hit, stale, miss, collapsed, bypass, validated };
@@ -84,6 +86,8 @@ class Place {
   /// The origin has answered an exchange of the cache's own that was begun for a request, or has failed, or takes too
   /// long.
   virtual void answered(const Request& /*sent*/, Context& /*own*/, const Request& /*request*/, Context&) const {}
+  /// For the log: what such an exchange waits for, where the one that waited for it does so no longer; empty: unknown.
+  virtual std::string awaited(const Context& /*own*/, const Context& /*context*/) const { return {}; }
   /// A stale response is given in place of a failure.
   virtual void given_stale(const Context& /*context*/) const {}
 };

@@ -19,7 +19,7 @@ using http::origin::Stored;
 /// One request to an origin whose response is gathered to be stored, while the one who caused it reads along: a slow
 /// reader holds up nobody else, and one that leaves ends nothing. What turns out not to be stored is left to the reader
 /// at the reader's own pace. Used by one loop.
-struct Fill {
+struct Fill : std::enable_shared_from_this<Fill> {
   enum class Head : std::uint8_t { awaited, failed, confirmed, response };
   enum class Body : std::uint8_t { coming, whole, failed, left_to_reader };
 

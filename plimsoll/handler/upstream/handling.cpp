@@ -5,6 +5,7 @@
 #include "plimsoll/client/targets.hpp"
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/exchange/body_memory.hpp"
+#include "plimsoll/exchange/cache/fills.hpp"
 #include "plimsoll/exchange/problems.hpp"
 #include "plimsoll/exchange/upgrade.hpp"
 #include "plimsoll/handler/upstream/declaration.hpp"
@@ -319,6 +320,7 @@ void provide(const contract::Contract&, Services& services, contract::Complaints
     if (!declared) {
       complain(name, member.value, declared.error());
       continue;
+  Fills::keep_account(services);
     }
     Arena arena;
     const auto parts = parts_of(member.value, arena);

@@ -1,5 +1,6 @@
 #include "plimsoll/async/start.hpp"
 #include "plimsoll/base/arena_text.hpp"
+#include "plimsoll/client/service.hpp"
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/contract/header_fields.hpp"
 #include "plimsoll/database/database.hpp"
@@ -194,19 +195,22 @@ class Cache final : public Policy {
 
       auto ticket = shared_->flights.board(key);
       const bool waits = !current || now >= kept->while_revalidate;
-      if (ticket.leads) begin_fill(request, context, next, key, primary, ticket.flight, vary, waits);
+      std::weak_ptr<CacheFill> own;
+      if (ticket.leads) own = begin_fill(request, context, next, key, primary, ticket.flight, vary, waits);
       if (!waits) co_return serve(stale, std::move(kept), context, now, "; hit");
       auto landed = co_await ticket.flight->wait(context.loop, kFillTime);
       const auto good_enough = [&] {  // where there is nothing new; a write may have come meanwhile
         return current && clock_.steady() < kept->if_error && !outdated(*kept, shared_->resources.of(request.path));
       };
-      if (!landed) {
+      if (!landed && landed.error().problem != &kDeadlineExceeded) co_return std::unexpected(std::move(landed).error());
+      if (!landed || !*landed) {
         // The caller can wait no longer for a new one.
-        if (landed.error().problem == &kDeadlineExceeded && good_enough())
+        if (!landed && good_enough())
           co_return serve(stale, std::move(kept), context, clock_.steady(), "; fwd=stale; detail=stale-if-error");
-        co_return std::unexpected(std::move(landed).error());
+        const auto fill = own.lock();
+        co_return std::unexpected(Error{&kDeadlineExceeded}.because(
+            fill ? client::Service::still_awaited(fill->context, context) : std::string(kOfAnother)));
       }
-      if (!*landed) co_return fail(kDeadlineExceeded);
       const auto& fetched = ***landed;
       const auto then = clock_.steady();
       if (fetched.failed() && good_enough())
@@ -304,18 +308,21 @@ class Cache final : public Policy {
   using Flight = SingleFlight<std::shared_ptr<const Fetched>>::Flight;
 
   /// `at_once`: the request waits for it. Where its handler does not wait, the fill has ended then.
-  void begin_fill(const Request& request, const Context& context, Next next, const std::string& key,
-                  std::size_t primary, std::shared_ptr<Flight> flight, std::span<const std::string> vary,
-                  bool at_once) {
+  std::weak_ptr<CacheFill> begin_fill(const Request& request, const Context& context, Next next, const std::string& key,
+                                      std::size_t primary, std::shared_ptr<Flight> flight,
+                                      std::span<const std::string> vary, bool at_once) {
     try {
       const auto asks = keeping_.keyed ? CacheFill::Asks::keyed : CacheFill::Asks::canonical;
-      auto made = std::make_unique<CacheFill>(request, context, asks, vary);
+      auto made = std::make_shared<CacheFill>(request, context, asks, vary);
+      made->entry.awaited = [flight = flight.get()] { return flight->awaited(); };
+      std::weak_ptr<CacheFill> begun = made;
       auto& scope = made->scope;
       auto work = fill(std::move(made), next, key, primary, flight);
       if (at_once)
         start(context.loop, scope, std::move(work));
       else
         context.loop.spawn(scope, std::move(work));
+      return begun;
     } catch (...) {  // without memory; those that wait for this fill must not wait until their deadline
       shared_->flights.land(key, *flight, ended_early_);
       throw;
@@ -331,7 +338,7 @@ class Cache final : public Policy {
     ~Landing() { shared.flights.land(key, flight, std::move(fetched)); }
   };
 
-  Task<> fill(std::unique_ptr<CacheFill> made, Next next, std::string key, std::size_t primary,
+  Task<> fill(std::shared_ptr<CacheFill> made, Next next, std::string key, std::size_t primary,
               std::shared_ptr<Flight> flight) {
     Landing landing{*shared_, key, *flight, ended_early_};
     auto fetched = std::make_shared<Fetched>();
@@ -419,6 +426,7 @@ class Invalidation final : public Policy {
  public:
   explicit Invalidation(std::shared_ptr<CacheShared> shared) : shared_(std::move(shared)) {}
   Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
+    origin::watch_effect(context);
     auto answer = co_await next(request, context);
     origin::invalidate(*shared_, resource_of(request), answer, context);
     co_return answer;
@@ -426,7 +434,6 @@ class Invalidation final : public Policy {
 
  private:
   const std::shared_ptr<CacheShared> shared_;
-    origin::watch_effect(context);
 };
 
 Result<std::shared_ptr<CacheShared>> shared_of(const Services& services) {

@@ -1,4 +1,5 @@
 #include "plimsoll/base/hash.hpp"
+#include "plimsoll/client/service.hpp"
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/upgrade.hpp"
@@ -41,6 +42,9 @@ class OfOperation final : public origin::Place {
     return !context.input.body_text.empty() || (request.body && request.content_length != 0);
   }
   bool changes(const Request& request, Context&) const override { return !http::is_safe(request.method); }
+  std::string awaited(const Context& own, const Context& context) const override {
+    return client::Service::still_awaited(own, context);
+  }
 
  private:
   const bool upgrades_;  ///< a WebSocket is no answer that could be stored
