@@ -1187,6 +1187,8 @@ components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
             self.assertIn(said, told)
             self.assertRegex(told, r"(plimsoll|contract)\.yaml:\d+:\d+: error\[", config)
         self.serve(contract(), "upstreams: {reviews: {targets: ['http://reviews.internal:9000'], plain-http: allowed}}\n")
+        capitals = self.front(self.target().url.replace("http://", "HTTP://"))  # RFC 3986, section 3.1
+        self.assertEqual(capitals.get("/reviews").json(), {"from": "a"})
         for key, said in (("{name: reviews, path: '/x/{od}'}", "no path parameter"), ("{name: reviews, path: x}", "begins with /"),
                           ("{name: reviews, request-headers: {set: {Connection: close}}}", "cannot be set"),
                           ("{name: reviews, mirror: {to: canary}}", "has no group `canary`; `split` of the deployment declares groups"),

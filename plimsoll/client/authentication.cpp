@@ -56,17 +56,32 @@ class Authentication final : public Policy {
       Refusals::kMetric,
   };
 
+  /// Options that say something only together.
+  struct Pair {
+    std::string name, other;
+    std::string_view remedy;
+  };
+  static inline const Pair kPairs[] = {
+      {"user", "password", "Write `authentication: {user: NAME, password: '${VARIABLE}'}`; `password: ''` is none."},
+      {"header", "value", "Write `authentication: {header: X-Api-Key, value: '${VARIABLE}'}`."}};
+
   static Result<std::unique_ptr<Policy>> build(const json::Value* from, const Build& build) {
     if (!from) return nullptr;
     Options options;
     if (auto done = config::read(*from, fields, &options, kEveryPolicy); !done)
       return std::unexpected(std::move(done).error());
+    for (const auto& [name, other, remedy] : kPairs) {
+      const auto *one = from->find(name), *two = from->find(other);
+      if (one && !two) return config::wrong(*one, "`" + name + "` has no `" + other + "`", remedy);
+      if (two && !one) return config::wrong(*two, "`" + other + "` has no `" + name + "`", remedy);
+    }
     const int ways = !options.bearer.empty() + !options.user.empty() + !options.header.empty() +
                      (options.oauth2 != nullptr) + (options.aws != nullptr) + (options.signature != nullptr) +
                      (options.hmac != nullptr);
     if (ways != 1)
       return config::wrong(
-          *from, "`authentication` has one of `bearer`, `user`, `header`, `oauth2`, `aws`, `signature` and `hmac`");
+          *from, "`authentication` has one of `bearer`, `user`, `header`, `oauth2`, `aws`, `signature` and `hmac`",
+          "Write one of them, and not empty: `authentication: {bearer: '${VARIABLE}'}`.");
     auto refusals = std::make_unique<Refusals>(build, options.refusals);
     if (options.oauth2) return client::oauth2(*options.oauth2, build, std::move(refusals));
     if (options.aws) return client::aws(*options.aws, build, std::move(refusals));
@@ -74,15 +89,21 @@ class Authentication final : public Policy {
     if (options.signature) return message_signing(*options.signature, build, std::move(refusals));
     std::string name = "authorization", value = "Bearer " + options.bearer;
     if (!options.user.empty()) {
-      if (options.user.contains(':')) return config::wrong(*from, "a user's name has no colon (RFC 7617)");
+      if (options.user.contains(':'))
+        return config::wrong(*from->find("user"), "a user's name has no colon (RFC 7617)");
       value = "Basic " + to_base64(options.user + ":" + options.password);
     } else if (!options.header.empty()) {
       name = options.header;
       value = options.value;
     }
     std::ranges::transform(name, name.begin(), lower);
-    if (!is_token(name) || find_control(value.data(), 0, value.size()) != value.size() || value.empty())
-      return config::wrong(*from, "`authentication` gives a header that cannot be sent");
+    if (!is_token(name))
+      return config::wrong(*from->find("header"), "`" + options.header + "` is no name of a header",
+                           "Write a name of letters, digits and -, such as X-Api-Key.");
+    if (find_control(value.data(), 0, value.size()) != value.size() || value.empty())
+      return config::wrong(config::member_or(*from, options.bearer.empty() ? "value" : "bearer"),
+                           "the credential is empty, or holds a line break or another control",
+                           "Write it in one line; `${file:PATH}` leaves out the line break at the end of a file.");
     return std::make_unique<Authentication>(std::move(name), std::move(value), std::move(refusals));
   }
   Authentication(std::string name, std::string value, std::unique_ptr<Refusals> refusals)

@@ -183,9 +183,21 @@ std::string_view nearest(std::string_view word, std::span<const std::string_view
   return best;
 }
 
+namespace {
+
+/// Its first option, as it is written.
+std::string such_as(std::span<const Field> fields) {
+  if (fields.empty()) return {};
+  const auto& first = fields.front();
+  return ", such as {" + std::string(first.name) + ": " + std::string(first.example.empty() ? "…" : first.example) +
+         "}";
+}
+
+}  // namespace
+
 Result<> read(const json::Value& from, std::span<const Field> fields, void* options,
               std::span<const std::string_view> ignored) {
-  if (!from.is(json::Type::object)) return wrong(from, "an object is expected here");
+  if (!from.is(json::Type::object)) return wrong(from, "an object is expected here" + such_as(fields));
   for (const auto& [key, value, at] : from.object()) {
     if (std::ranges::find(ignored, key) != ignored.end()) continue;
     const auto field = std::ranges::find(fields, key, &Field::name);

@@ -348,7 +348,15 @@ std::expected<Deployment, contract::Complaints> read_deployment(const std::strin
   }
   auto& root = made.memory->make<json::Value>(*parsed);
   if (root.is(json::Type::null)) root = json::Value::object({});
-  Secrets{made.file, *made.memory, complaints}.fill(root);
+  Secrets secrets{made.file, *made.memory, complaints};
+  // Sections that lack secrets: what else is wrong with them shows when they do not.
+  std::vector<std::string_view> unset;
+  for (auto& member : root.object()) {
+    const auto before = complaints.size();
+    secrets.fill(member.value);
+    if (complaints.size() > before) unset.push_back(member.key);
+  }
+  const auto lacks_secret = [&](std::string_view key) { return std::ranges::find(unset, key) != unset.end(); };
   mark(root);
   made.root = &root;
 
@@ -363,14 +371,14 @@ std::expected<Deployment, contract::Complaints> read_deployment(const std::strin
     complaints.push_back(complaint(made.file, at, "configuration", std::move(what), std::move(remedy)));
   }
   for (const auto* section : sections)
-    if (const auto* value = root.find(section->key.name); value && section->check)
+    if (const auto* value = root.find(section->key.name); value && section->check && !lacks_secret(section->key.name))
       if (auto done = section->check(*value); !done)
         complaints.push_back(misread(section->key.name, *value, done.error(), made.file));
   read_database(root, made, complaints);
   read_part(root, "telemetry", kTelemetry, &made.telemetry, made.file, complaints);
   read_part(root, "tls", net::kTlsFields, &made.tls, made.file, complaints);
   // Without this the listener would serve in clear what was meant to be encrypted.
-  if (const auto* tls = root.find("tls"); tls && !made.tls.has_certificate())
+  if (const auto* tls = root.find("tls"); tls && !made.tls.has_certificate() && !lacks_secret("tls"))
     for (const auto& member : tls->object())
       if (member.key != "certificates") {
         complaints.push_back(complaint(made.file, member.at.line ? member.at : member.value.position(), "configuration",

@@ -1,7 +1,9 @@
 #include "plimsoll/handler/upstream/declaration.hpp"
 
+#include "plimsoll/base/letters.hpp"
 #include "plimsoll/client/chain.hpp"
 #include "plimsoll/client/url.hpp"
+#include "plimsoll/contract/lookalikes.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/target.hpp"
 
@@ -171,24 +173,26 @@ Result<> read_split(const json::Value& from, Declaration& declared) {
 Result<bool> check_targets(const json::Value& from, const Declaration& declared) {
   const auto* at = from.find("targets");
   if (!at || declared.targets.empty())
-    return config::wrong(from, "an upstream has `targets`, such as ['http://127.0.0.1:9000']");
+    return config::wrong(at ? *at : from, "an upstream has `targets`, such as ['http://127.0.0.1:9000']",
+                         "Name one server at least: `targets: ['https://reviews.internal:9000']`.");
   if (declared.targets.size() > client::CallState::kMostTargets)
     return config::wrong(*at, "an upstream has at most 256 targets");
-  std::set<std::string_view> known;
+  std::set<std::string> known;
   bool all_tls = true;
   for (std::size_t i = 0; i < declared.targets.size(); ++i) {
-    const auto& text = declared.targets[i];
-    const auto& place = at->is(json::Type::array) ? at->array()[i] : *at;
-    const auto url = client::parse_url(text);
-    if (!url)
-      return config::wrong(
-          place, url.error().detail.empty() ? "\"" + text + "\" is not an http or https URL" : url.error().detail);
-    if (url->target.contains('?')) return config::wrong(place, "the target \"" + text + "\" has a query");
-    if (!known.insert(text).second) return config::wrong(place, "the target \"" + text + "\" is there twice");
-    if (!url->tls && !client::is_local(*url) && declared.plain_http != config::PlainHttp::allowed)
-      return config::wrong(place, "the target \"" + text +
-                                      "\" is called without TLS: use https, or say `plain-http: allowed` where the "
-                                      "network between is trusted");
+    const auto& listed = at->is(json::Type::array) ? at->array()[i] : *at;
+    const auto& place = config::member_or(listed, "url");
+    const auto named = "the target \"" + declared.targets[i] + '"';
+    const auto url = client::configured_url(place, declared.targets[i], named, declared.plain_http);
+    if (!url) return std::unexpected(url.error());
+    if (url->target.contains('?')) return config::wrong(place, named + " has a query", client::kWriteUrl);
+    if (!contract::fold_path(url->target))
+      return config::wrong(place, named + " has a path with dot segments, controls or what is no UTF-8",
+                           client::kWriteUrl);
+    auto same = (url->tls ? "s " : " ") + lowered(url->host) + ' ' + std::to_string(url->port) + ' ' + url->target;
+    if (!known.insert(std::move(same)).second)
+      return config::wrong(place, named + " is there twice",
+                           "Remove it; `{url: URL, weight: 2}` gives a target a larger share.");
     all_tls &= url->tls;
   }
   return all_tls;

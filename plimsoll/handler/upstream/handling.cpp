@@ -88,7 +88,10 @@ Result<FieldRules> rules_of(config::Raw from) {
       if (!member.value.is(json::Type::string)) return config::wrong(member.value, "a field's value is text");
       const auto value = member.value.string();
       if (wrong(name) || find_control(value.data(), 0, value.size()) != value.size())
-        return config::wrong(member.value, "the field `" + name + "` cannot be set");
+        return config::wrong(member.value, "the field `" + name + "` cannot be set",
+                             same_variable("host", name) ? "Write `upstream: {name: NAME, host: " + std::string(value) +
+                                                               "}`: it is an option of its own."
+                                                         : "");
       made.set.emplace_back(std::move(name), value);
     }
   for (const auto& text : rules.remove) {
@@ -249,8 +252,12 @@ Result<std::unique_ptr<Handler>> build(const json::Value& from, const Build& bui
     std::vector<std::string_view> names;
     for (const auto& each : upstreams->all) names.push_back(each.first);
     const auto near = config::nearest(options.name, names);
-    return config::wrong(from, "`upstreams` of the deployment has no `" + options.name + "`" +
-                                   (near.empty() ? "" : "; did you mean `" + std::string(near) + "`?"));
+    return config::wrong(from,
+                         "`upstreams` of the deployment has no `" + options.name + "`" +
+                             (near.empty() ? "" : "; did you mean `" + std::string(near) + "`?"),
+                         near.empty() ? "Write `upstreams: {" + options.name +
+                                            ": {targets: ['http://127.0.0.1:9000']}}` into plimsoll.yaml."
+                                      : "Correct the name, here or there.");
   }
   Route route{.service = known->second.service, .host = options.host.empty() ? known->second.host : options.host};
   if (!options.host.empty() && options.host != "client" && !is_authority(options.host))
@@ -313,6 +320,7 @@ void provide(const contract::Contract&, Services& services, contract::Complaints
   };
   const auto upstreams = services.of_generation->of<Upstreams>();
   if (std::exchange(upstreams->made, true)) return;  // with the first contract
+  Fills::keep_account(services);
   auto checks = std::make_unique<client::HealthChecks>();
   for (const auto& member : section->object()) {
     const std::string name(member.key);
@@ -320,7 +328,6 @@ void provide(const contract::Contract&, Services& services, contract::Complaints
     if (!declared) {
       complain(name, member.value, declared.error());
       continue;
-  Fills::keep_account(services);
     }
     Arena arena;
     const auto parts = parts_of(member.value, arena);

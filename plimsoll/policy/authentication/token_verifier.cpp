@@ -2,6 +2,7 @@
 
 #include "plimsoll/base/hash.hpp"
 #include "plimsoll/base/owned_descriptor.hpp"
+#include "plimsoll/client/url.hpp"
 #include "plimsoll/json/parse.hpp"
 
 #include <sys/stat.h>
@@ -70,6 +71,7 @@ Result<std::shared_ptr<TokenVerifier>> TokenVerifier::make(TokenOptions options,
     if (!algorithm) return fail(kBadKey, "\"" + name + "\" is not an algorithm that can be allowed");
     made->rules_.algorithms.push_back(*algorithm);
   }
+  made->remote_ = client::is_http(options.jwks);
   made->options_ = std::move(options);
   made->roles_ = std::move(roles);
   made->keys_ = std::make_shared<const JwkSet>();

@@ -63,7 +63,7 @@ class TokenVerifier {
   std::vector<std::string> complaints() const { return keys()->complaints; }
   const TokenOptions& options() const { return options_; }
   /// The keys are at a URL: somebody else fetches them (KeyRefresh) and has them adopted.
-  bool remote() const { return options_.jwks.starts_with("https://") || options_.jwks.starts_with("http://"); }
+  bool remote() const { return remote_; }
   Result<> adopt(JwkSet set, Nanoseconds now);
   /// A token named a key that is not known. Asking forgets it.
   bool wants_keys() { return wants_keys_.exchange(false); }
@@ -92,6 +92,7 @@ class TokenVerifier {
   void remember(std::uint64_t key, std::string_view token, const IdentityPointer&, std::uint64_t generation);
 
   TokenOptions options_;
+  bool remote_ = false;
   JwtRules rules_;
   Roles roles_;
   std::atomic<std::shared_ptr<const JwkSet>> keys_;

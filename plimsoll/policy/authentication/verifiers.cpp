@@ -103,11 +103,11 @@ Result<Verifier> make_tokens(const contract::SecurityScheme& scheme, const contr
   TokenOptions options;
   if (auto done = config::read(*section, kTokenFields, &options); !done)
     return std::unexpected(std::move(done).error());
-  if (options.jwks.starts_with("http://") || options.jwks.starts_with("https://")) {
+  if (client::is_http(options.jwks)) {
     const auto url = client::parse_url(options.jwks);
     const auto& where = *section->find("jwks");
-    if (!url) return config::wrong(where, url.error().detail);
-    if (!url->tls && url->host != "localhost" && url->host != "127.0.0.1" && url->host != "::1")
+    if (!url) return config::wrong(where, url.error().detail, client::kWriteUrl);
+    if (!url->tls && !client::is_local(*url))
       return config::wrong(where, "keys are fetched by https; plain http is for this machine only",
                            "Write https://, or download the JWK set and name the file.");
     if (options.refresh.nanoseconds < kSecond)
