@@ -111,11 +111,12 @@ class NamedErrors final : public Gate {
     const auto named = "service `" + service_ + "`";
     if (error.more_ && !error.more_->cause.empty()) {
       if (error.problem == &kDeadlineExceeded) error.more().cause.insert(0, named + ": ");
-    } else if (error.problem == &kDeadlineExceeded)
+    } else if (error.problem == &kDeadlineExceeded) {
       error.more().cause = named + " at " + awaited(state, peers_[state.target], outcome.context);
-    else if (error.problem == &kCircuitOpen || error.problem == &kTooManyCalls || error.problem == &kNoCredential ||
-             error.problem == &kQuotaExhausted)
+    } else if (error.problem == &kCircuitOpen || error.problem == &kTooManyCalls || error.problem == &kNoCredential ||
+               error.problem == &kQuotaExhausted) {
       error.more().cause = named;
+    }
   }
 
  private:
