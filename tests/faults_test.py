@@ -1,8 +1,10 @@
 """Faults of what a server depends on: its database and disk, the reader of its log, signals, addresses in use. A table of cases: for each
 fault what the exit status, readiness with its reason, and the log say, that reads go on, that nothing acknowledged is lost, and that the
 server recovers by itself. The disk fails as tests/programs/faults.c says, preloaded into the server; no case waits for a bare time."""
+import atexit
 import contextlib
 import errno
+import functools
 import http.client
 import http.server
 import itertools
@@ -55,17 +57,17 @@ components:
 CONFIG = "database: {url: 'sqlite:notes.db', busy: 50ms}\nlimits: {drain: 2s%s}\n"
 
 
-def shim(folder=[]):
+@functools.cache
+def shim(program="faults.c"):
     """The library to preload, built once."""
-    if not folder:
-        compiler = shutil.which("clang-19") or shutil.which("cc")
-        if not compiler:
-            raise unittest.SkipTest("no C compiler")
-        kept = tempfile.TemporaryDirectory()
-        library = pathlib.Path(kept.name) / "faults.so"
-        subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, harness.ROOT / "tests/programs/faults.c", "-ldl"], check=True)
-        folder += [kept, library]
-    return folder[1]
+    compiler = shutil.which("clang-19") or shutil.which("cc")
+    if not compiler:
+        raise unittest.SkipTest("no C compiler")
+    folder = tempfile.mkdtemp(prefix="plimsoll-test-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    library = pathlib.Path(folder) / "faults.so"
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, harness.ROOT / "tests/programs" / program, "-ldl"], check=True)
+    return library
 
 
 class Faults:
@@ -76,6 +78,7 @@ class Faults:
         path.write_bytes(b"\0" * 8 * len(self.NAMES))
         with open(path, "r+b") as file:
             object.__setattr__(self, "memory", mmap.mmap(file.fileno(), 0))
+        object.__setattr__(self, "path", path)
 
     def __setattr__(self, name, value):
         struct.pack_into("q", self.memory, 8 * self.NAMES.index(name), value)
@@ -249,6 +252,7 @@ class Reads(FaultTest):
     CONTRACT = CONTRACT.replace("components:", """  /notes/{id}:
     parameters: [{name: id, in: path, required: true, schema: {type: string}}]
     get: {operationId: readNote, security: [], x-plimsoll: {table: notes, deadline: 2s}, responses: {'200': {description: ok}}}
+    delete: {operationId: dropNote, security: [], x-plimsoll: {table: notes, deadline: 1s}, responses: {'204': {description: gone}}}
   /static:
     get:
       operationId: static
@@ -368,6 +372,17 @@ components:""").replace("maxLength: 200", "maxLength: 50000")
             server.restart()
             self.assertEqual({server.get(row).status for row in rows}, {200}, fault)
 
+    def test_a_statement_of_a_write_that_hangs_is_left_at_the_deadline_and_rolled_back(self):
+        server, faults, rows = self.filled()
+        faults.READ_HANG = 1
+        left = server.delete(rows[5])
+        self.assertEqual((left.status, left.code), (504, "deadline-exceeded"), left)
+        self.assertGreaterEqual(faults.HANGING, 1)
+        self.loops_run(server)
+        faults.none()
+        self.assertEqual(server.get(rows[5]).status, 200, "a write that is 504 was not made")
+        self.assertEqual((server.delete(rows[5]).status, server.get(rows[5]).status), (204, 404))
+
     def test_reads_that_hang_do_not_hold_up_the_end(self):
         server, faults, rows = self.filled()
         faults.READ_HANG = 1
@@ -377,6 +392,76 @@ components:""").replace("maxLength: 200", "maxLength: 50000")
         self.assertEqual(server.wait(), 0)  # it would hang for ever
         self.ended(threads)
         self.assertLessEqual({answer.status for answer in answers}, {504}, answers)
+
+
+class Writes(FaultTest):
+    """The disk hangs under writes: each request is answered at its deadline, and truly, whichever way the write ends later."""
+    CONTRACT = CONTRACT.replace("x-plimsoll: {table: notes}\n      requestBody", "x-plimsoll: {table: notes, deadline: 1s, idempotency: optional}\n      requestBody").replace(
+        "components:", """  /stored:
+    get: {operationId: storedNotes, security: [], x-plimsoll: {table: notes, cache: 10m}, responses: {'200': {description: ok}}}
+  /patient:
+    post:
+      operationId: createPatiently
+      security: []
+      x-plimsoll: {table: notes, deadline: 10m}
+      requestBody: {required: true, content: {application/json: {schema: {$ref: '#/components/schemas/Note'}}}}
+      responses: {'201': {description: ok}}
+components:""")
+
+    def begin(self):
+        """A server that has just committed, so that the next write is that of the test."""
+        server, folder, faults = self.prepare(self.CONTRACT)
+        server.start()
+        self.addCleanup(faults.none)
+        self.assertEqual(server.post("/notes", {"title": "kept"}).status, 201)
+        return server, faults
+
+    def stored(self, server):
+        return sorted(note["title"] for note in server.get("/stored", limit=100).json()["data"])
+
+    def case(self, error, outcome):
+        server, faults = self.begin()
+        self.assertEqual((self.stored(server), self.stored(server)), (["kept"], ["kept"]))
+        pay = lambda: server.post("/notes", {"title": "hangs"}, {"Idempotency-Key": "k"})
+        faults.HANG = 1
+        first = pay()
+        self.assertEqual((first.status, first.code), (503, "outcome-unknown"), first)
+        self.assertGreaterEqual(int(first.headers["retry-after"]), 1)
+        for behind in (pay(), server.post("/notes", {"title": "behind"})):
+            self.assertEqual((behind.status, behind.code), (504, "deadline-exceeded"), behind)
+        self.assertEqual((self.titles(server), self.stored(server)), ({"kept"}, ["kept"]), "reads go on")
+        self.assertEqual(server.metrics()["plimsoll_database_outcomes_unknown_total"], 1)
+        harness.until(lambda: [line for line in server.logged() if line.get("problem") == "outcome-unknown"], "the line of the request")
+        faults.WRITE_ERROR = error
+        faults.HANG = 0
+        self.event(server, "database-late-commit", unknown=1, committed=error == 0)
+        faults.none()
+        harness.until(lambda: self.readiness(server)[0] == 200, lambda: f"ready again: {server.describe()}")
+        self.assertEqual(self.stored(server), outcome, "a stored response is not older than what was committed late")
+        again = pay()
+        self.assertEqual((again.status, again.headers.get("idempotent-replayed")), (201, None if error else "true"))
+        self.assertEqual((self.titles(server), self.stored(server)), ({"kept", "hangs"}, ["hangs", "kept"]))
+        self.assertEqual(server.stop(), 0)
+        server.restart()
+        self.assertEqual(self.stored(server), ["hangs", "kept"])
+
+    def test_a_commit_that_hangs_and_succeeds_after_its_request_was_answered(self):
+        self.case(0, ["hangs", "kept"])
+
+    def test_a_commit_that_hangs_and_fails_after_its_request_was_answered(self):
+        self.case(errno.ENOSPC, ["kept"])
+
+    def test_the_end_of_the_process_does_not_wait_for_a_commit_that_hangs_and_its_request_is_answered(self):
+        server, faults = self.begin()
+        faults.HANG = 1
+        answers = []
+        asking = threading.Thread(target=lambda: answers.append(server.post("/patient", {"title": "hangs"})), daemon=True)
+        asking.start()
+        harness.until(lambda: faults.HANGING > 0, "a write that hangs")
+        server.signal(signal.SIGTERM)
+        self.assertEqual(server.wait(), 0)  # it would hang for ever
+        asking.join(harness.PATIENCE)
+        self.assertEqual([(answer.status, answer.code) for answer in answers], [(503, "outcome-unknown")])
 
 
 class Writers:
@@ -1413,7 +1498,7 @@ class Signals(FaultTest):
         harness.until(lambda: faults.HANGING > 0, "a write that hangs")
         server.signal(signal.SIGTERM)
         self.assertEqual(server.wait(), 0)  # it would hang for ever
-        self.event(server, "shutdown-forced")
+        self.event(server, "drained")
         faults.none()
         asking.join()
         server.restart()

@@ -1,11 +1,13 @@
 """Idempotency keys of operations that take effect in another service: no request is sent a second time while nobody knows what became of the
 first, whether the service broke off, was late or this server was killed; unless the contract says that the service honours the key."""
+import errno
 import itertools
 import json
 import socket
 import threading
 import time
 
+import faults_test
 import harness
 import upstreams_test
 from upstreams_test import answer
@@ -25,14 +27,14 @@ HONOURED = "{key: required, wait: 300ms, honoured: true}"
 class Elsewhere(upstreams_test.Behind):
     """A service that counts what it does. `ways` says how it answers the next requests; those that are not named are 201."""
 
-    def begin(self, policy=REQUIRED, method="post", deadline="20s", options="retry: {attempts: 2, base: 1ms, cap: 1ms}, breaker: off"):
+    def begin(self, policy=REQUIRED, method="post", deadline="20s", options="retry: {attempts: 2, base: 1ms, cap: 1ms}, breaker: off", **more):
         self.service = self.target()
         self.service.does = self.does
         self.made, self.ways, self.released = itertools.count(1), [], threading.Event()
         self.addCleanup(self.released.set)
         self.folder = self.directory()
         self.data = self.database(self.folder)
-        self.given = {"options": options, "more": OPERATION.format(path="pay", method=method, deadline=deadline, policy=policy)}
+        self.given = {"options": options, "more": OPERATION.format(path="pay", method=method, deadline=deadline, policy=policy), **more}
         return self.another()
 
     def another(self):
@@ -177,6 +179,61 @@ class Elsewhere(upstreams_test.Behind):
         self.end_leases()
         self.assertEqual(self.pay(server).code, "idempotency-uncertain")
         self.assertEqual(self.seen(), ["k"])
+
+    def on_a_disk(self):
+        """A server that has just committed on a disk that can hang."""
+        if self.engine != "sqlite":
+            self.skipTest("a file is one of SQLite")
+        faults = faults_test.Faults(self.directory() / "faults")
+        self.addCleanup(faults.none)
+        server = self.begin(deadline="1s", environment={"LD_PRELOAD": str(faults_test.shim()), "FAULTS": str(faults.path)})
+        self.assertEqual(self.pay(server, "before").status, 201)
+        return server, faults
+
+    def test_a_lease_whose_commit_hangs_stands_for_nothing_whichever_way_it_ends(self):
+        for error in (0, errno.ENOSPC):
+            with self.subTest(error=error):
+                server, faults = self.on_a_disk()
+                faults.HANG = 1
+                early = self.pay(server)
+                self.assertEqual((early.status, early.code), (504, "deadline-exceeded"), early)
+                self.assertEqual(server.metrics()["plimsoll_database_outcomes_unknown_total"], 1)
+                self.assertEqual(self.seen(), ["before"], "nothing was sent")
+                faults.WRITE_ERROR = error
+                faults.HANG = 0
+                harness.until(lambda: [line for line in server.logged() if line.get("event") == "database-late-commit"], "the end of the commit")
+                faults.none()
+                harness.until(lambda: self.pay(server).status == 201, "the request is sent")
+                self.assertEqual(self.seen(), ["before", "k"])
+                self.assertEqual(self.pay(server).headers["idempotent-replayed"], "true")
+
+    def test_a_response_whose_record_hangs_is_replayed_or_uncertain_by_how_the_commit_ends(self):
+        for error, after in ((0, 201), (errno.ENOSPC, 409)):
+            with self.subTest(error=error):
+                server, faults = self.on_a_disk()
+                self.ways = ["waits"]
+                got = []
+                paying = threading.Thread(target=lambda: got.append(self.pay(server)))
+                paying.start()
+                harness.until(lambda: self.seen() == ["before", "k"], "the service has the request")
+                faults.HANG = 1
+                self.released.set()
+                paying.join()
+                self.assertEqual((got[0].status, got[0].code), (503, "outcome-unknown"), got[0])
+                faults.WRITE_ERROR = error
+                faults.HANG = 0
+                harness.until(lambda: [line for line in server.logged() if line.get("event") == "database-late-commit"], "the end of the commit")
+                faults.none()
+                again = None
+
+                def ended():
+                    nonlocal again
+                    again = self.pay(server)
+                    return again.code != "idempotency-in-flight" and again.status < 500
+
+                harness.until(ended, lambda: f"what became of it: {again}")
+                self.assertEqual((again.status, again.code), (after, "idempotency-uncertain" if error else None), again)
+                self.assertEqual(self.seen(), ["before", "k"])
 
     def test_what_was_surely_not_done_is_sent_again(self):
         server = self.begin()

@@ -194,17 +194,18 @@ struct ReplicaState {
 
 /// What a database has done so far, for metrics and tests.
 struct Counts {
-  std::uint64_t commits = 0;         ///< of units and transactions
-  std::uint64_t units = 0;           ///< pieces of work, several to a commit
-  std::uint64_t reads_inline = 0;    ///< on the thread that asked
-  std::uint64_t reads_moved = 0;     ///< begun inline, over budget or not in memory, run again on a reader's thread
-  std::uint64_t reads_queued = 0;    ///< on a reader's thread
-  std::uint64_t reads_replica = 0;   ///< by replicas
-  std::uint64_t reads_ahead = 0;     ///< by the primary, since no replica had replayed what they must show
-  std::uint64_t reads_returned = 0;  ///< by the primary, since a replica had failed
-  std::uint64_t reads_refused = 0;   ///< too many waited for a reader's thread
-  std::uint64_t writes_refused = 0;  ///< too many waited for the writer
-  std::uint64_t writes_ended = 0;    ///< took the writer for longer than allowed and were rolled back
+  std::uint64_t commits = 0;           ///< of units and transactions
+  std::uint64_t units = 0;             ///< pieces of work, several to a commit
+  std::uint64_t reads_inline = 0;      ///< on the thread that asked
+  std::uint64_t reads_moved = 0;       ///< begun inline, over budget or not in memory, run again on a reader's thread
+  std::uint64_t reads_queued = 0;      ///< on a reader's thread
+  std::uint64_t reads_replica = 0;     ///< by replicas
+  std::uint64_t reads_ahead = 0;       ///< by the primary, since no replica had replayed what they must show
+  std::uint64_t reads_returned = 0;    ///< by the primary, since a replica had failed
+  std::uint64_t reads_refused = 0;     ///< too many waited for a reader's thread
+  std::uint64_t writes_refused = 0;    ///< too many waited for the writer
+  std::uint64_t writes_ended = 0;      ///< took the writer for longer than allowed and were rolled back
+  std::uint64_t outcomes_unknown = 0;  ///< writes whose commit had not ended, or not answered, in their time
 };
 
 /// How long the log of committed changes is that is not yet written back into the file.

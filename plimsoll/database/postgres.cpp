@@ -352,8 +352,8 @@ class Sharings {
 class OpenTransaction final : public Transaction {
  public:
   OpenTransaction(PostgresPool::Lease lease, Loop& loop, std::vector<std::string> settings, Nanoseconds until,
-                  TableVersions& versions, std::atomic<std::uint64_t>& commits, PostgresReplicas* replicas,
-                  const Reading& who, SlowStatements* slow)
+                  TableVersions& versions, std::atomic<std::uint64_t>& commits, std::atomic<std::uint64_t>& unknown,
+                  PostgresReplicas* replicas, const Reading& who, SlowStatements* slow)
       : caller_(caller_of(who)),
         wrote_(who.wrote),
         replicas_(replicas),
@@ -362,7 +362,8 @@ class OpenTransaction final : public Transaction {
         statements_(*lease_, loop, std::move(settings), slow, who.operation),
         until_(until),
         versions_(versions),
-        commits_(commits) {}
+        commits_(commits),
+        unknown_(unknown) {}
   Task<Result<Rows>> query(std::string_view sql, std::span<const Cell> parameters) override {
     if (auto may = usable(); !may) co_return std::unexpected(std::move(may).error());
     auto rows = co_await statements_.query(sql, parameters);
@@ -403,6 +404,7 @@ class OpenTransaction final : public Transaction {
     }
     // Its handler has answered already what it has read: it cannot be run again here.
     if (done.how == Committed::undone) co_return std::unexpected(busy());
+    if (done.error.problem == &kOutcomeUnknown) unknown_.fetch_add(1, std::memory_order_relaxed);
     co_return std::unexpected(std::move(done.error));
   }
 
@@ -424,7 +426,7 @@ class OpenTransaction final : public Transaction {
   Statements statements_;
   Nanoseconds until_;
   TableVersions& versions_;
-  std::atomic<std::uint64_t>& commits_;
+  std::atomic<std::uint64_t>&commits_, &unknown_;
   bool open_ = true;
 };
 
@@ -492,7 +494,10 @@ class Postgres final : public Database {
           units_.fetch_add(1, std::memory_order_relaxed);
           co_return Result<>{};
         }
-        if (ended.how == Committed::failed) co_return std::unexpected(std::move(ended.error));
+        if (ended.how == Committed::failed) {
+          if (ended.error.problem == &kOutcomeUnknown) unknown_.fetch_add(1, std::memory_order_relaxed);
+          co_return std::unexpected(std::move(ended.error));
+        }
         again(ended.error);
         continue;
       }
@@ -536,7 +541,7 @@ class Postgres final : public Database {
                     std::to_string(options_.transaction.nanoseconds / kMillisecond));
     co_return std::make_unique<OpenTransaction>(std::move(*lease), loop, settings_for(who),
                                                 loop.now() + options_.transaction.nanoseconds, versions(), commits_,
-                                                replicas_.get(), who, options_.slow);
+                                                unknown_, replicas_.get(), who, options_.slow);
   }
 
   PLIMSOLL_FORWARDS Task<Result<>> read(Loop& loop, std::string_view sql, std::span<const Cell> parameters,
@@ -694,6 +699,7 @@ class Postgres final : public Database {
     counts.reads_returned = reads_returned_.load(std::memory_order_relaxed);
     counts.reads_refused = pool_.refused();
     counts.writes_refused = refused_.load(std::memory_order_relaxed);
+    counts.outcomes_unknown = unknown_.load(std::memory_order_relaxed);
     return counts;
   }
   PoolState pool_state() const noexcept override { return pool_.state(); }
@@ -807,7 +813,7 @@ class Postgres final : public Database {
   }
 
   const PostgresOptions options_;
-  std::atomic<std::uint64_t> commits_{0}, units_{0}, reads_{0}, refused_{0};
+  std::atomic<std::uint64_t> commits_{0}, units_{0}, reads_{0}, refused_{0}, unknown_{0};
   std::atomic<std::int64_t> reading_{0}, writing_{0};
   PostgresPool pool_;
   std::optional<PostgresPool::Lease> trial_;

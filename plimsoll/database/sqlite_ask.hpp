@@ -6,18 +6,20 @@
 namespace plimsoll::database {
 
 /// Somebody of a loop who waits for a thread of the database: lives in the waiting frame, goes on by `answer`, called
-/// once, from any thread. Told to stop, it withdraws what was not begun yet; what was begun is waited for.
+/// once, from any thread. Told to stop, it goes on at once wherever the other thread can be left behind with what it
+/// does; else what was begun is waited for.
 class Ask : public Waiting {
  public:
-  explicit Ask(Loop& loop, bool stoppable = true) : loop_(loop), stoppable_(stoppable) {}
+  /// `past_client`: to be done although the client has gone.
+  explicit Ask(Loop& loop, bool past_client = false) : loop_(loop), past_client_(past_client) {}
 
   bool await_ready() const noexcept { return false; }
   template <class P>
   bool await_suspend(std::coroutine_handle<P> parent) {
     who_ = parent;
-    scope_ = stoppable_ ? parent.promise().scope : nullptr;
+    scope_ = parent.promise().scope;
     if (scope_) {
-      if (auto why = scope_->stopped(); why != Stop::none) {
+      if (auto why = scope_->stopped(); why != Stop::none && !(past_client_ && why == Stop::client_gone)) {
         result = std::unexpected(error_of(why));
         return false;
       }
@@ -31,10 +33,9 @@ class Ask : public Waiting {
     if (scope_) scope_->go_on();
   }
   void stop(Stop why) noexcept override {
-    if (!withdraw()) return told_to_stop(why);
-    result = std::unexpected(error_of(why));
-    answer();
+    if (withdraw(why)) answer();
   }
+  void stop_again(Stop why) noexcept override { stop(why); }
   void answer() { loop_.resume(who_); }
   Stop stopped() const { return scope_ ? scope_->stopped() : Stop::none; }
 
@@ -44,16 +45,15 @@ class Ask : public Waiting {
   ~Ask() = default;
   /// Gives it to the other thread.
   virtual void hand_over() = 0;
-  /// Takes it back: false when it was begun, or must not be given up.
-  virtual bool withdraw() noexcept = 0;
-  /// It was begun, and nobody waits for it any longer.
-  virtual void told_to_stop(Stop) noexcept {}
+  /// Takes it back, or leaves the other thread, which touches nothing of it from then on, and sets `result`. False: it
+  /// is answered by others, or was already.
+  virtual bool withdraw(Stop why) noexcept = 0;
 
  private:
   Loop& loop_;
   std::coroutine_handle<> who_;
   Scope* scope_ = nullptr;
-  bool stoppable_;
+  bool past_client_;
 };
 
 }  // namespace plimsoll::database

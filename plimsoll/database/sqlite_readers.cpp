@@ -45,7 +45,7 @@ struct SqliteReaders::Query final : Ask, FairQueue::Entry {
     if (refused != this) readers.ready_.notify_one();
     if (refused) refused->refuse();  // perhaps this one, which is then gone
   }
-  bool withdraw() noexcept override;
+  bool withdraw(Stop why) noexcept override;
   void refuse() {
     readers.refused_.fetch_add(1, std::memory_order_relaxed);
     result = std::unexpected(busy());
@@ -131,11 +131,13 @@ struct SqliteReaders::Worker final : RowSink {
   ReadBudget budget;
 };
 
-bool SqliteReaders::Query::withdraw() noexcept {
+bool SqliteReaders::Query::withdraw(Stop why) noexcept {
   std::lock_guard lock(readers.mutex_);
   const bool waited = readers.queries_.remove(*this);
   readers.waiting_.store(static_cast<std::int64_t>(readers.queries_.size()), std::memory_order_relaxed);
-  return waited || (worker && worker->leave(*this));
+  const bool left = waited || (worker && worker->leave(*this));
+  if (left) result = std::unexpected(error_of(why));
+  return left;
 }
 
 SqliteReaders::SqliteReaders(const SqliteOptions& options, SqliteGate& gate)

@@ -13,57 +13,88 @@ namespace plimsoll::database {
 
 using Clock = std::chrono::steady_clock;
 
-/// What a unit may use, and only while it runs on the writer's thread.
+/// A statement with all that it uses: whoever asked for it may have gone before it ends.
+struct SqliteWriter::Step {
+  void take(std::string_view text, std::span<const Cell> cells, std::string_view of, bool several) {
+    sql.assign(text);
+    parameters.assign(cells.begin(), cells.end());
+    operation.assign(of);
+    is_script = several;
+    keeper.begin();
+    stop_now.store(false, std::memory_order_relaxed);
+  }
+  /// For another one; what is small keeps its memory.
+  void clear() {
+    std::size_t bytes = 0;
+    for (const auto& cell : parameters)
+      if (const auto* text = std::get_if<std::string>(&cell)) bytes += text->size();
+    if (bytes > kKept) parameters = {};
+  }
+  static constexpr std::size_t kKept = 64 << 10;
+
+  std::string sql, operation;
+  std::vector<Cell> parameters;
+  bool is_script = false;
+  RowKeeper keeper;
+  Result<> result;
+  std::atomic<bool> stop_now{false};  ///< nobody waits for it any longer
+};
+
+/// What a unit may use, and only while it runs on the writer's thread. That thread carries out its statements while the
+/// unit stands still, so that a statement that hangs can be left behind: the unit then goes on where it came from.
 class SqliteWriter::UnitSession final : public Session {
  public:
   UnitSession(SqliteWriter& writer, Hold hold, std::string_view operation)
       : writer_(writer), hold_(hold), operation_(operation) {}
   Task<Result<Rows>> query(std::string_view sql, std::span<const Cell> parameters) override {
-    const auto begun = Clock::now();
-    if (auto may = usable(begun); !may) co_return std::unexpected(std::move(may).error());
-    RowKeeper keeper;
-    auto done = writer_.connection_->run(sql, parameters, &keeper, limit());
-    if (!done) done = std::unexpected(told(std::move(done).error()));
-    if (writer_.slow_)
-      writer_.look_at(Clock::now() - begun, sql, parameters, operation_, std::ssize(keeper.rows),
-                      done ? nullptr : &done.error());
+    if (auto may = usable(); !may) co_return std::unexpected(std::move(may).error());
+    auto done = co_await Standing{*this, sql, parameters, false};
     if (!done) co_return std::unexpected(std::move(done).error());
-    if (keeper.too_large()) co_return fail(kResponseTooLarge);
-    co_return std::move(keeper.rows);
+    co_return std::move(writer_.step_->keeper.rows);
   }
   Task<Result<>> script(std::string_view sql) override {
-    if (auto may = usable(Clock::now()); !may) co_return may;
-    auto done = writer_.connection_->script(sql, limit());
-    if (!done) co_return std::unexpected(told(std::move(done).error()));
+    if (auto may = usable(); !may) co_return may;
+    auto done = co_await Standing{*this, sql, {}, true};
     co_return done;
   }
   static Error waited_elsewhere() {
     return caused(&kInternal, "a unit of work waited for something else than its session");
   }
   void begin() { until_ = hold_ == Hold::patient ? Clock::time_point::max() : Clock::now() + writer_.writer_limit_; }
-  void stop() noexcept { stop_now_.store(true, std::memory_order_relaxed); }
-  /// Why it may not go on.
-  Error why() const {
-    return stop_now_.load(std::memory_order_relaxed) ? error_of(Stop::deadline) : Error{&kWriteTooLong};
-  }
+  Clock::time_point until() const { return until_; }
+  /// The writer is left behind: nothing more is asked of it.
+  void leave(Stop why) { left_ = why; }
 
  private:
+  struct Standing {
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> unit) {
+      session.writer_.step_->take(sql, parameters, session.operation_, is_script);
+      session.writer_.standing_ = unit;
+    }
+    Result<> await_resume() {
+      if (session.left_ != Stop::none) return std::unexpected(error_of(session.left_));
+      return std::move(session.writer_.step_->result);
+    }
+    UnitSession& session;
+    std::string_view sql;
+    std::span<const Cell> parameters;
+    bool is_script;
+  };
   /// What it does between its statements counts too.
-  Result<> usable(Clock::time_point now) const {
+  Result<> usable() const {
+    if (left_ != Stop::none) return std::unexpected(error_of(left_));
     if (!writer_.here()) return std::unexpected(waited_elsewhere());
-    const bool late = now >= until_;
-    if (late || stop_now_.load(std::memory_order_relaxed)) return std::unexpected(why());
+    if (Clock::now() >= until_) return fail(kWriteTooLong);
     if (writer_.connection_->idle()) return std::unexpected(Error{&kUnavailable}.because("sqlite rolled back"));
     return {};
   }
-  StepLimit limit() const { return {.stop = &stop_now_, .until = until_}; }
-  Error told(Error error) const { return error.problem == &kOverBudget ? why() : std::move(error); }
 
   SqliteWriter& writer_;
   Hold hold_;
   std::string_view operation_;
   Clock::time_point until_ = Clock::time_point::max();
-  std::atomic<bool> stop_now_{false};
+  Stop left_ = Stop::none;
 };
 
 struct SqliteWriter::Unit final : Ask {
@@ -84,15 +115,10 @@ struct SqliteWriter::Unit final : Ask {
       writer.ready_.notify_one();
     }
   }
-  bool withdraw() noexcept override {
-    std::lock_guard lock(writer.mutex_);
-    const bool waited = writer.units_.remove(*this);
-    if (waited) writer.left(hold);
-    return waited;
-  }
-  void told_to_stop(Stop why) noexcept override {
-    if (why == Stop::deadline) session.stop();
-  }
+  bool withdraw(Stop why) noexcept override;
+
+  /// Where it stands, told under the lock. It cannot be left while its own code runs.
+  enum class At : std::uint8_t { queue, group, running, statement, commit, answered };
 
   SqliteWriter& writer;
   Work& work;
@@ -101,6 +127,9 @@ struct SqliteWriter::Unit final : Ask {
   UnitSession session;
   Scope scope;
   Unit* next = nullptr;
+  At at = At::queue;
+  Unit** place = nullptr;       ///< in the group; emptied by whoever answers it
+  Stop told = Stop::none;       ///< while its own code ran
   bool ended = false;           ///< the work has, on the writer's thread, as it must
   bool ends_elsewhere = false;  ///< it ends elsewhere, and cannot run again
   /// Work that waited for something else ends elsewhere. It and the writer tell each other by setting this, and the
@@ -108,11 +137,48 @@ struct SqliteWriter::Unit final : Ask {
   std::atomic<bool> one_has_ended{false};
 };
 
+/// What was begun is not given up for a client that has gone: on its time alone, and on the end of the process.
+bool SqliteWriter::Unit::withdraw(Stop why) noexcept {
+  std::coroutine_handle<> stands;
+  {
+    const std::scoped_lock lock(writer.mutex_);
+    if (at == At::answered || (at != At::queue && why == Stop::client_gone)) return false;
+    if (at == At::running) {
+      told = why;
+      return false;
+    }
+    const auto was = std::exchange(at, At::answered);
+    if (was == At::queue) {
+      writer.units_.remove(*this);
+      writer.left(hold);
+    } else {
+      *place = nullptr;
+      writer.running_.fetch_sub(1, std::memory_order_relaxed);
+    }
+    if (ends_elsewhere) {
+      result = std::unexpected(UnitSession::waited_elsewhere());
+      return one_has_ended.exchange(true, std::memory_order_acq_rel);
+    }
+    if (was != At::commit)
+      result = std::unexpected(error_of(why));
+    else if (result)
+      result = std::unexpected(writer.left_commit());
+    if (was != At::statement) return true;
+    writer.step_->stop_now.store(true, std::memory_order_relaxed);
+    stands = std::exchange(writer.standing_, {});
+    one_has_ended.store(true, std::memory_order_relaxed);
+  }
+  session.leave(why);
+  stands.resume();  // answered when the work has ended
+  return false;
+}
+
 /// An interactive transaction's hold on the writer, shared by the two ends because either may end first.
 struct SqliteWriter::Lease {
   Statement* next = nullptr;         ///< to be executed
+  Statement* running = nullptr;      ///< that is executed; null where it was left
   bool abandoned = false;            ///< by its owner
-  bool over = false;                 ///< on the writer's side
+  bool over = false;                 ///< on the writer's side, or left by its owner
   std::chrono::nanoseconds used{0};  ///< by its statements, on the writer's thread
 };
 
@@ -132,11 +198,16 @@ struct SqliteWriter::Opening final : Ask {
       answer();  // gone from here on
     }
   }
-  bool withdraw() noexcept override {
-    std::lock_guard lock(writer.mutex_);
-    const bool waited = writer.openings_.remove(*this);
-    if (waited) writer.left(Hold::brief);
-    return waited;
+  bool withdraw(Stop why) noexcept override {
+    const std::scoped_lock lock(writer.mutex_);
+    if (writer.openings_.remove(*this))
+      writer.left(Hold::brief);
+    else if (writer.opening_ == this)
+      writer.opening_ = nullptr;
+    else
+      return false;
+    result = std::unexpected(error_of(why));
+    return true;
   }
 
   SqliteWriter& writer;
@@ -146,9 +217,9 @@ struct SqliteWriter::Opening final : Ask {
 };
 
 struct SqliteWriter::Statement final : Ask {
-  enum class Kind : std::uint8_t { query, script, commit, roll_back };
-  Statement(SqliteWriter& writer, Loop& loop, Lease& lease, Kind kind)
-      : Ask(loop, kind == Kind::query || kind == Kind::script), writer(writer), lease(lease), kind(kind) {}
+  using Kind = StatementKind;
+  Statement(SqliteWriter& writer, Loop& loop, Lease& lease, Kind kind, std::shared_ptr<Step> step = {})
+      : Ask(loop, kind != Kind::step), writer(writer), lease(lease), kind(kind), step(std::move(step)) {}
   void hand_over() override {
     {
       std::lock_guard lock(writer.mutex_);
@@ -161,24 +232,29 @@ struct SqliteWriter::Statement final : Ask {
     result = std::unexpected(Error{&kUnavailable}.because("the transaction stayed open too long and was rolled back"));
     answer();
   }
-  bool withdraw() noexcept override {
-    std::lock_guard lock(writer.mutex_);
-    if (lease.next != this) return false;
-    lease.next = nullptr;
+  /// As a unit.
+  bool withdraw(Stop why) noexcept override {
+    const std::scoped_lock lock(writer.mutex_);
+    const bool waits = lease.next == this;
+    if ((!waits && lease.running != this) || (why == Stop::client_gone && (!waits || kind != Kind::step))) return false;
+    if (waits) {
+      lease.next = nullptr;
+      lease.abandoned |= kind != Kind::step;
+      writer.ready_.notify_one();
+    } else {
+      lease.running = nullptr;
+      lease.over = true;
+      if (step) step->stop_now.store(true, std::memory_order_relaxed);
+    }
+    const bool unknown = !waits && kind == Kind::commit;
+    result = std::unexpected(unknown ? writer.left_commit() : error_of(why));
     return true;
-  }
-  void told_to_stop(Stop why) noexcept override {
-    if (why == Stop::deadline) stop_now.store(true, std::memory_order_relaxed);
   }
 
   SqliteWriter& writer;
   Lease& lease;
   Kind kind;
-  std::string_view sql{};
-  std::span<const Cell> parameters{};
-  std::string_view operation{};
-  RowKeeper keeper{};
-  std::atomic<bool> stop_now{false};
+  std::shared_ptr<Step> step;  ///< null: none
 };
 
 class SqliteWriter::OpenTransaction final : public Transaction {
@@ -194,30 +270,36 @@ class SqliteWriter::OpenTransaction final : public Transaction {
     writer_.ready_.notify_one();
   }
   Task<Result<Rows>> query(std::string_view sql, std::span<const Cell> parameters) override {
-    Statement statement{writer_, loop_, *lease_, Statement::Kind::query};
-    statement.sql = sql;
-    statement.parameters = parameters;
-    statement.operation = operation_;
-    co_await static_cast<Ask&>(statement);
-    if (!statement.result) co_return std::unexpected(std::move(statement.result).error());
-    if (statement.keeper.too_large()) co_return fail(kResponseTooLarge);
-    co_return std::move(statement.keeper.rows);
+    const auto step = std::make_shared<Step>();
+    step->take(sql, parameters, operation_, false);
+    auto done = co_await run(Statement::Kind::step, step);
+    if (!done) co_return std::unexpected(std::move(done).error());
+    co_return std::move(step->keeper.rows);
   }
   Task<Result<>> script(std::string_view sql) override {
-    Statement statement{writer_, loop_, *lease_, Statement::Kind::script};
-    statement.sql = sql;
-    co_await static_cast<Ask&>(statement);
-    co_return std::move(statement.result);
+    const auto step = std::make_shared<Step>();
+    step->take(sql, {}, operation_, true);
+    auto done = co_await run(Statement::Kind::step, step);
+    co_return done;
   }
   Task<Result<>> end(bool commit) override {
     if (!open_) co_return fail(kInternal, "the transaction has ended");
+    // What the time of its exchange has run out for is not begun: whoever lets go of it rolls it back.
+    const Scope* scope = co_await this_scope();
+    if (const auto why = scope ? scope->stopped() : Stop::none; why != Stop::none && why != Stop::client_gone)
+      co_return std::unexpected(error_of(why));
     open_ = false;
-    Statement statement{writer_, loop_, *lease_, commit ? Statement::Kind::commit : Statement::Kind::roll_back};
+    auto done = co_await run(commit ? Statement::Kind::commit : Statement::Kind::roll_back, {});
+    co_return done;
+  }
+
+ private:
+  Task<Result<>> run(Statement::Kind kind, std::shared_ptr<Step> step) {
+    Statement statement{writer_, loop_, *lease_, kind, std::move(step)};
     co_await static_cast<Ask&>(statement);
     co_return std::move(statement.result);
   }
 
- private:
   SqliteWriter& writer_;
   Loop& loop_;
   std::shared_ptr<Lease> lease_;
@@ -238,7 +320,8 @@ SqliteWriter::SqliteWriter(std::unique_ptr<SqliteConnection> connection, const S
       upkeep_(pages_of(options.checkpoint)),
       log_(options.log),
       readers_(readers),
-      slow_(options.slow) {
+      slow_(options.slow),
+      step_(std::make_unique<Step>()) {
   group_units_.reserve(group_);
   thread_ = std::thread([this] { serve(); });
 }
@@ -261,6 +344,7 @@ void SqliteWriter::count(Counts& counts) const noexcept {
   counts.units = units_done_.load(std::memory_order_relaxed);
   counts.writes_refused = refused_.load(std::memory_order_relaxed);
   counts.writes_ended = interrupted_.load(std::memory_order_relaxed);
+  counts.outcomes_unknown = unknown_.load(std::memory_order_relaxed);
 }
 
 LogState SqliteWriter::log_state() const noexcept {
@@ -282,6 +366,30 @@ bool SqliteWriter::admits(Hold hold) {
 void SqliteWriter::left(Hold hold) {
   exchanges_ -= hold == Hold::brief ? 1 : 0;
   waiting_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+/// Under the lock, when nobody waits any longer for a commit that is due or under way.
+Error SqliteWriter::left_commit() noexcept {
+  unknown_.fetch_add(1, std::memory_order_relaxed);
+  ++left_in_commit_;
+  return caused(&kOutcomeUnknown, "sqlite: the commit had not ended");
+}
+
+/// How a commit has ended that somebody did not wait for.
+void SqliteWriter::tell_left(bool committed, std::chrono::nanoseconds took) {
+  std::int64_t left;
+  {
+    const std::scoped_lock lock(mutex_);
+    left = std::exchange(left_in_commit_, 0);
+  }
+  if (left == 0 || !log_) return;
+  log_->write(telemetry::Level::warning, "database-late-commit", [&](telemetry::Line& line) {
+    line.add("unknown", left).add("committed", committed);
+    line.add("took_ms", std::chrono::duration_cast<std::chrono::milliseconds>(took).count());
+    line.add("effect",
+             "so many requests were answered `outcome-unknown` before the commit ended; `committed` says what became "
+             "of what they wrote");
+  });
 }
 
 SqliteWriter::~SqliteWriter() {
@@ -342,6 +450,8 @@ void SqliteWriter::serve() {
       auto& unit = units_.pop();
       left(unit.hold);
       units.push_back(&unit);
+      unit.place = &units.back();
+      unit.at = Unit::At::group;
     }
     if (!units.empty()) {
       running_.fetch_add(static_cast<std::int64_t>(units.size()), std::memory_order_relaxed);
@@ -352,15 +462,24 @@ void SqliteWriter::serve() {
       lock.lock();
     }
     if (openings_.empty()) continue;
-    auto* opening = &openings_.pop();
+    opening_ = &openings_.pop();
     left(Hold::brief);
     running_.fetch_add(1, std::memory_order_relaxed);
-    auto lease = opening->lease;
+    auto lease = opening_->lease;
+    const auto file = opening_->file;
     lock.unlock();
-    opening->result = gate_.is_current(opening->file) ? begin_now() : std::unexpected(moved_error());
-    const bool open = opening->result.has_value();
+    auto begun = gate_.is_current(file) ? begin_now() : std::unexpected(moved_error());
+    lock.lock();
+    auto* opening = std::exchange(opening_, nullptr);
+    const bool open = opening && begun;
     if (!open) running_.fetch_sub(1, std::memory_order_relaxed);
-    opening->answer();  // gone from here on
+    lock.unlock();
+    if (opening) {
+      opening->result = std::move(begun);
+      opening->answer();  // gone from here on
+    } else if (!idle()) {
+      (void)connection_->run("ROLLBACK", {}, nullptr);
+    }
     lock.lock();
     if (!open) continue;
     hold(std::move(lease), lock);
@@ -444,18 +563,48 @@ Line SqliteWriter::finish(Unit& unit, Task<Result<>> work) {
   }
 }
 
-/// Runs the work in its savepoint; one that is `alone` in the transaction needs none. What it gives is in the unit; an
-/// error of the group is everybody's.
-SqliteWriter::Fate SqliteWriter::run_unit(Unit& unit, bool alone, Result<>& group) {
-  if (unit.ends_elsewhere) return Fate::ran;
-  if (!gate_.is_current(unit.file)) {
-    unit.ended = true;
-    unit.result = std::unexpected(moved_error());
-    return Fate::ran;
+void SqliteWriter::perform(Step& step, Clock::time_point until) {
+  const auto begun = slow_ ? Clock::now() : Clock::time_point{};
+  const StepLimit limit{.stop = &step.stop_now, .until = until};
+  step.result = step.is_script ? connection_->script(step.sql, limit)
+                               : connection_->run(step.sql, step.parameters, &step.keeper, limit);
+  if (!step.result && step.result.error().problem == &kOverBudget) step.result = fail(kWriteTooLong);
+  if (slow_ && !step.is_script)
+    look_at(Clock::now() - begun, step.sql, step.parameters, step.operation, std::ssize(step.keeper.rows),
+            step.result ? nullptr : &step.result.error());
+  if (step.result && step.keeper.too_large()) step.result = fail(kResponseTooLarge);
+}
+
+/// Carries out the statements at which a unit stands, one after the other, until it has ended or waits for something
+/// else. False: it was left at one of them.
+bool SqliteWriter::run_statements(Unit& unit) {
+  while (standing_) {
+    const auto until = unit.session.until();
+    Stop told;
+    {
+      const std::scoped_lock lock(mutex_);
+      told = unit.told;
+      if (told == Stop::none) unit.at = Unit::At::statement;
+    }
+    if (told == Stop::none)
+      perform(*step_, until);
+    else
+      step_->result = std::unexpected(error_of(told));
+    std::coroutine_handle<> stands;
+    {
+      const std::scoped_lock lock(mutex_);
+      stands = std::exchange(standing_, {});
+      if (stands) unit.at = Unit::At::running;
+    }
+    step_->clear();
+    if (!stands) return false;
+    stands.resume();
   }
-  if (!alone) group = connection_->run("SAVEPOINT unit", {}, nullptr);
-  if (!group) return Fate::group_failed;
-  (void)connection_->interrupted();
+  return true;
+}
+
+/// Runs the work of a unit that has been told so, up to its end. False: it was left.
+bool SqliteWriter::run_work(Unit& unit) {
   unit.ended = false;
   unit.session.begin();
   unit.scope.stop(Stop::lost_race);  // waits that obey their scope are refused at once
@@ -467,32 +616,74 @@ SqliteWriter::Fate SqliteWriter::run_unit(Unit& unit, bool alone, Result<>& grou
     unit.ended = true;
     unit.result = fail(kOutOfMemory);
   }
+  return run_statements(unit);
+}
+
+/// Runs the work in its savepoint; one that is `alone` in the transaction needs none. What it gives is in the unit; an
+/// error of the group is everybody's.
+SqliteWriter::Fate SqliteWriter::run_unit(Unit*& place, bool alone, Result<>& group) {
+  Unit* unit;
+  {
+    const std::scoped_lock lock(mutex_);
+    unit = place;
+    if (!unit || unit->ends_elsewhere) return Fate::undone;
+    unit->at = Unit::At::running;
+  }
+  const bool current = gate_.is_current(unit->file);
+  if (current && !alone) group = connection_->run("SAVEPOINT unit", {}, nullptr);
+  if (!current || !group) {
+    unit->ended = true;
+    unit->result = current ? group : std::unexpected(moved_error());
+    const std::scoped_lock lock(mutex_);
+    unit->at = Unit::At::commit;
+    return current ? Fate::group_failed : Fate::undone;
+  }
+  (void)connection_->interrupted();
+  if (!run_work(*unit)) unit = nullptr;
   const bool interrupted = connection_->interrupted();
-  unit.ends_elsewhere = !unit.ended;
-  if (interrupted && unit.ended && unit.result) unit.result = std::unexpected(unit.session.why());
+  if (interrupted && unit && unit->ended && unit->result) unit->result = fail(kWriteTooLong);
   if (interrupted) interrupted_.fetch_add(1, std::memory_order_relaxed);
   if (connection_->idle()) {
     if (interrupted) return Fate::interrupted;
     // Disk full, I/O error: SQLite has rolled back everything.
-    group =
-        std::unexpected(unit.ended && !unit.result ? unit.result.error() : caused(&kUnavailable, "sqlite rolled back"));
+    const bool knows = unit && unit->ended && !unit->result;
+    group = std::unexpected(knows ? unit->result.error() : caused(&kUnavailable, "sqlite rolled back"));
     return Fate::group_failed;
   }
-  if (!unit.ended || !unit.result) group = connection_->run(alone ? "ROLLBACK" : "ROLLBACK TO unit", {}, nullptr);
+  bool told = false, stays = false;
+  if (unit) {
+    const std::scoped_lock lock(mutex_);
+    told = unit->ended && unit->told != Stop::none;  // and is not told again
+    if (told && unit->result) unit->result = std::unexpected(error_of(unit->told));
+    stays = unit->ended && unit->result;
+    unit->ends_elsewhere = !unit->ended;
+    unit->at = Unit::At::commit;
+  }
+  if (!stays) group = connection_->run(alone ? "ROLLBACK" : "ROLLBACK TO unit", {}, nullptr);
   if (group && !alone) group = connection_->run("RELEASE unit", {}, nullptr);
-  return group ? Fate::ran : Fate::group_failed;
+  if (told) answer(place, {});
+  if (!group) return Fate::group_failed;
+  return stays ? Fate::stays : Fate::undone;
 }
 
-void SqliteWriter::answer(Unit& unit, const Result<>& group) {
+void SqliteWriter::answer(Unit*& place, const Result<>& group) {
+  Unit* unit;
+  bool begun;
+  {
+    const std::scoped_lock lock(mutex_);
+    unit = std::exchange(place, nullptr);
+    if (!unit) return;  // was answered already
+    begun = std::exchange(unit->at, Unit::At::answered) != Unit::At::group;
+  }
   running_.fetch_sub(1, std::memory_order_relaxed);
   units_done_.fetch_add(1, std::memory_order_relaxed);
-  if (unit.ended) {
-    if (!group && unit.result) unit.result = group;
+  if (unit->ended || !begun) {
+    if (!group && unit->result) unit->result = group;
   } else {
-    unit.result = std::unexpected(UnitSession::waited_elsewhere());
-    if (!unit.one_has_ended.exchange(true, std::memory_order_acq_rel)) return;
+    unit->result = std::unexpected(UnitSession::waited_elsewhere());
+    if (!unit->one_has_ended.exchange(true, std::memory_order_acq_rel)) return;
   }
-  unit.answer();
+  unit->answer();
 }
 
 void SqliteWriter::commit_together(std::span<Unit*> units) {
@@ -500,9 +691,8 @@ void SqliteWriter::commit_together(std::span<Unit*> units) {
     const auto lost = try_commit(units);
     if (lost == units.size()) return;
     auto before = units.first(lost);
-    auto* ended_early = units[lost];
+    answer(units[lost], {});
     units = units.subspan(lost + 1);
-    answer(*ended_early, {});
     commit_together(before);  // what they did has gone with it
   }
 }
@@ -514,11 +704,13 @@ std::size_t SqliteWriter::try_commit(std::span<Unit*> units) {
   bool written = false;
   for (; group && run < units.size(); ++run) {
     const auto before = connection_->changes();
-    if (run_unit(*units[run], units.size() == 1, group) == Fate::interrupted) {
+    const auto fate = run_unit(units[run], units.size() == 1, group);
+    if (fate == Fate::interrupted) {
       ended(false);
+      tell_left(false, {});
       return run;
     }
-    written |= units[run]->ended && units[run]->result && connection_->changes() != before;
+    written |= fate == Fate::stays && connection_->changes() != before;
   }
   const bool open = !idle();  // the only unit may have been rolled back
   const auto begun = Clock::now();
@@ -531,42 +723,31 @@ std::size_t SqliteWriter::try_commit(std::span<Unit*> units) {
     gathering_.committed(units.size(), units_.size, took);
   }
   if (group && written) commits_.fetch_add(1, std::memory_order_relaxed);
-  for (auto* unit : units.subspan(run)) unit->ended = true;  // never begun
-  for (auto* unit : units) answer(*unit, group);
+  for (auto*& unit : units) answer(unit, group);
+  tell_left(group.has_value(), took);
   return units.size();
 }
 
-void SqliteWriter::execute(Statement& statement, Lease& lease) {
-  using enum Statement::Kind;
-  const auto begun = Clock::now();
-  const StepLimit limit{.stop = &statement.stop_now, .until = begun + writer_limit_ - lease.used};
-  (void)connection_->interrupted();
-  switch (statement.kind) {
-    case query:
-      statement.result = connection_->run(statement.sql, statement.parameters, &statement.keeper, limit);
-      if (connection_->idle() && statement.result)
-        statement.result = std::unexpected(caused(&kInternal, "only the caller that began a transaction may end it"));
-      break;
-    case script: statement.result = connection_->script(statement.sql, limit); break;
-    case commit:
-      statement.result = connection_->idle()
-                             ? std::unexpected(caused(&kUnavailable, "sqlite: the transaction was rolled back"))
-                             : this->commit();
-      if (statement.result) commits_.fetch_add(1, std::memory_order_relaxed);
-      units_done_.fetch_add(1, std::memory_order_relaxed);
-      break;
-    case roll_back: break;
+Result<> SqliteWriter::execute(StatementKind kind, Step* step, Lease& lease) {
+  if (kind == Statement::Kind::roll_back) return {};
+  if (kind == Statement::Kind::commit) {
+    auto done = connection_->idle() ? std::unexpected(caused(&kUnavailable, "sqlite: the transaction was rolled back"))
+                                    : commit();
+    if (done) commits_.fetch_add(1, std::memory_order_relaxed);
+    units_done_.fetch_add(1, std::memory_order_relaxed);
+    return done;
   }
-  const auto took = Clock::now() - begun;
-  lease.used += took;
+  const auto begun = Clock::now();
+  (void)connection_->interrupted();
+  perform(*step, begun + writer_limit_ - lease.used);
+  lease.used += Clock::now() - begun;
   if (connection_->interrupted()) {
     interrupted_.fetch_add(1, std::memory_order_relaxed);
-    statement.result = std::unexpected(statement.stop_now.load(std::memory_order_relaxed) ? error_of(Stop::deadline)
-                                                                                          : Error{&kWriteTooLong});
+    return fail(kWriteTooLong);
   }
-  if (slow_ && statement.kind == query)
-    look_at(took, statement.sql, statement.parameters, statement.operation, std::ssize(statement.keeper.rows),
-            statement.result ? nullptr : &statement.result.error());
+  if (connection_->idle() && step->result && !step->is_script)
+    return std::unexpected(caused(&kInternal, "only the caller that began a transaction may end it"));
+  return std::move(step->result);
 }
 
 void SqliteWriter::hold(std::shared_ptr<Lease> lease, std::unique_lock<std::mutex>& lock) {
@@ -574,21 +755,30 @@ void SqliteWriter::hold(std::shared_ptr<Lease> lease, std::unique_lock<std::mute
   for (bool ends = false;;) {
     const bool woken = ready_.wait_until(lock, until, [&] { return lease->next || lease->abandoned; });
     if (!woken || lease->abandoned) break;
-    auto* statement = std::exchange(lease->next, nullptr);
+    auto* statement = lease->running = std::exchange(lease->next, nullptr);
+    const auto kind = statement->kind;
+    const auto step = statement->step;
     lock.unlock();
-    ends = statement->kind == Statement::Kind::commit || statement->kind == Statement::Kind::roll_back;
-    execute(*statement, *lease);
+    ends = kind != Statement::Kind::step;
+    const auto begun = Clock::now();
+    auto done = execute(kind, step.get(), *lease);
+    const bool committed = kind == Statement::Kind::commit && done;
     if (ends && !connection_->idle()) (void)connection_->run("ROLLBACK", {}, nullptr);
     const bool lost = !ends && connection_->idle();  // SQLite has rolled it back: nothing may follow
-    if (ends) this->ended(statement->kind == Statement::Kind::commit && statement->result.has_value());
+    if (ends) this->ended(committed);
     lock.lock();
+    statement = std::exchange(lease->running, nullptr);
     if (ends || lost) lease->over = true;
     if (ends) running_.fetch_sub(1, std::memory_order_relaxed);
     lock.unlock();
-    statement->answer();  // gone from here on
+    if (statement) {
+      statement->result = std::move(done);
+      statement->answer();  // gone from here on
+    }
+    if (ends) tell_left(committed, Clock::now() - begun);
     lock.lock();
     if (ends) return;
-    if (lost) break;
+    if (lost || !statement) break;
   }
   lease->over = true;
   lock.unlock();

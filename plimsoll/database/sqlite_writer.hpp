@@ -7,6 +7,7 @@
 #include "plimsoll/database/sqlite_gate.hpp"
 
 #include <condition_variable>
+#include <coroutine>
 #include <mutex>
 #include <span>
 #include <thread>
@@ -54,6 +55,10 @@ struct WaitingLine {
 /// hold it, for a bounded time. A piece that takes longer than it may is interrupted. SQLite then rolls back the whole
 /// transaction: those that ran before it in the group run again, without it.
 ///
+/// A statement and a commit take as long as the disk does, and nothing can end them. Whoever waits goes on when its
+/// time is over and leaves the thread behind, which works on copies: what a statement did is then rolled back, and of a
+/// commit it is not known (`outcome-unknown`) until it has ended, which the log tells.
+///
 /// After each commit it keeps the log short (LogUpkeep).
 class SqliteWriter {
  public:
@@ -82,10 +87,13 @@ class SqliteWriter {
   struct Lease;
   struct Opening;
   struct Statement;
+  struct Step;
   class OpenTransaction;
   class UnitSession;
 
-  enum class Fate : std::uint8_t { ran, interrupted, group_failed };
+  enum class StatementKind : std::uint8_t { step, commit, roll_back };
+  /// Of a unit: what it did is part of the transaction, or is undone; or the whole transaction is gone.
+  enum class Fate : std::uint8_t { stays, undone, interrupted, group_failed };
 
   void serve();
   void gather(std::unique_lock<std::mutex>& lock);
@@ -93,9 +101,14 @@ class SqliteWriter {
   /// The place of a unit that was interrupted and took the transaction with it; the number of units when all are
   /// answered.
   std::size_t try_commit(std::span<Unit*> units);
-  Fate run_unit(Unit& unit, bool alone, Result<>& group);
+  Fate run_unit(Unit*& place, bool alone, Result<>& group);
+  bool run_work(Unit& unit);
+  bool run_statements(Unit& unit);
+  void perform(Step& step, std::chrono::steady_clock::time_point until);
   static Line finish(Unit& unit, Task<Result<>> work);
-  void answer(Unit& unit, const Result<>& group);
+  void answer(Unit*& place, const Result<>& group);
+  Error left_commit() noexcept;
+  void tell_left(bool committed, std::chrono::nanoseconds took);
   bool here() const { return std::this_thread::get_id() == thread_.get_id(); }
   Result<> begin_now();
   bool idle() const { return !connection_ || connection_->idle(); }
@@ -103,7 +116,7 @@ class SqliteWriter {
   std::string_view lost();
   Result<> commit();
   void hold(std::shared_ptr<Lease> lease, std::unique_lock<std::mutex>& lock);
-  void execute(Statement& statement, Lease& lease);
+  Result<> execute(StatementKind kind, Step* step, Lease& lease);
   void keep_log_short();
   /// A statement has ended that took so long.
   void look_at(std::chrono::nanoseconds took, std::string_view sql, std::span<const Cell> parameters,
@@ -136,8 +149,13 @@ class SqliteWriter {
   telemetry::Log* log_;
   SqliteReaders* readers_;
   SlowStatements* slow_;
-  std::vector<Unit*> group_units_;  ///< those being committed; room for all is made once
-  std::atomic<std::uint64_t> commits_{0}, units_done_{0}, refused_{0}, interrupted_{0}, restarts_{0}, held_{0};
+  std::vector<Unit*> group_units_;    ///< those being committed, null: answered; room for all is made once
+  std::unique_ptr<Step> step_;        ///< of the unit that runs
+  std::coroutine_handle<> standing_;  ///< the unit that stands at `step_`; null: none does, or it was left
+  Opening* opening_ = nullptr;        ///< whose transaction is being begun
+  std::int64_t left_in_commit_ = 0;   ///< who did not wait for the commit that is due
+  std::atomic<std::uint64_t> commits_{0}, units_done_{0}, refused_{0}, interrupted_{0}, restarts_{0}, held_{0},
+      unknown_{0};
   std::atomic<std::int64_t> waiting_{0}, running_{0}, log_bytes_{0};
   std::thread thread_;
 };

@@ -360,6 +360,12 @@ class Idempotency final : public Policy {
       // Known for as long as it is leased, and then for as long as an answer would be.
       const auto keep = std::max<Nanoseconds>(lease.until - clock.wall(), 0) + options_.keep.nanoseconds;
       auto taken = co_await records_.take(context.loop, id, operation_, lease, over, clock.wall(), keep);
+      if (!taken && taken.error().problem == &database::kOutcomeUnknown) {
+        end_later(context, id, lease, false);  // nothing was sent: it is to stand for nothing
+        const auto why = context.scope ? context.scope->stopped() : Stop::none;
+        if (why != Stop::none) co_return std::unexpected(error_of(why));
+        co_return std::unexpected(Error{&database::kUnavailable}.because(database::reason_of(taken.error())));
+      }
       if (!taken) co_return std::unexpected(std::move(taken).error());
       if (!*taken) continue;
       crash_point("idempotency.leased");
@@ -390,10 +396,7 @@ class Idempotency final : public Policy {
     if (!context.scope || context.scope->stopped() == Stop::none) {
       co_await end(records_, context.loop, std::string(id), lease, open);
     } else {  // the time of the request is over; what is to be written down is not
-      auto made = std::make_unique<Scope>();
-      auto& scope = *made;
-      scope.ends_by(context.services.clock->steady() + kBeyondDeadline);
-      context.loop.spawn(scope, end_later(std::move(made), records_, context.loop, std::string(id), lease, open));
+      end_later(context, id, lease, open);
     }
     co_return answer;
   }
@@ -419,8 +422,14 @@ class Idempotency final : public Policy {
     else
       (void)co_await records.give_up(loop, id, lease);
   }
-  static Task<> end_later(std::unique_ptr<Scope>, IdempotencyRecords records, Loop& loop, std::string id, Lease lease,
-                          bool open) {
+  void end_later(Context& context, std::string_view id, const Lease& lease, bool open) const {
+    auto made = std::make_unique<Scope>();
+    auto& scope = *made;
+    scope.ends_by(context.services.clock->steady() + kBeyondDeadline);
+    context.loop.spawn(scope, end_in(std::move(made), records_, context.loop, std::string(id), lease, open));
+  }
+  static Task<> end_in(std::unique_ptr<Scope>, IdempotencyRecords records, Loop& loop, std::string id, Lease lease,
+                       bool open) {
     co_await end(records, loop, std::move(id), std::move(lease), open);
   }
 

@@ -93,6 +93,9 @@ std::vector<telemetry::Observation> observe(const Services& services) {
     add(Kind::counter, "plimsoll_database_commits_total", "Commits of the database; several units may share one.",
         &database::Counts::commits);
     add(Kind::counter, "plimsoll_database_units_total", "Units of work that were written.", &database::Counts::units);
+    add(Kind::counter, "plimsoll_database_outcomes_unknown_total",
+        "Writes whose commit had not ended in their time, or gave no answer: they were answered `outcome-unknown`.",
+        &database::Counts::outcomes_unknown);
     constexpr std::string_view kReads = "plimsoll_database_reads_total";
     constexpr std::string_view kHelp =
         "Reads by where they ran: inline (on the I/O thread), moved (begun there, over budget or not in memory, run "
