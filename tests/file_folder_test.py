@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import time
 
 import faults_test
@@ -291,14 +290,9 @@ class FilesInFolder(files_test.Files):
     def hanging(self, config=CONFIG):
         """A server whose folder does not answer while the file is there."""
         folder = self.directory()
-        library = folder / "hanging_folder.so"
-        compiler = shutil.which("clang-19") or shutil.which("cc")
-        if not compiler:
-            self.skipTest("no C compiler")
-        subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, harness.ROOT / "tests/programs/hanging_folder.c", "-ldl"], check=True)
         hangs = folder / "hangs"
         server = self.product(contract=CONTRACT.replace("x-plimsoll:\n", "x-plimsoll:\n  deadline: 1s\n", 1), config=config, directory=folder,
-                              environment={"LD_PRELOAD": str(library), "FOLDER": str(folder / "kept"), "HANGING": str(hangs)})
+                              environment={"LD_PRELOAD": faults_test.shim("hanging_folder.c"), "FOLDER": str(folder / "kept"), "HANGING": str(hangs)})
         self.addCleanup(hangs.unlink, missing_ok=True)
         return server, hangs
 

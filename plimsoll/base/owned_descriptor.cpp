@@ -1,8 +1,10 @@
 #include "plimsoll/base/owned_descriptor.hpp"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cerrno>
+#include <cstdlib>
 
 namespace plimsoll {
 namespace {
@@ -24,6 +26,14 @@ bool all_of(std::size_t size, F some) noexcept {
 
 OwnedDescriptor::~OwnedDescriptor() {
   if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+OwnedDescriptor unnamed_file(const std::string& folder) {
+  if (OwnedDescriptor made{::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)}) return made;
+  auto pattern = folder + "/plimsoll-XXXXXX";  // of a file system that does not know such files
+  OwnedDescriptor made{::mkostemp(pattern.data(), O_CLOEXEC)};
+  if (made) ::unlink(pattern.c_str());
+  return made;
 }
 
 bool opens_at_once(const std::string& path) noexcept {

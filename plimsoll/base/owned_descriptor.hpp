@@ -26,6 +26,9 @@ class OwnedDescriptor {
   int descriptor_;
 };
 
+/// A new file in a folder, without a name there: it is gone when it is closed. None: `errno` says why.
+OwnedDescriptor unnamed_file(const std::string& folder);
+
 /// Whether a path can be opened to be read without a wait: a pipe waits for a writer. What is not there opens at once,
 /// and fails.
 bool opens_at_once(const std::string& path) noexcept;

@@ -6,13 +6,10 @@
 #include "plimsoll/http/method.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
 
-#include <fcntl.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <system_error>
 
@@ -72,10 +69,19 @@ Error BodyMemory::refused(std::string cause) noexcept {
   return error;
 }
 
+Result<> BodyMemory::check_folder() const {
+  if (unnamed_file(folder_)) return {};
+  const auto why = std::system_category().message(errno);
+  return std::unexpected(Error{&kTooManyBodies}.because("a body cannot be written to " + folder_ + ": " + why));
+}
+
 BodyShare::BodyShare(BodyMemory& memory, const Peer& peer)
     : memory_(memory), site_(peer.site ? peer.site : site_key(peer.address)) {}
 
 BodyShare::~BodyShare() {
+  if (spool_) try {
+      memory_.threads_.post([spool = std::move(spool_)] {});
+    } catch (...) {}  // without memory or a thread it is closed here
   memory_.give(memory_.memory_, in_memory_);
   memory_.give(memory_.disk_, on_disk_);
   if (has_room()) memory_.give_site(site_, true, in_memory_ + on_disk_);
@@ -98,17 +104,54 @@ Error BodyShare::refused() const noexcept {
   return memory_.refused("the bodies in memory and on disk, or those of this address, are at their limit");
 }
 
-Result<> BodyShare::write(std::string_view text, std::uint64_t at) {
-  const auto& folder = memory_.folder();
-  if (!file_) file_ = OwnedDescriptor{::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)};
-  if (!file_) {  // of a file system that does not know such files
-    auto pattern = folder + "/plimsoll-body-XXXXXX";
-    file_ = OwnedDescriptor{::mkostemp(pattern.data(), O_CLOEXEC)};
-    if (file_) ::unlink(pattern.c_str());
+BodyShare::Spool::~Spool() {
+  if (mapped) ::munmap(mapped, mapped_size);
+}
+
+Result<int> BodyShare::Spool::write() {
+  if (!file) file = unnamed_file(folder);
+  return file && write_at(file.get(), piece, at) ? 0 : errno;
+}
+
+Error BodyShare::hanging(Nanoseconds span) const {
+  return memory_.refused("the folder of bodies, " + memory_.folder() + ", has not answered for " +
+                         std::to_string(span / kSecond) + " s");
+}
+
+Task<Result<int>> BodyShare::put(Loop& loop, AbandonableThreads& threads, std::shared_ptr<Spool> spool) {
+  auto done = co_await abandonable(loop, threads, [spool] { return spool->write(); });
+  co_return done;
+}
+
+Task<Result<>> BodyShare::write(Loop& loop, std::string_view text, std::uint64_t at) {
+  if (left_ || memory_.threads_.hang(kHanging)) co_return std::unexpected(hanging(kHanging));
+  if (!spool_) spool_ = std::make_shared<Spool>(memory_.folder());
+  const Scope* scope = co_await this_scope();
+  do {
+    spool_->piece.assign(text.substr(0, kPiece));
+    spool_->at = at;
+    left_ = true;
+    auto done = co_await within(loop, kLongest, put(loop, memory_.threads_, spool_));
+    if (!done && scope && scope->stopped() != Stop::none) co_return std::unexpected(std::move(done).error());
+    if (!done) co_return std::unexpected(hanging(kLongest));
+    left_ = false;
+    if (*done != 0)
+      co_return std::unexpected(memory_.refused("a body cannot be written to " + memory_.folder() + ": " +
+                                                std::system_category().message(*done)));
+    text.remove_prefix(spool_->piece.size());
+    at += spool_->piece.size();
+  } while (!text.empty());
+  co_return Result<>{};
+}
+
+const char* BodyShare::map(std::uint64_t size) {
+  if (!spool_->mapped) {
+    auto* mapped = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, spool_->file.get(), 0);
+    if (mapped == MAP_FAILED) return nullptr;
+    spool_->mapped = mapped;
+    spool_->mapped_size = size;
   }
-  if (file_ && write_at(file_.get(), text, at)) return {};
-  return std::unexpected(
-      memory_.refused("a body cannot be written to " + folder + ": " + std::system_category().message(errno)));
+  return static_cast<const char*>(spool_->mapped);
 }
 
 Task<Result<Body>> hold_unread(Context& context, BodyMemory& memory, const Request& request, Buffer bytes) {
@@ -118,8 +161,8 @@ Task<Result<Body>> hold_unread(Context& context, BodyMemory& memory, const Reque
   if (share.take_memory(text.size())) co_return std::move(bytes);
   Result<> held;
   if (!share.take_disk(text.size())) held = std::unexpected(share.refused());
-  if (held) held = co_await blocking(context.loop, context.services.threads, [&] { return share.write(text, 0); });
-  if (held) co_return lasting_file(share.file().get(), 0, text.size());
+  if (held) held = co_await share.write(context.loop, text, 0);
+  if (held) co_return lasting_file(share.file(), 0, text.size());
   if (http::is_safe(request.method)) co_return std::unexpected(std::move(held).error());
   // What it asked for is done.
   co_return std::unexpected(Error{&database::kOutcomeUnknown}.because(held.error().more().cause));
@@ -128,7 +171,6 @@ Task<Result<Body>> hold_unread(Context& context, BodyMemory& memory, const Reque
 WholeBody::WholeBody(Context& context, BodyMemory& memory, const Peer& peer, std::uint64_t limit,
                      std::optional<std::uint64_t> length)
     : context_(context),
-      threads_(context.services.threads),
       memory_(memory),
       peer_(peer),
       limit_(limit),
@@ -155,12 +197,14 @@ BodyShare& WholeBody::share() {
 void WholeBody::add(Bytes piece) {
   if (fits_ = piece.size() <= limit_ - size_; !fits_) return;
   last_ = piece;
-  if (share_ && share_->file()) return to_disk();
+  spooling_ = share_ && share_->file() >= 0;
+  if (spooling_) return;
   if (piece.size() > room_ - size_) {
     constexpr std::uint64_t kGrowth = 16;  // the smaller pieces stay in the arena
     const auto most = declared_ >= size_ + piece.size() ? declared_ : limit_;
     const auto room = std::min(std::max(room_ * kGrowth, size_ + piece.size()), most);
-    if (!reserve(room)) return to_disk();
+    spooling_ = !reserve(room);
+    if (spooling_) return;
     auto* larger = context_.arena.array<char>(room);
     if (size_ > 0) std::memcpy(larger, text_, size_);
     text_ = larger;
@@ -170,50 +214,28 @@ void WholeBody::add(Bytes piece) {
   size_ += piece.size();
 }
 
-void WholeBody::to_disk() {
-  share();
-  if (threads_)
-    spooling_ = true;
-  else
-    write();
-}
-
-/// By another thread. What had been gathered in memory goes first.
-void WholeBody::write() noexcept {
+Task<> WholeBody::spool() {
   spooling_ = false;
-  try {
-    const bool first = !share_->file();
-    Result<> done;
-    if (!share_->take_disk(size_ + last_.size())) done = std::unexpected(share_->refused());
-    if (done && first) done = share_->write({text_, size_}, 0);
-    if (done) done = share_->write(as_text(last_), size_);
-    if (done)
-      size_ += last_.size();
-    else
-      error_ = std::move(done).error();
-  } catch (...) { error_ = error_from_current_exception(); }
+  auto done = co_await to_disk();
+  if (!done) error_ = std::move(done).error();
 }
 
-struct WholeBody::Mapping {
-  Mapping(void* at, std::size_t size) : at(at), size(size) {}
-  ~Mapping() { ::munmap(at, size); }
-  Mapping(const Mapping&) = delete;
-  void* at;
-  std::size_t size;
-};
+/// What had been gathered in memory goes first.
+Task<Result<>> WholeBody::to_disk() {
+  auto& share = this->share();
+  if (!share.take_disk(size_ + last_.size())) co_return std::unexpected(share.refused());
+  if (share.file() < 0)
+    if (auto moved = co_await share.write(context_.loop, {text_, size_}, 0); !moved) co_return moved;
+  auto added = co_await share.write(context_.loop, as_text(last_), size_);
+  if (added) size_ += last_.size();
+  co_return added;
+}
 
 std::string_view WholeBody::text() {
-  if (!share_ || !share_->file() || size_ == 0) return {text_, size_};
-  if (mapped_.empty()) {
-    auto* mapped = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, share_->file().get(), 0);
-    if (mapped == MAP_FAILED) {
-      error_ = memory_.refused("a body cannot be mapped: " + std::system_category().message(errno));
-      return {};
-    }
-    context_.keep<Mapping>(mapped, size_);
-    mapped_ = {static_cast<const char*>(mapped), size_};
-  }
-  return mapped_;
+  if (!share_ || share_->file() < 0 || size_ == 0) return {text_, size_};
+  if (const auto* mapped = share_->map(size_)) return {mapped, size_};
+  error_ = memory_.refused("a body cannot be mapped: " + std::system_category().message(errno));
+  return {};
 }
 
 }  // namespace plimsoll

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "plimsoll/async/blocking.hpp"
+#include "plimsoll/async/abandonable.hpp"
 #include "plimsoll/base/arena.hpp"
 #include "plimsoll/base/owned_descriptor.hpp"
 #include "plimsoll/base/result.hpp"
@@ -42,6 +42,8 @@ class BodyMemory {
   std::uint64_t memory() const noexcept { return memory_.used.load(std::memory_order_relaxed); }
   std::uint64_t disk() const noexcept { return disk_.used.load(std::memory_order_relaxed); }
   const std::string& folder() const noexcept { return folder_; }
+  /// Whether the folder takes files. Blocks, and counts nothing.
+  Result<> check_folder() const;
   /// The problem, counted.
   Error refused(std::string cause) noexcept;
 
@@ -64,6 +66,7 @@ class BodyMemory {
   std::unordered_map<std::uint64_t, Site> sites_;  ///< by `site_key`
   Store memory_{.limit = 64 * 1024 * 1024}, disk_{.limit = 1024 * 1024 * 1024};
   std::string folder_ = "/tmp";
+  AbandonableThreads threads_{4};  ///< for calls to the folder, which may hang
   telemetry::Counter* refused_ = nullptr;
 };
 
@@ -78,9 +81,13 @@ class BodyShare {
   bool take_memory(std::uint64_t bytes);
   /// The room that the body takes on disk, of which it may have some already; false: there is none.
   bool take_disk(std::uint64_t bytes);
-  /// Into a file without a name, which the first call makes. The room is taken before.
-  Result<> write(std::string_view text, std::uint64_t at);
-  const OwnedDescriptor& file() const { return file_; }
+  /// Into a file without a name, which the first call makes. The room is taken before. By threads that are left behind
+  /// when the line of work is told to stop, or where the folder has not taken a piece for `kLongest`.
+  Task<Result<>> write(Loop& loop, std::string_view text, std::uint64_t at);
+  /// What was written, as long as the exchange; negative: nothing was.
+  int file() const noexcept { return spool_ && !left_ ? spool_->file.get() : -1; }
+  /// So many bytes of it, as long; null: they cannot be mapped.
+  const char* map(std::uint64_t size);
   /// There was no room. The problem, counted.
   Error refused() const noexcept;
 
@@ -88,9 +95,30 @@ class BodyShare {
   BodyMemory& memory_;
   const std::uint64_t site_;
   bool has_room() const { return in_memory_ + on_disk_ > 0; }
+  Error hanging(Nanoseconds span) const;
+
+  /// The file, and the piece that a thread writes to it. Owned by the body and by what the thread does: the last of
+  /// them closes it, never an I/O thread.
+  struct Spool {
+    explicit Spool(std::string folder) : folder(std::move(folder)) {}
+    ~Spool();
+    Spool(const Spool&) = delete;
+    /// `errno`; 0: it is written. May hang.
+    Result<int> write();
+    const std::string folder;
+    OwnedDescriptor file;
+    std::string piece;
+    std::uint64_t at = 0;
+    void* mapped = nullptr;
+    std::size_t mapped_size = 0;
+  };
+  static Task<Result<int>> put(Loop& loop, AbandonableThreads& threads, std::shared_ptr<Spool> spool);
+  static constexpr std::size_t kPiece = 256 << 10;
+  static constexpr Nanoseconds kHanging = 3 * kSecond, kLongest = 10 * kSecond;
 
   std::uint64_t in_memory_ = 0, on_disk_ = 0;
-  OwnedDescriptor file_;
+  std::shared_ptr<Spool> spool_;
+  bool left_ = false;  ///< a thread is at a piece
 };
 
 /// The body of a response whose reader may be slow: its bytes are counted until the exchange ends, or are written to
@@ -102,7 +130,7 @@ Task<Result<Body>> hold_unread(Context& context, BodyMemory& memory, const Reque
 /// budget of all bodies has room, else in a file, which is mapped when the body is whole.
 ///
 ///     WholeBody whole{context, memory, request.peer, limit, length};
-///     …whole.add(piece); if (whole.spools()) co_await whole.spool(); if (auto error = whole.error()) …
+///     …whole.add(piece); if (whole.spools()) co_await whole.spool(); if (auto* error = whole.error()) …
 ///     auto text = whole.text();
 class WholeBody {
  public:
@@ -117,33 +145,24 @@ class WholeBody {
   void add(Bytes piece);
   /// The last piece is to be written to disk: `co_await whole.spool();`
   bool spools() const { return spooling_; }
-  auto spool() {
-    return blocking(context_.loop, *threads_, [this] {
-      write();
-      return true;
-    });
-  }
-  /// Neither memory nor disk has room for it.
+  Task<> spool();
+  /// Neither memory nor disk has room for it, or the disk did not take it in the time of the exchange.
   const Error* error() const { return error_ ? &*error_ : nullptr; }
   /// When the last piece is added; lives as long as the exchange. Empty with an error when it cannot be mapped.
   std::string_view text();
 
  private:
-  struct Mapping;
   static constexpr std::uint64_t kFirstPiece = BodyMemory::kUncounted;
   bool reserve(std::uint64_t room);
-  void to_disk();
-  void write() noexcept;
+  Task<Result<>> to_disk();
   BodyShare& share();
 
   Context& context_;
-  Threads* threads_;  ///< null: written by this one
   BodyMemory& memory_;
   const Peer& peer_;
   const std::uint64_t limit_, declared_;
   bool fits_, spooling_ = false;
   BodyShare* share_ = nullptr;
-  std::string_view mapped_;
   char* text_ = nullptr;
   std::uint64_t room_ = 0, size_ = 0;
   Bytes last_{};

@@ -25,10 +25,17 @@ std::string text_of(std::size_t size) {
   return text;
 }
 
-/// Adds it in pieces of so many bytes; without other threads, what goes to disk is written at once.
-void add(WholeBody& whole, std::string_view text, std::size_t piece) {
-  for (std::size_t at = 0; at < text.size() && !whole.error() && whole.fits(); at += piece)
-    whole.add(as_bytes(text.substr(at, piece)));
+/// Adds it in pieces of so many bytes.
+void add(Exchange& exchange, WholeBody& whole, std::string_view text, std::size_t piece) {
+  const auto all = [&]() -> Task<> {
+    for (std::size_t at = 0; at < text.size() && !whole.error() && whole.fits(); at += piece) {
+      whole.add(as_bytes(text.substr(at, piece)));
+      if (whole.spools()) co_await whole.spool();
+    }
+  };
+  Scope scope;
+  exchange.loop.spawn(scope, all());
+  exchange.loop.run();
 }
 
 TEST(BodyMemory, ABodyIsTheSameInMemoryAndOnDisk) {
@@ -44,7 +51,7 @@ TEST(BodyMemory, ABodyIsTheSameInMemoryAndOnDisk) {
             Exchange exchange{services};
             WholeBody whole{exchange.context, bodies, exchange.peer, 2'000'000,
                             known ? std::optional<std::uint64_t>{size} : std::nullopt};
-            add(whole, text, piece);
+            add(exchange, whole, text, piece);
             ASSERT_EQ(whole.error(), nullptr);
             EXPECT_EQ(whole.text(), text) << size << " bytes in pieces of " << piece << ", memory " << memory;
             EXPECT_LE(bodies.memory(), memory);
@@ -66,7 +73,7 @@ TEST(BodyMemory, WhatHasRoomNeitherInMemoryNorOnDiskIsRefused) {
     auto& exchange = *exchanges.emplace_back(std::make_unique<Exchange>(services));
     exchange.peer.site = static_cast<std::uint64_t>(i) + 1;
     auto& whole = exchange.context.keep<WholeBody>(exchange.context, bodies, exchange.peer, 1 << 20, text.size());
-    add(whole, text, 16384);
+    add(exchange, whole, text, 16384);
     if (const auto* error = whole.error()) {
       ++refused;
       EXPECT_EQ(error->problem, &kTooManyBodies);
@@ -90,7 +97,7 @@ TEST(BodyMemory, OneAddressHasAQuarterOrTwoBodies) {
   const auto text = text_of(90'000), long_text = text_of(300'000);
   const auto hold = [&](Exchange& exchange, std::string_view bytes) {
     auto& whole = exchange.context.keep<WholeBody>(exchange.context, bodies, exchange.peer, 1 << 20, std::nullopt);
-    add(whole, bytes, 16384);
+    add(exchange, whole, bytes, 16384);
     return whole.error() == nullptr;
   };
   {
@@ -114,7 +121,7 @@ TEST(BodyMemory, WhatIsDeclaredAndDoesNotComeIsNotCounted) {
   for (std::uint64_t i = 1; i <= 10; ++i) {
     auto& exchange = *exchanges.emplace_back(std::make_unique<Exchange>(services));
     auto& whole = exchange.context.keep<WholeBody>(exchange.context, bodies, exchange.peer, 1 << 20, 1 << 20);
-    add(whole, text_of(kSent), 1000);
+    add(exchange, whole, text_of(kSent), 1000);
     EXPECT_EQ(whole.error(), nullptr);
     EXPECT_LE(bodies.memory() + bodies.disk(), i * 16 * kSent);
   }
@@ -155,7 +162,7 @@ TEST(BodyMemory, AFolderThatCannotBeWrittenIsARefusalThatSaysSo) {
   bodies.limit(0, 1 << 20, "/nowhere");
   Exchange exchange{services};
   WholeBody whole{exchange.context, bodies, exchange.peer, 1 << 20, std::nullopt};
-  add(whole, text_of(10'000), 10'000);
+  add(exchange, whole, text_of(10'000), 10'000);
   ASSERT_NE(whole.error(), nullptr);
   EXPECT_TRUE(whole.error()->more_->cause.contains("/nowhere")) << whole.error()->more_->cause;
 }
@@ -167,7 +174,7 @@ TEST(BodyMemory, SmallBodiesAreNotCounted) {
   Exchange exchange{services};
   for (const auto size : {0u, 1u, 4096u}) {
     WholeBody whole{exchange.context, bodies, exchange.peer, 1 << 20, size};
-    add(whole, text_of(size), 1000);
+    add(exchange, whole, text_of(size), 1000);
     EXPECT_EQ(whole.error(), nullptr);
     EXPECT_EQ(whole.text().size(), size);
   }

@@ -366,7 +366,7 @@ class Serving {
   std::optional<int> start(Patience& patience) {
     if (limits_.bodies_on_disk.bytes > 0) {
       const auto bodies = instance_->services().shared->of<BodyMemory>();
-      if (auto taken = patience.retry([&] { return BodyShare{*bodies, {}}.write({}, 0); }); !taken)
+      if (auto taken = patience.retry([&] { return bodies->check_folder(); }); !taken)
         return complain({{.code = "bodies-folder",
                           .what = database::reason_of(taken.error()),
                           .remedy = "Set TMPDIR to a folder that can be written, or keep no bodies on disk: `limits: "
