@@ -326,9 +326,15 @@ components:""").replace("maxLength: 200", "maxLength: 50000")
         server, faults, rows = self.filled()
         self.hangs(server, faults, rows)
 
-    def test_where_the_file_system_does_not_tell_what_is_in_memory_one_read_is_held_up_and_none_after_it(self):
+    def test_where_the_file_system_cannot_read_what_is_in_memory_alone_it_tells_what_that_is(self):
         server, faults, rows = self.filled()
         faults.READ_BLIND = 1
+        self.assertEqual({server.get(row).status for row in rows}, {200})
+        self.hangs(server, faults, rows)
+
+    def test_where_the_file_system_does_not_tell_what_is_in_memory_one_read_is_held_up_and_none_after_it(self):
+        server, faults, rows = self.filled()
+        faults.READ_BLIND = 2
         self.assertEqual({server.get(row).status for row in rows}, {200})
         faults.READ_HANG = 1
         threads, answers = self.reading(server, rows[:1])

@@ -1,11 +1,17 @@
 #include "plimsoll/database/sqlite_disk.hpp"
 
+#include <linux/magic.h>
 #include <sqlite3.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <optional>
 
 namespace plimsoll::database {
 namespace {
@@ -20,6 +26,34 @@ ssize_t read_file(int file, void* into, std::size_t size, off_t at) {
 }
 
 Nanoseconds now() noexcept { return system_clock().steady(); }
+
+bool is_memory(int file) noexcept {
+  struct statfs of{};
+  return ::fstatfs(file, &of) == 0 && (of.f_type == TMPFS_MAGIC || of.f_type == RAMFS_MAGIC);
+}
+
+/// Whether the kernel has so many bytes of a file in memory, those behind its end not counted. Nothing: it does not
+/// say.
+std::optional<bool> is_there(int file, std::size_t size, off_t at) noexcept {
+  static const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const auto before = static_cast<std::size_t>(at) % page;
+  const auto first = at - static_cast<off_t>(before);
+  const auto length = before + size;
+  std::array<unsigned char, 32> pages;  // SQLite reads at most 64 KiB
+  if (length > pages.size() * page) return std::nullopt;
+  auto* mapped = ::mmap(nullptr, length, PROT_NONE, MAP_SHARED, file, first);
+  if (mapped == MAP_FAILED) return std::nullopt;
+  const bool told = ::mincore(mapped, length, pages.data()) == 0;
+  ::munmap(mapped, length);
+  if (!told) return std::nullopt;
+  struct stat found{};
+  for (std::size_t i = 0; i * page < length; ++i) {
+    if (pages[i] & 1) continue;
+    if (found.st_size == 0 && ::fstat(file, &found) != 0) return std::nullopt;
+    if (first + static_cast<off_t>(i * page) < found.st_size) return false;
+  }
+  return true;
+}
 
 }  // namespace
 
@@ -43,22 +77,31 @@ ssize_t SqliteDisk::Access::read(int file, void* into, std::size_t size, off_t a
 
 ssize_t SqliteDisk::Access::read_from_memory(int file, void* into, std::size_t size, off_t at) noexcept {
   if (disk_.longest_wait() <= kLong) {
-    if (disk_.knows_memory_.load(std::memory_order_relaxed)) {
+    if (disk_.look_.load(std::memory_order_relaxed) == Look::call) {
       const iovec part{.iov_base = into, .iov_len = size};
       const auto got = ::preadv2(file, &part, 1, at, RWF_NOWAIT);
       // The file system, the kernel or a sandbox does not know the call.
       if (got < 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EPERM))
-        disk_.knows_memory_.store(false, std::memory_order_relaxed);
+        disk_.look_.store(is_memory(file) ? Look::needless : Look::mapping, std::memory_order_relaxed);
       else if (got >= 0 || errno != EAGAIN)
         return got;
     }
-    if (!disk_.knows_memory_.load(std::memory_order_relaxed) &&
-        now() >= disk_.slow_until_.load(std::memory_order_relaxed))
-      return disk_.timed(disk_.io_since_, file, into, size, at);
+    if (may_read(file, size, at)) return disk_.timed(disk_.io_since_, file, into, size, at);
   }
   refused_ = true;
   errno = EAGAIN;
   return -1;
+}
+
+/// Without the call.
+bool SqliteDisk::Access::may_read(int file, std::size_t size, off_t at) noexcept {
+  auto look = disk_.look_.load(std::memory_order_relaxed);
+  if (look == Look::mapping) {
+    if (const auto there = is_there(file, size, at)) return *there;
+    disk_.look_.store(look = Look::none, std::memory_order_relaxed);
+  }
+  if (look == Look::none) return now() >= disk_.slow_until_.load(std::memory_order_relaxed);
+  return look == Look::needless;
 }
 
 ssize_t SqliteDisk::timed(std::atomic<Nanoseconds>& since, int file, void* into, std::size_t size, off_t at) noexcept {

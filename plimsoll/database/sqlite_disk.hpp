@@ -16,13 +16,17 @@ namespace plimsoll::database {
 /// - An I/O thread reads what the kernel has in memory (`preadv2` with RWF_NOWAIT); else the call fails, and the read
 ///   is repeated on a reader thread. While a reader thread waits for the disk, even the kernel is not asked: the pages
 ///   that SQLite has in its own memory are all there is.
-/// - Where the file system cannot say what is in memory (tmpfs, overlayfs, FUSE), an I/O thread does read, until a
-///   read of any thread has waited: the next are refused for some time. The first one that hangs holds up its thread.
+/// - Where the file system does not know that call (overlayfs, FUSE), an I/O thread maps the page without touching it,
+///   and asks whether it is there (`mincore`). Where the file system is memory (tmpfs) nothing is asked.
+/// - Where a file cannot be mapped either, an I/O thread does read, until a read of any thread has waited: the next are
+///   refused for some time. The first one that hangs holds up its thread.
 /// - Of a reader thread it is known since when it waits.
 class SqliteDisk {
  public:
+  /// How it is found out whether a page is in memory; the next where one is not to be had.
+  enum class Look : std::uint8_t { call, mapping, none, needless };
   /// `readers`: threads that may wait for it.
-  explicit SqliteDisk(std::size_t readers) : since_(readers) {}
+  explicit SqliteDisk(std::size_t readers, Look look = Look::call) : since_(readers), look_(look) {}
 
   /// While it lives, the calling thread reads as one of the two kinds of threads.
   class Access {
@@ -38,6 +42,7 @@ class SqliteDisk {
    private:
     Access(SqliteDisk& disk, std::atomic<Nanoseconds>* since) noexcept;
     ssize_t read_from_memory(int file, void* into, std::size_t size, off_t at) noexcept;
+    bool may_read(int file, std::size_t size, off_t at) noexcept;
     SqliteDisk& disk_;
     std::atomic<Nanoseconds>* const since_;  ///< null: of an I/O thread
     bool refused_ = false;
@@ -58,7 +63,7 @@ class SqliteDisk {
   std::vector<std::atomic<Nanoseconds>> since_;  ///< steady, of each reader thread; 0: it does not wait
   std::atomic<Nanoseconds> io_since_{0};         ///< of one of the I/O threads
   std::atomic<Nanoseconds> slow_until_{0};
-  std::atomic<bool> knows_memory_{true};  ///< the file system can tell
+  std::atomic<Look> look_;
 };
 
 }  // namespace plimsoll::database

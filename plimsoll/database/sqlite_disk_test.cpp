@@ -5,7 +5,8 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/uio.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -34,27 +35,40 @@ ssize_t read_by(SqliteDisk::Access& access, const ColdPage& page) {
   return access.read(page.get(), into, sizeof into, 0);
 }
 
-TEST(SqliteDisk, AnIoThreadReadsWhatIsInMemoryAndNothingElse) {
-  const TestFolder folder;
-  const ColdPage page(folder / "page"), other(folder / "other");
-  char into[ColdPage::kSize];
-  const iovec part{.iov_base = into, .iov_len = sizeof into};
-  const bool tells = ::preadv2(other.get(), &part, 1, 0, RWF_NOWAIT) >= 0 || errno == EAGAIN;  // the file system
-  SqliteDisk disk(1);
-  {
+TEST(SqliteDisk, AnIoThreadReadsWhatIsInMemoryAndNothingElseHoweverThatIsFoundOut) {
+  for (const auto look : {SqliteDisk::Look::call, SqliteDisk::Look::mapping}) {
+    const TestFolder folder;
+    const ColdPage page(folder / "page");
+    struct statfs of{};
+    ASSERT_EQ(::fstatfs(page.get(), &of), 0);
+    const bool is_memory = of.f_type == TMPFS_MAGIC;
+    SqliteDisk disk(1, look);
+    {
+      SqliteDisk::Access access(disk);
+      EXPECT_EQ(read_by(access, page), is_memory ? static_cast<ssize_t>(ColdPage::kSize) : -1);
+      EXPECT_EQ(access.refused(), !is_memory);
+    }
+    {
+      SqliteDisk::Access access(disk, std::size_t{0});
+      EXPECT_EQ(read_by(access, page), static_cast<ssize_t>(ColdPage::kSize)) << "a reader thread waits";
+      EXPECT_FALSE(access.refused());
+    }
     SqliteDisk::Access access(disk);
-    EXPECT_EQ(read_by(access, page), tells ? -1 : static_cast<ssize_t>(ColdPage::kSize));
-    EXPECT_EQ(access.refused(), tells);
-  }
-  {
-    SqliteDisk::Access access(disk, std::size_t{0});
-    EXPECT_EQ(read_by(access, page), static_cast<ssize_t>(ColdPage::kSize)) << "a reader thread waits";
+    EXPECT_EQ(read_by(access, page), static_cast<ssize_t>(ColdPage::kSize)) << "it is in memory now";
+    char into[64];
+    EXPECT_EQ(access.read(page.get(), into, sizeof into, 10 * ColdPage::kSize), 0) << "nothing is behind the end";
     EXPECT_FALSE(access.refused());
+    EXPECT_EQ(disk.longest_wait(), 0);
   }
+}
+
+TEST(SqliteDisk, OfAFileSystemThatIsMemoryNothingIsAsked) {
+  const ColdPage page("/dev/shm/plimsoll-" + std::to_string(::getpid()));
+  ::unlink(("/dev/shm/plimsoll-" + std::to_string(::getpid())).c_str());
+  SqliteDisk disk(1);
   SqliteDisk::Access access(disk);
-  EXPECT_EQ(read_by(access, page), static_cast<ssize_t>(ColdPage::kSize)) << "it is in memory now";
+  EXPECT_EQ(read_by(access, page), static_cast<ssize_t>(ColdPage::kSize));
   EXPECT_FALSE(access.refused());
-  EXPECT_EQ(disk.longest_wait(), 0);
 }
 
 TEST(SqliteDisk, AnErrorOfTheDiskIsNoWait) {

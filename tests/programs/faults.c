@@ -29,7 +29,7 @@ enum {
   READ_ERROR,  /* errno of reads */
   READ_HANG,   /* 1: reads do not return until this is 0, and nothing is in memory */
   READ_SLOW,   /* milliseconds that each read takes, of which nothing is in memory */
-  READ_BLIND,  /* 1: the file system does not tell what is in memory */
+  READ_BLIND,  /* 1: the file system does not read only what is in memory; 2: and does not tell either what that is */
   FIELDS
 };
 
@@ -112,6 +112,12 @@ ssize_t pread(int file, void* into, size_t size, off_t at) { return read_fails(f
 ssize_t pread64(int file, void* into, size_t size, off64_t at) { return read_fails(file) ? -1 : REAL(pread64)(file, into, size, at); }
 ssize_t preadv2(int file, const struct iovec* parts, int count, off_t at, int flags) {
   return (flags & RWF_NOWAIT ? memory_fails(file) : read_fails(file)) ? -1 : REAL(preadv2)(file, parts, count, at, flags);
+}
+int mincore(void* at, size_t size, unsigned char* pages) {
+  if (get(READ_BLIND) == 2) return errno = ENOMEM, -1;
+  int done = REAL(mincore)(at, size, pages);
+  if (done == 0 && (get(READ_HANG) || get(READ_SLOW))) memset(pages, 0, (size + 4095) / 4096);
+  return done;
 }
 ssize_t preadv64v2(int file, const struct iovec* parts, int count, off64_t at, int flags) { return preadv2(file, parts, count, at, flags); }
 ssize_t pwrite(int file, const void* from, size_t size, off_t at) {
