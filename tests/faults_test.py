@@ -72,7 +72,8 @@ def shim(program="faults.c"):
 
 class Faults:
     """What goes wrong now: `faults.WRITE_ERROR = errno.ENOSPC`. The server sees it at once."""
-    NAMES = ("SYNC_ERROR", "WRITE_ERROR", "OPEN_ERROR", "HANG", "SLOW", "CLOCK", "FULL", "HANGING", "READ_ERROR", "READ_HANG", "READ_SLOW", "READ_BLIND")
+    NAMES = ("SYNC_ERROR", "WRITE_ERROR", "OPEN_ERROR", "HANG", "SLOW", "CLOCK", "FULL", "HANGING", "READ_ERROR", "READ_HANG", "READ_SLOW", "READ_BLIND",
+             "WHICH")
 
     def __init__(self, path):
         path.write_bytes(b"\0" * 8 * len(self.NAMES))
@@ -770,6 +771,69 @@ class Overwritten(AnotherFile):
         self.subject.signal(signal.SIGCONT)
         self.assertEqual(self.subject.wait(), 0)
         self.assertEqual(self.path().read_bytes(), copy.read_bytes())
+
+
+class EachFile(FaultTest):
+    """Calls on one of the two files fail, the database or its log: what cannot be done is 503 and never 500, the server is not ready and says
+    why, nothing else is blamed, and it recovers by itself with all that was acknowledged."""
+    CONFIG = "database: {url: 'sqlite:notes.db', cache: 64KiB, checkpoint: 64KiB}\nlimits: {drain: 2s}\n"
+
+    def fails(self, which, fault, error, reason):
+        server, folder, faults = self.prepare(Reads.CONTRACT, config=self.CONFIG)
+        server.start()
+        self.addCleanup(faults.none)
+        rows = [server.post("/notes", {"title": f"{n:03} " + "x" * 8000}).headers["location"] for n in range(40)]
+        faults.WHICH = which
+        setattr(faults, fault, error)
+        answers = []
+
+        def noticed():
+            answer = server.post("/notes", {"title": f"more {len(rows)} " + "x" * 8000})
+            if answer.status == 201:
+                rows.append(answer.headers["location"])
+            answers.extend((answer, *(server.get(row) for row in random.sample(rows, 5)), server.get("/notes", limit=100)))
+            status, said = self.readiness(server)
+            return status == 503 and re.search(reason, said.get("database", ""))
+
+        harness.until(noticed, lambda: f"{reason!r} in {self.readiness(server)}, after {[answer.status for answer in answers[-20:]]}: {server.describe()}")
+        noticed()
+        for answer in answers:
+            self.assertIn(answer.status, (200, 201, 503), answer)
+            self.assertIn(answer.code, (None, "database-unavailable"), answer)
+        self.assertRegex(self.event(server, "database-not-writable")["reason"], reason)
+        faults.none()
+        harness.until(lambda: self.readiness(server)[0] == 200, lambda: f"ready again: {self.readiness(server)} {server.describe()}")
+        self.event(server, "database-writable")
+        self.assertNotIn("database-log-held", {line.get("event") for line in server.logged()}, "no other process has the file open")
+        self.assertEqual({server.get(row).status for row in rows}, {200})
+        self.assertLess((folder / "notes.db-wal").stat().st_size, 4 << 20, "the log is written back again")
+        self.assertEqual(server.stop(), 0)
+        server.restart()
+        self.assertEqual({server.get(row).status for row in rows}, {200}, "nothing acknowledged is lost")
+
+    def test_the_database_cannot_be_read(self):
+        self.fails(1, "READ_ERROR", errno.EIO, "I/O error")
+
+    def test_its_log_cannot_be_read(self):
+        self.fails(2, "READ_ERROR", errno.EIO, "I/O error")
+
+    def test_the_database_cannot_be_written(self):
+        self.fails(1, "WRITE_ERROR", errno.EIO, "written back.*I/O error")
+
+    def test_there_is_no_room_for_the_database(self):
+        self.fails(1, "WRITE_ERROR", errno.ENOSPC, "written back.*full")
+
+    def test_the_database_cannot_be_synced(self):
+        self.fails(1, "SYNC_ERROR", errno.EIO, "written back.*I/O error")
+
+    def test_its_log_cannot_be_written(self):
+        self.fails(2, "WRITE_ERROR", errno.EIO, "I/O error")
+
+    def test_there_is_no_room_for_its_log(self):
+        self.fails(2, "WRITE_ERROR", errno.ENOSPC, "full")
+
+    def test_its_log_cannot_be_synced(self):
+        self.fails(2, "SYNC_ERROR", errno.EIO, "I/O error")
 
 
 class Damaged(FaultTest):

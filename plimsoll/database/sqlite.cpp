@@ -147,6 +147,7 @@ class Sqlite final : public Database {
   std::string trouble() const override {
     if (auto damage = gate_.damage(); !damage.empty())
       return damage + " (`plimsoll database verify` says what is damaged)";
+    if (auto trouble = writer_.log_trouble(); !trouble.empty()) return trouble;
     const auto wait = readers_.disk().longest_wait();
     if (wait <= SqliteReaders::kHanging) return {};
     return "a read has waited for the disk for " + std::to_string(wait / kSecond) + " s";

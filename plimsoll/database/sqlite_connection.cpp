@@ -429,14 +429,16 @@ int SqliteConnection::committed(void* self, sqlite3*, const char*, int frames) {
 SqliteConnection::Restarted SqliteConnection::restart_log(std::chrono::milliseconds patience, bool shorten) {
   limit_ = {};
   int frames = 0, written = 0;
-  if (overwritten()) return {.anew = false, .frames = log_frames_};
+  if (overwritten()) return {.frames = log_frames_};
   sqlite3_busy_timeout(db_, static_cast<int>(patience.count()));
   const int mode = shorten ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_RESTART;
   const int code = sqlite3_wal_checkpoint_v2(db_, "main", mode, &frames, &written);
   sqlite3_busy_timeout(db_, busy_milliseconds_);
   if (code == SQLITE_OK) log_frames_ = 0;
   remember();
-  return {.anew = code == SQLITE_OK, .frames = code == SQLITE_OK ? 0 : log_frames_};
+  const int kind = code & 0xff;
+  const bool failed = kind != SQLITE_OK && kind != SQLITE_BUSY && kind != SQLITE_INTERRUPT;
+  return {.anew = code == SQLITE_OK, .frames = log_frames_, .failure = failed ? code : 0};
 }
 
 void SqliteConnection::add(std::vector<std::string>& tables, std::string_view table) {
@@ -524,9 +526,15 @@ void SqliteConnection::report(int code) const {
 
 Error SqliteConnection::error_now(std::string_view sql) const {
   if (bounds_values_ && sqlite3_errcode(db_) == SQLITE_TOOBIG) return Error{&kOverBudget};
-  const int code = sqlite3_extended_errcode(db_);
+  int code = sqlite3_extended_errcode(db_);
+  std::string_view said = sqlite3_errmsg(db_);
+  // What could not be read SQLite may take for damage, or for a catalogue without tables.
+  if (SqliteDisk::failed_here() != 0) {
+    code = SQLITE_IOERR_READ;
+    said = sqlite3_errstr(code);
+  }
   report(code);
-  auto error = sqlite_error(code, sqlite3_errmsg(db_));
+  auto error = sqlite_error(code, said);
   // In a file that was cut or taken away there is no table.
   if (error.problem == &kInternal && (has_moved() || is_empty())) return moved_error();
   if (error.problem == &kInternal) error.more().cause += " in: " + std::string(sql.substr(0, 500));
@@ -542,6 +550,7 @@ Result<> SqliteConnection::run(std::string_view sql, std::span<const Cell> param
 Result<> SqliteConnection::run_now(std::string_view sql, std::span<const Cell> parameters, RowSink* into,
                                    const StepLimit& limit) {
   if (role_ == Role::reader && idle() && gone()) return std::unexpected(moved_error());
+  SqliteDisk::forget_failed();
   auto prepared = prepare(sql);
   if (!prepared) return std::unexpected(std::move(prepared).error());
   auto* statement = *prepared;

@@ -109,6 +109,7 @@ class SqliteConnection {
   struct Restarted {
     bool anew = false;         ///< the whole log is in the file and nobody reads it: the next commit begins it anew
     std::uint32_t frames = 0;  ///< in the log
+    int failure = 0;           ///< SQLite's code where the disk refused it; 0: it did not
   };
   /// Writes the log back, waiting so long for readers to leave it. `shorten`: the file of the log is cut too.
   Restarted restart_log(std::chrono::milliseconds patience, bool shorten);

@@ -20,9 +20,13 @@ constexpr Nanoseconds kLong = 100 * kMillisecond;  ///< a read that takes longer
 constexpr Nanoseconds kRest = 10 * kSecond;        ///< after one that has waited, where memory is not known
 
 thread_local SqliteDisk::Access* access_of_thread = nullptr;
+thread_local int failed_of_thread = 0;
 
 ssize_t read_file(int file, void* into, std::size_t size, off_t at) {
-  return access_of_thread ? access_of_thread->read(file, into, size, at) : ::pread(file, into, size, at);
+  const auto got = access_of_thread ? access_of_thread->read(file, into, size, at) : ::pread(file, into, size, at);
+  if (got < 0 && errno != EAGAIN && errno != EINTR) [[unlikely]]
+    failed_of_thread = errno;
+  return got;
 }
 
 Nanoseconds now() noexcept { return system_clock().steady(); }
@@ -115,6 +119,10 @@ ssize_t SqliteDisk::timed(std::atomic<Nanoseconds>& since, int file, void* into,
   errno = why;
   return got;
 }
+
+int SqliteDisk::failed_here() noexcept { return failed_of_thread; }
+
+void SqliteDisk::forget_failed() noexcept { failed_of_thread = 0; }
 
 bool SqliteDisk::refused_here() noexcept { return access_of_thread && access_of_thread->refused(); }
 

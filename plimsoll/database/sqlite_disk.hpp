@@ -50,6 +50,9 @@ class SqliteDisk {
 
   /// A read of the calling thread was refused.
   static bool refused_here() noexcept;
+  /// The last read of the calling thread that the disk has refused (`errno`), since it was forgotten; 0: none.
+  static int failed_here() noexcept;
+  static void forget_failed() noexcept;
   /// For how long a thread has waited for the disk that waits longest; 0: none does.
   Nanoseconds longest_wait() const noexcept;
   /// Every reader thread has waited for so long or longer.

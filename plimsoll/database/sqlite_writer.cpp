@@ -353,6 +353,13 @@ LogState SqliteWriter::log_state() const noexcept {
           .held = held_.load(std::memory_order_relaxed)};
 }
 
+std::string SqliteWriter::log_trouble() const {
+  const int failure = log_failure_.load(std::memory_order_relaxed);
+  if (failure == 0) return {};
+  return "sqlite: the write-ahead log cannot be written back into the database, and grows: " +
+         std::string(sqlite3_errstr(failure));
+}
+
 bool SqliteWriter::admits(Hold hold) {
   if (hold == Hold::brief && exchanges_ >= room_) {
     refused_.fetch_add(1, std::memory_order_relaxed);
@@ -513,7 +520,9 @@ void SqliteWriter::keep_log_short() {
   if (readers_ && step.hold_back) readers_->hold_back(false);
   (done.anew ? restarts_ : held_).fetch_add(1, std::memory_order_relaxed);
   log_bytes_.store(std::int64_t{done.frames} * 4096, std::memory_order_relaxed);
-  if (!upkeep_.attempted(step, done.anew, done.frames, Clock::now()) || !log_) return;
+  log_failure_.store(done.failure, std::memory_order_relaxed);
+  const bool is_held = upkeep_.attempted(step, done.anew, done.frames, Clock::now());
+  if (!is_held || done.failure != 0 || !log_) return;
   log_->write(telemetry::Level::warning, "database-log-held", [&](telemetry::Line& line) {
     line.add("bytes", std::int64_t{done.frames} * 4096);
     line.add("detail",

@@ -81,6 +81,8 @@ class SqliteWriter {
   void count(Counts& counts) const noexcept;
   void load(Load& load) const noexcept;
   LogState log_state() const noexcept;
+  /// Why the log cannot be written back; empty: it can, or was not tried.
+  std::string log_trouble() const;
 
  private:
   struct Unit;
@@ -157,6 +159,7 @@ class SqliteWriter {
   std::atomic<std::uint64_t> commits_{0}, units_done_{0}, refused_{0}, interrupted_{0}, restarts_{0}, held_{0},
       unknown_{0};
   std::atomic<std::int64_t> waiting_{0}, running_{0}, log_bytes_{0};
+  std::atomic<int> log_failure_{0};  ///< SQLite's code
   std::thread thread_;
 };
 

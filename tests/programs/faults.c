@@ -30,6 +30,7 @@ enum {
   READ_HANG,   /* 1: reads do not return until this is 0, and nothing is in memory */
   READ_SLOW,   /* milliseconds that each read takes, of which nothing is in memory */
   READ_BLIND,  /* 1: the file system does not read only what is in memory; 2: and does not tell either what that is */
+  WHICH,       /* files that fail: 0: all; 1: the database itself; 2: its log */
   FIELDS
 };
 
@@ -52,7 +53,10 @@ static int ours(int file) {
   ssize_t size = readlink(link, path, sizeof path - 1);
   if (size <= 0) return 0;
   path[size] = 0;
-  return strstr(path, ".db") != NULL;
+  const char* end = strstr(path, ".db");
+  if (!end) return 0;
+  int64_t which = get(WHICH);
+  return which == 0 || strcmp(end, which == 1 ? ".db" : ".db-wal") == 0;
 }
 
 static void wait_ms(int64_t ms) {
