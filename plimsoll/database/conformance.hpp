@@ -108,6 +108,47 @@ TYPED_TEST_P(DatabaseConformance, ViolationsNameTheColumn) {
   }
 }
 
+TYPED_TEST_P(DatabaseConformance, ExecuteCountsTheRowsThatAStatementHasChanged) {
+  ASSERT_TRUE(this->write("INSERT INTO thing(id,name) VALUES(1,'a'),(2,'b'),(3,'c')"));
+  struct Case {
+    const char* sql;
+    std::int64_t changed;
+  };
+  static constexpr Case cases[] = {
+      {"INSERT INTO thing(id,name) VALUES(4,'d'),(5,'e')", 2},
+      {"INSERT INTO thing(id,name) VALUES(5,'e') ON CONFLICT DO NOTHING", 0},
+      {"INSERT INTO thing(id,name) VALUES(6,'f') ON CONFLICT(id) DO UPDATE SET name='z'", 1},
+      {"INSERT INTO thing(id,name) VALUES(6,'f') ON CONFLICT(id) DO UPDATE SET name='z' WHERE thing.name='f'", 1},
+      {"INSERT INTO thing(id,name) VALUES(6,'f') ON CONFLICT(id) DO UPDATE SET name='y' WHERE thing.name='f'", 0},
+      {"UPDATE thing SET note='n' WHERE id<=3", 3},
+      {"UPDATE thing SET note='n' WHERE id>9", 0},
+      {"DELETE FROM thing WHERE id<=2", 2},
+      {"DELETE FROM thing WHERE id<=2", 0},
+      {"DELETE FROM thing", 4},
+  };
+  wait_for([&](Loop& loop) -> Task<Result<>> {
+    for (const auto& c : cases) {
+      auto transaction = co_await this->database->begin(loop);
+      EXPECT_TRUE(transaction);
+      if (!transaction) co_return Result<>{};
+      auto here = co_await (*transaction)->execute(c.sql, {});
+      EXPECT_TRUE(here && *here == c.changed) << c.sql;
+      auto undone = co_await (*transaction)->end(false);
+      EXPECT_TRUE(undone);
+      std::int64_t changed = -1;
+      auto written = co_await this->database->write(loop, [&](Session& session) -> Task<Result<>> {
+        auto done = co_await session.execute(c.sql, {});
+        if (!done) co_return std::unexpected(std::move(done).error());
+        changed = *done;
+        co_return Result<>{};
+      });
+      EXPECT_TRUE(written) << c.sql;
+      EXPECT_EQ(changed, c.changed) << c.sql;
+    }
+    co_return Result<>{};
+  });
+}
+
 TYPED_TEST_P(DatabaseConformance, ATransactionSeesItsOwnRowsAndOthersSeeThemAfterTheCommit) {
   wait_for([&](Loop& loop) -> Task<Result<>> {
     for (const bool commit : {false, true}) {
@@ -195,7 +236,8 @@ TYPED_TEST_P(DatabaseConformance, WhatWasCommittedIsThereAfterOpeningAgain) {
 }
 
 REGISTER_TYPED_TEST_SUITE_P(DatabaseConformance, GivesBackWhatWasWritten, AFailedUnitLeavesNothingAndHarmsNoOther,
-                            ViolationsNameTheColumn, ATransactionSeesItsOwnRowsAndOthersSeeThemAfterTheCommit,
+                            ViolationsNameTheColumn, ExecuteCountsTheRowsThatAStatementHasChanged,
+                            ATransactionSeesItsOwnRowsAndOthersSeeThemAfterTheCommit,
                             AnAbandonedTransactionIsRolledBack, AReadSeesEveryAcknowledgedWriteFromAnyThread,
                             AStoppedLineOfWorkIsRefusedBeforeItBegins, WhatWasCommittedIsThereAfterOpeningAgain);
 

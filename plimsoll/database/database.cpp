@@ -82,6 +82,12 @@ constexpr Reading kSlow{.quick = false, .order = ReadClass::list};
 
 }  // namespace
 
+Task<Result<std::int64_t>> Session::execute(std::string_view sql, std::span<const Cell> parameters) {
+  auto done = co_await query(sql, parameters);
+  if (!done) co_return std::unexpected(std::move(done).error());
+  co_return changed();
+}
+
 Task<Result<std::unique_ptr<RowCopier>>> Session::copier(const CopiedRows&) { co_return nullptr; }
 
 PLIMSOLL_FORWARDS Task<Result<>> Database::write(Loop& loop, Work work) { return write(loop, work, Hold::patient); }

@@ -108,12 +108,14 @@ struct CopiedRows;
 
 /// Statements inside a transaction that somebody else begins and ends. On PostgreSQL a query waits on the I/O thread;
 /// on SQLite it is answered at once, on the writer's thread. Whoever writes the statements does not see the difference.
-/// Parameters are `?` in order; statements are prepared once and kept. The number of rows a statement changed is what
-/// its `RETURNING` gives.
+/// Parameters are `?` in order; statements are prepared once and kept.
 class Session {
  public:
   virtual ~Session() = default;
   virtual Task<Result<Rows>> query(std::string_view sql, std::span<const Cell> parameters) = 0;
+  /// An INSERT, UPDATE or DELETE that gives no rows: how many it has inserted, updated or deleted. On SQLite this costs
+  /// less than to count what `RETURNING` gives, for which SQLite makes a table of its own.
+  Task<Result<std::int64_t>> execute(std::string_view sql, std::span<const Cell> parameters);
   /// Several statements without parameters, as they stand in a file; what they give is dropped. They must not end the
   /// transaction.
   virtual Task<Result<>> script(std::string_view sql) = 0;
@@ -123,6 +125,8 @@ class Session {
   /// What stores many such rows at once; null: they have to be inserted, since the database has nothing for it, or
   /// would store them otherwise (defaults, triggers, rules, types that change what they are given). Asks the database.
   virtual Task<Result<std::unique_ptr<RowCopier>>> copier(const CopiedRows& rows);
+  /// How many rows the last INSERT, UPDATE or DELETE has changed.
+  virtual std::int64_t changed() const = 0;
 };
 
 /// One unit of work: all of it becomes durable, or none. Must wait for nothing but its session: other waits are

@@ -228,6 +228,7 @@ class DialectConformance : public testing::Test {
       if (!rows) co_return std::unexpected(std::move(rows).error());
       co_return Result<>{};
     }
+    std::int64_t changed() const override { return 0; }  // it asks only
 
    private:
     Speaker& speaker_;

@@ -16,6 +16,7 @@
 #include "plimsoll/database/postgres_statement.hpp"
 #include "plimsoll/database/slow_statements.hpp"
 
+#include <charconv>
 #include <optional>
 #include <random>
 
@@ -175,6 +176,13 @@ class Statements {
     else  // what has been added since it began, as a savepoint, comes behind
       connection_.begin_again("BEGIN ISOLATION LEVEL READ COMMITTED", lock);
   }
+  /// From a command tag: `INSERT 0 1`, `UPDATE 3`.
+  std::int64_t changed() const {
+    const auto tag = connection_.tag();
+    std::int64_t rows = 0;
+    std::from_chars(tag.data() + tag.rfind(' ') + 1, tag.data() + tag.size(), rows);
+    return rows;
+  }
   /// `alone` was called.
   bool is_alone() const { return alone_; }
   /// It was undone, or its connection was lost: it may run again.
@@ -256,6 +264,7 @@ class UnitSession final : public Session {
   }
   PLIMSOLL_FORWARDS Task<Result<>> script(std::string_view sql) override { return statements.script(sql); }
   void alone(std::string_view what) override { statements.alone(what); }
+  std::int64_t changed() const override { return statements.changed(); }
   PLIMSOLL_FORWARDS Task<Result<std::unique_ptr<RowCopier>>> copier(const CopiedRows& rows) override {
     return statements.copier(rows);
   }
@@ -375,6 +384,7 @@ class OpenTransaction final : public Transaction {
     co_return done;
   }
   void alone(std::string_view what) override { statements_.alone(what); }
+  std::int64_t changed() const override { return statements_.changed(); }
   Task<Result<std::unique_ptr<RowCopier>>> copier(const CopiedRows& rows) override {
     if (auto may = usable(); !may) co_return std::unexpected(std::move(may).error());
     auto made = co_await statements_.copier(rows);

@@ -96,6 +96,8 @@ class PostgresConnection {
   }
   /// Runs what `first` has added, and `sql` behind it; gives the command tag of `sql` (`COMMIT`, `ROLLBACK`).
   Task<Result<std::string>> command(std::string_view sql);
+  /// Of the last statement that has ended.
+  std::string_view tag() const noexcept { return tag_; }
   /// COMMIT, which gives its tag, and behind it, in the same write, where the log is then; 0: it is not known. An error
   /// is that of COMMIT.
   struct CommitTag {

@@ -719,6 +719,7 @@ Result<SqliteConnection::LeftLog> SqliteConnection::leave() {
 }
 
 std::int64_t SqliteConnection::changes() const noexcept { return sqlite3_total_changes64(db_); }
+std::int64_t SqliteConnection::changed() const noexcept { return sqlite3_changes64(db_); }
 
 bool SqliteConnection::has_moved() const {
   int moved = 0;

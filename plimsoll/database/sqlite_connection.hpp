@@ -142,6 +142,8 @@ class SqliteConnection {
   Result<LeftLog> leave();
   /// Rows changed so far, those that were rolled back included.
   std::int64_t changes() const noexcept;
+  /// Rows that the last INSERT, UPDATE or DELETE has changed.
+  std::int64_t changed() const noexcept;
   sqlite3* handle() const { return db_; }
   /// Where the WAL index is mapped (sqlite.org/walformat.html, section 2.2), as long as the connection is open; null:
   /// it is not to be had.

@@ -36,6 +36,7 @@ struct SqliteWriter::Step {
   std::vector<Cell> parameters;
   bool is_script = false;
   RowKeeper keeper;
+  std::int64_t changed = 0;  ///< rows
   Result<> result;
   std::atomic<bool> stop_now{false};  ///< nobody waits for it any longer
 };
@@ -57,6 +58,7 @@ class SqliteWriter::UnitSession final : public Session {
     auto done = co_await Standing{*this, sql, {}, true};
     co_return done;
   }
+  std::int64_t changed() const override { return writer_.step_->changed; }
   static Error waited_elsewhere() {
     return caused(&kInternal, "a unit of work waited for something else than its session");
   }
@@ -274,8 +276,10 @@ class SqliteWriter::OpenTransaction final : public Transaction {
     step->take(sql, parameters, operation_, false);
     auto done = co_await run(Statement::Kind::step, step);
     if (!done) co_return std::unexpected(std::move(done).error());
+    changed_ = step->changed;
     co_return std::move(step->keeper.rows);
   }
+  std::int64_t changed() const override { return changed_; }
   Task<Result<>> script(std::string_view sql) override {
     const auto step = std::make_shared<Step>();
     step->take(sql, {}, operation_, true);
@@ -304,6 +308,7 @@ class SqliteWriter::OpenTransaction final : public Transaction {
   Loop& loop_;
   std::shared_ptr<Lease> lease_;
   std::string_view operation_;
+  std::int64_t changed_ = 0;
   bool open_ = true;
 };
 
@@ -577,6 +582,7 @@ void SqliteWriter::perform(Step& step, Clock::time_point until) {
   const StepLimit limit{.stop = &step.stop_now, .until = until};
   step.result = step.is_script ? connection_->script(step.sql, limit)
                                : connection_->run(step.sql, step.parameters, &step.keeper, limit);
+  step.changed = connection_->changed();
   if (!step.result && step.result.error().problem == &kOverBudget) step.result = fail(kWriteTooLong);
   if (slow_ && !step.is_script)
     look_at(Clock::now() - begun, step.sql, step.parameters, step.operation, std::ssize(step.keeper.rows),

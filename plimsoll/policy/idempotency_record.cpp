@@ -39,6 +39,9 @@ class Parts {
 constexpr std::int64_t kLeased = 0;
 constexpr std::string_view kToken = "token", kUntil = "until";
 
+/// Removal is a statement more in the transaction of a request: it is done for many at once.
+constexpr std::uint32_t kStoredForRemoval = 32;
+
 std::string written(const std::vector<std::pair<std::string, std::string>>& fields) {
   std::string text;
   json::Writer out{text};
@@ -224,23 +227,30 @@ Task<Result<bool>> IdempotencyRecords::insert(database::Session& session, std::s
                       std::string(made.body),
                       wall,
                       wall + keep};
-  auto inserted = co_await session.query(
+  auto inserted = co_await session.execute(
       "INSERT INTO plimsoll_idempotency(key, fingerprint, operation, status, headers, body, created_at, expires_at)"
       " VALUES(?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(key) DO UPDATE SET fingerprint = excluded.fingerprint,"
       " operation = excluded.operation, status = excluded.status, headers = excluded.headers, body = excluded.body,"
       " created_at = excluded.created_at, expires_at = excluded.expires_at"
-      " WHERE plimsoll_idempotency.expires_at <= excluded.created_at RETURNING 1",
+      " WHERE plimsoll_idempotency.expires_at <= excluded.created_at",
       row);
   if (!inserted) co_return std::unexpected(std::move(inserted).error());
-  if (inserted->empty()) co_return false;
-  const Cell now[] = {wall};
-  auto pruned = co_await session.query(
-      "DELETE FROM plimsoll_idempotency WHERE key IN (SELECT key FROM plimsoll_idempotency WHERE expires_at <= ?"
-      " ORDER BY expires_at LIMIT 2" +
-          std::string(database_.dialect().claim_rows()) + ")",
-      now);
-  if (!pruned) co_return std::unexpected(std::move(pruned).error());
+  if (*inserted == 0) co_return false;
+  if (stored_->fetch_add(1, std::memory_order_relaxed) % kStoredForRemoval == 0)
+    if (auto removed = co_await remove_expired(session, wall); !removed)
+      co_return std::unexpected(std::move(removed).error());
   co_return true;
+}
+
+Task<Result<>> IdempotencyRecords::remove_expired(database::Session& session, Nanoseconds wall) const {
+  const Cell most[] = {wall, std::int64_t{2 * kStoredForRemoval}};
+  auto removed = co_await session.query(
+      "DELETE FROM plimsoll_idempotency WHERE key IN (SELECT key FROM plimsoll_idempotency WHERE expires_at <= ?"
+      " ORDER BY expires_at LIMIT ?" +
+          std::string(database_.dialect().claim_rows()) + ")",
+      most);
+  if (!removed) co_return std::unexpected(std::move(removed).error());
+  co_return Result<>{};
 }
 
 Task<Result<bool>> IdempotencyRecords::take(Loop& loop, std::string_view key, std::string_view operation,
@@ -250,12 +260,11 @@ Task<Result<bool>> IdempotencyRecords::take(Loop& loop, std::string_view key, st
   auto written_down = co_await database_.write(loop, [&](database::Session& session) -> Task<Result<>> {
     if (over) {
       const Cell which[] = {written(lease), wall + keep, std::string(key), kLeased, written(*over)};
-      auto changed = co_await session.query(
-          "UPDATE plimsoll_idempotency SET headers = ?, expires_at = ? WHERE key = ? AND status = ? AND headers = ?"
-          " RETURNING 1",
+      auto changed = co_await session.execute(
+          "UPDATE plimsoll_idempotency SET headers = ?, expires_at = ? WHERE key = ? AND status = ? AND headers = ?",
           which);
       if (!changed) co_return std::unexpected(std::move(changed).error());
-      taken = !changed->empty();
+      taken = *changed > 0;
       co_return Result<>{};
     }
     auto inserted =
@@ -278,12 +287,12 @@ Task<Result<bool>> IdempotencyRecords::settle(database::Session& session, std::s
                         std::string(key),
                         kLeased,
                         written(lease)};
-  auto changed = co_await session.query(
+  auto changed = co_await session.execute(
       "UPDATE plimsoll_idempotency SET status = ?, headers = ?, body = ?, created_at = ?, expires_at = ?"
-      " WHERE key = ? AND status = ? AND headers = ? RETURNING 1",
+      " WHERE key = ? AND status = ? AND headers = ?",
       cells);
   if (!changed) co_return std::unexpected(std::move(changed).error());
-  co_return !changed->empty();
+  co_return *changed > 0;
 }
 
 Task<Result<>> IdempotencyRecords::give_up(Loop& loop, std::string_view key, const Lease& lease) const {

@@ -6,6 +6,7 @@
 #include "plimsoll/exchange/principal.hpp"
 #include "plimsoll/http/message.hpp"
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -70,8 +71,8 @@ class IdempotencyRecords {
   Task<Result<>> prepare(Loop&) const;
   /// Nothing when there is none, or it has expired. `wall`: Unix nanoseconds.
   Task<Result<Known>> find(Loop&, std::string_view key, Nanoseconds wall) const;
-  /// False when a live record of that key is there already. Takes up to two expired ones away, so that the table never
-  /// holds more than what is live and a little, without anybody to sweep it.
+  /// False when a live record of that key is there already. Each 32nd that is stored here, and the first, takes up to
+  /// 64 expired ones away, so that the table never holds more than what is live and a little, without a sweep.
   Task<Result<bool>> insert(database::Session&, std::string_view key, std::string_view operation, const RecordedAnswer&,
                             Nanoseconds wall, Nanoseconds keep) const;
 
@@ -91,7 +92,9 @@ class IdempotencyRecords {
   struct Row;
   Task<Result<bool>> insert(database::Session&, std::string_view key, std::string_view operation, Row, Nanoseconds wall,
                             Nanoseconds keep) const;
+  Task<Result<>> remove_expired(database::Session&, Nanoseconds wall) const;
   database::Database& database_;
+  std::shared_ptr<std::atomic<std::uint32_t>> stored_ = std::make_shared<std::atomic<std::uint32_t>>(0);
 };
 
 }  // namespace plimsoll::policy

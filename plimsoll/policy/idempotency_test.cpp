@@ -284,8 +284,17 @@ TEST_F(IdempotencyTest, AnExpiredKeyIsFreshAgainAndExpiredRecordsAreTakenAway) {
   for (int i = 0; i < 10; ++i) say({.key = "old-" + std::to_string(i)});
   clock_.at += 24 * 3600 * kSecond;
   EXPECT_EQ(say({.key = "old-0"}).replayed, "");
-  for (int i = 0; i < 10; ++i) say({.key = "new-" + std::to_string(i)});
-  EXPECT_EQ(count("plimsoll_idempotency"), 11);
+  for (int i = 0; i < 32; ++i) say({.key = "new-" + std::to_string(i)});
+  EXPECT_EQ(count("plimsoll_idempotency"), 33);
+}
+
+TEST_F(IdempotencyTest, TheTableHoldsLittleMoreThanWhatIsLive) {
+  constexpr int kLive = 24, kBeyond = 64;
+  for (int i = 0; i < 400; ++i) {
+    EXPECT_EQ(say({.key = "k-" + std::to_string(i)}).replayed, "");
+    EXPECT_LE(count("plimsoll_idempotency"), kLive + kBeyond) << i;
+    clock_.at += 3600 * kSecond;
+  }
 }
 
 TEST_F(IdempotencyTest, AResponseIsKeptFromWhenThereIsOneHoweverLongItTook) {

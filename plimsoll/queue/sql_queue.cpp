@@ -463,10 +463,10 @@ Task<Result<std::vector<std::string>>> SqlQueue::renew(Loop& loop, std::span<con
     lost.clear();
     for (auto& claim : claims) {
       const Cell row[] = {now + claim.lease, std::string(claim.id), claim.token};
-      auto kept = co_await session.query(
-          "UPDATE plimsoll_jobs SET lease = ? WHERE id = ? AND token = ? AND lease IS NOT NULL RETURNING 1", row);
+      auto kept = co_await session.execute(
+          "UPDATE plimsoll_jobs SET lease = ? WHERE id = ? AND token = ? AND lease IS NOT NULL", row);
       if (!kept) co_return std::unexpected(std::move(kept).error());
-      if (kept->empty()) lost.emplace_back(claim.id);
+      if (*kept == 0) lost.emplace_back(claim.id);
     }
     co_return Result<>{};
   });
@@ -478,12 +478,12 @@ Task<Result<>> SqlQueue::complete(Session& session, const Claim& claim, const Ou
   if (output.bytes.size() > kResultBytes)
     co_return plimsoll::fail(kInternal, "the result of a job is larger than 64 MiB");
   const Cell row[] = {clock_.wall(), std::string(claim.id), claim.token};
-  auto held = co_await session.query(
+  auto held = co_await session.execute(
       "UPDATE plimsoll_jobs SET state = 'completed', progress = 100, lease = NULL, live_key = NULL, finished_at = ?,"
-      " error = '' WHERE id = ? AND token = ? AND state = 'running' RETURNING 1",
+      " error = '' WHERE id = ? AND token = ? AND state = 'running'",
       row);
   if (!held) co_return std::unexpected(std::move(held).error());
-  if (held->empty()) co_return plimsoll::fail(kStaleClaim);
+  if (*held == 0) co_return plimsoll::fail(kStaleClaim);
   if (!output.media_type.empty()) {
     const Cell result[] = {std::string(claim.id), output.media_type, output.file_name, output.bytes};
     auto kept = co_await session.query(
@@ -523,10 +523,10 @@ Task<Result<>> SqlQueue::progress(Loop& loop, const Claim& claim, int percent) {
   const Cell row[] = {std::int64_t{std::clamp(percent, 0, 100)}, std::string(claim.id), claim.token};
   bool held = false;
   auto written = co_await database_.write(loop, [&](Session& session) -> Task<Result<>> {
-    auto kept = co_await session.query(
-        "UPDATE plimsoll_jobs SET progress = ? WHERE id = ? AND token = ? AND state = 'running' RETURNING 1", row);
+    auto kept = co_await session.execute(
+        "UPDATE plimsoll_jobs SET progress = ? WHERE id = ? AND token = ? AND state = 'running'", row);
     if (!kept) co_return std::unexpected(std::move(kept).error());
-    held = !kept->empty();
+    held = *kept > 0;
     co_return Result<>{};
   });
   if (!written) co_return written;

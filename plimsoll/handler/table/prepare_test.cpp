@@ -362,6 +362,7 @@ class CountedWrites final : public database::Database {
       auto done = co_await inside_.script(sql);
       co_return done;
     }
+    std::int64_t changed() const override { return inside_.changed(); }
 
    private:
     CountedWrites& of_;

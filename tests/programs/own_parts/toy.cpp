@@ -72,6 +72,7 @@ class ToySession final : public Session {
     co_return done;
   }
   void alone(std::string_view what) override { inner_.alone(what); }
+  std::int64_t changed() const override { return inner_.changed(); }
   Session& inner() { return inner_; }
 
  private:
@@ -90,6 +91,7 @@ class ToyTransaction final : public Transaction {
     co_return done;
   }
   void alone(std::string_view what) override { inner_->alone(what); }
+  std::int64_t changed() const override { return inner_->changed(); }
   Task<Result<>> end(bool commit) override {
     auto done = co_await inner_->end(commit);
     co_return done;
