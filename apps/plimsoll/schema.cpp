@@ -1,5 +1,6 @@
 #include "apps/plimsoll/commands.hpp"
 #include "plimsoll/base/clock.hpp"
+#include "plimsoll/base/read_file.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/json/yaml.hpp"
@@ -9,10 +10,8 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <map>
-#include <sstream>
 
 namespace plimsoll::command {
 namespace {
@@ -139,10 +138,9 @@ class Files {
   Result<const Value*> read(const std::string& uri) {
     if (const auto found = documents_.find(uri); found != documents_.end()) return &found->second;
     const fs::path path = uri.substr(std::string_view("file://").size());
-    std::ifstream file(path, std::ios::binary);
-    std::ostringstream text;
-    if (!(text << file.rdbuf())) return fail(json::kMalformed, "cannot be read");
-    auto value = json::parse_yaml(arena_.keep(text.str()), arena_);
+    const auto text = read_file(path);
+    if (!text) return fail(json::kMalformed, "cannot be read: " + text.error().message());
+    auto value = json::parse_yaml(arena_.keep(*text), arena_);
     if (!value) return std::unexpected(std::move(value.error()));
     return &documents_.emplace(uri, *value).first->second;
   }

@@ -1,5 +1,6 @@
 #include "apps/plimsoll/commands.hpp"
 #include "plimsoll/base/encoding.hpp"
+#include "plimsoll/base/read_file.hpp"
 #include "plimsoll/config/options.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/write.hpp"
@@ -11,7 +12,6 @@
 #include <cstdio>
 #include <fstream>
 #include <iostream>
-#include <sstream>
 
 namespace plimsoll::command {
 namespace {
@@ -26,17 +26,9 @@ struct Options {
   bool json_lines = false;
 };
 
-std::optional<std::string> contents(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream out;
-  out << in.rdbuf();
-  if (!in || in.bad()) return std::nullopt;
-  return std::move(out).str();
-}
-
 Result<JwkSet> read_keys(const std::string& path) {
-  const auto text = contents(path);
-  if (!text) return fail(policy::kBadKey, "the key file " + path + " cannot be read");
+  const auto text = read_file(path);
+  if (!text) return fail(policy::kBadKey, "the key file " + path + " cannot be read: " + text.error().message());
   Arena arena;
   auto value = json::parse(*text, arena);
   if (!value) return fail(policy::kBadKey, path + " is not JSON: " + value.error().detail);

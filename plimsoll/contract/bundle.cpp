@@ -1,13 +1,12 @@
 #include "plimsoll/contract/bundle.hpp"
 
 #include "plimsoll/base/percent.hpp"
+#include "plimsoll/base/read_file.hpp"
 #include "plimsoll/json/yaml.hpp"
 #include "plimsoll/schema/uri.hpp"
 
 #include <charconv>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <set>
 
@@ -383,19 +382,12 @@ Reader::Text Reader::text_of(const std::string& file, bool referred) const {
   if (referred && is_url(file)) return fetch_(file);
   const auto no = [&](std::string_view why) { return std::unexpected("\"" + file + "\" " + std::string(why)); };
   std::error_code error;
-  if (fs::is_directory(file, error)) return no("is a directory");
   // A reference never waits: at a pipe, a terminal or /dev/zero. The document itself may come through a pipe.
   if (referred && fs::exists(file, error) && !fs::is_regular_file(file, error)) return no("is no regular file");
-  std::ifstream in(file, std::ios::binary);
-  if (!in) return no(std::string("cannot be read: ") + std::strerror(errno));
-  std::string text;
-  if (const auto size = fs::file_size(file, error); !error) text.reserve(std::min<std::uintmax_t>(size, kLargest));
-  for (char piece[65536]; in.read(piece, sizeof piece) || in.gcount() > 0;) {
-    text.append(piece, static_cast<std::size_t>(in.gcount()));
-    if (text.size() > kLargest) break;
-  }
-  text.shrink_to_fit();  // it is there as long as the contract
-  return text;
+  auto text = read_file(file, kLargest);
+  if (!text) return no("cannot be read: " + text.error().message());
+  text->shrink_to_fit();  // it is there as long as the contract
+  return std::move(*text);
 }
 
 std::optional<std::size_t> Reader::open(const std::string& file, const Value* referrer, std::string pointer,

@@ -1,6 +1,7 @@
 #include "plimsoll/contract/complaint.hpp"
 
 #include "plimsoll/base/letters.hpp"
+#include "plimsoll/base/read_file.hpp"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,8 +9,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
-#include <sstream>
 
 namespace plimsoll::contract {
 namespace {
@@ -23,10 +22,8 @@ constexpr std::size_t kNear = 1000;
 std::optional<std::string> contents(const std::string& path) {
   struct stat info{};
   if (::stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  if (!(text << in.rdbuf())) return std::nullopt;
-  return std::move(text).str();
+  auto text = read_file(path);
+  return text ? std::optional(std::move(*text)) : std::nullopt;
 }
 
 bool may_be_secret(std::string_view line) {

@@ -1,5 +1,6 @@
 #include "plimsoll/contract/ruleset.hpp"
 
+#include "plimsoll/base/read_file.hpp"
 #include "plimsoll/config/options.hpp"
 #include "plimsoll/contract/ruleset_oas.hpp"
 #include "plimsoll/contract/ruleset_rule.hpp"
@@ -9,8 +10,6 @@
 #include <algorithm>
 #include <deque>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
 namespace plimsoll::contract {
 
@@ -165,14 +164,13 @@ class Reading {
   /// Nothing, or why the file is no ruleset.
   std::optional<Complaint> file(const std::string& name, Choice choice, int depth) {
     auto& file = rules_.files.emplace_back(typename Rules::File{name, {}});
-    std::ifstream in(name, std::ios::binary);
-    std::ostringstream text;
-    if (!in || !(text << in.rdbuf()))
+    auto text = read_file(name);
+    if (!text)
       return Complaint{.code = std::string(load_error::kFileUnreadable.code),
                        .file = name,
-                       .what = "the ruleset cannot be read",
+                       .what = "the ruleset cannot be read: " + text.error().message(),
                        .remedy = std::string(load_error::kFileUnreadable.remedy)};
-    file.text = std::move(text).str();
+    file.text = std::move(*text);
     const auto wrong = [&](json::Position at, std::string what, std::string remedy) {
       return Complaint{.code = std::string(load_error::kMalformedDocument.code),
                        .file = name,

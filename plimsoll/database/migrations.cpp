@@ -2,15 +2,14 @@
 
 #include "plimsoll/base/digest.hpp"
 #include "plimsoll/base/encoding.hpp"
+#include "plimsoll/base/read_file.hpp"
 #include "plimsoll/base/timestamp.hpp"
 #include "plimsoll/database/dialect.hpp"
 #include "plimsoll/database/wait.hpp"
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <set>
-#include <sstream>
 
 namespace plimsoll::database {
 namespace {
@@ -112,11 +111,10 @@ Result<std::vector<Migration>> read_migrations(const std::string& folder) {
   if (code) return fail(kMigration, "the folder " + folder + " cannot be read: " + code.message());
   for (auto& entry : entries) {
     if (entry.path().extension() != ".sql") continue;
-    std::ifstream in{entry.path(), std::ios::binary};
-    std::stringstream text;
-    text << in.rdbuf();
-    if (!in) return fail(kMigration, "the file " + entry.path().string() + " cannot be read");
-    files.push_back({.name = entry.path().stem().string(), .sql = text.str(), .checksum = {}});
+    auto text = read_file(entry.path());
+    if (!text)
+      return fail(kMigration, "the file " + entry.path().string() + " cannot be read: " + text.error().message());
+    files.push_back({.name = entry.path().stem().string(), .sql = std::move(*text), .checksum = {}});
     files.back().checksum = to_hex(as_text(sha256(files.back().sql)));
   }
   std::ranges::sort(files, {}, &Migration::name);

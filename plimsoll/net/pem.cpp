@@ -1,16 +1,13 @@
 #include "plimsoll/net/pem.hpp"
 
 #include "plimsoll/base/owned_descriptor.hpp"
+#include "plimsoll/base/read_file.hpp"
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 #include <memory>
 
 namespace plimsoll::net {
@@ -46,11 +43,10 @@ std::string name_of_pem(const std::string& source) { return is_pem(source) ? "th
 std::expected<std::string, std::string> pem_text(const std::string& source) {
   if (is_pem(source)) return source;
   if (!opens_at_once(source)) return std::unexpected(source + ": it is no file");
-  std::ifstream file(source, std::ios::binary);
-  if (!file) return std::unexpected(source + ": " + std::strerror(errno));
-  std::string text{std::istreambuf_iterator<char>(file), {}};
-  if (!is_pem(text)) return std::unexpected(source + ": no PEM");
-  return text;
+  auto text = read_file(source);
+  if (!text) return std::unexpected(source + ": " + text.error().message());
+  if (!is_pem(*text)) return std::unexpected(source + ": no PEM");
+  return std::move(*text);
 }
 
 bool use_authorities(SSL_CTX* context, const std::string& file) {

@@ -1,5 +1,6 @@
 #include "plimsoll/server/deployment.hpp"
 
+#include "plimsoll/base/read_file.hpp"
 #include "plimsoll/contract/load_errors.hpp"
 #include "plimsoll/database/engine.hpp"
 #include "plimsoll/edge/server.hpp"
@@ -9,13 +10,11 @@
 #include "plimsoll/server/words.hpp"
 #include "plimsoll/telemetry/redact.hpp"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
 namespace plimsoll::config {
 
@@ -82,15 +81,6 @@ contract::Complaint complaint(const std::string& file, json::Position at, std::s
   return {.code = std::move(code), .file = file, .at = at, .what = std::move(what), .remedy = std::move(remedy)};
 }
 
-std::optional<std::string> contents(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return std::nullopt;
-  std::ostringstream out;
-  out << in.rdbuf();
-  if (in.bad()) return std::nullopt;
-  return std::move(out).str();
-}
-
 /// Fills `${NAME}` and `${file:PATH}` into every text of the document.
 class Secrets {
  public:
@@ -126,9 +116,10 @@ class Secrets {
   std::string look_up(std::string_view name, json::Position at) {
     if (name.starts_with("file:")) {
       const std::string path(name.substr(5));
-      auto text = contents(path);
+      auto text = read_file(path);
       if (!text) {
-        complaints_.push_back(complaint(file_, at, "missing-secret", "the secret file " + path + " cannot be read",
+        complaints_.push_back(complaint(file_, at, "missing-secret",
+                                        "the secret file " + path + " cannot be read: " + text.error().message(),
                                         "Mount the file, or correct the path in `${file:…}`."));
         return {};
       }
@@ -327,13 +318,14 @@ std::expected<Deployment, contract::Complaints> read_deployment(const std::strin
   made.file = given;
   if (given.empty()) {
     struct stat info{};
-    if (::stat("plimsoll.yaml", &info) != 0) return made;
+    if (::stat("plimsoll.yaml", &info) != 0 && (errno == ENOENT || errno == ENOTDIR)) return made;
     made.file = "plimsoll.yaml";
   }
   contract::Complaints complaints;
-  auto text = contents(made.file);
+  auto text = read_file(made.file);
   if (!text) {
-    complaints.push_back(complaint(made.file, {}, "file-unreadable", "the configuration cannot be read",
+    complaints.push_back(complaint(made.file, {}, "file-unreadable",
+                                   "the configuration cannot be read: " + text.error().message(),
                                    "Give the path of a readable file with --config."));
     return std::unexpected(std::move(complaints));
   }

@@ -2,12 +2,11 @@
 
 #include "plimsoll/base/hash.hpp"
 #include "plimsoll/base/owned_descriptor.hpp"
+#include "plimsoll/base/read_file.hpp"
 #include "plimsoll/client/url.hpp"
 #include "plimsoll/json/parse.hpp"
 
 #include <sys/stat.h>
-#include <fstream>
-#include <sstream>
 
 namespace plimsoll::policy {
 namespace {
@@ -24,13 +23,10 @@ std::int64_t changed_at(const std::string& path) {
 Result<JwkSet> read_set(const std::string& path) {
   // To open a pipe waits for a writer, and it may be an I/O thread that looks.
   if (!opens_at_once(path)) return fail(kBadKey, "the key file " + path + " is no file");
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream out;
-  out << in.rdbuf();
-  if (!in) return fail(kBadKey, "the key file " + path + " cannot be read");
-  const auto text = std::move(out).str();
+  const auto text = read_file(path);
+  if (!text) return fail(kBadKey, "the key file " + path + " cannot be read: " + text.error().message());
   Arena arena;
-  const auto value = json::parse(text, arena);
+  const auto value = json::parse(*text, arena);
   if (!value) return fail(kBadKey, "the key file " + path + " is not JSON: " + value.error().detail);
   auto set = parse_jwk_set(*value);
   if (!set) return fail(kBadKey, "the key file " + path + ": " + set.error().detail);
