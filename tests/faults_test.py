@@ -836,6 +836,91 @@ class EachFile(FaultTest):
         self.fails(2, "SYNC_ERROR", errno.EIO, "I/O error")
 
 
+class LogOfOthers(FaultTest):
+    """Another program cuts the log of a server that runs: nothing of it gets into the database any more."""
+
+    def with_rows_in_the_log(self):
+        """A server with rows that are in the file, and rows that are in the log alone; gives the titles of the first."""
+        server, folder, faults = self.prepare()
+        server.start()
+        in_file = {f"in the file {n}" for n in range(5)}
+        for title in in_file:
+            self.assertEqual(server.post("/notes", {"title": title}).status, 201)
+        with contextlib.closing(sqlite3.connect(folder / "notes.db", timeout=10)) as database:
+            self.assertEqual(database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0], 0)
+        for n in range(20):
+            self.assertEqual(server.post("/notes", {"title": f"in the log {n}"}).status, 201)
+        return server, folder, in_file
+
+    def test_it_is_put_aside_and_what_the_file_holds_is_served(self):
+        for size in (0, 20000):
+            with self.subTest(size):
+                server, folder, in_file = self.with_rows_in_the_log()
+                os.truncate(folder / "notes.db-wal", size)
+                self.event(server, "database-replaced")
+                harness.until(lambda: self.readiness(server)[0] == 200, lambda: f"ready again: {server.describe()}")
+                self.assertEqual(self.titles(server), in_file)
+                self.assertEqual(server.post("/notes", {"title": "after"}).status, 201)
+                self.assertEqual(server.stop(), 0)
+                self.assertEqual(self.plimsoll("database", "verify", "--database", "sqlite:notes.db", directory=folder).returncode, 0)
+                server.restart()
+                self.assertEqual(self.titles(server), in_file | {"after"})
+
+    def test_the_end_of_the_process_writes_nothing_of_it(self):
+        server, folder, in_file = self.with_rows_in_the_log()
+        server.signal(signal.SIGSTOP)
+        os.truncate(folder / "notes.db-wal", 0)
+        server.signal(signal.SIGTERM)
+        server.signal(signal.SIGCONT)
+        self.assertEqual(server.wait(), 0)
+        with contextlib.closing(sqlite3.connect(f"file:{folder}/notes.db?mode=ro&immutable=1", uri=True)) as database:
+            self.assertEqual({title for (title,) in database.execute("SELECT title FROM notes")}, in_file)
+
+
+class SmallBlocks(FaultTest):
+    """A file system whose blocks are smaller than a page of memory, and that fills: 75 with the reason, and no signal."""
+
+    def test_a_start_ends_with_75_however_much_room_is_left(self):
+        folder = self.directory()
+        image, place = folder / "image", folder / "place"
+        place.mkdir()
+        with open(image, "wb") as file:
+            file.truncate(4 << 20)
+        made = subprocess.run(["mkfs.ext4", "-q", "-F", "-b", "1024", image], capture_output=True).returncode == 0 if shutil.which("mkfs.ext4") else False
+        if not made or subprocess.run(["mount", "-o", "loop", image, place], capture_output=True).returncode != 0:
+            self.skipTest("no file system can be mounted here")
+        self.addCleanup(subprocess.run, ["umount", "-l", place])
+        (folder / "api.yaml").write_text(CONTRACT)
+        (folder / "plimsoll.yaml").write_text(f"database: {{url: 'sqlite:{place}/notes.db'}}\nlimits: {{start-patience: 0s}}\n")
+        server = self.server(folder / "api.yaml", folder / "plimsoll.yaml", directory=folder)
+        server.start()
+        self.assertEqual(server.post("/notes", {"title": "kept"}).status, 201)
+        self.assertEqual(server.stop(), 0)
+        seen = set()
+        for left in range(0, 60, 4):  # KiB
+            with open(place / "filler", "wb", buffering=0) as filler, contextlib.suppress(OSError):
+                while True:
+                    filler.write(b"x" * 1024)
+            os.truncate(place / "filler", max(0, (place / "filler").stat().st_size - left * 1024))
+            for arguments in (("database", "verify"), ("jobs", "list")):
+                self.assertIn(self.plimsoll(*arguments, "--database", f"sqlite:{place}/notes.db", directory=folder).returncode, (0, 75), (left, arguments))
+            harness.Process.start(server)
+            try:
+                harness.until(lambda: not server.alive or self.answers(server), lambda: server.describe())
+                seen.add(server.stop() if server.alive else server.wait())
+            finally:
+                server.kill()
+            (place / "filler").unlink()
+        self.assertLessEqual(seen, {0, 75})
+        self.assertIn(75, seen)
+        server.restart()
+        self.assertEqual(self.titles(server), {"kept"})
+
+    def answers(self, server):
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return harness.fetch(server.address, target="/livez", patience=5).status == 200
+
+
 class Damaged(FaultTest):
     """The disk gives other bytes than were written: what can be read is served, and the server is not ready until the file is sound again."""
 
@@ -947,6 +1032,19 @@ class Restored(FaultTest):
         subprocess.run(["cp", folder / "backup.db", folder / "notes.db"], check=True)
         self.refuses(server, folder)
         self.serves_the_backup(server, folder)
+
+    def test_a_backup_that_was_copied_over_it_with_its_times_is_refused_each_time(self):
+        server, folder, faults = self.prepare(Reads.CONTRACT, config="database: {url: 'sqlite:notes.db', checkpoint: 64KiB}\n")
+        server.start()
+        for n in range(40):
+            self.assertEqual(server.post("/notes", {"title": f"in the backup {n} " + "x" * 500}).status, 201)
+        self.assertEqual(self.plimsoll("database", "backup", "backup.db", "--database", "sqlite:notes.db", directory=folder).returncode, 0)
+        for n in range(127):
+            self.assertEqual(server.post("/notes", {"title": f"later {n} " + "y" * 1500}).status, 201)
+        server.kill()
+        subprocess.run(["cp", "-p", folder / "backup.db", folder / "notes.db"], check=True)
+        self.refuses(server, folder)
+        self.refuses(server, folder)
 
     def test_a_backup_that_was_renamed_over_it_before_the_kill_is_not_mixed_with_the_log(self):
         server, folder = self.killed()

@@ -189,7 +189,7 @@ class Sqlite final : public Database {
   /// Another program has written into the file: where it has changed its times alone, all is as before. Else what is
   /// there counts as another file, and what the log holds is of none.
   Result<> open_overwritten(std::unique_ptr<SqliteConnection>& writer) {
-    if (writer->begins_as_before() && is_sound(options_)) {
+    if (!writer->log_is_cut() && writer->begins_as_before() && is_sound(options_)) {
       auto done = exchange_files(writer, true);
       if (done && options_.log)
         options_.log->write(telemetry::Level::warning, "database-touched", [](telemetry::Line& line) {

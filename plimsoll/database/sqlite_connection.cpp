@@ -343,7 +343,7 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteOpt
   // effect, where something else of the process has begun to use it.
   static const int quiet = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   (void)quiet;
-  static const bool watched = (SqliteDisk::watch_reads(), true);
+  static const bool watched = (SqliteDisk::replace_calls(), true);
   (void)watched;
   // Temporary files are made where the database is, which must be writable all the same: of several databases, where
   // the first is. Without such a place SQLite looks for another by itself.
@@ -739,7 +739,8 @@ std::string_view SqliteConnection::lost() {
   const auto state = checkpoints();
   struct stat is{};
   if (::stat(path_.c_str(), &is) != 0 || Identity{.device = is.st_dev, .inode = is.st_ino} != file_) return kMoved;
-  if (overwritten_ || written_of(is) != known_) return overwritten() ? kOverwritten : std::string_view{};
+  if (overwritten_ || written_of(is) != known_ || log_is_cut())
+    return overwritten() ? kOverwritten : std::string_view{};
   if (state) checkpoints_ = *state;  // of a log that was begun anew, say
   return {};
 }
@@ -792,7 +793,24 @@ void SqliteConnection::remember() {
   beginning_ = beginning();
 }
 
+bool SqliteConnection::log_is_cut() {
+  if (log_path_.empty()) return false;
+  auto* const index = wal_index();
+  if (!index) return false;
+  const auto written = [&] {  // bytes
+    constexpr std::uint64_t kHeader = 32, kFrameHeader = 24;
+    const auto page = std::atomic_ref(index[1]).load(std::memory_order_acquire) >> 48;
+    const auto frames = std::atomic_ref(index[2]).load(std::memory_order_acquire) & UINT32_MAX;
+    return frames == 0 ? 0 : kHeader + frames * (kFrameHeader + (page & 0xfe00) + ((page & 1) << 16));
+  };
+  const auto before = written();
+  struct stat is{};
+  // A log that SQLite cuts is said to be empty before.
+  return ::stat(log_path_.c_str(), &is) == 0 && static_cast<std::uint64_t>(is.st_size) < before && written() == before;
+}
+
 bool SqliteConnection::overwritten() {
+  overwritten_ = overwritten_ || (!path_.empty() && log_is_cut());
   if (overwritten_ || path_.empty() || written_to(path_) == known_ || has_moved()) return overwritten_;
   const auto before = checkpoints();
   const auto now = written_to(path_);

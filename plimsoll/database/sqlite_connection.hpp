@@ -121,6 +121,8 @@ class SqliteConnection {
   /// Where another program has written into the file: it begins as before and has its size, as after a change of its
   /// times alone.
   bool begins_as_before();
+  /// Another program has cut the log: it is shorter than what the index says to be in it.
+  bool log_is_cut();
   /// Closing it writes nothing of its log into the file, and leaves the log.
   void leave_log();
   /// From now on a value that is longer ends its statement as too many steps do, before it is read.
@@ -184,7 +186,7 @@ class SqliteConnection {
   bool is_empty() const;
   /// Notes what the file is like: all that was written to it so far was written by SQLite.
   void remember();
-  /// Once it was, it remains so.
+  /// Once it was, it remains so; a log that was cut counts as well: nothing of it may get into the file.
   bool overwritten();
   void report(int code) const;
   Result<> run_now(std::string_view sql, std::span<const Cell> parameters, RowSink* into, const StepLimit& limit);

@@ -1,5 +1,6 @@
 #include "plimsoll/database/sqlite_disk.hpp"
 
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <sqlite3.h>
 #include <sys/mman.h>
@@ -27,6 +28,26 @@ ssize_t read_file(int file, void* into, std::size_t size, off_t at) {
   if (got < 0 && errno != EAGAIN && errno != EINTR) [[unlikely]]
     failed_of_thread = errno;
   return got;
+}
+
+/// SQLite makes room in the file of the WAL index by writing the last byte of each of its pages (4,096 bytes). Where
+/// the file system has smaller blocks, the rest of the page may find no room, and who uses it is killed (SIGBUS).
+ssize_t write_file(int file, const void* from, std::size_t size, off_t at) {
+  constexpr off_t kPage = 4096;
+  if (size == 1 && at % kPage == kPage - 1)
+    if (const int failed = ::posix_fallocate(file, at + 1 - kPage, kPage); failed == ENOSPC || failed == EDQUOT) {
+      errno = failed;
+      return -1;
+    }
+  return ::pwrite(file, from, size, at);
+}
+
+/// Root's SQLite gives a log to the owner of the database each time that it opens one. Where it is his, nothing is
+/// done: the time at which the log was changed last says whether it belongs to the file (`match_log`).
+int give_file(int file, uid_t owner, gid_t group) {
+  struct stat about{};
+  if (::fstat(file, &about) == 0 && about.st_uid == owner && about.st_gid == group) return 0;
+  return ::fchown(file, owner, group);
 }
 
 Nanoseconds now() noexcept { return system_clock().steady(); }
@@ -61,12 +82,15 @@ std::optional<bool> is_there(int file, std::size_t size, off_t at) noexcept {
 
 }  // namespace
 
-void SqliteDisk::watch_reads() {
+void SqliteDisk::replace_calls() {
   auto* vfs = sqlite3_vfs_find("unix");
   if (!vfs || vfs->iVersion < 3) return;
-  const auto call = reinterpret_cast<sqlite3_syscall_ptr>(&read_file);
-  for (const auto* name : {"pread", "pread64"})  // SQLite is built to use one of them
-    if (vfs->xGetSystemCall(vfs, name)) vfs->xSetSystemCall(vfs, name, call);
+  const auto replace = [vfs](const char* name, auto* by) {
+    if (vfs->xGetSystemCall(vfs, name)) vfs->xSetSystemCall(vfs, name, reinterpret_cast<sqlite3_syscall_ptr>(by));
+  };
+  for (const auto* name : {"pread", "pread64"}) replace(name, &read_file);  // SQLite is built to use one of them
+  for (const auto* name : {"pwrite", "pwrite64"}) replace(name, &write_file);
+  replace("fchown", &give_file);
 }
 
 SqliteDisk::Access::Access(SqliteDisk& disk, std::atomic<Nanoseconds>* since) noexcept : disk_(disk), since_(since) {

@@ -57,8 +57,8 @@ class SqliteDisk {
   Nanoseconds longest_wait() const noexcept;
   /// Every reader thread has waited for so long or longer.
   bool all_wait(Nanoseconds span) const noexcept;
-  /// Replaces SQLite's call, once; where SQLite reads in another way all reads wait. Before the first file is opened.
-  static void watch_reads();
+  /// Replaces SQLite's calls, once; where SQLite reads in another way all reads wait. Before the first file is opened.
+  static void replace_calls();
 
  private:
   ssize_t timed(std::atomic<Nanoseconds>& since, int file, void* into, std::size_t size, off_t at) noexcept;
