@@ -14,7 +14,8 @@
 namespace plimsoll::database {
 
 inline constexpr std::string_view kMoved = "sqlite: the database file was moved or deleted";
-inline constexpr std::string_view kOverwritten = "sqlite: another program has written into the database file, or cut its log";
+inline constexpr std::string_view kOverwritten =
+    "sqlite: another program has written into the database file, or cut its log";
 /// An error with its cause, which goes without it where memory is short: for threads that have nobody to throw to.
 inline Error caused(DeclaredProblem problem, std::string_view cause) noexcept {
   Error error{problem};
