@@ -4,6 +4,7 @@ import pathlib
 import pty
 import re
 import resource
+import shutil
 import sqlite3
 import subprocess
 import tempfile
@@ -261,6 +262,69 @@ components: {schemas: {Note: {type: object, properties: {id: {type: integer, rea
         checked = self.plimsoll("check", "notes.yaml", directory=folder)
         self.assertEqual(checked.returncode, self.plimsoll("serve", "notes.yaml", "--listen", "127.0.0.1:0", "--management", "off", directory=folder).returncode)
         self.assertIn("error[database]: the database notes.db cannot be opened", checked.stderr)
+
+    FILES = HEAD + """x-plimsoll: {authorization: any-caller, tables: {notes: {schema: '#/components/schemas/Note', search: [title], files: {scan: {stored: folder}}}}}
+paths:
+  /notes:
+    get: {security: [], x-plimsoll: {table: notes}, responses: {'200': {description: ok}}}
+  /notes/{id}/scan:
+    parameters: [{name: id, in: path, required: true, schema: {type: string}}]
+    put: {security: [], x-plimsoll: {table: notes, file: scan}, requestBody: {content: {image/png: {}}}, responses: {'204': {description: ok}}}
+components: {schemas: {Note: {type: object, properties: {id: {type: string, format: uuid, readOnly: true}, title: {type: string}}}}}
+"""
+
+    def everything(self):
+        """A folder for each: the examples that need no program, a contract of all keys, and one with files in a folder. With the
+        name of its contract and what `serve` is given beside it."""
+        for name in ("shop", "packages"):
+            yield self.copied(harness.ROOT / "examples" / name), f"{name}.yaml", ["--dev"]
+        library = self.directory()
+        self.plimsoll("token", "key", "--private", "private.jwk", "--public", "jwks.json", directory=library)
+        (library / "library.yaml").write_text(mistakes.CONTRACT)
+        (library / "plimsoll.yaml").write_text(mistakes.DEPLOYMENT)
+        yield library, "library.yaml", []
+        files = self.directory()
+        (files / "files.yaml").write_text(self.FILES)
+        (files / "plimsoll.yaml").write_text("database: {url: 'sqlite:files.db'}\nfiles: {folder: kept}\n")
+        yield files, "files.yaml", []
+
+    def copied(self, folder):
+        made = self.directory() / folder.name
+        shutil.copytree(folder, made)
+        return made
+
+    def contents(self, folder):
+        """All that is in a folder: of files their bytes, and when they were written."""
+        return {str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns) if path.is_file() else path.stat().st_mode
+                for path in folder.rglob("*") if path.name != "plimsoll.log"}
+
+    def test_check_leaves_everything_as_it_is_before_and_after_a_server_and_both_go_on(self):
+        for folder, contract, more in self.everything():
+            with self.subTest(contract):
+                before = self.contents(folder)
+                checked = self.plimsoll("check", contract, *more, directory=folder)
+                self.assertEqual(checked.returncode, 0, checked.stderr)
+                self.assertEqual(self.contents(folder), before)
+                for _ in range(2):
+                    server = self.serve(folder / contract, directory=folder, arguments=more)
+                    self.assertEqual(self.plimsoll("check", contract, *more, directory=folder).returncode, 0, "beside the server")
+                    server.stop()
+                    before = self.contents(folder)
+                    checked = self.plimsoll("check", contract, *more, directory=folder)
+                    self.assertEqual(checked.returncode, 0, checked.stderr)
+                    self.assertEqual(self.contents(folder), before)
+
+    def test_check_finds_a_folder_of_files_that_serve_could_not_use(self):
+        folder = self.directory()
+        (folder / "files.yaml").write_text(self.FILES)
+        (folder / "a-file").write_text("no folder")
+        for name, said in (("nowhere/kept", "cannot be made: No such file or directory"), ("a-file", "cannot be opened: Not a directory")):
+            (folder / "plimsoll.yaml").write_text(f"database: {{url: 'sqlite:files.db'}}\nfiles: {{folder: {name}}}\n")
+            checked = self.plimsoll("check", "files.yaml", directory=folder)
+            served = self.plimsoll("serve", "files.yaml", "--listen", "127.0.0.1:0", "--management", "off", directory=folder)
+            self.assertEqual((checked.returncode, served.returncode), (2, 2), checked.stderr + served.stderr)
+            self.assertIn(f"files: {name} {said}", checked.stderr)
+            self.assertEqual(served.stderr.replace("not started: ", ""), checked.stderr)
 
     def test_check_says_that_a_locked_database_may_be_free_later(self):
         folder = self.directory()

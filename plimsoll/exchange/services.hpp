@@ -53,7 +53,8 @@ struct Services {
   const json::Value* deployment = nullptr;  ///< `plimsoll.yaml` as read, secrets filled in; null when there is none
   std::string deployment_file = "plimsoll.yaml";  ///< as it was named
   bool development = false;                       ///< `--dev`
-  bool mock = false;  ///< every operation answers from its examples: nobody is asked who they are
+  bool mock = false;   ///< every operation answers from its examples: nobody is asked who they are
+  bool trial = false;  ///< nothing will be served: what a start would do is tried, and nothing may remain of it
   /// What parts have made for all operations and threads of the process, and what outlives a plan: limits, cached
   /// answers, keys, counters. Its keys are made of names that mean the same in the next plan. Never null.
   std::shared_ptr<Shared> shared = std::make_shared<Shared>();

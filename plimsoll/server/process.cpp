@@ -52,6 +52,7 @@ Services Process::services() {
   made.clock = &clock;
   made.development = settings.development;
   made.mock = settings.mock_all;
+  made.trial = settings.dry_run;
   made.shared = state;
   made.runners = runners;
   return made;

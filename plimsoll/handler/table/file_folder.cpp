@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <optional>
 #include <system_error>
 
@@ -100,6 +101,12 @@ OwnedDescriptor open_folder(const std::string& path) {
   return OwnedDescriptor{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
 }
 
+/// With the error of the system in errno.
+std::unexpected<Error> cannot_be(std::string_view what, const std::string& path) {
+  return std::unexpected(Error{&kFilesUnavailable}.because("files: " + path + " cannot be " + std::string(what) + ": " +
+                                                           std::system_category().message(errno)));
+}
+
 }  // namespace
 
 std::unexpected<Error> FileFolder::failed(std::string_view what) const {
@@ -113,13 +120,9 @@ Error FileFolder::hanging(Nanoseconds span) {
 }
 
 Result<std::shared_ptr<FileFolder>> FileFolder::open(const std::string& path, std::string_view owner) {
-  if (::mkdir(path.c_str(), 0750) != 0 && errno != EEXIST)
-    return std::unexpected(Error{&kFilesUnavailable}.because(
-        "files: " + path + " cannot be made: " + std::system_category().message(errno)));
+  if (::mkdir(path.c_str(), 0750) != 0 && errno != EEXIST) return cannot_be("made", path);
   auto root = open_folder(path);
-  if (!root)
-    return std::unexpected(Error{&kFilesUnavailable}.because(
-        "files: " + path + " cannot be opened: " + std::system_category().message(errno)));
+  if (!root) return cannot_be("opened", path);
   std::shared_ptr<FileFolder> made{new FileFolder(path, to_hex(as_text(sha256({"files", owner}))), std::move(root))};
   if (auto incoming = made->part(std::string(kIncoming), true); !incoming)
     return std::unexpected(std::move(incoming).error());
@@ -131,6 +134,16 @@ Result<std::shared_ptr<FileFolder>> FileFolder::open(const std::string& path, st
   if (!marked) return std::unexpected(std::move(marked).error());
   if (!*marked) return made->failed("the mark of the database cannot be read");
   return made;
+}
+
+Result<> FileFolder::could_open(const std::string& path) {
+  const auto is_writable = [](const std::string& folder) {
+    return ::faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS) == 0;
+  };
+  if (open_folder(path)) return is_writable(path) ? Result<>{} : cannot_be("written to", path);
+  if (errno != ENOENT) return cannot_be("opened", path);
+  const auto parent = (std::filesystem::absolute(path) / "").parent_path().parent_path();
+  return is_writable(parent.string()) ? Result<>{} : cannot_be("made", path);
 }
 
 Result<> FileFolder::mark() {

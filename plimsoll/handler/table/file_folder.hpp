@@ -49,6 +49,9 @@ class FileFolder : public std::enable_shared_from_this<FileFolder> {
   /// Makes the folder where it is missing. `owner` is the identity of a database: a folder that another database has
   /// marked is refused.
   static Result<std::shared_ptr<FileFolder>> open(const std::string& path, std::string_view owner);
+  /// Whether `open` would find or could make a folder there that it may write to. Nothing is made, and whose it is is
+  /// not looked at.
+  static Result<> could_open(const std::string& path);
 
   /// Whether the folder that the deployment names is there, is marked by this database and has room; with `writing`,
   /// whether it takes a file. One that was replaced, by one with the same mark, is used from then on.

@@ -214,13 +214,18 @@ void open_folder(const contract::Contract& contract, const Services& services, c
   if (options->folder.empty())
     return refuse("table \"" + found->name + "\" has files that are `stored: folder`, and there is no folder",
                   "Name one in the deployment: `files: {folder: /var/lib/shop/files}`.");
-  auto folder = folder_of(services, options->folder);
-  if (!folder) {
-    const auto own = database::own_remedy_of(folder.error());
-    return refuse(database::reason_of(folder.error()),
-                  own.empty() ? "Give the user of the server the right to write there, or name another folder."
-                              : std::string(own));
+  const auto refuse_folder = [&](const Error& failed) {
+    const auto own = database::own_remedy_of(failed);
+    refuse(database::reason_of(failed),
+           own.empty() ? "Give the user of the server the right to write there, or name another folder."
+                       : std::string(own));
+  };
+  if (services.trial) {  // the database of a trial is a copy with secrets of its own: the folder would be marked by it
+    if (auto could = FileFolder::could_open(options->folder); !could) refuse_folder(could.error());
+    return;
   }
+  auto folder = folder_of(services, options->folder);
+  if (!folder) return refuse_folder(folder.error());
   services.of_plan->of<PlanFolder>()->folder = *folder;
   const Clock& clock = services.clock ? *services.clock : system_clock();
   if (!std::exchange(services.of_generation->of<Probed>()->done, true)) {
