@@ -326,6 +326,33 @@ components: {schemas: {Note: {type: object, properties: {id: {type: string, form
             self.assertIn(f"files: {name} {said}", checked.stderr)
             self.assertEqual(served.stderr.replace("not started: ", ""), checked.stderr)
 
+    def test_a_deployment_beside_the_contract_is_read_or_the_command_is_refused(self):
+        """Of every command that reads a deployment and is given a contract."""
+        parent = self.directory()
+        folder = parent / "shop"
+        folder.mkdir()
+        (folder / "notes.yaml").write_text(self.TABLES)
+        (folder / "plimsoll.yaml").write_text("database: {url: 'sqlite:real.db'}\nlisten: ['127.0.0.1:0']\nmanagement: off\n")
+        commands = (["serve"], ["serve", "shop/other.yaml"], ["check"], ["mock"], ["migrate", "new", "first"], ["migrate", "status"], ["migrate", "up"], ["migrate", "rls"])
+        (folder / "other.yaml").write_text(self.TABLES.replace("paths:", "servers: [{url: /v2}]\npaths:"))
+        for command in commands:
+            with self.subTest(command):
+                refused = self.plimsoll(*command, "shop/notes.yaml", directory=parent)
+                self.assertEqual(refused.returncode, 2, refused.stdout + refused.stderr)
+                self.assertIn("error[deployment-not-read]: this file is not read: without --config it is plimsoll.yaml in the working directory that is read, "
+                              "and there is none\n", refused.stderr)
+                self.assertTrue(refused.stderr.startswith("shop/plimsoll.yaml: "), refused.stderr)
+                self.assertEqual(refused.stderr.count("help: Write `--config shop/plimsoll.yaml`, or run the command in that folder."), 1, refused.stderr)
+                self.assertEqual([path.name for path in parent.rglob("*.db")], [])
+        (parent / "plimsoll.yaml").write_text("listen: ['127.0.0.1:0']\n")
+        both = self.plimsoll("check", "shop/notes.yaml", directory=parent)
+        self.assertEqual(both.returncode, 2, both.stdout)
+        self.assertIn("help: Write `--config shop/plimsoll.yaml`, or `--config plimsoll.yaml` for the one in the working directory.", both.stderr)
+        for named in ("shop/plimsoll.yaml", "plimsoll.yaml"):
+            self.assertEqual(self.plimsoll("check", "shop/notes.yaml", "--config", named, directory=parent).returncode, 0)
+        self.assertEqual(self.plimsoll("check", "notes.yaml", directory=folder).returncode, 0)
+        self.assertEqual(self.plimsoll("check", folder / "notes.yaml", directory=folder).returncode, 0)
+
     def test_check_says_that_a_locked_database_may_be_free_later(self):
         folder = self.directory()
         (folder / "notes.yaml").write_text(self.TABLES)

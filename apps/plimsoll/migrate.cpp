@@ -209,7 +209,7 @@ int run(Options options) {
   if (options.action != "new" && options.contract.empty()) options.contract = std::exchange(options.name, {});
   if (options.action == "rls" && options.contract.empty())
     return complain("`migrate rls` needs a contract", {}, "plimsoll migrate rls CONTRACT");
-  auto deployment = server::read_deployment(options.config);
+  auto deployment = server::read_deployment(options.config, {&options.contract, 1});
   if (!deployment) return complain(deployment.error());
   if (!options.contract.empty() && !fs::is_regular_file(options.contract))
     return complain("the contract cannot be read", options.contract,

@@ -311,17 +311,46 @@ void set_redirect(Deployment& made, contract::Complaints& complaints) {
           "Name listeners, `redirect-to-https: {from: [':80']}`, or the proxies in front with `trusted-proxies`.");
 }
 
+/// The name of a deployment that nobody names.
+constexpr const char* kUsualFile = "plimsoll.yaml";
+
+/// A deployment beside a contract, where it is not the one of the working directory: it would not be read, and its
+/// contract would be served with another database and without its limits.
+contract::Complaints passed_over(std::span<const std::string> contracts) {
+  namespace fs = std::filesystem;
+  contract::Complaints complaints;
+  for (const auto& each : contracts) {
+    const auto beside = fs::path(each).parent_path() / kUsualFile;
+    std::error_code unknown;
+    if (!fs::exists(beside, unknown) || fs::equivalent(beside, kUsualFile, unknown)) continue;
+    if (std::ranges::find(complaints, beside.string(), &contract::Complaint::file) != complaints.end()) continue;
+    const bool here = fs::exists(kUsualFile, unknown);
+    complaints.push_back({.code = "deployment-not-read",
+                          .file = beside.string(),
+                          .what = "this file is not read: without --config it is plimsoll.yaml in the working "
+                                  "directory that is read" +
+                                  std::string(here ? "" : ", and there is none"),
+                          .remedy = "Write `--config " + beside.string() + "`" +
+                                    (here ? ", or `--config plimsoll.yaml` for the one in the working directory."
+                                          : ", or run the command in that folder.")});
+  }
+  return complaints;
+}
+
 }  // namespace
 
-std::expected<Deployment, contract::Complaints> read_deployment(const std::string& given) {
+std::expected<Deployment, contract::Complaints> read_deployment(const std::string& given,
+                                                                std::span<const std::string> contracts) {
   Deployment made;
   made.file = given;
-  if (given.empty()) {
-    struct stat info{};
-    if (::stat("plimsoll.yaml", &info) != 0 && (errno == ENOENT || errno == ENOTDIR)) return made;
-    made.file = "plimsoll.yaml";
-  }
   contract::Complaints complaints;
+  if (given.empty()) {
+    complaints = passed_over(contracts);
+    struct stat info{};
+    if (!complaints.empty()) return std::unexpected(std::move(complaints));
+    if (::stat(kUsualFile, &info) != 0 && (errno == ENOENT || errno == ENOTDIR)) return made;
+    made.file = kUsualFile;
+  }
   auto text = read_file(made.file);
   if (!text) {
     complaints.push_back(complaint(made.file, {}, "file-unreadable",

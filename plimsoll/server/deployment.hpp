@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -62,8 +63,10 @@ std::vector<config::Key> built_in_sections();
 std::span<const config::Field> nested_fields();
 
 /// Reads a deployment; `file` empty: `plimsoll.yaml` in the working directory when there is one, else the defaults.
-/// `${NAME}` is taken from the environment and `${file:PATH}` from a file; one that is missing is a complaint.
-std::expected<Deployment, contract::Complaints> read_deployment(const std::string& file);
+/// Another one beside a contract, which would be passed over, is a complaint. `${NAME}` is taken from the environment
+/// and `${file:PATH}` from a file; one that is missing is a complaint.
+std::expected<Deployment, contract::Complaints> read_deployment(const std::string& file,
+                                                                std::span<const std::string> contracts = {});
 
 /// One option, for `config --explain`.
 struct Explained {

@@ -73,9 +73,10 @@ std::expected<Documents, contract::Complaints> read_documents(const Settings& se
     else
       all.insert(all.end(), contract.error().begin(), contract.error().end());
   };
-  read(settings.contract);
-  for (const auto& file : settings.versions) read(file);
-  auto deployment = read_deployment(settings.config);
+  std::vector<std::string> files{settings.contract};
+  files.insert(files.end(), settings.versions.begin(), settings.versions.end());
+  for (const auto& file : files) read(file);
+  auto deployment = read_deployment(settings.config, files);
   if (!deployment) all.insert(all.end(), deployment.error().begin(), deployment.error().end());
   if (!all.empty()) return std::unexpected(std::move(all));
   if (!settings.listen.empty()) deployment->listen = settings.listen;
