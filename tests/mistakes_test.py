@@ -314,6 +314,25 @@ components: {schemas: {Note: {type: object, properties: {id: {type: string, form
                     self.assertEqual(checked.returncode, 0, checked.stderr)
                     self.assertEqual(self.contents(folder), before)
 
+    def test_mock_serves_every_contract_that_check_accepts(self):
+        alone = self.directory()
+        (alone / "notes.yaml").write_text(self.TABLES)  # `idempotency: required`, and no deployment
+        for folder, contract, _ in [*self.everything(), (alone, "notes.yaml", [])]:
+            with self.subTest(contract):
+                before = self.contents(folder)
+                server = harness.Server(folder / contract, folder, verb=("mock",))
+                self.addCleanup(self._end, server)
+                server.start()
+                served = server.get("/openapi.json").json()["paths"]
+                self.assertGreater(len(served), 0)
+                if folder == alone:
+                    self.assertEqual(server.post("/notes", {"title": "a"}).code, "idempotency-key-missing")
+                    self.assertEqual(server.post("/notes", {"title": "a"}, {"Idempotency-Key": "a\tb" * 200}).code, "idempotency-key-invalid")
+                    made = [server.post("/notes", {"title": title}, {"Idempotency-Key": "k"}) for title in "ab"]
+                    self.assertEqual([one.status for one in made], [201, 201])
+                server.stop()
+                self.assertEqual(self.contents(folder), before, "no database is made, and none is opened")
+
     def test_check_finds_a_folder_of_files_that_serve_could_not_use(self):
         folder = self.directory()
         (folder / "files.yaml").write_text(self.FILES)

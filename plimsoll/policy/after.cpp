@@ -26,7 +26,7 @@ class After final : public Check {
   static constexpr std::span<const Problem* const> problems{};
 
   static Result<std::unique_ptr<Policy>> build(Options options, const Build& build) {
-    if (options.job.empty()) return nullptr;
+    if (options.job.empty() || build.services.mock) return nullptr;  // nothing succeeds there that a job could follow
     const std::string_view method = build.operation.method;
     if (http::is_safe(method))
       return fail(config::kConfiguration,

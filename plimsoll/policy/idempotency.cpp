@@ -58,6 +58,21 @@ struct plimsoll::config::Words<plimsoll::policy::Effect> {
 namespace plimsoll::policy {
 namespace {
 
+/// In a mock, where nothing takes effect and nothing is kept: the key is there and well-formed.
+class KeyAlone final : public Check {
+ public:
+  explicit KeyAlone(bool required) : required_(required) {}
+  Result<> check(Request& request, Context&) override {
+    const auto key = read_idempotency_key(request.headers);
+    if (!key.given && required_) return fail(kMissing);
+    if (key.given && !key.valid) return fail(kInvalid);
+    return {};
+  }
+
+ private:
+  const bool required_;
+};
+
 /// A request that is repeated with its key is answered as it was the first time, and takes effect once. The record
 /// commits in the transaction of the effect (Participant), so that no crash parts them.
 ///
@@ -126,6 +141,7 @@ class Idempotency final : public Policy {
   static Result<std::unique_ptr<Policy>> build(Options options, const Build& build) {
     const std::string_view method = build.operation.method;
     if (options.key == Requirement::off || http::is_safe(method)) return nullptr;
+    if (build.services.mock) return std::make_unique<KeyAlone>(options.key == Requirement::required);
     if (!build.services.database)
       return fail(config::kConfiguration, "`idempotency` needs a database to remember answers in");
     if (options.honoured && !acts_elsewhere(options, build.operation))

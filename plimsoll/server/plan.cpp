@@ -31,8 +31,8 @@ Plan::Plan(Process& process, const Services& services, const Deployment& deploym
 Plan::~Plan() = default;
 
 bool Plan::needs_database() const {
-  if (deployment_.names_database || !process_.handlers.empty()) return true;
   if (process_.settings.mock_all) return false;
+  if (deployment_.names_database || !process_.handlers.empty()) return true;
   for (const auto& operation : contract_->operations)
     for (const auto& extension : operation.extensions)
       if (const auto* way = handling(extension.key); way && (way->needs_database || operation.extension("idempotency")))
