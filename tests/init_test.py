@@ -210,6 +210,26 @@ class Sqlite(Init):
         self.assertEqual(server.post("/orders", {"number": "a3", "customer_id": 2, "total": 1.5}).json()["paid"], False)
 
 
+    def test_a_view_that_the_database_cannot_read_is_left_out_with_the_reason(self):
+        database = self.database(self.directory(), "old.db")
+        database.script(SQLITE + """
+CREATE TABLE dropped(nope);
+CREATE VIEW of_a_table_that_is_gone AS SELECT nope FROM dropped;
+DROP TABLE dropped;
+CREATE VIEW of_a_column_that_is_gone AS SELECT colour FROM customers;
+CREATE VIEW of_a_function_of_a_program AS SELECT shout(name) AS name FROM customers;
+CREATE VIEW one_of_a_circle AS SELECT * FROM other_of_a_circle;
+CREATE VIEW other_of_a_circle AS SELECT * FROM one_of_a_circle;
+""")
+        folder, _ = self.init(database.url)
+        self.checked(folder)
+        left = self.left_out(folder)
+        self.assertEqual(left["of_a_table_that_is_gone"], "it cannot be read: no such table: main.dropped")
+        self.assertEqual(left["of_a_column_that_is_gone"], "it cannot be read: no such column: colour")
+        self.assertEqual(left["of_a_function_of_a_program"], "it cannot be read: no such function: shout")
+        self.assertIn("circularly defined", left["one_of_a_circle"])
+        self.assertEqual([row["id"] for row in self.serve_it(folder).get("/open_orders").json()["data"]], ["a1"])
+
 class Debian(Init):
     """Schemas of Debian packages, in build/schemas or $PLIMSOLL_SCHEMAS; with PLIMSOLL_TORTURE they are downloaded there. None of these packages is installed."""
 

@@ -104,6 +104,7 @@ std::string ExistingContract::why_not(const CatalogueTable& table, Served& made)
     return refused->second;
   if (!table.visible) return "it is outside of the search path, by which tables are found";
   if (!table.readable) return "this role may not read it";
+  if (!table.broken.empty()) return "it cannot be read: " + table.broken;
   if (table.view()) {
     const auto key = view_keys_.find(table.name);
     if (key == view_keys_.end()) return "a view without a column that is known to be unique";

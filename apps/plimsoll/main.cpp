@@ -42,9 +42,11 @@ std::unexpected<Error> said(const std::vector<contract::Complaint>& complaints) 
 
 int complain(const Error& error) {
   if (error.problem == &kSaid) return 2;
-  complain({{.code = std::string(error.problem->code),
-             .what = database::reason_of(error),
-             .remedy = std::string(database::remedy_of(error))}});
+  auto remedy = database::remedy_of(error);
+  if (remedy == plimsoll::kInternal.remedy)  // which speaks to the callers of a server
+    remedy = "Correct what it says, where that is possible; else it is a fault of the program, please report it.";
+  complain(
+      {{.code = std::string(error.problem->code), .what = database::reason_of(error), .remedy = std::move(remedy)}});
   return error.retryable ? server::kTemporaryFailure : 2;
 }
 

@@ -93,6 +93,13 @@ bool is_one_of(std::string_view word, std::initializer_list<std::string_view> wo
   return std::ranges::find(words, word) != words.end();
 }
 
+/// Of `sqlite 1: no such table: main.shelf in: SELECT …` what concerns the view.
+std::string sentence_of(const Error& error) {
+  const auto reason = reason_of(error);
+  const auto begin = reason.find(": "), end = reason.rfind(" in: ");
+  return begin == reason.npos || end == reason.npos || end < begin ? reason : reason.substr(begin + 2, end - begin - 2);
+}
+
 }  // namespace
 
 ColumnSchema sqlite_schema_of(const CatalogueColumn& column) {
@@ -121,8 +128,11 @@ Task<Result<std::vector<CatalogueTable>>> read_sqlite_catalogue(Session& session
     made.name = text_at(row, 0);
     made.what = view ? CatalogueTable::What::view : CatalogueTable::What::table;
     made.writable = !view;
-    if (auto columns = co_await read_columns(session, made); !columns)
-      co_return std::unexpected(std::move(columns).error());
+    if (auto columns = co_await read_columns(session, made); !columns) {
+      if (!view || columns.error().problem != &kInternal) co_return std::unexpected(std::move(columns).error());
+      made.broken = sentence_of(columns.error());  // SQLite keeps views of tables that were dropped
+      continue;
+    }
     if (auto indexes = co_await read_indexes(session, made); !indexes)
       co_return std::unexpected(std::move(indexes).error());
     if (auto references = co_await read_references(session, made); !references)
