@@ -223,7 +223,11 @@ class Starting(harness.ServerTest):
         unknown = self.plimsoll("explain", "rate-limit.brust")
         self.assertEqual(unknown.returncode, 2)
         self.assertIn('did you mean "rate-limit.burst"?', unknown.stderr)
-        self.assertIn("idempotency (contract): ", self.plimsoll("explain").stdout)
+        keys = self.plimsoll("explain").stdout.splitlines()
+        self.assertIn("idempotency (contract): ", "\n".join(keys))
+        for key in keys:
+            self.assertRegex(key, r"^[a-z-]+ \((contract|deployment)\): \S.*\.$")
+        self.assertEqual(len(set(keys)), len(keys))
 
     def test_schemas_for_editors(self):
         folder = self.directory()

@@ -46,11 +46,12 @@ int explain(const std::string& said) {
   }
   for (std::size_t i = 0; i < all.size(); ++i) {
     if (!found(all[i])) continue;
-    if (!text.empty()) text += "\n";
     if (said.empty()) {
-      if (all[i].key) text += all[i].name + (all[i].deployment ? " (deployment): " : " (contract): ") + all[i].sentence;
+      if (all[i].key)
+        text += all[i].name + (all[i].deployment ? " (deployment): " : " (contract): ") + all[i].sentence + "\n";
       continue;
     }
+    if (!text.empty()) text += "\n";
     text += server::to_text(all[i]);
     std::string options;
     const auto below = all[i].name + ".";
