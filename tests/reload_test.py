@@ -216,6 +216,63 @@ class Reload(harness.ServerTest):
         metrics = server.metrics()
         self.assertEqual((metrics['plimsoll_reloads_total{outcome="done"}'], metrics['plimsoll_reloads_total{outcome="refused"}']), (1, 2))
 
+    SHARED = """
+openapi: 3.1.0
+info: {title: Notes, version: '1'}
+x-plimsoll: {authorization: any-caller, rate-limit: 100/minute, tables: {notes: {schema: '#/components/schemas/Note', embeds: {tags: {table: tags, by: note}}}, tags: {schema: '#/components/schemas/Tag'}}}
+paths:
+  /notes:
+    parameters: [{$ref: '#/components/parameters/Lang'}]
+    get: {operationId: listNotes, security: [], x-plimsoll: {table: notes}, responses: {'200': {description: ok}}}
+    post:
+      operationId: addNote
+      security: []
+      x-plimsoll: {table: notes}
+      requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/Note'}}}}
+      responses: {'201': {description: ok}}
+  /tags:
+    get: {operationId: listTags, security: [], x-plimsoll: {table: tags}, responses: {'200': {description: ok}}}
+  /tree:
+    post:
+      operationId: addTree
+      security: []
+      x-plimsoll: {mock: true, rate-limit: off}
+      requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/Tree'}}}}
+      responses: {'201': {$ref: '#/components/responses/Made'}}
+  /locked:
+    get: {operationId: locked, security: [{key: []}], x-plimsoll: {mock: true}, responses: {'200': {description: ok}}}
+components:
+  securitySchemes: {key: {type: apiKey, in: header, name: X-Key}}
+  parameters: {Lang: {name: lang, in: query, schema: {$ref: '#/components/schemas/Lang'}}}
+  responses: {Made: {description: made}}
+  schemas:
+    Lang: {type: string, maxLength: 2}
+    Note: {type: object, properties: {id: {type: integer, readOnly: true}, text: {$ref: '#/components/schemas/Text'}}}
+    Tag: {type: object, properties: {id: {type: integer, readOnly: true}, note: {type: integer}, name: {type: string}}}
+    Text: {type: string, maxLength: 10}
+    Tree: {type: object, properties: {name: {type: string, minLength: 1}, children: {type: array, items: {$ref: '#/components/schemas/Tree'}}}}
+"""
+
+    def test_each_operation_that_a_change_concerns_is_named_and_no_other(self):
+        server = self.serve(self.SHARED, "database: {url: 'sqlite:notes.db'}\n", arguments=["--dev"])
+        every = {"listNotes", "addNote", "listTags", "addTree", "locked"}
+        for old, new, named in (("maxLength: 10}", "maxLength: 20}", {"listNotes", "addNote"}),  # two references away
+                                ("maxLength: 2}", "maxLength: 3}", {"listNotes", "addNote"}),  # of the path item
+                                ("minLength: 1}", "minLength: 2}", {"addTree"}),  # of a schema that refers to itself
+                                ("name: {type: string}", "name: {type: string, maxLength: 9}", {"listNotes", "addNote", "listTags"}),  # embedded
+                                ("by: note}", "by: note, limit: 3}", {"listNotes", "addNote"}),  # of the declaration of a table
+                                ("description: made", "description: here", {"addTree"}),
+                                ("name: X-Key", "name: X-API-Key", {"locked"}),
+                                ("100/minute", "99/minute", every),  # in force for all; `off` takes it back and stands in the operation
+                                ("title: Notes", "title: Remarks", set()),
+                                ("openapi: 3.1.0", "openapi: 3.1.1  # a comment", set())):
+            with self.subTest(new):
+                text = (server.directory / "contract.yaml").read_text()
+                self.assertEqual(text.count(old), 1)
+                self.write(server, text.replace(old, new))
+                told = self.reload(server)["operations"]
+                self.assertEqual((set(told.get("changed", [])), told.get("added", []), told.get("removed", [])), (named, [], []))
+
     def test_limits_go_on_where_their_name_is_the_same_and_cached_responses_are_of_one_document(self):
         server = self.serve(contract(1))
         self.assertEqual([server.get("/limited").status for _ in range(2)], [200, 200])

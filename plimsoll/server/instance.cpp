@@ -6,6 +6,7 @@
 #include "plimsoll/exchange/development.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/queue/workers.hpp"
+#include "plimsoll/server/changes.hpp"
 #include "plimsoll/server/complaints.hpp"
 #include "plimsoll/server/generation.hpp"
 #include "plimsoll/server/observe.hpp"
@@ -16,7 +17,6 @@
 #include <atomic>
 #include <chrono>
 #include <list>
-#include <map>
 #include <system_error>
 #include <thread>
 
@@ -71,24 +71,13 @@ std::vector<std::string> need_restart(const Deployment& before, const Deployment
 }
 
 /// `version` names the contract among several, before each operation.
-void compare(Reloaded& into, const contract::Contract& before, const contract::Contract& after,
-             const std::string& version) {
-  const auto named = [&](const std::string& id) { return version.empty() ? id : version + " " + id; };
-  std::map<std::string_view, const contract::Operation*> known;
-  for (const auto& operation : before.operations) known.emplace(operation.id, &operation);
-  for (const auto& operation : after.operations) {
-    const auto found = known.find(operation.id);
-    if (found == known.end()) {
-      into.added.push_back(named(operation.id));
-      continue;
-    }
-    const auto& was = *found->second;
-    if (was.method != operation.method || was.path != operation.path || text_of(was.raw) != text_of(operation.raw))
-      into.changed.push_back(named(operation.id));
-    known.erase(found);
-  }
-  for (const auto& operation : before.operations)
-    if (known.contains(operation.id)) into.removed.push_back(named(operation.id));
+void tell(Reloaded& into, const Changes& changes, const std::string& version) {
+  const auto add = [&](std::vector<std::string>& to, const std::vector<std::string>& ids) {
+    for (const auto& id : ids) to.push_back(version.empty() ? id : version + " " + id);
+  };
+  add(into.added, changes.added);
+  add(into.removed, changes.removed);
+  add(into.changed, changes.changed);
 }
 
 }  // namespace
@@ -257,7 +246,7 @@ Instance::State::Built Instance::State::next_generation(Reloaded& told) {
   auto made = std::make_unique<Generation>(process, std::move(*documents));
   for (std::size_t i = 0; i < made->plans().size(); ++i) {  // as many as before: the command line names them
     const auto &before = generation->plans()[i]->contract(), &after = made->plans()[i]->contract();
-    compare(told, before, after, made->plans()[i]->version().name);
+    tell(told, changes_between(before, after), made->plans()[i]->version().name);
     told.documents_changed |= text_of(before.root) != text_of(after.root);
   }
   if (auto complaints = made->begin(&desk); !complaints.empty()) return std::unexpected(std::move(complaints));
