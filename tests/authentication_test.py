@@ -153,6 +153,15 @@ class Authentication(AuthenticationFixture):
                 self.assertIn("help: Name it: --database sqlite:PATH", said.stderr)
         self.assertEqual(list(self.folder.glob("*.db")), [])
 
+    def test_a_command_without_a_database_says_what_the_server_uses(self):
+        (self.folder / "none.yaml").write_text("listen: ['127.0.0.1:0']\n")
+        for command in (("keys", "create", "--name", "n"), ("keys", "list"), ("keys", "revoke", "x"), ("keys", "rotate", "x"), ("jobs", "list"), ("jobs", "show", "x"),
+                        ("database", "verify"), ("database", "backup", "to.db"), ("database", "restore", "from.db")):
+            said = self.plimsoll(*command, "--config", "none.yaml", directory=self.folder)
+            self.assertEqual((said.returncode, said.stdout), (2, ""), command)
+            self.assertIn("error[no-database]: no database is named\n", said.stderr)
+            self.assertIn("help: A server of shop.yaml whose plimsoll.yaml names no database uses shop.db: write `--database sqlite:shop.db`", said.stderr)
+
     def test_an_invalid_credential_is_throttled_and_valid_callers_of_its_address_are_served(self):
         server = self.start()
         statuses = [server.get("/orders", headers={"Authorization": "Bearer nonsense"}).status for _ in range(12)]

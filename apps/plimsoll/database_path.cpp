@@ -10,6 +10,11 @@ namespace {
 constexpr Problem kNoDatabase{"no-database", 500, "The database does not exist",
                               "Name it: --database sqlite:PATH, or `database: {url: 'sqlite:PATH'}` in plimsoll.yaml."};
 
+/// A server may run with the database that is used where none is named: it is called by its contract.
+constexpr Problem kNotNamed{"no-database", 500, "No database is named",
+                            "A server of shop.yaml whose plimsoll.yaml names no database uses shop.db: write "
+                            "`--database sqlite:shop.db`, or `database: {url: 'sqlite:shop.db'}` in plimsoll.yaml."};
+
 bool has_back_up(const database::Engine& engine) { return engine.back_up && engine.verify && engine.restore; }
 
 }  // namespace
@@ -31,7 +36,7 @@ Result<NamedDatabase> named_database(const std::string& database, const std::str
   made.place = made.deployment.database.place();
   if (!database.empty()) made.place.url = database;
   auto& url = made.place.url;
-  if (url.empty()) return fail(kNoDatabase, "no database is named");
+  if (url.empty()) return fail(kNotNamed, "no database is named");
   made.engine = database::engine_of(url);
   if (!made.engine && !url.contains("://")) {  // the path of a file
     const auto usual = database::default_url({});
