@@ -153,6 +153,26 @@ class Authentication(AuthenticationFixture):
                 self.assertIn("help: Name it: --database sqlite:PATH", said.stderr)
         self.assertEqual(list(self.folder.glob("*.db")), [])
 
+    def test_the_list_shows_all_that_a_key_grants_and_a_new_key_is_told_what_nothing_asks_for(self):
+        create = lambda *more: self.plimsoll("keys", "create", "--name", "n", "--database", "sqlite:shop.db", *more, directory=self.folder)
+        self.assertEqual(create("--tenant", "north", "--subject", "ann", "--scope", "orders:read", "--role", "clerk").returncode, 0)
+        self.assertEqual(create().returncode, 0)
+        listed = sorted(line.split("  ", 4)[4] for line in self.command("keys", "list", "--database", "sqlite:shop.db").splitlines())
+        self.assertEqual(listed, ["n  subject ann  tenant north  scopes orders:read  roles clerk", "n  subject n  tenant -  scopes -  roles -"])
+        (self.folder / "shop.yaml").write_text(CONTRACT)
+        (self.folder / "roles.yaml").write_text("roles: {support: [orders:read], clerk: []}\n")
+        for words, said in ((("--role", "suport", "--config", "roles.yaml"), ['warning[unknown-role]: nothing asks for the role "suport"; did you mean "support"?']),
+                            (("--role", "support", "--scope", "order:read", "--config", "roles.yaml"), []),  # nothing is known of the scopes
+                            (("--scope", "order:read", "--contract", "shop.yaml"), ['warning[unknown-scope]: nothing asks for the scope "order:read"; did you mean "orders:read"?']),
+                            (("--scope", "orders:read", "--scope", "*", "--contract", "shop.yaml"), []),
+                            (("--role", "nosuch", "--contract", "shop.yaml", "--config", "roles.yaml"), ['warning[unknown-role]: nothing asks for the role "nosuch"'])):
+            done = create(*words)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertRegex(done.stdout, "^pk_")
+            self.assertEqual([line.removeprefix("plimsoll: ") for line in done.stderr.splitlines() if "warning" in line], said, words)
+        missing = create("--contract", "nowhere.yaml")
+        self.assertEqual((missing.returncode, missing.stdout), (2, ""))
+
     def test_a_command_without_a_database_says_what_the_server_uses(self):
         (self.folder / "none.yaml").write_text("listen: ['127.0.0.1:0']\n")
         for command in (("keys", "create", "--name", "n"), ("keys", "list"), ("keys", "revoke", "x"), ("keys", "rotate", "x"), ("jobs", "list"), ("jobs", "show", "x"),

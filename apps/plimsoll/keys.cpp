@@ -2,10 +2,12 @@
 #include "apps/plimsoll/database_path.hpp"
 #include "plimsoll/base/timestamp.hpp"
 #include "plimsoll/config/options.hpp"
+#include "plimsoll/contract/complaint.hpp"
 #include "plimsoll/database/wait.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/policy/authentication/api_key.hpp"
 #include "plimsoll/server/deployment.hpp"
+#include "plimsoll/server/instance.hpp"
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -17,7 +19,7 @@ using policy::ApiKey;
 using policy::ApiKeys;
 
 struct Options {
-  std::string config, database, name, subject, tenant, expires, overlap = "24h", id, prefix = "pk";
+  std::string config, database, contract, name, subject, tenant, expires, overlap = "24h", id, prefix = "pk";
   std::vector<std::string> scopes, roles;
   bool json = false;
 };
@@ -44,6 +46,61 @@ int with_keys(const Options& options, bool existing, F work) {
   return work(keys, system_clock().wall());
 }
 
+/// All texts of a value.
+void add_texts(const json::Value& value, std::vector<std::string_view>& to) {
+  if (value.is(json::Type::string)) to.push_back(value.string());
+  for (const auto& item : value.array()) add_texts(item, to);
+  for (const auto& member : value.object()) add_texts(member.value, to);
+}
+
+/// Words of which one may be a scope or a role that the contract asks for.
+std::vector<std::string_view> words_of(const contract::Contract& contract) {
+  std::vector<std::string_view> words;
+  for (const auto& operation : contract.operations) {
+    for (const auto& requirement : operation.security)
+      for (const auto& needed : requirement.all) words.insert(words.end(), needed.scopes.begin(), needed.scopes.end());
+    for (const auto& extension : operation.extensions)
+      if (extension.key == "authorization") add_texts(*extension.value, words);
+  }
+  if (const auto* tables = contract.root->at("x-plimsoll", "tables")) add_texts(*tables, words);  // `except-roles`
+  return words;
+}
+
+/// Says which scopes and roles of a new key nothing asks for: no request would show a slip of the pen. Not 0: the
+/// documents cannot be read.
+int note_unknown(const Options& options) {
+  std::vector<std::string_view> asked, roles;
+  std::shared_ptr<const contract::Contract> contract;
+  if (!options.contract.empty()) {
+    auto loaded = server::load_contract(options.contract, {});
+    if (!loaded) return complain(loaded.error());
+    contract = std::move(*loaded);
+    asked = words_of(*contract);
+  }
+  const auto deployment = server::read_deployment(options.config);
+  if (!deployment) return complain(deployment.error());
+  const auto* declared = deployment->root ? deployment->root->find("roles") : nullptr;
+  if (declared)
+    for (const auto& member : declared->object()) roles.push_back(member.key);
+  roles.insert(roles.end(), asked.begin(), asked.end());
+  std::vector<contract::Complaint> unknown;
+  const auto note = [&](std::string_view what, const std::string& word, const std::vector<std::string_view>& known) {
+    if (word == "*" || std::ranges::find(known, word) != known.end()) return;
+    const auto near = config::nearest(word, known);
+    unknown.push_back({.severity = contract::Complaint::Severity::warning,
+                       .code = "unknown-" + std::string(what),
+                       .what = "nothing asks for the " + std::string(what) + " \"" + word + "\"" +
+                               (near.empty() ? "" : "; did you mean \"" + std::string(near) + "\"?"),
+                       .remedy = "The key is made all the same; `plimsoll keys revoke` ends it."});
+  };
+  if (contract)
+    for (const auto& scope : options.scopes) note("scope", scope, asked);
+  if (contract || declared)
+    for (const auto& role : options.roles) note("role", role, roles);
+  if (!unknown.empty()) contract::print(unknown);
+  return 0;
+}
+
 int create(const Options& options) {
   ApiKey key{.name = options.name,
              .subject = options.subject.empty() ? options.name : options.subject,
@@ -64,6 +121,7 @@ int create(const Options& options) {
     if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_') || options.prefix.size() > 32)
       return complain("\"" + options.prefix + "\" is not a valid prefix", "--prefix",
                       "Use lower case letters, digits and _, at most 32.");
+  if (const int status = note_unknown(options)) return status;
   return with_keys(options, false, [&](ApiKeys& keys, Nanoseconds now) {
     if (life > 0) key.expires = now + life;
     const auto made = database::wait_for([&](Loop& loop) -> Task<Result<std::string>> {
@@ -91,7 +149,8 @@ int list(const Options& options) {
       const auto state = key.revoked != 0 ? "revoked" : key.expires != 0 && key.expires <= now ? "expired" : "valid";
       if (!options.json) {
         text += key.id + "  " + key.hint + "…  " + state + "  expires " + instant(key.expires) + "  " + key.name +
-                "  subject " + key.subject + "  scopes " + joined(key.scopes) + "  roles " + joined(key.roles) + "\n";
+                "  subject " + key.subject + "  tenant " + (key.tenant.empty() ? "-" : key.tenant) + "  scopes " +
+                joined(key.scopes) + "  roles " + joined(key.roles) + "\n";
         continue;
       }
       out.begin_object().key("id").string(key.id).key("hint").string(key.hint).key("state").string(state);
@@ -160,6 +219,10 @@ Subcommand::Run declare(CLI::App& app) {
   creates->add_option("--tenant", options->tenant, "Tenant of the caller");
   creates->add_option("--scope", options->scopes, "Granted scope; may be repeated");
   creates->add_option("--role", options->roles, "Role; may be repeated");
+  creates
+      ->add_option("--contract", options->contract,
+                   "OpenAPI document that the key is for: scopes and roles that nothing in it asks for are named")
+      ->type_name("FILE");
   creates->add_option("--expires", options->expires, "Lifetime, such as 90d; without it the key does not expire");
   creates->add_option("--prefix", options->prefix, "Text that the key begins with")->capture_default_str();
   auto* lists = add("list", "Shows all keys, never their secrets", list);
