@@ -186,6 +186,39 @@ class Postgres(Init):
         self.assertEqual(self.plimsoll("init", "made", "--writable").returncode, 2)
 
 
+    def test_tables_with_policies_of_the_server_are_served_with_them(self):
+        """And an error names no file that is gone with the command."""
+        made = self.directory()
+        (made / "notes.yaml").write_text("""
+openapi: 3.1.0
+info: {title: Notes, version: '1'}
+security: [{key: []}]
+x-plimsoll: {tables: {notes: {schema: '#/components/schemas/Note', tenant: org}}}
+paths: {/notes: {get: {x-plimsoll: {table: notes}, responses: {'200': {description: ok}}}}}
+components:
+  securitySchemes: {key: {type: apiKey, in: header, name: X-Key}}
+  schemas: {Note: {type: object, required: [id, org], properties: {id: {type: integer, readOnly: true}, org: {type: string, readOnly: true}, text: {type: string}}}}
+""")
+        postgres = harness.Postgres.shared()
+        name = postgres.database()
+        url = postgres.url(name)
+        (made / "plimsoll.yaml").write_text(f"database: {{url: '{url}', row-security: true}}\n")
+        for words in (("new", "tables", "notes.yaml"), ("rls", "notes.yaml"), ("up", "notes.yaml")):
+            done = self.plimsoll("migrate", *words, directory=made)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        postgres.sql("INSERT INTO notes(org, text) VALUES ('north', 'ours'), ('south', 'theirs')", name)
+        folder, _ = self.init(url)
+        self.checked(folder)
+        self.assertIn(", row-security: true}", (folder / "plimsoll.yaml").read_text())
+        server = self.serve_it(folder)
+        key = self.plimsoll("keys", "create", "--name", "n", "--scope", "*", "--tenant", "north", directory=folder, environment=self.environment).stdout.strip()
+        self.assertEqual([row["text"] for row in server.get("/notes", {"X-API-Key": key}).json()["data"]], ["ours"])
+        done = self.plimsoll("init", "other", "--from", f"postgres://postgres@/{name}?host={postgres.folder}&port={postgres.port}", directory=self.directory())
+        self.assertEqual(done.returncode, 2, done.stdout)
+        self.assertIn("the role postgres is a superuser", done.stderr)
+        self.assertNotIn("/tmp/", done.stderr)
+
+
 class Sqlite(Init):
     def test_a_contract_for_the_tables_of_a_file_is_served_and_checked_without_an_edit(self):
         database = self.database(self.directory(), "old.db")
@@ -229,6 +262,29 @@ CREATE VIEW other_of_a_circle AS SELECT * FROM one_of_a_circle;
         self.assertEqual(left["of_a_function_of_a_program"], "it cannot be read: no such function: shout")
         self.assertIn("circularly defined", left["one_of_a_circle"])
         self.assertEqual([row["id"] for row in self.serve_it(folder).get("/open_orders").json()["data"]], ["a1"])
+
+    def test_what_the_server_made_for_itself_is_no_table_of_the_contract(self):
+        made = self.directory()
+        (made / "notes.yaml").write_text("""
+openapi: 3.1.0
+info: {title: Notes, version: '1'}
+x-plimsoll: {authorization: any-caller, tables: {notes: {schema: '#/components/schemas/Note', search: [text]}, lines: {schema: '#/components/schemas/Line', key: [note, line], search: [text]}}}
+paths:
+  /notes: {get: {security: [], x-plimsoll: {table: notes}, responses: {'200': {description: ok}}}}
+  /lines: {get: {security: [], x-plimsoll: {table: lines}, responses: {'200': {description: ok}}}}
+components:
+  schemas:
+    Note: {type: object, properties: {id: {type: string, format: uuid, readOnly: true}, text: {type: string}}}
+    Line: {type: object, required: [note, line], properties: {note: {type: string}, line: {type: integer}, text: {type: string}}}
+""")
+        self.serve(made / "notes.yaml", directory=made).stop()
+        database = harness.SqliteDatabase(made / "notes.db")
+        self.assertLess({"notes_search_rows", "lines_search_rows", "notes_search"}, database.tables())
+        database.script("CREATE TABLE words_search_rows(id INTEGER PRIMARY KEY, text TEXT)")  # of somebody else
+        folder, _ = self.init(database.url, "--writable")
+        self.checked(folder)
+        self.assertEqual(sorted(re.findall(r"operationId: list_(\w+)", self.contract(folder).read_text())), ["lines", "notes", "words_search_rows"])
+
 
 class Debian(Init):
     """Schemas of Debian packages, in build/schemas or $PLIMSOLL_SCHEMAS; with PLIMSOLL_TORTURE they are downloaded there. None of these packages is installed."""

@@ -124,11 +124,12 @@ std::string in_quotes(const std::string& text) {
   return made + "'";
 }
 
-std::string deployment_for(const std::string& url) {
+/// `option`: of the section `database`; empty: none.
+std::string deployment_for(const std::string& url, std::string_view option) {
   return "# yaml-language-server: $schema=.plimsoll/deployment.schema.json\n"
          "# The configuration of the server. `plimsoll config --explain` lists every option.\n"
          "listen: ['127.0.0.1:8080']\nmanagement: '127.0.0.1:9180'\ndatabase: {url: " +
-         in_quotes(url) + "}\ntelemetry: {log: info}\n";
+         in_quotes(url) + (option.empty() ? "" : ", " + std::string(option)) + "}\ntelemetry: {log: info}\n";
 }
 
 /// The name of the database, as far as a file can be called by it.
@@ -189,7 +190,8 @@ int write_from_database(const InitFrom& options, WrittenFiles& made) {
     ::setenv(kPassword, url.substr(password->begin, password->size).c_str(), 1);  // for what is checked below
     url.replace(password->begin, password->size, "${" + std::string(kPassword) + "}");
   }
-  made.deployment = deployment_for(url);
+  const bool guarded = std::ranges::any_of(views, &database::CatalogueTable::guarded);
+  made.deployment = deployment_for(url, guarded ? engine->policy_option : "");
 
   const Folder folder;
   const auto file = folder.path() / (made.name + ".yaml"), deployment = folder.path() / "plimsoll.yaml";
@@ -197,13 +199,18 @@ int write_from_database(const InitFrom& options, WrittenFiles& made) {
     made.contract = contract.text();
     if (!write(file, made.contract) || !write(deployment, made.deployment))
       return complain("nothing can be written to " + fs::temp_directory_path().string(), {}, "Set TMPDIR.");
-    const auto complaints = check(file, deployment);
+    auto complaints = check(file, deployment);
     made.tables = contract.tables_served();
     made.left_out = contract.left_out();
     if (complaints.empty()) return 0;
     bool less = false;
     for (const auto& complaint : complaints) less |= contract.leave_out(complaint);
-    if (!less) return complain(complaints);
+    if (less) continue;
+    for (auto& complaint : complaints) {  // the files that it names are gone with this command
+      complaint.file.clear();
+      complaint.at = {};
+    }
+    return complain(complaints);
   }
   return complain("no contract was found that this database can be served by", {},
                   "Write one by hand: `plimsoll init` shows how one looks.");

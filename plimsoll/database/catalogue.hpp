@@ -38,6 +38,7 @@ struct CatalogueTable {
   bool visible = true;   ///< found by its name alone
   bool readable = true;  ///< by the role that asks
   bool writable = true;
+  bool guarded = false;  ///< a policy of the server keeps its rows apart
   std::string broken{};  ///< why the database itself cannot read it; empty: it can
   std::vector<CatalogueColumn> columns{};
   std::vector<std::string> primary{};               ///< columns of the primary key

@@ -95,6 +95,8 @@ struct Engine {
   ColumnSchema (*schema_of)(const CatalogueColumn& column) = nullptr;
   /// Statements by which the database itself keeps the rows of callers apart; null: it cannot.
   std::string (*policy_statements)(const GuardedTable& table) = nullptr;
+  /// What the section `database` of the deployment says where they are in force.
+  std::string_view policy_option{};
   /// Copies a database while it is used, lists what is damaged, and puts a copy in the place of a database that is not
   /// used, where what was there is kept under the name that is given back (`plimsoll database`); null: its own tools do
   /// that.

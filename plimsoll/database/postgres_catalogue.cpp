@@ -1,5 +1,6 @@
 #include "plimsoll/database/catalogue.hpp"
 #include "plimsoll/database/cells.hpp"
+#include "plimsoll/database/postgres_policies.hpp"
 #include "plimsoll/json/parse.hpp"
 
 #include <algorithm>
@@ -19,7 +20,8 @@ constexpr std::string_view kTables =
     "SELECT c.oid::bigint,n.nspname::text,c.relname::text,c.relkind::text,coalesce(obj_description(c.oid,'pg_class'),"
     "''),pg_table_is_visible(c.oid),has_table_privilege(c.oid,'SELECT') AND has_schema_privilege(n.oid,'USAGE'),"
     "has_table_privilege(c.oid,'INSERT') AND has_table_privilege(c.oid,'UPDATE') AND "
-    "has_table_privilege(c.oid,'DELETE') FROM pg_class c JOIN pg_namespace n ON n.oid=c.relnamespace WHERE c.oid IN "
+    "has_table_privilege(c.oid,'DELETE'),EXISTS(SELECT FROM pg_policy p WHERE p.polrelid=c.oid AND p.polname=?::text) "
+    "FROM pg_class c JOIN pg_namespace n ON n.oid=c.relnamespace WHERE c.oid IN "
     "(" PLIMSOLL_FOREIGN_TABLES ") ORDER BY 2,3";
 
 constexpr std::string_view kColumns =
@@ -70,7 +72,8 @@ CatalogueTable table_of(const std::vector<Cell>& row) {
           .comment = text_at(row, 4),
           .visible = number_at(row, 5) != 0,
           .readable = number_at(row, 6) != 0,
-          .writable = number_at(row, 7) != 0 && (kind == "r" || kind == "p")};
+          .writable = number_at(row, 7) != 0 && (kind == "r" || kind == "p"),
+          .guarded = number_at(row, 8) != 0};
 }
 
 CatalogueColumn column_of(const std::vector<Cell>& row) {
@@ -133,7 +136,8 @@ ColumnSchema postgres_schema_of(const CatalogueColumn& column) {
 }
 
 Task<Result<std::vector<CatalogueTable>>> read_postgres_catalogue(Session& session) {
-  auto tables = co_await session.query(kTables, {});
+  const Cell policy[] = {std::string(kPolicy)};
+  auto tables = co_await session.query(kTables, policy);
   if (!tables) co_return std::unexpected(std::move(tables).error());
   std::vector<CatalogueTable> all;
   all.reserve(tables->size());

@@ -199,6 +199,7 @@ extern constinit const Engine postgres_engine{
     .catalogue = read_postgres_catalogue,
     .schema_of = postgres_schema_of,
     .policy_statements = policy_statements,
+    .policy_option = "row-security: true",
 };
 
 }  // namespace plimsoll::database

@@ -1,6 +1,7 @@
 #include "plimsoll/base/letters.hpp"
 #include "plimsoll/database/catalogue.hpp"
 #include "plimsoll/database/cells.hpp"
+#include "plimsoll/database/sqlite_dialect.hpp"
 
 #include <algorithm>
 #include <cctype>
@@ -116,10 +117,13 @@ ColumnSchema sqlite_schema_of(const CatalogueColumn& column) {
 }
 
 Task<Result<std::vector<CatalogueTable>>> read_sqlite_catalogue(Session& session) {
+  const Cell ends[] = {std::string(kSearchEnds)};
   auto rows = co_await session.query(
-      "SELECT name,type FROM pragma_table_list WHERE schema='main' AND type IN ('table','view') AND name NOT LIKE "
-      "'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE 'plimsoll\\_%' ESCAPE '\\' ORDER BY name",
-      {});
+      "SELECT name,type FROM pragma_table_list t WHERE schema='main' AND type IN ('table','view') AND name NOT LIKE "
+      "'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE 'plimsoll\\_%' ESCAPE '\\' AND NOT EXISTS(SELECT 1 FROM "
+      "sqlite_schema s WHERE t.name=s.name||'_rows' AND s.name LIKE '%\\_search' ESCAPE '\\' AND "
+      "substr(s.sql,-length(?1))=?1) ORDER BY name",
+      ends);
   if (!rows) co_return std::unexpected(std::move(rows).error());
   std::vector<CatalogueTable> all;
   for (const auto& row : *rows) {

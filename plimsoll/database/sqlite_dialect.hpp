@@ -6,6 +6,10 @@
 
 namespace plimsoll::database {
 
+/// How the statement ends that makes the full-text table `NAME_search` of `q`. A table `NAME_search_rows` beside it is
+/// the server's own too: the numbers of rows whose key is none.
+inline constexpr std::string_view kSearchEnds = ", content='', tokenize='unicode61 remove_diacritics 2')";
+
 /// SQLite 3.40: tables are STRICT, decimals and instants text with collations of ours, rows inside rows are made by
 /// json_object, `q` asks FTS5. The functions `plimsoll_…` are those of SqliteConnection.
 class SqliteDialect final : public Dialect {

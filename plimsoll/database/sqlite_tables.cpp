@@ -171,7 +171,6 @@ Task<Result<>> look_at_instants(Session& session, const TableDefinition& table, 
   co_return Result<>{};
 }
 
-constexpr std::string_view kFullText = ", content='', tokenize='unicode61 remove_diacritics 2')";
 constexpr std::string_view kRows = "(number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE) STRICT";
 constexpr std::string_view kNumber = "(number INTEGER PRIMARY KEY, ";  ///< how each of them begins
 
@@ -232,7 +231,7 @@ bool is_ours(const TableDefinition& table, const FoundObject& object) {
   const auto& [type, name, sql] = object;
   const auto search = quoted(table.name + "_search");
   if (name == table.name + "_search")
-    return sql.starts_with("CREATE VIRTUAL TABLE " + search + " USING fts5(") && sql.ends_with(kFullText);
+    return sql.starts_with("CREATE VIRTUAL TABLE " + search + " USING fts5(") && sql.ends_with(kSearchEnds);
   if (name == table.name + "_search_rows")
     return sql.starts_with("CREATE TABLE " + quoted(name) + std::string(kNumber));
   return sql.starts_with("CREATE TRIGGER " + quoted(name) + " AFTER ") && sql.find("INTO " + search + "(") != sql.npos;
@@ -643,7 +642,7 @@ std::vector<std::string> SqliteDialect::create_search(const TableDefinition& tab
   };
   std::vector<std::string> all;
   if (!numbered) all.push_back("CREATE TABLE " + rows + std::string(rows_of(table)));
-  all.push_back("CREATE VIRTUAL TABLE " + search + " USING fts5(" + columns + std::string(kFullText));
+  all.push_back("CREATE VIRTUAL TABLE " + search + " USING fts5(" + columns + std::string(kSearchEnds));
   all.push_back(trigger("insert", "INSERT", note + put));
   all.push_back(trigger("delete", "DELETE", drop + unnote));
   auto watched = table.key;
