@@ -71,6 +71,41 @@ class Contracts(harness.ServerTest):
         self.assertEqual(wrong.status, 400)
         self.assertEqual({error["pointer"] for error in wrong.json()["errors"]}, {"/id", "/more"})
 
+    def test_mock_answers_as_serve_does(self):
+        """The product's own format, the response to an operation that starts a job, and the problem of a missing credential."""
+        folder = self.directory()
+        (folder / "contract.yaml").write_text("""
+openapi: 3.1.0
+info: {title: Items, version: '1'}
+x-plimsoll: {tables: {items: {schema: '#/components/schemas/Item'}}}
+components:
+  securitySchemes: {bearer: {type: http, scheme: bearer}}
+  schemas:
+    Item: {type: object, required: [id, price, weight], properties: {id: {type: integer, readOnly: true}, price: {type: string, format: decimal}, weight: {type: number, format: decimal}}}
+paths:
+  /items:
+    get: {operationId: listItems, security: [{bearer: []}], x-plimsoll: {table: items}, responses: {'200': {description: ok}}}
+    post: {operationId: addItem, security: [{bearer: [items]}], x-plimsoll: {table: items, after: {job: report}}, requestBody: {required: true, content: {application/json: {schema: {$ref: '#/components/schemas/Item'}}}},
+           responses: {'201': {description: ok}}}
+  /reports:
+    post: {operationId: report, security: [{bearer: [reports]}], x-plimsoll: {job: report}, responses: {'202': {description: ok}}}
+""")
+        (folder / "plimsoll.yaml").write_text("database: {url: 'sqlite:items.db'}\njobs: {report: {run: {sql: 'SELECT 1'}}}\n")
+        mock = self.mock(folder / "contract.yaml", folder)
+        real = self.serve(folder / "contract.yaml", directory=folder, arguments=["--dev"])
+        self.assertEqual({server.get("/items").code for server in (mock, real)}, {"unauthenticated"})
+        self.assertEqual({server.get("/items").headers["www-authenticate"].split()[0] for server in (mock, real)}, {"Bearer"})
+        mock.headers = {"Authorization": "Bearer x.y.z"}
+        real.authorize()
+        rows = [row for seed in range(20) for row in mock.get(f"/items?limit={seed + 1}", {"Prefer": "dynamic=true"}).json()["data"]]
+        self.assertGreater(len(rows), 10)
+        for row in rows:
+            self.assertEqual(real.post("/items", {"price": row["price"], "weight": row["weight"]}).status, 201, row)
+        answers = [server.post("/reports") for server in (mock, real)]
+        self.assertEqual([answer.status for answer in answers], [202, 202])
+        self.assertEqual([sorted(answer.json()) for answer in answers], [["job_id", "status_url"]] * 2)
+        self.assertTrue(all("location" in answer.headers for answer in answers))
+
     def test_large_contracts_serve_soon_and_within_their_memory(self):
         """1.7 MB each: 300 ms of processor time from the start of the process to the first answer, and 80 MiB. The clock on the wall is
         bench/startup.py's: here other tests run beside."""

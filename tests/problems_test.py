@@ -129,7 +129,6 @@ def contract(mode):
     text = {"description": "none", "content": {"text/plain": {"example": "none"}}}
     operation("mocked", "get", {"mock": {}}, {"responses": {"200": {"description": "ok", "content": {"application/json": {"example": {}}}}, "203": text}})
     operation("unmade", "get", {"mock": {}}, {"responses": {"200": {"description": "ok", "content": {"application/json": {"schema": {"not": {}}}}}}})
-    operation("locked", "get", {"mock": {}, "authentication": "off"}, {"security": [{"bearer": []}]})
     thing = {"type": "object", "required": ["id", "name"],
              "properties": {"id": {"type": "integer", "readOnly": True}, "name": {"type": "string", "minLength": 1}, "size": {"type": ["integer", "null"]}}}
     bearer = {"type": "http", "scheme": "bearer"}
@@ -528,10 +527,6 @@ class Walk:
     @provokes("mock-not-generated")
     def impossible(self):
         return self.server.get("/unmade")
-
-    @provokes("unauthorized")
-    def nothing_shown(self):
-        return self.server.get("/locked")
 
     # Policies.
 

@@ -166,7 +166,7 @@ class Upstream(harness.ServerTest):
         self.assertEqual(front.get("/v1/orders?limit=101").code, "invalid")
         self.assertEqual(front.get("/v1/nothing").status, 404)
         self.assertEqual(front.request("PATCH", "/v1/orders", {}).status, 405)
-        self.assertEqual(front.post("/v1/orders", {"id": 1}).code, "unauthorized")
+        self.assertEqual(front.post("/v1/orders", {"id": 1}).code, "unauthenticated")
         self.assertEqual(front.post("/v1/orders", {"id": "1"}, {"X-Key": "k"}).status, 400)
         self.assertEqual(front.request("PUT", "/v1/files", b"x", {"Content-Type": "text/plain"}).status, 415)
         self.assertEqual(self.behind.seen, [])

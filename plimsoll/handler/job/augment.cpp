@@ -25,6 +25,15 @@ constexpr std::string_view kStatusSchema = R"({
     "download_url": {"type": ["string", "null"]},
     "error": {"type": ["string", "null"]}}})";
 
+constexpr std::string_view kAccepted = R"({"application/json": {"schema": {
+  "type": "object", "required": ["job_id", "status_url"],
+  "properties": {
+    "job_id": {"type": "string", "format": "uuid"},
+    "status_url": {"type": "string", "format": "uri-reference",
+                   "description": "Where the job's status document is."}}}}})";
+constexpr std::string_view kLocation = R"({"Location": {
+  "description": "Where the job's status document is.", "schema": {"type": "string", "format": "uri-reference"}}})";
+
 /// An operation of the draft that says `job`.
 struct Found {
   std::string_view path;
@@ -96,6 +105,15 @@ class Writing {
     }
   }
 
+  /// What is in the response to an operation that starts a job, where the contract does not say it.
+  void accept(const Found& start) {
+    auto* responses = start.operation->find("responses");
+    auto* accepted = responses ? responses->find("202") : nullptr;
+    if (!accepted || !accepted->is(Type::object) || accepted->find("$ref")) return;
+    if (!accepted->find("content")) put(*accepted, "content", parse(kAccepted));
+    if (!accepted->find("headers")) put(*accepted, "headers", parse(kLocation));
+  }
+
  private:
   void put(Value& object, std::string_view key, Value value) { object.set(arena_, key, value); }
   Value keep(const std::string& text) { return Value::of(arena_.keep(text)); }
@@ -140,6 +158,7 @@ void augment(contract::Draft& draft) {
   const auto written = jobs_of(draft);
   for (auto& start : written) {
     if (start.declaration.action != Action::start) continue;
+    writing.accept(start);
     auto has = [&](Action action) {
       for (auto& other : written)
         if (other.declaration.kind == start.declaration.kind && other.declaration.action == action) return true;

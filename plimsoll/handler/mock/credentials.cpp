@@ -3,6 +3,7 @@
 #include "plimsoll/base/encoding.hpp"
 #include "plimsoll/base/letters.hpp"
 #include "plimsoll/contract/parameters.hpp"
+#include "plimsoll/exchange/problems.hpp"
 
 #include <algorithm>
 
@@ -85,7 +86,7 @@ Result<> require_credentials(const contract::Operation& operation, const Request
   const auto found = check_credentials(operation, request);
   if (found.present) return {};
   context.promise("www-authenticate", context.kept(found.challenge));
-  return fail(kUnauthorized);
+  return fail(kUnauthenticated);
 }
 
 namespace {

@@ -16,10 +16,8 @@ struct CredentialCheck {
 };
 CredentialCheck check_credentials(const contract::Operation&, const Request&);
 
-inline constexpr Problem kUnauthorized{
-    "unauthorized", 401, "Credentials are missing",
-    "Send the credentials that the contract requires; the mock checks only that they are present and well-formed."};
-/// The same as a refusal with its challenge. Where somebody has vouched there is nothing to look at.
+/// The same as a refusal, `unauthenticated` as in `serve`, with its challenge. Where somebody has vouched there is
+/// nothing to look at.
 Result<> require_credentials(const contract::Operation&, const Request&, Context&);
 /// `inner`, asked only by those whose credentials are there and well-formed.
 std::unique_ptr<Handler> with_credentials(const contract::Operation&, std::unique_ptr<Handler> inner);

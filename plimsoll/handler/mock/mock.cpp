@@ -4,6 +4,7 @@
 #include "plimsoll/contract/parameter_writer.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/handling.hpp"
+#include "plimsoll/exchange/problems.hpp"
 #include "plimsoll/handler/mock/credentials.hpp"
 #include "plimsoll/handler/mock/generate.hpp"
 #include "plimsoll/handler/mock/preference.hpp"
@@ -31,7 +32,7 @@ constexpr Problem kNotAcceptable{"mock-not-acceptable", 406, "No acceptable repr
                                  "Accept one of the media types that the contract declares for this response."};
 constexpr Problem kNotGenerated{"mock-not-generated", 500, "No data satisfies the schema of the response",
                                 "Add an example that satisfies the schema of the response."};
-constexpr const Problem* kProblems[] = {&kNoSuchAnswer, &kNotAcceptable, &kNotGenerated, &kUnauthorized};
+constexpr const Problem* kProblems[] = {&kNoSuchAnswer, &kNotAcceptable, &kNotGenerated, &kUnauthenticated};
 
 /// One media type of one answer: its examples that satisfy the schema, made ready at the first use.
 class Representation {
@@ -261,7 +262,7 @@ void describe(const Value&, const Description& description, contract::Promises& 
   promises.sends(kApplied);
   for (const auto* problem : {&kNoSuchAnswer, &kNotAcceptable, &kNotGenerated}) promises.refuses(*problem);
   if (description.operation.security.empty()) return;
-  promises.refuses(kUnauthorized);
+  promises.refuses(kUnauthenticated);
   promises.sends(contract::kChallenge, contract::only(401));
 }
 

@@ -53,6 +53,7 @@ std::optional<std::string> text_of(std::string_view format, Random& r) {
   if (format == "json-pointer") return "/" + std::string(word(r)) + "/" + std::to_string(r.below(10));
   if (format == "relative-json-pointer") return std::to_string(r.below(3)) + "/" + std::string(word(r));
   if (format == "regex") return "^" + std::string(word(r)) + "$";
+  if (format == "decimal") return print("%d.%02d", static_cast<int>(r.below(1000)), static_cast<int>(r.below(100)));
   if (format == "byte") return "cGxpbXNvbGw=";
   return std::nullopt;
 }
@@ -71,6 +72,7 @@ std::string_view shortest(std::string_view format) {
                                                                          {"ipv4", "1.1.1.1"},
                                                                          {"ipv6", "::1"},
                                                                          {"duration", "P1D"},
+                                                                         {"decimal", "0"},
                                                                          {"json-pointer", "/"},
                                                                          {"relative-json-pointer", "0"},
                                                                          {"regex", "a"}};
@@ -88,6 +90,8 @@ void lengthen(std::string_view format, std::string& text, std::size_t more) {
     text.append(more, 'a');
   else if (format == "regex")
     text.insert(1, more, 'a');
+  else if (format == "decimal")
+    text.append(more, '0');
   else if (format == "duration")
     text.insert(1, more, '0');
   else if ((format == "date-time" || format == "time") && more > 1)

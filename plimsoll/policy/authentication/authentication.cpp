@@ -3,6 +3,7 @@
 #include "plimsoll/contract/header_fields.hpp"
 #include "plimsoll/exchange/cross_site.hpp"
 #include "plimsoll/exchange/part.hpp"
+#include "plimsoll/exchange/problems.hpp"
 #include "plimsoll/http/method.hpp"
 #include "plimsoll/policy/authentication/credential.hpp"
 #include "plimsoll/policy/authentication/verifiers.hpp"
@@ -14,8 +15,6 @@
 namespace plimsoll::policy {
 namespace {
 
-constexpr Problem kUnauthenticated{"unauthenticated", 401, "Credentials are required",
-                                   "Send the credentials that WWW-Authenticate names; /docs says where to get them."};
 constexpr Problem kInvalid{"invalid-credentials", 401, "The credentials are not valid",
                            "Get a new token or key and repeat the request."};
 constexpr Problem kNoKeys{"keys-unavailable", 503, "Tokens cannot be verified yet",
