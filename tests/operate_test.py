@@ -135,7 +135,7 @@ class Starting(harness.ServerTest):
         self.assertIn("plimsoll.yaml:1:1: error[", output)
 
     def test_a_missing_secret_is_refused_by_name(self):
-        output = self.refused(CONTRACT, "credentials: {zoho: '${PLIMSOLL_TEST_NO_SUCH_SECRET}'}")
+        output = self.refused(CONTRACT, "authentication: {bearer: {secret: '${PLIMSOLL_TEST_NO_SUCH_SECRET}'}}")
         self.assertIn("PLIMSOLL_TEST_NO_SUCH_SECRET", output)
         self.assertRegex(output, r"plimsoll\.yaml:1:\d+")
 
@@ -181,7 +181,7 @@ class Starting(harness.ServerTest):
 
     def test_config_explains_each_option_with_its_origin(self):
         folder = self.directory()
-        (folder / "plimsoll.yaml").write_text("telemetry: {log: warning}\ncredentials: {a: very-secret}\n")
+        (folder / "plimsoll.yaml").write_text("telemetry: {log: warning}\nauthentication: {login: {secret: very-secret}}\n")
         done = self.plimsoll("config", "--explain", directory=folder)
         self.assertEqual(done.returncode, 0, done)
         self.assertRegex(done.stdout, r'telemetry\.log: "warning"\n  from:    plimsoll\.yaml:1\n  default: "info"\n  \w')
@@ -200,7 +200,7 @@ class Starting(harness.ServerTest):
         self.assertRegex(said, r"telemetry\.traces: null\n  from:    not implemented\n")
         empty = self.plimsoll("config", "--explain").stdout
         for name in ("listen", "management", "database.url", "database.readers", "telemetry.log", "tls.certificate", "limits.drain", "trusted-proxies", "roles",
-                     "credentials", "shed.concurrency", "cache.memory", "jobs.NAME.run", "authentication.failures", "authentication.NAME.issuer"):
+                     "shed.concurrency", "cache.memory", "jobs.NAME.run", "authentication.failures", "authentication.NAME.issuer"):
             self.assertRegex(empty, rf"(?m)^{name}: ")
 
     def test_config_changed_shows_what_is_not_a_default(self):

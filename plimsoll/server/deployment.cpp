@@ -68,7 +68,6 @@ constexpr config::Field kFields[] = {
 constexpr config::Field kNested[] = {
     field<&Deployment::limits>("limits", "Limits of the listeners and their connections."),
     field<&Deployment::store>("store", "Where shared state is stored; empty: in this process."),
-    field<&Deployment::credentials>("credentials", "Secrets by the names the contract uses."),
     field<&Deployment::trusted_proxies>("trusted-proxies",
                                         "Addresses or networks of proxies whose forwarding headers are trusted."),
     field<&Deployment::redirect_to_https>("redirect-to-https",
@@ -163,6 +162,7 @@ struct Later {
 };
 constexpr Later kLater[] = {
     {{}, "store", "Remove it: state is kept in this process."},
+    {{}, "credentials", "Remove it: secrets stand where they are used, as `${NAME}` or `${file:PATH}`."},
     {"telemetry", "traces", "Remove it: trace ids are read, logged and forwarded, and not exported."},
 };
 
@@ -276,12 +276,10 @@ std::vector<config::Key> built_in_sections() {
 
 std::span<const config::Field> nested_fields() {
   static const std::vector<config::Field> fields{
-      config::shaped(kNested[2], R"("type":"object","additionalProperties":{"type":["string","array"]})",
-                     "{zoho: '${ZOHO_SECRET}'}"),
-      config::shown(config::object_of<edge::Proxies>(kNested[3], edge::kProxyFields,
+      config::shown(config::object_of<edge::Proxies>(kNested[2], edge::kProxyFields,
                                                      config::Form<std::vector<std::string>>::schema),
                     "[10.0.0.0/8]"),
-      config::shown(config::object_of<RedirectToHttps>(kNested[4], kRedirectFields, kRedirectShort),
+      config::shown(config::object_of<RedirectToHttps>(kNested[3], kRedirectFields, kRedirectShort),
                     "{from: [':80']}")};
   return fields;
 }
@@ -384,6 +382,7 @@ std::expected<Deployment, contract::Complaints> read_deployment(const std::strin
   std::vector<config::Field> all(std::begin(kFields), std::end(kFields));
   all.insert(all.end(), std::begin(kNested), std::end(kNested));
   std::vector<std::string_view> others(std::begin(kOwn), std::end(kOwn));
+  also_known({}, others);
   const auto sections = deployment_sections();
   for (const auto* section : sections) others.push_back(section->key.name);
   if (auto done = config::read(root, all, &made, others); !done) {
@@ -411,9 +410,6 @@ std::expected<Deployment, contract::Complaints> read_deployment(const std::strin
     complaints.push_back(complaint(made.file, listen->position(), "configuration", "`listen` names no address",
                                    "Name one, `listen: ['127.0.0.1:8080']`, or remove it: that is the default."));
   set_redirect(made, complaints);
-  if (made.credentials && !made.credentials->is(json::Type::object))
-    complaints.push_back(complaint(made.file, made.credentials->position(), "configuration",
-                                   "`credentials` must be an object", "Write `credentials: {NAME: '${VARIABLE}'}`."));
   made.names_database = root.find("database") != nullptr;
   if (made.limits) {
     edge::Limits limits;
@@ -572,8 +568,6 @@ std::vector<Explained> explain(const Deployment& deployment) {
     if (row.name == "tls.key" && row.value.find("BEGIN") != std::string::npos) row.value = "\"[redacted]\"";
   for (auto& row : out)
     if (row.name == "database.url") row.value = database::without_password(row.value);
-  for (auto& row : out)
-    if (row.name == "credentials" && row.value != "null") row.value = "\"[redacted]\"";
   return out;
 }
 

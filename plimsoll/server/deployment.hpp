@@ -45,8 +45,7 @@ struct Deployment {
   DatabaseOptions database;
   TelemetryOptions telemetry;
   net::TlsOptions tls;
-  config::Raw limits = nullptr, store = nullptr, credentials = nullptr, trusted_proxies = nullptr,
-              redirect_to_https = nullptr;
+  config::Raw limits = nullptr, store = nullptr, trusted_proxies = nullptr, redirect_to_https = nullptr;
   std::optional<RedirectToHttps> redirect;  ///< `redirect_to_https`, read
   bool names_database = false;              ///< somebody said which
 

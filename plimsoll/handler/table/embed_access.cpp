@@ -78,7 +78,9 @@ std::string joined(const std::vector<std::string>& words, std::string_view betwe
 }
 
 std::string words_of(const Way& way, std::string_view quote) {
-  auto out = joined(way.scopes, " and ", quote);
+  std::string out;
+  if (!way.scopes.empty())
+    out = (way.scopes.size() > 1 ? "the scopes " : "the scope ") + joined(way.scopes, " and ", quote);
   if (!way.roles.empty())
     out += (out.empty() ? "" : " and ") + std::string(way.roles.size() > 1 ? "one of the roles " : "the role ") +
            joined(way.roles, ", ", quote);

@@ -105,8 +105,9 @@ TEST_F(EmbedAccessTest, AdmitsWhoHasTheScopesAndRolesByASchemeThatCounts) {
   EXPECT_TRUE(sees(&other, {"bearer"}));  // the operation knows every caller by both
   const auto refused = access->check({.columns = {}, .embeds = {{&embed(1), model.find("payments"), {}}}}, nullptr, {});
   ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().detail,
-            "The embed \"many\" shows rows of table \"payments\", and reading that needs a and the role boss.");
+  EXPECT_EQ(
+      refused.error().detail,
+      "The embed \"many\" shows rows of table \"payments\", and reading that needs the scope a and the role boss.");
 }
 
 }  // namespace

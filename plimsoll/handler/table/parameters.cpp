@@ -2,6 +2,7 @@
 
 #include "plimsoll/contract/path_item.hpp"
 #include "plimsoll/handler/table/answers.hpp"
+#include "plimsoll/handler/table/cursor.hpp"
 #include "plimsoll/handler/table/effective.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/pointer.hpp"
@@ -152,7 +153,7 @@ void write_page(Writer& out, const Table& table) {
   out.key("maximum").integer(table.page_max).key("default").integer(table.page_default);
   out.end_object().end_object();
   write_text(out, "cursor", "Where the page begins: `next_cursor` or `prev_cursor` of another page of the same list.",
-             8'192, "^[A-Za-z0-9_-]+$");
+             std::int64_t{CursorKey::kLongest}, "^[A-Za-z0-9_-]+$");
   begin_parameter(out, "page", "The page by its number, from 1; not beyond row 10,000.");
   out.key("schema").begin_object().key("type").string("integer").key("minimum").integer(1);
   out.key("maximum").integer(10'000).end_object().end_object();
