@@ -225,6 +225,33 @@ class Versions(harness.ServerTest):
         self.assertEqual(len(server.get("/v2/notes").json()["data"]), 2)
         self.assertNotIn("warning", server.output)
 
+    @harness.engines("sqlite", why="it looks at the files of SQLite")
+    def test_migrations_of_all_versions_make_what_a_start_of_all_makes(self):
+        one = small(1, "/v1", schemas="        colour: {type: string}\n", tables="      filters: {colour: [eq]}\n")
+        two = small(2, "/v2", schemas="        size: {type: integer}\n", tables="      sort: [size]\n")
+        directory = self.directory()
+        (directory / "v1.yaml").write_text(one)
+        (directory / "v2.yaml").write_text(small(2, "/v2"))
+        migrate = lambda *words: self.plimsoll("migrate", *words, "v1.yaml", "v2.yaml", directory=directory)
+        self.assertEqual(migrate("new", "tables").stdout, "wrote migrations/0001_tables.sql\n")
+        (directory / "v2.yaml").write_text(two)
+        self.assertEqual(migrate("new", "size").stdout, "wrote migrations/0002_size.sql\n")
+        text = (directory / "migrations/0002_size.sql").read_text()
+        self.assertIn('ADD COLUMN "size"', text)
+        self.assertNotIn('ADD COLUMN "colour"', text)
+        self.assertEqual(migrate("up").stdout, "applied 0001_tables\napplied 0002_size\n")
+        self.assertEqual(re.findall(r"^(\w+) +(\w+)", migrate("status").stdout, re.M), [("applied", "0001_tables"), ("applied", "0002_size")])
+        self.assertEqual([path.name for path in directory.glob("*.db")], ["v1.db"], "as `serve v1.yaml v2.yaml` calls it")
+        nothing = migrate("new", "nothing")
+        self.assertEqual((nothing.returncode, (directory / "migrations/0003_nothing.sql").read_text().count("\n")), (0, 1), nothing.stderr)
+        server = self.serve(directory / "v1.yaml", directory=directory, arguments=(directory / "v2.yaml",))
+        self.assertEqual(server.post("/v1/notes", {"text": "a", "colour": "red"}).status, 201)
+        self.assertEqual(server.post("/v2/notes", {"text": "b", "size": 3}).status, 201)
+        (directory / "v2.yaml").write_text(two.replace("size: {type: integer}", "colour: {type: integer}").replace("sort: [size]", "sort: [colour]"))
+        refused = migrate("new", "more")
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("error[versions-disagree]", refused.stderr)
+
     def test_a_job_that_one_version_starts_is_run(self):
         job = """
   /copies:

@@ -4,6 +4,7 @@
 #include "plimsoll/database/dialect.hpp"
 #include "plimsoll/database/engine.hpp"
 #include "plimsoll/database/migrations.hpp"
+#include "plimsoll/handler/table/merge.hpp"
 #include "plimsoll/handler/table/prepare.hpp"
 #include "plimsoll/server/deployment.hpp"
 #include "plimsoll/server/instance.hpp"
@@ -21,8 +22,17 @@ using database::MigrationStatus;
 namespace fs = std::filesystem;
 
 struct Options {
-  std::string action, name, contract, config, folder;
+  std::string action, name, config, folder;
+  std::vector<std::string> contracts;  ///< several: versions of an API, which share their tables
+
+  std::string contract() const { return contracts.empty() ? std::string{} : contracts.front(); }
 };
+
+std::string listed(const std::vector<std::string>& words) {
+  std::string text;
+  for (const auto& word : words) text += (text.empty() ? "" : " ") + word;
+  return text;
+}
 
 int complain_of_files(const Error& error, const std::string& folder) {
   const auto own = database::own_remedy_of(error);
@@ -76,15 +86,28 @@ std::string next_number(const std::vector<database::Migration>& files) {
   return "";  // without numbers, or with none left
 }
 
-/// The tables of a contract, and the name of the next file. Not 0: what is wrong has been said.
-int read_for_new(const Options& options, std::shared_ptr<const contract::Contract>& loaded, table::Model& model) {
-  auto read = server::load_contract(options.contract, {});
-  if (!read) return complain(read.error());
-  loaded = std::move(*read);
-  std::vector<table::Wrong> wrong;
-  model = table::read_model(*loaded->root, wrong);
-  if (model.tables.empty())
-    return complain("the contract declares no tables", options.contract,
+/// The tables of the contracts, which are kept as long as these are needed.
+struct Declared {
+  std::vector<std::shared_ptr<const contract::Contract>> contracts;
+  table::Model model;
+};
+
+/// Checks the name of the next file as well. Not 0: what is wrong has been said.
+int read_for_new(const Options& options, Declared& declared) {
+  table::Merged merged;
+  contract::Complaints complaints;
+  for (const auto& file : options.contracts) {
+    auto read = server::load_contract(file, {});
+    if (!read) return complain(read.error());
+    declared.contracts.push_back(std::move(*read));
+    std::vector<table::Wrong> wrong;
+    merged.add(table::read_model(*declared.contracts.back()->root, wrong), *declared.contracts.back(), complaints);
+  }
+  merged.finish();
+  if (!complaints.empty()) return complain(complaints);
+  declared.model = std::move(merged.model);
+  if (declared.model.tables.empty())
+    return complain("the contract declares no tables", listed(options.contracts),
                     "Declare them under `x-plimsoll: {tables: …}`.");
   if (const auto bad =
           options.name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
@@ -120,13 +143,13 @@ int write_file(const Options& options, const std::string& folder, const std::vec
 int write_rls(Options options, const database::Engine& engine, const std::string& folder,
               const std::vector<database::Migration>& files) {
   if (options.name.empty()) options.name = "row_level_security";
-  std::shared_ptr<const contract::Contract> loaded;
-  table::Model model;
-  if (const int status = read_for_new(options, loaded, model)) return status;
+  Declared declared;
+  if (const int status = read_for_new(options, declared)) return status;
+  const auto& model = declared.model;
   if (files.empty())
     return complain(
         "there is no folder of migrations, and policies are a migration: the server would then create no tables itself",
-        folder, "Write that of the tables first: `plimsoll migrate new tables " + options.contract + "`.");
+        folder, "Write that of the tables first: `plimsoll migrate new tables " + listed(options.contracts) + "`.");
   std::string text =
       "-- Policies for tenants and owners of rows, as the contract declares them now.\n"
       "-- The deployment says `database: {row-security: true}`; a policy on a view has to be left out.\n";
@@ -140,7 +163,7 @@ int write_rls(Options options, const database::Engine& engine, const std::string
                                       .except_roles = table.owner_except});
   }
   if (!any)
-    return complain("no table of the contract has an `owner` or a `tenant`", options.contract,
+    return complain("no table of the contract has an `owner` or a `tenant`", listed(options.contracts),
                     "There is nothing to keep apart.");
   return write_file(options, folder, files, text);
 }
@@ -149,9 +172,9 @@ int write_rls(Options options, const database::Engine& engine, const std::string
 /// own. The first one holds the tables as a database has them already, or as the contract declares them.
 int write_new(const Options& options, const std::string& folder, const database::Engine& engine,
               const database::Place& place, const std::vector<database::Migration>& files) {
-  std::shared_ptr<const contract::Contract> loaded;
-  table::Model model;
-  if (const int status = read_for_new(options, loaded, model)) return status;
+  Declared declared;
+  if (const int status = read_for_new(options, declared)) return status;
+  const auto& model = declared.model;
   const auto path = database::file_of(place.url);
   if (auto found = find_folder(engine, place); files.empty() && !found) return complain(found.error());
   Scratch scratch;
@@ -203,31 +226,46 @@ int write_new(const Options& options, const std::string& folder, const database:
   return 0;
 }
 
+/// As a start finds it: beside one of the contracts, where the deployment names none.
+std::string folder_of(const Options& options, const std::string& deployed) {
+  if (!options.folder.empty()) return options.folder;
+  if (!deployed.empty()) return deployed;
+  const auto beside = [](const std::string& contract) {
+    return (fs::path(contract).parent_path() / "migrations").string();
+  };
+  std::error_code unknown;
+  for (const auto& contract : options.contracts)
+    if (fs::is_directory(beside(contract), unknown)) return beside(contract);
+  return beside(options.contract());
+}
+
 int run(Options options) {
-  if (options.action == "new" && options.contract.empty())
+  if (options.action == "new" && options.contracts.empty())
     return complain("`migrate new` needs a name and a contract", {}, "plimsoll migrate new NAME CONTRACT");
-  if (options.action != "new" && options.contract.empty()) options.contract = std::exchange(options.name, {});
-  if (options.action == "rls" && options.contract.empty())
+  const bool named = options.action == "new" ||
+                     (options.action == "rls" && !options.contracts.empty() && !fs::is_regular_file(options.name));
+  if (!named && !options.name.empty())
+    options.contracts.insert(options.contracts.begin(), std::exchange(options.name, {}));
+  if (options.action == "rls" && options.contracts.empty())
     return complain("`migrate rls` needs a contract", {}, "plimsoll migrate rls CONTRACT");
-  auto deployment = server::read_deployment(options.config, {&options.contract, 1});
+  auto deployment = server::read_deployment(options.config, options.contracts);
   if (!deployment) return complain(deployment.error());
-  if (!options.contract.empty() && !fs::is_regular_file(options.contract))
-    return complain("the contract cannot be read", options.contract,
-                    "Give the path of a file that exists and can be read.");
+  for (const auto& file : options.contracts)
+    if (!fs::is_regular_file(file))
+      return complain("the contract cannot be read", file, "Give the path of a file that exists and can be read.");
   auto& at = deployment->database;
-  if (at.url.empty() && options.contract.empty())
+  if (at.url.empty() && options.contracts.empty())
     return complain(
         "no database is named", {},
         "Name the contract (its database is <name>.db), or `database: {url: 'sqlite:PATH'}` in plimsoll.yaml.");
-  auto folder = !options.folder.empty() ? options.folder : at.migrations;
-  if (folder.empty()) folder = (fs::path(options.contract).parent_path() / "migrations").string();
+  const auto folder = folder_of(options, at.migrations);
   auto files = database::read_migrations(folder);
   if (!files) return complain(files.error());
   if (files->empty() && options.action != "new" && options.action != "rls")
     return complain(
         "there are no migrations", folder,
         "`plimsoll migrate new NAME CONTRACT` writes the first; `--migrations FOLDER` names another folder.");
-  const auto place = at.place_for(options.contract);
+  const auto place = at.place_for(options.contract());
   const auto& engine = *database::engine_of(place.url);
   if (options.action == "new") return write_new(options, folder, engine, place, *files);
   constexpr auto kGuards = [](const database::Engine& each) { return each.policy_statements != nullptr; };
@@ -268,7 +306,8 @@ Subcommand::Run declare(CLI::App& app) {
       ->required()
       ->check(CLI::IsMember({"status", "up", "new", "rls"}));
   app.add_option("NAME", options->name, "Name of the new migration; omitted for the other actions");
-  app.add_option("CONTRACT", options->contract, "OpenAPI document whose database it is");
+  app.add_option("CONTRACT", options->contracts,
+                 "OpenAPI document whose database it is; several are the versions of an API, as `serve` is given them");
   app.add_option("--config", options->config,
                  "Deployment; without it plimsoll.yaml in the working directory, when there is one")
       ->type_name("FILE");
