@@ -173,6 +173,17 @@ class Authentication(AuthenticationFixture):
         missing = create("--contract", "nowhere.yaml")
         self.assertEqual((missing.returncode, missing.stdout), (2, ""))
 
+    def test_a_new_key_pair_replaces_no_other(self):
+        folder = self.directory()
+        make = lambda private, public: self.plimsoll("token", "key", "--private", private, "--public", public, directory=folder)
+        self.assertEqual(make("a.jwk", "jwks.json").returncode, 0)
+        before = {path.name: path.read_bytes() for path in folder.iterdir()}
+        for private, public, named in (("b.jwk", "jwks.json", "jwks.json"), ("a.jwk", "b.json", "a.jwk")):
+            refused = make(private, public)
+            self.assertEqual((refused.returncode, refused.stdout), (2, ""))
+            self.assertIn(f"{named} already exists", refused.stderr)
+            self.assertEqual({path.name: path.read_bytes() for path in folder.iterdir()}, before)
+
     def test_a_command_without_a_database_says_what_the_server_uses(self):
         (self.folder / "none.yaml").write_text("listen: ['127.0.0.1:0']\n")
         for command in (("keys", "create", "--name", "n"), ("keys", "list"), ("keys", "revoke", "x"), ("keys", "rotate", "x"), ("jobs", "list"), ("jobs", "show", "x"),

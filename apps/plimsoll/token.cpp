@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 
@@ -35,8 +36,9 @@ Result<JwkSet> read_keys(const std::string& path) {
   return policy::parse_jwk_set(*value);
 }
 
-bool write_private(const std::string& path, const std::string& text) {
-  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+/// Never over a file that is there: tokens are verified by its keys.
+bool write_new(const std::string& path, const std::string& text, mode_t mode) {
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
   if (file < 0) return false;
   const bool written =
       ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(file) == 0;
@@ -159,16 +161,22 @@ int make_key(const Options& options) {
   if (!algorithm)
     return complain("\"" + options.algorithm + "\" is not an algorithm", "--algorithm",
                     "One of RS256, PS256, ES256, EdDSA, HS256, and their 384 and 512.");
+  std::error_code unknown;
+  for (const auto& [file, option] : {std::pair{&options.private_file, "--private"}, {&options.public_file, "--public"}})
+    if (!file->empty() && std::filesystem::exists(*file, unknown))
+      return complain(*file + " already exists", option,
+                      "Name a new file. To rotate keys, list the public keys of both in `keys` of one set until the "
+                      "tokens of the old key have expired.");
   const auto key = Jwk::generate(*algorithm);
   if (!key) return complain(key.error());
-  if (!write_private(options.private_file, key->to_json(true) + "\n"))
+  if (!write_new(options.private_file, key->to_json(true) + "\n", 0600))
     return complain(options.private_file + " cannot be written", "--private",
                     "Name a new file in a folder you may write.");
   const bool secret = *algorithm >= policy::Algorithm::hs256;  // then who checks must know the secret too
   const auto set = R"({"keys":[)" + key->to_json(secret) + "]}\n";
   if (options.public_file.empty()) {
     std::fputs(set.c_str(), stdout);
-  } else if (secret ? !write_private(options.public_file, set) : !(std::ofstream(options.public_file) << set).flush()) {
+  } else if (!write_new(options.public_file, set, secret ? 0600 : 0644)) {
     return complain(options.public_file + " cannot be written", "--public", "Name a file in a folder you may write.");
   }
   return 0;
