@@ -333,6 +333,21 @@ components: {schemas: {Note: {type: object, properties: {id: {type: string, form
                 server.stop()
                 self.assertEqual(self.contents(folder), before, "no database is made, and none is opened")
 
+    def test_what_is_pending_is_told_as_such_and_no_database_is_made_by_looking(self):
+        folder = self.directory()
+        (folder / "notes.yaml").write_text(self.TABLES)
+        (folder / "migrations").mkdir()
+        (folder / "migrations/0001_tables.sql").write_text("CREATE TABLE notes(id INTEGER PRIMARY KEY, title TEXT);\n")
+        before = self.contents(folder)
+        checked = self.plimsoll("check", "notes.yaml", directory=folder)
+        self.assertEqual(checked.returncode, 0, checked.stderr)
+        self.assertIn("would apply migration 0001_tables\n", checked.stderr)
+        status = self.plimsoll("migrate", "status", "notes.yaml", directory=folder)
+        self.assertEqual((status.returncode, status.stdout), (0, "pending      0001_tables\n"), status.stderr)
+        self.assertEqual(self.contents(folder), before)
+        server = self.serve(folder / "notes.yaml", directory=folder)
+        self.assertIn("applied migration 0001_tables", server.output)
+
     def test_check_finds_a_folder_of_files_that_serve_could_not_use(self):
         folder = self.directory()
         (folder / "files.yaml").write_text(self.FILES)

@@ -276,6 +276,11 @@ int run(Options options) {
         "Name a database that has it with `database: {url: …}`, or another deployment with --config: " + forms + ".");
   }
   if (options.action == "rls") return write_rls(options, engine, folder, *files);
+  std::error_code unknown;
+  if (options.action == "status" && engine.file && !fs::exists(database::file_of(place.url), unknown)) {
+    for (const auto& file : *files) std::printf("%-12s %s\n", "pending", file.name.c_str());
+    return 0;  // and none is made by looking
+  }
   auto opened = open_database(engine, place);
   if (!opened) return complain(opened.error());
   if (options.action == "up") {

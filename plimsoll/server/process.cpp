@@ -175,7 +175,8 @@ contract::Complaints Process::migrate(const Deployment& from, std::vector<std::s
   };
   auto done = database::apply_migrations(*database, *files, clock.wall(), begins);
   if (!done) return refused(done.error());
-  for (const auto& name : *done) applied.push_back("applied migration " + name);
+  const std::string says = settings.dry_run ? "would apply migration " : "applied migration ";
+  for (const auto& name : *done) applied.push_back(says + name);
   return {};
 }
 
