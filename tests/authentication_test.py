@@ -235,7 +235,8 @@ class Authentication(AuthenticationFixture):
         server.stop()
         published["status"] = 200
         server = self.start(config)
-        (self.folder / "private.jwk").unlink()
+        for name in ("private.jwk", "jwks.json"):
+            (self.folder / name).unlink()
         self.command("token", "key", "--private", "private.jwk", "--public", "jwks.json")
         fresh = {"Authorization": self.token("--role", "admin")}
         self.assertEqual(server.get("/orders", headers=fresh).status, 401)
